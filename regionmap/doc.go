@@ -1,0 +1,11 @@
+// Package regionmap knows where Object Store v2 is: the 17 locations of the vendor's table, their hosts, and which of them a request
+// belongs to.
+//
+// The idea a reader needs: a region id alone names no place (eu-west-1 exists in the US and in the EU control plane), so a [Location] is
+// always plane and region. A request says where it wants to go in one of six ways, the first that applies: Host, path prefix and header
+// ([Map.Read]), then routes and default ([Map.Locate]). The table is closed: no host out of a request, an answer or a redirect is ever used.
+//
+// Source: the vendor's page "Object Store v2 REST APIs", table of control plane, BASE_URL and region.
+//
+// A [Map] is immutable and safe for concurrent use. The package sends nothing.
+package regionmap

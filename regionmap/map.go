@@ -1,0 +1,201 @@
+package regionmap
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"osgate/objectstore"
+)
+
+// Route sends what is at or below a level of the hierarchy to a location. An empty Environment or Store means the whole level above.
+type Route struct {
+	Organization, Environment, Store string
+	To                               string // "plane/region", or a region id that one enabled plane alone has
+}
+
+// Options configure a [Map]. The zero Options allow all 17 locations and know no route and no default.
+type Options struct {
+	Planes  []string // control planes that may be reached; empty: all
+	Regions []string // locations that may be reached, "plane/region", "plane/*" or a region id that one of Planes alone has; empty: all of Planes
+	Routes  []Route
+	Default string // location of what nothing else places, as in Route.To; empty: none
+}
+
+// Map says where requests go.
+type Map struct {
+	allowed  map[Location]bool
+	enabled  []string // planes with an allowed location, in the table's order
+	byHost   map[string]Place
+	routes   map[routeKey]Location
+	fallback Location
+}
+
+type routeKey struct{ organization, environment, store string }
+
+// New returns a Map, or an error that names every plane, location and route that is not in the table or not allowed.
+func New(o Options) (*Map, error) {
+	m := &Map{allowed: map[Location]bool{}, byHost: hosts(), routes: map[routeKey]Location{}}
+	problems := m.allow(o)
+	for _, r := range o.Routes {
+		l, err := m.parse(r.To)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("route of %s: %w", strings.Trim(r.Organization+"/"+r.Environment+"/"+r.Store, "/"), err))
+			continue
+		}
+		m.routes[routeKey{r.Organization, r.Environment, r.Store}] = l
+	}
+	if o.Default != "" {
+		l, err := m.parse(o.Default)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("default region: %w", err))
+		}
+		m.fallback = l
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return m, nil
+}
+
+// allow fills the allow-list from the planes and regions of o.
+func (m *Map) allow(o Options) (problems []error) {
+	for _, name := range o.Planes {
+		if planeIndex(name) < 0 {
+			problems = append(problems, fmt.Errorf("plane %q is none of %s", name, strings.Join(Planes(), ", ")))
+		}
+	}
+	byPlane := func(l Location) bool { return len(o.Planes) == 0 || slices.Contains(o.Planes, l.Plane) }
+	for _, pattern := range o.Regions {
+		var in []string
+		for _, e := range endpoints {
+			if covers(pattern, e.Location) && (strings.Contains(pattern, "/") || byPlane(e.Location)) {
+				in = append(in, e.Location.String())
+			}
+		}
+		switch {
+		case len(in) == 0:
+			problems = append(problems, fmt.Errorf("region %q is none of the 17 locations (write plane/region or plane/*)", pattern))
+		case len(in) > 1 && !strings.Contains(pattern, "/"):
+			problems = append(problems, fmt.Errorf("region %q exists in more than one control plane: write one of %s", pattern, strings.Join(in, ", ")))
+		}
+	}
+	for _, e := range endpoints {
+		byRegion := len(o.Regions) == 0 || slices.ContainsFunc(o.Regions, func(p string) bool { return covers(p, e.Location) })
+		if byPlane(e.Location) && byRegion {
+			m.allowed[e.Location] = true
+			if !slices.Contains(m.enabled, e.Plane) {
+				m.enabled = append(m.enabled, e.Plane)
+			}
+		}
+	}
+	if len(m.enabled) == 0 && len(problems) == 0 {
+		problems = append(problems, errors.New("planes and regions together allow no location"))
+	}
+	return problems
+}
+
+// covers reports whether pattern, "plane/region", "plane/*" or a region id alone, covers l.
+func covers(pattern string, l Location) bool {
+	return pattern == l.String() || pattern == l.Plane+"/*" || pattern == l.Region
+}
+
+// hosts indexes every known host by what it names.
+func hosts() map[string]Place {
+	index := map[string]Place{}
+	for _, e := range endpoints {
+		index[e.Host] = Place{Plane: e.Plane, Region: e.Region}
+	}
+	for _, p := range planes {
+		index[p.accounts] = Place{Plane: p.name}
+		index[p.stats] = Place{Plane: p.name}
+	}
+	return index
+}
+
+// Allowed returns the endpoints that may be reached, in the table's order.
+func (m *Map) Allowed() []Endpoint {
+	return slices.DeleteFunc(Endpoints(), func(e Endpoint) bool { return !m.allowed[e.Location] })
+}
+
+// EnabledPlanes returns the planes that have a location which may be reached.
+func (m *Map) EnabledPlanes() []string { return slices.Clone(m.enabled) }
+
+// Locate completes place for an operation on ref: its region if it names one, else the longest route, else the default. A place that
+// names a plane alone takes only a route or default within it. Errors: *[UnknownError], *[NotAllowedError].
+func (m *Map) Locate(place Place, ref objectstore.Ref) (Location, error) {
+	if place.Region != "" {
+		return m.check(Location{place.Plane, place.Region})
+	}
+	within := func(l Location) bool { return l != (Location{}) && (place.Plane == "" || place.Plane == l.Plane) }
+	for _, key := range []routeKey{
+		{ref.Organization, ref.Environment, ref.Store},
+		{ref.Organization, ref.Environment, ""},
+		{ref.Organization, "", ""},
+	} {
+		if l, ok := m.routes[key]; ok && within(l) {
+			return l, nil
+		}
+	}
+	if within(m.fallback) {
+		return m.fallback, nil
+	}
+	return Location{}, &UnknownError{Reason: "nothing says which region this request goes to"}
+}
+
+// Plane completes place for a call that belongs to a control plane and to no region: the plane it names, else the default region's, else the
+// only one enabled. Errors: *[UnknownError], *[NotAllowedError].
+func (m *Map) Plane(place Place) (string, error) {
+	switch {
+	case place.Plane != "" && !slices.Contains(m.enabled, place.Plane):
+		return "", &NotAllowedError{What: "control plane " + place.Plane}
+	case place.Plane != "":
+		return place.Plane, nil
+	case m.fallback.Plane != "":
+		return m.fallback.Plane, nil
+	case len(m.enabled) == 1:
+		return m.enabled[0], nil
+	}
+	return "", &UnknownError{Reason: "nothing says which control plane this request goes to"}
+}
+
+// check returns l if it may be reached.
+func (m *Map) check(l Location) (Location, error) {
+	if !m.allowed[l] {
+		return Location{}, &NotAllowedError{What: l.String()}
+	}
+	return l, nil
+}
+
+// parse reads a location as an operator or a client writes it: "plane/region", or a region id alone where one enabled plane alone has it.
+func (m *Map) parse(text string) (Location, error) {
+	if name, region, both := strings.Cut(text, "/"); both {
+		l := Location{name, region}
+		if Host(l) == "" {
+			return Location{}, &UnknownError{Reason: fmt.Sprintf("%q is none of the 17 locations", text)}
+		}
+		return m.check(l)
+	}
+	var in []string
+	known := false
+	for _, e := range endpoints {
+		if e.Region != text {
+			continue
+		}
+		known = true
+		if m.allowed[e.Location] {
+			in = append(in, e.Location.String())
+		}
+	}
+	switch {
+	case !known:
+		return Location{}, &UnknownError{Reason: fmt.Sprintf("%q is no region", text)}
+	case len(in) == 0:
+		return Location{}, &NotAllowedError{What: text}
+	case len(in) > 1:
+		return Location{}, &UnknownError{Reason: fmt.Sprintf("region %s exists in more than one control plane: write one of %s", text, strings.Join(in, ", "))}
+	}
+	name, region, _ := strings.Cut(in[0], "/")
+	return Location{name, region}, nil
+}

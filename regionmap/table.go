@@ -1,0 +1,91 @@
+package regionmap
+
+import "slices"
+
+// Location is a region within a control plane: the pair, which alone is unique. It is comparable; the zero Location is nowhere.
+type Location struct {
+	Plane  string // us, gov, eu, ca or jp
+	Region string // us-east-1
+}
+
+// String returns "plane/region", the form in which locations are configured and shown; empty for the zero Location.
+func (l Location) String() string {
+	if l == (Location{}) {
+		return ""
+	}
+	return l.Plane + "/" + l.Region
+}
+
+// Endpoint is a row of the vendor's table.
+type Endpoint struct {
+	Location
+	Host string // where its Object Store answers, over https
+	Name string // the vendor's name of the region
+}
+
+// plane is a control plane: its accounts and statistics hosts.
+type plane struct {
+	name     string
+	accounts string // Access Management ("AUTH_SERVER_HOST")
+	stats    string // Stats API; documented for us alone, the others by the pattern of the regional hosts
+}
+
+var planes = []plane{
+	{name: "us", accounts: "anypoint.mulesoft.com", stats: "object-store-stats.anypoint.mulesoft.com"},
+	{name: "gov", accounts: "gov.anypoint.mulesoft.com", stats: "object-store-stats.gov.anypoint.mulesoft.com"},
+	{name: "eu", accounts: "eu1.anypoint.mulesoft.com", stats: "object-store-stats.eu1.anypoint.mulesoft.com"},
+	{name: "ca", accounts: "ca1.platform.mulesoft.com", stats: "object-store-stats.ca1.platform.mulesoft.com"},
+	{name: "jp", accounts: "jp1.platform.mulesoft.com", stats: "object-store-stats.jp1.platform.mulesoft.com"},
+}
+
+var endpoints = []Endpoint{
+	{Location{"us", "us-east-1"}, "object-store-us-east-1.anypoint.mulesoft.com", "US East (N. Virginia)"},
+	{Location{"us", "us-east-2"}, "object-store-us-east-2.anypoint.mulesoft.com", "US East (Ohio)"},
+	{Location{"us", "us-west-1"}, "object-store-us-west-1.anypoint.mulesoft.com", "US West (N. California)"},
+	{Location{"us", "us-west-2"}, "object-store-us-west-2.anypoint.mulesoft.com", "US West (Oregon)"},
+	{Location{"us", "ap-southeast-1"}, "object-store-ap-southeast-1.anypoint.mulesoft.com", "Asia Pacific (Singapore)"},
+	{Location{"us", "ap-southeast-2"}, "object-store-ap-southeast-2.anypoint.mulesoft.com", "Asia Pacific (Sydney)"},
+	{Location{"us", "ap-northeast-1"}, "object-store-ap-northeast-1.anypoint.mulesoft.com", "Asia Pacific (Tokyo)"},
+	{Location{"us", "ca-central-1"}, "object-store-ca-central-1.anypoint.mulesoft.com", "Canada (Central)"},
+	{Location{"us", "eu-central-1"}, "object-store-eu-central-1.anypoint.mulesoft.com", "Europe (Frankfurt)"},
+	{Location{"us", "eu-west-1"}, "object-store-eu-west-1.anypoint.mulesoft.com", "Europe (Ireland)"},
+	{Location{"us", "eu-west-2"}, "object-store-eu-west-2.anypoint.mulesoft.com", "Europe (London)"},
+	{Location{"us", "sa-east-1"}, "object-store-sa-east-1.anypoint.mulesoft.com", "South America (São Paulo)"},
+	{Location{"gov", "us-gov-west-1"}, "object-store-us-gov-west-1.gov.anypoint.mulesoft.com", "US Gov West"},
+	{Location{"eu", "eu-central-1"}, "object-store-eu-central-1.eu1.anypoint.mulesoft.com", "Europe (Frankfurt)"},
+	{Location{"eu", "eu-west-1"}, "object-store-eu-west-1.eu1.anypoint.mulesoft.com", "Europe (Ireland)"},
+	{Location{"ca", "ca-central-1"}, "object-store-ca-central-1.ca1.platform.mulesoft.com", "Canada (Central)"},
+	{Location{"jp", "ap-northeast-1"}, "object-store-ap-northeast-1.jp1.platform.mulesoft.com", "Asia Pacific (Tokyo)"},
+}
+
+// Endpoints returns the vendor's table in its order. The caller owns the slice.
+func Endpoints() []Endpoint { return slices.Clone(endpoints) }
+
+// Planes returns the names of the control planes: us, gov, eu, ca, jp. The caller owns the slice.
+func Planes() []string {
+	names := make([]string, len(planes))
+	for i, p := range planes {
+		names[i] = p.name
+	}
+	return names
+}
+
+// AccountsHost returns the Access Management host of a plane, empty for a name that is no plane.
+func AccountsHost(name string) string {
+	if i := planeIndex(name); i >= 0 {
+		return planes[i].accounts
+	}
+	return ""
+}
+
+// Host returns the Object Store host of a location, empty for one that is not in the table.
+func Host(l Location) string {
+	if i := slices.IndexFunc(endpoints, func(e Endpoint) bool { return e.Location == l }); i >= 0 {
+		return endpoints[i].Host
+	}
+	return ""
+}
+
+func planeIndex(name string) int {
+	return slices.IndexFunc(planes, func(p plane) bool { return p.name == name })
+}
