@@ -1,0 +1,316 @@
+package config_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"osgate/config"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// goodKey is 32 bytes in base64.
+func goodKey() string {
+	return base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
+}
+
+// problemsOf loads environ, which must fail, and returns the problems.
+func problemsOf(t *testing.T, environ ...string) []config.Problem {
+	t.Helper()
+	c, err := config.Load(environ)
+	invalid, ok := errors.AsType[*config.InvalidError](err)
+	if !ok {
+		t.Fatalf("Load(%q) = error %v, want an InvalidError", environ, err)
+	}
+	if c.Listen != "" || c.Rate.Limit != 0 {
+		t.Errorf("Load(%q) returned a Config beside its error", environ)
+	}
+	return invalid.Problems
+}
+
+// loaded loads environ, which must succeed.
+func loaded(t *testing.T, environ ...string) config.Config {
+	t.Helper()
+	c, err := config.Load(environ)
+	if err != nil {
+		t.Fatalf("Load(%q): %v", environ, err)
+	}
+	return c
+}
+
+// row returns one row of c's table.
+func row(t *testing.T, c config.Config, name string) config.Variable {
+	t.Helper()
+	for _, v := range c.Table() {
+		if v.Name == name {
+			return v
+		}
+	}
+	t.Fatalf("no row %s in the table", name)
+	return config.Variable{}
+}
+
+// secretFile writes content to a file of its own and returns the path.
+func secretFile(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
+	want := map[string]string{
+		"LISTEN": ":8080", "ADMIN_LISTEN": "127.0.0.1:8081", "ADMIN_TOKEN": "", "SECRET": "", "ACCOUNTS": "true",
+		"TLS_CERT": "", "TLS_KEY": "", "TLS_CLIENT_CA": "",
+		"REDIS_URL": "", "REDIS_TIMEOUT": "50ms", "REDIS_PREFIX": "osgate", "STATE_DIR": "",
+		"PLANES": "all", "REGIONS": "all", "DEFAULT_REGION": "", "ROUTES": "", "DISCOVER": "false",
+		"UPSTREAM_OVERRIDE": "", "UPSTREAM_CA": "", "UPSTREAM_TIMEOUT": "30s",
+		"AUTH": "anypoint", "AUTH_TTL": "60s", "AUTH_NEGATIVE_TTL": "5s", "AUTH_STALE": "10m",
+		"AUTH_CLIENT_ID": "", "AUTH_CLIENT_SECRET": "", "AUTH_INTROSPECTION_URL": "", "AUTH_FAILURE_RATE": "10",
+		"RATE": "10", "RATE_PERIOD": "1s", "RATE_ALGORITHM": "gcra", "RATE_BURST": "10", "RATE_MAX_WAIT": "1s",
+		"RATE_COUNTS": "all", "RATE_OVERRIDES": "", "RATE_REDIS_DOWN": "local", "REPLICAS": "1",
+		"BUDGET": "0", "BUDGET_BY": "egress",
+		"CACHE_KEY_TTL": "10s", "CACHE_STORES_TTL": "60s", "CACHE_KEYS_TTL": "10s",
+		"CACHE_BYTES": "256MiB", "CACHE_ENTRY_BYTES": "1MiB", "CACHE_SHARED": "true", "CACHE_SCOPE": "client",
+		"CACHE_STALE_IF_ERROR": "0", "CACHE_STALE_WHILE_REVALIDATE": "0", "CACHE_STRICT": "false", "CACHE_MODE": "gateway",
+		"POLICY": "", "POLICY_SHADOW": "false",
+		"MAX_BODY": "11MiB", "TRUSTED_PROXIES": "", "SERVER_TIMING": "false", "DRAIN_DELAY": "5s", "DRAIN_TIMEOUT": "30s",
+		"LOG_LEVEL": "info", "LOG_FORMAT": "json",
+	}
+	got := map[string]string{}
+	for _, v := range loaded(t).Table() {
+		got[strings.TrimPrefix(v.Name, config.Prefix)] = v.Value
+		if v.Source != config.FromDefault || v.Value != v.Default {
+			t.Errorf("%s of an empty environment is %q from %s, want its default %q", v.Name, v.Value, v.Source, v.Default)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("defaults differ from the documented ones (-want +got):\n%s", diff)
+	}
+}
+
+func TestEveryVariableIsDescribedOnce(t *testing.T) {
+	seen := map[string]bool{}
+	for _, v := range config.Variables() {
+		if seen[v.Name] {
+			t.Errorf("%s is there twice", v.Name)
+		}
+		seen[v.Name] = true
+		if len(v.Description) < 5 || strings.HasSuffix(v.Description, ".") || strings.ContainsAny(v.Description, "\n\t") {
+			t.Errorf("%s: description %q is not one line without a full stop", v.Name, v.Description)
+		}
+		if v.Value != "" || v.Source != "" {
+			t.Errorf("Variables() gives %s a value in force", v.Name)
+		}
+	}
+}
+
+func TestEmptyCountsAsUnset(t *testing.T) {
+	c := loaded(t, "OSGATE_RATE=", "OSGATE_SECRET=", "OSGATE_SECRET_FILE=", "OSGATE_DISCOVER=", "OSGATE_PLANES=")
+	if c.Rate.Limit != 10 || c.Key() != nil || c.Regions.Planes != nil {
+		t.Errorf("empty variables gave rate %d, key %v, planes %v; want the defaults", c.Rate.Limit, c.Key(), c.Regions.Planes)
+	}
+	if got := row(t, c, "OSGATE_RATE"); got.Source != config.FromDefault || got.Value != "10" {
+		t.Errorf("empty OSGATE_RATE is %q from %s, want 10 from default", got.Value, got.Source)
+	}
+}
+
+func TestAllProblemsAreToldAtOnceInOrder(t *testing.T) {
+	got := problemsOf(t,
+		"OSGATE_ZEBRA=1",
+		"OSGATE_LOG_LEVEL=loud",
+		"OSGATE_TLS_CERT=cert.pem",
+		"OSGATE_RATE=ten",
+		"OSGATE_ADMIN_LISTEN=:8081",
+		"OSGATE_LISTEN=8080",
+		"OSGATE_ANTELOPE=1",
+		"OSGATE_SECRET_FILE="+filepath.Join(t.TempDir(), "none"),
+	)
+	var names []string
+	for _, p := range got {
+		names = append(names, strings.TrimPrefix(p.Variable, config.Prefix))
+	}
+	want := []string{"LISTEN", "ADMIN_TOKEN", "SECRET_FILE", "TLS_KEY", "RATE", "LOG_LEVEL", "ANTELOPE", "ZEBRA"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("variables with problems (-want +got):\n%s", diff)
+	}
+}
+
+func TestErrorIsOneLineAProblem(t *testing.T) {
+	_, err := config.Load([]string{"OSGATE_DISCOVER=true", "OSGATE_RATE=ten", "OSGATE_\n=1"})
+	want := `invalid configuration:
+OSGATE_DISCOVER: not available in this version; leave it unset
+OSGATE_RATE: "ten" is not a whole number from 0 to 1000000, such as 10
+"OSGATE_\n": unknown; the nearest name is OSGATE_AUTH`
+	if err == nil || err.Error() != want {
+		t.Errorf("error is\n%v\nwant\n%s", err, want)
+	}
+}
+
+func TestOneMistakeIsOneProblem(t *testing.T) {
+	// Each would break a rule too if the variable that does not parse were taken for its zero value.
+	for _, environ := range [][]string{
+		{"OSGATE_ADMIN_LISTEN=nowhere"},
+		{"OSGATE_RATE_PERIOD=soon"},
+		{"OSGATE_PLANES=mars", "OSGATE_DEFAULT_REGION=us/us-east-1"},
+		{"OSGATE_REDIS_PREFIX=\n"},
+		{"OSGATE_UPSTREAM_OVERRIDE=nowhere"},
+	} {
+		if got := problemsOf(t, environ...); len(got) != 1 {
+			t.Errorf("Load(%q) tells %v, want one problem", environ, got)
+		}
+	}
+}
+
+func TestUnknownVariableIsAnErrorWithTheNearestName(t *testing.T) {
+	for name, want := range map[string]string{
+		"OSGATE_RATE_BRUST":         "OSGATE_RATE_BURST",
+		"OSGATE_RATES":              "OSGATE_RATE",
+		"OSGATE_CACHE_KEY_TTLS":     "OSGATE_CACHE_KEY_TTL",
+		"OSGATE_CACHE_TTL":          "OSGATE_CACHE_KEY_TTL",
+		"OSGATE_LISTENER":           "OSGATE_LISTEN",
+		"OSGATE_ADMIN_TOKEN_FILES":  "OSGATE_ADMIN_TOKEN_FILE",
+		"OSGATE_REDISURL":           "OSGATE_REDIS_URL",
+		"OSGATE_rate":               "OSGATE_RATE",
+		"OSGATE_TLS_CERT_FILE":      "OSGATE_TLS_CERT",
+		"OSGATE_TRUSTED_PROXY":      "OSGATE_TRUSTED_PROXIES",
+		"OSGATE_UPSTREAM_TIMEOUT_S": "OSGATE_UPSTREAM_TIMEOUT",
+	} {
+		got := problemsOf(t, name+"=hidden-value")
+		wantProblems := []config.Problem{{Variable: name, Detail: "unknown; the nearest name is " + want}}
+		if diff := cmp.Diff(wantProblems, got); diff != "" {
+			t.Errorf("problems of %s (-want +got):\n%s", name, diff)
+		}
+	}
+	if got := problemsOf(t, "OSGATE_=1", "OSGATE_"+strings.Repeat("X", 1<<20)+"=1"); len(got) != 2 {
+		t.Errorf("the bare prefix and a very long name gave %d problems, want 2", len(got))
+	}
+}
+
+func TestNamesThatAreNotOursAreIgnored(t *testing.T) {
+	loaded(t,
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318", "OTEL_TRACES_EXPORTER=otlp",
+		"OSGATE_SERVICE_HOST=10.0.0.1", "OSGATE_SERVICE_PORT=8080", "OSGATE_SERVICE_PORT_HTTP=8080",
+		"OSGATE_PORT=tcp://10.0.0.1:8080", "OSGATE_PORT_8080_TCP_ADDR=10.0.0.1",
+		"OSGATE=1", "XOSGATE_RATE=ten", "osgate_rate=ten", "PATH=/bin", "=C:=C:\\", "",
+	)
+}
+
+func TestAnotherServicesVariablesSayHowToStopThem(t *testing.T) {
+	for _, name := range []string{
+		"OSGATE_ADMIN_SERVICE_HOST", "OSGATE_ADMIN_SERVICE_PORT", "OSGATE_ADMIN_PORT", "OSGATE_ADMIN_PORT_8081_TCP",
+	} {
+		got := problemsOf(t, name+"=tcp://10.0.0.1:8081")
+		if len(got) != 1 || !strings.Contains(got[0].Detail, "enableServiceLinks: false") {
+			t.Errorf("problems of %s are %v, want one that names enableServiceLinks", name, got)
+		}
+	}
+}
+
+func TestSecretsComeFromFiles(t *testing.T) {
+	c := loaded(t,
+		"OSGATE_SECRET_FILE="+secretFile(t, goodKey()+"\n"),
+		"OSGATE_ADMIN_TOKEN_FILE="+secretFile(t, "token-in-a-file\r\n"),
+		"OSGATE_REDIS_URL_FILE="+secretFile(t, "redis://redis:6379/0"),
+	)
+	if got, want := string(c.Key()), "0123456789abcdef0123456789abcdef"; got != want {
+		t.Errorf("key is %q, want %q", got, want)
+	}
+	if got, want := c.Admin.Token.Reveal(), "token-in-a-file"; got != want {
+		t.Errorf("admin token is %q, want %q", got, want)
+	}
+	if got, want := c.Redis.URL.Reveal(), "redis://redis:6379/0"; got != want {
+		t.Errorf("Redis URL is %q, want %q", got, want)
+	}
+	for _, name := range []string{"OSGATE_SECRET", "OSGATE_ADMIN_TOKEN", "OSGATE_REDIS_URL"} {
+		if got := row(t, c, name); got.Source != config.FromFile || got.Value != "[redacted]" {
+			t.Errorf("%s is %q from %s, want [redacted] from file", name, got.Value, got.Source)
+		}
+	}
+}
+
+func TestAFileOfTheLargestSizeIsRead(t *testing.T) {
+	content := strings.Repeat("x", 64<<10)
+	c := loaded(t, "OSGATE_ADMIN_TOKEN_FILE="+secretFile(t, content))
+	if got := len(c.Admin.Token.Reveal()); got != len(content) {
+		t.Errorf("a token of %d bytes was read as %d bytes", len(content), got)
+	}
+}
+
+func TestOnlyOneNewlineIsTrimmedFromAFile(t *testing.T) {
+	got := problemsOf(t, "OSGATE_ADMIN_TOKEN_FILE="+secretFile(t, "token\n\n"))
+	if len(got) != 1 || got[0].Variable != "OSGATE_ADMIN_TOKEN_FILE" {
+		t.Errorf("a token that still ends in a newline gave %v, want a problem of OSGATE_ADMIN_TOKEN_FILE", got)
+	}
+}
+
+func TestTableTellsTheValueInForceAndItsSource(t *testing.T) {
+	c := loaded(t, "OSGATE_RATE=25", "OSGATE_CACHE_BYTES=1048576", "OSGATE_ADMIN_TOKEN=top-secret")
+	want := []config.Variable{
+		{
+			Name: "OSGATE_RATE", Default: "10", Value: "25", Source: config.FromEnvironment,
+			Description: "client quota: requests per RATE_PERIOD and client ID; 0: none",
+		},
+		{
+			Name: "OSGATE_CACHE_BYTES", Default: "256MiB", Value: "1048576", Source: config.FromEnvironment,
+			Description: "bound of the cache in this process",
+		},
+		{
+			Name: "OSGATE_ADMIN_TOKEN", Value: "[redacted]", Source: config.FromEnvironment, File: true,
+			Description: "bearer token of the admin listener; required where that is not on loopback",
+		},
+		{
+			Name: "OSGATE_SECRET", Source: config.FromDefault, File: true,
+			Description: "32 bytes in base64, the same on every replica: keys token hashes and seals what is shared in Redis",
+		},
+		{
+			Name: "OSGATE_DISCOVER", Default: "false", Value: "false", Source: config.FromDefault,
+			Description: "look for a store in the allowed regions of one plane", Later: "not available in this version",
+		},
+		{
+			Name: "OSGATE_RATE_ALGORITHM", Default: "gcra", Value: "gcra", Source: config.FromDefault,
+			Description: "gcra: RATE_BURST at once, then evenly; window: at most RATE in any RATE_PERIOD",
+			Later:       "window: not available in this version",
+		},
+	}
+	for _, w := range want {
+		if diff := cmp.Diff(w, row(t, c, w.Name)); diff != "" {
+			t.Errorf("row %s (-want +got):\n%s", w.Name, diff)
+		}
+	}
+}
+
+func TestLaterNamesWhatThisVersionLacks(t *testing.T) {
+	want := []string{
+		"DISCOVER", "AUTH=introspect", "AUTH_CLIENT_ID", "AUTH_CLIENT_SECRET", "AUTH_INTROSPECTION_URL", "AUTH_FAILURE_RATE",
+		"RATE_ALGORITHM=window", "RATE_COUNTS=upstream", "BUDGET", "BUDGET_BY", "CACHE_KEYS_TTL", "CACHE_SHARED",
+		"CACHE_SCOPE=environment", "CACHE_STALE_IF_ERROR", "CACHE_STALE_WHILE_REVALIDATE", "CACHE_STRICT",
+		"CACHE_MODE=rfc9111", "POLICY", "POLICY_SHADOW", "TRUSTED_PROXIES",
+	}
+	var got []string
+	for _, v := range loaded(t).Later() {
+		name := strings.TrimPrefix(v.Name, config.Prefix)
+		if word, _, ofValue := strings.Cut(v.Later, ": "); ofValue {
+			name += "=" + word
+		}
+		got = append(got, name)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what is not available (-want +got):\n%s", diff)
+	}
+}
+
+func TestLaterVariableMayBeSetToItsDefault(t *testing.T) {
+	loaded(t,
+		"OSGATE_DISCOVER=false", "OSGATE_AUTH=anypoint", "OSGATE_AUTH_FAILURE_RATE=10", "OSGATE_RATE_ALGORITHM=gcra",
+		"OSGATE_RATE_COUNTS=all", "OSGATE_BUDGET=0", "OSGATE_BUDGET_BY=egress", "OSGATE_CACHE_KEYS_TTL=10000ms",
+		"OSGATE_CACHE_SHARED=TRUE", "OSGATE_CACHE_SCOPE=client", "OSGATE_CACHE_STALE_IF_ERROR=0s",
+		"OSGATE_CACHE_STALE_WHILE_REVALIDATE=0", "OSGATE_CACHE_STRICT=0", "OSGATE_CACHE_MODE=gateway", "OSGATE_POLICY_SHADOW=false",
+	)
+}

@@ -1,0 +1,216 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// parseFunc reads the text of one variable. Its error is the Detail of a Problem.
+type parseFunc[T any] func(f *field, text string) (T, error)
+
+// parsers returns how each type of a field is read. No such type may have an UnmarshalText method: the env library would
+// prefer it, and its error would not know which variable it is about.
+func (l *loader) parsers() map[reflect.Type]env.ParserFunc {
+	funcs := map[reflect.Type]env.ParserFunc{}
+	register(l, funcs, parseBool)
+	register(l, funcs, parseText)
+	register(l, funcs, ranged(strconv.Atoi, "whole number"))
+	register(l, funcs, ranged(time.ParseDuration, "duration"))
+	register(l, funcs, ranged(ParseBytes, "size"))
+	register(l, funcs, func(_ *field, text string) (Secret, error) { return NewSecret(text), nil })
+	register(l, funcs, parseURL)
+	register(l, funcs, func(_ *field, text string) (Address, error) {
+		address, err := parseAddress(text)
+		if err != nil {
+			return "", fmt.Errorf("%s is not an address; right is host:port or :port, such as 127.0.0.1:8080", quote(text))
+		}
+		return address, nil
+	})
+	register(l, funcs, func(_ *field, text string) (Location, error) { return parseLocation(text) })
+	register(l, funcs, func(_ *field, text string) (Planes, error) { return parsePlanes(text) })
+	register(l, funcs, func(_ *field, text string) (Patterns, error) { return parsePatterns(text) })
+	register(l, funcs, func(_ *field, text string) (Routes, error) { return parseRoutes(text) })
+	register(l, funcs, parseOverrides)
+	register(l, funcs, parsePrefixes)
+	return funcs
+}
+
+// register makes parse the way to read every field of type T, refusing what comes in a later version.
+func register[T any](l *loader, funcs map[reflect.Type]env.ParserFunc, parse parseFunc[T]) {
+	funcs[reflect.TypeFor[T]()] = func(text string) (any, error) {
+		f := l.current
+		value, err := parse(f, text)
+		if f.later && (err != nil || !isDefault(f, parse, value)) {
+			return nil, problemError{l.problem(f, notAvailable+"; leave it unset")}
+		}
+		if err != nil {
+			return nil, problemError{l.problem(f, err.Error())}
+		}
+		return value, nil
+	}
+}
+
+// isDefault reports whether value is the default of f, however it was spelled.
+func isDefault[T any](f *field, parse parseFunc[T], value T) bool {
+	if f.Default == "" {
+		return false
+	}
+	def, err := parse(f, f.Default)
+	return err == nil && reflect.DeepEqual(def, value)
+}
+
+func parseBool(_ *field, text string) (bool, error) {
+	b, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, fmt.Errorf("%s is neither true nor false", quote(text))
+	}
+	return b, nil
+}
+
+// parseText reads one of the words of oneof, in any case, or free text where there are none.
+func parseText(f *field, text string) (string, error) {
+	if f.choices == nil {
+		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+			return "", errors.New("holds bytes that are not plain text in UTF-8")
+		}
+		return text, nil
+	}
+	word := strings.ToLower(text)
+	switch {
+	case slices.Contains(f.choices, word):
+		return word, nil
+	case slices.Contains(f.laterChoices, word):
+		return "", fmt.Errorf("%s is %s; leave it unset or give %s", quote(word), notAvailable, strings.Join(f.choices, ", "))
+	}
+	return "", fmt.Errorf("%s is not known; right is %s", quote(text), strings.Join(f.choices, ", "))
+}
+
+// ranged returns how to read a number, a duration or a size between the min and max of its field.
+func ranged[T cmp.Ordered](parse func(string) (T, error), kind string) parseFunc[T] {
+	return func(f *field, text string) (T, error) {
+		value, err := parse(text)
+		if err == nil && (f.min == "" || value >= bound(parse, f.min)) && (f.max == "" || value <= bound(parse, f.max)) {
+			return value, nil
+		}
+		right := "of at least " + f.min
+		if f.max != "" {
+			right = "from " + f.min + " to " + f.max
+		}
+		return value, fmt.Errorf("%s is not a %s %s, such as %s", quote(text), kind, right, f.Default)
+	}
+}
+
+// bound reads a min or max tag, which tests prove readable.
+func bound[T any](parse func(string) (T, error), tag string) T {
+	value, err := parse(tag)
+	if err != nil {
+		panic("config: unreadable bound " + tag)
+	}
+	return value
+}
+
+// parseURL reads an absolute http or https URL. What does not parse is not repeated: it may hold a password.
+func parseURL(_ *field, text string) (url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Opaque != "":
+		return url.URL{}, errors.New("is not an absolute URL; right is http:// or https:// and a host")
+	case u.User != nil:
+		return url.URL{}, errors.New("holds a user or password; right is a URL without")
+	case !goodHost(u):
+		return url.URL{}, errors.New("has no usable host or port; right is such as https://host:8443")
+	case strings.Contains(text, "#"):
+		return url.URL{}, errors.New("has a fragment; right is a URL without #")
+	}
+	return *u, nil
+}
+
+// goodHost reports whether the host of u is an IP or a name, and its port a number or absent.
+func goodHost(u *url.URL) bool {
+	port := u.Port()
+	if port == "" {
+		port = "443"
+	}
+	_, err := parseAddress("[" + u.Hostname() + "]:" + port)
+	return err == nil && u.Hostname() != "" && !strings.HasSuffix(u.Host, ":")
+}
+
+// parseOverrides reads clientId=quota pairs. The last = of a pair parts them.
+func parseOverrides(f *field, text string) (map[string]int, error) {
+	items, err := list(text)
+	if err != nil {
+		return nil, err
+	}
+	overrides := make(map[string]int, len(items))
+	for _, item := range items {
+		at := max(strings.LastIndex(item, "="), 0)
+		client, quota := strings.TrimSpace(item[:at]), strings.TrimSpace(strings.TrimPrefix(item[at:], "="))
+		limit, err := strconv.Atoi(quota)
+		switch {
+		case client == "":
+			return nil, fmt.Errorf("%s is not a pair; right is such as clientId=100", quote(item))
+		case err != nil || limit < 0 || limit > maxRate:
+			return nil, fmt.Errorf("%s has no quota from 0 to %d; right is such as clientId=100", quote(item), maxRate)
+		}
+		if _, err := parseText(f, client); err != nil {
+			return nil, fmt.Errorf("the client ID of %s %w", quote(item), err)
+		}
+		if _, twice := overrides[client]; twice {
+			return nil, fmt.Errorf("%s names a client a second time; right is one quota for each", quote(item))
+		}
+		overrides[client] = limit
+	}
+	return overrides, nil
+}
+
+// maxRate bounds each override as the max tag of RATE bounds the rate of all.
+const maxRate = 1_000_000
+
+// parsePrefixes reads a list of CIDRs and masks them.
+func parsePrefixes(_ *field, text string) ([]netip.Prefix, error) {
+	items, err := list(text)
+	if err != nil {
+		return nil, err
+	}
+	var prefixes []netip.Prefix
+	for _, item := range items {
+		prefix, err := netip.ParsePrefix(item)
+		if err != nil {
+			return nil, fmt.Errorf("%s is not a CIDR; right is such as 10.0.0.0/8 or 2001:db8::/32, /32 or /128 for one address",
+				quote(item))
+		}
+		if prefix.Addr().Is4In6() {
+			return nil, fmt.Errorf("%s would match no IPv4 address; right is the IPv4 form, such as 10.0.0.0/8", quote(item))
+		}
+		prefixes = append(prefixes, prefix.Masked())
+	}
+	return prefixes, nil
+}
+
+// list parts text at commas and trims what stands between them. An empty item is an error and not skipped: where none
+// is named all may be meant.
+func list(text string) ([]string, error) {
+	items := strings.Split(text, ",")
+	for i, item := range items {
+		items[i] = strings.TrimSpace(item)
+		switch {
+		case items[i] == "":
+			return nil, fmt.Errorf("item %d is empty; right is a list with one comma between two items", i+1)
+		case slices.Contains(items[:i], items[i]):
+			return nil, fmt.Errorf("%s is given twice; right is once", quote(items[i]))
+		}
+	}
+	return items, nil
+}

@@ -1,0 +1,85 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Route sends an organization, one environment of it or one store of that to a location. Environment and Store are ""
+// where the route is for all of them; the three are decoded.
+type Route struct {
+	Organization, Environment, Store string
+	Location                         Location
+}
+
+// Routes is the routes in the order given, no two for the same place; nil where there are none. The longest match wins.
+type Routes []Route
+
+// parseRoutes reads place=location pairs. The last = of a pair parts them, so that a place may hold others.
+func parseRoutes(text string) (Routes, error) {
+	items, err := list(text)
+	if err != nil {
+		return nil, err
+	}
+	var routes Routes
+	for _, item := range items {
+		route, err := parseRoute(item)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(routes, route.samePlace) {
+			return nil, fmt.Errorf("%s names a place a second time; right is one route for each", quote(item))
+		}
+		routes = append(routes, route)
+	}
+	return routes, nil
+}
+
+// parseRoute reads one place=location pair.
+func parseRoute(item string) (Route, error) {
+	at := strings.LastIndex(item, "=")
+	if at < 0 {
+		return Route{}, fmt.Errorf("%s has no =; right is org=plane/region, org/env=… or org/env/store=…", quote(item))
+	}
+	location, err := parseLocation(strings.TrimSpace(item[at+1:]))
+	if err != nil {
+		return Route{}, err
+	}
+	segments := strings.Split(strings.TrimSpace(item[:at]), "/")
+	if len(segments) > 3 {
+		return Route{}, fmt.Errorf("%s has %d segments; right is org, org/env or org/env/store (a / inside a name is %%2F)",
+			quote(item), len(segments))
+	}
+	place := make([]string, 3)
+	for i, segment := range segments {
+		if place[i], err = decodeSegment(segment); err != nil {
+			return Route{}, fmt.Errorf("%s holds %w", quote(item), err)
+		}
+	}
+	return Route{Organization: place[0], Environment: place[1], Store: place[2], Location: location}, nil
+}
+
+// decodeSegment decodes one segment of a place, once.
+func decodeSegment(segment string) (string, error) {
+	decoded, err := url.PathUnescape(segment)
+	switch {
+	case err != nil:
+		return "", errors.New("a bad percent-encoding; right is % and two hexadecimal digits")
+	case decoded == "":
+		return "", errors.New("an empty segment; right is org, org/env or org/env/store")
+	case !utf8.ValidString(decoded) || strings.ContainsFunc(decoded, unicode.IsControl):
+		return "", errors.New("a segment that is not plain text in UTF-8")
+	}
+	return decoded, nil
+}
+
+// samePlace reports whether r and other route the same organization, environment or store.
+func (r Route) samePlace(other Route) bool {
+	other.Location = r.Location
+	return r == other
+}

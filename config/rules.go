@@ -1,0 +1,210 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// rule is what holds of one variable beyond its syntax, mostly in view of others.
+type rule struct {
+	// on names the variables looked at, without prefix. The problem is the first one's. Where any of them has a problem
+	// already, the rule is not asked.
+	on []string
+	// broken returns what is wrong and what would be right, "" where all is well. It never repeats a secret.
+	broken func(c Config) string
+}
+
+// on returns the rule that the condition is no state to start in.
+func on(condition func(c Config) bool, detail string, variables ...string) rule {
+	return rule{on: variables, broken: func(c Config) string {
+		if condition(c) {
+			return detail
+		}
+		return ""
+	}}
+}
+
+// applyRules adds the problems that the rules find in c.
+func (l *loader) applyRules(c Config) {
+	bad := map[string]bool{}
+	for _, p := range l.problems {
+		if i, known := l.byName[p.Variable]; known {
+			bad[l.fields[i].Name] = true
+		}
+	}
+	for _, r := range slices.Concat(listenerRules(), redisRules(), regionRules(), upstreamRules(), rateRules(), cacheRules()) {
+		if slices.ContainsFunc(r.on, func(name string) bool { return bad[Prefix+name] }) {
+			continue
+		}
+		if detail := r.broken(c); detail != "" {
+			l.problems = append(l.problems, l.problem(&l.fields[l.byName[Prefix+r.on[0]]], detail))
+		}
+	}
+}
+
+func listenerRules() []rule {
+	return []rule{
+		on(func(c Config) bool { return collide(c.Listen, c.Admin.Listen) },
+			"asks for the port of OSGATE_LISTEN; right is another port", "ADMIN_LISTEN", "LISTEN"),
+		on(func(c Config) bool { return !c.Admin.Listen.Loopback() && c.Admin.Token.Reveal() == "" },
+			"required, since OSGATE_ADMIN_LISTEN is not on loopback; right is a token here, or a listener on 127.0.0.1",
+			"ADMIN_TOKEN", "ADMIN_LISTEN"),
+		on(func(c Config) bool { return strings.ContainsFunc(c.Admin.Token.Reveal(), notVisible) },
+			"holds what an Authorization header cannot carry; right is visible ASCII without spaces", "ADMIN_TOKEN"),
+		{on: []string{"SECRET"}, broken: func(c Config) string {
+			if _, err := decodeKey(c.Secret.Reveal()); err != nil && c.Secret.Reveal() != "" {
+				return err.Error() + "; right is exactly 32 random bytes in base64, as openssl rand -base64 32 makes them"
+			}
+			return ""
+		}},
+		on(func(c Config) bool { return c.TLS.Cert == "" && c.TLS.Key != "" },
+			"missing, since OSGATE_TLS_KEY is set; right is both or neither", "TLS_CERT", "TLS_KEY"),
+		on(func(c Config) bool { return c.TLS.Cert != "" && c.TLS.Key == "" },
+			"missing, since OSGATE_TLS_CERT is set; right is both or neither", "TLS_KEY", "TLS_CERT"),
+		on(func(c Config) bool { return c.TLS.ClientCA != "" && c.TLS.Cert == "" && c.TLS.Key == "" },
+			"needs HTTPS; right is to set OSGATE_TLS_CERT and OSGATE_TLS_KEY too", "TLS_CLIENT_CA", "TLS_CERT", "TLS_KEY"),
+	}
+}
+
+// notVisible reports whether r is no visible ASCII character (RFC 5234, VCHAR).
+func notVisible(r rune) bool { return r < 0x21 || r > 0x7e }
+
+func redisRules() []rule {
+	return []rule{
+		{on: []string{"REDIS_URL"}, broken: func(c Config) string {
+			if c.Redis.URL.Reveal() == "" {
+				return ""
+			}
+			if err := checkRedisURL(c.Redis.URL.Reveal()); err != nil {
+				return err.Error() + "; right is redis://user:password@host:6379/0 or rediss://…, special characters percent-encoded"
+			}
+			return ""
+		}},
+		// Braces would move every key into one hash slot of a cluster, or out of the slot it shares with others.
+		on(func(c Config) bool { return !only(c.Redis.Prefix, "-._:") || len(c.Redis.Prefix) > 64 },
+			"not usable in keys; right is up to 64 letters, digits and -._:", "REDIS_PREFIX"),
+	}
+}
+
+// checkRedisURL checks what go-redis's ParseURL, ParseClusterURL and ParseFailoverURL agree on. Its errors hold nothing
+// of the URL: net/url's would repeat it, password and all.
+func checkRedisURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil {
+		return errors.New("is not a URL")
+	}
+	if u.Scheme != "redis" && u.Scheme != "rediss" || !strings.Contains(text, "://") {
+		return errors.New("does not begin with redis:// or rediss://")
+	}
+	if database := strings.Trim(u.Path, "/"); database != "" {
+		if _, err := strconv.ParseUint(database, 10, 31); err != nil {
+			return errors.New("has a path that is not a database number")
+		}
+	}
+	// An @ here is most likely the end of a password that holds a ? or # of its own.
+	if _, err := url.ParseQuery(u.RawQuery); err != nil || strings.ContainsAny(u.RawQuery, "@") || strings.Contains(text, "#") {
+		return errors.New("has a query or fragment that cannot be read")
+	}
+	return nil
+}
+
+func regionRules() []rule {
+	const reachable = "; right is a location that may be reached"
+	outside := func(c Config, l Location) string {
+		switch {
+		case l.Plane() != "" && !c.Regions.Planes.Has(l.Plane()):
+			return quote(string(l)) + " is in no plane of OSGATE_PLANES" + reachable
+		case !c.Regions.Allowed.admits(l):
+			return quote(string(l)) + " is not allowed by OSGATE_REGIONS" + reachable
+		}
+		return ""
+	}
+	return []rule{
+		{on: []string{"REGIONS", "PLANES"}, broken: func(c Config) string {
+			for _, pattern := range c.Regions.Allowed {
+				if plane := Location(pattern).Plane(); plane != "" && !c.Regions.Planes.Has(plane) {
+					return quote(pattern) + " is in no plane of OSGATE_PLANES" + reachable
+				}
+			}
+			return ""
+		}},
+		{on: []string{"DEFAULT_REGION", "PLANES", "REGIONS"}, broken: func(c Config) string {
+			if c.Regions.Default == "" {
+				return ""
+			}
+			return outside(c, c.Regions.Default)
+		}},
+		{on: []string{"ROUTES", "PLANES", "REGIONS"}, broken: func(c Config) string {
+			for _, route := range c.Regions.Routes {
+				if detail := outside(c, route.Location); detail != "" {
+					return detail
+				}
+			}
+			return ""
+		}},
+	}
+}
+
+func upstreamRules() []rule {
+	introspects := func(c Config) bool { return c.Auth.Mode == "introspect" }
+	return []rule{
+		on(func(c Config) bool { u := c.Upstream.Override; return u != nil && u.Path != "" && u.Path != "/" },
+			"has a path; right is scheme, host and port alone, such as http://127.0.0.1:8090", "UPSTREAM_OVERRIDE"),
+		on(func(c Config) bool { u := c.Upstream.Override; return u != nil && (u.RawQuery != "" || u.ForceQuery) },
+			"has a query; right is scheme, host and port alone, such as http://127.0.0.1:8090", "UPSTREAM_OVERRIDE"),
+		on(func(c Config) bool { return introspects(c) && c.Auth.ClientID == "" },
+			"required by OSGATE_AUTH=introspect; right is the ID of a connected app", "AUTH_CLIENT_ID", "AUTH"),
+		on(func(c Config) bool { return introspects(c) && c.Auth.ClientSecret.Reveal() == "" },
+			"required by OSGATE_AUTH=introspect; right is the secret of the connected app", "AUTH_CLIENT_SECRET", "AUTH"),
+		on(func(c Config) bool { return c.Policy.Shadow && c.Policy.Path == "" },
+			"has nothing to decide; right is to set OSGATE_POLICY too", "POLICY_SHADOW", "POLICY"),
+	}
+}
+
+// maxWindowRate bounds RATE where RATE_ALGORITHM is window, which keeps the instant of every request of a period.
+const maxWindowRate = 1000
+
+func rateRules() []rule {
+	highest := func(c Config) int {
+		most := c.Rate.Limit
+		for _, limit := range c.Rate.Overrides {
+			most = max(most, limit)
+		}
+		return most
+	}
+	tooMany := func(limit int, c Config) bool { return c.Rate.Algorithm == "window" && limit > maxWindowRate }
+	window := fmt.Sprintf("too high for OSGATE_RATE_ALGORITHM=window, which remembers every request of a period; right is at most %d",
+		maxWindowRate)
+	return []rule{
+		on(func(c Config) bool { return tooMany(c.Rate.Limit, c) }, window, "RATE", "RATE_ALGORITHM"),
+		on(func(c Config) bool { return tooMany(highest(Config{Rate: Rate{Overrides: c.Rate.Overrides}}), c) },
+			window, "RATE_OVERRIDES", "RATE_ALGORITHM"),
+		// Redis's clock counts microseconds: requests could not be told apart.
+		on(func(c Config) bool { return c.Rate.Period < time.Duration(highest(c))*time.Microsecond },
+			"too short for so many requests; right is a microsecond at least for each request of OSGATE_RATE and OSGATE_RATE_OVERRIDES",
+			"RATE_PERIOD", "RATE", "RATE_OVERRIDES"),
+	}
+}
+
+func cacheRules() []rule {
+	const why = "longer than 1h: OSv2's rolling TTL is renewed by the reads that reach it, so a key served only from cache " +
+		"would miss its renewal and expire upstream; right is 0s to 1h"
+	long := func(ttl func(Cache) time.Duration) func(Config) bool {
+		return func(c Config) bool { return ttl(c.Cache) > time.Hour }
+	}
+	plain := func(c Config) bool { return c.Cache.Mode == "rfc9111" }
+	return []rule{
+		on(long(func(c Cache) time.Duration { return c.KeyTTL }), why, "CACHE_KEY_TTL"),
+		on(long(func(c Cache) time.Duration { return c.StoresTTL }), why, "CACHE_STORES_TTL"),
+		on(long(func(c Cache) time.Duration { return c.KeysTTL }), why, "CACHE_KEYS_TTL"),
+		on(func(c Config) bool { return plain(c) && c.Upstream.Override == nil },
+			"rfc9111 needs an origin; right is to set OSGATE_UPSTREAM_OVERRIDE too", "CACHE_MODE", "UPSTREAM_OVERRIDE"),
+		on(func(c Config) bool { return plain(c) && !c.Listen.Loopback() },
+			"rfc9111 knows neither identity nor quota; right is OSGATE_LISTEN on 127.0.0.1", "CACHE_MODE", "LISTEN"),
+	}
+}

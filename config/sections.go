@@ -1,0 +1,145 @@
+//nolint:lll // a variable is one line, all its tags included
+package config
+
+import (
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// Config is what [Load] read from the environment, one section per concern. The desc tag of a field is its
+// documentation; a comment stands beside it where the Go value needs one. The zero value is not usable: defaults are
+// filled in by Load. It is not changed after Load and is then safe for concurrent use.
+type Config struct {
+	Listen   Address `env:"LISTEN" envDefault:":8080" desc:"address for clients"`
+	Admin    Admin
+	Secret   Secret `env:"SECRET" desc:"32 bytes in base64, the same on every replica: keys token hashes and seals what is shared in Redis"`
+	Accounts bool   `env:"ACCOUNTS" envDefault:"true" desc:"pass Access Management calls on"`
+	TLS      TLS
+	Redis    Redis
+	StateDir string `env:"STATE_DIR" desc:"folder in which embedded mode keeps stats; empty: memory only"`
+	Regions  Regions
+	Upstream Upstream
+	Auth     Auth
+	Rate     Rate
+	Budget   Budget
+	Cache    Cache
+	Policy   Policy
+	Server   Server
+	Log      Log
+
+	settings map[string]setting // by full name: what was given, secrets masked
+}
+
+// Admin is the operator's listener.
+type Admin struct {
+	Listen Address `env:"ADMIN_LISTEN" envDefault:"127.0.0.1:8081" desc:"address for operators"`
+	Token  Secret  `env:"ADMIN_TOKEN" desc:"bearer token of the admin listener; required where that is not on loopback"`
+}
+
+// TLS names the PEM files of the client listener; without Cert it speaks plain HTTP. Whether the files load is not
+// checked here.
+type TLS struct {
+	Cert     string `env:"TLS_CERT" desc:"certificate chain file (PEM): HTTPS and HTTP/2; read again when it changes"`
+	Key      string `env:"TLS_KEY" desc:"private key file (PEM) of the certificate"`
+	ClientCA string `env:"TLS_CLIENT_CA" desc:"CA file (PEM): clients must show a certificate of it"`
+}
+
+// Redis says where the state shared by replicas lives. Without URL the gateway is one process with embedded stores.
+type Redis struct {
+	URL     Secret        `env:"REDIS_URL" desc:"redis:// or rediss://, cluster and sentinel forms as go-redis parses them; empty: embedded, one process"`
+	Timeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" min:"1ms" max:"1m" desc:"hard bound on any one round trip to Redis"`
+	Prefix  string        `env:"REDIS_PREFIX" envDefault:"osgate" desc:"prefix of every key in Redis"`
+}
+
+// Regions says what may be reached and where a request goes that does not name its location itself.
+type Regions struct {
+	Planes  Planes   `env:"PLANES" envDefault:"all" desc:"control planes that may be reached, such as us,eu"`
+	Allowed Patterns `env:"REGIONS" envDefault:"all" desc:"locations that may be reached (data residency), such as eu/*,us/us-east-1"`
+	Default Location `env:"DEFAULT_REGION" desc:"location of requests that name none, such as us/us-east-1"`
+	Routes  Routes   `env:"ROUTES" desc:"org=plane/region,org/env=plane/region,org/env/store=plane/region; the longest match wins"`
+
+	Discover bool `env:"DISCOVER" envDefault:"false" later:"true" desc:"look for a store in the allowed regions of one plane"`
+}
+
+// Upstream is how Object Store v2 and the control planes are called. Override is nil where unset, else an absolute http
+// or https URL of a host alone.
+type Upstream struct {
+	Override *url.URL      `env:"UPSTREAM_OVERRIDE" desc:"send every upstream and control-plane call to this base URL, Host header kept"`
+	CA       string        `env:"UPSTREAM_CA" desc:"file of an extra trusted CA (PEM)"`
+	Timeout  time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"30s" min:"1ms" max:"1h" desc:"from a request's last byte to the answer's first, retries included"`
+}
+
+// Auth is how a bearer token becomes a principal. IntrospectionURL is nil where unset.
+type Auth struct {
+	Mode             string        `env:"AUTH" envDefault:"anypoint" oneof:"anypoint,introspect" later:"introspect" desc:"whose word is taken: anypoint (/accounts/api/me) or introspect (RFC 7662)"`
+	TTL              time.Duration `env:"AUTH_TTL" envDefault:"60s" min:"1ms" max:"24h" desc:"how long an identified token stays so; a right taken away at Anypoint ends within it"`
+	NegativeTTL      time.Duration `env:"AUTH_NEGATIVE_TTL" envDefault:"5s" min:"0s" max:"24h" desc:"how long a refused token stays refused"`
+	Stale            time.Duration `env:"AUTH_STALE" envDefault:"10m" min:"0s" max:"24h" desc:"how long a known token is still forwarded while the control plane is down"`
+	ClientID         string        `env:"AUTH_CLIENT_ID" later:"true" desc:"client ID for introspect"`
+	ClientSecret     Secret        `env:"AUTH_CLIENT_SECRET" later:"true" desc:"client secret for introspect"`
+	IntrospectionURL *url.URL      `env:"AUTH_INTROSPECTION_URL" later:"true" desc:"endpoint for introspect; empty: the plane's own v2 introspection"`
+	FailureRate      int           `env:"AUTH_FAILURE_RATE" envDefault:"10" min:"0" max:"1000000" later:"true" desc:"failed identifications a second per client address before 429"`
+}
+
+// Rate is the client quota. Overrides maps client IDs to their own Limit; nil where there are none, and 0 exempts a
+// client as Limit 0 exempts all.
+type Rate struct {
+	Limit     int            `env:"RATE" envDefault:"10" min:"0" max:"1000000" desc:"client quota: requests per RATE_PERIOD and client ID; 0: none"`
+	Period    time.Duration  `env:"RATE_PERIOD" envDefault:"1s" min:"1ms" max:"1h" desc:"period of RATE"`
+	Algorithm string         `env:"RATE_ALGORITHM" envDefault:"gcra" oneof:"gcra,window" later:"window" desc:"gcra: RATE_BURST at once, then evenly; window: at most RATE in any RATE_PERIOD"`
+	Burst     int            `env:"RATE_BURST" envDefault:"10" min:"1" max:"1000000" desc:"requests let through at once after a rest (gcra); 1 spaces them evenly"`
+	MaxWait   time.Duration  `env:"RATE_MAX_WAIT" envDefault:"1s" min:"0s" max:"5m" desc:"how long a request over quota waits its turn before 429; 0: refused at once"`
+	Counts    string         `env:"RATE_COUNTS" envDefault:"all" oneof:"all,upstream" later:"upstream" desc:"what is charged: all operations that passed policy, or upstream: only those that ask OSv2"`
+	Overrides map[string]int `env:"RATE_OVERRIDES" desc:"quotas of single clients, such as clientId=100; 0: none"`
+	RedisDown string         `env:"RATE_REDIS_DOWN" envDefault:"local" oneof:"local,open,closed" desc:"while Redis is gone: local (quota divided by REPLICAS), open or closed"`
+	Replicas  int            `env:"REPLICAS" envDefault:"1" min:"1" max:"10000" desc:"gateway processes that share the quota while Redis is gone"`
+}
+
+// Budget is the second limit, on what asks Object Store v2 over all clients.
+type Budget struct {
+	Limit int    `env:"BUDGET" envDefault:"0" min:"0" max:"1000000" later:"true" desc:"requests a second to OSv2 over all clients; 0: none"`
+	By    string `env:"BUDGET_BY" envDefault:"egress" oneof:"egress,org,store" later:"true" desc:"what a budget is counted by: egress, org or store"`
+}
+
+// Cache says what may be answered without asking upstream. A TTL of 0 turns that kind off. Where EntryBytes is above
+// Bytes, Bytes bounds entries too.
+type Cache struct {
+	KeyTTL    time.Duration `env:"CACHE_KEY_TTL" envDefault:"10s" min:"0s" desc:"freshness of GET key; 0: off; at most 1h (rolling TTL)"`
+	StoresTTL time.Duration `env:"CACHE_STORES_TTL" envDefault:"60s" min:"0s" desc:"freshness of store lists, stores and region lists; 0: off; at most 1h"`
+	KeysTTL   time.Duration `env:"CACHE_KEYS_TTL" envDefault:"10s" min:"0s" later:"true" desc:"freshness of key and partition lists; 0: off; at most 1h"`
+
+	Bytes      Bytes `env:"CACHE_BYTES" envDefault:"256MiB" min:"1" desc:"bound of the cache in this process"`
+	EntryBytes Bytes `env:"CACHE_ENTRY_BYTES" envDefault:"1MiB" min:"1" max:"1GiB" desc:"largest value cached; larger ones are streamed"`
+
+	Shared bool   `env:"CACHE_SHARED" envDefault:"true" later:"true" desc:"with Redis and SECRET: share bodies, sealed, between replicas and restarts"`
+	Scope  string `env:"CACHE_SCOPE" envDefault:"client" oneof:"client,environment" later:"environment" desc:"whom an entry serves: its own principal (client) or any granted token of the environment"`
+
+	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"0" min:"0s" max:"24h" later:"true" desc:"RFC 5861: serve stale this long while upstream fails"`
+	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0" min:"0s" max:"24h" later:"true" desc:"RFC 5861: serve stale this long while asking again"`
+
+	Strict bool   `env:"CACHE_STRICT" envDefault:"false" later:"true" desc:"refuse (503) a write that cannot be marked in Redis"`
+	Mode   string `env:"CACHE_MODE" envDefault:"gateway" oneof:"gateway,rfc9111" later:"rfc9111" desc:"gateway, or rfc9111: a plain shared cache for public test suites, loopback only"`
+}
+
+// Policy is the organization's own rules. An empty Path permits all.
+type Policy struct {
+	Path   string `env:"POLICY" later:"true" desc:"policy file or folder"`
+	Shadow bool   `env:"POLICY_SHADOW" envDefault:"false" later:"true" desc:"decide and record, but let pass"`
+}
+
+// Server is what holds for every exchange whatever it asks. TrustedProxies is nil where no proxy is believed; its
+// prefixes are masked.
+type Server struct {
+	MaxBody        Bytes          `env:"MAX_BODY" envDefault:"11MiB" min:"1" max:"1GiB" desc:"largest request body"`
+	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" later:"true" desc:"CIDRs whose X-Forwarded-For and trace sampling are believed"`
+	Timing         bool           `env:"SERVER_TIMING" envDefault:"false" desc:"answer with Server-Timing: each stage's milliseconds"`
+	DrainDelay     time.Duration  `env:"DRAIN_DELAY" envDefault:"5s" min:"0s" max:"1h" desc:"on SIGTERM: not ready this long before the listener closes"`
+	DrainTimeout   time.Duration  `env:"DRAIN_TIMEOUT" envDefault:"30s" min:"0s" max:"1h" desc:"longest wait for running exchanges after that"`
+}
+
+// Log is the access and event log.
+type Log struct {
+	Level  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" desc:"least level logged: debug, info, warn or error"`
+	Format string `env:"LOG_FORMAT" envDefault:"json" oneof:"json,text" desc:"json or text"`
+}

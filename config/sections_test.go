@@ -1,0 +1,202 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// everything returns the fields of Config as if nothing of them came in a later version.
+func everything() []field {
+	all := fields()
+	for i := range all {
+		f := &all[i]
+		f.later, f.Later = false, ""
+		f.choices = append(f.choices, f.laterChoices...)
+		f.laterChoices = nil
+	}
+	return all
+}
+
+func TestEveryVariableReachesItsField(t *testing.T) {
+	environ := []string{
+		"LISTEN=127.0.0.1:9000", "ADMIN_LISTEN=[::1]:9001", "ADMIN_TOKEN=token", "SECRET=" + strings.Repeat("A", 43),
+		"ACCOUNTS=false", "TLS_CERT=c.pem", "TLS_KEY=k.pem", "TLS_CLIENT_CA=ca.pem",
+		"REDIS_URL=redis://h", "REDIS_TIMEOUT=20ms", "REDIS_PREFIX=p", "STATE_DIR=/var/lib/osgate",
+		"PLANES=us, eu", "REGIONS=eu/*,us/us-east-1", "DEFAULT_REGION=us/us-east-1",
+		"ROUTES=o=us/us-east-1, o/e%2C1=eu/eu-west-1,o/e=1/s%2Ft%3D+%2525 = us-east-1", "DISCOVER=true",
+		"UPSTREAM_OVERRIDE=http://osemu:8090", "UPSTREAM_CA=up.pem", "UPSTREAM_TIMEOUT=7s",
+		"AUTH=introspect", "AUTH_TTL=1m", "AUTH_NEGATIVE_TTL=2s", "AUTH_STALE=3m", "AUTH_CLIENT_ID=app",
+		"AUTH_CLIENT_SECRET=app-secret", "AUTH_INTROSPECTION_URL=https://am/introspect?x=y", "AUTH_FAILURE_RATE=4",
+		"RATE=20", "RATE_PERIOD=2s", "RATE_ALGORITHM=window", "RATE_BURST=5", "RATE_MAX_WAIT=3s", "RATE_COUNTS=upstream",
+		"RATE_OVERRIDES=a=100, b=c = 0", "RATE_REDIS_DOWN=closed", "REPLICAS=3", "BUDGET=50", "BUDGET_BY=store",
+		"CACHE_KEY_TTL=1s", "CACHE_STORES_TTL=2s", "CACHE_KEYS_TTL=3s", "CACHE_BYTES=1GB", "CACHE_ENTRY_BYTES=64KiB",
+		"CACHE_SHARED=false", "CACHE_SCOPE=environment", "CACHE_STALE_IF_ERROR=4s", "CACHE_STALE_WHILE_REVALIDATE=5s",
+		"CACHE_STRICT=true", "CACHE_MODE=rfc9111", "POLICY=policy.yaml", "POLICY_SHADOW=true",
+		"MAX_BODY=1MB", "TRUSTED_PROXIES=10.1.2.3/8,2001:db8::/32", "SERVER_TIMING=true", "DRAIN_DELAY=1s", "DRAIN_TIMEOUT=2s",
+		"LOG_LEVEL=Warn", "LOG_FORMAT=text",
+	}
+	for _, f := range fields() {
+		if !slices.ContainsFunc(environ, func(item string) bool { return strings.HasPrefix(Prefix+item, f.Name+"=") }) {
+			t.Errorf("%s is not tried here", f.Name)
+		}
+	}
+	for i := range environ {
+		environ[i] = Prefix + environ[i]
+	}
+	got, err := load(environ, everything())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Listen: "127.0.0.1:9000", Admin: Admin{Listen: "[::1]:9001", Token: NewSecret("token")},
+		Secret: NewSecret(strings.Repeat("A", 43)), Accounts: false,
+		TLS:      TLS{Cert: "c.pem", Key: "k.pem", ClientCA: "ca.pem"},
+		Redis:    Redis{URL: NewSecret("redis://h"), Timeout: 20 * time.Millisecond, Prefix: "p"},
+		StateDir: "/var/lib/osgate",
+		Regions: Regions{
+			Planes: Planes{"us", "eu"}, Allowed: Patterns{"eu/*", "us/us-east-1"}, Default: "us/us-east-1", Discover: true,
+			Routes: Routes{
+				{Organization: "o", Location: "us/us-east-1"},
+				{Organization: "o", Environment: "e,1", Location: "eu/eu-west-1"},
+				{Organization: "o", Environment: "e=1", Store: "s/t=+%25", Location: "us-east-1"},
+			},
+		},
+		Upstream: Upstream{Override: &url.URL{Scheme: "http", Host: "osemu:8090"}, CA: "up.pem", Timeout: 7 * time.Second},
+		Auth: Auth{
+			Mode: "introspect", TTL: time.Minute, NegativeTTL: 2 * time.Second, Stale: 3 * time.Minute,
+			ClientID: "app", ClientSecret: NewSecret("app-secret"), FailureRate: 4,
+			IntrospectionURL: &url.URL{Scheme: "https", Host: "am", Path: "/introspect", RawQuery: "x=y"},
+		},
+		Rate: Rate{
+			Limit: 20, Period: 2 * time.Second, Algorithm: "window", Burst: 5, MaxWait: 3 * time.Second, Counts: "upstream",
+			Overrides: map[string]int{"a": 100, "b=c": 0}, RedisDown: "closed", Replicas: 3,
+		},
+		Budget: Budget{Limit: 50, By: "store"},
+		Cache: Cache{
+			KeyTTL: time.Second, StoresTTL: 2 * time.Second, KeysTTL: 3 * time.Second, Bytes: 1e9, EntryBytes: 64 << 10,
+			Shared: false, Scope: "environment", StaleIfError: 4 * time.Second, StaleWhileRevalidate: 5 * time.Second,
+			Strict: true, Mode: "rfc9111",
+		},
+		Policy: Policy{Path: "policy.yaml", Shadow: true},
+		Server: Server{
+			MaxBody: 1e6, Timing: true, DrainDelay: time.Second, DrainTimeout: 2 * time.Second,
+			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
+		},
+		Log: Log{Level: "warn", Format: "text"},
+	}
+	diff := cmp.Diff(want, got,
+		cmpopts.IgnoreUnexported(Config{}),
+		cmp.Comparer(func(a, b Secret) bool { return a.Reveal() == b.Reveal() }),
+		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }))
+	if diff != "" {
+		t.Errorf("Config (-want +got):\n%s", diff)
+	}
+}
+
+func TestDefaultsLeaveWhatIsUnsetNil(t *testing.T) {
+	c, err := Load(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Upstream.Override != nil || c.Auth.IntrospectionURL != nil {
+		t.Errorf("URLs nobody set are %v and %v, want nil", c.Upstream.Override, c.Auth.IntrospectionURL)
+	}
+	if c.Regions.Planes != nil || c.Regions.Allowed != nil || c.Regions.Routes != nil || c.Rate.Overrides != nil {
+		t.Errorf("lists nobody set are %v, %v, %v, %v, want nil",
+			c.Regions.Planes, c.Regions.Allowed, c.Regions.Routes, c.Rate.Overrides)
+	}
+	if !c.Regions.Planes.Has("jp") || (Planes{"us"}).Has("jp") {
+		t.Error("Planes.Has: want all for nil and none but those listed else")
+	}
+}
+
+func TestRulesOfWhatComesLater(t *testing.T) {
+	const (
+		window = "too high for OSGATE_RATE_ALGORITHM=window, which remembers every request of a period; right is at most 1000"
+		hour   = "longer than 1h: OSv2's rolling TTL is renewed by the reads that reach it, so a key served only from cache " +
+			"would miss its renewal and expire upstream; right is 0s to 1h"
+		cidr = " is not a CIDR; right is such as 10.0.0.0/8 or 2001:db8::/32, /32 or /128 for one address"
+		url  = "is not an absolute URL; right is http:// or https:// and a host"
+	)
+	for _, tt := range []struct{ environ, variable, detail string }{
+		{"AUTH=introspect AUTH_CLIENT_SECRET=s", "AUTH_CLIENT_ID",
+			"required by OSGATE_AUTH=introspect; right is the ID of a connected app"},
+		{"AUTH=introspect AUTH_CLIENT_ID=a", "AUTH_CLIENT_SECRET",
+			"required by OSGATE_AUTH=introspect; right is the secret of the connected app"},
+		{"AUTH_INTROSPECTION_URL=/introspect", "AUTH_INTROSPECTION_URL", url},
+		{"RATE_ALGORITHM=window RATE=1001", "RATE", window},
+		{"RATE_ALGORITHM=window RATE_OVERRIDES=a=1001,b=1", "RATE_OVERRIDES", window},
+		{"CACHE_KEYS_TTL=61m", "CACHE_KEYS_TTL", hour},
+		{"POLICY_SHADOW=true", "POLICY_SHADOW", "has nothing to decide; right is to set OSGATE_POLICY too"},
+		{"TRUSTED_PROXIES=10.0.0.1", "TRUSTED_PROXIES", `"10.0.0.1"` + cidr},
+		{"TRUSTED_PROXIES=10.0.0.0/33", "TRUSTED_PROXIES", `"10.0.0.0/33"` + cidr},
+		{"TRUSTED_PROXIES=::ffff:10.0.0.0/104", "TRUSTED_PROXIES",
+			`"::ffff:10.0.0.0/104" would match no IPv4 address; right is the IPv4 form, such as 10.0.0.0/8`},
+		{"TRUSTED_PROXIES=10.0.0.0/8,", "TRUSTED_PROXIES", "item 2 is empty; right is a list with one comma between two items"},
+		{"CACHE_MODE=rfc9111 LISTEN=127.0.0.1:8080", "CACHE_MODE",
+			"rfc9111 needs an origin; right is to set OSGATE_UPSTREAM_OVERRIDE too"},
+		{"CACHE_MODE=rfc9111 UPSTREAM_OVERRIDE=http://h", "CACHE_MODE",
+			"rfc9111 knows neither identity nor quota; right is OSGATE_LISTEN on 127.0.0.1"},
+	} {
+		t.Run(tt.environ, func(t *testing.T) {
+			var environ []string
+			for item := range strings.FieldsSeq(tt.environ) {
+				environ = append(environ, Prefix+item)
+			}
+			_, err := load(environ, everything())
+			want := &InvalidError{Problems: []Problem{{Variable: Prefix + tt.variable, Detail: tt.detail}}}
+			if diff := cmp.Diff(error(want), err); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if _, err := load([]string{"OSGATE_RATE_ALGORITHM=window", "OSGATE_RATE=1000", "OSGATE_RATE_OVERRIDES=a=1000"}, everything()); err != nil {
+		t.Errorf("a window of 1000 requests is refused: %v", err)
+	}
+}
+
+// A bound that cannot be read would panic, one that shuts the default out would refuse every environment.
+func TestBoundsAdmitTheirOwnDefaults(t *testing.T) {
+	var environ []string
+	for _, f := range everything() {
+		if f.Default == "" {
+			continue
+		}
+		environ = append(environ, f.Name+"="+f.Default)
+	}
+	if _, err := load(environ, everything()); err != nil {
+		t.Errorf("the defaults, given, are refused: %v", err)
+	}
+}
+
+func TestDistanceCountsEdits(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"", "abc", 3}, {"abc", "abc", 0}, {"abc", "bc", 1}, {"abcd", "d", 3}, {"abc", "axc", 1}, {"kitten", "sitting", 3},
+		{"flaw", "lawn", 2}, {"ab", "ba", 2},
+	} {
+		if got, back := distance(tt.a, tt.b), distance(tt.b, tt.a); got != tt.want || back != tt.want {
+			t.Errorf("distance of %q and %q is %d, and %d back; want %d", tt.a, tt.b, got, back, tt.want)
+		}
+	}
+}
+
+func TestLogLevelsAreSlogs(t *testing.T) {
+	for text, want := range map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError, "": slog.LevelInfo,
+	} {
+		if got := (Log{Level: text}).Minimum(); got != want {
+			t.Errorf("level %q is %v, want %v", text, got, want)
+		}
+	}
+}

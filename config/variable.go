@@ -1,0 +1,123 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Source says where the value in force came from.
+type Source string
+
+// The sources of a value: the default of the variable, the variable itself, or the file that its _FILE form names.
+const (
+	FromDefault     Source = "default"
+	FromEnvironment Source = "environment"
+	FromFile        Source = "file"
+)
+
+// Variable is one row of the table of settings.
+type Variable struct {
+	// Name is the full name, prefix included.
+	Name string `json:"name"`
+	// Default is the text in force where the variable is unset; "" where there is none.
+	Default string `json:"default"`
+	// Value is the text in force, "[redacted]" for a secret that is set. Only [Config.Table] fills it.
+	Value string `json:"value"`
+	// Source says where Value came from. Only [Config.Table] fills it.
+	Source Source `json:"source,omitempty"`
+	// Description is one line for people.
+	Description string `json:"description"`
+	// Later says what of the variable is not available in this version; "" where all of it is.
+	Later string `json:"later,omitempty"`
+	// File reports whether the variable may be given as Name + "_FILE", the path of a file that holds the value.
+	File bool `json:"file,omitempty"`
+}
+
+// setting is what the environment said of one variable.
+type setting struct {
+	value  string // masked where secret
+	source Source
+}
+
+// Variables returns every variable there is, in the order of the documentation, without values.
+func Variables() []Variable {
+	fields := fields()
+	rows := make([]Variable, len(fields))
+	for i, f := range fields {
+		rows[i] = f.Variable
+	}
+	return rows
+}
+
+// Table returns every variable with the value in force and its source, secrets masked. It tells what [Load] read.
+func (c Config) Table() []Variable {
+	rows := Variables()
+	for i := range rows {
+		row := &rows[i]
+		row.Value, row.Source = row.Default, FromDefault
+		if s, given := c.settings[row.Name]; given {
+			row.Value, row.Source = s.value, s.source
+		}
+	}
+	return rows
+}
+
+// Later returns the rows of [Config.Table] of which something is not available in this version.
+func (c Config) Later() []Variable {
+	return slices.DeleteFunc(c.Table(), func(v Variable) bool { return v.Later == "" })
+}
+
+// field is a Variable and the rules its tags hold.
+type field struct {
+	Variable
+	choices      []string // the words allowed and available
+	laterChoices []string // those allowed in a later version
+	later        bool     // nothing but the default is available
+	min, max     string   // bounds as text, "" for none
+}
+
+// fields reads the tags of Config.
+func fields() []field { return appendFields(nil, reflect.TypeFor[Config]()) }
+
+// appendFields appends the variables of one section and of the sections inside it, in the order of the source.
+func appendFields(all []field, section reflect.Type) []field {
+	for f := range section.Fields() {
+		switch _, isVariable := f.Tag.Lookup("env"); {
+		case isVariable:
+			all = append(all, newField(f))
+		case f.IsExported() && f.Type.Kind() == reflect.Struct:
+			all = appendFields(all, f.Type)
+		}
+	}
+	return all
+}
+
+const notAvailable = "not available in this version"
+
+// newField reads the tags of one struct field.
+func newField(sf reflect.StructField) field {
+	f := field{
+		Variable: Variable{
+			Name:        Prefix + sf.Tag.Get("env"),
+			Default:     sf.Tag.Get("envDefault"),
+			Description: sf.Tag.Get("desc"),
+			File:        sf.Type == reflect.TypeFor[Secret](),
+		},
+		min: sf.Tag.Get("min"),
+		max: sf.Tag.Get("max"),
+	}
+	if words := sf.Tag.Get("oneof"); words != "" {
+		f.choices = strings.Split(words, ",")
+	}
+	switch later := sf.Tag.Get("later"); later {
+	case "":
+	case "true":
+		f.later, f.Later = true, notAvailable
+	default:
+		f.laterChoices = strings.Split(later, ",")
+		f.choices = slices.DeleteFunc(f.choices, func(word string) bool { return slices.Contains(f.laterChoices, word) })
+		f.Later = strings.Join(f.laterChoices, ", ") + ": " + notAvailable
+	}
+	return f
+}
