@@ -34,14 +34,27 @@ type Map struct {
 
 type routeKey struct{ organization, environment, store string }
 
-// New returns a Map, or an error that names every plane, location and route that is not in the table or not allowed.
+// OptionError is one thing wrong with [Options].
+type OptionError struct {
+	Option string // the field's name: "Planes", "Regions", "Routes" or "Default"
+	Detail string
+}
+
+// Error returns the detail, which says what is wrong and what would be right.
+func (e *OptionError) Error() string { return e.Detail }
+
+func wrong(option, format string, args ...any) error {
+	return &OptionError{Option: option, Detail: fmt.Sprintf(format, args...)}
+}
+
+// New returns a Map, or all that is wrong: an *[OptionError] for every plane, location and route that is not in the table or not allowed, joined.
 func New(o Options) (*Map, error) {
 	m := &Map{allowed: map[Location]bool{}, byHost: hosts(), routes: map[routeKey]Location{}}
 	problems := m.allow(o)
 	for _, r := range o.Routes {
 		l, err := m.parse(r.To)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("route of %s: %w", strings.Trim(r.Organization+"/"+r.Environment+"/"+r.Store, "/"), err))
+			problems = append(problems, wrong("Routes", "route of %s: %s", strings.Trim(r.Organization+"/"+r.Environment+"/"+r.Store, "/"), reason(err)))
 			continue
 		}
 		m.routes[routeKey{r.Organization, r.Environment, r.Store}] = l
@@ -49,7 +62,7 @@ func New(o Options) (*Map, error) {
 	if o.Default != "" {
 		l, err := m.parse(o.Default)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("default region: %w", err))
+			problems = append(problems, wrong("Default", "default region: %s", reason(err)))
 		}
 		m.fallback = l
 	}
@@ -63,7 +76,7 @@ func New(o Options) (*Map, error) {
 func (m *Map) allow(o Options) (problems []error) {
 	for _, name := range o.Planes {
 		if planeIndex(name) < 0 {
-			problems = append(problems, fmt.Errorf("plane %q is none of %s", name, strings.Join(Planes(), ", ")))
+			problems = append(problems, wrong("Planes", "plane %q is none of %s", name, strings.Join(Planes(), ", ")))
 		}
 	}
 	byPlane := func(l Location) bool { return len(o.Planes) == 0 || slices.Contains(o.Planes, l.Plane) }
@@ -76,9 +89,9 @@ func (m *Map) allow(o Options) (problems []error) {
 		}
 		switch {
 		case len(in) == 0:
-			problems = append(problems, fmt.Errorf("region %q is none of the 17 locations (write plane/region or plane/*)", pattern))
+			problems = append(problems, wrong("Regions", "region %q is none of the 17 locations (write plane/region or plane/*)", pattern))
 		case len(in) > 1 && !strings.Contains(pattern, "/"):
-			problems = append(problems, fmt.Errorf("region %q exists in more than one control plane: write one of %s", pattern, strings.Join(in, ", ")))
+			problems = append(problems, wrong("Regions", "region %q exists in more than one control plane: write one of %s", pattern, strings.Join(in, ", ")))
 		}
 	}
 	for _, e := range endpoints {
@@ -91,9 +104,17 @@ func (m *Map) allow(o Options) (problems []error) {
 		}
 	}
 	if len(m.enabled) == 0 && len(problems) == 0 {
-		problems = append(problems, errors.New("planes and regions together allow no location"))
+		problems = append(problems, wrong("Regions", "allows no location of the planes that may be reached"))
 	}
 	return problems
+}
+
+// reason is what an error of parse says without the ways that a request has.
+func reason(err error) string {
+	if unknown, ok := errors.AsType[*UnknownError](err); ok {
+		return unknown.Reason
+	}
+	return err.Error()
 }
 
 // covers reports whether pattern, "plane/region", "plane/*" or a region id alone, covers l.
