@@ -18,6 +18,9 @@ type Ref struct {
 	Confirmation string // the id of a pending confirmation of Key
 }
 
+// CanonicalKey returns the one spelling under which Object Store keeps a key: every space is a "+".
+func CanonicalKey(key string) string { return strings.ReplaceAll(key, " ", "+") }
+
 // set puts a decoded segment where its name in the path template says.
 func (r *Ref) set(name, value string) {
 	switch name {
@@ -32,7 +35,7 @@ func (r *Ref) set(name, value string) {
 	case "partitionId":
 		r.Partition = value
 	case "keyId":
-		r.Key = strings.ReplaceAll(value, " ", "+")
+		r.Key = CanonicalKey(value)
 	case "confirmationId":
 		r.Confirmation = value
 	}
