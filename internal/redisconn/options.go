@@ -1,0 +1,71 @@
+package redisconn
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+const (
+	defaultTimeout = 50 * time.Millisecond
+	defaultPrefix  = "osgate"
+)
+
+// Options says which Redis to use and how.
+type Options struct {
+	// URL is the address as go-redis parses it, credentials included:
+	//
+	//	redis://user:password@host:port/db            one server; rediss:// for TLS
+	//	unix://user:password@/path/to.sock?db=0       one server on a socket
+	//	redis://…@host:port?addr=host2:port           a cluster
+	//	redis://…@host:port?master_name=mymaster      the master that sentinels know
+	//
+	// master_name makes it the sentinel form, in which host and every addr are
+	// sentinels, the user part is the sentinels' and the master's credentials are the
+	// parameters username and password. Otherwise addr makes it the cluster form; a
+	// cluster known by one address names it twice. Other parameters are go-redis's.
+	// Timeouts among them can only shorten Timeout, max_retries is ignored, since a
+	// retry would not fit into it, and reading from replicas is refused. Required.
+	URL string
+	// Timeout bounds each round trip, waiting for a connection included.
+	// Zero means 50 ms.
+	Timeout time.Duration
+	// Prefix starts every key. Empty means "osgate". It must not hold braces, which
+	// would choose the cluster slot, nor blanks or control characters.
+	Prefix string
+	// OnChange, if not nil, is told each change of State once, in order, from the
+	// goroutine that noticed it. It must return quickly and must not call Do or Ping.
+	OnChange func(State)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Prefix == "" {
+		o.Prefix = defaultPrefix
+	}
+	return o
+}
+
+const redacted = "[redacted]"
+
+// String returns a fixed text: URL may hold a password.
+func (o Options) String() string { return redacted }
+
+// GoString is String.
+func (o Options) GoString() string { return redacted }
+
+// LogValue is String, for slog.
+func (o Options) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON is String, for JSON.
+func (o Options) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+func checkPrefix(prefix string) error {
+	if strings.ContainsFunc(prefix, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '{' || r == '}' }) {
+		return errors.New("redis key prefix: holds a brace, a blank or a control character")
+	}
+	return nil
+}

@@ -1,0 +1,270 @@
+// Package redistest starts real Redis servers for tests and does to them what
+// happens to Redis in production: it is killed, restarted empty, flushed, or
+// stops answering while its port stays open.
+//
+// It needs redis-server in PATH and fails the test where there is none: a test
+// that asks for a real Redis proves nothing without one. Nothing here is for use
+// outside tests.
+package redistest
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// startTimeout bounds one attempt to start a server, which takes about 10 ms.
+	startTimeout = 10 * time.Second
+	// startAttempts is how often a start is tried: between choosing a free port
+	// and Redis binding it, another process may take it.
+	startAttempts = 5
+	// commandTimeout bounds one command sent by [Server.Do].
+	commandTimeout = 5 * time.Second
+)
+
+// Server is one redis-server process on a loopback port, without persistence.
+// Its methods fail the test that started it rather than return errors; they may
+// be called from several goroutines, one at a time each.
+type Server struct {
+	t    testing.TB
+	port int
+	args []string
+
+	mu   sync.Mutex    // guards cmd and done
+	cmd  *exec.Cmd     // nil while the server is stopped
+	done chan struct{} // closed when cmd has exited
+}
+
+// Start starts a server on a free port and returns when it answers. It is killed
+// when the test ends, and on Linux also when the test process dies. extra are
+// further arguments of redis-server, such as "--requirepass", "secret".
+func Start(t testing.TB, extra ...string) *Server {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Fatalf("this test needs a real Redis: %v (install redis-server 7 or later)", err)
+	}
+	s := &Server{t: t, args: append([]string{
+		"--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(),
+	}, extra...)}
+	t.Cleanup(s.kill)
+	var err error
+	for range startAttempts {
+		if s.port, err = freePort(); err != nil {
+			continue
+		}
+		if err = s.launch(); err == nil {
+			return s
+		}
+	}
+	t.Fatalf("starting redis-server: %v", err)
+	return nil
+}
+
+// Addr returns the server's host:port. It stays the same over [Server.Restart].
+func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// URL returns the server's address as a redis:// URL of database 0, without
+// credentials.
+func (s *Server) URL() string { return "redis://" + s.Addr() + "/0" }
+
+// Stop kills the server: its connections break, its port refuses and its data is
+// gone. Stopping a stopped server does nothing.
+func (s *Server) Stop() {
+	s.t.Helper()
+	s.kill()
+}
+
+// Restart brings the server up on its old port, killing it first if it still
+// runs. It comes up empty.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.kill()
+	var err error
+	for range startAttempts {
+		if err = s.launch(); err == nil {
+			return
+		}
+	}
+	s.t.Fatalf("restarting redis-server on port %d: %v", s.port, err)
+}
+
+// Pause freezes the server with SIGSTOP: the kernel goes on accepting
+// connections and bytes, but nothing is answered. It is a black hole until
+// [Server.Resume].
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+}
+
+// Resume lets a paused server run on, with its data.
+func (s *Server) Resume() {
+	s.t.Helper()
+	s.signal(syscall.SIGCONT)
+}
+
+// Flush deletes every key of every database. Loaded scripts stay.
+func (s *Server) Flush() {
+	s.t.Helper()
+	s.Do("FLUSHALL")
+}
+
+// Do sends one command on a connection of its own and returns the first line of
+// the answer without its type byte, or, of a bulk string, the string itself. An
+// error answer fails the test. Of an array, it returns the length.
+func (s *Server) Do(args ...string) string {
+	s.t.Helper()
+	answer, err := command(s.Addr(), args)
+	if err != nil {
+		s.t.Fatalf("redis %s: %v", strings.Join(args, " "), err)
+	}
+	return answer
+}
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		s.t.Fatalf("redis-server on port %d is not running", s.port)
+	}
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("sending %v to redis-server: %v", sig, err)
+	}
+}
+
+// kill ends the process and waits for it. A process frozen by SIGSTOP dies of
+// SIGKILL too.
+func (s *Server) kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill() // an error means that it is dead already
+	<-s.done
+	s.cmd = nil
+}
+
+// launch starts the process and returns once it says on its output that it
+// accepts connections.
+func (s *Server) launch() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	log := &readyLog{ready: make(chan struct{})}
+	cmd := exec.Command("redis-server", append([]string{"--port", strconv.Itoa(s.port)}, s.args...)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = procAttr()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() { // ends with the process, which kill and the timeout below see to
+		_ = cmd.Wait() // a server that was killed always says so
+		close(done)
+	}()
+	var err error
+	select {
+	case <-log.ready:
+		s.cmd, s.done = cmd, done
+		return nil
+	case <-done:
+		err = errors.New("it exited at once")
+	case <-time.After(startTimeout):
+		err = fmt.Errorf("not ready after %v", startTimeout)
+	}
+	_ = cmd.Process.Kill()
+	<-done
+	return fmt.Errorf("%w; its output:\n%s", err, log.text())
+}
+
+// readyLog collects what redis-server prints and closes ready when it says that
+// it accepts connections.
+type readyLog struct {
+	mu    sync.Mutex // guards all below
+	buf   bytes.Buffer
+	ready chan struct{}
+	told  bool
+}
+
+func (l *readyLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.told {
+		return len(p), nil
+	}
+	l.buf.Write(p)
+	if bytes.Contains(l.buf.Bytes(), []byte("Ready to accept connections")) {
+		l.told = true
+		close(l.ready)
+	}
+	return len(p), nil
+}
+
+func (l *readyLog) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(port)
+}
+
+// command speaks just enough of the Redis protocol (RESP2) for Do: one command,
+// and the first line or bulk string of the answer.
+func command(addr string, args []string) (string, error) {
+	c, err := net.DialTimeout("tcp", addr, commandTimeout)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(commandTimeout)); err != nil {
+		return "", err
+	}
+	request := fmt.Appendf(nil, "*%d\r\n", len(args))
+	for _, arg := range args {
+		request = fmt.Appendf(request, "$%d\r\n%s\r\n", len(arg), arg)
+	}
+	if _, err := c.Write(request); err != nil {
+		return "", err
+	}
+	r := bufio.NewReader(c)
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	kind, rest := line[0], strings.TrimSpace(line[1:])
+	switch kind {
+	case '-':
+		return "", errors.New(rest)
+	case '$':
+		n, err := strconv.Atoi(rest)
+		if err != nil || n < 0 {
+			return "", err // a nil bulk string is the empty one
+		}
+		body := make([]byte, n)
+		_, err = io.ReadFull(r, body)
+		return string(body), err
+	}
+	return rest, nil
+}

@@ -1,0 +1,139 @@
+package redisconn
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// workerIdle is how long a worker waits for its next round trip before it ends.
+const workerIdle = time.Second
+
+// trip is one round trip to Redis. It runs in a worker's goroutine, so that
+// whatever the client library does holds up the worker and not the caller. It goes
+// on when the caller leaves early, so that its outcome counts all the same.
+//
+// Workers are kept for a while because a new goroutine's stack has to grow to the
+// depth of go-redis: measured at 16 and 128 concurrent GETs, 7 to 8 µs more with a
+// goroutine for each trip and 1 to 3 µs with kept ones, of 20 µs in all.
+type trip struct {
+	ctx      context.Context //nolint:containedctx // handed to a worker; ends when the trip's time is over, whoever left
+	cancel   context.CancelFunc
+	pipeline redis.Pipeliner
+	settle   func(outage error)
+	settled  atomic.Bool
+	done     chan error // receives the outage, or nil; never blocks
+}
+
+// run sends the pipeline.
+func (t *trip) run() {
+	outage := exec(t.ctx, t.pipeline)
+	t.report(outage)
+	t.done <- outage
+	t.cancel()
+}
+
+// report passes the first outcome that it is given on to settle.
+func (t *trip) report(outage error) {
+	if t.settled.CompareAndSwap(false, true) {
+		t.settle(outage)
+	}
+}
+
+// exec sends the pipeline and returns the first outage among its outcomes.
+func exec(ctx context.Context, p redis.Pipeliner) error {
+	cmds, err := p.Exec(ctx)
+	if isOutage(err) {
+		return err
+	}
+	for _, cmd := range cmds {
+		if err := cmd.Err(); isOutage(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask makes a round trip of the pipeline and waits for it as long as ctx and the
+// timeout allow. settle is told the outcome once, also if that comes after the
+// caller has left for ctx.
+func (c *Conn) ask(ctx context.Context, p redis.Pipeliner, settle func(outage error)) error {
+	t := &trip{pipeline: p, settle: settle, done: make(chan error, 1)}
+	t.ctx, t.cancel = context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
+	if err := c.start(ctx, t); err != nil {
+		t.cancel()
+		return err
+	}
+	select {
+	case outage := <-t.done:
+		return c.down(outage)
+	case <-ctx.Done():
+		return fmt.Errorf("asking redis: %w", ctx.Err())
+	case <-t.ctx.Done():
+	}
+	select {
+	case outage := <-t.done: // it ended just now, and perhaps well
+		return c.down(outage)
+	default:
+		t.report(errLate)
+		return c.down(errLate)
+	}
+}
+
+// start hands t to an idle worker or a new one, waiting where all that there may be
+// are busy.
+func (c *Conn) start(ctx context.Context, t *trip) error {
+	select {
+	case c.trips <- t:
+		return nil
+	default:
+	}
+	select {
+	case c.trips <- t:
+		return nil
+	case c.workers <- struct{}{}:
+		go c.work(t)
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("asking redis: %w", ctx.Err())
+	case <-t.ctx.Done():
+		t.report(errCrowded)
+		return c.down(errCrowded)
+	}
+}
+
+// work runs t and then others, until none has come for workerIdle or the Conn is
+// closed.
+func (c *Conn) work(t *trip) {
+	defer func() { <-c.workers }()
+	idle := time.NewTimer(workerIdle)
+	defer idle.Stop()
+	for {
+		t.run()
+		idle.Reset(workerIdle)
+		select {
+		case t = <-c.trips:
+		case <-idle.C:
+			return
+		case <-c.quit:
+			return
+		}
+	}
+}
+
+// awaitWorkers waits until no worker is left, for as long as a round trip may last,
+// and keeps new ones from starting.
+func (c *Conn) awaitWorkers() {
+	limit := time.NewTimer(c.timeout)
+	defer limit.Stop()
+	for range cap(c.workers) {
+		select {
+		case c.workers <- struct{}{}:
+		case <-limit.C:
+			return
+		}
+	}
+}
