@@ -1,0 +1,127 @@
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"osgate/ratelimit"
+)
+
+// limiterFunc is a limiter made of a function.
+type limiterFunc func(context.Context, string, ratelimit.Quota) (ratelimit.Result, error)
+
+func (f limiterFunc) Take(ctx context.Context, key string, q ratelimit.Quota) (ratelimit.Result, error) {
+	return f(ctx, key, q)
+}
+
+var errLost = errors.New("lost")
+
+// lost is a limiter that cannot decide.
+var lost = limiterFunc(func(context.Context, string, ratelimit.Quota) (ratelimit.Result, error) {
+	return ratelimit.Result{}, errLost
+})
+
+var tenASecond = ratelimit.Quota{Rate: 10, Period: time.Second, Burst: 10}
+
+func TestFailoverAsksThePrimaryAlone(t *testing.T) {
+	want := ratelimit.Result{Allowed: true, Limit: 10, Remaining: 7}
+	primary := limiterFunc(func(context.Context, string, ratelimit.Quota) (ratelimit.Result, error) { return want, nil })
+	for _, mode := range []ratelimit.Mode{"", ratelimit.ModeLocal, ratelimit.ModeOpen, ratelimit.ModeClosed} {
+		f := ratelimit.NewFailover(ratelimit.FailoverOptions{Primary: primary, Fallback: lost, Mode: mode})
+		if got := take(t, f, "k", tenASecond); got != want {
+			t.Errorf("mode %q: %+v, want the primary's %+v", mode, got, want)
+		}
+	}
+}
+
+func TestWithoutThePrimaryEachReplicaAdmitsItsShare(t *testing.T) {
+	tests := map[string]struct {
+		replicas, burst int
+		first           int // admitted at once
+		perSecond       int
+	}{
+		"one replica has it all":            {replicas: 1, burst: 10, first: 10, perSecond: 10},
+		"none said is one":                  {replicas: 0, burst: 10, first: 10, perSecond: 10},
+		"two have half each":                {replicas: 2, burst: 10, first: 5, perSecond: 5},
+		"a burst is rounded down":           {replicas: 4, burst: 10, first: 2, perSecond: 2},
+		"but is one at least, of any share": {replicas: 5, burst: 1, first: 1, perSecond: 2},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := ratelimit.NewFailover(ratelimit.FailoverOptions{
+					Primary: lost, Fallback: ratelimit.NewLocal(ratelimit.LocalOptions{}), Replicas: tt.replicas,
+				})
+				q := ratelimit.Quota{Rate: 10, Period: time.Second, Burst: tt.burst}
+				admitted := func() (n int) {
+					for r := take(t, f, "k", q); r.Allowed; r = take(t, f, "k", q) {
+						if n++; !r.Degraded || r.Limit != 10 {
+							t.Fatalf("%+v, want degraded with limit 10", r)
+						}
+					}
+					return n
+				}
+				if n := admitted(); n != tt.first {
+					t.Errorf("%d admitted at once, want %d", n, tt.first)
+				}
+				n := 0
+				for end := time.Now().Add(10 * time.Second); time.Now().Before(end); <-time.After(time.Millisecond) {
+					n += admitted()
+				}
+				// The last unit of the ten seconds may come just after them.
+				if want := 10*10/max(tt.replicas, 1) - 1; n < want || n > want+1 {
+					t.Errorf("%d admitted within ten seconds, want %d", n, want+1)
+				}
+			})
+		})
+	}
+}
+
+func TestOpenAdmitsAndClosedRefuses(t *testing.T) {
+	open := ratelimit.NewFailover(ratelimit.FailoverOptions{Primary: lost, Mode: ratelimit.ModeOpen})
+	want := ratelimit.Result{Allowed: true, Limit: 10, Remaining: 10, Degraded: true}
+	for range 100 {
+		if diff := cmp.Diff(want, take(t, open, "k", tenASecond)); diff != "" {
+			t.Fatalf("open (-want +got):\n%s", diff)
+		}
+	}
+	shut := ratelimit.NewFailover(ratelimit.FailoverOptions{Primary: lost, Mode: ratelimit.ModeClosed})
+	r, err := shut.Take(t.Context(), "k", tenASecond)
+	if !errors.Is(err, ratelimit.ErrUnavailable) || !errors.Is(err, errLost) || r.Allowed {
+		t.Errorf("closed: %+v, %v; want ErrUnavailable and its cause", r, err)
+	}
+	if r := take(t, shut, "k", ratelimit.Quota{}); !r.Allowed || r.Degraded {
+		t.Errorf("closed, but no limit: %+v, want allowed", r)
+	}
+}
+
+func TestClientThatLeftIsNoLossOfThePrimary(t *testing.T) {
+	f := ratelimit.NewFailover(ratelimit.FailoverOptions{Primary: lost, Mode: ratelimit.ModeOpen})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r, err := f.Take(ctx, "k", tenASecond); !errors.Is(err, context.Canceled) || r.Allowed {
+		t.Errorf("%+v, %v; want context.Canceled", r, err)
+	}
+}
+
+func TestFailoverThatCouldNotWorkIsRefusedAtConstruction(t *testing.T) {
+	for name, o := range map[string]ratelimit.FailoverOptions{
+		"no primary":   {Fallback: lost},
+		"no fallback":  {Primary: lost},
+		"unknown mode": {Primary: lost, Fallback: lost, Mode: "sometimes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			ratelimit.NewFailover(o)
+		})
+	}
+}
