@@ -1,0 +1,229 @@
+package auth_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"osgate/auth"
+)
+
+// accounts is an Access Management that answers GET /accounts/api/me with answer, asked as the plane eu.
+func accounts(t *testing.T, answer http.HandlerFunc) *auth.Anypoint {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	transport := &http.Transport{}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		server.Close()
+	})
+	to, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &auth.Anypoint{Transport: transport, Endpoint: func(string) auth.Endpoint { return auth.Endpoint{URL: to, Host: "eu1.anypoint.mulesoft.com"} }}
+}
+
+func says(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+// The user of the documented answer (access-management-api 1.0.45), with its usual ballast.
+const user = `"user":{"id":"user-1","createdAt":"2022-01-01T00:00:00.000Z","firstName":"A","lastName":"B","email":"a@example.com","username":"ab",
+	"enabled":true,"idprovider_id":"mulesoft","type":"host","organizationId":"root","organizationPreferences":{"root":{"defaultEnvironment":"env"}},
+	"organization":{"name":"Acme","id":"root","ownerId":"user-0","clientId":"not-the-client","domain":"acme","isFederated":false,"parentOrganizationIds":[],
+		"subOrganizationIds":["sub-1","sub-2"],"tenantOrganizationIds":[],"isRoot":true,"isMaster":true,"entitlements":{"objectStoreRequestUnits":{"base":10,"addOn":0}}},
+	"memberOfOrganizations":[{"name":"Acme","id":"root","isRoot":true,"parentId":null,"subOrganizationIds":["sub-1","sub-2"]},
+		{"name":"Team","id":"team","isRoot":false,"parentId":"parent","parentName":"Parent","subOrganizationIds":["team-sub"]}],
+	"contributorOfOrganizations":[{"name":"Guest","id":"guest","isRoot":false,"subOrganizationIds":["not-mine"]}],
+	"properties":{"cs_auth":{"activeOrganizationId":"root"}}}`
+
+func TestMeNamesThePrincipal(t *testing.T) {
+	organizations := []string{"root", "team", "guest", "sub-1", "sub-2", "team-sub"}
+	trees := []auth.Organization{{Root: "root", Subs: []string{"sub-1", "sub-2"}}, {Root: "parent", Subs: []string{"team"}}}
+	for _, tt := range []struct {
+		name, body, called string
+		want               auth.Principal
+	}{
+		{
+			"client token without a user", `{"client":{"client_id":"app","name":"App","org_id":"root","redirect_uris":[],"grant_types":["client_credentials"]}}`, "app",
+			auth.Principal{Client: "app", Organizations: []string{"root"}},
+		},
+		{
+			"client_credentials app with its creator as user", `{"client":{"client_id":"app","name":"App","redirect_uris":[],"grant_types":["client_credentials"]},` + user + `}`, "app",
+			auth.Principal{Client: "app", Organizations: organizations, Trees: trees},
+		},
+		{
+			"authorization_code app that acts for its user", `{"client":{"client_id":"app","grant_types":["authorization_code","refresh_token"]},` + user + `}`, "app",
+			auth.Principal{Client: "app", User: "user-1", Organizations: organizations, Trees: trees},
+		},
+		{
+			"app of both kinds may act for a user", `{"client":{"client_id":"app","grant_types":["client_credentials","authorization_code"]},` + user + `}`, "app",
+			auth.Principal{Client: "app", User: "user-1", Organizations: organizations, Trees: trees},
+		},
+		{
+			"client without grant types may act for a user", `{"client":{"client_id":"app"},"user":{"id":"user-1"}}`, "app",
+			auth.Principal{Client: "app", User: "user-1"},
+		},
+		{"login token without a client", `{` + user + `}`, "user:user-1", auth.Principal{User: "user-1", Organizations: organizations, Trees: trees}},
+		{"login token with a null client", `{"client":null,` + user + `}`, "user:user-1", auth.Principal{User: "user-1", Organizations: organizations, Trees: trees}},
+		{
+			"client without an id leaves the user", `{"client":{"client_id":"","grant_types":["client_credentials"]},"user":{"id":"user-1"}}`, "user:user-1",
+			auth.Principal{User: "user-1"},
+		},
+		{
+			"the client's organization comes first, once", `{"client":{"client_id":"app","org_id":"sub-1"},` + user + `}`, "app",
+			auth.Principal{Client: "app", User: "user-1", Organizations: []string{"sub-1", "root", "team", "guest", "sub-2", "team-sub"}, Trees: trees},
+		},
+		{
+			"a root organization contributed to is a tree, and its sub-organizations are not one's own",
+			`{"user":{"id":"u","contributorOfOrganizations":[{"id":"guest","isRoot":true,"subOrganizationIds":["not-mine"]}]}}`, "user:u",
+			auth.Principal{User: "u", Organizations: []string{"guest"}, Trees: []auth.Organization{{Root: "guest", Subs: []string{"not-mine"}}}},
+		},
+		{
+			"a root organization without sub-organizations is a tree", `{"user":{"id":"u","organization":{"id":"root","isRoot":true}}}`, "user:u",
+			auth.Principal{User: "u", Organizations: []string{"root"}, Trees: []auth.Organization{{Root: "root"}}},
+		},
+		{"a nameless organization is none", `{"user":{"id":"u","organization":{"isRoot":true,"subOrganizationIds":["",""]}}}`, "user:u", auth.Principal{User: "u"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := accounts(t, says(tt.body)).Ask(t.Context(), "eu", auth.NewToken("t"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tt.want.Plane = "eu"
+			if diff := cmp.Diff(tt.want, *got, cmpopts.EquateEmpty()); diff != "" || got.Name() != tt.called {
+				t.Errorf("called %q, want %q; principal (-want +got):\n%s", got.Name(), tt.called, diff)
+			}
+			for _, o := range tt.want.Organizations {
+				if !got.Member(o) {
+					t.Errorf("no member of %s", o)
+				}
+			}
+			if got.Member("not-mine") || got.Member("") {
+				t.Errorf("member of what is not its own: %v", got.Organizations)
+			}
+		})
+	}
+}
+
+func TestMeIsAskedAtThePlane(t *testing.T) {
+	var got *http.Request
+	a := accounts(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r.Clone(r.Context())
+		says(`{"client":{"client_id":"app"}}`)(w, r)
+	})
+	plain := a.Endpoint
+	for base, path := range map[string]string{"": "/accounts/api/me", "/": "/accounts/api/me", "/emulator": "/emulator/accounts/api/me"} {
+		var plane string
+		a.Endpoint = func(asked string) auth.Endpoint {
+			plane = asked
+			end := plain(asked)
+			return auth.Endpoint{URL: end.URL.JoinPath(base), Host: end.Host}
+		}
+		if _, err := a.Ask(t.Context(), "eu", auth.NewToken(secret)); err != nil {
+			t.Fatal(err)
+		}
+		if plane != "eu" || got.Method != http.MethodGet || got.RequestURI != path || got.Host != "eu1.anypoint.mulesoft.com" {
+			t.Errorf("plane %q asked %s %s of %s, want GET %s", plane, got.Method, got.RequestURI, got.Host, path)
+		}
+		want := http.Header{"Authorization": {"Bearer " + secret}, "Accept": {"application/json"}, "User-Agent": {"osgate"}, "Accept-Encoding": {"gzip"}}
+		if diff := cmp.Diff(want, got.Header); diff != "" {
+			t.Errorf("header (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// holds reports whether anything reachable from v, unexported fields too, holds text.
+func holds(v reflect.Value, text string) bool {
+	switch v.Kind() {
+	case reflect.String:
+		return strings.Contains(v.String(), text)
+	case reflect.Pointer, reflect.Interface:
+		return !v.IsNil() && holds(v.Elem(), text)
+	case reflect.Struct:
+		for _, field := range v.Fields() {
+			if holds(field, text) {
+				return true
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return strings.Contains(fmt.Sprintf("%s", v), text)
+		}
+		for i := range v.Len() {
+			if holds(v.Index(i), text) {
+				return true
+			}
+		}
+	case reflect.Map:
+		for m := v.MapRange(); m.Next(); {
+			if holds(m.Key(), text) || holds(m.Value(), text) {
+				return true
+			}
+		}
+	default:
+	}
+	return false
+}
+
+func TestIdentityHoldsNoToken(t *testing.T) {
+	token := auth.NewToken(secret)
+	if !holds(reflect.ValueOf(struct{ token auth.Token }{token}), secret) {
+		t.Fatal("the search does not find what is there")
+	}
+	who, err := newAuthenticator(t, accounts(t, says(`{"client":{"client_id":"app"},`+user+`}`)).Ask).Identify(t.Context(), "eu", token)
+	if err != nil || who.Client != "app" {
+		t.Fatalf("%+v, %v", who, err)
+	}
+	if holds(reflect.ValueOf(who), secret) {
+		t.Error("the identity holds the token")
+	}
+	for how, printed := range prints(t, who, verbs...) {
+		if exposes(printed, secret) {
+			t.Errorf("identity by %s: %s", how, printed)
+		}
+	}
+}
+
+// Whatever an Access Management says, it names somebody or nobody is named; and no error repeats what it said of the token.
+func FuzzMe(f *testing.F) {
+	for _, body := range []string{
+		`{"client":{"client_id":"a","org_id":"r","grant_types":["client_credentials"]},"user":{"id":"u","organization":{"id":"r","isRoot":true,"subOrganizationIds":["s"]}}}`,
+		`{"user":{"id":"u","memberOfOrganizations":[{"id":"o","parentId":"r"}],"contributorOfOrganizations":[{"id":"o"}]}}`, `{}`, `null`, `[]`, `"` + secret + `"`,
+		`{"client":{"client_id":7}}`, `{"user":{"organization":{"isRoot":"` + secret + `"}}}`, `{"client"`, ``, secret, `{"user":{"id":"u"}} and more`,
+	} {
+		f.Add(http.StatusOK, body)
+	}
+	f.Fuzz(func(t *testing.T, status int, body string) {
+		a := auth.Anypoint{Endpoint: endpoint, Transport: transport(func(*http.Request) (*http.Response, error) { return response(status, nil, body), nil })}
+		got, err := a.Ask(t.Context(), "us", auth.NewToken(secret))
+		if (got == nil) != (err != nil) || err != nil && strings.Contains(err.Error(), secret) {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		if err == nil && (got.Plane != "us" || got.Name() == "" || got.Name() == "user:" || !json.Valid([]byte(body)) && status != http.StatusOK) {
+			t.Errorf("%q makes %+v", body, got)
+		}
+		if err != nil {
+			return
+		}
+		seen := map[string]bool{"": true}
+		for _, o := range got.Organizations {
+			if seen[o] {
+				t.Errorf("%q twice, or empty, in %q", o, got.Organizations)
+			}
+			seen[o] = true
+		}
+	})
+}

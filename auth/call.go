@@ -1,0 +1,79 @@
+package auth
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// Call is an Access Management call that the gateway passes on: those of the vendor's documented journey. The zero Call is none.
+type Call uint8
+
+// The calls.
+const (
+	Mint         Call = iota + 1 // a token for a connected app or an application's credentials
+	Login                        // a token for a user name and password
+	Revoke                       // the end of a token
+	Me                           // whose token this is
+	Environments                 // the environments of an organization
+)
+
+// String returns the call's name in logs and metrics; "none" for the zero Call.
+func (c Call) String() string {
+	return [...]string{"none", "mintToken", "login", "revokeToken", "me", "listEnvironments"}[c]
+}
+
+// Route returns the call's path with names in the place of values.
+func (c Call) Route(path string) string {
+	if c == Environments {
+		return organizationsPath + "{organizationId}" + environmentsPath
+	}
+	return path
+}
+
+// Mints reports whether a good answer to the call holds a new token.
+func (c Call) Mints() bool { return c == Mint || c == Login }
+
+const (
+	organizationsPath = "/accounts/api/organizations/"
+	environmentsPath  = "/environments"
+)
+
+var calls = map[string]Call{
+	"POST /accounts/oauth2/token":              Mint, // "Object Store V2" Exchange page: form, application credentials
+	"POST /accounts/api/v2/oauth2/token":       Mint, // "Object Store v2 REST APIs": JSON, connected apps
+	"POST /accounts/login":                     Login,
+	"POST /accounts/api/login":                 Login,
+	"POST /accounts/api/v2/oauth2/revoke":      Revoke,
+	http.MethodGet + " /accounts/api/me":       Me,
+	http.MethodGet + " /accounts/api/users/me": Me,
+}
+
+// ReadCall returns the call that a method and a raw path ask for, and whether there is one. An organization id is letters, digits, "-" and "_": nothing that
+// two servers could decode differently.
+func ReadCall(method, path string) (Call, bool) {
+	if c, ok := calls[method+" "+path]; ok {
+		return c, true
+	}
+	rest, isOrganization := strings.CutPrefix(path, organizationsPath)
+	id, isEnvironments := strings.CutSuffix(rest, environmentsPath)
+	if method == http.MethodGet && isOrganization && isEnvironments && id != "" && !strings.ContainsFunc(id, notID) {
+		return Environments, true
+	}
+	return 0, false
+}
+
+func notID(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+}
+
+// MintedToken returns the token in a mint's answer, and whether there is one that [ReadToken] would take.
+func MintedToken(body []byte) (Token, bool) {
+	var answer struct {
+		Token string `json:"access_token"`
+	}
+	if json.Unmarshal(body, &answer) != nil || answer.Token == "" || len(answer.Token) > maxToken || strings.ContainsFunc(answer.Token, invisible) {
+		return Token{}, false
+	}
+	return NewToken(answer.Token), true
+}

@@ -1,0 +1,111 @@
+package auth_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"osgate/auth"
+)
+
+func TestForgottenTokenIsAskedAgain(t *testing.T) {
+	ask, asked := counted(yes)
+	a := newAuthenticator(t, ask)
+	expect(t, a, "us", token, "fresh")
+	expect(t, a, "eu", token, "fresh")
+	a.Forget("us", auth.NewToken("another"))
+	a.Forget("us", token)
+	expect(t, a, "eu", token, "fresh")
+	if got := asked.Load(); got != 2 {
+		t.Errorf("asked %d times before, want 2", got)
+	}
+	expect(t, a, "us", token, "fresh")
+	if got := asked.Load(); got != 3 {
+		t.Errorf("asked %d times after, want 3", got)
+	}
+}
+
+// Revoked while the control plane's yes is on its way: that yes serves nobody who comes later.
+func TestAnswerOnItsWayIsForgottenToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var plane changing
+		plane.become(after(2*time.Second, yes))
+		ask, asked := counted(plane.ask)
+		a := newAuthenticator(t, ask)
+		var all sync.WaitGroup
+		all.Go(func() { expect(t, a, "us", token, "fresh") }) // joined before, so that it is told what was asked
+		pass(time.Second)
+		plane.become(after(3*time.Second, no))
+		a.Forget("us", token)
+		began := time.Now()
+		all.Go(func() {
+			if got := outcome(a.Identify(t.Context(), "us", token)); got != "refused" || time.Since(began) != 3*time.Second {
+				t.Errorf("who comes after: %s after %v", got, time.Since(began))
+			}
+		})
+		synctest.Wait()
+		pass(2 * time.Second) // the yes has come, the no has not
+		if got := outcome(a.Identify(t.Context(), "us", token)); got != "refused" || asked.Load() != 2 {
+			t.Errorf("who comes when the yes has come: %s, asked %d times", got, asked.Load())
+		}
+		all.Wait()
+	})
+}
+
+// What was known before an asking that failed may have been forgotten meanwhile.
+func TestForgottenTokenIsNotForwardedWhileThePlaneIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var plane changing
+		plane.become(yes)
+		a := newAuthenticator(t, plane.ask)
+		expect(t, a, "us", token, "fresh")
+		plane.become(silent)
+		pass(ttl)
+		var all sync.WaitGroup
+		all.Go(func() {
+			expect(t, a, "us", token, "unavailable")
+		})
+		pass(time.Second)
+		a.Forget("us", token)
+		all.Wait()
+	})
+}
+
+func TestDoubtedTokenIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ask, asked := counted(yes)
+		a := newAuthenticator(t, ask)
+		who, _ := a.Identify(t.Context(), "us", token)
+		for _, tt := range []struct {
+			passes time.Duration
+			asked  int64
+		}{{0, 1}, {negativeTTL - 1, 1}, {1, 2}, {0, 2}, {negativeTTL - 1, 2}, {1, 3}} {
+			pass(tt.passes)
+			a.Doubt([32]byte{})
+			a.Doubt(who.Hash)
+			if got := outcome(a.Identify(t.Context(), "us", token)); got != "fresh" || asked.Load() != tt.asked {
+				t.Errorf("%+v: %s, asked %d times", tt, got, asked.Load())
+			}
+		}
+		a.Doubt([32]byte{1}) // nobody's
+	})
+}
+
+func TestDoubtsDoNotMakeTheGatewayAskEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ask, asked := counted(yes)
+		a := newAuthenticator(t, ask)
+		const lasts = time.Minute
+		for began := time.Now(); time.Since(began) < lasts; pass(10 * time.Millisecond) {
+			who, err := a.Identify(t.Context(), "us", token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Doubt(who.Hash)
+		}
+		if got, most := asked.Load(), int64(lasts/negativeTTL); got != most {
+			t.Errorf("asked %d times in %v, want %d: once per %v", got, lasts, most, negativeTTL)
+		}
+	})
+}

@@ -1,0 +1,97 @@
+package auth_test
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"osgate/auth"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The lifetimes of the tests' authenticators.
+const (
+	ttl         = time.Minute
+	negativeTTL = 5 * time.Second
+	stale       = 10 * time.Minute
+	timeout     = 5 * time.Second // the default
+	pause       = time.Second     // for which a plane that gave no answer is left alone
+)
+
+// asker is a control plane in one function.
+type asker func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error)
+
+func (f asker) Ask(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+	return f(ctx, plane, token)
+}
+
+// counted is f, and how often it was asked.
+func counted(f asker) (asker, *atomic.Int64) {
+	var asked atomic.Int64
+	return func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+		asked.Add(1)
+		return f(ctx, plane, token)
+	}, &asked
+}
+
+// yes names a client after the token.
+func yes(_ context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+	return &auth.Principal{Plane: plane, Client: "client of " + token.Header(), Organizations: []string{"org"}}, nil
+}
+
+func no(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, auth.ErrBadToken }
+
+// after is f, which takes that long, or as long as it is given.
+func after(d time.Duration, f asker) asker {
+	return func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+		select {
+		case <-time.After(d):
+			return f(ctx, plane, token)
+		case <-ctx.Done():
+			return nil, &auth.UnavailableError{Plane: plane, Cause: ctx.Err(), Unreached: true}
+		}
+	}
+}
+
+// silent takes the request and never answers.
+func silent(ctx context.Context, plane string, _ auth.Token) (*auth.Principal, error) {
+	<-ctx.Done()
+	return nil, &auth.UnavailableError{Plane: plane, Cause: ctx.Err(), Unreached: true}
+}
+
+// failing answers 5xx.
+func failing(_ context.Context, plane string, _ auth.Token) (*auth.Principal, error) {
+	return nil, &auth.UnavailableError{Plane: plane, Cause: http.ErrBodyNotAllowed}
+}
+
+// changing is a control plane whose behavior changes; the zero value must be given one first.
+type changing struct{ now atomic.Pointer[asker] }
+
+func (c *changing) become(f asker) { c.now.Store(&f) }
+
+func (c *changing) ask(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+	return (*c.now.Load())(ctx, plane, token)
+}
+
+// newAuthenticator returns one with the tests' lifetimes, changed as asked, that is closed when the test ends.
+func newAuthenticator(t testing.TB, f asker, changes ...func(*auth.Options)) *auth.Authenticator {
+	t.Helper()
+	o := auth.Options{Asker: f, TTL: ttl, NegativeTTL: negativeTTL, Stale: stale}
+	for _, change := range changes {
+		change(&o)
+	}
+	a, err := auth.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
+// pass lets fake time pass in a bubble.
+func pass(d time.Duration) { <-time.After(d) }

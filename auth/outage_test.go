@@ -1,0 +1,245 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"osgate/auth"
+)
+
+// outcome is what Identify said, in a word.
+func outcome(who auth.Identity, err error) string {
+	_, unavailable := errors.AsType[*auth.UnavailableError](err)
+	switch {
+	case err == nil && who.Principal != nil && who.Stale:
+		return "stale"
+	case err == nil && who.Principal != nil:
+		return "fresh"
+	case who.Principal != nil || who.Stale:
+		return fmt.Sprintf("%+v beside %v", who, err)
+	case errors.Is(err, auth.ErrBadToken) && !unavailable:
+		return "refused"
+	case unavailable:
+		return "unavailable"
+	}
+	return fmt.Sprint(err)
+}
+
+// expect identifies token, and fails the test where the outcome is another.
+func expect(t *testing.T, a *auth.Authenticator, plane string, token auth.Token, want string) {
+	t.Helper()
+	if got := outcome(a.Identify(t.Context(), plane, token)); got != want {
+		t.Errorf("token of %s is %s, want %s", plane, got, want)
+	}
+}
+
+func TestKnownTokenIsForwardedWhileThePlaneIsDown(t *testing.T) {
+	for name, down := range map[string]asker{
+		"silent": silent, "5xx": failing, "slow 5xx": after(4*time.Second, failing),
+		"an error of another kind": func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, errors.New("odd") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var plane changing
+				plane.become(yes)
+				a := newAuthenticator(t, plane.ask)
+				learned := time.Now()
+				expect(t, a, "us", token, "fresh")
+				plane.become(down)
+				for _, at := range []struct {
+					since time.Duration
+					want  string
+				}{
+					{ttl - 1, "fresh"},
+					{ttl, "stale"},
+					{ttl + stale/2, "stale"},
+					{ttl + stale - timeout - 1, "stale"},
+					{ttl + stale, "unavailable"},
+					{ttl + 2*stale, "unavailable"},
+				} {
+					pass(at.since - time.Since(learned))
+					who, err := a.Identify(t.Context(), "us", token)
+					if got := outcome(who, err); got != at.want {
+						t.Errorf("after %v: %s, want %s", at.since, got, at.want)
+					}
+					if err == nil && who.Age != time.Since(learned) {
+						t.Errorf("after %v: age %v, want %v", at.since, who.Age, time.Since(learned))
+					}
+				}
+				plane.become(yes)
+				pass(pause)
+				expect(t, a, "us", token, "fresh")
+			})
+		})
+	}
+}
+
+// The window counts when the answer is given, not when it was begun.
+func TestStaleWindowEndsWhileAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var plane changing
+		plane.become(yes)
+		a := newAuthenticator(t, plane.ask)
+		expect(t, a, "us", token, "fresh")
+		plane.become(silent)
+		pass(ttl + stale - timeout)
+		expect(t, a, "us", token, "unavailable")
+	})
+}
+
+func TestNothingIsStaleUnlessAllowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var plane changing
+		plane.become(yes)
+		a := newAuthenticator(t, plane.ask, func(o *auth.Options) { o.Stale = 0 })
+		expect(t, a, "us", token, "fresh")
+		plane.become(failing)
+		pass(ttl)
+		expect(t, a, "us", token, "unavailable")
+	})
+}
+
+func TestOnlyGoodTokensAreForwardedWhileThePlaneIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var plane changing
+		a := newAuthenticator(t, plane.ask)
+		refused, revoked, forgotten := auth.NewToken("refused"), auth.NewToken("revoked"), auth.NewToken("forgotten")
+		plane.become(no)
+		expect(t, a, "us", refused, "refused")
+		plane.become(yes)
+		expect(t, a, "us", revoked, "fresh")
+		expect(t, a, "us", forgotten, "fresh")
+		pass(ttl)
+		plane.become(no)
+		expect(t, a, "us", revoked, "refused")
+		a.Forget("us", forgotten)
+		plane.become(failing)
+		expect(t, a, "us", revoked, "refused")
+		pass(negativeTTL)
+		for name, token := range map[string]auth.Token{"refused": refused, "revoked": revoked, "forgotten": forgotten, "unknown": auth.NewToken("unknown")} {
+			if got := outcome(a.Identify(t.Context(), "us", token)); got != "unavailable" {
+				t.Errorf("%s: %s, want unavailable", name, got)
+			}
+		}
+	})
+}
+
+func TestSilentPlaneIsLeftAloneForASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ask, asked := counted(silent)
+		a := newAuthenticator(t, ask)
+		identify := func(plane, text string) (string, time.Duration) {
+			began := time.Now()
+			who, err := a.Identify(t.Context(), plane, auth.NewToken(text))
+			if failure, ok := errors.AsType[*auth.UnavailableError](err); ok && time.Since(began) == 0 && (failure.RetryAfter < time.Second || failure.Plane != plane) {
+				t.Errorf("%s on %s: %+v, want when to come back", text, plane, failure)
+			}
+			return outcome(who, err), time.Since(began)
+		}
+		for _, tt := range []struct {
+			passes      time.Duration
+			plane, text string
+			waits       time.Duration
+			asked       int64
+		}{
+			{0, "us", "first", timeout, 1},
+			{0, "us", "first", 0, 1},
+			{0, "us", "second", 0, 1},
+			{pause - 1, "us", "third", 0, 1},
+			{0, "eu", "first", timeout, 2}, // another plane is asked
+			{0, "us", "third", timeout, 3}, // meanwhile the pause of the first is over
+			{pause, "us", "fourth", timeout, 4},
+		} {
+			pass(tt.passes)
+			got, waited := identify(tt.plane, tt.text)
+			if got != "unavailable" || waited != tt.waits || asked.Load() != tt.asked {
+				t.Errorf("%+v: %s after %v, asked %d times", tt, got, waited, asked.Load())
+			}
+		}
+	})
+}
+
+// Not to reach a plane costs those who come then no wait, if their tokens are known.
+func TestKnownTokenDoesNotWaitForASilentPlane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var plane changing
+		plane.become(yes)
+		a := newAuthenticator(t, plane.ask)
+		expect(t, a, "us", token, "fresh")
+		pass(ttl)
+		plane.become(silent)
+		expect(t, a, "us", auth.NewToken("finds out"), "unavailable")
+		began := time.Now()
+		if got := outcome(a.Identify(t.Context(), "us", token)); got != "stale" || time.Since(began) != 0 {
+			t.Errorf("%s after %v, want stale at once", got, time.Since(began))
+		}
+	})
+}
+
+// An answer that does not help concerns the token it was given for, and whoever can make a plane answer 5xx must not shut out others.
+func TestFailureForOneTokenShutsOutNobody(t *testing.T) {
+	for name, fails := range map[string]asker{
+		"5xx": failing, "an error of another kind": func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, errors.New("odd") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ask, asked := counted(func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+					if token.Header() == "Bearer poison" {
+						return fails(ctx, plane, token)
+					}
+					return yes(ctx, plane, token)
+				})
+				a := newAuthenticator(t, ask)
+				for i := range int64(3) {
+					if got := outcome(a.Identify(t.Context(), "us", auth.NewToken("poison"))); got != "unavailable" || asked.Load() != 2*i+1 {
+						t.Errorf("poison: %s, asked %d times", got, asked.Load())
+					}
+					expect(t, a, "us", auth.NewToken(fmt.Sprint(i)), "fresh")
+				}
+			})
+		})
+	}
+}
+
+func TestFailureSaysWhatTheAskerSaid(t *testing.T) {
+	cause := errors.New("odd")
+	said := &auth.UnavailableError{Plane: "us", RetryAfter: 7 * time.Second, Cause: cause}
+	for name, fails := range map[string]error{"its own": said, "wrapped": fmt.Errorf("asking: %w", said)} {
+		a := newAuthenticator(t, func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, fails })
+		_, err := a.Identify(t.Context(), "us", token)
+		if failure, ok := errors.AsType[*auth.UnavailableError](err); !ok || *failure != *said || !errors.Is(err, cause) {
+			t.Errorf("%s: %+v, want %+v", name, err, said)
+		}
+	}
+	a := newAuthenticator(t, func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, cause })
+	_, err := a.Identify(t.Context(), "us", token)
+	if failure, ok := errors.AsType[*auth.UnavailableError](err); !ok || failure.Plane != "us" || failure.RetryAfter != 0 || !errors.Is(err, cause) {
+		t.Errorf("another kind: %+v, want %v as its cause", err, cause)
+	}
+}
+
+func TestAskingIsBounded(t *testing.T) {
+	for _, bound := range []time.Duration{0, 300 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newAuthenticator(t, silent, func(o *auth.Options) { o.Timeout = bound })
+			want, began := bound, time.Now()
+			if bound == 0 {
+				want = timeout
+			}
+			var all sync.WaitGroup
+			for range 10 {
+				all.Go(func() {
+					if _, err := a.Identify(t.Context(), "us", token); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != want {
+						t.Errorf("%v after %v, want the end of its time after %v", err, time.Since(began), want)
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
+}
