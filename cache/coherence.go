@@ -1,0 +1,43 @@
+package cache
+
+import (
+	"context"
+	"time"
+)
+
+// Coherence knows what is being written. It is the storage contract of the package's protocol (protocol.go): in process by
+// [NewLocalCoherence], over replicas by [NewRedisCoherence].
+//
+// Methods are safe for concurrent use and called on the path of a request, so they answer within the store's own hard bound or fail.
+// An error of Read means that nothing is known: the request goes upstream past the cache. An error of Mark means that readers may not
+// learn of the write; the caller decides whether it goes on.
+type Coherence interface {
+	// Read returns the stamp under which an answer that depends on these resources is found, and under which one that is fetched from
+	// now on may be stored.
+	Read(ctx context.Context, on Resources) (Reading, error)
+
+	// Mark gives the resources new generations and holds a lease on them for the writer, for so long from the moment of the call at the
+	// least. It returns only when readers everywhere see it. To mark again under the same writer renews the lease. The zero writer's
+	// lease cannot be given back.
+	Mark(ctx context.Context, on Resources, writer ID, lease time.Duration) error
+
+	// Release gives the writer's lease back. It does not wait; a release that is lost leaves the lease to run out, which is safe.
+	Release(on Resources, writer ID)
+
+	// Reset makes every entry stored so far unservable. Leases stay.
+	Reset(ctx context.Context) error
+}
+
+// Reading is what [Coherence].Read found.
+type Reading struct {
+	Stamp Stamp
+	// Closed is why nothing may be served, stored or shared now, as a token for Cache-Status: "write-in-flight", "settling".
+	// Empty: all of it may be.
+	Closed string
+}
+
+// The reasons of a closed reading.
+const (
+	closedByWrite    = "write-in-flight"
+	closedBySettling = "settling"
+)

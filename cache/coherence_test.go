@@ -1,0 +1,246 @@
+package cache
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"osgate/internal/redisconn"
+	"osgate/internal/redisconn/redistest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// redisTimeout is long, for a busy machine: what depends on it being short is tested in redisconn.
+const redisTimeout = 2 * time.Second
+
+func connect(t testing.TB, s *redistest.Server) *redisconn.Conn {
+	t.Helper()
+	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: redisTimeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// gateway is the coherence of one gateway on s, without its Run.
+func gateway(t testing.TB, s *redistest.Server, change ...func(*RedisOptions)) *RedisCoherence {
+	t.Helper()
+	o := RedisOptions{Settle: time.Minute}
+	for _, f := range change {
+		f(&o)
+	}
+	c, err := NewRedisCoherence(connect(t, s), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// eachCoherence runs a test of the contract on every implementation. Settle does what Run would do.
+func eachCoherence(t *testing.T, test func(t *testing.T, c Coherence, settle func())) {
+	t.Run("local", func(t *testing.T) { test(t, NewLocalCoherence(), func() {}) })
+	t.Run("redis", func(t *testing.T) {
+		c := gateway(t, redistest.Start(t))
+		test(t, c, func() { c.giveBackAll(t.Context()) })
+	})
+}
+
+// pair is two resources of one slot.
+func pair(n int) Resources {
+	on := resource(n)
+	on.list[1] = resource(n + 1).list[0]
+	on.n = 2
+	return on
+}
+
+func wantOpen(t *testing.T, r Reading, when string) {
+	t.Helper()
+	if r.Closed != "" {
+		t.Errorf("%s: closed as %s, want open", when, r.Closed)
+	}
+}
+
+func wantClosed(t *testing.T, r Reading, why, when string) {
+	t.Helper()
+	if r.Closed != why {
+		t.Errorf("%s: closed is %q, want %q", when, r.Closed, why)
+	}
+}
+
+// awaitOpen reads until on is open, and returns how long that took and the reading.
+func awaitOpen(t *testing.T, c Coherence, on Resources) (Reading, time.Duration) {
+	t.Helper()
+	start := time.Now()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for time.Since(start) < 20*time.Second {
+		if r, err := c.Read(t.Context(), on); err == nil && r.Closed == "" {
+			return r, time.Since(start)
+		}
+		<-tick.C
+	}
+	t.Fatal("not open within 20 s")
+	return Reading{}, 0
+}
+
+func TestGenerationsStayAsTheyAreUntilAWrite(t *testing.T) {
+	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		first := read(t, c, pair(0))
+		wantOpen(t, first, "at first")
+		if again := read(t, c, pair(0)); again != first {
+			t.Errorf("read %+v, then %+v", first, again)
+		}
+		other := read(t, c, pair(1))
+		if other.Stamp.Generations[0] != first.Stamp.Generations[1] || other.Stamp.Epoch != first.Stamp.Epoch {
+			t.Errorf("one resource has two generations: %+v, %+v", first, other)
+		}
+		if first.Stamp.Generations[0] == first.Stamp.Generations[1] || first.Stamp.Generations[0] == (ID{}) || first.Stamp.Epoch == (ID{}) {
+			t.Errorf("got %+v, want an epoch and two generations of their own", first)
+		}
+	})
+}
+
+func TestMarkClosesAndReleaseOpensUnderANewGeneration(t *testing.T) {
+	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		before, untouched := read(t, c, pair(0)), read(t, c, resource(5))
+		writer := newID()
+		markFor(t, c, resource(1), writer, time.Minute)
+		during := read(t, c, pair(0))
+		wantClosed(t, during, closedByWrite, "under a lease on one of two")
+		wantOpen(t, read(t, c, resource(0)), "beside the lease")
+		if during.Stamp.Generations[1] == before.Stamp.Generations[1] {
+			t.Error("a mark made no new generation")
+		}
+		c.Release(resource(1), newID()) // another's
+		settle()
+		wantClosed(t, read(t, c, pair(0)), closedByWrite, "after another writer's release")
+		c.Release(resource(1), writer)
+		settle()
+		after := read(t, c, pair(0))
+		wantOpen(t, after, "after the release")
+		if after.Stamp == before.Stamp || after.Stamp.Generations[0] != before.Stamp.Generations[0] {
+			t.Errorf("got %+v, then %+v after a write of the second", before, after)
+		}
+		if read(t, c, resource(5)) != untouched {
+			t.Error("the write touched something else")
+		}
+	})
+}
+
+func TestLeaseRunsOutAndItsReleaseInvalidates(t *testing.T) {
+	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		writer := newID()
+		const lease = 50 * time.Millisecond
+		start := time.Now()
+		markFor(t, c, resource(0), writer, lease)
+		late, _ := awaitOpen(t, c, resource(0))
+		if took := time.Since(start); took < lease {
+			t.Errorf("open after %v of a lease of %v", took, lease)
+		}
+		c.Release(resource(0), writer)
+		settle()
+		if after := read(t, c, resource(0)); after.Stamp == late.Stamp {
+			t.Error("what was stored between the end of the lease and of its write is served")
+		}
+	})
+}
+
+func TestLeaseIsRenewedAndNeverShortened(t *testing.T) {
+	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		writer := newID()
+		markFor(t, c, resource(0), writer, time.Microsecond)
+		markFor(t, c, resource(0), writer, time.Minute)
+		markFor(t, c, resource(0), writer, time.Microsecond)
+		<-time.After(time.Millisecond)
+		wantClosed(t, read(t, c, resource(0)), closedByWrite, "under a lease that was renewed")
+		c.Release(resource(0), writer)
+		settle()
+		wantOpen(t, read(t, c, resource(0)), "after the release of a renewed lease")
+	})
+}
+
+func TestLeaseOfNobodyIsNotGivenBack(t *testing.T) {
+	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		markFor(t, c, resource(0), ID{}, time.Minute)
+		c.Release(resource(0), newID())
+		settle()
+		wantClosed(t, read(t, c, resource(0)), closedByWrite, "under nobody's lease")
+	})
+}
+
+func TestResetChangesEveryStampAndNothingElse(t *testing.T) {
+	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		before, slot := read(t, c, resource(0)), resource(1)
+		slot.list[0].Slot = 63
+		elsewhere := read(t, c, slot)
+		markFor(t, c, resource(2), newID(), time.Minute)
+		if err := c.Reset(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		after := read(t, c, resource(0))
+		wantOpen(t, after, "after a reset")
+		if after.Stamp == before.Stamp || read(t, c, slot).Stamp == elsewhere.Stamp {
+			t.Error("a stamp outlived a reset")
+		}
+		if read(t, c, resource(0)) != after {
+			t.Error("a stamp changes after a reset")
+		}
+		wantClosed(t, read(t, c, resource(2)), closedByWrite, "under a lease, after a reset")
+	})
+}
+
+func TestLeasesAreBoundedForOneResource(t *testing.T) {
+	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		writers := make([]ID, 2*maxLeases)
+		for i := range writers {
+			writers[i] = newID()
+			markFor(t, c, resource(0), writers[i], 500*time.Millisecond)
+		}
+		for _, writer := range writers {
+			c.Release(resource(0), writer)
+		}
+		settle()
+		wantClosed(t, read(t, c, resource(0)), closedByWrite, "while the shared lease lasts")
+		awaitOpen(t, c, resource(0))
+	})
+}
+
+// The scripts decide as protocol.go does: both run the same random history of one resource.
+func TestScriptsDecideAsTheProtocol(t *testing.T) {
+	s := redistest.Start(t)
+	redis := gateway(t, s)
+	n := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		n++
+		on := resource(n)
+		local := NewLocalCoherence()
+		seen := map[Coherence]Reading{local: read(t, local, on), redis: read(t, redis, on)}
+		writers := []ID{{}, newID(), newID(), newID()}
+		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+			writer := writers[rapid.IntRange(0, 3).Draw(rt, "writer")]
+			step := rapid.SampledFrom([]string{"long", "short", "release"}).Draw(rt, "step")
+			changed, closed := map[Coherence]bool{}, map[Coherence]string{}
+			for c, before := range seen {
+				switch step {
+				case "long":
+					markFor(t, c, on, writer, time.Hour)
+				case "short": // has run out before anything else happens
+					markFor(t, c, on, writer, 0)
+				case "release":
+					c.Release(on, writer)
+					redis.giveBackAll(t.Context())
+				}
+				after := read(t, c, on)
+				changed[c], closed[c] = after.Stamp != before.Stamp, after.Closed
+				seen[c] = after
+			}
+			if changed[local] != changed[redis] || closed[local] != closed[redis] {
+				rt.Fatalf("%s: generation changed is %v in process and %v in Redis; closed is %q and %q", step, changed[local], changed[redis], closed[local], closed[redis])
+			}
+		}
+	})
+}

@@ -1,0 +1,119 @@
+package cache
+
+import (
+	"iter"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// directives yields the Cache-Control directives of a header's lines with lower-case names and unquoted arguments (RFC 9111 section
+// 5.2). What cannot be read is skipped up to the next comma outside quotes.
+func directives(lines []string) iter.Seq2[string, string] {
+	return func(yield func(name, argument string) bool) {
+		for _, line := range lines {
+			for line != "" {
+				var item string
+				item, line = cutItem(line)
+				name, argument, _ := strings.Cut(item, "=")
+				name = strings.ToLower(strings.TrimSpace(name))
+				if name != "" && !yield(name, unquote(strings.TrimSpace(argument))) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// cutItem splits a comma-separated list after its first item; commas in quoted strings do not count.
+func cutItem(list string) (item, rest string) {
+	quoted := false
+	for i := 0; i < len(list); i++ {
+		switch c := list[i]; {
+		case c == '\\' && quoted:
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == ',' && !quoted:
+			return list[:i], list[i+1:]
+		}
+	}
+	return list, ""
+}
+
+func unquote(s string) string {
+	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
+		return strings.ReplaceAll(s[1:len(s)-1], `\`, "")
+	}
+	return s
+}
+
+// maxDelta is the largest number of seconds told apart (RFC 9111 section 1.2.2 asks for 2^31 at least).
+const maxDelta = math.MaxInt32
+
+// deltaSeconds reads a number of seconds; one too large counts as the largest. Not ok where s is anything else.
+func deltaSeconds(s string) (d time.Duration, ok bool) {
+	if s == "" || strings.Trim(s, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n > maxDelta {
+		n = maxDelta
+	}
+	return time.Duration(n) * time.Second, true
+}
+
+// demands is what a client's header asks of the cache (RFC 9111 section 5.2.1). The zero value asks nothing.
+type demands struct {
+	noStore      bool
+	noCache      bool
+	onlyIfCached bool
+	hasMaxAge    bool
+	maxAge       time.Duration
+	minFresh     time.Duration
+}
+
+// demandsOf reads the request header. An argument that cannot be read makes the directive as strict as it can be.
+func demandsOf(h http.Header) (d demands) {
+	lines := h["Cache-Control"]
+	if len(lines) == 0 { // RFC 9111 section 5.4: Pragma counts only without Cache-Control
+		for name := range directives(h["Pragma"]) {
+			d.noCache = d.noCache || name == "no-cache"
+		}
+		return d
+	}
+	for name, argument := range directives(lines) {
+		switch name {
+		case "no-store":
+			d.noStore = true
+		case "no-cache":
+			d.noCache = true
+		case "only-if-cached":
+			d.onlyIfCached = true
+		case "max-age":
+			age, _ := deltaSeconds(argument)
+			if !d.hasMaxAge || age < d.maxAge {
+				d.maxAge = age
+			}
+			d.hasMaxAge = true
+		case "min-fresh":
+			fresh, ok := deltaSeconds(argument)
+			if !ok {
+				fresh = maxDelta * time.Second
+			}
+			d.minFresh = max(d.minFresh, fresh)
+		}
+	}
+	return d
+}
+
+// accepts reports whether an entry of this age, fresh for so much longer, is what the client wants. max-age=0 means "ask", whatever
+// the clock's resolution makes of a young entry.
+func (d *demands) accepts(age, left time.Duration) bool {
+	if d.hasMaxAge && (age > d.maxAge || d.maxAge == 0) {
+		return false
+	}
+	return left >= d.minFresh
+}

@@ -1,0 +1,112 @@
+package cache
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"iter"
+	"net/http"
+	"strings"
+)
+
+// Our own validators are weak, since they are made of the content here and upstream does not know them: W/"osg-" and 22 characters.
+const (
+	oursPrefix = `W/"osg-`
+	oursDigest = 16 // bytes of the digest; enough that two contents never meet
+)
+
+var oursEncoding = base64.RawURLEncoding
+
+// oursOf makes our validator of a content: the same on every replica and after every fetch, as long as the content is.
+func oursOf(contentType string, body []byte) string {
+	h := sha256.New()
+	var room [partsBytes]byte
+	_, _ = h.Write(appendPart(room[:0], contentType))
+	_, _ = h.Write(body)
+	return oursPrefix + oursEncoding.EncodeToString(h.Sum(nil)[:oursDigest]) + `"`
+}
+
+// OursETag reports whether etag, one entity tag, is a validator that this cache made. It means nothing to upstream and must not go there.
+func OursETag(etag string) bool {
+	text, ok := strings.CutPrefix(strings.TrimSpace(etag), oursPrefix)
+	if !ok {
+		return false
+	}
+	text, ok = strings.CutSuffix(text, `"`)
+	return ok && len(text) == oursEncoding.EncodedLen(oursDigest) && strings.Trim(text, base64URL) == ""
+}
+
+const base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// StripOurs returns the lines of If-None-Match or If-Match without our own validators; a line that held no other is left out. Empty after If-Match
+// held something: no state that upstream knows can match, which is 412 (Precondition Failed).
+func StripOurs(lines []string) []string {
+	var rest []string
+	for _, line := range lines {
+		if !strings.Contains(line, oursPrefix) {
+			rest = append(rest, line)
+			continue
+		}
+		var tags []string
+		for tag := range entityTags([]string{line}) {
+			if !OursETag(tag) {
+				tags = append(tags, tag)
+			}
+		}
+		if len(tags) > 0 {
+			rest = append(rest, strings.Join(tags, ", "))
+		}
+	}
+	return rest
+}
+
+// noneMatch reports whether If-None-Match says that the client has the content already: "*", or a tag that is weakly equal to etag
+// (RFC 9110 sections 8.8.3.2 and 13.1.2).
+func noneMatch(lines []string, etag string) bool {
+	for tag := range entityTags(lines) {
+		if tag == "*" || etag != "" && strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") {
+			return true
+		}
+	}
+	return false
+}
+
+func entityTags(lines []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range lines {
+			for line != "" {
+				var tag string
+				tag, line = cutTag(line)
+				if tag = strings.TrimSpace(tag); tag != "" && !yield(tag) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// cutTag is cutItem for entity tags, in which a backslash is a character like others (RFC 9110 section 8.8.3).
+func cutTag(list string) (tag, rest string) {
+	quoted := false
+	for i := range len(list) {
+		switch list[i] {
+		case '"':
+			quoted = !quoted
+		case ',':
+			if !quoted {
+				return list[:i], list[i+1:]
+			}
+		}
+	}
+	return list, ""
+}
+
+// notModifiedSince reports whether If-Modified-Since says that the client has the content already. It counts only without If-None-Match and
+// where upstream sent a Last-Modified (RFC 9110 section 13.1.3).
+func notModifiedSince(request, stored http.Header) bool {
+	since, err := http.ParseTime(request.Get("If-Modified-Since"))
+	if err != nil {
+		return false
+	}
+	modified, err := http.ParseTime(stored.Get("Last-Modified"))
+	return err == nil && !modified.After(since)
+}

@@ -1,0 +1,63 @@
+package cache
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestOursETagKnowsOurValidators(t *testing.T) {
+	ours := oursOf("application/json", []byte("v"))
+	for tag, want := range map[string]bool{
+		ours: true, " " + ours + "\t": true,
+		strings.TrimPrefix(ours, "W/"): false, // as strong as this, somebody else's
+		"":                             false,
+		"*":                            false,
+		`W/"osg-"`:                     false,
+		`W/"osg-short"`:                false,
+		ours[:len(ours)-1]:             false,
+		ours[:len(ours)-2] + `!"`:      false,
+		ours + ours:                    false,
+		`"upstream"`:                   false,
+	} {
+		if got := OursETag(tag); got != want {
+			t.Errorf("OursETag(%s) = %t, want %t", tag, got, want)
+		}
+	}
+}
+
+func TestStripOursLeavesUpstreamsValidators(t *testing.T) {
+	a, b := oursOf("", []byte("a")), oursOf("", []byte("b"))
+	for _, tt := range []struct{ lines, want []string }{
+		{nil, nil},
+		{[]string{a}, nil},
+		{[]string{a + ", " + b}, nil},
+		{[]string{a, `"x"`}, []string{`"x"`}},
+		{[]string{`"x",` + a + ` , W/"y"`}, []string{`"x", W/"y"`}},
+		{[]string{`  "x" ,, "y"`}, []string{`  "x" ,, "y"`}}, // without ours: the bytes received
+	} {
+		if diff := cmp.Diff(tt.want, StripOurs(tt.lines)); diff != "" {
+			t.Errorf("StripOurs(%q) (-want +got):\n%s", tt.lines, diff)
+		}
+	}
+}
+
+func FuzzStripOursLeavesNoneOfOurs(f *testing.F) {
+	ours := oursOf("", nil)
+	f.Add(ours)
+	f.Add(`"a", ` + ours + `, "b"`)
+	f.Add(`"a,` + ours + `"`)
+	f.Fuzz(func(t *testing.T, line string) {
+		rest := StripOurs([]string{line})
+		for _, l := range rest {
+			if slices.ContainsFunc(slices.Collect(entityTags([]string{l})), OursETag) {
+				t.Errorf("StripOurs(%q) left %q", line, rest)
+			}
+		}
+		if again := StripOurs(rest); !slices.Equal(again, rest) {
+			t.Errorf("StripOurs(%q) is %q, and again %q", line, rest, again)
+		}
+	})
+}

@@ -1,0 +1,58 @@
+package cache
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// unkept are the headers that belong to one connection, one request or one client and are not true of the next: hop-by-hop (RFC 9110
+// section 7.6.1), identity, and what the gateway sets itself on every answer.
+var unkept = map[string]bool{
+	"Age": true, "Alt-Svc": true, "Authentication-Info": true, "Cache-Status": true, "Connection": true, "Content-Length": true, "Keep-Alive": true,
+	"Proxy-Authenticate": true, "Proxy-Authentication-Info": true, "Proxy-Connection": true, "Proxy-Status": true, "Public-Key-Pins": true,
+	"Retry-After": true, "Server": true, "Server-Timing": true, "Set-Cookie": true, "Set-Cookie2": true, "Te": true, "Trailer": true,
+	"Traceparent": true, "Traceresponse": true, "Tracestate": true, "Transfer-Encoding": true, "Upgrade": true, "Via": true, "Www-Authenticate": true,
+}
+
+// unkeptWords are parts of names by which servers call what is of one request or one client: X-RateLimit-Remaining, RateLimit-Policy,
+// X-Amzn-Requestid, X-Correlation-Id, X-B3-Traceid, X-Auth-Token, X-Osgate-Region.
+var unkeptWords = []string{"ratelimit", "rate-limit", "request-id", "requestid", "correlation", "trace", "-span", "cookie", "auth", "token", "session", "x-osgate", "x-amz-cf-"}
+
+// keptHeader returns what of upstream's header may be replayed, in a copy of its own.
+func keptHeader(h http.Header, head bool) http.Header {
+	kept := make(http.Header, len(h))
+	for name, values := range h {
+		if keep(name) {
+			kept[name] = slices.Clip(slices.Clone(values))
+		}
+	}
+	for name := range directives(h["Connection"]) { // a list of field names, which reads alike
+		kept.Del(name)
+	}
+	if head { // what a GET would have brought; there is no body here to count
+		if length, ok := h["Content-Length"]; ok {
+			kept["Content-Length"] = slices.Clone(length)
+		}
+	}
+	return kept
+}
+
+func keep(name string) bool {
+	if unkept[http.CanonicalHeaderKey(name)] {
+		return false
+	}
+	lower := strings.ToLower(name)
+	return !slices.ContainsFunc(unkeptWords, func(word string) bool { return strings.Contains(lower, word) })
+}
+
+// headerBytes is about what a header takes in memory.
+func headerBytes(h http.Header) (n int) {
+	for name, values := range h {
+		n += len(name) + 64
+		for _, v := range values {
+			n += len(v) + 16
+		}
+	}
+	return n
+}

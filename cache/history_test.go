@@ -1,0 +1,186 @@
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"osgate/cache"
+	"osgate/internal/redisconn"
+	"osgate/internal/redisconn/redistest"
+)
+
+const (
+	historyKeys    = 8
+	historyWriters = 2 // of each gateway
+	historyReaders = 3
+	historyLease   = time.Second
+)
+
+// history is clients of one or more gateways in front of registers that only grow. What a read may see is then a matter of order alone: when it
+// begins after a value was answered, to a writer or to another reader, it must see that value or a later one.
+type history struct {
+	*testing.T
+	registers [historyKeys]atomic.Int64
+	answered  [historyKeys]atomic.Int64
+	hits      atomic.Int64
+	ended     chan struct{}
+	late      sync.WaitGroup // writes without an answer
+}
+
+func TestReadersSeeEveryWriteThatWasAnswered(t *testing.T) {
+	h := &history{T: t, ended: make(chan struct{})}
+	c := newCache(t, func(o *cache.Options) { o.Bytes, o.WriteLease = 64<<10, historyLease })
+	h.run(func() {}, c)
+}
+
+func TestReadersOfTwoGatewaysSeeEveryWriteThatWasAnswered(t *testing.T) {
+	s := redistest.Start(t)
+	h := &history{T: t, ended: make(chan struct{})}
+	var caches []*cache.Cache
+	for range 2 {
+		coherence := onRedis(t, s, cache.RedisOptions{Settle: historyLease, Strict: true})
+		caches = append(caches, newCache(t, func(o *cache.Options) { o.WriteLease, o.Coherence = historyLease, coherence }))
+	}
+	h.run(s.Flush, caches...)
+}
+
+// onRedis is the coherence of a gateway that runs until the test ends.
+func onRedis(t testing.TB, s *redistest.Server, o cache.RedisOptions) *cache.RedisCoherence {
+	t.Helper()
+	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := cache.NewRedisCoherence(conn, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		_ = conn.Close()
+	})
+	return c
+}
+
+// run runs clients against the gateways for three leases; fault happens in the middle.
+func (h *history) run(fault func(), caches ...*cache.Cache) {
+	h.Helper()
+	var clients sync.WaitGroup
+	for g, c := range caches {
+		for i := range historyWriters + historyReaders {
+			random := rand.New(rand.NewPCG(uint64(g), uint64(i)))
+			work := h.read
+			if i < historyWriters {
+				work = h.write
+			}
+			clients.Go(func() {
+				for !h.over() && !h.Failed() {
+					work(c, random)
+				}
+			})
+		}
+	}
+	<-time.After(3 * historyLease / 2) // a new Redis settles first
+	fault()
+	<-time.After(3 * historyLease / 2)
+	close(h.ended)
+	clients.Wait()
+	h.late.Wait()
+	if h.hits.Load() < 100 {
+		h.Errorf("%d hits: the test proves little", h.hits.Load())
+	}
+	for _, c := range caches {
+		h.Logf("%+v", c.Stats())
+	}
+}
+
+func (h *history) over() bool {
+	select {
+	case <-h.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// write is a PUT. One of a hundred gets no answer, and lands later within its lease.
+func (h *history) write(c *cache.Cache, random *rand.Rand) {
+	k := random.IntN(historyKeys)
+	m, err := c.Mark(h.Context(), ask(h, "PUT", fmt.Sprint(keyPath, k)), time.Now())
+	if err != nil {
+		return // refused
+	}
+	if random.IntN(100) == 0 {
+		m.Done(false)
+		h.late.Go(func() {
+			<-time.After(10 * time.Millisecond)
+			if time.Until(m.Deadline()) > historyLease/2 { // far from its end, so that a busy machine does not matter
+				h.registers[k].Add(1)
+			}
+		})
+		return
+	}
+	value := h.registers[k].Add(1)
+	if random.IntN(2) == 0 { // before the answer, or after
+		m.Done(true)
+	} else {
+		defer m.Done(true)
+	}
+	raise(&h.answered[k], value)
+	<-time.After(time.Duration(random.IntN(5)) * time.Millisecond)
+}
+
+// read is a GET.
+func (h *history) read(c *cache.Cache, random *rand.Rand) {
+	k := random.IntN(historyKeys)
+	q := ask(h, "GET", fmt.Sprint(keyPath, k))
+	if random.IntN(8) == 0 {
+		q.Header.Set("Cache-Control", "no-cache")
+	}
+	floor := h.answered[k].Load()
+	value, hit := h.through(c, q, &h.registers[k])
+	if value < floor {
+		h.Errorf("key %d: read %d (hit is %t) when %d had been answered", k, value, hit, floor)
+	}
+	raise(&h.answered[k], value)
+	if hit {
+		h.hits.Add(1)
+	}
+}
+
+// through reads by way of the cache.
+func (h *history) through(c *cache.Cache, q cache.Question, register *atomic.Int64) (value int64, hit bool) {
+	now := time.Now()
+	r := c.Look(h.Context(), q, now)
+	if r.Entry == nil {
+		value = register.Load()
+		receive(c, q, r, answer{200, nil, strconv.FormatInt(value, 10)}, now)
+		return value, false
+	}
+	value, err := strconv.ParseInt(string(r.Entry.Body()), 10, 64)
+	if err != nil {
+		h.Errorf("got a body of %q", r.Entry.Body())
+	}
+	return value, true
+}
+
+func raise(to *atomic.Int64, value int64) {
+	for {
+		old := to.Load()
+		if old >= value || to.CompareAndSwap(old, value) {
+			return
+		}
+	}
+}

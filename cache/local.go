@@ -1,0 +1,173 @@
+package cache
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The bounds of what one process remembers: generations that may be forgotten at any time (a forgotten one gets a fresh id, so old
+// entries never match) and leased resources, which may not.
+const (
+	localShards      = 64
+	localGenerations = 1024 // per shard, twice that at most
+	localLeased      = 1024 // resources under lease per shard; beyond: a new epoch that settles when the lease would end
+)
+
+// localCoherence is the protocol on maps in one process. It takes no lock over all resources of a call: a read that overlaps a mark may
+// see a part of it, which is no other than a read that began before it (protocol_test.go explores this too).
+type localCoherence struct {
+	epoch  atomic.Pointer[epoch]
+	shards [localShards]localShard
+}
+
+type localShard struct {
+	mu     sync.Mutex // guards what follows
+	ids    recent[Resource, ID]
+	leases map[Resource][]lease
+	full   time.Time // until then a sweep would find nothing
+}
+
+// NewLocalCoherence returns the coherence of a cache that is alone with its writers: all reads and writes of the stores it caches come
+// through this process. It holds no more than some 20 MB, never fails and dies with its process, like the cache.
+func NewLocalCoherence() Coherence {
+	c := &localCoherence{}
+	c.epoch.Store(&epoch{id: newID()})
+	for i := range c.shards {
+		c.shards[i].ids = newRecent[Resource, ID](localGenerations)
+		c.shards[i].leases = map[Resource][]lease{}
+	}
+	return c
+}
+
+func (c *localCoherence) shard(r Resource) *localShard { return &c.shards[r.Hash[0]%localShards] }
+
+// Read implements [Coherence]. The epoch comes first: one that is replaced while the generations are read makes the stamp unservable.
+func (c *localCoherence) Read(_ context.Context, on Resources) (Reading, error) {
+	now := time.Now()
+	e := c.epoch.Load()
+	reading := Reading{Stamp: Stamp{Epoch: e.id}}
+	if !e.settled(now) {
+		reading.Closed = closedBySettling
+	}
+	for i, r := range on.All() {
+		id, open := c.shard(r).read(r, now)
+		reading.Stamp.Generations[i] = id
+		if !open && reading.Closed == "" {
+			reading.Closed = closedByWrite
+		}
+	}
+	return reading, nil
+}
+
+// Mark implements [Coherence].
+func (c *localCoherence) Mark(_ context.Context, on Resources, writer ID, lease time.Duration) error {
+	now := time.Now()
+	until := now.Add(lease)
+	for _, r := range on.All() {
+		if !c.shard(r).begin(r, writer, now, until) {
+			c.renew(until)
+		}
+	}
+	return nil
+}
+
+// Release implements [Coherence].
+func (c *localCoherence) Release(on Resources, writer ID) {
+	if writer == (ID{}) {
+		return
+	}
+	now := time.Now()
+	for _, r := range on.All() {
+		c.shard(r).end(r, writer, now)
+	}
+}
+
+// Reset implements [Coherence].
+func (c *localCoherence) Reset(context.Context) error {
+	c.renew(time.Time{})
+	return nil
+}
+
+func (c *localCoherence) renew(until time.Time) {
+	for {
+		old := c.epoch.Load()
+		next := old.renew(newID(), until)
+		if c.epoch.CompareAndSwap(old, &next) {
+			return
+		}
+	}
+}
+
+func (s *localShard) read(r Resource, now time.Time) (id ID, open bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.ids.get(r)
+	g := generation{id: known, leases: s.leases[r]}
+	if !ok {
+		g, open = g.read(newID(), now)
+		s.ids.put(r, g.id)
+		return g.id, open
+	}
+	g, open = g.read(ID{}, now)
+	return g.id, open
+}
+
+// begin reports whether there was room for the lease.
+func (s *localShard) begin(r Resource, writer ID, now, until time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held, ok := s.leases[r]
+	if !ok && len(s.leases) >= localLeased && !s.sweep(now) {
+		return false
+	}
+	g := generation{leases: held}.begin(newID(), writer, now, until)
+	s.ids.put(r, g.id)
+	s.leases[r] = g.leases
+	return true
+}
+
+func (s *localShard) end(r Resource, writer ID, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, _ := s.ids.get(r)
+	g := generation{id: known, leases: s.leases[r]}.end(newID(), writer, now)
+	s.ids.put(r, g.id)
+	if len(g.leases) == 0 {
+		delete(s.leases, r)
+		return
+	}
+	s.leases[r] = g.leases
+}
+
+// sweep forgets the leases that have run out and reports whether that made room.
+func (s *localShard) sweep(now time.Time) bool {
+	if s.full.After(now) {
+		return false
+	}
+	s.full = time.Time{}
+	for r, held := range s.leases {
+		if _, open := (generation{leases: held}).read(ID{}, now); open {
+			delete(s.leases, r)
+			continue
+		}
+		if last := lastEnd(held); s.full.IsZero() || last.Before(s.full) {
+			s.full = last
+		}
+	}
+	if len(s.leases) < localLeased {
+		s.full = time.Time{}
+		return true
+	}
+	return false
+}
+
+func lastEnd(leases []lease) (end time.Time) {
+	for _, l := range leases {
+		if l.until.After(end) {
+			end = l.until
+		}
+	}
+	return end
+}

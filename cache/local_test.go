@@ -1,0 +1,213 @@
+package cache
+
+import (
+	"encoding/binary"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"osgate/objectstore"
+)
+
+// resource is the n-th of as many as are wanted.
+func resource(n int) Resources {
+	var r Resource
+	binary.BigEndian.PutUint32(r.Hash[:], uint32(n)*2654435761) // spread over the shards
+	binary.BigEndian.PutUint32(r.Hash[4:], uint32(n))
+	return Resources{list: [maxResources]Resource{r}, n: 1}
+}
+
+func read(t testing.TB, c Coherence, on Resources) Reading {
+	t.Helper()
+	r, err := c.Read(t.Context(), on)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func markFor(t testing.TB, c Coherence, on Resources, writer ID, lease time.Duration) {
+	t.Helper()
+	if err := c.Mark(t.Context(), on, writer, lease); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNoOperationHasMoreResourcesThanFit(t *testing.T) {
+	path := "/api/v1/organizations/o/environments/e/stores/s/partitions/p/keys/k"
+	for end := len(path); end > 0; end-- {
+		for _, method := range []string{"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"} {
+			for _, query := range []string{"", "confirmable=true"} {
+				o, err := objectstore.Parse(method, path[:end], query)
+				if err != nil {
+					continue
+				}
+				on, touched := resourcesOf("l", o.Ref, o.DependsOn()), resourcesOf("l", o.Ref, o.Touches())
+				for i, r := range on.All() {
+					if r.Slot >= Slots || r.Slot != on.list[0].Slot {
+						t.Errorf("%s: resource %d of what it depends on is in slot %d, the first in %d", o.Kind, i, r.Slot, on.list[0].Slot)
+					}
+				}
+				if o.Writes() != (touched.Len() > 0) {
+					t.Errorf("%s touches %d resources", o.Kind, touched.Len())
+				}
+			}
+		}
+	}
+}
+
+func TestForgottenGenerationIsNeverTheSameAgain(t *testing.T) {
+	c := NewLocalCoherence()
+	before := read(t, c, resource(0))
+	if read(t, c, resource(0)) != before {
+		t.Fatal("a generation changed by itself")
+	}
+	for n := 1; n <= 3*localShards*localGenerations; n++ {
+		read(t, c, resource(n))
+	}
+	if after := read(t, c, resource(0)); after.Stamp == before.Stamp {
+		t.Error("a generation outlived what there is room for")
+	}
+}
+
+func TestGenerationForgottenUnderALeaseIsMadeAnew(t *testing.T) {
+	c := NewLocalCoherence()
+	writer := newID()
+	markFor(t, c, resource(0), writer, time.Hour)
+	for n := 1; n <= 3*localShards*localGenerations; n++ {
+		read(t, c, resource(n))
+	}
+	c.Release(resource(0), writer)
+	if r := read(t, c, resource(0)); r.Closed != "" || r.Stamp.Generations[0] == (ID{}) {
+		t.Errorf("got %+v, want it open under a generation", r)
+	}
+}
+
+func TestGenerationInUseIsKept(t *testing.T) {
+	c := NewLocalCoherence()
+	before := read(t, c, resource(0))
+	for n := 1; n <= 3*localShards*localGenerations; n++ {
+		read(t, c, resource(n))
+		if n%1000 == 0 && read(t, c, resource(0)) != before {
+			t.Fatalf("a generation in use was forgotten after %d others", n)
+		}
+	}
+}
+
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	c := NewLocalCoherence().(*localCoherence)
+	for n := range 3 * localShards * localGenerations {
+		on := resource(n)
+		read(t, c, on)
+		markFor(t, c, on, newID(), time.Hour)
+	}
+	for i := range c.shards {
+		if s := &c.shards[i]; s.ids.len() > 2*localGenerations || len(s.leases) > localLeased {
+			t.Fatalf("shard %d remembers %d generations and %d leases", i, s.ids.len(), len(s.leases))
+		}
+	}
+}
+
+func TestLeaseIsNeverForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewLocalCoherence()
+		const many = 2 * localShards * localLeased
+		for n := range many {
+			markFor(t, c, resource(n), newID(), time.Minute)
+		}
+		for n := range many + 10 {
+			if r := read(t, c, resource(n)); r.Closed == "" {
+				t.Fatalf("resource %d of %d leased ones is open", n, many)
+			}
+		}
+		<-time.After(time.Minute)
+		for n := range many {
+			if r := read(t, c, resource(n)); r.Closed != "" {
+				t.Fatalf("resource %d is closed as %s after all leases have run out", n, r.Closed)
+			}
+		}
+	})
+}
+
+func TestWritesBeyondTheBoundCloseEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewLocalCoherence().(*localCoherence)
+		quiet := read(t, c, resource(-1))
+		n := 0
+		for ; read(t, c, resource(-1)) == quiet; n++ {
+			markFor(t, c, resource(n), newID(), time.Minute)
+		}
+		if r := read(t, c, resource(-1)); r.Closed != closedBySettling || r.Stamp.Epoch == quiet.Stamp.Epoch {
+			t.Errorf("after %d leases: got %+v, want a new epoch that settles", n, r)
+		}
+		<-time.After(time.Minute)
+		markFor(t, c, resource(n-1), newID(), time.Minute) // room again: those that have run out are swept
+		if r := read(t, c, resource(-1)); r.Closed != "" {
+			t.Errorf("got %s after all leases have run out", r.Closed)
+		}
+	})
+}
+
+func TestManyWritersOfOneThingShareALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewLocalCoherence().(*localCoherence)
+		var ids []ID
+		for range 10 * maxLeases {
+			ids = append(ids, newID())
+			markFor(t, c, resource(0), ids[len(ids)-1], time.Minute)
+		}
+		if n := len(c.shard(resource(0).list[0]).leases[resource(0).list[0]]); n > maxLeases+1 {
+			t.Errorf("%d leases are kept on one thing", n)
+		}
+		for _, id := range ids {
+			c.Release(resource(0), id)
+		}
+		if r := read(t, c, resource(0)); r.Closed == "" {
+			t.Error("open before the shared lease has run out")
+		}
+		<-time.After(time.Minute)
+		if r := read(t, c, resource(0)); r.Closed != "" {
+			t.Errorf("got %s after it has run out", r.Closed)
+		}
+	})
+}
+
+func TestResetKeepsLeasesAndSettling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewLocalCoherence().(*localCoherence)
+		before := read(t, c, resource(0))
+		markFor(t, c, resource(1), newID(), time.Minute)
+		if err := c.Reset(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if r := read(t, c, resource(0)); r.Closed != "" || r.Stamp == before.Stamp {
+			t.Errorf("got %+v after a reset, want it open under another stamp", r)
+		}
+		if r := read(t, c, resource(1)); r.Closed != closedByWrite {
+			t.Errorf("a reset ended a lease: %+v", r)
+		}
+		c.renew(time.Now().Add(time.Minute))
+		_ = c.Reset(t.Context())
+		if r := read(t, c, resource(0)); r.Closed != closedBySettling {
+			t.Errorf("a reset ended the settling: %+v", r)
+		}
+	})
+}
+
+func TestRecentHoldsWhatWasUsedLast(t *testing.T) {
+	r := newRecent[int, int](10)
+	for i := range 100 {
+		r.put(i, i)
+		if r.len() > 20 {
+			t.Fatalf("%d entries of at most 20", r.len())
+		}
+		if v, ok := r.get(0); !ok || v != 0 {
+			t.Fatalf("what is in use was forgotten after %d others", i)
+		}
+	}
+	for i := 91; i < 100; i++ {
+		if v, ok := r.get(i); !ok || v != i {
+			t.Errorf("%d is forgotten", i)
+		}
+	}
+}

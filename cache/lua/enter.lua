@@ -1,0 +1,60 @@
+-- The head of every script of the coherence protocol: which epoch is it? The rules are those of protocol.go, decided here where they must be
+-- one with what is read and written. All keys of a call are in one hash slot.
+--
+-- KEYS[1] is the slot's hash. It holds the epoch (epoch), the server that made it (server), until when it settles (settles), whether a gateway made
+-- it that remembered none (virgin), what the operator's last purge put over it (purge), and under 'l' and a resource's hash the leases on that
+-- resource. One key, so that nothing can lose a lease and keep the epoch. KEYS[2] and on are generations.
+-- ARGV: 1 the epoch this gateway remembers or '', 2 a fresh id, 3 how long a new epoch settles, 4 '1' for strict, 5 how long a generation
+-- is kept (ms), then the script's own. Instants and durations are microseconds of this server's clock.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+
+-- stored writes an instant without an exponent.
+local function stored(us)
+  return string.format('%.0f', us)
+end
+
+-- An epoch is new when there is none (flush, eviction, empty restart), when another server made this one (failover, restart from a snapshot: leases,
+-- generations and bodies may have been rolled back), or when it was made without settling and this gateway remembers one before it. A
+-- new one never shortens a running settling.
+local function enter()
+  local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  if not server then
+    return nil
+  end
+  local known = redis.call('HMGET', KEYS[1], 'epoch', 'server', 'settles', 'virgin', 'purge')
+  local settles = tonumber(known[3] or 0)
+  local remembered, virgin = ARGV[1], '0'
+  if not known[1] and remembered == '' and ARGV[4] ~= '1' then
+    virgin = '1'
+  elseif not known[1] or known[2] ~= server or (known[4] == '1' and remembered ~= '' and remembered ~= known[1]) then
+    settles = math.max(settles, now + ARGV[3])
+  else
+    return { id = known[1], settles = settles, purge = known[5] or '' }
+  end
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'server', server, 'settles', stored(settles), 'virgin', virgin)
+  return { id = ARGV[2], settles = settles, purge = known[5] or '' }
+end
+
+-- Leases on a resource are records of 32 bytes: the writer and, in 16 digits, until when.
+local record = 32
+
+-- each visits the records: the writer and the instant.
+local function each(leases, visit)
+  for at = 1, #leases, record do
+    visit(string.sub(leases, at, at + 15), tonumber(string.sub(leases, at + 16, at + 31)))
+  end
+end
+
+-- last is when the last of the leases runs out.
+local function last(leases)
+  local latest = 0
+  each(leases, function(_, ends) latest = math.max(latest, ends) end)
+  return latest
+end
+
+local epoch = enter()
+if not epoch then
+  return redis.error_reply('ERR this server does not tell its master_replid')
+end

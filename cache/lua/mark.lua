@@ -1,0 +1,67 @@
+-- A write begins: new generations, and a lease on each. ARGV: 6 the writer, 7 how long the lease is (0: none), 8 how many leases one resource
+-- keeps apart, 9 how many leased resources a slot keeps, then a lease field for each generation, then a fresh id for each.
+-- Returns the epoch.
+local count = #KEYS - 1
+local ends = now + ARGV[7]
+local nobody = string.rep('\0', 16)
+
+-- sweep forgets leases that have run out, and tells whether that made room. It is not tried again before the next one runs out.
+local function sweep()
+  local full = tonumber(redis.call('HGET', KEYS[1], 'full') or 0)
+  if full > now then
+    return false
+  end
+  full = 0
+  local fields = redis.call('HGETALL', KEYS[1])
+  local left = 0
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 1) == 'l' then
+      local run = last(fields[i + 1])
+      if run <= now then
+        redis.call('HDEL', KEYS[1], fields[i])
+      else
+        left = left + 1
+        full = full == 0 and run or math.min(full, run)
+      end
+    end
+  end
+  if left < tonumber(ARGV[9]) then
+    redis.call('HDEL', KEYS[1], 'full')
+    return true
+  end
+  redis.call('HSET', KEYS[1], 'full', stored(full))
+  return false
+end
+
+local function hold(field)
+  local leases = redis.call('HGET', KEYS[1], field)
+  if not leases and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[9]) and not sweep() then
+    -- no room for the lease: it is held on everything
+    epoch.id, epoch.settles = ARGV[2], math.max(epoch.settles, ends)
+    redis.call('HSET', KEYS[1], 'epoch', epoch.id, 'settles', stored(epoch.settles))
+    return
+  end
+  leases = leases or ''
+  local writer, till = ARGV[6], ends
+  if #leases >= record * ARGV[8] then
+    writer = nobody
+  end
+  local kept = {}
+  each(leases, function(by, ends)
+    if by == writer then
+      till = math.max(till, ends)
+    elseif ends > now then
+      kept[#kept + 1] = by .. string.format('%016.0f', ends)
+    end
+  end)
+  kept[#kept + 1] = writer .. string.format('%016.0f', till)
+  redis.call('HSET', KEYS[1], field, table.concat(kept))
+end
+
+for i = 1, count do
+  redis.call('SET', KEYS[1 + i], ARGV[9 + count + i], 'PX', ARGV[5])
+  if tonumber(ARGV[7]) > 0 then
+    hold(ARGV[9 + i])
+  end
+end
+return { epoch.id }

@@ -1,0 +1,18 @@
+-- A read: epoch and generations, a missing one made. ARGV: from 6 a lease field for each generation, then a fresh id for each.
+-- Returns epoch, purge, why it is closed or '', and the generations.
+local count = #KEYS - 1
+local answer = { epoch.id, epoch.purge, epoch.settles > now and 'settling' or '' }
+local leases = redis.call('HMGET', KEYS[1], unpack(ARGV, 6, 5 + count))
+local ids = redis.call('MGET', unpack(KEYS, 2))
+for i = 1, count do
+  local id = ids[i]
+  if not id then
+    id = ARGV[5 + count + i]
+    redis.call('SET', KEYS[1 + i], id, 'PX', ARGV[5])
+  end
+  answer[3 + i] = id
+  if leases[i] and answer[3] == '' and last(leases[i]) > now then
+    answer[3] = 'write-in-flight'
+  end
+end
+return answer

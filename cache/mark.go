@@ -1,0 +1,82 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"osgate/objectstore"
+)
+
+// Mark is a write that is about to go upstream or under way. While it lives, reads of what it touches go past the cache. Losing a Mark is
+// safe: its lease runs out. Safe for concurrent use.
+type Mark struct {
+	cache    *Cache
+	on       Resources
+	writer   ID // zero: the lease is never given back
+	lease    time.Duration
+	deadline atomic.Pointer[time.Time]
+	done     atomic.Bool
+}
+
+// Mark announces the write q, of which [objectstore.Operation.Writes] is true, before it goes upstream: all that it touches gets new
+// generations and a lease. Now is the moment of the call; the write must take effect upstream before [Mark.Deadline], or never.
+//
+// An error means that other replicas may not learn of the write; the write itself is the caller's to decide about. The Mark is nil then.
+func (c *Cache) Mark(ctx context.Context, q Question, now time.Time) (*Mark, error) {
+	o := &q.Operation
+	m := &Mark{cache: c, on: resourcesOf(q.Location, o.Ref, o.Touches()), writer: newID(), lease: c.options.WriteLease}
+	if pending(o) {
+		m.writer, m.lease = ID{}, max(m.lease, c.confirmation(&q))
+	}
+	if o.Touches().Has(objectstore.Store) {
+		c.learned.forget(q.Location, o.Ref, now)
+	}
+	if err := m.mark(ctx, now); err != nil {
+		return nil, err
+	}
+	c.counts.marks.Add(1)
+	return m, nil
+}
+
+// pending reports whether the operation may roll back by itself after its answer: what is confirmable, and what prolongs that.
+func pending(o *objectstore.Operation) bool { return o.Confirmable || o.Kind == objectstore.Extend }
+
+// confirmation is how long a confirmable operation on q's store may still roll back.
+func (c *Cache) confirmation(q *Question) time.Duration {
+	if times := c.learned.of(q.Location, q.Operation.Ref); times.confirmation > 0 {
+		return times.confirmation
+	}
+	return c.options.ConfirmationLease
+}
+
+func (m *Mark) mark(ctx context.Context, now time.Time) error {
+	if err := m.cache.options.Coherence.Mark(ctx, m.on, m.writer, m.lease); err != nil {
+		return fmt.Errorf("marking a write: %w", err)
+	}
+	deadline := now.Add(m.lease)
+	m.deadline.Store(&deadline)
+	return nil
+}
+
+// Deadline returns until when the write must have taken effect. A request that would be sent later must not be sent.
+func (m *Mark) Deadline() time.Time { return *m.deadline.Load() }
+
+// Renew prolongs the lease by its full length from now, for a body that takes long to send. It must be called before the deadline.
+func (m *Mark) Renew(ctx context.Context) error {
+	if m.done.Load() {
+		return nil
+	}
+	return m.mark(ctx, time.Now())
+}
+
+// Done ends the write, before or after the client is answered. Definite says that its outcome is certain: a complete 2xx or 4xx other than 408. Then
+// the lease is given back; else it stays until it runs out, because the request may still land. What may roll back by itself keeps its
+// lease in either case. To call it again does nothing.
+func (m *Mark) Done(definite bool) {
+	if m.done.Swap(true) || !definite || m.writer == (ID{}) {
+		return
+	}
+	m.cache.options.Coherence.Release(m.on, m.writer)
+}

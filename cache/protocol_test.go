@@ -1,0 +1,449 @@
+package cache
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// This file explores every interleaving of two writers and two readers over the functions of protocol.go, each read and each mark of a
+// resource a step of its own, as localCoherence takes them. A monitor follows all linearizations that are still possible: when none
+// is left, a client has seen what no single copy of the value could have shown. Time is modeled by what it promises: a lease runs
+// out at any moment after its write can no longer land, never before.
+//
+// The first writer is a PUT of a key (it touches the key list alone), the second a DELETE of the partition (partition and key list); the
+// readers list keys (they depend on both). Either writer may lose its answer; then it lands later or never.
+
+const (
+	partition = iota
+	keyList
+	things
+)
+
+var (
+	touches   = [writers][]int{{keyList}, {partition, keyList}}
+	dependsOn = []int{partition, keyList}
+)
+
+const (
+	writers = 2
+	readers = 2
+)
+
+// scope bounds an exploration: how many of the writers write, and how often each reader reads.
+type scope struct {
+	writers int
+	reads   [readers]uint8
+}
+
+// mutation is a way to get the protocol wrong.
+type mutation struct {
+	noLease     bool // a write makes new generations but holds no lease
+	noCheck     bool // an entry is served whatever its stamp
+	stampAfter  bool // a fill is stored under the generations of after the fetch
+	markAfter   bool // a write marks when it has landed
+	endUnknown  bool // a lease is given back although the outcome is unknown
+	storeLeased bool // what is read under a lease is stored and served
+	shortLease  bool // a lease may run out while its write may still land
+}
+
+func TestProtocolIsLinearizable(t *testing.T) {
+	scopes := []scope{{1, [readers]uint8{2, 2}}, {writers, [readers]uint8{1, 1}}}
+	if !raceDetector { // one goroutine explores: the detector finds nothing and takes five times as long
+		scopes = append(scopes, scope{writers, [readers]uint8{2, 1}})
+	}
+	for _, sc := range scopes {
+		x := explore(mutation{}, sc)
+		if x.violation != nil {
+			t.Errorf("%+v: after %d states:\n%s", sc, len(x.nodes), x.trace())
+		}
+		if len(x.nodes) < 10_000 {
+			t.Errorf("%+v: only %d states were met", sc, len(x.nodes))
+		}
+		t.Logf("%+v: %d states", sc, len(x.nodes))
+	}
+}
+
+func TestEveryShortcutOfTheProtocolIsAViolation(t *testing.T) {
+	for name, m := range map[string]mutation{
+		"no lease":                          {noLease: true},
+		"no check of the stamp":             {noCheck: true},
+		"stamp after the fetch":             {stampAfter: true},
+		"mark after the write":              {markAfter: true},
+		"lease given back, outcome unknown": {endUnknown: true},
+		"read under a lease stored":         {storeLeased: true},
+		"lease shorter than the write":      {shortLease: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := explore(m, scope{1, [readers]uint8{2, 1}})
+			if x.violation == nil {
+				t.Fatalf("%d states and no violation: the exploration proves nothing about this rule", len(x.nodes))
+			}
+			t.Logf("%d states, then:\n%s", len(x.nodes), x.trace())
+		})
+	}
+}
+
+// The stages of a writer and of a reader.
+const (
+	writeIdle = iota
+	writeMarking
+	writeSent
+	writeLost // no answer; may still land
+	writeOver // lost, can land no more
+	writeLanded
+)
+
+const (
+	readIdle = iota
+	readReading
+	readPast    // straight upstream, nothing stored
+	readLooking // generations known
+	readFetched // value at hand, not stored
+	readHave    // answer at hand
+)
+
+// thing is a generation in a form that can be compared: an ID's number and the writers whose leases are there.
+type thing struct{ id, leases uint8 }
+
+type writing struct{ stage, marked, ended, acked uint8 }
+
+type reading struct {
+	stage, got, closed, value, reads uint8
+	stamp                            [things]uint8
+}
+
+// world is a state of everything. Its instant is now: writer w's lease ends at w+1.
+type world struct {
+	value, now uint8
+	things     [things]thing
+	entryValue uint8
+	entry      [things]uint8 // zero: none
+	w          [writers]writing
+	r          [readers]reading
+}
+
+func instant(n uint8) time.Time { return time.Unix(0, 0).Add(time.Duration(n) * time.Hour) }
+
+func writerID(w int) ID { return ID{0: 1, 1: byte(w)} }
+
+func leaseEnd(w int) time.Time { return instant(uint8(w) + 1) }
+
+func (w *world) generation(i int) generation {
+	g := generation{id: ID{15: w.things[i].id}}
+	for n := range writers {
+		if w.things[i].leases>>n&1 == 1 {
+			g.leases = append(g.leases, lease{writerID(n), leaseEnd(n)})
+		}
+	}
+	return g
+}
+
+func (w *world) set(i int, g generation) {
+	w.things[i] = thing{id: g.id[15]}
+	for _, l := range g.leases {
+		w.things[i].leases |= 1 << l.writer[1]
+	}
+}
+
+// fresh is an ID that nothing in the world has.
+func (w *world) fresh() ID {
+	top := uint8(0)
+	w.eachID(func(id *uint8) { top = max(top, *id) })
+	return ID{15: top + 1}
+}
+
+func (w *world) eachID(f func(*uint8)) {
+	for i := range w.things {
+		f(&w.things[i].id)
+		f(&w.entry[i])
+		for n := range w.r {
+			f(&w.r[n].stamp[i])
+		}
+	}
+}
+
+// canonical numbers the IDs in the order in which they are met, so that worlds that behave alike are one.
+func (w *world) canonical() {
+	var names [256]uint8
+	next := uint8(1)
+	w.eachID(func(id *uint8) {
+		if *id == 0 {
+			return
+		}
+		if names[*id] == 0 {
+			names[*id] = next
+			next++
+		}
+		*id = names[*id]
+	})
+}
+
+// forget lets go of what can have no effect any more: stamps that no read can get again, and what a finished writer went through.
+func (w *world) forget() {
+	looking := false
+	for n := range w.r {
+		s := &w.r[n]
+		looking = looking || s.stage == readReading || s.stage == readLooking
+		if s.stage == readFetched && !w.current(s.stamp) && !w.lookedFor(s.stamp) {
+			s.stamp = [things]uint8{}
+		}
+	}
+	if !w.current(w.entry) && !looking {
+		w.entry, w.entryValue = [things]uint8{}, 0
+	}
+	for n := range w.w {
+		if s := &w.w[n]; s.stage == writeLanded && s.acked == 1 && int(s.ended) == len(touches[n]) || s.stage == writeOver && int(w.now) > n {
+			*s = writing{stage: writeOver}
+		}
+	}
+}
+
+func (w *world) current(ids [things]uint8) bool {
+	for i, id := range ids {
+		if w.things[i].id != id {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) lookedFor(ids [things]uint8) bool {
+	return slices.ContainsFunc(w.r[:], func(s reading) bool { return s.stage == readLooking && s.stamp == ids || s.stage == readReading })
+}
+
+func stampOf(ids [things]uint8) (s Stamp) {
+	for i, id := range ids {
+		s.Generations[i] = ID{15: id}
+	}
+	return s
+}
+
+// explorer walks over all worlds, breadth first.
+type explorer struct {
+	mutation
+	scope
+	monitor   *monitor
+	seen      map[node]bool
+	nodes     []visit
+	from      int32
+	at        node
+	steps     uint8   // taken from the node so far
+	violation []uint8 // the steps that lead to it
+	replay    func(number uint8, next node, label string)
+}
+
+type node struct {
+	world world
+	known int32 // the monitor's state
+}
+
+type visit struct {
+	node   node
+	parent int32
+	step   uint8 // which of the parent's it was
+}
+
+func explore(m mutation, sc scope) *explorer {
+	x := &explorer{mutation: m, scope: sc, monitor: newMonitor(), seen: map[node]bool{}}
+	var start node
+	x.seen[start] = true
+	x.nodes = append(x.nodes, visit{node: start, parent: -1})
+	for i := int32(0); int(i) < len(x.nodes) && x.violation == nil; i++ {
+		x.from, x.at = i, x.nodes[i].node
+		x.all()
+	}
+	return x
+}
+
+// all takes every step that is possible from the present node.
+func (x *explorer) all() {
+	x.steps = 0
+	for w := range x.writers {
+		x.write(w)
+	}
+	for r := range readers {
+		x.read(r)
+	}
+	x.time()
+}
+
+// trace tells how the violation comes about.
+func (x *explorer) trace() string {
+	var text strings.Builder
+	x.at = x.nodes[0].node
+	for _, want := range x.violation {
+		var follow node
+		x.replay = func(number uint8, next node, label string) {
+			if number == want {
+				follow = next
+				fmt.Fprintln(&text, label)
+			}
+		}
+		x.all()
+		x.at = follow
+	}
+	return text.String()
+}
+
+// step is one thing that may happen next.
+func (x *explorer) step(e event, change func(*world), format string, args ...any) {
+	if x.violation != nil && x.replay == nil {
+		return
+	}
+	number := x.steps
+	x.steps++
+	next := x.at
+	change(&next.world)
+	if !x.noCheck {
+		next.world.forget()
+	}
+	next.world.canonical()
+	next.known = x.monitor.next(next.known, e)
+	switch {
+	case x.replay != nil:
+		x.replay(number, next, fmt.Sprintf(format, args...))
+	case next.known < 0:
+		x.violation = []uint8{number}
+		for i := x.from; i > 0; i = x.nodes[i].parent {
+			x.violation = append(x.violation, x.nodes[i].step)
+		}
+		slices.Reverse(x.violation)
+	case !x.seen[next]:
+		x.seen[next] = true
+		x.nodes = append(x.nodes, visit{next, x.from, number})
+	}
+}
+
+func (x *explorer) begin(n *world, w, i int) {
+	g := n.generation(i).begin(n.fresh(), writerID(w), instant(n.now), leaseEnd(w))
+	if x.noLease || x.markAfter {
+		g.leases = nil
+	}
+	n.set(i, g)
+}
+
+func (x *explorer) write(w int) {
+	s, at := x.at.world.w[w], &x.at.world
+	stage := func(to uint8) func(*world) { return func(n *world) { n.w[w].stage = to } }
+	land := func(to uint8) func(*world) { return func(n *world) { n.w[w].stage, n.value = to, uint8(w+1) } }
+	switch s.stage {
+	case writeIdle:
+		first := uint8(writeMarking)
+		if x.markAfter {
+			first = writeSent
+		}
+		x.step(event{asked, w, 0}, stage(first), "W%d: client asks", w)
+	case writeMarking:
+		if int(s.marked) == len(touches[w]) {
+			x.step(event{}, stage(writeSent), "W%d: goes upstream", w)
+			return
+		}
+		i := touches[w][s.marked]
+		x.step(event{}, func(n *world) { x.begin(n, w, i); n.w[w].marked++ }, "W%d: marks %d", w, i)
+	case writeSent:
+		x.step(event{}, land(writeLanded), "W%d: lands", w)
+		x.step(event{}, stage(writeLost), "W%d: no answer", w)
+	case writeLost:
+		x.step(event{}, land(writeOver), "W%d: lands late", w)
+		x.step(event{}, stage(writeOver), "W%d: will never land", w)
+		if x.endUnknown {
+			x.end(w, s, at)
+		}
+	case writeLanded:
+		if s.acked == 0 {
+			x.step(event{answered, w, 0}, func(n *world) { n.w[w].acked = 1 }, "W%d: client answered", w)
+		}
+		x.end(w, s, at)
+	}
+}
+
+// end gives back the lease on the next of the writer's resources.
+func (x *explorer) end(w int, s writing, at *world) {
+	if int(s.ended) == len(touches[w]) {
+		return
+	}
+	i := touches[w][s.ended]
+	x.step(event{}, func(n *world) {
+		n.w[w].ended++
+		if x.markAfter {
+			x.begin(n, w, i)
+			return
+		}
+		if x.noLease {
+			return
+		}
+		n.set(i, n.generation(i).end(n.fresh(), writerID(w), instant(at.now)))
+	}, "W%d: gives back %d", w, i)
+}
+
+func (x *explorer) read(r int) {
+	s, at, op := x.at.world.r[r], &x.at.world, writers+r
+	have := func(value uint8) func(*world) {
+		return func(n *world) { n.r[r] = reading{stage: readHave, value: value, reads: s.reads} }
+	}
+	switch s.stage {
+	case readIdle:
+		if s.reads < x.reads[r] {
+			x.step(event{asked, op, 0}, func(n *world) { n.r[r].stage = readReading }, "R%d: client asks", r)
+		}
+	case readReading:
+		i := dependsOn[s.got]
+		x.step(event{}, func(n *world) {
+			g, open := n.generation(i).read(n.fresh(), instant(at.now))
+			n.set(i, g)
+			reader := &n.r[r]
+			reader.got++
+			reader.stamp[i] = g.id[15]
+			if !open {
+				reader.closed = 1
+			}
+			switch {
+			case int(reader.got) < len(dependsOn):
+			case reader.closed == 1 && !x.storeLeased:
+				*reader = reading{stage: readPast, reads: s.reads}
+			default:
+				reader.stage, reader.got, reader.closed = readLooking, 0, 0
+			}
+		}, "R%d: reads generation %d", r, i)
+	case readPast:
+		x.step(event{}, have(at.value), "R%d: upstream says %d", r, at.value)
+	case readLooking:
+		if at.entry != ([things]uint8{}) && (x.noCheck || admit(stampOf(at.entry), stampOf(s.stamp))) {
+			x.step(event{}, have(at.entryValue), "R%d: hit of %d", r, at.entryValue)
+		}
+		x.step(event{}, func(n *world) { n.r[r].stage, n.r[r].value = readFetched, at.value }, "R%d: miss, upstream says %d", r, at.value)
+	case readFetched:
+		x.step(event{}, func(n *world) {
+			if s.stamp != ([things]uint8{}) {
+				n.entryValue, n.entry = s.value, s.stamp
+			}
+			if x.stampAfter {
+				n.entryValue, n.entry = s.value, [things]uint8{n.things[0].id, n.things[1].id}
+			}
+			have(s.value)(n)
+		}, "R%d: stores %d", r, s.value)
+	case readHave:
+		x.step(event{answered, op, s.value}, func(n *world) { n.r[r] = reading{reads: s.reads + 1} }, "R%d: client answered %d", r, s.value)
+	}
+}
+
+// time lets the next lease run out, once its write can no longer land.
+func (x *explorer) time() {
+	next := int(x.at.world.now)
+	if next == writers {
+		return
+	}
+	switch x.at.world.w[next].stage {
+	case writeIdle: // it would have begun before
+		x.step(event{}, func(n *world) { n.now, n.w[next].stage = n.now+1, writeOver }, "W%d never begins", next)
+		return
+	case writeMarking, writeSent, writeLost:
+		if !x.shortLease {
+			return
+		}
+	}
+	x.step(event{}, func(n *world) { n.now++ }, "lease of W%d runs out", next)
+}

@@ -1,0 +1,75 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"osgate/objectstore"
+)
+
+// Purging is what an operator wants gone: everything, or what is read from one thing at one location.
+type Purging struct {
+	All      bool
+	Location string          // "us/us-east-1"
+	Ref      objectstore.Ref // down to a key, a partition, a store, an environment (its store list) or an organization (its regions)
+}
+
+// errPurging is returned for a Purging that names nothing.
+var errPurging = errors.New("purge all, or name a location and an organization at the least")
+
+// Purge makes what is named unservable, fetches under way included, and returns how many entries were dropped here. An error means that
+// other replicas may still serve theirs.
+func (c *Cache) Purge(ctx context.Context, p Purging) (int, error) {
+	if p.All {
+		err := c.options.Coherence.Reset(ctx)
+		n := c.entries.EstimatedSize()
+		c.entries.InvalidateAll()
+		return n, wrapPurge(err)
+	}
+	set := touchedBy(p.Ref)
+	if p.Location == "" || set == 0 {
+		return 0, errPurging
+	}
+	on := resourcesOf(p.Location, p.Ref, set)
+	writer := newID()
+	err := c.options.Coherence.Mark(ctx, on, writer, c.options.WriteLease)
+	c.options.Coherence.Release(on, writer)
+	return c.drop(on), wrapPurge(err)
+}
+
+func wrapPurge(err error) error {
+	if err != nil {
+		return fmt.Errorf("purging: %w", err)
+	}
+	return nil
+}
+
+// touchedBy is what a write of the whole of ref would touch.
+func touchedBy(ref objectstore.Ref) objectstore.Resources {
+	switch {
+	case ref.Organization == "":
+		return 0
+	case ref.Environment == "":
+		return objectstore.RegionList
+	case ref.Store == "":
+		return objectstore.StoreList
+	case ref.Partition == "":
+		return objectstore.Store | objectstore.StoreList
+	case ref.Key == "":
+		return objectstore.Partition | objectstore.KeyList | objectstore.PartitionList
+	}
+	return objectstore.Key | objectstore.KeyList | objectstore.PartitionList
+}
+
+// drop removes the entries that depend on any of the resources.
+func (c *Cache) drop(on Resources) (n int) {
+	for key, e := range c.entries.All() {
+		if e.on.overlaps(&on) {
+			if _, dropped := c.entries.Invalidate(key); dropped {
+				n++
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,299 @@
+package cache
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"osgate/internal/redisconn"
+)
+
+// RedisOptions configure [NewRedisCoherence].
+type RedisOptions struct {
+	// Settle is how long a new epoch keeps everything past the cache: the longest that a write may take until it takes effect upstream, as
+	// [Options].WriteLease. Positive.
+	Settle time.Duration
+
+	// Strict refuses writes that cannot be marked. Without it they go on unmarked and are remembered, and other replicas may serve what
+	// they changed until this one has Redis again, at most their entries' freshness.
+	Strict bool
+}
+
+// RedisCoherence is [Coherence] over all replicas that use one Redis. Its [RedisCoherence.Run] must run. Safe for concurrent use.
+//
+// All of one store is in one of 64 hash slots; a write to a store marks in two, in one round trip, and waits for both. Redis is always
+// the primary, its clock is the clock. What it forgets is harmless: a generation that is gone is made anew under another id, and an
+// epoch that is gone takes the leases with it and comes back as a new one that settles.
+type RedisCoherence struct {
+	conn     *redisconn.Conn
+	options  RedisOptions
+	scripts  scripts
+	slots    [Slots]redisSlot
+	releases chan release
+	unmarked unmarked
+	dropped  atomic.Int64
+}
+
+// redisSlot is what a gateway knows of a slot.
+type redisSlot struct {
+	key        string             // of the slot's hash
+	tag        string             // hash tag of all its keys
+	remembered atomic.Pointer[ID] // the epoch seen last; nil: none
+}
+
+// release is a lease to be given back.
+type release struct {
+	on     Resources
+	writer ID
+}
+
+const (
+	// generationLife is how long Redis keeps a generation: longer than any entry may be fresh, and it may be less at any time.
+	generationLife = 2 * MaxTTL
+	// slotLeased is how many resources of a slot may be leased at once. Beyond, a lease is held on the whole slot.
+	slotLeased = 2048
+	// releaseQueue bounds the leases that wait to be given back, and releaseBatch those that go in one round trip. What finds no room runs
+	// out by itself.
+	releaseQueue = 4096
+	releaseBatch = 64
+)
+
+// lookEvery is how often all epochs are looked at, touchEvery how often it is tried to make up for unmarked writes.
+const (
+	lookEvery  = time.Second
+	touchEvery = 50 * time.Millisecond
+)
+
+var (
+	errUntouched = errors.New("writes of this gateway wait to be marked")
+	errSettle    = errors.New("RedisOptions.Settle must be positive")
+)
+
+// NewRedisCoherence returns a coherence over conn, which stays the caller's to close after Run has returned. It does not dial.
+func NewRedisCoherence(conn *redisconn.Conn, o RedisOptions) (*RedisCoherence, error) {
+	if o.Settle <= 0 {
+		return nil, errSettle
+	}
+	c := &RedisCoherence{conn: conn, options: o, scripts: newScripts(), releases: make(chan release, releaseQueue), unmarked: newUnmarked()}
+	for i := range c.slots {
+		s := &c.slots[i]
+		s.tag = "cache" + strconv.Itoa(i)
+		s.key = conn.Key("epoch", s.tag)
+	}
+	return c, nil
+}
+
+// Read implements [Coherence]: one round trip. It fails while Redis is away and until what was written meanwhile has been made up for.
+func (c *RedisCoherence) Read(ctx context.Context, on Resources) (Reading, error) {
+	if c.unmarked.any() {
+		return Reading{}, errUntouched
+	}
+	calls := c.calls(on, c.scripts.read)
+	if err := c.run(ctx, calls); err != nil {
+		return Reading{}, fmt.Errorf("reading generations: %w", err)
+	}
+	var reading Reading
+	next := 0
+	for _, call := range calls {
+		const head = 3 // epoch, purge, closed
+		if len(call.answer) != head+len(call.keys)-1 || !reading.Stamp.Epoch.mix(call.answer[0]) || call.answer[1] != "" && !reading.Stamp.Epoch.mix(call.answer[1]) {
+			return Reading{}, errOddAnswer
+		}
+		if call.answer[2] != "" {
+			reading.Closed = call.answer[2]
+		}
+		for _, id := range call.answer[head:] {
+			if !reading.Stamp.Generations[next].mix(id) {
+				return Reading{}, errOddAnswer
+			}
+			next++
+		}
+	}
+	return reading, nil
+}
+
+// Mark implements [Coherence]: one round trip. Without Redis it fails if strict; else the write is remembered, and all reads through this
+// gateway go past the cache until it has been made up for.
+func (c *RedisCoherence) Mark(ctx context.Context, on Resources, writer ID, lease time.Duration) error {
+	until := time.Now().Add(lease)
+	err := c.mark(ctx, on, writer, lease)
+	switch {
+	case err == nil:
+		return nil
+	case c.options.Strict || ctx.Err() != nil:
+		c.Release(on, writer) // it may have been marked all the same
+		return err
+	}
+	c.unmarked.add(on, writer, until)
+	return nil
+}
+
+func (c *RedisCoherence) mark(ctx context.Context, on Resources, writer ID, lease time.Duration) error {
+	calls := c.calls(on, c.scripts.mark, writer[:], max(0, lease.Microseconds()), maxLeases, slotLeased)
+	if err := c.run(ctx, calls); err != nil {
+		return fmt.Errorf("marking generations: %w", err)
+	}
+	return nil
+}
+
+// Release implements [Coherence]. It is done by Run.
+func (c *RedisCoherence) Release(on Resources, writer ID) {
+	if writer == (ID{}) || c.unmarked.done(writer) {
+		return
+	}
+	select {
+	case c.releases <- release{on, writer}:
+	default:
+		c.dropped.Add(1)
+	}
+}
+
+// Dropped returns how many leases were left to run out because they could not be given back in time.
+func (c *RedisCoherence) Dropped() int64 { return c.dropped.Load() }
+
+// Reset implements [Coherence], in all slots in one round trip.
+func (c *RedisCoherence) Reset(ctx context.Context) error {
+	return c.epochs(ctx, "purge", 0)
+}
+
+// epochs runs the epoch script in all slots.
+func (c *RedisCoherence) epochs(ctx context.Context, what string, settle time.Duration) error {
+	calls := make([]call, Slots)
+	for i := range calls {
+		calls[i] = call{
+			script: c.scripts.epoch, slot: uint8(i), keys: []string{c.slots[i].key},
+			args: append(c.head(uint8(i)), what, settle.Microseconds()),
+		}
+	}
+	if err := c.run(ctx, calls); err != nil {
+		return fmt.Errorf("looking at epochs: %w", err)
+	}
+	return nil
+}
+
+// calls makes the calls of a script for the resources, one for each slot: after the head and args, each resource's lease field, then a fresh id
+// for each.
+func (c *RedisCoherence) calls(on Resources, script *redis.Script, args ...any) []call {
+	calls := make([]call, 0, 1)
+	for i := 0; i < on.n; {
+		slot := on.list[i].Slot
+		one := call{script: script, slot: slot, keys: []string{c.slots[slot].key}, args: append(c.head(slot), args...)}
+		first := i
+		for ; i < on.n && on.list[i].Slot == slot; i++ {
+			hash := on.list[i].Hash[:]
+			one.keys = append(one.keys, c.conn.Key("generation", c.slots[slot].tag, hex.EncodeToString(hash)))
+			one.args = append(one.args, "l"+string(hash))
+		}
+		for range i - first {
+			id := newID()
+			one.args = append(one.args, id[:])
+		}
+		calls = append(calls, one)
+	}
+	return calls
+}
+
+// head is the arguments that all scripts begin with (lua/enter.lua).
+func (c *RedisCoherence) head(slot uint8) []any {
+	var remembered []byte
+	if id := c.slots[slot].remembered.Load(); id != nil {
+		remembered = id[:]
+	}
+	strict := "0"
+	if c.options.Strict {
+		strict = "1"
+	}
+	fresh := newID()
+	return []any{remembered, fresh[:], c.options.Settle.Microseconds(), strict, generationLife.Milliseconds()}
+}
+
+// run runs the calls and remembers the epochs they met.
+func (c *RedisCoherence) run(ctx context.Context, calls []call) error {
+	if err := run(ctx, c.conn, calls); err != nil {
+		return err
+	}
+	for _, call := range calls {
+		var id ID
+		if len(call.answer) == 0 || !id.mix(call.answer[0]) {
+			return errOddAnswer
+		}
+		if known := c.slots[call.slot].remembered.Load(); known == nil || *known != id {
+			c.slots[call.slot].remembered.Store(&id)
+		}
+	}
+	return nil
+}
+
+// mix adds the id in text to id: of several random ids it makes one that changes when any of them does. Not ok where text is no id.
+func (id *ID) mix(text string) (ok bool) {
+	if len(text) != len(id) {
+		return false
+	}
+	for i := range id {
+		id[i] ^= text[i]
+	}
+	return true
+}
+
+// Run gives leases back, makes up for writes that went unmarked, and looks at all epochs at once and every second, until ctx is done. Then
+// it does what waits once more and returns nil.
+func (c *RedisCoherence) Run(ctx context.Context) error {
+	look, touch := time.NewTicker(lookEvery), time.NewTicker(touchEvery)
+	defer look.Stop()
+	defer touch.Stop()
+	trips := context.WithoutCancel(ctx) // each is bounded by itself, and one that is cut off would leave leases behind
+	_ = c.epochs(trips, "look", 0)      // without Redis: at the next tick
+	for {
+		select {
+		case <-ctx.Done():
+			c.touch(trips)
+			c.giveBackAll(trips)
+			return nil
+		case first := <-c.releases:
+			c.giveBack(trips, c.waiting([]release{first}))
+		case <-look.C:
+			_ = c.epochs(trips, "look", 0)
+		case <-c.unmarked.added:
+			c.touch(trips)
+		case <-touch.C:
+			c.touch(trips)
+		}
+	}
+}
+
+// giveBackAll gives back all leases that wait.
+func (c *RedisCoherence) giveBackAll(ctx context.Context) {
+	for batch := c.waiting(nil); len(batch) > 0; batch = c.waiting(nil) {
+		c.giveBack(ctx, batch)
+	}
+}
+
+// giveBack gives back a batch of leases. One that fails is not tried again: it runs out.
+func (c *RedisCoherence) giveBack(ctx context.Context, batch []release) {
+	var calls []call
+	for _, r := range batch {
+		calls = append(calls, c.calls(r.on, c.scripts.release, r.writer[:])...)
+	}
+	if c.run(ctx, calls) != nil {
+		c.dropped.Add(int64(len(batch)))
+	}
+}
+
+// waiting adds to batch what waits, up to a batch's size.
+func (c *RedisCoherence) waiting(batch []release) []release {
+	for len(batch) < releaseBatch {
+		select {
+		case r := <-c.releases:
+			batch = append(batch, r)
+		default:
+			return batch
+		}
+	}
+	return batch
+}

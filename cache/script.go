@@ -1,0 +1,85 @@
+package cache
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"osgate/internal/redisconn"
+)
+
+// The scripts, each behind the common head. They are the protocol where its decisions must be one with what is read and written.
+var (
+	//go:embed lua/enter.lua
+	enterLua string
+	//go:embed lua/read.lua
+	readLua string
+	//go:embed lua/mark.lua
+	markLua string
+	//go:embed lua/release.lua
+	releaseLua string
+	//go:embed lua/epoch.lua
+	epochLua string
+)
+
+// scripts are what [RedisCoherence] runs in Redis.
+type scripts struct{ read, mark, release, epoch *redis.Script }
+
+func newScripts() scripts {
+	return scripts{
+		read: redis.NewScript(enterLua + readLua), mark: redis.NewScript(enterLua + markLua),
+		release: redis.NewScript(enterLua + releaseLua), epoch: redis.NewScript(enterLua + epochLua),
+	}
+}
+
+// call is one script to be run in one slot, and what it answered.
+type call struct {
+	script *redis.Script
+	slot   uint8
+	keys   []string
+	args   []any
+	answer []string
+}
+
+var errOddAnswer = errors.New("a script answered in an unknown form")
+
+// run runs the calls in one round trip, and in one more where Redis does not know a script (it is new or has been restarted): scripts may be run
+// twice, since they leave the same behind. An error means that nothing is known of what took effect.
+func run(ctx context.Context, conn *redisconn.Conn, calls []call) error {
+	cmds, err := send(ctx, conn, calls, func(p redis.Pipeliner, c *call) *redis.Cmd { return p.EvalSha(ctx, c.script.Hash(), c.keys, c.args...) })
+	if err == nil && unknownScript(cmds) {
+		cmds, err = send(ctx, conn, calls, func(p redis.Pipeliner, c *call) *redis.Cmd { return c.script.Eval(ctx, p, c.keys, c.args...) })
+	}
+	if err != nil {
+		return err
+	}
+	for i, cmd := range cmds {
+		if calls[i].answer, err = cmd.StringSlice(); err != nil {
+			return fmt.Errorf("running a coherence script: %w", err)
+		}
+	}
+	return nil
+}
+
+func send(ctx context.Context, conn *redisconn.Conn, calls []call, queue func(redis.Pipeliner, *call) *redis.Cmd) ([]*redis.Cmd, error) {
+	cmds := make([]*redis.Cmd, len(calls))
+	err := conn.Do(ctx, func(_ context.Context, p redis.Pipeliner) error {
+		for i := range calls {
+			cmds[i] = queue(p, &calls[i])
+		}
+		return nil
+	})
+	return cmds, err
+}
+
+func unknownScript(cmds []*redis.Cmd) bool {
+	for _, cmd := range cmds {
+		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+			return true
+		}
+	}
+	return false
+}

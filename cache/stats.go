@@ -1,0 +1,54 @@
+package cache
+
+import (
+	"sync/atomic"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// Stats is a snapshot of what the cache holds and has done since it was made.
+type Stats struct {
+	Entries   int   // stored now, those that have expired since the last clean-up included
+	Bytes     int64 // what they take, as [Options].Bytes counts
+	UnderWay  int64 // bytes of answers on their way into the cache
+	Hits      int64 // Looks answered
+	Misses    int64 // Looks that found nothing usable: fwd=miss and fwd=stale
+	Requests  int64 // Looks that the client asked past the cache
+	Bypasses  int64 // Looks past the cache for our own reasons
+	Fills     int64 // answers stored
+	Marks     int64 // writes announced
+	Evictions int64 // entries dropped for room, before they expired
+}
+
+// Stats returns a snapshot. The numbers are not of one instant.
+func (c *Cache) Stats() Stats {
+	n := &c.counts
+	return Stats{
+		Entries: c.entries.EstimatedSize(), Bytes: int64(c.entries.WeightedSize()), UnderWay: c.underWay.used.Load(),
+		Hits: n.hits.Load(), Misses: n.misses.Load(), Requests: n.requests.Load(), Bypasses: n.bypasses.Load(),
+		Fills: n.fills.Load(), Marks: n.marks.Load(), Evictions: n.evictions.Load(),
+	}
+}
+
+type counts struct {
+	hits, misses, requests, bypasses, fills, marks, evictions atomic.Int64
+}
+
+func (n *counts) looked(r *Result) {
+	switch {
+	case r.Status.Hit:
+		n.hits.Add(1)
+	case r.Status.Forward == ForwardRequest:
+		n.requests.Add(1)
+	case r.Status.Forward == ForwardBypass:
+		n.bypasses.Add(1)
+	default:
+		n.misses.Add(1)
+	}
+}
+
+func (n *counts) deleted(e otter.DeletionEvent[digest, *Entry]) {
+	if e.Cause == otter.CauseOverflow {
+		n.evictions.Add(1)
+	}
+}

@@ -1,0 +1,97 @@
+package cache
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Status is what became of a request at the cache, for the header Cache-Status (RFC 9211) and the record. The zero value is an operation
+// that is never cached; it has no header.
+type Status struct {
+	Hit       bool
+	Forward   Forward       // why the request went upstream; empty on a hit
+	TTL       time.Duration // on a hit: how much longer the entry is fresh
+	Stored    bool          // the answer is being stored
+	Collapsed bool          // the answer is another request's
+	Detail    string        // one word more, for people
+}
+
+// Forward is why a request went upstream, in the words of RFC 9211 section 2.2.
+type Forward string
+
+// The reasons.
+const (
+	ForwardMiss    Forward = "miss"    // nothing usable is stored
+	ForwardStale   Forward = "stale"   // what is stored is no longer fresh
+	ForwardRequest Forward = "request" // the client asked past it
+	ForwardBypass  Forward = "bypass"  // the cache is not to be used: turned off, a write in flight, coherence unknown
+)
+
+// cacheName is how we call ourselves in Cache-Status.
+const cacheName = "osgate"
+
+// String returns the header's value: "osgate; hit; ttl=8", "osgate; fwd=miss; stored", "osgate; fwd=bypass; detail=write-in-flight". It
+// is empty for the zero Status, and then the header is not sent.
+func (s Status) String() string {
+	if outcome := s.Outcome(); outcome != "" {
+		return cacheName + "; " + outcome
+	}
+	return ""
+}
+
+// Outcome returns [Status.String] without our name, for logs.
+func (s Status) Outcome() string {
+	if s == (Status{}) {
+		return ""
+	}
+	room := make([]byte, 0, 48)
+	if s.Hit {
+		room = append(room, "hit; ttl="...)
+		room = strconv.AppendInt(room, int64(s.TTL/time.Second), 10)
+	} else {
+		room = append(append(room, "fwd="...), s.Forward...)
+	}
+	if s.Stored {
+		room = append(room, "; stored"...)
+	}
+	if s.Collapsed {
+		room = append(room, "; collapsed"...)
+	}
+	if s.Detail != "" {
+		room = appendItem(append(room, "; detail="...), s.Detail)
+	}
+	return string(room)
+}
+
+// appendItem appends text as a structured-field token where it is one, else as a string (RFC 9651 sections 3.3.3 and 3.3.4); what neither
+// can hold is left out.
+func appendItem(b []byte, text string) []byte {
+	if isToken(text) {
+		return append(b, text...)
+	}
+	b = append(b, '"')
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c >= ' ' && c < 0x7f:
+			b = append(b, c)
+		}
+	}
+	return append(b, '"')
+}
+
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if i == 0 && !letter && c != '*' {
+			return false
+		}
+		if !letter && (c < '0' || c > '9') && strings.IndexByte("!#$%&'*+-.^_`|~:/", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,183 @@
+package cache
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// unmarkedWrites is how many writes without a mark are remembered apart. Beyond, all that was remembered is made up for by new epochs that
+// settle.
+const unmarkedWrites = 4096
+
+// unmarked is the writes that went upstream while Redis was away. Until they have been made up for, this gateway answers nothing from its
+// cache, and so cannot itself serve what they changed.
+type unmarked struct {
+	count atomic.Int64  // of writes and flood
+	added chan struct{} // says that there is one, once
+
+	mu     sync.Mutex // guards what follows
+	writes map[ID]*unmarkedWrite
+	flood  *unmarkedWrite // those beyond the bound; nil: none
+}
+
+// unmarkedWrite is a write and until when it may take effect. Over: its outcome is certain, it needs no lease.
+type unmarkedWrite struct {
+	on    Resources
+	until time.Time
+	over  bool
+}
+
+func newUnmarked() unmarked {
+	return unmarked{added: make(chan struct{}, 1), writes: map[ID]*unmarkedWrite{}}
+}
+
+// any reports whether there is something to make up for.
+func (u *unmarked) any() bool { return u.count.Load() > 0 }
+
+// add remembers a write. To add it again (a lease renewed) prolongs it.
+func (u *unmarked) add(on Resources, writer ID, until time.Time) {
+	u.mu.Lock()
+	if writer == (ID{}) {
+		writer = newID() // to be told apart; nobody ends it
+	}
+	switch {
+	case u.writes[writer] != nil || len(u.writes) < unmarkedWrites:
+		u.writes[writer] = &unmarkedWrite{on: on, until: until}
+	case u.flood == nil || until.After(u.flood.until):
+		u.flood = &unmarkedWrite{until: until}
+	default:
+		flood := *u.flood // another one: what is being made up for now may not hold this write
+		u.flood = &flood
+	}
+	u.recount()
+	u.mu.Unlock()
+	select {
+	case u.added <- struct{}{}:
+	default:
+	}
+}
+
+// recount is to be called with mu held.
+func (u *unmarked) recount() {
+	n := int64(len(u.writes))
+	if u.flood != nil {
+		n++
+	}
+	u.count.Store(n)
+}
+
+// done ends a write whose outcome is certain, and reports whether it is remembered here.
+func (u *unmarked) done(writer ID) bool {
+	if !u.any() {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	w := u.writes[writer]
+	if w == nil {
+		return false
+	}
+	w.over = true
+	return true
+}
+
+// snapshot returns what is remembered now, by value: what changes while it is being made up for is seen afterwards.
+func (u *unmarked) snapshot() (writes map[ID]unmarkedWrite, flood *unmarkedWrite) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	writes = make(map[ID]unmarkedWrite, len(u.writes))
+	for writer, w := range u.writes {
+		writes[writer] = *w
+	}
+	return writes, u.flood
+}
+
+// forget drops a write that has been made up for as it was, and reports whether it has ended meanwhile. One that was prolonged meanwhile is
+// kept.
+func (u *unmarked) forget(writer ID, as unmarkedWrite) (ended bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	w := u.writes[writer]
+	if w == nil || !w.until.Equal(as.until) {
+		return false
+	}
+	delete(u.writes, writer)
+	u.recount()
+	return w.over && !as.over
+}
+
+// forgetFlood drops the flood that was made up for, unless another has come.
+func (u *unmarked) forgetFlood(as *unmarkedWrite) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.flood == as {
+		u.flood = nil
+	}
+	u.recount()
+}
+
+// touch makes up for unmarked writes: new generations for what is over, a lease too for what may still take effect. It stops at the first
+// failure, to be called again.
+func (c *RedisCoherence) touch(ctx context.Context) {
+	if !c.unmarked.any() {
+		return
+	}
+	writes, flood := c.unmarked.snapshot()
+	if flood != nil {
+		c.settle(ctx, writes, flood)
+		return
+	}
+	batch := make(map[ID]unmarkedWrite, releaseBatch)
+	for writer, w := range writes {
+		batch[writer] = w
+		if len(batch) == releaseBatch {
+			if !c.touchBatch(ctx, batch) {
+				return
+			}
+			clear(batch)
+		}
+	}
+	if len(batch) > 0 {
+		c.touchBatch(ctx, batch)
+	}
+}
+
+func (c *RedisCoherence) touchBatch(ctx context.Context, batch map[ID]unmarkedWrite) (ok bool) {
+	now := time.Now()
+	var calls []call
+	for writer, w := range batch {
+		var lease time.Duration
+		if !w.over {
+			lease = max(0, w.until.Sub(now))
+		}
+		calls = append(calls, c.calls(w.on, c.scripts.mark, writer[:], lease.Microseconds(), maxLeases, slotLeased)...)
+	}
+	if c.run(ctx, calls) != nil {
+		return false
+	}
+	for writer, w := range batch {
+		if c.unmarked.forget(writer, w) {
+			c.Release(w.on, writer)
+		}
+	}
+	return true
+}
+
+// settle makes up for everything at once: new epochs, under which nothing is served before all that was written can have taken effect.
+func (c *RedisCoherence) settle(ctx context.Context, writes map[ID]unmarkedWrite, flood *unmarkedWrite) {
+	settle, now := max(c.options.Settle, time.Until(flood.until)), time.Now()
+	for _, w := range writes {
+		settle = max(settle, w.until.Sub(now))
+	}
+	if c.epochs(ctx, "settle", settle) != nil {
+		return
+	}
+	for writer, w := range writes {
+		if c.unmarked.forget(writer, w) {
+			c.Release(w.on, writer)
+		}
+	}
+	c.unmarked.forgetFlood(flood)
+}
