@@ -1,0 +1,581 @@
+package stats_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"osgate/internal/redisconn/redistest"
+	"osgate/objectstore"
+	"osgate/record"
+	"osgate/stats"
+)
+
+// TestSeedExamplesAreAnsweredInTheirForm holds every example query of the vendor's page "Object Store v2 Stats API" against the body that the
+// page shows for it. Two things on the page cannot be: the end date 2024-11-131, which is refused, and months stamped with the day of the
+// query, where its other examples of months have the first.
+func TestSeedExamplesAreAnsweredInTheirForm(t *testing.T) {
+	t.Parallel()
+	at := func(x *record.Exchange, s string) *record.Exchange {
+		start, err := time.Parse(time.RFC3339, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Start = start
+		return x
+	}
+	in := func(organization, s string) *record.Exchange {
+		return at(with(get(noon), func(x *record.Exchange) { x.Organization = organization }), s)
+	}
+	examples := []struct {
+		name, target, want string
+	}{
+		{"root and sub-organizations by month",
+			"root?startDate=2024-08-11T17%3A51%3A54.000Z&endDate=2024-09-11T17%3A51%3A54.000Z&period=1month&isMaster=true",
+			`[{"timeStamp":"2024-08-01T00:00:00Z","objectStoreRequestCount":38},{"timeStamp":"2024-09-01T00:00:00Z","objectStoreRequestCount":28}]`},
+		{"root and sub-organizations by day",
+			"root?startDate=2024-11-11T17%3A51%3A54.000Z&endDate=2024-11-13T17%3A51%3A54.000Z&period=1day&isMaster=true",
+			`[{"timeStamp":"2024-11-11T00:00:00Z","objectStoreRequestCount":36},{"timeStamp":"2024-11-12T00:00:00Z","objectStoreRequestCount":22},{"timeStamp":"2024-11-13T00:00:00Z","objectStoreRequestCount":43}]`},
+		{"sub-organization by month",
+			"sub?startDate=2024-02-10T17%3A51%3A54.000Z&endDate=2024-03-10T17%3A51%3A54.000Z&period=1month",
+			`[{"timeStamp":"2024-02-01T00:00:00Z","objectStoreRequestCount":1},{"timeStamp":"2024-03-01T00:00:00Z","objectStoreRequestCount":15}]`},
+		{"sub-organization by day",
+			"sub?startDate=2024-12-01T17%3A51%3A54.000Z&endDate=2024-12-03T17%3A51%3A54.000Z&period=1day",
+			`[{"timeStamp":"2024-12-01T00:00:00Z","objectStoreRequestCount":4},{"timeStamp":"2024-12-02T00:00:00Z","objectStoreRequestCount":2},{"timeStamp":"2024-12-03T00:00:00Z","objectStoreRequestCount":8}]`},
+		{"environment",
+			"root/environments/env?startDate=2024-08-13T17%3A51%3A54.000Z&endDate=2024-09-13T17%3A51%3A54.000Z&period=1month",
+			`[{"timeStamp":"2024-08-01T00:00:00Z","objectStoreRequestCount":1},{"timeStamp":"2024-09-01T00:00:00Z","objectStoreRequestCount":25}]`},
+		{"region",
+			"root/environments/env/regions/us-east-1?startDate=2024-08-13T17%3A51%3A54.000Z&endDate=2024-09-13T17%3A51%3A54.000Z&period=1month",
+			`[{"timeStamp":"2024-08-01T00:00:00Z","objectStoreRequestCount":1},{"timeStamp":"2024-09-01T00:00:00Z","objectStoreRequestCount":25}]`},
+		{"store",
+			"root/environments/env/regions/us-east-1/stores/store?startDate=2024-08-13T17%3A51%3A54.000Z&endDate=2024-09-13T17%3A51%3A54.000Z&period=1month",
+			`[{"timeStamp":"2024-08-01T00:00:00Z","objectStoreRequestCount":1},{"timeStamp":"2024-09-01T00:00:00Z","objectStoreRequestCount":25}]`},
+	}
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			store := kind.open(t)
+			c := stats.New(stats.Options{Store: store})
+			c.LearnTree("us", "root", []string{"sub"})
+			for _, n := range []struct {
+				count        int
+				organization string
+				at           string
+			}{
+				{1, "root", "2024-08-11T18:00:00Z"}, {37, "sub", "2024-08-20T00:00:00Z"},
+				{25, "root", "2024-09-11T18:00:00Z"}, {3, "sub", "2024-09-01T00:00:00Z"},
+				{30, "root", "2024-11-11T17:51:54Z"}, {6, "sub", "2024-11-11T23:59:59Z"},
+				{22, "sub", "2024-11-12T00:00:00Z"}, {43, "root", "2024-11-13T17:00:00Z"},
+				{1, "sub", "2024-02-29T23:59:59Z"}, {15, "sub", "2024-03-01T00:00:00Z"},
+				{4, "sub", "2024-12-01T10:00:00Z"}, {2, "sub", "2024-12-02T10:00:00Z"}, {8, "sub", "2024-12-03T18:00:00Z"},
+			} {
+				keep(c, n.count, in(n.organization, n.at))
+			}
+			flush(t, c)
+			now := time.Date(2024, 12, 4, 0, 0, 0, 0, time.UTC)
+			for _, e := range examples {
+				if got := answer(t, c, base+e.target, now); got != e.want {
+					t.Errorf("%s: %s\n got %s\nwant %s", e.name, e.target, got, e.want)
+				}
+			}
+		})
+	}
+}
+
+func TestLimitsTable(t *testing.T) {
+	t.Parallel()
+	// "Usage Metrics Limits": the longest time frame is 1 day, 1 month, 2 months; a month is a calendar month.
+	tests := []struct {
+		name               string
+		period, start, end string
+		allowed            bool
+	}{
+		{"hours of a day", "1hour", "2024-08-11T17:51:54.000Z", "2024-08-12T17:51:54.000Z", true},
+		{"hours of more than a day", "1hour", "2024-08-11T17:51:54.000Z", "2024-08-12T17:51:54.001Z", false},
+		{"days of August to September", "1day", "2024-08-11T17:51:54.000Z", "2024-09-11T17:51:54.000Z", true},
+		{"days of more than a month", "1day", "2024-08-11T17:51:54.000Z", "2024-09-11T17:51:54.001Z", false},
+		{"days of a leap February", "1day", "2024-02-01T00:00:00Z", "2024-03-01T00:00:00Z", true},
+		{"30 days from 1 February", "1day", "2024-02-01T00:00:00Z", "2024-03-02T00:00:00Z", false},
+		{"31 January and a month, leap year", "1day", "2024-01-31T00:00:00Z", "2024-02-29T00:00:00Z", true},
+		{"31 January and a month and a day, leap year", "1day", "2024-01-31T00:00:00Z", "2024-03-01T00:00:00Z", false},
+		{"31 January and a month", "1day", "2023-01-31T00:00:00Z", "2023-02-28T00:00:00Z", true},
+		{"31 January and a month and a second", "1day", "2023-01-31T00:00:00Z", "2023-02-28T00:00:01Z", false},
+		{"30 January and a month", "1day", "2023-01-30T00:00:00Z", "2023-02-28T00:00:00Z", true},
+		{"over New Year", "1day", "2023-12-31T12:00:00Z", "2024-01-31T12:00:00Z", true},
+		{"two months", "1month", "2024-08-15T00:00:00Z", "2024-10-15T00:00:00Z", true},
+		{"two months and a second", "1month", "2024-08-15T00:00:00Z", "2024-10-15T00:00:01Z", false},
+		{"two months from 31 December", "1month", "2023-12-31T00:00:00Z", "2024-02-29T00:00:00Z", true},
+		{"a caller's own March", "1day", "2024-03-01T00:00:00%2B02:00", "2024-04-01T00:00:00%2B02:00", true},
+		{"a caller's own March and a second", "1day", "2024-03-01T00:00:00%2B02:00", "2024-04-01T00:00:01%2B02:00", false},
+		{"a moment", "1hour", "2024-08-11T17:51:54Z", "2024-08-11T17:51:54Z", true},
+		{"backward", "1hour", "2024-08-11T17:51:54Z", "2024-08-11T17:51:53.999Z", false},
+	}
+	c := memory(t)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := question(t, "us", base+"org?startDate="+tt.start+"&endDate="+tt.end+"&period="+tt.period)
+			_, err := c.Answer(t.Context(), q, noon)
+			if (err == nil) != tt.allowed {
+				t.Fatalf("Answer(%s, %s to %s): %v, want allowed %v", tt.period, tt.start, tt.end, err, tt.allowed)
+			}
+			if refused, ok := errors.AsType[*objectstore.QueryError](err); err != nil && (!ok || refused.Parameter != "endDate") {
+				t.Errorf("error = %v, want a QueryError of endDate", err)
+			}
+		})
+	}
+}
+
+func TestRefusedWindowNamesAllowedAndAsked(t *testing.T) {
+	t.Parallel()
+	q := question(t, "us", base+"org?startDate=2024-08-11T17:51:54Z&endDate=2024-09-12T00:00:00Z&period=1day")
+	_, err := memory(t).Answer(t.Context(), q, noon)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"endDate", "period=1day", "1 month", "2024-09-11T17:51:54Z", "31 days 6h8m6s", "2024-09-12T00:00:00Z"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not say %q", err, want)
+		}
+	}
+}
+
+func TestMissingOrMalformedParameterIsNamed(t *testing.T) {
+	t.Parallel()
+	const start, end, period = "startDate=2024-08-15T00:00:00Z", "endDate=2024-08-15T01:00:00Z", "period=1hour"
+	tests := []struct {
+		name, query, parameter string
+	}{
+		{"nothing", "", "startDate"},
+		{"no start", end + "&" + period, "startDate"},
+		{"empty start", "startDate=&" + end + "&" + period, "startDate"},
+		{"no end", start + "&" + period, "endDate"},
+		{"no period", start + "&" + end, "period"},
+		{"unknown period", start + "&" + end + "&period=1week", "period"},
+		{"a page's typo", "startDate=2024-11-11T17%3A51%3A54.000Z&endDate=2024-11-131T17%3A51%3A54.000Z&period=1day", "endDate"},
+		{"no offset", "startDate=2024-08-15T00:00:00&" + end + "&" + period, "startDate"},
+		{"a date only", "startDate=2024-08-15&" + end + "&" + period, "startDate"},
+		{"no such day", "startDate=2023-02-29T00:00:00Z&" + end + "&" + period, "startDate"},
+		{"seconds since 1970", "startDate=1723680000&" + end + "&" + period, "startDate"},
+		{"start twice", start + "&" + start + "&" + end + "&" + period, "startDate"},
+		{"isMaster", start + "&" + end + "&" + period + "&isMaster=yes", "isMaster"},
+		{"source", start + "&" + end + "&" + period + "&source=cache", "source"},
+		{"semicolons", start + ";" + end + ";" + period, ""},
+	}
+	c := memory(t)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := c.Answer(t.Context(), question(t, "us", base+"org?"+tt.query), noon)
+			refused, ok := errors.AsType[*objectstore.QueryError](err)
+			if !ok || refused.Parameter != tt.parameter {
+				t.Errorf("Answer(%s): %v, want a QueryError of parameter %q", tt.query, err, tt.parameter)
+			}
+		})
+	}
+}
+
+func TestParametersAreRequiredForEveryPath(t *testing.T) {
+	t.Parallel()
+	for _, path := range allPaths {
+		_, err := memory(t).Answer(t.Context(), question(t, "us", base+path), noon)
+		if _, ok := errors.AsType[*objectstore.QueryError](err); !ok {
+			t.Errorf("Answer(%s) without a query: %v, want a QueryError", path, err)
+		}
+	}
+}
+
+// allPaths are the seven operations of the Stats API for what get counts in.
+var allPaths = []string{
+	"org",
+	"org/environments",
+	"org/environments/env",
+	"org/environments/env/regions",
+	"org/environments/env/regions/us-east-1",
+	"org/environments/env/regions/us-east-1/stores",
+	"org/environments/env/regions/us-east-1/stores/store",
+}
+
+func TestDatesInEveryISOForm(t *testing.T) {
+	t.Parallel()
+	c := memory(t)
+	c.Keep(get(noon))
+	flush(t, c)
+	for _, start := range []string{
+		"2024-08-15T12:00:00Z",
+		"2024-08-15T12%3A00%3A00.000Z",
+		"2024-08-15T12:00:00.123456789Z",
+		"2024-08-15T12:00Z",
+		"2024-08-15t12:00:00z",
+		"2024-08-15T14:00:00%2B02:00",
+		"2024-08-15T14:00:00+02:00", // the plus was not encoded and so is a space
+		"2024-08-15T14:00+02:00",
+		"2024-08-15T07:00:00.000-05:00",
+	} {
+		got := answer(t, c, base+"org?startDate="+start+"&endDate="+start+"&period=1hour", noon)
+		if want := `[{"timeStamp":"2024-08-15T12:00:00Z","objectStoreRequestCount":1}]`; got != want {
+			t.Errorf("startDate=%s: got %s, want %s", start, got, want)
+		}
+	}
+}
+
+func TestEveryBucketIsAnswered(t *testing.T) {
+	t.Parallel()
+	c := memory(t)
+	c.Keep(get(noon))
+	flush(t, c)
+	tests := []struct {
+		name, query, first, last string
+		buckets                  int
+	}{
+		{"a day of hours touches 25", "startDate=2024-08-15T11:59:59Z&endDate=2024-08-16T11:59:59Z&period=1hour", "2024-08-15T11:00:00Z", "2024-08-16T11:00:00Z", 25},
+		{"a whole day of hours", "startDate=2024-08-15T00:00:00Z&endDate=2024-08-15T23:59:59.999Z&period=1hour", "2024-08-15T00:00:00Z", "2024-08-15T23:00:00Z", 24},
+		{"an end on the boundary has its bucket", "startDate=2024-08-14T00:00:00Z&endDate=2024-08-15T00:00:00.000Z&period=1day", "2024-08-14T00:00:00Z", "2024-08-15T00:00:00Z", 2},
+		{"a month of days touches 32", "startDate=2024-08-11T17:51:54Z&endDate=2024-09-11T17:51:54Z&period=1day", "2024-08-11T00:00:00Z", "2024-09-11T00:00:00Z", 32},
+		{"two months touch three", "startDate=2024-07-15T00:00:00Z&endDate=2024-09-15T00:00:00Z&period=1month", "2024-07-01T00:00:00Z", "2024-09-01T00:00:00Z", 3},
+		{"buckets are UTC whatever the offset", "startDate=2024-08-15T01:00:00%2B02:00&endDate=2024-08-15T12:00:00%2B02:00&period=1day", "2024-08-14T00:00:00Z", "2024-08-15T00:00:00Z", 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var points []struct {
+				Time  string `json:"timeStamp"`
+				Count int    `json:"objectStoreRequestCount"`
+			}
+			if err := json.Unmarshal([]byte(answer(t, c, base+"org?"+tt.query, noon)), &points); err != nil {
+				t.Fatal(err)
+			}
+			if len(points) != tt.buckets || points[0].Time != tt.first || points[len(points)-1].Time != tt.last {
+				t.Fatalf("got %d buckets, %v; want %d from %s to %s", len(points), points, tt.buckets, tt.first, tt.last)
+			}
+			sum := 0
+			for _, p := range points {
+				sum += p.Count
+			}
+			if sum != 1 {
+				t.Errorf("counts sum to %d, want 1", sum)
+			}
+		})
+	}
+}
+
+func TestOlderThanRetentionIsZero(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		period    string
+		last, now time.Time // at now the bucket of last still counts, a bucket later it does not
+		later     time.Time
+	}{
+		{"1hour", noon, noon.AddDate(0, 3, 0).Add(59 * time.Minute), noon.AddDate(0, 3, 0).Add(time.Hour)},
+		{"1day", noon, noon.AddDate(0, 12, 0).Add(11 * time.Hour), noon.AddDate(0, 12, 0).Add(12 * time.Hour)},
+		{"1month", noon, noon.AddDate(0, 24, 16), noon.AddDate(0, 24, 17)},
+	}
+	c := memory(t)
+	c.Keep(get(noon))
+	flush(t, c)
+	for _, tt := range tests {
+		t.Run(tt.period, func(t *testing.T) {
+			const names = "org/environments"
+			query := "?startDate=2024-08-15T12:00:00Z&endDate=2024-08-15T12:00:00Z&period=" + tt.period
+			if got := total(t, c, base+"org"+query, tt.now); got != 1 {
+				t.Errorf("at %v: %d, want 1", tt.now, got)
+			}
+			if got := answer(t, c, base+names+query, tt.now); got != `["env"]` {
+				t.Errorf("names at %v: %s, want env", tt.now, got)
+			}
+			if got := total(t, c, base+"org"+query, tt.later); got != 0 {
+				t.Errorf("at %v: %d, want 0", tt.later, got)
+			}
+			if got := answer(t, c, base+names+query, tt.later); got != `[]` {
+				t.Errorf("names at %v: %s, want none", tt.later, got)
+			}
+		})
+	}
+}
+
+func TestNamesWithCountsInTheTimeFrame(t *testing.T) {
+	t.Parallel()
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			store := kind.open(t)
+			c := stats.New(stats.Options{Store: store})
+			for _, s := range []string{"store-b", "a&b <c>", "store-a"} {
+				c.Keep(with(get(noon), func(x *record.Exchange) { x.Store = s }))
+			}
+			c.Keep(with(get(noon.Add(48*time.Hour)), func(x *record.Exchange) { x.Store = "later" }))
+			c.Keep(with(get(noon.Add(-48*time.Hour)), func(x *record.Exchange) { x.Store = "earlier" }))
+			c.Keep(with(get(noon.Add(48*time.Hour)), func(x *record.Exchange) { x.Store = "earlier" })) // seen again since, but not that day
+			c.Keep(with(get(noon), func(x *record.Exchange) { x.Environment, x.Region, x.Store = "env-2", "eu-west-1", "x" }))
+			c.Keep(with(get(noon), func(x *record.Exchange) { x.Region, x.Store, x.UpstreamAttempts = "us-west-2", "cached", 0 }))
+			flush(t, c)
+			now := noon.Add(72 * time.Hour)
+			for _, tt := range []struct{ target, want string }{
+				{"org/environments" + day, `["env","env-2"]`},
+				{"org/environments/env/regions" + day, `["us-east-1","us-west-2"]`},
+				{"org/environments/env/regions/us-east-1/stores" + day, `["a&b <c>","store-a","store-b"]`},
+				{"org/environments/env-2/regions/eu-west-1/stores" + day, `["x"]`},
+				{"org/environments/none/regions" + day, `[]`},
+				{"org/environments/env/regions" + day + "&source=upstream", `["us-east-1"]`},
+				{"other/environments" + day, `[]`},
+			} {
+				if got := answer(t, c, base+tt.target, now); got != tt.want {
+					t.Errorf("%s: got %s, want %s", tt.target, got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestStrangerIsRefused(t *testing.T) {
+	t.Parallel()
+	c := memory(t)
+	c.Keep(get(noon))
+	c.LearnTree("us", "org", []string{"sub"})
+	flush(t, c)
+	for _, path := range append(allPaths, "org?isMaster=true", "sub") {
+		q := question(t, "us", base+path)
+		for _, organizations := range [][]string{nil, {"other", "or", "orgs", ""}} {
+			q.Organizations = organizations
+			if _, err := c.Answer(t.Context(), q, noon); !errors.Is(err, stats.ErrNotMember) {
+				t.Errorf("%s for a member of %q: %v, want ErrNotMember", path, organizations, err)
+			}
+		}
+	}
+}
+
+func TestMasterSumsRootWithItsSubOrganizations(t *testing.T) {
+	t.Parallel()
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			store := kind.open(t)
+			c := stats.New(stats.Options{Store: store})
+			for organization, n := range map[string]int{"root": 1, "sub-1": 10, "sub-2": 100, "other": 1000} {
+				keep(c, n, with(get(noon), func(x *record.Exchange) { x.Organization = organization }))
+			}
+			keep(c, 5, with(get(noon), func(x *record.Exchange) { x.Plane, x.Organization = "eu", "sub-1" }))
+			c.LearnTree("us", "root", []string{"sub-1", "root", ""})
+			check := func(c *stats.Counter, when string) {
+				t.Helper()
+				for _, tt := range []struct {
+					target string
+					want   string
+				}{
+					{"root" + day, "1"}, {"root" + day + "&isMaster=false", "1"},
+					{"root" + day + "&isMaster=true", "111"}, {"root" + day + "&isMaster=TRUE", "111"},
+					{"sub-1" + day, "10"}, {"sub-1" + day + "&isMaster=true", "[]"},
+					{"other" + day + "&isMaster=true", "1000"},
+				} {
+					if tt.want == "[]" {
+						if got := answer(t, c, base+tt.target, noon); got != tt.want {
+							t.Errorf("%s: %s: got %s, want %s", when, tt.target, got, tt.want)
+						}
+						continue
+					}
+					var want int
+					_ = json.Unmarshal([]byte(tt.want), &want)
+					if got := total(t, c, base+tt.target, noon); got != want {
+						t.Errorf("%s: %s: got %d, want %d", when, tt.target, got, want)
+					}
+				}
+			}
+			c.LearnTree("us", "root", []string{"sub-2"}) // adds to what is known
+			if err := c.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			check(c, "where it was learned")
+			check(stats.New(stats.Options{Store: store}), "in a process that was told nothing")
+		})
+	}
+}
+
+// TestMasterMeansNothingBelowAnOrganization asks as the vendor's own clients do, who send isMaster everywhere.
+func TestMasterMeansNothingBelowAnOrganization(t *testing.T) {
+	t.Parallel()
+	c := memory(t)
+	c.Keep(get(noon))
+	c.LearnTree("us", "root", []string{"org"})
+	flush(t, c)
+	for _, path := range []string{"org/environments/env", "org/environments/env/regions/us-east-1"} {
+		if got := total(t, c, base+path+day+"&isMaster=true", noon); got != 1 {
+			t.Errorf("%s: %d, want 1", path, got)
+		}
+	}
+	if got := answer(t, c, base+"org/environments"+day+"&isMaster=true", noon); got != `["env"]` {
+		t.Errorf("environments: %s, want env", got)
+	}
+}
+
+func TestTreeIsKnownBeforeItIsSaved(t *testing.T) {
+	t.Parallel()
+	c := memory(t)
+	keep(c, 3, with(get(noon), func(x *record.Exchange) { x.Organization = "sub" }))
+	flush(t, c)
+	c.LearnTree("us", "root", []string{"sub"})
+	if got := total(t, c, base+"root"+day+"&isMaster=true", noon); got != 3 {
+		t.Errorf("got %d, want 3", got)
+	}
+	if got := answer(t, c, base+"sub"+day+"&isMaster=true", noon); got != "[]" {
+		t.Errorf("got %s, want []", got)
+	}
+}
+
+// TestTreeComesBackToAStoreThatForgot empties the store under a process that goes on learning the tree.
+func TestTreeComesBackToAStoreThatForgot(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &forgetful{stats.NewMemory(stats.MemoryOptions{})}
+		c := stats.New(stats.Options{Store: store})
+		learnAndFlush := func() {
+			c.LearnTree("us", "root", []string{"sub"})
+			flush(t, c)
+		}
+		known := func() bool {
+			tree, err := store.Tree(t.Context(), "us", "root")
+			return err == nil && len(tree.Subs) == 1
+		}
+		learnAndFlush()
+		if !known() {
+			t.Fatal("the tree was not saved")
+		}
+		store.Store = stats.NewMemory(stats.MemoryOptions{})
+		<-time.After(59 * time.Minute)
+		learnAndFlush()
+		if known() {
+			t.Error("the tree was saved again within the hour")
+		}
+		<-time.After(time.Minute)
+		learnAndFlush()
+		if !known() {
+			t.Error("the tree was not saved again after an hour")
+		}
+	})
+}
+
+type forgetful struct{ stats.Store }
+
+func TestTreesAreBounded(t *testing.T) {
+	t.Parallel()
+	subs := make([]string, 70_000)
+	for i := range subs {
+		subs[i] = fmt.Sprint("sub-", i)
+	}
+	store := stats.NewMemory(stats.MemoryOptions{})
+	c := stats.New(stats.Options{Store: store})
+	c.LearnTree("us", "root", subs)
+	c.LearnTree("us", "another", []string{"its-sub"})
+	flush(t, c)
+	tree, err := store.Tree(t.Context(), "us", "root")
+	if err != nil || len(tree.Subs) != 65_536 {
+		t.Errorf("%d sub-organizations are known, %v; want 65,536", len(tree.Subs), err)
+	}
+	if tree, err := store.Tree(t.Context(), "us", "another"); err != nil || len(tree.Subs) != 0 {
+		t.Errorf("one more tree is known: %v, %v", tree.Subs, err)
+	}
+}
+
+func TestTreeWaitsForTheStore(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	store := openRedis(t, server, 100*time.Millisecond)
+	c := stats.New(stats.Options{Store: store})
+	server.Stop()
+	c.LearnTree("us", "root", []string{"sub"})
+	if err := c.Flush(t.Context()); !errors.Is(err, stats.ErrUnavailable) {
+		t.Errorf("Flush without Redis: %v, want ErrUnavailable", err)
+	}
+	server.Restart()
+	flushUntilWritten(t, c)
+	if tree, err := store.Tree(t.Context(), "us", "sub"); err != nil || tree.Root != "root" {
+		t.Errorf("Tree: %+v, %v; want root", tree, err)
+	}
+}
+
+func TestPlanesAreApart(t *testing.T) {
+	t.Parallel()
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			store := kind.open(t)
+			c := stats.New(stats.Options{Store: store})
+			c.Keep(get(noon))
+			c.LearnTree("eu", "org", []string{"sub"})
+			flush(t, c)
+			for _, path := range allPaths {
+				q := question(t, "eu", base+path+day)
+				body, err := c.Answer(t.Context(), q, noon)
+				if err != nil || strings.Contains(string(body), `"objectStoreRequestCount":1`) || strings.Contains(string(body), `["`) {
+					t.Errorf("plane eu, %s: %s, %v; want nothing of plane us", path, body, err)
+				}
+			}
+			if got := answer(t, c, base+"sub"+day+"&isMaster=true", noon); got == "[]" {
+				t.Error("plane us knows the tree of plane eu")
+			}
+		})
+	}
+}
+
+func TestSourceTellsClientsFromUpstream(t *testing.T) {
+	t.Parallel()
+	c := memory(t)
+	keep(c, 2, get(noon))
+	keep(c, 5, with(get(noon), func(x *record.Exchange) { x.Hit, x.UpstreamAttempts, x.UpstreamStatus = true, 0, 0 }))
+	flush(t, c)
+	for source, want := range map[string]int{"": 7, "&source=client": 7, "&source=upstream": 2} {
+		if got := total(t, c, base+"org"+day+source, noon); got != want {
+			t.Errorf("%q: got %d, want %d", source, got, want)
+		}
+	}
+}
+
+func TestOnlyStatsOperationsAreAnswered(t *testing.T) {
+	t.Parallel()
+	op, err := objectstore.Parse(http.MethodGet, base+"org/regions", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := memory(t).Answer(t.Context(), stats.Question{Operation: op, Organizations: []string{"org"}}, noon); err == nil {
+		t.Error("an operation of Object Store was answered")
+	}
+}
+
+// FuzzAnswer says of any query: it is refused as one that the caller got wrong, or answered with every bucket from the one of startDate to the one
+// of endDate and no more than the longest time frame can touch.
+func FuzzAnswer(f *testing.F) {
+	f.Add("startDate=2024-08-11T17%3A51%3A54.000Z&endDate=2024-09-11T17%3A51%3A54.000Z&period=1month&isMaster=true")
+	f.Add("startDate=2024-08-11T17:51:54+02:00&endDate=2024-08-11T17:51:54Z&period=1hour&source=upstream")
+	f.Add("startDate=0000-01-01T00:00:00%2B14:00&endDate=0000-01-31T00:00:00-12:00&period=1day")
+	f.Add("startDate=9999-12-31T23:59:59.999Z&endDate=9999-12-31T23:59:59.999-23:59&period=1hour")
+	c := stats.New(stats.Options{Store: stats.NewMemory(stats.MemoryOptions{})})
+	f.Fuzz(func(t *testing.T, query string) {
+		op, err := objectstore.Parse(http.MethodGet, base+"org", query)
+		if err != nil {
+			return
+		}
+		body, err := c.Answer(t.Context(), stats.Question{Operation: op, Organizations: []string{"org"}}, noon)
+		if err != nil {
+			if _, ok := errors.AsType[*objectstore.QueryError](err); !ok {
+				t.Fatalf("Answer(%q): %v, want a QueryError", query, err)
+			}
+			return
+		}
+		var points []map[string]any
+		if err := json.Unmarshal(body, &points); err != nil {
+			t.Fatalf("Answer(%q) = %s: %v", query, body, err)
+		}
+		if len(points) < 1 || len(points) > 32 {
+			t.Fatalf("Answer(%q) has %d buckets", query, len(points))
+		}
+		for _, p := range points {
+			if diff := cmp.Diff(0.0, p["objectStoreRequestCount"]); diff != "" {
+				t.Fatalf("Answer(%q) counts what nobody did: %s", query, diff)
+			}
+		}
+	})
+}

@@ -1,0 +1,129 @@
+package stats_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"osgate/record"
+	"osgate/stats"
+)
+
+// BenchmarkKeep is what an exchange pays for being counted: of one store, and of 10,000 in turn, flushed once a second as in service.
+func BenchmarkKeep(b *testing.B) {
+	for _, stores := range []int{1, 10_000} {
+		exchanges := make([]*record.Exchange, stores)
+		for i := range exchanges {
+			exchanges[i] = with(get(time.Now()), func(x *record.Exchange) {
+				x.Organization, x.Environment = "4f2a6c1e-6f0e-4d1c-9d0a-6d7f1f6c2b11", "0b9d7c52-1a55-43a7-8e55-5a4f0f0f5d10"
+				x.Store = fmt.Sprintf("APP_some-application-%d__defaultPersistentObjectStore", i)
+			})
+		}
+		b.Run(fmt.Sprintf("stores=%d", stores), func(b *testing.B) {
+			c := memory(b)
+			for _, x := range exchanges {
+				c.Keep(x)
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				c.Keep(exchanges[i%stores])
+			}
+		})
+		b.Run(fmt.Sprintf("stores=%d/parallel", stores), func(b *testing.B) {
+			c := memory(b)
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for i := 0; pb.Next(); i++ {
+					c.Keep(exchanges[i%stores])
+				}
+			})
+		})
+	}
+}
+
+// benchCases are each store with 1 and with 10,000 object stores.
+func benchCases() []benchCase {
+	var all []benchCase
+	for _, kind := range kinds {
+		for _, stores := range []int{1, 10_000} {
+			all = append(all, benchCase{name: fmt.Sprintf("%s/stores=%d", kind.name, stores), stores: stores, open: kind.open})
+		}
+	}
+	return all
+}
+
+type benchCase struct {
+	name   string
+	stores int
+	open   func(testing.TB) stats.Store
+}
+
+// counter returns a counter whose stores were counted in three hours of the 24 before now.
+func (bc benchCase) counter(b *testing.B) (c *stats.Counter, now time.Time) {
+	b.Helper()
+	now = stats.Hour.Start(time.Now())
+	c = stats.New(stats.Options{Store: bc.open(b)})
+	for hour := range 3 {
+		fill(b, c, bc.stores, now.Add(-time.Duration(hour*8)*time.Hour))
+	}
+	return c, now
+}
+
+func fill(b *testing.B, c *stats.Counter, stores int, at time.Time) {
+	b.Helper()
+	for i := range stores {
+		c.Keep(with(get(at), func(x *record.Exchange) {
+			x.Store = fmt.Sprintf("APP_some-application-%d__defaultPersistentObjectStore", i)
+		}))
+	}
+	flush(b, c)
+}
+
+func lastDay(now time.Time) string {
+	return "?startDate=" + now.Add(-24*time.Hour).Format(time.RFC3339) + "&endDate=" + now.Format(time.RFC3339) + "&period=1hour"
+}
+
+// BenchmarkCounts asks for the 25 hours of an organization.
+func BenchmarkCounts(b *testing.B) {
+	for _, bc := range benchCases() {
+		b.Run(bc.name, func(b *testing.B) {
+			c, now := bc.counter(b)
+			b.ReportAllocs()
+			q := question(b, "us", base+"org"+lastDay(now))
+			for b.Loop() {
+				if _, err := c.Answer(b.Context(), q, now); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkNames asks for the stores that were counted in the last 25 hours.
+func BenchmarkNames(b *testing.B) {
+	for _, bc := range benchCases() {
+		b.Run(bc.name, func(b *testing.B) {
+			c, now := bc.counter(b)
+			b.ReportAllocs()
+			q := question(b, "us", base+"org/environments/env/regions/us-east-1/stores"+lastDay(now))
+			for b.Loop() {
+				if _, err := c.Answer(b.Context(), q, now); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkFlush writes one second's counts: of as many stores, all counted before in this hour.
+func BenchmarkFlush(b *testing.B) {
+	for _, bc := range benchCases() {
+		b.Run(bc.name, func(b *testing.B) {
+			c, now := bc.counter(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				fill(b, c, bc.stores, now)
+			}
+		})
+	}
+}

@@ -1,0 +1,268 @@
+package stats
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// maxPruned bounds how many counts of a period one transaction removes because they are past their retention; the rest goes with the next.
+const maxPruned = 1000
+
+// Bolt is a [Store] in one file, for a single process. What it has acknowledged is on the disk: it survives a kill -9 and, as far as the disk
+// keeps its word, a power cut. Make it by [OpenBolt].
+type Bolt struct {
+	db *bolt.DB
+}
+
+// Close closes the file once the transactions that run are over. Every later call on the store fails.
+func (s *Bolt) Close() error {
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("closing statistics file: %w", err)
+	}
+	return nil
+}
+
+// MaxEntries implements [Store]. A commit waits for the disk, so it should not be many.
+func (s *Bolt) MaxEntries() int { return 2000 }
+
+// Apply implements [Store]: all batches in one transaction, which fails for all or for none.
+func (s *Bolt) Apply(ctx context.Context, batches []*Batch) []error {
+	err := s.write(ctx, func(tx *bolt.Tx) error {
+		for _, b := range batches {
+			if err := applyTo(tx, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	errs := make([]error, len(batches))
+	for i := range errs {
+		errs[i] = err
+	}
+	return errs
+}
+
+func applyTo(tx *bolt.Tx, b *Batch) error {
+	applied := tx.Bucket(boltApplied)
+	organization := []byte(b.Scope.root())
+	if sequence, process := parseApplied(applied.Get(organization)); process == b.Process && sequence >= b.Sequence {
+		return nil
+	}
+	counts := tx.Bucket(boltCounts)
+	for _, inc := range b.increments() {
+		start, at := inc.period.chunk(time.Unix(inc.start, 0))
+		key := append(chunkKey(inc.period, start), scopeKey(inc.scope)...)
+		chunk, _ := packed(counts.Get(key)).unpack()
+		chunk[at].Add(inc.counts)
+		if err := counts.Put(key, pack(&chunk)); err != nil {
+			return err
+		}
+	}
+	names := tx.Bucket(boltNames)
+	for _, seen := range b.sightings() {
+		key, hour := nameKey(seen.scope), formatTime(seen.hour)
+		if bytes.Compare(names.Get(key), hour) >= 0 {
+			continue
+		}
+		if err := names.Put(key, hour); err != nil {
+			return err
+		}
+	}
+	if err := prune(tx, b.latest()); err != nil {
+		return err
+	}
+	return applied.Put(organization, formatApplied(b.Sequence, b.Process))
+}
+
+// prune removes what is past its retention at the latest hour counted in: counts a bounded number at a time, names once a month.
+func prune(tx *bolt.Tx, latest time.Time) error {
+	counts := tx.Bucket(boltCounts)
+	for p := range periods {
+		oldest, _ := p.chunk(p.oldest(latest))
+		end := chunkKey(p, oldest)
+		var old [][]byte
+		cursor := counts.Cursor()
+		for key, _ := cursor.Seek(end[:1]); key != nil && len(old) < maxPruned && bytes.Compare(key, end) < 0; key, _ = cursor.Next() {
+			old = append(old, bytes.Clone(key))
+		}
+		if err := deleteAll(counts, old); err != nil {
+			return err
+		}
+	}
+	meta, month := tx.Bucket(boltMeta), formatTime(Month.Start(latest))
+	if bytes.Compare(meta.Get(boltPruned), month) >= 0 {
+		return nil
+	}
+	names, oldest := tx.Bucket(boltNames), formatTime(Month.oldest(latest))
+	var old [][]byte
+	err := names.ForEach(func(key, hour []byte) error {
+		if bytes.Compare(hour, oldest) < 0 {
+			old = append(old, bytes.Clone(key))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := deleteAll(names, old); err != nil {
+		return err
+	}
+	return meta.Put(boltPruned, month)
+}
+
+func deleteAll(b *bolt.Bucket, keys [][]byte) error {
+	for _, key := range keys {
+		if err := b.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Counts implements [Store].
+func (s *Bolt) Counts(ctx context.Context, q CountsQuery) ([][]uint64, error) {
+	rows := make([][]uint64, len(q.Scopes))
+	err := s.read(ctx, func(tx *bolt.Tx) error {
+		counts := tx.Bucket(boltCounts)
+		for i, scope := range q.Scopes {
+			rows[i] = readRow(counts, scope, q)
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// readRow reads the counts of one scope, each chunk once.
+func readRow(counts *bolt.Bucket, scope Scope, q CountsQuery) []uint64 {
+	row := make([]uint64, len(q.Starts))
+	name := scopeKey(scope)
+	var chunk [maxChunk]Counts
+	var read time.Time // the chunk's beginning
+	for i, bucket := range q.Starts {
+		start, at := q.Period.chunk(bucket)
+		if i == 0 || !start.Equal(read) {
+			chunk, _ = packed(counts.Get(append(chunkKey(q.Period, start), name...))).unpack()
+			read = start
+		}
+		row[i] = chunk[at][q.Measure]
+	}
+	return row
+}
+
+// Names implements [Store].
+func (s *Bolt) Names(ctx context.Context, scope Scope, since time.Time) ([]string, error) {
+	var names []string
+	err := s.read(ctx, func(tx *bolt.Tx) error {
+		prefix, from := append(scopeKey(scope), 0), formatTime(Hour.Start(since))
+		cursor := tx.Bucket(boltNames).Cursor()
+		for key, hour := cursor.Seek(prefix); bytes.HasPrefix(key, prefix); key, hour = cursor.Next() {
+			if bytes.Compare(hour, from) >= 0 {
+				names = append(names, string(key[len(prefix):]))
+			}
+		}
+		return nil
+	})
+	return names, err
+}
+
+// SaveTree implements [Store].
+func (s *Bolt) SaveTree(ctx context.Context, t Tree) error {
+	return s.write(ctx, func(tx *bolt.Tx) error {
+		prefix := append(scopeKey(Scope{Plane: t.Plane, Organization: t.Root}), 0)
+		for _, sub := range t.Subs {
+			if err := tx.Bucket(boltSubs).Put(append(bytes.Clone(prefix), sub...), []byte{1}); err != nil {
+				return err
+			}
+			key := scopeKey(Scope{Plane: t.Plane, Organization: sub})
+			if err := tx.Bucket(boltRoots).Put(key, []byte(t.Root)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Tree implements [Store].
+func (s *Bolt) Tree(ctx context.Context, plane, organization string) (Tree, error) {
+	t := Tree{Plane: plane, Root: organization}
+	err := s.read(ctx, func(tx *bolt.Tx) error {
+		key := scopeKey(Scope{Plane: plane, Organization: organization})
+		if root := tx.Bucket(boltRoots).Get(key); root != nil {
+			t.Root = string(root)
+			return nil
+		}
+		prefix := append(key, 0)
+		cursor := tx.Bucket(boltSubs).Cursor()
+		for k, _ := cursor.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = cursor.Next() {
+			t.Subs = append(t.Subs, string(k[len(prefix):]))
+		}
+		return nil
+	})
+	return t, err
+}
+
+// write runs f in a transaction that is on the disk when write returns nil. bbolt cannot be interrupted, so ctx is looked at before only.
+func (s *Bolt) write(ctx context.Context, f func(*bolt.Tx) error) error {
+	return guard(ctx, "writing statistics file", func() error { return s.db.Update(f) })
+}
+
+// read runs f on a consistent view of the file.
+func (s *Bolt) read(ctx context.Context, f func(*bolt.Tx) error) error {
+	return guard(ctx, "reading statistics file", func() error { return s.db.View(f) })
+}
+
+// guard turns every failure of f into an error that wraps [ErrUnavailable]. bbolt panics where a page is not what it should be: that must not
+// end the gateway.
+func guard(ctx context.Context, doing string, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %s: damaged: %v", ErrUnavailable, doing, p)
+		}
+	}()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	if err := f(); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrUnavailable, doing, err)
+	}
+	return nil
+}
+
+// scopeKey names a scope. The byte 0 never occurs in it.
+func scopeKey(s Scope) []byte { return []byte(s.root() + s.path()) }
+
+// nameKey names a scope below an organization, in the order of the scope around it.
+func nameKey(s Scope) []byte {
+	around, name, _ := s.parent()
+	return append(append(scopeKey(around), 0), name...)
+}
+
+// chunkKey is what the keys of all counts in one chunk of time begin with, the scope following: ordered by period and time, so that writing touches
+// few pages and pruning walks from the oldest.
+func chunkKey(p Period, start time.Time) []byte {
+	return appendTime([]byte{boltPeriods[p]}, start)
+}
+
+// appendTime appends t so that bytes compare as times do, those before 1970 too.
+func appendTime(b []byte, t time.Time) []byte {
+	const sign = 1 << 63
+	return binary.BigEndian.AppendUint64(b, uint64(t.Unix())^sign)
+}
+
+func formatTime(t time.Time) []byte { return appendTime(nil, t) }
+
+func formatApplied(sequence uint64, process string) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, sequence), process...)
+}
+
+func parseApplied(value []byte) (sequence uint64, process string) {
+	if len(value) < 8 {
+		return 0, ""
+	}
+	return binary.BigEndian.Uint64(value), string(value[8:])
+}

@@ -1,0 +1,166 @@
+package stats
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// The file's buckets. Their names and forms are its format, which boltFormat counts.
+var (
+	boltMeta    = []byte("meta")    // boltVersion, boltPruned
+	boltCounts  = []byte("counts")  // period, chunk, scope -> packed
+	boltNames   = []byte("names")   // scope, 0, name right below it -> hour last counted in
+	boltApplied = []byte("applied") // organization -> last sequence number, process
+	boltSubs    = []byte("subs")    // root organization, 0, sub-organization -> 1
+	boltRoots   = []byte("roots")   // sub-organization -> root organization
+
+	boltVersion = []byte("version") // in meta: the format
+	boltPruned  = []byte("pruned")  // in meta: the month in which names were pruned
+)
+
+const (
+	boltFile   = "stats.db"
+	boltFormat = "1"
+	// boltLock bounds the wait for another process to let go of the file.
+	boltLock = time.Second
+)
+
+// boltPeriods are the first bytes of keys of counts.
+var boltPeriods = [periods]byte{Hour: 'h', Day: 'd', Month: 'm'}
+
+// BoltOptions sets up a [Bolt].
+type BoltOptions struct {
+	Dir    string       // where the file is kept; made where it does not exist. Required
+	Logger *slog.Logger // told when a damaged file is moved aside; nil: nobody is
+}
+
+// errDamaged is a file that is not, or no longer, one of ours.
+var errDamaged = errors.New("damaged")
+
+// OpenBolt opens the file stats.db in o.Dir, made where there is none. It waits up to one second for another process that has it open, and then
+// fails. A damaged file is renamed to stats.db.damaged- and the time, and an empty one takes its place: counting goes on, and what can be
+// saved of the old one is still there. The file is read once from end to end.
+func OpenBolt(o BoltOptions) (*Bolt, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making state directory: %w", err)
+	}
+	path := filepath.Join(o.Dir, boltFile)
+	db, err := openChecked(path)
+	if errors.Is(err, errDamaged) {
+		aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000000000Z")
+		if renameErr := os.Rename(path, aside); renameErr != nil {
+			return nil, fmt.Errorf("moving damaged statistics file aside: %w", renameErr)
+		}
+		o.Logger.Warn("the statistics file is damaged and was moved aside; counting starts anew",
+			slog.String("file", path), slog.String("moved_to", aside), slog.Any("error", err))
+		db, err = openChecked(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening statistics file %s: %w", path, err)
+	}
+	return &Bolt{db: db}, nil
+}
+
+// openChecked opens path, prepares it where it is new and reads all of it. The error is errDamaged only if the file, and not the disk or another
+// process, is to blame. In that case the file is closed again, but for one too damaged for bbolt to let go of.
+func openChecked(path string) (db *bolt.DB, err error) {
+	// Reading where a damaged page points to, or past the end of a file that was cut off, is a fault in mapped memory that would end the
+	// process.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			db, err = nil, fmt.Errorf("%w: %v", errDamaged, p)
+		}
+	}()
+	db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: boltLock, FreelistType: bolt.FreelistMapType})
+	if err != nil {
+		return nil, blame(err)
+	}
+	if err := check(db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// blame tells a damaged file from other reasons why one cannot be opened.
+func blame(err error) error {
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return errors.New("it is open in another process; each osgate needs a state directory of its own, or Redis")
+	}
+	_, isPath := errors.AsType[*fs.PathError](err)
+	_, isSystem := errors.AsType[syscall.Errno](err)
+	if isPath || isSystem {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errDamaged, err)
+}
+
+// check reads everything once, and makes the buckets where they are missing.
+func check(db *bolt.DB) error {
+	if err := db.View(walk); err != nil {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return db.Update(prepare)
+}
+
+// walk touches every byte that bbolt would show, and then has bbolt hold its pages against each other. The order matters: a fault in bbolt's
+// check, which runs in a goroutine of its own, could not be recovered.
+func walk(tx *bolt.Tx) error {
+	sum := crc32.NewIEEE()
+	err := tx.ForEach(func(name []byte, b *bolt.Bucket) error {
+		return b.ForEach(func(key, value []byte) error {
+			if value == nil {
+				return errors.New("a bucket lies in a bucket")
+			}
+			if _, ok := packed(value).unpack(); !ok && bytes.Equal(name, boltCounts) {
+				return errors.New("counts are not readable")
+			}
+			_, _ = sum.Write(key) // never fails
+			_, _ = sum.Write(value)
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for found := range tx.Check() { // to its end, since it waits for its reader
+		if err == nil {
+			err = found
+		}
+	}
+	return err
+}
+
+// prepare makes the buckets and notes the format, or finds a format that is not ours.
+func prepare(tx *bolt.Tx) error {
+	for _, name := range [][]byte{boltMeta, boltCounts, boltNames, boltApplied, boltSubs, boltRoots} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	meta := tx.Bucket(boltMeta)
+	switch version := string(meta.Get(boltVersion)); version {
+	case "":
+		return meta.Put(boltVersion, []byte(boltFormat))
+	case boltFormat:
+		return nil
+	default:
+		return fmt.Errorf("its format is %s, this version knows %s only", strconv.Quote(version), boltFormat)
+	}
+}

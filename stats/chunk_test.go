@@ -1,0 +1,34 @@
+package stats
+
+import (
+	"math"
+	"testing"
+)
+
+// FuzzPackedChunks says that a chunk is read as it was written, and that no bytes make reading panic.
+func FuzzPackedChunks(f *testing.F) {
+	f.Add([]byte{}, uint8(0), uint64(0), uint64(0))
+	f.Add([]byte{2, 0, 1, 1, 30, 1}, uint8(30), uint64(math.MaxUint64), uint64(1))
+	f.Add([]byte{1, 3, 0xff, 0xff}, uint8(7), uint64(300), uint64(0))
+	f.Fuzz(func(t *testing.T, value []byte, at uint8, client, upstream uint64) {
+		chunk, ok := packed(value).unpack()
+		if again, _ := pack(&chunk).unpack(); again != chunk {
+			t.Fatalf("%v is written and read as %v", chunk, again)
+		}
+		if !ok {
+			return
+		}
+		chunk[at%maxChunk] = Counts{Client: client, Upstream: upstream}
+		if again, ok := pack(&chunk).unpack(); !ok || again != chunk {
+			t.Fatalf("%v is written and read as %v, %v", chunk, again, ok)
+		}
+	})
+}
+
+func TestChunkWrittenWithFewerMeasuresIsRead(t *testing.T) {
+	t.Parallel()
+	chunk, ok := packed{1, 4, 200, 1, 5, 7}.unpack()
+	if !ok || chunk[4] != (Counts{Client: 200}) || chunk[5] != (Counts{Client: 7}) {
+		t.Errorf("got %v, %v; want 200 and 7 at 4 and 5", chunk, ok)
+	}
+}

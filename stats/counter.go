@@ -1,0 +1,158 @@
+package stats
+
+import (
+	"crypto/rand"
+	"hash/maphash"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"osgate/record"
+)
+
+const (
+	defaultMaxSeries = 1 << 16
+	defaultInterval  = time.Second
+	defaultDrain     = 5 * time.Second
+
+	shards = 16
+
+	// maxName is the longest name that is counted apart, in bytes: escaped, five of them must fit into a key of every store
+	// (bbolt: 32 KiB). Object Store's own names are far shorter.
+	maxName = 1024
+)
+
+// Options sets up a [Counter]. Only Store has to be given.
+type Options struct {
+	Store Store
+
+	// Logger is told when the store goes away and comes back and when counts no longer fit; nil: nobody is.
+	Logger *slog.Logger
+
+	// MaxSeries bounds how many (plane, organization, environment, region, store, hour) are counted apart in memory, and again
+	// how many wait for the store; 0 means 65,536, at about 500 bytes each. Beyond it, operations count for their region
+	// or organization only; see [Status].
+	MaxSeries int
+
+	// Interval is the time between two flushes; 0 means one second.
+	Interval time.Duration
+
+	// Drain bounds the flush at the end of [Counter.Run]; 0 means 5 seconds.
+	Drain time.Duration
+}
+
+// Counter counts exchanges and answers queries about what was counted. Make it by [New]. Its methods are safe for concurrent use.
+type Counter struct {
+	store  Store
+	logger *slog.Logger
+	o      Options
+
+	seed   maphash.Seed
+	shards [shards]shard
+	held   atomic.Int64 // cells in all shards
+
+	coarsened atomic.Uint64
+	dropped   atomic.Uint64
+
+	forest  *forest
+	running atomic.Bool
+
+	flushing sync.Mutex // guards outbox and hour, and lets one flush run at a time
+	outbox   *outbox
+	hour     int64 // in which series were last forgotten, since the Unix epoch
+
+	mu     sync.Mutex // guards all below
+	health health
+}
+
+// New returns a Counter that writes to o.Store once [Counter.Run] runs. It panics without a store.
+func New(o Options) *Counter {
+	if o.Store == nil {
+		panic("stats: no store")
+	}
+	if o.MaxSeries <= 0 {
+		o.MaxSeries = defaultMaxSeries
+	}
+	if o.Interval <= 0 {
+		o.Interval = defaultInterval
+	}
+	if o.Drain <= 0 {
+		o.Drain = defaultDrain
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Counter{
+		store:  o.Store,
+		logger: o.Logger,
+		o:      o,
+		seed:   maphash.MakeSeed(),
+		forest: newForest(),
+		outbox: newOutbox(rand.Text()),
+	}
+	for i := range c.shards {
+		c.shards[i].cells = make(map[series]*cell)
+	}
+	return c
+}
+
+// Keep implements [record.Keeper]. It takes well under a microsecond and allocates only for what was not counted before.
+func (c *Counter) Keep(x *record.Exchange) {
+	if !counted(x) {
+		return
+	}
+	n := Counts{Client: 1}
+	if x.UpstreamAttempts > 0 {
+		n[Upstream] = 1
+	}
+	k := series{scope: scopeOf(x), hour: x.Start.Unix() / 3600}
+	if c.add(k, n, int64(c.o.MaxSeries)) {
+		return
+	}
+	// What has no room of its own counts in the levels above, for which a quarter more is set aside.
+	for k, ok := k.coarser(); ok; k, ok = k.coarser() {
+		if c.add(k, n, int64(c.o.MaxSeries+c.o.MaxSeries/4+1)) {
+			c.coarsened.Add(1)
+			return
+		}
+	}
+	c.dropped.Add(1)
+}
+
+func (c *Counter) add(k series, n Counts, limit int64) bool {
+	s := &c.shards[maphash.String(c.seed, k.scope.Store)%shards]
+	return s.add(k, n, &c.held, limit)
+}
+
+// counted reports whether x is one of the operations that the vendor would count: answered 2xx, or 304 by us where Object Store was not
+// asked or said something else. It needs a plane and an organization to count for.
+func counted(x *record.Exchange) bool {
+	if x.Surface != record.SurfaceObjectStore || unnamed(x.Plane) || unnamed(x.Organization) {
+		return false
+	}
+	if x.Status == http.StatusNotModified {
+		return x.UpstreamStatus != http.StatusNotModified
+	}
+	return x.Status >= 200 && x.Status < 300
+}
+
+// scopeOf returns the finest scope that x has names for. The list of regions has no environment, the list of stores has no store. A
+// name too long to be one of Object Store's is left out with all below it.
+func scopeOf(x *record.Exchange) Scope {
+	s := Scope{Plane: x.Plane, Organization: x.Organization}
+	switch {
+	case unnamed(x.Environment):
+	case unnamed(x.Region):
+		s.Environment = x.Environment
+	case unnamed(x.Store):
+		s.Environment, s.Region = x.Environment, x.Region
+	default:
+		s.Environment, s.Region, s.Store = x.Environment, x.Region, x.Store
+	}
+	return s
+}
+
+// unnamed reports whether name is none that can be counted apart.
+func unnamed(name string) bool { return name == "" || len(name) > maxName }

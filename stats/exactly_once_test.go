@@ -1,0 +1,485 @@
+package stats_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"osgate/internal/redisconn/redistest"
+	"osgate/record"
+	"osgate/stats"
+)
+
+// TestCountsAreExactWhateverTheStoreAnswers counts in several organizations through a store that, as it likes, works, fails, or applies a batch and
+// loses the answer. In the end every store has its count, to the unit.
+func TestCountsAreExactWhateverTheStoreAnswers(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var next fate
+		c := stats.New(stats.Options{
+			Store:     faulty{Store: stats.NewMemory(stats.MemoryOptions{}), fate: func() fate { return next }},
+			MaxSeries: 100,
+		})
+		kept := make(map[string]int)
+		t.Repeat(map[string]func(*rapid.T){
+			"keep": func(t *rapid.T) {
+				organization := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "organization")
+				store := rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "store")
+				at := noon.Add(time.Duration(rapid.IntRange(0, 2).Draw(t, "hour")) * time.Hour)
+				c.Keep(with(get(at), func(x *record.Exchange) { x.Organization, x.Store = organization, store }))
+				kept[organization+"/environments/env/regions/us-east-1/stores/"+store]++
+			},
+			"flush": func(t *rapid.T) {
+				next = fate(rapid.IntRange(0, 2).Draw(t, "fate"))
+				if err := c.Flush(t.Context()); next == works && err != nil {
+					t.Fatalf("Flush: %v", err)
+				}
+			},
+		})
+		next = works
+		if err := c.Flush(t.Context()); err != nil {
+			t.Fatalf("Flush: %v", err)
+		}
+		for store, want := range kept {
+			if got := totalOf(t, c, base+store+day); got != want {
+				t.Fatalf("%s: got %d, want %d", store, got, want)
+			}
+		}
+	})
+}
+
+// TestBatchInDoubtIsSentAgainUnchanged looks at what reaches the store: the same batch until it is acknowledged, later counts in the next.
+func TestBatchInDoubtIsSentAgainUnchanged(t *testing.T) {
+	t.Parallel()
+	spy := &spy{Store: stats.NewMemory(stats.MemoryOptions{}), err: errLost}
+	c := stats.New(stats.Options{Store: spy})
+	for i := range 3 {
+		keep(c, i+1, get(noon))
+		if err := c.Flush(t.Context()); !errors.Is(err, errLost) {
+			t.Fatalf("Flush: %v, want errLost", err)
+		}
+	}
+	spy.err = nil
+	flush(t, c)
+	want := "1:1 1:1 1:1 1:1 2:5"
+	if got := strings.Join(spy.seen, " "); got != want {
+		t.Errorf("store saw (sequence:count) %s, want %s", got, want)
+	}
+}
+
+// spy notes the batches that reach a store, as sequence:count, and answers as it is told.
+type spy struct {
+	stats.Store
+	err  error
+	seen []string
+}
+
+func (s *spy) Apply(_ context.Context, batches []*stats.Batch) []error {
+	errs := make([]error, len(batches))
+	for i, b := range batches {
+		var n uint64
+		for _, e := range b.Entries {
+			n += e.Counts[stats.Client]
+		}
+		s.seen = append(s.seen, fmt.Sprintf("%d:%d", b.Sequence, n))
+		errs[i] = s.err
+	}
+	return errs
+}
+
+// TestOneOrganizationInDoubtHoldsUpNoOther fails the batches of one organization only.
+func TestOneOrganizationInDoubtHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	c := stats.New(stats.Options{Store: picky{stats.NewMemory(stats.MemoryOptions{})}})
+	for range 3 {
+		c.Keep(with(get(noon), func(x *record.Exchange) { x.Organization = "bad" }))
+		c.Keep(get(noon))
+		if err := c.Flush(t.Context()); !errors.Is(err, errLost) {
+			t.Fatalf("Flush: %v, want errLost", err)
+		}
+	}
+	if got := total(t, c, base+"org"+day, noon); got != 3 {
+		t.Errorf("the other organization: %d, want 3", got)
+	}
+	if s := c.Status(); s.Err == nil || s.Waiting == 0 {
+		t.Errorf("Status = %+v, want an error and something waiting", s)
+	}
+}
+
+type picky struct{ stats.Store }
+
+func (p picky) Apply(ctx context.Context, batches []*stats.Batch) []error {
+	errs := p.Store.Apply(ctx, batches)
+	for i, b := range batches {
+		if b.Scope.Organization == "bad" {
+			errs[i] = errLost
+		}
+	}
+	return errs
+}
+
+func TestLargeFlushesAreCutIntoBoundedBatches(t *testing.T) {
+	t.Parallel()
+	var largest atomic.Int64
+	c := stats.New(stats.Options{Store: measured{stats.NewMemory(stats.MemoryOptions{}), &largest}})
+	const stores = 5_001
+	for i := range stores {
+		c.Keep(with(get(noon), func(x *record.Exchange) { x.Store = fmt.Sprint("store-", i) }))
+	}
+	flush(t, c)
+	if got := total(t, c, base+"org"+day, noon); got != stores {
+		t.Errorf("got %d, want %d", got, stores)
+	}
+	if got, limit := largest.Load(), int64(stats.NewMemory(stats.MemoryOptions{}).MaxEntries()); got > limit {
+		t.Errorf("largest batch has %d entries, want at most %d", got, limit)
+	}
+}
+
+type measured struct {
+	stats.Store
+	largest *atomic.Int64
+}
+
+func (m measured) Apply(ctx context.Context, batches []*stats.Batch) []error {
+	for _, b := range batches {
+		m.largest.Store(max(m.largest.Load(), int64(len(b.Entries))))
+	}
+	return m.Store.Apply(ctx, batches)
+}
+
+// TestMemoryIsBoundedWhileTheStoreIsAway fills a counter whose store never answers, and then lets it answer.
+func TestMemoryIsBoundedWhileTheStoreIsAway(t *testing.T) {
+	t.Parallel()
+	down := true
+	c := stats.New(stats.Options{MaxSeries: 50, Store: faulty{stats.NewMemory(stats.MemoryOptions{}), func() fate {
+		if down {
+			return fails
+		}
+		return works
+	}}})
+	const rounds, stores = 20, 30
+	for round := range rounds {
+		for i := range stores {
+			c.Keep(with(get(noon), func(x *record.Exchange) { x.Store = fmt.Sprintf("store-%d-%d", round, i) }))
+		}
+		_ = c.Flush(t.Context())
+		if s := c.Status(); s.Waiting > 50 || s.Series > 63 {
+			t.Fatalf("round %d: %d wait, %d series; want at most 50 and 63", round, s.Waiting, s.Series)
+		}
+	}
+	down = false
+	flush(t, c)
+	if got := total(t, c, base+"org"+day, noon); got != rounds*stores {
+		t.Errorf("got %d, want %d", got, rounds*stores)
+	}
+}
+
+func TestRunFlushesEverySecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := memory(t)
+		stop := run(t, c)
+		c.Keep(get(noon))
+		<-time.After(999 * time.Millisecond)
+		synctest.Wait()
+		if got := total(t, c, base+"org"+day, noon); got != 0 {
+			t.Errorf("before the second is over: %d, want 0", got)
+		}
+		<-time.After(time.Millisecond)
+		synctest.Wait()
+		if got := total(t, c, base+"org"+day, noon); got != 1 {
+			t.Errorf("after a second: %d, want 1", got)
+		}
+		if err := stop(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// run runs c until the function that it returns is called, which returns Run's error.
+func run(t *testing.T, c *stats.Counter) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }() // ends by stop
+	return sync.OnceValue(func() error {
+		cancel()
+		return <-done
+	})
+}
+
+func TestTheEndFlushesWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		failures := 5
+		c := stats.New(stats.Options{MaxSeries: 4, Store: faulty{stats.NewMemory(stats.MemoryOptions{}), func() fate {
+			if failures--; failures >= 0 {
+				return loses
+			}
+			return works
+		}}})
+		stop := run(t, c)
+		for i := range 20 { // more than one flush has room for
+			c.Keep(with(get(noon), func(x *record.Exchange) { x.Organization = fmt.Sprint("org-", i%2) }))
+		}
+		c.Keep(with(get(noon.Add(time.Hour)), func(x *record.Exchange) { x.Organization = "org-1" }))
+		if err := stop(); err != nil {
+			t.Fatalf("Run: %v", err)
+		}
+		if got := total(t, c, base+"org-0"+day, noon) + total(t, c, base+"org-1"+day, noon); got != 21 {
+			t.Errorf("got %d, want 21", got)
+		}
+	})
+}
+
+func TestTheEndIsBoundedAndSaysWhatIsLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := stats.New(stats.Options{Store: faulty{stats.NewMemory(stats.MemoryOptions{}), func() fate { return fails }}})
+		stop := run(t, c)
+		c.Keep(get(noon))
+		start := time.Now()
+		err := stop()
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("Run took %v to end, want at most 5s", took)
+		}
+		if !errors.Is(err, errLost) || !strings.Contains(err.Error(), "1 series lost") {
+			t.Errorf("Run: %v, want errLost and how much is lost", err)
+		}
+	})
+}
+
+func TestAStoreThatHangsDoesNotHangTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := stats.New(stats.Options{Store: hanging{stats.NewMemory(stats.MemoryOptions{})}, Drain: 2 * time.Second})
+		stop := run(t, c)
+		c.Keep(get(noon))
+		<-time.After(1500 * time.Millisecond) // a flush hangs
+		start := time.Now()
+		if err := stop(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Run: %v, want deadline exceeded", err)
+		}
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("Run took %v to end, want 2s", took)
+		}
+	})
+}
+
+func TestAFlushIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := stats.New(stats.Options{Store: hanging{stats.NewMemory(stats.MemoryOptions{})}})
+		c.Keep(get(noon))
+		start := time.Now()
+		if err := c.Flush(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Flush: %v, want deadline exceeded", err)
+		}
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("Flush took %v, want 10s", took)
+		}
+	})
+}
+
+// TestAFlushThatItsCallerGaveUpSaysNothingOfTheStore ends Run in the middle of a flush: that is no trouble to be told of.
+func TestAFlushThatItsCallerGaveUpSaysNothingOfTheStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		first := true
+		c := stats.New(stats.Options{
+			Store:  once{Store: stats.NewMemory(stats.MemoryOptions{}), first: &first},
+			Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		stop := run(t, c)
+		c.Keep(get(noon))
+		<-time.After(1500 * time.Millisecond)
+		if err := stop(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if got := total(t, c, base+"org"+day, noon); got != 1 {
+			t.Errorf("got %d, want 1", got)
+		}
+		if log.Len() > 0 {
+			t.Errorf("told: %s; want nothing", log.String())
+		}
+	})
+}
+
+// once is a store that hangs the first time.
+type once struct {
+	stats.Store
+	first *bool
+}
+
+func (o once) Apply(ctx context.Context, batches []*stats.Batch) []error {
+	if *o.first {
+		*o.first = false
+		return hanging{o.Store}.Apply(ctx, batches)
+	}
+	return o.Store.Apply(ctx, batches)
+}
+
+// hanging is a store that answers only when its caller gives up.
+type hanging struct{ stats.Store }
+
+func (hanging) Apply(ctx context.Context, batches []*stats.Batch) []error {
+	<-ctx.Done()
+	errs := make([]error, len(batches))
+	for i := range errs {
+		errs[i] = ctx.Err()
+	}
+	return errs
+}
+
+func TestOnlyOneRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := memory(t)
+		stop := run(t, c)
+		synctest.Wait()
+		if err := c.Run(t.Context()); err == nil {
+			t.Error("a second Run ran")
+		}
+		if err := stop(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+func TestTroubleIsToldOnceAndItsEndToo(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	next := fails
+	c := stats.New(stats.Options{
+		Store:  faulty{stats.NewMemory(stats.MemoryOptions{}), func() fate { return next }},
+		Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	c.Keep(get(noon))
+	for range 3 {
+		_ = c.Flush(t.Context())
+	}
+	if s := c.Status(); s.Down.IsZero() || !errors.Is(s.Err, errLost) {
+		t.Errorf("Status = %+v, want down with errLost", s)
+	}
+	next = works
+	flush(t, c)
+	flush(t, c)
+	if s := c.Status(); !s.Down.IsZero() || s.Err != nil || s.Waiting != 0 {
+		t.Errorf("Status = %+v, want none of it", s)
+	}
+	if got := log.String(); strings.Count(got, "cannot be written") != 1 || strings.Count(got, "written again") != 1 {
+		t.Errorf("told: %s; want each once", got)
+	}
+}
+
+// TestCountsSurviveRedisOutages counts without a pause while a real Redis is frozen and thawed, with a timeout so short that its answers come too
+// late though the script runs.
+func TestCountsSurviveRedisOutages(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := stats.New(stats.Options{Store: openRedis(t, server, 20*time.Millisecond)})
+	const workers, each = 4, 20_000
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := range each {
+				c.Keep(with(get(noon), func(x *record.Exchange) { x.Store = fmt.Sprintf("store-%d", (i+w)%50) }))
+			}
+		})
+	}
+	const rounds = 6
+	outages := 0
+	for range rounds {
+		c.Keep(get(noon)) // so that there is something to write
+		server.Pause()
+		if err := c.Flush(t.Context()); err != nil {
+			outages++
+		}
+		server.Resume()
+		_ = c.Flush(t.Context())
+	}
+	wg.Wait()
+	if outages == 0 {
+		t.Error("no flush met a frozen Redis")
+	}
+	flushUntilWritten(t, c)
+	if got := total(t, c, base+"org"+day, noon); got != workers*each+rounds {
+		t.Errorf("got %d, want %d", got, workers*each+rounds)
+	}
+}
+
+// flushUntilWritten flushes until the store acknowledges, as Run does.
+func flushUntilWritten(t *testing.T, c *stats.Counter) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(10 * time.Second)
+	for {
+		if c.Flush(t.Context()) == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("counts are still not written: %+v", c.Status())
+		}
+	}
+}
+
+// TestCountsWhileRedisIsGoneAreWrittenWhenItIsBack kills Redis, counts, and starts it again, empty: what it had is gone with it, what was counted
+// since and what was in doubt is there.
+func TestCountsWhileRedisIsGoneAreWrittenWhenItIsBack(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := stats.New(stats.Options{Store: openRedis(t, server, 50*time.Millisecond)})
+	keep(c, 100, get(noon))
+	flushUntilWritten(t, c)
+	server.Stop()
+	for range 5 {
+		keep(c, 7, get(noon))
+		if err := c.Flush(t.Context()); !errors.Is(err, stats.ErrUnavailable) {
+			t.Fatalf("Flush without Redis: %v, want ErrUnavailable", err)
+		}
+	}
+	if _, err := c.Answer(t.Context(), question(t, "us", base+"org"+day), noon); !errors.Is(err, stats.ErrUnavailable) {
+		t.Errorf("Answer without Redis: %v, want ErrUnavailable", err)
+	}
+	server.Restart()
+	flushUntilWritten(t, c)
+	if got := total(t, c, base+"org"+day, noon); got != 35 {
+		t.Errorf("got %d, want 35", got)
+	}
+}
+
+// TestManyGatewaysOnOneRedisSumUp runs several counters, each with a process name of its own, over answers that get lost.
+func TestManyGatewaysOnOneRedisSumUp(t *testing.T) {
+	t.Parallel()
+	store := openRedis(t, redistest.Start(t), 5*time.Second)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			n := 0
+			c := stats.New(stats.Options{Store: faulty{store, func() fate { n++; return fate(n % 3) }}})
+			for range 100 {
+				keep(c, 3, get(noon))
+				_ = c.Flush(t.Context())
+			}
+			flushUntilWritten(t, c)
+		})
+	}
+	wg.Wait()
+	c := stats.New(stats.Options{Store: store})
+	if got := total(t, c, base+"org"+day, noon); got != 4*100*3 {
+		t.Errorf("got %d, want %d", got, 4*100*3)
+	}
+}

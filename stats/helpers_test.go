@@ -1,0 +1,189 @@
+package stats_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"osgate/internal/redisconn"
+	"osgate/internal/redisconn/redistest"
+	"osgate/objectstore"
+	"osgate/record"
+	"osgate/stats"
+)
+
+const base = "/api/v1/organizations/"
+
+// noon is the time at which most tests count.
+var noon = time.Date(2024, 8, 15, 12, 0, 0, 0, time.UTC)
+
+// get is an exchange that counts: a key of a store read from Object Store.
+func get(at time.Time) *record.Exchange {
+	return &record.Exchange{
+		Start: at, Surface: record.SurfaceObjectStore, Operation: "getKey", Status: http.StatusOK,
+		Plane: "us", Organization: "org", Environment: "env", Region: "us-east-1", Store: "store",
+		UpstreamAttempts: 1, UpstreamStatus: http.StatusOK,
+	}
+}
+
+// with returns x changed by f.
+func with(x *record.Exchange, f func(*record.Exchange)) *record.Exchange {
+	f(x)
+	return x
+}
+
+func keep(c *stats.Counter, n int, x *record.Exchange) {
+	for range n {
+		c.Keep(x)
+	}
+}
+
+func flush(t testing.TB, c *stats.Counter) {
+	t.Helper()
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatalf("Flush: %v", err)
+	}
+}
+
+// question parses a Stats API request. The caller belongs to the organization asked about.
+func question(t testing.TB, plane, target string) stats.Question {
+	t.Helper()
+	path, query, _ := strings.Cut(target, "?")
+	op, err := objectstore.Parse(http.MethodGet, path, query)
+	if err != nil {
+		t.Fatalf("parsing %q: %v", target, err)
+	}
+	return stats.Question{Plane: plane, Operation: op, Organizations: []string{op.Ref.Organization}}
+}
+
+// answer asks for target on plane us and returns the body.
+func answer(t testing.TB, c *stats.Counter, target string, now time.Time) string {
+	t.Helper()
+	body, err := c.Answer(t.Context(), question(t, "us", target), now)
+	if err != nil {
+		t.Fatalf("Answer(%s): %v", target, err)
+	}
+	return string(body)
+}
+
+// total asks for target and sums the counts.
+func total(t testing.TB, c *stats.Counter, target string, now time.Time) int {
+	t.Helper()
+	var points []struct {
+		Count int `json:"objectStoreRequestCount"`
+	}
+	body := answer(t, c, target, now)
+	if err := json.Unmarshal([]byte(body), &points); err != nil {
+		t.Fatalf("answer to %s: %v: %s", target, err, body)
+	}
+	sum := 0
+	for _, p := range points {
+		sum += p.Count
+	}
+	return sum
+}
+
+// day is the query for all hours of the day of noon.
+const day = "?startDate=2024-08-15T00:00:00Z&endDate=2024-08-15T23:59:59Z&period=1hour"
+
+// memory returns a counter on a store in memory.
+func memory(t testing.TB) *stats.Counter {
+	t.Helper()
+	return stats.New(stats.Options{Store: stats.NewMemory(stats.MemoryOptions{})})
+}
+
+func openBolt(t testing.TB, dir string) *stats.Bolt {
+	t.Helper()
+	s, err := stats.OpenBolt(stats.BoltOptions{Dir: dir})
+	if err != nil {
+		t.Fatalf("OpenBolt: %v", err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func openRedis(t testing.TB, server *redistest.Server, timeout time.Duration) *stats.Redis {
+	t.Helper()
+	conn, err := redisconn.Open(redisconn.Options{URL: server.URL(), Timeout: timeout})
+	if err != nil {
+		t.Fatalf("redisconn.Open: %v", err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return stats.NewRedis(conn)
+}
+
+// kinds are the stores that keep the contract.
+var kinds = []struct {
+	name string
+	open func(testing.TB) stats.Store // an empty one
+}{
+	{"memory", func(testing.TB) stats.Store { return stats.NewMemory(stats.MemoryOptions{}) }},
+	{"bolt", func(t testing.TB) stats.Store {
+		t.Helper()
+		return openBolt(t, t.TempDir())
+	}},
+	{"redis", func(t testing.TB) stats.Store {
+		t.Helper()
+		return openRedis(t, redistest.Start(t), 5*time.Second)
+	}},
+}
+
+var errLost = errors.New("the answer was lost")
+
+// faulty is a store that fails as fate says, before or after it did what it was asked.
+type faulty struct {
+	stats.Store
+	fate func() fate
+}
+
+type fate int
+
+const (
+	works fate = iota
+	fails      // without having been applied
+	loses      // the answer, after it has been applied
+)
+
+func (f faulty) Apply(ctx context.Context, batches []*stats.Batch) []error {
+	errs := make([]error, len(batches))
+	for i, b := range batches {
+		what := f.fate()
+		if what != fails {
+			errs[i] = f.Store.Apply(ctx, []*stats.Batch{b})[0]
+		}
+		if what != works && errs[i] == nil {
+			errs[i] = errLost
+		}
+	}
+	return errs
+}
+
+// totalOf is total for the tests that rapid runs.
+func totalOf(t *rapid.T, c *stats.Counter, target string) int {
+	path, query, _ := strings.Cut(target, "?")
+	op, err := objectstore.Parse(http.MethodGet, path, query)
+	if err != nil {
+		t.Fatalf("parsing %q: %v", target, err)
+	}
+	body, err := c.Answer(context.Background(), stats.Question{Plane: "us", Operation: op, Organizations: []string{op.Ref.Organization}}, noon)
+	if err != nil {
+		t.Fatalf("Answer(%s): %v", target, err)
+	}
+	var points []struct {
+		Count int `json:"objectStoreRequestCount"`
+	}
+	if err := json.Unmarshal(body, &points); err != nil {
+		t.Fatal(err)
+	}
+	sum := 0
+	for _, p := range points {
+		sum += p.Count
+	}
+	return sum
+}

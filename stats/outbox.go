@@ -1,0 +1,106 @@
+package stats
+
+import (
+	"context"
+	"time"
+)
+
+// outbox holds what was counted until a store acknowledges it. It belongs to one flush at a time.
+type outbox struct {
+	process  string
+	sequence uint64
+	queues   map[Scope]*queue // by organization
+	held     int              // entries in all queues
+}
+
+// queue is the part of an outbox for one organization.
+type queue struct {
+	doubt *Batch            // handed to the store and not acknowledged
+	next  map[series]Counts // what gathers for the batches after it
+}
+
+func newOutbox(process string) *outbox {
+	return &outbox{process: process, queues: make(map[Scope]*queue)}
+}
+
+// put adds tallies to what gathers.
+func (o *outbox) put(tallies []tally) {
+	for _, t := range tallies {
+		organization := t.series.scope.organization()
+		q := o.queues[organization]
+		if q == nil {
+			q = &queue{next: make(map[series]Counts)}
+			o.queues[organization] = q
+		}
+		c, known := q.next[t.series]
+		if !known {
+			o.held++
+		}
+		c.Add(t.counts)
+		q.next[t.series] = c
+	}
+}
+
+// send hands batches to store, one of each organization at a time, until all is acknowledged or was refused once. It returns the first
+// error.
+func (o *outbox) send(ctx context.Context, store Store) error {
+	var first error
+	refused := make(map[Scope]bool)
+	for {
+		batches := o.round(refused, store.MaxEntries())
+		if len(batches) == 0 {
+			return first
+		}
+		for i, err := range store.Apply(ctx, batches) {
+			organization := batches[i].Scope
+			if err == nil {
+				o.acknowledge(organization)
+				continue
+			}
+			refused[organization] = true
+			if first == nil {
+				first = err
+			}
+		}
+	}
+}
+
+// round returns the batch to be sent now for each organization but those refused: the one in doubt, unchanged, before a new one of limit entries
+// at most.
+func (o *outbox) round(refused map[Scope]bool, limit int) []*Batch {
+	var batches []*Batch
+	for organization, q := range o.queues {
+		if refused[organization] {
+			continue
+		}
+		if q.doubt == nil {
+			q.doubt = o.cut(organization, q, limit)
+		}
+		batches = append(batches, q.doubt)
+	}
+	return batches
+}
+
+// cut makes a batch of what has gathered in q, of limit entries at most.
+func (o *outbox) cut(organization Scope, q *queue, limit int) *Batch {
+	o.sequence++
+	b := &Batch{Process: o.process, Sequence: o.sequence, Scope: organization}
+	for k, c := range q.next {
+		if len(b.Entries) == limit {
+			break
+		}
+		b.Entries = append(b.Entries, Entry{Scope: k.scope, Hour: time.Unix(k.hour*3600, 0).UTC(), Counts: c})
+		delete(q.next, k)
+	}
+	return b
+}
+
+// acknowledge forgets the batch in doubt, and the queue with it where nothing else is waiting.
+func (o *outbox) acknowledge(organization Scope) {
+	q := o.queues[organization]
+	o.held -= len(q.doubt.Entries)
+	q.doubt = nil
+	if len(q.next) == 0 {
+		delete(o.queues, organization)
+	}
+}

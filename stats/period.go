@@ -1,0 +1,97 @@
+package stats
+
+import "time"
+
+// Period is the length of a bucket, the "period" of a query. Buckets begin on the hour, at midnight and on the first of the month,
+// all in UTC.
+type Period uint8
+
+// The periods, finest first.
+const (
+	Hour Period = iota
+	Day
+	Month
+	periods
+)
+
+// rule is what the vendor says of a period ("Usage Metrics Limits").
+type rule struct {
+	name      string // as in a query
+	window    string // the longest time frame of one query, for messages
+	days      int    // the same, to add to startDate: days
+	months    int    // and calendar months
+	retention int    // how long counts are kept, in months
+}
+
+var rules = [periods]rule{
+	Hour:  {name: "1hour", window: "1 day", days: 1, retention: 3},
+	Day:   {name: "1day", window: "1 month", months: 1, retention: 12},
+	Month: {name: "1month", window: "2 months", months: 2, retention: 24},
+}
+
+// ParsePeriod reads a query's period: "1hour", "1day" or "1month". All else is not ok.
+func ParsePeriod(name string) (p Period, ok bool) {
+	for p := range periods {
+		if rules[p].name == name {
+			return p, true
+		}
+	}
+	return 0, false
+}
+
+// String returns the period as queries write it.
+func (p Period) String() string { return rules[p].name }
+
+// Start returns the beginning, in UTC, of the bucket that t falls in.
+func (p Period) Start(t time.Time) time.Time {
+	t = t.UTC()
+	switch p {
+	case Hour:
+		return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), 0, 0, 0, time.UTC)
+	case Day:
+		return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+	default:
+		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
+	}
+}
+
+// next returns the beginning of the bucket after the one that begins at start.
+func (p Period) next(start time.Time) time.Time {
+	switch p {
+	case Hour:
+		return start.Add(time.Hour)
+	case Day:
+		return start.AddDate(0, 0, 1)
+	default:
+		return start.AddDate(0, 1, 0)
+	}
+}
+
+// buckets returns the beginnings of all buckets from the one that holds start to the one that holds end.
+func (p Period) buckets(start, end time.Time) []time.Time {
+	var all []time.Time
+	for b := p.Start(start); !b.After(end); b = p.next(b) {
+		all = append(all, b)
+	}
+	return all
+}
+
+// limit returns the latest end of a time frame that begins at start. A month is a calendar month in the offset of start, so that a client's
+// own March is one month; where the day does not exist in the month reached, its last day stands in (31 January + 1 month = 28 February),
+// as in the java.time that the vendor's dates come from.
+func (p Period) limit(start time.Time) time.Time {
+	r := rules[p]
+	if r.months == 0 {
+		return start.Add(time.Duration(r.days) * 24 * time.Hour)
+	}
+	end := start.AddDate(0, r.months, 0)
+	if end.Day() != start.Day() {
+		end = end.AddDate(0, 0, -end.Day())
+	}
+	return end
+}
+
+// oldest returns the beginning of the oldest bucket that is still kept at now: the one that holds the instant one retention ago.
+func (p Period) oldest(now time.Time) time.Time {
+	return p.Start(now.UTC().AddDate(0, -rules[p].retention, 0))
+}

@@ -1,0 +1,138 @@
+package stats
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"osgate/objectstore"
+)
+
+// The query parameters that the vendor's description names, and source, which is ours. Others are ignored, as the vendor's own clients send
+// isMaster where it means nothing.
+const (
+	paramStart  = "startDate"
+	paramEnd    = "endDate"
+	paramPeriod = "period"
+	paramMaster = "isMaster"
+	paramSource = "source"
+)
+
+// query is what a caller wants to know, read from the raw query.
+type query struct {
+	start, end time.Time // in the offsets they were given in
+	period     Period
+	measure    Measure
+	master     bool // of a root organization: with its sub-organizations
+}
+
+// parseQuery reads a raw query. Every error is a *[objectstore.QueryError].
+func parseQuery(raw string) (query, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return query{}, &objectstore.QueryError{Reason: "is malformed: percent-encode ';' and '%'"}
+	}
+	for _, name := range []string{paramStart, paramEnd, paramPeriod, paramMaster, paramSource} {
+		if len(values[name]) > 1 {
+			return query{}, &objectstore.QueryError{Parameter: name, Reason: "is given more than once"}
+		}
+	}
+	var q query
+	if q.start, err = parseDate(paramStart, values.Get(paramStart)); err != nil {
+		return query{}, err
+	}
+	if q.end, err = parseDate(paramEnd, values.Get(paramEnd)); err != nil {
+		return query{}, err
+	}
+	if q.period, err = parsePeriod(values.Get(paramPeriod)); err != nil {
+		return query{}, err
+	}
+	if q.master, err = parseMaster(values.Get(paramMaster)); err != nil {
+		return query{}, err
+	}
+	if q.measure, err = parseSource(values.Get(paramSource)); err != nil {
+		return query{}, err
+	}
+	return q, q.checkWindow()
+}
+
+// dateLayouts are the forms of an ISO 8601 date-time with offset that java.time's OffsetDateTime reads: seconds and their fraction may be
+// left out.
+var dateLayouts = [...]string{time.RFC3339Nano, "2006-01-02T15:04Z07:00"}
+
+// parseDate reads an ISO date-time with offset. A "+" that was not percent-encoded has become a space; it is taken for what it was.
+func parseDate(name, value string) (time.Time, error) {
+	const example = "an ISO 8601 date-time with offset, such as 2024-08-11T17:51:54.000Z, percent-encoded"
+	if value == "" {
+		return time.Time{}, &objectstore.QueryError{Parameter: name, Reason: "is required: " + example}
+	}
+	value = strings.ToUpper(strings.Replace(value, " ", "+", 1))
+	for _, layout := range dateLayouts {
+		if t, err := time.Parse(layout, value); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, &objectstore.QueryError{Parameter: name, Reason: "is not " + example}
+}
+
+func parsePeriod(value string) (Period, error) {
+	if value == "" {
+		return 0, &objectstore.QueryError{Parameter: paramPeriod, Reason: "is required: 1hour, 1day or 1month"}
+	}
+	p, ok := ParsePeriod(value)
+	if !ok {
+		return 0, &objectstore.QueryError{Parameter: paramPeriod, Reason: "must be 1hour, 1day or 1month"}
+	}
+	return p, nil
+}
+
+func parseMaster(value string) (bool, error) {
+	switch strings.ToLower(value) {
+	case "true":
+		return true, nil
+	case "", "false":
+		return false, nil
+	}
+	return false, &objectstore.QueryError{Parameter: paramMaster, Reason: "must be true or false"}
+}
+
+func parseSource(value string) (Measure, error) {
+	switch value {
+	case "", Client.String():
+		return Client, nil
+	case Upstream.String():
+		return Upstream, nil
+	}
+	return 0, &objectstore.QueryError{Parameter: paramSource, Reason: "must be client (all operations) or upstream (those that reached Object Store)"}
+}
+
+// checkWindow holds the time frame against the vendor's limits.
+func (q query) checkWindow() error {
+	if q.end.Before(q.start) {
+		return &objectstore.QueryError{Parameter: paramEnd, Reason: "is before startDate"}
+	}
+	if limit := q.period.limit(q.start); q.end.After(limit) {
+		return &objectstore.QueryError{Parameter: paramEnd, Reason: fmt.Sprintf(
+			"is too late: with period=%s at most %s after startDate is allowed, until %s; asked was %s, until %s",
+			q.period, rules[q.period].window, limit.Format(time.RFC3339Nano), span(q.end.Sub(q.start)), q.end.Format(time.RFC3339Nano))}
+	}
+	return nil
+}
+
+// span writes a duration in days and what is left of the last: "31 days 6h8m6s".
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	days, rest := d/day, d%day
+	switch {
+	case days == 0:
+		return rest.String()
+	case rest == 0:
+		return fmt.Sprintf("%d days", days)
+	default:
+		return fmt.Sprintf("%d days %s", days, rest)
+	}
+}
+
+// starts returns the buckets that the query asks about.
+func (q query) starts() []time.Time { return q.period.buckets(q.start, q.end) }

@@ -1,0 +1,250 @@
+package stats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"osgate/internal/redisconn"
+)
+
+const (
+	// appliesAtOnce bounds how many batches, each of another organization, are on their way to Redis at the same time.
+	appliesAtOnce = 8
+	// sequenceLife is how long Redis remembers the last batch of a process and organization: a batch can be in doubt that long and
+	// still not be counted twice.
+	sequenceLife = 30 * 24 * time.Hour
+	// slack is added to the life of everything kept, for clocks and for batches that come late.
+	slack = 7 * 24 * time.Hour
+	day   = 24 * time.Hour
+)
+
+// layout is how the counts of a period lie in Redis: one hash for each scope and chunk, one field for each bucket and measure. Hashes of
+// this size are stored without pointers (hash-max-listpack-entries, 128 by default), and expire a retention after the last bucket
+// that was new in them.
+type layout struct {
+	letter string
+	chunk  string // time layout of the chunk in the key
+	life   time.Duration
+}
+
+var layouts = [periods]layout{
+	Hour:  {letter: "h", chunk: "20060102", life: 3*31*day + day + slack},
+	Day:   {letter: "d", chunk: "200601", life: 366*day + 31*day + slack},
+	Month: {letter: "m", chunk: "2006", life: 2*366*day + 366*day + slack},
+}
+
+// fieldSuffixes tell the measures of a bucket apart.
+var fieldSuffixes = [measures]string{Client: "", Upstream: "u"}
+
+// Redis is a [Store] that all gateways share. Every organization has one hash slot; a batch is one script there, so that it is applied whole or
+// not at all. It keeps what Redis keeps: without persistence, or when a replica that lags is promoted, counts are lost with it. Redis must
+// not evict (maxmemory-policy noeviction or a volatile one that is never reached). Make it by [NewRedis].
+type Redis struct {
+	conn *redisconn.Conn
+}
+
+// NewRedis returns a store on conn, which it does not close.
+func NewRedis(conn *redisconn.Conn) *Redis { return &Redis{conn: conn} }
+
+// MaxEntries implements [Store]. Everybody else waits while Redis runs a script: 0.8 ms for 100 stores that were counted before.
+func (s *Redis) MaxEntries() int { return 100 }
+
+// Apply implements [Store]. Each batch is one round trip.
+func (s *Redis) Apply(ctx context.Context, batches []*Batch) []error {
+	errs := make([]error, len(batches))
+	var g errgroup.Group
+	g.SetLimit(appliesAtOnce)
+	for i, b := range batches {
+		g.Go(func() error {
+			errs[i] = s.apply(ctx, b)
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return no errors
+	return errs
+}
+
+func (s *Redis) apply(ctx context.Context, b *Batch) error {
+	keys, args := s.arguments(b)
+	var cmd *redis.Cmd
+	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
+		// EVAL, not EVALSHA: the script is small beside its arguments, and nothing has to be loaded again when Redis was restarted.
+		cmd = p.Eval(ctx, applyScript, keys, args...)
+		return nil
+	})
+	if err == nil {
+		err = cmd.Err()
+	}
+	return unavailable("applying batch", err)
+}
+
+// Counts implements [Store]: one round trip, with two or three commands for each scope whatever lies below it.
+func (s *Redis) Counts(ctx context.Context, q CountsQuery) ([][]uint64, error) {
+	rows := make([][]uint64, len(q.Scopes))
+	if len(q.Starts) == 0 {
+		return rows, nil
+	}
+	chunks := chunksOf(q)
+	cmds := make([]*redis.SliceCmd, 0, len(q.Scopes)*len(chunks))
+	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
+		for _, scope := range q.Scopes {
+			for _, c := range chunks {
+				cmds = append(cmds, p.HMGet(ctx, s.hashKey(scope, q.Period, c.name), c.fields...))
+			}
+		}
+		return nil
+	})
+	for i := 0; err == nil && i < len(cmds); i++ {
+		row := i / len(chunks)
+		rows[row], err = appendNumbers(rows[row], cmds[i])
+	}
+	if err != nil {
+		return nil, unavailable("reading counts", err)
+	}
+	return rows, nil
+}
+
+// slice is a part of the buckets asked about that lies in one hash.
+type slice struct {
+	name   string
+	fields []string
+}
+
+// chunksOf cuts the buckets of q, which are in order of time, into chunks.
+func chunksOf(q CountsQuery) []slice {
+	var all []slice
+	for _, start := range q.Starts {
+		name, field := place(q.Period, start)
+		if len(all) == 0 || all[len(all)-1].name != name {
+			all = append(all, slice{name: name})
+		}
+		last := &all[len(all)-1]
+		last.fields = append(last.fields, field+fieldSuffixes[q.Measure])
+	}
+	return all
+}
+
+// appendNumbers appends what a HMGET found, 0 for a field that is not there.
+func appendNumbers(row []uint64, cmd *redis.SliceCmd) ([]uint64, error) {
+	values, err := cmd.Result()
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range values {
+		text, ok := v.(string)
+		if !ok {
+			row = append(row, 0)
+			continue
+		}
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return nil, errors.New("a count is not a number")
+		}
+		row = append(row, n)
+	}
+	return row, nil
+}
+
+// Names implements [Store].
+func (s *Redis) Names(ctx context.Context, scope Scope, since time.Time) ([]string, error) {
+	var cmd *redis.StringSliceCmd
+	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
+		cmd = p.ZRangeByScore(ctx, s.namesKey(scope), &redis.ZRangeBy{Min: strconv.FormatInt(hours(since), 10), Max: "+inf"})
+		return nil
+	})
+	if err == nil {
+		err = cmd.Err()
+	}
+	if err != nil {
+		return nil, unavailable("reading names", err)
+	}
+	return cmd.Val(), nil
+}
+
+// SaveTree implements [Store]. Root and sub-organizations lie in slots of their own; when it fails, some of the tree may be saved.
+func (s *Redis) SaveTree(ctx context.Context, t Tree) error {
+	if len(t.Subs) == 0 {
+		return nil
+	}
+	var cmds []redis.Cmder
+	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
+		key, life := s.conn.Key("stats", Scope{Plane: t.Plane, Organization: t.Root}.root(), "subs"), layouts[Month].life
+		cmds = append(cmds, p.SAdd(ctx, key, asAny(t.Subs)...), p.Expire(ctx, key, life))
+		for _, sub := range t.Subs {
+			key := s.conn.Key("stats", Scope{Plane: t.Plane, Organization: sub}.root(), "root")
+			cmds = append(cmds, p.Set(ctx, key, t.Root, life))
+		}
+		return nil
+	})
+	for i := 0; err == nil && i < len(cmds); i++ {
+		err = cmds[i].Err()
+	}
+	return unavailable("saving organization tree", err)
+}
+
+// Tree implements [Store].
+func (s *Redis) Tree(ctx context.Context, plane, organization string) (Tree, error) {
+	tag := Scope{Plane: plane, Organization: organization}.root()
+	var root *redis.StringCmd
+	var subs *redis.StringSliceCmd
+	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
+		root = p.Get(ctx, s.conn.Key("stats", tag, "root"))
+		subs = p.SMembers(ctx, s.conn.Key("stats", tag, "subs"))
+		return nil
+	})
+	if err == nil && !errors.Is(root.Err(), redis.Nil) {
+		err = root.Err()
+	}
+	if err == nil {
+		err = subs.Err()
+	}
+	switch {
+	case err != nil:
+		return Tree{}, unavailable("reading organization tree", err)
+	case root.Val() != "":
+		return Tree{Plane: plane, Root: root.Val()}, nil
+	}
+	return Tree{Plane: plane, Root: organization, Subs: subs.Val()}, nil
+}
+
+// hashKey names the counts of a scope in a chunk of time. path begins with a slash or is empty.
+func (s *Redis) hashKey(scope Scope, p Period, chunk string) string {
+	return s.conn.Key("stats", scope.root(), layouts[p].letter, chunk+scope.path())
+}
+
+// namesKey names the sorted set of the names right below scope, by the hour last counted in.
+func (s *Redis) namesKey(scope Scope) string {
+	return s.conn.Key("stats", scope.root(), "names", scope.path())
+}
+
+// place returns the chunk of a bucket and its field there, to be followed by the measure's suffix.
+func place(p Period, start time.Time) (chunk, field string) {
+	at, index := p.chunk(start)
+	return at.Format(layouts[p].chunk), strconv.Itoa(index)
+}
+
+func hours(t time.Time) int64 { return Hour.Start(t).Unix() / 3600 }
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+func asAny[T any](values []T) []any {
+	all := make([]any, len(values))
+	for i, v := range values {
+		all[i] = v
+	}
+	return all
+}
+
+// unavailable wraps an error of Redis; nil stays nil.
+func unavailable(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, doing, err)
+}

@@ -1,0 +1,88 @@
+package stats
+
+import (
+	"iter"
+	"net/url"
+	"strings"
+)
+
+// Scope is whose operations a number counts: a store's, or with Store empty a region's, with Region empty an environment's, with
+// Environment empty an organization's. Names are decoded, as they are in an objectstore.Ref. Scopes are comparable.
+type Scope struct {
+	Plane        string
+	Organization string
+	Environment  string
+	Region       string
+	Store        string
+}
+
+// parent returns the scope around s and the name of s in it. An organization has none.
+func (s Scope) parent() (around Scope, name string, ok bool) {
+	around = s
+	switch {
+	case s.Store != "":
+		around.Store, name = "", s.Store
+	case s.Region != "":
+		around.Region, name = "", s.Region
+	case s.Environment != "":
+		around.Environment, name = "", s.Environment
+	default:
+		return Scope{}, "", false
+	}
+	return around, name, true
+}
+
+// child is the inverse of parent. A store has no children.
+func (s Scope) child(name string) Scope {
+	switch {
+	case s.Environment == "":
+		s.Environment = name
+	case s.Region == "":
+		s.Region = name
+	default:
+		s.Store = name
+	}
+	return s
+}
+
+// levels yields the scopes around s and s itself, the organization first.
+func (s Scope) levels() iter.Seq[Scope] {
+	return func(yield func(Scope) bool) {
+		at := s.organization()
+		if !yield(at) {
+			return
+		}
+		for _, name := range []string{s.Environment, s.Region, s.Store} {
+			if name == "" {
+				return
+			}
+			if at = at.child(name); !yield(at) {
+				return
+			}
+		}
+	}
+}
+
+// organization returns the scope of the organization that s is in.
+func (s Scope) organization() Scope {
+	return Scope{Plane: s.Plane, Organization: s.Organization}
+}
+
+// root returns plane and organization, escaped and joined: two scopes have the same root only if they are in one organization.
+func (s Scope) root() string {
+	return url.PathEscape(s.Plane) + "/" + url.PathEscape(s.Organization)
+}
+
+// path returns what follows root: "", "/env", "/env/region" or "/env/region/store", each name escaped, so that no name can make up a
+// separator, a brace or a zero byte.
+func (s Scope) path() string {
+	var b strings.Builder
+	for _, name := range []string{s.Environment, s.Region, s.Store} {
+		if name == "" {
+			break
+		}
+		b.WriteByte('/')
+		b.WriteString(url.PathEscape(name))
+	}
+	return b.String()
+}

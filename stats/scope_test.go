@@ -1,0 +1,39 @@
+package stats
+
+import (
+	"strings"
+	"testing"
+)
+
+// FuzzScopesHaveKeysOfTheirOwn says that two scopes share a key only if they are the same, whatever bytes their names hold, and that
+// no name brings in a byte that stores separate by.
+func FuzzScopesHaveKeysOfTheirOwn(f *testing.F) {
+	f.Add("us", "org", "env", "region", "store", "us", "org", "env/region", "store", "")
+	f.Add("us", "a/b", "", "", "", "us", "a", "b", "", "")
+	f.Add("us", "}{", "%2F", ":", "\x00", "us/}", "{", "/", ":", "\x00")
+	f.Fuzz(func(t *testing.T, p1, o1, e1, r1, s1, p2, o2, e2, r2, s2 string) {
+		a, b := scopeNamed(p1, o1, e1, r1, s1), scopeNamed(p2, o2, e2, r2, s2)
+		keyA, keyB := string(scopeKey(a)), string(scopeKey(b))
+		if (a == b) != (keyA == keyB) {
+			t.Errorf("%+v and %+v have the keys %q and %q", a, b, keyA, keyB)
+		}
+		if strings.ContainsAny(keyA, "\x00{} ") {
+			t.Errorf("key %q of %+v holds what separates", keyA, a)
+		}
+		if around, name, ok := a.parent(); ok && around.child(name) != a {
+			t.Errorf("%q below %+v is not %+v", name, around, a)
+		}
+	})
+}
+
+// scopeNamed returns a scope whose names end with the first empty one, as in every scope.
+func scopeNamed(plane, organization, environment, region, store string) Scope {
+	s := Scope{Plane: plane, Organization: organization}
+	for _, name := range []string{environment, region, store} {
+		if name == "" {
+			break
+		}
+		s = s.child(name)
+	}
+	return s
+}
