@@ -1,0 +1,340 @@
+package admin_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestTokenGuardsAllButHealth(t *testing.T) {
+	h := newHandler(t, public())
+	for _, tt := range []struct {
+		method, path  string
+		without, with int
+	}{
+		{http.MethodGet, "/livez", 200, 200},
+		{http.MethodGet, "/readyz", 200, 200},
+		{http.MethodGet, "/assets/style.css", 200, 200},
+		{http.MethodGet, "/favicon.svg", 200, 200},
+		{http.MethodGet, "/", 401, 200},
+		{http.MethodGet, "/metrics", 401, 200},
+		{http.MethodGet, "/config", 401, 200},
+		{http.MethodGet, "/api/overview", 401, 200},
+		{http.MethodGet, "/assets/app.js", 401, 200},
+		{http.MethodGet, "/nothing", 401, 404},
+		{http.MethodPut, "/metrics", 401, 405},
+		{http.MethodPost, "/cache/purge", 401, 200},
+	} {
+		purge := []string{`{"all":true}`, "Content-Type: application/json"}
+		for auth, want := range map[string]int{
+			"Authorization: Bearer " + token:                         tt.with,
+			"Authorization: bearer " + token:                         tt.with,
+			"X-Nothing: at all":                                      tt.without,
+			"Authorization: Basic " + token:                          tt.without,
+			"Cookie: osgate_admin=" + url.QueryEscape(token):         tt.without,
+			"Cookie: osgate_admin=" + strings.Repeat("A", 54):        tt.without,
+			"Authorization: " + token:                                tt.without,
+			"Proxy-Authorization: Bearer " + token:                   tt.without,
+			"Cookie: osgate_admin=; Authorization=Bearer%20" + token: tt.without,
+		} {
+			answer := ask(t, h, tt.method, tt.path, purge[0], purge[1], auth)
+			if answer.StatusCode != want {
+				t.Errorf("%s %s with %q: %d, want %d", tt.method, tt.path, auth, answer.StatusCode, want)
+			}
+			if want == http.StatusUnauthorized && answer.Header.Get("WWW-Authenticate") == "" {
+				t.Errorf("%s %s: 401 without WWW-Authenticate (RFC 9110 section 11.6.1)", tt.method, tt.path)
+			}
+		}
+	}
+}
+
+func TestWrongTokensAreRefused(t *testing.T) {
+	for _, wrong := range []string{"", "x", token + "x", token[1:], strings.ToUpper(token)} {
+		h := newHandler(t, public())
+		if answer := ask(t, h, http.MethodGet, "/config", "", "Authorization: Bearer "+wrong); answer.StatusCode != http.StatusUnauthorized {
+			t.Errorf("token %q: %d, want 401", wrong, answer.StatusCode)
+		}
+	}
+}
+
+func TestLoopbackIsReachedByLoopbackNamesOnly(t *testing.T) {
+	withToken := options()
+	withToken.Token = token
+	for name, h := range map[string]http.Handler{"without token": newHandler(t, options()), "with token": newHandler(t, withToken)} {
+		for host, want := range map[string]int{
+			"localhost":                200,
+			"LocalHost:8081":           200,
+			"127.0.0.1":                200,
+			"127.9.8.7:1":              200,
+			"[::1]":                    200,
+			"[::1]:8081":               200,
+			"::1":                      200,
+			"[::ffff:127.0.0.1]:8081":  200,
+			"":                         403,
+			"example.com":              403,
+			"localhost.example.com":    403,
+			"127.0.0.1.example.com":    403,
+			"127.1":                    403,
+			"0.0.0.0:8081":             403,
+			"10.0.0.1":                 403,
+			"[fe80::1]:8081":           403,
+			"localhost:8081.evil.test": 403,
+			"localhost:":               403,
+		} {
+			for _, path := range []string{"/livez", "/", "/api/overview"} {
+				answer := ask(t, h, http.MethodGet, path, "", "Host: "+host, "Authorization: Bearer "+token)
+				if answer.StatusCode != want {
+					t.Errorf("%s, %s, Host %q: %d, want %d", name, path, host, answer.StatusCode, want)
+				}
+				if want == http.StatusForbidden {
+					readProblem(t, answer, want)
+				}
+			}
+		}
+	}
+}
+
+func TestListenerOfTheNetworkHasAnyName(t *testing.T) {
+	h := newHandler(t, public())
+	if answer := ask(t, h, http.MethodGet, "/config", "", "Host: osgate.example.com:8081", "Authorization: Bearer "+token); answer.StatusCode != http.StatusOK {
+		t.Errorf("a name of the network: %d, want 200", answer.StatusCode)
+	}
+}
+
+func TestOtherSitesCannotPost(t *testing.T) {
+	for name, h := range map[string]http.Handler{"loopback": newHandler(t, options()), "network": newHandler(t, public())} {
+		for _, tt := range []struct {
+			header string
+			want   int
+		}{
+			{"Sec-Fetch-Site: cross-site", 403},
+			{"Sec-Fetch-Site: same-site", 403},
+			{"Origin: https://evil.test", 403},
+			{"Origin: null", 403},
+			{"Sec-Fetch-Site: same-origin", 200},
+			{"Origin: http://localhost:8081", 200},
+			{"User-Agent: curl", 200},
+		} {
+			answer := ask(t, h, http.MethodPost, "/cache/purge", `{"all":true}`,
+				"Content-Type: application/json", "Authorization: Bearer "+token, tt.header)
+			if answer.StatusCode != tt.want {
+				t.Errorf("%s, %s: %d, want %d", name, tt.header, answer.StatusCode, tt.want)
+			}
+			if tt.want == http.StatusForbidden {
+				readProblem(t, answer, tt.want)
+			}
+		}
+	}
+}
+
+// login posts the form and returns the answer.
+func login(t *testing.T, h http.Handler, given string, headers ...string) *http.Response {
+	t.Helper()
+	form := url.Values{"username": {"osgate"}, "token": {given}}.Encode()
+	return ask(t, h, http.MethodPost, "/login", form, append(headers, "Content-Type: application/x-www-form-urlencoded")...)
+}
+
+func TestLoginGivesACookieThatOpensThePage(t *testing.T) {
+	for _, tls := range []bool{false, true} {
+		o := public()
+		o.TLS = tls
+		h := newHandler(t, o)
+		answer := login(t, h, token)
+		if answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != "/" || len(answer.Cookies()) != 1 {
+			t.Fatalf("login: %d to %q with cookies %v, want 303 to / with one", answer.StatusCode, answer.Header.Get("Location"), answer.Cookies())
+		}
+		c := answer.Cookies()[0]
+		if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Secure != tls || c.Path != "/" || c.MaxAge != 12*60*60 || strings.Contains(c.Value, token) {
+			t.Errorf("TLS %v: cookie %s", tls, c)
+		}
+		cookie := "Cookie: " + c.Name + "=" + c.Value
+		if body := text(t, ask(t, h, http.MethodGet, "/", "", cookie)); !strings.Contains(body, "Requests by outcome") {
+			t.Errorf("the cookie does not open the page: %s", body)
+		}
+		if body := text(t, ask(t, h, http.MethodGet, "/api/overview", "", cookie)); !strings.Contains(body, `"session":true`) {
+			t.Errorf("the page is not told that there is a session: %s", body)
+		}
+	}
+}
+
+func TestSessionIsOverWhenItShouldBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, public())
+		c := login(t, h, token).Cookies()[0]
+		cookie := "Cookie: " + c.Name + "=" + c.Value
+		other := public()
+		other.Token = "another token"
+		for name, tt := range map[string]struct {
+			h    http.Handler
+			want int
+		}{
+			"the process restarted": {newHandler(t, public()), 200},
+			"the token was changed": {newHandler(t, other), 401},
+		} {
+			if got := ask(t, tt.h, http.MethodGet, "/config", "", cookie).StatusCode; got != tt.want {
+				t.Errorf("%s: %d, want %d", name, got, tt.want)
+			}
+		}
+		time.Sleep(12*time.Hour - time.Second) // bubble: the session's life
+		if got := ask(t, h, http.MethodGet, "/config", "", cookie).StatusCode; got != http.StatusOK {
+			t.Errorf("a second before its end: %d, want 200", got)
+		}
+		time.Sleep(time.Second) // bubble: its last second
+		if got := ask(t, h, http.MethodGet, "/config", "", cookie).StatusCode; got != http.StatusUnauthorized {
+			t.Errorf("at its end: %d, want 401", got)
+		}
+	})
+}
+
+func TestSessionCannotBeForged(t *testing.T) {
+	h := newHandler(t, public())
+	value := login(t, h, token).Cookies()[0].Value
+	for i := range len(value) {
+		forged := []byte(value)
+		forged[i] = map[bool]byte{true: 'B', false: 'A'}[forged[i] == 'A']
+		// The last character holds two bits that are no part of the value; a decoder may ignore them.
+		if i == len(value)-1 {
+			break
+		}
+		if got := ask(t, h, http.MethodGet, "/config", "", "Cookie: osgate_admin="+string(forged)).StatusCode; got != http.StatusUnauthorized {
+			t.Errorf("with character %d changed: %d, want 401", i, got)
+		}
+	}
+}
+
+func TestLogoutTakesTheCookieAway(t *testing.T) {
+	answer := ask(t, newHandler(t, public()), http.MethodPost, "/logout", "")
+	if c := answer.Cookies(); len(c) != 1 || c[0].MaxAge >= 0 || c[0].Value != "" || answer.StatusCode != http.StatusSeeOther {
+		t.Errorf("logout: %d with cookies %v, want 303 with one that has expired", answer.StatusCode, c)
+	}
+}
+
+func TestPageAsksForTheTokenInItsPlace(t *testing.T) {
+	h := newHandler(t, public())
+	answer := ask(t, h, http.MethodGet, "/", "")
+	if body := text(t, answer); answer.StatusCode != http.StatusUnauthorized || !strings.Contains(body, `action="/login"`) || strings.Contains(body, "Requests by outcome") {
+		t.Errorf("the page without a token: %d %s, want the login form", answer.StatusCode, body)
+	}
+	answer = login(t, h, "wrong")
+	if body := text(t, answer); answer.StatusCode != http.StatusUnauthorized || !strings.Contains(body, `role="alert">This is not the token`) || len(answer.Cookies()) > 0 {
+		t.Errorf("a wrong login: %d %s, want the form and a word", answer.StatusCode, body)
+	}
+	if answer := ask(t, h, http.MethodGet, "/login", ""); answer.StatusCode != http.StatusSeeOther {
+		t.Errorf("GET /login: %d, want 303 to the page", answer.StatusCode)
+	}
+}
+
+// A browser that does not tell Sec-Fetch-Site, as over plain http, tells the origin.
+func TestLoginWorksOverPlainHTTPFromTheNetwork(t *testing.T) {
+	h := newHandler(t, public())
+	if answer := login(t, h, token, "Host: 10.0.0.5:8081", "Origin: http://10.0.0.5:8081"); answer.StatusCode != http.StatusSeeOther {
+		t.Errorf("login: %d, want 303", answer.StatusCode)
+	}
+}
+
+func TestHugeLoginIsRefused(t *testing.T) {
+	readProblem(t, login(t, newHandler(t, public()), strings.Repeat("x", 1<<20)), http.StatusBadRequest)
+}
+
+// from sends a bearer from an address.
+func from(h http.Handler, address, bearer string) *http.Response {
+	r := httptest.NewRequest(http.MethodGet, "/config", nil)
+	r.RemoteAddr = address
+	r.Header.Set("Authorization", "Bearer "+bearer)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func TestWrongTokensAreSlowedDownByAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, public())
+		const attacker = "192.0.2.1:1000"
+		for i := range 5 {
+			if got := from(h, attacker, fmt.Sprint("guess-", i)).StatusCode; got != http.StatusUnauthorized {
+				t.Errorf("guess %d: %d, want 401", i, got)
+			}
+		}
+		blocked := from(h, "192.0.2.1:2000", token) // another port of the same address
+		readProblem(t, blocked, http.StatusTooManyRequests)
+		if got := blocked.Header.Get("Retry-After"); got != "5" {
+			t.Errorf("Retry-After %q, want 5", got)
+		}
+		if got := login(t, h, "guess", "Host: x").StatusCode; got != http.StatusTooManyRequests { // httptest's address is 192.0.2.1 too
+			t.Errorf("the form does not share the address's tries: %d, want 429", got)
+		}
+		if got := from(h, "192.0.2.2:1000", token).StatusCode; got != http.StatusOK {
+			t.Errorf("the operator's own address: %d, want 200", got)
+		}
+		time.Sleep(5 * time.Second) // bubble: the attacker earns one try
+		if got := from(h, attacker, "guess").StatusCode; got != http.StatusUnauthorized {
+			t.Errorf("five seconds later: %d, want 401", got)
+		}
+		if got := from(h, attacker, "guess").StatusCode; got != http.StatusTooManyRequests {
+			t.Errorf("and once more: %d, want 429", got)
+		}
+	})
+}
+
+func TestRightTokenCostsNoTries(t *testing.T) {
+	h := newHandler(t, public())
+	for range 50 {
+		if got := from(h, "192.0.2.1:1000", token).StatusCode; got != http.StatusOK {
+			t.Fatalf("the right token, again: %d, want 200", got)
+		}
+	}
+}
+
+func TestNeighborsInOneIPv6NetworkShareTheirTries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, public())
+		for i := range 5 {
+			from(h, fmt.Sprintf("[2001:db8:0:1::%d]:1000", i+1), "guess")
+		}
+		if got := from(h, "[2001:db8:0:1:ffff::]:1000", token).StatusCode; got != http.StatusTooManyRequests {
+			t.Errorf("the same /64: %d, want 429", got)
+		}
+		if got := from(h, "[2001:db8:0:2::1]:1000", token).StatusCode; got != http.StatusOK {
+			t.Errorf("the next /64: %d, want 200", got)
+		}
+	})
+}
+
+func TestManyAddressesShareTheirTriesBeyondTheBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, public())
+		address := func(i int) string { return fmt.Sprintf("10.%d.%d.%d:1000", i>>16, i>>8&255, i&255) }
+		for i := range 1024 + 5 {
+			if got := from(h, address(i), "guess").StatusCode; got != http.StatusUnauthorized {
+				t.Fatalf("address %d: %d, want 401", i, got)
+			}
+		}
+		if got := from(h, address(5000), "guess").StatusCode; got != http.StatusTooManyRequests {
+			t.Errorf("an address beyond the bound after five such guesses: %d, want 429", got)
+		}
+		if got := from(h, address(0), token).StatusCode; got != http.StatusOK {
+			t.Errorf("an address that is kept apart: %d, want 200", got)
+		}
+		time.Sleep(time.Minute) // bubble: all is forgotten
+		if got := from(h, address(5000), token).StatusCode; got != http.StatusOK {
+			t.Errorf("a minute later: %d, want 200", got)
+		}
+	})
+}
+
+func TestNobodyIsAskedOnLoopbackWithoutAToken(t *testing.T) {
+	h := newHandler(t, options())
+	for _, path := range []string{"/", "/config", "/metrics", "/api/overview", "/assets/app.js"} {
+		if got := ask(t, h, http.MethodGet, path, "").StatusCode; got != http.StatusOK {
+			t.Errorf("%s: %d, want 200", path, got)
+		}
+	}
+	if body := text(t, ask(t, h, http.MethodGet, "/api/overview", "", "Cookie: osgate_admin="+strings.Repeat("A", 54))); !strings.Contains(body, `"session":false`) {
+		t.Errorf("a session without a token: %s", body)
+	}
+}

@@ -1,0 +1,61 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+)
+
+// cookieName is the page's cookie.
+const cookieName = "osgate_admin"
+
+// maxLogin bounds the body of a login: a token and its field's name.
+const maxLogin = 8 << 10
+
+// inSession reports whether r carries the cookie of a login that has not expired.
+func (g *guard) inSession(r *http.Request, now time.Time) bool {
+	if g.token == "" {
+		return false
+	}
+	for _, c := range r.CookiesNamed(cookieName) {
+		if g.token.opens(c.Value, now) {
+			return true
+		}
+	}
+	return false
+}
+
+// login takes the token that the form posts and gives a cookie for it.
+func (g *guard) login(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
+	if err := r.ParseForm(); err != nil {
+		problem{Code: "bad-input", Status: http.StatusBadRequest, Detail: "the login is no form", Field: "token"}.write(w)
+		return
+	}
+	now := time.Now()
+	ok, wait := g.try(r, r.PostForm.Get("token"), now)
+	switch {
+	case wait > 0:
+		w.Header().Set("Retry-After", retryAfter(wait))
+		sendLogin(w, http.StatusTooManyRequests, "Too many wrong tokens came from this address. Wait a little, then try again.")
+	case !ok:
+		sendLogin(w, http.StatusUnauthorized, "This is not the token. It is the value of OSGATE_ADMIN_TOKEN.")
+	default:
+		http.SetCookie(w, g.cookie(g.token.session(now), int(sessionLife/time.Second)))
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	}
+}
+
+// logout takes the cookie away.
+func (g *guard) logout(w http.ResponseWriter, r *http.Request) {
+	http.SetCookie(w, g.cookie("", -1))
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+// cookie returns the page's cookie: for no script, for no other site's request, and over TLS alone where we speak it.
+func (g *guard) cookie(value string, maxAge int) *http.Cookie {
+	//nolint:gosec // on loopback, and behind something else that speaks TLS, the listener itself speaks http
+	return &http.Cookie{
+		Name: cookieName, Value: value, Path: "/", MaxAge: maxAge,
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: g.tls,
+	}
+}

@@ -1,0 +1,112 @@
+package admin_test
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// loaded finds what a browser loads or calls by itself, in HTML, CSS and JavaScript.
+var loaded = regexp.MustCompile(`(?i)(?:\b(?:src|href|action|formaction|poster|data|srcset)\s*=\s*["']?|url\(\s*["']?|@import\s+["']?|\bimport\s*\(?\s*["']|\bfrom\s+["']|fetch\(\s*["'` + "`" + `])([^"'\s>)]+)`)
+
+// served are the files of the page with their media types.
+var served = map[string]string{
+	"/":                 "text/html; charset=utf-8",
+	"/assets/app.js":    "text/javascript; charset=utf-8",
+	"/assets/style.css": "text/css; charset=utf-8",
+	"/favicon.svg":      "image/svg+xml",
+}
+
+func TestPageLoadsNothingFromElsewhere(t *testing.T) {
+	h := newHandler(t, options())
+	seen := map[string]bool{}
+	for path, contentType := range served {
+		answer := ask(t, h, http.MethodGet, path, "")
+		body := text(t, answer)
+		if got := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusOK || got != contentType {
+			t.Errorf("%s: %d, %s; want 200, %s", path, answer.StatusCode, got, contentType)
+		}
+		for _, match := range loaded.FindAllStringSubmatch(body, -1) {
+			target := match[1]
+			seen[target] = true
+			if !strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "#") || strings.HasPrefix(target, "//") {
+				t.Errorf("%s loads %s, want nothing but our own", path, target)
+			}
+		}
+		for _, foreign := range []string{"http://", "https://", "WebSocket", "XMLHttpRequest", "sendBeacon", "importScripts"} {
+			if at := strings.Index(strings.ReplaceAll(body, `"http://www.w3.org/2000/svg"`, ""), foreign); at >= 0 {
+				t.Errorf("%s holds %q", path, foreign)
+			}
+		}
+	}
+	for _, needed := range []string{"/assets/app.js", "/assets/style.css", "/favicon.svg", "/api/overview", "/cache/purge"} {
+		if !seen[needed] {
+			t.Errorf("nothing loads %s: this test does not see what it should", needed)
+		}
+	}
+}
+
+func TestWhatThePageLinksToIsServed(t *testing.T) {
+	h := newHandler(t, options())
+	for path := range served {
+		for _, match := range loaded.FindAllStringSubmatch(text(t, ask(t, h, http.MethodGet, path, "")), -1) {
+			target := match[1]
+			if strings.HasPrefix(target, "#") || target == "/cache/purge" || target == "/logout" { // posted to
+				continue
+			}
+			if got := ask(t, h, http.MethodGet, target, "").StatusCode; got != http.StatusOK {
+				t.Errorf("%s links to %s: %d, want 200", path, target, got)
+			}
+		}
+	}
+}
+
+// The Content-Security-Policy forbids inline scripts, styles and handlers; one in the page would be a part that does not work.
+func TestPageNeedsNothingThatItsPolicyForbids(t *testing.T) {
+	inline := regexp.MustCompile(`(?i)<style|\bstyle\s*=|<script(?:\s+[^>]*)?>\s*[^<\s]|\son[a-z]+\s*=|javascript:|innerHTML|outerHTML|insertAdjacentHTML|\beval\(|new Function`)
+	public := newHandler(t, public())
+	pages := map[string]string{"the login form": text(t, ask(t, public, http.MethodGet, "/", ""))}
+	for path := range served {
+		pages[path] = text(t, ask(t, newHandler(t, options()), http.MethodGet, path, ""))
+	}
+	for name, body := range pages {
+		if found := inline.FindString(body); found != "" {
+			t.Errorf("%s holds %q", name, found)
+		}
+	}
+}
+
+func TestPageIsLabeled(t *testing.T) {
+	body := text(t, ask(t, newHandler(t, options()), http.MethodGet, "/", ""))
+	for _, want := range []string{`<html lang="en">`, "<main", "<header>", "<footer", "<h1>", `role="status"`, `class="skip"`, "<noscript>"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page has no %s", want)
+		}
+	}
+	for _, table := range regexp.MustCompile(`(?s)<table.*?</table>`).FindAllString(body, -1) {
+		if !strings.Contains(table, "aria-labelledby=") || strings.Contains(table, "<th>") || !strings.Contains(table, `scope="col"`) {
+			t.Errorf("a table without a name or with headings without scope: %s", table)
+		}
+	}
+	for _, ref := range regexp.MustCompile(`aria-(?:labelledby|describedby)="([^"]+)"`).FindAllStringSubmatch(body, -1) {
+		if !strings.Contains(body, `id="`+ref[1]+`"`) {
+			t.Errorf("nothing has the id %s that something is named by", ref[1])
+		}
+	}
+}
+
+// Every element that the script looks for by its id is in the page.
+func TestScriptFindsItsElements(t *testing.T) {
+	h := newHandler(t, options())
+	page, script := text(t, ask(t, h, http.MethodGet, "/", "")), text(t, ask(t, h, http.MethodGet, "/assets/app.js", ""))
+	ids := regexp.MustCompile(`\b(?:id|figure|fill)\("([a-z0-9-]+)"`).FindAllStringSubmatch(script, -1)
+	if len(ids) < 20 {
+		t.Fatalf("only %d ids found in the script", len(ids))
+	}
+	for _, id := range ids {
+		if !strings.Contains(page, `id="`+id[1]+`"`) {
+			t.Errorf("the script looks for #%s, which the page does not have", id[1])
+		}
+	}
+}

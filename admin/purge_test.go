@@ -1,0 +1,162 @@
+package admin_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"osgate/admin"
+)
+
+const (
+	asJSON = "Content-Type: application/json"
+	asForm = "Content-Type: application/x-www-form-urlencoded"
+)
+
+func TestPurgeNamesWhatToForget(t *testing.T) {
+	store := admin.Purging{Location: "us/us-east-1", Organization: "org", Environment: "env", Store: "store"}
+	key := store
+	key.Partition, key.Key = "DEFAULT_PARTITION", "a b/é"
+	for _, tt := range []struct {
+		name, contentType, body string
+		want                    admin.Purging
+	}{
+		{"all", asJSON, `{"all":true}`, admin.Purging{All: true}},
+		{"all, as a form", asForm, `all=true`, admin.Purging{All: true}},
+		{"a store", asJSON, `{"location":"us/us-east-1","organization":"org","environment":"env","store":"store"}`, store},
+		{"a store, as a form", asForm, `all=false&location=us/us-east-1&organization=org&environment=env&store=store`, store},
+		{"a key", asJSON + "; charset=utf-8", `{"location":"us/us-east-1","organization":"org","environment":"env","store":"store","partition":"DEFAULT_PARTITION","key":"a b/é"}`, key},
+		{"a key, as a form", asForm, `location=us%2Fus-east-1&organization=org&environment=env&store=store&partition=DEFAULT_PARTITION&key=a+b/%C3%A9`, key},
+		{"an organization", asJSON, `{"location":"eu/eu-west-1","organization":"org"}`, admin.Purging{Location: "eu/eu-west-1", Organization: "org"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got admin.Purging
+			o := options()
+			o.Purge = func(_ context.Context, p admin.Purging) (int, error) { got = p; return 3, nil }
+			answer := ask(t, newHandler(t, o), http.MethodPost, "/cache/purge", tt.body, tt.contentType)
+			if body := text(t, answer); answer.StatusCode != http.StatusOK || body != `{"purged":3}` {
+				t.Errorf("%d %s, want 200 and 3", answer.StatusCode, body)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("purged (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPurgeOfNothingSensibleNamesTheField(t *testing.T) {
+	place := `"location":"us/us-east-1","organization":"org"`
+	for _, tt := range []struct {
+		name, contentType, body, field string
+		status                         int
+	}{
+		{"nothing", asJSON, `{}`, "location", 400},
+		{"null", asJSON, `null`, "location", 400},
+		{"an empty form", asForm, ``, "location", 400},
+		{"all is false", asJSON, `{"all":false}`, "location", 400},
+		{"no organization", asJSON, `{"location":"us/us-east-1"}`, "organization", 400},
+		{"a region alone", asJSON, `{"location":"us-east-1","organization":"org"}`, "location", 400},
+		{"two slashes", asJSON, `{"location":"us/us-east-1/x","organization":"org"}`, "location", 400},
+		{"a location with a space", asJSON, `{"location":"us/us east 1","organization":"org"}`, "location", 400},
+		{"a store without environment", asJSON, `{` + place + `,"store":"store"}`, "environment", 400},
+		{"a key without partition", asJSON, `{` + place + `,"environment":"env","store":"store","key":"k"}`, "partition", 400},
+		{"all and a place", asJSON, `{"all":true,` + place + `}`, "location", 400},
+		{"all as text", asJSON, `{"all":"true"}`, "all", 400},
+		{"a number", asJSON, `{"location":1}`, "location", 400},
+		{"an unknown field", asJSON, `{"everything":true}`, "everything", 400},
+		{"an unknown field of a form", asForm, `everything=true`, "everything", 400},
+		{"a field twice", asForm, `all=true&all=true`, "all", 400},
+		{"all is yes", asForm, `all=yes`, "all", 400},
+		{"a control character", asJSON, `{` + place + `,"environment":"a\u0000b"}`, "environment", 400},
+		{"no UTF-8 in a form", asForm, `location=us/us-east-1&organization=%FF`, "organization", 400},
+		{"no UTF-8 in JSON", asJSON, "{\"location\":\"us/us-east-1\",\"organization\":\"\xff\"}", "", 400},
+		{"an array", asJSON, `[]`, "", 400},
+		{"cut JSON", asJSON, `{"all":`, "", 400},
+		{"two values", asJSON, `{"all":true}{}`, "", 400},
+		{"no form", asForm, `all=%zz`, "", 400},
+		{"no media type", "X-Nothing: x", `{"all":true}`, "", 415},
+		{"another media type", "Content-Type: text/plain", `{"all":true}`, "", 415},
+		{"too large", asJSON, `{"location":"` + strings.Repeat("x", 1<<20) + `"}`, "", 413},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := options()
+			o.Purge = func(_ context.Context, p admin.Purging) (int, error) {
+				t.Errorf("purged %+v", p)
+				return 0, nil
+			}
+			p := readProblem(t, ask(t, newHandler(t, o), http.MethodPost, "/cache/purge", tt.body, tt.contentType), tt.status)
+			if p.Field != tt.field {
+				t.Errorf("field %q, want %q (%s)", p.Field, tt.field, p.Detail)
+			}
+		})
+	}
+}
+
+func TestPurgeToldThatAFieldIsWrong(t *testing.T) {
+	o := options()
+	o.Purge = func(context.Context, admin.Purging) (int, error) {
+		return 0, &admin.InputError{Field: "location", Detail: "is none of the 17 locations"}
+	}
+	answer := ask(t, newHandler(t, o), http.MethodPost, "/cache/purge", `{"location":"us/mars","organization":"org"}`, asJSON)
+	if p := readProblem(t, answer, http.StatusBadRequest); p.Field != "location" || p.Detail != "is none of the 17 locations" {
+		t.Errorf("problem %+v", p)
+	}
+}
+
+func TestPurgeThatReachedNobodyElseSaysSo(t *testing.T) {
+	var logged strings.Builder
+	o := options()
+	o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+	o.Purge = func(context.Context, admin.Purging) (int, error) { return 5, errReplica }
+	answer := ask(t, newHandler(t, o), http.MethodPost, "/cache/purge", `{"all":true}`, asJSON)
+	p := readProblem(t, answer, http.StatusServiceUnavailable)
+	if p.Purged == nil || *p.Purged != 5 || strings.Contains(p.Detail, errReplica.Error()) {
+		t.Errorf("problem %+v, want the 5 that were dropped and nothing of Redis", p)
+	}
+	if !strings.Contains(logged.String(), errReplica.Error()) {
+		t.Errorf("the log does not say why: %s", logged.String())
+	}
+}
+
+func TestPurgeIsLoggedWithoutTheKey(t *testing.T) {
+	var logged strings.Builder
+	o := options()
+	o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+	ask(t, newHandler(t, o), http.MethodPost, "/cache/purge",
+		`{"location":"us/us-east-1","organization":"org","environment":"env","store":"store-1","partition":"partition-1","key":"key-1"}`, asJSON)
+	if got := logged.String(); !strings.Contains(got, "store-1") || strings.Contains(got, "key-1") || strings.Contains(got, "partition-1") {
+		t.Errorf("logged %s, want the store and neither partition nor key", got)
+	}
+}
+
+// Whatever is posted, it is refused or it names something: never all by mistake.
+func FuzzPurgeForgetsOnlyWhatIsNamed(f *testing.F) {
+	f.Add(true, `{"all":true}`)
+	f.Add(true, `{"location":"us/us-east-1","organization":"org","key":"k"}`)
+	f.Add(false, `all=true`)
+	f.Add(false, `location=us/us-east-1&organization=org&environment=&store=s`)
+	f.Add(true, `{"ALL":true,"all":false}`)
+	f.Fuzz(func(t *testing.T, inJSON bool, body string) {
+		o := options()
+		o.Purge = func(_ context.Context, p admin.Purging) (int, error) {
+			switch {
+			case p.All && p != admin.Purging{All: true}, !p.All && (p.Location == "" || p.Organization == ""), p.Key != "" && p.Partition == "":
+				t.Errorf("%q purges %+v", body, p)
+			case p.All && !strings.Contains(strings.ToLower(body), "l") && !strings.Contains(body, "%"):
+				t.Errorf("%q purges all", body)
+			}
+			return 0, nil
+		}
+		contentType := asForm
+		if inJSON {
+			contentType = asJSON
+		}
+		if got := ask(t, newHandler(t, o), http.MethodPost, "/cache/purge", body, contentType).StatusCode; got >= 500 {
+			t.Errorf("%q is answered %d", body, got)
+		}
+	})
+}

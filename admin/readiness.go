@@ -1,0 +1,75 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+)
+
+// Status is what the process can do.
+type Status string
+
+// The states. A degraded process serves, some things worse than it should, and wants traffic; a starting or draining one does not.
+const (
+	Starting Status = "starting"
+	Ready    Status = "ready"
+	Degraded Status = "degraded"
+	Draining Status = "draining"
+)
+
+// Readiness is the answer of /readyz.
+type Readiness struct {
+	Status  Status   `json:"status"`
+	Reasons []Reason `json:"reasons"` // why the status is not Ready; empty where it is
+}
+
+// Reason is one thing that is not as it should be.
+type Reason struct {
+	Part   string `json:"part"`   // "redis", "control plane us", "region eu/eu-west-1"
+	Detail string `json:"detail"` // a sentence for people
+}
+
+// live says that the process answers, and nothing of what it needs.
+func (s *server) live(w http.ResponseWriter, _ *http.Request) {
+	send(w, http.StatusOK, "text/plain; charset=utf-8", []byte("ok\n"))
+}
+
+// ready says whether traffic should come here: 200 where it should, degraded or not, so that a Redis that is away does not take every replica
+// out of service at once.
+func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
+	r := s.readiness()
+	status := http.StatusServiceUnavailable
+	if r.Status == Ready || r.Status == Degraded {
+		status = http.StatusOK
+	}
+	s.writeJSON(w, status, r)
+}
+
+// readiness asks for the state, with a list where there is none: JSON says [], not null.
+func (s *server) readiness() Readiness {
+	r := s.Readiness()
+	if r.Reasons == nil {
+		r.Reasons = []Reason{}
+	}
+	return r
+}
+
+func (s *server) settings(w http.ResponseWriter, _ *http.Request) {
+	s.writeJSON(w, http.StatusOK, s.Settings())
+}
+
+// overview is all that the page shows.
+type overview struct {
+	Time    time.Time `json:"time"`
+	Start   time.Time `json:"start"`
+	Version string    `json:"version"`
+	Session bool      `json:"session"` // whether there is something to log out of
+	Health  Readiness `json:"health"`
+	Traffic any       `json:"traffic"`
+}
+
+func (s *server) overview(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	s.writeJSON(w, http.StatusOK, overview{
+		Time: now, Start: s.Start, Version: s.Version, Session: s.guard.inSession(r, now), Health: s.readiness(), Traffic: s.Traffic(now),
+	})
+}

@@ -1,0 +1,308 @@
+package telemetry_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"osgate/record"
+	"osgate/telemetry"
+)
+
+// pass lets d go by.
+func pass(d time.Duration) { time.Sleep(d) } // bubble: the board's seconds pass
+
+func count(s telemetry.Snapshot, o telemetry.Outcome) telemetry.Count {
+	at := slices.IndexFunc(s.Outcomes, func(c telemetry.OutcomeCount) bool { return c.Outcome == o })
+	return s.Outcomes[at].Count
+}
+
+func TestEveryExchangeHasOneOutcome(t *testing.T) {
+	for name, tt := range map[string]struct {
+		x    record.Exchange
+		want telemetry.Outcome
+	}{
+		"hit":                              {record.Exchange{Status: 200, Hit: true}, telemetry.OutcomeHit},
+		"not modified, from the cache":     {record.Exchange{Status: 304, Hit: true}, telemetry.OutcomeHit},
+		"upstream's 200":                   {record.Exchange{Status: 200, UpstreamStatus: 200, UpstreamAttempts: 1}, telemetry.OutcomeUpstreamOK},
+		"upstream's 429":                   {record.Exchange{Status: 429, UpstreamStatus: 429, UpstreamAttempts: 1}, telemetry.OutcomeUpstreamClientError},
+		"upstream's 500":                   {record.Exchange{Status: 500, UpstreamStatus: 500, UpstreamAttempts: 1}, telemetry.OutcomeUpstreamError},
+		"upstream broke off":               {record.Exchange{Status: 200, UpstreamStatus: 200, UpstreamAttempts: 1, Aborted: true}, telemetry.OutcomeUpstreamError},
+		"upstream unreachable":             {record.Exchange{Status: 502, Code: "upstream-unreachable", UpstreamAttempts: 1}, telemetry.OutcomeUpstreamError},
+		"upstream late":                    {record.Exchange{Status: 504, Code: "upstream-timeout", UpstreamAttempts: 1}, telemetry.OutcomeUpstreamError},
+		"only-if-cached, nothing is":       {record.Exchange{Status: 504, Code: "upstream-timeout"}, telemetry.OutcomeRefused},
+		"over quota":                       {record.Exchange{Status: 429, Code: "over-quota"}, telemetry.OutcomeRefused},
+		"body too large, half of it sent":  {record.Exchange{Status: 413, Code: "too-large", UpstreamAttempts: 1}, telemetry.OutcomeRefused},
+		"statistics":                       {record.Exchange{Status: 200}, telemetry.OutcomeLocal},
+		"client left before an answer":     {record.Exchange{Status: 499, Code: "bad-request", UpstreamAttempts: 1}, telemetry.OutcomeClientLeft},
+		"client left while we wrote a hit": {record.Exchange{Status: 499, Hit: true, Aborted: true}, telemetry.OutcomeClientLeft},
+	} {
+		if got := telemetry.OutcomeOf(&tt.x); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+func TestBoardTellsNowTheLastMinuteAndAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := telemetry.NewBoard(telemetry.Gauges{})
+		for range 70 { // seconds, two exchanges in each
+			b.Keep(getKey())
+			b.Keep(getKey())
+			pass(time.Second)
+		}
+		s := b.Snapshot(time.Now())
+		if got, want := count(s, telemetry.OutcomeUpstreamOK), (telemetry.Count{PerSecond: 2, Window: 120, Total: 140}); got != want {
+			t.Errorf("after 70 s with 2 a second: %+v, want %+v", got, want)
+		}
+		if got, want := s.Sent, (telemetry.Count{PerSecond: 600, Window: 36_000, Total: 42_000}); got != want {
+			t.Errorf("bytes sent: %+v, want %+v", got, want)
+		}
+		pass(6 * time.Second)
+		if got, want := count(b.Snapshot(time.Now()), telemetry.OutcomeUpstreamOK), (telemetry.Count{Window: 108, Total: 140}); got != want {
+			t.Errorf("six idle seconds later: %+v, want %+v", got, want)
+		}
+		pass(time.Minute)
+		s = b.Snapshot(time.Now())
+		if got, want := count(s, telemetry.OutcomeUpstreamOK), (telemetry.Count{Total: 140}); got != want {
+			t.Errorf("an idle minute later: %+v, want %+v", got, want)
+		}
+		if len(s.Clients)+len(s.Stores) > 0 || s.Latencies.All.Count > 0 {
+			t.Errorf("an idle minute later there are still %v, %v, %+v", s.Clients, s.Stores, s.Latencies)
+		}
+	})
+}
+
+func TestYoungBoardDividesByItsAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := telemetry.NewBoard(telemetry.Gauges{})
+		b.Keep(getKey())
+		if s := b.Snapshot(time.Now()); s.WindowSeconds != 0 || count(s, telemetry.OutcomeUpstreamOK) != (telemetry.Count{Total: 1}) {
+			t.Errorf("within the first second: %+v", s)
+		}
+		b.Keep(getKey())
+		pass(2 * time.Second)
+		s := b.Snapshot(time.Now())
+		if got := count(s, telemetry.OutcomeUpstreamOK).PerSecond; got != 1 || s.WindowSeconds != 2 {
+			t.Errorf("two exchanges in two seconds: %v a second over %d s, want 1 over 2", got, s.WindowSeconds)
+		}
+		if got := s.Clients[0].PerSecond; got != 1 {
+			t.Errorf("its client: %v a second, want 1", got)
+		}
+	})
+}
+
+func TestBoardNamesClientsAndStores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := telemetry.NewBoard(telemetry.Gauges{})
+		keep := func(principal, store string, change func(x *record.Exchange)) {
+			x := getKey()
+			x.Principal, x.Store = principal, store
+			change(x)
+			b.Keep(x)
+		}
+		plain := func(*record.Exchange) {}
+		hit := func(x *record.Exchange) { x.Hit, x.Cache, x.UpstreamAttempts = true, "hit; ttl=8", 0 }
+		over := func(x *record.Exchange) { x.Status, x.Code, x.UpstreamAttempts, x.Cache = 429, "over-quota", 0, "" }
+		keep("app-one", "orders", plain)
+		keep("app-one", "orders", hit)
+		keep("app-two", "carts", plain)
+		keep("app-one", "orders", over)
+		keep("", "made-up", func(x *record.Exchange) { over(x); x.Status, x.Code = 401, "bad-token" })
+		keep("app-two", "orders", func(x *record.Exchange) { x.Status = 499 })
+		pass(10 * time.Second)
+		s := b.Snapshot(time.Now())
+		if diff := cmp.Diff([]telemetry.ClientCount{
+			{Principal: "app-one", Requests: 3, Refused: 1, PerSecond: 0.3},
+			{Principal: "app-two", Requests: 1, PerSecond: 0.1},
+		}, s.Clients); diff != "" {
+			t.Errorf("clients (-want +got):\n%s", diff)
+		}
+		place := func(store string) telemetry.Place { return telemetry.Place{"us", "us-east-1", "org", "env", store} }
+		if diff := cmp.Diff([]telemetry.StoreCount{
+			{Place: place("orders"), Requests: 2, Hits: 1, PerSecond: 0.2},
+			{Place: place("carts"), Requests: 1, PerSecond: 0.1},
+		}, s.Stores); diff != "" {
+			t.Errorf("stores (-want +got):\n%s", diff)
+		}
+		if s.Lookups.Window != 4 || count(s, telemetry.OutcomeHit).Window != 1 {
+			t.Errorf("%d lookups with %d hits, want 4 with 1", s.Lookups.Window, count(s, telemetry.OutcomeHit).Window)
+		}
+	})
+}
+
+func TestBoardKeepsTheHeaviestNamesAndNoMoreThanFit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := telemetry.NewBoard(telemetry.Gauges{})
+		for i := range 20_000 {
+			x := getKey()
+			x.Principal, x.Store = fmt.Sprint("tail-", i), fmt.Sprint("tail-", i)
+			b.Keep(x)
+			if i%20 == 0 {
+				heavy := getKey()
+				heavy.Principal = fmt.Sprint("heavy-", i/20%10)
+				b.Keep(heavy)
+			}
+		}
+		pass(time.Second)
+		s := b.Snapshot(time.Now())
+		if len(s.Clients) != 50 || len(s.Stores) != 50 {
+			t.Fatalf("%d clients and %d stores shown, want 50 of each", len(s.Clients), len(s.Stores))
+		}
+		for i, c := range s.Clients[:10] {
+			if !strings.HasPrefix(c.Principal, "heavy-") || c.Requests != 100 {
+				t.Errorf("client %d is %s with %d requests, want one of the ten heavy ones with 100", i, c.Principal, c.Requests)
+			}
+		}
+	})
+}
+
+func TestNamesAreCutBetweenCharacters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := telemetry.NewBoard(telemetry.Gauges{})
+		x := getKey()
+		x.Store = strings.Repeat("a", 127) + "é" + strings.Repeat("b", 1<<16)
+		b.Keep(x)
+		pass(time.Second)
+		if got, want := b.Snapshot(time.Now()).Stores[0].Store, strings.Repeat("a", 127)+"…"; got != want {
+			t.Errorf("a long name is shown as %q, want %q", got, want)
+		}
+	})
+}
+
+func TestLastRefusalsComeLatestFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := telemetry.NewBoard(telemetry.Gauges{})
+		start := time.Now()
+		b.Keep(getKey())
+		for i := range 60 {
+			x := getKey()
+			x.ID, x.Status, x.Code = fmt.Sprint("request-", i), 403, "denied"
+			b.Keep(x)
+			pass(time.Second)
+		}
+		got := b.Snapshot(time.Now()).Refusals
+		if len(got) != 50 {
+			t.Fatalf("%d refusals, want the last 50", len(got))
+		}
+		want := telemetry.Refusal{
+			Time: start.Add(59 * time.Second), RequestID: "request-59", Code: "denied", Status: 403, Principal: "client", Operation: "getKey",
+		}
+		if diff := cmp.Diff(want, got[0]); diff != "" {
+			t.Errorf("the first of them (-want +got):\n%s", diff)
+		}
+		if got[49].RequestID != "request-10" {
+			t.Errorf("the last of them is %s, want request-10", got[49].RequestID)
+		}
+	})
+}
+
+func TestCodesBeyondTheBoundCountTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := telemetry.NewBoard(telemetry.Gauges{})
+		for i := range 100 {
+			x := getKey()
+			x.Status, x.Code = 400, fmt.Sprint("code-", i)
+			b.Keep(x)
+		}
+		codes := b.Snapshot(time.Now()).Codes
+		if last := codes[len(codes)-1]; len(codes) != 32 || last.Code != "other" || last.Total != 69 {
+			t.Errorf("%d codes, the last %+v, want 32 and 69 others", len(codes), last)
+		}
+	})
+}
+
+func TestLatenciesAreQuantiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := telemetry.NewBoard(telemetry.Gauges{})
+		for i := 1; i <= 100; i++ {
+			x := getKey()
+			x.Duration, x.UpstreamDuration = time.Duration(i)*time.Millisecond, time.Duration(i)*100*time.Microsecond
+			b.Keep(x)
+		}
+		pass(time.Second)
+		l := b.Snapshot(time.Now()).Latencies
+		for name, tt := range map[string]struct{ got, truth float64 }{
+			"p50":          {l.All.P50, 50},
+			"p95":          {l.All.P95, 95},
+			"p99":          {l.All.P99, 99},
+			"upstream p50": {l.Upstream.P50, 5},
+			"upstream p99": {l.Upstream.P99, 9.9},
+		} {
+			if tt.got < tt.truth || tt.got > tt.truth*1.125 {
+				t.Errorf("%s is %v ms, want %v or at most one eighth more", name, tt.got, tt.truth)
+			}
+		}
+		if l.All.Count != 100 || l.Upstream.Count != 100 || l.Hit != (telemetry.Quantiles{}) {
+			t.Errorf("counts %d, %d and hits %+v, want 100, 100 and none", l.All.Count, l.Upstream.Count, l.Hit)
+		}
+	})
+}
+
+func TestEmptyBoardIsJSONWithoutNull(t *testing.T) {
+	text, err := json.Marshal(telemetry.NewBoard(telemetry.Gauges{}).Snapshot(time.Now()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "null") || strings.Contains(string(text), "redisUp") {
+		t.Errorf("an empty board is %s, want empty lists and no gauge", text)
+	}
+}
+
+func TestBoardShowsWhatGaugesSay(t *testing.T) {
+	b := telemetry.NewBoard(telemetry.Gauges{CacheBytes: func() int64 { return 42 }, RedisUp: func() bool { return false }})
+	s := b.Snapshot(time.Now())
+	if s.CacheBytes == nil || *s.CacheBytes != 42 || s.RedisUp == nil || *s.RedisUp || s.CacheEntries != nil {
+		t.Errorf("gauges read %v, %v, %v; want 42, false and nothing", s.CacheBytes, s.RedisUp, s.CacheEntries)
+	}
+}
+
+func TestConcurrentExchangesAreAllOnTheBoard(t *testing.T) {
+	b := telemetry.NewBoard(telemetry.Gauges{})
+	const keepers, each = 8, 2000
+	var wg sync.WaitGroup
+	for k := range keepers {
+		wg.Go(func() {
+			for i := range each {
+				x := getKey()
+				x.Principal, x.Store = fmt.Sprint(k, i), fmt.Sprint(i)
+				if i%3 == 0 {
+					x.Status, x.Code = http.StatusForbidden, "denied"
+				}
+				b.Keep(x)
+			}
+		})
+	}
+	for range 20 {
+		b.Snapshot(time.Now())
+	}
+	wg.Wait()
+	var total int64
+	for _, c := range b.Snapshot(time.Now()).Outcomes {
+		total += c.Total
+	}
+	if total != keepers*each {
+		t.Errorf("%d exchanges on the board, want %d", total, keepers*each)
+	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	board := telemetry.NewBoard(telemetry.Gauges{})
+	for i := range 2000 {
+		x := getKey()
+		x.Principal, x.Store = fmt.Sprint(i), fmt.Sprint(i)
+		board.Keep(x)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		board.Snapshot(time.Now())
+	}
+}

@@ -1,0 +1,97 @@
+package telemetry
+
+import (
+	"cmp"
+	"slices"
+)
+
+const (
+	maxNamed = 512 // names counted at a time
+	topNamed = 50  // names shown
+	maxName  = 128 // bytes of a name that are kept
+)
+
+// busiest counts by name over the window, for a bounded number of names. When there is no room for a new one, those with nothing in the window are
+// forgotten, and if that is not enough the half that has least: a name that matters comes back with its next exchange. It is not safe
+// for concurrent use.
+type busiest[K comparable] struct {
+	named   map[K]*recent
+	compare func(a, b K) int // the order of names that did as much
+}
+
+func newBusiest[K comparable](compare func(a, b K) int) busiest[K] {
+	return busiest[K]{named: map[K]*recent{}, compare: compare}
+}
+
+// recent is what one name did in each second of the window.
+type recent struct {
+	requests [windowSeconds + 1]uint32
+	special  [windowSeconds + 1]uint32 // those of the requests that are told apart: refused ones of a client, hits of a store
+	newest   int64
+}
+
+// row is a name with its sums.
+type row[K comparable] struct {
+	key               K
+	recent            *recent
+	requests, special int64
+}
+
+// add counts one request of k in second n. Intern returns a copy of k that pins nothing else in memory; it is called where k is new.
+func (b *busiest[K]) add(k K, n int64, special bool, intern func(K) K) {
+	r := b.named[k]
+	if r == nil {
+		if len(b.named) >= maxNamed {
+			b.prune(n)
+		}
+		r = &recent{newest: n}
+		b.named[intern(k)] = r
+	}
+	r.add(n, special)
+}
+
+func (r *recent) add(n int64, special bool) {
+	size := int64(len(r.requests))
+	n = max(n, r.newest)
+	for from := max(r.newest+1, n-size+1); from <= n; from++ {
+		r.requests[from%size], r.special[from%size] = 0, 0
+	}
+	r.newest = n
+	r.requests[n%size]++
+	if special {
+		r.special[n%size]++
+	}
+}
+
+// sum adds up the complete seconds of the window before now.
+func (r *recent) sum(now int64) (requests, special int64) {
+	size := int64(len(r.requests))
+	for n := max(0, now-windowSeconds, r.newest-size+1); n < min(now, r.newest+1); n++ {
+		requests += int64(r.requests[n%size])
+		special += int64(r.special[n%size])
+	}
+	return requests, special
+}
+
+// prune forgets names until half of the room is free. The second that is running counts too, or all who came within it would be equal.
+func (b *busiest[K]) prune(now int64) {
+	rows := b.rows(now + 1)
+	clear(b.named)
+	for _, r := range rows[:min(len(rows), maxNamed/2)] {
+		b.named[r.key] = r.recent
+	}
+}
+
+// rows returns the names that did something in the window before now, those with most first.
+func (b *busiest[K]) rows(now int64) []row[K] {
+	rows := make([]row[K], 0, len(b.named))
+	for k, r := range b.named {
+		if requests, special := r.sum(now); requests > 0 {
+			rows = append(rows, row[K]{k, r, requests, special})
+		}
+	}
+	slices.SortFunc(rows, func(x, y row[K]) int {
+		return cmp.Or(cmp.Compare(y.requests, x.requests), b.compare(x.key, y.key))
+	})
+	return rows
+}

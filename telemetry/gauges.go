@@ -1,0 +1,18 @@
+package telemetry
+
+// Gauges are numbers that somebody else keeps and that are read when they are asked for: at each scrape and for each [Snapshot]. A nil field is
+// not shown. The functions are called by many goroutines at once and must not wait.
+type Gauges struct {
+	ExchangesUnderWay func() int64
+	CacheBytes        func() int64 // what cached answers take in this process
+	CacheEntries      func() int64
+	RedisUp           func() bool // whether Redis answers; nil in embedded mode
+}
+
+// read returns what f says, nil without one.
+func read[T any](f func() T) *T {
+	if f == nil {
+		return nil
+	}
+	return new(f())
+}

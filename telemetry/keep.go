@@ -1,0 +1,71 @@
+package telemetry
+
+import (
+	"context"
+
+	"osgate/record"
+)
+
+// Keep implements [record.Keeper].
+func (m *Metrics) Keep(x *record.Exchange) {
+	ctx := context.Background() //nolint:forbidigo // an exchange that is over has no context
+	m.keepServer(ctx, x)
+	m.keepQuota(ctx, x)
+	if x.UpstreamAttempts > 0 {
+		m.keepUpstream(ctx, x)
+	}
+	if x.Cache != "" {
+		m.lookups.row(readCache(x.Cache), cacheLabels).n.Add(1)
+	}
+}
+
+// keepServer counts x as the client saw it.
+func (m *Metrics) keepServer(ctx context.Context, x *record.Exchange) {
+	k := serverKey{method: knownMethod(x.Method), route: x.Route, status: sent(x.Status), failure: failureOf(x)}
+	m.serverDuration.Record(ctx, x.Duration.Seconds(), m.server.row(k, m.serverLabels).record...)
+
+	outcome := OutcomeOf(x)
+	m.exchange.row(exchangeKey{x.Operation, x.Plane, x.Region, outcome, x.Code}, exchangeLabels).n.Add(1)
+	if x.RequestBytes > 0 {
+		m.body.row(bodyKey{operation: x.Operation}, bodyLabels).n.Add(x.RequestBytes)
+	}
+	if x.ResponseBytes > 0 {
+		m.body.row(bodyKey{operation: x.Operation, transmit: true}, bodyLabels).n.Add(x.ResponseBytes)
+	}
+}
+
+// sent returns status if a client got it: one of three digits, not the one that we record for those that left.
+func sent(status int) int {
+	if status < 100 || status > 999 || status == statusLeft {
+		return 0
+	}
+	return status
+}
+
+// keepQuota counts what the client quota decided, if it was asked.
+func (m *Metrics) keepQuota(ctx context.Context, x *record.Exchange) {
+	if x.Waited > 0 {
+		m.wait.Record(ctx, x.Waited.Seconds())
+	}
+	d := admitted
+	switch {
+	case x.Code == codeOverQuota:
+		d = refused
+	case !x.Charged:
+		return
+	case x.Waited > 0:
+		d = waited
+	}
+	m.taken[d][oneIf(x.Degraded)].n.Add(1)
+}
+
+// keepUpstream counts what was asked of upstream. An exchange with several attempts is one observation of their time together.
+func (m *Metrics) keepUpstream(ctx context.Context, x *record.Exchange) {
+	status := sent(x.UpstreamStatus)
+	m.asked.row(upstreamKey{x.Operation, x.Plane, x.Region, status}, upstreamLabels).n.Add(int64(x.UpstreamAttempts))
+	k := clientKey{
+		surface: x.Surface, method: knownMethod(x.Method), plane: x.Plane, region: x.Region,
+		status: status, failure: upstreamFailureOf(x),
+	}
+	m.clientDuration.Record(ctx, x.UpstreamDuration.Seconds(), m.client.row(k, m.clientLabels).record...)
+}

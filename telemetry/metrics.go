@@ -1,0 +1,104 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/otlptranslator"
+	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"osgate/record"
+)
+
+// Options set up [Metrics]. The zero Options work.
+type Options struct {
+	Version string // of the program, told as service.version; empty: not told
+	TLS     bool   // clients speak https to the gateway
+	Gauges  Gauges
+
+	// Server returns the host and port that exchanges of a surface, plane and region are sent to, for http.client.request.duration. It is called
+	// once for each label set. Nil, or an empty host: not told; plane and region are in any case.
+	Server func(surface record.Surface, plane, region string) (host string, port int)
+}
+
+// Metrics is a [record.Keeper] that counts and times exchanges by OpenTelemetry's metrics SDK, and shows the sums in Prometheus's form. The
+// instruments are described in docs/operations.md. It has a registry and a provider of its own; nothing is global. Safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+	provider *sdk.MeterProvider
+	options  Options
+
+	instruments
+	rows
+}
+
+// NewMetrics returns Metrics that know of no exchange yet. OpenTelemetry's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES add to what is told
+// of this process (the metric target_info). An error says which instrument or attribute is at fault.
+func NewMetrics(ctx context.Context, o Options) (*Metrics, error) {
+	about, err := describe(ctx, o.Version)
+	if err != nil {
+		return nil, err
+	}
+	m := &Metrics{registry: prometheus.NewRegistry(), options: o, rows: newRows()}
+	for _, c := range []prometheus.Collector{
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
+		if err := m.registry.Register(c); err != nil {
+			return nil, fmt.Errorf("registering the Go runtime's metrics: %w", err)
+		}
+	}
+	reader, err := exporter.New(
+		exporter.WithRegisterer(m.registry),
+		exporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
+		exporter.WithoutScopeInfo(), // there is one scope
+	)
+	if err != nil {
+		return nil, fmt.Errorf("making the Prometheus exporter: %w", err)
+	}
+	m.provider = sdk.NewMeterProvider(sdk.WithReader(reader), sdk.WithResource(about), sdk.WithCardinalityLimit(0)) // table bounds label sets
+	if m.instruments, err = newInstruments(m.provider.Meter("osgate")); err != nil {
+		return nil, err
+	}
+	if err := m.observe(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// describe returns what is told of this process.
+func describe(ctx context.Context, version string) (*resource.Resource, error) {
+	about := []resource.Option{resource.WithAttributes(semconv.ServiceName("osgate"))}
+	if version != "" {
+		about = append(about, resource.WithAttributes(semconv.ServiceVersion(version)))
+	}
+	r, err := resource.New(ctx, append(about, resource.WithFromEnv(), resource.WithTelemetrySDK())...) // the environment has the last word
+	if err != nil {
+		return nil, fmt.Errorf("describing this process by OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	return r, nil
+}
+
+// maxScrapes bounds how many scrapes are answered at a time; those beyond it get 503.
+const maxScrapes = 4
+
+// Handler returns the handler of /metrics: Prometheus's text format, or OpenMetrics where that is asked for.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, EnableOpenMetrics: true})
+}
+
+// Shutdown ends the provider: what readers still hold is sent, within ctx. Metrics keeps accepting exchanges, and forgets them.
+func (m *Metrics) Shutdown(ctx context.Context) error {
+	if err := m.provider.Shutdown(ctx); err != nil && !errors.Is(err, sdk.ErrReaderShutdown) {
+		return fmt.Errorf("shutting down metrics: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,296 @@
+package telemetry_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"osgate/record"
+	"osgate/telemetry"
+)
+
+func newMetrics(tb testing.TB, o telemetry.Options) *telemetry.Metrics {
+	tb.Helper()
+	m, err := telemetry.NewMetrics(tb.Context(), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return m
+}
+
+// scrape returns what Prometheus reads.
+func scrape(tb testing.TB, m *telemetry.Metrics) string {
+	tb.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusOK {
+		tb.Fatalf("/metrics answers %d: %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+// series returns the lines of a scrape that are not comments and not the Go runtime's.
+func series(page string) []string {
+	var lines []string
+	for line := range strings.Lines(page) {
+		if !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "go_") && !strings.HasPrefix(line, "process_") {
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return lines
+}
+
+// getKey is an exchange as the proxy records a GET of a key that upstream answered.
+func getKey() *record.Exchange {
+	return &record.Exchange{
+		ID: "request-1", Start: time.Now(), Duration: 40 * time.Millisecond,
+		Method: http.MethodGet, Route: "/api/v1/keys/{keyId}", Surface: record.SurfaceObjectStore, Operation: "getKey",
+		Plane: "us", Region: "us-east-1", Organization: "org", Environment: "env", Store: "store", Principal: "client", Client: "client",
+		Status: 200, Cache: "fwd=miss; stored", Charged: true, UpstreamAttempts: 1, UpstreamStatus: 200, UpstreamDuration: 30 * time.Millisecond,
+		RequestBytes: 10, ResponseBytes: 300,
+	}
+}
+
+func TestExchangeIsToldInSeries(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(x *record.Exchange)
+		want   []string
+	}{
+		"forwarded": {func(*record.Exchange) {}, []string{
+			`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/api/v1/keys/{keyId}",url_scheme="https"} 1`,
+			`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="/api/v1/keys/{keyId}",url_scheme="https",le="0.025"} 0`,
+			`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="/api/v1/keys/{keyId}",url_scheme="https",le="0.05"} 1`,
+			`http_server_request_duration_seconds_sum{http_request_method="GET",http_response_status_code="200",http_route="/api/v1/keys/{keyId}",url_scheme="https"} 0.04`,
+			`http_client_request_duration_seconds_sum{http_request_method="GET",http_response_status_code="200",osv2_plane="us",osv2_region="us-east-1",server_address="us-east-1.example",server_port="443"} 0.03`,
+			`osgate_exchanges_total{osgate_outcome="upstream_ok",osv2_operation="getKey",osv2_plane="us",osv2_region="us-east-1"} 1`,
+			`osgate_upstream_requests_total{http_response_status_code="200",osv2_operation="getKey",osv2_plane="us",osv2_region="us-east-1"} 1`,
+			`osgate_cache_lookups_total{osgate_cache_result="miss"} 1`,
+			`osgate_body_io_bytes_total{network_io_direction="receive",osv2_operation="getKey"} 10`,
+			`osgate_body_io_bytes_total{network_io_direction="transmit",osv2_operation="getKey"} 300`,
+			`osgate_quota_decisions_total{osgate_quota_decision="admitted",osgate_quota_degraded="false"} 1`,
+			`osgate_quota_decisions_total{osgate_quota_decision="refused",osgate_quota_degraded="false"} 0`,
+		}},
+		"hit": {func(x *record.Exchange) {
+			x.Hit, x.Cache, x.UpstreamAttempts, x.UpstreamStatus, x.UpstreamDuration = true, "hit; ttl=8", 0, 0, 0
+		}, []string{
+			`osgate_exchanges_total{osgate_outcome="hit",osv2_operation="getKey",osv2_plane="us",osv2_region="us-east-1"} 1`,
+			`osgate_cache_lookups_total{osgate_cache_result="hit"} 1`,
+		}},
+		"bypass": {func(x *record.Exchange) { x.Cache = `fwd=bypass; collapsed; detail="write in flight"` }, []string{
+			`osgate_cache_lookups_total{osgate_cache_reason="write in flight",osgate_cache_result="bypass"} 1`,
+		}},
+		"a method of the client's own": {func(x *record.Exchange) { x.Method = "BREW" }, []string{
+			`http_server_request_duration_seconds_count{http_request_method="_OTHER",http_response_status_code="200",http_route="/api/v1/keys/{keyId}",url_scheme="https"} 1`,
+		}},
+		"over quota after waiting": {func(x *record.Exchange) {
+			x.Status, x.Code, x.Waited, x.UpstreamAttempts = 429, "over-quota", time.Second, 0
+		}, []string{
+			`osgate_exchanges_total{osgate_code="over-quota",osgate_outcome="refused",osv2_operation="getKey",osv2_plane="us",osv2_region="us-east-1"} 1`,
+			`osgate_quota_decisions_total{osgate_quota_decision="refused",osgate_quota_degraded="false"} 1`,
+			`osgate_quota_wait_seconds_sum 1`,
+		}},
+		"waited, Redis away": {func(x *record.Exchange) { x.Waited, x.Degraded = 100*time.Millisecond, true }, []string{
+			`osgate_quota_decisions_total{osgate_quota_decision="waited",osgate_quota_degraded="true"} 1`,
+			`osgate_quota_wait_seconds_sum 0.1`,
+		}},
+		"upstream unreachable after three tries": {func(x *record.Exchange) {
+			x.Status, x.Code, x.UpstreamStatus, x.UpstreamAttempts = 502, "upstream-unreachable", 0, 3
+		}, []string{
+			`http_server_request_duration_seconds_count{error_type="upstream-unreachable",http_request_method="GET",http_response_status_code="502",http_route="/api/v1/keys/{keyId}",url_scheme="https"} 1`,
+			`http_client_request_duration_seconds_count{error_type="upstream-unreachable",http_request_method="GET",osv2_plane="us",osv2_region="us-east-1",server_address="us-east-1.example",server_port="443"} 1`,
+			`osgate_upstream_requests_total{osv2_operation="getKey",osv2_plane="us",osv2_region="us-east-1"} 3`,
+		}},
+		"upstream's own 404": {func(x *record.Exchange) { x.Status, x.UpstreamStatus = 404, 404 }, []string{
+			`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="404",http_route="/api/v1/keys/{keyId}",url_scheme="https"} 1`,
+			`http_client_request_duration_seconds_count{error_type="404",http_request_method="GET",http_response_status_code="404",osv2_plane="us",osv2_region="us-east-1",server_address="us-east-1.example",server_port="443"} 1`,
+		}},
+		"client left": {func(x *record.Exchange) { x.Status, x.UpstreamStatus, x.Aborted = 499, 0, true }, []string{
+			`http_server_request_duration_seconds_count{error_type="client_left",http_request_method="GET",http_route="/api/v1/keys/{keyId}",url_scheme="https"} 1`,
+			`osgate_exchanges_total{osgate_outcome="client_left",osv2_operation="getKey",osv2_plane="us",osv2_region="us-east-1"} 1`,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMetrics(t, telemetry.Options{TLS: true, Server: func(_ record.Surface, _, region string) (string, int) { return region + ".example", 443 }})
+			x := getKey()
+			tt.change(x)
+			m.Keep(x)
+			lines := strings.Join(series(scrape(t, m)), "\n")
+			for _, want := range tt.want {
+				if !strings.Contains("\n"+lines+"\n", "\n"+want+"\n") {
+					t.Errorf("no series\n%s\nin\n%s", want, lines)
+				}
+			}
+		})
+	}
+}
+
+func TestQuotaIsNotCountedWhereItWasNotAsked(t *testing.T) {
+	m := newMetrics(t, telemetry.Options{})
+	x := getKey()
+	x.Charged = false
+	m.Keep(x)
+	if line := regexp.MustCompile(`(?m)^osgate_quota_decisions_total.* [^0]$`).FindString(scrape(t, m)); line != "" {
+		t.Errorf("an exchange that was not charged is counted: %s", line)
+	}
+}
+
+func TestSeriesDoNotGrowWithTraffic(t *testing.T) {
+	m := newMetrics(t, telemetry.Options{})
+	kept := func(i int) *record.Exchange {
+		x, id := getKey(), fmt.Sprint("distinct", i)
+		x.ID, x.Organization, x.Environment, x.Store, x.Principal, x.Client, x.User = id, id, id, id, id, id, id
+		x.RemoteAddr, x.Rule, x.Cause, x.Method = id, id, id, id
+		x.Cache = fmt.Sprintf("hit; ttl=%d", i)
+		return x
+	}
+	m.Keep(kept(0))
+	want := len(series(scrape(t, m)))
+	for i := range 100_000 {
+		m.Keep(kept(i + 1))
+	}
+	page := scrape(t, m)
+	if got := len(series(page)); got != want {
+		t.Errorf("%d series after 100,000 distinct exchanges, want the %d there were after the first", got, want)
+	}
+	if strings.Contains(page, "distinct") {
+		t.Error("something that distinguishes exchanges is a label")
+	}
+}
+
+// What should come out of a closed list and does not, be it by a mistake of ours, is bounded all the same.
+func TestSeriesAreBoundedWhateverTheLabels(t *testing.T) {
+	m := newMetrics(t, telemetry.Options{})
+	const exchanges, bound = 2500, 2001
+	for i := range exchanges {
+		x, id := getKey(), fmt.Sprint("distinct", i)
+		x.Route, x.Operation, x.Plane, x.Region, x.Code, x.Cache = id, id, id, id, id, "fwd=miss; detail="+id
+		m.Keep(x)
+	}
+	page := scrape(t, m)
+	for _, metric := range []string{
+		"http_server_request_duration_seconds_count", "http_client_request_duration_seconds_count", "osgate_exchanges_total",
+		"osgate_cache_lookups_total", "osgate_upstream_requests_total",
+	} {
+		if got := strings.Count(page, "\n"+metric+"{"); got != bound {
+			t.Errorf("%d series of %s, want %d", got, metric, bound)
+		}
+		if want := fmt.Sprintf("\n%s{otel_metric_overflow=\"true\"} %d\n", metric, exchanges-bound+1); !strings.Contains(page, want) {
+			t.Errorf("what is beyond the bound is not counted as %s", want)
+		}
+	}
+}
+
+func TestGaugesShowWhatTheirFunctionsSay(t *testing.T) {
+	m := newMetrics(t, telemetry.Options{Gauges: telemetry.Gauges{
+		ExchangesUnderWay: func() int64 { return 7 },
+		CacheBytes:        func() int64 { return 4096 },
+		CacheEntries:      func() int64 { return 3 },
+		RedisUp:           func() bool { return true },
+	}})
+	page := scrape(t, m)
+	for _, want := range []string{"http_server_active_requests 7", "osgate_cache_size_bytes 4096", "osgate_cache_entries 3", "osgate_redis_up 1"} {
+		if !strings.Contains(page, "\n"+want+"\n") {
+			t.Errorf("no %q in %v", want, series(page))
+		}
+	}
+}
+
+func TestGaugesThatNobodyKeepsAreNotShown(t *testing.T) {
+	page := scrape(t, newMetrics(t, telemetry.Options{}))
+	for _, name := range []string{"active_requests", "osgate_cache_size", "osgate_cache_entries", "osgate_redis_up"} {
+		if strings.Contains(page, name) {
+			t.Errorf("%s is shown though nobody says what it is", name)
+		}
+	}
+}
+
+func TestProcessAndRuntimeAreTold(t *testing.T) {
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=staging")
+	t.Setenv("OTEL_SERVICE_NAME", "osgate-eu")
+	page := scrape(t, newMetrics(t, telemetry.Options{Version: "1.2.3"}))
+	for _, want := range []string{
+		"go_goroutines ", "process_resident_memory_bytes ", `service_name="osgate-eu"`, `service_version="1.2.3"`, `deployment_environment_name="staging"`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s in the scrape", want)
+		}
+	}
+}
+
+func TestConcurrentExchangesAreAllCounted(t *testing.T) {
+	m := newMetrics(t, telemetry.Options{})
+	const keepers, each = 8, 2000
+	var wg sync.WaitGroup
+	for k := range keepers {
+		wg.Go(func() {
+			for i := range each {
+				x := getKey()
+				x.Region = fmt.Sprint("region-", (i+k)%17)
+				m.Keep(x)
+			}
+		})
+	}
+	scrape(t, m) // in between
+	wg.Wait()
+	total := 0
+	for _, line := range series(scrape(t, m)) {
+		if rest, ok := strings.CutPrefix(line, "osgate_exchanges_total{"); ok {
+			var n int
+			if _, err := fmt.Sscan(rest[strings.LastIndex(rest, " ")+1:], &n); err != nil {
+				t.Fatal(err)
+			}
+			total += n
+		}
+	}
+	if total != keepers*each {
+		t.Errorf("%d exchanges counted, want %d", total, keepers*each)
+	}
+}
+
+func TestShutdownIsFinalAndHarmless(t *testing.T) {
+	m := newMetrics(t, telemetry.Options{})
+	for range 2 {
+		if err := m.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	}
+	m.Keep(getKey())
+}
+
+func BenchmarkKeep(b *testing.B) {
+	quota, hit := getKey(), getKey()
+	hit.Hit, hit.Cache, hit.UpstreamAttempts = true, "hit; ttl=8", 0
+	quota.Status, quota.Code, quota.Waited, quota.UpstreamAttempts = 429, "over-quota", time.Second, 0
+	for _, bb := range []struct {
+		name string
+		x    *record.Exchange
+	}{{"forwarded", getKey()}, {"hit", hit}, {"over quota", quota}} {
+		m := newMetrics(b, telemetry.Options{})
+		b.Run("metrics "+bb.name, func(b *testing.B) { benchmarkKeeper(b, m, bb.x) })
+		board := telemetry.NewBoard(telemetry.Gauges{})
+		b.Run("board "+bb.name, func(b *testing.B) { benchmarkKeeper(b, board, bb.x) })
+	}
+}
+
+func benchmarkKeeper(b *testing.B, k record.Keeper, x *record.Exchange) {
+	b.Helper()
+	b.Run("alone", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			k.Keep(x)
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				k.Keep(x)
+			}
+		})
+	})
+}

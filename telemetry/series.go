@@ -1,0 +1,238 @@
+package telemetry
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"osgate/record"
+)
+
+// Attributes of ours. Those of the semantic conventions are semconv's.
+const (
+	attrOperation = attribute.Key("osv2.operation")
+	attrPlane     = attribute.Key("osv2.plane")
+	attrRegion    = attribute.Key("osv2.region")
+
+	attrOutcome  = attribute.Key("osgate.outcome")
+	attrCode     = attribute.Key("osgate.code")
+	attrDecision = attribute.Key("osgate.quota.decision")
+	attrDegraded = attribute.Key("osgate.quota.degraded")
+	attrResult   = attribute.Key("osgate.cache.result")
+	attrReason   = attribute.Key("osgate.cache.reason")
+)
+
+// What a row is found by, one type for each metric, and the labels that it stands for. What is empty is no label.
+type (
+	serverKey struct {
+		method, route string
+		status        int
+		failure       string
+	}
+	clientKey struct {
+		surface               record.Surface
+		method, plane, region string
+		status                int
+		failure               string
+	}
+	exchangeKey struct {
+		operation, plane, region string
+		outcome                  Outcome
+		code                     string
+	}
+	bodyKey struct {
+		operation string
+		transmit  bool
+	}
+	cacheKey    struct{ result, reason string }
+	upstreamKey struct {
+		operation, plane, region string
+		status                   int
+	}
+)
+
+// labelList collects what is not empty.
+type labelList []attribute.KeyValue
+
+func (l *labelList) text(key attribute.Key, value string) {
+	if value != "" {
+		*l = append(*l, key.String(value))
+	}
+}
+
+func (l *labelList) status(status int) {
+	if status != 0 {
+		*l = append(*l, semconv.HTTPResponseStatusCode(status))
+	}
+}
+
+func (l *labelList) place(plane, region string) {
+	l.text(attrPlane, plane)
+	l.text(attrRegion, region)
+}
+
+func (m *Metrics) serverLabels(k serverKey) []attribute.KeyValue {
+	l := labelList{semconv.URLScheme("http")}
+	if m.options.TLS {
+		l[0] = semconv.URLScheme("https")
+	}
+	l.text(semconv.HTTPRequestMethodKey, k.method)
+	l.text(semconv.HTTPRouteKey, k.route)
+	l.status(k.status)
+	l.text(semconv.ErrorTypeKey, k.failure)
+	return l
+}
+
+func (m *Metrics) clientLabels(k clientKey) []attribute.KeyValue {
+	l := labelList{}
+	l.text(semconv.HTTPRequestMethodKey, k.method)
+	l.place(k.plane, k.region)
+	l.status(k.status)
+	l.text(semconv.ErrorTypeKey, k.failure)
+	if m.options.Server == nil {
+		return l
+	}
+	if host, port := m.options.Server(k.surface, k.plane, k.region); host != "" {
+		l = append(l, semconv.ServerAddress(host), semconv.ServerPort(port))
+	}
+	return l
+}
+
+func exchangeLabels(k exchangeKey) []attribute.KeyValue {
+	l := labelList{attrOutcome.String(k.outcome.String())}
+	l.text(attrOperation, k.operation)
+	l.place(k.plane, k.region)
+	l.text(attrCode, k.code)
+	return l
+}
+
+func bodyLabels(k bodyKey) []attribute.KeyValue {
+	l := labelList{semconv.NetworkIODirectionReceive}
+	if k.transmit {
+		l[0] = semconv.NetworkIODirectionTransmit
+	}
+	l.text(attrOperation, k.operation)
+	return l
+}
+
+func cacheLabels(k cacheKey) []attribute.KeyValue {
+	l := labelList{}
+	l.text(attrResult, k.result)
+	l.text(attrReason, k.reason)
+	return l
+}
+
+func upstreamLabels(k upstreamKey) []attribute.KeyValue {
+	l := labelList{}
+	l.text(attrOperation, k.operation)
+	l.place(k.plane, k.region)
+	l.status(k.status)
+	return l
+}
+
+// decision is what the client quota said.
+type decision uint8
+
+const (
+	admitted decision = iota // at once
+	waited                   // after waiting for its turn
+	refused                  // 429
+	decisions
+)
+
+// rows are all label sets that were met.
+type rows struct {
+	server   *table[serverKey, labels]
+	client   *table[clientKey, labels]
+	exchange *table[exchangeKey, count]
+	body     *table[bodyKey, count]
+	lookups  *table[cacheKey, count]
+	asked    *table[upstreamKey, count]
+	taken    [decisions][2]*count // second index: 1 where degraded
+}
+
+func newRows() rows {
+	r := rows{
+		server:   newTable[serverKey](newLabels),
+		client:   newTable[clientKey](newLabels),
+		exchange: newTable[exchangeKey](newCount),
+		body:     newTable[bodyKey](newCount),
+		lookups:  newTable[cacheKey](newCount),
+		asked:    newTable[upstreamKey](newCount),
+	}
+	for d, name := range [decisions]string{"admitted", "waited", "refused"} {
+		for i, degraded := range []bool{false, true} {
+			r.taken[d][i] = newCount(attrDecision.String(name), attrDegraded.Bool(degraded))
+		}
+	}
+	return r
+}
+
+// observe tells o every count. The decisions of the quota are told from the start, zeros too, so that an alert sees the first refusal.
+func (r *rows) observe(o metric.Observer, in instruments) {
+	r.exchange.each(func(c *count) { c.observe(o, in.exchanges) })
+	r.body.each(func(c *count) { c.observe(o, in.bodies) })
+	r.lookups.each(func(c *count) { c.observe(o, in.cache) })
+	r.asked.each(func(c *count) { c.observe(o, in.upstream) })
+	for _, byDegraded := range r.taken {
+		for _, c := range byDegraded {
+			o.ObserveInt64(in.quota, c.n.Load(), c.labels...)
+		}
+	}
+}
+
+// knownMethod returns method if it is one of RFC 9110 or RFC 5789, else "_OTHER" as the semantic conventions ask: a client may send any.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+		http.MethodConnect, http.MethodTrace:
+		return method
+	}
+	return semconv.HTTPRequestMethodOther.Value.AsString()
+}
+
+// failureOf returns error.type of a server's answer: our code or the status where it is 5xx, "" where nothing failed.
+func failureOf(x *record.Exchange) string {
+	switch {
+	case x.Status == statusLeft:
+		return "client_left"
+	case x.Aborted:
+		return "aborted"
+	case x.Status < http.StatusInternalServerError:
+		return ""
+	case x.Code != "":
+		return x.Code
+	}
+	return strconv.Itoa(x.Status)
+}
+
+// upstreamFailureOf returns error.type of upstream's answer as a client sees it, for whom 4xx is an error too.
+func upstreamFailureOf(x *record.Exchange) string {
+	switch {
+	case x.UpstreamStatus >= http.StatusBadRequest:
+		return strconv.Itoa(x.UpstreamStatus)
+	case x.UpstreamStatus == 0 && x.Code != "":
+		return x.Code
+	case x.UpstreamStatus == 0 || x.Aborted:
+		return failureOf(x)
+	}
+	return ""
+}
+
+// readCache takes result and reason out of what the record says of the cache: "hit; ttl=8", "fwd=miss; stored", "fwd=bypass; detail=off".
+func readCache(text string) cacheKey {
+	first, rest, _ := strings.Cut(text, ";")
+	k := cacheKey{result: strings.TrimPrefix(first, "fwd=")}
+	for rest != "" {
+		var item string
+		item, rest, _ = strings.Cut(rest, ";")
+		if reason, ok := strings.CutPrefix(strings.TrimSpace(item), "detail="); ok {
+			k.reason = strings.Trim(reason, `"`)
+		}
+	}
+	return k
+}
