@@ -1,0 +1,60 @@
+package proxy
+
+import (
+	"crypto/rand"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// pseudonym is our name in Via, Cache-Status and Proxy-Status.
+const pseudonym = "osgate"
+
+// admit refuses what no stage needs to see: an exchange too many, one that came through us before, and methods and protocols that are
+// not forwarded.
+func (p *Proxy) admit(x *exchange) error {
+	if n := p.exchanges.Add(1); n > p.MaxExchanges {
+		return refusal{code: codeOverloaded, detail: "too many requests are under way", retryAfter: time.Second}
+	}
+	h := x.r.Header
+	switch {
+	case p.draining.Load():
+		return refusal{code: codeDraining, detail: "this gateway is shutting down; another will answer", retryAfter: time.Second}
+	case looped(h["Via"]):
+		return refusal{code: codeLoop, detail: "this request has passed this gateway before; its upstream leads back to it"}
+	case x.r.Method == http.MethodConnect || x.r.Method == http.MethodTrace:
+		return refusal{code: codeBadRequest, detail: "method " + x.r.Method + " is not served"}
+	case h.Get("Upgrade") != "":
+		return refusal{code: codeBadRequest, detail: "protocol upgrades are not served; send plain HTTP/1.1 without the Upgrade header, or HTTP/2 over TLS"}
+	case x.r.ContentLength > p.MaxBody:
+		return tooLarge(p.MaxBody)
+	}
+	return nil
+}
+
+// looped reports whether one of the Via values (RFC 9110 section 7.6.3) names us.
+func looped(via []string) bool {
+	for _, value := range via {
+		for hop := range strings.SplitSeq(value, ",") {
+			if fields := strings.Fields(hop); len(fields) > 1 && strings.EqualFold(fields[1], pseudonym) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// maxRequestID bounds a request id that a client chose.
+const maxRequestID = 64
+
+// requestID takes the client's X-Request-Id if it is short and plain, else makes one.
+func requestID(h http.Header) string {
+	id := h.Get("X-Request-Id")
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r)
+	}
+	if id != "" && len(id) <= maxRequestID && strings.TrimFunc(id, plain) == "" && !strings.ContainsFunc(id, func(r rune) bool { return !plain(r) }) {
+		return id
+	}
+	return strings.ToLower(rand.Text())
+}

@@ -1,0 +1,158 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"osgate/ratelimit"
+)
+
+// keptBody is the largest request body that is kept for sending again, and the largest 429 that is kept in case it is not.
+const keptBody = 64 << 10
+
+// attempts is the way upstream for one exchange: it picks the connection, keeps the time, and sends again what upstream refused with 429, when its turn
+// comes. It stands between ReverseProxy and net/http, whose transport must not see ReverseProxy's hook for informational answers (they would be
+// copied to the client; golang.org/issue/81319).
+type attempts struct {
+	proxy    *Proxy
+	exchange *exchange
+	kept     []byte // the request body, where it is short enough to be sent again
+}
+
+// RoundTrip implements [http.RoundTripper]. Nothing but a 429 is sent again: what it refuses was not processed.
+func (a *attempts) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := a.keep(r); err != nil {
+		return nil, err
+	}
+	for {
+		answer, err := a.once(r)
+		if err != nil || answer.StatusCode != http.StatusTooManyRequests || !a.repeatable(r) {
+			return answer, err
+		}
+		if again, err := a.turn(r.Context(), answer); !again {
+			return answer, err
+		}
+	}
+}
+
+// keep reads a short body whole, so that it can be sent more than once; a longer one or one of unknown length streams, and is sent once.
+func (a *attempts) keep(r *http.Request) (err error) {
+	if r.Body == nil || r.ContentLength <= 0 || r.ContentLength > keptBody {
+		return nil
+	}
+	a.kept, err = io.ReadAll(r.Body)
+	return err
+}
+
+// repeatable reports whether r can be sent again.
+func (a *attempts) repeatable(r *http.Request) bool {
+	return a.exchange.rec.Charged && (r.Body == nil || a.kept != nil)
+}
+
+// once sends r.
+func (a *attempts) once(r *http.Request) (*http.Response, error) {
+	x := a.exchange
+	transport := a.proxy.Transport.Shared
+	if x.op.Confirmable {
+		transport = a.proxy.Transport.Fresh
+	}
+	if x.mark != nil && time.Now().After(x.mark.Deadline()) {
+		return nil, errLateMark
+	}
+	out := r.WithContext(hookless{r.Context(), x.r.Context()})
+	if a.kept != nil {
+		out.Body = io.NopCloser(bytes.NewReader(a.kept))
+	}
+	x.rec.UpstreamAttempts++
+	x.sent = time.Now()
+	answer, err := transport.RoundTrip(out)
+	x.rec.UpstreamDuration += time.Since(x.sent)
+	return answer, err
+}
+
+// turn waits until a request that upstream refused may be sent again: for Retry-After or the quota's interval, and then for a turn under the client's
+// quota, so that what is sent again is counted again. Where that is longer than a request may wait, answer goes to the client as it came.
+func (a *attempts) turn(ctx context.Context, answer *http.Response) (again bool, err error) {
+	x := a.exchange
+	pause := retryAfter(answer.Header, x.quota)
+	if x.rec.Waited+pause > a.proxy.MaxWait {
+		return false, nil
+	}
+	if !rewindable(answer) {
+		return false, nil
+	}
+	x.rec.Waited += pause
+	select {
+	case <-time.After(pause):
+	case <-x.r.Context().Done():
+		return false, context.Canceled
+	}
+	result, waited, err := a.proxy.Limiter.Take(ctx, ratelimit.Key(x.location.Plane, x.rec.Principal), x.quota)
+	x.rec.Waited += waited
+	if err != nil || !result.Allowed {
+		return false, nil //nolint:nilerr // upstream's own answer is as good as any
+	}
+	x.result = result
+	if x.mark != nil {
+		_ = x.mark.Renew(ctx) // one that is not renewed is seen to be late by once
+	}
+	return true, nil
+}
+
+// rewindable replaces a short body by a copy in memory, so that it can be dropped or passed on later; it reports whether it was short enough.
+func rewindable(answer *http.Response) bool {
+	text, err := io.ReadAll(io.LimitReader(answer.Body, keptBody+1))
+	if err != nil || len(text) > keptBody {
+		answer.Body = &joined{io.MultiReader(bytes.NewReader(text), failing{answer.Body, err}), answer.Body}
+		return false
+	}
+	_ = answer.Body.Close() // read to its end
+	answer.Body = io.NopCloser(bytes.NewReader(text))
+	return true
+}
+
+// joined reads from one and closes another.
+type joined struct {
+	io.Reader
+	io.Closer
+}
+
+// failing reads on, or fails at once with the error already met.
+type failing struct {
+	io.Reader
+	err error
+}
+
+// Read implements [io.Reader].
+func (f failing) Read(p []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return f.Reader.Read(p)
+}
+
+// retryAfter is how long upstream asks to be left alone, at least the time between two requests of the quota: nothing is known to say it in less.
+func retryAfter(h http.Header, q ratelimit.Quota) time.Duration {
+	interval := q.Period / time.Duration(q.Rate)
+	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s >= 0 {
+		return max(interval, time.Duration(min(s, 3600))*time.Second)
+	}
+	return interval
+}
+
+// errLateMark is a write whose mark would run out before the write can be known to have taken effect.
+var errLateMark = errors.New("the write was marked too long ago")
+
+// hookless ends with its Context and has the values of another.
+type hookless struct {
+	context.Context
+	values context.Context
+}
+
+// Value implements [context.Context].
+func (c hookless) Value(key any) any { return c.values.Value(key) }

@@ -1,0 +1,194 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// idleTimeout bounds how long a body, either way, may stand still.
+const idleTimeout = 60 * time.Second
+
+// deadlineStep is how stale a connection's deadline may be before it is set anew: setting it on every read would cost as much as the read.
+const deadlineStep = time.Second
+
+// errIdle is the cause of an upstream answer given up because its body stood still.
+var errIdle = errors.New("upstream sent nothing for " + idleTimeout.String())
+
+// requestBody is the client's body on its way upstream: bounded in size and in idle time, counted, and able to say afterwards that it was to blame.
+// It is read by the transport's goroutine and asked by the exchange's.
+type requestBody struct {
+	raw      io.ReadCloser // without the bound on size
+	bounded  io.ReadCloser
+	deadline *http.ResponseController
+	limit    int64
+	renew    func() // called now and then while the body lasts; nil: nothing to do
+	count    atomic.Int64
+	closed   atomic.Bool
+	next     time.Time // when the deadline is to be set anew
+
+	mu  sync.Mutex
+	err error // guarded by mu
+}
+
+func newRequestBody(w http.ResponseWriter, r *http.Request, limit int64) *requestBody {
+	return &requestBody{raw: r.Body, bounded: http.MaxBytesReader(w, r.Body, limit), deadline: http.NewResponseController(w), limit: limit}
+}
+
+// Read implements [io.Reader].
+func (b *requestBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	if now := time.Now(); !now.Before(b.next) {
+		_ = b.deadline.SetReadDeadline(now.Add(idleTimeout)) // a connection without deadlines (tests) has none to set
+		b.next = now.Add(deadlineStep)
+		if b.renew != nil {
+			b.renew()
+		}
+	}
+	n, err := b.bounded.Read(p)
+	b.count.Add(int64(n))
+	if err != nil && err != io.EOF {
+		b.mu.Lock()
+		b.err = err
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+// Close implements [io.Closer] for the transport, which is done with the body. The connection's own body stays open for drain; net/http closes it.
+func (b *requestBody) Close() error {
+	b.closed.Store(true)
+	return nil
+}
+
+// failure returns what the client did wrong with its body, as a refusal, nil where it did not.
+func (b *requestBody) failure() error {
+	b.mu.Lock()
+	err := b.err
+	b.mu.Unlock()
+	switch {
+	case err == nil, errors.Is(err, http.ErrBodyReadAfterClose): // the transport read on after upstream had answered
+		return nil
+	case errors.Is(err, context.Canceled), errors.Is(err, syscall.ECONNRESET):
+		return context.Canceled
+	case errors.Is(err, io.ErrUnexpectedEOF): // it left in the middle, or only closed its sending half and still listens
+		return refusal{code: codeBadRequest, detail: "the request body ended early", cause: err, gone: true}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refusal{code: codeBadRequest, status: http.StatusRequestTimeout, detail: "the request body stood still for " + idleTimeout.String(), cause: err}
+	}
+	if _, over := errors.AsType[*http.MaxBytesError](err); over {
+		return tooLarge(b.limit)
+	}
+	return refusal{code: codeBadRequest, detail: "the request body is malformed", cause: err}
+}
+
+const (
+	drainBytes = 12 << 20
+	drainTime  = 5 * time.Second
+)
+
+// drain reads what is left of the body, bounded in bytes and time, so that a client that is still sending gets to read why it is refused. A
+// client that waits for "100 Continue" has not begun to send and is left so.
+func (b *requestBody) drain(r *http.Request) {
+	if r.Body == http.NoBody || r.ContentLength == 0 || r.Header.Get("Expect") != "" && b.count.Load() == 0 {
+		return
+	}
+	b.closed.Store(true)
+	_ = b.deadline.SetReadDeadline(time.Now().Add(drainTime))
+	_, _ = io.CopyN(io.Discard, b.raw, drainBytes) // an error means that there is no more to read
+}
+
+// replyBody is upstream's body on its way to the client: it feeds the cache, bounds idle time, and knows whether it came to its end.
+type replyBody struct {
+	io.ReadCloser
+	exchange *exchange
+	status   int
+	cancel   context.CancelCauseFunc
+	timer    *time.Timer
+	err      error // upstream broke off
+	done     bool
+
+	keep  []byte       // the body's beginning, for answers that hold a token
+	ended func([]byte) // called at the end of the body if keep is not nil
+}
+
+// maxKeep bounds what is kept of an answer that holds a token.
+const maxKeep = 64 << 10
+
+// Read implements [io.Reader].
+func (b *replyBody) Read(p []byte) (int, error) {
+	if b.timer == nil {
+		b.timer = time.AfterFunc(idleTimeout, func() { b.cancel(errIdle) })
+	} else {
+		b.timer.Reset(idleTimeout)
+	}
+	n, err := b.ReadCloser.Read(p)
+	if fill := b.exchange.fill; fill != nil && n > 0 {
+		_, _ = fill.Write(p[:n]) // never fails the client
+	}
+	if b.keep != nil && len(b.keep)+n <= maxKeep {
+		b.keep = append(b.keep, p[:n]...)
+	}
+	switch {
+	case err == io.EOF: // before the client sees the end, so that what it asks next finds the outcome
+		b.finish(true)
+	case err != nil:
+		b.err = err
+	}
+	return n, err
+}
+
+// Close implements [io.Closer]. What a client that left did not want of a write's short answer is read all the same: a complete answer settles
+// the write.
+func (b *replyBody) Close() error {
+	if !b.done && b.err == nil && b.exchange.mark != nil {
+		if _, err := io.CopyN(io.Discard, b.ReadCloser, maxKeep); err == io.EOF {
+			b.finish(true)
+		}
+	}
+	b.finish(false)
+	return b.ReadCloser.Close()
+}
+
+// finish settles the exchange's business with the cache, once.
+func (b *replyBody) finish(complete bool) {
+	if b.done {
+		return
+	}
+	b.done = true
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	if complete && b.ended != nil {
+		b.ended(b.keep)
+	}
+	b.exchange.conclude(complete, b.status)
+}
+
+// buffers implements [httputil.BufferPool]: without it every answer allocates 32 KiB.
+type buffers struct{ pool sync.Pool }
+
+const bufferBytes = 32 << 10
+
+// Get returns a buffer.
+func (b *buffers) Get() []byte {
+	if buffer, ok := b.pool.Get().(*[bufferBytes]byte); ok {
+		return buffer[:]
+	}
+	return make([]byte, bufferBytes)
+}
+
+// Put gives a buffer back.
+func (b *buffers) Put(buffer []byte) {
+	if len(buffer) == bufferBytes {
+		b.pool.Put((*[bufferBytes]byte)(buffer))
+	}
+}

@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"osgate/auth"
+	"osgate/cache"
+	"osgate/objectstore"
+	"osgate/ratelimit"
+	"osgate/record"
+	"osgate/regionmap"
+)
+
+// exchange is one request and its answer in our hands: what each stage learned, for those after it. It belongs to the goroutine that serves it.
+type exchange struct {
+	w   *responseWriter
+	r   *http.Request
+	rec record.Exchange
+
+	// locate
+	path, query string // raw, without the gateway's prefix
+	asks        bool   // there is a "?", maybe with nothing behind it
+	op          objectstore.Operation
+	call        auth.Call
+	location    regionmap.Location // Region is empty for what belongs to a plane alone
+
+	// identify
+	token auth.Token
+	who   auth.Identity
+
+	// limit
+	quota  ratelimit.Quota
+	result ratelimit.Result
+
+	// answer
+	question cache.Question
+	status   cache.Status
+	fill     *cache.Fill
+	sent     time.Time // when upstream was asked
+	answered bool      // by us; nothing is forwarded
+
+	// forward
+	body    *requestBody
+	mark    *cache.Mark
+	reply   *replyBody
+	failure error // why upstream gave no answer
+
+	timing  bool // tell the client each stage's time
+	stage   record.Stage
+	entered time.Time
+}
+
+// begin starts an exchange.
+func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
+	now := time.Now()
+	x := &exchange{r: r, entered: now, w: newResponseWriter(w), timing: p.ServerTiming}
+	x.rec = record.Exchange{ID: requestID(r.Header), Start: now, Method: r.Method, Surface: record.SurfaceNone, RemoteAddr: peer(r)}
+	x.body = newRequestBody(w, r, p.MaxBody)
+	return x
+}
+
+// peer returns the address of the connection's other end.
+func peer(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// enter notes that s begins and the stage before it is over.
+func (x *exchange) enter(s record.Stage) {
+	now := time.Now()
+	x.rec.Stages[x.stage] += now.Sub(x.entered)
+	x.stage, x.entered = s, now
+}
+
+// left reports whether the client went away.
+func (x *exchange) left() bool { return x.r.Context().Err() == context.Canceled }
+
+// objectStore reports whether the exchange is an Object Store operation: what is limited, cached and counted.
+func (x *exchange) objectStore() bool { return x.rec.Surface == record.SurfaceObjectStore }

@@ -1,0 +1,70 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+
+	"osgate/auth"
+	"osgate/cache"
+	"osgate/ratelimit"
+)
+
+// Explanation is what the gateway would do with a request, as far as that can be known without sending anything.
+type Explanation struct {
+	Operation    string // "getKey"
+	Organization string
+	Environment  string
+	Store        string
+	Partition    string
+	Key          string
+	Location     string // "us/us-east-1", or a plane alone
+	Upstream     string // URL that would be asked, empty where we answer ourselves; the host is that of the Host header
+	Quota        string // rate and burst, empty where nothing is charged
+	QuotaKey     string
+	Cache        string // "10s", "never"
+	CacheKey     string
+	Refused      string // why it would be refused, empty where it would not
+	Code         string
+	Status       int
+}
+
+// Explain tells what would become of r if client (a client ID, or "user:<id>") sent it. It sends and charges nothing.
+func (p *Proxy) Explain(r *http.Request, client string) Explanation {
+	x := &exchange{r: r}
+	if err := p.locate(x); err != nil {
+		refused := refusalOf(err)
+		return Explanation{Refused: refused.detail, Code: string(refused.code), Status: answers[refused.code].status}
+	}
+	x.who = auth.Identity{Principal: &auth.Principal{Plane: x.location.Plane, Client: client}}
+	ref := x.op.Ref
+	e := Explanation{
+		Operation: x.rec.Operation, Organization: ref.Organization, Environment: ref.Environment, Store: ref.Store, Partition: ref.Partition, Key: ref.Key,
+		Location: x.location.String(), Cache: "never",
+	}
+	if x.location.Region == "" {
+		e.Location = x.location.Plane
+	}
+	if !x.op.Stats() {
+		e.Upstream = p.upstreamURL(x)
+	}
+	if !x.objectStore() {
+		return e
+	}
+	if quota := p.Quota(x.who.Name()); quota.Rate > 0 {
+		e.Quota, e.QuotaKey = fmt.Sprintf("%d in %s, burst %d", quota.Rate, quota.Period, quota.Burst), ratelimit.Key(x.location.Plane, x.who.Name())
+	}
+	if ttl := p.Cache.TTL(x.op); ttl > 0 {
+		e.Cache = ttl.String()
+		e.CacheKey = p.Cache.Key(cache.Question{Location: x.location.String(), Operation: x.op, Scope: scope(x), Header: r.Header})
+	}
+	return e
+}
+
+// upstreamURL prints what rewrite sends.
+func (p *Proxy) upstreamURL(x *exchange) string {
+	u := "https://" + p.host(x) + x.upstreamPath()
+	if x.query != "" {
+		u += "?" + x.query
+	}
+	return u
+}

@@ -1,0 +1,146 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"time"
+
+	"osgate/cache"
+	"osgate/record"
+	"osgate/regionmap"
+)
+
+// forward asks upstream and copies its answer back. A write is marked in the cache before it goes, so that no read can answer from before it.
+func (p *Proxy) forward(x *exchange) error {
+	x.enter(record.StageForward)
+	if err := p.markWrite(x); err != nil {
+		return err
+	}
+	defer x.settle()
+	ctx, cancel := x.upstreamContext()
+	defer cancel(nil)
+	r := x.r.WithContext(ctx)
+	r.Body = x.body
+	forwarder := httputil.ReverseProxy{
+		Rewrite:        func(pr *httputil.ProxyRequest) { p.rewrite(x, pr) },
+		Transport:      &attempts{proxy: p, exchange: x},
+		BufferPool:     &p.buffers,
+		ModifyResponse: func(answer *http.Response) error { p.relay(x, answer, cancel); return nil },
+		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failure = x.explain(ctx, err) },
+		ErrorLog:       silent,
+	}
+	forwarder.ServeHTTP(x.w, r)
+	return x.failure
+}
+
+// silent swallows what ReverseProxy says of copies that were cut; record tells it, once.
+var silent = log.New(discard{}, "", 0)
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// markWrite tells the cache of a write before upstream hears of it.
+func (p *Proxy) markWrite(x *exchange) (err error) {
+	if !x.objectStore() || !x.op.Writes() {
+		return nil
+	}
+	for _, tag := range x.r.Header["If-Match"] {
+		if cache.OursETag(tag) { // weak, and If-Match compares strongly (RFC 9110 section 13.1.1): it can match nothing
+			return refusal{code: codeBadRequest, status: http.StatusPreconditionFailed, detail: "If-Match holds a validator of this gateway's cache, which guards no write"}
+		}
+	}
+	if x.mark, err = p.Cache.Mark(x.r.Context(), x.question, time.Now()); err != nil {
+		return refusal{code: codeOverloaded, detail: "the write could not be marked for the caches", cause: err, retryAfter: time.Second}
+	}
+	x.body.renew = func() { _ = x.mark.Renew(context.WithoutCancel(x.r.Context())) } // a mark that is not renewed runs out, as one of a crash does
+	return nil
+}
+
+// upstreamContext is the context of the upstream request. A read ends when its client leaves; a write whose bytes may have left is carried to its
+// answer, so that its outcome is known.
+func (x *exchange) upstreamContext() (context.Context, context.CancelCauseFunc) {
+	parent := x.r.Context()
+	if x.op.Writes() {
+		parent = context.WithoutCancel(parent)
+	}
+	return context.WithCancelCause(parent)
+}
+
+// rewrite makes the upstream request: the location's host, the path's bytes as received, and the headers that are known.
+func (p *Proxy) rewrite(x *exchange, pr *httputil.ProxyRequest) {
+	// Opaque, because net/url would re-encode what it reads: it is written into the request line as it is. It begins with "/api/v1/" or
+	// "/accounts/", never with "//", which would make it an absolute form.
+	pr.Out.URL = &url.URL{Scheme: "https", Host: p.host(x), Opaque: x.upstreamPath(), RawQuery: x.query, ForceQuery: x.asks}
+	pr.Out.Host = p.host(x)
+	if p.Override != nil {
+		pr.Out.URL.Scheme, pr.Out.URL.Host = p.Override.Scheme, p.Override.Host
+	}
+	pr.Out.Header = x.outHeader(pr.Out.Header)
+	pr.Out.Trailer = nil
+}
+
+// upstreamPath returns the raw path to ask upstream for.
+func (x *exchange) upstreamPath() string {
+	if x.call != 0 {
+		return x.path
+	}
+	return x.op.Path()
+}
+
+// host returns the upstream host of an exchange, out of the table.
+func (p *Proxy) host(x *exchange) string {
+	if x.call != 0 {
+		return regionmap.AccountsHost(x.location.Plane)
+	}
+	return regionmap.Host(x.location)
+}
+
+// explain finds out why upstream gave no answer: the client's body, the client's leaving, lateness, or upstream itself.
+func (x *exchange) explain(ctx context.Context, err error) error {
+	if bodyErr := x.body.failure(); bodyErr != nil {
+		return bodyErr
+	}
+	if x.left() && !errors.Is(context.Cause(ctx), errIdle) {
+		return context.Canceled
+	}
+	if errors.Is(err, errLateMark) {
+		return refusal{code: codeOverloaded, detail: "the write waited too long to be sent", cause: err, retryAfter: time.Second}
+	}
+	var late interface{ Timeout() bool }
+	if errors.Is(context.Cause(ctx), errIdle) || errors.As(err, &late) && late.Timeout() {
+		return refusal{code: codeUpstreamTimeout, detail: "Object Store did not answer in time", cause: err}
+	}
+	return refusal{code: codeUpstreamUnreachable, detail: "Object Store could not be reached or broke off", cause: err}
+}
+
+// settle ends what the exchange holds in the cache, with whatever is known of the outcome. Most is done already when the answer's last byte was read.
+func (x *exchange) settle() {
+	if x.reply != nil {
+		x.reply.finish(false)
+		return
+	}
+	x.conclude(false, 0)
+}
+
+// conclude gives the fill and the mark their outcome, once. Complete says that the answer was read to its end.
+func (x *exchange) conclude(complete bool, status int) {
+	if x.fill != nil {
+		x.fill.Close(complete)
+		x.fill = nil
+	}
+	if x.mark != nil {
+		x.mark.Done(complete && definite(status))
+		x.mark = nil
+	}
+}
+
+// definite reports whether a complete answer of this status says what became of a write: done (2xx), or not done and never will be (4xx but
+// 408). All else leaves it open.
+func definite(status int) bool {
+	return status >= 200 && status < 300 || status >= 400 && status < 500 && status != http.StatusRequestTimeout
+}

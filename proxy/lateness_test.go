@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"osgate/internal/memnet"
+)
+
+// bubble runs test in fake time with an upstream in memory: all connections, whatever their address, go to it.
+func bubble(t *testing.T, upstream http.HandlerFunc, test func(t *testing.T, g *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l := memnet.Listen()
+		server := &http.Server{Handler: upstream}
+		go func() { _ = server.Serve(l) }() // ends with Close
+		transport := NewTransport(TransportOptions{Timeout: 30 * time.Second})
+		shared := transport.Shared.(*http.Transport)
+		shared.DialContext, shared.Proxy = l.Dial, nil
+		shared.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return l.Dial(ctx, network, address)
+		}
+		g := newRig(t, func(o *Options) { o.Transport = transport })
+		test(t, g)
+		shared.CloseIdleConnections()
+		_ = server.Close()
+	})
+}
+
+func TestAnUpstreamThatDoesNotAnswerIsLate(t *testing.T) {
+	bubble(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, func(t *testing.T, g *rig) {
+		start := time.Now()
+		w := g.get("one", keyPath)
+		if took := time.Since(start); w.Code != 504 || codeOf(t, w) != "upstream-timeout" || took != 30*time.Second {
+			t.Errorf("%d %s after %v", w.Code, w.Body, took)
+		}
+	})
+}
+
+func TestABodyThatStandsStillIsGivenUp(t *testing.T) {
+	bubble(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "10")
+		_, _ = io.WriteString(w, "12345")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}, func(t *testing.T, g *rig) {
+		start := time.Now()
+		defer func() {
+			if cut := recover(); cut != nil {
+				t.Errorf("without a server there is nobody to tell: %v", cut)
+			}
+			if took := time.Since(start); took != idleTimeout || !g.last().Aborted {
+				t.Errorf("after %v: %+v", took, g.last())
+			}
+		}()
+		g.get("one", keyPath)
+	})
+}
+
+func TestASlowBodyThatMovesIsNot(t *testing.T) {
+	bubble(t, func(w http.ResponseWriter, _ *http.Request) {
+		for range 10 {
+			_, _ = io.WriteString(w, "x")
+			_ = http.NewResponseController(w).Flush()
+			<-time.After(idleTimeout - time.Second)
+		}
+	}, func(t *testing.T, g *rig) {
+		if w := g.get("one", keyPath); w.Code != 200 || w.Body.String() != "xxxxxxxxxx" || g.last().Aborted {
+			t.Errorf("%d %s %+v", w.Code, w.Body, g.last())
+		}
+	})
+}
+
+func TestServerTimingTellsTheStages(t *testing.T) {
+	g := newRig(t, func(o *Options) { o.ServerTiming = true })
+	if got := g.get("one", keyPath).Header().Get("Server-Timing"); got == "" || newRig(t).get("one", keyPath).Header().Get("Server-Timing") != "" {
+		t.Errorf("Server-Timing %q", got)
+	}
+}

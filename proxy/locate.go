@@ -1,0 +1,93 @@
+package proxy
+
+import (
+	"net"
+	"net/http"
+	"strings"
+
+	"osgate/auth"
+	"osgate/objectstore"
+	"osgate/record"
+	"osgate/regionmap"
+)
+
+const accountsPrefix = "/accounts/"
+
+// locate reads what is asked and where it goes. It comes first because a token belongs to a control plane.
+func (p *Proxy) locate(x *exchange) error {
+	x.enter(record.StageLocate)
+	target, err := p.originForm(x.r)
+	if err != nil {
+		return err
+	}
+	path, query, asks := strings.Cut(target, "?")
+	place, path, err := p.Regions.Read(x.r.Host, path, x.r.Header[regionmap.Header])
+	if err != nil {
+		return err
+	}
+	x.path, x.query, x.asks = path, query, asks
+	if strings.HasPrefix(path, accountsPrefix) {
+		return p.locateAccounts(x, place)
+	}
+	return p.locateOperation(x, place)
+}
+
+func (p *Proxy) locateAccounts(x *exchange, place regionmap.Place) (err error) {
+	call, ok := auth.ReadCall(x.r.Method, x.path)
+	if !ok || !p.Accounts {
+		return refusal{code: codeNotObjectStore, detail: "this Access Management call is not passed on by this gateway"}
+	}
+	x.call = call
+	x.rec.Surface, x.rec.Operation, x.rec.Route = record.SurfaceAccounts, call.String(), call.Route(x.path)
+	x.location.Plane, err = p.Regions.Plane(place)
+	x.rec.Plane = x.location.Plane
+	return err
+}
+
+func (p *Proxy) locateOperation(x *exchange, place regionmap.Place) (err error) {
+	x.op, err = objectstore.Parse(x.r.Method, x.path, x.query)
+	if err != nil {
+		return err
+	}
+	x.rec.Surface, x.rec.Operation, x.rec.Route = record.SurfaceObjectStore, x.op.Kind.String(), x.op.Route()
+	x.rec.Organization, x.rec.Environment, x.rec.Store = x.op.Ref.Organization, x.op.Ref.Environment, x.op.Ref.Store
+	if x.op.Stats() {
+		x.rec.Surface = record.SurfaceStats
+		x.location.Plane, err = p.Regions.Plane(place)
+	} else {
+		x.location, err = p.Regions.Locate(place, x.op.Ref)
+	}
+	x.rec.Plane, x.rec.Region = x.location.Plane, x.location.Region
+	return err
+}
+
+// originForm returns the request target as it came, path and query. An absolute form (RFC 9112 section 3.2.2) is accepted where it names one of
+// the known hosts or the address that the client connected to: we are no open proxy.
+func (p *Proxy) originForm(r *http.Request) (string, error) {
+	if strings.HasPrefix(r.RequestURI, "/") {
+		return r.RequestURI, nil
+	}
+	scheme, rest, ok := strings.Cut(r.RequestURI, "://")
+	if !ok || (!strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https")) {
+		return "", objectstore.ErrNotObjectStore
+	}
+	at := strings.IndexAny(rest, "/?#")
+	if at < 0 || rest[at] != '/' {
+		return "", objectstore.ErrNotObjectStore
+	}
+	place, _, err := p.Regions.Read(r.Host, "/", nil)
+	if err != nil || place.Plane == "" && !ownAddress(r) {
+		return "", refusal{code: codeBadRequest, detail: "the request target names a host that is not served here"}
+	}
+	return rest[at:], nil
+}
+
+// ownAddress reports whether the request's host is the address that the connection came in on.
+func ownAddress(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return false
+	}
+	_, port, err := net.SplitHostPort(local.String())
+	return r.Host == local.String() || err == nil && strings.EqualFold(r.Host, "localhost:"+port)
+}

@@ -1,0 +1,123 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"osgate/auth"
+	"osgate/cache"
+	"osgate/objectstore"
+	"osgate/policy"
+	"osgate/ratelimit"
+	"osgate/record"
+	"osgate/regionmap"
+)
+
+// Identifier says whose token a request carries. *[auth.Authenticator] is one. Identify may wait for a control plane, bounded; its errors refuse the
+// exchange. The other methods never wait.
+type Identifier interface {
+	Identify(ctx context.Context, plane string, token auth.Token) (auth.Identity, error)
+	Doubt(hash [32]byte)
+	Warm(plane string, token auth.Token)
+}
+
+// Limiter takes one unit of a client's quota, waiting for its turn. *[ratelimit.Turns] is one. An error means that nobody knows whether there is quota
+// and that configuration says to refuse then.
+type Limiter interface {
+	Take(ctx context.Context, key string, q ratelimit.Quota) (ratelimit.Result, time.Duration, error)
+}
+
+// Statistics answers the Stats API from our own counts, as JSON. An *[objectstore.QueryError] is the client's fault; any other error is ours.
+type Statistics interface {
+	Answer(ctx context.Context, plane string, op objectstore.Operation, organizations []string, now time.Time) ([]byte, error)
+}
+
+// Options are what the pipeline is made of. All of the first group are needed.
+type Options struct {
+	Regions    *regionmap.Map
+	Identity   Identifier
+	Policy     *policy.Policy
+	Limiter    Limiter
+	Cache      *cache.Cache
+	Statistics Statistics
+	Keeper     record.Keeper
+	Transport  Transport
+
+	Quota        func(principal string) ratelimit.Quota // of a client ID or "user:<id>"; Rate 0: none
+	Override     *url.URL                               // where every upstream call goes instead, Host header kept; nil: https to the hosts of the table
+	Accounts     bool                                   // pass Access Management calls on
+	MaxWait      time.Duration                          // for a turn, an upstream 429 included; 0: its 429 is passed on at once
+	MaxBody      int64                                  // bytes of a request body; 0: 11 MiB
+	MaxExchanges int64                                  // at once; more are shed; 0: 10,000
+	ServerTiming bool                                   // tell clients each stage's milliseconds
+}
+
+const (
+	maxBody      = 11 << 20
+	maxExchanges = 10_000
+)
+
+// Proxy is the client-facing http.Handler. It is safe for concurrent use.
+type Proxy struct {
+	Options
+	buffers   buffers
+	exchanges atomic.Int64
+	draining  atomic.Bool
+}
+
+// New returns a Proxy, or an error if a part is missing.
+func New(o Options) (*Proxy, error) {
+	if o.Regions == nil || o.Identity == nil || o.Policy == nil || o.Limiter == nil || o.Cache == nil || o.Statistics == nil ||
+		o.Keeper == nil || o.Transport.Shared == nil || o.Transport.Fresh == nil || o.Quota == nil {
+		return nil, errors.New("proxy: a part of the pipeline is missing")
+	}
+	if o.MaxBody == 0 {
+		o.MaxBody = maxBody
+	}
+	if o.MaxExchanges == 0 {
+		o.MaxExchanges = maxExchanges
+	}
+	return &Proxy{Options: o}, nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.serve(p.begin(w, r))
+}
+
+// serve is the life of a request. Every exchange passes these stages in this order; the first error ends it, and record sees them all.
+func (p *Proxy) serve(x *exchange) {
+	defer p.record(x)
+	err := p.admit(x) // is there room, and is it a request that anyone may make?
+	if err == nil {
+		err = p.locate(x) // what is asked, and where does it go?
+	}
+	if err == nil {
+		err = p.identify(x) // who asks?
+	}
+	if err == nil {
+		err = p.authorize(x) // may they?
+	}
+	if err == nil {
+		err = p.limit(x) // may they now?
+	}
+	if err == nil {
+		err = p.answer(x) // can we say ourselves?
+	}
+	if err == nil && !x.answered {
+		err = p.forward(x) // ask Object Store, and copy what it says
+	}
+	if err != nil {
+		p.refuse(x, err)
+	}
+}
+
+// Drain makes the proxy refuse new exchanges with 503; those under way go on. It cannot be undone.
+func (p *Proxy) Drain() { p.draining.Store(true) }
+
+// Exchanges returns how many exchanges are under way.
+func (p *Proxy) Exchanges() int64 { return p.exchanges.Load() }

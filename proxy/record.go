@@ -1,0 +1,40 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+)
+
+// statusLeft is recorded, never sent: the client went away before it had its answer (nginx's 499).
+const statusLeft = 499
+
+// record hands the exchange, whole, to whoever keeps account. It runs when everything else is over, also when an answer was cut, which
+// ReverseProxy tells net/http by a panic that must go on.
+func (p *Proxy) record(x *exchange) {
+	p.exchanges.Add(-1)
+	cut := recover()
+	x.enter(x.stage)
+	x.rec.Duration = time.Since(x.rec.Start)
+	x.rec.RequestBytes, x.rec.ResponseBytes = x.body.count.Load(), x.w.bytes
+	if x.rec.Status == 0 {
+		x.rec.Status = x.w.status
+	}
+	if cut != nil || x.w.err != nil || x.reply != nil && x.reply.err != nil {
+		x.cut()
+	}
+	p.Keeper.Keep(&x.rec)
+	if cut != nil {
+		panic(cut)
+	}
+}
+
+// cut notes whose fault it was that the client did not get all of the answer.
+func (x *exchange) cut() {
+	x.rec.Aborted = true
+	switch {
+	case x.reply != nil && x.reply.err != nil && !x.left():
+		x.rec.Cause = "reading upstream's answer: " + x.reply.err.Error()
+	default:
+		x.rec.Status, x.rec.Cause = statusLeft, cause(errors.Join(x.w.err, x.r.Context().Err()))
+	}
+}

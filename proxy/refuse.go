@@ -1,0 +1,180 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"osgate/auth"
+	"osgate/objectstore"
+	"osgate/regionmap"
+)
+
+// code is what went wrong, in one word: the end of the problem's type, a field of the log and a label of the metrics.
+type code string
+
+// The codes: the closed list of what a client can be told by us.
+const (
+	codeNotObjectStore      code = "not-object-store"
+	codeBadPath             code = "bad-path"
+	codeBadRequest          code = "bad-request"
+	codeLoop                code = "loop"
+	codeRegionUnknown       code = "region-unknown"
+	codeRegionNotAllowed    code = "region-not-allowed"
+	codeNoToken             code = "no-token"
+	codeBadToken            code = "bad-token"
+	codeIdentityUnavailable code = "identity-unavailable"
+	codeDenied              code = "denied"
+	codeOverQuota           code = "over-quota"
+	codeTooLarge            code = "too-large"
+	codeUpstreamUnreachable code = "upstream-unreachable"
+	codeUpstreamTimeout     code = "upstream-timeout"
+	codeOverloaded          code = "overloaded"
+	codeDraining            code = "draining"
+)
+
+// answers is the table from code to answer: the status, a title for people, and the error type of Proxy-Status (RFC 9209 section 2.3).
+var answers = map[code]struct {
+	status int
+	title  string
+	proxy  string
+}{
+	codeNotObjectStore:      {http.StatusNotFound, "Not an Object Store v2 operation", "http_request_error"},
+	codeBadPath:             {http.StatusBadRequest, "Ambiguous path", "http_request_error"},
+	codeBadRequest:          {http.StatusBadRequest, "Bad request", "http_request_error"},
+	codeLoop:                {http.StatusLoopDetected, "Loop detected", "proxy_loop_detected"},
+	codeRegionUnknown:       {http.StatusBadRequest, "Region unknown", "http_request_error"},
+	codeRegionNotAllowed:    {http.StatusForbidden, "Region not allowed", "http_request_denied"},
+	codeNoToken:             {http.StatusUnauthorized, "No bearer token", "http_request_denied"},
+	codeBadToken:            {http.StatusUnauthorized, "Bearer token refused", "http_request_denied"},
+	codeIdentityUnavailable: {http.StatusServiceUnavailable, "Identity unavailable", "destination_unavailable"},
+	codeDenied:              {http.StatusForbidden, "Denied by policy", "http_request_denied"},
+	codeOverQuota:           {http.StatusTooManyRequests, "Over quota", "http_request_denied"},
+	codeTooLarge:            {http.StatusRequestEntityTooLarge, "Request body too large", "http_request_error"},
+	codeUpstreamUnreachable: {http.StatusBadGateway, "Object Store unreachable", "destination_unavailable"},
+	codeUpstreamTimeout:     {http.StatusGatewayTimeout, "Object Store too late", "http_response_timeout"},
+	codeOverloaded:          {http.StatusServiceUnavailable, "Overloaded", "connection_limit_reached"},
+	codeDraining:            {http.StatusServiceUnavailable, "Shutting down", "proxy_internal_response"},
+}
+
+// refusal is an error that says how the exchange is to be answered.
+type refusal struct {
+	code       code
+	status     int           // instead of the table's; 0: the table's
+	detail     string        // for the client
+	cause      error         // for the log alone
+	retryAfter time.Duration // 0: none
+	gone       bool          // the client has probably left: recorded as 499
+}
+
+// Error implements error.
+func (r refusal) Error() string { return string(r.code) + ": " + r.detail }
+
+func tooLarge(limit int64) refusal {
+	return refusal{code: codeTooLarge, detail: fmt.Sprintf("the request body is larger than %d bytes", limit)}
+}
+
+// refusalOf is the one place where an error of any stage becomes an answer.
+func refusalOf(err error) refusal {
+	if r, ok := errors.AsType[refusal](err); ok {
+		return r
+	}
+	if e, ok := errors.AsType[*objectstore.PathError](err); ok {
+		return refusal{code: codeBadPath, detail: e.Error()}
+	}
+	if e, ok := errors.AsType[*objectstore.QueryError](err); ok {
+		return refusal{code: codeBadRequest, detail: e.Error()}
+	}
+	if e, ok := errors.AsType[*regionmap.UnknownError](err); ok {
+		return refusal{code: codeRegionUnknown, detail: e.Error()}
+	}
+	if e, ok := errors.AsType[*regionmap.NotAllowedError](err); ok {
+		return refusal{code: codeRegionNotAllowed, detail: e.Error()}
+	}
+	if e, ok := errors.AsType[*auth.UnavailableError](err); ok {
+		return refusal{code: codeIdentityUnavailable, cause: err, retryAfter: max(e.RetryAfter, time.Second),
+			detail: "the control plane cannot say at the moment whose token this is"}
+	}
+	switch {
+	case errors.Is(err, objectstore.ErrNotObjectStore):
+		return refusal{code: codeNotObjectStore, detail: "this method and path are no Object Store v2 or Stats API operation"}
+	case errors.Is(err, auth.ErrNoToken):
+		return refusal{code: codeNoToken, detail: "send Authorization: Bearer and an Anypoint access token"}
+	case errors.Is(err, auth.ErrBadToken):
+		return refusal{code: codeBadToken, detail: "the control plane of this region does not accept this token; mint a new one there"}
+	case errors.Is(err, auth.ErrManyTokens):
+		return refusal{code: codeBadRequest, detail: "more than one Authorization header"}
+	case errors.Is(err, context.Canceled):
+		return refusal{code: codeBadRequest, status: statusLeft, detail: "the client closed the request", cause: err, gone: true}
+	}
+	return refusal{code: codeOverloaded, detail: "the gateway cannot answer this at the moment", cause: err, retryAfter: time.Second}
+}
+
+// problem is an answer of ours (RFC 9457), with message beside detail because Object Store's clients look there.
+type problem struct {
+	Type     string `json:"type"`
+	Title    string `json:"title"`
+	Status   int    `json:"status"`
+	Detail   string `json:"detail"`
+	Instance string `json:"instance"`
+	Message  string `json:"message"`
+}
+
+// refuse turns an error into the answer, once the client has had a chance to send the rest of its body.
+func (p *Proxy) refuse(x *exchange, err error) {
+	r := refusalOf(err)
+	a := answers[r.code]
+	if r.status != 0 {
+		a.status = r.status
+	}
+	x.rec.Status, x.rec.Code, x.rec.Cause = a.status, string(r.code), cause(r.cause)
+	if r.gone {
+		x.rec.Status = statusLeft
+	}
+	if x.w.status != 0 {
+		return // the answer had begun; record tells what became of it
+	}
+	x.body.drain(x.r)
+	h := x.w.Header()
+	clear(h) // what a stage had prepared belongs to another answer
+	x.ourHeaders(h)
+	r.headers(h, a.proxy)
+	body, _ := json.Marshal(problem{
+		Type: "urn:osgate:" + string(r.code), Title: a.title, Status: a.status, Detail: r.detail, Instance: x.rec.ID, Message: r.detail,
+	}) // plain strings cannot fail to marshal
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	x.w.WriteHeader(a.status)
+	if x.r.Method != http.MethodHead {
+		_, _ = x.w.Write(body) // a client that left is seen by record
+	}
+}
+
+// headers adds what goes with the code.
+func (r refusal) headers(h http.Header, proxyError string) {
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Proxy-Status", fmt.Sprintf(`%s; error=%s; details="%s"`, pseudonym, proxyError, r.code))
+	if r.retryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(max(1, seconds(r.retryAfter)), 10))
+	}
+	switch r.code {
+	case codeNoToken:
+		h.Set("WWW-Authenticate", `Bearer realm="Anypoint"`)
+	case codeBadToken:
+		h.Set("WWW-Authenticate", `Bearer realm="Anypoint", error="invalid_token"`)
+	case codeDraining, codeTooLarge:
+		h.Set("Connection", "close")
+	}
+}
+
+// cause returns the text of an error for the log.
+func cause(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

@@ -1,0 +1,75 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"osgate/auth"
+)
+
+// relay prepares an upstream answer for the client: what it teaches us is learned, headers that are not for the client go, ours come. It runs before
+// the first byte is written.
+func (p *Proxy) relay(x *exchange, answer *http.Response, cancel context.CancelCauseFunc) {
+	x.rec.UpstreamStatus = answer.StatusCode
+	if x.objectStore() {
+		p.learn(x, answer.StatusCode)
+		x.offer(answer)
+	}
+	x.toClient(answer.Header)
+	x.ourHeaders(answer.Header)
+	x.reply = &replyBody{ReadCloser: answer.Body, exchange: x, status: answer.StatusCode, cancel: cancel}
+	answer.Body = x.reply
+	if x.call.Mints() && answer.StatusCode < 300 {
+		x.reply.keep = make([]byte, 0, 1024)
+		x.reply.ended = func(body []byte) { p.minted(x, body) }
+	}
+}
+
+// learn takes from an answer what it says of the token: a 2xx is the grant without which nothing is served from the cache, a 401 puts what we hold
+// of the token in doubt, and 401 and 403 end its grants.
+func (p *Proxy) learn(x *exchange, status int) {
+	switch {
+	case status >= 200 && status < 300:
+		p.Cache.Grant(x.question, x.sent)
+	case status == http.StatusUnauthorized:
+		p.Identity.Doubt(x.who.Hash)
+		p.Cache.Revoke(x.who.Hash)
+	case status == http.StatusForbidden:
+		p.Cache.Revoke(x.who.Hash)
+	}
+}
+
+// offer shows a miss's answer to the fill, which says whether it will be stored.
+func (x *exchange) offer(answer *http.Response) {
+	if x.fill != nil {
+		stored, reason := x.fill.Response(answer.StatusCode, answer.Header, answer.ContentLength)
+		x.status.Stored = stored
+		if reason != "" {
+			x.status.Detail = reason
+		}
+	}
+	if x.status.String() != "" && answer.Header.Get("Cache-Control") == "" {
+		answer.Header.Set("Cache-Control", "private, no-cache")
+	}
+}
+
+// minted starts the asking for a token that was minted through us. Its identity is asked of the control plane like any other's: what the mint's
+// request said of the client is nobody's proof.
+func (p *Proxy) minted(x *exchange, body []byte) {
+	if token, ok := auth.MintedToken(body); ok {
+		p.Identity.Warm(x.location.Plane, token)
+	}
+}
+
+// scope names whose cache entries an exchange may have: those of its principal, client and user. Parts are length-prefixed, so that no id can be
+// made to look like two.
+func scope(x *exchange) string {
+	var b strings.Builder
+	for _, part := range []string{x.location.Plane, x.who.Client, x.who.User} {
+		b.WriteByte(byte(len(part) >> 8))
+		b.WriteByte(byte(len(part)))
+		b.WriteString(part)
+	}
+	return b.String()
+}

@@ -1,0 +1,70 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// Transport is the way to upstream.
+type Transport struct {
+	Shared http.RoundTripper // keeps connections; it replays body-less reads on a dead one
+	Fresh  http.RoundTripper // a connection of its own for each request: for what must never be replayed
+}
+
+// TransportOptions configure the upstream connections.
+type TransportOptions struct {
+	Timeout time.Duration  // from the request's last byte to the answer's first; also TCP_USER_TIMEOUT; 0: 30 s
+	Roots   *x509.CertPool // trusted authorities; nil: the system's
+}
+
+const (
+	upstreamTimeout = 30 * time.Second
+	dialTimeout     = 5 * time.Second
+	idlePerHost     = 256 // few hosts, many connections: net/http's 2 would dial for most requests
+	maxHeaderBytes  = 256 << 10
+)
+
+// NewTransport returns a Transport for a few hosts and many connections. It honors HTTPS_PROXY, follows nothing, and decompresses nothing.
+func NewTransport(o TransportOptions) Transport {
+	if o.Timeout == 0 {
+		o.Timeout = upstreamTimeout
+	}
+	shared := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second, Control: userTimeout(o.Timeout)}).DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12}, // "TLS 1.2 and above" (vendor FAQ)
+		TLSHandshakeTimeout:    dialTimeout,
+		ForceAttemptHTTP2:      true, // a TLSClientConfig of one's own turns it off otherwise
+		DisableCompression:     true, // bodies are identity, byte for byte
+		MaxIdleConnsPerHost:    idlePerHost,
+		IdleConnTimeout:        75 * time.Second,
+		ResponseHeaderTimeout:  o.Timeout,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // a dead connection is found out
+	}
+	fresh := shared.Clone()
+	fresh.DisableKeepAlives = true
+	return Transport{Shared: shared, Fresh: fresh}
+}
+
+// tcpUserTimeout is TCP_USER_TIMEOUT (tcp(7)), which package syscall does not name.
+const tcpUserTimeout = 0x12
+
+// userTimeout bounds how long sent bytes may stay unacknowledged, so that a write does not take effect long after we gave it up.
+func userTimeout(d time.Duration) func(network, address string, c syscall.RawConn) error {
+	return func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		err := c.Control(func(fd uintptr) {
+			failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(d.Milliseconds()))
+		})
+		if err != nil {
+			return err
+		}
+		return failed
+	}
+}
