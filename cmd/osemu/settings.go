@@ -1,0 +1,191 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"osgate/emulator"
+)
+
+// settings are what flags and OSEMU_… variables say.
+type settings struct {
+	listen          string
+	world           string
+	data            string
+	rate            int
+	rateBy          string
+	accountsRate    int
+	latency         time.Duration
+	fault           string
+	seed            int64
+	statsLag        time.Duration
+	choose          string
+	tlsCert, tlsKey string
+	quiet           bool
+}
+
+// flags returns the flags, bound to s.
+func (s *settings) flags() *flag.FlagSet {
+	f := flag.NewFlagSet("osemu", flag.ContinueOnError)
+	f.SetOutput(io.Discard) // run tells what is wrong
+	f.StringVar(&s.listen, "listen", "127.0.0.1:8090", "`address` of the one port for every host; :0 picks a port")
+	f.StringVar(&s.world, "world", "", "JSON `file` with organizations, environments, clients, users, stores, entries (default: the built-in world)")
+	f.StringVar(&s.data, "data", "", "`folder` in which everything is kept between runs (default: memory)")
+	f.IntVar(&s.rate, "rate", 10, "Object Store requests in any sliding second; 0 is no limit")
+	f.StringVar(&s.rateBy, "rate-by", "client", "what -rate is counted by: client, app, store or ip")
+	f.IntVar(&s.accountsRate, "accounts-rate", 500, "Access Management requests in a minute by client or user; 0 is no limit")
+	f.DurationVar(&s.latency, "latency", 0, "`time` added to each answer, such as 20ms")
+	f.StringVar(&s.fault, "fault", "0", "`probabilities`, such as 429=0.01,500=0.01,reset=0.01,cut=0.01,slow=0.01")
+	f.Int64Var(&s.seed, "seed", 0, "makes faults and ids repeatable (default: random)")
+	f.DurationVar(&s.statsLag, "stats-lag", 0, "`time` until a request shows in the Stats API")
+	f.StringVar(&s.choose, "choose", "", "`name=value,…` for what nobody outside the vendor knows; see below")
+	f.StringVar(&s.tlsCert, "tls-cert", "", "PEM `file`: serve HTTPS")
+	f.StringVar(&s.tlsKey, "tls-key", "", "PEM `file`: key of -tls-cert")
+	f.BoolVar(&s.quiet, "quiet", false, "no line for each request on standard error")
+	return f
+}
+
+// variable returns the name of the environment variable of a flag.
+func variable(flagName string) string {
+	return "OSEMU_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+}
+
+// readSettings reads variables, then flags: these win.
+func readSettings(args, environ []string) (settings, error) {
+	var s settings
+	f := s.flags()
+	known := map[string]string{}
+	f.VisitAll(func(one *flag.Flag) { known[variable(one.Name)] = one.Name })
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		if !strings.HasPrefix(name, "OSEMU_") || injected(name) {
+			continue
+		}
+		if known[name] == "" {
+			return settings{}, fmt.Errorf("there is no variable %s", name)
+		}
+		if err := f.Set(known[name], value); err != nil {
+			return settings{}, fmt.Errorf("%s=%q: %w", name, value, err)
+		}
+	}
+	if err := f.Parse(args); err != nil {
+		return settings{}, err
+	}
+	if f.NArg() > 0 {
+		return settings{}, fmt.Errorf("there are no arguments, only flags: %q", f.Arg(0))
+	}
+	if (s.tlsCert == "") != (s.tlsKey == "") {
+		return settings{}, errors.New("-tls-cert and -tls-key go together")
+	}
+	return s, nil
+}
+
+// injected reports whether Kubernetes sets the variable for a Service named osemu.
+func injected(name string) bool {
+	return strings.HasPrefix(name, "OSEMU_SERVICE_") || name == "OSEMU_PORT" || strings.HasPrefix(name, "OSEMU_PORT_")
+}
+
+// options returns the settings in the emulator's terms.
+func (s settings) options(log io.Writer) (emulator.Options, error) {
+	o := emulator.Options{
+		Data: s.data, Rate: unlimited(s.rate), RateBy: s.rateBy, AccountsRate: unlimited(s.accountsRate),
+		Latency: s.latency, Fault: s.fault, Seed: s.seed, StatsLag: s.statsLag, Choose: map[string]string{},
+	}
+	if !s.quiet {
+		o.Log = log
+	}
+	for pick := range strings.SplitSeq(s.choose, ",") {
+		if name, value, ok := strings.Cut(strings.TrimSpace(pick), "="); ok {
+			o.Choose[name] = value
+		} else if pick != "" {
+			return o, fmt.Errorf("-choose %q: not of the form name=value", pick)
+		}
+	}
+	if s.world != "" {
+		file, err := os.ReadFile(s.world)
+		if err != nil {
+			return o, fmt.Errorf("reading world: %w", err)
+		}
+		if o.World, err = emulator.ParseWorld(s.world, file); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// unlimited turns the flags' 0 for no limit into the package's.
+func unlimited(rate int) int {
+	if rate <= 0 {
+		return -1
+	}
+	return rate
+}
+
+// oneLine returns the text of an error that may tell of many things.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+const introduction = `osemu is a local Object Store v2 to develop and test against: the Object Store,
+Stats and Access Management APIs of all control planes and regions on one port.
+
+  osemu                       the built-in world on http://127.0.0.1:8090
+  osemu -rate 0 -latency 20ms without the limit of ten a second, like a distant region
+  osemu -data ./osemu-data    what was stored is there again at the next start
+
+Where a request goes: by its Host header if that is one of the vendor's
+(object-store-us-east-1.anypoint.mulesoft.com, anypoint.mulesoft.com, …), else by its path:
+  /us/us-east-1/api/v1/…      Object Store       /us/accounts/…   Access Management
+  /us/api/v1/…                Stats API          /_osemu/…        for tests
+
+A first look:
+  curl -d 'grant_type=client_credentials&client_id=app-one&client_secret=secret-one' \
+       http://127.0.0.1:8090/us/accounts/api/v2/oauth2/token
+  curl -H 'Authorization: Bearer <access_token>' \
+       http://127.0.0.1:8090/us/us-east-1/api/v1/organizations/org-root/environments/env-prod/stores
+
+Flags (each is a variable too: -rate-by is OSEMU_RATE_BY; the flag wins):
+`
+
+// writeHelp teaches.
+func writeHelp(w io.Writer) {
+	var s settings
+	var text strings.Builder
+	text.WriteString(introduction)
+	s.flags().VisitAll(func(one *flag.Flag) {
+		argument, usage := flag.UnquoteUsage(one)
+		fmt.Fprintf(&text, "  %-24s %s", "-"+one.Name+" "+argument, usage)
+		if !slices.Contains([]string{"", "0", "0s", "false"}, one.DefValue) {
+			fmt.Fprintf(&text, " (default %s)", one.DefValue)
+		}
+		text.WriteString("\n")
+	})
+	text.WriteString("\nChoices (-choose etag=on,post-existing=409): name, what it is about, values with the default first\n")
+	choices := emulator.Choices()
+	slices.SortFunc(choices, func(a, b emulator.Choice) int { return cmp.Compare(a.Name, b.Name) })
+	for _, c := range choices {
+		fmt.Fprintf(&text, "  %-21s %s: %s\n", c.Name, c.About, strings.Join(c.Values, ", "))
+	}
+	text.WriteString(backDoor)
+	fmt.Fprint(w, text.String())
+}
+
+const backDoor = `
+For tests:
+  GET, DELETE /_osemu/requests     what was received, target exactly as on the wire
+  GET, PUT    /_osemu/faults       {"latency":"20ms","429":0.01,"reset":0.01,"on":["objectstore"]}
+  POST        /_osemu/clock        {"advance":"720h"}
+  PATCH       /_osemu/clients/{id} {"scopes":["read:store"]}
+  GET         /_osemu/world
+`
+
+// welcome is what a person reads at the start.
+func welcome(scheme, address string) string {
+	return fmt.Sprintf("osemu: %s://%s/us/us-east-1 is a BASE_URL, app-one/secret-one a client of the built-in world; osemu -h tells more\n",
+		scheme, address)
+}

@@ -1,0 +1,183 @@
+package emulator
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// accountsCall is one Access Management request.
+type accountsCall struct {
+	*Emulator
+	*exchange
+	params params // of a POST's body
+	id     string // the organization in the path
+}
+
+// params are the members of a form or of a JSON object.
+type params map[string]string
+
+// accountsRoutes maps a path, without its first slash, to its methods. {org} stands for
+// one segment.
+func accountsRoutes() map[string]map[string]func(*accountsCall) (answer, error) {
+	type methods = map[string]func(*accountsCall) (answer, error)
+	return map[string]methods{
+		"accounts/oauth2/token":                         {http.MethodPost: (*accountsCall).mint},
+		"accounts/api/oauth2/token":                     {http.MethodPost: (*accountsCall).mint},
+		"accounts/api/v2/oauth2/token":                  {http.MethodPost: (*accountsCall).mint},
+		"accounts/login":                                {http.MethodPost: (*accountsCall).login},
+		"accounts/api/login":                            {http.MethodPost: (*accountsCall).login},
+		"accounts/api/me":                               {http.MethodGet: (*accountsCall).me},
+		"accounts/api/users/me":                         {http.MethodGet: (*accountsCall).usersMe},
+		"accounts/api/profile":                          {http.MethodGet: (*accountsCall).profile},
+		"accounts/api/oauth2/introspect":                {http.MethodPost: (*accountsCall).introspect},
+		"accounts/api/v2/oauth2/introspect":             {http.MethodPost: (*accountsCall).introspectV2},
+		"accounts/api/v2/oauth2/revoke":                 {http.MethodPost: (*accountsCall).revoke},
+		"accounts/api/organizations/{org}":              {http.MethodGet: (*accountsCall).organization},
+		"accounts/api/organizations/{org}/environments": {http.MethodGet: (*accountsCall).environments},
+	}
+}
+
+// accountsAnswer answers a request for Access Management.
+func (e *Emulator) accountsAnswer(x *exchange) answer {
+	c := &accountsCall{Emulator: e, exchange: x}
+	bad := c.readParams()
+	left, over := e.allowance.take(c.subject(), e.clock.now())
+	var a answer
+	var err error
+	switch {
+	case over:
+		err = problemf(http.StatusTooManyRequests, "too many requests: %d in a minute", e.allowance.limit)
+	case bad != nil:
+		err = bad
+	default:
+		a, err = c.serve()
+	}
+	if err != nil {
+		a = accountsProblem(err)
+	}
+	left.write(a.header)
+	return a
+}
+
+// subject is whom a request counts for: the token's client or user, the client that
+// asks for a token, or else the address.
+func (c *accountsCall) subject() string {
+	id, _, basic := c.in.BasicAuth()
+	switch {
+	case c.grant != nil && c.grant.Client != "":
+		return "client\x00" + c.grant.Client
+	case c.grant != nil:
+		return "user\x00" + c.grant.User
+	case basic:
+		return "client\x00" + id
+	case c.params["client_id"] != "":
+		return "client\x00" + c.params["client_id"]
+	}
+	return "ip\x00" + c.address()
+}
+
+func (c *accountsCall) serve() (answer, error) {
+	segments, err := decodeSegments(strings.TrimPrefix(c.place.path, "/"))
+	if err != nil {
+		return answer{}, err
+	}
+	if len(segments) >= 4 && segments[2] == "organizations" {
+		c.id, segments[3] = segments[3], "{org}"
+	}
+	methods, ok := c.accountsRoutes[strings.Join(segments, "/")]
+	if !ok {
+		return answer{}, problemf(http.StatusNotFound, "no such path")
+	}
+	handle, ok := methods[c.in.Method]
+	if !ok {
+		return answer{}, problemf(http.StatusMethodNotAllowed, "%s is not a method of this path", c.in.Method)
+	}
+	return handle(c)
+}
+
+// readParams reads the body of a POST: a form, or JSON.
+func (c *accountsCall) readParams() error {
+	if c.in.Method != http.MethodPost {
+		return nil
+	}
+	body, err := readBody(c.in, maxForm)
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	switch mediaTypeOf(c.in) {
+	case "application/x-www-form-urlencoded":
+		c.params, err = formParams(string(body))
+	case "application/json":
+		c.params, err = jsonParams(body)
+	default:
+		err = problemf(http.StatusUnsupportedMediaType, "Content-Type is neither application/x-www-form-urlencoded nor application/json")
+	}
+	return err
+}
+
+// formParams reads a form. RFC 6749 section 3.2: no parameter more than once.
+func formParams(body string) (params, error) {
+	values, err := url.ParseQuery(body)
+	if err != nil {
+		return nil, oauthProblem(http.StatusBadRequest, "invalid_request", "the form is malformed")
+	}
+	p := params{}
+	for name, all := range values {
+		if len(all) > 1 {
+			return nil, oauthProblem(http.StatusBadRequest, "invalid_request", "a parameter is given more than once")
+		}
+		p[name] = all[0]
+	}
+	return p, nil
+}
+
+// jsonParams reads the strings of a JSON object.
+func jsonParams(body []byte) (params, error) {
+	f, err := decodeObject(body)
+	if err != nil {
+		return nil, err
+	}
+	p := params{}
+	for name, raw := range f {
+		var text string
+		if json.Unmarshal(raw, &text) == nil {
+			p[name] = text
+		}
+	}
+	return p, nil
+}
+
+// oauthError is an error of RFC 6749 section 5.2.
+type oauthError struct {
+	status            int
+	code, description string
+}
+
+func (e *oauthError) Error() string { return e.code + ": " + e.description }
+
+func oauthProblem(status int, code, description string) error {
+	return &oauthError{status, code, description}
+}
+
+// accountsProblem turns an error into an answer of Access Management.
+func accountsProblem(err error) answer {
+	if o, ok := errors.AsType[*oauthError](err); ok {
+		a := jsonAnswer(o.status, map[string]string{"error": o.code, "error_description": o.description})
+		if o.status == http.StatusUnauthorized {
+			a.header.Set("WWW-Authenticate", `Basic realm="accounts"`)
+		}
+		return a
+	}
+	p, ok := errors.AsType[*problem](err)
+	if !ok {
+		p = problemf(http.StatusInternalServerError, "%v", err)
+	}
+	a := jsonAnswer(p.status, map[string]any{"name": http.StatusText(p.status), "message": p.message, "status": p.status})
+	if p.status == http.StatusUnauthorized {
+		a.header.Set("WWW-Authenticate", "Bearer")
+	}
+	return a
+}

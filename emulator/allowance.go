@@ -1,0 +1,59 @@
+package emulator
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// allowance is Access Management's own limit: so many requests a subject in each
+// minute of the clock, told in X-RateLimit headers. It is safe for concurrent use.
+type allowance struct {
+	limit int // negative: none
+
+	mu     sync.Mutex // guards minute and spent
+	minute time.Time
+	spent  map[string]int
+}
+
+// maxSubjects bounds how many subjects are told apart within a minute; further ones
+// share one allowance.
+const maxSubjects = 100_000
+
+// balance is what a subject has left.
+type balance struct {
+	limit, remaining int
+	reset            time.Time
+}
+
+// take spends one request of the subject, and reports whether that was one too many.
+func (l *allowance) take(subject string, now time.Time) (left balance, over bool) {
+	if l.limit < 0 {
+		return balance{}, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if minute := now.Truncate(time.Minute); !minute.Equal(l.minute) {
+		l.minute, l.spent = minute, map[string]int{}
+	}
+	if _, known := l.spent[subject]; !known && len(l.spent) >= maxSubjects {
+		subject = ""
+	}
+	over = l.spent[subject] >= l.limit
+	if !over {
+		l.spent[subject]++
+	}
+	return balance{l.limit, l.limit - l.spent[subject], l.minute.Add(time.Minute)}, over
+}
+
+// write sets the headers that every Access Management operation has (API description);
+// the reset is in epoch seconds.
+func (b balance) write(h http.Header) {
+	if b.limit == 0 {
+		return
+	}
+	h.Set("X-RateLimit-Limit", strconv.Itoa(b.limit))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(b.remaining))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(b.reset.Unix(), 10))
+}

@@ -1,0 +1,123 @@
+package emulator
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// backDoor answers what tests ask under /_osemu/. It is neither logged nor limited, and
+// no fault hits it.
+func (e *Emulator) backDoor(x *exchange) answer {
+	a, err := e.backDoorResult(x)
+	if err != nil {
+		return accountsProblem(err)
+	}
+	return a
+}
+
+func (e *Emulator) backDoorResult(x *exchange) (answer, error) {
+	path := strings.TrimPrefix(x.place.path, "/_osemu/")
+	client, isClient := strings.CutPrefix(path, "clients/")
+	if isClient {
+		path = "clients/{id}"
+	}
+	switch x.in.Method + " " + path {
+	case "GET requests":
+		return jsonAnswer(http.StatusOK, e.Requests()), nil
+	case "DELETE requests":
+		e.ForgetRequests()
+		return emptyAnswer(http.StatusNoContent), nil
+	case "GET faults":
+		return jsonAnswer(http.StatusOK, e.faults.current()), nil
+	case "PUT faults":
+		return e.putFaults(x.in)
+	case "POST clock":
+		return e.postClock(x.in)
+	case "PATCH clients/{id}":
+		return e.patchClient(x.in, client)
+	case "GET world":
+		return jsonAnswer(http.StatusOK, e.world()), nil
+	}
+	return answer{}, problemf(http.StatusNotFound, "the back door has GET and DELETE requests, GET and PUT faults, POST clock, PATCH clients/{id}, GET world")
+}
+
+func (e *Emulator) putFaults(r *http.Request) (answer, error) {
+	body, err := readBody(r, maxForm)
+	if err != nil {
+		return answer{}, err
+	}
+	var f Faults
+	if err := f.UnmarshalJSON(body); err != nil {
+		return answer{}, problemf(http.StatusBadRequest, "%v", err)
+	}
+	e.faults.set(f)
+	return jsonAnswer(http.StatusOK, f), nil
+}
+
+func (e *Emulator) postClock(r *http.Request) (answer, error) {
+	body, err := readBody(r, maxForm)
+	if err != nil {
+		return answer{}, err
+	}
+	members, err := decodeObject(body)
+	if err != nil {
+		return answer{}, err
+	}
+	var text string
+	if err := members.read("advance", &text); err != nil {
+		return answer{}, err
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return answer{}, problemf(http.StatusBadRequest, `advance is not a duration such as "720h"`)
+	}
+	if err := e.Advance(d); err != nil {
+		return answer{}, problemf(http.StatusBadRequest, "%v", err)
+	}
+	return jsonAnswer(http.StatusOK, map[string]time.Time{"now": e.clock.now()}), nil
+}
+
+// patchClient gives a client other rights; they hold for the tokens it has too.
+func (e *Emulator) patchClient(r *http.Request, id string) (answer, error) {
+	body, err := readBody(r, maxForm)
+	if err != nil {
+		return answer{}, err
+	}
+	members, err := decodeObject(body)
+	if err != nil {
+		return answer{}, err
+	}
+	var scopes []string
+	if err := members.read("scopes", &scopes); err != nil {
+		return answer{}, err
+	}
+	if _, given := members["scopes"]; !given {
+		return answer{}, problemf(http.StatusBadRequest, "scopes is missing")
+	}
+	if scope, bad := unknownScope(scopes); bad {
+		return answer{}, problemf(http.StatusBadRequest, "scopes: %q is not one of %s", scope, strings.Join(allScopes(), ", "))
+	}
+	client, ok := e.directory.setScopes(id, scopes)
+	if !ok {
+		return answer{}, problemf(http.StatusNotFound, "no client %q", id)
+	}
+	encoded, _ := json.Marshal(scopes) // strings always marshal
+	if err := e.disk.write(change{bucket: scopeBucket, key: id, value: encoded}); err != nil {
+		return answer{}, err
+	}
+	return jsonAnswer(http.StatusOK, client), nil
+}
+
+// world returns the world as it was given, but for the clients, which are as they are
+// now, and without secrets.
+func (e *Emulator) world() World {
+	w := *e.directory.world
+	w.Clients = nil
+	for _, c := range e.directory.world.Clients {
+		now, _ := e.directory.client(c.ID)
+		w.Clients = append(w.Clients, now)
+	}
+	return w
+}

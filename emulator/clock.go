@@ -1,0 +1,31 @@
+package emulator
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// maxAdvance bounds how far ahead of the machine the clock may be.
+const maxAdvance = 50 * 365 * 24 * time.Hour
+
+var errAdvance = errors.New("the clock goes forward only, and at most 50 years ahead")
+
+// clock is the machine's, moved forward by what Advance asked for. It decides when
+// entries, tokens and confirmations expire, and which bucket a request is counted in.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())).UTC() }
+
+// advance moves the clock by d and returns how far ahead it is now.
+func (c *clock) advance(d time.Duration) (time.Duration, error) {
+	for {
+		old := c.ahead.Load()
+		if d < 0 || d > maxAdvance || time.Duration(old)+d > maxAdvance {
+			return 0, errAdvance
+		}
+		if c.ahead.CompareAndSwap(old, old+int64(d)) {
+			return time.Duration(old) + d, nil
+		}
+	}
+}

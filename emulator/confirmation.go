@@ -1,0 +1,214 @@
+package emulator
+
+import (
+	"container/heap"
+	"time"
+)
+
+// A confirmable operation takes effect at once and stays pending: an ack makes it
+// final, a nack or the end of its time rolls it back, a PATCH gives it more time.
+//
+// Each pending change of a key keeps an undo: what the key held before. The undos of
+// one key form a stack, the oldest first. Rolling back the top one restores what it
+// holds; rolling back one below hands what it holds to the one above. Whatever makes a
+// key's value final (an ack, a write that needs no confirmation) settles the undos
+// below: they have nothing to restore any more.
+
+// confirmation is a pending operation.
+type confirmation struct {
+	id               string
+	store, partition string
+	key              string // empty: of a whole partition
+	deadline         time.Time
+	undos            []*undo
+	place            int // in the heap; -1 when settled
+}
+
+// undo is what one key held before a pending operation. Once settled it is void.
+type undo struct {
+	of     *confirmation
+	key    string
+	order  uint64 // among all undos of the space
+	before *item  // nil: nothing
+	void   bool
+}
+
+// confirmations is a heap of the pending ones, the first to expire on top, with an index.
+type confirmations struct {
+	list []*confirmation
+	byID map[string]*confirmation
+}
+
+// Len implements heap.Interface.
+func (h *confirmations) Len() int { return len(h.list) }
+
+// Less implements heap.Interface.
+func (h *confirmations) Less(i, j int) bool {
+	a, b := h.list[i], h.list[j]
+	return a.deadline.Before(b.deadline)
+}
+
+// Swap implements heap.Interface.
+func (h *confirmations) Swap(i, j int) {
+	h.list[i], h.list[j] = h.list[j], h.list[i]
+	h.list[i].place, h.list[j].place = i, j
+}
+
+// Push implements heap.Interface.
+func (h *confirmations) Push(x any) {
+	c := x.(*confirmation) //nolint:errcheck // nothing else is ever pushed
+	c.place = len(h.list)
+	h.list = append(h.list, c)
+}
+
+// Pop implements heap.Interface.
+func (h *confirmations) Pop() any {
+	last := len(h.list) - 1
+	c := h.list[last]
+	h.list[last], c.place = nil, -1
+	h.list = h.list[:last]
+	return c
+}
+
+// await makes c pending.
+func (s *space) await(c *confirmation) {
+	if s.pending.byID == nil {
+		s.pending.byID = map[string]*confirmation{}
+	}
+	s.pending.byID[c.id] = c
+	heap.Push(&s.pending, c)
+	s.keepConfirmation(c)
+}
+
+// remember pushes what a key of p holds as c's undo for it, before c is pending.
+func (s *space) remember(p *partition, c *confirmation, key string, before *item) {
+	s.undone++
+	u := &undo{of: c, key: key, order: s.undone, before: before}
+	c.undos = append(c.undos, u)
+	p.undos[key] = append(p.undos[key], u)
+}
+
+// hide takes a partition with its keys away until c is settled.
+func (s *space) hide(st *store, p *partition, c *confirmation, now time.Time) {
+	p.items.each(func(found *slot[*item]) bool {
+		if now.Before(found.thing.expires) {
+			s.remember(p, c, found.name, found.thing)
+		}
+		return true
+	})
+	p.items = newShelf[*item]()
+	p.hidden = c
+	s.forgetItems(st, p)
+	s.keepPartition(st, p)
+	s.await(c)
+}
+
+// settle voids the undos of key up to and including the one at position last.
+func (s *space) settle(p *partition, key string, last int) {
+	stack := p.undos[key]
+	for _, u := range stack[:last+1] {
+		u.void, u.before = true, nil
+		s.keepConfirmation(u.of)
+	}
+	p.keepUndos(key, stack[last+1:])
+}
+
+func (p *partition) keepUndos(key string, stack []*undo) {
+	if len(stack) == 0 {
+		delete(p.undos, key)
+		return
+	}
+	p.undos[key] = stack
+}
+
+// finish takes c off the pending ones.
+func (s *space) finish(c *confirmation) {
+	if c.place >= 0 {
+		heap.Remove(&s.pending, c.place)
+	}
+	delete(s.pending.byID, c.id)
+	s.forgetConfirmation(c)
+}
+
+// forgetPending takes the confirmations for which match holds off the pending ones;
+// what they would restore is gone.
+func (s *space) forgetPending(match func(*confirmation) bool) {
+	for _, c := range s.pending.byID {
+		if match(c) {
+			s.finish(c)
+		}
+	}
+}
+
+// ack makes c final.
+func (s *space) ack(c *confirmation) {
+	st, p := s.find(c.store, c.partition)
+	if p != nil {
+		for _, u := range c.undos {
+			if !u.void {
+				s.settle(p, u.key, p.position(u))
+			}
+		}
+		if p.hidden == c {
+			st.partitions.remove(p.name)
+			s.forgetPartition(st, p)
+			s.forgetPending(func(d *confirmation) bool { return d != c && d.store == c.store && d.partition == c.partition })
+		}
+	}
+	s.finish(c)
+}
+
+// rollBack undoes c.
+func (s *space) rollBack(c *confirmation, now time.Time) {
+	if st, p := s.find(c.store, c.partition); p != nil {
+		if p.hidden == c {
+			s.ensurePartition(st, p.name)
+		}
+		for _, u := range c.undos {
+			if !u.void {
+				s.rollBackKey(st, p, u, now)
+			}
+		}
+	}
+	s.finish(c)
+}
+
+// rollBackKey takes u off the stack of its key.
+func (s *space) rollBackKey(st *store, p *partition, u *undo, now time.Time) {
+	stack, at := p.undos[u.key], p.position(u)
+	u.void = true
+	if at+1 < len(stack) {
+		above := stack[at+1]
+		above.before = u.before
+		s.keepConfirmation(above.of)
+	} else if u.before != nil && now.Before(u.before.expires) {
+		s.place(st, p, u.key, u.before)
+	} else {
+		s.drop(st, p, u.key)
+	}
+	p.keepUndos(u.key, append(stack[:at:at], stack[at+1:]...))
+}
+
+// position returns where in the stack of its key u is.
+func (p *partition) position(u *undo) int {
+	for i, other := range p.undos[u.key] {
+		if other == u {
+			return i
+		}
+	}
+	panic("emulator: an undo that is not void is not on its key's stack")
+}
+
+// expire rolls back every confirmation whose time is over.
+func (s *space) expire(now time.Time) {
+	for len(s.pending.list) > 0 && !now.Before(s.pending.list[0].deadline) {
+		s.rollBack(s.pending.list[0], now)
+	}
+}
+
+// extend gives c until deadline.
+func (s *space) extend(c *confirmation, deadline time.Time) {
+	c.deadline = deadline
+	heap.Fix(&s.pending, c.place)
+	s.keepConfirmation(c)
+}

@@ -1,0 +1,152 @@
+package emulator
+
+import "net/http"
+
+// listKeys answers with the keys of a partition, which extends the life of those it
+// names: the vendor counts Retrieve All Keys as a read.
+func (c *call) listKeys() (answer, error) {
+	page, more, err := c.livePage(true)
+	if err != nil {
+		return answer{}, err
+	}
+	type keyJSON struct {
+		KeyID string `json:"keyId"`
+	}
+	values := []keyJSON{}
+	for _, found := range page {
+		c.space.touch(c.store, c.partition, found.name, found.thing, c.now)
+		values = append(values, keyJSON{found.name})
+	}
+	return pageAnswer(c, values, page, more), nil
+}
+
+// listObjects answers with the objects of a partition: with what describes them, with
+// their values, or with both.
+func (c *call) listObjects() (answer, error) {
+	inclusion, err := c.one("inclusion")
+	if err != nil {
+		return answer{}, err
+	}
+	if inclusion == "" {
+		inclusion = "metadata"
+	}
+	if inclusion != "all" && inclusion != "metadata" && inclusion != "body" {
+		return answer{}, problemf(http.StatusBadRequest, "inclusion is not one of all, metadata, body")
+	}
+	page, more, err := c.livePage(false)
+	if err != nil {
+		return answer{}, err
+	}
+	if fit := fitting(page); fit < len(page) {
+		page, more = page[:fit], true
+	}
+	values := []any{}
+	for _, found := range page {
+		c.space.touch(c.store, c.partition, found.name, found.thing, c.now)
+		values = append(values, listedObject(found.name, found.thing.value, inclusion))
+	}
+	return pageAnswer(c, values, page, more), nil
+}
+
+// fitting returns how many of a page's values go into one answer: as many as together
+// are no longer than the longest one may be, and at least one.
+func fitting(page []*slot[*item]) int {
+	size := 0
+	for i, found := range page {
+		size += len(found.thing.text)
+		if size > maxValue && i > 0 {
+			return i
+		}
+	}
+	return len(page)
+}
+
+// listedObject is an object as GET of a partition shows it: with an index, and with ""
+// for no metadata.
+func listedObject(key string, v value, inclusion string) any {
+	listed := map[string]any{"keyId": key, "valueType": v.kind, "index": 0}
+	if v.index != nil {
+		listed["index"] = *v.index
+	}
+	if inclusion != "body" {
+		listed["metadata"] = ""
+		if len(v.metadata) > 0 {
+			listed["metadata"] = v.metadata
+		}
+	}
+	if inclusion != "metadata" {
+		switch o := v.object(key); v.kind {
+		case typeString:
+			listed["stringValue"] = o.StringValue
+		case typeNumber:
+			listed["numberValue"] = o.NumberValue
+		case typeBinary:
+			listed["binaryValue"] = o.BinaryValue
+		}
+	}
+	return listed
+}
+
+// livePage returns a page of the items of the path's partition, and removes what it
+// found expired on the way.
+func (c *call) livePage(prefixed bool) (page []*slot[*item], more bool, err error) {
+	l, err := c.listing(prefixed)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := c.wantPartition(); err != nil {
+		return nil, false, err
+	}
+	var expired []string
+	page, more = c.partition.items.page(l, func(found *slot[*item]) bool {
+		if c.now.Before(found.thing.expires) {
+			return true
+		}
+		expired = append(expired, found.name)
+		return false
+	})
+	for _, key := range expired {
+		c.space.drop(c.store, c.partition, key)
+	}
+	return page, more, nil
+}
+
+func (c *call) getKey() (answer, error) {
+	if err := c.readKey(); err != nil {
+		return answer{}, err
+	}
+	if c.chosen.is(etags, "on") && matches(c.in.Header, "If-None-Match", c.item) {
+		return c.tagged(emptyAnswer(http.StatusNotModified)), nil
+	}
+	c.space.touch(c.store, c.partition, c.ref.key, c.item, c.now)
+	o := c.item.object(c.ref.key)
+	if c.pending != nil && c.chosen.is(confirmationID, "body") {
+		o.ConfirmationID = c.pending.id
+	}
+	return c.tagged(c.confirmed(jsonAnswer(http.StatusOK, o))), nil
+}
+
+// headKey says whether a key exists, which does not extend its life: the vendor counts
+// Contains as no read.
+func (c *call) headKey() (answer, error) {
+	if err := c.readKey(); err != nil {
+		return answer{}, err
+	}
+	return c.tagged(c.confirmed(emptyAnswer(http.StatusNoContent))), nil
+}
+
+// readKey finds the item of the path, and makes its read pending where confirmable.
+func (c *call) readKey() error {
+	confirmable, err := c.confirmable()
+	if err != nil {
+		return err
+	}
+	if err := c.wantItem(); err != nil {
+		return err
+	}
+	if confirmable {
+		c.pending = c.newConfirmation()
+		c.space.await(c.pending)
+	}
+	return nil
+}

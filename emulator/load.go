@@ -1,0 +1,215 @@
+package emulator
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// loaded is a thing on its way to a shelf.
+type loaded[T any] struct {
+	name  string
+	age   uint64
+	thing T
+}
+
+// group gathers the things of many shelves.
+type group[T any] map[*shelf[T]][]loaded[T]
+
+// fill puts the things on their shelves in the order of their ages.
+func (g group[T]) fill() {
+	for s, things := range g {
+		slices.SortFunc(things, func(a, b loaded[T]) int { return cmp.Compare(a.age, b.age) })
+		for _, l := range things {
+			s.putAt(l.name, l.thing, l.age)
+		}
+	}
+}
+
+// errOrphan is of a record whose store or partition is missing.
+var errOrphan = errors.New("a record without what it belongs to")
+
+// load reads everything that a former run kept.
+func (e *Emulator) load() error {
+	for _, read := range []func() error{
+		e.loadMeta, e.loadStores, e.loadPartitions, e.loadItems, e.loadConfirmations, e.loadTokens, e.loadScopes, e.loadCounts,
+	} {
+		if err := read(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Emulator) loadMeta() error {
+	return e.disk.read(metaBucket, func(key string, value []byte) error {
+		switch key {
+		case "clock":
+			var ahead int64
+			if err := json.Unmarshal(value, &ahead); err != nil {
+				return err
+			}
+			e.clock.ahead.Store(ahead)
+		case "token key":
+			e.tokenKey = slices.Clone(value)
+		case "seeded":
+			e.seeded = true
+		}
+		return nil
+	})
+}
+
+// spaceAt returns the space that a key begins with, and the names behind.
+func (e *Emulator) spaceAt(key string) (*space, []string) {
+	parts := strings.Split(key, "\x00")
+	return e.spaceOf(spaceID{parts[0], parts[1], parts[2]}), parts[3:]
+}
+
+func (e *Emulator) loadStores() error {
+	stores := group[*store]{}
+	err := e.disk.read(storeBucket, func(key string, value []byte) error {
+		var r storeRecord
+		if err := json.Unmarshal(value, &r); err != nil {
+			return err
+		}
+		s, names := e.spaceAt(key)
+		st := &store{id: names[0], attributes: r.Attributes, partitions: newShelf[*partition]()}
+		stores[s.stores] = append(stores[s.stores], loaded[*store]{names[0], r.Age, st})
+		return nil
+	})
+	stores.fill()
+	return err
+}
+
+func (e *Emulator) loadPartitions() error {
+	partitions := group[*partition]{}
+	err := e.disk.read(partitionBucket, func(key string, value []byte) error {
+		var r partitionRecord
+		if err := json.Unmarshal(value, &r); err != nil {
+			return err
+		}
+		s, names := e.spaceAt(key)
+		p := newPartition(names[1])
+		if r.Hidden != "" {
+			p.hidden = &confirmation{id: r.Hidden} // until the confirmations are there
+		}
+		st := s.store(names[0])
+		if st == nil {
+			return errOrphan
+		}
+		shelf := st.partitions
+		partitions[shelf] = append(partitions[shelf], loaded[*partition]{names[1], r.Age, p})
+		return nil
+	})
+	partitions.fill()
+	return err
+}
+
+func (e *Emulator) loadItems() error {
+	items := group[*item]{}
+	err := e.disk.read(itemBucket, func(key string, value []byte) error {
+		var r itemRecord
+		if err := json.Unmarshal(value, &r); err != nil {
+			return err
+		}
+		s, names := e.spaceAt(key)
+		_, p := s.find(names[0], names[1])
+		if p == nil {
+			return errOrphan
+		}
+		s.version = max(s.version, r.Version)
+		items[p.items] = append(items[p.items], loaded[*item]{names[2], r.Age, r.item()})
+		return nil
+	})
+	items.fill()
+	return err
+}
+
+func (e *Emulator) loadConfirmations() error {
+	touched := map[*partition]bool{}
+	err := e.disk.read(confirmationBucket, func(id string, value []byte) error {
+		var r confirmationRecord
+		if err := json.Unmarshal(value, &r); err != nil {
+			return err
+		}
+		s := e.spaceOf(spaceID{r.Space[0], r.Space[1], r.Space[2]})
+		c := &confirmation{id: id, store: r.Store, partition: r.Partition, key: r.Key, deadline: r.Deadline}
+		_, p := s.find(c.store, c.partition)
+		if p == nil {
+			return errOrphan
+		}
+		for _, kept := range r.Undos {
+			u := &undo{of: c, key: kept.Key, order: kept.Order}
+			if kept.Before != nil {
+				u.before = kept.Before.item()
+			}
+			c.undos = append(c.undos, u)
+			p.undos[u.key] = append(p.undos[u.key], u)
+			s.undone = max(s.undone, u.order)
+		}
+		if p.hidden != nil && p.hidden.id == id {
+			p.hidden = c
+		}
+		s.await(c)
+		touched[p] = true
+		return nil
+	})
+	for p := range touched {
+		for _, stack := range p.undos {
+			slices.SortFunc(stack, func(a, b *undo) int { return cmp.Compare(a.order, b.order) })
+		}
+	}
+	return err
+}
+
+func (e *Emulator) loadTokens() error {
+	for _, kind := range []*tokens{e.access, e.refresh} {
+		kept := map[digest]*grant{}
+		err := e.disk.read(kind.bucket, func(key string, value []byte) error {
+			g := new(grant)
+			if err := json.Unmarshal(value, g); err != nil {
+				return err
+			}
+			raw, err := base64.RawURLEncoding.DecodeString(key)
+			if err != nil || len(raw) != len(digest{}) {
+				return errors.New("a token's digest is malformed")
+			}
+			kept[digest(raw)] = g
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		kind.restore(kept)
+	}
+	return nil
+}
+
+func (e *Emulator) loadScopes() error {
+	return e.disk.read(scopeBucket, func(client string, value []byte) error {
+		var scopes []string
+		if err := json.Unmarshal(value, &scopes); err != nil {
+			return err
+		}
+		e.directory.setScopes(client, scopes)
+		return nil
+	})
+}
+
+func (e *Emulator) loadCounts() error {
+	return e.disk.read(countBucket, func(_ string, value []byte) error {
+		var r countRecord
+		if err := json.Unmarshal(value, &r); err != nil {
+			return err
+		}
+		of := series{r.Series[0], r.Series[1], r.Series[2], r.Series[3], r.Series[4]}
+		if e.stats.hours[of] == nil {
+			e.stats.hours[of] = map[int64]int64{}
+		}
+		e.stats.hours[of][r.Hour] = r.N
+		return nil
+	})
+}

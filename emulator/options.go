@@ -1,0 +1,91 @@
+package emulator
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options configures New. The zero value is the built-in world, kept in memory,
+// limited to 10 requests in any second per client, without faults.
+type Options struct {
+	// World is what exists at the start: organizations, environments, clients,
+	// users, stores and entries. Nil means BuiltInWorld.
+	World *World
+
+	// Data is a folder in which everything is kept between runs: stores, entries,
+	// pending confirmations, tokens, rights, counts and the clock. It survives
+	// kill -9, not a power failure. Empty means memory only. What the folder holds
+	// goes before the stores and entries of World.
+	Data string
+
+	// Rate is how many Object Store requests are served in any sliding second.
+	// Zero means 10, the vendor's base rate; negative means no limit.
+	Rate int
+
+	// RateBy is what Rate is counted by: "client" (the default), "app", "store" or "ip".
+	RateBy string
+
+	// AccountsRate is how many Access Management requests a client or user may make
+	// in a minute. Zero means 500; negative means no limit and no X-RateLimit headers.
+	AccountsRate int
+
+	// Latency is added to each answer.
+	Latency time.Duration
+
+	// Fault is the probability of each kind of fault, as in
+	// "429=0.01,500=0.01,reset=0.01,cut=0.01,slow=0.01"; see Faults. Empty means none.
+	Fault string
+
+	// Seed makes faults and ids repeatable. Zero means a random seed.
+	Seed int64
+
+	// StatsLag is how long a request takes to show in the Stats API.
+	StatsLag time.Duration
+
+	// Choose settles what nobody outside the vendor knows: choice to value, as
+	// listed by Choices. A choice that is not named has its default.
+	Choose map[string]string
+
+	// Log receives one line a request that a person can read; nil means none.
+	// Writes do not overlap.
+	Log io.Writer
+}
+
+const (
+	defaultRate         = 10
+	defaultAccountsRate = 500
+	// maxRate bounds what the sliding log of one client holds.
+	maxRate = 100_000
+)
+
+// complete returns o with defaults in place of zero values, or every problem it has.
+func (o Options) complete() (Options, error) {
+	var problems []error
+	if o.World == nil {
+		o.World = BuiltInWorld()
+	}
+	if o.Rate == 0 {
+		o.Rate = defaultRate
+	}
+	if o.Rate > maxRate {
+		problems = append(problems, fmt.Errorf("rate %d: the most is %d", o.Rate, maxRate))
+	}
+	if o.AccountsRate == 0 {
+		o.AccountsRate = defaultAccountsRate
+	}
+	if o.RateBy == "" {
+		o.RateBy = "client"
+	}
+	if !slices.Contains(rateSubjects(), o.RateBy) {
+		problems = append(problems, fmt.Errorf("rate by %q: one of %s", o.RateBy, strings.Join(rateSubjects(), ", ")))
+	}
+	if o.StatsLag < 0 {
+		problems = append(problems, fmt.Errorf("stats lag %v: not below zero", o.StatsLag))
+	}
+	problems = append(problems, o.World.check()...)
+	return o, errors.Join(problems...)
+}

@@ -1,0 +1,88 @@
+package emulator
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Request is one request as the emulator received it.
+type Request struct {
+	Time   time.Time `json:"time"`
+	Host   string    `json:"host"`
+	Method string    `json:"method"`
+	// Target is the path and query exactly as on the wire.
+	Target string `json:"target"`
+	// Client is the client id that its token belongs to, empty for a user's or for none.
+	Client string `json:"client"`
+	// Status is 0 until the answer is known, and for a connection that was reset.
+	Status int `json:"status"`
+	// Headers are the names of its header fields in canonical form, sorted.
+	Headers []string `json:"headers"`
+}
+
+// The log keeps the latest requests only, by number and by size.
+const (
+	maxRequests     = 100_000
+	maxRequestBytes = 64 << 20
+)
+
+// requestLog keeps what was received, in the order in which it came. It is safe for
+// concurrent use.
+type requestLog struct {
+	mu    sync.Mutex // guards all below
+	list  []*Request
+	bytes int
+}
+
+// add notes that x has come.
+func (l *requestLog) add(x *exchange, now time.Time) *Request {
+	entry := &Request{
+		Time: now, Host: x.in.Host, Method: x.in.Method, Target: x.target, Client: x.client,
+		Headers: slices.Sorted(maps.Keys(x.in.Header)),
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, entry)
+	l.bytes += entry.size()
+	for len(l.list) > maxRequests || l.bytes > maxRequestBytes {
+		l.bytes -= l.list[0].size()
+		l.list[0], l.list = nil, l.list[1:]
+	}
+	return entry
+}
+
+// size is about how much memory an entry takes.
+func (r *Request) size() int {
+	n := 200 + len(r.Host) + len(r.Method) + len(r.Target) + len(r.Client)
+	for _, name := range r.Headers {
+		n += 16 + len(name)
+	}
+	return n
+}
+
+// answered notes the status of an entry, before the client can see it.
+func (l *requestLog) answered(entry *Request, status int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entry.Status = status
+}
+
+// all returns a copy of what is kept, the oldest first.
+func (l *requestLog) all() []Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := make([]Request, 0, len(l.list))
+	for _, entry := range l.list {
+		list = append(list, *entry)
+	}
+	return list
+}
+
+// clear forgets all.
+func (l *requestLog) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list, l.bytes = nil, 0
+}

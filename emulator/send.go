@@ -1,0 +1,116 @@
+package emulator
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// send writes the answer out.
+func (a answer) send(w http.ResponseWriter) {
+	a.writeHeader(w)
+	_, _ = w.Write(a.body) // the client may have gone
+}
+
+func (a answer) writeHeader(w http.ResponseWriter) {
+	maps.Copy(w.Header(), a.header)
+	if len(a.body) > 0 || a.status != http.StatusNoContent && a.status != http.StatusNotModified {
+		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
+	w.WriteHeader(a.status)
+}
+
+// slowness is how long a slow answer takes.
+const slowness = time.Second
+
+// sendFaulty writes the answer out as the fault has it.
+func (a answer) sendFaulty(w http.ResponseWriter, r *http.Request, fault faultKind) {
+	switch fault {
+	case resetFault:
+		reset(w)
+	case cutFault:
+		if len(a.body) > 0 {
+			a.writeHeader(w)
+			_, _ = w.Write(a.body[:len(a.body)/2])
+			_ = http.NewResponseController(w).Flush()
+		}
+		panic(http.ErrAbortHandler)
+	case slowFault:
+		a.sendSlowly(w, r)
+	default:
+		a.send(w)
+	}
+}
+
+// sendSlowly writes the answer out in ten parts over a second.
+func (a answer) sendSlowly(w http.ResponseWriter, r *http.Request) {
+	const parts = 10
+	if len(a.body) == 0 {
+		wait(r, slowness)
+		a.send(w)
+		return
+	}
+	a.writeHeader(w)
+	for i := range parts {
+		_, err := w.Write(a.body[len(a.body)*i/parts : len(a.body)*(i+1)/parts])
+		if err != nil || http.NewResponseController(w).Flush() != nil {
+			return
+		}
+		wait(r, slowness/parts)
+	}
+}
+
+// reset ends the connection with a TCP reset, or, where that cannot be done (HTTP/2),
+// aborts the exchange.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	under := conn
+	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		under = t.NetConn()
+	}
+	if tcp, ok := under.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // makes Close send RST
+		under.Close()
+		return
+	}
+	conn.Close()
+}
+
+// wait waits for d, or until the client has gone.
+func wait(r *http.Request, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.Context().Done():
+	}
+}
+
+// tell writes a line about an exchange to the log.
+func (e *Emulator) tell(x *exchange, a answer, fault faultKind) {
+	if e.log == nil {
+		return
+	}
+	what := strconv.Itoa(a.status)
+	if fault != noFault {
+		what = "fault " + string(fault)
+	}
+	who := x.client
+	if who == "" {
+		who = "-"
+	}
+	e.logMu.Lock()
+	defer e.logMu.Unlock()
+	fmt.Fprintf(e.log, "%s %-4s %-7s %-10s %s %s\n", e.clock.now().Format("15:04:05.000"), what,
+		printable(x.in.Method), printable(who), printable(x.in.Host), printable(x.target))
+}
+
+// printable returns text as one word on one line.
+func printable(text string) string { return strings.Trim(strconv.QuoteToGraphic(text), `"`) }

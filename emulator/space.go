@@ -1,0 +1,189 @@
+package emulator
+
+import (
+	"sync"
+	"time"
+)
+
+// A space holds the stores of one environment in one region of one plane. Whatever
+// happens in it happens under its lock, one operation after the other.
+type space struct {
+	id   spaceID
+	disk *disk // nil: memory only
+
+	mu      sync.Mutex // guards all below
+	stores  *shelf[*store]
+	pending confirmations
+	version uint64   // of the object written last
+	undone  uint64   // order of the latest undo
+	changes []change // of this operation, for disk
+	unkept  map[*confirmation]struct{}
+}
+
+// spaceID names a space. None of its parts holds a control character.
+type spaceID struct{ plane, region, environment string }
+
+// store is an object store.
+type store struct {
+	id         string
+	attributes attributes
+	partitions *shelf[*partition]
+}
+
+// partition is a named part of a store. It exists from the first write to it until it
+// is deleted, however empty.
+type partition struct {
+	name  string
+	items *shelf[*item]
+	// hidden is the confirmable deletion that has taken the partition away for now.
+	hidden *confirmation
+	// undos are, by key, what unconfirmed operations would restore, oldest first.
+	undos map[string][]*undo
+}
+
+// item is the object of one key. Only expires ever changes.
+type item struct {
+	value
+	version uint64
+	expires time.Time
+}
+
+func newSpace(id spaceID, d *disk) *space {
+	return &space{id: id, disk: d, stores: newShelf[*store]()}
+}
+
+func newPartition(name string) *partition {
+	return &partition{name: name, items: newShelf[*item](), undos: map[string][]*undo{}}
+}
+
+// store returns the store of that name, or nil.
+func (s *space) store(name string) *store {
+	st, _ := s.stores.get(name)
+	return st
+}
+
+// find returns a store and a partition of it, a hidden one too; nil where there is none.
+func (s *space) find(storeID, name string) (*store, *partition) {
+	st := s.store(storeID)
+	if st == nil {
+		return nil, nil
+	}
+	p, _ := st.partitions.get(name)
+	return st, p
+}
+
+// partition returns the partition of that name, or nil.
+func (st *store) partition(name string) *partition {
+	p, ok := st.partitions.get(name)
+	if !ok || p.hidden != nil {
+		return nil
+	}
+	return p
+}
+
+// item returns what is stored under key, or nil. What has expired goes now.
+func (s *space) item(st *store, p *partition, key string, now time.Time) *item {
+	it, ok := p.items.get(key)
+	if !ok {
+		return nil
+	}
+	if !now.Before(it.expires) {
+		s.drop(st, p, key)
+		return nil
+	}
+	return it
+}
+
+// setStore creates a store or gives it other attributes.
+func (s *space) setStore(id string, a attributes) *store {
+	st := s.store(id)
+	if st == nil {
+		st = &store{id: id, partitions: newShelf[*partition]()}
+	}
+	st.attributes = a
+	s.stores.put(id, st)
+	s.keepStore(st)
+	return st
+}
+
+// ensurePartition returns the partition of that name, made or brought back if need be.
+func (s *space) ensurePartition(st *store, name string) *partition {
+	p, ok := st.partitions.get(name)
+	if ok && p.hidden == nil {
+		return p
+	}
+	if !ok {
+		p = newPartition(name)
+	}
+	p.hidden = nil
+	st.partitions.put(name, p)
+	s.keepPartition(st, p)
+	return p
+}
+
+// put stores a value under a key. It starts a new life: a write resets the TTL of
+// fixed and rolling stores alike.
+func (s *space) put(st *store, p *partition, key string, v value, now time.Time) *item {
+	s.version++
+	it := &item{value: v, version: s.version, expires: now.Add(st.attributes.ttl())}
+	s.place(st, p, key, it)
+	return it
+}
+
+// place sets the item of a key as it is.
+func (s *space) place(st *store, p *partition, key string, it *item) {
+	p.items.put(key, it)
+	s.keepItem(st, p, key, it)
+}
+
+// drop removes a key.
+func (s *space) drop(st *store, p *partition, key string) {
+	if p.items.remove(key) {
+		s.forgetItem(st, p, key)
+	}
+}
+
+// rollingWindow is the last part of an object's life, in which a read extends it (page
+// "Object Store v2": the last 7 of its 30 days).
+const rollingWindow = 7 * 24 * time.Hour
+
+// touch extends the life of an object of a rolling store that is near its end.
+func (s *space) touch(st *store, p *partition, key string, it *item, now time.Time) {
+	if st.attributes.fixed() || it.expires.Sub(now) > rollingWindow {
+		return
+	}
+	if later := now.Add(st.attributes.ttl()); later.After(it.expires) {
+		it.expires = later
+		s.keepItem(st, p, key, it)
+	}
+}
+
+// removeStore deletes a store with all that is in it.
+func (s *space) removeStore(st *store) {
+	s.stores.remove(st.id)
+	s.forgetStore(st)
+	s.forgetPending(func(c *confirmation) bool { return c.store == st.id })
+}
+
+// removePartitions deletes all partitions of a store.
+func (s *space) removePartitions(st *store) {
+	st.partitions = newShelf[*partition]()
+	s.forgetPartitions(st)
+	s.forgetPending(func(c *confirmation) bool { return c.store == st.id })
+}
+
+// removePartition deletes a partition with its keys.
+func (s *space) removePartition(st *store, p *partition) {
+	st.partitions.remove(p.name)
+	s.forgetPartition(st, p)
+	s.forgetPending(func(c *confirmation) bool { return c.store == st.id && c.partition == p.name })
+}
+
+// removeKeys deletes all keys of a partition, which stays.
+func (s *space) removeKeys(st *store, p *partition) {
+	p.items = newShelf[*item]()
+	s.forgetItems(st, p)
+	for key := range p.undos {
+		s.settle(p, key, len(p.undos[key])-1)
+	}
+}

@@ -1,0 +1,115 @@
+package emulator
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	accessLife  = time.Hour           // expires_in 3600 in every sample
+	refreshLife = 90 * 24 * time.Hour // page "Connected apps for developers"
+	maxTokens   = 100_000             // then the oldest go
+)
+
+// grant is what a token stands for.
+type grant struct {
+	Plane   string    `json:"plane"`
+	Client  string    `json:"client,omitempty"`
+	User    string    `json:"user,omitempty"`
+	Issued  time.Time `json:"issued"`
+	Expires time.Time `json:"expires"`
+}
+
+// digest stands for a token: only this is kept of it.
+type digest [sha256.Size]byte
+
+func digestOf(token string) digest { return sha256.Sum256([]byte(token)) }
+
+// tokens are those of one lifetime. It is safe for concurrent use.
+type tokens struct {
+	life   time.Duration
+	bucket string // on disk
+
+	mu   sync.Mutex // guards held and line
+	held map[digest]*grant
+	line []digest // in the order of expiry
+}
+
+func newTokens(life time.Duration, bucket string) *tokens {
+	return &tokens{life: life, bucket: bucket, held: map[digest]*grant{}}
+}
+
+// add makes a token good from now on, and returns the tokens that had to go for it.
+func (t *tokens) add(d digest, g *grant, now time.Time) (gone []digest) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	g.Issued, g.Expires = now, now.Add(t.life)
+	t.held[d] = g
+	t.line = append(t.line, d)
+	for len(t.line) > 0 {
+		first := t.held[t.line[0]]
+		if first != nil && now.Before(first.Expires) && len(t.line) <= maxTokens {
+			break
+		}
+		delete(t.held, t.line[0])
+		gone = append(gone, t.line[0])
+		t.line = t.line[1:]
+	}
+	return gone
+}
+
+// get returns what a token stands for, or nil if it is not good.
+func (t *tokens) get(d digest, now time.Time) *grant {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if g := t.held[d]; g != nil && now.Before(g.Expires) {
+		return g
+	}
+	return nil
+}
+
+// revoke makes a token bad.
+func (t *tokens) revoke(d digest) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.held, d)
+}
+
+// restore makes tokens of a former run good again.
+func (t *tokens) restore(kept map[digest]*grant) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for d, g := range kept {
+		t.held[d] = g
+		t.line = append(t.line, d)
+	}
+	slices.SortFunc(t.line, func(a, b digest) int {
+		return cmp.Or(t.held[a].Expires.Compare(t.held[b].Expires), slices.Compare(a[:], b[:]))
+	})
+}
+
+// issue mints a token.
+func (e *Emulator) issue(kind *tokens, g grant) string {
+	token := e.ids.uuid()
+	d := digestOf(token)
+	gone := kind.add(d, &g, e.clock.now())
+	changes := []change{{bucket: kind.bucket, key: d.String(), value: record(g)}}
+	for _, old := range gone {
+		changes = append(changes, change{bucket: kind.bucket, key: old.String()})
+	}
+	_ = e.disk.write(changes...) // that it went wrong shows at the next change of data
+	return token
+}
+
+// forget revokes a token.
+func (e *Emulator) forget(kind *tokens, d digest) {
+	kind.revoke(d)
+	_ = e.disk.write(change{bucket: kind.bucket, key: d.String()})
+}
+
+// String returns the digest as a name on disk.
+func (d digest) String() string { return base64.RawURLEncoding.EncodeToString(d[:]) }

@@ -1,0 +1,125 @@
+package emulator
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ratePeriod is the sliding second of the vendor's "flat 10 req/sec".
+const ratePeriod = time.Second
+
+// window is an exact sliding log: of each subject it lets at most rate requests in
+// during any second, all at once if they come so. It is safe for concurrent use.
+type window struct {
+	rate  int // negative: no limit
+	clock *clock
+
+	mu   sync.Mutex // guards logs, swept
+	logs map[string][]time.Time
+	// swept is when the idle subjects were last forgotten.
+	swept time.Time
+}
+
+func newWindow(rate int, c *clock) *window {
+	return &window{rate: rate, clock: c, logs: map[string][]time.Time{}}
+}
+
+// take lets a request of the subject in, at the instant it returns, or says how long
+// until it could.
+func (w *window) take(subject string) (admitted time.Time, wait time.Duration) {
+	if w.rate < 0 {
+		return time.Time{}, 0
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.clock.now() // under the lock, so that a log is in order
+	w.sweep(now)
+	log := recent(w.logs[subject], now)
+	if len(log) >= w.rate {
+		w.logs[subject] = log
+		return now, ratePeriod - now.Sub(log[len(log)-w.rate])
+	}
+	w.logs[subject] = append(log, now)
+	return now, 0
+}
+
+// giveBack takes an admission out of the log again.
+func (w *window) giveBack(subject string, admitted time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.Index(w.logs[subject], admitted); i >= 0 {
+		w.logs[subject] = slices.Delete(w.logs[subject], i, i+1)
+	}
+}
+
+// recent drops from a log what is a period old: it limits nobody any more.
+func recent(log []time.Time, now time.Time) []time.Time {
+	for len(log) > 0 && now.Sub(log[0]) >= ratePeriod {
+		log = log[1:]
+	}
+	return log
+}
+
+// sweep forgets, once a period, the subjects that did nothing for one.
+func (w *window) sweep(now time.Time) {
+	if now.Sub(w.swept) < ratePeriod {
+		return
+	}
+	w.swept = now
+	for subject, log := range w.logs {
+		if len(recent(log, now)) == 0 {
+			delete(w.logs, subject)
+		}
+	}
+}
+
+func rateSubjects() []string { return []string{"client", "app", "store", "ip"} }
+
+// subject is whom a request counts for.
+type subject struct{ kind, name, key string }
+
+// String returns how the vendor's 429 names the subject: "ip 3.16.69.227", and by
+// analogy "client app-one".
+func (s subject) String() string { return s.kind + " " + s.name }
+
+// rateSubject returns whom a request counts for: the vendor's own documents disagree
+// about that.
+func (e *Emulator) rateSubject(x *exchange, r ref) subject {
+	s := subject{kind: e.rateBy}
+	at := strings.Join([]string{x.place.plane, x.place.region, r.environment}, "\x00")
+	switch {
+	case s.kind == "ip":
+		s.name = x.address()
+		s.key = s.name
+	case s.kind == "store" && r.store != "":
+		s.name = r.store
+		s.key = at + "\x00" + r.store
+	case s.kind == "app" && r.store != "":
+		s.name = application(r.store)
+		s.key = at + "\x00" + s.name
+	default: // by client, and what has no store
+		s.kind, s.name = "client", x.grant.Client
+		if s.name == "" {
+			s.kind, s.name = "user", x.grant.User
+		}
+		s.key = x.place.plane + "\x00" + s.kind + "\x00" + s.name
+	}
+	return s
+}
+
+// application returns the application a store belongs to: CloudHub names stores
+// APP_<app>__<store> (Mule 4) or APP_<app>_<store> (Mule 3). Any other is its own.
+func application(storeID string) string {
+	name, ok := strings.CutPrefix(storeID, "APP_")
+	if !ok {
+		return storeID
+	}
+	for _, separator := range []string{"__", "_"} {
+		if app, _, found := strings.Cut(name, separator); found && app != "" {
+			return app
+		}
+	}
+	return name
+}
