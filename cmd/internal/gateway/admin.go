@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"osgate/admin"
+	"osgate/cache"
+	"osgate/objectstore"
+	"osgate/record"
+	"osgate/regionmap"
+	"osgate/telemetry"
+)
+
+// makeTelemetry makes what counts and shows.
+func (p *parts) makeTelemetry() (err error) {
+	gauges := telemetry.Gauges{
+		ExchangesUnderWay: func() int64 { return p.proxy.Exchanges() },
+		CacheBytes:        func() int64 { return p.cache.Stats().Bytes },
+		CacheEntries:      func() int64 { return int64(p.cache.Stats().Entries) },
+	}
+	if p.redis != nil {
+		gauges.RedisUp = func() bool { return p.redis.State().OK }
+	}
+	p.board = telemetry.NewBoard(gauges)
+	p.metrics, err = telemetry.NewMetrics(context.Background(), telemetry.Options{
+		Version: p.version, TLS: p.config.TLS.Cert != "", Gauges: gauges, Server: upstreamOf,
+	})
+	if err == nil {
+		p.close = append(p.close, func() error { return p.metrics.Shutdown(context.Background()) })
+	}
+	return err
+}
+
+// upstreamOf is where exchanges of a surface and place are sent, in the words of the region table.
+func upstreamOf(surface record.Surface, plane, region string) (host string, port int) {
+	if surface == record.SurfaceAccounts {
+		return regionmap.AccountsHost(plane), 443
+	}
+	return regionmap.Host(regionmap.Location{Plane: plane, Region: region}), 443
+}
+
+// adminServer is the operator's listener.
+func (g *Gateway) adminServer() (*http.Server, error) {
+	c := g.config
+	handler, err := admin.New(admin.Options{
+		Token: admin.Token(c.Admin.Token.Reveal()), Loopback: c.Admin.Listen.Loopback(), Version: g.version, Start: time.Now(),
+		Readiness: g.readiness,
+		Traffic:   func(now time.Time) any { return g.board.Snapshot(now) },
+		Settings:  func() any { return c.Table() },
+		Metrics:   g.metrics.Handler(),
+		Purge:     g.purge,
+		Logger:    g.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(g.logger.Handler(), slog.LevelDebug),
+	}, nil
+}
+
+// adminTimeout bounds an exchange with an operator.
+const adminTimeout = 30 * time.Second
+
+// readiness says whether the gateway can serve, and what it has to do without. A part that is away makes it degraded, never unready: every replica would
+// be unready at once.
+func (g *Gateway) readiness() admin.Readiness {
+	switch g.phase.Load() {
+	case phaseStarting:
+		return admin.Readiness{Status: admin.Starting}
+	case phaseDraining:
+		return admin.Readiness{Status: admin.Draining}
+	}
+	r := admin.Readiness{Status: admin.Ready}
+	if g.redis != nil && !g.redis.State().OK {
+		r.Reasons = append(r.Reasons, admin.Reason{Part: "redis", Detail: "Redis does not answer: quotas are counted in this process, statistics wait"})
+	}
+	if s := g.stats.Status(); s.Err != nil {
+		r.Reasons = append(r.Reasons, admin.Reason{Part: "statistics", Detail: "counts cannot be stored since " + s.Down.UTC().Format(time.RFC3339) + "; they wait in memory"})
+	}
+	if len(r.Reasons) > 0 {
+		r.Status = admin.Degraded
+	}
+	return r
+}
+
+// purge forgets cached answers for an operator.
+func (g *Gateway) purge(ctx context.Context, p admin.Purging) (int, error) {
+	return g.cache.Purge(ctx, cache.Purging{
+		All: p.All, Location: p.Location,
+		Ref: objectstore.Ref{Organization: p.Organization, Environment: p.Environment, Store: p.Store, Partition: p.Partition, Key: objectstore.CanonicalKey(p.Key)},
+	})
+}

@@ -1,0 +1,47 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+)
+
+// announce says that the gateway serves: its addresses for programs on Out, how it is set up in the log, and what an operator should not have
+// to find out later.
+func (g *Gateway) announce() {
+	if g.options.Out != nil {
+		fmt.Fprintf(g.options.Out, "clients %s\nadmin %s\n", g.ClientsURL(), g.AdminURL()) //nolint:errcheck // nobody to tell
+	}
+	state := "embedded"
+	if g.redis != nil {
+		state = g.redis.String()
+	}
+	g.logger.Info("serving", "version", g.version, "clients", g.ClientsURL(), "admin", g.AdminURL(), "state", state)
+	for _, note := range g.notes() {
+		g.logger.Warn(note)
+	}
+	if later := g.config.Later(); len(later) > 0 {
+		names := make([]string, len(later))
+		for i, v := range later {
+			names[i] = v.Name
+		}
+		g.logger.Info("these settings wait for a later version", "variables", strings.Join(names, " "))
+	}
+}
+
+// notes are the consequences of the configuration that surprise people.
+func (g *Gateway) notes() (notes []string) {
+	c := g.config
+	if g.redis == nil && c.StateDir == "" {
+		notes = append(notes, "statistics are kept in memory only and end with this process; set OSGATE_STATE_DIR or OSGATE_REDIS_URL")
+	}
+	if g.redis != nil && c.Secret.Reveal() == "" {
+		notes = append(notes, "without OSGATE_SECRET neither bodies nor identities are shared between replicas")
+	}
+	if c.Accounts && g.certs == nil && !c.Listen.Loopback() {
+		notes = append(notes, "Access Management calls carry secrets and are passed on over plain HTTP; set OSGATE_TLS_CERT and OSGATE_TLS_KEY, or OSGATE_ACCOUNTS=false")
+	}
+	if c.Upstream.Override != nil {
+		notes = append(notes, "every upstream call goes to OSGATE_UPSTREAM_OVERRIDE and not to Anypoint")
+	}
+	return notes
+}

@@ -1,0 +1,269 @@
+package gateway
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"time"
+
+	"osgate/auth"
+	"osgate/cache"
+	"osgate/config"
+	"osgate/internal/redisconn"
+	"osgate/objectstore"
+	"osgate/policy"
+	"osgate/proxy"
+	"osgate/ratelimit"
+	"osgate/record"
+	"osgate/regionmap"
+	"osgate/stats"
+	"osgate/telemetry"
+)
+
+// parts are what the gateway is made of.
+type parts struct {
+	config    config.Config
+	version   string
+	logger    *slog.Logger
+	regions   *regionmap.Map
+	redis     *redisconn.Conn // nil: embedded
+	auth      *auth.Authenticator
+	cache     *cache.Cache
+	coherence *cache.RedisCoherence // nil: embedded
+	stats     *stats.Counter
+	metrics   *telemetry.Metrics
+	board     *telemetry.Board
+	proxy     *proxy.Proxy
+	close     []func() error // in the order of making
+}
+
+// Configure reads the configuration and finds all that is wrong with it, the names of planes and regions included.
+func Configure(environ []string) (config.Config, error) { return config.Load(environ, checkRegions) }
+
+// checkRegions tells the problems of a region map under the names of the variables that it is made of.
+func checkRegions(c config.Config) (problems []config.Problem) {
+	_, err := regionmap.New(regionOptions(c))
+	all, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	for _, err := range all.Unwrap() {
+		if e, ok := errors.AsType[*regionmap.OptionError](err); ok {
+			variable := map[string]string{"Planes": "PLANES", "Regions": "REGIONS", "Routes": "ROUTES", "Default": "DEFAULT_REGION"}[e.Option]
+			problems = append(problems, config.Problem{Variable: config.Prefix + variable, Detail: e.Detail})
+		}
+	}
+	return problems
+}
+
+// Regions translates what c says of locations into a region map.
+func Regions(c config.Config) (*regionmap.Map, error) {
+	m, err := regionmap.New(regionOptions(c))
+	if err != nil {
+		return nil, fmt.Errorf("reading OSGATE_PLANES, OSGATE_REGIONS, OSGATE_ROUTES and OSGATE_DEFAULT_REGION: %w", err)
+	}
+	return m, nil
+}
+
+func regionOptions(c config.Config) regionmap.Options {
+	o := regionmap.Options{Planes: c.Regions.Planes, Regions: c.Regions.Allowed, Default: string(c.Regions.Default)}
+	for _, r := range c.Regions.Routes {
+		o.Routes = append(o.Routes, regionmap.Route{Organization: r.Organization, Environment: r.Environment, Store: r.Store, To: string(r.Location)})
+	}
+	return o
+}
+
+// Transport translates what c says of upstream into the way there.
+func Transport(c config.Config) (proxy.Transport, error) {
+	o := proxy.TransportOptions{Timeout: c.Upstream.Timeout}
+	if c.Upstream.CA != "" {
+		pem, err := os.ReadFile(c.Upstream.CA)
+		if err != nil {
+			return proxy.Transport{}, fmt.Errorf("reading OSGATE_UPSTREAM_CA: %w", err)
+		}
+		if o.Roots, err = x509.SystemCertPool(); err != nil {
+			return proxy.Transport{}, fmt.Errorf("reading the system's authorities: %w", err)
+		}
+		if !o.Roots.AppendCertsFromPEM(pem) {
+			return proxy.Transport{}, errors.New("OSGATE_UPSTREAM_CA holds no PEM certificate")
+		}
+	}
+	return proxy.NewTransport(o), nil
+}
+
+// Endpoint says where the Access Management of a plane is called.
+func Endpoint(c config.Config) func(plane string) auth.Endpoint {
+	return func(plane string) auth.Endpoint {
+		host := regionmap.AccountsHost(plane)
+		if c.Upstream.Override != nil {
+			return auth.Endpoint{URL: c.Upstream.Override, Host: host}
+		}
+		return auth.Endpoint{URL: &url.URL{Scheme: "https", Host: host}, Host: host}
+	}
+}
+
+// OpenRedis opens the connection that c names, nil without one. It dials nothing yet.
+func OpenRedis(c config.Config, onChange func(redisconn.State)) (*redisconn.Conn, error) {
+	if c.Redis.URL.Reveal() == "" {
+		return nil, nil //nolint:nilnil // no Redis is a way to run
+	}
+	conn, err := redisconn.Open(redisconn.Options{
+		URL: c.Redis.URL.Reveal(), Timeout: c.Redis.Timeout, Prefix: c.Redis.Prefix, OnChange: onChange,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading OSGATE_REDIS_URL: %w", err)
+	}
+	return conn, nil
+}
+
+// build makes all parts. On an error those already made are closed.
+func build(o Options) (p *parts, err error) {
+	c := o.Config
+	p = &parts{config: c, version: o.Version, logger: o.Logger}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.shut())
+		}
+	}()
+	if p.regions, err = Regions(c); err != nil {
+		return p, err
+	}
+	transport, err := Transport(c)
+	if err != nil {
+		return p, err
+	}
+	if p.redis, err = OpenRedis(c, p.redisChanged); err != nil {
+		return p, err
+	}
+	if p.redis != nil {
+		p.close = append(p.close, p.redis.Close)
+	}
+	for _, part := range []func() error{p.makeStats, p.makeCache, p.makeTelemetry} {
+		if err = part(); err != nil {
+			return p, err
+		}
+	}
+	p.auth, err = auth.New(auth.Options{
+		Asker: &learner{auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(c)}, p.stats},
+		TTL:   c.Auth.TTL, NegativeTTL: c.Auth.NegativeTTL, Stale: c.Auth.Stale, Secret: c.Key(),
+	})
+	if err != nil {
+		return p, err
+	}
+	p.proxy, err = proxy.New(proxy.Options{
+		Regions: p.regions, Identity: p.auth, Policy: &policy.Policy{}, Limiter: p.limiter(), Cache: p.cache, Statistics: answerer{p.stats},
+		Keeper:    record.Keepers{p.stats, p.metrics, p.board, record.NewAccessLog(o.Logger)},
+		Transport: transport, Quota: quotas(c.Rate), Override: c.Upstream.Override, Accounts: c.Accounts,
+		MaxWait: c.Rate.MaxWait, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
+	})
+	return p, err
+}
+
+// shut closes what is open, the last made first.
+func (p *parts) shut() error {
+	var problems []error
+	for i := len(p.close) - 1; i >= 0; i-- {
+		problems = append(problems, p.close[i]())
+	}
+	p.close = nil
+	return errors.Join(problems...)
+}
+
+// redisChanged tells the one log line that a change of Redis's state is worth.
+func (p *parts) redisChanged(s redisconn.State) {
+	if s.OK {
+		p.logger.Info("redis is back")
+		return
+	}
+	p.logger.Warn("redis is gone; limits are counted in this process", "cause", s.LastError)
+}
+
+// makeStats opens the store of the statistics: Redis, a file, or memory.
+func (p *parts) makeStats() error {
+	var store stats.Store
+	switch {
+	case p.redis != nil:
+		store = stats.NewRedis(p.redis)
+	case p.config.StateDir != "":
+		file, err := stats.OpenBolt(stats.BoltOptions{Dir: p.config.StateDir, Logger: p.logger})
+		if err != nil {
+			return fmt.Errorf("opening OSGATE_STATE_DIR: %w", err)
+		}
+		p.close = append(p.close, file.Close)
+		store = file
+	default:
+		store = stats.NewMemory(stats.MemoryOptions{})
+	}
+	p.stats = stats.New(stats.Options{Store: store, Logger: p.logger})
+	return nil
+}
+
+// makeCache makes the cache, coherent over all that share a Redis, else with itself.
+func (p *parts) makeCache() (err error) {
+	c := p.config.Cache
+	lease := 2 * p.config.Upstream.Timeout // a write takes effect within it, or never
+	var coherence cache.Coherence
+	if p.redis != nil {
+		if p.coherence, err = cache.NewRedisCoherence(p.redis, cache.RedisOptions{Settle: lease, Strict: c.Strict}); err != nil {
+			return err
+		}
+		coherence = p.coherence
+	}
+	p.cache, err = cache.New(cache.Options{
+		KeyTTL: c.KeyTTL, StoresTTL: c.StoresTTL, KeysTTL: c.KeysTTL, Bytes: int64(c.Bytes), EntryBytes: int64(min(c.EntryBytes, c.Bytes)),
+		GrantTTL: p.config.Auth.TTL, WriteLease: lease, Coherence: coherence,
+	})
+	return err
+}
+
+// limiter is the client quota: Redis with a way to go on without it, or in process, with waiting in front.
+func (p *parts) limiter() *ratelimit.Turns {
+	local := ratelimit.NewLocal(ratelimit.LocalOptions{})
+	var limiter ratelimit.Limiter = local
+	if p.redis != nil {
+		limiter = ratelimit.NewFailover(ratelimit.FailoverOptions{
+			Primary: ratelimit.NewRedis(p.redis), Fallback: local, Mode: ratelimit.Mode(p.config.Rate.RedisDown), Replicas: p.config.Rate.Replicas,
+		})
+	}
+	return ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter, MaxWait: p.config.Rate.MaxWait})
+}
+
+// quotas says what each client may do.
+func quotas(c config.Rate) func(principal string) ratelimit.Quota {
+	return func(principal string) ratelimit.Quota {
+		q := ratelimit.Quota{Rate: c.Limit, Period: c.Period, Burst: c.Burst}
+		if own, ok := c.Overrides[principal]; ok {
+			q.Rate = own
+		}
+		return q
+	}
+}
+
+// answerer asks the statistics in the proxy's words.
+type answerer struct{ counter *stats.Counter }
+
+// Answer implements [proxy.Statistics].
+func (a answerer) Answer(ctx context.Context, plane string, op objectstore.Operation, organizations []string, now time.Time) ([]byte, error) {
+	return a.counter.Answer(ctx, stats.Question{Plane: plane, Operation: op, Organizations: organizations}, now)
+}
+
+// learner tells the statistics of the organizations that callers belong to: the tree that isMaster sums over.
+type learner struct {
+	auth.Anypoint
+	counter *stats.Counter
+}
+
+// Ask implements [auth.Asker].
+func (l *learner) Ask(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+	who, err := l.Anypoint.Ask(ctx, plane, token)
+	if err == nil {
+		for _, tree := range who.Trees {
+			l.counter.LearnTree(plane, tree.Root, tree.Subs)
+		}
+	}
+	return who, err
+}

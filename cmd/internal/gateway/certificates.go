@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"osgate/config"
+)
+
+// certificates is the client listener's TLS, read again when its files change.
+type certificates struct {
+	files   config.TLS
+	logger  *slog.Logger
+	current atomic.Pointer[tls.Config]
+	seen    string // of the files at the last reading; only watch touches it after loading
+}
+
+// watchEvery is how often the files are looked at.
+const watchEvery = 5 * time.Second
+
+func loadCertificates(files config.TLS, logger *slog.Logger) (*certificates, error) {
+	c := &certificates{files: files, logger: logger, seen: fingerprint(files)}
+	return c, c.load()
+}
+
+// load reads the files. What was served before stays on an error.
+func (c *certificates) load() error {
+	pair, err := tls.LoadX509KeyPair(c.files.Cert, c.files.Key)
+	if err != nil {
+		return fmt.Errorf("reading OSGATE_TLS_CERT and OSGATE_TLS_KEY: %w", err)
+	}
+	t := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	if c.files.ClientCA != "" {
+		pem, err := os.ReadFile(c.files.ClientCA)
+		if err != nil {
+			return fmt.Errorf("reading OSGATE_TLS_CLIENT_CA: %w", err)
+		}
+		t.ClientCAs = x509.NewCertPool()
+		if !t.ClientCAs.AppendCertsFromPEM(pem) {
+			return errors.New("OSGATE_TLS_CLIENT_CA holds no PEM certificate")
+		}
+		t.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	c.current.Store(t)
+	return nil
+}
+
+// config returns the listener's configuration, which takes the current one at each handshake.
+func (c *certificates) config() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{"h2", "http/1.1"},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current.Load(), nil },
+	}
+}
+
+// watch reads the files again when they change, until ctx ends.
+func (c *certificates) watch(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			c.reload()
+		}
+	}
+}
+
+func (c *certificates) reload() {
+	now := fingerprint(c.files)
+	if now == c.seen {
+		return
+	}
+	c.seen = now
+	if err := c.load(); err != nil {
+		c.logger.Warn("certificates changed and cannot be used; the old ones are served on", "cause", err.Error())
+		return
+	}
+	c.logger.Info("certificates reloaded")
+}
+
+// fingerprint tells whether the files changed: their sizes and times of change.
+func fingerprint(files config.TLS) (all string) {
+	for _, name := range []string{files.Cert, files.Key, files.ClientCA} {
+		if info, err := os.Stat(name); err == nil {
+			all += fmt.Sprintf("%d %d ", info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return all
+}

@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"osgate/config"
+	"osgate/proxy"
+)
+
+// Options say how a gateway is run.
+type Options struct {
+	Config  config.Config
+	Logger  *slog.Logger
+	Out     io.Writer // gets the lines "clients URL" and "admin URL" once both listeners are open; nil: nobody does
+	Version string
+}
+
+// Gateway is a gateway whose listeners are open. Make it by [New], then [Gateway.Run] it once.
+type Gateway struct {
+	*parts
+	options Options
+	clients net.Listener
+	admin   net.Listener
+	certs   *certificates // nil: plain HTTP
+	phase   atomic.Int32
+}
+
+// phases of a gateway's life, as /readyz tells them.
+const (
+	phaseStarting = iota
+	phaseServing
+	phaseDraining
+)
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 120 * time.Second
+	writeGrace        = 60 * time.Second // beyond the longest wait for an answer; each write of a body extends it
+	maxHeaderBytes    = 64 << 10
+)
+
+// New makes all parts and opens both listeners. Nothing is served yet. On an error nothing stays open.
+func New(o Options) (*Gateway, error) {
+	p, err := build(o)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{parts: p, options: o}
+	if err := g.listen(); err != nil {
+		return nil, errors.Join(err, p.shut())
+	}
+	return g, nil
+}
+
+func (g *Gateway) listen() (err error) {
+	if g.config.TLS.Cert != "" {
+		if g.certs, err = loadCertificates(g.config.TLS, g.logger); err != nil {
+			return err
+		}
+	}
+	if g.clients, err = net.Listen("tcp", string(g.config.Listen)); err != nil { //nolint:noctx // returns at once
+		return fmt.Errorf("opening OSGATE_LISTEN: %w", err)
+	}
+	if g.admin, err = net.Listen("tcp", string(g.config.Admin.Listen)); err != nil { //nolint:noctx // returns at once
+		return errors.Join(fmt.Errorf("opening OSGATE_ADMIN_LISTEN: %w", err), g.clients.Close())
+	}
+	return nil
+}
+
+// ClientsURL is the base URL for clients, by loopback where the listener is on every interface.
+func (g *Gateway) ClientsURL() string {
+	if g.certs != nil {
+		return "https://" + reachable(g.clients.Addr())
+	}
+	return "http://" + reachable(g.clients.Addr())
+}
+
+// AdminURL is the base URL for operators.
+func (g *Gateway) AdminURL() string { return "http://" + reachable(g.admin.Addr()) }
+
+// reachable returns an address that a client on this machine can use.
+func reachable(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return a.String()
+}
+
+// Run serves until ctx ends, then drains: not ready for OSGATE_DRAIN_DELAY, no new exchanges after it, those under way up to
+// OSGATE_DRAIN_TIMEOUT, counts flushed. It returns nil after an orderly end.
+func (g *Gateway) Run(ctx context.Context) error {
+	clients := g.clientServer()
+	admin, err := g.adminServer()
+	if err != nil {
+		return errors.Join(err, g.clients.Close(), g.admin.Close(), g.shut())
+	}
+	// What works in the background outlives the exchanges, so that the last of them is counted.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	workers := g.workers(background)
+	serving, lost := errgroup.WithContext(ctx)
+	serving.Go(func() error { return served(admin.Serve(g.admin)) })
+	serving.Go(func() error { return served(g.serveClients(clients)) })
+	g.announce()
+	g.phase.Store(phaseServing)
+	<-lost.Done() // ctx's end, or a listener's
+	problem := g.drain(ctx, clients)
+	stop()
+	problem = errors.Join(problem, workers.Wait(), admin.Close(), serving.Wait(), g.shut())
+	g.logger.Info("stopped")
+	return problem
+}
+
+// served is what a server's end is worth: nothing where it was asked to end.
+func served(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func (g *Gateway) serveClients(s *http.Server) error {
+	if g.certs == nil {
+		return s.Serve(g.clients)
+	}
+	s.TLSConfig = g.certs.config()
+	return s.ServeTLS(g.clients, "", "")
+}
+
+// workers starts what works in the background until ctx ends.
+func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
+	var all errgroup.Group
+	all.Go(func() error { return g.stats.Run(ctx) })
+	all.Go(func() error { return g.cache.Run(ctx) })
+	if g.redis != nil {
+		all.Go(func() error { return g.redis.Run(ctx) })
+		all.Go(func() error { return g.coherence.Run(ctx) })
+	}
+	if g.certs != nil {
+		all.Go(func() error { return g.certs.watch(ctx) })
+	}
+	return &all
+}
+
+// drain stops serving clients without cutting anybody off before the time.
+func (g *Gateway) drain(ctx context.Context, clients *http.Server) error {
+	g.phase.Store(phaseDraining)
+	if ctx.Err() != nil {
+		g.logger.Info("draining", "delay", g.config.Server.DrainDelay.String(), "exchanges", g.proxy.Exchanges())
+		<-time.After(g.config.Server.DrainDelay)
+	}
+	g.proxy.Drain()
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.Server.DrainTimeout)
+	defer cancel()
+	err := clients.Shutdown(within)
+	if errors.Is(err, context.DeadlineExceeded) {
+		g.logger.Warn("exchanges were cut off at OSGATE_DRAIN_TIMEOUT", "exchanges", g.proxy.Exchanges())
+		err = clients.Close()
+	}
+	g.auth.Close()
+	return err
+}
+
+func (g *Gateway) clientServer() *http.Server {
+	return &http.Server{
+		Handler:                      g.proxy,
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused and recorded like anything else
+		ReadHeaderTimeout:            readHeaderTimeout,
+		WriteTimeout:                 g.config.Rate.MaxWait + g.config.Upstream.Timeout + writeGrace,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeaderBytes,
+		ErrorLog:                     slog.NewLogLogger(g.logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// Check makes all parts of o's gateway and closes them again: what it returns is what serve would stop at.
+func Check(o Options) error {
+	p, err := build(o)
+	if err != nil {
+		return err
+	}
+	return p.shut()
+}
+
+// Proxy makes the pipeline of o's gateway without a listener, to ask it what it would do. The caller must call shut.
+func Proxy(o Options) (pipeline *proxy.Proxy, shut func() error, err error) {
+	p, err := build(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.proxy, p.shut, nil
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"osgate/cmd/internal/gateway"
+	"osgate/config"
+	"osgate/regionmap"
+)
+
+// checkTimeout bounds each question that check asks of a dependency.
+const checkTimeout = 5 * time.Second
+
+// check validates the configuration whole and asks every dependency whether it is there. It changes nothing.
+func (p *program) check(ctx context.Context, args []string) int {
+	if len(args) > 0 {
+		return p.misuse("check takes no arguments")
+	}
+	c, ok := p.load()
+	if !ok {
+		return exitMisuse
+	}
+	if err := gateway.Check(gateway.Options{Config: c, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		p.complain("%v", err)
+		return exitMisuse
+	}
+	p.print("%-14s %s\n", "configuration", "is valid")
+	status := p.checkRedis(ctx, c)
+	for _, plane := range p.planes(c) {
+		status = max(status, p.checkPlane(ctx, c, plane))
+	}
+	return status
+}
+
+// planes lists the control planes that may be reached; the configuration has been checked.
+func (p *program) planes(c config.Config) []string {
+	m, err := gateway.Regions(c)
+	if err != nil {
+		return nil
+	}
+	p.print("%-14s %d of %d may be reached\n", "locations", len(m.Allowed()), len(regionmap.Endpoints()))
+	return m.EnabledPlanes()
+}
+
+func (p *program) checkRedis(ctx context.Context, c config.Config) int {
+	conn, err := gateway.OpenRedis(c, nil)
+	if err != nil {
+		p.complain("%v", err)
+		return exitMisuse
+	}
+	if conn == nil {
+		p.print("%-14s %s\n", "redis", "is not configured: one process, embedded stores")
+		return exitOK
+	}
+	defer func() { _ = conn.Close() }() // nothing is under way
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	start := time.Now()
+	if err := conn.Ping(ctx); err != nil {
+		p.print("%-14s cannot be used: %v\n", "redis", err)
+		return exitFailed
+	}
+	p.print("%-14s answers and can be written to (%s)\n", "redis", time.Since(start).Round(time.Microsecond))
+	return exitOK
+}
+
+// checkPlane asks a control plane whose token no token is: any answer but a failure says that it is there.
+func (p *program) checkPlane(ctx context.Context, c config.Config, plane string) int {
+	name := "plane " + plane
+	took, err := reachPlane(ctx, c, plane)
+	if err != nil {
+		p.print("%-14s cannot be reached: %v\n", name, err)
+		return exitFailed
+	}
+	p.print("%-14s answers (%s)\n", name, took.Round(time.Millisecond))
+	return exitOK
+}
+
+func reachPlane(ctx context.Context, c config.Config, plane string) (time.Duration, error) {
+	transport, err := gateway.Transport(c)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	end := gateway.Endpoint(c)(plane)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, end.URL.JoinPath("/accounts/api/me").String(), nil)
+	if err != nil {
+		return 0, fmt.Errorf("making the request: %w", err)
+	}
+	r.Host = end.Host
+	start := time.Now()
+	answer, err := transport.Fresh.RoundTrip(r)
+	if err != nil {
+		return 0, fmt.Errorf("asking %s: %w", end.Host, err)
+	}
+	_ = answer.Body.Close() // not read
+	if answer.StatusCode >= http.StatusInternalServerError {
+		return 0, fmt.Errorf("%s answered %d", end.Host, answer.StatusCode)
+	}
+	return time.Since(start), nil
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"flag"
+	"io"
+
+	"osgate/config"
+)
+
+// env prints the table of variables with the values in force. A configuration that cannot be used is told, and the table printed without values.
+func (p *program) env(args []string) int {
+	flags := flag.NewFlagSet("env", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	markdown := flags.Bool("markdown", false, "")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+		return p.misuse("env takes -markdown and nothing else")
+	}
+	c, ok := p.load()
+	rows, status := c.Table(), exitOK
+	if !ok {
+		rows, status = config.Variables(), exitMisuse
+	}
+	write := config.WriteTable
+	if *markdown {
+		write = config.WriteMarkdown
+	}
+	if err := write(p.out, rows); err != nil {
+		p.complain("writing the table: %v", err)
+		return exitFailed
+	}
+	return status
+}

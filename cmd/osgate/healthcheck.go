@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// healthcheckTimeout is shorter than container runtimes usually allow.
+const healthcheckTimeout = 3 * time.Second
+
+// healthcheck asks the running gateway of this configuration for its readiness, over its admin listener. It needs no shell and no curl, so that it works
+// in an image that holds nothing else.
+func (p *program) healthcheck(ctx context.Context, args []string) int {
+	if len(args) > 0 {
+		return p.misuse("healthcheck takes no arguments")
+	}
+	c, ok := p.load()
+	if !ok {
+		return exitMisuse
+	}
+	host, port, err := net.SplitHostPort(string(c.Admin.Listen))
+	if err != nil {
+		return p.misuse("OSGATE_ADMIN_LISTEN cannot be asked: %v", err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return p.misuse("OSGATE_ADMIN_LISTEN cannot be asked: %v", err)
+	}
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		p.complain("%v", err)
+		return exitFailed
+	}
+	defer func() { _ = answer.Body.Close() }() // read below as far as it matters
+	body, _ := io.ReadAll(io.LimitReader(answer.Body, 4<<10))
+	p.print("%s\n", body)
+	if answer.StatusCode != http.StatusOK {
+		return exitFailed
+	}
+	return exitOK
+}

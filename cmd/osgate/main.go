@@ -1,0 +1,100 @@
+// Command osgate is the gateway: serve runs it, check, explain and env tell what it would do, healthcheck asks a running one.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+// version is set by the linker; empty in a plain go build.
+var version string
+
+const usage = `osgate is a gateway in front of MuleSoft Anypoint Object Store v2.
+
+Usage: osgate [COMMAND]
+
+  serve        run the gateway (the default); OSGATE_… variables configure it
+  check        validate the configuration, reach Redis and the control planes, and say what was found
+  explain      METHOD URL [-H 'Name: value'] [-token-client ID]: what would become of a request, without sending it
+  env          [-markdown]: every variable with its default, the value in force and its meaning
+  healthcheck  ask the running gateway of this configuration whether it is ready; for containers
+  version      print the version
+
+Exit status: 0 all is well, 1 it is not, 2 the command or the configuration cannot be used.
+`
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitMisuse = 2
+)
+
+// program is one run of the command, with all that it takes from the process: so that a test can run it whole.
+type program struct {
+	environ  []string
+	out, err io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	p := &program{environ: os.Environ(), out: os.Stdout, err: os.Stderr}
+	os.Exit(p.run(ctx, os.Args[1:]))
+}
+
+// run runs one subcommand and returns the exit status.
+func (p *program) run(ctx context.Context, args []string) int {
+	command := "serve"
+	if len(args) > 0 {
+		command, args = args[0], args[1:]
+	}
+	switch command {
+	case "serve":
+		return p.serve(ctx, args)
+	case "check":
+		return p.check(ctx, args)
+	case "explain":
+		return p.explain(args)
+	case "env":
+		return p.env(args)
+	case "healthcheck":
+		return p.healthcheck(ctx, args)
+	case "version":
+		p.print("osgate %s\n", buildVersion())
+		return exitOK
+	case "help", "-h", "-help", "--help":
+		p.print("%s", usage)
+		return exitOK
+	}
+	return p.misuse("there is no command %q", command)
+}
+
+func (p *program) print(format string, args ...any) {
+	fmt.Fprintf(p.out, format, args...) //nolint:errcheck // nobody to tell
+}
+
+func (p *program) complain(format string, args ...any) {
+	fmt.Fprintf(p.err, "osgate: "+format+"\n", args...) //nolint:errcheck // nobody to tell
+}
+
+func (p *program) misuse(format string, args ...any) int {
+	p.complain(format+"; see osgate help", args...)
+	return exitMisuse
+}
+
+// buildVersion returns the linker's word, else the module's.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

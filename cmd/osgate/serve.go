@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"osgate/cmd/internal/gateway"
+	"osgate/config"
+)
+
+// load reads the configuration and says everything that is wrong with it. Nothing is left to do where ok is false.
+func (p *program) load() (c config.Config, ok bool) {
+	c, err := gateway.Configure(p.environ)
+	if err != nil {
+		p.complain("%v", err)
+		return c, false
+	}
+	return c, true
+}
+
+// logger is the gateway's log, on standard error.
+func logger(w io.Writer, c config.Log) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.Minimum()}
+	if c.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}
+
+// serve runs the gateway until ctx ends.
+func (p *program) serve(ctx context.Context, args []string) int {
+	if len(args) > 0 {
+		return p.misuse("serve takes no arguments")
+	}
+	c, ok := p.load()
+	if !ok {
+		return exitMisuse
+	}
+	log := logger(p.err, c.Log)
+	g, err := gateway.New(gateway.Options{Config: c, Logger: log, Out: p.out, Version: buildVersion()})
+	if err != nil {
+		p.complain("%v", err)
+		return exitMisuse
+	}
+	if err := g.Run(ctx); err != nil {
+		log.Error("stopped by a failure", "cause", err.Error())
+		return exitFailed
+	}
+	return exitOK
+}
