@@ -321,8 +321,14 @@ func TestManyAddressesShareTheirTriesBeyondTheBound(t *testing.T) {
 			t.Errorf("an address that is kept apart: %d, want 200", got)
 		}
 		time.Sleep(time.Minute) // bubble: all is forgotten
-		if got := from(h, address(5000), token).StatusCode; got != http.StatusOK {
-			t.Errorf("a minute later: %d, want 200", got)
+		for range 5 {
+			from(h, address(5000), "guess")
+		}
+		if got := from(h, address(5000), token).StatusCode; got != http.StatusTooManyRequests {
+			t.Errorf("a minute and five guesses later: %d, want 429", got)
+		}
+		if got := from(h, address(6000), token).StatusCode; got != http.StatusOK {
+			t.Errorf("another address then: %d, want 200, since there is room again to keep it apart", got)
 		}
 	})
 }

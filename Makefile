@@ -1,0 +1,69 @@
+# Every target says what it does: run `make`.
+
+# What the tests need besides Go: command=package of Debian,package...
+TEST_NEEDS := redis-server=redis-server gcc=gcc,libc6-dev curl=curl
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 30s
+
+# Which benchmarks `make bench` runs, and where.
+BENCH          ?= Gateway
+BENCH_PACKAGES ?= ./e2e/...
+
+# The version is linked in by name; asking git a second time fails in a checkout that belongs to somebody else.
+export GOFLAGS := $(shell go env GOFLAGS) -buildvcs=false
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Start gateway and emulator in one process, and print what to try
+	@go run ./cmd/osdemo
+
+.PHONY: build
+build: ## Build osgate, osemu and osdemo into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/osgate ./cmd/osemu ./cmd/osdemo
+
+.PHONY: test
+test: needs ## Run every test, with the race detector; installs what is missing
+	CGO_ENABLED=1 go test -vet=off -race -shuffle=on -count=1 -timeout 8m ./...
+
+.PHONY: lint
+lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
+	@files=$$(gofmt -l .) && test -z "$$files" || { echo "not gofmt-clean (make fmt):" $$files; exit 1; }
+	@! grep -rn 'time\.Sleep(' --include='*_test.go' . | grep -v '// bubble:' || { \
+		echo "Wait for what the test is about instead (a channel, synctest.Wait). Where a synctest bubble"; \
+		echo "is to let fake time pass, end the line with a comment that says so: // bubble: what passes."; exit 1; }
+	go mod tidy -diff
+	go mod verify
+	go vet ./...
+	go tool -modfile=tools/go.mod golangci-lint run
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (30s)
+	@set -e; for package in $$(go list ./...); do \
+		listed=$$(go test -list '^Fuzz' $$package); \
+		for target in $$(echo "$$listed" | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: bench
+bench: needs ## Compare bare ReverseProxy, osgate and osgate with cache (BENCH, BENCH_PACKAGES choose others)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(BENCH_PACKAGES)
+
+.PHONY: fmt
+fmt: ## Format the Go files
+	gofmt -w .
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin coverage.*
+
+.PHONY: needs
+needs:
+	@scripts/install-missing $(TEST_NEEDS)

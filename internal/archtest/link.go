@@ -1,0 +1,92 @@
+package archtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// A Graph is what gets linked into one command: each package's import path
+// with the import paths of what it imports.
+type Graph map[string][]string
+
+// Linked asks the go command in directory root for everything that is linked
+// into the command whose directory is dir. It ends with ctx.
+func Linked(ctx context.Context, root, dir string) (Graph, error) {
+	//nolint:gosec // dir is a row of our own table
+	cmd := exec.CommandContext(ctx, "go", "list", "-deps", "-json=ImportPath,Imports", "./"+dir)
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		var stderr string
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			stderr = string(exit.Stderr)
+		}
+		return nil, fmt.Errorf("listing what %s links: %w\n%s", dir, err, stderr)
+	}
+	return parseGraph(string(out))
+}
+
+// parseGraph reads the stream of objects that go list -json prints.
+func parseGraph(list string) (Graph, error) {
+	g := Graph{}
+	for dec := json.NewDecoder(strings.NewReader(list)); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return g, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading go list: %w", err)
+		}
+		g[p.ImportPath] = p.Imports
+	}
+}
+
+// Chain returns the shortest chain of imports between two import paths, both
+// included, that passes through none of except; nil if there is none.
+func (g Graph) Chain(from, to string, except ...string) []string {
+	importer := map[string]string{from: ""}
+	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {
+		if queue[0] == to {
+			return trace(importer, to)
+		}
+		for _, next := range g[queue[0]] {
+			if _, seen := importer[next]; seen || slices.Contains(except, next) {
+				continue
+			}
+			importer[next] = queue[0]
+			queue = append(queue, next)
+		}
+	}
+	return nil
+}
+
+// trace follows the importers back from the end of a chain to its beginning.
+func trace(importer map[string]string, end string) []string {
+	var chain []string
+	for at := end; at != ""; at = importer[at] {
+		chain = append(chain, at)
+	}
+	slices.Reverse(chain)
+	return chain
+}
+
+// Check returns a line naming the chain that breaks the ban, or "" if the
+// command of the given import path, linking what g holds, keeps it.
+func (b Ban) Check(g Graph, command string) string {
+	chain := g.Chain(command, b.Package, b.Except...)
+	if chain == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s must not link %s (%s), but does: %s",
+		b.Command, b.Package, b.Because, strings.Join(chain, " → "))
+}
