@@ -1,0 +1,203 @@
+package e2e
+
+import (
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const keyOne = demoKeys + "/KeyOne"
+
+// seen returns how often osemu was asked for a target.
+func (e *emulator) seen(method, target string) int {
+	e.t.Helper()
+	return len(e.requests(toTarget(method, target)))
+}
+
+// TestASecondReadIsAnsweredFromTheCache counts osemu's requests, and reads what the client is told (RFC 9211, RFC 9111, RFC 9110 section 13).
+func TestASecondReadIsAnsweredFromTheCache(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		one := s.gateway().as("app-one")
+		for _, target := range []string{keyOne, prodStores} {
+			miss, hit := one.get(target).is(http.StatusOK), one.get(target).is(http.StatusOK)
+			if n := s.emulator.seen("GET", target); n != 1 {
+				t.Errorf("%s: osemu was asked %d times, want once", target, n)
+			}
+			if got, form := miss.header.Get("Cache-Status"), regexp.MustCompile(`^osgate; fwd=(uri-)?miss; stored$`); !form.MatchString(got) {
+				t.Errorf("%s: first Cache-Status %q, want %v", target, got, form)
+			}
+			if got, form := hit.header.Get("Cache-Status"), regexp.MustCompile(`^osgate; hit; ttl=\d+$`); !form.MatchString(got) {
+				t.Errorf("%s: second Cache-Status %q, want %v", target, got, form)
+			}
+			if hit.body != miss.body || hit.header.Get("Content-Type") != miss.header.Get("Content-Type") {
+				t.Errorf("%s: the hit is %q, the miss was %q", target, hit.body, miss.body)
+			}
+			if age, err := strconv.Atoi(hit.header.Get("Age")); err != nil || age < 0 || age > 60 {
+				t.Errorf("%s: Age %q, want seconds", target, hit.header.Get("Age"))
+			}
+			if miss.header.Get("Age") != "" {
+				t.Errorf("%s: Age %q on a miss", target, miss.header.Get("Age"))
+			}
+			for _, a := range []*answer{miss, hit} {
+				if got := a.header.Get("Cache-Control"); got != "private, no-cache" {
+					t.Errorf("%s: Cache-Control %q, want private, no-cache", target, got)
+				}
+			}
+			etag := hit.header.Get("ETag")
+			if !strings.HasPrefix(etag, `W/"osg-`) {
+				t.Errorf(`%s: ETag %q, want W/"osg-…"`, target, etag)
+			}
+			if a := one.get(target, "If-None-Match: "+etag); a.status != http.StatusNotModified || a.body != "" || a.header.Get("ETag") != etag {
+				t.Errorf("%s: If-None-Match with its ETag: %d %q %v, want 304, no body, the ETag", target, a.status, a.body, a.header)
+			}
+			if n := s.emulator.seen("GET", target); n != 1 {
+				t.Errorf("%s: osemu was asked %d times, want once", target, n)
+			}
+			one.get(target, `If-None-Match: "other"`).is(http.StatusOK)
+			if one.get(target, "Cache-Control: no-cache").is(http.StatusOK); s.emulator.seen("GET", target) != 2 {
+				t.Errorf("%s: a client's no-cache did not ask Object Store", target)
+			}
+		}
+	})
+}
+
+// TestOurValidatorsNeverGoUpstream brings one back with a read that must ask Object Store, and with a write.
+func TestOurValidatorsNeverGoUpstream(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	one := s.gateway().as("app-one")
+	one.get(keyOne).is(http.StatusOK)
+	etag := one.get(keyOne).is(http.StatusOK).header.Get("ETag")
+	s.emulator.forget()
+	one.get(keyOne, "Cache-Control: no-cache", "If-None-Match: "+etag)
+	one.get(keyOne, "Cache-Control: no-cache", `If-None-Match: "theirs", `+etag)
+	seen := s.emulator.requests(toTarget("GET", keyOne))
+	if len(seen) != 2 || seen[0].has("If-None-Match") || !seen[1].has("If-None-Match") {
+		t.Errorf("osemu saw %v, want If-None-Match where it held another's validator too, and only there", seen)
+	}
+	one.send(http.MethodPut, keyOne, stringValue("KeyOne", "x"), "Content-Type: application/json", "If-Match: "+etag).is(http.StatusPreconditionFailed)
+	if n := s.emulator.seen("PUT", keyOne); n != 0 {
+		t.Errorf("osemu saw a write that our own validator guards, want it refused here")
+	}
+}
+
+// TestAWriteThroughAnyGatewayIsSeenAtOnce reads after each write of each kind, through another gateway where there is Redis to share.
+func TestAWriteThroughAnyGatewayIsSeenAtOnce(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		writer := s.gateway("RATE=0").as("app-one")
+		reader := writer
+		if s.redis != nil {
+			reader = writer.via(s.gateway("RATE=0"))
+		}
+		const key = demoKeys + "/fresh"
+		for i := range 20 {
+			value := strconv.Itoa(i)
+			writer.put("fresh", value).succeeded()
+			for range 2 { // the second from the cache, if it may
+				if a := reader.get(key).is(http.StatusOK); !strings.Contains(a.body, `"`+value+`"`) {
+					t.Fatalf("after the write of %s a read gave %s (%s)", value, a.body, a.header.Get("Cache-Status"))
+				}
+			}
+		}
+		writer.send(http.MethodPost, key, stringValue("fresh", "posted"), "Content-Type: application/json").succeeded()
+		if a := reader.get(key).is(http.StatusOK); !strings.Contains(a.body, "posted") {
+			t.Errorf("after a POST a read gave %s", a.body)
+		}
+		writer.send(http.MethodDelete, key, "").succeeded()
+		reader.get(key).is(http.StatusNotFound)
+		reader.get(key).is(http.StatusNotFound) // a 404 may be remembered for a moment, but not beyond a write
+		writer.put("fresh", "again").succeeded()
+		reader.get(key).is(http.StatusOK)
+
+		reader.get(prodStores).is(http.StatusOK)
+		writer.send(http.MethodPut, prodStores+"/made-here", `{"storeId":"made-here"}`, "Content-Type: application/json").succeeded()
+		if a := reader.get(prodStores).is(http.StatusOK); !strings.Contains(a.body, "made-here") {
+			t.Errorf("after a store was made the list gave %s", a.body)
+		}
+		writer.send(http.MethodDelete, prodStores+"/made-here", "").succeeded()
+		if a := reader.get(prodStores).is(http.StatusOK); strings.Contains(a.body, "made-here") {
+			t.Errorf("after the store was deleted the list gave %s", a.body)
+		}
+		reader.get(key).is(http.StatusOK)
+		writer.send(http.MethodDelete, demoStore+"/partitions/DEFAULT_PARTITION", "").succeeded()
+		reader.get(key).is(http.StatusNotFound)
+	})
+}
+
+// TestNobodyGetsWhatAnotherFetched asks the same key as another client, as a client with fewer rights, and as the same client after it lost them.
+func TestNobodyGetsWhatAnotherFetched(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		g := s.gateway("RATE=0")
+		one := g.as("app-one")
+		one.get(keyOne).is(http.StatusOK)
+		one.get(keyOne).is(http.StatusOK) // from the cache, if anything is
+
+		s.emulator.forget()
+		g.as("app-two").get(keyOne).is(http.StatusOK)
+		if n := s.emulator.seen("GET", keyOne); n != 1 {
+			t.Errorf("a second client's read: osemu was asked %d times, want once", n)
+		}
+		g.as("app-read").get(keyOne).is(http.StatusForbidden)
+		g.as("app-other").get(keyOne).is(http.StatusForbidden)
+		if n := s.emulator.seen("GET", keyOne); n != 3 {
+			t.Errorf("two clients without the right: osemu was asked %d times in all, want 3", n)
+		}
+
+		s.emulator.allow("app-one", "read:store")
+		narrow := g.as("app-one") // the same principal; Object Store has never said yes to this token
+		narrow.get(keyOne).is(http.StatusForbidden)
+		narrow.get(prodStores).is(http.StatusOK)
+		narrow.get(keyOne).is(http.StatusForbidden)
+	})
+}
+
+// TestConfirmableReadsAlwaysReachObjectStore because each of them changes something there.
+func TestConfirmableReadsAlwaysReachObjectStore(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		one := s.gateway().as("app-one")
+		one.get(keyOne).is(http.StatusOK)
+		const target = keyOne + "?confirmable=true"
+		for range 2 {
+			if a := one.get(target); strings.Contains(a.header.Get("Cache-Status"), "hit") || strings.Contains(a.header.Get("Cache-Status"), "stored") {
+				t.Errorf("a confirmable read: Cache-Status %q", a.header.Get("Cache-Status"))
+			}
+		}
+		if n := s.emulator.seen("GET", target); n != 2 {
+			t.Errorf("two confirmable reads: osemu was asked %d times", n)
+		}
+	})
+}
+
+// TestAKindTurnedOffIsNotCached has a TTL of 0 for each kind in turn.
+func TestAKindTurnedOffIsNotCached(t *testing.T) {
+	t.Parallel()
+	for setting, target := range map[string]string{"CACHE_KEY_TTL=0": keyOne, "CACHE_STORES_TTL=0": prodStores} {
+		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, false)
+			one := s.gateway(setting).as("app-one")
+			one.get(target).is(http.StatusOK)
+			one.get(target).is(http.StatusOK)
+			if n := s.emulator.seen("GET", target); n != 2 {
+				t.Errorf("osemu was asked %d times, want twice", n)
+			}
+		})
+	}
+}
+
+// TestARightTakenAwayEndsWithinAuthTTL goes on reading a cached key with a token whose client loses the right to it.
+func TestARightTakenAwayEndsWithinAuthTTL(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	one := s.gateway("RATE=0", "AUTH_TTL=1s", "CACHE_KEY_TTL=1m").as("app-one")
+	one.get(keyOne).is(http.StatusOK)
+	s.emulator.allow("app-one", "read:store")
+	eventually(t, 5*time.Second, "Object Store's refusal", func() bool { return one.get(keyOne).status == http.StatusForbidden })
+}

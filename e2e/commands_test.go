@@ -1,0 +1,127 @@
+package e2e
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// osgate runs a command of it to its end, with settings ("RATE=0") alone in its environment.
+func osgate(t *testing.T, settings []string, arguments ...string) finished {
+	t.Helper()
+	var environment []string
+	for _, s := range settings {
+		environment = append(environment, "OSGATE_"+s)
+	}
+	return execute(t, programs.osgate, environment, arguments...)
+}
+
+// says checks the exit code, and that all of the texts are in what the command said.
+func (f finished) says(t *testing.T, code int, texts ...string) {
+	t.Helper()
+	if f.code != code {
+		t.Errorf("exit code %d, want %d\n%s%s", f.code, code, f.stdout, f.stderr)
+	}
+	for _, text := range texts {
+		if !strings.Contains(f.stdout+f.stderr, text) {
+			t.Errorf("it does not say %q:\n%s%s", text, f.stdout, f.stderr)
+		}
+	}
+}
+
+// TestVersionSaysSomething and misuse says how it is used.
+func TestVersionSaysSomething(t *testing.T) {
+	t.Parallel()
+	run := osgate(t, nil, "version")
+	run.says(t, 0, "osgate")
+	for _, arguments := range [][]string{{"no-such-command"}, {"explain"}, {"serve", "-no-such-flag"}} {
+		if run := osgate(t, nil, arguments...); run.code != 2 || run.stdout+run.stderr == "" {
+			t.Errorf("osgate %v: exit code %d, %q, want 2 and a word", arguments, run.code, run.stdout+run.stderr)
+		}
+	}
+}
+
+// variables are those of the contract.
+const variables = `LISTEN ADMIN_LISTEN ADMIN_TOKEN SECRET ACCOUNTS TLS_CERT TLS_KEY TLS_CLIENT_CA REDIS_URL REDIS_TIMEOUT REDIS_PREFIX STATE_DIR PLANES REGIONS
+	DEFAULT_REGION ROUTES DISCOVER UPSTREAM_OVERRIDE UPSTREAM_CA UPSTREAM_TIMEOUT AUTH AUTH_TTL AUTH_NEGATIVE_TTL AUTH_STALE AUTH_CLIENT_ID AUTH_CLIENT_SECRET
+	AUTH_INTROSPECTION_URL AUTH_FAILURE_RATE RATE RATE_PERIOD RATE_ALGORITHM RATE_BURST RATE_MAX_WAIT RATE_COUNTS RATE_OVERRIDES RATE_REDIS_DOWN REPLICAS BUDGET BUDGET_BY
+	CACHE_KEY_TTL CACHE_STORES_TTL CACHE_KEYS_TTL CACHE_BYTES CACHE_ENTRY_BYTES CACHE_SHARED CACHE_SCOPE CACHE_STALE_IF_ERROR CACHE_STALE_WHILE_REVALIDATE CACHE_STRICT
+	CACHE_MODE POLICY POLICY_SHADOW MAX_BODY TRUSTED_PROXIES SERVER_TIMING DRAIN_DELAY DRAIN_TIMEOUT LOG_LEVEL LOG_FORMAT`
+
+// TestEnvListsEveryVariableAndMasksSecrets prints the table with values in force.
+func TestEnvListsEveryVariableAndMasksSecrets(t *testing.T) {
+	t.Parallel()
+	run := osgate(t, []string{
+		"RATE=37", "SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "ADMIN_TOKEN=not-to-be-told", "REDIS_URL=redis://user:not-to-be-told@127.0.0.1:1/0",
+	}, "env")
+	run.says(t, 0)
+	for _, name := range strings.Fields(variables) {
+		if !regexp.MustCompile(`(?m)^\W*OSGATE_` + name + `\b`).MatchString(run.stdout) {
+			t.Errorf("osgate env does not list OSGATE_%s", name)
+		}
+	}
+	if !regexp.MustCompile(`(?m)^OSGATE_RATE\b.*\b37\b`).MatchString(run.stdout) {
+		t.Errorf("osgate env does not show the value in force of OSGATE_RATE")
+	}
+	for _, secret := range []string{"not-to-be-told", "MDEyMzQ1"} {
+		if strings.Contains(run.stdout+run.stderr, secret) {
+			t.Errorf("osgate env shows a secret")
+		}
+	}
+}
+
+// TestCheckSaysWhatItFound with all well, without Redis, with Redis gone, and with the control plane gone.
+func TestCheckSaysWhatItFound(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, true)
+	override := "UPSTREAM_OVERRIDE=" + s.emulator.url
+	osgate(t, []string{override, "REDIS_URL=" + s.redis.url()}, "check").says(t, 0, "redis")
+	osgate(t, []string{override}, "check").says(t, 0, "redis")
+	s.redis.kill()
+	osgate(t, []string{override, "REDIS_URL=" + s.redis.url()}, "check").says(t, 1, "redis")
+	s.emulator.stop(syscall.SIGKILL)
+	osgate(t, []string{override}, "check").says(t, 1, "cannot be reached")
+}
+
+// TestEveryProblemOfTheConfigurationIsNamedAtOnce by each command that needs it, without any secret.
+func TestEveryProblemOfTheConfigurationIsNamedAtOnce(t *testing.T) {
+	t.Parallel()
+	wrong := []string{
+		"RATE=ten", "CACHE_KEY_TTL=2h", "RATEE=1", "DEFAULT_REGION=us/mars-1", "ROUTES=org-root", "UPSTREAM_OVERRIDE=not a url", "MAX_BODY=much", "LOG_LEVEL=loud",
+		"REDIS_URL=redis://user:not-to-be-told@%%", "SECRET=not-to-be-told", "ADMIN_LISTEN=0.0.0.0:0", "PLANES=mars", "POLICY=/etc/policy",
+	}
+	for _, command := range []string{"check", "serve"} {
+		run := osgate(t, wrong, command)
+		var names []string
+		for _, w := range wrong {
+			name, _, _ := strings.Cut(w, "=")
+			names = append(names, "OSGATE_"+name)
+		}
+		names[slices.Index(names, "OSGATE_ADMIN_LISTEN")] = "OSGATE_ADMIN_TOKEN" // what is missing then
+		run.says(t, 2, append(names, "the nearest name is OSGATE_RATE")...)
+		if strings.Contains(run.stdout+run.stderr, "not-to-be-told") {
+			t.Errorf("osgate %s shows a secret:\n%s%s", command, run.stdout, run.stderr)
+		}
+	}
+}
+
+// TestExplainTellsWhatBecomesOfARequest in all that decides it.
+func TestExplainTellsWhatBecomesOfARequest(t *testing.T) {
+	t.Parallel()
+	settings := []string{"DEFAULT_REGION=us/us-east-1", "ROUTES=org-root/env-prod/routed=eu/eu-west-1"}
+	const upstream = "https://object-store-eu-west-1.eu1.anypoint.mulesoft.com"
+	host := "Host: object-store-eu-west-1.eu1.anypoint.mulesoft.com"
+	odd := demoKeys + "/a%2Fb+c"
+	byHost := osgate(t, settings, "explain", "GET", odd, "-H", host)
+	byHost.says(t, 0, "getKey", "org-root", "env-prod", "APP_demo__defaultPersistentObjectStore", "DEFAULT_PARTITION", "eu/eu-west-1", upstream+odd, "quota key", "cache key")
+	byPrefix := osgate(t, settings, "explain", "GET", "http://localhost:8080/eu/eu-west-1"+odd)
+	if byPrefix.code != 0 || byPrefix.stdout != byHost.stdout {
+		t.Errorf("by prefix it is explained otherwise than by Host:\n%s\n%s", byPrefix.stdout, byHost.stdout)
+	}
+	osgate(t, settings, "explain", "PUT", prodStores+"/routed").says(t, 0, "eu/eu-west-1", upstream+prodStores+"/routed")
+	osgate(t, settings, "explain", "GET", demoKeys+"/..").says(t, 1, "bad-path")
+	osgate(t, settings, "explain", "GET", "/nothing").says(t, 1, "not-object-store")
+	osgate(t, nil, "explain", "GET", odd).says(t, 1, "region-unknown", "X-Osgate-Region")
+}

@@ -1,0 +1,234 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestOnlyListedHeadersGoUpstream sends what proxies have been hurt by, and reads the names of what osemu got.
+func TestOnlyListedHeadersGoUpstream(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("CACHE_KEY_TTL=0")
+	authorization := "Authorization: Bearer " + g.mint("app-one", "")
+	body := stringValue("headers", "x")
+	s.emulator.forget()
+	request := "PUT " + demoKeys + "/headers HTTP/1.1\r\nHost: gateway\r\n" + fields([]string{
+		authorization, "Accept: application/json", "Content-Type: application/json", "User-Agent: mule", "If-Match: *", "X-ANYPNT-ORG-ID: org-root", "X-Anypnt-Env-Id: env-prod",
+		"Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", fmt.Sprintf("Content-Length: %d", len(body)),
+		"Accept-Encoding: gzip, br", "Cookie: a=b", "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Host: evil", "X-Forwarded-Uri: /evil", "X-Real-Ip: 10.0.0.1", "X-Original-Url: /evil",
+		"X_Forwarded_User: admin", "X-Http-Method-Override: DELETE", "TE: trailers", "Trailer: X-Late", "Keep-Alive: 5", "Proxy-Authorization: Basic eA==", "Proxy-Connection: keep-alive",
+		"X-Osgate-Region: us/us-east-1", "Origin: http://evil", "Referer: http://evil", "Range: bytes=0-1", "X-Anything: else", "Connection: close, X-Anypnt-Env-Id",
+	}) + "\r\n" + body
+	a := raw(t, g.addr(), request)
+	seen := s.emulator.requests(toTarget("PUT", demoKeys+"/headers"))
+	if len(seen) != 1 {
+		t.Fatalf("answered %d %s; osemu saw %v, want one PUT", a.status, a.body, seen)
+	}
+	allowed := []string{
+		"Authorization", "Accept", "Content-Type", "Content-Encoding", "Content-Length", "If-Match", "If-None-Match", "User-Agent", "X-Anypnt-Org-Id",
+		"Traceparent", "Tracestate", "Via", "Forwarded",
+		"Host", // where a log counts it among the headers
+	}
+	for _, name := range seen[0].Headers {
+		if !slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, name) }) {
+			t.Errorf("the header %s went upstream", name)
+		}
+	}
+	for _, name := range []string{"Authorization", "Accept", "Content-Type", "User-Agent", "If-Match", "X-Anypnt-Org-Id", "Traceparent", "Via", "Forwarded"} {
+		if !seen[0].has(name) {
+			t.Errorf("the header %s did not go upstream; osemu saw %v", name, seen[0].Headers)
+		}
+	}
+}
+
+// upstream is an Object Store of the test's own, which keeps what it is asked and answers what the test says.
+type upstream struct {
+	*httptest.Server
+	mu   sync.Mutex
+	seen []*http.Request // guarded by mu
+}
+
+// newUpstream answers me as app-one's, mints a token, and leaves all else to answer.
+func newUpstream(t *testing.T, answer http.HandlerFunc) *upstream {
+	t.Helper()
+	u := &upstream{}
+	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch r.URL.Path {
+		case "/accounts/oauth2/token":
+			_, _ = fmt.Fprint(w, `{"access_token":"a-token-of-the-tests-own","expires_in":3600,"token_type":"bearer"}`)
+		case "/accounts/api/me":
+			_, _ = fmt.Fprint(w, `{"client":{"client_id":"app-one","name":"one","org_id":"org-root","redirect_uris":[],"grant_types":["client_credentials"]},
+				"user":{"id":"u1","organizationId":"org-root","organization":{"id":"org-root","name":"Acme"},"memberOfOrganizations":[{"id":"org-root","name":"Acme"}]}}`)
+		default:
+			u.mu.Lock()
+			u.seen = append(u.seen, r)
+			u.mu.Unlock()
+			answer(w, r)
+		}
+	}))
+	t.Cleanup(u.Close)
+	return u
+}
+
+func (u *upstream) requests() []*http.Request {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.seen)
+}
+
+// TestOneAuthorizationReachesUpstreamWhateverConnectionSays names Authorization in Connection, which makes plain proxies drop it.
+func TestOneAuthorizationReachesUpstreamWhateverConnectionSays(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{}`) })
+	s := newStack(t, false)
+	g := s.gateway("UPSTREAM_OVERRIDE="+u.URL, "CACHE_KEY_TTL=0")
+	token := g.mint("app-one", "")
+	raw(t, g.addr(), "GET "+keyOne+" HTTP/1.1\r\nHost: gateway\r\nAuthorization: bearer "+token+"\r\nConnection: close, Authorization\r\n\r\n").is(http.StatusOK)
+	twice := get1("gateway", keyOne, "Authorization: Bearer "+token, "Authorization: Bearer "+token)
+	raw(t, g.addr(), twice).refused(http.StatusBadRequest, "bad-request")
+	seen := u.requests()
+	if len(seen) != 1 {
+		t.Fatalf("upstream saw %d requests, want 1", len(seen))
+	}
+	scheme, sent, _ := strings.Cut(seen[0].Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "bearer") || sent != token || len(seen[0].Header["Authorization"]) != 1 {
+		t.Errorf("upstream saw Authorization %v, want the token, once", seen[0].Header["Authorization"])
+	}
+}
+
+// TestAnswersComeBackWithoutWhatIsNotTheClients passes unknown headers on and keeps Set-Cookie, Server and hop-by-hop ones.
+func TestAnswersComeBackWithoutWhatIsNotTheClients(t *testing.T) {
+	t.Parallel()
+	const body = `{"stringValue":"x","keyId":"KeyOne","valueType":"STRING"}`
+	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		for name, value := range map[string]string{
+			"X-Confirmation-Id": "c-1", "ETag": `"v1"`, "Set-Cookie": "s=1", "Server": "secret/1.0", "Keep-Alive": "timeout=5", "Proxy-Authenticate": "Basic", "X-RateLimit-Limit": "9999",
+			"X-Request-Id": "theirs", "Cache-Control": "private, max-age=5",
+		} {
+			w.Header().Set(name, value)
+		}
+		_, _ = fmt.Fprint(w, body)
+	})
+	s := newStack(t, false)
+	one := s.gateway("UPSTREAM_OVERRIDE=" + u.URL).as("app-one")
+	for _, way := range []string{"miss", "hit"} {
+		a := one.get(keyOne).is(http.StatusOK)
+		if a.body != body || a.header.Get("ETag") != `"v1"` || a.header.Get("Cache-Control") != "private, max-age=5" {
+			t.Errorf("%s: %q %v, want upstream's body, ETag and Cache-Control", way, a.body, a.header)
+		}
+		for _, name := range []string{"Set-Cookie", "Server", "Keep-Alive", "Proxy-Authenticate"} {
+			if got := a.header.Get(name); got != "" {
+				t.Errorf("%s: %s is %q, want none", way, name, got)
+			}
+		}
+		if way == "miss" && a.header.Get("X-Confirmation-Id") != "c-1" {
+			t.Errorf("%s: %v, want the unknown header X-Confirmation-Id", way, a.header)
+		}
+		if got := a.header.Get("X-Request-Id"); got == "theirs" || len(a.header["X-Request-Id"]) != 1 {
+			t.Errorf("%s: X-Request-Id %v, want ours alone", way, a.header["X-Request-Id"])
+		}
+		if got := a.header["X-Ratelimit-Limit"]; len(got) != 1 || got[0] != "10" {
+			t.Errorf("%s: X-RateLimit-Limit %v, want ours alone", way, got)
+		}
+	}
+	if n := len(u.requests()); n != 1 {
+		t.Errorf("upstream was asked %d times, want once", n)
+	}
+}
+
+// TestWhatWeDoNotSpeakIsRefused sends upgrades, TRACE, CONNECT, foreign absolute forms, smuggling and a request that came through us before.
+func TestWhatWeDoNotSpeakIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("RATE=0")
+	token := "Authorization: Bearer " + g.mint("app-one", "")
+	s.emulator.forget()
+	line := func(method, target string, headers ...string) string {
+		return method + " " + target + " HTTP/1.1\r\nHost: gateway\r\n" + fields(append(headers, token)) + "\r\n"
+	}
+	for name, request := range map[string]string{
+		"websocket":               line("GET", keyOne, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13"),
+		"h2c":                     line("GET", keyOne, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"),
+		"TRACE":                   line("TRACE", keyOne),
+		"CONNECT":                 "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n",
+		"CONNECT a known host":    "CONNECT anypoint.mulesoft.com:443 HTTP/1.1\r\nHost: anypoint.mulesoft.com:443\r\n" + token + "\r\n\r\n",
+		"foreign absolute form":   line("GET", "http://example.com"+keyOne),
+		"absolute form of a file": line("GET", "file:///etc/passwd"),
+		"two lengths":             "PUT " + keyOne + " HTTP/1.1\r\nHost: gateway\r\n" + token + "\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+		"two hosts":               line("GET", keyOne, "Host: other"),
+		"no host":                 "GET " + keyOne + " HTTP/1.1\r\n" + token + "\r\n\r\n",
+		"unknown method":          line("BREW", keyOne),
+		"asterisk":                line("OPTIONS", "*"),
+	} {
+		if a := raw(t, g.addr(), request); a.status < 400 || a.status == http.StatusUnauthorized {
+			t.Errorf("%s: %d %s, want it refused", name, a.status, a.body)
+		}
+	}
+	if seen := s.emulator.requests(notIdentity); len(seen) > 0 {
+		t.Errorf("osemu saw %v, want nothing", seen)
+	}
+	known := "http://object-store-eu-west-1.anypoint.mulesoft.com"
+	raw(t, g.addr(), "GET "+known+keyOne+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+token+"\r\n\r\n").is(http.StatusOK)
+	if seen := s.emulator.sightings(); len(seen) != 1 || seen[0] != (sighting{"object-store-eu-west-1.anypoint.mulesoft.com", keyOne}) {
+		t.Errorf("absolute form of a known host: osemu saw %v, want it at that host", seen)
+	}
+}
+
+// TestALoopIsFound sends back to the gateway the Via that it sends upstream.
+func TestALoopIsFound(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{}`) })
+	s := newStack(t, false)
+	g := s.gateway("UPSTREAM_OVERRIDE="+u.URL, "CACHE_KEY_TTL=0")
+	one := g.as("app-one")
+	one.get(keyOne, "Via: 1.1 somebody-else").is(http.StatusOK)
+	seen := u.requests()
+	if len(seen) != 1 || !strings.HasPrefix(strings.Join(seen[0].Header["Via"], ", "), "1.1 somebody-else, 1.1 ") {
+		t.Fatalf("upstream saw %v, want one request with our Via behind the other's", seen)
+	}
+	one.get(keyOne, "Via: "+strings.Join(seen[0].Header["Via"], ", ")).refused(http.StatusLoopDetected, "loop")
+	if n := len(u.requests()); n != 1 {
+		t.Errorf("upstream saw %d requests, want 1", n)
+	}
+}
+
+// TestRefusalsHaveOneForm asks without a token, with a bad one and with other schemes.
+func TestRefusalsHaveOneForm(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway()
+	s.conceal("a-token-nobody-minted")
+	for authorization, code := range map[string]string{
+		"": "no-token", "Bearer a-token-nobody-minted": "bad-token", "bearer a-token-nobody-minted": "bad-token", "Basic YTpi": "no-token", "Bearer": "no-token", "Bearer ": "no-token",
+	} {
+		var headers []string
+		if authorization != "" {
+			headers = append(headers, "Authorization: "+authorization)
+		}
+		a := raw(t, g.addr(), get1("gateway", keyOne, headers...))
+		a.refused(http.StatusUnauthorized, code)
+		if got := a.header.Get("Www-Authenticate"); !strings.HasPrefix(got, "Bearer") {
+			t.Errorf("%q: WWW-Authenticate %q, want Bearer", authorization, got)
+		}
+		if got := a.header.Get("X-Osgate-Region"); got != "us/us-east-1" {
+			t.Errorf("%q: X-Osgate-Region %q on a refusal, want us/us-east-1", authorization, got)
+		}
+	}
+	head := raw(t, g.addr(), strings.Replace(get1("gateway", keyOne), "GET", "HEAD", 1))
+	if head.is(http.StatusUnauthorized); head.body != "" {
+		t.Errorf("HEAD was answered with a body: %q", head.body)
+	}
+	if a := g.caller().get(keyOne, "X-Request-Id: mine-1"); a.header.Get("X-Request-Id") != "mine-1" {
+		t.Errorf("a plain X-Request-Id was replaced by %q", a.header.Get("X-Request-Id"))
+	}
+	if a := g.caller().get(keyOne, "X-Request-Id: <script>"+strings.Repeat("x", 500)); strings.Contains(a.header.Get("X-Request-Id"), "script") {
+		t.Errorf("a wild X-Request-Id was taken: %q", a.header.Get("X-Request-Id"))
+	}
+}

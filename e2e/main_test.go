@@ -1,0 +1,52 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// programs holds the paths of the binaries under test. TestMain sets it before any test runs.
+var programs struct{ osgate, osemu, osdemo string }
+
+// sideBySide is how many tests run at once, whatever the number of processors: they mostly wait.
+const sideBySide = "6"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		_ = flag.Set("test.parallel", sideBySide) // a number
+	}
+	os.Exit(run(m))
+}
+
+// run builds the binaries as users get them, without the race detector, runs the tests and removes what it built.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "osgate-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "making a folder for the binaries:", err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	programs.osgate, programs.osemu, programs.osdemo = filepath.Join(dir, "osgate"), filepath.Join(dir, "osemu"), filepath.Join(dir, "osdemo")
+	if err := build(dir, "osgate/cmd/osgate", "osgate/cmd/osemu", "osgate/cmd/osdemo"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer measured.print(os.Stdout)
+	return m.Run()
+}
+
+// build builds commands into dir.
+func build(dir string, packages ...string) error {
+	arguments := append([]string{"build", "-buildvcs=false", "-o", dir + string(filepath.Separator)}, packages...)
+	if text, err := exec.Command("go", arguments...).CombinedOutput(); err != nil {
+		return fmt.Errorf("building %v: %w\n%s", packages, err, text)
+	}
+	return nil
+}

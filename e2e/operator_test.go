@@ -1,0 +1,71 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestHealthcheckAsksTheRunningGateway with the same configuration, and finds none once it is gone.
+func TestHealthcheckAsksTheRunningGateway(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway()
+	settings := []string{"ADMIN_LISTEN=" + strings.TrimPrefix(g.admin, "http://")}
+	osgate(t, settings, "healthcheck").says(t, 0)
+	if code := g.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("SIGTERM: exit code %d, want 0", code)
+	}
+	osgate(t, settings, "healthcheck").says(t, 1)
+}
+
+// TestSIGTERMLetsRunningExchangesFinish while the readiness goes first.
+func TestSIGTERMLetsRunningExchangesFinish(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("DRAIN_DELAY=1s", "CACHE_KEY_TTL=0")
+	one := g.as("app-one")
+	one.get(keyOne).is(http.StatusOK)
+	s.emulator.forget()
+	s.emulator.fault("2s", "")
+	running := make(chan *answer, 1)
+	go func() {
+		a, err := one.try(http.MethodGet, keyOne, "")
+		if err != nil {
+			t.Errorf("the running exchange was cut: %v", err)
+		}
+		running <- a
+	}()
+	s.emulator.receives(toTarget("GET", keyOne))
+	g.signal(syscall.SIGTERM)
+	admin := caller{t: t, base: g.admin}
+	eventually(t, 5*time.Second, "readiness to go", func() bool { return admin.get("/readyz").status == http.StatusServiceUnavailable })
+	if a := <-running; a != nil {
+		a.is(http.StatusOK)
+	}
+	if code := g.wait(stopBound); code != 0 {
+		t.Errorf("SIGTERM: exit code %d, want 0", code)
+	}
+}
+
+// TestTheAdminListenerShowsTheConfigurationMasked beside health and metrics.
+func TestTheAdminListenerShowsTheConfigurationMasked(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+	g.as("app-one").get(keyOne).is(http.StatusOK)
+	admin := caller{t: t, base: g.admin}
+	configuration := admin.get("/config").is(http.StatusOK)
+	if !json.Valid([]byte(configuration.body)) || strings.Contains(configuration.body, "MDEyMzQ1") {
+		t.Errorf("/config is %s, want JSON without secrets", configuration.body)
+	}
+	if a := admin.get("/metrics").is(http.StatusOK); !strings.Contains(a.body, "# TYPE") {
+		t.Errorf("/metrics is %s, want the Prometheus text format", a.body)
+	}
+	if a := admin.get("/config", "Host: evil.example"); a.status < 400 {
+		t.Errorf("/config under the Host of a stranger: %d, want it refused", a.status)
+	}
+}

@@ -1,0 +1,204 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// startBound is how long a program may take to say where it listens; alone on a machine it takes some 20 ms.
+	startBound = 20 * time.Second
+	// stopBound is how long a program may take to end after a signal, its own drain included.
+	stopBound = 20 * time.Second
+)
+
+// process is a program that a test started.
+type process struct {
+	t              testing.TB
+	name           string
+	cmd            *exec.Cmd
+	stdout, stderr *output
+	ended          chan struct{} // closed when the program has ended
+}
+
+// start runs a program with exactly this environment (and a PATH). It is killed when the test ends; what it wrote is shown if the test failed.
+func start(t testing.TB, program string, environment []string, arguments ...string) *process {
+	t.Helper()
+	return startWriting(t, nil, program, environment, arguments...)
+}
+
+// startWriting is start with standard error going to a file instead of a buffer.
+func startWriting(t testing.TB, stderr *os.File, program string, environment []string, arguments ...string) *process {
+	t.Helper()
+	p := &process{t: t, name: program[strings.LastIndexByte(program, '/')+1:], stdout: newOutput(), stderr: newOutput(), ended: make(chan struct{})}
+	p.cmd = exec.Command(program, arguments...)
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + os.TempDir()}, environment...)
+	p.cmd.Stdout, p.cmd.Stderr = p.stdout, io.Writer(p.stderr)
+	if stderr != nil {
+		p.cmd.Stderr = stderr
+	}
+	p.cmd.SysProcAttr = procAttr()
+	p.cmd.WaitDelay = time.Second
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("starting %s: %v", p.name, err)
+	}
+	go func() { // ends with the program, which cleanup kills
+		_ = p.cmd.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(p.cleanup)
+	return p
+}
+
+func (p *process) cleanup() {
+	_ = p.cmd.Process.Signal(syscall.SIGCONT)
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+	if p.t.Failed() {
+		p.t.Logf("%s (pid %d) wrote on stdout:\n%s\nand on stderr:\n%s", p.name, p.cmd.Process.Pid, tail(p.stdout.String()), tail(p.stderr.String()))
+	}
+}
+
+// tail returns the last lines of text, enough to see what went wrong.
+func tail(text string) string {
+	const most = 16 << 10
+	if len(text) <= most {
+		return text
+	}
+	return "…" + text[len(text)-most:]
+}
+
+// line waits for the n-th line of standard output, counted from 0, and returns it.
+func (p *process) line(n int) string {
+	p.t.Helper()
+	var lines []string
+	p.stdout.await(p.t, p.name+" printing where it listens", startBound, p.ended, func(text string) bool {
+		lines = strings.SplitAfter(text, "\n")
+		return len(lines) > n+1
+	})
+	return strings.TrimSuffix(lines[n], "\n")
+}
+
+// signal sends sig.
+func (p *process) signal(sig os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatalf("sending %v to %s: %v", sig, p.name, err)
+	}
+}
+
+// stop sends sig, waits until the program has ended, and returns its exit code, -1 where a signal ended it.
+func (p *process) stop(sig os.Signal) int {
+	p.t.Helper()
+	p.signal(sig)
+	return p.wait(stopBound)
+}
+
+// wait waits until the program has ended by itself and returns its exit code.
+func (p *process) wait(bound time.Duration) int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(bound):
+		p.t.Fatalf("%s is still running after %v", p.name, bound)
+		return -1
+	}
+}
+
+// output is what a program wrote so far. It is safe for concurrent use.
+type output struct {
+	mu    sync.Mutex
+	text  bytes.Buffer  // guarded by mu
+	grown chan struct{} // guarded by mu; closed, and replaced, with each write
+}
+
+func newOutput() *output { return &output{grown: make(chan struct{})} }
+
+// Write implements [io.Writer].
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(o.grown)
+	o.grown = make(chan struct{})
+	return o.text.Write(p)
+}
+
+// String returns all that was written so far.
+func (o *output) String() string {
+	text, _ := o.state()
+	return text
+}
+
+func (o *output) state() (string, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String(), o.grown
+}
+
+// await waits until holds is true of what was written. It fails the test when the bound is over, or the program ended before.
+func (o *output) await(t testing.TB, what string, bound time.Duration, ended <-chan struct{}, holds func(text string) bool) {
+	t.Helper()
+	deadline := time.After(bound)
+	for {
+		text, grown := o.state()
+		if holds(text) {
+			return
+		}
+		select {
+		case <-grown:
+		case <-ended:
+			if text, _ := o.state(); holds(text) {
+				return
+			}
+			t.Fatalf("waiting for %s: the program ended first", what)
+		case <-deadline:
+			t.Fatalf("waiting for %s: not within %v", what, bound)
+		}
+	}
+}
+
+// eventually asks every 20 ms whether cond holds, and fails the test when the bound is over.
+func eventually(t testing.TB, bound time.Duration, what string, cond func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(bound)
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waiting for %s: not within %v", what, bound)
+		}
+	}
+}
+
+// finished is a program that ran to its end.
+type finished struct {
+	code           int
+	stdout, stderr string
+}
+
+// execute runs a program to its end, bounded, and returns what it said.
+func execute(t testing.TB, program string, environment []string, arguments ...string) finished {
+	t.Helper()
+	p := start(t, program, environment, arguments...)
+	code := p.wait(time.Minute)
+	return finished{code: code, stdout: p.stdout.String(), stderr: p.stderr.String()}
+}
+
+// needs fails the test where a program that it is about is not installed.
+func needs(t testing.TB, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); errors.Is(err, exec.ErrNotFound) {
+		t.Fatalf("%s is not installed; this test needs it (apt-get install %s)", program, program)
+	}
+}

@@ -1,0 +1,221 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// tally is what a group of callers got.
+type tally struct {
+	mu       sync.Mutex
+	byStatus map[int]int   // guarded by mu
+	failures []error       // guarded by mu: requests without an answer
+	longest  time.Duration // guarded by mu
+	elapsed  time.Duration // from the first request's start to the last answer's end
+}
+
+func (y *tally) add(a *answer, err error) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if err != nil {
+		y.failures = append(y.failures, err)
+		return
+	}
+	y.byStatus[a.status]++
+	y.longest = max(y.longest, a.took)
+}
+
+func (y *tally) String() string {
+	return fmt.Sprintf("answers by status %v, %d failures, longest %v, in %v", y.byStatus, len(y.failures), y.longest, y.elapsed)
+}
+
+// hammer lets every caller send a request each interval, or one after the other where the interval is 0, for this long.
+func hammer(duration, interval time.Duration, path string, callers ...caller) *tally {
+	y := &tally{byStatus: map[int]int{}}
+	began := time.Now()
+	var all sync.WaitGroup
+	for _, c := range callers {
+		all.Go(func() {
+			var tick <-chan time.Time
+			if interval > 0 {
+				ticker := time.NewTicker(interval)
+				defer ticker.Stop()
+				tick = ticker.C
+			}
+			for time.Since(began) < duration {
+				y.add(c.try(http.MethodGet, path, ""))
+				if tick != nil {
+					<-tick
+				}
+			}
+		})
+	}
+	all.Wait()
+	y.elapsed = time.Since(began)
+	return y
+}
+
+// TestOneQuotaOverAllReplicas hammers one client through two gateways on one Redis. The bound is exact whatever the machine is busy with: all
+// admissions lie between the first request and the last answer.
+func TestOneQuotaOverAllReplicas(t *testing.T) {
+	t.Parallel()
+	for _, burst := range []int{1, 10} {
+		t.Run(fmt.Sprintf("burst=%d", burst), func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, true)
+			settings := []string{"RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0", fmt.Sprintf("RATE_BURST=%d", burst)}
+			a, b := s.gateway(settings...), s.gateway(settings...)
+			one := a.as("app-one")
+			y := hammer(3*time.Second, 20*time.Millisecond, keyOne, one, one.via(b), one, one.via(b))
+			admitted := len(s.emulator.requests(toObjectStore))
+			most := float64(burst) + 10*y.elapsed.Seconds() + 1
+			if float64(admitted) > most {
+				t.Errorf("osemu saw %d requests, want at most %d + 10 a second + 1 = %.1f; %v", admitted, burst, most, y)
+			}
+			if least := 10 * 3 * 0.7; float64(admitted) < least {
+				t.Errorf("osemu saw %d requests, want at least %.0f of a client that never rests; %v", admitted, least, y)
+			}
+			if y.byStatus[http.StatusOK] != admitted || y.byStatus[http.StatusTooManyRequests] == 0 || len(y.byStatus) != 2 || len(y.failures) > 0 {
+				t.Errorf("%v; want %d times 200, and 429 for the rest", y, admitted)
+			}
+			for name, g := range map[string]*gateway{"first": a, "second": b} {
+				if len(g.access(http.StatusOK)) == 0 {
+					t.Errorf("the %s gateway admitted nothing", name)
+				}
+			}
+		})
+	}
+}
+
+// TestClientsDoNotTouchEachOther leaves one client without quota, and another with all of its own.
+func TestClientsDoNotTouchEachOther(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		g := s.gateway("RATE=5", "RATE_PERIOD=1h", "RATE_BURST=5", "RATE_MAX_WAIT=0")
+		one, two := g.as("app-one"), g.as("app-two")
+		for range 5 {
+			one.get(keyOne).is(http.StatusOK)
+		}
+		one.get(keyOne).refused(http.StatusTooManyRequests, "over-quota")
+		if got := two.get(keyOne).is(http.StatusOK).header.Get("X-RateLimit-Remaining"); got != "4" {
+			t.Errorf("the second client's X-RateLimit-Remaining is %s, want 4", got)
+		}
+		again := g.as("app-one") // another token of the same client is no way round it
+		again.get(keyOne).refused(http.StatusTooManyRequests, "over-quota")
+	})
+}
+
+// limited checks that the answer carries the quota in every documented form, and returns what is left.
+func (a *answer) limited(limit, window int) (remaining int) {
+	a.t.Helper()
+	if got, form := a.header.Get("RateLimit-Policy"), regexp.MustCompile(fmt.Sprintf(`^"[^"]+";q=%d;w=%d$`, limit, window)); !form.MatchString(got) {
+		a.t.Errorf("%s: %d, RateLimit-Policy %q, want the form %v", a.request, a.status, got, form)
+	}
+	state := regexp.MustCompile(`^"[^"]+";r=(\d+);t=(\d+)$`).FindStringSubmatch(a.header.Get("RateLimit"))
+	if state == nil {
+		a.t.Fatalf(`%s: %d, RateLimit %q, want the form "name";r=N;t=N`, a.request, a.status, a.header.Get("RateLimit"))
+	}
+	if got := a.header.Get("X-RateLimit-Limit"); got != strconv.Itoa(limit) {
+		a.t.Errorf("%s: X-RateLimit-Limit %q, want %d", a.request, got, limit)
+	}
+	if got := a.header.Get("X-RateLimit-Remaining"); got != state[1] {
+		a.t.Errorf("%s: X-RateLimit-Remaining %q beside RateLimit %q", a.request, got, a.header.Get("RateLimit"))
+	}
+	reset, err := strconv.ParseInt(a.header.Get("X-RateLimit-Reset"), 10, 64)
+	if until := time.Until(time.Unix(reset, 0)); err != nil || until > time.Duration(window+5)*time.Second || until < -10*time.Second {
+		a.t.Errorf("%s: X-RateLimit-Reset %q, want epoch seconds soon", a.request, a.header.Get("X-RateLimit-Reset"))
+	}
+	remaining, _ = strconv.Atoi(state[1]) // digits, by the expression
+	return remaining
+}
+
+// TestEveryChargedAnswerShowsTheQuota reads the headers of a miss, a hit, an upstream error and a 429.
+func TestEveryChargedAnswerShowsTheQuota(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		one := s.gateway("RATE_PERIOD=10s", "RATE_MAX_WAIT=0").as("app-one")
+		first := one.get(keyOne).is(http.StatusOK)
+		if got := first.limited(10, 10); got != 9 {
+			t.Errorf("first answer: %d left, want 9", got)
+		}
+		second := one.get(keyOne).is(http.StatusOK)
+		second.limited(10, 10)
+		if !strings.Contains(second.header.Get("Cache-Status"), "hit") {
+			t.Errorf("second answer: Cache-Status %q, want a hit, with the quota live on it", second.header.Get("Cache-Status"))
+		}
+		one.get(demoKeys+"/absent").is(http.StatusNotFound).limited(10, 10)
+		var over *answer
+		for range 100 { // at most 10 + 1 a second pass
+			if over = one.get(keyOne); over.status == http.StatusTooManyRequests {
+				break
+			}
+		}
+		over.refused(http.StatusTooManyRequests, "over-quota")
+		if got := over.limited(10, 10); got != 0 {
+			t.Errorf("429: %d left, want 0", got)
+		}
+		if after, err := strconv.Atoi(over.header.Get("Retry-After")); err != nil || after < 1 || after > 2 { // one a second
+			t.Errorf("429: Retry-After %q, want 1 or so", over.header.Get("Retry-After"))
+		}
+	})
+}
+
+// TestOverridesGiveAClientItsOwnQuota is the premium add-on's 100 a second for one client.
+func TestOverridesGiveAClientItsOwnQuota(t *testing.T) {
+	t.Parallel()
+	g := newStack(t, false).gateway("RATE_OVERRIDES=app-two=100")
+	g.as("app-two").get(keyOne).is(http.StatusOK).limited(100, 1)
+	g.as("app-one").get(keyOne).is(http.StatusOK).limited(10, 1)
+	off := newStack(t, false).gateway("RATE=0").as("app-one").get(keyOne).is(http.StatusOK)
+	for _, name := range []string{"RateLimit", "RateLimit-Policy", "X-RateLimit-Limit"} {
+		if got := off.header.Get(name); got != "" {
+			t.Errorf("RATE=0: %s is %q, want none", name, got)
+		}
+	}
+}
+
+// TestALoopAsFastAsItCanSeesNo429 runs one with the default settings: it waits its turns.
+func TestALoopAsFastAsItCanSeesNo429(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		one := s.gateway("CACHE_KEY_TTL=0").as("app-one")
+		y := hammer(3*time.Second, 0, keyOne, one)
+		if len(y.byStatus) != 1 || len(y.failures) > 0 {
+			t.Errorf("%v; want 200 alone", y)
+		}
+		if n := float64(y.byStatus[http.StatusOK]); n < 20 || n > 11+10*y.elapsed.Seconds() {
+			t.Errorf("%v; want the burst of 10 and then 10 a second", y)
+		}
+	})
+}
+
+// TestOnlyObjectStoreOperationsAreCharged spends nothing on mints, me, statistics and what is refused before.
+func TestOnlyObjectStoreOperationsAreCharged(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		one := s.gateway("RATE=2", "RATE_PERIOD=1h", "RATE_BURST=2", "RATE_MAX_WAIT=0").as("app-one")
+		now := time.Now()
+		for range 3 {
+			for _, a := range []*answer{
+				one.get("/accounts/api/me").is(http.StatusOK),
+				one.get("/api/v1/organizations/org-root" + window(now.Add(-time.Hour), now, "1hour")).is(http.StatusOK),
+				one.get("/nothing").is(http.StatusNotFound),
+				one.get(demoKeys + "/%252e").is(http.StatusBadRequest),
+			} {
+				if got := a.header.Get("RateLimit"); got != "" {
+					t.Errorf("%s: RateLimit %q on what is not charged", a.request, got)
+				}
+			}
+		}
+		one.get(keyOne).is(http.StatusOK)
+		one.get(keyOne).is(http.StatusOK)
+		one.get(keyOne).refused(http.StatusTooManyRequests, "over-quota")
+		one.get("/accounts/api/me").is(http.StatusOK)
+	})
+}

@@ -1,0 +1,109 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestRequestsGoOnWithoutRedis takes Redis away under traffic within the local share, in each way it can go, and gives it back.
+func TestRequestsGoOnWithoutRedis(t *testing.T) {
+	t.Parallel()
+	for name, outage := range map[string]struct{ begin, end func(r *redis) }{
+		"killed":  {begin: func(r *redis) { r.kill() }, end: func(r *redis) { r.restart() }},
+		"stopped": {begin: func(r *redis) { r.signal(syscall.SIGSTOP) }, end: func(r *redis) { r.signal(syscall.SIGCONT) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, true)
+			g := s.gateway("REDIS_TIMEOUT=", "RATE=1000", "RATE_BURST=1000")
+			one, two := g.as("app-one"), g.as("app-two")
+			one.get(keyOne).is(http.StatusOK)
+			two.get(keyOne).is(http.StatusOK)
+
+			traffic := make(chan *tally, 1)
+			go func() { traffic <- hammer(4*time.Second, 50*time.Millisecond, keyOne, one, two, one, two) }()
+			g.stderr.await(t, "requests to be under way", 5*time.Second, g.ended, func(string) bool { return len(g.access(http.StatusOK)) > 20 })
+			outage.begin(s.redis)
+			g.degrades(t, true)
+			one.put("written-in-the-dark", "x").succeeded()
+			if a := one.get(demoKeys + "/written-in-the-dark").is(http.StatusOK); !strings.Contains(a.body, `"x"`) {
+				t.Errorf("a write without Redis was not seen: %s", a.body)
+			}
+			y := <-traffic
+			if len(y.byStatus) != 1 || y.byStatus[http.StatusOK] < 100 || len(y.failures) > 0 {
+				t.Errorf("without Redis: %v; want 200 alone", y)
+			}
+			if y.longest > 2*time.Second { // 100 ms on a machine that does nothing else
+				t.Errorf("without Redis the longest request took %v", y.longest)
+			}
+			g.as("app-sub").get("/api/v1/organizations/org-sub/environments/env-sub/stores").is(http.StatusOK) // a token that is new meanwhile
+
+			outage.end(s.redis)
+			g.degrades(t, false)
+			s.redis.wipe(t)
+			one.get(demoKeys + "/absent").is(http.StatusNotFound)
+			eventually(t, 10*time.Second, "quotas in Redis again", func() bool {
+				one.get(demoKeys + "/absent")
+				size, err := s.redis.command("DBSIZE")
+				return err == nil && size != ":0"
+			})
+		})
+	}
+}
+
+// degrades waits until /readyz says so, or no longer says so, which is at any time 200.
+func (g *gateway) degrades(t *testing.T, want bool) {
+	t.Helper()
+	ready := caller{t: t, base: g.admin}
+	eventually(t, 10*time.Second, "readiness to tell the truth", func() bool {
+		return strings.Contains(ready.get("/readyz").is(http.StatusOK).body, "degraded") == want
+	})
+	ready.get("/livez").is(http.StatusOK)
+}
+
+// wipe deletes everything in Redis.
+func (r *redis) wipe(t *testing.T) {
+	t.Helper()
+	if answer, err := r.command("FLUSHALL"); err != nil || answer != "+OK" {
+		t.Fatalf("FLUSHALL: %q, %v", answer, err)
+	}
+}
+
+// TestRedisAwayAtTheStartIsNoReasonNotToServe starts the gateway first.
+func TestRedisAwayAtTheStartIsNoReasonNotToServe(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, true)
+	s.redis.kill()
+	g := s.gateway("REDIS_TIMEOUT=")
+	one := g.as("app-one")
+	for range 5 {
+		one.get(keyOne).is(http.StatusOK)
+	}
+	g.degrades(t, true)
+	s.redis.restart()
+	g.degrades(t, false)
+	one.get(keyOne).is(http.StatusOK)
+}
+
+// TestTheLocalShareIsTheQuotaByReplicas keeps each of two gateways to half the quota while Redis is away.
+func TestTheLocalShareIsTheQuotaByReplicas(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, true)
+	g := s.gateway("REDIS_TIMEOUT=", "REPLICAS=2", "RATE_BURST=2", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0")
+	one := g.as("app-one")
+	one.get(keyOne).is(http.StatusOK)
+	s.redis.kill()
+	g.degrades(t, true)
+	s.emulator.forget()
+	y := hammer(2*time.Second, 20*time.Millisecond, keyOne, one, one)
+	admitted := float64(len(s.emulator.requests(toObjectStore)))
+	if most := 2 + 5*y.elapsed.Seconds() + 1; admitted > most || admitted < 5 {
+		t.Errorf("%v; osemu saw %.0f, want at most %.1f: half of 10 a second", y, admitted, most)
+	}
+	if y.byStatus[http.StatusOK] == 0 || y.byStatus[http.StatusTooManyRequests] == 0 || len(y.byStatus) > 2 || len(y.failures) > 0 {
+		t.Errorf("%v; want 200 and 429 alone", y)
+	}
+}

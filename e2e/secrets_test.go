@@ -1,0 +1,61 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestNoSecretIsEverWritten does all kinds of things at the most talkative log level. What a stack conceals is searched for at its end, here as in
+// every other test; here values and keys too.
+func TestNoSecretIsEverWritten(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		for _, secret := range []string{"a-key-not-to-be-told", "a-value-not-to-be-told", "a-query-not-to-be-told", "redis-password-not-to-be-told"} {
+			s.conceal(secret)
+		}
+		g := s.gateway("LOG_LEVEL=debug", "RATE_MAX_WAIT=0", "UPSTREAM_TIMEOUT=500ms", "SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+		s.conceal("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE")
+		one := g.as("app-one")
+		use := func() {
+			one.put("a-key-not-to-be-told", "a-value-not-to-be-told")
+			one.get(demoKeys + "/a-key-not-to-be-told")
+			one.get(demoKeys + "/a-key-not-to-be-told?x=a-query-not-to-be-told")
+			one.get(demoKeys + "/a-key-not-to-be-told/..")
+			one.get("/a-key-not-to-be-told")
+			one.send(http.MethodDelete, demoKeys+"/a-key-not-to-be-told", "")
+		}
+		use()
+		for _, fault := range []string{"reset=1", "500=1", "cut=1"} {
+			s.emulator.fault("", fault)
+			for _, request := range []string{"PUT", "GET"} {
+				_, _ = one.try(request, demoKeys+"/a-key-not-to-be-told", stringValue("a-key-not-to-be-told", "a-value-not-to-be-told")) // a cut answer is none
+			}
+		}
+		s.emulator.fault("", "")
+		bad := g.caller()
+		bad.token = "a-token-not-to-be-told"
+		s.conceal(bad.token)
+		bad.get(keyOne).is(http.StatusUnauthorized)
+		g.caller().send(http.MethodPost, "/accounts/login", `{"username":"admin","password":"a-password-not-to-be-told"}`, "Content-Type: application/json")
+		s.conceal("a-password-not-to-be-told")
+		page := caller{t: t, base: g.admin}
+		for _, path := range []string{"/metrics", "/config", "/readyz"} {
+			text := page.get(path).is(http.StatusOK).body
+			for _, secret := range append(s.hidden(), one.token) {
+				if strings.Contains(text, secret) {
+					t.Errorf("%s shows %q", path, secret)
+				}
+			}
+		}
+		if s.redis == nil {
+			return
+		}
+		keys := s.redis.all(t)
+		for _, secret := range append(s.hidden(), "app-one", one.token) {
+			if strings.Contains(keys, secret) {
+				t.Errorf("Redis keys hold %q: %s", secret, keys)
+			}
+		}
+	})
+}

@@ -1,0 +1,321 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// stack is osemu, a Redis in one of the two modes, and the gateways in front of them, all of one test.
+type stack struct {
+	t        testing.TB
+	emulator *emulator
+	redis    *redis // nil: embedded stores
+
+	mu      sync.Mutex
+	secrets []string // guarded by mu: what no gateway may ever write
+}
+
+// newStack starts osemu with these flags, without a rate limit unless they set one, and Redis if asked for.
+func newStack(t testing.TB, withRedis bool, flags ...string) *stack {
+	t.Helper()
+	s := &stack{t: t, emulator: startEmulator(t, append([]string{"-rate", "0"}, flags...)...)}
+	s.secrets = []string{"secret-one", "secret-two", "secret-read", "secret-sub", "secret-other", "admin-password"}
+	if withRedis {
+		s.redis = startRedis(t)
+	}
+	return s
+}
+
+// inBothModes runs a test with embedded stores and with Redis.
+func inBothModes(t *testing.T, test func(t *testing.T, s *stack)) {
+	t.Helper()
+	for name, withRedis := range map[string]bool{"embedded": false, "redis": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newStack(t, withRedis))
+		})
+	}
+}
+
+// conceal adds to what no gateway of the stack may write.
+func (s *stack) conceal(secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.secrets = append(s.secrets, secret)
+}
+
+// hidden returns what is concealed so far.
+func (s *stack) hidden() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.secrets)
+}
+
+// environment returns the variables of a gateway of this stack, with settings in the form "RATE=0" added or put in their place.
+func (s *stack) environment(settings ...string) []string {
+	byName := map[string]string{
+		"OSGATE_LISTEN": "127.0.0.1:0", "OSGATE_ADMIN_LISTEN": "127.0.0.1:0", "OSGATE_DRAIN_DELAY": "0s",
+		"OSGATE_UPSTREAM_OVERRIDE": s.emulator.url, "OSGATE_DEFAULT_REGION": "us/us-east-1",
+	}
+	if s.redis != nil {
+		byName["OSGATE_REDIS_URL"] = s.redis.url()
+		byName["OSGATE_REDIS_TIMEOUT"] = "2s" // a machine that is busy with other tests is not a Redis that is gone
+	}
+	for _, setting := range settings {
+		name, value, _ := strings.Cut(setting, "=")
+		byName["OSGATE_"+name] = value
+		if value == "" {
+			delete(byName, "OSGATE_"+name)
+		}
+	}
+	var list []string
+	for name, value := range byName {
+		list = append(list, name+"="+value)
+	}
+	return list
+}
+
+// gateway starts osgate with the settings added to those of the stack; a setting without a value ("DEFAULT_REGION=") is left to its default.
+func (s *stack) gateway(settings ...string) *gateway {
+	s.t.Helper()
+	g := &gateway{stack: s}
+	s.t.Cleanup(func() { s.keepsSecrets(g) }) // runs after the process was killed, when all is written
+	g.process = start(s.t, programs.osgate, s.environment(settings...))
+	g.url, g.admin = g.listens(0, "clients"), g.listens(1, "admin")
+	return g
+}
+
+// keepsSecrets fails the test if the gateway wrote any of what the stack conceals.
+func (s *stack) keepsSecrets(g *gateway) {
+	s.t.Helper()
+	if g.process == nil {
+		return
+	}
+	text := g.stdout.String() + g.stderr.String()
+	for _, secret := range s.hidden() {
+		if strings.Contains(text, secret) {
+			s.t.Errorf("osgate wrote a secret, %q, to its output", secret)
+		}
+	}
+}
+
+// gateway is a running osgate.
+type gateway struct {
+	*process
+	stack      *stack
+	url, admin string // base URLs of the two listeners, without a trailing slash
+}
+
+// listens reads "clients http://127.0.0.1:8080" from the n-th line of standard output.
+func (g *gateway) listens(n int, who string) string {
+	g.t.Helper()
+	line := g.line(n)
+	url, ok := strings.CutPrefix(line, who+" http://")
+	if !ok {
+		g.t.Fatalf("osgate printed %q as line %d, want %q", line, n+1, who+" http://…")
+	}
+	return "http://" + url
+}
+
+// addr returns the host:port of the clients' listener.
+func (g *gateway) addr() string { return strings.TrimPrefix(g.url, "http://") }
+
+// access returns the lines of the access log that hold for a status.
+func (g *gateway) access(status int) []map[string]any {
+	var lines []map[string]any
+	for line := range strings.Lines(g.stderr.String()) {
+		var fields map[string]any
+		if json.Unmarshal([]byte(line), &fields) == nil && fields["status"] == float64(status) {
+			lines = append(lines, fields)
+		}
+	}
+	return lines
+}
+
+// emulator is a running osemu.
+type emulator struct {
+	*process
+	url string
+}
+
+// logged is one request that osemu received.
+type logged struct {
+	Time                         time.Time
+	Host, Method, Target, Client string
+	Status                       int
+	Headers                      []string
+}
+
+// receives waits until osemu has got such a request. With a latency set, it has not answered it then.
+func (e *emulator) receives(condition func(logged) bool) {
+	e.t.Helper()
+	eventually(e.t, 10*time.Second, "the request to reach osemu", func() bool { return len(e.requests(condition)) > 0 })
+}
+
+// has reports whether the request had a header of this name.
+func (r logged) has(name string) bool {
+	return slices.ContainsFunc(r.Headers, func(h string) bool { return strings.EqualFold(h, name) })
+}
+
+func startEmulator(t testing.TB, flags ...string) *emulator {
+	t.Helper()
+	e := &emulator{process: start(t, programs.osemu, nil, append([]string{"-listen", "127.0.0.1:0"}, flags...)...)}
+	line := e.line(0)
+	if e.url = line[max(0, strings.Index(line, "http://")):]; !strings.HasPrefix(e.url, "http://") {
+		t.Fatalf("osemu printed %q as its first line, want its address", line)
+	}
+	e.url = strings.TrimRight(e.url, "/ ")
+	return e
+}
+
+// requests returns what osemu received, in order, that holds for all of the conditions.
+func (e *emulator) requests(conditions ...func(logged) bool) []logged {
+	e.t.Helper()
+	var all []logged
+	a := caller{t: e.t, base: e.url}.get("/_osemu/requests")
+	a.is(http.StatusOK)
+	a.decode(&all)
+	return slices.DeleteFunc(all, func(r logged) bool {
+		return slices.ContainsFunc(conditions, func(holds func(logged) bool) bool { return !holds(r) })
+	})
+}
+
+// toObjectStore holds for requests to the Object Store API, which is what is limited, cached and counted.
+func toObjectStore(r logged) bool { return strings.HasPrefix(r.Target, "/api/v1/") }
+
+// notIdentity holds for all but the question whose a token is, which the gateway asks by itself as soon as one is minted.
+func notIdentity(r logged) bool { return r.Target != "/accounts/api/me" }
+
+// toTarget holds for requests of exactly this method and target.
+func toTarget(method, target string) func(logged) bool {
+	return func(r logged) bool { return r.Method == method && r.Target == target }
+}
+
+// forget empties osemu's request log.
+func (e *emulator) forget() { e.t.Helper(); e.backDoor(http.MethodDelete, "requests", "") }
+
+// fault sets a latency ("2s") and a fault ("reset=1"), in place of those before; both empty end them.
+func (e *emulator) fault(latency, fault string) {
+	e.t.Helper()
+	setting := map[string]any{}
+	if latency != "" {
+		setting["latency"] = latency
+	}
+	if name, probability, ok := strings.Cut(fault, "="); ok {
+		setting[name] = json.Number(probability)
+	}
+	body, _ := json.Marshal(setting) // strings and numbers cannot fail to marshal
+	e.backDoor(http.MethodPut, "faults", string(body))
+}
+
+// allow gives a client exactly these scopes.
+func (e *emulator) allow(client string, scopes ...string) {
+	e.t.Helper()
+	body, _ := json.Marshal(map[string]any{"scopes": scopes}) // strings cannot fail to marshal
+	e.backDoor(http.MethodPatch, "clients/"+client, string(body))
+}
+
+func (e *emulator) backDoor(method, path, body string) {
+	e.t.Helper()
+	if a := (caller{t: e.t, base: e.url}).send(method, "/_osemu/"+path, body); a.status >= 300 {
+		e.t.Fatalf("osemu's back door: %s %s: %d %s", method, path, a.status, a.body)
+	}
+}
+
+// redis is a redis-server that keeps nothing on disk.
+type redis struct {
+	t    testing.TB
+	port string
+	*process
+}
+
+func startRedis(t testing.TB) *redis {
+	t.Helper()
+	needs(t, "redis-server")
+	for range 5 { // between choosing a free port and binding it, another process may take it
+		r := &redis{t: t, port: freePort(t)}
+		if r.launch() {
+			return r
+		}
+	}
+	t.Fatal("redis-server does not start on a free port")
+	return nil
+}
+
+// launch starts the server on its port, and reports whether it came up.
+func (r *redis) launch() bool {
+	r.t.Helper()
+	r.process = start(r.t, "redis-server", nil, "--bind", "127.0.0.1", "--port", r.port, "--save", "", "--appendonly", "no", "--dir", r.t.TempDir())
+	up := false
+	eventually(r.t, startBound, "redis-server", func() bool {
+		select {
+		case <-r.ended:
+			return true
+		default:
+			_, err := r.command("PING")
+			up = err == nil
+			return up
+		}
+	})
+	return up
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("looking for a free port: %v", err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, _ := net.SplitHostPort(l.Addr().String()) // an address of ours is well formed
+	return port
+}
+
+func (r *redis) url() string { return "redis://127.0.0.1:" + r.port + "/0" }
+
+// kill ends the server as a crash would; its data is gone.
+func (r *redis) kill() { r.t.Helper(); r.stop(syscall.SIGKILL) }
+
+// restart brings it up again, empty, on its old port.
+func (r *redis) restart() {
+	r.t.Helper()
+	if !r.launch() {
+		r.t.Fatal("redis-server does not come back on its port")
+	}
+}
+
+// command sends one inline command and returns the first line of the answer.
+func (r *redis) command(command string) (string, error) {
+	c, err := net.DialTimeout("tcp", "127.0.0.1:"+r.port, time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := fmt.Fprintf(c, "%s\r\n", command); err != nil {
+		return "", err
+	}
+	line, err := bufio.NewReader(c).ReadBytes('\n')
+	return string(bytes.TrimSpace(line)), err
+}
+
+// all returns every key's name.
+func (r *redis) all(t testing.TB) string {
+	t.Helper()
+	text, err := exec.Command("redis-cli", "-p", r.port, "--scan").CombinedOutput()
+	if err != nil {
+		t.Fatalf("listing the keys of Redis: %v\n%s", err, text)
+	}
+	return string(text)
+}

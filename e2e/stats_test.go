@@ -1,0 +1,178 @@
+package e2e
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// today is a query of this day and the last, by the hour's longest window.
+func today(period string) string {
+	now := time.Now()
+	return window(now.Add(-23*time.Hour), now.Add(30*time.Minute), period)
+}
+
+// TestCountsEqualWhatWasAnsweredWith2xx sends reads, hits, writes and errors to two stores of two environments and counts along.
+func TestCountsEqualWhatWasAnsweredWith2xx(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		g := s.gateway("RATE=0")
+		one, sub := g.as("app-one"), g.as("app-sub")
+		const (
+			sandboxKeys = "/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION/keys"
+			subKeys     = "/api/v1/organizations/org-sub/environments/env-sub/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION/keys"
+		)
+		for range 7 {
+			one.get(keyOne).is(http.StatusOK)
+		}
+		one.put("counted", "x").succeeded()
+		one.send(http.MethodDelete, demoKeys+"/counted", "").succeeded()
+		for range 3 {
+			one.get(demoKeys + "/absent").is(http.StatusNotFound)
+			one.get(demoKeys + "/%252e").is(http.StatusBadRequest)
+			one.get("/accounts/api/me").is(http.StatusOK)
+		}
+		one.get(sandboxKeys + "/KeyOne").is(http.StatusOK)
+		one.get(sandboxKeys).is(http.StatusOK)
+		one.get(prodStores).is(http.StatusOK)
+		one.get("/us/eu-west-2" + keyOne).is(http.StatusOK)
+		one.get("/api/v1/organizations/org-root/regions").is(http.StatusOK)
+		for range 2 {
+			sub.get(subKeys).is(http.StatusOK)
+		}
+		eu := g.caller()
+		eu.token = g.mint("app-one", "/eu")
+		eu.get("/eu/eu-west-1" + keyOne).is(http.StatusOK)
+
+		const (
+			root        = "/api/v1/organizations/org-root"
+			environment = root + "/environments/env-prod"
+			store       = environment + "/regions/us-east-1/stores/APP_demo__defaultPersistentObjectStore"
+		)
+		for target, want := range map[string]int{
+			root + today("1hour"):                                  14,
+			root + today("1hour") + "&isMaster=true":               16,
+			environment + today("1hour"):                           11,
+			environment + "/regions/us-east-1" + today("1hour"):    10,
+			environment + "/regions/eu-west-2" + today("1hour"):    1,
+			store + today("1hour"):                                 9,
+			root + "/environments/env-sandbox" + today("1hour"):    2,
+			"/eu" + root + today("1hour"):                          1,
+			root + "/environments/env-unheard-of" + today("1hour"): 0,
+		} {
+			eventually(t, 10*time.Second, "the counts of "+target, func() bool {
+				c := one
+				if strings.HasPrefix(target, "/eu/") {
+					c = eu
+				}
+				return total(c.counts(target)) == want
+			})
+		}
+		if got := total(one.counts(store + today("1hour") + "&source=upstream")); got != 3 { // of 9 in the store, 6 came from the cache
+			t.Errorf("source=upstream counts %d, want the 3 that reached Object Store", got)
+		}
+	})
+}
+
+// TestListsNameWhatHasCounts asks for environments, regions and stores.
+func TestListsNameWhatHasCounts(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		one := s.gateway().as("app-one")
+		one.get(keyOne).is(http.StatusOK)
+		one.get("/us/eu-west-2" + keyOne).is(http.StatusOK)
+		const environments = "/api/v1/organizations/org-root/environments"
+		for target, want := range map[string][]string{
+			environments:                       {"env-prod"},
+			environments + "/env-prod/regions": {"eu-west-2", "us-east-1"},
+			environments + "/env-prod/regions/us-east-1/stores": {"APP_demo__defaultPersistentObjectStore"},
+		} {
+			eventually(t, 10*time.Second, target, func() bool {
+				var got []string
+				one.get(target + today("1hour")).is(http.StatusOK).decode(&got)
+				slices.Sort(got)
+				return slices.Equal(got, want)
+			})
+		}
+	})
+}
+
+// TestCountsSurviveARestart ends a gateway by SIGTERM at once after the last answer, so that only its last flush can have kept the counts.
+func TestCountsSurviveARestart(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		var settings []string
+		if s.redis == nil {
+			settings = append(settings, "STATE_DIR="+t.TempDir())
+		}
+		first := s.gateway(append(settings, "RATE=0")...)
+		one := first.as("app-one")
+		for range 25 {
+			one.get(keyOne).is(http.StatusOK)
+		}
+		if code := first.stop(syscall.SIGTERM); code != 0 {
+			t.Fatalf("SIGTERM: exit code %d, want 0", code)
+		}
+		one = one.via(s.gateway(append(settings, "RATE=0")...))
+		one.get(keyOne).is(http.StatusOK)
+		target := "/api/v1/organizations/org-root/environments/env-prod" + today("1hour")
+		eventually(t, 10*time.Second, "26 counts after the restart", func() bool { return total(one.counts(target)) == 26 })
+	})
+}
+
+// TestStrangersReadNoStatistics asks as a member of another organization, and as nobody.
+func TestStrangersReadNoStatistics(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		g := s.gateway()
+		g.as("app-one").get(keyOne).is(http.StatusOK)
+		stranger := g.as("app-other")
+		for _, path := range []string{
+			"/api/v1/organizations/org-root", "/api/v1/organizations/org-root/environments", "/api/v1/organizations/org-root/environments/env-prod",
+			"/api/v1/organizations/org-unheard-of",
+		} {
+			stranger.get(path+today("1hour")).refused(http.StatusForbidden, "denied")
+			g.caller().get(path+today("1hour")).refused(http.StatusUnauthorized, "no-token")
+		}
+		if counts := stranger.counts("/api/v1/organizations/org-other" + today("1hour")); total(counts) != 0 {
+			t.Errorf("counts of org-other: %v, want none", counts)
+		}
+	})
+}
+
+// TestStatisticsKeepTheVendorsRules are the 400s and the empty answers of the page.
+func TestStatisticsKeepTheVendorsRules(t *testing.T) {
+	t.Parallel()
+	g := newStack(t, false).gateway()
+	one := g.as("app-one")
+	const root = "/api/v1/organizations/org-root"
+	august := time.Date(2025, time.August, 11, 17, 51, 54, 0, time.UTC)
+	september := time.Date(2025, time.September, 11, 17, 51, 54, 0, time.UTC)
+	for name, query := range map[string]string{
+		"no parameter":           "",
+		"no period":              strings.TrimSuffix(window(august, september, "1day"), "&period=1day"),
+		"unknown period":         window(august, september, "1week"),
+		"two hours over a day":   window(august, august.Add(26*time.Hour), "1hour"),
+		"a day over a month":     window(august, september.AddDate(0, 0, 1), "1day"),
+		"a day over two months":  window(august, august.AddDate(0, 2, 1), "1month"),
+		"the end before":         window(september, august, "1day"),
+		"not a date":             "?startDate=2024-11-131T17%3A51%3A54.000Z&endDate=2024-11-13T17%3A51%3A54.000Z&period=1day",
+		"isMaster is no boolean": window(august, september, "1day") + "&isMaster=perhaps",
+	} {
+		if a := one.get(root + query); a.status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s, want 400", name, a.status, a.body)
+		}
+	}
+	if counts := one.counts(root + window(august, september, "1day")); len(counts) != 32 {
+		t.Errorf("August 11 to September 11 by the day: %d buckets, want 32: it is one calendar month", len(counts))
+	}
+	if counts := one.counts(root + window(august, september, "1month")); len(counts) != 2 || counts[0].TimeStamp != time.Date(2025, time.August, 1, 0, 0, 0, 0, time.UTC) {
+		t.Errorf("August 11 to September 11 by the month: %v, want August and September, stamped by their first", counts)
+	}
+	if counts := g.as("app-sub").counts("/api/v1/organizations/org-sub" + window(august, september, "1month") + "&isMaster=true"); len(counts) != 0 {
+		t.Errorf("isMaster=true of a sub-organization: %v, want []", counts)
+	}
+}

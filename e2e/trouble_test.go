@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestBadBodiesAreTheClientsFault garbles, cuts and oversizes them: 400 and 413, never 502, and the client can read why.
+func TestBadBodiesAreTheClientsFault(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("RATE=0", "MAX_BODY=64KiB")
+	head := "PUT " + demoKeys + "/body HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nAuthorization: Bearer " + g.mint("app-one", "") + "\r\n"
+	chunk := "8000\r\n" + strings.Repeat("x", 0x8000) + "\r\n"
+	raw(t, g.addr(), head+"Transfer-Encoding: chunked\r\n\r\n5\r\n{\"str\r\nnot a length\r\n").refused(http.StatusBadRequest, "bad-request")
+	raw(t, g.addr(), head+fmt.Sprintf("Content-Length: %d\r\n\r\n", 65<<10)+strings.Repeat("x", 65<<10)).refused(http.StatusRequestEntityTooLarge, "too-large")
+	raw(t, g.addr(), head+"Transfer-Encoding: chunked\r\n\r\n"+chunk+chunk+chunk+"0\r\n\r\n").refused(http.StatusRequestEntityTooLarge, "too-large")
+	for _, a := range g.access(http.StatusBadGateway) {
+		t.Errorf("recorded as an upstream failure: %v", a)
+	}
+	one := g.as("app-one")
+	one.put("body", strings.Repeat("x", 60<<10)).succeeded()
+	if a := one.get(demoKeys + "/body").is(http.StatusOK); len(a.body) < 60<<10 {
+		t.Errorf("60 KiB came back as %d bytes", len(a.body))
+	}
+}
+
+// TestAClientThatLeavesIsNoUpstreamFailure closes the connection while osemu takes its time, and reads the access log.
+func TestAClientThatLeavesIsNoUpstreamFailure(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("CACHE_KEY_TTL=0")
+	one := g.as("app-one")
+	one.get(keyOne).is(http.StatusOK)
+	s.emulator.forget()
+	s.emulator.fault("3s", "")
+	c, err := net.Dial("tcp", g.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprint(c, get1("gateway", keyOne, "Authorization: Bearer "+one.token)); err != nil {
+		t.Fatal(err)
+	}
+	s.emulator.receives(toTarget("GET", keyOne))
+	_ = c.Close()
+	g.stderr.await(t, "an access log line with status 499", 5*time.Second, g.ended, func(string) bool { return len(g.access(499)) == 1 })
+	for _, status := range []int{http.StatusBadGateway, http.StatusGatewayTimeout} {
+		for _, line := range g.access(status) {
+			t.Errorf("recorded as an upstream failure: %v", line)
+		}
+	}
+}
+
+// TestUpstreamTroubleIsNamed has osemu cut connections and be late, and the control plane fail: 502, 504 and 503, never 401 or 500.
+func TestUpstreamTroubleIsNamed(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("RATE=0", "CACHE_KEY_TTL=0", "UPSTREAM_TIMEOUT=500ms")
+	one := g.as("app-one")
+	unknown := g.as("app-two") // whose token has not been used yet
+	one.get(keyOne).is(http.StatusOK)
+
+	s.emulator.fault("", "reset=1")
+	one.get(keyOne).refused(http.StatusBadGateway, "upstream-unreachable")
+	one.put("unknown-outcome", "x").refused(http.StatusBadGateway, "upstream-unreachable")
+	s.emulator.fault("5s", "")
+	late := one.get(keyOne)
+	late.refused(http.StatusGatewayTimeout, "upstream-timeout")
+	if late.took > 4*time.Second {
+		t.Errorf("the refusal took %v, want half a second", late.took)
+	}
+	s.emulator.fault("", "500=1")
+	if a := one.get(keyOne).is(http.StatusInternalServerError); strings.Contains(a.body, "urn:osgate") {
+		t.Errorf("Object Store's own 500 was changed: %s", a.body)
+	}
+	unknown.token += "-unheard-of" // so that no mint has told of it
+	a := unknown.get(keyOne)
+	a.refused(http.StatusServiceUnavailable, "identity-unavailable")
+	if a.header.Get("Retry-After") == "" {
+		t.Errorf("identity-unavailable: %v, want Retry-After", a.header)
+	}
+	s.emulator.fault("", "429=1")
+	if a := one.get(keyOne).is(http.StatusTooManyRequests); strings.Contains(a.body, "urn:osgate") || !strings.Contains(a.body, "statusMessage") {
+		t.Errorf("Object Store's own 429 was changed: %s", a.body)
+	}
+	s.emulator.fault("", "")
+	one.get(keyOne).is(http.StatusOK)
+	s.emulator.stop(syscall.SIGKILL)
+	one.get(keyOne).refused(http.StatusBadGateway, "upstream-unreachable")
+}
+
+// TestTheLargestValuePassesBothWays is the largest value that Object Store takes, through the default settings.
+func TestTheLargestValuePassesBothWays(t *testing.T) {
+	t.Parallel()
+	one := newStack(t, false).gateway().as("app-one")
+	value := strings.Repeat("0123456789", 750_000) // 10 MB as base64, which is how the vendor measures
+	one.put("large", value).succeeded()
+	if a := one.get(demoKeys + "/large").is(http.StatusOK); !strings.Contains(a.body, value) {
+		t.Errorf("7.5 MB came back as %d bytes, and others", len(a.body))
+	}
+}
