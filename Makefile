@@ -40,7 +40,7 @@ lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	go mod tidy -diff
 	go mod verify
 	go vet ./...
-	go tool -modfile=tools/go.mod golangci-lint run
+	go tool -modfile=tools/go.mod golangci-lint run --allow-parallel-runners
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (30s)

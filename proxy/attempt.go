@@ -150,8 +150,8 @@ var errLateMark = errors.New("the write was marked too long ago")
 
 // hookless ends with its Context and has the values of another.
 type hookless struct {
-	context.Context
-	values context.Context
+	context.Context                 //nolint:containedctx // it is a context
+	values          context.Context //nolint:containedctx // it is made of two
 }
 
 // Value implements [context.Context].

@@ -150,7 +150,7 @@ func (b *replyBody) Read(p []byte) (int, error) {
 // the write.
 func (b *replyBody) Close() error {
 	if !b.done && b.err == nil && b.exchange.mark != nil {
-		if _, err := io.CopyN(io.Discard, b.ReadCloser, maxKeep); err == io.EOF {
+		if _, err := io.CopyN(io.Discard, b.ReadCloser, maxKeep); errors.Is(err, io.EOF) {
 			b.finish(true)
 		}
 	}

@@ -3,10 +3,11 @@ package proxy
 import (
 	"context"
 	"errors"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"time"
 
 	"osgate/cache"
@@ -38,20 +39,17 @@ func (p *Proxy) forward(x *exchange) error {
 }
 
 // silent swallows what ReverseProxy says of copies that were cut; record tells it, once.
-var silent = log.New(discard{}, "", 0)
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
+var silent = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 
 // markWrite tells the cache of a write before upstream hears of it.
 func (p *Proxy) markWrite(x *exchange) (err error) {
 	if !x.objectStore() || !x.op.Writes() {
 		return nil
 	}
-	for _, tag := range x.r.Header["If-Match"] {
-		if cache.OursETag(tag) { // weak, and If-Match compares strongly (RFC 9110 section 13.1.1): it can match nothing
-			return refusal{code: codeBadRequest, status: http.StatusPreconditionFailed, detail: "If-Match holds a validator of this gateway's cache, which guards no write"}
+	if slices.ContainsFunc(x.r.Header["If-Match"], cache.OursETag) { // weak, and If-Match compares strongly (RFC 9110 section 13.1.1): it can match nothing
+		return refusal{
+			code: codeBadRequest, status: http.StatusPreconditionFailed,
+			detail: "If-Match holds a validator of this gateway's cache, which guards no write",
 		}
 	}
 	if x.mark, err = p.Cache.Mark(x.r.Context(), x.question, time.Now()); err != nil {

@@ -12,7 +12,7 @@ const statusLeft = 499
 // ReverseProxy tells net/http by a panic that must go on.
 func (p *Proxy) record(x *exchange) {
 	p.exchanges.Add(-1)
-	cut := recover()
+	cut := recover() //nolint:revive // record itself is what serve defers
 	x.enter(x.stage)
 	x.rec.Duration = time.Since(x.rec.Start)
 	x.rec.RequestBytes, x.rec.ResponseBytes = x.body.count.Load(), x.w.bytes

@@ -168,6 +168,7 @@ func (r refusal) headers(h http.Header, proxyError string) {
 		h.Set("WWW-Authenticate", `Bearer realm="Anypoint", error="invalid_token"`)
 	case codeDraining, codeTooLarge:
 		h.Set("Connection", "close")
+	default:
 	}
 }
 

@@ -28,7 +28,7 @@ func socketRig(t *testing.T, upstream http.HandlerFunc, change ...func(*Options)
 		t.Fatal(err)
 	}
 	transport := NewTransport(TransportOptions{})
-	t.Cleanup(transport.Shared.(*http.Transport).CloseIdleConnections)
+	t.Cleanup(transport.Shared.(*http.Transport).CloseIdleConnections) //nolint:errcheck // NewTransport makes no other
 	g := newRig(t, append([]func(*Options){func(o *Options) { o.Override, o.Transport = base, transport }}, change...)...)
 	front := httptest.NewServer(g)
 	t.Cleanup(front.Close)
@@ -47,7 +47,7 @@ func raw(t *testing.T, server *httptest.Server, text string, half bool) string {
 		t.Fatal(err)
 	}
 	if half {
-		_ = c.(*net.TCPConn).CloseWrite()
+		_ = c.(*net.TCPConn).CloseWrite() //nolint:errcheck // it was dialed so
 	}
 	line, err := bufio.NewReader(c).ReadString('\n')
 	if err != nil {

@@ -20,7 +20,7 @@ func (l *AccessLog) Keep(x *Exchange) {
 	if x.Status >= 500 {
 		level = slog.LevelWarn
 	}
-	ctx := context.Background()
+	ctx := context.Background() //nolint:forbidigo // the exchange is over, and its context with it
 	if l.logger.Enabled(ctx, level) {
 		l.logger.LogAttrs(ctx, level, "exchange", x.attrs()...)
 	}

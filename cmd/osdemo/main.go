@@ -67,7 +67,7 @@ func run(ctx context.Context, environ []string, out, log io.Writer) error {
 		return fmt.Errorf("minting a token through the gateway: %w", err)
 	}
 	err = <-stopped
-	fmt.Fprintln(out, "stopped") //nolint:errcheck // nobody to tell
+	fmt.Fprintln(out, "stopped")
 	return err
 }
 
@@ -81,7 +81,10 @@ func startEmulator(ctx context.Context) (base string, stop func(), err error) {
 	if err != nil {
 		return "", nil, errors.Join(fmt.Errorf("opening the emulator's listener: %w", err), e.Close())
 	}
-	server := &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }}
+	server := &http.Server{
+		Handler: e, ReadHeaderTimeout: 10 * time.Second,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
 	done := make(chan struct{})
 	go func() { // ends with stop
 		defer close(done)

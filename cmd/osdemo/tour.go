@@ -63,11 +63,13 @@ func (t *tour) print(w io.Writer) {
 	say("\n# A token of your own, minted through the gateway\ncurl -s -d '%s' %s/accounts/oauth2/token", client, t.gateway)
 	curl("Whose token is it?", "", "/accounts/api/me")
 	curl("Environments, regions, stores, partitions, keys", "", "/accounts/api/organizations/org-root/environments")
-	for _, target := range []string{"/api/v1/organizations/org-root/regions", prefix + "/stores", partition[:strings.LastIndex(partition, "/")], partition + "/keys"} {
+	partitions, _, _ := strings.Cut(partition, "/DEFAULT_PARTITION")
+	for _, target := range []string{"/api/v1/organizations/org-root/regions", prefix + "/stores", partitions, partition + "/keys"} {
 		say("curl -s -H 'Authorization: Bearer %s' '%s%s'", t.token, t.gateway, target)
 	}
 	curl("A value. Run it twice and look at Cache-Status and Age; RateLimit tells what is left of the quota", "i", partition+"/keys/KeyOne")
-	curl("Store a value", ` -H 'Content-Type: application/json' -d '{"stringValue":"Hello World","keyId":"myTestKey","valueType":"STRING"}'`, partition+"/keys/myTestKey")
+	value := `{"stringValue":"Hello World","keyId":"myTestKey","valueType":"STRING"}`
+	curl("Store a value", " -H 'Content-Type: application/json' -d '"+value+"'", partition+"/keys/myTestKey")
 	curl("Read it back: a write is never followed by an older answer", "i", partition+"/keys/myTestKey")
 	curl("Delete it", "i -X DELETE", partition+"/keys/myTestKey")
 	curl("The same store in Frankfurt's EU control plane needs a token of that plane: 401, told apart", "i", "/eu/eu-central-1"+partition+"/keys/KeyOne")

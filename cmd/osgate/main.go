@@ -76,11 +76,11 @@ func (p *program) run(ctx context.Context, args []string) int {
 }
 
 func (p *program) print(format string, args ...any) {
-	fmt.Fprintf(p.out, format, args...) //nolint:errcheck // nobody to tell
+	fmt.Fprintf(p.out, format, args...)
 }
 
 func (p *program) complain(format string, args ...any) {
-	fmt.Fprintf(p.err, "osgate: "+format+"\n", args...) //nolint:errcheck // nobody to tell
+	fmt.Fprintf(p.err, "osgate: "+format+"\n", args...)
 }
 
 func (p *program) misuse(format string, args ...any) int {

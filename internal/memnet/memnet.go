@@ -54,5 +54,8 @@ func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 type address struct{}
 
+// Network implements [net.Addr].
 func (address) Network() string { return "memory" }
-func (address) String() string  { return "memory" }
+
+// String implements [net.Addr].
+func (address) String() string { return "memory" }

@@ -58,7 +58,8 @@ func (g *Gateway) adminServer() (*http.Server, error) {
 		return nil, err
 	}
 	return &http.Server{
-		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(g.logger.Handler(), slog.LevelDebug),
 	}, nil
 }
@@ -80,7 +81,8 @@ func (g *Gateway) readiness() admin.Readiness {
 		r.Reasons = append(r.Reasons, admin.Reason{Part: "redis", Detail: "Redis does not answer: quotas are counted in this process, statistics wait"})
 	}
 	if s := g.stats.Status(); s.Err != nil {
-		r.Reasons = append(r.Reasons, admin.Reason{Part: "statistics", Detail: "counts cannot be stored since " + s.Down.UTC().Format(time.RFC3339) + "; they wait in memory"})
+		since := s.Down.UTC().Format(time.RFC3339)
+		r.Reasons = append(r.Reasons, admin.Reason{Part: "statistics", Detail: "counts cannot be stored since " + since + "; they wait in memory"})
 	}
 	if len(r.Reasons) > 0 {
 		r.Status = admin.Degraded
@@ -92,6 +94,8 @@ func (g *Gateway) readiness() admin.Readiness {
 func (g *Gateway) purge(ctx context.Context, p admin.Purging) (int, error) {
 	return g.cache.Purge(ctx, cache.Purging{
 		All: p.All, Location: p.Location,
-		Ref: objectstore.Ref{Organization: p.Organization, Environment: p.Environment, Store: p.Store, Partition: p.Partition, Key: objectstore.CanonicalKey(p.Key)},
+		Ref: objectstore.Ref{
+			Organization: p.Organization, Environment: p.Environment, Store: p.Store, Partition: p.Partition, Key: objectstore.CanonicalKey(p.Key),
+		},
 	})
 }

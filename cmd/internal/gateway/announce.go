@@ -9,7 +9,7 @@ import (
 // to find out later.
 func (g *Gateway) announce() {
 	if g.options.Out != nil {
-		fmt.Fprintf(g.options.Out, "clients %s\nadmin %s\n", g.ClientsURL(), g.AdminURL()) //nolint:errcheck // nobody to tell
+		fmt.Fprintf(g.options.Out, "clients %s\nadmin %s\n", g.ClientsURL(), g.AdminURL())
 	}
 	state := "embedded"
 	if g.redis != nil {
@@ -17,7 +17,7 @@ func (g *Gateway) announce() {
 	}
 	g.logger.Info("serving", "version", g.version, "clients", g.ClientsURL(), "admin", g.AdminURL(), "state", state)
 	for _, note := range g.notes() {
-		g.logger.Warn(note)
+		g.logger.Warn("note", "consequence", note)
 	}
 	if later := g.config.Later(); len(later) > 0 {
 		names := make([]string, len(later))
@@ -38,7 +38,7 @@ func (g *Gateway) notes() (notes []string) {
 		notes = append(notes, "without OSGATE_SECRET neither bodies nor identities are shared between replicas")
 	}
 	if c.Accounts && g.certs == nil && !c.Listen.Loopback() {
-		notes = append(notes, "Access Management calls carry secrets and are passed on over plain HTTP; set OSGATE_TLS_CERT and OSGATE_TLS_KEY, or OSGATE_ACCOUNTS=false")
+		notes = append(notes, "Access Management calls carry secrets and come over plain HTTP; set OSGATE_TLS_CERT and _KEY, or OSGATE_ACCOUNTS=false")
 	}
 	if c.Upstream.Override != nil {
 		notes = append(notes, "every upstream call goes to OSGATE_UPSTREAM_OVERRIDE and not to Anypoint")

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"osgate/auth"
@@ -166,8 +167,8 @@ func build(o Options) (p *parts, err error) {
 // shut closes what is open, the last made first.
 func (p *parts) shut() error {
 	var problems []error
-	for i := len(p.close) - 1; i >= 0; i-- {
-		problems = append(problems, p.close[i]())
+	for _, end := range slices.Backward(p.close) {
+		problems = append(problems, end())
 	}
 	p.close = nil
 	return errors.Join(problems...)

@@ -83,7 +83,7 @@ func start(t *testing.T, c config.Config) *started {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
 	stop := sync.OnceValue(func() error { cancel(); return <-done })
