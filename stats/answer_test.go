@@ -3,16 +3,13 @@ package stats_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"osgate/internal/redisconn/redistest"
 	"osgate/objectstore"
 	"osgate/record"
 	"osgate/stats"
@@ -90,97 +87,6 @@ func TestSeedExamplesAreAnsweredInTheirForm(t *testing.T) {
 	}
 }
 
-func TestLimitsTable(t *testing.T) {
-	t.Parallel()
-	// "Usage Metrics Limits": the longest time frame is 1 day, 1 month, 2 months; a month is a calendar month.
-	tests := []struct {
-		name               string
-		period, start, end string
-		allowed            bool
-	}{
-		{"hours of a day", "1hour", "2024-08-11T17:51:54.000Z", "2024-08-12T17:51:54.000Z", true},
-		{"hours of more than a day", "1hour", "2024-08-11T17:51:54.000Z", "2024-08-12T17:51:54.001Z", false},
-		{"days of August to September", "1day", "2024-08-11T17:51:54.000Z", "2024-09-11T17:51:54.000Z", true},
-		{"days of more than a month", "1day", "2024-08-11T17:51:54.000Z", "2024-09-11T17:51:54.001Z", false},
-		{"days of a leap February", "1day", "2024-02-01T00:00:00Z", "2024-03-01T00:00:00Z", true},
-		{"30 days from 1 February", "1day", "2024-02-01T00:00:00Z", "2024-03-02T00:00:00Z", false},
-		{"31 January and a month, leap year", "1day", "2024-01-31T00:00:00Z", "2024-02-29T00:00:00Z", true},
-		{"31 January and a month and a day, leap year", "1day", "2024-01-31T00:00:00Z", "2024-03-01T00:00:00Z", false},
-		{"31 January and a month", "1day", "2023-01-31T00:00:00Z", "2023-02-28T00:00:00Z", true},
-		{"31 January and a month and a second", "1day", "2023-01-31T00:00:00Z", "2023-02-28T00:00:01Z", false},
-		{"30 January and a month", "1day", "2023-01-30T00:00:00Z", "2023-02-28T00:00:00Z", true},
-		{"over New Year", "1day", "2023-12-31T12:00:00Z", "2024-01-31T12:00:00Z", true},
-		{"two months", "1month", "2024-08-15T00:00:00Z", "2024-10-15T00:00:00Z", true},
-		{"two months and a second", "1month", "2024-08-15T00:00:00Z", "2024-10-15T00:00:01Z", false},
-		{"two months from 31 December", "1month", "2023-12-31T00:00:00Z", "2024-02-29T00:00:00Z", true},
-		{"a caller's own March", "1day", "2024-03-01T00:00:00%2B02:00", "2024-04-01T00:00:00%2B02:00", true},
-		{"a caller's own March and a second", "1day", "2024-03-01T00:00:00%2B02:00", "2024-04-01T00:00:01%2B02:00", false},
-		{"a moment", "1hour", "2024-08-11T17:51:54Z", "2024-08-11T17:51:54Z", true},
-		{"backward", "1hour", "2024-08-11T17:51:54Z", "2024-08-11T17:51:53.999Z", false},
-	}
-	c := memory(t)
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			q := question(t, "us", base+"org?startDate="+tt.start+"&endDate="+tt.end+"&period="+tt.period)
-			_, err := c.Answer(t.Context(), q, noon)
-			if (err == nil) != tt.allowed {
-				t.Fatalf("Answer(%s, %s to %s): %v, want allowed %v", tt.period, tt.start, tt.end, err, tt.allowed)
-			}
-			if refused, ok := errors.AsType[*objectstore.QueryError](err); err != nil && (!ok || refused.Parameter != "endDate") {
-				t.Errorf("error = %v, want a QueryError of endDate", err)
-			}
-		})
-	}
-}
-
-func TestRefusedWindowNamesAllowedAndAsked(t *testing.T) {
-	t.Parallel()
-	q := question(t, "us", base+"org?startDate=2024-08-11T17:51:54Z&endDate=2024-09-12T00:00:00Z&period=1day")
-	_, err := memory(t).Answer(t.Context(), q, noon)
-	if err == nil {
-		t.Fatal("no error")
-	}
-	for _, want := range []string{"endDate", "period=1day", "1 month", "2024-09-11T17:51:54Z", "31 days 6h8m6s", "2024-09-12T00:00:00Z"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("error %q does not say %q", err, want)
-		}
-	}
-}
-
-func TestMissingOrMalformedParameterIsNamed(t *testing.T) {
-	t.Parallel()
-	const start, end, period = "startDate=2024-08-15T00:00:00Z", "endDate=2024-08-15T01:00:00Z", "period=1hour"
-	tests := []struct {
-		name, query, parameter string
-	}{
-		{"nothing", "", "startDate"},
-		{"no start", end + "&" + period, "startDate"},
-		{"empty start", "startDate=&" + end + "&" + period, "startDate"},
-		{"no end", start + "&" + period, "endDate"},
-		{"no period", start + "&" + end, "period"},
-		{"unknown period", start + "&" + end + "&period=1week", "period"},
-		{"a page's typo", "startDate=2024-11-11T17%3A51%3A54.000Z&endDate=2024-11-131T17%3A51%3A54.000Z&period=1day", "endDate"},
-		{"no offset", "startDate=2024-08-15T00:00:00&" + end + "&" + period, "startDate"},
-		{"a date only", "startDate=2024-08-15&" + end + "&" + period, "startDate"},
-		{"no such day", "startDate=2023-02-29T00:00:00Z&" + end + "&" + period, "startDate"},
-		{"seconds since 1970", "startDate=1723680000&" + end + "&" + period, "startDate"},
-		{"start twice", start + "&" + start + "&" + end + "&" + period, "startDate"},
-		{"isMaster", start + "&" + end + "&" + period + "&isMaster=yes", "isMaster"},
-		{"source", start + "&" + end + "&" + period + "&source=cache", "source"},
-		{"semicolons", start + ";" + end + ";" + period, ""},
-	}
-	c := memory(t)
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := c.Answer(t.Context(), question(t, "us", base+"org?"+tt.query), noon)
-			refused, ok := errors.AsType[*objectstore.QueryError](err)
-			if !ok || refused.Parameter != tt.parameter {
-				t.Errorf("Answer(%s): %v, want a QueryError of parameter %q", tt.query, err, tt.parameter)
-			}
-		})
-	}
-}
-
 func TestParametersAreRequiredForEveryPath(t *testing.T) {
 	t.Parallel()
 	for _, path := range allPaths {
@@ -200,68 +106,6 @@ var allPaths = []string{
 	"org/environments/env/regions/us-east-1",
 	"org/environments/env/regions/us-east-1/stores",
 	"org/environments/env/regions/us-east-1/stores/store",
-}
-
-func TestDatesInEveryISOForm(t *testing.T) {
-	t.Parallel()
-	c := memory(t)
-	c.Keep(get(noon))
-	flush(t, c)
-	for _, start := range []string{
-		"2024-08-15T12:00:00Z",
-		"2024-08-15T12%3A00%3A00.000Z",
-		"2024-08-15T12:00:00.123456789Z",
-		"2024-08-15T12:00Z",
-		"2024-08-15t12:00:00z",
-		"2024-08-15T14:00:00%2B02:00",
-		"2024-08-15T14:00:00+02:00", // the plus was not encoded and so is a space
-		"2024-08-15T14:00+02:00",
-		"2024-08-15T07:00:00.000-05:00",
-	} {
-		got := answer(t, c, base+"org?startDate="+start+"&endDate="+start+"&period=1hour", noon)
-		if want := `[{"timeStamp":"2024-08-15T12:00:00Z","objectStoreRequestCount":1}]`; got != want {
-			t.Errorf("startDate=%s: got %s, want %s", start, got, want)
-		}
-	}
-}
-
-func TestEveryBucketIsAnswered(t *testing.T) {
-	t.Parallel()
-	c := memory(t)
-	c.Keep(get(noon))
-	flush(t, c)
-	tests := []struct {
-		name, query, first, last string
-		buckets                  int
-	}{
-		{"a day of hours touches 25", "startDate=2024-08-15T11:59:59Z&endDate=2024-08-16T11:59:59Z&period=1hour", "2024-08-15T11:00:00Z", "2024-08-16T11:00:00Z", 25},
-		{"a whole day of hours", "startDate=2024-08-15T00:00:00Z&endDate=2024-08-15T23:59:59.999Z&period=1hour", "2024-08-15T00:00:00Z", "2024-08-15T23:00:00Z", 24},
-		{"an end on the boundary has its bucket", "startDate=2024-08-14T00:00:00Z&endDate=2024-08-15T00:00:00.000Z&period=1day", "2024-08-14T00:00:00Z", "2024-08-15T00:00:00Z", 2},
-		{"a month of days touches 32", "startDate=2024-08-11T17:51:54Z&endDate=2024-09-11T17:51:54Z&period=1day", "2024-08-11T00:00:00Z", "2024-09-11T00:00:00Z", 32},
-		{"two months touch three", "startDate=2024-07-15T00:00:00Z&endDate=2024-09-15T00:00:00Z&period=1month", "2024-07-01T00:00:00Z", "2024-09-01T00:00:00Z", 3},
-		{"buckets are UTC whatever the offset", "startDate=2024-08-15T01:00:00%2B02:00&endDate=2024-08-15T12:00:00%2B02:00&period=1day", "2024-08-14T00:00:00Z", "2024-08-15T00:00:00Z", 2},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			var points []struct {
-				Time  string `json:"timeStamp"`
-				Count int    `json:"objectStoreRequestCount"`
-			}
-			if err := json.Unmarshal([]byte(answer(t, c, base+"org?"+tt.query, noon)), &points); err != nil {
-				t.Fatal(err)
-			}
-			if len(points) != tt.buckets || points[0].Time != tt.first || points[len(points)-1].Time != tt.last {
-				t.Fatalf("got %d buckets, %v; want %d from %s to %s", len(points), points, tt.buckets, tt.first, tt.last)
-			}
-			sum := 0
-			for _, p := range points {
-				sum += p.Count
-			}
-			if sum != 1 {
-				t.Errorf("counts sum to %d, want 1", sum)
-			}
-		})
-	}
 }
 
 func TestOlderThanRetentionIsZero(t *testing.T) {
@@ -346,154 +190,6 @@ func TestStrangerIsRefused(t *testing.T) {
 				t.Errorf("%s for a member of %q: %v, want ErrNotMember", path, organizations, err)
 			}
 		}
-	}
-}
-
-func TestMasterSumsRootWithItsSubOrganizations(t *testing.T) {
-	t.Parallel()
-	for _, kind := range kinds {
-		t.Run(kind.name, func(t *testing.T) {
-			t.Parallel()
-			store := kind.open(t)
-			c := stats.New(stats.Options{Store: store})
-			for organization, n := range map[string]int{"root": 1, "sub-1": 10, "sub-2": 100, "other": 1000} {
-				keep(c, n, with(get(noon), func(x *record.Exchange) { x.Organization = organization }))
-			}
-			keep(c, 5, with(get(noon), func(x *record.Exchange) { x.Plane, x.Organization = "eu", "sub-1" }))
-			c.LearnTree("us", "root", []string{"sub-1", "root", ""})
-			check := func(c *stats.Counter, when string) {
-				t.Helper()
-				for _, tt := range []struct {
-					target string
-					want   string
-				}{
-					{"root" + day, "1"}, {"root" + day + "&isMaster=false", "1"},
-					{"root" + day + "&isMaster=true", "111"}, {"root" + day + "&isMaster=TRUE", "111"},
-					{"sub-1" + day, "10"}, {"sub-1" + day + "&isMaster=true", "[]"},
-					{"other" + day + "&isMaster=true", "1000"},
-				} {
-					if tt.want == "[]" {
-						if got := answer(t, c, base+tt.target, noon); got != tt.want {
-							t.Errorf("%s: %s: got %s, want %s", when, tt.target, got, tt.want)
-						}
-						continue
-					}
-					var want int
-					_ = json.Unmarshal([]byte(tt.want), &want)
-					if got := total(t, c, base+tt.target, noon); got != want {
-						t.Errorf("%s: %s: got %d, want %d", when, tt.target, got, want)
-					}
-				}
-			}
-			c.LearnTree("us", "root", []string{"sub-2"}) // adds to what is known
-			if err := c.Flush(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			check(c, "where it was learned")
-			check(stats.New(stats.Options{Store: store}), "in a process that was told nothing")
-		})
-	}
-}
-
-// TestMasterMeansNothingBelowAnOrganization asks as the vendor's own clients do, who send isMaster everywhere.
-func TestMasterMeansNothingBelowAnOrganization(t *testing.T) {
-	t.Parallel()
-	c := memory(t)
-	c.Keep(get(noon))
-	c.LearnTree("us", "root", []string{"org"})
-	flush(t, c)
-	for _, path := range []string{"org/environments/env", "org/environments/env/regions/us-east-1"} {
-		if got := total(t, c, base+path+day+"&isMaster=true", noon); got != 1 {
-			t.Errorf("%s: %d, want 1", path, got)
-		}
-	}
-	if got := answer(t, c, base+"org/environments"+day+"&isMaster=true", noon); got != `["env"]` {
-		t.Errorf("environments: %s, want env", got)
-	}
-}
-
-func TestTreeIsKnownBeforeItIsSaved(t *testing.T) {
-	t.Parallel()
-	c := memory(t)
-	keep(c, 3, with(get(noon), func(x *record.Exchange) { x.Organization = "sub" }))
-	flush(t, c)
-	c.LearnTree("us", "root", []string{"sub"})
-	if got := total(t, c, base+"root"+day+"&isMaster=true", noon); got != 3 {
-		t.Errorf("got %d, want 3", got)
-	}
-	if got := answer(t, c, base+"sub"+day+"&isMaster=true", noon); got != "[]" {
-		t.Errorf("got %s, want []", got)
-	}
-}
-
-// TestTreeComesBackToAStoreThatForgot empties the store under a process that goes on learning the tree.
-func TestTreeComesBackToAStoreThatForgot(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		store := &forgetful{stats.NewMemory(stats.MemoryOptions{})}
-		c := stats.New(stats.Options{Store: store})
-		learnAndFlush := func() {
-			c.LearnTree("us", "root", []string{"sub"})
-			flush(t, c)
-		}
-		known := func() bool {
-			tree, err := store.Tree(t.Context(), "us", "root")
-			return err == nil && len(tree.Subs) == 1
-		}
-		learnAndFlush()
-		if !known() {
-			t.Fatal("the tree was not saved")
-		}
-		store.Store = stats.NewMemory(stats.MemoryOptions{})
-		<-time.After(59 * time.Minute)
-		learnAndFlush()
-		if known() {
-			t.Error("the tree was saved again within the hour")
-		}
-		<-time.After(time.Minute)
-		learnAndFlush()
-		if !known() {
-			t.Error("the tree was not saved again after an hour")
-		}
-	})
-}
-
-type forgetful struct{ stats.Store }
-
-func TestTreesAreBounded(t *testing.T) {
-	t.Parallel()
-	subs := make([]string, 70_000)
-	for i := range subs {
-		subs[i] = fmt.Sprint("sub-", i)
-	}
-	store := stats.NewMemory(stats.MemoryOptions{})
-	c := stats.New(stats.Options{Store: store})
-	c.LearnTree("us", "root", subs)
-	c.LearnTree("us", "another", []string{"its-sub"})
-	flush(t, c)
-	tree, err := store.Tree(t.Context(), "us", "root")
-	if err != nil || len(tree.Subs) != 65_536 {
-		t.Errorf("%d sub-organizations are known, %v; want 65,536", len(tree.Subs), err)
-	}
-	if tree, err := store.Tree(t.Context(), "us", "another"); err != nil || len(tree.Subs) != 0 {
-		t.Errorf("one more tree is known: %v, %v", tree.Subs, err)
-	}
-}
-
-func TestTreeWaitsForTheStore(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	store := openRedis(t, server, 100*time.Millisecond)
-	c := stats.New(stats.Options{Store: store})
-	server.Stop()
-	c.LearnTree("us", "root", []string{"sub"})
-	if err := c.Flush(t.Context()); !errors.Is(err, stats.ErrUnavailable) {
-		t.Errorf("Flush without Redis: %v, want ErrUnavailable", err)
-	}
-	server.Restart()
-	flushUntilWritten(t, c)
-	if tree, err := store.Tree(t.Context(), "us", "sub"); err != nil || tree.Root != "root" {
-		t.Errorf("Tree: %+v, %v; want root", tree, err)
 	}
 }
 

@@ -309,3 +309,27 @@ func TestNoDamageEndsTheProcess(t *testing.T) {
 	}
 	t.Logf("%d of 60 were moved aside", moved)
 }
+
+// TestUnreadableCountsAreDamage writes what is no chunk into a file that is whole for bbolt.
+func TestUnreadableCountsAreDamage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := openBolt(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bolt.Open(filepath.Join(dir, "stats.db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte("counts")).Put([]byte("h-key"), []byte("no counts")) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	openBolt(t, dir)
+	if found, _ := filepath.Glob(filepath.Join(dir, "*damaged*")); len(found) != 1 {
+		t.Errorf("moved aside: %v, want one file", found)
+	}
+}

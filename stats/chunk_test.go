@@ -32,3 +32,11 @@ func TestChunkWrittenWithFewerMeasuresIsRead(t *testing.T) {
 		t.Errorf("got %v, %v; want 200 and 7 at 4 and 5", chunk, ok)
 	}
 }
+
+func TestQuietChunksTakeNoSpace(t *testing.T) {
+	t.Parallel()
+	chunk := [maxChunk]Counts{30: {Client: 100, Upstream: 7}}
+	if got := len(pack(&chunk)); got != 4 {
+		t.Errorf("one busy bucket takes %d bytes, want 4", got)
+	}
+}

@@ -93,7 +93,7 @@ func New(o Options) *Counter {
 		outbox: newOutbox(rand.Text()),
 	}
 	for i := range c.shards {
-		c.shards[i].cells = make(map[series]*cell)
+		c.shards[i].cells = make(map[uint64]*cell)
 	}
 	return c
 }
@@ -108,12 +108,12 @@ func (c *Counter) Keep(x *record.Exchange) {
 		n[Upstream] = 1
 	}
 	k := series{scope: scopeOf(x), hour: x.Start.Unix() / 3600}
-	if c.add(k, n, int64(c.o.MaxSeries)) {
+	if c.add(&k, &n, int64(c.o.MaxSeries)) {
 		return
 	}
 	// What has no room of its own counts in the levels above, for which a quarter more is set aside.
-	for k, ok := k.coarser(); ok; k, ok = k.coarser() {
-		if c.add(k, n, int64(c.o.MaxSeries+c.o.MaxSeries/4+1)) {
+	for k.coarsen() {
+		if c.add(&k, &n, int64(c.o.MaxSeries+c.o.MaxSeries/4+1)) {
 			c.coarsened.Add(1)
 			return
 		}
@@ -121,9 +121,9 @@ func (c *Counter) Keep(x *record.Exchange) {
 	c.dropped.Add(1)
 }
 
-func (c *Counter) add(k series, n Counts, limit int64) bool {
-	s := &c.shards[maphash.String(c.seed, k.scope.Store)%shards]
-	return s.add(k, n, &c.held, limit)
+func (c *Counter) add(k *series, n *Counts, limit int64) bool {
+	h := k.hash(c.seed)
+	return c.shards[h%shards].add(k, h, n, &c.held, limit)
 }
 
 // counted reports whether x is one of the operations that the vendor would count: answered 2xx, or 304 by us where Object Store was not

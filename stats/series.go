@@ -1,6 +1,8 @@
 package stats
 
 import (
+	"hash/maphash"
+	"math/bits"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,31 +15,43 @@ type series struct {
 }
 
 // clone returns a copy that does not keep alive the request that the names were cut from.
-func (k series) clone() series {
-	s := &k.scope
-	for _, name := range []*string{&s.Plane, &s.Organization, &s.Environment, &s.Region, &s.Store} {
-		*name = strings.Clone(*name)
-	}
-	return k
+func (k *series) clone() series {
+	return series{hour: k.hour, scope: Scope{
+		Plane:        strings.Clone(k.scope.Plane),
+		Organization: strings.Clone(k.scope.Organization),
+		Environment:  strings.Clone(k.scope.Environment),
+		Region:       strings.Clone(k.scope.Region),
+		Store:        strings.Clone(k.scope.Store),
+	}}
 }
 
-// coarser returns the series that k counts into when there is no room for its own: its region's, then its organization's.
-func (k series) coarser() (series, bool) {
+// coarsen makes k the series that it counts into when there is no room for its own: its region's, then its organization's. It returns false where
+// there is none.
+func (k *series) coarsen() bool {
 	switch {
 	case k.scope.Store != "":
 		k.scope.Store = ""
 	case k.scope.Environment != "":
 		k.scope = k.scope.organization()
 	default:
-		return series{}, false
+		return false
 	}
-	return k, true
+	return true
 }
 
-// cell counts one series until the next flush. It is kept when it has been flushed, so that a busy series costs no
-// allocation.
+// hash spreads series over shards and cells. Plane and region are left out, since environments that differ in nothing else are few: hashing is most of
+// what counting costs.
+func (k *series) hash(seed maphash.Seed) uint64 {
+	h := maphash.String(seed, k.scope.Store)
+	h = bits.RotateLeft64(h, 16) ^ maphash.String(seed, k.scope.Environment)
+	h = bits.RotateLeft64(h, 16) ^ maphash.String(seed, k.scope.Organization)
+	return h + uint64(k.hour)
+}
+
+// cell counts one series until the next flush. It is kept when it has been flushed, so that a busy series costs no allocation.
 type cell struct {
 	series series
+	next   *cell // of the same hash
 	counts Counts
 	dirty  bool // counts hold something
 }
@@ -51,24 +65,27 @@ type tally struct {
 // shard is one part of the counter's memory. The parts exist so that a flush never holds up all exchanges.
 type shard struct {
 	mu    sync.Mutex // guards all below
-	cells map[series]*cell
+	cells map[uint64]*cell
 	dirty []*cell
 }
 
-// add counts n in k. It returns false where k is new and held, the number of cells of all shards, is at limit.
-func (s *shard) add(k series, n Counts, held *atomic.Int64, limit int64) bool {
+// add counts n in k, whose hash is h. It returns false where k is new and held, the number of cells of all shards, is at limit.
+func (s *shard) add(k *series, h uint64, n *Counts, held *atomic.Int64, limit int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.cells[k]
+	c := s.cells[h]
+	for c != nil && c.series != *k {
+		c = c.next
+	}
 	if c == nil {
 		if held.Add(1) > limit {
 			held.Add(-1)
 			return false
 		}
-		c = &cell{series: k.clone()}
-		s.cells[c.series] = c
+		c = &cell{series: k.clone(), next: s.cells[h]}
+		s.cells[h] = c
 	}
-	c.counts.Add(n)
+	c.counts.Add(*n)
 	if !c.dirty {
 		c.dirty = true
 		s.dirty = append(s.dirty, c)
@@ -95,10 +112,21 @@ func (s *shard) drain(all []tally, limit int) []tally {
 func (s *shard) forget(before int64, held *atomic.Int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for k, c := range s.cells {
-		if !c.dirty && k.hour < before {
-			delete(s.cells, k)
-			held.Add(-1)
+	for h, c := range s.cells {
+		var kept *cell
+		for c != nil {
+			next := c.next
+			if c.dirty || c.series.hour >= before {
+				c.next, kept = kept, c
+			} else {
+				held.Add(-1)
+			}
+			c = next
 		}
+		if kept == nil {
+			delete(s.cells, h)
+			continue
+		}
+		s.cells[h] = kept
 	}
 }
