@@ -107,7 +107,7 @@ type Budget struct {
 type Cache struct {
 	KeyTTL    time.Duration `env:"CACHE_KEY_TTL" envDefault:"10s" min:"0s" desc:"freshness of GET key; 0: off; at most 1h (rolling TTL)"`
 	StoresTTL time.Duration `env:"CACHE_STORES_TTL" envDefault:"60s" min:"0s" desc:"freshness of store lists, stores and region lists; 0: off; at most 1h"`
-	KeysTTL   time.Duration `env:"CACHE_KEYS_TTL" envDefault:"10s" min:"0s" later:"true" desc:"freshness of key and partition lists; 0: off; at most 1h"`
+	KeysTTL   time.Duration `env:"CACHE_KEYS_TTL" envDefault:"10s" min:"0s" desc:"freshness of key and partition lists; 0: off; at most 1h"`
 
 	Bytes      Bytes `env:"CACHE_BYTES" envDefault:"256MiB" min:"1" desc:"bound of the cache in this process"`
 	EntryBytes Bytes `env:"CACHE_ENTRY_BYTES" envDefault:"1MiB" min:"1" max:"1GiB" desc:"largest value cached; larger ones are streamed"`
@@ -118,7 +118,7 @@ type Cache struct {
 	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"0" min:"0s" max:"24h" later:"true" desc:"RFC 5861: serve stale this long while upstream fails"`
 	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0" min:"0s" max:"24h" later:"true" desc:"RFC 5861: serve stale this long while asking again"`
 
-	Strict bool   `env:"CACHE_STRICT" envDefault:"false" later:"true" desc:"refuse (503) a write that cannot be marked in Redis"`
+	Strict bool   `env:"CACHE_STRICT" envDefault:"false" desc:"refuse (503) a write that cannot be marked in Redis"`
 	Mode   string `env:"CACHE_MODE" envDefault:"gateway" oneof:"gateway,rfc9111" later:"rfc9111" desc:"gateway, or rfc9111: a plain shared cache for public test suites, loopback only"`
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"osgate/cache"
 )
@@ -193,14 +194,37 @@ func (brokenCoherence) Read(context.Context, cache.Resources) (cache.Reading, er
 	return cache.Reading{}, errors.New("away")
 }
 
-func TestUnknownCoherenceIsAsWithoutACache(t *testing.T) {
-	g := newRig(t, func(o *Options) {
-		store, err := cache.New(cache.Options{KeyTTL: 1e9, Bytes: 1 << 20, EntryBytes: 1 << 16, GrantTTL: 1e9, WriteLease: 1e9, Coherence: brokenCoherence{cache.NewLocalCoherence()}})
+func (brokenCoherence) Mark(context.Context, cache.Resources, cache.ID, time.Duration) error {
+	return errors.New("away")
+}
+
+func TestAWriteThatMustBeMarkedAndCannotBeIsNotSent(t *testing.T) {
+	g := newRig(t, withoutCoherence(t))
+	w := g.do(request(t, "PUT "+keyPath, "Authorization: Bearer one", "", "{}"))
+	if w.Code != http.StatusServiceUnavailable || codeOf(t, w) != "overloaded" || w.Header().Get("Retry-After") != "1" || len(g.sent) != 0 {
+		t.Errorf("%d %s, %d requests upstream", w.Code, w.Body, len(g.sent))
+	}
+	if x := g.last(); !strings.Contains(x.Cause, "away") {
+		t.Errorf("record %+v", x)
+	}
+}
+
+// withoutCoherence puts a cache before a store of generations that is away.
+func withoutCoherence(t *testing.T) func(*Options) {
+	t.Helper()
+	return func(o *Options) {
+		store, err := cache.New(cache.Options{
+			KeyTTL: 1e9, Bytes: 1 << 20, EntryBytes: 1 << 16, GrantTTL: 1e9, WriteLease: 1e9, Coherence: brokenCoherence{cache.NewLocalCoherence()},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		o.Cache = store
-	})
+	}
+}
+
+func TestUnknownCoherenceIsAsWithoutACache(t *testing.T) {
+	g := newRig(t, withoutCoherence(t))
 	for range 2 {
 		if s := status(g, "one", keyPath); !strings.Contains(s, "fwd=bypass") {
 			t.Errorf("%s", s)
