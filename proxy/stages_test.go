@@ -46,6 +46,7 @@ func TestWhatIsRefusedEarlyCostsNothingLater(t *testing.T) {
 		{name: "bad token", head: "GET " + keyPath, lines: []string{"Authorization: Bearer bad"}, code: "bad-token", status: 401, asked: 1},
 		{name: "nobody knows", head: "GET " + keyPath, lines: []string{"Authorization: Bearer down"}, code: "identity-unavailable", status: 503, asked: 1},
 		{name: "a stranger's statistics", head: "GET /api/v1/organizations/o?period=1day", lines: []string{"Authorization: Bearer other"}, code: "denied", status: 403, asked: 1},
+		{name: "statistics for a token that nobody vouches for", head: "GET /api/v1/organizations/o?period=1day", lines: []string{"Authorization: Bearer stale"}, code: "identity-unavailable", status: 503, asked: 1},
 		{name: "statistics are free", head: "GET /api/v1/organizations/o?period=1day", lines: []string{"Authorization: Bearer one"}, status: 200, asked: 1},
 		{name: "accounts are free and ask nobody", head: "GET /accounts/api/me", lines: []string{"Authorization: Bearer bad"}, status: 200, sent: 1},
 		{name: "an operation", head: "GET " + keyPath, lines: []string{"authorization: bEARER one"}, status: 200, asked: 1, charged: 1, sent: 1},

@@ -47,6 +47,7 @@ const (
 	idleTimeout       = 120 * time.Second
 	writeGrace        = 60 * time.Second // beyond the longest wait for an answer; each write of a body extends it
 	maxHeaderBytes    = 64 << 10
+	closeGrace        = time.Second // for an exchange that was cut off to be recorded
 )
 
 // New makes all parts and opens both listeners. Nothing is served yet. On an error nothing stays open.
@@ -167,9 +168,23 @@ func (g *Gateway) drain(ctx context.Context, clients *http.Server) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		g.logger.Warn("exchanges were cut off at OSGATE_DRAIN_TIMEOUT", "exchanges", g.proxy.Exchanges())
 		err = clients.Close()
+		g.ended(closeGrace)
 	}
 	g.auth.Close()
 	return err
+}
+
+// ended waits until the exchanges that were cut off have been recorded, at most for grace.
+func (g *Gateway) ended(grace time.Duration) {
+	tick, late := time.NewTicker(10*time.Millisecond), time.After(grace)
+	defer tick.Stop()
+	for g.proxy.Exchanges() > 0 {
+		select {
+		case <-tick.C:
+		case <-late:
+			return
+		}
+	}
 }
 
 func (g *Gateway) clientServer() *http.Server {

@@ -169,6 +169,39 @@ func TestAnOrderlyEndFinishesExchangesAndKeepsTheirCounts(t *testing.T) {
 	}
 }
 
+func TestAnExchangeThatIsCutOffIsRecorded(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	up := upstream(t, func(r *http.Request) {
+		if strings.Contains(r.URL.Path, "/keys/") {
+			close(arrived)
+			<-release
+		}
+	})
+	t.Cleanup(func() { close(release) })
+	g := start(t, configured(t, "OSGATE_UPSTREAM_OVERRIDE="+up.URL, "OSGATE_DRAIN_TIMEOUT=1ms"))
+	token := mint(t, http.DefaultClient, g.ClientsURL())
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, g.ClientsURL()+key, nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	cut := make(chan error, 1)
+	go func() {
+		answer, err := http.DefaultClient.Do(r)
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		cut <- err
+	}()
+	<-arrived
+	if err := g.stop(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if err := <-cut; err == nil {
+		t.Error("the exchange was answered")
+	}
+	if log := g.log.String(); !strings.Contains(log, `"operation":"getKey"`) || !strings.Contains(log, `"status":499`) {
+		t.Errorf("the exchange was not recorded:\n%s", log)
+	}
+}
+
 func TestNothingStaysOpenWhenAListenerIsTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
