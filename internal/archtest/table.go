@@ -59,7 +59,6 @@ func Rules() Table {
 
 		// Leaves: they know nothing of ours.
 		"config":      {},
-		"deploy":      {},
 		"objectstore": {},
 		"record":      {},
 
