@@ -192,7 +192,7 @@ func (y *yard) gateway(name string, withRedis bool, settings ...string) *subject
 	g := &gateway{stack: s}
 	settings = append([]string{"RATE=1000000", "RATE_BURST=1000000", "REDIS_PREFIX=" + strings.Map(letters, name)}, settings...)
 	g.process = startWriting(y.b, y.null, programs.osgate, s.environment(settings...))
-	g.url, g.admin = g.listens(0, "clients"), g.listens(1, "admin")
+	g.serves()
 	one := g.as("app-one")
 	one.get(y.target).is(http.StatusOK)
 	status := one.get(y.target).is(http.StatusOK).header.Get("Cache-Status")

@@ -57,7 +57,7 @@ func TestEnvListsEveryVariableAndMasksSecrets(t *testing.T) {
 		"RATE=37", "SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "ADMIN_TOKEN=not-to-be-told", "REDIS_URL=redis://user:not-to-be-told@127.0.0.1:1/0",
 	}, "env")
 	run.says(t, 0)
-	for _, name := range strings.Fields(variables) {
+	for name := range strings.FieldsSeq(variables) {
 		if !regexp.MustCompile(`(?m)^\W*OSGATE_` + name + `\b`).MatchString(run.stdout) {
 			t.Errorf("osgate env does not list OSGATE_%s", name)
 		}

@@ -92,8 +92,16 @@ func (s *stack) gateway(settings ...string) *gateway {
 	g := &gateway{stack: s}
 	s.t.Cleanup(func() { s.keepsSecrets(g) }) // runs after the process was killed, when all is written
 	g.process = start(s.t, programs.osgate, s.environment(settings...))
-	g.url, g.admin = g.listens(0, "clients"), g.listens(1, "admin")
+	g.serves()
 	return g
+}
+
+// serves waits until the gateway says where it listens, and then that it is ready.
+func (g *gateway) serves() {
+	g.t.Helper()
+	g.url, g.admin = g.listens(0, "clients"), g.listens(1, "admin")
+	admin := caller{t: g.t, base: g.admin}
+	eventually(g.t, startBound, "osgate to be ready", func() bool { return admin.get("/readyz").status == http.StatusOK })
 }
 
 // keepsSecrets fails the test if the gateway wrote any of what the stack conceals.
@@ -121,15 +129,15 @@ type gateway struct {
 func (g *gateway) listens(n int, who string) string {
 	g.t.Helper()
 	line := g.line(n)
-	url, ok := strings.CutPrefix(line, who+" http://")
-	if !ok {
+	url, ok := strings.CutPrefix(line, who+" ")
+	if !ok || !strings.HasPrefix(url, "http") {
 		g.t.Fatalf("osgate printed %q as line %d, want %q", line, n+1, who+" http://…")
 	}
-	return "http://" + url
+	return url
 }
 
 // addr returns the host:port of the clients' listener.
-func (g *gateway) addr() string { return strings.TrimPrefix(g.url, "http://") }
+func (g *gateway) addr() string { return g.url[strings.Index(g.url, "://")+len("://"):] }
 
 // access returns the lines of the access log that hold for a status.
 func (g *gateway) access(status int) []map[string]any {

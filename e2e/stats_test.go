@@ -169,7 +169,7 @@ func TestStatisticsKeepTheVendorsRules(t *testing.T) {
 	if counts := one.counts(root + window(august, september, "1day")); len(counts) != 32 {
 		t.Errorf("August 11 to September 11 by the day: %d buckets, want 32: it is one calendar month", len(counts))
 	}
-	if counts := one.counts(root + window(august, september, "1month")); len(counts) != 2 || counts[0].TimeStamp != time.Date(2025, time.August, 1, 0, 0, 0, 0, time.UTC) {
+	if counts := one.counts(root + window(august, september, "1month")); len(counts) != 2 || !counts[0].TimeStamp.Equal(time.Date(2025, time.August, 1, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("August 11 to September 11 by the month: %v, want August and September, stamped by their first", counts)
 	}
 	if counts := g.as("app-sub").counts("/api/v1/organizations/org-sub" + window(august, september, "1month") + "&isMaster=true"); len(counts) != 0 {
