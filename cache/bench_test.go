@@ -20,6 +20,7 @@ func (d *discard) Write(p []byte) (int, error) { return io.Discard.Write(p) }
 func (d *discard) WriteHeader(int)             {}
 
 func benchCache(b *testing.B) *cache.Cache {
+	b.Helper()
 	return newCache(b, func(o *cache.Options) { o.Bytes, o.KeyTTL = 64<<20, time.Hour; o.GrantTTL = time.Hour })
 }
 
@@ -116,6 +117,7 @@ func BenchmarkRedis(b *testing.B) {
 	q, put := ask(b, "GET", keyPath), ask(b, "PUT", keyPath+"2")
 	fetch(b, c, q, 200, nil, "v")
 	hit := func(b *testing.B) {
+		b.Helper()
 		if c.Look(b.Context(), q, time.Now()).Entry == nil {
 			b.Error("miss")
 		}

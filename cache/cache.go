@@ -52,7 +52,8 @@ func (o *Options) validate() error {
 	var problems []error
 	for name, ttl := range map[string]time.Duration{"KeyTTL": o.KeyTTL, "StoresTTL": o.StoresTTL, "KeysTTL": o.KeysTTL} {
 		if ttl < 0 || ttl > MaxTTL {
-			problems = append(problems, fmt.Errorf("%s is %v, not between 0 and %v: values that no read reaches would miss their rolling TTL upstream", name, ttl, MaxTTL))
+			problems = append(problems, fmt.Errorf("%s is %v, not between 0 and %v: upstream, values that no read reaches miss their rolling TTL",
+				name, ttl, MaxTTL))
 		}
 	}
 	if o.EntryBytes < 0 || o.EntryBytes > math.MaxInt32 || o.Bytes < o.EntryBytes {
@@ -129,7 +130,10 @@ func New(o Options) (*Cache, error) {
 // clock is time as [time.Now] has it, without ticks: otter starts no goroutine of its own then, and Run cleans up in its place.
 type clock struct{ start time.Time }
 
-func (c *clock) NowNano() int64                      { return c.start.UnixNano() + int64(time.Since(c.start)) }
+// NowNano implements [otter.Clock].
+func (c *clock) NowNano() int64 { return c.start.UnixNano() + int64(time.Since(c.start)) }
+
+// Tick implements [otter.Clock].
 func (c *clock) Tick(time.Duration) <-chan time.Time { return nil }
 
 // cleanUpEvery is how often Run frees what has expired.

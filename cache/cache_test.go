@@ -194,6 +194,18 @@ func TestEveryCacheableKindIsServedUnderItsOwnLifetime(t *testing.T) {
 	}
 }
 
+func TestTTLIsWhatIsConfiguredForTheOperation(t *testing.T) {
+	c := newCache(t, func(o *cache.Options) { o.KeysTTL = 0 })
+	for request, want := range map[string]time.Duration{
+		"GET " + keyPath: 10 * time.Second, "GET " + storesPath: time.Minute, "GET " + keysPath: 0, "PUT " + keyPath: 0, "GET " + keyPath + "?x": 0,
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		if got := c.TTL(ask(t, method, path).Operation); got != want {
+			t.Errorf("%s: got %v, want %v", request, got, want)
+		}
+	}
+}
+
 func TestKindTurnedOffGoesPast(t *testing.T) {
 	c := newCache(t, func(o *cache.Options) { o.KeysTTL, o.StoresTTL = 0, 0 })
 	for _, path := range []string{keysPath, partitionsPath, storesPath, storePath, regionsPath} {

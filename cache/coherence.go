@@ -17,8 +17,8 @@ type Coherence interface {
 	Read(ctx context.Context, on Resources) (Reading, error)
 
 	// Mark gives the resources new generations and holds a lease on them for the writer, for so long from the moment of the call at the
-	// least. It returns only when readers everywhere see it. To mark again under the same writer renews the lease. The zero writer's
-	// lease cannot be given back.
+	// least. It returns only when readers everywhere see it; after an error some may. To mark again under the same writer renews the
+	// lease, and an error of that leaves the lease there was. The zero writer's lease cannot be given back.
 	Mark(ctx context.Context, on Resources, writer ID, lease time.Duration) error
 
 	// Release gives the writer's lease back. It does not wait; a release that is lost leaves the lease to run out, which is safe.

@@ -42,6 +42,7 @@ func gateway(t testing.TB, s *redistest.Server, change ...func(*RedisOptions)) *
 
 // eachCoherence runs a test of the contract on every implementation. Settle does what Run would do.
 func eachCoherence(t *testing.T, test func(t *testing.T, c Coherence, settle func())) {
+	t.Helper()
 	t.Run("local", func(t *testing.T) { test(t, NewLocalCoherence(), func() {}) })
 	t.Run("redis", func(t *testing.T) {
 		c := gateway(t, redistest.Start(t))
@@ -89,6 +90,7 @@ func awaitOpen(t *testing.T, c Coherence, on Resources) (Reading, time.Duration)
 
 func TestGenerationsStayAsTheyAreUntilAWrite(t *testing.T) {
 	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		t.Helper()
 		first := read(t, c, pair(0))
 		wantOpen(t, first, "at first")
 		if again := read(t, c, pair(0)); again != first {
@@ -106,6 +108,7 @@ func TestGenerationsStayAsTheyAreUntilAWrite(t *testing.T) {
 
 func TestMarkClosesAndReleaseOpensUnderANewGeneration(t *testing.T) {
 	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		t.Helper()
 		before, untouched := read(t, c, pair(0)), read(t, c, resource(5))
 		writer := newID()
 		markFor(t, c, resource(1), writer, time.Minute)
@@ -133,6 +136,7 @@ func TestMarkClosesAndReleaseOpensUnderANewGeneration(t *testing.T) {
 
 func TestLeaseRunsOutAndItsReleaseInvalidates(t *testing.T) {
 	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		t.Helper()
 		writer := newID()
 		const lease = 50 * time.Millisecond
 		start := time.Now()
@@ -151,6 +155,7 @@ func TestLeaseRunsOutAndItsReleaseInvalidates(t *testing.T) {
 
 func TestLeaseIsRenewedAndNeverShortened(t *testing.T) {
 	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		t.Helper()
 		writer := newID()
 		markFor(t, c, resource(0), writer, time.Microsecond)
 		markFor(t, c, resource(0), writer, time.Minute)
@@ -165,6 +170,7 @@ func TestLeaseIsRenewedAndNeverShortened(t *testing.T) {
 
 func TestLeaseOfNobodyIsNotGivenBack(t *testing.T) {
 	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		t.Helper()
 		markFor(t, c, resource(0), ID{}, time.Minute)
 		c.Release(resource(0), newID())
 		settle()
@@ -174,6 +180,7 @@ func TestLeaseOfNobodyIsNotGivenBack(t *testing.T) {
 
 func TestResetChangesEveryStampAndNothingElse(t *testing.T) {
 	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		t.Helper()
 		before, slot := read(t, c, resource(0)), resource(1)
 		slot.list[0].Slot = 63
 		elsewhere := read(t, c, slot)
@@ -195,6 +202,7 @@ func TestResetChangesEveryStampAndNothingElse(t *testing.T) {
 
 func TestLeasesAreBoundedForOneResource(t *testing.T) {
 	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
+		t.Helper()
 		writers := make([]ID, 2*maxLeases)
 		for i := range writers {
 			writers[i] = newID()

@@ -7,9 +7,9 @@
 // on it ([Coherence]). So a fill that races a write is stored under a stamp that nobody will ever ask for.
 //
 // The parts, in the order in which [Cache.Look] asks them: what the client's header allows (directives.go), the generations (protocol.go
-// is the protocol as pure functions, local.go runs it in one process), the entry and its freshness (entry.go, freshness.go), and
-// the token's grant (grant.go): a token is served hits only for what upstream itself has answered it lately. A miss comes with a [Fill], which
-// keeps the answer as it streams by.
+// is the protocol as pure functions; local.go runs it in one process, redis.go and lua over all replicas, unmarked.go makes up for what was
+// written without Redis), the entry and its freshness (entry.go, freshness.go), and the token's grant (grant.go): a token is served hits
+// only for what upstream itself has answered it lately. A miss comes with a [Fill], which keeps the answer as it streams by.
 //
 // What it does not do: fetch, decide whether a client may ask at all (identity, policy and quota come before), revalidate with upstream (it
 // has no documented validators), or serve stale answers. A cache error is a miss, never an answer to the client.

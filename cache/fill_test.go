@@ -156,12 +156,12 @@ func TestYoungerFetchIsKept(t *testing.T) {
 }
 
 func TestMemoryStaysWithinBytes(t *testing.T) {
-	const bytes = 16 << 20
+	const bytes = 4 << 20
 	c := newCache(t, func(o *cache.Options) { o.Bytes, o.KeyTTL = bytes, time.Hour })
 	before := heap()
 	random := rand.New(rand.NewPCG(1, 2))
 	header := http.Header{"Content-Type": {"application/json"}, "Date": {"Sat, 21 Nov 2026 10:00:00 GMT"}}
-	for i := range 30_000 { // small ones, in which what surrounds the body weighs most
+	for i := range 8_000 { // small ones, in which what surrounds the body weighs most
 		q := ask(t, "GET", fmt.Sprint(keyPath, i))
 		r := c.Look(t.Context(), q, time.Now())
 		length := random.IntN(600)

@@ -17,7 +17,10 @@ var unkept = map[string]bool{
 
 // unkeptWords are parts of names by which servers call what is of one request or one client: X-RateLimit-Remaining, RateLimit-Policy,
 // X-Amzn-Requestid, X-Correlation-Id, X-B3-Traceid, X-Auth-Token, X-Osgate-Region.
-var unkeptWords = []string{"ratelimit", "rate-limit", "request-id", "requestid", "correlation", "trace", "-span", "cookie", "auth", "token", "session", "x-osgate", "x-amz-cf-"}
+var unkeptWords = []string{
+	"ratelimit", "rate-limit", "request-id", "requestid", "correlation", "trace", "-span", "cookie", "auth", "access-token",
+	"csrf", "xsrf", "session", "x-osgate", "x-amz-cf-",
+}
 
 // keptHeader returns what of upstream's header may be replayed, in a copy of its own.
 func keptHeader(h http.Header, head bool) http.Header {

@@ -34,12 +34,14 @@ type history struct {
 }
 
 func TestReadersSeeEveryWriteThatWasAnswered(t *testing.T) {
+	t.Parallel()
 	h := &history{T: t, ended: make(chan struct{})}
 	c := newCache(t, func(o *cache.Options) { o.Bytes, o.WriteLease = 64<<10, historyLease })
 	h.run(func() {}, c)
 }
 
 func TestReadersOfTwoGatewaysSeeEveryWriteThatWasAnswered(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	h := &history{T: t, ended: make(chan struct{})}
 	var caches []*cache.Cache
@@ -61,7 +63,7 @@ func onRedis(t testing.TB, s *redistest.Server, o cache.RedisOptions) *cache.Red
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
 	t.Cleanup(func() {

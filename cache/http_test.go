@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -176,9 +177,7 @@ func TestNothingOfOneExchangeIsReplayed(t *testing.T) {
 		"Content-Type": {"application/json"}, "Etag": {`"upstream"`}, "Date": {"Sat, 21 Nov 2026 10:00:00 GMT"}, "Last-Modified": {"x"},
 		"Cache-Control": {"max-age=60"}, "X-Custom": {"a", "b"}, "Vary": {"Accept"},
 	}
-	for name, values := range kept {
-		upstream[name] = values
-	}
+	maps.Copy(upstream, kept)
 	fetch(t, c, q, 200, upstream, "v")
 	r := c.Look(t.Context(), q, time.Now())
 	if diff := cmp.Diff(kept, r.Entry.Header()); diff != "" {
@@ -222,7 +221,7 @@ func TestHitIsServedWhole(t *testing.T) {
 			"Age": {"3"}, "Cache-Control": {"private, no-cache"}, "Content-Length": {"5"}, "Content-Type": {"application/json"},
 			"Etag": {etag}, "X-Request-Id": {"mine"},
 		}
-		if diff := cmp.Diff(want, got.Header); diff != "" || got.StatusCode != 200 {
+		if diff := cmp.Diff(want, got.Header); diff != "" || got.StatusCode != http.StatusOK {
 			t.Errorf("status %d, header (-want +got):\n%s", got.StatusCode, diff)
 		}
 	})
@@ -256,7 +255,7 @@ func TestConditionalRequestIsAnsweredHere(t *testing.T) {
 		if got.StatusCode != tt.want {
 			t.Errorf("%s: %s: got %d, want %d", tt.name, tt.value, got.StatusCode, tt.want)
 		}
-		if got.StatusCode != 304 {
+		if got.StatusCode != http.StatusNotModified {
 			continue
 		}
 		if got.Header.Get("Etag") == "" || got.Header.Get("Age") == "" || got.Header.Get("Cache-Control") == "" || got.Header.Get("Content-Type") != "" || got.Header.Get("Content-Length") != "" {
@@ -264,7 +263,7 @@ func TestConditionalRequestIsAnsweredHere(t *testing.T) {
 		}
 	}
 	both := serve(t, c, ask(t, "GET", keysPath, "If-None-Match", `"x"`, "If-Modified-Since", "Sat, 21 Nov 2026 10:00:00 GMT"))
-	if both.StatusCode != 200 {
+	if both.StatusCode != http.StatusOK {
 		t.Errorf("got %d, want 200: If-Modified-Since counts only without If-None-Match", both.StatusCode)
 	}
 }
@@ -274,7 +273,7 @@ func TestAbsentKeyIsNeverNotModified(t *testing.T) {
 	q := ask(t, "GET", keyPath, "If-None-Match", "*")
 	c.Grant(q, time.Now())
 	fetch(t, c, q, 404, nil, "no such key")
-	if got := serve(t, c, q); got.StatusCode != 404 || got.Header.Get("Etag") != "" {
+	if got := serve(t, c, q); got.StatusCode != http.StatusNotFound || got.Header.Get("Etag") != "" {
 		t.Errorf("got %d with %v, want 404 without an ETag", got.StatusCode, got.Header)
 	}
 }
@@ -283,7 +282,7 @@ func TestHeadIsServedWithItsOwnStatusAndLength(t *testing.T) {
 	c := newCache(t)
 	q := ask(t, "HEAD", keyPath)
 	fetch(t, c, q, 200, http.Header{"Content-Length": {"1234"}}, "")
-	if got := serve(t, c, q); got.StatusCode != 200 || got.Header.Get("Content-Length") != "1234" {
+	if got := serve(t, c, q); got.StatusCode != http.StatusOK || got.Header.Get("Content-Length") != "1234" {
 		t.Errorf("got %d with Content-Length %q, want 200 with upstream's", got.StatusCode, got.Header.Get("Content-Length"))
 	}
 }

@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"testing"
@@ -157,6 +158,19 @@ func TestConfirmationTimeOfTheStoreIsLearned(t *testing.T) {
 	})
 }
 
+func TestRenewalOutlivesTheClient(t *testing.T) {
+	c := newCache(t, func(o *cache.Options) {
+		o.Coherence = onRedis(t, redistest.Start(t), cache.RedisOptions{Settle: time.Minute})
+	})
+	m := mark(t, c, ask(t, "PUT", keyPath))
+	before := m.Deadline()
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	if err := m.Renew(ctx); err != nil || !m.Deadline().After(before) {
+		t.Errorf("got %v and deadline %v, want one after %v", err, m.Deadline(), before)
+	}
+}
+
 func TestRenewedLeaseLastsFromItsRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t)
@@ -265,8 +279,8 @@ func TestPurgeReachesWhatIsNamed(t *testing.T) {
 			c := newCache(t)
 			fetchAll(t, c)
 			n, err := c.Purge(t.Context(), tt.purging)
-			if err != nil || n != len(tt.want) {
-				t.Errorf("purged %d with %v, want %d", n, err, len(tt.want))
+			if left := c.Stats().Entries; err != nil || n != len(tt.want) || left != len(reads)-n {
+				t.Errorf("purged %d with %v, and %d are left; want %d of %d purged", n, err, left, len(tt.want), len(reads))
 			}
 			wantTouched(t, c, "osgate; fwd=miss", tt.want)
 		})

@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// The bounds of what one process remembers: generations that may be forgotten at any time (a forgotten one gets a fresh id, so old
-// entries never match) and leased resources, which may not.
-const (
-	localShards      = 64
-	localGenerations = 1024 // per shard, twice that at most
-	localLeased      = 1024 // resources under lease per shard; beyond: a new epoch that settles when the lease would end
-)
+// localShards is how many locks there are.
+const localShards = 64
+
+// localBounds are the bounds of what a shard remembers.
+type localBounds struct {
+	generations int // and twice that at most; they may be forgotten at any time: a forgotten one gets a fresh id, so old entries never match
+	leased      int // resources under lease, which must not be forgotten; beyond: a new epoch that settles when the lease would end
+}
 
 // localCoherence is the protocol on maps in one process. It takes no lock over all resources of a call: a read that overlaps a mark may
 // see a part of it, which is no other than a read that began before it (protocol_test.go explores this too).
@@ -23,6 +24,8 @@ type localCoherence struct {
 }
 
 type localShard struct {
+	leased int // bound of leases
+
 	mu     sync.Mutex // guards what follows
 	ids    recent[Resource, ID]
 	leases map[Resource][]lease
@@ -32,10 +35,15 @@ type localShard struct {
 // NewLocalCoherence returns the coherence of a cache that is alone with its writers: all reads and writes of the stores it caches come
 // through this process. It holds no more than some 20 MB, never fails and dies with its process, like the cache.
 func NewLocalCoherence() Coherence {
+	return newLocalCoherence(localBounds{generations: 1024, leased: 1024})
+}
+
+func newLocalCoherence(bounds localBounds) *localCoherence {
 	c := &localCoherence{}
 	c.epoch.Store(&epoch{id: newID()})
 	for i := range c.shards {
-		c.shards[i].ids = newRecent[Resource, ID](localGenerations)
+		c.shards[i].leased = bounds.leased
+		c.shards[i].ids = newRecent[Resource, ID](bounds.generations)
 		c.shards[i].leases = map[Resource][]lease{}
 	}
 	return c
@@ -119,7 +127,7 @@ func (s *localShard) begin(r Resource, writer ID, now, until time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	held, ok := s.leases[r]
-	if !ok && len(s.leases) >= localLeased && !s.sweep(now) {
+	if !ok && len(s.leases) >= s.leased && !s.sweep(now) {
 		return false
 	}
 	g := generation{leases: held}.begin(newID(), writer, now, until)
@@ -156,7 +164,7 @@ func (s *localShard) sweep(now time.Time) bool {
 			s.full = last
 		}
 	}
-	if len(s.leases) < localLeased {
+	if len(s.leases) < s.leased {
 		s.full = time.Time{}
 		return true
 	}

@@ -9,6 +9,9 @@ import (
 	"osgate/objectstore"
 )
 
+// few are bounds that are soon reached.
+var few = localBounds{generations: 32, leased: 32}
+
 // resource is the n-th of as many as are wanted.
 func resource(n int) Resources {
 	var r Resource
@@ -57,12 +60,12 @@ func TestNoOperationHasMoreResourcesThanFit(t *testing.T) {
 }
 
 func TestForgottenGenerationIsNeverTheSameAgain(t *testing.T) {
-	c := NewLocalCoherence()
+	c := newLocalCoherence(few)
 	before := read(t, c, resource(0))
 	if read(t, c, resource(0)) != before {
 		t.Fatal("a generation changed by itself")
 	}
-	for n := 1; n <= 3*localShards*localGenerations; n++ {
+	for n := 1; n <= 3*localShards*few.generations; n++ {
 		read(t, c, resource(n))
 	}
 	if after := read(t, c, resource(0)); after.Stamp == before.Stamp {
@@ -71,10 +74,10 @@ func TestForgottenGenerationIsNeverTheSameAgain(t *testing.T) {
 }
 
 func TestGenerationForgottenUnderALeaseIsMadeAnew(t *testing.T) {
-	c := NewLocalCoherence()
+	c := newLocalCoherence(few)
 	writer := newID()
 	markFor(t, c, resource(0), writer, time.Hour)
-	for n := 1; n <= 3*localShards*localGenerations; n++ {
+	for n := 1; n <= 3*localShards*few.generations; n++ {
 		read(t, c, resource(n))
 	}
 	c.Release(resource(0), writer)
@@ -84,25 +87,25 @@ func TestGenerationForgottenUnderALeaseIsMadeAnew(t *testing.T) {
 }
 
 func TestGenerationInUseIsKept(t *testing.T) {
-	c := NewLocalCoherence()
+	c := newLocalCoherence(few)
 	before := read(t, c, resource(0))
-	for n := 1; n <= 3*localShards*localGenerations; n++ {
+	for n := 1; n <= 3*localShards*few.generations; n++ {
 		read(t, c, resource(n))
-		if n%1000 == 0 && read(t, c, resource(0)) != before {
+		if n%100 == 0 && read(t, c, resource(0)) != before {
 			t.Fatalf("a generation in use was forgotten after %d others", n)
 		}
 	}
 }
 
 func TestWhatIsRememberedIsBounded(t *testing.T) {
-	c := NewLocalCoherence().(*localCoherence)
-	for n := range 3 * localShards * localGenerations {
+	c := newLocalCoherence(few)
+	for n := range 3 * localShards * few.generations {
 		on := resource(n)
 		read(t, c, on)
 		markFor(t, c, on, newID(), time.Hour)
 	}
 	for i := range c.shards {
-		if s := &c.shards[i]; s.ids.len() > 2*localGenerations || len(s.leases) > localLeased {
+		if s := &c.shards[i]; s.ids.len() > 2*few.generations || len(s.leases) > few.leased {
 			t.Fatalf("shard %d remembers %d generations and %d leases", i, s.ids.len(), len(s.leases))
 		}
 	}
@@ -110,8 +113,8 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 
 func TestLeaseIsNeverForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := NewLocalCoherence()
-		const many = 2 * localShards * localLeased
+		c := newLocalCoherence(few)
+		many := 2 * localShards * few.leased
 		for n := range many {
 			markFor(t, c, resource(n), newID(), time.Minute)
 		}
@@ -131,7 +134,7 @@ func TestLeaseIsNeverForgotten(t *testing.T) {
 
 func TestWritesBeyondTheBoundCloseEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := NewLocalCoherence().(*localCoherence)
+		c := newLocalCoherence(few)
 		quiet := read(t, c, resource(-1))
 		n := 0
 		for ; read(t, c, resource(-1)) == quiet; n++ {
@@ -150,7 +153,7 @@ func TestWritesBeyondTheBoundCloseEverything(t *testing.T) {
 
 func TestManyWritersOfOneThingShareALease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := NewLocalCoherence().(*localCoherence)
+		c := newLocalCoherence(few)
 		var ids []ID
 		for range 10 * maxLeases {
 			ids = append(ids, newID())
@@ -174,7 +177,7 @@ func TestManyWritersOfOneThingShareALease(t *testing.T) {
 
 func TestResetKeepsLeasesAndSettling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := NewLocalCoherence().(*localCoherence)
+		c := newLocalCoherence(few)
 		before := read(t, c, resource(0))
 		markFor(t, c, resource(1), newID(), time.Minute)
 		if err := c.Reset(t.Context()); err != nil {

@@ -34,6 +34,7 @@ func (c *Cache) Mark(ctx context.Context, q Question, now time.Time) (*Mark, err
 		c.learned.forget(q.Location, o.Ref, now)
 	}
 	if err := m.mark(ctx, now); err != nil {
+		c.options.Coherence.Release(m.on, m.writer) // it may have been marked all the same
 		return nil, err
 	}
 	c.counts.marks.Add(1)
@@ -60,15 +61,16 @@ func (m *Mark) mark(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// Deadline returns until when the write must have taken effect. A request that would be sent later must not be sent.
+// Deadline returns until when the write must have taken effect: one that cannot have by then must not be sent.
 func (m *Mark) Deadline() time.Time { return *m.deadline.Load() }
 
-// Renew prolongs the lease by its full length from now, for a body that takes long to send. It must be called before the deadline.
+// Renew prolongs the lease by its full length from now, for a body that takes long to send. It must be called before the deadline, and is not
+// bound to ctx's end: a write under way is carried to its answer though its client leaves. An error leaves lease and deadline as they were.
 func (m *Mark) Renew(ctx context.Context) error {
 	if m.done.Load() {
 		return nil
 	}
-	return m.mark(ctx, time.Now())
+	return m.mark(context.WithoutCancel(ctx), time.Now())
 }
 
 // Done ends the write, before or after the client is answered. Definite says that its outcome is certain: a complete 2xx or 4xx other than 408. Then

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ type RedisCoherence struct {
 // redisSlot is what a gateway knows of a slot.
 type redisSlot struct {
 	key        string             // of the slot's hash
-	tag        string             // hash tag of all its keys
+	generation string             // what the keys of its generations begin with
 	remembered atomic.Pointer[ID] // the epoch seen last; nil: none
 }
 
@@ -83,8 +84,8 @@ func NewRedisCoherence(conn *redisconn.Conn, o RedisOptions) (*RedisCoherence, e
 	c := &RedisCoherence{conn: conn, options: o, scripts: newScripts(), releases: make(chan release, releaseQueue), unmarked: newUnmarked()}
 	for i := range c.slots {
 		s := &c.slots[i]
-		s.tag = "cache" + strconv.Itoa(i)
-		s.key = conn.Key("epoch", s.tag)
+		tag := "cache" + strconv.Itoa(i) // one hash slot
+		s.key, s.generation = conn.Key("epoch", tag), conn.Key("generation", tag, "")
 	}
 	return c, nil
 }
@@ -101,21 +102,33 @@ func (c *RedisCoherence) Read(ctx context.Context, on Resources) (Reading, error
 	var reading Reading
 	next := 0
 	for _, call := range calls {
-		const head = 3 // epoch, purge, closed
-		if len(call.answer) != head+len(call.keys)-1 || !reading.Stamp.Epoch.mix(call.answer[0]) || call.answer[1] != "" && !reading.Stamp.Epoch.mix(call.answer[1]) {
+		if !reading.take(call.answer, len(call.keys)-1, &next) {
 			return Reading{}, errOddAnswer
-		}
-		if call.answer[2] != "" {
-			reading.Closed = call.answer[2]
-		}
-		for _, id := range call.answer[head:] {
-			if !reading.Stamp.Generations[next].mix(id) {
-				return Reading{}, errOddAnswer
-			}
-			next++
 		}
 	}
 	return reading, nil
+}
+
+// take adds what the read script answered for a slot: epoch, purge, why it is closed, and so many generations, of which next is the
+// place of the first. Not ok where it is anything else.
+func (r *Reading) take(answer []string, generations int, next *int) (ok bool) {
+	const head = 3
+	if len(answer) != head+generations || !r.Stamp.Epoch.mix(answer[0]) {
+		return false
+	}
+	if purge := answer[1]; purge != "" && !r.Stamp.Epoch.mix(purge) {
+		return false
+	}
+	if answer[2] != "" {
+		r.Closed = answer[2]
+	}
+	for _, id := range answer[head:] {
+		if !r.Stamp.Generations[*next].mix(id) {
+			return false
+		}
+		*next++
+	}
+	return true
 }
 
 // Mark implements [Coherence]: one round trip. Without Redis it fails if strict; else the write is remembered, and all reads through this
@@ -127,7 +140,6 @@ func (c *RedisCoherence) Mark(ctx context.Context, on Resources, writer ID, leas
 	case err == nil:
 		return nil
 	case c.options.Strict || ctx.Err() != nil:
-		c.Release(on, writer) // it may have been marked all the same
 		return err
 	}
 	c.unmarked.add(on, writer, until)
@@ -182,22 +194,34 @@ func (c *RedisCoherence) epochs(ctx context.Context, what string, settle time.Du
 func (c *RedisCoherence) calls(on Resources, script *redis.Script, args ...any) []call {
 	calls := make([]call, 0, 1)
 	for i := 0; i < on.n; {
-		slot := on.list[i].Slot
-		one := call{script: script, slot: slot, keys: []string{c.slots[slot].key}, args: append(c.head(slot), args...)}
-		first := i
+		slot, first := on.list[i].Slot, i
+		one := call{script: script, slot: slot, keys: make([]string, 1, 1+on.n), args: make([]any, 0, headArgs+len(args)+2*on.n)}
+		one.keys[0] = c.slots[slot].key
+		one.args = append(append(one.args, c.head(slot)...), args...)
 		for ; i < on.n && on.list[i].Slot == slot; i++ {
 			hash := on.list[i].Hash[:]
-			one.keys = append(one.keys, c.conn.Key("generation", c.slots[slot].tag, hex.EncodeToString(hash)))
+			var room [2 * len(on.list[i].Hash)]byte
+			one.keys = append(one.keys, c.slots[slot].generation+string(hex.AppendEncode(room[:0], hash)))
 			one.args = append(one.args, "l"+string(hash))
 		}
-		for range i - first {
-			id := newID()
-			one.args = append(one.args, id[:])
+		fresh := newIDs(i - first)
+		for len(fresh) > 0 {
+			one.args, fresh = append(one.args, fresh[:len(ID{})]), fresh[len(ID{}):]
 		}
 		calls = append(calls, one)
 	}
 	return calls
 }
+
+// newIDs returns n fresh ids in a row.
+func newIDs(n int) []byte {
+	ids := make([]byte, n*len(ID{}))
+	_, _ = rand.Read(ids)
+	return ids
+}
+
+// headArgs is how many arguments all scripts begin with.
+const headArgs = 5
 
 // head is the arguments that all scripts begin with (lua/enter.lua).
 func (c *RedisCoherence) head(slot uint8) []any {
@@ -209,8 +233,7 @@ func (c *RedisCoherence) head(slot uint8) []any {
 	if c.options.Strict {
 		strict = "1"
 	}
-	fresh := newID()
-	return []any{remembered, fresh[:], c.options.Settle.Microseconds(), strict, generationLife.Milliseconds()}
+	return []any{remembered, newIDs(1), c.options.Settle.Microseconds(), strict, generationLife.Milliseconds()}
 }
 
 // run runs the calls and remembers the epochs they met.

@@ -23,7 +23,7 @@ func strict(o *RedisOptions) { o.Strict = true }
 // running runs c until the test ends.
 func running(t testing.TB, c *RedisCoherence) {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
 	t.Cleanup(func() {
@@ -46,6 +46,20 @@ func keysOf(t testing.TB, s *redistest.Server, pattern string) []string {
 	keys, err := client(t, s).Keys(t.Context(), pattern).Result()
 	if err != nil {
 		t.Fatal(err)
+	}
+	return keys
+}
+
+// keysAfter is all keys that an empty Redis has after do; all generations among them expire.
+func keysAfter(t testing.TB, s *redistest.Server, do func()) []string {
+	t.Helper()
+	s.Flush()
+	do()
+	keys := keysOf(t, s, "*")
+	for _, key := range keys {
+		if ttl := s.Do("PTTL", key); strings.Contains(key, ":generation:") && strings.Contains(ttl, "-") {
+			t.Errorf("key %q is kept for ever (%s)", key, ttl)
+		}
 	}
 	return keys
 }
@@ -97,6 +111,7 @@ func TestWriteOfAStoreMarksInBothSlots(t *testing.T) {
 
 // Redis forgets in many ways, and none of them may let an old entry live or lose a lease silently.
 func TestWhatRedisForgetsSettles(t *testing.T) {
+	t.Parallel()
 	const settle = 300 * time.Millisecond
 	for name, forget := range map[string]func(t *testing.T, s *redistest.Server, c *RedisCoherence){
 		"flush":                 func(_ *testing.T, s *redistest.Server, _ *RedisCoherence) { s.Flush() },
@@ -114,7 +129,7 @@ func TestWhatRedisForgetsSettles(t *testing.T) {
 			start := time.Now()
 			forget(t, s, c)
 			var r Reading
-			for err := error(redisconn.ErrDown); err != nil; { // connections of before a restart are broken
+			for err := redisconn.ErrDown; err != nil; { // connections of before a restart are broken
 				r, err = c.Read(t.Context(), resource(0))
 			}
 			wantClosed(t, r, closedBySettling, "after it")
@@ -130,6 +145,7 @@ func TestWhatRedisForgetsSettles(t *testing.T) {
 }
 
 func TestPromotedReplicaSettles(t *testing.T) {
+	t.Parallel()
 	primary := redistest.Start(t)
 	host, port, _ := strings.Cut(primary.Addr(), ":")
 	replica := redistest.Start(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
@@ -187,6 +203,18 @@ func TestNewRedisNeedsNotSettleUntilSomebodyRemembersAnother(t *testing.T) {
 	wantClosed(t, read(t, gateway(t, redistest.Start(t), strict), resource(0)), closedBySettling, "a new Redis, strict")
 }
 
+func TestEpochThatSettlesIsNotReplacedByThoseWhoRememberAnother(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := gateway(t, s), gateway(t, s)
+	read(t, a, resource(0))
+	read(t, b, resource(0))
+	s.Flush()
+	first := read(t, a, resource(0))
+	if second := read(t, b, resource(0)); second != first {
+		t.Errorf("got %+v, then %+v through the other gateway", first, second)
+	}
+}
+
 func TestForgottenGenerationInRedisIsNeverTheSameAgain(t *testing.T) {
 	s := redistest.Start(t)
 	c := gateway(t, s)
@@ -222,21 +250,16 @@ func TestRedisHoldsNoNamesAndForgetsByItself(t *testing.T) {
 	c := gateway(t, s)
 	ref := objectstore.Ref{Organization: "SECRETORG", Environment: "SECRETENV", Store: "SECRETSTORE", Partition: "SECRETPART", Key: "SECRETKEY"}
 	on := resourcesOf("us/SECRETREGION", ref, objectstore.Key|objectstore.Partition|objectstore.Store)
-	read(t, c, on)
-	markFor(t, c, on, newID(), time.Minute)
-	keys := keysOf(t, s, "*")
+	keys := append(keysAfter(t, s, func() { read(t, c, on) }), keysAfter(t, s, func() { markFor(t, c, on, newID(), time.Minute) })...)
 	tags := map[string]bool{}
 	for _, key := range keys {
 		if strings.Contains(key, "SECRET") || !strings.HasPrefix(key, "osgate:") {
 			t.Errorf("key %q", key)
 		}
 		tags[key[strings.Index(key, "{"):strings.Index(key, "}")]] = true
-		if ttl := s.Do("PTTL", key); strings.Contains(key, ":generation:") && strings.Contains(ttl, "-") {
-			t.Errorf("key %q is kept for ever (%s)", key, ttl)
-		}
 	}
-	if len(keys) != 4 || len(tags) != 1 {
-		t.Errorf("got keys %q, want an epoch and three generations in one slot", keys)
+	if len(keys) != 8 || len(tags) != 1 {
+		t.Errorf("got keys %q, want an epoch and three generations in one slot, twice", keys)
 	}
 	hash, err := client(t, s).HGetAll(t.Context(), c.slots[on.list[0].Slot].key).Result()
 	if err != nil || len(hash) < 4 {
@@ -288,6 +311,7 @@ func leased(t testing.TB, s *redistest.Server, c *RedisCoherence, ends time.Time
 }
 
 func TestRunKeepsGatewaysTogether(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	a, b := gateway(t, s), gateway(t, s)
 	running(t, a)
@@ -318,7 +342,7 @@ func TestRunKeepsGatewaysTogether(t *testing.T) {
 	}
 }
 
-func TestRunGivesBackWhatWaitsWhenItEnds(t *testing.T) {
+func TestRunDoesWhatWaitsWhenItEnds(t *testing.T) {
 	s := redistest.Start(t)
 	c := gateway(t, s)
 	const many = 3 * releaseBatch
@@ -327,11 +351,13 @@ func TestRunGivesBackWhatWaitsWhenItEnds(t *testing.T) {
 		markFor(t, c, resource(n), writer, time.Minute)
 		c.Release(resource(n), writer)
 	}
+	c.unmarked.add(resource(many), newID(), time.Now().Add(time.Minute))
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	if err := c.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
+	wantClosed(t, read(t, c, resource(many)), closedByWrite, "what was written without Redis, after Run has ended")
 	for n := range many {
 		wantOpen(t, read(t, c, resource(n)), "after Run has ended")
 	}

@@ -94,9 +94,8 @@ func (u *unmarked) snapshot() (writes map[ID]unmarkedWrite, flood *unmarkedWrite
 	return writes, u.flood
 }
 
-// forget drops a write that has been made up for as it was, and reports whether it has ended meanwhile. One that was prolonged meanwhile is
-// kept.
-func (u *unmarked) forget(writer ID, as unmarkedWrite) (ended bool) {
+// forget drops a write that has been made up for as it was, and reports whether it is over. One that was prolonged meanwhile is kept.
+func (u *unmarked) forget(writer ID, as unmarkedWrite) (over bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	w := u.writes[writer]
@@ -105,7 +104,7 @@ func (u *unmarked) forget(writer ID, as unmarkedWrite) (ended bool) {
 	}
 	delete(u.writes, writer)
 	u.recount()
-	return w.over && !as.over
+	return w.over
 }
 
 // forgetFlood drops the flood that was made up for, unless another has come.
@@ -118,8 +117,8 @@ func (u *unmarked) forgetFlood(as *unmarkedWrite) {
 	u.recount()
 }
 
-// touch makes up for unmarked writes: new generations for what is over, a lease too for what may still take effect. It stops at the first
-// failure, to be called again.
+// touch makes up for unmarked writes: it marks each for as long as it may still take effect, and ends those that are over like any other. It
+// stops at the first failure, to be called again.
 func (c *RedisCoherence) touch(ctx context.Context) {
 	if !c.unmarked.any() {
 		return
@@ -148,21 +147,23 @@ func (c *RedisCoherence) touchBatch(ctx context.Context, batch map[ID]unmarkedWr
 	now := time.Now()
 	var calls []call
 	for writer, w := range batch {
-		var lease time.Duration
-		if !w.over {
-			lease = max(0, w.until.Sub(now))
-		}
+		lease := max(0, w.until.Sub(now))
 		calls = append(calls, c.calls(w.on, c.scripts.mark, writer[:], lease.Microseconds(), maxLeases, slotLeased)...)
 	}
 	if c.run(ctx, calls) != nil {
 		return false
 	}
-	for writer, w := range batch {
+	c.madeUp(batch)
+	return true
+}
+
+// madeUp forgets the writes, and gives back the leases of those that are over: the one just taken, and one of an earlier mark.
+func (c *RedisCoherence) madeUp(writes map[ID]unmarkedWrite) {
+	for writer, w := range writes {
 		if c.unmarked.forget(writer, w) {
 			c.Release(w.on, writer)
 		}
 	}
-	return true
 }
 
 // settle makes up for everything at once: new epochs, under which nothing is served before all that was written can have taken effect.
@@ -174,10 +175,6 @@ func (c *RedisCoherence) settle(ctx context.Context, writes map[ID]unmarkedWrite
 	if c.epochs(ctx, "settle", settle) != nil {
 		return
 	}
-	for writer, w := range writes {
-		if c.unmarked.forget(writer, w) {
-			c.Release(w.on, writer)
-		}
-	}
+	c.madeUp(writes)
 	c.unmarked.forgetFlood(flood)
 }

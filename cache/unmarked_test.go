@@ -1,12 +1,14 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
 	"osgate/internal/redisconn"
 	"osgate/internal/redisconn/redistest"
+	"osgate/objectstore"
 )
 
 // cut takes c from Redis: a gateway alone, while others have it.
@@ -27,7 +29,7 @@ func cut(t testing.TB, c *RedisCoherence) (restore func()) {
 func TestGatewayWithoutRedisGoesPastTheCacheAndMakesUpLater(t *testing.T) {
 	s := redistest.Start(t)
 	a, b := gateway(t, s), gateway(t, s)
-	before := [4]Reading{}
+	before := [5]Reading{}
 	for n := range before {
 		before[n] = read(t, b, resource(n))
 	}
@@ -35,18 +37,19 @@ func TestGatewayWithoutRedisGoesPastTheCacheAndMakesUpLater(t *testing.T) {
 	if _, err := a.Read(t.Context(), resource(0)); !errors.Is(err, redisconn.ErrDown) {
 		t.Errorf("read without Redis: got %v, want an error", err)
 	}
-	writers := [3]ID{newID(), newID(), {}}
+	writers := [4]ID{newID(), newID(), {}, {}} // two of operations that may roll back by themselves
 	for n, writer := range writers {
 		markFor(t, a, resource(n), writer, time.Minute)
 	}
 	a.Release(resource(0), writers[0]) // its outcome is certain, those of the others are not
 	restore()
-	if _, err := a.Read(t.Context(), resource(3)); !errors.Is(err, errUntouched) {
+	if _, err := a.Read(t.Context(), resource(4)); !errors.Is(err, errUntouched) {
 		t.Errorf("read before the writes were made up for: got %v, want %v", err, errUntouched)
 	}
 	a.touch(t.Context())
+	a.giveBackAll(t.Context())
 	for _, c := range []Coherence{a, b} {
-		for n, why := range []string{"", closedByWrite, closedByWrite, ""} {
+		for n, why := range []string{"", closedByWrite, closedByWrite, closedByWrite, ""} {
 			r := read(t, c, resource(n))
 			wantClosed(t, r, why, "after the writes were made up for")
 			if changed := r.Stamp != before[n].Stamp; changed != (n < len(writers)) {
@@ -74,6 +77,79 @@ func TestWriteThatEndsWhileItIsMadeUpForIsReleased(t *testing.T) {
 	wantOpen(t, read(t, c, resource(0)), "after the write")
 }
 
+func TestLeaseOfBeforeAnOutageIsGivenBackAfterIt(t *testing.T) {
+	c := gateway(t, redistest.Start(t))
+	writer := newID()
+	markFor(t, c, resource(0), writer, time.Minute)
+	restore := cut(t, c)
+	markFor(t, c, resource(0), writer, time.Minute) // renewed in vain
+	c.Release(resource(0), writer)
+	restore()
+	c.touch(t.Context())
+	c.giveBackAll(t.Context())
+	wantOpen(t, read(t, c, resource(0)), "after the write")
+}
+
+// A client that leaves while its write is being marked: the write is not sent, but the mark may have been made.
+func TestAbandonedMarkIsTakenBack(t *testing.T) {
+	s := redistest.Start(t)
+	c := gateway(t, s)
+	gw := cacheOn(t, c)
+	put := Question{Location: "l", Operation: parse(t, "PUT", "/api/v1/organizations/o/environments/e/stores/s/partitions/p/keys/k")}
+	on := resourcesOf(put.Location, put.Operation.Ref, objectstore.Key)
+	read(t, c, on)
+	markFor(t, c, resource(1), newID(), time.Minute) // Redis has the script
+	s.Pause()
+	ctx, leave := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer leave()
+	_, err := gw.Mark(ctx, put, time.Now())
+	s.Resume()
+	if !errors.Is(err, context.DeadlineExceeded) || c.unmarked.any() {
+		t.Errorf("got %v, remembered is %t, want the client's error and nothing remembered", err, c.unmarked.any())
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for read(t, c, on).Closed == "" {
+		if time.Now().After(deadline) {
+			t.Fatal("the mark was never made: the test proves nothing")
+		}
+	}
+	c.giveBackAll(t.Context())
+	wantOpen(t, read(t, c, on), "after it was taken back")
+}
+
+func TestFailedRenewalKeepsTheLease(t *testing.T) {
+	c := gateway(t, redistest.Start(t))
+	read(t, c, resource(0)) // a new Redis needs not settle, if not strict
+	c.options.Strict = true
+	writer := newID()
+	markFor(t, c, resource(0), writer, time.Minute)
+	restore := cut(t, c)
+	if err := c.Mark(t.Context(), resource(0), writer, time.Minute); err == nil {
+		t.Error("renewed without Redis")
+	}
+	restore()
+	c.giveBackAll(t.Context())
+	wantClosed(t, read(t, c, resource(0)), closedByWrite, "after a renewal that failed")
+}
+
+func cacheOn(t testing.TB, c Coherence) *Cache {
+	t.Helper()
+	gw, err := New(Options{KeyTTL: time.Minute, Bytes: 1 << 20, EntryBytes: 1 << 16, WriteLease: time.Minute, GrantTTL: time.Minute, Coherence: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gw
+}
+
+func parse(t testing.TB, method, path string) objectstore.Operation {
+	t.Helper()
+	o, err := objectstore.Parse(method, path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
 func TestStrictGatewayRefusesWhatItCannotMark(t *testing.T) {
 	s := redistest.Start(t)
 	c := gateway(t, s, strict)
@@ -87,18 +163,21 @@ func TestStrictGatewayRefusesWhatItCannotMark(t *testing.T) {
 	}
 }
 
+// flood is more unmarked writes than are remembered apart.
+func flood(c *RedisCoherence, until time.Time) {
+	for n := range unmarkedWrites + 10 {
+		c.unmarked.add(resource(n), newID(), until)
+	}
+}
+
 func TestFloodOfUnmarkedWritesSettlesEverything(t *testing.T) {
 	s := redistest.Start(t)
 	a, b := gateway(t, s), gateway(t, s)
 	before := read(t, b, resource(-1))
-	restore := cut(t, a)
-	for n := range unmarkedWrites + 10 {
-		a.unmarked.add(resource(n), newID(), time.Now().Add(time.Minute))
-	}
+	flood(a, time.Now())
 	if n := len(a.unmarked.writes); n > unmarkedWrites {
 		t.Errorf("%d writes are remembered", n)
 	}
-	restore()
 	a.touch(t.Context())
 	if a.unmarked.any() {
 		t.Error("not made up for")
@@ -108,6 +187,74 @@ func TestFloodOfUnmarkedWritesSettlesEverything(t *testing.T) {
 		wantClosed(t, r, closedBySettling, "after a flood")
 		if r.Stamp.Epoch == before.Stamp.Epoch {
 			t.Error("the epoch is the one of before")
+		}
+	}
+}
+
+func TestFloodSettlesUntilTheLastOfItsWrites(t *testing.T) {
+	minute := time.Now().Add(time.Minute)
+	for name, add := range map[string]func(c *RedisCoherence){
+		"one of the remembered": func(c *RedisCoherence) {
+			c.unmarked.add(resource(-2), newID(), minute)
+			flood(c, time.Now())
+		},
+		"one of the others": func(c *RedisCoherence) {
+			flood(c, time.Now())
+			c.unmarked.add(resource(-2), newID(), minute)
+			c.unmarked.add(resource(-3), newID(), time.Now())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := gateway(t, redistest.Start(t), settlesAfter(time.Microsecond))
+			read(t, c, resource(-1))
+			add(c)
+			c.touch(t.Context())
+			wantClosed(t, read(t, c, resource(-1)), closedBySettling, "after a flood")
+		})
+	}
+}
+
+func TestFloodGivesBackWhatIsOver(t *testing.T) {
+	s := redistest.Start(t)
+	c := gateway(t, s)
+	writer := newID()
+	markFor(t, c, resource(-1), writer, time.Minute)
+	c.unmarked.add(resource(-1), writer, time.Now().Add(time.Minute)) // renewed in vain
+	c.Release(resource(-1), writer)
+	flood(c, time.Now())
+	c.touch(t.Context())
+	c.giveBackAll(t.Context())
+	hash := resource(-1).list[0].Hash
+	if held, err := client(t, s).HExists(t.Context(), c.slots[0].key, "l"+string(hash[:])).Result(); held || err != nil {
+		t.Errorf("held is %t (%v) after the write", held, err)
+	}
+}
+
+func TestWhatComesWhileItIsMadeUpForIsMadeUpForToo(t *testing.T) {
+	c := gateway(t, redistest.Start(t))
+	writer, soon := newID(), time.Now().Add(time.Minute)
+	c.unmarked.add(resource(0), writer, soon)
+	writes, _ := c.unmarked.snapshot()
+	c.unmarked.add(resource(0), writer, soon.Add(time.Minute)) // its lease is renewed
+	c.touchBatch(t.Context(), writes)
+	if !c.unmarked.any() {
+		t.Error("a renewed write is forgotten")
+	}
+	c.touch(t.Context())
+	if c.unmarked.any() {
+		t.Error("a renewed write is not made up for")
+	}
+	for _, until := range []time.Time{soon, soon.Add(-time.Second)} {
+		flood(c, soon)
+		writes, first := c.unmarked.snapshot()
+		c.unmarked.add(resource(unmarkedWrites), newID(), until) // one more
+		c.settle(t.Context(), writes, first)
+		if !c.unmarked.any() {
+			t.Error("a flood that grew is forgotten")
+		}
+		c.touch(t.Context())
+		if c.unmarked.any() {
+			t.Error("a flood that grew is not made up for")
 		}
 	}
 }
