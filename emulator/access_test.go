@@ -3,6 +3,7 @@ package emulator_test
 import (
 	"encoding/base64"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -91,6 +92,14 @@ func TestTokenReachesItsOrganizationAndThoseBelow(t *testing.T) {
 		}
 	}
 	one(t, "foreign-organization=404").must(http.StatusNotFound, http.MethodGet, stores("org-other", "env-other"), "")
+}
+
+func TestTwoAuthorizationHeadersAreRefused(t *testing.T) {
+	c := one(t)
+	r := httptest.NewRequest(http.MethodGet, demo, nil)
+	r.Header.Add("Authorization", "Bearer "+c.token)
+	r.Header.Add("Authorization", "Bearer "+c.token)
+	c.want(c.send(r), http.StatusBadRequest)
 }
 
 func TestRequestWithoutAGoodTokenIsUnauthorized(t *testing.T) {

@@ -46,7 +46,7 @@ func TestTokenEndpointsTakeTheDocumentedForms(t *testing.T) {
 		"no client":               {"/accounts/api/v2/oauth2/token", "grant_type=client_credentials", formType, 401},
 		"no grant type":           {"/accounts/api/v2/oauth2/token", "client_id=app-one&client_secret=secret-one", formType, 400},
 		"grant type unknown":      {"/accounts/api/v2/oauth2/token", strings.Replace(form, "client_credentials", "magic", 1), formType, 400},
-		"grant type not allowed":  {"/accounts/api/v2/oauth2/token", strings.Replace(form, "client_credentials", "password", 1), formType, 400},
+		"grant type not allowed":  {"/accounts/api/v2/oauth2/token", strings.Replace(form, "client_credentials", "password", 1) + "&username=admin&password=admin-password", formType, 400},
 		"parameter twice":         {"/accounts/api/v2/oauth2/token", form + "&client_id=app-two", formType, 400},
 		"malformed form":          {"/accounts/api/v2/oauth2/token", "%zz", formType, 400},
 		"malformed JSON":          {"/accounts/api/v2/oauth2/token", "{", nil, 400},

@@ -1,10 +1,20 @@
 package emulator
 
 import (
+	_ "embed" // for the two descriptions
 	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
+)
+
+// What the emulator serves, in OpenAPI 3.1, and the JSON Schema of a world's file.
+var (
+	//go:embed openapi.yaml
+	openAPIDocument []byte
+
+	//go:embed world.schema.json
+	worldSchema []byte
 )
 
 // backDoor answers what tests ask under /_osemu/. It is neither logged nor limited, and
@@ -18,12 +28,15 @@ func (e *Emulator) backDoor(x *exchange) answer {
 }
 
 func (e *Emulator) backDoorResult(x *exchange) (answer, error) {
-	path := strings.TrimPrefix(x.place.path, "/_osemu/")
-	client, isClient := strings.CutPrefix(path, "clients/")
-	if isClient {
-		path = "clients/{id}"
+	segments, err := decodeSegments(strings.TrimPrefix(x.place.path, "/_osemu/"))
+	if err != nil {
+		return answer{}, err
 	}
-	switch x.in.Method + " " + path {
+	client := ""
+	if len(segments) == 2 && segments[0] == "clients" {
+		client, segments[1] = segments[1], "{id}"
+	}
+	switch x.in.Method + " " + strings.Join(segments, "/") {
 	case "GET requests":
 		return jsonAnswer(http.StatusOK, e.Requests()), nil
 	case "DELETE requests":
@@ -39,8 +52,13 @@ func (e *Emulator) backDoorResult(x *exchange) (answer, error) {
 		return e.patchClient(x.in, client)
 	case "GET world":
 		return jsonAnswer(http.StatusOK, e.world()), nil
+	case "GET openapi.yaml":
+		return answer{http.StatusOK, http.Header{"Content-Type": {"application/yaml"}}, openAPIDocument}, nil
+	case "GET world.schema.json":
+		return answer{http.StatusOK, http.Header{"Content-Type": {"application/schema+json"}}, worldSchema}, nil
 	}
-	return answer{}, problemf(http.StatusNotFound, "the back door has GET and DELETE requests, GET and PUT faults, POST clock, PATCH clients/{id}, GET world")
+	return answer{}, problemf(http.StatusNotFound, "the back door has GET and DELETE requests, GET and PUT faults, POST clock, PATCH clients/{id}, "+
+		"GET world, GET openapi.yaml, GET world.schema.json")
 }
 
 func (e *Emulator) putFaults(r *http.Request) (answer, error) {

@@ -58,7 +58,7 @@ func (c *call) nackConfirmation() (answer, error) {
 	if err := c.wantConfirmation(); err != nil {
 		return answer{}, err
 	}
-	c.space.rollBack(c.pending, c.now)
+	c.space.rollBack(c.pending)
 	return emptyAnswer(http.StatusNoContent), nil
 }
 

@@ -158,15 +158,16 @@ func (s *space) ack(c *confirmation) {
 	s.finish(c)
 }
 
-// rollBack undoes c.
-func (s *space) rollBack(c *confirmation, now time.Time) {
+// rollBack undoes c. What it restores may have expired meanwhile; then it goes when it
+// is next looked at, like anything else.
+func (s *space) rollBack(c *confirmation) {
 	if st, p := s.find(c.store, c.partition); p != nil {
 		if p.hidden == c {
 			s.ensurePartition(st, p.name)
 		}
 		for _, u := range c.undos {
 			if !u.void {
-				s.rollBackKey(st, p, u, now)
+				s.rollBackKey(st, p, u)
 			}
 		}
 	}
@@ -174,14 +175,14 @@ func (s *space) rollBack(c *confirmation, now time.Time) {
 }
 
 // rollBackKey takes u off the stack of its key.
-func (s *space) rollBackKey(st *store, p *partition, u *undo, now time.Time) {
+func (s *space) rollBackKey(st *store, p *partition, u *undo) {
 	stack, at := p.undos[u.key], p.position(u)
 	u.void = true
 	if at+1 < len(stack) {
 		above := stack[at+1]
 		above.before = u.before
 		s.keepConfirmation(above.of)
-	} else if u.before != nil && now.Before(u.before.expires) {
+	} else if u.before != nil {
 		s.place(st, p, u.key, u.before)
 	} else {
 		s.drop(st, p, u.key)
@@ -202,7 +203,7 @@ func (p *partition) position(u *undo) int {
 // expire rolls back every confirmation whose time is over.
 func (s *space) expire(now time.Time) {
 	for len(s.pending.list) > 0 && !now.Before(s.pending.list[0].deadline) {
-		s.rollBack(s.pending.list[0], now)
+		s.rollBack(s.pending.list[0])
 	}
 }
 

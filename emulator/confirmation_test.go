@@ -150,6 +150,17 @@ func TestConfirmationTimeIsTheStores(t *testing.T) {
 	}
 }
 
+func TestRollBackDoesNotBringBackWhatHasExpired(t *testing.T) {
+	c := one(t)
+	c.must(http.StatusOK, http.MethodPut, newStore, `{"defaultTtlSeconds":100,"isFixedTtl":true}`)
+	c.put(newKeys+"/k", "old")
+	c.confirmable(http.MethodPut, newKeys+"/k", `{"stringValue":"new"}`)
+	c.advance(601 * time.Second)
+	if keys, _ := c.list(newKeys); len(keys) != 0 {
+		t.Errorf("after 601 s of 100 there are keys %v", keys)
+	}
+}
+
 func TestConfirmationIsFoundUnderItsOwnPathOnly(t *testing.T) {
 	c := one(t)
 	path := c.confirmable(http.MethodPut, demoKeys+"/KeyOne", `{"stringValue":"new"}`)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -28,6 +29,7 @@ type Emulator struct {
 	faults    *faults
 	disk      *disk
 	seeded    bool // the disk holds the stores of the world already
+	runs      int  // that used the disk before this one
 
 	operations     []operation
 	accountsRoutes map[string]map[string]func(*accountsCall) (answer, error)
@@ -57,37 +59,39 @@ func New(options Options) (*Emulator, error) {
 	e := &Emulator{
 		chosen: picked, rateBy: o.RateBy, clock: clock, disk: kept, log: o.Log,
 		atlas: newAtlas(), directory: newDirectory(o.World),
-		ids: newDice(o.Seed, "ids"), faults: &faults{dice: newDice(o.Seed, "faults")},
+		faults: &faults{dice: newDice(o.Seed, "faults")},
 		access: newTokens(accessLife, accessBucket), refresh: newTokens(refreshLife, refreshBucket),
 		window: newWindow(o.Rate, clock), allowance: &allowance{limit: o.AccountsRate}, stats: newCounts(o.StatsLag, kept),
 		operations: operations(), accountsRoutes: accountsRoutes(), spaces: map[spaceID]*space{},
 	}
 	e.faults.set(fault)
-	if err := e.populate(o.World); err != nil {
+	if err := e.populate(o); err != nil {
 		return nil, errors.Join(err, kept.close())
 	}
 	return e, nil
 }
 
 // populate brings back what a former run kept, else the stores and entries of the world.
-func (e *Emulator) populate(w *World) error {
+func (e *Emulator) populate(o Options) error {
 	if e.disk != nil {
 		if err := e.load(); err != nil {
 			return err
 		}
 	}
+	// Each run has ids of its own, also where the seed is the same.
+	e.ids = newDice(o.Seed, "ids "+strconv.Itoa(e.runs))
 	if e.tokenKey == nil {
 		e.tokenKey = e.ids.bytes(32)
 	}
-	if e.seeded {
-		return nil
-	}
-	if err := e.seed(w); err != nil {
-		return err
+	if !e.seeded {
+		if err := e.seed(o.World); err != nil {
+			return err
+		}
 	}
 	return e.disk.write(
+		change{bucket: metaBucket, key: "runs", value: record(e.runs + 1)},
 		change{bucket: metaBucket, key: "token key", value: e.tokenKey},
-		change{bucket: metaBucket, key: "seeded", value: []byte("yes")},
+		change{bucket: metaBucket, key: "seeded", value: record(true)},
 	)
 }
 

@@ -150,6 +150,12 @@ func TestFaultsHitOnlyTheServicesNamed(t *testing.T) {
 	}
 }
 
+func TestOfSeveralFaultsTheFirstHappens(t *testing.T) {
+	c := one(t)
+	c.must(http.StatusOK, http.MethodPut, "/_osemu/faults", `{"slow":1,"cut":1,"500":1,"429":1}`)
+	c.must(http.StatusTooManyRequests, http.MethodGet, demo, "")
+}
+
 func TestFaultSettingsAreReplacedWhole(t *testing.T) {
 	c := one(t)
 	for _, row := range []struct{ put, want string }{

@@ -127,7 +127,7 @@ func (c client) send(r *http.Request) response {
 	if err != nil {
 		c.t.Fatalf("%s %s: reading answer: %v", r.Method, r.RequestURI, err)
 	}
-	return response{answer.StatusCode, answer.Header, string(text)}
+	return conform(c.t, r, response{answer.StatusCode, answer.Header, string(text)})
 }
 
 func (c client) get(target string) response { c.t.Helper(); return c.do(http.MethodGet, target, "") }

@@ -145,9 +145,7 @@ func (s *space) confirmationRecord(c *confirmation) confirmationRecord {
 // keep commits what the operation changed.
 func (s *space) keep() error {
 	for c := range s.unkept {
-		if c.place >= 0 {
-			s.note(change{bucket: confirmationBucket, key: c.id, value: record(s.confirmationRecord(c))})
-		}
+		s.note(change{bucket: confirmationBucket, key: c.id, value: record(s.confirmationRecord(c))})
 	}
 	clear(s.unkept)
 	changes := s.changes

@@ -53,10 +53,12 @@ func (e *Emulator) loadMeta() error {
 				return err
 			}
 			e.clock.ahead.Store(ahead)
+		case "runs":
+			return json.Unmarshal(value, &e.runs)
+		case "seeded":
+			return json.Unmarshal(value, &e.seeded)
 		case "token key":
 			e.tokenKey = slices.Clone(value)
-		case "seeded":
-			e.seeded = true
 		}
 		return nil
 	})
@@ -120,7 +122,6 @@ func (e *Emulator) loadItems() error {
 		if p == nil {
 			return errOrphan
 		}
-		s.version = max(s.version, r.Version)
 		items[p.items] = append(items[p.items], loaded[*item]{names[2], r.Age, r.item()})
 		return nil
 	})

@@ -13,14 +13,14 @@ import (
 // A key that does not exist counts as 0.
 func (c *call) calculate() (answer, error) {
 	operation := "add"
-	var operand json.Number
+	var operand json.RawMessage // a json.Number would take "1" for 1
 	if err := c.body.read("operation", &operation); err != nil {
 		return answer{}, err
 	}
 	if err := c.body.read("numberValue", &operand); err != nil {
 		return answer{}, err
 	}
-	if operand == "" || !finite(operand.String()) {
+	if len(operand) == 0 || !finite(string(operand)) {
 		return answer{}, problemf(http.StatusBadRequest, "numberValue is missing or not a number")
 	}
 	old := value{kind: typeNumber, text: "0"}
@@ -30,7 +30,7 @@ func (c *call) calculate() (answer, error) {
 	if old.kind != typeNumber {
 		return answer{}, problemf(http.StatusBadRequest, "the key holds a %s, not a NUMBER", old.kind)
 	}
-	text, ok := arithmetic(operation, old.text, operand.String())
+	text, ok := arithmetic(operation, old.text, string(operand))
 	if !ok {
 		return answer{}, problemf(http.StatusBadRequest, "operation is not one of add, subtract, multiply, or the result is out of range")
 	}

@@ -40,7 +40,7 @@ type requestLog struct {
 func (l *requestLog) add(x *exchange, now time.Time) *Request {
 	entry := &Request{
 		Time: now, Host: x.in.Host, Method: x.in.Method, Target: x.target, Client: x.client,
-		Headers: slices.Sorted(maps.Keys(x.in.Header)),
+		Headers: append([]string{}, slices.Sorted(maps.Keys(x.in.Header))...), // [] if there are none
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

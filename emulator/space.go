@@ -49,7 +49,8 @@ type item struct {
 }
 
 func newSpace(id spaceID, d *disk) *space {
-	return &space{id: id, disk: d, stores: newShelf[*store]()}
+	// Versions begin at the time of day, above those of the runs before.
+	return &space{id: id, disk: d, stores: newShelf[*store](), version: uint64(time.Now().UnixMicro())}
 }
 
 func newPartition(name string) *partition {

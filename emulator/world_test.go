@@ -98,6 +98,13 @@ func TestErrorsOfAWorldNameLineAndMember(t *testing.T) {
 	}
 }
 
+func TestWorldMayNameItsSchema(t *testing.T) {
+	text := strings.Replace(smallWorld, "{", `{"$schema": "world.schema.json",`, 1)
+	if _, err := emulator.ParseWorld("w.json", []byte(text)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEveryProblemOfAWorldIsToldAtOnce(t *testing.T) {
 	text := strings.NewReplacer(`"parent": "o"`, `"parent": "x"`, `"type": "design"`, `"type": "y"`, `"fly"`, `z`).Replace(smallWorld)
 	_, err := emulator.ParseWorld("w.json", []byte(text))

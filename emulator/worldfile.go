@@ -113,14 +113,15 @@ func (p *positions) elements(path string) error {
 // parentPath returns the path of the object or list that holds path.
 func parentPath(path string) string { return path[:max(0, strings.LastIndexAny(path, ".["))] }
 
-// unknownMembers returns a problem for every member that a world does not have.
+// unknownMembers returns a problem for every member that a world does not have. Editors
+// put "$schema" at the top; it is let pass.
 func unknownMembers(name string, at map[string]int) []error {
 	known := map[string]bool{}
 	knownMembers(reflect.TypeFor[World](), "", known)
 	byLine := map[int]error{}
 	last := 0
 	for path, line := range at {
-		if path == "" || known[shape(path)] || known[shape(parentPath(path))+".*"] {
+		if path == "" || path == "$schema" || known[shape(path)] || known[shape(parentPath(path))+".*"] {
 			continue
 		}
 		byLine[line] = errors.Join(byLine[line], fmt.Errorf("%s:%d: %s: there is no such member", name, line, path))

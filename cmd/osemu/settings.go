@@ -181,7 +181,8 @@ For tests:
   GET, PUT    /_osemu/faults       {"latency":"20ms","429":0.01,"reset":0.01,"on":["objectstore"]}
   POST        /_osemu/clock        {"advance":"720h"}
   PATCH       /_osemu/clients/{id} {"scopes":["read:store"]}
-  GET         /_osemu/world
+  GET         /_osemu/world        what there is; its form is /_osemu/world.schema.json
+  GET         /_osemu/openapi.yaml everything that is served, as OpenAPI 3.1
 `
 
 // welcome is what a person reads at the start.
