@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	timeout = 50 * time.Millisecond
+	timeout = 150 * time.Millisecond
 	// scheduling is what a busy machine may add to a bound. Without the bound under
 	// test, go-redis waits from 400 ms to 5 s.
 	scheduling = 200 * time.Millisecond

@@ -28,7 +28,7 @@ func TestOutages(t *testing.T) {
 		},
 		"black hole": {
 			lose: func(s *redistest.Server) { s.Pause() },
-			back: func(s *redistest.Server) { s.Resume() }, lastError: "no answer within 50ms",
+			back: func(s *redistest.Server) { s.Resume() }, lastError: "no answer within " + timeout.String(),
 		},
 		"read-only replica": {
 			lose: func(s *redistest.Server) { s.Do("REPLICAOF", "127.0.0.1", "1") },
