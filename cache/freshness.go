@@ -132,7 +132,7 @@ func (l *lifetime) add(argument string) {
 	l.said = true
 }
 
-// expiresIn is Expires less Date, 0 where either cannot be read: an invalid Expires is in the past (RFC 9111 section 5.3), and without
+// expiresIn is Expires less Date (negative: expired), 0 where either cannot be read: an invalid Expires is in the past (RFC 9111 section 5.3), and without
 // upstream's clock ours says nothing.
 func expiresIn(h http.Header) time.Duration {
 	expires, err := http.ParseTime(h.Get("Expires"))
@@ -143,7 +143,7 @@ func expiresIn(h http.Header) time.Duration {
 	if err != nil {
 		return 0
 	}
-	return max(0, expires.Sub(date))
+	return expires.Sub(date)
 }
 
 // ageOf is the Age that upstream sent, 0 where it cannot be read. Date is not compared with our clock (RFC 9111 section 4.2.3 allows to leave

@@ -68,6 +68,14 @@ func TestClientDirectives(t *testing.T) {
 	}
 }
 
+func TestMaxAgeZeroAsksEvenForWhatHasJustBeenStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t)
+		fetch(t, c, ask(t, "GET", keyPath), 200, nil, "v")
+		wantLook(t, c, ask(t, "GET", keyPath, "Cache-Control", "max-age=0"), "osgate; fwd=request; detail=max-age", "")
+	})
+}
+
 func TestNoCacheFetchesAndStores(t *testing.T) {
 	c := newCache(t)
 	q := ask(t, "GET", keyPath)

@@ -158,6 +158,18 @@ func TestConfirmationTimeOfTheStoreIsLearned(t *testing.T) {
 	})
 }
 
+func TestShortConfirmationTimeDoesNotShortenTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t)
+		fetch(t, c, ask(t, "GET", storePath), 200, nil, `{"storeId":"st","defaultConfirmationTtlSeconds":5}`)
+		mark(t, c, ask(t, "DELETE", keyPath+"?confirmable=true")).Done(true)
+		pass(time.Minute - 1)
+		wantLook(t, c, ask(t, "GET", keyPath), writeInFlight, "")
+		pass(1)
+		wantMiss(t, c, ask(t, "GET", keyPath))
+	})
+}
+
 func TestRenewalOutlivesTheClient(t *testing.T) {
 	c := newCache(t, func(o *cache.Options) {
 		o.Coherence = onRedis(t, redistest.Start(t), cache.RedisOptions{Settle: time.Minute})

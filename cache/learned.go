@@ -98,10 +98,10 @@ func (l *learned) put(name digest, times storeTimes) {
 	}
 }
 
-// seconds is 0 where n says nothing: a value below 1 is replaced by 30 days upstream (vendor page "Object Store v2 FAQ").
+// seconds is 0 where n says nothing: upstream replaces a value below 1 by 30 days (vendor page "Object Store v2 FAQ").
 func seconds(n json.Number) time.Duration {
 	v, err := n.Int64()
-	if err != nil || v < 1 || v > maxDelta {
+	if err != nil || v < 0 || v > maxDelta {
 		return 0
 	}
 	return time.Duration(v) * time.Second

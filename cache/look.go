@@ -25,7 +25,7 @@ func (c *Cache) Look(ctx context.Context, q Question, now time.Time) Result {
 	if !ever(&q.Operation) {
 		return Result{}
 	}
-	s := search{cache: c, question: &q, now: now, wants: demandsOf(q.Header), limit: c.freshness(&q)}
+	s := search{cache: c, question: q, now: now, wants: demandsOf(q.Header), limit: c.freshness(&q)}
 	result := s.run(ctx)
 	c.counts.looked(&result)
 	if s.wants.onlyIfCached && result.Entry == nil {
@@ -48,7 +48,7 @@ func ever(o *objectstore.Operation) bool {
 // search is a Look under way.
 type search struct {
 	cache    *Cache
-	question *Question
+	question Question
 	wants    demands
 	now      time.Time
 	limit    time.Duration // freshness of the kind
@@ -78,7 +78,7 @@ func (s *search) run(ctx context.Context) Result {
 	case reading.Closed != "":
 		return past(ForwardBypass, reading.Closed)
 	}
-	s.stamp, s.key = reading.Stamp, entryKey(s.question)
+	s.stamp, s.key = reading.Stamp, entryKey(&s.question)
 	switch {
 	case s.limit == 0:
 		return s.fill(ForwardBypass, detailDisabled)
@@ -95,7 +95,7 @@ func (s *search) choose() Result {
 		return s.fill(ForwardMiss, "")
 	}
 	age, left := e.Age(s.now), e.Left(s.now)
-	switch granted, held := s.cache.grants.alive(s.question.Token, grantPlace(s.question), s.now); {
+	switch granted, held := s.cache.grants.alive(s.question.Token, grantPlace(&s.question), s.now); {
 	case !granted && held:
 		return s.fill(ForwardMiss, detailGrant)
 	case !granted: // not said: that something is stored is none of this token's business

@@ -352,6 +352,7 @@ func TestRunDoesWhatWaitsWhenItEnds(t *testing.T) {
 		c.Release(resource(n), writer)
 	}
 	c.unmarked.add(resource(many), newID(), time.Now().Add(time.Minute))
+	<-c.unmarked.added // else Run may come to it before its end
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	if err := c.Run(ctx); err != nil {

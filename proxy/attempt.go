@@ -61,7 +61,7 @@ func (a *attempts) once(r *http.Request) (*http.Response, error) {
 	if x.op.Confirmable {
 		transport = a.proxy.Transport.Fresh
 	}
-	if x.mark != nil && time.Now().After(x.mark.Deadline()) {
+	if x.mark != nil && time.Until(x.mark.Deadline()) < a.proxy.Timeout { // it could take effect after its lease
 		return nil, errLateMark
 	}
 	out := r.WithContext(hookless{r.Context(), x.r.Context()})

@@ -182,6 +182,10 @@ func TestOurValidatorsGuardNoWrite(t *testing.T) {
 	if w.Code != http.StatusPreconditionFailed || len(g.sent) != 1 {
 		t.Errorf("%d, %d requests upstream", w.Code, len(g.sent))
 	}
+	g.do(request(t, "PUT "+storePath+"/partitions/p/keys/other", "Authorization: Bearer one", "If-Match: "+etag+`, "theirs"`, "", "{}"))
+	if got := g.sent[1].Header["If-Match"]; len(got) != 1 || got[0] != `"theirs"` {
+		t.Errorf("upstream was told %q", got)
+	}
 	if s := status(g, "one", keyPath); !strings.Contains(s, "hit") {
 		t.Errorf("a write that was refused marked something: %s", s)
 	}

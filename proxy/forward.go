@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"slices"
 	"time"
 
 	"osgate/cache"
@@ -46,7 +45,8 @@ func (p *Proxy) markWrite(x *exchange) (err error) {
 	if !x.objectStore() || !x.op.Writes() {
 		return nil
 	}
-	if slices.ContainsFunc(x.r.Header["If-Match"], cache.OursETag) { // weak, and If-Match compares strongly (RFC 9110 section 13.1.1): it can match nothing
+	// Our validators are weak, and If-Match compares strongly (RFC 9110 section 13.1.1): they can match nothing.
+	if lines := x.r.Header["If-Match"]; len(lines) > 0 && len(cache.StripOurs(lines)) == 0 {
 		return refusal{
 			code: codeBadRequest, status: http.StatusPreconditionFailed,
 			detail: "If-Match holds a validator of this gateway's cache, which guards no write",

@@ -34,10 +34,12 @@ func (x *exchange) outHeader(in http.Header) http.Header {
 			out[name] = values
 		}
 	}
-	if theirs := cache.StripOurs(out["If-None-Match"]); len(theirs) > 0 {
-		out["If-None-Match"] = theirs
-	} else {
-		delete(out, "If-None-Match")
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		if theirs := cache.StripOurs(out[name]); len(theirs) > 0 {
+			out[name] = theirs
+		} else {
+			delete(out, name)
+		}
 	}
 	x.credentials(out)
 	out["Via"] = append(append([]string(nil), in["Via"]...), via(x.r.ProtoMajor, x.r.ProtoMinor))

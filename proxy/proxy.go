@@ -50,6 +50,7 @@ type Options struct {
 	Quota        func(principal string) ratelimit.Quota // of a client ID or "user:<id>"; Rate 0: none
 	Override     *url.URL                               // where every upstream call goes instead, Host header kept; nil: https to the hosts of the table
 	Accounts     bool                                   // pass Access Management calls on
+	Timeout      time.Duration                          // for upstream's answer, as the transport has it; 0: 30 s
 	MaxWait      time.Duration                          // for a turn, an upstream 429 included; 0: its 429 is passed on at once
 	MaxBody      int64                                  // bytes of a request body; 0: 11 MiB
 	MaxExchanges int64                                  // at once; more are shed; 0: 10,000
@@ -74,6 +75,9 @@ func New(o Options) (*Proxy, error) {
 	if o.Regions == nil || o.Identity == nil || o.Policy == nil || o.Limiter == nil || o.Cache == nil || o.Statistics == nil ||
 		o.Keeper == nil || o.Transport.Shared == nil || o.Transport.Fresh == nil || o.Quota == nil {
 		return nil, errors.New("proxy: a part of the pipeline is missing")
+	}
+	if o.Timeout == 0 {
+		o.Timeout = upstreamTimeout
 	}
 	if o.MaxBody == 0 {
 		o.MaxBody = maxBody

@@ -78,7 +78,9 @@ func (g *Gateway) readiness() admin.Readiness {
 	}
 	r := admin.Readiness{Status: admin.Ready}
 	if g.redis != nil && !g.redis.State().OK {
-		r.Reasons = append(r.Reasons, admin.Reason{Part: "redis", Detail: "Redis does not answer: quotas are counted in this process, nothing is answered from cache, statistics wait"})
+		r.Reasons = append(r.Reasons, admin.Reason{
+			Part: "redis", Detail: "Redis does not answer: quotas are counted in this process, nothing is answered from cache, statistics wait",
+		})
 	}
 	if s := g.stats.Status(); s.Err != nil {
 		since := s.Down.UTC().Format(time.RFC3339)

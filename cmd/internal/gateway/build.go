@@ -159,7 +159,7 @@ func build(o Options) (p *parts, err error) {
 		Regions: p.regions, Identity: p.auth, Policy: &policy.Policy{}, Limiter: p.limiter(), Cache: p.cache, Statistics: answerer{p.stats},
 		Keeper:    record.Keepers{p.stats, p.metrics, p.board, record.NewAccessLog(o.Logger)},
 		Transport: transport, Quota: quotas(c.Rate), Override: c.Upstream.Override, Accounts: c.Accounts,
-		MaxWait: c.Rate.MaxWait, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
+		Timeout: c.Upstream.Timeout, MaxWait: c.Rate.MaxWait, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
 	})
 	return p, err
 }
