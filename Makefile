@@ -21,7 +21,7 @@ help: ## Say what can be made
 
 .PHONY: run
 run: ## Start gateway and emulator in one process, and print what to try
-	@go run ./cmd/osdemo
+	@go build -o bin/osdemo ./cmd/osdemo && exec bin/osdemo
 
 .PHONY: build
 build: ## Build osgate, osemu and osdemo into bin/
