@@ -48,10 +48,10 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	if now := time.Now(); !now.Before(b.next) {
 		_ = b.deadline.SetReadDeadline(now.Add(idleTimeout)) // a connection without deadlines (tests) has none to set
-		b.next = now.Add(deadlineStep)
-		if b.renew != nil {
+		if b.renew != nil && !b.next.IsZero() {              // what renew prolongs is fresh at the first read
 			b.renew()
 		}
+		b.next = now.Add(deadlineStep)
 	}
 	n, err := b.bounded.Read(p)
 	b.count.Add(int64(n))

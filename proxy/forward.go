@@ -55,7 +55,8 @@ func (p *Proxy) markWrite(x *exchange) (err error) {
 	if x.mark, err = p.Cache.Mark(x.r.Context(), x.question, time.Now()); err != nil {
 		return refusal{code: codeOverloaded, detail: "the write could not be marked for the caches", cause: err, retryAfter: time.Second}
 	}
-	x.body.renew = func() { _ = x.mark.Renew(context.WithoutCancel(x.r.Context())) } // a mark that is not renewed runs out, as one of a crash does
+	mark := x.mark                                          // the transport may still read the body when conclude has let go of x.mark
+	x.body.renew = func() { _ = mark.Renew(x.r.Context()) } // a mark that is not renewed runs out, as one of a crash does
 	return nil
 }
 
