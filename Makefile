@@ -34,9 +34,8 @@ test: needs ## Run every test, with the race detector; installs what is missing
 .PHONY: lint
 lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	@files=$$(gofmt -l .) && test -z "$$files" || { echo "not gofmt-clean (make fmt):" $$files; exit 1; }
-	@! grep -rn 'time\.Sleep(' --include='*_test.go' . | grep -v '// bubble:' || { \
-		echo "Wait for what the test is about instead (a channel, synctest.Wait). Where a synctest bubble"; \
-		echo "is to let fake time pass, end the line with a comment that says so: // bubble: what passes."; exit 1; }
+	@! grep -rn 'time\.Sleep(' --include='*_test.go' . || { \
+		echo "Wait for what the test is about instead: a channel, synctest.Wait, or in a bubble <-time.After."; exit 1; }
 	go mod tidy -diff
 	go mod verify
 	go vet ./...

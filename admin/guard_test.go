@@ -180,11 +180,11 @@ func TestSessionIsOverWhenItShouldBe(t *testing.T) {
 				t.Errorf("%s: %d, want %d", name, got, tt.want)
 			}
 		}
-		time.Sleep(12*time.Hour - time.Second) // bubble: the session's life
+		<-time.After(12*time.Hour - time.Second) // the session's life
 		if got := ask(t, h, http.MethodGet, "/config", "", cookie).StatusCode; got != http.StatusOK {
 			t.Errorf("a second before its end: %d, want 200", got)
 		}
-		time.Sleep(time.Second) // bubble: its last second
+		<-time.After(time.Second) // its last second
 		if got := ask(t, h, http.MethodGet, "/config", "", cookie).StatusCode; got != http.StatusUnauthorized {
 			t.Errorf("at its end: %d, want 401", got)
 		}
@@ -271,7 +271,7 @@ func TestWrongTokensAreSlowedDownByAddress(t *testing.T) {
 		if got := from(h, "192.0.2.2:1000", token).StatusCode; got != http.StatusOK {
 			t.Errorf("the operator's own address: %d, want 200", got)
 		}
-		time.Sleep(5 * time.Second) // bubble: the attacker earns one try
+		<-time.After(5 * time.Second) // the attacker earns one try
 		if got := from(h, attacker, "guess").StatusCode; got != http.StatusUnauthorized {
 			t.Errorf("five seconds later: %d, want 401", got)
 		}
@@ -320,7 +320,7 @@ func TestManyAddressesShareTheirTriesBeyondTheBound(t *testing.T) {
 		if got := from(h, address(0), token).StatusCode; got != http.StatusOK {
 			t.Errorf("an address that is kept apart: %d, want 200", got)
 		}
-		time.Sleep(time.Minute) // bubble: all is forgotten
+		<-time.After(time.Minute) // all is forgotten
 		for range 5 {
 			from(h, address(5000), "guess")
 		}

@@ -21,9 +21,9 @@ type Entry struct {
 	lifetime time.Duration // from its origination
 }
 
-// noHeader is what stands for Cache-Control where upstream sent none: the answer is one principal's, and a client that keeps it asks again
+// DefaultControl is what stands for Cache-Control where upstream sent none: the answer is one principal's, and a client that keeps it asks again
 // each time (and is told 304 by our ETag), because writes through the gateway do not reach its cache.
-const noHeader = "private, no-cache"
+const DefaultControl = "private, no-cache"
 
 // Status returns the status as upstream sent it: 200, 204 of a HEAD, 404 of a key.
 func (e *Entry) Status() int { return e.status }
@@ -111,7 +111,7 @@ func newEntry(status int, header http.Header, body []byte, head bool) *Entry {
 		e.header["Etag"] = []string{oursOf(e.header.Get("Content-Type"), body)}
 	}
 	if len(e.header["Cache-Control"]) == 0 {
-		e.header["Cache-Control"] = []string{noHeader}
+		e.header["Cache-Control"] = []string{DefaultControl}
 	}
 	return e
 }

@@ -50,10 +50,10 @@ const maxRequestID = 64
 // requestID takes the client's X-Request-Id if it is short and plain, else makes one.
 func requestID(h http.Header) string {
 	id := h.Get("X-Request-Id")
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r)
+	odd := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
 	}
-	if id != "" && len(id) <= maxRequestID && strings.TrimFunc(id, plain) == "" && !strings.ContainsFunc(id, func(r rune) bool { return !plain(r) }) {
+	if id != "" && len(id) <= maxRequestID && !strings.ContainsFunc(id, odd) {
 		return id
 	}
 	return strings.ToLower(rand.Text())

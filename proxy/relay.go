@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"osgate/auth"
+	"osgate/cache"
 )
 
 // relay prepares an upstream answer for the client: what it teaches us is learned, headers that are not for the client go, ours come. It runs before
@@ -50,7 +51,7 @@ func (x *exchange) offer(answer *http.Response) {
 		}
 	}
 	if x.status.String() != "" && answer.Header.Get("Cache-Control") == "" {
-		answer.Header.Set("Cache-Control", "private, no-cache")
+		answer.Header.Set("Cache-Control", cache.DefaultControl)
 	}
 }
 

@@ -156,9 +156,10 @@ func TestBoltThatCannotBeMadeIsNotDamaged(t *testing.T) {
 	}
 }
 
-func TestBoltOfANewerFormatIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
+// boltHolding returns a folder whose file holds value, put there behind the store's back.
+func boltHolding(t *testing.T, bucket, key, value string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
 	if err := openBolt(t, dir).Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,13 +167,18 @@ func TestBoltOfANewerFormatIsLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("version"), []byte("2")) })
-	if err != nil {
+	if err := db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte(bucket)).Put([]byte(key), []byte(value)) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+func TestBoltOfANewerFormatIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	dir := boltHolding(t, "meta", "version", "2")
 	if _, err := stats.OpenBolt(stats.BoltOptions{Dir: dir}); err == nil || !strings.Contains(err.Error(), "format") {
 		t.Errorf("OpenBolt: %v, want that the format is not known", err)
 	}
@@ -313,21 +319,7 @@ func TestNoDamageEndsTheProcess(t *testing.T) {
 // TestUnreadableCountsAreDamage writes what is no chunk into a file that is whole for bbolt.
 func TestUnreadableCountsAreDamage(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	if err := openBolt(t, dir).Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := bolt.Open(filepath.Join(dir, "stats.db"), 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte("counts")).Put([]byte("h-key"), []byte("no counts")) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	dir := boltHolding(t, "counts", "h-key", "no counts")
 	openBolt(t, dir)
 	if found, _ := filepath.Glob(filepath.Join(dir, "*damaged*")); len(found) != 1 {
 		t.Errorf("moved aside: %v, want one file", found)

@@ -18,7 +18,7 @@ import (
 )
 
 // pass lets d go by.
-func pass(d time.Duration) { time.Sleep(d) } // bubble: the board's seconds pass
+func pass(d time.Duration) { <-time.After(d) } // the board's seconds pass
 
 func count(s telemetry.Snapshot, o telemetry.Outcome) telemetry.Count {
 	at := slices.IndexFunc(s.Outcomes, func(c telemetry.OutcomeCount) bool { return c.Outcome == o })

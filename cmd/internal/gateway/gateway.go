@@ -208,8 +208,10 @@ func Check(o Options) error {
 	return p.shut()
 }
 
-// Proxy makes the pipeline of o's gateway without a listener, to ask it what it would do. The caller must call shut.
+// Proxy makes the pipeline of o's gateway without a listener, to ask it what it would do. It opens no file: a running gateway may have it locked. The
+// caller must call shut.
 func Proxy(o Options) (pipeline *proxy.Proxy, shut func() error, err error) {
+	o.Config.StateDir = ""
 	p, err := build(o)
 	if err != nil {
 		return nil, nil, err

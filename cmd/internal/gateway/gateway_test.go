@@ -216,6 +216,18 @@ func TestNothingStaysOpenWhenAListenerIsTaken(t *testing.T) {
 	start(t, configured(t, "OSGATE_STATE_DIR="+state)) // fails if the file is still locked
 }
 
+func TestARunningGatewayDoesNotKeepOthersFromExplaining(t *testing.T) {
+	c := configured(t, "OSGATE_STATE_DIR="+t.TempDir())
+	start(t, c)
+	_, shut, err := Proxy(Options{Config: c, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatalf("beside a running gateway: %v", err)
+	}
+	if err := shut(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWhatCannotWorkIsNamedByItsVariable(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
