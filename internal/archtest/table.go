@@ -24,6 +24,8 @@ type Table map[string]Rule
 func Rules() Table {
 	const (
 		redisconn = "internal/redisconn"
+		breaker   = "internal/breaker"
+		seal      = "internal/seal"
 		redistest = "internal/redisconn/redistest"
 		memnet    = "internal/memnet"
 		gateway   = "cmd/internal/gateway"
@@ -48,7 +50,7 @@ func Rules() Table {
 		},
 
 		// One capability each.
-		"auth":      {Imports: []string{redisconn}, Tests: []string{"emulator", memnet, redistest}},
+		"auth":      {Imports: []string{breaker, redisconn, seal}, Tests: []string{"emulator", memnet, redistest}},
 		"cache":     {Imports: []string{"objectstore", redisconn}, Tests: []string{memnet, redistest}},
 		"policy":    {Imports: []string{"auth", "objectstore"}},
 		"ratelimit": {Imports: []string{redisconn}, Tests: []string{redistest}},
@@ -68,7 +70,9 @@ func Rules() Table {
 		"deploy":   {},
 
 		// Tools of the house.
-		redisconn:           {Tests: []string{redistest}},
+		redisconn:           {Imports: []string{breaker}, Tests: []string{redistest}},
+		breaker:             {},
+		seal:                {},
 		redistest:           {},
 		memnet:              {},
 		"internal/archtest": {},

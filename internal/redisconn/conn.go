@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"osgate/internal/breaker"
 )
 
 const (
@@ -25,6 +27,15 @@ const (
 	// pool: some wait for a connection, and one that the client library never ends is
 	// left by its caller but keeps its worker.
 	workersPerConnection = 4
+	// tripAfter is how many round trips in a row must fail before Redis counts as
+	// down. One or two may be a connection that died while idle.
+	tripAfter = 3
+	// maxDelay is the longest time between two probes. With a probe's own timeout it
+	// keeps recovery well within two seconds of Redis's return.
+	maxDelay = 500 * time.Millisecond
+	// calm is how long Redis must have been up for the next outage to be probed from
+	// the shortest delay again.
+	calm = 10 * time.Second
 )
 
 // Conn is a connection pool to one Redis (a server, a cluster or a master that
@@ -43,7 +54,7 @@ type Conn struct {
 	probes  sync.WaitGroup // the probe in flight, if any
 
 	mu      sync.Mutex // guards all below
-	breaker breaker
+	breaker breaker.Breaker
 	state   State
 	downErr error   // what a caller gets while the breaker is open; wraps ErrDown
 	changes []State // not yet told to onChange
@@ -89,7 +100,7 @@ func Open(o Options) (*Conn, error) {
 		trips:    make(chan *trip),
 		workers:  make(chan struct{}, workersPerConnection*s.poolSize()),
 		quit:     make(chan struct{}),
-		breaker:  newBreaker(o.Timeout),
+		breaker:  breaker.New(breaker.Options{TripAfter: tripAfter, MinDelay: o.Timeout, MaxDelay: maxDelay, Calm: calm}),
 		state:    State{OK: true, Since: time.Now()},
 	}
 	return c, nil
@@ -208,13 +219,13 @@ func (c *Conn) admit(ctx context.Context) (round uint64, err error) {
 	if c.closed {
 		return 0, fmt.Errorf("%w: closed", ErrDown)
 	}
-	round, verdict := c.breaker.admit(time.Now())
+	round, verdict := c.breaker.Admit(time.Now())
 	switch verdict {
-	case pass:
+	case breaker.Pass:
 		return round, nil
-	case probe:
+	case breaker.Probe:
 		c.probes.Go(func() { _ = c.Ping(context.WithoutCancel(ctx)) })
-	case refuse:
+	case breaker.Refuse:
 	}
 	return 0, c.downErr
 }
@@ -222,7 +233,7 @@ func (c *Conn) admit(ctx context.Context) (round uint64, err error) {
 // settle tells the breaker how a round trip admitted in round went.
 func (c *Conn) settle(round uint64, outage error) {
 	c.mu.Lock()
-	changed := c.breaker.settle(round, outage == nil, time.Now())
+	changed := c.breaker.Settle(round, outage == nil, time.Now())
 	c.note(changed, outage)
 	c.mu.Unlock()
 	c.tell(changed)
@@ -231,7 +242,7 @@ func (c *Conn) settle(round uint64, outage error) {
 // probed tells the breaker how a probe went.
 func (c *Conn) probed(outage error) {
 	c.mu.Lock()
-	changed := c.breaker.probed(outage == nil, time.Now())
+	changed := c.breaker.Probed(outage == nil, time.Now())
 	c.note(changed, outage)
 	c.mu.Unlock()
 	c.tell(changed)
@@ -245,7 +256,7 @@ func (c *Conn) note(changed bool, outage error) {
 	if !changed {
 		return
 	}
-	c.state.OK, c.state.Since = c.breaker.closed(), time.Now()
+	c.state.OK, c.state.Since = c.breaker.Closed(), time.Now()
 	c.downErr = fmt.Errorf("%w: %s", ErrDown, c.state.LastError)
 	if c.onChange != nil {
 		c.changes = append(c.changes, c.state)
