@@ -126,3 +126,24 @@ func (o *Operation) query(raw string) error {
 	}
 	return nil
 }
+
+// storeSegments is how many slashes the path of a store has: "/api/v1/organizations/{}/environments/{}/stores/{}".
+const storeSegments = 8
+
+// StorePath returns the path of the store that o is about, in the client's own bytes; "" where o is about none,
+// statistics of a store included.
+func (o Operation) StorePath() string {
+	if o.Ref.Store == "" || o.Stats() {
+		return ""
+	}
+	slashes := 0
+	for i := range len(o.path) {
+		if o.path[i] != '/' {
+			continue
+		}
+		if slashes++; slashes > storeSegments {
+			return o.path[:i]
+		}
+	}
+	return o.path
+}

@@ -271,6 +271,15 @@ func FuzzPathIdentity(f *testing.F) {
 				values = append(values, value)
 			}
 		}
+		if store := o.StorePath(); store != "" {
+			whole, err := objectstore.Parse("GET", store, "")
+			r := objectstore.Ref{Organization: o.Ref.Organization, Environment: o.Ref.Environment, Store: o.Ref.Store}
+			if err != nil || whole.Kind != objectstore.GetStore || whole.Ref != r || !strings.HasPrefix(o.Path(), store) {
+				t.Fatalf("the store of %q is at %q: %+v, %v", o.Path(), store, whole, err)
+			}
+		} else if o.Ref.Store != "" && !o.Stats() {
+			t.Fatalf("%q has no store", o.Path())
+		}
 		r := o.Ref
 		want := []string{r.Organization, r.Environment, r.Region, r.Store, r.Partition, r.Key, r.Confirmation}
 		at := 0

@@ -21,6 +21,8 @@ type Options struct {
 	Regions []string // locations that may be reached, "plane/region", "plane/*" or a region id that one of Planes alone has; empty: all of Planes
 	Routes  []Route
 	Default string // location of what nothing else places, as in Route.To; empty: none
+
+	Discover bool // stores that neither a request nor a route places are looked for, before Default: see [Map.Undecided]
 }
 
 // Map says where requests go.
@@ -30,6 +32,7 @@ type Map struct {
 	byHost   map[string]Place
 	routes   map[routeKey]Location
 	fallback Location
+	discover bool
 }
 
 type routeKey struct{ organization, environment, store string }
@@ -49,7 +52,7 @@ func wrong(option, format string, args ...any) error {
 
 // New returns a Map, or all that is wrong: an *[OptionError] for every plane, location and route that is not in the table or not allowed, joined.
 func New(o Options) (*Map, error) {
-	m := &Map{allowed: map[Location]bool{}, byHost: hosts(), routes: map[routeKey]Location{}}
+	m := &Map{allowed: map[Location]bool{}, byHost: hosts(), routes: map[routeKey]Location{}, discover: o.Discover}
 	problems := m.allow(o)
 	for _, r := range o.Routes {
 		l, err := m.parse(r.To)
@@ -144,25 +147,55 @@ func (m *Map) Allowed() []Endpoint {
 func (m *Map) EnabledPlanes() []string { return slices.Clone(m.enabled) }
 
 // Locate completes place for an operation on ref: its region if it names one, else the longest route, else the default. A place that
-// names a plane alone takes only a route or default within it. Errors: *[UnknownError], *[NotAllowedError].
+// names a plane alone takes only a route or default within it. It does not discover: ask [Map.Undecided] first. Errors: *[UnknownError],
+// *[NotAllowedError].
 func (m *Map) Locate(place Place, ref objectstore.Ref) (Location, error) {
 	if place.Region != "" {
 		return m.check(Location{place.Plane, place.Region})
 	}
-	within := func(l Location) bool { return l != (Location{}) && (place.Plane == "" || place.Plane == l.Plane) }
+	if l, ok := m.routed(place, ref); ok {
+		return l, nil
+	}
+	if place.within(m.fallback) {
+		return m.fallback, nil
+	}
+	if m.discover && ref.Store != "" && place.Plane == "" {
+		return Location{}, &UnknownError{Reason: "nothing says which region this request goes to, " +
+			"and its store is looked for only in a control plane that is named, by Host, path prefix or header"}
+	}
+	return Location{}, &UnknownError{Reason: "nothing says which region this request goes to"}
+}
+
+// Undecided reports whether the region of an operation on ref is to be discovered, and in which plane: the one that place names, else the only one
+// enabled. It is so with [Options].Discover, for what is in a store, where place names no region and no route leads there.
+func (m *Map) Undecided(place Place, ref objectstore.Ref) (plane string, ok bool) {
+	if !m.discover || ref.Store == "" || place.Region != "" {
+		return "", false
+	}
+	if _, ok := m.routed(place, ref); ok {
+		return "", false
+	}
+	switch {
+	case place.Plane != "":
+		return place.Plane, slices.Contains(m.enabled, place.Plane)
+	case len(m.enabled) == 1:
+		return m.enabled[0], true
+	}
+	return "", false
+}
+
+// routed returns where the longest route for ref within place leads.
+func (m *Map) routed(place Place, ref objectstore.Ref) (Location, bool) {
 	for _, key := range []routeKey{
 		{ref.Organization, ref.Environment, ref.Store},
 		{ref.Organization, ref.Environment, ""},
 		{ref.Organization, "", ""},
 	} {
-		if l, ok := m.routes[key]; ok && within(l) {
-			return l, nil
+		if l, ok := m.routes[key]; ok && place.within(l) {
+			return l, true
 		}
 	}
-	if within(m.fallback) {
-		return m.fallback, nil
-	}
-	return Location{}, &UnknownError{Reason: "nothing says which region this request goes to"}
+	return Location{}, false
 }
 
 // Plane completes place for a call that belongs to a control plane and to no region: the plane it names, else the default region's, else the

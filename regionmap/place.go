@@ -80,6 +80,11 @@ func agree(said []Place) (Place, error) {
 	return merged, nil
 }
 
+// within reports whether l is a location that does not contradict p's plane.
+func (p Place) within(l Location) bool {
+	return l != (Location{}) && (p.Plane == "" || p.Plane == l.Plane)
+}
+
 // String returns "plane/region", or the plane alone.
 func (p Place) String() string {
 	if p.Region == "" {
