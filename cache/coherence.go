@@ -28,6 +28,25 @@ type Coherence interface {
 	Reset(ctx context.Context) error
 }
 
+// Companion is a [Coherence] whose Read can travel with what else is asked of the same store for the same request, so that the request
+// waits once for both. What needs no journey, such as the coherence in process, is none.
+type Companion interface {
+	// Accompany begins a Read: every round trip that is made with the returned context takes the question along, and the errand's Read
+	// ends it.
+	Accompany(ctx context.Context, on Resources) (context.Context, Errand)
+}
+
+// Errand is a Read under way. It belongs to one goroutine at a time, the one that uses its context.
+type Errand interface {
+	// Read returns what the latest round trip brought: a reading, or the error that the store is away. Where none was made, or the
+	// question could not be put, it asks by itself as [Coherence].Read does.
+	//
+	// What was brought may be older than the call by as long as the request has waited since, for its turn as an example. It is true
+	// all the same: the state of the store at an instant after the request began is one that the request may see, and a fetch that
+	// begins after the call begins after that instant.
+	Read(ctx context.Context) (Reading, error)
+}
+
 // Reading is what [Coherence].Read found.
 type Reading struct {
 	Stamp Stamp

@@ -16,7 +16,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // redisTimeout is long, for a busy machine: what depends on it being short is tested in redisconn.
 const redisTimeout = 2 * time.Second
 
-func connect(t testing.TB, s *redistest.Server) *redisconn.Conn {
+// place is where Redis is: a server, a cluster, or what sentinels watch.
+type place interface{ URL() string }
+
+func connect(t testing.TB, s place) *redisconn.Conn {
 	t.Helper()
 	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: redisTimeout})
 	if err != nil {
@@ -27,7 +30,7 @@ func connect(t testing.TB, s *redistest.Server) *redisconn.Conn {
 }
 
 // gateway is the coherence of one gateway on s, without its Run.
-func gateway(t testing.TB, s *redistest.Server, change ...func(*RedisOptions)) *RedisCoherence {
+func gateway(t testing.TB, s place, change ...func(*RedisOptions)) *RedisCoherence {
 	t.Helper()
 	o := RedisOptions{Settle: time.Minute}
 	for _, f := range change {
@@ -40,14 +43,39 @@ func gateway(t testing.TB, s *redistest.Server, change ...func(*RedisOptions)) *
 	return c
 }
 
-// eachCoherence runs a test of the contract on every implementation. Settle does what Run would do.
-func eachCoherence(t *testing.T, test func(t *testing.T, c Coherence, settle func())) {
+// contract is what every Coherence promises. Each test gets one of its own; settle does what Run would do.
+var contract = map[string]func(t *testing.T, c Coherence, settle func()){
+	"generations stay as they are until a write":       generationsStayAsTheyAreUntilAWrite,
+	"mark closes, release opens under a new one":       markClosesAndReleaseOpensUnderANewGeneration,
+	"a lease runs out and its release invalidates":     leaseRunsOutAndItsReleaseInvalidates,
+	"a lease is renewed and never shortened":           leaseIsRenewedAndNeverShortened,
+	"nobody's lease is not given back":                 leaseOfNobodyIsNotGivenBack,
+	"a reset changes every stamp and nothing else":     resetChangesEveryStampAndNothingElse,
+	"leases are bounded for one resource":              leasesAreBoundedForOneResource,
+	"a write of two slots is marked and ended in both": writeOfTwoSlotsIsMarkedAndEndedInBoth,
+}
+
+func TestLocalCoherenceKeepsItsContract(t *testing.T) {
+	for name, promise := range contract {
+		t.Run(name, func(t *testing.T) { promise(t, NewLocalCoherence(), func() {}) })
+	}
+}
+
+// keepsContract runs the contract in one Redis, which forget empties.
+func keepsContract(t *testing.T, s place, forget func()) {
 	t.Helper()
-	t.Run("local", func(t *testing.T) { test(t, NewLocalCoherence(), func() {}) })
-	t.Run("redis", func(t *testing.T) {
-		c := gateway(t, redistest.Start(t))
-		test(t, c, func() { c.giveBackAll(t.Context()) })
-	})
+	for name, promise := range contract {
+		t.Run(name, func(t *testing.T) {
+			forget()
+			c := gateway(t, s) // has just started, so that nothing settles
+			promise(t, c, func() { c.giveBackAll(t.Context()) })
+		})
+	}
+}
+
+func TestRedisCoherenceKeepsItsContract(t *testing.T) {
+	s := redistest.Start(t)
+	keepsContract(t, s, s.Flush)
 }
 
 // pair is two resources of one slot.
@@ -88,133 +116,141 @@ func awaitOpen(t *testing.T, c Coherence, on Resources) (Reading, time.Duration)
 	return Reading{}, 0
 }
 
-func TestGenerationsStayAsTheyAreUntilAWrite(t *testing.T) {
-	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
-		t.Helper()
-		first := read(t, c, pair(0))
-		wantOpen(t, first, "at first")
-		if again := read(t, c, pair(0)); again != first {
-			t.Errorf("read %+v, then %+v", first, again)
-		}
-		other := read(t, c, pair(1))
-		if other.Stamp.Generations[0] != first.Stamp.Generations[1] || other.Stamp.Epoch != first.Stamp.Epoch {
-			t.Errorf("one resource has two generations: %+v, %+v", first, other)
-		}
-		if first.Stamp.Generations[0] == first.Stamp.Generations[1] || first.Stamp.Generations[0] == (ID{}) || first.Stamp.Epoch == (ID{}) {
-			t.Errorf("got %+v, want an epoch and two generations of their own", first)
-		}
-	})
+func generationsStayAsTheyAreUntilAWrite(t *testing.T, c Coherence, settle func()) {
+	t.Helper()
+	first := read(t, c, pair(0))
+	wantOpen(t, first, "at first")
+	if again := read(t, c, pair(0)); again != first {
+		t.Errorf("read %+v, then %+v", first, again)
+	}
+	other := read(t, c, pair(1))
+	if other.Stamp.Generations[0] != first.Stamp.Generations[1] || other.Stamp.Epoch != first.Stamp.Epoch {
+		t.Errorf("one resource has two generations: %+v, %+v", first, other)
+	}
+	if first.Stamp.Generations[0] == first.Stamp.Generations[1] || first.Stamp.Generations[0] == (ID{}) || first.Stamp.Epoch == (ID{}) {
+		t.Errorf("got %+v, want an epoch and two generations of their own", first)
+	}
 }
 
-func TestMarkClosesAndReleaseOpensUnderANewGeneration(t *testing.T) {
-	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
-		t.Helper()
-		before, untouched := read(t, c, pair(0)), read(t, c, resource(5))
-		writer := newID()
-		markFor(t, c, resource(1), writer, time.Minute)
-		during := read(t, c, pair(0))
-		wantClosed(t, during, closedByWrite, "under a lease on one of two")
-		wantOpen(t, read(t, c, resource(0)), "beside the lease")
-		if during.Stamp.Generations[1] == before.Stamp.Generations[1] {
-			t.Error("a mark made no new generation")
-		}
-		c.Release(resource(1), newID()) // another's
-		settle()
-		wantClosed(t, read(t, c, pair(0)), closedByWrite, "after another writer's release")
-		c.Release(resource(1), writer)
-		settle()
-		after := read(t, c, pair(0))
-		wantOpen(t, after, "after the release")
-		if after.Stamp == before.Stamp || after.Stamp.Generations[0] != before.Stamp.Generations[0] {
-			t.Errorf("got %+v, then %+v after a write of the second", before, after)
-		}
-		if read(t, c, resource(5)) != untouched {
-			t.Error("the write touched something else")
-		}
-	})
+func markClosesAndReleaseOpensUnderANewGeneration(t *testing.T, c Coherence, settle func()) {
+	t.Helper()
+	before, untouched := read(t, c, pair(0)), read(t, c, resource(5))
+	writer := newID()
+	markFor(t, c, resource(1), writer, time.Minute)
+	during := read(t, c, pair(0))
+	wantClosed(t, during, closedByWrite, "under a lease on one of two")
+	wantOpen(t, read(t, c, resource(0)), "beside the lease")
+	if during.Stamp.Generations[1] == before.Stamp.Generations[1] {
+		t.Error("a mark made no new generation")
+	}
+	c.Release(resource(1), newID()) // another's
+	settle()
+	wantClosed(t, read(t, c, pair(0)), closedByWrite, "after another writer's release")
+	c.Release(resource(1), writer)
+	settle()
+	after := read(t, c, pair(0))
+	wantOpen(t, after, "after the release")
+	if after.Stamp == before.Stamp || after.Stamp.Generations[0] != before.Stamp.Generations[0] {
+		t.Errorf("got %+v, then %+v after a write of the second", before, after)
+	}
+	if read(t, c, resource(5)) != untouched {
+		t.Error("the write touched something else")
+	}
 }
 
-func TestLeaseRunsOutAndItsReleaseInvalidates(t *testing.T) {
-	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
-		t.Helper()
-		writer := newID()
-		const lease = 50 * time.Millisecond
-		start := time.Now()
-		markFor(t, c, resource(0), writer, lease)
-		late, _ := awaitOpen(t, c, resource(0))
-		if took := time.Since(start); took < lease {
-			t.Errorf("open after %v of a lease of %v", took, lease)
-		}
+func leaseRunsOutAndItsReleaseInvalidates(t *testing.T, c Coherence, settle func()) {
+	t.Helper()
+	writer := newID()
+	const lease = 50 * time.Millisecond
+	start := time.Now()
+	markFor(t, c, resource(0), writer, lease)
+	late, _ := awaitOpen(t, c, resource(0))
+	if took := time.Since(start); took < lease {
+		t.Errorf("open after %v of a lease of %v", took, lease)
+	}
+	c.Release(resource(0), writer)
+	settle()
+	if after := read(t, c, resource(0)); after.Stamp == late.Stamp {
+		t.Error("what was stored between the end of the lease and of its write is served")
+	}
+}
+
+func leaseIsRenewedAndNeverShortened(t *testing.T, c Coherence, settle func()) {
+	t.Helper()
+	writer := newID()
+	markFor(t, c, resource(0), writer, time.Microsecond)
+	markFor(t, c, resource(0), writer, time.Minute)
+	markFor(t, c, resource(0), writer, time.Microsecond)
+	<-time.After(time.Millisecond)
+	wantClosed(t, read(t, c, resource(0)), closedByWrite, "under a lease that was renewed")
+	c.Release(resource(0), writer)
+	settle()
+	wantOpen(t, read(t, c, resource(0)), "after the release of a renewed lease")
+}
+
+func leaseOfNobodyIsNotGivenBack(t *testing.T, c Coherence, settle func()) {
+	t.Helper()
+	markFor(t, c, resource(0), ID{}, time.Minute)
+	c.Release(resource(0), newID())
+	settle()
+	wantClosed(t, read(t, c, resource(0)), closedByWrite, "under nobody's lease")
+}
+
+func resetChangesEveryStampAndNothingElse(t *testing.T, c Coherence, settle func()) {
+	t.Helper()
+	before, slot := read(t, c, resource(0)), resource(1)
+	slot.list[0].Slot = 63
+	elsewhere := read(t, c, slot)
+	markFor(t, c, resource(2), newID(), time.Minute)
+	if err := c.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after := read(t, c, resource(0))
+	wantOpen(t, after, "after a reset")
+	if after.Stamp == before.Stamp || read(t, c, slot).Stamp == elsewhere.Stamp {
+		t.Error("a stamp outlived a reset")
+	}
+	if read(t, c, resource(0)) != after {
+		t.Error("a stamp changes after a reset")
+	}
+	wantClosed(t, read(t, c, resource(2)), closedByWrite, "under a lease, after a reset")
+}
+
+func leasesAreBoundedForOneResource(t *testing.T, c Coherence, settle func()) {
+	t.Helper()
+	writers := make([]ID, 2*maxLeases)
+	for i := range writers {
+		writers[i] = newID()
+		markFor(t, c, resource(0), writers[i], 500*time.Millisecond)
+	}
+	for _, writer := range writers {
 		c.Release(resource(0), writer)
-		settle()
-		if after := read(t, c, resource(0)); after.Stamp == late.Stamp {
-			t.Error("what was stored between the end of the lease and of its write is served")
-		}
-	})
+	}
+	settle()
+	wantClosed(t, read(t, c, resource(0)), closedByWrite, "while the shared lease lasts")
+	awaitOpen(t, c, resource(0))
 }
 
-func TestLeaseIsRenewedAndNeverShortened(t *testing.T) {
-	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
-		t.Helper()
-		writer := newID()
-		markFor(t, c, resource(0), writer, time.Microsecond)
-		markFor(t, c, resource(0), writer, time.Minute)
-		markFor(t, c, resource(0), writer, time.Microsecond)
-		<-time.After(time.Millisecond)
-		wantClosed(t, read(t, c, resource(0)), closedByWrite, "under a lease that was renewed")
-		c.Release(resource(0), writer)
-		settle()
-		wantOpen(t, read(t, c, resource(0)), "after the release of a renewed lease")
-	})
-}
-
-func TestLeaseOfNobodyIsNotGivenBack(t *testing.T) {
-	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
-		t.Helper()
-		markFor(t, c, resource(0), ID{}, time.Minute)
-		c.Release(resource(0), newID())
-		settle()
-		wantClosed(t, read(t, c, resource(0)), closedByWrite, "under nobody's lease")
-	})
-}
-
-func TestResetChangesEveryStampAndNothingElse(t *testing.T) {
-	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
-		t.Helper()
-		before, slot := read(t, c, resource(0)), resource(1)
-		slot.list[0].Slot = 63
-		elsewhere := read(t, c, slot)
-		markFor(t, c, resource(2), newID(), time.Minute)
-		if err := c.Reset(t.Context()); err != nil {
-			t.Fatal(err)
+func writeOfTwoSlotsIsMarkedAndEndedInBoth(t *testing.T, c Coherence, settle func()) {
+	t.Helper()
+	both := pair(0)
+	both.list[1].Slot = 1
+	before := read(t, c, both)
+	writer := newID()
+	markFor(t, c, both, writer, time.Minute)
+	for i := range both.n {
+		one := Resources{list: [maxResources]Resource{both.list[i]}, n: 1}
+		wantClosed(t, read(t, c, one), closedByWrite, "one of two that are written")
+	}
+	c.Release(both, writer)
+	settle()
+	after := read(t, c, both)
+	wantOpen(t, after, "after the release")
+	for i := range both.n {
+		if after.Stamp.Generations[i] == before.Stamp.Generations[i] {
+			t.Errorf("the write made no new generation of resource %d", i)
 		}
-		after := read(t, c, resource(0))
-		wantOpen(t, after, "after a reset")
-		if after.Stamp == before.Stamp || read(t, c, slot).Stamp == elsewhere.Stamp {
-			t.Error("a stamp outlived a reset")
-		}
-		if read(t, c, resource(0)) != after {
-			t.Error("a stamp changes after a reset")
-		}
-		wantClosed(t, read(t, c, resource(2)), closedByWrite, "under a lease, after a reset")
-	})
-}
-
-func TestLeasesAreBoundedForOneResource(t *testing.T) {
-	eachCoherence(t, func(t *testing.T, c Coherence, settle func()) {
-		t.Helper()
-		writers := make([]ID, 2*maxLeases)
-		for i := range writers {
-			writers[i] = newID()
-			markFor(t, c, resource(0), writers[i], 500*time.Millisecond)
-		}
-		for _, writer := range writers {
-			c.Release(resource(0), writer)
-		}
-		settle()
-		wantClosed(t, read(t, c, resource(0)), closedByWrite, "while the shared lease lasts")
-		awaitOpen(t, c, resource(0))
-	})
+	}
 }
 
 // The scripts decide as protocol.go does: both run the same random history of one resource.

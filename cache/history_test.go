@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"osgate/cache"
 	"osgate/internal/redisconn"
 	"osgate/internal/redisconn/redistest"
@@ -29,6 +31,8 @@ type history struct {
 	registers [historyKeys]atomic.Int64
 	answered  [historyKeys]atomic.Int64
 	hits      atomic.Int64
+	journeys  atomic.Int64                     // reads whose generations traveled with something else
+	conns     map[*cache.Cache]*redisconn.Conn // on which they travel
 	ended     chan struct{}
 	late      sync.WaitGroup // writes without an answer
 }
@@ -43,22 +47,38 @@ func TestReadersSeeEveryWriteThatWasAnswered(t *testing.T) {
 func TestReadersOfTwoGatewaysSeeEveryWriteThatWasAnswered(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	h := &history{T: t, ended: make(chan struct{})}
+	h := &history{T: t, ended: make(chan struct{}), conns: map[*cache.Cache]*redisconn.Conn{}}
 	var caches []*cache.Cache
 	for range 2 {
-		coherence := onRedis(t, s, cache.RedisOptions{Settle: historyLease, Strict: true})
-		caches = append(caches, newCache(t, func(o *cache.Options) { o.WriteLease, o.Coherence = historyLease, coherence }))
+		conn := dial(t, s)
+		coherence := onConn(t, conn, cache.RedisOptions{Settle: historyLease, Strict: true})
+		c := newCache(t, func(o *cache.Options) { o.WriteLease, o.Coherence = historyLease, coherence })
+		caches, h.conns[c] = append(caches, c), conn
 	}
 	h.run(s.Flush, caches...)
+	if h.journeys.Load() < 100 {
+		t.Errorf("%d journeys: the test proves little", h.journeys.Load())
+	}
 }
 
-// onRedis is the coherence of a gateway that runs until the test ends.
-func onRedis(t testing.TB, s *redistest.Server, o cache.RedisOptions) *cache.RedisCoherence {
+func dial(t testing.TB, s *redistest.Server) *redisconn.Conn {
 	t.Helper()
 	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return conn
+}
+
+// onRedis is the coherence of a gateway that runs until the test ends.
+func onRedis(t testing.TB, s *redistest.Server, o cache.RedisOptions) *cache.RedisCoherence {
+	t.Helper()
+	return onConn(t, dial(t, s), o)
+}
+
+// onConn is onRedis over a connection, which it closes in the end.
+func onConn(t testing.TB, conn *redisconn.Conn, o cache.RedisOptions) *cache.RedisCoherence {
+	t.Helper()
 	c, err := cache.NewRedisCoherence(conn, o)
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +185,7 @@ func (h *history) read(c *cache.Cache, random *rand.Rand) {
 // through reads by way of the cache.
 func (h *history) through(c *cache.Cache, q cache.Question, register *atomic.Int64) (value int64, hit bool) {
 	now := time.Now()
-	r := c.Look(h.Context(), q, now)
+	r := h.look(c, q)
 	if r.Entry == nil {
 		value = register.Load()
 		receive(c, q, r, answer{200, nil, strconv.FormatInt(value, 10)}, now)
@@ -176,6 +196,26 @@ func (h *history) through(c *cache.Cache, q cache.Question, register *atomic.Int
 		h.Errorf("got a body of %q", r.Entry.Body())
 	}
 	return value, true
+}
+
+// look looks at once, or lets the question travel and looks later, as after a turn.
+func (h *history) look(c *cache.Cache, q cache.Question) cache.Result {
+	conn := h.conns[c]
+	if conn == nil || rand.IntN(2) == 0 {
+		return c.Look(h.Context(), q, time.Now())
+	}
+	s := c.Prepare(q)
+	err := conn.Do(s.Along(h.Context()), func(ctx context.Context, p redis.Pipeliner) error {
+		p.Get(ctx, "quota")
+		return nil
+	})
+	if err == nil {
+		h.journeys.Add(1)
+	}
+	if rand.IntN(4) == 0 {
+		<-time.After(time.Duration(rand.IntN(5)) * time.Millisecond)
+	}
+	return s.Look(h.Context(), time.Now())
 }
 
 func raise(to *atomic.Int64, value int64) {

@@ -20,14 +20,57 @@ const (
 )
 
 // Look answers q from the store or says how to go on. Now is the moment of the call. It never fails: where coherence is not known, the
-// request goes past the cache.
+// request goes past the cache. Where the request asks more of the store of generations, a [Search] saves a round trip.
 func (c *Cache) Look(ctx context.Context, q Question, now time.Time) Result {
-	if !ever(&q.Operation) {
+	s := c.prepare(q)
+	return s.Look(ctx, now)
+}
+
+// Prepare returns the search for an answer to q, with nothing asked yet. It costs no waiting and never fails.
+func (c *Cache) Prepare(q Question) *Search {
+	s := c.prepare(q)
+	return &s
+}
+
+// Search is a Look in two steps, for a request that waits for other things between them: [Search.Along] sends the question for the
+// generations with what is asked of the same Redis anyway, [Search.Look] ends it. Along may be left out. A Search is for one request and one
+// goroutine at a time.
+type Search struct {
+	cache    *Cache
+	question Question
+	wants    demands
+	limit    time.Duration // freshness of the kind
+	on       Resources     // what the answer depends on; none: nothing need be asked
+	errand   Errand        // nil: nothing travels
+	known    Result        // the result where nothing need be asked
+
+	now   time.Time
+	key   digest
+	stamp Stamp
+}
+
+// Along returns a context for what is asked on behalf of the request before Look, such as its quota: the question for the generations
+// travels in the same round trips. It is ctx itself where there is nothing to ask, or nothing that travels.
+func (s *Search) Along(ctx context.Context) context.Context {
+	companion, ok := s.cache.options.Coherence.(Companion)
+	if !ok || s.on.n == 0 {
+		return ctx
+	}
+	ctx, s.errand = companion.Accompany(ctx, s.on)
+	return ctx
+}
+
+// Look is [Cache.Look]. Ctx need not be the one of Along. To look again asks again.
+func (s *Search) Look(ctx context.Context, now time.Time) Result {
+	if !ever(&s.question.Operation) {
 		return Result{}
 	}
-	s := search{cache: c, question: q, now: now, wants: demandsOf(q.Header), limit: c.freshness(&q)}
-	result := s.run(ctx)
-	c.counts.looked(&result)
+	result := s.known
+	if s.on.n > 0 {
+		s.now = now
+		result = s.run(ctx)
+	}
+	s.cache.counts.looked(&result)
 	if s.wants.onlyIfCached && result.Entry == nil {
 		return Result{OnlyIfCached: true} // an answer of our own has no Cache-Status (RFC 9211 section 2)
 	}
@@ -45,33 +88,32 @@ func ever(o *objectstore.Operation) bool {
 	}
 }
 
-// search is a Look under way.
-type search struct {
-	cache    *Cache
-	question Question
-	wants    demands
-	now      time.Time
-	limit    time.Duration // freshness of the kind
-	key      digest
-	on       Resources
-	stamp    Stamp
-}
-
-// run is the search for an operation that may be cached.
-func (s *search) run(ctx context.Context) Result {
+// prepare decides what must be asked.
+func (c *Cache) prepare(q Question) Search {
+	s := Search{cache: c, question: q}
 	o := &s.question.Operation
+	if !ever(o) {
+		return s
+	}
+	s.wants, s.limit = demandsOf(q.Header), c.freshness(&s.question)
 	switch {
 	case o.CacheKind() == objectstore.CacheNone:
-		return past(ForwardBypass, detailQuery)
+		s.known = past(ForwardBypass, detailQuery)
 	case s.limit == 0 && !teaches(o):
-		return past(ForwardBypass, detailDisabled)
+		s.known = past(ForwardBypass, detailDisabled)
 	case s.wants.noStore:
-		return past(ForwardRequest, detailNoStore)
-	case len(s.question.Header["If-Match"]) > 0: // not for a cache to evaluate (RFC 9111 section 4.3.2)
-		return past(ForwardRequest, detailIfMatch)
+		s.known = past(ForwardRequest, detailNoStore)
+	case len(q.Header["If-Match"]) > 0: // not for a cache to evaluate (RFC 9111 section 4.3.2)
+		s.known = past(ForwardRequest, detailIfMatch)
+	default:
+		s.on = resourcesOf(q.Location, o.Ref, o.DependsOn())
 	}
-	s.on = resourcesOf(s.question.Location, o.Ref, o.DependsOn())
-	reading, err := s.cache.options.Coherence.Read(ctx, s.on)
+	return s
+}
+
+// run is the search where generations are asked for.
+func (s *Search) run(ctx context.Context) Result {
+	reading, err := s.read(ctx)
 	switch {
 	case err != nil:
 		return past(ForwardBypass, detailCoherence)
@@ -88,8 +130,17 @@ func (s *search) run(ctx context.Context) Result {
 	return s.choose()
 }
 
+// read returns the generations that have traveled, once, or asks for them.
+func (s *Search) read(ctx context.Context) (Reading, error) {
+	if errand := s.errand; errand != nil {
+		s.errand = nil
+		return errand.Read(ctx)
+	}
+	return s.cache.options.Coherence.Read(ctx, s.on)
+}
+
 // choose serves the entry if all that must be true is.
-func (s *search) choose() Result {
+func (s *Search) choose() Result {
 	e, ok := s.cache.entries.GetIfPresent(s.key)
 	if !ok || !admit(e.stamp, s.stamp) {
 		return s.fill(ForwardMiss, "")
@@ -114,7 +165,7 @@ func past(forward Forward, detail string) Result {
 }
 
 // fill is a request that goes upstream and may be stored.
-func (s *search) fill(forward Forward, detail string) Result {
+func (s *Search) fill(forward Forward, detail string) Result {
 	return Result{Status: Status{Forward: forward, Detail: detail}, Fill: &Fill{
 		cache: s.cache, key: s.key, operation: s.question.Operation, location: s.question.Location, shared: s.question.Shared,
 		stamp: s.stamp, on: s.on, asked: s.now, limit: s.limit,

@@ -99,10 +99,14 @@ func (c *RedisCoherence) Read(ctx context.Context, on Resources) (Reading, error
 	if err := c.run(ctx, calls); err != nil {
 		return Reading{}, fmt.Errorf("reading generations: %w", err)
 	}
-	var reading Reading
+	return readingOf(calls)
+}
+
+// readingOf puts together what the read script answered in each slot.
+func readingOf(calls []call) (reading Reading, err error) {
 	next := 0
-	for _, call := range calls {
-		if !reading.take(call.answer, len(call.keys)-1, &next) {
+	for i := range calls {
+		if !reading.take(calls[i].answer, len(calls[i].keys)-1, &next) {
 			return Reading{}, errOddAnswer
 		}
 	}
@@ -241,13 +245,19 @@ func (c *RedisCoherence) run(ctx context.Context, calls []call) error {
 	if err := run(ctx, c.conn, calls); err != nil {
 		return err
 	}
-	for _, call := range calls {
+	return c.remember(calls)
+}
+
+// remember remembers the epochs that calls met.
+func (c *RedisCoherence) remember(calls []call) error {
+	for i := range calls {
 		var id ID
-		if len(call.answer) == 0 || !id.mix(call.answer[0]) {
+		if len(calls[i].answer) == 0 || !id.mix(calls[i].answer[0]) {
 			return errOddAnswer
 		}
-		if known := c.slots[call.slot].remembered.Load(); known == nil || *known != id {
-			c.slots[call.slot].remembered.Store(&id)
+		slot := &c.slots[calls[i].slot]
+		if known := slot.remembered.Load(); known == nil || *known != id {
+			slot.remembered.Store(&id)
 		}
 	}
 	return nil

@@ -46,33 +46,51 @@ type call struct {
 
 var errOddAnswer = errors.New("a script answered in an unknown form")
 
+// queue adds the call to a pipeline by the script's name. Whole: by its source, which Redis keeps.
+func (c *call) queue(ctx context.Context, p redis.Pipeliner, whole bool) *redis.Cmd {
+	if whole {
+		return c.script.Eval(ctx, p, c.keys, c.args...)
+	}
+	return c.script.EvalSha(ctx, p, c.keys, c.args...)
+}
+
 // run runs the calls in one round trip, and in one more where Redis does not know a script (it is new or has been restarted): scripts may be run
 // twice, since they leave the same behind. An error means that nothing is known of what took effect.
 func run(ctx context.Context, conn *redisconn.Conn, calls []call) error {
-	cmds, err := send(ctx, conn, calls, func(p redis.Pipeliner, c *call) *redis.Cmd { return p.EvalSha(ctx, c.script.Hash(), c.keys, c.args...) })
+	cmds, err := send(ctx, conn, calls, false)
 	if err == nil && unknownScript(cmds) {
-		cmds, err = send(ctx, conn, calls, func(p redis.Pipeliner, c *call) *redis.Cmd { return c.script.Eval(ctx, p, c.keys, c.args...) })
+		cmds, err = send(ctx, conn, calls, true)
 	}
 	if err != nil {
 		return err
 	}
+	return take(calls, cmds)
+}
+
+func send(ctx context.Context, conn *redisconn.Conn, calls []call, whole bool) (cmds []*redis.Cmd, err error) {
+	err = conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
+		cmds = queueAll(ctx, p, calls, whole)
+		return nil
+	})
+	return cmds, err
+}
+
+func queueAll(ctx context.Context, p redis.Pipeliner, calls []call, whole bool) []*redis.Cmd {
+	cmds := make([]*redis.Cmd, len(calls))
+	for i := range calls {
+		cmds[i] = calls[i].queue(ctx, p, whole)
+	}
+	return cmds
+}
+
+// take gives each call what was answered to it.
+func take(calls []call, cmds []*redis.Cmd) (err error) {
 	for i, cmd := range cmds {
 		if calls[i].answer, err = cmd.StringSlice(); err != nil {
 			return fmt.Errorf("running a coherence script: %w", err)
 		}
 	}
 	return nil
-}
-
-func send(ctx context.Context, conn *redisconn.Conn, calls []call, queue func(redis.Pipeliner, *call) *redis.Cmd) ([]*redis.Cmd, error) {
-	cmds := make([]*redis.Cmd, len(calls))
-	err := conn.Do(ctx, func(_ context.Context, p redis.Pipeliner) error {
-		for i := range calls {
-			cmds[i] = queue(p, &calls[i])
-		}
-		return nil
-	})
-	return cmds, err
 }
 
 func unknownScript(cmds []*redis.Cmd) bool {

@@ -9,6 +9,7 @@
 package redisconn
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -108,7 +109,7 @@ func Open(o Options) (*Conn, error) {
 
 // Do sends the commands that queue adds to the pipeline, in one round trip (in a
 // cluster, one to each node concerned, at the same time), and returns once Redis
-// has answered all of them.
+// has answered all of them. A [Rider] in ctx travels along.
 //
 // A nil error means just that: an answer that is an error of one command, such as
 // NOSCRIPT, or redis.Nil, is found in that command. If the error is not nil the
@@ -119,21 +120,39 @@ func Open(o Options) (*Conn, error) {
 // which case nothing was sent. queue runs before Do returns, in the caller's
 // goroutine; a pipeline left empty costs nothing.
 func (c *Conn) Do(ctx context.Context, queue func(context.Context, redis.Pipeliner) error) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("asking redis: %w", err)
-	}
-	round, err := c.admit(ctx)
+	rider := c.passenger(ctx)
+	round, err := c.enter(ctx)
 	if err != nil {
+		if rider != nil {
+			alight(rider, err)
+		}
 		return err
 	}
 	p := c.client.Pipeline()
 	if err := queue(ctx, p); err != nil {
 		return err
 	}
-	if p.Len() == 0 {
+	own := p.Len()
+	if own == 0 {
 		return nil
 	}
-	return c.ask(ctx, p, func(outage error) { c.settle(round, outage) })
+	settle := func(outage error) { c.settle(round, outage) }
+	if rider == nil {
+		return c.ask(ctx, p, own, settle).own
+	}
+	refused := board(ctx, rider, p)
+	end := c.ask(ctx, p, own, settle)
+	alight(rider, cmp.Or(refused, end.rider))
+	return end.own
+}
+
+// enter returns the breaker's round that a round trip may start in. The error is as
+// Do's.
+func (c *Conn) enter(ctx context.Context) (round uint64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("asking redis: %w", err)
+	}
+	return c.admit(ctx)
 }
 
 // Ping asks Redis at once, whatever the breaker says, and tells the breaker. It
@@ -143,7 +162,7 @@ func (c *Conn) Do(ctx context.Context, queue func(context.Context, redis.Pipelin
 func (c *Conn) Ping(ctx context.Context) error {
 	p := c.client.Pipeline()
 	p.Set(ctx, c.Key("probe", "probe"), "", time.Second)
-	return c.ask(ctx, p, c.probed)
+	return c.ask(ctx, p, p.Len(), c.probed).own
 }
 
 // Run pings once a second until ctx ends, and then returns nil. It keeps State true

@@ -26,11 +26,12 @@ var (
 // cannot do its work at present (source: error replies in redis/src of 7.0 and the
 // error table of https://redis.io/docs/latest/develop/reference/protocol-spec/).
 // Every other error reply is an answer: NOSCRIPT, WRONGTYPE and ERR concern one
-// command. MOVED and ASK arrive here only where a cluster is addressed as a single
-// server, or moves its slots faster than the client follows.
+// command, and TRYAGAIN some keys of one slot while a cluster moves it, which may take
+// minutes (CLUSTER SETSLOT). MOVED and ASK arrive here only where a cluster is addressed
+// as a single server, or moves its slots faster than the client follows.
 var outageCodes = []string{
 	"ASK", "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "NOAUTH",
-	"NOPERM", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "WRONGPASS",
+	"NOPERM", "NOREPLICAS", "OOM", "READONLY", "WRONGPASS",
 }
 
 // outageReplies are error replies with the general code ERR that are outages.

@@ -23,16 +23,25 @@ type trip struct {
 	ctx      context.Context //nolint:containedctx // handed to a worker; ends when the trip's time is over, whoever left
 	cancel   context.CancelFunc
 	pipeline redis.Pipeliner
+	own      int // how many of the commands are the caller's; those after them are a rider's
 	settle   func(outage error)
 	settled  atomic.Bool
-	done     chan error // receives the outage, or nil; never blocks
+	done     chan outcome // receives the outages; never blocks
 }
 
-// run sends the pipeline.
+// outcome is how a round trip ended for the caller's own commands and for a rider's.
+// Nil is well: all of them were answered.
+type outcome struct{ own, rider error }
+
+// both is an outcome that is the same for caller and rider.
+func both(err error) outcome { return outcome{err, err} }
+
+// run sends the pipeline. A rider's trouble is not the breaker's: in a cluster it may be
+// that of another node.
 func (t *trip) run() {
-	outage := exec(t.ctx, t.pipeline)
-	t.report(outage)
-	t.done <- outage
+	outages := exec(t.ctx, t.pipeline, t.own)
+	t.report(outages.own)
+	t.done <- outages
 	t.cancel()
 }
 
@@ -43,12 +52,18 @@ func (t *trip) report(outage error) {
 	}
 }
 
-// exec sends the pipeline and returns the first outage among its outcomes.
-func exec(ctx context.Context, p redis.Pipeliner) error {
+// exec sends the pipeline and returns the first outage among the outcomes of the first
+// own commands, and of the others.
+func exec(ctx context.Context, p redis.Pipeliner, own int) outcome {
 	cmds, err := p.Exec(ctx)
-	if isOutage(err) {
-		return err
+	outages := outcome{own: firstOutage(cmds[:own]), rider: firstOutage(cmds[own:])}
+	if outages == (outcome{}) && isOutage(err) { // go-redis has told no command
+		return both(err)
 	}
+	return outages
+}
+
+func firstOutage(cmds []redis.Cmder) error {
 	for _, cmd := range cmds {
 		if err := cmd.Err(); isOutage(err) {
 			return err
@@ -57,30 +72,35 @@ func exec(ctx context.Context, p redis.Pipeliner) error {
 	return nil
 }
 
-// ask makes a round trip of the pipeline and waits for it as long as ctx and the
-// timeout allow. settle is told the outcome once, also if that comes after the
-// caller has left for ctx.
-func (c *Conn) ask(ctx context.Context, p redis.Pipeliner, settle func(outage error)) error {
-	t := &trip{pipeline: p, settle: settle, done: make(chan error, 1)}
+// ask makes a round trip of the pipeline, of which the first own commands are the
+// caller's, and waits for it as long as ctx and the timeout allow. settle is told the
+// caller's outcome once, also if that comes after the caller has left for ctx.
+func (c *Conn) ask(ctx context.Context, p redis.Pipeliner, own int, settle func(outage error)) outcome {
+	t := &trip{pipeline: p, own: own, settle: settle, done: make(chan outcome, 1)}
 	t.ctx, t.cancel = context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 	if err := c.start(ctx, t); err != nil {
 		t.cancel()
-		return err
+		return both(err)
 	}
 	select {
-	case outage := <-t.done:
-		return c.down(outage)
+	case outages := <-t.done:
+		return c.downs(outages)
 	case <-ctx.Done():
-		return fmt.Errorf("asking redis: %w", ctx.Err())
+		return both(fmt.Errorf("asking redis: %w", ctx.Err()))
 	case <-t.ctx.Done():
 	}
 	select {
-	case outage := <-t.done: // it ended just now, and perhaps well
-		return c.down(outage)
+	case outages := <-t.done: // it ended just now, and perhaps well
+		return c.downs(outages)
 	default:
 		t.report(errLate)
-		return c.down(errLate)
+		return both(c.down(errLate))
 	}
+}
+
+// downs turns outages into the errors that callers get.
+func (c *Conn) downs(outages outcome) outcome {
+	return outcome{own: c.down(outages.own), rider: c.down(outages.rider)}
 }
 
 // start hands t to an idle worker or a new one, waiting where all that there may be

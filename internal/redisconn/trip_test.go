@@ -133,7 +133,7 @@ func TestWhichErrorsAreOutages(t *testing.T) {
 		proto("LOADING Redis is loading"), proto("READONLY You can't write"), proto("CLUSTERDOWN Hash slot not served"),
 		proto("MASTERDOWN Link"), proto("MISCONF Redis is configured"), proto("OOM command not allowed"),
 		proto("NOAUTH Authentication required."), proto("WRONGPASS invalid"), proto("NOPERM this user"),
-		proto("BUSY Redis is busy"), proto("TRYAGAIN Multiple keys"), proto("MOVED 1 127.0.0.1:1"), proto("ASK 1 127.0.0.1:1"),
+		proto("BUSY Redis is busy"), proto("MOVED 1 127.0.0.1:1"), proto("ASK 1 127.0.0.1:1"),
 		proto("NOREPLICAS Not enough"), proto("ERR max number of clients reached"), proto("ERR invalid password"),
 		proto("ERR AUTH <password> called without any password configured"),
 	}
@@ -144,7 +144,7 @@ func TestWhichErrorsAreOutages(t *testing.T) {
 	}
 	for _, err := range []error{
 		nil, redis.Nil, proto("NOSCRIPT No matching script."), proto("WRONGTYPE Operation"), proto("ERR syntax error"),
-		proto("CROSSSLOT Keys"), proto("EXECABORT Transaction"), proto("BUSYGROUP Consumer"),
+		proto("CROSSSLOT Keys"), proto("TRYAGAIN Multiple keys"), proto("EXECABORT Transaction"), proto("BUSYGROUP Consumer"),
 	} {
 		if isOutage(err) {
 			t.Errorf("%v is an outage", err)

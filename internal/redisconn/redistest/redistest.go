@@ -1,6 +1,7 @@
-// Package redistest starts real Redis servers for tests and does to them what
-// happens to Redis in production: it is killed, restarted empty, flushed, or
-// stops answering while its port stays open.
+// Package redistest starts real Redis servers for tests, alone ([Start]), as a cluster
+// ([StartCluster]) or with sentinels ([StartSentinels]), and does to them what
+// happens to Redis in production: it is killed, restarted empty, flushed, loses its
+// primary, moves its slots, or stops answering while its port stays open.
 //
 // It needs redis-server in PATH and fails the test where there is none: a test
 // that asks for a real Redis proves nothing without one. Nothing here is for use
@@ -8,11 +9,9 @@
 package redistest
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os/exec"
 	"strconv"
@@ -37,9 +36,11 @@ const (
 // Its methods fail the test that started it rather than return errors; they may
 // be called from several goroutines, one at a time each.
 type Server struct {
-	t    testing.TB
-	port int
-	args []string
+	t     testing.TB
+	port  int
+	file  string   // of its configuration; empty: none
+	args  []string // but for file and port
+	ready string   // what it prints when it answers
 
 	mu   sync.Mutex    // guards cmd and done
 	cmd  *exec.Cmd     // nil while the server is stopped
@@ -51,24 +52,45 @@ type Server struct {
 // further arguments of redis-server, such as "--requirepass", "secret".
 func Start(t testing.TB, extra ...string) *Server {
 	t.Helper()
+	needRedis(t)
+	s := newServer(t, extra...)
+	err := retry(func() (err error) {
+		if s.port, err = freePort(); err != nil {
+			return err
+		}
+		return s.launch()
+	})
+	if err != nil {
+		t.Fatalf("starting redis-server: %v", err)
+	}
+	return s
+}
+
+// needRedis fails the test where there is no redis-server.
+func needRedis(t testing.TB) {
+	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatalf("this test needs a real Redis: %v (install redis-server 7 or later)", err)
 	}
-	s := &Server{t: t, args: append([]string{
+}
+
+// newServer returns a server that has no port yet and is killed when the test ends.
+func newServer(t testing.TB, extra ...string) *Server {
+	s := &Server{t: t, ready: "Ready to accept connections", args: append([]string{
 		"--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(),
 	}, extra...)}
 	t.Cleanup(s.kill)
-	var err error
+	return s
+}
+
+// retry calls start until it succeeds, startAttempts times at most.
+func retry(start func() error) (err error) {
 	for range startAttempts {
-		if s.port, err = freePort(); err != nil {
-			continue
-		}
-		if err = s.launch(); err == nil {
-			return s
+		if err = start(); err == nil {
+			return nil
 		}
 	}
-	t.Fatalf("starting redis-server: %v", err)
-	return nil
+	return err
 }
 
 // Addr returns the server's host:port. It stays the same over [Server.Restart].
@@ -90,13 +112,9 @@ func (s *Server) Stop() {
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.kill()
-	var err error
-	for range startAttempts {
-		if err = s.launch(); err == nil {
-			return
-		}
+	if err := retry(s.launch); err != nil {
+		s.t.Fatalf("restarting redis-server on port %d: %v", s.port, err)
 	}
-	s.t.Fatalf("restarting redis-server on port %d: %v", s.port, err)
 }
 
 // Pause freezes the server with SIGSTOP: the kernel goes on accepting
@@ -124,11 +142,16 @@ func (s *Server) Flush() {
 // error answer fails the test. Of an array, it returns the length.
 func (s *Server) Do(args ...string) string {
 	s.t.Helper()
-	answer, err := command(s.Addr(), args)
+	return s.ask(args...).text
+}
+
+func (s *Server) ask(args ...string) answer {
+	s.t.Helper()
+	a, err := command(s.Addr(), args)
 	if err != nil {
 		s.t.Fatalf("redis %s: %v", strings.Join(args, " "), err)
 	}
-	return answer
+	return a
 }
 
 func (s *Server) signal(sig syscall.Signal) {
@@ -161,8 +184,12 @@ func (s *Server) kill() {
 func (s *Server) launch() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	log := &readyLog{ready: make(chan struct{})}
-	cmd := exec.Command("redis-server", append([]string{"--port", strconv.Itoa(s.port)}, s.args...)...)
+	log := &readyLog{sign: []byte(s.ready), ready: make(chan struct{})}
+	args := append([]string{"--port", strconv.Itoa(s.port)}, s.args...)
+	if s.file != "" {
+		args = append([]string{s.file}, args...)
+	}
+	cmd := exec.Command("redis-server", args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = procAttr()
 	if err := cmd.Start(); err != nil {
@@ -188,9 +215,9 @@ func (s *Server) launch() error {
 	return fmt.Errorf("%w; its output:\n%s", err, log.text())
 }
 
-// readyLog collects what redis-server prints and closes ready when it says that
-// it accepts connections.
+// readyLog collects what redis-server prints and closes ready when the sign is in it.
 type readyLog struct {
+	sign  []byte
 	mu    sync.Mutex // guards all below
 	buf   bytes.Buffer
 	ready chan struct{}
@@ -204,7 +231,7 @@ func (l *readyLog) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	l.buf.Write(p)
-	if bytes.Contains(l.buf.Bytes(), []byte("Ready to accept connections")) {
+	if bytes.Contains(l.buf.Bytes(), l.sign) {
 		l.told = true
 		close(l.ready)
 	}
@@ -228,43 +255,4 @@ func freePort() (int, error) {
 		return 0, err
 	}
 	return strconv.Atoi(port)
-}
-
-// command speaks just enough of the Redis protocol (RESP2) for Do: one command,
-// and the first line or bulk string of the answer.
-func command(addr string, args []string) (string, error) {
-	c, err := net.DialTimeout("tcp", addr, commandTimeout)
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(commandTimeout)); err != nil {
-		return "", err
-	}
-	request := fmt.Appendf(nil, "*%d\r\n", len(args))
-	for _, arg := range args {
-		request = fmt.Appendf(request, "$%d\r\n%s\r\n", len(arg), arg)
-	}
-	if _, err := c.Write(request); err != nil {
-		return "", err
-	}
-	r := bufio.NewReader(c)
-	line, err := r.ReadString('\n')
-	if err != nil {
-		return "", err
-	}
-	kind, rest := line[0], strings.TrimSpace(line[1:])
-	switch kind {
-	case '-':
-		return "", errors.New(rest)
-	case '$':
-		n, err := strconv.Atoi(rest)
-		if err != nil || n < 0 {
-			return "", err // a nil bulk string is the empty one
-		}
-		body := make([]byte, n)
-		_, err = io.ReadFull(r, body)
-		return string(body), err
-	}
-	return rest, nil
 }

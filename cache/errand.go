@@ -1,0 +1,92 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"osgate/internal/redisconn"
+)
+
+var (
+	_ Companion       = (*RedisCoherence)(nil)
+	_ Errand          = (*redisErrand)(nil)
+	_ redisconn.Rider = (*redisErrand)(nil)
+)
+
+// errNotBrought says that no round trip has brought an answer.
+var errNotBrought = errors.New("no round trip has brought the generations")
+
+// Accompany implements [Companion]: the question rides with whatever is asked of the same [redisconn.Conn].
+func (c *RedisCoherence) Accompany(ctx context.Context, on Resources) (context.Context, Errand) {
+	e := &redisErrand{coherence: c, on: on, err: errNotBrought}
+	return c.conn.WithRider(ctx, e), e
+}
+
+// redisErrand is a Read that rides along.
+//
+// Whether a write of this gateway waits to be marked is asked twice. Before the question is sent, because the generations that it gets may
+// be those of before the write, which may have been marked by the time that they are used; and when they are used, as any Read asks.
+type redisErrand struct {
+	coherence *RedisCoherence
+	on        Resources
+	whole     bool // Redis did not know the script: it is sent whole
+	calls     []call
+	cmds      []*redis.Cmd // of the round trip under way
+
+	reading Reading // of the latest round trip, unless
+	err     error   // it brought none
+}
+
+// Queue implements [redisconn.Rider]. Each trip has ids of its own for generations that are missing: one that was given once must not
+// come back when the generation has been replaced and forgotten since.
+func (e *redisErrand) Queue(ctx context.Context, p redis.Pipeliner) {
+	e.calls, e.cmds = nil, nil
+	if e.coherence.unmarked.any() {
+		return
+	}
+	e.calls = e.coherence.calls(e.on, e.coherence.scripts.read)
+	e.cmds = queueAll(ctx, p, e.calls, e.whole)
+}
+
+// Done implements [redisconn.Rider]. The last trip is the one that counts.
+func (e *redisErrand) Done(err error) {
+	calls, cmds := e.calls, e.cmds
+	e.calls, e.cmds = nil, nil
+	switch {
+	case errors.Is(err, redisconn.ErrDown):
+		e.err = err
+	case err != nil || cmds == nil:
+		e.err = errNotBrought
+	case unknownScript(cmds):
+		e.whole, e.err = true, errNotBrought
+	default:
+		e.reading, e.err = e.coherence.brought(calls, cmds)
+	}
+}
+
+// brought is what the answers to a read say.
+func (c *RedisCoherence) brought(calls []call, cmds []*redis.Cmd) (Reading, error) {
+	if err := take(calls, cmds); err != nil {
+		return Reading{}, err
+	}
+	if err := c.remember(calls); err != nil {
+		return Reading{}, err
+	}
+	return readingOf(calls)
+}
+
+// Read implements [Errand].
+func (e *redisErrand) Read(ctx context.Context) (Reading, error) {
+	switch {
+	case e.coherence.unmarked.any():
+		return Reading{}, errUntouched
+	case errors.Is(e.err, errNotBrought):
+		return e.coherence.Read(ctx, e.on)
+	case e.err != nil:
+		return Reading{}, fmt.Errorf("reading generations on the way: %w", e.err)
+	}
+	return e.reading, nil
+}

@@ -1,0 +1,91 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"osgate/internal/redisconn/redistest"
+)
+
+// ride makes a round trip that has nothing to do with the cache.
+func ride(ctx context.Context, t *testing.T, c *RedisCoherence) {
+	t.Helper()
+	err := c.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
+		p.Get(ctx, "something")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestErrandBringsWhatAReadWould(t *testing.T) {
+	c := gateway(t, redistest.Start(t))
+	want := read(t, c, pair(0))
+	ctx, e := c.Accompany(t.Context(), pair(0))
+	ride(ctx, t, c)
+	c.conn = nil // it asks no more
+	if got, err := e.Read(t.Context()); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// A generation that was made on one trip, then replaced and forgotten, must not be made again on the next: what was stored under it
+// meanwhile is older than what replaced it.
+func TestErrandProposesFreshGenerationsOnEachTrip(t *testing.T) {
+	s := redistest.Start(t)
+	c := gateway(t, s)
+	read(t, c, resource(1)) // Redis has the script
+	ctx, e := c.Accompany(t.Context(), resource(0))
+	ride(ctx, t, c)
+	first, err := e.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keysOf(t, s, "*generation*") {
+		s.Do("DEL", key)
+	}
+	ride(ctx, t, c)
+	if second, err := e.Read(t.Context()); err != nil || second.Stamp == first.Stamp {
+		t.Errorf("got %+v, then %+v, %v", first, second, err)
+	}
+}
+
+func TestErrandRemembersTheEpochItMet(t *testing.T) {
+	s := redistest.Start(t)
+	read(t, gateway(t, s), resource(0)) // Redis has the script
+	c := gateway(t, s)
+	ctx, _ := c.Accompany(t.Context(), resource(0))
+	ride(ctx, t, c)
+	s.Flush()
+	wantClosed(t, read(t, c, resource(0)), closedBySettling, "after a flush, to one that has met another epoch on the way")
+}
+
+func TestErrandIsOfNoUseWhileAWriteWaitsToBeMarked(t *testing.T) {
+	c := gateway(t, redistest.Start(t))
+	before := read(t, c, resource(0))
+
+	t.Run("since the trip", func(t *testing.T) {
+		ctx, e := c.Accompany(t.Context(), resource(0))
+		ride(ctx, t, c)
+		c.unmarked.add(resource(0), newID(), time.Now())
+		if _, err := e.Read(t.Context()); !errors.Is(err, errUntouched) {
+			t.Errorf("got %v, want %v", err, errUntouched)
+		}
+	})
+	t.Run("until after the trip", func(t *testing.T) {
+		ctx, e := c.Accompany(t.Context(), resource(0))
+		ride(ctx, t, c) // would bring the generation of before the write
+		c.touch(t.Context())
+		if c.unmarked.any() {
+			t.Fatal("the write was not made up for")
+		}
+		if after, err := e.Read(t.Context()); err != nil || after.Stamp == before.Stamp {
+			t.Errorf("got %+v, %v, want another generation than %+v", after, err, before)
+		}
+	})
+}

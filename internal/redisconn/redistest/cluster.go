@@ -1,0 +1,229 @@
+package redistest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	// Nodes is how many primaries a [Cluster] has.
+	Nodes = 3
+	// slots is how many hash slots a cluster has (Redis cluster specification).
+	slots = 16384
+	// busOffset is added to a node's port for the port on which the nodes talk.
+	busOffset = 10000
+	// formTimeout bounds the forming of a cluster, which takes a little over two
+	// seconds: so long a primary that has just started waits before it takes writes.
+	formTimeout = 20 * time.Second
+	// pollInterval is how often a condition is looked at.
+	pollInterval = 20 * time.Millisecond
+	// moveBatch is how many keys go in one MIGRATE.
+	moveBatch = "100"
+)
+
+// Cluster is a Redis cluster of three primaries without replicas on loopback ports. A
+// third of the slots is on each, in order. Its methods are like those of [Server].
+type Cluster struct {
+	t     testing.TB
+	nodes [Nodes]*Server
+	ids   [Nodes]string
+	moved map[int]int // slot to the node that it was moved to
+}
+
+// StartCluster starts a cluster and returns when each of its nodes serves all slots. It
+// is killed when the test ends. extra are further arguments for each redis-server.
+func StartCluster(t testing.TB, extra ...string) *Cluster {
+	t.Helper()
+	needRedis(t)
+	c := &Cluster{t: t, moved: map[int]int{}}
+	args := append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000"}, extra...)
+	var (
+		starting sync.WaitGroup
+		errs     [Nodes]error
+	)
+	for i := range c.nodes {
+		s := newServer(t, args...)
+		c.nodes[i] = s
+		starting.Go(func() {
+			errs[i] = retry(func() (err error) {
+				if s.port, err = freeClusterPort(); err != nil {
+					return err
+				}
+				return s.launch()
+			})
+		})
+	}
+	starting.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Fatalf("starting the nodes of a cluster: %v", err)
+	}
+	c.form()
+	return c
+}
+
+// form makes the nodes a cluster.
+func (c *Cluster) form() {
+	c.t.Helper()
+	for i, s := range c.nodes {
+		c.ids[i] = s.Do("CLUSTER", "MYID")
+		s.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1)) // else they would quarrel about it
+		s.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(firstSlot(i)), strconv.Itoa(firstSlot(i+1)-1))
+		if i > 0 {
+			s.Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(c.nodes[0].port))
+		}
+	}
+	c.Await()
+}
+
+// firstSlot is the first slot of node i.
+func firstSlot(i int) int { return (i*slots + Nodes - 1) / Nodes }
+
+// Await returns when each node knows all others and serves all slots, such as after a
+// [Server.Restart] of one.
+func (c *Cluster) Await() {
+	c.t.Helper()
+	await(c.t, "the cluster to be whole", formTimeout, func() bool {
+		for _, s := range c.nodes {
+			info, err := command(s.Addr(), []string{"CLUSTER", "INFO"})
+			if err != nil || !strings.Contains(info.text, "cluster_state:ok") ||
+				!strings.Contains(info.text, fmt.Sprintf("cluster_slots_ok:%d\r", slots)) ||
+				!strings.Contains(info.text, fmt.Sprintf("cluster_size:%d\r", Nodes)) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// Node returns node i, counted from 0.
+func (c *Cluster) Node(i int) *Server { return c.nodes[i] }
+
+// URL returns the addresses of all nodes as a redis:// URL in the cluster form.
+func (c *Cluster) URL() string { return urlOf(c.nodes[:], url.Values{}) }
+
+// urlOf is a redis:// URL with the first server as host and the others as addr.
+func urlOf(servers []*Server, query url.Values) string {
+	q := maps.Clone(query)
+	for _, s := range servers[1:] {
+		q.Add("addr", s.Addr())
+	}
+	return "redis://" + servers[0].Addr() + "?" + q.Encode()
+}
+
+// Stop kills node i. Its slots are served by nobody; [Server.Restart] brings it back
+// empty, knowing the cluster.
+func (c *Cluster) Stop(i int) {
+	c.t.Helper()
+	c.nodes[i].Stop()
+}
+
+// Slot returns the slot of a key.
+func (c *Cluster) Slot(key string) int {
+	c.t.Helper()
+	slot, err := strconv.Atoi(c.nodes[0].Do("CLUSTER", "KEYSLOT", key))
+	if err != nil {
+		c.t.Fatalf("slot of key %q: %v", key, err)
+	}
+	return slot
+}
+
+// Owner returns which node has a slot.
+func (c *Cluster) Owner(slot int) int {
+	if i, ok := c.moved[slot]; ok {
+		return i
+	}
+	i := 0
+	for firstSlot(i+1) <= slot {
+		i++
+	}
+	return i
+}
+
+// MoveSlot moves a slot with its keys to node to, as an operator would who adds a node:
+// [Cluster.BeginMove] and [Cluster.EndMove].
+func (c *Cluster) MoveSlot(slot, to int) {
+	c.t.Helper()
+	c.BeginMove(slot, to)
+	c.EndMove(slot, to)
+}
+
+// BeginMove moves the keys of a slot to node to. From then on the node that has the slot
+// sends those who ask for a key that it has not to the other (ASK).
+func (c *Cluster) BeginMove(slot, to int) {
+	c.t.Helper()
+	from := c.Owner(slot)
+	name, target := strconv.Itoa(slot), c.nodes[to]
+	target.Do("CLUSTER", "SETSLOT", name, "IMPORTING", c.ids[from])
+	c.nodes[from].Do("CLUSTER", "SETSLOT", name, "MIGRATING", c.ids[to])
+	c.moveKeys(slot, to)
+}
+
+// moveKeys moves what keys of a slot there are.
+func (c *Cluster) moveKeys(slot, to int) {
+	c.t.Helper()
+	source := c.nodes[c.Owner(slot)]
+	for {
+		keys := source.ask("CLUSTER", "GETKEYSINSLOT", strconv.Itoa(slot), moveBatch).list
+		if len(keys) == 0 {
+			return
+		}
+		source.Do(append([]string{"MIGRATE", "127.0.0.1", strconv.Itoa(c.nodes[to].port), "", "0", "5000", "KEYS"}, keys...)...)
+	}
+}
+
+// EndMove gives node to the slot that [Cluster.BeginMove] has begun to move. All nodes
+// then send those who ask for its keys there (MOVED).
+func (c *Cluster) EndMove(slot, to int) {
+	c.t.Helper()
+	from := c.Owner(slot)
+	c.moveKeys(slot, to)
+	first := []int{to, from} // so that the slot is never nobody's
+	for i := range c.nodes {
+		if !slices.Contains(first, i) {
+			first = append(first, i)
+		}
+	}
+	for _, i := range first {
+		c.nodes[i].Do("CLUSTER", "SETSLOT", strconv.Itoa(slot), "NODE", c.ids[to])
+	}
+	c.moved[slot] = to
+}
+
+// freeClusterPort returns a port that is free, as its bus port is.
+func freeClusterPort() (int, error) {
+	const attempts = 100
+	for range attempts {
+		port, err := freePort()
+		if err != nil || port+busOffset > 65535 {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+busOffset)))
+		if err != nil {
+			continue
+		}
+		return port, l.Close()
+	}
+	return 0, errors.New("no two free ports for a cluster node")
+}
+
+// await looks at a condition until it is met, and fails the test if that takes longer
+// than limit.
+func await(t testing.TB, what string, limit time.Duration, met func() bool) {
+	t.Helper()
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	for end := time.Now().Add(limit); !met(); <-poll.C {
+		if time.Now().After(end) {
+			t.Fatalf("waited %v for %s", limit, what)
+		}
+	}
+}

@@ -1,0 +1,324 @@
+package redisconn_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"osgate/internal/redisconn"
+	"osgate/internal/redisconn/redistest"
+)
+
+// load is requests that run a script each, as a limiter does, on keys that they take in
+// turns, and let a rider's question about another key travel along.
+type load struct {
+	t       *testing.T
+	conn    *redisconn.Conn
+	keys    []string
+	ended   chan struct{}
+	clients sync.WaitGroup
+
+	asked, down, ridersDown, odd atomic.Int64
+	lastOdd                      atomic.Pointer[error]
+	longest                      atomic.Int64
+}
+
+// loaders is how many requests a load has under way.
+const loaders = 4
+
+func startLoad(t *testing.T, c *redisconn.Conn, keys ...string) *load {
+	t.Helper()
+	l := &load{t: t, conn: c, keys: keys, ended: make(chan struct{})}
+	script := redis.NewScript(`return redis.call("INCR", KEYS[1])`)
+	for i := range loaders {
+		l.clients.Go(func() {
+			pause := time.NewTicker(2 * time.Millisecond)
+			defer pause.Stop()
+			for n := i; ; n++ {
+				l.request(script, keys[n%len(keys)], keys[(n+1)%len(keys)])
+				select {
+				case <-l.ended:
+					return
+				case <-pause.C:
+				}
+			}
+		})
+	}
+	return l
+}
+
+func (l *load) request(script *redis.Script, key, rides string) {
+	r := &rider{}
+	r.ask = func(ctx context.Context, p redis.Pipeliner) { r.answer = p.Set(ctx, rides+"rider", "v", 0) }
+	start := time.Now()
+	err := script.Run(l.conn.WithRider(l.t.Context(), r), l.conn.Scripter(), []string{key}).Err()
+	for took := int64(time.Since(start)); ; {
+		longest := l.longest.Load()
+		if took <= longest || l.longest.CompareAndSwap(longest, took) {
+			break
+		}
+	}
+	l.asked.Add(1)
+	switch {
+	case errors.Is(err, redisconn.ErrDown):
+		l.down.Add(1)
+	case err != nil:
+		l.odd.Add(1)
+		l.lastOdd.Store(&err)
+	}
+	if errors.Is(r.told[len(r.told)-1], redisconn.ErrDown) {
+		l.ridersDown.Add(1)
+	}
+}
+
+// await waits until so many more calls have been answered, riders included.
+func (l *load) await(more int64) {
+	l.t.Helper()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	answered := func() int64 { return l.asked.Load() - l.down.Load() - l.ridersDown.Load() }
+	want := answered() + more
+	for end := time.Now().Add(2 * recovery); answered() < want; <-poll.C {
+		if time.Now().After(end) {
+			l.t.Fatalf("fewer than %d calls were answered in %v", more, 2*recovery)
+		}
+	}
+}
+
+// stop ends the load and checks what holds in any trouble: nobody waited longer than the
+// timeout (a script that Redis does not know is two round trips), and every failure was
+// ErrDown.
+func (l *load) stop() {
+	l.t.Helper()
+	close(l.ended)
+	l.clients.Wait()
+	if longest := time.Duration(l.longest.Load()); longest > 2*timeout+scheduling {
+		l.t.Errorf("a call took %v, want at most %v", longest, 2*timeout)
+	}
+	if n := l.odd.Load(); n > 0 {
+		l.t.Errorf("%d calls failed otherwise than with ErrDown: %v", n, *l.lastOdd.Load())
+	}
+	l.t.Logf("%d calls, %d without Redis, %d riders without it, longest %v", l.asked.Load(), l.down.Load(), l.ridersDown.Load(), time.Duration(l.longest.Load()))
+}
+
+// wantChanges checks that the state changed so often, each time to what it was not.
+func wantChanges(t *testing.T, changes <-chan redisconn.State, want ...bool) {
+	t.Helper()
+	for i, ok := range want {
+		select {
+		case change := <-changes:
+			if change.OK != ok {
+				t.Errorf("change %d is to %+v, want OK %v", i, change, ok)
+			}
+		case <-time.After(recovery):
+			t.Fatalf("change %d, to OK %v, did not come within %v", i, ok, recovery)
+		}
+	}
+}
+
+func wantNoChange(t *testing.T, changes <-chan redisconn.State) {
+	t.Helper()
+	if len(changes) > 0 {
+		t.Errorf("the state changed to %+v", <-changes)
+	}
+}
+
+func TestSlowRedisIsAnOutage(t *testing.T) {
+	t.Parallel()
+	w := redistest.NewWire(t, redistest.Start(t))
+	c, changes := open(t, w.URL())
+	if err := set(c); err != nil {
+		t.Fatal(err)
+	}
+	w.Lengthen(100 * time.Millisecond) // a round trip takes 200 ms
+	change, longest := askUntil(t, func() error { return set(c) }, changes, recovery)
+	if change.OK || longest > timeout+scheduling {
+		t.Errorf("change to %+v, the longest call took %v", change, longest)
+	}
+	w.Lengthen(0)
+	change, longest = askUntil(t, func() error { return set(c) }, changes, recovery)
+	if !change.OK || longest > timeout+scheduling {
+		t.Errorf("change to %+v, the longest call took %v", change, longest)
+	}
+	wantNoChange(t, changes)
+}
+
+func TestForgottenDataAndScriptsAreNoOutage(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c, changes := open(t, s.URL())
+	l := startLoad(t, c, "a", "b")
+	for range 10 {
+		s.Flush()
+		s.Do("SCRIPT", "FLUSH")
+		l.await(10)
+	}
+	l.stop()
+	if l.down.Load()+l.ridersDown.Load() > 0 {
+		t.Error("an empty Redis counted as down")
+	}
+	wantNoChange(t, changes)
+}
+
+func TestRestartUnderLoadIsOneOutage(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c, changes := open(t, s.URL())
+	l := startLoad(t, c, "a", "b")
+	l.await(100)
+	s.Stop()
+	wantChanges(t, changes, false)
+	s.Restart()
+	wantChanges(t, changes, true)
+	l.await(100)
+	l.stop()
+	wantNoChange(t, changes)
+}
+
+func TestSlotThatMovesIsNoOutage(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartCluster(t)
+	t.Run("under load", func(t *testing.T) { slotMovesUnderLoad(t, s) })
+	t.Run("with keys torn apart", func(t *testing.T) { keysAreTornApart(t, s) })
+}
+
+func slotMovesUnderLoad(t *testing.T, s *redistest.Cluster) {
+	t.Helper()
+	c, changes := open(t, s.URL())
+	slot := s.Slot("{moved}")
+	to := (s.Owner(slot) + 1) % redistest.Nodes
+	for i := range 300 {
+		s.Node(s.Owner(slot)).Do("SET", fmt.Sprint("{moved}", i), "v")
+	}
+	l := startLoad(t, c, "{moved}a", "{moved}b", "other", "another")
+	l.await(100)
+	for range 2 { // there and back: what was MOVED is MOVED again
+		s.BeginMove(slot, to)
+		l.await(100)
+		s.EndMove(slot, to)
+		l.await(100)
+		to = (to + redistest.Nodes - 1) % redistest.Nodes
+	}
+	l.stop()
+	if l.down.Load()+l.ridersDown.Load() > 0 {
+		t.Errorf("%d calls and %d riders failed", l.down.Load(), l.ridersDown.Load())
+	}
+	wantNoChange(t, changes)
+}
+
+// keysAreTornApart: while a slot moves, a command on a key that is there and one that is
+// not is answered TRYAGAIN, which is the trouble of those keys alone.
+func keysAreTornApart(t *testing.T, s *redistest.Cluster) {
+	t.Helper()
+	c, changes := open(t, s.URL())
+	slot := s.Slot("{torn}")
+	s.Node(s.Owner(slot)).Do("SET", "{torn}a", "v")
+	s.BeginMove(slot, (s.Owner(slot)+1)%redistest.Nodes)
+	for range 10 {
+		var torn, whole *redis.IntCmd
+		err := c.Do(t.Context(), func(ctx context.Context, p redis.Pipeliner) error {
+			torn, whole = p.Exists(ctx, "{torn}a", "{torn}nothing"), p.Exists(ctx, "{torn}a")
+			return nil
+		})
+		if err != nil || !redis.IsTryAgainError(torn.Err()) || whole.Val() != 1 {
+			t.Fatalf("Do: %v, its commands: %v and %v; want TRYAGAIN of the first", err, torn, whole)
+		}
+	}
+	wantNoChange(t, changes)
+}
+
+func TestLostNodeOfAClusterIsAnOutageOfItsOwnKeysOnly(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
+	c, changes := open(t, s.URL())
+	mine, lost := keyOn(s, 0), keyOn(s, 1)
+	r := &rider{key: lost}
+	pay := func() error {
+		return c.Do(c.WithRider(t.Context(), r), func(ctx context.Context, p redis.Pipeliner) error {
+			p.Incr(ctx, mine)
+			return nil
+		})
+	}
+	if err := pay(); err != nil || r.last(t) != nil {
+		t.Fatalf("before: %v, the rider was told %v", err, r.last(t))
+	}
+	s.Stop(1)
+	for range 20 {
+		start := time.Now()
+		if err := pay(); err != nil || !errors.Is(r.last(t), redisconn.ErrDown) {
+			t.Fatalf("Do: %v, the rider was told %v; want nil and ErrDown", err, r.last(t))
+		}
+		if took := time.Since(start); took > timeout+scheduling {
+			t.Errorf("a call took %v, want at most %v", took, timeout)
+		}
+	}
+	wantNoChange(t, changes)
+	s.Node(1).Restart()
+	s.Await()
+	back := time.Now()
+	for {
+		if err := pay(); err != nil {
+			t.Fatalf("Do: %v", err)
+		}
+		if r.last(t) == nil {
+			break
+		}
+		if time.Since(back) > recovery {
+			t.Fatalf("the rider is still told %v, %v after the node's return", r.last(t), recovery)
+		}
+	}
+}
+
+func TestClusterThatIsNotWholeIsAnOutageUntilItIs(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartCluster(t, "--cluster-node-timeout", "500")
+	c, changes := open(t, s.URL())
+	l := startLoad(t, c, keyOn(s, 0), keyOn(s, 1), keyOn(s, 2))
+	l.await(100)
+	s.Stop(1)
+	for c.State().OK || !strings.Contains(s.Node(0).Do("CLUSTER", "INFO"), "cluster_state:fail") {
+		<-time.After(5 * time.Millisecond)
+	}
+	s.Node(1).Restart()
+	s.Await()
+	back := time.Now()
+	l.await(100)
+	if took := time.Since(back); took > recovery {
+		t.Errorf("asked again %v after the cluster's return, want %v", took, recovery)
+	}
+	l.stop()
+	t.Logf("the state changed %d times", len(changes))
+}
+
+func TestFailoverIsOneOutageThatEndsWithThePromotion(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartSentinels(t)
+	c, changes := open(t, s.URL())
+	l := startLoad(t, c, "a", "b")
+	l.await(100)
+	s.Failover()
+	promoted := time.Now()
+	wantChanges(t, changes, false, true)
+	l.await(100)
+	if took := time.Since(promoted); took > recovery {
+		t.Errorf("asked again %v after the promotion, want %v", took, recovery)
+	}
+	l.stop()
+	wantNoChange(t, changes)
+}
+
+// keyOn returns a key of a node.
+func keyOn(s *redistest.Cluster, node int) string {
+	key := "k"
+	for s.Owner(s.Slot(key)) != node {
+		key += "k"
+	}
+	return key
+}
