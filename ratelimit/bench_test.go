@@ -1,9 +1,12 @@
 package ratelimit_test
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,31 +15,130 @@ import (
 	"osgate/ratelimit"
 )
 
+// The table in docs/adr/0016-choose-gcra-or-window.md is of
+//
+//	go test -run '^$' -bench 'GCRA|Window' -benchtime 1s ./ratelimit
+
 // plenty never runs out, so that every decision is made anew.
 var plenty = ratelimit.Quota{Rate: 1_000_000, Period: time.Second, Burst: 1_000_000}
 
-func BenchmarkLocalTake(b *testing.B) {
+// plentyOfWindow is the same with a window: for 1,000 keys, 1,000,000 a second of them
+// in Redis, with about 50 instants in each log.
+var plentyOfWindow = ratelimit.Quota{Rate: ratelimit.MaxWindowRate, Period: time.Second, Algorithm: ratelimit.AlgorithmWindow}
+
+// plentyOfLocalWindow is for the ten million a second that there are in process.
+var plentyOfLocalWindow = ratelimit.Quota{Rate: ratelimit.MaxWindowRate, Period: time.Millisecond, Algorithm: ratelimit.AlgorithmWindow}
+
+func BenchmarkLocalGCRA(b *testing.B) {
 	benchmarkTake(b, ratelimit.NewLocal(ratelimit.LocalOptions{}), plenty)
 }
 
-func BenchmarkRedisTake(b *testing.B) {
+func BenchmarkLocalWindow(b *testing.B) {
+	benchmarkTake(b, ratelimit.NewLocal(ratelimit.LocalOptions{}), plentyOfLocalWindow)
+}
+
+func BenchmarkRedisGCRA(b *testing.B) {
 	benchmarkTake(b, ratelimit.NewRedis(openRedis(b, redistest.Start(b))), plenty)
 }
 
-// BenchmarkRedisTakeOverQuota is what a client that hammers costs: nothing in Redis.
-func BenchmarkRedisTakeOverQuota(b *testing.B) {
+func BenchmarkRedisWindow(b *testing.B) {
+	benchmarkTake(b, ratelimit.NewRedis(openRedis(b, redistest.Start(b))), plentyOfWindow)
+}
+
+// BenchmarkRedisOverQuota is what a client that hammers costs: nothing in Redis.
+func BenchmarkRedisOverQuota(b *testing.B) {
 	benchmarkTake(b, ratelimit.NewRedis(openRedis(b, redistest.Start(b))), ratelimit.Quota{Rate: 1, Period: time.Hour, Burst: 1})
 }
 
-// BenchmarkStackTake is the whole stack of a gateway with Redis.
-func BenchmarkStackTake(b *testing.B) {
-	benchmarkTake(b, turnsLimiter{ratelimit.NewTurns(ratelimit.TurnsOptions{
+// BenchmarkStackGCRA is the whole stack of a gateway with Redis.
+func BenchmarkStackGCRA(b *testing.B) { benchmarkTake(b, stack(b), plenty) }
+
+// BenchmarkStackWindow is the same with a window.
+func BenchmarkStackWindow(b *testing.B) { benchmarkTake(b, stack(b), plentyOfWindow) }
+
+func stack(b *testing.B) ratelimit.Limiter {
+	b.Helper()
+	return turnsLimiter{ratelimit.NewTurns(ratelimit.TurnsOptions{
 		MaxWait: time.Second,
 		Limiter: ratelimit.NewFailover(ratelimit.FailoverOptions{
 			Primary:  ratelimit.NewRedis(openRedis(b, redistest.Start(b))),
 			Fallback: ratelimit.NewLocal(ratelimit.LocalOptions{}),
 		}),
-	})}, plenty)
+	})}
+}
+
+// BenchmarkPausesWait is what a request pays for the pauses of others.
+func BenchmarkPausesWait(b *testing.B) {
+	pauses, ctx := ratelimit.NewPauses(ratelimit.PausesOptions{}), b.Context()
+	pauses.Pause(freshKey(), time.Hour, time.Second)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for key := freshKey(); pb.Next(); {
+			_, _, _ = pauses.Wait(ctx, key, time.Second)
+		}
+	})
+}
+
+// BenchmarkFailuresBlocked is what a request pays for the failures of others: while
+// nobody is blocked, and while somebody is.
+func BenchmarkFailuresBlocked(b *testing.B) {
+	for name, failed := range map[string]bool{"nobody is": false, "somebody is": true} {
+		b.Run(name, func(b *testing.B) {
+			failures := ratelimit.NewFailures(ratelimit.NewLocal(ratelimit.LocalOptions{}), ratelimit.Quota{Rate: 1, Period: time.Hour})
+			if failed {
+				failures.Failed(b.Context(), "guesser")
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = failures.Blocked("198.51.100.7")
+			}
+		})
+	}
+}
+
+// BenchmarkRedisCost is the time that Redis itself spends on a Take, by its own
+// account. The log of a window holds up to its rate:
+//
+//	go test -run '^$' -bench RedisCost -benchtime 50000x ./ratelimit
+func BenchmarkRedisCost(b *testing.B) {
+	for _, q := range []ratelimit.Quota{plenty, window(10), window(100), window(1000)} {
+		b.Run(fmt.Sprintf("%s-%d", cmp.Or(q.Algorithm, ratelimit.AlgorithmGCRA), q.Rate), func(b *testing.B) {
+			s := redistest.Start(b)
+			l := ratelimit.NewRedis(openRedis(b, s))
+			keys := make([]string, 10)
+			for i := range keys {
+				keys[i] = freshKey()
+			}
+			for i := range 10 * min(q.Rate, ratelimit.MaxWindowRate) { // fills the logs
+				take(b, l, keys[i%len(keys)], q)
+			}
+			s.Do("CONFIG", "RESETSTAT")
+			for i := 0; b.Loop(); i++ {
+				take(b, l, keys[i%len(keys)], q)
+			}
+			b.StopTimer()
+			var calls, usec float64
+			for line := range strings.Lines(s.Do("INFO", "commandstats")) {
+				if _, err := fmt.Sscanf(line, "cmdstat_evalsha:calls=%f,usec=%f,", &calls, &usec); err == nil {
+					b.ReportMetric(usec/calls, "redis-us/op")
+					b.ReportMetric(calls/float64(b.N), "calls/op")
+				}
+			}
+			b.ReportMetric(float64(strlen(s)), "bytes")
+		})
+	}
+}
+
+// window is a quota of which 10 callers of 10,000 units a second in all take nearly
+// all.
+func window(rate int) ratelimit.Quota {
+	return ratelimit.Quota{Rate: rate, Period: time.Duration(rate) * 400 * time.Microsecond, Algorithm: ratelimit.AlgorithmWindow}
+}
+
+// strlen is the length of some value in Redis.
+func strlen(s *redistest.Server) int {
+	n, _ := strconv.Atoi(s.Do("STRLEN", s.Do("RANDOMKEY")))
+	return n
 }
 
 // benchmarkTake measures l with 1, 16 and 128 callers at once, each going

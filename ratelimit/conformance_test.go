@@ -1,6 +1,8 @@
 package ratelimit_test
 
 import (
+	"context"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -18,71 +20,87 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestLimitersKeepTheContract runs one suite against every limiter that counts.
+// TestLimitersKeepTheContract runs one suite against every limiter that counts, with
+// every algorithm.
 func TestLimitersKeepTheContract(t *testing.T) {
-	for name, test := range contract {
-		t.Run("local/"+name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { test(t, ratelimit.NewLocal(ratelimit.LocalOptions{})) })
-		})
-	}
 	server := redistest.Start(t)
-	for name, test := range contract {
-		t.Run("redis/"+name, func(t *testing.T) { test(t, ratelimit.NewRedis(openRedis(t, server))) })
+	for algorithm, own := range contracts {
+		suite := maps.Clone(own)
+		maps.Copy(suite, contract)
+		for name, test := range suite {
+			name = string(algorithm) + "/" + name
+			t.Run("local/"+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { test(t, ratelimit.NewLocal(ratelimit.LocalOptions{}), algorithm) })
+			})
+			t.Run("redis/"+name, func(t *testing.T) {
+				t.Parallel()
+				test(t, ratelimit.NewRedis(openRedis(t, server)), algorithm)
+			})
+			t.Run("two replicas/"+name, func(t *testing.T) {
+				t.Parallel()
+				test(t, &alternating{limiters: [2]ratelimit.Limiter{
+					ratelimit.NewRedis(openRedis(t, server)), ratelimit.NewRedis(openRedis(t, server)),
+				}}, algorithm)
+			})
+		}
 	}
 }
 
-// contract is what [ratelimit.Limiter] and [ratelimit.Result] promise. The tests
-// wait in real time for Redis, so that intervals are either too long to pass or
-// short enough to wait for.
+// alternating asks two limiters by turns, as a load balancer does.
+type alternating struct {
+	limiters [2]ratelimit.Limiter
+	asked    atomic.Uint64
+}
+
+func (a *alternating) Take(ctx context.Context, key string, q ratelimit.Quota) (ratelimit.Result, error) {
+	return a.limiters[a.asked.Add(1)%2].Take(ctx, key, q)
+}
+
+// late is how much later than Redis decided a busy replica may learn of it, and count
+// from there.
+const late = 20 * time.Millisecond
+
+// promise is a part of a contract. The tests wait in real time for Redis, so that
+// intervals are either too long to pass or short enough to wait for.
+type promise func(*testing.T, ratelimit.Limiter, ratelimit.Algorithm)
+
+// contract is what [ratelimit.Limiter] and [ratelimit.Result] promise whatever the
+// algorithm.
 //
 //nolint:thelper // these are tests and no helpers: a failure is in the line that says so
-var contract = map[string]func(*testing.T, ratelimit.Limiter){
-	"a burst is counted down to a refusal": func(t *testing.T, l ratelimit.Limiter) {
-		q, key := ratelimit.Quota{Rate: 10, Period: 100 * time.Second, Burst: 10}, freshKey()
-		for remaining := 9; remaining >= 0; remaining-- {
-			r := take(t, l, key, q)
-			if !r.Allowed || r.Limit != 10 || r.Remaining != remaining || r.Degraded {
-				t.Fatalf("%+v, want allowed, limit 10, remaining %d", r, remaining)
-			}
-			if used := time.Duration(10-remaining) * 10 * time.Second; !justBelow(r.ResetAfter, used) {
-				t.Errorf("with %d remaining: reset after %v, want %v", remaining, r.ResetAfter, used)
-			}
-			if last := remaining == 0; (r.RetryAfter != 0) != last || last && !justBelow(r.RetryAfter, 10*time.Second) {
-				t.Errorf("with %d remaining: retry after %v", remaining, r.RetryAfter)
-			}
-		}
-		for range 3 {
-			r := take(t, l, key, q)
-			if r.Allowed || r.Limit != 10 || r.Remaining != 0 || !justBelow(r.RetryAfter, 10*time.Second) || !justBelow(r.ResetAfter, 100*time.Second) {
-				t.Errorf("over quota: %+v, want refused, retry after 10s, reset after 100s", r)
-			}
-		}
-	},
-	"waiting RetryAfter is enough": func(t *testing.T, l ratelimit.Limiter) {
+var contract = map[string]promise{
+	"waiting RetryAfter is enough": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
 		for _, q := range []ratelimit.Quota{
-			{Rate: 100, Period: time.Second, Burst: 1},
-			{Rate: 50, Period: time.Second, Burst: 4},
-			{Rate: 70, Period: time.Second, Burst: 2},
+			{Rate: 1, Period: 10 * time.Millisecond, Burst: 1},
+			{Rate: 4, Period: 80 * time.Millisecond, Burst: 4},
+			{Rate: 7, Period: 100 * time.Millisecond, Burst: 2},
 		} {
+			q.Algorithm = algorithm
 			key := freshKey()
-			var r ratelimit.Result
-			for r.Allowed = true; r.Allowed; {
-				r = take(t, l, key, q)
-			}
-			for range 10 {
+			r := exhaust(t, l, key, q)
+			for range 5 {
 				<-time.After(r.RetryAfter)
-				if r = take(t, l, key, q); !r.Allowed {
+				r = take(t, l, key, q)
+				if _, replicas := l.(*alternating); replicas && !r.Allowed && r.RetryAfter < late {
+					<-time.After(r.RetryAfter) // the other one learned a little later
+					r = take(t, l, key, q)
+				}
+				if !r.Allowed {
 					t.Errorf("%+v: after waiting for RetryAfter: %+v", q, r)
+				}
+				for r.Allowed {
+					r = take(t, l, key, q)
 				}
 			}
 		}
 	},
-	"refusals spend nothing": func(t *testing.T, l ratelimit.Limiter) {
-		q, key := ratelimit.Quota{Rate: 4, Period: time.Second, Burst: 1}, freshKey()
-		first := take(t, l, key, q)
+	"refusals spend nothing": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
+		q, key := ratelimit.Quota{Rate: 2, Period: 400 * time.Millisecond, Burst: 1, Algorithm: algorithm}, freshKey()
+		first := exhaust(t, l, key, q)
 		for range 100 {
-			if r := take(t, l, key, q); r.RetryAfter > first.RetryAfter {
-				t.Fatalf("a refusal moved the next unit from %v to %v", first.RetryAfter, r.RetryAfter)
+			r := take(t, l, key, q)
+			if r.Allowed || r.RetryAfter > first.RetryAfter+late || r.ResetAfter > first.ResetAfter+late {
+				t.Fatalf("a refusal moved the next unit from %+v to %+v", first, r)
 			}
 		}
 		<-time.After(first.RetryAfter)
@@ -90,16 +108,26 @@ var contract = map[string]func(*testing.T, ratelimit.Limiter){
 			t.Errorf("after 100 refusals and RetryAfter: %+v", r)
 		}
 	},
-	"keys do not touch each other": func(t *testing.T, l ratelimit.Limiter) {
-		q := ratelimit.Quota{Rate: 1, Period: time.Hour, Burst: 1}
+	"keys do not touch each other": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
+		q := ratelimit.Quota{Rate: 1, Period: time.Hour, Burst: 1, Algorithm: algorithm}
 		for range 100 {
 			if r := take(t, l, freshKey(), q); !r.Allowed {
 				t.Fatalf("a fresh key: %+v", r)
 			}
 		}
 	},
-	"no more than burst and rate whoever asks": func(t *testing.T, l ratelimit.Limiter) {
-		q, key := ratelimit.Quota{Rate: 100, Period: time.Second, Burst: 7}, freshKey()
+	"algorithms do not touch each other": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
+		q, key := ratelimit.Quota{Rate: 3, Period: time.Hour, Burst: 3, Algorithm: algorithm}, freshKey()
+		exhaust(t, l, key, q)
+		q.Algorithm = map[ratelimit.Algorithm]ratelimit.Algorithm{
+			ratelimit.AlgorithmGCRA: ratelimit.AlgorithmWindow, ratelimit.AlgorithmWindow: ratelimit.AlgorithmGCRA,
+		}[algorithm]
+		if r := take(t, l, key, q); !r.Allowed || r.Remaining != 2 {
+			t.Errorf("%+v, want allowed and 2 remaining of an untouched quota", r)
+		}
+	},
+	"no more than promised whoever asks": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
+		q, key := ratelimit.Quota{Rate: 10, Period: 100 * time.Millisecond, Burst: 7, Algorithm: algorithm}, freshKey()
 		var admitted atomic.Int64
 		var clients sync.WaitGroup
 		start := time.Now()
@@ -115,29 +143,28 @@ var contract = map[string]func(*testing.T, ratelimit.Limiter){
 		}
 		clients.Wait()
 		most := 7 + int64(time.Since(start)/(10*time.Millisecond)) + 1
+		if algorithm == ratelimit.AlgorithmWindow {
+			most = 10 * (int64(time.Since(start)/q.Period) + 1)
+		}
 		if n := admitted.Load(); n > most || n < most/2 {
 			t.Errorf("%d admitted within %v, want about %d and no more", n, time.Since(start), most)
 		}
 	},
-	"a rate of zero is no limit": func(t *testing.T, l ratelimit.Limiter) {
+	"a rate of zero is no limit": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
 		key := freshKey()
 		for range 100 {
-			if r := take(t, l, key, ratelimit.Quota{Period: time.Hour, Burst: 1}); r != (ratelimit.Result{Allowed: true}) {
+			r := take(t, l, key, ratelimit.Quota{Period: time.Hour, Burst: 1, Algorithm: algorithm})
+			if r != (ratelimit.Result{Allowed: true}) {
 				t.Fatalf("%+v, want allowed without a limit", r)
 			}
 		}
 	},
-	"a quota without period and burst is evenly spaced by the second": func(t *testing.T, l ratelimit.Limiter) {
-		r := take(t, l, freshKey(), ratelimit.Quota{Rate: 2})
-		if !r.Allowed || r.Remaining != 0 || !justBelow(r.RetryAfter, 500*time.Millisecond) {
-			t.Errorf("%+v, want allowed, none remaining, retry after 500ms", r)
-		}
-	},
-	"rates that do not divide the period count right": func(t *testing.T, l ratelimit.Limiter) {
+	"rates that do not divide the period count right": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
 		for _, rate := range []int{3, 7, 9, 11, 13, 97} {
-			q, key := ratelimit.Quota{Rate: rate, Period: time.Duration(rate) * 100 * time.Second / 7, Burst: rate}, freshKey()
+			key := freshKey()
+			q := ratelimit.Quota{Rate: rate, Period: time.Duration(rate) * 100 * time.Second / 7, Burst: rate, Algorithm: algorithm}
 			for remaining := rate - 1; remaining >= 0; remaining-- {
-				if r := take(t, l, key, q); !r.Allowed || r.Remaining != remaining {
+				if r := take(t, l, key, q); !r.Allowed || r.Limit != rate || r.Remaining != remaining {
 					t.Fatalf("rate %d: %+v, want allowed and %d remaining", rate, r, remaining)
 				}
 			}
@@ -146,6 +173,132 @@ var contract = map[string]func(*testing.T, ratelimit.Limiter){
 			}
 		}
 	},
+}
+
+// contracts is what each algorithm promises beyond that.
+//
+//nolint:thelper // as above
+var contracts = map[ratelimit.Algorithm]map[string]promise{
+	ratelimit.AlgorithmGCRA: {
+		"a burst is counted down to a refusal": func(t *testing.T, l ratelimit.Limiter, _ ratelimit.Algorithm) {
+			q, key := ratelimit.Quota{Rate: 10, Period: 100 * time.Second, Burst: 10}, freshKey()
+			for remaining := 9; remaining >= 0; remaining-- {
+				r := take(t, l, key, q)
+				if !r.Allowed || r.Limit != 10 || r.Remaining != remaining || r.Degraded {
+					t.Fatalf("%+v, want allowed, limit 10, remaining %d", r, remaining)
+				}
+				if used := time.Duration(10-remaining) * 10 * time.Second; !justBelow(r.ResetAfter, used) {
+					t.Errorf("with %d remaining: reset after %v, want %v", remaining, r.ResetAfter, used)
+				}
+				if last := remaining == 0; (r.RetryAfter != 0) != last || last && !justBelow(r.RetryAfter, 10*time.Second) {
+					t.Errorf("with %d remaining: retry after %v", remaining, r.RetryAfter)
+				}
+			}
+			for range 3 {
+				r := take(t, l, key, q)
+				if r.Allowed || r.Limit != 10 || r.Remaining != 0 || !justBelow(r.RetryAfter, 10*time.Second) || !justBelow(r.ResetAfter, 100*time.Second) {
+					t.Errorf("over quota: %+v, want refused, retry after 10s, reset after 100s", r)
+				}
+			}
+		},
+		"a quota without period and burst is evenly spaced by the second": func(t *testing.T, l ratelimit.Limiter, _ ratelimit.Algorithm) {
+			r := take(t, l, freshKey(), ratelimit.Quota{Rate: 2})
+			if !r.Allowed || r.Remaining != 0 || !justBelow(r.RetryAfter, 500*time.Millisecond) {
+				t.Errorf("%+v, want allowed, none remaining, retry after 500ms", r)
+			}
+		},
+		"an unknown algorithm is this one": func(t *testing.T, l ratelimit.Limiter, _ ratelimit.Algorithm) {
+			key := freshKey()
+			exhaust(t, l, key, ratelimit.Quota{Rate: 1, Period: time.Hour, Algorithm: ratelimit.AlgorithmGCRA})
+			if r := take(t, l, key, ratelimit.Quota{Rate: 1, Period: time.Hour, Algorithm: "leaky"}); r.Allowed {
+				t.Errorf("%+v, want what gcra counted to be seen", r)
+			}
+		},
+	},
+	ratelimit.AlgorithmWindow: {
+		"a window is counted down to a refusal": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
+			// The burst is not looked at.
+			q, key := ratelimit.Quota{Rate: 10, Period: 100 * time.Second, Burst: 2, Algorithm: algorithm}, freshKey()
+			for remaining := 9; remaining >= 0; remaining-- {
+				r := take(t, l, key, q)
+				if !r.Allowed || r.Limit != 10 || r.Remaining != remaining || r.Degraded || r.ResetAfter != q.Period {
+					t.Fatalf("%+v, want allowed, limit 10, remaining %d, reset after %v", r, remaining, q.Period)
+				}
+				if last := remaining == 0; (r.RetryAfter != 0) != last || last && !justBelow(r.RetryAfter, q.Period) {
+					t.Errorf("with %d remaining: retry after %v", remaining, r.RetryAfter)
+				}
+			}
+			for range 3 {
+				r := take(t, l, key, q)
+				if r.Allowed || r.Limit != 10 || r.Remaining != 0 || !justBelow(r.RetryAfter, q.Period) || !justBelow(r.ResetAfter, q.Period) {
+					t.Errorf("over quota: %+v, want refused until the window has passed", r)
+				}
+			}
+		},
+		"units come back one by one, each a period after it was taken": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
+			q, key := ratelimit.Quota{Rate: 3, Period: 300 * time.Millisecond, Algorithm: algorithm}, freshKey()
+			for i := range 9 {
+				if i > 0 {
+					<-time.After(90 * time.Millisecond)
+				}
+				r := take(t, l, key, q)
+				for !r.Allowed { // the unit of three ago is 270 ms old
+					if i < 3 || r.RetryAfter > 30*time.Millisecond {
+						t.Fatalf("unit %d: %+v", i, r)
+					}
+					<-time.After(r.RetryAfter)
+					r = take(t, l, key, q)
+				}
+				if i >= 2 && (r.RetryAfter <= 0 || r.RetryAfter > 120*time.Millisecond || r.ResetAfter != q.Period) {
+					t.Errorf("unit %d: %+v, want the next within 120ms", i, r)
+				}
+			}
+		},
+		"a quota without period is by the second": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
+			r := take(t, l, freshKey(), ratelimit.Quota{Rate: 2, Algorithm: algorithm})
+			if !r.Allowed || r.Remaining != 1 || r.ResetAfter != time.Second {
+				t.Errorf("%+v, want allowed, 1 remaining, reset after 1s", r)
+			}
+		},
+		"rates are bounded": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
+			q, key := ratelimit.Quota{Rate: 5000, Period: time.Hour, Algorithm: algorithm}, freshKey()
+			for i := range ratelimit.MaxWindowRate {
+				if r := take(t, l, key, q); !r.Allowed || r.Limit != ratelimit.MaxWindowRate || r.Remaining != ratelimit.MaxWindowRate-1-i {
+					t.Fatalf("unit %d: %+v", i, r)
+				}
+			}
+			if r := take(t, l, key, q); r.Allowed {
+				t.Errorf("beyond the largest rate: %+v", r)
+			}
+		},
+		"another rate looks at the same units": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
+			q, key := ratelimit.Quota{Rate: 10, Period: time.Hour, Algorithm: algorithm}, freshKey()
+			for i := range 6 {
+				if i == 3 {
+					<-time.After(300 * time.Millisecond)
+				}
+				take(t, l, key, q)
+			}
+			q.Rate = 2
+			if r := take(t, l, key, q); r.Allowed || r.Remaining != 0 || r.RetryAfter < time.Hour-150*time.Millisecond {
+				t.Errorf("a lower rate: %+v, want refused until the last but one has left", r)
+			}
+			q.Rate = 20
+			if r := take(t, l, key, q); !r.Allowed || r.Remaining != 13 {
+				t.Errorf("a higher rate: %+v, want allowed, 13 remaining", r)
+			}
+		},
+	},
+}
+
+// exhaust takes all that is left and returns the refusal.
+func exhaust(t testing.TB, l ratelimit.Limiter, key string, q ratelimit.Quota) ratelimit.Result {
+	t.Helper()
+	r := take(t, l, key, q)
+	for r.Allowed {
+		r = take(t, l, key, q)
+	}
+	return r
 }
 
 // take takes a unit and fails the test where that cannot be decided.

@@ -77,7 +77,7 @@ func (f *Failover) Take(ctx context.Context, key string, q Quota) (Result, error
 		return Result{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	default:
 		result, err = f.o.Fallback.Take(ctx, key, q.share(f.o.Replicas))
-		result.Degraded = true
+		result.Limit, result.Degraded = q.Rate, true
 		return result, err
 	}
 }

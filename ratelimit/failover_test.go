@@ -3,6 +3,7 @@ package ratelimit_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,6 +77,47 @@ func TestWithoutThePrimaryEachReplicaAdmitsItsShare(t *testing.T) {
 				// The last unit of the ten seconds may come just after them.
 				if want := 10*10/max(tt.replicas, 1) - 1; n < want || n > want+1 {
 					t.Errorf("%d admitted within ten seconds, want %d", n, want+1)
+				}
+			})
+		})
+	}
+}
+
+func TestWithoutThePrimaryAllReplicasTogetherKeepTheWindow(t *testing.T) {
+	for replicas, want := range map[int]struct {
+		atOnce       int // by each
+		inTenSeconds int // by all
+	}{1: {10, 100}, 3: {3, 90}, 10: {1, 100}, 15: {1, 105}, 20: {1, 100}} {
+		t.Run(strconv.Itoa(replicas), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var all []time.Time
+				limiters := make([]ratelimit.Limiter, replicas)
+				for i := range limiters {
+					limiters[i] = ratelimit.NewFailover(ratelimit.FailoverOptions{
+						Primary: lost, Fallback: ratelimit.NewLocal(ratelimit.LocalOptions{}), Replicas: replicas,
+					})
+				}
+				for end := time.Now().Add(10 * time.Second); time.Now().Before(end); <-time.After(10 * time.Millisecond) {
+					for _, l := range limiters {
+						n := 0
+						for r := take(t, l, "k", tenInAnySecond); r.Allowed; r = take(t, l, "k", tenInAnySecond) {
+							if n++; !r.Degraded || r.Limit != 10 || n > want.atOnce {
+								t.Fatalf("%d at once: %+v, want degraded with limit 10", n, r)
+							}
+							all = append(all, time.Now())
+						}
+					}
+				}
+				if len(all) != want.inTenSeconds {
+					t.Errorf("%d admitted within ten seconds, want %d", len(all), want.inTenSeconds)
+				}
+				if replicas > 10 {
+					return // one each may come at the same time
+				}
+				for i := 10; i < len(all); i++ {
+					if apart := all[i].Sub(all[i-10]); apart < time.Second {
+						t.Fatalf("units %d to %d within %v", i-10, i, apart)
+					}
 				}
 			})
 		})

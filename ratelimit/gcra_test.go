@@ -22,7 +22,7 @@ func TestStep(t *testing.T) {
 		quota Quota
 		rows  []row
 	}{
-		"the burst at once, then one each interval": {Quota{10, time.Second, 3}, []row{
+		"the burst at once, then one each interval": {Quota{Rate: 10, Period: time.Second, Burst: 3}, []row{
 			{0, true, 2, 0, 100 * ms},
 			{0, true, 1, 0, 200 * ms},
 			{0, true, 0, 100 * ms, 300 * ms},
@@ -32,24 +32,24 @@ func TestStep(t *testing.T) {
 			{250 * ms, true, 0, 50 * ms, 250 * ms},
 			{300 * ms, true, 0, 100 * ms, 300 * ms},
 		}},
-		"a rest gives back what was spent, and no more": {Quota{10, time.Second, 3}, []row{
+		"a rest gives back what was spent, and no more": {Quota{Rate: 10, Period: time.Second, Burst: 3}, []row{
 			{0, true, 2, 0, 100 * ms},
 			{0, true, 1, 0, 200 * ms},
 			{150 * ms, true, 1, 0, 150 * ms},
 			{time.Hour, true, 2, 0, 100 * ms},
 		}},
-		"a burst of one spaces evenly": {Quota{10, time.Second, 1}, []row{
+		"a burst of one spaces evenly": {Quota{Rate: 10, Period: time.Second, Burst: 1}, []row{
 			{0, true, 0, 100 * ms, 100 * ms},
 			{50 * ms, false, 0, 50 * ms, 50 * ms},
 			{120 * ms, true, 0, 100 * ms, 100 * ms},
 			{219 * ms, false, 0, 1 * ms, 1 * ms},
 		}},
-		"an interval that is no whole number is rounded up": {Quota{3, time.Second, 1}, []row{
+		"an interval that is no whole number is rounded up": {Quota{Rate: 3, Period: time.Second, Burst: 1}, []row{
 			{0, true, 0, 333_333_334, 333_333_334},
 			{333_333_333, false, 0, 1, 1},
 			{333_333_334, true, 0, 333_333_334, 333_333_334},
 		}},
-		"quotas beyond all time do not overflow": {Quota{1, math.MaxInt64, math.MaxInt}, []row{
+		"quotas beyond all time do not overflow": {Quota{Rate: 1, Period: math.MaxInt64, Burst: math.MaxInt}, []row{
 			{0, true, 1, 0, horizon},
 			{0, true, 0, horizon, 2 * horizon},
 			{0, false, 0, horizon, 2 * horizon},
@@ -194,7 +194,7 @@ func TestSharesAddUpToNoMoreThanTheRate(t *testing.T) {
 			t.Fatalf("share of %d of burst %d: %d", n, q.Burst, share.Burst)
 		}
 	})
-	if got := (Quota{10, math.MaxInt64, 1}).share(2).Period; got != math.MaxInt64 {
+	if got := (Quota{Rate: 10, Period: math.MaxInt64, Burst: 1}).share(2).Period; got != math.MaxInt64 {
 		t.Errorf("period of a share overflows to %d", got)
 	}
 }

@@ -9,13 +9,20 @@ import (
 	"osgate/ratelimit"
 )
 
-// TestFirstSecondAfterARest says in numbers what RATE_BURST means: at ten a second
-// asked for without pause, burst 10 passes 19 in the first second, burst 1 passes 10.
+// TestFirstSecondAfterARest says in numbers what RATE_BURST and RATE_ALGORITHM mean:
+// asked for ten a second without pause, burst 10 passes 19 in the first second, burst
+// 1 and a window pass 10.
 func TestFirstSecondAfterARest(t *testing.T) {
-	for burst, want := range map[int]int{10: 19, 3: 12, 1: 10} {
+	for _, tt := range []struct {
+		algorithm   ratelimit.Algorithm
+		burst, want int
+	}{
+		{ratelimit.AlgorithmGCRA, 10, 19}, {ratelimit.AlgorithmGCRA, 3, 12}, {ratelimit.AlgorithmGCRA, 1, 10},
+		{ratelimit.AlgorithmWindow, 10, 10}, {ratelimit.AlgorithmWindow, 1, 10},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := ratelimit.NewLocal(ratelimit.LocalOptions{})
-			q, key := ratelimit.Quota{Rate: 10, Period: time.Second, Burst: burst}, freshKey()
+			q, key := ratelimit.Quota{Rate: 10, Period: time.Second, Burst: tt.burst, Algorithm: tt.algorithm}, freshKey()
 			for range 2 { // and again after any rest of a second
 				passed := 0
 				for start := time.Now(); time.Since(start) < time.Second; <-time.After(time.Millisecond) {
@@ -23,8 +30,8 @@ func TestFirstSecondAfterARest(t *testing.T) {
 						passed++
 					}
 				}
-				if passed != want {
-					t.Errorf("burst %d: %d passed in the first second, want %d", burst, passed, want)
+				if passed != tt.want {
+					t.Errorf("%s, burst %d: %d passed in the first second, want %d", tt.algorithm, tt.burst, passed, tt.want)
 				}
 				<-time.After(time.Second)
 			}
@@ -33,28 +40,34 @@ func TestFirstSecondAfterARest(t *testing.T) {
 }
 
 func TestLocalForgetsOnlyWhatIsWholeAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := ratelimit.NewLocal(ratelimit.LocalOptions{MaxKeys: 100})
-		q := ratelimit.Quota{Rate: 1, Period: time.Second, Burst: 1}
-		const busy = "busy"
-		for range 50 { // 50 other keys in the time in which each is whole again
-			for range 50 {
-				<-time.After(20 * time.Millisecond)
-				take(t, l, freshKey(), q)
+	for name, q := range both(ratelimit.Quota{Rate: 1, Period: time.Second, Burst: 1}) {
+		synctest.Test(t, func(t *testing.T) {
+			l := ratelimit.NewLocal(ratelimit.LocalOptions{MaxKeys: 100})
+			const busy = "busy"
+			for range 50 { // 50 other keys in the time in which each is whole again
+				for range 50 {
+					<-time.After(20 * time.Millisecond)
+					take(t, l, freshKey(), q)
+				}
+				if r := take(t, l, busy, q); !r.Allowed {
+					t.Fatalf("%s: after a second: %+v", name, r)
+				}
+				if r := take(t, l, busy, q); r.Allowed {
+					t.Fatalf("%s: a key was forgotten before its burst was whole", name)
+				}
 			}
-			if r := take(t, l, busy, q); !r.Allowed {
-				t.Fatalf("after a second: %+v", r)
-			}
-			if r := take(t, l, busy, q); r.Allowed {
-				t.Fatal("a key was forgotten before its burst was whole")
-			}
-		}
-	})
+		})
+	}
 }
 
 func TestLocalIsSafeForConcurrentUse(t *testing.T) {
-	l := ratelimit.NewLocal(ratelimit.LocalOptions{MaxKeys: 10})
-	q := ratelimit.Quota{Rate: 1, Period: time.Hour, Burst: 50}
+	for _, q := range both(ratelimit.Quota{Rate: 50, Period: 10 * time.Hour, Burst: 50}) {
+		fiftyOfManyAreAdmitted(t, ratelimit.NewLocal(ratelimit.LocalOptions{MaxKeys: 10}), q)
+	}
+}
+
+func fiftyOfManyAreAdmitted(t *testing.T, l ratelimit.Limiter, q ratelimit.Quota) {
+	t.Helper()
 	const key = "shared"
 	var clients sync.WaitGroup
 	admitted := make(chan int, 8)
@@ -76,6 +89,6 @@ func TestLocalIsSafeForConcurrentUse(t *testing.T) {
 		sum += n
 	}
 	if sum != 50 {
-		t.Errorf("%d admitted, want 50", sum)
+		t.Errorf("%+v: %d admitted, want 50", q, sum)
 	}
 }

@@ -57,6 +57,7 @@ func TestRedisTroubleCostsNoRequestItsDecision(t *testing.T) {
 }
 
 func TestRestartCostsNoDecisionAndAtMostOneMoreBurst(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: 50 * time.Millisecond})
 	if err != nil {

@@ -20,6 +20,14 @@ func TestQueuesAreForgottenWhenNobodyWaits(t *testing.T) {
 				_, _, _ = turns.Take(ctx, strconv.Itoa(i%100), Quota{Rate: 10, Burst: 1})
 			})
 		}
+		for i := range 10 { // and some are refused while nobody waits
+			slow := Quota{Rate: 1, Period: time.Hour, Burst: 1}
+			for range 2 {
+				if _, waited, err := turns.Take(t.Context(), "slow"+strconv.Itoa(i), slow); waited != 0 || err != nil {
+					t.Errorf("waited %v, %v; want an answer at once", waited, err)
+				}
+			}
+		}
 		clients.Wait()
 		if len(turns.queues) != 0 || turns.waiters != 0 {
 			t.Errorf("%d queues and %d waiters are left", len(turns.queues), turns.waiters)

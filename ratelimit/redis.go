@@ -2,10 +2,8 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
+	_ "embed" // for the scripts
 	"fmt"
-	"math"
-	"strings"
 	"time"
 
 	"github.com/go-redis/redis_rate/v10"
@@ -14,75 +12,155 @@ import (
 	"osgate/internal/redisconn"
 )
 
-// Redis is a [Limiter] for all processes that use the same Redis, counted there by
-// go-redis_rate with Redis's clock.
+// Redis is a [Limiter] for all processes that use the same Redis, counted there with
+// Redis's clock: GCRA by go-redis_rate, windows by a script of our own.
 //
 // A decision is one round trip, and none while the key is known to have nothing
-// left: the instant until then is remembered, for at most 65,536 keys. If Redis
-// loses its data, each key has at most one more burst.
+// left: the instant until then is remembered, for at most 65,536 keys. When it has
+// come one caller asks and those that come meanwhile wait for what it hears, so that
+// a key over quota costs Redis its turns, however many ask. If Redis loses its data,
+// each key has at most once more what may come at once.
 type Redis struct {
-	conn    *redisconn.Conn
-	limiter *redis_rate.Limiter
-	start   time.Time
-	spent   *table[exhaustion]
+	conn   *redisconn.Conn
+	gcra   *redis_rate.Limiter
+	forget *redis.Script
+	window *redis.Script
+	start  time.Time
+	spent  *table[exhaustion]
 }
 
 var _ Limiter = (*Redis)(nil)
+
+var (
+	//go:embed lua/forget.lua
+	forgetScript string
+	//go:embed lua/window.lua
+	windowScript string
+)
 
 // exhaustion is what is known of a key that has nothing left. Instants are
 // nanoseconds since Redis's start.
 type exhaustion struct {
 	until int64 // when there will be a unit, at the earliest
-	reset int64 // when the burst will be whole, at the earliest
+	reset int64 // when all that may come at once will be there, at the earliest
 	quota Quota
+	first *question // of the one who asks now that until has passed; nil: nobody does
+}
+
+// question is one caller's, for whose answer others wait.
+type question struct {
+	done chan struct{} // closed when it is answered
+	err  error         // why it was not, for those who waited; read after done
 }
 
 func (e exhaustion) expiry() int64 { return e.until }
 
-// NewRedis returns a Redis over conn, which stays the caller's to close. Its keys
-// are conn's prefix, "rate", and the key as hash tag.
+// NewRedis returns a Redis over conn, which stays the caller's to close. Its keys are
+// conn's prefix, "rate", the key as hash tag, and the algorithm.
 func NewRedis(conn *redisconn.Conn) *Redis {
 	return &Redis{
-		conn:    conn,
-		limiter: redis_rate.NewLimiter(scripter{conn.Scripter()}),
-		start:   time.Now(),
-		spent:   newTable[exhaustion](defaultMaxKeys),
+		conn:   conn,
+		gcra:   redis_rate.NewLimiter(scripter{conn.Scripter()}),
+		forget: redis.NewScript(forgetScript),
+		window: redis.NewScript(windowScript),
+		start:  time.Now(),
+		spent:  newTable[exhaustion](defaultMaxKeys),
 	}
 }
 
 // Take implements [Limiter]. An error wraps [redisconn.ErrDown] where Redis is of no
 // use at present.
-func (l *Redis) Take(ctx context.Context, key string, q Quota) (Result, error) {
+func (l *Redis) Take(ctx context.Context, key string, q Quota) (result Result, err error) {
 	if q.unlimited() {
 		return Result{Allowed: true}, nil
 	}
 	q = q.normal()
-	if result, ok := l.recall(key, q); ok {
-		return result, nil
+	first, refusal, err := l.enter(ctx, key, q)
+	if err != nil || refusal.Limit > 0 {
+		return refusal, err
 	}
-	answer, err := l.allow(ctx, l.conn.Key("rate", key), q)
+	result, err = l.ask(ctx, key, q)
+	if first != nil {
+		l.leave(ctx, key, first, err)
+		defer close(first.done) // when what was heard has been remembered
+	}
+	if err == nil && result.Remaining == 0 {
+		l.remember(key, q, result)
+	}
+	return result, err
+}
+
+// ask decides about a unit in Redis.
+func (l *Redis) ask(ctx context.Context, key string, q Quota) (result Result, err error) {
+	name := l.conn.Key("rate", key, string(q.Algorithm))
+	if q.Algorithm == AlgorithmWindow {
+		result, err = l.takeOfWindow(ctx, name, q)
+	} else {
+		result, err = l.takeOfGCRA(ctx, name, q)
+	}
 	if err != nil {
 		return Result{}, fmt.Errorf("taking quota in redis: %w", err)
-	}
-	result := resultOf(answer, q)
-	if result.Remaining == 0 {
-		l.remember(key, q, result)
 	}
 	return result, nil
 }
 
-// recall refuses a key that is known to have nothing left yet.
-func (l *Redis) recall(key string, q Quota) (r Result, ok bool) {
+// enter lets a caller ask about a key, as the first one since it had nothing left where
+// that is so; or refuses it, as long as that is known; or tells it why nobody knows. It
+// waits while another is first.
+func (l *Redis) enter(ctx context.Context, key string, q Quota) (first *question, refusal Result, err error) {
+	s := l.spent.shard(key)
+	for {
+		s.mu.Lock()
+		e, ok := s.entries[key]
+		now := int64(time.Since(l.start))
+		if !ok || e.quota != q || now < e.until {
+			s.mu.Unlock()
+			return nil, e.refusal(q, now), nil
+		}
+		if e.first == nil {
+			e.first = &question{done: make(chan struct{})}
+			s.entries[key] = e
+			s.mu.Unlock()
+			return e.first, Result{}, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-e.first.done:
+		case <-ctx.Done():
+			return nil, Result{}, ctx.Err()
+		}
+		if e.first.err != nil {
+			return nil, Result{}, e.first.err
+		}
+	}
+}
+
+// leave ends the first one's question: nothing is known of the key then, but where the
+// caller itself gave up, and another may be first.
+func (l *Redis) leave(ctx context.Context, key string, first *question, err error) {
 	s := l.spent.shard(key)
 	s.mu.Lock()
-	e, ok := s.entries[key]
-	s.mu.Unlock()
-	now := int64(time.Since(l.start))
-	if !ok || e.quota != q || now >= e.until {
-		return Result{}, false
+	defer s.mu.Unlock()
+	gaveUp := err != nil && ctx.Err() != nil
+	if e := s.entries[key]; e.first == first && gaveUp {
+		e.first = nil
+		s.entries[key] = e
+	} else if e.first == first {
+		delete(s.entries, key)
+	}
+	if !gaveUp {
+		first.err = err
+	}
+}
+
+// refusal is what a key gets that is known to have nothing left at now; the zero
+// Result where that is not known.
+func (e exhaustion) refusal(q Quota, now int64) Result {
+	if e.quota != q || now >= e.until {
+		return Result{}
 	}
 	wait := time.Duration(e.until - now)
-	return Result{Limit: q.Rate, RetryAfter: wait, ResetAfter: max(wait, time.Duration(e.reset-now))}, true
+	return Result{Limit: q.Rate, RetryAfter: wait, ResetAfter: max(wait, time.Duration(e.reset-now))}
 }
 
 // remember notes that key has nothing left for r.RetryAfter. That counts from the
@@ -94,67 +172,4 @@ func (l *Redis) remember(key string, q Quota, r Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.put(key, exhaustion{until: now + int64(r.RetryAfter), reset: now + int64(r.ResetAfter), quota: q}, now)
-}
-
-// errOddAnswer stands for a panic of redis_rate, which does not check the types of
-// the answer it gets.
-var errOddAnswer = errors.New("the limiter's script answered in an unknown form")
-
-func (l *Redis) allow(ctx context.Context, key string, q Quota) (r *redis_rate.Result, err error) {
-	defer func() {
-		if recover() != nil {
-			r, err = nil, errOddAnswer
-		}
-	}()
-	return l.limiter.Allow(ctx, key, redis_rate.Limit{Rate: q.Rate, Burst: q.Burst, Period: q.Period})
-}
-
-// resultOf translates redis_rate's answer.
-//
-// Its script counts in seconds since 2017 as doubles, which are 60 ns apart, so that
-// its own Remaining is one too low for most quotas (8 after the first of ten) and its
-// RetryAfter may end just before the unit is there. Remaining is therefore
-// recomputed from ResetAfter with a tolerance of a thousandth of a unit, and
-// durations to wait are rounded up.
-func resultOf(answer *redis_rate.Result, q Quota) Result {
-	r := Result{Allowed: answer.Allowed > 0, Limit: q.Rate, ResetAfter: max(answer.ResetAfter, 0)}
-	if !r.Allowed {
-		r.RetryAfter = ticks(answer.RetryAfter)
-		return r
-	}
-	interval := float64(q.Period) / float64(q.Rate)
-	used := math.Ceil(float64(r.ResetAfter)/interval - 1e-3)
-	r.Remaining = max(min(q.Burst-int(used), q.Burst-1), 0)
-	if r.Remaining == 0 {
-		r.RetryAfter = ticks(r.ResetAfter - time.Duration(interval*float64(q.Burst-1)))
-	}
-	return r
-}
-
-// ticks returns d rounded up to the microseconds in which Redis tells the time, and
-// one more for the doubles.
-func ticks(d time.Duration) time.Duration {
-	return max(d, 0).Truncate(time.Microsecond) + 2*time.Microsecond
-}
-
-// scripter gives redis_rate's keys their names: it puts "rate:" before every key,
-// which would hide the prefix that belongs there.
-type scripter struct{ redisconn.Scripter }
-
-// Eval runs the script given as source.
-func (s scripter) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
-	return s.Scripter.Eval(ctx, script, ownNames(keys), args...)
-}
-
-// EvalSha runs a script that Redis has.
-func (s scripter) EvalSha(ctx context.Context, sha1 string, keys []string, args ...any) *redis.Cmd {
-	return s.Scripter.EvalSha(ctx, sha1, ownNames(keys), args...)
-}
-
-func ownNames(keys []string) []string {
-	names := make([]string, len(keys))
-	for i, key := range keys {
-		names[i] = strings.TrimPrefix(key, "rate:")
-	}
-	return names
 }

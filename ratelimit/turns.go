@@ -13,13 +13,16 @@ const (
 	// minPause keeps the head of a queue from asking in a busy loop, should a limiter
 	// refuse without saying for how long.
 	minPause = 100 * time.Microsecond
+	// maxGrace is the most that somebody waits beyond the bound; see grace.
+	maxGrace = 100 * time.Millisecond
 )
 
 // TurnsOptions configures a [Turns].
 type TurnsOptions struct {
 	// Limiter decides. Required.
 	Limiter Limiter
-	// MaxWait is the longest that anyone waits for a turn. Zero or less: nobody does.
+	// MaxWait is how late a turn may come that Take waits for. Zero or less: it waits
+	// for none.
 	MaxWait time.Duration
 	// MaxWaitersPerKey bounds each key's queue. Zero means 1,000.
 	MaxWaitersPerKey int
@@ -30,7 +33,11 @@ type TurnsOptions struct {
 // Turns lets those over quota wait for their turn instead of refusing them at once:
 // first come, first served for each key in this process. Only the head of a queue
 // asks the limiter, and only when its turn has come, so that waiting costs one
-// question for each turn. Who would not be served within MaxWait is refused at once.
+// question for each turn. Whose turn is certain to come too late is refused at once.
+//
+// A turn that comes in time is served, though the limiter's answers and timers may
+// make it a little late: by a tenth of the bound at most, and 100 ms. So the longest
+// wait is 1.1 times the bound, and one answer of the limiter.
 //
 // Several processes over one limiter share its units by luck, each in its own order.
 // A Turns is safe for concurrent use. It starts no goroutines: each waiter waits in
@@ -56,11 +63,13 @@ type queue struct {
 // waiter is a call of Take in a queue.
 type waiter struct {
 	arrival  uint64
-	since    time.Time
-	deadline time.Time
+	within   time.Duration // how late its turn may come
+	since    time.Time     // when it was queued
+	deadline time.Time     // within later
 	head     chan struct{} // closed when it becomes the head of its queue
 	late     chan struct{} // closed when it is put out since its turn comes too late
 	queued   bool          // in a queue
+	refusal  Result        // what it is told if it is put out
 }
 
 // NewTurns returns a Turns without waiters. It panics if o has no limiter.
@@ -77,17 +86,23 @@ func NewTurns(o TurnsOptions) *Turns {
 	return &Turns{o: o, queues: make(map[string]*queue)}
 }
 
-// Take takes one unit of q for key, waiting its turn where the key is over quota,
-// and returns how long it waited for that. A refused result says when the turn would
-// come. An error is the limiter's, or ctx's if that ended, and the place in the
-// queue is given up.
+// Take takes one unit of q for key, waiting its turn for up to MaxWait where the key
+// is over quota, and returns how long it waited for that. A refused result says when
+// the turn would come. An error is the limiter's, or ctx's if that ended, and the
+// place in the queue is given up.
 func (t *Turns) Take(ctx context.Context, key string, q Quota) (r Result, waited time.Duration, err error) {
-	if q.unlimited() || t.o.MaxWait <= 0 {
+	return t.TakeWithin(ctx, key, q, t.o.MaxWait)
+}
+
+// TakeWithin is Take for a turn that comes within maxWait instead of MaxWait: for who
+// has spent a part of his time elsewhere. Zero or less: it waits for none.
+func (t *Turns) TakeWithin(ctx context.Context, key string, q Quota, maxWait time.Duration) (r Result, waited time.Duration, err error) {
+	if q.unlimited() {
 		r, err = t.o.Limiter.Take(ctx, key, q)
 		return r, 0, err
 	}
 	q = q.normal()
-	w, first, refusal := t.arrive(key, q)
+	w, first, refusal := t.arrive(key, q, maxWait)
 	if first {
 		r, err = t.o.Limiter.Take(ctx, key, q)
 		if err != nil || r.Allowed {
@@ -106,12 +121,12 @@ func (t *Turns) Take(ctx context.Context, key string, q Quota) (r Result, waited
 // arrive returns a waiter. If nobody waits for key, it is the first and may ask the
 // limiter; else it is in the queue now, unless it gets a refusal since there is no
 // use in waiting.
-func (t *Turns) arrive(key string, q Quota) (w *waiter, first bool, refusal *Result) {
+func (t *Turns) arrive(key string, q Quota, within time.Duration) (w *waiter, first bool, refusal *Result) {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.arrived++
-	w = &waiter{arrival: t.arrived, since: now, deadline: now.Add(t.o.MaxWait)}
+	w = &waiter{arrival: t.arrived, within: within}
 	qu := t.queues[key]
 	if qu == nil {
 		return w, true, nil
@@ -138,9 +153,9 @@ func (t *Turns) queueUp(key string, q Quota, w *waiter, r Result) *Result {
 }
 
 // enqueue puts w into qu, or returns a refusal if a bound is reached or if its turn
-// would come too late: the head's turn comes at next, and each one's after it no
-// sooner than an emission interval after the one before. t.mu is held.
+// is certain to come too late. t.mu is held.
 func (t *Turns) enqueue(qu *queue, q Quota, w *waiter, now time.Time) *Result {
+	w.since, w.deadline = now, now.Add(w.within)
 	turn := qu.turn(len(qu.waiters), q, now)
 	if turn.After(w.deadline) || len(qu.waiters) >= t.o.MaxWaitersPerKey || t.waiters >= t.o.MaxWaiters {
 		refusal := qu.refusal(turn.Sub(now), q, now)
@@ -164,21 +179,21 @@ func (t *Turns) enqueue(qu *queue, q Quota, w *waiter, now time.Time) *Result {
 // wait waits until w is at the head of its queue and its turn has come, and asks the
 // limiter then, again if another process was quicker.
 func (t *Turns) wait(ctx context.Context, key string, q Quota, w *waiter) (Result, error) {
-	timer := time.NewTimer(time.Until(w.deadline))
+	timer := time.NewTimer(time.Until(w.patience()))
 	defer timer.Stop()
 	select {
 	case <-w.head:
 	case <-w.late:
-		return t.refuse(key, q), nil
+		return t.refuse(key, q, w), nil
 	case <-timer.C:
-		return t.refuse(key, q), nil
+		return t.refuse(key, q, w), nil
 	case <-ctx.Done():
 		return Result{}, ctx.Err()
 	}
 	for {
 		pause, inTime := t.untilTurn(key, w)
 		if !inTime {
-			return t.refuse(key, q), nil
+			return t.refuse(key, q, w), nil
 		}
 		timer.Reset(pause)
 		select {
@@ -202,7 +217,7 @@ func (t *Turns) untilTurn(key string, w *waiter) (pause time.Duration, inTime bo
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	next := t.queues[key].next
-	return time.Until(next), !next.After(w.deadline)
+	return time.Until(next), !next.After(w.patience())
 }
 
 // hear takes in what the limiter told the head w, and puts out those behind it
@@ -219,9 +234,10 @@ func (t *Turns) hear(key string, q Quota, w *waiter, r Result) {
 	ahead := 0
 	qu.waiters = slices.DeleteFunc(qu.waiters, func(w *waiter) bool {
 		// The head sees for itself: it may be asking or about to.
-		if ahead > 0 && qu.turn(ahead, q, now).After(w.deadline) {
+		if turn := qu.turn(ahead, q, now); ahead > 0 && turn.After(w.patience()) {
 			t.waiters--
 			w.queued = false
+			w.refusal = qu.refusal(turn.Sub(now), q, now)
 			close(w.late)
 			return true
 		}
@@ -230,15 +246,16 @@ func (t *Turns) hear(key string, q Quota, w *waiter, r Result) {
 	})
 }
 
-// refuse returns a refusal for somebody who has waited in vain.
-func (t *Turns) refuse(key string, q Quota) Result {
+// refuse returns a refusal for w, who has waited in vain: the one it was put out with,
+// or what is known now.
+func (t *Turns) refuse(key string, q Quota, w *waiter) Result {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	qu := t.queues[key]
-	if qu == nil { // all have left
-		return Result{Limit: q.Rate, RetryAfter: q.interval(), ResetAfter: q.interval()}
+	if !w.queued {
+		return w.refusal
 	}
+	qu := t.queues[key]
 	return qu.refusal(qu.turn(0, q, now).Sub(now), q, now)
 }
 
@@ -276,13 +293,14 @@ func (qu *queue) hear(r Result, now time.Time) {
 }
 
 // turn returns the earliest instant at which somebody with ahead others in front
-// could be served.
+// could be served: at once, while units were left when the limiter spoke last, and
+// else no sooner than the quota's spacing after next.
 func (qu *queue) turn(ahead int, q Quota, now time.Time) time.Time {
 	next := qu.next
 	if next.Before(now) {
 		next = now
 	}
-	return next.Add(times(q.interval(), ahead))
+	return next.Add(q.spacing(max(ahead-qu.last.Remaining, 0)))
 }
 
 // refusal is a result for somebody whose turn would come after wait.
@@ -292,4 +310,10 @@ func (qu *queue) refusal(wait time.Duration, q Quota, now time.Time) Result {
 		Limit: q.Rate, Degraded: qu.last.Degraded, RetryAfter: wait,
 		ResetAfter: max(wait, qu.last.ResetAfter-now.Sub(qu.heard)),
 	}
+}
+
+// patience returns until when w stays: it was let in because its turn comes by its
+// deadline, and is not sent away when it comes a little later than that.
+func (w *waiter) patience() time.Time {
+	return w.deadline.Add(min(w.within/10, maxGrace))
 }
