@@ -9,8 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
-	"time"
+	"strings"
 )
 
 // mePath tells whose token it is ("Object Store v2 REST APIs", organization id).
@@ -18,12 +17,6 @@ const mePath = "/accounts/api/me"
 
 // maxMe bounds an answer of [mePath] in bytes. Captured ones have some 20 KiB; organizations with thousands of sub-organizations have more.
 const maxMe = 8 << 20
-
-// maxRest bounds in bytes what is read of an answer only so that its connection can be used again.
-const maxRest = 64 << 10
-
-// maxRetryAfter bounds what a control plane may tell callers to wait: more than this is an error of a clock, its own or ours.
-const maxRetryAfter = time.Hour
 
 // Endpoint is where the Access Management of a plane answers.
 type Endpoint struct {
@@ -59,36 +52,53 @@ type organization struct {
 	Parent string   `json:"parentId"`
 }
 
+// Validator implements [Asker]. An override of the endpoint is another validator: an emulator's word counts for no real plane.
+func (a *Anypoint) Validator(plane string) string {
+	end := a.Endpoint(plane)
+	return "me " + end.URL.JoinPath(mePath).Redacted() + " as " + end.Host
+}
+
 // Ask implements [Asker]. It asks once and follows no redirect. Errors: [ErrBadToken] where the control plane refuses the token (401, 403), else an
 // *[UnavailableError].
-func (a *Anypoint) Ask(ctx context.Context, plane string, token Token) (*Principal, error) {
+func (a *Anypoint) Ask(ctx context.Context, plane string, token Token) (Answer, error) {
 	end := a.Endpoint(plane)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, end.URL.JoinPath(mePath).String(), nil)
 	if err != nil {
-		return nil, &UnavailableError{Plane: plane, Cause: fmt.Errorf("making the request: %w", err)}
+		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("making the request: %w", err)}
 	}
 	r.Host = end.Host
 	r.Header = http.Header{"Authorization": {token.Header()}, "Accept": {"application/json"}, "User-Agent": {"osgate"}}
 	answer, err := a.Transport.RoundTrip(r)
 	if err != nil {
-		return nil, &UnavailableError{Plane: plane, Cause: fmt.Errorf("asking %s: %w", end.Host, token.hidden(err)), Unreached: true}
+		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("asking %s: %w", end.Host, hide(err, token.reveal())), Unreached: true}
 	}
 	defer answer.Body.Close()
 	defer drain(answer.Body)
+	said := Answer{Allowance: allowance(answer.Header)}
 	switch answer.StatusCode {
 	case http.StatusOK:
+		said.Principal, err = readMe(answer.Body, plane)
+		if err != nil {
+			return said, unhelpful(plane, answer, fmt.Errorf("reading the answer of %s: %w", end.Host, err))
+		}
+		return said, nil
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, ErrBadToken
-	default:
-		return nil, &UnavailableError{Plane: plane, Cause: fmt.Errorf("%s answered %d", end.Host, answer.StatusCode), RetryAfter: retryAfter(answer)}
+		return said, ErrBadToken
 	}
-	var said me
-	if err := json.NewDecoder(io.LimitReader(answer.Body, maxMe)).Decode(&said); err != nil {
-		return nil, &UnavailableError{Plane: plane, Cause: fmt.Errorf("reading the answer of %s: %w", end.Host, plain(err))}
+	return said, unhelpful(plane, answer, fmt.Errorf("%s answered %d", end.Host, answer.StatusCode))
+}
+
+// errNameless is an answer that names nobody.
+var errNameless = errors.New("it names neither client nor user")
+
+func readMe(body io.Reader, plane string) (*Principal, error) {
+	var m me
+	if err := json.NewDecoder(io.LimitReader(body, maxMe)).Decode(&m); err != nil {
+		return nil, plain(err)
 	}
-	p := said.principal(plane)
+	p := m.principal(plane)
 	if p.Client == "" && p.User == "" {
-		return nil, &UnavailableError{Plane: plane, Cause: fmt.Errorf("%s named neither client nor user", end.Host)}
+		return nil, errNameless
 	}
 	return p, nil
 }
@@ -153,21 +163,6 @@ func distinct(ids []string) []string {
 	})
 }
 
-// drain reads what is left of an answer, bounded: a connection is used again only once its answer was read to the end.
-func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, maxRest) }
-
-// retryAfter reads the delay form of Retry-After (RFC 9110 section 10.2.3). Access Management sends X-RateLimit-Reset, in epoch seconds, with every
-// answer; it says when to come back only where the answer is 429.
-func retryAfter(answer *http.Response) time.Duration {
-	if s, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && s > 0 {
-		return time.Duration(min(s, int(maxRetryAfter/time.Second))) * time.Second
-	}
-	if s, err := strconv.ParseInt(answer.Header.Get("X-RateLimit-Reset"), 10, 64); err == nil && answer.StatusCode == http.StatusTooManyRequests {
-		return min(max(0, time.Until(time.Unix(s, 0))), maxRetryAfter)
-	}
-	return 0
-}
-
 // plain drops what a JSON error quotes of its input.
 func plain(err error) error {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
@@ -175,6 +170,9 @@ func plain(err error) error {
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("field %s has the wrong type", wrong.Field)
+	}
+	if strings.HasPrefix(err.Error(), "json: ") { // its errors without a type of their own
+		return errors.New("a field has the wrong form")
 	}
 	return err
 }

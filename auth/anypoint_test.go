@@ -98,7 +98,7 @@ func TestMeNamesThePrincipal(t *testing.T) {
 		{"a nameless organization is none", `{"user":{"id":"u","organization":{"isRoot":true,"subOrganizationIds":["",""]}}}`, "user:u", auth.Principal{User: "u"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := accounts(t, says(tt.body)).Ask(t.Context(), "eu", auth.NewToken("t"))
+			got, err := whose(t, accounts(t, says(tt.body)), "eu", auth.NewToken("t"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -183,7 +183,7 @@ func TestIdentityHoldsNoToken(t *testing.T) {
 	if !holds(reflect.ValueOf(struct{ token auth.Token }{token}), secret) {
 		t.Fatal("the search does not find what is there")
 	}
-	who, err := newAuthenticator(t, accounts(t, says(`{"client":{"client_id":"app"},`+user+`}`)).Ask).Identify(t.Context(), "eu", token)
+	who, err := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = accounts(t, says(`{"client":{"client_id":"app"},`+user+`}`)) }).Identify(t.Context(), "eu", token, "")
 	if err != nil || who.Client != "app" {
 		t.Fatalf("%+v, %v", who, err)
 	}
@@ -208,7 +208,7 @@ func FuzzMe(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, body string) {
 		a := auth.Anypoint{Endpoint: endpoint, Transport: transport(func(*http.Request) (*http.Response, error) { return response(status, nil, body), nil })}
-		got, err := a.Ask(t.Context(), "us", auth.NewToken(secret))
+		got, err := whose(t, &a, "us", auth.NewToken(secret))
 		if (got == nil) != (err != nil) || err != nil && strings.Contains(err.Error(), secret) {
 			t.Fatalf("%+v, %v", got, err)
 		}

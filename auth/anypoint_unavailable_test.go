@@ -77,7 +77,7 @@ func TestRefusalIsToldFromFailure(t *testing.T) {
 		{"a client_credentials app without its id", echo(200, `{"client":{"grant_types":["client_credentials"]},"user":{"id":""}}`), false},
 	} {
 		for _, text := range []string{secret, "53180085318008"} {
-			who, err := accounts(t, tt.answer).Ask(t.Context(), "eu", auth.NewToken(text))
+			who, err := whose(t, accounts(t, tt.answer), "eu", auth.NewToken(text))
 			failure, unavailable := errors.AsType[*auth.UnavailableError](err)
 			if who != nil || errors.Is(err, auth.ErrBadToken) != tt.refused || unavailable == tt.refused {
 				t.Errorf("%s: %+v, %v; want refused: %v", tt.name, who, err, tt.refused)
@@ -125,7 +125,7 @@ func TestUnreachedIsTold(t *testing.T) {
 		"odd header": accounts(t, hangUp("HTTP/1.1 200 OK\r\nTOKEN\r\n\r\n")), "odd length": accounts(t, hangUp("HTTP/1.1 200 OK\r\nContent-Length: TOKEN\r\n\r\n")),
 	} {
 		for _, text := range []string{secret, secret + `"` + secret} {
-			who, err := a.Ask(t.Context(), "eu", auth.NewToken(text))
+			who, err := whose(t, a, "eu", auth.NewToken(text))
 			failure, ok := errors.AsType[*auth.UnavailableError](err)
 			if who != nil || !ok || !failure.Unreached || errors.Is(err, auth.ErrBadToken) {
 				t.Errorf("%s: %+v, %v, want a plane that was not reached", name, who, err)
@@ -183,7 +183,7 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 				w.WriteHeader(status)
 				_, _ = io.WriteString(w, `{"client":{"client_id":"evil"}}`)
 			})
-			if who, err := a.Ask(t.Context(), "eu", auth.NewToken(secret)); who != nil || err == nil {
+			if who, err := whose(t, a, "eu", auth.NewToken(secret)); who != nil || err == nil {
 				t.Errorf("%d to %s: %+v, %v", status, target, who, err)
 			}
 		}
@@ -204,7 +204,7 @@ func TestAnswerWithoutEndIsNotRead(t *testing.T) {
 			_, err = w.Write(chunk)
 		}
 	})
-	who, err := a.Ask(t.Context(), "eu", auth.NewToken("t"))
+	who, err := whose(t, a, "eu", auth.NewToken("t"))
 	if _, ok := errors.AsType[*auth.UnavailableError](err); who != nil || !ok {
 		t.Errorf("%+v, %v", who, err)
 	}
@@ -220,7 +220,7 @@ func TestLargeOrganizationIsRead(t *testing.T) {
 		fmt.Fprintf(&subs, `,"%08d-0000-4000-8000-000000000000"`, i)
 	}
 	body := `{"client":{"client_id":"app"},"user":{"id":"u","organization":{"id":"root","isRoot":true,"subOrganizationIds":[` + subs.String()[1:] + `]}}}`
-	who, err := accounts(t, says(body)).Ask(t.Context(), "eu", auth.NewToken("t"))
+	who, err := whose(t, accounts(t, says(body)), "eu", auth.NewToken("t"))
 	if err != nil || len(who.Organizations) != 5001 || len(who.Trees) != 1 || len(who.Trees[0].Subs) != 5000 {
 		t.Errorf("error %v", err)
 	}

@@ -20,19 +20,19 @@ func TestCloseWaitsForAskings(t *testing.T) {
 		gone, leave := context.WithCancel(t.Context())
 		leave()
 		began := time.Now()
-		_, _ = a.Identify(gone, "us", auth.NewToken("left behind"))
+		_, _ = a.Identify(gone, "us", auth.NewToken("left behind"), "")
 		a.Warm("us", auth.NewToken("warmed"))
 		a.Close()
 		if time.Since(began) != 2*time.Second || asked.Load() != 3 {
 			t.Errorf("closed after %v with %d askings, want 2s and 3", time.Since(began), asked.Load())
 		}
 		for _, known := range []string{"left behind", "warmed"} {
-			if got := outcome(a.Identify(gone, "us", auth.NewToken(known))); got != "fresh" {
+			if got := outcome(a.Identify(gone, "us", auth.NewToken(known), "")); got != "fresh" {
 				t.Errorf("%s: %s", known, got)
 			}
 		}
 		a.Warm("us", auth.NewToken("late"))
-		if got := outcome(a.Identify(t.Context(), "us", auth.NewToken("late"))); got != "unavailable" || asked.Load() != 3 {
+		if got := outcome(a.Identify(t.Context(), "us", auth.NewToken("late"), "")); got != "unavailable" || asked.Load() != 3 {
 			t.Errorf("after Close: %s, %d askings", got, asked.Load())
 		}
 		a.Close()
@@ -55,7 +55,7 @@ func TestCloseAmongRequests(t *testing.T) {
 	for i := range 100 {
 		all.Go(func() {
 			for j := range 20 {
-				_, err := a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint(i, j)))
+				_, err := a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint(i, j)), "")
 				if _, unavailable := errors.AsType[*auth.UnavailableError](err); err != nil && !unavailable {
 					t.Error(err)
 				}

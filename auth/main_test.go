@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -20,14 +21,27 @@ const (
 	negativeTTL = 5 * time.Second
 	stale       = 10 * time.Minute
 	timeout     = 5 * time.Second // the default
-	pause       = time.Second     // for which a plane that gave no answer is left alone
+
+	// For how long a plane that fails is left alone, at first and at most.
+	pause        = time.Second
+	longestPause = 10 * time.Second
 )
 
 // asker is a control plane in one function.
 type asker func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error)
 
-func (f asker) Ask(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
-	return f(ctx, plane, token)
+func (f asker) Ask(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
+	p, err := f(ctx, plane, token)
+	return auth.Answer{Principal: p}, err
+}
+
+func (asker) Validator(string) string { return "test" }
+
+// whose asks without an authenticator.
+func whose(t *testing.T, a auth.Asker, plane string, token auth.Token) (*auth.Principal, error) {
+	t.Helper()
+	said, err := a.Ask(t.Context(), plane, token)
+	return said.Principal, err
 }
 
 // counted is f, and how often it was asked.
@@ -95,3 +109,18 @@ func newAuthenticator(t testing.TB, f asker, changes ...func(*auth.Options)) *au
 
 // pass lets fake time pass in a bubble.
 func pass(d time.Duration) { <-time.After(d) }
+
+// trip makes a believe that the plane us is down, which it must be.
+func trip(t testing.TB, a *auth.Authenticator) {
+	t.Helper()
+	for i := range 3 {
+		if _, err := a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint("finds out ", i)), ""); err == nil {
+			t.Fatal("the plane is not down")
+		}
+	}
+	for _, s := range a.Planes() {
+		if s.Plane == "us" && s.OK {
+			t.Fatalf("the plane does not count as down: %+v", s)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 )
 
@@ -61,15 +60,6 @@ func (t Token) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalText implements [encoding.TextMarshaler] without giving the token away.
 func (t Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// hidden returns err, or an error that quotes nothing where err quotes the token, as the transport's does of an answer that is not HTTP.
-func (t Token) hidden(err error) error {
-	text, quoted := t.reveal(), strconv.Quote(t.reveal())
-	if said := err.Error(); strings.Contains(said, text) || strings.Contains(said, quoted[1:len(quoted)-1]) {
-		return errors.New("an error that quotes the token")
-	}
-	return err
-}
 
 // ReadToken takes the bearer token (RFC 6750 section 2.1) out of a request's header, the scheme in any case. Errors: [ErrNoToken],
 // [ErrBadToken] for one that is longer than 4096 bytes or holds anything but visible ASCII, [ErrManyTokens].

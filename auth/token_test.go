@@ -70,7 +70,8 @@ func TestOneAuthorizationHeaderIsRead(t *testing.T) {
 // What is read is plain, bounded and reads back as itself; what cannot be a token yields none; two headers yield none, whatever they hold.
 func FuzzReadToken(f *testing.F) {
 	for _, value := range []string{
-		"Bearer t", "bearer \t t", "Bearer a b", "Bearer", "Basic YTpi", "Bearer \xff", "Bearer a\r\nb", "", " Bearer t ", "Bearer " + strings.Repeat("x", 4097),
+		"Bearer t", "bearer \t t", "BEARER\tt", "bEARER t\t", "Bearer ", "Bearer  ", "DPoP t", "Bearer t=,",
+		"Bearer a b", "Bearer", "Basic YTpi", "Bearer \xff", "Bearer a\r\nb", "", " Bearer t ", "Bearer " + strings.Repeat("x", 4097),
 	} {
 		f.Add(value)
 	}
@@ -84,6 +85,14 @@ func FuzzReadToken(f *testing.F) {
 			t.Errorf("ReadToken(%q) = %q beside %v", value, text, err)
 		case err != nil && strings.HasPrefix(value, "Bearer ") && len(value) > 7 && len(value) <= 7+4096 && visible(value[7:]):
 			t.Errorf("ReadToken(%q): %v", value, err)
+		}
+		if scheme, text, ok := strings.Cut(value, " "); ok {
+			for _, other := range []string{strings.ToUpper(scheme), strings.ToLower(scheme)} {
+				same, errSame := auth.ReadToken(http.Header{"Authorization": {other + " " + text}})
+				if strings.EqualFold(scheme, "bearer") && (same.Header() != token.Header() || (errSame == nil) != (err == nil)) {
+					t.Errorf("%q as %q is %q, %v", value, other, same.Header(), errSame)
+				}
+			}
 		}
 		again, errAgain := auth.ReadToken(http.Header{"Authorization": {token.Header()}})
 		if err == nil && (errAgain != nil || again.Header() != token.Header()) {
@@ -169,9 +178,11 @@ func TestTokenNeverPrints(t *testing.T) {
 // nobody is an asker that encodes as JSON, as functions do not.
 type nobody struct{}
 
-func (nobody) Ask(context.Context, string, auth.Token) (*auth.Principal, error) {
-	return nil, auth.ErrBadToken
+func (nobody) Ask(context.Context, string, auth.Token) (auth.Answer, error) {
+	return auth.Answer{}, auth.ErrBadToken
 }
+
+func (nobody) Validator(string) string { return "nobody" }
 
 func TestSecretOfHashesNeverPrints(t *testing.T) {
 	o := auth.Options{Asker: nobody{}, TTL: ttl, NegativeTTL: negativeTTL, Secret: []byte(secret)}

@@ -21,11 +21,11 @@ func TestFirstRequestFindsWhatWasWarmed(t *testing.T) {
 			t.Errorf("warming took %v", time.Since(began))
 		}
 		pass(time.Second)
-		if got := outcome(a.Identify(t.Context(), "us", early)); got != "fresh" || time.Since(began) != 2*time.Second {
+		if got := outcome(a.Identify(t.Context(), "us", early, "")); got != "fresh" || time.Since(began) != 2*time.Second {
 			t.Errorf("who comes while it is asked: %s after %v", got, time.Since(began))
 		}
 		synctest.Wait()
-		if got := outcome(a.Identify(t.Context(), "us", late)); got != "fresh" || time.Since(began) != 2*time.Second {
+		if got := outcome(a.Identify(t.Context(), "us", late, "")); got != "fresh" || time.Since(began) != 2*time.Second {
 			t.Errorf("who comes then: %s after %v", got, time.Since(began))
 		}
 		a.Warm("us", late)
@@ -51,7 +51,7 @@ func TestWarmingIsBounded(t *testing.T) {
 		if got := warm(0); got != 64 {
 			t.Errorf("%d askings at once, want 64", got)
 		}
-		if got := outcome(a.Identify(t.Context(), "us", auth.NewToken("awaited"))); got != "fresh" {
+		if got := outcome(a.Identify(t.Context(), "us", auth.NewToken("awaited"), "")); got != "fresh" {
 			t.Errorf("a request that comes meanwhile: %s", got)
 		}
 		synctest.Wait()

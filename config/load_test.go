@@ -143,10 +143,10 @@ func TestAllProblemsAreToldAtOnceInOrder(t *testing.T) {
 }
 
 func TestErrorIsOneLineAProblem(t *testing.T) {
-	_, err := config.Load([]string{"OSGATE_DISCOVER=true", "OSGATE_RATE=ten", "OSGATE_\n=1"})
+	_, err := config.Load([]string{"OSGATE_RATE=ten", "OSGATE_POLICY=rules.cedar", "OSGATE_\n=1"})
 	want := `invalid configuration:
-OSGATE_DISCOVER: not available in this version; leave it unset
 OSGATE_RATE: "ten" is not a whole number from 0 to 1000000, such as 10
+OSGATE_POLICY: not available in this version; leave it unset
 "OSGATE_\n": unknown; the nearest name is OSGATE_AUTH`
 	if err == nil || err.Error() != want {
 		t.Errorf("error is\n%v\nwant\n%s", err, want)
@@ -270,13 +270,13 @@ func TestTableTellsTheValueInForceAndItsSource(t *testing.T) {
 			Description: "32 bytes in base64, the same on every replica: keys token hashes and seals what is shared in Redis",
 		},
 		{
-			Name: "OSGATE_DISCOVER", Default: "false", Value: "false", Source: config.FromDefault,
-			Description: "look for a store in the allowed regions of one plane", Later: "not available in this version",
+			Name: "OSGATE_POLICY", Source: config.FromDefault,
+			Description: "policy file or folder", Later: "not available in this version",
 		},
 		{
-			Name: "OSGATE_RATE_ALGORITHM", Default: "gcra", Value: "gcra", Source: config.FromDefault,
-			Description: "gcra: RATE_BURST at once, then evenly; window: at most RATE in any RATE_PERIOD",
-			Later:       "window: not available in this version",
+			Name: "OSGATE_CACHE_SCOPE", Default: "client", Value: "client", Source: config.FromDefault,
+			Description: "whom an entry serves: its own principal (client) or any granted token of the environment",
+			Later:       "environment: not available in this version",
 		},
 	}
 	for _, w := range want {
@@ -288,10 +288,8 @@ func TestTableTellsTheValueInForceAndItsSource(t *testing.T) {
 
 func TestLaterNamesWhatThisVersionLacks(t *testing.T) {
 	want := []string{
-		"DISCOVER", "AUTH=introspect", "AUTH_CLIENT_ID", "AUTH_CLIENT_SECRET", "AUTH_INTROSPECTION_URL", "AUTH_FAILURE_RATE",
-		"RATE_ALGORITHM=window", "RATE_COUNTS=upstream", "BUDGET", "BUDGET_BY", "CACHE_SHARED",
-		"CACHE_SCOPE=environment", "CACHE_STALE_IF_ERROR", "CACHE_STALE_WHILE_REVALIDATE",
-		"CACHE_MODE=rfc9111", "POLICY", "POLICY_SHADOW", "TRUSTED_PROXIES",
+		"CACHE_SHARED", "CACHE_SCOPE=environment", "CACHE_STALE_IF_ERROR", "CACHE_STALE_WHILE_REVALIDATE",
+		"CACHE_MODE=rfc9111", "POLICY", "POLICY_SHADOW",
 	}
 	var got []string
 	for _, v := range loaded(t).Later() {

@@ -184,6 +184,7 @@ func rateRules() []rule {
 		on(func(c Config) bool { return tooMany(c.Rate.Limit, c) }, window, "RATE", "RATE_ALGORITHM"),
 		on(func(c Config) bool { return tooMany(highest(Config{Rate: Rate{Overrides: c.Rate.Overrides}}), c) },
 			window, "RATE_OVERRIDES", "RATE_ALGORITHM"),
+		on(func(c Config) bool { return tooMany(c.Budget.Limit, c) }, window, "BUDGET", "RATE_ALGORITHM"),
 		// Redis's clock counts microseconds: requests could not be told apart.
 		on(func(c Config) bool { return c.Rate.Period < time.Duration(highest(c))*time.Microsecond },
 			"too short for so many requests; right is a microsecond at least for each request of OSGATE_RATE and OSGATE_RATE_OVERRIDES",

@@ -104,7 +104,7 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		{"OSGATE_ADMIN_TOKEN_FILE=/hunter2\x00"},
 		{"OSGATE_SECRET_FILE=" + secretFile(t, "hunter2")},
 		{"OSGATE_SECRET=hunter2", "OSGATE_SECRET_FILE=hunter2"},
-		{"OSGATE_AUTH_CLIENT_SECRET=hunter2"},
+		{"OSGATE_AUTH_CLIENT_SECRET=hunter2", "OSGATE_AUTH=introspect"},
 		{"OSGATE_AUTH_CLIENT_SECRET_FILE=hunter2"},
 		{"OSGATE_REDIS_URL=redis://:hunter2@h:port"},
 		{"OSGATE_REDIS_URL=redis://:hunter2@h/x"},

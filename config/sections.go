@@ -59,7 +59,7 @@ type Regions struct {
 	Default Location `env:"DEFAULT_REGION" desc:"location of requests that name none, such as us/us-east-1"`
 	Routes  Routes   `env:"ROUTES" desc:"org=plane/region,org/env=plane/region,org/env/store=plane/region; the longest match wins"`
 
-	Discover bool `env:"DISCOVER" envDefault:"false" later:"true" desc:"look for a store in the allowed regions of one plane"`
+	Discover bool `env:"DISCOVER" envDefault:"false" desc:"look for a store in the allowed regions of one plane"`
 }
 
 // Upstream is how Object Store v2 and the control planes are called. Override is nil where unset, else an absolute http
@@ -72,14 +72,14 @@ type Upstream struct {
 
 // Auth is how a bearer token becomes a principal. IntrospectionURL is nil where unset.
 type Auth struct {
-	Mode             string        `env:"AUTH" envDefault:"anypoint" oneof:"anypoint,introspect" later:"introspect" desc:"whose word is taken: anypoint (/accounts/api/me) or introspect (RFC 7662)"`
+	Mode             string        `env:"AUTH" envDefault:"anypoint" oneof:"anypoint,introspect" desc:"whose word is taken: anypoint (/accounts/api/me) or introspect (RFC 7662)"`
 	TTL              time.Duration `env:"AUTH_TTL" envDefault:"60s" min:"1ms" max:"24h" desc:"how long an identified token stays so; a right taken away at Anypoint ends within it"`
 	NegativeTTL      time.Duration `env:"AUTH_NEGATIVE_TTL" envDefault:"5s" min:"0s" max:"24h" desc:"how long a refused token stays refused"`
 	Stale            time.Duration `env:"AUTH_STALE" envDefault:"10m" min:"0s" max:"24h" desc:"how long a known token is still forwarded while the control plane is down"`
-	ClientID         string        `env:"AUTH_CLIENT_ID" later:"true" desc:"client ID for introspect"`
-	ClientSecret     Secret        `env:"AUTH_CLIENT_SECRET" later:"true" desc:"client secret for introspect"`
-	IntrospectionURL *url.URL      `env:"AUTH_INTROSPECTION_URL" later:"true" desc:"endpoint for introspect; empty: the plane's own v2 introspection"`
-	FailureRate      int           `env:"AUTH_FAILURE_RATE" envDefault:"10" min:"0" max:"1000000" later:"true" desc:"failed identifications a second per client address before 429"`
+	ClientID         string        `env:"AUTH_CLIENT_ID" desc:"client ID for introspect"`
+	ClientSecret     Secret        `env:"AUTH_CLIENT_SECRET" desc:"client secret for introspect"`
+	IntrospectionURL *url.URL      `env:"AUTH_INTROSPECTION_URL" desc:"endpoint for introspect; empty: the plane's own v2 introspection"`
+	FailureRate      int           `env:"AUTH_FAILURE_RATE" envDefault:"10" min:"0" max:"1000000" desc:"failed identifications a second per client address before 429"`
 }
 
 // Rate is the client quota. Overrides maps client IDs to their own Limit; nil where there are none, and 0 exempts a
@@ -87,10 +87,10 @@ type Auth struct {
 type Rate struct {
 	Limit     int            `env:"RATE" envDefault:"10" min:"0" max:"1000000" desc:"client quota: requests per RATE_PERIOD and client ID; 0: none"`
 	Period    time.Duration  `env:"RATE_PERIOD" envDefault:"1s" min:"1ms" max:"1h" desc:"period of RATE"`
-	Algorithm string         `env:"RATE_ALGORITHM" envDefault:"gcra" oneof:"gcra,window" later:"window" desc:"gcra: RATE_BURST at once, then evenly; window: at most RATE in any RATE_PERIOD"`
+	Algorithm string         `env:"RATE_ALGORITHM" envDefault:"gcra" oneof:"gcra,window" desc:"gcra: RATE_BURST at once, then evenly; window: at most RATE in any RATE_PERIOD"`
 	Burst     int            `env:"RATE_BURST" envDefault:"10" min:"1" max:"1000000" desc:"requests let through at once after a rest (gcra); 1 spaces them evenly"`
 	MaxWait   time.Duration  `env:"RATE_MAX_WAIT" envDefault:"1s" min:"0s" max:"5m" desc:"how long a request over quota waits its turn before 429; 0: refused at once"`
-	Counts    string         `env:"RATE_COUNTS" envDefault:"all" oneof:"all,upstream" later:"upstream" desc:"what is charged: all operations that passed policy, or upstream: only those that ask OSv2"`
+	Counts    string         `env:"RATE_COUNTS" envDefault:"all" oneof:"all,upstream" desc:"what is charged: all operations that passed policy, or upstream: only those that ask OSv2"`
 	Overrides map[string]int `env:"RATE_OVERRIDES" desc:"quotas of single clients, such as clientId=100; 0: none"`
 	RedisDown string         `env:"RATE_REDIS_DOWN" envDefault:"local" oneof:"local,open,closed" desc:"while Redis is gone: local (quota divided by REPLICAS), open or closed"`
 	Replicas  int            `env:"REPLICAS" envDefault:"1" min:"1" max:"10000" desc:"gateway processes that share the quota while Redis is gone"`
@@ -98,8 +98,8 @@ type Rate struct {
 
 // Budget is the second limit, on what asks Object Store v2 over all clients.
 type Budget struct {
-	Limit int    `env:"BUDGET" envDefault:"0" min:"0" max:"1000000" later:"true" desc:"requests a second to OSv2 over all clients; 0: none"`
-	By    string `env:"BUDGET_BY" envDefault:"egress" oneof:"egress,org,store" later:"true" desc:"what a budget is counted by: egress, org or store"`
+	Limit int    `env:"BUDGET" envDefault:"0" min:"0" max:"1000000" desc:"requests a second to OSv2 over all clients; 0: none"`
+	By    string `env:"BUDGET_BY" envDefault:"egress" oneof:"egress,org,store" desc:"what a budget is counted by: egress, org or store"`
 }
 
 // Cache says what may be answered without asking upstream. A TTL of 0 turns that kind off. Where EntryBytes is above
@@ -132,7 +132,7 @@ type Policy struct {
 // prefixes are masked.
 type Server struct {
 	MaxBody        Bytes          `env:"MAX_BODY" envDefault:"11MiB" min:"1" max:"1GiB" desc:"largest request body"`
-	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" later:"true" desc:"CIDRs whose X-Forwarded-For and trace sampling are believed"`
+	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" desc:"CIDRs whose X-Forwarded-For and trace sampling are believed"`
 	Timing         bool           `env:"SERVER_TIMING" envDefault:"false" desc:"answer with Server-Timing: each stage's milliseconds"`
 	DrainDelay     time.Duration  `env:"DRAIN_DELAY" envDefault:"5s" min:"0s" max:"1h" desc:"on SIGTERM: not ready this long before the listener closes"`
 	DrainTimeout   time.Duration  `env:"DRAIN_TIMEOUT" envDefault:"30s" min:"0s" max:"1h" desc:"longest wait for running exchanges after that"`

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -39,8 +40,23 @@ func (p *Proxy) answerStats(x *exchange) error {
 	return nil
 }
 
-// answerCached looks into the cache for a read, and prepares the filling of a miss.
-func (p *Proxy) answerCached(x *exchange) error {
+// prepare asks the cache ahead what a read needs to know, and returns the context in which that travels with the next question to the same Redis.
+// Nothing is asked for what has no place yet.
+func (p *Proxy) prepare(x *exchange) context.Context {
+	ctx := x.r.Context()
+	if x.location.Region == "" {
+		return ctx
+	}
+	x.ask()
+	if x.op.Writes() || x.who.Stale { // a token that the control plane cannot vouch for now is for upstream to judge
+		return ctx
+	}
+	x.look = p.Cache.Prepare(x.question)
+	return x.look.Along(ctx)
+}
+
+// ask puts x's question to the cache into words.
+func (x *exchange) ask() {
 	x.question = cache.Question{
 		Location:  x.location.String(),
 		Operation: x.op,
@@ -48,13 +64,17 @@ func (p *Proxy) answerCached(x *exchange) error {
 		Token:     x.who.Hash,
 		Header:    x.r.Header,
 	}
-	if x.op.Writes() {
+}
+
+// answerCached looks into the cache for a read, and prepares the filling of a miss.
+func (p *Proxy) answerCached(x *exchange) error {
+	if x.question.Location == "" { // it had no place until now
+		p.prepare(x)
+	}
+	if x.look == nil {
 		return nil
 	}
-	if x.who.Stale { // a token that the control plane cannot vouch for now is for upstream to judge
-		return nil
-	}
-	found := p.Cache.Look(x.r.Context(), x.question, time.Now())
+	found := x.look.Look(x.r.Context(), time.Now())
 	x.status, x.fill = found.Status, found.Fill
 	switch {
 	case found.Entry != nil:

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"osgate/ratelimit"
+	"osgate/record"
 )
 
 // keptBody is the largest request body that is kept for sending again, and the largest 429 that is kept in case it is not.
@@ -31,10 +31,10 @@ func (a *attempts) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	for {
 		answer, err := a.once(r)
-		if err != nil || answer.StatusCode != http.StatusTooManyRequests || !a.repeatable(r) {
+		if err != nil || answer.StatusCode != http.StatusTooManyRequests || !a.exchange.objectStore() {
 			return answer, err
 		}
-		if again, err := a.turn(r.Context(), answer); !again {
+		if again, err := a.turn(r, answer); !again {
 			return answer, err
 		}
 	}
@@ -47,11 +47,6 @@ func (a *attempts) keep(r *http.Request) (err error) {
 	}
 	a.kept, err = io.ReadAll(r.Body)
 	return err
-}
-
-// repeatable reports whether r can be sent again.
-func (a *attempts) repeatable(r *http.Request) bool {
-	return a.exchange.rec.Charged && (r.Body == nil || a.kept != nil)
 }
 
 // once sends r.
@@ -75,45 +70,46 @@ func (a *attempts) once(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// turn waits until a request that upstream refused may be sent again: for Retry-After or the quota's interval, and then for a turn under the client's
-// quota, so that what is sent again is counted again. Where that is longer than a request may wait, answer goes to the client as it came.
-func (a *attempts) turn(ctx context.Context, answer *http.Response) (again bool, err error) {
+// turn waits until a request that upstream refused may be sent again: until upstream's pause is over, and then for the same turns as any request that
+// goes upstream, so that what is sent again is counted again. Where that is longer than a request may wait, answer goes to the client as it came.
+func (a *attempts) turn(r *http.Request, answer *http.Response) (again bool, err error) {
 	x := a.exchange
-	pause := retryAfter(answer.Header, x.quota)
-	if x.rec.Waited+pause > a.proxy.MaxWait {
+	refusal, short := rewind(answer)
+	a.proxy.pause(x, answer.Header, refusal)
+	if !short || r.Body != nil && a.kept == nil {
 		return false, nil
 	}
-	if !rewindable(answer) {
-		return false, nil
+	defer x.enter(record.StageForward)
+	x.enter(record.StageLimit)
+	err = a.proxy.standBack(x)
+	if err == nil && x.rec.Charged {
+		err = a.proxy.charge(x.r.Context(), x)
 	}
-	x.rec.Waited += pause
-	select {
-	case <-time.After(pause):
-	case <-x.r.Context().Done():
-		return false, context.Canceled
+	if err == nil {
+		err = a.proxy.payBudget(x)
 	}
-	result, waited, err := a.proxy.Limiter.Take(ctx, ratelimit.Key(x.location.Plane, x.rec.Principal), x.quota)
-	x.rec.Waited += waited
-	if err != nil || !result.Allowed {
-		return false, nil //nolint:nilerr // upstream's own answer is as good as any
+	switch {
+	case errors.Is(err, context.Canceled):
+		return false, err
+	case err != nil:
+		return false, nil //nolint:nilerr // upstream's own answer is as good as ours
 	}
-	x.result = result
 	if x.mark != nil {
-		_ = x.mark.Renew(ctx) // one that is not renewed is seen to be late by once
+		_ = x.mark.Renew(r.Context()) // one that is not renewed is seen to be late by once
 	}
 	return true, nil
 }
 
-// rewindable replaces a short body by a copy in memory, so that it can be dropped or passed on later; it reports whether it was short enough.
-func rewindable(answer *http.Response) bool {
+// rewind replaces a short body by a copy in memory, so that it can be dropped or passed on later; it returns the copy and whether it was short enough.
+func rewind(answer *http.Response) (text []byte, short bool) {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, keptBody+1))
 	if err != nil || len(text) > keptBody {
 		answer.Body = &joined{io.MultiReader(bytes.NewReader(text), failing{answer.Body, err}), answer.Body}
-		return false
+		return nil, false
 	}
 	_ = answer.Body.Close() // read to its end
 	answer.Body = io.NopCloser(bytes.NewReader(text))
-	return true
+	return text, true
 }
 
 // joined reads from one and closes another.
@@ -136,11 +132,13 @@ func (f failing) Read(p []byte) (int, error) {
 	return f.Reader.Read(p)
 }
 
-// retryAfter is how long upstream asks to be left alone, at least the time between two requests of the quota: nothing is known to say it in less.
-func retryAfter(h http.Header, q ratelimit.Quota) time.Duration {
-	interval := q.Period / time.Duration(q.Rate)
+// maxRetryAfter bounds what upstream may ask for: more is an error of a clock.
+const maxRetryAfter = time.Hour
+
+// retryAfter is how long upstream asks to be left alone (RFC 9110 section 10.2.3, the delay form), at least interval: nothing is known to say it in less.
+func retryAfter(h http.Header, interval time.Duration) time.Duration {
 	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s >= 0 {
-		return max(interval, time.Duration(min(s, 3600))*time.Second)
+		return max(interval, time.Duration(min(s, int(maxRetryAfter/time.Second)))*time.Second)
 	}
 	return interval
 }

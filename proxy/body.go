@@ -33,8 +33,9 @@ type requestBody struct {
 	closed   atomic.Bool
 	next     time.Time // when the deadline is to be set anew
 
-	mu  sync.Mutex
-	err error // guarded by mu
+	mu   sync.Mutex
+	err  error  // guarded by mu
+	copy []byte // guarded by mu: what was read so far, where it is not nil; at most keptBody
 }
 
 func newRequestBody(w http.ResponseWriter, r *http.Request, limit int64) *requestBody {
@@ -55,12 +56,30 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.bounded.Read(p)
 	b.count.Add(int64(n))
-	if err != nil && err != io.EOF {
-		b.mu.Lock()
-		b.err = err
-		b.mu.Unlock()
-	}
+	b.note(p[:n], err)
 	return n, err
+}
+
+// note keeps what went wrong, and what was read where that is wanted.
+func (b *requestBody) note(read []byte, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	if b.copy != nil && len(b.copy)+len(read) <= keptBody {
+		b.copy = append(b.copy, read...)
+	}
+}
+
+// keep makes a copy of a short body while it is read.
+func (b *requestBody) keep() { b.copy = make([]byte, 0, 256) }
+
+// copied returns what was kept so far.
+func (b *requestBody) copied() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.copy
 }
 
 // Close implements [io.Closer] for the transport, which is done with the body. The connection's own body stays open for drain; net/http closes it.

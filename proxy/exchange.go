@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"osgate/auth"
@@ -20,12 +21,15 @@ type exchange struct {
 	r   *http.Request
 	rec record.Exchange
 
+	client netip.Addr // where the request comes from, behind the proxies that are believed
+
 	// locate
 	path, query string // raw, without the gateway's prefix
 	asks        bool   // there is a "?", maybe with nothing behind it
 	op          objectstore.Operation
 	call        auth.Call
-	location    regionmap.Location // Region is empty for what belongs to a plane alone
+	location    regionmap.Location // Region is empty for what belongs to a plane alone, and until discover has found it
+	discovered  bool               // nothing but discovery says where it is
 
 	// identify
 	token auth.Token
@@ -37,6 +41,7 @@ type exchange struct {
 
 	// answer
 	question cache.Question
+	look     *cache.Search // what the cache was asked ahead; nil: nothing
 	status   cache.Status
 	fill     *cache.Fill
 	sent     time.Time // when upstream was asked
@@ -58,6 +63,10 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	now := time.Now()
 	x := &exchange{r: r, entered: now, w: newResponseWriter(w), timing: p.ServerTiming}
 	x.rec = record.Exchange{ID: requestID(r.Header), Start: now, Method: r.Method, Surface: record.SurfaceNone, RemoteAddr: peer(r)}
+	x.client = clientAddress(peerAddress(r), r.Header["X-Forwarded-For"], p.TrustedProxies)
+	if x.client.IsValid() {
+		x.rec.ClientAddr = x.client.String()
+	}
 	x.body = newRequestBody(w, r, p.MaxBody)
 	return x
 }

@@ -41,10 +41,13 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 		Operation: x.rec.Operation, Organization: ref.Organization, Environment: ref.Environment, Store: ref.Store, Partition: ref.Partition, Key: ref.Key,
 		Location: x.location.String(), Cache: "never",
 	}
-	if x.location.Region == "" {
+	switch {
+	case x.undecided():
+		e.Location = x.location.Plane + ", in the region where the store is found"
+	case x.location.Region == "":
 		e.Location = x.location.Plane
 	}
-	if !x.op.Stats() {
+	if !x.op.Stats() && !x.undecided() {
 		e.Upstream = p.upstreamURL(x)
 	}
 	if !x.objectStore() {

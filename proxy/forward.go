@@ -6,9 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"time"
 
+	"osgate/auth"
 	"osgate/cache"
 	"osgate/record"
 	"osgate/regionmap"
@@ -17,6 +17,9 @@ import (
 // forward asks upstream and copies its answer back. A write is marked in the cache before it goes, so that no read can answer from before it.
 func (p *Proxy) forward(x *exchange) error {
 	x.enter(record.StageForward)
+	if err := p.spend(x); err != nil {
+		return err
+	}
 	if err := p.markWrite(x); err != nil {
 		return err
 	}
@@ -25,6 +28,9 @@ func (p *Proxy) forward(x *exchange) error {
 	defer cancel(nil)
 	r := x.r.WithContext(ctx)
 	r.Body = x.body
+	if x.call == auth.Revoke {
+		x.body.keep()
+	}
 	forwarder := httputil.ReverseProxy{
 		Rewrite:        func(pr *httputil.ProxyRequest) { p.rewrite(x, pr) },
 		Transport:      &attempts{proxy: p, exchange: x},
@@ -72,13 +78,9 @@ func (x *exchange) upstreamContext() (context.Context, context.CancelCauseFunc) 
 
 // rewrite makes the upstream request: the location's host, the path's bytes as received, and the headers that are known.
 func (p *Proxy) rewrite(x *exchange, pr *httputil.ProxyRequest) {
-	// Opaque, because net/url would re-encode what it reads: it is written into the request line as it is. It begins with "/api/v1/" or
-	// "/accounts/", never with "//", which would make it an absolute form.
-	pr.Out.URL = &url.URL{Scheme: "https", Host: p.host(x), Opaque: x.upstreamPath(), RawQuery: x.query, ForceQuery: x.asks}
 	pr.Out.Host = p.host(x)
-	if p.Override != nil {
-		pr.Out.URL.Scheme, pr.Out.URL.Host = p.Override.Scheme, p.Override.Host
-	}
+	pr.Out.URL = p.upstream(pr.Out.Host, x.upstreamPath())
+	pr.Out.URL.RawQuery, pr.Out.URL.ForceQuery = x.query, x.asks
 	pr.Out.Header = x.outHeader(pr.Out.Header)
 	pr.Out.Trailer = nil
 }

@@ -209,7 +209,7 @@ func TestUpstreams429IsWaitedOut(t *testing.T) {
 		{name: "too large to keep", change: waits, refused: 1, body: keptBody + 1, status: 429, sent: 1},
 		{name: "too long", change: waits, refused: 1, headers: []string{"Retry-After", "2"}, status: 429, sent: 1},
 		{name: "switched off", change: quota(1000, 10), refused: 1, status: 429, sent: 1},
-		{name: "no quota", change: func(o *Options) { waits(o); quota(0, 1)(o) }, refused: 1, status: 429, sent: 1},
+		{name: "no quota of its own", change: func(o *Options) { waits(o); quota(0, 1)(o) }, refused: 1, status: 200, sent: 2},
 		{name: "quota spent", change: func(o *Options) { waits(o); quota(10, 1)(o); o.Limiter = onlyOnce{new(int)} }, refused: 1, status: 429, sent: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -244,7 +244,7 @@ func TestUpstreams429IsWaitedOut(t *testing.T) {
 // onlyOnce allows the first unit alone.
 type onlyOnce struct{ n *int }
 
-func (o onlyOnce) Take(context.Context, string, ratelimit.Quota) (ratelimit.Result, time.Duration, error) {
+func (o onlyOnce) TakeWithin(context.Context, string, ratelimit.Quota, time.Duration) (ratelimit.Result, time.Duration, error) {
 	*o.n++
 	return ratelimit.Result{Allowed: *o.n == 1}, 0, nil
 }

@@ -43,7 +43,7 @@ func (x *exchange) outHeader(in http.Header) http.Header {
 	}
 	x.credentials(out)
 	out["Via"] = append(append([]string(nil), in["Via"]...), via(x.r.ProtoMajor, x.r.ProtoMinor))
-	out.Set("Forwarded", forwarded(x.r))
+	out.Set("Forwarded", x.forwarded())
 	return out
 }
 
@@ -70,17 +70,20 @@ func via(major, minor int) string {
 	return "1.1 " + pseudonym
 }
 
-// forwarded says who asked (RFC 7239). What a client says of those before it is not passed on: nothing vouches for it.
-func forwarded(r *http.Request) string {
+// forwarded says who asked (RFC 7239). Of what a request says of those before it, only the word of proxies that are believed is passed on.
+func (x *exchange) forwarded() string {
 	proto := "http"
-	if r.TLS != nil {
+	if x.r.TLS != nil {
 		proto = "https"
 	}
-	node := peer(r)
+	node := peer(x.r)
+	if x.client.IsValid() {
+		node = x.client.String()
+	}
 	if strings.Contains(node, ":") {
 		node = "[" + node + "]"
 	}
-	return fmt.Sprintf(`for=%s;host=%s;proto=%s`, quoted(node), quoted(r.Host), proto)
+	return fmt.Sprintf(`for=%s;host=%s;proto=%s`, quoted(node), quoted(x.r.Host), proto)
 }
 
 // quoted writes s as a quoted-string (RFC 9110 section 5.6.4), without what could end it.

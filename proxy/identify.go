@@ -9,15 +9,12 @@ import (
 func (p *Proxy) identify(x *exchange) (err error) {
 	x.enter(record.StageIdentify)
 	if x.call != 0 {
-		if len(x.r.Header["Authorization"]) > 1 {
-			return auth.ErrManyTokens
-		}
-		return nil
+		return p.admitCall(x)
 	}
 	if x.token, err = auth.ReadToken(x.r.Header); err != nil {
 		return err
 	}
-	x.who, err = p.Identity.Identify(x.r.Context(), x.location.Plane, x.token)
+	x.who, err = p.Identity.Identify(x.r.Context(), x.location.Plane, x.token, x.neighborhood())
 	if err != nil {
 		return err
 	}

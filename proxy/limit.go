@@ -13,28 +13,40 @@ import (
 	"osgate/record"
 )
 
-// limit takes one unit of the client's quota for an Object Store operation, waiting for its turn as configured.
+// limit takes one unit of the client's quota for an Object Store operation, waiting for its turn as configured. What the cache has to know for a read
+// travels in the same round trip. Where only what reaches upstream counts, spend does it.
 func (p *Proxy) limit(x *exchange) error {
 	x.enter(record.StageLimit)
+	if !x.objectStore() {
+		return nil
+	}
+	ctx := p.prepare(x)
+	if p.CountUpstream {
+		return nil
+	}
+	return p.charge(ctx, x)
+}
+
+// charge takes one unit of the client's quota, waiting for its turn.
+func (p *Proxy) charge(ctx context.Context, x *exchange) error {
 	quota := p.Quota(x.rec.Principal)
-	if !x.objectStore() || quota.Rate == 0 {
+	if quota.Rate == 0 {
 		return nil
 	}
 	x.quota = quota
-	result, waited, err := p.Limiter.Take(x.r.Context(), ratelimit.Key(x.location.Plane, x.rec.Principal), quota)
-	x.rec.Waited = waited
+	result, waited, err := p.Limiter.TakeWithin(ctx, p.clientKey(x), quota, p.patience(x))
+	x.rec.Waited += waited
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
 	case err != nil:
-		return refusal{code: codeOverloaded, detail: "quotas cannot be counted at the moment", cause: err, retryAfter: time.Second}
+		return unlimitable(err)
 	}
 	x.result, x.rec.Charged, x.rec.Degraded = result, true, result.Degraded
 	if !result.Allowed {
 		return refusal{
-			code:       codeOverQuota,
-			detail:     fmt.Sprintf("the client is over its quota of %d requests in %s", quota.Rate, quota.Period),
-			retryAfter: result.RetryAfter,
+			code: codeOverQuota, retryAfter: result.RetryAfter, violated: policyClient,
+			detail: fmt.Sprintf("the client is over its quota of %d requests in %s", quota.Rate, quota.Period),
 		}
 	}
 	return nil
@@ -46,21 +58,30 @@ func (x *exchange) limitHeaders(h http.Header) {
 	if !x.rec.Charged {
 		return
 	}
-	more := x.result.RetryAfter
-	if x.result.Remaining < x.quota.Burst && more <= 0 {
+	more, full := x.result.RetryAfter, x.quota.Burst
+	if x.quota.Algorithm == ratelimit.AlgorithmWindow {
+		full = x.quota.Rate
+	}
+	if x.result.Remaining < full && more <= 0 {
 		more = x.quota.Period / time.Duration(x.quota.Rate)
 	}
 	remaining := strconv.Itoa(x.result.Remaining)
 	limit := strconv.Itoa(x.quota.Rate)
 	// Set without net/http's canonicalization, which these names have already: it is on the path of every hit.
-	h["Ratelimit-Policy"] = []string{`"client";q=` + limit + `;w=` + strconv.FormatInt(max(1, seconds(x.quota.Period)), 10)}
-	h["Ratelimit"] = []string{`"client";r=` + remaining + `;t=` + strconv.FormatInt(seconds(more), 10)}
+	h["Ratelimit-Policy"] = []string{`"` + policyClient + `";q=` + limit + `;w=` + strconv.FormatInt(max(1, seconds(x.quota.Period)), 10)}
+	h["Ratelimit"] = []string{`"` + policyClient + `";r=` + remaining + `;t=` + strconv.FormatInt(seconds(more), 10)}
 	h["X-Ratelimit-Limit"] = []string{limit}
 	h["X-Ratelimit-Remaining"] = []string{remaining}
 	h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(ceilUnix(time.Now().Add(x.result.ResetAfter)), 10)}
 }
 
-// seconds rounds d up to whole seconds.
-func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
+// seconds rounds d up to whole seconds. The microseconds by which limiters are careful make no second of their own: whoever waits sleeps and sends no
+// more exactly than that.
+func seconds(d time.Duration) int64 {
+	if d <= 0 {
+		return 0
+	}
+	return max(1, int64(math.Ceil((d - time.Millisecond).Seconds())))
+}
 
 func ceilUnix(t time.Time) int64 { return t.Add(time.Second - 1).Unix() }

@@ -51,10 +51,15 @@ func (p *Proxy) locateOperation(x *exchange, place regionmap.Place) (err error) 
 	}
 	x.rec.Surface, x.rec.Operation, x.rec.Route = record.SurfaceObjectStore, x.op.Kind.String(), x.op.Route()
 	x.rec.Organization, x.rec.Environment, x.rec.Store = x.op.Ref.Organization, x.op.Ref.Environment, x.op.Ref.Store
-	if x.op.Stats() {
+	plane, undecided := p.Regions.Undecided(place, x.op.Ref)
+	switch {
+	case x.op.Stats():
 		x.rec.Surface = record.SurfaceStats
 		x.location.Plane, err = p.Regions.Plane(place)
-	} else {
+	case undecided:
+		x.discovered = true
+		x.location = p.Discovery.Known(plane, x.op.Ref)
+	default:
 		x.location, err = p.Regions.Locate(place, x.op.Ref)
 	}
 	x.rec.Plane, x.rec.Region = x.location.Plane, x.location.Region

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -20,15 +21,22 @@ import (
 // Identifier says whose token a request carries. *[auth.Authenticator] is one. Identify may wait for a control plane, bounded; its errors refuse the
 // exchange. The other methods never wait.
 type Identifier interface {
-	Identify(ctx context.Context, plane string, token auth.Token) (auth.Identity, error)
+	Identify(ctx context.Context, plane string, token auth.Token, address string) (auth.Identity, error)
 	Doubt(hash [32]byte)
 	Warm(plane string, token auth.Token)
+	Forget(plane string, token auth.Token) (hash [32]byte)
 }
 
-// Limiter takes one unit of a client's quota, waiting for its turn. *[ratelimit.Turns] is one. An error means that nobody knows whether there is quota
-// and that configuration says to refuse then.
+// Limiter takes one unit of a quota, waiting for its turn within a bound. *[ratelimit.Turns] is one. An error means that nobody knows whether there is
+// quota and that configuration says to refuse then.
 type Limiter interface {
-	Take(ctx context.Context, key string, q ratelimit.Quota) (ratelimit.Result, time.Duration, error)
+	TakeWithin(ctx context.Context, key string, q ratelimit.Quota, within time.Duration) (ratelimit.Result, time.Duration, error)
+}
+
+// Guesses slows those who guess. *[ratelimit.Failures] is one. Blocked never waits; it returns how long nothing more of key is tried, 0 where it may be.
+type Guesses interface {
+	Blocked(key string) time.Duration
+	Failed(ctx context.Context, key string)
 }
 
 // Statistics answers the Stats API from our own counts, as JSON. An *[objectstore.QueryError] is the client's fault; any other error is ours.
@@ -42,19 +50,27 @@ type Options struct {
 	Identity   Identifier
 	Policy     *policy.Policy
 	Limiter    Limiter
+	Pauses     *ratelimit.Pauses
+	Guesses    Guesses
 	Cache      *cache.Cache
 	Statistics Statistics
 	Keeper     record.Keeper
 	Transport  Transport
 
-	Quota        func(principal string) ratelimit.Quota // of a client ID or "user:<id>"; Rate 0: none
-	Override     *url.URL                               // where every upstream call goes instead, Host header kept; nil: https to the hosts of the table
-	Accounts     bool                                   // pass Access Management calls on
-	Timeout      time.Duration                          // for upstream's answer, as the transport has it; 0: 30 s
-	MaxWait      time.Duration                          // for a turn, an upstream 429 included; 0: its 429 is passed on at once
-	MaxBody      int64                                  // bytes of a request body; 0: 11 MiB
-	MaxExchanges int64                                  // at once; more are shed; 0: 10,000
-	ServerTiming bool                                   // tell clients each stage's milliseconds
+	Quota          func(principal string) ratelimit.Quota // of a client ID or "user:<id>"; Rate 0: none
+	Override       *url.URL                               // where every upstream call goes instead, Host header kept; nil: https to the hosts of the table
+	Accounts       bool                                   // pass Access Management calls on
+	Timeout        time.Duration                          // for upstream's answer, as the transport has it; 0: 30 s
+	MaxWait        time.Duration                          // for all turns of an exchange, an upstream 429 included; 0: its 429 is passed on at once
+	Budget         ratelimit.Quota                        // of what asks upstream, over all clients; Rate 0: none
+	BudgetBy       string                                 // what a budget is counted by, see [ratelimit.BudgetKey]
+	MaxBody        int64                                  // bytes of a request body; 0: 11 MiB
+	MaxExchanges   int64                                  // at once; more are shed; 0: 10,000
+	CountUpstream  bool                                   // the client quota counts what asks upstream alone, so that hits are free
+	TrustedProxies []netip.Prefix                         // whose X-Forwarded-For is believed
+	Discovery      *regionmap.Discovery                   // finds stores that nothing places; nil: none is looked for
+
+	ServerTiming bool // tell clients each stage's milliseconds
 }
 
 const (
@@ -72,7 +88,7 @@ type Proxy struct {
 
 // New returns a Proxy, or an error if a part is missing.
 func New(o Options) (*Proxy, error) {
-	if o.Regions == nil || o.Identity == nil || o.Policy == nil || o.Limiter == nil || o.Cache == nil || o.Statistics == nil ||
+	if o.Regions == nil || o.Identity == nil || o.Policy == nil || o.Limiter == nil || o.Pauses == nil || o.Guesses == nil || o.Cache == nil || o.Statistics == nil ||
 		o.Keeper == nil || o.Transport.Shared == nil || o.Transport.Fresh == nil || o.Quota == nil {
 		return nil, errors.New("proxy: a part of the pipeline is missing")
 	}
@@ -108,6 +124,9 @@ func (p *Proxy) serve(x *exchange) {
 	}
 	if err == nil {
 		err = p.limit(x) // may they now?
+	}
+	if err == nil {
+		err = p.discover(x) // where is it, if nothing said so?
 	}
 	if err == nil {
 		err = p.answer(x) // can we say ourselves?

@@ -30,6 +30,7 @@ const (
 	codeIdentityUnavailable code = "identity-unavailable"
 	codeDenied              code = "denied"
 	codeOverQuota           code = "over-quota"
+	codeOverBudget          code = "over-budget"
 	codeTooLarge            code = "too-large"
 	codeUpstreamUnreachable code = "upstream-unreachable"
 	codeUpstreamTimeout     code = "upstream-timeout"
@@ -54,6 +55,7 @@ var answers = map[code]struct {
 	codeIdentityUnavailable: {http.StatusServiceUnavailable, "Identity unavailable", "destination_unavailable"},
 	codeDenied:              {http.StatusForbidden, "Denied by policy", "http_request_denied"},
 	codeOverQuota:           {http.StatusTooManyRequests, "Over quota", "http_request_denied"},
+	codeOverBudget:          {http.StatusTooManyRequests, "Over budget", "http_request_denied"},
 	codeTooLarge:            {http.StatusRequestEntityTooLarge, "Request body too large", "http_request_error"},
 	codeUpstreamUnreachable: {http.StatusBadGateway, "Object Store unreachable", "destination_unavailable"},
 	codeUpstreamTimeout:     {http.StatusGatewayTimeout, "Object Store too late", "http_response_timeout"},
@@ -69,7 +71,16 @@ type refusal struct {
 	cause      error         // for the log alone
 	retryAfter time.Duration // 0: none
 	gone       bool          // the client has probably left: recorded as 499
+	violated   string        // name of the quota policy that was over its limit, of a 429; empty: none
 }
+
+// The quota policies by their names in RateLimit-Policy and in a problem's violated-policies.
+const (
+	policyClient   = "client"   // the client's own quota
+	policyBudget   = "budget"   // what all clients may ask of upstream
+	policyUpstream = "upstream" // Object Store's own limit, met a moment ago
+	policyFailures = "failures" // failed identifications of one address
+)
 
 // Error implements error.
 func (r refusal) Error() string { return string(r.code) + ": " + r.detail }
@@ -99,6 +110,16 @@ func refusalOf(err error) refusal {
 		return refusal{code: codeIdentityUnavailable, cause: err, retryAfter: max(e.RetryAfter, time.Second),
 			detail: "the control plane cannot say at the moment whose token this is"}
 	}
+	if e, ok := errors.AsType[*regionmap.UndiscoveredError](err); ok {
+		r := refusal{code: codeUpstreamUnreachable, detail: e.Error(), cause: errors.Join(e.Unwrap()...)}
+		if e.Late {
+			r.code = codeUpstreamTimeout
+		}
+		return r
+	}
+	if e, ok := errors.AsType[*auth.GuessingError](err); ok {
+		return guessing(e.RetryAfter)
+	}
 	switch {
 	case errors.Is(err, objectstore.ErrNotObjectStore):
 		return refusal{code: codeNotObjectStore, detail: "this method and path are no Object Store v2 or Stats API operation"}
@@ -122,6 +143,9 @@ type problem struct {
 	Detail   string `json:"detail"`
 	Instance string `json:"instance"`
 	Message  string `json:"message"`
+
+	// Violated names the quota policies of a 429 (draft-ietf-httpapi-ratelimit-headers-10, section "Problem Types").
+	Violated []string `json:"violated-policies,omitempty"`
 }
 
 // refuse turns an error into the answer, once the client has had a chance to send the rest of its body.
@@ -143,9 +167,13 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	clear(h) // what a stage had prepared belongs to another answer
 	x.ourHeaders(h)
 	r.headers(h, a.proxy)
-	body, _ := json.Marshal(problem{
+	said := problem{
 		Type: "urn:osgate:" + string(r.code), Title: a.title, Status: a.status, Detail: r.detail, Instance: x.rec.ID, Message: r.detail,
-	}) // plain strings cannot fail to marshal
+	}
+	if r.violated != "" {
+		said.Violated = []string{r.violated}
+	}
+	body, _ := json.Marshal(said) // plain strings cannot fail to marshal
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	x.w.WriteHeader(a.status)
 	if x.r.Method != http.MethodHead {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 
-	"osgate/auth"
 	"osgate/cache"
 )
 
@@ -15,15 +14,15 @@ func (p *Proxy) relay(x *exchange, answer *http.Response, cancel context.CancelC
 	x.rec.UpstreamStatus = answer.StatusCode
 	if x.objectStore() {
 		p.learn(x, answer.StatusCode)
+		p.doubtPlace(x, answer.StatusCode)
 		x.offer(answer)
 	}
 	x.toClient(answer.Header)
 	x.ourHeaders(answer.Header)
 	x.reply = &replyBody{ReadCloser: answer.Body, exchange: x, status: answer.StatusCode, cancel: cancel}
 	answer.Body = x.reply
-	if x.call.Mints() && answer.StatusCode < 300 {
-		x.reply.keep = make([]byte, 0, 1024)
-		x.reply.ended = func(body []byte) { p.minted(x, body) }
+	if x.call != 0 {
+		p.watch(x, answer)
 	}
 }
 
@@ -52,14 +51,6 @@ func (x *exchange) offer(answer *http.Response) {
 	}
 	if x.status.String() != "" && answer.Header.Get("Cache-Control") == "" {
 		answer.Header.Set("Cache-Control", cache.DefaultControl)
-	}
-}
-
-// minted starts the asking for a token that was minted through us. Its identity is asked of the control plane like any other's: what the mint's
-// request said of the client is nobody's proof.
-func (p *Proxy) minted(x *exchange, body []byte) {
-	if token, ok := auth.MintedToken(body); ok {
-		p.Identity.Warm(x.location.Plane, token)
 	}
 }
 

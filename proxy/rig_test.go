@@ -38,7 +38,9 @@ type rig struct {
 	mu        sync.Mutex
 	fresh     int          // requests that got a connection of their own
 	asked     []auth.Token // identifications
+	addresses []string     // from which was asked
 	doubted   int          // tokens doubted
+	forgotten []string     // planes and tokens forgotten
 	warmed    []string     // planes of tokens warmed
 	exchanges []record.Exchange
 	sent      []*http.Request // what upstream got
@@ -55,10 +57,11 @@ var who = map[string]auth.Principal{
 	"stale": {Client: "app-one", Organizations: []string{"o"}},
 }
 
-func (g *rig) Identify(_ context.Context, plane string, token auth.Token) (auth.Identity, error) {
+func (g *rig) Identify(_ context.Context, plane string, token auth.Token, address string) (auth.Identity, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.asked = append(g.asked, token)
+	g.addresses = append(g.addresses, address)
 	name := strings.TrimPrefix(token.Header(), "Bearer ")
 	id := auth.Identity{}
 	copy(id.Hash[:], plane+name)
@@ -80,6 +83,14 @@ func (g *rig) Warm(plane string, token auth.Token) {
 	g.mu.Lock()
 	g.warmed = append(g.warmed, plane+" "+token.Header())
 	g.mu.Unlock()
+}
+
+func (g *rig) Forget(plane string, token auth.Token) (hash [32]byte) {
+	g.mu.Lock()
+	g.forgotten = append(g.forgotten, plane+" "+token.Header())
+	g.mu.Unlock()
+	copy(hash[:], plane+strings.TrimPrefix(token.Header(), "Bearer "))
+	return hash
 }
 
 func (g *rig) Answer(_ context.Context, plane string, op objectstore.Operation, _ []string, _ time.Time) ([]byte, error) {
@@ -133,6 +144,8 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	o := Options{
 		Regions: regions, Identity: g, Policy: &policy.Policy{}, Cache: store, Statistics: g, Keeper: g, Accounts: true,
 		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{})}),
+		Pauses:  ratelimit.NewPauses(ratelimit.PausesOptions{}),
+		Guesses: ratelimit.NewFailures(ratelimit.NewLocal(ratelimit.LocalOptions{}), ratelimit.Quota{}),
 		Quota:   func(string) ratelimit.Quota { return ratelimit.Quota{Rate: 1000, Period: time.Second, Burst: 1000} },
 		Transport: Transport{
 			Shared: way(g.send),
@@ -238,8 +251,9 @@ type known struct{}
 
 var one = &auth.Principal{Plane: "us", Client: "app-one", Organizations: []string{"o"}}
 
-func (known) Identify(context.Context, string, auth.Token) (auth.Identity, error) {
+func (known) Identify(context.Context, string, auth.Token, string) (auth.Identity, error) {
 	return auth.Identity{Principal: one, Hash: [32]byte{1}}, nil
 }
-func (known) Doubt([32]byte)          {}
-func (known) Warm(string, auth.Token) {}
+func (known) Doubt([32]byte)                     {}
+func (known) Warm(string, auth.Token)            {}
+func (known) Forget(string, auth.Token) [32]byte { return [32]byte{} }

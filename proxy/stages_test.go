@@ -14,7 +14,7 @@ import (
 // limited counts how often the quota is asked.
 type limited struct{ asked int }
 
-func (l *limited) Take(context.Context, string, ratelimit.Quota) (ratelimit.Result, time.Duration, error) {
+func (l *limited) TakeWithin(context.Context, string, ratelimit.Quota, time.Duration) (ratelimit.Result, time.Duration, error) {
 	l.asked++
 	return ratelimit.Result{Allowed: l.asked <= 1000, RetryAfter: time.Second}, 0, nil
 }
@@ -102,7 +102,7 @@ func TestOverQuotaIsToldInBothForms(t *testing.T) {
 // closedLimiter is a quota that nobody can count while configuration says to refuse then.
 type closedLimiter struct{}
 
-func (closedLimiter) Take(context.Context, string, ratelimit.Quota) (ratelimit.Result, time.Duration, error) {
+func (closedLimiter) TakeWithin(context.Context, string, ratelimit.Quota, time.Duration) (ratelimit.Result, time.Duration, error) {
 	return ratelimit.Result{}, 0, ratelimit.ErrUnavailable
 }
 

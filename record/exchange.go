@@ -31,6 +31,7 @@ type Exchange struct {
 	Surface    Surface
 	Operation  string // "getKey"; accounts calls have their own names
 	RemoteAddr string // the connection's peer, without port
+	ClientAddr string // where the request came from, by the word of the proxies that are believed; the peer's own where none is
 
 	Plane        string
 	Region       string

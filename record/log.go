@@ -35,6 +35,9 @@ func (x *Exchange) attrs() []slog.Attr {
 	a.text("surface", string(x.Surface))
 	a.text("operation", x.Operation)
 	a.text("remote_addr", x.RemoteAddr)
+	if x.ClientAddr != x.RemoteAddr {
+		a.text("client_addr", x.ClientAddr)
+	}
 	a.text("plane", x.Plane)
 	a.text("region", x.Region)
 	a.text("organization", x.Organization)

@@ -82,6 +82,14 @@ func (g *Gateway) readiness() admin.Readiness {
 			Part: "redis", Detail: "Redis does not answer: quotas are counted in this process, nothing is answered from cache, statistics wait",
 		})
 	}
+	for _, plane := range g.auth.Planes() {
+		if !plane.OK {
+			r.Reasons = append(r.Reasons, admin.Reason{
+				Part:   "control plane " + plane.Plane,
+				Detail: "it does not say whose tokens are: known ones are forwarded for OSGATE_AUTH_STALE, unknown ones are refused with 503 identity-unavailable",
+			})
+		}
+	}
 	if s := g.stats.Status(); s.Err != nil {
 		since := s.Down.UTC().Format(time.RFC3339)
 		r.Reasons = append(r.Reasons, admin.Reason{Part: "statistics", Detail: "counts cannot be stored since " + since + "; they wait in memory"})

@@ -40,6 +40,9 @@ func (g *Gateway) notes() (notes []string) {
 	if c.Accounts && g.certs == nil && !c.Listen.Loopback() {
 		notes = append(notes, "Access Management calls carry secrets and come over plain HTTP; set OSGATE_TLS_CERT and _KEY, or OSGATE_ACCOUNTS=false")
 	}
+	if c.Auth.Mode == introspect && c.Auth.IntrospectionURL != nil && len(g.regions.EnabledPlanes()) > 1 {
+		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL vouches for the tokens of all control planes; set OSGATE_PLANES to the one it belongs to")
+	}
 	if c.Upstream.Override != nil {
 		notes = append(notes, "every upstream call goes to OSGATE_UPSTREAM_OVERRIDE and not to Anypoint")
 	}

@@ -33,6 +33,7 @@ type parts struct {
 	regions   *regionmap.Map
 	redis     *redisconn.Conn // nil: embedded
 	auth      *auth.Authenticator
+	discovery *regionmap.Discovery // nil: nothing is looked for
 	cache     *cache.Cache
 	coherence *cache.RedisCoherence // nil: embedded
 	stats     *stats.Counter
@@ -71,7 +72,7 @@ func Regions(c config.Config) (*regionmap.Map, error) {
 }
 
 func regionOptions(c config.Config) regionmap.Options {
-	o := regionmap.Options{Planes: c.Regions.Planes, Regions: c.Regions.Allowed, Default: string(c.Regions.Default)}
+	o := regionmap.Options{Discover: c.Regions.Discover, Planes: c.Regions.Planes, Regions: c.Regions.Allowed, Default: string(c.Regions.Default)}
 	for _, r := range c.Regions.Routes {
 		o.Routes = append(o.Routes, regionmap.Route{Organization: r.Organization, Environment: r.Environment, Store: r.Store, To: string(r.Location)})
 	}
@@ -148,20 +149,71 @@ func build(o Options) (p *parts, err error) {
 			return p, err
 		}
 	}
-	p.auth, err = auth.New(auth.Options{
-		Asker: &learner{auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(c)}, p.stats},
-		TTL:   c.Auth.TTL, NegativeTTL: c.Auth.NegativeTTL, Stale: c.Auth.Stale, Secret: c.Key(),
-	})
-	if err != nil {
+	limiter := p.limiter()
+	guesses := ratelimit.NewFailures(limiter, ratelimit.Quota{Rate: c.Auth.FailureRate, Period: time.Second, Burst: c.Auth.FailureRate})
+	if err = p.makeIdentity(transport, guesses); err != nil {
+		return p, err
+	}
+	if err = p.makeDiscovery(); err != nil {
 		return p, err
 	}
 	p.proxy, err = proxy.New(proxy.Options{
-		Regions: p.regions, Identity: p.auth, Policy: &policy.Policy{}, Limiter: p.limiter(), Cache: p.cache, Statistics: answerer{p.stats},
+		Regions: p.regions, Identity: p.auth, Policy: &policy.Policy{}, Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter}),
+		Pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}), Guesses: guesses, Cache: p.cache, Statistics: answerer{p.stats}, Discovery: p.discovery,
 		Keeper:    record.Keepers{p.stats, p.metrics, p.board, record.NewAccessLog(o.Logger)},
-		Transport: transport, Quota: quotas(c.Rate), Override: c.Upstream.Override, Accounts: c.Accounts,
-		Timeout: c.Upstream.Timeout, MaxWait: c.Rate.MaxWait, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
+		Transport: transport, Override: c.Upstream.Override, Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies,
+		Quota: quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream, Budget: budget(c), BudgetBy: c.Budget.By, MaxWait: c.Rate.MaxWait,
+		Timeout: c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
 	})
 	return p, err
+}
+
+// countUpstream is the value of OSGATE_RATE_COUNTS that makes hits free.
+const countUpstream = "upstream"
+
+// introspect is the value of OSGATE_AUTH that asks by RFC 7662.
+const introspect = "introspect"
+
+// makeIdentity makes what knows callers by their tokens, over all replicas where they share a Redis and a secret.
+func (p *parts) makeIdentity(transport proxy.Transport, guard auth.Guard) (err error) {
+	c := p.config.Auth
+	var asker auth.Asker = &auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(p.config)}
+	if c.Mode == introspect {
+		asker = &auth.Introspection{
+			Transport: transport.Shared, Endpoint: Endpoint(p.config), URL: c.IntrospectionURL, ClientID: c.ClientID, Secret: c.ClientSecret.Reveal(),
+		}
+	}
+	o := auth.Options{
+		Asker: &learner{asker, p.stats}, TTL: c.TTL, NegativeTTL: c.NegativeTTL, Stale: c.Stale, Secret: p.config.Key(), Guard: guard,
+		OnChange: p.planeChanged,
+	}
+	if p.redis != nil && len(o.Secret) > 0 {
+		if o.Shared, err = auth.NewRedis(p.redis, o.Secret); err != nil {
+			return fmt.Errorf("sharing identities: %w", err)
+		}
+	}
+	p.auth, err = auth.New(o)
+	return err
+}
+
+// planeChanged tells the one log line that a change of a control plane's state is worth.
+func (p *parts) planeChanged(s auth.PlaneState) {
+	if s.OK {
+		p.logger.Info("a control plane is back", "plane", s.Plane)
+		return
+	}
+	p.logger.Warn("a control plane is gone; known tokens are forwarded, unknown ones wait", "plane", s.Plane, "cause", s.LastError)
+}
+
+// searchTimeout bounds a search for a store: a region that is silent holds up the first who asks, and one that is slower than this is of no use.
+const searchTimeout = 10 * time.Second
+
+// makeDiscovery makes what finds stores that nothing places, if that is asked for.
+func (p *parts) makeDiscovery() (err error) {
+	if p.config.Regions.Discover {
+		p.discovery, err = regionmap.NewDiscovery(regionmap.DiscoveryOptions{Map: p.regions, Timeout: min(p.config.Upstream.Timeout, searchTimeout)})
+	}
+	return err
 }
 
 // shut closes what is open, the last made first.
@@ -221,27 +273,31 @@ func (p *parts) makeCache() (err error) {
 	return err
 }
 
-// limiter is the client quota: Redis with a way to go on without it, or in process, with waiting in front.
-func (p *parts) limiter() *ratelimit.Turns {
+// limiter counts in Redis, with a way to go on without it, or in process.
+func (p *parts) limiter() ratelimit.Limiter {
 	local := ratelimit.NewLocal(ratelimit.LocalOptions{})
-	var limiter ratelimit.Limiter = local
-	if p.redis != nil {
-		limiter = ratelimit.NewFailover(ratelimit.FailoverOptions{
-			Primary: ratelimit.NewRedis(p.redis), Fallback: local, Mode: ratelimit.Mode(p.config.Rate.RedisDown), Replicas: p.config.Rate.Replicas,
-		})
+	if p.redis == nil {
+		return local
 	}
-	return ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter, MaxWait: p.config.Rate.MaxWait})
+	return ratelimit.NewFailover(ratelimit.FailoverOptions{
+		Primary: ratelimit.NewRedis(p.redis), Fallback: local, Mode: ratelimit.Mode(p.config.Rate.RedisDown), Replicas: p.config.Rate.Replicas,
+	})
 }
 
 // quotas says what each client may do.
 func quotas(c config.Rate) func(principal string) ratelimit.Quota {
 	return func(principal string) ratelimit.Quota {
-		q := ratelimit.Quota{Rate: c.Limit, Period: c.Period, Burst: c.Burst}
+		q := ratelimit.Quota{Rate: c.Limit, Period: c.Period, Burst: c.Burst, Algorithm: ratelimit.Algorithm(c.Algorithm)}
 		if own, ok := c.Overrides[principal]; ok {
 			q.Rate = own
 		}
 		return q
 	}
+}
+
+// budget is what may ask upstream each second, over all clients, by the same algorithm as their quotas.
+func budget(c config.Config) ratelimit.Quota {
+	return ratelimit.Quota{Rate: c.Budget.Limit, Period: time.Second, Burst: c.Budget.Limit, Algorithm: ratelimit.Algorithm(c.Rate.Algorithm)}
 }
 
 // answerer asks the statistics in the proxy's words.
@@ -254,17 +310,17 @@ func (a answerer) Answer(ctx context.Context, plane string, op objectstore.Opera
 
 // learner tells the statistics of the organizations that callers belong to: the tree that isMaster sums over.
 type learner struct {
-	auth.Anypoint
+	auth.Asker
 	counter *stats.Counter
 }
 
 // Ask implements [auth.Asker].
-func (l *learner) Ask(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
-	who, err := l.Anypoint.Ask(ctx, plane, token)
+func (l *learner) Ask(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
+	said, err := l.Asker.Ask(ctx, plane, token)
 	if err == nil {
-		for _, tree := range who.Trees {
+		for _, tree := range said.Principal.Trees {
 			l.counter.LearnTree(plane, tree.Root, tree.Subs)
 		}
 	}
-	return who, err
+	return said, err
 }

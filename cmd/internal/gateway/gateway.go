@@ -171,6 +171,9 @@ func (g *Gateway) drain(ctx context.Context, clients *http.Server) error {
 		g.ended(closeGrace)
 	}
 	g.auth.Close()
+	if g.discovery != nil {
+		g.discovery.Close()
+	}
 	return err
 }
 

@@ -1,0 +1,112 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Asker asks a control plane whose a token is. *[Anypoint] and *[Introspection] are two. It is safe for concurrent use.
+type Asker interface {
+	// Ask is called once for all that wait for the same answer, with a deadline that it must keep. Its answer names a principal, or its error is
+	// either [ErrBadToken], which is kept for a while and refuses the caller, or anything else, which means that nobody knows. What the answer says of
+	// the allowance counts beside an error too.
+	Ask(ctx context.Context, plane string, token Token) (Answer, error)
+	// Validator names who is asked for plane, where and as whom, always in the same words and without secrets. What one validator said of a token
+	// counts for no other.
+	Validator(plane string) string
+}
+
+// Answer is what a control plane said.
+type Answer struct {
+	Principal *Principal
+	Allowance Allowance
+}
+
+// Allowance is how often a control plane may still be asked, as its headers X-RateLimit-Limit, -Remaining and -Reset say (access-management-api
+// 1.0.45). The zero Allowance is none: it did not say.
+type Allowance struct {
+	Limit, Remaining int
+	Reset            time.Time // when Remaining is Limit again, at most an hour away
+}
+
+// UnavailableError says that a control plane could not be asked. It is never the caller's fault.
+type UnavailableError struct {
+	Plane      string
+	RetryAfter time.Duration // 0: unknown
+	Unreached  bool          // it gave no answer at all
+	Limited    bool          // it answered 429
+	Cause      error
+}
+
+// Error names the plane and the cause.
+func (e *UnavailableError) Error() string {
+	return fmt.Sprintf("control plane %s is not available: %v", e.Plane, e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *UnavailableError) Unwrap() error { return e.Cause }
+
+// maxRest bounds in bytes what is read of an answer only so that its connection can be used again.
+const maxRest = 64 << 10
+
+// maxRetryAfter bounds what a control plane may tell callers to wait: more than this is an error of a clock, its own or ours.
+const maxRetryAfter = time.Hour
+
+// drain reads what is left of an answer, bounded: a connection is used again only once its answer was read to the end.
+func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, maxRest) }
+
+// unhelpful is the error of an answer that tells nothing of the token.
+func unhelpful(plane string, answer *http.Response, cause error) error {
+	limited := answer.StatusCode == http.StatusTooManyRequests
+	return &UnavailableError{Plane: plane, Cause: cause, RetryAfter: retryAfter(answer), Limited: limited}
+}
+
+// retryAfter reads the delay form of Retry-After (RFC 9110 section 10.2.3). Access Management sends X-RateLimit-Reset, in epoch seconds, with every
+// answer; it says when to come back only where the answer is 429.
+func retryAfter(answer *http.Response) time.Duration {
+	if s, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && s > 0 {
+		return time.Duration(min(s, int(maxRetryAfter/time.Second))) * time.Second
+	}
+	if wait, ok := untilReset(answer.Header); ok && answer.StatusCode == http.StatusTooManyRequests {
+		return max(0, wait)
+	}
+	return 0
+}
+
+// untilReset reads X-RateLimit-Reset, in epoch seconds. It is negative if that is past.
+func untilReset(h http.Header) (time.Duration, bool) {
+	s, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 64)
+	if err != nil {
+		return 0, false
+	}
+	return min(time.Until(time.Unix(s, 0)), maxRetryAfter), true
+}
+
+// allowance reads the X-RateLimit headers of an answer.
+func allowance(h http.Header) Allowance {
+	limit, errLimit := strconv.Atoi(h.Get("X-RateLimit-Limit"))
+	remaining, errRemaining := strconv.Atoi(h.Get("X-RateLimit-Remaining"))
+	wait, ok := untilReset(h)
+	if errLimit != nil || errRemaining != nil || !ok || limit <= 0 || remaining < 0 || wait <= 0 {
+		return Allowance{}
+	}
+	return Allowance{Limit: limit, Remaining: remaining, Reset: time.Now().Add(wait)}
+}
+
+// hide returns err, or an error that quotes nothing where err quotes one of secrets, as the transport's does of an answer that is not HTTP.
+func hide(err error, secrets ...string) error {
+	said := err.Error()
+	for _, text := range secrets {
+		quoted := strconv.Quote(text)
+		if text != "" && (strings.Contains(said, text) || strings.Contains(said, quoted[1:len(quoted)-1])) {
+			return errors.New("an error that quotes a secret")
+		}
+	}
+	return err
+}

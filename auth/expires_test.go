@@ -1,0 +1,64 @@
+package auth_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"osgate/auth"
+)
+
+// ending is a yes to a token that ends then.
+func ending(at time.Time) asker {
+	return func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+		p, err := yes(ctx, plane, token)
+		p.Expires = at
+		return p, err
+	}
+}
+
+func TestNothingHoldsBeyondTheTokensEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var plane changing
+		plane.become(ending(began.Add(10 * time.Second)))
+		ask, asked := counted(plane.ask)
+		a := newAuthenticator(t, ask)
+		other := auth.NewToken("other")
+		expect(t, a, "us", token, "fresh")
+		expect(t, a, "us", other, "fresh")
+		use(t, a, token, 100*time.Millisecond, 10*time.Second)
+		if got := asked.Load(); got < 3 || got > 20 { // renewed ahead of its end, again and again nearer to it, and never without pause
+			t.Errorf("asked %d times about a token that ends soon", got)
+		}
+		expect(t, a, "us", token, "refused") // it still says that the token is good, and that it has ended
+		before := asked.Load()
+		pass(negativeTTL - 1)
+		expect(t, a, "us", token, "refused")
+		if got := asked.Load(); got != before {
+			t.Errorf("asked %d times about a token that has ended", got-before+1)
+		}
+		plane.become(no)
+		expect(t, a, "us", other, "refused")
+		plane.become(ending(time.Now().Add(ttl + 10*time.Second)))
+		third := auth.NewToken("third")
+		expect(t, a, "us", third, "fresh")
+		plane.become(failing)
+		pass(ttl)
+		trip(t, a)
+		expect(t, a, "us", third, "stale")
+		pass(10*time.Second - 1)
+		expect(t, a, "us", third, "stale")
+		pass(1)
+		expect(t, a, "us", third, "unavailable")
+	})
+}
+
+// A token that ends while the answer is on its way is good for nobody.
+func TestTokenThatEndsWhileAskingIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthenticator(t, after(2*time.Second, ending(time.Now().Add(time.Second))))
+		expect(t, a, "us", token, "refused")
+	})
+}

@@ -1,0 +1,187 @@
+package auth_test
+
+import (
+	"encoding/hex"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"osgate/auth"
+	"osgate/internal/redisconn"
+	"osgate/internal/redisconn/redistest"
+)
+
+var sealSecret = []byte("0123456789abcdef0123456789abcdef")
+
+// redisPlace is a shared place in a Redis of the test's own.
+func redisPlace(t *testing.T, s *redistest.Server, secret []byte) *auth.Redis {
+	t.Helper()
+	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	place, err := auth.NewRedis(conn, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return place
+}
+
+var somebody = auth.Principal{
+	Plane: "eu", Client: "app-one", User: "ann", Organizations: []string{"root", "sub"}, Trees: []auth.Organization{{Root: "root", Subs: []string{"sub"}}},
+	Expires: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC),
+}
+
+func TestRedisKeepsIdentitiesSealed(t *testing.T) {
+	s := redistest.Start(t)
+	place, hash := redisPlace(t, s, sealSecret), [32]byte{1, 2, 3}
+	found := place.Get(t.Context(), hash)
+	if found.Principal != nil || time.Since(found.Clock).Abs() > time.Minute {
+		t.Fatalf("empty: %+v", found)
+	}
+	who := somebody
+	place.Put(t.Context(), hash, &who, found.Clock.Add(-10*time.Second), time.Minute)
+	found = redisPlace(t, s, sealSecret).Get(t.Context(), hash)
+	if found.Principal == nil || found.Age < 10*time.Second || found.Age > 15*time.Second {
+		t.Fatalf("found %+v, want it some 10 s old", found)
+	}
+	if diff := cmp.Diff(&somebody, found.Principal); diff != "" {
+		t.Errorf("found (-want +got):\n%s", diff)
+	}
+	key := "osgate:identity:{" + hex.EncodeToString(hash[:]) + "}"
+	for _, text := range []string{"app-one", "ann", "root", "principal"} {
+		if strings.Contains(s.Do("GET", key), text) {
+			t.Errorf("%s is readable in Redis", text)
+		}
+	}
+	if got := redisPlace(t, s, append([]byte("x"), sealSecret...)).Get(t.Context(), hash); got.Principal != nil || got.Clock.IsZero() {
+		t.Errorf("under another secret: %+v", got)
+	}
+	place.Drop(t.Context(), hash)
+	if got := place.Get(t.Context(), hash); got.Principal != nil || s.Do("DBSIZE") != "0" {
+		t.Errorf("after Drop: %+v", got)
+	}
+}
+
+// Whoever may write to Redis cannot give one token's identity to another token, nor make it younger than its time to live says.
+func TestRedisEntryIsBoundToItsPlace(t *testing.T) {
+	s := redistest.Start(t)
+	place, hash, other := redisPlace(t, s, sealSecret), [32]byte{1}, [32]byte{2}
+	key := func(h [32]byte) string { return "osgate:identity:{" + hex.EncodeToString(h[:]) + "}" }
+	who := somebody
+	place.Put(t.Context(), hash, &who, place.Get(t.Context(), hash).Clock, time.Minute)
+	s.Do("COPY", key(hash), key(other))
+	if got := place.Get(t.Context(), other); got.Principal != nil || got.Clock.IsZero() {
+		t.Errorf("elsewhere: %+v", got)
+	}
+	s.Do("PEXPIRE", key(hash), "3600000")
+	if got := place.Get(t.Context(), hash); got.Principal != nil {
+		t.Errorf("with a longer life: %+v", got)
+	}
+	s.Do("PERSIST", key(hash))
+	if got := place.Get(t.Context(), hash); got.Principal != nil {
+		t.Errorf("without an end: %+v", got)
+	}
+	for _, garbage := range []string{"", "x", strings.Repeat("x", 1000)} {
+		s.Do("SET", key(hash), garbage, "PX", "1000")
+		if got := place.Get(t.Context(), hash); got.Principal != nil || got.Clock.IsZero() {
+			t.Errorf("garbage: %+v", got)
+		}
+	}
+	s.Do("DEL", key(hash))
+	s.Do("LPUSH", key(hash), "x")
+	if got := place.Get(t.Context(), hash); got.Principal != nil {
+		t.Errorf("of another type: %+v", got)
+	}
+}
+
+// A command that Redis gets to late makes nothing live longer: the end was named, not the time to live.
+func TestLatePutMakesNothingYounger(t *testing.T) {
+	s := redistest.Start(t)
+	place, hash := redisPlace(t, s, sealSecret), [32]byte{1}
+	who := somebody
+	clock := place.Get(t.Context(), hash).Clock
+	place.Put(t.Context(), hash, &who, clock.Add(-50*time.Second), time.Minute)
+	if got := place.Get(t.Context(), hash); got.Principal == nil || got.Age < 50*time.Second {
+		t.Errorf("%+v, want it 50 s old", got)
+	}
+	place.Put(t.Context(), hash, &who, clock.Add(-61*time.Second), time.Minute)
+	if got := place.Get(t.Context(), hash); got.Principal != nil {
+		t.Errorf("%+v, want nothing: it was over when it came", got)
+	}
+	place.Put(t.Context(), hash, &who, clock, 0)
+	if got := place.Get(t.Context(), hash); got.Principal != nil {
+		t.Errorf("%+v, want nothing that lives no time", got)
+	}
+}
+
+func TestHugeIdentityIsNotShared(t *testing.T) {
+	s := redistest.Start(t)
+	place := redisPlace(t, s, sealSecret)
+	who := auth.Principal{Client: "app", Organizations: []string{strings.Repeat("x", 1<<20)}}
+	place.Put(t.Context(), [32]byte{1}, &who, place.Get(t.Context(), [32]byte{1}).Clock, time.Minute)
+	if got := s.Do("DBSIZE"); got != "0" {
+		t.Errorf("%s keys", got)
+	}
+}
+
+func TestRedisTroubleIsAMiss(t *testing.T) {
+	s := redistest.Start(t)
+	ask, asked := counted(yes)
+	conn, err := redisconn.Open(redisconn.Options{URL: s.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	place, err := auth.NewRedis(conn, sealSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	share := func(o *auth.Options) { o.Shared, o.Secret = place, sealSecret }
+	for name, trouble := range map[string]func(){"black hole": s.Pause, "refused": s.Stop} {
+		trouble()
+		for range 5 {
+			came := time.Now()
+			expect(t, newAuthenticator(t, ask, share), "us", token, "fresh")
+			if waited := time.Since(came); waited > 2*time.Second { // 50 ms on an idle machine
+				t.Errorf("%s: waited %v", name, waited)
+			}
+		}
+		s.Restart()
+	}
+	if got := asked.Load(); got != 10 {
+		t.Errorf("asked %d times for 10", got)
+	}
+}
+
+func TestReplicasShareThroughRedis(t *testing.T) {
+	s := redistest.Start(t)
+	ask, asked := counted(yes)
+	for range 5 {
+		place := redisPlace(t, s, sealSecret)
+		a := newAuthenticator(t, ask, func(o *auth.Options) { o.Shared, o.Secret = place, sealSecret })
+		who, err := a.Identify(t.Context(), "us", token, "")
+		if err != nil || who.Stale || who.Client != "client of "+token.Header() {
+			t.Errorf("%+v, %v", who, err)
+		}
+		a.Close() // waits until the others were told
+	}
+	if got := asked.Load(); got != 1 {
+		t.Errorf("asked %d times for 5 replicas", got)
+	}
+	s.Flush()
+	place := redisPlace(t, s, sealSecret)
+	expect(t, newAuthenticator(t, ask, func(o *auth.Options) { o.Shared, o.Secret = place, sealSecret }), "us", token, "fresh")
+	if got := asked.Load(); got != 2 {
+		t.Errorf("asked %d times, want again when Redis has forgotten", got)
+	}
+}
+
+func TestShortSecretSharesNothing(t *testing.T) {
+	if place, err := auth.NewRedis(nil, sealSecret[1:]); err == nil || place != nil || strings.Contains(err.Error(), string(sealSecret[1:])) {
+		t.Errorf("%v, %v", place, err)
+	}
+}
