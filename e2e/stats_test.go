@@ -21,10 +21,7 @@ func TestCountsEqualWhatWasAnsweredWith2xx(t *testing.T) {
 	inBothModes(t, func(t *testing.T, s *stack) {
 		g := s.gateway("RATE=0")
 		one, sub := g.as("app-one"), g.as("app-sub")
-		const (
-			sandboxKeys = "/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION/keys"
-			subKeys     = "/api/v1/organizations/org-sub/environments/env-sub/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION/keys"
-		)
+		const subKeys = "/api/v1/organizations/org-sub/environments/env-sub/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION/keys"
 		for range 7 {
 			one.get(keyOne).is(http.StatusOK)
 		}

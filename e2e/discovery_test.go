@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const orders = prodStores + "/APP_orders__defaultPersistentObjectStore"
+
+// TestAStoreIsFoundInItsRegion creates one in a region and asks for it through a base URL that names none.
+func TestAStoreIsFoundInItsRegion(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		g := s.gateway("DISCOVER=true", "DEFAULT_REGION=", "RATE=0", "PLANES=us", "CACHE_KEY_TTL=0")
+		one := g.as("app-one")
+		one.send(http.MethodPut, "/us/us-west-2"+orders, `{"storeId":"APP_orders__defaultPersistentObjectStore"}`, "Content-Type: application/json").succeeded()
+		s.emulator.forget()
+		const key = orders + "/partitions/DEFAULT_PARTITION/keys/k"
+		var all sync.WaitGroup
+		for range 20 { // they wait for one search
+			all.Go(func() {
+				if a, err := one.try(http.MethodGet, key, ""); err != nil || a.status != http.StatusNotFound || a.header.Get("X-Osgate-Region") != "us/us-west-2" {
+					t.Errorf("%v %v", a, err)
+				}
+			})
+		}
+		all.Wait()
+		one.send(http.MethodPut, key, stringValue("k", "v"), "Content-Type: application/json").succeeded()
+		one.get(key).is(http.StatusOK)
+		hosts := map[string]int{}
+		for _, r := range s.emulator.requests(toTarget(http.MethodGet, orders)) {
+			hosts[r.Host]++
+		}
+		for host, n := range hosts {
+			if n != 1 {
+				t.Errorf("%s was asked %d times for the store, want once", host, n)
+			}
+		}
+		if len(hosts) < 2 {
+			t.Errorf("asked %v, want every region of the plane", hosts)
+		}
+	})
+}
+
+// TestAStoreOfEveryRegionMustBeNamed asks for the one that the built-in world has in all of them.
+func TestAStoreOfEveryRegionMustBeNamed(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("DISCOVER=true", "DEFAULT_REGION=", "REGIONS=us/us-east-1,us/us-west-2")
+	one := g.as("app-one")
+	a := one.get(keyOne)
+	a.refused(http.StatusBadRequest, "region-unknown")
+	if !strings.Contains(a.body, "us/us-east-1, us/us-west-2") {
+		t.Errorf("the refusal does not name the regions: %s", a.body)
+	}
+	one.get(keyOne, "X-Osgate-Region: us/us-west-2").is(http.StatusOK)
+}

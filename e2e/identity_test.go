@@ -1,0 +1,301 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// unheard returns a client whose token the gateway has not seen.
+func (g *gateway) unheard(app string) caller {
+	g.t.Helper()
+	c := g.caller()
+	c.token = g.stack.emulator.mintAt(g.t, app, "us")
+	g.stack.conceal(c.token)
+	return c
+}
+
+func toMe(r logged) bool { return r.Target == "/accounts/api/me" }
+
+// TestAThousandFirstRequestsAskOnce sends them all before the control plane has answered the first.
+func TestAThousandFirstRequestsAskOnce(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false, "-latency", "300ms")
+	g := s.gateway("RATE=0", "CACHE_KEY_TTL=0")
+	one := g.unheard("app-one")
+	s.emulator.forget()
+	var all sync.WaitGroup
+	var y = tally{byStatus: map[int]int{}}
+	for range 1000 {
+		all.Go(func() { y.add(one.try(http.MethodGet, keyOne, "")) })
+	}
+	all.Wait()
+	if y.byStatus[http.StatusOK] != 1000 {
+		t.Errorf("%v; want 1000 times 200", &y)
+	}
+	if asked := len(s.emulator.requests(toMe)); asked != 1 {
+		t.Errorf("osemu was asked %d times whose token it is, want once", asked)
+	}
+}
+
+// TestARevokedTokenStopsWithinAuthTTL revokes one behind the gateway's back, and another through it: that one stops at once.
+func TestARevokedTokenStopsWithinAuthTTL(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		g := s.gateway("RATE=0", "AUTH_TTL=1s", "CACHE_KEY_TTL=1h", "SECRET="+strings.Repeat("A", 43))
+		behind, through := g.as("app-one"), g.as("app-one")
+		for _, c := range []caller{behind, through} {
+			c.get(keyOne).is(http.StatusOK)
+			c.get(keyOne).is(http.StatusOK)
+		}
+		caller{t: t, base: s.emulator.url + "/us"}.revoke(behind.token).is(http.StatusOK)
+		revoked := time.Now()
+		eventually(t, 10*time.Second, "the token to be refused", func() bool {
+			sent := time.Since(revoked)
+			a := behind.get(keyOne)
+			if a.status == http.StatusOK && sent > time.Second {
+				t.Errorf("%v after its revocation the token was still good", sent)
+			}
+			return a.status == http.StatusUnauthorized
+		})
+		g.caller().revoke(through.token).is(http.StatusOK)
+		through.get(keyOne).refused(http.StatusUnauthorized, "bad-token")
+	})
+}
+
+// revoke ends a token as its own client would.
+func (c caller) revoke(token string) *answer {
+	c.t.Helper()
+	return c.send(http.MethodPost, "/accounts/api/v2/oauth2/revoke", url.Values{"token": {token}}.Encode(),
+		"Content-Type: application/x-www-form-urlencoded", "Authorization: Basic YXBwLW9uZTpzZWNyZXQtb25l")
+}
+
+// TestKnownTokensOutliveTheControlPlane takes it away in four ways: what is known is forwarded for AUTH_STALE, what is unknown is told to come back,
+// and nobody is told that a token is bad.
+func TestKnownTokensOutliveTheControlPlane(t *testing.T) {
+	t.Parallel()
+	for name, trouble := range map[string]func(http.ResponseWriter, *http.Request){"cut": cut, "fails": fails, "crowded": crowded, "hangs": hangs} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, false)
+			f := s.front()
+			g := s.gateway("RATE=0", "AUTH_TTL=1s", "AUTH_STALE=9s", "CACHE_KEY_TTL=0", "UPSTREAM_OVERRIDE="+f.url)
+			known, unknown := g.as("app-one"), g.unheard("app-two")
+			known.get(keyOne).is(http.StatusOK)
+			f.accounts(trouble)
+			gone := time.Now()
+			for served := 0; time.Since(gone) < 3*time.Second || served < 5; served++ {
+				known.get(keyOne).is(http.StatusOK)
+				if served%10 == 0 {
+					a := unknown.get(keyOne)
+					a.refused(http.StatusServiceUnavailable, "identity-unavailable")
+					if seconds, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || seconds < 1 {
+						t.Errorf("Retry-After %q, want seconds", a.header.Get("Retry-After"))
+					}
+				}
+				<-time.After(20 * time.Millisecond)
+			}
+			eventually(t, 30*time.Second, "what is known to grow too old", func() bool {
+				a := known.get(keyOne)
+				if a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
+					t.Errorf("%s: status %d, want 200 or 503", a.request, a.status)
+				}
+				return a.status == http.StatusServiceUnavailable
+			})
+			if since := time.Since(gone); since < 9*time.Second {
+				t.Errorf("what was known was forgotten after %v, want AUTH_STALE of 9 s beyond AUTH_TTL", since)
+			}
+			f.accounts(nil)
+			eventually(t, 30*time.Second, "the control plane to be asked again", func() bool { return known.get(keyOne).status == http.StatusOK })
+			unknown.get(keyOne).is(http.StatusOK)
+		})
+	}
+}
+
+// TestAForgedMintIsChargedToWhomTheControlPlaneNames puts a second client id into the body in every way that two readers could read differently.
+func TestAForgedMintIsChargedToWhomTheControlPlaneNames(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("RATE=50", "RATE_PERIOD=1h", "RATE_BURST=50", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0")
+	const form, v2 = "/accounts/oauth2/token", "/accounts/api/v2/oauth2/token"
+	remaining := func(c caller) int {
+		left, err := strconv.Atoi(c.get(keyOne).is(http.StatusOK).header.Get("X-RateLimit-Remaining"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return left
+	}
+	one, two := g.as("app-one"), g.as("app-two")
+	for name, mint := range map[string]struct{ path, body, header string }{
+		"upper case twin": {v2, `{"client_id":"app-two","CLIENT_ID":"app-one","client_secret":"secret-two","grant_type":"client_credentials"}`, "Content-Type: application/json"},
+		"duplicate key":   {v2, `{"client_id":"app-one","client_id":"app-two","client_secret":"secret-two","grant_type":"client_credentials"}`, "Content-Type: application/json"},
+		"duplicate field": {form, "client_id=app-two&client_secret=secret-two&grant_type=client_credentials&client_id=app-one", "Content-Type: application/x-www-form-urlencoded"},
+		"query":           {form + "?client_id=app-one", "client_id=app-two&client_secret=secret-two&grant_type=client_credentials", "Content-Type: application/x-www-form-urlencoded"},
+	} {
+		a := g.caller().send(http.MethodPost, mint.path, mint.body, mint.header)
+		if a.status != http.StatusOK {
+			continue // osemu does not take it: nobody is charged
+		}
+		forged := g.caller()
+		forged.token = a.token()
+		ones, twos := remaining(one), remaining(two)
+		theirs := remaining(forged)
+		if theirs != ones-1 && theirs != twos-1 {
+			t.Errorf("%s: the forged token has %d left, app-one %d and app-two %d", name, theirs, ones, twos)
+		}
+		var who struct {
+			Client struct {
+				ID string `json:"client_id"`
+			} `json:"client"`
+		}
+		forged.get("/accounts/api/me").is(http.StatusOK).decode(&who)
+		if charged := map[bool]string{true: "app-two", false: "app-one"}[remaining(two) == twos-2]; charged != who.Client.ID {
+			t.Errorf("%s: %s was charged for a token of %s", name, charged, who.Client.ID)
+		}
+	}
+}
+
+// TestATokenServesInItsOwnPlaneAlone shows a token of the EU plane to the US plane.
+func TestATokenServesInItsOwnPlaneAlone(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway()
+	eu := g.caller()
+	eu.token = g.mint("app-one", "/eu")
+	eu.get("/eu/eu-west-1" + keyOne).is(http.StatusOK)
+	eu.get("/us/us-east-1"+keyOne).refused(http.StatusUnauthorized, "bad-token")
+	eu.get("/eu/eu-west-1" + keyOne).is(http.StatusOK)
+}
+
+// TestGuessingIsSlowed lets one address guess tokens and secrets; who is known goes on, and another address behind the same proxy does not notice.
+func TestGuessingIsSlowed(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		g := s.gateway("AUTH_FAILURE_RATE=3", "RATE=0", "TRUSTED_PROXIES=127.0.0.0/8,::1/128")
+		guesser, neighbor := g.caller().with("X-Forwarded-For: 198.51.100.1"), g.caller().with("X-Forwarded-For: 198.51.100.2")
+		known := g.as("app-one").with("X-Forwarded-For: 198.51.100.1")
+		known.get(keyOne).is(http.StatusOK)
+		statuses := map[int]int{}
+		for i := range 40 {
+			guesser.token = fmt.Sprintf("guess-%d", i)
+			a := guesser.get(keyOne)
+			statuses[a.status]++
+			if a.status == http.StatusTooManyRequests {
+				a.refused(http.StatusTooManyRequests, "over-quota")
+				known.get(keyOne).is(http.StatusOK)
+			}
+		}
+		if statuses[http.StatusUnauthorized] < 3 || statuses[http.StatusTooManyRequests] == 0 || len(statuses) != 2 {
+			t.Errorf("40 guesses: %v; want some 401, then 429", statuses)
+		}
+		neighbor.token = "a-typo"
+		neighbor.get(keyOne).refused(http.StatusUnauthorized, "bad-token")
+
+		mints := map[int]int{}
+		for i := range 40 {
+			a := neighbor.send(http.MethodPost, "/accounts/oauth2/token", fmt.Sprintf("client_id=app-one&client_secret=guess-%d&grant_type=client_credentials", i),
+				"Content-Type: application/x-www-form-urlencoded")
+			mints[a.status]++
+		}
+		if mints[http.StatusTooManyRequests] == 0 || mints[http.StatusUnauthorized]+mints[http.StatusBadRequest] < 2 {
+			t.Errorf("40 guessed secrets: %v; want some refused by the control plane, then 429", mints)
+		}
+	})
+}
+
+// TestAFleetBehindOneAddressCanMint restarts 200 applications at once.
+func TestAFleetBehindOneAddressCanMint(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("AUTH_FAILURE_RATE=1", "RATE=0")
+	var all sync.WaitGroup
+	for i := range 200 {
+		all.Go(func() {
+			app := []string{"app-one", "app-two", "app-read"}[i%3]
+			form := fmt.Sprintf("client_id=%s&client_secret=%s&grant_type=client_credentials", app, "secret-"+strings.TrimPrefix(app, "app-"))
+			a, err := g.caller().try(http.MethodPost, "/accounts/oauth2/token", form, "Content-Type: application/x-www-form-urlencoded")
+			if err != nil || a.status != http.StatusOK {
+				t.Errorf("minting for %s: %v, %v", app, a, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestAnXForwardedForOfAStrangerIsNothing has a guesser invent addresses.
+func TestAnXForwardedForOfAStrangerIsNothing(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("AUTH_FAILURE_RATE=3", "RATE=0")
+	statuses := map[int]int{}
+	for i := range 40 {
+		c := g.caller().with(fmt.Sprintf("X-Forwarded-For: 198.51.100.%d", i))
+		c.token = fmt.Sprintf("guess-%d", i)
+		statuses[c.get(keyOne).status]++
+	}
+	if statuses[http.StatusTooManyRequests] == 0 {
+		t.Errorf("40 guesses from one address: %v; want 429 among them", statuses)
+	}
+}
+
+// TestReplicasShareWhatTheyKnowOfTokens asks a second gateway for a token that the first knows.
+func TestReplicasShareWhatTheyKnowOfTokens(t *testing.T) {
+	t.Parallel()
+	secret := "SECRET=" + strings.Repeat("A", 43)
+	for name, settings := range map[string][]string{"with a secret": {secret}, "without": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, true)
+			a, b := s.gateway(append(settings, "RATE=0")...), s.gateway(append(settings, "RATE=0")...)
+			one := a.unheard("app-one")
+			s.emulator.forget()
+			one.get(keyOne).is(http.StatusOK)
+			want := 2
+			if settings != nil {
+				want = 1
+				eventually(t, 5*time.Second, "the identity to be in Redis", func() bool { return strings.Contains(s.redis.all(t), ":identity:") })
+			}
+			one.via(b).get(keyOne).is(http.StatusOK)
+			if asked := len(s.emulator.requests(toMe)); asked != want {
+				t.Errorf("two gateways asked %d times, want %d", asked, want)
+			}
+			if keys := s.redis.all(t); strings.Contains(keys, "app-one") || strings.Contains(keys, one.token) {
+				t.Errorf("Redis has a client or a token in a key:\n%s", keys)
+			}
+		})
+	}
+}
+
+// TestIntrospectionNamesTheSameCallers makes the journey with RFC 7662 in place of /accounts/api/me.
+func TestIntrospectionNamesTheSameCallers(t *testing.T) {
+	t.Parallel()
+	for name, flags := range map[string][]string{"seconds": nil, "milliseconds": {"-choose", "introspect-time=milliseconds"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, false, flags...)
+			g := s.gateway("AUTH=introspect", "AUTH_CLIENT_ID=app-two", "AUTH_CLIENT_SECRET=secret-two", "RATE=2", "RATE_PERIOD=1h", "RATE_BURST=2", "RATE_MAX_WAIT=0")
+			one, two := g.as("app-one"), g.as("app-two")
+			one.get(keyOne).is(http.StatusOK)
+			one.get(keyOne).is(http.StatusOK)
+			one.get(keyOne).refused(http.StatusTooManyRequests, "over-quota")
+			two.get(keyOne).is(http.StatusOK)
+			stranger := g.caller()
+			stranger.token = "nobody-minted-this"
+			stranger.get(keyOne).refused(http.StatusUnauthorized, "bad-token")
+			if asked := s.emulator.requests(toMe); len(asked) > 0 {
+				t.Errorf("/accounts/api/me was asked %d times in spite of OSGATE_AUTH=introspect", len(asked))
+			}
+		})
+	}
+	t.Run("credentials that the control plane refuses are nobody's fault but ours", func(t *testing.T) {
+		t.Parallel()
+		s := newStack(t, false)
+		g := s.gateway("AUTH=introspect", "AUTH_CLIENT_ID=app-two", "AUTH_CLIENT_SECRET=wrong")
+		g.as("app-one").get(keyOne).refused(http.StatusServiceUnavailable, "identity-unavailable")
+	})
+}

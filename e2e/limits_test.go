@@ -1,0 +1,320 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dunglas/httpsfv"
+
+	"osgate/internal/redisconn/redistest"
+)
+
+// sandboxKeys are the keys of another store of the same organization.
+const sandboxKeys = "/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION/keys"
+
+// structured checks what limited checks, by a parser of structured fields (RFC 9651) instead of a form: both fields are lists of strings with integer
+// parameters (draft-ietf-httpapi-ratelimit-headers-10). It does not end the test.
+func (a *answer) structured(limit, window int64) {
+	a.t.Helper()
+	for name, parameters := range map[string][]string{"RateLimit-Policy": {"q", "w"}, "RateLimit": {"r", "t"}} {
+		list, err := httpsfv.UnmarshalList(a.header.Values(name))
+		if err != nil || len(list) != 1 {
+			a.t.Errorf("%s: %d, %s %q is no list of one: %v", a.request, a.status, name, a.header.Values(name), err)
+			continue
+		}
+		item, ok := list[0].(httpsfv.Item)
+		if policy, text := item.Value.(string); !ok || !text || policy != "client" {
+			a.t.Errorf("%s: %d, %s is of %v, want the string client", a.request, a.status, name, list[0])
+			continue
+		}
+		got := map[string]int64{}
+		for _, parameter := range item.Params.Names() {
+			value, _ := item.Params.Get(parameter)
+			if got[parameter], ok = value.(int64); !ok || got[parameter] < 0 {
+				a.t.Errorf("%s: %d, %s: parameter %s is %v, want an integer", a.request, a.status, name, parameter, value)
+			}
+		}
+		if !slices.Equal(item.Params.Names(), parameters) {
+			a.t.Errorf("%s: %d, %s has parameters %v, want %v", a.request, a.status, name, item.Params.Names(), parameters)
+		}
+		if name == "RateLimit-Policy" && (got["q"] != limit || got["w"] != window) {
+			a.t.Errorf("%s: %d, %s %v, want q=%d, w=%d", a.request, a.status, name, got, limit, window)
+		}
+		if name == "RateLimit" && (got["r"] >= limit || got["t"] > window) {
+			a.t.Errorf("%s: %d, %s %v of %d in %d s", a.request, a.status, name, got, limit, window)
+		}
+	}
+}
+
+// violates checks that a refusal names this quota policy, and when to come again within so many seconds.
+func (a *answer) violates(policy string, within int) {
+	a.t.Helper()
+	var p struct {
+		Violated []string `json:"violated-policies"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil || !slices.Equal(p.Violated, []string{policy}) {
+		a.t.Errorf("%s: %d, violated policies %q, want %s alone; body %q: %v", a.request, a.status, p.Violated, policy, a.body, err)
+	}
+	if after, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || after < 1 || after > within {
+		a.t.Errorf("%s: %d, Retry-After %q, want 1 to %d seconds", a.request, a.status, a.header.Get("Retry-After"), within)
+	}
+}
+
+// unlimited checks that the answer says nothing of a quota.
+func (a *answer) unlimited() {
+	a.t.Helper()
+	for _, name := range []string{"RateLimit-Policy", "RateLimit", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} {
+		if got := a.header.Get(name); got != "" {
+			a.t.Errorf("%s: %d, %s %q on what was not charged", a.request, a.status, name, got)
+		}
+	}
+}
+
+// TestTheQuotaIsToldInStructuredFields parses the fields of a miss, a hit, an upstream error, a write and a refusal, under each algorithm.
+func TestTheQuotaIsToldInStructuredFields(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range []string{"gcra", "window"} {
+		t.Run(algorithm, func(t *testing.T) {
+			t.Parallel()
+			inBothModes(t, func(t *testing.T, s *stack) {
+				one := s.gateway("RATE=5", "RATE_BURST=5", "RATE_PERIOD=1h", "RATE_MAX_WAIT=0", "RATE_ALGORITHM="+algorithm).as("app-one")
+				hit := func() *answer {
+					one.get(keyOne).is(http.StatusOK)
+					a := one.get(keyOne).is(http.StatusOK)
+					if !strings.HasPrefix(a.header.Get("Cache-Status"), "osgate; hit") {
+						t.Errorf("Cache-Status %q, want a hit", a.header.Get("Cache-Status"))
+					}
+					return a
+				}()
+				written := one.put("told", "x").succeeded()
+				absent := one.get(demoKeys + "/absent").is(http.StatusNotFound)
+				s.emulator.fault("", "500=1")
+				failed := one.get(demoKeys + "/failing").is(http.StatusInternalServerError)
+				over := one.get(keyOne)
+				over.refused(http.StatusTooManyRequests, "over-quota")
+				over.violates("client", 3600)
+				for left, a := range []*answer{over, failed, absent, written, hit} {
+					a.structured(5, 3600)
+					if got := max(0, left-1); a.limited(5, 3600) != got {
+						t.Errorf("%s: RateLimit %q, want %d left", a.request, a.header.Get("RateLimit"), got)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestHitsAreFreeWhereUpstreamCounts spends the quota on what asks OSv2 alone.
+func TestHitsAreFreeWhereUpstreamCounts(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		one := s.gateway("RATE_COUNTS=upstream", "RATE=1", "RATE_PERIOD=1h", "RATE_BURST=1", "RATE_MAX_WAIT=0").as("app-one")
+		one.get(keyOne).is(http.StatusOK).structured(1, 3600)
+		for range 300 {
+			hit := one.get(keyOne).is(http.StatusOK)
+			hit.unlimited()
+			if got := hit.header.Get("Cache-Status"); !strings.HasPrefix(got, "osgate; hit") {
+				t.Fatalf("Cache-Status %q, want a hit", got)
+			}
+			if t.Failed() {
+				return
+			}
+		}
+		miss := one.get(demoKeys + "/absent")
+		miss.refused(http.StatusTooManyRequests, "over-quota")
+		miss.violates("client", 3600)
+		miss.structured(1, 3600)
+		one.get(keyOne).is(http.StatusOK).unlimited()
+		if n := len(s.emulator.requests(toObjectStore)); n != 1 {
+			t.Errorf("osemu saw %d requests, want 1", n)
+		}
+	})
+}
+
+// TestMissesAreSpacedWhereUpstreamCounts sends nothing but misses, over two gateways.
+func TestMissesAreSpacedWhereUpstreamCounts(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, true)
+	b := paced(3*time.Second, 50, everywhere(s.gateways(2, "RATE_COUNTS=upstream", "RATE_MAX_WAIT=0"), "app-one")...)
+	b.evenly(t, 10, len(s.emulator.requests(toObjectStore)))
+}
+
+// TestABudgetBindsAllClients sends two clients' requests through two gateways, which ask OSv2 no more often than one budget allows.
+func TestABudgetBindsAllClients(t *testing.T) {
+	t.Parallel()
+	for _, by := range []string{"egress", "org", "store"} {
+		t.Run(by, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, true)
+			gateways := s.gateways(2, "RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=0", "BUDGET=5", "BUDGET_BY="+by)
+			one, two := everywhere(gateways, "app-one"), everywhere(gateways, "app-two")
+			b := paced(2500*time.Millisecond, 40, one[0], two[1], one[1], two[0])
+			admitted := len(s.emulator.requests(toObjectStore))
+			if most := 5 + 5*b.elapsed.Seconds() + 1; float64(admitted) > most {
+				t.Errorf("osemu saw %d requests, want at most 5 + 5 a second + 1 = %.1f; %v", admitted, most, b)
+			}
+			if least := 5 + 5*b.last.Sub(b.first).Seconds() - 1; float64(admitted) < least {
+				t.Errorf("osemu saw %d requests, want at least %.1f; %v", admitted, least, b)
+			}
+			b.only(t, http.StatusNotFound, http.StatusTooManyRequests)
+			if b.byStatus[http.StatusNotFound] != admitted {
+				t.Errorf("osemu saw %d requests; %v", admitted, b)
+			}
+			eachAdmitted(t, gateways)
+		})
+	}
+}
+
+// refusedFor asks for what is not cached until this client is refused, and returns the refusal.
+func (c caller) refusedFor(code string) *answer {
+	c.t.Helper()
+	for range 200 {
+		if a := c.get(demoKeys + "/absent?n"); a.status == http.StatusTooManyRequests {
+			a.refused(http.StatusTooManyRequests, code)
+			return a
+		}
+	}
+	c.t.Fatalf("200 requests, and never %s", code)
+	return nil
+}
+
+// TestTheBudgetIsSpentOnWhatAsksUpstream refuses what is over budget, of any client, and serves hits on; what is counted by store leaves others alone.
+func TestTheBudgetIsSpentOnWhatAsksUpstream(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		g := s.gateway("RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=0", "BUDGET=5", "BUDGET_BY=store")
+		one, two := g.as("app-one"), g.as("app-two")
+		one.get(keyOne).is(http.StatusOK)
+		for _, c := range []caller{one, two, one} {
+			over := c.refusedFor("over-budget")
+			over.violates("budget", 1)
+			over.structured(1000, 1) // the client's own quota was charged, and is told
+		}
+		for range 50 {
+			one.get(keyOne).is(http.StatusOK)
+		}
+		if n := s.emulator.seen("GET", keyOne); n != 1 {
+			t.Errorf("osemu was asked %d times for what is cached, want once", n)
+		}
+		for range 5 {
+			one.refusedFor("over-budget")
+			one.get(sandboxKeys + "?pageSize=1").is(http.StatusOK)
+		}
+	})
+}
+
+// TestABudgetIsWaitedForAsAQuotaIs serves more than the budget allows at once, in time.
+func TestABudgetIsWaitedForAsAQuotaIs(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, true)
+	gateways := s.gateways(2, "BUDGET=5", "RATE_MAX_WAIT=5s")
+	b := volley(15, 0, everywhere(gateways, "app-one")...)
+	b.only(t, http.StatusNotFound)
+	if b.elapsed < 1900*time.Millisecond || b.elapsed > 6*time.Second {
+		t.Errorf("%v; want 5 at once and 10 in 2 s", b)
+	}
+}
+
+// TestWhoseTurnComesTooLateIsRefusedAtOnce sends 20 requests at one instant where one passes at once, one has its turn after 4 s, and none of the others
+// has one within the 6 s that each may wait.
+func TestWhoseTurnComesTooLateIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		one := s.gateway("RATE=1", "RATE_PERIOD=4s", "RATE_BURST=1", "RATE_MAX_WAIT=6s").as("app-one")
+		b := volley(20, 0, one)
+		b.only(t, http.StatusNotFound, http.StatusTooManyRequests)
+		if got := b.byStatus[http.StatusNotFound]; got != 2 || b.slowest[http.StatusNotFound] < 3900*time.Millisecond {
+			t.Errorf("%v; want 2 served, one of them after 4 s", b)
+		}
+		if b.slowest[http.StatusTooManyRequests] > longestWait {
+			t.Errorf("%v; a refusal took %v, want it at once", b, b.slowest[http.StatusTooManyRequests])
+		}
+	})
+}
+
+// TestWhoLeavesGivesItsTurnUp lets clients queue up and close their connections: who comes after them does not wait for their turns.
+func TestWhoLeavesGivesItsTurnUp(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		one := s.gateway("RATE=1", "RATE_PERIOD=3s", "RATE_BURST=1", "RATE_MAX_WAIT=60s").as("app-one")
+		one.get(demoKeys + "/absent").is(http.StatusNotFound)
+		leaving := one
+		leaving.client = plainClient(&http.Transport{})
+		leaving.client.Timeout = 300 * time.Millisecond
+		if b := volley(8, 0, leaving); len(b.failures) != 8 {
+			t.Fatalf("%v; want no answer within 300 ms, nor anybody to wait for it longer", b)
+		}
+		if took := one.get(demoKeys + "/absent").is(http.StatusNotFound).took; took > 15*time.Second {
+			t.Errorf("whose turn came after 3 s waited %v for those who had left", took)
+		}
+		if n := len(s.emulator.requests(toObjectStore)); n != 2 {
+			t.Errorf("osemu saw %d requests, want 2: none of those who left", n)
+		}
+	})
+}
+
+// asked returns how often a Redis was asked about quotas while this ran: the scripts on their keys, as MONITOR tells them.
+func asked(t *testing.T, r *redistest.Server, run func()) (times int) {
+	t.Helper()
+	c, err := net.Dial("tcp", r.Addr())
+	if err != nil {
+		t.Fatalf("dialing Redis: %v", err)
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(answerBound))
+	if _, err := io.WriteString(c, "MONITOR\r\n"); err != nil {
+		t.Fatalf("asking Redis what it does: %v", err)
+	}
+	lines := bufio.NewScanner(c)
+	if !lines.Scan() || lines.Text() != "+OK" {
+		t.Fatalf("MONITOR: %q, %v", lines.Text(), lines.Err())
+	}
+	counted := make(chan int, 1)
+	go func() { // ends with the connection at the latest
+		n := 0
+		for lines.Scan() && !strings.Contains(lines.Text(), `"ECHO" "over"`) {
+			if script := strings.ToLower(lines.Text()); strings.Contains(script, `] "eval`) && strings.Contains(script, ":rate:") {
+				n++
+			}
+		}
+		counted <- n
+	}()
+	run()
+	r.Do("ECHO", "over")
+	times = <-counted
+	if err := lines.Err(); err != nil {
+		t.Fatalf("reading what Redis does: %v", err)
+	}
+	return times
+}
+
+// TestARefusedClientCostsRedisItsTurnsAlone lets a client over quota send as much as it can: what is refused before its turn comes asks nobody.
+func TestARefusedClientCostsRedisItsTurnsAlone(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range []string{"gcra", "window"} {
+		t.Run(algorithm, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			s := newStack(t, false)
+			g := s.gateway("REDIS_URL="+server.URL(), "REDIS_TIMEOUT=2s", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0", "RATE_ALGORITHM="+algorithm)
+			one := everywhere([]*gateway{g}, "app-one")[0]
+			var y *tally
+			times := asked(t, server, func() { y = hammer(3*time.Second, 0, keyOne, one, one, one, one, one, one, one, one) })
+			y.only(t, http.StatusOK, http.StatusTooManyRequests)
+			if admitted := y.byStatus[http.StatusOK]; times < admitted || times > 2*admitted+10 { // and one now and then that asks at the same moment
+				t.Errorf("Redis was asked %d times for %d admissions, want little more than once for each; %v", times, admitted, y)
+			}
+			if refused := y.byStatus[http.StatusTooManyRequests]; refused < 1000 {
+				t.Errorf("%v; want a client that is refused all the time", y)
+			}
+		})
+	}
+}

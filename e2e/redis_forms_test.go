@@ -1,0 +1,159 @@
+package e2e
+
+import (
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"osgate/internal/redisconn/redistest"
+)
+
+// TestEveryFormOfRedisServes runs two gateways on a Redis alone, one with sentinels, and a cluster: quota, cache and statistics are one over both.
+func TestEveryFormOfRedisServes(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(t *testing.T) (url string){
+		"standalone": func(t *testing.T) string { t.Helper(); return redistest.Start(t).URL() },
+		"sentinels":  func(t *testing.T) string { t.Helper(); return redistest.StartSentinels(t).URL() },
+		"cluster":    func(t *testing.T) string { t.Helper(); return redistest.StartCluster(t).URL() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, false)
+			gateways := s.gateways(2, "REDIS_URL="+start(t), "REDIS_TIMEOUT=2s", "RATE_MAX_WAIT=0")
+			one, two := everywhere(gateways, "app-one"), everywhere(gateways, "app-two")
+			b := paced(2*time.Second, 50, one...)
+			b.evenly(t, 10, len(s.emulator.requests(toObjectStore)))
+			eachAdmitted(t, gateways)
+
+			for i, c := range two {
+				other := two[1-i]
+				c.get(keyOne).is(http.StatusOK)
+				if got := c.get(keyOne).is(http.StatusOK).header.Get("Cache-Status"); !strings.HasPrefix(got, "osgate; hit") {
+					t.Errorf("gateway %d: Cache-Status %q, want a hit", i+1, got)
+				}
+				other.put("KeyOne", "written-"+strconv.Itoa(i)).succeeded()
+				if a := c.get(keyOne).is(http.StatusOK); !strings.Contains(a.body, `"written-`+strconv.Itoa(i)+`"`) {
+					t.Errorf("gateway %d serves %s after the other wrote %d", i+1, a.body, i)
+				}
+			}
+			eventually(t, 10*time.Second, "8 counted over both gateways", func() bool {
+				const root = "/api/v1/organizations/org-root"
+				return total(two[0].counts(root+today("1hour"))) == 8 && total(two[1].counts(root+today("1hour"))) == 8
+			})
+			for _, g := range gateways {
+				g.degrades(t, false)
+			}
+		})
+	}
+}
+
+// TestAFailoverIsNotTheCallers kills the primary under traffic, and the sentinels promote the replica.
+func TestAFailoverIsNotTheCallers(t *testing.T) {
+	t.Parallel()
+	sentinels := redistest.StartSentinels(t)
+	s := newStack(t, false)
+	g := s.gateway("REDIS_URL="+sentinels.URL(), "RATE=1000", "RATE_BURST=1000")
+	one, two := g.as("app-one"), g.as("app-two")
+	f := begin(t, one, two, one, two)
+	f.flows(t, 20)
+	sentinels.Failover()
+	g.degrades(t, false)
+	f.flows(t, 50)
+	y := f.end()
+	y.servedAll(t)
+	g.saysLittle(t)
+	one.countsIn(t, sentinels.Primary())
+	t.Logf("%v; %d lines", y, len(g.remarks()))
+}
+
+// TestAFrozenPrimaryIsNotTheCallers lets the primary fall silent under traffic, its connections open, until the sentinels have promoted the replica.
+func TestAFrozenPrimaryIsNotTheCallers(t *testing.T) {
+	t.Parallel()
+	sentinels := redistest.StartSentinels(t)
+	s := newStack(t, false)
+	g := s.gateway("REDIS_URL="+sentinels.URL(), "RATE=1000", "RATE_BURST=1000")
+	one, two := g.as("app-one"), g.as("app-two")
+	f := begin(t, one, two, one, two)
+	f.flows(t, 20)
+	sentinels.Primary().Pause()
+	g.degrades(t, true)
+	g.degrades(t, false) // on the new primary
+	f.flows(t, 50)
+	sentinels.Primary().Resume() // and is made a replica of the other
+	f.flows(t, 120)
+	g.degrades(t, false)
+	y := f.end()
+	y.servedAll(t)
+	g.saysLittle(t)
+	t.Logf("%v; %d lines", y, len(g.remarks()))
+}
+
+// TestANodeThatIsGoneIsNotTheCallers kills one node of the cluster under traffic and brings it back empty.
+func TestANodeThatIsGoneIsNotTheCallers(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	s := newStack(t, false)
+	g := s.gateway("REDIS_URL="+cluster.URL(), "RATE=1000", "RATE_BURST=1000")
+	one, two := g.as("app-one"), g.as("app-two")
+	f := begin(t, one, two, one, two)
+	f.flows(t, 20)
+	cluster.Stop(1)
+	g.degrades(t, true)
+	f.flows(t, 120)
+	cluster.Node(1).Restart()
+	cluster.Await()
+	g.degrades(t, false)
+	f.flows(t, 50)
+	y := f.end()
+	y.servedAll(t)
+	g.saysLittle(t)
+	t.Logf("%v; %d lines", y, len(g.remarks()))
+}
+
+// TestAMovedSlotIsNotTheCallers moves, under traffic, the slots of a client's quota and of a store's generations to another node of the cluster, and
+// stays half way for a while.
+func TestAMovedSlotIsNotTheCallers(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	s := newStack(t, false)
+	g := s.gateway("REDIS_URL="+cluster.URL(), "RATE=1000", "RATE_BURST=1000")
+	one := g.as("app-one")
+	f := begin(t, one, one, one, one)
+	f.flows(t, 20)
+	for _, kind := range []string{":rate:", ":generation:"} {
+		key := anyKey(t, cluster, kind)
+		slot := cluster.Slot(key)
+		to := (cluster.Owner(slot) + 1) % redistest.Nodes
+		cluster.BeginMove(slot, to)
+		f.flows(t, 50)
+		cluster.EndMove(slot, to)
+		f.flows(t, 50)
+	}
+	y := f.end()
+	y.servedAll(t)
+	g.degrades(t, false)
+	t.Logf("%v; %d lines", y, len(g.remarks()))
+}
+
+// anyKey returns a key of the cluster whose name holds this.
+func anyKey(t *testing.T, cluster *redistest.Cluster, part string) string {
+	t.Helper()
+	var all []string
+	for i := range redistest.Nodes {
+		_, port, _ := strings.Cut(cluster.Node(i).Addr(), ":")
+		text, err := exec.Command("redis-cli", "-p", port, "--scan").Output()
+		if err != nil {
+			t.Fatalf("listing the keys of node %d: %v", i, err)
+		}
+		for key := range strings.Lines(string(text)) {
+			if all = append(all, key); strings.Contains(key, part) {
+				return strings.TrimSpace(key)
+			}
+		}
+	}
+	t.Fatalf("the cluster has no key with %q in its name, but\n%s", part, strings.Join(all, ""))
+	return ""
+}

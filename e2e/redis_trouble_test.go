@@ -1,0 +1,235 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"osgate/internal/redisconn/redistest"
+)
+
+// longestWait is what no request may take because of Redis. On a machine that does nothing else it is 100 ms.
+const longestWait = 2 * time.Second
+
+// traffic is callers that send until they are stopped.
+type traffic struct {
+	*tally
+	began time.Time
+	stop  chan struct{}
+	all   sync.WaitGroup
+}
+
+// begin lets each caller read one key that is cached and one that it alone writes, every 100 ms. What it wrote it must read, whatever happens meanwhile.
+func begin(t *testing.T, callers ...caller) *traffic {
+	t.Helper()
+	f := &traffic{tally: &tally{byStatus: map[int]int{}}, began: time.Now(), stop: make(chan struct{})}
+	for i, c := range callers {
+		f.all.Go(func() {
+			tick := time.NewTicker(100 * time.Millisecond)
+			defer tick.Stop()
+			key, written := fmt.Sprintf("of-caller-%d", i), ""
+			for n := 0; ; n++ {
+				f.add(c.try(http.MethodGet, keyOne, ""))
+				if n%2 == 0 {
+					written = f.write(c, key, fmt.Sprint("value-", n))
+				}
+				f.readBack(t, c, key, written)
+				select {
+				case <-tick.C:
+				case <-f.stop:
+					return
+				}
+			}
+		})
+	}
+	t.Cleanup(func() { f.end() })
+	return f
+}
+
+// write stores a value, and returns it, or nothing where that is not known to have come about.
+func (f *traffic) write(c caller, key, value string) string {
+	a, err := c.try(http.MethodPut, demoKeys+"/"+key, stringValue(key, value), "Content-Type: application/json")
+	if err == nil && a.status == http.StatusCreated {
+		a.status = http.StatusOK // so that there is one good status
+	}
+	f.add(a, err)
+	if err != nil || a.status != http.StatusOK {
+		return ""
+	}
+	return value
+}
+
+// readBack reads what was written.
+func (f *traffic) readBack(t *testing.T, c caller, key, written string) {
+	t.Helper()
+	a, err := c.try(http.MethodGet, demoKeys+"/"+key, "")
+	f.add(a, err)
+	if err == nil && a.status == http.StatusOK && written != "" && !strings.Contains(a.body, `"`+written+`"`) {
+		t.Errorf("read %s of key %s, wrote %s", a.body, key, written)
+	}
+}
+
+// flows waits until so many more requests are answered.
+func (f *traffic) flows(t *testing.T, n int) {
+	t.Helper()
+	answered := func() (all int) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for _, n := range f.byStatus {
+			all += n
+		}
+		return all + len(f.failures)
+	}
+	before := answered()
+	eventually(t, 20*time.Second, fmt.Sprint(n, " requests to be answered"), func() bool { return answered() >= before+n })
+}
+
+// end stops the callers and returns what they got.
+func (f *traffic) end() *tally {
+	f.mu.Lock()
+	select {
+	case <-f.stop:
+	default:
+		close(f.stop)
+	}
+	f.mu.Unlock()
+	f.all.Wait()
+	f.elapsed = time.Since(f.began)
+	return f.tally
+}
+
+// servedAll fails the test if a request of the traffic was not answered well and in time.
+func (y *tally) servedAll(t *testing.T) {
+	t.Helper()
+	y.only(t, http.StatusOK)
+	if y.longest > longestWait {
+		t.Errorf("%v; want none longer than %v", y, longestWait)
+	}
+}
+
+// remarks returns the lines of the log that are about no exchange.
+func (g *gateway) remarks() (lines []string) {
+	for line := range strings.Lines(g.stderr.String()) {
+		if !strings.Contains(line, `"msg":"exchange"`) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// saysLittle fails the test if the log has more than a handful of lines about Redis: one for each change.
+func (g *gateway) saysLittle(t *testing.T) {
+	t.Helper()
+	if n := len(g.remarks()); n > 20 {
+		t.Errorf("%d lines of the log about no exchange, want one for each change:\n%s", n, strings.Join(g.remarks(), ""))
+	}
+}
+
+// countsIn waits until the gateway counts the caller's quota in this Redis, none of whose quotas are kept from before.
+func (c caller) countsIn(t *testing.T, r *redistest.Server) {
+	t.Helper()
+	r.Do("FLUSHALL")
+	eventually(t, 10*time.Second, "quotas in Redis again", func() bool {
+		c.get(keyOne).is(http.StatusOK)
+		return r.Do("KEYS", "*:rate:*") != "0"
+	})
+}
+
+// TestTroubleWithRedisIsNotTheCallers gives Redis every trouble but to be away, which TestRequestsGoOnWithoutRedis does, and takes it back, all under
+// traffic within the quota.
+func TestTroubleWithRedisIsNotTheCallers(t *testing.T) {
+	t.Parallel()
+	repeated := func(command ...string) func(*redistest.Server, *redistest.Wire) {
+		return func(r *redistest.Server, _ *redistest.Wire) { r.Do(command...) }
+	}
+	for name, trouble := range map[string]struct {
+		begin, end func(*redistest.Server, *redistest.Wire)
+		degrades   bool // for as long as the trouble lasts
+	}{
+		"slow": {
+			begin:    func(_ *redistest.Server, w *redistest.Wire) { w.Lengthen(100 * time.Millisecond) },
+			end:      func(_ *redistest.Server, w *redistest.Wire) { w.Lengthen(0) },
+			degrades: true,
+		},
+		"read-only": {
+			begin:    repeated("REPLICAOF", "127.0.0.1", "1"), // where nobody is
+			end:      repeated("REPLICAOF", "NO", "ONE"),
+			degrades: true,
+		},
+		"black hole": {
+			begin:    func(r *redistest.Server, _ *redistest.Wire) { r.Pause() },
+			end:      func(r *redistest.Server, _ *redistest.Wire) { r.Resume() },
+			degrades: true,
+		},
+		"restarted":     {begin: func(r *redistest.Server, _ *redistest.Wire) { r.Restart() }, end: repeated("PING")},
+		"flushed":       {begin: repeated("FLUSHALL"), end: repeated("FLUSHALL")},
+		"scripts lost":  {begin: repeated("SCRIPT", "FLUSH"), end: repeated("SCRIPT", "FLUSH")},
+		"clients ended": {begin: repeated("CLIENT", "KILL", "TYPE", "normal"), end: repeated("CLIENT", "KILL", "TYPE", "normal")},
+	} {
+		for _, algorithm := range []string{"gcra", "window"} {
+			t.Run(name+"/"+algorithm, func(t *testing.T) {
+				t.Parallel()
+				server := redistest.Start(t)
+				wire := redistest.NewWire(t, server)
+				s := newStack(t, false)
+				g := s.gateway("REDIS_URL="+wire.URL(), "RATE=1000", "RATE_BURST=1000", "RATE_ALGORITHM="+algorithm) // and the default REDIS_TIMEOUT
+				one, two := g.as("app-one"), g.as("app-two")
+				f := begin(t, one, two, one, two)
+				f.flows(t, 20)
+				trouble.begin(server, wire)
+				if trouble.degrades {
+					g.degrades(t, true)
+				}
+				f.flows(t, 150) // for more than a second
+				trouble.end(server, wire)
+				ended := time.Now()
+				g.degrades(t, false)
+				recovered := time.Since(ended)
+				f.flows(t, 20)
+				y := f.end()
+				y.servedAll(t)
+				g.saysLittle(t)
+				one.countsIn(t, server)
+				t.Logf("%v; recovered after %v; %d lines", y, recovered.Round(time.Millisecond), len(g.remarks()))
+			})
+		}
+	}
+}
+
+// TestAnOutageOfRedisGrantsOneMoreBurst takes Redis away from two gateways that are over quota, and gives it back, empty. What a client gets beyond its
+// quota is one burst as Redis goes and one as it comes back, and no more.
+func TestAnOutageOfRedisGrantsOneMoreBurst(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range []string{"gcra", "window"} {
+		t.Run(algorithm, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, true)
+			gateways := s.gateways(2, "REPLICAS=2", "RATE_MAX_WAIT=0", "RATE_ALGORITHM="+algorithm)
+			one := everywhere(gateways, "app-one")
+			result := make(chan *barrage, 1)
+			go func() { result <- paced(5*time.Second, 50, one...) }()
+			s.emulator.receives(toObjectStore)
+			s.redis.kill()
+			for _, g := range gateways {
+				g.degrades(t, true)
+			}
+			s.redis.restart()
+			for _, g := range gateways {
+				g.degrades(t, false)
+			}
+			b := <-result
+			admitted := float64(len(s.emulator.requests(toObjectStore)))
+			if most := 3*10 + 10*b.elapsed.Seconds() + 1; admitted > most {
+				t.Errorf("osemu saw %.0f requests, want at most 3 bursts of 10 + 10 a second + 1 = %.1f; %v", admitted, most, b)
+			}
+			if least := 10 * 0.7 * b.last.Sub(b.first).Seconds(); admitted < least {
+				t.Errorf("osemu saw %.0f requests, want at least %.1f; %v", admitted, least, b)
+			}
+			b.only(t, http.StatusNotFound, http.StatusTooManyRequests)
+			t.Logf("%v", b)
+		})
+	}
+}

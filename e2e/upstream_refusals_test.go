@@ -1,0 +1,154 @@
+package e2e
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestAHammeringClientMeetsNoLimitOfOSv2 sends through the gateway, over many connections, as much as it can to an osemu that admits 10 in any second:
+// each request waits its turn, and where one comes to osemu a moment too early all the same, its 429 is waited out.
+func TestAHammeringClientMeetsNoLimitOfOSv2(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string][]string{
+		"window": {"RATE_ALGORITHM=window"},
+		"spaced": {"RATE_BURST=1"},
+		"burst":  {}, // which osemu, unlike the quota, does not allow: the burst of 10 is followed by refusals of osemu's
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, true, "-rate", "10")
+			gateways := s.gateways(2, append(settings, "RATE_MAX_WAIT=5s", "CACHE_KEY_TTL=0")...)
+			one := everywhere(gateways, "app-one")
+			y := hammer(3*time.Second, 0, keyOne, slices.Concat(one, one, one, one)...)
+			y.only(t, http.StatusOK)
+			if n := float64(y.byStatus[http.StatusOK]); n < 20 || n > 11+10*y.elapsed.Seconds() {
+				t.Errorf("%v; want 10 a second", y)
+			}
+			served := s.emulator.requests(toObjectStore, func(r logged) bool { return r.Status == http.StatusOK })
+			if len(served) != y.byStatus[http.StatusOK] {
+				t.Errorf("osemu served %d requests, the client got %v", len(served), y)
+			}
+			t.Logf("osemu refused %d of %d", len(s.emulator.requests(toObjectStore))-len(served), len(served))
+		})
+	}
+}
+
+// refuseAll lets every Object Store request, and no other, meet a 429, until the fault is ended.
+func (e *emulator) refuseAll() {
+	e.t.Helper()
+	e.backDoor(http.MethodPut, "faults", `{"429":1,"on":["objectstore"]}`)
+}
+
+// TestUpstreamsRefusalIsPassedOnAndObeyed lets osemu refuse one client, whose next requests then do not reach it; another's do.
+func TestUpstreamsRefusalIsPassedOnAndObeyed(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		// One interval, which a refusal without Retry-After pauses for, is 10 s.
+		g := s.gateway("RATE=3", "RATE_PERIOD=30s", "RATE_BURST=3", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0")
+		one, two := g.as("app-one"), g.as("app-two")
+		s.emulator.refuseAll()
+		direct := caller{t: t, base: s.emulator.url + "/us/us-east-1", token: one.token}.get(keyOne).is(http.StatusTooManyRequests)
+		s.emulator.forget()
+		passed := one.get(keyOne).is(http.StatusTooManyRequests)
+		if passed.body != direct.body || passed.header.Get("Content-Type") != direct.header.Get("Content-Type") || passed.header.Get("Proxy-Status") != "" {
+			t.Errorf("osemu's 429 came as %q %v, want %q as it is", passed.body, passed.header, direct.body)
+		}
+		passed.structured(3, 30)
+		s.emulator.fault("", "")
+		paused := one.get(keyOne)
+		paused.refused(http.StatusTooManyRequests, "over-quota")
+		paused.violates("upstream", 10)
+		one.put("in-the-pause", "x").refused(http.StatusTooManyRequests, "over-quota")
+		if n := len(s.emulator.requests(toObjectStore)); n != 1 {
+			t.Errorf("osemu saw %d requests of a client that it refused once, want 1", n)
+		}
+		two.get(keyOne).is(http.StatusOK)
+	})
+}
+
+// TestUpstreamsRefusalIsWaitedOut sends again what osemu refused, a write too, and the client sees no 429.
+func TestUpstreamsRefusalIsWaitedOut(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		one := s.gateway("RATE=100", "RATE_BURST=100", "RATE_MAX_WAIT=10s", "CACHE_KEY_TTL=0").as("app-one")
+		s.emulator.refuseAll()
+		var all sync.WaitGroup
+		all.Go(func() { one.read(t, http.StatusOK, http.MethodGet, keyOne, "") })
+		all.Go(func() {
+			one.read(t, http.StatusCreated, http.MethodPut, demoKeys+"/waited-out", stringValue("waited-out", "x"))
+		})
+		refused := func(r logged) bool { return toObjectStore(r) && r.Status == http.StatusTooManyRequests }
+		eventually(t, 10*time.Second, "osemu to refuse both more than once", func() bool {
+			return len(s.emulator.requests(refused, toTarget("GET", keyOne))) > 1 &&
+				len(s.emulator.requests(refused, toTarget("PUT", demoKeys+"/waited-out"))) > 1
+		})
+		s.emulator.fault("", "")
+		all.Wait()
+		if a := one.get(demoKeys + "/waited-out").is(http.StatusOK); !strings.Contains(a.body, `"x"`) {
+			t.Errorf("what was written after a 429 reads as %s", a.body)
+		}
+	})
+}
+
+// TestARefusalOfOurAddressBindsAllClients lets osemu limit by address, and say so: with a budget, no client's requests go there until it may be asked again.
+func TestARefusalOfOurAddressBindsAllClients(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false, "-rate", "1", "-rate-by", "ip", "-choose", "retry-after=on")
+	g := s.gateway("RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0", "BUDGET=1000")
+	one := g.as("app-one")
+	others := []caller{everywhere([]*gateway{g}, "app-two")[0], everywhere([]*gateway{g}, "app-read")[0]}
+	for _, other := range others { // of which one comes within the second for which osemu refuses
+		eventually(t, 10*time.Second, "osemu to refuse the first client", func() bool {
+			a := one.get(keyOne)
+			return a.status == http.StatusTooManyRequests && a.header.Get("Proxy-Status") == ""
+		})
+		a := other.get(keyOne)
+		if all := s.emulator.requests(toObjectStore); all[len(all)-1].Client == "app-one" {
+			a.refused(http.StatusTooManyRequests, "over-quota")
+			a.violates("upstream", 1)
+			return
+		}
+	}
+	t.Errorf("each other client was sent to osemu after it had refused the address: %+v", s.emulator.requests(toObjectStore))
+}
+
+// TestUpstreamsRetryAfterIsObeyed lets osemu say when to come again: what came sooner would only be refused.
+func TestUpstreamsRetryAfterIsObeyed(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false, "-rate", "2", "-choose", "retry-after=on")
+	one := s.gateway("RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=10s", "CACHE_KEY_TTL=0").as("app-one")
+	y := hammer(3*time.Second, 0, keyOne, one, one)
+	y.only(t, http.StatusOK)
+	refused := len(s.emulator.requests(toObjectStore, func(r logged) bool { return r.Status == http.StatusTooManyRequests }))
+	if most := 4 * (1 + y.elapsed.Seconds()); float64(refused) > most { // two callers, who know a second after each refusal only that it is over
+		t.Errorf("osemu refused %d requests in %v, want at most %.0f; %v", refused, y.elapsed, most, y)
+	}
+}
+
+// TestALongBodyIsNotSentAgain passes osemu's 429 on where the request would have to be kept whole for sending it again.
+func TestALongBodyIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	one := s.gateway("RATE_MAX_WAIT=10s").as("app-one")
+	s.emulator.refuseAll()
+	a := one.put("long", strings.Repeat("x", 65<<10)).is(http.StatusTooManyRequests)
+	if a.header.Get("Proxy-Status") != "" || a.took > 5*time.Second {
+		t.Errorf("after %v: %v %s, want osemu's own answer at once", a.took, a.header, a.body)
+	}
+	if n := len(s.emulator.requests(toObjectStore)); n != 1 {
+		t.Errorf("osemu saw %d requests, want 1", n)
+	}
+}
+
+// read sends a request that is to get this status. It may be called from any goroutine.
+func (c caller) read(t *testing.T, status int, method, path, body string) {
+	if a, err := c.try(method, path, body, "Content-Type: application/json"); err != nil {
+		t.Errorf("%s %s: %v", method, path, err)
+	} else if a.status != status {
+		t.Errorf("%s %s: status %d, want %d\n%s", method, path, a.status, status, a.body)
+	}
+}
