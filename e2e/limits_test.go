@@ -161,7 +161,7 @@ func TestABudgetBindsAllClients(t *testing.T) {
 			if most := 5 + 5*b.elapsed.Seconds() + 1; float64(admitted) > most {
 				t.Errorf("osemu saw %d requests, want at most 5 + 5 a second + 1 = %.1f; %v", admitted, most, b)
 			}
-			if least := 5 + 5*b.last.Sub(b.first).Seconds() - 1; float64(admitted) < least {
+			if least := 0.7 * (5 + 5*b.last.Sub(b.first).Seconds() - 1); float64(admitted) < least {
 				t.Errorf("osemu saw %d requests, want at least %.1f; %v", admitted, least, b)
 			}
 			b.only(t, http.StatusNotFound, http.StatusTooManyRequests)

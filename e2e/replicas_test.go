@@ -84,15 +84,16 @@ func (y *tally) only(t *testing.T, statuses ...int) {
 }
 
 // evenly fails the test unless osemu saw what a bucket of this burst lets through at 10 a second: never more, whatever the machine is busy with, since
-// all admissions lie between the first request and the last answer. At least that much too where a burst makes up for a late request.
+// all admissions lie between the first request and the last answer. How much less it may be is the machine's to say: a request that comes late is not
+// made up for beyond the burst.
 func (b *barrage) evenly(t *testing.T, burst, admitted int) {
 	t.Helper()
 	if most := float64(burst) + 10*b.elapsed.Seconds() + 1; float64(admitted) > most {
 		t.Errorf("osemu saw %d requests, want at most %d + 10 a second + 1 = %.1f; %v", admitted, burst, most, b)
 	}
-	least := float64(burst) + 10*b.last.Sub(b.first).Seconds() - 1
+	least := 0.7 * (float64(burst) + 10*b.last.Sub(b.first).Seconds() - 1)
 	if burst == 1 {
-		least *= 0.6 // nothing comes 100 ms after the one before to the microsecond: of requests 20 ms apart each sixth passes
+		least *= 0.8 // nothing comes 100 ms after the one before to the microsecond: of requests 20 ms apart each sixth passes
 	}
 	if float64(admitted) < least {
 		t.Errorf("osemu saw %d requests, want at least %.1f of a client that never rests; %v", admitted, least, b)
