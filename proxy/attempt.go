@@ -92,7 +92,7 @@ func (a *attempts) turn(r *http.Request, answer *http.Response) (again bool, err
 	case errors.Is(err, context.Canceled):
 		return false, err
 	case err != nil:
-		return false, nil //nolint:nilerr // upstream's own answer is as good as ours
+		return false, nil // upstream's own answer is as good as ours
 	}
 	if x.mark != nil {
 		_ = x.mark.Renew(r.Context()) // one that is not renewed is seen to be late by once

@@ -64,7 +64,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 func (b *requestBody) note(read []byte, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.err = err
 	}
 	if b.copy != nil && len(b.copy)+len(read) <= keptBody {

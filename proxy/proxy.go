@@ -88,8 +88,8 @@ type Proxy struct {
 
 // New returns a Proxy, or an error if a part is missing.
 func New(o Options) (*Proxy, error) {
-	if o.Regions == nil || o.Identity == nil || o.Policy == nil || o.Limiter == nil || o.Pauses == nil || o.Guesses == nil || o.Cache == nil || o.Statistics == nil ||
-		o.Keeper == nil || o.Transport.Shared == nil || o.Transport.Fresh == nil || o.Quota == nil {
+	if o.Regions == nil || o.Identity == nil || o.Policy == nil || o.Limiter == nil || o.Pauses == nil || o.Guesses == nil ||
+		o.Cache == nil || o.Statistics == nil || o.Keeper == nil || o.Transport.Shared == nil || o.Transport.Fresh == nil || o.Quota == nil {
 		return nil, errors.New("proxy: a part of the pipeline is missing")
 	}
 	if o.Timeout == 0 {

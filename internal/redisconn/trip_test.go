@@ -87,7 +87,7 @@ func TestLateRoundTripsCountOnceEach(t *testing.T) {
 }
 
 func TestWorkersAreReusedAndEnd(t *testing.T) {
-	c, err := Open(Options{URL: redistest.Start(t).URL()})
+	c, err := Open(Options{URL: redistest.Start(t).URL(), Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,8 +30,19 @@ type load struct {
 	longest                      atomic.Int64
 }
 
-// loaders is how many requests a load has under way.
-const loaders = 4
+const (
+	// loaders is how many requests a load has under way.
+	loaders = 4
+	// patience is the timeout of a Conn under load: what is slow because the machine is busy
+	// is no outage there.
+	patience = 500 * time.Millisecond
+)
+
+// openPatient is open with patience.
+func openPatient(t *testing.T, url string) (*redisconn.Conn, <-chan redisconn.State) {
+	t.Helper()
+	return openWith(t, redisconn.Options{URL: url, Timeout: patience})
+}
 
 func startLoad(t *testing.T, c *redisconn.Conn, keys ...string) *load {
 	t.Helper()
@@ -99,8 +110,8 @@ func (l *load) stop() {
 	l.t.Helper()
 	close(l.ended)
 	l.clients.Wait()
-	if longest := time.Duration(l.longest.Load()); longest > 2*timeout+scheduling {
-		l.t.Errorf("a call took %v, want at most %v", longest, 2*timeout)
+	if longest := time.Duration(l.longest.Load()); longest > 2*patience+scheduling {
+		l.t.Errorf("a call took %v, want at most %v", longest, 2*patience)
 	}
 	if n := l.odd.Load(); n > 0 {
 		l.t.Errorf("%d calls failed otherwise than with ErrDown: %v", n, *l.lastOdd.Load())
@@ -153,7 +164,7 @@ func TestSlowRedisIsAnOutage(t *testing.T) {
 func TestForgottenDataAndScriptsAreNoOutage(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	c, changes := open(t, s.URL())
+	c, changes := openPatient(t, s.URL())
 	l := startLoad(t, c, "a", "b")
 	for range 10 {
 		s.Flush()
@@ -170,7 +181,7 @@ func TestForgottenDataAndScriptsAreNoOutage(t *testing.T) {
 func TestRestartUnderLoadIsOneOutage(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	c, changes := open(t, s.URL())
+	c, changes := openPatient(t, s.URL())
 	l := startLoad(t, c, "a", "b")
 	l.await(100)
 	s.Stop()
@@ -191,7 +202,7 @@ func TestSlotThatMovesIsNoOutage(t *testing.T) {
 
 func slotMovesUnderLoad(t *testing.T, s *redistest.Cluster) {
 	t.Helper()
-	c, changes := open(t, s.URL())
+	c, changes := openPatient(t, s.URL())
 	slot := s.Slot("{moved}")
 	to := (s.Owner(slot) + 1) % redistest.Nodes
 	for i := range 300 {
@@ -237,7 +248,7 @@ func keysAreTornApart(t *testing.T, s *redistest.Cluster) {
 func TestLostNodeOfAClusterIsAnOutageOfItsOwnKeysOnly(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
-	c, changes := open(t, s.URL())
+	c, changes := openPatient(t, s.URL())
 	mine, lost := keyOn(s, 0), keyOn(s, 1)
 	r := &rider{key: lost}
 	pay := func() error {
@@ -255,8 +266,8 @@ func TestLostNodeOfAClusterIsAnOutageOfItsOwnKeysOnly(t *testing.T) {
 		if err := pay(); err != nil || !errors.Is(r.last(t), redisconn.ErrDown) {
 			t.Fatalf("Do: %v, the rider was told %v; want nil and ErrDown", err, r.last(t))
 		}
-		if took := time.Since(start); took > timeout+scheduling {
-			t.Errorf("a call took %v, want at most %v", took, timeout)
+		if took := time.Since(start); took > patience+scheduling {
+			t.Errorf("a call took %v, want at most %v", took, patience)
 		}
 	}
 	wantNoChange(t, changes)
@@ -279,11 +290,14 @@ func TestLostNodeOfAClusterIsAnOutageOfItsOwnKeysOnly(t *testing.T) {
 func TestClusterThatIsNotWholeIsAnOutageUntilItIs(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartCluster(t, "--cluster-node-timeout", "500")
-	c, changes := open(t, s.URL())
+	c, changes := openPatient(t, s.URL())
 	l := startLoad(t, c, keyOn(s, 0), keyOn(s, 1), keyOn(s, 2))
 	l.await(100)
 	s.Stop(1)
-	for c.State().OK || !strings.Contains(s.Node(0).Do("CLUSTER", "INFO"), "cluster_state:fail") {
+	for end := time.Now().Add(10 * time.Second); c.State().OK || !strings.Contains(s.Node(0).Do("CLUSTER", "INFO"), "cluster_state:fail"); {
+		if time.Now().After(end) {
+			t.Fatalf("the cluster is still taken for whole: %+v", c.State())
+		}
 		<-time.After(5 * time.Millisecond)
 	}
 	s.Node(1).Restart()
@@ -300,7 +314,7 @@ func TestClusterThatIsNotWholeIsAnOutageUntilItIs(t *testing.T) {
 func TestFailoverIsOneOutageThatEndsWithThePromotion(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinels(t)
-	c, changes := open(t, s.URL())
+	c, changes := openPatient(t, s.URL())
 	l := startLoad(t, c, "a", "b")
 	l.await(100)
 	s.Failover()

@@ -86,7 +86,7 @@ func (g *Gateway) readiness() admin.Readiness {
 		if !plane.OK {
 			r.Reasons = append(r.Reasons, admin.Reason{
 				Part:   "control plane " + plane.Plane,
-				Detail: "it does not say whose tokens are: known ones are forwarded for OSGATE_AUTH_STALE, unknown ones are refused with 503 identity-unavailable",
+				Detail: "it does not say whose tokens are: known ones are forwarded for OSGATE_AUTH_STALE, unknown ones refused (503 identity-unavailable)",
 			})
 		}
 	}

@@ -83,7 +83,10 @@ func TestFailoverPromotesTheReplica(t *testing.T) {
 	s := redistest.StartSentinels(t)
 	old := s.Primary()
 	old.Do("SET", "k", "v")
-	for s.Replica().Do("GET", "k") != "v" {
+	for end := time.Now().Add(10 * time.Second); s.Replica().Do("GET", "k") != "v"; {
+		if time.Now().After(end) {
+			t.Fatal("the replica does not follow")
+		}
 		<-time.After(5 * time.Millisecond)
 	}
 	s.Failover()
