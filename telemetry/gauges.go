@@ -7,6 +7,9 @@ type Gauges struct {
 	CacheBytes        func() int64 // what cached answers take in this process
 	CacheEntries      func() int64
 	RedisUp           func() bool // whether Redis answers; nil in embedded mode
+
+	// CacheEvents tells how often each kind of thing has happened in the cache since the start; the kinds are a closed list.
+	CacheEvents func(tell func(event string, n int64))
 }
 
 // read returns what f says, nil without one.

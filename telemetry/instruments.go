@@ -21,6 +21,8 @@ type instruments struct {
 	quota     metric.Int64ObservableCounter
 	cache     metric.Int64ObservableCounter
 	upstream  metric.Int64ObservableCounter
+	saved     metric.Int64ObservableCounter
+	units     metric.Int64ObservableCounter
 }
 
 // advised are the buckets, in seconds, that the semantic conventions for HTTP metrics ask for.
@@ -43,6 +45,9 @@ func newInstruments(meter metric.Meter) (instruments, error) {
 		quota:     n.counter("osgate.quota.decisions", "{decision}", "Decisions of the client quota; degraded: taken in process because Redis was away."),
 		cache:     n.counter("osgate.cache.lookups", "{lookup}", "Cacheable reads by what became of them at the cache (RFC 9211)."),
 		upstream:  n.counter("osgate.upstream.requests", "{request}", "Requests sent upstream, by the status of the last one of their exchange."),
+		saved:     n.counter("osgate.cache.saved.requests", "{request}", "Object Store requests that need not be sent, because the cache answered."),
+		units: n.counter("osgate.cache.saved.units", "{unit}",
+			"What they would have been billed as: one for each started 100 KB of the answer (\"Object Store v2 usage\")."),
 	}
 	return made, n.err()
 }
@@ -89,7 +94,7 @@ func (m *Metrics) observe() error {
 	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		m.rows.observe(o, m.instruments)
 		return nil
-	}, m.exchanges, m.bodies, m.quota, m.cache, m.upstream)
+	}, m.exchanges, m.bodies, m.quota, m.cache, m.upstream, m.saved, m.units)
 	if err != nil {
 		return fmt.Errorf("registering the counters: %w", err)
 	}
@@ -104,6 +109,9 @@ func (m *Metrics) observe() error {
 	if f := g.CacheEntries; f != nil {
 		n.observe(n.gauge("osgate.cache.entries", "{entry}", "Cached answers in this process."), f)
 	}
+	if f := g.CacheEvents; f != nil {
+		n.observeEvents(n.counter("osgate.cache.events", "{event}", "What happened in the cache beside its lookups."), f)
+	}
 	if f := g.RedisUp; f != nil {
 		n.observe(n.gauge("osgate.redis.up", "", "1 where Redis answers, else 0."), func() int64 { return oneIf(f()) })
 	}
@@ -116,6 +124,17 @@ func (n *naming) observe(instrument metric.Int64Observable, f func() int64) {
 		o.ObserveInt64(instrument, f())
 		return nil
 	}, instrument)
+	n.errors = append(n.errors, err)
+}
+
+// observeEvents reads a counter by event from f.
+func (n *naming) observeEvents(counter metric.Int64Observable, f func(tell func(event string, n int64))) {
+	_, err := n.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		f(func(event string, times int64) {
+			o.ObserveInt64(counter, times, metric.WithAttributes(attrEvent.String(event)))
+		})
+		return nil
+	}, counter)
 	n.errors = append(n.errors, err)
 }
 

@@ -17,7 +17,18 @@ func (m *Metrics) Keep(x *record.Exchange) {
 	if x.Cache != "" {
 		m.lookups.row(readCache(x.Cache), cacheLabels).n.Add(1)
 	}
+	if x.Hit {
+		k := sparedKey{x.Operation}
+		m.spared.row(k, sparedLabels).n.Add(1)
+		m.spent.row(k, sparedLabels).n.Add(billed(x.ResponseBytes))
+	}
 }
+
+// unit is how much of an answer is billed as one request: 100 KB ("Object Store v2 usage", effective API requests).
+const unit = 100_000
+
+// billed returns as how many requests an answer of so many bytes is billed.
+func billed(bytes int64) int64 { return max(1, (bytes+unit-1)/unit) }
 
 // keepServer counts x as the client saw it.
 func (m *Metrics) keepServer(ctx context.Context, x *record.Exchange) {
@@ -49,10 +60,10 @@ func (m *Metrics) keepQuota(ctx context.Context, x *record.Exchange) {
 	}
 	d := admitted
 	switch {
+	case !x.Charged: // an address that guesses is told over-quota too
+		return
 	case x.Code == codeOverQuota:
 		d = refused
-	case !x.Charged:
-		return
 	case x.Waited > 0:
 		d = waited
 	}

@@ -191,18 +191,50 @@ func TestGaugesShowWhatTheirFunctionsSay(t *testing.T) {
 		CacheBytes:        func() int64 { return 4096 },
 		CacheEntries:      func() int64 { return 3 },
 		RedisUp:           func() bool { return true },
+		CacheEvents:       func(tell func(string, int64)) { tell("fill", 5); tell("eviction", 0) },
 	}})
 	page := scrape(t, m)
-	for _, want := range []string{"http_server_active_requests 7", "osgate_cache_size_bytes 4096", "osgate_cache_entries 3", "osgate_redis_up 1"} {
+	for _, want := range []string{
+		"http_server_active_requests 7", "osgate_cache_size_bytes 4096", "osgate_cache_entries 3", "osgate_redis_up 1",
+		`osgate_cache_events_total{osgate_cache_event="fill"} 5`, `osgate_cache_events_total{osgate_cache_event="eviction"} 0`,
+	} {
 		if !strings.Contains(page, "\n"+want+"\n") {
 			t.Errorf("no %q in %v", want, series(page))
 		}
 	}
 }
 
+func TestHitsSaveRequestsAndBillingUnits(t *testing.T) {
+	m := newMetrics(t, telemetry.Options{})
+	for bytes := range map[int64]bool{0: true, 1: true, 100_000: true, 100_001: true} { // 1, 1, 1 and 2 units
+		m.Keep(&record.Exchange{Operation: "getKey", Status: 200, Hit: true, ResponseBytes: bytes})
+	}
+	m.Keep(&record.Exchange{Operation: "listKeys", Status: 200, UpstreamAttempts: 1, UpstreamStatus: 200, ResponseBytes: 1000})
+	page := scrape(t, m)
+	for _, want := range []string{
+		`osgate_cache_saved_requests_total{osv2_operation="getKey"} 4`, `osgate_cache_saved_units_total{osv2_operation="getKey"} 5`,
+	} {
+		if !strings.Contains(page, "\n"+want+"\n") {
+			t.Errorf("no %q in %v", want, series(page))
+		}
+	}
+	if strings.Contains(page, `saved_requests_total{osv2_operation="listKeys"}`) {
+		t.Error("a request that was sent counts as saved")
+	}
+}
+
+func TestGuessersSpendNoQuota(t *testing.T) {
+	m := newMetrics(t, telemetry.Options{})
+	m.Keep(&record.Exchange{Operation: "mintToken", Status: 429, Code: "over-quota"})
+	m.Keep(&record.Exchange{Operation: "getKey", Status: 429, Code: "over-quota", Charged: true})
+	if page := scrape(t, m); !strings.Contains(page, `osgate_quota_decisions_total{osgate_quota_decision="refused",osgate_quota_degraded="false"} 1`) {
+		t.Errorf("want one refusal in %v", series(page))
+	}
+}
+
 func TestGaugesThatNobodyKeepsAreNotShown(t *testing.T) {
 	page := scrape(t, newMetrics(t, telemetry.Options{}))
-	for _, name := range []string{"active_requests", "osgate_cache_size", "osgate_cache_entries", "osgate_redis_up"} {
+	for _, name := range []string{"active_requests", "osgate_cache_size", "osgate_cache_entries", "osgate_redis_up", "osgate_cache_events"} {
 		if strings.Contains(page, name) {
 			t.Errorf("%s is shown though nobody says what it is", name)
 		}

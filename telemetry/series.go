@@ -24,6 +24,7 @@ const (
 	attrDegraded = attribute.Key("osgate.quota.degraded")
 	attrResult   = attribute.Key("osgate.cache.result")
 	attrReason   = attribute.Key("osgate.cache.reason")
+	attrEvent    = attribute.Key("osgate.cache.event")
 )
 
 // What a row is found by, one type for each metric, and the labels that it stands for. What is empty is no label.
@@ -49,6 +50,7 @@ type (
 		transmit  bool
 	}
 	cacheKey    struct{ result, reason string }
+	sparedKey   struct{ operation string }
 	upstreamKey struct {
 		operation, plane, region string
 		status                   int
@@ -119,6 +121,10 @@ func bodyLabels(k bodyKey) []attribute.KeyValue {
 	return l
 }
 
+func sparedLabels(k sparedKey) []attribute.KeyValue {
+	return []attribute.KeyValue{attrOperation.String(k.operation)}
+}
+
 func cacheLabels(k cacheKey) []attribute.KeyValue {
 	l := labelList{}
 	l.text(attrResult, k.result)
@@ -152,6 +158,8 @@ type rows struct {
 	body     *table[bodyKey, count]
 	lookups  *table[cacheKey, count]
 	asked    *table[upstreamKey, count]
+	spared   *table[sparedKey, count]
+	spent    *table[sparedKey, count]
 	taken    [decisions][2]*count // second index: 1 where degraded
 }
 
@@ -163,6 +171,8 @@ func newRows() rows {
 		body:     newTable[bodyKey](newCount),
 		lookups:  newTable[cacheKey](newCount),
 		asked:    newTable[upstreamKey](newCount),
+		spared:   newTable[sparedKey](newCount),
+		spent:    newTable[sparedKey](newCount),
 	}
 	for d, name := range [decisions]string{"admitted", "waited", "refused"} {
 		for i, degraded := range []bool{false, true} {
@@ -178,6 +188,8 @@ func (r *rows) observe(o metric.Observer, in instruments) {
 	r.body.each(func(c *count) { c.observe(o, in.bodies) })
 	r.lookups.each(func(c *count) { c.observe(o, in.cache) })
 	r.asked.each(func(c *count) { c.observe(o, in.upstream) })
+	r.spared.each(func(c *count) { c.observe(o, in.saved) })
+	r.spent.each(func(c *count) { c.observe(o, in.units) })
 	for _, byDegraded := range r.taken {
 		for _, c := range byDegraded {
 			o.ObserveInt64(in.quota, c.n.Load(), c.labels...)
