@@ -17,7 +17,7 @@ func (m *Metrics) Keep(x *record.Exchange) {
 	if x.Cache != "" {
 		m.lookups.row(readCache(x.Cache), cacheLabels).n.Add(1)
 	}
-	if x.Hit {
+	if x.Hit && x.UpstreamAttempts == 0 {
 		k := sparedKey{x.Operation}
 		m.spared.row(k, sparedLabels).n.Add(1)
 		m.spent.row(k, sparedLabels).n.Add(billed(x.ResponseBytes))

@@ -209,6 +209,7 @@ func TestHitsSaveRequestsAndBillingUnits(t *testing.T) {
 	for bytes := range map[int64]bool{0: true, 1: true, 100_000: true, 100_001: true} { // 1, 1, 1 and 2 units
 		m.Keep(&record.Exchange{Operation: "getKey", Status: 200, Hit: true, ResponseBytes: bytes})
 	}
+	m.Keep(&record.Exchange{Operation: "listStores", Status: 200, Hit: true, UpstreamAttempts: 1, UpstreamStatus: 503}) // stale, since upstream failed
 	m.Keep(&record.Exchange{Operation: "listKeys", Status: 200, UpstreamAttempts: 1, UpstreamStatus: 200, ResponseBytes: 1000})
 	page := scrape(t, m)
 	for _, want := range []string{
@@ -218,8 +219,10 @@ func TestHitsSaveRequestsAndBillingUnits(t *testing.T) {
 			t.Errorf("no %q in %v", want, series(page))
 		}
 	}
-	if strings.Contains(page, `saved_requests_total{osv2_operation="listKeys"}`) {
-		t.Error("a request that was sent counts as saved")
+	for _, sent := range []string{"listKeys", "listStores"} {
+		if strings.Contains(page, `saved_requests_total{osv2_operation="`+sent+`"}`) {
+			t.Errorf("a %s that was sent counts as saved", sent)
+		}
 	}
 }
 

@@ -67,9 +67,10 @@ func OutcomeOf(x *record.Exchange) Outcome {
 	return OutcomeUpstreamOK
 }
 
-// upstreamFailed reports whether x was sent upstream and did not get a whole answer below 500. A code of upstream's that was given without asking
+// upstreamFailed reports whether x was sent upstream and did not get a whole answer below 500. One that was answered from the cache all the same is a
+// hit; what upstream said to it is in osgate_upstream_requests_total. A code of upstream's that was given without asking
 // (only-if-cached on an empty cache is answered 504) is a refusal like any other.
 func upstreamFailed(x *record.Exchange) bool {
-	return x.UpstreamAttempts > 0 && (x.UpstreamStatus >= http.StatusInternalServerError || x.Aborted ||
+	return x.UpstreamAttempts > 0 && !x.Hit && (x.UpstreamStatus >= http.StatusInternalServerError || x.Aborted ||
 		x.Code == codeUpstreamUnreachable || x.Code == codeUpstreamTimeout)
 }
