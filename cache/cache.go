@@ -34,8 +34,19 @@ type Options struct {
 	// vendor's default.
 	ConfirmationLease time.Duration
 
+	// StaleWhileRevalidate and StaleIfError are for how much longer than it is fresh an answer may be served: while it is being asked for again,
+	// and where upstream fails (RFC 5861). Upstream may say less, or forbid it. 0: not at all. With the freshness of any kind, an hour
+	// at most, see [MaxTTL].
+	StaleWhileRevalidate, StaleIfError time.Duration
+
 	// Coherence knows what is being written. Nil: [NewLocalCoherence].
 	Coherence Coherence
+
+	// SharedGrants keeps grants for the other replicas too, beside the Coherence. Nil: each process learns them by itself.
+	SharedGrants SharedGrants
+
+	// Shared keeps entries for the other replicas too. Nil: each process fetches by itself.
+	Shared Shared
 }
 
 // MaxTTL is the longest freshness that may be configured. A read prolongs the life of a value in a store with a rolling TTL ("Object Store v2
@@ -56,6 +67,7 @@ func (o *Options) validate() error {
 				name, ttl, MaxTTL))
 		}
 	}
+	problems = append(problems, o.validateStale()...)
 	if o.EntryBytes < 0 || o.EntryBytes > math.MaxInt32 || o.Bytes < o.EntryBytes {
 		problems = append(problems, fmt.Errorf("EntryBytes is %d, not between 0 and Bytes (%d) and 2 GiB", o.EntryBytes, o.Bytes))
 	}
@@ -68,6 +80,17 @@ func (o *Options) validate() error {
 	return errors.Join(problems...)
 }
 
+// validateStale returns what is wrong with how long answers may be served beyond their freshness.
+func (o *Options) validateStale() (problems []error) {
+	for name, stale := range map[string]time.Duration{"StaleWhileRevalidate": o.StaleWhileRevalidate, "StaleIfError": o.StaleIfError} {
+		if ttl := max(o.KeyTTL, o.StoresTTL, o.KeysTTL); stale < 0 || stale > 0 && ttl+stale > MaxTTL {
+			problems = append(problems, fmt.Errorf("%s is %v, not between 0 and what the longest freshness (%v) leaves of %v: upstream, values that no read "+
+				"reaches miss their rolling TTL", name, stale, ttl, MaxTTL))
+		}
+	}
+	return problems
+}
+
 // Question is what a request asks of the cache.
 type Question struct {
 	Location  string                // "us/us-east-1"
@@ -76,13 +99,15 @@ type Question struct {
 	Shared    bool                  // Scope holds more than one principal: what upstream marks private is not stored
 	Token     [32]byte              // keyed hash of the request's token, for grants
 	Header    http.Header           // the request's, read only
+	Alone     bool                  // it brings upstream what is not in Header (a body): its answer is not shared with who asks at the same time
 }
 
-// Result is the cache's answer to a [Question]. At most one of Entry and Fill is there; without either the request goes upstream and is
-// not stored.
+// Result is the cache's answer to a [Question]. Without Entry, Fill and Wait the request goes upstream and is not stored. With both Entry and
+// Fill, the entry is served and what it holds is asked for again by somebody who keeps nobody waiting, whose answer the Fill takes.
 type Result struct {
-	Entry        *Entry // a hit, to be served
-	Fill         *Fill  // a miss whose answer may be stored
+	Entry        *Entry // to be served
+	Fill         *Fill  // what may be stored; it must be closed
+	Wait         bool   // another request is fetching the same: [Search.Follow] waits for it
 	Status       Status
 	OnlyIfCached bool // the client wants a stored answer or none, and there is none: 504 (RFC 9111 section 5.2.1.7)
 }
@@ -93,6 +118,7 @@ type Cache struct {
 	entries  *otter.Cache[digest, *Entry]
 	grants   *grants
 	learned  *learned
+	flights  *flights
 	underWay budget
 	counts   counts
 }
@@ -108,13 +134,13 @@ func New(o Options) (*Cache, error) {
 	if o.ConfirmationLease == 0 {
 		o.ConfirmationLease = defaultConfirmation
 	}
-	c := &Cache{options: o, grants: newGrants(o.GrantTTL), learned: newLearned()}
+	c := &Cache{options: o, grants: newGrants(o.GrantTTL), learned: newLearned(), flights: newFlights()}
 	c.underWay.limit = max(o.Bytes/underWayShare, o.EntryBytes)
 	entries, err := otter.New(&otter.Options[digest, *Entry]{
 		MaximumWeight: uint64(max(o.Bytes, 1)),
 		Weigher:       func(_ digest, e *Entry) uint32 { return e.weight() },
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[digest, *Entry]) time.Duration {
-			return e.Value.lifetime
+			return e.Value.lifetime + e.Value.stale.longest()
 		}),
 		OnAtomicDeletion: c.counts.deleted,
 		Clock:            &clock{start: time.Now()},
@@ -159,24 +185,18 @@ func (c *Cache) Key(q Question) string {
 	return hex.EncodeToString(key[:])
 }
 
-// Grant remembers that upstream answered q's token 2xx. Now is when the request was sent upstream: the right was there at that moment or
-// later, so that a right that is taken away ends within GrantTTL.
-func (c *Cache) Grant(q Question, now time.Time) {
-	if q.Operation.CacheKind() != objectstore.CacheNone {
-		c.grants.add(q.Token, grantPlace(&q), now)
-	}
+// store keeps the entry of a fetch.
+func (c *Cache) store(key digest, e *Entry) {
+	c.put(key, e)
+	c.counts.fills.Add(1)
 }
 
-// Revoke takes all grants of the token away, because upstream has answered it 401 or 403. Answers to what it asked before count no more.
-func (c *Cache) Revoke(token [32]byte) { c.grants.revoke(token, time.Now()) }
-
-// store keeps e unless a younger entry is there: the fetch that began later knows more.
-func (c *Cache) store(key digest, e *Entry) {
+// put keeps e unless a younger entry is there: the fetch that began later knows more.
+func (c *Cache) put(key digest, e *Entry) {
 	c.entries.Compute(key, func(old *Entry, found bool) (*Entry, otter.ComputeOp) {
 		if found && old.asked.After(e.asked) {
 			return old, otter.CancelOp
 		}
 		return e, otter.WriteOp
 	})
-	c.counts.fills.Add(1)
 }

@@ -53,6 +53,8 @@ type Reading struct {
 	// Closed is why nothing may be served, stored or shared now, as a token for Cache-Status: "write-in-flight", "settling".
 	// Empty: all of it may be.
 	Closed string
+	// Word is what [SharedGrants] says of the holder, where one was asked about.
+	Word Word
 }
 
 // The reasons of a closed reading.

@@ -14,9 +14,13 @@ import (
 func directives(lines []string) iter.Seq2[string, string] {
 	return func(yield func(name, argument string) bool) {
 		for _, line := range lines {
+			cut := cutItem
+			if !closed(line) {
+				cut = cutComma
+			}
 			for line != "" {
 				var item string
-				item, line = cutItem(line)
+				item, line = cut(line)
 				name, argument, _ := strings.Cut(item, "=")
 				name = strings.ToLower(strings.TrimSpace(name))
 				if name != "" && !yield(name, unquote(strings.TrimSpace(argument))) {
@@ -41,6 +45,25 @@ func cutItem(list string) (item, rest string) {
 		}
 	}
 	return list, ""
+}
+
+// closed reports whether every quoted string of a list ends. Where one does not, quotes count for nothing: no directive may hide behind one.
+func closed(list string) bool {
+	quoted := false
+	for i := 0; i < len(list); i++ {
+		switch c := list[i]; {
+		case c == '\\' && quoted:
+			i++
+		case c == '"':
+			quoted = !quoted
+		}
+	}
+	return !quoted
+}
+
+func cutComma(list string) (item, rest string) {
+	item, rest, _ = strings.Cut(list, ",")
+	return item, rest
 }
 
 func unquote(s string) string {
@@ -71,8 +94,10 @@ type demands struct {
 	noCache      bool
 	onlyIfCached bool
 	hasMaxAge    bool
+	hasMaxStale  bool
 	maxAge       time.Duration
 	minFresh     time.Duration
+	maxStale     time.Duration // how much longer than it was fresh an answer may be old
 }
 
 // demandsOf reads the request header. An argument that cannot be read makes the directive as strict as it can be.
@@ -104,6 +129,15 @@ func demandsOf(h http.Header) (d demands) {
 				fresh = maxDelta * time.Second
 			}
 			d.minFresh = max(d.minFresh, fresh)
+		case "max-stale": // without a number: however stale
+			stale, ok := deltaSeconds(argument)
+			if !ok && argument == "" {
+				stale = maxDelta * time.Second
+			}
+			if !d.hasMaxStale || stale < d.maxStale {
+				d.maxStale = stale
+			}
+			d.hasMaxStale = true
 		}
 	}
 	return d

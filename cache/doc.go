@@ -9,8 +9,12 @@
 // The parts, in the order in which [Cache.Look] asks them: what the client's header allows (directives.go), the generations (protocol.go
 // is the protocol as pure functions; local.go runs it in one process, redis.go and lua over all replicas, unmarked.go makes up for what was
 // written without Redis), the entry and its freshness (entry.go, freshness.go), and the token's grant (grant.go): a token is served hits
-// only for what upstream itself has answered it lately. A miss comes with a [Fill], which keeps the answer as it streams by.
+// only for what upstream itself has answered it lately. Over replicas entries (shared.go) and grants (sharedgrant.go) travel by Redis. A miss
+// comes with a [Fill], which keeps the answer as it streams by; misses of one token for one thing share it (collapse.go). What is no longer
+// fresh may be served within bounds (stale.go), a write ends that too.
 //
-// What it does not do: fetch, decide whether a client may ask at all (identity, policy and quota come before), revalidate with upstream (it
-// has no documented validators), or serve stale answers. A cache error is a miss, never an answer to the client.
+// [Web] is the same engine without Object Store: any resource, by RFC 9111 alone, with validation (web.go and its neighbors).
+//
+// What it does not do: fetch, decide whether a client may ask at all (identity, policy and quota come before), or, for Object Store,
+// revalidate (it has no documented validators). A cache error is a miss, never an answer to the client.
 package cache

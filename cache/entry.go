@@ -19,6 +19,9 @@ type Entry struct {
 	asked    time.Time     // when its generations were read, before the fetch: its age counts from there
 	age      time.Duration // how old it was already when upstream sent it
 	lifetime time.Duration // from its origination
+	stale    staleness     // for how much longer it may be served in need
+
+	web *webEntry // nil: an operation's
 }
 
 // DefaultControl is what stands for Cache-Control where upstream sent none: the answer is one principal's, and a client that keeps it asks again
@@ -66,7 +69,7 @@ func (e *Entry) Serve(w http.ResponseWriter, request http.Header, now time.Time)
 		return http.StatusNotModified, nil
 	}
 	if !e.head {
-		h["Content-Length"] = []string{strconv.Itoa(len(e.body))}
+		h["Content-Length"] = []string{contentLength(e.body)}
 	}
 	w.WriteHeader(e.status)
 	if len(e.body) > 0 {
@@ -74,6 +77,8 @@ func (e *Entry) Serve(w http.ResponseWriter, request http.Header, now time.Time)
 	}
 	return e.status, err
 }
+
+func contentLength(body []byte) string { return strconv.Itoa(len(body)) }
 
 // notModified evaluates the conditions that apply to a cache (RFC 9111 section 4.3.2), which count for successful answers only.
 func (e *Entry) notModified(request http.Header) bool {
@@ -83,7 +88,7 @@ func (e *Entry) notModified(request http.Header) bool {
 	if lines := request["If-None-Match"]; len(lines) > 0 {
 		return noneMatch(lines, e.ETag())
 	}
-	return len(request["If-Modified-Since"]) > 0 && notModifiedSince(request, e.header)
+	return len(request["If-Modified-Since"]) > 0 && notModifiedSince(request, e.modified())
 }
 
 // keepNotModified reports whether a 304 carries the header: what tells of the stored answer, not what describes a content that is not sent
@@ -101,7 +106,7 @@ func keepNotModified(name string) bool {
 const entryOverhead = 1024
 
 func (e *Entry) weight() uint32 {
-	return uint32(len(e.body) + headerBytes(e.header) + entryOverhead)
+	return uint32(len(e.body) + headerBytes(e.header) + e.variantBytes() + entryOverhead)
 }
 
 // newEntry makes the entry of a complete answer. The header, of which only what may be replayed is left, and the body become the entry's.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -12,6 +13,7 @@ import (
 
 var (
 	_ Companion       = (*RedisCoherence)(nil)
+	_ SharedGrants    = (*RedisCoherence)(nil)
 	_ Errand          = (*redisErrand)(nil)
 	_ redisconn.Rider = (*redisErrand)(nil)
 )
@@ -32,9 +34,11 @@ func (c *RedisCoherence) Accompany(ctx context.Context, on Resources) (context.C
 type redisErrand struct {
 	coherence *RedisCoherence
 	on        Resources
-	whole     bool // Redis did not know the script: it is sent whole
+	holder    *Holder // whose grant is asked for too; nil: nobody's
+	whole     bool    // Redis did not know the script: it is sent whole
 	calls     []call
 	cmds      []*redis.Cmd // of the round trip under way
+	began     time.Time
 
 	reading Reading // of the latest round trip, unless
 	err     error   // it brought none
@@ -47,7 +51,8 @@ func (e *redisErrand) Queue(ctx context.Context, p redis.Pipeliner) {
 	if e.coherence.unmarked.any() {
 		return
 	}
-	e.calls = e.coherence.calls(e.on, e.coherence.scripts.read)
+	e.began = time.Now()
+	e.calls = e.coherence.readCalls(e.on, e.holder)
 	e.cmds = queueAll(ctx, p, e.calls, e.whole)
 }
 
@@ -63,19 +68,8 @@ func (e *redisErrand) Done(err error) {
 	case unknownScript(cmds):
 		e.whole, e.err = true, errNotBrought
 	default:
-		e.reading, e.err = e.coherence.brought(calls, cmds)
+		e.reading, e.err = e.coherence.broughtFor(calls, cmds, e.holder, e.began)
 	}
-}
-
-// brought is what the answers to a read say.
-func (c *RedisCoherence) brought(calls []call, cmds []*redis.Cmd) (Reading, error) {
-	if err := take(calls, cmds); err != nil {
-		return Reading{}, err
-	}
-	if err := c.remember(calls); err != nil {
-		return Reading{}, err
-	}
-	return readingOf(calls)
 }
 
 // Read implements [Errand].
@@ -83,6 +77,8 @@ func (e *redisErrand) Read(ctx context.Context) (Reading, error) {
 	switch {
 	case e.coherence.unmarked.any():
 		return Reading{}, errUntouched
+	case errors.Is(e.err, errNotBrought) && e.holder != nil:
+		return e.coherence.ReadFor(ctx, e.on, *e.holder)
 	case errors.Is(e.err, errNotBrought):
 		return e.coherence.Read(ctx, e.on)
 	case e.err != nil:

@@ -100,13 +100,23 @@ func cutTag(list string) (tag, rest string) {
 	return list, ""
 }
 
-// notModifiedSince reports whether If-Modified-Since says that the client has the content already. It counts only without If-None-Match and
-// where upstream sent a Last-Modified (RFC 9110 section 13.1.3).
-func notModifiedSince(request, stored http.Header) bool {
+// notModifiedSince reports whether If-Modified-Since says that the client has the content already, which was last modified at a time as headers have
+// it. It counts only without If-None-Match (RFC 9110 section 13.1.3).
+func notModifiedSince(request http.Header, last string) bool {
 	since, err := http.ParseTime(request.Get("If-Modified-Since"))
 	if err != nil {
 		return false
 	}
-	modified, err := http.ParseTime(stored.Get("Last-Modified"))
+	modified, err := http.ParseTime(last)
 	return err == nil && !modified.After(since)
+}
+
+// modified is when the answer was last modified, empty where upstream did not say. Of any resource it is when it was made at the latest (RFC
+// 9111 section 4.3.2); a client of the gateway has no other date from it than a Last-Modified of upstream's.
+func (e *Entry) modified() string {
+	last := e.header.Get("Last-Modified")
+	if last == "" && e.web != nil {
+		last = e.header.Get("Date")
+	}
+	return last
 }

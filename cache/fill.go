@@ -21,6 +21,8 @@ type Fill struct {
 	on        Resources
 	asked     time.Time
 	limit     time.Duration // freshness of the kind; 0: only to learn from
+	fetch     *Fetch        // the answer is one of any resource; nil: of an operation
+	flight    *flight       // of those who wait for this answer; nil: nobody can
 
 	verdict  verdict
 	status   int
@@ -39,7 +41,11 @@ func (f *Fill) Response(status int, header http.Header, contentLength int64) (wi
 		return true, ""
 	}
 	f.verdict = f.judge(status, header)
-	if f.verdict.refused != "" && !learnable(&f.operation, status) {
+	shared := f.flight != nil && f.verdict.sharable(header)
+	if !shared {
+		f.unshare()
+	}
+	if f.verdict.refused != "" && !shared && !learnable(&f.operation, status) {
 		return false, f.verdict.refused
 	}
 	f.status, f.length = status, contentLength
@@ -47,26 +53,38 @@ func (f *Fill) Response(status int, header http.Header, contentLength int64) (wi
 		f.length = 0
 	}
 	if !f.reserve(max(f.length, 0)) {
+		f.unshare()
 		f.verdict.refused = "too-large"
 		return false, f.verdict.refused
 	}
-	f.header = keptHeader(header, f.head())
+	f.header = f.kept(header)
+	if shared && f.verdict.refused != "" {
+		sharedHeader(f.header, header)
+	}
 	f.taking = true
 	return f.verdict.refused == "", f.verdict.refused
 }
 
 // judge is the verdict under the freshness of the kind, which never exceeds how long the store's values live.
 func (f *Fill) judge(status int, header http.Header) verdict {
+	if f.fetch != nil {
+		return f.fetch.rules().judge(status, header)
+	}
 	limit := f.limit
 	if limit == 0 {
 		return verdict{refused: detailDisabled}
 	}
-	if f.operation.CacheKind() != objectstore.CacheStores {
-		if times := f.cache.learned.of(f.location, f.operation.Ref); times.ttl > 0 {
-			limit = min(limit, times.ttl)
-		}
+	limit = f.cache.longest(limit, f.location, &f.operation)
+	r := rules{operation: &f.operation, limit: limit, shared: f.shared}
+	return r.judge(status, header)
+}
+
+// kept is what of the header may be replayed.
+func (f *Fill) kept(header http.Header) http.Header {
+	if f.fetch != nil {
+		return replayable(header, &f.verdict.said)
 	}
-	return judge(&f.operation, status, header, limit, f.shared)
+	return keptHeader(header, f.head())
 }
 
 func (f *Fill) head() bool { return f.operation.Method() == http.MethodHead }
@@ -77,7 +95,7 @@ func (f *Fill) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if need := len(f.body) + len(p); need > cap(f.body) && !f.grow(need) {
-		f.giveUp()
+		f.outgrow()
 		return len(p), nil
 	}
 	f.body = append(f.body, p...)
@@ -114,6 +132,29 @@ func (f *Fill) reserve(n int64) bool {
 	return true
 }
 
+// outgrow gives the entry up and tells those who wait. What has been read ahead stays, and charged for, until Close: the client has yet to get it.
+func (f *Fill) outgrow() {
+	if f.flight == nil {
+		f.giveUp()
+		return
+	}
+	f.taking = false
+	f.land(landing{})
+}
+
+// unshare sends those who wait upstream themselves.
+func (f *Fill) unshare() {
+	f.land(landing{})
+	f.flight = nil
+}
+
+// land tells those who wait how the fetch ended.
+func (f *Fill) land(how landing) {
+	if f.flight != nil {
+		f.cache.flights.land(f.flight, how)
+	}
+}
+
 // giveUp lets go of what was kept.
 func (f *Fill) giveUp() {
 	f.taking, f.body, f.header = false, nil, nil
@@ -125,25 +166,46 @@ func (f *Fill) giveUp() {
 // Content-Length said. The entry counts from before the fetch: under the generations and with the age of that moment. To call it again
 // does nothing.
 func (f *Fill) Close(complete bool) {
-	if !f.taking {
-		return
-	}
+	defer f.land(landing{})
 	defer f.giveUp()
-	if !complete || f.length >= 0 && int64(len(f.body)) != f.length {
+	if !f.taking || !complete || f.length >= 0 && int64(len(f.body)) != f.length {
 		return
 	}
 	f.cache.learned.learn(f)
-	if f.verdict.refused != "" {
+	if f.verdict.refused != "" && !f.awaited() {
 		return
 	}
-	body := f.body
-	if cap(body) > len(body)+len(body)/8 { // grown by doubling: the entry is charged for its length
-		body = slices.Clone(body)
+	if f.fetch != nil {
+		f.fetch.put(f.fetch.newVariant(f.status, f.header, f.trimmed(), &f.verdict))
+		return
 	}
-	e := newEntry(f.status, f.header, body, f.head())
+	e := f.entry()
+	if f.verdict.refused == "" {
+		f.cache.keep(f.key, e)
+	}
+	f.land(landing{entry: e}) // after it is stored, so that whoever finds no flight finds the entry
+}
+
+// awaited reports whether others could have the answer.
+func (f *Fill) awaited() bool { return f.flight != nil && f.verdict.sharable(f.header) }
+
+// trimmed returns the body without the room that it was grown by: an entry is charged for its length.
+func (f *Fill) trimmed() []byte {
+	if cap(f.body) > len(f.body)+len(f.body)/8 {
+		return slices.Clone(f.body)
+	}
+	return f.body
+}
+
+// entry makes the entry of the complete answer.
+func (f *Fill) entry() *Entry {
+	e := newEntry(f.status, f.header, f.trimmed(), f.head())
 	e.stamp, e.on = f.stamp, f.on
 	e.asked, e.age, e.lifetime = f.asked, f.verdict.age, f.verdict.lifetime
-	f.cache.store(f.key, e)
+	if f.verdict.refused == "" {
+		e.stale = f.staleness()
+	}
+	return e
 }
 
 // budget is a number of bytes that may be in use at once.

@@ -12,8 +12,23 @@ const (
 	grantPlaces = 1024 // grants per shard, twice that at most
 )
 
+// tellShare is how much of its life a grant gains, as a part of the whole, before the other replicas are told of it again.
+const tellShare = 4
+
 // grants remembers which token upstream itself has answered for which kind of read, and when. Grants are kept under a random id of the
 // token, so that to take a token's grants away is to give it a new id; an id that is forgotten takes them away too.
+//
+// Where replicas share grants ([SharedGrants]) that id is the one in the shared place, and five rules keep what is true there true here.
+//
+//  1. Every read brings the token's id along with the generations. A grant counts only if it was given under that id, so that a right which
+//     another replica has seen withdrawn ends with the first read that begins after that.
+//  2. An answer counts as a grant only if its request was sent after the present id was known here: one sent before may be older than
+//     the withdrawal. The shared place takes a grant only while the id under which it was given is still the token's.
+//  3. A word that was asked for before the present id was known, and brings another id, is older than what is known, and is not believed.
+//  4. A grant lives from the sending of its request. On its way into the shared place and out of it that instant is rounded to the past:
+//     an instant of the shared clock is that clock's when it was last read plus the time since it was heard here, and an instant of ours
+//     is when the question began less the age by the shared clock.
+//  5. After a refusal nothing that was asked before it counts here, whatever the shared place says: it may not have been told yet.
 type grants struct {
 	ttl    time.Duration
 	shards [grantShards]grantShard
@@ -22,13 +37,16 @@ type grants struct {
 type grantShard struct {
 	mu     sync.Mutex // guards what follows
 	tokens recent[[32]byte, tokenState]
-	asked  recent[grantKey, time.Time] // when upstream was asked
+	given  recent[grantKey, grant]
 }
 
-// tokenState is a token's present id, and since when: answers to requests sent before do not count.
+// tokenState is what is known of a token. Answers to requests sent before since or floor do not count.
 type tokenState struct {
 	id    ID
-	since time.Time
+	since time.Time // when the id was known
+	floor time.Time // when upstream refused the token, as far as this process has seen
+
+	clock, heard time.Time // the clock of the shared place as it was read last, and when that was heard here; zero: never
 }
 
 type grantKey struct {
@@ -36,19 +54,23 @@ type grantKey struct {
 	place digest
 }
 
+// grant is when upstream was asked, and of which asking the other replicas have been told.
+type grant struct{ asked, told time.Time }
+
 func newGrants(ttl time.Duration) *grants {
 	g := &grants{ttl: ttl}
 	for i := range g.shards {
 		g.shards[i].tokens = newRecent[[32]byte, tokenState](grantTokens)
-		g.shards[i].asked = newRecent[grantKey, time.Time](grantPlaces)
+		g.shards[i].given = newRecent[grantKey, grant](grantPlaces)
 	}
 	return g
 }
 
 func (g *grants) shard(token [32]byte) *grantShard { return &g.shards[token[0]%grantShards] }
 
-// add remembers that upstream answered a request sent at asked.
-func (g *grants) add(token [32]byte, place digest, asked time.Time) {
+// add remembers that upstream answered a request sent at asked. Tell says that the other replicas should know: under which id, and when that was
+// by the shared clock.
+func (g *grants) add(token [32]byte, place digest, asked time.Time) (id ID, shared time.Time, tell bool) {
 	s := g.shard(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,32 +79,61 @@ func (g *grants) add(token [32]byte, place digest, asked time.Time) {
 		state = tokenState{id: newID()}
 		s.tokens.put(token, state)
 	}
-	if asked.Before(state.since) {
-		return
+	if asked.Before(state.since) || asked.Before(state.floor) {
+		return ID{}, time.Time{}, false
 	}
 	key := grantKey{state.id, place}
-	if known, ok := s.asked.get(key); !ok || asked.After(known) {
-		s.asked.put(key, asked)
+	known, ok := s.given.get(key)
+	if ok && !asked.After(known.asked) {
+		return ID{}, time.Time{}, false
+	}
+	tell = !state.heard.IsZero() && asked.Sub(known.told) >= g.ttl/tellShare
+	known.asked = asked
+	if tell {
+		known.told = asked
+	}
+	s.given.put(key, known)
+	return state.id, state.clock.Add(asked.Sub(state.heard)), tell
+}
+
+// learn takes what the shared place says of the token at a place.
+func (g *grants) learn(token [32]byte, place digest, w *Word) {
+	s := g.shard(token)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state, ok := s.tokens.get(token)
+	switch {
+	case ok && state.id == w.ID:
+	case ok && w.Began.Before(state.since):
+		return
+	default:
+		state.id, state.since = w.ID, w.Ended
+	}
+	state.clock, state.heard = w.Clock, w.Ended
+	s.tokens.put(token, state)
+	key := grantKey{w.ID, place}
+	if known, ok := s.given.get(key); !w.Asked.IsZero() && (!ok || w.Asked.After(known.asked)) {
+		s.given.put(key, grant{asked: w.Asked, told: w.Asked})
 	}
 }
 
-// alive reports whether the token holds a grant at now, and whether it has held one.
-func (g *grants) alive(token [32]byte, place digest, now time.Time) (alive, held bool) {
+// alive reports whether the token holds a grant at now, and whether it has held one, and the id under which that is.
+func (g *grants) alive(token [32]byte, place digest, now time.Time) (alive, held bool, id ID) {
 	s := g.shard(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	state, ok := s.tokens.get(token)
 	if !ok {
-		return false, false
+		return false, false, ID{}
 	}
-	asked, ok := s.asked.get(grantKey{state.id, place})
-	return ok && now.Sub(asked) < g.ttl, ok
+	known, ok := s.given.get(grantKey{state.id, place})
+	return ok && now.Sub(known.asked) < g.ttl && !known.asked.Before(state.floor), ok, state.id
 }
 
-// revoke takes the token's grants away; answers to what was asked before now count no more.
-func (g *grants) revoke(token [32]byte, now time.Time) {
+// revoke takes the token's grants away by giving it the id; answers to what was asked before now count no more.
+func (g *grants) revoke(token [32]byte, id ID, now time.Time) {
 	s := g.shard(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tokens.put(token, tokenState{id: newID(), since: now})
+	s.tokens.put(token, tokenState{id: id, since: now, floor: now})
 }

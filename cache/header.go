@@ -41,6 +41,29 @@ func keptHeader(h http.Header, head bool) http.Header {
 	return kept
 }
 
+// ofHop are the headers of one connection or one hop of the way, which no cache stores (RFC 9111 section 3.1), and those that are made anew for each
+// answer.
+var ofHop = []string{
+	"Age", "Cache-Status", "Connection", "Content-Length", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
+	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// replayable returns what of a header a strict shared cache stores, in a copy: all of it but what is of one hop, and what upstream itself excepts. What
+// names a client stays: RFC 9111 section 3.1 allows to leave out nothing more, and section 7.3 leaves cookies to the origin.
+func replayable(h http.Header, said *says) http.Header {
+	kept := make(http.Header, len(h))
+	for name, values := range h {
+		kept[name] = slices.Clip(slices.Clone(values))
+	}
+	for name := range directives(h["Connection"]) {
+		kept.Del(name)
+	}
+	for _, name := range slices.Concat(ofHop, said.noCache.fields, said.private.fields) {
+		kept.Del(name)
+	}
+	return kept
+}
+
 func keep(name string) bool {
 	if unkept[http.CanonicalHeaderKey(name)] {
 		return false

@@ -104,7 +104,7 @@ func TestRefusedTokenLosesItsGrants(t *testing.T) {
 		c.Grant(other, time.Now())
 		sent := time.Now()
 		pass(time.Second)
-		c.Revoke(q.Token)
+		c.Revoke(t.Context(), q.Token)
 		c.Grant(q, sent) // what was asked before the refusal counts no more
 		wantMiss(t, c, q)
 		wantMiss(t, c, list)
@@ -112,9 +112,9 @@ func TestRefusedTokenLosesItsGrants(t *testing.T) {
 		c.Grant(q, time.Now())
 		wantHit(t, c, q)
 		wantMiss(t, c, list)
-		c.Revoke(other.Token) // two tokens that were refused share nothing
+		c.Revoke(t.Context(), other.Token) // two tokens that were refused share nothing
 		wantMiss(t, c, other)
-		c.Revoke(q.Token)
+		c.Revoke(t.Context(), q.Token)
 		wantMiss(t, c, q)
 	})
 }

@@ -20,9 +20,11 @@ const (
 )
 
 // Look answers q from the store or says how to go on. Now is the moment of the call. It never fails: where coherence is not known, the
-// request goes past the cache. Where the request asks more of the store of generations, a [Search] saves a round trip.
+// request goes past the cache. It is for one request by itself: it neither waits for the fetch of another nor serves what is no longer fresh, and
+// where the request asks more of the store of generations, it costs a round trip more than a [Search].
 func (c *Cache) Look(ctx context.Context, q Question, now time.Time) Result {
 	s := c.prepare(q)
+	s.single = true
 	return s.Look(ctx, now)
 }
 
@@ -43,24 +45,31 @@ type Search struct {
 	on       Resources     // what the answer depends on; none: nothing need be asked
 	errand   Errand        // nil: nothing travels
 	known    Result        // the result where nothing need be asked
+	single   bool          // nothing is shared with other requests
 
-	now   time.Time
+	now   time.Time // when the generations were read
 	key   digest
 	stamp Stamp
+	place digest // for which the token needs a grant
+	token ID     // what the shared place calls the token; zero: it said nothing
+
+	flight *flight // to be waited for
+	missed Status  // why, if it brings nothing, the request has to go upstream itself
+	stale  *Entry  // what may stand in where upstream fails
 }
 
 // Along returns a context for what is asked on behalf of the request before Look, such as its quota: the question for the generations
 // travels in the same round trips. It is ctx itself where there is nothing to ask, or nothing that travels.
 func (s *Search) Along(ctx context.Context) context.Context {
-	companion, ok := s.cache.options.Coherence.(Companion)
-	if !ok || s.on.n == 0 {
+	if s.on.n == 0 {
 		return ctx
 	}
-	ctx, s.errand = companion.Accompany(ctx, s.on)
+	ctx, s.errand = s.accompany(ctx)
 	return ctx
 }
 
-// Look is [Cache.Look]. Ctx need not be the one of Along. To look again asks again.
+// Look answers the question from the store or says how to go on, at the moment now. It never fails: where coherence is not known, the request
+// goes past the cache. Ctx need not be the one of Along. To look again asks again.
 func (s *Search) Look(ctx context.Context, now time.Time) Result {
 	if !ever(&s.question.Operation) {
 		return Result{}
@@ -71,7 +80,7 @@ func (s *Search) Look(ctx context.Context, now time.Time) Result {
 		result = s.run(ctx)
 	}
 	s.cache.counts.looked(&result)
-	if s.wants.onlyIfCached && result.Entry == nil {
+	if s.wants.onlyIfCached && result.Entry == nil { // its Fill holds nothing
 		return Result{OnlyIfCached: true} // an answer of our own has no Cache-Status (RFC 9211 section 2)
 	}
 	return result
@@ -127,34 +136,42 @@ func (s *Search) run(ctx context.Context) Result {
 	case s.wants.noCache:
 		return s.fill(ForwardRequest, detailNoCache)
 	}
-	return s.choose()
+	return s.choose(ctx, s.now)
 }
 
-// read returns the generations that have traveled, once, or asks for them.
-func (s *Search) read(ctx context.Context) (Reading, error) {
-	if errand := s.errand; errand != nil {
-		s.errand = nil
-		return errand.Read(ctx)
+// choose serves what is stored, or says how upstream is to be asked.
+func (s *Search) choose(ctx context.Context, now time.Time) Result {
+	found := s.find(now)
+	switch {
+	case found.Entry != nil:
+		return s.refresh(found)
+	case found.Status.Forward == ForwardRequest: // the client wants an answer of its own
+		return s.fill(ForwardRequest, found.Status.Detail)
 	}
-	return s.cache.options.Coherence.Read(ctx, s.on)
+	return s.fetch(ctx, found.Status, now)
 }
 
-// choose serves the entry if all that must be true is.
-func (s *Search) choose() Result {
+// find returns the entry if all that must be true is, else why the request has to go upstream.
+func (s *Search) find(now time.Time) Result {
 	e, ok := s.cache.entries.GetIfPresent(s.key)
 	if !ok || !admit(e.stamp, s.stamp) {
-		return s.fill(ForwardMiss, "")
+		return past(ForwardMiss, "")
 	}
-	age, left := e.Age(s.now), e.Left(s.now)
-	switch granted, held := s.cache.grants.alive(s.question.Token, grantPlace(&s.question), s.now); {
+	return s.serve(e, now)
+}
+
+// serve is find of an entry whose stamp is the one that was read.
+func (s *Search) serve(e *Entry, now time.Time) Result {
+	age, left := e.Age(now), e.Left(now)
+	switch granted, held := s.granted(now); {
 	case !granted && held:
-		return s.fill(ForwardMiss, detailGrant)
+		return past(ForwardMiss, detailGrant)
 	case !granted: // not said: that something is stored is none of this token's business
-		return s.fill(ForwardMiss, "")
+		return past(ForwardMiss, "")
 	case left <= 0:
-		return s.fill(ForwardStale, "")
+		return s.outdated(e, age, left)
 	case !s.wants.accepts(age, left):
-		return s.fill(ForwardRequest, detailMaxAge)
+		return past(ForwardRequest, detailMaxAge)
 	}
 	return Result{Entry: e, Status: Status{Hit: true, TTL: left}}
 }

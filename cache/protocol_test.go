@@ -47,6 +47,8 @@ type mutation struct {
 	endUnknown  bool // a lease is given back although the outcome is unknown
 	storeLeased bool // what is read under a lease is stored and served
 	shortLease  bool // a lease may run out while its write may still land
+	joinAny     bool // a read joins a fetch of any stamp
+	joinLeased  bool // reads under a lease join each other's fetches, though they store nothing
 }
 
 func TestProtocolIsLinearizable(t *testing.T) {
@@ -75,6 +77,8 @@ func TestEveryShortcutOfTheProtocolIsAViolation(t *testing.T) {
 		"lease given back, outcome unknown": {endUnknown: true},
 		"read under a lease stored":         {storeLeased: true},
 		"lease shorter than the write":      {shortLease: true},
+		"fetch of another stamp joined":     {joinAny: true},
+		"fetch joined under a lease":        {joinLeased: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := explore(m, scope{1, [readers]uint8{2, 1}})
@@ -402,6 +406,8 @@ func (x *explorer) read(r int) {
 			}
 			switch {
 			case int(reader.got) < len(dependsOn):
+			case reader.closed == 1 && x.joinLeased:
+				reader.stage, reader.got = readLooking, 0
 			case reader.closed == 1 && !x.storeLeased:
 				*reader = reading{stage: readPast, reads: s.reads}
 			default:
@@ -411,13 +417,18 @@ func (x *explorer) read(r int) {
 	case readPast:
 		x.step(event{}, have(at.value), "R%d: upstream says %d", r, at.value)
 	case readLooking:
-		if at.entry != ([things]uint8{}) && (x.noCheck || admit(stampOf(at.entry), stampOf(s.stamp))) {
+		if at.entry != ([things]uint8{}) && s.closed == 0 && (x.noCheck || admit(stampOf(at.entry), stampOf(s.stamp))) {
 			x.step(event{}, have(at.entryValue), "R%d: hit of %d", r, at.entryValue)
+		}
+		for other, f := range at.r {
+			if other != r && f.stage == readFetched && (x.joinAny || joinable(f.stamp, s.stamp)) {
+				x.step(event{}, have(f.value), "R%d: joins the fetch of R%d", r, other)
+			}
 		}
 		x.step(event{}, func(n *world) { n.r[r].stage, n.r[r].value = readFetched, at.value }, "R%d: miss, upstream says %d", r, at.value)
 	case readFetched:
 		x.step(event{}, func(n *world) {
-			if s.stamp != ([things]uint8{}) {
+			if s.stamp != ([things]uint8{}) && s.closed == 0 {
 				n.entryValue, n.entry = s.value, s.stamp
 			}
 			if x.stampAfter {
@@ -428,6 +439,11 @@ func (x *explorer) read(r int) {
 	case readHave:
 		x.step(event{answered, op, s.value}, func(n *world) { n.r[r] = reading{reads: s.reads + 1} }, "R%d: client answered %d", r, s.value)
 	}
+}
+
+// joinable reports whether a read that got the stamp read shares the fetch of one that got the stamp fetch.
+func joinable(fetch, read [things]uint8) bool {
+	return flightKey{stamp: stampOf(fetch)} == flightKey{stamp: stampOf(read)}
 }
 
 // time lets the next lease run out, once its write can no longer land.

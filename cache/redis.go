@@ -39,6 +39,7 @@ type RedisCoherence struct {
 	releases chan release
 	unmarked unmarked
 	dropped  atomic.Int64
+	grants   sharedGrants
 }
 
 // redisSlot is what a gateway knows of a slot.
@@ -81,7 +82,9 @@ func NewRedisCoherence(conn *redisconn.Conn, o RedisOptions) (*RedisCoherence, e
 	if o.Settle <= 0 {
 		return nil, errSettle
 	}
-	c := &RedisCoherence{conn: conn, options: o, scripts: newScripts(), releases: make(chan release, releaseQueue), unmarked: newUnmarked()}
+	c := &RedisCoherence{
+		conn: conn, options: o, scripts: newScripts(), releases: make(chan release, releaseQueue), unmarked: newUnmarked(), grants: newSharedGrants(),
+	}
 	for i := range c.slots {
 		s := &c.slots[i]
 		tag := "cache" + strconv.Itoa(i) // one hash slot
@@ -274,8 +277,8 @@ func (id *ID) mix(text string) (ok bool) {
 	return true
 }
 
-// Run gives leases back, makes up for writes that went unmarked, and looks at all epochs at once and every second, until ctx is done. Then
-// it does what waits once more and returns nil.
+// Run gives leases back, tells of grants, makes up for writes that went unmarked and refusals that went untold, and
+// looks at all epochs at once and every second, until ctx is done. Then it does what waits once more and returns nil.
 func (c *RedisCoherence) Run(ctx context.Context) error {
 	look, touch := time.NewTicker(lookEvery), time.NewTicker(touchEvery)
 	defer look.Stop()
@@ -286,16 +289,21 @@ func (c *RedisCoherence) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			c.touch(trips)
+			c.revokeAgain(trips)
 			c.giveBackAll(trips)
+			c.tellAll(trips)
 			return nil
 		case first := <-c.releases:
 			c.giveBack(trips, c.waiting([]release{first}))
+		case first := <-c.grants.tells:
+			c.tell(trips, c.waitingTells([]told{first}))
 		case <-look.C:
 			_ = c.epochs(trips, "look", 0)
 		case <-c.unmarked.added:
 			c.touch(trips)
 		case <-touch.C:
 			c.touch(trips)
+			c.revokeAgain(trips)
 		}
 	}
 }

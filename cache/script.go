@@ -11,7 +11,7 @@ import (
 	"osgate/internal/redisconn"
 )
 
-// The scripts, each behind the common head. They are the protocol where its decisions must be one with what is read and written.
+// The scripts of the protocol, each behind the common head. They are the protocol where its decisions must be one with what is read and written.
 var (
 	//go:embed lua/enter.lua
 	enterLua string
@@ -25,13 +25,24 @@ var (
 	epochLua string
 )
 
+// The scripts about tokens, which know no epoch.
+var (
+	//go:embed lua/word.lua
+	wordLua string
+	//go:embed lua/grant.lua
+	grantLua string
+	//go:embed lua/revoke.lua
+	revokeLua string
+)
+
 // scripts are what [RedisCoherence] runs in Redis.
-type scripts struct{ read, mark, release, epoch *redis.Script }
+type scripts struct{ read, mark, release, epoch, word, grant, revoke *redis.Script }
 
 func newScripts() scripts {
 	return scripts{
 		read: redis.NewScript(enterLua + readLua), mark: redis.NewScript(enterLua + markLua),
 		release: redis.NewScript(enterLua + releaseLua), epoch: redis.NewScript(enterLua + epochLua),
+		word: redis.NewScript(wordLua), grant: redis.NewScript(grantLua), revoke: redis.NewScript(revokeLua),
 	}
 }
 

@@ -12,32 +12,48 @@ type Stats struct {
 	Bytes     int64 // what they take, as [Options].Bytes counts
 	UnderWay  int64 // bytes of answers on their way into the cache
 	Hits      int64 // Looks answered
-	Misses    int64 // Looks that found nothing usable: fwd=miss and fwd=stale
+	Misses    int64 // Looks that found nothing usable: fwd=miss and fwd=stale; those that waited for another's fetch included
+	Stale     int64 // Hits served while being asked for again
+	Fallbacks int64 // Misses served from what was no longer fresh, because upstream failed
+	Collapsed int64 // Misses answered by another request's fetch
 	Requests  int64 // Looks that the client asked past the cache
 	Bypasses  int64 // Looks past the cache for our own reasons
 	Fills     int64 // answers stored
 	Marks     int64 // writes announced
 	Evictions int64 // entries dropped for room, before they expired
+
+	SharedHits   int64       // Hits for which the entry of another replica was fetched
+	SharedMisses int64       // lookups among the entries of other replicas that found nothing usable, or no answer
+	Shared       SharedStats // of [Options].Shared
 }
 
 // Stats returns a snapshot. The numbers are not of one instant.
 func (c *Cache) Stats() Stats {
 	n := &c.counts
-	return Stats{
+	stats := Stats{
 		Entries: c.entries.EstimatedSize(), Bytes: int64(c.entries.WeightedSize()), UnderWay: c.underWay.used.Load(),
-		Hits: n.hits.Load(), Misses: n.misses.Load(), Requests: n.requests.Load(), Bypasses: n.bypasses.Load(),
+		Hits: n.hits.Load(), Misses: n.misses.Load(), Stale: n.stale.Load(), Fallbacks: n.fallbacks.Load(), Collapsed: n.collapsed.Load(),
+		Requests: n.requests.Load(), Bypasses: n.bypasses.Load(),
 		Fills: n.fills.Load(), Marks: n.marks.Load(), Evictions: n.evictions.Load(),
+		SharedHits: n.sharedHits.Load(), SharedMisses: n.sharedMisses.Load(),
 	}
+	if c.options.Shared != nil {
+		stats.Shared = c.options.Shared.Stats()
+	}
+	return stats
 }
 
 type counts struct {
-	hits, misses, requests, bypasses, fills, marks, evictions atomic.Int64
+	hits, misses, stale, fallbacks, collapsed, requests, bypasses, fills, marks, evictions, sharedHits, sharedMisses atomic.Int64
 }
 
 func (n *counts) looked(r *Result) {
 	switch {
 	case r.Status.Hit:
 		n.hits.Add(1)
+		if r.Status.TTL <= 0 {
+			n.stale.Add(1)
+		}
 	case r.Status.Forward == ForwardRequest:
 		n.requests.Add(1)
 	case r.Status.Forward == ForwardBypass:

@@ -11,7 +11,7 @@ import (
 type Status struct {
 	Hit       bool
 	Forward   Forward       // why the request went upstream; empty on a hit
-	TTL       time.Duration // on a hit: how much longer the entry is fresh
+	TTL       time.Duration // on a hit: how much longer the entry is fresh; negative: for how long it has not been
 	Stored    bool          // the answer is being stored
 	Collapsed bool          // the answer is another request's
 	Detail    string        // one word more, for people
@@ -48,7 +48,7 @@ func (s Status) Outcome() string {
 	room := make([]byte, 0, 48)
 	if s.Hit {
 		room = append(room, "hit; ttl="...)
-		room = strconv.AppendInt(room, int64(s.TTL/time.Second), 10)
+		room = strconv.AppendInt(room, wholeSeconds(s.TTL), 10)
 	} else {
 		room = append(append(room, "fwd="...), s.Forward...)
 	}
@@ -62,6 +62,14 @@ func (s Status) Outcome() string {
 		room = appendItem(append(room, "; detail="...), s.Detail)
 	}
 	return string(room)
+}
+
+// wholeSeconds rounds down, so that what is no longer fresh is so by a second at the least.
+func wholeSeconds(d time.Duration) int64 {
+	if d < 0 {
+		d -= time.Second - 1
+	}
+	return int64(d / time.Second)
 }
 
 // appendItem appends text as a structured-field token where it is one, else as a string (RFC 9651 sections 3.3.3 and 3.3.4); what neither

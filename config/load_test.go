@@ -276,7 +276,6 @@ func TestTableTellsTheValueInForceAndItsSource(t *testing.T) {
 		{
 			Name: "OSGATE_CACHE_SCOPE", Default: "client", Value: "client", Source: config.FromDefault,
 			Description: "whom an entry serves: its own principal (client) or any granted token of the environment",
-			Later:       "environment: not available in this version",
 		},
 	}
 	for _, w := range want {
@@ -288,8 +287,7 @@ func TestTableTellsTheValueInForceAndItsSource(t *testing.T) {
 
 func TestLaterNamesWhatThisVersionLacks(t *testing.T) {
 	want := []string{
-		"CACHE_SHARED", "CACHE_SCOPE=environment", "CACHE_STALE_IF_ERROR", "CACHE_STALE_WHILE_REVALIDATE",
-		"CACHE_MODE=rfc9111", "POLICY", "POLICY_SHADOW",
+		"POLICY", "POLICY_SHADOW",
 	}
 	var got []string
 	for _, v := range loaded(t).Later() {

@@ -81,8 +81,8 @@ func TestSyntaxIsChecked(t *testing.T) {
 		{"RATE_ALGORITHM=bucket", "RATE_ALGORITHM", `"bucket" is not known; right is gcra, window`},
 		{"RATE_COUNTS=some", "RATE_COUNTS", `"some" is not known; right is all, upstream`},
 		{"RATE_REDIS_DOWN=shut", "RATE_REDIS_DOWN", `"shut" is not known; right is local, open, closed`},
-		{"CACHE_SCOPE=all", "CACHE_SCOPE", `"all" is not known; right is client`},
-		{"CACHE_MODE=off", "CACHE_MODE", `"off" is not known; right is gateway`},
+		{"CACHE_SCOPE=all", "CACHE_SCOPE", `"all" is not known; right is client, environment`},
+		{"CACHE_MODE=off", "CACHE_MODE", `"off" is not known; right is gateway, rfc9111`},
 		{"LOG_LEVEL=loud", "LOG_LEVEL", `"loud" is not known; right is debug, info, warn, error`},
 		{"LOG_FORMAT=xml", "LOG_FORMAT", `"xml" is not known; right is json, text`},
 
@@ -156,6 +156,8 @@ func TestVariablesThatContradictAreRefused(t *testing.T) {
 		port     = "asks for the port of OSGATE_LISTEN; right is another port"
 		hour     = "longer than 1h: OSv2's rolling TTL is renewed by the reads that reach it, so a key served only from cache " +
 			"would miss its renewal and expire upstream; right is 0s to 1h"
+		stale = "longer than 1h together with the freshness of what it prolongs: a key served only from cache would miss the renewal of its rolling " +
+			"TTL and expire upstream; right is to shorten one of the two"
 		short = "too short for so many requests; right is a microsecond at least for each request of OSGATE_RATE and " +
 			"OSGATE_RATE_OVERRIDES"
 		reach  = "; right is a location that may be reached"
@@ -194,6 +196,8 @@ func TestVariablesThatContradictAreRefused(t *testing.T) {
 
 		{"CACHE_KEY_TTL=1h1ns", "CACHE_KEY_TTL", hour},
 		{"CACHE_STORES_TTL=2h", "CACHE_STORES_TTL", hour},
+		{"CACHE_STALE_IF_ERROR=59m30s", "CACHE_STALE_IF_ERROR", stale},
+		{"CACHE_KEY_TTL=1h CACHE_STALE_WHILE_REVALIDATE=1s", "CACHE_STALE_WHILE_REVALIDATE", stale},
 	} {
 		t.Run(tt.environ, tt.check)
 	}
@@ -215,7 +219,9 @@ func TestSettingsAtTheirLimitsAreAccepted(t *testing.T) {
 		"LOG_LEVEL=DEBUG LOG_FORMAT=text", "DRAIN_DELAY=0 DRAIN_TIMEOUT=0", "AUTH_NEGATIVE_TTL=0 AUTH_STALE=0",
 		"AUTH=introspect AUTH_CLIENT_ID=a AUTH_CLIENT_SECRET=s AUTH_INTROSPECTION_URL=https://h/x", "AUTH_FAILURE_RATE=0",
 		"RATE_ALGORITHM=window RATE=1000 BUDGET=1000", "BUDGET=1000000 BUDGET_BY=store", "RATE_COUNTS=upstream", "DISCOVER=true",
-		"TRUSTED_PROXIES=10.0.0.0/8,::1/128",
+		"TRUSTED_PROXIES=10.0.0.0/8,::1/128", "CACHE_SCOPE=environment CACHE_SHARED=false",
+		"CACHE_STALE_IF_ERROR=59m CACHE_STALE_WHILE_REVALIDATE=59m", "CACHE_KEY_TTL=1h",
+		"CACHE_MODE=rfc9111 LISTEN=127.0.0.1:8080 UPSTREAM_OVERRIDE=http://127.0.0.1:1",
 	} {
 		t.Run(environ, func(t *testing.T) {
 			var items []string
@@ -230,11 +236,6 @@ func TestSettingsAtTheirLimitsAreAccepted(t *testing.T) {
 func TestWhatComesLaterIsRefused(t *testing.T) {
 	const unset = "not available in this version; leave it unset"
 	for _, tt := range []invalid{
-		{"CACHE_SHARED=false", "CACHE_SHARED", unset},
-		{"CACHE_SCOPE=environment", "CACHE_SCOPE", `"environment" is ` + unset + ` or give client`},
-		{"CACHE_STALE_IF_ERROR=1s", "CACHE_STALE_IF_ERROR", unset},
-		{"CACHE_STALE_WHILE_REVALIDATE=1s", "CACHE_STALE_WHILE_REVALIDATE", unset},
-		{"CACHE_MODE=rfc9111", "CACHE_MODE", `"rfc9111" is ` + unset + ` or give gateway`},
 		{"POLICY=policy.yaml", "POLICY", unset},
 		{"POLICY_SHADOW=true", "POLICY_SHADOW", unset},
 	} {

@@ -198,11 +198,23 @@ func cacheRules() []rule {
 	long := func(ttl func(Cache) time.Duration) func(Config) bool {
 		return func(c Config) bool { return ttl(c.Cache) > time.Hour }
 	}
+	const staleWhy = "longer than 1h together with the freshness of what it prolongs: a key served only from cache would miss the renewal of its rolling " +
+		"TTL and expire upstream; right is to shorten one of the two"
+	tooStale := func(stale func(Cache) time.Duration) func(Config) bool {
+		return func(c Config) bool {
+			s := stale(c.Cache)
+			return s > 0 && s+max(c.Cache.KeyTTL, c.Cache.StoresTTL, c.Cache.KeysTTL) > time.Hour
+		}
+	}
 	plain := func(c Config) bool { return c.Cache.Mode == "rfc9111" }
 	return []rule{
 		on(long(func(c Cache) time.Duration { return c.KeyTTL }), why, "CACHE_KEY_TTL"),
 		on(long(func(c Cache) time.Duration { return c.StoresTTL }), why, "CACHE_STORES_TTL"),
 		on(long(func(c Cache) time.Duration { return c.KeysTTL }), why, "CACHE_KEYS_TTL"),
+		on(tooStale(func(c Cache) time.Duration { return c.StaleIfError }), staleWhy,
+			"CACHE_STALE_IF_ERROR", "CACHE_KEY_TTL", "CACHE_STORES_TTL", "CACHE_KEYS_TTL"),
+		on(tooStale(func(c Cache) time.Duration { return c.StaleWhileRevalidate }), staleWhy,
+			"CACHE_STALE_WHILE_REVALIDATE", "CACHE_KEY_TTL", "CACHE_STORES_TTL", "CACHE_KEYS_TTL"),
 		on(func(c Config) bool { return plain(c) && c.Upstream.Override == nil },
 			"rfc9111 needs an origin; right is to set OSGATE_UPSTREAM_OVERRIDE too", "CACHE_MODE", "UPSTREAM_OVERRIDE"),
 		on(func(c Config) bool { return plain(c) && !c.Listen.Loopback() },

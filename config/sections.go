@@ -112,14 +112,14 @@ type Cache struct {
 	Bytes      Bytes `env:"CACHE_BYTES" envDefault:"256MiB" min:"1" desc:"bound of the cache in this process"`
 	EntryBytes Bytes `env:"CACHE_ENTRY_BYTES" envDefault:"1MiB" min:"1" max:"1GiB" desc:"largest value cached; larger ones are streamed"`
 
-	Shared bool   `env:"CACHE_SHARED" envDefault:"true" later:"true" desc:"with Redis and SECRET: share bodies, sealed, between replicas and restarts"`
-	Scope  string `env:"CACHE_SCOPE" envDefault:"client" oneof:"client,environment" later:"environment" desc:"whom an entry serves: its own principal (client) or any granted token of the environment"`
+	Shared bool   `env:"CACHE_SHARED" envDefault:"true" desc:"with Redis and SECRET: share bodies, sealed, between replicas and restarts"`
+	Scope  string `env:"CACHE_SCOPE" envDefault:"client" oneof:"client,environment" desc:"whom an entry serves: its own principal (client) or any granted token of the environment"`
 
-	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"0" min:"0s" max:"24h" later:"true" desc:"RFC 5861: serve stale this long while upstream fails"`
-	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0" min:"0s" max:"24h" later:"true" desc:"RFC 5861: serve stale this long while asking again"`
+	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"0" min:"0s" max:"1h" desc:"RFC 5861: serve stale this long while upstream fails"`
+	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0" min:"0s" max:"1h" desc:"RFC 5861: serve stale this long while asking again"`
 
 	Strict bool   `env:"CACHE_STRICT" envDefault:"false" desc:"refuse (503) a write that cannot be marked in Redis"`
-	Mode   string `env:"CACHE_MODE" envDefault:"gateway" oneof:"gateway,rfc9111" later:"rfc9111" desc:"gateway, or rfc9111: a plain shared cache for public test suites, loopback only"`
+	Mode   string `env:"CACHE_MODE" envDefault:"gateway" oneof:"gateway,rfc9111" desc:"gateway, or rfc9111: a plain shared cache for public test suites, loopback only"`
 }
 
 // Policy is the organization's own rules. An empty Path permits all.

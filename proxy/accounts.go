@@ -67,6 +67,6 @@ func (p *Proxy) minted(x *exchange, body []byte) {
 // is asked again.
 func (p *Proxy) revoked(x *exchange) {
 	for _, token := range auth.RevokedTokens(x.r.Header.Get("Content-Type"), x.body.copied()) {
-		p.Cache.Revoke(p.Identity.Forget(x.location.Plane, token))
+		p.Cache.Revoke(x.r.Context(), p.Identity.Forget(x.location.Plane, token))
 	}
 }

@@ -47,7 +47,7 @@ func (p *Proxy) prepare(x *exchange) context.Context {
 	if x.location.Region == "" {
 		return ctx
 	}
-	x.ask()
+	p.ask(x)
 	if x.op.Writes() || x.who.Stale { // a token that the control plane cannot vouch for now is for upstream to judge
 		return ctx
 	}
@@ -56,17 +56,19 @@ func (p *Proxy) prepare(x *exchange) context.Context {
 }
 
 // ask puts x's question to the cache into words.
-func (x *exchange) ask() {
+func (p *Proxy) ask(x *exchange) {
 	x.question = cache.Question{
 		Location:  x.location.String(),
 		Operation: x.op,
-		Scope:     scope(x),
+		Scope:     p.scope(x),
+		Shared:    p.SharedScope,
 		Token:     x.who.Hash,
 		Header:    x.r.Header,
+		Alone:     x.r.ContentLength != 0,
 	}
 }
 
-// answerCached looks into the cache for a read, and prepares the filling of a miss.
+// answerCached looks into the cache for a read, waits where another is asking the very same, and prepares the filling of a miss.
 func (p *Proxy) answerCached(x *exchange) error {
 	if x.question.Location == "" { // it had no place until now
 		p.prepare(x)
@@ -75,14 +77,26 @@ func (p *Proxy) answerCached(x *exchange) error {
 		return nil
 	}
 	found := x.look.Look(x.r.Context(), time.Now())
+	if found.Wait {
+		x.status = found.Status // of a failure that is shared too
+		var err error
+		if found, err = x.look.Follow(x.r.Context(), p.Timeout); err != nil {
+			return err
+		}
+	}
 	x.status, x.fill = found.Status, found.Fill
 	switch {
 	case found.Entry != nil:
-		x.answered, x.rec.Hit = true, true
-		x.ourHeaders(x.w.Header())
-		_, _ = found.Entry.Serve(x.w, x.r.Header, time.Now()) // a client that left is seen by record
+		x.serve(found.Entry)
 	case found.OnlyIfCached:
 		return refusal{code: codeUpstreamTimeout, detail: "only-if-cached was asked for and nothing fresh is cached"}
 	}
 	return nil
+}
+
+// serve answers with an entry.
+func (x *exchange) serve(e *cache.Entry) {
+	x.answered, x.rec.Hit = true, true
+	x.ourHeaders(x.w.Header())
+	_, _ = e.Serve(x.w, x.r.Header, time.Now()) // a client that left is seen by record
 }

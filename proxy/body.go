@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"osgate/cache"
 )
 
 // idleTimeout bounds how long a body, either way, may stand still.
@@ -135,6 +138,9 @@ type replyBody struct {
 	err      error // upstream broke off
 	done     bool
 
+	ahead, last []byte // what was read before the client got any of it, in this order
+	rest        error  // what comes after that; nil: more of the body
+
 	keep  []byte       // the body's beginning, for answers that hold a token
 	ended func([]byte) // called at the end of the body if keep is not nil
 }
@@ -144,6 +150,42 @@ const maxKeep = 64 << 10
 
 // Read implements [io.Reader].
 func (b *replyBody) Read(p []byte) (int, error) {
+	if len(b.ahead) == 0 {
+		b.ahead, b.last = b.last, nil
+	}
+	if len(b.ahead) > 0 {
+		n := copy(p, b.ahead)
+		b.ahead = b.ahead[n:]
+		if !b.done {
+			b.timer.Reset(idleTimeout) // it is the client's time that passes
+		}
+		return n, nil
+	}
+	if b.rest != nil {
+		return 0, b.rest
+	}
+	n, err := b.pull(p)
+	b.over(err)
+	return n, err
+}
+
+// readAhead reads until the body ends or the fill keeps no more, and returns why the body broke off.
+func (b *replyBody) readAhead(fill *cache.Fill, buffer []byte) error {
+	for b.rest == nil && fill.Ahead() {
+		n, err := b.pull(buffer)
+		if fill.Ahead() {
+			b.ahead = fill.Kept()
+		} else {
+			b.last = bytes.Clone(buffer[:n])
+		}
+		b.rest = err
+		b.over(err)
+	}
+	return b.err
+}
+
+// pull reads more of the body.
+func (b *replyBody) pull(p []byte) (int, error) {
 	if b.timer == nil {
 		b.timer = time.AfterFunc(idleTimeout, func() { b.cancel(errIdle) })
 	} else {
@@ -156,13 +198,17 @@ func (b *replyBody) Read(p []byte) (int, error) {
 	if b.keep != nil && len(b.keep)+n <= maxKeep {
 		b.keep = append(b.keep, p[:n]...)
 	}
+	return n, err
+}
+
+// over notes how the body ended, if it did.
+func (b *replyBody) over(err error) {
 	switch {
-	case err == io.EOF: // before the client sees the end, so that what it asks next finds the outcome
+	case errors.Is(err, io.EOF): // before the client sees the end, so that what it asks next finds the outcome
 		b.finish(true)
 	case err != nil:
 		b.err = err
 	}
-	return n, err
 }
 
 // Close implements [io.Closer]. What a client that left did not want of a write's short answer is read all the same: a complete answer settles

@@ -44,8 +44,9 @@ type exchange struct {
 	look     *cache.Search // what the cache was asked ahead; nil: nothing
 	status   cache.Status
 	fill     *cache.Fill
-	sent     time.Time // when upstream was asked
-	answered bool      // by us; nothing is forwarded
+	sent     time.Time     // when upstream was asked
+	answered bool          // by us; nothing is forwarded
+	stale    *cache.Result // stands in for an answer that failed; nil: nothing does
 
 	// forward
 	body    *requestBody

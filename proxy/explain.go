@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"osgate/auth"
 	"osgate/cache"
@@ -23,12 +25,16 @@ type Explanation struct {
 	QuotaKey     string
 	Cache        string // "10s", "never"
 	CacheKey     string
+	CachePast    string // why it would go past the cache all the same: "no-cache", "write-in-flight", …; empty where it would not
+	Epoch        string // the first digits of the epoch that entries are stored under; empty where it is not known
+	Generations  string // of what the answer depends on: "store 0a1b2c3d, partition -, key 4e5f6071"; "-": it has none yet
 	Refused      string // why it would be refused, empty where it would not
 	Code         string
 	Status       int
 }
 
-// Explain tells what would become of r if client (a client ID, or "user:<id>") sent it. It sends and charges nothing.
+// Explain tells what would become of r if client (a client ID, or "user:<id>") sent it. It sends and charges nothing; the generations are read where
+// replicas share them.
 func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 	x := &exchange{r: r}
 	if err := p.locate(x); err != nil {
@@ -58,9 +64,24 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 	}
 	if ttl := p.Cache.TTL(x.op); ttl > 0 {
 		e.Cache = ttl.String()
-		e.CacheKey = p.Cache.Key(cache.Question{Location: x.location.String(), Operation: x.op, Scope: scope(x), Header: r.Header})
+		p.explainCache(x, &e)
 	}
 	return e
+}
+
+// explainCache tells how the cache would look for x. Where the generations cannot be read, that is what it would go past the cache for.
+func (p *Proxy) explainCache(x *exchange, e *Explanation) {
+	q := cache.Question{Location: x.location.String(), Operation: x.op, Scope: p.scope(x), Header: x.r.Header}
+	c, _ := p.Cache.Explain(x.r.Context(), q)
+	e.CacheKey, e.CachePast, e.Epoch = c.Key, c.Past, c.Epoch
+	if e.Epoch == "" {
+		return
+	}
+	var all []string
+	for _, d := range c.Depends {
+		all = append(all, d.Name+" "+cmp.Or(d.Generation, "-"))
+	}
+	e.Generations = strings.Join(all, ", ")
 }
 
 // upstreamURL prints what rewrite sends.

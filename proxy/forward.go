@@ -15,15 +15,15 @@ import (
 )
 
 // forward asks upstream and copies its answer back. A write is marked in the cache before it goes, so that no read can answer from before it.
-func (p *Proxy) forward(x *exchange) error {
+func (p *Proxy) forward(x *exchange) (err error) {
 	x.enter(record.StageForward)
+	defer func() { x.settle(err) }()
 	if err := p.spend(x); err != nil {
 		return err
 	}
 	if err := p.markWrite(x); err != nil {
 		return err
 	}
-	defer x.settle()
 	ctx, cancel := x.upstreamContext()
 	defer cancel(nil)
 	r := x.r.WithContext(ctx)
@@ -35,12 +35,12 @@ func (p *Proxy) forward(x *exchange) error {
 		Rewrite:        func(pr *httputil.ProxyRequest) { p.rewrite(x, pr) },
 		Transport:      &attempts{proxy: p, exchange: x},
 		BufferPool:     &p.buffers,
-		ModifyResponse: func(answer *http.Response) error { p.relay(x, answer, cancel); return nil },
+		ModifyResponse: func(answer *http.Response) error { return p.relay(ctx, x, answer, cancel) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failure = x.explain(ctx, err) },
 		ErrorLog:       silent,
 	}
 	forwarder.ServeHTTP(x.w, r)
-	return x.failure
+	return p.excuse(x)
 }
 
 // silent swallows what ReverseProxy says of copies that were cut; record tells it, once.
@@ -66,12 +66,15 @@ func (p *Proxy) markWrite(x *exchange) (err error) {
 	return nil
 }
 
-// upstreamContext is the context of the upstream request. A read ends when its client leaves; a write whose bytes may have left is carried to its
-// answer, so that its outcome is known.
+// upstreamContext is the context of the upstream request. A read ends when its client leaves and nobody else waits for it; a write whose bytes may
+// have left is carried to its answer, so that its outcome is known.
 func (x *exchange) upstreamContext() (context.Context, context.CancelCauseFunc) {
 	parent := x.r.Context()
-	if x.op.Writes() {
+	switch {
+	case x.op.Writes():
 		parent = context.WithoutCancel(parent)
+	case x.fill != nil:
+		return x.fill.Carry(parent)
 	}
 	return context.WithCancelCause(parent)
 }
@@ -119,8 +122,15 @@ func (x *exchange) explain(ctx context.Context, err error) error {
 	return refusal{code: codeUpstreamUnreachable, detail: "Object Store could not be reached or broke off", cause: err}
 }
 
-// settle ends what the exchange holds in the cache, with whatever is known of the outcome. Most is done already when the answer's last byte was read.
-func (x *exchange) settle() {
+// settle ends what the exchange holds in the cache, with whatever is known of the outcome; err is why there was no answer. Most is done already
+// when the answer's last byte was read.
+func (x *exchange) settle(err error) {
+	if err == nil { // what was stale stood in for it
+		err = x.failure
+	}
+	if x.fill != nil && err != nil {
+		x.fill.Fail(err)
+	}
 	if x.reply != nil {
 		x.reply.finish(false)
 		return

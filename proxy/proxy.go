@@ -69,6 +69,7 @@ type Options struct {
 	CountUpstream  bool                                   // the client quota counts what asks upstream alone, so that hits are free
 	TrustedProxies []netip.Prefix                         // whose X-Forwarded-For is believed
 	Discovery      *regionmap.Discovery                   // finds stores that nothing places; nil: none is looked for
+	SharedScope    bool                                   // cache entries serve every principal of an environment whose token holds a grant
 
 	ServerTiming bool // tell clients each stage's milliseconds
 }
@@ -76,12 +77,14 @@ type Options struct {
 const (
 	maxBody      = 11 << 20
 	maxExchanges = 10_000
+	maxRefreshes = 64
 )
 
 // Proxy is the client-facing http.Handler. It is safe for concurrent use.
 type Proxy struct {
 	Options
 	buffers   buffers
+	refreshes chan struct{} // one for each refresh under way
 	exchanges atomic.Int64
 	draining  atomic.Bool
 }
@@ -101,7 +104,7 @@ func New(o Options) (*Proxy, error) {
 	if o.MaxExchanges == 0 {
 		o.MaxExchanges = maxExchanges
 	}
-	return &Proxy{Options: o}, nil
+	return &Proxy{Options: o, refreshes: make(chan struct{}, maxRefreshes)}, nil
 }
 
 // ServeHTTP implements [http.Handler].

@@ -22,7 +22,9 @@ func (p *Proxy) record(x *exchange) {
 	if cut != nil || x.w.err != nil || x.reply != nil && x.reply.err != nil {
 		x.cut()
 	}
-	p.Keeper.Keep(&x.rec)
+	if !x.answered || x.fill == nil || !p.refresh(x) {
+		p.Keeper.Keep(&x.rec)
+	}
 	if cut != nil {
 		panic(cut)
 	}

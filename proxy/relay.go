@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -9,12 +10,15 @@ import (
 )
 
 // relay prepares an upstream answer for the client: what it teaches us is learned, headers that are not for the client go, ours come. It runs before
-// the first byte is written.
-func (p *Proxy) relay(x *exchange, answer *http.Response, cancel context.CancelCauseFunc) {
+// the first byte is written. An error says that the answer is a failure for which what is stale will stand in.
+func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response, cancel context.CancelCauseFunc) error {
 	x.rec.UpstreamStatus = answer.StatusCode
 	if x.objectStore() {
 		p.learn(x, answer.StatusCode)
 		p.doubtPlace(x, answer.StatusCode)
+		if cache.Failed(answer.StatusCode) && x.standIn() {
+			return fmt.Errorf("%w: %d", errStandIn, answer.StatusCode)
+		}
 		x.offer(answer)
 	}
 	x.toClient(answer.Header)
@@ -23,6 +27,20 @@ func (p *Proxy) relay(x *exchange, answer *http.Response, cancel context.CancelC
 	answer.Body = x.reply
 	if x.call != 0 {
 		p.watch(x, answer)
+	}
+	if x.fill != nil && x.fill.Ahead() {
+		p.readAhead(ctx, x)
+	}
+	return nil
+}
+
+// readAhead reads the answer for which others may wait, as far as it is kept for them, before the client gets any of it: no slow client holds up
+// others.
+func (p *Proxy) readAhead(ctx context.Context, x *exchange) {
+	buffer := p.buffers.Get()
+	defer p.buffers.Put(buffer)
+	if err := x.reply.readAhead(x.fill, buffer); err != nil && x.fill != nil {
+		x.fill.Fail(x.explain(ctx, err))
 	}
 }
 
@@ -34,9 +52,9 @@ func (p *Proxy) learn(x *exchange, status int) {
 		p.Cache.Grant(x.question, x.sent)
 	case status == http.StatusUnauthorized:
 		p.Identity.Doubt(x.who.Hash)
-		p.Cache.Revoke(x.who.Hash)
+		p.Cache.Revoke(x.r.Context(), x.who.Hash)
 	case status == http.StatusForbidden:
-		p.Cache.Revoke(x.who.Hash)
+		p.Cache.Revoke(x.r.Context(), x.who.Hash)
 	}
 }
 
@@ -54,9 +72,12 @@ func (x *exchange) offer(answer *http.Response) {
 	}
 }
 
-// scope names whose cache entries an exchange may have: those of its principal, client and user. Parts are length-prefixed, so that no id can be
-// made to look like two.
-func scope(x *exchange) string {
+// scope names whose cache entries an exchange may have: those of its principal, client and user, or those of everybody in the environment, which
+// the cache tells apart by itself. Parts are length-prefixed, so that no id can be made to look like two.
+func (p *Proxy) scope(x *exchange) string {
+	if p.SharedScope {
+		return ""
+	}
 	var b strings.Builder
 	for _, part := range []string{x.location.Plane, x.who.Client, x.who.User} {
 		b.WriteByte(byte(len(part) >> 8))

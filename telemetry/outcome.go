@@ -71,6 +71,9 @@ func OutcomeOf(x *record.Exchange) Outcome {
 // hit; what upstream said to it is in osgate_upstream_requests_total. A code of upstream's that was given without asking
 // (only-if-cached on an empty cache is answered 504) is a refusal like any other.
 func upstreamFailed(x *record.Exchange) bool {
-	return x.UpstreamAttempts > 0 && !x.Hit && (x.UpstreamStatus >= http.StatusInternalServerError || x.Aborted ||
+	if x.Hit {
+		return x.Status >= http.StatusInternalServerError // another request's fetch, which failed
+	}
+	return x.UpstreamAttempts > 0 && (x.UpstreamStatus >= http.StatusInternalServerError || x.Aborted ||
 		x.Code == codeUpstreamUnreachable || x.Code == codeUpstreamTimeout)
 }

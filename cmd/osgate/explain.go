@@ -120,7 +120,7 @@ func (p *program) printExplanation(e proxy.Explanation) {
 	for _, row := range []struct{ name, value string }{
 		{"operation", e.Operation}, {"organization", e.Organization}, {"environment", e.Environment}, {"store", e.Store}, {"partition", e.Partition},
 		{"key", e.Key}, {"location", e.Location}, {"upstream", e.Upstream}, {"quota", e.Quota}, {"quota key", e.QuotaKey}, {"cache", e.Cache},
-		{"cache key", e.CacheKey},
+		{"cache key", e.CacheKey}, {"passed by", e.CachePast}, {"epoch", e.Epoch}, {"generations", e.Generations},
 	} {
 		if row.value != "" {
 			p.print("%-12s %s\n", row.name, row.value)

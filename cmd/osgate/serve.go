@@ -38,6 +38,7 @@ func (p *program) serve(ctx context.Context, args []string) int {
 		return exitMisuse
 	}
 	log := logger(p.err, c.Log)
+	boundMemory(int64(c.Cache.Bytes))
 	g, err := gateway.New(gateway.Options{Config: c, Logger: log, Out: p.out, Version: buildVersion()})
 	if err != nil {
 		p.complain("%v", err)

@@ -51,7 +51,7 @@ func Rules() Table {
 
 		// One capability each.
 		"auth":      {Imports: []string{breaker, redisconn, seal}, Tests: []string{"emulator", memnet, redistest}},
-		"cache":     {Imports: []string{"objectstore", redisconn}, Tests: []string{memnet, redistest}},
+		"cache":     {Imports: []string{"objectstore", redisconn, seal}, Tests: []string{memnet, redistest}},
 		"policy":    {Imports: []string{"auth", "objectstore"}},
 		"ratelimit": {Imports: []string{redisconn}, Tests: []string{redistest}},
 		"regionmap": {Imports: []string{"objectstore"}},

@@ -20,6 +20,7 @@ func (p *parts) makeTelemetry() (err error) {
 		ExchangesUnderWay: func() int64 { return p.proxy.Exchanges() },
 		CacheBytes:        func() int64 { return p.cache.Stats().Bytes },
 		CacheEntries:      func() int64 { return int64(p.cache.Stats().Entries) },
+		CacheEvents:       p.cacheEvents,
 	}
 	if p.redis != nil {
 		gauges.RedisUp = func() bool { return p.redis.State().OK }
@@ -32,6 +33,21 @@ func (p *parts) makeTelemetry() (err error) {
 		p.close = append(p.close, func() error { return p.metrics.Shutdown(context.Background()) })
 	}
 	return err
+}
+
+// cacheEvents tells what has happened in the cache.
+func (p *parts) cacheEvents(tell func(event string, n int64)) {
+	s := p.cache.Stats()
+	for _, event := range []struct {
+		name string
+		n    int64
+	}{
+		{"fill", s.Fills}, {"eviction", s.Evictions}, {"mark", s.Marks}, {"collapsed", s.Collapsed}, {"stale", s.Stale}, {"fallback", s.Fallbacks},
+		{"shared_hit", s.SharedHits}, {"shared_miss", s.SharedMisses}, {"shared_kept", s.Shared.Kept}, {"shared_dropped", s.Shared.Dropped},
+		{"shared_unreadable", s.Shared.Unreadable},
+	} {
+		tell(event.name, event.n)
+	}
 }
 
 // upstreamOf is where exchanges of a surface and place are sent, in the words of the region table.

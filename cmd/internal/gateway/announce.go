@@ -34,6 +34,9 @@ func (g *Gateway) notes() (notes []string) {
 	if g.redis == nil && c.StateDir == "" {
 		notes = append(notes, "statistics are kept in memory only and end with this process; set OSGATE_STATE_DIR or OSGATE_REDIS_URL")
 	}
+	if g.plain != nil {
+		notes = append(notes, "OSGATE_CACHE_MODE=rfc9111: this is a plain HTTP cache in front of OSGATE_UPSTREAM_OVERRIDE, without identity, policy or quota")
+	}
 	if g.redis != nil && c.Secret.Reveal() == "" {
 		notes = append(notes, "without OSGATE_SECRET neither bodies nor identities are shared between replicas")
 	}

@@ -35,6 +35,10 @@ type parts struct {
 	auth      *auth.Authenticator
 	discovery *regionmap.Discovery // nil: nothing is looked for
 	cache     *cache.Cache
+	bodies    *cache.SharedBodies   // nil: each process keeps its own
+	shared    *redisconn.Conn       // the way of bodies alone, so that they never delay quotas; nil: as bodies
+	plain     *proxy.Plain          // nil: the gateway itself serves clients
+	web       *cache.Web            // of plain
 	coherence *cache.RedisCoherence // nil: embedded
 	stats     *stats.Counter
 	metrics   *telemetry.Metrics
@@ -157,16 +161,26 @@ func build(o Options) (p *parts, err error) {
 	if err = p.makeDiscovery(); err != nil {
 		return p, err
 	}
+	if err = p.makePlain(transport); err != nil {
+		return p, err
+	}
 	p.proxy, err = proxy.New(proxy.Options{
 		Regions: p.regions, Identity: p.auth, Policy: &policy.Policy{}, Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter}),
 		Pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}), Guesses: guesses, Cache: p.cache, Statistics: answerer{p.stats}, Discovery: p.discovery,
 		Keeper:    record.Keepers{p.stats, p.metrics, p.board, record.NewAccessLog(o.Logger)},
 		Transport: transport, Override: c.Upstream.Override, Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies,
 		Quota: quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream, Budget: budget(c), BudgetBy: c.Budget.By, MaxWait: c.Rate.MaxWait,
-		Timeout: c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
+		SharedScope: c.Cache.Scope == environmentScope,
+		Timeout:     c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
 	})
 	return p, err
 }
+
+// plainMode is the value of OSGATE_CACHE_MODE that serves public test suites.
+const plainMode = "rfc9111"
+
+// environmentScope is the value of OSGATE_CACHE_SCOPE by which principals share entries.
+const environmentScope = "environment"
 
 // countUpstream is the value of OSGATE_RATE_COUNTS that makes hits free.
 const countUpstream = "upstream"
@@ -266,10 +280,50 @@ func (p *parts) makeCache() (err error) {
 		}
 		coherence = p.coherence
 	}
-	p.cache, err = cache.New(cache.Options{
+	o := cache.Options{
 		KeyTTL: c.KeyTTL, StoresTTL: c.StoresTTL, KeysTTL: c.KeysTTL, Bytes: int64(c.Bytes), EntryBytes: int64(min(c.EntryBytes, c.Bytes)),
+		StaleIfError: c.StaleIfError, StaleWhileRevalidate: c.StaleWhileRevalidate,
 		GrantTTL: p.config.Auth.TTL, WriteLease: lease, Coherence: coherence,
-	})
+	}
+	if err = p.share(&o); err != nil {
+		return err
+	}
+	p.cache, err = cache.New(o)
+	return err
+}
+
+// share lets replicas that have one secret know each other's grants, which travel with the generations, and serve each other's entries, which have a
+// connection of their own.
+func (p *parts) share(o *cache.Options) (err error) {
+	secret := p.config.Key()
+	if p.redis == nil || len(secret) == 0 {
+		return nil
+	}
+	o.SharedGrants = p.coherence
+	if !p.config.Cache.Shared {
+		return nil
+	}
+	if p.shared, err = OpenRedis(p.config, nil); err != nil {
+		return err
+	}
+	p.close = append(p.close, p.shared.Close)
+	if p.bodies, err = cache.NewSharedBodies(p.shared, secret, cache.SharedOptions{EntryBytes: o.EntryBytes}); err != nil {
+		return fmt.Errorf("sharing bodies: %w", err)
+	}
+	o.Shared = p.bodies
+	return nil
+}
+
+// makePlain makes the strict HTTP cache that takes the gateway's place with OSGATE_CACHE_MODE=rfc9111.
+func (p *parts) makePlain(transport proxy.Transport) (err error) {
+	c := p.config
+	if c.Cache.Mode != plainMode {
+		return nil
+	}
+	if p.web, err = cache.NewWeb(cache.WebOptions{Bytes: int64(c.Cache.Bytes), EntryBytes: int64(min(c.Cache.EntryBytes, c.Cache.Bytes))}); err != nil {
+		return fmt.Errorf("making the plain cache: %w", err)
+	}
+	p.plain, err = proxy.NewPlain(proxy.PlainOptions{Origin: c.Upstream.Override, Cache: p.web, Transport: transport.Shared})
 	return err
 }
 

@@ -144,6 +144,13 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 	var all errgroup.Group
 	all.Go(func() error { return g.stats.Run(ctx) })
 	all.Go(func() error { return g.cache.Run(ctx) })
+	if g.bodies != nil {
+		all.Go(func() error { return g.bodies.Run(ctx) })
+		all.Go(func() error { return g.shared.Run(ctx) })
+	}
+	if g.web != nil {
+		all.Go(func() error { return g.web.Run(ctx) })
+	}
 	if g.redis != nil {
 		all.Go(func() error { return g.redis.Run(ctx) })
 		all.Go(func() error { return g.coherence.Run(ctx) })
@@ -174,7 +181,12 @@ func (g *Gateway) drain(ctx context.Context, clients *http.Server) error {
 	if g.discovery != nil {
 		g.discovery.Close()
 	}
-	return err
+	if g.plain != nil {
+		g.plain.Close()
+	}
+	refreshed, cancelRefreshes := context.WithTimeout(context.WithoutCancel(ctx), g.config.Server.DrainTimeout)
+	defer cancelRefreshes()
+	return errors.Join(err, g.proxy.Close(refreshed))
 }
 
 // ended waits until the exchanges that were cut off have been recorded, at most for grace.
@@ -190,9 +202,17 @@ func (g *Gateway) ended(grace time.Duration) {
 	}
 }
 
+// handler is what answers clients.
+func (g *Gateway) handler() http.Handler {
+	if g.plain != nil {
+		return g.plain
+	}
+	return g.proxy
+}
+
 func (g *Gateway) clientServer() *http.Server {
 	return &http.Server{
-		Handler:                      g.proxy,
+		Handler:                      g.handler(),
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused and recorded like anything else
 		ReadHeaderTimeout:            readHeaderTimeout,
 		WriteTimeout:                 g.config.Rate.MaxWait + g.config.Upstream.Timeout + writeGrace,

@@ -1,0 +1,160 @@
+package cache
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// wordAt is what a shared place says whose clock is an hour ahead: the question takes a second, and is answered in its middle.
+func wordAt(id ID, began time.Time, age time.Duration) *Word {
+	w := &Word{ID: id, Began: began, Ended: began.Add(time.Second), Clock: began.Add(time.Hour + time.Second/2)}
+	if age >= 0 {
+		w.Asked = began.Add(-age)
+	}
+	return w
+}
+
+func TestRulesOfSharedGrants(t *testing.T) {
+	const ttl = time.Minute
+	x, y := ID{1}, ID{2}
+	token, place := [32]byte{7}, digest{8}
+	start := time.Unix(1000, 0)
+	at := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
+	for name, test := range map[string]struct {
+		do        func(g *grants)
+		now       time.Time
+		wantAlive bool
+		wantID    ID
+	}{
+		"a grant that was brought lives for the rest of its life": {
+			do: func(g *grants) { g.learn(token, place, wordAt(x, start, 20*time.Second)) }, now: at(39), wantAlive: true, wantID: x,
+		},
+		"and no longer": {
+			do: func(g *grants) { g.learn(token, place, wordAt(x, start, 20*time.Second)) }, now: at(40), wantID: x,
+		},
+		"1: another id ends what was granted under the one before": {
+			do: func(g *grants) {
+				g.learn(token, place, wordAt(x, start, 0))
+				g.learn(token, place, wordAt(y, at(2), -1))
+			}, now: at(3), wantID: y,
+		},
+		"2: an answer counts if it was asked for when the id was known": {
+			do: func(g *grants) {
+				g.learn(token, place, wordAt(x, start, -1))
+				g.add(token, place, at(1))
+			}, now: at(3), wantAlive: true, wantID: x,
+		},
+		"2: and not before": {
+			do: func(g *grants) {
+				g.learn(token, place, wordAt(x, start, -1))
+				g.add(token, place, at(0.9))
+			}, now: at(3), wantID: x,
+		},
+		"3: a word that comes late is not believed": {
+			do: func(g *grants) {
+				g.learn(token, place, wordAt(y, start, -1))
+				g.learn(token, place, wordAt(x, at(0.5), 0))
+			}, now: at(3), wantID: y,
+		},
+		"5: what was granted before a refusal is not brought back": {
+			do: func(g *grants) {
+				g.revoke(token, x, at(5))
+				g.learn(token, place, wordAt(y, at(6), 2*time.Second))
+			}, now: at(8), wantID: y,
+		},
+		"5: but what was granted after it": {
+			do: func(g *grants) {
+				g.revoke(token, x, at(5))
+				g.learn(token, place, wordAt(y, at(8), 2*time.Second))
+			}, now: at(9), wantAlive: true, wantID: y,
+		},
+		"5: and an answer to what was asked before it counts neither": {
+			do: func(g *grants) {
+				g.learn(token, place, wordAt(x, start, -1))
+				g.revoke(token, x, at(5))
+				g.add(token, place, at(4))
+			}, now: at(6), wantID: x,
+		},
+		"an older grant replaces no younger one": {
+			do: func(g *grants) {
+				g.learn(token, place, wordAt(x, start, -1))
+				g.add(token, place, at(50))
+				g.learn(token, place, wordAt(x, at(51), 45*time.Second))
+				g.add(token, place, at(40))
+			}, now: at(109), wantAlive: true, wantID: x,
+		},
+	} {
+		g := newGrants(ttl)
+		test.do(g)
+		if alive, _, id := g.alive(token, place, test.now); alive != test.wantAlive || id != test.wantID {
+			t.Errorf("%s: alive is %t under %v, want %t under %v", name, alive, id, test.wantAlive, test.wantID)
+		}
+	}
+}
+
+func TestOthersAreToldOfAGrantNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ttl = time.Minute
+		g := newGrants(ttl)
+		token, place := [32]byte{7}, digest{8}
+		if _, _, tell := g.add(token, place, time.Now()); tell {
+			t.Error("told under an id that nobody else knows")
+		}
+		w := wordAt(ID{1}, time.Now(), -1)
+		g.learn(token, place, w)
+		told := 0
+		for range 60 {
+			<-time.After(time.Second)
+			sent := time.Now()
+			id, shared, tell := g.add(token, place, sent)
+			if !tell {
+				continue
+			}
+			told++
+			// The clock there was an hour ahead and half a second older than when it was heard: 4.
+			if want := sent.Add(time.Hour - time.Second/2); id != w.ID || !shared.Equal(want) {
+				t.Errorf("told of %v under %v, want %v, which is no later than the sending", shared, id, want)
+			}
+		}
+		if told != tellShare {
+			t.Errorf("told %d times in a life, want %d", told, tellShare)
+		}
+	})
+}
+
+func TestRevocationsAreBounded(t *testing.T) {
+	r := revocations{tokens: map[[32]byte]told{}}
+	for n := range revokeQueue + 1 {
+		kept := r.add(told{holder: Holder{Token: [32]byte{byte(n), byte(n >> 8)}}, id: ID{1}})
+		if kept != (n < revokeQueue) {
+			t.Fatalf("the %d. was kept for nothing: %t", n, kept)
+		}
+	}
+	if n := r.count.Load(); n != revokeQueue {
+		t.Errorf("%d wait, want %d", n, revokeQueue)
+	}
+	batch := r.some(10)
+	again := batch[0]
+	again.id = ID{2}
+	r.add(again)
+	r.done(batch)
+	if n := r.count.Load(); len(batch) != 10 || n != revokeQueue-9 {
+		t.Errorf("%d wait after %d were told, want all but those and the one that was refused again", n, len(batch))
+	}
+}
+
+func TestHitNeedsAGrantUnderTheIDThatCameWithTheGenerations(t *testing.T) {
+	c, err := New(Options{GrantTTL: time.Minute, WriteLease: time.Minute, SharedGrants: struct{ SharedGrants }{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, place, now := ID{2}, digest{8}, time.Now()
+	c.grants.learn([32]byte{}, place, &Word{ID: known, Asked: now, Began: now, Ended: now})
+	for id, want := range map[ID]bool{known: true, {1}: false, {}: false} { // an older word, and none
+		s := Search{cache: c, place: place, token: id}
+		if alive, _ := s.granted(now); alive != want {
+			t.Errorf("under %v: alive is %t, want %t", id, alive, want)
+		}
+	}
+}

@@ -1,0 +1,18 @@
+-- A grant is kept, if the id under which it was given is still the token's: a token that was refused since has another. It lives from when
+-- upstream was asked, and none that is younger is replaced. KEYS as in word.lua.
+-- ARGV: 1 the id, 2 when upstream was asked, in 16 digits, 3 how long the grant lives from then (ms), 4 how long the id is kept (ms).
+-- Returns nothing.
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local asked = tonumber(ARGV[2])
+local ends = math.floor(asked / 1000) + ARGV[3]
+if asked > now or ends * 1000 <= now or redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return {}
+end
+local known = redis.call('MGET', KEYS[2])[1]
+if known and string.sub(known, 1, 16) == ARGV[1] and string.sub(known, 17) >= ARGV[2] then
+  return {}
+end
+redis.call('SET', KEYS[2], ARGV[1] .. ARGV[2], 'PXAT', string.format('%.0f', ends))
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return {}

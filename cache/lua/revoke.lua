@@ -1,0 +1,3 @@
+-- A token's grants are taken away: it has another id. KEYS[1] is the token's id. ARGV: 1 the new id, 2 how long it is kept (ms). Returns nothing.
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return {}

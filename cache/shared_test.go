@@ -1,0 +1,542 @@
+package cache_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"osgate/cache"
+	"osgate/internal/redisconn"
+	"osgate/internal/redisconn/redistest"
+)
+
+var (
+	sharedSecret = bytes.Repeat([]byte("s"), 32)
+	otherSecret  = bytes.Repeat([]byte("o"), 32)
+)
+
+// replica is a gateway's cache that shares what it may.
+type replica struct {
+	*cache.Cache
+	coherence *cache.RedisCoherence
+	bodies    *cache.SharedBodies
+}
+
+// place is a Redis, alone or a cluster.
+type place interface{ URL() string }
+
+// newReplica starts a replica, which runs until the test ends.
+func newReplica(t testing.TB, s place, change ...func(*cache.Options)) *replica {
+	t.Helper()
+	return startReplica(t, s, sharedSecret, time.Minute, change...)
+}
+
+func startReplica(t testing.TB, s place, secret []byte, settle time.Duration, change ...func(*cache.Options)) *replica {
+	t.Helper()
+	r := &replica{coherence: onConn(t, dialURL(t, s.URL()), cache.RedisOptions{Settle: settle})}
+	r.bodies = bodiesOn(t, dialURL(t, s.URL()), secret)
+	r.Cache = newCache(t, append([]func(*cache.Options){func(o *cache.Options) {
+		o.Coherence, o.SharedGrants, o.Shared = r.coherence, r.coherence, r.bodies
+	}}, change...)...)
+	return r
+}
+
+func dialURL(t testing.TB, url string) *redisconn.Conn {
+	t.Helper()
+	conn, err := redisconn.Open(redisconn.Options{URL: url, Timeout: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// bodiesOn is shared bodies that run until the test ends, over a connection that they close.
+func bodiesOn(t testing.TB, conn *redisconn.Conn, secret []byte) *cache.SharedBodies {
+	t.Helper()
+	b := idleBodies(t, conn, secret)
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		_ = conn.Close()
+	})
+	return b
+}
+
+func idleBodies(t testing.TB, conn *redisconn.Conn, secret []byte) *cache.SharedBodies {
+	t.Helper()
+	b, err := cache.NewSharedBodies(conn, secret, cache.SharedOptions{EntryBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// await waits until something that others do in the background is true.
+func await(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !is(); <-time.After(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// share is a fetch whose answer and grant have reached Redis. It counts grants, so that each must be of a place of its own.
+func (r *replica) share(t testing.TB, s *redistest.Server, q cache.Question, header http.Header, body string) {
+	t.Helper()
+	kept, granted := r.Stats().Shared.Kept, len(keysLike(t, s, "*:grant:*"))
+	r.fetch(t, q, header, body)
+	await(t, "the body is shared", func() bool { return r.Stats().Shared.Kept > kept })
+	await(t, "the grant is shared", func() bool { return len(keysLike(t, s, "*:grant:*")) > granted })
+}
+
+// fetch is a read that misses and is answered by upstream, which is asked after the generations were read.
+func (r *replica) fetch(t testing.TB, q cache.Question, header http.Header, body string) {
+	t.Helper()
+	found := r.Look(t.Context(), q, time.Now())
+	if found.Fill == nil {
+		t.Fatalf("got %s, want a miss that may be stored", found.Status)
+	}
+	receive(r.Cache, q, found, answer{200, header, body}, time.Now())
+}
+
+func keysLike(t testing.TB, s *redistest.Server, pattern string) []string {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: s.Addr()})
+	defer func() { _ = c.Close() }()
+	keys, err := c.Keys(t.Context(), pattern).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func TestReplicaStartsWarm(t *testing.T) {
+	s := redistest.Start(t)
+	a := newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, q, http.Header{"Content-Type": {"text/plain"}, "X-Two": {"1", "2"}, "Age": {"3"}, "Set-Cookie": {"c"}}, "value")
+	b := newReplica(t, s)
+	for name, wantShared := range map[string]int64{"from Redis": 1, "and then from its own store": 1} {
+		r := b.Look(t.Context(), q, time.Now())
+		if r.Entry == nil || r.Fill != nil || !r.Status.Hit || r.Status.Detail != "" {
+			t.Fatalf("%s: got %s, want a hit", name, r.Status)
+		}
+		w := httptest.NewRecorder()
+		if _, err := r.Entry.Serve(w, q.Header, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		h := w.Header()
+		if w.Body.String() != "value" || !slices.Equal(h["X-Two"], []string{"1", "2"}) || h.Get("Content-Type") != "text/plain" ||
+			h.Get("Etag") == "" || h.Get("Set-Cookie") != "" || h.Get("Age") < "3" {
+			t.Errorf("%s: got %q with %v", name, w.Body, h)
+		}
+		if n := b.Stats(); n.SharedHits != wantShared || n.Fills != 0 {
+			t.Errorf("%s: %d shared hits and %d fills, want %d and none", name, n.SharedHits, n.Fills, wantShared)
+		}
+	}
+}
+
+func TestEveryKindOfAnswerIsShared(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := newReplica(t, s), newReplica(t, s)
+	for n, read := range reads {
+		method, path := split(read)
+		q := ask(t, method, path)
+		q.Token = [32]byte{byte(n), 1}
+		if method == http.MethodHead {
+			a.share(t, s, q, http.Header{"Content-Length": {"5"}}, "")
+		} else {
+			a.share(t, s, q, nil, read)
+		}
+		r := b.Look(t.Context(), q, time.Now())
+		if r.Entry == nil {
+			t.Errorf("%s: got %s, want a hit", read, r.Status)
+			continue
+		}
+		w := httptest.NewRecorder()
+		if _, err := r.Entry.Serve(w, q.Header, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if method == http.MethodHead && w.Header().Get("Content-Length") != "5" || method != http.MethodHead && w.Body.String() != read {
+			t.Errorf("%s: got %q with %v", read, w.Body, w.Header())
+		}
+	}
+}
+
+func TestAbsenceOfAKeyIsShared(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := newReplica(t, s), newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, ask(t, "GET", keyPath+"2"), nil, "for the grant")
+	fetch(t, a.Cache, q, 404, nil, "none")
+	await(t, "the 404 is shared", func() bool { return a.Stats().Shared.Kept == 2 })
+	if r := b.Look(t.Context(), q, time.Now()); r.Entry == nil || r.Entry.Status() != 404 || r.Entry.Left(time.Now()) > 2*time.Second {
+		t.Errorf("got %s, want a 404 of 2 s at most", r.Status)
+	}
+}
+
+func TestWriteThroughAnyReplicaEndsWhatIsShared(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := newReplica(t, s), newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, q, nil, "old")
+	for _, writer := range []*replica{a, b} {
+		for _, r := range []*replica{a, b} {
+			wantHit(t, r.Cache, q)
+		}
+		mark(t, writer.Cache, ask(t, "PUT", keyPath)).Done(true)
+		await(t, "the lease is given back", func() bool { status, _ := look(t, b.Cache, q); return status != writeInFlight })
+		for name, r := range map[string]*replica{"its own": a, "the other": b} {
+			if status, _ := look(t, r.Cache, q); status != "osgate; fwd=miss" {
+				t.Errorf("%s replica, after the write: got %s, want a miss", name, status)
+			}
+		}
+		kept := a.Stats().Shared.Kept
+		fetch(t, a.Cache, q, 200, nil, "new")
+		await(t, "the new body is shared", func() bool { return a.Stats().Shared.Kept > kept })
+	}
+	if n := b.Stats(); n.SharedHits != 2 {
+		t.Errorf("%d hits were of Redis, want 2: the test proves little", n.SharedHits)
+	}
+}
+
+func TestPurgeEndsWhatIsShared(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := newReplica(t, s), newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, q, nil, "v")
+	if _, err := a.Purge(t.Context(), cache.Purging{All: true}); err != nil {
+		t.Fatal(err)
+	}
+	wantMiss(t, a.Cache, q)
+	wantMiss(t, b.Cache, q)
+}
+
+func TestRedisTellsNothingOfBodiesAndGrants(t *testing.T) {
+	s := redistest.Start(t)
+	a := newReplica(t, s)
+	q := ask(t, "GET", "environments/SECRETENV/stores/SECRETSTORE/partitions/SECRETPART/keys/SECRETKEY")
+	q.Scope, q.Token = "SECRETCLIENT", [32]byte([]byte("SECRETTOKENSECRETTOKENSECRETTOKE"))
+	a.share(t, s, q, http.Header{"X-Secret": {"SECRETHEADER"}}, "SECRETBODY")
+	c := redis.NewClient(&redis.Options{Addr: s.Addr()})
+	defer func() { _ = c.Close() }()
+	kinds := map[string]int{}
+	for _, key := range keysLike(t, s, "*") {
+		kinds[strings.Split(key, ":")[1]]++
+		value, _ := c.Get(t.Context(), key).Result() // none, of a hash
+		all := key + value + c.Dump(t.Context(), key).Val()
+		for _, secret := range []string{"SECRET", "X-Secret", hex.EncodeToString(q.Token[:]), string(sharedSecret)} {
+			if strings.Contains(all, secret) {
+				t.Errorf("key %q tells %q", key, secret)
+			}
+		}
+		if kind := strings.Split(key, ":")[1]; kind != "epoch" && c.PTTL(t.Context(), key).Val() <= 0 {
+			t.Errorf("key %q is kept for ever", key)
+		}
+	}
+	for _, kind := range []string{"body", "grant", "token"} {
+		if kinds[kind] != 1 {
+			t.Errorf("got %v, want one %s", kinds, kind)
+		}
+	}
+	for _, text := range []string{fmt.Sprint(a.bodies), fmt.Sprintf("%+v %#v %x", a.bodies, a.bodies, a.bodies), a.bodies.LogValue().String()} {
+		if strings.Contains(text, "115") || strings.Contains(text, "73") {
+			t.Errorf("prints %q", text)
+		}
+	}
+}
+
+func TestWhatIsNotOurSealIsAMiss(t *testing.T) {
+	for name, test := range map[string]struct {
+		tamper         func(ctx context.Context, c *redis.Client, key, other string) error
+		wantUnreadable int64
+	}{
+		"a changed byte": {func(ctx context.Context, c *redis.Client, key, _ string) error {
+			return c.SetRange(ctx, key, 40, "\x00\x01\x02").Err()
+		}, 1},
+		"a cut one": {func(ctx context.Context, c *redis.Client, key, _ string) error {
+			return c.Set(ctx, key, c.GetRange(ctx, key, 0, 50).Val(), time.Hour).Err()
+		}, 1},
+		"one without a seal": {func(ctx context.Context, c *redis.Client, key, _ string) error {
+			return c.Set(ctx, key, "x", time.Hour).Err()
+		}, 1},
+		"another one's": {func(ctx context.Context, c *redis.Client, key, other string) error {
+			return c.Copy(ctx, other, key, 0, true).Err()
+		}, 1},
+		"one of another type": {func(ctx context.Context, c *redis.Client, key, _ string) error {
+			c.Del(ctx, key)
+			return c.HSet(ctx, key, "a", "b").Err()
+		}, 0},
+		"none": {func(ctx context.Context, c *redis.Client, key, _ string) error { return c.Del(ctx, key).Err() }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := redistest.Start(t)
+			a := newReplica(t, s)
+			q := ask(t, "GET", keyPath)
+			a.share(t, s, q, nil, "v")
+			key := keysLike(t, s, "*:body:*")[0]
+			a.share(t, s, ask(t, "GET", keysPath), nil, "w")
+			keys := keysLike(t, s, "*:body:*")
+			other := keys[1-slices.Index(keys, key)]
+			c := redis.NewClient(&redis.Options{Addr: s.Addr()})
+			defer func() { _ = c.Close() }()
+			if err := test.tamper(t.Context(), c, key, other); err != nil {
+				t.Fatal(err)
+			}
+			b := newReplica(t, s)
+			wantMiss(t, b.Cache, q)
+			if n := b.Stats(); n.SharedMisses != 1 || n.SharedHits != 0 || n.Shared.Unreadable != test.wantUnreadable {
+				t.Errorf("got %+v, want one miss and %d that cannot be read", n, test.wantUnreadable)
+			}
+		})
+	}
+}
+
+func TestOtherSecretReadsNothing(t *testing.T) {
+	s := redistest.Start(t)
+	a := newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, q, nil, "v")
+	wantMiss(t, startReplica(t, s, otherSecret, time.Minute).Cache, q)
+	if _, err := cache.NewSharedBodies(nil, sharedSecret[1:], cache.SharedOptions{}); err == nil {
+		t.Error("a short secret was taken")
+	}
+}
+
+func TestSharedEntryIsNeverYoungerThanItIs(t *testing.T) {
+	s := redistest.Start(t)
+	a := newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	asked := time.Now().Add(-5 * time.Second) // a slow fetch
+	receive(a.Cache, q, a.Look(t.Context(), q, asked), answer{200, http.Header{"Age": {"2"}}, "v"}, time.Now())
+	await(t, "body and grant are shared", func() bool { return len(keysLike(t, s, "*:body:*"))+len(keysLike(t, s, "*:grant:*")) == 2 })
+	if left := s.Do("PTTL", keysLike(t, s, "*:body:*")[0]); len(left) != len("3000") || left > "3000" {
+		t.Errorf("Redis keeps it for %s ms, want 3000 at most", left)
+	}
+	s.Do("PERSIST", keysLike(t, s, "*:body:*")[0])
+
+	r := newReplica(t, s).Look(t.Context(), q, time.Now())
+	if r.Entry == nil {
+		t.Fatalf("got %s, want a hit", r.Status)
+	}
+	now := time.Now()
+	if age, is := r.Entry.Age(now), now.Sub(asked)+2*time.Second; age < is || age > is+time.Second {
+		t.Errorf("it is %v old, want %v", age, is)
+	}
+	wantMiss(t, newReplica(t, s, func(o *cache.Options) { o.KeyTTL = 7 * time.Second }).Cache, q) // configured for less
+	now = time.Now()
+	<-time.After(asked.Add(8 * time.Second).Sub(now)) // its freshness is over; only Redis's own clock of the key was stopped
+	wantMiss(t, newReplica(t, s).Cache, q)
+}
+
+func TestSharedEntryEndsWithItsFreshness(t *testing.T) {
+	s := redistest.Start(t)
+	brief := func(o *cache.Options) { o.KeyTTL = 400 * time.Millisecond }
+	a := newReplica(t, s, brief)
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, q, nil, "v")
+	await(t, "Redis drops it", func() bool { return len(keysLike(t, s, "*:body:*")) == 0 })
+	b := newReplica(t, s, brief)
+	wantMiss(t, b.Cache, q)
+	if n := b.Stats(); n.SharedMisses != 1 {
+		t.Errorf("got %+v, want a lookup that found nothing", n)
+	}
+}
+
+func TestOnlyWhatIsStoredIsShared(t *testing.T) {
+	s := redistest.Start(t)
+	a := newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	fetch(t, a.Cache, q, 200, http.Header{"Cache-Control": {"no-store"}}, "v")
+	fetch(t, a.Cache, q, 500, nil, "v")
+	r := a.Look(t.Context(), q, time.Now())
+	r.Fill.Response(200, nil, 5)
+	_, _ = r.Fill.Write([]byte("cut"))
+	r.Fill.Close(true)
+	large := ask(t, "GET", keyPath+"large")
+	fetch(t, a.Cache, large, 200, nil, strings.Repeat("x", 65<<10))
+	fetch(t, a.Cache, ask(t, "GET", keysPath), 200, nil, "this one")
+	await(t, "one is shared", func() bool { return a.Stats().Shared.Kept > 0 })
+	if keys := keysLike(t, s, "*:body:*"); len(keys) != 1 {
+		t.Errorf("%d bodies are shared, want one", len(keys))
+	}
+}
+
+func TestBodiesThatFindNoRoomAreDropped(t *testing.T) {
+	idle := func() *cache.SharedBodies { return idleBodies(t, dialURL(t, redistest.Start(t).URL()), sharedSecret) }
+	c := newCache(t, func(o *cache.Options) { o.Bytes, o.EntryBytes = 64<<20, 1<<20 })
+	entry := func(size int) *cache.Entry {
+		q := ask(t, "GET", fmt.Sprintf("%s%d", keyPath, size))
+		fetch(t, c, q, 200, nil, strings.Repeat("x", size))
+		return c.Look(t.Context(), q, time.Now()).Entry
+	}
+	for name, test := range map[string]struct {
+		size, room int
+	}{"of small ones": {1, 1024}, "of large ones": {1 << 20, 16}} {
+		e, b := entry(test.size), idle()
+		for range test.room + 5 {
+			b.Keep([32]byte{}, e)
+		}
+		if dropped := b.Stats().Dropped; dropped != 5 {
+			t.Errorf("%s: %d were dropped, want 5", name, dropped)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		if err := b.Run(ctx); err != nil { // does what waits
+			t.Fatal(err)
+		}
+		if n := b.Stats(); n.Kept != int64(test.room) {
+			t.Errorf("%s: %+v, want %d kept in the end", name, n, test.room)
+		}
+		b.Keep([32]byte{}, e)
+		if dropped := b.Stats().Dropped; dropped != 5 {
+			t.Errorf("%s: no room was given back", name)
+		}
+	}
+}
+
+func TestRedisThatForgetsOrIsGoneIsAMiss(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	const settle = 100 * time.Millisecond
+	start := func() *replica {
+		return startReplica(t, s, sharedSecret, settle, func(o *cache.Options) { o.WriteLease = settle })
+	}
+	a := start()
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, q, nil, "v")
+	for name, forget := range map[string]func(){"flush": s.Flush, "restart": s.Restart} {
+		forget()
+		b := start()
+		await(t, "the cache is open again", func() bool {
+			status, _ := look(t, b.Cache, q)
+			return status == "osgate; fwd=miss"
+		})
+		kept := a.Stats().Shared.Kept
+		await(t, "Redis serves again after "+name, func() bool {
+			r := a.Look(t.Context(), q, time.Now())
+			if r.Fill != nil {
+				receive(a.Cache, q, r, answer{200, nil, "v"}, time.Now())
+			}
+			return a.Stats().Shared.Kept > kept && len(keysLike(t, s, "*:grant:*")) > 0
+		})
+		wantHit(t, b.Cache, q)
+	}
+	s.Stop()
+	began := time.Now()
+	if r := start().Look(t.Context(), q, time.Now()); r.Entry != nil || r.Fill != nil {
+		t.Errorf("without Redis: got %s", r.Status)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("without Redis it took %v", took)
+	}
+	a.Revoke(t.Context(), q.Token)
+}
+
+func TestBodiesThatAreAwayLeaveTheCacheAsItIs(t *testing.T) {
+	s, away := redistest.Start(t), redistest.Start(t)
+	a := newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, q, nil, "v")
+	bodies := bodiesOn(t, dialURL(t, away.URL()), sharedSecret)
+	away.Stop()
+	b := newReplica(t, s, func(o *cache.Options) { o.Shared = bodies })
+	wantMiss(t, b.Cache, q)
+	fetch(t, b.Cache, q, 200, nil, "v")
+	wantHit(t, b.Cache, q)
+	await(t, "what could not be shared is counted", func() bool { return b.Stats().Shared.Dropped == 1 })
+	if n := b.Stats(); n.Shared.Kept != 0 || n.SharedMisses == 0 {
+		t.Errorf("got %+v", n)
+	}
+}
+
+func TestSharedEntriesAreOnePrincipalsAndNeedAGrant(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := newReplica(t, s), newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, q, nil, "of one")
+
+	other := q
+	other.Scope = "two" // with the same token even
+	wantMiss(t, b.Cache, other)
+	if n := b.Stats(); n.SharedMisses != 1 || n.SharedHits != 0 {
+		t.Errorf("another principal: %+v, want a lookup that finds nothing", n)
+	}
+	token := q
+	token.Token = [32]byte{2} // of the same client, perhaps with fewer rights
+	for _, r := range []*replica{a, b} {
+		wantMiss(t, r.Cache, token)
+	}
+	for _, read := range []string{"HEAD " + keyPath, "GET " + keysPath, "GET " + storePath, "GET " + storesPath + "/other/partitions/p/keys/k"} {
+		method, path := split(read)
+		wantMiss(t, b.Cache, ask(t, method, path)) // the grant is for one kind of read of one store
+	}
+	elsewhere := q
+	elsewhere.Location = "eu/eu-west-1"
+	wantMiss(t, b.Cache, elsewhere)
+	if n := b.Stats(); n.SharedMisses != 1 || n.SharedHits != 0 {
+		t.Errorf("without a grant: %+v, want no lookup", n)
+	}
+	wantHit(t, b.Cache, q)
+	b.Grant(token, time.Now())
+	wantHit(t, b.Cache, token)
+}
+
+func TestOnlyIfCachedFindsWhatIsShared(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := newReplica(t, s), newReplica(t, s)
+	a.share(t, s, ask(t, "GET", keyPath), nil, "v")
+	wantHit(t, b.Cache, ask(t, "GET", keyPath, "Cache-Control", "only-if-cached"))
+}
+
+func TestEntryTooLargeForThisProcessIsServedFromRedis(t *testing.T) {
+	s := redistest.Start(t)
+	a := newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, q, nil, "value")
+	b := newReplica(t, s, func(o *cache.Options) { o.Bytes, o.EntryBytes = 10, 10 })
+	for range 2 {
+		if _, body := look(t, b.Cache, q); body != "value" {
+			t.Errorf("got %q, want the value", body)
+		}
+	}
+	wantMiss(t, newReplica(t, s, func(o *cache.Options) { o.EntryBytes = 4 }).Cache, q)
+}
+
+func TestSharedBodiesAndGrantsOverACluster(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartCluster(t)
+	a, b := newReplica(t, s), newReplica(t, s)
+	const many = 24
+	var questions []cache.Question
+	for n := range many {
+		q := ask(t, "GET", fmt.Sprintf("environments/env/stores/st%d/partitions/p/keys/k", n))
+		q.Token = [32]byte{1, byte(n)}
+		questions = append(questions, q)
+		a.fetch(t, q, nil, fmt.Sprint(n))
+	}
+	await(t, "all are shared", func() bool { return a.Stats().Shared.Kept == many })
+	for n, q := range questions {
+		await(t, "a hit", func() bool { _, body := look(t, b.Cache, q); return body == fmt.Sprint(n) })
+		a.Revoke(t.Context(), q.Token)
+		wantMiss(t, b.Cache, q)
+	}
+	if a.coherence.Untold() != 0 {
+		t.Errorf("%d grants were not told", a.coherence.Untold())
+	}
+}

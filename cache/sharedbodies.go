@@ -1,0 +1,226 @@
+package cache
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"osgate/internal/redisconn"
+	"osgate/internal/seal"
+)
+
+const (
+	// keepQueue bounds the entries that wait to be written; keepBytes bounds the bodies among them, unless one is larger.
+	keepQueue = 1024
+	keepBytes = 16 << 20
+	// keepWorkers is how many are written at once.
+	keepWorkers = 4
+)
+
+var (
+	//go:embed lua/body.lua
+	bodyLua string
+	//go:embed lua/clock.lua
+	clockLua string
+)
+
+// SharedOptions configure [NewSharedBodies].
+type SharedOptions struct {
+	EntryBytes int64 // the largest body that is kept or taken
+}
+
+// SharedBodies is [Shared] in Redis. Entries are sealed and bound to their names, which are keyed hashes: whoever reads or writes that Redis learns
+// nothing of them and can forge none, nor pass one off as another or as younger than it is. Its [SharedBodies.Run] must run. Safe for concurrent use.
+//
+// How old an entry is, is told by Redis's clock alone, and rounded up: the instant at which it was asked for lies in the sealed text, by the clock of
+// the server that keeps it. So the clocks of gateways need not agree, and neither a command that Redis gets to late nor one who prolongs the life of
+// a key makes an entry younger.
+type SharedBodies struct {
+	conn        *redisconn.Conn
+	options     SharedOptions
+	sealer      *seal.Sealer
+	names       []byte // the key of names; never printed
+	body, clock *redis.Script
+
+	queue  chan keeping
+	queued budget
+
+	kept, dropped, unreadable atomic.Int64
+}
+
+var _ Shared = (*SharedBodies)(nil)
+
+// keeping is an entry to be written.
+type keeping struct {
+	name  [32]byte
+	entry *Entry
+}
+
+// NewSharedBodies returns one over conn, which stays the caller's to close after Run has returned, and should be nobody else's: large bodies on it would
+// delay what else is asked there. The secret is the deployment's; one of less than 32 bytes is an error. It does not dial.
+func NewSharedBodies(conn *redisconn.Conn, secret []byte, o SharedOptions) (*SharedBodies, error) {
+	sealer, err := seal.New(secret, "cache body")
+	if err != nil {
+		return nil, fmt.Errorf("making the seal of bodies: %w", err)
+	}
+	names, err := hkdf.Key(sha256.New, secret, nil, "osgate cache body names", sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("deriving the key of names: %w", err)
+	}
+	b := &SharedBodies{
+		conn: conn, options: o, sealer: sealer, names: names,
+		body: redis.NewScript(bodyLua), clock: redis.NewScript(clockLua), queue: make(chan keeping, keepQueue),
+	}
+	b.queued.limit = max(keepBytes, o.EntryBytes)
+	return b, nil
+}
+
+// key is where the entry of a name lies.
+func (b *SharedBodies) key(name [32]byte) string {
+	mac := hmac.New(sha256.New, b.names)
+	mac.Write(name[:])
+	return b.conn.Key("body", hex.EncodeToString(mac.Sum(nil)))
+}
+
+// Find implements [Shared].
+func (b *SharedBodies) Find(ctx context.Context, name [32]byte) *Entry {
+	key, began := b.key(name), time.Now()
+	reply, err := b.body.Run(ctx, b.conn.Scripter(), []string{key}).StringSlice()
+	if err != nil || len(reply) != 2 || reply[0] == "" {
+		return nil
+	}
+	clock, err := strconv.ParseInt(reply[1], 10, 64)
+	if err != nil {
+		return nil
+	}
+	e, age, err := b.open(key, reply[0], time.UnixMicro(clock))
+	if err != nil || age < 0 || int64(len(e.body)) > b.options.EntryBytes {
+		b.unreadable.Add(1)
+		return nil
+	}
+	e.asked = began.Add(-age)
+	return e
+}
+
+// open returns the entry that lies at key, and how long before clock it was asked for.
+func (b *SharedBodies) open(key, sealed string, clock time.Time) (*Entry, time.Duration, error) {
+	text, err := b.sealer.Open(key, []byte(sealed))
+	if err != nil {
+		return nil, 0, fmt.Errorf("opening an entry: %w", err)
+	}
+	e, asked, err := decodeEntry(text)
+	if err != nil {
+		return nil, 0, err
+	}
+	return e, clock.Sub(asked), nil
+}
+
+// Keep implements [Shared]. It is done by Run.
+func (b *SharedBodies) Keep(name [32]byte, e *Entry) {
+	size := int64(len(e.body))
+	if size > b.options.EntryBytes {
+		return
+	}
+	if !b.queued.take(size) {
+		b.dropped.Add(1)
+		return
+	}
+	select {
+	case b.queue <- keeping{name, e}:
+	default:
+		b.queued.give(size)
+		b.dropped.Add(1)
+	}
+}
+
+// Run writes what is to be kept until ctx is done, then what waits, and returns nil.
+func (b *SharedBodies) Run(ctx context.Context) error {
+	var workers sync.WaitGroup
+	for range keepWorkers {
+		workers.Go(func() { b.work(ctx) })
+	}
+	workers.Wait()
+	return nil
+}
+
+// work writes until ctx is done and nothing waits.
+func (b *SharedBodies) work(ctx context.Context) {
+	trips := context.WithoutCancel(ctx) // each is bounded by itself
+	for {
+		select {
+		case k := <-b.queue:
+			b.write(trips, k)
+			continue
+		default:
+		}
+		select {
+		case k := <-b.queue:
+			b.write(trips, k)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// write asks for Redis's clock and writes the entry with the instant that it was asked for by that clock. It takes two round trips, because that instant
+// goes into what is sealed.
+func (b *SharedBodies) write(ctx context.Context, k keeping) {
+	defer b.queued.give(int64(len(k.entry.body)))
+	key := b.key(k.name)
+	asked, err := b.instant(ctx, key, k.entry.asked)
+	if err != nil {
+		b.dropped.Add(1)
+		return
+	}
+	ends := asked.Add(k.entry.lifetime - k.entry.age).UnixMilli()
+	sealed := b.sealer.Seal(key, encodeEntry(k.entry, asked))
+	var set *redis.Cmd
+	err = b.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
+		set = p.Do(ctx, "set", key, sealed, "pxat", ends)
+		return nil
+	})
+	if err != nil || set.Err() != nil {
+		b.dropped.Add(1)
+		return
+	}
+	b.kept.Add(1)
+}
+
+// instant is an instant of our clock by that of the server that has the key, or somewhat before.
+func (b *SharedBodies) instant(ctx context.Context, key string, at time.Time) (time.Time, error) {
+	reply, err := b.clock.Run(ctx, b.conn.Scripter(), []string{key}).StringSlice()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("asking for the clock: %w", err)
+	}
+	if len(reply) != 1 {
+		return time.Time{}, errOddAnswer
+	}
+	clock, err := strconv.ParseInt(reply[0], 10, 64)
+	if err != nil {
+		return time.Time{}, errOddAnswer
+	}
+	return time.UnixMicro(clock).Add(-time.Since(at)), nil
+}
+
+// Stats implements [Shared].
+func (b *SharedBodies) Stats() SharedStats {
+	return SharedStats{Kept: b.kept.Load(), Dropped: b.dropped.Load(), Unreadable: b.unreadable.Load()}
+}
+
+// Format prints a fixed text, whatever the verb: a SharedBodies holds keys.
+func (*SharedBodies) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
+
+// LogValue is Format, for slog.
+func (*SharedBodies) LogValue() slog.Value { return slog.StringValue("[redacted]") }

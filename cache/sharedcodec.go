@@ -1,0 +1,121 @@
+package cache
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// sharedVersion is the first byte of an entry in text. Another one is not read: while a deployment is upgraded its replicas share nothing.
+const sharedVersion = 1
+
+// errEntry is a text that is no entry.
+var errEntry = errors.New("not an entry")
+
+// maxShortCount bounds the names of a header, and the values of a name.
+const maxShortCount = 1 << 12
+
+// encodeEntry writes e, which was asked for at an instant of the clock of the place where it will lie. Its stamp and what it depends on are not
+// written: they are part of its name.
+func encodeEntry(e *Entry, asked time.Time) []byte {
+	b := make([]byte, 0, 64+headerBytes(e.header)+len(e.body))
+	flags := byte(0)
+	if e.head {
+		flags = 1
+	}
+	b = append(b, sharedVersion, flags)
+	b = binary.BigEndian.AppendUint16(b, uint16(e.status))
+	for _, n := range []int64{asked.UnixMicro(), int64(e.age), int64(e.lifetime), int64(e.stale.whileRevalidate), int64(e.stale.ifError)} {
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(len(e.header)))
+	for name, values := range e.header {
+		b = appendValues(appendPart(b, name), values)
+	}
+	return append(b, e.body...)
+}
+
+// decodeEntry reads what encodeEntry wrote. The entry's body is part of b. Asked is by the clock of the place; the entry's own is not set.
+func decodeEntry(b []byte) (e *Entry, asked time.Time, err error) {
+	d := decoder{rest: b}
+	if head := d.take(2); d.short || head[0] != sharedVersion || head[1] > 1 {
+		return nil, time.Time{}, errEntry
+	}
+	e = &Entry{head: b[1] == 1, status: int(d.uint16())}
+	asked = time.UnixMicro(d.int64())
+	e.age, e.lifetime = time.Duration(d.int64()), time.Duration(d.int64())
+	e.stale = staleness{time.Duration(d.int64()), time.Duration(d.int64())}
+	e.header = d.header()
+	if d.short || !e.possible() {
+		return nil, time.Time{}, errEntry
+	}
+	e.body = slices.Clip(d.rest)
+	return e, asked, nil
+}
+
+// possible reports whether an entry that was read could have been stored.
+func (e *Entry) possible() bool {
+	return e.status >= http.StatusOK && e.status < 600 && e.age >= 0 && e.lifetime > 0 && e.lifetime <= MaxTTL &&
+		e.stale.whileRevalidate >= 0 && e.stale.ifError >= 0
+}
+
+// decoder reads from the front of rest. When that is too short, or a count too large, it says so and reads zeros.
+type decoder struct {
+	rest  []byte
+	short bool
+}
+
+// zeros is what is read where nothing is left.
+var zeros [8]byte
+
+func (d *decoder) take(n int) []byte {
+	if n > len(d.rest) {
+		d.short, d.rest = true, nil
+		return zeros[:min(n, len(zeros))]
+	}
+	taken := d.rest[:n]
+	d.rest = d.rest[n:]
+	return taken
+}
+
+func (d *decoder) uint16() uint16 { return binary.BigEndian.Uint16(d.take(2)) }
+
+func (d *decoder) int64() int64 { return int64(binary.BigEndian.Uint64(d.take(8))) }
+
+func (d *decoder) count() int {
+	n := binary.BigEndian.Uint32(d.take(4))
+	if n > maxShortCount {
+		d.short = true
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) text() string {
+	n := int64(binary.BigEndian.Uint32(d.take(4)))
+	if n > int64(len(d.rest)) {
+		d.short, d.rest = true, nil
+		return ""
+	}
+	return string(d.take(int(n)))
+}
+
+func (d *decoder) header() http.Header {
+	h := make(http.Header)
+	for range d.count() {
+		name := d.text()
+		values := []string{}
+		for range d.count() {
+			if values = append(values, d.text()); d.short {
+				return nil
+			}
+		}
+		if d.short {
+			return nil
+		}
+		h[name] = values
+	}
+	return h
+}

@@ -1,0 +1,78 @@
+package cache
+
+import (
+	"net/http"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func FuzzEntriesSurviveTheWayIntoTextAndBack(f *testing.F) {
+	f.Add(200, false, "Content-Type", "text/plain", "Etag", `W/"x"`, []byte("body"), int64(1), int64(2), int64(3))
+	f.Add(404, false, "", "", "a", "", []byte(nil), int64(0), int64(1), int64(0))
+	f.Add(204, true, "A", "1", "A", "2", []byte("x"), int64(time.Second), int64(MaxTTL), int64(MaxTTL))
+	f.Fuzz(func(t *testing.T, status int, head bool, name1, value1, name2, value2 string, body []byte, age, lifetime, stale int64) {
+		e := &Entry{status: status, head: head, header: http.Header{}, body: body, age: time.Duration(age), lifetime: time.Duration(lifetime)}
+		e.header[name1] = append(e.header[name1], value1)
+		e.header[name2] = append(e.header[name2], value2)
+		e.stale = staleness{time.Duration(stale), time.Duration(age)}
+		asked := time.UnixMicro(1_700_000_000_000_000 + age%1000)
+		got, at, err := decodeEntry(encodeEntry(e, asked))
+		if status < 200 || status >= 600 || age < 0 || stale < 0 || lifetime <= 0 || e.lifetime > MaxTTL {
+			if err == nil {
+				t.Errorf("an entry that cannot be was read: %+v", e)
+			}
+			return
+		}
+		if err != nil || !at.Equal(asked) {
+			t.Fatalf("got %v, %v, want %v", at, err, asked)
+		}
+		if got.status != e.status || got.head != e.head || string(got.body) != string(body) || !cmp.Equal(got.header, e.header) {
+			t.Errorf("got %+v, want %+v", got, e)
+		}
+		if got.age != e.age || got.lifetime != e.lifetime || got.stale != e.stale {
+			t.Errorf("got %+v, want %+v", got, e)
+		}
+	})
+}
+
+func FuzzNothingButEntriesIsRead(f *testing.F) {
+	text := encodeEntry(&Entry{status: 200, header: http.Header{"A": {"1", "2"}, "B": {}}, body: []byte("b"), lifetime: time.Second}, time.UnixMicro(1))
+	for n := range text {
+		f.Add(text[:n])
+	}
+	f.Add(append([]byte{sharedVersion + 1}, text[1:]...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, _, err := decodeEntry(b)
+		switch {
+		case err != nil && e != nil:
+			t.Error("an entry came with an error")
+		case err == nil && (e.status < 200 || e.status >= 600 || e.lifetime <= 0 || e.header == nil):
+			t.Errorf("read %+v", e)
+		case err == nil && len(b) < len(text)-len("b") && e.header["A"] != nil:
+			t.Errorf("read a part of an entry: %+v", e)
+		}
+	})
+}
+
+func TestEveryFieldOfAnEntryIsWrittenOrKnownFromElsewhere(t *testing.T) {
+	// A field that is added to Entry has to be written, or to be set by adopt or Find.
+	const want = "status header body head stamp on asked age lifetime stale web"
+	got := ""
+	for _, name := range fieldsOf(Entry{}) {
+		got += " " + name
+	}
+	if got[1:] != want {
+		t.Errorf("Entry has the fields%s; of those that are new here, is each one written by encodeEntry? (%s)", got, want)
+	}
+}
+
+func fieldsOf(v any) (names []string) {
+	t := reflect.TypeOf(v)
+	for f := range t.Fields() {
+		names = append(names, f.Name)
+	}
+	return names
+}

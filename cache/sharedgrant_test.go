@@ -1,0 +1,161 @@
+package cache_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"osgate/cache"
+	"osgate/internal/redisconn/redistest"
+)
+
+// wantServed looks at a key of which Redis holds the entry, so that only the grant decides.
+func wantServed(t testing.TB, want bool, what string, q cache.Question, replicas ...*replica) {
+	t.Helper()
+	for n, r := range replicas {
+		if found := r.Look(t.Context(), q, time.Now()); (found.Entry != nil) != want {
+			t.Errorf("%s, replica %d: got %s, want a hit is %t", what, n, found.Status, want)
+		}
+	}
+}
+
+func TestRightThatOneReplicaSeesWithdrawnEndsOnAll(t *testing.T) {
+	s := redistest.Start(t)
+	a, b, c := newReplica(t, s), newReplica(t, s), newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, q, nil, "v")
+	wantServed(t, true, "before", q, a, b, c)
+	b.Grant(q, time.Now()) // its own, beside what it has from the other
+	b.Revoke(t.Context(), q.Token)
+	wantServed(t, false, "after", q, a, b, c, newReplica(t, s))
+	c.Grant(q, time.Now()) // upstream has changed its mind
+	await(t, "the new grant is shared", func() bool { return a.Look(t.Context(), q, time.Now()).Entry != nil })
+	wantServed(t, true, "again", q, a, b, c, newReplica(t, s))
+}
+
+func TestAnswerToWhatWasAskedBeforeTheRefusalGrantsNothingAnywhere(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := newReplica(t, s), newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, q, nil, "v")
+	b.Look(t.Context(), q, time.Now())
+	sent := time.Now() // by b, and on its way
+	a.Revoke(t.Context(), q.Token)
+	b.Grant(q, sent)
+	a.Grant(q, sent)
+	other := ask(t, "GET", keysPath)
+	b.fetch(t, other, nil, "list") // Redis is told of it after what went before
+	await(t, "it is told", func() bool { return a.Look(t.Context(), other, time.Now()).Entry != nil })
+	wantServed(t, false, "after", q, a, b, newReplica(t, s))
+}
+
+func TestRefusalWithoutRedisIsMadeUpFor(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	a, b := newReplica(t, s), newReplica(t, s)
+	q := ask(t, "GET", keyPath)
+	a.share(t, s, q, nil, "v")
+	wantServed(t, true, "before", q, a, b)
+	s.Pause()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // the client has left
+	a.Revoke(ctx, q.Token)
+	s.Resume()
+	wantServed(t, false, "without a word with Redis", q, a)
+	await(t, "the others know", func() bool { return b.Look(t.Context(), q, time.Now()).Entry == nil })
+	wantServed(t, false, "after", q, a, b, newReplica(t, s))
+	if n := a.coherence.Untold(); n != 0 {
+		t.Errorf("%d refusals were given up", n)
+	}
+}
+
+func TestSharedGrantEndsWithItsLife(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	const life = time.Second
+	brief := func(o *cache.Options) { o.GrantTTL = life }
+	a := newReplica(t, s, brief)
+	q := ask(t, "GET", keyPath)
+	a.Look(t.Context(), q, time.Now())
+	sent := time.Now()
+	a.share(t, s, q, nil, "v")
+	s.Do("PERSIST", keysLike(t, s, "*:grant:*")[0])
+	b := newReplica(t, s, brief)
+	for served := true; served; <-time.After(5 * time.Millisecond) {
+		now := time.Now()
+		served = b.Look(t.Context(), q, now).Entry != nil
+		if age := now.Sub(sent); served && age > life+500*time.Millisecond {
+			t.Fatalf("a grant of %v is alive after %v", life, age)
+		}
+	}
+	if age := time.Since(sent); age < life/2 {
+		t.Errorf("a grant of %v was alive for %v only", life, age)
+	}
+	wantServed(t, false, "after", q, newReplica(t, s, brief))
+}
+
+func TestGrantsTravelWithTheGenerations(t *testing.T) {
+	c := newCarrier(t)
+	coherence := onConn(t, c.conn, cache.RedisOptions{Settle: time.Minute})
+	bodies := bodiesOn(t, dialURL(t, c.server.URL()), sharedSecret) // by another way
+	c.cache = newCache(t, func(o *cache.Options) { o.Coherence, o.SharedGrants, o.Shared = coherence, coherence, bodies })
+	q := ask(t, "GET", keyPath)
+	a := newReplica(t, c.server)
+	a.share(t, c.server, q, nil, "v")
+	c.cache.Look(t.Context(), ask(t, "GET", storesPath), time.Now()) // makes the scripts known
+	<-time.After(50 * time.Millisecond)                              // what Run begins with
+	s := c.cache.Prepare(q)
+	trips := c.trips(func() {
+		_ = c.pay(s.Along(t.Context()))
+		if r := s.Look(t.Context(), time.Now()); r.Entry == nil {
+			t.Errorf("got %s, want a hit", r.Status)
+		}
+	})
+	if trips > 2 { // Run looks every second
+		t.Errorf("%d round trips, want one", trips)
+	}
+}
+
+func TestReadersOfReplicasThatShareSeeEveryWriteThatWasAnswered(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	h := &history{T: t, ended: make(chan struct{})}
+	var caches []*cache.Cache
+	for range 2 {
+		// hardly anything stays in process, so that hits are of Redis
+		r := startReplica(t, s, sharedSecret, historyLease, func(o *cache.Options) { o.WriteLease, o.Bytes, o.EntryBytes = historyLease, 100, 100 })
+		caches = append(caches, r.Cache)
+	}
+	h.run(s.Flush, caches...)
+	if n := caches[0].Stats(); n.SharedHits < 20 {
+		t.Errorf("%d hits were of Redis: the test proves little", n.SharedHits)
+	}
+}
+
+func TestManyRefusalsAtOnceLeaveNothingBehind(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := newReplica(t, s), newReplica(t, s)
+	var group sync.WaitGroup
+	for n := range 8 {
+		group.Go(func() {
+			q := ask(t, "GET", keyPath)
+			q.Token = [32]byte{byte(n % 2)}
+			for range 20 {
+				for _, r := range []*replica{a, b} {
+					if found := r.Look(t.Context(), q, time.Now()); found.Fill != nil {
+						receive(r.Cache, q, found, answer{200, nil, "v"}, time.Now())
+					}
+				}
+				a.Revoke(t.Context(), q.Token)
+			}
+		})
+	}
+	group.Wait()
+	for n := range 2 {
+		q := ask(t, "GET", keyPath)
+		q.Token = [32]byte{byte(n)}
+		b.Revoke(t.Context(), q.Token)
+		wantServed(t, false, "in the end", q, a, b, newReplica(t, s))
+	}
+}

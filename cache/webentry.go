@@ -1,0 +1,108 @@
+package cache
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// webEntry is what an entry of a [Web] has beside. In the store, one address is one entry without an answer that holds the variants.
+type webEntry struct {
+	said     says
+	varies   []string      // the request fields by which it was selected
+	values   []string      // what these held, in their normal form
+	kept     time.Duration // from asked on; then it is of no more use
+	variants []*Entry      // the newest first
+}
+
+const (
+	maxVariants = 32        // of one address; beyond: the oldest goes
+	keptStale   = time.Hour // how long an answer is kept that is not fresh: to ask upstream about it, and for clients that take it so
+)
+
+// selects reports whether the entry was selected as an answer to a request with this header would be (RFC 9111 section 4.1).
+func (e *webEntry) selects(header http.Header) bool {
+	for i, name := range e.varies {
+		if e.values[i] != normalized(header[name]) {
+			return false
+		}
+	}
+	return true
+}
+
+// normalized is a field's value in the one form that all its spellings as a list have: lines joined, no space around commas.
+func normalized(lines []string) string {
+	if lines == nil {
+		return "\x00" // no value holds it: a field that is not there is none that is empty
+	}
+	var parts []string
+	for _, line := range lines {
+		for line != "" {
+			var part string
+			part, line = cutItem(line)
+			parts = append(parts, strings.TrimSpace(part))
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// newVariant makes the entry of a complete answer to f.
+func (f *Fetch) newVariant(status int, header http.Header, body []byte, v *verdict) *Entry {
+	e := &Entry{status: status, header: header, body: body, stamp: f.stamp, on: f.on, asked: f.asked, age: v.age, lifetime: v.lifetime}
+	e.web = &webEntry{said: v.said}
+	e.web.varies, _ = variesBy(header)
+	for _, name := range e.web.varies {
+		e.web.values = append(e.web.values, normalized(f.question.Header[name]))
+	}
+	e.web.kept = max(0, v.lifetime-v.age) + max(keptStale, v.said.ifError.d, v.said.whileRevalidate.d)
+	if len(header["Date"]) == 0 { // RFC 9110 section 6.6.1
+		header["Date"] = []string{f.asked.UTC().Format(http.TimeFormat)}
+	}
+	return e
+}
+
+// put stores e with the variants that it does not replace and that are not out of date.
+func (f *Fetch) put(e *Entry) {
+	c := f.web.cache
+	c.entries.Compute(f.key, func(old *Entry, found bool) (*Entry, otter.ComputeOp) {
+		held := &Entry{stamp: e.stamp, on: e.on, asked: e.asked, lifetime: e.web.kept, web: &webEntry{variants: []*Entry{e}}}
+		if !found {
+			return held, otter.WriteOp
+		}
+		for _, o := range old.web.variants {
+			left := o.web.kept - e.asked.Sub(o.asked)
+			switch selected := o.web.selects(f.question.Header); {
+			case o.stamp != e.stamp || left <= 0 || len(held.web.variants) >= maxVariants:
+			case selected && o.asked.After(e.asked): // the fetch that began later knows more
+				return old, otter.CancelOp
+			case !selected:
+				held.web.variants = append(held.web.variants, o)
+				held.lifetime = max(held.lifetime, left)
+			}
+		}
+		return held, otter.WriteOp
+	})
+	c.counts.fills.Add(1)
+}
+
+// staleFor is how long e has not been fresh at now, and whether it may be served so to whoever takes it: upstream has not forbidden it.
+func (e *Entry) staleFor(now time.Time) (stale time.Duration, allowed bool) {
+	return -e.Left(now), !e.web.said.neverStale()
+}
+
+// variantBytes is what the variants of an address take.
+func (e *Entry) variantBytes() (n int) {
+	if e.web == nil {
+		return 0
+	}
+	for _, v := range e.web.variants {
+		n += int(v.weight())
+	}
+	for _, value := range slices.Concat(e.web.varies, e.web.values) {
+		n += len(value) + 16
+	}
+	return n
+}

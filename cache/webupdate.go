@@ -1,0 +1,71 @@
+package cache
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// isAbout reports whether a 304 with this header speaks of e: whether its entity tag, if it has one, is e's (RFC 9111 section 4.3.4).
+func (e *Entry) isAbout(header http.Header) bool {
+	tag := header.Get("Etag")
+	return tag == "" || e.ETag() == "" || strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(e.ETag(), "W/")
+}
+
+// freshen stores what a 304 says of the stored answer, and returns the answer as it is now.
+func (f *Fetch) freshen(ctx context.Context, header http.Header) *Entry {
+	old := f.stored
+	merged := updated(old.header, header)
+	judged := merged.Clone()
+	for _, name := range []string{"Age", "Date"} { // of this answer, not of the one before
+		judged.Del(name)
+		if values := header[name]; len(values) > 0 {
+			judged[name] = values
+		}
+	}
+	verdict := f.rules().judge(old.status, judged)
+	e := f.newVariant(old.status, merged, old.body, &verdict)
+	if verdict.refused != "" {
+		f.web.invalidate(ctx, f.on)
+		return e
+	}
+	f.put(e)
+	return e
+}
+
+// updated is the stored header with what a later one says instead (RFC 9111 section 3.2): not of the content, which is as it was.
+func updated(stored, later http.Header) http.Header {
+	merged := stored.Clone()
+	said := saysOf(later)
+	for name, values := range replayable(later, &said) {
+		switch name {
+		case "Content-Encoding", "Content-Range", "Content-Type":
+		default:
+			merged[name] = slices.Clone(values)
+		}
+	}
+	if len(later["Date"]) == 0 {
+		merged.Del("Date")
+	}
+	return merged
+}
+
+// learnHead compares what is stored with what the answer to a HEAD tells of it (RFC 9111 section 4.3.5): the same is freshened, another is
+// invalidated.
+func (f *Fetch) learnHead(ctx context.Context, status int, header http.Header) {
+	if status != http.StatusOK || f.stored == nil || f.stored.status != http.StatusOK {
+		return
+	}
+	length := header.Get("Content-Length")
+	same := length == "" || length == contentLength(f.stored.body)
+	for _, name := range []string{"Etag", "Last-Modified"} {
+		value := header.Get(name)
+		same = same && (value == "" || value == f.stored.header.Get(name))
+	}
+	if !same {
+		f.web.invalidate(ctx, f.on)
+		return
+	}
+	f.freshen(ctx, header)
+}

@@ -1,0 +1,226 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// fault is something that goes wrong with one of the gateways, or with all of them, for about so long. It returns when that is over.
+type fault func(w *world, r *replica, lasts time.Duration)
+
+// pause waits.
+func pause(d time.Duration) { <-time.After(d) }
+
+// faults by their names, for the log.
+var faults = map[string]fault{
+	"upstream slow": func(_ *world, r *replica, lasts time.Duration) {
+		r.upstream.delay(forth, lasts/4)
+		r.upstream.delay(back, lasts/4)
+		pause(lasts)
+		r.upstream.heal()
+	},
+	"requests late": requestsLate,
+	"a crowd":       crowd,
+	"requests cut": func(_ *world, r *replica, lasts time.Duration) {
+		r.upstream.cut(forth)
+		pause(lasts / 4)
+		r.upstream.heal()
+	},
+	"answers cut": func(_ *world, r *replica, lasts time.Duration) {
+		r.upstream.cut(back)
+		pause(lasts / 4)
+		r.upstream.heal()
+	},
+	"answers shortened": func(_ *world, r *replica, lasts time.Duration) {
+		r.upstream.shorten(4000)
+		pause(lasts)
+		r.upstream.heal()
+	},
+	"upstream silent": func(_ *world, r *replica, lasts time.Duration) {
+		r.upstream.hole(back)
+		pause(lasts)
+		r.upstream.heal()
+	},
+	"upstream failing": func(w *world, _ *replica, lasts time.Duration) {
+		w.stack.emulator.backDoor(http.MethodPut, "faults", `{"500":0.05,"reset":0.05,"cut":0.05,"on":["objectstore"]}`)
+		pause(lasts)
+		w.stack.emulator.backDoor(http.MethodPut, "faults", "{}")
+	},
+	"Redis flushed":              func(w *world, _ *replica, _ time.Duration) { w.redis.Flush() },
+	"Redis flushed in mid-write": flushedInMidWrite,
+	"Redis restarted": func(w *world, _ *replica, lasts time.Duration) {
+		w.redis.Stop()
+		pause(lasts / 2)
+		w.redis.Restart()
+	},
+	"Redis slow": func(w *world, _ *replica, lasts time.Duration) {
+		for _, r := range w.replicas {
+			r.redis.delay(back, 2*strictRedis)
+		}
+		pause(lasts)
+		for _, r := range w.replicas {
+			r.redis.heal()
+		}
+	},
+	"Redis lost to one": func(_ *world, r *replica, lasts time.Duration) {
+		r.redis.cut(forth)
+		pause(lasts)
+		r.redis.heal()
+	},
+	"Redis silent to one": func(_ *world, r *replica, lasts time.Duration) {
+		r.redis.hole(back)
+		pause(lasts)
+		r.redis.heal()
+	},
+	"gateway killed": killedInMidWrite,
+}
+
+// strictRedis is REDIS_TIMEOUT where Redis is the fault.
+const strictRedis = 200 * time.Millisecond
+
+// requestsLate lets writes arrive when they have been given up.
+func requestsLate(w *world, r *replica, _ time.Duration) {
+	const late = historyTimeout * 13 / 10
+	r.upstream.delay(forth, late)
+	w.writesThrough(r, func() { pause(late) })
+	r.upstream.heal()
+}
+
+// crowd lets many read one key at once through a gateway whose answers take their time, while it is written through another one again and again.
+func crowd(w *world, r *replica, lasts time.Duration) {
+	q := question{partition: w.random.IntN(historyPartitions), key: w.random.IntN(historyKeys)}
+	other := w.replicas[0]
+	if other == r {
+		other = w.replicas[1]
+	}
+	r.upstream.delay(back, lasts/3)
+	var all sync.WaitGroup
+	deadline := time.Now().Add(lasts)
+	for n := range historyClients {
+		all.Go(func() {
+			for time.Now().Before(deadline) {
+				w.history.ask(historyClients+1+n, r.caller(), q)
+			}
+		})
+	}
+	for range 6 {
+		w.history.ask(historyClients, other.caller(), w.history.put(q.partition, q.key))
+		pause(lasts / 6)
+	}
+	all.Wait()
+	r.upstream.heal()
+}
+
+// flushedInMidWrite flushes Redis while writes are on their way upstream, where they arrive, of which nobody hears.
+func flushedInMidWrite(w *world, r *replica, lasts time.Duration) {
+	r.upstream.delay(forth, lasts)
+	r.upstream.hole(back)
+	w.writesThrough(r, func() {
+		pause(lasts / 4)
+		w.redis.Flush()
+	})
+	r.upstream.heal()
+}
+
+// writesThrough writes a key of each partition through a gateway, and returns when that and meanwhile are over. The clients ask the other gateways all
+// the while.
+func (w *world) writesThrough(r *replica, meanwhile func()) {
+	r.shunned.Store(true)
+	defer r.shunned.Store(false)
+	var writes sync.WaitGroup
+	for partition := range historyPartitions {
+		q := w.history.put(partition, w.random.IntN(historyKeys))
+		writes.Go(func() { w.history.ask(historyClients, r.caller(), q) })
+	}
+	meanwhile()
+	writes.Wait()
+}
+
+// killedInMidWrite kills a gateway while a write is on its way upstream, where it arrives, and starts another one in its place.
+func killedInMidWrite(w *world, r *replica, lasts time.Duration) {
+	r.upstream.delay(forth, lasts/2)
+	var write sync.WaitGroup
+	q := w.history.put(w.random.IntN(historyPartitions), w.random.IntN(historyKeys))
+	write.Go(func() { w.history.ask(historyClients, r.caller(), q) })
+	pause(lasts / 4)
+	r.kill()
+	write.Wait()
+	r.upstream.heal()
+	r.start()
+}
+
+// historyClients is how many clients a history has.
+const historyClients = 8
+
+// clients lets the clients of a history ask any of the gateways, with short rests, until stop is closed.
+func (w *world) clients(h *history, seed uint64, stop <-chan struct{}) *sync.WaitGroup {
+	all := &sync.WaitGroup{}
+	for n := range historyClients {
+		random := rand.New(rand.NewPCG(seed, uint64(n)))
+		all.Go(func() {
+			for {
+				r := w.replicas[random.IntN(len(w.replicas))]
+				for r.shunned.Load() { // never all of them
+					r = w.replicas[random.IntN(len(w.replicas))]
+				}
+				h.ask(n, r.caller(), h.any(random))
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Duration(1+random.IntN(5)) * time.Millisecond):
+				}
+			}
+		})
+	}
+	return all
+}
+
+// any returns some request: of a hundred, 10 write.
+func (h *history) any(random *rand.Rand) question {
+	q := question{partition: random.IntN(historyPartitions), key: random.IntN(historyKeys)}
+	switch n := random.IntN(100); {
+	case n < 7:
+		return h.put(q.partition, q.key)
+	case n < 8:
+		q.verb = deleteKey
+	case n < 9:
+		q.verb = deleteKeys
+	case n < 10:
+		q.verb = deletePartition
+	case n < 20:
+		q.verb = listKeys
+	case n < 30:
+		q.verb = headKey
+	case n < 36:
+		q.verb = getFresh
+	default:
+		q.verb = getKey
+	}
+	return q
+}
+
+// suffer lets clients ask for so long, while the faults of these names happen in turn, and returns the history. What happens when is decided by the
+// seed, and by the machine.
+func (w *world) suffer(seed uint64, duration time.Duration, names ...string) *history {
+	w.t.Helper()
+	h := newHistory(fmt.Sprintf("history-%d", seed))
+	random := rand.New(rand.NewPCG(seed, historyClients))
+	w.history, w.random = h, random
+	stop := make(chan struct{})
+	clients := w.clients(h, seed, stop)
+	defer clients.Wait()
+	defer close(stop)
+	happened := map[string]int{}
+	for n := random.IntN(len(names)); time.Since(h.began) < duration; n++ {
+		pause(time.Duration(100+random.IntN(300)) * time.Millisecond)
+		name := names[n%len(names)]
+		happened[name]++
+		faults[name](w, w.replicas[random.IntN(len(w.replicas))], time.Duration(300+random.IntN(400))*time.Millisecond)
+	}
+	pause(historyLease / 4) // whole again
+	w.t.Logf("seed %d: %v", seed, happened)
+	return h
+}

@@ -1,0 +1,96 @@
+//go:build soak
+
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestMemoryStaysWithinItsBound reads many times more than the cache holds, by random keys, cold and warm, with the largest values that there are in
+// between, and looks at the resident memory all the while. Beside the entries there are the collector's headroom (as much again as is in use, Go's
+// default), answers on their way in (a quarter of CACHE_BYTES), and what a gateway takes that caches nothing.
+func TestMemoryStaysWithinItsBound(t *testing.T) {
+	const (
+		readers  = 16
+		values   = 4000 // of 1 to 100 KB, 200 MB in all
+		large    = 4    // as large as can be
+		constant = 64 << 20
+		period   = 20 * time.Second
+	)
+	for _, cacheBytes := range []int{16 << 20, 64 << 20} {
+		t.Run(fmt.Sprintf("%dMiB", cacheBytes>>20), func(t *testing.T) {
+			s := newStack(t, false, "-quiet")
+			g := s.gateway("RATE=0", "LOG_LEVEL=warn", fmt.Sprintf("CACHE_BYTES=%dMiB", cacheBytes>>20), "CACHE_KEY_TTL=1h")
+			one := g.as("app-one")
+			straight := one
+			straight.base = s.emulator.url + "/us/us-east-1"
+			target := func(n int) string { return fmt.Sprintf("%s/of-many-%d", demoKeys, n) }
+			for n := range values + large {
+				length := 1000 + 99_000*(n%100)/99
+				if n >= values {
+					length = 7_800_000 // 10.4 MB in the base64 that the limit counts
+				}
+				body := `{"stringValue":"` + strings.Repeat("v", length) + `"}`
+				straight.send(http.MethodPut, target(n), body, "Content-Type: application/json").succeeded()
+			}
+			before := g.resident(t)
+			var reading sync.WaitGroup
+			began := time.Now()
+			y := &tally{byStatus: map[int]int{}}
+			for i := range readers {
+				reading.Go(func() {
+					for n := i; time.Since(began) < period; n += readers {
+						which := n // all of them once, and then at random, and few of them often
+						switch {
+						case n >= values && n%50 == 0:
+							which = values + rand.IntN(large)
+						case n >= values && n%2 == 0:
+							which = rand.IntN(values / 20)
+						case n >= values:
+							which = rand.IntN(values)
+						}
+						y.add(one.try(http.MethodGet, target(which), ""))
+					}
+				})
+			}
+			peak := 0
+			for time.Since(began) < period {
+				peak = max(peak, g.resident(t))
+				pause(50 * time.Millisecond)
+			}
+			reading.Wait()
+			y.only(t, http.StatusOK)
+			bound := 2*(cacheBytes+cacheBytes/4) + constant
+			t.Logf("%v; resident: %d MiB at the start, %d MiB at most, bound %d MiB", y, before>>20, peak>>20, bound>>20)
+			if peak > bound {
+				t.Errorf("%d MiB were resident, want at most %d", peak>>20, bound>>20)
+			}
+		})
+	}
+}
+
+var residentLine = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
+
+// resident returns how many bytes of memory a process has (proc(5)).
+func (p *process) resident(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Skipf("this system tells no resident memory: %v", err)
+	}
+	match := residentLine.FindSubmatch(text)
+	if match == nil {
+		t.Skip("this system tells no resident memory")
+	}
+	kilobytes, _ := strconv.Atoi(string(match[1])) // digits
+	return kilobytes << 10
+}

@@ -1,0 +1,239 @@
+package e2e
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// checkBound is how long the checker may take for one history. It takes well under a second; where it takes longer nothing is proven.
+const checkBound = time.Minute
+
+// shelf is the state of one partition: whether it is there, and its keys, 0 for one that is absent. Lists and the deletion of everything make one
+// state of a partition's keys, so that histories are taken apart by partition and not by key.
+type shelf struct {
+	there  bool
+	values [historyKeys]int32
+}
+
+// shelves is what a store that is not a cache does, one request after the other.
+var shelves = porcupine.Model{
+	Partition: func(all []porcupine.Operation) [][]porcupine.Operation {
+		parts := make([][]porcupine.Operation, historyPartitions)
+		for _, o := range all {
+			p := questionOf(o).partition
+			parts[p] = append(parts[p], o)
+		}
+		return parts
+	},
+	Init: func() any { return shelf{} },
+	Step: func(state, input, output any) (bool, any) {
+		s, _ := state.(shelf)
+		q, _ := input.(question)
+		o, _ := output.(outcome)
+		return s.step(q, o)
+	},
+	Hash: func(state any) uint64 {
+		s, _ := state.(shelf)
+		hash := uint64(1)
+		for _, v := range s.values {
+			hash = hash*1_000_003 + uint64(v)
+		}
+		return hash
+	},
+	DescribeOperation: describe,
+	DescribeState:     func(state any) string { return fmt.Sprint(state) },
+}
+
+func questionOf(o porcupine.Operation) question {
+	q, _ := o.Input.(question)
+	return q
+}
+
+func describe(input, output any) string {
+	q, _ := input.(question)
+	o, _ := output.(outcome)
+	text := fmt.Sprintf("%v %d/%d", q.verb, q.partition, q.key)
+	if q.verb == putKey {
+		text += fmt.Sprintf(" := %d", q.value)
+	}
+	switch {
+	case o.status == 0:
+		return text + " -> ?"
+	case q.verb == listKeys:
+		return fmt.Sprintf("%s -> %d %0*b", text, o.status, historyKeys, o.keys)
+	default:
+		return fmt.Sprintf("%s -> %d %d", text, o.status, o.value)
+	}
+}
+
+// step is what one request does, and whether it may be answered so. A write of unknown outcome may always come next; one that never took effect
+// comes after everything.
+func (s shelf) step(q question, o outcome) (legal bool, next shelf) {
+	next = s
+	held := s.values[q.key] != 0
+	switch q.verb {
+	case getKey, getFresh:
+		return o.value == s.values[q.key] && (o.status == http.StatusOK) == held, s
+	case headKey:
+		return (o.status == http.StatusNoContent) == held, s
+	case listKeys:
+		return o.keys == s.keys() && (o.status == http.StatusOK) == s.there, s
+	case putKey:
+		next.there, next.values[q.key] = true, q.value
+		legal = (o.status == http.StatusOK) == held
+	case deleteKey:
+		next.values[q.key] = 0
+		legal = (o.status == http.StatusNoContent) == held
+	case deleteKeys, deletePartition:
+		next = shelf{there: s.there && q.verb == deleteKeys}
+		legal = (o.status == http.StatusNoContent) == s.there
+	}
+	return legal || o.status == 0, next
+}
+
+// keys returns a bit for each key that is there.
+func (s shelf) keys() (keys uint8) {
+	for i, v := range s.values {
+		if v != 0 {
+			keys |= 1 << i
+		}
+	}
+	return keys
+}
+
+// verdict is whether the history is linearizable.
+func (h *history) verdict() porcupine.CheckResult {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return porcupine.CheckOperationsTimeout(shelves, h.operations, checkBound)
+}
+
+// isLinearizable fails the test if the history is not, and says which request nothing explains.
+func (h *history) isLinearizable(t *testing.T) {
+	t.Helper()
+	for _, odd := range h.odd[:min(len(h.odd), 5)] {
+		t.Errorf("an answer that nobody should get: %s", odd)
+	}
+	began := time.Now()
+	switch verdict := h.verdict(); verdict {
+	case porcupine.Ok:
+		t.Logf("%v; checked in %v", h.counts, time.Since(began).Round(time.Millisecond))
+	case porcupine.Illegal:
+		t.Errorf("NOT linearizable: %v", h.counts)
+		h.blame(t)
+	default:
+		t.Errorf("the checker came to no end within %v: %v", checkBound, h.counts)
+	}
+}
+
+// blame writes down which request nothing explains, with those that matter to it, and draws the history into a file that stays.
+func (h *history) blame(t *testing.T) {
+	t.Helper()
+	for _, part := range shelves.Partition(h.operations) {
+		verdict, info := porcupine.CheckOperationsVerbose(shelves, part, checkBound)
+		if verdict != porcupine.Illegal {
+			continue
+		}
+		if file, err := os.CreateTemp("", "osgate-history-*.html"); err == nil { //nolint:usetesting // it is looked at when the test is over
+			t.Logf("drawn in %s (%v)", file.Name(), porcupine.Visualize(shelves, info, file))
+			_ = file.Close()
+		}
+		longest := slices.MaxFunc(info.PartialLinearizationsOperations()[0], func(a, b []porcupine.Operation) int { return cmp.Compare(len(a), len(b)) })
+		t.Log(around(part, longest))
+		return
+	}
+}
+
+// around is the first operation of a partition that a linearization does not reach, with those before it, and all before it of unknown outcome.
+func around(part, reached []porcupine.Operation) string {
+	rest := slices.Clone(part)
+	for _, o := range reached {
+		if i := slices.Index(rest, o); i >= 0 {
+			rest = slices.Delete(rest, i, i+1)
+		}
+	}
+	if len(rest) == 0 {
+		return ""
+	}
+	unexplained := slices.MinFunc(rest, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
+	const before = 40
+	slices.SortFunc(part, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	until := slices.Index(part, unexplained)
+	var text strings.Builder
+	for i, o := range part[:until+1] {
+		if told, _ := o.Output.(outcome); told.status != 0 && i < until-before {
+			continue
+		}
+		mark := " "
+		if slices.Contains(rest, o) {
+			mark = "!"
+		}
+		fmt.Fprintf(&text, "\n%s client %4d  %v … %v  %s", mark, o.ClientId, time.Duration(o.Call), time.Duration(o.Return), describe(o.Input, o.Output))
+	}
+	return text.String()
+}
+
+// TestTheCheckerTellsLiesFromTruth gives it histories of a few requests.
+func TestTheCheckerTellsLiesFromTruth(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		from, to int64 // to 0: unknown
+		question
+		outcome
+	}
+	put := func(from, to int64, status int, value int32) step {
+		return step{from, to, question{verb: putKey, value: value}, outcome{status: status}}
+	}
+	ask := func(from, to int64, v verb, status int) step {
+		return step{from, to, question{verb: v}, outcome{status: status}}
+	}
+	get := func(from, to int64, value int32) step {
+		return step{from, to, question{}, outcome{status: 200, value: value}}
+	}
+	list := func(from, to int64, keys uint8) step {
+		return step{from, to, question{verb: listKeys}, outcome{status: 200, keys: keys}}
+	}
+	truth, lie := porcupine.Ok, porcupine.Illegal
+	for name, tt := range map[string]struct {
+		steps []step
+		want  porcupine.CheckResult
+	}{
+		"read after write":                 {[]step{put(1, 2, 201, 1), get(3, 4, 1)}, truth},
+		"stale read":                       {[]step{put(1, 2, 201, 1), put(3, 4, 200, 2), get(5, 6, 1)}, lie},
+		"reads while a write is on":        {[]step{put(1, 2, 201, 1), put(3, 9, 200, 2), get(4, 5, 1), get(6, 7, 2)}, truth},
+		"a read behind another":            {[]step{put(1, 2, 201, 1), put(3, 9, 200, 2), get(4, 5, 2), get(6, 7, 1)}, lie},
+		"unknown, and never seen":          {[]step{put(1, 2, 201, 1), put(3, 0, 0, 2), get(5, 6, 1)}, truth},
+		"unknown, and seen late":           {[]step{put(1, 2, 201, 1), put(3, 0, 0, 2), get(5, 6, 1), get(7, 8, 2)}, truth},
+		"unknown, and seen to come and go": {[]step{put(1, 2, 201, 1), put(3, 0, 0, 2), get(5, 6, 2), get(7, 8, 1)}, lie},
+		"value from nowhere":               {[]step{put(1, 2, 201, 1), get(3, 4, 7)}, lie},
+		"absent key":                       {[]step{ask(1, 2, getKey, 404), ask(3, 4, headKey, 404)}, truth},
+		"absent after a write":             {[]step{put(1, 2, 201, 1), ask(3, 4, getKey, 404)}, lie},
+		"HEAD of what was deleted":         {[]step{put(1, 2, 201, 1), ask(3, 4, deleteKey, 204), ask(5, 6, headKey, 204)}, lie},
+		"list without what was written":    {[]step{put(1, 2, 201, 1), list(3, 4, 0)}, lie},
+		"list":                             {[]step{put(1, 2, 201, 1), list(3, 4, 1)}, truth},
+		"list of a deleted partition":      {[]step{put(1, 2, 201, 1), ask(3, 4, deletePartition, 204), list(5, 6, 1)}, lie},
+		"partition that stays":             {[]step{put(1, 2, 201, 1), ask(3, 4, deleteKeys, 204), list(5, 6, 0)}, truth},
+		"partition that goes":              {[]step{put(1, 2, 201, 1), ask(3, 4, deletePartition, 204), list(5, 6, 0)}, lie},
+		"a key of a deleted partition":     {[]step{put(1, 2, 201, 1), ask(3, 4, deletePartition, 204), get(5, 6, 1)}, lie},
+		"made twice":                       {[]step{put(1, 2, 201, 1), put(3, 4, 201, 2)}, lie},
+	} {
+		h := newHistory("model")
+		for i, s := range tt.steps {
+			if s.to == 0 {
+				s.to = 1 << 60
+			}
+			h.operations = append(h.operations, porcupine.Operation{ClientId: i, Input: s.question, Output: s.outcome, Call: s.from, Return: s.to})
+		}
+		if got := h.verdict(); got != tt.want {
+			t.Errorf("%s: got %v, want %v", name, got, tt.want)
+		}
+	}
+}

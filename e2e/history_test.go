@@ -1,0 +1,252 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// The place of a history: so many partitions of the demo store with so many keys each. A page of a key list (25) holds them all.
+const (
+	historyPartitions = 5
+	historyKeys       = 4 // of each partition
+)
+
+// verb is what a client of a history asks.
+type verb uint8
+
+const (
+	getKey          verb = iota
+	getFresh             // GET of a key with Cache-Control: no-cache
+	headKey              // HEAD of a key
+	listKeys             // of the partition
+	putKey               // with a value of its own
+	deleteKey            //
+	deleteKeys           // DELETE of all keys of the partition, which stays
+	deletePartition      // with its keys
+)
+
+var verbNames = [...]string{"get", "get-fresh", "head", "list", "put", "delete", "delete-keys", "delete-partition"}
+
+// String implements [fmt.Stringer].
+func (v verb) String() string { return verbNames[v] }
+
+// writes reports whether the verb changes something.
+func (v verb) writes() bool { return v >= putKey }
+
+// question is one request of a history.
+type question struct {
+	verb           verb
+	partition, key int
+	value          int32 // of a put; never 0
+}
+
+// outcome is what is known of a request when its history is over.
+type outcome struct {
+	status int   // 0: unknown; the write may have taken effect at any time after it was sent, or never
+	value  int32 // of a key that was read
+	keys   uint8 // a bit for each key that was listed
+}
+
+// history is what some clients asked of one store through any gateways, and what they were told. Its methods are safe for concurrent use.
+type history struct {
+	began  time.Time
+	name   string       // of its partitions; histories with names of their own can share a store
+	latest atomic.Int32 // value written
+
+	mu         sync.Mutex // guards all below
+	operations []porcupine.Operation
+	counts     historyCounts
+	odd        []string // answers that nobody should get
+}
+
+// historyCounts says how much a history proves.
+type historyCounts struct {
+	reads, hits, writes int // answered
+	unknown             int // writes
+	refused             int // writes that the gateway did not send, and said so
+	lost                int // reads without an answer of upstream or cache
+}
+
+func newHistory(name string) *history { return &history{began: time.Now(), name: name} }
+
+// target returns the path of what is asked.
+func (h *history) target(q question) string {
+	partition := fmt.Sprintf("%s/partitions/%s-%d", demoStore, h.name, q.partition)
+	switch q.verb {
+	case deletePartition:
+		return partition
+	case listKeys, deleteKeys:
+		return partition + "/keys"
+	default:
+		return fmt.Sprintf("%s/keys/key-%d", partition, q.key)
+	}
+}
+
+// put returns a put of a value that nobody else writes.
+func (h *history) put(partition, key int) question {
+	return question{verb: putKey, partition: partition, key: key, value: h.latest.Add(1)}
+}
+
+// ask sends a request and writes down what became of it. It returns the answer, nil where there was none.
+func (h *history) ask(client int, c caller, q question) *answer {
+	called := time.Since(h.began)
+	a, err := h.send(c, q)
+	returned := time.Since(h.began)
+	o, counts, odd := understand(q, a, err)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counts.add(counts)
+	if odd != "" {
+		h.odd = append(h.odd, fmt.Sprintf("%v: %s", q, odd))
+	}
+	if counts.refused+counts.lost > 0 || odd != "" {
+		return a
+	}
+	operation := porcupine.Operation{ClientId: client, Input: q, Output: o, Call: int64(called), Return: int64(returned)}
+	if o.status == 0 {
+		operation.Return = math.MaxInt64
+		operation.ClientId = 1000 + h.counts.unknown // to be drawn on a line of its own
+	}
+	h.operations = append(h.operations, operation)
+	return a
+}
+
+func (h *history) send(c caller, q question) (*answer, error) {
+	switch q.verb {
+	case getFresh:
+		return c.try(http.MethodGet, h.target(q), "", "Cache-Control: no-cache")
+	case headKey:
+		return c.try(http.MethodHead, h.target(q), "")
+	case putKey:
+		return c.try(http.MethodPut, h.target(q), fmt.Sprintf(`{"stringValue":"%d"}`, q.value), "Content-Type: application/json")
+	case deleteKey, deleteKeys, deletePartition:
+		return c.try(http.MethodDelete, h.target(q), "")
+	default:
+		return c.try(http.MethodGet, h.target(q), "")
+	}
+}
+
+// understand says what an answer, or none, tells of the state of the store. Odd is an answer that nobody should get.
+func understand(q question, a *answer, err error) (o outcome, counts historyCounts, odd string) {
+	if err == nil && a.header.Get("Proxy-Status") == "" && a.status < http.StatusInternalServerError {
+		return told(q, a)
+	}
+	switch {
+	case !q.verb.writes():
+		counts.lost = 1
+	case notSent(a, err):
+		counts.refused = 1
+	default:
+		counts.unknown = 1
+	}
+	if err == nil && a.status < http.StatusInternalServerError {
+		odd = fmt.Sprintf("%d %s", a.status, a.body)
+	}
+	return outcome{}, counts, odd
+}
+
+// notSent reports whether it is certain that a write never left the gateway: nobody listened, or it was refused with 503.
+func notSent(a *answer, err error) bool {
+	if err != nil {
+		refused, ok := errors.AsType[*net.OpError](err)
+		return ok && refused.Op == "dial"
+	}
+	return a.status == http.StatusServiceUnavailable && a.header.Get("Proxy-Status") != ""
+}
+
+// told reads an answer of upstream or of a cache.
+func told(q question, a *answer) (o outcome, counts historyCounts, odd string) {
+	o.status = a.status
+	if counts.writes = 1; !q.verb.writes() {
+		counts.reads, counts.writes = 1, 0
+	}
+	if strings.Contains(a.header.Get("Cache-Status"), "; hit") {
+		counts.hits = 1
+	}
+	if !expected(q.verb, a.status) {
+		return o, counts, fmt.Sprintf("%d %s", a.status, a.body)
+	}
+	if a.status != http.StatusOK {
+		return o, counts, ""
+	}
+	var ok bool
+	switch q.verb {
+	case getKey, getFresh:
+		o.value, ok = valueIn(a.body)
+	case listKeys:
+		o.keys, ok = keysIn(a.body)
+	default:
+		ok = true
+	}
+	if !ok {
+		odd = "a body of " + a.body
+	}
+	return o, counts, odd
+}
+
+// expected reports whether upstream may answer so.
+func expected(v verb, status int) bool {
+	switch v {
+	case putKey:
+		return status == http.StatusOK || status == http.StatusCreated
+	case getKey, getFresh, listKeys:
+		return status == http.StatusOK || status == http.StatusNotFound
+	default:
+		return status == http.StatusNoContent || status == http.StatusNotFound
+	}
+}
+
+func valueIn(body string) (int32, bool) {
+	var object struct {
+		StringValue string `json:"stringValue"`
+	}
+	err := json.Unmarshal([]byte(body), &object)
+	value, numeric := strconv.ParseInt(object.StringValue, 10, 32)
+	return int32(value), err == nil && numeric == nil
+}
+
+func keysIn(body string) (keys uint8, ok bool) {
+	var page struct {
+		Values []struct {
+			KeyID string `json:"keyId"`
+		} `json:"values"`
+		Next *string `json:"nextPageToken"`
+	}
+	if json.Unmarshal([]byte(body), &page) != nil || page.Next != nil {
+		return 0, false
+	}
+	for _, listed := range page.Values {
+		key, err := strconv.Atoi(strings.TrimPrefix(listed.KeyID, "key-"))
+		if err != nil || key < 0 || key >= historyKeys || keys&(1<<key) != 0 {
+			return 0, false
+		}
+		keys |= 1 << key
+	}
+	return keys, true
+}
+
+func (c *historyCounts) add(more historyCounts) {
+	c.reads += more.reads
+	c.hits += more.hits
+	c.writes += more.writes
+	c.unknown += more.unknown
+	c.refused += more.refused
+	c.lost += more.lost
+}
+
+// String implements [fmt.Stringer].
+func (c historyCounts) String() string {
+	return fmt.Sprintf("%d reads (%d hits, %d%%), %d writes, %d writes of unknown outcome, %d refused, %d reads lost",
+		c.reads, c.hits, 100*c.hits/max(1, c.reads), c.writes, c.unknown, c.refused, c.lost)
+}

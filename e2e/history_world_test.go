@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/Shopify/toxiproxy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"osgate/internal/redisconn/redistest"
+)
+
+// The times of a history. What is on its way upstream is held up for much less than a lease, which is what coherence assumes.
+const (
+	historyTimeout = time.Second        // UPSTREAM_TIMEOUT
+	historyLease   = 2 * historyTimeout // of a write, and how long an epoch settles
+)
+
+// freshSettings let nothing but coherence end an entry's life.
+var freshSettings = []string{
+	"RATE=0", "CACHE_KEY_TTL=1h", "CACHE_KEYS_TTL=1h", "CACHE_STORES_TTL=1h", "AUTH_TTL=1h", "UPSTREAM_TIMEOUT=" + historyTimeout.String(),
+	"LOG_LEVEL=warn", "SECRET=" + strings.Repeat("A", 43),
+}
+
+// world is osemu, a Redis, and gateways that reach both over ways of their own.
+type world struct {
+	t        *testing.T
+	stack    *stack
+	redis    *redistest.Server
+	replicas []*replica
+	token    string
+	history  *history
+	random   *rand.Rand // of faults; for the test's own goroutine
+}
+
+// kind is a program and, where that is mutants, which of them.
+type kind struct{ program, mutant string }
+
+// asItIs is osgate without a mutation.
+func asItIs() kind { return kind{program: programs.osgate} }
+
+// replica is a gateway that can be killed and started again.
+type replica struct {
+	world           *world
+	kind            kind
+	settings        []string
+	upstream, redis *way
+	running         atomic.Pointer[gateway]
+	shunned         atomic.Bool // by the clients
+}
+
+// newWorld starts three gateways, and returns when all of them answer from their caches.
+func newWorld(t *testing.T, k kind, settings ...string) *world {
+	t.Helper()
+	w := &world{t: t, stack: newStack(t, false, "-quiet"), redis: redistest.Start(t), history: newHistory("history")}
+	for i := range 3 {
+		r := &replica{
+			world: w, kind: k,
+			upstream: newWay(t, fmt.Sprint("upstream of ", i), strings.TrimPrefix(w.stack.emulator.url, "http://")),
+			redis:    newWay(t, fmt.Sprint("redis of ", i), w.redis.Addr()),
+		}
+		r.settings = append(append([]string{
+			"UPSTREAM_OVERRIDE=http://" + r.upstream.proxy.Listen, "REDIS_URL=redis://" + r.redis.proxy.Listen + "/0", "REDIS_TIMEOUT=2s",
+		}, freshSettings...), settings...)
+		w.replicas = append(w.replicas, r)
+		r.start()
+	}
+	w.token = w.replicas[0].running.Load().mint("app-one", "")
+	for _, r := range w.replicas {
+		eventually(t, 10*historyLease, "the first hit", func() bool { return hit(r.caller().get(keyOne)) })
+	}
+	w.history = newHistory("history")
+	return w
+}
+
+// hit reports whether an answer came from a cache.
+func hit(a *answer) bool { return strings.Contains(a.header.Get("Cache-Status"), "; hit") }
+
+// start starts the gateway, on a port of its choice.
+func (r *replica) start() {
+	r.world.t.Helper()
+	s := r.world.stack
+	g := &gateway{stack: s}
+	s.t.Cleanup(func() { s.keepsSecrets(g) })
+	g.process = start(s.t, r.kind.program, append(s.environment(r.settings...), mutantVariable+"="+r.kind.mutant))
+	g.serves()
+	r.running.Store(g)
+}
+
+// kill ends the gateway as a crash would.
+func (r *replica) kill() {
+	r.world.t.Helper()
+	r.running.Load().stop(syscall.SIGKILL)
+}
+
+// caller returns the application, whose one token all of its clients have, as a client of the gateway.
+func (r *replica) caller() caller {
+	return caller{t: r.world.t, base: r.running.Load().url, token: r.world.token}
+}
+
+// way is a TCP way that can be made longer and cut (toxiproxy). In each direction there is one trouble at a time.
+type way struct {
+	t     testing.TB
+	proxy *toxiproxy.Proxy
+}
+
+// The directions of a way.
+const (
+	forth = "upstream"   // what is asked
+	back  = "downstream" // what is answered
+)
+
+func newWay(t testing.TB, name, to string) *way {
+	t.Helper()
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+	w := &way{t: t, proxy: toxiproxy.NewProxy(server, name, "127.0.0.1:0", to)}
+	if err := w.proxy.Start(); err != nil {
+		t.Fatalf("starting the %s: %v", name, err)
+	}
+	t.Cleanup(w.proxy.Stop)
+	return w
+}
+
+// delay makes all that goes in a direction so much later.
+func (w *way) delay(direction string, d time.Duration) {
+	w.t.Helper()
+	w.trouble("latency", direction, "latency", d.Milliseconds())
+}
+
+// cut drops what goes in a direction and ends its connection.
+func (w *way) cut(direction string) { w.t.Helper(); w.trouble("timeout", direction, "timeout", 1) }
+
+// hole drops what goes in a direction, and ends its connection when the way is healed.
+func (w *way) hole(direction string) { w.t.Helper(); w.trouble("timeout", direction, "timeout", 0) }
+
+// shorten ends each connection within the answers, after so many bytes of them.
+func (w *way) shorten(bytes int64) { w.t.Helper(); w.trouble("limit_data", back, "bytes", bytes) }
+
+func (w *way) trouble(kind, direction, attribute string, value int64) {
+	w.t.Helper()
+	text, _ := json.Marshal(map[string]any{ // strings and numbers cannot fail to marshal
+		"type": kind, "name": direction, "stream": direction, "attributes": map[string]int64{attribute: value},
+	})
+	if _, err := w.proxy.Toxics.AddToxicJson(io.Reader(strings.NewReader(string(text)))); err != nil {
+		w.t.Fatalf("making trouble on the %s: %v", w.proxy.Name, err)
+	}
+}
+
+// heal ends all trouble.
+func (w *way) heal() { w.proxy.Toxics.ResetToxics(w.t.Context()) }

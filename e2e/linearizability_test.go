@@ -1,0 +1,81 @@
+package e2e
+
+import (
+	"flag"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// seedFlag repeats the choices of a run: go test ./e2e -run Linearizable -seed 4711. How the machine interleaves them it does not repeat.
+var seedFlag = flag.Uint64("seed", 0, "of what histories ask and when faults happen; 0: a new one, which is printed")
+
+// seed returns the seed of a test.
+func seed() uint64 {
+	if *seedFlag != 0 {
+		return *seedFlag
+	}
+	return uint64(1 + rand.Uint32N(1_000_000))
+}
+
+// trial is faults that histories stay linearizable under.
+type trial struct {
+	settings []string
+	faults   []string
+	hits     int // of a hundred reads, at least
+	unknown  bool
+}
+
+// trials by what goes wrong. Without CACHE_STRICT is what the design promises without it: nothing that one gateway alone loses Redis by, a timeout on
+// a busy machine included.
+var trials = map[string]trial{
+	"upstream": {
+		faults:  []string{"upstream slow", "requests late", "a crowd", "answers cut", "upstream failing", "requests cut", "upstream silent", "answers shortened"},
+		hits:    10,
+		unknown: true,
+	},
+	"Redis flushed and restarted": {
+		faults: []string{
+			"Redis flushed in mid-write", "upstream slow", "answers cut", "upstream slow", "upstream slow",
+			"Redis restarted", "upstream slow", "answers cut", "upstream slow", "upstream slow",
+			"Redis flushed", "upstream slow", "answers cut", "upstream slow", "upstream slow",
+		},
+		hits: 2,
+	},
+	"Redis lost": {
+		settings: []string{"CACHE_STRICT=true", "REDIS_TIMEOUT=" + strictRedis.String()},
+		faults:   []string{"Redis lost to one", "Redis slow", "Redis silent to one", "upstream slow"},
+		hits:     10,
+	},
+	"gateways killed": {
+		settings: []string{"CACHE_STRICT=true", "REDIS_TIMEOUT=" + strictRedis.String()},
+		faults:   []string{"gateway killed", "upstream slow", "Redis flushed", "gateway killed", "upstream slow", "gateway killed", "upstream slow"},
+		hits:     2,
+		unknown:  true,
+	},
+}
+
+// TestHistoriesAreLinearizable lets eight clients read, write, list and delete 20 keys through three gateways while things go wrong, and holds what they
+// were told against a store that does one thing after the other (design: coherence).
+func TestHistoriesAreLinearizable(t *testing.T) {
+	t.Parallel()
+	for name, trial := range trials {
+		t.Run(name, func(t *testing.T) { // one after the other: each keeps two processors busy
+			w := newWorld(t, asItIs(), trial.settings...)
+			trial.holds(t, w.suffer(seed(), 5*time.Second, trial.faults...))
+		})
+	}
+}
+
+// holds fails the test if the history is not linearizable, or proves little.
+func (tt trial) holds(t *testing.T, h *history) {
+	t.Helper()
+	h.isLinearizable(t)
+	c := h.counts
+	if c.reads < 500 || c.writes < 20 || 100*c.hits < tt.hits*c.reads {
+		t.Errorf("%v: proves little; want %d%% hits", c, tt.hits)
+	}
+	if tt.unknown && c.unknown == 0 {
+		t.Errorf("%v: no write of unknown outcome", c)
+	}
+}

@@ -1,0 +1,164 @@
+package e2e
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// secret is what replicas of one deployment share.
+var secret = "SECRET=" + strings.Repeat("A", 43)
+
+func (a *answer) hit(want bool) *answer {
+	a.t.Helper()
+	if got := a.header.Get("Cache-Status"); strings.HasPrefix(got, "osgate; hit") != want {
+		a.t.Errorf("%s: Cache-Status %q, want a hit: %v", a.request, got, want)
+	}
+	return a
+}
+
+// TestARestartAndAnotherReplicaStartWarm reads a value through one gateway and then through one that was started later: with a secret it answers
+// from what the first has fetched, for the same token; without it asks for itself. Redis holds nothing that can be read.
+func TestARestartAndAnotherReplicaStartWarm(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		settings []string
+		warm     bool
+	}{
+		"with a secret": {[]string{secret}, true}, "without": {nil, false}, "switched off": {[]string{secret, "CACHE_SHARED=false"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, true)
+			settings := append([]string{"RATE=0", "CACHE_KEY_TTL=1h"}, tt.settings...)
+			a := s.gateway(settings...)
+			one := a.as("app-one")
+			one.put("warm", "a-value-that-must-not-be-read-in-redis").succeeded()
+			path := demoKeys + "/warm"
+			first := one.get(path).is(http.StatusOK).hit(false)
+			one.get(path).is(http.StatusOK).hit(true)
+			if tt.warm {
+				eventually(t, 10*time.Second, "the body to be in Redis", func() bool { return strings.Contains(s.redis.all(t), ":body:") })
+			}
+			b := s.gateway(settings...)
+			s.emulator.forget()
+			second := one.via(b).get(path).is(http.StatusOK).hit(tt.warm)
+			if second.body != first.body {
+				t.Errorf("another replica answers %q, want %q", second.body, first.body)
+			}
+			if asked := len(s.emulator.requests(toTarget(http.MethodGet, path))); asked != map[bool]int{true: 0, false: 1}[tt.warm] {
+				t.Errorf("osemu was asked %d times", asked)
+			}
+			other := b.as("app-one") // another token of the same client has no grant yet
+			other.get(path).is(http.StatusOK).hit(false)
+			one.via(b).put("warm", "written-later").succeeded()
+			if got := one.get(path).is(http.StatusOK).hit(false); !strings.Contains(got.body, "written-later") {
+				t.Errorf("after a write through the other replica: %s", got.body)
+			}
+		})
+	}
+}
+
+// TestARightWithdrawnEndsOnEveryReplica takes a client's scopes away; the 403 that one replica gets ends the hits of the other.
+func TestARightWithdrawnEndsOnEveryReplica(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, true)
+	a, b := s.gateway("RATE=0", "CACHE_KEY_TTL=1h", secret), s.gateway("RATE=0", "CACHE_KEY_TTL=1h", secret)
+	one := a.as("app-one")
+	for _, c := range []caller{one, one.via(b)} {
+		c.get(keyOne).is(http.StatusOK)
+		c.get(keyOne).is(http.StatusOK).hit(true)
+	}
+	s.emulator.allow("app-one")
+	one.get(demoKeys + "/KeyTwo").is(http.StatusForbidden)
+	one.via(b).get(keyOne).is(http.StatusForbidden)
+}
+
+// TestAStampedeCostsOneRequest sends a thousand requests for a cold key at once.
+func TestAStampedeCostsOneRequest(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		g := s.gateway("RATE=0")
+		one := g.as("app-one")
+		one.get(demoStore).is(http.StatusOK)
+		s.emulator.fault("500ms", "")
+		s.emulator.forget()
+		var all sync.WaitGroup
+		y := tally{byStatus: map[int]int{}}
+		for range 1000 {
+			all.Go(func() { y.add(one.try(http.MethodGet, keyOne, "")) })
+		}
+		all.Wait()
+		if asked := len(s.emulator.requests(toTarget(http.MethodGet, keyOne))); asked != 1 || y.byStatus[http.StatusOK] != 1000 {
+			t.Errorf("osemu was asked %d times; %v; want once and 1000 times 200", asked, &y)
+		}
+	})
+}
+
+// TestStaleAnswersBridgeAnOutageAndNoWrite serves what is no longer fresh while upstream fails, until a write makes it untrue.
+func TestStaleAnswersBridgeAnOutageAndNoWrite(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("RATE=0", "CACHE_KEY_TTL=1s", "CACHE_STALE_IF_ERROR=10m", "UPSTREAM_TIMEOUT=2s")
+	one := g.as("app-one")
+	fresh := one.get(keyOne).is(http.StatusOK)
+	<-time.After(1100 * time.Millisecond)
+	s.emulator.fault("", "500=1")
+	if a := one.get(keyOne).is(http.StatusOK); a.body != fresh.body || !strings.Contains(a.header.Get("Cache-Status"), "ttl=-") {
+		t.Errorf("while upstream fails: Cache-Status %q, %s", a.header.Get("Cache-Status"), a.body)
+	}
+	one.put("KeyOne", "perhaps") // whose outcome nobody knows
+	one.get(keyOne).is(http.StatusInternalServerError)
+}
+
+// TestOneEnvironmentSharesEntriesAmongThoseWhoMayReadThem has two clients of an environment, and one that may read stores alone.
+func TestOneEnvironmentSharesEntriesAmongThoseWhoMayReadThem(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		g := s.gateway("RATE=0", "CACHE_SCOPE=environment", "CACHE_KEY_TTL=1h", secret)
+		one, two, read := g.as("app-one"), g.as("app-two"), g.as("app-read")
+		one.get(keyOne).is(http.StatusOK).hit(false)
+		two.get(demoKeys + "/KeyTwo").is(http.StatusOK).hit(false) // its grant for the values of this store
+		two.get(keyOne).is(http.StatusOK).hit(true)
+		read.get(demoStore).is(http.StatusOK)
+		for range 2 {
+			read.get(keyOne).is(http.StatusForbidden)
+		}
+	})
+}
+
+// TestThePlainModeIsAStrictSharedCache puts osgate in front of an origin of the test's own.
+func TestThePlainModeIsAStrictSharedCache(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := asked.Add(1)
+		w.Header().Set("Cache-Control", strings.TrimPrefix(r.URL.Path, "/"))
+		w.Header().Set("Etag", `"v"`)
+		if r.Header.Get("If-None-Match") == `"v"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_, _ = w.Write([]byte(strconv.FormatInt(n, 10)))
+	}))
+	defer origin.Close()
+	s := newStack(t, false)
+	g := s.gateway("CACHE_MODE=rfc9111", "UPSTREAM_OVERRIDE="+origin.URL)
+	c := g.caller()
+	for path, same := range map[string]bool{"/max-age=60": true, "/s-maxage=60": true, "/no-store": false, "/private,max-age=60": false} {
+		first, second := c.get(path).is(http.StatusOK), c.get(path).is(http.StatusOK)
+		if (first.body == second.body) != same || second.header.Get("Cache-Status") == "" {
+			t.Errorf("%s: %q and then %q with Cache-Status %q", path, first.body, second.body, second.header.Get("Cache-Status"))
+		}
+	}
+	first := c.get("/no-cache").is(http.StatusOK)
+	before := asked.Load()
+	if again := c.get("/no-cache").is(http.StatusOK); again.body != first.body || asked.Load() != before+1 {
+		t.Errorf("what must be asked about each time: %q and then %q", first.body, again.body)
+	}
+}

@@ -1,0 +1,253 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"osgate/cache"
+)
+
+// PlainOptions configure a [Plain]. All fields are needed.
+type PlainOptions struct {
+	Origin    *url.URL          // where every request goes that is not answered here; the client's Host is kept
+	Cache     *cache.Web        // what answers
+	Transport http.RoundTripper // the way to the origin
+}
+
+// Plain is the engine of the gateway's cache as a strict shared HTTP cache before one origin: every path and method, no identity, policy or
+// quota, so that public test suites can judge the code that ships. It is an [http.Handler] for a loopback listener and nothing else.
+type Plain struct {
+	PlainOptions
+	buffers   buffers
+	slots     chan struct{} // one for each refresh in the background
+	refreshes sync.WaitGroup
+}
+
+const (
+	maxPlainRefreshes   = 32
+	plainRefreshTimeout = time.Minute
+)
+
+// NewPlain returns a Plain. It starts no goroutine; those that requests start end within a minute, and [Plain.Close] waits for them.
+func NewPlain(o PlainOptions) (*Plain, error) {
+	if o.Origin == nil || o.Cache == nil || o.Transport == nil {
+		return nil, errors.New("a plain cache needs an origin, a cache and a transport")
+	}
+	return &Plain{PlainOptions: o, slots: make(chan struct{}, maxPlainRefreshes)}, nil
+}
+
+// Close waits for what is being refreshed in the background. Call it when no request is being served any more.
+func (p *Plain) Close() { p.refreshes.Wait() }
+
+// ServeHTTP implements [http.Handler].
+func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Method == http.MethodConnect:
+		refusePlain(w, r, refusal{code: codeBadRequest, status: http.StatusNotImplemented, detail: "this cache makes no tunnels"})
+		return
+	case looped(r.Header["Via"]):
+		refusePlain(w, r, refusal{code: codeLoop, detail: "the request has been here before"})
+		return
+	}
+	found := p.Cache.Look(r.Context(), cache.WebQuestion{
+		Method: r.Method, Host: r.Host, Target: r.URL.RequestURI(), Header: r.Header, Content: r.ContentLength != 0,
+	}, time.Now())
+	switch {
+	case found.Entry != nil:
+		if found.Fetch != nil {
+			p.refresh(r, found)
+		}
+		servePlain(w, r, found.Entry, found.Status)
+	case found.OnlyIfCached:
+		refusePlain(w, r, refusal{code: codeUpstreamTimeout, detail: "only-if-cached was asked for and nothing usable is stored"})
+	default:
+		p.forward(w, r, found)
+	}
+}
+
+// refresh asks for what has just been served stale, in the background. Where too much is asked for already, a later request will ask.
+func (p *Plain) refresh(r *http.Request, found cache.WebResult) {
+	select {
+	case p.slots <- struct{}{}:
+	default:
+		found.Fetch.Close(false)
+		return
+	}
+	// Without the server's own value ReverseProxy does not panic when a copy is cut: nobody would recover here.
+	ctx := context.WithValue(context.WithoutCancel(r.Context()), http.ServerContextKey, nil)
+	ctx, cancel := context.WithTimeout(ctx, plainRefreshTimeout)
+	again := r.Clone(ctx)
+	again.Body = http.NoBody
+	found.Entry, found.Status = nil, cache.Status{Forward: cache.ForwardStale}
+	p.refreshes.Go(func() { // ends with its timeout; Close waits
+		defer func() { <-p.slots }()
+		defer cancel()
+		p.forward(discard{}, again, found)
+	})
+}
+
+// discard is the client of a refresh: nobody.
+type discard struct{}
+
+// Header implements [http.ResponseWriter].
+func (discard) Header() http.Header { return http.Header{} }
+
+// Write implements [http.ResponseWriter].
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// WriteHeader implements [http.ResponseWriter].
+func (discard) WriteHeader(int) {}
+
+// servePlain answers with what is stored.
+func servePlain(w http.ResponseWriter, r *http.Request, e *cache.Entry, status cache.Status) {
+	w.Header().Set("Cache-Status", status.String())
+	_, _ = e.ServeTo(w, r.Method, r.Header, time.Now()) // a client that left needs nothing
+}
+
+// refusePlain answers with an error of ours.
+func refusePlain(w http.ResponseWriter, r *http.Request, refused refusal) {
+	a := answers[refused.code]
+	if refused.status != 0 {
+		a.status = refused.status
+	}
+	h := w.Header()
+	refused.headers(h, a.proxy)
+	body, _ := json.Marshal(problem{ // plain strings cannot fail to marshal
+		Type: "urn:osgate:" + string(refused.code), Title: a.title, Status: a.status, Detail: refused.detail, Message: refused.detail,
+	})
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(a.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // a client that left needs nothing
+	}
+}
+
+// forward asks the origin and copies its answer back, or serves what its answer allows to serve instead.
+func (p *Plain) forward(w http.ResponseWriter, r *http.Request, found cache.WebResult) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	x := &plainExchange{plain: p, w: w, r: r, fetch: found.Fetch, status: found.Status, cancel: cancel}
+	defer x.fetch.Close(false)
+	forwarder := httputil.ReverseProxy{
+		Rewrite:        x.rewrite,
+		Transport:      x,
+		BufferPool:     &p.buffers,
+		ModifyResponse: x.relay,
+		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.instead(err) },
+		ErrorLog:       silent,
+	}
+	forwarder.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// plainExchange is a request that goes to the origin.
+type plainExchange struct {
+	plain   *Plain
+	w       http.ResponseWriter
+	r       *http.Request
+	fetch   *cache.Fetch
+	status  cache.Status
+	outcome cache.Outcome
+	cancel  context.CancelCauseFunc
+}
+
+// rewrite makes the origin's request: the client's, but for what is of one hop.
+func (x *plainExchange) rewrite(pr *httputil.ProxyRequest) {
+	pr.SetURL(x.plain.Origin)
+	pr.Out.Host = pr.In.Host
+	pr.Out.URL.RawQuery, pr.Out.URL.ForceQuery = pr.In.URL.RawQuery, pr.In.URL.ForceQuery
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if values := pr.In.Header[name]; len(values) > 0 { // taken away by ReverseProxy; answers may vary by them
+			pr.Out.Header[name] = values
+		}
+	}
+	pr.Out.Header.Del("Upgrade")
+	pr.Out.Header.Del("Connection")
+	pr.Out.Header["Via"] = append(append([]string(nil), pr.In.Header["Via"]...), via(pr.In.ProtoMajor, pr.In.ProtoMinor))
+}
+
+// RoundTrip implements [http.RoundTripper]: it asks about what is stored, and once more without that if the answer is about something else.
+func (x *plainExchange) RoundTrip(r *http.Request) (*http.Response, error) {
+	for {
+		out := r.Clone(r.Context())
+		x.fetch.Header(out.Header)
+		answer, err := x.plain.Transport.RoundTrip(out)
+		if err != nil {
+			return nil, err
+		}
+		answer.Header.Add("Via", via(answer.ProtoMajor, answer.ProtoMinor))
+		x.outcome = x.fetch.Response(r.Context(), answer.StatusCode, answer.Header, answer.ContentLength, x.status)
+		if !x.outcome.Again {
+			return answer, nil
+		}
+		_ = answer.Body.Close() // a 304 has none
+	}
+}
+
+// errStored says that what is stored is to be served in the place of upstream's answer.
+var errStored = errors.New("the stored answer is served")
+
+// relay prepares the origin's answer for the client.
+func (x *plainExchange) relay(answer *http.Response) error {
+	if x.outcome.Entry != nil {
+		return errStored
+	}
+	answer.Header.Add("Cache-Status", x.outcome.Status.String())
+	answer.Body = &plainBody{ReadCloser: answer.Body, exchange: x}
+	return nil
+}
+
+// instead answers where the origin's answer is none for the client: with what is stored, or with an error of ours.
+func (x *plainExchange) instead(err error) {
+	if !errors.Is(err, errStored) {
+		x.outcome = x.fetch.Disconnected()
+	}
+	if x.outcome.Entry != nil {
+		servePlain(x.w, x.r, x.outcome.Entry, x.outcome.Status)
+		return
+	}
+	var late interface{ Timeout() bool }
+	if x.fetch.MustAsk() || errors.As(err, &late) && late.Timeout() {
+		refusePlain(x.w, x.r, refusal{code: codeUpstreamTimeout, detail: "the origin did not answer"})
+		return
+	}
+	refusePlain(x.w, x.r, refusal{code: codeUpstreamUnreachable, detail: "the origin could not be reached or broke off"})
+}
+
+// plainBody is the origin's body on its way to the client: it feeds the cache and bounds idle time.
+type plainBody struct {
+	io.ReadCloser
+	exchange *plainExchange
+	timer    *time.Timer
+}
+
+// Read implements [io.Reader].
+func (b *plainBody) Read(p []byte) (int, error) {
+	if b.timer == nil {
+		b.timer = time.AfterFunc(idleTimeout, func() { b.exchange.cancel(errIdle) })
+	} else {
+		b.timer.Reset(idleTimeout)
+	}
+	n, err := b.ReadCloser.Read(p)
+	_, _ = b.exchange.fetch.Write(p[:n]) // never fails the client
+	if err == io.EOF {                   // before the client sees the end, so that what it asks next finds the entry
+		b.exchange.fetch.Close(true)
+	}
+	return n, err
+}
+
+// Close implements [io.Closer].
+func (b *plainBody) Close() error {
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	b.exchange.fetch.Close(false)
+	return b.ReadCloser.Close()
+}
