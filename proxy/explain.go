@@ -61,6 +61,9 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 	}
 	if quota := p.Quota(x.who.Name()); quota.Rate > 0 {
 		e.Quota, e.QuotaKey = fmt.Sprintf("%d in %s, burst %d", quota.Rate, quota.Period, quota.Burst), ratelimit.Key(x.location.Plane, x.who.Name())
+		if quota.Algorithm == ratelimit.AlgorithmWindow {
+			e.Quota = fmt.Sprintf("%d in any %s", quota.Rate, quota.Period)
+		}
 	}
 	if ttl := p.Cache.TTL(x.op); ttl > 0 {
 		e.Cache = ttl.String()

@@ -15,3 +15,15 @@ func TestSecondsAreRoundedUpButForMicroseconds(t *testing.T) {
 		}
 	}
 }
+
+func TestExplainTellsTheQuotaByItsAlgorithm(t *testing.T) {
+	for want, change := range map[string]func(*Options){
+		"10 in 1s, burst 3": func(*Options) {},
+		"10 in any 1s":      window,
+	} {
+		g := newRig(t, quota(10, 3), change)
+		if e := g.Explain(request(t, "GET "+keyPath), "app-one"); e.Quota != want {
+			t.Errorf("quota %q, want %q", e.Quota, want)
+		}
+	}
+}
