@@ -121,17 +121,20 @@ func TestOneQuotaOverAllReplicas(t *testing.T) {
 		for _, burst := range []int{1, 10} {
 			t.Run(fmt.Sprintf("replicas=%d,burst=%d", replicas, burst), func(t *testing.T) {
 				t.Parallel()
-				oneQuota(t, replicas, burst, 3*time.Second)
+				oneQuota(t, replicas, burst)
 			})
 		}
 	}
 }
 
-func oneQuota(t *testing.T, replicas, burst int, duration time.Duration) {
+// restless is how long one client sends without rest.
+const restless = 10 * time.Second
+
+func oneQuota(t *testing.T, replicas, burst int) {
 	t.Helper()
 	s := newStack(t, replicas > 1)
 	gateways := s.gateways(replicas, "RATE_MAX_WAIT=0", fmt.Sprintf("RATE_BURST=%d", burst))
-	b := paced(duration, 50, everywhere(gateways, "app-one")...)
+	b := paced(restless, 50, everywhere(gateways, "app-one")...)
 	b.evenly(t, burst, len(s.emulator.requests(toObjectStore)))
 	eachAdmitted(t, gateways)
 }
@@ -142,16 +145,16 @@ func TestNeverElevenInASlidingSecond(t *testing.T) {
 	for _, replicas := range []int{1, 2, 3} {
 		t.Run(fmt.Sprintf("replicas=%d", replicas), func(t *testing.T) {
 			t.Parallel()
-			neverEleven(t, replicas, 3*time.Second)
+			neverEleven(t, replicas)
 		})
 	}
 }
 
-func neverEleven(t *testing.T, replicas int, duration time.Duration) {
+func neverEleven(t *testing.T, replicas int) {
 	t.Helper()
 	s := newStack(t, replicas > 1)
 	gateways := s.gateways(replicas, "RATE_ALGORITHM=window", "RATE_MAX_WAIT=0")
-	b := paced(duration, 50, everywhere(gateways, "app-one")...)
+	b := paced(restless, 50, everywhere(gateways, "app-one")...)
 	admitted := s.emulator.requests(toObjectStore)
 	b.neverWithin(t, time.Second, 11, admitted)
 	if least := 10 * b.last.Sub(b.first).Seconds() * 0.7; float64(len(admitted)) < least {
