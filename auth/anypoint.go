@@ -85,7 +85,14 @@ func (a *Anypoint) Ask(ctx context.Context, plane string, token Token) (Answer, 
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return said, ErrBadToken
 	}
-	return said, unhelpful(plane, answer, fmt.Errorf("%s answered %d", end.Host, answer.StatusCode))
+	failure := unhelpful(plane, answer, fmt.Errorf("%s answered %d", end.Host, answer.StatusCode))
+	failure.Answered = blames(answer.StatusCode)
+	return said, failure
+}
+
+// blames reports whether a status says that something is wrong with the request, which is nothing but a token: others' may be answered.
+func blames(status int) bool {
+	return status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
 }
 
 // errNameless is an answer that names nobody.

@@ -41,6 +41,7 @@ type UnavailableError struct {
 	RetryAfter time.Duration // 0: unknown
 	Unreached  bool          // it gave no answer at all
 	Limited    bool          // it answered 429
+	Answered   bool          // it answered, and what it said concerns this token alone: it is not down
 	Cause      error
 }
 
@@ -62,7 +63,7 @@ const maxRetryAfter = time.Hour
 func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, maxRest) }
 
 // unhelpful is the error of an answer that tells nothing of the token.
-func unhelpful(plane string, answer *http.Response, cause error) error {
+func unhelpful(plane string, answer *http.Response, cause error) *UnavailableError {
 	limited := answer.StatusCode == http.StatusTooManyRequests
 	return &UnavailableError{Plane: plane, Cause: cause, RetryAfter: retryAfter(answer), Limited: limited}
 }

@@ -4,6 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -232,5 +237,34 @@ func TestAskingIsBounded(t *testing.T) {
 			}
 			all.Wait()
 		})
+	}
+}
+
+// A status that blames the request concerns the token that was sent: whoever can bring it about must not shut out others.
+func TestWhatConcernsOneTokenDoesNotTakeThePlaneDown(t *testing.T) {
+	for status, down := range map[int]bool{400: false, 404: false, 431: false, 408: true, 429: true, 500: true} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.Header.Get("Authorization"), "odd") {
+				w.WriteHeader(status)
+				return
+			}
+			_, _ = io.WriteString(w, `{"client":{"client_id":"c","org_id":"o"}}`)
+		}))
+		to, _ := url.Parse(server.URL)
+		transport := &http.Transport{}
+		a := newAuthenticator(t, nil, func(o *auth.Options) {
+			o.Asker = &auth.Anypoint{Transport: transport, Endpoint: func(string) auth.Endpoint { return auth.Endpoint{URL: to, Host: "x"} }}
+		})
+		for i := range 3 {
+			if got := outcome(a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint(i, "odd")), "")); got != "unavailable" {
+				t.Errorf("%d: %s, want unavailable", status, got)
+			}
+		}
+		want := map[bool]string{true: "unavailable", false: "fresh"}[down]
+		if got := outcome(a.Identify(t.Context(), "us", token, "")); got != want {
+			t.Errorf("after three answers of %d another token is %s, want %s", status, got, want)
+		}
+		transport.CloseIdleConnections()
+		server.Close()
 	}
 }

@@ -74,10 +74,11 @@ func (p *plane) settle(t ticket, failure *UnavailableError, now time.Time) (chan
 			p.quiet = now.Add(max(failure.RetryAfter, minInterval))
 		}
 	}
+	answered := failure == nil || failure.Answered
 	if t.probe {
-		changed = p.breaker.Probed(failure == nil, now)
+		changed = p.breaker.Probed(answered, now)
 	} else {
-		changed = p.breaker.Settle(t.round, failure == nil, now)
+		changed = p.breaker.Settle(t.round, answered, now)
 	}
 	if changed {
 		p.state.OK, p.state.Since = p.breaker.Closed(), now

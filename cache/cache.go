@@ -99,7 +99,7 @@ type Question struct {
 	Shared    bool                  // Scope holds more than one principal: what upstream marks private is not stored
 	Token     [32]byte              // keyed hash of the request's token, for grants
 	Header    http.Header           // the request's, read only
-	Alone     bool                  // it brings upstream what is not in Header (a body): its answer is not shared with who asks at the same time
+	Alone     bool                  // it brings upstream what is not in Header (a body): the cache is passed by
 }
 
 // Result is the cache's answer to a [Question]. Without Entry, Fill and Wait the request goes upstream and is not stored. With both Entry and

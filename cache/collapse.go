@@ -30,6 +30,7 @@ type flightKey struct {
 	token [32]byte
 	entry digest
 	stamp Stamp
+	floor time.Time // when upstream refused the token last: who comes after that joins nothing that was asked before
 }
 
 // landing is how a fetch ended for its followers. The zero value sends each of them upstream by itself: what comes is too large, or not to be
@@ -122,7 +123,7 @@ func (fs *flights) abandonLocked(f *flight) {
 
 // fetch is a request that has to go upstream: behind another that asks the same, in front of those to come, or alone.
 func (s *Search) fetch(ctx context.Context, missed Status, now time.Time) Result {
-	if s.single || s.question.Alone || s.wants.onlyIfCached {
+	if s.single || s.wants.onlyIfCached {
 		return s.ask(ctx, missed, now)
 	}
 	flights := s.cache.flights
@@ -157,14 +158,19 @@ func (s *Search) ask(ctx context.Context, missed Status, now time.Time) Result {
 	return s.fill(missed.Forward, missed.Detail)
 }
 
-func (s *Search) flightKey() flightKey { return flightKey{s.question.Token, s.key, s.stamp} }
+func (s *Search) flightKey() flightKey {
+	return flightKey{s.question.Token, s.key, s.stamp, s.cache.grants.refused(s.question.Token)}
+}
 
 // errNoFlight is returned to who follows nothing.
 var errNoFlight = errors.New("there is no fetch to wait for")
 
+// ErrLate is a fetch that others waited for and that took too long. They do not ask by themselves then: what hangs would be asked by all.
+var ErrLate = errors.New("the fetch that was waited for took too long")
+
 // Follow waits for the fetch that [Search.Look] found, no longer than within. It returns the answer; or a Fill where the request has to go
-// upstream itself, because the other fetch brought nothing that can be used twice, was given up by its client or took too long; or the
-// error that the fetch met ([Fill.Fail]), since what is down is not to be asked by all who wait; or ctx's own error.
+// upstream itself, because the other fetch brought nothing that can be used twice or was given up by its client; or the error that the fetch
+// met ([Fill.Fail]), or [ErrLate], since what is down is not to be asked by all who wait; or ctx's own error.
 func (s *Search) Follow(ctx context.Context, within time.Duration) (Result, error) {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
@@ -175,8 +181,7 @@ func (s *Search) Follow(ctx context.Context, within time.Duration) (Result, erro
 		select {
 		case <-f.landed:
 		case <-timer.C:
-			s.cache.flights.leave(f)
-			return s.fill(s.missed.Forward, s.missed.Detail), nil
+			err = ErrLate
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -198,7 +203,7 @@ func (s *Search) arrive(ctx context.Context, how landing) (result Result, known 
 	case how.again:
 		result = s.choose(ctx, now)
 		return result, !result.Wait, nil
-	case how.err != nil || how.entry != nil && how.entry.failed():
+	case how.entry != nil && how.entry.failed():
 		if found, ok := s.Fallback(now); ok {
 			return found, true, nil
 		}

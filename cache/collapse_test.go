@@ -277,7 +277,7 @@ func TestWaitingIsBounded(t *testing.T) {
 		lead(t, c, q)
 		began := time.Now()
 		got := <-followWith(t.Context(), t, c, q, 30*time.Second)
-		if got.err != nil || got.Fill == nil || time.Since(began) != 30*time.Second {
+		if !errors.Is(got.err, cache.ErrLate) || time.Since(began) != 30*time.Second {
 			t.Errorf("after %v: %+v", time.Since(began), got)
 		}
 	})

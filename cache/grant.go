@@ -130,6 +130,15 @@ func (g *grants) alive(token [32]byte, place digest, now time.Time) (alive, held
 	return ok && now.Sub(known.asked) < g.ttl && !known.asked.Before(state.floor), ok, state.id
 }
 
+// refused returns when upstream refused the token last, as far as is known here; zero: never.
+func (g *grants) refused(token [32]byte) time.Time {
+	s := g.shard(token)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state, _ := s.tokens.get(token)
+	return state.floor
+}
+
 // revoke takes the token's grants away by giving it the id; answers to what was asked before now count no more.
 func (g *grants) revoke(token [32]byte, id ID, now time.Time) {
 	s := g.shard(token)

@@ -12,6 +12,7 @@ const (
 	detailDisabled  = "disabled"
 	detailQuery     = "query"
 	detailIfMatch   = "if-match"
+	detailBody      = "body"
 	detailNoStore   = "no-store"
 	detailNoCache   = "no-cache"
 	detailMaxAge    = "max-age"
@@ -110,6 +111,8 @@ func (c *Cache) prepare(q Question) Search {
 		s.known = past(ForwardBypass, detailQuery)
 	case s.limit == 0 && !teaches(o):
 		s.known = past(ForwardBypass, detailDisabled)
+	case q.Alone: // what its body asks for is not in the entry's name
+		s.known = past(ForwardBypass, detailBody)
 	case s.wants.noStore:
 		s.known = past(ForwardRequest, detailNoStore)
 	case len(q.Header["If-Match"]) > 0: // not for a cache to evaluate (RFC 9111 section 4.3.2)

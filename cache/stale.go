@@ -68,7 +68,7 @@ func (s *Search) outdated(e *Entry, age, left time.Duration) Result {
 
 // refresh adds the Fill to a result that is served stale, unless somebody is asking already.
 func (s *Search) refresh(result Result) Result {
-	if result.Entry == nil || result.Status.TTL > 0 || s.question.Alone {
+	if result.Entry == nil || result.Status.TTL > 0 {
 		return result
 	}
 	if f, leads := s.cache.flights.board(s.flightKey(), false, true); leads {

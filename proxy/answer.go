@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -80,18 +81,35 @@ func (p *Proxy) answerCached(x *exchange) error {
 	if found.Wait {
 		x.status = found.Status // of a failure that is shared too
 		var err error
-		if found, err = x.look.Follow(x.r.Context(), p.Timeout); err != nil {
+		if found, err = p.follow(x); err != nil {
 			return err
 		}
 	}
 	x.status, x.fill = found.Status, found.Fill
 	switch {
+	case found.Entry != nil && found.Fill != nil:
+		p.refresh(x) // begun before the client gets anything, because it may take its time
+		x.serve(found.Entry)
 	case found.Entry != nil:
 		x.serve(found.Entry)
 	case found.OnlyIfCached:
 		return refusal{code: codeUpstreamTimeout, detail: "only-if-cached was asked for and nothing fresh is cached"}
 	}
 	return nil
+}
+
+// follow waits for the fetch that another request makes, a little longer than that may take: who waits is not to ask what hangs once more. Where upstream
+// fails, what is stale stands in for each as it does for whoever asked.
+func (p *Proxy) follow(x *exchange) (cache.Result, error) {
+	found, err := x.look.Follow(x.r.Context(), p.Timeout+p.MaxWait+2*dialTimeout)
+	if errors.Is(err, cache.ErrLate) {
+		err = refusal{code: codeUpstreamTimeout, detail: "Object Store did not answer in time", cause: err}
+	}
+	if upstreamFailed(err) && x.standIn() {
+		x.rec.Cause = cause(err)
+		return *x.stale, nil
+	}
+	return found, err
 }
 
 // serve answers with an entry.

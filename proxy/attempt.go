@@ -40,13 +40,22 @@ func (a *attempts) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// keep reads a short body whole, so that it can be sent more than once; a longer one or one of unknown length streams, and is sent once.
-func (a *attempts) keep(r *http.Request) (err error) {
-	if r.Body == nil || r.ContentLength <= 0 || r.ContentLength > keptBody {
+// keep reads a short body whole, so that it can be sent more than once; a longer one streams, and is sent once. One of unknown length is read until it
+// shows which it is, and goes upstream in the form in which it came.
+func (a *attempts) keep(r *http.Request) error {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 || r.ContentLength > keptBody {
 		return nil
 	}
-	a.kept, err = io.ReadAll(r.Body)
-	return err
+	text, err := io.ReadAll(io.LimitReader(r.Body, keptBody+1))
+	if err != nil {
+		return err
+	}
+	if len(text) > keptBody {
+		r.Body = &joined{io.MultiReader(bytes.NewReader(text), r.Body), r.Body}
+		return nil
+	}
+	a.kept = text
+	return nil
 }
 
 // once sends r.
@@ -75,6 +84,7 @@ func (a *attempts) once(r *http.Request) (*http.Response, error) {
 func (a *attempts) turn(r *http.Request, answer *http.Response) (again bool, err error) {
 	x := a.exchange
 	refusal, short := rewind(answer)
+	x.pushBack(time.Now())
 	a.proxy.pause(x, answer.Header, refusal)
 	if !short || r.Body != nil && a.kept == nil {
 		return false, nil

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"osgate/auth"
 	"osgate/objectstore"
 	"osgate/regionmap"
 )
@@ -39,6 +40,7 @@ func (x *exchange) place(l regionmap.Location) {
 // prober returns the question for x's store, which may outlive x: others may wait for the answer when x's client has left.
 func (p *Proxy) prober(x *exchange) regionmap.Probe {
 	path, ref, authorization, via := x.op.StorePath(), x.ref(), x.token.Header(), via(x.r.ProtoMajor, x.r.ProtoMinor)
+	hash, client, interval := x.who.Hash, p.clientKey(x), x.interval()
 	return func(ctx context.Context, at regionmap.Location) (regionmap.Finding, error) {
 		if _, err := p.takeBudget(ctx, at, ref, p.MaxWait); err != nil {
 			return regionmap.Absent, err
@@ -56,6 +58,16 @@ func (p *Proxy) prober(x *exchange) regionmap.Probe {
 		}
 		_, _ = rewind(answer) // read to its end where it is short, so that the connection serves again
 		_ = answer.Body.Close()
+		switch answer.StatusCode {
+		case http.StatusUnauthorized: // upstream knows better than what we hold of the token
+			p.Identity.Doubt(hash)
+			p.Cache.Revoke(ctx, hash)
+			return regionmap.Absent, fmt.Errorf("probing %s: %w", at, auth.ErrBadToken)
+		case http.StatusTooManyRequests:
+			pause := retryAfter(answer.Header, interval)
+			p.Pauses.Pause(client, pause, interval)
+			return regionmap.Absent, pushedBack(pause)
+		}
 		return finding(at, answer.StatusCode)
 	}
 }
@@ -67,7 +79,7 @@ func finding(at regionmap.Location, status int) (regionmap.Finding, error) {
 		return regionmap.Found, nil
 	case status == http.StatusNotFound:
 		return regionmap.Absent, nil
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+	case status == http.StatusForbidden:
 		return regionmap.Hidden, nil
 	}
 	return regionmap.Absent, fmt.Errorf("probing %s: it answered %d", at, status)

@@ -185,3 +185,22 @@ func TestExplainSaysThatARegionIsToBeFound(t *testing.T) {
 		t.Errorf("explained as %+v", e)
 	}
 }
+
+func TestWhatAllRegionsSayOfATokenOrAClientIsSaid(t *testing.T) {
+	for status, code := range map[int]string{401: "bad-token", 429: "over-quota"} {
+		g := newRig(t, discovering(t, ""))
+		g.upstream = func(*http.Request) (*http.Response, error) { return reply(status, "{}", "Retry-After", "3"), nil }
+		r := request(t, "GET "+keyPath, "Authorization: Bearer one")
+		r.Host = "gateway"
+		w := g.do(r)
+		if w.Code != status || codeOf(t, w) != code {
+			t.Errorf("%d %s, want %d %s", w.Code, w.Body, status, code)
+		}
+		if doubted := g.doubted > 0; doubted != (status == 401) {
+			t.Errorf("after %d from every region the token was doubted: %v", status, doubted)
+		}
+		if status == 429 && w.Header().Get("Retry-After") != "3" {
+			t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
+		}
+	}
+}

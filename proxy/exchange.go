@@ -39,14 +39,20 @@ type exchange struct {
 	quota  ratelimit.Quota
 	result ratelimit.Result
 
+	// upstream's own 429s: how many, when the first came, and what had been waited before
+	pushedBack  int
+	pushedAt    time.Time
+	spentBefore time.Duration
+
 	// answer
 	question cache.Question
 	look     *cache.Search // what the cache was asked ahead; nil: nothing
 	status   cache.Status
 	fill     *cache.Fill
-	sent     time.Time     // when upstream was asked
-	answered bool          // by us; nothing is forwarded
-	stale    *cache.Result // stands in for an answer that failed; nil: nothing does
+	sent     time.Time               // when upstream was asked
+	answered bool                    // by us; nothing is forwarded
+	over     chan<- *record.Exchange // whoever refreshes what x was served takes its record here; nil: nobody does
+	stale    *cache.Result           // stands in for an answer that failed; nil: nothing does
 
 	// forward
 	body    *requestBody

@@ -22,7 +22,9 @@ func (p *Proxy) record(x *exchange) {
 	if cut != nil || x.w.err != nil || x.reply != nil && x.reply.err != nil {
 		x.cut()
 	}
-	if !x.answered || x.fill == nil || !p.refresh(x) {
+	if x.over != nil {
+		x.over <- &x.rec // never waits: whoever refreshes for x keeps account of both
+	} else {
 		p.Keeper.Keep(&x.rec)
 	}
 	if cut != nil {

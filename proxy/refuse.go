@@ -110,7 +110,7 @@ func refusalOf(err error) refusal {
 		return refusal{code: codeIdentityUnavailable, cause: err, retryAfter: max(e.RetryAfter, time.Second),
 			detail: "the control plane cannot say at the moment whose token this is"}
 	}
-	if e, ok := errors.AsType[*regionmap.UndiscoveredError](err); ok {
+	if e, ok := errors.AsType[*regionmap.UndiscoveredError](err); ok && !errors.Is(err, auth.ErrBadToken) {
 		r := refusal{code: codeUpstreamUnreachable, detail: e.Error(), cause: errors.Join(e.Unwrap()...)}
 		if e.Late {
 			r.code = codeUpstreamTimeout

@@ -43,8 +43,23 @@ func (p *Proxy) payBudget(x *exchange) error {
 	return err
 }
 
-// patience is how much longer x may wait for turns.
-func (p *Proxy) patience(x *exchange) time.Duration { return max(0, p.MaxWait-x.rec.Waited) }
+// patience is how much longer x may wait for turns. From upstream's first 429 on all time counts, upstream's own too: what is refused again and again
+// would else go on for ever.
+func (p *Proxy) patience(x *exchange) time.Duration {
+	spent := x.rec.Waited
+	if x.pushedBack > 0 {
+		spent = x.spentBefore + time.Since(x.pushedAt)
+	}
+	return max(0, p.MaxWait-spent)
+}
+
+// pushBack notes that upstream answered 429 at now.
+func (x *exchange) pushBack(now time.Time) {
+	if x.pushedBack == 0 {
+		x.pushedAt, x.spentBefore = now, x.rec.Waited
+	}
+	x.pushedBack++
+}
 
 // standBack waits while upstream has told this client, or all behind this address, to come later.
 func (p *Proxy) standBack(x *exchange) error {
@@ -59,12 +74,15 @@ func (p *Proxy) standBack(x *exchange) error {
 			return err
 		}
 		if retryAfter > 0 {
-			return refusal{
-				code: codeOverQuota, detail: "Object Store refuses further requests at the moment", retryAfter: retryAfter, violated: policyUpstream,
-			}
+			return pushedBack(retryAfter)
 		}
 	}
 	return nil
+}
+
+// pushedBack is what a client hears that upstream has told to come later.
+func pushedBack(wait time.Duration) error {
+	return refusal{code: codeOverQuota, detail: "Object Store refuses further requests at the moment", retryAfter: wait, violated: policyUpstream}
 }
 
 // takeBudget takes one unit of the budget for a request to a location, waiting its turn within a bound.
@@ -110,11 +128,20 @@ func (p *Proxy) clientKey(x *exchange) string {
 // pause notes that upstream answered 429, so that this client is not sent there again before the time, nor anybody where upstream names our address.
 func (p *Proxy) pause(x *exchange, h http.Header, body []byte) {
 	interval := x.interval()
-	p.Pauses.Pause(p.clientKey(x), retryAfter(h, interval), interval)
+	p.Pauses.Pause(p.clientKey(x), retryAfter(h, grown(interval, x.pushedBack)), interval)
 	if p.Budget.Rate > 0 && namesAddress(body) {
 		interval = p.Budget.Period / time.Duration(p.Budget.Rate)
 		p.Pauses.Pause(p.budgetKey(x.location, x.ref()), retryAfter(h, interval), interval)
 	}
+}
+
+// grown is the pause after the nth 429 of an exchange, where upstream names none: an interval, and twice as long each time, up to a second.
+func grown(interval time.Duration, n int) time.Duration {
+	longest := max(interval, time.Second)
+	for ; n > 1 && interval < longest; n-- {
+		interval *= 2
+	}
+	return min(interval, longest)
 }
 
 // vendorInterval is the time between two requests of Object Store's base rate, 10 a second.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -175,6 +176,46 @@ func FuzzNamesAddressFindsNoneWhereThereIsNone(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		if namesAddress([]byte(text)) && !strings.Contains(strings.ToLower(text), "ip") {
 			t.Errorf("%q names an address", text)
+		}
+	})
+}
+
+func TestAShortBodyOfUnknownLengthIsSentAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		body string
+		sent int
+	}{"short": {"{}", 2}, "long": {strings.Repeat("x", keptBody+1), 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, func(o *Options) { o.MaxWait = 2 * time.Second })
+			g.upstream = func(r *http.Request) (*http.Response, error) {
+				if text, _ := io.ReadAll(r.Body); string(text) != tt.body || r.ContentLength != -1 {
+					t.Errorf("%s: upstream got %d bytes of %d announced", name, len(text), r.ContentLength)
+				}
+				if len(g.sent) == 1 {
+					return reply(429, "{}"), nil
+				}
+				return reply(200, "{}"), nil
+			}
+			r := request(t, "PUT "+keyPath, "Authorization: Bearer one")
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(tt.body)), -1
+			if g.do(r); len(g.sent) != tt.sent {
+				t.Errorf("%s: sent %d times, want %d", name, len(g.sent), tt.sent)
+			}
+		})
+	}
+}
+
+func TestARequestThatUpstreamGoesOnRefusingIsNotHeldForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, func(o *Options) { o.MaxWait = time.Second }, quota(1000, 1000))
+		g.upstream = func(*http.Request) (*http.Response, error) {
+			<-time.After(10 * time.Millisecond)
+			return reply(429, "{}"), nil
+		}
+		began := time.Now()
+		w := g.get("one", keyPath)
+		if took := time.Since(began); w.Code != 429 || took > 1100*time.Millisecond || len(g.sent) > 15 {
+			t.Errorf("%d after %v and %d attempts", w.Code, took, len(g.sent))
 		}
 	})
 }

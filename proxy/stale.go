@@ -25,40 +25,51 @@ func (x *exchange) standIn() bool {
 
 // excuse returns why upstream gave no answer, unless what is stale could be served in its place.
 func (p *Proxy) excuse(x *exchange) error {
-	r, ok := errors.AsType[refusal](x.failure)
-	upstreams := ok && (r.code == codeUpstreamUnreachable || r.code == codeUpstreamTimeout)
-	if !upstreams || x.w.status != 0 || !x.standIn() {
+	if !upstreamFailed(x.failure) || x.w.status != 0 || !x.standIn() {
 		return x.failure
 	}
+	if x.fill != nil {
+		x.fill.Fail(x.failure) // before the client takes its time
+	}
+	r, _ := errors.AsType[refusal](x.failure)
 	x.status = x.stale.Status
 	x.rec.Cause = cause(r.cause)
 	x.serve(x.stale.Entry)
 	return nil
 }
 
+// upstreamFailed reports whether err says that upstream could not be reached or did not answer in time, and not that we refused.
+func upstreamFailed(err error) bool {
+	r, ok := errors.AsType[refusal](err)
+	return ok && (r.code == codeUpstreamUnreachable || r.code == codeUpstreamTimeout)
+}
+
 // refresh asks upstream again for what x has just been served though it was no longer fresh (stale-while-revalidate, RFC 5861 section 3), and then
-// keeps account of x. The client has its answer already and waits for nothing. It reports whether there was room for one more.
+// keeps account of x, which record hands over when it is done. The client waits for nothing. Where there is no room for one more, nothing is asked.
 //
 // What it asks of upstream belongs to x: its token, the budget, its client's quota where only what reaches upstream counts, and its record.
-func (p *Proxy) refresh(x *exchange) bool {
+func (p *Proxy) refresh(x *exchange) {
+	again := p.again(x)
+	x.fill = nil // the other one's now
 	select {
 	case p.refreshes <- struct{}{}:
 	default:
-		x.fill.Close(false)
-		return false
+		again.fill.Close(false)
+		return
 	}
-	again := p.again(x)
-	go func() { // ends within the bounds of an upstream request; Close waits for it
+	over := make(chan *record.Exchange, 1)
+	x.over = over
+	go func() { // ends within the bounds of an upstream request and of x; Close waits for it
 		defer func() { <-p.refreshes }()
-		defer p.Keeper.Keep(&x.rec)
-		if err := p.repeat(again); err != nil {
-			x.rec.Cause = fmt.Sprintf("refreshing what was stale: %v", err)
+		err := p.repeat(again)
+		rec, done := <-over, &again.rec
+		defer p.Keeper.Keep(rec)
+		if err != nil {
+			rec.Cause = fmt.Sprintf("refreshing what was stale: %v", err)
 		}
-		done := &again.rec
-		x.rec.UpstreamAttempts, x.rec.UpstreamStatus, x.rec.UpstreamDuration = done.UpstreamAttempts, done.UpstreamStatus, done.UpstreamDuration
-		x.rec.Charged, x.rec.Degraded = done.Charged, done.Degraded
+		rec.UpstreamAttempts, rec.UpstreamStatus, rec.UpstreamDuration = done.UpstreamAttempts, done.UpstreamStatus, done.UpstreamDuration
+		rec.Charged, rec.Degraded = rec.Charged || done.Charged, rec.Degraded || done.Degraded
 	}()
-	return true
 }
 
 // again makes the exchange that repeats x for nobody.

@@ -59,14 +59,27 @@ func (f *Failures) Failed(ctx context.Context, key string) {
 		return
 	}
 	now := int64(time.Since(f.start))
-	until := now + int64(r.RetryAfter)
-	for old := f.latest.Load(); old < until && !f.latest.CompareAndSwap(old, until); {
-		old = f.latest.Load()
-	}
 	s := f.blocked.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	until := f.until(r, int64(s.entries[hash]), now)
+	for old := f.latest.Load(); old < until && !f.latest.CompareAndSwap(old, until); {
+		old = f.latest.Load()
+	}
 	s.put(hash, blocked(until), now)
+}
+
+// maxDebt bounds for how long failures that came at once, beyond what was left, block a key.
+const maxDebt = 5 * time.Minute
+
+// until is when a key that is blocked until old is blocked no more: when there will be a unit again; and the time of one unit later for each failure that
+// found none, because many may be under way when the last unit is taken.
+func (f *Failures) until(r Result, old, now int64) int64 {
+	until := max(old, now+int64(r.RetryAfter))
+	if !r.Allowed {
+		until += int64(f.quota.normal().interval())
+	}
+	return min(until, now+int64(maxDebt))
 }
 
 func failuresKey(key string) string { return Key("failures", key) }

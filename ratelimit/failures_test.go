@@ -28,10 +28,10 @@ func TestWhoFailsTooOftenIsBlockedUntilTheNextUnit(t *testing.T) {
 					t.Errorf("another key is blocked for %v", d)
 				}
 				failures.Failed(t.Context(), "guesser") // one that was let in before
-				if d := failures.Blocked("guesser"); d != wait {
-					t.Errorf("after a failure more blocked for %v, want %v", d, wait)
+				if d := failures.Blocked("guesser"); d != wait+100*time.Millisecond {
+					t.Errorf("after a failure more blocked for %v, want %v and the time of a unit", d, wait)
 				}
-				<-time.After(wait)
+				<-time.After(wait + 100*time.Millisecond)
 				if d := failures.Blocked("guesser"); d != 0 {
 					t.Errorf("still blocked for %v when there is a unit again", d)
 				}
@@ -95,4 +95,31 @@ func TestWithoutARateOrALimiterThatDecidesNobodyIsBlocked(t *testing.T) {
 			t.Errorf("%s: blocked for %v", name, d)
 		}
 	}
+}
+
+// What fails at once, because it was all let in before the first failure, is paid for later: ten a second in the long run, and what was there at once
+// each time.
+func TestFailuresAtOnceArePaidForLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failures := ratelimit.NewFailures(ratelimit.NewLocal(ratelimit.LocalOptions{}), both(tenASecond)["gcra"])
+		began, failed := time.Now(), 0
+		for time.Since(began) < time.Minute {
+			if d := failures.Blocked("guesser"); d > 0 {
+				<-time.After(d)
+			}
+			for range 100 {
+				failures.Failed(t.Context(), "guesser")
+				failed++
+			}
+		}
+		if most := 10*60 + 10*(failed/100) + 200; failed > most {
+			t.Errorf("%d failures in a minute, want at most %d", failed, most)
+		}
+		for range 100_000 {
+			failures.Failed(t.Context(), "guesser")
+		}
+		if d := failures.Blocked("guesser"); d > 5*time.Minute {
+			t.Errorf("blocked for %v, want five minutes at most", d)
+		}
+	})
 }

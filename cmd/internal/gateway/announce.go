@@ -43,6 +43,18 @@ func (g *Gateway) notes() (notes []string) {
 	if c.Accounts && g.certs == nil && !c.Listen.Loopback() {
 		notes = append(notes, "Access Management calls carry secrets and come over plain HTTP; set OSGATE_TLS_CERT and _KEY, or OSGATE_ACCOUNTS=false")
 	}
+	if g.redis == nil && c.Rate.Replicas > 1 {
+		notes = append(notes, "without OSGATE_REDIS_URL each of OSGATE_REPLICAS counts by itself: a client has its quota in every one")
+	}
+	if g.redis != nil && c.StateDir != "" {
+		notes = append(notes, "OSGATE_STATE_DIR is not used: statistics are kept in Redis")
+	}
+	if c.Auth.Mode != introspect && (c.Auth.ClientID != "" || c.Auth.IntrospectionURL != nil) {
+		notes = append(notes, "OSGATE_AUTH_CLIENT_ID and OSGATE_AUTH_INTROSPECTION_URL are not used: OSGATE_AUTH is "+c.Auth.Mode)
+	}
+	if u := c.Auth.IntrospectionURL; c.Auth.Mode == introspect && u != nil && u.Scheme == "http" {
+		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL is plain HTTP: our secret and every caller's token go to it in the clear")
+	}
 	if c.Auth.Mode == introspect && c.Auth.IntrospectionURL != nil && len(g.regions.EnabledPlanes()) > 1 {
 		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL vouches for the tokens of all control planes; set OSGATE_PLANES to the one it belongs to")
 	}

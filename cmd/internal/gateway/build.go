@@ -153,8 +153,8 @@ func build(o Options) (p *parts, err error) {
 			return p, err
 		}
 	}
-	limiter := p.limiter()
-	guesses := ratelimit.NewFailures(limiter, ratelimit.Quota{Rate: c.Auth.FailureRate, Period: time.Second, Burst: c.Auth.FailureRate})
+	limiter := p.counting(ratelimit.Mode(c.Rate.RedisDown))
+	guesses := ratelimit.NewFailures(p.counting(ratelimit.ModeLocal), ratelimit.Quota{Rate: c.Auth.FailureRate, Period: time.Second, Burst: c.Auth.FailureRate})
 	if err = p.makeIdentity(transport, guesses); err != nil {
 		return p, err
 	}
@@ -327,14 +327,14 @@ func (p *parts) makePlain(transport proxy.Transport) (err error) {
 	return err
 }
 
-// limiter counts in Redis, with a way to go on without it, or in process.
-func (p *parts) limiter() ratelimit.Limiter {
+// counting is a limiter that counts in Redis, with a way to go on without it, or in process.
+func (p *parts) counting(without ratelimit.Mode) ratelimit.Limiter {
 	local := ratelimit.NewLocal(ratelimit.LocalOptions{})
 	if p.redis == nil {
 		return local
 	}
 	return ratelimit.NewFailover(ratelimit.FailoverOptions{
-		Primary: ratelimit.NewRedis(p.redis), Fallback: local, Mode: ratelimit.Mode(p.config.Rate.RedisDown), Replicas: p.config.Rate.Replicas,
+		Primary: ratelimit.NewRedis(p.redis), Fallback: local, Mode: without, Replicas: p.config.Rate.Replicas,
 	})
 }
 

@@ -177,16 +177,30 @@ func (g *Gateway) drain(ctx context.Context, clients *http.Server) error {
 		err = clients.Close()
 		g.ended(closeGrace)
 	}
-	g.auth.Close()
+	return errors.Join(err, g.endAskings(within))
+}
+
+// endAskings ends what the exchanges that are over have begun and nobody waits for, all at once: refreshes as long as ctx allows and a moment more,
+// askings and searches within their own bounds.
+func (g *Gateway) endAskings(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(closeGrace, untilEnd(ctx)))
+	defer cancel()
+	var all errgroup.Group
+	all.Go(func() error { return g.proxy.Close(ctx) })
+	all.Go(func() error { g.auth.Close(); return nil })
 	if g.discovery != nil {
-		g.discovery.Close()
+		all.Go(func() error { g.discovery.Close(); return nil })
 	}
 	if g.plain != nil {
-		g.plain.Close()
+		all.Go(func() error { g.plain.Close(); return nil })
 	}
-	refreshed, cancelRefreshes := context.WithTimeout(context.WithoutCancel(ctx), g.config.Server.DrainTimeout)
-	defer cancelRefreshes()
-	return errors.Join(err, g.proxy.Close(refreshed))
+	return all.Wait()
+}
+
+// untilEnd is how long ctx lasts, which has a deadline.
+func untilEnd(ctx context.Context) time.Duration {
+	end, _ := ctx.Deadline()
+	return time.Until(end)
 }
 
 // ended waits until the exchanges that were cut off have been recorded, at most for grace.
