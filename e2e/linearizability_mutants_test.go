@@ -50,8 +50,8 @@ var mutations = []struct{ file, from, to string }{
 	},
 	{
 		"cache/collapse.go",
-		`return flightKey{s.question.Token, s.key, s.stamp}`,
-		`return flightKey{s.question.Token, s.key, collapsing(s)}`,
+		`return flightKey{s.question.Token, s.key, s.stamp,`,
+		`return flightKey{s.question.Token, s.key, collapsing(s),`,
 	},
 	{
 		"cache/redis.go",
