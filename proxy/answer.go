@@ -87,10 +87,10 @@ func (p *Proxy) answerCached(x *exchange) error {
 	}
 	x.status, x.fill = found.Status, found.Fill
 	switch {
-	case found.Entry != nil && found.Fill != nil:
-		p.refresh(x) // begun before the client gets anything, because it may take its time
-		x.serve(found.Entry)
 	case found.Entry != nil:
+		if found.Fill != nil {
+			p.refresh(x) // begun before the client gets anything, because it may take its time
+		}
 		x.serve(found.Entry)
 	case found.OnlyIfCached:
 		return refusal{code: codeUpstreamTimeout, detail: "only-if-cached was asked for and nothing fresh is cached"}

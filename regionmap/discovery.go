@@ -51,7 +51,7 @@ type Finding int
 // The findings.
 const (
 	Absent Finding = iota // 404: it is not there
-	Hidden                // 401 or 403: this token learns nothing there
+	Hidden                // 403: this token learns nothing there
 	Found                 // 2xx: it is there
 )
 
