@@ -22,8 +22,15 @@ type Options struct {
 
 	// Readiness says whether the process can serve. It is shown to everybody: no addresses, no names of clients.
 	Readiness func() Readiness
-	// Traffic returns the traffic of /api/overview as a value for encoding/json; the page reads what telemetry.Snapshot writes.
-	Traffic func(now time.Time) any
+	// Overview returns what /api/overview and /api/live say: how the gateway fares, by [NewHealth], and its traffic as a value for encoding/json; the
+	// page reads what telemetry.Snapshot writes.
+	Overview func(now time.Time) (health Health, traffic any)
+	// Recent returns /api/recent, the traffic of the time back before now, up to [MaxRecent], as a value for encoding/json; the page reads what
+	// telemetry.Recent writes.
+	Recent func(now time.Time, back time.Duration) any
+	// History answers /api/history from the statistics. An *[InputError] is the operator's fault, with a field of the request; any other error means that the
+	// statistics cannot be read at present.
+	History func(ctx context.Context, q HistoryQuery) (History, error)
 	// Settings returns /config as a value for encoding/json: every variable with the value in force, secrets masked.
 	Settings func() any
 	// Metrics answers /metrics.
@@ -32,6 +39,10 @@ type Options struct {
 	// other replicas may still hold theirs.
 	Purge func(ctx context.Context, p Purging) (int, error)
 
+	// Done, when closed, ends the streams of /api/live, which last up to 10 minutes: http.Server.Shutdown waits for them. Nil: they end with their
+	// connections.
+	Done <-chan struct{}
+
 	// Logger is told of purges and refused tokens; nil: nobody is.
 	Logger *slog.Logger
 }
@@ -39,12 +50,14 @@ type Options struct {
 // server is the handler that New returns.
 type server struct {
 	Options
-	guard *guard
+	guard   *guard
+	feed    *feed
+	streams chan struct{} // one element for each stream that is open; the capacity bounds them
 }
 
 // New returns the handler, or an error if a part is missing or the listener would be open to the network.
 func New(o Options) (http.Handler, error) {
-	if o.Readiness == nil || o.Traffic == nil || o.Settings == nil || o.Metrics == nil || o.Purge == nil {
+	if o.Readiness == nil || o.Overview == nil || o.Recent == nil || o.History == nil || o.Settings == nil || o.Metrics == nil || o.Purge == nil {
 		return nil, errors.New("admin: a part is missing")
 	}
 	if !o.Loopback && o.Token == "" {
@@ -53,7 +66,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{Options: o, guard: newGuard(o)}
+	s := &server{Options: o, guard: newGuard(o), feed: newFeed(), streams: make(chan struct{}, maxStreams)}
 	return secured(s.guard.checkHost(s.guard.checkOrigin(s.routes()))), nil
 }
 
@@ -69,11 +82,19 @@ func (s *server) routes() http.Handler {
 	guarded(http.MethodGet, "/metrics", s.Metrics.ServeHTTP)
 	guarded(http.MethodGet, "/config", s.settings)
 	guarded(http.MethodGet, "/api/overview", s.overview)
+	guarded(http.MethodGet, "/api/live", s.stream)
+	guarded(http.MethodGet, "/api/recent", s.recent)
+	guarded(http.MethodGet, "/api/history", s.history)
 	guarded(http.MethodPost, "/cache/purge", s.purge)
 
 	mux.Handle("/{$}", s.guard.orLogin(only(http.MethodGet, file("index.html"))))
-	guarded(http.MethodGet, "/assets/app.js", file("app.js"))
-	open(http.MethodGet, "/assets/style.css", file("style.css")) // the login page has it too
+	for _, name := range assets() {
+		if name == openAsset {
+			open(http.MethodGet, "/"+name, file(name))
+			continue
+		}
+		guarded(http.MethodGet, "/"+name, file(name))
+	}
 	open(http.MethodGet, "/favicon.svg", file("favicon.svg"))
 	if s.Token != "" {
 		open(http.MethodPost, "/login", s.guard.login)

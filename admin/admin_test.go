@@ -25,10 +25,14 @@ func options() admin.Options {
 		Version:   "v1.2.3",
 		Start:     time.Now(),
 		Readiness: func() admin.Readiness { return admin.Readiness{Status: admin.Ready} },
-		Traffic:   func(time.Time) any { return map[string]int{"exchanges": 42} },
-		Settings:  func() any { return []map[string]string{{"name": "OSGATE_ADMIN_TOKEN", "value": "[redacted]"}} },
-		Metrics:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "osgate_exchanges_total 42\n") }),
-		Purge:     func(context.Context, admin.Purging) (int, error) { return 7, nil },
+		Overview: func(time.Time) (admin.Health, any) {
+			return admin.NewHealth(admin.Readiness{Status: admin.Ready}, nil), map[string]int{"exchanges": 42}
+		},
+		Recent:   func(time.Time, time.Duration) any { return map[string]int{"step": 5} },
+		History:  func(context.Context, admin.HistoryQuery) (admin.History, error) { return admin.History{}, nil },
+		Settings: func() any { return []map[string]string{{"name": "OSGATE_ADMIN_TOKEN", "value": "[redacted]"}} },
+		Metrics:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "osgate_exchanges_total 42\n") }),
+		Purge:    func(context.Context, admin.Purging) (int, error) { return 7, nil },
 	}
 }
 
@@ -109,7 +113,9 @@ func TestListenerOpenToTheNetworkNeedsAToken(t *testing.T) {
 func TestMissingPartIsRefused(t *testing.T) {
 	for name, remove := range map[string]func(o *admin.Options){
 		"readiness": func(o *admin.Options) { o.Readiness = nil },
-		"traffic":   func(o *admin.Options) { o.Traffic = nil },
+		"overview":  func(o *admin.Options) { o.Overview = nil },
+		"recent":    func(o *admin.Options) { o.Recent = nil },
+		"history":   func(o *admin.Options) { o.History = nil },
 		"settings":  func(o *admin.Options) { o.Settings = nil },
 		"metrics":   func(o *admin.Options) { o.Metrics = nil },
 		"purge":     func(o *admin.Options) { o.Purge = nil },
@@ -158,7 +164,7 @@ func TestOverviewTellsAllThatThePageShows(t *testing.T) {
 		Time, Start time.Time
 		Version     string
 		Session     bool
-		Health      admin.Readiness
+		Health      admin.Health
 		Traffic     map[string]int
 	}
 	o := options()
@@ -173,7 +179,7 @@ func TestOverviewTellsAllThatThePageShows(t *testing.T) {
 
 func TestAnswersComeWithWhatBrowsersMustKnow(t *testing.T) {
 	h := newHandler(t, public())
-	for _, path := range []string{"/", "/livez", "/readyz", "/metrics", "/config", "/api/overview", "/assets/style.css", "/nothing"} {
+	for _, path := range []string{"/", "/livez", "/readyz", "/metrics", "/config", "/api/overview", "/api/recent", "/api/history", "/assets/style.css", "/nothing"} {
 		for _, auth := range []string{"Authorization: Bearer " + token, "Accept: */*"} {
 			header := ask(t, h, http.MethodGet, path, "", auth).Header
 			for name, want := range map[string]string{
@@ -205,6 +211,8 @@ func TestMethodsAndPathsAreClosed(t *testing.T) {
 		{http.MethodPost, "/metrics", "GET, HEAD", 405},
 		{http.MethodGet, "/cache/purge", "POST", 405},
 		{http.MethodPost, "/assets/app.js", "GET, HEAD", 405},
+		{http.MethodPost, "/api/live", "GET, HEAD", 405},
+		{http.MethodDelete, "/api/history", "GET, HEAD", 405},
 		{http.MethodGet, "/nothing", "", 404},
 		{http.MethodGet, "/assets/", "", 404},
 		{http.MethodGet, "/assets/../admin.go", "", 307}, // ServeMux cleans the path; there is nothing beyond it either
@@ -228,7 +236,7 @@ func TestTokenIsNowhereInAnswersAndLogs(t *testing.T) {
 	o := public()
 	o.Logger = slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h := newHandler(t, o)
-	for _, path := range []string{"/", "/config", "/metrics", "/api/overview", "/readyz", "/nothing"} {
+	for _, path := range []string{"/", "/config", "/metrics", "/api/overview", "/api/recent", "/api/history", "/readyz", "/nothing"} {
 		for _, auth := range []string{"Bearer " + token, "Bearer x" + token} {
 			answer := ask(t, h, http.MethodGet, path, "", "Authorization: "+auth)
 			if body := text(t, answer) + fmt.Sprint(answer.Header); strings.Contains(body, token) {

@@ -7,5 +7,5 @@
 // /livez and /readyz are for orchestrators and need no token; they say nothing that is not for everybody.
 //
 // All data comes from functions in [Options]; the package imports nothing of ours, holds no numbers and starts no goroutine. The page is
-// static, embedded, and loads nothing from anywhere else; it reads /api/overview as any program can.
+// static, embedded, and loads nothing from anywhere else; it reads /api/live, /api/recent and /api/history as any program can.
 package admin

@@ -3,14 +3,33 @@ package admin
 import (
 	"bytes"
 	"embed"
+	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 )
 
 // pages are the files of the page, as they are served.
 //
 //go:embed page
 var pages embed.FS
+
+// openAsset is the one asset that the login page has too.
+const openAsset = "assets/style.css"
+
+// assets returns the names of all files below page/assets, as [file] wants them. It panics if the folder cannot be read.
+func assets() (names []string) {
+	err := fs.WalkDir(pages, "page/assets", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			names = append(names, strings.TrimPrefix(name, "page/"))
+		}
+		return err
+	})
+	if err != nil {
+		panic("admin: " + err.Error())
+	}
+	return names
+}
 
 // file returns a handler for one of the embedded files. It panics if there is none of that name, when the handler is made.
 func file(name string) http.HandlerFunc {
@@ -35,8 +54,10 @@ func contentTypeOf(name string) string {
 		return "text/css; charset=utf-8"
 	case ".js":
 		return "text/javascript; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
 	}
-	return "image/svg+xml"
+	return "text/plain; charset=utf-8"
 }
 
 // noProblem is where login.html says what was wrong with the last try.

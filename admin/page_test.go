@@ -1,32 +1,51 @@
 package admin_test
 
 import (
+	"cmp"
+	"io/fs"
 	"net/http"
+	"os"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
 )
 
 // loaded finds what a browser loads or calls by itself, in HTML, CSS and JavaScript.
-var loaded = regexp.MustCompile(`(?i)(?:\b(?:src|href|action|formaction|poster|data|srcset)\s*=\s*["']?|url\(\s*["']?|@import\s+["']?|\bimport\s*\(?\s*["']|\bfrom\s+["']|fetch\(\s*["'` + "`" + `])([^"'\s>)]+)`)
+var loaded = regexp.MustCompile(`(?i)(?:\b(?:src|href|action|formaction|poster|data|srcset)\s*=\s*["']?|url\(\s*["']?|@import\s+["']?|\bimport\s*\(?\s*["']|\bfrom\s+["']|(?:fetch|EventSource)\(\s*["'` + "`" + `])([^"'\s>)` + "`" + `?]+)`)
 
-// served are the files of the page with their media types.
-var served = map[string]string{
-	"/":                 "text/html; charset=utf-8",
-	"/assets/app.js":    "text/javascript; charset=utf-8",
-	"/assets/style.css": "text/css; charset=utf-8",
-	"/favicon.svg":      "image/svg+xml",
+// served returns the paths of the page's files with their media types. What others made, below vendor, is among them if vendor is true.
+func served(t *testing.T, vendor bool) map[string]string {
+	t.Helper()
+	types := map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+	paths := map[string]string{"/": "text/html; charset=utf-8", "/favicon.svg": "image/svg+xml"}
+	err := fs.WalkDir(os.DirFS("page"), "assets", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && (vendor || !strings.HasPrefix(name, "assets/vendor/")) {
+			paths["/"+name] = cmp.Or(types[path.Ext(name)], "text/plain; charset=utf-8")
+		}
+		return err
+	})
+	if err != nil || paths["/assets/app.js"] == "" {
+		t.Fatalf("the files of the page: %v, %v", paths, err)
+	}
+	return paths
+}
+
+func TestFilesOfThePageAreServed(t *testing.T) {
+	h := newHandler(t, options())
+	for name, contentType := range served(t, true) {
+		answer := ask(t, h, http.MethodGet, name, "")
+		if got := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusOK || got != contentType || text(t, answer) == "" {
+			t.Errorf("%s: %d, %s; want 200, %s", name, answer.StatusCode, got, contentType)
+		}
+	}
 }
 
 func TestPageLoadsNothingFromElsewhere(t *testing.T) {
 	h := newHandler(t, options())
 	seen := map[string]bool{}
-	for path, contentType := range served {
-		answer := ask(t, h, http.MethodGet, path, "")
-		body := text(t, answer)
-		if got := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusOK || got != contentType {
-			t.Errorf("%s: %d, %s; want 200, %s", path, answer.StatusCode, got, contentType)
-		}
+	for path := range served(t, false) {
+		body := text(t, ask(t, h, http.MethodGet, path, ""))
 		for _, match := range loaded.FindAllStringSubmatch(body, -1) {
 			target := match[1]
 			seen[target] = true
@@ -40,7 +59,7 @@ func TestPageLoadsNothingFromElsewhere(t *testing.T) {
 			}
 		}
 	}
-	for _, needed := range []string{"/assets/app.js", "/assets/style.css", "/favicon.svg", "/api/overview", "/cache/purge"} {
+	for _, needed := range []string{"/assets/app.js", "/assets/style.css", "/favicon.svg", "/api/live", "/api/recent", "/api/history", "/cache/purge"} {
 		if !seen[needed] {
 			t.Errorf("nothing loads %s: this test does not see what it should", needed)
 		}
@@ -49,13 +68,13 @@ func TestPageLoadsNothingFromElsewhere(t *testing.T) {
 
 func TestWhatThePageLinksToIsServed(t *testing.T) {
 	h := newHandler(t, options())
-	for path := range served {
+	for path := range served(t, false) {
 		for _, match := range loaded.FindAllStringSubmatch(text(t, ask(t, h, http.MethodGet, path, "")), -1) {
 			target := match[1]
 			if strings.HasPrefix(target, "#") || target == "/cache/purge" || target == "/logout" { // posted to
 				continue
 			}
-			if got := ask(t, h, http.MethodGet, target, "").StatusCode; got != http.StatusOK {
+			if got := ask(t, h, http.MethodHead, target, "").StatusCode; got != http.StatusOK { // /api/live does not end
 				t.Errorf("%s links to %s: %d, want 200", path, target, got)
 			}
 		}
@@ -64,10 +83,10 @@ func TestWhatThePageLinksToIsServed(t *testing.T) {
 
 // The Content-Security-Policy forbids inline scripts, styles and handlers; one in the page would be a part that does not work.
 func TestPageNeedsNothingThatItsPolicyForbids(t *testing.T) {
-	inline := regexp.MustCompile(`(?i)<style|\bstyle\s*=|<script(?:\s+[^>]*)?>\s*[^<\s]|\son[a-z]+\s*=|javascript:|innerHTML|outerHTML|insertAdjacentHTML|\beval\(|new Function`)
+	inline := regexp.MustCompile(`(?i)<style|\bstyle\s*=\s*["']|<script(?:\s+[^>]*)?>\s*[^<\s]|\son[a-z]+\s*=|javascript:|innerHTML|outerHTML|insertAdjacentHTML|\beval\(|new Function`)
 	public := newHandler(t, public())
 	pages := map[string]string{"the login form": text(t, ask(t, public, http.MethodGet, "/", ""))}
-	for path := range served {
+	for path := range served(t, false) {
 		pages[path] = text(t, ask(t, newHandler(t, options()), http.MethodGet, path, ""))
 	}
 	for name, body := range pages {
@@ -99,7 +118,12 @@ func TestPageIsLabeled(t *testing.T) {
 // Every element that the script looks for by its id is in the page.
 func TestScriptFindsItsElements(t *testing.T) {
 	h := newHandler(t, options())
-	page, script := text(t, ask(t, h, http.MethodGet, "/", "")), text(t, ask(t, h, http.MethodGet, "/assets/app.js", ""))
+	page, script := text(t, ask(t, h, http.MethodGet, "/", "")), ""
+	for path := range served(t, false) {
+		if strings.HasSuffix(path, ".js") {
+			script += text(t, ask(t, h, http.MethodGet, path, ""))
+		}
+	}
 	ids := regexp.MustCompile(`\b(?:id|figure|fill)\("([a-z0-9-]+)"`).FindAllStringSubmatch(script, -1)
 	if len(ids) < 20 {
 		t.Fatalf("only %d ids found in the script", len(ids))

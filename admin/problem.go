@@ -32,11 +32,21 @@ func (p problem) write(w http.ResponseWriter) {
 func (s *server) writeJSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		s.Logger.Error("admin answer could not be written as JSON", "error", err)
-		problem{Code: "internal", Status: http.StatusInternalServerError, Detail: "the answer could not be written as JSON; the log says why"}.write(w)
+		s.unwritable(w, err)
 		return
 	}
 	send(w, status, "application/json", body)
+}
+
+// unwritable answers where a value of ours cannot be written as JSON.
+func (s *server) unwritable(w http.ResponseWriter, err error) {
+	s.Logger.Error("admin answer could not be written as JSON", "error", err)
+	problem{Code: "internal", Status: http.StatusInternalServerError, Detail: "the answer could not be written as JSON; the log says why"}.write(w)
+}
+
+// badInput answers a request that is wrong in one field.
+func badInput(w http.ResponseWriter, e *InputError) {
+	problem{Code: "bad-input", Status: http.StatusBadRequest, Field: e.Field, Detail: e.Detail}.write(w)
 }
 
 // send answers with a whole body; net/http leaves it out for HEAD.

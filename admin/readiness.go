@@ -1,9 +1,6 @@
 package admin
 
-import (
-	"net/http"
-	"time"
-)
+import "net/http"
 
 // Status is what the process can do.
 type Status string
@@ -55,21 +52,4 @@ func (s *server) readiness() Readiness {
 
 func (s *server) settings(w http.ResponseWriter, _ *http.Request) {
 	s.writeJSON(w, http.StatusOK, s.Settings())
-}
-
-// overview is all that the page shows.
-type overview struct {
-	Time    time.Time `json:"time"`
-	Start   time.Time `json:"start"`
-	Version string    `json:"version"`
-	Session bool      `json:"session"` // whether there is something to log out of
-	Health  Readiness `json:"health"`
-	Traffic any       `json:"traffic"`
-}
-
-func (s *server) overview(w http.ResponseWriter, r *http.Request) {
-	now := time.Now()
-	s.writeJSON(w, http.StatusOK, overview{
-		Time: now, Start: s.Start, Version: s.Version, Session: s.guard.inSession(r, now), Health: s.readiness(), Traffic: s.Traffic(now),
-	})
 }

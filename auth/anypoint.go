@@ -127,10 +127,13 @@ func (m *me) principal(plane string) *Principal {
 		}
 		p.belong(slices.Concat([]organization{m.User.Organization}, m.User.MemberOf), m.User.ContributorOf)
 	}
-	p.Organizations = distinct(p.Organizations)
 	for i, tree := range p.Trees {
 		p.Trees[i].Subs = distinct(tree.Subs)
+		if m.Client != nil && tree.Root == m.Client.Organization { // an app's own organization reaches down, however its user stands to it
+			p.Organizations = append(p.Organizations, p.Trees[i].Subs...)
+		}
 	}
+	p.Organizations = distinct(p.Organizations)
 	return p
 }
 

@@ -92,6 +92,14 @@ func TestMeNamesThePrincipal(t *testing.T) {
 			auth.Principal{User: "u", Organizations: []string{"guest"}, Trees: []auth.Organization{{Root: "guest", Subs: []string{"not-mine"}}}},
 		},
 		{
+			"the client's own root organization reaches down, though its user only contributes to it",
+			`{"client":{"client_id":"app","org_id":"guest"},"user":{"id":"u","contributorOfOrganizations":[{"id":"guest","isRoot":true,"subOrganizationIds":["sub","sub"]},
+				{"id":"other","isRoot":true,"subOrganizationIds":["not-mine"]}]}}`, "app",
+			auth.Principal{Client: "app", User: "u", Organizations: []string{"guest", "other", "sub"}, Trees: []auth.Organization{
+				{Root: "guest", Subs: []string{"sub"}}, {Root: "other", Subs: []string{"not-mine"}},
+			}},
+		},
+		{
 			"a root organization without sub-organizations is a tree", `{"user":{"id":"u","organization":{"id":"root","isRoot":true}}}`, "user:u",
 			auth.Principal{User: "u", Organizations: []string{"root"}, Trees: []auth.Organization{{Root: "root"}}},
 		},

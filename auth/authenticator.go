@@ -17,6 +17,7 @@ type Authenticator struct {
 	digests *digester
 	known   *otter.Cache[digest, *verdict]
 	asking  sync.WaitGroup // grows only under mu and before closed
+	counts  counts
 
 	mu       sync.Mutex         // guards what follows, and orders what is kept with what is forgotten
 	planes   map[string]*plane  // at most one entry a plane
@@ -66,41 +67,54 @@ func (a *Authenticator) Identify(ctx context.Context, plane string, token Token,
 			if v.claim(age) {
 				a.renew(ctx, query{plane, token, h, address})
 			}
+			a.counts.known.Add(1)
 			return Identity{Principal: v.principal, Hash: h, Age: age}, nil
 		}
 	}
-	return a.await(ctx, query{plane, token, h, address}, v)
+	f, id, err := a.await(ctx, query{plane, token, h, address}, v)
+	a.counts.told(f, &id, err)
+	return id, err
 }
 
-// await finds out whose token it is, where v, which may be nil, is what is known and does not say it.
-func (a *Authenticator) await(ctx context.Context, q query, v *verdict) (Identity, error) {
+// await finds out whose token it is, where v, which may be nil, is what is known and does not say it. The flight is the one that said so, nil
+// if none did.
+func (a *Authenticator) await(ctx context.Context, q query, v *verdict) (*flight, Identity, error) {
 	now := time.Now()
 	if v != nil && v.principal == nil && v.fresh(now) {
-		return Identity{Hash: q.hash}, a.repeat(ctx, q)
+		return nil, Identity{Hash: q.hash}, a.repeat(ctx, q)
 	}
 	if err := a.approach(q, v, now); err != nil {
-		return Identity{Hash: q.hash}, err
+		return nil, Identity{Hash: q.hash}, err
 	}
 	f, v := a.look(ctx, q)
 	if f == nil {
-		return a.answer(ctx, q, v)
+		id, err := a.answer(ctx, q, v)
+		return nil, id, err
 	}
+	return a.follow(ctx, q, f, v, now)
+}
+
+// follow waits for f, where v, which may be nil, is what is known at now. It returns f if that said whose token it is.
+func (a *Authenticator) follow(ctx context.Context, q query, f *flight, v *verdict, now time.Time) (*flight, Identity, error) {
 	patience, stop := patienceWith(v, now)
 	defer stop()
 	select {
 	case <-f.done:
 	case <-patience:
-		return a.fall(q, &UnavailableError{Plane: q.plane, Cause: errSlow, RetryAfter: minInterval})
+		id, err := a.fall(q, &UnavailableError{Plane: q.plane, Cause: errSlow, RetryAfter: minInterval})
+		return nil, id, err
 	case <-ctx.Done():
-		return Identity{Hash: q.hash}, ctx.Err()
+		return nil, Identity{Hash: q.hash}, ctx.Err()
 	}
 	switch {
 	case f.err != nil:
-		return a.fall(q, f.err)
+		id, err := a.fall(q, f.err)
+		return nil, id, err
 	case f.verdict.principal == nil:
 		a.charge(ctx, q, f)
 	}
-	return q.identity(f.verdict, false)
+	id, err := q.identity(f.verdict, false)
+	return f, id, err
 }
 
 // grace is how long a caller waits for a slow plane whose token is good for forwarding anyway. The asking goes on behind its back.

@@ -21,6 +21,7 @@ type flight struct {
 	done    chan struct{} // closed when it is over: verdict and err are read only then
 	verdict *verdict
 	err     error
+	shared  bool // the verdict is another gateway's
 
 	awaited bool            // guarded by the Authenticator's mu: somebody waits
 	charged map[string]bool // guarded by the Authenticator's mu: addresses that its refusal was counted against
@@ -100,7 +101,9 @@ func (a *Authenticator) fly(ctx context.Context, q query, f *flight) {
 		close(f.done)
 		return
 	}
+	began := time.Now()
 	v, said, failure := a.fetch(ctx, q)
+	a.asked(q.plane, began, v, failure)
 	kept := a.land(q, f, t, outcome{v, said.Allowance, failure})
 	close(f.done)
 	a.tell()
@@ -119,7 +122,7 @@ func (a *Authenticator) admit(q query, f *flight, shared *verdict) (t ticket, as
 		shared = nil
 	}
 	if shared != nil && better(shared, known, now) {
-		f.verdict = shared
+		f.verdict, f.shared = shared, true
 		a.finish(q, f, shared)
 		return t, false
 	}

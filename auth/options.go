@@ -21,6 +21,7 @@ type Options struct {
 	Shared      Shared           // where gateways with the same Secret find each other's identities; nil: nowhere
 	Guard       Guard            // slows guessing; nil: nothing does
 	OnChange    func(PlaneState) // told each change of a plane's state once, in order, while no lock is held; must return quickly; nil: nobody is told
+	OnAsked     func(Asking)     // told each asking when it is over, by many goroutines at once; must return quickly; nil: nobody is told
 }
 
 const (

@@ -15,6 +15,7 @@ type PlaneState struct {
 	Since      time.Time     // when OK took its value
 	LastError  string        // of the latest failure, without secrets; kept after a recovery, empty before the first
 	RetryAfter time.Duration // until it may be asked again; 0 while OK, or when it may be at once
+	Breaker    string        // "closed" while OK, else "open", or "half-open" while a probe finds out
 }
 
 // How a plane that fails is left alone.
@@ -88,7 +89,7 @@ func (p *plane) settle(t ticket, failure *UnavailableError, now time.Time) (chan
 
 func (p *plane) snapshot(now time.Time) PlaneState {
 	s := p.state
-	s.RetryAfter = p.breaker.RetryAfter(now)
+	s.RetryAfter, s.Breaker = p.breaker.RetryAfter(now), p.breaker.String()
 	return s
 }
 

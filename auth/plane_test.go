@@ -224,7 +224,7 @@ func TestChangesOfAPlaneAreToldOnce(t *testing.T) {
 			expect(t, a, "us", next(), "unavailable")
 		}
 		synctest.Wait()
-		down := auth.PlaneState{Plane: "us", Since: began.Add(time.Second), LastError: "http: request method or response status code does not allow body", RetryAfter: pause}
+		down := auth.PlaneState{Plane: "us", Since: began.Add(time.Second), LastError: "http: request method or response status code does not allow body", RetryAfter: pause, Breaker: "open"}
 		if len(told) != 1 || told[0] != down {
 			t.Fatalf("told %+v, want %+v", told, down)
 		}
@@ -235,7 +235,7 @@ func TestChangesOfAPlaneAreToldOnce(t *testing.T) {
 		expect(t, a, "us", next(), "fresh")
 		expect(t, a, "us", next(), "fresh")
 		synctest.Wait()
-		up := auth.PlaneState{Plane: "us", OK: true, Since: began.Add(4 * time.Second), LastError: down.LastError}
+		up := auth.PlaneState{Plane: "us", OK: true, Since: began.Add(4 * time.Second), LastError: down.LastError, Breaker: "closed"}
 		if len(told) != 2 || told[1] != up {
 			t.Errorf("told %+v, want %+v last", told, up)
 		}

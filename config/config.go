@@ -10,8 +10,6 @@
 //	envDefault  the text taken where the variable is unset or empty
 //	oneof       the words allowed, separated by commas
 //	min, max    bounds of a number, a duration or a size, both included; min stands wherever one of these is read
-//	later       "true" where the feature is not in this version: the variable is refused unless it says its default;
-//	            or those words of oneof which are not
 //	desc        one line for people
 //
 // This package checks syntax and what variables say of each other. It knows the five planes by name but no region, opens

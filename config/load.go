@@ -22,26 +22,7 @@ import (
 //
 // Where anything is wrong it returns the zero Config and an [*InvalidError] that holds every problem found.
 func Load(environ []string, checks ...func(Config) []Problem) (Config, error) {
-	return load(environ, fields(), checks...)
-}
-
-// fileSuffix makes of a secret's name that of its file.
-const fileSuffix = "_FILE"
-
-// loader is one reading of an environment.
-type loader struct {
-	fields []field
-	byName map[string]int    // index in fields, _FILE names included
-	values map[string]string // what the env library is given: nothing but known variables, none of them empty
-	files  map[string]string // by the variable's own name: path of the file to read it from
-
-	current  *field // what the env library is setting
-	problems []Problem
-}
-
-// load is Load with the rules of the given fields.
-func load(environ []string, fields []field, checks ...func(Config) []Problem) (Config, error) {
-	l := newLoader(fields)
+	l := newLoader(fields())
 	l.classify(environ)
 	l.readFiles()
 	c, err := l.parse()
@@ -62,6 +43,20 @@ func load(environ []string, fields []field, checks ...func(Config) []Problem) (C
 	}
 	c.settings = l.settings()
 	return c, nil
+}
+
+// fileSuffix makes of a secret's name that of its file.
+const fileSuffix = "_FILE"
+
+// loader is one reading of an environment.
+type loader struct {
+	fields []field
+	byName map[string]int    // index in fields, _FILE names included
+	values map[string]string // what the env library is given: nothing but known variables, none of them empty
+	files  map[string]string // by the variable's own name: path of the file to read it from
+
+	current  *field // what the env library is setting
+	problems []Problem
 }
 
 func newLoader(fields []field) *loader {
@@ -131,8 +126,6 @@ func (l *loader) readFiles() {
 		switch _, both := l.values[f.Name]; {
 		case both:
 			detail = "given together with " + f.Name + "; right is one of the two"
-		case f.later:
-			detail = notAvailable + "; leave it unset"
 		default:
 			content, err := readSecret(path)
 			if err == nil {

@@ -79,7 +79,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"CACHE_KEY_TTL": "10s", "CACHE_STORES_TTL": "60s", "CACHE_KEYS_TTL": "10s",
 		"CACHE_BYTES": "256MiB", "CACHE_ENTRY_BYTES": "1MiB", "CACHE_SHARED": "true", "CACHE_SCOPE": "client",
 		"CACHE_STALE_IF_ERROR": "0", "CACHE_STALE_WHILE_REVALIDATE": "0", "CACHE_STRICT": "false", "CACHE_MODE": "gateway",
-		"POLICY": "", "POLICY_SHADOW": "false",
+		"POLICY": "", "POLICY_SHADOW": "false", "POLICY_HEADERS": "", "LOG_SAMPLE": "", "TRACE_SLOW": "1s", "TRACE_NAMES": "false",
 		"MAX_BODY": "11MiB", "TRUSTED_PROXIES": "", "SERVER_TIMING": "false", "DRAIN_DELAY": "5s", "DRAIN_TIMEOUT": "30s",
 		"LOG_LEVEL": "info", "LOG_FORMAT": "json",
 	}
@@ -143,10 +143,10 @@ func TestAllProblemsAreToldAtOnceInOrder(t *testing.T) {
 }
 
 func TestErrorIsOneLineAProblem(t *testing.T) {
-	_, err := config.Load([]string{"OSGATE_RATE=ten", "OSGATE_POLICY=rules.cedar", "OSGATE_\n=1"})
+	_, err := config.Load([]string{"OSGATE_RATE=ten", "OSGATE_DRAIN_DELAY=soon", "OSGATE_\n=1"})
 	want := `invalid configuration:
 OSGATE_RATE: "ten" is not a whole number from 0 to 1000000, such as 10
-OSGATE_POLICY: not available in this version; leave it unset
+OSGATE_DRAIN_DELAY: "soon" is not a duration from 0s to 1h, such as 5s
 "OSGATE_\n": unknown; the nearest name is OSGATE_AUTH`
 	if err == nil || err.Error() != want {
 		t.Errorf("error is\n%v\nwant\n%s", err, want)
@@ -271,7 +271,7 @@ func TestTableTellsTheValueInForceAndItsSource(t *testing.T) {
 		},
 		{
 			Name: "OSGATE_POLICY", Source: config.FromDefault,
-			Description: "policy file or folder", Later: "not available in this version",
+			Description: "Cedar policy file or folder of .cedar files; read again when they change",
 		},
 		{
 			Name: "OSGATE_CACHE_SCOPE", Default: "client", Value: "client", Source: config.FromDefault,
@@ -285,24 +285,7 @@ func TestTableTellsTheValueInForceAndItsSource(t *testing.T) {
 	}
 }
 
-func TestLaterNamesWhatThisVersionLacks(t *testing.T) {
-	want := []string{
-		"POLICY", "POLICY_SHADOW",
-	}
-	var got []string
-	for _, v := range loaded(t).Later() {
-		name := strings.TrimPrefix(v.Name, config.Prefix)
-		if word, _, ofValue := strings.Cut(v.Later, ": "); ofValue {
-			name += "=" + word
-		}
-		got = append(got, name)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("what is not available (-want +got):\n%s", diff)
-	}
-}
-
-func TestLaterVariableMayBeSetToItsDefault(t *testing.T) {
+func TestAVariableMayBeSetToItsDefault(t *testing.T) {
 	loaded(t,
 		"OSGATE_DISCOVER=false", "OSGATE_AUTH=anypoint", "OSGATE_AUTH_FAILURE_RATE=10", "OSGATE_RATE_ALGORITHM=gcra",
 		"OSGATE_RATE_COUNTS=all", "OSGATE_BUDGET=0", "OSGATE_BUDGET_BY=egress", "OSGATE_CACHE_KEYS_TTL=10000ms",

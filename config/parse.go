@@ -44,31 +44,21 @@ func (l *loader) parsers() map[reflect.Type]env.ParserFunc {
 	register(l, funcs, func(_ *field, text string) (Routes, error) { return parseRoutes(text) })
 	register(l, funcs, parseOverrides)
 	register(l, funcs, parsePrefixes)
+	register(l, funcs, func(_ *field, text string) (Headers, error) { return parseHeaders(text) })
+	register(l, funcs, func(_ *field, text string) (Shares, error) { return parseShares(text) })
 	return funcs
 }
 
-// register makes parse the way to read every field of type T, refusing what comes in a later version.
+// register makes parse the way to read every field of type T.
 func register[T any](l *loader, funcs map[reflect.Type]env.ParserFunc, parse parseFunc[T]) {
 	funcs[reflect.TypeFor[T]()] = func(text string) (any, error) {
 		f := l.current
 		value, err := parse(f, text)
-		if f.later && (err != nil || !isDefault(f, parse, value)) {
-			return nil, problemError{l.problem(f, notAvailable+"; leave it unset")}
-		}
 		if err != nil {
 			return nil, problemError{l.problem(f, err.Error())}
 		}
 		return value, nil
 	}
-}
-
-// isDefault reports whether value is the default of f, however it was spelled.
-func isDefault[T any](f *field, parse parseFunc[T], value T) bool {
-	if f.Default == "" {
-		return false
-	}
-	def, err := parse(f, f.Default)
-	return err == nil && reflect.DeepEqual(def, value)
 }
 
 func parseBool(_ *field, text string) (bool, error) {
@@ -88,11 +78,8 @@ func parseText(f *field, text string) (string, error) {
 		return text, nil
 	}
 	word := strings.ToLower(text)
-	switch {
-	case slices.Contains(f.choices, word):
+	if slices.Contains(f.choices, word) {
 		return word, nil
-	case slices.Contains(f.laterChoices, word):
-		return "", fmt.Errorf("%s is %s; leave it unset or give %s", quote(word), notAvailable, strings.Join(f.choices, ", "))
 	}
 	return "", fmt.Errorf("%s is not known; right is %s", quote(text), strings.Join(f.choices, ", "))
 }

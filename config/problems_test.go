@@ -86,6 +86,18 @@ func TestSyntaxIsChecked(t *testing.T) {
 		{"LOG_LEVEL=loud", "LOG_LEVEL", `"loud" is not known; right is debug, info, warn, error`},
 		{"LOG_FORMAT=xml", "LOG_FORMAT", `"xml" is not known; right is json, text`},
 
+		{"LOG_SAMPLE=hit", "LOG_SAMPLE", `"hit" is not a class and its share; right is such as hit=0.01, from 0 to 1`},
+		{"LOG_SAMPLE=hit=2", "LOG_SAMPLE", `"hit=2" is not a class and its share; right is such as hit=0.01, from 0 to 1`},
+		{"LOG_SAMPLE=hit=NaN", "LOG_SAMPLE", `"hit=NaN" is not a class and its share; right is such as hit=0.01, from 0 to 1`},
+		{"LOG_SAMPLE=error=0.1", "LOG_SAMPLE", `"error" is no class; right is one of hit, ok, client_error, refused`},
+		{"LOG_SAMPLE=hit=0.1,hit=0.2", "LOG_SAMPLE", `"hit" is given twice; right is once`},
+
+		{"POLICY_HEADERS=x:team", "POLICY_HEADERS", `"x:team" is not the name of a header; right is such as x-app-name`},
+		{"POLICY_HEADERS=x-a,,x-b", "POLICY_HEADERS", `item 2 is empty; right is a list with one comma between two items`},
+		{"POLICY_HEADERS=X-Team,x-team", "POLICY_HEADERS", `"x-team" is given twice; right is once`},
+		{"POLICY_HEADERS=Authorization", "POLICY_HEADERS",
+			`"Authorization" holds a secret, which no rule may read; right is a header of your own, such as x-app-name`},
+
 		{"PLANES=us,mars", "PLANES", `"mars" is not a plane; right is all, or some of us,gov,eu,ca,jp`},
 		{"PLANES=us,all", "PLANES", `"all" is not a plane; right is all, or some of us,gov,eu,ca,jp`},
 		{"PLANES=us,us", "PLANES", `"us" is given twice; right is once`},
@@ -230,16 +242,6 @@ func TestSettingsAtTheirLimitsAreAccepted(t *testing.T) {
 			}
 			loaded(t, items...)
 		})
-	}
-}
-
-func TestWhatComesLaterIsRefused(t *testing.T) {
-	const unset = "not available in this version; leave it unset"
-	for _, tt := range []invalid{
-		{"POLICY=policy.yaml", "POLICY", unset},
-		{"POLICY_SHADOW=true", "POLICY_SHADOW", unset},
-	} {
-		t.Run(tt.environ, tt.check)
 	}
 }
 

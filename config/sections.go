@@ -27,6 +27,7 @@ type Config struct {
 	Policy   Policy
 	Server   Server
 	Log      Log
+	Trace    Trace
 
 	settings map[string]setting // by full name: what was given, secrets masked
 }
@@ -122,10 +123,11 @@ type Cache struct {
 	Mode   string `env:"CACHE_MODE" envDefault:"gateway" oneof:"gateway,rfc9111" desc:"gateway, or rfc9111: a plain shared cache for public test suites, loopback only"`
 }
 
-// Policy is the organization's own rules. An empty Path permits all.
+// Policy is the organization's own rules. An empty Path permits all. Headers is nil where rules see none.
 type Policy struct {
-	Path   string `env:"POLICY" later:"true" desc:"policy file or folder"`
-	Shadow bool   `env:"POLICY_SHADOW" envDefault:"false" later:"true" desc:"decide and record, but let pass"`
+	Path    string  `env:"POLICY" desc:"Cedar policy file or folder of .cedar files; read again when they change"`
+	Shadow  bool    `env:"POLICY_SHADOW" envDefault:"false" desc:"decide and record, but let pass"`
+	Headers Headers `env:"POLICY_HEADERS" desc:"request headers that rules may read as context.headers, such as x-app-name,x-team"`
 }
 
 // Server is what holds for every exchange whatever it asks. TrustedProxies is nil where no proxy is believed; its
@@ -138,8 +140,15 @@ type Server struct {
 	DrainTimeout   time.Duration  `env:"DRAIN_TIMEOUT" envDefault:"30s" min:"0s" max:"1h" desc:"longest wait for running exchanges after that"`
 }
 
-// Log is the access and event log.
+// Log is the access and event log. Sample is nil where every line is kept.
 type Log struct {
 	Level  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" desc:"least level logged: debug, info, warn or error"`
 	Format string `env:"LOG_FORMAT" envDefault:"json" oneof:"json,text" desc:"json or text"`
+	Sample Shares `env:"LOG_SAMPLE" desc:"share of access lines kept by class (hit, ok, client_error, refused), such as hit=0.01; failures are all kept"`
+}
+
+// Trace is what traces hold beyond what OpenTelemetry's own variables choose.
+type Trace struct {
+	Slow  time.Duration `env:"TRACE_SLOW" envDefault:"1s" min:"0s" max:"1h" desc:"unsampled exchanges that took longer are traced afterwards; 0: none"`
+	Names bool          `env:"TRACE_NAMES" envDefault:"false" desc:"put the names of stores and clients into traces, not their keyed hashes"`
 }

@@ -13,18 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// everything returns the fields of Config as if nothing of them came in a later version.
-func everything() []field {
-	all := fields()
-	for i := range all {
-		f := &all[i]
-		f.later, f.Later = false, ""
-		f.choices = append(f.choices, f.laterChoices...)
-		f.laterChoices = nil
-	}
-	return all
-}
-
 func TestEveryVariableReachesItsField(t *testing.T) {
 	environ := []string{
 		"LISTEN=127.0.0.1:9000", "ADMIN_LISTEN=[::1]:9001", "ADMIN_TOKEN=token", "SECRET=" + strings.Repeat("A", 43),
@@ -39,9 +27,9 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"RATE_OVERRIDES=a=100, b=c = 0", "RATE_REDIS_DOWN=closed", "REPLICAS=3", "BUDGET=50", "BUDGET_BY=store",
 		"CACHE_KEY_TTL=1s", "CACHE_STORES_TTL=2s", "CACHE_KEYS_TTL=3s", "CACHE_BYTES=1GB", "CACHE_ENTRY_BYTES=64KiB",
 		"CACHE_SHARED=false", "CACHE_SCOPE=environment", "CACHE_STALE_IF_ERROR=4s", "CACHE_STALE_WHILE_REVALIDATE=5s",
-		"CACHE_STRICT=true", "CACHE_MODE=rfc9111", "POLICY=policy.yaml", "POLICY_SHADOW=true",
+		"CACHE_STRICT=true", "CACHE_MODE=rfc9111", "POLICY=rules", "POLICY_SHADOW=true", "POLICY_HEADERS=X-App-Name, x-team",
 		"MAX_BODY=1MB", "TRUSTED_PROXIES=10.1.2.3/8,2001:db8::/32", "SERVER_TIMING=true", "DRAIN_DELAY=1s", "DRAIN_TIMEOUT=2s",
-		"LOG_LEVEL=Warn", "LOG_FORMAT=text",
+		"LOG_LEVEL=Warn", "LOG_FORMAT=text", "LOG_SAMPLE=hit=0.01, ok = 0.5", "TRACE_SLOW=2s", "TRACE_NAMES=true",
 	}
 	for _, f := range fields() {
 		if !slices.ContainsFunc(environ, func(item string) bool { return strings.HasPrefix(Prefix+item, f.Name+"=") }) {
@@ -51,7 +39,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 	for i := range environ {
 		environ[i] = Prefix + environ[i]
 	}
-	got, err := load(environ, everything())
+	got, err := Load(environ)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,12 +73,13 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 			Shared: false, Scope: "environment", StaleIfError: 4 * time.Second, StaleWhileRevalidate: 5 * time.Second,
 			Strict: true, Mode: "rfc9111",
 		},
-		Policy: Policy{Path: "policy.yaml", Shadow: true},
+		Policy: Policy{Path: "rules", Shadow: true, Headers: Headers{"x-app-name", "x-team"}},
 		Server: Server{
 			MaxBody: 1e6, Timing: true, DrainDelay: time.Second, DrainTimeout: 2 * time.Second,
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
 		},
-		Log: Log{Level: "warn", Format: "text"},
+		Log:   Log{Level: "warn", Format: "text", Sample: Shares{"hit": 0.01, "ok": 0.5}},
+		Trace: Trace{Slow: 2 * time.Second, Names: true},
 	}
 	diff := cmp.Diff(want, got,
 		cmpopts.IgnoreUnexported(Config{}),
@@ -118,7 +107,7 @@ func TestDefaultsLeaveWhatIsUnsetNil(t *testing.T) {
 	}
 }
 
-func TestRulesOfWhatComesLater(t *testing.T) {
+func TestRulesOfWhatDependsOnEachOther(t *testing.T) {
 	const (
 		window = "too high for OSGATE_RATE_ALGORITHM=window, which remembers every request of a period; right is at most 1000"
 		hour   = "longer than 1h: OSv2's rolling TTL is renewed by the reads that reach it, so a key served only from cache " +
@@ -135,6 +124,7 @@ func TestRulesOfWhatComesLater(t *testing.T) {
 		{"RATE_ALGORITHM=window RATE=1001", "RATE", window},
 		{"RATE_ALGORITHM=window RATE_OVERRIDES=a=1001,b=1", "RATE_OVERRIDES", window},
 		{"CACHE_KEYS_TTL=61m", "CACHE_KEYS_TTL", hour},
+		{"POLICY_HEADERS=x-team", "POLICY_HEADERS", "has nobody to read them; right is to set OSGATE_POLICY too"},
 		{"POLICY_SHADOW=true", "POLICY_SHADOW", "has nothing to decide; right is to set OSGATE_POLICY too"},
 		{"TRUSTED_PROXIES=10.0.0.1", "TRUSTED_PROXIES", `"10.0.0.1"` + cidr},
 		{"TRUSTED_PROXIES=10.0.0.0/33", "TRUSTED_PROXIES", `"10.0.0.0/33"` + cidr},
@@ -151,14 +141,14 @@ func TestRulesOfWhatComesLater(t *testing.T) {
 			for item := range strings.FieldsSeq(tt.environ) {
 				environ = append(environ, Prefix+item)
 			}
-			_, err := load(environ, everything())
+			_, err := Load(environ)
 			want := &InvalidError{Problems: []Problem{{Variable: Prefix + tt.variable, Detail: tt.detail}}}
 			if diff := cmp.Diff(error(want), err); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
 	}
-	if _, err := load([]string{"OSGATE_RATE_ALGORITHM=window", "OSGATE_RATE=1000", "OSGATE_RATE_OVERRIDES=a=1000"}, everything()); err != nil {
+	if _, err := Load([]string{"OSGATE_RATE_ALGORITHM=window", "OSGATE_RATE=1000", "OSGATE_RATE_OVERRIDES=a=1000"}); err != nil {
 		t.Errorf("a window of 1000 requests is refused: %v", err)
 	}
 }
@@ -166,13 +156,13 @@ func TestRulesOfWhatComesLater(t *testing.T) {
 // A bound that cannot be read would panic, one that shuts the default out would refuse every environment.
 func TestBoundsAdmitTheirOwnDefaults(t *testing.T) {
 	var environ []string
-	for _, f := range everything() {
+	for _, f := range fields() {
 		if f.Default == "" {
 			continue
 		}
 		environ = append(environ, f.Name+"="+f.Default)
 	}
-	if _, err := load(environ, everything()); err != nil {
+	if _, err := Load(environ); err != nil {
 		t.Errorf("the defaults, given, are refused: %v", err)
 	}
 }

@@ -48,9 +48,6 @@ func (v Variable) meaning() string {
 	if v.File {
 		meaning += "; or " + v.Name + fileSuffix
 	}
-	if v.Later != "" {
-		meaning += " (" + v.Later + ")"
-	}
 	return meaning
 }
 

@@ -2,7 +2,6 @@ package config
 
 import (
 	"reflect"
-	"slices"
 	"strings"
 )
 
@@ -28,8 +27,6 @@ type Variable struct {
 	Source Source `json:"source,omitempty"`
 	// Description is one line for people.
 	Description string `json:"description"`
-	// Later says what of the variable is not available in this version; "" where all of it is.
-	Later string `json:"later,omitempty"`
 	// File reports whether the variable may be given as Name + "_FILE", the path of a file that holds the value.
 	File bool `json:"file,omitempty"`
 }
@@ -63,18 +60,11 @@ func (c Config) Table() []Variable {
 	return rows
 }
 
-// Later returns the rows of [Config.Table] of which something is not available in this version.
-func (c Config) Later() []Variable {
-	return slices.DeleteFunc(c.Table(), func(v Variable) bool { return v.Later == "" })
-}
-
 // field is a Variable and the rules its tags hold.
 type field struct {
 	Variable
-	choices      []string // the words allowed and available
-	laterChoices []string // those allowed in a later version
-	later        bool     // nothing but the default is available
-	min, max     string   // bounds as text, "" for none
+	choices  []string // the words allowed
+	min, max string   // bounds as text, "" for none
 }
 
 // fields reads the tags of Config.
@@ -93,8 +83,6 @@ func appendFields(all []field, section reflect.Type) []field {
 	return all
 }
 
-const notAvailable = "not available in this version"
-
 // newField reads the tags of one struct field.
 func newField(sf reflect.StructField) field {
 	f := field{
@@ -109,15 +97,6 @@ func newField(sf reflect.StructField) field {
 	}
 	if words := sf.Tag.Get("oneof"); words != "" {
 		f.choices = strings.Split(words, ",")
-	}
-	switch later := sf.Tag.Get("later"); later {
-	case "":
-	case "true":
-		f.later, f.Later = true, notAvailable
-	default:
-		f.laterChoices = strings.Split(later, ",")
-		f.choices = slices.DeleteFunc(f.choices, func(word string) bool { return slices.Contains(f.laterChoices, word) })
-		f.Later = strings.Join(f.laterChoices, ", ") + ": " + notAvailable
 	}
 	return f
 }

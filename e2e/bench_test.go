@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,7 +21,8 @@ import (
 // of one constant upstream, each a process of its own. The load is a closed loop over kept connections: a slow answer delays the next
 // request, so latencies are those of a client that waits, and not of an open stream of arrivals. Three rounds go over all subjects in turn. The bare
 // proxy is measured first and last in each; what lies between the two is the machine's own drift. The access log is on, at its default level, and goes
-// to /dev/null; one row turns it off.
+// to /dev/null; one row turns it off. The rows with telemetry export 1 % of the traces with their log records, and all metrics, by OTLP to a receiver in the load
+// generator's process, which reads and drops them; one row exports every log record.
 //
 // allocs/req and cpu-µs/req are the measured process's own, without load generator, upstream and Redis.
 func BenchmarkGateway(b *testing.B) {
@@ -30,7 +32,10 @@ func BenchmarkGateway(b *testing.B) {
 		y.gateway("pass-through, embedded", false, "CACHE_KEY_TTL=0"),
 		y.gateway("pass-through, embedded, no access log", false, "CACHE_KEY_TTL=0", "LOG_LEVEL=error"),
 		y.gateway("pass-through, Redis", true, "CACHE_KEY_TTL=0"),
+		y.gateway("pass-through, embedded, telemetry", false, y.telemetry("CACHE_KEY_TTL=0")...),
+		y.gateway("pass-through, embedded, telemetry and every log record", false, y.telemetry("CACHE_KEY_TTL=0", "OTEL_LOGS_EXPORTER=otlp")...),
 		y.gateway("cached hit, embedded", false, "CACHE_KEY_TTL=1h"),
+		y.gateway("cached hit, embedded, telemetry", false, y.telemetry("CACHE_KEY_TTL=1h")...),
 		y.gateway("cached hit, Redis", true, "CACHE_KEY_TTL=1h"),
 	}
 	again := *subjects[0]
@@ -145,6 +150,14 @@ func newYard(b *testing.B) *yard {
 	b.Cleanup(func() { _ = null.Close() })
 	upstream := start(b, filepath.Join(dir, "upstream"), nil)
 	return &yard{b: b, upstream: upstream.line(0), bareProxy: filepath.Join(dir, "bareproxy"), target: keyOne, redis: startRedis(b), null: null}
+}
+
+// telemetry adds the settings that export everything to a receiver that drops it; traces are sampled at the default, 1 %.
+func (y *yard) telemetry(settings ...string) []string {
+	y.b.Helper()
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	y.b.Cleanup(receiver.Close)
+	return append(settings, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL)
 }
 
 // subject is a program under load.

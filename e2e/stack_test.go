@@ -74,9 +74,12 @@ func (s *stack) environment(settings ...string) []string {
 	}
 	for _, setting := range settings {
 		name, value, _ := strings.Cut(setting, "=")
-		byName["OSGATE_"+name] = value
+		if !strings.HasPrefix(name, "OTEL_") {
+			name = "OSGATE_" + name
+		}
+		byName[name] = value
 		if value == "" {
-			delete(byName, "OSGATE_"+name)
+			delete(byName, name)
 		}
 	}
 	var list []string
@@ -163,6 +166,7 @@ type logged struct {
 	Host, Method, Target, Client string
 	Status                       int
 	Headers                      []string
+	Traceparent                  string
 }
 
 // receives waits until osemu has got such a request. With a latency set, it has not answered it then.

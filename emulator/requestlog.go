@@ -20,6 +20,8 @@ type Request struct {
 	Status int `json:"status"`
 	// Headers are the names of its header fields in canonical form, sorted.
 	Headers []string `json:"headers"`
+	// Traceparent is the value of that field (W3C Trace Context), which holds no secret.
+	Traceparent string `json:"traceparent,omitempty"`
 }
 
 // The log keeps the latest requests only, by number and by size.
@@ -40,7 +42,8 @@ type requestLog struct {
 func (l *requestLog) add(x *exchange, now time.Time) *Request {
 	entry := &Request{
 		Time: now, Host: x.in.Host, Method: x.in.Method, Target: x.target, Client: x.client,
-		Headers: append([]string{}, slices.Sorted(maps.Keys(x.in.Header))...), // [] if there are none
+		Headers:     append([]string{}, slices.Sorted(maps.Keys(x.in.Header))...), // [] if there are none
+		Traceparent: x.in.Header.Get("Traceparent"),
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,7 +58,7 @@ func (l *requestLog) add(x *exchange, now time.Time) *Request {
 
 // size is about how much memory an entry takes.
 func (r *Request) size() int {
-	n := 200 + len(r.Host) + len(r.Method) + len(r.Target) + len(r.Client)
+	n := 200 + len(r.Host) + len(r.Method) + len(r.Target) + len(r.Client) + len(r.Traceparent)
 	for _, name := range r.Headers {
 		n += 16 + len(name)
 	}

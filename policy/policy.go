@@ -1,31 +1,90 @@
-// Package policy says whether a principal may do an operation in a place.
-//
-// The idea a reader needs: a decision is a function of facts already known (who, what, where) and names the rule that made it. Token checks come
-// before, quotas after. Without a policy everything that Anypoint itself permits is permitted; Object Store still judges every request.
 package policy
 
 import (
-	"osgate/auth"
-	"osgate/objectstore"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// Request is what a decision is made of.
-type Request struct {
-	Principal *auth.Principal
-	Operation objectstore.Operation
-	Plane     string
-	Region    string // empty for the Stats API
+// Options say which rules there are. Path has to be given.
+type Options struct {
+	Path     string      // a .cedar file, or a folder of which every .cedar file is read, in the order of their names; not the folders in it
+	Shadow   bool        // decide and report, but permit everything
+	Headers  []string    // names of the request headers that rules may read as context.headers; at most 32
+	OnChange func(State) // called by Reload and Run after each change of State, one call at a time; may be nil
 }
 
-// Decision is the outcome: a denial carries the id of the rule and the reason that the client may read.
-type Decision struct {
-	Allowed bool
-	Rule    string
-	Reason  string
+// State is what is known of the rules in force.
+type State struct {
+	Files    int       // that were read
+	Rules    int       // in force, those in shadow mode included
+	Shadowed int       // how many of Rules are in shadow mode; all of them with Options.Shadow
+	Loaded   time.Time // when they were read; zero without a policy
+	Hash     string    // of the files' names and contents, hexadecimal
+	Err      error     // why the files as they are now could not be taken, *[LoadError] or of the file system; nil: Rules are what the files say
+	Since    time.Time // when Err was first met
 }
 
-// Policy decides. The zero Policy has no rules and permits everything. It is immutable and safe for concurrent use.
-type Policy struct{}
+// Policy decides by rules that may be replaced while it does. The zero Policy has none and permits everything. It is safe for concurrent use, and
+// deciding takes no lock.
+type Policy struct {
+	o     Options
+	state atomic.Pointer[stateOf]
 
-// Decide returns the decision on r. It does no I/O.
-func (*Policy) Decide(Request) Decision { return Decision{Allowed: true} }
+	mu     sync.Mutex // serializes Reload
+	failed string     // what the last failure was about: a hash of the files, or the file system's words
+}
+
+// stateOf is a State with the rules that it is about.
+type stateOf struct {
+	State
+	rules *Rules
+}
+
+// Load reads the rules. It fails with a *[LoadError] that names every fault where they are not valid as a whole.
+func Load(o Options) (*Policy, error) {
+	headers, err := headerNames(o.Headers)
+	if err != nil {
+		return nil, err
+	}
+	o.Headers = headers
+	files, err := readFiles(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := compile(files, o)
+	if err != nil {
+		return nil, err
+	}
+	p := &Policy{o: o}
+	p.state.Store(&stateOf{describe(files, rules), rules})
+	return p, nil
+}
+
+// describe returns the State of rules just read.
+func describe(files []file, rules *Rules) State {
+	return State{Files: len(files), Rules: rules.Len(), Shadowed: rules.shadowed, Loaded: time.Now(), Hash: hash(files)}
+}
+
+// Rules returns the rules in force: a set that never changes, so that what it [Rules.Needs] is what it reads. Ask once for an exchange. It is nil
+// without a policy, and a nil *Rules permits everything.
+func (p *Policy) Rules() *Rules {
+	if s := p.state.Load(); s != nil {
+		return s.rules
+	}
+	return nil
+}
+
+// Needs is [Rules.Needs] of the rules in force.
+func (p *Policy) Needs() Needs { return p.Rules().Needs() }
+
+// Decide is [Rules.Decide] of the rules in force.
+func (p *Policy) Decide(r Request) Decision { return p.Rules().Decide(r) }
+
+// State returns what is known of the rules in force.
+func (p *Policy) State() State {
+	if s := p.state.Load(); s != nil {
+		return s.State
+	}
+	return State{}
+}

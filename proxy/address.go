@@ -12,12 +12,9 @@ import (
 // client's own invention, and what cannot be read is nobody's word: the proxy that passed it on is the answer then. The zero address is a peer
 // without one (a test's).
 func clientAddress(peer netip.Addr, forwardedFor []string, trusted []netip.Prefix) netip.Addr {
-	believed := func(a netip.Addr) bool {
-		return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(a) })
-	}
 	for _, line := range slices.Backward(forwardedFor) {
 		for _, hop := range slices.Backward(strings.Split(line, ",")) {
-			if !believed(peer) {
+			if !believed(trusted, peer) {
 				return peer
 			}
 			before, ok := readAddress(hop)

@@ -26,12 +26,12 @@ func (p *Proxy) answer(x *exchange) error {
 
 // answerStats answers the Stats API from our own counts.
 func (p *Proxy) answerStats(x *exchange) error {
-	body, err := p.Statistics.Answer(x.r.Context(), x.location.Plane, x.op, x.who.Organizations, time.Now())
+	body, mediaType, err := p.Statistics.Answer(x.r.Context(), x.location.Plane, x.op, x.who.Organizations, time.Now())
 	if err != nil {
 		return err
 	}
 	h := x.w.Header()
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	x.ourHeaders(h)

@@ -72,10 +72,9 @@ func (a *attempts) once(r *http.Request) (*http.Response, error) {
 	if a.kept != nil {
 		out.Body = io.NopCloser(bytes.NewReader(a.kept))
 	}
-	x.rec.UpstreamAttempts++
-	x.sent = time.Now()
+	attempt := x.try(out)
 	answer, err := transport.RoundTrip(out)
-	x.rec.UpstreamDuration += time.Since(x.sent)
+	x.tried(attempt, answer, err)
 	return answer, err
 }
 

@@ -11,17 +11,17 @@ import (
 // errStale is an identity that the control plane cannot vouch for now.
 var errStale = errors.New("it vouched for this token only before it went away")
 
-// authorize asks the org policy. What we answer ourselves (statistics) is for members of the organization alone; what upstream answers, upstream
-// decides as well.
+// authorize asks the org policy, for every exchange anew, cache hits included. What we answer ourselves (statistics) is for members of the organization
+// alone; what upstream answers, upstream decides as well.
 func (p *Proxy) authorize(x *exchange) error {
 	x.enter(record.StageAuthorize)
 	if x.call != 0 {
 		return nil
 	}
-	d := p.Policy.Decide(policy.Request{Principal: x.who.Principal, Operation: x.op, Plane: x.location.Plane, Region: x.location.Region})
-	x.rec.Rule = d.Rule
-	if !d.Allowed {
-		return refusal{code: codeDenied, detail: d.Reason}
+	if rules := p.Policy.Rules(); rules != nil {
+		if err := p.judge(x, rules); err != nil {
+			return err
+		}
 	}
 	if x.op.Stats() && x.who.Stale { // upstream judges what is forwarded; nobody judges what we answer
 		return &auth.UnavailableError{Plane: x.location.Plane, Cause: errStale}
@@ -30,4 +30,29 @@ func (p *Proxy) authorize(x *exchange) error {
 		return refusal{code: codeDenied, detail: "the caller does not belong to this organization"}
 	}
 	return nil
+}
+
+// judge asks the rules and notes what they said.
+func (p *Proxy) judge(x *exchange, rules *policy.Rules) error {
+	facts, err := p.facts(x, rules)
+	if err != nil {
+		return err
+	}
+	d := p.decide(x, rules, facts)
+	x.rec.Rule = d.Rule
+	x.rec.Shadow = ids(d.Shadow, func(s policy.Denial) string { return s.Rule })
+	x.rec.PolicyErrors = ids(d.Errors, func(e policy.RuleError) string { return e.Rule })
+	if !d.Allowed {
+		return refusal{code: codeDenied, detail: d.Reason, rule: d.Rule}
+	}
+	x.watch(rules, facts)
+	return nil
+}
+
+// ids returns the rules of a list, nil for none.
+func ids[T any](list []T, id func(T) string) (all []string) {
+	for _, item := range list {
+		all = append(all, id(item))
+	}
+	return all
 }

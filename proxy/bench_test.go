@@ -49,11 +49,22 @@ func BenchmarkServe(b *testing.B) {
 	hit := newBench()
 	hit.ServeHTTP(&quick{http.Header{}}, ask())
 	miss := newBench()
+	placed := func(o *Options) {
+		o.Trace = func(parent record.Trace, _ bool) record.Trace {
+			parent.ID, parent.Span = [16]byte(append(make([]byte, 8), 1, 2, 3, 4, 5, 6, 7, 8)), newSpan()
+			return parent
+		}
+	}
+	tracedHit, tracedMiss := newBench(placed), newBench(placed)
+	tracedHit.ServeHTTP(&quick{http.Header{}}, ask())
 	for _, c := range []struct {
 		name    string
 		handler http.Handler
 		header  string
-	}{{"bare ReverseProxy", bare, ""}, {"osgate pass-through", miss, "no-store"}, {"osgate hit", hit, ""}} {
+	}{
+		{"bare ReverseProxy", bare, ""}, {"osgate pass-through", miss, "no-store"}, {"osgate pass-through, with a trace", tracedMiss, "no-store"},
+		{"osgate hit", hit, ""}, {"osgate hit, with a trace", tracedHit, ""},
+	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			r := ask()

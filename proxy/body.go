@@ -31,10 +31,15 @@ type requestBody struct {
 	bounded  io.ReadCloser
 	deadline *http.ResponseController
 	limit    int64
-	renew    func() // called now and then while the body lasts; nil: nothing to do
+	renew    func()                  // called now and then while the body lasts; nil: nothing to do
+	judge    func(bytes int64) error // asked whether so many bytes may be sent before the last of them are; nil: as many as there are
 	count    atomic.Int64
 	closed   atomic.Bool
 	next     time.Time // when the deadline is to be set anew
+
+	head   []byte // what peek read
+	unread []byte // the part of head that Read has not returned yet
+	end    error  // what comes after head; nil: more of the body
 
 	mu   sync.Mutex
 	err  error  // guarded by mu
@@ -50,6 +55,24 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
+	n, err := copy(p, b.unread), error(nil)
+	b.unread = b.unread[n:]
+	if n == 0 && len(p) > 0 {
+		if n, err = 0, b.end; err == nil {
+			n, err = b.pull(p)
+		}
+	}
+	if b.judge != nil && n > 0 {
+		if verdict := b.judge(b.count.Load()); verdict != nil {
+			n, err = 0, verdict
+		}
+	}
+	b.note(p[:n], err)
+	return n, err
+}
+
+// pull reads from the client.
+func (b *requestBody) pull(p []byte) (int, error) {
 	if now := time.Now(); !now.Before(b.next) {
 		_ = b.deadline.SetReadDeadline(now.Add(idleTimeout)) // a connection without deadlines (tests) has none to set
 		if b.renew != nil && !b.next.IsZero() {              // what renew prolongs is fresh at the first read
@@ -59,8 +82,24 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.bounded.Read(p)
 	b.count.Add(int64(n))
-	b.note(p[:n], err)
 	return n, err
+}
+
+// peek returns the beginning of the body, at most limit bytes, and whether that is all of it. Read returns it again. It is called before Read, and waits
+// for a client that takes its time.
+func (b *requestBody) peek(limit int) (head []byte, whole bool) {
+	if b.head == nil {
+		b.head = make([]byte, limit)
+		n := 0
+		for n < limit && b.end == nil {
+			var read int
+			read, b.end = b.pull(b.head[n:])
+			n += read
+		}
+		b.head = b.head[:n]
+		b.unread = b.head
+	}
+	return b.head, errors.Is(b.end, io.EOF)
 }
 
 // note keeps what went wrong, and what was read where that is wanted.
@@ -96,6 +135,9 @@ func (b *requestBody) failure() error {
 	b.mu.Lock()
 	err := b.err
 	b.mu.Unlock()
+	if r, ok := errors.AsType[refusal](err); ok { // its judge's
+		return r
+	}
 	switch {
 	case err == nil, errors.Is(err, http.ErrBodyReadAfterClose): // the transport read on after upstream had answered
 		return nil

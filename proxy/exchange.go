@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"osgate/auth"
@@ -70,7 +71,10 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	now := time.Now()
 	x := &exchange{r: r, entered: now, w: newResponseWriter(w), timing: p.ServerTiming}
 	x.rec = record.Exchange{ID: requestID(r.Header), Start: now, Method: r.Method, Surface: record.SurfaceNone, RemoteAddr: peer(r)}
-	x.client = clientAddress(peerAddress(r), r.Header["X-Forwarded-For"], p.TrustedProxies)
+	x.rec.Protocol, _, _ = strings.Cut(via(r.ProtoMajor, r.ProtoMinor), " ")
+	address := peerAddress(r)
+	p.trace(x, address)
+	x.client = clientAddress(address, r.Header["X-Forwarded-For"], p.TrustedProxies)
 	if x.client.IsValid() {
 		x.rec.ClientAddr = x.client.String()
 	}
@@ -92,6 +96,7 @@ func (x *exchange) enter(s record.Stage) {
 	now := time.Now()
 	x.rec.Stages[x.stage] += now.Sub(x.entered)
 	x.stage, x.entered = s, now
+	x.rec.Walk.Enter(s, now.Sub(x.rec.Start))
 }
 
 // left reports whether the client went away.

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
+	"time"
 
 	"osgate/auth"
 	"osgate/cache"
+	"osgate/policy"
 	"osgate/ratelimit"
 )
 
@@ -28,6 +31,8 @@ type Explanation struct {
 	CachePast    string // why it would go past the cache all the same: "no-cache", "write-in-flight", …; empty where it would not
 	Epoch        string // the first digits of the epoch that entries are stored under; empty where it is not known
 	Generations  string // of what the answer depends on: "store 0a1b2c3d, partition -, key 4e5f6071"; "-": it has none yet
+	Rule         string // id of the policy's rule that decides, empty without a policy
+	Facts        string // what the rule may depend on that only a real request tells: "environmentType, headers"
 	Refused      string // why it would be refused, empty where it would not
 	Code         string
 	Status       int
@@ -41,11 +46,15 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 		refused := refusalOf(err)
 		return Explanation{Refused: refused.detail, Code: string(refused.code), Status: answers[refused.code].status}
 	}
-	x.who = auth.Identity{Principal: &auth.Principal{Plane: x.location.Plane, Client: client}}
+	x.who = auth.Identity{Principal: named(client, x.location.Plane, x.op.Ref.Organization)}
 	ref := x.op.Ref
 	e := Explanation{
 		Operation: x.rec.Operation, Organization: ref.Organization, Environment: ref.Environment, Store: ref.Store, Partition: ref.Partition, Key: ref.Key,
 		Location: x.location.String(), Cache: "never",
+	}
+	if d, ruled := p.explainPolicy(x, &e); ruled && !d.Allowed {
+		e.Refused, e.Code, e.Status = d.Reason, string(codeDenied), http.StatusForbidden
+		return e
 	}
 	switch {
 	case x.undecided():
@@ -70,6 +79,46 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 		p.explainCache(x, &e)
 	}
 	return e
+}
+
+// named is the principal of that name, a member of organization.
+func named(name, plane, organization string) *auth.Principal {
+	p := &auth.Principal{Plane: plane, Client: name, Organizations: []string{organization}}
+	if user, ok := strings.CutPrefix(name, "user:"); ok {
+		p.Client, p.User = "", user
+	}
+	return p
+}
+
+// explainPolicy tells which rule decides about x as far as it is known: without its body and its address, and without asking the control plane.
+func (p *Proxy) explainPolicy(x *exchange, e *Explanation) (d policy.Decision, ruled bool) {
+	rules := p.Policy.Rules()
+	if rules == nil || x.call != 0 {
+		return d, false
+	}
+	needs := rules.NeedsOf(x.op)
+	facts := policy.Request{
+		Principal: x.who.Principal, Operation: x.op, Plane: x.location.Plane, Region: x.location.Region, ValueBytes: x.r.ContentLength, TTLSeconds: -1,
+		Headers: headersOf(x, needs.Headers), Time: time.Now(), SourceIP: netip.IPv4Unspecified(),
+	}
+	d = p.decide(x, rules, facts)
+	e.Rule = d.Rule
+	e.Facts = strings.Join(missing(needs), ", ")
+	return d, true
+}
+
+// missing are the facts of needs that only a real request tells.
+func missing(needs policy.Needs) (facts []string) {
+	if needs.EnvironmentType {
+		facts = append(facts, "environmentType")
+	}
+	if needs.Value {
+		facts = append(facts, "valueType", "ttlSeconds")
+	}
+	if needs.ValueBytes {
+		facts = append(facts, "valueBytes")
+	}
+	return facts
 }
 
 // explainCache tells how the cache would look for x. Where the generations cannot be read, that is what it would go past the cache for.

@@ -15,7 +15,7 @@ import (
 // harmful is never complete. Accept-Encoding is left out on purpose, so that bodies are identity and cached bytes are what every client can read.
 var toUpstream = []string{
 	"Accept", "Content-Encoding", "Content-Type", "If-Match", "If-None-Match", "User-Agent",
-	"Traceparent", "Tracestate", // W3C Trace Context
+	record.Traceparent, record.Tracestate,
 }
 
 // anypointPrefix begins the headers by which Anypoint's own clients name organization and environment.
@@ -41,6 +41,7 @@ func (x *exchange) outHeader(in http.Header) http.Header {
 			delete(out, name)
 		}
 	}
+	x.traceContext(out)
 	x.credentials(out)
 	out["Via"] = append(append([]string(nil), in["Via"]...), via(x.r.ProtoMajor, x.r.ProtoMinor))
 	out.Set("Forwarded", x.forwarded())

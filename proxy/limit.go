@@ -43,6 +43,7 @@ func (p *Proxy) charge(ctx context.Context, x *exchange) error {
 		return unlimitable(err)
 	}
 	x.result, x.rec.Charged, x.rec.Degraded = result, true, result.Degraded
+	x.rec.Quota, x.rec.QuotaPeriod, x.rec.QuotaFull, x.rec.Remaining = quota.Rate, quota.Period, full(quota), result.Remaining
 	if !result.Allowed {
 		return refusal{
 			code: codeOverQuota, retryAfter: result.RetryAfter, violated: policyClient,
@@ -58,11 +59,8 @@ func (x *exchange) limitHeaders(h http.Header) {
 	if !x.rec.Charged {
 		return
 	}
-	more, full := x.result.RetryAfter, x.quota.Burst
-	if x.quota.Algorithm == ratelimit.AlgorithmWindow {
-		full = x.quota.Rate
-	}
-	if x.result.Remaining < full && more <= 0 {
+	more := x.result.RetryAfter
+	if x.result.Remaining < full(x.quota) && more <= 0 {
 		more = x.quota.Period / time.Duration(x.quota.Rate)
 	}
 	remaining := strconv.Itoa(x.result.Remaining)
@@ -73,6 +71,14 @@ func (x *exchange) limitHeaders(h http.Header) {
 	h["X-Ratelimit-Limit"] = []string{limit}
 	h["X-Ratelimit-Remaining"] = []string{remaining}
 	h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(ceilUnix(time.Now().Add(x.result.ResetAfter)), 10)}
+}
+
+// full is what remains of q where nothing was asked for long.
+func full(q ratelimit.Quota) int {
+	if q.Algorithm == ratelimit.AlgorithmWindow {
+		return q.Rate
+	}
+	return q.Burst
 }
 
 // seconds rounds d up to whole seconds. The microseconds by which limiters are careful make no second of their own: whoever waits sleeps and sends no

@@ -27,3 +27,30 @@ func TestExplainTellsTheQuotaByItsAlgorithm(t *testing.T) {
 		}
 	}
 }
+
+func TestExchangeTellsWhatRemainsOfItsQuota(t *testing.T) {
+	type told struct {
+		quota, full, remaining int
+		period                 time.Duration
+	}
+	for name, tt := range map[string]struct {
+		change func(*Options)
+		want   []told
+	}{
+		"a burst":  {func(*Options) {}, []told{{10, 3, 2, time.Second}, {10, 3, 1, time.Second}}},
+		"a window": {window, []told{{10, 10, 9, time.Second}, {10, 10, 8, time.Second}}},
+	} {
+		g := newRig(t, quota(10, 3), tt.change)
+		for i, want := range tt.want {
+			g.get("one", keyPath)
+			if x := g.last(); (told{x.Quota, x.QuotaFull, x.Remaining, x.QuotaPeriod}) != want {
+				t.Errorf("%s, exchange %d: %d of %d (%d) in %v, want %+v", name, i, x.Remaining, x.Quota, x.QuotaFull, x.QuotaPeriod, want)
+			}
+		}
+	}
+	g := newRig(t, quota(0, 0))
+	g.get("one", keyPath)
+	if x := g.last(); x.Quota != 0 || x.QuotaPeriod != 0 {
+		t.Errorf("without a quota: %d in %v", x.Quota, x.QuotaPeriod)
+	}
+}

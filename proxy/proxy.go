@@ -39,9 +39,16 @@ type Guesses interface {
 	Failed(ctx context.Context, key string)
 }
 
-// Statistics answers the Stats API from our own counts, as JSON. An *[objectstore.QueryError] is the client's fault; any other error is ours.
+// Environments tells "production", "sandbox", "design" or "unknown" of an environment. *[auth.EnvironmentTypes] is one. Type may wait for a control plane,
+// bounded.
+type Environments interface {
+	Type(ctx context.Context, who auth.Identity, token auth.Token, organization, environment string) string
+}
+
+// Statistics answers the Stats API from our own counts, in the media type that it returns. An *[objectstore.QueryError] is the client's fault; any
+// other error is ours.
 type Statistics interface {
-	Answer(ctx context.Context, plane string, op objectstore.Operation, organizations []string, now time.Time) ([]byte, error)
+	Answer(ctx context.Context, plane string, op objectstore.Operation, organizations []string, now time.Time) (body []byte, mediaType string, err error)
 }
 
 // Options are what the pipeline is made of. All of the first group are needed.
@@ -64,14 +71,20 @@ type Options struct {
 	MaxWait        time.Duration                          // for all turns of an exchange, an upstream 429 included; 0: its 429 is passed on at once
 	Budget         ratelimit.Quota                        // of what asks upstream, over all clients; Rate 0: none
 	BudgetBy       string                                 // what a budget is counted by, see [ratelimit.BudgetKey]
+	Budgeted       func(bool, bool, time.Duration)        // told each decision of the budget: allowed, degraded, how long it waited; nil: nobody is
 	MaxBody        int64                                  // bytes of a request body; 0: 11 MiB
 	MaxExchanges   int64                                  // at once; more are shed; 0: 10,000
 	CountUpstream  bool                                   // the client quota counts what asks upstream alone, so that hits are free
 	TrustedProxies []netip.Prefix                         // whose X-Forwarded-For is believed
 	Discovery      *regionmap.Discovery                   // finds stores that nothing places; nil: none is looked for
+	Environments   Environments                           // tells the policy of environments; nil: their types are unknown
 	SharedScope    bool                                   // cache entries serve every principal of an environment whose token holds a grant
 
 	ServerTiming bool // tell clients each stage's milliseconds
+
+	// Trace gives an exchange its place in a trace, and says whether its spans are wanted. Parent is what the caller says, zero where it says nothing;
+	// trusted says that the caller is one of TrustedProxies. Nil: nobody traces, and trace context passes through as it came.
+	Trace func(parent record.Trace, trusted bool) record.Trace
 }
 
 const (

@@ -72,6 +72,7 @@ type refusal struct {
 	retryAfter time.Duration // 0: none
 	gone       bool          // the client has probably left: recorded as 499
 	violated   string        // name of the quota policy that was over its limit, of a 429; empty: none
+	rule       string        // id of the policy's rule that refused; empty: none
 }
 
 // The quota policies by their names in RateLimit-Policy and in a problem's violated-policies.
@@ -146,6 +147,9 @@ type problem struct {
 
 	// Violated names the quota policies of a 429 (draft-ietf-httpapi-ratelimit-headers-10, section "Problem Types").
 	Violated []string `json:"violated-policies,omitempty"`
+
+	// Rule is the id of the policy's rule that refused, for whoever keeps the rules.
+	Rule string `json:"rule,omitempty"`
 }
 
 // refuse turns an error into the answer, once the client has had a chance to send the rest of its body.
@@ -159,6 +163,9 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	if r.gone {
 		x.rec.Status = statusLeft
 	}
+	if r.rule != "" {
+		x.rec.Rule = r.rule
+	}
 	if x.w.status != 0 {
 		return // the answer had begun; record tells what became of it
 	}
@@ -168,7 +175,7 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	x.ourHeaders(h)
 	r.headers(h, a.proxy)
 	said := problem{
-		Type: "urn:osgate:" + string(r.code), Title: a.title, Status: a.status, Detail: r.detail, Instance: x.rec.ID, Message: r.detail,
+		Type: "urn:osgate:" + string(r.code), Title: a.title, Status: a.status, Detail: r.detail, Instance: x.rec.ID, Message: r.detail, Rule: r.rule,
 	}
 	if r.violated != "" {
 		said.Violated = []string{r.violated}

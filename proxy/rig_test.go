@@ -93,11 +93,11 @@ func (g *rig) Forget(plane string, token auth.Token) (hash [32]byte) {
 	return hash
 }
 
-func (g *rig) Answer(_ context.Context, plane string, op objectstore.Operation, _ []string, _ time.Time) ([]byte, error) {
+func (g *rig) Answer(_ context.Context, plane string, op objectstore.Operation, _ []string, _ time.Time) ([]byte, string, error) {
 	if op.RawQuery() == "" {
-		return nil, &objectstore.QueryError{Parameter: "period", Reason: "is missing"}
+		return nil, "", &objectstore.QueryError{Parameter: "period", Reason: "is missing"}
 	}
-	return []byte(`["` + plane + " " + op.Ref.Organization + `"]`), nil
+	return []byte(`["` + plane + " " + op.Ref.Organization + `"]`), "application/json; of=statistics", nil
 }
 
 func (g *rig) Keep(x *record.Exchange) {

@@ -91,6 +91,9 @@ func (p *Proxy) takeBudget(ctx context.Context, l regionmap.Location, ref place,
 		return 0, nil
 	}
 	result, waited, err := p.Limiter.TakeWithin(ctx, p.budgetKey(l, ref), p.Budget, within)
+	if err == nil && p.Budgeted != nil {
+		p.Budgeted(result.Allowed, result.Degraded, waited)
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return waited, err

@@ -68,6 +68,7 @@ func (p *Proxy) refresh(x *exchange) {
 			rec.Cause = fmt.Sprintf("refreshing what was stale: %v", err)
 		}
 		rec.UpstreamAttempts, rec.UpstreamStatus, rec.UpstreamDuration = done.UpstreamAttempts, done.UpstreamStatus, done.UpstreamDuration
+		rec.Attempts = done.Attempts
 		rec.Charged, rec.Degraded = rec.Charged || done.Charged, rec.Degraded || done.Degraded
 	}()
 }

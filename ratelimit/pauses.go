@@ -25,6 +25,8 @@ type Pauses struct {
 	start time.Time
 	keys  *table[pause]
 	turns *Turns
+
+	counts pauseCounts
 }
 
 // pause is what is known of a key that was paused. Instants are nanoseconds since
@@ -58,6 +60,7 @@ func (p *Pauses) Pause(key string, d, interval time.Duration) {
 	if d <= 0 {
 		return
 	}
+	p.counts.paused.Add(1)
 	s := p.keys.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,6 +91,7 @@ func (p *Pauses) Wait(ctx context.Context, key string, within time.Duration) (wa
 	if err == nil && !r.Allowed {
 		retryAfter = r.RetryAfter
 	}
+	p.counts.waited(retryAfter, err)
 	return waited, retryAfter, err
 }
 

@@ -26,4 +26,23 @@ func (a *attrs) flag(key string, value bool) {
 	}
 }
 
+func (a *attrs) list(key string, values []string) {
+	if len(values) > 0 {
+		*a = append(*a, slog.Any(key, values))
+	}
+}
+
+// stages adds how long an exchange was in each stage that took any time, as a group in the order of the stages.
+func (a *attrs) stages(key string, took *[stages]time.Duration) {
+	group := make([]slog.Attr, 0, stages)
+	for s, d := range took {
+		if d > 0 {
+			group = append(group, slog.Float64(Stage(s).String(), milliseconds(d)))
+		}
+	}
+	if len(group) > 0 {
+		*a = append(*a, slog.Attr{Key: key, Value: slog.GroupValue(group...)})
+	}
+}
+
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -61,7 +61,20 @@ type Exchange struct {
 	Waited   time.Duration // for its turn under the quota
 	Rule     string        // the policy rule that decided
 
+	Quota       int           // of the principal, in requests per QuotaPeriod; 0 where none was asked
+	QuotaPeriod time.Duration // what Quota is for
+	QuotaFull   int           // what Remaining is after a while without exchanges: the burst
+	Remaining   int           // of the quota, after this exchange was charged
+
+	Shadow       []string // ids of the policy rules that would have refused, had they not been in shadow mode
+	PolicyErrors []string // ids of the policy rules whose evaluation failed
+
 	Stages [stages]time.Duration // indexed by Stage
+
+	Protocol string    // HTTP version by which the client asked: "1.0", "1.1", "2"
+	Trace    Trace     // zero: not traced
+	Attempts []Attempt // of what is traced; the first 32
+	Walk     Walk      // when each stage began
 }
 
 // Stage is a step of the pipeline whose time is kept.

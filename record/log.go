@@ -2,17 +2,31 @@ package record
 
 import (
 	"context"
+	"encoding/hex"
 	"log/slog"
 )
 
 // AccessLog is a [Keeper] that writes one line per exchange: at Info, at Warn where the answer is a 5xx of ours or upstream's. Empty fields are left
-// out. The field names are those of docs/operations.md.
+// out. The field names are those of docs/operations.md. Lines of a class may be thinned out; those that are kept say for how many they stand, so that
+// sums can be scaled.
 type AccessLog struct {
 	logger *slog.Logger
+	keep   [classes]thinning // indexed by Class
 }
 
-// NewAccessLog returns an AccessLog that writes to logger. It is safe for concurrent use as the logger's handler is.
-func NewAccessLog(logger *slog.Logger) *AccessLog { return &AccessLog{logger: logger} }
+// NewAccessLog returns an AccessLog that writes to logger the given shares of the lines, from 0 to 1, by [Class.String]; all of a class that is not named,
+// and of [ClassError] in any case. It is safe for concurrent use as the logger's handler is.
+func NewAccessLog(logger *slog.Logger, shares map[string]float64) *AccessLog {
+	l := &AccessLog{logger: logger}
+	for c := range classes {
+		share, named := shares[c.String()]
+		if !named || c == ClassError {
+			share = 1
+		}
+		l.keep[c].share = share
+	}
+	return l
+}
 
 // Keep implements [Keeper].
 func (l *AccessLog) Keep(x *Exchange) {
@@ -21,15 +35,22 @@ func (l *AccessLog) Keep(x *Exchange) {
 		level = slog.LevelWarn
 	}
 	ctx := context.Background() //nolint:forbidigo // the exchange is over, and its context with it
-	if l.logger.Enabled(ctx, level) {
-		l.logger.LogAttrs(ctx, level, "exchange", x.attrs()...)
+	thinning := &l.keep[ClassOf(x)]
+	if !l.logger.Enabled(ctx, level) || !thinning.keeps() {
+		return
 	}
+	a := x.attrs()
+	if thinning.share < 1 {
+		a = append(a, slog.Float64("sample", 1/thinning.share))
+	}
+	l.logger.LogAttrs(ctx, level, "exchange", a...)
 }
 
 // attrs lists what is known of x, durations in milliseconds.
 func (x *Exchange) attrs() []slog.Attr {
-	a := make(attrs, 0, 32)
+	a := make(attrs, 0, 40)
 	a.text("request_id", x.ID)
+	a.text("protocol", x.Protocol)
 	a.text("method", x.Method)
 	a.text("route", x.Route)
 	a.text("surface", string(x.Surface))
@@ -57,10 +78,19 @@ func (x *Exchange) attrs() []slog.Attr {
 	if x.UpstreamAttempts > 0 {
 		a = append(a, slog.Float64("upstream_ms", milliseconds(x.UpstreamDuration)))
 	}
+	a.number("units", x.BilledUnits())
+	a.flag("charged", x.Charged)
 	a.flag("degraded", x.Degraded)
 	if x.Waited > 0 {
 		a = append(a, slog.Float64("waited_ms", milliseconds(x.Waited)))
 	}
 	a.text("rule", x.Rule)
+	a.list("shadow", x.Shadow)
+	a.list("policy_errors", x.PolicyErrors)
+	a.stages("stages_ms", &x.Stages)
+	if x.Trace.On() {
+		a = append(a, slog.String("trace_id", hex.EncodeToString(x.Trace.ID[:])), slog.String("span_id", hex.EncodeToString(x.Trace.Span[:])))
+		a.flag("trace_sampled", x.Trace.Sampled)
+	}
 	return a
 }

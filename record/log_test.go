@@ -15,8 +15,14 @@ import (
 // lines returns what an access log wrote for xs, decoded, times left out.
 func lines(t *testing.T, level slog.Level, xs ...*record.Exchange) []map[string]any {
 	t.Helper()
+	return sampled(t, level, nil, xs...)
+}
+
+// sampled is lines of a log that keeps shares.
+func sampled(t *testing.T, level slog.Level, shares map[string]float64, xs ...*record.Exchange) []map[string]any {
+	t.Helper()
 	var out bytes.Buffer
-	keepers := record.Keepers{record.NewAccessLog(slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: level})))}
+	keepers := record.Keepers{record.NewAccessLog(slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: level})), shares)}
 	for _, x := range xs {
 		keepers.Keep(x)
 	}
@@ -40,7 +46,7 @@ func TestOneLineTellsAnExchangeAndLeavesOutWhatIsUnknown(t *testing.T) {
 	want := []map[string]any{{
 		"level": "INFO", "msg": "exchange", "request_id": "r1", "method": "GET", "route": "/r", "surface": "object-store", "operation": "getKey", "plane": "us",
 		"region": "us-east-1", "organization": "o", "environment": "e", "store": "s", "principal": "c", "status": 200.0, "duration_ms": 1.5,
-		"response_bytes": 7.0, "cache": "hit; ttl=8", "waited_ms": 1000.0,
+		"response_bytes": 7.0, "units": 1.0, "cache": "hit; ttl=8", "waited_ms": 1000.0,
 	}}
 	if diff := cmp.Diff(want, lines(t, slog.LevelInfo, x)); diff != "" {
 		t.Errorf("line (-want +got):\n%s", diff)

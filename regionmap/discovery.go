@@ -79,6 +79,7 @@ type Discovery struct {
 	known     *otter.Cache[digest, knowledge]
 	failed    *otter.Cache[digest, failure] // by store and principal
 	searching sync.WaitGroup                // grows only under mu and before closed
+	counts    searchCounts
 
 	mu       sync.Mutex         // guards what follows, and orders what is remembered with what is forgotten
 	searches map[digest]*search // by store

@@ -72,6 +72,7 @@ func (d *Discovery) board(ctx context.Context, a asker) *flight {
 	case others != nil && !a.alone:
 		return others
 	case d.closed || d.flights >= d.options.MaxFlights:
+		d.counts.busy.Add(1)
 		return landed(a.principal, Location{}, ErrBusy)
 	}
 	d.searches[a.store] = s
@@ -113,6 +114,7 @@ func (a asker) caller() digest { return digestOf(string(a.store[:]), a.principal
 
 // land keeps what f learned, unless the store was forgotten meanwhile.
 func (d *Discovery) land(s *search, f *flight, a asker, began time.Time, o outcome) {
+	d.counts.landed(&o)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.flights--

@@ -28,12 +28,13 @@ type plane struct {
 	name     string
 	accounts string // Access Management ("AUTH_SERVER_HOST")
 	stats    string // Stats API; documented for us alone, the others by the pattern of the regional hosts
+	counted  bool   // there is a Stats API at the vendor's too
 }
 
 var planes = []plane{
-	{name: "us", accounts: "anypoint.mulesoft.com", stats: "object-store-stats.anypoint.mulesoft.com"},
+	{name: "us", accounts: "anypoint.mulesoft.com", stats: "object-store-stats.anypoint.mulesoft.com", counted: true},
 	{name: "gov", accounts: "gov.anypoint.mulesoft.com", stats: "object-store-stats.gov.anypoint.mulesoft.com"},
-	{name: "eu", accounts: "eu1.anypoint.mulesoft.com", stats: "object-store-stats.eu1.anypoint.mulesoft.com"},
+	{name: "eu", accounts: "eu1.anypoint.mulesoft.com", stats: "object-store-stats.eu1.anypoint.mulesoft.com", counted: true},
 	{name: "ca", accounts: "ca1.platform.mulesoft.com", stats: "object-store-stats.ca1.platform.mulesoft.com"},
 	{name: "jp", accounts: "jp1.platform.mulesoft.com", stats: "object-store-stats.jp1.platform.mulesoft.com"},
 }
@@ -74,6 +75,15 @@ func Planes() []string {
 func AccountsHost(name string) string {
 	if i := planeIndex(name); i >= 0 {
 		return planes[i].accounts
+	}
+	return ""
+}
+
+// StatsHost returns the host of the vendor's own Stats API of a plane, empty for a plane without one: "only the US Cloud and EU Cloud instances"
+// have it ("Object Store v2 Stats API").
+func StatsHost(name string) string {
+	if i := planeIndex(name); i >= 0 && planes[i].counted {
+		return planes[i].stats
 	}
 	return ""
 }

@@ -1,9 +1,7 @@
 package stats
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,43 +24,51 @@ type Question struct {
 	Organizations []string              // those that the caller belongs to, as its control plane says
 }
 
-// Answer returns the body of a 200, JSON exactly as the vendor's API writes it: a count for each bucket of the time frame, oldest first, or a
-// list of names in alphabetical order. What is past its retention at now, and what lies ahead, counts 0.
+// Answer is the content of a 200.
+type Answer struct {
+	Body []byte
+	Type string // for Content-Type: "application/json", or what format=csv gets
+}
+
+// Answer answers q: with a count for each bucket of the time frame, oldest first, or a list of names in alphabetical order. It is JSON exactly as
+// the vendor's API writes it, or with format=csv a table of the same. What is past its retention at now, and what lies ahead, counts 0.
 // What was counted since the last flush is not in it yet.
 //
 // Errors: [ErrNotMember]; *[objectstore.QueryError] for a parameter that is missing, malformed or beyond the vendor's limits;
 // [ErrUnavailable] in the chain of those that come from the store.
-func (c *Counter) Answer(ctx context.Context, q Question, now time.Time) ([]byte, error) {
+func (c *Counter) Answer(ctx context.Context, q Question, now time.Time) (Answer, error) {
 	if !q.Operation.Stats() {
-		return nil, fmt.Errorf("answering statistics: %s is no operation of the Stats API", q.Operation.Kind)
+		return Answer{}, fmt.Errorf("answering statistics: %s is no operation of the Stats API", q.Operation.Kind)
 	}
 	ref := q.Operation.Ref
 	if !slices.Contains(q.Organizations, ref.Organization) {
-		return nil, ErrNotMember
+		return Answer{}, ErrNotMember
 	}
 	asked, err := parseQuery(q.Operation.RawQuery())
 	if err != nil {
-		return nil, err
+		return Answer{}, err
 	}
 	scope := Scope{Plane: q.Plane, Organization: ref.Organization, Environment: ref.Environment, Region: ref.Region, Store: ref.Store}
 	if listsNames(q.Operation.Route()) {
-		return c.names(ctx, scope, asked, now)
+		names, err := c.names(ctx, scope, asked, now)
+		if err != nil {
+			return Answer{}, err
+		}
+		return asked.renderNames(names, scope)
 	}
-	return c.counts(ctx, scope, asked, now)
+	points, err := c.counts(ctx, scope, asked, now)
+	if err != nil {
+		return Answer{}, err
+	}
+	return asked.renderPoints(points)
 }
 
 // listsNames tells the three operations that answer with names from the four that answer with counts: their paths end in a word, not in a
 // name.
 func listsNames(route string) bool { return !strings.HasSuffix(route, "}") }
 
-// point is one bucket in the vendor's form.
-type point struct {
-	Time  string `json:"timeStamp"`
-	Count uint64 `json:"objectStoreRequestCount"`
-}
-
 // counts answers for one scope, or for a root organization with all below it.
-func (c *Counter) counts(ctx context.Context, scope Scope, asked query, now time.Time) ([]byte, error) {
+func (c *Counter) counts(ctx context.Context, scope Scope, asked query, now time.Time) ([]point, error) {
 	scopes := []Scope{scope}
 	if asked.master && scope.Environment == "" {
 		t, err := c.tree(ctx, scope.Plane, scope.Organization)
@@ -70,7 +76,7 @@ func (c *Counter) counts(ctx context.Context, scope Scope, asked query, now time
 			return nil, fmt.Errorf("reading organization tree: %w", err)
 		}
 		if t.Root != scope.Organization {
-			return encode([]point{}) // "If you use isMaster=true to query a sub-organization, the endpoint returns no results"
+			return []point{}, nil // "If you use isMaster=true to query a sub-organization, the endpoint returns no results"
 		}
 		for _, sub := range t.Subs {
 			scopes = append(scopes, Scope{Plane: scope.Plane, Organization: sub})
@@ -82,24 +88,26 @@ func (c *Counter) counts(ctx context.Context, scope Scope, asked query, now time
 		points[i].Time = start.Format(time.RFC3339)
 	}
 	first := retained(starts, asked.period, now)
-	err := c.read(ctx, scopes, asked, starts[first:], func(_ Scope, row []uint64) {
+	measure := asked.measure()
+	wanted := CountsQuery{Scopes: scopes, Period: asked.period, Starts: starts[first:], Measures: []Measure{measure}}
+	err := c.read(ctx, wanted, func(_ Scope, row []Counts) {
 		for i, n := range row {
-			points[first+i].Count += n
+			points[first+i].Count += n[measure]
 		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading counts: %w", err)
 	}
-	return encode(points)
+	return points, nil
 }
 
 // names answers with the names right below scope that have counts in the time frame, be they deleted by now.
-func (c *Counter) names(ctx context.Context, scope Scope, asked query, now time.Time) ([]byte, error) {
+func (c *Counter) names(ctx context.Context, scope Scope, asked query, now time.Time) ([]string, error) {
 	starts := asked.starts()
 	starts = starts[retained(starts, asked.period, now):]
 	found := []string{}
 	if len(starts) == 0 {
-		return encode(found)
+		return found, nil
 	}
 	seen, err := c.store.Names(ctx, scope, starts[0])
 	if err != nil {
@@ -109,8 +117,9 @@ func (c *Counter) names(ctx context.Context, scope Scope, asked query, now time.
 	for i, name := range seen {
 		scopes[i] = scope.child(name)
 	}
-	err = c.read(ctx, scopes, asked, starts, func(s Scope, row []uint64) {
-		if slices.Max(row) > 0 {
+	wanted := CountsQuery{Scopes: scopes, Period: asked.period, Starts: starts, Measures: []Measure{asked.source}}
+	err = c.read(ctx, wanted, func(s Scope, row []Counts) {
+		if sum(row) != (Counts{}) {
 			_, name, _ := s.parent()
 			found = append(found, name)
 		}
@@ -119,7 +128,7 @@ func (c *Counter) names(ctx context.Context, scope Scope, asked query, now time.
 		return nil, fmt.Errorf("reading counts: %w", err)
 	}
 	slices.Sort(found)
-	return encode(found)
+	return found, nil
 }
 
 // retained returns the index of the first of starts that is within retention at now.
@@ -129,13 +138,19 @@ func retained(starts []time.Time, p Period, now time.Time) int {
 	return i
 }
 
-// read hands row the counts of each scope, a bounded number of scopes at a time.
-func (c *Counter) read(ctx context.Context, scopes []Scope, asked query, starts []time.Time, row func(Scope, []uint64)) error {
-	if len(starts) == 0 {
+// maxNumbers is how many numbers a store is asked for at once, so that it is busy for a few milliseconds only.
+const maxNumbers = 20_000
+
+// read hands row the counts of each scope of q, of as many scopes at a time as a store may be asked about.
+func (c *Counter) read(ctx context.Context, q CountsQuery, row func(Scope, []Counts)) error {
+	if len(q.Starts) == 0 {
 		return nil
 	}
-	for some := range slices.Chunk(scopes, maxScopes) {
-		rows, err := c.store.Counts(ctx, CountsQuery{Scopes: some, Period: asked.period, Starts: starts, Measure: asked.measure})
+	atOnce := max(1, min(maxScopes, maxNumbers/(len(q.Starts)*len(q.Measures))))
+	for some := range slices.Chunk(q.Scopes, atOnce) {
+		part := q
+		part.Scopes = some
+		rows, err := c.store.Counts(ctx, part)
 		if err != nil {
 			return err
 		}
@@ -146,13 +161,10 @@ func (c *Counter) read(ctx context.Context, scopes []Scope, asked query, starts 
 	return nil
 }
 
-// encode writes JSON as the vendor does: without a line's end, "<", ">" and "&" as they are.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, fmt.Errorf("encoding answer: %w", err)
+// sum adds up a row.
+func sum(row []Counts) (all Counts) {
+	for _, n := range row {
+		all.Add(n)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return all
 }

@@ -205,8 +205,9 @@ func TestPlanesAreApart(t *testing.T) {
 			flush(t, c)
 			for _, path := range allPaths {
 				q := question(t, "eu", base+path+day)
-				body, err := c.Answer(t.Context(), q, noon)
-				if err != nil || strings.Contains(string(body), `"objectStoreRequestCount":1`) || strings.Contains(string(body), `["`) {
+				said, err := c.Answer(t.Context(), q, noon)
+				body := string(said.Body)
+				if err != nil || strings.Contains(body, `"objectStoreRequestCount":1`) || strings.Contains(body, `["`) {
 					t.Errorf("plane eu, %s: %s, %v; want nothing of plane us", path, body, err)
 				}
 			}
@@ -254,13 +255,14 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		body, err := c.Answer(t.Context(), stats.Question{Operation: op, Organizations: []string{"org"}}, noon)
+		said, err := c.Answer(t.Context(), stats.Question{Operation: op, Organizations: []string{"org"}}, noon)
 		if err != nil {
 			if _, ok := errors.AsType[*objectstore.QueryError](err); !ok {
 				t.Fatalf("Answer(%q): %v, want a QueryError", query, err)
 			}
 			return
 		}
+		body := said.Body
 		var points []map[string]any
 		if err := json.Unmarshal(body, &points); err != nil {
 			t.Fatalf("Answer(%q) = %s: %v", query, body, err)

@@ -1,21 +1,34 @@
 package stats
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// Measure says which of a bucket's numbers is meant. Its letter is what stores write: it never changes its meaning.
+// Measure says which of a bucket's numbers is meant. Stores write the numbers in this order, or under a letter of each: none ever changes its
+// meaning, and a new one is added at the end. What was written before a measure was added holds 0 of it.
 type Measure uint8
 
 // The measures.
 const (
 	// Client counts all operations that clients were answered 2xx, from the cache too.
 	Client Measure = iota
-	// Upstream counts those of them for which Object Store was asked: what the vendor bills.
+	// Upstream counts the operations that Object Store answered 2xx: what the vendor bills.
 	Upstream
+	// ClientUnits are the billed units of all that Client counts, as if Object Store had answered them: see record.Exchange.BilledUnits.
+	ClientUnits
+	// UpstreamUnits are the billed units of all that Upstream counts.
+	UpstreamUnits
 	measures
 )
 
-// String returns the measure as the query parameter "source" writes it.
-func (m Measure) String() string { return [measures]string{"client", "upstream"}[m] }
+// String returns the measure's name for messages: "client", "upstream", "client units", "upstream units".
+func (m Measure) String() string {
+	return [measures]string{"client", "upstream", "client units", "upstream units"}[m]
+}
+
+// units returns the measure of the same operations in billed units.
+func (m Measure) units() Measure { return m%ClientUnits + ClientUnits }
 
 // Counts is one number for each measure.
 type Counts [measures]uint64
@@ -25,6 +38,14 @@ func (c *Counts) Add(other Counts) {
 	for m := range c {
 		c[m] += other[m]
 	}
+}
+
+// only returns c with nothing but the measures wanted.
+func (c Counts) only(wanted []Measure) (some Counts) {
+	for _, m := range wanted {
+		some[m] = c[m]
+	}
+	return some
 }
 
 // Entry is what happened in one scope in one hour, not yet written at the levels above.
@@ -105,6 +126,16 @@ func (b *Batch) sightings() []sighting {
 		}
 	}
 	return all
+}
+
+// latestFirst returns the scopes of the limit sightings that are the latest.
+func latestFirst(seen []sighting, limit int) []Scope {
+	slices.SortFunc(seen, func(a, b sighting) int { return b.hour.Compare(a.hour) })
+	scopes := make([]Scope, min(limit, len(seen)))
+	for i := range scopes {
+		scopes[i] = seen[i].scope
+	}
+	return scopes
 }
 
 // latest returns the latest hour of the batch.

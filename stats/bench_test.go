@@ -41,11 +41,11 @@ func BenchmarkKeep(b *testing.B) {
 	}
 }
 
-// benchCases are each store with 1 and with 10,000 object stores.
+// benchCases are each store with 10 and with 10,000 object stores.
 func benchCases() []benchCase {
 	var all []benchCase
 	for _, kind := range kinds {
-		for _, stores := range []int{1, 10_000} {
+		for _, stores := range []int{10, 10_000} {
 			all = append(all, benchCase{name: fmt.Sprintf("%s/stores=%d", kind.name, stores), stores: stores, open: kind.open})
 		}
 	}

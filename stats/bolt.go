@@ -73,6 +73,9 @@ func applyTo(tx *bolt.Tx, b *Batch) error {
 			return err
 		}
 	}
+	if err := noteOrganization(tx, b); err != nil {
+		return err
+	}
 	if err := prune(tx, b.latest()); err != nil {
 		return err
 	}
@@ -98,9 +101,18 @@ func prune(tx *bolt.Tx, latest time.Time) error {
 	if bytes.Compare(meta.Get(boltPruned), month) >= 0 {
 		return nil
 	}
-	names, oldest := tx.Bucket(boltNames), formatTime(Month.oldest(latest))
+	for _, name := range [][]byte{boltNames, boltOrganizations} {
+		if err := pruneSeen(tx.Bucket(name), formatTime(Month.oldest(latest))); err != nil {
+			return err
+		}
+	}
+	return meta.Put(boltPruned, month)
+}
+
+// pruneSeen removes what was last counted in before oldest.
+func pruneSeen(seen *bolt.Bucket, oldest []byte) error {
 	var old [][]byte
-	err := names.ForEach(func(key, hour []byte) error {
+	err := seen.ForEach(func(key, hour []byte) error {
 		if bytes.Compare(hour, oldest) < 0 {
 			old = append(old, bytes.Clone(key))
 		}
@@ -109,10 +121,7 @@ func prune(tx *bolt.Tx, latest time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := deleteAll(names, old); err != nil {
-		return err
-	}
-	return meta.Put(boltPruned, month)
+	return deleteAll(seen, old)
 }
 
 func deleteAll(b *bolt.Bucket, keys [][]byte) error {
@@ -125,8 +134,8 @@ func deleteAll(b *bolt.Bucket, keys [][]byte) error {
 }
 
 // Counts implements [Store].
-func (s *Bolt) Counts(ctx context.Context, q CountsQuery) ([][]uint64, error) {
-	rows := make([][]uint64, len(q.Scopes))
+func (s *Bolt) Counts(ctx context.Context, q CountsQuery) ([][]Counts, error) {
+	rows := make([][]Counts, len(q.Scopes))
 	err := s.read(ctx, func(tx *bolt.Tx) error {
 		counts := tx.Bucket(boltCounts)
 		for i, scope := range q.Scopes {
@@ -138,8 +147,8 @@ func (s *Bolt) Counts(ctx context.Context, q CountsQuery) ([][]uint64, error) {
 }
 
 // readRow reads the counts of one scope, each chunk once.
-func readRow(counts *bolt.Bucket, scope Scope, q CountsQuery) []uint64 {
-	row := make([]uint64, len(q.Starts))
+func readRow(counts *bolt.Bucket, scope Scope, q CountsQuery) []Counts {
+	row := make([]Counts, len(q.Starts))
 	name := scopeKey(scope)
 	var chunk [maxChunk]Counts
 	var read time.Time // the chunk's beginning
@@ -149,7 +158,7 @@ func readRow(counts *bolt.Bucket, scope Scope, q CountsQuery) []uint64 {
 			chunk, _ = packed(counts.Get(append(chunkKey(q.Period, start), name...))).unpack()
 			read = start
 		}
-		row[i] = chunk[at][q.Measure]
+		row[i] = chunk[at].only(q.Measures)
 	}
 	return row
 }
@@ -168,6 +177,30 @@ func (s *Bolt) Names(ctx context.Context, scope Scope, since time.Time) ([]strin
 		return nil
 	})
 	return names, err
+}
+
+// noteOrganization notes when the organization of b was last counted in.
+func noteOrganization(tx *bolt.Tx, b *Batch) error {
+	seen, key, hour := tx.Bucket(boltOrganizations), []byte(b.Scope.root()), formatTime(b.latest())
+	if bytes.Compare(seen.Get(key), hour) >= 0 {
+		return nil
+	}
+	return seen.Put(key, hour)
+}
+
+// Organizations implements [Store]. It reads all that were counted in within the retention of months.
+func (s *Bolt) Organizations(ctx context.Context, since time.Time, limit int) ([]Scope, error) {
+	var seen []sighting
+	err := s.read(ctx, func(tx *bolt.Tx) error {
+		from := formatTime(Hour.Start(since))
+		return tx.Bucket(boltOrganizations).ForEach(func(key, hour []byte) error {
+			if scope, ok := parseRoot(string(key)); ok && bytes.Compare(hour, from) >= 0 {
+				seen = append(seen, sighting{scope: scope, hour: parseTime(hour)})
+			}
+			return nil
+		})
+	})
+	return latestFirst(seen, limit), err
 }
 
 // SaveTree implements [Store].
@@ -255,6 +288,15 @@ func appendTime(b []byte, t time.Time) []byte {
 }
 
 func formatTime(t time.Time) []byte { return appendTime(nil, t) }
+
+// parseTime is the inverse of formatTime; what is none of its results is 1970.
+func parseTime(b []byte) time.Time {
+	const sign = 1 << 63
+	if len(b) != 8 {
+		return time.Unix(0, 0)
+	}
+	return time.Unix(int64(binary.BigEndian.Uint64(b)^sign), 0)
+}
 
 func formatApplied(sequence uint64, process string) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, sequence), process...)

@@ -27,6 +27,8 @@ var (
 	boltSubs    = []byte("subs")    // root organization, 0, sub-organization -> 1
 	boltRoots   = []byte("roots")   // sub-organization -> root organization
 
+	boltOrganizations = []byte("organizations") // organization -> hour last counted in
+
 	boltVersion = []byte("version") // in meta: the format
 	boltPruned  = []byte("pruned")  // in meta: the month in which names were pruned
 )
@@ -149,7 +151,7 @@ func walk(tx *bolt.Tx) error {
 
 // prepare makes the buckets and notes the format, or finds a format that is not ours.
 func prepare(tx *bolt.Tx) error {
-	for _, name := range [][]byte{boltMeta, boltCounts, boltNames, boltApplied, boltSubs, boltRoots} {
+	for _, name := range [][]byte{boltMeta, boltCounts, boltNames, boltApplied, boltSubs, boltRoots, boltOrganizations} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ func FuzzPackedChunks(f *testing.F) {
 		if !ok {
 			return
 		}
-		chunk[at%maxChunk] = Counts{Client: client, Upstream: upstream}
+		chunk[at%maxChunk] = Counts{Client: client, Upstream: upstream, ClientUnits: upstream, UpstreamUnits: client}
 		if again, ok := pack(&chunk).unpack(); !ok || again != chunk {
 			t.Fatalf("%v is written and read as %v, %v", chunk, again, ok)
 		}
@@ -31,12 +31,16 @@ func TestChunkWrittenWithFewerMeasuresIsRead(t *testing.T) {
 	if !ok || chunk[4] != (Counts{Client: 200}) || chunk[5] != (Counts{Client: 7}) {
 		t.Errorf("got %v, %v; want 200 and 7 at 4 and 5", chunk, ok)
 	}
+	chunk, ok = packed{2, 4, 200, 1, 3, 5, 7, 6}.unpack() // before billed units were counted
+	if !ok || chunk[4] != (Counts{Client: 200, Upstream: 3}) || chunk[5] != (Counts{Client: 7, Upstream: 6}) {
+		t.Errorf("got %v, %v; want 200, 3 and 7, 6 at 4 and 5", chunk, ok)
+	}
 }
 
 func TestQuietChunksTakeNoSpace(t *testing.T) {
 	t.Parallel()
 	chunk := [maxChunk]Counts{30: {Client: 100, Upstream: 7}}
-	if got := len(pack(&chunk)); got != 4 {
-		t.Errorf("one busy bucket takes %d bytes, want 4", got)
+	if got := len(pack(&chunk)); got != 6 {
+		t.Errorf("one busy bucket takes %d bytes, want 6", got)
 	}
 }

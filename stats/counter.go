@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"hash/maphash"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,6 +90,7 @@ func New(o Options) *Counter {
 		seed:   maphash.MakeSeed(),
 		forest: newForest(),
 		outbox: newOutbox(rand.Text()),
+		health: health{flushed: time.Now()},
 	}
 	for i := range c.shards {
 		c.shards[i].cells = make(map[uint64]*cell)
@@ -100,12 +100,12 @@ func New(o Options) *Counter {
 
 // Keep implements [record.Keeper]. It takes well under a microsecond and allocates only for what was not counted before.
 func (c *Counter) Keep(x *record.Exchange) {
-	if !counted(x) {
+	if unnamed(x.Plane) || unnamed(x.Organization) {
 		return
 	}
-	n := Counts{Client: 1}
-	if x.UpstreamAttempts > 0 {
-		n[Upstream] = 1
+	n := countsOf(x)
+	if n == (Counts{}) {
+		return
 	}
 	k := series{scope: scopeOf(x), hour: x.Start.Unix() / 3600}
 	if c.add(&k, &n, int64(c.o.MaxSeries)) {
@@ -126,16 +126,17 @@ func (c *Counter) add(k *series, n *Counts, limit int64) bool {
 	return c.shards[h%shards].add(k, h, n, &c.held, limit)
 }
 
-// counted reports whether x is one of the operations that the vendor would count: answered 2xx, or 304 by us where Object Store was not
-// asked or said something else. It needs a plane and an organization to count for.
-func counted(x *record.Exchange) bool {
-	if x.Surface != record.SurfaceObjectStore || unnamed(x.Plane) || unnamed(x.Organization) {
-		return false
+// countsOf returns what x adds: to the client's side what its client was answered, to upstream's what Object Store answered, be the client gone by
+// then.
+func countsOf(x *record.Exchange) (n Counts) {
+	units := uint64(max(0, x.BilledUnits()))
+	if x.Counted() {
+		n[Client], n[ClientUnits] = 1, units
 	}
-	if x.Status == http.StatusNotModified {
-		return x.UpstreamStatus != http.StatusNotModified
+	if x.Billed() {
+		n[Upstream], n[UpstreamUnits] = 1, units
 	}
-	return x.Status >= 200 && x.Status < 300
+	return n
 }
 
 // scopeOf returns the finest scope that x has names for. The list of regions has no environment, the list of stores has no store. A

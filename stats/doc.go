@@ -10,7 +10,8 @@
 // reads one number a bucket whatever the number of stores.
 //
 // What counts: operations of the Object Store API answered 2xx, by upstream or by the cache, and a 304 of our own (current vendor
-// documentation: only 2xx responses count toward usage). An exchange belongs to the bucket in which it started.
+// documentation: only 2xx responses count toward usage). Counted apart is what Object Store itself answered 2xx, which is what the vendor bills.
+// Both are kept as operations and as billed units (an estimate). An exchange belongs to the bucket in which it started.
 //
 // Sources of the rules: the vendor's page "Object Store v2 REST APIs", part "Object Store v2 Stats API" (periods, retention, time frames,
 // isMaster), and its OpenAPI description of the Stats API (seven operations). The vendor does not say how buckets meet the ends of the time

@@ -24,13 +24,18 @@ type Status struct {
 	Waiting   int       // of what was counted: scopes and hours handed to the store and not yet acknowledged
 	Coarsened uint64    // exchanges counted for their region or organization only, since the start, because MaxSeries was reached
 	Dropped   uint64    // exchanges not counted at all, since the start, for the same reason
+	Flushed   time.Time // when last everything was written; before the first time, when the Counter was made
 	Down      time.Time // since when flushes fail; zero while they succeed
 	Err       error     // why; nil while they succeed
 }
 
+// Lag returns how long before now everything counted was last written: up to Options.Interval where all is well.
+func (s *Status) Lag(now time.Time) time.Duration { return max(0, now.Sub(s.Flushed)) }
+
 // health is what the flushes have found.
 type health struct {
 	waiting  int
+	flushed  time.Time
 	down     time.Time
 	err      error
 	overflow uint64    // coarsened and dropped when it was last warned of
@@ -46,6 +51,7 @@ func (c *Counter) Status() Status {
 		Waiting:   c.health.waiting,
 		Coarsened: c.coarsened.Load(),
 		Dropped:   c.dropped.Load(),
+		Flushed:   c.health.flushed,
 		Down:      c.health.down,
 		Err:       c.health.err,
 	}
@@ -159,7 +165,9 @@ func (c *Counter) observe(ctx context.Context, err error, now time.Time) {
 		c.logger.Info("counts are written again", slog.Duration("after", now.Sub(h.down)))
 		h.down = time.Time{}
 	}
-	h.err = err
+	if h.err = err; err == nil {
+		h.flushed = now
+	}
 	if n := c.coarsened.Load() + c.dropped.Load(); n > h.overflow && now.Sub(h.warned) >= overflowPause {
 		h.overflow, h.warned = n, now
 		c.logger.Warn("more series than fit; operations are counted for their region or organization only",

@@ -65,11 +65,11 @@ func question(t testing.TB, plane, target string) stats.Question {
 // answer asks for target on plane us and returns the body.
 func answer(t testing.TB, c *stats.Counter, target string, now time.Time) string {
 	t.Helper()
-	body, err := c.Answer(t.Context(), question(t, "us", target), now)
+	said, err := c.Answer(t.Context(), question(t, "us", target), now)
 	if err != nil {
 		t.Fatalf("Answer(%s): %v", target, err)
 	}
-	return string(body)
+	return string(said.Body)
 }
 
 // total asks for target and sums the counts.
@@ -171,14 +171,14 @@ func totalOf(t *rapid.T, c *stats.Counter, target string) int {
 	if err != nil {
 		t.Fatalf("parsing %q: %v", target, err)
 	}
-	body, err := c.Answer(context.Background(), stats.Question{Plane: "us", Operation: op, Organizations: []string{op.Ref.Organization}}, noon)
+	said, err := c.Answer(context.Background(), stats.Question{Plane: "us", Operation: op, Organizations: []string{op.Ref.Organization}}, noon)
 	if err != nil {
 		t.Fatalf("Answer(%s): %v", target, err)
 	}
 	var points []struct {
 		Count int `json:"objectStoreRequestCount"`
 	}
-	if err := json.Unmarshal(body, &points); err != nil {
+	if err := json.Unmarshal(said.Body, &points); err != nil {
 		t.Fatal(err)
 	}
 	sum := 0

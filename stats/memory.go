@@ -25,6 +25,7 @@ type Memory struct {
 
 	mu      sync.RWMutex // guards all below
 	nodes   map[Scope]*node
+	tops    map[Scope]*node                     // those of nodes that are organizations
 	buckets [periods]map[int64]map[*node]Counts // by the bucket's start
 	held    int                                 // numbers in buckets
 	latest  time.Time                           // the latest hour counted in
@@ -46,6 +47,7 @@ func NewMemory(o MemoryOptions) *Memory {
 	m := &Memory{
 		limit: o.MaxBuckets,
 		nodes: make(map[Scope]*node),
+		tops:  make(map[Scope]*node),
 		subs:  make(map[Scope]map[string]bool),
 		roots: make(map[Scope]string),
 	}
@@ -92,6 +94,9 @@ func (m *Memory) apply(b *Batch) {
 	}
 	if n := m.nodes[b.Scope]; n != nil {
 		n.applied[b.Process] = b.Sequence
+		if latest := b.latest(); latest.After(n.latest) {
+			n.latest = latest
+		}
 	}
 }
 
@@ -125,6 +130,7 @@ func (m *Memory) node(scope Scope) *node {
 	around, name, ok := scope.parent()
 	if !ok {
 		n.applied = make(map[string]uint64)
+		m.tops[scope] = n
 		return n
 	}
 	m.node(around).children[name] = n
@@ -175,6 +181,7 @@ func (m *Memory) remove(n *node) {
 		return
 	}
 	delete(m.nodes, n.scope)
+	delete(m.tops, n.scope)
 	if around, name, ok := n.scope.parent(); ok {
 		p := m.nodes[around]
 		delete(p.children, name)
@@ -183,15 +190,15 @@ func (m *Memory) remove(n *node) {
 }
 
 // Counts implements [Store]. It never fails.
-func (m *Memory) Counts(_ context.Context, q CountsQuery) ([][]uint64, error) {
+func (m *Memory) Counts(_ context.Context, q CountsQuery) ([][]Counts, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	rows := make([][]uint64, len(q.Scopes))
+	rows := make([][]Counts, len(q.Scopes))
 	for i, scope := range q.Scopes {
-		rows[i] = make([]uint64, len(q.Starts))
+		rows[i] = make([]Counts, len(q.Starts))
 		n := m.nodes[scope]
 		for j, start := range q.Starts {
-			rows[i][j] = m.buckets[q.Period][start.Unix()][n][q.Measure]
+			rows[i][j] = m.buckets[q.Period][start.Unix()][n].only(q.Measures)
 		}
 	}
 	return rows, nil
@@ -213,6 +220,20 @@ func (m *Memory) Names(_ context.Context, scope Scope, since time.Time) ([]strin
 		}
 	}
 	return names, nil
+}
+
+// Organizations implements [Store]. It never fails.
+func (m *Memory) Organizations(_ context.Context, since time.Time, limit int) ([]Scope, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	since = Hour.Start(since)
+	var seen []sighting
+	for scope, n := range m.tops {
+		if !n.latest.Before(since) {
+			seen = append(seen, sighting{scope: scope, hour: n.latest})
+		}
+	}
+	return latestFirst(seen, limit), nil
 }
 
 // SaveTree implements [Store]. It never fails.

@@ -9,22 +9,26 @@ import (
 	"osgate/objectstore"
 )
 
-// The query parameters that the vendor's description names, and source, which is ours. Others are ignored, as the vendor's own clients send
-// isMaster where it means nothing.
+// The query parameters that the vendor's description names, and three of ours: source, unit and format. Others are ignored, as the vendor's own
+// clients send isMaster where it means nothing.
 const (
 	paramStart  = "startDate"
 	paramEnd    = "endDate"
 	paramPeriod = "period"
 	paramMaster = "isMaster"
 	paramSource = "source"
+	paramUnit   = "unit"
+	paramFormat = "format"
 )
 
 // query is what a caller wants to know, read from the raw query.
 type query struct {
 	start, end time.Time // in the offsets they were given in
 	period     Period
-	measure    Measure
-	master     bool // of a root organization: with its sub-organizations
+	source     Measure // Client or Upstream
+	billed     bool    // in billed units
+	master     bool    // of a root organization: with its sub-organizations
+	csv        bool
 }
 
 // parseQuery reads a raw query. Every error is a *[objectstore.QueryError].
@@ -33,7 +37,7 @@ func parseQuery(raw string) (query, error) {
 	if err != nil {
 		return query{}, &objectstore.QueryError{Reason: "is malformed: percent-encode ';' and '%'"}
 	}
-	for _, name := range []string{paramStart, paramEnd, paramPeriod, paramMaster, paramSource} {
+	for _, name := range []string{paramStart, paramEnd, paramPeriod, paramMaster, paramSource, paramUnit, paramFormat} {
 		if len(values[name]) > 1 {
 			return query{}, &objectstore.QueryError{Parameter: name, Reason: "is given more than once"}
 		}
@@ -51,10 +55,35 @@ func parseQuery(raw string) (query, error) {
 	if q.master, err = parseMaster(values.Get(paramMaster)); err != nil {
 		return query{}, err
 	}
-	if q.measure, err = parseSource(values.Get(paramSource)); err != nil {
+	if q.source, err = parseSource(values.Get(paramSource)); err != nil {
+		return query{}, err
+	}
+	if q.billed, err = parseChoice(values.Get(paramUnit), paramUnit, "requests", "billing"); err != nil {
+		return query{}, err
+	}
+	if q.csv, err = parseChoice(values.Get(paramFormat), paramFormat, "json", "csv"); err != nil {
 		return query{}, err
 	}
 	return q, q.checkWindow()
+}
+
+// measure returns the numbers that q asks for.
+func (q query) measure() Measure {
+	if q.billed {
+		return q.source.units()
+	}
+	return q.source
+}
+
+// parseChoice reads a parameter with two values, and reports whether it is the one that is not the default.
+func parseChoice(value, name, standard, other string) (bool, error) {
+	switch value {
+	case "", standard:
+		return false, nil
+	case other:
+		return true, nil
+	}
+	return false, &objectstore.QueryError{Parameter: name, Reason: "must be " + standard + " or " + other}
 }
 
 // dateLayouts are the forms of an ISO 8601 date-time with offset that java.time's OffsetDateTime reads: seconds and their fraction may be

@@ -86,6 +86,9 @@ func TestMissingOrMalformedParameterIsNamed(t *testing.T) {
 		{"start twice", start + "&" + start + "&" + end + "&" + period, "startDate"},
 		{"isMaster", start + "&" + end + "&" + period + "&isMaster=yes", "isMaster"},
 		{"source", start + "&" + end + "&" + period + "&source=cache", "source"},
+		{"unit", start + "&" + end + "&" + period + "&unit=kilobytes", "unit"},
+		{"format", start + "&" + end + "&" + period + "&format=xml", "format"},
+		{"format twice", start + "&" + end + "&" + period + "&format=csv&format=csv", "format"},
 		{"semicolons", start + ";" + end + ";" + period, ""},
 	}
 	c := memory(t)

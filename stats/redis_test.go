@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"osgate/internal/redisconn/redistest"
+	"osgate/record"
 	"osgate/stats"
 )
 
@@ -42,7 +43,11 @@ func TestRedisKeysOfAnOrganizationShareASlot(t *testing.T) {
 		}
 		tags[tag]++
 	}
-	// One sequence, three chunks at each of four levels, names at three.
+	// The list of organizations has a slot of its own. The others have one sequence, three chunks at each of four levels, names at three.
+	if tags["organizations"] != 1 {
+		t.Errorf("%d lists of organizations", tags["organizations"])
+	}
+	delete(tags, "organizations")
 	for tag, n := range tags {
 		if n != 1+3*4+3 {
 			t.Errorf("tag %q has %d keys, want 16", tag, n)
@@ -162,5 +167,32 @@ func TestRedisScriptIsShort(t *testing.T) {
 	t.Logf("a batch of 100 stores takes Redis %.0f µs", micros)
 	if micros > 25_000 { // half of a round trip's bound, on a machine busy with other tests
 		t.Errorf("a batch of 100 stores takes Redis %.0f µs", micros)
+	}
+}
+
+// TestAQueryCostsRedisTheSameWhateverTheNumberOfStores counts what Redis does for one query of an organization with few stores and with many.
+func TestAQueryCostsRedisTheSameWhateverTheNumberOfStores(t *testing.T) {
+	t.Parallel()
+	commands := func(stores int) (n int) {
+		server := redistest.Start(t)
+		c := stats.New(stats.Options{Store: openRedis(t, server, 5*time.Second)})
+		for i := range stores {
+			c.Keep(with(get(noon), func(x *record.Exchange) { x.Store = fmt.Sprint("store-", i) }))
+		}
+		flush(t, c)
+		processed := func() int {
+			info := client(t, server).InfoMap(t.Context(), "commandstats").Item("Commandstats", "cmdstat_hmget")
+			calls, _, _ := strings.Cut(strings.TrimPrefix(info, "calls="), ",")
+			n, _ := strconv.Atoi(calls)
+			return n
+		}
+		before := processed()
+		if got := total(t, c, base+"org"+day, noon); got != stores {
+			t.Errorf("got %d, want %d", got, stores)
+		}
+		return processed() - before
+	}
+	if few, many := commands(10), commands(2000); few != 1 || many != few {
+		t.Errorf("a day of hours costs %d commands with 10 stores, %d with 2,000", few, many)
 	}
 }

@@ -45,6 +45,18 @@ func (s Scope) child(name string) Scope {
 	return s
 }
 
+// below returns what the names right below s name: "environment", "region" or "store".
+func (s Scope) below() string {
+	switch {
+	case s.Environment == "":
+		return "environment"
+	case s.Region == "":
+		return "region"
+	default:
+		return "store"
+	}
+}
+
 // levels yields the scopes around s and s itself, the organization first.
 func (s Scope) levels() iter.Seq[Scope] {
 	return func(yield func(Scope) bool) {
@@ -71,6 +83,16 @@ func (s Scope) organization() Scope {
 // root returns plane and organization, escaped and joined: two scopes have the same root only if they are in one organization.
 func (s Scope) root() string {
 	return url.PathEscape(s.Plane) + "/" + url.PathEscape(s.Organization)
+}
+
+// parseRoot is the inverse of root.
+func parseRoot(root string) (Scope, bool) {
+	plane, organization, ok := strings.Cut(root, "/")
+	s := Scope{}
+	var planeErr, organizationErr error
+	s.Plane, planeErr = url.PathUnescape(plane)
+	s.Organization, organizationErr = url.PathUnescape(organization)
+	return s, ok && planeErr == nil && organizationErr == nil && s.root() == root
 }
 
 // path returns what follows root: "", "/env", "/env/region" or "/env/region/store", each name escaped, so that no name can make up a

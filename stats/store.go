@@ -24,12 +24,18 @@ type Store interface {
 	// last one applied for its process and organization is acknowledged without being applied.
 	Apply(ctx context.Context, batches []*Batch) []error
 
-	// Counts returns one number for each scope and each bucket of period p beginning at starts, 0 where nothing was counted.
-	Counts(ctx context.Context, q CountsQuery) ([][]uint64, error)
+	// Counts returns, for each scope of q and each of its buckets, the measures asked for; 0 where nothing was counted, and for the
+	// other measures.
+	Counts(ctx context.Context, q CountsQuery) ([][]Counts, error)
 
 	// Names returns the names of the scopes right below scope that were counted in at or after the hour of since, in no
 	// particular order.
 	Names(ctx context.Context, scope Scope, since time.Time) ([]string, error)
+
+	// Organizations returns the organizations that were counted in at or after the hour of since, the latest first and limit at
+	// most. A store may forget those of the longest ago where they are more than 10,000, and tells of those counted in before it knew of this
+	// question only when they are counted in again.
+	Organizations(ctx context.Context, since time.Time, limit int) ([]Scope, error)
 
 	// SaveTree adds to what is known that t.Subs are sub-organizations of t.Root. What was known stays.
 	SaveTree(ctx context.Context, t Tree) error
@@ -39,13 +45,16 @@ type Store interface {
 	Tree(ctx context.Context, plane, organization string) (Tree, error)
 }
 
-// CountsQuery says which numbers to read: those of one measure in the buckets of one period that begin at Starts, for each of Scopes.
+// CountsQuery says which numbers to read: Measures of the buckets of one period that begin at Starts, in order of time, for each of Scopes.
 type CountsQuery struct {
-	Scopes  []Scope
-	Period  Period
-	Starts  []time.Time
-	Measure Measure
+	Scopes   []Scope
+	Period   Period
+	Starts   []time.Time
+	Measures []Measure
 }
+
+// maxKnown is how many organizations a store remembers at least.
+const maxKnown = 10_000
 
 // Tree is a root organization of a plane and the sub-organizations below it, at whatever depth.
 type Tree struct {

@@ -13,18 +13,23 @@ import (
 // maxRefusals is how many of the last refusals are kept.
 const maxRefusals = 50
 
-// Board is a [record.Keeper] for the operator's page: what happened since the start and in the last minute, who asks most, and what was refused last.
-// Its memory does not grow with traffic (about 1 MB). Make it by [NewBoard]; it is safe for concurrent use.
+// Board is a [record.Keeper] for the operator's page: what happened since the start, in the last minute and in each five seconds of the last quarter of an
+// hour, who asks most, how the regions do, and what was refused last. Its memory does not grow with traffic (at most 1.4 MB). Make it by
+// [NewBoard]; it is safe for concurrent use.
 type Board struct {
 	gauges Gauges
 	start  time.Time
 
 	mu       sync.Mutex // guards all below; held for 0.3 µs an exchange
 	window   window
+	chart    chart
 	totals   [counters]int64
 	codes    []string // those met, by their place after firstCode
 	clients  busiest[string]
 	stores   busiest[Place]
+	regions  []*region
+	shadow   rules
+	failing  rules // whose evaluation failed
 	refusals [maxRefusals]Refusal
 	refused  int // all refusals so far; the next goes to refused modulo maxRefusals
 }
@@ -50,8 +55,13 @@ func (b *Board) Keep(x *record.Exchange) {
 	defer b.mu.Unlock()
 	n := b.second(now)
 	b.count(n, outcome, x)
+	b.shadow.add(n, x.Shadow)
+	b.failing.add(n, x.PolicyErrors)
 	if outcome == OutcomeClientLeft {
 		return
+	}
+	if x.UpstreamAttempts > 0 && x.Region != "" {
+		b.keepRegion(now, n, x)
 	}
 	if x.Code != "" {
 		b.keepRefusal(now, x)
@@ -59,7 +69,7 @@ func (b *Board) Keep(x *record.Exchange) {
 	if x.Principal == "" { // whoever has no name can make up names of stores
 		return
 	}
-	b.clients.add(short(x.Principal), n, outcome == OutcomeRefused, strings.Clone)
+	b.clients.add(short(x.Principal), n, outcome == OutcomeRefused, strings.Clone).standing.keep(now, x)
 	if x.Store != "" && outcome != OutcomeRefused {
 		b.stores.add(placeOf(x), n, x.Hit, Place.clone)
 	}
@@ -79,12 +89,22 @@ func (b *Board) count(n int64, outcome Outcome, x *record.Exchange) {
 	add(received, x.RequestBytes)
 	add(transmitted, x.ResponseBytes)
 	add(asked, int64(x.UpstreamAttempts))
+	switch {
+	case x.Billed():
+		add(asking, x.BilledUnits())
+	case x.Hit && x.UpstreamAttempts == 0:
+		add(spared, 1)
+		add(sparing, x.BilledUnits())
+	}
 	if x.Cache != "" {
 		add(lookups, 1)
 	}
+	code := counter(0)
 	if x.Code != "" && outcome != OutcomeClientLeft {
-		add(b.code(x.Code), 1)
+		code = b.code(x.Code)
+		add(code, 1)
 	}
+	b.chart.add(n/slotSeconds, outcome, code, x)
 	s.timings[timeAll].add(x.Duration)
 	if outcome == OutcomeHit {
 		s.timings[timeHit].add(x.Duration)
@@ -120,6 +140,9 @@ func (b *Board) keepRefusal(now time.Time, x *record.Exchange) {
 		Status:    x.Status,
 		Principal: short(x.Principal),
 		Operation: x.Operation,
+	}
+	if x.Code == codeDenied {
+		b.refusals[b.refused%maxRefusals].Rule = short(x.Rule)
 	}
 	b.refused++
 }

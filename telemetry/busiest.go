@@ -28,6 +28,7 @@ type recent struct {
 	requests [windowSeconds + 1]uint32
 	special  [windowSeconds + 1]uint32 // those of the requests that are told apart: refused ones of a client, hits of a store
 	newest   int64
+	standing standing // of a client
 }
 
 // row is a name with its sums.
@@ -37,8 +38,9 @@ type row[K comparable] struct {
 	requests, special int64
 }
 
-// add counts one request of k in second n. Intern returns a copy of k that pins nothing else in memory; it is called where k is new.
-func (b *busiest[K]) add(k K, n int64, special bool, intern func(K) K) {
+// add counts one request of k in second n and returns what k did. Intern returns a copy of k that pins nothing else in memory; it is called
+// where k is new.
+func (b *busiest[K]) add(k K, n int64, special bool, intern func(K) K) *recent {
 	r := b.named[k]
 	if r == nil {
 		if len(b.named) >= maxNamed {
@@ -48,6 +50,7 @@ func (b *busiest[K]) add(k K, n int64, special bool, intern func(K) K) {
 		b.named[intern(k)] = r
 	}
 	r.add(n, special)
+	return r
 }
 
 func (r *recent) add(n int64, special bool) {

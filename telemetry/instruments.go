@@ -8,19 +8,27 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// instruments are what Metrics shows beside the gauges. Histograms are recorded to, counters are read from rows.
+// instruments are what Metrics shows beside gauges and sources. Histograms are recorded to, counters are read from rows.
 type instruments struct {
 	meter metric.Meter
 
 	serverDuration metric.Float64Histogram
 	clientDuration metric.Float64Histogram
+	redisDuration  metric.Float64Histogram
+	askingDuration metric.Float64Histogram
 	wait           metric.Float64Histogram
+	budgetWait     metric.Float64Histogram
+	requestSize    metric.Int64Histogram
+	responseSize   metric.Int64Histogram
 
 	exchanges metric.Int64ObservableCounter
 	bodies    metric.Int64ObservableCounter
 	quota     metric.Int64ObservableCounter
+	budget    metric.Int64ObservableCounter
+	rules     metric.Int64ObservableCounter
 	cache     metric.Int64ObservableCounter
 	upstream  metric.Int64ObservableCounter
+	billed    metric.Int64ObservableCounter
 	saved     metric.Int64ObservableCounter
 	units     metric.Int64ObservableCounter
 }
@@ -31,6 +39,13 @@ var advised = metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.07
 // turns are the buckets for the wait for one's turn, which by default lasts a second at the most.
 var turns = metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5)
 
+// trips are the buckets for round trips to Redis. Those that the semantic conventions advise begin at a millisecond, where nearly all have ended, and
+// go on to ten seconds, where none gets: OSGATE_REDIS_TIMEOUT is 50 ms by default.
+var trips = metric.WithExplicitBucketBoundaries(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+
+// sizes are the buckets, in bytes, for bodies. 100,000 is what is billed as one request, 10,000,000 the largest value of Object Store.
+var sizes = metric.WithExplicitBucketBoundaries(100, 1_000, 10_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
+
 func newInstruments(meter metric.Meter) (instruments, error) {
 	n := naming{meter: meter}
 	made := instruments{
@@ -38,14 +53,23 @@ func newInstruments(meter metric.Meter) (instruments, error) {
 
 		serverDuration: n.histogram("http.server.request.duration", "Duration of exchanges, to the answer's last byte.", advised),
 		clientDuration: n.histogram("http.client.request.duration", "Duration of requests to upstream, to the answer's first byte.", advised),
-		wait:           n.histogram("osgate.quota.wait", "How long exchanges over quota waited for their turn.", turns),
+		redisDuration:  n.histogram("db.client.operation.duration", "Duration of round trips to Redis, waiting for a connection included.", trips),
+		askingDuration: n.histogram("osgate.identity.asking.duration", "Duration of askings of a control plane whose a token is.", advised),
+		wait:           n.histogram("osgate.quota.wait", "How long exchanges waited for their turns, all kinds together.", turns),
+		budgetWait:     n.histogram("osgate.budget.wait", "How long requests over the budget waited for their turn.", turns),
+		requestSize:    n.sizes("http.server.request.body.size", "Sizes of request bodies, of exchanges that had one."),
+		responseSize:   n.sizes("http.server.response.body.size", "Sizes of answers' bodies, empty ones included."),
 
 		exchanges: n.counter("osgate.exchanges", "{exchange}", "Exchanges that are over, refused ones included."),
 		bodies:    n.counter("osgate.body.io", "By", "Bytes of bodies read from clients (receive) and written to them (transmit)."),
 		quota:     n.counter("osgate.quota.decisions", "{decision}", "Decisions of the client quota; degraded: taken in process because Redis was away."),
+		budget:    n.counter("osgate.budget.decisions", "{decision}", "Decisions of the budget over all clients; degraded: as for the quota."),
+		rules:     n.counter("osgate.policy.decisions", "{decision}", "Decisions of policy rules."),
 		cache:     n.counter("osgate.cache.lookups", "{lookup}", "Cacheable reads by what became of them at the cache (RFC 9211)."),
 		upstream:  n.counter("osgate.upstream.requests", "{request}", "Requests sent upstream, by the status of the last one of their exchange."),
-		saved:     n.counter("osgate.cache.saved.requests", "{request}", "Object Store requests that need not be sent, because the cache answered."),
+		billed: n.counter("osgate.billing.units", "{unit}",
+			"Billing units, one for each started 100 KB of a successful operation: of what clients were answered, and of what Object Store was asked."),
+		saved: n.counter("osgate.cache.saved.requests", "{request}", "Object Store requests that need not be sent, because the cache answered."),
 		units: n.counter("osgate.cache.saved.units", "{unit}",
 			"What they would have been billed as: one for each started 100 KB of the answer (\"Object Store v2 usage\")."),
 	}
@@ -62,6 +86,18 @@ func (n *naming) histogram(name, description string, buckets metric.HistogramOpt
 	h, err := n.meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description), buckets)
 	n.errors = append(n.errors, err)
 	return h
+}
+
+func (n *naming) sizes(name, description string) metric.Int64Histogram {
+	h, err := n.meter.Int64Histogram(name, metric.WithUnit("By"), metric.WithDescription(description), sizes)
+	n.errors = append(n.errors, err)
+	return h
+}
+
+func (n *naming) seconds(name, description string) metric.Float64ObservableGauge {
+	g, err := n.meter.Float64ObservableGauge(name, metric.WithUnit("s"), metric.WithDescription(description))
+	n.errors = append(n.errors, err)
+	return g
 }
 
 func (n *naming) counter(name, unit, description string) metric.Int64ObservableCounter {
@@ -94,7 +130,7 @@ func (m *Metrics) observe() error {
 	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		m.rows.observe(o, m.instruments)
 		return nil
-	}, m.exchanges, m.bodies, m.quota, m.cache, m.upstream, m.saved, m.units)
+	}, m.exchanges, m.bodies, m.quota, m.budget, m.rules, m.cache, m.upstream, m.billed, m.saved, m.units)
 	if err != nil {
 		return fmt.Errorf("registering the counters: %w", err)
 	}
@@ -109,33 +145,20 @@ func (m *Metrics) observe() error {
 	if f := g.CacheEntries; f != nil {
 		n.observe(n.gauge("osgate.cache.entries", "{entry}", "Cached answers in this process."), f)
 	}
-	if f := g.CacheEvents; f != nil {
-		n.observeEvents(n.counter("osgate.cache.events", "{event}", "What happened in the cache beside its lookups."), f)
-	}
+	n.observeTold(n.counter("osgate.cache.events", "{event}", "What happened in the cache beside its lookups."), attrEvent, g.CacheEvents)
 	if f := g.RedisUp; f != nil {
 		n.observe(n.gauge("osgate.redis.up", "", "1 where Redis answers, else 0."), func() int64 { return oneIf(f()) })
 	}
+	n.observeSources(&m.options.Sources, m.options.Version)
 	return n.err()
 }
 
 // observe reads an instrument's only value from f.
 func (n *naming) observe(instrument metric.Int64Observable, f func() int64) {
-	_, err := n.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	n.register(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(instrument, f())
 		return nil
 	}, instrument)
-	n.errors = append(n.errors, err)
-}
-
-// observeEvents reads a counter by event from f.
-func (n *naming) observeEvents(counter metric.Int64Observable, f func(tell func(event string, n int64))) {
-	_, err := n.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		f(func(event string, times int64) {
-			o.ObserveInt64(counter, times, metric.WithAttributes(attrEvent.String(event)))
-		})
-		return nil
-	}, counter)
-	n.errors = append(n.errors, err)
 }
 
 func oneIf(b bool) int64 {

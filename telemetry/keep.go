@@ -8,7 +8,7 @@ import (
 
 // Keep implements [record.Keeper].
 func (m *Metrics) Keep(x *record.Exchange) {
-	ctx := context.Background() //nolint:forbidigo // an exchange that is over has no context
+	ctx := traceContext(x)
 	m.keepServer(ctx, x)
 	m.keepQuota(ctx, x)
 	if x.UpstreamAttempts > 0 {
@@ -17,32 +17,22 @@ func (m *Metrics) Keep(x *record.Exchange) {
 	if x.Cache != "" {
 		m.lookups.row(readCache(x.Cache), cacheLabels).n.Add(1)
 	}
-	if x.Hit && x.UpstreamAttempts == 0 {
-		k := sparedKey{x.Operation}
-		m.spared.row(k, sparedLabels).n.Add(1)
-		m.spent.row(k, sparedLabels).n.Add(billed(x.ResponseBytes))
-	}
+	m.operations.row(x.Operation, operationLabels).keep(x)
+	m.policy.keep(x)
 }
-
-// unit is how much of an answer is billed as one request: 100 KB ("Object Store v2 usage", effective API requests).
-const unit = 100_000
-
-// billed returns as how many requests an answer of so many bytes is billed.
-func billed(bytes int64) int64 { return max(1, (bytes+unit-1)/unit) }
 
 // keepServer counts x as the client saw it.
 func (m *Metrics) keepServer(ctx context.Context, x *record.Exchange) {
 	k := serverKey{method: knownMethod(x.Method), route: x.Route, status: sent(x.Status), failure: failureOf(x)}
-	m.serverDuration.Record(ctx, x.Duration.Seconds(), m.server.row(k, m.serverLabels).record...)
+	with := m.server.row(k, m.serverLabels).record
+	m.serverDuration.Record(ctx, x.Duration.Seconds(), with...)
+	m.responseSize.Record(ctx, x.ResponseBytes, with...)
+	if x.RequestBytes > 0 {
+		m.requestSize.Record(ctx, x.RequestBytes, with...)
+	}
 
 	outcome := OutcomeOf(x)
 	m.exchange.row(exchangeKey{x.Operation, x.Plane, x.Region, outcome, x.Code}, exchangeLabels).n.Add(1)
-	if x.RequestBytes > 0 {
-		m.body.row(bodyKey{operation: x.Operation}, bodyLabels).n.Add(x.RequestBytes)
-	}
-	if x.ResponseBytes > 0 {
-		m.body.row(bodyKey{operation: x.Operation, transmit: true}, bodyLabels).n.Add(x.ResponseBytes)
-	}
 }
 
 // sent returns status if a client got it: one of three digits, not the one that we record for those that left.

@@ -24,6 +24,9 @@ type Options struct {
 	TLS     bool   // clients speak https to the gateway
 	Gauges  Gauges
 
+	Readers []sdk.Reader // see the same metrics as Prometheus does, see [Exports]; shut down with [Metrics]
+	Sources Sources
+
 	// Server returns the host and port that exchanges of a surface, plane and region are sent to, for http.client.request.duration. It is called
 	// once for each label set. Nil, or an empty host: not told; plane and region are in any case.
 	Server func(surface record.Surface, plane, region string) (host string, port int)
@@ -64,7 +67,11 @@ func NewMetrics(ctx context.Context, o Options) (*Metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the Prometheus exporter: %w", err)
 	}
-	m.provider = sdk.NewMeterProvider(sdk.WithReader(reader), sdk.WithResource(about), sdk.WithCardinalityLimit(0)) // table bounds label sets
+	provider := []sdk.Option{sdk.WithReader(reader), sdk.WithResource(about), sdk.WithCardinalityLimit(0)} // table bounds label sets
+	for _, further := range o.Readers {
+		provider = append(provider, sdk.WithReader(further))
+	}
+	m.provider = sdk.NewMeterProvider(provider...)
 	if m.instruments, err = newInstruments(m.provider.Meter("osgate")); err != nil {
 		return nil, err
 	}

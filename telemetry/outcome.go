@@ -38,11 +38,12 @@ func (o Outcome) String() string {
 // MarshalText returns [Outcome.String]; it never fails.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// The codes of the gateway's answers that count as something else than a refusal, and the one that is the client quota's.
+// The codes of the gateway's answers that count as something else than a refusal, and those that are the client quota's and policy's.
 const (
 	codeUpstreamUnreachable = "upstream-unreachable"
 	codeUpstreamTimeout     = "upstream-timeout"
 	codeOverQuota           = "over-quota"
+	codeDenied              = "denied"
 )
 
 // statusLeft is recorded, never sent, where the client went away.

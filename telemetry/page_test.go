@@ -9,42 +9,68 @@ import (
 	"testing/synctest"
 	"time"
 
+	"osgate/record"
 	"osgate/telemetry"
 )
 
-// The operator's page and the board agree only by the names in JSON: what the page reads of the traffic, the board writes.
-func TestPageReadsWhatTheBoardWrites(t *testing.T) {
-	source, err := os.ReadFile("../admin/page/app.js")
+// script returns a module of the operator's page.
+func script(t *testing.T, name string) string {
+	t.Helper()
+	source, err := os.ReadFile("../admin/page/assets/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := string(source)
+	return string(source)
+}
+
+// busy is a board on which everything has happened that it can tell of.
+func busy() *telemetry.Board {
+	zero, up := func() int64 { return 0 }, func() bool { return true }
+	b := telemetry.NewBoard(telemetry.Gauges{ExchangesUnderWay: zero, CacheBytes: zero, CacheEntries: zero, RedisUp: up})
+	over := getKey()
+	over.Status, over.Code, over.Quota, over.QuotaPeriod, over.QuotaFull = 429, "over-quota", 10, time.Second, 10
+	denied := getKey()
+	denied.Status, denied.Code, denied.Rule, denied.Shadow, denied.PolicyErrors = 403, "denied", "no-deletes", []string{"a"}, []string{"b"}
+	for _, x := range []*record.Exchange{getKey(), denied, over} {
+		b.Keep(x)
+	}
+	return b
+}
+
+// The operator's page and the board agree only by the names in JSON: what the page reads of the traffic, the board writes.
+func TestPageReadsWhatTheBoardWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		zero, up := func() int64 { return 0 }, func() bool { return true }
-		b := telemetry.NewBoard(telemetry.Gauges{ExchangesUnderWay: zero, CacheBytes: zero, CacheEntries: zero, RedisUp: up})
-		b.Keep(getKey())
-		refused := getKey()
-		refused.Status, refused.Code = 403, "denied"
-		b.Keep(refused)
-		pass(time.Second)
-		text, err := json.Marshal(b.Snapshot(time.Now()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		names := regexp.MustCompile(`\b(?:t|traffic|latencies|q|o|c|s|r)\.([a-z][A-Za-z0-9]+)\b[^(]`).FindAllStringSubmatch(script, -1)
-		if len(names) < 40 {
-			t.Fatalf("only %d names found in the script", len(names))
-		}
-		// What the page reads beside the traffic, of variables that are called the same.
-		other := " time start version session health traffic status "
-		for _, name := range names {
-			if !strings.Contains(string(text), `"`+name[1]+`":`) && !strings.Contains(other, " "+name[1]+" ") {
-				t.Errorf("the page reads %q, which is not in %s", name[1], text)
+		b := busy()
+		pass(5 * time.Second)
+		for _, tt := range []struct {
+			module, variables string
+			atLeast           int
+			value             any
+		}{
+			{"traffic.js", "t|latencies|saved|requests|units|q|o|c|s|r", 60, b.Snapshot(time.Now())},
+			{"recent.js", "recent", 6, b.Recent(time.Now(), telemetry.MaxRecent)},
+		} {
+			text, err := json.Marshal(tt.value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names := regexp.MustCompile(`\b(?:`+tt.variables+`)\.([a-z][A-Za-z0-9]+)\b[^(]`).FindAllStringSubmatch(script(t, tt.module), -1)
+			if len(names) < tt.atLeast {
+				t.Errorf("only %d names found in %s", len(names), tt.module)
+			}
+			for _, name := range names {
+				if name[1] != "failed" && !strings.Contains(string(text), `"`+name[1]+`":`) { // "failed" is the page's own
+					t.Errorf("%s reads %q, which is not in %s", tt.module, name[1], text)
+				}
 			}
 		}
 	})
+}
+
+func TestPageHasWordsForEveryOutcome(t *testing.T) {
+	words := script(t, "words.js")
 	for _, o := range telemetry.Outcomes() {
-		if !strings.Contains(script, "\n  "+o.String()+": [") {
+		if !strings.Contains(words, "\n  "+o.String()+": [") {
 			t.Errorf("the page has no words for the outcome %s", o)
 		}
 	}

@@ -25,6 +25,20 @@ const (
 	attrResult   = attribute.Key("osgate.cache.result")
 	attrReason   = attribute.Key("osgate.cache.reason")
 	attrEvent    = attribute.Key("osgate.cache.event")
+	attrParty    = attribute.Key("osgate.billing.party")
+
+	attrPolicyRule     = attribute.Key("osgate.policy.rule")
+	attrPolicyDecision = attribute.Key("osgate.policy.decision")
+	attrBudgetDecision = attribute.Key("osgate.budget.decision")
+	attrBudgetDegraded = attribute.Key("osgate.budget.degraded")
+	attrIdentity       = attribute.Key("osgate.identity.result")
+	attrAnswer         = attribute.Key("osgate.identity.answer")
+	attrConnection     = attribute.Key("osgate.redis.connection")
+	attrKind           = attribute.Key("osgate.redis.kind")
+	attrPoolEvent      = attribute.Key("osgate.redis.pool.event")
+	attrLost           = attribute.Key("osgate.stats.loss")
+	attrSearch         = attribute.Key("osgate.discovery.result")
+	attrPause          = attribute.Key("osgate.upstream.pause.event")
 )
 
 // What a row is found by, one type for each metric, and the labels that it stands for. What is empty is no label.
@@ -45,12 +59,7 @@ type (
 		outcome                  Outcome
 		code                     string
 	}
-	bodyKey struct {
-		operation string
-		transmit  bool
-	}
 	cacheKey    struct{ result, reason string }
-	sparedKey   struct{ operation string }
 	upstreamKey struct {
 		operation, plane, region string
 		status                   int
@@ -112,19 +121,6 @@ func exchangeLabels(k exchangeKey) []attribute.KeyValue {
 	return l
 }
 
-func bodyLabels(k bodyKey) []attribute.KeyValue {
-	l := labelList{semconv.NetworkIODirectionReceive}
-	if k.transmit {
-		l[0] = semconv.NetworkIODirectionTransmit
-	}
-	l.text(attrOperation, k.operation)
-	return l
-}
-
-func sparedLabels(k sparedKey) []attribute.KeyValue {
-	return []attribute.KeyValue{attrOperation.String(k.operation)}
-}
-
 func cacheLabels(k cacheKey) []attribute.KeyValue {
 	l := labelList{}
 	l.text(attrResult, k.result)
@@ -152,47 +148,51 @@ const (
 
 // rows are all label sets that were met.
 type rows struct {
-	server   *table[serverKey, labels]
-	client   *table[clientKey, labels]
-	exchange *table[exchangeKey, count]
-	body     *table[bodyKey, count]
-	lookups  *table[cacheKey, count]
-	asked    *table[upstreamKey, count]
-	spared   *table[sparedKey, count]
-	spent    *table[sparedKey, count]
-	taken    [decisions][2]*count // second index: 1 where degraded
+	server     *table[serverKey, labels]
+	client     *table[clientKey, labels]
+	roundTrips *table[roundTripKey, labels]
+	askings    *table[askingKey, labels]
+	exchange   *table[exchangeKey, count]
+	operations *table[string, operation]
+	lookups    *table[cacheKey, count]
+	asked      *table[upstreamKey, count]
+	policy     policyRows
+	taken      [decisions][2]*count // second index: 1 where degraded
+	budgeted   [decisions][2]*count // likewise
 }
 
 func newRows() rows {
 	r := rows{
-		server:   newTable[serverKey](newLabels),
-		client:   newTable[clientKey](newLabels),
-		exchange: newTable[exchangeKey](newCount),
-		body:     newTable[bodyKey](newCount),
-		lookups:  newTable[cacheKey](newCount),
-		asked:    newTable[upstreamKey](newCount),
-		spared:   newTable[sparedKey](newCount),
-		spent:    newTable[sparedKey](newCount),
+		server:     newTable[serverKey](maxHistograms, newLabels),
+		client:     newTable[clientKey](maxHistograms, newLabels),
+		roundTrips: newTable[roundTripKey](maxHistograms, newLabels),
+		askings:    newTable[askingKey](maxHistograms, newLabels),
+		exchange:   newTable[exchangeKey](maxSeries, newCount),
+		operations: newTable[string](maxSeries, newOperation),
+		lookups:    newTable[cacheKey](maxSeries, newCount),
+		asked:      newTable[upstreamKey](maxSeries, newCount),
+		policy:     newPolicyRows(),
 	}
 	for d, name := range [decisions]string{"admitted", "waited", "refused"} {
 		for i, degraded := range []bool{false, true} {
 			r.taken[d][i] = newCount(attrDecision.String(name), attrDegraded.Bool(degraded))
+			r.budgeted[d][i] = newCount(attrBudgetDecision.String(name), attrBudgetDegraded.Bool(degraded))
 		}
 	}
 	return r
 }
 
-// observe tells o every count. The decisions of the quota are told from the start, zeros too, so that an alert sees the first refusal.
+// observe tells o every count. The decisions of quota and budget are told from the start, zeros too, so that an alert sees the first refusal.
 func (r *rows) observe(o metric.Observer, in instruments) {
 	r.exchange.each(func(c *count) { c.observe(o, in.exchanges) })
-	r.body.each(func(c *count) { c.observe(o, in.bodies) })
+	r.operations.each(func(op *operation) { op.observe(o, in) })
 	r.lookups.each(func(c *count) { c.observe(o, in.cache) })
 	r.asked.each(func(c *count) { c.observe(o, in.upstream) })
-	r.spared.each(func(c *count) { c.observe(o, in.saved) })
-	r.spent.each(func(c *count) { c.observe(o, in.units) })
-	for _, byDegraded := range r.taken {
-		for _, c := range byDegraded {
-			o.ObserveInt64(in.quota, c.n.Load(), c.labels...)
+	r.policy.observe(o, in.rules)
+	for d := range decisions {
+		for i := range 2 {
+			o.ObserveInt64(in.quota, r.taken[d][i].n.Load(), r.taken[d][i].labels...)
+			o.ObserveInt64(in.budget, r.budgeted[d][i].n.Load(), r.budgeted[d][i].labels...)
 		}
 	}
 }

@@ -22,10 +22,18 @@ type Snapshot struct {
 	Upstream  Count          `json:"upstream"` // requests sent upstream
 	Received  Count          `json:"received"` // bytes of bodies from clients
 	Sent      Count          `json:"sent"`     // bytes of bodies to clients
+	Saved     Saved          `json:"saved"`
+
+	UpstreamUnits Count `json:"upstreamUnits"` // billing units that Object Store was asked for, as [record.Exchange.BilledUnits] estimates them
 
 	Clients  []ClientCount `json:"clients"` // at most 50, those with most requests in the window first
 	Stores   []StoreCount  `json:"stores"`  // at most 50, likewise
 	Refusals []Refusal     `json:"refusals"`
+
+	Shadow       []RuleCount `json:"shadow"`       // what policy rules in shadow mode would have refused
+	PolicyErrors []RuleCount `json:"policyErrors"` // policy rules whose evaluation failed
+
+	Regions []RegionCount `json:"-"` // those with traffic in the last minute, by name: for the page's list of parts
 
 	// What [Gauges] say; absent where nobody does.
 	ExchangesUnderWay *int64 `json:"exchangesUnderWay,omitempty"`
@@ -39,6 +47,12 @@ type Count struct {
 	PerSecond float64 `json:"perSecond"` // mean of the last 5 complete seconds
 	Window    int64   `json:"window"`    // in the window
 	Total     int64   `json:"total"`     // since the start
+}
+
+// Saved is what the cache kept from Object Store.
+type Saved struct {
+	Requests Count `json:"requests"` // answered without asking upstream
+	Units    Count `json:"units"`    // as how many they would have been billed, as [record.Exchange.BilledUnits] estimates it
 }
 
 // OutcomeCount is a [Count] of exchanges by how they ended.
@@ -74,6 +88,7 @@ type ClientCount struct {
 	Requests  int64   `json:"requests"`
 	Refused   int64   `json:"refused"`
 	PerSecond float64 `json:"perSecond"` // mean of the window
+	Standing
 }
 
 // StoreCount is what was asked of a store within the window, refused exchanges left out.
@@ -92,6 +107,7 @@ type Refusal struct {
 	Status    int       `json:"status"`
 	Principal string    `json:"principal,omitempty"` // empty where nobody was identified
 	Operation string    `json:"operation,omitempty"` // empty for what is none
+	Rule      string    `json:"rule,omitempty"`      // of the policy, where Code is "denied"
 }
 
 // Snapshot returns what is known at now, the present. It holds Keep up while it lasts, about 0.3 ms.
@@ -109,12 +125,14 @@ func (b *Board) Snapshot(now time.Time) Snapshot {
 	s.WindowSeconds = min(n, windowSeconds)
 	b.fillCounts(&s, n)
 	s.Clients = topRows(b.clients.rows(n), func(r row[string]) ClientCount {
-		return ClientCount{Principal: r.key, Requests: r.requests, Refused: r.special, PerSecond: mean(r.requests, s.WindowSeconds)}
+		return ClientCount{r.key, r.requests, r.special, mean(r.requests, s.WindowSeconds), r.recent.standing.at(now)}
 	})
 	s.Stores = topRows(b.stores.rows(n), func(r row[Place]) StoreCount {
 		return StoreCount{Place: r.key, Requests: r.requests, Hits: r.special, PerSecond: mean(r.requests, s.WindowSeconds)}
 	})
 	s.Refusals = b.lastRefusals()
+	s.Shadow, s.PolicyErrors = b.shadow.rows(n), b.failing.rows(n)
+	s.Regions = b.regionRows(n)
 	return s
 }
 
@@ -133,6 +151,7 @@ func (b *Board) fillCounts(s *Snapshot, n int64) {
 	}
 	s.Lookups, s.Upstream = count(lookups), count(asked)
 	s.Received, s.Sent = count(received), count(transmitted)
+	s.Saved, s.UpstreamUnits = Saved{count(spared), count(sparing)}, count(asking)
 	s.Latencies = Latencies{
 		All:      quantiles(&whole.timings[timeAll]),
 		Hit:      quantiles(&whole.timings[timeHit]),

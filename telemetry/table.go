@@ -9,24 +9,29 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// maxSeries bounds the label sets of one metric. All labels come out of closed lists, so that it is reached only if one of them is wrong.
-const maxSeries = 2000
+// What bounds the label sets of one metric. All labels come out of closed lists, so that a bound is reached only if one of them is wrong. A histogram's
+// label set is as many series as it has buckets, and three.
+const (
+	maxSeries     = 2000
+	maxHistograms = 1000
+)
 
 // overflow is the label of what came after maxSeries label sets were known (OpenTelemetry's metrics SDK, "Cardinality limits").
 var overflow = attribute.Bool("otel.metric.overflow", true)
 
-// table holds one row for each label set that was met, up to maxSeries, and one more for all others. A row is found without a lock and, once
+// table holds one row for each label set that was met, up to limit, and one more for all others. A row is found without a lock and, once
 // it is there, without allocating. Safe for concurrent use.
 type table[K comparable, R any] struct {
 	build func(labels ...attribute.KeyValue) *R
 	rest  *R
+	limit int
 
 	rows atomic.Pointer[map[K]*R]
 	mu   sync.Mutex // held to add a row, which replaces the map whole
 }
 
-func newTable[K comparable, R any](row func(labels ...attribute.KeyValue) *R) *table[K, R] {
-	t := &table[K, R]{build: row, rest: row(overflow)}
+func newTable[K comparable, R any](limit int, row func(labels ...attribute.KeyValue) *R) *table[K, R] {
+	t := &table[K, R]{build: row, rest: row(overflow), limit: limit}
 	t.rows.Store(&map[K]*R{})
 	return t
 }
@@ -42,7 +47,7 @@ func (t *table[K, R]) row(k K, labels func(K) []attribute.KeyValue) *R {
 	if r, ok := rows[k]; ok { // added while we waited
 		return r
 	}
-	if len(rows) >= maxSeries {
+	if len(rows) >= t.limit {
 		return t.rest
 	}
 	rows = maps.Clone(rows)

@@ -11,7 +11,10 @@ const (
 	received counter = counter(outcomes) + iota // bytes
 	transmitted
 	asked   // requests sent upstream
+	asking  // billing units that Object Store was asked for
 	lookups // cacheable reads
+	spared  // requests answered without asking upstream
+	sparing // billing units of those
 	firstCode
 	counters = firstCode + maxCodes
 )
@@ -41,13 +44,10 @@ type window struct {
 	newest  int64
 }
 
-// at returns the second of that number, emptied if it is new. A second that is no longer held is counted to the newest one.
+// at returns the second of that number, emptied if it is new. What comes late is counted to the newest one.
 func (w *window) at(n int64) *second {
-	if n <= w.newest-int64(len(w.seconds)) {
-		n = w.newest
-	}
 	w.advance(n)
-	return &w.seconds[n%int64(len(w.seconds))]
+	return &w.seconds[w.newest%int64(len(w.seconds))]
 }
 
 // advance makes room for second n, emptying all that lie between.

@@ -47,7 +47,7 @@ func (p *program) planes(c config.Config) []string {
 }
 
 func (p *program) checkRedis(ctx context.Context, c config.Config) int {
-	conn, err := gateway.OpenRedis(c, nil)
+	conn, err := gateway.OpenRedis(c, nil, nil)
 	if err != nil {
 		p.complain("%v", err)
 		return exitMisuse

@@ -115,15 +115,27 @@ func (r request) http() (*http.Request, error) {
 func (p *program) printExplanation(e proxy.Explanation) {
 	if e.Refused != "" {
 		p.print("refused      %d %s\nbecause      %s\n", e.Status, e.Code, e.Refused)
+		if e.Rule != "" {
+			p.print("rule         %s\n", e.Rule)
+		}
+		p.printFacts(e)
 		return
 	}
 	for _, row := range []struct{ name, value string }{
 		{"operation", e.Operation}, {"organization", e.Organization}, {"environment", e.Environment}, {"store", e.Store}, {"partition", e.Partition},
-		{"key", e.Key}, {"location", e.Location}, {"upstream", e.Upstream}, {"quota", e.Quota}, {"quota key", e.QuotaKey}, {"cache", e.Cache},
+		{"key", e.Key}, {"location", e.Location}, {"upstream", e.Upstream}, {"quota", e.Quota}, {"quota key", e.QuotaKey}, {"rule", e.Rule}, {"cache", e.Cache},
 		{"cache key", e.CacheKey}, {"passed by", e.CachePast}, {"epoch", e.Epoch}, {"generations", e.Generations},
 	} {
 		if row.value != "" {
 			p.print("%-12s %s\n", row.name, row.value)
 		}
+	}
+	p.printFacts(e)
+}
+
+// printFacts tells what the decision may yet depend on.
+func (p *program) printFacts(e proxy.Explanation) {
+	if e.Facts != "" {
+		p.print("not known    %s: rules read what only a real request tells\n", e.Facts)
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"time"
 )
@@ -21,16 +20,13 @@ func (p *program) healthcheck(ctx context.Context, args []string) int {
 	if !ok {
 		return exitMisuse
 	}
-	host, port, err := net.SplitHostPort(string(c.Admin.Listen))
+	base, err := loopbackURL(string(c.Admin.Listen))
 	if err != nil {
 		return p.misuse("OSGATE_ADMIN_LISTEN cannot be asked: %v", err)
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
 	if err != nil {
 		return p.misuse("OSGATE_ADMIN_LISTEN cannot be asked: %v", err)
 	}

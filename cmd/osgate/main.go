@@ -22,10 +22,13 @@ Usage: osgate [COMMAND]
   check        validate the configuration, reach Redis and the control planes, and say what was found
   explain      METHOD URL [-H 'Name: value'] [-token-client ID]: what would become of a request, without sending it
   env          [-markdown]: every variable with its default, the value in force and its meaning
+  stats        reconcile -org ID -from TIME -to TIME …: hold the vendor's own counts against the gateway's, store by store
+  policy       check [PATH], test [PATH], schema, replay ACCESSLOG|-: what rules say, of cases beside them and of requests of the past
+  top          [-admin URL] [-once] [-interval 2s]: what the running gateway does now, in the terminal
   healthcheck  ask the running gateway of this configuration whether it is ready; for containers
   version      print the version
 
-Exit status: 0 all is well, 1 it is not, 2 the command or the configuration cannot be used.
+Exit status: 0 all is well, 1 it is not, 2 the command or the configuration cannot be used; for stats reconcile 0 equal, 1 different, 2 no answer.
 `
 
 // Exit statuses.
@@ -38,13 +41,14 @@ const (
 // program is one run of the command, with all that it takes from the process: so that a test can run it whole.
 type program struct {
 	environ  []string
+	in       io.Reader
 	out, err io.Writer
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	p := &program{environ: os.Environ(), out: os.Stdout, err: os.Stderr}
+	p := &program{environ: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	os.Exit(p.run(ctx, os.Args[1:]))
 }
 
@@ -63,6 +67,12 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return p.explain(args)
 	case "env":
 		return p.env(args)
+	case "stats":
+		return p.stats(ctx, args)
+	case "policy":
+		return p.policy(ctx, args)
+	case "top":
+		return p.top(ctx, args)
 	case "healthcheck":
 		return p.healthcheck(ctx, args)
 	case "version":

@@ -4,6 +4,9 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"osgate/cmd/internal/gateway"
 	"osgate/config"
@@ -28,6 +31,23 @@ func logger(w io.Writer, c config.Log) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, o))
 }
 
+// reloadOnHangup has g read its policy again on SIGHUP, until stop is called.
+func (p *program) reloadOnHangup(g *gateway.Gateway) (stop func()) {
+	hangups, over := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		defer close(over)
+		for range hangups {
+			g.Reload()
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+		<-over
+	}
+}
+
 // serve runs the gateway until ctx ends.
 func (p *program) serve(ctx context.Context, args []string) int {
 	if len(args) > 0 {
@@ -39,11 +59,13 @@ func (p *program) serve(ctx context.Context, args []string) int {
 	}
 	log := logger(p.err, c.Log)
 	boundMemory(int64(c.Cache.Bytes))
-	g, err := gateway.New(gateway.Options{Config: c, Logger: log, Out: p.out, Version: buildVersion()})
+	g, err := gateway.New(gateway.Options{Config: c, Logger: log, Out: p.out, Version: buildVersion(), Environ: p.environ})
 	if err != nil {
 		p.complain("%v", err)
 		return exitMisuse
 	}
+	stop := p.reloadOnHangup(g)
+	defer stop()
 	if err := g.Run(ctx); err != nil {
 		log.Error("stopped by a failure", "cause", err.Error())
 		return exitFailed

@@ -11,6 +11,9 @@ import (
 	"strings"
 )
 
+// buildTags are those that commands are built with (Makefile, Dockerfile): grpc leaves out its trace page, which needs templates.
+const buildTags = "grpcnotrace"
+
 // A Graph is what gets linked into one command: each package's import path
 // with the import paths of what it imports.
 type Graph map[string][]string
@@ -19,7 +22,7 @@ type Graph map[string][]string
 // into the command whose directory is dir. It ends with ctx.
 func Linked(ctx context.Context, root, dir string) (Graph, error) {
 	//nolint:gosec // dir is a row of our own table
-	cmd := exec.CommandContext(ctx, "go", "list", "-deps", "-json=ImportPath,Imports", "./"+dir)
+	cmd := exec.CommandContext(ctx, "go", "list", "-tags", buildTags, "-deps", "-json=ImportPath,Imports", "./"+dir)
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil {

@@ -32,7 +32,7 @@ func Rules() Table {
 	)
 	return Table{
 		// Commands wire; they alone know config and proxy.
-		"cmd/osgate": {Imports: []string{"config", "proxy", "regionmap", gateway}, Tests: []string{"emulator"}},
+		"cmd/osgate": {Imports: []string{"config", "policy", "proxy", "reconcile", "regionmap", gateway}, Tests: []string{"emulator"}},
 		"cmd/osdemo": {Imports: []string{"emulator", gateway}},
 		"cmd/osemu":  {Imports: []string{"emulator"}, Tests: []string{memnet}},
 		gateway: {
@@ -40,7 +40,7 @@ func Rules() Table {
 				"admin", "auth", "cache", "config", "objectstore", "policy", "proxy",
 				"ratelimit", "record", "regionmap", "stats", "telemetry", redisconn,
 			},
-			Tests: []string{"emulator"},
+			Tests: []string{"emulator", redistest},
 		},
 
 		// The life of a request.
@@ -58,6 +58,7 @@ func Rules() Table {
 		"stats":     {Imports: []string{"objectstore", "record", redisconn}, Tests: []string{redistest}},
 		"telemetry": {Imports: []string{"objectstore", "record"}, Tests: []string{memnet}},
 		"admin":     {Tests: []string{memnet}},
+		"reconcile": {},
 
 		// Leaves: they know nothing of ours.
 		"config":      {},

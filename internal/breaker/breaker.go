@@ -60,6 +60,9 @@ func New(o Options) Breaker {
 // Closed reports whether the dependency is asked.
 func (b *Breaker) Closed() bool { return b.phase == closed }
 
+// String returns "closed", "open" or "half-open".
+func (b *Breaker) String() string { return [...]string{"closed", "open", "half-open"}[b.phase] }
+
 // RetryAfter returns how long until the next probe may be due: 0 while closed or due,
 // and what the next delay would be while one is under way.
 func (b *Breaker) RetryAfter(now time.Time) time.Duration {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -48,6 +49,8 @@ type Conn struct {
 	prefix   string
 	redact   func(string) string
 	onChange func(State)
+	onTrip   func(RoundTrip)
+	skipped  atomic.Int64 // round trips not made because Redis was known to be down
 
 	trips   chan *trip     // to idle workers
 	workers chan struct{}  // one element per worker; the capacity bounds them
@@ -71,6 +74,8 @@ type State struct {
 	OK bool
 	// Since is when OK took its value.
 	Since time.Time
+	// Breaker is "closed" while OK, else "open", or "half-open" while a probe finds out.
+	Breaker string
 	// LastError is what the latest failed round trip died of, without secrets; it is
 	// kept after a recovery and empty before the first failure.
 	LastError string
@@ -98,6 +103,7 @@ func Open(o Options) (*Conn, error) {
 		prefix:   o.Prefix,
 		redact:   s.redact,
 		onChange: o.OnChange,
+		onTrip:   o.OnTrip,
 		trips:    make(chan *trip),
 		workers:  make(chan struct{}, workersPerConnection*s.poolSize()),
 		quit:     make(chan struct{}),
@@ -193,7 +199,14 @@ func (c *Conn) watch(ctx context.Context) {
 func (c *Conn) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state
+	return c.snapshot()
+}
+
+// snapshot returns the state as it is. c.mu is held.
+func (c *Conn) snapshot() State {
+	s := c.state
+	s.Breaker = c.breaker.String()
+	return s
 }
 
 // Key returns the Redis key prefix:kind:{tag} or prefix:kind:{tag}:part:part…
@@ -246,6 +259,7 @@ func (c *Conn) admit(ctx context.Context) (round uint64, err error) {
 		c.probes.Go(func() { _ = c.Ping(context.WithoutCancel(ctx)) })
 	case breaker.Refuse:
 	}
+	c.skipped.Add(1)
 	return 0, c.downErr
 }
 
@@ -278,7 +292,7 @@ func (c *Conn) note(changed bool, outage error) {
 	c.state.OK, c.state.Since = c.breaker.Closed(), time.Now()
 	c.downErr = fmt.Errorf("%w: %s", ErrDown, c.state.LastError)
 	if c.onChange != nil {
-		c.changes = append(c.changes, c.state)
+		c.changes = append(c.changes, c.snapshot())
 	}
 }
 

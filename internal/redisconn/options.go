@@ -37,6 +37,9 @@ type Options struct {
 	// OnChange, if not nil, is told each change of State once, in order, from the
 	// goroutine that noticed it. It must return quickly and must not call Do or Ping.
 	OnChange func(State)
+	// OnTrip, if not nil, is told each round trip when it is over, in the goroutine of
+	// whoever waited for it, and so by many at once. It must return quickly.
+	OnTrip func(RoundTrip)
 }
 
 func (o Options) withDefaults() Options {

@@ -76,25 +76,37 @@ func firstOutage(cmds []redis.Cmder) error {
 // caller's, and waits for it as long as ctx and the timeout allow. settle is told the
 // caller's outcome once, also if that comes after the caller has left for ctx.
 func (c *Conn) ask(ctx context.Context, p redis.Pipeliner, own int, settle func(outage error)) outcome {
+	kind, began := c.kindOf(p), time.Now()
+	outages, left := c.send(ctx, p, own, settle)
+	c.tripped(kind, began, outages.own, left)
+	if left != nil {
+		return both(fmt.Errorf("asking redis: %w", left))
+	}
+	return c.downs(outages)
+}
+
+// send is ask in the words of the client library: it returns the outages, or ctx's
+// error where the caller left.
+func (c *Conn) send(ctx context.Context, p redis.Pipeliner, own int, settle func(outage error)) (outages outcome, left error) {
 	t := &trip{pipeline: p, own: own, settle: settle, done: make(chan outcome, 1)}
 	t.ctx, t.cancel = context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
-	if err := c.start(ctx, t); err != nil {
+	if outage, left := c.start(ctx, t); outage != nil || left != nil {
 		t.cancel()
-		return both(err)
+		return both(outage), left
 	}
 	select {
 	case outages := <-t.done:
-		return c.downs(outages)
+		return outages, nil
 	case <-ctx.Done():
-		return both(fmt.Errorf("asking redis: %w", ctx.Err()))
+		return outcome{}, ctx.Err()
 	case <-t.ctx.Done():
 	}
 	select {
 	case outages := <-t.done: // it ended just now, and perhaps well
-		return c.downs(outages)
+		return outages, nil
 	default:
 		t.report(errLate)
-		return both(c.down(errLate))
+		return both(errLate), nil
 	}
 }
 
@@ -104,24 +116,25 @@ func (c *Conn) downs(outages outcome) outcome {
 }
 
 // start hands t to an idle worker or a new one, waiting where all that there may be
-// are busy.
-func (c *Conn) start(ctx context.Context, t *trip) error {
+// are busy. It returns the outage where none was free in time, or ctx's error where the
+// caller left.
+func (c *Conn) start(ctx context.Context, t *trip) (outage, left error) {
 	select {
 	case c.trips <- t:
-		return nil
+		return nil, nil
 	default:
 	}
 	select {
 	case c.trips <- t:
-		return nil
+		return nil, nil
 	case c.workers <- struct{}{}:
 		go c.work(t)
-		return nil
+		return nil, nil
 	case <-ctx.Done():
-		return fmt.Errorf("asking redis: %w", ctx.Err())
+		return nil, ctx.Err()
 	case <-t.ctx.Done():
 		t.report(errCrowded)
-		return c.down(errCrowded)
+		return errCrowded, nil
 	}
 }
 

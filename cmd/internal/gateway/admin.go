@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"osgate/admin"
@@ -27,12 +28,17 @@ func (p *parts) makeTelemetry() (err error) {
 	}
 	p.board = telemetry.NewBoard(gauges)
 	p.metrics, err = telemetry.NewMetrics(context.Background(), telemetry.Options{
-		Version: p.version, TLS: p.config.TLS.Cert != "", Gauges: gauges, Server: upstreamOf,
+		Version: p.version, TLS: p.config.TLS.Cert != "", Gauges: gauges, Sources: p.sources(), Server: upstreamOf,
+		Readers: p.exports.Readers(),
 	})
-	if err == nil {
-		p.close = append(p.close, func() error { return p.metrics.Shutdown(context.Background()) })
+	if err != nil {
+		return err
 	}
-	return err
+	p.close = append(p.close, func() error {
+		p.exports.Close(context.Background()) // first, because it is bounded
+		return p.metrics.Shutdown(context.Background())
+	})
+	return p.exports.Attach(p.metrics)
 }
 
 // cacheEvents tells what has happened in the cache.
@@ -60,11 +66,14 @@ func upstreamOf(surface record.Surface, plane, region string) (host string, port
 
 // adminServer is the operator's listener.
 func (g *Gateway) adminServer() (*http.Server, error) {
-	c := g.config
+	c, done := g.config, make(chan struct{})
 	handler, err := admin.New(admin.Options{
 		Token: admin.Token(c.Admin.Token.Reveal()), Loopback: c.Admin.Listen.Loopback(), Version: g.version, Start: time.Now(),
 		Readiness: g.readiness,
-		Traffic:   func(now time.Time) any { return g.board.Snapshot(now) },
+		Overview:  g.overview,
+		Recent:    func(now time.Time, back time.Duration) any { return g.board.Recent(now, back) },
+		History:   g.history,
+		Done:      done,
 		Settings:  func() any { return c.Table() },
 		Metrics:   g.metrics.Handler(),
 		Purge:     g.purge,
@@ -73,11 +82,13 @@ func (g *Gateway) adminServer() (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http.Server{
+	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(g.logger.Handler(), slog.LevelDebug),
-	}, nil
+	}
+	server.RegisterOnShutdown(sync.OnceFunc(func() { close(done) }))
+	return server, nil
 }
 
 // adminTimeout bounds an exchange with an operator.
@@ -95,20 +106,26 @@ func (g *Gateway) readiness() admin.Readiness {
 	r := admin.Readiness{Status: admin.Ready}
 	if g.redis != nil && !g.redis.State().OK {
 		r.Reasons = append(r.Reasons, admin.Reason{
-			Part: "redis", Detail: "Redis does not answer: quotas are counted in this process, nothing is answered from cache, statistics wait",
+			Part: redisPart, Detail: "Redis does not answer: quotas are counted in this process, nothing is answered from cache, statistics wait",
 		})
 	}
 	for _, plane := range g.auth.Planes() {
 		if !plane.OK {
 			r.Reasons = append(r.Reasons, admin.Reason{
-				Part:   "control plane " + plane.Plane,
+				Part:   planePart + plane.Plane,
 				Detail: "it does not say whose tokens are: known ones are forwarded for OSGATE_AUTH_STALE, unknown ones refused (503 identity-unavailable)",
 			})
 		}
 	}
 	if s := g.stats.Status(); s.Err != nil {
 		since := s.Down.UTC().Format(time.RFC3339)
-		r.Reasons = append(r.Reasons, admin.Reason{Part: "statistics", Detail: "counts cannot be stored since " + since + "; they wait in memory"})
+		r.Reasons = append(r.Reasons, admin.Reason{Part: statisticsPart, Detail: "counts cannot be stored since " + since + "; they wait in memory"})
+	}
+	if s := g.policy.State(); s.Err != nil {
+		since, loaded := s.Since.UTC().Format(time.RFC3339), s.Loaded.UTC().Format(time.RFC3339)
+		r.Reasons = append(r.Reasons, admin.Reason{
+			Part: policyPart, Detail: "the rules as they are since " + since + " cannot be taken, the log says why; those of " + loaded + " stay in force",
+		})
 	}
 	if len(r.Reasons) > 0 {
 		r.Status = admin.Degraded

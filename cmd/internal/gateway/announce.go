@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"strings"
 )
 
 // announce says that the gateway serves: its addresses for programs on Out, how it is set up in the log, and what an operator should not have
@@ -18,13 +17,6 @@ func (g *Gateway) announce() {
 	g.logger.Info("serving", "version", g.version, "clients", g.ClientsURL(), "admin", g.AdminURL(), "state", state)
 	for _, note := range g.notes() {
 		g.logger.Warn("note", "consequence", note)
-	}
-	if later := g.config.Later(); len(later) > 0 {
-		names := make([]string, len(later))
-		for i, v := range later {
-			names[i] = v.Name
-		}
-		g.logger.Info("these settings wait for a later version", "variables", strings.Join(names, " "))
 	}
 }
 

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -15,11 +14,9 @@ import (
 	"osgate/cache"
 	"osgate/config"
 	"osgate/internal/redisconn"
-	"osgate/objectstore"
 	"osgate/policy"
 	"osgate/proxy"
 	"osgate/ratelimit"
-	"osgate/record"
 	"osgate/regionmap"
 	"osgate/stats"
 	"osgate/telemetry"
@@ -41,14 +38,26 @@ type parts struct {
 	web       *cache.Web            // of plain
 	coherence *cache.RedisCoherence // nil: embedded
 	stats     *stats.Counter
+	exports   *telemetry.Exports
+	traces    *telemetry.Traces // nil: nobody traces
 	metrics   *telemetry.Metrics
 	board     *telemetry.Board
+	trips     *telemetry.Latency // to redis
+	askings   *askings           // of control planes
+	policy    *policy.Policy
+	pauses    *ratelimit.Pauses
 	proxy     *proxy.Proxy
-	close     []func() error // in the order of making
+
+	environments *auth.EnvironmentTypes
+
+	close []func() error // in the order of making
 }
 
-// Configure reads the configuration and finds all that is wrong with it, the names of planes and regions included.
-func Configure(environ []string) (config.Config, error) { return config.Load(environ, checkRegions) }
+// Configure reads the configuration and finds all that is wrong with it, the names of planes and regions, the policy's rules and OpenTelemetry's own
+// variables included.
+func Configure(environ []string) (config.Config, error) {
+	return config.Load(environ, checkRegions, checkPolicy, checkExports(environ))
+}
 
 // checkRegions tells the problems of a region map under the names of the variables that it is made of.
 func checkRegions(c config.Config) (problems []config.Problem) {
@@ -112,13 +121,13 @@ func Endpoint(c config.Config) func(plane string) auth.Endpoint {
 	}
 }
 
-// OpenRedis opens the connection that c names, nil without one. It dials nothing yet.
-func OpenRedis(c config.Config, onChange func(redisconn.State)) (*redisconn.Conn, error) {
+// OpenRedis opens the connection that c names, nil without one, and says who is told of changes and round trips, nil for nobody. It dials nothing yet.
+func OpenRedis(c config.Config, onChange func(redisconn.State), onTrip func(redisconn.RoundTrip)) (*redisconn.Conn, error) {
 	if c.Redis.URL.Reveal() == "" {
 		return nil, nil //nolint:nilnil // no Redis is a way to run
 	}
 	conn, err := redisconn.Open(redisconn.Options{
-		URL: c.Redis.URL.Reveal(), Timeout: c.Redis.Timeout, Prefix: c.Redis.Prefix, OnChange: onChange,
+		URL: c.Redis.URL.Reveal(), Timeout: c.Redis.Timeout, Prefix: c.Redis.Prefix, OnChange: onChange, OnTrip: onTrip,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading OSGATE_REDIS_URL: %w", err)
@@ -129,12 +138,18 @@ func OpenRedis(c config.Config, onChange func(redisconn.State)) (*redisconn.Conn
 // build makes all parts. On an error those already made are closed.
 func build(o Options) (p *parts, err error) {
 	c := o.Config
-	p = &parts{config: c, version: o.Version, logger: o.Logger}
+	p = &parts{
+		config: c, version: o.Version, logger: o.Logger, trips: telemetry.NewLatency(), askings: newAskings(),
+		pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}),
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.shut())
 		}
 	}()
+	if err = p.openExports(o); err != nil {
+		return p, err
+	}
 	if p.regions, err = Regions(c); err != nil {
 		return p, err
 	}
@@ -142,7 +157,7 @@ func build(o Options) (p *parts, err error) {
 	if err != nil {
 		return p, err
 	}
-	if p.redis, err = OpenRedis(c, p.redisChanged); err != nil {
+	if p.redis, err = OpenRedis(c, p.redisChanged, p.tripped(mainConnection)); err != nil {
 		return p, err
 	}
 	if p.redis != nil {
@@ -164,12 +179,17 @@ func build(o Options) (p *parts, err error) {
 	if err = p.makePlain(transport); err != nil {
 		return p, err
 	}
+	if err = p.makePolicy(transport); err != nil {
+		return p, err
+	}
 	p.proxy, err = proxy.New(proxy.Options{
-		Regions: p.regions, Identity: p.auth, Policy: &policy.Policy{}, Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter}),
-		Pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}), Guesses: guesses, Cache: p.cache, Statistics: answerer{p.stats}, Discovery: p.discovery,
-		Keeper:    record.Keepers{p.stats, p.metrics, p.board, record.NewAccessLog(o.Logger)},
+		Regions: p.regions, Identity: p.auth, Policy: p.policy, Environments: p.environments,
+		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter}), Pauses: p.pauses, Guesses: guesses,
+		Cache: p.cache, Statistics: answerer{p.stats}, Discovery: p.discovery,
+		Keeper: p.keepers(p.logger), Trace: p.tracing(),
 		Transport: transport, Override: c.Upstream.Override, Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies,
-		Quota: quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream, Budget: budget(c), BudgetBy: c.Budget.By, MaxWait: c.Rate.MaxWait,
+		Quota: quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
+		Budget: budget(c), BudgetBy: c.Budget.By, Budgeted: p.metrics.Budgeted, MaxWait: c.Rate.MaxWait,
 		SharedScope: c.Cache.Scope == environmentScope,
 		Timeout:     c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
 	})
@@ -199,7 +219,7 @@ func (p *parts) makeIdentity(transport proxy.Transport, guard auth.Guard) (err e
 	}
 	o := auth.Options{
 		Asker: &learner{asker, p.stats}, TTL: c.TTL, NegativeTTL: c.NegativeTTL, Stale: c.Stale, Secret: p.config.Key(), Guard: guard,
-		OnChange: p.planeChanged,
+		OnChange: p.planeChanged, OnAsked: p.asked,
 	}
 	if p.redis != nil && len(o.Secret) > 0 {
 		if o.Shared, err = auth.NewRedis(p.redis, o.Secret); err != nil {
@@ -303,7 +323,7 @@ func (p *parts) share(o *cache.Options) (err error) {
 	if !p.config.Cache.Shared {
 		return nil
 	}
-	if p.shared, err = OpenRedis(p.config, nil); err != nil {
+	if p.shared, err = OpenRedis(p.config, nil, p.tripped(bodiesConnection)); err != nil {
 		return err
 	}
 	p.close = append(p.close, p.shared.Close)
@@ -352,29 +372,4 @@ func quotas(c config.Rate) func(principal string) ratelimit.Quota {
 // budget is what may ask upstream each second, over all clients, by the same algorithm as their quotas.
 func budget(c config.Config) ratelimit.Quota {
 	return ratelimit.Quota{Rate: c.Budget.Limit, Period: time.Second, Burst: c.Budget.Limit, Algorithm: ratelimit.Algorithm(c.Rate.Algorithm)}
-}
-
-// answerer asks the statistics in the proxy's words.
-type answerer struct{ counter *stats.Counter }
-
-// Answer implements [proxy.Statistics].
-func (a answerer) Answer(ctx context.Context, plane string, op objectstore.Operation, organizations []string, now time.Time) ([]byte, error) {
-	return a.counter.Answer(ctx, stats.Question{Plane: plane, Operation: op, Organizations: organizations}, now)
-}
-
-// learner tells the statistics of the organizations that callers belong to: the tree that isMaster sums over.
-type learner struct {
-	auth.Asker
-	counter *stats.Counter
-}
-
-// Ask implements [auth.Asker].
-func (l *learner) Ask(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
-	said, err := l.Asker.Ask(ctx, plane, token)
-	if err == nil {
-		for _, tree := range said.Principal.Trees {
-			l.counter.LearnTree(plane, tree.Root, tree.Subs)
-		}
-	}
-	return said, err
 }

@@ -22,6 +22,7 @@ type Options struct {
 	Config  config.Config
 	Logger  *slog.Logger
 	Out     io.Writer // gets the lines "clients URL" and "admin URL" once both listeners are open; nil: nobody does
+	Environ []string  // where OpenTelemetry's variables choose what is exported; nil: nothing is
 	Version string
 }
 
@@ -142,8 +143,10 @@ func (g *Gateway) serveClients(s *http.Server) error {
 // workers starts what works in the background until ctx ends.
 func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 	var all errgroup.Group
+	all.Go(func() error { return g.exports.Run(ctx) })
 	all.Go(func() error { return g.stats.Run(ctx) })
 	all.Go(func() error { return g.cache.Run(ctx) })
+	all.Go(func() error { return g.watchPolicy(ctx) })
 	if g.bodies != nil {
 		all.Go(func() error { return g.bodies.Run(ctx) })
 		all.Go(func() error { return g.shared.Run(ctx) })
@@ -188,6 +191,7 @@ func (g *Gateway) endAskings(ctx context.Context) error {
 	var all errgroup.Group
 	all.Go(func() error { return g.proxy.Close(ctx) })
 	all.Go(func() error { g.auth.Close(); return nil })
+	all.Go(func() error { g.environments.Close(); return nil })
 	if g.discovery != nil {
 		all.Go(func() error { g.discovery.Close(); return nil })
 	}

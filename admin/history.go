@@ -1,0 +1,144 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// HistoryQuery is a question to the statistics. Empty names ask for all; what a name needs above it, and how long the time may be, the answer says.
+type HistoryQuery struct {
+	Scope
+	Period   string // "1hour", "1day", "1month"
+	From, To time.Time
+}
+
+// Scope is whose counts are asked for: all, or those of a plane, an organization, and so on down to a store.
+type Scope struct {
+	Plane        string `json:"plane"`
+	Organization string `json:"organization"`
+	Environment  string `json:"environment"`
+	Region       string `json:"region"`
+	Store        string `json:"store"`
+}
+
+// History is the answer of /api/history.
+type History struct {
+	Buckets   []Bucket `json:"buckets"`   // the oldest first, those without counts too
+	Children  []Child  `json:"children"`  // the level below the scope, those with most first
+	Truncated bool     `json:"truncated"` // there is more than was summed or is shown
+}
+
+// Bucket is what was counted from one instant to the next bucket's.
+type Bucket struct {
+	Time time.Time `json:"time"`
+	Sums
+}
+
+// Child is what was counted of one organization, environment, region or store within the whole time.
+type Child struct {
+	Plane string `json:"plane"`
+	Name  string `json:"name"`
+	Sums
+}
+
+// Sums are Object Store operations, and as how many requests they are billed.
+type Sums struct {
+	Client        uint64 `json:"client"`        // answered to clients, from the cache too
+	Upstream      uint64 `json:"upstream"`      // of those, answered by Object Store itself
+	ClientUnits   uint64 `json:"clientUnits"`   // an estimate, likewise
+	UpstreamUnits uint64 `json:"upstreamUnits"` // an estimate, likewise
+}
+
+// history answers from the statistics.
+func (s *server) history(w http.ResponseWriter, r *http.Request) {
+	q, err := readHistoryQuery(r.URL.RawQuery, time.Now())
+	var h History
+	if err == nil {
+		h, err = s.History(r.Context(), q)
+	}
+	if e, ok := errors.AsType[*InputError](err); ok {
+		badInput(w, e)
+		return
+	}
+	switch {
+	case errors.Is(err, context.Canceled): // nobody reads on
+	case err != nil:
+		s.Logger.Warn("history could not be read", "error", err)
+		w.Header().Set("Retry-After", retryAfter(historyRetry))
+		problem{
+			Code: "statistics-unavailable", Status: http.StatusServiceUnavailable, Detail: "the statistics cannot be read at present; the log says why",
+		}.write(w)
+	default:
+		h.Buckets, h.Children = append([]Bucket{}, h.Buckets...), append([]Child{}, h.Children...) // JSON says [], not null
+		s.writeJSON(w, http.StatusOK, historyAnswer{q.Period, q.Scope, q.From, q.To, h})
+	}
+}
+
+// historyRetry is when to ask again for what cannot be read.
+const historyRetry = 5 * time.Second
+
+// historyAnswer is a [History] with what was asked.
+type historyAnswer struct {
+	Period string    `json:"period"`
+	Scope  Scope     `json:"scope"`
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+	History
+}
+
+// readHistoryQuery reads a query; what it leaves out is the last day by the hour, the last 31 days by the day or the last 12 months by the month, up to now.
+func readHistoryQuery(raw string, now time.Time) (HistoryQuery, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return HistoryQuery{}, &InputError{"query", "is malformed"}
+	}
+	q, from, to := HistoryQuery{}, "", ""
+	fields := map[string]*string{
+		"plane": &q.Plane, "organization": &q.Organization, "environment": &q.Environment, "region": &q.Region, "store": &q.Store,
+		"period": &q.Period, "from": &from, "to": &to,
+	}
+	for name, given := range values {
+		field, known := fields[name]
+		switch {
+		case !known:
+			return HistoryQuery{}, &InputError{name, "there is no such parameter"}
+		case len(given) > 1:
+			return HistoryQuery{}, &InputError{name, "is given more than once"}
+		}
+		*field = given[0]
+	}
+	q.Period = cmp.Or(q.Period, "1hour")
+	if q.To, err = readInstant("to", to, now.UTC()); err != nil {
+		return HistoryQuery{}, err
+	}
+	q.From, err = readInstant("from", from, q.To.Add(-defaultHistory(q.Period)))
+	return q, err
+}
+
+// defaultHistory is how far back is looked where nothing says.
+func defaultHistory(period string) time.Duration {
+	const day = 24 * time.Hour
+	switch period {
+	case "1day":
+		return 31 * day
+	case "1month":
+		return 365 * day
+	}
+	return day
+}
+
+// readInstant reads an instant (RFC 3339), without one the other.
+func readInstant(name, text string, other time.Time) (time.Time, error) {
+	if text == "" {
+		return other, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, &InputError{name, "must be an instant as RFC 3339 has it, such as 2026-01-31T12:00:00Z"}
+	}
+	return at.UTC(), nil
+}

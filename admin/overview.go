@@ -1,0 +1,64 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// overview is what the page shows of the present, for whoever may see it.
+type overview struct {
+	Time    time.Time `json:"time"`
+	Start   time.Time `json:"start"`
+	Version string    `json:"version"`
+	Health  Health    `json:"health"`
+	Traffic any       `json:"traffic"`
+}
+
+// encodeOverview returns the overview at now, without what differs between those who see it.
+func (s *server) encodeOverview(now time.Time) ([]byte, error) {
+	health, traffic := s.Overview(now)
+	body, err := json.Marshal(overview{Time: now, Start: s.Start, Version: s.Version, Health: health, Traffic: traffic})
+	if err != nil {
+		return nil, fmt.Errorf("writing the overview: %w", err)
+	}
+	return body, nil
+}
+
+// forViewer adds to an encoded overview whether its viewer is logged in and so has something to log out of.
+func forViewer(encoded []byte, session bool) []byte {
+	body := append([]byte(`{"session":`), strconv.FormatBool(session)...)
+	return append(append(body, ','), encoded[1:]...)
+}
+
+func (s *server) overview(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	body, err := s.encodeOverview(now)
+	if err != nil {
+		s.unwritable(w, err)
+		return
+	}
+	send(w, http.StatusOK, "application/json", forViewer(body, s.guard.inSession(r, now)))
+}
+
+// MaxRecent is how far back /api/recent can look, and does unless it is told otherwise.
+const MaxRecent = 15 * time.Minute
+
+// minRecent is the shortest time that it can be told.
+const minRecent = 5 * time.Second
+
+// recent answers with the traffic of the last minutes.
+func (s *server) recent(w http.ResponseWriter, r *http.Request) {
+	back := MaxRecent
+	if text := r.URL.Query().Get("seconds"); text != "" {
+		seconds, err := strconv.Atoi(text)
+		back = time.Duration(seconds) * time.Second
+		if err != nil || seconds < int(minRecent/time.Second) || seconds > int(MaxRecent/time.Second) {
+			badInput(w, &InputError{"seconds", fmt.Sprintf("must be a whole number from %.0f to %.0f", minRecent.Seconds(), MaxRecent.Seconds())})
+			return
+		}
+	}
+	s.writeJSON(w, http.StatusOK, s.Recent(time.Now(), back))
+}

@@ -1,0 +1,61 @@
+// The operator's page. /api/live streams what it shows, once a second; /api/recent and /api/history are fetched for the charts.
+
+import { id, setClass, setText } from "/assets/dom.js";
+import { age, clock } from "/assets/format.js";
+import { showHealth, showState } from "/assets/health.js";
+import { keepUp, prepareHistory } from "/assets/history.js";
+import { Link } from "/assets/link.js";
+import { preparePurge } from "/assets/purge.js";
+import { showRecent } from "/assets/recent.js";
+import { showTraffic, sum } from "/assets/traffic.js";
+
+let last; // the time of the figures shown
+let paused = false;
+
+function showNotice(text, tone) {
+  const box = id("notice");
+  setText(box, text);
+  setClass(box, text ? `notice ${tone}` : "");
+}
+
+function show(o) {
+  last = o.time;
+  document.body.dataset.link = "up";
+  showHealth(o.health);
+  setText(id("about"), [o.version, `up ${age((Date.parse(o.time) - Date.parse(o.start)) / 1000)}`].filter(Boolean).join(" · "));
+  setText(id("updated"), `as of ${clock(o.time)}`);
+  id("logout").hidden = !o.session;
+  const t = o.traffic;
+  const seen = sum(t.outcomes, (c) => c.total) > 0;
+  showNotice(seen ? "" : "No request yet. Send one through the gateway, and it shows here at once.", "calm");
+  showTraffic(t);
+  showRecent(Date.now());
+  keepUp(Date.now());
+}
+
+function showLost(why) {
+  document.body.dataset.link = "lost";
+  showState("lost");
+  const since = last ? ` since ${clock(last)}` : "";
+  showNotice(`${why ? `${why}: not reachable` : "Not reachable"}${since}. Trying again.${last ? " The figures are those of then." : ""}`, "bad");
+}
+
+const link = new Link({ show, lost: showLost, loggedOut: () => location.reload() }); // the form is at this address
+
+// turn opens the stream, and closes it while nobody looks: the gateway has few of them.
+function turn() {
+  if (paused || document.hidden) link.close();
+  else link.open();
+}
+
+id("pause").addEventListener("click", (event) => {
+  paused = !paused;
+  event.target.setAttribute("aria-pressed", String(paused));
+  if (paused) setText(id("updated"), `paused${last ? ` at ${clock(last)}` : ""}`);
+  turn();
+});
+document.addEventListener("visibilitychange", turn);
+
+preparePurge();
+prepareHistory();
+turn();

@@ -1,0 +1,182 @@
+// A chart: what uPlot draws, a legend of buttons that hide and show its lines, and a table with the numbers. The drawing itself is an image to
+// screen readers, named by what it shows last.
+
+import { element, setText } from "/assets/dom.js";
+import { Numbers } from "/assets/numbers.js";
+
+const { uPlot } = window; // /assets/vendor/uplot-1.6.32/uPlot.iife.min.js
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const two = (n) => String(n).padStart(2, "0");
+
+// alone finds the values that have none beside them: a line cannot show them, so they are drawn as points.
+function alone(plot, line) {
+  const values = plot.data[line];
+  const found = values.flatMap((v, i) => (v != null && values[i - 1] == null && values[i + 1] == null ? [i] : []));
+  return found.length ? found : null;
+}
+
+export class Chart {
+  // The box is an element to build in. What is drawn is told by options: its title, how a value is written (text) and a tick of its axis (tick),
+  // how a time is written in the legend and the table (when), what it says where there is nothing to draw (empty), the range of its axis ([low, high], or null for what the values need), and by style:
+  // "lines", "log" for lines over powers of ten, "stack" for areas upon each other, or "bars". Those but bars show the last span seconds, a value each
+  // step, and share a pointer with the charts of the same sync.
+  constructor(box, options) {
+    this.options = { utc: false, range: null, ...options };
+    this.hidden = new Set();
+    this.lines = [];
+    this.times = [];
+    this.drawing = element("div", "drawing");
+    this.drawing.setAttribute("role", "img");
+    this.at = element("span", "at");
+    this.keys = element("ul", "keys");
+    this.numbers = new Numbers(options);
+    box.replaceChildren(this.drawing, this.keys, this.numbers.root);
+    new ResizeObserver(() => this.fit()).observe(this.drawing);
+    dark.addEventListener("change", () => this.draw(true));
+  }
+
+  // show draws lines [{key, name, color, dash, width, values}] over times, in seconds since 1970.
+  show(times, lines) {
+    const other = lines.map((l) => l.key).join() !== this.lines.map((l) => l.key).join();
+    Object.assign(this, { times, lines });
+    if (other) this.makeKeys();
+    this.drawing.dataset.empty = lines.some((l) => l.values.some((v) => v)) ? "" : this.options.empty;
+    this.draw(other);
+    this.numbers.show(times, lines);
+    this.name();
+  }
+
+  // name says in words what the image shows.
+  name() {
+    const { title, text } = this.options;
+    const last = this.times.length - 1;
+    const latest = this.lines.map((l) => `${l.name} ${text(l.values[last])}`).join(", ");
+    this.drawing.setAttribute("aria-label", last < 0 || this.drawing.dataset.empty ? `${title}: ${this.options.empty}` : `${title}. Latest, ${this.options.when(this.times[last])}: ${latest}`);
+  }
+
+  draw(again) {
+    if (this.plot && !again) {
+      this.plot.setData(this.data());
+      return this.follow(null);
+    }
+    this.plot?.destroy();
+    this.plot = undefined;
+    if (this.times.length === 0 || this.drawing.clientWidth === 0) return;
+    this.plot = new uPlot(this.settings(), this.data(), this.drawing);
+    this.follow(null);
+  }
+
+  // shown are the lines in the order in which they are drawn: of a stack the whole first, so that its parts lie upon it.
+  shown() {
+    const visible = this.lines.filter((l) => !this.hidden.has(l.key));
+    return this.options.style === "stack" ? visible.reverse() : visible;
+  }
+
+  data() {
+    const lines = this.shown();
+    if (this.options.style === "log") return [this.times, ...lines.map((l) => l.values.map((v) => v || null))];
+    if (this.options.style !== "stack") return [this.times, ...lines.map((l) => l.values)];
+    const sums = new Array(this.times.length).fill(0);
+    const stacked = lines.toReversed().map((l) => l.values.map((v, i) => sums[i] += v)).reverse();
+    return [[this.times[0] - this.options.step, ...this.times], ...stacked.map((values) => [values[0], ...values])]; // a step ends at its time; the first has none before it
+  }
+
+  settings() {
+    const { style, range, span, utc, sync } = this.options;
+    const grid = { stroke: color("line"), width: 1 };
+    const axis = { stroke: color("muted"), grid, ticks: { ...grid, size: 4 }, font: "12px system-ui, sans-serif", gap: 5 };
+    return {
+      ...this.size(), legend: { show: false }, padding: [10, 8, 0, 0],
+      tzDate: utc ? (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC") : undefined,
+      cursor: { drag: { x: false, y: false }, y: false, points: { show: style === "lines" || style === "log" }, sync: sync && { key: sync, setSeries: false } },
+      scales: { x: { range: style === "bars" ? roomForBars : (_, low, high) => [high - span, high] }, y: style === "log" ? { distr: 3 } : { range: range ? () => range : fromZero } },
+      axes: [
+        { ...axis, values: (plot, ticks, _, space, step) => ticks.map((t) => this.tickOfTime(t, step)), space: 70, size: 32 },
+        { ...axis, ...this.lattice(axis), values: (_, ticks) => ticks.map((t) => t === null ? "" : this.options.tick(t)), size: widthOf, space: 36 },
+      ],
+      series: [{}, ...this.shown().map((l) => this.series(l))],
+      hooks: { setCursor: [(plot) => this.follow(plot.cursor.left >= 0 ? plot.cursor.idx : null)] },
+    };
+  }
+
+  series(l) {
+    const { style } = this.options;
+    const stroke = color(l.color);
+    if (style === "bars") return { fill: stroke, paths: uPlot.paths.bars({ size: [l.width, 60] }), points: { show: false } };
+    if (style === "stack") return { fill: stroke, stroke, width: 0, paths: uPlot.paths.stepped({ align: -1 }), points: { show: false } };
+    return { stroke, width: l.width ?? 2, dash: l.dash, points: { show: false, filter: alone, size: 5, fill: stroke } };
+  }
+
+  // lattice leaves only the powers of ten on an axis of logarithms.
+  lattice({ grid, ticks }) {
+    if (this.options.style !== "log") return {};
+    const filter = (_, values) => values.map((v) => (Number.isInteger(Number(Math.log10(v).toFixed(6))) ? v : null));
+    return { filter, grid: { ...grid, filter }, ticks: { ...ticks, filter } };
+  }
+
+  tickOfTime(t, step) {
+    const at = this.options.utc ? uPlot.tzDate(new Date(t * 1000), "Etc/UTC") : new Date(t * 1000);
+    if (step >= 28 * 86400) return at.toLocaleDateString("en-GB", { month: "short", year: "2-digit" });
+    if (step >= 86400) return at.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+    const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
+    return step < 60 ? `${clock}:${two(at.getSeconds())}` : clock;
+  }
+
+  size() {
+    return { width: this.drawing.clientWidth, height: this.drawing.clientHeight };
+  }
+
+  fit() {
+    if (!this.plot) return this.draw(true);
+    const { width, height } = this.size();
+    if (width > 0 && (width !== this.plot.width || height !== this.plot.height)) this.plot.setSize({ width, height });
+  }
+
+  makeKeys() {
+    this.keys.replaceChildren(...this.lines.map((l) => {
+      const key = element("button", "key");
+      key.type = "button";
+      const sample = element("span", `sample ${this.options.style}`);
+      sample.style.color = `var(--${l.color})`;
+      sample.style.borderTopStyle = l.dash ? (l.dash[0] < 4 ? "dotted" : "dashed") : "solid";
+      key.append(sample, l.name, element("b"));
+      key.setAttribute("aria-pressed", String(!this.hidden.has(l.key)));
+      key.addEventListener("click", () => this.toggle(l.key, key));
+      const item = element("li");
+      item.append(key);
+      return item;
+    }), this.at);
+  }
+
+  toggle(name, key) {
+    if (!this.hidden.delete(name)) this.hidden.add(name);
+    key.setAttribute("aria-pressed", String(!this.hidden.has(name)));
+    this.draw(true);
+  }
+
+  // follow writes the values under the pointer, or the last ones, into the legend.
+  follow(index) {
+    const i = index === null ? this.times.length - 1 : Math.max(0, this.options.style === "stack" ? index - 1 : index);
+    this.lines.forEach((l, n) => setText(this.keys.children[n].querySelector("b"), i < 0 ? "" : this.options.text(l.values[i])));
+    setText(this.at, i < 0 ? "" : `at ${this.options.when(this.times[i])}`);
+  }
+}
+
+// fromZero is a range from zero to a little above the highest value; of nothing but zeros up to one.
+function fromZero(_, low, high) {
+  return high > 0 ? [0, uPlot.rangeNum(0, high, 0.1, true)[1]] : [0, 1];
+}
+
+// roomForBars leaves half a bucket free on either side.
+function roomForBars(plot, low, high) {
+  const times = plot.data[0];
+  const half = times.length > 1 ? (times.at(-1) - times[0]) / (times.length - 1) / 2 : 1800;
+  return [low - half, high + half];
+}
+
+// widthOf is the room that the labels of an axis need.
+function widthOf(_, labels) {
+  return 16 + 7 * Math.max(3, ...(labels ?? []).map((label) => label.length));
+}

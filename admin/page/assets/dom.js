@@ -1,0 +1,134 @@
+// Writing into the page. Texts are set only where they differ, so that selections, focus and screen readers are left alone.
+
+export const id = (name) => document.getElementById(name);
+
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export function setClass(node, name) {
+  if (node.className !== name) node.className = name;
+}
+
+export function element(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+// figure writes a tile: a number with its unit, and whether it should worry.
+export function figure(name, [value, unit], tone = "") {
+  const node = id(name);
+  if (node.dataset.shown === value + unit + tone) return;
+  node.dataset.shown = value + unit + tone;
+  node.dataset.tone = tone;
+  node.replaceChildren(value);
+  if (unit) node.append(element("span", "unit", unit));
+}
+
+const few = 10; // rows of a long table that are shown until more are asked for
+
+// fill makes a table's rows be those of items. A row is found again by its key, and stays where it is if it can.
+export function fill(name, all, { key, make, update, empty }) {
+  const body = id(name);
+  const items = limit(body, all);
+  body.refill = () => fill(name, all, { key, make, update, empty });
+  if (items.length === 0) return showEmpty(body, empty);
+  delete body.dataset.empty;
+  const known = new Map([...body.rows].map((row) => [row.dataset.key, row]));
+  const wanted = new Set(items.map(key));
+  for (const [k, row] of known) if (!wanted.has(k)) row.remove();
+  let next = body.firstElementChild;
+  for (const item of items) {
+    let row = known.get(key(item));
+    if (!row) {
+      row = make(item);
+      row.dataset.key = key(item);
+      nameCells(row, body.parentElement);
+    }
+    update(row, item);
+    if (row === next) next = next.nextElementSibling;
+    else body.insertBefore(row, next);
+  }
+}
+
+// showEmpty says in words that a table has no rows.
+function showEmpty(body, text) {
+  if (body.dataset.empty === text) return;
+  body.dataset.empty = text;
+  const row = element("tr");
+  const cell = element("td", "empty", text);
+  cell.colSpan = body.parentElement.tHead.rows[0].cells.length;
+  row.append(cell);
+  nameCells(row, body.parentElement);
+  body.replaceChildren(row);
+}
+
+// nameCells says of the cells of a table that narrow screens stand on end what they are, to the eye and to screen readers.
+function nameCells(row, table) {
+  if (!table.matches(".stack")) return;
+  row.setAttribute("role", "row");
+  [...row.cells].forEach((cell, i) => {
+    cell.setAttribute("role", cell.tagName === "TH" ? "rowheader" : "cell");
+    if (cell.matches(".n, .named")) cell.dataset.label = table.tHead.rows[0].cells[i].textContent;
+  });
+}
+
+// limit returns the items that are shown of a table, and has a button below it for the others.
+function limit(body, all) {
+  const table = body.parentElement;
+  let more = table.nextElementSibling;
+  if (!more?.matches(".more")) {
+    more = element("button", "more");
+    more.type = "button";
+    more.addEventListener("click", () => {
+      body.dataset.whole = String(body.dataset.whole !== "true");
+      body.refill();
+    });
+    table.after(more);
+  }
+  const complete = body.dataset.whole === "true";
+  more.hidden = all.length <= few;
+  setText(more, complete ? `Show the first ${few}` : `Show all ${all.length}`);
+  more.setAttribute("aria-expanded", String(complete));
+  return complete ? all : all.slice(0, few);
+}
+
+// line makes a row with a heading, its small print and a bar, and so many cells for numbers.
+export function line(title, small, numbers, bar = true) {
+  const row = element("tr");
+  const head = element("th", "", title);
+  head.scope = "row";
+  if (small) head.append(element("small", "", small));
+  if (bar) {
+    const share = element("span", "share");
+    share.setAttribute("aria-hidden", "true");
+    head.append(share);
+  }
+  row.append(head, ...Array.from({ length: numbers }, () => element("td", "n")));
+  return row;
+}
+
+export function setShare(row, part, of) {
+  row.querySelector(".share").style.setProperty("--share", of > 0 ? (part / of).toFixed(3) : "0");
+}
+
+export function setNumber(cell, text, zero, tone = "") {
+  setText(cell, text);
+  setClass(cell, ["n", zero ? "zero" : tone].filter(Boolean).join(" "));
+}
+
+// setPairs writes names and values into a <dl>.
+export function setPairs(list, pairs) {
+  if (list.children.length !== 2 * pairs.length) list.replaceChildren(...pairs.flatMap(() => [element("dt"), element("dd")]));
+  pairs.forEach(([name, value], i) => {
+    setText(list.children[2 * i], name);
+    setText(list.children[2 * i + 1], value);
+  });
+}
+
+// timeOf makes a <time> that shows text and tells the whole instant to who points at it.
+export function timeOf(instant, text) {
+  return Object.assign(element("time", "", text), { dateTime: instant, title: instant });
+}

@@ -1,0 +1,159 @@
+// What was counted: requests and billing units by hour, day and month, of all organizations and down to one store.
+
+import { Chart } from "/assets/chart.js";
+import { element, fill, id, line, setNumber, setShare, setText } from "/assets/dom.js";
+import { percent, short, whole } from "/assets/format.js";
+import { Range } from "/assets/range.js";
+
+const levels = ["organization", "environment", "region", "store"];
+const plurals = { organization: "Organizations", environment: "Environments", region: "Regions", store: "Stores" };
+const counts = {
+  requests: { client: "client", upstream: "upstream", names: ["Asked by clients", "Asked of Object Store"], unit: "requests" },
+  units: { client: "clientUnits", upstream: "upstreamUnits", names: ["Answered to clients", "Asked of Object Store"], unit: "billing units" },
+};
+const formats = {
+  "1hour": { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "UTC" },
+  "1day": { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" },
+  "1month": { month: "long", year: "numeric", timeZone: "UTC" },
+};
+
+let place = []; // the names chosen so far, from the organization down
+let plane = "";
+let last; // the answer that is shown
+let asked = 0; // times
+let due = 0; // when to ask again
+let chart;
+let range;
+
+const unit = () => counts[id("history-form").elements.unit.value];
+const when = (seconds) => new Date(seconds * 1000).toLocaleString("en-GB", formats[last.period]);
+
+function query() {
+  const q = new URLSearchParams(range.query());
+  if (plane) q.set("plane", plane);
+  place.forEach((name, i) => q.set(levels[i], name));
+  return q;
+}
+
+// ask fetches what is chosen. Of answers that overtake each other the one asked for last is shown.
+async function ask() {
+  const turn = ++asked;
+  id("history").setAttribute("aria-busy", "true");
+  let problem = "";
+  let answer;
+  try {
+    const response = await fetch(`/api/history?${query()}`, { signal: AbortSignal.timeout(15000) });
+    answer = await response.json();
+    if (!response.ok) problem = wording(response.status, answer);
+  } catch {
+    problem = "Gateway not reachable: the history will be here when it is back.";
+  }
+  if (turn !== asked) return;
+  id("history").removeAttribute("aria-busy");
+  due = Date.now() + (problem ? 3000 : 10000);
+  if (problem) return showProblem(problem);
+  last = answer;
+  show();
+}
+
+function wording(status, answer) {
+  if (!answer.detail) return `The gateway answers ${status}.`;
+  const name = { from: "From", to: "To", period: "The period" }[answer.field] ?? "";
+  const text = `${name} ${answer.detail}`.trim();
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
+
+function showProblem(text) {
+  setText(id("history-problem"), text);
+  id("history-counts").hidden = true;
+}
+
+function show() {
+  setText(id("history-problem"), "");
+  id("history-counts").hidden = false;
+  showPath();
+  const of = unit();
+  const [client, upstream] = [of.client, of.upstream].map((name) => last.buckets.reduce((total, b) => total + b[name], 0));
+  setText(id("history-total"), client + upstream === 0 ? "Nothing was counted here in this time." : sentence(client, upstream, of.unit));
+  chart ??= new Chart(id("history-chart"), { title: "History", style: "bars", utc: true, text: (n) => (n == null ? "–" : whole.format(n)), tick: short.format, empty: "nothing was counted", when });
+  chart.show(last.buckets.map((b) => Date.parse(b.time) / 1000), [
+    { key: `client ${of.unit}`, name: of.names[0], color: "c-client", width: 0.9, values: last.buckets.map((b) => b[of.client]) },
+    { key: `upstream ${of.unit}`, name: of.names[1], color: "c-forwarded", width: 0.5, values: last.buckets.map((b) => b[of.upstream]) },
+  ]);
+  showChildren(of);
+}
+
+function sentence(client, upstream, name) {
+  const saved = client > upstream ? `; ${percent(client - upstream, client)} did not have to be asked of it` : "";
+  return `${whole.format(client)} ${name} answered to clients, ${whole.format(upstream)} asked of Object Store${saved}.`;
+}
+
+function showChildren(of) {
+  const level = levels[place.length];
+  id("history-children").hidden = level === undefined;
+  if (level === undefined) return;
+  setText(id("children-title"), plurals[level]);
+  setText(id("children-level"), plurals[level].slice(0, -1));
+  id("children-more").hidden = !last.truncated;
+  const most = Math.max(1, ...last.children.map((c) => c[of.client]));
+  fill("children", last.children, {
+    key: (c) => `${level} ${c.plane} ${c.name}`,
+    make: (c) => childRow(c, level),
+    update: (row, c) => {
+      setNumber(row.cells[1], whole.format(c[of.client]), c[of.client] === 0);
+      setNumber(row.cells[2], whole.format(c[of.upstream]), c[of.upstream] === 0);
+      setNumber(row.cells[3], percent(Math.max(0, c[of.client] - c[of.upstream]), c[of.client]), c[of.client] <= c[of.upstream]);
+      setShare(row, c[of.client], most);
+    },
+    empty: `No counts of ${plurals[level].toLowerCase()} in this time.`,
+  });
+}
+
+// childRow is a row whose name leads a level down.
+function childRow(c, level) {
+  const row = line("", level === "organization" ? `control plane ${c.plane}` : "", 3);
+  const down = element("button", "link", c.name);
+  down.type = "button";
+  down.addEventListener("click", () => go([...place, c.name], c.plane));
+  row.cells[0].prepend(down);
+  return row;
+}
+
+// go moves to another place, and the focus to where one is then.
+async function go(to, itsPlane) {
+  [place, plane] = [to, to.length ? itsPlane : ""];
+  showPath();
+  id("history-path").querySelector("[aria-current]").focus();
+  await ask();
+}
+
+function showPath() {
+  const names = ["All organizations", ...place];
+  const shown = JSON.stringify([plane, names]);
+  const list = id("history-path");
+  if (list.dataset.shown === shown) return;
+  list.dataset.shown = shown;
+  list.replaceChildren(...names.map((name, i) => {
+    const item = element("li");
+    const here = i === names.length - 1;
+    const step = element(here ? "span" : "button", here ? "" : "link", name);
+    if (here) Object.assign(step, { ariaCurrent: "true", tabIndex: -1 });
+    else Object.assign(step, { type: "button", onclick: () => go(place.slice(0, i), plane) });
+    if (i > 0) step.title = `${levels[i - 1]} ${name}`;
+    item.append(step);
+    return item;
+  }));
+}
+
+export function prepareHistory() {
+  range = new Range(id("history-form"), ask);
+  for (const choice of id("history-form").elements.unit) choice.addEventListener("change", () => last && show());
+  showPath();
+}
+
+// keepUp asks again now and then while what is shown is a range that ends now.
+export function keepUp(now) {
+  if (!range.moves() || now < due) return;
+  due = now + 10000;
+  ask();
+}

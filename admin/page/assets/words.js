@@ -1,0 +1,41 @@
+// What the gateway's names mean, for people.
+
+export const outcomes = {
+  hit: ["Cache hit", "answered without asking Object Store"],
+  upstream_ok: ["Forwarded", "Object Store answered"],
+  upstream_client_error: ["Object Store said 4xx", "its own 404, 409, 429 …"],
+  upstream_error: ["Object Store failed", "5xx, late, cut off or unreachable"],
+  refused: ["Refused by osgate", "quota, policy, identity, bad requests"],
+  local: ["Answered by osgate", "statistics"],
+  client_left: ["Client left", "before it had its answer"],
+};
+
+export const codes = {
+  "bad-path": "a path that could be read in two ways",
+  "bad-request": "malformed, or a method that is not served",
+  "bad-token": "the control plane does not know the token",
+  "denied": "by policy",
+  "draining": "this gateway is shutting down",
+  "identity-unavailable": "the control plane cannot be asked",
+  "loop": "the request came through here before",
+  "no-token": "no bearer token",
+  "not-object-store": "no Object Store operation",
+  "over-budget": "the budget for Object Store is spent",
+  "over-quota": "the client's rate is used up",
+  "overloaded": "too much under way, or a part is missing",
+  "region-not-allowed": "outside OSGATE_PLANES and OSGATE_REGIONS",
+  "region-unknown": "nothing says where it goes",
+  "too-large": "the request body is too large",
+  "upstream-timeout": "Object Store did not answer in time",
+  "upstream-unreachable": "no connection, or it was cut",
+};
+
+// statuses are those of the whole gateway, and what the page adds to them.
+export const statuses = {
+  ready: "Ready", degraded: "Degraded", starting: "Starting", draining: "Draining", lost: "Not reachable", connecting: "Connecting",
+};
+
+// states are those of a part, with the sign that stands beside the word, so that none is told by its color alone.
+export const states = {
+  ok: ["OK", "●"], degraded: ["Degraded", "▲"], down: ["Down", "✕"], idle: ["Idle", "○"],
+};

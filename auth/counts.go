@@ -1,0 +1,83 @@
+package auth
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// Counts are how often [Authenticator.Identify] came to each of its results since the start. Every call is in exactly one of them.
+type Counts struct {
+	Known       int64 // what this process knew was fresh
+	Shared      int64 // another gateway knew
+	Asked       int64 // the control plane was asked and named the principal
+	Stale       int64 // it did not say, and what it said before is good for forwarding
+	Refused     int64 // it does not accept the token, as it said now or a moment ago
+	Unavailable int64 // it did not say, and nothing is known
+	Guessing    int64 // the caller's address has failed too often
+	Left        int64 // the caller went away
+}
+
+// counts are the numbers behind Counts.
+type counts struct{ known, shared, asked, stale, refused, unavailable, guessing, left atomic.Int64 }
+
+// Counts returns a snapshot. The numbers are not of one instant.
+func (a *Authenticator) Counts() Counts {
+	n := &a.counts
+	return Counts{
+		Known: n.known.Load(), Shared: n.shared.Load(), Asked: n.asked.Load(), Stale: n.stale.Load(),
+		Refused: n.refused.Load(), Unavailable: n.unavailable.Load(), Guessing: n.guessing.Load(), Left: n.left.Load(),
+	}
+}
+
+// told counts what a caller was told by f, which is nil where it was known.
+func (n *counts) told(f *flight, id *Identity, err error) {
+	_, guesses := errors.AsType[*GuessingError](err)
+	_, silent := errors.AsType[*UnavailableError](err)
+	switch {
+	case guesses:
+		n.guessing.Add(1)
+	case silent: // the plane's own deadline may be its cause
+		n.unavailable.Add(1)
+	case errors.Is(err, ErrBadToken):
+		n.refused.Add(1)
+	case err != nil: // the context's own
+		n.left.Add(1)
+	case id.Stale:
+		n.stale.Add(1)
+	case f == nil:
+		n.known.Add(1)
+	case f.shared:
+		n.shared.Add(1)
+	default:
+		n.asked.Add(1)
+	}
+}
+
+// Asking is one question to a control plane: whose a token is.
+type Asking struct {
+	Plane  string
+	Took   time.Duration // to the answer, or to giving up: at most [Options].Timeout
+	Result string        // one of a closed list: "named", "refused" (the token), "limited" (429), "unhelpful" (an answer of no use), "failed" (no answer)
+}
+
+// asked tells OnAsked of an asking that began at an instant and has just ended in v, or in failure.
+func (a *Authenticator) asked(plane string, began time.Time, v *verdict, failure *UnavailableError) {
+	if a.options.OnAsked == nil {
+		return
+	}
+	q := Asking{Plane: plane, Took: time.Since(began)}
+	switch {
+	case failure == nil && v.principal == nil:
+		q.Result = "refused"
+	case failure == nil:
+		q.Result = "named"
+	case failure.Limited:
+		q.Result = "limited"
+	case failure.Unreached:
+		q.Result = "failed"
+	default:
+		q.Result = "unhelpful"
+	}
+	a.options.OnAsked(q)
+}

@@ -1,0 +1,86 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+// pageOfEnvironments is the largest page that the listing gives (Access Management API: limit at most 500), and maxPages how many are read.
+const (
+	pageOfEnvironments = 500
+	maxPages           = 20
+)
+
+// environmentsPage is what of an answer to GET …/organizations/{org}/environments is used.
+type environmentsPage struct {
+	Data []struct {
+		ID         string `json:"id"`
+		Type       string `json:"type"`
+		Production bool   `json:"isProduction"`
+	} `json:"data"`
+	Total int `json:"total"`
+}
+
+// ListEnvironments implements [EnvironmentLister] by the listing of Access Management.
+func (a *Anypoint) ListEnvironments(ctx context.Context, plane, organization string, token Token) (map[string]string, error) {
+	types := make(map[string]string)
+	for page := range maxPages {
+		said, err := a.listEnvironments(ctx, plane, organization, token, page*pageOfEnvironments)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range said.Data {
+			types[e.ID] = environmentType(e.Type, e.Production)
+		}
+		if len(said.Data) == 0 || (page+1)*pageOfEnvironments >= said.Total {
+			break
+		}
+	}
+	return types, nil
+}
+
+// environmentType puts an answer into the closed list.
+func environmentType(typ string, production bool) string {
+	switch {
+	case typ == "production", typ == "sandbox", typ == "design":
+		return typ
+	case production:
+		return "production"
+	}
+	return UnknownType
+}
+
+// listEnvironments asks for one page.
+func (a *Anypoint) listEnvironments(ctx context.Context, plane, organization string, token Token, offset int) (page environmentsPage, err error) {
+	end := a.Endpoint(plane)
+	u := end.URL.JoinPath(organizationsPath, url.PathEscape(organization), environmentsPath)
+	u.RawQuery = url.Values{"limit": {strconv.Itoa(pageOfEnvironments)}, "offset": {strconv.Itoa(offset)}}.Encode()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return page, fmt.Errorf("making the request: %w", err)
+	}
+	r.Host = end.Host
+	r.Header = http.Header{"Authorization": {token.Header()}, "Accept": {"application/json"}, "User-Agent": {"osgate"}}
+	answer, err := a.Transport.RoundTrip(r)
+	if err != nil {
+		return page, &UnavailableError{Plane: plane, Cause: fmt.Errorf("asking %s: %w", end.Host, hide(err, token.reveal())), Unreached: true}
+	}
+	defer answer.Body.Close()
+	defer drain(answer.Body)
+	switch answer.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return page, ErrBadToken
+	default:
+		return page, unhelpful(plane, answer, fmt.Errorf("%s answered %d", end.Host, answer.StatusCode))
+	}
+	if err := json.NewDecoder(io.LimitReader(answer.Body, maxMe)).Decode(&page); err != nil {
+		return page, unhelpful(plane, answer, fmt.Errorf("reading the answer of %s: %w", end.Host, plain(err)))
+	}
+	return page, nil
+}

@@ -1,0 +1,189 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// UnknownType is the type of an environment of which nobody could tell another.
+const UnknownType = "unknown"
+
+// EnvironmentLister asks a control plane for the types of an organization's environments, by id. *[Anypoint] is one. Its errors are [ErrBadToken] where
+// the token may not ask, else that nobody knows.
+type EnvironmentLister interface {
+	ListEnvironments(ctx context.Context, plane, organization string, token Token) (map[string]string, error)
+}
+
+// EnvironmentTypesOptions set up [EnvironmentTypes]. Only Lister has to be given.
+type EnvironmentTypesOptions struct {
+	Lister  EnvironmentLister
+	TTL     time.Duration // how long a type is taken as it is; 0: 1 h. Then it is asked for again while the old one serves
+	Timeout time.Duration // for one asking, which the first who needs it waits for; 0: 5 s
+	Max     int           // organizations kept; 0: 10,000
+}
+
+const (
+	environmentsTTL     = time.Hour
+	environmentsTimeout = 5 * time.Second
+	maxOrganizations    = 10_000
+	askAgain            = 30 * time.Second // after an answer that did not have the environment
+	restAfterFailure    = 5 * time.Second
+	maxRests            = 10_000
+	maxAskings          = 64 // at once
+)
+
+// EnvironmentTypes knows which environments are production, sandbox or design. A plane is asked on first use, with the caller's own token and only for
+// organizations that the caller belongs to; what it says is a fact that serves everybody and is kept. Safe for concurrent use.
+type EnvironmentTypes struct {
+	o       EnvironmentTypesOptions
+	running sync.WaitGroup
+
+	mu      sync.Mutex // guards all below
+	closed  bool
+	known   map[place]listing
+	flights map[asking]chan struct{}
+	rests   map[asking]time.Time // until when nobody is asked again
+}
+
+// place is an organization of a plane.
+type place struct{ plane, organization string }
+
+// asking is a place that is asked about with a token. One token's failure is not another's.
+type asking struct {
+	place
+	token digest
+}
+
+// wholePlane stands for all askings of a plane.
+func wholePlane(at place) asking { return asking{place: place{plane: at.plane}} }
+
+// listing is what was said of a place.
+type listing struct {
+	types map[string]string
+	at    time.Time
+}
+
+// NewEnvironmentTypes returns EnvironmentTypes that know nothing yet.
+func NewEnvironmentTypes(o EnvironmentTypesOptions) (*EnvironmentTypes, error) {
+	if o.Lister == nil {
+		return nil, errors.New("auth: no lister of environments")
+	}
+	if o.TTL <= 0 {
+		o.TTL = environmentsTTL
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = environmentsTimeout
+	}
+	if o.Max <= 0 {
+		o.Max = maxOrganizations
+	}
+	return &EnvironmentTypes{o: o, known: make(map[place]listing), flights: make(map[asking]chan struct{}), rests: make(map[asking]time.Time)}, nil
+}
+
+// Type returns "production", "sandbox" or "design", [UnknownType] where the control plane cannot be asked, does not tell this caller, or knows no such
+// environment. It waits only for what nobody has asked before.
+func (e *EnvironmentTypes) Type(ctx context.Context, who Identity, token Token, organization, environment string) string {
+	at := place{who.Plane, organization}
+	typ, ask, wait := e.look(at, who, environment)
+	if !ask {
+		return typ
+	}
+	answered := e.ask(ctx, at, who, token)
+	if !wait {
+		return typ
+	}
+	select {
+	case <-answered:
+	case <-ctx.Done():
+	}
+	typ, _, _ = e.look(at, who, environment)
+	return typ
+}
+
+// look returns what is known, whether the control plane is to be asked, and whether that is worth waiting for.
+func (e *EnvironmentTypes) look(at place, who Identity, environment string) (typ string, ask, wait bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	l, known := e.known[at]
+	typ, listed := l.types[environment]
+	if !listed {
+		typ = UnknownType
+	}
+	resting := now.Before(e.rests[asking{at, who.Hash}]) || now.Before(e.rests[wholePlane(at)])
+	if e.closed || resting || !who.Member(at.organization) {
+		return typ, false, false
+	}
+	switch age := now.Sub(l.at); {
+	case !known:
+		return typ, true, true
+	case listed:
+		return typ, age >= e.o.TTL, false
+	default: // it may be new
+		return typ, age >= askAgain, true
+	}
+}
+
+// ask has the plane asked, once for all who want to know with the same token, and returns a channel that is closed when it has answered.
+func (e *EnvironmentTypes) ask(ctx context.Context, at place, who Identity, token Token) <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	key := asking{at, who.Hash}
+	if answered, ok := e.flights[key]; ok {
+		return answered
+	}
+	answered := make(chan struct{})
+	if e.closed || len(e.flights) >= maxAskings {
+		close(answered)
+		return answered
+	}
+	e.flights[key] = answered
+	ctx = context.WithoutCancel(ctx) // others may wait for the answer when this caller has left
+	e.running.Go(func() {
+		defer close(answered)
+		within, cancel := context.WithTimeout(ctx, e.o.Timeout)
+		defer cancel()
+		types, err := e.o.Lister.ListEnvironments(within, at.plane, at.organization, token)
+		e.learn(key, types, err)
+	})
+	return answered
+}
+
+// learn keeps what was said, or that nothing was.
+func (e *EnvironmentTypes) learn(key asking, types map[string]string, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.flights, key)
+	now := time.Now()
+	if err != nil {
+		makeRoom(e.rests, maxRests)
+		if !errors.Is(err, ErrBadToken) { // it is not this token's fault
+			key = wholePlane(key.place)
+		}
+		e.rests[key] = now.Add(restAfterFailure)
+		return
+	}
+	delete(e.rests, key)
+	makeRoom(e.known, e.o.Max)
+	e.known[key.place] = listing{types, now}
+}
+
+// makeRoom drops any entry of m if it is full: what is dropped is asked for again.
+func makeRoom[K comparable, V any](m map[K]V, limit int) {
+	for k := range m {
+		if len(m) < limit {
+			return
+		}
+		delete(m, k)
+	}
+}
+
+// Close ends the asking: nothing more is asked, and it returns when what was under way is over, bounded by Timeout.
+func (e *EnvironmentTypes) Close() {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.running.Wait()
+}

@@ -1,0 +1,175 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"osgate/auth"
+	"osgate/emulator"
+)
+
+// TestEnvironmentTypesAreWhatTheControlPlaneSays asks an Access Management over real sockets.
+func TestEnvironmentTypesAreWhatTheControlPlaneSays(t *testing.T) {
+	w := newWorld(t, emulator.Options{})
+	token := w.mint(t, "us", "one")
+	types, err := (&auth.Anypoint{Transport: w.transport, Endpoint: w.endpoint}).ListEnvironments(t.Context(), "us", "org-root", token)
+	if err != nil || types["env-prod"] != "production" || types["env-sandbox"] != "sandbox" {
+		t.Errorf("environments of org-root: %v, %v; want env-prod production, env-sandbox sandbox", types, err)
+	}
+	_, err = (&auth.Anypoint{Transport: w.transport, Endpoint: w.endpoint}).ListEnvironments(t.Context(), "us", "org-other", token)
+	if err == nil {
+		t.Error("a stranger's organization told its environments")
+	}
+	_, err = (&auth.Anypoint{Transport: w.transport, Endpoint: w.endpoint}).ListEnvironments(t.Context(), "us", "org-root", auth.NewToken("nobody"))
+	if !errors.Is(err, auth.ErrBadToken) {
+		t.Errorf("an unknown token: %v, want ErrBadToken", err)
+	}
+}
+
+// lister is a control plane that counts how often it is asked.
+type lister struct {
+	mu    sync.Mutex
+	asked int
+	types map[string]string
+	err   error
+	takes time.Duration
+}
+
+func (l *lister) ListEnvironments(ctx context.Context, _, _ string, _ auth.Token) (map[string]string, error) {
+	l.mu.Lock()
+	l.asked++
+	types, err, takes := l.types, l.err, l.takes
+	l.mu.Unlock()
+	select {
+	case <-time.After(takes):
+		return types, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *lister) set(types map[string]string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.types, l.err = types, err
+}
+
+func (l *lister) times() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked
+}
+
+// caller is a principal of organization org by a token whose hash begins with b.
+func caller(b byte) auth.Identity {
+	return auth.Identity{Principal: &auth.Principal{Plane: "us", Client: "app", Organizations: []string{"org"}}, Hash: [32]byte{b}}
+}
+
+// inBubble runs f with EnvironmentTypes that ask l.
+func inBubble(t *testing.T, l *lister, f func(typeOf func(who auth.Identity, organization, environment string) string)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		e, err := auth.NewEnvironmentTypes(auth.EnvironmentTypesOptions{Lister: l})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		f(func(who auth.Identity, organization, environment string) string {
+			return e.Type(t.Context(), who, auth.NewToken("t"), organization, environment)
+		})
+	})
+}
+
+// TestAnEnvironmentTypeIsAskedForOnce: by a crowd, and again only when an hour has gone by, while the old one serves.
+func TestAnEnvironmentTypeIsAskedForOnce(t *testing.T) {
+	l := &lister{types: map[string]string{"env": "production"}, takes: time.Second}
+	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
+		var crowd sync.WaitGroup
+		for range 20 {
+			crowd.Go(func() {
+				if got := typeOf(caller(1), "org", "env"); got != "production" {
+					t.Errorf("type %q, want production", got)
+				}
+			})
+		}
+		crowd.Wait()
+		if typeOf(caller(2), "org", "env") != "production" || l.times() != 1 {
+			t.Errorf("asked %d times, want once for everybody", l.times())
+		}
+		l.set(map[string]string{"env": "sandbox"}, nil)
+		<-time.After(time.Hour)
+		if got := typeOf(caller(1), "org", "env"); got != "production" {
+			t.Errorf("an hour later: %q, want the old type at once", got)
+		}
+		<-time.After(2 * time.Second)
+		if got := typeOf(caller(1), "org", "env"); got != "sandbox" || l.times() != 2 {
+			t.Errorf("after the second asking: %q, asked %d times; want sandbox, 2", got, l.times())
+		}
+	})
+}
+
+// TestAnEnvironmentThatNobodyTellsIsUnknown: the plane is left alone for a while after a failure, one token's refusal does not silence another's
+// question, and nobody is asked about organizations that the caller does not belong to.
+func TestAnEnvironmentThatNobodyTellsIsUnknown(t *testing.T) {
+	l := &lister{err: auth.ErrBadToken}
+	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
+		want := func(why, typ string, asked int) {
+			t.Helper()
+			if got := typeOf(caller(1), "org", "env"); got != typ || l.times() != asked {
+				t.Errorf("%s: %q, asked %d times; want %q, %d", why, got, l.times(), typ, asked)
+			}
+		}
+		want("refused", auth.UnknownType, 1)
+		want("refused a moment ago", auth.UnknownType, 1)
+		if typeOf(caller(1), "another", "env") != auth.UnknownType || l.times() != 1 {
+			t.Error("a stranger's organization was asked about")
+		}
+		l.set(nil, errors.New("down"))
+		if typeOf(caller(2), "org", "env") != auth.UnknownType || l.times() != 2 {
+			t.Errorf("another token: asked %d times, want 2", l.times())
+		}
+		if typeOf(caller(3), "org", "env") != auth.UnknownType || l.times() != 2 {
+			t.Errorf("while the plane is down: asked %d times, want 2", l.times())
+		}
+		l.set(map[string]string{"env": "design"}, nil)
+		<-time.After(6 * time.Second)
+		want("after a rest", "design", 3)
+	})
+}
+
+// TestANewEnvironmentIsFoundSoon: one that the last answer did not have is asked for again after half a minute.
+func TestANewEnvironmentIsFoundSoon(t *testing.T) {
+	l := &lister{types: map[string]string{}}
+	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
+		for range 2 {
+			if got := typeOf(caller(1), "org", "new"); got != auth.UnknownType || l.times() != 1 {
+				t.Errorf("%q, asked %d times; want unknown, 1", got, l.times())
+			}
+		}
+		l.set(map[string]string{"new": "sandbox"}, nil)
+		<-time.After(31 * time.Second)
+		if got := typeOf(caller(1), "org", "new"); got != "sandbox" {
+			t.Errorf("half a minute later: %q, want sandbox", got)
+		}
+	})
+}
+
+// TestASilentControlPlaneHoldsUpNobodyForLong bounds the wait for the first who asks, and makes no one else wait.
+func TestASilentControlPlaneHoldsUpNobodyForLong(t *testing.T) {
+	l := &lister{takes: time.Hour}
+	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
+		began := time.Now()
+		if got := typeOf(caller(1), "org", "env"); got != auth.UnknownType || time.Since(began) != 5*time.Second {
+			t.Errorf("%q after %s, want unknown after 5s", got, time.Since(began))
+		}
+		began = time.Now()
+		typeOf(caller(2), "org", "env")
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("the next waited %s, want 0s", waited)
+		}
+	})
+}

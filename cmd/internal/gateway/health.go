@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"osgate/admin"
+	"osgate/auth"
+	"osgate/policy"
+	"osgate/stats"
+	"osgate/telemetry"
+)
+
+// The parts by their names in /readyz and on the operator's page; those that end in a blank go with a name of their own.
+const (
+	redisPart      = "redis"
+	planePart      = "control plane "
+	regionPart     = "region "
+	statisticsPart = "statistics"
+	cachePart      = "cache"
+	policyPart     = "policy"
+)
+
+// When a region of Object Store is in trouble, by the requests of the last minute: from this share of failures on, and where all of so many failed.
+const (
+	degradedShare = 0.05
+	downAfter     = 5
+)
+
+// overview is what the operator's page shows of the present.
+func (g *Gateway) overview(now time.Time) (admin.Health, any) {
+	traffic := g.board.Snapshot(now)
+	var all []admin.Part
+	if g.redis != nil {
+		all = append(all, g.redisHealth(now))
+	}
+	for _, plane := range g.auth.Planes() {
+		all = append(all, planeHealth(plane, g.askings.of(plane.Plane).Quantiles(now)))
+	}
+	for _, region := range traffic.Regions {
+		all = append(all, regionHealth(region))
+	}
+	all = append(all, statisticsHealth(g.stats.Status(), now), g.cacheHealth(traffic), policyHealth(g.policy.State(), traffic))
+	return admin.NewHealth(g.readiness(), all), traffic
+}
+
+// latency is what the page shows of q, nil where nothing was timed.
+func latency(q telemetry.Quantiles) *admin.Latency {
+	if q.Count == 0 {
+		return nil
+	}
+	return new(admin.Latency(q))
+}
+
+func (g *Gateway) redisHealth(now time.Time) admin.Part {
+	s := g.redis.State()
+	p := admin.Part{Name: redisPart, State: admin.PartOK, Detail: "It answers", Since: s.Since, Breaker: s.Breaker, Latency: latency(g.trips.Quantiles(now))}
+	if !s.OK {
+		p.State, p.Detail = admin.PartDown, "It does not answer: "+s.LastError
+	}
+	return p
+}
+
+func planeHealth(s auth.PlaneState, took telemetry.Quantiles) admin.Part {
+	p := admin.Part{
+		Name: planePart + s.Plane, State: admin.PartOK, Detail: "It says whose tokens are", Since: s.Since, Breaker: s.Breaker, Latency: latency(took),
+	}
+	switch {
+	case !s.OK:
+		p.State, p.Detail = admin.PartDown, "It does not say whose tokens are: "+s.LastError
+	case took.Count == 0:
+		p.State, p.Detail = admin.PartIdle, "It was not asked within the last minute"
+	}
+	return p
+}
+
+func regionHealth(r telemetry.RegionCount) admin.Part {
+	p := admin.Part{
+		Name: regionPart + r.Plane + "/" + r.Region, State: admin.PartOK, Detail: "Object Store answers",
+		Latency: latency(r.Latency), Requests: &r.Requests, Errors: &r.Failed,
+	}
+	switch {
+	case r.Failed == r.Requests && r.Requests >= downAfter:
+		p.State, p.Since = admin.PartDown, r.Failing
+	case float64(r.Failed) > degradedShare*float64(r.Requests):
+		p.State, p.Since = admin.PartDegraded, r.Failing
+	}
+	if r.Failed > 0 {
+		p.Detail = fmt.Sprintf("%d of %d requests failed within the last minute", r.Failed, r.Requests)
+	}
+	return p
+}
+
+func statisticsHealth(s stats.Status, now time.Time) admin.Part {
+	lag := s.Lag(now).Seconds()
+	p := admin.Part{Name: statisticsPart, State: admin.PartOK, Detail: fmt.Sprintf("Counts were stored %.0f s ago", lag), Since: s.Down}
+	switch {
+	case s.Err != nil:
+		p.State, p.Detail = admin.PartDown, fmt.Sprintf("The counts of the last %.0f s wait in memory: %v", lag, s.Err)
+	case s.Dropped > 0:
+		p.Detail += fmt.Sprintf("; %d exchanges were not counted since the start, for there were too many stores at a time", s.Dropped)
+	}
+	return p
+}
+
+func (g *Gateway) cacheHealth(traffic telemetry.Snapshot) admin.Part {
+	s := g.cache.Stats()
+	held := fmt.Sprintf("%d answers in %.1f MiB", s.Entries, float64(s.Bytes)/(1<<20))
+	switch {
+	case g.redis != nil && !g.redis.State().OK:
+		return admin.Part{Name: cachePart, State: admin.PartDegraded, Detail: "Nothing is answered from it while Redis is away; " + held}
+	case traffic.Lookups.Window == 0:
+		return admin.Part{Name: cachePart, State: admin.PartIdle, Detail: "Nothing that can be cached was asked within the last minute; " + held}
+	}
+	return admin.Part{Name: cachePart, State: admin.PartOK, Detail: held}
+}
+
+// policyHealth tells of rules that cannot be read, and of those that could not be evaluated: they may refuse what they should not.
+func policyHealth(s policy.State, traffic telemetry.Snapshot) admin.Part {
+	if s.Rules == 0 {
+		return admin.Part{Name: policyPart, State: admin.PartIdle, Detail: "There is none: what Anypoint permits is permitted"}
+	}
+	p := admin.Part{Name: policyPart, State: admin.PartOK, Detail: fmt.Sprintf("%d rules, %d of them in shadow mode", s.Rules, s.Shadowed), Since: s.Loaded}
+	var failing []string
+	for _, r := range traffic.PolicyErrors {
+		if r.Window > 0 {
+			failing = append(failing, r.Rule)
+		}
+	}
+	switch {
+	case s.Err != nil:
+		p.State, p.Since, p.Detail = admin.PartDegraded, s.Since, "The files cannot be taken as they are now; the rules of before stay in force: "+s.Err.Error()
+	case len(failing) > 0:
+		const shown = 3
+		names := strings.Join(failing[:min(len(failing), shown)], ", ")
+		p.State, p.Since = admin.PartDegraded, time.Time{}
+		p.Detail = fmt.Sprintf("%d rules could not be evaluated within the last minute: %s", len(failing), names)
+	}
+	return p
+}
+
+// askings are how long the control planes take to say whose tokens are. They are safe for concurrent use.
+type askings struct {
+	mu sync.Mutex
+	by map[string]*telemetry.Latency // of the planes that there are
+}
+
+func newAskings() *askings { return &askings{by: map[string]*telemetry.Latency{}} }
+
+func (a *askings) of(plane string) *telemetry.Latency {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	l, ok := a.by[plane]
+	if !ok {
+		l = telemetry.NewLatency()
+		a.by[plane] = l
+	}
+	return l
+}

@@ -1,0 +1,195 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"osgate/admin"
+	"osgate/auth"
+	"osgate/internal/redisconn/redistest"
+	"osgate/policy"
+	"osgate/stats"
+	"osgate/telemetry"
+)
+
+func TestRegionIsJudgedByItsLastMinute(t *testing.T) {
+	began := time.Now()
+	for name, tt := range map[string]struct {
+		requests, failed int64
+		want             admin.State
+		detail           string
+	}{
+		"all well":            {1000, 0, admin.PartOK, "Object Store answers"},
+		"one of twenty":       {20, 1, admin.PartOK, "1 of 20 requests failed within the last minute"},
+		"more than that":      {39, 2, admin.PartDegraded, "2 of 39 requests failed within the last minute"},
+		"all but one":         {100, 99, admin.PartDegraded, "99 of 100 requests failed within the last minute"},
+		"the only four":       {4, 4, admin.PartDegraded, "4 of 4 requests failed within the last minute"},
+		"all of five or more": {5, 5, admin.PartDown, "5 of 5 requests failed within the last minute"},
+	} {
+		got := regionHealth(telemetry.RegionCount{
+			Plane: "us", Region: "us-east-1", Requests: tt.requests, Failed: tt.failed, Failing: began, Latency: telemetry.Quantiles{Count: tt.requests, P50: 1, P95: 2, P99: 3},
+		})
+		want := admin.Part{
+			Name: "region us/us-east-1", State: tt.want, Detail: tt.detail, Requests: &tt.requests, Errors: &tt.failed,
+			Latency: &admin.Latency{Count: tt.requests, P50: 1, P95: 2, P99: 3},
+		}
+		if tt.want != admin.PartOK {
+			want.Since = began
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestPartsSayWhatIsWrongWithThem(t *testing.T) {
+	now := time.Now()
+	asked := telemetry.Quantiles{Count: 1}
+	failing := telemetry.Snapshot{PolicyErrors: []telemetry.RuleCount{{Rule: "a", Window: 2}, {Rule: "old", Total: 9}}}
+	for name, tt := range map[string]struct {
+		got    admin.Part
+		state  admin.State
+		detail string
+		since  time.Time
+	}{
+		"plane":            {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, asked), admin.PartOK, "whose tokens", now},
+		"plane, not asked": {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, telemetry.Quantiles{}), admin.PartIdle, "not asked", now},
+		"plane, down":      {planeHealth(auth.PlaneState{Plane: "us", Since: now, LastError: "no route"}, asked), admin.PartDown, "no route", now},
+		"statistics":       {statisticsHealth(stats.Status{Flushed: now.Add(-2 * time.Second)}, now), admin.PartOK, "2 s ago", time.Time{}},
+		"statistics, down": {statisticsHealth(stats.Status{Flushed: now.Add(-8 * time.Second), Down: now, Err: errors.New("disk full")}, now), admin.PartDown, "8 s wait in memory: disk full", now},
+		"statistics, full": {statisticsHealth(stats.Status{Flushed: now, Dropped: 7}, now), admin.PartOK, "7 exchanges were not counted", time.Time{}},
+		"policy":           {policyHealth(policy.State{Rules: 3, Shadowed: 1, Loaded: now}, telemetry.Snapshot{}), admin.PartOK, "3 rules, 1 of them in shadow", now},
+		"no policy":        {policyHealth(policy.State{}, telemetry.Snapshot{}), admin.PartIdle, "none", time.Time{}},
+		"policy, errors":   {policyHealth(policy.State{Rules: 3, Loaded: now}, failing), admin.PartDegraded, "1 rules could not be evaluated within the last minute: a", time.Time{}},
+		"policy, unread":   {policyHealth(policy.State{Rules: 3, Err: errors.New("line 4"), Since: now}, failing), admin.PartDegraded, "line 4", now},
+	} {
+		if tt.got.State != tt.state || !strings.Contains(tt.got.Detail, tt.detail) || !tt.got.Since.Equal(tt.since) {
+			t.Errorf("%s: %+v, want %s, %q, since %v", name, tt.got, tt.state, tt.detail, tt.since)
+		}
+	}
+}
+
+// shown is what the page shows of a gateway, as far as these tests look.
+type shown struct {
+	Health  admin.Health
+	Traffic struct {
+		Saved         telemetry.Saved
+		UpstreamUnits telemetry.Count
+		Clients       []telemetry.ClientCount
+	}
+}
+
+// overviewOf reads what is shown until done.
+func overviewOf(t *testing.T, g *started, done func(shown) bool) shown {
+	t.Helper()
+	tick, late := time.NewTicker(20*time.Millisecond), time.After(10*time.Second)
+	defer tick.Stop()
+	for {
+		status, body := get(t, http.DefaultClient, g.AdminURL()+"/api/overview", "")
+		var o shown
+		if err := json.Unmarshal([]byte(body), &o); err != nil || status != http.StatusOK {
+			t.Fatalf("overview %d, %v: %s", status, err, body)
+		}
+		if done(o) {
+			return o
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("the overview stays %s", body)
+		}
+	}
+}
+
+func TestOverviewOfAGatewayWithTraffic(t *testing.T) {
+	s := upstream(t, func(*http.Request) {})
+	redis := redistest.Start(t)
+	g := start(t, configured(t, "OSGATE_UPSTREAM_OVERRIDE="+s.URL, "OSGATE_REDIS_URL="+redis.URL(), "OSGATE_RATE=20", "OSGATE_RATE_BURST=30"))
+	token := mint(t, http.DefaultClient, g.ClientsURL())
+	for range 3 {
+		if status, body := get(t, http.DefaultClient, g.ClientsURL()+key, token); status != http.StatusOK {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	o := overviewOf(t, g, func(o shown) bool { return len(o.Traffic.Clients) > 0 }) // names show when their second is over
+	once := int64(1)
+	want := admin.Health{
+		Status: admin.Ready, Summary: "Everything works", Reasons: []admin.Reason{},
+		Parts: []admin.Part{
+			{Name: "redis", State: admin.PartOK, Breaker: "closed"},
+			{Name: "control plane us", State: admin.PartOK, Breaker: "closed"},
+			{Name: "region us/us-east-1", State: admin.PartOK, Requests: &once, Errors: new(int64)},
+			{Name: "statistics", State: admin.PartOK},
+			{Name: "cache", State: admin.PartOK},
+			{Name: "policy", State: admin.PartIdle},
+		},
+	}
+	if diff := cmp.Diff(want, o.Health, cmpopts.IgnoreFields(admin.Part{}, "Detail", "Since", "Latency")); diff != "" {
+		t.Errorf("health (-want +got):\n%s", diff)
+	}
+	for _, p := range o.Health.Parts[:3] {
+		if p.Latency == nil || p.Latency.Count == 0 || p.Latency.P99 <= 0 {
+			t.Errorf("%s: latency %+v, want some", p.Name, p.Latency)
+		}
+	}
+	if o.Traffic.Saved.Requests.Total != 2 || o.Traffic.Saved.Units.Total != 2 || o.Traffic.UpstreamUnits.Total != 1 {
+		t.Errorf("saved %+v, upstream units %+v; want 2, 2 and 1", o.Traffic.Saved, o.Traffic.UpstreamUnits)
+	}
+	if c := o.Traffic.Clients[0]; c.Quota != 20 || c.Period != 1 || c.Burst != 30 || c.Remaining == nil || *c.Remaining < 27 || *c.Remaining > 30 || c.Over {
+		t.Errorf("client %+v, want 20 a second and a burst of 30, of which at least 27 remain", c)
+	}
+}
+
+func TestOverviewSaysThatRedisIsGone(t *testing.T) {
+	s := upstream(t, func(*http.Request) {})
+	redis := redistest.Start(t)
+	g := start(t, configured(t, "OSGATE_UPSTREAM_OVERRIDE="+s.URL, "OSGATE_REDIS_URL="+redis.URL()))
+	redis.Stop()
+	o := overviewOf(t, g, func(o shown) bool { return o.Health.Status == admin.Degraded })
+	if p := o.Health.Parts[0]; p.Name != "redis" || p.State != admin.PartDown || p.Breaker == "closed" || p.Since.IsZero() || o.Health.Reasons[0].Part != "redis" {
+		t.Errorf("%+v", o.Health)
+	}
+	redis.Restart()
+	overviewOf(t, g, func(o shown) bool { return o.Health.Parts[0].State == admin.PartOK })
+}
+
+func TestHistoryComesFromTheStatistics(t *testing.T) {
+	s := upstream(t, func(*http.Request) {})
+	g := start(t, configured(t, "OSGATE_UPSTREAM_OVERRIDE="+s.URL))
+	token := mint(t, http.DefaultClient, g.ClientsURL())
+	for range 2 {
+		get(t, http.DefaultClient, g.ClientsURL()+key, token)
+	}
+	if err := g.stats.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sums := admin.Sums{Client: 2, Upstream: 1, ClientUnits: 2, UpstreamUnits: 1}
+	for query, child := range map[string]string{
+		"": "org-root", "?plane=us&organization=org-root": "env-prod", "?plane=us&organization=org-root&environment=env-prod&period=1day": "us-east-1",
+	} {
+		status, body := get(t, http.DefaultClient, g.AdminURL()+"/api/history"+query, "")
+		var h admin.History
+		if err := json.Unmarshal([]byte(body), &h); err != nil || status != http.StatusOK || len(h.Buckets) == 0 {
+			t.Fatalf("%s: %d, %v: %s", query, status, err, body)
+		}
+		if diff := cmp.Diff([]admin.Child{{Plane: "us", Name: child, Sums: sums}}, h.Children); diff != "" {
+			t.Errorf("%s: children (-want +got):\n%s", query, diff)
+		}
+		if last := h.Buckets[len(h.Buckets)-1]; last.Sums != sums {
+			t.Errorf("%s: the last bucket is %+v, want %+v", query, last, sums)
+		}
+	}
+	for query, field := range map[string]string{"?organization=org-root": "plane", "?period=1year": "period", "?from=1999-01-01T00:00:00Z": "to"} {
+		status, body := get(t, http.DefaultClient, g.AdminURL()+"/api/history"+query, "")
+		if status != http.StatusBadRequest || !strings.Contains(body, `"field":"`+field+`"`) {
+			t.Errorf("%s: %d %s, want 400 with the field %s", query, status, body, field)
+		}
+	}
+}

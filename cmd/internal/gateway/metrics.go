@@ -1,0 +1,113 @@
+package gateway
+
+import (
+	"time"
+
+	"osgate/auth"
+	"osgate/internal/redisconn"
+	"osgate/telemetry"
+)
+
+// The connections to Redis by their names in metrics: bodies have one of their own, so that they never delay quotas.
+const (
+	mainConnection   = "main"
+	bodiesConnection = "bodies"
+)
+
+// sources are what metrics read of the parts at each scrape. The parts are made after the metrics, and before anybody scrapes.
+func (p *parts) sources() telemetry.Sources {
+	s := telemetry.Sources{Identities: p.tellIdentities, Planes: p.tellPlanes, Statistics: p.tellStatistics, Pauses: p.tellPauses}
+	if p.redis != nil {
+		s.Redis = p.tellRedis
+	}
+	if p.config.Regions.Discover {
+		s.Searches = p.tellSearches
+	}
+	if p.config.Policy.Path != "" {
+		s.Policy = p.tellPolicy
+	}
+	return s
+}
+
+// tripped takes note of a round trip over a connection to Redis.
+func (p *parts) tripped(connection string) func(redisconn.RoundTrip) {
+	return func(t redisconn.RoundTrip) {
+		if p.metrics == nil { // the parts are still being made
+			return
+		}
+		p.metrics.RoundTrip(connection, t.Kind, t.Trouble, t.Took)
+		if connection == mainConnection && (t.Trouble == "" || t.Trouble == "timeout") { // how fast others fail says nothing of Redis
+			p.trips.Add(t.Took)
+		}
+	}
+}
+
+// asked takes note of an asking of a control plane.
+func (p *parts) asked(q auth.Asking) {
+	p.metrics.Asked(q.Plane, q.Result, q.Took)
+	p.askings.of(q.Plane).Add(q.Took)
+}
+
+func (p *parts) tellIdentities(tell func(result string, n int64)) {
+	n := p.auth.Counts()
+	tell("known", n.Known)
+	tell("shared", n.Shared)
+	tell("asked", n.Asked)
+	tell("stale", n.Stale)
+	tell("refused", n.Refused)
+	tell("unavailable", n.Unavailable)
+	tell("guessing", n.Guessing)
+	tell("client_left", n.Left)
+}
+
+func (p *parts) tellPlanes(tell func(plane, breaker string)) {
+	for _, s := range p.auth.Planes() {
+		tell(s.Plane, s.Breaker)
+	}
+}
+
+func (p *parts) tellRedis(tell func(connection string, r telemetry.Redis)) {
+	tell(mainConnection, connectionOf(p.redis))
+	if p.shared != nil {
+		tell(bodiesConnection, connectionOf(p.shared))
+	}
+}
+
+func connectionOf(c *redisconn.Conn) telemetry.Redis {
+	n := c.Counts()
+	return telemetry.Redis{
+		Breaker: c.State().Breaker, Open: n.Open, Idle: n.Idle, TimedOut: n.TimedOut, Skipped: n.Skipped,
+		Reused: n.Reused, Dialed: n.Dialed, Stale: n.Stale,
+	}
+}
+
+func (p *parts) tellStatistics() telemetry.Statistics {
+	s := p.stats.Status()
+	return telemetry.Statistics{
+		Lag: s.Lag(time.Now()), Series: int64(s.Series), Waiting: int64(s.Waiting),
+		Coarsened: int64(s.Coarsened), Dropped: int64(s.Dropped),
+	}
+}
+
+func (p *parts) tellSearches(tell func(result string, n int64)) {
+	n := p.discovery.Counts()
+	tell("found", n.Found)
+	tell("partly", n.Partly)
+	tell("nowhere", n.Nowhere)
+	tell("ambiguous", n.Ambiguous)
+	tell("silent", n.Silent)
+	tell("busy", n.Busy)
+}
+
+func (p *parts) tellPauses(tell func(event string, n int64)) {
+	n := p.pauses.Counts()
+	tell("paused", n.Paused)
+	tell("waited", n.Waited)
+	tell("refused", n.Refused)
+	tell("client_left", n.Left)
+}
+
+func (p *parts) tellPolicy() telemetry.Policy {
+	s := p.policy.State()
+	return telemetry.Policy{Rules: int64(s.Rules), Shadow: int64(s.Shadowed), Loaded: s.Loaded, Stale: s.Err != nil}
+}

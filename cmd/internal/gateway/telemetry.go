@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"osgate/config"
+	"osgate/record"
+	"osgate/telemetry"
+)
+
+// checkExports tells what is wrong with OpenTelemetry's variables.
+func checkExports(environ []string) func(config.Config) []config.Problem {
+	return func(config.Config) (problems []config.Problem) {
+		_, err := telemetry.ReadExporting(getenv(environ))
+		all, ok := err.(interface{ Unwrap() []error })
+		if !ok {
+			return nil
+		}
+		for _, err := range all.Unwrap() {
+			if e, ok := errors.AsType[*telemetry.ExportError](err); ok {
+				problems = append(problems, config.Problem{Variable: e.Variable, Detail: e.Detail})
+			}
+		}
+		return problems
+	}
+}
+
+// getenv looks up variables in a list such as "A=b"; of two of one name the first counts, as it does for the exporters.
+func getenv(environ []string) func(string) string {
+	return func(name string) string {
+		i := slices.IndexFunc(environ, func(variable string) bool { return strings.HasPrefix(variable, name+"=") })
+		if i < 0 {
+			return ""
+		}
+		return environ[i][len(name)+1:]
+	}
+}
+
+// openExports opens the ways out for telemetry that the environment names; without one, nothing goes out. What is logged from then on goes out too.
+func (p *parts) openExports(o Options) error {
+	plan, err := telemetry.ReadExporting(getenv(o.Environ))
+	if err != nil {
+		return err
+	}
+	console := o.Out
+	if console == nil {
+		console = io.Discard
+	}
+	p.exports, err = telemetry.OpenExports(context.Background(), plan, telemetry.ExportsOptions{Version: o.Version, Console: console, Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	p.close = append(p.close, func() error { p.exports.Close(context.Background()); return nil })
+	p.logger = p.exports.Logger(o.Logger)
+	c := p.config
+	p.traces = p.exports.NewTraces(telemetry.TracesOptions{
+		Slow: c.Trace.Slow, Names: c.Trace.Names, Key: c.Key(), TLS: c.TLS.Cert != "", Redis: c.Redis.URL.Reveal() != "", Server: upstreamOf,
+	})
+	return nil
+}
+
+// keepers are all that keep account of exchanges.
+func (p *parts) keepers(logger *slog.Logger) record.Keepers {
+	all := record.Keepers{p.stats, p.metrics, p.board}
+	if p.traces != nil {
+		all = append(all, p.traces)
+	}
+	return append(all, record.NewAccessLog(logger, p.config.Log.Sample))
+}
+
+// tracing is how the proxy places exchanges in traces, nil where nobody traces.
+func (p *parts) tracing() func(parent record.Trace, trusted bool) record.Trace {
+	if p.traces == nil {
+		return nil
+	}
+	return p.traces.Begin
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+const (
+	// tokenPath is where Access Management gives a connected app its token ("Object Store v2 REST APIs", bearer token).
+	tokenPath = "/accounts/api/v2/oauth2/token" //nolint:gosec // where tokens come from
+	// mintTimeout bounds the asking for a token.
+	mintTimeout = 30 * time.Second
+	// maxGrant bounds the answer in bytes, and a file that holds a secret.
+	maxGrant = 64 << 10
+)
+
+// mint gets a token of a connected app by its client credentials, from the Access Management of that host at base. No error holds the secret or the token.
+func (c comparison) mint(ctx context.Context, transport http.RoundTripper, base *url.URL, host string) (string, error) {
+	secret, err := readSecret(c.secretFile)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, mintTimeout)
+	defer cancel()
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.clientID}, "client_secret": {secret}}.Encode()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath(tokenPath).String(), strings.NewReader(form))
+	if err != nil {
+		return "", errors.New("making the request")
+	}
+	r.Host = host
+	r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}, "User-Agent": {"osgate"}}
+	answer, err := transport.RoundTrip(r)
+	if err != nil {
+		return "", fmt.Errorf("asking %s: %w", host, err)
+	}
+	defer func() { _ = answer.Body.Close() }() // read below as far as it matters
+	var grant struct {
+		Token string `json:"access_token"`
+	}
+	err = json.NewDecoder(io.LimitReader(answer.Body, maxGrant)).Decode(&grant)
+	switch {
+	case answer.StatusCode != http.StatusOK:
+		return "", fmt.Errorf("%s answered %d to client %q", host, answer.StatusCode, c.clientID)
+	case err != nil || grant.Token == "":
+		return "", fmt.Errorf("%s answered with no token", host)
+	}
+	return grant.Token, nil
+}
+
+// readSecret reads a file that holds a secret and maybe a line's end. Its content is in no error.
+func readSecret(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("reading the client secret: %w", err)
+	}
+	defer func() { _ = f.Close() }() // only read
+	text, err := io.ReadAll(io.LimitReader(f, maxGrant))
+	if err != nil {
+		return "", fmt.Errorf("reading the client secret: %w", err)
+	}
+	secret := strings.TrimRight(string(text), "\r\n")
+	if secret == "" {
+		return "", errors.New("the file of the client secret is empty")
+	}
+	return secret, nil
+}

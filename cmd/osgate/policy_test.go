@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// folder returns a new folder that holds these files.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const (
+	permitAll   = "@id(\"all\")\npermit (principal, action, resource);\n"
+	noDeletes   = "@id(\"no-deletes\")\nforbid (principal, action in Action::\"delete\", resource)\nwhen { resource.environmentType == \"production\" };\n"
+	noKeyShadow = "@id(\"no-key\")\n@mode(\"shadow\")\nforbid (principal, action == Action::\"getKey\", resource);\n"
+	deleteCase  = `{"name": "a delete", "client": "app", "request": "DELETE /us/us-east-1/api/v1/organizations/o/environments/e/stores/s", "environmentType": "production", "expect": "`
+)
+
+func TestPolicyTestShowsWhatIsDecidedOtherwise(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		files  map[string]string
+		path   string // below the folder
+		status int
+		says   []string
+	}{
+		{"all as expected", map[string]string{"a.cedar": permitAll, "b.cedar": noDeletes, "b.cases.json": "[" + deleteCase + `deny", "rule": "no-deletes"}]`}, "", exitOK, []string{"passed: 1 case, 2 rules"}},
+		{"otherwise", map[string]string{"a.cedar": permitAll, "b.cedar": noDeletes, "b.cases.json": "[" + deleteCase + `allow"}]`}, "", exitFailed, []string{"b.cases.json, case 1 \"a delete\"", "- allow", "+ deny by no-deletes", "FAILED: 1 of 1 case"}},
+		{"a file's own cases", map[string]string{"a.cedar": permitAll, "b.cedar": noDeletes, "a.cases.json": "[" + deleteCase + `allow"}]`, "b.cases.json": "[" + deleteCase + `allow"}]`}, "a.cedar", exitOK, []string{"passed: 1 case, 1 rule"}},
+		{"no case", map[string]string{"a.cedar": permitAll}, "", exitFailed, []string{"nothing was tested"}},
+		{"no JSON", map[string]string{"a.cedar": permitAll, "a.cases.json": "[{]"}, "", exitMisuse, []string{"a.cases.json", "line 1"}},
+		{"no rule", map[string]string{"a.txt": ""}, "", exitMisuse, []string{"would deny everything"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(folder(t, tt.files), tt.path)
+			for _, args := range [][]string{{"policy", "test", path}, {"policy", "test"}} {
+				// In the shadow everything passes: what the rules say is tested all the same.
+				status, out, complaints := ran(t, []string{"OSGATE_POLICY=" + path, "OSGATE_POLICY_SHADOW=true"}, args...)
+				if status != tt.status {
+					t.Errorf("%q: exit %d, want %d", args, status, tt.status)
+				}
+				for _, says := range tt.says {
+					if !strings.Contains(out+complaints, says) {
+						t.Errorf("%q does not say %q:\n%s%s", args, says, out, complaints)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestFaultsOfAPolicyAreToldAsCompilersDo(t *testing.T) {
+	dir := folder(t, map[string]string{"a.cedar": permitAll, "b.cedar": "permit (principal, action, resource)\nwhen { resource.stroe == \"x\" };\n"})
+	for _, path := range []string{dir, filepath.Join(dir, "b.cedar")} {
+		for _, command := range []string{"check", "test"} {
+			status, out, complaints := ran(t, []string{"OSGATE_POLICY=" + dir}, "policy", command, path)
+			if status != exitFailed || out != "" || !strings.HasPrefix(complaints, filepath.Join(dir, "b.cedar")+":") || !strings.Contains(complaints, "stroe") {
+				t.Errorf("%s %s: exit %d, %q, %q, want file:line:column", command, path, status, out, complaints)
+			}
+		}
+	}
+	if status, _, complaints := ran(t, []string{"OSGATE_POLICY=" + dir}, "policy", "check"); status != exitFailed || !strings.HasPrefix(complaints, filepath.Join(dir, "b.cedar")+":") {
+		t.Errorf("of the configuration's: exit %d, %q", status, complaints)
+	}
+	status, out, _ := ran(t, []string{"OSGATE_POLICY=" + filepath.Join(dir, "a.cedar")}, "policy", "check")
+	if status != exitOK || out != "valid: 1 rule in 1 file, 0 in shadow mode\n" {
+		t.Errorf("of a good one: exit %d, %q", status, out)
+	}
+}
+
+func TestPolicySchemaNamesTheHeadersOfTheConfiguration(t *testing.T) {
+	status, out, _ := ran(t, []string{"OSGATE_POLICY=" + folder(t, map[string]string{"a.cedar": permitAll}), "OSGATE_POLICY_HEADERS=X-Team"}, "policy", "schema")
+	if status != exitOK || !strings.Contains(out, `"x-team"?: String`) || !strings.Contains(out, "action getKey in [read]") {
+		t.Errorf("exit %d:\n%s", status, out)
+	}
+}
+
+// accessLog is of a day: a delete in production, a read, one of a stranger, and lines that are no exchanges.
+const accessLog = `{"time":"2026-11-21T10:00:00Z","request_id":"first","operation":"deleteStore","plane":"us","region":"us-east-1","organization":"o","environment":"prod","store":"s","principal":"app","status":200}
+{"time":"2026-11-21T10:00:01Z","request_id":"second","operation":"getKey","plane":"us","region":"us-east-1","organization":"o","environment":"prod","store":"s","principal":"app","status":200}
+{"time":"2026-11-21T10:00:02Z","request_id":"third","operation":"deleteStore","plane":"us","region":"us-east-1","organization":"o","environment":"unheard-of","store":"s","principal":"app","status":404}
+{"level":"INFO","msg":"ready"}
+no JSON`
+
+func TestPolicyReplaySaysWhatWouldHaveBeenRefused(t *testing.T) {
+	dir := folder(t, map[string]string{"a.cedar": permitAll + noDeletes + noKeyShadow, "types.json": `{"prod": "production"}`, "access.log": accessLog})
+	want := replayReport{Lines: 5, Skipped: 2, Permitted: 1, Denied: 1, Undecided: 1, Rules: []replayRule{
+		{Rule: "no-deletes", Denied: 1, Refused: 1, Undecided: 1, Missing: []string{"resource.environmentType"}, First: "first", Last: "third"},
+		{Rule: "no-key", Shadow: 1, First: "second", Last: "second"},
+	}}
+	types, log := filepath.Join(dir, "types.json"), filepath.Join(dir, "access.log")
+	for _, from := range []string{log, "-"} {
+		var out, complaints bytes.Buffer
+		p := &program{environ: []string{"OSGATE_POLICY=" + dir}, in: strings.NewReader(accessLog), out: &out, err: &complaints}
+		status := p.run(t.Context(), []string{"policy", "replay", "-format", "json", "-environment-types", types, from})
+		var got replayReport
+		if err := json.Unmarshal(out.Bytes(), &got); err != nil || status != exitOK {
+			t.Fatalf("from %s: exit %d, %v: %s%s", from, status, err, &out, &complaints)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("from %s (-want +got):\n%s", from, diff)
+		}
+	}
+	status, out, _ := ran(t, nil, "policy", "replay", "-policy", dir, "-environment-types", types, log)
+	for _, says := range []string{"5 lines: 1 permitted, 1 denied, 1 undecided; 2 skipped", "RULE ", "no-deletes ", "first", "third", "resource.environmentType", "no-key "} {
+		if status != exitOK || !strings.Contains(out, says) {
+			t.Errorf("exit %d, it does not say %q:\n%s", status, says, out)
+		}
+	}
+}
+
+func TestReplayReadsLinesOfAnyLength(t *testing.T) {
+	var lengths []int
+	text := "a\n" + strings.Repeat("x", 3*maxLogLineBytes) + "\nbcd\n\n  \nlast"
+	if err := eachLine(t.Context(), strings.NewReader(text), func(line []byte) { lengths = append(lengths, len(line)) }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]int{2, 0, 4, 1, 3, 4}, lengths); diff != "" {
+		t.Errorf("lengths of the lines (-want +got):\n%s", diff)
+	}
+}
+
+func TestPolicyRefusesMisuse(t *testing.T) {
+	dir := folder(t, map[string]string{"a.cedar": permitAll, "types.json": `{"e": "prod"}`, "none.json": "["})
+	for _, args := range [][]string{
+		{}, {"fly"}, {"check"}, {"test"}, {"test", dir, dir}, {"check", "-x"}, {"schema", dir}, {"replay"}, {"replay", "x"}, {"replay", "-format", "xml", "-policy", dir, "-"},
+		{"replay", "-policy", dir, dir + "/none"}, {"replay", "-policy", dir, "-environment-types", dir + "/types.json", "-"}, {"replay", "-policy", dir, "-environment-types", dir + "/none.json", "-"},
+		{"replay", "-policy", dir, "-environment-types", dir + "/none", "-"}, {"check", dir + "/none"},
+	} {
+		status, out, complaints := ran(t, nil, append([]string{"policy"}, args...)...)
+		if status != exitMisuse || out != "" || strings.Count(complaints, "\n") != 1 {
+			t.Errorf("%q: exit %d, %q, %q", args, status, out, complaints)
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"osgate/policy"
+)
+
+// The bounds of what replay reads.
+const (
+	maxLogLineBytes          = 1 << 20 // longer lines are no exchanges
+	maxEnvironmentTypesBytes = 8 << 20
+)
+
+// replayPolicy says what the rules would have refused of an access log.
+func (p *program) replayPolicy(ctx context.Context, rules *policy.Rules, a policyArguments) int {
+	environments, err := readEnvironmentTypes(a.environments)
+	if err != nil {
+		return p.misuse("%v", err)
+	}
+	in := p.in
+	if a.log != "-" {
+		file, err := os.Open(a.log)
+		if err != nil {
+			return p.misuse("reading the access log: %v", err)
+		}
+		defer func() { _ = file.Close() }() // only read
+		in = file
+	}
+	replay := policy.NewReplay(rules, environments)
+	if err := eachLine(ctx, in, replay.Line); err != nil {
+		p.complain("reading the access log: %v", err)
+		return exitFailed
+	}
+	if a.format == "json" {
+		return p.printReplayJSON(replay.Summary())
+	}
+	p.printReplay(replay.Summary())
+	return exitOK
+}
+
+// readEnvironmentTypes reads a JSON object of environment ids with their types; without a path none is known.
+func readEnvironmentTypes(path string) (map[string]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the types of environments: %w", err)
+	}
+	defer func() { _ = file.Close() }() // only read
+	var types map[string]string
+	if err := json.NewDecoder(io.LimitReader(file, maxEnvironmentTypesBytes)).Decode(&types); err != nil {
+		return nil, fmt.Errorf(`reading the types of environments: %s is no JSON like {"<environment id>": "production"}: %w`, path, err)
+	}
+	for id, kind := range types {
+		if kind != "production" && kind != "sandbox" && kind != "design" {
+			return nil, fmt.Errorf("reading the types of environments: %s: %q has type %q; there are production, sandbox and design", path, id, kind)
+		}
+	}
+	return types, nil
+}
+
+// eachLine calls use with every line of in, until ctx ends; the line is only good during the call. Of a line that is too long it sees none.
+func eachLine(ctx context.Context, in io.Reader, use func(line []byte)) error {
+	lines := bufio.NewReaderSize(in, maxLogLineBytes)
+	long := false
+	for ctx.Err() == nil {
+		line, err := lines.ReadSlice('\n')
+		last := errors.Is(err, io.EOF)
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			long = true
+			continue
+		case err != nil && !last:
+			return err
+		case long:
+			use(nil)
+		case len(line) > 0:
+			use(line)
+		}
+		if long = false; last {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// replayReport is a [policy.Summary] as JSON.
+type replayReport struct {
+	Lines     int          `json:"lines"`
+	Skipped   int          `json:"skipped"`
+	Permitted int          `json:"permitted"`
+	Denied    int          `json:"denied"`
+	Undecided int          `json:"undecided"`
+	Rules     []replayRule `json:"rules"`
+}
+
+// replayRule is a [policy.RuleSummary] as JSON.
+type replayRule struct {
+	Rule      string   `json:"rule"`
+	Denied    int      `json:"denied"`
+	Refused   int      `json:"refused"`
+	Shadow    int      `json:"shadow"`
+	Undecided int      `json:"undecided"`
+	Missing   []string `json:"missing,omitempty"`
+	First     string   `json:"first,omitempty"`
+	Last      string   `json:"last,omitempty"`
+}
+
+func (p *program) printReplayJSON(s policy.Summary) int {
+	report := replayReport{s.Lines, s.Skipped, s.Permitted, s.Denied, s.Undecided, []replayRule{}}
+	for _, r := range s.Rules {
+		report.Rules = append(report.Rules, replayRule(r))
+	}
+	encoder := json.NewEncoder(p.out)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(report); err != nil {
+		p.complain("writing the summary: %v", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// printReplay prints a summary for people. Request ids are the words of clients.
+func (p *program) printReplay(s policy.Summary) {
+	p.print("%s: %d permitted, %d denied, %d undecided; %d skipped, which are no exchange of an identified principal\n",
+		plural(s.Lines, "line"), s.Permitted, s.Denied, s.Undecided, s.Skipped)
+	if len(s.Rules) == 0 {
+		return
+	}
+	list := table{columns: []column{
+		{title: "RULE"}, {title: "DENIED", right: true}, {title: "OF THESE ANSWERED", right: true}, {title: "IN SHADOW", right: true},
+		{title: "UNDECIDED", right: true},
+		{title: "FIRST REQUEST ID"}, {title: "LAST REQUEST ID"}, {title: "UNDECIDED FOR LACK OF"},
+	}}
+	for _, r := range s.Rules {
+		row := []cell{say(plain, "%s", r.Rule)}
+		for _, n := range []int{r.Denied, r.Refused, r.Shadow, r.Undecided} {
+			row = append(row, say(plain, "%d", n))
+		}
+		list.rows = append(list.rows, append(row, say(plain, "%s", r.First), say(plain, "%s", r.Last), say(plain, "%s", strings.Join(r.Missing, ", "))))
+	}
+	p.print("\n%s\n", paint(list.lines(unbounded, len(list.rows)), view{width: unbounded}))
+}

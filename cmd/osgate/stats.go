@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"osgate/cmd/internal/gateway"
+	"osgate/config"
+	"osgate/reconcile"
+	"osgate/regionmap"
+)
+
+const reconcileUsage = "stats reconcile takes -org ID -from TIME -to TIME and, as needed, -period 1hour|1day|1month, -plane us|eu, -unit requests|billing, " +
+	"-format table|csv|json, -tolerance PERCENT, -gateway URL, -client-id ID and -client-secret-file FILE"
+
+// tokenVariable names the token that is used where no client is given. It is none of the gateway's own variables.
+const tokenVariable = "OSGATE_TOKEN" //nolint:gosec // its name
+
+// comparison is what the arguments of stats reconcile say.
+type comparison struct {
+	organization string
+	from, to     time.Time
+	period       string
+	plane        string
+	unit         string
+	format       string
+	tolerance    float64
+	gateway      string
+	clientID     string
+	secretFile   string
+}
+
+// stats runs the subcommands of stats. Unlike elsewhere, a failure is status 2, so that 1 says that the counts differ and nothing else.
+func (p *program) stats(ctx context.Context, args []string) int {
+	if len(args) == 0 || args[0] != "reconcile" {
+		return p.misuse("stats knows reconcile only")
+	}
+	asked, err := parseComparison(args[1:])
+	if err != nil {
+		return p.misuse("%v", err)
+	}
+	var token string
+	token, p.environ = take(p.environ, tokenVariable)
+	c, ok := p.load()
+	if !ok {
+		return exitMisuse
+	}
+	report, err := p.reconcile(ctx, c, asked, token)
+	if err != nil {
+		p.complain("%v", err)
+		return exitMisuse
+	}
+	if err := asked.print(p.out, report); err != nil {
+		p.complain("%v", err)
+		return exitMisuse
+	}
+	if report.Exceeds(asked.tolerance) {
+		return exitFailed
+	}
+	return exitOK
+}
+
+// take returns the value of a variable, and the environment without it.
+func take(environ []string, name string) (value string, rest []string) {
+	for _, pair := range environ {
+		if key, v, _ := strings.Cut(pair, "="); key == name {
+			value = v
+			continue
+		}
+		rest = append(rest, pair)
+	}
+	return value, rest
+}
+
+// parseComparison reads the arguments.
+func parseComparison(args []string) (comparison, error) {
+	var c comparison
+	var from, to string
+	set := flag.NewFlagSet("reconcile", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&c.organization, "org", "", "")
+	set.StringVar(&from, "from", "", "")
+	set.StringVar(&to, "to", "", "")
+	set.StringVar(&c.period, "period", string(reconcile.Day), "")
+	set.StringVar(&c.plane, "plane", "us", "")
+	set.StringVar(&c.unit, "unit", "requests", "")
+	set.StringVar(&c.format, "format", "table", "")
+	set.Float64Var(&c.tolerance, "tolerance", 0, "")
+	set.StringVar(&c.gateway, "gateway", "", "")
+	set.StringVar(&c.clientID, "client-id", "", "")
+	set.StringVar(&c.secretFile, "client-secret-file", "", "")
+	if err := set.Parse(args); err != nil {
+		return c, fmt.Errorf("%w; %s", err, reconcileUsage)
+	}
+	if set.NArg() > 0 {
+		return c, fmt.Errorf("%q is too much; %s", set.Arg(0), reconcileUsage)
+	}
+	var err error
+	if c.from, err = parseInstant("-from", from, false); err != nil {
+		return c, err
+	}
+	if c.to, err = parseInstant("-to", to, true); err != nil {
+		return c, err
+	}
+	return c, c.check()
+}
+
+// check finds what cannot be asked for.
+func (c comparison) check() error {
+	switch {
+	case c.organization == "":
+		return fmt.Errorf("-org is missing; %s", reconcileUsage)
+	case regionmap.AccountsHost(c.plane) == "":
+		return fmt.Errorf("-plane %q is none; the planes are %s", c.plane, strings.Join(regionmap.Planes(), ", "))
+	case regionmap.StatsHost(c.plane) == "":
+		return fmt.Errorf("the vendor has no Stats API in plane %s, only in us and eu: there is nothing to hold the gateway's counts against", c.plane)
+	case c.unit != "requests" && c.unit != "billing":
+		return fmt.Errorf("-unit %q is neither requests nor billing", c.unit)
+	case c.format != "table" && c.format != "csv" && c.format != "json":
+		return fmt.Errorf("-format %q is none of table, csv, json", c.format)
+	case !(c.tolerance >= 0): // no number is neither
+		return errors.New("-tolerance is no percentage")
+	case (c.clientID == "") != (c.secretFile == ""):
+		return errors.New("-client-id and -client-secret-file go together")
+	}
+	return nil
+}
+
+// parseInstant reads an RFC 3339 time, or a day in UTC: its beginning, or with last its end.
+func parseInstant(name, text string, last bool) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, fmt.Errorf("%s is missing; %s", name, reconcileUsage)
+	}
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		if last {
+			return day.AddDate(0, 0, 1).Add(-time.Millisecond), nil
+		}
+		return day, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, fmt.Errorf("%s %q is neither a day like 2024-08-31 nor a time like 2024-08-31T12:00:00Z", name, text)
+	}
+	return t, nil
+}
+
+// reconcile asks both sides, with one token.
+func (p *program) reconcile(ctx context.Context, c config.Config, asked comparison, token string) (*reconcile.Report, error) {
+	transport, err := gateway.Transport(c)
+	if err != nil {
+		return nil, err
+	}
+	ours, err := asked.base(c)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case asked.clientID != "" && token != "":
+		return nil, errors.New("both " + tokenVariable + " and -client-id are given; right is one of them")
+	case asked.clientID != "":
+		end := gateway.Endpoint(c)(asked.plane)
+		if token, err = asked.mint(ctx, transport.Shared, end.URL, end.Host); err != nil {
+			return nil, fmt.Errorf("getting a token: %w", err)
+		}
+	case token == "":
+		return nil, errors.New("a token is needed: set " + tokenVariable + ", or give -client-id and -client-secret-file")
+	}
+	authorize := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
+	host := regionmap.StatsHost(asked.plane)
+	theirs := &url.URL{Scheme: "https", Host: host}
+	if c.Upstream.Override != nil {
+		theirs = c.Upstream.Override
+	}
+	return reconcile.Reconcile(ctx, reconcile.Options{
+		Theirs: &reconcile.API{Transport: transport.Shared, Base: theirs, Host: host, Authorize: authorize},
+		Ours: &reconcile.API{
+			Transport: transport.Shared, Base: ours.JoinPath(asked.plane), Authorize: authorize,
+			Query: url.Values{"source": {"upstream"}, "unit": {asked.unit}},
+		},
+		Organization: asked.organization, Period: reconcile.Period(asked.period), From: asked.from, To: asked.to,
+	})
+}
+
+// base returns where the gateway is asked: what -gateway says, else its own address on this machine.
+func (c comparison) base(own config.Config) (*url.URL, error) {
+	if c.gateway != "" {
+		u, err := url.Parse(c.gateway)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
+			return nil, errors.New("-gateway is no URL like http://gateway:8080")
+		}
+		return u, nil
+	}
+	host, port, err := net.SplitHostPort(string(own.Listen))
+	if err != nil {
+		return nil, fmt.Errorf("OSGATE_LISTEN cannot be asked: %w", err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	scheme := "http"
+	if own.TLS.Cert != "" {
+		scheme = "https"
+	}
+	return &url.URL{Scheme: scheme, Host: net.JoinHostPort(host, port)}, nil
+}
+
+// print writes the report in the format asked for.
+func (c comparison) print(w io.Writer, r *reconcile.Report) error {
+	switch c.format {
+	case "csv":
+		return r.CSV(w)
+	case "json":
+		return r.JSON(w)
+	}
+	return r.Table(w)
+}

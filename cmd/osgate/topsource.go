@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// The bounds of one question to the admin listener.
+const (
+	askTimeout       = 5 * time.Second
+	maxOverviewBytes = 4 << 20 // that of a busy gateway has some 30 KB
+)
+
+// overview is what GET /api/overview says, as far as it is shown. What another version's gateway does not say stays zero.
+type overview struct {
+	Time    time.Time `json:"time"`
+	Start   time.Time `json:"start"`
+	Version string    `json:"version"`
+	Health  health    `json:"health"`
+	Traffic traffic   `json:"traffic"`
+}
+
+type health struct {
+	Status  string `json:"status"`
+	Summary string `json:"summary"`
+	Parts   []part `json:"parts"`
+}
+
+type part struct {
+	Name    string     `json:"part"`
+	State   string     `json:"state"`
+	Detail  string     `json:"detail"`
+	Latency *quantiles `json:"latencyMs"`
+	Breaker string     `json:"breaker"`
+}
+
+// quantiles are milliseconds; nothing was timed where Count is 0.
+type quantiles struct {
+	Count int64   `json:"count"`
+	P50   float64 `json:"p50"`
+	P95   float64 `json:"p95"`
+	P99   float64 `json:"p99"`
+}
+
+type traffic struct {
+	Outcomes  []outcomeCount `json:"outcomes"`
+	Codes     []codeCount    `json:"codes"`
+	Latencies struct {
+		All      quantiles `json:"all"`
+		Hit      quantiles `json:"hit"`
+		Upstream quantiles `json:"upstream"`
+	} `json:"latencies"`
+	Lookups  count `json:"lookups"`
+	Upstream count `json:"upstream"`
+	Saved    struct {
+		Requests count `json:"requests"`
+		Units    count `json:"units"`
+	} `json:"saved"`
+	UpstreamUnits count         `json:"upstreamUnits"`
+	Clients       []clientCount `json:"clients"`
+	Stores        []storeCount  `json:"stores"`
+	Refusals      []refusal     `json:"refusals"`
+	Shadow        []ruleCount   `json:"shadow"`
+	PolicyErrors  []ruleCount   `json:"policyErrors"`
+}
+
+// count is how often something happened.
+type count struct {
+	PerSecond float64 `json:"perSecond"`
+	Window    int64   `json:"window"` // in the last minute
+	Total     int64   `json:"total"`  // since the start
+}
+
+type outcomeCount struct {
+	Outcome string `json:"outcome"`
+	count
+}
+
+type codeCount struct {
+	Code string `json:"code"`
+	count
+}
+
+type clientCount struct {
+	Principal string  `json:"principal"`
+	Refused   int64   `json:"refused"`
+	PerSecond float64 `json:"perSecond"`
+	Quota     int64   `json:"quota"`
+	Period    float64 `json:"period"` // seconds
+	Burst     int64   `json:"burst"`
+	Remaining *int64  `json:"remaining"` // nil where no quota was asked
+	Over      bool    `json:"over"`
+}
+
+type storeCount struct {
+	Plane        string  `json:"plane"`
+	Region       string  `json:"region"`
+	Organization string  `json:"organization"`
+	Environment  string  `json:"environment"`
+	Store        string  `json:"store"`
+	Requests     int64   `json:"requests"`
+	Hits         int64   `json:"hits"`
+	PerSecond    float64 `json:"perSecond"`
+}
+
+type refusal struct {
+	Time      time.Time `json:"time"`
+	RequestID string    `json:"requestId"`
+	Code      string    `json:"code"`
+	Status    int       `json:"status"`
+	Principal string    `json:"principal"`
+	Operation string    `json:"operation"`
+	Rule      string    `json:"rule"`
+}
+
+type ruleCount struct {
+	Rule   string `json:"rule"`
+	Window int64  `json:"window"`
+	Total  int64  `json:"total"`
+}
+
+// operator asks the admin listener of a gateway. It never follows a redirect: the token is for this gateway alone.
+type operator struct {
+	base      string // such as "http://127.0.0.1:8081", without a slash at its end
+	token     string // empty: none
+	transport http.RoundTripper
+}
+
+// errToken is a gateway that wants another token than it was given.
+var errToken = errors.New("the gateway refuses the token: OSGATE_ADMIN_TOKEN, or OSGATE_ADMIN_TOKEN_FILE, has to be that of the gateway")
+
+// overview asks once, within askTimeout.
+func (o operator) overview(ctx context.Context) (overview, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, o.base+"/api/overview", nil)
+	if err != nil {
+		return overview{}, fmt.Errorf("making the request: %w", err)
+	}
+	r.Header.Set("Accept", "application/json")
+	if o.token != "" {
+		r.Header.Set("Authorization", "Bearer "+o.token)
+	}
+	answer, err := o.transport.RoundTrip(r)
+	if err != nil {
+		return overview{}, err
+	}
+	defer func() { _ = answer.Body.Close() }() // read below as far as it matters
+	return readOverview(answer)
+}
+
+// readOverview reads an answer that should be an overview.
+func readOverview(answer *http.Response) (overview, error) {
+	switch answer.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized:
+		return overview{}, errToken
+	default:
+		return overview{}, fmt.Errorf("it answered %d: no admin listener of osgate, or it does not take this name for its own", answer.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxOverviewBytes+1))
+	if err != nil {
+		return overview{}, fmt.Errorf("reading the overview: %w", err)
+	}
+	if len(body) > maxOverviewBytes {
+		return overview{}, fmt.Errorf("its overview has more than %d bytes", maxOverviewBytes)
+	}
+	var o overview
+	if err := json.Unmarshal(body, &o); err != nil {
+		return overview{}, fmt.Errorf("reading the overview: %w", err)
+	}
+	return o, nil
+}

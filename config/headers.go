@@ -1,0 +1,40 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Headers are names of request headers in lower case, each once.
+type Headers []string
+
+// confidential are headers that hold what nobody but the control plane may read.
+var confidential = []string{"authorization", "cookie", "proxy-authorization"}
+
+// notInName tells what the names of headers in use do not hold. RFC 9110 section 5.1 allows more.
+func notInName(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+}
+
+// parseHeaders reads a list of header names.
+func parseHeaders(text string) (Headers, error) {
+	items, err := list(text)
+	if err != nil {
+		return nil, err
+	}
+	var headers Headers
+	for _, item := range items {
+		name := strings.ToLower(item)
+		switch {
+		case strings.ContainsFunc(name, notInName):
+			return nil, fmt.Errorf("%s is not the name of a header; right is such as x-app-name", quote(item))
+		case slices.Contains(confidential, name):
+			return nil, fmt.Errorf("%s holds a secret, which no rule may read; right is a header of your own, such as x-app-name", quote(item))
+		case slices.Contains(headers, name):
+			return nil, fmt.Errorf("%s is given twice; right is once", quote(name))
+		}
+		headers = append(headers, name)
+	}
+	return headers, nil
+}

@@ -1,0 +1,39 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Shares are how many of the lines of a class are kept, from 0 to 1. A class that is not named is kept whole.
+type Shares map[string]float64
+
+// sampled are the classes of access lines that may be thinned out. Failures are always kept.
+var sampled = []string{"hit", "ok", "client_error", "refused"}
+
+// parseShares reads a list of class=share.
+func parseShares(text string) (Shares, error) {
+	items, err := list(text)
+	if err != nil {
+		return nil, err
+	}
+	shares := Shares{}
+	for _, item := range items {
+		class, value, ok := strings.Cut(item, "=")
+		class = strings.TrimSpace(class)
+		share, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		_, twice := shares[class]
+		switch {
+		case !ok || err != nil || !(share >= 0 && share <= 1):
+			return nil, fmt.Errorf("%s is not a class and its share; right is such as hit=0.01, from 0 to 1", quote(item))
+		case !slices.Contains(sampled, class):
+			return nil, fmt.Errorf("%s is no class; right is one of %s", quote(class), strings.Join(sampled, ", "))
+		case twice:
+			return nil, fmt.Errorf("%s is given twice; right is once", quote(class))
+		}
+		shares[class] = share
+	}
+	return shares, nil
+}

@@ -1,0 +1,210 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// browserBound is how long a page may take to show what a test waits for.
+const browserBound = 15 * time.Second
+
+// browser is one tab of a Chromium, and what went wrong in it.
+type browser struct {
+	t   testing.TB
+	tab func() context.Context // lasts as long as the test
+
+	mu        sync.Mutex
+	complaint []string        // guarded by mu: errors and warnings of the console, the Content-Security-Policy's among them
+	network   []string        // guarded by mu: what could not be loaded
+	hosts     map[string]bool // guarded by mu: whom the page asked
+}
+
+// startBrowsers starts a Chromium without a window, which ends with the test, and returns a function that opens a tab of it for another test. Tabs
+// share nothing: neither cookies nor a cache.
+func startBrowsers(t *testing.T) (open func(t *testing.T) *browser) {
+	t.Helper()
+	needs(t, "chromium")
+	allocator, stop := chromedp.NewExecAllocator(t.Context(),
+		append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU)...)
+	first, closeFirst := chromedp.NewContext(allocator)
+	t.Cleanup(func() { closeFirst(); stop() })
+	if err := chromedp.Do(first); err != nil {
+		t.Fatalf("starting Chromium: %v", err)
+	}
+	return func(t *testing.T) *browser {
+		t.Helper()
+		tab, closeTab := chromedp.NewContext(first, chromedp.WithNewBrowserContext())
+		t.Cleanup(closeTab)
+		b := &browser{t: t, tab: func() context.Context { return tab }, hosts: map[string]bool{}}
+		if err := chromedp.Do(tab, chromedp.EmulateViewport(1280, 900)); err != nil {
+			t.Fatalf("opening a tab: %v", err)
+		}
+		if err := chromedp.Listen(tab, b.note); err != nil {
+			t.Fatalf("listening to the browser: %v", err)
+		}
+		return b
+	}
+}
+
+// note keeps what the page did wrong, and whom it asked.
+func (b *browser) note(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		b.complaint = append(b.complaint, "exception: "+e.ExceptionDetails.Text)
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
+			b.complaint = append(b.complaint, fmt.Sprintf("console: %s", e.Args[0].Value))
+		}
+	case *log.EventEntryAdded:
+		text := fmt.Sprintf("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL)
+		switch {
+		case e.Entry.Source == log.EntrySourceNetwork:
+			b.network = append(b.network, text)
+		case e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning:
+			b.complaint = append(b.complaint, text)
+		}
+	case *network.EventRequestWillBeSent:
+		// Its own glyphs, of the calendar in a field for dates, Chromium loads as data; of the page its policy would refuse them.
+		if u, err := url.Parse(e.Request.URL); err == nil && u.Scheme != "about" && u.Scheme != "data" {
+			b.hosts[u.Scheme+"://"+u.Host] = true
+		}
+	}
+}
+
+// hadNothingToComplain fails the test if the page wrote an error, met its policy, asked another host than these, or could not load something.
+func (b *browser) hadNothingToComplain(base ...string) {
+	b.t.Helper()
+	b.askedOnly(base...)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, text := range b.network {
+		b.t.Errorf("the page could not load: %s", text)
+	}
+}
+
+// askedOnly is hadNothingToComplain of a page whose gateway was away for a while.
+func (b *browser) askedOnly(base ...string) {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, text := range b.complaint {
+		b.t.Errorf("the page complained: %s", text)
+	}
+	if len(b.hosts) == 0 {
+		b.t.Error("no request of the page was seen: this test does not see what it should")
+	}
+	for host := range b.hosts {
+		if !slices.Contains(base, host) {
+			b.t.Errorf("the page asked %s, want nobody but %v", host, base)
+		}
+	}
+}
+
+// do runs actions, each bounded.
+func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.tab(), browserBound)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		b.t.Fatalf("in the browser: %v", err)
+	}
+}
+
+// visit loads an address.
+func (b *browser) visit(address string) { b.t.Helper(); b.do(chromedp.Navigate(address)) }
+
+// click presses the one visible element that a CSS selector finds.
+func (b *browser) click(selector string) {
+	b.t.Helper()
+	b.do(chromedp.ScrollIntoView(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+}
+
+// evaluate returns the value of a JavaScript expression.
+func evaluate[T any](b *browser, expression string) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.tab(), browserBound)
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		b.t.Fatalf("evaluating %s: %v", expression, err)
+	}
+	return value
+}
+
+// until waits for a JavaScript expression to be true, over reloads of the page too.
+func (b *browser) until(what, expression string) {
+	b.t.Helper()
+	eventually(b.t, browserBound, what, func() bool {
+		ctx, cancel := context.WithTimeout(b.tab(), browserBound)
+		defer cancel()
+		holds, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression))
+		return err == nil && holds
+	})
+}
+
+// shows waits until the text of an element holds all of these.
+func (b *browser) shows(selector string, texts ...string) {
+	b.t.Helper()
+	var conditions []string
+	for _, text := range texts {
+		conditions = append(conditions, fmt.Sprintf("(document.querySelector(%q)?.innerText ?? '').includes(%q)", selector, text))
+	}
+	b.until(fmt.Sprintf("%s to show %q", selector, texts), strings.Join(conditions, " && "))
+}
+
+// looks sets the width of the window and the color scheme that the reader prefers.
+func (b *browser) looks(width int64, scheme string) {
+	b.t.Helper()
+	b.do(chromedp.EmulateViewport(width, 900))
+	_, err := chromedp.Call(b.tab(), emulation.SetEmulatedMedia,
+		emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	if err != nil {
+		b.t.Fatalf("preferring %s: %v", scheme, err)
+	}
+}
+
+// forgetsCookies ends every session of the browser.
+func (b *browser) forgetsCookies() {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.tab(), network.ClearBrowserCookies, cdp.Empty{}); err != nil {
+		b.t.Fatalf("clearing the cookies: %v", err)
+	}
+}
+
+// picture keeps the whole page as an image, in the folder that OSGATE_E2E_ARTIFACTS names, or in artifacts.
+func (b *browser) picture(name string) {
+	b.t.Helper()
+	folder := os.Getenv("OSGATE_E2E_ARTIFACTS")
+	if folder == "" {
+		folder = "artifacts"
+	}
+	ctx, cancel := context.WithTimeout(b.tab(), browserBound)
+	defer cancel()
+	image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100)) // 100: PNG
+	if err != nil {
+		b.t.Fatalf("taking a picture: %v", err)
+	}
+	if err := os.MkdirAll(folder, 0o750); err != nil {
+		b.t.Fatalf("making the folder of pictures: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, name+".png"), image, 0o600); err != nil {
+		b.t.Fatalf("keeping a picture: %v", err)
+	}
+}

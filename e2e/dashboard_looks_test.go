@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// isReadable of two widths and in both color schemes: nothing is cut off or has to be scrolled to the side, and every text
+// stands out from its ground. A picture of each is kept.
+func isReadable(t *testing.T, b *browser) {
+	s := newStack(t, true)
+	g := s.gateway("RATE_MAX_WAIT=0")
+	b.visit(g.admin)
+	refused := busy(t, g)
+	b.shows("#refusals", refused)
+	b.until("the charts", "document.querySelectorAll('canvas').length === 4")
+	b.until("the first slot of a chart", "document.querySelector('#requests-chart [role=img]').ariaLabel.includes('Refused: over-quota')")
+	b.shows("#children", "org-root")
+	contrast, err := os.ReadFile("testdata/contrast.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, width := range []int64{1280, 390} {
+		for _, scheme := range []string{"light", "dark"} {
+			b.looks(width, scheme)
+			b.until("the charts to fit", "[...document.querySelectorAll('.drawing')].every((d) => Math.abs(d.querySelector('.uplot').clientWidth - d.clientWidth) <= 1)")
+			name := fmt.Sprintf("dashboard-%d-%s", width, scheme)
+			if sideways := evaluate[int64](b, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); sideways > 0 {
+				t.Errorf("%s: the page is %d pixels wider than the window", name, sideways)
+			}
+			for _, text := range evaluate[[]string](b, string(contrast)) {
+				t.Errorf("%s: contrast %s, want 4.5 or more", name, text)
+			}
+			b.picture(name)
+		}
+	}
+	b.hadNothingToComplain(g.admin)
+}
+
+// named are the roles of which every element must have a name for who does not see it.
+var named = map[string]bool{
+	"button": true, "link": true, "textbox": true, "radio": true, "combobox": true, "image": true, "table": true, "meter": true, "dialog": true,
+	"navigation": true, "region": true, "form": true, "heading": true, "columnheader": true, "rowheader": true, "InputTime": true, "Date": true,
+}
+
+// isUsableUnseen reads the accessibility tree as a screen reader would, and goes through the page by keyboard.
+func isUsableUnseen(t *testing.T, b *browser) {
+	s := newStack(t, true)
+	g := s.gateway("RATE_MAX_WAIT=0")
+	b.visit(g.admin)
+	b.shows("#refusals", busy(t, g))
+	b.until("the charts", "document.querySelectorAll('canvas').length === 4")
+	b.shows("#children", "org-root")
+
+	roles := b.roles()
+	for _, role := range []string{"banner", "main", "contentinfo", "navigation", "status", "meter", "table", "image", "heading"} {
+		if roles[role] == 0 {
+			t.Errorf("the page has no %s", role)
+		}
+	}
+	if roles["main"] != 1 || roles["banner"] != 1 {
+		t.Errorf("the page has %d main and %d banner, want one of each", roles["main"], roles["banner"])
+	}
+	if levels := evaluate[string](b, "[...document.querySelectorAll('h1,h2,h3')].filter((h) => h.checkVisibility()).map((h) => h.tagName[1]).join('')"); !strings.HasPrefix(levels, "12") ||
+		strings.Contains(levels, "13") || strings.Count(levels, "1") != 1 {
+		t.Errorf("the levels of the headings are %s, want 1, then 2 and below it 3", levels)
+	}
+	if bare := evaluate[int](b, "[...document.querySelectorAll('table')].filter((t) => t.querySelector('thead th:not([scope])') || t.querySelector('tbody th:not([scope])')).length"); bare != 0 {
+		t.Errorf("%d tables have headings without scope", bare)
+	}
+	b.tabsToTheEnd()
+	b.hadNothingToComplain(g.admin)
+}
+
+// roles counts the elements of the accessibility tree by role, and fails the test where one that must have a name has none.
+func (b *browser) roles() map[string]int {
+	b.t.Helper()
+	tree, err := chromedp.Call(b.tab(), accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	if err != nil {
+		b.t.Fatalf("reading the accessibility tree: %v", err)
+	}
+	counts := map[string]int{}
+	for _, node := range tree.Nodes {
+		if node.Ignored || node.Role == nil {
+			continue
+		}
+		role := strings.Trim(string(node.Role.Value), `"`)
+		counts[role]++
+		if name := node.Name; named[role] && (name == nil || strings.Trim(string(name.Value), `" `) == "") {
+			b.t.Errorf("a %s of the page has no name: node %s", role, node.NodeID)
+		}
+	}
+	return counts
+}
+
+// tabsToTheEnd presses Tab until the last link of the page has the focus, and fails the test if a place traps it or does not show it.
+func (b *browser) tabsToTheEnd() {
+	b.t.Helper()
+	const most = 150
+	const outlined = "document.activeElement === document.body || getComputedStyle(document.activeElement).outlineStyle !== 'none'"
+	for range most {
+		b.do(chromedp.KeyEvent(kb.Tab))
+		if !evaluate[bool](b, outlined) {
+			b.t.Errorf("the focus cannot be seen on %s", evaluate[string](b, "document.activeElement.outerHTML"))
+		}
+		if evaluate[bool](b, "document.activeElement === [...document.querySelectorAll('footer a')].at(-1)") {
+			return
+		}
+	}
+	b.t.Errorf("the focus is on %s after %d Tabs, want it at the end", evaluate[string](b, "document.activeElement.outerHTML"), most)
+}
+
+// showsNothingInWords: an empty page says what it will show, instead of nothing.
+func showsNothingInWords(t *testing.T, b *browser) {
+	g := newStack(t, false).gateway()
+	b.visit(g.admin)
+	b.shows("#notice", "No request yet")
+	b.shows("#clients", "No client in the last minute.")
+	b.shows("#stores", "No store in the last minute.")
+	b.shows("#refusals", "None since the start.")
+	b.shows("#history-total", "Nothing was counted here in this time.")
+	b.shows("#children", "No counts of organizations in this time.")
+	caller{t: t, base: g.admin}.get("/api/overview").is(http.StatusOK)
+	b.hadNothingToComplain(g.admin)
+}

@@ -1,0 +1,209 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+const demoName = "APP_demo__defaultPersistentObjectStore"
+
+// TestTheDashboard is about the operator's page in a real browser.
+func TestTheDashboard(t *testing.T) {
+	t.Parallel()
+	open := startBrowsers(t)
+	for name, test := range map[string]func(*testing.T, *browser){
+		"shows the traffic as it happens":   showsTraffic,
+		"shows in words that there is none": showsNothingInWords,
+		"asks before it purges":             asksBeforeItPurges,
+		"comes back after a restart":        comesBack,
+		"asks for the admin token":          asksForTheToken,
+		"is readable in every window":       isReadable,
+		"is usable without seeing it":       isUsableUnseen,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
+	}
+	for name, withRedis := range map[string]bool{"shows what was counted, embedded": false, "shows what was counted, redis": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			showsHistory(t, newStack(t, withRedis), open(t))
+		})
+	}
+}
+
+// busy sends traffic of every kind through a gateway with the default quota, and returns the request id of a refusal.
+func busy(t *testing.T, g *gateway) string {
+	t.Helper()
+	one, two := g.as("app-one"), g.as("app-two")
+	for range 3 {
+		two.get(keyOne).is(http.StatusOK)
+	}
+	two.put("shown", "x").succeeded()
+	two.get(demoKeys + "/absent").is(http.StatusNotFound)
+	g.caller().get(keyOne).is(http.StatusUnauthorized)
+	var refused string
+	eventually(t, browserBound, "app-one to be over its quota", func() bool {
+		a := one.get(keyOne)
+		refused = a.header.Get("X-Request-Id")
+		return a.status == http.StatusTooManyRequests
+	})
+	return refused
+}
+
+// showsTraffic makes traffic while the page is open, and reads of it on the page: health, clients, stores, refusals,
+// charts and the tables behind them.
+func showsTraffic(t *testing.T, b *browser) {
+	s := newStack(t, true)
+	g := s.gateway("RATE_MAX_WAIT=0")
+	b.visit(g.admin)
+	b.shows("#status", "Ready")
+	b.shows("#notice", "No request yet")
+	b.shows("#parts", "Redis", "OK", "Statistics")
+
+	refused := busy(t, g)
+	b.shows("#clients", "app-one", "over quota", "app-two", "of 10")
+	b.shows("#stores", demoName, "us/us-east-1", "org-root")
+	b.shows("#refusals", refused, "429 over-quota", "401 no-token", "not identified")
+	b.shows("#codes", "over-quota", "no-token")
+	b.shows("#parts", "Control plane us", "Region us/us-east-1")
+	b.until("the notice to go", "document.querySelector('#notice').innerText === ''")
+
+	for _, name := range []string{"requests", "latency", "ratio"} {
+		chart := "#" + name + "-chart "
+		b.until("the chart of "+name, fmt.Sprintf("document.querySelector('%scanvas')?.width > 100", chart))
+		b.click(chart + "summary")
+		b.until("the numbers of "+name, fmt.Sprintf("document.querySelectorAll('%stbody tr').length > 0", chart))
+	}
+	b.until("the chart to say what it shows",
+		"/Requests per second by outcome\\. Latest, .*Cache hit .*Refused: over-quota/.test(document.querySelector('#requests-chart [role=img]').ariaLabel)")
+	b.click("#requests-chart li:first-child button")
+	b.until("a line to be hidden", "document.querySelector('#requests-chart li:first-child button').ariaPressed === 'false'")
+	b.hadNothingToComplain(g.admin)
+}
+
+// showsHistory reads what was counted of all organizations down to a store, in requests and in billing units, and what cannot be shown in words.
+func showsHistory(t *testing.T, s *stack, b *browser) {
+	t.Helper()
+	g := s.gateway("RATE=0")
+	one := g.as("app-one")
+	for range 5 {
+		one.get(keyOne).is(http.StatusOK)
+	}
+	b.visit(g.admin)
+	b.shows("#status", "Ready")
+	b.shows("#history-total", "5 requests answered to clients, 1 asked of Object Store")
+	for _, step := range []string{"org-root", "env-prod", "us-east-1", demoName} {
+		b.shows("#children", step, "80 %")
+		b.click("#children tr:first-child button")
+		b.shows("#history-path li:last-child", step)
+		b.shows("#history-total", "5 requests")
+	}
+	b.until("no level below a store", "document.querySelector('#history-children').hidden")
+	b.click("input[value=units]")
+	b.shows("#history-total", "5 billing units")
+	for _, preset := range []string{"1day", "1month"} {
+		b.click("[data-preset='" + preset + "']")
+		b.shows("#history-total", "5 billing units")
+	}
+	b.click("#history-path li:first-child button")
+	b.shows("#children", "org-root", "control plane us")
+
+	b.do(chromedp.SetValue(chromedp.CSS("[name=from]"), "2020-01-01T00:00"), chromedp.SetValue(chromedp.CSS("[name=period]"), "1hour"))
+	b.click("#history-form [type=submit]")
+	b.shows("#history-problem", "To is too late", "at most 400 buckets")
+	if s.redis != nil {
+		s.redis.kill()
+		b.click("[data-preset='1hour']")
+		b.shows("#history-problem", "The statistics cannot be read at present")
+		b.shows("#parts", "Down")
+		s.redis.restart()
+	}
+	b.click("[data-preset='1hour']")
+	b.until("the problem to go", "document.querySelector('#history-problem').innerText === ''")
+	b.askedOnly(g.admin)
+}
+
+// asksBeforeItPurges, and says how much was purged.
+func asksBeforeItPurges(t *testing.T, b *browser) {
+	s := newStack(t, false)
+	g := s.gateway()
+	one := g.as("app-one")
+	one.get(keyOne).is(http.StatusOK)
+	b.visit(g.admin)
+	b.click("#purge-open")
+	b.until("the dialog to be open", "document.querySelector('#purge').open && document.querySelector('#purge').contains(document.activeElement)")
+	b.do(chromedp.KeyEvent(kb.Escape))
+	b.until("the dialog to be closed, and the focus to be where it was",
+		"!document.querySelector('#purge').open && document.activeElement.id === 'purge-open'")
+	if a := one.get(keyOne); !strings.Contains(a.header.Get("Cache-Status"), "hit") {
+		t.Errorf("Cache-Status %q after nothing was purged, want a hit", a.header.Get("Cache-Status"))
+	}
+	b.click("#purge-open")
+	b.click("#purge-go")
+	b.shows("#purge-problem", "Location")
+	b.click("#purge [value=all]")
+	b.shows("#purge-go", "Purge everything")
+	b.click("#purge-go")
+	b.shows("#purged", "Purged", "cached answer")
+	if a := one.get(keyOne); strings.Contains(a.header.Get("Cache-Status"), "hit") {
+		t.Errorf("Cache-Status %q after a purge of everything, want no hit", a.header.Get("Cache-Status"))
+	}
+	b.askedOnly(g.admin)
+}
+
+// comesBack by itself, and says meanwhile since when it shows old figures.
+func comesBack(t *testing.T, b *browser) {
+	s := newStack(t, false)
+	admin := "ADMIN_LISTEN=127.0.0.1:" + freePort(t)
+	g := s.gateway(admin)
+	b.visit(g.admin)
+	b.shows("#status", "Ready")
+	evaluate[bool](b, "window.same = true")
+	g.kill()
+	b.shows("#status", "Not reachable")
+	b.shows("#notice", "Not reachable since", "figures are those of then")
+	b.until("the figures to be dimmed", "document.body.dataset.link === 'lost'")
+
+	g = s.gateway(admin)
+	b.shows("#status", "Ready")
+	g.as("app-one").get(keyOne).is(http.StatusOK)
+	b.shows("#clients", "app-one")
+	if !evaluate[bool](b, "window.same === true") {
+		t.Error("the page was loaded again, want it to come back by itself")
+	}
+	b.askedOnly(g.admin)
+}
+
+// kill ends the gateway as a crash would.
+func (g *gateway) kill() { g.t.Helper(); g.stop(syscall.SIGKILL) }
+
+// asksForTheToken once, and again when the session is over.
+func asksForTheToken(t *testing.T, b *browser) {
+	s := newStack(t, false)
+	const token = "the-operators-token-of-this-test"
+	s.conceal(token)
+	g := s.gateway("ADMIN_TOKEN=" + token)
+	b.visit(g.admin)
+	b.do(chromedp.SendKeys(chromedp.CSS("#token"), "another"+kb.Enter))
+	b.shows("#problem", "This is not the token")
+	b.do(chromedp.SendKeys(chromedp.CSS("#token"), token+kb.Enter))
+	b.shows("#status", "Ready")
+	b.click("#logout button")
+	b.shows("label", "Admin token")
+
+	b.do(chromedp.SendKeys(chromedp.CSS("#token"), token+kb.Enter))
+	b.shows("#status", "Ready")
+	b.forgetsCookies()
+	b.click("#pause")
+	b.click("#pause") // opens the stream again, now without a session
+	b.shows("label", "Admin token")
+	b.askedOnly(g.admin)
+}

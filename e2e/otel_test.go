@@ -1,0 +1,230 @@
+package e2e
+
+import (
+	"encoding/hex"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+)
+
+// exporting are settings that send everything to a collector, at once.
+func exporting(endpoint, protocol string, more ...string) []string {
+	return append([]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL=" + protocol,
+		"OTEL_BSP_SCHEDULE_DELAY=50", "OTEL_BLRP_SCHEDULE_DELAY=50", "OTEL_METRIC_EXPORT_INTERVAL=200",
+	}, more...)
+}
+
+// Traces that callers begin, and the span that calls the gateway.
+const (
+	callerSpan = "00f067aa0ba902b7"
+	traceMiss  = "11111111111111111111111111111111"
+	traceHit   = "22222222222222222222222222222222"
+	traceDeny  = "33333333333333333333333333333333"
+	traceAgain = "44444444444444444444444444444444"
+)
+
+// under says that a request belongs to a sampled trace.
+func under(trace string) string { return "Traceparent: 00-" + trace + "-" + callerSpan + "-01" }
+
+// tree writes the spans of a trace, sorted, each as "kind name < parent's name".
+func tree(spans []*tracepb.Span) (lines []string) {
+	names := map[string]string{callerSpan: "caller"}
+	for _, s := range spans {
+		names[hex.EncodeToString(s.GetSpanId())] = s.GetName()
+	}
+	for _, s := range spans {
+		kind := strings.ToLower(strings.TrimPrefix(s.GetKind().String(), "SPAN_KIND_"))
+		lines = append(lines, kind+" "+s.GetName()+" < "+names[hex.EncodeToString(s.GetParentSpanId())])
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// ofKind returns the spans of a kind in the order of their start.
+func ofKind(spans []*tracepb.Span, kind tracepb.Span_SpanKind) []*tracepb.Span {
+	spans = slices.DeleteFunc(slices.Clone(spans), func(s *tracepb.Span) bool { return s.GetKind() != kind })
+	slices.SortFunc(spans, func(a, b *tracepb.Span) int {
+		return int(int64(a.GetStartTimeUnixNano()) - int64(b.GetStartTimeUnixNano()))
+	})
+	return spans
+}
+
+// awaits waits until the server span of a trace, which is sent with or after all others of it, has come, and returns it with the others.
+func (c *collector) awaits(trace string) (server *tracepb.Span, spans []*tracepb.Span) {
+	c.t.Helper()
+	eventually(c.t, 20*time.Second, "the trace "+trace, func() bool {
+		spans = c.trace(trace)
+		return len(ofKind(spans, tracepb.Span_SPAN_KIND_SERVER)) > 0
+	})
+	return ofKind(spans, tracepb.Span_SPAN_KIND_SERVER)[0], spans
+}
+
+const getKeyRoute = "GET /api/v1/organizations/{organizationId}/environments/{environmentId}/stores/{storeId}/partitions/{partitionId}/keys/{keyId}"
+
+// TestOneTraceLeadsFromTheCallerToObjectStore follows callers' traces through the gateway into osemu's request log, over both forms of OTLP.
+func TestOneTraceLeadsFromTheCallerToObjectStore(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"http/protobuf", "grpc"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			c := startCollector(t)
+			s := newStack(t, true, "-rate", "1")
+			endpoint := map[string]string{"http/protobuf": c.http, "grpc": c.grpc}[protocol]
+			g := s.gateway(exporting(endpoint, protocol, "TRUSTED_PROXIES=127.0.0.0/8", "RATE_MAX_WAIT=10s")...)
+			one := g.as("app-one")
+			one.get(keyOne, under(traceMiss), "Tracestate: vendor=1").is(http.StatusOK)
+			one.get(keyOne, under(traceHit)).is(http.StatusOK)
+			g.caller().get(keyOne, under(traceDeny)).is(http.StatusUnauthorized)
+			one.get(demoKeys+"/KeyTwo", under(traceAgain)).is(http.StatusOK)
+
+			server, spans := c.awaits(traceMiss)
+			want := []string{
+				"client " + getKeyRoute + " < forward", "internal authorize < " + getKeyRoute, "internal cache < " + getKeyRoute,
+				"internal forward < " + getKeyRoute, "internal identify < " + getKeyRoute, "internal limit < " + getKeyRoute,
+				"server " + getKeyRoute + " < caller",
+			}
+			if got := tree(spans); !slices.Equal(got, want) {
+				t.Errorf("the trace of a miss:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+			received := s.emulator.requests(toTarget(http.MethodGet, keyOne))
+			attempt := ofKind(spans, tracepb.Span_SPAN_KIND_CLIENT)[0]
+			if want := "00-" + traceMiss + "-" + hex.EncodeToString(attempt.GetSpanId()) + "-01"; len(received) != 1 || received[0].Traceparent != want {
+				t.Errorf("osemu got %+v, want traceparent %s", received, want)
+			}
+			for key, want := range map[string]string{"server.address": "object-store-us-east-1.anypoint.mulesoft.com", "http.response.status_code": "200"} {
+				if got := attribute(attempt.GetAttributes(), key); got != want {
+					t.Errorf("%s of the attempt is %q, want %q", key, got, want)
+				}
+			}
+			line := "exchange " + hex.EncodeToString(server.GetSpanId())
+			eventually(t, 10*time.Second, "the log record of the trace", func() bool { return slices.Equal(c.told(traceMiss), []string{line}) })
+			for _, metric := range []string{"http.server.request.duration", "osgate.exchanges", "osgate.telemetry.failures"} {
+				eventually(t, 10*time.Second, metric, func() bool { return c.has(metric) })
+			}
+			c.tellsTheRest(s)
+			c.holdsNone(append(s.hidden(), one.token, "KeyOne", "KeyTwo")...)
+		})
+	}
+}
+
+// tellsTheRest checks what is told of a hit, a refusal, and a request that Object Store refused at first.
+func (c *collector) tellsTheRest(s *stack) {
+	c.t.Helper()
+	server, spans := c.awaits(traceHit)
+	if len(ofKind(spans, tracepb.Span_SPAN_KIND_CLIENT)) != 0 || attribute(server.GetAttributes(), "osgate.cache.result") != "hit" {
+		c.t.Errorf("the trace of a hit: %s, %v", tree(spans), server.GetAttributes())
+	}
+	server, spans = c.awaits(traceDeny)
+	if attribute(server.GetAttributes(), "osgate.code") != "no-token" || attribute(server.GetAttributes(), "http.response.status_code") != "401" {
+		c.t.Errorf("the trace of a refusal: %s, %v", tree(spans), server.GetAttributes())
+	}
+	_, spans = c.awaits(traceAgain)
+	attempts := ofKind(spans, tracepb.Span_SPAN_KIND_CLIENT)
+	received := s.emulator.requests(toTarget(http.MethodGet, demoKeys+"/KeyTwo"))
+	if len(attempts) < 2 || len(received) != len(attempts) {
+		c.t.Fatalf("%d attempts were told, osemu got %d", len(attempts), len(received))
+	}
+	for i, a := range attempts {
+		resent, span := attribute(a.GetAttributes(), "http.request.resend_count"), received[i].Traceparent[36:52]
+		if want := strings.TrimPrefix(strconv.Itoa(i), "0"); resent != want || span != hex.EncodeToString(a.GetSpanId()) {
+			c.t.Errorf("attempt %d: resend_count %q; its span is %x, osemu's %s", i, resent, a.GetSpanId(), span)
+		}
+	}
+	if first := attempts[0]; attribute(first.GetAttributes(), "error.type") != "429" || first.GetStatus().GetCode() != tracepb.Status_STATUS_CODE_ERROR {
+		c.t.Errorf("the first attempt: %v", first)
+	}
+}
+
+// TestAStrangersWordOnSamplingDoesNotCountButItsFailuresDo: nothing is sampled, except for what is told because it failed.
+func TestAStrangersWordOnSamplingDoesNotCountButItsFailuresDo(t *testing.T) {
+	t.Parallel()
+	c := startCollector(t)
+	s := newStack(t, false)
+	g := s.gateway(exporting(c.http, "http/protobuf", "OTEL_TRACES_SAMPLER_ARG=0", "CACHE_KEY_TTL=0")...)
+	one := g.as("app-one")
+	one.get(keyOne, under(traceMiss)).is(http.StatusOK)
+	s.emulator.fault("", "500=1")
+	one.get(keyOne, under(traceDeny)).is(http.StatusInternalServerError)
+	server, _ := c.awaits(traceDeny)
+	if why := attribute(server.GetAttributes(), "osgate.sampled"); why != "failed" {
+		t.Errorf("told as %q", why)
+	}
+	eventually(t, 10*time.Second, "the log record of what failed", func() bool { return len(c.told(traceDeny)) > 0 })
+	if spans, lines := c.trace(traceMiss), c.told(traceMiss); len(spans)+len(lines) > 0 {
+		t.Errorf("a stranger had itself sampled: %v %v", tree(spans), lines)
+	}
+	for _, r := range s.emulator.requests(toTarget(http.MethodGet, keyOne)) {
+		if !strings.HasSuffix(r.Traceparent, "-00") {
+			t.Errorf("osemu was told %s", r.Traceparent)
+		}
+	}
+}
+
+// lostSpans finds the counter of exports that failed.
+var lostSpans = regexp.MustCompile(`osgate_telemetry_failures_total\{osgate_telemetry_signal="traces"\} [1-9]`)
+
+// TestACollectorThatIsAwayCostsACounter: refusing connections, and taking them without ever answering.
+func TestACollectorThatIsAwayCostsACounter(t *testing.T) {
+	t.Parallel()
+	for name, endpoint := range map[string]func(t *testing.T) string{
+		"refusing": func(t *testing.T) string { return "127.0.0.1:" + freePort(t) },
+		"silent":   silent,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, false)
+			g := s.gateway(exporting("http://"+endpoint(t), "http/protobuf", "OTEL_TRACES_SAMPLER=always_on", "OTEL_BSP_EXPORT_TIMEOUT=300",
+				"OTEL_BSP_MAX_QUEUE_SIZE=8", "OTEL_EXPORTER_OTLP_HEADERS=api-key=a-key-not-to-be-told", "RATE=0")...)
+			s.conceal("a-key-not-to-be-told")
+			one := g.as("app-one")
+			for range 100 {
+				if a := one.get(keyOne).is(http.StatusOK); a.took > 5*time.Second {
+					t.Errorf("an exchange took %v", a.took)
+				}
+			}
+			admin := caller{t: t, base: g.admin}
+			eventually(t, 20*time.Second, "the counter of failures", func() bool { return lostSpans.MatchString(admin.get("/metrics").body) })
+			began := time.Now()
+			if code := g.stop(syscall.SIGTERM); code != 0 {
+				t.Errorf("it ended with %d", code)
+			}
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("it took %v to end", took)
+			}
+			if n := strings.Count(g.stderr.String(), "telemetry could not be exported"); n != 1 {
+				t.Errorf("%d lines tell of the collector", n)
+			}
+		})
+	}
+}
+
+// silent listens and never says a word.
+func silent(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String() // the system takes connections that nobody accepts
+}
+
+// TestAnExporterThatDoesNotExistIsTold names the variable, at start and by check.
+func TestAnExporterThatDoesNotExistIsTold(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"serve", "check"} {
+		f := execute(t, programs.osgate, []string{"OTEL_TRACES_EXPORTER=zipkin", "OTEL_EXPORTER_OTLP_PROTOCOL=carrier-pigeon", "OTEL_LOGS_EXPORTER=otlp"}, command)
+		if f.code != 2 || !strings.Contains(f.stderr, "OTEL_TRACES_EXPORTER") || !strings.Contains(f.stderr, "OTEL_EXPORTER_OTLP_PROTOCOL") ||
+			strings.Contains(f.stderr, "zipkin") || strings.Contains(f.stderr, "pigeon") {
+			t.Errorf("%s ended with %d:\n%s", command, f.code, f.stderr)
+		}
+	}
+}

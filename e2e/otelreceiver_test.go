@@ -1,0 +1,205 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	collectorlogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	collectormetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	collectortrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+)
+
+// collector receives OTLP by HTTP and by gRPC, and keeps all that came, decoded and as it was.
+type collector struct {
+	t        testing.TB
+	http     string // endpoints
+	grpc     string
+	mu       sync.Mutex
+	raw      bytes.Buffer        // guarded by mu, like all below
+	spans    []*tracepb.Span     // of all resources
+	metrics  map[string]bool     // by name
+	records  []*logspb.LogRecord // of all resources
+	services map[string]bool     // the names of those that sent
+}
+
+func startCollector(t testing.TB) *collector {
+	t.Helper()
+	c := &collector{t: t, metrics: map[string]bool{}, services: map[string]bool{}}
+	server := httptest.NewServer(http.HandlerFunc(c.receive))
+	t.Cleanup(server.Close)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	remote := grpc.NewServer()
+	collectortrace.RegisterTraceServiceServer(remote, traceService{c: c})
+	collectormetrics.RegisterMetricsServiceServer(remote, metricsService{c: c})
+	collectorlogs.RegisterLogsServiceServer(remote, logsService{c: c})
+	go func() { _ = remote.Serve(listener) }() // ends with Stop
+	t.Cleanup(remote.Stop)
+	c.http, c.grpc = server.URL, "http://"+listener.Addr().String()
+	return c
+}
+
+// receive is the HTTP form of the protocol (OTLP 1.10, "OTLP/HTTP").
+func (c *collector) receive(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	var message proto.Message
+	switch r.URL.Path {
+	case "/v1/traces":
+		message = &collectortrace.ExportTraceServiceRequest{}
+	case "/v1/metrics":
+		message = &collectormetrics.ExportMetricsServiceRequest{}
+	case "/v1/logs":
+		message = &collectorlogs.ExportLogsServiceRequest{}
+	}
+	if message == nil || r.Header.Get("Content-Type") != "application/x-protobuf" || proto.Unmarshal(body, message) != nil {
+		c.t.Errorf("the collector got %s %s of %s", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	c.keep(message)
+	w.Header().Set("Content-Type", "application/x-protobuf") // an empty message is an empty body
+}
+
+// keep takes what came apart.
+func (c *collector) keep(message proto.Message) {
+	text, _ := proto.Marshal(message) // it was just unmarshaled
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.raw.Write(text)
+	switch m := message.(type) {
+	case *collectortrace.ExportTraceServiceRequest:
+		for _, of := range m.GetResourceSpans() {
+			c.services[attribute(of.GetResource().GetAttributes(), "service.name")] = true
+			for _, scope := range of.GetScopeSpans() {
+				c.spans = append(c.spans, scope.GetSpans()...)
+			}
+		}
+	case *collectormetrics.ExportMetricsServiceRequest:
+		for _, of := range m.GetResourceMetrics() {
+			c.services[attribute(of.GetResource().GetAttributes(), "service.name")] = true
+			for _, scope := range of.GetScopeMetrics() {
+				for _, metric := range scope.GetMetrics() {
+					c.metrics[metric.GetName()] = true
+				}
+			}
+		}
+	case *collectorlogs.ExportLogsServiceRequest:
+		for _, of := range m.GetResourceLogs() {
+			c.services[attribute(of.GetResource().GetAttributes(), "service.name")] = true
+			for _, scope := range of.GetScopeLogs() {
+				c.records = append(c.records, scope.GetLogRecords()...)
+			}
+		}
+	}
+}
+
+// attribute returns the value of an attribute as text, "" without it.
+func attribute(all []*commonpb.KeyValue, key string) string {
+	for _, a := range all {
+		if a.GetKey() == key {
+			switch v := a.GetValue().GetValue().(type) {
+			case *commonpb.AnyValue_StringValue:
+				return v.StringValue
+			default:
+				text := a.GetValue().String()
+				return text[strings.LastIndexByte(text, ':')+1:]
+			}
+		}
+	}
+	return ""
+}
+
+// trace returns the spans of a trace that came so far.
+func (c *collector) trace(id string) (spans []*tracepb.Span) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.spans {
+		if hex.EncodeToString(s.GetTraceId()) == id {
+			spans = append(spans, s)
+		}
+	}
+	return spans
+}
+
+// told returns the log records of a trace, each as its message and span.
+func (c *collector) told(trace string) (lines []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.records {
+		if hex.EncodeToString(r.GetTraceId()) == trace {
+			lines = append(lines, r.GetBody().GetStringValue()+" "+hex.EncodeToString(r.GetSpanId()))
+		}
+	}
+	return lines
+}
+
+// has reports whether a metric came.
+func (c *collector) has(metric string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.metrics[metric]
+}
+
+// holdsNone fails the test if any of secrets is in what came.
+func (c *collector) holdsNone(secrets ...string) {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, secret := range secrets {
+		if bytes.Contains(c.raw.Bytes(), []byte(secret)) {
+			c.t.Errorf("%q was exported", secret)
+		}
+	}
+	if c.raw.Len() == 0 || !c.services["osgate"] {
+		c.t.Errorf("%d bytes came, of %v", c.raw.Len(), c.services)
+	}
+}
+
+// The gRPC form of the protocol.
+type (
+	traceService struct {
+		collectortrace.UnimplementedTraceServiceServer
+		c *collector
+	}
+	metricsService struct {
+		collectormetrics.UnimplementedMetricsServiceServer
+		c *collector
+	}
+	logsService struct {
+		collectorlogs.UnimplementedLogsServiceServer
+		c *collector
+	}
+)
+
+func (s traceService) Export(_ context.Context, r *collectortrace.ExportTraceServiceRequest) (*collectortrace.ExportTraceServiceResponse, error) {
+	s.c.keep(r)
+	return &collectortrace.ExportTraceServiceResponse{}, nil
+}
+
+func (s metricsService) Export(_ context.Context, r *collectormetrics.ExportMetricsServiceRequest) (*collectormetrics.ExportMetricsServiceResponse, error) {
+	s.c.keep(r)
+	return &collectormetrics.ExportMetricsServiceResponse{}, nil
+}
+
+func (s logsService) Export(_ context.Context, r *collectorlogs.ExportLogsServiceRequest) (*collectorlogs.ExportLogsServiceResponse, error) {
+	s.c.keep(r)
+	return &collectorlogs.ExportLogsServiceResponse{}, nil
+}

@@ -1,0 +1,332 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// place is where an operation counts. A level above the store has none of the names below it.
+type place struct{ plane, organization, environment, region, store string }
+
+// levels returns the place and those around it, the organization last.
+func (p place) levels() []place {
+	return []place{
+		p, {p.plane, p.organization, p.environment, p.region, ""}, {p.plane, p.organization, p.environment, "", ""}, {p.plane, p.organization, "", "", ""},
+	}
+}
+
+// statistics is the target at which the Stats API counts the place.
+func (p place) statistics(source string) string {
+	target := "/" + p.plane + "/api/v1/organizations/" + p.organization
+	for _, part := range [][2]string{{"environments", p.environment}, {"regions", p.region}, {"stores", p.store}} {
+		if part[1] != "" {
+			target += "/" + part[0] + "/" + part[1]
+		}
+	}
+	return target + today("1hour") + "&source=" + source
+}
+
+// target is the store's, below the plane's and region's prefix.
+func (p place) target() string {
+	return fmt.Sprintf("/%s/%s/api/v1/organizations/%s/environments/%s/stores/%s", p.plane, p.region, p.organization, p.environment, p.store)
+}
+
+// sum is a number of operations for each place.
+type sum map[place]int
+
+func (s sum) add(other sum) {
+	for p, n := range other {
+		s[p] += n
+	}
+}
+
+// all is the sum over all places.
+func (s sum) all() (n int) {
+	for _, more := range s {
+		n += more
+	}
+	return n
+}
+
+// atEveryLevel returns the sums of stores, regions, environments and organizations.
+func (s sum) atEveryLevel() sum {
+	all := sum{}
+	for p, n := range s {
+		for _, level := range p.levels() {
+			all[level] += n
+		}
+	}
+	return all
+}
+
+// answered is how many operations osemu answered 2xx, by store.
+func (e *emulator) answered() sum {
+	e.t.Helper()
+	byHost := map[string]location{}
+	for _, l := range locations {
+		byHost[l.host] = l
+	}
+	s := sum{}
+	for _, r := range e.requests(toObjectStore, func(r logged) bool { return r.Status/100 == 2 }) {
+		path, _, _ := strings.Cut(r.Target, "?")
+		parts := strings.Split(path, "/") // "", api, v1, organizations, org-root, environments, env-prod, stores, the store, …
+		if len(parts) < 9 {
+			e.t.Fatalf("osemu saw %s, which is in no store", r.Target)
+		}
+		l := byHost[r.Host]
+		s[place{l.plane, parts[4], parts[6], l.region, parts[8]}]++
+	}
+	return s
+}
+
+// apps are the applications of the built-in world by the organization whose they are.
+var apps = map[string]string{"org-root": "app-one", "org-sub": "app-sub", "org-other": "app-other"}
+
+// members is one application of each organization, with a token of each plane.
+type members map[[2]string]caller
+
+// everyone mints the tokens through the gateway.
+func (g *gateway) everyone() members {
+	g.t.Helper()
+	all := members{}
+	for organization, app := range apps {
+		for _, plane := range []string{"us", "eu"} {
+			c := g.caller()
+			c.token = g.mint(app, "/"+plane)
+			all[[2]string{organization, plane}] = c
+		}
+	}
+	return all
+}
+
+// at returns who may ask at the place.
+func (m members) at(p place) caller { return m[[2]string{p.organization, p.plane}] }
+
+// counted returns what the gateway's Stats API says of each of these places.
+func (g *gateway) counted(m members, source string, places sum) sum {
+	g.t.Helper()
+	s := sum{}
+	for p := range places {
+		s[p] = total(m.at(p).via(g).counts(p.statistics(source)))
+	}
+	return s
+}
+
+// drivers send operations to stores through gateways, each over a connection of its own, and keep account of what they are answered.
+type drivers struct {
+	t       testing.TB
+	members members
+	stores  []place
+	offers  []offer
+	rest    time.Duration // of each driver between two requests
+	left    atomic.Int64  // requests that may still be sent
+
+	mu        sync.Mutex
+	good      sum         // guarded by mu: answered 2xx
+	instants  []time.Time // guarded by mu: of each of these; in no order
+	byStatus  map[int]int // guarded by mu
+	unsettled int         // guarded by mu: sent, and never answered
+}
+
+// offer is an operation in the bytes of its request.
+type offer struct {
+	place   place
+	request []byte
+}
+
+// newDrivers makes two stores beside the one there is, in each environment and in three regions of two planes, through the gateway and on the account.
+func newDrivers(g *gateway) *drivers {
+	g.t.Helper()
+	d := &drivers{t: g.t, members: g.everyone(), good: sum{}, byStatus: map[int]int{}}
+	var setUp []offer
+	for _, l := range []location{{plane: "us", region: "us-east-1"}, {plane: "us", region: "eu-west-2"}, {plane: "eu", region: "eu-central-1"}} {
+		for environment, organization := range map[string]string{
+			"env-prod": "org-root", "env-sandbox": "org-root", "env-sub": "org-sub", "env-other": "org-other",
+		} {
+			for _, store := range []string{"APP_demo__defaultPersistentObjectStore", "made-first", "made-second"} {
+				p := place{l.plane, organization, environment, l.region, store}
+				d.stores = append(d.stores, p)
+				if strings.HasPrefix(store, "made-") {
+					setUp = append(setUp, d.offer(p, http.MethodPut, "", fmt.Sprintf(`{"storeId":%q}`, store)),
+						d.offer(p, http.MethodPut, "/partitions/DEFAULT_PARTITION/keys/KeyOne", stringValue("KeyOne", "x")))
+				}
+				d.offers = append(d.offers, d.usual(p)...)
+			}
+		}
+	}
+	d.through(g, setUp)
+	return d
+}
+
+// offer makes an operation out of what comes after the store.
+func (d *drivers) offer(p place, method, path, body string) offer {
+	text := method + " " + p.target() + path + " HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer " + d.members.at(p).token + "\r\n"
+	if body != "" {
+		text += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+	}
+	return offer{place: p, request: []byte(text + "\r\n" + body)}
+}
+
+// usual is what is done with a store: of ten operations, six read one key, two write others, one lists keys, one asks for a key that is not there.
+func (d *drivers) usual(p place) []offer {
+	const keys = "/partitions/DEFAULT_PARTITION/keys"
+	read := d.offer(p, http.MethodGet, keys+"/KeyOne", "")
+	return append(slices.Repeat([]offer{read}, 6),
+		d.offer(p, http.MethodPut, keys+"/written", stringValue("written", "x")),
+		d.offer(p, http.MethodDelete, keys+"/written", ""),
+		d.offer(p, http.MethodGet, keys, ""),
+		d.offer(p, http.MethodGet, keys+"/absent", ""),
+	)
+}
+
+// through sends these operations once, one after the other.
+func (d *drivers) through(g *gateway, offers []offer) {
+	d.t.Helper()
+	a := &account{good: sum{}, byStatus: map[int]int{}}
+	defer d.enter(a)
+	c := &wireCaller{addr: g.addr()}
+	defer c.hangUp()
+	for _, o := range offers {
+		if err := a.settle(c, o); err != nil {
+			d.t.Fatalf("%.120s…: %v", o.request, err)
+		}
+	}
+}
+
+// account is what one driver was answered.
+type account struct {
+	good      sum
+	instants  []time.Time
+	byStatus  map[int]int
+	unsettled int
+}
+
+// settle sends an operation and enters its answer.
+func (a *account) settle(c *wireCaller, o offer) error {
+	status, sent, err := c.ask(o.request)
+	switch {
+	case err != nil && sent:
+		a.unsettled++
+		return err
+	case err != nil:
+		return err
+	}
+	a.byStatus[status]++
+	if status/100 == 2 {
+		a.good[o.place]++
+		a.instants = append(a.instants, time.Now())
+	}
+	return nil
+}
+
+// enter adds a driver's account.
+func (d *drivers) enter(a *account) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.good.add(a.good)
+	d.instants = append(d.instants, a.instants...)
+	d.unsettled += a.unsettled
+	for status, n := range a.byStatus {
+		d.byStatus[status] += n
+	}
+}
+
+// drive lets so many drivers for each gateway send until n requests are sent or halt is called, which takes what is left away. A driver whose gateway has
+// ended stops too. wait returns when all have stopped.
+func (d *drivers) drive(each, n int, gateways ...*gateway) (wait func()) {
+	d.left.Store(int64(n))
+	all := &sync.WaitGroup{}
+	for i := range each * len(gateways) {
+		g := gateways[i%len(gateways)]
+		all.Go(func() {
+			a := &account{good: sum{}, byStatus: map[int]int{}}
+			defer d.enter(a)
+			c := &wireCaller{addr: g.addr()}
+			defer c.hangUp()
+			for d.left.Add(-1) >= 0 {
+				if a.settle(c, d.offers[rand.IntN(len(d.offers))]) != nil {
+					return
+				}
+				if d.rest > 0 {
+					pause(d.rest)
+				}
+			}
+		})
+	}
+	return all.Wait
+}
+
+// halt lets the drivers send no more.
+func (d *drivers) halt() { d.left.Store(0) }
+
+// since is how many operations were answered 2xx after an instant.
+func (d *drivers) since(instant time.Time) (n int) {
+	for _, at := range d.instants {
+		if at.After(instant) {
+			n++
+		}
+	}
+	return n
+}
+
+// answeredAll fails the test if a request had no answer, or one that is none of the usual.
+func (d *drivers) answeredAll(t *testing.T) {
+	t.Helper()
+	statuses := slices.Sorted(maps.Keys(d.byStatus))
+	usual := []int{http.StatusOK, http.StatusCreated, http.StatusNoContent, http.StatusNotFound}
+	if slices.ContainsFunc(statuses, func(status int) bool { return !slices.Contains(usual, status) }) || d.unsettled > 0 {
+		t.Errorf("answers by status %v, and %d requests without; want %v alone", d.byStatus, d.unsettled, usual)
+	}
+}
+
+// wireCaller asks over a kept connection with as little work as can be, so that a test's processor time goes into what it is about.
+type wireCaller struct {
+	addr string
+	conn net.Conn // nil: to be dialed
+	in   *bufio.Reader
+}
+
+// ask sends a request and returns the status of its answer, read to the end. sent reports whether the gateway may have got it.
+func (c *wireCaller) ask(request []byte) (status int, sent bool, err error) {
+	if c.conn == nil {
+		if c.conn, err = net.DialTimeout("tcp", c.addr, answerBound); err != nil {
+			c.conn = nil
+			return 0, false, err
+		}
+		c.in = bufio.NewReader(c.conn)
+	}
+	_ = c.conn.SetDeadline(time.Now().Add(answerBound))
+	if _, err := c.conn.Write(request); err != nil {
+		return 0, true, err
+	}
+	a, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return 0, true, err
+	}
+	defer func() { _ = a.Body.Close() }()
+	if _, err := io.Copy(io.Discard, a.Body); err != nil {
+		return 0, true, err
+	}
+	if a.Close {
+		c.hangUp()
+	}
+	return a.StatusCode, true, nil
+}
+
+func (c *wireCaller) hangUp() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+		c.conn = nil
+	}
+}

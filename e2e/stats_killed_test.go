@@ -1,0 +1,214 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"osgate/internal/redisconn/redistest"
+)
+
+// keeping is where a gateway keeps its counts.
+type keeping struct {
+	settings []string
+	flushes  func(t *testing.T) // returns when a flush is under way
+	loses    func() func()      // loses what the store answers, until it is called; nil: one that is in the process
+}
+
+// interrupts returns in the middle of a flush, and since when the gateway does not hear of its store.
+func (k keeping) interrupts(t *testing.T) (since time.Time, heal func()) {
+	t.Helper()
+	if k.loses == nil {
+		k.flushes(t)
+		return time.Now(), func() {}
+	}
+	since, heal = time.Now(), k.loses()
+	pause(aFlush) // the batch is with the store
+	return since, heal
+}
+
+// keepings are a file and a Redis, each for the gateways of one test that come one after the other.
+var keepings = map[string]func(t *testing.T) keeping{
+	"embedded": func(t *testing.T) keeping {
+		t.Helper()
+		dir := t.TempDir()
+		return keeping{settings: []string{"STATE_DIR=" + dir}, flushes: func(t *testing.T) { t.Helper(); changes(t, filepath.Join(dir, "stats.db")) }}
+	},
+	"redis": func(t *testing.T) keeping {
+		t.Helper()
+		server := redistest.Start(t)
+		w := newWay(t, "redis of the killed", server.Addr())
+		return keeping{
+			settings: []string{"REDIS_URL=redis://" + w.proxy.Listen + "/0", "REDIS_TIMEOUT=1s"},
+			flushes: func(t *testing.T) {
+				t.Helper()
+				before := evals(server)
+				eventually(t, 10*time.Second, "a flush", func() bool { return evals(server) != before })
+			},
+			loses: func() func() { w.hole(back); return w.heal },
+		}
+	},
+}
+
+// evals is what the server says of EVAL, with which counts are written, and else only a script that Redis does not know yet.
+func evals(server *redistest.Server) string {
+	_, rest, _ := strings.Cut(server.Do("INFO", "commandstats"), "cmdstat_eval:")
+	line, _, _ := strings.Cut(rest, "\r\n")
+	return line
+}
+
+// changes returns as soon as a file is written to.
+func changes(t *testing.T, file string) {
+	t.Helper()
+	modified := func() time.Time {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatalf("looking at the statistics file: %v", err)
+		}
+		return info.ModTime()
+	}
+	before, look := modified(), time.NewTicker(200*time.Microsecond)
+	defer look.Stop()
+	for deadline := time.Now().Add(10 * time.Second); modified().Equal(before); <-look.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is not written to", file)
+		}
+	}
+}
+
+// loses fails the test unless what was counted lies between what was answered, less what was answered in the last moments of gateways that were killed, and
+// what was answered and what may have been. It is looked at as a whole and at each store.
+func (d *drivers) loses(t *testing.T, counted sum, most int) {
+	t.Helper()
+	lost := d.good.all() - counted.all()
+	t.Logf("%d answered 2xx, %d of them not counted, at most %d answered in the last moments; %d without an answer", d.good.all(), lost, most, d.unsettled)
+	if lost > most || lost < -d.unsettled {
+		t.Errorf("%d of %d are not counted, want at most the %d of the last moments, and at least -%d", lost, d.good.all(), most, d.unsettled)
+	}
+	for p, n := range counted {
+		if n > d.good[p]+d.unsettled {
+			t.Errorf("%v: %d counted, %d answered and %d without an answer", p, n, d.good[p], d.unsettled)
+		}
+	}
+}
+
+// lastMoments is what a kill may cost: what was counted since the last flush, which is one second ago at most, and the flush under way.
+const lastMoments = 2 * time.Second
+
+// TestAKillCostsWhatWasCountedSinceTheLastFlush kills five gateways in a row, every other one in the middle of a flush. Of what was answered nothing is
+// counted twice, and nothing is missing that is older.
+func TestAKillCostsWhatWasCountedSinceTheLastFlush(t *testing.T) {
+	t.Parallel()
+	for name, keep := range keepings {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, k := newStack(t, false, "-quiet"), keep(t)
+			settings := append([]string{"RATE=0", "LOG_LEVEL=warn"}, k.settings...)
+			g := s.gateway(settings...)
+			d := newDrivers(g)
+			d.rest = 10 * time.Millisecond
+			most := 0
+			for round := range 5 {
+				wait := d.drive(4, fitsTheLog, g)
+				pause(lastMoments*3/2 + time.Duration(rand.Int64N(int64(aFlush)))) // at no instant of the second in particular
+				reached, healed := time.Now(), func() {}
+				if round%2 == 1 {
+					reached, healed = k.interrupts(t)
+				}
+				g.stop(syscall.SIGKILL)
+				wait()
+				healed()
+				most += d.since(reached.Add(-lastMoments))
+				g = s.gateway(settings...)
+			}
+			d.loses(t, g.counted(d.members, "client", d.good), most)
+			if most >= d.good.all() {
+				t.Errorf("%d of %d answers came in last moments: the test proves little", most, d.good.all())
+			}
+		})
+	}
+}
+
+// TestSIGTERMUnderLoadLosesNoCount ends a gateway while many ask.
+func TestSIGTERMUnderLoadLosesNoCount(t *testing.T) {
+	t.Parallel()
+	for name, keep := range keepings {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, k := newStack(t, false, "-quiet"), keep(t)
+			settings := append([]string{"RATE=0", "LOG_LEVEL=warn"}, k.settings...)
+			g := s.gateway(settings...)
+			d := newDrivers(g)
+			wait := d.drive(8, fitsTheLog, g)
+			k.flushes(t)
+			pause(aFlush)
+			if code := g.stop(syscall.SIGTERM); code != 0 {
+				t.Errorf("exit code %d, want 0", code)
+			}
+			wait()
+			g = s.gateway(settings...)
+			d.loses(t, g.counted(d.members, "client", d.good), 0)
+			want := s.emulator.answered()
+			counted := g.counted(d.members, "upstream", want)
+			if lost := want.all() - counted.all(); lost < 0 || lost > d.unsettled { // one that nobody heard of may have been given up
+				t.Errorf("%d of %d that osemu answered are not counted as such; %d without an answer", lost, want.all(), d.unsettled)
+			}
+		})
+	}
+}
+
+// TestADamagedStatisticsFileIsMovedAside starts gateways on files that are none, or no longer whole.
+func TestADamagedStatisticsFileIsMovedAside(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(whole []byte) []byte{
+		"garbage": func([]byte) []byte { return bytes.Repeat([]byte("no statistics "), 1000) },
+		"cut off": func(whole []byte) []byte { return whole[:len(whole)/2] },
+		"emptied": func(whole []byte) []byte { clear(whole[2*os.Getpagesize():]); return whole }, // all but where it says how it is laid out
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			file := filepath.Join(dir, "stats.db")
+			s := newStack(t, false)
+			g := s.gateway("STATE_DIR=" + dir)
+			g.as("app-one").get(keyOne).is(200)
+			if code := g.stop(syscall.SIGTERM); code != 0 {
+				t.Fatalf("exit code %d, want 0", code)
+			}
+			whole, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			damaged := damage(whole)
+			if err := os.WriteFile(file, damaged, 0o600); err != nil {
+				t.Fatal(err)
+			}
+
+			g = s.gateway("STATE_DIR="+dir, "RATE=0")
+			one := g.as("app-one")
+			for range 3 {
+				one.get(keyOne).is(200)
+			}
+			eventually(t, 10*time.Second, "counts from anew", func() bool {
+				return total(one.counts("/api/v1/organizations/org-root"+today("1hour"))) == 3
+			})
+			g.degrades(t, false)
+			aside, err := filepath.Glob(file + ".damaged-*")
+			if err != nil || len(aside) != 1 {
+				t.Fatalf("moved aside: %v, %v; want one file", aside, err)
+			}
+			if kept, err := os.ReadFile(aside[0]); err != nil || !bytes.Equal(kept, damaged) {
+				t.Errorf("%s has not the %d bytes of the damaged file: %v", aside[0], len(damaged), err)
+			}
+			if said := fmt.Sprint(g.remarks()); !strings.Contains(said, "damaged and was moved aside") || !strings.Contains(said, aside[0]) {
+				t.Errorf("the log does not say that %s was moved to %s:\n%s", file, aside[0], said)
+			}
+		})
+	}
+}

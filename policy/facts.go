@@ -1,0 +1,143 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/ast"
+)
+
+// facts are what rules read of a request, as far as their text tells. The zero value reads nothing.
+type facts struct {
+	resource map[types.String]bool // attributes of the resource
+	context  map[types.String]bool // attributes of the context
+	headers  map[types.String]bool
+	tested   map[types.String]bool // attributes of either, or headers, whose presence is asked for ("has")
+
+	wholeContext bool  // context or context.headers is used as a whole
+	named        uint8 // bits by level: entities of that type are named, so that ids and what a resource is in matter
+}
+
+// newFacts returns facts to be added to.
+func newFacts() facts {
+	return facts{resource: map[types.String]bool{}, context: map[types.String]bool{}, headers: map[types.String]bool{}, tested: map[types.String]bool{}}
+}
+
+// factsOf returns what p reads.
+func factsOf(p *ast.Policy) facts {
+	f := newFacts()
+	for _, scope := range []ast.IsScopeNode{p.Principal, p.Resource} {
+		switch s := scope.(type) {
+		case ast.ScopeTypeEq:
+			f.name(s.Entity)
+		case ast.ScopeTypeIn:
+			f.name(s.Entity)
+		case ast.ScopeTypeIsIn:
+			f.name(s.Entity)
+		default: // names no entity
+		}
+	}
+	for _, c := range p.Conditions {
+		ast.Inspect(ast.NewNode(c.Body), f.visit)
+	}
+	return f
+}
+
+// visit takes the node n into f, and reports whether its children are still to be visited.
+func (f *facts) visit(n ast.IsNode) bool {
+	switch n := n.(type) {
+	case ast.NodeTypeAccess:
+		return !f.attribute(n.StrOpNode, false)
+	case ast.NodeTypeHas:
+		return !f.attribute(n.StrOpNode, true)
+	case ast.NodeTypeVariable:
+		f.wholeContext = f.wholeContext || n.Name == "context"
+	case ast.NodeValue:
+		if uid, ok := n.Value.(types.EntityUID); ok {
+			f.name(uid)
+		}
+	default: // of interest are its children
+	}
+	return true
+}
+
+// attribute takes in what n reads if it is an attribute of a variable or a header, and reports whether it is.
+func (f *facts) attribute(n ast.StrOpNode, tested bool) bool {
+	var of map[types.String]bool
+	switch arg := n.Arg.(type) {
+	case ast.NodeTypeVariable:
+		switch arg.Name {
+		case "context":
+			of = f.context
+			if n.Value == headersName && !tested { // nobody but attribute's other case may read it
+				f.wholeContext = true
+			}
+		case "resource":
+			of = f.resource
+		default: // principal and action have no attributes
+			return true
+		}
+	case ast.NodeTypeAccess:
+		if v, ok := arg.Arg.(ast.NodeTypeVariable); !ok || v.Name != "context" || arg.Value != headersName {
+			f.resource[n.Value] = true
+			return false
+		}
+		of = f.headers
+	default: // of an expression, which may come to the resource; the context is taken as a whole there
+		f.resource[n.Value] = true
+		if tested && slices.Contains(placeNames, n.Value) {
+			f.tested[n.Value] = true
+		}
+		return false
+	}
+	of[n.Value] = true
+	if tested {
+		f.tested[n.Value] = true
+	}
+	return true
+}
+
+// name takes in that an entity is named.
+func (f *facts) name(uid types.EntityUID) {
+	if uid.Type == organizationType || level(uid.Type) > 0 {
+		f.named |= 1 << level(uid.Type)
+	}
+}
+
+// names reports whether entities of the type t of resources are named.
+func (f *facts) names(t types.EntityType) bool { return f.named&(1<<level(t)) != 0 }
+
+// add takes in all that other reads.
+func (f *facts) add(other facts) {
+	for into, from := range map[*map[types.String]bool]map[types.String]bool{
+		&f.resource: other.resource, &f.context: other.context, &f.headers: other.headers, &f.tested: other.tested,
+	} {
+		for name := range from {
+			(*into)[name] = true
+		}
+	}
+	f.wholeContext = f.wholeContext || other.wholeContext
+	f.named |= other.named
+}
+
+// reads reports whether the context's attribute name is read.
+func (f *facts) reads(name types.String) bool { return f.wholeContext || f.context[name] }
+
+// numbers returns the whole numbers written in r if it reads valueBytes.
+func (r *rule) numbers() []int64 {
+	if !r.facts.reads(valueBytesName) {
+		return nil
+	}
+	var all []int64
+	for _, c := range r.ast.Conditions {
+		ast.Inspect(ast.NewNode(c.Body), func(n ast.IsNode) bool {
+			if value, ok := n.(ast.NodeValue); ok {
+				if long, ok := value.Value.(types.Long); ok && long >= 0 && long < 1<<62 {
+					all = append(all, int64(long))
+				}
+			}
+			return true
+		})
+	}
+	return all
+}

@@ -1,0 +1,184 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
+
+	"osgate/objectstore"
+)
+
+// Rules are a set of rules, checked and compiled. A nil *Rules is no policy: it permits everything. Rules never change and are safe for concurrent
+// use.
+type Rules struct {
+	all      []*rule
+	byID     map[types.PolicyID]*rule
+	shadow   bool // Options.Shadow
+	shadowed int
+
+	actions [slots]action
+	facts   [slots]facts   // what the rules that may fit an action read
+	numbers [slots][]int64 // in rules that read valueBytes: where a decision may change with the size
+	needs   [slots]Needs
+	total   Needs
+	forbids index
+	permits index
+
+	worlds sync.Pool // of *world, forgotten ones
+}
+
+// compile makes Rules of files, or returns a *[LoadError].
+func compile(files []file, o Options) (*Rules, error) {
+	rs := &Rules{byID: make(map[types.PolicyID]*rule), shadow: o.Shadow, actions: actions()}
+	var problems []Problem
+	for _, f := range files {
+		found, wrong := parse(f)
+		rs.all = append(rs.all, found...)
+		problems = append(problems, wrong...)
+		if len(rs.all) > maxRules {
+			return nil, &LoadError{[]Problem{{File: f.name, Message: fmt.Sprintf("with this file there are more than %d rules", maxRules)}}}
+		}
+	}
+	validator, err := newValidator(o.Headers)
+	if err != nil {
+		return nil, err
+	}
+	problems = append(problems, rs.check(validator, o.Headers)...)
+	switch {
+	case len(problems) > 0:
+		return nil, &LoadError{problems}
+	case len(rs.all) == 0:
+		return nil, fmt.Errorf("reading policy: %w", ErrNoRules)
+	}
+	rs.index(o.Headers)
+	return rs, nil
+}
+
+// check numbers the rules, enters them by id and returns what is wrong with them.
+func (rs *Rules) check(v *validate.Validator, headers []string) []Problem {
+	var problems []Problem
+	for i, r := range rs.all {
+		r.number = i
+		if r.shadow || rs.shadow {
+			rs.shadowed++
+		}
+		if first := rs.byID[types.PolicyID(r.id)]; first != nil {
+			problems = append(problems, r.at(fmt.Sprintf("its id is that of the rule at %s:%d", first.file, first.ast.Position.Line)))
+		}
+		rs.byID[types.PolicyID(r.id)] = r
+		problems = append(problems, r.problems(v, headers)...)
+	}
+	return problems
+}
+
+// index sorts the rules by whom and what they may fit.
+func (rs *Rules) index(headers []string) {
+	var forbids, permits []*rule
+	for _, r := range rs.all {
+		if r.forbid {
+			forbids = append(forbids, r)
+		} else {
+			permits = append(permits, r)
+		}
+	}
+	rs.forbids, rs.permits = newIndex(forbids, &rs.actions), newIndex(permits, &rs.actions)
+	everything := newFacts()
+	for s := range rs.facts {
+		rs.facts[s] = newFacts()
+		if rs.actions[s].kind == 0 {
+			continue
+		}
+		for _, r := range rs.all {
+			if actionFits(r.ast.Action, &rs.actions[s]) {
+				rs.facts[s].add(r.facts)
+				rs.numbers[s] = append(rs.numbers[s], r.numbers()...)
+			}
+		}
+		slices.Sort(rs.numbers[s])
+		rs.numbers[s] = slices.Compact(rs.numbers[s])
+		rs.needs[s] = rs.facts[s].needs(headers)
+		everything.add(rs.facts[s])
+	}
+	rs.total = everything.needs(headers)
+}
+
+// Len returns the number of rules.
+func (rs *Rules) Len() int {
+	if rs == nil {
+		return 0
+	}
+	return len(rs.all)
+}
+
+// IDs returns the ids of the rules in the order of their files.
+func (rs *Rules) IDs() []string {
+	var ids []string
+	if rs != nil {
+		for _, r := range rs.all {
+			ids = append(ids, r.id)
+		}
+	}
+	return ids
+}
+
+// Needs returns what any rule reads. The Headers must not be changed.
+func (rs *Rules) Needs() Needs {
+	if rs == nil {
+		return Needs{}
+	}
+	return rs.total
+}
+
+// NeedsOf returns what the rules that may fit o's action read. The Headers must not be changed.
+func (rs *Rules) NeedsOf(o objectstore.Operation) Needs {
+	if rs == nil {
+		return Needs{}
+	}
+	return rs.needs[slotOf(o.Kind, o.Confirmable)]
+}
+
+// needs returns what of f has to be fetched; headers are those that rules may read.
+func (f *facts) needs(headers []string) Needs {
+	n := Needs{
+		EnvironmentType: f.resource[environmentTypeName],
+		Value:           f.reads(valueTypeName) || f.reads(ttlSecondsName),
+		ValueBytes:      f.reads(valueBytesName),
+	}
+	for _, name := range headers {
+		if f.wholeContext || f.headers[types.String(name)] {
+			n.Headers = append(n.Headers, name)
+		}
+	}
+	return n
+}
+
+// maxSteps is how many sizes Limit tries.
+const maxSteps = 128
+
+// Limit returns the greatest size of the body up to which r is permitted, at most most, as the numbers written in the rules tell: a body whose
+// size is not known at first may be cut there. Rules that calculate may deny a smaller body; that comes to light at the body's end, when the size
+// is known and [Rules.Decide] is asked again.
+func (rs *Rules) Limit(r Request, most int64) int64 {
+	if rs == nil {
+		return most
+	}
+	seen, steps := max(r.ValueBytes, 0), 0
+	for _, n := range rs.numbers[slotOf(r.Operation.Kind, r.Operation.Confirmable)] {
+		for _, size := range []int64{n, n + 1} { // ">=" turns at the first, ">" at the second
+			if size <= seen || size > most {
+				continue
+			}
+			if steps++; steps > maxSteps {
+				return most
+			}
+			r.ValueBytes = size
+			if !rs.Decide(r).Allowed {
+				return size - 1
+			}
+		}
+	}
+	return most
+}

@@ -1,0 +1,146 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The bounds of a policy.
+const (
+	maxFiles  = 1_000
+	maxBytes  = 8 << 20 // of all files together
+	maxRules  = 10_000
+	maxHeader = 32
+)
+
+// extension is how the names of policy files end.
+const extension = ".cedar"
+
+// ErrNoRules is returned where a policy was given and holds no rule: it would deny everything.
+var ErrNoRules = errors.New("the policy holds no rule, so that it would deny everything")
+
+// file is a policy file as it was read.
+type file struct {
+	name string // without folder
+	text []byte
+}
+
+// readFiles reads the file at path, or the .cedar files of the folder at path in the order of their names. Links are followed: Kubernetes shows the
+// files of a ConfigMap as links.
+func readFiles(path string) ([]file, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading policy: %w", err)
+	}
+	if !info.IsDir() {
+		text, err := readFile(path, maxBytes)
+		if err != nil {
+			return nil, err
+		}
+		return []file{{filepath.Base(path), text}}, nil
+	}
+	names, err := list(path, extension)
+	if err != nil {
+		return nil, err
+	}
+	var files []file
+	left := maxBytes
+	for _, name := range names {
+		text, err := readFile(filepath.Join(path, name), left)
+		if err != nil {
+			return nil, err
+		}
+		left -= len(text)
+		files = append(files, file{name, text})
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("reading policy: %s has no %s file: %w", path, extension, ErrNoRules)
+	}
+	return files, nil
+}
+
+// list returns the sorted names of the visible entries of folder that end in suffix and are no folders.
+func list(folder, suffix string) ([]string, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, fmt.Errorf("reading policy: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || !strings.HasSuffix(e.Name(), suffix) {
+			continue
+		}
+		if names = append(names, e.Name()); len(names) > maxFiles {
+			return nil, fmt.Errorf("reading policy: %s has more than %d files", folder, maxFiles)
+		}
+	}
+	return names, nil // sorted by ReadDir
+}
+
+// readFile reads the file at path, which may have limit bytes.
+func readFile(path string, limit int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading policy: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading policy: %w", err)
+	}
+	if len(text) > limit {
+		return nil, fmt.Errorf("reading policy: with %s it has more than %d bytes", path, maxBytes)
+	}
+	return text, nil
+}
+
+// hash returns a hash of names and contents.
+func hash(files []file) string {
+	h := sha256.New()
+	for _, f := range files {
+		for _, part := range [][]byte{[]byte(f.name), f.text} {
+			var size [8]byte
+			binary.LittleEndian.PutUint64(size[:], uint64(len(part)))
+			h.Write(size[:])
+			h.Write(part)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// secretHeaders are no business of a rule: they carry what must not stand in a policy file.
+var secretHeaders = []string{"authorization", "cookie", "proxy-authorization"}
+
+// headerNames returns names in lower case, sorted, each once.
+func headerNames(names []string) ([]string, error) {
+	var lower []string
+	for _, name := range names {
+		name = strings.ToLower(strings.TrimSpace(name))
+		switch {
+		case name == "" || strings.ContainsFunc(name, notTokenRune):
+			return nil, fmt.Errorf("policy: %q is no name of a header", name)
+		case slices.Contains(secretHeaders, name):
+			return nil, fmt.Errorf("policy: header %s is a secret and not offered to rules", name)
+		}
+		lower = append(lower, name)
+	}
+	slices.Sort(lower)
+	lower = slices.Compact(lower)
+	if len(lower) > maxHeader {
+		return nil, fmt.Errorf("policy: more than %d headers", maxHeader)
+	}
+	return lower, nil
+}
+
+// notTokenRune reports whether r must not be in a header's name (RFC 9110 section 5.6.2).
+func notTokenRune(r rune) bool {
+	return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+}

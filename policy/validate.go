@@ -1,0 +1,158 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/ast"
+	"github.com/cedar-policy/cedar-go/x/exp/schema"
+	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
+)
+
+// newValidator returns a validator of the vocabulary.
+func newValidator(headers []string) (*validate.Validator, error) {
+	var s schema.Schema
+	if err := s.UnmarshalCedar([]byte(Schema(headers))); err != nil {
+		return nil, fmt.Errorf("reading the policy schema: %w", err)
+	}
+	resolved, err := s.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy schema: %w", err)
+	}
+	return validate.New(resolved), nil
+}
+
+// problems returns what is wrong with r by the vocabulary: unknown entities, actions and attributes, actions that cannot be done to such a resource,
+// wrong types, attributes that may be absent and are read without having been asked for, ids that nothing can have.
+func (r *rule) problems(v *validate.Validator, headers []string) []Problem {
+	all := r.hasProblems(headers)
+	if err := v.Policy("", r.ast); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			if !harmless(line) {
+				all = append(all, r.at(line))
+			}
+		}
+	}
+	if uid, ok := named(r.ast.Resource); ok {
+		_, equal := r.ast.Resource.(ast.ScopeTypeEq)
+		all = append(all, r.idProblems(uid, equal)...)
+	}
+	for _, c := range r.ast.Conditions {
+		ast.Inspect(ast.NewNode(c.Body), func(n ast.IsNode) bool {
+			switch n := n.(type) {
+			case ast.NodeTypeEquals:
+				all = append(all, r.operandProblems(n.BinaryNode)...)
+			case ast.NodeTypeNotEquals:
+				all = append(all, r.operandProblems(n.BinaryNode)...)
+			default:
+				all = append(all, r.nodeProblems(n, false)...)
+			}
+			return true
+		})
+	}
+	return distinct(all)
+}
+
+// entityTypesDiffer is what Cedar's strict validation says of [Client::"a"].contains(principal), since the principal may be a User.
+var entityTypesDiffer = regexp.MustCompile(`^the types (\w+) and (\w+) are not compatible$`)
+
+// harmless reports whether message is about a comparison of entities of two types: the answer is no, as whoever writes a list of clients or stores
+// means it.
+func harmless(message string) bool {
+	entities := []string{"Client", "User", "Organization", "Environment", "Store", "Partition", "Key"}
+	found := entityTypesDiffer.FindStringSubmatch(message)
+	return found != nil && slices.Contains(entities, found[1]) && slices.Contains(entities, found[2])
+}
+
+// placeNames are the attributes of a resource.
+var placeNames = []types.String{organizationName, environmentName, environmentTypeName, storeName, partitionName, keyName, planeName, regionName}
+
+// hasProblems returns the attributes whose presence r asks for in vain: Cedar takes "has" of an attribute that no entity can have for a plain no, and
+// so for a rule that never holds what is a misspelling.
+func (r *rule) hasProblems(headers []string) []Problem {
+	var all []Problem
+	unknown := func(names map[types.String]bool, known func(types.String) bool, what string) {
+		for _, name := range slices.Sorted(maps.Keys(names)) {
+			if r.facts.tested[name] && !known(name) {
+				all = append(all, r.at(fmt.Sprintf("there is no %s `%s`", what, name)))
+			}
+		}
+	}
+	unknown(r.facts.resource, func(name types.String) bool { return slices.Contains(placeNames, name) }, "attribute of a resource")
+	unknown(r.facts.context, func(name types.String) bool { return slices.Contains(contextNames, name) }, "attribute of the context")
+	unknown(r.facts.headers, func(name types.String) bool { return slices.Contains(headers, string(name)) }, "header that rules may read")
+	return all
+}
+
+// distinct returns ps with each problem once, in order.
+func distinct(ps []Problem) []Problem {
+	var all []Problem
+	for _, p := range ps {
+		if !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// operandProblems returns what is wrong with ids beside == or !=.
+func (r *rule) operandProblems(n ast.BinaryNode) []Problem {
+	var all []Problem
+	for _, operand := range []ast.IsNode{n.Left, n.Right} {
+		all = append(all, r.nodeProblems(operand, true)...)
+	}
+	return all
+}
+
+// nodeProblems returns what is wrong with the id that n is, if it is one.
+func (r *rule) nodeProblems(n ast.IsNode, equal bool) []Problem {
+	value, ok := n.(ast.NodeValue)
+	if !ok {
+		return nil
+	}
+	uid, ok := value.Value.(types.EntityUID)
+	if !ok {
+		return nil
+	}
+	return r.idProblems(uid, equal)
+}
+
+// named returns the entity that a scope names.
+func named(scope ast.IsScopeNode) (types.EntityUID, bool) {
+	switch s := scope.(type) {
+	case ast.ScopeTypeEq:
+		return s.Entity, true
+	case ast.ScopeTypeIn:
+		return s.Entity, true
+	case ast.ScopeTypeIsIn:
+		return s.Entity, true
+	default:
+		return types.EntityUID{}, false
+	}
+}
+
+// idProblems returns what is wrong with the id of a resource: the number of its names, and escapes that are none. A store's may be one name,
+// of a store in any environment, where it need not equal a resource.
+func (r *rule) idProblems(uid types.EntityUID, equal bool) []Problem {
+	want := level(uid.Type)
+	if want == 0 {
+		return nil
+	}
+	names := strings.Split(string(uid.ID), "/")
+	if uid.Type == storeType && len(names) == 1 && !equal {
+		want = 1
+	}
+	valid := len(names) == want
+	for _, name := range names {
+		valid = valid && name != "" && !strings.Contains(strings.NewReplacer("%25", "", "%2F", "").Replace(name), "%")
+	}
+	if valid {
+		return nil
+	}
+	form := strings.Join([]string{"<environment>", "<store>", "<partition>", "<key>"}[:level(uid.Type)], "/")
+	return []Problem{r.at(fmt.Sprintf(`no resource is called %s: the id is "%s", with "/" in a name as %%2F and "%%" as %%25`, uid, form))}
+}

@@ -1,0 +1,97 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"osgate/objectstore"
+	"osgate/policy"
+)
+
+// facts gathers what the rules that apply to x read, and no more than that: a fact that no rule asks for costs nothing.
+func (p *Proxy) facts(x *exchange, rules *policy.Rules) (policy.Request, error) {
+	needs := rules.NeedsOf(x.op)
+	r := policy.Request{
+		Principal: x.who.Principal, Operation: x.op, Plane: x.location.Plane, Region: x.location.Region,
+		ValueBytes: x.r.ContentLength, TTLSeconds: -1, SourceIP: x.client, Time: x.rec.Start,
+	}
+	if needs.EnvironmentType && x.op.Ref.Environment != "" && p.Environments != nil {
+		r.EnvironmentType = p.Environments.Type(x.r.Context(), x.who, x.token, x.op.Ref.Organization, x.op.Ref.Environment)
+	}
+	if len(needs.Headers) > 0 {
+		r.Headers = headersOf(x, needs.Headers)
+	}
+	if needs.Value {
+		head, err := x.valueHead()
+		if err != nil {
+			return r, err
+		}
+		r.ValueType, r.TTLSeconds = head.ValueType, head.TTLSeconds
+	}
+	if r.ValueBytes < 0 {
+		r.ValueBytes = x.body.count.Load()
+	}
+	return r, nil
+}
+
+// headersOf returns those of the named headers that x has, by their names in lower case. A header that came more than once is told as RFC 9110 section
+// 5.3 joins it.
+func headersOf(x *exchange, names []string) map[string]string {
+	headers := make(map[string]string, len(names))
+	for _, name := range names {
+		if values := x.r.Header.Values(name); len(values) > 0 {
+			headers[name] = strings.Join(values, ", ")
+		}
+	}
+	return headers
+}
+
+// valueHead reads of the body what rules may ask about it. A store's definition has to be read whole: what stands behind its first bytes, or is
+// compressed, could say another TTL than the one that was judged.
+func (x *exchange) valueHead() (policy.Head, error) {
+	h := x.r.Header
+	var head []byte
+	whole := x.r.ContentLength == 0
+	if !whole && h.Get("Content-Encoding") == "" {
+		head, whole = x.body.peek(policy.HeadBytes)
+	}
+	if defines := x.op.Kind == objectstore.PutStore || x.op.Kind == objectstore.PatchStore; defines && !whole {
+		return policy.Head{}, refusal{code: codeTooLarge, detail: fmt.Sprintf(
+			"the policy has to read a store's definition whole: send it without Content-Encoding and in at most %d bytes", policy.HeadBytes)}
+	}
+	return policy.ReadHead(x.op.Kind, h.Get("Content-Type"), head, whole), nil
+}
+
+// decide asks the rules about x. Where nothing but discovery can tell the region, what is permitted in any region of the plane may be looked for: the
+// region that is found is judged again.
+func (p *Proxy) decide(x *exchange, rules *policy.Rules, r policy.Request) (d policy.Decision) {
+	if !x.undecided() {
+		return rules.Decide(r)
+	}
+	for _, end := range p.Regions.Allowed() {
+		if end.Plane != x.location.Plane {
+			continue
+		}
+		r.Region = end.Region
+		if d = rules.Decide(r); d.Allowed {
+			break
+		}
+	}
+	return d
+}
+
+// watch has the rules judge a body of unknown length again as it grows: one that goes beyond what they permit is cut before it does.
+func (x *exchange) watch(rules *policy.Rules, r policy.Request) {
+	if x.r.ContentLength >= 0 || !rules.NeedsOf(x.op).ValueBytes {
+		return
+	}
+	x.body.judge = func(bytes int64) error {
+		r := r
+		r.ValueBytes, r.Time = bytes, time.Now()
+		if d := rules.Decide(r); !d.Allowed {
+			return refusal{code: codeTooLarge, detail: d.Reason, rule: d.Rule}
+		}
+		return nil
+	}
+}

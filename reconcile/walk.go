@@ -1,0 +1,174 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// place is a store, or with store empty a region, with region empty an environment, with environment empty the organization.
+type place struct{ environment, region, store string }
+
+// words are the names of the levels below an organization, as paths write them.
+var words = [...]string{"environments", "regions", "stores"}
+
+// names returns the names of p from the environment down.
+func (p place) names() []string {
+	names := []string{p.environment, p.region, p.store}
+	for i, name := range names {
+		if name == "" {
+			return names[:i]
+		}
+	}
+	return names
+}
+
+// around returns the place that p is right below.
+func (p place) around() (place, bool) {
+	switch {
+	case p.store != "":
+		p.store = ""
+	case p.region != "":
+		p.region = ""
+	default:
+		return place{}, p.environment != ""
+	}
+	return p, true
+}
+
+// child returns the place of a name right below p.
+func (p place) child(name string) place {
+	switch {
+	case p.environment == "":
+		p.environment = name
+	case p.region == "":
+		p.region = name
+	default:
+		p.store = name
+	}
+	return p
+}
+
+// walk asks one side for everything that it counted.
+type walk struct {
+	source       Source
+	windows      []window
+	period       Period
+	organization string
+	atOnce       int
+
+	mu      sync.Mutex // guards counted
+	counted map[place]int64
+}
+
+// run walks level by level, a bounded number of requests at a time.
+func (w *walk) run(ctx context.Context) error {
+	level := []place{{}}
+	for depth := 0; len(level) > 0; depth++ {
+		below := make([][]place, len(level))
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(w.atOnce)
+		for i, p := range level {
+			g.Go(func() (err error) {
+				if err = w.count(ctx, p); err == nil && depth < len(words) {
+					below[i], err = w.list(ctx, p)
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		level = level[:0:0]
+		for _, places := range below {
+			level = append(level, places...)
+		}
+	}
+	return nil
+}
+
+// path is that of p, below /api/v1.
+func (w *walk) path(p place) string {
+	var b strings.Builder
+	b.WriteString("organizations/" + url.PathEscape(w.organization))
+	for i, name := range p.names() {
+		b.WriteString("/" + words[i] + "/" + url.PathEscape(name))
+	}
+	return b.String()
+}
+
+// point is one bucket of an answer.
+type point struct {
+	Time  time.Time `json:"timeStamp"`
+	Count int64     `json:"objectStoreRequestCount"`
+}
+
+// count adds up what was counted in p. A bucket that an answer holds beyond the time frame asked for is not taken: the next answer has it.
+func (w *walk) count(ctx context.Context, p place) error {
+	total := int64(0)
+	for _, win := range w.windows {
+		var points []point
+		if err := w.get(ctx, w.path(p), win, &points); err != nil {
+			return err
+		}
+		for _, point := range points {
+			if point.Count < 0 {
+				return fmt.Errorf("reading %s: a count is negative", w.path(p))
+			}
+			if win.holds(w.period.start(point.Time)) {
+				total += point.Count
+			}
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counted[p] = total
+	return nil
+}
+
+// list returns the places right below p that were counted in any of the windows.
+func (w *walk) list(ctx context.Context, p place) ([]place, error) {
+	path := w.path(p) + "/" + words[len(p.names())]
+	seen := map[string]bool{"": true}
+	var below []place
+	for _, win := range w.windows {
+		var names []string
+		if err := w.get(ctx, path, win, &names); err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if !seen[name] {
+				seen[name] = true
+				below = append(below, p.child(name))
+			}
+		}
+	}
+	return below, nil
+}
+
+// get asks for path in one window and decodes the answer into v.
+func (w *walk) get(ctx context.Context, path string, win window, v any) error {
+	body, err := w.source.Get(ctx, path, win.query(w.period))
+	if err != nil {
+		return fmt.Errorf("asking for %s: %w", path, err)
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("reading %s: %w", path, plain(err))
+	}
+	return nil
+}
+
+// plain drops what a JSON error quotes of its input.
+func plain(err error) error {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("malformed JSON at byte %d", syntax.Offset)
+	}
+	return errors.New("the answer has another form than the Stats API's")
+}

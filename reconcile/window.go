@@ -1,0 +1,98 @@
+package reconcile
+
+import (
+	"fmt"
+	"net/url"
+	"time"
+)
+
+// Period is the length of a bucket, as the Stats API's parameter "period" writes it.
+type Period string
+
+// The periods.
+const (
+	Hour  Period = "1hour"
+	Day   Period = "1day"
+	Month Period = "1month"
+)
+
+// start returns the beginning, in UTC, of the bucket that t falls in.
+func (p Period) start(t time.Time) time.Time {
+	t = t.UTC()
+	switch p {
+	case Hour:
+		return t.Truncate(time.Hour)
+	case Day:
+		return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+	default:
+		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
+	}
+}
+
+// after returns the beginning of the bucket after the one that begins at start.
+func (p Period) after(start time.Time) time.Time {
+	switch p {
+	case Hour:
+		return start.Add(time.Hour)
+	case Day:
+		return start.AddDate(0, 0, 1)
+	default:
+		return start.AddDate(0, 1, 0)
+	}
+}
+
+// reach returns where a window that begins at start ends at the latest: within what one query may ask for ("Usage Metrics Limits": a day of hours, a
+// month of days, two months of months). Days go to the end of their calendar month, which is never too much.
+func (p Period) reach(start time.Time) time.Time {
+	switch p {
+	case Hour:
+		return start.Add(24 * time.Hour)
+	case Day:
+		return Month.after(Month.start(start))
+	default:
+		return start.AddDate(0, 2, 0)
+	}
+}
+
+// window is a time frame of whole buckets that one query may ask for: from start on, before end.
+type window struct{ start, end time.Time }
+
+func (w window) holds(t time.Time) bool { return !t.Before(w.start) && t.Before(w.end) }
+
+// query asks for w. The last bucket is named by its last millisecond, since endDate is included. The vendor's description calls isMaster
+// required.
+func (w window) query(p Period) url.Values {
+	const layout = "2006-01-02T15:04:05.000Z"
+	return url.Values{
+		"startDate": {w.start.Format(layout)},
+		"endDate":   {w.end.Add(-time.Millisecond).Format(layout)},
+		"period":    {string(p)},
+		"isMaster":  {"false"},
+	}
+}
+
+// cut cuts a time frame, widened to whole buckets, into windows that follow each other.
+func cut(p Period, from, to time.Time) ([]window, error) {
+	switch {
+	case p != Hour && p != Day && p != Month:
+		return nil, fmt.Errorf("%w: the period must be %s, %s or %s", ErrUsage, Hour, Day, Month)
+	case from.IsZero() || to.IsZero():
+		return nil, fmt.Errorf("%w: from and to are needed", ErrUsage)
+	case to.Before(from):
+		return nil, fmt.Errorf("%w: to is before from", ErrUsage)
+	}
+	end := p.after(p.start(to))
+	var all []window
+	for at := p.start(from); at.Before(end); {
+		if len(all) == maxWindows {
+			return nil, fmt.Errorf("%w: so long a time frame takes more than %d requests for each store; a longer period takes fewer", ErrUsage, maxWindows)
+		}
+		w := window{start: at, end: p.reach(at)}
+		if w.end.After(end) {
+			w.end = end
+		}
+		all = append(all, w)
+		at = w.end
+	}
+	return all, nil
+}

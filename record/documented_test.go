@@ -1,0 +1,80 @@
+package record_test
+
+import (
+	"log/slog"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"osgate/record"
+)
+
+// filled returns an exchange of which everything is known.
+func filled(t *testing.T) *record.Exchange {
+	t.Helper()
+	x := &record.Exchange{}
+	fill(t, reflect.ValueOf(x).Elem())
+	x.Surface, x.Status = record.SurfaceObjectStore, 200
+	return x
+}
+
+// fill gives v, and all that is in it, a value that is not zero.
+func fill(t *testing.T, v reflect.Value) {
+	t.Helper()
+	switch {
+	case !v.CanSet():
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i))
+		}
+	case v.Kind() == reflect.Array:
+		for i := range v.Len() {
+			fill(t, v.Index(i))
+		}
+	case v.Kind() == reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(t, v.Index(0))
+	case v.Kind() == reflect.String:
+		v.SetString("text " + v.Type().Name() + v.String())
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+	case v.CanInt():
+		v.SetInt(100)
+	case v.CanUint():
+		v.SetUint(1)
+	default:
+		t.Fatalf("no value for a %s", v.Type())
+	}
+}
+
+// Whoever meets a field in a line of the log finds it in docs/operations.md.
+func TestEveryFieldOfTheLogIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := filled(t)
+	x.ClientAddr = "another"
+	line := sampled(t, slog.LevelInfo, map[string]float64{"ok": 0.5, "hit": 0.5, "error": 0.5}, x, x)[0]
+	x.PolicyErrors, x.Aborted = nil, false // an error is never thinned out
+	for key, value := range sampled(t, slog.LevelInfo, map[string]float64{"ok": 0.5, "hit": 0.5, "refused": 0.5}, x, x, x, x)[0] {
+		line[key] = value
+	}
+	if len(line) < 35 {
+		t.Errorf("only %d fields: %v", len(line), line)
+	}
+	for key, value := range line {
+		names := []string{key}
+		if group, ok := value.(map[string]any); ok {
+			for name := range group {
+				names = append(names, name)
+			}
+		}
+		for _, name := range names {
+			if !strings.Contains(string(text), "`"+name+"`") {
+				t.Errorf("docs/operations.md does not name the field %s", name)
+			}
+		}
+	}
+}

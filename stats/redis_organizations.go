@@ -1,0 +1,102 @@
+package stats
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// directory is which organizations were counted in and not yet noted in Redis. The list of them has a hash slot of its own, so that it cannot be
+// part of the script that applies a batch: it is written beside it, as often as it takes, and no batch waits for it or fails by it.
+type directory struct {
+	mu    sync.Mutex // guards hours
+	hours map[Scope]int64
+}
+
+// add adds the organizations of batches and returns all that are to be noted. Of more than can be known, some are left out.
+func (d *directory) add(batches []*Batch) []redis.Z {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, b := range batches {
+		if _, known := d.hours[b.Scope]; known || len(d.hours) < maxKnown {
+			d.hours[b.Scope] = max(d.hours[b.Scope], hours(b.latest()))
+		}
+	}
+	all := make([]redis.Z, 0, len(d.hours))
+	for scope, hour := range d.hours {
+		all = append(all, redis.Z{Score: float64(hour), Member: scope.root()})
+	}
+	return all
+}
+
+// noted forgets what Redis has been told.
+func (d *directory) noted(all []redis.Z) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, z := range all {
+		root, _ := z.Member.(string) // as add made it
+		scope, _ := parseRoot(root)
+		if float64(d.hours[scope]) <= z.Score {
+			delete(d.hours, scope)
+		}
+	}
+}
+
+// note writes when the organizations of batches were last counted in. What could not be written is written with the next batches.
+func (s *Redis) note(ctx context.Context, batches []*Batch) {
+	all := s.seen.add(batches)
+	if len(all) == 0 {
+		return
+	}
+	key, latest := s.organizationsKey(), all[0].Score
+	for _, z := range all {
+		latest = max(latest, z.Score)
+	}
+	oldest := hours(Month.oldest(time.Unix(int64(latest)*3600, 0)))
+	var cmds []redis.Cmder
+	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
+		cmds = append(cmds,
+			p.ZAddGT(ctx, key, all...),
+			p.ZRemRangeByScore(ctx, key, "-inf", "("+strconv.FormatInt(oldest, 10)),
+			p.ZRemRangeByRank(ctx, key, 0, -maxKnown-1),
+			p.Expire(ctx, key, layouts[Month].life))
+		return nil
+	})
+	for i := 0; err == nil && i < len(cmds); i++ {
+		err = cmds[i].Err()
+	}
+	if err == nil {
+		s.seen.noted(all)
+	}
+}
+
+// Organizations implements [Store].
+func (s *Redis) Organizations(ctx context.Context, since time.Time, limit int) ([]Scope, error) {
+	var cmd *redis.StringSliceCmd
+	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
+		cmd = p.ZRevRangeByScore(ctx, s.organizationsKey(), &redis.ZRangeBy{
+			Min: strconv.FormatInt(hours(since), 10), Max: "+inf", Count: int64(limit),
+		})
+		return nil
+	})
+	if err == nil {
+		err = cmd.Err()
+	}
+	if err != nil {
+		return nil, unavailable("reading organizations", err)
+	}
+	var all []Scope
+	for _, root := range cmd.Val() {
+		if scope, ok := parseRoot(root); ok {
+			all = append(all, scope)
+		}
+	}
+	return all, nil
+}
+
+// organizationsKey names the sorted set of all organizations, by the hour last counted in. No organization has its tag, for each of theirs holds a
+// slash.
+func (s *Redis) organizationsKey() string { return s.conn.Key("stats", "organizations") }

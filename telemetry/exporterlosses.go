@@ -1,0 +1,109 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
+
+// losses counts what could not be exported. A collector that is away costs nothing but these counters and a log line a minute. Safe for concurrent use.
+type losses struct {
+	logger   *slog.Logger
+	failures [signals]atomic.Int64
+	dropped  [signals]atomic.Int64
+	told     atomic.Int64 // when the last line was written, in Unix seconds
+}
+
+// tellEvery is how far apart lines about failures are, in seconds.
+const tellEvery = 60
+
+// failed counts an export that failed, and what was lost by it.
+func (l *losses) failed(s signal, err error, lost int) {
+	l.failures[s].Add(1)
+	l.dropped[s].Add(int64(lost))
+	now, last := time.Now().Unix(), l.told.Load()
+	if now-last >= tellEvery && l.told.CompareAndSwap(last, now) {
+		l.logger.Warn("telemetry could not be exported; more such failures within a minute are only counted", "signal", s.String(), "cause", plainCause(err))
+	}
+}
+
+// Whatever a collector says may hold what was sent to it, and an endpoint's address may hold a key.
+var addresses = regexp.MustCompile(`https?://\S+`)
+
+// plainCause returns err's text up to what the collector said, without addresses and in one short line.
+func plainCause(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "body: ")
+	text = addresses.ReplaceAllString(text, "(the endpoint)")
+	if len(text) > maxCause {
+		text = text[:maxCause] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+const maxCause = 240
+
+// attrSignal says what kind of telemetry a number is about.
+const attrSignal = attribute.Key("osgate.telemetry.signal")
+
+// observe shows the counters as metrics of m.
+func (l *losses) observe(m *Metrics) error {
+	n := naming{meter: m.meter}
+	failures := n.counter("osgate.telemetry.failures", "{export}", "Exports to a collector that failed.")
+	dropped := n.counter("osgate.telemetry.dropped", "{item}",
+		"What was never exported: exchanges that found the queue full, spans and log records of exports that failed.")
+	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for s := range signals {
+			about := metric.WithAttributes(attrSignal.String(s.String()))
+			o.ObserveInt64(failures, l.failures[s].Load(), about)
+			o.ObserveInt64(dropped, l.dropped[s].Load(), about)
+		}
+		return nil
+	}, failures, dropped)
+	if err != nil {
+		return fmt.Errorf("registering the counters of exports: %w", err)
+	}
+	return n.err()
+}
+
+// countedMetrics is an exporter whose failures are counted and end here: the SDK would print them.
+type countedMetrics struct {
+	sdkmetric.Exporter
+	losses *losses
+}
+
+// Export implements [sdkmetric.Exporter]. What it could not send is part of the next sums.
+func (e *countedMetrics) Export(ctx context.Context, data *metricdata.ResourceMetrics) error {
+	if err := e.Exporter.Export(ctx, data); err != nil {
+		e.losses.failed(signalMetrics, err, 0)
+	}
+	return nil
+}
+
+// countedLogs is an exporter whose failures are counted and end here.
+type countedLogs struct {
+	sdklog.Exporter
+	losses *losses
+}
+
+// Export implements [sdklog.Exporter].
+func (e *countedLogs) Export(ctx context.Context, records []sdklog.Record) error {
+	if err := e.Exporter.Export(ctx, records); err != nil {
+		e.losses.failed(signalLogs, err, len(records))
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+package telemetry_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"osgate/record"
+	"osgate/telemetry"
+)
+
+func TestAVariableThatCannotBeUsedIsNamedAndItsValueIsNot(t *testing.T) {
+	const secret = "a-secret-not-to-be-told"
+	for name, tt := range map[string]struct {
+		variables map[string]string
+		named     []string
+	}{
+		"nothing":             {map[string]string{}, nil},
+		"none":                {map[string]string{"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": " ", "OTEL_LOGS_EXPORTER": "none"}, nil},
+		"a list":              {map[string]string{"OTEL_TRACES_EXPORTER": "otlp, console"}, nil},
+		"an unknown exporter": {map[string]string{"OTEL_TRACES_EXPORTER": "zipkin", "OTEL_LOGS_EXPORTER": secret}, []string{"OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER"}},
+		"disabled":            {map[string]string{"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "zipkin"}, nil},
+		"a protocol": {
+			map[string]string{"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, []string{"OTEL_EXPORTER_OTLP_PROTOCOL"},
+		},
+		"a signal's own protocol": {
+			map[string]string{
+				"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "grpc",
+			}, nil,
+		},
+		"an endpoint": {
+			map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": secret}, []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"},
+		},
+		"headers": {
+			map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_HEADERS": "api-key=%zz" + secret}, []string{"OTEL_EXPORTER_OTLP_HEADERS"},
+		},
+		"a header without a value": {
+			map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_HEADERS": secret}, []string{"OTEL_EXPORTER_OTLP_HEADERS"},
+		},
+		"good headers": {map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_HEADERS": "api-key=a%20b,other=c"}, nil},
+		"files": {
+			map[string]string{
+				"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_CERTIFICATE": secret, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": secret,
+			},
+			[]string{"OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"},
+		},
+		"bounds": {
+			map[string]string{
+				"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_TIMEOUT": "10s", "OTEL_EXPORTER_OTLP_COMPRESSION": "zstd",
+				"OTEL_BSP_MAX_QUEUE_SIZE": "0", "OTEL_METRIC_EXPORT_INTERVAL": "soon",
+			},
+			[]string{"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_BSP_MAX_QUEUE_SIZE"},
+		},
+		"a sampler": {map[string]string{"OTEL_TRACES_SAMPLER": "jaeger_remote"}, []string{"OTEL_TRACES_SAMPLER"}},
+		"a share":   {map[string]string{"OTEL_TRACES_SAMPLER_ARG": "1.5"}, []string{"OTEL_TRACES_SAMPLER_ARG"}},
+		"no number": {map[string]string{"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "NaN"}, []string{"OTEL_TRACES_SAMPLER_ARG"}},
+	} {
+		_, err := telemetry.ReadExporting(environment(tt.variables))
+		var named []string
+		if all, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, err := range all.Unwrap() {
+				if e, ok := errors.AsType[*telemetry.ExportError](err); ok {
+					named = append(named, e.Variable)
+				}
+			}
+		}
+		slices.Sort(named)
+		slices.Sort(tt.named)
+		if diff := cmp.Diff(tt.named, named); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: the value is in %q", name, err)
+		}
+	}
+}
+
+// lockedBuffer is a log that several goroutines write to.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+// Write implements [io.Writer].
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// TestACollectorThatRefusesCostsCountersAndOneLine: nothing of what it says, and nothing of its address, is told.
+func TestACollectorThatRefusesCostsCountersAndOneLine(t *testing.T) {
+	refusals := make(chan string, 100)
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		http.Error(w, "what-a-collector-says", http.StatusForbidden)
+		refusals <- r.URL.Path
+	}))
+	defer collector.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL) // the exporters read it themselves
+	plan, err := telemetry.ReadExporting(environment(map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": collector.URL, "OTEL_TRACES_SAMPLER": "always_on", "OTEL_BSP_SCHEDULE_DELAY": "1",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log lockedBuffer
+	logger := slog.New(slog.NewJSONHandler(&log, nil))
+	exports, err := telemetry.OpenExports(t.Context(), plan, telemetry.ExportsOptions{Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMetrics(t, telemetry.Options{Readers: exports.Readers()})
+	if err := exports.Attach(m); err != nil {
+		t.Fatal(err)
+	}
+	traces := exports.NewTraces(telemetry.TracesOptions{})
+	ctx, stop := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- exports.Run(ctx) }()
+	for range 3 {
+		traces.Keep(&record.Exchange{Start: time.Now(), Trace: traces.Begin(record.Trace{}, false)})
+		<-refusals
+	}
+	exports.Logger(slog.New(slog.DiscardHandler)).Info("a line")
+	stop()
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+	page := scrape(t, m) // the last push of metrics was refused too; what Prometheus reads is there
+	for _, want := range []string{
+		`osgate_telemetry_failures_total{osgate_telemetry_signal="traces"} 3`, `osgate_telemetry_failures_total{osgate_telemetry_signal="metrics"} 1`,
+		`osgate_telemetry_dropped_total{osgate_telemetry_signal="traces"} 3`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if text := log.text.String(); strings.Count(text, "\n") != 1 || strings.Contains(text, collector.URL) || strings.Contains(text, "what-a-collector-says") {
+		t.Errorf("logged:\n%s", text)
+	}
+}
+
+func TestLogRecordsGoOutUnderTheirTraceAndAtTheLevelOfTheLog(t *testing.T) {
+	plan, err := telemetry.ReadExporting(environment(map[string]string{"OTEL_LOGS_EXPORTER": "console"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var console, written bytes.Buffer
+	exports, err := telemetry.OpenExports(t.Context(), plan, telemetry.ExportsOptions{Console: &console, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := exports.Logger(slog.New(slog.NewJSONHandler(&written, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	place := called(t)
+	place.Span = [8]byte{1}
+	access := record.NewAccessLog(logger, nil)
+	access.Keep(&record.Exchange{Status: 503, Trace: place})
+	access.Keep(&record.Exchange{Status: 200, Trace: place})
+	logger.With("a", 1).WithGroup("g").Warn("something", "b", 2)
+	exports.Close(t.Context())
+	var got []string
+	for d := json.NewDecoder(&console); d.More(); {
+		var r struct {
+			Body            struct{ Value string }
+			TraceID, SpanID string
+		}
+		if err := d.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, r.Body.Value+" "+r.TraceID+" "+r.SpanID)
+	}
+	want := []string{
+		"exchange 0af7651916cd43dd8448eb211c80319c 0100000000000000",
+		"something 00000000000000000000000000000000 0000000000000000",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("exported (-want +got):\n%s", diff)
+	}
+	if n := strings.Count(written.String(), "\n"); n != 2 {
+		t.Errorf("%d lines were written:\n%s", n, written.String())
+	}
+}
+
+func TestAnExemplarLinksToTheSpanOfWhatIsSampled(t *testing.T) {
+	m := newMetrics(t, telemetry.Options{})
+	place := called(t)
+	m.Keep(&record.Exchange{Method: "GET", Status: 200, Trace: record.Trace{ID: [16]byte{7}, Span: [8]byte{7}}})
+	place.Span = [8]byte{1}
+	m.Keep(&record.Exchange{Method: "GET", Status: 200, Trace: place})
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept", "application/openmetrics-text")
+	m.Handler().ServeHTTP(w, r)
+	for _, want := range []string{`trace_id="0af7651916cd43dd8448eb211c80319c"`, `span_id="0100000000000000"`} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("no exemplar with %s", want)
+		}
+	}
+	if strings.Contains(w.Body.String(), `trace_id="07`) {
+		t.Error("there is an exemplar of what was not sampled")
+	}
+}

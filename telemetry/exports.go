@@ -1,0 +1,159 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/stdout/stdoutlog"
+	"go.opentelemetry.io/otel/exporters/stdout/stdoutmetric"
+	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"golang.org/x/sync/errgroup"
+)
+
+// Exports are the open ways out for traces, metrics and logs. Nothing global is set. Make them by [OpenExports]; then [Exports.Run] sends until the
+// end. Safe for concurrent use.
+type Exports struct {
+	about      *resource.Resource
+	losses     losses
+	plan       Exporting
+	spans      []sdktrace.SpanExporter
+	readers    []sdkmetric.Reader
+	processors []sdklog.Processor
+	traces     *Traces // nil: none are made
+}
+
+// ExportsOptions set up [Exports].
+type ExportsOptions struct {
+	Version string       // of the program; empty: not told
+	Console io.Writer    // for exporters named "console"; written to by several goroutines
+	Logger  *slog.Logger // is told of failures, once a minute at most; must not itself export
+}
+
+// OpenExports opens what e says. The OTLP exporters read endpoints, headers and timeouts out of the process's environment by themselves, and dial
+// when there is something to send. The readers and the processor of logs are the SDK's, which work in the background from now on: [Exports.Close]
+// them where Run is never reached.
+func OpenExports(ctx context.Context, e Exporting, o ExportsOptions) (*Exports, error) {
+	x := &Exports{plan: e, losses: losses{logger: o.Logger}}
+	var err error
+	if x.about, err = describe(ctx, o.Version); err != nil {
+		return nil, err
+	}
+	var problems []error
+	for s, open := range [signals]func(context.Context, string, bool, io.Writer) error{x.openTraces, x.openMetrics, x.openLogs} {
+		for _, name := range e.exporters[s] {
+			if err := open(ctx, name, e.grpc[s], o.Console); err != nil {
+				problems = append(problems, fmt.Errorf("opening the exporter %q of %s: %w", name, signal(s), err))
+			}
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		x.Close(ctx)
+		return nil, err
+	}
+	return x, nil
+}
+
+// openTraces opens a way for spans.
+func (x *Exports) openTraces(ctx context.Context, name string, grpc bool, console io.Writer) (err error) {
+	var e sdktrace.SpanExporter
+	switch {
+	case name == exporterConsole:
+		e, err = stdouttrace.New(stdouttrace.WithWriter(console))
+	case grpc:
+		e, err = otlptracegrpc.New(ctx)
+	default:
+		e, err = otlptracehttp.New(ctx)
+	}
+	if err == nil {
+		x.spans = append(x.spans, e)
+	}
+	return err
+}
+
+// openMetrics opens a way for metrics, to which they are pushed.
+func (x *Exports) openMetrics(ctx context.Context, name string, grpc bool, console io.Writer) (err error) {
+	var e sdkmetric.Exporter
+	switch {
+	case name == exporterConsole:
+		e, err = stdoutmetric.New(stdoutmetric.WithWriter(console))
+	case grpc:
+		e, err = otlpmetricgrpc.New(ctx)
+	default:
+		e, err = otlpmetrichttp.New(ctx)
+	}
+	if err == nil {
+		x.readers = append(x.readers, sdkmetric.NewPeriodicReader(&countedMetrics{e, &x.losses},
+			sdkmetric.WithInterval(x.plan.interval), sdkmetric.WithTimeout(x.plan.timeout)))
+	}
+	return err
+}
+
+// openLogs opens a way for log records.
+func (x *Exports) openLogs(ctx context.Context, name string, grpc bool, console io.Writer) (err error) {
+	var e sdklog.Exporter
+	switch {
+	case name == exporterConsole:
+		e, err = stdoutlog.New(stdoutlog.WithWriter(console))
+	case grpc:
+		e, err = otlploggrpc.New(ctx)
+	default:
+		e, err = otlploghttp.New(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	b := x.plan.records
+	processor := sdklog.NewBatchProcessor(&countedLogs{e, &x.losses}, sdklog.WithExportInterval(b.delay), sdklog.WithExportTimeout(b.timeout),
+		sdklog.WithMaxQueueSize(b.queue), sdklog.WithExportMaxBatchSize(min(b.size, b.queue)))
+	x.processors = append(x.processors, processor)
+	return nil
+}
+
+// Readers returns what pushes metrics, for [Options].
+func (x *Exports) Readers() []sdkmetric.Reader { return x.readers }
+
+// Attach shows in m what could not be exported. It is called once.
+func (x *Exports) Attach(m *Metrics) error { return x.losses.observe(m) }
+
+// flushWithin bounds how long the end of a process waits for collectors.
+const flushWithin = 5 * time.Second
+
+// Run sends traces until ctx ends, and then, within five seconds, all that is left of traces, metrics and logs. A collector's failures are counted; none
+// is returned.
+func (x *Exports) Run(ctx context.Context) error {
+	var all errgroup.Group
+	if x.traces != nil {
+		all.Go(func() error { x.traces.run(ctx); return nil })
+	}
+	all.Go(func() error { <-ctx.Done(); x.Close(ctx); return nil })
+	return all.Wait()
+}
+
+// Close sends what is left of metrics and logs, within five seconds whether ctx has ended or not, and ends what works in the background. It may be
+// called more than once.
+func (x *Exports) Close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
+	defer cancel()
+	var all errgroup.Group
+	for _, reader := range x.readers {
+		all.Go(func() error { return reader.Shutdown(ctx) })
+	}
+	for _, processor := range x.processors {
+		all.Go(func() error { return processor.Shutdown(ctx) })
+	}
+	_ = all.Wait() // failed exports are counted; to be closed already is none
+}

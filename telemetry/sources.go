@@ -1,0 +1,44 @@
+package telemetry
+
+import "time"
+
+// Sources are numbers that other parts keep and that [Metrics] reads at each scrape, beside [Gauges]. A nil field is not shown. The functions are called
+// by many goroutines at once and must not wait. What they tell as result, event, plane or connection is a label: closed lists.
+type Sources struct {
+	Identities func(tell func(result string, n int64))     // how callers were identified since the start
+	Planes     func(tell func(plane, breaker string))      // each control plane asked so far: "closed", "half-open" or "open"
+	Redis      func(tell func(connection string, r Redis)) // each connection to Redis
+	Statistics func() Statistics                           // how counts get to their store
+	Searches   func(tell func(result string, n int64))     // how searches for stores ended since the start
+	Pauses     func(tell func(event string, n int64))      // what followed from upstream's 429s since the start
+	Policy     func() Policy                               // the rules in force
+}
+
+// Redis is how a connection to Redis fares.
+type Redis struct {
+	Breaker        string // "closed", "half-open" or "open"
+	Open, Idle     int64  // connections
+	TimedOut       int64  // waits for a connection in vain, since the start
+	Skipped        int64  // round trips that were not made because it was known to be down, since the start
+	Reused, Dialed int64  // round trips over an idle connection, and over a new one, since the start
+	Stale          int64  // connections closed because they had died or were too old, since the start
+}
+
+// Statistics is how counts get to their store.
+type Statistics struct {
+	Lag                time.Duration // since everything counted was last written
+	Series             int64         // counted apart in memory
+	Waiting            int64         // handed to the store and not yet acknowledged
+	Coarsened, Dropped int64         // exchanges counted for their region or organization only, and not at all, since the start
+}
+
+// Policy is what rules are in force.
+type Policy struct {
+	Rules  int64     // in force
+	Shadow int64     // of them those in shadow mode
+	Loaded time.Time // when they were read; zero: there are none
+	Stale  bool      // the last attempt to read newer ones failed
+}
+
+// breakers are the states of a circuit breaker as numbers.
+var breakers = map[string]int64{"closed": 0, "half-open": 1, "open": 2} //nolint:gochecknoglobals // a table

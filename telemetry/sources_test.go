@@ -1,0 +1,118 @@
+package telemetry_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"osgate/record"
+	"osgate/telemetry"
+)
+
+// allSources tell one of each.
+func allSources() telemetry.Sources {
+	return telemetry.Sources{
+		Identities: func(tell func(string, int64)) { tell("known", 7) },
+		Planes:     func(tell func(string, string)) { tell("us", "closed"); tell("eu", "open"); tell("ca", "half-open") },
+		Redis: func(tell func(string, telemetry.Redis)) {
+			tell("main", telemetry.Redis{Breaker: "half-open", Open: 10, Idle: 4, TimedOut: 3, Skipped: 2, Reused: 100, Dialed: 11, Stale: 1})
+		},
+		Statistics: func() telemetry.Statistics {
+			return telemetry.Statistics{Lag: 1500 * time.Millisecond, Series: 12, Waiting: 5, Coarsened: 2, Dropped: 1}
+		},
+		Searches: func(tell func(string, int64)) { tell("found", 3) },
+		Pauses:   func(tell func(string, int64)) { tell("paused", 4) },
+		Policy: func() telemetry.Policy {
+			return telemetry.Policy{Rules: 20, Shadow: 2, Loaded: time.Unix(1_700_000_000, 500e6), Stale: true}
+		},
+	}
+}
+
+func has(t *testing.T, page string, lines ...string) {
+	t.Helper()
+	for _, want := range lines {
+		if !strings.Contains(page, "\n"+want+"\n") {
+			t.Errorf("no series\n%s\nin\n%s", want, strings.Join(series(page), "\n"))
+		}
+	}
+}
+
+func TestSourcesAreShown(t *testing.T) {
+	has(t, scrape(t, newMetrics(t, telemetry.Options{Version: "v1", Sources: allSources()})),
+		`osgate_identity_results_total{osgate_identity_result="known"} 7`,
+		`osgate_identity_breaker{osv2_plane="us"} 0`, `osgate_identity_breaker{osv2_plane="eu"} 2`, `osgate_identity_breaker{osv2_plane="ca"} 1`,
+		`osgate_redis_breaker{osgate_redis_connection="main"} 1`, `osgate_redis_skipped_total{osgate_redis_connection="main"} 2`,
+		`db_client_connection_count{db_client_connection_pool_name="main",db_client_connection_state="idle"} 4`,
+		`db_client_connection_count{db_client_connection_pool_name="main",db_client_connection_state="used"} 6`,
+		`db_client_connection_timeouts_total{db_client_connection_pool_name="main"} 3`,
+		`osgate_redis_pool_events_total{osgate_redis_connection="main",osgate_redis_pool_event="reused"} 100`,
+		`osgate_redis_pool_events_total{osgate_redis_connection="main",osgate_redis_pool_event="dialed"} 11`,
+		`osgate_redis_pool_events_total{osgate_redis_connection="main",osgate_redis_pool_event="stale"} 1`,
+		`osgate_stats_lag_seconds 1.5`, `osgate_stats_series 12`, `osgate_stats_waiting 5`,
+		`osgate_stats_losses_total{osgate_stats_loss="coarsened"} 2`, `osgate_stats_losses_total{osgate_stats_loss="dropped"} 1`,
+		`osgate_discovery_searches_total{osgate_discovery_result="found"} 3`,
+		`osgate_upstream_pauses_total{osgate_upstream_pause_event="paused"} 4`,
+		`osgate_policy_rules 20`, `osgate_policy_shadow_rules 2`, `osgate_policy_loaded_timestamp_seconds 1.7000000005e+09`, `osgate_policy_stale 1`,
+	)
+}
+
+func TestSourcesThatNobodyKeepsAreNotShown(t *testing.T) {
+	page := scrape(t, newMetrics(t, telemetry.Options{}))
+	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream", "osgate_policy"} {
+		if strings.Contains(page, name) {
+			t.Errorf("%s is shown though nobody says what it is", name)
+		}
+	}
+}
+
+func TestBuildIsTold(t *testing.T) {
+	page := scrape(t, newMetrics(t, telemetry.Options{Version: "v1.2"}))
+	if !strings.Contains(page, "\nosgate_build_info{process_runtime_version=\"go") || !strings.Contains(page, `service_version="v1.2"`) {
+		t.Errorf("no build in %v", series(page))
+	}
+}
+
+func TestRoundTripsAskingsAndBudgetAreTimed(t *testing.T) {
+	m := newMetrics(t, telemetry.Options{})
+	m.RoundTrip("main", "rate", "", 300*time.Microsecond)
+	m.RoundTrip("bodies", "body", "timeout", 50*time.Millisecond)
+	m.Asked("us", "named", 20*time.Millisecond)
+	m.Budgeted(true, false, 0)
+	m.Budgeted(true, true, 100*time.Millisecond)
+	m.Budgeted(false, false, time.Second)
+	has(t, scrape(t, m),
+		`db_client_operation_duration_seconds_bucket{db_system_name="redis",osgate_redis_connection="main",osgate_redis_kind="rate",le="0.00025"} 0`,
+		`db_client_operation_duration_seconds_bucket{db_system_name="redis",osgate_redis_connection="main",osgate_redis_kind="rate",le="0.0005"} 1`,
+		`db_client_operation_duration_seconds_sum{db_system_name="redis",error_type="timeout",osgate_redis_connection="bodies",osgate_redis_kind="body"} 0.05`,
+		`osgate_identity_asking_duration_seconds_sum{osgate_identity_answer="named",osv2_plane="us"} 0.02`,
+		`osgate_budget_decisions_total{osgate_budget_decision="admitted",osgate_budget_degraded="false"} 1`,
+		`osgate_budget_decisions_total{osgate_budget_decision="waited",osgate_budget_degraded="true"} 1`,
+		`osgate_budget_decisions_total{osgate_budget_decision="refused",osgate_budget_degraded="false"} 1`,
+		`osgate_budget_wait_seconds_count 2`,
+	)
+}
+
+func TestPolicyIsCountedByRuleAndDecision(t *testing.T) {
+	m := newMetrics(t, telemetry.Options{})
+	for _, x := range []*record.Exchange{
+		{Status: 200, Rule: "team-a"},
+		{Status: 403, Code: "denied", Rule: "no-deletes", Shadow: []string{"read-only"}},
+		{Status: 429, Code: "over-quota", Rule: "team-a", Charged: true}, // permitted before
+		{Status: 200, PolicyErrors: []string{"hours"}},
+		{Status: 403, Code: "denied"}, // statistics of another organization
+		{Status: 200},                 // no policy
+	} {
+		m.Keep(x)
+	}
+	page := scrape(t, m)
+	has(t, page,
+		`osgate_policy_decisions_total{osgate_policy_decision="allow",osgate_policy_rule="team-a"} 2`,
+		`osgate_policy_decisions_total{osgate_policy_decision="deny",osgate_policy_rule="no-deletes"} 1`,
+		`osgate_policy_decisions_total{osgate_policy_decision="shadow",osgate_policy_rule="read-only"} 1`,
+		`osgate_policy_decisions_total{osgate_policy_decision="error",osgate_policy_rule="hours"} 1`,
+		`osgate_policy_decisions_total{osgate_policy_decision="deny"} 1`,
+	)
+	if got := strings.Count(page, "\nosgate_policy_decisions_total"); got != 5 {
+		t.Errorf("%d series of decisions, want 5", got)
+	}
+}

@@ -1,0 +1,138 @@
+package telemetry
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+)
+
+// observeSources registers what is read from the sources that there are.
+func (n *naming) observeSources(s *Sources, version string) {
+	n.observeBuild(version)
+	n.observeTold(n.counter("osgate.identity.results", "{identification}", "Callers by how they were identified."), attrIdentity, s.Identities)
+	n.observeTold(n.counter("osgate.discovery.searches", "{search}", "Searches for the region of a store, by how they ended."), attrSearch, s.Searches)
+	n.observeTold(n.counter("osgate.upstream.pauses", "{event}", "What followed from upstream's 429s."), attrPause, s.Pauses)
+	n.observePlanes(s.Planes)
+	n.observeRedis(s.Redis)
+	n.observeStatistics(s.Statistics)
+	n.observePolicy(s.Policy)
+}
+
+// register reads instruments by f.
+func (n *naming) register(f metric.Callback, instruments ...metric.Observable) {
+	_, err := n.meter.RegisterCallback(f, instruments...)
+	n.errors = append(n.errors, err)
+}
+
+// observeTold reads a counter with one label from f, unless that is nil.
+func (n *naming) observeTold(counter metric.Int64Observable, label attribute.Key, f func(tell func(value string, n int64))) {
+	if f == nil {
+		return
+	}
+	n.register(func(_ context.Context, o metric.Observer) error {
+		f(func(value string, times int64) {
+			o.ObserveInt64(counter, times, metric.WithAttributes(label.String(value)))
+		})
+		return nil
+	}, counter)
+}
+
+// observeBuild shows what this program was built from.
+func (n *naming) observeBuild(version string) {
+	l := labelList{semconv.ProcessRuntimeVersion(runtime.Version())}
+	l.text(semconv.ServiceVersionKey, version)
+	if built, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range built.Settings {
+			if s.Key == "vcs.revision" {
+				l.text(semconv.VCSRefHeadRevisionKey, s.Value)
+			}
+		}
+	}
+	gauge, with := n.gauge("osgate.build.info", "", "1; the labels say what this program was built from."), metric.WithAttributes(l...)
+	n.register(func(_ context.Context, o metric.Observer) error {
+		o.ObserveInt64(gauge, 1, with)
+		return nil
+	}, gauge)
+}
+
+func (n *naming) observePlanes(f func(tell func(plane, breaker string))) {
+	if f == nil {
+		return
+	}
+	gauge := n.gauge("osgate.identity.breaker", "", "Whether a control plane is asked: 0 it is, 1 a probe finds out, 2 it is not.")
+	n.register(func(_ context.Context, o metric.Observer) error {
+		f(func(plane, breaker string) {
+			o.ObserveInt64(gauge, breakers[breaker], metric.WithAttributes(attrPlane.String(plane)))
+		})
+		return nil
+	}, gauge)
+}
+
+func (n *naming) observeRedis(f func(tell func(connection string, r Redis))) {
+	if f == nil {
+		return
+	}
+	breaker := n.gauge("osgate.redis.breaker", "", "Whether Redis is asked: 0 it is, 1 a probe finds out, 2 it is not.")
+	skipped := n.counter("osgate.redis.skipped", "{round_trip}", "Round trips that were not made because Redis was known to be down.")
+	connections := n.upDownCounter("db.client.connection.count", "{connection}", "Connections to Redis.")
+	timeouts := n.counter("db.client.connection.timeouts", "{timeout}", "Waits for a connection to Redis in vain.")
+	events := n.counter("osgate.redis.pool.events", "{event}", "What happened with connections to Redis.")
+	n.register(func(_ context.Context, o metric.Observer) error {
+		f(func(connection string, r Redis) {
+			with := metric.WithAttributes(attrConnection.String(connection))
+			o.ObserveInt64(breaker, breakers[r.Breaker], with)
+			o.ObserveInt64(skipped, r.Skipped, with)
+			pool := semconv.DBClientConnectionPoolName(connection)
+			o.ObserveInt64(connections, r.Idle, metric.WithAttributes(pool, semconv.DBClientConnectionStateIdle))
+			o.ObserveInt64(connections, r.Open-r.Idle, metric.WithAttributes(pool, semconv.DBClientConnectionStateUsed))
+			o.ObserveInt64(timeouts, r.TimedOut, metric.WithAttributes(pool))
+			for event, times := range map[string]int64{"reused": r.Reused, "dialed": r.Dialed, "stale": r.Stale} {
+				o.ObserveInt64(events, times, metric.WithAttributes(attrConnection.String(connection), attrPoolEvent.String(event)))
+			}
+		})
+		return nil
+	}, breaker, skipped, connections, timeouts, events)
+}
+
+func (n *naming) observeStatistics(f func() Statistics) {
+	if f == nil {
+		return
+	}
+	lag := n.seconds("osgate.stats.lag", "Time since everything counted was last written.")
+	series := n.gauge("osgate.stats.series", "{series}", "Combinations of place and hour that are counted apart in memory.")
+	waiting := n.gauge("osgate.stats.waiting", "{series}", "Of what was counted: those handed to the store and not yet acknowledged.")
+	lost := n.counter("osgate.stats.losses", "{exchange}", "Exchanges that were counted for a region or organization only, or not at all.")
+	n.register(func(_ context.Context, o metric.Observer) error {
+		s := f()
+		o.ObserveFloat64(lag, s.Lag.Seconds())
+		o.ObserveInt64(series, s.Series)
+		o.ObserveInt64(waiting, s.Waiting)
+		o.ObserveInt64(lost, s.Coarsened, metric.WithAttributes(attrLost.String("coarsened")))
+		o.ObserveInt64(lost, s.Dropped, metric.WithAttributes(attrLost.String("dropped")))
+		return nil
+	}, lag, series, waiting, lost)
+}
+
+func (n *naming) observePolicy(f func() Policy) {
+	if f == nil {
+		return
+	}
+	rules := n.gauge("osgate.policy.rules", "{rule}", "Policy rules in force, those in shadow mode included.")
+	shadow := n.gauge("osgate.policy.shadow.rules", "{rule}", "Policy rules in shadow mode.")
+	loaded := n.seconds("osgate.policy.loaded.timestamp", "When the rules in force were read, since the Unix epoch.")
+	stale := n.gauge("osgate.policy.stale", "", "1 where newer rules could not be read and the old ones stay in force.")
+	n.register(func(_ context.Context, o metric.Observer) error {
+		p := f()
+		o.ObserveInt64(rules, p.Rules)
+		o.ObserveInt64(shadow, p.Shadow)
+		if !p.Loaded.IsZero() {
+			o.ObserveFloat64(loaded, float64(p.Loaded.UnixMilli())/1000)
+		}
+		o.ObserveInt64(stale, oneIf(p.Stale))
+		return nil
+	}, rules, shadow, loaded, stale)
+}

@@ -1,0 +1,153 @@
+package telemetry
+
+import (
+	"strconv"
+
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"osgate/record"
+)
+
+// Attributes of spans alone. No attribute ever holds a path, a query, a partition, a key or a value: url.path, url.full and url.query are left out.
+const (
+	attrOrganization = attribute.Key("osv2.organization.id")
+	attrEnvironment  = attribute.Key("osv2.environment.id")
+	attrStoreHash    = attribute.Key("osv2.store.hash")
+	attrStore        = attribute.Key("osv2.store.name")
+	attrClientHash   = attribute.Key("osgate.client.hash")
+	attrClient       = attribute.Key("osgate.client.name")
+	attrRequestID    = attribute.Key("osgate.request_id")
+	attrSampled      = attribute.Key("osgate.sampled")
+	attrWaited       = attribute.Key("osgate.quota.waited") // in seconds
+)
+
+var methodOther = semconv.HTTPRequestMethodOther.Value.AsString()
+
+// failedHere reports whether the server span of x is in error: 5xx or an answer that broke off, not what is the client's own doing.
+func failedHere(x *record.Exchange) bool {
+	return x.Status >= 500 || x.Aborted && x.Status != statusLeft
+}
+
+// serverAttributes describe an exchange as the client saw it.
+func (t *Traces) serverAttributes(x *record.Exchange, why string) []attribute.KeyValue {
+	l := make(labelList, 0, 24)
+	l.method(x.Method)
+	l.text(semconv.HTTPRouteKey, x.Route)
+	l.status(sent(x.Status))
+	l.text(semconv.ErrorTypeKey, failureOf(x))
+	l.text(semconv.ClientAddressKey, x.ClientAddr)
+	l.text(semconv.NetworkPeerAddressKey, x.RemoteAddr)
+	l.text(semconv.NetworkProtocolVersionKey, x.Protocol)
+	scheme := "http"
+	if t.options.TLS {
+		scheme = "https"
+	}
+	l.text(semconv.URLSchemeKey, scheme)
+	l.text(attrOperation, x.Operation)
+	l.place(x.Plane, x.Region)
+	l.text(attrOrganization, x.Organization)
+	l.text(attrEnvironment, x.Environment)
+	t.named(&l, attrStoreHash, attrStore, x.Store)
+	t.named(&l, attrClientHash, attrClient, x.Principal)
+	l.text(attrOutcome, OutcomeOf(x).String())
+	l.text(attrCode, x.Code)
+	l.text(attrPolicyRule, x.Rule)
+	l.text(attrRequestID, x.ID)
+	l.text(attrSampled, why)
+	l.cache(x)
+	return l
+}
+
+// named tells a name by its hash, and as it is where that is asked for.
+func (t *Traces) named(l *labelList, hash, plain attribute.Key, name string) {
+	if name == "" {
+		return
+	}
+	l.text(hash, t.hashing.of(string(hash), name))
+	if t.options.Names {
+		l.text(plain, name)
+	}
+}
+
+// stageAttributes describe what a stage decided.
+func (t *Traces) stageAttributes(x *record.Exchange, v visit) []attribute.KeyValue {
+	l := labelList{}
+	switch v.stage {
+	case record.StageAuthorize:
+		l.text(attrPolicyRule, x.Rule)
+	case record.StageLimit:
+		t.limitAttributes(&l, x, v)
+	case record.StageCache:
+		l.cache(x)
+	default:
+	}
+	return l
+}
+
+// limitAttributes describe what the client quota decided, and that Redis was asked.
+func (t *Traces) limitAttributes(l *labelList, x *record.Exchange, v visit) {
+	if !x.Charged || !v.first {
+		return
+	}
+	*l = append(*l, attrDecision.String(decided(x)), attrDegraded.Bool(x.Degraded))
+	if x.Waited > 0 {
+		*l = append(*l, attrWaited.Float64(x.Waited.Seconds()))
+	}
+	if t.options.Redis && !x.Degraded {
+		*l = append(*l, semconv.DBSystemNameRedis)
+	}
+}
+
+// decided is the word for what the client quota decided: the one that metrics have.
+func decided(x *record.Exchange) string {
+	switch {
+	case x.Code == codeOverQuota:
+		return "refused"
+	case x.Waited > 0:
+		return "waited"
+	}
+	return "admitted"
+}
+
+// clientAttributes describe the n-th attempt to ask upstream, counted from 0.
+func (t *Traces) clientAttributes(x *record.Exchange, a record.Attempt, n int) []attribute.KeyValue {
+	l := make(labelList, 0, 10)
+	l.method(x.Method)
+	l.status(a.Status)
+	l.place(x.Plane, x.Region)
+	l.text(attrOperation, x.Operation)
+	switch {
+	case a.Error != "":
+		l.text(semconv.ErrorTypeKey, a.Error)
+	case a.Status >= 400:
+		l.text(semconv.ErrorTypeKey, strconv.Itoa(a.Status))
+	}
+	if n > 0 {
+		l = append(l, semconv.HTTPRequestResendCount(n))
+	}
+	if t.options.Server != nil {
+		if host, port := t.options.Server(x.Surface, x.Plane, x.Region); host != "" {
+			l = append(l, semconv.ServerAddress(host), semconv.ServerPort(port))
+		}
+	}
+	return l
+}
+
+// method tells a request's method, and what it really was where that is none we know.
+func (l *labelList) method(method string) {
+	known := knownMethod(method)
+	l.text(semconv.HTTPRequestMethodKey, known)
+	if known != method {
+		l.text(semconv.HTTPRequestMethodOriginalKey, method)
+	}
+}
+
+// cache tells what became of a cacheable read at the cache.
+func (l *labelList) cache(x *record.Exchange) {
+	if x.Cache != "" {
+		k := readCache(x.Cache)
+		l.text(attrResult, k.result)
+		l.text(attrReason, k.reason)
+	}
+}
