@@ -14,8 +14,6 @@ type Options struct {
 	Token Token
 	// Loopback says that nothing but this machine can reach the listener. Requests must then name it by a loopback name.
 	Loopback bool
-	// TLS says that the listener speaks https: the page's cookie is sent over nothing else.
-	TLS bool
 
 	Version string    // of the program
 	Start   time.Time // of the process

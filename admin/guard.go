@@ -15,13 +15,12 @@ import (
 type guard struct {
 	token    Token
 	loopback bool
-	tls      bool
 	logger   *slog.Logger
 	tries    tries
 }
 
 func newGuard(o Options) *guard {
-	return &guard{token: o.Token, loopback: o.Loopback, tls: o.TLS, logger: o.Logger}
+	return &guard{token: o.Token, loopback: o.Loopback, logger: o.Logger}
 }
 
 // checkHost refuses, on loopback, requests that call us by another name: a page of a stranger whose name was made to point at 127.0.0.1 (DNS

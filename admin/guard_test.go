@@ -143,17 +143,15 @@ func login(t *testing.T, h http.Handler, given string, headers ...string) *http.
 }
 
 func TestLoginGivesACookieThatOpensThePage(t *testing.T) {
-	for _, tls := range []bool{false, true} {
-		o := public()
-		o.TLS = tls
-		h := newHandler(t, o)
-		answer := login(t, h, token)
+	for forwarded, secure := range map[string]bool{"": false, "http": false, "https": true, "HTTPS, http": true, "http, https": false} {
+		h := newHandler(t, public())
+		answer := login(t, h, token, "X-Forwarded-Proto: "+forwarded)
 		if answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != "/" || len(answer.Cookies()) != 1 {
 			t.Fatalf("login: %d to %q with cookies %v, want 303 to / with one", answer.StatusCode, answer.Header.Get("Location"), answer.Cookies())
 		}
 		c := answer.Cookies()[0]
-		if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Secure != tls || c.Path != "/" || c.MaxAge != 12*60*60 || strings.Contains(c.Value, token) {
-			t.Errorf("TLS %v: cookie %s", tls, c)
+		if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Secure != secure || c.Path != "/" || c.MaxAge != 12*60*60 || strings.Contains(c.Value, token) {
+			t.Errorf("X-Forwarded-Proto %q: cookie %s", forwarded, c)
 		}
 		cookie := "Cookie: " + c.Name + "=" + c.Value
 		if body := text(t, ask(t, h, http.MethodGet, "/", "", cookie)); !strings.Contains(body, "Requests by outcome") {
@@ -162,6 +160,15 @@ func TestLoginGivesACookieThatOpensThePage(t *testing.T) {
 		if body := text(t, ask(t, h, http.MethodGet, "/api/overview", "", cookie)); !strings.Contains(body, `"session":true`) {
 			t.Errorf("the page is not told that there is a session: %s", body)
 		}
+	}
+}
+
+func TestCookieOfAListenerThatSpeaksTLSIsForTLSAlone(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPost, "https://localhost/logout", nil)
+	w := httptest.NewRecorder()
+	newHandler(t, public()).ServeHTTP(w, r)
+	if c := w.Result().Cookies(); len(c) != 1 || !c[0].Secure {
+		t.Errorf("cookies %v, want one that is secure", c)
 	}
 }
 

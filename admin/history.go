@@ -2,8 +2,8 @@ package admin
 
 import (
 	"cmp"
-	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -65,7 +65,7 @@ func (s *server) history(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
-	case errors.Is(err, context.Canceled): // nobody reads on
+	case err != nil && r.Context().Err() != nil: // nobody reads on
 	case err != nil:
 		s.Logger.Warn("history could not be read", "error", err)
 		w.Header().Set("Retry-After", retryAfter(historyRetry))
@@ -131,6 +131,12 @@ func defaultHistory(period string) time.Duration {
 	return day
 }
 
+// The years that can be asked for. One more at either end can be reckoned with and still be written as RFC 3339 has it.
+const (
+	firstYear = 1970
+	lastYear  = 9998
+)
+
 // readInstant reads an instant (RFC 3339), without one the other.
 func readInstant(name, text string, other time.Time) (time.Time, error) {
 	if text == "" {
@@ -140,5 +146,9 @@ func readInstant(name, text string, other time.Time) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, &InputError{name, "must be an instant as RFC 3339 has it, such as 2026-01-31T12:00:00Z"}
 	}
-	return at.UTC(), nil
+	at = at.UTC()
+	if at.Year() < firstYear || at.Year() > lastYear {
+		return time.Time{}, &InputError{name, fmt.Sprintf("must lie in the years %d to %d", firstYear, lastYear)}
+	}
+	return at, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,6 +74,7 @@ func TestHistoryIsTold(t *testing.T) {
 func TestHistorySaysWhatIsWrong(t *testing.T) {
 	for query, field := range map[string]string{
 		"?from=yesterday": "from", "?to=2026-01-02": "to", "?from=2026-01-02T00:00:00Z&from=2026-01-02T00:00:00Z": "from",
+		"?to=9999-12-31T23:59:59-12:00": "to", "?to=9999-01-01T00:00:00Z": "to", "?to=9998-12-31T23:00:00-02:00": "to", "?from=0000-01-01T00:00:00%2B12:00": "from", "?from=1969-12-31T23:59:59Z": "from",
 		"?organizations=x": "organizations", "?plane=%zz": "query", "?period=other": "period",
 	} {
 		o := options()
@@ -99,6 +101,49 @@ func TestHistoryWithoutStatisticsIsUnavailable(t *testing.T) {
 	}
 	if !strings.Contains(logged.String(), "10.0.0.1") {
 		t.Errorf("the log does not say why: %s", logged.String())
+	}
+}
+
+func TestHistoryThatNobodyWaitsForIsNoTrouble(t *testing.T) {
+	for name, tt := range map[string]struct {
+		left   bool
+		err    error
+		status int
+		logged bool
+	}{
+		"the viewer left":                    {true, context.Canceled, http.StatusOK, false},
+		"the viewer left as the store broke": {true, errors.New("redis is down"), http.StatusOK, false},
+		"the viewer waits":                   {false, context.Canceled, http.StatusServiceUnavailable, true},
+	} {
+		var logged strings.Builder
+		o := options()
+		o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+		ctx, leave := context.WithCancel(t.Context())
+		o.History = func(context.Context, admin.HistoryQuery) (admin.History, error) {
+			if tt.left {
+				leave()
+			}
+			return admin.History{}, tt.err
+		}
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/history", nil)
+		r.Host = "localhost:8081"
+		w := httptest.NewRecorder()
+		newHandler(t, o).ServeHTTP(w, r)
+		if w.Code != tt.status || (w.Body.Len() > 0) != tt.logged || (logged.Len() > 0) != tt.logged {
+			t.Errorf("%s: %d %s, logged %q; want %d, and a log line: %v", name, w.Code, w.Body, logged.String(), tt.status, tt.logged)
+		}
+		leave()
+	}
+}
+
+// The page shows the years that are accepted, so their answers have to be JSON.
+func TestHistoryOfTheFirstAndLastYearIsToldToo(t *testing.T) {
+	for _, to := range []string{"1970-01-01T00:00:00Z", "9998-12-31T23:59:59Z"} {
+		for _, period := range []string{"1hour", "1day", "1month"} {
+			if answer := ask(t, newHandler(t, options()), http.MethodGet, "/api/history?period="+period+"&to="+to, ""); answer.StatusCode != http.StatusOK {
+				t.Errorf("to %s by %s: %d %s", to, period, answer.StatusCode, text(t, answer))
+			}
+		}
 	}
 }
 

@@ -49,8 +49,8 @@ func (f *feed) at(now time.Time, encode func(now time.Time) ([]byte, error)) ([]
 // next is how long after now the next step begins.
 func (f *feed) next(now time.Time) time.Duration { return feedStep - now.Sub(f.start)%feedStep }
 
-// stream answers with an overview at once and one in each second, as events (HTML Living Standard, section "Server-sent events"), until the client goes, the
-// server ends or streamLife is over.
+// stream answers with an overview at once and one in each second, as events (HTML Living Standard, section "Server-sent events"), until the client goes, its
+// login expires, the server ends or streamLife is over.
 func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.streams <- struct{}{}:
@@ -67,23 +67,27 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), streamLife)
 	defer cancel()
-	s.events(ctx, w, s.guard.inSession(r, time.Now()))
+	s.events(w, r.WithContext(ctx))
 }
 
-// events writes the events of a stream until ctx or the server ends.
-func (s *server) events(ctx context.Context, w http.ResponseWriter, session bool) {
+// events writes the events of r's stream until r's context, its session or the server ends.
+func (s *server) events(w http.ResponseWriter, r *http.Request) {
+	session := s.guard.inSession(r, time.Now())
 	opening := "retry: 2000\n\n" // milliseconds that a page waits before it opens the next stream
 	tick := time.NewTimer(0)
 	defer tick.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-r.Context().Done():
 			return
 		case <-s.Done:
 			return
 		case <-tick.C:
 		}
 		now := time.Now()
+		if session && !s.guard.inSession(r, now) {
+			return
+		}
 		encoded, err := s.feed.at(now, s.encodeOverview)
 		if err != nil {
 			s.Logger.Error("admin stream ended", "error", err)

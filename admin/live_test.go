@@ -95,6 +95,9 @@ func TestStreamTellsAtOnceAndThenEachSecond(t *testing.T) {
 		if got := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusOK || got != "text/event-stream" {
 			t.Fatalf("%d %s, want 200 text/event-stream", answer.StatusCode, got)
 		}
+		if got := answer.Header.Get("X-Accel-Buffering"); got != "no" {
+			t.Errorf("X-Accel-Buffering %q, want no: nginx would hold the events back", got)
+		}
 		stream := bufio.NewScanner(answer.Body)
 		began, before := time.Now(), time.Time{}
 		for i := range 100 { // longer than the server allows for one answer
@@ -204,20 +207,41 @@ func TestReaderThatDoesNotReadLosesItsStream(t *testing.T) {
 	})
 }
 
+// sessionCookie logs in and returns the header of who has.
+func sessionCookie(t *testing.T) string {
+	t.Helper()
+	c := login(t, newHandler(t, public()), token).Cookies()[0]
+	return "Cookie: " + c.Name + "=" + c.Value
+}
+
+func TestStreamEndsWithItsSession(t *testing.T) {
+	for name, tt := range map[string]struct {
+		headers func(cookie string) []string
+		want    time.Duration
+	}{
+		"by the cookie": {func(cookie string) []string { return []string{cookie} }, 5 * time.Minute},
+		"by the token":  {func(string) []string { return []string{"Authorization: Bearer " + token} }, 10 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, cookie := listen(t, public()), sessionCookie(t)
+				<-time.After(12*time.Hour - 5*time.Minute) // that much of the session is left
+				answer := l.open(t.Context(), t, tt.headers(cookie)...)
+				began := time.Now()
+				_, _ = io.Copy(io.Discard, answer.Body)
+				if got := time.Since(began); got != tt.want {
+					t.Errorf("the stream ended after %v, want %v", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 func TestStreamSaysWhetherItsOwnReaderIsLoggedIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := listen(t, public())
-		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://localhost/login", strings.NewReader("token="+token))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		l.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		login, err := l.Do(r)
-		if err != nil || len(login.Cookies()) != 1 {
-			t.Fatalf("logging in: %v, %v", login, err)
-		}
-		_ = login.Body.Close()
 		for header, want := range map[string]bool{
-			"Cookie: " + login.Cookies()[0].Name + "=" + login.Cookies()[0].Value: true,
-			"Authorization: Bearer " + token:                                      false,
+			sessionCookie(t): true, "Authorization: Bearer " + token: false,
 		} {
 			e, ok := next(t, bufio.NewScanner(l.open(t.Context(), t, header).Body))
 			if !ok || e.Data.Session != want {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -40,22 +41,29 @@ func (g *guard) login(w http.ResponseWriter, r *http.Request) {
 	case !ok:
 		sendLogin(w, http.StatusUnauthorized, "This is not the token. It is the value of OSGATE_ADMIN_TOKEN.")
 	default:
-		http.SetCookie(w, g.cookie(g.token.session(now), int(sessionLife/time.Second)))
+		http.SetCookie(w, cookie(r, g.token.session(now), int(sessionLife/time.Second)))
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	}
 }
 
 // logout takes the cookie away.
-func (g *guard) logout(w http.ResponseWriter, r *http.Request) {
-	http.SetCookie(w, g.cookie("", -1))
+func (*guard) logout(w http.ResponseWriter, r *http.Request) {
+	http.SetCookie(w, cookie(r, "", -1))
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// cookie returns the page's cookie: for no script, for no other site's request, and over TLS alone where we speak it.
-func (g *guard) cookie(value string, maxAge int) *http.Cookie {
-	//nolint:gosec // on loopback, and behind something else that speaks TLS, the listener itself speaks http
+// cookie returns the page's cookie for the browser that sent r: for no script, for no other site's request, and over TLS alone where r came over it.
+func cookie(r *http.Request, value string, maxAge int) *http.Cookie {
+	//nolint:gosec // whoever calls the listener over http, on loopback say, could not log in with a cookie for https alone
 	return &http.Cookie{
 		Name: cookieName, Value: value, Path: "/", MaxAge: maxAge,
-		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: g.tls,
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: overTLS(r),
 	}
+}
+
+// overTLS reports whether the browser spoke TLS, to us or to the first proxy on the way, as X-Forwarded-Proto says. Anybody can send that, and gets
+// no more by it than a stricter cookie.
+func overTLS(r *http.Request) bool {
+	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+	return r.TLS != nil || strings.EqualFold(strings.TrimSpace(first), "https")
 }

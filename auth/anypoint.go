@@ -46,10 +46,11 @@ type me struct {
 }
 
 type organization struct {
-	ID     string   `json:"id"`
-	IsRoot bool     `json:"isRoot"`
-	Subs   []string `json:"subOrganizationIds"`
-	Parent string   `json:"parentId"`
+	ID      string   `json:"id"`
+	IsRoot  *bool    `json:"isRoot"` // nil: not said
+	Subs    []string `json:"subOrganizationIds"`
+	Parent  string   `json:"parentId"`              // the one right above
+	Parents []string `json:"parentOrganizationIds"` // all above, in an order that is not documented
 }
 
 // Validator implements [Asker]. An override of the endpoint is another validator: an emulator's word counts for no real plane.
@@ -129,7 +130,7 @@ func (m *me) principal(plane string) *Principal {
 	}
 	for i, tree := range p.Trees {
 		p.Trees[i].Subs = distinct(tree.Subs)
-		if m.Client != nil && tree.Root == m.Client.Organization { // an app's own organization reaches down, however its user stands to it
+		if m.Client != nil && tree.Root != "" && tree.Root == m.Client.Organization { // an app's own organization reaches down, however its user stands to it
 			p.Organizations = append(p.Organizations, p.Trees[i].Subs...)
 		}
 	}
@@ -139,18 +140,36 @@ func (m *me) principal(plane string) *Principal {
 
 // belong adds organizations and what is below them. Belonging to an organization reaches down, contributing to one does not.
 func (p *Principal) belong(member, contributor []organization) {
-	for _, o := range slices.Concat(member, contributor) {
+	all := slices.Concat(member, contributor)
+	for _, o := range all {
 		p.Organizations = append(p.Organizations, o.ID)
-		if o.IsRoot && o.ID != "" {
+		switch {
+		case o.ID == "":
+		case o.isRoot():
 			p.grow(o.ID, o.Subs...)
-		}
-		if o.Parent != "" {
-			p.grow(o.Parent, o.ID)
+		case o.IsRoot != nil || o.Parent != "" || len(o.Parents) > 0:
+			p.grow(o.root(all), append([]string{o.ID}, o.Subs...)...)
 		}
 	}
 	for _, o := range member {
 		p.Organizations = append(p.Organizations, o.Subs...)
 	}
+}
+
+func (o organization) isRoot() bool { return o.IsRoot != nil && *o.IsRoot }
+
+// root returns the root organization above o, as far as o and the others that came with it tell; empty where they do not. Of several above it any
+// may be the root, a single one is.
+func (o organization) root(all []organization) string {
+	for _, other := range all {
+		if other.isRoot() && (other.ID == o.Parent || slices.Contains(o.Parents, other.ID)) {
+			return other.ID
+		}
+	}
+	if len(o.Parents) == 1 {
+		return o.Parents[0]
+	}
+	return ""
 }
 
 // grow adds sub-organizations to the tree of root.

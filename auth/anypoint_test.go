@@ -51,7 +51,7 @@ const user = `"user":{"id":"user-1","createdAt":"2022-01-01T00:00:00.000Z","firs
 
 func TestMeNamesThePrincipal(t *testing.T) {
 	organizations := []string{"root", "team", "guest", "sub-1", "sub-2", "team-sub"}
-	trees := []auth.Organization{{Root: "root", Subs: []string{"sub-1", "sub-2"}}, {Root: "parent", Subs: []string{"team"}}}
+	trees := []auth.Organization{{Root: "root", Subs: []string{"sub-1", "sub-2"}}, {Subs: []string{"team", "team-sub", "guest", "not-mine"}}}
 	for _, tt := range []struct {
 		name, body, called string
 		want               auth.Principal
@@ -102,6 +102,28 @@ func TestMeNamesThePrincipal(t *testing.T) {
 		{
 			"a root organization without sub-organizations is a tree", `{"user":{"id":"u","organization":{"id":"root","isRoot":true}}}`, "user:u",
 			auth.Principal{User: "u", Organizations: []string{"root"}, Trees: []auth.Organization{{Root: "root"}}},
+		},
+		{
+			"a nested organization is below the root that is named with it", `{"user":{"id":"u","organization":{"id":"root","isRoot":true,"subOrganizationIds":["team"]},
+				"memberOfOrganizations":[{"id":"nested","parentId":"team","parentOrganizationIds":["team","root"],"subOrganizationIds":["deep"]}]}}`, "user:u",
+			auth.Principal{User: "u", Organizations: []string{"root", "nested", "team", "deep"}, Trees: []auth.Organization{{Root: "root", Subs: []string{"team", "nested", "deep"}}}},
+		},
+		{
+			"the only organization above another is the root", `{"user":{"id":"u","organization":{"id":"team","parentOrganizationIds":["root"]}}}`, "user:u",
+			auth.Principal{User: "u", Organizations: []string{"team"}, Trees: []auth.Organization{{Root: "root", Subs: []string{"team"}}}},
+		},
+		{
+			"of several above, none is known to be the root", `{"user":{"id":"u","organization":{"id":"nested","parentOrganizationIds":["root","team"]}}}`, "user:u",
+			auth.Principal{User: "u", Organizations: []string{"nested"}, Trees: []auth.Organization{{Subs: []string{"nested"}}}},
+		},
+		{
+			"an app without an organization has none whose root is unknown", `{"client":{"client_id":"app"},"user":{"id":"u","contributorOfOrganizations":[
+				{"id":"guest","parentId":"team","subOrganizationIds":["not-mine"]}]}}`, "app",
+			auth.Principal{Client: "app", User: "u", Organizations: []string{"guest"}, Trees: []auth.Organization{{Subs: []string{"guest", "not-mine"}}}},
+		},
+		{
+			"nor is the one right above", `{"user":{"id":"u","memberOfOrganizations":[{"id":"nested","parentId":"team"}]}}`, "user:u",
+			auth.Principal{User: "u", Organizations: []string{"nested"}, Trees: []auth.Organization{{Subs: []string{"nested"}}}},
 		},
 		{"a nameless organization is none", `{"user":{"id":"u","organization":{"isRoot":true,"subOrganizationIds":["",""]}}}`, "user:u", auth.Principal{User: "u"}},
 	} {

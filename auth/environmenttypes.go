@@ -28,7 +28,8 @@ const (
 	environmentsTTL     = time.Hour
 	environmentsTimeout = 5 * time.Second
 	maxOrganizations    = 10_000
-	askAgain            = 30 * time.Second // after an answer that did not have the environment
+	askAgain            = 30 * time.Second // with a token after an answer that did not have the environment
+	keptTypes           = 24 * time.Hour   // what no answer has had for so long is gone
 	restAfterFailure    = 5 * time.Second
 	maxRests            = 10_000
 	maxAskings          = 64 // at once
@@ -42,15 +43,15 @@ type EnvironmentTypes struct {
 
 	mu      sync.Mutex // guards all below
 	closed  bool
-	known   map[place]listing
+	known   map[place]map[string]told // by environment
 	flights map[asking]chan struct{}
-	rests   map[asking]time.Time // until when nobody is asked again
+	rests   map[asking]time.Time // until when it is not asked again
 }
 
 // place is an organization of a plane.
 type place struct{ plane, organization string }
 
-// asking is a place that is asked about with a token. One token's failure is not another's.
+// asking is a place that is asked about with a token. One token's failure is not another's, and a token may be told of some environments only.
 type asking struct {
 	place
 	token digest
@@ -59,10 +60,16 @@ type asking struct {
 // wholePlane stands for all askings of a plane.
 func wholePlane(at place) asking { return asking{place: place{plane: at.plane}} }
 
-// listing is what was said of a place.
-type listing struct {
-	types map[string]string
-	at    time.Time
+// away reports whether err says that the plane itself is in trouble, and not what was asked of it.
+func away(err error) bool {
+	e, ok := errors.AsType[*UnavailableError](err)
+	return ok && (e.Unreached || e.Limited) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// told is what was said of an environment.
+type told struct {
+	typ string
+	at  time.Time
 }
 
 // NewEnvironmentTypes returns EnvironmentTypes that know nothing yet.
@@ -79,7 +86,7 @@ func NewEnvironmentTypes(o EnvironmentTypesOptions) (*EnvironmentTypes, error) {
 	if o.Max <= 0 {
 		o.Max = maxOrganizations
 	}
-	return &EnvironmentTypes{o: o, known: make(map[place]listing), flights: make(map[asking]chan struct{}), rests: make(map[asking]time.Time)}, nil
+	return &EnvironmentTypes{o: o, known: make(map[place]map[string]told), flights: make(map[asking]chan struct{}), rests: make(map[asking]time.Time)}, nil
 }
 
 // Type returns "production", "sandbox" or "design", [UnknownType] where the control plane cannot be asked, does not tell this caller, or knows no such
@@ -107,23 +114,15 @@ func (e *EnvironmentTypes) look(at place, who Identity, environment string) (typ
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
-	l, known := e.known[at]
-	typ, listed := l.types[environment]
-	if !listed {
+	said, listed := e.known[at][environment]
+	if typ = said.typ; !listed {
 		typ = UnknownType
 	}
 	resting := now.Before(e.rests[asking{at, who.Hash}]) || now.Before(e.rests[wholePlane(at)])
 	if e.closed || resting || !who.Member(at.organization) {
 		return typ, false, false
 	}
-	switch age := now.Sub(l.at); {
-	case !known:
-		return typ, true, true
-	case listed:
-		return typ, age >= e.o.TTL, false
-	default: // it may be new
-		return typ, age >= askAgain, true
-	}
+	return typ, !listed || now.Sub(said.at) >= e.o.TTL, !listed
 }
 
 // ask has the plane asked, once for all who want to know with the same token, and returns a channel that is closed when it has answered.
@@ -159,15 +158,33 @@ func (e *EnvironmentTypes) learn(key asking, types map[string]string, err error)
 	now := time.Now()
 	if err != nil {
 		makeRoom(e.rests, maxRests)
-		if !errors.Is(err, ErrBadToken) { // it is not this token's fault
+		if away(err) {
 			key = wholePlane(key.place)
 		}
 		e.rests[key] = now.Add(restAfterFailure)
 		return
 	}
-	delete(e.rests, key)
-	makeRoom(e.known, e.o.Max)
-	e.known[key.place] = listing{types, now}
+	makeRoom(e.rests, maxRests)
+	e.rests[key] = now.Add(askAgain)
+	e.keep(key.place, types, now)
+}
+
+// keep takes in what was said at now. What it leaves out, this token may not see, and others may.
+func (e *EnvironmentTypes) keep(at place, types map[string]string, now time.Time) {
+	all := e.known[at]
+	if all == nil {
+		makeRoom(e.known, e.o.Max)
+		all = make(map[string]told, len(types))
+		e.known[at] = all
+	}
+	for environment, said := range all {
+		if now.Sub(said.at) >= keptTypes {
+			delete(all, environment)
+		}
+	}
+	for environment, typ := range types {
+		all[environment] = told{typ, now}
+	}
 }
 
 // makeRoom drops any entry of m if it is full: what is dropped is asked for again.

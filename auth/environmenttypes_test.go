@@ -128,7 +128,7 @@ func TestAnEnvironmentThatNobodyTellsIsUnknown(t *testing.T) {
 		if typeOf(caller(1), "another", "env") != auth.UnknownType || l.times() != 1 {
 			t.Error("a stranger's organization was asked about")
 		}
-		l.set(nil, errors.New("down"))
+		l.set(nil, &auth.UnavailableError{Plane: "us", Unreached: true, Cause: errors.New("down")})
 		if typeOf(caller(2), "org", "env") != auth.UnknownType || l.times() != 2 {
 			t.Errorf("another token: asked %d times, want 2", l.times())
 		}
@@ -158,6 +158,32 @@ func TestANewEnvironmentIsFoundSoon(t *testing.T) {
 	})
 }
 
+// TestATokenThatSeesLessTakesNothingFromOthers: a listing may be of the environments that its caller has rights in. What it leaves out stays known, and
+// another token asks for itself at once.
+func TestATokenThatSeesLessTakesNothingFromOthers(t *testing.T) {
+	l := &lister{types: map[string]string{"sand": "sandbox"}}
+	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
+		if got := typeOf(caller(1), "org", "prod"); got != auth.UnknownType {
+			t.Errorf("what the first token is not told: %q, want unknown", got)
+		}
+		l.set(map[string]string{"sand": "sandbox", "prod": "production"}, nil)
+		if got := typeOf(caller(2), "org", "prod"); got != "production" || l.times() != 2 {
+			t.Errorf("a token that sees more, a moment later: %q, asked %d times; want production, 2", got, l.times())
+		}
+		l.set(map[string]string{"sand": "sandbox"}, nil)
+		typeOf(caller(3), "org", "new")
+		if got := typeOf(caller(2), "org", "prod"); got != "production" || l.times() != 3 {
+			t.Errorf("after a token that sees less: %q, asked %d times; want production, 3", got, l.times())
+		}
+		<-time.After(25 * time.Hour)
+		typeOf(caller(3), "org", "new")
+		l.set(nil, &auth.UnavailableError{Plane: "us", Unreached: true, Cause: errors.New("down")})
+		if got := typeOf(caller(2), "org", "prod"); got != auth.UnknownType {
+			t.Errorf("what nobody was told for a day: %q, want unknown", got)
+		}
+	})
+}
+
 // TestASilentControlPlaneHoldsUpNobodyForLong bounds the wait for the first who asks, and makes no one else wait.
 func TestASilentControlPlaneHoldsUpNobodyForLong(t *testing.T) {
 	l := &lister{takes: time.Hour}
@@ -172,4 +198,24 @@ func TestASilentControlPlaneHoldsUpNobodyForLong(t *testing.T) {
 			t.Errorf("the next waited %s, want 0s", waited)
 		}
 	})
+}
+
+// TestOneOrganizationsTroubleIsNotAnothers: an answer that nobody can read makes only its organization wait, and a 429 all of the plane.
+func TestOneOrganizationsTroubleIsNotAnothers(t *testing.T) {
+	for _, tt := range []struct {
+		err   error
+		asked int
+	}{
+		{&auth.UnavailableError{Plane: "us", Cause: errors.New("malformed JSON")}, 2},
+		{&auth.UnavailableError{Plane: "us", Limited: true, Cause: errors.New("429")}, 1},
+	} {
+		l := &lister{err: tt.err}
+		inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
+			typeOf(caller(1), "org", "env")
+			other := auth.Identity{Principal: &auth.Principal{Plane: "us", Organizations: []string{"another"}}, Hash: [32]byte{2}}
+			if typeOf(other, "another", "env"); l.times() != tt.asked {
+				t.Errorf("%v: asked %d times, want %d", tt.err, l.times(), tt.asked)
+			}
+		})
+	}
 }

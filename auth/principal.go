@@ -17,7 +17,7 @@ type Principal struct {
 
 // Organization is a root organization with its sub-organizations, direct and indirect.
 type Organization struct {
-	Root string
+	Root string // empty: not known, only that the others are sub-organizations
 	Subs []string
 }
 

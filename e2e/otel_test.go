@@ -169,21 +169,31 @@ func TestAStrangersWordOnSamplingDoesNotCountButItsFailuresDo(t *testing.T) {
 	}
 }
 
-// lostSpans finds the counter of exports that failed.
-var lostSpans = regexp.MustCompile(`osgate_telemetry_failures_total\{osgate_telemetry_signal="traces"\} [1-9]`)
+// lost finds the counters of exports that failed and of what was lost.
+var lost = []*regexp.Regexp{
+	regexp.MustCompile(`osgate_telemetry_failures_total\{osgate_telemetry_signal="traces"\} [1-9]`),
+	regexp.MustCompile(`osgate_telemetry_failures_total\{osgate_telemetry_signal="metrics"\} [1-9]`),
+	regexp.MustCompile(`osgate_telemetry_failures_total\{osgate_telemetry_signal="logs"\} [1-9]`),
+	regexp.MustCompile(`osgate_telemetry_dropped_total\{osgate_telemetry_signal="traces"\} [1-9]\d`), // more than the queue holds
+	regexp.MustCompile(`osgate_telemetry_dropped_total\{osgate_telemetry_signal="logs"\} [1-9]\d`),
+}
 
 // TestACollectorThatIsAwayCostsACounter: refusing connections, and taking them without ever answering.
 func TestACollectorThatIsAwayCostsACounter(t *testing.T) {
 	t.Parallel()
-	for name, endpoint := range map[string]func(t *testing.T) string{
-		"refusing": func(t *testing.T) string { return "127.0.0.1:" + freePort(t) },
-		"silent":   silent,
+	refusing := func(t *testing.T) string { return "127.0.0.1:" + freePort(t) }
+	for name, tt := range map[string]struct {
+		endpoint func(t *testing.T) string
+		protocol string
+	}{
+		"refusing": {refusing, "http/protobuf"}, "silent": {silent, "http/protobuf"}, "refusing gRPC": {refusing, "grpc"}, "silent by gRPC": {silent, "grpc"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStack(t, false)
-			g := s.gateway(exporting("http://"+endpoint(t), "http/protobuf", "OTEL_TRACES_SAMPLER=always_on", "OTEL_BSP_EXPORT_TIMEOUT=300",
-				"OTEL_BSP_MAX_QUEUE_SIZE=8", "OTEL_EXPORTER_OTLP_HEADERS=api-key=a-key-not-to-be-told", "RATE=0")...)
+			g := s.gateway(exporting("http://"+tt.endpoint(t), tt.protocol, "OTEL_TRACES_SAMPLER=always_on", "OTEL_BSP_EXPORT_TIMEOUT=300",
+				"OTEL_BLRP_EXPORT_TIMEOUT=300", "OTEL_METRIC_EXPORT_TIMEOUT=300", "OTEL_BSP_MAX_QUEUE_SIZE=8", "OTEL_BLRP_MAX_QUEUE_SIZE=8",
+				"OTEL_EXPORTER_OTLP_HEADERS=api-key=a-key-not-to-be-told", "RATE=0")...)
 			s.conceal("a-key-not-to-be-told")
 			one := g.as("app-one")
 			for range 100 {
@@ -192,7 +202,9 @@ func TestACollectorThatIsAwayCostsACounter(t *testing.T) {
 				}
 			}
 			admin := caller{t: t, base: g.admin}
-			eventually(t, 20*time.Second, "the counter of failures", func() bool { return lostSpans.MatchString(admin.get("/metrics").body) })
+			for _, counter := range lost {
+				eventually(t, 20*time.Second, counter.String(), func() bool { return counter.MatchString(admin.get("/metrics").body) })
+			}
 			began := time.Now()
 			if code := g.stop(syscall.SIGTERM); code != 0 {
 				t.Errorf("it ended with %d", code)

@@ -26,7 +26,7 @@ func (p place) levels() []place {
 	}
 }
 
-// statistics is the target at which the Stats API counts the place.
+// statistics is the target at which the Stats API counts the place, by "client" or "upstream", with another parameter after that or none.
 func (p place) statistics(source string) string {
 	target := "/" + p.plane + "/api/v1/organizations/" + p.organization
 	for _, part := range [][2]string{{"environments", p.environment}, {"regions", p.region}, {"stores", p.store}} {
@@ -70,8 +70,33 @@ func (s sum) atEveryLevel() sum {
 	return all
 }
 
+// largeKey is the key of a value that is billed as largeUnits; all others that are sent and read are billed as one.
+const (
+	largeKey   = "large"
+	largeBytes = 250_000
+	largeUnits = 3
+
+	largeStores = 12 // have one, each written once
+)
+
+// billed returns as how many units operations are billed, some of which are those of the large value.
+func (s sum) billed(large sum) sum {
+	units := sum{}
+	units.add(s)
+	for p, n := range large {
+		units[p] += n * (largeUnits - 1)
+	}
+	return units
+}
+
 // answered is how many operations osemu answered 2xx, by store.
 func (e *emulator) answered() sum {
+	e.t.Helper()
+	return e.answeredTo("")
+}
+
+// answeredTo is answered for operations whose path ends so.
+func (e *emulator) answeredTo(end string) sum {
 	e.t.Helper()
 	byHost := map[string]location{}
 	for _, l := range locations {
@@ -80,6 +105,9 @@ func (e *emulator) answered() sum {
 	s := sum{}
 	for _, r := range e.requests(toObjectStore, func(r logged) bool { return r.Status/100 == 2 }) {
 		path, _, _ := strings.Cut(r.Target, "?")
+		if !strings.HasSuffix(path, end) {
+			continue
+		}
 		parts := strings.Split(path, "/") // "", api, v1, organizations, org-root, environments, env-prod, stores, the store, …
 		if len(parts) < 9 {
 			e.t.Fatalf("osemu saw %s, which is in no store", r.Target)
@@ -134,6 +162,7 @@ type drivers struct {
 
 	mu        sync.Mutex
 	good      sum         // guarded by mu: answered 2xx
+	large     sum         // guarded by mu: those of good that are about the large value
 	instants  []time.Time // guarded by mu: of each of these; in no order
 	byStatus  map[int]int // guarded by mu
 	unsettled int         // guarded by mu: sent, and never answered
@@ -143,12 +172,14 @@ type drivers struct {
 type offer struct {
 	place   place
 	request []byte
+	large   bool // about the large value
 }
 
-// newDrivers makes two stores beside the one there is, in each environment and in three regions of two planes, through the gateway and on the account.
+// newDrivers makes two stores beside the one there is, in each environment and in three regions of two planes, through the gateway and on the account. One
+// of each three holds a large value, which is read now and then.
 func newDrivers(g *gateway) *drivers {
 	g.t.Helper()
-	d := &drivers{t: g.t, members: g.everyone(), good: sum{}, byStatus: map[int]int{}}
+	d := &drivers{t: g.t, members: g.everyone(), good: sum{}, large: sum{}, byStatus: map[int]int{}}
 	var setUp []offer
 	for _, l := range []location{{plane: "us", region: "us-east-1"}, {plane: "us", region: "eu-west-2"}, {plane: "eu", region: "eu-central-1"}} {
 		for environment, organization := range map[string]string{
@@ -162,6 +193,11 @@ func newDrivers(g *gateway) *drivers {
 						d.offer(p, http.MethodPut, "/partitions/DEFAULT_PARTITION/keys/KeyOne", stringValue("KeyOne", "x")))
 				}
 				d.offers = append(d.offers, d.usual(p)...)
+				if store == "made-first" {
+					const key = "/partitions/DEFAULT_PARTITION/keys/" + largeKey
+					setUp = append(setUp, d.offer(p, http.MethodPut, key, stringValue(largeKey, strings.Repeat("x", largeBytes))))
+					d.offers = append(d.offers, d.offer(p, http.MethodGet, key, ""))
+				}
 			}
 		}
 	}
@@ -175,7 +211,7 @@ func (d *drivers) offer(p place, method, path, body string) offer {
 	if body != "" {
 		text += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
 	}
-	return offer{place: p, request: []byte(text + "\r\n" + body)}
+	return offer{place: p, request: []byte(text + "\r\n" + body), large: strings.HasSuffix(path, "/"+largeKey)}
 }
 
 // usual is what is done with a store: of ten operations, six read one key, two write others, one lists keys, one asks for a key that is not there.
@@ -193,7 +229,7 @@ func (d *drivers) usual(p place) []offer {
 // through sends these operations once, one after the other.
 func (d *drivers) through(g *gateway, offers []offer) {
 	d.t.Helper()
-	a := &account{good: sum{}, byStatus: map[int]int{}}
+	a := newAccount()
 	defer d.enter(a)
 	c := &wireCaller{addr: g.addr()}
 	defer c.hangUp()
@@ -206,11 +242,13 @@ func (d *drivers) through(g *gateway, offers []offer) {
 
 // account is what one driver was answered.
 type account struct {
-	good      sum
-	instants  []time.Time
-	byStatus  map[int]int
-	unsettled int
+	good, large sum
+	instants    []time.Time
+	byStatus    map[int]int
+	unsettled   int
 }
+
+func newAccount() *account { return &account{good: sum{}, large: sum{}, byStatus: map[int]int{}} }
 
 // settle sends an operation and enters its answer.
 func (a *account) settle(c *wireCaller, o offer) error {
@@ -225,6 +263,9 @@ func (a *account) settle(c *wireCaller, o offer) error {
 	a.byStatus[status]++
 	if status/100 == 2 {
 		a.good[o.place]++
+		if o.large {
+			a.large[o.place]++
+		}
 		a.instants = append(a.instants, time.Now())
 	}
 	return nil
@@ -235,6 +276,7 @@ func (d *drivers) enter(a *account) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.good.add(a.good)
+	d.large.add(a.large)
 	d.instants = append(d.instants, a.instants...)
 	d.unsettled += a.unsettled
 	for status, n := range a.byStatus {
@@ -250,7 +292,7 @@ func (d *drivers) drive(each, n int, gateways ...*gateway) (wait func()) {
 	for i := range each * len(gateways) {
 		g := gateways[i%len(gateways)]
 		all.Go(func() {
-			a := &account{good: sum{}, byStatus: map[int]int{}}
+			a := newAccount()
 			defer d.enter(a)
 			c := &wireCaller{addr: g.addr()}
 			defer c.hangUp()

@@ -34,12 +34,13 @@ type suite struct {
 	gateways []*gateway
 	drivers  *drivers
 	upstream sum            // what osemu has answered 2xx, as far as it was asked
+	large    sum            // those of upstream that are about the large value
 	suffered map[string]int // how often, by name of the harassment
 }
 
 func newSuite(t *testing.T, redis *harassed) *suite {
 	t.Helper()
-	s := &suite{stack: newStack(t, false, "-quiet"), t: t, redis: redis, upstream: sum{}, suffered: map[string]int{}}
+	s := &suite{stack: newStack(t, false, "-quiet"), t: t, redis: redis, upstream: sum{}, large: sum{}, suffered: map[string]int{}}
 	for i, settings := range exactSettings {
 		s.gateways = append(s.gateways, s.gateway(append(settings, "REDIS_URL="+redis.urls[i])...))
 	}
@@ -68,6 +69,7 @@ func (s *suite) calms() {
 func (s *suite) collect() {
 	s.t.Helper()
 	s.upstream.add(s.emulator.answered())
+	s.large.add(s.emulator.answeredTo("/" + largeKey))
 	s.emulator.forget()
 }
 
@@ -82,13 +84,16 @@ func (s *suite) recounts() {
 	}
 	s.collect()
 	witness := s.gateway("RATE=0", "REDIS_URL="+s.redis.urls[0], "REDIS_TIMEOUT=2s")
-	for source, want := range map[string]sum{"client": s.drivers.good.atEveryLevel(), "upstream": s.upstream.atEveryLevel()} {
+	for source, want := range map[string]sum{
+		"client": s.drivers.good.atEveryLevel(), "client&unit=billing": s.drivers.good.billed(s.drivers.large).atEveryLevel(),
+		"upstream": s.upstream.atEveryLevel(), "upstream&unit=billing": s.upstream.billed(s.large).atEveryLevel(),
+	} {
 		if diff := cmp.Diff(want, witness.counted(s.drivers.members, source, s.drivers.good.atEveryLevel())); diff != "" {
 			s.t.Errorf("source=%s: answered 2xx (-) and counted (+):\n%s", source, diff)
 		}
 	}
-	s.t.Logf("%d requests answered 2xx, %d of them by Object Store, compared at %d places; answers by status %v; through %v",
-		s.drivers.good.all(), s.upstream.all(), len(s.drivers.good.atEveryLevel()), s.drivers.byStatus, s.suffered)
+	s.t.Logf("%d requests answered 2xx, %d of them by Object Store (%d and %d with the large value), compared at %d places; answers by status %v; through %v",
+		s.drivers.good.all(), s.upstream.all(), s.drivers.large.all(), s.large.all(), len(s.drivers.good.atEveryLevel()), s.drivers.byStatus, s.suffered)
 }
 
 // TestCountsAreExactWhateverHappensToRedis sends to 36 stores of three organizations through two gateways, while all that can happen to a Redis happens to
@@ -111,7 +116,7 @@ func TestCountsAreExactWhateverHappensToRedis(t *testing.T) {
 			wait()
 			s.recounts()
 			s.drivers.answeredAll(t)
-			if s.upstream.all() == s.drivers.good.all() || s.drivers.byStatus[http.StatusNotFound] == 0 {
+			if s.upstream.all() == s.drivers.good.all() || s.large.all() <= largeStores || s.large.all() == s.drivers.large.all() || s.drivers.byStatus[http.StatusNotFound] == 0 {
 				t.Errorf("answers by status %v, %d by Object Store: the test proves little", s.drivers.byStatus, s.upstream.all())
 			}
 		})

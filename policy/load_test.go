@@ -70,6 +70,38 @@ func TestEveryFaultIsTold(t *testing.T) {
 	}
 }
 
+// TestAnEmptyFileLiftsNoRules since it is one that somebody is writing, or a disk that is full.
+func TestAnEmptyFileLiftsNoRules(t *testing.T) {
+	folder := write(t, "a.cedar", permitAll, "b.cedar", `@id("b") forbid(principal, action, resource);`)
+	p, err := policy.Load(policy.Options{Path: folder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"", " \n"} {
+		if err := os.WriteFile(filepath.Join(folder, "b.cedar"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Reload(); err == nil || !strings.Contains(err.Error(), "b.cedar: the file is empty") || p.Rules().Len() != 2 {
+			t.Errorf("%q: %v, %d rules; want the two before and a word", text, err, p.Rules().Len())
+		}
+	}
+	if err := os.WriteFile(filepath.Join(folder, "b.cedar"), []byte("// none today\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Reload(); err != nil || p.Rules().Len() != 1 {
+		t.Errorf("a comment alone: %v, %d rules; want 1", err, p.Rules().Len())
+	}
+}
+
+// TestAMisspelledAttributeIsToldOnce and not once for each type that a resource may have.
+func TestAMisspelledAttributeIsToldOnce(t *testing.T) {
+	_, err := policy.Load(policy.Options{Path: write(t, "p.cedar", `permit(principal, action, resource) when { resource.sstore == "x" };`)})
+	e, ok := errors.AsType[*policy.LoadError](err)
+	if !ok || len(e.Problems) != 1 || !strings.Contains(e.Problems[0].Message, "`sstore`") {
+		t.Errorf("%v; want one problem about sstore", err)
+	}
+}
+
 func TestAPolicyWithoutRulesIsRefused(t *testing.T) {
 	for name, folder := range map[string]string{
 		"no file": t.TempDir(), "no .cedar file": write(t, "p.txt", permitAll), "a hidden file": write(t, ".p.cedar", permitAll), "no rule": write(t, "p.cedar", "// nothing\n"),

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -33,6 +34,9 @@ func (r *rule) at(message string) Problem {
 
 // parse reads the rules of f. Those with problems are returned with the others.
 func parse(f file) ([]*rule, []Problem) {
+	if len(bytes.TrimSpace(f.text)) == 0 { // its rules would be lifted while somebody writes it
+		return nil, []Problem{{File: f.name, Message: "the file is empty; one without rules needs a comment"}}
+	}
 	if p := tooDeep(f); p != nil {
 		return nil, []Problem{*p}
 	}

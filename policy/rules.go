@@ -78,6 +78,7 @@ func (rs *Rules) check(v *validate.Validator, headers []string) []Problem {
 func (rs *Rules) index(headers []string) {
 	var forbids, permits []*rule
 	for _, r := range rs.all {
+		r.facts.definition = !r.shadow && !rs.shadow && r.facts.reads(ttlSecondsName)
 		if r.forbid {
 			forbids = append(forbids, r)
 		} else {
@@ -145,7 +146,9 @@ func (f *facts) needs(headers []string) Needs {
 	n := Needs{
 		EnvironmentType: f.resource[environmentTypeName],
 		Value:           f.reads(valueTypeName) || f.reads(ttlSecondsName),
+		Definition:      f.definition,
 		ValueBytes:      f.reads(valueBytesName),
+		SourceIP:        f.reads(sourceIPName),
 	}
 	for _, name := range headers {
 		if f.wholeContext || f.headers[types.String(name)] {

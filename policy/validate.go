@@ -33,7 +33,7 @@ func (r *rule) problems(v *validate.Validator, headers []string) []Problem {
 	if err := v.Policy("", r.ast); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			if !harmless(line) {
-				all = append(all, r.at(line))
+				all = append(all, r.at(onEntityType.ReplaceAllString(line, "")))
 			}
 		}
 	}
@@ -56,6 +56,9 @@ func (r *rule) problems(v *validate.Validator, headers []string) []Problem {
 	}
 	return distinct(all)
 }
+
+// onEntityType is what Cedar's validation adds where it looks for an attribute, once for each type that a resource may have.
+var onEntityType = regexp.MustCompile(" on entity type `[^`]*`")
 
 // entityTypesDiffer is what Cedar's strict validation says of [Client::"a"].contains(principal), since the principal may be a User.
 var entityTypesDiffer = regexp.MustCompile(`^the types (\w+) and (\w+) are not compatible$`)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,9 +25,25 @@ func (p *Proxy) answer(x *exchange) error {
 	return nil
 }
 
+// readable are the caller's organizations whose statistics the rules let it read: a sum over several (isMaster) leaves the others out.
+func (p *Proxy) readable(x *exchange) []string {
+	rules := p.Policy.Rules()
+	if rules == nil || x.op.Ref.Environment != "" {
+		return x.who.Organizations
+	}
+	facts, err := p.facts(x, rules)
+	if err != nil {
+		return []string{x.op.Ref.Organization} // authorize has judged it
+	}
+	return slices.DeleteFunc(slices.Clone(x.who.Organizations), func(organization string) bool {
+		facts.Operation.Ref.Organization = organization
+		return organization != x.op.Ref.Organization && !rules.Decide(facts).Allowed
+	})
+}
+
 // answerStats answers the Stats API from our own counts.
 func (p *Proxy) answerStats(x *exchange) error {
-	body, mediaType, err := p.Statistics.Answer(x.r.Context(), x.location.Plane, x.op, x.who.Organizations, time.Now())
+	body, mediaType, err := p.Statistics.Answer(x.r.Context(), x.location.Plane, x.op, p.readable(x), time.Now())
 	if err != nil {
 		return err
 	}
@@ -106,7 +123,7 @@ func (p *Proxy) follow(x *exchange) (cache.Result, error) {
 		err = refusal{code: codeUpstreamTimeout, detail: "Object Store did not answer in time", cause: err}
 	}
 	if upstreamFailed(err) && x.standIn() {
-		x.rec.Cause = cause(err)
+		x.rec.Cause = record.Cause(err)
 		return *x.stale, nil
 	}
 	return found, err

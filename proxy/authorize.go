@@ -40,8 +40,7 @@ func (p *Proxy) judge(x *exchange, rules *policy.Rules) error {
 	}
 	d := p.decide(x, rules, facts)
 	x.rec.Rule = d.Rule
-	x.rec.Shadow = ids(d.Shadow, func(s policy.Denial) string { return s.Rule })
-	x.rec.PolicyErrors = ids(d.Errors, func(e policy.RuleError) string { return e.Rule })
+	x.note(&d)
 	if !d.Allowed {
 		return refusal{code: codeDenied, detail: d.Reason, rule: d.Rule}
 	}

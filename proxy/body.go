@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/policy"
 )
 
 // idleTimeout bounds how long a body, either way, may stand still.
@@ -42,8 +43,9 @@ type requestBody struct {
 	end    error  // what comes after head; nil: more of the body
 
 	mu   sync.Mutex
-	err  error  // guarded by mu
-	copy []byte // guarded by mu: what was read so far, where it is not nil; at most keptBody
+	err  error            // guarded by mu
+	copy []byte           // guarded by mu: what was read so far, where it is not nil; at most keptBody
+	last *policy.Decision // guarded by mu: what judge came to last
 }
 
 func newRequestBody(w http.ResponseWriter, r *http.Request, limit int64) *requestBody {
@@ -98,6 +100,7 @@ func (b *requestBody) peek(limit int) (head []byte, whole bool) {
 		}
 		b.head = b.head[:n]
 		b.unread = b.head
+		b.note(nil, b.end)
 	}
 	return b.head, errors.Is(b.end, io.EOF)
 }
@@ -122,6 +125,20 @@ func (b *requestBody) copied() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.copy
+}
+
+// judged keeps what judge came to.
+func (b *requestBody) judged(d policy.Decision) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last = &d
+}
+
+// verdict returns what judge came to last, nil where it was not asked.
+func (b *requestBody) verdict() *policy.Decision {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last
 }
 
 // Close implements [io.Closer] for the transport, which is done with the body. The connection's own body stays open for drain; net/http closes it.
@@ -234,6 +251,7 @@ func (b *replyBody) pull(p []byte) (int, error) {
 		b.timer.Reset(idleTimeout)
 	}
 	n, err := b.ReadCloser.Read(p)
+	b.exchange.rec.UpstreamBytes += int64(n)
 	if fill := b.exchange.fill; fill != nil && n > 0 {
 		_, _ = fill.Write(p[:n]) // never fails the client
 	}
@@ -257,7 +275,9 @@ func (b *replyBody) over(err error) {
 // the write.
 func (b *replyBody) Close() error {
 	if !b.done && b.err == nil && b.exchange.mark != nil {
-		if _, err := io.CopyN(io.Discard, b.ReadCloser, maxKeep); errors.Is(err, io.EOF) {
+		n, err := io.CopyN(io.Discard, b.ReadCloser, maxKeep)
+		b.exchange.rec.UpstreamBytes += n
+		if errors.Is(err, io.EOF) {
 			b.finish(true)
 		}
 	}

@@ -118,6 +118,9 @@ func missing(needs policy.Needs) (facts []string) {
 	if needs.ValueBytes {
 		facts = append(facts, "valueBytes")
 	}
+	if needs.SourceIP {
+		facts = append(facts, "sourceIP")
+	}
 	return facts
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ func (p *Proxy) facts(x *exchange, rules *policy.Rules) (policy.Request, error) 
 		r.Headers = headersOf(x, needs.Headers)
 	}
 	if needs.Value {
-		head, err := x.valueHead()
+		head, err := x.valueHead(needs.Definition)
 		if err != nil {
 			return r, err
 		}
@@ -36,29 +37,38 @@ func (p *Proxy) facts(x *exchange, rules *policy.Rules) (policy.Request, error) 
 }
 
 // headersOf returns those of the named headers that x has, by their names in lower case. A header that came more than once is told as RFC 9110 section
-// 5.3 joins it.
+// 5.3 joins it. Host is one too, though net/http keeps it apart.
 func headersOf(x *exchange, names []string) map[string]string {
 	headers := make(map[string]string, len(names))
 	for _, name := range names {
 		if values := x.r.Header.Values(name); len(values) > 0 {
 			headers[name] = strings.Join(values, ", ")
+		} else if name == "host" && x.r.Host != "" {
+			headers[name] = x.r.Host
 		}
 	}
 	return headers
 }
 
-// valueHead reads of the body what rules may ask about it. A store's definition has to be read whole: what stands behind its first bytes, or is
-// compressed, could say another TTL than the one that was judged.
-func (x *exchange) valueHead() (policy.Head, error) {
+// valueHead reads of the body what rules may ask about it. A store's definition has to be read whole where a rule in force asks about it: what stands
+// behind its first bytes, or is compressed, could say another TTL than the one that was judged.
+func (x *exchange) valueHead(definition bool) (policy.Head, error) {
 	h := x.r.Header
 	var head []byte
 	whole := x.r.ContentLength == 0
 	if !whole && h.Get("Content-Encoding") == "" {
 		head, whole = x.body.peek(policy.HeadBytes)
+		if err := x.body.failure(); err != nil {
+			return policy.Head{}, err
+		}
 	}
-	if defines := x.op.Kind == objectstore.PutStore || x.op.Kind == objectstore.PatchStore; defines && !whole {
+	defines := x.op.Kind == objectstore.PutStore || x.op.Kind == objectstore.PatchStore
+	switch {
+	case defines && !whole && definition:
 		return policy.Head{}, refusal{code: codeTooLarge, detail: fmt.Sprintf(
 			"the policy has to read a store's definition whole: send it without Content-Encoding and in at most %d bytes", policy.HeadBytes)}
+	case defines && !whole:
+		return policy.Head{TTLSeconds: math.MaxInt64}, nil
 	}
 	return policy.ReadHead(x.op.Kind, h.Get("Content-Type"), head, whole), nil
 }
@@ -89,9 +99,24 @@ func (x *exchange) watch(rules *policy.Rules, r policy.Request) {
 	x.body.judge = func(bytes int64) error {
 		r := r
 		r.ValueBytes, r.Time = bytes, time.Now()
-		if d := rules.Decide(r); !d.Allowed {
+		d := rules.Decide(r)
+		x.body.judged(d)
+		if !d.Allowed {
 			return refusal{code: codeTooLarge, detail: d.Reason, rule: d.Rule}
 		}
 		return nil
 	}
+}
+
+// reconsider notes what the rules said last of a body that they saw grow: what they say of all of it is what counts.
+func (x *exchange) reconsider() {
+	if d := x.body.verdict(); d != nil {
+		x.note(d)
+	}
+}
+
+// note records what the rules said beside what they decided.
+func (x *exchange) note(d *policy.Decision) {
+	x.rec.Shadow = ids(d.Shadow, func(s policy.Denial) string { return s.Rule })
+	x.rec.PolicyErrors = ids(d.Errors, func(e policy.RuleError) string { return e.Rule })
 }

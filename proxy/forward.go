@@ -135,6 +135,10 @@ func (x *exchange) settle(err error) {
 		x.reply.finish(false)
 		return
 	}
+	if x.mark != nil && x.rec.UpstreamAttempts == 0 { // a write that was never sent will never be done
+		x.mark.Done(true)
+		x.mark = nil
+	}
 	x.conclude(false, 0)
 }
 

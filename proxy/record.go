@@ -3,6 +3,8 @@ package proxy
 import (
 	"errors"
 	"time"
+
+	"osgate/record"
 )
 
 // statusLeft is recorded, never sent: the client went away before it had its answer (nginx's 499).
@@ -16,6 +18,7 @@ func (p *Proxy) record(x *exchange) {
 	x.enter(x.stage)
 	x.rec.Duration = time.Since(x.rec.Start)
 	x.rec.RequestBytes, x.rec.ResponseBytes = x.body.count.Load(), x.w.bytes
+	x.reconsider()
 	if x.rec.Status == 0 {
 		x.rec.Status = x.w.status
 	}
@@ -37,8 +40,8 @@ func (x *exchange) cut() {
 	x.rec.Aborted = true
 	switch {
 	case x.reply != nil && x.reply.err != nil && !x.left():
-		x.rec.Cause = "reading upstream's answer: " + x.reply.err.Error()
+		x.rec.Cause = "reading upstream's answer: " + record.Cause(x.reply.err)
 	default:
-		x.rec.Status, x.rec.Cause = statusLeft, cause(errors.Join(x.w.err, x.r.Context().Err()))
+		x.rec.Status, x.rec.Cause = statusLeft, record.Cause(errors.Join(x.w.err, x.r.Context().Err()))
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"osgate/auth"
 	"osgate/objectstore"
+	"osgate/record"
 	"osgate/regionmap"
 )
 
@@ -159,12 +160,12 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	if r.status != 0 {
 		a.status = r.status
 	}
-	x.rec.Status, x.rec.Code, x.rec.Cause = a.status, string(r.code), cause(r.cause)
+	x.rec.Status, x.rec.Code, x.rec.Cause = a.status, string(r.code), record.Cause(r.cause)
 	if r.gone {
 		x.rec.Status = statusLeft
 	}
-	if r.rule != "" {
-		x.rec.Rule = r.rule
+	if r.rule != "" || r.code == codeDenied { // what rules permit, none of them has refused
+		x.rec.Rule, x.rec.Denied = r.rule, true
 	}
 	if x.w.status != 0 {
 		return // the answer had begun; record tells what became of it
@@ -205,12 +206,4 @@ func (r refusal) headers(h http.Header, proxyError string) {
 		h.Set("Connection", "close")
 	default:
 	}
-}
-
-// cause returns the text of an error for the log.
-func cause(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }

@@ -36,6 +36,7 @@ type rig struct {
 	upstream func(*http.Request) (*http.Response, error) // answers what is forwarded
 
 	mu        sync.Mutex
+	readable  []string     // organizations of the last statistics
 	fresh     int          // requests that got a connection of their own
 	asked     []auth.Token // identifications
 	addresses []string     // from which was asked
@@ -53,6 +54,7 @@ var who = map[string]auth.Principal{
 	"ann":   {Client: "app-one", User: "ann", Organizations: []string{"o"}},
 	"two":   {Client: "app-two", Organizations: []string{"o"}},
 	"login": {User: "ann", Organizations: []string{"o"}},
+	"root":  {Client: "app-root", Organizations: []string{"o", "sub-one", "sub-two"}},
 	"other": {Client: "app-other", Organizations: []string{"x"}},
 	"stale": {Client: "app-one", Organizations: []string{"o"}},
 }
@@ -93,7 +95,8 @@ func (g *rig) Forget(plane string, token auth.Token) (hash [32]byte) {
 	return hash
 }
 
-func (g *rig) Answer(_ context.Context, plane string, op objectstore.Operation, _ []string, _ time.Time) ([]byte, string, error) {
+func (g *rig) Answer(_ context.Context, plane string, op objectstore.Operation, organizations []string, _ time.Time) ([]byte, string, error) {
+	g.readable = organizations
 	if op.RawQuery() == "" {
 		return nil, "", &objectstore.QueryError{Parameter: "period", Reason: "is missing"}
 	}

@@ -33,7 +33,7 @@ func (p *Proxy) excuse(x *exchange) error {
 	}
 	r, _ := errors.AsType[refusal](x.failure)
 	x.status = x.stale.Status
-	x.rec.Cause = cause(r.cause)
+	x.rec.Cause = record.Cause(r.cause)
 	x.serve(x.stale.Entry)
 	return nil
 }
@@ -68,7 +68,7 @@ func (p *Proxy) refresh(x *exchange) {
 			rec.Cause = fmt.Sprintf("refreshing what was stale: %v", err)
 		}
 		rec.UpstreamAttempts, rec.UpstreamStatus, rec.UpstreamDuration = done.UpstreamAttempts, done.UpstreamStatus, done.UpstreamDuration
-		rec.Attempts = done.Attempts
+		rec.UpstreamBytes, rec.Attempts, rec.UpstreamError = done.UpstreamBytes, done.Attempts, done.UpstreamError
 		rec.Charged, rec.Degraded = rec.Charged || done.Charged, rec.Degraded || done.Degraded
 	}()
 }

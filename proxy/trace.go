@@ -47,18 +47,17 @@ func (x *exchange) try(r *http.Request) (a record.Attempt) {
 
 // tried notes the end of an attempt.
 func (x *exchange) tried(a record.Attempt, answer *http.Response, err error) {
-	took := time.Since(x.sent)
-	x.rec.UpstreamDuration += took
-	if !x.rec.Trace.On() {
-		return
-	}
-	a.Duration = took
+	a.Duration = time.Since(x.sent)
 	if err != nil {
 		a.Error = kind(err)
 	} else {
 		a.Status = answer.StatusCode
 	}
-	x.rec.Tried(a)
+	x.rec.UpstreamDuration += a.Duration
+	x.rec.UpstreamError = a.Error
+	if x.rec.Trace.On() {
+		x.rec.Tried(a)
+	}
 }
 
 // traceContext makes out's trace context ours: a caller's traceparent is not its upstream's, and each attempt gets its own.

@@ -70,9 +70,9 @@ type Report struct {
 	Total        Row   // of the organization, which is the sum of all rows
 }
 
-// Exceeds reports whether any row differs by more than a part of its larger side, in percent.
+// Exceeds reports whether any row differs by more than a part of its larger side, in percent. Where none does the total does not either.
 func (r *Report) Exceeds(percent float64) bool {
-	return r.Total.Exceeds(percent) || slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Exceeds(percent) })
+	return slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Exceeds(percent) })
 }
 
 // Reconcile asks both sides. An error in whose chain [ErrUsage] is says that o cannot be used; any other comes from a Source, with the side's name

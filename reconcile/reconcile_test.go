@@ -78,7 +78,7 @@ func frame(query url.Values) (start, end time.Time, err error) {
 		end, err = time.Parse(time.RFC3339, query.Get("endDate"))
 	}
 	limit := map[string]time.Time{"1hour": start.Add(24 * time.Hour), "1day": start.AddDate(0, 1, 0), "1month": start.AddDate(0, 2, 0)}[query.Get("period")]
-	if err != nil || end.Before(start) || end.After(limit) {
+	if err != nil || end.Before(start) || end.After(limit) || query.Get("isMaster") != "false" {
 		return start, end, fmt.Errorf("400: %v", query)
 	}
 	return start, end, nil

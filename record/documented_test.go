@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"log/slog"
+	"maps"
 	"os"
 	"reflect"
 	"strings"
@@ -25,8 +26,8 @@ func fill(t *testing.T, v reflect.Value) {
 	switch {
 	case !v.CanSet():
 	case v.Kind() == reflect.Struct:
-		for i := range v.NumField() {
-			fill(t, v.Field(i))
+		for _, field := range v.Fields() {
+			fill(t, field)
 		}
 	case v.Kind() == reflect.Array:
 		for i := range v.Len() {
@@ -58,9 +59,7 @@ func TestEveryFieldOfTheLogIsDocumented(t *testing.T) {
 	x.ClientAddr = "another"
 	line := sampled(t, slog.LevelInfo, map[string]float64{"ok": 0.5, "hit": 0.5, "error": 0.5}, x, x)[0]
 	x.PolicyErrors, x.Aborted = nil, false // an error is never thinned out
-	for key, value := range sampled(t, slog.LevelInfo, map[string]float64{"ok": 0.5, "hit": 0.5, "refused": 0.5}, x, x, x, x)[0] {
-		line[key] = value
-	}
+	maps.Copy(line, sampled(t, slog.LevelInfo, map[string]float64{"ok": 0.5, "hit": 0.5, "refused": 0.5}, x, x, x, x)[0])
 	if len(line) < 35 {
 		t.Errorf("only %d fields: %v", len(line), line)
 	}

@@ -54,12 +54,15 @@ type Exchange struct {
 	Hit              bool          // answered from the cache
 	UpstreamAttempts int           // requests sent to Object Store or Access Management for this exchange
 	UpstreamStatus   int           // the last attempt's, 0 without an answer
+	UpstreamBytes    int64         // body bytes read of the last attempt's answer
 	UpstreamDuration time.Duration // of all attempts, to their answers' first byte
+	UpstreamError    string        // kind of failure of the last attempt, as [Attempt] has it; empty where it was answered
 
 	Charged  bool          // counted against the client quota
 	Degraded bool          // limited in process because Redis was away
 	Waited   time.Duration // for its turn under the quota
 	Rule     string        // the policy rule that decided
+	Denied   bool          // Rule refused; else it permitted
 
 	Quota       int           // of the principal, in requests per QuotaPeriod; 0 where none was asked
 	QuotaPeriod time.Duration // what Quota is for

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"log/slog"
@@ -28,6 +29,9 @@ func NewAccessLog(logger *slog.Logger, shares map[string]float64) *AccessLog {
 	return l
 }
 
+// AccessLine is the message of the lines of an [AccessLog], which no other line has.
+const AccessLine = "exchange"
+
 // Keep implements [Keeper].
 func (l *AccessLog) Keep(x *Exchange) {
 	level := slog.LevelInfo
@@ -43,7 +47,7 @@ func (l *AccessLog) Keep(x *Exchange) {
 	if thinning.share < 1 {
 		a = append(a, slog.Float64("sample", 1/thinning.share))
 	}
-	l.logger.LogAttrs(ctx, level, "exchange", a...)
+	l.logger.LogAttrs(ctx, level, AccessLine, a...)
 }
 
 // attrs lists what is known of x, durations in milliseconds.
@@ -75,10 +79,11 @@ func (x *Exchange) attrs() []slog.Attr {
 	a.text("cache", x.Cache)
 	a.number("upstream_attempts", int64(x.UpstreamAttempts))
 	a.number("upstream_status", int64(x.UpstreamStatus))
+	a.text("upstream_error", x.UpstreamError)
 	if x.UpstreamAttempts > 0 {
 		a = append(a, slog.Float64("upstream_ms", milliseconds(x.UpstreamDuration)))
 	}
-	a.number("units", x.BilledUnits())
+	a.number("units", cmp.Or(x.BilledUnits(), x.CountedUnits()))
 	a.flag("charged", x.Charged)
 	a.flag("degraded", x.Degraded)
 	if x.Waited > 0 {

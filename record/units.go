@@ -24,18 +24,29 @@ func (x *Exchange) Billed() bool {
 	return x.Surface == SurfaceObjectStore && x.UpstreamAttempts > 0 && successful(x.UpstreamStatus)
 }
 
-// BilledUnits estimates as how many "effective requests" x is billed, or would have been had the cache not answered: 1 for each started
-// 100,000 bytes of the value sent or of the value or list received, and 1 at least; 0 for what is neither [Exchange.Counted] nor
-// [Exchange.Billed].
+// BilledUnits estimates as how many "effective requests" x is billed: 1 for each started 100,000 bytes of the value sent or of the value or list
+// that Object Store answered with, whatever of it the client got, and 1 at least; 0 for what is not [Exchange.Billed].
 //
 // It is an estimate, from what passes the gateway: the vendor bills a list of keys by the values behind them too, and the deletion of a store
-// once more for each of its partitions, neither of which is seen here. A 304 of our own is 1, however large the value that was not sent.
+// once more for each of its partitions, neither of which is seen here. Nor is what Object Store still sends when the gateway has stopped
+// reading, because the client has left.
 func (x *Exchange) BilledUnits() int64 {
-	if !x.Counted() && !x.Billed() {
+	if !x.Billed() {
 		return 0
 	}
-	payload := max(x.RequestBytes, x.ResponseBytes)
-	return max(1, payload/unitBytes+min(1, payload%unitBytes))
+	return units(max(x.RequestBytes, x.UpstreamBytes))
 }
+
+// CountedUnits estimates as how many "effective requests" x would be billed had Object Store answered the client itself: 1 for each started
+// 100,000 bytes of the value that the client sent or of the value or list that it got, and 1 at least; 0 for what is not [Exchange.Counted].
+// A 304 of our own is 1, however large the value that was not sent.
+func (x *Exchange) CountedUnits() int64 {
+	if !x.Counted() {
+		return 0
+	}
+	return units(max(x.RequestBytes, x.ResponseBytes))
+}
+
+func units(payload int64) int64 { return max(1, payload/unitBytes+min(1, payload%unitBytes)) }
 
 func successful(status int) bool { return status >= 200 && status < 300 }

@@ -21,7 +21,7 @@ const maxScopes = 500
 type Question struct {
 	Plane         string                // whose counts: an organization of one plane is not that of another
 	Operation     objectstore.Operation // one of the seven
-	Organizations []string              // those that the caller belongs to, as its control plane says
+	Organizations []string              // those that the caller belongs to, as its control plane says, and may read
 }
 
 // Answer is the content of a 200.
@@ -56,7 +56,14 @@ func (c *Counter) Answer(ctx context.Context, q Question, now time.Time) (Answer
 		}
 		return asked.renderNames(names, scope)
 	}
-	points, err := c.counts(ctx, scope, asked, now)
+	scopes, err := c.summed(ctx, q, scope, asked)
+	if err != nil {
+		return Answer{}, err
+	}
+	if len(scopes) == 0 { // "If you use isMaster=true to query a sub-organization, the endpoint returns no results"
+		return asked.renderPoints([]point{})
+	}
+	points, err := c.counts(ctx, scopes, asked, now)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -67,21 +74,34 @@ func (c *Counter) Answer(ctx context.Context, q Question, now time.Time) (Answer
 // name.
 func listsNames(route string) bool { return !strings.HasSuffix(route, "}") }
 
-// counts answers for one scope, or for a root organization with all below it.
-func (c *Counter) counts(ctx context.Context, scope Scope, asked query, now time.Time) ([]point, error) {
+// summed returns whose counts add up to the answer: those of scope or, with isMaster, of a root organization and of all below it that the caller may
+// read, whoever else the tree was learned from; nobody's where scope is a sub-organization then.
+func (c *Counter) summed(ctx context.Context, q Question, scope Scope, asked query) ([]Scope, error) {
 	scopes := []Scope{scope}
-	if asked.master && scope.Environment == "" {
-		t, err := c.tree(ctx, scope.Plane, scope.Organization)
-		if err != nil {
-			return nil, fmt.Errorf("reading organization tree: %w", err)
-		}
-		if t.Root != scope.Organization {
-			return []point{}, nil // "If you use isMaster=true to query a sub-organization, the endpoint returns no results"
-		}
-		for _, sub := range t.Subs {
+	if !asked.master || scope.Environment != "" {
+		return scopes, nil
+	}
+	t, err := c.tree(ctx, scope.Plane, scope.Organization)
+	if err != nil {
+		return nil, fmt.Errorf("reading organization tree: %w", err)
+	}
+	if t.Root != scope.Organization {
+		return nil, nil
+	}
+	own := make(map[string]bool, len(q.Organizations))
+	for _, organization := range q.Organizations {
+		own[organization] = true
+	}
+	for _, sub := range t.Subs {
+		if own[sub] {
 			scopes = append(scopes, Scope{Plane: scope.Plane, Organization: sub})
 		}
 	}
+	return scopes, nil
+}
+
+// counts sums the counts of scopes by bucket.
+func (c *Counter) counts(ctx context.Context, scopes []Scope, asked query, now time.Time) ([]point, error) {
 	starts := asked.starts()
 	points := make([]point, len(starts))
 	for i, start := range starts {

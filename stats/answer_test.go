@@ -15,78 +15,6 @@ import (
 	"osgate/stats"
 )
 
-// TestSeedExamplesAreAnsweredInTheirForm holds every example query of the vendor's page "Object Store v2 Stats API" against the body that the
-// page shows for it. Two things on the page cannot be: the end date 2024-11-131, which is refused, and months stamped with the day of the
-// query, where its other examples of months have the first.
-func TestSeedExamplesAreAnsweredInTheirForm(t *testing.T) {
-	t.Parallel()
-	at := func(x *record.Exchange, s string) *record.Exchange {
-		start, err := time.Parse(time.RFC3339, s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		x.Start = start
-		return x
-	}
-	in := func(organization, s string) *record.Exchange {
-		return at(with(get(noon), func(x *record.Exchange) { x.Organization = organization }), s)
-	}
-	examples := []struct {
-		name, target, want string
-	}{
-		{"root and sub-organizations by month",
-			"root?startDate=2024-08-11T17%3A51%3A54.000Z&endDate=2024-09-11T17%3A51%3A54.000Z&period=1month&isMaster=true",
-			`[{"timeStamp":"2024-08-01T00:00:00Z","objectStoreRequestCount":38},{"timeStamp":"2024-09-01T00:00:00Z","objectStoreRequestCount":28}]`},
-		{"root and sub-organizations by day",
-			"root?startDate=2024-11-11T17%3A51%3A54.000Z&endDate=2024-11-13T17%3A51%3A54.000Z&period=1day&isMaster=true",
-			`[{"timeStamp":"2024-11-11T00:00:00Z","objectStoreRequestCount":36},{"timeStamp":"2024-11-12T00:00:00Z","objectStoreRequestCount":22},{"timeStamp":"2024-11-13T00:00:00Z","objectStoreRequestCount":43}]`},
-		{"sub-organization by month",
-			"sub?startDate=2024-02-10T17%3A51%3A54.000Z&endDate=2024-03-10T17%3A51%3A54.000Z&period=1month",
-			`[{"timeStamp":"2024-02-01T00:00:00Z","objectStoreRequestCount":1},{"timeStamp":"2024-03-01T00:00:00Z","objectStoreRequestCount":15}]`},
-		{"sub-organization by day",
-			"sub?startDate=2024-12-01T17%3A51%3A54.000Z&endDate=2024-12-03T17%3A51%3A54.000Z&period=1day",
-			`[{"timeStamp":"2024-12-01T00:00:00Z","objectStoreRequestCount":4},{"timeStamp":"2024-12-02T00:00:00Z","objectStoreRequestCount":2},{"timeStamp":"2024-12-03T00:00:00Z","objectStoreRequestCount":8}]`},
-		{"environment",
-			"root/environments/env?startDate=2024-08-13T17%3A51%3A54.000Z&endDate=2024-09-13T17%3A51%3A54.000Z&period=1month",
-			`[{"timeStamp":"2024-08-01T00:00:00Z","objectStoreRequestCount":1},{"timeStamp":"2024-09-01T00:00:00Z","objectStoreRequestCount":25}]`},
-		{"region",
-			"root/environments/env/regions/us-east-1?startDate=2024-08-13T17%3A51%3A54.000Z&endDate=2024-09-13T17%3A51%3A54.000Z&period=1month",
-			`[{"timeStamp":"2024-08-01T00:00:00Z","objectStoreRequestCount":1},{"timeStamp":"2024-09-01T00:00:00Z","objectStoreRequestCount":25}]`},
-		{"store",
-			"root/environments/env/regions/us-east-1/stores/store?startDate=2024-08-13T17%3A51%3A54.000Z&endDate=2024-09-13T17%3A51%3A54.000Z&period=1month",
-			`[{"timeStamp":"2024-08-01T00:00:00Z","objectStoreRequestCount":1},{"timeStamp":"2024-09-01T00:00:00Z","objectStoreRequestCount":25}]`},
-	}
-	for _, kind := range kinds {
-		t.Run(kind.name, func(t *testing.T) {
-			t.Parallel()
-			store := kind.open(t)
-			c := stats.New(stats.Options{Store: store})
-			c.LearnTree("us", "root", []string{"sub"})
-			for _, n := range []struct {
-				count        int
-				organization string
-				at           string
-			}{
-				{1, "root", "2024-08-11T18:00:00Z"}, {37, "sub", "2024-08-20T00:00:00Z"},
-				{25, "root", "2024-09-11T18:00:00Z"}, {3, "sub", "2024-09-01T00:00:00Z"},
-				{30, "root", "2024-11-11T17:51:54Z"}, {6, "sub", "2024-11-11T23:59:59Z"},
-				{22, "sub", "2024-11-12T00:00:00Z"}, {43, "root", "2024-11-13T17:00:00Z"},
-				{1, "sub", "2024-02-29T23:59:59Z"}, {15, "sub", "2024-03-01T00:00:00Z"},
-				{4, "sub", "2024-12-01T10:00:00Z"}, {2, "sub", "2024-12-02T10:00:00Z"}, {8, "sub", "2024-12-03T18:00:00Z"},
-			} {
-				keep(c, n.count, in(n.organization, n.at))
-			}
-			flush(t, c)
-			now := time.Date(2024, 12, 4, 0, 0, 0, 0, time.UTC)
-			for _, e := range examples {
-				if got := answer(t, c, base+e.target, now); got != e.want {
-					t.Errorf("%s: %s\n got %s\nwant %s", e.name, e.target, got, e.want)
-				}
-			}
-		})
-	}
-}
-
 func TestParametersAreRequiredForEveryPath(t *testing.T) {
 	t.Parallel()
 	for _, path := range allPaths {
@@ -139,6 +67,38 @@ func TestOlderThanRetentionIsZero(t *testing.T) {
 				t.Errorf("names at %v: %s, want none", tt.later, got)
 			}
 		})
+	}
+}
+
+// TestRetentionIsWholeOnTheLastDaysOfMonths asks on days that the month one retention ago does not have: what was counted from the first to the
+// last day of it is there, and stays.
+func TestRetentionIsWholeOnTheLastDaysOfMonths(t *testing.T) {
+	t.Parallel()
+	at := func(year, month, day int) time.Time {
+		return time.Date(year, time.Month(month), day, 12, 0, 0, 0, time.UTC)
+	}
+	for _, tt := range []struct {
+		period       string
+		counted, now time.Time
+		want         int
+	}{
+		{"1hour", at(2026, 2, 28), at(2026, 5, 31), 1},
+		{"1hour", at(2026, 2, 27), at(2026, 5, 31), 0},
+		{"1hour", at(2026, 3, 1), at(2026, 5, 31), 1},
+		{"1hour", at(2026, 3, 1), at(2026, 6, 1), 1},
+		{"1day", at(2027, 2, 28), at(2028, 2, 29), 1},
+		{"1day", at(2027, 2, 27), at(2028, 2, 29), 0},
+		{"1month", at(2026, 2, 1), at(2028, 2, 29), 1},
+		{"1month", at(2026, 1, 31), at(2028, 2, 29), 0},
+	} {
+		c := memory(t)
+		c.Keep(get(tt.counted))
+		c.Keep(with(get(tt.now), func(x *record.Exchange) { x.Organization = "another" }))
+		flush(t, c)
+		instant := tt.counted.Format(time.RFC3339)
+		if got := total(t, c, base+"org?startDate="+instant+"&endDate="+instant+"&period="+tt.period, tt.now); got != tt.want {
+			t.Errorf("%s of %v at %v: %d, want %d", tt.period, tt.counted, tt.now, got, tt.want)
+		}
 	}
 }
 

@@ -15,9 +15,9 @@ const (
 	Client Measure = iota
 	// Upstream counts the operations that Object Store answered 2xx: what the vendor bills.
 	Upstream
-	// ClientUnits are the billed units of all that Client counts, as if Object Store had answered them: see record.Exchange.BilledUnits.
+	// ClientUnits are the billed units of all that Client counts, as if Object Store had answered them: see record.Exchange.CountedUnits.
 	ClientUnits
-	// UpstreamUnits are the billed units of all that Upstream counts.
+	// UpstreamUnits are the billed units of all that Upstream counts: see record.Exchange.BilledUnits.
 	UpstreamUnits
 	measures
 )
@@ -136,6 +136,15 @@ func latestFirst(seen []sighting, limit int) []Scope {
 		scopes[i] = seen[i].scope
 	}
 	return scopes
+}
+
+// namesOf returns the last name of each scope.
+func namesOf(scopes []Scope) []string {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		_, names[i], _ = s.parent()
+	}
+	return names
 }
 
 // latest returns the latest hour of the batch.

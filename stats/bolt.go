@@ -3,7 +3,6 @@ package stats
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 const maxPruned = 1000
 
 // Bolt is a [Store] in one file, for a single process. What it has acknowledged is on the disk: it survives a kill -9 and, as far as the disk
-// keeps its word, a power cut. Make it by [OpenBolt].
+// keeps its word, a power cut. A clock that is ahead for an hour costs it a day's worth of its oldest counts at most. Make it by [OpenBolt].
 type Bolt struct {
 	db *bolt.DB
 }
@@ -76,13 +75,33 @@ func applyTo(tx *bolt.Tx, b *Batch) error {
 	if err := noteOrganization(tx, b); err != nil {
 		return err
 	}
-	if err := prune(tx, b.latest()); err != nil {
+	at, err := believed(tx, b.latest())
+	if err != nil {
+		return err
+	}
+	if err := prune(tx, at); err != nil {
 		return err
 	}
 	return applied.Put(organization, formatApplied(b.Sequence, b.Process))
 }
 
-// prune removes what is past its retention at the latest hour counted in: counts a bounded number at a time, names once a month.
+// believed moves the file's horizon for a batch that goes up to latest, and returns the hour that retention is reckoned from.
+func believed(tx *bolt.Tx, latest time.Time) (time.Time, error) {
+	meta := tx.Bucket(boltMeta)
+	h := parseHorizon(meta.Get(boltHorizon))
+	before := h
+	if h.advance(latest); h != before {
+		if err := meta.Put(boltHorizon, formatHorizon(h)); err != nil {
+			return time.Time{}, err
+		}
+	}
+	if latest.Before(h.at) {
+		return latest, nil
+	}
+	return h.at, nil
+}
+
+// prune removes what is past its retention at latest: counts a bounded number at a time, names and organizations once a month.
 func prune(tx *bolt.Tx, latest time.Time) error {
 	counts := tx.Bucket(boltCounts)
 	for p := range periods {
@@ -98,7 +117,7 @@ func prune(tx *bolt.Tx, latest time.Time) error {
 		}
 	}
 	meta, month := tx.Bucket(boltMeta), formatTime(Month.Start(latest))
-	if bytes.Compare(meta.Get(boltPruned), month) >= 0 {
+	if bytes.Equal(meta.Get(boltPruned), month) {
 		return nil
 	}
 	for _, name := range [][]byte{boltNames, boltOrganizations} {
@@ -106,7 +125,26 @@ func prune(tx *bolt.Tx, latest time.Time) error {
 			return err
 		}
 	}
+	if err := pruneApplied(tx); err != nil {
+		return err
+	}
 	return meta.Put(boltPruned, month)
+}
+
+// pruneApplied removes the sequence numbers of organizations that are forgotten.
+func pruneApplied(tx *bolt.Tx) error {
+	applied, organizations := tx.Bucket(boltApplied), tx.Bucket(boltOrganizations)
+	var old [][]byte
+	err := applied.ForEach(func(key, _ []byte) error {
+		if organizations.Get(key) == nil {
+			old = append(old, bytes.Clone(key))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return deleteAll(applied, old)
 }
 
 // pruneSeen removes what was last counted in before oldest.
@@ -165,18 +203,18 @@ func readRow(counts *bolt.Bucket, scope Scope, q CountsQuery) []Counts {
 
 // Names implements [Store].
 func (s *Bolt) Names(ctx context.Context, scope Scope, since time.Time) ([]string, error) {
-	var names []string
+	var seen []sighting
 	err := s.read(ctx, func(tx *bolt.Tx) error {
 		prefix, from := append(scopeKey(scope), 0), formatTime(Hour.Start(since))
 		cursor := tx.Bucket(boltNames).Cursor()
 		for key, hour := cursor.Seek(prefix); bytes.HasPrefix(key, prefix); key, hour = cursor.Next() {
 			if bytes.Compare(hour, from) >= 0 {
-				names = append(names, string(key[len(prefix):]))
+				seen = append(seen, sighting{scope: scope.child(string(key[len(prefix):])), hour: parseTime(hour)})
 			}
 		}
 		return nil
 	})
-	return names, err
+	return namesOf(latestFirst(seen, len(seen))), err
 }
 
 // noteOrganization notes when the organization of b was last counted in.
@@ -206,13 +244,20 @@ func (s *Bolt) Organizations(ctx context.Context, since time.Time, limit int) ([
 // SaveTree implements [Store].
 func (s *Bolt) SaveTree(ctx context.Context, t Tree) error {
 	return s.write(ctx, func(tx *bolt.Tx) error {
+		subs, roots := tx.Bucket(boltSubs), tx.Bucket(boltRoots)
 		prefix := append(scopeKey(Scope{Plane: t.Plane, Organization: t.Root}), 0)
 		for _, sub := range t.Subs {
-			if err := tx.Bucket(boltSubs).Put(append(bytes.Clone(prefix), sub...), []byte{1}); err != nil {
+			key := scopeKey(Scope{Plane: t.Plane, Organization: sub})
+			if t.Root == "" && roots.Get(key) != nil {
+				continue
+			}
+			if err := roots.Put(key, []byte(t.Root)); err != nil {
 				return err
 			}
-			key := scopeKey(Scope{Plane: t.Plane, Organization: sub})
-			if err := tx.Bucket(boltRoots).Put(key, []byte(t.Root)); err != nil {
+			if t.Root == "" {
+				continue
+			}
+			if err := subs.Put(append(bytes.Clone(prefix), sub...), []byte{1}); err != nil {
 				return err
 			}
 		}
@@ -264,47 +309,4 @@ func guard(ctx context.Context, doing string, f func() error) (err error) {
 		return fmt.Errorf("%w: %s: %w", ErrUnavailable, doing, err)
 	}
 	return nil
-}
-
-// scopeKey names a scope. The byte 0 never occurs in it.
-func scopeKey(s Scope) []byte { return []byte(s.root() + s.path()) }
-
-// nameKey names a scope below an organization, in the order of the scope around it.
-func nameKey(s Scope) []byte {
-	around, name, _ := s.parent()
-	return append(append(scopeKey(around), 0), name...)
-}
-
-// chunkKey is what the keys of all counts in one chunk of time begin with, the scope following: ordered by period and time, so that writing touches
-// few pages and pruning walks from the oldest.
-func chunkKey(p Period, start time.Time) []byte {
-	return appendTime([]byte{boltPeriods[p]}, start)
-}
-
-// appendTime appends t so that bytes compare as times do, those before 1970 too.
-func appendTime(b []byte, t time.Time) []byte {
-	const sign = 1 << 63
-	return binary.BigEndian.AppendUint64(b, uint64(t.Unix())^sign)
-}
-
-func formatTime(t time.Time) []byte { return appendTime(nil, t) }
-
-// parseTime is the inverse of formatTime; what is none of its results is 1970.
-func parseTime(b []byte) time.Time {
-	const sign = 1 << 63
-	if len(b) != 8 {
-		return time.Unix(0, 0)
-	}
-	return time.Unix(int64(binary.BigEndian.Uint64(b)^sign), 0)
-}
-
-func formatApplied(sequence uint64, process string) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, sequence), process...)
-}
-
-func parseApplied(value []byte) (sequence uint64, process string) {
-	if len(value) < 8 {
-		return 0, ""
-	}
-	return binary.BigEndian.Uint64(value), string(value[8:])
 }

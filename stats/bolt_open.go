@@ -20,22 +20,23 @@ import (
 
 // The file's buckets. Their names and forms are its format, which boltFormat counts.
 var (
-	boltMeta    = []byte("meta")    // boltVersion, boltPruned
+	boltMeta    = []byte("meta")    // boltVersion, boltPruned, boltHorizon
 	boltCounts  = []byte("counts")  // period, chunk, scope -> packed
 	boltNames   = []byte("names")   // scope, 0, name right below it -> hour last counted in
 	boltApplied = []byte("applied") // organization -> last sequence number, process
 	boltSubs    = []byte("subs")    // root organization, 0, sub-organization -> 1
-	boltRoots   = []byte("roots")   // sub-organization -> root organization
+	boltRoots   = []byte("roots")   // sub-organization -> root organization; empty: not known
 
 	boltOrganizations = []byte("organizations") // organization -> hour last counted in
 
 	boltVersion = []byte("version") // in meta: the format
 	boltPruned  = []byte("pruned")  // in meta: the month in which names were pruned
+	boltHorizon = []byte("horizon") // in meta: a horizon's two times
 )
 
 const (
 	boltFile   = "stats.db"
-	boltFormat = "1"
+	boltFormat = 2 // 1 had two measures at first and neither organizations nor a horizon; what it lacks is made
 	// boltLock bounds the wait for another process to let go of the file.
 	boltLock = time.Second
 )
@@ -52,9 +53,12 @@ type BoltOptions struct {
 // errDamaged is a file that is not, or no longer, one of ours.
 var errDamaged = errors.New("damaged")
 
+// errNewer is a file of a format that is not known yet. It is left alone.
+var errNewer = errors.New("it was written by a newer osgate: start that version, or name another state directory")
+
 // OpenBolt opens the file stats.db in o.Dir, made where there is none. It waits up to one second for another process that has it open, and then
 // fails. A damaged file is renamed to stats.db.damaged- and the time, and an empty one takes its place: counting goes on, and what can be
-// saved of the old one is still there. The file is read once from end to end.
+// saved of the old one is still there. A file that a newer version wrote is an error, and is left as it is. The file is read once from end to end.
 func OpenBolt(o BoltOptions) (*Bolt, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -113,8 +117,11 @@ func blame(err error) error {
 	return fmt.Errorf("%w: %w", errDamaged, err)
 }
 
-// check reads everything once, and makes the buckets where they are missing.
+// check reads everything once, and makes the buckets where they are missing. The format comes first, for only what has one of ours can be read.
 func check(db *bolt.DB) error {
+	if err := db.View(known); err != nil {
+		return err
+	}
 	if err := db.View(walk); err != nil {
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
@@ -149,7 +156,26 @@ func walk(tx *bolt.Tx) error {
 	return err
 }
 
-// prepare makes the buckets and notes the format, or finds a format that is not ours.
+// known finds a format that is not ours to read.
+func known(tx *bolt.Tx) error {
+	meta := tx.Bucket(boltMeta)
+	if meta == nil {
+		return nil // new, or walk will see what else
+	}
+	version := meta.Get(boltVersion)
+	format, err := strconv.Atoi(string(version))
+	switch {
+	case version == nil:
+		return nil
+	case err != nil || format < 1:
+		return fmt.Errorf("%w: its format is %q, which is none", errDamaged, version)
+	case format > boltFormat:
+		return fmt.Errorf("its format is %d, this version knows up to %d: %w", format, boltFormat, errNewer)
+	}
+	return nil
+}
+
+// prepare makes the buckets and notes the format. A file that knows of no horizon yet gets it from the latest day that it has counts of.
 func prepare(tx *bolt.Tx) error {
 	for _, name := range [][]byte{boltMeta, boltCounts, boltNames, boltApplied, boltSubs, boltRoots, boltOrganizations} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -157,12 +183,25 @@ func prepare(tx *bolt.Tx) error {
 		}
 	}
 	meta := tx.Bucket(boltMeta)
-	switch version := string(meta.Get(boltVersion)); version {
-	case "":
-		return meta.Put(boltVersion, []byte(boltFormat))
-	case boltFormat:
-		return nil
-	default:
-		return fmt.Errorf("its format is %s, this version knows %s only", strconv.Quote(version), boltFormat)
+	if last := lastChunk(tx.Bucket(boltCounts)); meta.Get(boltHorizon) == nil && !last.IsZero() {
+		if err := meta.Put(boltHorizon, formatHorizon(horizon{at: last})); err != nil {
+			return err
+		}
 	}
+	return meta.Put(boltVersion, []byte(strconv.Itoa(boltFormat)))
+}
+
+// lastChunk returns the beginning of the latest day that has counts; zero where there is none.
+func lastChunk(counts *bolt.Bucket) time.Time {
+	cursor := counts.Cursor()
+	key, _ := cursor.Seek([]byte{boltPeriods[Hour] + 1})
+	if key == nil {
+		key, _ = cursor.Last()
+	} else {
+		key, _ = cursor.Prev()
+	}
+	if len(key) < 9 || key[0] != boltPeriods[Hour] {
+		return time.Time{}
+	}
+	return parseTime(key[1:9]).UTC()
 }

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"osgate/stats"
 )
 
@@ -156,37 +154,6 @@ func TestBoltThatCannotBeMadeIsNotDamaged(t *testing.T) {
 	}
 }
 
-// boltHolding returns a folder whose file holds value, put there behind the store's back.
-func boltHolding(t *testing.T, bucket, key, value string) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	if err := openBolt(t, dir).Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := bolt.Open(filepath.Join(dir, "stats.db"), 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte(bucket)).Put([]byte(key), []byte(value)) }); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-func TestBoltOfANewerFormatIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	dir := boltHolding(t, "meta", "version", "2")
-	if _, err := stats.OpenBolt(stats.BoltOptions{Dir: dir}); err == nil || !strings.Contains(err.Error(), "format") {
-		t.Errorf("OpenBolt: %v, want that the format is not known", err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "stats.db")); err != nil {
-		t.Errorf("the file of a newer version was moved aside: %v", err)
-	}
-}
-
 // whole returns the bytes of a file with a good many counts in it.
 func whole(t *testing.T) []byte {
 	t.Helper()
@@ -314,14 +281,4 @@ func TestNoDamageEndsTheProcess(t *testing.T) {
 		t.Error("no damage was noticed")
 	}
 	t.Logf("%d of 60 were moved aside", moved)
-}
-
-// TestUnreadableCountsAreDamage writes what is no chunk into a file that is whole for bbolt.
-func TestUnreadableCountsAreDamage(t *testing.T) {
-	t.Parallel()
-	dir := boltHolding(t, "counts", "h-key", "no counts")
-	openBolt(t, dir)
-	if found, _ := filepath.Glob(filepath.Join(dir, "*damaged*")); len(found) != 1 {
-		t.Errorf("moved aside: %v, want one file", found)
-	}
 }

@@ -129,12 +129,11 @@ func (c *Counter) add(k *series, n *Counts, limit int64) bool {
 // countsOf returns what x adds: to the client's side what its client was answered, to upstream's what Object Store answered, be the client gone by
 // then.
 func countsOf(x *record.Exchange) (n Counts) {
-	units := uint64(max(0, x.BilledUnits()))
 	if x.Counted() {
-		n[Client], n[ClientUnits] = 1, units
+		n[Client], n[ClientUnits] = 1, uint64(max(0, x.CountedUnits()))
 	}
 	if x.Billed() {
-		n[Upstream], n[UpstreamUnits] = 1, units
+		n[Upstream], n[UpstreamUnits] = 1, uint64(max(0, x.BilledUnits()))
 	}
 	return n
 }

@@ -115,8 +115,8 @@ func (c *Counter) write(ctx context.Context) error {
 		tallies, more = c.collect()
 		c.makeRoom(time.Now())
 		c.outbox.put(tallies)
-		if err := c.outbox.send(ctx, c.store); err != nil {
-			return err
+		if err := c.outbox.send(ctx, c.store); err != nil { // which says nothing of where trees are kept
+			return errors.Join(err, c.forest.save(ctx, c.store, time.Now()))
 		}
 	}
 	return c.forest.save(ctx, c.store, time.Now())
@@ -162,7 +162,7 @@ func (c *Counter) observe(ctx context.Context, err error, now time.Time) {
 		h.down = now
 		c.logger.Warn("counts cannot be written; they gather in memory", slog.Any("error", err))
 	case err == nil && h.err != nil:
-		c.logger.Info("counts are written again", slog.Duration("after", now.Sub(h.down)))
+		c.logger.Info("counts are written again", slog.Int64("after_ms", now.Sub(h.down).Milliseconds()))
 		h.down = time.Time{}
 	}
 	if h.err = err; err == nil {

@@ -19,13 +19,13 @@ func TestUnitTellsRequestsFromWhatIsBilled(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			c := stats.New(stats.Options{Store: kind.open(t)})
-			keep(c, 2, with(get(noon), func(x *record.Exchange) { x.ResponseBytes = 250_000 }))
+			keep(c, 2, with(get(noon), func(x *record.Exchange) { x.ResponseBytes, x.UpstreamBytes = 250_000, 350_000 }))
 			keep(c, 5, with(get(noon), func(x *record.Exchange) { x.Hit, x.UpstreamAttempts, x.UpstreamStatus = true, 0, 0 }))
 			keep(c, 1, with(get(noon), func(x *record.Exchange) { x.Store, x.RequestBytes, x.ResponseBytes = "written", 1_000_001, 2 }))
 			flush(t, c)
 			for query, want := range map[string]int{
 				"": 8, "&unit=requests": 8, "&unit=billing": 6 + 5 + 11,
-				"&source=upstream": 3, "&source=upstream&unit=requests": 3, "&source=upstream&unit=billing": 6 + 11,
+				"&source=upstream": 3, "&source=upstream&unit=requests": 3, "&source=upstream&unit=billing": 8 + 11,
 			} {
 				for _, path := range allPaths[:5] {
 					if strings.HasSuffix(path, "s") { // a list of names

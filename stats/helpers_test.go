@@ -51,7 +51,7 @@ func flush(t testing.TB, c *stats.Counter) {
 	}
 }
 
-// question parses a Stats API request. The caller belongs to the organization asked about.
+// question parses a Stats API request. The caller belongs to the organization asked about and to those called sub.
 func question(t testing.TB, plane, target string) stats.Question {
 	t.Helper()
 	path, query, _ := strings.Cut(target, "?")
@@ -59,7 +59,7 @@ func question(t testing.TB, plane, target string) stats.Question {
 	if err != nil {
 		t.Fatalf("parsing %q: %v", target, err)
 	}
-	return stats.Question{Plane: plane, Operation: op, Organizations: []string{op.Ref.Organization}}
+	return stats.Question{Plane: plane, Operation: op, Organizations: []string{op.Ref.Organization, "sub", "sub-1", "sub-2"}}
 }
 
 // answer asks for target on plane us and returns the body.

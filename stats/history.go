@@ -15,7 +15,7 @@ const (
 	maxHistory = 400
 	// maxChildren is how many children a history lists.
 	maxChildren = 50
-	// maxCompared is how many children are looked at to find those.
+	// maxCompared is how many children, those counted in last, are looked at to find those.
 	maxCompared = 10_000
 )
 
@@ -35,10 +35,10 @@ type HistoryQuery struct {
 // History is what was counted, for the operator.
 type History struct {
 	Buckets  []HistoryBucket // oldest first, none left out
-	Children []HistoryChild  // what lies right below: the 50 that were counted most, the most first
+	Children []HistoryChild  // what lies right below: of the 10,000 counted in last the 50 that were counted most, the most first
 
-	// Truncated says that there are more children; with no organization asked for, also that Buckets hold the 500 organizations only that
-	// were counted in last.
+	// Truncated says that there are more children, whose counts are in Buckets all the same; with no organization asked for, also that
+	// Children and Buckets hold the 500 organizations only that were counted in last.
 	Truncated bool
 }
 

@@ -35,7 +35,7 @@ func TestHistoryOfEveryLevel(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			c := stats.New(stats.Options{Store: kind.open(t)})
-			keep(c, 2, with(get(noon), func(x *record.Exchange) { x.ResponseBytes = 250_000 }))
+			keep(c, 2, with(get(noon), func(x *record.Exchange) { x.ResponseBytes, x.UpstreamBytes = 250_000, 250_000 }))
 			keep(c, 4, with(get(noon), func(x *record.Exchange) { x.Store, x.Hit, x.UpstreamAttempts = "cached", true, 0 }))
 			keep(c, 1, with(get(noon.Add(time.Hour)), func(x *record.Exchange) { x.Environment = "env-2" }))
 			keep(c, 9, with(get(noon), func(x *record.Exchange) { x.Plane = "eu" }))

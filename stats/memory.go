@@ -19,7 +19,8 @@ type MemoryOptions struct {
 	MaxBuckets int
 }
 
-// Memory is a [Store] in the process's memory: what it holds ends with the process. Make it by [NewMemory].
+// Memory is a [Store] in the process's memory: what it holds ends with the process. A clock that is ahead for an hour costs it a day's worth of its
+// oldest counts at most. Make it by [NewMemory].
 type Memory struct {
 	limit int
 
@@ -28,9 +29,9 @@ type Memory struct {
 	tops    map[Scope]*node                     // those of nodes that are organizations
 	buckets [periods]map[int64]map[*node]Counts // by the bucket's start
 	held    int                                 // numbers in buckets
-	latest  time.Time                           // the latest hour counted in
-	subs    map[Scope]map[string]bool           // of root organizations
-	roots   map[Scope]string                    // of sub-organizations
+	horizon horizon
+	subs    map[Scope]map[string]bool // of root organizations
+	roots   map[Scope]string          // of sub-organizations
 }
 
 // node is a scope that at least one bucket has a number for.
@@ -80,8 +81,7 @@ func (m *Memory) apply(b *Batch) {
 	if n := m.nodes[b.Scope]; n != nil && b.Sequence <= n.applied[b.Process] {
 		return
 	}
-	if latest := b.latest(); latest.After(m.latest) {
-		m.latest = latest
+	if m.horizon.advance(b.latest()) {
 		m.expire()
 	}
 	for _, inc := range b.increments() {
@@ -137,10 +137,10 @@ func (m *Memory) node(scope Scope) *node {
 	return n
 }
 
-// expire drops the buckets that are past their retention at the latest hour counted in.
+// expire drops the buckets that are past their retention at the horizon.
 func (m *Memory) expire() {
 	for p := range periods {
-		oldest := p.oldest(m.latest).Unix()
+		oldest := p.oldest(m.horizon.at).Unix()
 		for start := range m.buckets[p] {
 			if start < oldest {
 				m.drop(p, start)
@@ -213,13 +213,13 @@ func (m *Memory) Names(_ context.Context, scope Scope, since time.Time) ([]strin
 		return nil, nil
 	}
 	since = Hour.Start(since)
-	var names []string
-	for name, child := range n.children {
+	var seen []sighting
+	for _, child := range n.children {
 		if !child.latest.Before(since) {
-			names = append(names, name)
+			seen = append(seen, sighting{scope: child.scope, hour: child.latest})
 		}
 	}
-	return names, nil
+	return namesOf(latestFirst(seen, len(seen))), nil
 }
 
 // Organizations implements [Store]. It never fails.
@@ -246,7 +246,9 @@ func (m *Memory) SaveTree(_ context.Context, t Tree) error {
 	}
 	for _, sub := range t.Subs {
 		m.subs[root][sub] = true
-		m.roots[Scope{Plane: t.Plane, Organization: sub}] = t.Root
+		if at := (Scope{Plane: t.Plane, Organization: sub}); t.Root != "" || m.roots[at] == "" {
+			m.roots[at] = t.Root
+		}
 	}
 	return nil
 }

@@ -84,14 +84,19 @@ func (p Period) limit(start time.Time) time.Time {
 	if r.months == 0 {
 		return start.Add(time.Duration(r.days) * 24 * time.Hour)
 	}
-	end := start.AddDate(0, r.months, 0)
-	if end.Day() != start.Day() {
-		end = end.AddDate(0, 0, -end.Day())
-	}
-	return end
+	return addMonths(start, r.months)
 }
 
 // oldest returns the beginning of the oldest bucket that is still kept at now: the one that holds the instant one retention ago.
 func (p Period) oldest(now time.Time) time.Time {
-	return p.Start(now.UTC().AddDate(0, -rules[p].retention, 0))
+	return p.Start(addMonths(now.UTC(), -rules[p].retention))
+}
+
+// addMonths returns the same day n calendar months later, or the last of that month where it has no such day.
+func addMonths(t time.Time, n int) time.Time {
+	there := t.AddDate(0, n, 0)
+	if there.Day() != t.Day() {
+		there = there.AddDate(0, 0, -there.Day())
+	}
+	return there
 }

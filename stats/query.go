@@ -98,7 +98,7 @@ func parseDate(name, value string) (time.Time, error) {
 	}
 	value = strings.ToUpper(strings.Replace(value, " ", "+", 1))
 	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, value); err == nil {
+		if t, err := time.ParseInLocation(layout, value, time.UTC); err == nil { // never Local, whose days are not all as long
 			return t, nil
 		}
 	}

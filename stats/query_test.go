@@ -3,8 +3,11 @@ package stats_test
 import (
 	"encoding/json"
 	"errors"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"osgate/objectstore"
 )
@@ -162,5 +165,29 @@ func TestEveryBucketIsAnswered(t *testing.T) {
 				t.Errorf("counts sum to %d, want 1", sum)
 			}
 		})
+	}
+}
+
+// zoned says, in the environment of a child process of TestTheProcessesTimeZoneIsNobodysBusiness, that it is one.
+const zoned = "STATS_TEST_ZONED"
+
+// TestTheProcessesTimeZoneIsNobodysBusiness asks, in a process of that time zone, for a calendar month in an offset that is the process's own at that
+// time of the year, and in which the month is an hour shorter than its name says.
+func TestTheProcessesTimeZoneIsNobodysBusiness(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(zoned) == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), "TZ=Europe/Berlin", zoned+"=yes")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	if _, offset := noon.In(time.Local).Zone(); offset != 2*3600 { //nolint:gosmopolitan // it is what this is about
+		t.Fatalf("the child is %d seconds east of UTC", offset)
+	}
+	got := answer(t, memory(t), base+"org?startDate=2024-03-01T00:00:00%2B01:00&endDate=2024-04-01T00:00:00%2B01:00&period=1day", noon)
+	if n := strings.Count(got, "timeStamp"); n != 32 {
+		t.Errorf("%d buckets, want 32: %s", n, got)
 	}
 }

@@ -45,7 +45,8 @@ var fieldSuffixes = [measures]string{Client: "", Upstream: "u", ClientUnits: "b"
 
 // Redis is a [Store] that all gateways share. Every organization has one hash slot; a batch is one script there, so that it is applied whole or
 // not at all. It keeps what Redis keeps: without persistence, or when a replica that lags is promoted, counts are lost with it. Redis must
-// not evict (maxmemory-policy noeviction or a volatile one that is never reached). Make it by [NewRedis].
+// not evict (maxmemory-policy noeviction or a volatile one that is never reached). What is past its retention goes by Redis's clock. Make it
+// by [NewRedis].
 type Redis struct {
 	conn *redisconn.Conn
 	seen directory
@@ -169,7 +170,7 @@ func appendCounts(row []Counts, cmd *redis.SliceCmd, wanted []Measure) ([]Counts
 func (s *Redis) Names(ctx context.Context, scope Scope, since time.Time) ([]string, error) {
 	var cmd *redis.StringSliceCmd
 	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
-		cmd = p.ZRangeByScore(ctx, s.namesKey(scope), &redis.ZRangeBy{Min: strconv.FormatInt(hours(since), 10), Max: "+inf"})
+		cmd = p.ZRevRangeByScore(ctx, s.namesKey(scope), &redis.ZRangeBy{Min: strconv.FormatInt(hours(since), 10), Max: "+inf"})
 		return nil
 	})
 	if err == nil {
@@ -189,10 +190,16 @@ func (s *Redis) SaveTree(ctx context.Context, t Tree) error {
 	var cmds []redis.Cmder
 	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
 		key, life := s.conn.Key("stats", Scope{Plane: t.Plane, Organization: t.Root}.root(), "subs"), layouts[Month].life
-		cmds = append(cmds, p.SAdd(ctx, key, asAny(t.Subs)...), p.Expire(ctx, key, life))
+		if t.Root != "" {
+			cmds = append(cmds, p.SAdd(ctx, key, asAny(t.Subs)...), p.Expire(ctx, key, life))
+		}
 		for _, sub := range t.Subs {
 			key := s.conn.Key("stats", Scope{Plane: t.Plane, Organization: sub}.root(), "root")
-			cmds = append(cmds, p.Set(ctx, key, t.Root, life))
+			if t.Root == "" {
+				cmds = append(cmds, p.SetNX(ctx, key, "", life))
+			} else {
+				cmds = append(cmds, p.Set(ctx, key, t.Root, life))
+			}
 		}
 		return nil
 	})
@@ -221,7 +228,7 @@ func (s *Redis) Tree(ctx context.Context, plane, organization string) (Tree, err
 	switch {
 	case err != nil:
 		return Tree{}, unavailable("reading organization tree", err)
-	case root.Val() != "":
+	case root.Err() == nil:
 		return Tree{Plane: plane, Root: root.Val()}, nil
 	}
 	return Tree{Plane: plane, Root: organization, Subs: subs.Val()}, nil

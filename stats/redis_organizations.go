@@ -9,6 +9,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// forgetScript removes what was last counted in too long ago, by Redis's clock where the gateway's is ahead of it.
+const forgetScript = `
+-- KEYS: a sorted set by hour
+-- ARGV: the latest hour counted in, for how many hours members are kept
+local oldest = math.min(ARGV[1], math.floor(redis.call('TIME')[1] / 3600)) - ARGV[2]
+return redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. oldest)
+`
+
 // directory is which organizations were counted in and not yet noted in Redis. The list of them has a hash slot of its own, so that it cannot be
 // part of the script that applies a batch: it is written beside it, as often as it takes, and no batch waits for it or fails by it.
 type directory struct {
@@ -55,12 +63,12 @@ func (s *Redis) note(ctx context.Context, batches []*Batch) {
 	for _, z := range all {
 		latest = max(latest, z.Score)
 	}
-	oldest := hours(Month.oldest(time.Unix(int64(latest)*3600, 0)))
+	hour := int64(latest)
 	var cmds []redis.Cmder
 	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
 		cmds = append(cmds,
 			p.ZAddGT(ctx, key, all...),
-			p.ZRemRangeByScore(ctx, key, "-inf", "("+strconv.FormatInt(oldest, 10)),
+			p.Eval(ctx, forgetScript, []string{key}, hour, kept(time.Unix(hour*3600, 0))),
 			p.ZRemRangeByRank(ctx, key, 0, -maxKnown-1),
 			p.Expire(ctx, key, layouts[Month].life))
 		return nil

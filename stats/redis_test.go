@@ -98,8 +98,8 @@ func TestRedisNamesLeaveWithTheirRetention(t *testing.T) {
 	t.Parallel()
 	s := openRedis(t, redistest.Start(t), 5*time.Second)
 	region := stats.Scope{Plane: "us", Organization: "org", Environment: "env", Region: "us-east-1"}
-	apply(t, s, batch("p", 1, entry(inStore("old"), noon, 1, 0), entry(inStore("kept"), noon.AddDate(0, 1, 0), 1, 0)))
-	apply(t, s, batch("p", 2, entry(inStore("new"), noon.AddDate(0, 25, 0), 1, 0)))
+	apply(t, s, batch("p", 1, entry(inStore("old"), noon.AddDate(0, -25, 0), 1, 0), entry(inStore("kept"), noon.AddDate(0, -24, 0), 1, 0)))
+	apply(t, s, batch("p", 2, entry(inStore("new"), noon, 1, 0)))
 	if got := strings.Join(names(t, s, region, time.Unix(0, 0)), " "); got != "kept new" {
 		t.Errorf("names %q, want kept and new", got)
 	}

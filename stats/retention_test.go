@@ -10,6 +10,18 @@ import (
 	"osgate/stats"
 )
 
+// pass lets time pass for a store: scope is counted in once a day between these instants.
+func pass(t testing.TB, s stats.Store, scope stats.Scope, from, to time.Time) {
+	t.Helper()
+	var days []*stats.Batch
+	for at := from; !at.After(to); at = at.Add(24 * time.Hour) {
+		days = append(days, batch("time", uint64(at.Unix()), entry(scope, at, 1, 0)))
+	}
+	if len(days) > 0 {
+		apply(t, s, days...)
+	}
+}
+
 // TestStoreForgetsWhatIsPastRetention holds for the stores that the clock of the counts drives; Redis expires by its own, see redis_test.go. Bolt
 // forgets by the chunk: a day of hours, a month of days, a year of months.
 func TestStoreForgetsWhatIsPastRetention(t *testing.T) {
@@ -49,7 +61,10 @@ func TestStoreForgetsWhatIsPastRetention(t *testing.T) {
 			t.Parallel()
 			s := tt.store
 			apply(t, s, batch("p", 1, entry(inStore("a"), noon, 1, 0)))
+			passed := noon
 			for i, step := range tt.steps {
+				pass(t, s, stats.Scope{Plane: "us", Organization: "another"}, passed, step.after)
+				passed = step.after
 				apply(t, s, batch("p", uint64(i+2), entry(org, step.after, 1, 0)))
 				got := []uint64{
 					count(t, s, inStore("a"), stats.Hour, noon),

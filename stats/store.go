@@ -12,8 +12,8 @@ var ErrUnavailable = errors.New("statistics store unavailable")
 // Store keeps counts by scope, period and bucket, the names seen, and which organization is below which. Implementations are [Redis],
 // [Bolt] and [Memory]; all methods are safe for concurrent use and bounded in time by the implementation as well as by ctx.
 //
-// A store keeps what it was given for at least the vendor's retention (3 months of hours, 12 of days, 24 of months, reckoned from the hours
-// that batches carry) and may keep it longer: queries leave out what is too old.
+// A store keeps what it was given for at least the vendor's retention (3 months of hours, 12 of days, 24 of months) and may keep it longer: queries
+// leave out what is too old. It believes no single batch that says it is much later than it was: see [Redis], [Bolt] and [Memory].
 type Store interface {
 	// MaxEntries is how many entries a batch may have at most, so that applying it keeps the store busy for a few milliseconds only.
 	MaxEntries() int
@@ -28,8 +28,7 @@ type Store interface {
 	// other measures.
 	Counts(ctx context.Context, q CountsQuery) ([][]Counts, error)
 
-	// Names returns the names of the scopes right below scope that were counted in at or after the hour of since, in no
-	// particular order.
+	// Names returns the names of the scopes right below scope that were counted in at or after the hour of since, the latest first.
 	Names(ctx context.Context, scope Scope, since time.Time) ([]string, error)
 
 	// Organizations returns the organizations that were counted in at or after the hour of since, the latest first and limit at
@@ -37,10 +36,11 @@ type Store interface {
 	// question only when they are counted in again.
 	Organizations(ctx context.Context, since time.Time, limit int) ([]Scope, error)
 
-	// SaveTree adds to what is known that t.Subs are sub-organizations of t.Root. What was known stays.
+	// SaveTree adds to what is known that t.Subs are sub-organizations of t.Root. What was known stays; with an empty Root, also the
+	// root of those of which it is known.
 	SaveTree(ctx context.Context, t Tree) error
 
-	// Tree returns what is known of an organization: with Root another one, it is a sub-organization; else Subs are its
+	// Tree returns what is known of an organization: with Root another one or empty, it is a sub-organization; else Subs are its
 	// sub-organizations, none where nothing is known.
 	Tree(ctx context.Context, plane, organization string) (Tree, error)
 }
@@ -59,6 +59,6 @@ const maxKnown = 10_000
 // Tree is a root organization of a plane and the sub-organizations below it, at whatever depth.
 type Tree struct {
 	Plane string
-	Root  string
+	Root  string // empty: not known
 	Subs  []string
 }

@@ -123,9 +123,10 @@ func TestStoreForgetsOrganizationsPastRetention(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			s := kind.open(t)
-			apply(t, s, batch("p", 1, entry(stats.Scope{Plane: "us", Organization: "old"}, noon, 1, 0)))
-			apply(t, s, batch("p", 1, entry(org, noon.AddDate(0, 25, 0), 1, 0)))
-			if got := organizations(t, s, noon, 10); !slices.Equal(got, []stats.Scope{org}) {
+			from := noon.AddDate(0, -25, 0)
+			apply(t, s, batch("p", 1, entry(stats.Scope{Plane: "us", Organization: "old"}, from, 1, 0)))
+			pass(t, s, org, from, noon)
+			if got := organizations(t, s, from, 10); !slices.Equal(got, []stats.Scope{org}) {
 				t.Errorf("got %v, want only what was counted in last", got)
 			}
 		})

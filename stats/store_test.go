@@ -240,6 +240,9 @@ func TestStoreNamesSinceAnHour(t *testing.T) {
 			if got := names(t, s, inStore("new"), noon); len(got) != 0 {
 				t.Errorf("below a store: %q, want nothing", got)
 			}
+			if all, err := s.Names(t.Context(), region, noon.Add(-24*time.Hour)); err != nil || len(all) != 3 || all[2] != "old" {
+				t.Errorf("names %q, %v; want the latest first", all, err)
+			}
 		})
 	}
 }

@@ -34,10 +34,11 @@ func newForest() *forest {
 }
 
 // LearnTree tells that the organizations subs are below the root organization root of a plane, as the control plane says of it. What
-// was learned before stays, for counts outlive organizations. It does not block: the tree is known to this process at once and saved with
-// the next flush. Of more than 65,536 organizations, those learned last are not remembered.
+// was learned before stays, for counts outlive organizations. An empty root says that they are below one that is not known. It does not
+// block: the tree is known to this process at once and saved with the next flush. Of more than 65,536 organizations, those learned last are
+// not remembered.
 func (c *Counter) LearnTree(plane, root string, subs []string) {
-	if unnamed(plane) || unnamed(root) {
+	if unnamed(plane) || len(root) > maxName {
 		return
 	}
 	c.forest.learn(plane, root, subs)
@@ -65,17 +66,23 @@ func (f *forest) learn(plane, root string, subs []string) {
 	}
 }
 
-// save writes the trees that have changed, and from time to time those still being learned. It returns the first error.
+// save writes the trees that have changed, and from time to time those still being learned. It tries each once and returns the first error.
 func (f *forest) save(ctx context.Context, store Store, now time.Time) error {
+	var first error
 	for _, t := range f.due(now) {
+		var err error
 		for subs := range slices.Chunk(t.Subs, maxScopes) {
-			if err := store.SaveTree(ctx, Tree{Plane: t.Plane, Root: t.Root, Subs: subs}); err != nil {
-				return err
+			if err = store.SaveTree(ctx, Tree{Plane: t.Plane, Root: t.Root, Subs: subs}); err != nil {
+				break
 			}
 		}
-		f.savedAt(t, now)
+		if err == nil {
+			f.savedAt(t, now)
+		} else if first == nil {
+			first = err
+		}
 	}
-	return nil
+	return first
 }
 
 func (f *forest) due(now time.Time) []Tree {

@@ -1,6 +1,7 @@
 package stats_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"osgate/internal/redisconn/redistest"
 	"osgate/record"
@@ -127,6 +126,68 @@ func TestTreeComesBackToAStoreThatForgot(t *testing.T) {
 
 type forgetful struct{ stats.Store }
 
+// TestWhatIsLearnedWhileATreeIsSavedIsSavedNext learns of one more organization at the worst instant.
+func TestWhatIsLearnedWhileATreeIsSavedIsSavedNext(t *testing.T) {
+	t.Parallel()
+	store := &interrupted{Store: stats.NewMemory(stats.MemoryOptions{})}
+	c := stats.New(stats.Options{Store: store})
+	store.saving = func() { c.LearnTree("us", "root", []string{"late"}) }
+	c.LearnTree("us", "root", []string{"sub"})
+	flush(t, c)
+	flush(t, c)
+	if tree, err := store.Tree(t.Context(), "us", "root"); err != nil || !slices.Equal(tree.Subs, []string{"late", "sub"}) {
+		t.Errorf("saved: %v, %v; want both", tree.Subs, err)
+	}
+}
+
+// interrupted is a store in which something happens whenever a tree is saved.
+type interrupted struct {
+	stats.Store
+	saving func()
+}
+
+func (s *interrupted) SaveTree(ctx context.Context, t stats.Tree) error {
+	s.saving()
+	return s.Store.SaveTree(ctx, t)
+}
+
+// TestTreesAreSavedThoughCountsAreNot has a store that cannot write any counts, nor the tree of one root.
+func TestTreesAreSavedThoughCountsAreNot(t *testing.T) {
+	t.Parallel()
+	store := partly{stats.NewMemory(stats.MemoryOptions{})}
+	c := stats.New(stats.Options{Store: store})
+	c.Keep(get(noon))
+	for i := range 5 {
+		c.LearnTree("us", fmt.Sprint("root-", i), []string{fmt.Sprint("sub-", i)})
+	}
+	c.LearnTree("us", "lost", []string{"sub"})
+	if err := c.Flush(t.Context()); !errors.Is(err, errLost) {
+		t.Errorf("Flush: %v, want that something failed", err)
+	}
+	for i := range 5 {
+		if tree, err := store.Tree(t.Context(), "us", fmt.Sprint("root-", i)); err != nil || len(tree.Subs) != 1 {
+			t.Errorf("tree %d: %v, %v; want it saved", i, tree.Subs, err)
+		}
+	}
+	if status := c.Status(); status.Waiting != 1 {
+		t.Errorf("%d series wait, want 1", status.Waiting)
+	}
+}
+
+// partly is a store a part of which is away.
+type partly struct{ stats.Store }
+
+func (s partly) Apply(_ context.Context, batches []*stats.Batch) []error {
+	return slices.Repeat([]error{errLost}, len(batches))
+}
+
+func (s partly) SaveTree(ctx context.Context, t stats.Tree) error {
+	if t.Root == "lost" {
+		return errLost
+	}
+	return s.Store.SaveTree(ctx, t)
+}
+
 func TestTreesAreBounded(t *testing.T) {
 	t.Parallel()
 	subs := make([]string, 70_000)
@@ -161,51 +222,5 @@ func TestTreeWaitsForTheStore(t *testing.T) {
 	flushUntilWritten(t, c)
 	if tree, err := store.Tree(t.Context(), "us", "sub"); err != nil || tree.Root != "root" {
 		t.Errorf("Tree: %+v, %v; want root", tree, err)
-	}
-}
-
-func TestStoreTrees(t *testing.T) {
-	t.Parallel()
-	for _, kind := range kinds {
-		t.Run(kind.name, func(t *testing.T) {
-			t.Parallel()
-			s := kind.open(t)
-			save := func(plane, root string, subs ...string) {
-				t.Helper()
-				if err := s.SaveTree(t.Context(), stats.Tree{Plane: plane, Root: root, Subs: subs}); err != nil {
-					t.Fatalf("SaveTree: %v", err)
-				}
-			}
-			save("us", "root", "sub-2", "sub-1")
-			save("us", "root", "sub-3", "sub-1") // adds
-			save("us", "root")
-			save("us", "roo", "t{sub}/1")
-			save("eu", "root", "sub-9")
-			tests := []struct {
-				plane, organization string
-				want                stats.Tree
-			}{
-				{"us", "root", stats.Tree{Plane: "us", Root: "root", Subs: []string{"sub-1", "sub-2", "sub-3"}}},
-				{"us", "roo", stats.Tree{Plane: "us", Root: "roo", Subs: []string{"t{sub}/1"}}},
-				{"us", "sub-2", stats.Tree{Plane: "us", Root: "root"}},
-				{"us", "t{sub}/1", stats.Tree{Plane: "us", Root: "roo"}},
-				{"eu", "root", stats.Tree{Plane: "eu", Root: "root", Subs: []string{"sub-9"}}},
-				{"eu", "sub-1", stats.Tree{Plane: "eu", Root: "sub-1"}},
-				{"us", "stranger", stats.Tree{Plane: "us", Root: "stranger"}},
-			}
-			for _, tt := range tests {
-				got, err := s.Tree(t.Context(), tt.plane, tt.organization)
-				if err != nil {
-					t.Fatalf("Tree: %v", err)
-				}
-				slices.Sort(got.Subs)
-				if len(got.Subs) == 0 {
-					got.Subs = nil
-				}
-				if diff := cmp.Diff(tt.want, got); diff != "" {
-					t.Errorf("Tree(%s, %s) (-want +got):\n%s", tt.plane, tt.organization, diff)
-				}
-			}
-		})
 	}
 }

@@ -94,7 +94,7 @@ func (b *Board) count(n int64, outcome Outcome, x *record.Exchange) {
 		add(asking, x.BilledUnits())
 	case x.Hit && x.UpstreamAttempts == 0:
 		add(spared, 1)
-		add(sparing, x.BilledUnits())
+		add(sparing, x.CountedUnits())
 	}
 	if x.Cache != "" {
 		add(lookups, 1)

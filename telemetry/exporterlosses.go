@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"regexp"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,35 +25,22 @@ type losses struct {
 // tellEvery is how far apart lines about failures are, in seconds.
 const tellEvery = 60
 
-// failed counts an export that failed, and what was lost by it.
-func (l *losses) failed(s signal, err error, lost int) {
+// failed counts an export that failed, and what of the held was lost by it. A collector that took all and only has something to say has not failed.
+func (l *losses) failed(s signal, err error, held int) {
+	f := readFailure(err)
+	if f.cause == "" {
+		return
+	}
+	if f.partly {
+		held = min(held, f.rejected)
+	}
 	l.failures[s].Add(1)
-	l.dropped[s].Add(int64(lost))
+	l.dropped[s].Add(int64(held))
 	now, last := time.Now().Unix(), l.told.Load()
 	if now-last >= tellEvery && l.told.CompareAndSwap(last, now) {
-		l.logger.Warn("telemetry could not be exported; more such failures within a minute are only counted", "signal", s.String(), "cause", plainCause(err))
+		l.logger.Warn("telemetry could not be exported; more such failures within a minute are only counted", "signal", s.String(), "cause", f.cause)
 	}
 }
-
-// Whatever a collector says may hold what was sent to it, and an endpoint's address may hold a key.
-var addresses = regexp.MustCompile(`https?://\S+`)
-
-// plainCause returns err's text up to what the collector said, without addresses and in one short line.
-func plainCause(err error) string {
-	text, _, _ := strings.Cut(err.Error(), "body: ")
-	text = addresses.ReplaceAllString(text, "(the endpoint)")
-	if len(text) > maxCause {
-		text = text[:maxCause] + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, text)
-}
-
-const maxCause = 240
 
 // attrSignal says what kind of telemetry a number is about.
 const attrSignal = attribute.Key("osgate.telemetry.signal")
@@ -65,7 +50,7 @@ func (l *losses) observe(m *Metrics) error {
 	n := naming{meter: m.meter}
 	failures := n.counter("osgate.telemetry.failures", "{export}", "Exports to a collector that failed.")
 	dropped := n.counter("osgate.telemetry.dropped", "{item}",
-		"What was never exported: exchanges that found the queue full, spans and log records of exports that failed.")
+		"What was never exported: exchanges and log records that found the queue full, spans and log records of exports that failed.")
 	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for s := range signals {
 			about := metric.WithAttributes(attrSignal.String(s.String()))
@@ -94,16 +79,35 @@ func (e *countedMetrics) Export(ctx context.Context, data *metricdata.ResourceMe
 	return nil
 }
 
-// countedLogs is an exporter whose failures are counted and end here.
+// countedLogs is an exporter whose failures are counted and end here, and the queue's bound: the SDK drops without a word what finds its own full.
 type countedLogs struct {
 	sdklog.Exporter
-	losses *losses
+	losses  *losses
+	room    int64
+	waiting atomic.Int64 // records in the queue, at least
 }
 
 // Export implements [sdklog.Exporter].
 func (e *countedLogs) Export(ctx context.Context, records []sdklog.Record) error {
+	e.waiting.Add(-int64(len(records)))
 	if err := e.Exporter.Export(ctx, records); err != nil {
 		e.losses.failed(signalLogs, err, len(records))
 	}
 	return nil
+}
+
+// countedQueue is a processor that queues records for a countedLogs.
+type countedQueue struct {
+	sdklog.Processor
+	logs *countedLogs
+}
+
+// OnEmit implements [sdklog.Processor].
+func (q *countedQueue) OnEmit(ctx context.Context, r *sdklog.Record) error {
+	if q.logs.waiting.Add(1) > q.logs.room {
+		q.logs.waiting.Add(-1)
+		q.logs.losses.dropped[signalLogs].Add(1)
+		return nil
+	}
+	return q.Processor.OnEmit(ctx, r) //nolint:wrapcheck // it is ours in all but name
 }

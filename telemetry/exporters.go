@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -36,6 +37,8 @@ const (
 	exporterNone    = "none"
 	exporterConsole = "console"
 	exporterOTLP    = "otlp"
+
+	exporterPrometheus = "prometheus" // of metrics
 
 	protocolHTTP = "http/protobuf"
 	protocolGRPC = "grpc"
@@ -70,15 +73,17 @@ func (e Exporting) Traces() bool { return len(e.exporters[signalTraces]) > 0 && 
 
 // ReadExporting reads OTEL_SDK_DISABLED, OTEL_{TRACES,METRICS,LOGS}_EXPORTER (none, console, otlp, or a list of them; where unset otlp, if
 // OTEL_EXPORTER_OTLP_ENDPOINT or the signal's own is set, else none), OTEL_EXPORTER_OTLP_*_PROTOCOL, OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG,
-// OTEL_METRIC_EXPORT_*, OTEL_BSP_* and OTEL_BLRP_*. Where OTEL_LOGS_EXPORTER itself is unset, the access log's records follow the traces' sampling.
+// OTEL_METRIC_EXPORT_*, OTEL_BSP_* and OTEL_BLRP_*; the sampler only where traces are exported. Where OTEL_LOGS_EXPORTER itself is unset, the access log's
+// records follow the traces' sampling.
 //
 // The exporters read their own variables; what they would print because they cannot read it, secrets too, is found here. The error joins an
 // [ExportError] for each variable that cannot be used.
 func ReadExporting(getenv func(string) string) (e Exporting, err error) {
-	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
-		return e, nil
-	}
 	r := reader{getenv: func(name string) string { return strings.TrimSpace(getenv(name)) }}
+	r.resource()
+	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
+		return e, errors.Join(r.problems...)
+	}
 	for s := range signals {
 		if e.exporters[s] = r.exporters(s); slices.Contains(e.exporters[s], exporterOTLP) {
 			e.grpc[s] = r.grpc(s)
@@ -86,8 +91,10 @@ func ReadExporting(getenv func(string) string) (e Exporting, err error) {
 		}
 	}
 	e.everyLine = r.getenv("OTEL_LOGS_EXPORTER") != ""
-	e.sampling, err = readSampling(r.getenv)
-	r.problems = append(r.problems, err)
+	if len(e.exporters[signalTraces]) > 0 {
+		e.sampling, err = readSampling(r.getenv)
+		r.problems = append(r.problems, err)
+	}
 	e.spans = r.batching("OTEL_BSP_", 5*time.Second)
 	e.records = r.batching("OTEL_BLRP_", time.Second)
 	e.interval = r.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", time.Minute)
@@ -118,6 +125,26 @@ func (r *reader) complain(variable, format string, a ...any) {
 	r.problems = append(r.problems, &ExportError{variable, fmt.Sprintf(format, a...)})
 }
 
+// resource checks what is told of this process, of which the SDK would tell the part that it cannot read.
+func (r *reader) resource() {
+	const attributes, name = "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"
+	if !utf8.ValidString(r.getenv(name)) {
+		r.complain(name, "must be UTF-8")
+	}
+	text := r.getenv(attributes)
+	if text == "" {
+		return
+	}
+	for pair := range strings.SplitSeq(text, ",") {
+		key, value, ok := strings.Cut(pair, "=")
+		plain, err := url.PathUnescape(value)
+		if !ok || err != nil || strings.TrimSpace(key) == "" || !utf8.ValidString(key+plain) {
+			r.complain(attributes, "must be a list such as name=value,name=value, with values as in URLs")
+			return
+		}
+	}
+}
+
 // exporters returns which exporters a signal has.
 func (r *reader) exporters(s signal) (chosen []string) {
 	variable := "OTEL_" + s.variable() + "_EXPORTER"
@@ -126,9 +153,9 @@ func (r *reader) exporters(s signal) (chosen []string) {
 		text = exporterOTLP
 	}
 	for name := range strings.SplitSeq(text, ",") {
-		switch name = strings.TrimSpace(name); name {
-		case "", exporterNone:
-		case exporterConsole, exporterOTLP:
+		switch name = strings.ToLower(strings.TrimSpace(name)); {
+		case name == "", name == exporterNone, name == exporterPrometheus && s == signalMetrics: // it is served in any case
+		case name == exporterConsole, name == exporterOTLP:
 			if !slices.Contains(chosen, name) {
 				chosen = append(chosen, name)
 			}

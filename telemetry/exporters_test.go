@@ -16,17 +16,48 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	collectorlogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	"google.golang.org/protobuf/proto"
 
 	"osgate/record"
 	"osgate/telemetry"
 )
 
+// secret is a value that is nowhere to be told.
+const secret = "a-secret-not-to-be-told"
+
+// exporting is an environment, and which of its variables cannot be used.
+type exporting struct {
+	variables map[string]string
+	named     []string
+}
+
+// checkNamed checks that of each environment the variables that cannot be used are named, and their values are not.
+func checkNamed(t *testing.T, rows map[string]exporting) {
+	t.Helper()
+	for name, tt := range rows {
+		_, err := telemetry.ReadExporting(environment(tt.variables))
+		var named []string
+		if all, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, err := range all.Unwrap() {
+				if e, ok := errors.AsType[*telemetry.ExportError](err); ok {
+					named = append(named, e.Variable)
+				}
+			}
+		}
+		slices.Sort(named)
+		slices.Sort(tt.named)
+		if diff := cmp.Diff(tt.named, named); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: the value is in %q", name, err)
+		}
+	}
+}
+
 func TestAVariableThatCannotBeUsedIsNamedAndItsValueIsNot(t *testing.T) {
-	const secret = "a-secret-not-to-be-told"
-	for name, tt := range map[string]struct {
-		variables map[string]string
-		named     []string
-	}{
+	checkNamed(t, map[string]exporting{
 		"nothing":             {map[string]string{}, nil},
 		"none":                {map[string]string{"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": " ", "OTEL_LOGS_EXPORTER": "none"}, nil},
 		"a list":              {map[string]string{"OTEL_TRACES_EXPORTER": "otlp, console"}, nil},
@@ -50,6 +81,11 @@ func TestAVariableThatCannotBeUsedIsNamedAndItsValueIsNot(t *testing.T) {
 			map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_HEADERS": secret}, []string{"OTEL_EXPORTER_OTLP_HEADERS"},
 		},
 		"good headers": {map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_HEADERS": "api-key=a%20b,other=c"}, nil},
+	})
+}
+
+func TestFilesBoundsAndSamplersThatCannotBeUsedAreNamed(t *testing.T) {
+	checkNamed(t, map[string]exporting{
 		"files": {
 			map[string]string{
 				"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_CERTIFICATE": secret, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": secret,
@@ -63,28 +99,22 @@ func TestAVariableThatCannotBeUsedIsNamedAndItsValueIsNot(t *testing.T) {
 			},
 			[]string{"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_BSP_MAX_QUEUE_SIZE"},
 		},
-		"a sampler": {map[string]string{"OTEL_TRACES_SAMPLER": "jaeger_remote"}, []string{"OTEL_TRACES_SAMPLER"}},
-		"a share":   {map[string]string{"OTEL_TRACES_SAMPLER_ARG": "1.5"}, []string{"OTEL_TRACES_SAMPLER_ARG"}},
-		"no number": {map[string]string{"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "NaN"}, []string{"OTEL_TRACES_SAMPLER_ARG"}},
-	} {
-		_, err := telemetry.ReadExporting(environment(tt.variables))
-		var named []string
-		if all, ok := err.(interface{ Unwrap() []error }); ok {
-			for _, err := range all.Unwrap() {
-				if e, ok := errors.AsType[*telemetry.ExportError](err); ok {
-					named = append(named, e.Variable)
-				}
-			}
-		}
-		slices.Sort(named)
-		slices.Sort(tt.named)
-		if diff := cmp.Diff(tt.named, named); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-		if err != nil && strings.Contains(err.Error(), secret) {
-			t.Errorf("%s: the value is in %q", name, err)
-		}
-	}
+		"a sampler that nobody asks": {map[string]string{"OTEL_TRACES_SAMPLER": "xray"}, nil},
+		"as the specification has them": {
+			map[string]string{"OTEL_TRACES_EXPORTER": "Console", "OTEL_METRICS_EXPORTER": "prometheus", "OTEL_TRACES_SAMPLER": "ALWAYS_ON"}, nil,
+		},
+		"a resource": {map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "a=b," + secret}, []string{"OTEL_RESOURCE_ATTRIBUTES"}},
+		"a resource of a disabled SDK": {
+			map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "a=%zz" + secret, "OTEL_SDK_DISABLED": "true"}, []string{"OTEL_RESOURCE_ATTRIBUTES"},
+		},
+		"what is no text": {
+			map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "a=%ff", "OTEL_SERVICE_NAME": "\xff"}, []string{"OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"},
+		},
+		"a good resource": {map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=prod%20a, a=", "OTEL_SERVICE_NAME": "gate"}, nil},
+		"a sampler":       {map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "jaeger_remote"}, []string{"OTEL_TRACES_SAMPLER"}},
+		"a share":         {map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER_ARG": "1.5"}, []string{"OTEL_TRACES_SAMPLER_ARG"}},
+		"no number":       {map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "NaN"}, []string{"OTEL_TRACES_SAMPLER_ARG"}},
+	})
 }
 
 // lockedBuffer is a log that several goroutines write to.
@@ -211,5 +241,48 @@ func TestAnExemplarLinksToTheSpanOfWhatIsSampled(t *testing.T) {
 	}
 	if strings.Contains(w.Body.String(), `trace_id="07`) {
 		t.Error("there is an exemplar of what was not sampled")
+	}
+}
+
+// TestTheAccessLogFollowsTheTraces: of what is not asked for by name, lines of exchanges go out only of sampled traces and as warnings.
+func TestTheAccessLogFollowsTheTraces(t *testing.T) {
+	sampled := called(t)
+	sampled.Span = [8]byte{1}
+	unsampled := sampled
+	unsampled.Sampled = false
+	for name, tt := range map[string]struct {
+		variables map[string]string
+		want      int
+	}{
+		"an endpoint alone": {map[string]string{}, 3},
+		"no traces":         {map[string]string{"OTEL_TRACES_EXPORTER": "none"}, 3},
+		"none sampled":      {map[string]string{"OTEL_TRACES_SAMPLER": "always_off"}, 3},
+		"asked for":         {map[string]string{"OTEL_LOGS_EXPORTER": "otlp"}, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			records := 0
+			collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				var got collectorlogs.ExportLogsServiceRequest
+				if err := proto.Unmarshal(body, &got); err != nil {
+					t.Error(err)
+				}
+				for _, s := range got.GetResourceLogs() {
+					records += len(s.GetScopeLogs()[0].GetLogRecords())
+				}
+			}))
+			defer collector.Close()
+			exports, _, _ := sending(t, collector.URL, tt.variables)
+			logger := exports.Logger(slog.New(slog.NewTextHandler(&lockedBuffer{}, nil)))
+			access := record.NewAccessLog(logger, nil)
+			for _, x := range []record.Exchange{{Status: 200}, {Status: 503}, {Status: 200, Trace: sampled}, {Status: 200, Trace: unsampled}} {
+				access.Keep(&x)
+			}
+			logger.Info("draining")
+			exports.Close(t.Context())
+			if records != tt.want {
+				t.Errorf("%d records have arrived, want %d", records, tt.want)
+			}
+		})
 	}
 }

@@ -48,6 +48,7 @@ type ExportsOptions struct {
 // them where Run is never reached.
 func OpenExports(ctx context.Context, e Exporting, o ExportsOptions) (*Exports, error) {
 	x := &Exports{plan: e, losses: losses{logger: o.Logger}}
+	shared := newConsole(o.Console)
 	var err error
 	if x.about, err = describe(ctx, o.Version); err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func OpenExports(ctx context.Context, e Exporting, o ExportsOptions) (*Exports, 
 	var problems []error
 	for s, open := range [signals]func(context.Context, string, bool, io.Writer) error{x.openTraces, x.openMetrics, x.openLogs} {
 		for _, name := range e.exporters[s] {
-			if err := open(ctx, name, e.grpc[s], o.Console); err != nil {
+			if err := open(ctx, name, e.grpc[s], consoleOf{shared, signal(s), &x.losses}); err != nil {
 				problems = append(problems, fmt.Errorf("opening the exporter %q of %s: %w", name, signal(s), err))
 			}
 		}
@@ -117,9 +118,10 @@ func (x *Exports) openLogs(ctx context.Context, name string, grpc bool, console 
 		return err
 	}
 	b := x.plan.records
-	processor := sdklog.NewBatchProcessor(&countedLogs{e, &x.losses}, sdklog.WithExportInterval(b.delay), sdklog.WithExportTimeout(b.timeout),
+	counted := &countedLogs{Exporter: e, losses: &x.losses, room: int64(b.queue)}
+	processor := sdklog.NewBatchProcessor(counted, sdklog.WithExportInterval(b.delay), sdklog.WithExportTimeout(b.timeout),
 		sdklog.WithMaxQueueSize(b.queue), sdklog.WithExportMaxBatchSize(min(b.size, b.queue)))
-	x.processors = append(x.processors, processor)
+	x.processors = append(x.processors, &countedQueue{processor, counted})
 	return nil
 }
 
@@ -154,6 +156,11 @@ func (x *Exports) Close(ctx context.Context) {
 	}
 	for _, processor := range x.processors {
 		all.Go(func() error { return processor.Shutdown(ctx) })
+	}
+	if x.traces == nil { // whose run ends them otherwise
+		for _, e := range x.spans {
+			all.Go(func() error { return e.Shutdown(ctx) })
+		}
 	}
 	_ = all.Wait() // failed exports are counted; to be closed already is none
 }

@@ -79,6 +79,7 @@ func newInstruments(meter metric.Meter) (instruments, error) {
 // naming makes instruments and keeps what went wrong.
 type naming struct {
 	meter  metric.Meter
+	ready  func() bool // nil: always
 	errors []error
 }
 
@@ -134,7 +135,7 @@ func (m *Metrics) observe() error {
 	if err != nil {
 		return fmt.Errorf("registering the counters: %w", err)
 	}
-	n := naming{meter: m.meter}
+	n := naming{meter: m.meter, ready: m.options.Ready}
 	g := m.options.Gauges
 	if f := g.ExchangesUnderWay; f != nil {
 		n.observe(n.upDownCounter("http.server.active_requests", "{request}", "Exchanges under way."), f)

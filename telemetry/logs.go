@@ -8,6 +8,8 @@ import (
 	"go.opentelemetry.io/contrib/bridges/otelslog"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	"go.opentelemetry.io/otel/trace"
+
+	"osgate/record"
 )
 
 // Logger returns a logger that writes what logger writes and exports it too; logger itself where no logs are exported.
@@ -23,8 +25,8 @@ func (x *Exports) Logger(logger *slog.Logger) *slog.Logger {
 	return slog.New(slog.NewMultiHandler(logger.Handler(), &bridge{exported, logger.Handler(), x.plan.everyLine}))
 }
 
-// bridge exports the records that are written, under the trace that they name. Unless every line is asked for, it leaves out what is told below a warning
-// of a trace that is not sampled: a record for each exchange costs more than the rest of telemetry together.
+// bridge exports the records that are written, under the trace that they name. Unless every line is asked for, it leaves out the access log's lines below
+// a warning but for those of sampled traces: a record for each exchange costs more than the rest of telemetry together.
 type bridge struct {
 	slog.Handler // exports
 	written      slog.Handler
@@ -50,10 +52,11 @@ func (b *bridge) Handle(ctx context.Context, r slog.Record) error {
 		}
 		return true
 	})
-	if named := trace.NewSpanContext(c); named.IsValid() {
-		if !named.IsSampled() && !b.everyLine && r.Level < slog.LevelWarn {
-			return nil
-		}
+	named := trace.NewSpanContext(c)
+	if r.Message == record.AccessLine && r.Level < slog.LevelWarn && !named.IsSampled() && !b.everyLine {
+		return nil
+	}
+	if named.IsValid() {
 		ctx = trace.ContextWithSpanContext(ctx, named)
 	}
 	return b.Handler.Handle(ctx, r)

@@ -27,6 +27,9 @@ type Options struct {
 	Readers []sdk.Reader // see the same metrics as Prometheus does, see [Exports]; shut down with [Metrics]
 	Sources Sources
 
+	// Ready reports whether Gauges and Sources can be read: what pushes metrics may begin before there is what they tell of. Nil: from the start.
+	Ready func() bool
+
 	// Server returns the host and port that exchanges of a surface, plane and region are sent to, for http.client.request.duration. It is called
 	// once for each label set. Nil, or an empty host: not told; plane and region are in any case.
 	Server func(surface record.Surface, plane, region string) (host string, port int)
@@ -89,7 +92,7 @@ func describe(ctx context.Context, version string) (*resource.Resource, error) {
 	}
 	r, err := resource.New(ctx, append(about, resource.WithFromEnv(), resource.WithTelemetrySDK())...) // the environment has the last word
 	if err != nil {
-		return nil, fmt.Errorf("describing this process by OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		return nil, &ExportError{"OTEL_RESOURCE_ATTRIBUTES", "cannot be read"} // err holds the value
 	}
 	return r, nil
 }

@@ -56,11 +56,33 @@ func getKey() *record.Exchange {
 	}
 }
 
+// telling is an exchange like that of [getKey] but for what change changes, and series that it is told in.
+type telling struct {
+	change func(x *record.Exchange)
+	want   []string
+}
+
+// checkTold checks that each exchange is told in its series.
+func checkTold(t *testing.T, rows map[string]telling) {
+	t.Helper()
+	for name, tt := range rows {
+		t.Run(name, func(t *testing.T) {
+			m := newMetrics(t, telemetry.Options{TLS: true, Server: func(_ record.Surface, _, region string) (string, int) { return region + ".example", 443 }})
+			x := getKey()
+			tt.change(x)
+			m.Keep(x)
+			lines := strings.Join(series(scrape(t, m)), "\n")
+			for _, want := range tt.want {
+				if !strings.Contains("\n"+lines+"\n", "\n"+want+"\n") {
+					t.Errorf("no series\n%s\nin\n%s", want, lines)
+				}
+			}
+		})
+	}
+}
+
 func TestExchangeIsToldInSeries(t *testing.T) {
-	for name, tt := range map[string]struct {
-		change func(x *record.Exchange)
-		want   []string
-	}{
+	checkTold(t, map[string]telling{
 		"forwarded": {func(*record.Exchange) {}, []string{
 			`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/api/v1/keys/{keyId}",url_scheme="https"} 1`,
 			`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="/api/v1/keys/{keyId}",url_scheme="https",le="0.025"} 0`,
@@ -91,6 +113,11 @@ func TestExchangeIsToldInSeries(t *testing.T) {
 		"a method of the client's own": {func(x *record.Exchange) { x.Method = "BREW" }, []string{
 			`http_server_request_duration_seconds_count{http_request_method="_OTHER",http_response_status_code="200",http_route="/api/v1/keys/{keyId}",url_scheme="https"} 1`,
 		}},
+	})
+}
+
+func TestQuotaIsToldInSeries(t *testing.T) {
+	checkTold(t, map[string]telling{
 		"over quota after waiting": {func(x *record.Exchange) {
 			x.Status, x.Code, x.Waited, x.UpstreamAttempts = 429, "over-quota", time.Second, 0
 		}, []string{
@@ -102,6 +129,11 @@ func TestExchangeIsToldInSeries(t *testing.T) {
 			`osgate_quota_decisions_total{osgate_quota_decision="waited",osgate_quota_degraded="true"} 1`,
 			`osgate_quota_wait_seconds_sum 0.1`,
 		}},
+	})
+}
+
+func TestFailureIsToldInSeries(t *testing.T) {
+	checkTold(t, map[string]telling{
 		"upstream unreachable after three tries": {func(x *record.Exchange) {
 			x.Status, x.Code, x.UpstreamStatus, x.UpstreamAttempts = 502, "upstream-unreachable", 0, 3
 		}, []string{
@@ -117,20 +149,7 @@ func TestExchangeIsToldInSeries(t *testing.T) {
 			`http_server_request_duration_seconds_count{error_type="client_left",http_request_method="GET",http_route="/api/v1/keys/{keyId}",url_scheme="https"} 1`,
 			`osgate_exchanges_total{osgate_outcome="client_left",osv2_operation="getKey",osv2_plane="us",osv2_region="us-east-1"} 1`,
 		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := newMetrics(t, telemetry.Options{TLS: true, Server: func(_ record.Surface, _, region string) (string, int) { return region + ".example", 443 }})
-			x := getKey()
-			tt.change(x)
-			m.Keep(x)
-			lines := strings.Join(series(scrape(t, m)), "\n")
-			for _, want := range tt.want {
-				if !strings.Contains("\n"+lines+"\n", "\n"+want+"\n") {
-					t.Errorf("no series\n%s\nin\n%s", want, lines)
-				}
-			}
-		})
-	}
+	})
 }
 
 func TestQuotaIsNotCountedWhereItWasNotAsked(t *testing.T) {
@@ -169,9 +188,12 @@ func TestHitsSaveRequestsAndBillingUnits(t *testing.T) {
 	}
 	m.Keep(&record.Exchange{Operation: "listStores", Status: 200, Hit: true, UpstreamAttempts: 1, UpstreamStatus: 503}) // stale, since upstream failed
 	m.Keep(&record.Exchange{Operation: "listKeys", Status: 200, UpstreamAttempts: 1, UpstreamStatus: 200, ResponseBytes: 1000})
+	m.Keep(&record.Exchange{Surface: record.SurfaceObjectStore, Operation: "refreshed", Status: 304, Hit: true, UpstreamAttempts: 1, UpstreamStatus: 200, UpstreamBytes: 200_001})
 	page := scrape(t, m)
 	for _, want := range []string{
 		`osgate_cache_saved_requests_total{osv2_operation="getKey"} 4`, `osgate_cache_saved_units_total{osv2_operation="getKey"} 5`,
+		`osgate_billing_units_total{osgate_billing_party="client",osv2_operation="refreshed"} 1`,
+		`osgate_billing_units_total{osgate_billing_party="upstream",osv2_operation="refreshed"} 3`,
 	} {
 		if !strings.Contains(page, "\n"+want+"\n") {
 			t.Errorf("no %q in %v", want, series(page))

@@ -45,16 +45,11 @@ func operationLabels(name string) []attribute.KeyValue {
 func (op *operation) keep(x *record.Exchange) {
 	op.received.add(x.RequestBytes)
 	op.transmitted.add(x.ResponseBytes)
-	units := x.BilledUnits()
-	if x.Counted() {
-		op.clientUnits.add(units)
-	}
-	if x.Billed() {
-		op.upstreamUnits.add(units)
-	}
+	op.clientUnits.add(x.CountedUnits())
+	op.upstreamUnits.add(x.BilledUnits())
 	if x.Hit && x.UpstreamAttempts == 0 {
 		op.saved.add(1)
-		op.savedUnits.add(units)
+		op.savedUnits.add(x.CountedUnits())
 	}
 }
 

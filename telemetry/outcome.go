@@ -68,6 +68,11 @@ func OutcomeOf(x *record.Exchange) Outcome {
 	return OutcomeUpstreamOK
 }
 
+// upstreamTrouble reports whether upstream failed x, though the client may have got what is stale in its place.
+func upstreamTrouble(x *record.Exchange) bool {
+	return x.UpstreamStatus >= http.StatusInternalServerError || upstreamFailed(x) || x.Hit && x.UpstreamError != ""
+}
+
 // upstreamFailed reports whether x was sent upstream and did not get a whole answer below 500. One that was answered from the cache all the same is a
 // hit; what upstream said to it is in osgate_upstream_requests_total. A code of upstream's that was given without asking
 // (only-if-cached on an empty cache is answered 504) is a refusal like any other.

@@ -67,6 +67,8 @@ func TestHitsAreSavedAndForwardsAreUnits(t *testing.T) {
 		b := telemetry.NewBoard(telemetry.Gauges{})
 		large, big := hit(), getKey()
 		large.ResponseBytes, big.RequestBytes = 250_000, 100_001
+		refreshed := hit() // a 304 to the client, behind whose back the value was fetched anew
+		refreshed.Status, refreshed.UpstreamAttempts, refreshed.UpstreamStatus, refreshed.UpstreamBytes = 304, 1, 200, 1_000_000
 		missing := hit() // a 404 that the cache holds: a request less, and nothing billed
 		missing.Status = 404
 		stale := hit()
@@ -75,7 +77,7 @@ func TestHitsAreSavedAndForwardsAreUnits(t *testing.T) {
 		failed.Status, failed.UpstreamStatus = 500, 500
 		left := getKey()
 		left.Status = 499
-		for _, x := range []*record.Exchange{hit(), large, missing, stale, big, failed, left} {
+		for _, x := range []*record.Exchange{hit(), large, missing, stale, big, failed, left, refreshed} {
 			b.Keep(x)
 		}
 		pass(time.Second)
@@ -84,8 +86,8 @@ func TestHitsAreSavedAndForwardsAreUnits(t *testing.T) {
 		if want := (telemetry.Saved{Requests: once(3), Units: once(4)}); s.Saved != want {
 			t.Errorf("saved %+v, want %+v", s.Saved, want)
 		}
-		if s.UpstreamUnits != once(3) || s.Upstream != once(4) {
-			t.Errorf("upstream: %+v units of %+v requests, want 3 of 4", s.UpstreamUnits, s.Upstream)
+		if s.UpstreamUnits != once(13) || s.Upstream != once(5) {
+			t.Errorf("upstream: %+v units of %+v requests, want 13 of 5", s.UpstreamUnits, s.Upstream)
 		}
 	})
 }
@@ -197,4 +199,24 @@ func TestKeepAllocatesNothing(t *testing.T) {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
+}
+
+func TestARegionIsFailingThoughWhatIsStaleStandsIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, m := telemetry.NewBoard(telemetry.Gauges{}), newMetrics(t, telemetry.Options{})
+		x := hit()
+		x.UpstreamAttempts, x.UpstreamDuration, x.UpstreamError = 1, 30*time.Second, "timeout"
+		b.Keep(x)
+		m.Keep(x)
+		if got := b.Snapshot(time.Now()).Regions; len(got) != 1 || got[0].Failed != 1 || got[0].Failing.IsZero() {
+			t.Errorf("regions %+v", got)
+		}
+		found := false
+		for line := range strings.Lines(scrape(t, m)) {
+			found = found || strings.HasPrefix(line, "http_client_request_duration_seconds_count{") && strings.Contains(line, `error_type="timeout"`)
+		}
+		if !found {
+			t.Error("the duration of what timed out has no error_type")
+		}
+	})
 }

@@ -54,7 +54,7 @@ func ruleLabels(rule string) []attribute.KeyValue {
 // keep counts what the policy said of x, if it was asked and has rules. What is denied without a rule is no member's business: statistics.
 func (p policyRows) keep(x *record.Exchange) {
 	switch {
-	case x.Code == codeDenied:
+	case x.Code == codeDenied, x.Denied: // a body that grew over what a rule permits is refused as too large
 		p.count(x.Rule, ruleDenied)
 	case x.Rule != "":
 		p.count(x.Rule, ruleAllowed)

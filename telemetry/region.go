@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"cmp"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +34,7 @@ func (b *Board) keepRegion(now time.Time, n int64, x *record.Exchange) {
 	if r == nil {
 		return
 	}
-	failed := x.UpstreamStatus >= http.StatusInternalServerError || upstreamFailed(x)
+	failed := upstreamTrouble(x)
 	switch {
 	case !failed:
 		r.failing = time.Time{}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 
 	"osgate/record"
 )
@@ -21,7 +22,7 @@ const defaultShare = 0.01
 // readSampling reads OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG (OpenTelemetry Environment Variable Specification, "General SDK
 // Configuration"), with a default of its own: parentbased_traceidratio with 1 %.
 func readSampling(getenv func(string) string) (s Sampling, err error) {
-	name, argument := getenv("OTEL_TRACES_SAMPLER"), getenv("OTEL_TRACES_SAMPLER_ARG")
+	name, argument := strings.ToLower(getenv("OTEL_TRACES_SAMPLER")), getenv("OTEL_TRACES_SAMPLER_ARG")
 	ratio := 1.0
 	switch name {
 	case "":

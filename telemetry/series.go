@@ -71,7 +71,7 @@ type labelList []attribute.KeyValue
 
 func (l *labelList) text(key attribute.Key, value string) {
 	if value != "" {
-		*l = append(*l, key.String(value))
+		*l = append(*l, key.String(strings.ToValidUTF8(value, ""))) // what is no text costs the whole batch it is in
 	}
 }
 
@@ -227,6 +227,8 @@ func upstreamFailureOf(x *record.Exchange) string {
 	switch {
 	case x.UpstreamStatus >= http.StatusBadRequest:
 		return strconv.Itoa(x.UpstreamStatus)
+	case x.Hit && x.UpstreamError != "": // what is stale stood in
+		return x.UpstreamError
 	case x.UpstreamStatus == 0 && x.Code != "":
 		return x.Code
 	case x.UpstreamStatus == 0 || x.Aborted:

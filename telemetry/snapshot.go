@@ -52,7 +52,7 @@ type Count struct {
 // Saved is what the cache kept from Object Store.
 type Saved struct {
 	Requests Count `json:"requests"` // answered without asking upstream
-	Units    Count `json:"units"`    // as how many they would have been billed, as [record.Exchange.BilledUnits] estimates it
+	Units    Count `json:"units"`    // as how many they would have been billed, as [record.Exchange.CountedUnits] estimates it
 }
 
 // OutcomeCount is a [Count] of exchanges by how they ended.

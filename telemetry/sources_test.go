@@ -98,6 +98,7 @@ func TestPolicyIsCountedByRuleAndDecision(t *testing.T) {
 		{Status: 200, Rule: "team-a"},
 		{Status: 403, Code: "denied", Rule: "no-deletes", Shadow: []string{"read-only"}},
 		{Status: 429, Code: "over-quota", Rule: "team-a", Charged: true}, // permitted before
+		{Status: 413, Code: "too-large", Rule: "ceiling", Denied: true},
 		{Status: 200, PolicyErrors: []string{"hours"}},
 		{Status: 403, Code: "denied"}, // statistics of another organization
 		{Status: 200},                 // no policy
@@ -108,11 +109,12 @@ func TestPolicyIsCountedByRuleAndDecision(t *testing.T) {
 	has(t, page,
 		`osgate_policy_decisions_total{osgate_policy_decision="allow",osgate_policy_rule="team-a"} 2`,
 		`osgate_policy_decisions_total{osgate_policy_decision="deny",osgate_policy_rule="no-deletes"} 1`,
+		`osgate_policy_decisions_total{osgate_policy_decision="deny",osgate_policy_rule="ceiling"} 1`,
 		`osgate_policy_decisions_total{osgate_policy_decision="shadow",osgate_policy_rule="read-only"} 1`,
 		`osgate_policy_decisions_total{osgate_policy_decision="error",osgate_policy_rule="hours"} 1`,
 		`osgate_policy_decisions_total{osgate_policy_decision="deny"} 1`,
 	)
-	if got := strings.Count(page, "\nosgate_policy_decisions_total"); got != 5 {
+	if got := strings.Count(page, "\nosgate_policy_decisions_total"); got != 6 {
 		t.Errorf("%d series of decisions, want 5", got)
 	}
 }

@@ -22,9 +22,18 @@ func (n *naming) observeSources(s *Sources, version string) {
 	n.observePolicy(s.Policy)
 }
 
-// register reads instruments by f.
+// register reads instruments by f, once there is something to read.
 func (n *naming) register(f metric.Callback, instruments ...metric.Observable) {
-	_, err := n.meter.RegisterCallback(f, instruments...)
+	whenReady := f
+	if n.ready != nil {
+		whenReady = func(ctx context.Context, o metric.Observer) error {
+			if !n.ready() {
+				return nil
+			}
+			return f(ctx, o)
+		}
+	}
+	_, err := n.meter.RegisterCallback(whenReady, instruments...)
 	n.errors = append(n.errors, err)
 }
 

@@ -66,7 +66,7 @@ func (t *Traces) named(l *labelList, hash, plain attribute.Key, name string) {
 	}
 	l.text(hash, t.hashing.of(string(hash), name))
 	if t.options.Names {
-		l.text(plain, name)
+		l.text(plain, attributeText(name, maxAttribute))
 	}
 }
 

@@ -37,8 +37,9 @@ type Traces struct {
 	losses   *losses
 	hashing  hashing
 
-	queue chan traced
-	spare spare
+	queue  chan traced
+	failed spare // of what is told though it was not sampled, each kind apart: one cannot crowd the other out
+	slow   spare
 
 	// of run alone
 	ids    *identities
@@ -75,6 +76,9 @@ func (x *Exports) NewTraces(o TracesOptions) *Traces {
 // maxAttribute bounds the text of an attribute, which a client may have chosen.
 const maxAttribute = 256
 
+// maxHashed bounds the names that are told by their hash.
+const maxHashed = 4 << 10
+
 // Begin gives an exchange its place in a trace and decides whether it is sampled, see the Trace option of the proxy.
 func (t *Traces) Begin(parent record.Trace, trusted bool) record.Trace {
 	place := parent
@@ -103,13 +107,16 @@ func (t *Traces) Keep(x *record.Exchange) {
 	}
 	why := ""
 	if !x.Trace.Sampled {
-		if why = t.trouble(x); why == "" || !t.spare.take(time.Now()) {
+		if why = t.trouble(x); why == "" {
 			return
 		}
 	}
 	kept := *x
-	for _, text := range []*string{&kept.Method, &kept.Organization, &kept.Environment, &kept.Store, &kept.ID} { // parts of something larger
-		*text = strings.Clone((*text)[:min(len(*text), maxAttribute)])
+	for _, text := range []*string{&kept.Method, &kept.Organization, &kept.Environment, &kept.ID, &kept.Rule, &kept.ClientAddr} { // parts of something larger
+		*text = attributeText(*text, maxAttribute)
+	}
+	for _, text := range []*string{&kept.Store, &kept.Principal} { // hashed first
+		*text = attributeText(*text, maxHashed)
 	}
 	select {
 	case t.queue <- traced{&kept, why}:
@@ -118,15 +125,29 @@ func (t *Traces) Keep(x *record.Exchange) {
 	}
 }
 
-// trouble says what of x is worth telling though it was not sampled.
+// attributeText returns a copy of text's beginning, at most limit bytes: whole runes, because half a one is no text and costs the whole batch it is in.
+func attributeText(text string, limit int) string {
+	return strings.Clone(strings.ToValidUTF8(text[:min(len(text), limit)], ""))
+}
+
+// trouble says what of x is worth telling though it was not sampled, "" where it is nothing or enough was told.
 func (t *Traces) trouble(x *record.Exchange) string {
 	switch {
-	case x.Status >= 500, x.UpstreamStatus >= 500, x.Aborted && x.Status != statusLeft:
-		return whyFailed
-	case t.options.Slow > 0 && x.Duration-x.Waited > t.options.Slow:
+	case x.Status >= 500, x.UpstreamStatus >= 500, x.Hit && x.UpstreamError != "", x.Aborted && x.Status != statusLeft:
+		if t.failed.take(time.Now()) {
+			return whyFailed
+		}
+	case t.isSlow(x) && t.slow.take(time.Now()):
 		return whySlow
 	}
 	return ""
+}
+
+// isSlow reports whether x took long. The wait under the quota does not count, nor does what a stranger can draw out, who is refused or whose credentials
+// are: a refusal reads the rest of the body first.
+func (t *Traces) isSlow(x *record.Exchange) bool {
+	strange := x.Code != "" && x.UpstreamAttempts == 0 || x.Surface == record.SurfaceAccounts && x.Status >= 400
+	return t.options.Slow > 0 && x.Duration-x.Waited > t.options.Slow && !strange
 }
 
 // What went wrong is told at most so often: when all goes wrong, a few examples are enough.

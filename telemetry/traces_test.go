@@ -279,14 +279,22 @@ func TestTroubleIsToldThoughNotSampledButNotAllOfIt(t *testing.T) {
 		change func(*record.Exchange)
 		why    any
 	}{
-		"ours":            {func(x *record.Exchange) { x.Status, x.Code = 503, "overloaded" }, "failed"},
-		"upstream's":      {func(x *record.Exchange) { x.UpstreamStatus = 500 }, "failed"},
-		"broken off":      {func(x *record.Exchange) { x.Aborted = true }, "failed"},
-		"slow":            {func(x *record.Exchange) { x.Duration = 1600 * time.Millisecond }, "slow"},
-		"waited long":     {func(x *record.Exchange) { x.Duration, x.Waited = 1600*time.Millisecond, time.Second }, nil},
-		"the client left": {func(x *record.Exchange) { x.Aborted, x.Status = true, 499 }, nil},
-		"refused":         {func(x *record.Exchange) { x.Status, x.Code = 429, "over-quota" }, nil},
-		"all well":        {func(*record.Exchange) {}, nil},
+		"ours":           {func(x *record.Exchange) { x.Status, x.Code = 503, "overloaded" }, "failed"},
+		"upstream's":     {func(x *record.Exchange) { x.UpstreamStatus = 500 }, "failed"},
+		"stale stood in": {func(x *record.Exchange) { x.Hit, x.UpstreamStatus, x.UpstreamError = true, 0, "timeout" }, "failed"},
+		"drawn out by a stranger": {func(x *record.Exchange) {
+			x.Duration, x.Status, x.Code, x.UpstreamAttempts = 6*time.Second, 401, "no-token", 0
+		}, nil},
+		"drawn out without credentials": {func(x *record.Exchange) {
+			x.Surface, x.Duration, x.Status = record.SurfaceAccounts, 6*time.Second, 401
+		}, nil},
+		"given up by the client": {func(x *record.Exchange) { x.Duration, x.Status, x.Code = 6*time.Second, 499, "bad-request" }, "slow"},
+		"broken off":             {func(x *record.Exchange) { x.Aborted = true }, "failed"},
+		"slow":                   {func(x *record.Exchange) { x.Duration = 1600 * time.Millisecond }, "slow"},
+		"waited long":            {func(x *record.Exchange) { x.Duration, x.Waited = 1600*time.Millisecond, time.Second }, nil},
+		"the client left":        {func(x *record.Exchange) { x.Aborted, x.Status = true, 499 }, nil},
+		"refused":                {func(x *record.Exchange) { x.Status, x.Code = 429, "over-quota" }, nil},
+		"all well":               {func(*record.Exchange) {}, nil},
 	}
 	for name, tt := range kinds {
 		synctest.Test(t, func(t *testing.T) {
@@ -306,23 +314,25 @@ func TestTroubleIsToldThoughNotSampledButNotAllOfIt(t *testing.T) {
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		traces, end := tracer(t, "parentbased_traceidratio=0", telemetry.TracesOptions{})
-		x := journey(traces.Begin(record.Trace{}, false))
-		x.Status = 502
+		traces, end := tracer(t, "parentbased_traceidratio=0", telemetry.TracesOptions{Slow: time.Second})
+		slow, failed := journey(traces.Begin(record.Trace{}, false)), journey(traces.Begin(record.Trace{}, false))
+		slow.Duration, failed.Status = time.Minute, 502
 		for range 3 { // seconds
-			for range 100 {
-				traces.Keep(x)
+			for _, x := range []*record.Exchange{slow, failed} {
+				for range 100 {
+					traces.Keep(x)
+				}
 			}
 			<-time.After(time.Second)
 		}
-		servers := 0
+		told := map[any]int{}
 		for _, s := range end() {
 			if s.SpanKind == 2 {
-				servers++
+				told[s.attributes()["osgate.sampled"]]++
 			}
 		}
-		if servers != 30 {
-			t.Errorf("%d of 300 failures within 3 s are told, want 10 a second", servers)
+		if told["failed"] != 30 || told["slow"] != 30 {
+			t.Errorf("told of 300 failed and 300 slow ones within 3 s: %v, want 10 a second of each", told)
 		}
 	})
 }

@@ -16,7 +16,7 @@ func (p *program) healthcheck(ctx context.Context, args []string) int {
 	if len(args) > 0 {
 		return p.misuse("healthcheck takes no arguments")
 	}
-	c, ok := p.load()
+	c, ok := p.loadAlone()
 	if !ok {
 		return exitMisuse
 	}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -101,5 +104,36 @@ func TestAConfigurationThatCannotBeUsedStopsEveryCommand(t *testing.T) {
 				t.Errorf("%q does not name %s: %s", args, variable, complaints)
 			}
 		}
+	}
+}
+
+// TestABadPolicyFileDoesNotMakeARunningGatewayUnhealthy: it serves by the rules that it has, and whoever asks it must be able to.
+func TestABadPolicyFileDoesNotMakeARunningGatewayUnhealthy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rules.cedar")
+	if err := os.WriteFile(file, []byte("permit(everything);"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ready := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer ready.Close()
+	environ := []string{"OSGATE_POLICY=" + file, "OSGATE_ADMIN_LISTEN=" + ready.Listener.Addr().String()}
+	if status, _, said := ran(t, environ, "healthcheck"); status != exitOK {
+		t.Errorf("healthcheck: exit %d, %s; want 0", status, said)
+	}
+	if status, _, said := ran(t, environ, "check"); status != exitMisuse || !strings.Contains(said, "OSGATE_POLICY: rules.cedar:1:") {
+		t.Errorf("check: exit %d, %s; want 2 and the fault's place", status, said)
+	}
+}
+
+// TestExplainNamesTheRule that decides, and what it may yet depend on.
+func TestExplainNamesTheRule(t *testing.T) {
+	environ := []string{"OSGATE_POLICY=../../docs/policy", "OSGATE_DEFAULT_REGION=us/us-east-1"}
+	const key = "/api/v1/organizations/o/environments/e/stores/s/partitions/p/keys/k"
+	status, out, _ := ran(t, environ, "explain", "GET", key, "-token-client", "app")
+	if status != exitOK || !strings.Contains(out, "rule         everyone") {
+		t.Errorf("a read: exit %d\n%s", status, out)
+	}
+	status, out, _ = ran(t, environ, "explain", "DELETE", key, "-token-client", "app")
+	if status != exitFailed || !strings.Contains(out, "rule         no-deletes-in-production") || !strings.Contains(out, "not known    environmentType") {
+		t.Errorf("a delete: exit %d\n%s", status, out)
 	}
 }

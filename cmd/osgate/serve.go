@@ -58,6 +58,8 @@ func (p *program) serve(ctx context.Context, args []string) int {
 		return exitMisuse
 	}
 	log := logger(p.err, c.Log)
+	silence := gateway.Hear(log)
+	defer silence()
 	boundMemory(int64(c.Cache.Bytes))
 	g, err := gateway.New(gateway.Options{Config: c, Logger: log, Out: p.out, Version: buildVersion(), Environ: p.environ})
 	if err != nil {

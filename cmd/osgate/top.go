@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"osgate/cmd/internal/gateway"
 	"osgate/config"
 )
 
@@ -80,7 +81,7 @@ func (p *program) top(ctx context.Context, args []string) int {
 // loadAlone reads the configuration without what it refers to: a running gateway goes on with the policy that it has while the files are wrong, which is
 // when it is looked at. It says everything that is wrong; nothing is left to do where ok is false.
 func (p *program) loadAlone() (c config.Config, ok bool) {
-	c, err := config.Load(p.environ)
+	c, err := gateway.ConfigureAlone(p.environ)
 	if err != nil {
 		p.complain("%v", err)
 		return c, false

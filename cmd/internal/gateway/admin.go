@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"osgate/objectstore"
 	"osgate/record"
 	"osgate/regionmap"
+	"osgate/stats"
 	"osgate/telemetry"
 )
 
@@ -29,7 +31,7 @@ func (p *parts) makeTelemetry() (err error) {
 	p.board = telemetry.NewBoard(gauges)
 	p.metrics, err = telemetry.NewMetrics(context.Background(), telemetry.Options{
 		Version: p.version, TLS: p.config.TLS.Cert != "", Gauges: gauges, Sources: p.sources(), Server: upstreamOf,
-		Readers: p.exports.Readers(),
+		Readers: p.exports.Readers(), Ready: p.made.Load,
 	})
 	if err != nil {
 		return err
@@ -117,9 +119,9 @@ func (g *Gateway) readiness() admin.Readiness {
 			})
 		}
 	}
-	if s := g.stats.Status(); s.Err != nil {
-		since := s.Down.UTC().Format(time.RFC3339)
-		r.Reasons = append(r.Reasons, admin.Reason{Part: statisticsPart, Detail: "counts cannot be stored since " + since + "; they wait in memory"})
+	s := g.stats.Status()
+	if reason, ok := statisticsReason(s, g.losses.recent(s, time.Now())); ok {
+		r.Reasons = append(r.Reasons, reason)
 	}
 	if s := g.policy.State(); s.Err != nil {
 		since, loaded := s.Since.UTC().Format(time.RFC3339), s.Loaded.UTC().Format(time.RFC3339)
@@ -131,6 +133,18 @@ func (g *Gateway) readiness() admin.Readiness {
 		r.Status = admin.Degraded
 	}
 	return r
+}
+
+// statisticsReason says what of the counts is late, less exact than it should be, or lost; ok is false where nothing is.
+func statisticsReason(s stats.Status, losing bool) (r admin.Reason, ok bool) {
+	var troubles []string
+	if s.Err != nil {
+		troubles = append(troubles, "counts cannot be stored since "+s.Down.UTC().Format(time.RFC3339)+"; they wait in memory")
+	}
+	if losing {
+		troubles = append(troubles, "there are more places at a time than can be counted: exchanges are counted without their store, or not at all")
+	}
+	return admin.Reason{Part: statisticsPart, Detail: strings.Join(troubles, "; ")}, len(troubles) > 0
 }
 
 // purge forgets cached answers for an operator.

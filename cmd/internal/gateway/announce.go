@@ -2,7 +2,28 @@ package gateway
 
 import (
 	"fmt"
+	"io"
+	"sync"
 )
+
+// heldBack is a writer that waits until it is released. Safe for concurrent use.
+type heldBack struct {
+	io.Writer
+	release func()
+	over    chan struct{} // closed by release
+}
+
+func holdBack(w io.Writer) *heldBack {
+	h := &heldBack{Writer: w, over: make(chan struct{})}
+	h.release = sync.OnceFunc(func() { close(h.over) })
+	return h
+}
+
+// Write implements [io.Writer].
+func (h *heldBack) Write(p []byte) (int, error) {
+	<-h.over
+	return h.Writer.Write(p) //nolint:wrapcheck // it is the other's
+}
 
 // announce says that the gateway serves: its addresses for programs on Out, how it is set up in the log, and what an operator should not have
 // to find out later.
@@ -10,6 +31,7 @@ func (g *Gateway) announce() {
 	if g.options.Out != nil {
 		fmt.Fprintf(g.options.Out, "clients %s\nadmin %s\n", g.ClientsURL(), g.AdminURL())
 	}
+	g.console.release() // programs read these lines first
 	state := "embedded"
 	if g.redis != nil {
 		state = g.redis.String()

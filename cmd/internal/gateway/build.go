@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"osgate/auth"
@@ -39,6 +40,7 @@ type parts struct {
 	coherence *cache.RedisCoherence // nil: embedded
 	stats     *stats.Counter
 	exports   *telemetry.Exports
+	console   *heldBack         // of exports, until the addresses have been told
 	traces    *telemetry.Traces // nil: nobody traces
 	metrics   *telemetry.Metrics
 	board     *telemetry.Board
@@ -50,6 +52,8 @@ type parts struct {
 
 	environments *auth.EnvironmentTypes
 
+	made atomic.Bool // all of them are: until then metrics read none
+
 	close []func() error // in the order of making
 }
 
@@ -57,6 +61,12 @@ type parts struct {
 // variables included.
 func Configure(environ []string) (config.Config, error) {
 	return config.Load(environ, checkRegions, checkPolicy, checkExports(environ))
+}
+
+// ConfigureAlone is Configure without the files that a running gateway reads again: it goes on with the rules that it has while those on disk are wrong,
+// which is when it is looked at.
+func ConfigureAlone(environ []string) (config.Config, error) {
+	return config.Load(environ, checkRegions)
 }
 
 // checkRegions tells the problems of a region map under the names of the variables that it is made of.
@@ -193,6 +203,7 @@ func build(o Options) (p *parts, err error) {
 		SharedScope: c.Cache.Scope == environmentScope,
 		Timeout:     c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
 	})
+	p.made.Store(err == nil)
 	return p, err
 }
 

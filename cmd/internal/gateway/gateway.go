@@ -34,6 +34,9 @@ type Gateway struct {
 	admin   net.Listener
 	certs   *certificates // nil: plain HTTP
 	phase   atomic.Int32
+
+	histories *histories
+	losses    losses
 }
 
 // phases of a gateway's life, as /readyz tells them.
@@ -57,7 +60,7 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{parts: p, options: o}
+	g := &Gateway{parts: p, options: o, histories: newHistories()}
 	if err := g.listen(); err != nil {
 		return nil, errors.Join(err, p.shut())
 	}

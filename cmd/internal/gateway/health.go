@@ -42,7 +42,7 @@ func (g *Gateway) overview(now time.Time) (admin.Health, any) {
 	for _, region := range traffic.Regions {
 		all = append(all, regionHealth(region))
 	}
-	all = append(all, statisticsHealth(g.stats.Status(), now), g.cacheHealth(traffic), policyHealth(g.policy.State(), traffic))
+	all = append(all, g.statisticsHealth(now), g.cacheHealth(traffic), policyHealth(g.policy.State(), traffic))
 	return admin.NewHealth(g.readiness(), all), traffic
 }
 
@@ -93,21 +93,49 @@ func regionHealth(r telemetry.RegionCount) admin.Part {
 	return p
 }
 
-func statisticsHealth(s stats.Status, now time.Time) admin.Part {
+func (g *Gateway) statisticsHealth(now time.Time) admin.Part {
+	s := g.stats.Status()
+	return statisticsHealth(s, g.losses.recent(s, now), now)
+}
+
+func statisticsHealth(s stats.Status, losing bool, now time.Time) admin.Part {
 	lag := s.Lag(now).Seconds()
 	p := admin.Part{Name: statisticsPart, State: admin.PartOK, Detail: fmt.Sprintf("Counts were stored %.0f s ago", lag), Since: s.Down}
 	switch {
 	case s.Err != nil:
 		p.State, p.Detail = admin.PartDown, fmt.Sprintf("The counts of the last %.0f s wait in memory: %v", lag, s.Err)
-	case s.Dropped > 0:
-		p.Detail += fmt.Sprintf("; %d exchanges were not counted since the start, for there were too many stores at a time", s.Dropped)
+	case losing:
+		p.State = admin.PartDegraded
+	}
+	if s.Coarsened+s.Dropped > 0 {
+		p.Detail += fmt.Sprintf("; of more places at a time than fit, %d exchanges were counted without their store and %d not at all since the start",
+			s.Coarsened, s.Dropped)
 	}
 	return p
 }
 
+// losses remember when exchanges were last seen to be counted less well than they should be, or not at all. The zero value is that of a start. They are
+// safe for concurrent use.
+type losses struct {
+	mu   sync.Mutex // guards all below
+	seen uint64     // of the last look
+	grew time.Time  // the last look that saw more than the one before; zero: none has
+}
+
+// recent reports whether there are more losses in s than at the look before, or were at a look within the last minute. Probes look all the time; after
+// a longer pause it is the losses of the pause that are recent.
+func (l *losses) recent(s stats.Status, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if lost := s.Coarsened + s.Dropped; lost > l.seen {
+		l.seen, l.grew = lost, now
+	}
+	return !l.grew.IsZero() && now.Sub(l.grew) < time.Minute
+}
+
 func (g *Gateway) cacheHealth(traffic telemetry.Snapshot) admin.Part {
 	s := g.cache.Stats()
-	held := fmt.Sprintf("%d answers in %.1f MiB", s.Entries, float64(s.Bytes)/(1<<20))
+	held := fmt.Sprintf("%d answers in %s", s.Entries, bytesText(s.Bytes))
 	switch {
 	case g.redis != nil && !g.redis.State().OK:
 		return admin.Part{Name: cachePart, State: admin.PartDegraded, Detail: "Nothing is answered from it while Redis is away; " + held}
@@ -115,6 +143,19 @@ func (g *Gateway) cacheHealth(traffic telemetry.Snapshot) admin.Part {
 		return admin.Part{Name: cachePart, State: admin.PartIdle, Detail: "Nothing that can be cached was asked within the last minute; " + held}
 	}
 	return admin.Part{Name: cachePart, State: admin.PartOK, Detail: held}
+}
+
+// bytesText writes so many bytes for people, as the page does.
+func bytesText(n int64) string {
+	size, unit := float64(n), 0
+	units := [...]string{"B", "KiB", "MiB", "GiB", "TiB"}
+	for size >= 1024 && unit < len(units)-1 {
+		size, unit = size/1024, unit+1
+	}
+	if unit == 0 || size >= 100 {
+		return fmt.Sprintf("%.0f %s", size, units[unit])
+	}
+	return fmt.Sprintf("%.1f %s", size, units[unit])
 }
 
 // policyHealth tells of rules that cannot be read, and of those that could not be evaluated: they may refuse what they should not.

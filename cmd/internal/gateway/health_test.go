@@ -3,6 +3,8 @@ package gateway
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"osgate/auth"
 	"osgate/internal/redisconn/redistest"
 	"osgate/policy"
+	"osgate/record"
 	"osgate/stats"
 	"osgate/telemetry"
 )
@@ -59,19 +62,98 @@ func TestPartsSayWhatIsWrongWithThem(t *testing.T) {
 		detail string
 		since  time.Time
 	}{
-		"plane":            {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, asked), admin.PartOK, "whose tokens", now},
-		"plane, not asked": {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, telemetry.Quantiles{}), admin.PartIdle, "not asked", now},
-		"plane, down":      {planeHealth(auth.PlaneState{Plane: "us", Since: now, LastError: "no route"}, asked), admin.PartDown, "no route", now},
-		"statistics":       {statisticsHealth(stats.Status{Flushed: now.Add(-2 * time.Second)}, now), admin.PartOK, "2 s ago", time.Time{}},
-		"statistics, down": {statisticsHealth(stats.Status{Flushed: now.Add(-8 * time.Second), Down: now, Err: errors.New("disk full")}, now), admin.PartDown, "8 s wait in memory: disk full", now},
-		"statistics, full": {statisticsHealth(stats.Status{Flushed: now, Dropped: 7}, now), admin.PartOK, "7 exchanges were not counted", time.Time{}},
-		"policy":           {policyHealth(policy.State{Rules: 3, Shadowed: 1, Loaded: now}, telemetry.Snapshot{}), admin.PartOK, "3 rules, 1 of them in shadow", now},
-		"no policy":        {policyHealth(policy.State{}, telemetry.Snapshot{}), admin.PartIdle, "none", time.Time{}},
-		"policy, errors":   {policyHealth(policy.State{Rules: 3, Loaded: now}, failing), admin.PartDegraded, "1 rules could not be evaluated within the last minute: a", time.Time{}},
-		"policy, unread":   {policyHealth(policy.State{Rules: 3, Err: errors.New("line 4"), Since: now}, failing), admin.PartDegraded, "line 4", now},
+		"plane":              {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, asked), admin.PartOK, "whose tokens", now},
+		"plane, not asked":   {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, telemetry.Quantiles{}), admin.PartIdle, "not asked", now},
+		"plane, down":        {planeHealth(auth.PlaneState{Plane: "us", Since: now, LastError: "no route"}, asked), admin.PartDown, "no route", now},
+		"statistics":         {statisticsHealth(stats.Status{Flushed: now.Add(-2 * time.Second)}, false, now), admin.PartOK, "2 s ago", time.Time{}},
+		"statistics, down":   {statisticsHealth(stats.Status{Flushed: now.Add(-8 * time.Second), Down: now, Err: errors.New("disk full")}, true, now), admin.PartDown, "8 s wait in memory: disk full", now},
+		"statistics, losing": {statisticsHealth(stats.Status{Flushed: now, Coarsened: 4, Dropped: 7}, true, now), admin.PartDegraded, "0 s ago; of more places at a time than fit, 4 exchanges were counted without their store and 7 not at all", time.Time{}},
+		"statistics, lost":   {statisticsHealth(stats.Status{Flushed: now, Coarsened: 4}, false, now), admin.PartOK, "4 exchanges were counted without their store and 0 not at all", time.Time{}},
+		"policy":             {policyHealth(policy.State{Rules: 3, Shadowed: 1, Loaded: now}, telemetry.Snapshot{}), admin.PartOK, "3 rules, 1 of them in shadow", now},
+		"no policy":          {policyHealth(policy.State{}, telemetry.Snapshot{}), admin.PartIdle, "none", time.Time{}},
+		"policy, errors":     {policyHealth(policy.State{Rules: 3, Loaded: now}, failing), admin.PartDegraded, "1 rules could not be evaluated within the last minute: a", time.Time{}},
+		"policy, unread":     {policyHealth(policy.State{Rules: 3, Err: errors.New("line 4"), Since: now}, failing), admin.PartDegraded, "line 4", now},
 	} {
 		if tt.got.State != tt.state || !strings.Contains(tt.got.Detail, tt.detail) || !tt.got.Since.Equal(tt.since) {
 			t.Errorf("%s: %+v, want %s, %q, since %v", name, tt.got, tt.state, tt.detail, tt.since)
+		}
+	}
+}
+
+func TestLossesOfTheLastMinuteDegradeTheStatistics(t *testing.T) {
+	now, l := time.Now(), losses{}
+	for _, tt := range []struct {
+		after              time.Duration
+		coarsened, dropped uint64
+		want               bool
+	}{
+		{0, 0, 0, false},
+		{10 * time.Second, 1, 0, true},
+		{59 * time.Second, 1, 0, true},
+		{69 * time.Second, 1, 0, true},
+		{70 * time.Second, 1, 0, false},
+		{80 * time.Second, 1, 1, true},
+		{130 * time.Second, 1, 2, true},
+		{189 * time.Second, 1, 2, true},
+		{190 * time.Second, 1, 2, false},
+	} {
+		if got := l.recent(stats.Status{Coarsened: tt.coarsened, Dropped: tt.dropped}, now.Add(tt.after)); got != tt.want {
+			t.Errorf("after %v, with %d coarsened and %d dropped: %v, want %v", tt.after, tt.coarsened, tt.dropped, got, tt.want)
+		}
+	}
+}
+
+func TestReadinessSaysWhatIsWrongWithTheStatistics(t *testing.T) {
+	failing := stats.Status{Err: errors.New("dial 10.0.0.1"), Down: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	const waits, loses = "counts cannot be stored since 2026-01-02T03:04:05Z; they wait in memory", "there are more places at a time than can be counted: exchanges are counted without their store, or not at all"
+	for name, tt := range map[string]struct {
+		s      stats.Status
+		losing bool
+		want   string
+	}{
+		"nothing": {stats.Status{Dropped: 7}, false, ""}, "failing": {failing, false, waits},
+		"losing": {stats.Status{}, true, loses}, "both": {failing, true, waits + "; " + loses},
+	} {
+		if got, ok := statisticsReason(tt.s, tt.losing); got.Detail != tt.want || got.Part != "statistics" || ok != (tt.want != "") {
+			t.Errorf("%s: %+v, %v; want %q", name, got, ok, tt.want)
+		}
+	}
+}
+
+// A counter that can hold one place loses what there is of others.
+func TestLostCountsAreToldByReadinessAndPage(t *testing.T) {
+	g, err := New(Options{Config: configured(t), Logger: slog.New(slog.DiscardHandler), Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = errors.Join(g.clients.Close(), g.admin.Close(), g.shut()) })
+	g.phase.Store(phaseServing)
+	if r := g.readiness(); r.Status != admin.Ready {
+		t.Fatalf("%+v", r)
+	}
+	small := stats.New(stats.Options{Store: stats.NewMemory(stats.MemoryOptions{}), MaxSeries: 1})
+	for i := range 9 {
+		small.Keep(&record.Exchange{
+			Plane: "us", Organization: fmt.Sprint("org-", i), Environment: "env", Region: "us-east-1", Store: "store",
+			Surface: record.SurfaceObjectStore, Operation: "getKey", Status: http.StatusOK, Start: time.Now(),
+		})
+	}
+	g.stats = small
+	if s := small.Status(); s.Dropped == 0 {
+		t.Fatalf("nothing is lost: %+v", s)
+	}
+	health, _ := g.overview(time.Now())
+	if r := g.readiness(); r.Status != admin.Degraded || len(r.Reasons) != 1 || r.Reasons[0].Part != "statistics" || health.Status != admin.Degraded {
+		t.Errorf("readiness %+v, health %+v; want both degraded", r, health)
+	}
+}
+
+func TestBytesAreWrittenForPeople(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0 B", 17: "17 B", 1023: "1023 B", 1024: "1.0 KiB", 2500: "2.4 KiB", 200 << 10: "200 KiB", 1 << 20: "1.0 MiB", 64<<20 + 1: "64.0 MiB", 5 << 40: "5.0 TiB", 1 << 60: "1048576 TiB",
+	} {
+		if got := bytesText(n); got != want {
+			t.Errorf("%d bytes: %q, want %q", n, got, want)
 		}
 	}
 }
@@ -186,6 +268,11 @@ func TestHistoryComesFromTheStatistics(t *testing.T) {
 			t.Errorf("%s: the last bucket is %+v, want %+v", query, last, sums)
 		}
 	}
+	g.histories.mu.Lock()
+	if got := len(g.histories.held); got != 3 {
+		t.Errorf("%d histories are held for other viewers, want 3", got)
+	}
+	g.histories.mu.Unlock()
 	for query, field := range map[string]string{"?organization=org-root": "plane", "?period=1year": "period", "?from=1999-01-01T00:00:00Z": "to"} {
 		status, body := get(t, http.DefaultClient, g.AdminURL()+"/api/history"+query, "")
 		if status != http.StatusBadRequest || !strings.Contains(body, `"field":"`+field+`"`) {

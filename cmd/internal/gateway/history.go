@@ -22,7 +22,12 @@ func (g *Gateway) history(ctx context.Context, q admin.HistoryQuery) (admin.Hist
 		Plane: q.Plane, Organization: q.Organization, Environment: q.Environment, Region: q.Region, Store: q.Store,
 		Period: period, From: q.From, To: q.To,
 	}
-	said, err := g.stats.History(ctx, asked, time.Now())
+	return g.histories.of(ctx, asked, func(ctx context.Context) (admin.History, error) { return readHistory(ctx, g.stats, asked) })
+}
+
+// readHistory reads a history from the statistics, in the page's words.
+func readHistory(ctx context.Context, counter *stats.Counter, q stats.HistoryQuery) (admin.History, error) {
+	said, err := counter.History(ctx, q, time.Now())
 	if e, ok := errors.AsType[*objectstore.QueryError](err); ok {
 		return admin.History{}, &admin.InputError{Field: e.Parameter, Detail: e.Reason}
 	}

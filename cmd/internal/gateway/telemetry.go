@@ -47,15 +47,16 @@ func (p *parts) openExports(o Options) error {
 	if err != nil {
 		return err
 	}
-	console := o.Out
-	if console == nil {
-		console = io.Discard
+	out := o.Out
+	if out == nil {
+		out = io.Discard
 	}
-	p.exports, err = telemetry.OpenExports(context.Background(), plan, telemetry.ExportsOptions{Version: o.Version, Console: console, Logger: o.Logger})
+	p.console = holdBack(out)
+	p.exports, err = telemetry.OpenExports(context.Background(), plan, telemetry.ExportsOptions{Version: o.Version, Console: p.console, Logger: o.Logger})
 	if err != nil {
 		return err
 	}
-	p.close = append(p.close, func() error { p.exports.Close(context.Background()); return nil })
+	p.close = append(p.close, func() error { p.exports.Close(context.Background()); return nil }, func() error { p.console.release(); return nil })
 	p.logger = p.exports.Logger(o.Logger)
 	c := p.config
 	p.traces = p.exports.NewTraces(telemetry.TracesOptions{

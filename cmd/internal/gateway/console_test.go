@@ -1,0 +1,43 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestTheAddressesComeBeforeWhatGoesToTheConsoleWhichNobodyNeedsToRead: programs read two lines of standard output, and no more.
+func TestTheAddressesComeBeforeWhatGoesToTheConsoleWhichNobodyNeedsToRead(t *testing.T) {
+	r, w := io.Pipe()
+	defer func() { _ = r.Close() }() // ends the write that was given up
+	g, err := New(Options{
+		Config: configured(t), Logger: slog.New(slog.DiscardHandler), Out: w,
+		Environ: []string{"OTEL_METRICS_EXPORTER=console", "OTEL_METRIC_EXPORT_INTERVAL=1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	<-time.After(20 * time.Millisecond) // there is something to export
+	go func() { done <- g.Run(ctx) }()
+	lines := bufio.NewScanner(r)
+	for _, want := range []string{"clients http://", "admin http://"} {
+		if !lines.Scan() || !strings.HasPrefix(lines.Text(), want) {
+			t.Errorf("read %q, want %s…", lines.Text(), want)
+		}
+	}
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it does not end")
+	}
+}

@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"osgate/admin"
+	"osgate/stats"
+)
+
+const (
+	// historyFresh is how long a history serves others who ask for the same: half the time in which the page asks again.
+	historyFresh = 5 * time.Second
+	// historyPatience bounds one reading with the wait for its turn; the page waits no longer.
+	historyPatience = 15 * time.Second
+	// maxReadings bounds the readings at one time. The store is there for counting first, and Redis for quotas too.
+	maxReadings = 2
+	// maxHistories bounds the histories that are held.
+	maxHistories = 16
+)
+
+// histories are what the statistics have lately said to operators: a history of a large organization is a million numbers, and many pages may show the
+// same. They are safe for concurrent use.
+type histories struct {
+	readings singleflight.Group
+	turns    chan struct{} // one element for each reading under way; the capacity bounds them
+
+	mu   sync.Mutex // guards held
+	held map[string]heldHistory
+}
+
+// heldHistory is never written to.
+type heldHistory struct {
+	admin.History
+	since time.Time
+}
+
+func newHistories() *histories {
+	return &histories{turns: make(chan struct{}, maxReadings), held: map[string]heldHistory{}}
+}
+
+// of returns the history that q asks for: one that is held, one that somebody is reading, or what read returns. Others may
+// wait for a reading too, so it ends with historyPatience and not with ctx.
+func (h *histories) of(ctx context.Context, q stats.HistoryQuery, read func(context.Context) (admin.History, error)) (admin.History, error) {
+	key := historyKey(q)
+	shared, err, _ := h.readings.Do(key, func() (any, error) {
+		if said, ok := h.fresh(key, time.Now()); ok {
+			return said, nil
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), historyPatience)
+		defer cancel()
+		select {
+		case h.turns <- struct{}{}:
+			defer func() { <-h.turns }()
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for the readings of others: %w", ctx.Err())
+		}
+		said, err := read(ctx)
+		if err == nil {
+			h.hold(key, said, time.Now())
+		}
+		return said, err
+	})
+	said, _ := shared.(admin.History) // nil with an error
+	return said, err
+}
+
+func (h *histories) fresh(key string, now time.Time) (admin.History, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	held, ok := h.held[key]
+	return held.History, ok && now.Sub(held.since) < historyFresh
+}
+
+func (h *histories) hold(key string, said admin.History, now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key, held := range h.held {
+		if now.Sub(held.since) >= historyFresh {
+			delete(h.held, key)
+		}
+	}
+	if len(h.held) == maxHistories {
+		clear(h.held)
+	}
+	h.held[key] = heldHistory{said, now}
+}
+
+// historyKey is the same for queries with the same answer: it goes by the buckets that the ends of the time fall in.
+func historyKey(q stats.HistoryQuery) string {
+	from, to := q.From, q.To
+	if !to.Before(from) { // otherwise it is refused, and in one bucket it would look right
+		from, to = q.Period.Start(from), q.Period.Start(to)
+	}
+	names := []string{q.Plane, q.Organization, q.Environment, q.Region, q.Store}
+	return fmt.Sprintf("%q %d %d %d", names, q.Period, from.UnixNano(), to.UnixNano())
+}

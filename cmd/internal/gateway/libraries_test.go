@@ -1,0 +1,26 @@
+package gateway
+
+import (
+	"bytes"
+	"log" //nolint:depguard // net/http writes to it
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// TestWhatLibrariesSayIsToldWithoutWhatTheyQuote repeats what net/http's transport prints of an answer that nobody asked for. It takes the process's log.
+func TestWhatLibrariesSayIsToldWithoutWhatTheyQuote(t *testing.T) {
+	var out, before bytes.Buffer
+	defer log.SetOutput(log.Writer())
+	log.SetOutput(&before)
+	silence := Hear(slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	log.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=%v", "a-value", nil)
+	silence()
+	log.Print("afterwards")
+	if text := out.String(); strings.Contains(text, "a-value") || !strings.Contains(text, `"level":"DEBUG"`) || !strings.Contains(text, "Unsolicited response") {
+		t.Errorf("logged %s", text)
+	}
+	if text := before.String(); !strings.Contains(text, "afterwards") || strings.Contains(text, "Unsolicited") {
+		t.Errorf("printed %q", text)
+	}
+}

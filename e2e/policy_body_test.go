@@ -1,0 +1,242 @@
+package e2e
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// ceiling is how many bytes a value may have here.
+const (
+	ceiling       = 100_000
+	ceilingReason = "at most 100,000 bytes"
+	ceilingRule   = "@id(\"small\")\n@reason(\"" + ceilingReason + "\")\nforbid (principal, action == Action::\"putKey\", resource)\nwhen { context.valueBytes > 100000 };\n"
+)
+
+// sink is an upstream that counts what comes of each body.
+type sink struct {
+	*upstream
+	began chan struct{} // gets a value when a body's first byte has come
+
+	mu     sync.Mutex
+	bodies []received // guarded by mu
+}
+
+// received is a body as far as it came.
+type received struct {
+	bytes int64
+	whole bool
+}
+
+func newSink(t *testing.T) *sink {
+	t.Helper()
+	s := &sink{began: make(chan struct{}, 64)}
+	s.upstream = newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		first := make([]byte, 1)
+		n, err := r.Body.Read(first)
+		if n > 0 {
+			s.began <- struct{}{}
+		}
+		rest := int64(0)
+		if err == nil {
+			rest, err = io.Copy(io.Discard, r.Body)
+		}
+		s.mu.Lock()
+		s.bodies = append(s.bodies, received{int64(n) + rest, err == nil || errors.Is(err, io.EOF)})
+		s.mu.Unlock()
+		_, _ = fmt.Fprint(w, `{}`)
+	})
+	return s
+}
+
+// got waits until n bodies have come to an end, and returns them.
+func (s *sink) got(t *testing.T, n int) []received {
+	t.Helper()
+	eventually(t, startBound, "the bodies at upstream", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.bodies) >= n
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]received(nil), s.bodies...)
+}
+
+// upload is a PUT of keyOne by hand, on a connection of its own.
+type upload struct {
+	net.Conn
+	t  *testing.T
+	in *bufio.Reader
+}
+
+func (g *gateway) upload(t *testing.T, token string, headers ...string) *upload {
+	t.Helper()
+	c, err := net.Dial("tcp", g.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(answerBound))
+	u := &upload{c, t, bufio.NewReader(c)}
+	headers = append(headers, "Authorization: Bearer "+token, "Content-Type: application/json")
+	u.write("PUT " + keyOne + " HTTP/1.1\r\nHost: gateway\r\n" + fields(headers) + "\r\n")
+	return u
+}
+
+// write sends text; that the gateway stops reading is seen in its answer.
+func (u *upload) write(text string) { _, _ = io.WriteString(u, text) }
+
+// chunk sends n bytes as a chunk.
+func (u *upload) chunk(n int) { u.write(fmt.Sprintf("%x\r\n%s\r\n", n, strings.Repeat("x", n))) }
+
+// answer reads the next answer, be it an informational one.
+func (u *upload) answer() *answer {
+	u.t.Helper()
+	response, err := http.ReadResponse(u.in, &http.Request{Method: http.MethodPut})
+	if err != nil {
+		u.t.Fatalf("reading the answer: %v", err)
+	}
+	a, err := read(u.t, "PUT "+keyOne, response, time.Now())
+	if err != nil {
+		u.t.Fatalf("reading the answer: %v", err)
+	}
+	return a
+}
+
+// isOver checks that the gateway closed the connection, and cleanly.
+func (u *upload) isOver() {
+	u.t.Helper()
+	if n, err := u.in.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		u.t.Errorf("after the refusal: %d bytes, %v; want the connection's end", n, err)
+	}
+}
+
+// TestAValueOverTheCeilingGoesNoFurther by its length as told, or cut where it grows over the ceiling.
+func TestAValueOverTheCeilingGoesNoFurther(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	f := newRules(t, ceilingRule)
+	g := newStack(t, false).gateway(f.setting(), "UPSTREAM_OVERRIDE="+sink.URL, "RATE=0")
+	token := g.mint("app-one", "")
+
+	told := g.upload(t, token, fmt.Sprintf("Content-Length: %d", ceiling+1))
+	told.write(strings.Repeat("x", ceiling+1))
+	told.answer().denied("small", ceilingReason)
+
+	expecting := g.upload(t, token, fmt.Sprintf("Content-Length: %d", ceiling+1), "Expect: 100-continue")
+	expecting.answer().denied("small", ceilingReason) // and no 100 before it
+	if n := len(sink.requests()); n != 0 {
+		t.Errorf("upstream got %d requests, want none", n)
+	}
+
+	short := g.upload(t, token, "Transfer-Encoding: chunked", "Expect: 100-continue")
+	if a := short.answer(); a.status != http.StatusContinue {
+		t.Errorf("a body of unknown length: %d, want 100", a.status)
+	}
+	short.chunk(ceiling)
+	short.write("0\r\n\r\n")
+	short.answer().is(http.StatusOK)
+	if bodies := sink.got(t, 1); bodies[0] != (received{ceiling, true}) {
+		t.Errorf("upstream got %+v, want all of a value of %d bytes", bodies, ceiling)
+	}
+
+	long := g.upload(t, token, "Transfer-Encoding: chunked")
+	for range 40 {
+		long.chunk(10_000)
+	}
+	long.write("0\r\n\r\n")
+	a := long.answer()
+	a.refused(http.StatusRequestEntityTooLarge, "too-large")
+	a.ruledBy("small", ceilingReason)
+	long.isOver()
+	g.logs(a, map[string]any{"rule": "small", "code": "too-large"})
+	eventually(t, startBound, "the denials to be counted", func() bool { return g.counts(decisions("small", "deny", 3)) })
+	if cut := sink.got(t, 2)[1]; cut.whole || cut.bytes > ceiling {
+		t.Errorf("upstream got %+v, want a body that is cut and has at most %d bytes", cut, ceiling)
+	}
+
+	small := g.upload(t, token, "Content-Length: 2")
+	small.write("{}")
+	small.answer().is(http.StatusOK)
+}
+
+// TestLargeValuesStreamThroughRulesOnThem: of four values of 10 MB, the first bytes are at upstream before the last are sent, and none is held in memory.
+func TestLargeValuesStreamThroughRulesOnThem(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	f := newRules(t, `@id("large") forbid (principal, action == Action::"putKey", resource) when { context.valueBytes > 10500000 || context.valueType == "NUMBER" };`)
+	g := newStack(t, false).gateway(f.setting(), "UPSTREAM_OVERRIDE="+sink.URL, "RATE=0")
+	token := g.mint("app-one", "")
+	const large, part, uploads = 10_000_000, 1_000_000, 4
+	warm := g.upload(t, token, "Content-Length: 2")
+	warm.write("{}")
+	warm.answer().is(http.StatusOK)
+	<-sink.began
+	before := g.holds(t)
+	all := make([]*upload, uploads)
+	for i := range all {
+		length := []string{fmt.Sprintf("Content-Length: %d", large), "Transfer-Encoding: chunked"}[i%2]
+		all[i] = g.upload(t, token, length)
+		all[i].send(i, part)
+	}
+	for range all {
+		select {
+		case <-sink.began:
+		case <-time.After(answerBound):
+			t.Fatal("upstream gets nothing of a value before all of it is sent")
+		}
+	}
+	most := 0
+	for sent := part; sent < large; sent += part {
+		for i, u := range all {
+			u.send(i, part)
+		}
+		most = max(most, g.holds(t)-before)
+	}
+	for i, u := range all {
+		if i%2 == 1 {
+			u.write("0\r\n\r\n")
+		}
+		u.answer().is(http.StatusOK)
+	}
+	for _, body := range sink.got(t, 1+uploads)[1:] {
+		if body != (received{large, true}) {
+			t.Errorf("upstream got %+v, want all of a value of %d bytes", body, large)
+		}
+	}
+	t.Logf("%d KiB more were resident while 4 values of 10 MB went through", most>>10)
+	if most > large {
+		t.Errorf("%d bytes more were resident while 4 values of %d went through: they do not stream", most, large)
+	}
+}
+
+// holds returns how many bytes of memory the process has resident (proc(5)).
+func (p *process) holds(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	var all, resident int
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &all, &resident)
+	}
+	if err != nil {
+		t.Skipf("this system tells no resident memory: %v", err)
+	}
+	return resident * os.Getpagesize()
+}
+
+// send sends n bytes, as a chunk in uploads of odd number.
+func (u *upload) send(i, n int) {
+	if i%2 == 1 {
+		u.chunk(n)
+		return
+	}
+	u.write(strings.Repeat("x", n))
+}

@@ -1,0 +1,190 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// closedRule forbids what the reload tests read.
+const closedRule = "@id(\"closed\")\n@reason(\"closed for now\")\nforbid (principal, action == Action::\"getKey\", resource);\n"
+
+// reloads is how often the gateway has told that it took new rules.
+func (g *gateway) reloads() int { return strings.Count(g.stderr.String(), `"msg":"policy"`) }
+
+// reloaded waits until the gateway has taken rules once more than n times.
+func (g *gateway) reloaded(n int) {
+	g.t.Helper()
+	g.stderr.await(g.t, "the new rules to be told", startBound, g.ended, func(text string) bool { return strings.Count(text, `"msg":"policy"`) > n })
+}
+
+// TestAHitIsJudgedAnewAfterAReload in both modes: what was cached under one policy is refused under the next, and not asked for again after it.
+func TestAHitIsJudgedAnewAfterAReload(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		f := newRules(t, "")
+		g := s.gateway(f.setting(), "CACHE_KEY_TTL=1m", "RATE=0")
+		one := g.as("app-one")
+		one.get(keyOne).is(http.StatusOK)
+		tag := one.get(keyOne).is(http.StatusOK).header.Get("Etag")
+		one.get(keyOne, "If-None-Match: "+tag).is(http.StatusNotModified)
+		swap := func(rules string) {
+			n := g.reloads()
+			f.write(permitAll + rules)
+			g.signal(syscall.SIGHUP)
+			g.reloaded(n)
+		}
+		swap(closedRule)
+		a := one.get(keyOne)
+		a.denied("closed", "closed for now")
+		if got := a.header.Get("Cache-Status") + a.header.Get("Age") + a.header.Get("Etag"); got != "" {
+			t.Errorf("the refusal tells of what is cached: %q", got)
+		}
+		one.get(keyOne, "If-None-Match: "+tag).denied("closed", "closed for now")
+		one.get(keyOne, "Cache-Control: only-if-cached").denied("closed", "closed for now")
+		one.send(http.MethodHead, keyOne, "").succeeded()
+		swap("")
+		one.get(keyOne).is(http.StatusOK)
+		if n := s.emulator.seen(http.MethodGet, keyOne); n != 1 {
+			t.Errorf("osemu was asked %d times, want once", n)
+		}
+	})
+}
+
+// verdicts are what many requests came to.
+type verdicts struct {
+	mu              sync.Mutex
+	passed, refused int     // guarded by mu
+	odd             []error // guarded by mu: anything else
+}
+
+// add takes in an answer: a value, or the refusal by the rule that the tests put in and out of force.
+func (v *verdicts) add(a *answer, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case err == nil && a.status == http.StatusOK && strings.Contains(a.body, "stringValue"):
+		v.passed++
+	case err == nil && a.status == http.StatusForbidden && strings.Contains(a.body, `"rule":"closed"`):
+		v.refused++
+	case err == nil:
+		v.odd = append(v.odd, fmt.Errorf("answered %d %s", a.status, a.body))
+	default:
+		v.odd = append(v.odd, err)
+	}
+}
+
+// read has c read without a pause, this often a second, until stop is closed.
+func (v *verdicts) read(c caller, rate int, stop <-chan struct{}) *sync.WaitGroup {
+	var all sync.WaitGroup
+	all.Go(func() {
+		tick := time.NewTicker(time.Second / time.Duration(rate))
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				all.Go(func() { v.add(c.try(http.MethodGet, keyOne, "")) })
+			}
+		}
+	})
+	return &all
+}
+
+// TestReloadUnderLoadDropsNothing has 300 requests a second come while the rules change, by SIGHUP and by the file alone.
+func TestReloadUnderLoadDropsNothing(t *testing.T) {
+	t.Parallel()
+	f := newRules(t, "")
+	g := newStack(t, false).gateway(f.setting(), "RATE=0")
+	one := g.as("app-one")
+	one.get(keyOne).is(http.StatusOK)
+	var v verdicts
+	stop, began := make(chan struct{}), time.Now()
+	all := v.read(one, 300, stop)
+	for i := range 24 {
+		n := g.reloads()
+		want := []int{http.StatusForbidden, http.StatusOK}[i%2]
+		f.write(permitAll + []string{closedRule, ""}[i%2])
+		if i < 22 { // the last two are found by looking at the file
+			g.signal(syscall.SIGHUP)
+		}
+		g.reloaded(n)
+		if a := one.get(keyOne); a.status != want {
+			t.Errorf("after reload %d: %d, want %d", i, a.status, want)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	close(stop)
+	all.Wait()
+	seconds := time.Since(began).Seconds()
+	if len(v.odd) > 0 {
+		t.Errorf("%d of %d requests got something else than a value or the refusal, the first: %v", len(v.odd), v.passed+v.refused+len(v.odd), v.odd[0])
+	}
+	rate := float64(v.passed+v.refused) / seconds
+	t.Logf("%d values and %d refusals in %.1f s, %.0f a second, over 24 reloads", v.passed, v.refused, seconds, rate)
+	if v.passed == 0 || v.refused == 0 || rate < 100 { // 300 where the machine is not busy with other tests
+		t.Errorf("%d values and %d refusals, %.0f a second: this was no load", v.passed, v.refused, rate)
+	}
+}
+
+// TestABadFileLeavesTheRulesInForce and tells so in /readyz, in a metric and in one log line, until it is mended.
+func TestABadFileLeavesTheRulesInForce(t *testing.T) {
+	t.Parallel()
+	f := newRules(t, closedRule)
+	g := newStack(t, false).gateway(f.setting(), "RATE=0")
+	one := g.as("app-one")
+	ready := func() (status string, parts string) {
+		var r struct {
+			Status  string
+			Reasons []struct{ Part, Detail string }
+		}
+		caller{t: t, base: g.admin}.get("/readyz").is(http.StatusOK).decode(&r)
+		for _, reason := range r.Reasons {
+			parts += reason.Part + " "
+		}
+		return r.Status, parts
+	}
+	before, _ := ready()
+	f.write(permitAll + "@id(\"odd\")\nforbid (principal, action, resource)\nwhen { resource.sstore == \"x\" };\n")
+	g.signal(syscall.SIGHUP)
+	eventually(t, startBound, "/readyz to tell of the policy", func() bool {
+		status, parts := ready()
+		return status == "degraded" && strings.Contains(parts, "policy ")
+	})
+	eventually(t, startBound, "osgate_policy_stale", func() bool { return g.counts("osgate_policy_stale 1") })
+	one.get(keyOne).denied("closed", "closed for now")
+	f.write(permitAll)
+	g.reloaded(0) // by itself
+	one.get(keyOne).is(http.StatusOK)
+	if status, parts := ready(); status != before || strings.Contains(parts, "policy") {
+		t.Errorf("mended: %s because of %q, want %s", status, parts, before)
+	}
+	eventually(t, startBound, "osgate_policy_stale", func() bool { return g.counts("osgate_policy_stale 0") })
+	g.toldOnce(regexp.MustCompile(regexp.QuoteMeta(filepath.Base(f.path)) + `:3:\d+`))
+}
+
+// toldOnce checks that the log has one line about rules that cannot be read, with where they are wrong in its cause.
+func (g *gateway) toldOnce(where *regexp.Regexp) {
+	g.t.Helper()
+	n := 0
+	for line := range strings.Lines(g.stderr.String()) {
+		var l struct{ Level, Msg, Cause string }
+		if json.Unmarshal([]byte(line), &l) != nil || !strings.HasPrefix(l.Msg, "the policy cannot be read") {
+			continue
+		}
+		if n++; l.Level != "ERROR" || !where.MatchString(l.Cause) {
+			g.t.Errorf("the log says %s, want an error at %v", line, where)
+		}
+	}
+	if n != 1 {
+		g.t.Errorf("%d lines about rules that cannot be read, want one", n)
+	}
+}

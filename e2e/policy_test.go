@@ -1,0 +1,206 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	noDeletes       = "no-deletes-in-production"
+	noDeletesReason = "Nothing is deleted in production; ask the platform team"
+	permitAll       = "@id(\"all\")\npermit (principal, action, resource);\n"
+)
+
+// ruleFile is a file of rules that a test changes.
+type ruleFile struct {
+	t    *testing.T
+	path string
+}
+
+// newRules is a folder of one file that permits what these rules do not forbid.
+func newRules(t *testing.T, rules string) *ruleFile {
+	t.Helper()
+	f := &ruleFile{t, filepath.Join(t.TempDir(), "rules.cedar")}
+	f.write(permitAll + rules)
+	return f
+}
+
+// setting is the variable that puts the rules in force.
+func (f *ruleFile) setting() string { return "POLICY=" + filepath.Dir(f.path) }
+
+// write replaces the file as a whole, as editors and configuration management do.
+func (f *ruleFile) write(text string) {
+	f.t.Helper()
+	if err := os.WriteFile(f.path+".new", []byte(text), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	if err := os.Rename(f.path+".new", f.path); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// denied checks a refusal by a rule: its id, its reason, and nothing of how it is written. It does not end the test.
+func (a *answer) denied(rule, reason string) {
+	a.t.Helper()
+	a.refused(http.StatusForbidden, "denied")
+	a.ruledBy(rule, reason)
+}
+
+// ruledBy checks that a refusal names this rule with this reason.
+func (a *answer) ruledBy(rule, reason string) {
+	a.t.Helper()
+	var p struct{ Rule, Detail string }
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil || p.Rule != rule || p.Detail != reason {
+		a.t.Errorf("%s: rule %q, detail %q, want %q, %q; body %q: %v", a.request, p.Rule, p.Detail, rule, reason, a.body, err)
+	}
+	for _, text := range []string{"principal", "forbid", "environmentType", "Client::", ".cedar"} {
+		if strings.Contains(a.body, text) {
+			a.t.Errorf("%s: the refusal shows %q of the rule: %s", a.request, text, a.body)
+		}
+	}
+}
+
+// logs waits for the access line of an answer and checks what it says.
+func (g *gateway) logs(a *answer, want map[string]any) {
+	g.t.Helper()
+	id := a.header.Get("X-Request-Id")
+	var line map[string]any
+	eventually(g.t, startBound, "the access line of "+a.request, func() bool {
+		for _, l := range g.access(a.status) {
+			if l["request_id"] == id {
+				line = l
+			}
+		}
+		return line != nil
+	})
+	for name, value := range want {
+		if fmt.Sprint(line[name]) != fmt.Sprint(value) {
+			g.t.Errorf("%s: the access line says %s %v, want %v: %v", a.request, name, line[name], value, line)
+		}
+	}
+}
+
+// counts reports whether the metrics page has this line.
+func (g *gateway) counts(line string) bool {
+	page := caller{t: g.t, base: g.admin}.get("/metrics").is(http.StatusOK).body
+	return slices.Contains(strings.Split(page, "\n"), line)
+}
+
+// decisions is the metrics line of how often a rule came to a decision.
+func decisions(rule, decision string, n int) string {
+	return fmt.Sprintf("osgate_policy_decisions_total{osgate_policy_decision=%q,osgate_policy_rule=%q} %d", decision, rule, n)
+}
+
+// toListing holds for the question of which type the environments of org-root are.
+func toListing(r logged) bool {
+	return strings.HasPrefix(r.Target, "/accounts/api/organizations/org-root/environments")
+}
+
+// TestTheStarterRulesProtectProduction as people copy them, in force, with the types of environments that osemu's Access Management tells.
+func TestTheStarterRulesProtectProduction(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("POLICY="+starter, "RATE=0")
+	one, two := g.as("app-one"), g.as("app-two")
+	for i, c := range []caller{one, two, one} {
+		key := fmt.Sprintf("k%d", i)
+		c.send(http.MethodPut, sandboxKeys+"/"+key, stringValue(key, "v"), "Content-Type: application/json").succeeded()
+		c.send(http.MethodDelete, sandboxKeys+"/"+key, "").succeeded()
+	}
+	s.emulator.forget()
+	for _, c := range []caller{one, two} {
+		c.send(http.MethodDelete, demoKeys+"/KeyTwo", "").denied(noDeletes, noDeletesReason)
+	}
+	a := one.send(http.MethodDelete, strings.Replace(demoKeys, "env-prod", "env%2Dp%72od", 1)+"/KeyTwo", "")
+	a.denied(noDeletes, noDeletesReason)
+	if seen := s.emulator.requests(notIdentity); len(seen) != 0 {
+		t.Errorf("osemu saw %v, want nothing: what is denied goes nowhere, and types are asked for once", seen)
+	}
+	g.logs(a, map[string]any{"rule": noDeletes, "code": "denied", "operation": "deleteKey", "principal": "app-one"})
+	one.get(demoKeys + "/KeyTwo").is(http.StatusOK)
+	eventually(t, startBound, "the decisions to be counted", func() bool {
+		return g.counts(decisions(noDeletes, "deny", 3)) && g.counts(decisions("everyone", "allow", 7))
+	})
+}
+
+// TestTypesOfEnvironmentsAreAskedForOnce whatever is asked of them, and not at all where no rule reads them.
+func TestTypesOfEnvironmentsAreAskedForOnce(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("POLICY="+starter, "RATE=0")
+	callers := []caller{g.as("app-one"), g.as("app-two"), g.as("app-one")}
+	for _, c := range callers {
+		c.get(keyOne).is(http.StatusOK)
+	}
+	if n := len(s.emulator.requests(toListing)); n != 0 {
+		t.Errorf("reads asked for types %d times, want 0: no rule on reads wants to know", n)
+	}
+	for i := range 30 {
+		callers[i%3].send(http.MethodDelete, sandboxKeys+"/none", "")
+	}
+	if n := len(s.emulator.requests(toListing)); n != 1 {
+		t.Errorf("30 deletes by 3 tokens asked for types %d times, want once", n)
+	}
+}
+
+// TestWhatNobodyCanTypeCountsAsProduction while the control plane does not answer, and no longer.
+func TestWhatNobodyCanTypeCountsAsProduction(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	f := s.front()
+	g := s.gateway("POLICY="+starter, "RATE=0", "UPSTREAM_OVERRIDE="+f.url)
+	one := g.as("app-one")
+	one.get(keyOne).is(http.StatusOK)
+	f.accounts(fails)
+	one.send(http.MethodDelete, sandboxKeys+"/KeyTwo", "").denied(noDeletes, noDeletesReason)
+	one.get(keyOne).is(http.StatusOK)
+	f.accounts(nil)
+	eventually(t, 20*time.Second, "a delete in the sandbox", func() bool {
+		return one.send(http.MethodDelete, sandboxKeys+"/KeyTwo", "").status != http.StatusForbidden
+	})
+}
+
+// TestTheOtherStarterRulesAreInForce one by one: ceilings, read-only and own stores, with explain agreeing.
+func TestTheOtherStarterRulesAreInForce(t *testing.T) {
+	t.Parallel()
+	g := newStack(t, false).gateway("POLICY="+starter, "RATE=0")
+	one := g.as("app-one")
+	const store = "/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_ceilings"
+	define := func(method, body string) *answer {
+		return one.send(method, store, body, "Content-Type: application/json")
+	}
+	define(http.MethodPut, `{"storeId":"APP_ceilings"}`).denied("stores-say-their-ttl", "A store says how long its entries live (defaultTtlSeconds), up to a week")
+	define(http.MethodPut, `{"storeId":"APP_ceilings","defaultTtlSeconds":604801}`).is(http.StatusForbidden)
+	define(http.MethodPut, `{"storeId":"APP_ceilings","defaultTtlSeconds":604800}`).succeeded()
+	define(http.MethodPatch, `{"defaultTtlSeconds":604801}`).denied("stores-keep-their-ttl", "Entries of a store live up to a week (defaultTtlSeconds)")
+	define(http.MethodPatch, `{"defaultTtlSeconds":3600,"defaultTtlSeconds":0}`).is(http.StatusForbidden)
+	define(http.MethodPatch, `{"defaultTtlSeconds":3600}`).succeeded()
+	large := one.send(http.MethodPut, store+"/partitions/p/keys/k", stringValue("k", strings.Repeat("x", 1<<20)), "Content-Type: application/json")
+	large.denied("values-up-to-1-mib", "Values may have up to 1 MiB")
+	one.get("/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_billing%5Fx").denied("billing-stores-are-billings", "Stores that begin with APP_billing belong to another client")
+	settings := []string{"POLICY=" + starter, "DEFAULT_REGION=us/us-east-1"}
+	osgate(t, settings, "explain", "-token-client", "app-one", "DELETE", keyOne).says(t, 1, noDeletes, noDeletesReason, "environmentType")
+	osgate(t, settings, "explain", "-token-client", "app-reports", "PUT", keyOne).says(t, 1, "app-reports-reads-only", "403 denied")
+	osgate(t, settings, "explain", "-token-client", "app-reports", "GET", keyOne+"?confirmable=true").says(t, 1, "app-reports-reads-only")
+	osgate(t, settings, "explain", "-token-client", "app-reports", "GET", keyOne).says(t, 0, "everyone")
+}
+
+// TestFaultyRulesAreToldBeforeServing by every command that reads the configuration, with file, line and column, under the variable's name.
+func TestFaultyRulesAreToldBeforeServing(t *testing.T) {
+	t.Parallel()
+	f := newRules(t, "@id(\"odd\")\nforbid (principal, action, resource)\nwhen { resource.environmentTyp == \"production\" };\n")
+	empty := t.TempDir()
+	for _, command := range []string{"serve", "check"} {
+		osgate(t, []string{"POLICY=" + filepath.Dir(f.path)}, command).says(t, 2, "OSGATE_POLICY", "rules.cedar:3:")
+		osgate(t, []string{"POLICY=" + f.path}, command).says(t, 2, "OSGATE_POLICY", "rules.cedar:3:")
+		osgate(t, []string{"POLICY=" + empty}, command).says(t, 2, "OSGATE_POLICY", "no .cedar file")
+		osgate(t, []string{"POLICY=" + filepath.Join(empty, "absent")}, command).says(t, 2, "OSGATE_POLICY", "absent")
+	}
+}

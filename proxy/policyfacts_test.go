@@ -1,0 +1,108 @@
+package proxy
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"osgate/policy"
+)
+
+func TestHostIsAHeaderThatRulesMayRead(t *testing.T) {
+	g := obey(t, `@id("other") forbid(principal, action, resource) unless { context.headers has "host" && context.headers["host"] == "`+host+`" };`, "Host")
+	if w := g.get("one", keyPath); w.Code != http.StatusOK {
+		t.Errorf("the host that the rule wants: %d %s, want 200", w.Code, w.Body)
+	}
+}
+
+// TestWhatShadowRulesSayOfAGrowingBodyIsWhatTheySayOfAllOfIt: at first no byte of it is known.
+func TestWhatShadowRulesSayOfAGrowingBodyIsWhatTheySayOfAllOfIt(t *testing.T) {
+	g := obey(t, `@id("large") @mode("shadow") forbid(principal, action, resource) when { context.valueBytes > 9 };
+		@id("empty") @mode("shadow") forbid(principal, action, resource) when { context.valueBytes < 3 };
+		@id("unsure") @mode("shadow") forbid(principal, action, resource) when { context.valueBytes * 4611686018427387904 < 0 };`)
+	for body, want := range map[string][]string{
+		"a\r\n0123456789\r\n0\r\n\r\n": {"large", "unsure"}, "9\r\n012345678\r\n0\r\n\r\n": {"unsure"}, "0\r\n\r\n": {"empty"},
+	} {
+		w := g.do(request(t, "PUT "+keyPath, "Authorization: Bearer one", "Transfer-Encoding: chunked", "", body))
+		errs := slices.DeleteFunc(slices.Clone(want), func(rule string) bool { return rule != "unsure" })
+		if x := g.last(); w.Code != http.StatusOK || !slices.Equal(x.Shadow, want) || !slices.Equal(x.PolicyErrors, errs) {
+			t.Errorf("%q: %d, shadow %v, errors %v; want 200, %v, %v", body, w.Code, x.Shadow, x.PolicyErrors, want, errs)
+		}
+	}
+}
+
+// TestADefinitionThatCannotBeReadIsRefusedForRulesInForceAlone: rules in shadow mode refuse nothing, and take its TTL for the longest.
+func TestADefinitionThatCannotBeReadIsRefusedForRulesInForceAlone(t *testing.T) {
+	const rule = `forbid(principal, action, resource) when { context has ttlSeconds && context.ttlSeconds > 86400 };`
+	for name, lines := range map[string][]string{
+		"long": {"", `{"storeId":"` + strings.Repeat("s", policy.HeadBytes) + `"}`}, "compressed": {"Content-Encoding: gzip", "", "\x1f\x8b"},
+	} {
+		put := func() *http.Request {
+			return request(t, storePUT, append([]string{"Authorization: Bearer one"}, lines...)...)
+		}
+		g := obey(t, `@id("brief") @mode("shadow") `+rule)
+		if w := g.do(put()); w.Code != http.StatusOK || !slices.Equal(g.last().Shadow, []string{"brief"}) {
+			t.Errorf("%s, in shadow mode: %d, shadow %v; want 200, brief", name, w.Code, g.last().Shadow)
+		}
+		if w := obey(t, `@id("brief") `+rule).do(put()); w.Code != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s, in force: %d, want 413", name, w.Code)
+		}
+	}
+}
+
+func TestAGarbledBodyIsTheClientsFaultWhoeverReadsIt(t *testing.T) {
+	g := obey(t, `@id("typed") forbid(principal, action, resource) when { context.valueType == "NUMBER" || context has ttlSeconds && context.ttlSeconds > 5 };`)
+	for _, head := range []string{"PUT " + keyPath, storePUT} {
+		w := g.do(request(t, head, "Authorization: Bearer one", "Transfer-Encoding: chunked", "", "5\r\n{\"a\":\r\nnonsense\r\n"))
+		if w.Code != http.StatusBadRequest || g.last().Code != "bad-request" || len(g.sent) != 0 {
+			t.Errorf("%s: %d %s, %d requests upstream; want 400 bad-request, none", head, w.Code, w.Body, len(g.sent))
+		}
+	}
+}
+
+// TestARefusalIsRecordedUnderTheRuleThatRefused and never under one that permitted.
+func TestARefusalIsRecordedUnderTheRuleThatRefused(t *testing.T) {
+	g := obey(t, `@id("small") forbid(principal, action in Action::"write", resource) when { context.valueBytes > 9 };`)
+	for _, tt := range []struct {
+		code, rule string
+		denied     bool
+		r          *http.Request
+	}{
+		{"too-large", "small", true, request(t, "PUT "+keyPath, "Authorization: Bearer one", "Transfer-Encoding: chunked", "", "a\r\n0123456789\r\n0\r\n\r\n")},
+		{"denied", "small", true, request(t, "PUT "+keyPath, "Authorization: Bearer one", "", "0123456789")},
+		{"denied", "", true, request(t, "GET /api/v1/organizations/a-strangers?period=1day", "Authorization: Bearer one")},
+		{"", "all", false, request(t, "GET "+keyPath, "Authorization: Bearer one")},
+	} {
+		g.do(tt.r)
+		if x := g.last(); x.Code != tt.code || x.Rule != tt.rule || x.Denied != tt.denied {
+			t.Errorf("%s %s: %q by rule %q, denied %t; want %q, %q, %t", tt.r.Method, tt.r.URL, x.Code, x.Rule, x.Denied, tt.code, tt.rule, tt.denied)
+		}
+	}
+}
+
+// TestAWriteThatIsCutBeforeItIsSentHoldsUpNoReads: nothing of it can take effect later.
+func TestAWriteThatIsCutBeforeItIsSentHoldsUpNoReads(t *testing.T) {
+	g := obey(t, `@id("small") forbid(principal, action in Action::"write", resource) when { context.valueBytes > 9 };`)
+	g.get("one", keyPath)
+	cut := request(t, "PUT "+keyPath, "Authorization: Bearer one", "Transfer-Encoding: chunked", "", "a\r\n0123456789\r\n0\r\n\r\n")
+	if w := g.do(cut); w.Code != http.StatusRequestEntityTooLarge {
+		t.Fatalf("a value over the limit: %d, want 413", w.Code)
+	}
+	for range 2 {
+		if w := g.get("one", keyPath); w.Code != http.StatusOK {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	if !g.last().Hit {
+		t.Errorf("the second read after it: Cache-Status %q, want a hit", g.last().Cache)
+	}
+}
+
+// TestExplainTellsThatTheAddressMayDecide since it knows none.
+func TestExplainTellsThatTheAddressMayDecide(t *testing.T) {
+	g := obey(t, `@id("inside") forbid(principal, action, resource) unless { context.sourceIP.isInRange(ip("10.0.0.0/8")) };`)
+	if e := g.Explain(request(t, "GET "+keyPath), "app-one"); e.Rule != "inside" || e.Facts != "sourceIP" {
+		t.Errorf("rule %q, not known %q; want inside, sourceIP", e.Rule, e.Facts)
+	}
+}
