@@ -30,6 +30,7 @@ build: ## Build osgate, osemu and osdemo into bin/
 .PHONY: test
 test: needs ## Run every test, with the race detector; installs what is missing
 	CGO_ENABLED=1 go test -vet=off -race -shuffle=on -count=1 -timeout 8m ./...
+	cd deploy/observe && go test -vet=off -count=1 -timeout 4m ./...
 
 .PHONY: lint
 lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
@@ -39,6 +40,7 @@ lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	go mod tidy -diff
 	go mod verify
 	go vet ./...
+	cd deploy/observe && go mod tidy -diff && go vet ./...
 	go tool -modfile=tools/go.mod golangci-lint run --allow-parallel-runners
 
 .PHONY: fuzz

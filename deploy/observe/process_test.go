@@ -1,0 +1,151 @@
+package observe
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// startBound is how long a program may take to say where it listens; alone on a machine it takes some 20 ms.
+const startBound = 20 * time.Second
+
+// buildPrograms builds osgate and osemu from the module around this one, as users get them, and returns the folder they are in.
+func buildPrograms(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-tags", "grpcnotrace", "-o", dir+string(filepath.Separator), "./cmd/osgate", "./cmd/osemu")
+	build.Dir = "../.."
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building osgate and osemu: %v\n%s", err, text)
+	}
+	return dir
+}
+
+// process is a program that a test started, and what it wrote.
+type process struct {
+	command        *exec.Cmd
+	stdout, stderr *output
+}
+
+// start runs a program with exactly this environment until the test ends.
+func start(t testing.TB, program string, environment []string, arguments ...string) *process {
+	t.Helper()
+	p := &process{command: exec.Command(program, arguments...), stdout: &output{}, stderr: &output{}}
+	p.command.Env = append([]string{"PATH=" + os.Getenv("PATH")}, environment...)
+	p.command.Stdout, p.command.Stderr = p.stdout, p.stderr
+	p.command.SysProcAttr = procAttr()
+	p.command.WaitDelay = time.Second
+	if err := p.command.Start(); err != nil {
+		t.Fatalf("starting %s: %v", program, err)
+	}
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("%s wrote:\n%s\n%s", filepath.Base(program), p.stdout, tail(p.stderr.String()))
+		}
+	})
+	return p
+}
+
+// kill ends the program as a crash would.
+func (p *process) kill() {
+	_ = p.command.Process.Kill()
+	_ = p.command.Wait()
+}
+
+// tail returns the end of text, enough to see what went wrong.
+func tail(text string) string {
+	const most = 8 << 10
+	return text[max(0, len(text)-most):]
+}
+
+// url waits for the n-th line of standard output, counted from 0, and returns the address in it.
+func (p *process) url(t testing.TB, n int) string {
+	t.Helper()
+	var lines []string
+	eventually(t, startBound, p.command.Path+" to say where it listens", func() bool {
+		lines = strings.Split(p.stdout.String(), "\n")
+		return len(lines) > n+1
+	})
+	return strings.TrimRight(lines[n][strings.Index(lines[n], "http://"):], "/ ")
+}
+
+// output is what a program wrote so far. Safe for concurrent use.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+// Write implements [io.Writer].
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+// String returns all that was written so far.
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// redisServer is a redis-server that keeps nothing on disk.
+type redisServer struct {
+	*process
+	address string
+}
+
+func startRedis(t testing.TB) *redisServer {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Fatal("redis-server is not installed; this test needs it (apt-get install redis-server)")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &redisServer{address: l.Addr().String()}
+	_ = l.Close()
+	r.restart(t)
+	return r
+}
+
+// restart brings it up, empty, on its port.
+func (r *redisServer) restart(t testing.TB) {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(r.address) // an address of ours is well formed
+	r.process = start(t, "redis-server", nil, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	eventually(t, startBound, "redis-server", func() bool {
+		c, err := net.DialTimeout("tcp", r.address, time.Second)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+}
+
+// eventually asks every 20 ms whether cond holds, and fails the test when the bound is over.
+func eventually(t testing.TB, bound time.Duration, what string, cond func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(bound)
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waiting for %s: not within %v", what, bound)
+		}
+	}
+}
+
+// client gives up on an answer after half a minute.
+var client = &http.Client{Timeout: 30 * time.Second}
