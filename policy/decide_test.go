@@ -157,24 +157,3 @@ func TestNeedsOfAnOperationLeavesOutRulesForOthers(t *testing.T) {
 		t.Errorf("postKey needs %+v, want nothing", got)
 	}
 }
-
-func TestLimitIsWhereTheDecisionTurns(t *testing.T) {
-	for _, tt := range []struct {
-		rule string
-		want int64
-	}{
-		{"", 1 << 20},
-		{`forbid(principal, action, resource) when { context.valueBytes > 1000 };`, 1000},
-		{`forbid(principal, action, resource) when { context.valueBytes >= 1000 };`, 999},
-		{`forbid(principal, action, resource) unless { context.valueBytes <= 1000 && 5 > 4 };`, 1000},
-		{`forbid(principal, action, resource) when { context.valueBytes > 1000 && resource.store == "another" };`, 1 << 20},
-		{`forbid(principal, action, resource) when { context.valueBytes > 2097152 };`, 1 << 20},
-	} {
-		if got := load(t, permitAll+tt.rule).Rules().Limit(ask(t, "PUT "+keyOne, func(r *policy.Request) { r.ValueBytes = -1 }), 1<<20); got != tt.want {
-			t.Errorf("%q: %d, want %d", tt.rule, got, tt.want)
-		}
-	}
-	if got := (*policy.Rules)(nil).Limit(policy.Request{}, 7); got != 7 {
-		t.Errorf("without a policy: %d, want 7", got)
-	}
-}

@@ -124,22 +124,3 @@ func (f *facts) add(other facts) {
 
 // reads reports whether the context's attribute name is read.
 func (f *facts) reads(name types.String) bool { return f.wholeContext || f.context[name] }
-
-// numbers returns the whole numbers written in r if it reads valueBytes.
-func (r *rule) numbers() []int64 {
-	if !r.facts.reads(valueBytesName) {
-		return nil
-	}
-	var all []int64
-	for _, c := range r.ast.Conditions {
-		ast.Inspect(ast.NewNode(c.Body), func(n ast.IsNode) bool {
-			if value, ok := n.(ast.NodeValue); ok {
-				if long, ok := value.Value.(types.Long); ok && long >= 0 && long < 1<<62 {
-					all = append(all, int64(long))
-				}
-			}
-			return true
-		})
-	}
-	return all
-}

@@ -54,7 +54,6 @@ func FuzzLoad(f *testing.F) {
 			if d.Allowed == (d.Reason != "") || d.Rule == "" {
 				t.Errorf("%q: %+v is neither a permit nor a denial with a reason", text, d)
 			}
-			p.Rules().Limit(r, 1<<20)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/cedar-policy/cedar-go/types"
@@ -20,8 +19,7 @@ type Rules struct {
 	shadowed int
 
 	actions [slots]action
-	facts   [slots]facts   // what the rules that may fit an action read
-	numbers [slots][]int64 // in rules that read valueBytes: where a decision may change with the size
+	facts   [slots]facts // what the rules that may fit an action read
 	needs   [slots]Needs
 	total   Needs
 	forbids index
@@ -95,11 +93,8 @@ func (rs *Rules) index(headers []string) {
 		for _, r := range rs.all {
 			if actionFits(r.ast.Action, &rs.actions[s]) {
 				rs.facts[s].add(r.facts)
-				rs.numbers[s] = append(rs.numbers[s], r.numbers()...)
 			}
 		}
-		slices.Sort(rs.numbers[s])
-		rs.numbers[s] = slices.Compact(rs.numbers[s])
 		rs.needs[s] = rs.facts[s].needs(headers)
 		everything.add(rs.facts[s])
 	}
@@ -156,32 +151,4 @@ func (f *facts) needs(headers []string) Needs {
 		}
 	}
 	return n
-}
-
-// maxSteps is how many sizes Limit tries.
-const maxSteps = 128
-
-// Limit returns the greatest size of the body up to which r is permitted, at most most, as the numbers written in the rules tell: a body whose
-// size is not known at first may be cut there. Rules that calculate may deny a smaller body; that comes to light at the body's end, when the size
-// is known and [Rules.Decide] is asked again.
-func (rs *Rules) Limit(r Request, most int64) int64 {
-	if rs == nil {
-		return most
-	}
-	seen, steps := max(r.ValueBytes, 0), 0
-	for _, n := range rs.numbers[slotOf(r.Operation.Kind, r.Operation.Confirmable)] {
-		for _, size := range []int64{n, n + 1} { // ">=" turns at the first, ">" at the second
-			if size <= seen || size > most {
-				continue
-			}
-			if steps++; steps > maxSteps {
-				return most
-			}
-			r.ValueBytes = size
-			if !rs.Decide(r).Allowed {
-				return size - 1
-			}
-		}
-	}
-	return most
 }

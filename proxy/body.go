@@ -57,13 +57,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	n, err := copy(p, b.unread), error(nil)
-	b.unread = b.unread[n:]
-	if n == 0 && len(p) > 0 {
-		if n, err = 0, b.end; err == nil {
-			n, err = b.pull(p)
-		}
-	}
+	n, err := b.more(p)
 	if b.judge != nil && n > 0 {
 		if verdict := b.judge(b.count.Load()); verdict != nil {
 			n, err = 0, verdict
@@ -71,6 +65,19 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	b.note(p[:n], err)
 	return n, err
+}
+
+// more reads what peek has left, then on from the client.
+func (b *requestBody) more(p []byte) (int, error) {
+	if len(b.unread) > 0 {
+		n := copy(p, b.unread)
+		b.unread = b.unread[n:]
+		return n, nil
+	}
+	if b.end != nil {
+		return 0, b.end
+	}
+	return b.pull(p)
 }
 
 // pull reads from the client.
