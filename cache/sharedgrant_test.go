@@ -127,10 +127,7 @@ func TestReadersOfReplicasThatShareSeeEveryWriteThatWasAnswered(t *testing.T) {
 		r := startReplica(t, s, sharedSecret, historyLease, func(o *cache.Options) { o.WriteLease, o.Bytes, o.EntryBytes = historyLease, 100, 100 })
 		caches = append(caches, r.Cache)
 	}
-	h.run(s.Flush, caches...)
-	if n := caches[0].Stats(); n.SharedHits < 20 {
-		t.Errorf("%d hits were of Redis: the test proves little", n.SharedHits)
-	}
+	h.run(s.Flush, func() bool { return caches[0].Stats().SharedHits >= 20 }, caches...)
 }
 
 func TestManyRefusalsAtOnceLeaveNothingBehind(t *testing.T) {
