@@ -73,8 +73,9 @@ func (a *attempts) once(r *http.Request) (*http.Response, error) {
 		out.Body = io.NopCloser(bytes.NewReader(a.kept))
 	}
 	attempt := x.try(out)
-	answer, err := transport.RoundTrip(out)
+	answer, err := transport.RoundTrip(a.proxy.sound(x, out))
 	x.tried(attempt, answer, err)
+	a.proxy.sounded(x, err)
 	return answer, err
 }
 

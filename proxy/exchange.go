@@ -56,10 +56,11 @@ type exchange struct {
 	stale    *cache.Result           // stands in for an answer that failed; nil: nothing does
 
 	// forward
-	body    *requestBody
-	mark    *cache.Mark
-	reply   *replyBody
-	failure error // why upstream gave no answer
+	approach regionmap.Approach
+	body     *requestBody
+	mark     *cache.Mark
+	reply    *replyBody
+	failure  error // why upstream gave no answer
 
 	timing  bool // tell the client each stage's time
 	stage   record.Stage

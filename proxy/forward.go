@@ -18,6 +18,10 @@ import (
 func (p *Proxy) forward(x *exchange) (err error) {
 	x.enter(record.StageForward)
 	defer func() { x.settle(err) }()
+	if x.failure = p.approach(x); x.failure != nil {
+		return p.excuse(x)
+	}
+	defer func() { x.approach.Leave(time.Now()) }()
 	if err := p.spend(x); err != nil {
 		return err
 	}

@@ -82,6 +82,9 @@ type Options struct {
 
 	ServerTiming bool // tell clients each stage's milliseconds
 
+	// RegionChanged is told when connections to a region no longer come about, and when they do again. Many goroutines call it; nil: nobody is told.
+	RegionChanged func(regionmap.ReachState)
+
 	// Trace gives an exchange its place in a trace, and says whether its spans are wanted. Parent is what the caller says, zero where it says nothing;
 	// trusted says that the caller is one of TrustedProxies. Nil: nobody traces, and trace context passes through as it came.
 	Trace func(parent record.Trace, trusted bool) record.Trace
@@ -97,6 +100,7 @@ const (
 type Proxy struct {
 	Options
 	buffers   buffers
+	reach     regionmap.Reach
 	refreshes chan struct{} // one for each refresh under way
 	exchanges atomic.Int64
 	draining  atomic.Bool

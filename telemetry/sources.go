@@ -5,13 +5,14 @@ import "time"
 // Sources are numbers that other parts keep and that [Metrics] reads at each scrape, beside [Gauges]. A nil field is not shown. The functions are called
 // by many goroutines at once and must not wait. What they tell as result, event, plane or connection is a label: closed lists.
 type Sources struct {
-	Identities func(tell func(result string, n int64))     // how callers were identified since the start
-	Planes     func(tell func(plane, breaker string))      // each control plane asked so far: "closed", "half-open" or "open"
-	Redis      func(tell func(connection string, r Redis)) // each connection to Redis
-	Statistics func() Statistics                           // how counts get to their store
-	Searches   func(tell func(result string, n int64))     // how searches for stores ended since the start
-	Pauses     func(tell func(event string, n int64))      // what followed from upstream's 429s since the start
-	Policy     func() Policy                               // the rules in force
+	Identities func(tell func(result string, n int64))        // how callers were identified since the start
+	Planes     func(tell func(plane, breaker string))         // each control plane asked so far: "closed", "half-open" or "open"
+	Regions    func(tell func(plane, region, breaker string)) // each region of Object Store asked so far: likewise
+	Redis      func(tell func(connection string, r Redis))    // each connection to Redis
+	Statistics func() Statistics                              // how counts get to their store
+	Searches   func(tell func(result string, n int64))        // how searches for stores ended since the start
+	Pauses     func(tell func(event string, n int64))         // what followed from upstream's 429s since the start
+	Policy     func() Policy                                  // the rules in force
 }
 
 // Redis is how a connection to Redis fares.

@@ -13,7 +13,11 @@ import (
 func allSources() telemetry.Sources {
 	return telemetry.Sources{
 		Identities: func(tell func(string, int64)) { tell("known", 7) },
-		Planes:     func(tell func(string, string)) { tell("us", "closed"); tell("eu", "open"); tell("ca", "half-open") },
+		Regions: func(tell func(string, string, string)) {
+			tell("us", "us-east-1", "closed")
+			tell("eu", "eu-west-1", "open")
+		},
+		Planes: func(tell func(string, string)) { tell("us", "closed"); tell("eu", "open"); tell("ca", "half-open") },
 		Redis: func(tell func(string, telemetry.Redis)) {
 			tell("main", telemetry.Redis{Breaker: "half-open", Open: 10, Idle: 4, TimedOut: 3, Skipped: 2, Reused: 100, Dialed: 11, Stale: 1})
 		},
@@ -40,6 +44,7 @@ func has(t *testing.T, page string, lines ...string) {
 func TestSourcesAreShown(t *testing.T) {
 	has(t, scrape(t, newMetrics(t, telemetry.Options{Version: "v1", Sources: allSources()})),
 		`osgate_identity_results_total{osgate_identity_result="known"} 7`,
+		`osgate_upstream_breaker{osv2_plane="us",osv2_region="us-east-1"} 0`, `osgate_upstream_breaker{osv2_plane="eu",osv2_region="eu-west-1"} 2`,
 		`osgate_identity_breaker{osv2_plane="us"} 0`, `osgate_identity_breaker{osv2_plane="eu"} 2`, `osgate_identity_breaker{osv2_plane="ca"} 1`,
 		`osgate_redis_breaker{osgate_redis_connection="main"} 1`, `osgate_redis_skipped_total{osgate_redis_connection="main"} 2`,
 		`db_client_connection_count{db_client_connection_pool_name="main",db_client_connection_state="idle"} 4`,

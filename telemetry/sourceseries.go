@@ -17,6 +17,7 @@ func (n *naming) observeSources(s *Sources, version string) {
 	n.observeTold(n.counter("osgate.discovery.searches", "{search}", "Searches for the region of a store, by how they ended."), attrSearch, s.Searches)
 	n.observeTold(n.counter("osgate.upstream.pauses", "{event}", "What followed from upstream's 429s."), attrPause, s.Pauses)
 	n.observePlanes(s.Planes)
+	n.observeRegions(s.Regions)
 	n.observeRedis(s.Redis)
 	n.observeStatistics(s.Statistics)
 	n.observePolicy(s.Policy)
@@ -76,6 +77,19 @@ func (n *naming) observePlanes(f func(tell func(plane, breaker string))) {
 	n.register(func(_ context.Context, o metric.Observer) error {
 		f(func(plane, breaker string) {
 			o.ObserveInt64(gauge, breakers[breaker], metric.WithAttributes(attrPlane.String(plane)))
+		})
+		return nil
+	}, gauge)
+}
+
+func (n *naming) observeRegions(f func(tell func(plane, region, breaker string))) {
+	if f == nil {
+		return
+	}
+	gauge := n.gauge("osgate.upstream.breaker", "", "Whether a region of Object Store is connected to: 0 it is, 1 a probe finds out, 2 it is not.")
+	n.register(func(_ context.Context, o metric.Observer) error {
+		f(func(plane, region, breaker string) {
+			o.ObserveInt64(gauge, breakers[breaker], metric.WithAttributes(attrPlane.String(plane), attrRegion.String(region)))
 		})
 		return nil
 	}, gauge)

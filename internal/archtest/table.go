@@ -54,7 +54,7 @@ func Rules() Table {
 		"cache":     {Imports: []string{"objectstore", redisconn, seal}, Tests: []string{memnet, redistest}},
 		"policy":    {Imports: []string{"auth", "objectstore"}},
 		"ratelimit": {Imports: []string{redisconn}, Tests: []string{redistest}},
-		"regionmap": {Imports: []string{"objectstore"}},
+		"regionmap": {Imports: []string{"objectstore", breaker}},
 		"stats":     {Imports: []string{"objectstore", "record", redisconn}, Tests: []string{redistest}},
 		"telemetry": {Imports: []string{"objectstore", "record"}, Tests: []string{memnet}},
 		"admin":     {Tests: []string{memnet}},

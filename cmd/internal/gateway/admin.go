@@ -119,6 +119,14 @@ func (g *Gateway) readiness() admin.Readiness {
 			})
 		}
 	}
+	for _, region := range g.proxy.Reached() {
+		if !region.OK {
+			r.Reasons = append(r.Reasons, admin.Reason{
+				Part:   regionPart + region.Location.String(),
+				Detail: "connections to it do not come about: one request at a time tries, the others get 502 upstream-unreachable at once",
+			})
+		}
+	}
 	s := g.stats.Status()
 	if reason, ok := statisticsReason(s, g.losses.recent(s, time.Now())); ok {
 		r.Reasons = append(r.Reasons, reason)

@@ -200,8 +200,8 @@ func build(o Options) (p *parts, err error) {
 		Transport: transport, Override: c.Upstream.Override, Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies,
 		Quota: quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
 		Budget: budget(c), BudgetBy: c.Budget.By, Budgeted: p.metrics.Budgeted, MaxWait: c.Rate.MaxWait,
-		SharedScope: c.Cache.Scope == environmentScope,
-		Timeout:     c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
+		SharedScope: c.Cache.Scope == environmentScope, RegionChanged: p.regionChanged,
+		Timeout: c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
 	})
 	p.made.Store(err == nil)
 	return p, err
@@ -248,6 +248,16 @@ func (p *parts) planeChanged(s auth.PlaneState) {
 		return
 	}
 	p.logger.Warn("a control plane is gone; known tokens are forwarded, unknown ones wait", "plane", s.Plane, "cause", s.LastError)
+}
+
+// regionChanged tells the one log line that it is worth when connections to a region no longer come about, or do again.
+func (p *parts) regionChanged(s regionmap.ReachState) {
+	if s.OK {
+		p.logger.Info("a region is back", "plane", s.Location.Plane, "region", s.Location.Region)
+		return
+	}
+	p.logger.Warn("a region is gone: connections to it do not come about; one request at a time tries", "plane", s.Location.Plane,
+		"region", s.Location.Region, "cause", s.LastError)
 }
 
 // searchTimeout bounds a search for a store: a region that is silent holds up the first who asks, and one that is slower than this is of no use.

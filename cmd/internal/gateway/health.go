@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"osgate/admin"
 	"osgate/auth"
 	"osgate/policy"
+	"osgate/regionmap"
 	"osgate/stats"
 	"osgate/telemetry"
 )
@@ -39,9 +41,7 @@ func (g *Gateway) overview(now time.Time) (admin.Health, any) {
 	for _, plane := range g.auth.Planes() {
 		all = append(all, planeHealth(plane, g.askings.of(plane.Plane).Quantiles(now)))
 	}
-	for _, region := range traffic.Regions {
-		all = append(all, regionHealth(region))
-	}
+	all = append(all, regionsHealth(traffic.Regions, g.proxy.Reached())...)
 	all = append(all, g.statisticsHealth(now), g.cacheHealth(traffic), policyHealth(g.policy.State(), traffic))
 	return admin.NewHealth(g.readiness(), all), traffic
 }
@@ -76,12 +76,31 @@ func planeHealth(s auth.PlaneState, took telemetry.Quantiles) admin.Part {
 	return p
 }
 
-func regionHealth(r telemetry.RegionCount) admin.Part {
+// regionsHealth tells of the regions that were asked within the last minute, and of those to which connections do not come about.
+func regionsHealth(counts []telemetry.RegionCount, reached []regionmap.ReachState) (all []admin.Part) {
+	for _, s := range reached {
+		i := slices.IndexFunc(counts, func(r telemetry.RegionCount) bool {
+			return r.Plane == s.Location.Plane && r.Region == s.Location.Region
+		})
+		switch {
+		case i >= 0:
+			all = append(all, regionHealth(counts[i], s))
+		case !s.OK:
+			all = append(all, regionHealth(telemetry.RegionCount{Plane: s.Location.Plane, Region: s.Location.Region}, s))
+		}
+	}
+	return all
+}
+
+func regionHealth(r telemetry.RegionCount, s regionmap.ReachState) admin.Part {
 	p := admin.Part{
-		Name: regionPart + r.Plane + "/" + r.Region, State: admin.PartOK, Detail: "Object Store answers",
+		Name: regionPart + s.Location.String(), State: admin.PartOK, Detail: "Object Store answers", Breaker: s.Breaker,
 		Latency: latency(r.Latency), Requests: &r.Requests, Errors: &r.Failed,
 	}
 	switch {
+	case !s.OK:
+		p.State, p.Since, p.Detail = admin.PartDown, s.Since, "Connections to it do not come about: "+s.LastError
+		return p
 	case r.Failed == r.Requests && r.Requests >= downAfter:
 		p.State, p.Since = admin.PartDown, r.Failing
 	case float64(r.Failed) > degradedShare*float64(r.Requests):

@@ -18,9 +18,12 @@ import (
 	"osgate/internal/redisconn/redistest"
 	"osgate/policy"
 	"osgate/record"
+	"osgate/regionmap"
 	"osgate/stats"
 	"osgate/telemetry"
 )
+
+var virginia = regionmap.Location{Plane: "us", Region: "us-east-1"}
 
 func TestRegionIsJudgedByItsLastMinute(t *testing.T) {
 	began := time.Now()
@@ -36,18 +39,42 @@ func TestRegionIsJudgedByItsLastMinute(t *testing.T) {
 		"the only four":       {4, 4, admin.PartDegraded, "4 of 4 requests failed within the last minute"},
 		"all of five or more": {5, 5, admin.PartDown, "5 of 5 requests failed within the last minute"},
 	} {
-		got := regionHealth(telemetry.RegionCount{
+		counts := []telemetry.RegionCount{{Plane: "eu", Region: "us-east-1"}, {
 			Plane: "us", Region: "us-east-1", Requests: tt.requests, Failed: tt.failed, Failing: began, Latency: telemetry.Quantiles{Count: tt.requests, P50: 1, P95: 2, P99: 3},
-		})
-		want := admin.Part{
-			Name: "region us/us-east-1", State: tt.want, Detail: tt.detail, Requests: &tt.requests, Errors: &tt.failed,
+		}}
+		got := regionsHealth(counts, []regionmap.ReachState{{Location: virginia, OK: true, Breaker: "closed"}})
+		want := []admin.Part{{
+			Name: "region us/us-east-1", State: tt.want, Detail: tt.detail, Requests: &tt.requests, Errors: &tt.failed, Breaker: "closed",
 			Latency: &admin.Latency{Count: tt.requests, P50: 1, P95: 2, P99: 3},
-		}
+		}}
 		if tt.want != admin.PartOK {
-			want.Since = began
+			want[0].Since = began
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestARegionThatIsGoneIsDownUntilItIsBack, whether or not it was asked within the last minute; one that is well and was not asked is no news.
+func TestARegionThatIsGoneIsDownUntilItIsBack(t *testing.T) {
+	since, ohio := time.Now(), regionmap.Location{Plane: "us", Region: "us-east-2"}
+	reached := []regionmap.ReachState{
+		{Location: virginia, Since: since, LastError: "dial tcp: i/o timeout", Breaker: "open"},
+		{Location: ohio, OK: true, Breaker: "closed"},
+	}
+	for _, asked := range []int64{0, 1, 100} {
+		var counts []telemetry.RegionCount
+		if asked > 0 {
+			counts = append(counts, telemetry.RegionCount{Plane: "us", Region: "us-east-1", Requests: asked})
+		}
+		got := regionsHealth(counts, reached)
+		want := []admin.Part{{
+			Name: "region us/us-east-1", State: admin.PartDown, Detail: "Connections to it do not come about: dial tcp: i/o timeout", Since: since, Breaker: "open",
+			Requests: &asked, Errors: new(int64),
+		}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d requests (-want +got):\n%s", asked, diff)
 		}
 	}
 }
@@ -207,7 +234,7 @@ func TestOverviewOfAGatewayWithTraffic(t *testing.T) {
 		Parts: []admin.Part{
 			{Name: "redis", State: admin.PartOK, Breaker: "closed"},
 			{Name: "control plane us", State: admin.PartOK, Breaker: "closed"},
-			{Name: "region us/us-east-1", State: admin.PartOK, Requests: &once, Errors: new(int64)},
+			{Name: "region us/us-east-1", State: admin.PartOK, Breaker: "closed", Requests: &once, Errors: new(int64)},
 			{Name: "statistics", State: admin.PartOK},
 			{Name: "cache", State: admin.PartOK},
 			{Name: "policy", State: admin.PartIdle},

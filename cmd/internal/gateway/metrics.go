@@ -16,7 +16,7 @@ const (
 
 // sources are what metrics read of the parts at each scrape. The parts are made after the metrics, and before anybody scrapes.
 func (p *parts) sources() telemetry.Sources {
-	s := telemetry.Sources{Identities: p.tellIdentities, Planes: p.tellPlanes, Statistics: p.tellStatistics, Pauses: p.tellPauses}
+	s := telemetry.Sources{Identities: p.tellIdentities, Planes: p.tellPlanes, Regions: p.tellRegions, Statistics: p.tellStatistics, Pauses: p.tellPauses}
 	if p.redis != nil {
 		s.Redis = p.tellRedis
 	}
@@ -63,6 +63,12 @@ func (p *parts) tellIdentities(tell func(result string, n int64)) {
 func (p *parts) tellPlanes(tell func(plane, breaker string)) {
 	for _, s := range p.auth.Planes() {
 		tell(s.Plane, s.Breaker)
+	}
+}
+
+func (p *parts) tellRegions(tell func(plane, region, breaker string)) {
+	for _, s := range p.proxy.Reached() {
+		tell(s.Location.Plane, s.Location.Region, s.Breaker)
 	}
 }
 

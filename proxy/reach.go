@@ -1,0 +1,70 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"time"
+
+	"osgate/regionmap"
+)
+
+// approach asks for leave to connect to x's region. Where connections there do not come about, it refuses at once what else would wait for one in vain.
+func (p *Proxy) approach(x *exchange) error {
+	if !x.objectStore() {
+		return nil
+	}
+	var ok bool
+	if x.approach, ok = p.reach.Approach(x.location, time.Now()); !ok {
+		return refusal{
+			code:   codeUpstreamUnreachable,
+			detail: "connections to " + x.location.String() + " have not come about lately; it is tried again every few seconds",
+		}
+	}
+	return nil
+}
+
+// sound makes r tell when it has a connection of its own, if it is the request that finds out for others whether its region is back: an answer may be
+// slow for reasons of its own.
+func (p *Proxy) sound(x *exchange, r *http.Request) *http.Request {
+	if !x.approach.Probes() {
+		return r
+	}
+	return r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+		if !c.Reused { // one that was there before may be dead
+			p.tellRegion(x.approach.Reached(time.Now()))
+		}
+	}}))
+}
+
+// sounded takes what an attempt says of x's region.
+func (p *Proxy) sounded(x *exchange, err error) {
+	switch {
+	case err == nil:
+		p.tellRegion(x.approach.Reached(time.Now()))
+	case swallowed(err):
+		p.tellRegion(x.approach.Swallowed(err.Error(), time.Now()))
+	case x.approach.Probes() && kind(err) != "canceled" && kind(err) != "timeout": // it fails, but keeps nobody waiting
+		p.tellRegion(x.approach.Reached(time.Now()))
+	}
+}
+
+// tellRegion tells whoever wants to know that a region is gone or back.
+func (p *Proxy) tellRegion(s regionmap.ReachState, changed bool) {
+	if changed && p.RegionChanged != nil {
+		p.RegionChanged(s)
+	}
+}
+
+// swallowed reports whether err says that a connection did not come about in time.
+func swallowed(err error) bool {
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+		return e.Timeout()
+	}
+	return strings.HasSuffix(err.Error(), "TLS handshake timeout") // net/http does not export its type
+}
+
+// Reached returns whether connections come about, for each region that was asked since the start.
+func (p *Proxy) Reached() []regionmap.ReachState { return p.reach.States() }

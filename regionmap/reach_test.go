@@ -1,0 +1,150 @@
+package regionmap_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"osgate/regionmap"
+)
+
+// reachRig drives a Reach by a clock of its own.
+type reachRig struct {
+	*testing.T
+	regionmap.Reach
+	now time.Time
+}
+
+func newReachRig(t *testing.T) *reachRig {
+	return &reachRig{T: t, now: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)}
+}
+
+// asks reports whether l may be asked now, and whether that would be the probe.
+func (r *reachRig) asks(l regionmap.Location) (may, probe bool) {
+	a, may := r.Approach(l, r.now)
+	defer a.Leave(r.now)
+	return may, a.Probes()
+}
+
+// swallows lets so many connections to l not come about.
+func (r *reachRig) swallows(l regionmap.Location, n int) (changes int) {
+	for range n {
+		a, ok := r.Approach(l, r.now)
+		if !ok {
+			r.Fatalf("%s is not asked any more", l)
+		}
+		if _, changed := a.Swallowed("dial tcp: i/o timeout", r.now); changed {
+			changes++
+		}
+		a.Leave(r.now)
+	}
+	return changes
+}
+
+// reaches lets one connection to l come about.
+func (r *reachRig) reaches(l regionmap.Location) (changed bool) {
+	a, ok := r.Approach(l, r.now)
+	if !ok {
+		r.Fatalf("%s is not asked", l)
+	}
+	_, changed = a.Reached(r.now)
+	a.Leave(r.now)
+	return changed
+}
+
+func TestALocationIsLeftAloneAfterFiveConnectionsInARowThatDidNotComeAbout(t *testing.T) {
+	r := newReachRig(t)
+	r.swallows(ohio, 4)
+	r.reaches(ohio)
+	r.swallows(ohio, 4)
+	if may, _ := r.asks(ohio); !may {
+		t.Error("left alone though an answer came between")
+	}
+	if n := r.swallows(ohio, 1); n != 1 {
+		t.Errorf("%d changes by the fifth, want 1", n)
+	}
+	if may, _ := r.asks(ohio); may {
+		t.Error("asked after five")
+	}
+	if may, _ := r.asks(east); !may {
+		t.Error("another location is left alone too")
+	}
+	want := []regionmap.ReachState{
+		{Location: east, OK: true, Breaker: "closed"},
+		{Location: ohio, Since: r.now, LastError: "dial tcp: i/o timeout", Breaker: "open"},
+	}
+	if diff := cmp.Diff(want, r.States()); diff != "" {
+		t.Errorf("states (-want +got):\n%s", diff)
+	}
+}
+
+func TestOneRequestFindsOutWhetherALocationIsBack(t *testing.T) {
+	r := newReachRig(t)
+	r.swallows(ohio, 5)
+	for _, delay := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
+		r.now = r.now.Add(delay - time.Millisecond)
+		if may, _ := r.asks(ohio); may {
+			t.Fatalf("asked before %v were over", delay)
+		}
+		r.now = r.now.Add(time.Millisecond)
+		probe, ok := r.Approach(ohio, r.now)
+		if !ok || !probe.Probes() {
+			t.Fatalf("not probed after %v", delay)
+		}
+		if may, _ := r.asks(ohio); may {
+			t.Fatal("asked while a probe is under way")
+		}
+		if _, changed := probe.Swallowed("again", r.now); changed {
+			t.Fatal("a probe that fails is a change")
+		}
+		probe.Leave(r.now) // takes nothing back
+	}
+	r.now = r.now.Add(5 * time.Second)
+	if !r.reaches(ohio) {
+		t.Error("a probe that comes back is no change")
+	}
+	if may, probe := r.asks(ohio); !may || probe {
+		t.Errorf("asked is %t, probed is %t after a probe came back", may, probe)
+	}
+}
+
+func TestAProbeThatFindsNothingOutGivesWay(t *testing.T) {
+	r := newReachRig(t)
+	r.swallows(ohio, 5)
+	r.now = r.now.Add(time.Second)
+	probe, _ := r.Approach(ohio, r.now)
+	probe.Leave(r.now)
+	if may, _ := r.asks(ohio); may {
+		t.Error("asked at once after a probe that found nothing out")
+	}
+	r.now = r.now.Add(2 * time.Second)
+	if may, probe := r.asks(ohio); !may || !probe {
+		t.Errorf("asked is %t, probed is %t; want the next probe", may, probe)
+	}
+}
+
+func TestWhatBeganBeforeSaysNothingOfWhatIsNow(t *testing.T) {
+	r := newReachRig(t)
+	early, _ := r.Approach(ohio, r.now)
+	late, _ := r.Approach(ohio, r.now)
+	r.swallows(ohio, 5)
+	if _, changed := early.Reached(r.now); changed {
+		t.Error("an old answer closes it")
+	}
+	r.now = r.now.Add(time.Second)
+	r.reaches(ohio)
+	for range 5 {
+		if _, changed := late.Swallowed("old", r.now); changed {
+			t.Error("old connections open it again")
+		}
+	}
+}
+
+func TestTheZeroApproachSaysNothing(t *testing.T) {
+	var a regionmap.Approach
+	a.Leave(time.Now())
+	if _, changed := a.Reached(time.Now()); changed || a.Probes() {
+		t.Error("it does")
+	}
+}
