@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // redisTimeout is long, for a busy machine: what depends on it being short is tested in redisconn.
-const redisTimeout = 2 * time.Second
+const redisTimeout = time.Minute
 
 // place is where Redis is: a server, a cluster, or what sentinels watch.
 type place interface{ URL() string }
@@ -106,13 +106,13 @@ func awaitOpen(t *testing.T, c Coherence, on Resources) (Reading, time.Duration)
 	start := time.Now()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for time.Since(start) < 20*time.Second {
+	for time.Since(start) < time.Minute {
 		if r, err := c.Read(t.Context(), on); err == nil && r.Closed == "" {
 			return r, time.Since(start)
 		}
 		<-tick.C
 	}
-	t.Fatal("not open within 20 s")
+	t.Fatal("not open within a minute")
 	return Reading{}, 0
 }
 
@@ -218,16 +218,19 @@ func resetChangesEveryStampAndNothingElse(t *testing.T, c Coherence, settle func
 
 func leasesAreBoundedForOneResource(t *testing.T, c Coherence, settle func()) {
 	t.Helper()
-	writers := make([]ID, 2*maxLeases)
+	const lease = time.Second
+	writers, first := make([]ID, 2*maxLeases), time.Now()
 	for i := range writers {
 		writers[i] = newID()
-		markFor(t, c, resource(0), writers[i], 500*time.Millisecond)
+		markFor(t, c, resource(0), writers[i], lease)
 	}
 	for _, writer := range writers {
 		c.Release(resource(0), writer)
 	}
 	settle()
-	wantClosed(t, read(t, c, resource(0)), closedByWrite, "while the shared lease lasts")
+	if r := read(t, c, resource(0)); time.Since(first) < lease { // else the first have run out before there were too many
+		wantClosed(t, r, closedByWrite, "while the shared lease lasts")
+	}
 	awaitOpen(t, c, resource(0))
 }
 

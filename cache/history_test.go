@@ -60,7 +60,7 @@ func TestReadersOfTwoGatewaysSeeEveryWriteThatWasAnswered(t *testing.T) {
 
 func dial(t testing.TB, s *redistest.Server) *redisconn.Conn {
 	t.Helper()
-	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: time.Second})
+	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +154,10 @@ func (h *history) write(c *cache.Cache, random *rand.Rand) {
 				h.registers[k].Add(1)
 			}
 		})
+		return
+	}
+	if time.Until(m.Deadline()) < historyLease/2 { // held up for so long that it is not sent
+		m.Done(true)
 		return
 	}
 	value := h.registers[k].Add(1)

@@ -28,7 +28,7 @@ func newCarrier(t testing.TB) *carrier {
 	t.Helper()
 	c := &carrier{TB: t, server: redistest.Start(t), script: redis.NewScript(`return redis.call("INCR", KEYS[1])`)}
 	c.wire = redistest.NewWire(t, c.server)
-	conn, err := redisconn.Open(redisconn.Options{URL: c.wire.URL(), Timeout: 2 * time.Second})
+	conn, err := redisconn.Open(redisconn.Options{URL: c.wire.URL(), Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,17 +43,23 @@ func newReplica(t testing.TB, s place, change ...func(*cache.Options)) *replica 
 
 func startReplica(t testing.TB, s place, secret []byte, settle time.Duration, change ...func(*cache.Options)) *replica {
 	t.Helper()
-	r := &replica{coherence: onConn(t, dialURL(t, s.URL()), cache.RedisOptions{Settle: settle})}
-	r.bodies = bodiesOn(t, dialURL(t, s.URL()), secret)
+	return replicaOn(t, s, dialURL(t, s.URL(), time.Minute), secret, settle, change...)
+}
+
+// replicaOn is startReplica with a connection of its own for the coherence, which it closes.
+func replicaOn(t testing.TB, s place, conn *redisconn.Conn, secret []byte, settle time.Duration, change ...func(*cache.Options)) *replica {
+	t.Helper()
+	r := &replica{coherence: onConn(t, conn, cache.RedisOptions{Settle: settle})}
+	r.bodies = bodiesOn(t, dialURL(t, s.URL(), time.Minute), secret)
 	r.Cache = newCache(t, append([]func(*cache.Options){func(o *cache.Options) {
 		o.Coherence, o.SharedGrants, o.Shared = r.coherence, r.coherence, r.bodies
 	}}, change...)...)
 	return r
 }
 
-func dialURL(t testing.TB, url string) *redisconn.Conn {
+func dialURL(t testing.TB, url string, timeout time.Duration) *redisconn.Conn {
 	t.Helper()
-	conn, err := redisconn.Open(redisconn.Options{URL: url, Timeout: 2 * time.Second})
+	conn, err := redisconn.Open(redisconn.Options{URL: url, Timeout: timeout})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +95,7 @@ func idleBodies(t testing.TB, conn *redisconn.Conn, secret []byte) *cache.Shared
 // await waits until something that others do in the background is true.
 func await(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); <-time.After(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !is(); <-time.After(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
 		}
@@ -319,18 +326,20 @@ func TestOtherSecretReadsNothing(t *testing.T) {
 }
 
 func TestSharedEntryIsNeverYoungerThanItIs(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
-	a := newReplica(t, s)
+	fresh := func(ttl time.Duration) func(*cache.Options) { return func(o *cache.Options) { o.KeyTTL = ttl } }
+	a := newReplica(t, s, fresh(time.Minute))
 	q := ask(t, "GET", keyPath)
-	asked := time.Now().Add(-5 * time.Second) // a slow fetch
+	asked := time.Now().Add(-50 * time.Second) // a slow fetch
 	receive(a.Cache, q, a.Look(t.Context(), q, asked), answer{200, http.Header{"Age": {"2"}}, "v"}, time.Now())
 	await(t, "body and grant are shared", func() bool { return len(keysLike(t, s, "*:body:*"))+len(keysLike(t, s, "*:grant:*")) == 2 })
-	if left := s.Do("PTTL", keysLike(t, s, "*:body:*")[0]); len(left) != len("3000") || left > "3000" {
-		t.Errorf("Redis keeps it for %s ms, want 3000 at most", left)
+	if left, err := strconv.Atoi(s.Do("PTTL", keysLike(t, s, "*:body:*")[0])); err != nil || left < 0 || left > 8000 {
+		t.Errorf("Redis keeps it for %d ms, want 8000 at most", left)
 	}
 	s.Do("PERSIST", keysLike(t, s, "*:body:*")[0])
 
-	r := newReplica(t, s).Look(t.Context(), q, time.Now())
+	r := newReplica(t, s, fresh(time.Minute)).Look(t.Context(), q, time.Now())
 	if r.Entry == nil {
 		t.Fatalf("got %s, want a hit", r.Status)
 	}
@@ -338,15 +347,16 @@ func TestSharedEntryIsNeverYoungerThanItIs(t *testing.T) {
 	if age, is := r.Entry.Age(now), now.Sub(asked)+2*time.Second; age < is || age > is+time.Second {
 		t.Errorf("it is %v old, want %v", age, is)
 	}
-	wantMiss(t, newReplica(t, s, func(o *cache.Options) { o.KeyTTL = 7 * time.Second }).Cache, q) // configured for less
+	wantMiss(t, newReplica(t, s, fresh(52*time.Second)).Cache, q) // configured for less
 	now = time.Now()
-	<-time.After(asked.Add(8 * time.Second).Sub(now)) // its freshness is over; only Redis's own clock of the key was stopped
-	wantMiss(t, newReplica(t, s).Cache, q)
+	<-time.After(asked.Add(58 * time.Second).Sub(now)) // its freshness is over; only Redis's own clock of the key was stopped
+	wantMiss(t, newReplica(t, s, fresh(time.Minute)).Cache, q)
 }
 
 func TestSharedEntryEndsWithItsFreshness(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
-	brief := func(o *cache.Options) { o.KeyTTL = 400 * time.Millisecond }
+	brief := func(o *cache.Options) { o.KeyTTL = 3 * time.Second }
 	a := newReplica(t, s, brief)
 	q := ask(t, "GET", keyPath)
 	a.share(t, s, q, nil, "v")
@@ -378,7 +388,9 @@ func TestOnlyWhatIsStoredIsShared(t *testing.T) {
 }
 
 func TestBodiesThatFindNoRoomAreDropped(t *testing.T) {
-	idle := func() *cache.SharedBodies { return idleBodies(t, dialURL(t, redistest.Start(t).URL()), sharedSecret) }
+	idle := func() *cache.SharedBodies {
+		return idleBodies(t, dialURL(t, redistest.Start(t).URL(), time.Minute), sharedSecret)
+	}
 	c := newCache(t, func(o *cache.Options) { o.Bytes, o.EntryBytes = 64<<20, 1<<20 })
 	entry := func(size int) *cache.Entry {
 		q := ask(t, "GET", fmt.Sprintf("%s%d", keyPath, size))
@@ -442,7 +454,7 @@ func TestRedisThatForgetsOrIsGoneIsAMiss(t *testing.T) {
 	if r := start().Look(t.Context(), q, time.Now()); r.Entry != nil || r.Fill != nil {
 		t.Errorf("without Redis: got %s", r.Status)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("without Redis it took %v", took)
 	}
 	a.Revoke(t.Context(), q.Token)
@@ -453,7 +465,7 @@ func TestBodiesThatAreAwayLeaveTheCacheAsItIs(t *testing.T) {
 	a := newReplica(t, s)
 	q := ask(t, "GET", keyPath)
 	a.share(t, s, q, nil, "v")
-	bodies := bodiesOn(t, dialURL(t, away.URL()), sharedSecret)
+	bodies := bodiesOn(t, dialURL(t, away.URL(), time.Minute), sharedSecret)
 	away.Stop()
 	b := newReplica(t, s, func(o *cache.Options) { o.Shared = bodies })
 	wantMiss(t, b.Cache, q)
@@ -520,7 +532,7 @@ func TestEntryTooLargeForThisProcessIsServedFromRedis(t *testing.T) {
 
 func TestSharedBodiesAndGrantsOverACluster(t *testing.T) {
 	t.Parallel()
-	s := redistest.StartCluster(t)
+	s := redistest.StartCluster(t, "--cluster-node-timeout", "60000") // none is lost
 	a, b := newReplica(t, s), newReplica(t, s)
 	const many = 24
 	var questions []cache.Question

@@ -9,7 +9,7 @@ import (
 
 func TestCoherenceKeepsItsContractOverACluster(t *testing.T) {
 	t.Parallel()
-	s := redistest.StartCluster(t)
+	s := redistest.StartCluster(t, "--cluster-node-timeout", "60000") // none is lost
 	flush := func() {
 		for i := range redistest.Nodes {
 			s.Node(i).Flush()
@@ -78,17 +78,17 @@ func TestCoherenceKeepsItsContractOverSentinelsAndSettlesAfterAFailover(t *testi
 		if r, err = c.Read(t.Context(), resource(0)); err == nil {
 			break
 		}
-		if time.Since(start) > 10*time.Second {
+		if time.Since(start) > time.Minute {
 			t.Fatalf("long after the failover: %v", err)
 		}
 	}
 	t.Logf("first answer %v after the promotion", time.Since(start))
 	wantClosed(t, r, closedBySettling, "after a failover")
-	after, took := awaitOpen(t, c, resource(0))
+	after, _ := awaitOpen(t, c, resource(0))
 	if after.Stamp == before.Stamp || after.Stamp.Epoch == before.Stamp.Epoch {
 		t.Error("the stamp of before the failover is back")
 	}
-	if took < settle/2 {
-		t.Errorf("open after %v, want about %v", took, settle)
+	if took := time.Since(start); took < settle {
+		t.Errorf("open after %v, want %v at least", took, settle)
 	}
 }

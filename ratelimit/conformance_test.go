@@ -56,9 +56,49 @@ func (a *alternating) Take(ctx context.Context, key string, q ratelimit.Quota) (
 	return a.limiters[a.asked.Add(1)%2].Take(ctx, key, q)
 }
 
-// late is how much later than Redis decided a busy replica may learn of it, and count
-// from there.
-const late = 20 * time.Millisecond
+// hearsay takes units of one key, and keeps account of what may be known of it: a replica
+// counts from when it learns of a refusal, and Redis tells its scripts what the time was
+// when it woke. On a busy machine both lie as far back as an answer takes.
+type hearsay struct {
+	ratelimit.Limiter
+	key     string
+	q       ratelimit.Quota
+	slowest time.Duration // of the answers so far
+	until   time.Time     // when the last refusal so far is over for whoever has heard it
+}
+
+// slack is how far off Redis may be by rights: nothing for a limiter that is in the process.
+func (h *hearsay) slack() time.Duration {
+	if _, local := h.Limiter.(*ratelimit.Local); local {
+		return 0
+	}
+	return h.slowest + 20*time.Millisecond
+}
+
+func (h *hearsay) take(t *testing.T) ratelimit.Result {
+	t.Helper()
+	start := time.Now()
+	r := take(t, h.Limiter, h.key, h.q)
+	h.slowest = max(h.slowest, time.Since(start))
+	if until := time.Now().Add(r.RetryAfter); !r.Allowed && until.After(h.until) {
+		h.until = until
+	}
+	return r
+}
+
+// takeDue takes a unit that is due, and waits for as long as not everybody may know that
+// it is.
+func (h *hearsay) takeDue(t *testing.T) ratelimit.Result {
+	t.Helper()
+	for until := h.until; ; {
+		start := time.Now()
+		r := h.take(t)
+		if r.Allowed || !start.Before(until) && r.RetryAfter > h.slack() {
+			return r
+		}
+		<-time.After(r.RetryAfter)
+	}
+}
 
 // promise is a part of a contract. The tests wait in real time for Redis, so that
 // intervals are either too long to pass or short enough to wait for.
@@ -76,41 +116,30 @@ var contract = map[string]promise{
 			{Rate: 7, Period: 100 * time.Millisecond, Burst: 2},
 		} {
 			q.Algorithm = algorithm
-			key := freshKey()
-			r := exhaust(t, l, key, q)
-			for range 5 {
-				<-time.After(r.RetryAfter)
-				r = take(t, l, key, q)
-				if _, replicas := l.(*alternating); replicas && !r.Allowed && r.RetryAfter < late {
-					<-time.After(r.RetryAfter) // the other one learned a little later
-					r = take(t, l, key, q)
-				}
-				if !r.Allowed {
-					t.Errorf("%+v: after waiting for RetryAfter: %+v", q, r)
-				}
+			h := &hearsay{Limiter: l, key: freshKey(), q: q}
+			r := h.take(t)
+			for range 6 {
 				for r.Allowed {
-					r = take(t, l, key, q)
+					r = h.take(t)
+				}
+				<-time.After(r.RetryAfter)
+				if r = h.takeDue(t); !r.Allowed {
+					t.Errorf("%+v: after waiting for RetryAfter: %+v", q, r)
 				}
 			}
 		}
 	},
 	"refusals spend nothing": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
-		q, key := ratelimit.Quota{Rate: 2, Period: 400 * time.Millisecond, Burst: 1, Algorithm: algorithm}, freshKey()
-		first := exhaust(t, l, key, q)
+		h := &hearsay{Limiter: l, key: freshKey(), q: ratelimit.Quota{Rate: 2, Period: time.Hour, Burst: 1, Algorithm: algorithm}}
+		first := h.take(t)
+		for first.Allowed {
+			first = h.take(t)
+		}
 		for range 100 {
-			r := take(t, l, key, q)
-			if r.Allowed || r.RetryAfter > first.RetryAfter+late || r.ResetAfter > first.ResetAfter+late {
+			r := h.take(t)
+			if r.Allowed || r.RetryAfter > first.RetryAfter+h.slack() || r.ResetAfter > first.ResetAfter+h.slack() {
 				t.Fatalf("a refusal moved the next unit from %+v to %+v", first, r)
 			}
-		}
-		<-time.After(first.RetryAfter)
-		r := take(t, l, key, q)
-		for !r.Allowed && r.RetryAfter < late { // a busy Redis tells its scripts when it woke, not what the time is
-			<-time.After(r.RetryAfter)
-			r = take(t, l, key, q)
-		}
-		if !r.Allowed {
-			t.Errorf("after 100 refusals and RetryAfter: %+v", r)
 		}
 	},
 	"keys do not touch each other": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
@@ -138,7 +167,7 @@ var contract = map[string]promise{
 		start := time.Now()
 		for range 8 {
 			clients.Go(func() {
-				for time.Since(start) < 300*time.Millisecond {
+				for time.Since(start) < 300*time.Millisecond || admitted.Load() < 20 && time.Since(start) < patience {
 					if take(t, l, key, q).Allowed {
 						admitted.Add(1)
 					}
@@ -151,8 +180,8 @@ var contract = map[string]promise{
 		if algorithm == ratelimit.AlgorithmWindow {
 			most = 10 * (int64(time.Since(start)/q.Period) + 1)
 		}
-		if n := admitted.Load(); n > most || n < most/2 {
-			t.Errorf("%d admitted within %v, want about %d and no more", n, time.Since(start), most)
+		if n := admitted.Load(); n > most || n < 20 {
+			t.Errorf("%d admitted within %v, want 20 at least and no more than %d", n, time.Since(start), most)
 		}
 	},
 	"a rate of zero is no limit": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
@@ -167,7 +196,7 @@ var contract = map[string]promise{
 	"rates that do not divide the period count right": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
 		for _, rate := range []int{3, 7, 9, 11, 13, 97} {
 			key := freshKey()
-			q := ratelimit.Quota{Rate: rate, Period: time.Duration(rate) * 100 * time.Second / 7, Burst: rate, Algorithm: algorithm}
+			q := ratelimit.Quota{Rate: rate, Period: time.Duration(rate) * 1000 * time.Second / 7, Burst: rate, Algorithm: algorithm}
 			for remaining := rate - 1; remaining >= 0; remaining-- {
 				if r := take(t, l, key, q); !r.Allowed || r.Limit != rate || r.Remaining != remaining {
 					t.Fatalf("rate %d: %+v, want allowed and %d remaining", rate, r, remaining)
@@ -186,29 +215,30 @@ var contract = map[string]promise{
 var contracts = map[ratelimit.Algorithm]map[string]promise{
 	ratelimit.AlgorithmGCRA: {
 		"a burst is counted down to a refusal": func(t *testing.T, l ratelimit.Limiter, _ ratelimit.Algorithm) {
-			q, key := ratelimit.Quota{Rate: 10, Period: 100 * time.Second, Burst: 10}, freshKey()
+			q, key, start := ratelimit.Quota{Rate: 10, Period: 1000 * time.Second, Burst: 10}, freshKey(), time.Now()
 			for remaining := 9; remaining >= 0; remaining-- {
 				r := take(t, l, key, q)
 				if !r.Allowed || r.Limit != 10 || r.Remaining != remaining || r.Degraded {
 					t.Fatalf("%+v, want allowed, limit 10, remaining %d", r, remaining)
 				}
-				if used := time.Duration(10-remaining) * 10 * time.Second; !justBelow(r.ResetAfter, used) {
+				if used := time.Duration(10-remaining) * 100 * time.Second; !justBelow(r.ResetAfter, used, start) {
 					t.Errorf("with %d remaining: reset after %v, want %v", remaining, r.ResetAfter, used)
 				}
-				if last := remaining == 0; (r.RetryAfter != 0) != last || last && !justBelow(r.RetryAfter, 10*time.Second) {
+				if last := remaining == 0; (r.RetryAfter != 0) != last || last && !justBelow(r.RetryAfter, 100*time.Second, start) {
 					t.Errorf("with %d remaining: retry after %v", remaining, r.RetryAfter)
 				}
 			}
 			for range 3 {
 				r := take(t, l, key, q)
-				if r.Allowed || r.Limit != 10 || r.Remaining != 0 || !justBelow(r.RetryAfter, 10*time.Second) || !justBelow(r.ResetAfter, 100*time.Second) {
-					t.Errorf("over quota: %+v, want refused, retry after 10s, reset after 100s", r)
+				if r.Allowed || r.Limit != 10 || r.Remaining != 0 || !justBelow(r.RetryAfter, 100*time.Second, start) || !justBelow(r.ResetAfter, 1000*time.Second, start) {
+					t.Errorf("over quota: %+v, want refused, retry after 100s, reset after 1000s", r)
 				}
 			}
 		},
 		"a quota without period and burst is evenly spaced by the second": func(t *testing.T, l ratelimit.Limiter, _ ratelimit.Algorithm) {
+			start := time.Now()
 			r := take(t, l, freshKey(), ratelimit.Quota{Rate: 2})
-			if !r.Allowed || r.Remaining != 0 || !justBelow(r.RetryAfter, 500*time.Millisecond) {
+			if !r.Allowed || r.Remaining != 0 || !justBelow(r.RetryAfter, 500*time.Millisecond, start) {
 				t.Errorf("%+v, want allowed, none remaining, retry after 500ms", r)
 			}
 		},
@@ -223,39 +253,43 @@ var contracts = map[ratelimit.Algorithm]map[string]promise{
 	ratelimit.AlgorithmWindow: {
 		"a window is counted down to a refusal": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
 			// The burst is not looked at.
-			q, key := ratelimit.Quota{Rate: 10, Period: 100 * time.Second, Burst: 2, Algorithm: algorithm}, freshKey()
+			q, key, start := ratelimit.Quota{Rate: 10, Period: 1000 * time.Second, Burst: 2, Algorithm: algorithm}, freshKey(), time.Now()
 			for remaining := 9; remaining >= 0; remaining-- {
 				r := take(t, l, key, q)
 				if !r.Allowed || r.Limit != 10 || r.Remaining != remaining || r.Degraded || r.ResetAfter != q.Period {
 					t.Fatalf("%+v, want allowed, limit 10, remaining %d, reset after %v", r, remaining, q.Period)
 				}
-				if last := remaining == 0; (r.RetryAfter != 0) != last || last && !justBelow(r.RetryAfter, q.Period) {
+				if last := remaining == 0; (r.RetryAfter != 0) != last || last && !justBelow(r.RetryAfter, q.Period, start) {
 					t.Errorf("with %d remaining: retry after %v", remaining, r.RetryAfter)
 				}
 			}
 			for range 3 {
 				r := take(t, l, key, q)
-				if r.Allowed || r.Limit != 10 || r.Remaining != 0 || !justBelow(r.RetryAfter, q.Period) || !justBelow(r.ResetAfter, q.Period) {
+				if r.Allowed || r.Limit != 10 || r.Remaining != 0 || !justBelow(r.RetryAfter, q.Period, start) || !justBelow(r.ResetAfter, q.Period, start) {
 					t.Errorf("over quota: %+v, want refused until the window has passed", r)
 				}
 			}
 		},
 		"units come back one by one, each a period after it was taken": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
-			q, key := ratelimit.Quota{Rate: 3, Period: 300 * time.Millisecond, Algorithm: algorithm}, freshKey()
-			for i := range 9 {
+			h := &hearsay{Limiter: l, key: freshKey(), q: ratelimit.Quota{Rate: 3, Period: 300 * time.Millisecond, Algorithm: algorithm}}
+			var taken [9]time.Time // when a unit was, at the latest
+			back := func(i int, start time.Time) time.Duration { return taken[i].Add(h.q.Period).Sub(start) + h.slack() }
+			for i := range taken {
 				if i > 0 {
 					<-time.After(90 * time.Millisecond)
 				}
-				r := take(t, l, key, q)
-				for !r.Allowed { // the unit of three ago is 270 ms old
-					if i < 3 || r.RetryAfter > 30*time.Millisecond {
+				start := time.Now()
+				r := h.take(t)
+				for ; !r.Allowed; r = h.take(t) { // the unit of three ago is 270 ms old
+					if i < 3 || r.RetryAfter > back(i-3, start) {
 						t.Fatalf("unit %d: %+v", i, r)
 					}
 					<-time.After(r.RetryAfter)
-					r = take(t, l, key, q)
+					start = time.Now()
 				}
-				if i >= 2 && (r.RetryAfter <= 0 || r.RetryAfter > 120*time.Millisecond || r.ResetAfter != q.Period) {
-					t.Errorf("unit %d: %+v, want the next within 120ms", i, r)
+				taken[i] = time.Now()
+				if i >= 2 && ((r.RetryAfter > 0) != (r.Remaining == 0) || r.RetryAfter > max(0, back(i-2, start)) || r.ResetAfter != h.q.Period) {
+					t.Errorf("unit %d: %+v, want the next within %v", i, r, back(i-2, start))
 				}
 			}
 		},
@@ -278,14 +312,15 @@ var contracts = map[ratelimit.Algorithm]map[string]promise{
 		},
 		"another rate looks at the same units": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
 			q, key := ratelimit.Quota{Rate: 10, Period: time.Hour, Algorithm: algorithm}, freshKey()
-			for i := range 6 {
-				if i == 3 {
-					<-time.After(300 * time.Millisecond)
-				}
+			for range 4 {
 				take(t, l, key, q)
 			}
+			<-time.After(300 * time.Millisecond)
+			lastButOne := time.Now()
+			take(t, l, key, q)
+			take(t, l, key, q)
 			q.Rate = 2
-			if r := take(t, l, key, q); r.Allowed || r.Remaining != 0 || r.RetryAfter < time.Hour-150*time.Millisecond {
+			if r := take(t, l, key, q); r.Allowed || r.Remaining != 0 || !justBelow(r.RetryAfter, time.Hour, lastButOne) {
 				t.Errorf("a lower rate: %+v, want refused until the last but one has left", r)
 			}
 			q.Rate = 20
@@ -316,10 +351,11 @@ func take(t testing.TB, l ratelimit.Limiter, key string, q ratelimit.Quota) rate
 	return r
 }
 
-// justBelow reports whether d is want or, since time passes between a decision and
-// the test, a little less. Redis's doubles and rounding up add a few microseconds.
-func justBelow(d, want time.Duration) bool {
-	return d <= want+5*time.Microsecond && d > want-min(want/2, 2*time.Second)
+// justBelow reports whether d is want or, since time passes between decisions, less by
+// what has passed since start. Redis's doubles and rounding up add a few microseconds,
+// and it looks at its clock a little earlier.
+func justBelow(d, want time.Duration, start time.Time) bool {
+	return d <= want+5*time.Microsecond && d >= want-time.Since(start)-20*time.Millisecond
 }
 
 // freshKey returns a key that nobody else uses.
@@ -338,5 +374,9 @@ func openRedis(t testing.TB, s *redistest.Server) *redisconn.Conn {
 	return conn
 }
 
+// patience is how long a test waits for anything: it is for what hangs, not for a
+// machine that is busy with other work.
+const patience = time.Minute
+
 // redisTimeout is generous: what is measured here is not Redis's speed.
-const redisTimeout = 2 * time.Second
+const redisTimeout = patience

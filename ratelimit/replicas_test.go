@@ -1,9 +1,11 @@
 package ratelimit_test
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"osgate/internal/redisconn/redistest"
@@ -30,7 +32,7 @@ func TestTwoReplicasServeOneClientAtItsRate(t *testing.T) {
 	var served atomic.Int64
 	var clients sync.WaitGroup
 	start := time.Now()
-	for _, turns := range []*ratelimit.Turns{replica(t, s, 10*time.Second), replica(t, s, 10*time.Second)} {
+	for _, turns := range []*ratelimit.Turns{replica(t, s, patience), replica(t, s, patience)} {
 		for range 20 {
 			clients.Go(func() {
 				if r, waited := takeTurn(t, turns, key, q); !r.Allowed || r.Degraded {
@@ -42,7 +44,7 @@ func TestTwoReplicasServeOneClientAtItsRate(t *testing.T) {
 	}
 	clients.Wait()
 	// 5 at once and 35 turns of 20 ms, by Redis's clock.
-	if took, want := time.Since(start), 700*time.Millisecond; took < want-time.Millisecond || took > 5*want {
+	if took, want := time.Since(start), 700*time.Millisecond; took < want-time.Millisecond {
 		t.Errorf("%d served within %v, want %v", served.Load(), took, want)
 	}
 }
@@ -50,7 +52,7 @@ func TestTwoReplicasServeOneClientAtItsRate(t *testing.T) {
 func TestClientThatHammersCostsRedisItsTurnsAlone(t *testing.T) {
 	s := redistest.Start(t)
 	turns := replica(t, s, 100*time.Millisecond)
-	q, key := ratelimit.Quota{Rate: 50, Period: time.Second, Burst: 5}, freshKey()
+	q, key := ratelimit.Quota{Rate: 10, Period: 50 * time.Second, Burst: 5}, freshKey()
 	takeTurn(t, turns, freshKey(), q) // loads the script
 	before := calls(t, s)
 	var served, refused atomic.Int64
@@ -58,7 +60,7 @@ func TestClientThatHammersCostsRedisItsTurnsAlone(t *testing.T) {
 	start := time.Now()
 	for range 20 {
 		clients.Go(func() {
-			for time.Since(start) < 500*time.Millisecond {
+			for refused.Load() < 10_000 && time.Since(start) < patience {
 				if r, _ := takeTurn(t, turns, key, q); r.Allowed {
 					served.Add(1)
 				} else {
@@ -68,12 +70,12 @@ func TestClientThatHammersCostsRedisItsTurnsAlone(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	// All clients may ask at once whenever nobody waits: at the start, and after the
-	// machine has held everybody up. What is refused, a thousand times as much, is free.
-	if n, most := calls(t, s)-before, 5*int(served.Load())+20; n > most {
+	// All clients may ask at once whenever nobody waits: at the start, and after a unit
+	// was served. What is refused, a hundred times as much, is free.
+	if n, most := calls(t, s)-before, 20*(int(served.Load())+1); n > most || refused.Load() < 10_000 {
 		t.Errorf("%d calls of Redis for %d units and %d refusals, want at most %d", n, served.Load(), refused.Load(), most)
 	}
-	if most := 5 + int64(time.Since(start)/(20*time.Millisecond)) + 1; served.Load() > most {
+	if most := 5 + int64(time.Since(start)/(5*time.Second)) + 1; served.Load() > most {
 		t.Errorf("%d served within %v, want at most %d", served.Load(), time.Since(start), most)
 	}
 }
@@ -85,7 +87,7 @@ func TestFiftyAtOnceAreAllServedByTwoReplicas(t *testing.T) {
 	var clients sync.WaitGroup
 	for name, q := range both(tenASecond) {
 		key := freshKey()
-		for _, turns := range []*ratelimit.Turns{replica(t, s, 8*time.Second), replica(t, s, 8*time.Second)} {
+		for _, turns := range []*ratelimit.Turns{replica(t, s, patience), replica(t, s, patience)} {
 			for range 25 {
 				clients.Go(func() {
 					if r, waited := takeTurn(t, turns, key, q); !r.Allowed || r.Degraded {
@@ -96,7 +98,7 @@ func TestFiftyAtOnceAreAllServedByTwoReplicas(t *testing.T) {
 		}
 	}
 	clients.Wait()
-	if took := time.Since(start); took < 4*time.Second-time.Millisecond || took > 6*time.Second {
+	if took := time.Since(start); took < 4*time.Second-time.Millisecond {
 		t.Errorf("all served within %v, want 4s", took)
 	}
 }
@@ -105,25 +107,37 @@ func TestFiftyAtOnceAreAllServedByTwoReplicas(t *testing.T) {
 // to the twentieth of a window of ten wait for all of it, and some answers of Redis.
 func TestTurnThatComesJustInTimeIsServed(t *testing.T) {
 	t.Parallel()
-	q, key := both(tenASecond)["window"], freshKey()
-	turns := replica(t, redistest.Start(t), time.Second)
-	var served, refused atomic.Int64
-	var clients sync.WaitGroup
-	for range 30 {
-		clients.Go(func() {
-			r, waited := takeTurn(t, turns, key, q)
-			if r.Allowed {
-				served.Add(1)
-				return
-			}
-			refused.Add(1)
-			if waited > 500*time.Millisecond {
-				t.Errorf("refused after %v, want at once", waited)
-			}
-		})
-	}
-	clients.Wait()
-	if served.Load() != 20 || refused.Load() != 10 {
-		t.Errorf("%d served and %d refused, want 20 and 10", served.Load(), refused.Load())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		q, key := both(tenASecond)["window"], freshKey()
+		turns := ratelimit.NewTurns(ratelimit.TurnsOptions{MaxWait: time.Second, Limiter: distant{ratelimit.NewLocal(ratelimit.LocalOptions{})}})
+		var served, refused atomic.Int64
+		var clients sync.WaitGroup
+		for range 30 {
+			clients.Go(func() {
+				r, waited := takeTurn(t, turns, key, q)
+				if r.Allowed {
+					served.Add(1)
+					return
+				}
+				refused.Add(1)
+				if waited > 50*time.Millisecond {
+					t.Errorf("refused after %v, want at once", waited)
+				}
+			})
+		}
+		clients.Wait()
+		if served.Load() != 20 || refused.Load() != 10 {
+			t.Errorf("%d served and %d refused, want 20 and 10", served.Load(), refused.Load())
+		}
+	})
+}
+
+// distant is a limiter that is as far away as Redis.
+type distant struct{ ratelimit.Limiter }
+
+func (d distant) Take(ctx context.Context, key string, q ratelimit.Quota) (ratelimit.Result, error) {
+	<-time.After(time.Millisecond)
+	r, err := d.Limiter.Take(ctx, key, q)
+	<-time.After(time.Millisecond)
+	return r, err
 }

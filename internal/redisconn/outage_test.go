@@ -54,19 +54,19 @@ func TestOutages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := redistest.Start(t)
-			c, changes := open(t, s.URL())
+			c, changes := openHasty(t, s.URL())
 			write := func() error { return set(c) }
 			if err := write(); err != nil {
 				t.Fatalf("before: %v", err)
 			}
 
 			tt.lose(s)
-			change, longest := askUntil(t, write, changes, recovery)
+			change, held := askUntil(t, write, changes)
 			if change.OK || !strings.Contains(change.LastError, tt.lastError) || change.Since.IsZero() {
 				t.Errorf("change to %+v, want one to not OK for %q", change, tt.lastError)
 			}
-			if longest > timeout+scheduling {
-				t.Errorf("a call took %v while Redis went, want at most %v", longest, timeout)
+			if held > timeout+scheduling {
+				t.Errorf("each call took %v while Redis went, want at most %v", held, timeout)
 			}
 			fastest := time.Hour
 			for range 5 {
@@ -81,11 +81,8 @@ func TestOutages(t *testing.T) {
 			}
 
 			tt.back(s)
-			if change, longest = askUntil(t, write, changes, recovery); !change.OK {
+			if change, _ = askUntil(t, write, changes); !change.OK {
 				t.Errorf("change to %+v, want one to OK", change)
-			}
-			if longest > timeout+scheduling {
-				t.Errorf("a call took %v while Redis came back, want at most %v", longest, timeout)
 			}
 			if err := write(); err != nil {
 				t.Errorf("after: %v", err)
@@ -118,7 +115,7 @@ func TestRecoveryFollowsALongOutageAsSoon(t *testing.T) {
 		t.Fatalf("change to %+v, want one to not OK", down)
 	}
 	s.Restart()
-	askUntil(t, func() error { return set(c) }, changes, recovery)
+	askUntil(t, func() error { return set(c) }, changes)
 }
 
 func TestWhileDownRedisIsLeftAlone(t *testing.T) {
@@ -140,14 +137,14 @@ func TestWhileDownRedisIsLeftAlone(t *testing.T) {
 		}
 	}()
 	c, changes := open(t, "redis://"+l.Addr().String())
-	askUntil(t, func() error { return get(t.Context(), c) }, changes, recovery)
+	askUntil(t, func() error { return get(t.Context(), c) }, changes)
 	before, start := dials.Load(), time.Now()
 	for range 10_000 {
 		if err := get(t.Context(), c); !errors.Is(err, redisconn.ErrDown) {
 			t.Fatalf("a call while down: %v, want ErrDown", err)
 		}
 	}
-	// Probes follow each other after 50, 100, 200, 400, 500… ms.
+	// Probes follow each other after 500 ms at most.
 	took := time.Since(start)
 	if probes, most := dials.Load()-before, 5+int32(took/(500*time.Millisecond)); probes > most {
 		t.Errorf("10,000 calls in %v caused %d dials, want at most %d", took, probes, most)
@@ -158,7 +155,7 @@ func TestWhileDownRedisIsLeftAlone(t *testing.T) {
 
 func TestCallersThatLeaveEarlyStillRevealABlackHole(t *testing.T) {
 	s := redistest.Start(t)
-	c, changes := open(t, s.URL())
+	c, changes := openHasty(t, s.URL())
 	s.Pause()
 	impatient := func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), timeout/10)
@@ -168,7 +165,7 @@ func TestCallersThatLeaveEarlyStillRevealABlackHole(t *testing.T) {
 		}
 		return nil
 	}
-	if change, _ := askUntil(t, impatient, changes, recovery); change.OK {
+	if change, _ := askUntil(t, impatient, changes); change.OK {
 		t.Errorf("change to %+v, want one to not OK", change)
 	}
 }
@@ -196,11 +193,11 @@ func TestRunFindsOutWithoutTraffic(t *testing.T) {
 func TestClusterWorksAndSaysWhenItDoesNot(t *testing.T) {
 	s := redistest.Start(t, "--cluster-enabled", "yes")
 	c, changes := open(t, s.URL()+"?addr="+s.Addr())
-	if change, _ := askUntil(t, func() error { return set(c) }, changes, recovery); change.OK {
+	if change, _ := askUntil(t, func() error { return set(c) }, changes); change.OK {
 		t.Errorf("without slots: change to %+v, want one to not OK", change)
 	}
 	s.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-	if change, _ := askUntil(t, func() error { return set(c) }, changes, 2*recovery); !change.OK {
+	if change, _ := askUntil(t, func() error { return set(c) }, changes); !change.OK {
 		t.Errorf("with slots: change to %+v, want one to OK", change)
 	}
 }

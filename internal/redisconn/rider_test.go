@@ -147,7 +147,7 @@ func TestOutageOfTheCarrierIsNotTheRiders(t *testing.T) {
 	if !errors.Is(err, redisconn.ErrDown) || r.last(t) != nil {
 		t.Errorf("Do: %v, the rider was told %v; want ErrDown and nil", err, r.last(t))
 	}
-	askUntil(t, func() error { return set(c) }, changes, recovery) // the breaker knows
+	askUntil(t, func() error { return set(c) }, changes) // the breaker knows
 }
 
 func TestRiderIsToldThatNobodyWasAsked(t *testing.T) {
@@ -175,7 +175,7 @@ func TestRiderIsToldThatNobodyWasAsked(t *testing.T) {
 	}
 
 	s.Stop()
-	askUntil(t, func() error { return get(t.Context(), c) }, changes, recovery)
+	askUntil(t, func() error { return get(t.Context(), c) }, changes)
 	if _ = get(ctx, c); !errors.Is(r.last(t), redisconn.ErrDown) || r.queued != 0 {
 		t.Errorf("where Redis is down: queued %d times, told %v", r.queued, r.last(t))
 	}
@@ -183,7 +183,7 @@ func TestRiderIsToldThatNobodyWasAsked(t *testing.T) {
 
 func TestRiderIsHeldNoLongerThanItsCarrier(t *testing.T) {
 	s := redistest.Start(t)
-	c, _ := open(t, s.URL())
+	c, _ := openHasty(t, s.URL())
 	s.Pause()
 	r := &rider{key: "rider"}
 	err := get(c.WithRider(t.Context(), r), c)

@@ -21,12 +21,12 @@ type answer struct {
 // command speaks just enough of the Redis protocol (RESP2) for tests: one command on a
 // connection of its own. An error answer is an error.
 func command(addr string, args []string) (answer, error) {
-	c, err := net.DialTimeout("tcp", addr, commandTimeout)
+	c, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		return answer{}, err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(commandTimeout)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return answer{}, err
 	}
 	request := fmt.Appendf(nil, "*%d\r\n", len(args))

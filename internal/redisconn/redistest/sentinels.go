@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 const (
@@ -18,16 +17,15 @@ const (
 	// sentinels is how many there are; two must agree.
 	sentinels = 3
 	// sentinelConfig is what a sentinel begins with: when it takes the primary for gone,
-	// and how soon it tries a failover again. Replicas and other sentinels are written
-	// down too, which they would else need seconds to find.
+	// which is not because the machine is busy, and how soon it tries a failover again.
+	// Replicas and other sentinels are written down too, which they would else need
+	// seconds to find.
 	sentinelConfig = `sentinel monitor mymaster 127.0.0.1 %d 2
-sentinel down-after-milliseconds mymaster 500
+sentinel down-after-milliseconds mymaster 60000
 sentinel failover-timeout mymaster 1000
 sentinel known-replica mymaster 127.0.0.1 %d
 sentinel myid %s
 `
-	// failoverTimeout bounds a failover, which takes one to three seconds.
-	failoverTimeout = 30 * time.Second
 )
 
 // Sentinels is a primary and a replica, and three sentinels that promote the replica
@@ -46,7 +44,7 @@ func StartSentinels(t testing.TB, extra ...string) *Sentinels {
 	args := append([]string{"--repl-diskless-sync-delay", "0"}, extra...) // else the replica waits 5 s
 	s := &Sentinels{t: t, primary: Start(t, args...)}
 	s.replica = Start(t, append([]string{"--replicaof", "127.0.0.1 " + strconv.Itoa(s.primary.port)}, args...)...)
-	await(t, "the replica to follow", failoverTimeout, func() bool {
+	await(t, "the replica to follow", func() bool {
 		return strings.Contains(s.replica.Do("INFO", "replication"), "master_link_status:up")
 	})
 	if err := retry(s.launchSentinels); err != nil {
@@ -54,7 +52,7 @@ func StartSentinels(t testing.TB, extra ...string) *Sentinels {
 	}
 	for _, sentinel := range s.sentinels {
 		hasten(sentinel)
-		await(t, "the sentinels to agree", failoverTimeout, func() bool {
+		await(t, "the sentinels to agree", func() bool {
 			ok, err := command(sentinel.Addr(), []string{"SENTINEL", "CKQUORUM", masterName})
 			return err == nil && strings.HasPrefix(ok.text, "OK 3 ") && knowsReplica(sentinel)
 		})
@@ -146,11 +144,28 @@ func (s *Sentinels) Replica() *Server { return s.replica }
 // What was not replicated by then is gone. There is no further replica.
 func (s *Sentinels) Failover() {
 	s.t.Helper()
+	s.failover(s.primary.Stop)
+}
+
+// Freeze is Failover from a primary that falls silent with its connections open, as of
+// [Server.Pause], and returns it. Once resumed, it is made a replica of the other.
+func (s *Sentinels) Freeze() *Server {
+	s.t.Helper()
+	old := s.primary
+	s.failover(old.Pause)
+	return old
+}
+
+func (s *Sentinels) failover(lose func()) {
+	s.t.Helper()
 	if s.replica == nil {
 		s.t.Fatal("redistest: there is no replica left to promote")
 	}
-	s.primary.Stop()
-	await(s.t, "the sentinels to promote the replica", failoverTimeout, func() bool {
+	for _, sentinel := range s.sentinels { // watchful only now that there is something to see
+		sentinel.Do("SENTINEL", "SET", masterName, "down-after-milliseconds", "500")
+	}
+	lose()
+	await(s.t, "the sentinels to promote the replica", func() bool {
 		info, err := command(s.replica.Addr(), []string{"INFO", "replication"}) // the promotion kills connections
 		return err == nil && strings.Contains(info.text, "role:master") && s.agreed(s.replica)
 	})

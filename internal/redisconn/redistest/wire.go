@@ -58,7 +58,7 @@ func (w *Wire) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.DialTimeout("tcp", w.target, commandTimeout)
+		server, err := net.DialTimeout("tcp", w.target, patience)
 		if err != nil {
 			client.Close()
 			continue
