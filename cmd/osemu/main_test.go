@@ -190,7 +190,7 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	go func() { // until the process is gone
 		n := 0
 		defer func() { written <- n }()
-		client := &http.Client{Timeout: 5 * time.Second}
+		client := &http.Client{Timeout: time.Minute}
 		for ; ; n++ {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, fmt.Sprintf("%s%s/k%d", p.url, keys, n), strings.NewReader(fmt.Sprintf(`{"numberValue":%d}`, n)))
 			if err != nil {
@@ -288,7 +288,7 @@ func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 // ended runs osemu where it ends by itself.
 func ended(t *testing.T, args, environ []string) (status int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out, errs bytes.Buffer
 	status = run(ctx, args, environ, &out, &errs)
@@ -330,6 +330,7 @@ func TestMisuseIsToldInOneLineAndExits2(t *testing.T) {
 		"fault":              {[]string{"-fault", "429=2"}, nil, "fault 429: the probability is from 0 to 1"},
 		"choice":             {[]string{"-choose", "etag=maybe"}, nil, "choice etag=maybe: one of off, on"},
 		"choice form":        {[]string{"-choose", "etag"}, nil, `-choose "etag": not of the form name=value`},
+		"negative rate":      {[]string{"-rate", "-1"}, nil, "-rate and -accounts-rate are 0 (no limit) or more"},
 		"certificate alone":  {[]string{"-tls-cert", "c.pem"}, nil, "-tls-cert and -tls-key go together"},
 		"no world":           {[]string{"-world", folder + "/none.json"}, nil, "no such file"},
 		"wrong world":        {[]string{"-world", world}, nil, world + ":2: organizations[0].id: the organization is a dot segment"},

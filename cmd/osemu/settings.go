@@ -84,6 +84,9 @@ func readSettings(args, environ []string) (settings, error) {
 	if (s.tlsCert == "") != (s.tlsKey == "") {
 		return settings{}, errors.New("-tls-cert and -tls-key go together")
 	}
+	if s.rate < 0 || s.accountsRate < 0 {
+		return settings{}, errors.New("-rate and -accounts-rate are 0 (no limit) or more")
+	}
 	return s, nil
 }
 
@@ -122,7 +125,7 @@ func (s settings) options(log io.Writer) (emulator.Options, error) {
 
 // unlimited turns the flags' 0 for no limit into the package's.
 func unlimited(rate int) int {
-	if rate <= 0 {
+	if rate == 0 {
 		return -1
 	}
 	return rate
