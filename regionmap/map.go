@@ -163,6 +163,9 @@ func (m *Map) Locate(place Place, ref objectstore.Ref) (Location, error) {
 		return Location{}, &UnknownError{Reason: "nothing says which region this request goes to, " +
 			"and its store is looked for only in a control plane that is named, by Host, path prefix or header"}
 	}
+	if place.Plane != "" {
+		return Location{}, &UnknownError{Reason: "the " + place.Way + " names control plane " + place.Plane + " and no region of it"}
+	}
 	return Location{}, &UnknownError{Reason: "nothing says which region this request goes to"}
 }
 
@@ -211,7 +214,7 @@ func (m *Map) Plane(place Place) (string, error) {
 	case len(m.enabled) == 1:
 		return m.enabled[0], nil
 	}
-	return "", &UnknownError{Reason: "nothing says which control plane this request goes to"}
+	return "", &UnknownError{Reason: "nothing says which control plane this request goes to", Plane: true}
 }
 
 // check returns l if it may be reached.

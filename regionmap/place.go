@@ -21,14 +21,26 @@ type Place struct {
 }
 
 // UnknownError is a request that no way places, or that two ways place differently.
-type UnknownError struct{ Reason string }
+type UnknownError struct {
+	Reason string
+	Plane  bool // it is a control plane that is not known, of a call that belongs to no region
+}
 
 // Ways are the five ways in which a client or an operator can say where a request goes, for error messages and documentation.
 const Ways = "the Host of one of the 17 BASE_URLs, a path prefix /{plane}/{region}, the header " + Header +
 	": {plane}/{region}, a route in OSGATE_ROUTES, or OSGATE_DEFAULT_REGION"
 
+// PlaneWays are the ways for a call that belongs to a control plane and to no region.
+const PlaneWays = "the Host of the control plane (such as anypoint.mulesoft.com) or of its Stats API, a path prefix /{plane}, the header " + Header +
+	": {plane}, or OSGATE_DEFAULT_REGION"
+
 // Error returns a sentence that names the ways.
-func (e *UnknownError) Error() string { return e.Reason + "; use " + Ways }
+func (e *UnknownError) Error() string {
+	if e.Plane {
+		return e.Reason + "; use " + PlaneWays
+	}
+	return e.Reason + "; use " + Ways
+}
 
 // NotAllowedError is a location outside OSGATE_PLANES and OSGATE_REGIONS.
 type NotAllowedError struct{ What string }

@@ -149,7 +149,7 @@ func TestUnplacedAndContradictoryRequestsAreRefused(t *testing.T) {
 		{name: "empty header", header: []string{""}, says: "is no region"},
 		{name: "endless header", header: []string{strings.Repeat("x", 5000)}, says: "too long"},
 		{name: "no such pair in the prefix", path: "/eu/us-east-1", says: "control plane eu does not have"},
-		{name: "plane alone", header: []string{"us"}, says: "nothing says which region"},
+		{name: "plane alone", header: []string{"us"}, says: "the header names control plane us and no region of it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, _, err := locate(m, tt.host, tt.path+"/api/v1/organizations/o/regions", tt.header, objectstore.Ref{})
