@@ -68,6 +68,7 @@ func (p *program) top(ctx context.Context, args []string) int {
 		p.print("%s\n", frame(first, view{width: screen.columns(), color: screen.color, source: a.admin}))
 		return exitOK
 	}
+	screen.keys = newKeyboard(p.in)
 	changes, quiet := windowChanges()
 	defer quiet()
 	err = watch(ctx, screen, first, watched{source: a.admin, interval: a.interval, ask: who.overview, changes: changes})

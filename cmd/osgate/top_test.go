@@ -117,7 +117,7 @@ func (p *paper) take() string {
 func terminal() (*screen, *paper) {
 	out := &paper{}
 	size := map[string]string{"COLUMNS": "100", "LINES": "30"}
-	return &screen{out: out, color: true, lookup: func(name string) string { return size[name] }}, out
+	return &screen{out: out, color: true, keys: newKeyboard(nil), lookup: func(name string) string { return size[name] }}, out
 }
 
 func TestTopKeepsTheLastFrameWhileTheGatewayIsAway(t *testing.T) {

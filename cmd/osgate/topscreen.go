@@ -16,6 +16,7 @@ type screen struct {
 	pipe   bool     // no terminal
 	dumb   bool     // a terminal that obeys no escape sequence
 	color  bool
+	keys   *keyboard
 	lookup func(name string) string // of the environment
 }
 
@@ -69,14 +70,14 @@ type watched struct {
 	changes  <-chan os.Signal // of the terminal: as windowChanges tells them
 }
 
-// watch shows o and then what it asks for, until ctx ends. However it returns, the terminal is as it was. While the gateway does not answer, the last
-// overview stays, faint. It returns what went wrong with the terminal.
+// watch shows o and then what it asks for, until ctx ends or somebody presses q. However it returns, the terminal is as it was. While the gateway does
+// not answer, the last overview stays, faint. It returns what went wrong with the terminal.
 func watch(ctx context.Context, s *screen, o overview, w watched) (err error) {
-	if err := s.write(enterScreen); err != nil {
+	if err := s.enter(); err != nil {
 		return err
 	}
 	defer func() { // after a panic too
-		if left := s.write(leaveScreen); err == nil {
+		if left := s.leave(); err == nil {
 			err = left
 		}
 	}()
@@ -91,6 +92,8 @@ func watch(ctx context.Context, s *screen, o overview, w watched) (err error) {
 		}
 		select {
 		case <-ctx.Done():
+			return nil
+		case <-s.keys.quit:
 			return nil
 		case change := <-w.changes:
 			if err := s.stopFor(change); err != nil {
@@ -113,13 +116,25 @@ func (s *screen) stopFor(change os.Signal) error {
 	if !isStop(change) {
 		return nil
 	}
-	if err := s.write(leaveScreen); err != nil {
+	if err := s.leave(); err != nil {
 		return err
 	}
 	if err := stopSelf(); err != nil {
 		return err
 	}
+	return s.enter()
+}
+
+// enter takes the terminal for frames.
+func (s *screen) enter() error {
+	s.keys.take()
 	return s.write(enterScreen)
+}
+
+// leave gives it back as it was.
+func (s *screen) leave() error {
+	s.keys.release()
+	return s.write(leaveScreen)
 }
 
 // loss is a gateway that does not answer. The zero loss is one that does.

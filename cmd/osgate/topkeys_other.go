@@ -1,0 +1,8 @@
+//go:build !linux
+
+package main
+
+import "os"
+
+// mute does nothing: keys are shown, and work after Enter.
+func mute(*os.File) (restore func()) { return func() {} }
