@@ -163,8 +163,6 @@ func upstreamRules() []rule {
 			"required by OSGATE_AUTH=introspect; right is the secret of the connected app", "AUTH_CLIENT_SECRET", "AUTH"),
 		on(func(c Config) bool { return c.Policy.Shadow && c.Policy.Path == "" },
 			"has nothing to decide; right is to set OSGATE_POLICY too", "POLICY_SHADOW", "POLICY"),
-		on(func(c Config) bool { return c.Policy.Headers != nil && c.Policy.Path == "" },
-			"has nobody to read them; right is to set OSGATE_POLICY too", "POLICY_HEADERS", "POLICY"),
 	}
 }
 

@@ -124,7 +124,6 @@ func TestRulesOfWhatDependsOnEachOther(t *testing.T) {
 		{"RATE_ALGORITHM=window RATE=1001", "RATE", window},
 		{"RATE_ALGORITHM=window RATE_OVERRIDES=a=1001,b=1", "RATE_OVERRIDES", window},
 		{"CACHE_KEYS_TTL=61m", "CACHE_KEYS_TTL", hour},
-		{"POLICY_HEADERS=x-team", "POLICY_HEADERS", "has nobody to read them; right is to set OSGATE_POLICY too"},
 		{"POLICY_SHADOW=true", "POLICY_SHADOW", "has nothing to decide; right is to set OSGATE_POLICY too"},
 		{"TRUSTED_PROXIES=10.0.0.1", "TRUSTED_PROXIES", `"10.0.0.1"` + cidr},
 		{"TRUSTED_PROXIES=10.0.0.0/33", "TRUSTED_PROXIES", `"10.0.0.0/33"` + cidr},

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -19,9 +18,6 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
-
-// browserBound is how long a page may take to show what a test waits for.
-const browserBound = 15 * time.Second
 
 // browser is one tab of a Chromium, and what went wrong in it.
 type browser struct {
@@ -120,7 +116,7 @@ func (b *browser) askedOnly(base ...string) {
 // do runs actions, each bounded.
 func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.tab(), browserBound)
+	ctx, cancel := context.WithTimeout(b.tab(), patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		b.t.Fatalf("in the browser: %v", err)
@@ -139,7 +135,7 @@ func (b *browser) click(selector string) {
 // evaluate returns the value of a JavaScript expression.
 func evaluate[T any](b *browser, expression string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.tab(), browserBound)
+	ctx, cancel := context.WithTimeout(b.tab(), patience)
 	defer cancel()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
 	if err != nil {
@@ -151,8 +147,8 @@ func evaluate[T any](b *browser, expression string) T {
 // until waits for a JavaScript expression to be true, over reloads of the page too.
 func (b *browser) until(what, expression string) {
 	b.t.Helper()
-	eventually(b.t, browserBound, what, func() bool {
-		ctx, cancel := context.WithTimeout(b.tab(), browserBound)
+	eventually(b.t, what, func() bool {
+		ctx, cancel := context.WithTimeout(b.tab(), patience)
 		defer cancel()
 		holds, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression))
 		return err == nil && holds
@@ -195,7 +191,7 @@ func (b *browser) picture(name string) {
 	if folder == "" {
 		folder = "artifacts"
 	}
-	ctx, cancel := context.WithTimeout(b.tab(), browserBound)
+	ctx, cancel := context.WithTimeout(b.tab(), patience)
 	defer cancel()
 	image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100)) // 100: PNG
 	if err != nil {

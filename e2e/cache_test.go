@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 const keyOne = demoKeys + "/KeyOne"
@@ -201,5 +200,5 @@ func TestARightTakenAwayEndsWithinAuthTTL(t *testing.T) {
 	one := s.gateway("RATE=0", "AUTH_TTL=1s", "CACHE_KEY_TTL=1m").as("app-one")
 	one.get(keyOne).is(http.StatusOK)
 	s.emulator.allow("app-one", "read:store")
-	eventually(t, 5*time.Second, "Object Store's refusal", func() bool { return one.get(keyOne).status == http.StatusForbidden })
+	eventually(t, "Object Store's refusal", func() bool { return one.get(keyOne).status == http.StatusForbidden })
 }

@@ -20,14 +20,11 @@ const (
 	demoKeys   = demoStore + "/partitions/DEFAULT_PARTITION/keys"
 )
 
-// answerBound is how long any one answer may take.
-const answerBound = 30 * time.Second
-
 // plainClient is a client that changes nothing: no redirect followed, no compression asked for.
 func plainClient(t *http.Transport) *http.Client {
 	t.DisableCompression, t.MaxIdleConnsPerHost = true, 64
 	return &http.Client{
-		Transport: t, Timeout: answerBound,
+		Transport: t, Timeout: patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -135,12 +132,12 @@ func (c caller) try(method, path, body string, headers ...string) (*answer, erro
 func raw(t testing.TB, addr, request string) *answer {
 	t.Helper()
 	sent := time.Now()
-	c, err := net.DialTimeout("tcp", addr, answerBound)
+	c, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		t.Fatalf("dialing: %v", err)
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(sent.Add(answerBound))
+	_ = c.SetDeadline(sent.Add(patience))
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatalf("sending %q: %v", request, err)
 	}

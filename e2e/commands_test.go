@@ -83,6 +83,9 @@ func TestCheckSaysWhatItFound(t *testing.T) {
 	osgate(t, []string{override, "REDIS_URL=" + s.redis.url()}, "check").says(t, 1, "redis")
 	s.emulator.stop(syscall.SIGKILL)
 	osgate(t, []string{override}, "check").says(t, 1, "cannot be reached")
+	for _, command := range []string{"check", "serve"} {
+		osgate(t, []string{override, "TLS_CERT=/absent", "TLS_KEY=/absent"}, command).says(t, 2, "OSGATE_TLS_CERT", "/absent")
+	}
 }
 
 // TestEveryProblemOfTheConfigurationIsNamedAtOnce by each command that needs it, without any secret.

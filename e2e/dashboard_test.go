@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -48,14 +49,10 @@ func busy(t *testing.T, g *gateway) string {
 	}
 	two.put("shown", "x").succeeded()
 	two.get(demoKeys + "/absent").is(http.StatusNotFound)
+	one.get(keyOne).is(http.StatusOK)
+	refused := one.refusedFor("over-quota", 12)
 	g.caller().get(keyOne).is(http.StatusUnauthorized)
-	var refused string
-	eventually(t, browserBound, "app-one to be over its quota", func() bool {
-		a := one.get(keyOne)
-		refused = a.header.Get("X-Request-Id")
-		return a.status == http.StatusTooManyRequests
-	})
-	return refused
+	return refused.header.Get("X-Request-Id")
 }
 
 // showsTraffic makes traffic while the page is open, and reads of it on the page: health, clients, stores, refusals,
@@ -121,10 +118,13 @@ func showsHistory(t *testing.T, s *stack, b *browser) {
 	b.shows("#history-problem", "To is too late", "at most 400 buckets")
 	if s.redis != nil {
 		s.redis.kill()
-		b.click("[data-preset='1hour']")
+		b.do(chromedp.SetValue(chromedp.CSS("[name=from]"), time.Now().UTC().Format(time.DateOnly)+"T00:00"))
+		b.click("#history-form [type=submit]")
 		b.shows("#history-problem", "The statistics cannot be read at present")
 		b.shows("#parts", "Down")
 		s.redis.restart()
+		b.until("the problem to go by itself, of a range that does not move too",
+			"document.querySelector('#history-problem').innerText === '' && !document.querySelector('#history-form [aria-pressed=true]')")
 	}
 	b.click("[data-preset='1hour']")
 	b.until("the problem to go", "document.querySelector('#history-problem').innerText === ''")
@@ -134,7 +134,7 @@ func showsHistory(t *testing.T, s *stack, b *browser) {
 // asksBeforeItPurges, and says how much was purged.
 func asksBeforeItPurges(t *testing.T, b *browser) {
 	s := newStack(t, false)
-	g := s.gateway()
+	g := s.gateway("CACHE_KEY_TTL=1h")
 	one := g.as("app-one")
 	one.get(keyOne).is(http.StatusOK)
 	b.visit(g.admin)
@@ -148,7 +148,7 @@ func asksBeforeItPurges(t *testing.T, b *browser) {
 	}
 	b.click("#purge-open")
 	b.click("#purge-go")
-	b.shows("#purge-problem", "Location")
+	b.shows("#purge-problem", "Location is required, unless everything is purged.")
 	b.click("#purge [value=all]")
 	b.shows("#purge-go", "Purge everything")
 	b.click("#purge-go")

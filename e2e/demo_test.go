@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestEachCurlOfTheDemoWorksAsPasted runs osdemo, and each line it prints that begins with "curl " in a shell, in order. A status in the comment
@@ -16,7 +15,7 @@ func TestEachCurlOfTheDemoWorksAsPasted(t *testing.T) {
 	t.Parallel()
 	needs(t, "curl")
 	demo := start(t, programs.osdemo, []string{"OSGATE_LISTEN=127.0.0.1:0", "OSGATE_ADMIN_LISTEN=127.0.0.1:0"})
-	demo.stdout.await(t, "osdemo to say how it is stopped", startBound, demo.ended, func(text string) bool { return strings.Contains(text, "Ctrl-C") })
+	demo.stdout.await(t, "osdemo to say how it is stopped", demo.ended, func(text string) bool { return strings.Contains(text, "Ctrl-C") })
 
 	// A .curlrc makes curl tell the status of each answer without a change to the line.
 	home := t.TempDir()
@@ -47,12 +46,8 @@ func TestEachCurlOfTheDemoWorksAsPasted(t *testing.T) {
 	if curls < 5 {
 		t.Errorf("osdemo printed %d lines that begin with curl, want the journey:\n%s", curls, demo.stdout)
 	}
-	began := time.Now()
 	if code := demo.stop(syscall.SIGINT); code != 0 {
 		t.Errorf("Ctrl-C: exit code %d, want 0", code)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("Ctrl-C: it took %v to stop", took)
 	}
 }
 

@@ -68,7 +68,7 @@ func crowded(w http.ResponseWriter, _ *http.Request) {
 func hangs(_ http.ResponseWriter, r *http.Request) {
 	select {
 	case <-r.Context().Done():
-	case <-time.After(answerBound):
+	case <-time.After(patience):
 	}
 }
 

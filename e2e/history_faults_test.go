@@ -202,9 +202,9 @@ func (h *history) any(random *rand.Rand) question {
 	return q
 }
 
-// suffer lets clients ask for so long, while the faults of these names happen in turn, and returns the history. What happens when is decided by the
-// seed, and by the machine.
-func (w *world) suffer(seed uint64, duration time.Duration, names ...string) *history {
+// suffer lets clients ask for so long, and on until enough says that what the history counts is enough, while the faults of these names happen in turn, and
+// returns the history. What happens when is decided by the seed, and by the machine; a slow one is given three times patience.
+func (w *world) suffer(seed uint64, duration time.Duration, enough func(historyCounts) bool, names ...string) *history {
 	w.t.Helper()
 	h := newHistory(fmt.Sprintf("history-%d", seed))
 	random := rand.New(rand.NewPCG(seed, historyClients))
@@ -214,7 +214,11 @@ func (w *world) suffer(seed uint64, duration time.Duration, names ...string) *hi
 	defer clients.Wait()
 	defer close(stop)
 	happened := map[string]int{}
-	for n := random.IntN(len(names)); time.Since(h.began) < duration; n++ {
+	goesOn := func() bool {
+		past := time.Since(h.began)
+		return past < duration || past < 3*patience && !enough(h.sofar())
+	}
+	for n := random.IntN(len(names)); goesOn(); n++ {
 		pause(time.Duration(100+random.IntN(300)) * time.Millisecond)
 		name := names[n%len(names)]
 		happened[name]++

@@ -13,9 +13,6 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// checkBound is how long the checker may take for one history. It takes well under a second; where it takes longer nothing is proven.
-const checkBound = time.Minute
-
 // shelf is the state of one partition: whether it is there, and its keys, 0 for one that is absent. Lists and the deletion of everything make one
 // state of a partition's keys, so that histories are taken apart by partition and not by key.
 type shelf struct {
@@ -113,7 +110,7 @@ func (s shelf) keys() (keys uint8) {
 func (h *history) verdict() porcupine.CheckResult {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return porcupine.CheckOperationsTimeout(shelves, h.operations, checkBound)
+	return porcupine.CheckOperationsTimeout(shelves, h.operations, patience)
 }
 
 // isLinearizable fails the test if the history is not, and says which request nothing explains.
@@ -130,7 +127,7 @@ func (h *history) isLinearizable(t *testing.T) {
 		t.Errorf("NOT linearizable: %v", h.counts)
 		h.blame(t)
 	default:
-		t.Errorf("the checker came to no end within %v: %v", checkBound, h.counts)
+		t.Errorf("the checker came to no end within %v: %v", patience, h.counts)
 	}
 }
 
@@ -138,7 +135,7 @@ func (h *history) isLinearizable(t *testing.T) {
 func (h *history) blame(t *testing.T) {
 	t.Helper()
 	for _, part := range shelves.Partition(h.operations) {
-		verdict, info := porcupine.CheckOperationsVerbose(shelves, part, checkBound)
+		verdict, info := porcupine.CheckOperationsVerbose(shelves, part, patience)
 		if verdict != porcupine.Illegal {
 			continue
 		}

@@ -80,6 +80,13 @@ type historyCounts struct {
 
 func newHistory(name string) *history { return &history{began: time.Now(), name: name} }
 
+// sofar returns what the history proves as yet.
+func (h *history) sofar() historyCounts {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.counts
+}
+
 // target returns the path of what is asked.
 func (h *history) target(q question) string {
 	partition := fmt.Sprintf("%s/partitions/%s-%d", demoStore, h.name, q.partition)

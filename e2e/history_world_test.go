@@ -68,14 +68,14 @@ func newWorld(t *testing.T, k kind, settings ...string) *world {
 			redis:    newWay(t, fmt.Sprint("redis of ", i), w.redis.Addr()),
 		}
 		r.settings = append(append([]string{
-			"UPSTREAM_OVERRIDE=http://" + r.upstream.proxy.Listen, "REDIS_URL=redis://" + r.redis.proxy.Listen + "/0", "REDIS_TIMEOUT=2s",
+			"UPSTREAM_OVERRIDE=http://" + r.upstream.proxy.Listen, "REDIS_URL=redis://" + r.redis.proxy.Listen + "/0", "REDIS_TIMEOUT=" + busyRedis,
 		}, freshSettings...), settings...)
 		w.replicas = append(w.replicas, r)
 		r.start()
 	}
 	w.token = w.replicas[0].running.Load().mint("app-one", "")
 	for _, r := range w.replicas {
-		eventually(t, 10*historyLease, "the first hit", func() bool { return hit(r.caller().get(keyOne)) })
+		eventually(t, "the first hit", func() bool { return hit(r.caller().get(keyOne)) })
 	}
 	w.history = newHistory("history")
 	return w

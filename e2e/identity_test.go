@@ -55,7 +55,7 @@ func TestARevokedTokenStopsWithinAuthTTL(t *testing.T) {
 		}
 		caller{t: t, base: s.emulator.url + "/us"}.revoke(behind.token).is(http.StatusOK)
 		revoked := time.Now()
-		eventually(t, 10*time.Second, "the token to be refused", func() bool {
+		eventually(t, "the token to be refused", func() bool {
 			sent := time.Since(revoked)
 			a := behind.get(keyOne)
 			if a.status == http.StatusOK && sent > time.Second {
@@ -90,7 +90,11 @@ func TestKnownTokensOutliveTheControlPlane(t *testing.T) {
 			f.accounts(trouble)
 			gone := time.Now()
 			for served := 0; time.Since(gone) < 3*time.Second || served < 5; served++ {
-				known.get(keyOne).is(http.StatusOK)
+				a := known.get(keyOne)
+				if a.status == http.StatusServiceUnavailable && time.Since(gone) >= 9*time.Second {
+					break // so slow is the machine
+				}
+				a.is(http.StatusOK)
 				if served%10 == 0 {
 					a := unknown.get(keyOne)
 					a.refused(http.StatusServiceUnavailable, "identity-unavailable")
@@ -100,7 +104,7 @@ func TestKnownTokensOutliveTheControlPlane(t *testing.T) {
 				}
 				<-time.After(20 * time.Millisecond)
 			}
-			eventually(t, 30*time.Second, "what is known to grow too old", func() bool {
+			eventually(t, "what is known to grow too old", func() bool {
 				a := known.get(keyOne)
 				if a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
 					t.Errorf("%s: status %d, want 200 or 503", a.request, a.status)
@@ -111,7 +115,7 @@ func TestKnownTokensOutliveTheControlPlane(t *testing.T) {
 				t.Errorf("what was known was forgotten after %v, want AUTH_STALE of 9 s beyond AUTH_TTL", since)
 			}
 			f.accounts(nil)
-			eventually(t, 30*time.Second, "the control plane to be asked again", func() bool { return known.get(keyOne).status == http.StatusOK })
+			eventually(t, "the control plane to be asked again", func() bool { return known.get(keyOne).status == http.StatusOK })
 			unknown.get(keyOne).is(http.StatusOK)
 		})
 	}
@@ -258,7 +262,7 @@ func TestReplicasShareWhatTheyKnowOfTokens(t *testing.T) {
 			want := 2
 			if settings != nil {
 				want = 1
-				eventually(t, 5*time.Second, "the identity to be in Redis", func() bool { return strings.Contains(s.redis.all(t), ":identity:") })
+				eventually(t, "the identity to be in Redis", func() bool { return strings.Contains(s.redis.all(t), ":identity:") })
 			}
 			one.via(b).get(keyOne).is(http.StatusOK)
 			if asked := len(s.emulator.requests(toMe)); asked != want {

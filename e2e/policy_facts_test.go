@@ -71,7 +71,7 @@ func TestShadowRulesTellAndDoNothing(t *testing.T) {
 	one := s.gateway(newRules(t, soon).setting(), "RATE=0")
 	a := one.as("app-one").get(keyOne).is(http.StatusOK)
 	one.logs(a, map[string]any{"rule": "all", "shadow": []string{"soon"}})
-	eventually(t, startBound, "the shadow denial to be counted", func() bool {
+	eventually(t, "the shadow denial to be counted", func() bool {
 		return one.counts(decisions("soon", "shadow", 1)) && one.counts(decisions("all", "allow", 1))
 	})
 

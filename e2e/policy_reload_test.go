@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -22,7 +23,7 @@ func (g *gateway) reloads() int { return strings.Count(g.stderr.String(), `"msg"
 // reloaded waits until the gateway has taken rules once more than n times.
 func (g *gateway) reloaded(n int) {
 	g.t.Helper()
-	g.stderr.await(g.t, "the new rules to be told", startBound, g.ended, func(text string) bool { return strings.Count(text, `"msg":"policy"`) > n })
+	g.stderr.await(g.t, "the new rules to be told", g.ended, func(text string) bool { return strings.Count(text, `"msg":"policy"`) > n })
 }
 
 // TestAHitIsJudgedAnewAfterAReload in both modes: what was cached under one policy is refused under the next, and not asked for again after it.
@@ -81,25 +82,34 @@ func (v *verdicts) add(a *answer, err error) {
 	}
 }
 
-// read has c read without a pause, this often a second, until stop is closed.
-func (v *verdicts) read(c caller, rate int, stop <-chan struct{}) *sync.WaitGroup {
+// all is how many answers there were as yet.
+func (v *verdicts) all() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.passed + v.refused + len(v.odd)
+}
+
+// read has n readers read, each up to 50 times a second and one answer after the other, until stop is closed.
+func (v *verdicts) read(c caller, n int, stop <-chan struct{}) *sync.WaitGroup {
 	var all sync.WaitGroup
-	all.Go(func() {
-		tick := time.NewTicker(time.Second / time.Duration(rate))
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-				all.Go(func() { v.add(c.try(http.MethodGet, keyOne, "")) })
+	for range n {
+		all.Go(func() {
+			tick := time.NewTicker(time.Second / 50)
+			defer tick.Stop()
+			for {
+				select {
+				case <-stop:
+					return
+				case <-tick.C:
+					v.add(c.try(http.MethodGet, keyOne, ""))
+				}
 			}
-		}
-	})
+		})
+	}
 	return &all
 }
 
-// TestReloadUnderLoadDropsNothing has 300 requests a second come while the rules change, by SIGHUP and by the file alone.
+// TestReloadUnderLoadDropsNothing has up to 300 requests a second come while the rules change, by SIGHUP and by the file alone.
 func TestReloadUnderLoadDropsNothing(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, "")
@@ -108,7 +118,7 @@ func TestReloadUnderLoadDropsNothing(t *testing.T) {
 	one.get(keyOne).is(http.StatusOK)
 	var v verdicts
 	stop, began := make(chan struct{}), time.Now()
-	all := v.read(one, 300, stop)
+	all := v.read(one, 6, stop)
 	for i := range 24 {
 		n := g.reloads()
 		want := []int{http.StatusForbidden, http.StatusOK}[i%2]
@@ -120,7 +130,8 @@ func TestReloadUnderLoadDropsNothing(t *testing.T) {
 		if a := one.get(keyOne); a.status != want {
 			t.Errorf("after reload %d: %d, want %d", i, a.status, want)
 		}
-		<-time.After(50 * time.Millisecond)
+		before := v.all()
+		eventually(t, "more requests", func() bool { return v.all() >= before+15 })
 	}
 	close(stop)
 	all.Wait()
@@ -128,10 +139,9 @@ func TestReloadUnderLoadDropsNothing(t *testing.T) {
 	if len(v.odd) > 0 {
 		t.Errorf("%d of %d requests got something else than a value or the refusal, the first: %v", len(v.odd), v.passed+v.refused+len(v.odd), v.odd[0])
 	}
-	rate := float64(v.passed+v.refused) / seconds
-	t.Logf("%d values and %d refusals in %.1f s, %.0f a second, over 24 reloads", v.passed, v.refused, seconds, rate)
-	if v.passed == 0 || v.refused == 0 || rate < 100 { // 300 where the machine is not busy with other tests
-		t.Errorf("%d values and %d refusals, %.0f a second: this was no load", v.passed, v.refused, rate)
+	t.Logf("%d values and %d refusals in %.1f s over 24 reloads", v.passed, v.refused, seconds)
+	if v.passed == 0 || v.refused == 0 {
+		t.Errorf("%d values and %d refusals: this was no load", v.passed, v.refused)
 	}
 }
 
@@ -155,11 +165,11 @@ func TestABadFileLeavesTheRulesInForce(t *testing.T) {
 	before, _ := ready()
 	f.write(permitAll + "@id(\"odd\")\nforbid (principal, action, resource)\nwhen { resource.sstore == \"x\" };\n")
 	g.signal(syscall.SIGHUP)
-	eventually(t, startBound, "/readyz to tell of the policy", func() bool {
+	eventually(t, "/readyz to tell of the policy", func() bool {
 		status, parts := ready()
 		return status == "degraded" && strings.Contains(parts, "policy ")
 	})
-	eventually(t, startBound, "osgate_policy_stale", func() bool { return g.counts("osgate_policy_stale 1") })
+	eventually(t, "osgate_policy_stale", func() bool { return g.counts("osgate_policy_stale 1") })
 	one.get(keyOne).denied("closed", "closed for now")
 	f.write(permitAll)
 	g.reloaded(0) // by itself
@@ -167,8 +177,36 @@ func TestABadFileLeavesTheRulesInForce(t *testing.T) {
 	if status, parts := ready(); status != before || strings.Contains(parts, "policy") {
 		t.Errorf("mended: %s because of %q, want %s", status, parts, before)
 	}
-	eventually(t, startBound, "osgate_policy_stale", func() bool { return g.counts("osgate_policy_stale 0") })
+	eventually(t, "osgate_policy_stale", func() bool { return g.counts("osgate_policy_stale 0") })
 	g.toldOnce(regexp.MustCompile(regexp.QuoteMeta(filepath.Base(f.path)) + `:3:\d+`))
+}
+
+// TestAPipeInTheFolderHoldsNothingUp: it is told like any other file that cannot be taken, the others are taken when it is gone, and SIGTERM ends the gateway.
+func TestAPipeInTheFolderHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	f := newRules(t, "")
+	pipe := filepath.Join(filepath.Dir(f.path), "z.cedar")
+	g := newStack(t, false).gateway(f.setting(), "RATE=0")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	osgate(t, []string{f.setting()}, "policy", "check").says(t, 2, "z.cedar is no regular file")
+	f.write(permitAll + closedRule)
+	g.signal(syscall.SIGHUP)
+	eventually(t, "osgate_policy_stale", func() bool { return g.counts("osgate_policy_stale 1") })
+	g.as("app-one").get(keyOne).is(http.StatusOK)
+	if err := os.Remove(pipe); err != nil {
+		t.Fatal(err)
+	}
+	g.reloaded(0) // by itself
+	g.as("app-one").get(keyOne).denied("closed", "closed for now")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "osgate_policy_stale", func() bool { return g.counts("osgate_policy_stale 1") })
+	if status := g.stop(syscall.SIGTERM); status != 0 {
+		t.Errorf("SIGTERM: exit %d, want 0", status)
+	}
 }
 
 // toldOnce checks that the log has one line about rules that cannot be read, with where they are wrong in its cause.

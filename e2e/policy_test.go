@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 const (
@@ -72,7 +71,7 @@ func (g *gateway) logs(a *answer, want map[string]any) {
 	g.t.Helper()
 	id := a.header.Get("X-Request-Id")
 	var line map[string]any
-	eventually(g.t, startBound, "the access line of "+a.request, func() bool {
+	eventually(g.t, "the access line of "+a.request, func() bool {
 		for _, l := range g.access(a.status) {
 			if l["request_id"] == id {
 				line = l
@@ -125,7 +124,7 @@ func TestTheStarterRulesProtectProduction(t *testing.T) {
 	}
 	g.logs(a, map[string]any{"rule": noDeletes, "code": "denied", "operation": "deleteKey", "principal": "app-one"})
 	one.get(demoKeys + "/KeyTwo").is(http.StatusOK)
-	eventually(t, startBound, "the decisions to be counted", func() bool {
+	eventually(t, "the decisions to be counted", func() bool {
 		return g.counts(decisions(noDeletes, "deny", 3)) && g.counts(decisions("everyone", "allow", 7))
 	})
 }
@@ -162,7 +161,7 @@ func TestWhatNobodyCanTypeCountsAsProduction(t *testing.T) {
 	one.send(http.MethodDelete, sandboxKeys+"/KeyTwo", "").denied(noDeletes, noDeletesReason)
 	one.get(keyOne).is(http.StatusOK)
 	f.accounts(nil)
-	eventually(t, 20*time.Second, "a delete in the sandbox", func() bool {
+	eventually(t, "a delete in the sandbox", func() bool {
 		return one.send(http.MethodDelete, sandboxKeys+"/KeyTwo", "").status != http.StatusForbidden
 	})
 }
@@ -184,7 +183,7 @@ func TestTheOtherStarterRulesAreInForce(t *testing.T) {
 	define(http.MethodPatch, `{"defaultTtlSeconds":3600}`).succeeded()
 	large := one.send(http.MethodPut, store+"/partitions/p/keys/k", stringValue("k", strings.Repeat("x", 1<<20)), "Content-Type: application/json")
 	large.denied("values-up-to-1-mib", "Values may have up to 1 MiB")
-	one.get("/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_billing%5Fx").denied("billing-stores-are-billings", "Stores that begin with APP_billing belong to another client")
+	one.get("/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_billing%5F_x").denied("billing-stores-are-billings", "Stores that begin with APP_billing__ belong to another client")
 	settings := []string{"POLICY=" + starter, "DEFAULT_REGION=us/us-east-1"}
 	osgate(t, settings, "explain", "-token-client", "app-one", "DELETE", keyOne).says(t, 1, noDeletes, noDeletesReason, "environmentType")
 	osgate(t, settings, "explain", "-token-client", "app-reports", "PUT", keyOne).says(t, 1, "app-reports-reads-only", "403 denied")

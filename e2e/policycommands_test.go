@@ -32,7 +32,7 @@ func TestReplayReadsWhatTheGatewayLogged(t *testing.T) {
 	s := newStack(t, false)
 	g := s.gateway()
 	g.as("app-one").get(keyOne, "X-Request-Id: to-be-refused").is(200)
-	g.stderr.await(t, "the access log", startBound, g.ended, func(text string) bool { return strings.Contains(text, "to-be-refused") })
+	g.stderr.await(t, "the access log", g.ended, func(text string) bool { return strings.Contains(text, "to-be-refused") })
 	folder := t.TempDir()
 	log := filepath.Join(folder, "access.log")
 	const rules = "@id(\"all\")\npermit (principal, action, resource);\n@id(\"not-app-one\")\nforbid (principal == Client::\"app-one\", action in Action::\"read\", resource);\n"

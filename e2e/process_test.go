@@ -13,12 +13,9 @@ import (
 	"time"
 )
 
-const (
-	// startBound is how long a program may take to say where it listens; alone on a machine it takes some 20 ms.
-	startBound = 20 * time.Second
-	// stopBound is how long a program may take to end after a signal, its own drain included.
-	stopBound = 20 * time.Second
-)
+// patience is how long a test waits for anything: for a program to start or to end, for an answer, for something to come about. It is for what hangs. All
+// else takes what it takes on a machine that is busy with other work.
+const patience = time.Minute
 
 // process is a program that a test started.
 type process struct {
@@ -46,7 +43,7 @@ func startWriting(t testing.TB, stderr *os.File, program string, environment []s
 		p.cmd.Stderr = stderr
 	}
 	p.cmd.SysProcAttr = procAttr()
-	p.cmd.WaitDelay = time.Second
+	p.cmd.WaitDelay = patience
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", p.name, err)
 	}
@@ -80,7 +77,7 @@ func tail(text string) string {
 func (p *process) line(n int) string {
 	p.t.Helper()
 	var lines []string
-	p.stdout.await(p.t, p.name+" printing where it listens", startBound, p.ended, func(text string) bool {
+	p.stdout.await(p.t, p.name+" printing where it listens", p.ended, func(text string) bool {
 		lines = strings.SplitAfter(text, "\n")
 		return len(lines) > n+1
 	})
@@ -99,17 +96,17 @@ func (p *process) signal(sig os.Signal) {
 func (p *process) stop(sig os.Signal) int {
 	p.t.Helper()
 	p.signal(sig)
-	return p.wait(stopBound)
+	return p.wait()
 }
 
 // wait waits until the program has ended by itself and returns its exit code.
-func (p *process) wait(bound time.Duration) int {
+func (p *process) wait() int {
 	p.t.Helper()
 	select {
 	case <-p.ended:
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(bound):
-		p.t.Fatalf("%s is still running after %v", p.name, bound)
+	case <-time.After(patience):
+		p.t.Fatalf("%s is still running after %v", p.name, patience)
 		return -1
 	}
 }
@@ -144,10 +141,10 @@ func (o *output) state() (string, <-chan struct{}) {
 	return o.text.String(), o.grown
 }
 
-// await waits until holds is true of what was written. It fails the test when the bound is over, or the program ended before.
-func (o *output) await(t testing.TB, what string, bound time.Duration, ended <-chan struct{}, holds func(text string) bool) {
+// await waits until holds is true of what was written. It fails the test when patience is over, or the program ended before.
+func (o *output) await(t testing.TB, what string, ended <-chan struct{}, holds func(text string) bool) {
 	t.Helper()
-	deadline := time.After(bound)
+	deadline := time.After(patience)
 	for {
 		text, grown := o.state()
 		if holds(text) {
@@ -161,22 +158,22 @@ func (o *output) await(t testing.TB, what string, bound time.Duration, ended <-c
 			}
 			t.Fatalf("waiting for %s: the program ended first", what)
 		case <-deadline:
-			t.Fatalf("waiting for %s: not within %v", what, bound)
+			t.Fatalf("waiting for %s: not within %v", what, patience)
 		}
 	}
 }
 
-// eventually asks every 20 ms whether cond holds, and fails the test when the bound is over.
-func eventually(t testing.TB, bound time.Duration, what string, cond func() bool) {
+// eventually asks every 20 ms whether cond holds, and fails the test when patience is over.
+func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(bound)
+	deadline := time.After(patience)
 	for !cond() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("waiting for %s: not within %v", what, bound)
+			t.Fatalf("waiting for %s: not within %v", what, patience)
 		}
 	}
 }
@@ -191,7 +188,7 @@ type finished struct {
 func execute(t testing.TB, program string, environment []string, arguments ...string) finished {
 	t.Helper()
 	p := start(t, program, environment, arguments...)
-	code := p.wait(time.Minute)
+	code := p.wait()
 	return finished{code: code, stdout: p.stdout.String(), stderr: p.stderr.String()}
 }
 

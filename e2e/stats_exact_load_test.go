@@ -342,13 +342,13 @@ type wireCaller struct {
 // ask sends a request and returns the status of its answer, read to the end. sent reports whether the gateway may have got it.
 func (c *wireCaller) ask(request []byte) (status int, sent bool, err error) {
 	if c.conn == nil {
-		if c.conn, err = net.DialTimeout("tcp", c.addr, answerBound); err != nil {
+		if c.conn, err = net.DialTimeout("tcp", c.addr, patience); err != nil {
 			c.conn = nil
 			return 0, false, err
 		}
 		c.in = bufio.NewReader(c.conn)
 	}
-	_ = c.conn.SetDeadline(time.Now().Add(answerBound))
+	_ = c.conn.SetDeadline(time.Now().Add(patience))
 	if _, err := c.conn.Write(request); err != nil {
 		return 0, true, err
 	}

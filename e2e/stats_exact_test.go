@@ -19,7 +19,7 @@ var forms = map[string]func(t *testing.T) *harassed{"single": harassedSingle, "c
 // outages, and the latter sends each of its batches before it gives up, and does not hear what came of it. Two times UPSTREAM_TIMEOUT after a restart of Redis
 // there are hits again.
 var exactSettings = [][]string{
-	{"RATE=0", "LOG_LEVEL=warn", "UPSTREAM_TIMEOUT=5s", "REDIS_TIMEOUT=100ms"},
+	{"RATE=0", "LOG_LEVEL=warn", "UPSTREAM_TIMEOUT=5s", "REDIS_TIMEOUT=300ms"},
 	{"RATE=0", "LOG_LEVEL=warn", "UPSTREAM_TIMEOUT=5s", "REDIS_TIMEOUT=1s"},
 }
 
@@ -83,7 +83,7 @@ func (s *suite) recounts() {
 		}
 	}
 	s.collect()
-	witness := s.gateway("RATE=0", "REDIS_URL="+s.redis.urls[0], "REDIS_TIMEOUT=2s")
+	witness := s.gateway("RATE=0", "REDIS_URL="+s.redis.urls[0], "REDIS_TIMEOUT="+busyRedis)
 	for source, want := range map[string]sum{
 		"client": s.drivers.good.atEveryLevel(), "client&unit=billing": s.drivers.good.billed(s.drivers.large).atEveryLevel(),
 		"upstream": s.upstream.atEveryLevel(), "upstream&unit=billing": s.upstream.billed(s.large).atEveryLevel(),

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,16 +25,16 @@ type keeping struct {
 	loses    func() func()      // loses what the store answers, until it is called; nil: one that is in the process
 }
 
-// interrupts returns in the middle of a flush, and since when the gateway does not hear of its store.
-func (k keeping) interrupts(t *testing.T) (since time.Time, heal func()) {
+// interrupts returns in the middle of a flush.
+func (k keeping) interrupts(t *testing.T) (heal func()) {
 	t.Helper()
 	if k.loses == nil {
 		k.flushes(t)
-		return time.Now(), func() {}
+		return func() {}
 	}
-	since, heal = time.Now(), k.loses()
+	heal = k.loses()
 	pause(aFlush) // the batch is with the store
-	return since, heal
+	return heal
 }
 
 // keepings are a file and a Redis, each for the gateways of one test that come one after the other.
@@ -49,7 +53,7 @@ var keepings = map[string]func(t *testing.T) keeping{
 			flushes: func(t *testing.T) {
 				t.Helper()
 				before := evals(server)
-				eventually(t, 10*time.Second, "a flush", func() bool { return evals(server) != before })
+				eventually(t, "a flush", func() bool { return evals(server) != before })
 			},
 			loses: func() func() { w.hole(back); return w.heal },
 		}
@@ -75,21 +79,21 @@ func changes(t *testing.T, file string) {
 	}
 	before, look := modified(), time.NewTicker(200*time.Microsecond)
 	defer look.Stop()
-	for deadline := time.Now().Add(10 * time.Second); modified().Equal(before); <-look.C {
+	for deadline := time.Now().Add(patience); modified().Equal(before); <-look.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s is not written to", file)
 		}
 	}
 }
 
-// loses fails the test unless what was counted lies between what was answered, less what was answered in the last moments of gateways that were killed, and
+// loses fails the test unless what was counted lies between what was answered, less what was answered after the last flush of gateways that were killed, and
 // what was answered and what may have been. It is looked at as a whole and at each store.
 func (d *drivers) loses(t *testing.T, counted sum, most int) {
 	t.Helper()
 	lost := d.good.all() - counted.all()
-	t.Logf("%d answered 2xx, %d of them not counted, at most %d answered in the last moments; %d without an answer", d.good.all(), lost, most, d.unsettled)
+	t.Logf("%d answered 2xx, %d of them not counted, at most %d answered after the last flush; %d without an answer", d.good.all(), lost, most, d.unsettled)
 	if lost > most || lost < -d.unsettled {
-		t.Errorf("%d of %d are not counted, want at most the %d of the last moments, and at least -%d", lost, d.good.all(), most, d.unsettled)
+		t.Errorf("%d of %d are not counted, want at most the %d after the last flush, and at least -%d", lost, d.good.all(), most, d.unsettled)
 	}
 	for p, n := range counted {
 		if n > d.good[p]+d.unsettled {
@@ -98,8 +102,46 @@ func (d *drivers) loses(t *testing.T, counted sum, most int) {
 	}
 }
 
-// lastMoments is what a kill may cost: what was counted since the last flush, which is one second ago at most, and the flush under way.
-const lastMoments = 2 * time.Second
+// written is until when a gateway has said that everything counted was written. It is safe for concurrent use.
+type written struct {
+	until atomic.Pointer[time.Time]
+	asked sync.WaitGroup
+}
+
+// watch asks the gateway again and again, until it has ended.
+func watch(g *gateway) *written {
+	w := &written{}
+	w.until.Store(&time.Time{})
+	admin := caller{t: g.t, base: g.admin}
+	w.asked.Go(func() {
+		for {
+			select {
+			case <-g.ended:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			now := time.Now()
+			if a, err := admin.try(http.MethodGet, "/metrics", ""); err == nil {
+				if until := now.Add(-lagIn(a.body)); until.After(*w.until.Load()) {
+					w.until.Store(&until)
+				}
+			}
+		}
+	})
+	return w
+}
+
+// lagIn returns how long ago everything counted was last written, by the gateway's metrics.
+func lagIn(metrics string) time.Duration {
+	const unknown = time.Hour
+	_, rest, _ := strings.Cut(metrics, "\nosgate_stats_lag_seconds ")
+	value, _, _ := strings.Cut(rest, "\n")
+	seconds, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		return unknown
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
 
 // TestAKillCostsWhatWasCountedSinceTheLastFlush kills five gateways in a row, every other one in the middle of a flush. Of what was answered nothing is
 // counted twice, and nothing is missing that is older.
@@ -115,21 +157,25 @@ func TestAKillCostsWhatWasCountedSinceTheLastFlush(t *testing.T) {
 			d.rest = 10 * time.Millisecond
 			most := 0
 			for round := range 5 {
-				wait := d.drive(4, fitsTheLog, g)
-				pause(lastMoments*3/2 + time.Duration(rand.Int64N(int64(aFlush)))) // at no instant of the second in particular
-				reached, healed := time.Now(), func() {}
+				began, w := time.Now(), watch(g)
+				const sending = 4
+				wait := d.drive(sending, fitsTheLog, g)
+				eventually(t, "a second to be written", func() bool { return w.until.Load().After(began.Add(time.Second)) })
+				pause(time.Duration(rand.Int64N(int64(aFlush)))) // at no instant of the second in particular
+				healed := func() {}
 				if round%2 == 1 {
-					reached, healed = k.interrupts(t)
+					healed = k.interrupts(t)
 				}
 				g.stop(syscall.SIGKILL)
 				wait()
 				healed()
-				most += d.since(reached.Add(-lastMoments))
+				w.asked.Wait()
+				most += d.since(*w.until.Load()) + sending // of each, one answer that is not yet counted
 				g = s.gateway(settings...)
 			}
 			d.loses(t, g.counted(d.members, "client", d.good), most)
 			if most >= d.good.all() {
-				t.Errorf("%d of %d answers came in last moments: the test proves little", most, d.good.all())
+				t.Errorf("%d of %d answers came after the last flush: the test proves little", most, d.good.all())
 			}
 		})
 	}
@@ -195,7 +241,7 @@ func TestADamagedStatisticsFileIsMovedAside(t *testing.T) {
 			for range 3 {
 				one.get(keyOne).is(200)
 			}
-			eventually(t, 10*time.Second, "counts from anew", func() bool {
+			eventually(t, "counts from anew", func() bool {
 				return total(one.counts("/api/v1/organizations/org-root"+today("1hour"))) == 3
 			})
 			g.degrades(t, false)

@@ -60,7 +60,7 @@ func TestCountsEqualWhatWasAnsweredWith2xx(t *testing.T) {
 			"/eu" + root + today("1hour"):                          1,
 			root + "/environments/env-unheard-of" + today("1hour"): 0,
 		} {
-			eventually(t, 10*time.Second, "the counts of "+target, func() bool {
+			eventually(t, "the counts of "+target, func() bool {
 				c := one
 				if strings.HasPrefix(target, "/eu/") {
 					c = eu
@@ -87,7 +87,7 @@ func TestListsNameWhatHasCounts(t *testing.T) {
 			environments + "/env-prod/regions": {"eu-west-2", "us-east-1"},
 			environments + "/env-prod/regions/us-east-1/stores": {"APP_demo__defaultPersistentObjectStore"},
 		} {
-			eventually(t, 10*time.Second, target, func() bool {
+			eventually(t, target, func() bool {
 				var got []string
 				one.get(target + today("1hour")).is(http.StatusOK).decode(&got)
 				slices.Sort(got)
@@ -116,7 +116,7 @@ func TestCountsSurviveARestart(t *testing.T) {
 		one = one.via(s.gateway(append(settings, "RATE=0")...))
 		one.get(keyOne).is(http.StatusOK)
 		target := "/api/v1/organizations/org-root/environments/env-prod" + today("1hour")
-		eventually(t, 10*time.Second, "26 counts after the restart", func() bool { return total(one.counts(target)) == 26 })
+		eventually(t, "26 counts after the restart", func() bool { return total(one.counts(target)) == 26 })
 	})
 }
 

@@ -4,14 +4,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestTopShowsWhatTheGatewayDoes to whoever has its token, by its configuration or by its address, and says why where it cannot.
 func TestTopShowsWhatTheGatewayDoes(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
-	g := s.gateway("ADMIN_TOKEN=an-operators-token", "RATE_MAX_WAIT=0s", "RATE_BURST=2")
+	g := s.gateway("ADMIN_TOKEN=an-operators-token", "RATE_MAX_WAIT=0s", "RATE=2", "RATE_PERIOD=1h", "RATE_BURST=2")
 	s.conceal("an-operators-token")
 	one := g.as("app-one")
 	for range 10 {
@@ -19,7 +18,7 @@ func TestTopShowsWhatTheGatewayDoes(t *testing.T) {
 	}
 	refused := g.caller().get(keyOne, "X-Request-Id: of-a-stranger").is(401)
 	token, listen := "ADMIN_TOKEN=an-operators-token", "ADMIN_LISTEN="+strings.TrimPrefix(g.admin, "http://")
-	eventually(t, 10*time.Second, "a second to be over, so that there is a window", func() bool {
+	eventually(t, "a second to be over, so that there is a window", func() bool {
 		return strings.Contains(osgate(t, []string{token, listen}, "top", "-once").stdout, "APP_demo")
 	})
 	run := osgate(t, []string{token}, "top", "-admin", g.admin)

@@ -21,13 +21,11 @@ func TestAHammeringClientMeetsNoLimitOfOSv2(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStack(t, true, "-rate", "10")
-			gateways := s.gateways(2, append(settings, "RATE_MAX_WAIT=5s", "CACHE_KEY_TTL=0")...)
+			gateways := s.gateways(2, append(settings, "RATE_MAX_WAIT=60s", "CACHE_KEY_TTL=0")...)
 			one := everywhere(gateways, "app-one")
-			y := hammer(3*time.Second, 0, keyOne, slices.Concat(one, one, one, one)...)
+			y := hammerUntil(20, keyOne, slices.Concat(one, one, one, one)...)
 			y.only(t, http.StatusOK)
-			if n := float64(y.byStatus[http.StatusOK]); n < 20 || n > 11+10*y.elapsed.Seconds() {
-				t.Errorf("%v; want 10 a second", y)
-			}
+			y.tenASecond(t, http.StatusOK)
 			served := s.emulator.requests(toObjectStore, func(r logged) bool { return r.Status == http.StatusOK })
 			if len(served) != y.byStatus[http.StatusOK] {
 				t.Errorf("osemu served %d requests, the client got %v", len(served), y)
@@ -47,8 +45,8 @@ func (e *emulator) refuseAll() {
 func TestUpstreamsRefusalIsPassedOnAndObeyed(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
-		// One interval, which a refusal without Retry-After pauses for, is 10 s.
-		g := s.gateway("RATE=3", "RATE_PERIOD=30s", "RATE_BURST=3", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0")
+		// One interval, which a refusal without Retry-After pauses for, is 100 s.
+		g := s.gateway("RATE=3", "RATE_PERIOD=300s", "RATE_BURST=3", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0")
 		one, two := g.as("app-one"), g.as("app-two")
 		s.emulator.refuseAll()
 		direct := caller{t: t, base: s.emulator.url + "/us/us-east-1", token: one.token}.get(keyOne).is(http.StatusTooManyRequests)
@@ -57,11 +55,11 @@ func TestUpstreamsRefusalIsPassedOnAndObeyed(t *testing.T) {
 		if passed.body != direct.body || passed.header.Get("Content-Type") != direct.header.Get("Content-Type") || passed.header.Get("Proxy-Status") != "" {
 			t.Errorf("osemu's 429 came as %q %v, want %q as it is", passed.body, passed.header, direct.body)
 		}
-		passed.structured(3, 30)
+		passed.structured(3, 300)
 		s.emulator.fault("", "")
 		paused := one.get(keyOne)
 		paused.refused(http.StatusTooManyRequests, "over-quota")
-		paused.violates("upstream", 10)
+		paused.violates("upstream", 100)
 		one.put("in-the-pause", "x").refused(http.StatusTooManyRequests, "over-quota")
 		if n := len(s.emulator.requests(toObjectStore)); n != 1 {
 			t.Errorf("osemu saw %d requests of a client that it refused once, want 1", n)
@@ -74,7 +72,7 @@ func TestUpstreamsRefusalIsPassedOnAndObeyed(t *testing.T) {
 func TestUpstreamsRefusalIsWaitedOut(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
-		one := s.gateway("RATE=100", "RATE_BURST=100", "RATE_MAX_WAIT=10s", "CACHE_KEY_TTL=0").as("app-one")
+		one := s.gateway("RATE=100", "RATE_BURST=100", "RATE_MAX_WAIT=60s", "CACHE_KEY_TTL=0").as("app-one")
 		s.emulator.refuseAll()
 		var all sync.WaitGroup
 		all.Go(func() { one.read(t, http.StatusOK, http.MethodGet, keyOne, "") })
@@ -82,7 +80,7 @@ func TestUpstreamsRefusalIsWaitedOut(t *testing.T) {
 			one.read(t, http.StatusCreated, http.MethodPut, demoKeys+"/waited-out", stringValue("waited-out", "x"))
 		})
 		refused := func(r logged) bool { return toObjectStore(r) && r.Status == http.StatusTooManyRequests }
-		eventually(t, 10*time.Second, "osemu to refuse both more than once", func() bool {
+		eventually(t, "osemu to refuse both more than once", func() bool {
 			return len(s.emulator.requests(refused, toTarget("GET", keyOne))) > 1 &&
 				len(s.emulator.requests(refused, toTarget("PUT", demoKeys+"/waited-out"))) > 1
 		})
@@ -101,16 +99,18 @@ func TestARefusalOfOurAddressBindsAllClients(t *testing.T) {
 	g := s.gateway("RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0", "BUDGET=1000")
 	one := g.as("app-one")
 	others := []caller{everywhere([]*gateway{g}, "app-two")[0], everywhere([]*gateway{g}, "app-read")[0]}
-	for _, other := range others { // of which one comes within the second for which osemu refuses
-		eventually(t, 10*time.Second, "osemu to refuse the first client", func() bool {
-			a := one.get(keyOne)
-			return a.status == http.StatusTooManyRequests && a.header.Get("Proxy-Status") == ""
-		})
-		a := other.get(keyOne)
-		if all := s.emulator.requests(toObjectStore); all[len(all)-1].Client == "app-one" {
-			a.refused(http.StatusTooManyRequests, "over-quota")
-			a.violates("upstream", 1)
-			return
+	for began := time.Now(); time.Since(began) < patience; pause(1100 * time.Millisecond) { // longer than what osemu tells another client
+		for _, other := range others { // of which one comes within the second for which osemu refuses
+			eventually(t, "osemu to refuse the first client", func() bool {
+				a := one.get(keyOne)
+				return a.status == http.StatusTooManyRequests && a.header.Get("Proxy-Status") == ""
+			})
+			a := other.get(keyOne)
+			if all := s.emulator.requests(toObjectStore); all[len(all)-1].Client == "app-one" {
+				a.refused(http.StatusTooManyRequests, "over-quota")
+				a.violates("upstream", 1)
+				return
+			}
 		}
 	}
 	t.Errorf("each other client was sent to osemu after it had refused the address: %+v", s.emulator.requests(toObjectStore))
@@ -120,7 +120,7 @@ func TestARefusalOfOurAddressBindsAllClients(t *testing.T) {
 func TestUpstreamsRetryAfterIsObeyed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false, "-rate", "2", "-choose", "retry-after=on")
-	one := s.gateway("RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=10s", "CACHE_KEY_TTL=0").as("app-one")
+	one := s.gateway("RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=60s", "CACHE_KEY_TTL=0").as("app-one")
 	y := hammer(3*time.Second, 0, keyOne, one, one)
 	y.only(t, http.StatusOK)
 	refused := len(s.emulator.requests(toObjectStore, func(r logged) bool { return r.Status == http.StatusTooManyRequests }))
@@ -133,11 +133,11 @@ func TestUpstreamsRetryAfterIsObeyed(t *testing.T) {
 func TestALongBodyIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
-	one := s.gateway("RATE_MAX_WAIT=10s").as("app-one")
+	one := s.gateway("RATE_MAX_WAIT=60s").as("app-one")
 	s.emulator.refuseAll()
 	a := one.put("long", strings.Repeat("x", 65<<10)).is(http.StatusTooManyRequests)
-	if a.header.Get("Proxy-Status") != "" || a.took > 5*time.Second {
-		t.Errorf("after %v: %v %s, want osemu's own answer at once", a.took, a.header, a.body)
+	if a.header.Get("Proxy-Status") != "" {
+		t.Errorf("%v %s, want osemu's own answer", a.header, a.body)
 	}
 	if n := len(s.emulator.requests(toObjectStore)); n != 1 {
 		t.Errorf("osemu saw %d requests, want 1", n)

@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"osgate/auth"
-	"osgate/objectstore"
 )
 
 // casesSuffix is how the names of files with cases end.
@@ -30,14 +28,15 @@ type Case struct {
 
 	EnvironmentType string     `json:"environmentType,omitzero"`
 	ValueBytes      int64      `json:"valueBytes,omitzero"`
-	ValueType       string     `json:"valueType,omitzero"`
-	TTLSeconds      *int64     `json:"ttlSeconds,omitzero"`
-	SourceIP        netip.Addr `json:"sourceIP,omitzero"` // left out: 127.0.0.1
-	Time            time.Time  `json:"time,omitzero"`     // left out: now
+	ValueType       string     `json:"valueType,omitzero"`  // of putKey and postKey
+	TTLSeconds      *int64     `json:"ttlSeconds,omitzero"` // of putStore and patchStore
+	SourceIP        netip.Addr `json:"sourceIP,omitzero"`   // left out: 127.0.0.1
+	Time            time.Time  `json:"time,omitzero"`       // left out: now
 
 	Expect string   `json:"expect"`          // "allow" or "deny"
 	Rule   string   `json:"rule,omitzero"`   // that decides; left out: any
 	Shadow []string `json:"shadow,omitzero"` // rules in shadow mode that would deny; left out: any
+	Errors []string `json:"errors,omitzero"` // rules whose evaluation fails; left out: any
 }
 
 // Failure is a case that came out otherwise.
@@ -62,8 +61,8 @@ type Report struct {
 }
 
 // RunCases decides on the cases of the *.cases.json files in folder, or of the one file that folder is. It fails where a file cannot be read or a
-// case is no case.
-func RunCases(rs *Rules, folder string) (Report, error) {
+// case is none that a gateway with these rules could meet, such as one in a place that located does not know (region may be ""); nil: it knows all.
+func RunCases(rs *Rules, folder string, located func(plane, region string) bool) (Report, error) {
 	var report Report
 	names := []string{""}
 	if !strings.HasSuffix(folder, casesSuffix) {
@@ -79,13 +78,14 @@ func RunCases(rs *Rules, folder string) (Report, error) {
 			return report, err
 		}
 		for i, c := range cases {
-			got, err := c.run(rs)
+			r, err := c.request(rs, located)
 			if err != nil {
 				return report, fmt.Errorf("%s, case %d %q: %w", path, i+1, c.Name, err)
 			}
 			report.Cases++
+			got, errs := c.run(rs, r)
 			if want := c.want(); want != got {
-				report.Failures = append(report.Failures, Failure{path, i + 1, c.Name, c.Request, want, got})
+				report.Failures = append(report.Failures, Failure{path, i + 1, c.Name, c.Request, want, got + errs})
 			}
 		}
 	}
@@ -109,54 +109,18 @@ func readCases(path string) ([]Case, error) {
 		line := 1 + bytes.Count(text[:min(int(offset), len(text))], []byte("\n"))
 		return nil, fmt.Errorf("reading cases: %s, near line %d: %w", path, line, err)
 	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		line := 1 + bytes.Count(text[:d.InputOffset()], []byte("\n"))
+		return nil, fmt.Errorf("reading cases: %s, near line %d: something follows the array of cases", path, line)
+	}
+	if cases == nil {
+		return nil, fmt.Errorf("reading cases: %s: it is no array of cases", path)
+	}
 	return cases, nil
 }
 
-// request returns what c asks.
-func (c *Case) request() (Request, error) {
-	method, target, ok := strings.Cut(c.Request, " ")
-	at := strings.Index(target, "/api/v1/")
-	if !ok || at < 0 {
-		return Request{}, fmt.Errorf("request %q is no method and path with /api/v1/", c.Request)
-	}
-	plane, region, _ := strings.Cut(strings.Trim(target[:at], "/"), "/")
-	path, query, _ := strings.Cut(target[at:], "?")
-	op, err := objectstore.Parse(method, path, query)
-	if err != nil {
-		return Request{}, fmt.Errorf("request %q: %w", c.Request, err)
-	}
-	r := Request{
-		Principal: &auth.Principal{Plane: plane, Client: c.Client, User: c.User, Organizations: c.Organizations},
-		Operation: op, Plane: plane, Region: region, EnvironmentType: c.EnvironmentType, ValueBytes: c.ValueBytes, ValueType: c.ValueType,
-		TTLSeconds: -1, SourceIP: c.SourceIP, Time: c.Time, Headers: make(map[string]string),
-	}
-	for name, value := range c.Headers {
-		r.Headers[strings.ToLower(name)] = value
-	}
-	if c.TTLSeconds != nil {
-		r.TTLSeconds = *c.TTLSeconds
-	}
-	if c.Organizations == nil {
-		r.Principal.Organizations = []string{op.Ref.Organization}
-	}
-	if !r.SourceIP.IsValid() {
-		r.SourceIP = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	}
-	if r.Time.IsZero() {
-		r.Time = time.Now()
-	}
-	return r, nil
-}
-
-// run decides on c and returns the outcome in the words of want.
-func (c *Case) run(rs *Rules) (string, error) {
-	if c.Expect != "allow" && c.Expect != "deny" {
-		return "", fmt.Errorf(`expect is %q, not "allow" or "deny"`, c.Expect)
-	}
-	r, err := c.request()
-	if err != nil {
-		return "", err
-	}
+// run decides on r, which is c's, and returns the outcome in the words of want, and beside it what failed on the way.
+func (c *Case) run(rs *Rules, r Request) (outcome, errs string) {
 	d := rs.Decide(r)
 	got := Case{Expect: "deny", Rule: d.Rule}
 	if d.Allowed {
@@ -171,14 +135,19 @@ func (c *Case) run(rs *Rules) (string, error) {
 			got.Shadow = append(got.Shadow, denial.Rule)
 		}
 	}
-	out := []string{got.want()}
-	for _, e := range d.Errors {
-		out = append(out, e.Error())
+	if c.Errors != nil {
+		got.Errors = make([]string, 0, len(d.Errors))
 	}
-	return strings.Join(out, "; "), nil
+	for _, e := range d.Errors {
+		if c.Errors != nil {
+			got.Errors = append(got.Errors, e.Rule)
+		}
+		errs += "; " + e.Error()
+	}
+	return got.want(), errs
 }
 
-// want returns what c expects in one line: "deny by no-deletes, in shadow mode: a b".
+// want returns what c expects in one line: "deny by no-deletes, in shadow mode: a b, failing: c".
 func (c *Case) want() string {
 	out := c.Expect
 	if c.Rule != "" {
@@ -186,6 +155,9 @@ func (c *Case) want() string {
 	}
 	if c.Shadow != nil {
 		out += ", in shadow mode: " + strings.Join(slices.Sorted(slices.Values(c.Shadow)), " ")
+	}
+	if c.Errors != nil {
+		out += ", failing: " + strings.Join(slices.Sorted(slices.Values(c.Errors)), " ")
 	}
 	return out
 }

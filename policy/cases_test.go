@@ -22,7 +22,7 @@ const rulesOfDeletes = permitAll + noDeletes +
 
 func TestCasesThatHoldAreCounted(t *testing.T) {
 	folder := write(t, "deletes.cases.json", casesOfDeletes, "other.json", "no case")
-	report, err := policy.RunCases(load(t, rulesOfDeletes, "x-app").Rules(), folder)
+	report, err := policy.RunCases(load(t, rulesOfDeletes, "x-app").Rules(), folder, nil)
 	if err != nil || report.Cases != 3 || len(report.Failures) > 0 {
 		t.Errorf("%+v, %v", report, err)
 	}
@@ -30,7 +30,7 @@ func TestCasesThatHoldAreCounted(t *testing.T) {
 
 func TestCasesThatFailAreToldAsADiff(t *testing.T) {
 	folder := write(t, "deletes.cases.json", casesOfDeletes)
-	report, err := policy.RunCases(load(t, permitAll+`forbid(principal, action in Action::"read", resource) when { `+overflow+` || resource.key == "KeyOne" };`).Rules(), folder)
+	report, err := policy.RunCases(load(t, permitAll+`forbid(principal, action in Action::"read", resource) when { `+overflow+` || resource.key == "KeyOne" };`, "x-app").Rules(), folder, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,20 +49,76 @@ func TestCasesThatFailAreToldAsADiff(t *testing.T) {
 }
 
 func TestWhatIsNoCaseIsAnError(t *testing.T) {
+	const (
+		get   = `"client": "c", "request": "GET /us/us-east-1` + keyOne + `"`
+		put   = `"client": "c", "request": "PUT /us/us-east-1` + keyOne + `"`
+		store = `"client": "c", "request": "PUT /us/us-east-1` + billing + `"`
+	)
+	p := load(t, permitAll+`forbid(principal, action == Action::"getKey", resource) when { resource.plane == "eu" && resource.region == "x" };`, "x-app")
+	located := func(plane, region string) bool { return plane == "us" && (region == "us-east-1" || region == "") }
 	for text, want := range map[string]string{
-		`[{"request": "GET ` + keyOne + `", "expect": "maybe"}]`:            "expect",
-		`[{"request": "GET /nowhere", "expect": "deny"}]`:                   "no method and path",
-		`[{"request": "GET ` + root + `/x/y", "expect": "deny"}]`:           "not an Object Store v2",
-		`[{"request": "GET ` + keyOne + `", "expect": "deny", "rul": "a"}]`: "unknown field",
-		"[\n\n{]": "near line 3",
-		`{}`:      "cannot unmarshal",
+		`[{` + get + `, "expect": "maybe"}]`:                                     "expect",
+		`[{"client": "c", "request": "GET /nowhere", "expect": "deny"}]`:         "no method and path",
+		`[{"client": "c", "request": "GET ` + root + `/x/y", "expect": "deny"}]`: "not an Object Store v2",
+		`[{` + get + `, "expect": "deny", "rul": "a"}]`:                          "unknown field",
+		"[\n\n{]":            "near line 3",
+		`{}`:                 "cannot unmarshal",
+		`null`:               "no array of cases",
+		`[null]`:             "no method and path",
+		"[]\n[{}]":           "near line 2: something follows",
+		"[\n<<<<<<< HEAD\n]": "near line 2",
+		`[{` + get + `, "expect": "allow"}] garbage`:                                                                  "something follows",
+		`[{"request": "GET /us/us-east-1` + keyOne + `", "expect": "deny"}]`:                                          "case 1 \"\": client: ",
+		`[{` + get + `, "expect": "deny"}, {` + get + `, "name": "b", "expect": "allow", "environmentType": "prod"}]`: `case 2 "b": environmentType is "prod"`,
+		`[{` + get + `, "expect": "allow", "environmentType": "Production"}]`:                                         `environmentType is "Production"`,
+		`[{` + get + `, "expect": "allow", "headers": {"X-Other": "a"}}]`:                                             "headers: X-Other",
+		`[{` + put + `, "expect": "allow", "valueBytes": -5}]`:                                                        "valueBytes is -5",
+		`[{` + put + `, "expect": "allow", "valueType": "string"}]`:                                                   `valueType is "string"`,
+		`[{` + get + `, "expect": "allow", "valueType": "STRING"}]`:                                                   "valueType: getKey has none",
+		`[{` + store + `, "expect": "allow", "ttlSeconds": -1}]`:                                                      "ttlSeconds is -1",
+		`[{` + put + `, "expect": "allow", "ttlSeconds": 1}]`:                                                         "ttlSeconds: putKey has none",
+		`[{"client": "c", "request": "PUT /xx/mars` + keyOne + `", "expect": "deny"}]`:                                "request: there is no region xx/mars",
+		`[{"client": "c", "request": "GET ` + keyOne + `", "expect": "deny"}]`:                                        "request: it names no plane",
+		`[{"client": "c", "request": "GET /us` + keyOne + `", "expect": "deny"}]`:                                     "request: it names no region",
 	} {
-		folder := write(t, "a.cases.json", text)
-		if _, err := policy.RunCases(load(t, permitAll).Rules(), filepath.Join(folder, "a.cases.json")); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "a.cases.json") {
-			t.Errorf("%s: %v, want %q and the file", text, err, want)
+		path := filepath.Join(write(t, "a.cases.json", text), "a.cases.json")
+		if _, err := policy.RunCases(p.Rules(), path, located); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want %q and the file in one line", text, err, want)
 		}
 	}
-	if _, err := policy.RunCases(nil, filepath.Join(t.TempDir(), "none")); err == nil {
+	if _, err := policy.RunCases(nil, filepath.Join(t.TempDir(), "none"), nil); err == nil {
 		t.Error("no folder: no error")
+	}
+	fine := write(t, "a.cases.json", `[{`+store+`, "expect": "allow", "ttlSeconds": 0}, {`+put+`, "expect": "allow", "valueType": "STRING", "headers": {"X-APP": "a"}},
+		{"user": "u", "request": "PUT `+keyOne+`", "expect": "allow", "environmentType": "unknown"}, {"user": "u", "request": "GET /us`+root+`", "expect": "allow"}]`+"\n \n")
+	if report, err := policy.RunCases(p.Rules(), fine, located); err != nil || report.Cases != 4 || len(report.Failures) != 0 {
+		t.Errorf("what a gateway may meet: %+v, %v", report, err)
+	}
+}
+
+// TestACaseMayExpectThatARuleFails or say nothing of it: a denial by a rule that fails is a denial.
+func TestACaseMayExpectThatARuleFails(t *testing.T) {
+	const put = `[{"client": "c", "request": "PUT ` + keyOne + `", "valueBytes": 1, "expect": `
+	unsure := strings.NewReplacer("forbid", "permit", `"failing"`, `"unsure"`).Replace(failing)
+	for _, tt := range []struct{ text, rules, want string }{
+		{`"deny", "rule": "failing"}]`, failing, ""},
+		{`"deny", "rule": "failing", "errors": ["failing"]}]`, failing, ""},
+		{`"deny"}]`, failing, ""},
+		{`"allow", "rule": "all", "errors": ["unsure"]}]`, unsure, ""},
+		{`"allow", "errors": ["failing"]}]`, unsure, "  - allow, failing: failing\n  + allow, failing: unsure; rule unsure: integer overflow"},
+		{`"deny", "rule": "failing", "errors": []}]`, failing, "  - deny by failing, failing: \n  + deny by failing, failing: failing; rule failing: integer overflow"},
+		{`"allow"}]`, failing, "  - allow\n  + deny by failing; rule failing: integer overflow"},
+	} {
+		report, err := policy.RunCases(load(t, permitAll+tt.rules).Rules(), write(t, "a.cases.json", put+tt.text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, f := range report.Failures {
+			_, got, _ = strings.Cut(f.String(), "\n")
+		}
+		if got != tt.want {
+			t.Errorf("%s:\n%s\nwant\n%s", tt.text, got, tt.want)
+		}
 	}
 }

@@ -54,6 +54,35 @@ func (rs *Rules) decide(r Request) Decision {
 	return d
 }
 
+// Foregone returns the denial that r comes to whatever its body holds: a forbid in force says so that reads neither value type nor TTL, nor the size where
+// that is unknown. Where nothing is certain it returns a Decision that is Allowed and names no rule; [Rules.Decide] has the word then.
+func (rs *Rules) Foregone(r Request) Decision {
+	open := Decision{Allowed: true}
+	s := slotOf(r.Operation.Kind, r.Operation.Confirmable)
+	if rs == nil || rs.shadow || s >= slots || rs.actions[s].kind == 0 {
+		return open
+	}
+	w := new(world)
+	w.set(r, &rs.facts[s], &rs.actions[s])
+	var certain []*rule
+	for _, rules := range rs.forbids.find(nil, w.principal, r.Principal, s) {
+		for _, f := range rules {
+			if !f.facts.body() && (r.ValueBytes >= 0 || !f.facts.reads(valueBytesName)) {
+				certain = append(certain, f)
+			}
+		}
+	}
+	if len(certain) == 0 {
+		return open
+	}
+	var d Decision
+	d.deny(rs.evaluate(&candidates{lists: [][]*rule{certain}}, w, w.request()))
+	if d.Rule == "" {
+		return open
+	}
+	return d
+}
+
 // deny takes in the forbids among found and reports whether one of them holds, be it in shadow mode. Errors of permits are left to permit.
 func (d *Decision) deny(found []finding) (held bool) {
 	for _, f := range found {

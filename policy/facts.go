@@ -122,5 +122,8 @@ func (f *facts) add(other facts) {
 	f.named |= other.named
 }
 
+// body reports whether something is read that only the body itself tells, and not its length.
+func (f *facts) body() bool { return f.reads(valueTypeName) || f.reads(ttlSecondsName) }
+
 // reads reports whether the context's attribute name is read.
 func (f *facts) reads(name types.String) bool { return f.wholeContext || f.context[name] }

@@ -102,6 +102,30 @@ func TestAMisspelledAttributeIsToldOnce(t *testing.T) {
 	}
 }
 
+// TestAFaultIsToldOnceHoweverManyActionsTheRuleFits, and all faults in the same order each time.
+func TestAFaultIsToldOnceHoweverManyActionsTheRuleFits(t *testing.T) {
+	folder := write(t, "p.cedar", permitAll+`forbid (principal, action, resource) when { !(context has user) || context.user == "x" || resource.b == "" };`+
+		"\n"+`forbid (principal, action, resource) when { context.nothing || resource.a == "" || resource.key == 1 };`)
+	for range 5 {
+		_, err := policy.Load(policy.Options{Path: folder})
+		e, ok := errors.AsType[*policy.LoadError](err)
+		if !ok {
+			t.Fatalf("%v, want a *LoadError", err)
+		}
+		var got []string
+		for _, p := range e.Problems {
+			got = append(got, fmt.Sprint(p.Line, ": ", p.Message))
+		}
+		want := []string{
+			"2: attribute `b` not found", "2: unable to guarantee safety of access to optional attribute `user` in context",
+			"3: attribute `a` not found", "3: attribute `nothing` in context not found", "3: the types Long and String are not compatible",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("(-want +got)\n%s", diff)
+		}
+	}
+}
+
 func TestAPolicyWithoutRulesIsRefused(t *testing.T) {
 	for name, folder := range map[string]string{
 		"no file": t.TempDir(), "no .cedar file": write(t, "p.txt", permitAll), "a hidden file": write(t, ".p.cedar", permitAll), "no rule": write(t, "p.cedar", "// nothing\n"),

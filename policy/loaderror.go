@@ -32,7 +32,12 @@ func (p Problem) String() string {
 // LoadError is why the rules cannot be taken: every fault, in the order of the files.
 type LoadError struct {
 	Problems []Problem
+
+	cause error // ErrNoRules; nil: the problems are all there is
 }
+
+// Unwrap returns [ErrNoRules] where that is the problem, else nil.
+func (e *LoadError) Unwrap() error { return e.cause }
 
 // maxTold is how many problems Error tells.
 const maxTold = 20

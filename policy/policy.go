@@ -31,7 +31,10 @@ type Policy struct {
 	o     Options
 	state atomic.Pointer[stateOf]
 
-	mu     sync.Mutex // serializes Reload
+	read func() ([]file, error) // the files once
+	hand chan struct{}          // holds one for whoever reads
+
+	mu     sync.Mutex // serializes the taking of files
 	failed string     // what the last failure was about: a hash of the files, or the file system's words
 }
 
@@ -41,14 +44,21 @@ type stateOf struct {
 	rules *Rules
 }
 
-// Load reads the rules. It fails with a *[LoadError] that names every fault where they are not valid as a whole.
+// Load reads the rules. It fails with a *[LoadError] that names every fault where they are not valid as a whole, and after five seconds where a file
+// system does not answer.
 func Load(o Options) (*Policy, error) {
+	return load(o, func() ([]file, error) { return readFiles(o.Path) })
+}
+
+// load is Load with another way to read.
+func load(o Options, read func() ([]file, error)) (*Policy, error) {
 	headers, err := headerNames(o.Headers)
 	if err != nil {
 		return nil, err
 	}
 	o.Headers = headers
-	files, err := readFiles(o.Path)
+	p := &Policy{o: o, read: read, hand: make(chan struct{}, 1)}
+	files, err := p.fetch(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +66,6 @@ func Load(o Options) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Policy{o: o}
 	p.state.Store(&stateOf{describe(files, rules), rules})
 	return p, nil
 }

@@ -22,33 +22,24 @@ func (p *Policy) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		if p.o.Path == "" || !p.changed() {
+		if p.o.Path == "" {
 			continue
 		}
-		before := p.look()
+		before := look(p.fetch(ctx.Done()))
+		if !p.changed(before) {
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(settle):
 		}
-		if p.look() == before {
-			_ = p.Reload() // told by State and OnChange
-		}
+		p.settled(ctx, before)
 	}
 }
 
-// look returns what the files are now: a hash, or the error as text.
-func (p *Policy) look() string {
-	files, err := readFiles(p.o.Path)
-	if err != nil {
-		return err.Error()
-	}
-	return hash(files)
-}
-
-// changed reports whether the files are neither those in force nor those last found wrong.
-func (p *Policy) changed() bool {
-	now := p.look()
+// changed reports whether the files as they look now are neither those in force nor those last found wrong.
+func (p *Policy) changed(now string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.failed != "" {
@@ -57,16 +48,30 @@ func (p *Policy) changed() bool {
 	return now != p.State().Hash
 }
 
-// Reload reads the files again, at once. Where they cannot be read or are not valid, the rules in force stay, and State says why. A Policy that was
-// not loaded has nothing to read.
+// settled takes the files if they still look as they did before.
+func (p *Policy) settled(ctx context.Context, before string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	files, err := p.fetch(ctx.Done())
+	if ctx.Err() == nil && look(files, err) == before {
+		_ = p.take(files, err) // told by State and OnChange
+	}
+}
+
+// Reload reads the files again, at once. Where they cannot be read within five seconds or are not valid, the rules in force stay, and State says why. A
+// Policy that was not loaded has nothing to read.
 func (p *Policy) Reload() error {
 	if p.o.Path == "" {
 		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.take(p.fetch(nil))
+}
+
+// take puts into force what was read, or tells why it cannot. The caller holds mu.
+func (p *Policy) take(files []file, err error) error {
 	before := p.state.Load()
-	files, err := readFiles(p.o.Path)
 	var rules *Rules
 	if err == nil {
 		rules, err = compile(files, p.o)

@@ -17,36 +17,13 @@ import (
 
 // Replay asks rules about requests of the past, read from lines of the access log. A line does not say all that a rule may read: there is no partition,
 // key, header, value type or TTL in it, whether it was confirmable, to which organizations the principal belongs (the request's is taken to be one) and of
-// which type its environment is, unless that is given. A rule that needs one of these to be decided is counted as undecided. It is for one
-// goroutine.
+// which type its environment is, unless that is given; nor the region of what discovery did not look for, and the size of a body that was not read to its
+// end. A rule that needs one of these to be decided is counted as undecided. It is for one goroutine.
 type Replay struct {
 	rules        *Rules
 	environments map[string]string
 	missing      facts
-	summary      Summary
-	byRule       map[string]*RuleSummary
-}
-
-// Summary is the outcome of a Replay.
-type Summary struct {
-	Lines     int // read
-	Skipped   int // that are no exchange of an identified principal with Object Store or its statistics
-	Permitted int
-	Denied    int
-	Undecided int           // what a rule needs is not in the line
-	Rules     []RuleSummary // those that denied, would have denied in shadow mode or could not be decided, in the order of their files; DefaultRule last
-}
-
-// RuleSummary is what a Replay found of one rule.
-type RuleSummary struct {
-	Rule      string
-	Denied    int      // requests that it denies
-	Refused   int      // of Denied, those that were answered 2xx then: what a client would miss
-	Shadow    int      // requests that it would deny if it were not in shadow mode
-	Undecided int      // requests of which it cannot be said
-	Missing   []string // the facts that it lacked then, sorted
-	First     string   // request ids of the first and the last of all these
-	Last      string
+	tally        tally
 }
 
 // NewReplay returns a Replay of rules. The types of environments by their ids may be nil.
@@ -58,14 +35,14 @@ func NewReplay(rs *Rules, environments map[string]string) *Replay {
 	for _, name := range []types.String{valueTypeName, ttlSecondsName, confirmableName, headersName} {
 		missing.context[name] = true
 	}
-	return &Replay{rules: rs, environments: environments, missing: missing, byRule: make(map[string]*RuleSummary)}
+	return &Replay{rules: rs, environments: environments, missing: missing, tally: tally{byRule: make(map[string]*ruleTally)}}
 }
 
 // logLine is what a Replay reads of a line of the access log (docs/operations.md).
 type logLine struct {
 	Time         time.Time `json:"time"`
 	RequestID    string    `json:"request_id"`
-	Surface      string    `json:"surface"`
+	Route        string    `json:"route"`
 	Operation    string    `json:"operation"`
 	RemoteAddr   string    `json:"remote_addr"`
 	ClientAddr   string    `json:"client_addr"`
@@ -77,7 +54,9 @@ type logLine struct {
 	Principal    string    `json:"principal"`
 	User         string    `json:"user"`
 	Status       int       `json:"status"`
+	Code         string    `json:"code"`
 	RequestBytes int64     `json:"request_bytes"`
+	Sample       float64   `json:"sample"`
 }
 
 // errNoExchange is a line that says of no request what is needed.
@@ -85,19 +64,32 @@ var errNoExchange = errors.New("no exchange of an identified principal")
 
 // Line takes in one line of the access log.
 func (p *Replay) Line(line []byte) {
-	p.summary.Lines++
+	p.tally.lines++
 	var l logLine
 	if err := json.Unmarshal(line, &l); err != nil {
-		p.summary.Skipped++
+		p.tally.skipped++
 		return
 	}
 	r, err := l.request(p.environments)
 	if err != nil {
-		p.summary.Skipped++
+		p.tally.skipped++
 		return
+	}
+	if l.weight() != 1 {
+		p.tally.sampled = true
 	}
 	p.decide(&l, &r)
 }
+
+// weight is for how many exchanges the line stands.
+func (l *logLine) weight() float64 {
+	if l.Sample > 1 && l.Sample < maxSample {
+		return l.Sample
+	}
+	return 1
+}
+
+const maxSample = 1e9 // what a share of OSGATE_LOG_SAMPLE may come to at most
 
 // kindByName returns the operation that the log names so.
 func kindByName(name string) (objectstore.Kind, bool) {
@@ -141,12 +133,10 @@ func (l *logLine) request(environments map[string]string) (Request, error) {
 func (p *Replay) decide(l *logLine, r *Request) {
 	rs := p.rules
 	if rs == nil {
-		p.summary.Permitted++
+		p.tally.permitted += l.weight()
 		return
 	}
-	missing := p.missing
-	missing.resource = maps.Clone(missing.resource)
-	missing.resource[environmentTypeName] = r.EnvironmentType == "" && r.Operation.Ref.Environment != ""
+	missing := p.lacking(l, r)
 	s := slotOf(r.Operation.Kind, false)
 	w := &world{missing: &missing}
 	w.set(*r, &rs.facts[s], &rs.actions[s])
@@ -158,12 +148,30 @@ func (p *Replay) decide(l *logLine, r *Request) {
 	permit, openPermit := p.outcome(&rs.permits, w, s, l)
 	switch {
 	case openForbid, permit == nil && openPermit:
-		p.summary.Undecided++
+		p.tally.undecided += l.weight()
 	case permit != nil:
-		p.summary.Permitted++
+		p.tally.permitted += l.weight()
 	default:
 		p.deny(DefaultRule, l)
 	}
+}
+
+// statusLeft is logged where the client went away before it had its answer.
+const statusLeft = 499
+
+// lacking is what l does not say of r. A body that was refused, or that its client did not send to its end, was read as far as that took: what is logged is
+// less than its size.
+func (p *Replay) lacking(l *logLine, r *Request) facts {
+	missing := p.missing
+	missing.resource, missing.context = maps.Clone(missing.resource), maps.Clone(missing.context)
+	missing.resource[environmentTypeName] = r.EnvironmentType == "" && r.Operation.Ref.Environment != ""
+	ofSeveral := r.Operation.Stats() && l.Route != "" && !strings.Contains(l.Route, "{regionId}")
+	missing.resource[regionName] = l.Region == "" && !ofSeveral
+	missing.resource[planeName] = l.Plane == ""
+	if (l.Code != "" || l.Status == statusLeft) && slices.Contains(groups(r.Operation.Kind, false), writeGroup) {
+		missing.context[valueBytesName] = true
+	}
+	return missing
 }
 
 // outcome returns the first rule in force of x that holds, and whether one in force cannot be decided. It counts those that cannot and those in
@@ -175,7 +183,7 @@ func (p *Replay) outcome(x *index, w *world, s slot, l *logLine) (held *rule, op
 			holds, lacks := p.holds(r, w, request)
 			switch {
 			case len(lacks) > 0:
-				p.count(r.id, l, func(sum *RuleSummary) { sum.Undecided++; sum.lack(lacks) })
+				p.count(r.id, l, func(of *ruleTally) { of.undecided += l.weight(); of.lack(lacks) })
 				open = open || !r.shadow
 			case !holds:
 			case !r.shadow:
@@ -183,7 +191,7 @@ func (p *Replay) outcome(x *index, w *world, s slot, l *logLine) (held *rule, op
 					held = r
 				}
 			case r.forbid:
-				p.count(r.id, l, func(sum *RuleSummary) { sum.Shadow++ })
+				p.count(r.id, l, func(of *ruleTally) { of.shadow += l.weight() })
 			}
 		}
 	}
@@ -241,44 +249,4 @@ func (f *facts) blind(missing *facts) bool {
 		}
 	}
 	return false
-}
-
-// deny counts a request that rule denies.
-func (p *Replay) deny(rule string, l *logLine) {
-	p.summary.Denied++
-	p.count(rule, l, func(s *RuleSummary) {
-		s.Denied++
-		if l.Status/100 == 2 {
-			s.Refused++
-		}
-	})
-}
-
-// count counts l for rule.
-func (p *Replay) count(rule string, l *logLine, add func(*RuleSummary)) {
-	s := p.byRule[rule]
-	if s == nil {
-		s = &RuleSummary{Rule: rule, First: l.RequestID}
-		p.byRule[rule] = s
-	}
-	s.Last = l.RequestID
-	add(s)
-}
-
-// lack adds names to what was missing.
-func (s *RuleSummary) lack(names []string) {
-	s.Missing = append(s.Missing, names...)
-	slices.Sort(s.Missing)
-	s.Missing = slices.Compact(s.Missing)
-}
-
-// Summary returns what was found so far.
-func (p *Replay) Summary() Summary {
-	s := p.summary
-	for _, id := range append(p.rules.IDs(), DefaultRule) {
-		if found := p.byRule[id]; found != nil {
-			s.Rules = append(s.Rules, *found)
-		}
-	}
-	return s
 }

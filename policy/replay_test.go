@@ -57,6 +57,16 @@ func TestReplayTellsWhatRulesWouldHaveDone(t *testing.T) {
 		{"a header", all + `@id("k") forbid(principal, action, resource) unless { context.headers has "x-app" };`, logged("r", "getKey", "app-one"), undecided("context.headers")},
 		{"confirmable", `@id("k") permit(principal, action, resource) when { context.confirmable };`, logged("r", "getKey", "app-one"), undecided("context.confirmable")},
 		{"a forbid that fails", all + failing, logged("r", "putKey", "app-one", "request_bytes", 1), policy.Summary{Denied: 1, Rules: []policy.RuleSummary{{Rule: "failing", Denied: 1, Refused: 1, First: "r", Last: "r"}}}},
+		{"a region that nobody found", all + `@id("k") forbid(principal, action, resource) unless { resource.region like "eu-*" || resource.region == "" };`, logged("r", "getStore", "app-one", "region", ""), undecided("resource.region")},
+		{"a region that does not matter", all + `@id("k") forbid(principal, action, resource) when { resource.store == "x" && resource.region == "" };`, logged("r", "getStore", "app-one", "region", ""), policy.Summary{Permitted: 1}},
+		{"statistics of all regions", when(`resource.region == ""`), logged("r", "readStats", "app-one", "region", "", "route", "/api/v1/organizations/{organizationId}"), policy.Summary{Permitted: 1}},
+		{"statistics of a region that is not told", all + `@id("k") forbid(principal, action, resource) when { resource.region == "" };`, logged("r", "readStats", "app-one", "region", "", "route", "/api/v1/organizations/{organizationId}/environments/{environmentId}/regions/{regionId}"), undecided("resource.region")},
+		{"no plane", all + `@id("k") forbid(principal, action, resource) when { resource.plane == "" };`, logged("r", "getKey", "app-one", "plane", ""), undecided("resource.plane")},
+		{"the size of a body that was refused", all + large, logged("r", "putKey", "app-one", "request_bytes", 4096, "status", 403, "code", "denied"), undecided("context.valueBytes")},
+		{"the size of a body that was over quota", all + large, logged("r", "postKey", "app-one", "status", 429, "code", "over-quota"), undecided("context.valueBytes")},
+		{"the size of a body whose client left", all + large, logged("r", "putKey", "app-one", "request_bytes", 4096, "status", 499), undecided("context.valueBytes")},
+		{"the size of what has no body", all + large, logged("r", "getKey", "app-one", "status", 403, "code", "denied"), policy.Summary{Permitted: 1}},
+		{"the size of what upstream refused", all + large, logged("r", "putKey", "app-one", "request_bytes", 4096, "status", 404), policy.Summary{Permitted: 1}},
 		{"no principal", all, logged("r", "getKey", ""), policy.Summary{Skipped: 1}},
 		{"an accounts call", all, logged("r", "me", "app-one"), policy.Summary{Skipped: 1}},
 		{"no line of ours", all, []byte("panic: no"), policy.Summary{Skipped: 1}},
@@ -69,6 +79,29 @@ func TestReplayTellsWhatRulesWouldHaveDone(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+const large = `@id("k") forbid(principal, action, resource) when { context.valueBytes > 50000 };`
+
+// TestALineOfAThinnedOutLogCountsForAllThatItStandsFor in every count but those of lines.
+func TestALineOfAThinnedOutLogCountsForAllThatItStandsFor(t *testing.T) {
+	replay := policy.NewReplay(load(t, permitAll+noDeletes+large+`@id("s") @mode("shadow") forbid(principal, action == Action::"getKey", resource);`).Rules(), nil)
+	for range 3 {
+		replay.Line(logged("1", "deleteKey", "a", "sample", 3.3333333333333335))
+		replay.Line(logged("2", "getKey", "a", "sample", 10.0))
+	}
+	replay.Line(logged("3", "deleteKey", "a", "status", 404))
+	replay.Line(logged("4", "putKey", "a", "status", 403, "code", "denied", "sample", 100.0))
+	replay.Line(logged("5", "putKey", "a", "sample", -1))
+	replay.Line(logged("6", "putKey", "", "sample", 10))
+	want := policy.Summary{Lines: 10, Skipped: 1, Sampled: true, Permitted: 31, Denied: 11, Undecided: 100, Rules: []policy.RuleSummary{
+		{Rule: "no-deletes", Denied: 11, Refused: 10, First: "1", Last: "3"},
+		{Rule: "k", Undecided: 100, Missing: []string{"context.valueBytes"}, First: "4", Last: "4"},
+		{Rule: "s", Shadow: 30, First: "2", Last: "2"},
+	}}
+	if diff := cmp.Diff(want, replay.Summary()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 

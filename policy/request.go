@@ -52,6 +52,7 @@ func (e RuleError) Error() string { return "rule " + e.Rule + ": " + e.Message }
 // Needs are the facts that some rule reads, so that only those are fetched.
 type Needs struct {
 	EnvironmentType bool
+	Region          bool // of no use where it is known
 	Value           bool // ValueType or TTLSeconds: the head of the body has to be read
 	Definition      bool // TTLSeconds decides: a rule reads it that is not in shadow mode
 	ValueBytes      bool // the body's size: where it is unknown at first, decide again at its end

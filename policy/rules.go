@@ -7,6 +7,7 @@ import (
 	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
 
+	"osgate/auth"
 	"osgate/objectstore"
 )
 
@@ -17,6 +18,7 @@ type Rules struct {
 	byID     map[types.PolicyID]*rule
 	shadow   bool // Options.Shadow
 	shadowed int
+	headers  []string // that rules may read
 
 	actions [slots]action
 	facts   [slots]facts // what the rules that may fit an action read
@@ -30,14 +32,14 @@ type Rules struct {
 
 // compile makes Rules of files, or returns a *[LoadError].
 func compile(files []file, o Options) (*Rules, error) {
-	rs := &Rules{byID: make(map[types.PolicyID]*rule), shadow: o.Shadow, actions: actions()}
+	rs := &Rules{byID: make(map[types.PolicyID]*rule), shadow: o.Shadow, headers: o.Headers, actions: actions()}
 	var problems []Problem
 	for _, f := range files {
 		found, wrong := parse(f)
 		rs.all = append(rs.all, found...)
 		problems = append(problems, wrong...)
 		if len(rs.all) > maxRules {
-			return nil, &LoadError{[]Problem{{File: f.name, Message: fmt.Sprintf("with this file there are more than %d rules", maxRules)}}}
+			return nil, &LoadError{Problems: []Problem{{File: f.name, Message: fmt.Sprintf("with this file there are more than %d rules", maxRules)}}}
 		}
 	}
 	validator, err := newValidator(o.Headers)
@@ -47,9 +49,9 @@ func compile(files []file, o Options) (*Rules, error) {
 	problems = append(problems, rs.check(validator, o.Headers)...)
 	switch {
 	case len(problems) > 0:
-		return nil, &LoadError{problems}
+		return nil, &LoadError{Problems: problems}
 	case len(rs.all) == 0:
-		return nil, fmt.Errorf("reading policy: %w", ErrNoRules)
+		return nil, &LoadError{Problems: []Problem{{File: files[0].name, Message: ErrNoRules.Error()}}, cause: ErrNoRules}
 	}
 	rs.index(o.Headers)
 	return rs, nil
@@ -136,11 +138,28 @@ func (rs *Rules) NeedsOf(o objectstore.Operation) Needs {
 	return rs.needs[slotOf(o.Kind, o.Confirmable)]
 }
 
+// NeedsFor returns what the rules read that may fit o and who: those of [Rules.NeedsOf] may be for others. The caller owns the Headers.
+func (rs *Rules) NeedsFor(o objectstore.Operation, who *auth.Principal) Needs {
+	if rs == nil {
+		return Needs{}
+	}
+	s, uid, read := slotOf(o.Kind, o.Confirmable), principalUID(&Request{Principal: who}), newFacts()
+	for _, x := range []*index{&rs.forbids, &rs.permits} {
+		for _, rules := range x.find(nil, uid, who, s) {
+			for _, r := range rules {
+				read.add(r.facts)
+			}
+		}
+	}
+	return read.needs(rs.headers)
+}
+
 // needs returns what of f has to be fetched; headers are those that rules may read.
 func (f *facts) needs(headers []string) Needs {
 	n := Needs{
 		EnvironmentType: f.resource[environmentTypeName],
-		Value:           f.reads(valueTypeName) || f.reads(ttlSecondsName),
+		Region:          f.resource[regionName],
+		Value:           f.body(),
 		Definition:      f.definition,
 		ValueBytes:      f.reads(valueBytesName),
 		SourceIP:        f.reads(sourceIPName),

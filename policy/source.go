@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // The bounds of a policy.
@@ -33,28 +34,27 @@ type file struct {
 	text []byte
 }
 
-// readFiles reads the file at path, or the .cedar files of the folder at path in the order of their names. Links are followed: Kubernetes shows the
-// files of a ConfigMap as links.
+// readFiles reads the file at path, or the .cedar files of the folder at path in the order of their names. Links are followed.
 func readFiles(path string) ([]file, error) {
-	info, err := os.Stat(path)
+	pinned, isFolder, err := pin(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading policy: %w", err)
 	}
-	if !info.IsDir() {
-		text, err := readFile(path, maxBytes)
+	if !isFolder {
+		text, err := readFile(pinned, maxBytes)
 		if err != nil {
 			return nil, err
 		}
 		return []file{{filepath.Base(path), text}}, nil
 	}
-	names, err := list(path, extension)
+	names, err := list(pinned, extension)
 	if err != nil {
 		return nil, err
 	}
 	var files []file
 	left := maxBytes
 	for _, name := range names {
-		text, err := readFile(filepath.Join(path, name), left)
+		text, err := readFile(filepath.Join(pinned, name), left)
 		if err != nil {
 			return nil, err
 		}
@@ -65,6 +65,36 @@ func readFiles(path string) ([]file, error) {
 		return nil, fmt.Errorf("reading policy: %s has no %s file: %w", path, extension, ErrNoRules)
 	}
 	return files, nil
+}
+
+// versionLink is the link that Kubernetes swaps when a ConfigMap changes; what the volume shows are links through it.
+const versionLink = "..data"
+
+// pin returns where path leads now, and whether that is a folder: who replaces all files at once does it by swapping a link, path itself or the one
+// within, and what is read has to be of one version from the first file to the last.
+func pin(path string) (pinned string, isFolder bool, err error) {
+	if pinned, err = filepath.EvalSymlinks(path); err != nil {
+		return "", false, err //nolint:wrapcheck // by the caller
+	}
+	info, err := os.Stat(pinned)
+	if err != nil || !info.IsDir() {
+		return pinned, false, err //nolint:wrapcheck // by the caller
+	}
+	names, err := list(pinned, extension)
+	if err != nil {
+		return "", false, err
+	}
+	version, err := filepath.EvalSymlinks(filepath.Join(pinned, versionLink))
+	if errors.Is(err, os.ErrNotExist) || slices.ContainsFunc(names, func(name string) bool { return !versioned(filepath.Join(pinned, name)) }) {
+		return pinned, true, nil
+	}
+	return version, true, err //nolint:wrapcheck // by the caller
+}
+
+// versioned reports whether path is a link through versionLink.
+func versioned(path string) bool {
+	to, err := os.Readlink(path)
+	return err == nil && filepath.Dir(to) == versionLink
 }
 
 // list returns the sorted names of the visible entries of folder that end in suffix and are no folders.
@@ -85,13 +115,20 @@ func list(folder, suffix string) ([]string, error) {
 	return names, nil // sorted by ReadDir
 }
 
-// readFile reads the file at path, which may have limit bytes.
+// readFile reads the regular file at path, which may have limit bytes. A pipe or a device is not even opened: that may last for ever or set something off.
 func readFile(path string, limit int) ([]byte, error) {
-	f, err := os.Open(path)
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading policy: %w", err)
 	}
-	defer f.Close()
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // what may have taken its place must not be waited for
+	if err != nil {
+		return nil, fmt.Errorf("reading policy: %w", err)
+	}
+	defer func() { _ = f.Close() }() // only read
 	text, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading policy: %w", err)

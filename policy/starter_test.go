@@ -17,7 +17,7 @@ func TestStarterSetKeepsItsCasesAsAWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := policy.RunCases(p.Rules(), starters)
+	report, err := policy.RunCases(p.Rules(), starters, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestEachStarterStandsAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			report, err := policy.RunCases(p.Rules(), strings.TrimSuffix(file, ".cedar")+".cases.json")
+			report, err := policy.RunCases(p.Rules(), strings.TrimSuffix(file, ".cedar")+".cases.json", nil)
 			if err != nil {
 				t.Fatal(err)
 			}

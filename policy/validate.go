@@ -31,9 +31,9 @@ func newValidator(headers []string) (*validate.Validator, error) {
 func (r *rule) problems(v *validate.Validator, headers []string) []Problem {
 	all := r.hasProblems(headers)
 	if err := v.Policy("", r.ast); err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
+		for _, line := range slices.SortedFunc(strings.SplitSeq(err.Error(), "\n"), causesFirst) { // it tells them in any order
 			if !harmless(line) {
-				all = append(all, r.at(onEntityType.ReplaceAllString(line, "")))
+				all = append(all, r.at(onEntityType.ReplaceAllString(forAction.ReplaceAllString(line, ""), "")))
 			}
 		}
 	}
@@ -59,6 +59,21 @@ func (r *rule) problems(v *validate.Validator, headers []string) []Problem {
 
 // onEntityType is what Cedar's validation adds where it looks for an attribute, once for each type that a resource may have.
 var onEntityType = regexp.MustCompile(" on entity type `[^`]*`")
+
+// causesFirst orders what Cedar's validation says: that no action is left follows from something else.
+func causesFirst(a, b string) int {
+	const consequence = "unable to find an applicable action"
+	if first, second := strings.HasPrefix(a, consequence), strings.HasPrefix(b, consequence); first != second {
+		if first {
+			return 1
+		}
+		return -1
+	}
+	return strings.Compare(a, b)
+}
+
+// forAction is what Cedar's validation adds where it looks at a condition, once for each action that the rule may fit.
+var forAction = regexp.MustCompile(` for Action::"[^"]*"`)
 
 // entityTypesDiffer is what Cedar's strict validation says of [Client::"a"].contains(principal), since the principal may be a User.
 var entityTypesDiffer = regexp.MustCompile(`^the types (\w+) and (\w+) are not compatible$`)

@@ -41,6 +41,13 @@ func (p *Proxy) readable(x *exchange) []string {
 	})
 }
 
+var (
+	// ErrStatisticsBusy is what [Statistics] returns without reading where too many others are being answered.
+	ErrStatisticsBusy = errors.New("too many statistics are being read")
+	// ErrStatisticsAway is in the chain of what [Statistics] returns where its store cannot be read.
+	ErrStatisticsAway = errors.New("the statistics store does not answer")
+)
+
 // answerStats answers the Stats API from our own counts.
 func (p *Proxy) answerStats(x *exchange) error {
 	body, mediaType, err := p.Statistics.Answer(x.r.Context(), x.location.Plane, x.op, p.readable(x), time.Now())

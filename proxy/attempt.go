@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"osgate/record"
@@ -73,10 +75,21 @@ func (a *attempts) once(r *http.Request) (*http.Response, error) {
 		out.Body = io.NopCloser(bytes.NewReader(a.kept))
 	}
 	attempt := x.try(out)
-	answer, err := transport.RoundTrip(a.proxy.sound(x, out))
-	x.tried(attempt, answer, err)
+	watched, written := a.watch(out)
+	answer, err := transport.RoundTrip(watched)
+	x.tried(attempt, int(written.Load()), answer, err)
 	a.proxy.sounded(x, err)
 	return answer, err
+}
+
+// watch makes r tell of its connections, and of each time it is written to one: net/http replays a read that a kept-alive connection swallowed as it died,
+// and Object Store may have answered, counted and billed both.
+func (a *attempts) watch(r *http.Request) (watched *http.Request, written *atomic.Int32) {
+	written = new(atomic.Int32) // by the goroutine of a connection
+	return r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GotConn:      func(c httptrace.GotConnInfo) { a.proxy.connected(a.exchange, c) },
+		WroteHeaders: func() { written.Add(1) },
+	})), written
 }
 
 // turn waits until a request that upstream refused may be sent again: until upstream's pause is over, and then for the same turns as any request that

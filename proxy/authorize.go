@@ -32,13 +32,19 @@ func (p *Proxy) authorize(x *exchange) error {
 	return nil
 }
 
-// judge asks the rules and notes what they said.
+// judge asks the rules and notes what they said. A body that is denied whatever it holds is not asked for.
 func (p *Proxy) judge(x *exchange, rules *policy.Rules) error {
-	facts, err := p.facts(x, rules)
-	if err != nil {
-		return err
+	needs := rules.NeedsOf(x.op)
+	facts, d := p.bodiless(x, needs), policy.Decision{Allowed: true}
+	if needs.Value && x.r.ContentLength != 0 {
+		d = p.decide(x, rules.Foregone, facts)
 	}
-	d := p.decide(x, rules, facts)
+	if d.Allowed {
+		if err := x.bodyFacts(&facts, needs); err != nil {
+			return err
+		}
+		d = p.decide(x, rules.Decide, facts)
+	}
 	x.rec.Rule = d.Rule
 	x.note(&d)
 	if !d.Allowed {

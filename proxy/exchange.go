@@ -62,6 +62,7 @@ type exchange struct {
 	reply    *replyBody
 	failure  error // why upstream gave no answer
 
+	closing bool // have the client close its connection
 	timing  bool // tell the client each stage's time
 	stage   record.Stage
 	entered time.Time
@@ -70,7 +71,7 @@ type exchange struct {
 // begin starts an exchange.
 func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	now := time.Now()
-	x := &exchange{r: r, entered: now, w: newResponseWriter(w), timing: p.ServerTiming}
+	x := &exchange{r: r, entered: now, w: newResponseWriter(w), timing: p.ServerTiming, closing: p.retiring.Load()}
 	x.rec = record.Exchange{ID: requestID(r.Header), Start: now, Method: r.Method, Surface: record.SurfaceNone, RemoteAddr: peer(r)}
 	x.rec.Protocol, _, _ = strings.Cut(via(r.ProtoMajor, r.ProtoMinor), " ")
 	address := peerAddress(r)

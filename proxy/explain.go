@@ -96,26 +96,29 @@ func (p *Proxy) explainPolicy(x *exchange, e *Explanation) (d policy.Decision, r
 	if rules == nil || x.call != 0 {
 		return d, false
 	}
-	needs := rules.NeedsOf(x.op)
+	needs := rules.NeedsFor(x.op, x.who.Principal)
 	facts := policy.Request{
 		Principal: x.who.Principal, Operation: x.op, Plane: x.location.Plane, Region: x.location.Region, ValueBytes: x.r.ContentLength, TTLSeconds: -1,
 		Headers: headersOf(x, needs.Headers), Time: time.Now(), SourceIP: netip.IPv4Unspecified(),
 	}
-	d = p.decide(x, rules, facts)
+	d = p.decide(x, rules.Decide, facts)
 	e.Rule = d.Rule
-	e.Facts = strings.Join(missing(needs), ", ")
+	e.Facts = strings.Join(x.missing(needs), ", ")
 	return d, true
 }
 
-// missing are the facts of needs that only a real request tells.
-func missing(needs policy.Needs) (facts []string) {
+// missing are the facts of needs that only a real request tells. A length that the request names is no such fact.
+func (x *exchange) missing(needs policy.Needs) (facts []string) {
+	if needs.Region && x.undecided() {
+		facts = append(facts, "region")
+	}
 	if needs.EnvironmentType {
 		facts = append(facts, "environmentType")
 	}
 	if needs.Value {
 		facts = append(facts, "valueType", "ttlSeconds")
 	}
-	if needs.ValueBytes {
+	if needs.ValueBytes && (x.r.ContentLength < 0 || x.r.Header.Get("Content-Length") == "") {
 		facts = append(facts, "valueBytes")
 	}
 	if needs.SourceIP {

@@ -13,6 +13,12 @@ import (
 // facts gathers what the rules that apply to x read, and no more than that: a fact that no rule asks for costs nothing.
 func (p *Proxy) facts(x *exchange, rules *policy.Rules) (policy.Request, error) {
 	needs := rules.NeedsOf(x.op)
+	r := p.bodiless(x, needs)
+	return r, x.bodyFacts(&r, needs)
+}
+
+// bodiless gathers what can be said of x without its body.
+func (p *Proxy) bodiless(x *exchange, needs policy.Needs) policy.Request {
 	r := policy.Request{
 		Principal: x.who.Principal, Operation: x.op, Plane: x.location.Plane, Region: x.location.Region,
 		ValueBytes: x.r.ContentLength, TTLSeconds: -1, SourceIP: x.client, Time: x.rec.Start,
@@ -23,17 +29,22 @@ func (p *Proxy) facts(x *exchange, rules *policy.Rules) (policy.Request, error) 
 	if len(needs.Headers) > 0 {
 		r.Headers = headersOf(x, needs.Headers)
 	}
+	return r
+}
+
+// bodyFacts adds to r what rules read of x's body. It waits for the client to send its beginning.
+func (x *exchange) bodyFacts(r *policy.Request, needs policy.Needs) error {
 	if needs.Value {
 		head, err := x.valueHead(needs.Definition)
 		if err != nil {
-			return r, err
+			return err
 		}
 		r.ValueType, r.TTLSeconds = head.ValueType, head.TTLSeconds
 	}
 	if r.ValueBytes < 0 {
 		r.ValueBytes = x.body.count.Load()
 	}
-	return r, nil
+	return nil
 }
 
 // headersOf returns those of the named headers that x has, by their names in lower case. A header that came more than once is told as RFC 9110 section
@@ -73,18 +84,18 @@ func (x *exchange) valueHead(definition bool) (policy.Head, error) {
 	return policy.ReadHead(x.op.Kind, h.Get("Content-Type"), head, whole), nil
 }
 
-// decide asks the rules about x. Where nothing but discovery can tell the region, what is permitted in any region of the plane may be looked for: the
-// region that is found is judged again.
-func (p *Proxy) decide(x *exchange, rules *policy.Rules, r policy.Request) (d policy.Decision) {
+// decide asks ask, a method of the rules, about x. Where nothing but discovery can tell the region, what is permitted in any region of the plane may be
+// looked for: the region that is found is judged again.
+func (p *Proxy) decide(x *exchange, ask func(policy.Request) policy.Decision, r policy.Request) (d policy.Decision) {
 	if !x.undecided() {
-		return rules.Decide(r)
+		return ask(r)
 	}
 	for _, end := range p.Regions.Allowed() {
 		if end.Plane != x.location.Plane {
 			continue
 		}
 		r.Region = end.Region
-		if d = rules.Decide(r); d.Allowed {
+		if d = ask(r); d.Allowed {
 			break
 		}
 	}

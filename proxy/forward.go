@@ -120,7 +120,14 @@ func (x *exchange) explain(ctx context.Context, err error) error {
 		return refusal{code: codeOverloaded, detail: "the write waited too long to be sent", cause: err, retryAfter: time.Second}
 	}
 	var late interface{ Timeout() bool }
-	if errors.Is(context.Cause(ctx), errIdle) || errors.As(err, &late) && late.Timeout() {
+	timeout := errors.Is(context.Cause(ctx), errIdle) || errors.As(err, &late) && late.Timeout()
+	switch {
+	case x.call != 0:
+		return refusal{
+			code: codeIdentityUnavailable, detail: "the control plane " + x.location.Plane + " could not be reached, broke off or did not answer in time",
+			cause: err, retryAfter: time.Second,
+		}
+	case timeout:
 		return refusal{code: codeUpstreamTimeout, detail: "Object Store did not answer in time", cause: err}
 	}
 	return refusal{code: codeUpstreamUnreachable, detail: "Object Store could not be reached or broke off", cause: err}

@@ -114,6 +114,9 @@ func (x *exchange) ourHeaders(h http.Header) {
 	} else if x.location.Plane != "" {
 		h.Set(regionmap.Header, x.location.Plane)
 	}
+	if x.closing { // so that a client that keeps connections does not meet the listener's end on one (RFC 9112 section 9.6)
+		h.Set("Connection", "close")
+	}
 	x.limitHeaders(h)
 	if text := x.status.String(); text != "" {
 		h.Set("Cache-Status", text)

@@ -60,7 +60,11 @@ func (x *exchange) limitHeaders(h http.Header) {
 		return
 	}
 	more := x.result.RetryAfter
-	if x.result.Remaining < full(x.quota) && more <= 0 {
+	switch {
+	case more > 0 || x.result.Remaining >= full(x.quota):
+	case x.quota.Algorithm == ratelimit.AlgorithmWindow: // units come back when their periods are over
+		more = x.result.ResetAfter
+	default:
 		more = x.quota.Period / time.Duration(x.quota.Rate)
 	}
 	remaining := strconv.Itoa(x.result.Remaining)

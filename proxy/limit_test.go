@@ -3,6 +3,8 @@ package proxy
 import (
 	"testing"
 	"time"
+
+	"osgate/ratelimit"
 )
 
 func TestSecondsAreRoundedUpButForMicroseconds(t *testing.T) {
@@ -12,6 +14,22 @@ func TestSecondsAreRoundedUpButForMicroseconds(t *testing.T) {
 	} {
 		if got := seconds(d); got != want {
 			t.Errorf("%v: %d, want %d", d, got, want)
+		}
+	}
+}
+
+// TestRateLimitTellsWhenMoreComes: with a burst a unit comes back after its share of the period, in a window none before its period is over.
+func TestRateLimitTellsWhenMoreComes(t *testing.T) {
+	minute := func(o *Options) {
+		o.Quota = func(string) ratelimit.Quota { return ratelimit.Quota{Rate: 10, Period: time.Minute, Burst: 10} }
+	}
+	for want, change := range map[string]func(*Options){
+		`"client";r=9;t=6`:  func(*Options) {},
+		`"client";r=9;t=60`: window,
+	} {
+		g := newRig(t, minute, change)
+		if got := g.get("one", keyPath).Header().Get("RateLimit"); got != want {
+			t.Errorf("RateLimit %s, want %s", got, want)
 		}
 	}
 }

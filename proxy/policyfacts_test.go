@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"osgate/policy"
@@ -104,5 +106,83 @@ func TestExplainTellsThatTheAddressMayDecide(t *testing.T) {
 	g := obey(t, `@id("inside") forbid(principal, action, resource) unless { context.sourceIP.isInRange(ip("10.0.0.0/8")) };`)
 	if e := g.Explain(request(t, "GET "+keyPath), "app-one"); e.Rule != "inside" || e.Facts != "sourceIP" {
 		t.Errorf("rule %q, not known %q; want inside, sourceIP", e.Rule, e.Facts)
+	}
+}
+
+// asked is a body that notes that it was read: net/http tells a client that waits for it to go on.
+type asked struct {
+	io.ReadCloser
+	times int
+}
+
+func (a *asked) Read(p []byte) (int, error) { a.times++; return a.ReadCloser.Read(p) }
+
+// TestABodyThatIsRefusedWhateverItHoldsIsNotAskedFor by its size, be it known where it goes or not, though other rules ask for its type.
+func TestABodyThatIsRefusedWhateverItHoldsIsNotAskedFor(t *testing.T) {
+	const rules = `@id("typed") forbid(principal, action == Action::"putKey", resource) when { context.valueType == "BINARY" };
+		@id("small") @reason("at most 9 bytes") forbid(principal, action == Action::"putKey", resource) when { context.valueBytes > 9 };
+		@id("west") forbid(principal, action, resource) when { resource.region == "us-west-1" && context.valueBytes > 5 };`
+	change, _ := ruled(t, permitAll+rules)
+	for _, tt := range []struct {
+		name, value, gateway string
+		rule                 string
+		asked                bool
+	}{
+		{"too large", `"12345678"`, "", "small", false},
+		{"too large, in a region that is to be found", `"12345678"`, "gateway", "small", false},
+		{"too large in one of its regions", `"12345"`, "gateway", "", true},
+		{"of the wrong type", `{"valueType":"BINARY"}`, "", "small", false},
+		{"small enough", `{}`, "", "", true},
+	} {
+		var probes atomic.Int64
+		g := newRig(t, discovering(t, ""), change)
+		g.upstream = in("us-east-2", &probes)
+		r := request(t, "PUT "+keyPath, "Authorization: Bearer one", "Expect: 100-continue", "", tt.value)
+		if tt.gateway != "" {
+			r.Host = tt.gateway
+		}
+		body := &asked{ReadCloser: r.Body}
+		r.Body = body
+		w := g.do(r)
+		if tt.rule != "" {
+			g.refused(t, w, http.StatusForbidden, "denied", tt.rule, "at most 9 bytes")
+		} else if w.Code == http.StatusForbidden {
+			t.Errorf("%s: %d %s", tt.name, w.Code, w.Body)
+		}
+		if (body.times > 0) != tt.asked {
+			t.Errorf("%s: read %d times, want %t", tt.name, body.times, tt.asked)
+		}
+	}
+}
+
+// TestExplainTellsWhatMayDecideOfThisClientsRequest and nothing that only rules for others read.
+func TestExplainTellsWhatMayDecideOfThisClientsRequest(t *testing.T) {
+	change, _ := ruled(t, permitAll+`
+		forbid(principal == Client::"ops", action, resource) unless { context.sourceIP.isInRange(ip("10.0.0.0/8")) };
+		@id("small") forbid(principal, action == Action::"putKey", resource) when { context.valueBytes > 9 };
+		@id("east") forbid(principal, action in Action::"read", resource) when { resource.region == "us-west-1" };`)
+	g := newRig(t, discovering(t, ""), change)
+	for _, tt := range []struct {
+		client, head, gateway string
+		lines                 []string
+		rule, facts           string
+	}{
+		{"app-one", "GET ", "", nil, "all", ""},
+		{"ops", "GET ", "", nil, "rules.cedar:2", "sourceIP"},
+		{"app-one", "GET ", "gateway", nil, "all", "region"},
+		{"app-one", "DELETE ", "gateway", nil, "all", ""},
+		{"app-one", "PUT ", "", nil, "all", "valueBytes"},
+		{"app-one", "PUT ", "", []string{"", "0123456789"}, "small", ""},
+		{"app-one", "PUT ", "", []string{"", "012345678"}, "all", ""},
+		{"app-one", "PUT ", "", []string{"Transfer-Encoding: chunked", "", "0\r\n\r\n"}, "all", "valueBytes"},
+	} {
+		r := request(t, tt.head+keyPath, tt.lines...)
+		if tt.gateway != "" {
+			r.Host = tt.gateway
+		}
+		e := g.Explain(r, tt.client)
+		if e.Rule != tt.rule || e.Facts != tt.facts {
+			t.Errorf("%s %s%v: rule %q, not known %q; want %q, %q", tt.client, tt.head, tt.lines, e.Rule, e.Facts, tt.rule, tt.facts)
+		}
 	}
 }

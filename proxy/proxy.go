@@ -46,7 +46,7 @@ type Environments interface {
 }
 
 // Statistics answers the Stats API from our own counts, in the media type that it returns. An *[objectstore.QueryError] is the client's fault; any
-// other error is ours.
+// other error is ours, [ErrStatisticsBusy] and [ErrStatisticsAway] in words of their own.
 type Statistics interface {
 	Answer(ctx context.Context, plane string, op objectstore.Operation, organizations []string, now time.Time) (body []byte, mediaType string, err error)
 }
@@ -103,6 +103,7 @@ type Proxy struct {
 	reach     regionmap.Reach
 	refreshes chan struct{} // one for each refresh under way
 	exchanges atomic.Int64
+	retiring  atomic.Bool
 	draining  atomic.Bool
 }
 
@@ -158,6 +159,9 @@ func (p *Proxy) serve(x *exchange) {
 		p.refuse(x, err)
 	}
 }
+
+// Retire has every client close its connection with the next answer, so that it opens one to somebody else. It cannot be undone.
+func (p *Proxy) Retire() { p.retiring.Store(true) }
 
 // Drain makes the proxy refuse new exchanges with 503; those under way go on. It cannot be undone.
 func (p *Proxy) Drain() { p.draining.Store(true) }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"net"
-	"net/http"
 	"net/http/httptrace"
 	"strings"
 	"time"
@@ -26,17 +25,12 @@ func (p *Proxy) approach(x *exchange) error {
 	return nil
 }
 
-// sound makes r tell when it has a connection of its own, if it is the request that finds out for others whether its region is back: an answer may be
-// slow for reasons of its own.
-func (p *Proxy) sound(x *exchange, r *http.Request) *http.Request {
-	if !x.approach.Probes() {
-		return r
+// connected takes that the request has a connection, if it is the one that finds out for others whether its region is back: an answer may be slow for
+// reasons of its own.
+func (p *Proxy) connected(x *exchange, c httptrace.GotConnInfo) {
+	if x.approach.Probes() && !c.Reused { // one that was there before may be dead
+		p.tellRegion(x.approach.Reached(time.Now()))
 	}
-	return r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
-		if !c.Reused { // one that was there before may be dead
-			p.tellRegion(x.approach.Reached(time.Now()))
-		}
-	}}))
 }
 
 // sounded takes what an attempt says of x's region.

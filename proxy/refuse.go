@@ -131,6 +131,10 @@ func refusalOf(err error) refusal {
 		return refusal{code: codeBadToken, detail: "the control plane of this region does not accept this token; mint a new one there"}
 	case errors.Is(err, auth.ErrManyTokens):
 		return refusal{code: codeBadRequest, detail: "more than one Authorization header"}
+	case errors.Is(err, ErrStatisticsBusy):
+		return refusal{code: codeOverloaded, detail: "too many statistics are being read at the moment", cause: err, retryAfter: time.Second}
+	case errors.Is(err, ErrStatisticsAway):
+		return refusal{code: codeOverloaded, detail: "the statistics store does not answer", cause: err, retryAfter: time.Second}
 	case errors.Is(err, context.Canceled):
 		return refusal{code: codeBadRequest, status: statusLeft, detail: "the client closed the request", cause: err, gone: true}
 	}
@@ -163,6 +167,9 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	x.rec.Status, x.rec.Code, x.rec.Cause = a.status, string(r.code), record.Cause(r.cause)
 	if r.gone {
 		x.rec.Status = statusLeft
+	}
+	if a.status == statusLeft { // nobody is refused
+		x.rec.Code = ""
 	}
 	if r.rule != "" || r.code == codeDenied { // what rules permit, none of them has refused
 		x.rec.Rule, x.rec.Denied = r.rule, true

@@ -18,7 +18,7 @@ const asking = 2
 // onRedis counts quotas and knows generations in a Redis, as a gateway does.
 func onRedis(t *testing.T, s *redistest.Server) func(*Options) {
 	t.Helper()
-	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: 5 * time.Second})
+	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

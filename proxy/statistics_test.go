@@ -1,8 +1,15 @@
 package proxy
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
+
+	"osgate/objectstore"
 )
 
 func TestStatisticsGoOutInTheirMediaType(t *testing.T) {
@@ -10,6 +17,36 @@ func TestStatisticsGoOutInTheirMediaType(t *testing.T) {
 	w := g.do(request(t, "GET /api/v1/organizations/o?period=1day", "Authorization: Bearer one"))
 	if w.Code != 200 || w.Header().Get("Content-Type") != "application/json; of=statistics" || w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
+// mute is statistics that cannot be had.
+type mute struct{ err error }
+
+func (m mute) Answer(context.Context, string, objectstore.Operation, []string, time.Time) ([]byte, string, error) {
+	return nil, "", m.err
+}
+
+func TestStatisticsThatCannotBeHadSayWhatIsAway(t *testing.T) {
+	for _, tt := range []struct {
+		err    error
+		status int
+		detail string
+	}{
+		{ErrStatisticsBusy, 503, "too many statistics are being read at the moment"},
+		{fmt.Errorf("%w: redis is down", ErrStatisticsAway), 503, "the statistics store does not answer"},
+		{fmt.Errorf("%w: %w", ErrStatisticsAway, context.DeadlineExceeded), 503, "the statistics store does not answer"},
+		{errors.New("odd"), 503, "the gateway cannot answer this at the moment"},
+		{fmt.Errorf("waiting: %w", context.Canceled), 499, "the client closed the request"},
+	} {
+		g := newRig(t, func(o *Options) { o.Statistics = mute{tt.err} })
+		w := g.get("one", "/api/v1/organizations/o?period=1day")
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), `"detail":"`+tt.detail+`"`) {
+			t.Errorf("%v: %d %s, want %d %q", tt.err, w.Code, w.Body, tt.status, tt.detail)
+		}
+		if tt.status == 503 && (codeOf(t, w) != "overloaded" || w.Header().Get("Retry-After") != "1" || g.last().Cause != tt.err.Error()) {
+			t.Errorf("%v: %v, cause %q; want overloaded, Retry-After 1 and the cause in the log", tt.err, w.Header(), g.last().Cause)
+		}
 	}
 }
 

@@ -45,9 +45,11 @@ func (x *exchange) try(r *http.Request) (a record.Attempt) {
 	return a
 }
 
-// tried notes the end of an attempt.
-func (x *exchange) tried(a record.Attempt, answer *http.Response, err error) {
+// tried notes the end of an attempt that was written to so many connections; none where it came to no connection.
+func (x *exchange) tried(a record.Attempt, written int, answer *http.Response, err error) {
 	a.Duration = time.Since(x.sent)
+	x.rec.UpstreamAttempts += max(0, written-1)
+	a.Resend = x.rec.UpstreamAttempts - 1
 	if err != nil {
 		a.Error = kind(err)
 	} else {

@@ -24,12 +24,13 @@ type Source interface {
 	Get(ctx context.Context, path string, query url.Values) ([]byte, error)
 }
 
-// Options say what is held against what. All but AtOnce are required.
+// Options say what is held against what. All but AtOnce and Now are required.
 type Options struct {
 	Theirs, Ours Source
 	Organization string
 	Period       Period
-	From, To     time.Time // both are widened to whole buckets of Period
+	From, To     time.Time // both are widened to whole buckets of Period; From within what both sides keep, 3, 12 or 24 months
+	Now          time.Time // what the retention is reckoned from; zero means the present
 	AtOnce       int       // bounds the requests under way to each side; 0 means 4
 }
 
@@ -78,7 +79,10 @@ func (r *Report) Exceeds(percent float64) bool {
 // Reconcile asks both sides. An error in whose chain [ErrUsage] is says that o cannot be used; any other comes from a Source, with the side's name
 // before it.
 func Reconcile(ctx context.Context, o Options) (*Report, error) {
-	windows, err := cut(o.Period, o.From, o.To)
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	windows, err := cut(o.Period, o.From, o.To, o.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ func (l *ledger) count(names []string, start, end time.Time) []map[string]any {
 func compare(t *testing.T, theirs, ours reconcile.Source) *reconcile.Report {
 	t.Helper()
 	r, err := reconcile.Reconcile(t.Context(), reconcile.Options{
-		Theirs: theirs, Ours: ours, Organization: "org", Period: reconcile.Hour, From: noon, To: noon,
+		Theirs: theirs, Ours: ours, Organization: "org", Period: reconcile.Hour, From: noon, To: noon, Now: noon,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -204,7 +204,9 @@ func TestLongTimeFramesAreCutIntoAllowedOnes(t *testing.T) {
 			want += i%7 + 1
 		}
 		l.hours["prod/us-east-1/orders"] = hours
-		r, err := reconcile.Reconcile(t.Context(), reconcile.Options{Theirs: l, Ours: l, Organization: "org", Period: tt.period, From: tt.from, To: tt.to})
+		r, err := reconcile.Reconcile(t.Context(), reconcile.Options{
+			Theirs: l, Ours: l, Organization: "org", Period: tt.period, From: tt.from, To: tt.to, Now: tt.to,
+		})
 		if err != nil {
 			t.Fatalf("by %s: %v", tt.period, err)
 		}
@@ -222,7 +224,7 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 	}
 	l := at(counts)
 	_, err := reconcile.Reconcile(t.Context(), reconcile.Options{
-		Theirs: l, Ours: at(nil), Organization: "org", Period: reconcile.Hour, From: noon, To: noon, AtOnce: 3,
+		Theirs: l, Ours: at(nil), Organization: "org", Period: reconcile.Hour, From: noon, To: noon, Now: noon, AtOnce: 3,
 	})
 	if err != nil || l.most > 3 || len(l.asked) != 200+2*3+0 {
 		t.Errorf("%v: %d requests, %d at once", err, len(l.asked), l.most)
@@ -231,19 +233,48 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 
 func TestWhatCannotBeAskedIsAMatterOfUsage(t *testing.T) {
 	t.Parallel()
-	good := reconcile.Options{Theirs: at(nil), Ours: at(nil), Organization: "org", Period: reconcile.Day, From: noon, To: noon}
+	good := reconcile.Options{Theirs: at(nil), Ours: at(nil), Organization: "org", Period: reconcile.Day, From: noon, To: noon, Now: noon}
 	for name, change := range map[string]func(*reconcile.Options){
 		"no organization": func(o *reconcile.Options) { o.Organization = "" },
 		"no period":       func(o *reconcile.Options) { o.Period = "" },
 		"another period":  func(o *reconcile.Options) { o.Period = "1week" },
 		"no from":         func(o *reconcile.Options) { o.From = time.Time{} },
 		"backward":        func(o *reconcile.Options) { o.To = noon.Add(-1) },
-		"a century":       func(o *reconcile.Options) { o.From = noon.AddDate(-100, 0, 0) },
+		"a century":       func(o *reconcile.Options) { o.To = noon.AddDate(100, 0, 0) },
+		"time to come":    func(o *reconcile.Options) { o.Now = noon.Add(-1) },
+		"the present":     func(o *reconcile.Options) { o.Now = time.Time{} }, // from which noon is too long ago
 	} {
 		o := good
 		change(&o)
 		if _, err := reconcile.Reconcile(t.Context(), o); !errors.Is(err, reconcile.ErrUsage) {
 			t.Errorf("%s: %v, want ErrUsage", name, err)
+		}
+	}
+}
+
+// TestWhatNobodyKeepsAnyLongerIsNotCalledEqual asks for the oldest bucket that both sides know, and for the one before it.
+func TestWhatNobodyKeepsAnyLongerIsNotCalledEqual(t *testing.T) {
+	t.Parallel()
+	lastOfMay := time.Date(2024, 5, 31, 10, 30, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		period      reconcile.Period
+		now, oldest time.Time
+		says        string
+	}{
+		{reconcile.Hour, noon, noon.AddDate(0, -3, 0), "3 months: from may be 2024-05-15T12:00:00Z at the earliest"},
+		{reconcile.Hour, lastOfMay, time.Date(2024, 2, 29, 10, 0, 0, 0, time.UTC), "3 months: from may be 2024-02-29T10:00:00Z at the earliest"},
+		{reconcile.Day, noon, time.Date(2023, 8, 15, 0, 0, 0, 0, time.UTC), "12 months: from may be 2023-08-15T00:00:00Z at the earliest"},
+		{reconcile.Month, noon, time.Date(2022, 8, 1, 0, 0, 0, 0, time.UTC), "24 months: from may be 2022-08-01T00:00:00Z at the earliest"},
+	} {
+		l := at(nil)
+		o := reconcile.Options{Theirs: l, Ours: l, Organization: "org", Period: tt.period, From: tt.oldest, To: tt.oldest, Now: tt.now}
+		if _, err := reconcile.Reconcile(t.Context(), o); err != nil {
+			t.Errorf("by %s, the oldest: %v", tt.period, err)
+		}
+		l.asked = nil
+		o.From, o.To = tt.oldest.Add(-1), tt.now
+		if _, err := reconcile.Reconcile(t.Context(), o); !errors.Is(err, reconcile.ErrUsage) || !strings.Contains(err.Error(), tt.says) || l.asked != nil {
+			t.Errorf("by %s, what is older: %v after %d requests; want %q, and nobody asked", tt.period, err, len(l.asked), tt.says)
 		}
 	}
 }
@@ -256,7 +287,7 @@ func (s says) Get(context.Context, string, url.Values) ([]byte, error) { return 
 func TestAnAnswerOfAnotherFormIsAnErrorThatNamesTheSide(t *testing.T) {
 	t.Parallel()
 	for _, body := range []says{"", "{}", "<html>", `[{"timeStamp":"yesterday"}]`, `[{"timeStamp":"2024-08-15T12:00:00Z","objectStoreRequestCount":-1}]`, `["secret`} {
-		o := reconcile.Options{Theirs: at(nil), Ours: body, Organization: "org", Period: reconcile.Day, From: noon, To: noon}
+		o := reconcile.Options{Theirs: at(nil), Ours: body, Organization: "org", Period: reconcile.Day, From: noon, To: noon, Now: noon}
 		_, err := reconcile.Reconcile(t.Context(), o)
 		if err == nil || !strings.HasPrefix(err.Error(), "the gateway's Stats API: ") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v", body, err)

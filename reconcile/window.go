@@ -54,6 +54,29 @@ func (p Period) reach(start time.Time) time.Time {
 	}
 }
 
+// kept is for how many months both sides keep the counts of a period ("Usage Metrics Limits").
+func (p Period) kept() int {
+	switch p {
+	case Hour:
+		return 3
+	case Day:
+		return 12
+	default:
+		return 24
+	}
+}
+
+// oldest returns the beginning of the oldest bucket that both sides still know at now: the one that holds the instant one retention ago, which is the
+// last of its month where the month has no such day.
+func (p Period) oldest(now time.Time) time.Time {
+	now = now.UTC()
+	there := now.AddDate(0, -p.kept(), 0)
+	if there.Day() != now.Day() {
+		there = there.AddDate(0, 0, -there.Day())
+	}
+	return p.start(there)
+}
+
 // window is a time frame of whole buckets that one query may ask for: from start on, before end.
 type window struct{ start, end time.Time }
 
@@ -71,8 +94,9 @@ func (w window) query(p Period) url.Values {
 	}
 }
 
-// cut cuts a time frame, widened to whole buckets, into windows that follow each other.
-func cut(p Period, from, to time.Time) ([]window, error) {
+// cut cuts a time frame, widened to whole buckets, into windows that follow each other. What neither side knows at now would be equal, and look like a
+// proof.
+func cut(p Period, from, to, now time.Time) ([]window, error) {
 	switch {
 	case p != Hour && p != Day && p != Month:
 		return nil, fmt.Errorf("%w: the period must be %s, %s or %s", ErrUsage, Hour, Day, Month)
@@ -80,6 +104,11 @@ func cut(p Period, from, to time.Time) ([]window, error) {
 		return nil, fmt.Errorf("%w: from and to are needed", ErrUsage)
 	case to.Before(from):
 		return nil, fmt.Errorf("%w: to is before from", ErrUsage)
+	case from.After(now):
+		return nil, fmt.Errorf("%w: from lies ahead, and nothing is counted yet", ErrUsage)
+	case p.start(from).Before(p.oldest(now)):
+		return nil, fmt.Errorf("%w: with period %s counts are kept for %d months: from may be %s at the earliest",
+			ErrUsage, p, p.kept(), p.oldest(now).Format(time.RFC3339))
 	}
 	end := p.after(p.start(to))
 	var all []window

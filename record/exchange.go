@@ -52,7 +52,7 @@ type Exchange struct {
 
 	Cache            string        // Cache-Status without our name: "hit; ttl=8", "fwd=miss; stored"; empty where nothing is cacheable
 	Hit              bool          // answered from the cache
-	UpstreamAttempts int           // requests sent to Object Store or Access Management for this exchange
+	UpstreamAttempts int           // requests sent to Object Store or Access Management for this exchange, replays on new connections included
 	UpstreamStatus   int           // the last attempt's, 0 without an answer
 	UpstreamBytes    int64         // body bytes read of the last attempt's answer
 	UpstreamDuration time.Duration // of all attempts, to their answers' first byte

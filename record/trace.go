@@ -103,6 +103,7 @@ type Attempt struct {
 	Span     [8]byte       // as upstream got it
 	Start    time.Duration // after the exchange's
 	Duration time.Duration // to the answer's first byte, or to the failure
+	Resend   int           // how many requests were sent before, for the same exchange
 	Status   int           // 0 without an answer
 	Error    string        // kind of failure: "timeout", "connection_refused" …; empty where there was an answer
 }

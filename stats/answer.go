@@ -129,7 +129,7 @@ func (c *Counter) names(ctx context.Context, scope Scope, asked query, now time.
 	if len(starts) == 0 {
 		return found, nil
 	}
-	seen, err := c.store.Names(ctx, scope, starts[0])
+	seen, err := again(ctx, func() ([]string, error) { return c.store.Names(ctx, scope, starts[0]) })
 	if err != nil {
 		return nil, fmt.Errorf("reading names: %w", err)
 	}
@@ -170,7 +170,7 @@ func (c *Counter) read(ctx context.Context, q CountsQuery, row func(Scope, []Cou
 	for some := range slices.Chunk(q.Scopes, atOnce) {
 		part := q
 		part.Scopes = some
-		rows, err := c.store.Counts(ctx, part)
+		rows, err := again(ctx, func() ([][]Counts, error) { return c.store.Counts(ctx, part) })
 		if err != nil {
 			return err
 		}
@@ -179,6 +179,15 @@ func (c *Counter) read(ctx context.Context, q CountsQuery, row func(Scope, []Cou
 		}
 	}
 	return nil
+}
+
+// again reads once more what a store could not tell just now: one late answer of twenty is no reason to have the other nineteen read anew.
+func again[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	said, err := read()
+	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+		return read()
+	}
+	return said, err
 }
 
 // sum adds up a row.

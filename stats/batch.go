@@ -40,6 +40,9 @@ func (c *Counts) Add(other Counts) {
 	}
 }
 
+// operations is how many operations c counts: nearly all that Object Store answered, a client was answered too.
+func (c Counts) operations() uint64 { return max(c[Client], c[Upstream]) }
+
 // only returns c with nothing but the measures wanted.
 func (c Counts) only(wanted []Measure) (some Counts) {
 	for _, m := range wanted {

@@ -299,7 +299,7 @@ func (s *Bolt) read(ctx context.Context, f func(*bolt.Tx) error) error {
 func guard(ctx context.Context, doing string, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %s: damaged: %v", ErrUnavailable, doing, p)
+			err = fmt.Errorf("%w: %s: damaged: %s", ErrUnavailable, doing, fault(p))
 		}
 	}()
 	if err := ctx.Err(); err != nil {

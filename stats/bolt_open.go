@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"syscall"
@@ -91,7 +92,7 @@ func openChecked(path string) (db *bolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("%w: %v", errDamaged, p)
+			db, err = nil, fmt.Errorf("%w: %s", errDamaged, fault(p))
 		}
 	}()
 	db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: boltLock, FreelistType: bolt.FreelistMapType})
@@ -102,6 +103,14 @@ func openChecked(path string) (db *bolt.DB, err error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// fault says what bbolt panicked with. A page that points out of the file ends in a fault of memory, whose own words would be taken for a bug of ours.
+func fault(thrown any) string {
+	if _, ok := thrown.(runtime.Error); ok {
+		return "its pages point to what is not there"
+	}
+	return fmt.Sprint(thrown)
 }
 
 // blame tells a damaged file from other reasons why one cannot be opened.

@@ -243,15 +243,17 @@ func TestTheEndFlushesWhatIsLeft(t *testing.T) {
 func TestTheEndIsBoundedAndSaysWhatIsLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := stats.New(stats.Options{Store: faulty{stats.NewMemory(stats.MemoryOptions{}), func() fate { return fails }}})
+		store := faulty{stats.NewMemory(stats.MemoryOptions{}), func() fate { return fails }}
+		c := stats.New(stats.Options{Store: store, MaxSeries: 1}) // so that the second is not handed over while the first is in doubt
 		stop := run(t, c)
-		c.Keep(get(noon))
+		keep(c, 2, get(noon))
+		c.Keep(get(noon.Add(time.Hour)))
 		start := time.Now()
 		err := stop()
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("Run took %v to end, want at most 5s", took)
 		}
-		if !errors.Is(err, errLost) || !strings.Contains(err.Error(), "1 series lost") {
+		if !errors.Is(err, errLost) || !strings.Contains(err.Error(), "lost at most: 3 operations, 2 series") {
 			t.Errorf("Run: %v, want errLost and how much is lost", err)
 		}
 	})

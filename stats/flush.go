@@ -88,10 +88,26 @@ func (c *Counter) drain(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("flushing counts at the end, %d series lost: %w", c.Status().Waiting, err)
+			operations, series := c.unwritten()
+			if series == 0 { // and nothing but trees is, which others tell again
+				return fmt.Errorf("saving organization trees at the end: %w", err)
+			}
+			return fmt.Errorf("flushing counts at the end, lost at most: %d operations, %d series: %w", operations, series, err)
 		case <-time.After(drainPause):
 		}
 	}
+}
+
+// unwritten is how many operations were counted that the store has not acknowledged, and in how many series. A batch in doubt is among them.
+func (c *Counter) unwritten() (operations uint64, series int) {
+	c.flushing.Lock()
+	defer c.flushing.Unlock()
+	operations, series = c.outbox.unwritten()
+	for i := range c.shards { // what the outbox had no room for
+		more, of := c.shards[i].unwritten()
+		operations, series = operations+more, series+of
+	}
+	return operations, series
 }
 
 // Flush hands everything counted so far to the store. An error means that some of it is not acknowledged: it is kept and handed over again by
@@ -99,11 +115,12 @@ func (c *Counter) drain(ctx context.Context) error {
 func (c *Counter) Flush(ctx context.Context) error {
 	c.flushing.Lock()
 	defer c.flushing.Unlock()
+	began := time.Now()
 	err := c.write(ctx)
 	if err != nil {
 		err = fmt.Errorf("writing counts: %w", err)
 	}
-	c.observe(ctx, err, time.Now())
+	c.observe(ctx, err, began, time.Now())
 	return err
 }
 
@@ -149,7 +166,7 @@ func (c *Counter) makeRoom(now time.Time) {
 }
 
 // observe remembers how a flush went, and tells when that has changed. A flush that its caller gave up says nothing about the store.
-func (c *Counter) observe(ctx context.Context, err error, now time.Time) {
+func (c *Counter) observe(ctx context.Context, err error, began, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := &c.health
@@ -166,7 +183,7 @@ func (c *Counter) observe(ctx context.Context, err error, now time.Time) {
 		h.down = time.Time{}
 	}
 	if h.err = err; err == nil {
-		h.flushed = now
+		h.flushed = began // what is counted meanwhile need not be in it
 	}
 	if n := c.coarsened.Load() + c.dropped.Load(); n > h.overflow && now.Sub(h.warned) >= overflowPause {
 		h.overflow, h.warned = n, now

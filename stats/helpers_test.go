@@ -130,7 +130,7 @@ var kinds = []struct {
 	}},
 	{"redis", func(t testing.TB) stats.Store {
 		t.Helper()
-		return openRedis(t, redistest.Start(t), 5*time.Second)
+		return openRedis(t, redistest.Start(t), time.Minute)
 	}},
 }
 

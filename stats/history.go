@@ -144,7 +144,7 @@ var allMeasures = []Measure{Client, Upstream, ClientUnits, UpstreamUnits}
 
 // organizations reads all organizations that are known.
 func (h *chronicle) organizations(ctx context.Context) error {
-	known, err := h.counter.store.Organizations(ctx, h.starts[0], maxKnown)
+	known, err := again(ctx, func() ([]Scope, error) { return h.counter.store.Organizations(ctx, h.starts[0], maxKnown) })
 	if err != nil {
 		return fmt.Errorf("reading organizations: %w", err)
 	}
@@ -175,7 +175,7 @@ func (h *chronicle) scope(ctx context.Context) error {
 	if scope.Store != "" {
 		return nil
 	}
-	names, err := h.counter.store.Names(ctx, scope, h.starts[0])
+	names, err := again(ctx, func() ([]string, error) { return h.counter.store.Names(ctx, scope, h.starts[0]) })
 	if err != nil {
 		return fmt.Errorf("reading names: %w", err)
 	}

@@ -45,3 +45,23 @@ func TestLagGrowsUntilEverythingIsWritten(t *testing.T) {
 		}
 	})
 }
+
+// slow is a store that takes its time.
+type slow struct{ stats.Store }
+
+func (s slow) Apply(ctx context.Context, batches []*stats.Batch) []error {
+	<-time.After(3 * time.Second)
+	return s.Store.Apply(ctx, batches)
+}
+
+// TestLagCountsFromTheBeginningOfAFlush: what is counted while it runs is not in it.
+func TestLagCountsFromTheBeginningOfAFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := stats.New(stats.Options{Store: slow{stats.NewMemory(stats.MemoryOptions{})}})
+		c.Keep(get(time.Now()))
+		flush(t, c)
+		if s := c.Status(); s.Lag(time.Now()) != 3*time.Second {
+			t.Errorf("%v after a flush of 3s, want that", s.Lag(time.Now()))
+		}
+	})
+}

@@ -23,6 +23,21 @@ func newOutbox(process string) *outbox {
 	return &outbox{process: process, queues: make(map[Scope]*queue)}
 }
 
+// unwritten is how many operations are held, and in how many series.
+func (o *outbox) unwritten() (operations uint64, series int) {
+	for _, q := range o.queues {
+		if q.doubt != nil {
+			for _, e := range q.doubt.Entries {
+				operations += e.Counts.operations()
+			}
+		}
+		for _, c := range q.next {
+			operations += c.operations()
+		}
+	}
+	return operations, o.held
+}
+
 // put adds tallies to what gathers.
 func (o *outbox) put(tallies []tally) {
 	for _, t := range tallies {

@@ -149,18 +149,20 @@ func (q query) checkWindow() error {
 	return nil
 }
 
-// span writes a duration in days and what is left of the last: "31 days 6h8m6s".
+// span writes a duration in days and what is left of the last: "31 days and 6h8m6s".
 func span(d time.Duration) string {
-	const day = 24 * time.Hour
 	days, rest := d/day, d%day
+	text := fmt.Sprintf("%d days", days)
 	switch {
 	case days == 0:
 		return rest.String()
-	case rest == 0:
-		return fmt.Sprintf("%d days", days)
-	default:
-		return fmt.Sprintf("%d days %s", days, rest)
+	case days == 1:
+		text = "1 day"
 	}
+	if rest == 0 {
+		return text
+	}
+	return text + " and " + rest.String()
 }
 
 // starts returns the buckets that the query asks about.

@@ -62,9 +62,22 @@ func TestRefusedWindowNamesAllowedAndAsked(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"endDate", "period=1day", "1 month", "2024-09-11T17:51:54Z", "31 days 6h8m6s", "2024-09-12T00:00:00Z"} {
+	for _, want := range []string{"endDate", "period=1day", "1 month", "2024-09-11T17:51:54Z", "31 days and 6h8m6s", "2024-09-12T00:00:00Z"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not say %q", err, want)
+		}
+	}
+}
+
+func TestDurationsAreToldInWords(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[string]string{
+		"startDate=2024-08-11T00:00:00Z&endDate=2024-08-12T00:00:00.001Z&period=1hour": "asked was 1 day and 1ms,",
+		"startDate=2024-08-11T00:00:00Z&endDate=2024-08-13T00:00:00Z&period=1hour":     "asked was 2 days,",
+	} {
+		_, err := memory(t).Answer(t.Context(), question(t, "us", base+"org?"+asked), noon)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", asked, err, want)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 func TestCountsSurviveRedisOutages(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := stats.New(stats.Options{Store: openRedis(t, server, 20*time.Millisecond)})
+	c := stats.New(stats.Options{Store: openRedis(t, server, 200*time.Millisecond)})
 	const workers, each = 4, 20_000
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -43,7 +43,8 @@ func TestCountsSurviveRedisOutages(t *testing.T) {
 		t.Error("no flush met a frozen Redis")
 	}
 	flushUntilWritten(t, c)
-	if got := total(t, c, base+"org"+day, noon); got != workers*each+rounds {
+	patient := stats.New(stats.Options{Store: openRedis(t, server, time.Minute)})
+	if got := total(t, patient, base+"org"+day, noon); got != workers*each+rounds {
 		t.Errorf("got %d, want %d", got, workers*each+rounds)
 	}
 }
@@ -53,7 +54,7 @@ func flushUntilWritten(t *testing.T, c *stats.Counter) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		if c.Flush(t.Context()) == nil {
 			return
@@ -71,7 +72,7 @@ func flushUntilWritten(t *testing.T, c *stats.Counter) {
 func TestCountsWhileRedisIsGoneAreWrittenWhenItIsBack(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := stats.New(stats.Options{Store: openRedis(t, server, 50*time.Millisecond)})
+	c := stats.New(stats.Options{Store: openRedis(t, server, time.Minute)})
 	keep(c, 100, get(noon))
 	flushUntilWritten(t, c)
 	server.Stop()
@@ -94,7 +95,7 @@ func TestCountsWhileRedisIsGoneAreWrittenWhenItIsBack(t *testing.T) {
 // TestManyGatewaysOnOneRedisSumUp runs several counters, each with a process name of its own, over answers that get lost.
 func TestManyGatewaysOnOneRedisSumUp(t *testing.T) {
 	t.Parallel()
-	store := openRedis(t, redistest.Start(t), 5*time.Second)
+	store := openRedis(t, redistest.Start(t), time.Minute)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {

@@ -26,7 +26,7 @@ func client(t *testing.T, server *redistest.Server) *redis.Client {
 func TestRedisKeysOfAnOrganizationShareASlot(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	s := openRedis(t, server, 5*time.Second)
+	s := openRedis(t, server, time.Minute)
 	for _, name := range awkward {
 		apply(t, s, batch("p", 1, entry(stats.Scope{Plane: "us", Organization: name, Environment: name, Region: name, Store: name}, noon, 1, 1)))
 	}
@@ -62,7 +62,7 @@ func TestRedisKeysOfAnOrganizationShareASlot(t *testing.T) {
 func TestRedisExpiresAfterRetention(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	s := openRedis(t, server, 5*time.Second)
+	s := openRedis(t, server, time.Minute)
 	now := time.Now()
 	apply(t, s, batch("p", 1, entry(inStore("a"), now, 1, 1)))
 	if err := s.SaveTree(t.Context(), stats.Tree{Plane: "us", Root: "org", Subs: []string{"sub"}}); err != nil {
@@ -96,7 +96,7 @@ func TestRedisExpiresAfterRetention(t *testing.T) {
 // TestRedisNamesLeaveWithTheirRetention adds to a set in which a name was last seen more than 24 months before.
 func TestRedisNamesLeaveWithTheirRetention(t *testing.T) {
 	t.Parallel()
-	s := openRedis(t, redistest.Start(t), 5*time.Second)
+	s := openRedis(t, redistest.Start(t), time.Minute)
 	region := stats.Scope{Plane: "us", Organization: "org", Environment: "env", Region: "us-east-1"}
 	apply(t, s, batch("p", 1, entry(inStore("old"), noon.AddDate(0, -25, 0), 1, 0), entry(inStore("kept"), noon.AddDate(0, -24, 0), 1, 0)))
 	apply(t, s, batch("p", 2, entry(inStore("new"), noon, 1, 0)))
@@ -109,7 +109,7 @@ func TestRedisNamesLeaveWithTheirRetention(t *testing.T) {
 func TestRedisCountsAreStoredWithoutPointers(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	s := openRedis(t, server, 5*time.Second)
+	s := openRedis(t, server, time.Minute)
 	for i := range 24 {
 		apply(t, s, batch("p", uint64(i+1), entry(inStore("a"), noon.Add(time.Duration(i-12)*time.Hour), 123_456_789, 123_456_789)))
 	}
@@ -129,7 +129,7 @@ func TestRedisCountsAreStoredWithoutPointers(t *testing.T) {
 func TestRedisBatchOfDamagedKeyIsNotCountedTwice(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	s := openRedis(t, server, 5*time.Second)
+	s := openRedis(t, server, time.Minute)
 	server.Do("SET", "osgate:stats:{us/org}:h:20240815/env/us-east-1/a", "no hash")
 	b := batch("p", 1, entry(inStore("a"), noon, 1, 1))
 	if err := s.Apply(t.Context(), []*stats.Batch{b})[0]; err == nil {
@@ -145,7 +145,7 @@ func TestRedisBatchOfDamagedKeyIsNotCountedTwice(t *testing.T) {
 func TestRedisScriptIsShort(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	s := openRedis(t, server, 5*time.Second)
+	s := openRedis(t, server, time.Minute)
 	for round := range 5 {
 		var entries []stats.Entry
 		for i := range 100 {
@@ -175,7 +175,7 @@ func TestAQueryCostsRedisTheSameWhateverTheNumberOfStores(t *testing.T) {
 	t.Parallel()
 	commands := func(stores int) (n int) {
 		server := redistest.Start(t)
-		c := stats.New(stats.Options{Store: openRedis(t, server, 5*time.Second)})
+		c := stats.New(stats.Options{Store: openRedis(t, server, time.Minute)})
 		for i := range stores {
 			c.Keep(with(get(noon), func(x *record.Exchange) { x.Store = fmt.Sprint("store-", i) }))
 		}

@@ -108,6 +108,16 @@ func (s *shard) drain(all []tally, limit int) []tally {
 	return all
 }
 
+// unwritten is how many operations are counted and not drained, and in how many series.
+func (s *shard) unwritten() (operations uint64, series int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.dirty {
+		operations += c.counts.operations()
+	}
+	return operations, len(s.dirty)
+}
+
 // forget drops the cells of hours before that one that hold nothing.
 func (s *shard) forget(before int64, held *atomic.Int64) {
 	s.mu.Lock()

@@ -138,7 +138,7 @@ func TestStoreForgetsOrganizationsPastRetention(t *testing.T) {
 func TestOrganizationsAreNotedWhenRedisIsBack(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	s, c := openRedis(t, server, 5*time.Second), client(t, server)
+	s, c := openRedis(t, server, time.Minute), client(t, server)
 	const key = "osgate:stats:{organizations}"
 	if err := c.Set(t.Context(), key, "not a list", 0).Err(); err != nil {
 		t.Fatal(err)

@@ -127,7 +127,7 @@ func (c *Counter) tree(ctx context.Context, plane, organization string) (Tree, e
 	if here.Root != organization {
 		return here, nil
 	}
-	there, err := c.store.Tree(ctx, plane, organization)
+	there, err := again(ctx, func() (Tree, error) { return c.store.Tree(ctx, plane, organization) })
 	if err != nil || there.Root != organization {
 		return there, err
 	}

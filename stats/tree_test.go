@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,7 +212,7 @@ func TestTreesAreBounded(t *testing.T) {
 func TestTreeWaitsForTheStore(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	store := openRedis(t, server, 100*time.Millisecond)
+	store := openRedis(t, server, time.Minute)
 	c := stats.New(stats.Options{Store: store})
 	server.Stop()
 	c.LearnTree("us", "root", []string{"sub"})
@@ -224,3 +225,21 @@ func TestTreeWaitsForTheStore(t *testing.T) {
 		t.Errorf("Tree: %+v, %v; want root", tree, err)
 	}
 }
+
+func TestAnEndThatLosesTreesAloneSaysSo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := stats.New(stats.Options{Store: treeless{stats.NewMemory(stats.MemoryOptions{})}})
+		stop := run(t, c)
+		c.Keep(get(noon))
+		c.LearnTree("us", "root", []string{"sub"})
+		if err := stop(); !errors.Is(err, errLost) || !strings.Contains(err.Error(), "saving organization trees") || strings.Contains(err.Error(), "operations") {
+			t.Errorf("Run: %v, want errLost, of trees and of no operations", err)
+		}
+	})
+}
+
+// treeless is a store that saves no trees.
+type treeless struct{ stats.Store }
+
+func (treeless) SaveTree(context.Context, stats.Tree) error { return errLost }

@@ -10,8 +10,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
 // losses counts what could not be exported. A collector that is away costs nothing but these counters and a log line a minute. Safe for concurrent use.
@@ -25,9 +23,19 @@ type losses struct {
 // tellEvery is how far apart lines about failures are, in seconds.
 const tellEvery = 60
 
-// failed counts an export that failed, and what of the held was lost by it. A collector that took all and only has something to say has not failed.
-func (l *losses) failed(s signal, err error, held int) {
-	f := readFailure(err)
+// export sends what is held by send, and counts what comes of it: nothing is returned, because the SDK would print it.
+func (l *losses) export(ctx context.Context, s signal, held int, send func(context.Context) error) {
+	sending, heard := listen(ctx)
+	if err := send(sending); err != nil {
+		l.count(s, readFailure(err, heard.status, ctx.Err()), held)
+	}
+}
+
+// failed counts an export that failed, and what of the held was lost by it.
+func (l *losses) failed(s signal, err error, held int) { l.count(s, readFailure(err, 0, nil), held) }
+
+// count counts a failure, and what of the held was lost by it. A collector that took all and only has something to say has not failed.
+func (l *losses) count(s signal, f failure, held int) {
 	if f.cause == "" {
 		return
 	}
@@ -65,20 +73,6 @@ func (l *losses) observe(m *Metrics) error {
 	return n.err()
 }
 
-// countedMetrics is an exporter whose failures are counted and end here: the SDK would print them.
-type countedMetrics struct {
-	sdkmetric.Exporter
-	losses *losses
-}
-
-// Export implements [sdkmetric.Exporter]. What it could not send is part of the next sums.
-func (e *countedMetrics) Export(ctx context.Context, data *metricdata.ResourceMetrics) error {
-	if err := e.Exporter.Export(ctx, data); err != nil {
-		e.losses.failed(signalMetrics, err, 0)
-	}
-	return nil
-}
-
 // countedLogs is an exporter whose failures are counted and end here, and the queue's bound: the SDK drops without a word what finds its own full.
 type countedLogs struct {
 	sdklog.Exporter
@@ -90,9 +84,7 @@ type countedLogs struct {
 // Export implements [sdklog.Exporter].
 func (e *countedLogs) Export(ctx context.Context, records []sdklog.Record) error {
 	e.waiting.Add(-int64(len(records)))
-	if err := e.Exporter.Export(ctx, records); err != nil {
-		e.losses.failed(signalLogs, err, len(records))
-	}
+	e.losses.export(ctx, signalLogs, len(records), func(ctx context.Context) error { return e.Exporter.Export(ctx, records) })
 	return nil
 }
 

@@ -130,6 +130,13 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 	return b.text.Write(p)
 }
 
+// contains reports whether a text was written.
+func (b *lockedBuffer) contains(text string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Contains(b.text.String(), text)
+}
+
 // TestACollectorThatRefusesCostsCountersAndOneLine: nothing of what it says, and nothing of its address, is told.
 func TestACollectorThatRefusesCostsCountersAndOneLine(t *testing.T) {
 	refusals := make(chan string, 100)

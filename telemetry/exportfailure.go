@@ -3,12 +3,13 @@ package telemetry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 
-	"google.golang.org/grpc/status"
+	grpcstatus "google.golang.org/grpc/status"
 
 	"osgate/record"
 )
@@ -20,8 +21,7 @@ type failure struct {
 	rejected int    // where partly, how much it did not take
 }
 
-// What the exporters write of an answer that takes a part ("OTLP partial success", all three signals), of a status that is none of success, and before
-// the collector's own words.
+// What the exporters write of an answer that takes a part ("OTLP partial success", all three signals), and before the collector's own words.
 const (
 	partialSuccess = "OTLP partial success: "
 	bodyFollows    = "body: "
@@ -29,17 +29,16 @@ const (
 
 var (
 	rejectedItems = regexp.MustCompile(`\((\d+) [a-z ]+ rejected\)$`)
-	httpStatus    = regexp.MustCompile(`failed to send .*?: ([1-5]\d\d)\b`)
 	addresses     = regexp.MustCompile(`https?://\S+`) // which may hold a key
 )
 
-// readFailure reads the error of an exporter.
-func readFailure(err error) failure {
+// readFailure reads the error of an exporter, whose last answer by HTTP had this status (0: it had none), and whose context ended so (nil: it did not).
+func readFailure(err error, status int, ended error) failure {
 	f, whole := failure{}, false
 	for _, part := range partsOf(err) {
 		said, partly := strings.CutPrefix(part.Error(), partialSuccess)
 		if !partly {
-			f.cause, whole = exportCause(part), true
+			f.cause, whole = exportCause(part, status, ended), true
 		} else if n := rejectedItems.FindStringSubmatch(said); n != nil {
 			lost, _ := strconv.Atoi(n[1])
 			f.rejected += lost
@@ -65,21 +64,24 @@ func partsOf(err error) (parts []error) {
 	return []error{err}
 }
 
-// exportCause returns why nothing was taken.
-func exportCause(err error) string {
+// exportCause returns why nothing was taken. The status goes before the end of the time in which the exporter tried again.
+func exportCause(err error, status int, ended error) string {
 	var late interface{ Timeout() bool }
 	answer, answered := errors.AsType[interface {
 		error
-		GRPCStatus() *status.Status
+		GRPCStatus() *grpcstatus.Status
 	}](err)
-	code := httpStatus.FindStringSubmatch(err.Error())
 	switch {
 	case answered:
 		return "gRPC status " + answer.GRPCStatus().Code().String()
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &late) && late.Timeout():
+	case status >= 300 && status < 400:
+		return fmt.Sprintf("HTTP status %d, a redirect: none is followed", status)
+	case status >= 400:
+		return fmt.Sprintf("HTTP status %d", status)
+	case errors.Is(ended, context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &late) && late.Timeout():
 		return "timeout"
-	case code != nil:
-		return "HTTP status " + code[1]
+	case errors.Is(ended, context.Canceled):
+		return "the end of the process, which waited no longer"
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err

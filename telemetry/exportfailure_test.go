@@ -55,8 +55,13 @@ func sending(t *testing.T, endpoint string, more map[string]string) (exports *te
 // sendTraces sends what keep keeps, in one batch.
 func sendTraces(t *testing.T, exports *telemetry.Exports, keep func(*telemetry.Traces)) {
 	t.Helper()
-	traces := exports.NewTraces(telemetry.TracesOptions{Names: true})
-	keep(traces)
+	keep(exports.NewTraces(telemetry.TracesOptions{Names: true}))
+	end(t, exports)
+}
+
+// end sends what there is, and nothing more.
+func end(t *testing.T, exports *telemetry.Exports) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	if err := exports.Run(ctx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
@@ -27,13 +28,15 @@ import (
 // Exports are the open ways out for traces, metrics and logs. Nothing global is set. Make them by [OpenExports]; then [Exports.Run] sends until the
 // end. Safe for concurrent use.
 type Exports struct {
+	instance   string // a random id of this process
 	about      *resource.Resource
 	losses     losses
 	plan       Exporting
 	spans      []sdktrace.SpanExporter
-	readers    []sdkmetric.Reader
+	pushers    []*pusher
 	processors []sdklog.Processor
-	traces     *Traces // nil: none are made
+	clients    []*http.Client // of the exporters by HTTP
+	traces     *Traces        // nil: none are made
 }
 
 // ExportsOptions set up [Exports].
@@ -44,13 +47,13 @@ type ExportsOptions struct {
 }
 
 // OpenExports opens what e says. The OTLP exporters read endpoints, headers and timeouts out of the process's environment by themselves, and dial
-// when there is something to send. The readers and the processor of logs are the SDK's, which work in the background from now on: [Exports.Close]
-// them where Run is never reached.
+// when there is something to send. The processors of logs are the SDK's, which work in the background from now on: [Exports.Close] them where Run is never
+// reached.
 func OpenExports(ctx context.Context, e Exporting, o ExportsOptions) (*Exports, error) {
-	x := &Exports{plan: e, losses: losses{logger: o.Logger}}
+	x := &Exports{instance: newInstance(), plan: e, losses: losses{logger: o.Logger}}
 	shared := newConsole(o.Console)
 	var err error
-	if x.about, err = describe(ctx, o.Version); err != nil {
+	if x.about, err = describe(ctx, o.Version, x.instance); err != nil {
 		return nil, err
 	}
 	var problems []error
@@ -77,7 +80,7 @@ func (x *Exports) openTraces(ctx context.Context, name string, grpc bool, consol
 	case grpc:
 		e, err = otlptracegrpc.New(ctx)
 	default:
-		e, err = otlptracehttp.New(ctx)
+		e, err = otlptracehttp.New(ctx, otlptracehttp.WithHTTPClient(x.client(signalTraces)))
 	}
 	if err == nil {
 		x.spans = append(x.spans, e)
@@ -94,13 +97,17 @@ func (x *Exports) openMetrics(ctx context.Context, name string, grpc bool, conso
 	case grpc:
 		e, err = otlpmetricgrpc.New(ctx)
 	default:
-		e, err = otlpmetrichttp.New(ctx)
+		e, err = otlpmetrichttp.New(ctx, otlpmetrichttp.WithHTTPClient(x.client(signalMetrics)))
 	}
-	if err == nil {
-		x.readers = append(x.readers, sdkmetric.NewPeriodicReader(&countedMetrics{e, &x.losses},
-			sdkmetric.WithInterval(x.plan.interval), sdkmetric.WithTimeout(x.plan.timeout)))
+	if err != nil {
+		return err
 	}
-	return err
+	p, err := newPusher(e, x.plan, &x.losses)
+	if err != nil {
+		return err
+	}
+	x.pushers = append(x.pushers, p)
+	return nil
 }
 
 // openLogs opens a way for log records.
@@ -112,7 +119,7 @@ func (x *Exports) openLogs(ctx context.Context, name string, grpc bool, console 
 	case grpc:
 		e, err = otlploggrpc.New(ctx)
 	default:
-		e, err = otlploghttp.New(ctx)
+		e, err = otlploghttp.New(ctx, otlploghttp.WithHTTPClient(x.client(signalLogs)))
 	}
 	if err != nil {
 		return err
@@ -125,8 +132,23 @@ func (x *Exports) openLogs(ctx context.Context, name string, grpc bool, console 
 	return nil
 }
 
+// client returns the client of an exporter by HTTP.
+func (x *Exports) client(s signal) *http.Client {
+	c := x.plan.reach[s].client()
+	x.clients = append(x.clients, c)
+	return c
+}
+
+// Instance returns the random id under which this process is told (service.instance.id, unless OTEL_RESOURCE_ATTRIBUTES has another), for [Options].
+func (x *Exports) Instance() string { return x.instance }
+
 // Readers returns what pushes metrics, for [Options].
-func (x *Exports) Readers() []sdkmetric.Reader { return x.readers }
+func (x *Exports) Readers() (readers []sdkmetric.Reader) {
+	for _, p := range x.pushers {
+		readers = append(readers, p.reader)
+	}
+	return readers
+}
 
 // Attach shows in m what could not be exported. It is called once.
 func (x *Exports) Attach(m *Metrics) error { return x.losses.observe(m) }
@@ -141,8 +163,13 @@ func (x *Exports) Run(ctx context.Context) error {
 	if x.traces != nil {
 		all.Go(func() error { x.traces.run(ctx); return nil })
 	}
+	for _, p := range x.pushers {
+		all.Go(func() error { p.run(ctx); return nil })
+	}
 	all.Go(func() error { <-ctx.Done(); x.Close(ctx); return nil })
-	return all.Wait()
+	err := all.Wait()
+	x.hangUp()
+	return err
 }
 
 // Close sends what is left of metrics and logs, within five seconds whether ctx has ended or not, and ends what works in the background. It may be
@@ -151,8 +178,8 @@ func (x *Exports) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
 	defer cancel()
 	var all errgroup.Group
-	for _, reader := range x.readers {
-		all.Go(func() error { return reader.Shutdown(ctx) })
+	for _, p := range x.pushers {
+		all.Go(func() error { p.close(ctx); return nil })
 	}
 	for _, processor := range x.processors {
 		all.Go(func() error { return processor.Shutdown(ctx) })
@@ -163,4 +190,12 @@ func (x *Exports) Close(ctx context.Context) {
 		}
 	}
 	_ = all.Wait() // failed exports are counted; to be closed already is none
+	x.hangUp()
+}
+
+// hangUp closes connections that nobody uses, which the exporters leave open.
+func (x *Exports) hangUp() {
+	for _, c := range x.clients {
+		c.CloseIdleConnections()
+	}
 }

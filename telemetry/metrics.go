@@ -12,17 +12,16 @@ import (
 	"github.com/prometheus/otlptranslator"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/resource"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"osgate/record"
 )
 
 // Options set up [Metrics]. The zero Options work.
 type Options struct {
-	Version string // of the program, told as service.version; empty: not told
-	TLS     bool   // clients speak https to the gateway
-	Gauges  Gauges
+	Version  string // of the program, told as service.version; empty: not told
+	Instance string // of this process, told as service.instance.id and with host.name, see [Exports.Instance]; empty: neither is told
+	TLS      bool   // clients speak https to the gateway
+	Gauges   Gauges
 
 	Readers []sdk.Reader // see the same metrics as Prometheus does, see [Exports]; shut down with [Metrics]
 	Sources Sources
@@ -49,7 +48,7 @@ type Metrics struct {
 // NewMetrics returns Metrics that know of no exchange yet. OpenTelemetry's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES add to what is told
 // of this process (the metric target_info). An error says which instrument or attribute is at fault.
 func NewMetrics(ctx context.Context, o Options) (*Metrics, error) {
-	about, err := describe(ctx, o.Version)
+	about, err := describe(ctx, o.Version, o.Instance)
 	if err != nil {
 		return nil, err
 	}
@@ -82,19 +81,6 @@ func NewMetrics(ctx context.Context, o Options) (*Metrics, error) {
 		return nil, err
 	}
 	return m, nil
-}
-
-// describe returns what is told of this process.
-func describe(ctx context.Context, version string) (*resource.Resource, error) {
-	about := []resource.Option{resource.WithAttributes(semconv.ServiceName("osgate"))}
-	if version != "" {
-		about = append(about, resource.WithAttributes(semconv.ServiceVersion(version)))
-	}
-	r, err := resource.New(ctx, append(about, resource.WithFromEnv(), resource.WithTelemetrySDK())...) // the environment has the last word
-	if err != nil {
-		return nil, &ExportError{"OTEL_RESOURCE_ATTRIBUTES", "cannot be read"} // err holds the value
-	}
-	return r, nil
 }
 
 // maxScrapes bounds how many scrapes are answered at a time; those beyond it get 503.

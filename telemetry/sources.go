@@ -13,6 +13,7 @@ type Sources struct {
 	Searches   func(tell func(result string, n int64))        // how searches for stores ended since the start
 	Pauses     func(tell func(event string, n int64))         // what followed from upstream's 429s since the start
 	Policy     func() Policy                                  // the rules in force
+	Log        func() LogState                                // how lines of the log get to their writer
 }
 
 // Redis is how a connection to Redis fares.

@@ -29,6 +29,7 @@ func allSources() telemetry.Sources {
 		Policy: func() telemetry.Policy {
 			return telemetry.Policy{Rules: 20, Shadow: 2, Loaded: time.Unix(1_700_000_000, 500e6), Stale: true}
 		},
+		Log: func() telemetry.LogState { return telemetry.LogState{Lost: 9} },
 	}
 }
 
@@ -58,12 +59,13 @@ func TestSourcesAreShown(t *testing.T) {
 		`osgate_discovery_searches_total{osgate_discovery_result="found"} 3`,
 		`osgate_upstream_pauses_total{osgate_upstream_pause_event="paused"} 4`,
 		`osgate_policy_rules 20`, `osgate_policy_shadow_rules 2`, `osgate_policy_loaded_timestamp_seconds 1.7000000005e+09`, `osgate_policy_stale 1`,
+		`osgate_log_lost_total 9`,
 	)
 }
 
 func TestSourcesThatNobodyKeepsAreNotShown(t *testing.T) {
 	page := scrape(t, newMetrics(t, telemetry.Options{}))
-	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream", "osgate_policy"} {
+	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream", "osgate_policy", "osgate_log"} {
 		if strings.Contains(page, name) {
 			t.Errorf("%s is shown though nobody says what it is", name)
 		}

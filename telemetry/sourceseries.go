@@ -21,6 +21,7 @@ func (n *naming) observeSources(s *Sources, version string) {
 	n.observeRedis(s.Redis)
 	n.observeStatistics(s.Statistics)
 	n.observePolicy(s.Policy)
+	n.observeLog(s.Log)
 }
 
 // register reads instruments by f, once there is something to read.
@@ -158,4 +159,15 @@ func (n *naming) observePolicy(f func() Policy) {
 		o.ObserveInt64(stale, oneIf(p.Stale))
 		return nil
 	}, rules, shadow, loaded, stale)
+}
+
+func (n *naming) observeLog(f func() LogState) {
+	if f == nil {
+		return
+	}
+	lost := n.counter("osgate.log.lost", "{line}", "Lines of the log that were never written: nobody read them, or writing them failed.")
+	n.register(func(_ context.Context, o metric.Observer) error {
+		o.ObserveInt64(lost, f().Lost)
+		return nil
+	}, lost)
 }

@@ -110,8 +110,8 @@ func decided(x *record.Exchange) string {
 	return "admitted"
 }
 
-// clientAttributes describe the n-th attempt to ask upstream, counted from 0.
-func (t *Traces) clientAttributes(x *record.Exchange, a record.Attempt, n int) []attribute.KeyValue {
+// clientAttributes describe an attempt to ask upstream.
+func (t *Traces) clientAttributes(x *record.Exchange, a record.Attempt) []attribute.KeyValue {
 	l := make(labelList, 0, 10)
 	l.method(x.Method)
 	l.status(a.Status)
@@ -123,8 +123,8 @@ func (t *Traces) clientAttributes(x *record.Exchange, a record.Attempt, n int) [
 	case a.Status >= 400:
 		l.text(semconv.ErrorTypeKey, strconv.Itoa(a.Status))
 	}
-	if n > 0 {
-		l = append(l, semconv.HTTPRequestResendCount(n))
+	if a.Resend > 0 {
+		l = append(l, semconv.HTTPRequestResendCount(a.Resend))
 	}
 	if t.options.Server != nil {
 		if host, port := t.options.Server(x.Surface, x.Plane, x.Region); host != "" {

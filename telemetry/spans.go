@@ -34,10 +34,10 @@ func (t *Traces) build(x *record.Exchange, why string) {
 			next = begunBefore(attempts, v.end)
 		}
 		within := t.stage(ctx, x, v)
-		t.attempts(within, x, attempts[:next], len(x.Attempts)-len(attempts))
+		t.attempts(within, x, attempts[:next])
 		attempts = attempts[next:]
 	}
-	t.attempts(ctx, x, attempts, len(x.Attempts)-len(attempts)) // made when the client had its answer
+	t.attempts(ctx, x, attempts) // made when the client had its answer
 	server.End(trace.WithTimestamp(x.Start.Add(x.Duration)))
 }
 
@@ -50,13 +50,13 @@ func (t *Traces) stage(ctx context.Context, x *record.Exchange, v visit) context
 	return ctx
 }
 
-// attempts makes the spans of attempts, the first of which is the n-th of the exchange, counted from 0.
-func (t *Traces) attempts(ctx context.Context, x *record.Exchange, attempts []record.Attempt, n int) {
-	for i, a := range attempts {
+// attempts makes the spans of attempts.
+func (t *Traces) attempts(ctx context.Context, x *record.Exchange, attempts []record.Attempt) {
+	for _, a := range attempts {
 		t.ids.span = a.Span
 		start := x.Start.Add(a.Start)
 		_, span := t.tracer.Start(ctx, spanName(x), trace.WithTimestamp(start), trace.WithSpanKind(trace.SpanKindClient))
-		span.SetAttributes(t.clientAttributes(x, a, n+i)...)
+		span.SetAttributes(t.clientAttributes(x, a)...)
 		if a.Error != "" || a.Status >= 400 {
 			span.SetStatus(codes.Error, "")
 		}

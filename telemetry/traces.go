@@ -222,11 +222,8 @@ func (t *Traces) send(ctx context.Context) {
 	}
 	for _, e := range t.spans {
 		within, cancel := context.WithTimeout(ctx, t.plan.timeout)
-		err := e.ExportSpans(within, batch)
+		t.losses.export(within, signalTraces, len(batch), func(ctx context.Context) error { return e.ExportSpans(ctx, batch) })
 		cancel()
-		if err != nil {
-			t.losses.failed(signalTraces, err, len(batch))
-		}
 	}
 }
 

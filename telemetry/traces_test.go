@@ -103,7 +103,7 @@ func journey(place record.Trace) *record.Exchange {
 		Cause: "a-cause-not-to-be-told", Rule: "rule-1",
 		Attempts: []record.Attempt{
 			{Span: [8]byte{1}, Start: 20 * time.Millisecond, Duration: 10 * time.Millisecond, Status: 429},
-			{Span: [8]byte{2}, Start: 540 * time.Millisecond, Duration: 300 * time.Millisecond, Status: 200},
+			{Span: [8]byte{2}, Start: 540 * time.Millisecond, Duration: 300 * time.Millisecond, Status: 200, Resend: 1},
 		},
 	}
 	for _, v := range []struct {

@@ -35,7 +35,7 @@ const latency = 20 * time.Millisecond
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	gateway.EndAtOnceOnASecond(ctx, stop)
 	if err := run(ctx, os.Environ(), os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintf(os.Stderr, "osdemo: %v\n", err)
 		os.Exit(1)
@@ -53,8 +53,12 @@ func run(ctx context.Context, environ []string, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: max(c.Log.Minimum(), slog.LevelError)}))
-	g, err := gateway.New(gateway.Options{Config: c, Logger: logger, Version: version})
+	form := c.Log
+	form.Format = "text"
+	lines, flush := gateway.OpenLog(log, &form)
+	defer flush()
+	logger := slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: max(c.Log.Minimum(), slog.LevelError)}))
+	g, err := gateway.New(gateway.Options{Config: c, Logger: logger, Log: lines, Version: version})
 	if err != nil {
 		return err
 	}

@@ -103,13 +103,24 @@ func (r request) http() (*http.Request, error) {
 	if !strings.HasPrefix(target, "/") {
 		target = "/" + target
 	}
-	text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n\r\n", r.method, target, r.host)
+	text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", r.method, target, r.host, r.framing())
 	read, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
 	if err != nil {
 		return nil, fmt.Errorf("no server would read this request: %w", err)
 	}
 	read.Header = r.header
 	return read, nil
+}
+
+// framing is the headers by which a server tells how long a body is.
+func (r request) framing() string {
+	var b strings.Builder
+	for _, name := range []string{"Content-Length", "Transfer-Encoding"} {
+		for _, value := range r.header.Values(name) {
+			fmt.Fprintf(&b, "%s: %s\r\n", name, value)
+		}
+	}
+	return b.String()
 }
 
 func (p *program) printExplanation(e proxy.Explanation) {

@@ -6,11 +6,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"osgate/config"
 	"osgate/policy"
+	"osgate/regionmap"
 )
 
 const policyUsage = "policy takes check [PATH], test [PATH], schema, or replay [-policy PATH] [-environment-types FILE] [-format text|json] ACCESSLOG|-"
@@ -100,7 +103,7 @@ func (p *program) loadPolicy(path string, c config.Policy) (*policy.Policy, int)
 	rules, err := policy.Load(policy.Options{Path: path, Headers: c.Headers})
 	if faults, ok := errors.AsType[*policy.LoadError](err); ok {
 		folder := path
-		if isPolicyFile(path) {
+		if isFile(path) {
 			folder = filepath.Dir(path)
 		}
 		for _, problem := range faults.Problems {
@@ -116,8 +119,19 @@ func (p *program) loadPolicy(path string, c config.Policy) (*policy.Policy, int)
 	return rules, exitOK
 }
 
-// isPolicyFile reports whether path names a file of rules rather than a folder of such files.
-func isPolicyFile(path string) bool { return strings.HasSuffix(path, ".cedar") }
+// isFile reports whether path is a file of rules, whatever its name, rather than a folder of such files.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
+
+// located reports whether there is such a region, or such a plane where none is named.
+func located(plane, region string) bool {
+	if region == "" {
+		return slices.Contains(regionmap.Planes(), plane)
+	}
+	return regionmap.Host(regionmap.Location{Plane: plane, Region: region}) != ""
+}
 
 // describePolicy says what was read.
 func (p *program) describePolicy(s policy.State) int {
@@ -127,10 +141,10 @@ func (p *program) describePolicy(s policy.State) int {
 
 // testPolicy runs the cases beside the rules: of a folder all that are there, of a file those that are named for it.
 func (p *program) testPolicy(rules *policy.Rules, path string) int {
-	if stem, ok := strings.CutSuffix(path, ".cedar"); ok {
-		path = stem + ".cases.json"
+	if isFile(path) {
+		path = strings.TrimSuffix(path, filepath.Ext(path)) + ".cases.json"
 	}
-	report, err := policy.RunCases(rules, path)
+	report, err := policy.RunCases(rules, path, located)
 	if err != nil {
 		p.complain("%v", err)
 		return exitMisuse

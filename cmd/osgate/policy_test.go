@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"osgate/policy"
+	"osgate/regionmap"
 )
 
 // folder returns a new folder that holds these files.
@@ -44,6 +47,9 @@ func TestPolicyTestShowsWhatIsDecidedOtherwise(t *testing.T) {
 		{"no case", map[string]string{"a.cedar": permitAll}, "", exitFailed, []string{"nothing was tested"}},
 		{"no JSON", map[string]string{"a.cedar": permitAll, "a.cases.json": "[{]"}, "", exitMisuse, []string{"a.cases.json", "line 1"}},
 		{"no rule", map[string]string{"a.txt": ""}, "", exitMisuse, []string{"would deny everything"}},
+		{"a file of another name", map[string]string{"a.rules": permitAll, "a.cases.json": "[" + deleteCase + `allow"}]`}, "a.rules", exitOK, []string{"passed: 1 case, 1 rule"}},
+		{"no such region", map[string]string{"a.cedar": permitAll, "a.cases.json": "[" + strings.Replace(deleteCase, "/us/us-east-1", "/eu/us-east-1", 1) + `allow"}]`}, "", exitMisuse, []string{"a.cases.json, case 1", "no region eu/us-east-1"}},
+		{"no such plane", map[string]string{"a.cedar": permitAll, "a.cases.json": "[" + strings.Replace(deleteCase, "/us/us-east-1", "/mars", 1) + `allow"}]`}, "", exitMisuse, []string{"a.cases.json, case 1", "no region mars/"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(folder(t, tt.files), tt.path)
@@ -79,6 +85,63 @@ func TestFaultsOfAPolicyAreToldAsCompilersDo(t *testing.T) {
 	status, out, _ := ran(t, []string{"OSGATE_POLICY=" + filepath.Join(dir, "a.cedar")}, "policy", "check")
 	if status != exitOK || out != "valid: 1 rule in 1 file, 0 in shadow mode\n" {
 		t.Errorf("of a good one: exit %d, %q", status, out)
+	}
+}
+
+// TestFaultsOfAFileAreToldUnderItsNameWhateverThatIs: what OSGATE_POLICY takes, check takes, and what it finds wrong is no misuse.
+func TestFaultsOfAFileAreToldUnderItsNameWhateverThatIs(t *testing.T) {
+	dir := folder(t, map[string]string{"rules.txt": "permit (everything);", "none.txt": "// none yet\n"})
+	for name, says := range map[string]string{"rules.txt": "rules.txt:1:", "none.txt": "none.txt: the policy holds no rule"} {
+		path := filepath.Join(dir, name)
+		if status, _, complaints := ran(t, nil, "policy", "check", path); status != exitFailed || !strings.HasPrefix(complaints, filepath.Join(dir, says)) {
+			t.Errorf("%s: exit %d, %q; want %d and %q", name, status, complaints, exitFailed, says)
+		}
+	}
+}
+
+// TestTheStarterRuleOnTheUnionListsItsRegions: of all regions there are, those of its member states and no other. London is in none.
+func TestTheStarterRuleOnTheUnionListsItsRegions(t *testing.T) {
+	type asked struct {
+		Name, Client, Request, Expect string
+	}
+	var all []asked
+	for _, end := range regionmap.Endpoints() {
+		one := asked{end.Name, "app", "GET /" + end.String() + "/api/v1/organizations/o/environments/env-eu-prod/stores", "deny"}
+		if end.Name == "Europe (Frankfurt)" || end.Name == "Europe (Ireland)" {
+			one.Expect = "allow"
+		}
+		all = append(all, one)
+	}
+	cases, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := policy.Load(policy.Options{Path: "../../docs/policy"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := policy.RunCases(rules.Rules(), folder(t, map[string]string{"a.cases.json": string(cases)}), located)
+	if err != nil || report.Cases != len(all) || len(report.Failures) != 0 {
+		t.Errorf("%v, %v; want none of %d", report.Failures, err, len(all))
+	}
+}
+
+// TestExplainKnowsALengthThatItIsGiven as a server reads it.
+func TestExplainKnowsALengthThatItIsGiven(t *testing.T) {
+	environ := []string{"OSGATE_POLICY=../../docs/policy", "OSGATE_DEFAULT_REGION=us/us-east-1"}
+	const key = "/api/v1/organizations/o/environments/e/stores/s/partitions/p/keys/k"
+	for _, tt := range []struct {
+		header string
+		status int
+		says   string
+	}{
+		{"Content-Length: 5000000", exitFailed, "rule         values-up-to-1-mib"}, {"Content-Length: 5", exitOK, "rule         everyone"},
+		{"Transfer-Encoding: chunked", exitOK, "not known    valueBytes"}, {"X-Other: 1", exitOK, "not known    valueBytes"}, {"Content-Length: x", exitMisuse, ""},
+	} {
+		status, out, _ := ran(t, environ, "explain", "PUT", key, "-H", tt.header, "-token-client", "app")
+		if status != tt.status || !strings.Contains(out, tt.says) || tt.header == "Content-Length: 5" && strings.Contains(out, "not known") {
+			t.Errorf("%s: exit %d, want %d and %q:\n%s", tt.header, status, tt.status, tt.says, out)
+		}
 	}
 }
 
@@ -119,6 +182,33 @@ func TestPolicyReplaySaysWhatWouldHaveBeenRefused(t *testing.T) {
 	for _, says := range []string{"5 lines: 1 permitted, 1 denied, 1 undecided; 2 skipped", "RULE ", "no-deletes ", "first", "third", "resource.environmentType", "no-key "} {
 		if status != exitOK || !strings.Contains(out, says) {
 			t.Errorf("exit %d, it does not say %q:\n%s", status, says, out)
+		}
+	}
+}
+
+// TestAReplayOfNothingFails as a test without cases does: it says nothing of the rules.
+func TestAReplayOfNothingFails(t *testing.T) {
+	dir := folder(t, map[string]string{"a.cedar": permitAll})
+	for name, log := range map[string]string{
+		"empty": "", "text": "time=2026-11-21T10:00:00Z level=INFO msg=exchange operation=getKey\n", "compressed": "\x1f\x8b\x08\x00", "no exchange": `{"level":"INFO","msg":"ready"}`,
+	} {
+		for _, format := range []string{"text", "json"} {
+			var out, complaints bytes.Buffer
+			p := &program{in: strings.NewReader(log), out: &out, err: &complaints}
+			status := p.run(t.Context(), []string{"policy", "replay", "-format", format, "-policy", dir, "-"})
+			if status != exitFailed || !strings.Contains(complaints.String(), "nothing was replayed") || strings.Count(complaints.String(), "\n") != 1 || out.Len() == 0 {
+				t.Errorf("%s, %s: exit %d, %q, %q; want %d and one line", name, format, status, &out, &complaints, exitFailed)
+			}
+		}
+	}
+}
+
+// TestAReplayOfASampleSaysSo in both formats.
+func TestAReplayOfASampleSaysSo(t *testing.T) {
+	dir := folder(t, map[string]string{"a.cedar": permitAll, "access.log": strings.Replace(accessLog, `"status":200`, `"status":200,"sample":10`, 1)})
+	for format, says := range map[string]string{"text": "5 lines: 12 permitted, 0 denied, 0 undecided (of about 12 exchanges, estimated from a sample); 2 skipped", "json": `"sampled": true`} {
+		if status, out, _ := ran(t, nil, "policy", "replay", "-format", format, "-policy", dir, filepath.Join(dir, "access.log")); status != exitOK || !strings.Contains(out, says) {
+			t.Errorf("%s: exit %d, %q; want %q", format, status, out, says)
 		}
 	}
 }

@@ -39,11 +39,17 @@ func (p *program) replayPolicy(ctx context.Context, rules *policy.Rules, a polic
 		p.complain("reading the access log: %v", err)
 		return exitFailed
 	}
+	summary, status := replay.Summary(), exitOK
 	if a.format == "json" {
-		return p.printReplayJSON(replay.Summary())
+		status = p.printReplayJSON(summary)
+	} else {
+		p.printReplay(summary)
 	}
-	p.printReplay(replay.Summary())
-	return exitOK
+	if summary.Lines == summary.Skipped {
+		p.complain("nothing was replayed: none of the lines is an exchange in JSON (OSGATE_LOG_FORMAT=json, not compressed)")
+		return exitFailed
+	}
+	return status
 }
 
 // readEnvironmentTypes reads a JSON object of environment ids with their types; without a path none is known.
@@ -97,6 +103,7 @@ func eachLine(ctx context.Context, in io.Reader, use func(line []byte)) error {
 type replayReport struct {
 	Lines     int          `json:"lines"`
 	Skipped   int          `json:"skipped"`
+	Sampled   bool         `json:"sampled"`
 	Permitted int          `json:"permitted"`
 	Denied    int          `json:"denied"`
 	Undecided int          `json:"undecided"`
@@ -116,7 +123,7 @@ type replayRule struct {
 }
 
 func (p *program) printReplayJSON(s policy.Summary) int {
-	report := replayReport{s.Lines, s.Skipped, s.Permitted, s.Denied, s.Undecided, []replayRule{}}
+	report := replayReport{s.Lines, s.Skipped, s.Sampled, s.Permitted, s.Denied, s.Undecided, []replayRule{}}
 	for _, r := range s.Rules {
 		report.Rules = append(report.Rules, replayRule(r))
 	}
@@ -131,8 +138,12 @@ func (p *program) printReplayJSON(s policy.Summary) int {
 
 // printReplay prints a summary for people. Request ids are the words of clients.
 func (p *program) printReplay(s policy.Summary) {
-	p.print("%s: %d permitted, %d denied, %d undecided; %d skipped, which are no exchange of an identified principal\n",
-		plural(s.Lines, "line"), s.Permitted, s.Denied, s.Undecided, s.Skipped)
+	estimated := ""
+	if s.Sampled {
+		estimated = fmt.Sprintf(" (of about %s, estimated from a sample)", plural(s.Permitted+s.Denied+s.Undecided, "exchange"))
+	}
+	p.print("%s: %d permitted, %d denied, %d undecided%s; %d skipped, which are no exchange of an identified principal\n",
+		plural(s.Lines, "line"), s.Permitted, s.Denied, s.Undecided, estimated, s.Skipped)
 	if len(s.Rules) == 0 {
 		return
 	}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -22,28 +20,22 @@ func (p *program) load() (c config.Config, ok bool) {
 	return c, true
 }
 
-// logger is the gateway's log, on standard error.
-func logger(w io.Writer, c config.Log) *slog.Logger {
-	o := &slog.HandlerOptions{Level: c.Minimum()}
-	if c.Format == "text" {
-		return slog.New(slog.NewTextHandler(w, o))
-	}
-	return slog.New(slog.NewJSONHandler(w, o))
-}
-
-// reloadOnHangup has g read its policy again on SIGHUP, until stop is called.
-func (p *program) reloadOnHangup(g *gateway.Gateway) (stop func()) {
-	hangups, over := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP)
+// reloadOn has g read its policy again on each of hangups, until stop is called.
+func reloadOn(hangups <-chan os.Signal, g *gateway.Gateway) (stop func()) {
+	end, over := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(over)
-		for range hangups {
-			g.Reload()
+		for {
+			select {
+			case <-hangups:
+				g.Reload()
+			case <-end:
+				return
+			}
 		}
 	}()
 	return func() {
-		signal.Stop(hangups)
-		close(hangups)
+		close(end)
 		<-over
 	}
 }
@@ -53,20 +45,28 @@ func (p *program) serve(ctx context.Context, args []string) int {
 	if len(args) > 0 {
 		return p.misuse("serve takes no arguments")
 	}
-	c, ok := p.load()
-	if !ok {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // from the first moment to the last, since it ends a process that does not ask for it; one that comes early waits
+	defer signal.Stop(hangups)
+	signal.Ignore(syscall.SIGPIPE) // whoever reads our output may go: lines are lost then, and counted, and requests go on
+	var c config.Config
+	lines, flush := gateway.OpenLog(p.err, &c.Log)
+	defer flush()
+	p.err = lines // so that complaints keep their place among the lines
+	var ok bool
+	if c, ok = p.load(); !ok {
 		return exitMisuse
 	}
-	log := logger(p.err, c.Log)
+	log := gateway.NewLogger(lines, c.Log)
 	silence := gateway.Hear(log)
 	defer silence()
 	boundMemory(int64(c.Cache.Bytes))
-	g, err := gateway.New(gateway.Options{Config: c, Logger: log, Out: p.out, Version: buildVersion(), Environ: p.environ})
+	g, err := gateway.New(gateway.Options{Config: c, Logger: log, Log: lines, Out: p.out, Version: buildVersion(), Environ: p.environ})
 	if err != nil {
 		p.complain("%v", err)
 		return exitMisuse
 	}
-	stop := p.reloadOnHangup(g)
+	stop := reloadOn(hangups, g)
 	defer stop()
 	if err := g.Run(ctx); err != nil {
 		log.Error("stopped by a failure", "cause", err.Error())

@@ -119,7 +119,7 @@ func (r *reconciling) runWith(t *testing.T, environ []string, extra ...string) (
 // settled runs until the gateway has flushed what it counted, and the report says what is wanted.
 func (r *reconciling) settled(t *testing.T, wanted string, extra ...string) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; <-time.After(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; <-time.After(50 * time.Millisecond) {
 		_, out, complaints := r.run(t, extra...)
 		if strings.Contains(out, wanted) {
 			return
@@ -198,6 +198,7 @@ func TestReconcileFailsWithStatus2(t *testing.T) {
 		{"no plane", r.environ, []string{"-plane", "mars"}, "is none"},
 		{"no such period", append(r.environ, "OSGATE_TOKEN="+r.token), []string{"-period", "1week"}, "the period must be"},
 		{"no time", r.environ, []string{"-from", "yesterday"}, "-from"},
+		{"what nobody keeps", append(r.environ, "OSGATE_TOKEN="+r.token), []string{"-from", "2024-01-01"}, "are kept for 12 months"},
 		{"no organization", r.environ, []string{"-org", ""}, "-org is missing"},
 		{"no unit", r.environ, []string{"-unit", "kilobytes"}, "-unit"},
 		{"no format", r.environ, []string{"-format", "xml"}, "-format"},

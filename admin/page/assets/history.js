@@ -22,6 +22,8 @@ let plane = "";
 let last; // the answer that is shown
 let asked = 0; // times
 let due = 0; // when to ask again
+let question = ""; // what was asked last
+let passing = false; // the last answer was a problem that may pass by itself
 let chart;
 let range;
 
@@ -36,19 +38,27 @@ function query() {
 }
 
 // ask fetches what is chosen. Of answers that overtake each other the one asked for last is shown.
-async function ask() {
+function ask() {
+  question = query().toString();
+  return fetchHistory();
+}
+
+async function fetchHistory() {
   const turn = ++asked;
   id("history").setAttribute("aria-busy", "true");
   let problem = "";
+  let passes = true;
   let answer;
   try {
-    const response = await fetch(`/api/history?${query()}`, { signal: AbortSignal.timeout(15000) });
+    const response = await fetch(`/api/history?${question}`, { signal: AbortSignal.timeout(15000) });
     answer = await response.json();
+    passes = response.status >= 500;
     if (!response.ok) problem = wording(response.status, answer);
   } catch {
     problem = "Gateway not reachable: the history will be here when it is back.";
   }
   if (turn !== asked) return;
+  passing = problem !== "" && passes;
   id("history").removeAttribute("aria-busy");
   due = Date.now() + (problem ? 3000 : 10000);
   if (problem) return showProblem(problem);
@@ -151,9 +161,11 @@ export function prepareHistory() {
   showPath();
 }
 
-// keepUp asks again now and then while what is shown is a range that ends now.
+// keepUp asks again now and then while what is shown is a range that ends now. Of another range it asks the same again until there is an answer; dates
+// that are being edited meanwhile wait for the button.
 export function keepUp(now) {
-  if (!range.moves() || now < due) return;
+  if (!(range.moves() || passing) || now < due) return;
   due = now + 10000;
-  ask();
+  if (range.moves()) ask();
+  else fetchHistory();
 }

@@ -24,8 +24,12 @@ function showProblem(text, field) {
 }
 
 async function purge() {
-  const place = Object.fromEntries([...id("purge-place").querySelectorAll("input")].map((i) => [i.name, i.value]).filter(([, v]) => v !== ""));
-  const what = form.elements.scope.value === "all" ? { all: true } : place;
+  const inputs = [...id("purge-place").querySelectorAll("input")];
+  const all = form.elements.scope.value === "all";
+  const missing = inputs.find((i) => !all && i.getAttribute("aria-required") && i.value === "");
+  if (missing) return showProblem("is required, unless everything is purged.", missing.name);
+  const place = Object.fromEntries(inputs.map((i) => [i.name, i.value]).filter(([, v]) => v !== ""));
+  const what = all ? { all: true } : place;
   id("purge-go").disabled = true;
   try {
     const answer = await fetch("/cache/purge", {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -31,7 +32,7 @@ func (p *parts) makeTelemetry() (err error) {
 	p.board = telemetry.NewBoard(gauges)
 	p.metrics, err = telemetry.NewMetrics(context.Background(), telemetry.Options{
 		Version: p.version, TLS: p.config.TLS.Cert != "", Gauges: gauges, Sources: p.sources(), Server: upstreamOf,
-		Readers: p.exports.Readers(), Ready: p.made.Load,
+		Readers: p.exports.Readers(), Instance: p.exports.Instance(), Ready: p.made.Load,
 	})
 	if err != nil {
 		return err
@@ -137,6 +138,11 @@ func (g *Gateway) readiness() admin.Readiness {
 			Part: policyPart, Detail: "the rules as they are since " + since + " cannot be taken, the log says why; those of " + loaded + " stay in force",
 		})
 	}
+	if g.log != nil {
+		if reason, ok := logReason(g.log.State(), time.Now()); ok {
+			r.Reasons = append(r.Reasons, reason)
+		}
+	}
 	if len(r.Reasons) > 0 {
 		r.Status = admin.Degraded
 	}
@@ -153,6 +159,18 @@ func statisticsReason(s stats.Status, losing bool) (r admin.Reason, ok bool) {
 		troubles = append(troubles, "there are more places at a time than can be counted: exchanges are counted without their store, or not at all")
 	}
 	return admin.Reason{Part: statisticsPart, Detail: strings.Join(troubles, "; ")}, len(troubles) > 0
+}
+
+// logReason says that lines of the log wait for somebody to read them, or were lost within the last minute; ok is false where neither is so.
+func logReason(s telemetry.LogState, now time.Time) (r admin.Reason, ok bool) {
+	var troubles []string
+	if !s.Unread.IsZero() {
+		troubles = append(troubles, "nobody reads the log since "+s.Unread.UTC().Format(time.RFC3339)+"; lines wait in memory as long as there is room")
+	}
+	if !s.Last.IsZero() && now.Sub(s.Last) < time.Minute {
+		troubles = append(troubles, "lines could not be written within the last minute and are lost, "+strconv.FormatInt(s.Lost, 10)+" of them since the start")
+	}
+	return admin.Reason{Part: logPart, Detail: strings.Join(troubles, "; ")}, len(troubles) > 0
 }
 
 // purge forgets cached answers for an operator.

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
+
+	"osgate/telemetry"
 )
 
 // heldBack is a writer that waits until it is released. Safe for concurrent use.
@@ -25,11 +28,16 @@ func (h *heldBack) Write(p []byte) (int, error) {
 	return h.Writer.Write(p) //nolint:wrapcheck // it is the other's
 }
 
+// announceWithin bounds how long the start waits for somebody to read the addresses.
+const announceWithin = 2 * time.Second
+
 // announce says that the gateway serves: its addresses for programs on Out, how it is set up in the log, and what an operator should not have
 // to find out later.
 func (g *Gateway) announce() {
 	if g.options.Out != nil {
-		fmt.Fprintf(g.options.Out, "clients %s\nadmin %s\n", g.ClientsURL(), g.AdminURL())
+		out := telemetry.NewLogWriter(g.options.Out, nil) // whoever reads may be gone, or never come: that is no reason not to serve
+		fmt.Fprintf(out, "clients %s\nadmin %s\n", g.ClientsURL(), g.AdminURL())
+		out.Flush(announceWithin)
 	}
 	g.console.release() // programs read these lines first
 	state := "embedded"

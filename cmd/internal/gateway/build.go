@@ -28,6 +28,7 @@ type parts struct {
 	config    config.Config
 	version   string
 	logger    *slog.Logger
+	log       *telemetry.LogWriter // of logger; nil: not known
 	regions   *regionmap.Map
 	redis     *redisconn.Conn // nil: embedded
 	auth      *auth.Authenticator
@@ -39,6 +40,8 @@ type parts struct {
 	web       *cache.Web            // of plain
 	coherence *cache.RedisCoherence // nil: embedded
 	stats     *stats.Counter
+	counts    *redisconn.Conn // the way of statistics alone, so that a list of thousands of stores is nothing to quotas; nil: embedded
+	turns     *turns          // to read statistics
 	exports   *telemetry.Exports
 	console   *heldBack         // of exports, until the addresses have been told
 	traces    *telemetry.Traces // nil: nobody traces
@@ -149,7 +152,7 @@ func OpenRedis(c config.Config, onChange func(redisconn.State), onTrip func(redi
 func build(o Options) (p *parts, err error) {
 	c := o.Config
 	p = &parts{
-		config: c, version: o.Version, logger: o.Logger, trips: telemetry.NewLatency(), askings: newAskings(),
+		config: c, version: o.Version, logger: o.Logger, log: o.Log, trips: telemetry.NewLatency(), askings: newAskings(),
 		pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}),
 	}
 	defer func() {
@@ -195,7 +198,7 @@ func build(o Options) (p *parts, err error) {
 	p.proxy, err = proxy.New(proxy.Options{
 		Regions: p.regions, Identity: p.auth, Policy: p.policy, Environments: p.environments,
 		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter}), Pauses: p.pauses, Guesses: guesses,
-		Cache: p.cache, Statistics: answerer{p.stats}, Discovery: p.discovery,
+		Cache: p.cache, Statistics: answerer{p.stats, p.turns}, Discovery: p.discovery,
 		Keeper: p.keepers(p.logger), Trace: p.tracing(),
 		Transport: transport, Override: c.Upstream.Override, Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies,
 		Quota: quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
@@ -288,26 +291,6 @@ func (p *parts) redisChanged(s redisconn.State) {
 		return
 	}
 	p.logger.Warn("redis is gone; limits are counted in this process", "cause", s.LastError)
-}
-
-// makeStats opens the store of the statistics: Redis, a file, or memory.
-func (p *parts) makeStats() error {
-	var store stats.Store
-	switch {
-	case p.redis != nil:
-		store = stats.NewRedis(p.redis)
-	case p.config.StateDir != "":
-		file, err := stats.OpenBolt(stats.BoltOptions{Dir: p.config.StateDir, Logger: p.logger})
-		if err != nil {
-			return fmt.Errorf("opening OSGATE_STATE_DIR: %w", err)
-		}
-		p.close = append(p.close, file.Close)
-		store = file
-	default:
-		store = stats.NewMemory(stats.MemoryOptions{})
-	}
-	p.stats = stats.New(stats.Options{Store: store, Logger: p.logger})
-	return nil
 }
 
 // makeCache makes the cache, coherent over all that share a Redis, else with itself.

@@ -15,14 +15,16 @@ import (
 
 	"osgate/config"
 	"osgate/proxy"
+	"osgate/telemetry"
 )
 
 // Options say how a gateway is run.
 type Options struct {
 	Config  config.Config
 	Logger  *slog.Logger
-	Out     io.Writer // gets the lines "clients URL" and "admin URL" once both listeners are open; nil: nobody does
-	Environ []string  // where OpenTelemetry's variables choose what is exported; nil: nothing is
+	Log     *telemetry.LogWriter // what Logger writes to, so that lines lost are shown; nil: not known
+	Out     io.Writer            // gets the lines "clients URL" and "admin URL" once both listeners are open; nil: nobody does
+	Environ []string             // where OpenTelemetry's variables choose what is exported; nil: nothing is
 	Version string
 }
 
@@ -60,7 +62,7 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{parts: p, options: o, histories: newHistories()}
+	g := &Gateway{parts: p, options: o, histories: newHistories(p.turns)}
 	if err := g.listen(); err != nil {
 		return nil, errors.Join(err, p.shut())
 	}
@@ -103,7 +105,7 @@ func reachable(a net.Addr) string {
 }
 
 // Run serves until ctx ends, then drains: not ready for OSGATE_DRAIN_DELAY, no new exchanges after it, those under way up to
-// OSGATE_DRAIN_TIMEOUT, counts flushed. It returns nil after an orderly end.
+// OSGATE_DRAIN_TIMEOUT, counts flushed. It returns nil after an orderly end, which it logs, and logs nothing of the error that it returns.
 func (g *Gateway) Run(ctx context.Context) error {
 	clients := g.clientServer()
 	admin, err := g.adminServer()
@@ -123,7 +125,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	problem := g.drain(ctx, clients)
 	stop()
 	problem = errors.Join(problem, workers.Wait(), admin.Close(), serving.Wait(), g.shut())
-	g.logger.Info("stopped")
+	if problem == nil { // else it is told by whoever gets it
+		g.logger.Info("stopped")
+	}
 	return problem
 }
 
@@ -160,6 +164,7 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 	if g.redis != nil {
 		all.Go(func() error { return g.redis.Run(ctx) })
 		all.Go(func() error { return g.coherence.Run(ctx) })
+		all.Go(func() error { return g.counts.Run(ctx) })
 	}
 	if g.certs != nil {
 		all.Go(func() error { return g.certs.watch(ctx) })
@@ -170,6 +175,7 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 // drain stops serving clients without cutting anybody off before the time.
 func (g *Gateway) drain(ctx context.Context, clients *http.Server) error {
 	g.phase.Store(phaseDraining)
+	g.proxy.Retire()
 	if ctx.Err() != nil {
 		g.logger.Info("draining", "delay", g.config.Server.DrainDelay.String(), "exchanges", g.proxy.Exchanges())
 		<-time.After(g.config.Server.DrainDelay)
@@ -249,7 +255,10 @@ func Check(o Options) error {
 	if err != nil {
 		return err
 	}
-	return p.shut()
+	if o.Config.TLS.Cert != "" {
+		_, err = loadCertificates(o.Config.TLS, o.Logger)
+	}
+	return errors.Join(err, p.shut())
 }
 
 // Proxy makes the pipeline of o's gateway without a listener, to ask it what it would do. It opens no file: a running gateway may have it locked. The

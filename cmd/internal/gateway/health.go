@@ -23,6 +23,7 @@ const (
 	statisticsPart = "statistics"
 	cachePart      = "cache"
 	policyPart     = "policy"
+	logPart        = "log"
 )
 
 // When a region of Object Store is in trouble, by the requests of the last minute: from this share of failures on, and where all of so many failed.
@@ -71,23 +72,25 @@ func planeHealth(s auth.PlaneState, took telemetry.Quantiles) admin.Part {
 	case !s.OK:
 		p.State, p.Detail = admin.PartDown, "It does not say whose tokens are: "+s.LastError
 	case took.Count == 0:
-		p.State, p.Detail = admin.PartIdle, "It was not asked within the last minute"
+		p.State, p.Detail, p.Since = admin.PartIdle, notAsked, time.Time{}
 	}
 	return p
 }
 
-// regionsHealth tells of the regions that were asked within the last minute, and of those to which connections do not come about.
+// notAsked is what is said of a part that answers as far as anybody knows.
+const notAsked = "It was not asked within the last minute"
+
+// regionsHealth tells of the regions that were asked since the start.
 func regionsHealth(counts []telemetry.RegionCount, reached []regionmap.ReachState) (all []admin.Part) {
 	for _, s := range reached {
 		i := slices.IndexFunc(counts, func(r telemetry.RegionCount) bool {
 			return r.Plane == s.Location.Plane && r.Region == s.Location.Region
 		})
-		switch {
-		case i >= 0:
-			all = append(all, regionHealth(counts[i], s))
-		case !s.OK:
-			all = append(all, regionHealth(telemetry.RegionCount{Plane: s.Location.Plane, Region: s.Location.Region}, s))
+		if i < 0 {
+			counts = append(counts, telemetry.RegionCount{})
+			i = len(counts) - 1
 		}
+		all = append(all, regionHealth(counts[i], s))
 	}
 	return all
 }
@@ -101,6 +104,8 @@ func regionHealth(r telemetry.RegionCount, s regionmap.ReachState) admin.Part {
 	case !s.OK:
 		p.State, p.Since, p.Detail = admin.PartDown, s.Since, "Connections to it do not come about: "+s.LastError
 		return p
+	case r.Requests == 0:
+		p.State, p.Detail = admin.PartIdle, notAsked
 	case r.Failed == r.Requests && r.Requests >= downAfter:
 		p.State, p.Since = admin.PartDown, r.Failing
 	case float64(r.Failed) > degradedShare*float64(r.Requests):

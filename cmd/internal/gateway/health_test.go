@@ -56,7 +56,7 @@ func TestRegionIsJudgedByItsLastMinute(t *testing.T) {
 	}
 }
 
-// TestARegionThatIsGoneIsDownUntilItIsBack, whether or not it was asked within the last minute; one that is well and was not asked is no news.
+// TestARegionThatIsGoneIsDownUntilItIsBack, whether or not it was asked within the last minute; one that is well and was not asked is idle.
 func TestARegionThatIsGoneIsDownUntilItIsBack(t *testing.T) {
 	since, ohio := time.Now(), regionmap.Location{Plane: "us", Region: "us-east-2"}
 	reached := []regionmap.ReachState{
@@ -72,6 +72,8 @@ func TestARegionThatIsGoneIsDownUntilItIsBack(t *testing.T) {
 		want := []admin.Part{{
 			Name: "region us/us-east-1", State: admin.PartDown, Detail: "Connections to it do not come about: dial tcp: i/o timeout", Since: since, Breaker: "open",
 			Requests: &asked, Errors: new(int64),
+		}, {
+			Name: "region us/us-east-2", State: admin.PartIdle, Detail: "It was not asked within the last minute", Breaker: "closed", Requests: new(int64), Errors: new(int64),
 		}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%d requests (-want +got):\n%s", asked, diff)
@@ -90,7 +92,7 @@ func TestPartsSayWhatIsWrongWithThem(t *testing.T) {
 		since  time.Time
 	}{
 		"plane":              {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, asked), admin.PartOK, "whose tokens", now},
-		"plane, not asked":   {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, telemetry.Quantiles{}), admin.PartIdle, "not asked", now},
+		"plane, not asked":   {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, telemetry.Quantiles{}), admin.PartIdle, "not asked", time.Time{}},
 		"plane, down":        {planeHealth(auth.PlaneState{Plane: "us", Since: now, LastError: "no route"}, asked), admin.PartDown, "no route", now},
 		"statistics":         {statisticsHealth(stats.Status{Flushed: now.Add(-2 * time.Second)}, false, now), admin.PartOK, "2 s ago", time.Time{}},
 		"statistics, down":   {statisticsHealth(stats.Status{Flushed: now.Add(-8 * time.Second), Down: now, Err: errors.New("disk full")}, true, now), admin.PartDown, "8 s wait in memory: disk full", now},
@@ -198,7 +200,7 @@ type shown struct {
 // overviewOf reads what is shown until done.
 func overviewOf(t *testing.T, g *started, done func(shown) bool) shown {
 	t.Helper()
-	tick, late := time.NewTicker(20*time.Millisecond), time.After(10*time.Second)
+	tick, late := time.NewTicker(20*time.Millisecond), time.After(time.Minute)
 	defer tick.Stop()
 	for {
 		status, body := get(t, http.DefaultClient, g.AdminURL()+"/api/overview", "")

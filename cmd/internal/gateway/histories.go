@@ -17,8 +17,6 @@ const (
 	historyFresh = 5 * time.Second
 	// historyPatience bounds one reading with the wait for its turn; the page waits no longer.
 	historyPatience = 15 * time.Second
-	// maxReadings bounds the readings at one time. The store is there for counting first, and Redis for quotas too.
-	maxReadings = 2
 	// maxHistories bounds the histories that are held.
 	maxHistories = 16
 )
@@ -27,7 +25,7 @@ const (
 // same. They are safe for concurrent use.
 type histories struct {
 	readings singleflight.Group
-	turns    chan struct{} // one element for each reading under way; the capacity bounds them
+	turns    *turns
 
 	mu   sync.Mutex // guards held
 	held map[string]heldHistory
@@ -39,8 +37,8 @@ type heldHistory struct {
 	since time.Time
 }
 
-func newHistories() *histories {
-	return &histories{turns: make(chan struct{}, maxReadings), held: map[string]heldHistory{}}
+func newHistories(turns *turns) *histories {
+	return &histories{turns: turns, held: map[string]heldHistory{}}
 }
 
 // of returns the history that q asks for: one that is held, one that somebody is reading, or what read returns. Others may
@@ -53,12 +51,11 @@ func (h *histories) of(ctx context.Context, q stats.HistoryQuery, read func(cont
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), historyPatience)
 		defer cancel()
-		select {
-		case h.turns <- struct{}{}:
-			defer func() { <-h.turns }()
-		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for the readings of others: %w", ctx.Err())
+		end, err := h.turns.take(ctx)
+		if err != nil {
+			return nil, err
 		}
+		defer end()
 		said, err := read(ctx)
 		if err == nil {
 			h.hold(key, said, time.Now())

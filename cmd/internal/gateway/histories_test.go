@@ -22,7 +22,7 @@ func asked(store string) stats.HistoryQuery {
 
 func TestManyViewersOfOneHistoryCostOneReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHistories()
+		h := newHistories(newTurns())
 		var readings atomic.Int64
 		read := func(context.Context) (admin.History, error) {
 			<-time.After(time.Second)
@@ -51,7 +51,7 @@ func TestManyViewersOfOneHistoryCostOneReading(t *testing.T) {
 
 func TestHistoriesAreReadTwoAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHistories()
+		h := newHistories(newTurns())
 		var under, most, late atomic.Int64
 		read := func(context.Context) (admin.History, error) {
 			most.Store(max(most.Load(), under.Add(1)))
@@ -77,7 +77,7 @@ func TestHistoriesAreReadTwoAtATime(t *testing.T) {
 }
 
 func TestViewerWhoLeavesDoesNotSpoilTheReadingOfOthers(t *testing.T) {
-	h := newHistories()
+	h := newHistories(newTurns())
 	ctx, leave := context.WithCancel(t.Context())
 	_, err := h.of(ctx, asked("store"), func(ctx context.Context) (admin.History, error) {
 		leave()
@@ -89,7 +89,7 @@ func TestViewerWhoLeavesDoesNotSpoilTheReadingOfOthers(t *testing.T) {
 }
 
 func TestHistoryThatCouldNotBeReadIsReadAgain(t *testing.T) {
-	h, down := newHistories(), errors.New("redis is down")
+	h, down := newHistories(newTurns()), errors.New("redis is down")
 	for _, want := range []error{down, down, nil} {
 		if _, err := h.of(t.Context(), asked("store"), func(context.Context) (admin.History, error) { return admin.History{}, want }); !errors.Is(err, want) {
 			t.Errorf("%v, want %v", err, want)
@@ -99,7 +99,7 @@ func TestHistoryThatCouldNotBeReadIsReadAgain(t *testing.T) {
 
 func TestHeldHistoriesAreBoundedAndForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHistories()
+		h := newHistories(newTurns())
 		read := func(context.Context) (admin.History, error) { return admin.History{}, nil }
 		for i := range 100 {
 			if _, err := h.of(t.Context(), asked(fmt.Sprint(i)), read); err != nil || len(h.held) > 16 {

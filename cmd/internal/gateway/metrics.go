@@ -8,10 +8,11 @@ import (
 	"osgate/telemetry"
 )
 
-// The connections to Redis by their names in metrics: bodies have one of their own, so that they never delay quotas.
+// The connections to Redis by their names in metrics: bodies and statistics have one of their own each, so that they never delay quotas.
 const (
 	mainConnection   = "main"
 	bodiesConnection = "bodies"
+	countsConnection = "statistics"
 )
 
 // sources are what metrics read of the parts at each scrape. The parts are made after the metrics, and before anybody scrapes.
@@ -25,6 +26,9 @@ func (p *parts) sources() telemetry.Sources {
 	}
 	if p.config.Policy.Path != "" {
 		s.Policy = p.tellPolicy
+	}
+	if p.log != nil {
+		s.Log = p.log.State
 	}
 	return s
 }
@@ -77,6 +81,7 @@ func (p *parts) tellRedis(tell func(connection string, r telemetry.Redis)) {
 	if p.shared != nil {
 		tell(bodiesConnection, connectionOf(p.shared))
 	}
+	tell(countsConnection, connectionOf(p.counts))
 }
 
 func connectionOf(c *redisconn.Conn) telemetry.Redis {

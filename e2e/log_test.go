@@ -1,0 +1,200 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// gatewayLogging is [stack.gateway] with standard error going to a file, which is ours no more.
+func (s *stack) gatewayLogging(to *os.File, settings ...string) *gateway {
+	s.t.Helper()
+	g := &gateway{stack: s, process: startWriting(s.t, to, programs.osgate, s.environment(settings...))}
+	if err := to.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	g.serves()
+	return g
+}
+
+// pipe returns the ends of a pipe, of which the first is closed when the test ends.
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return r, w
+}
+
+// linesLost is what /metrics says of the log.
+func (g *gateway) linesLost() int {
+	g.t.Helper()
+	for line := range strings.Lines((caller{t: g.t, base: g.admin}).get("/metrics").is(http.StatusOK).body) {
+		if text, ok := strings.CutPrefix(line, "osgate_log_lost_total "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				g.t.Fatal(err)
+			}
+			return int(n)
+		}
+	}
+	g.t.Fatal("/metrics does not say how many lines of the log were lost")
+	return 0
+}
+
+// degradedFor reports whether readiness says that the log is in trouble, in these words.
+func (g *gateway) degradedFor(detail string) bool {
+	a := caller{t: g.t, base: g.admin}.get("/readyz").is(http.StatusOK)
+	return strings.Contains(a.body, `"degraded"`) && strings.Contains(a.body, `"part":"log"`) && strings.Contains(a.body, detail)
+}
+
+// TestALogThatNobodyReadsHoldsUpNeitherRequestsNorTheEnd: what waits is written when it is read after all, and the counts of all requests are kept.
+func TestALogThatNobodyReadsHoldsUpNeitherRequestsNorTheEnd(t *testing.T) {
+	t.Parallel()
+	s, state := newStack(t, false), t.TempDir()
+	_, unread := pipe(t)
+	g := s.gatewayLogging(unread, "RATE=0", "STATE_DIR="+state)
+	one := g.as("app-one")
+	const requests = 2000 // a pipe holds 64 KiB, a tenth of their lines
+	for range requests {
+		one.get(keyOne).is(http.StatusOK)
+	}
+	eventually(t, "readiness to be degraded", func() bool { return g.degradedFor("nobody reads the log") })
+	if n := g.linesLost(); n != 0 {
+		t.Errorf("%d lines were lost though there was room", n)
+	}
+	began := time.Now()
+	if code := g.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("SIGTERM: exit code %d, want 0", code)
+	}
+	t.Logf("it ended within %v", time.Since(began))
+	again := s.gateway("RATE=0", "STATE_DIR="+state)
+	if got := total(again.as("app-one").counts("/api/v1/organizations/org-root" + today("1hour"))); got != requests {
+		t.Errorf("%d requests are counted, want %d", got, requests)
+	}
+}
+
+// TestALogThatIsReadLateIsWholeAndInOrder, though it was longer than a pipe.
+func TestALogThatIsReadLateIsWholeAndInOrder(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	r, unread := pipe(t)
+	g := s.gatewayLogging(unread, "RATE=0")
+	one := g.as("app-one")
+	const requests = 500
+	for i := range requests {
+		one.get(keyOne, fmt.Sprintf("X-Request-Id: request-%d", i)).is(http.StatusOK)
+	}
+	g.signal(syscall.SIGTERM)
+	log, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := g.wait(); code != 0 {
+		t.Errorf("SIGTERM: exit code %d, want 0", code)
+	}
+	at := 0
+	for _, want := range []string{`"serving"`, `"request-0"`, `"request-250"`, fmt.Sprintf(`"request-%d"`, requests-1), `"draining"`, `"stopped"`} {
+		i := bytes.Index(log[at:], []byte(want))
+		if i < 0 {
+			t.Fatalf("no %s after the line before it, in\n%s", want, tail(string(log)))
+		}
+		at += i
+	}
+	if got := bytes.Count(log, []byte(`"request_id":"request-`)); got != requests {
+		t.Errorf("%d lines of %d requests", got, requests)
+	}
+}
+
+// TestWhoReadsTheLogMayGo: what nobody can read any more is counted.
+func TestWhoReadsTheLogMayGo(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	r, w := pipe(t)
+	g := s.gatewayLogging(w, "RATE=0")
+	_ = r.Close()
+	one := g.as("app-one")
+	for range 20 {
+		one.get(keyOne).is(http.StatusOK)
+	}
+	eventually(t, "the lines to be counted as lost", func() bool { return g.linesLost() >= 20 })
+	if !g.degradedFor("lost") {
+		t.Error("readiness is not degraded")
+	}
+	if code := g.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("SIGTERM: exit code %d, want 0", code)
+	}
+}
+
+// TestALogOnAFullDiskIsCounted.
+func TestALogOnAFullDiskIsCounted(t *testing.T) {
+	t.Parallel()
+	disk, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skip("this system has no /dev/full")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newStack(t, false).gatewayLogging(disk, "RATE=0")
+	one := g.as("app-one")
+	for range 20 {
+		one.get(keyOne).is(http.StatusOK)
+	}
+	eventually(t, "the lines to be counted as lost", func() bool { return g.linesLost() >= 20 })
+	if code := g.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("SIGTERM: exit code %d, want 0", code)
+	}
+}
+
+// TestWhoReadsTheAddressesMayGo, and with it whoever reads the traces that go the same way.
+func TestWhoReadsTheAddressesMayGo(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	r, w := pipe(t)
+	_ = r.Close()
+	clients, operators := "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
+	cmd := exec.Command(programs.osgate)
+	cmd.Env = s.environment("LISTEN="+clients, "ADMIN_LISTEN="+operators, "RATE=0",
+		"OTEL_TRACES_EXPORTER=console", "OTEL_TRACES_SAMPLER=always_on", "OTEL_BSP_SCHEDULE_DELAY=10")
+	cmd.Stdout, cmd.SysProcAttr = w, procAttr()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }() // ends with the program, which is killed
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	_ = w.Close()
+	g := &gateway{process: &process{t: t}, stack: s, url: "http://" + clients, admin: "http://" + operators}
+	admin := caller{t: t, base: g.admin}
+	eventually(t, "osgate to be ready", func() bool {
+		a, err := admin.try(http.MethodGet, "/readyz", "")
+		return err == nil && a.status == http.StatusOK
+	})
+	g.as("app-one").get(keyOne).is(http.StatusOK)
+	eventually(t, "the failures of exports", func() bool {
+		return strings.Contains(admin.get("/metrics").body, "\n"+`osgate_telemetry_failures_total{osgate_telemetry_signal="traces"} 1`)
+	})
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("SIGTERM: %v, want exit code 0", err)
+		}
+	case <-time.After(patience):
+		t.Error("it does not end")
+	}
+}

@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"encoding/pem"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// pit is HTTPS before osemu that can swallow connections: they are taken, and then nothing is ever said.
+type pit struct {
+	net.Listener
+	server *httptest.Server
+
+	mu   sync.Mutex // guards all below
+	deep bool
+	in   []net.Conn // swallowed
+}
+
+// Accept implements [net.Listener]: it returns connections while the pit is not deep.
+func (p *pit) Accept() (net.Conn, error) {
+	for {
+		c, err := p.Listener.Accept()
+		if err != nil || !p.swallowed(c) {
+			return c, err
+		}
+	}
+}
+
+func (p *pit) swallowed(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.deep {
+		p.in = append(p.in, c)
+	}
+	return p.deep
+}
+
+// swallow begins to swallow connections, those that there are included, or ends it.
+func (p *pit) swallow(deep bool) {
+	p.mu.Lock()
+	p.deep = deep
+	for _, c := range p.in {
+		_ = c.Close()
+	}
+	p.in = nil
+	p.mu.Unlock()
+	p.server.CloseClientConnections()
+}
+
+// pit returns one before osemu, and the settings of a gateway that goes through it.
+func (s *stack) pit() (p *pit, settings []string) {
+	s.t.Helper()
+	target, err := url.Parse(s.emulator.url)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host }})
+	p = &pit{Listener: server.Listener, server: server}
+	server.Listener = p
+	server.StartTLS()
+	s.t.Cleanup(func() {
+		p.swallow(false)
+		server.Close()
+	})
+	authority := filepath.Join(s.t.TempDir(), "authority.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(authority, text, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return p, []string{"UPSTREAM_OVERRIDE=" + server.URL, "UPSTREAM_CA=" + authority}
+}
+
+// TestARegionThatSwallowsConnectionsKeepsFewWaiting has five requests find out, the others told at once, and all go on when it is back.
+func TestARegionThatSwallowsConnectionsKeepsFewWaiting(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	p, settings := s.pit()
+	g := s.gateway(append(settings, "RATE=0", "CACHE_KEY_TTL=0")...)
+	one, admin := g.as("app-one"), caller{t: t, base: g.admin}
+	one.get(keyOne).is(http.StatusOK)
+	degraded := func() bool { return strings.Contains(admin.get("/readyz").body, `"region us/us-east-1"`) }
+	if degraded() {
+		t.Fatal("degraded while all is well")
+	}
+
+	p.swallow(true)
+	var waiting sync.WaitGroup
+	for range 5 {
+		waiting.Go(func() {
+			a, err := one.try(http.MethodGet, keyOne, "")
+			if err != nil || a.status != http.StatusGatewayTimeout {
+				t.Errorf("%v, %v; want 504 while nobody knows", a, err)
+			}
+		})
+	}
+	waiting.Wait()
+	eventually(t, "a request to be told at once", func() bool {
+		a := one.get(keyOne)
+		if a.status == http.StatusBadGateway {
+			a.refused(http.StatusBadGateway, "upstream-unreachable")
+			return strings.Contains(a.header.Get("Proxy-Status"), "destination_unavailable")
+		}
+		return false
+	})
+	if !degraded() {
+		t.Errorf("readiness %s", admin.get("/readyz").body)
+	}
+	metrics := admin.get("/metrics").body
+	if state := `osgate_upstream_breaker{osv2_plane="us",osv2_region="us-east-1"} `; !strings.Contains(metrics, state+"2") && !strings.Contains(metrics, state+"1") {
+		t.Error("the metric does not tell")
+	}
+
+	p.swallow(false)
+	eventually(t, "the region to be back", func() bool { return one.get(keyOne).status == http.StatusOK })
+	if degraded() {
+		t.Errorf("readiness %s", admin.get("/readyz").body)
+	}
+	for _, line := range []string{"a region is gone", "a region is back"} {
+		if n := strings.Count(g.stderr.String(), line); n != 1 {
+			t.Errorf("%d lines say %q, want 1", n, line)
+		}
+	}
+}

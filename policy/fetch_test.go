@@ -1,0 +1,182 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// version is a folder of five files as they are in the nth version.
+func version(n int) []file {
+	var files []file
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		files = append(files, file{name + extension, fmt.Appendf(nil, "@id(\"%s-v%d\") permit(principal, action, resource);", name, n)})
+	}
+	return files
+}
+
+// readings is a way to read that has each of them in turn, and the last of them from then on.
+func readings(all ...[]file) func() ([]file, error) {
+	return func() ([]file, error) {
+		now := all[0]
+		if len(all) > 1 {
+			all = all[1:]
+		}
+		return now, nil
+	}
+}
+
+// TestAMixtureOfTwoVersionsIsNeverTaken be it at the start, when asked to read or when looking.
+func TestAMixtureOfTwoVersionsIsNeverTaken(t *testing.T) {
+	mixture := append(version(1)[:2:2], version(2)[2:]...)
+	p, err := load(Options{Path: "x"}, readings(mixture, version(2)))
+	if err != nil || p.State().Hash != hash(version(2)) {
+		t.Fatalf("at the start: %+v, %v; want all of the second version", p.State(), err)
+	}
+	p.read = readings(version(2), mixture, version(1))
+	if err := p.Reload(); err != nil || p.State().Hash != hash(version(1)) {
+		t.Errorf("asked to: %v, want all of the first version", err)
+	}
+	n := 0
+	p.read = func() ([]file, error) { n++; return version(n), nil }
+	if err := p.Reload(); !errors.Is(err, errRestless) || p.State().Hash != hash(version(1)) || n != maxReadings {
+		t.Errorf("never the same twice: %v after %d readings; want %v, the rules in force", err, n, errRestless)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		// The two looks agree; a third reading, which nobody asks for, would find the mixture.
+		p, err := load(Options{Path: "x"}, readings(version(1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.read = readings(version(2), version(2), version(2), version(2), mixture)
+		ctx, stop := context.WithTimeout(t.Context(), pollEvery+2*settle)
+		defer stop()
+		_ = p.Run(ctx)
+		if p.State().Hash != hash(version(2)) {
+			t.Errorf("looking: %+v, want all of the second version", p.State())
+		}
+	})
+}
+
+// TestAVersionIsReadWholeWhileItsLinkIsSwapped however often that is, and be it that what is shown lags behind.
+func TestAVersionIsReadWholeWhileItsLinkIsSwapped(t *testing.T) {
+	base := t.TempDir()
+	shown, whole := filepath.Join(base, "shown"), map[string]bool{}
+	must := func(errs ...error) {
+		t.Helper()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.Mkdir(shown, 0o700))
+	for n := range 2 {
+		folder := filepath.Join(base, fmt.Sprint(n))
+		must(os.Mkdir(folder, 0o700))
+		for _, f := range version(n) {
+			must(os.WriteFile(filepath.Join(folder, f.name), f.text, 0o600))
+		}
+		whole[hash(version(n))] = true
+	}
+	link := filepath.Join(shown, versionLink)
+	swap := func(n int) error {
+		return errors.Join(os.Symlink(filepath.Join(base, fmt.Sprint(n)), link+".new"), os.Rename(link+".new", link))
+	}
+	must(swap(0))
+	for _, f := range version(0)[1:] { // the first is not shown yet
+		must(os.Symlink(versionLink+"/"+f.name, filepath.Join(shown, f.name)))
+	}
+	must(os.Symlink(versionLink+"/gone.cedar", filepath.Join(shown, "gone.cedar")))
+	for _, path := range []string{shown, link} {
+		var swapping sync.WaitGroup
+		done := make(chan struct{})
+		swapping.Go(func() {
+			for n := 0; ; n = 1 - n {
+				select {
+				case <-done:
+					return
+				default:
+					if err := swap(n); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+		for range 300 {
+			if files, err := readFiles(path); err != nil || !whole[hash(files)] {
+				t.Errorf("%s: %d files, %v; want one version and all of it", filepath.Base(path), len(files), err)
+				break
+			}
+		}
+		close(done)
+		swapping.Wait()
+	}
+}
+
+// TestAFileSystemThatHangsIsToldAndHoldsNobodyUp: neither the rules in force nor the end of Run, and it is tried again when it comes back.
+func TestAFileSystemThatHangsIsToldAndHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []error
+		p, err := load(Options{Path: "x", OnChange: func(s State) { told = append(told, s.Err) }}, readings(version(1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		back := make(chan struct{})
+		var hanging atomic.Int32
+		p.read = func() ([]file, error) { hanging.Add(1); <-back; return version(2), nil }
+		began := time.Now()
+		if err := p.Reload(); !errors.Is(err, errHung) || time.Since(began) != readWithin {
+			t.Errorf("Reload: %v after %v, want %v after %v", err, time.Since(began), errHung, readWithin)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = p.Run(ctx) })
+		<-time.After(time.Minute)
+		if !errors.Is(p.State().Err, errHung) || p.State().Hash != hash(version(1)) || len(told) != 1 || hanging.Load() != 1 {
+			t.Errorf("%+v, told %v by %d readings; want the rules in force and the error, told once by one reading", p.State(), told, hanging.Load())
+		}
+		began = time.Now()
+		stop()
+		running.Wait()
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("Run ended %v after its context", waited)
+		}
+		close(back)
+		if err := p.Reload(); err != nil || p.State().Hash != hash(version(2)) || p.State().Err != nil {
+			t.Errorf("it is back: %v, %+v; want the second version", err, p.State())
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		never := make(chan struct{})
+		if _, err := load(Options{Path: "x"}, func() ([]file, error) { <-never; return nil, nil }); !errors.Is(err, errHung) {
+			t.Errorf("at the start: %v, want %v", err, errHung)
+		}
+		close(never)
+	})
+}
+
+// TestRunTellsOfAHangingFileSystemByItself within a quarter of a minute.
+func TestRunTellsOfAHangingFileSystemByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := load(Options{Path: "x"}, readings(version(1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		back := make(chan struct{})
+		defer close(back)
+		p.read = func() ([]file, error) { <-back; return version(1), nil }
+		ctx, stop := context.WithTimeout(t.Context(), 15*time.Second)
+		defer stop()
+		_ = p.Run(ctx)
+		if !errors.Is(p.State().Err, errHung) {
+			t.Errorf("%+v, want %v", p.State(), errHung)
+		}
+	})
+}

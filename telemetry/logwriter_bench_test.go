@@ -1,0 +1,75 @@
+package telemetry_test
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"osgate/record"
+	"osgate/telemetry"
+)
+
+// BenchmarkAccessLogTo is what an exchange pays for its line: written by itself, as before there was a queue, and through a [telemetry.LogWriter]. The time
+// is until all is written.
+func BenchmarkAccessLogTo(b *testing.B) {
+	for _, place := range []string{"null", "file", "pipe"} {
+		for _, queued := range []bool{false, true} {
+			for _, parallel := range []bool{false, true} {
+				b.Run(fmt.Sprintf("place=%s/parallel=%v/queued=%v", place, parallel, queued), func(b *testing.B) {
+					benchmarkLog(b, openLog(b, place), queued, parallel)
+				})
+			}
+		}
+	}
+}
+
+func benchmarkLog(b *testing.B, w io.Writer, queued, parallel bool) {
+	b.Helper()
+	lines := telemetry.NewLogWriter(w, nil)
+	if queued {
+		w = lines
+	}
+	x := getKey()
+	keeper := record.NewAccessLog(slog.New(slog.NewJSONHandler(w, nil)), nil)
+	b.ReportAllocs()
+	if parallel {
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				keeper.Keep(x)
+			}
+		})
+	} else {
+		for b.Loop() {
+			keeper.Keep(x)
+		}
+	}
+	lines.Flush(time.Minute)
+	b.ReportMetric(float64(lines.State().Lost)/float64(b.N), "lost/op")
+}
+
+func openLog(b *testing.B, place string) io.Writer {
+	b.Helper()
+	var w *os.File
+	var err error
+	switch place {
+	case "null":
+		w, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	case "file":
+		w, err = os.Create(b.TempDir() + "/log")
+	default:
+		var r *os.File
+		if r, w, err = os.Pipe(); err == nil {
+			over := make(chan struct{})
+			go func() { defer close(over); _, _ = io.Copy(io.Discard, r) }()
+			b.Cleanup(func() { <-over; _ = r.Close() })
+		}
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = w.Close() })
+	return w
+}

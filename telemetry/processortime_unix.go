@@ -1,0 +1,17 @@
+//go:build unix
+
+package telemetry
+
+import (
+	"syscall"
+	"time"
+)
+
+// processorTime returns how long this process has kept processors busy, for itself and in the kernel.
+func processorTime() (user, kernel time.Duration, ok bool) {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0, 0, false
+	}
+	return time.Duration(usage.Utime.Nano()), time.Duration(usage.Stime.Nano()), true
+}

@@ -1,0 +1,40 @@
+package telemetry
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+
+	"go.opentelemetry.io/otel/sdk/resource"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+)
+
+// describe returns what is told of this process, of which OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES have the last word. An empty version or
+// instance is not told.
+func describe(ctx context.Context, version, instance string) (*resource.Resource, error) {
+	about := []resource.Option{resource.WithAttributes(semconv.ServiceName("osgate"))}
+	if version != "" {
+		about = append(about, resource.WithAttributes(semconv.ServiceVersion(version)))
+	}
+	if instance != "" {
+		about = append(about, resource.WithAttributes(semconv.ServiceInstanceID(instance)))
+		if host, err := os.Hostname(); err == nil { // a host without a name has none to tell
+			about = append(about, resource.WithAttributes(semconv.HostName(host)))
+		}
+	}
+	r, err := resource.New(ctx, append(about, resource.WithFromEnv(), resource.WithTelemetrySDK())...)
+	if err != nil {
+		return nil, &ExportError{"OTEL_RESOURCE_ATTRIBUTES", "cannot be read"} // err holds the value
+	}
+	return r, nil
+}
+
+// newInstance returns an id that no other process has: a random UUID (RFC 9562, section 5.4), as the semantic conventions ask of service.instance.id.
+func newInstance() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+}
