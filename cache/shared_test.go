@@ -1,7 +1,6 @@
 package cache_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -16,121 +15,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"osgate/cache"
-	"osgate/internal/redisconn"
 	"osgate/internal/redisconn/redistest"
 )
-
-var (
-	sharedSecret = bytes.Repeat([]byte("s"), 32)
-	otherSecret  = bytes.Repeat([]byte("o"), 32)
-)
-
-// replica is a gateway's cache that shares what it may.
-type replica struct {
-	*cache.Cache
-	coherence *cache.RedisCoherence
-	bodies    *cache.SharedBodies
-}
-
-// place is a Redis, alone or a cluster.
-type place interface{ URL() string }
-
-// newReplica starts a replica, which runs until the test ends.
-func newReplica(t testing.TB, s place, change ...func(*cache.Options)) *replica {
-	t.Helper()
-	return startReplica(t, s, sharedSecret, time.Minute, change...)
-}
-
-func startReplica(t testing.TB, s place, secret []byte, settle time.Duration, change ...func(*cache.Options)) *replica {
-	t.Helper()
-	return replicaOn(t, s, dialURL(t, s.URL(), time.Minute), secret, settle, change...)
-}
-
-// replicaOn is startReplica with a connection of its own for the coherence, which it closes.
-func replicaOn(t testing.TB, s place, conn *redisconn.Conn, secret []byte, settle time.Duration, change ...func(*cache.Options)) *replica {
-	t.Helper()
-	r := &replica{coherence: onConn(t, conn, cache.RedisOptions{Settle: settle})}
-	r.bodies = bodiesOn(t, dialURL(t, s.URL(), time.Minute), secret)
-	r.Cache = newCache(t, append([]func(*cache.Options){func(o *cache.Options) {
-		o.Coherence, o.SharedGrants, o.Shared = r.coherence, r.coherence, r.bodies
-	}}, change...)...)
-	return r
-}
-
-func dialURL(t testing.TB, url string, timeout time.Duration) *redisconn.Conn {
-	t.Helper()
-	conn, err := redisconn.Open(redisconn.Options{URL: url, Timeout: timeout})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return conn
-}
-
-// bodiesOn is shared bodies that run until the test ends, over a connection that they close.
-func bodiesOn(t testing.TB, conn *redisconn.Conn, secret []byte) *cache.SharedBodies {
-	t.Helper()
-	b := idleBodies(t, conn, secret)
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-		_ = conn.Close()
-	})
-	return b
-}
-
-func idleBodies(t testing.TB, conn *redisconn.Conn, secret []byte) *cache.SharedBodies {
-	t.Helper()
-	b, err := cache.NewSharedBodies(conn, secret, cache.SharedOptions{EntryBytes: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// await waits until something that others do in the background is true.
-func await(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !is(); <-time.After(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
-// share is a fetch whose answer and grant have reached Redis. It counts grants, so that each must be of a place of its own.
-func (r *replica) share(t testing.TB, s *redistest.Server, q cache.Question, header http.Header, body string) {
-	t.Helper()
-	kept, granted := r.Stats().Shared.Kept, len(keysLike(t, s, "*:grant:*"))
-	r.fetch(t, q, header, body)
-	await(t, "the body is shared", func() bool { return r.Stats().Shared.Kept > kept })
-	await(t, "the grant is shared", func() bool { return len(keysLike(t, s, "*:grant:*")) > granted })
-}
-
-// fetch is a read that misses and is answered by upstream, which is asked after the generations were read.
-func (r *replica) fetch(t testing.TB, q cache.Question, header http.Header, body string) {
-	t.Helper()
-	found := r.Look(t.Context(), q, time.Now())
-	if found.Fill == nil {
-		t.Fatalf("got %s, want a miss that may be stored", found.Status)
-	}
-	receive(r.Cache, q, found, answer{200, header, body}, time.Now())
-}
-
-func keysLike(t testing.TB, s *redistest.Server, pattern string) []string {
-	t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: s.Addr()})
-	defer func() { _ = c.Close() }()
-	keys, err := c.Keys(t.Context(), pattern).Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
-}
 
 func TestReplicaStartsWarm(t *testing.T) {
 	s := redistest.Start(t)
@@ -384,96 +270,6 @@ func TestOnlyWhatIsStoredIsShared(t *testing.T) {
 	await(t, "one is shared", func() bool { return a.Stats().Shared.Kept > 0 })
 	if keys := keysLike(t, s, "*:body:*"); len(keys) != 1 {
 		t.Errorf("%d bodies are shared, want one", len(keys))
-	}
-}
-
-func TestBodiesThatFindNoRoomAreDropped(t *testing.T) {
-	idle := func() *cache.SharedBodies {
-		return idleBodies(t, dialURL(t, redistest.Start(t).URL(), time.Minute), sharedSecret)
-	}
-	c := newCache(t, func(o *cache.Options) { o.Bytes, o.EntryBytes = 64<<20, 1<<20 })
-	entry := func(size int) *cache.Entry {
-		q := ask(t, "GET", fmt.Sprintf("%s%d", keyPath, size))
-		fetch(t, c, q, 200, nil, strings.Repeat("x", size))
-		return c.Look(t.Context(), q, time.Now()).Entry
-	}
-	for name, test := range map[string]struct {
-		size, room int
-	}{"of small ones": {1, 1024}, "of large ones": {1 << 20, 16}} {
-		e, b := entry(test.size), idle()
-		for range test.room + 5 {
-			b.Keep([32]byte{}, e)
-		}
-		if dropped := b.Stats().Dropped; dropped != 5 {
-			t.Errorf("%s: %d were dropped, want 5", name, dropped)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		stop()
-		if err := b.Run(ctx); err != nil { // does what waits
-			t.Fatal(err)
-		}
-		if n := b.Stats(); n.Kept != int64(test.room) {
-			t.Errorf("%s: %+v, want %d kept in the end", name, n, test.room)
-		}
-		b.Keep([32]byte{}, e)
-		if dropped := b.Stats().Dropped; dropped != 5 {
-			t.Errorf("%s: no room was given back", name)
-		}
-	}
-}
-
-func TestRedisThatForgetsOrIsGoneIsAMiss(t *testing.T) {
-	t.Parallel()
-	s := redistest.Start(t)
-	const settle = 100 * time.Millisecond
-	start := func() *replica {
-		return startReplica(t, s, sharedSecret, settle, func(o *cache.Options) { o.WriteLease = settle })
-	}
-	a := start()
-	q := ask(t, "GET", keyPath)
-	a.share(t, s, q, nil, "v")
-	for name, forget := range map[string]func(){"flush": s.Flush, "restart": s.Restart} {
-		forget()
-		b := start()
-		await(t, "the cache is open again", func() bool {
-			status, _ := look(t, b.Cache, q)
-			return status == "osgate; fwd=miss"
-		})
-		kept := a.Stats().Shared.Kept
-		await(t, "Redis serves again after "+name, func() bool {
-			r := a.Look(t.Context(), q, time.Now())
-			if r.Fill != nil {
-				receive(a.Cache, q, r, answer{200, nil, "v"}, time.Now())
-			}
-			return a.Stats().Shared.Kept > kept && len(keysLike(t, s, "*:grant:*")) > 0
-		})
-		wantHit(t, b.Cache, q)
-	}
-	s.Stop()
-	began := time.Now()
-	if r := start().Look(t.Context(), q, time.Now()); r.Entry != nil || r.Fill != nil {
-		t.Errorf("without Redis: got %s", r.Status)
-	}
-	if took := time.Since(began); took > 30*time.Second {
-		t.Errorf("without Redis it took %v", took)
-	}
-	a.Revoke(t.Context(), q.Token)
-}
-
-func TestBodiesThatAreAwayLeaveTheCacheAsItIs(t *testing.T) {
-	s, away := redistest.Start(t), redistest.Start(t)
-	a := newReplica(t, s)
-	q := ask(t, "GET", keyPath)
-	a.share(t, s, q, nil, "v")
-	bodies := bodiesOn(t, dialURL(t, away.URL(), time.Minute), sharedSecret)
-	away.Stop()
-	b := newReplica(t, s, func(o *cache.Options) { o.Shared = bodies })
-	wantMiss(t, b.Cache, q)
-	fetch(t, b.Cache, q, 200, nil, "v")
-	wantHit(t, b.Cache, q)
-	await(t, "what could not be shared is counted", func() bool { return b.Stats().Shared.Dropped == 1 })
-	if n := b.Stats(); n.Shared.Kept != 0 || n.SharedMisses == 0 {
-		t.Errorf("got %+v", n)
 	}
 }
 

@@ -1,0 +1,246 @@
+package cache
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// explorer walks over all worlds, breadth first.
+type explorer struct {
+	mutation
+	scope
+	monitor   *monitor
+	seen      map[node]bool
+	nodes     []visit
+	from      int32
+	at        node
+	steps     uint8   // taken from the node so far
+	violation []uint8 // the steps that lead to it
+	replay    func(number uint8, next node, label string)
+}
+
+type node struct {
+	world world
+	known int32 // the monitor's state
+}
+
+type visit struct {
+	node   node
+	parent int32
+	step   uint8 // which of the parent's it was
+}
+
+func explore(m mutation, sc scope) *explorer {
+	x := &explorer{mutation: m, scope: sc, monitor: newMonitor(), seen: map[node]bool{}}
+	var start node
+	x.seen[start] = true
+	x.nodes = append(x.nodes, visit{node: start, parent: -1})
+	for i := int32(0); int(i) < len(x.nodes) && x.violation == nil; i++ {
+		x.from, x.at = i, x.nodes[i].node
+		x.all()
+	}
+	return x
+}
+
+// all takes every step that is possible from the present node.
+func (x *explorer) all() {
+	x.steps = 0
+	for w := range x.writers {
+		x.write(w)
+	}
+	for r := range readers {
+		x.read(r)
+	}
+	x.time()
+}
+
+// trace tells how the violation comes about.
+func (x *explorer) trace() string {
+	var text strings.Builder
+	x.at = x.nodes[0].node
+	for _, want := range x.violation {
+		var follow node
+		x.replay = func(number uint8, next node, label string) {
+			if number == want {
+				follow = next
+				fmt.Fprintln(&text, label)
+			}
+		}
+		x.all()
+		x.at = follow
+	}
+	return text.String()
+}
+
+// step is one thing that may happen next.
+func (x *explorer) step(e event, change func(*world), format string, args ...any) {
+	if x.violation != nil && x.replay == nil {
+		return
+	}
+	number := x.steps
+	x.steps++
+	next := x.at
+	change(&next.world)
+	if !x.noCheck {
+		next.world.forget()
+	}
+	next.world.canonical()
+	next.known = x.monitor.next(next.known, e)
+	switch {
+	case x.replay != nil:
+		x.replay(number, next, fmt.Sprintf(format, args...))
+	case next.known < 0:
+		x.violation = []uint8{number}
+		for i := x.from; i > 0; i = x.nodes[i].parent {
+			x.violation = append(x.violation, x.nodes[i].step)
+		}
+		slices.Reverse(x.violation)
+	case !x.seen[next]:
+		x.seen[next] = true
+		x.nodes = append(x.nodes, visit{next, x.from, number})
+	}
+}
+
+func (x *explorer) begin(n *world, w, i int) {
+	g := n.generation(i).begin(n.fresh(), writerID(w), instant(n.now), leaseEnd(w))
+	if x.noLease || x.markAfter {
+		g.leases = nil
+	}
+	n.set(i, g)
+}
+
+func (x *explorer) write(w int) {
+	s, at := x.at.world.w[w], &x.at.world
+	stage := func(to uint8) func(*world) { return func(n *world) { n.w[w].stage = to } }
+	land := func(to uint8) func(*world) { return func(n *world) { n.w[w].stage, n.value = to, uint8(w+1) } }
+	switch s.stage {
+	case writeIdle:
+		first := uint8(writeMarking)
+		if x.markAfter {
+			first = writeSent
+		}
+		x.step(event{asked, w, 0}, stage(first), "W%d: client asks", w)
+	case writeMarking:
+		if int(s.marked) == len(touches[w]) {
+			x.step(event{}, stage(writeSent), "W%d: goes upstream", w)
+			return
+		}
+		i := touches[w][s.marked]
+		x.step(event{}, func(n *world) { x.begin(n, w, i); n.w[w].marked++ }, "W%d: marks %d", w, i)
+	case writeSent:
+		x.step(event{}, land(writeLanded), "W%d: lands", w)
+		x.step(event{}, stage(writeLost), "W%d: no answer", w)
+	case writeLost:
+		x.step(event{}, land(writeOver), "W%d: lands late", w)
+		x.step(event{}, stage(writeOver), "W%d: will never land", w)
+		if x.endUnknown {
+			x.end(w, s, at)
+		}
+	case writeLanded:
+		if s.acked == 0 {
+			x.step(event{answered, w, 0}, func(n *world) { n.w[w].acked = 1 }, "W%d: client answered", w)
+		}
+		x.end(w, s, at)
+	}
+}
+
+// end gives back the lease on the next of the writer's resources.
+func (x *explorer) end(w int, s writing, at *world) {
+	if int(s.ended) == len(touches[w]) {
+		return
+	}
+	i := touches[w][s.ended]
+	x.step(event{}, func(n *world) {
+		n.w[w].ended++
+		if x.markAfter {
+			x.begin(n, w, i)
+			return
+		}
+		if x.noLease {
+			return
+		}
+		n.set(i, n.generation(i).end(n.fresh(), writerID(w), instant(at.now)))
+	}, "W%d: gives back %d", w, i)
+}
+
+func (x *explorer) read(r int) {
+	s, at, op := x.at.world.r[r], &x.at.world, writers+r
+	have := func(value uint8) func(*world) {
+		return func(n *world) { n.r[r] = reading{stage: readHave, value: value, reads: s.reads} }
+	}
+	switch s.stage {
+	case readIdle:
+		if s.reads < x.reads[r] {
+			x.step(event{asked, op, 0}, func(n *world) { n.r[r].stage = readReading }, "R%d: client asks", r)
+		}
+	case readReading:
+		i := dependsOn[s.got]
+		x.step(event{}, func(n *world) {
+			g, open := n.generation(i).read(n.fresh(), instant(at.now))
+			n.set(i, g)
+			reader := &n.r[r]
+			reader.got++
+			reader.stamp[i] = g.id[15]
+			if !open {
+				reader.closed = 1
+			}
+			switch {
+			case int(reader.got) < len(dependsOn):
+			case reader.closed == 1 && x.joinLeased:
+				reader.stage, reader.got = readLooking, 0
+			case reader.closed == 1 && !x.storeLeased:
+				*reader = reading{stage: readPast, reads: s.reads}
+			default:
+				reader.stage, reader.got, reader.closed = readLooking, 0, 0
+			}
+		}, "R%d: reads generation %d", r, i)
+	case readPast:
+		x.step(event{}, have(at.value), "R%d: upstream says %d", r, at.value)
+	case readLooking:
+		if at.entry != ([things]uint8{}) && s.closed == 0 && (x.noCheck || admit(stampOf(at.entry), stampOf(s.stamp))) {
+			x.step(event{}, have(at.entryValue), "R%d: hit of %d", r, at.entryValue)
+		}
+		for other, f := range at.r {
+			if other != r && f.stage == readFetched && (x.joinAny || joinable(f.stamp, s.stamp)) {
+				x.step(event{}, have(f.value), "R%d: joins the fetch of R%d", r, other)
+			}
+		}
+		x.step(event{}, func(n *world) { n.r[r].stage, n.r[r].value = readFetched, at.value }, "R%d: miss, upstream says %d", r, at.value)
+	case readFetched:
+		x.step(event{}, func(n *world) {
+			if s.stamp != ([things]uint8{}) && s.closed == 0 {
+				n.entryValue, n.entry = s.value, s.stamp
+			}
+			if x.stampAfter {
+				n.entryValue, n.entry = s.value, [things]uint8{n.things[0].id, n.things[1].id}
+			}
+			have(s.value)(n)
+		}, "R%d: stores %d", r, s.value)
+	case readHave:
+		x.step(event{answered, op, s.value}, func(n *world) { n.r[r] = reading{reads: s.reads + 1} }, "R%d: client answered %d", r, s.value)
+	}
+}
+
+// joinable reports whether a read that got the stamp read shares the fetch of one that got the stamp fetch.
+func joinable(fetch, read [things]uint8) bool {
+	return flightKey{stamp: stampOf(fetch)} == flightKey{stamp: stampOf(read)}
+}
+
+// time lets the next lease run out, once its write can no longer land.
+func (x *explorer) time() {
+	next := int(x.at.world.now)
+	if next == writers {
+		return
+	}
+	switch x.at.world.w[next].stage {
+	case writeIdle: // it would have begun before
+		x.step(event{}, func(n *world) { n.now, n.w[next].stage = n.now+1, writeOver }, "W%d never begins", next)
+		return
+	case writeMarking, writeSent, writeLost:
+		if !x.shortLease {
+			return
+		}
+	}
+	x.step(event{}, func(n *world) { n.now++ }, "lease of W%d runs out", next)
+}
