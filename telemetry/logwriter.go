@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	logBytes  = 4 << 20          // the most that waits to be written: the lines of some 5,000 exchanges
-	logBlock  = 4 << 10          // one write: what is no longer than this stays whole in a pipe that others write to as well (PIPE_BUF, pipe(7))
-	logSpare  = 64               // blocks that are kept for the next lines
-	logLinger = time.Millisecond // how long the first line waits for others to be written with it
-	logUnread = 2 * time.Second  // a write that takes longer waits for somebody who does not read
+	logBytes  = 4 << 20               // the most that waits to be written: the lines of some 5,000 exchanges
+	logBlock  = 4 << 10               // one write: what is no longer than this stays whole in a pipe that others write to as well (PIPE_BUF, pipe(7))
+	logSpare  = 64                    // blocks that are kept for the next lines
+	logLinger = 10 * time.Millisecond // how long the first line waits for others to be written with it
+	logUnread = 2 * time.Second       // a write that takes longer waits for somebody who does not read
 )
 
 // LogWriter is the way of log lines to a writer that may block or fail, as standard error does where it is a pipe that nobody reads. Write never waits for
-// that writer: lines wait in a queue of 4 MiB, and a goroutine that there is only while any do writes them a millisecond later, whole and in order, as many
+// that writer: lines wait in a queue of 4 MiB, and a goroutine that there is only while any do writes them ten milliseconds later, whole and in order, as many
 // at a time as fit into 4 KiB. Once a line finds no room none is taken until all that waits is written, so that there is one gap and not many. What is
 // lost, so or by a write that fails, is counted, and told by one line as soon as lines are written again. A process that crashes loses what waits; one
 // that ends calls [LogWriter.Flush]. Safe for concurrent use.
