@@ -124,6 +124,7 @@ func TestARegionThatSwallowsConnectionsKeepsFewWaiting(t *testing.T) {
 		t.Errorf("readiness %s", admin.get("/readyz").body)
 	}
 	for _, line := range []string{"a region is gone", "a region is back"} {
+		eventually(t, "the log to say "+line, func() bool { return strings.Contains(g.stderr.String(), line) })
 		if n := strings.Count(g.stderr.String(), line); n != 1 {
 			t.Errorf("%d lines say %q, want 1", n, line)
 		}
