@@ -10,6 +10,10 @@ FUZZTIME ?= 30s
 BENCH          ?= Gateway
 BENCH_PACKAGES ?= ./e2e/...
 
+# Every target builds, tests and ships with the Go that go.mod requires, also where
+# the machine has an older one and GOTOOLCHAIN=local.
+export GOTOOLCHAIN := go$(shell sed -n 's/^go //p' go.mod)
+
 # The version is linked in by name; asking git a second time fails in a checkout that belongs to somebody else.
 export GOFLAGS := $(shell go env GOFLAGS) -buildvcs=false
 
@@ -42,6 +46,10 @@ lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	go vet ./...
 	cd deploy/observe && go mod tidy -diff && go vet ./...
 	go tool -modfile=tools/go.mod golangci-lint run --allow-parallel-runners
+
+.PHONY: vuln
+vuln: ## Fail if osgate can reach a known vulnerability, of Go's library included
+	scripts/vuln ./...
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (30s)
