@@ -20,7 +20,7 @@ func bubble(t *testing.T, upstream http.HandlerFunc, test func(t *testing.T, g *
 		server := &http.Server{Handler: upstream}
 		go func() { _ = server.Serve(l) }() // ends with Close
 		transport := NewTransport(TransportOptions{Timeout: 30 * time.Second})
-		shared := transport.Shared.(*http.Transport) //nolint:errcheck // NewTransport makes no other
+		shared := kept(transport)
 		shared.DialContext, shared.Proxy = l.Dial, nil
 		shared.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			return l.Dial(ctx, network, address)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/http"
 	"time"
@@ -27,7 +28,8 @@ const (
 	maxHeaderBytes  = 256 << 10
 )
 
-// NewTransport returns a Transport for a few hosts and many connections. It honors HTTPS_PROXY, follows nothing, and decompresses nothing.
+// NewTransport returns a Transport for a few hosts and many connections. It honors HTTPS_PROXY, follows nothing, decompresses nothing, and
+// fails where upstream switches protocols.
 func NewTransport(o TransportOptions) Transport {
 	if o.Timeout == 0 {
 		o.Timeout = upstreamTimeout
@@ -48,5 +50,23 @@ func NewTransport(o TransportOptions) Transport {
 	}
 	fresh := shared.Clone()
 	fresh.DisableKeepAlives = true
-	return Transport{Shared: shared, Fresh: fresh}
+	return Transport{Shared: unswitched{shared}, Fresh: unswitched{fresh}}
+}
+
+// errSwitched is an answer that speaks another protocol from here on.
+var errSwitched = errors.New("upstream answered 101 (Switching Protocols), which no request asks for")
+
+// unswitched fails where upstream answers 101, and closes the connection. No request offers Upgrade, so a server must not switch (RFC 9110 section
+// 15.2.2). The answer would never end: its body is the connection itself. Other informational answers are read over by net/http, whose bounds on the time
+// to an answer and on the bytes of its headers count them in.
+type unswitched struct{ way http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (u unswitched) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := u.way.RoundTrip(r)
+	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
+		return answer, err //nolint:wrapcheck // it adds nothing
+	}
+	_ = answer.Body.Close() // ends the connection
+	return nil, errSwitched
 }
