@@ -22,18 +22,33 @@ func appendPart(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// entryKey names the entry that answers q. Accept and the platform's own X-Anypnt headers are part of it, because they go upstream and may
-// choose another answer; parameters count in the order in which they were sent.
+// ChoosingHeaders are the request headers that go upstream and may choose another answer there: their values are part of an entry's name, and an answer
+// may say in Vary that it depends on them. The proxy sends these upstream by this list, so that none is sent that the name leaves out.
+var ChoosingHeaders = []string{"Accept", "Content-Encoding", "Content-Type", "User-Agent"}
+
+// ChoosingPrefix begins the other headers that choose: those by which Anypoint's own clients name an organization and an environment. Object Store is not
+// known to read them.
+const ChoosingPrefix = "X-Anypnt-"
+
+// chooses reports whether the values of the header are part of an entry's name.
+func chooses(name string) bool {
+	name = http.CanonicalHeaderKey(name)
+	return slices.Contains(ChoosingHeaders, name) || strings.HasPrefix(name, ChoosingPrefix)
+}
+
+// entryKey names the entry that answers q. Parameters count in the order in which they were sent.
 func entryKey(q *Question) digest {
 	var room [partsBytes]byte
 	o := &q.Operation
-	b := appendPart(room[:0], "osgate entry 1")
+	b := appendPart(room[:0], "osgate entry 2")
 	b = append(b, byte(o.Kind))
 	b = appendPart(b, q.Scope)
 	b = appendRef(appendPart(b, q.Location), o.Ref)
 	b = appendPart(b, o.RawQuery())
-	b = appendValues(b, q.Header["Accept"])
-	b = appendPlatform(b, q.Header)
+	for _, name := range ChoosingHeaders {
+		b = appendValues(b, q.Header[name])
+	}
+	b = appendPrefixed(b, q.Header)
 	return sha256.Sum256(b)
 }
 
@@ -55,14 +70,11 @@ func appendValues(b []byte, values []string) []byte {
 	return b
 }
 
-// platformPrefix is how the headers begin with which Anypoint's own clients name an organization and an environment. Object Store is
-// not known to read them, but they are passed on.
-const platformPrefix = "X-Anypnt-"
-
-func appendPlatform(b []byte, h http.Header) []byte {
+// appendPrefixed adds the headers that begin with [ChoosingPrefix], sorted by their names.
+func appendPrefixed(b []byte, h http.Header) []byte {
 	var names []string
 	for name := range h {
-		if strings.HasPrefix(name, platformPrefix) {
+		if strings.HasPrefix(name, ChoosingPrefix) {
 			names = append(names, name)
 		}
 	}

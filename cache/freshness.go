@@ -86,13 +86,12 @@ func storable(o *objectstore.Operation, status int) bool {
 }
 
 // refusedContent refuses answers that are right for some requests with the same key only: Vary on more than what the key holds, a
-// content coding (nobody asked for one: Accept-Encoding does not go upstream, so Vary on it is harmless), a part of a whole.
+// content coding (no request for one goes upstream, because Accept-Encoding does not, so Vary on it is harmless), a part of a whole.
 func refusedContent(h http.Header) string {
 	for _, line := range h["Vary"] {
 		for name := range strings.SplitSeq(line, ",") {
-			switch strings.ToLower(strings.TrimSpace(name)) {
-			case "", "accept", "accept-encoding":
-			default:
+			name = strings.TrimSpace(name)
+			if name != "" && !strings.EqualFold(name, "Accept-Encoding") && !chooses(name) {
 				return "vary"
 			}
 		}

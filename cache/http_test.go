@@ -118,7 +118,7 @@ func TestUpstreamHeaderDecidesWhatIsStored(t *testing.T) {
 		"Expires: 0":                 {200, h{"Date": {date}, "Expires": {"0"}}, "expired"},
 		"Expires without Date":       {200, h{"Expires": {"Sat, 21 Nov 2026 10:00:08 GMT"}}, "expired"},
 		"max-age before Expires":     {200, h{"Cache-Control": {"max-age=5"}, "Expires": {"0"}}, "5"},
-		"Vary on what the key has":   {200, h{"Vary": {"Accept, accept-encoding"}}, "10"},
+		"Vary on what the key has":   {200, h{"Vary": {"Accept, accept-encoding, User-Agent, x-anypnt-org-id"}}, "10"},
 		"Vary on more":               {200, h{"Vary": {"Accept", "Authorization"}}, "vary"},
 		"Vary on everything":         {200, h{"Vary": {"*"}}, "vary"},
 		"content coding":             {200, h{"Content-Encoding": {"gzip"}}, "content-encoding"},

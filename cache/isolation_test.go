@@ -134,12 +134,13 @@ func TestHeadersThatGoUpstreamChooseTheEntry(t *testing.T) {
 	fetch(t, c, q, 200, nil, "v")
 	for _, header := range [][]string{
 		{"Accept", "text/plain"}, {"Accept", "a", "Accept", "b"}, {"Accept", "a, b"}, {"X-Anypnt-Env-Id", "e"}, {"X-Anypnt-Org-Id", "e"},
+		{"User-Agent", "mule"}, {"Content-Type", "application/json"}, {"Content-Encoding", "gzip"},
 	} {
 		q := ask(t, "GET", keyPath, header...)
 		wantMiss(t, c, q)
 		fetch(t, c, q, 200, nil, "v")
 	}
-	wantHit(t, c, ask(t, "GET", keyPath, "User-Agent", "x", "Cookie", "y")) // neither of which chooses
+	wantHit(t, c, ask(t, "GET", keyPath, "Traceparent", "x", "Cookie", "y")) // neither of which chooses
 }
 
 // asking is what must be equal for two questions to be answered by one entry.

@@ -23,7 +23,7 @@ func TestOnlyListedHeadersGoUpstream(t *testing.T) {
 		"Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", fmt.Sprintf("Content-Length: %d", len(body)),
 		"Accept-Encoding: gzip, br", "Cookie: a=b", "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Host: evil", "X-Forwarded-Uri: /evil", "X-Real-Ip: 10.0.0.1", "X-Original-Url: /evil",
 		"X_Forwarded_User: admin", "X-Http-Method-Override: DELETE", "TE: trailers", "Trailer: X-Late", "Keep-Alive: 5", "Proxy-Authorization: Basic eA==", "Proxy-Connection: keep-alive",
-		"X-Osgate-Region: us/us-east-1", "Origin: http://evil", "Referer: http://evil", "Range: bytes=0-1", "X-Anything: else", "Connection: close, X-Anypnt-Env-Id",
+		"X-Osgate-Region: us/us-east-1", "Origin: http://evil", "Referer: http://evil", "Range: bytes=0-1", "X-Anything: else", "Connection: close, X-Anypnt-Env-Id, Content-Type, Accept, If-Match, User-Agent, Traceparent, Authorization",
 	}) + "\r\n" + body
 	a := raw(t, g.addr(), request)
 	seen := s.emulator.requests(toTarget("PUT", demoKeys+"/headers"))
@@ -31,7 +31,7 @@ func TestOnlyListedHeadersGoUpstream(t *testing.T) {
 		t.Fatalf("answered %d %s; osemu saw %v, want one PUT", a.status, a.body, seen)
 	}
 	allowed := []string{
-		"Authorization", "Accept", "Content-Type", "Content-Encoding", "Content-Length", "If-Match", "If-None-Match", "User-Agent", "X-Anypnt-Org-Id",
+		"Authorization", "Accept", "Content-Type", "Content-Encoding", "Content-Length", "If-Match", "If-None-Match", "User-Agent", "X-Anypnt-Org-Id", "X-Anypnt-Env-Id",
 		"Traceparent", "Tracestate", "Via", "Forwarded",
 		"Host", // where a log counts it among the headers
 	}
@@ -40,7 +40,7 @@ func TestOnlyListedHeadersGoUpstream(t *testing.T) {
 			t.Errorf("the header %s went upstream", name)
 		}
 	}
-	for _, name := range []string{"Authorization", "Accept", "Content-Type", "User-Agent", "If-Match", "X-Anypnt-Org-Id", "Traceparent", "Via", "Forwarded"} {
+	for _, name := range []string{"Authorization", "Accept", "Content-Type", "User-Agent", "If-Match", "X-Anypnt-Org-Id", "X-Anypnt-Env-Id", "Traceparent", "Via", "Forwarded"} {
 		if !seen[0].has(name) {
 			t.Errorf("the header %s did not go upstream; osemu saw %v", name, seen[0].Headers)
 		}

@@ -79,6 +79,9 @@ func (a *attempts) once(r *http.Request) (*http.Response, error) {
 	answer, err := transport.RoundTrip(watched)
 	x.tried(attempt, int(written.Load()), answer, err)
 	a.proxy.sounded(x, err)
+	if err == nil {
+		disconnect(answer.Header)
+	}
 	return answer, err
 }
 

@@ -88,7 +88,7 @@ func (p *Proxy) rewrite(x *exchange, pr *httputil.ProxyRequest) {
 	pr.Out.Host = p.host(x)
 	pr.Out.URL = p.upstream(pr.Out.Host, x.upstreamPath())
 	pr.Out.URL.RawQuery, pr.Out.URL.ForceQuery = x.query, x.asks
-	pr.Out.Header = x.outHeader(pr.Out.Header)
+	pr.Out.Header = x.outHeader()
 	pr.Out.Trailer = nil
 }
 

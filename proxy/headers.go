@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,26 +12,29 @@ import (
 	"osgate/regionmap"
 )
 
-// toUpstream are the request headers that go upstream as the client sent them. All else stays here: a list of what is known to be
-// harmful is never complete. Accept-Encoding is left out on purpose, so that bodies are identity and cached bytes are what every client can read.
-var toUpstream = []string{
-	"Accept", "Content-Encoding", "Content-Type", "If-Match", "If-None-Match", "User-Agent",
-	record.Traceparent, record.Tracestate,
+// toUpstream are the request headers that go upstream as the client sent them. All else stays here: a list of what is known to be harmful is never
+// complete. Each may change the answer, so each has its place: those in [cache.ChoosingHeaders] are part of a cache entry's name, and notChoosing says
+// of the others why they need not be. Accept-Encoding is left out on purpose, so that bodies are identity and cached bytes are what every client can read.
+var toUpstream = slices.Concat(cache.ChoosingHeaders, notChoosing)
+
+// notChoosing are the headers of toUpstream that no cache entry's name holds.
+var notChoosing = []string{
+	"If-Match",                            // its request is never answered from the cache, and its answer is never stored
+	"If-None-Match",                       // chooses between 200 and 304, and no 304 is stored
+	record.Traceparent, record.Tracestate, // new with each request; a server must not choose its answer by them
 }
 
-// anypointPrefix begins the headers by which Anypoint's own clients name organization and environment.
-const anypointPrefix = "X-Anypnt-"
-
-// outHeader makes the header that goes upstream of the one that came in, which ReverseProxy has freed of hop-by-hop fields.
-func (x *exchange) outHeader(in http.Header) http.Header {
-	out := make(http.Header, 12)
+// outHeader makes the header that goes upstream of the one that came in and was judged. Connection strips nothing: it may name hop-by-hop fields only
+// (RFC 9110 section 7.6.1), and none of those is on the list. What it named would otherwise be judged here and be missing upstream.
+func (x *exchange) outHeader() http.Header {
+	in, out := x.r.Header, make(http.Header, 12)
 	for _, name := range toUpstream {
 		if values := in[name]; len(values) > 0 {
 			out[name] = values
 		}
 	}
 	for name, values := range in {
-		if strings.HasPrefix(name, anypointPrefix) {
+		if strings.HasPrefix(name, cache.ChoosingPrefix) {
 			out[name] = values
 		}
 	}
@@ -43,9 +47,19 @@ func (x *exchange) outHeader(in http.Header) http.Header {
 	}
 	x.traceContext(out)
 	x.credentials(out)
-	out["Via"] = append(append([]string(nil), in["Via"]...), via(x.r.ProtoMajor, x.r.ProtoMinor))
-	out.Set("Forwarded", x.forwarded())
+	x.way(out)
 	return out
+}
+
+// way tells upstream by which way the request came. A read whose answer may serve other clients tells nothing of its own client: upstream could make
+// the answer of it, and these two headers differ too much to be part of an entry's name.
+func (x *exchange) way(out http.Header) {
+	if x.question.Shared && x.fill != nil {
+		out["Via"], out["Forwarded"] = []string{via(1, 1)}, []string{"for=unknown"}
+		return
+	}
+	out["Via"] = append(slices.Clone(x.r.Header["Via"]), via(x.r.ProtoMajor, x.r.ProtoMinor))
+	out["Forwarded"] = []string{x.forwarded()}
 }
 
 // credentials sets exactly one Authorization: the token that was validated, so that nothing a client says of the header ("Connection: Authorization")
@@ -95,6 +109,27 @@ func quoted(s string) string {
 		}
 		return r
 	}, s) + `"`
+}
+
+// disconnect takes from an answer the fields that its Connection names, and Connection itself (RFC 9110 section 7.6.1), but for those that are made for
+// every recipient. ReverseProxy would strip these too, before the cache and the client have seen what upstream says of storing the answer.
+func disconnect(h http.Header) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); !slices.Contains(forRecipients, name) {
+				delete(h, name)
+			}
+		}
+	}
+	delete(h, "Connection")
+}
+
+// forRecipients are the fields of answers that are made for every recipient (RFC 9110 sections 8, 10.2, 11.6.1 and 15, RFC 9111 section 5, RFC 6265), so that no
+// Connection may name them.
+var forRecipients = []string{
+	"Accept-Ranges", "Age", "Allow", "Cache-Control", "Cdn-Cache-Control", "Content-Encoding", "Content-Language", "Content-Length", "Content-Location",
+	"Content-Range", "Content-Type", "Date", "Etag", "Expires", "Last-Modified", "Location", "Pragma", "Retry-After", "Set-Cookie", "Vary",
+	"Warning", "Www-Authenticate",
 }
 
 // toClient frees an upstream answer's header of what is not for the client. An unknown header stays: it may carry a confirmation id.

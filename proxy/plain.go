@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,6 +58,7 @@ func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusePlain(w, r, refusal{code: codeLoop, detail: "the request has been here before"})
 		return
 	}
+	r = ownHeader(r)
 	found := p.Cache.Look(r.Context(), cache.WebQuestion{
 		Method: r.Method, Host: r.Host, Target: r.URL.RequestURI(), Header: r.Header, Content: r.ContentLength != 0,
 	}, time.Now())
@@ -71,6 +73,23 @@ func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.forward(w, r, found)
 	}
+}
+
+// ownHeader returns r without the fields that its Connection names, which the origin does not get (RFC 9110 section 7.6.1): an answer must not be chosen,
+// nor stored, by what its request did not say.
+func ownHeader(r *http.Request) *http.Request {
+	if len(r.Header["Connection"]) == 0 {
+		return r
+	}
+	own := *r
+	own.Header = r.Header.Clone()
+	for _, line := range r.Header["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			own.Header.Del(strings.TrimSpace(name))
+		}
+	}
+	own.Header.Del("Connection")
+	return &own
 }
 
 // refresh asks for what has just been served stale, in the background. Where too much is asked for already, a later request will ask.

@@ -139,6 +139,7 @@ func TestPlainHeedsTheRequest(t *testing.T) {
 		"only-if-cached":                     {answer: fresh, second: "Cache-Control: only-if-cached", want: "hit"},
 		"only-if-cached of what is stale":    {answer: stale + tag, second: "Cache-Control: only-if-cached, max-stale", want: "hit"},
 		"If-Match":                           {answer: fresh + tag, second: `If-Match: "a"`, want: "fetched"},
+		"Vary on what Connection took away":  {answer: fresh + " | Vary: Foo", first: "Foo: 1 | Connection: Foo", second: "Foo: 1", want: "fetched"},
 		"Vary":                               {answer: fresh + " | Vary: Foo", first: "Foo: 1", second: "Foo: 1", want: "hit"},
 		"Vary by another value":              {answer: fresh + " | Vary: Foo", first: "Foo: 1", second: "Foo: 2", want: "fetched"},
 		"Vary by what is missing":            {answer: fresh + " | Vary: Foo", first: "Foo: 1", want: "fetched"},
