@@ -1,9 +1,12 @@
-// Package seal encrypts what leaves the process for a shared place, such as Redis, so
-// that whoever reads or writes that place learns nothing and can forge nothing.
+// Package seal protects what leaves the process for a shared place, such as Redis: what
+// is sealed can be neither read nor forged there, and what is authenticated cannot be
+// forged. What lies there can still be deleted, and put back: an [Issue] inside it bounds
+// how long it counts.
 //
 // A [Sealer] is AES-256-GCM (NIST SP 800-38D) with a random nonce before each text,
 // under a key derived from the deployment's one secret for one purpose (HKDF, RFC
-// 5869): what is sealed for one purpose does not open for another.
+// 5869): what is sealed for one purpose does not open for another. A [MAC] is HMAC-SHA256
+// under such a key.
 package seal
 
 import (
@@ -31,15 +34,9 @@ type Sealer struct{ aead cipher.AEAD }
 // New returns a Sealer for a purpose. Its errors are those of a secret shorter than
 // [SecretBytes] or an empty purpose.
 func New(secret []byte, purpose string) (*Sealer, error) {
-	if len(secret) < SecretBytes {
-		return nil, fmt.Errorf("seal: a secret of %d bytes, want at least %d", len(secret), SecretBytes)
-	}
-	if purpose == "" {
-		return nil, errors.New("seal: no purpose")
-	}
-	key, err := hkdf.Key(sha256.New, secret, nil, "osgate "+purpose, 32)
+	key, err := derive(secret, purpose)
 	if err != nil {
-		return nil, fmt.Errorf("deriving a key: %w", err)
+		return nil, err
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -50,6 +47,21 @@ func New(secret []byte, purpose string) (*Sealer, error) {
 		return nil, fmt.Errorf("making the cipher: %w", err)
 	}
 	return &Sealer{aead}, nil
+}
+
+// derive returns the key for a purpose.
+func derive(secret []byte, purpose string) ([]byte, error) {
+	if len(secret) < SecretBytes {
+		return nil, fmt.Errorf("seal: a secret of %d bytes, want at least %d", len(secret), SecretBytes)
+	}
+	if purpose == "" {
+		return nil, errors.New("seal: no purpose")
+	}
+	key, err := hkdf.Key(sha256.New, secret, nil, "osgate "+purpose, sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("deriving a key: %w", err)
+	}
+	return key, nil
 }
 
 // Seal returns text encrypted and bound to name, the place where it will lie: put
