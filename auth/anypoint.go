@@ -143,43 +143,11 @@ func (p *Principal) belong(member, contributor []organization) {
 	all := slices.Concat(member, contributor)
 	for _, o := range all {
 		p.Organizations = append(p.Organizations, o.ID)
-		switch {
-		case o.ID == "":
-		case o.isRoot():
-			p.grow(o.ID, o.Subs...)
-		case o.IsRoot != nil || o.Parent != "" || len(o.Parents) > 0:
-			p.grow(o.root(all), append([]string{o.ID}, o.Subs...)...)
-		}
 	}
 	for _, o := range member {
 		p.Organizations = append(p.Organizations, o.Subs...)
 	}
-}
-
-func (o organization) isRoot() bool { return o.IsRoot != nil && *o.IsRoot }
-
-// root returns the root organization above o, as far as o and the others that came with it tell; empty where they do not. Of several above it any
-// may be the root, a single one is.
-func (o organization) root(all []organization) string {
-	for _, other := range all {
-		if other.isRoot() && (other.ID == o.Parent || slices.Contains(o.Parents, other.ID)) {
-			return other.ID
-		}
-	}
-	if len(o.Parents) == 1 {
-		return o.Parents[0]
-	}
-	return ""
-}
-
-// grow adds sub-organizations to the tree of root.
-func (p *Principal) grow(root string, subs ...string) {
-	at := slices.IndexFunc(p.Trees, func(o Organization) bool { return o.Root == root })
-	if at < 0 {
-		at = len(p.Trees)
-		p.Trees = append(p.Trees, Organization{Root: root})
-	}
-	p.Trees[at].Subs = append(p.Trees[at].Subs, subs...)
+	p.Trees = trees(slices.Values(all))
 }
 
 // distinct drops empty ids and all but the first of equal ones. It looks each up in a map, because an organization may have thousands below it.
