@@ -2,14 +2,11 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 )
 
 // mePath tells whose token it is ("Object Store v2 REST APIs", organization id).
@@ -60,7 +57,7 @@ func (a *Anypoint) Validator(plane string) string {
 }
 
 // Ask implements [Asker]. It asks once and follows no redirect. Errors: [ErrBadToken] where the control plane refuses the token (401, 403), else an
-// *[UnavailableError].
+// *[UnavailableError], which is Answered where the answer concerns the token alone.
 func (a *Anypoint) Ask(ctx context.Context, plane string, token Token) (Answer, error) {
 	end := a.Endpoint(plane)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, end.URL.JoinPath(mePath).String(), nil)
@@ -80,7 +77,7 @@ func (a *Anypoint) Ask(ctx context.Context, plane string, token Token) (Answer, 
 	case http.StatusOK:
 		said.Principal, err = readMe(answer.Body, plane)
 		if err != nil {
-			return said, unhelpful(plane, answer, fmt.Errorf("reading the answer of %s: %w", end.Host, err))
+			return said, unread(plane, answer, end.Host, err)
 		}
 		return said, nil
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -96,13 +93,10 @@ func blames(status int) bool {
 	return status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
 }
 
-// errNameless is an answer that names nobody.
-var errNameless = errors.New("it names neither client nor user")
-
 func readMe(body io.Reader, plane string) (*Principal, error) {
 	var m me
-	if err := json.NewDecoder(io.LimitReader(body, maxMe)).Decode(&m); err != nil {
-		return nil, plain(err)
+	if err := readObject(body, maxMe, &m); err != nil {
+		return nil, err
 	}
 	p := m.principal(plane)
 	if p.Client == "" && p.User == "" {
@@ -158,18 +152,4 @@ func distinct(ids []string) []string {
 		seen[id] = true
 		return known
 	})
-}
-
-// plain drops what a JSON error quotes of its input.
-func plain(err error) error {
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Errorf("malformed JSON at byte %d", syntax.Offset)
-	}
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("field %s has the wrong type", wrong.Field)
-	}
-	if strings.HasPrefix(err.Error(), "json: ") { // its errors without a type of their own
-		return errors.New("a field has the wrong form")
-	}
-	return err
 }

@@ -14,8 +14,8 @@ import (
 // Asker asks a control plane whose a token is. *[Anypoint] and *[Introspection] are two. It is safe for concurrent use.
 type Asker interface {
 	// Ask is called once for all that wait for the same answer, with a deadline that it must keep. Its answer names a principal, or its error is
-	// either [ErrBadToken], which is kept for a while and refuses the caller, or anything else, which means that nobody knows. What the answer says of
-	// the allowance counts beside an error too.
+	// either [ErrBadToken], which is kept for a while and refuses the caller, or anything else, which means that nobody knows; an *[UnavailableError]
+	// that is Answered, or no principal, is kept for a while too. What the answer says of the allowance counts beside an error too.
 	Ask(ctx context.Context, plane string, token Token) (Answer, error)
 	// Validator names who is asked for plane, where and as whom, always in the same words and without secrets. What one validator said of a token
 	// counts for no other.
@@ -35,18 +35,21 @@ type Allowance struct {
 	Reset            time.Time // when Remaining is Limit again, at most an hour away
 }
 
-// UnavailableError says that a control plane could not be asked. It is never the caller's fault.
+// UnavailableError says that a control plane could not be asked, or did not state whose a token is. It does not mean that the token is refused.
 type UnavailableError struct {
 	Plane      string
 	RetryAfter time.Duration // 0: unknown
 	Unreached  bool          // it gave no answer at all
 	Limited    bool          // it answered 429
-	Answered   bool          // it answered, and what it said concerns this token alone: it is not down
+	Answered   bool          // it answered about this token alone, and does not state whose it is: it is not down
 	Cause      error
 }
 
 // Error names the plane and the cause.
 func (e *UnavailableError) Error() string {
+	if e.Answered {
+		return fmt.Sprintf("control plane %s does not state whose the token is: %v", e.Plane, e.Cause)
+	}
 	return fmt.Sprintf("control plane %s is not available: %v", e.Plane, e.Cause)
 }
 
@@ -66,6 +69,13 @@ func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, maxRest) }
 func unhelpful(plane string, answer *http.Response, cause error) *UnavailableError {
 	limited := answer.StatusCode == http.StatusTooManyRequests
 	return &UnavailableError{Plane: plane, Cause: cause, RetryAfter: retryAfter(answer), Limited: limited}
+}
+
+// unread is the error of an answer of host that readObject or its caller could not take. An [unclearError] concerns one token alone.
+func unread(plane string, answer *http.Response, host string, cause error) *UnavailableError {
+	failure := unhelpful(plane, answer, fmt.Errorf("reading the answer of %s: %w", host, cause))
+	_, failure.Answered = errors.AsType[unclearError](cause)
+	return failure
 }
 
 // retryAfter reads the delay form of Retry-After (RFC 9110 section 10.2.3). Access Management sends X-RateLimit-Reset, in epoch seconds, with every

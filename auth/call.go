@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 )
@@ -67,12 +66,13 @@ func notID(r rune) bool {
 	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
 }
 
-// MintedToken returns the token in a mint's answer, and whether there is one that [ReadToken] would take.
+// MintedToken returns the token in a mint's answer, and whether there is one that [ReadToken] would take. An answer that two readers may read
+// differently has none.
 func MintedToken(body []byte) (Token, bool) {
 	var answer struct {
 		Token string `json:"access_token"`
 	}
-	if json.Unmarshal(body, &answer) != nil || answer.Token == "" || len(answer.Token) > maxToken || strings.ContainsFunc(answer.Token, invisible) {
+	if parse(body, &answer) != nil || answer.Token == "" || len(answer.Token) > maxToken || strings.ContainsFunc(answer.Token, invisible) {
 		return Token{}, false
 	}
 	return NewToken(answer.Token), true

@@ -2,9 +2,7 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -34,14 +32,23 @@ func (a *Anypoint) ListEnvironments(ctx context.Context, plane, organization str
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range said.Data {
-			types[e.ID] = environmentType(e.Type, e.Production)
-		}
+		said.addTo(types)
 		if len(said.Data) == 0 || (page+1)*pageOfEnvironments >= said.Total {
 			break
 		}
 	}
 	return types, nil
+}
+
+// addTo adds what p states. An environment that is listed twice with different types has none that is known.
+func (p *environmentsPage) addTo(types map[string]string) {
+	for _, e := range p.Data {
+		typ := environmentType(e.Type, e.Production)
+		if known, ok := types[e.ID]; ok && known != typ {
+			typ = UnknownType
+		}
+		types[e.ID] = typ
+	}
 }
 
 // environmentType puts an answer into the closed list.
@@ -79,8 +86,8 @@ func (a *Anypoint) listEnvironments(ctx context.Context, plane, organization str
 	default:
 		return page, unhelpful(plane, answer, fmt.Errorf("%s answered %d", end.Host, answer.StatusCode))
 	}
-	if err := json.NewDecoder(io.LimitReader(answer.Body, maxMe)).Decode(&page); err != nil {
-		return page, unhelpful(plane, answer, fmt.Errorf("reading the answer of %s: %w", end.Host, plain(err)))
+	if err := readObject(answer.Body, maxMe, &page); err != nil {
+		return page, unread(plane, answer, end.Host, err)
 	}
 	return page, nil
 }

@@ -4,15 +4,17 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // introspectPath is where a connected app may ask about tokens (access-management-api 1.0.45).
@@ -33,15 +35,15 @@ type Introspection struct {
 
 // introspected is what of an answer is used (RFC 7662 section 2.2, with the extension members of Access Management and others).
 type introspected struct {
-	Active       *bool       `json:"active"`
-	TokenType    string      `json:"token_type"`
-	ClientID     string      `json:"client_id"`
-	UserID       string      `json:"user_id"`
-	Subject      string      `json:"sub"`
-	Username     string      `json:"username"`
-	GrantType    string      `json:"grant_type"`
-	Organization string      `json:"org_id"`
-	Expires      json.Number `json:"exp"`
+	Active       *bool          `json:"active"`
+	TokenType    string         `json:"token_type"`
+	ClientID     string         `json:"client_id"`
+	UserID       string         `json:"user_id"`
+	Subject      string         `json:"sub"`
+	Username     string         `json:"username"`
+	GrantType    string         `json:"grant_type"`
+	Organization string         `json:"org_id"`
+	Expires      jsontext.Value `json:"exp"`
 }
 
 // Validator implements [Asker].
@@ -73,18 +75,43 @@ func (i *Introspection) Ask(ctx context.Context, plane string, token Token) (Ans
 	defer answer.Body.Close()
 	defer drain(answer.Body)
 	said := Answer{Allowance: allowance(answer.Header)}
-	switch answer.StatusCode {
-	case http.StatusOK:
-	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
-		return said, unhelpful(plane, answer, fmt.Errorf("%s answered %d: it does not accept the gateway's own credentials", host, answer.StatusCode))
-	default:
-		return said, unhelpful(plane, answer, fmt.Errorf("%s answered %d", host, answer.StatusCode))
+	if answer.StatusCode != http.StatusOK {
+		return said, refusedAsking(plane, answer, host)
 	}
 	said.Principal, err = readIntrospection(answer.Body, plane)
 	if err != nil && !errors.Is(err, ErrBadToken) {
-		err = unhelpful(plane, answer, fmt.Errorf("reading the answer of %s: %w", host, err))
+		err = unread(plane, answer, host, err)
 	}
 	return said, err
+}
+
+// refusedAsking is the error of an answer of host other than 200. All of the request but the token is the same each time, so that a status
+// which blames the size or the form of the content blames the token (RFC 9110 section 15.5). 400 does too, unless it means the gateway's own
+// credentials (RFC 6749 section 5.2).
+func refusedAsking(plane string, answer *http.Response, host string) *UnavailableError {
+	credentials := answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden
+	if answer.StatusCode == http.StatusBadRequest {
+		credentials = refusesClient(answer.Body)
+	}
+	if credentials {
+		return unhelpful(plane, answer, fmt.Errorf("%s answered %d: it does not accept the gateway's own credentials", host, answer.StatusCode))
+	}
+	failure := unhelpful(plane, answer, fmt.Errorf("%s answered %d", host, answer.StatusCode))
+	switch answer.StatusCode {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusUnprocessableEntity,
+		http.StatusRequestHeaderFieldsTooLarge:
+		failure.Answered = true
+	}
+	return failure
+}
+
+// refusesClient reports whether an error of an authorization server is about who asks (RFC 6749 section 5.2).
+func refusesClient(body io.Reader) bool {
+	var said struct {
+		Error string `json:"error"`
+	}
+	err := readObject(body, maxIntrospection, &said)
+	return err == nil && (said.Error == "invalid_client" || said.Error == "unauthorized_client")
 }
 
 // request is one question, with Basic credentials that are form-encoded first (RFC 6749 section 2.3.1).
@@ -107,23 +134,28 @@ func (i *Introspection) hide(err error, token Token) error {
 	return hide(err, text, url.QueryEscape(text), i.Secret, secret, base64.StdEncoding.EncodeToString([]byte(id+":"+secret)))
 }
 
+// readIntrospection reads whose a token is. Errors: [ErrBadToken], unclearError, and those of readObject.
 func readIntrospection(body io.Reader, plane string) (*Principal, error) {
 	var said introspected
-	if err := json.NewDecoder(io.LimitReader(body, maxIntrospection)).Decode(&said); err != nil {
-		return nil, plain(err)
+	if err := readObject(body, maxIntrospection, &said); err != nil {
+		return nil, err
 	}
 	switch {
 	case said.Active == nil:
-		return nil, errors.New("it does not say whether the token is active")
+		return nil, unclearError("it does not state whether the token is active")
 	case !*said.Active, said.TokenType != "" && !strings.EqualFold(said.TokenType, "bearer"):
 		return nil, ErrBadToken // a refresh token is no bearer token, nor is one that is bound to a key
 	}
 	p := said.principal(plane)
+	var err error
+	if p.Expires, err = instant(said.Expires); err != nil {
+		return nil, err
+	}
 	switch {
-	case p.Client == "" && p.User == "":
-		return nil, errNameless
 	case p.over(time.Now()):
 		return nil, ErrBadToken
+	case p.Client == "" && p.User == "":
+		return nil, errNameless
 	}
 	return p, nil
 }
@@ -131,7 +163,7 @@ func readIntrospection(body io.Reader, plane string) (*Principal, error) {
 // principal keeps what matters of s. As with [Anypoint], the user of a client_credentials app is nobody it acts for; RFC 7662 names no grant type, but
 // such a token's subject is the client itself (RFC 9068 section 2.2).
 func (s *introspected) principal(plane string) *Principal {
-	p := &Principal{Plane: plane, Client: s.ClientID, Expires: instant(s.Expires)}
+	p := &Principal{Plane: plane, Client: s.ClientID}
 	if s.ClientID == "" || s.GrantType != "client_credentials" {
 		p.User = cmp.Or(s.UserID, s.Subject, s.Username)
 	}
@@ -148,16 +180,29 @@ const (
 	maxMillis  = 1000 * maxSeconds
 )
 
-// instant reads a time in seconds (RFC 7519 section 2) or milliseconds since 1970. Zero: there is none.
-func instant(n json.Number) time.Time {
-	f, err := n.Float64()
-	switch {
-	case err != nil || f <= 0:
-		return time.Time{}
-	case f > maxSeconds:
-		return time.UnixMilli(int64(min(f, maxMillis)))
+const errNoInstant = unclearError("its exp is no time")
+
+// instant reads a time in seconds (RFC 7519 section 2) or milliseconds since 1970, as a JSON number or as one in a string. Zero: there is none.
+// Before 1970 counts as 1970. What is no finite number is errNoInstant.
+func instant(v jsontext.Value) (time.Time, error) {
+	if len(v) == 0 || v.Kind() == 'n' {
+		return time.Time{}, nil
 	}
-	return time.UnixMilli(int64(f * 1000))
+	if v.Kind() == '"' {
+		text, err := jsontext.AppendUnquote(nil, v)
+		if err != nil {
+			return time.Time{}, errNoInstant
+		}
+		v = text
+	}
+	f, err := strconv.ParseFloat(string(v), 64) // which reports what is too large as an error
+	switch {
+	case err != nil || v.Kind() != '0' || !v.IsValid():
+		return time.Time{}, errNoInstant
+	case f > maxSeconds:
+		return time.UnixMilli(int64(min(f, maxMillis))), nil
+	}
+	return time.UnixMilli(int64(max(f, 0) * 1000)), nil
 }
 
 // String returns a fixed text.

@@ -2,18 +2,19 @@ package auth
 
 import (
 	"bytes"
-	"encoding/json"
 	"mime"
 	"net/url"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxRevoked bounds the tokens read of one revoke; RFC 7009 section 2.1 has one.
 const maxRevoked = 16
 
 // RevokedTokens returns the tokens that the body of a revoke names (RFC 7009 section 2.1): the parameter token of a form, or the member token of a JSON
-// object, each of them where there are several, since we and the control plane may read different ones. A body that is malformed or of another type names
-// none. To forget a token costs no more than asking again, so nothing here is trusted.
+// object. Where there are several of them it is each, up to 16: the control plane may read another one than we would, and what it has revoked must not
+// stay known here. A body that is malformed or of another type names none. To forget a token costs no more than asking again, so nothing here is trusted.
 func RevokedTokens(contentType string, body []byte) []Token {
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -41,24 +42,21 @@ func RevokedTokens(contentType string, body []byte) []Token {
 
 // members returns the texts that a JSON object has under name, every one where the name is repeated; none if it is malformed.
 func members(body []byte, name string) (texts []string) {
-	if !json.Valid(body) {
+	lenient := []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+	if !jsontext.Value(body).IsValid(lenient...) || jsontext.Value(body).Kind() != '{' {
 		return nil
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil
-	}
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
+	d := jsontext.NewDecoder(bytes.NewReader(body), lenient...)
+	_, _ = d.ReadToken() // the beginning of the object; all that follows is valid
+	for d.PeekKind() == '"' {
+		key, errKey := d.ReadToken()
+		found := key.String() == name
+		value, errValue := d.ReadValue()
+		if errKey != nil || errValue != nil {
 			return nil
 		}
-		var value any
-		if err := d.Decode(&value); err != nil {
-			return nil
-		}
-		if text, ok := value.(string); ok && key == name {
-			texts = append(texts, text)
+		if text, err := jsontext.AppendUnquote(nil, value); err == nil && found && value.Kind() == '"' {
+			texts = append(texts, string(text))
 		}
 	}
 	return texts
