@@ -1,3 +1,3 @@
--- KEYS[1]: an identity. Returns it, its milliseconds to live, and the clock that these are measured by, of the one server that has it.
+-- KEYS[1]: an identity. Returns it and the clock of the one server that has it.
 local now = redis.call('TIME')
-return { redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1]), now[1], now[2] }
+return { redis.call('GET', KEYS[1]), now[1], now[2] }

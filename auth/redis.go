@@ -4,11 +4,11 @@ import (
 	"context"
 	_ "embed"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
 
 	"osgate/internal/redisconn"
@@ -19,8 +19,9 @@ import (
 const maxShared = 1 << 20
 
 // Redis keeps identities in Redis, sealed: whoever reads or writes it learns nothing and can forge nothing, and what lies under one hash opens under no
-// other. It implements [Shared] and is safe for concurrent use. Each call is one round trip with the bounds of [redisconn.Conn]; trouble of any kind is a
-// miss. Redis 6.2 or later.
+// other. When each was asked for and how long it counts is sealed too, so that one which is put back after it was deleted, or kept beyond its end, is as
+// old as it is. It implements [Shared] and is safe for concurrent use. Each call is one round trip with the bounds of [redisconn.Conn]; trouble of any
+// kind is a miss. Redis 6.2 or later.
 type Redis struct {
 	conn   *redisconn.Conn
 	sealer *seal.Sealer
@@ -32,40 +33,46 @@ var lookLua string
 
 // NewRedis returns a Redis over conn, or an error for a secret that is shorter than 32 bytes.
 func NewRedis(conn *redisconn.Conn, secret []byte) (*Redis, error) {
-	sealer, err := seal.New(secret, "identities")
+	sealer, err := seal.New(secret, "identities 2")
 	if err != nil {
 		return nil, fmt.Errorf("making the seal of identities: %w", err)
 	}
 	return &Redis{conn: conn, sealer: sealer, look: redis.NewScript(lookLua)}, nil
 }
 
-// entry is an identity as it is sealed.
-type entry struct {
-	Lifetime  int64     `json:"lifetime"` // milliseconds from the asking to when Redis drops it
+// record is an identity as it is sealed. Instants are microseconds since 1970.
+type record struct {
+	Placed    int64     `json:"placed"` // when it was asked for, by Redis's clock
+	Made      int64     `json:"made"`   // when it was written, by the clock of the gateway that wrote it
+	Life      int64     `json:"life"`   // from Placed on, in microseconds
 	Principal Principal `json:"principal"`
 }
 
-// Get implements [Shared]. The age is what of the entry's lifetime is over by Redis's own clock, so that neither the clocks of gateways nor the time on
-// the way can make an identity look younger than it is.
+// issue returns when e was issued, and for how long.
+func (e *record) issue() seal.Issue {
+	return seal.Issue{Placed: time.UnixMicro(e.Placed), Made: time.UnixMicro(e.Made), Life: time.Duration(e.Life) * time.Microsecond}
+}
+
+// Get implements [Shared]. The age is that of the sealed record by Redis's clock, bounded by the clocks of the gateways ([seal.Issue]).
 func (r *Redis) Get(ctx context.Context, hash [32]byte) Found {
 	key := r.key(hash)
 	reply, err := r.look.Run(ctx, r.conn.Scripter(), []string{key}).Slice()
-	if err != nil || len(reply) != 4 {
+	if err != nil || len(reply) != 3 {
 		return Found{}
 	}
 	sealed, _ := reply[0].(string)
-	left, _ := reply[1].(int64)
-	found := Found{Clock: clock(reply[2], reply[3])}
+	found := Found{Clock: clock(reply[1], reply[2])}
 	text, err := r.sealer.Open(key, []byte(sealed))
-	if err != nil || left <= 0 {
+	if err != nil || found.Clock.IsZero() {
 		return found
 	}
-	var e entry
-	if json.Unmarshal(text, &e) != nil || e.Lifetime < left {
+	var e record
+	if json.Unmarshal(text, &e) != nil {
 		return found
 	}
-	found.Principal = &e.Principal
-	found.Age = time.Duration(e.Lifetime-left+1) * time.Millisecond // both sides were cut to whole milliseconds
+	if age, ok := e.issue().Age(found.Clock, time.Now()); ok {
+		found.Principal, found.Age = &e.Principal, age
+	}
 	return found
 }
 
@@ -79,16 +86,16 @@ func clock(seconds, micros any) time.Time {
 	return time.Unix(s, us*int64(time.Microsecond))
 }
 
-// Put implements [Shared]. It names the instant when the entry ends, not a time to live: a command that Redis gets to late, as after a pause, makes
-// nothing live longer.
+// Put implements [Shared]. It names the instant when the record ends, not a time to live: a command that Redis gets to late, as after a pause, keeps
+// nothing for longer.
 func (r *Redis) Put(ctx context.Context, hash [32]byte, p *Principal, asked time.Time, lifetime time.Duration) {
 	key := r.key(hash)
-	e := entry{Lifetime: lifetime.Milliseconds(), Principal: *p}
+	e := record{Placed: asked.UnixMicro(), Made: time.Now().UnixMicro(), Life: lifetime.Microseconds(), Principal: *p}
 	text, err := json.Marshal(e)
-	if err != nil || len(text) > maxShared || e.Lifetime <= 0 {
+	if err != nil || len(text) > maxShared || lifetime < time.Millisecond {
 		return
 	}
-	sealed, ends := r.sealer.Seal(key, text), asked.UnixMilli()+e.Lifetime
+	sealed, ends := r.sealer.Seal(key, text), asked.Add(lifetime).UnixMilli()
 	_ = r.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error { // best effort: without it the others ask themselves
 		return p.Do(ctx, "set", key, sealed, "pxat", ends).Err()
 	})

@@ -1,0 +1,90 @@
+package auth_test
+
+import (
+	"encoding/hex"
+	"testing"
+	"time"
+
+	"osgate/auth"
+	"osgate/internal/redisconn/redistest"
+)
+
+// identityKey is where the identity of a hash lies in Redis.
+func identityKey(hash [32]byte) string {
+	return "osgate:identity:{" + hex.EncodeToString(hash[:]) + "}"
+}
+
+// A writer to Redis can put back what was deleted and keep what has ended. The identity is as old as it is all the same.
+func TestIdentityThatIsPutBackIsAsOldAsItIs(t *testing.T) {
+	s := redistest.Start(t)
+	place, hash, backup := redisPlace(t, s, sealSecret), [32]byte{1}, identityKey([32]byte{1})+"backup"
+	who := somebody
+	place.Put(t.Context(), hash, &who, place.Get(t.Context(), hash).Clock.Add(-50*time.Second), time.Minute)
+	s.Do("COPY", identityKey(hash), backup)
+	for how, command := range map[string][]string{
+		"with its whole life": {"PEXPIRE", identityKey(hash), "60000"}, "with more": {"PEXPIRE", identityKey(hash), "3600000"}, "without end": {"PERSIST", identityKey(hash)},
+	} {
+		place.Drop(t.Context(), hash)
+		s.Do("COPY", backup, identityKey(hash))
+		s.Do(command...)
+		if got := place.Get(t.Context(), hash); got.Principal != nil && got.Age < 50*time.Second {
+			t.Errorf("put back %s: %+v, want it 50 s old", how, got)
+		}
+	}
+	place.Put(t.Context(), hash, &who, place.Get(t.Context(), hash).Clock.Add(-50*time.Second), 50*time.Second+time.Millisecond)
+	s.Do("PERSIST", identityKey(hash))
+	deadline := time.Now().Add(time.Minute)
+	for place.Get(t.Context(), hash).Principal != nil {
+		if time.Now().After(deadline) {
+			t.Fatal("an identity whose key has no end is taken beyond its own")
+		}
+	}
+}
+
+// From the future is an identity that Redis's clock has not reached, as after a failover to a server that is behind.
+func TestIdentityFromTheFutureIsNotTaken(t *testing.T) {
+	s := redistest.Start(t)
+	place, hash := redisPlace(t, s, sealSecret), [32]byte{1}
+	who := somebody
+	place.Put(t.Context(), hash, &who, place.Get(t.Context(), hash).Clock.Add(time.Hour), time.Minute)
+	if got := place.Get(t.Context(), hash); got.Principal != nil || got.Clock.IsZero() {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A token that is revoked is good for no longer than its life from when the control plane said yes, however often its identity is put back.
+func TestRevokedTokenOutlivesNoLifeWhoeverPutsItBack(t *testing.T) {
+	s := redistest.Start(t)
+	brief := func(o *auth.Options) {
+		o.TTL, o.Stale, o.Shared, o.Secret = time.Second, time.Second, redisPlace(t, s, sealSecret), sealSecret
+	}
+	a := newAuthenticator(t, yes, brief)
+	hash := must(a.Identify(t.Context(), "us", token, "")).Hash
+	a.Close() // waits until the others were told
+	backup := identityKey(hash) + "backup"
+	s.Do("COPY", identityKey(hash), backup)
+	if s.Do("PERSIST", backup) != "1" {
+		t.Fatal("no identity is shared")
+	}
+	a.Forget("us", token)
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		s.Do("COPY", backup, identityKey(hash), "REPLACE")
+		s.Do("PEXPIRE", identityKey(hash), "2000")
+		b := newAuthenticator(t, no, brief)
+		_, err := b.Identify(t.Context(), "us", token, "")
+		b.Close()
+		if err != nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a token that was revoked 30 s ago is taken with a life of 1 s")
+		}
+	}
+}
+
+func must(who auth.Identity, err error) auth.Identity {
+	if err != nil {
+		panic(err)
+	}
+	return who
+}
