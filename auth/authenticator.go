@@ -81,7 +81,7 @@ func (a *Authenticator) Identify(ctx context.Context, plane string, token Token,
 func (a *Authenticator) await(ctx context.Context, q query, v *verdict) (*flight, Identity, error) {
 	now := time.Now()
 	if v != nil && v.principal == nil && v.fresh(now) {
-		return nil, Identity{Hash: q.hash}, a.repeat(ctx, q)
+		return nil, Identity{Hash: q.hash}, a.repeat(ctx, q, v)
 	}
 	if err := a.approach(q, v, now); err != nil {
 		return nil, Identity{Hash: q.hash}, err
@@ -109,6 +109,9 @@ func (a *Authenticator) follow(ctx context.Context, q query, f *flight, v *verdi
 	switch {
 	case f.err != nil:
 		id, err := a.fall(q, f.err)
+		if err != nil && f.verdict != nil {
+			a.charge(ctx, q, f)
+		}
 		return nil, id, err
 	case f.verdict.principal == nil:
 		a.charge(ctx, q, f)
@@ -129,14 +132,14 @@ func patienceWith(v *verdict, now time.Time) (over <-chan time.Time, stop func()
 	return t.C, func() { t.Stop() }
 }
 
-// look returns the flight to wait for, and what is known meanwhile; or no flight, and what is known, where that became fresh meanwhile or where the plane
-// is down: then a probe that is due runs behind the caller's back.
+// look returns the flight to wait for, and what is known meanwhile; or no flight, and what is known, where that became fresh meanwhile, where its last
+// asking was unclear a moment ago, or where the plane is down: then a probe that is due runs behind the caller's back.
 func (a *Authenticator) look(ctx context.Context, q query) (*flight, *verdict) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
 	v, ok := a.known.GetIfPresent(q.hash)
-	if ok && v.fresh(now) {
+	if ok && (v.fresh(now) || v.usable(now) && v.rests(now)) {
 		return nil, v
 	}
 	p := a.plane(q.plane)
@@ -152,7 +155,7 @@ func (a *Authenticator) look(ctx context.Context, q query) (*flight, *verdict) {
 // answer is what q's caller is told of v, which is known.
 func (a *Authenticator) answer(ctx context.Context, q query, v *verdict) (Identity, error) {
 	if v.principal == nil {
-		return Identity{Hash: q.hash}, a.repeat(ctx, q)
+		return Identity{Hash: q.hash}, a.repeat(ctx, q, v)
 	}
 	return q.identity(v, !v.fresh(time.Now()))
 }
@@ -170,7 +173,7 @@ func (a *Authenticator) fall(q query, err error) (Identity, error) {
 // identity is the outcome of a verdict.
 func (q query) identity(v *verdict, stale bool) (Identity, error) {
 	if v.principal == nil {
-		return Identity{Hash: q.hash}, ErrBadToken
+		return Identity{Hash: q.hash}, v.err(time.Now())
 	}
 	return Identity{Principal: v.principal, Hash: q.hash, Stale: stale, Age: time.Since(v.at)}, nil
 }

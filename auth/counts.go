@@ -58,8 +58,18 @@ func (n *counts) told(f *flight, id *Identity, err error) {
 type Asking struct {
 	Plane  string
 	Took   time.Duration // to the answer, or to giving up: at most [Options].Timeout
-	Result string        // one of a closed list: "named", "refused" (the token), "limited" (429), "unhelpful" (an answer of no use), "failed" (no answer)
+	Result string        // one of the closed list below
 }
+
+// The results of an [Asking].
+const (
+	resultNamed     = "named"
+	resultRefused   = "refused"   // the token
+	resultUnclear   = "unclear"   // an answer about this token that does not state whose it is
+	resultLimited   = "limited"   // 429
+	resultUnhelpful = "unhelpful" // an answer about no token in particular, as 5xx or a web page
+	resultFailed    = "failed"    // no answer
+)
 
 // asked tells OnAsked of an asking that began at an instant and has just ended in v, or in failure.
 func (a *Authenticator) asked(plane string, began time.Time, v *verdict, failure *UnavailableError) {
@@ -69,15 +79,17 @@ func (a *Authenticator) asked(plane string, began time.Time, v *verdict, failure
 	q := Asking{Plane: plane, Took: time.Since(began)}
 	switch {
 	case failure == nil && v.principal == nil:
-		q.Result = "refused"
+		q.Result = resultRefused
 	case failure == nil:
-		q.Result = "named"
+		q.Result = resultNamed
+	case failure.Answered:
+		q.Result = resultUnclear
 	case failure.Limited:
-		q.Result = "limited"
+		q.Result = resultLimited
 	case failure.Unreached:
-		q.Result = "failed"
+		q.Result = resultFailed
 	default:
-		q.Result = "unhelpful"
+		q.Result = resultUnhelpful
 	}
 	a.options.OnAsked(q)
 }

@@ -20,8 +20,8 @@ type query struct {
 type flight struct {
 	done    chan struct{} // closed when it is over: verdict and err are read only then
 	verdict *verdict
-	err     error
-	shared  bool // the verdict is another gateway's
+	err     error // why there is no verdict; beside an unclear one what it says
+	shared  bool  // the verdict is another gateway's
 
 	awaited bool            // guarded by the Authenticator's mu: somebody waits
 	charged map[string]bool // guarded by the Authenticator's mu: addresses that its refusal was counted against
@@ -165,7 +165,7 @@ func (a *Authenticator) ticket(q query, f *flight, now time.Time) (ticket, error
 type outcome struct {
 	verdict   *verdict
 	allowance Allowance
-	failure   *UnavailableError // nil: there is a verdict
+	failure   *UnavailableError // why there is no verdict, or why it is unclear
 }
 
 // fetch asks the control plane.
@@ -176,7 +176,7 @@ func (a *Authenticator) fetch(ctx context.Context, q query) (*verdict, Answer, *
 	said, err := a.options.Asker.Ask(ctx, q.plane, q.token)
 	now := time.Now()
 	if err == nil && said.Principal == nil {
-		err = errNameless
+		err = &UnavailableError{Plane: q.plane, Cause: errNameless, Answered: true}
 	}
 	switch {
 	case err == nil && said.Principal.over(now):
@@ -190,10 +190,13 @@ func (a *Authenticator) fetch(ctx context.Context, q query) (*verdict, Answer, *
 	if !ok {
 		failure = &UnavailableError{Plane: q.plane, Cause: err}
 	}
+	if failure.Answered {
+		return a.unclear(failure, now), said, failure
+	}
 	return nil, said, failure
 }
 
-// land ends f with the outcome of its asking, and reports whether that is kept.
+// land ends f with the outcome of its asking, and reports whether that is kept and decides, so that the other gateways should know.
 func (a *Authenticator) land(q query, f *flight, t ticket, o outcome) (kept bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -204,15 +207,28 @@ func (a *Authenticator) land(q query, f *flight, t ticket, o outcome) (kept bool
 	if p.settle(t, o.failure, now) && a.options.OnChange != nil {
 		a.changes = append(a.changes, p.snapshot(now))
 	}
+	f.verdict = o.verdict
 	if o.failure != nil {
 		f.err = o.failure
+		a.finish(q, f, a.keepable(q.hash, o.verdict, now))
+		return false
 	}
-	f.verdict = o.verdict
 	kept = a.finish(q, f, o.verdict)
 	if kept && o.verdict.principal == nil {
 		a.distrust(q.hash, now)
 	}
 	return kept
+}
+
+// keepable returns v, an unclear verdict or nil, unless a yes is known that is good for forwarding: that stays, and rests for as long as v is fresh. The
+// caller holds mu.
+func (a *Authenticator) keepable(h digest, v *verdict, now time.Time) *verdict {
+	known, ok := a.known.GetIfPresent(h)
+	if v == nil || !ok || !known.usable(now) {
+		return v
+	}
+	known.rest = now.Sub(known.at) + v.life
+	return nil
 }
 
 // finish ends f, and keeps v, if any, unless the token was forgotten meanwhile. The caller holds mu.

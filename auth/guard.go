@@ -37,7 +37,8 @@ func (a *Authenticator) guarded(key string) error {
 // guards reports whether q's caller is one whose failures count.
 func (a *Authenticator) guards(q query) bool { return a.options.Guard != nil && q.address != "" }
 
-// repeated is the key of a token that is known to be bad: an application that loops with it slows itself and not its neighbors behind the same address.
+// repeated is the key of a token that is known to name no principal: an application that loops with it slows itself and not its neighbors behind the same
+// address.
 func (q query) repeated() string { return q.address + " " + hex.EncodeToString(q.hash[:8]) }
 
 // approach returns a *[GuessingError] where q's caller may not find out more at present. v is what is known of the token, perhaps nothing: good tokens
@@ -54,22 +55,23 @@ func (a *Authenticator) approach(q query, v *verdict, now time.Time) error {
 	return a.guarded(q.address)
 }
 
-// repeat refuses a token that was refused a moment ago, without asking.
-func (a *Authenticator) repeat(ctx context.Context, q query) error {
+// repeat answers as v does, which names no principal and is fresh, without asking.
+func (a *Authenticator) repeat(ctx context.Context, q query, v *verdict) error {
+	err := v.err(time.Now())
 	if !a.guards(q) {
-		return ErrBadToken
-	}
-	if err := a.guarded(q.repeated()); err != nil {
 		return err
 	}
+	if blocked := a.guarded(q.repeated()); blocked != nil {
+		return blocked
+	}
 	a.options.Guard.Failed(ctx, q.repeated())
-	return ErrBadToken
+	return err
 }
 
 // maxCharged bounds the addresses that one asking is charged to; more than that do not wait for one token.
 const maxCharged = 64
 
-// charge counts f, which was refused, against the address of one who waited for it: once for all who came from there, so that an application that
+// charge counts f, which was refused or unclear, against the address of one who waited for it: once for all who came from there, so that an application that
 // brings a bad token with a hundred requests at once has failed once.
 func (a *Authenticator) charge(ctx context.Context, q query, f *flight) {
 	if !a.guards(q) {

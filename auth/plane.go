@@ -67,15 +67,16 @@ func (p *plane) learn(said Allowance) {
 	}
 }
 
-// settle takes the outcome of an asking and reports whether that changed p's state. A refusal is an answer: failure is nil.
+// settle takes the outcome of an asking and reports whether that changed p's state. A refusal is an answer, for which failure is nil; so is an unclear
+// one, which is no trouble of the plane.
 func (p *plane) settle(t ticket, failure *UnavailableError, now time.Time) (changed bool) {
-	if failure != nil {
+	answered := failure == nil || failure.Answered
+	if !answered {
 		p.state.LastError = failure.Cause.Error()
 		if failure.Limited {
 			p.quiet = now.Add(max(failure.RetryAfter, minInterval))
 		}
 	}
-	answered := failure == nil || failure.Answered
 	if t.probe {
 		changed = p.breaker.Probed(answered, now)
 	} else {

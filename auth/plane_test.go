@@ -30,7 +30,6 @@ func newTokens() func() auth.Token {
 func TestPlaneThatFailsThreeTimesIsLeftAlone(t *testing.T) {
 	for name, fails := range map[string]asker{
 		"silent": silent, "5xx": failing, "429": limited(0), "odd": func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, errors.New("odd") },
-		"nobody": func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -170,7 +170,7 @@ func FuzzIdentityIsReadStrictly(f *testing.F) {
 			if kind == "me" {
 				inner, _ := object["client"].(map[string]any)
 				client, member = inner["client_id"], "client"
-			} else if object["active"] != true {
+			} else if active, _ := object["active"].(bool); !active {
 				t.Errorf("%q is active", body)
 			}
 			if name, _ := client.(string); name != who.Client {

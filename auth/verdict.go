@@ -6,15 +6,17 @@ import (
 	"time"
 )
 
-// verdict is what a control plane said of a token.
+// verdict is what a control plane said of a token: a yes, a no, or an unclear answer.
 type verdict struct {
-	principal *Principal // nil: refused
-	at        time.Time  // of a yes when it was asked, since a right may have ended while the answer was on its way; of a no when it came
+	principal *Principal        // of a yes
+	unclear   *UnavailableError // of an unclear answer
+	at        time.Time         // of a yes when it was asked, since a right may have ended while the answer was on its way; else when it came
 
 	// Since at:
 	life    time.Duration // how long it is fresh
 	end     time.Duration // of a yes, how long it is good for forwarding while the plane is down
 	renewal atomic.Int64  // of a yes, the age in nanoseconds from which on its next use asks again ahead of its end
+	rest    time.Duration // of a yes, the age up to which it is not asked again, because the last answer was unclear; guarded by the Authenticator's mu
 
 	weight uint32 // bytes, about
 }
@@ -43,6 +45,25 @@ func (a *Authenticator) yes(p *Principal, at time.Time) *verdict {
 func (a *Authenticator) no(now time.Time) *verdict {
 	return &verdict{at: now, life: a.options.NegativeTTL, weight: weigh(nil)}
 }
+
+// unclear is the verdict of an asking that ended now in an answer that decides nothing.
+func (a *Authenticator) unclear(failure *UnavailableError, now time.Time) *verdict {
+	const cause = 512 // bytes, about: statuses, hosts and fixed texts
+	return &verdict{unclear: failure, at: now, life: a.options.NegativeTTL, weight: weigh(nil) + cause}
+}
+
+// err returns what a caller gets of a verdict that names no principal.
+func (v *verdict) err(now time.Time) error {
+	if v.unclear == nil {
+		return ErrBadToken
+	}
+	failure := *v.unclear
+	failure.RetryAfter = max(failure.RetryAfter, v.life-now.Sub(v.at), minInterval)
+	return &failure
+}
+
+// rests reports whether v is a yes that is not to be asked again yet. The caller holds the Authenticator's mu.
+func (v *verdict) rests(now time.Time) bool { return now.Sub(v.at) < v.rest }
 
 func (v *verdict) fresh(now time.Time) bool { return now.Sub(v.at) < v.life }
 
