@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -26,6 +27,8 @@ type Redis struct {
 	conn   *redisconn.Conn
 	sealer *seal.Sealer
 	look   *redis.Script
+
+	unreadable atomic.Int64
 }
 
 //go:embed look.lua
@@ -62,12 +65,12 @@ func (r *Redis) Get(ctx context.Context, hash [32]byte) Found {
 	}
 	sealed, _ := reply[0].(string)
 	found := Found{Clock: clock(reply[1], reply[2])}
-	text, err := r.sealer.Open(key, []byte(sealed))
-	if err != nil || found.Clock.IsZero() {
+	if sealed == "" || found.Clock.IsZero() {
 		return found
 	}
-	var e record
-	if json.Unmarshal(text, &e) != nil {
+	e, err := r.open(key, sealed)
+	if err != nil {
+		r.unreadable.Add(1)
 		return found
 	}
 	if age, ok := e.issue().Age(found.Clock, time.Now()); ok {
@@ -75,6 +78,21 @@ func (r *Redis) Get(ctx context.Context, hash [32]byte) Found {
 	}
 	return found
 }
+
+// open reads the record that lies at key.
+func (r *Redis) open(key, sealed string) (e record, err error) {
+	text, err := r.sealer.Open(key, []byte(sealed))
+	if err != nil {
+		return e, fmt.Errorf("opening an identity: %w", err)
+	}
+	if err := json.Unmarshal(text, &e); err != nil {
+		return e, fmt.Errorf("reading an identity: %w", err)
+	}
+	return e, nil
+}
+
+// Unreadable returns how many identities were found in Redis that do not open: sealed by another secret, forged, moved, damaged or of another version.
+func (r *Redis) Unreadable() int64 { return r.unreadable.Load() }
 
 // clock reads the reply of TIME; zero: it is none.
 func clock(seconds, micros any) time.Time {

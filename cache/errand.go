@@ -13,7 +13,6 @@ import (
 
 var (
 	_ Companion       = (*RedisCoherence)(nil)
-	_ SharedGrants    = (*RedisCoherence)(nil)
 	_ Errand          = (*redisErrand)(nil)
 	_ redisconn.Rider = (*redisErrand)(nil)
 )
@@ -34,8 +33,8 @@ func (c *RedisCoherence) Accompany(ctx context.Context, on Resources) (context.C
 type redisErrand struct {
 	coherence *RedisCoherence
 	on        Resources
-	holder    *Holder // whose grant is asked for too; nil: nobody's
-	whole     bool    // Redis did not know the script: it is sent whole
+	about     *inquiry // whose grant is asked for too; nil: nobody's
+	whole     bool     // Redis did not know the script: it is sent whole
 	calls     []call
 	cmds      []*redis.Cmd // of the round trip under way
 	began     time.Time
@@ -52,7 +51,11 @@ func (e *redisErrand) Queue(ctx context.Context, p redis.Pipeliner) {
 		return
 	}
 	e.began = time.Now()
-	e.calls = e.coherence.readCalls(e.on, e.holder)
+	if e.about != nil {
+		e.calls = e.about.grants.readCalls(e.on, &e.about.holder)
+	} else {
+		e.calls = e.coherence.calls(e.on, e.coherence.scripts.read)
+	}
 	e.cmds = queueAll(ctx, p, e.calls, e.whole)
 }
 
@@ -68,8 +71,22 @@ func (e *redisErrand) Done(err error) {
 	case unknownScript(cmds):
 		e.whole, e.err = true, errNotBrought
 	default:
-		e.reading, e.err = e.coherence.broughtFor(calls, cmds, e.holder, e.began)
+		e.reading, e.err = e.brought(calls, cmds)
 	}
+}
+
+// brought is what the answers of the trip that began last say.
+func (e *redisErrand) brought(calls []call, cmds []*redis.Cmd) (Reading, error) {
+	if err := take(calls, cmds); err != nil {
+		return Reading{}, err
+	}
+	if e.about != nil {
+		return e.about.grants.readingFor(calls, &e.about.holder, e.began)
+	}
+	if err := e.coherence.remember(calls); err != nil {
+		return Reading{}, err
+	}
+	return readingOf(calls)
 }
 
 // Read implements [Errand].
@@ -77,8 +94,8 @@ func (e *redisErrand) Read(ctx context.Context) (Reading, error) {
 	switch {
 	case e.coherence.unmarked.any():
 		return Reading{}, errUntouched
-	case errors.Is(e.err, errNotBrought) && e.holder != nil:
-		return e.coherence.ReadFor(ctx, e.on, *e.holder)
+	case errors.Is(e.err, errNotBrought) && e.about != nil:
+		return e.about.grants.ReadFor(ctx, e.on, e.about.holder)
 	case errors.Is(e.err, errNotBrought):
 		return e.coherence.Read(ctx, e.on)
 	case e.err != nil:

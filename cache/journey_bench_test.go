@@ -160,7 +160,7 @@ func bare(b *testing.B, url string, client *redis.Client, send func(ctx context.
 		if _, err := limiter.Allow(ctx, clientKey(n), plenty); err != nil {
 			return err
 		}
-		_, err := c.brought(calls, []*redis.Cmd{read})
+		_, err := (&redisErrand{coherence: c}).brought(calls, []*redis.Cmd{read})
 		return err
 	}
 }

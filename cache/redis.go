@@ -39,7 +39,7 @@ type RedisCoherence struct {
 	releases chan release
 	unmarked unmarked
 	dropped  atomic.Int64
-	grants   sharedGrants
+	grants   grantsRun
 }
 
 // redisSlot is what a gateway knows of a slot.
@@ -83,7 +83,7 @@ func NewRedisCoherence(conn *redisconn.Conn, o RedisOptions) (*RedisCoherence, e
 		return nil, errSettle
 	}
 	c := &RedisCoherence{
-		conn: conn, options: o, scripts: newScripts(), releases: make(chan release, releaseQueue), unmarked: newUnmarked(), grants: newSharedGrants(),
+		conn: conn, options: o, scripts: newScripts(), releases: make(chan release, releaseQueue), unmarked: newUnmarked(), grants: newGrantsRun(),
 	}
 	for i := range c.slots {
 		s := &c.slots[i]

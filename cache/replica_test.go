@@ -23,6 +23,7 @@ var (
 type replica struct {
 	*cache.Cache
 	coherence *cache.RedisCoherence
+	grants    *cache.RedisGrants
 	bodies    *cache.SharedBodies
 }
 
@@ -45,10 +46,20 @@ func replicaOn(t testing.TB, s place, conn *redisconn.Conn, secret []byte, settl
 	t.Helper()
 	r := &replica{coherence: onConn(t, conn, cache.RedisOptions{Settle: settle})}
 	r.bodies = bodiesOn(t, dialURL(t, s.URL(), time.Minute), secret)
+	r.grants = grantsOf(t, r.coherence, secret)
 	r.Cache = newCache(t, append([]func(*cache.Options){func(o *cache.Options) {
-		o.Coherence, o.SharedGrants, o.Shared = r.coherence, r.coherence, r.bodies
+		o.Coherence, o.SharedGrants, o.Shared = r.coherence, r.grants, r.bodies
 	}}, change...)...)
 	return r
+}
+
+func grantsOf(t testing.TB, c *cache.RedisCoherence, secret []byte) *cache.RedisGrants {
+	t.Helper()
+	g, err := c.Grants(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
 }
 
 func dialURL(t testing.TB, url string, timeout time.Duration) *redisconn.Conn {

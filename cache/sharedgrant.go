@@ -9,7 +9,7 @@ import (
 )
 
 // SharedGrants is where the caches of one deployment keep the grants of tokens for each other. It is the place where their [Coherence] is, so that
-// grants travel with the generations: [*RedisCoherence] is one. Tokens must be hashed alike everywhere. It may forget anything at any time. Safe for
+// grants travel with the generations: [*RedisGrants] is one. Tokens must be hashed alike everywhere. It may forget anything at any time. Safe for
 // concurrent use.
 type SharedGrants interface {
 	// ReadFor is [Coherence].Read, and brings the holder's [Word] in the reading.
@@ -18,9 +18,9 @@ type SharedGrants interface {
 	// AccompanyFor is [Companion].Accompany of a ReadFor.
 	AccompanyFor(ctx context.Context, on Resources, h Holder) (context.Context, Errand)
 
-	// Tell keeps a grant that the holder was given under the id by a request sent at asked, an instant of the clock that a word gave. It
-	// does not wait, and it may be lost. It does nothing if the id is no longer the holder's.
-	Tell(h Holder, id ID, asked time.Time)
+	// Tell keeps a grant that the holder was given under the id by a request. When that was sent is told by the clock that a word gave
+	// (shared) and by ours (sent). It does not wait, and it may be lost. It does nothing if the id is no longer the holder's.
+	Tell(h Holder, id ID, shared, sent time.Time)
 
 	// Revoke gives the holder's token the id, so that all its grants are gone; the holder's place is of no account. It waits no longer
 	// than one round trip may take. Where it cannot be done, it is tried again later.
@@ -109,8 +109,8 @@ func (c *Cache) Grant(q Question, now time.Time) {
 		return
 	}
 	place := grantPlace(&q)
-	if id, asked, tell := c.grants.add(q.Token, place, now); tell {
-		c.options.SharedGrants.Tell(c.holder(q.Token, place), id, asked)
+	if id, shared, tell := c.grants.add(q.Token, place, now); tell {
+		c.options.SharedGrants.Tell(c.holder(q.Token, place), id, shared, now)
 	}
 }
 

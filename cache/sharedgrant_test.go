@@ -102,8 +102,9 @@ func TestGrantsTravelWithTheGenerations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	grants := grantsOf(t, coherence, sharedSecret)
 	bodies := bodiesOn(t, dialURL(t, c.server.URL(), time.Minute), sharedSecret) // by another way
-	c.cache = newCache(t, func(o *cache.Options) { o.Coherence, o.SharedGrants, o.Shared = coherence, coherence, bodies })
+	c.cache = newCache(t, func(o *cache.Options) { o.Coherence, o.SharedGrants, o.Shared = coherence, grants, bodies })
 	q := ask(t, "GET", keyPath)
 	a := newReplica(t, c.server)
 	a.share(t, c.server, q, nil, "v")

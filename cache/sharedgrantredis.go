@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"osgate/internal/seal"
 )
 
 const (
@@ -20,15 +20,13 @@ const (
 	// revokeQueue bounds the tokens of which it could not be told that they were refused. Beyond, one that has waited is given up: its grants
 	// end by themselves.
 	revokeQueue = 4096
-	// grantDigits is the width of an instant in a grant, as in grant.lua.
-	grantDigits = 16
 )
 
 // told is what Redis is to be told of a token.
 type told struct {
 	holder Holder
 	id     ID
-	asked  time.Time // of a grant
+	grant  sharedGrant
 }
 
 // revocations are tokens that were refused while Redis was away. Safe for concurrent use.
@@ -39,75 +37,78 @@ type revocations struct {
 	tokens map[[32]byte]told
 }
 
-// sharedGrants is what [RedisCoherence] needs to be a [SharedGrants].
-type sharedGrants struct {
+// grantsRun is what [RedisCoherence.Run] needs to do for a [RedisGrants].
+type grantsRun struct {
 	tells       chan told
 	revocations revocations
 	untold      atomic.Int64
 }
 
-func newSharedGrants() sharedGrants {
-	return sharedGrants{tells: make(chan told, tellQueue), revocations: revocations{tokens: map[[32]byte]told{}}}
+func newGrantsRun() grantsRun {
+	return grantsRun{tells: make(chan told, tellQueue), revocations: revocations{tokens: map[[32]byte]told{}}}
 }
 
 // Untold returns how many grants and refusals the other replicas were not told of, for want of room or of Redis.
 func (c *RedisCoherence) Untold() int64 { return c.grants.untold.Load() }
 
 // ReadFor implements [SharedGrants]: one round trip.
-func (c *RedisCoherence) ReadFor(ctx context.Context, on Resources, h Holder) (Reading, error) {
+func (g *RedisGrants) ReadFor(ctx context.Context, on Resources, h Holder) (Reading, error) {
+	c := g.coherence
 	if c.unmarked.any() {
 		return Reading{}, errUntouched
 	}
 	began := time.Now()
-	calls := c.readCalls(on, &h)
+	calls := g.readCalls(on, &h)
 	if err := run(ctx, c.conn, calls); err != nil {
 		return Reading{}, fmt.Errorf("reading generations and a grant: %w", err)
 	}
-	return c.readingFor(calls, &h, began)
+	return g.readingFor(calls, &h, began)
 }
 
-// readCalls makes the calls of a read; the last one is about the holder, if there is one.
-func (c *RedisCoherence) readCalls(on Resources, h *Holder) []call {
-	calls := c.calls(on, c.scripts.read)
-	if h != nil {
-		calls = append(calls, call{script: c.scripts.word, keys: c.holderKeys(h), args: []any{newIDs(1), idLife(h.TTL)}})
-	}
-	return calls
+// readCalls makes the calls of a read; the last one is about the holder.
+func (g *RedisGrants) readCalls(on Resources, h *Holder) []call {
+	c := g.coherence
+	return append(c.calls(on, c.scripts.read), call{script: c.scripts.word, keys: c.holderKeys(h), args: []any{newIDs(1), idLife(h.TTL)}})
 }
 
 // readingFor is what the answers to a read that began at an instant say.
-func (c *RedisCoherence) readingFor(calls []call, h *Holder, began time.Time) (reading Reading, err error) {
-	on := calls
-	if h != nil {
-		on = calls[:len(calls)-1]
-	}
-	if err := c.remember(on); err != nil {
+func (g *RedisGrants) readingFor(calls []call, h *Holder, began time.Time) (reading Reading, err error) {
+	on, about := calls[:len(calls)-1], &calls[len(calls)-1]
+	if err := g.coherence.remember(on); err != nil {
 		return Reading{}, err
 	}
-	if reading, err = readingOf(on); err != nil || h == nil {
+	if reading, err = readingOf(on); err != nil {
 		return reading, err
 	}
 	var ok bool
-	if reading.Word, ok = wordOf(calls[len(on)].answer, began, h.TTL); !ok {
+	if reading.Word, ok = g.wordOf(about, began, h.TTL); !ok {
 		return Reading{}, errOddAnswer
 	}
 	return reading, nil
 }
 
-// wordOf reads what word.lua answered. A grant that is not of the past by the clock that gave it is none.
-func wordOf(answer []string, began time.Time, ttl time.Duration) (w Word, ok bool) {
-	if len(answer) != 3 || !w.ID.mix(answer[0]) {
+// wordOf reads what word.lua answered to a call that began at an instant. What is no grant of this deployment's for just this place, under this id, is
+// none, and so is one that is over or of the future.
+func (g *RedisGrants) wordOf(c *call, began time.Time, ttl time.Duration) (w Word, ok bool) {
+	if len(c.answer) != 3 || !w.ID.mix(c.answer[0]) {
 		return Word{}, false
 	}
-	clock, err := strconv.ParseInt(answer[2], 10, 64)
+	clock, err := strconv.ParseInt(c.answer[2], 10, 64)
 	if err != nil {
 		return Word{}, false
 	}
 	w.Clock, w.Began, w.Ended = time.UnixMicro(clock), began, time.Now()
-	if asked, err := strconv.ParseInt(answer[1], 10, 64); err == nil {
-		if age := w.Clock.Sub(time.UnixMicro(asked)); age >= 0 && age < ttl {
-			w.Asked = began.Add(-age)
-		}
+	if c.answer[1] == "" {
+		return w, true
+	}
+	issue, ok := g.open(c.keys[1], w.ID, c.answer[1])
+	if !ok {
+		g.unreadable.Add(1)
+		return w, true
+	}
+	issue.Life = min(issue.Life, ttl)
+	if age, ok := issue.Age(w.Clock, w.Ended); ok {
+		w.Asked = began.Add(-age)
 	}
 	return w, true
 }
@@ -122,18 +123,20 @@ func (c *RedisCoherence) holderKeys(h *Holder) []string {
 	return []string{c.conn.Key("token", tag), c.conn.Key("grant", tag, hex.EncodeToString(h.Place[:]))}
 }
 
-// Tell implements [SharedGrants]. It is done by Run.
-func (c *RedisCoherence) Tell(h Holder, id ID, asked time.Time) {
+// Tell implements [SharedGrants]. It is done by [RedisCoherence.Run].
+func (g *RedisGrants) Tell(h Holder, id ID, shared, sent time.Time) {
+	c := g.coherence
+	grant := g.seal(c.holderKeys(&h)[1], id, seal.Issue{Placed: shared, Made: sent, Life: h.TTL})
 	select {
-	case c.grants.tells <- told{holder: h, id: id, asked: asked}:
+	case c.grants.tells <- told{holder: h, id: id, grant: grant}:
 	default:
 		c.grants.untold.Add(1)
 	}
 }
 
-// Revoke implements [SharedGrants]. What fails is tried again by Run.
-func (c *RedisCoherence) Revoke(ctx context.Context, h Holder, id ID) {
-	t := told{holder: h, id: id}
+// Revoke implements [SharedGrants]. What fails is tried again by [RedisCoherence.Run].
+func (g *RedisGrants) Revoke(ctx context.Context, h Holder, id ID) {
+	c, t := g.coherence, told{holder: h, id: id}
 	if run(ctx, c.conn, []call{c.revokeCall(&t)}) != nil && !c.grants.revocations.add(t) {
 		c.grants.untold.Add(1)
 	}
@@ -149,7 +152,7 @@ func (c *RedisCoherence) tell(ctx context.Context, batch []told) {
 	for i := range batch {
 		t := &batch[i]
 		calls[i] = call{script: c.scripts.grant, keys: c.holderKeys(&t.holder), args: []any{
-			t.id[:], fmt.Sprintf("%0*d", grantDigits, t.asked.UnixMicro()), t.holder.TTL.Milliseconds(), idLife(t.holder.TTL),
+			t.id[:], t.grant.digits, t.holder.TTL.Milliseconds(), idLife(t.holder.TTL), t.grant.rest,
 		}}
 	}
 	if run(ctx, c.conn, calls) != nil {
@@ -235,20 +238,14 @@ func (r *revocations) done(batch []told) {
 }
 
 // AccompanyFor implements [SharedGrants].
-func (c *RedisCoherence) AccompanyFor(ctx context.Context, on Resources, h Holder) (context.Context, Errand) {
-	e := &redisErrand{coherence: c, on: on, holder: &h, err: errNotBrought}
+func (g *RedisGrants) AccompanyFor(ctx context.Context, on Resources, h Holder) (context.Context, Errand) {
+	c := g.coherence
+	e := &redisErrand{coherence: c, on: on, about: &inquiry{g, h}, err: errNotBrought}
 	return c.conn.WithRider(ctx, e), e
 }
 
-// brought is what the answers to a read say that is not about a token.
-func (c *RedisCoherence) brought(calls []call, cmds []*redis.Cmd) (Reading, error) {
-	return c.broughtFor(calls, cmds, nil, time.Time{})
-}
-
-// broughtFor is what the answers to a read that began at an instant say.
-func (c *RedisCoherence) broughtFor(calls []call, cmds []*redis.Cmd, h *Holder, began time.Time) (Reading, error) {
-	if err := take(calls, cmds); err != nil {
-		return Reading{}, err
-	}
-	return c.readingFor(calls, h, began)
+// inquiry is a holder of whom a read asks too.
+type inquiry struct {
+	grants *RedisGrants
+	holder Holder
 }

@@ -1,7 +1,7 @@
 -- A grant is kept, if the id under which it was given is still the token's: a token that was refused since has another. It lives from when
--- upstream was asked, and none that is younger is replaced. KEYS as in word.lua.
--- ARGV: 1 the id, 2 when upstream was asked, in 16 digits, 3 how long the grant lives from then (ms), 4 how long the id is kept (ms).
--- Returns nothing.
+-- upstream was asked, and none that is younger is replaced, unless it is of the future: a gateway writes none such. KEYS as in word.lua.
+-- ARGV: 1 the id, 2 when upstream was asked, in 16 digits, 3 how long the grant lives from then (ms), 4 how long the id is kept (ms), 5 what
+-- gateways know the grant by. Returns nothing.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local asked = tonumber(ARGV[2])
@@ -10,9 +10,10 @@ if asked > now or ends * 1000 <= now or redis.call('GET', KEYS[1]) ~= ARGV[1] th
   return {}
 end
 local known = redis.call('MGET', KEYS[2])[1]
-if known and string.sub(known, 1, 16) == ARGV[1] and string.sub(known, 17) >= ARGV[2] then
+local when = known and string.sub(known, 1, 16) == ARGV[1] and string.sub(known, 17, 32)
+if when and when >= ARGV[2] and when <= string.format('%016.0f', now) then
   return {}
 end
-redis.call('SET', KEYS[2], ARGV[1] .. ARGV[2], 'PXAT', string.format('%.0f', ends))
+redis.call('SET', KEYS[2], ARGV[1] .. ARGV[2] .. ARGV[5], 'PXAT', string.format('%.0f', ends))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return {}

@@ -53,10 +53,21 @@ func (p *parts) cacheEvents(tell func(event string, n int64)) {
 	}{
 		{"fill", s.Fills}, {"eviction", s.Evictions}, {"mark", s.Marks}, {"collapsed", s.Collapsed}, {"stale", s.Stale}, {"fallback", s.Fallbacks},
 		{"shared_hit", s.SharedHits}, {"shared_miss", s.SharedMisses}, {"shared_kept", s.Shared.Kept}, {"shared_dropped", s.Shared.Dropped},
-		{"shared_unreadable", s.Shared.Unreadable},
+		{"shared_unreadable", s.Shared.Unreadable + p.unreadable()},
 	} {
 		tell(event.name, event.n)
 	}
+}
+
+// unreadable is how many identities and grants were found in Redis that none of the replicas with this secret has put there.
+func (p *parts) unreadable() (n int64) {
+	if p.identities != nil {
+		n += p.identities.Unreadable()
+	}
+	if p.grants != nil {
+		n += p.grants.Unreadable()
+	}
+	return n
 }
 
 // upstreamOf is where exchanges of a surface and place are sent, in the words of the region table.

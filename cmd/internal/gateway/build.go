@@ -25,33 +25,35 @@ import (
 
 // parts are what the gateway is made of.
 type parts struct {
-	config    config.Config
-	version   string
-	logger    *slog.Logger
-	log       *telemetry.LogWriter // of logger; nil: not known
-	regions   *regionmap.Map
-	redis     *redisconn.Conn // nil: embedded
-	auth      *auth.Authenticator
-	discovery *regionmap.Discovery // nil: nothing is looked for
-	cache     *cache.Cache
-	bodies    *cache.SharedBodies   // nil: each process keeps its own
-	shared    *redisconn.Conn       // the way of bodies alone, so that they never delay quotas; nil: as bodies
-	plain     *proxy.Plain          // nil: the gateway itself serves clients
-	web       *cache.Web            // of plain
-	coherence *cache.RedisCoherence // nil: embedded
-	stats     *stats.Counter
-	counts    *redisconn.Conn // the way of statistics alone, so that a list of thousands of stores is nothing to quotas; nil: embedded
-	turns     *turns          // to read statistics
-	exports   *telemetry.Exports
-	console   *heldBack         // of exports, until the addresses have been told
-	traces    *telemetry.Traces // nil: nobody traces
-	metrics   *telemetry.Metrics
-	board     *telemetry.Board
-	trips     *telemetry.Latency // to redis
-	askings   *askings           // of control planes
-	policy    *policy.Policy
-	pauses    *ratelimit.Pauses
-	proxy     *proxy.Proxy
+	config     config.Config
+	version    string
+	logger     *slog.Logger
+	log        *telemetry.LogWriter // of logger; nil: not known
+	regions    *regionmap.Map
+	redis      *redisconn.Conn // nil: embedded
+	auth       *auth.Authenticator
+	discovery  *regionmap.Discovery // nil: nothing is looked for
+	cache      *cache.Cache
+	identities *auth.Redis           // nil: each process knows its own
+	grants     *cache.RedisGrants    // nil: as identities
+	bodies     *cache.SharedBodies   // nil: each process keeps its own
+	shared     *redisconn.Conn       // the way of bodies alone, so that they never delay quotas; nil: as bodies
+	plain      *proxy.Plain          // nil: the gateway itself serves clients
+	web        *cache.Web            // of plain
+	coherence  *cache.RedisCoherence // nil: embedded
+	stats      *stats.Counter
+	counts     *redisconn.Conn // the way of statistics alone, so that a list of thousands of stores is nothing to quotas; nil: embedded
+	turns      *turns          // to read statistics
+	exports    *telemetry.Exports
+	console    *heldBack         // of exports, until the addresses have been told
+	traces     *telemetry.Traces // nil: nobody traces
+	metrics    *telemetry.Metrics
+	board      *telemetry.Board
+	trips      *telemetry.Latency // to redis
+	askings    *askings           // of control planes
+	policy     *policy.Policy
+	pauses     *ratelimit.Pauses
+	proxy      *proxy.Proxy
 
 	environments *auth.EnvironmentTypes
 
@@ -236,9 +238,10 @@ func (p *parts) makeIdentity(transport proxy.Transport, guard auth.Guard) (err e
 		OnChange: p.planeChanged, OnAsked: p.asked,
 	}
 	if p.redis != nil && len(o.Secret) > 0 {
-		if o.Shared, err = auth.NewRedis(p.redis, o.Secret); err != nil {
+		if p.identities, err = auth.NewRedis(p.redis, o.Secret); err != nil {
 			return fmt.Errorf("sharing identities: %w", err)
 		}
+		o.Shared = p.identities
 	}
 	p.auth, err = auth.New(o)
 	return err
@@ -323,7 +326,10 @@ func (p *parts) share(o *cache.Options) (err error) {
 	if p.redis == nil || len(secret) == 0 {
 		return nil
 	}
-	o.SharedGrants = p.coherence
+	if p.grants, err = p.coherence.Grants(secret); err != nil {
+		return fmt.Errorf("sharing grants: %w", err)
+	}
+	o.SharedGrants = p.grants
 	if !p.config.Cache.Shared {
 		return nil
 	}
