@@ -150,6 +150,14 @@ func namesOf(scopes []Scope) []string {
 	return names
 }
 
+// operations returns how many operations the batch counts.
+func (b *Batch) operations() (n uint64) {
+	for _, e := range b.Entries {
+		n += e.Counts.operations()
+	}
+	return n
+}
+
 // latest returns the latest hour of the batch.
 func (b *Batch) latest() time.Time {
 	var latest time.Time

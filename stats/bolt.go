@@ -3,7 +3,10 @@ package stats
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -14,16 +17,43 @@ const maxPruned = 1000
 
 // Bolt is a [Store] in one file, for a single process. What it has acknowledged is on the disk: it survives a kill -9 and, as far as the disk
 // keeps its word, a power cut. A clock that is ahead for an hour costs it a day's worth of its oldest counts at most. Make it by [OpenBolt].
+//
+// The file may be cut, removed or replaced while it is open, and the disk may fail or
+// hang: no call ends the process or takes longer than its ctx. See [Bolt.current] for
+// what becomes of the file, and [Bolt.Lost] for what that costs.
 type Bolt struct {
-	db *bolt.DB
+	path   string
+	logger *slog.Logger
+
+	replacing slots                    // taken while the file is looked at and replaced; guards replaced
+	replaced  time.Time                // when a damaged file was replaced last
+	open      atomic.Pointer[openFile] // nil: there is no usable file at present
+	lost      atomic.Uint64
+	closed    atomic.Bool
 }
 
-// Close closes the file once the transactions that run are over. Every later call on the store fails.
+// closePatience bounds how long Close waits for the transactions under way.
+const closePatience = 2 * time.Second
+
+// Close closes the file once the transactions that run are over, and fails where one of
+// them hangs. Every later call on the store fails.
 func (s *Bolt) Close() error {
-	if err := s.db.Close(); err != nil {
-		return fmt.Errorf("closing statistics file: %w", err)
+	s.closed.Store(true)
+	file := s.open.Swap(nil)
+	if file == nil || file.damaged.Load() {
+		return nil
 	}
-	return nil
+	closed := make(chan error, 1)
+	go func() { closed <- file.db.Close() }() // ends with the last transaction
+	select {
+	case err := <-closed:
+		if err != nil {
+			return fmt.Errorf("closing statistics file: %w", err)
+		}
+		return nil
+	case <-time.After(closePatience):
+		return errors.New("closing statistics file: a transaction does not end")
+	}
 }
 
 // MaxEntries implements [Store]. A commit waits for the disk, so it should not be many.
@@ -31,12 +61,15 @@ func (s *Bolt) MaxEntries() int { return 2000 }
 
 // Apply implements [Store]: all batches in one transaction, which fails for all or for none.
 func (s *Bolt) Apply(ctx context.Context, batches []*Batch) []error {
-	err := s.write(ctx, func(tx *bolt.Tx) error {
+	err := s.write(ctx, func(file *openFile, tx *bolt.Tx) error {
+		var added uint64
 		for _, b := range batches {
 			if err := applyTo(tx, b); err != nil {
 				return err
 			}
+			added += b.operations()
 		}
+		tx.OnCommit(func() { file.held.Add(added) })
 		return nil
 	})
 	errs := make([]error, len(batches))
@@ -173,15 +206,14 @@ func deleteAll(b *bolt.Bucket, keys [][]byte) error {
 
 // Counts implements [Store].
 func (s *Bolt) Counts(ctx context.Context, q CountsQuery) ([][]Counts, error) {
-	rows := make([][]Counts, len(q.Scopes))
-	err := s.read(ctx, func(tx *bolt.Tx) error {
+	return read(ctx, s, func(tx *bolt.Tx) ([][]Counts, error) {
+		rows := make([][]Counts, len(q.Scopes))
 		counts := tx.Bucket(boltCounts)
 		for i, scope := range q.Scopes {
 			rows[i] = readRow(counts, scope, q)
 		}
-		return nil
+		return rows, nil
 	})
-	return rows, err
 }
 
 // readRow reads the counts of one scope, each chunk once.
@@ -203,8 +235,8 @@ func readRow(counts *bolt.Bucket, scope Scope, q CountsQuery) []Counts {
 
 // Names implements [Store].
 func (s *Bolt) Names(ctx context.Context, scope Scope, since time.Time) ([]string, error) {
-	var seen []sighting
-	err := s.read(ctx, func(tx *bolt.Tx) error {
+	return read(ctx, s, func(tx *bolt.Tx) ([]string, error) {
+		var seen []sighting
 		prefix, from := append(scopeKey(scope), 0), formatTime(Hour.Start(since))
 		cursor := tx.Bucket(boltNames).Cursor()
 		for key, hour := cursor.Seek(prefix); bytes.HasPrefix(key, prefix); key, hour = cursor.Next() {
@@ -212,9 +244,8 @@ func (s *Bolt) Names(ctx context.Context, scope Scope, since time.Time) ([]strin
 				seen = append(seen, sighting{scope: scope.child(string(key[len(prefix):])), hour: parseTime(hour)})
 			}
 		}
-		return nil
+		return namesOf(latestFirst(seen, len(seen))), nil
 	})
-	return namesOf(latestFirst(seen, len(seen))), err
 }
 
 // noteOrganization notes when the organization of b was last counted in.
@@ -228,22 +259,22 @@ func noteOrganization(tx *bolt.Tx, b *Batch) error {
 
 // Organizations implements [Store]. It reads all that were counted in within the retention of months.
 func (s *Bolt) Organizations(ctx context.Context, since time.Time, limit int) ([]Scope, error) {
-	var seen []sighting
-	err := s.read(ctx, func(tx *bolt.Tx) error {
+	return read(ctx, s, func(tx *bolt.Tx) ([]Scope, error) {
+		var seen []sighting
 		from := formatTime(Hour.Start(since))
-		return tx.Bucket(boltOrganizations).ForEach(func(key, hour []byte) error {
+		err := tx.Bucket(boltOrganizations).ForEach(func(key, hour []byte) error {
 			if scope, ok := parseRoot(string(key)); ok && bytes.Compare(hour, from) >= 0 {
 				seen = append(seen, sighting{scope: scope, hour: parseTime(hour)})
 			}
 			return nil
 		})
+		return latestFirst(seen, limit), err
 	})
-	return latestFirst(seen, limit), err
 }
 
 // SaveTree implements [Store].
 func (s *Bolt) SaveTree(ctx context.Context, t Tree) error {
-	return s.write(ctx, func(tx *bolt.Tx) error {
+	return s.write(ctx, func(_ *openFile, tx *bolt.Tx) error {
 		subs, roots := tx.Bucket(boltSubs), tx.Bucket(boltRoots)
 		prefix := append(scopeKey(Scope{Plane: t.Plane, Organization: t.Root}), 0)
 		for _, sub := range t.Subs {
@@ -267,46 +298,18 @@ func (s *Bolt) SaveTree(ctx context.Context, t Tree) error {
 
 // Tree implements [Store].
 func (s *Bolt) Tree(ctx context.Context, plane, organization string) (Tree, error) {
-	t := Tree{Plane: plane, Root: organization}
-	err := s.read(ctx, func(tx *bolt.Tx) error {
+	return read(ctx, s, func(tx *bolt.Tx) (Tree, error) {
+		t := Tree{Plane: plane, Root: organization}
 		key := scopeKey(Scope{Plane: plane, Organization: organization})
 		if root := tx.Bucket(boltRoots).Get(key); root != nil {
 			t.Root = string(root)
-			return nil
+			return t, nil
 		}
 		prefix := append(key, 0)
 		cursor := tx.Bucket(boltSubs).Cursor()
 		for k, _ := cursor.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = cursor.Next() {
 			t.Subs = append(t.Subs, string(k[len(prefix):]))
 		}
-		return nil
+		return t, nil
 	})
-	return t, err
-}
-
-// write runs f in a transaction that is on the disk when write returns nil. bbolt cannot be interrupted, so ctx is looked at before only.
-func (s *Bolt) write(ctx context.Context, f func(*bolt.Tx) error) error {
-	return guard(ctx, "writing statistics file", func() error { return s.db.Update(f) })
-}
-
-// read runs f on a consistent view of the file.
-func (s *Bolt) read(ctx context.Context, f func(*bolt.Tx) error) error {
-	return guard(ctx, "reading statistics file", func() error { return s.db.View(f) })
-}
-
-// guard turns every failure of f into an error that wraps [ErrUnavailable]. bbolt panics where a page is not what it should be: that must not
-// end the gateway.
-func guard(ctx context.Context, doing string, f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %s: damaged: %s", ErrUnavailable, doing, fault(p))
-		}
-	}()
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	if err := f(); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrUnavailable, doing, err)
-	}
-	return nil
 }

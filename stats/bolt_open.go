@@ -64,45 +64,67 @@ func OpenBolt(o BoltOptions) (*Bolt, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	s := &Bolt{path: filepath.Join(o.Dir, boltFile), logger: o.Logger, replacing: make(slots, 1)}
+	file, err := s.openNow(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	s.open.Store(file)
+	return s, nil
+}
+
+// openNow opens the file at s's path, made where there is none, and moves a damaged one
+// aside.
+func (s *Bolt) openNow(now time.Time) (*openFile, error) {
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 		return nil, fmt.Errorf("making state directory: %w", err)
 	}
-	path := filepath.Join(o.Dir, boltFile)
-	db, err := openChecked(path)
+	file, err := openChecked(s.path)
 	if errors.Is(err, errDamaged) {
-		aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000000000Z")
-		if renameErr := os.Rename(path, aside); renameErr != nil {
-			return nil, fmt.Errorf("moving damaged statistics file aside: %w", renameErr)
+		if moveErr := s.moveAside(err, now); moveErr != nil {
+			return nil, moveErr
 		}
-		o.Logger.Warn("the statistics file is damaged and was moved aside; counting starts anew",
-			slog.String("file", path), slog.String("moved_to", aside), slog.Any("error", err))
-		db, err = openChecked(path)
+		file, err = openChecked(s.path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening statistics file %s: %w", path, err)
+		return nil, fmt.Errorf("opening statistics file %s: %w", s.path, err)
 	}
-	return &Bolt{db: db}, nil
+	return file, nil
+}
+
+// moveAside renames the damaged file at s's path.
+func (s *Bolt) moveAside(damage error, now time.Time) error {
+	aside := s.path + ".damaged-" + now.UTC().Format("20060102T150405.000000000Z")
+	if err := os.Rename(s.path, aside); err != nil {
+		return fmt.Errorf("moving damaged statistics file aside: %w", err)
+	}
+	s.logger.Warn("the statistics file is damaged and was moved aside; counting starts anew",
+		slog.String("file", s.path), slog.String("moved_to", aside), slog.Any("error", damage))
+	return nil
 }
 
 // openChecked opens path, prepares it where it is new and reads all of it. The error is errDamaged only if the file, and not the disk or another
 // process, is to blame. In that case the file is closed again, but for one too damaged for bbolt to let go of.
-func openChecked(path string) (db *bolt.DB, err error) {
+func openChecked(path string) (file *openFile, err error) {
 	// Reading where a damaged page points to, or past the end of a file that was cut off, is a fault in mapped memory that would end the
 	// process.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("%w: %s", errDamaged, fault(p))
+			file, err = nil, fmt.Errorf("%w: %s", errDamaged, fault(p))
 		}
 	}()
-	db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: boltLock, FreelistType: bolt.FreelistMapType})
+	file = &openFile{reads: make(slots, maxBoltReads), writes: make(slots, 1)}
+	file.db, err = bolt.Open(path, 0o600, &bolt.Options{
+		Timeout: boltLock, FreelistType: bolt.FreelistMapType, OpenFile: file.take,
+	})
 	if err != nil {
 		return nil, blame(err)
 	}
-	if err := check(db); err != nil {
-		return nil, errors.Join(err, db.Close())
+	if err := file.check(); err != nil {
+		return nil, errors.Join(err, file.db.Close())
 	}
-	return db, nil
+	return file, nil
 }
 
 // fault says what bbolt panicked with. A page that points out of the file ends in a fault of memory, whose own words would be taken for a bug of ours.
@@ -127,42 +149,72 @@ func blame(err error) error {
 }
 
 // check reads everything once, and makes the buckets where they are missing. The format comes first, for only what has one of ours can be read.
-func check(db *bolt.DB) error {
-	if err := db.View(known); err != nil {
+func (f *openFile) check() error {
+	if err := f.db.View(known); err != nil {
 		return err
 	}
-	if err := db.View(walk); err != nil {
+	held := uint64(0)
+	err := f.db.View(func(tx *bolt.Tx) (err error) {
+		held, err = walk(tx)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	return db.Update(prepare)
+	f.held.Store(held)
+	if err := f.db.Update(prepare); err != nil {
+		return err
+	}
+	info, err := f.handle.Stat()
+	if err != nil {
+		return err
+	}
+	f.size = info.Size()
+	return nil
 }
 
 // walk touches every byte that bbolt would show, and then has bbolt hold its pages against each other. The order matters: a fault in bbolt's
-// check, which runs in a goroutine of its own, could not be recovered.
-func walk(tx *bolt.Tx) error {
+// check, which runs in a goroutine of its own, could not be recovered. It returns how many
+// operations the file counts.
+func walk(tx *bolt.Tx) (held uint64, err error) {
 	sum := crc32.NewIEEE()
-	err := tx.ForEach(func(name []byte, b *bolt.Bucket) error {
+	err = tx.ForEach(func(name []byte, b *bolt.Bucket) error {
 		return b.ForEach(func(key, value []byte) error {
 			if value == nil {
 				return errors.New("a bucket lies in a bucket")
 			}
-			if _, ok := packed(value).unpack(); !ok && bytes.Equal(name, boltCounts) {
-				return errors.New("counts are not readable")
-			}
 			_, _ = sum.Write(key) // never fails
 			_, _ = sum.Write(value)
+			if !bytes.Equal(name, boltCounts) {
+				return nil
+			}
+			chunk, ok := packed(value).unpack()
+			if !ok {
+				return errors.New("counts are not readable")
+			}
+			if ofOrganization(key) {
+				for _, c := range chunk {
+					held += c.operations()
+				}
+			}
 			return nil
 		})
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for found := range tx.Check() { // to its end, since it waits for its reader
 		if err == nil {
 			err = found
 		}
 	}
-	return err
+	return held, err
+}
+
+// ofOrganization reports whether key is that of an organization's months: these count each
+// operation once.
+func ofOrganization(key []byte) bool {
+	return len(key) > 9 && key[0] == boltPeriods[Month] && bytes.Count(key[9:], []byte("/")) == 1
 }
 
 // known finds a format that is not ours to read.

@@ -24,6 +24,7 @@ type Status struct {
 	Waiting   int       // of what was counted: scopes and hours handed to the store and not yet acknowledged
 	Coarsened uint64    // exchanges counted for their region or organization only, since the start, because MaxSeries was reached
 	Dropped   uint64    // exchanges not counted at all, since the start, for the same reason
+	Lost      uint64    // operations in files that were given up, since the start; see [Bolt.Lost]
 	Flushed   time.Time // when last everything was written; before the first time, when the Counter was made
 	Down      time.Time // since when flushes fail; zero while they succeed
 	Err       error     // why; nil while they succeed
@@ -42,11 +43,19 @@ type health struct {
 	warned   time.Time // when that was
 }
 
+// giver is a store that may have to give up what it was given.
+type giver interface{ Lost() uint64 }
+
 // Status returns how the counter fares.
 func (c *Counter) Status() Status {
+	lost := uint64(0)
+	if store, ok := c.store.(giver); ok {
+		lost = store.Lost()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return Status{
+		Lost:      lost,
 		Series:    int(c.held.Load()),
 		Waiting:   c.health.waiting,
 		Coarsened: c.coarsened.Load(),

@@ -27,9 +27,7 @@ func newOutbox(process string) *outbox {
 func (o *outbox) unwritten() (operations uint64, series int) {
 	for _, q := range o.queues {
 		if q.doubt != nil {
-			for _, e := range q.doubt.Entries {
-				operations += e.Counts.operations()
-			}
+			operations += q.doubt.operations()
 		}
 		for _, c := range q.next {
 			operations += c.operations()

@@ -32,6 +32,7 @@ type Statistics struct {
 	Series             int64         // counted apart in memory
 	Waiting            int64         // handed to the store and not yet acknowledged
 	Coarsened, Dropped int64         // exchanges counted for their region or organization only, and not at all, since the start
+	Lost               int64         // operations in statistics files that were given up, since the start
 }
 
 // Policy is what rules are in force.

@@ -22,7 +22,7 @@ func allSources() telemetry.Sources {
 			tell("main", telemetry.Redis{Breaker: "half-open", Open: 10, Idle: 4, TimedOut: 3, Skipped: 2, Reused: 100, Dialed: 11, Stale: 1})
 		},
 		Statistics: func() telemetry.Statistics {
-			return telemetry.Statistics{Lag: 1500 * time.Millisecond, Series: 12, Waiting: 5, Coarsened: 2, Dropped: 1}
+			return telemetry.Statistics{Lag: 1500 * time.Millisecond, Series: 12, Waiting: 5, Coarsened: 2, Dropped: 1, Lost: 7}
 		},
 		Searches: func(tell func(string, int64)) { tell("found", 3) },
 		Pauses:   func(tell func(string, int64)) { tell("paused", 4) },
@@ -56,6 +56,7 @@ func TestSourcesAreShown(t *testing.T) {
 		`osgate_redis_pool_events_total{osgate_redis_connection="main",osgate_redis_pool_event="stale"} 1`,
 		`osgate_stats_lag_seconds 1.5`, `osgate_stats_series 12`, `osgate_stats_waiting 5`,
 		`osgate_stats_losses_total{osgate_stats_loss="coarsened"} 2`, `osgate_stats_losses_total{osgate_stats_loss="dropped"} 1`,
+		`osgate_stats_losses_total{osgate_stats_loss="file"} 7`,
 		`osgate_discovery_searches_total{osgate_discovery_result="found"} 3`,
 		`osgate_upstream_pauses_total{osgate_upstream_pause_event="paused"} 4`,
 		`osgate_policy_rules 20`, `osgate_policy_shadow_rules 2`, `osgate_policy_loaded_timestamp_seconds 1.7000000005e+09`, `osgate_policy_stale 1`,

@@ -129,7 +129,7 @@ func (n *naming) observeStatistics(f func() Statistics) {
 	lag := n.seconds("osgate.stats.lag", "Time since everything counted was last written.")
 	series := n.gauge("osgate.stats.series", "{series}", "Combinations of place and hour that are counted apart in memory.")
 	waiting := n.gauge("osgate.stats.waiting", "{series}", "Of what was counted: those handed to the store and not yet acknowledged.")
-	lost := n.counter("osgate.stats.losses", "{exchange}", "Exchanges that were counted for a region or organization only, or not at all.")
+	lost := n.counter("osgate.stats.losses", "{exchange}", "Exchanges that were counted for a region or organization only, or not at all, or in a file that was given up.")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		s := f()
 		o.ObserveFloat64(lag, s.Lag.Seconds())
@@ -137,6 +137,7 @@ func (n *naming) observeStatistics(f func() Statistics) {
 		o.ObserveInt64(waiting, s.Waiting)
 		o.ObserveInt64(lost, s.Coarsened, metric.WithAttributes(attrLost.String("coarsened")))
 		o.ObserveInt64(lost, s.Dropped, metric.WithAttributes(attrLost.String("dropped")))
+		o.ObserveInt64(lost, s.Lost, metric.WithAttributes(attrLost.String("file")))
 		return nil
 	}, lag, series, waiting, lost)
 }

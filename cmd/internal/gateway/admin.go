@@ -166,7 +166,11 @@ func statisticsReason(s stats.Status, losing bool) (r admin.Reason, ok bool) {
 	if s.Err != nil {
 		troubles = append(troubles, "counts cannot be stored since "+s.Down.UTC().Format(time.RFC3339)+"; they wait in memory")
 	}
-	if losing {
+	if losing && s.Lost > 0 {
+		troubles = append(troubles, "a statistics file was damaged or replaced while it was in use: "+
+			strconv.FormatUint(s.Lost, 10)+" operations are no longer counted")
+	}
+	if losing && (s.Lost == 0 || s.Coarsened+s.Dropped > 0) {
 		troubles = append(troubles, "there are more places at a time than can be counted: exchanges are counted without their store, or not at all")
 	}
 	return admin.Reason{Part: statisticsPart, Detail: strings.Join(troubles, "; ")}, len(troubles) > 0

@@ -131,6 +131,9 @@ func statisticsHealth(s stats.Status, losing bool, now time.Time) admin.Part {
 	case losing:
 		p.State = admin.PartDegraded
 	}
+	if s.Lost > 0 {
+		p.Detail += fmt.Sprintf("; %d operations were counted in files that were damaged or replaced, and are lost", s.Lost)
+	}
 	if s.Coarsened+s.Dropped > 0 {
 		p.Detail += fmt.Sprintf("; of more places at a time than fit, %d exchanges were counted without their store and %d not at all since the start",
 			s.Coarsened, s.Dropped)
@@ -151,7 +154,7 @@ type losses struct {
 func (l *losses) recent(s stats.Status, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if lost := s.Coarsened + s.Dropped; lost > l.seen {
+	if lost := s.Coarsened + s.Dropped + s.Lost; lost > l.seen {
 		l.seen, l.grew = lost, now
 	}
 	return !l.grew.IsZero() && now.Sub(l.grew) < time.Minute

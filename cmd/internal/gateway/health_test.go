@@ -135,13 +135,16 @@ func TestLossesOfTheLastMinuteDegradeTheStatistics(t *testing.T) {
 func TestReadinessSaysWhatIsWrongWithTheStatistics(t *testing.T) {
 	failing := stats.Status{Err: errors.New("dial 10.0.0.1"), Down: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	const waits, loses = "counts cannot be stored since 2026-01-02T03:04:05Z; they wait in memory", "there are more places at a time than can be counted: exchanges are counted without their store, or not at all"
+	const gaveUp = "a statistics file was damaged or replaced while it was in use: 7 operations are no longer counted"
 	for name, tt := range map[string]struct {
 		s      stats.Status
 		losing bool
 		want   string
 	}{
 		"nothing": {stats.Status{Dropped: 7}, false, ""}, "failing": {failing, false, waits},
-		"losing": {stats.Status{}, true, loses}, "both": {failing, true, waits + "; " + loses},
+		"losing": {stats.Status{}, true, loses}, "a file": {stats.Status{Lost: 7}, true, gaveUp}, "long ago": {stats.Status{Lost: 7}, false, ""},
+		"a file and places": {stats.Status{Lost: 7, Dropped: 1}, true, gaveUp + "; " + loses},
+		"both":              {failing, true, waits + "; " + loses},
 	} {
 		if got, ok := statisticsReason(tt.s, tt.losing); got.Detail != tt.want || got.Part != "statistics" || ok != (tt.want != "") {
 			t.Errorf("%s: %+v, %v; want %q", name, got, ok, tt.want)

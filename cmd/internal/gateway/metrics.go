@@ -96,7 +96,7 @@ func (p *parts) tellStatistics() telemetry.Statistics {
 	s := p.stats.Status()
 	return telemetry.Statistics{
 		Lag: s.Lag(time.Now()), Series: int64(s.Series), Waiting: int64(s.Waiting),
-		Coarsened: int64(s.Coarsened), Dropped: int64(s.Dropped),
+		Coarsened: int64(s.Coarsened), Dropped: int64(s.Dropped), Lost: int64(s.Lost),
 	}
 }
 
