@@ -6,9 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"osgate/record"
@@ -23,7 +21,8 @@ const keptBody = 64 << 10
 type attempts struct {
 	proxy    *Proxy
 	exchange *exchange
-	kept     []byte // the request body, where it is short enough to be sent again
+	kept     []byte        // the request body, where it is short enough to be sent again
+	spent    time.Duration // by upstream so far, where the request was sent more than once
 }
 
 // RoundTrip implements [http.RoundTripper]. Nothing but a 429 is sent again: what it refuses was not processed.
@@ -60,7 +59,7 @@ func (a *attempts) keep(r *http.Request) error {
 	return nil
 }
 
-// once sends r.
+// once sends r. Upstream's time, of which a request that is sent again has the rest, is over the whole of an exchange.
 func (a *attempts) once(r *http.Request) (*http.Response, error) {
 	x := a.exchange
 	transport := a.proxy.Transport.Shared
@@ -75,24 +74,15 @@ func (a *attempts) once(r *http.Request) (*http.Response, error) {
 		out.Body = io.NopCloser(bytes.NewReader(a.kept))
 	}
 	attempt := x.try(out)
-	watched, written := a.watch(out)
-	answer, err := transport.RoundTrip(watched)
-	x.tried(attempt, int(written.Load()), answer, err)
+	way := &sending{within: max(1, a.proxy.Timeout-a.spent), onConn: func(reused bool) { a.proxy.connected(x, reused) }}
+	answer, err := transport.RoundTrip(out.WithContext(way.in(out.Context())))
+	a.spent += time.Since(x.sent)
+	x.tried(attempt, int(way.written.Load()), answer, err)
 	a.proxy.sounded(x, err)
 	if err == nil {
 		disconnect(answer.Header)
 	}
 	return answer, err
-}
-
-// watch makes r tell of its connections, and of each time it is written to one: net/http replays a read that a kept-alive connection swallowed as it died,
-// and Object Store may have answered, counted and billed both.
-func (a *attempts) watch(r *http.Request) (watched *http.Request, written *atomic.Int32) {
-	written = new(atomic.Int32) // by the goroutine of a connection
-	return r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		GotConn:      func(c httptrace.GotConnInfo) { a.proxy.connected(a.exchange, c) },
-		WroteHeaders: func() { written.Add(1) },
-	})), written
 }
 
 // turn waits until a request that upstream refused may be sent again: until upstream's pause is over, and then for the same turns as any request that

@@ -22,9 +22,6 @@ const idleTimeout = 60 * time.Second
 // deadlineStep is how stale a connection's deadline may be before it is set anew: setting it on every read would cost as much as the read.
 const deadlineStep = time.Second
 
-// errIdle is the cause of an upstream answer given up because its body stood still.
-var errIdle = errors.New("upstream sent nothing for " + idleTimeout.String())
-
 // requestBody is the client's body on its way upstream: bounded in size and in idle time, counted, and able to say afterwards that it was to blame.
 // It is read by the transport's goroutine and asked by the exchange's.
 type requestBody struct {
@@ -32,7 +29,6 @@ type requestBody struct {
 	bounded  io.ReadCloser
 	deadline *http.ResponseController
 	limit    int64
-	renew    func()                  // called now and then while the body lasts; nil: nothing to do
 	judge    func(bytes int64) error // asked whether so many bytes may be sent before the last of them are; nil: as many as there are
 	count    atomic.Int64
 	closed   atomic.Bool
@@ -84,14 +80,19 @@ func (b *requestBody) more(p []byte) (int, error) {
 func (b *requestBody) pull(p []byte) (int, error) {
 	if now := time.Now(); !now.Before(b.next) {
 		_ = b.deadline.SetReadDeadline(now.Add(idleTimeout)) // a connection without deadlines (tests) has none to set
-		if b.renew != nil && !b.next.IsZero() {              // what renew prolongs is fresh at the first read
-			b.renew()
-		}
 		b.next = now.Add(deadlineStep)
 	}
 	n, err := b.bounded.Read(p)
 	b.count.Add(int64(n))
 	return n, err
+}
+
+// interrupt ends the transport's Read if it waits for the client. It does nothing when the
+// transport is done with the body.
+func (b *requestBody) interrupt() {
+	if !b.closed.Load() {
+		_ = b.deadline.SetReadDeadline(time.Now())
+	}
 }
 
 // peek returns the beginning of the body, at most limit bytes, and whether that is all of it. Read returns it again. It is called before Read, and waits
@@ -194,13 +195,11 @@ func (b *requestBody) drain(r *http.Request) {
 	_, _ = io.CopyN(io.Discard, b.raw, drainBytes) // an error means that there is no more to read
 }
 
-// replyBody is upstream's body on its way to the client: it feeds the cache, bounds idle time, and knows whether it came to its end.
+// replyBody is upstream's body on its way to the client: it feeds the cache and knows whether it came to its end.
 type replyBody struct {
 	io.ReadCloser
 	exchange *exchange
 	status   int
-	cancel   context.CancelCauseFunc
-	timer    *time.Timer
 	err      error // upstream broke off
 	done     bool
 
@@ -222,9 +221,6 @@ func (b *replyBody) Read(p []byte) (int, error) {
 	if len(b.ahead) > 0 {
 		n := copy(p, b.ahead)
 		b.ahead = b.ahead[n:]
-		if !b.done {
-			b.timer.Reset(idleTimeout) // it is the client's time that passes
-		}
 		return n, nil
 	}
 	if b.rest != nil {
@@ -252,11 +248,6 @@ func (b *replyBody) readAhead(fill *cache.Fill, buffer []byte) error {
 
 // pull reads more of the body.
 func (b *replyBody) pull(p []byte) (int, error) {
-	if b.timer == nil {
-		b.timer = time.AfterFunc(idleTimeout, func() { b.cancel(errIdle) })
-	} else {
-		b.timer.Reset(idleTimeout)
-	}
 	n, err := b.ReadCloser.Read(p)
 	b.exchange.rec.UpstreamBytes += int64(n)
 	if fill := b.exchange.fill; fill != nil && n > 0 {
@@ -281,15 +272,26 @@ func (b *replyBody) over(err error) {
 // Close implements [io.Closer]. What a client that left did not want of a write's short answer is read all the same: a complete answer settles
 // the write.
 func (b *replyBody) Close() error {
-	if !b.done && b.err == nil && b.exchange.mark != nil {
-		n, err := io.CopyN(io.Discard, b.ReadCloser, maxKeep)
-		b.exchange.rec.UpstreamBytes += n
-		if errors.Is(err, io.EOF) {
-			b.finish(true)
-		}
+	if !b.done && b.err == nil && b.exchange.mark != nil && b.readRest() {
+		b.finish(true)
 	}
 	b.finish(false)
 	return b.ReadCloser.Close()
+}
+
+// readRest reads on for idleTimeout or up to maxKeep bytes, and reports whether that is all.
+func (b *replyBody) readRest() (whole bool) {
+	var buffer [4 << 10]byte
+	end := time.Now().Add(idleTimeout)
+	for left := maxKeep; left > 0 && time.Now().Before(end); {
+		n, err := b.ReadCloser.Read(buffer[:])
+		b.exchange.rec.UpstreamBytes += int64(n)
+		if err != nil {
+			return errors.Is(err, io.EOF)
+		}
+		left -= n
+	}
+	return false
 }
 
 // finish settles the exchange's business with the cache, once.
@@ -298,9 +300,6 @@ func (b *replyBody) finish(complete bool) {
 		return
 	}
 	b.done = true
-	if b.timer != nil {
-		b.timer.Stop()
-	}
 	if complete && b.ended != nil {
 		b.ended(b.keep)
 	}

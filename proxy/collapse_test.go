@@ -340,21 +340,3 @@ func (g *rig) served() (asked int, last record.Exchange) {
 	}
 	return asked, g.exchanges[len(g.exchanges)-1]
 }
-
-func TestTimeThatTheClientTakesIsNotUpstreams(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var cause error
-		b := &replyBody{ReadCloser: io.NopCloser(strings.NewReader("d")), exchange: &exchange{}, ahead: []byte("ab"), last: []byte("c")}
-		b.cancel = func(err error) { cause = err }
-		b.timer = time.AfterFunc(idleTimeout, func() { b.cancel(errIdle) })
-		text, piece := "", make([]byte, 1)
-		for range 4 {
-			n, _ := b.Read(piece)
-			text += string(piece[:n])
-			<-time.After(40 * time.Second)
-		}
-		if b.timer.Stop(); text != "abcd" || cause != nil {
-			t.Errorf("got %q, and upstream was given up: %v", text, cause)
-		}
-	})
-}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"osgate/auth"
@@ -59,8 +60,11 @@ type exchange struct {
 	approach regionmap.Approach
 	body     *requestBody
 	mark     *cache.Mark
+	lease    *lease // of mark
 	reply    *replyBody
 	failure  error // why upstream gave no answer
+
+	connected atomic.Bool // a request had a connection to upstream: bytes may have left
 
 	closing bool // have the client close its connection
 	timing  bool // tell the client each stage's time

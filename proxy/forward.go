@@ -25,11 +25,11 @@ func (p *Proxy) forward(x *exchange) (err error) {
 	if err := p.spend(x); err != nil {
 		return err
 	}
-	if err := p.markWrite(x); err != nil {
-		return err
-	}
 	ctx, cancel := x.upstreamContext()
 	defer cancel(nil)
+	if err := p.markWrite(x, cancel); err != nil {
+		return err
+	}
 	r := x.r.WithContext(ctx)
 	r.Body = x.body
 	if x.call == auth.Revoke {
@@ -39,7 +39,7 @@ func (p *Proxy) forward(x *exchange) (err error) {
 		Rewrite:        func(pr *httputil.ProxyRequest) { p.rewrite(x, pr) },
 		Transport:      &attempts{proxy: p, exchange: x},
 		BufferPool:     &p.buffers,
-		ModifyResponse: func(answer *http.Response) error { return p.relay(ctx, x, answer, cancel) },
+		ModifyResponse: func(answer *http.Response) error { return p.relay(ctx, x, answer) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failure = x.explain(ctx, err) },
 		ErrorLog:       silent,
 	}
@@ -50,8 +50,9 @@ func (p *Proxy) forward(x *exchange) (err error) {
 // silent swallows what ReverseProxy says of copies that were cut; record tells it, once.
 var silent = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 
-// markWrite tells the cache of a write before upstream hears of it.
-func (p *Proxy) markWrite(x *exchange) (err error) {
+// markWrite marks a write in the cache before it is sent, and holds the mark until the
+// exchange has concluded. A write whose mark is lost is cut by cancel.
+func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err error) {
 	if !x.objectStore() || !x.op.Writes() {
 		return nil
 	}
@@ -65,8 +66,10 @@ func (p *Proxy) markWrite(x *exchange) (err error) {
 	if x.mark, err = p.Cache.Mark(x.r.Context(), x.question, time.Now()); err != nil {
 		return refusal{code: codeOverloaded, detail: "the write could not be marked for the caches", cause: err, retryAfter: time.Second}
 	}
-	mark := x.mark                                          // the transport may still read the body when conclude has let go of x.mark
-	x.body.renew = func() { _ = mark.Renew(x.r.Context()) } // a mark that is not renewed runs out, as one of a crash does
+	x.lease = holdMark(x.r.Context(), x.mark, p.Timeout, func() {
+		cancel(errUnrenewed)
+		x.body.interrupt() // net/http waits for its read of the body
+	})
 	return nil
 }
 
@@ -76,7 +79,13 @@ func (x *exchange) upstreamContext() (context.Context, context.CancelCauseFunc) 
 	parent := x.r.Context()
 	switch {
 	case x.op.Writes():
-		parent = context.WithoutCancel(parent)
+		ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
+		stop := context.AfterFunc(parent, func() {
+			if !x.connected.Load() {
+				cancel(context.Cause(parent))
+			}
+		})
+		return ctx, func(cause error) { stop(); cancel(cause) }
 	case x.fill != nil:
 		return x.fill.Carry(parent)
 	}
@@ -110,17 +119,23 @@ func (p *Proxy) host(x *exchange) string {
 
 // explain finds out why upstream gave no answer: the client's body, the client's leaving, lateness, or upstream itself.
 func (x *exchange) explain(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errUnrenewed) {
+		return refusal{
+			code: codeOverloaded, detail: "the write was broken off: its mark for the caches could not be renewed",
+			cause: errUnrenewed, retryAfter: time.Second,
+		}
+	}
 	if bodyErr := x.body.failure(); bodyErr != nil {
 		return bodyErr
 	}
-	if x.left() && !errors.Is(context.Cause(ctx), errIdle) {
+	if x.left() && !errors.Is(err, errIdle) {
 		return context.Canceled
 	}
 	if errors.Is(err, errLateMark) {
 		return refusal{code: codeOverloaded, detail: "the write waited too long to be sent", cause: err, retryAfter: time.Second}
 	}
 	var late interface{ Timeout() bool }
-	timeout := errors.Is(context.Cause(ctx), errIdle) || errors.As(err, &late) && late.Timeout()
+	timeout := errors.As(err, &late) && late.Timeout()
 	switch {
 	case x.call != 0:
 		return refusal{
@@ -146,7 +161,7 @@ func (x *exchange) settle(err error) {
 		x.reply.finish(false)
 		return
 	}
-	if x.mark != nil && x.rec.UpstreamAttempts == 0 { // a write that was never sent will never be done
+	if x.mark != nil && !x.connected.Load() { // a write that was never sent will never be done
 		x.mark.Done(true)
 		x.mark = nil
 	}
@@ -158,6 +173,9 @@ func (x *exchange) conclude(complete bool, status int) {
 	if x.fill != nil {
 		x.fill.Close(complete)
 		x.fill = nil
+	}
+	if x.lease != nil {
+		x.lease.release()
 	}
 	if x.mark != nil {
 		x.mark.Done(complete && definite(status))

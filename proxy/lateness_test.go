@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"context"
 	"io"
-	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -13,23 +11,23 @@ import (
 )
 
 // bubble runs test in fake time with an upstream in memory: all connections, whatever their address, go to it.
-func bubble(t *testing.T, upstream http.HandlerFunc, test func(t *testing.T, g *rig)) {
+func bubble(t *testing.T, upstream http.HandlerFunc, test func(t *testing.T, g *rig), change ...func(*Options)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		l := memnet.Listen()
 		server := &http.Server{Handler: upstream}
 		go func() { _ = server.Serve(l) }() // ends with Close
-		transport := NewTransport(TransportOptions{Timeout: 30 * time.Second})
-		shared := kept(transport)
-		shared.DialContext, shared.Proxy = l.Dial, nil
-		shared.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-			return l.Dial(ctx, network, address)
-		}
-		g := newRig(t, func(o *Options) { o.Transport = transport })
+		transport := NewTransport(TransportOptions{Timeout: 30 * time.Second, Dial: l.Dial})
+		g := newRig(t, append(change, func(o *Options) { o.Transport = transport })...)
 		test(t, g)
-		shared.CloseIdleConnections()
+		closeIdle(transport)
 		_ = server.Close()
 	})
+}
+
+// closeIdle closes the connections that a Transport keeps.
+func closeIdle(t Transport) {
+	t.Shared.(*bounded).CloseIdleConnections() //nolint:errcheck // NewTransport makes no other
 }
 
 func TestAnUpstreamThatDoesNotAnswerIsLate(t *testing.T) {

@@ -151,9 +151,7 @@ func refusePlain(w http.ResponseWriter, r *http.Request, refused refusal) {
 
 // forward asks the origin and copies its answer back, or serves what its answer allows to serve instead.
 func (p *Plain) forward(w http.ResponseWriter, r *http.Request, found cache.WebResult) {
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
-	x := &plainExchange{plain: p, w: w, r: r, fetch: found.Fetch, status: found.Status, cancel: cancel}
+	x := &plainExchange{plain: p, w: w, r: r, fetch: found.Fetch, status: found.Status}
 	defer x.fetch.Close(false)
 	forwarder := httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
@@ -163,7 +161,7 @@ func (p *Plain) forward(w http.ResponseWriter, r *http.Request, found cache.WebR
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.instead(err) },
 		ErrorLog:       silent,
 	}
-	forwarder.ServeHTTP(w, r.WithContext(ctx))
+	forwarder.ServeHTTP(w, r)
 }
 
 // plainExchange is a request that goes to the origin.
@@ -174,7 +172,6 @@ type plainExchange struct {
 	fetch   *cache.Fetch
 	status  cache.Status
 	outcome cache.Outcome
-	cancel  context.CancelCauseFunc
 }
 
 // rewrite makes the origin's request: the client's, but for what is of one hop.
@@ -240,20 +237,14 @@ func (x *plainExchange) instead(err error) {
 	refusePlain(x.w, x.r, refusal{code: codeUpstreamUnreachable, detail: "the origin could not be reached or broke off"})
 }
 
-// plainBody is the origin's body on its way to the client: it feeds the cache and bounds idle time.
+// plainBody is the origin's body on its way to the client: it feeds the cache.
 type plainBody struct {
 	io.ReadCloser
 	exchange *plainExchange
-	timer    *time.Timer
 }
 
 // Read implements [io.Reader].
 func (b *plainBody) Read(p []byte) (int, error) {
-	if b.timer == nil {
-		b.timer = time.AfterFunc(idleTimeout, func() { b.exchange.cancel(errIdle) })
-	} else {
-		b.timer.Reset(idleTimeout)
-	}
 	n, err := b.ReadCloser.Read(p)
 	_, _ = b.exchange.fetch.Write(p[:n]) // never fails the client
 	if err == io.EOF {                   // before the client sees the end, so that what it asks next finds the entry
@@ -264,9 +255,6 @@ func (b *plainBody) Read(p []byte) (int, error) {
 
 // Close implements [io.Closer].
 func (b *plainBody) Close() error {
-	if b.timer != nil {
-		b.timer.Stop()
-	}
 	b.exchange.fetch.Close(false)
 	return b.ReadCloser.Close()
 }

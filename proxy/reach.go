@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"net"
-	"net/http/httptrace"
 	"strings"
 	"time"
 
@@ -27,8 +26,9 @@ func (p *Proxy) approach(x *exchange) error {
 
 // connected takes that the request has a connection, if it is the one that finds out for others whether its region is back: an answer may be slow for
 // reasons of its own.
-func (p *Proxy) connected(x *exchange, c httptrace.GotConnInfo) {
-	if x.approach.Probes() && !c.Reused { // one that was there before may be dead
+func (p *Proxy) connected(x *exchange, reused bool) {
+	x.connected.Store(true)
+	if x.approach.Probes() && !reused { // one that was there before may be dead
 		p.tellRegion(x.approach.Reached(time.Now()))
 	}
 }
@@ -57,7 +57,7 @@ func swallowed(err error) bool {
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
 		return e.Timeout()
 	}
-	return strings.HasSuffix(err.Error(), "TLS handshake timeout") // net/http does not export its type
+	return errors.Is(err, errNoConnection) || strings.HasSuffix(err.Error(), "TLS handshake timeout") // net/http does not export its type
 }
 
 // Reached returns whether connections come about, for each region that was asked since the start.

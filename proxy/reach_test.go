@@ -137,8 +137,8 @@ func TestAnOperationThatIsSlowKeepsNobodyOut(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := newRig(t)
 				g.loses(func(r *http.Request) (*http.Response, error) {
-					if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
-						trace.GotConn(httptrace.GotConnInfo{Reused: connection.reused})
+					if s := sendingOf(r.Context()); s != nil {
+						s.gotConn(httptrace.GotConnInfo{Reused: connection.reused})
 						<-time.After(20 * time.Second)
 					}
 					return reply(http.StatusOK, "v"), nil

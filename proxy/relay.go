@@ -11,7 +11,7 @@ import (
 
 // relay prepares an upstream answer for the client: what it teaches us is learned, headers that are not for the client go, ours come. It runs before
 // the first byte is written. An error says that the answer is a failure for which what is stale will stand in.
-func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response, cancel context.CancelCauseFunc) error {
+func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) error {
 	x.rec.UpstreamStatus = answer.StatusCode
 	if x.objectStore() {
 		p.learn(x, answer.StatusCode)
@@ -23,7 +23,7 @@ func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response, c
 	}
 	x.toClient(answer.Header)
 	x.ourHeaders(answer.Header)
-	x.reply = &replyBody{ReadCloser: answer.Body, exchange: x, status: answer.StatusCode, cancel: cancel}
+	x.reply = &replyBody{ReadCloser: answer.Body, exchange: x, status: answer.StatusCode}
 	answer.Body = x.reply
 	if x.call != 0 {
 		p.watch(x, answer)

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +35,8 @@ type rig struct {
 	*Proxy
 	t        *testing.T
 	upstream func(*http.Request) (*http.Response, error) // answers what is forwarded
+
+	unreached bool // upstream gets nothing: there is no connection to it
 
 	mu        sync.Mutex
 	readable  []string     // organizations of the last statistics
@@ -115,6 +118,9 @@ type way func(*http.Request) (*http.Response, error)
 func (w way) RoundTrip(r *http.Request) (*http.Response, error) { return w(r) }
 
 func (g *rig) send(r *http.Request) (*http.Response, error) {
+	if s := sendingOf(r.Context()); s != nil && !g.unreached {
+		s.gotConn(httptrace.GotConnInfo{Reused: true})
+	}
 	copied := *r
 	copied.Header = maps.Clone(r.Header)
 	g.mu.Lock()

@@ -28,16 +28,11 @@ func socketRig(t *testing.T, upstream http.HandlerFunc, change ...func(*Options)
 		t.Fatal(err)
 	}
 	transport := NewTransport(TransportOptions{})
-	t.Cleanup(kept(transport).CloseIdleConnections)
+	t.Cleanup(func() { closeIdle(transport) })
 	g := newRig(t, append([]func(*Options){func(o *Options) { o.Override, o.Transport = base, transport }}, change...)...)
 	front := httptest.NewServer(g)
 	t.Cleanup(front.Close)
 	return g, front
-}
-
-// kept is net/http's own part of what [NewTransport] made for connections that are kept.
-func kept(t Transport) *http.Transport {
-	return t.Shared.(unswitched).way.(*http.Transport) //nolint:errcheck // NewTransport makes no other
 }
 
 // raw writes text to the server and returns the status line's code of its answer, closing the sending half first where asked.

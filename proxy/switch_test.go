@@ -99,7 +99,7 @@ func TestOtherInformationalAnswersAreReadOver(t *testing.T) {
 		transport := NewTransport(TransportOptions{})
 		g := newRig(t, func(o *Options) { o.Override, o.Transport = base, transport })
 		w := g.get("one", keyPath)
-		kept(transport).CloseIdleConnections()
+		closeIdle(transport)
 		if w.Code != want || w.Header().Get("X-Early") != "" {
 			t.Errorf("%.40q: %d %v, want %d", says, w.Code, w.Header(), want)
 		}

@@ -1,24 +1,33 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
 
-// Transport is the way to upstream.
+// Transport is the way to upstream. Both ways speak HTTP/1.1 only and keep the bounds of
+// [bounded].
 type Transport struct {
-	Shared http.RoundTripper // keeps connections; it replays body-less reads on a dead one
-	Fresh  http.RoundTripper // a connection of its own for each request: for what must never be replayed
+	Shared http.RoundTripper // keeps connections
+	Fresh  http.RoundTripper // one connection for each request, so that no request is sent twice
 }
 
 // TransportOptions configure the upstream connections.
 type TransportOptions struct {
-	Timeout time.Duration  // from the request's last byte to the answer's first; also TCP_USER_TIMEOUT; 0: 30 s
-	Roots   *x509.CertPool // trusted authorities; nil: the system's
+	// Timeout is how long upstream may take for each next step: to accept a connection and
+	// each further part of a request's body, and to begin its answer after the last part.
+	// It is TCP_USER_TIMEOUT too. 0: 30 s.
+	Timeout time.Duration
+
+	Roots *x509.CertPool // trusted authorities; nil: the system's
+
+	// Dial replaces TCP, and TLS is not spoken over its connections; nil: TCP. For tests.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 const (
@@ -34,39 +43,40 @@ func NewTransport(o TransportOptions) Transport {
 	if o.Timeout == 0 {
 		o.Timeout = upstreamTimeout
 	}
-	shared := &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
+	// net/http repeats HTTP/2 requests without a bound where upstream refuses their
+	// streams, and offers no way to forbid it (docs/adr/0037).
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	pooled := &http.Transport{
+		Proxy:                  proxyOf,
+		Protocols:              protocols,
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second, Control: userTimeout(o.Timeout)}).DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12}, // "TLS 1.2 and above" (vendor FAQ)
 		TLSHandshakeTimeout:    dialTimeout,
-		ForceAttemptHTTP2:      true, // a TLSClientConfig of one's own turns it off otherwise
 		DisableCompression:     true, // bodies are identity, byte for byte
 		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        75 * time.Second,
-		ResponseHeaderTimeout:  o.Timeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // a dead connection is found out
 	}
-	fresh := shared.Clone()
-	fresh.DisableKeepAlives = true
-	return Transport{Shared: unswitched{shared}, Fresh: unswitched{fresh}}
+	if o.Dial != nil {
+		pooled.DialContext, pooled.DialTLSContext = o.Dial, o.Dial
+	}
+	single := pooled.Clone()
+	single.DisableKeepAlives = true
+	return Transport{
+		Shared: &bounded{first: pooled, last: single, timeout: o.Timeout},
+		Fresh:  &bounded{first: single, timeout: o.Timeout},
+	}
 }
 
-// errSwitched is an answer that speaks another protocol from here on.
-var errSwitched = errors.New("upstream answered 101 (Switching Protocols), which no request asks for")
-
-// unswitched fails where upstream answers 101, and closes the connection. No request offers Upgrade, so a server must not switch (RFC 9110 section
-// 15.2.2). The answer would never end: its body is the connection itself. Other informational answers are read over by net/http, whose bounds on the time
-// to an answer and on the bytes of its headers count them in.
-type unswitched struct{ way http.RoundTripper }
-
-// RoundTrip implements [http.RoundTripper].
-func (u unswitched) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := u.way.RoundTrip(r)
-	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
-		return answer, err //nolint:wrapcheck // it adds nothing
+// proxyOf returns the proxy for r (HTTPS_PROXY and its like). net/http calls it before each
+// sending of r and gives r up on an error, which makes it the place to refuse one more.
+func proxyOf(r *http.Request) (*url.URL, error) {
+	if s := sendingOf(r.Context()); s != nil {
+		if err := s.again(); err != nil {
+			return nil, err
+		}
 	}
-	_ = answer.Body.Close() // ends the connection
-	return nil, errSwitched
+	return http.ProxyFromEnvironment(r)
 }

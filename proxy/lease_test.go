@@ -1,0 +1,263 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"osgate/cache"
+	"osgate/internal/memnet"
+)
+
+// watched is a coherence that notes its marks and fails them when the test says so.
+type watched struct {
+	cache.Coherence
+	fails func() error // before each mark; nil: none fails
+
+	mu       sync.Mutex
+	marks    []time.Time // guarded by mu: the successful ones
+	releases int         // guarded by mu
+}
+
+func (c *watched) Mark(ctx context.Context, on cache.Resources, writer cache.ID, lease time.Duration) error {
+	begun := time.Now()
+	if c.fails != nil {
+		if err := c.fails(); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	c.marks = append(c.marks, begun)
+	c.mu.Unlock()
+	return c.Coherence.Mark(ctx, on, writer, lease)
+}
+
+func (c *watched) Release(on cache.Resources, writer cache.ID) {
+	c.mu.Lock()
+	c.releases++
+	c.mu.Unlock()
+	c.Coherence.Release(on, writer)
+}
+
+// counts returns when the marks were made, and how many leases were given back.
+func (c *watched) counts() (marks []time.Time, releases int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.marks, c.releases
+}
+
+const (
+	testTimeout = 30 * time.Second // OSGATE_UPSTREAM_TIMEOUT
+	testLease   = 2 * testTimeout
+)
+
+// coherent changes a rig's cache to one over c.
+func coherent(t *testing.T, c *watched) func(*Options) {
+	t.Helper()
+	c.Coherence = cache.NewLocalCoherence()
+	store, err := cache.New(cache.Options{Bytes: 1 << 20, EntryBytes: 1 << 16, WriteLease: testLease, Coherence: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(o *Options) { o.Cache = store }
+}
+
+// longBody is the size of a body that is not kept by [attempts], and so goes upstream while
+// it comes; piece is a sixth of it.
+const longBody = 6 * keptBody
+
+var piece = strings.Repeat("x", keptBody)
+
+// uploads runs test in fake time with a gateway between an upstream and a client, both over
+// connections in memory. The client has sent the header of a PUT whose body has size bytes.
+func uploads(t *testing.T, c *watched, size int, upstream http.HandlerFunc, test func(t *testing.T, client net.Conn)) {
+	t.Helper()
+	bubble(t, upstream, func(t *testing.T, g *rig) {
+		l := memnet.Listen()
+		front := &http.Server{Handler: g}
+		go func() { _ = front.Serve(l) }() // ends with Close
+		client, err := l.Dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(client, "PUT "+keyPath+" HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer one\r\nContent-Length: "+strconv.Itoa(size)+"\r\n\r\n")
+		test(t, client)
+		_ = client.Close()
+		_ = front.Close()
+	}, coherent(t, c))
+}
+
+// statusOf reads an answer and returns its status.
+func statusOf(t *testing.T, client net.Conn) int {
+	t.Helper()
+	answer, err := http.ReadResponse(bufio.NewReader(client), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode
+}
+
+func TestAWriteIsMarkedForAsLongAsItMayLand(t *testing.T) {
+	c := new(watched)
+	read := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-time.After(testTimeout - time.Second)
+		w.WriteHeader(http.StatusCreated)
+	}
+	uploads(t, c, longBody, read, func(t *testing.T, client net.Conn) {
+		for range 6 { // the client takes its time: longer than upstream may take, longer than a lease in all
+			<-time.After(idleTimeout - 5*time.Second)
+			_, _ = io.WriteString(client, piece)
+		}
+		if got := statusOf(t, client); got != http.StatusCreated {
+			t.Errorf("status %d", got)
+		}
+		over := time.Now()
+		marks, releases := c.counts()
+		for i, at := range marks {
+			next := over
+			if i+1 < len(marks) {
+				next = marks[i+1]
+			}
+			if gap := next.Sub(at); gap > testLease-testTimeout {
+				t.Errorf("no renewal for %v after the mark %d", gap, i)
+			}
+		}
+		<-time.After(2 * testLease)
+		if later, _ := c.counts(); len(later) != len(marks) || releases != 1 {
+			t.Errorf("%d marks after the write was over, %d releases", len(later)-len(marks), releases)
+		}
+	})
+}
+
+// TestAWriteWhoseMarkIsLostIsCutBeforeItsLeaseEnds: Redis is gone for this gateway alone, in
+// the middle of a write.
+func TestAWriteWhoseMarkIsLostIsCutBeforeItsLeaseEnds(t *testing.T) {
+	gone := func() error { return errors.New("gone") }
+	for name, tt := range map[string]struct {
+		size     int
+		every    time.Duration // a piece of the body
+		fails    func() error  // from the second mark on
+		releases int           // of the lease
+	}{
+		"while its client sends":  {size: longBody, every: 6 * time.Second, fails: gone},
+		"while its client pauses": {size: longBody, every: 50 * time.Second, fails: gone},
+		"by a renewal that hangs": {size: longBody, every: 6 * time.Second, fails: func() error { <-time.After(time.Hour); return errors.New("late") }},
+		"before it is sent":       {size: keptBody, every: 50 * time.Second, fails: gone, releases: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var cut atomic.Pointer[time.Time]
+			cuts := func(_ http.ResponseWriter, r *http.Request) {
+				if _, err := io.Copy(io.Discard, r.Body); err == nil {
+					t.Error("upstream has all of the write")
+				}
+				now := time.Now()
+				cut.Store(&now)
+			}
+			var calls atomic.Int32
+			c := &watched{fails: func() error {
+				if calls.Add(1) == 1 {
+					return nil
+				}
+				return tt.fails()
+			}}
+			uploads(t, c, tt.size, cuts, func(t *testing.T, client net.Conn) {
+				start := time.Now()
+				go func() { // ends when the connection does
+					for n := 0; n < tt.size; n += len(piece) {
+						<-time.After(tt.every)
+						_, _ = io.WriteString(client, piece)
+					}
+				}()
+				if got, took := statusOf(t, client), time.Since(start); got != http.StatusServiceUnavailable || took > testTimeout+drainTime {
+					t.Errorf("status %d after %v, want 503", got, took)
+				}
+				if _, releases := c.counts(); releases != tt.releases {
+					t.Errorf("%d leases given back, want %d", releases, tt.releases)
+				}
+				at := cut.Load()
+				if sent := tt.releases == 0; sent != (at != nil) || sent && at.Sub(start) != testTimeout {
+					t.Errorf("upstream was cut at %v, want %v after %v", at, testTimeout, start)
+				}
+				_ = client.Close()
+				<-time.After(2 * time.Hour)
+			})
+		})
+	}
+}
+
+func TestAWriteIsRenewedAgainAfterARenewalThatFailed(t *testing.T) {
+	begun := false
+	var start time.Time
+	c := new(watched)
+	c.fails = func() error {
+		if !begun {
+			begun, start = true, time.Now()
+		}
+		if since := time.Since(start); since > 0 && since < testTimeout-2*time.Second {
+			return errors.New("gone")
+		}
+		return nil
+	}
+	read := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusCreated)
+	}
+	uploads(t, c, longBody, read, func(t *testing.T, client net.Conn) {
+		for range 6 {
+			<-time.After(testTimeout / 3)
+			_, _ = io.WriteString(client, piece)
+		}
+		if got := statusOf(t, client); got != http.StatusCreated {
+			t.Errorf("status %d", got)
+		}
+	})
+}
+
+func TestAWriteThatCouldOutliveItsMarkIsNotSent(t *testing.T) {
+	g := newRig(t, func(o *Options) { o.Timeout = time.Hour }) // the rig's marks last a minute
+	w := g.do(request(t, "PUT "+keyPath, "Authorization: Bearer one", "", "{}"))
+	if w.Code != 503 || codeOf(t, w) != "overloaded" || len(g.sent) != 0 {
+		t.Errorf("%d %s, %d requests upstream", w.Code, w.Body, len(g.sent))
+	}
+	if w := g.get("one", keyPath); w.Code != 200 {
+		t.Errorf("a read: %d", w.Code)
+	}
+}
+
+// TestAWriteThatHasNoConnectionYetEndsWithItsClient, and its lease is given back: it will
+// never be done.
+func TestAWriteThatHasNoConnectionYetEndsWithItsClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := new(watched)
+		dials := func(context.Context, string, string) (net.Conn, error) {
+			<-time.After(dialTimeout)
+			return nil, errors.New("no connection")
+		}
+		transport := NewTransport(TransportOptions{Timeout: testTimeout, Dial: dials})
+		g := newRig(t, coherent(t, c), func(o *Options) { o.Transport = transport })
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		start := time.Now()
+		time.AfterFunc(time.Second/2, cancel)
+		g.do(request(t, "PUT "+keyPath, "Authorization: Bearer one", "", strings.Repeat("x", 10)).WithContext(ctx))
+		if took := time.Since(start); took != time.Second/2 || g.last().Status != statusLeft {
+			t.Errorf("ended after %v with %d", took, g.last().Status)
+		}
+		if _, releases := c.counts(); releases != 1 {
+			t.Errorf("%d leases given back", releases)
+		}
+		<-time.After(dialTimeout)
+	})
+}
