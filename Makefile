@@ -69,6 +69,13 @@ soak: needs ## Make histories for SOAK (10m), catch mutants at random, count a m
 	CGO_ENABLED=1 go test -vet=off -race -tags soak -count=1 -timeout 90m -v \
 		-run 'TestHistoriesStayLinearizable|TestRandomHistoriesCatchMutants|TestMemoryStaysWithinItsBound|TestAMillionRequestsAreCountedToTheUnit' ./e2e -soak $(SOAK)
 
+# How long each attack of `make attack` lasts.
+ATTACK ?= 10s
+
+.PHONY: attack
+attack: needs ## Attack the gateway in each known way for ATTACK (10s), and print what good clients saw
+	cd e2e && go test -vet=off -count=1 -timeout 90m -parallel 1 -v -run TestAttack -attack $(ATTACK)
+
 .PHONY: bench
 bench: needs ## Compare bare ReverseProxy, osgate and osgate with cache (BENCH, BENCH_PACKAGES choose others)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(BENCH_PACKAGES)

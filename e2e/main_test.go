@@ -12,6 +12,8 @@ import (
 // programs holds the paths of the binaries under test. TestMain sets it before any test runs.
 var programs struct{ osgate, osemu, osdemo string }
 
+var osgateFlag = flag.String("osgate", "", "path of the osgate to test; empty: the one of this source")
+
 // sideBySide is how many tests run at once, whatever the number of processors: they mostly wait.
 const sideBySide = "6"
 
@@ -38,7 +40,11 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if *osgateFlag != "" {
+		programs.osgate = *osgateFlag
+	}
 	defer measured.print(os.Stdout)
+	defer attacked.print(os.Stdout)
 	return m.Run()
 }
 

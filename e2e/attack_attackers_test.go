@@ -1,0 +1,197 @@
+package e2e
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// errOver is what an attacker gets when the attack's time is over.
+var errOver = errors.New("the attack is over")
+
+// attackers open connections to the gateway and send bytes that no library would. Their
+// methods return errors instead of failing the test: that the gateway closes their
+// connections is what it should do. They are safe for concurrent use.
+type attackers struct {
+	addr        string
+	roots       *x509.CertPool // nil: the gateway serves plain HTTP
+	network     byte           // the third byte of their addresses, 127.0.network.n
+	addresses   int
+	connections atomic.Int64
+	sent        atomic.Int64 // bytes
+	ended       chan struct{}
+
+	mu     sync.Mutex
+	open   map[net.Conn]struct{} // guarded by mu; nil when the attack is over
+	origin int                   // guarded by mu: how many connections were asked for
+}
+
+func newAttackers(a attack) *attackers {
+	at := &attackers{network: 7, addresses: max(1, a.addresses), ended: make(chan struct{}), open: map[net.Conn]struct{}{}}
+	if a.sameAddress {
+		at.network = 0
+	}
+	return at
+}
+
+// stop ends the attack and closes all of its connections.
+func (at *attackers) stop() {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	if at.open == nil {
+		return
+	}
+	close(at.ended)
+	for c := range at.open {
+		_ = c.Close()
+	}
+	at.open = nil
+}
+
+// over reports whether the attack's time is over.
+func (at *attackers) over() bool {
+	select {
+	case <-at.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// pause waits this long, or until the attack is over, and reports whether it goes on.
+func (at *attackers) pause(d time.Duration) bool {
+	select {
+	case <-at.ended:
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// crowd runs n attackers at once, and waits for all of them.
+func (at *attackers) crowd(n int, each func(i int)) {
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { each(i) })
+	}
+	all.Wait()
+}
+
+// again runs one attacker over and over until the attack is over, with a pause after
+// each that has failed.
+func (at *attackers) again(each func() error) {
+	for !at.over() {
+		if each() != nil && !at.pause(20*time.Millisecond) {
+			return
+		}
+	}
+}
+
+// tcp opens a connection without TLS, from the next of the attackers' addresses. It is
+// closed when the attack is over.
+func (at *attackers) tcp() (net.Conn, error) {
+	at.mu.Lock()
+	from := net.IPv4(127, 0, at.network, byte(1+at.origin%at.addresses))
+	at.origin++
+	at.mu.Unlock()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}, Timeout: patience}
+	c, err := d.Dial("tcp", at.addr)
+	if err != nil {
+		return nil, err
+	}
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	if at.open == nil {
+		return nil, errors.Join(errOver, c.Close())
+	}
+	at.open[c] = struct{}{}
+	at.connections.Add(1)
+	return &countedConn{Conn: c, at: at}, nil
+}
+
+// secure opens a connection over TLS for one protocol, "h2" or "http/1.1".
+func (at *attackers) secure(protocol string) (net.Conn, error) {
+	c, err := at.tcp()
+	if err != nil {
+		return nil, err
+	}
+	s := tls.Client(c, &tls.Config{RootCAs: at.roots, ServerName: "127.0.0.1", NextProtos: []string{protocol}})
+	if err := s.Handshake(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return s, nil
+}
+
+// http1 opens a connection for HTTP/1.1, over TLS where the gateway has it.
+func (at *attackers) http1() (net.Conn, error) {
+	if at.roots == nil {
+		return at.tcp()
+	}
+	return at.secure("http/1.1")
+}
+
+// trickle opens n connections, sends a text over each, and then one byte after the other
+// with a pause between two.
+func (at *attackers) trickle(n int, text string, pause time.Duration) {
+	at.crowd(n, func(int) {
+		at.again(func() error {
+			c, err := at.http1()
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(c, text)
+			for err == nil && at.pause(pause) {
+				_, err = io.WriteString(c, "x")
+			}
+			return errors.Join(err, c.Close(), io.EOF)
+		})
+	})
+}
+
+// exchange sends a text over a connection of its own and returns the status of the
+// answer, 0 if there is none.
+func (at *attackers) exchange(text string) (status int, err error) {
+	c, err := at.http1()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = c.Close() }()
+	if _, err := io.WriteString(c, text); err != nil {
+		return 0, err
+	}
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return 0, fmt.Errorf("reading the answer: %w", err)
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return response.StatusCode, errors.Join(err, response.Body.Close())
+}
+
+// countedConn counts the bytes that it sends.
+type countedConn struct {
+	net.Conn
+	at *attackers
+}
+
+// Write implements [io.Writer].
+func (c *countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.at.sent.Add(int64(n))
+	return n, err
+}
+
+// Close implements [io.Closer].
+func (c *countedConn) Close() error {
+	c.at.mu.Lock()
+	delete(c.at.open, c.Conn)
+	c.at.mu.Unlock()
+	return c.Conn.Close()
+}

@@ -1,0 +1,84 @@
+package e2e
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAttackBySlownessHurtsNoOther sends requests a byte at a time, stops in the middle,
+// and does not read the answers.
+func TestAttackBySlownessHurtsNoOther(t *testing.T) {
+	t.Parallel()
+	const (
+		head  = "GET " + keyOne + " HTTP/1.1\r\nHost: gateway\r\nX-Slow: "
+		login = "POST /accounts/login HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
+		put   = "PUT " + keyOne + " HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
+	)
+	slowly := func(text string) func(*assault) {
+		return func(a *assault) { a.trickle(500, text, 200*time.Millisecond) }
+	}
+	hurtNoOther(t, []attack{
+		{name: "slow headers", run: slowly(head)},
+		{name: "slow headers over TLS", tls: true, run: slowly(head)},
+		{name: "half-open TLS handshakes", tls: true, run: halfOpen},
+		{name: "TLS handshakes over and over", tls: true, run: handshakes},
+		{name: "slow bodies of logins", run: slowly(login + "Content-Length: 10000\r\n\r\n")},
+		{name: "slow chunks of logins", run: slowly(login + "Transfer-Encoding: chunked\r\n\r\n1000\r\n")},
+		{name: "slow bodies without a token", run: slowly(put + "Content-Length: 10000\r\n\r\n")},
+		{name: "unread answers", run: unread(get1("gateway", "/", "X-Request-Id: unread"))},
+	}...)
+}
+
+// halfOpen begins handshakes that never end.
+func halfOpen(a *assault) {
+	const hello = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+	a.crowd(500, func(int) {
+		a.again(func() error {
+			c, err := a.tcp()
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(c, hello)
+			for err == nil && a.pause(100*time.Millisecond) {
+				_, err = io.WriteString(c, "x")
+			}
+			return errors.Join(err, c.Close())
+		})
+	})
+}
+
+// handshakes makes handshakes, which cost the gateway more than the attackers, and sends
+// nothing.
+func handshakes(a *assault) {
+	a.crowd(8, func(int) {
+		a.again(func() error {
+			c, err := a.secure("h2")
+			if err != nil {
+				return err
+			}
+			return c.Close()
+		})
+	})
+}
+
+// unread lets attackers send requests one behind the other, and read no answer.
+func unread(request string) func(*assault) {
+	return func(a *assault) {
+		many := strings.Repeat(strings.Replace(request, "Connection: close\r\n", "", 1), 100)
+		a.crowd(100, func(int) {
+			a.again(func() error {
+				c, err := a.http1()
+				for err == nil && !a.over() {
+					_, err = io.WriteString(c, many)
+				}
+				if c != nil {
+					_ = c.Close()
+				}
+				return err
+			})
+		})
+	}
+}

@@ -1,0 +1,92 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// attackRow is what one attack did, and what the good clients saw of it.
+type attackRow struct {
+	attack       string
+	connections  int64
+	sent         int64 // bytes
+	calm, during *view
+	memory       memoryUse
+}
+
+// attackTable is the rows of all attacks that were run. It is safe for concurrent use.
+type attackTable struct {
+	mu   sync.Mutex
+	rows []attackRow // guarded by mu
+}
+
+func (t *attackTable) add(r attackRow) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rows = append(t.rows, r)
+}
+
+// String returns the row in the form of a line of a log.
+func (r attackRow) String() string {
+	return fmt.Sprintf("%s: %d connections, %s sent; good clients got %s, p99 %v (%v without the attack); memory %s before, %s at most, %s after",
+		r.attack, r.connections, bytesText(r.sent), r.during.statuses(), r.during.p99(), r.calm.p99(),
+		mebibytes(r.memory.before), mebibytes(r.memory.peak), mebibytes(r.memory.after))
+}
+
+// print writes the table in Markdown, as docs/operations.md keeps it.
+func (t *attackTable) print(w io.Writer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if *attackFlag == 0 || len(t.rows) == 0 {
+		return
+	}
+	fmt.Fprint(w, "\n| attack | connections | sent | good clients saw | p99 without | p99 with | memory before, most, after |\n"+
+		"| --- | --- | --- | --- | --- | --- | --- |\n")
+	for _, r := range t.rows {
+		fmt.Fprintf(w, "| %s | %d | %s | %s | %v | %v | %s, %s, %s |\n",
+			r.attack, r.connections, bytesText(r.sent), r.during.statuses(), r.calm.p99(), r.during.p99(),
+			mebibytes(r.memory.before), mebibytes(r.memory.peak), mebibytes(r.memory.after))
+	}
+}
+
+// statuses returns how often each status was seen: "200 × 912, 201 × 3".
+func (v *view) statuses() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var parts []string
+	for _, status := range slices.Sorted(maps.Keys(v.byStatus)) {
+		parts = append(parts, fmt.Sprintf("%d × %d", status, v.byStatus[status]))
+	}
+	if n := len(v.failures); n > 0 {
+		parts = append(parts, fmt.Sprintf("no answer × %d", n))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// p99 returns the time within which 99 of 100 requests were answered.
+func (v *view) p99() time.Duration {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.took) == 0 {
+		return 0
+	}
+	l := load{latencies: slices.Sorted(slices.Values(v.took))}
+	return l.quantile(0.99).Round(100 * time.Microsecond)
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }
+
+func bytesText(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return mebibytes(n)
+}

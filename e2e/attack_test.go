@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+var attackFlag = flag.Duration("attack", 0, "how long each attack lasts; the table of attacks is printed too. 0: 2 s, no table")
+
+const (
+	// attackTime is how long an attack lasts in an ordinary run of the tests.
+	attackTime = 2 * time.Second
+
+	// calmTime is how long the good clients are watched before the attack.
+	calmTime = 500 * time.Millisecond
+
+	// memoryBound is the memory (RSS) in bytes that no attack may exceed, unless its
+	// own bound says otherwise. It is coarse: it catches growth without a bound.
+	memoryBound = 400 << 20
+)
+
+// attack is one way in which a client without a valid token may try to hurt others.
+type attack struct {
+	name     string
+	settings []string // of the gateway, as "RATE=0"
+	tls      bool     // the gateway serves HTTPS and HTTP/2
+	redis    bool     // the gateway has a Redis; else its stores are embedded
+	// upstream answers the gateway in osemu's place and reports true, or reports false;
+	// nil: osemu answers everything.
+	upstream     func(http.ResponseWriter, *http.Request) bool
+	descriptors  int            // limit of the gateway's open files; 0: that of the test
+	addresses    int            // of the attackers; 0: one, which is not the good clients'
+	sameAddress  bool           // the attackers have the address of the good clients
+	veteransOnly bool           // only known tokens are served during the attack: no new ones are tried
+	memory       int64          // bound of the gateway's RSS in bytes; 0: memoryBound
+	run          func(*assault) // returns soon after over reports true
+	check        func(*assault) // runs after the attack, when its connections are closed
+}
+
+// assault is one run of an attack against a gateway of its own.
+type assault struct {
+	*testing.T
+	*attackers
+	attack
+	stack   *stack
+	gateway *gateway
+	good    *bystanders
+}
+
+// attacked is what the attacks came to; TestMain prints it at the end.
+var attacked attackTable
+
+// hurtNoOther runs each attack while clients with good tokens read and write through
+// the same gateway. It fails the test unless these clients get nothing but 2xx, the
+// operator's /livez is 200 all the time, the process survives, and its memory stays
+// below the bound. Latencies are printed, never judged.
+func hurtNoOther(t *testing.T, attacks ...attack) {
+	t.Helper()
+	for _, a := range attacks {
+		t.Run(strings.NewReplacer(" ", "-", "/", "").Replace(a.name), func(t *testing.T) {
+			t.Parallel()
+			one := &assault{T: t, attack: a}
+			one.start()
+			one.wage()
+		})
+	}
+}
+
+// start starts the gateway and its good clients.
+func (a *assault) start() {
+	a.Helper()
+	a.stack = newStack(a.T, a.redis)
+	settings := append([]string{"RATE=1000", "RATE_BURST=1000"}, a.settings...)
+	if a.upstream != nil {
+		settings = append(settings, "UPSTREAM_OVERRIDE="+inFrontOf(a.T, a.stack.emulator, a.upstream))
+	}
+	a.attackers = newAttackers(a.attack)
+	if a.tls {
+		cert, key, roots := certificate(a.T)
+		settings = append(settings, "TLS_CERT="+cert, "TLS_KEY="+key)
+		a.roots = roots
+	}
+	a.gateway = a.stack.confined(a.descriptors, settings...)
+	a.addr = a.gateway.addr()
+	a.good = newBystanders(a)
+}
+
+// wage watches the good clients without the attack, then with it, and judges.
+func (a *assault) wage() {
+	a.Helper()
+	length, calmLength := attackTime, calmTime
+	if *attackFlag > 0 {
+		length, calmLength = *attackFlag, *attackFlag
+	}
+	calm := a.good.watch(a, func() { <-time.After(calmLength) })
+	memory := a.gateway.watchMemory()
+	during := a.good.watch(a, func() {
+		stop := time.AfterFunc(length, a.stop)
+		defer stop.Stop()
+		a.attack.run(a)
+		<-a.ended
+	})
+	row := attackRow{
+		attack: a.name, connections: a.connections.Load(), sent: a.sent.Load(), calm: calm, during: during, memory: memory(),
+	}
+	a.Logf("%v", row)
+	attacked.add(row)
+	a.judge(row)
+	if a.check != nil && !a.Failed() {
+		a.attack.check(a)
+	}
+}
+
+// judge fails the test for what a good client or an operator would notice.
+func (a *assault) judge(row attackRow) {
+	a.Helper()
+	select {
+	case <-a.gateway.ended:
+		a.Fatalf("the attack ended the gateway: %v", row)
+	default:
+	}
+	row.calm.onlySuccesses(a.T, "before the attack")
+	row.during.onlySuccesses(a.T, "during the attack")
+	bound := a.attack.memory
+	if bound == 0 {
+		bound = memoryBound
+	}
+	if row.memory.peak > bound {
+		a.Errorf("the gateway took %s of memory, want at most %s", mebibytes(row.memory.peak), mebibytes(bound))
+	}
+}
+
+// confined starts osgate with a limit of open files; 0: that of the test.
+func (s *stack) confined(descriptors int, settings ...string) *gateway {
+	s.t.Helper()
+	if descriptors == 0 {
+		return s.gateway(settings...)
+	}
+	g := &gateway{stack: s}
+	s.t.Cleanup(func() { s.keepsSecrets(g) })
+	limited := fmt.Sprintf(`ulimit -n %d; exec "$0"`, descriptors)
+	g.process = start(s.t, "/bin/sh", s.environment(settings...), "-c", limited, programs.osgate)
+	g.serves()
+	return g
+}
