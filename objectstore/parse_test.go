@@ -118,6 +118,20 @@ func TestAmbiguousSegmentsAreRefusedInEveryPlace(t *testing.T) {
 	}
 }
 
+// TestSegmentsBeyondTheBoundAreNotRead puts a segment that would be refused by itself
+// behind 32 others.
+func TestSegmentsBeyondTheBoundAreNotRead(t *testing.T) {
+	path := "/api/v1" + strings.Repeat("/x", 32) + "/.."
+	_, err := objectstore.Parse(http.MethodGet, path, "")
+	if refused, ok := errors.AsType[*objectstore.PathError](err); !ok || refused.Segment != 33 || refused.Reason != "is one too many" {
+		t.Errorf("34 segments: error %v, want the 33rd to be one too many", err)
+	}
+	_, err = objectstore.Parse(http.MethodGet, "/api/v1"+strings.Repeat("/x", 32), "")
+	if !errors.Is(err, objectstore.ErrNotObjectStore) {
+		t.Errorf("32 segments: error %v, want ErrNotObjectStore", err)
+	}
+}
+
 func TestLegalKeysAreReadOnceAndPassedOnAsReceived(t *testing.T) {
 	for raw, key := range map[string]string{
 		"%2F": "/", "a%2Fb": "a/b", "a%2fb": "a/b", "%41": "A", "a+b": "a+b", "a%20b": "a+b", "a%2Bb": "a+b", "a;b": "a;b", "a%3Bb": "a;b", "%3Bx": ";x",
