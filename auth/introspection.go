@@ -128,10 +128,15 @@ func (i *Introspection) request(ctx context.Context, plane string, token Token) 
 	return r, host, nil
 }
 
-// hide keeps token and credentials out of an error, in every form in which they are sent.
+// hide keeps token and credentials out of an error, in every form in which they are sent,
+// and the query of URL, which may hold a key.
 func (i *Introspection) hide(err error, token Token) error {
 	text, id, secret := token.reveal(), url.QueryEscape(i.ClientID), url.QueryEscape(i.Secret)
-	return hide(err, text, url.QueryEscape(text), i.Secret, secret, base64.StdEncoding.EncodeToString([]byte(id+":"+secret)))
+	query := ""
+	if i.URL != nil {
+		query = i.URL.RawQuery
+	}
+	return hide(err, text, url.QueryEscape(text), i.Secret, secret, base64.StdEncoding.EncodeToString([]byte(id+":"+secret)), query)
 }
 
 // readIntrospection reads whose a token is. Errors: [ErrBadToken], unclearError, and those of readObject.

@@ -156,8 +156,8 @@ func TestIntrospectionErrorsHoldNoSecret(t *testing.T) {
 			t.Errorf("%v holds %q", err, sent)
 		}
 	}
-	i := auth.Introspection{URL: &url.URL{Scheme: "http", Host: "a host"}, ClientID: "gateway", Secret: "s3cret"}
-	if _, err := whose(t, &i, "eu", auth.NewToken("t")); err == nil || errors.Is(err, auth.ErrBadToken) {
+	i := auth.Introspection{URL: &url.URL{Scheme: "http", Host: "a host", RawQuery: "key=hunter2"}, ClientID: "gateway", Secret: "s3cret"}
+	if _, err := whose(t, &i, "eu", auth.NewToken("xyzzy")); err == nil || errors.Is(err, auth.ErrBadToken) || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a URL that is none: %v", err)
 	}
 }

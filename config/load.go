@@ -215,10 +215,7 @@ func (l *loader) position(p Problem) int {
 func (l *loader) settings() map[string]setting {
 	given := map[string]setting{}
 	for name, value := range l.values {
-		s := setting{value: value, source: FromEnvironment}
-		if l.fields[l.byName[name]].File {
-			s.value = redacted
-		}
+		s := setting{value: l.fields[l.byName[name]].masked(value), source: FromEnvironment}
 		if _, asFile := l.files[name]; asFile {
 			s.source = FromFile
 		}

@@ -109,19 +109,19 @@ func bound[T any](parse func(string) (T, error), tag string) T {
 }
 
 // parseURL reads an absolute http or https URL. What does not parse is not repeated: it may hold a password.
-func parseURL(_ *field, text string) (url.URL, error) {
+func parseURL(_ *field, text string) (URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Opaque != "":
-		return url.URL{}, errors.New("is not an absolute URL; right is http:// or https:// and a host")
+		return URL{}, errors.New("is not an absolute URL; right is http:// or https:// and a host")
 	case u.User != nil:
-		return url.URL{}, errors.New("holds a user or password; right is a URL without")
+		return URL{}, errors.New("holds a user or password; right is a URL without")
 	case !goodHost(u):
-		return url.URL{}, errors.New("has no usable host or port; right is such as https://host:8443")
+		return URL{}, errors.New("has no usable host or port; right is such as https://host:8443")
 	case strings.Contains(text, "#"):
-		return url.URL{}, errors.New("has a fragment; right is a URL without #")
+		return URL{}, errors.New("has a fragment; right is a URL without #")
 	}
-	return *u, nil
+	return NewURL(u), nil
 }
 
 // goodHost reports whether the host of u is an IP or a name, and its port a number or absent.

@@ -153,9 +153,15 @@ func regionRules() []rule {
 func upstreamRules() []rule {
 	introspects := func(c Config) bool { return c.Auth.Mode == "introspect" }
 	return []rule{
-		on(func(c Config) bool { u := c.Upstream.Override; return u != nil && u.Path != "" && u.Path != "/" },
+		on(func(c Config) bool {
+			u := c.Upstream.Override.Reveal()
+			return u != nil && u.Path != "" && u.Path != "/"
+		},
 			"has a path; right is scheme, host and port alone, such as http://127.0.0.1:8090", "UPSTREAM_OVERRIDE"),
-		on(func(c Config) bool { u := c.Upstream.Override; return u != nil && (u.RawQuery != "" || u.ForceQuery) },
+		on(func(c Config) bool {
+			u := c.Upstream.Override.Reveal()
+			return u != nil && (u.RawQuery != "" || u.ForceQuery)
+		},
 			"has a query; right is scheme, host and port alone, such as http://127.0.0.1:8090", "UPSTREAM_OVERRIDE"),
 		on(func(c Config) bool { return introspects(c) && c.Auth.ClientID == "" },
 			"required by OSGATE_AUTH=introspect; right is the ID of a connected app", "AUTH_CLIENT_ID", "AUTH"),
@@ -215,7 +221,7 @@ func cacheRules() []rule {
 			"CACHE_STALE_IF_ERROR", "CACHE_KEY_TTL", "CACHE_STORES_TTL", "CACHE_KEYS_TTL"),
 		on(tooStale(func(c Cache) time.Duration { return c.StaleWhileRevalidate }), staleWhy,
 			"CACHE_STALE_WHILE_REVALIDATE", "CACHE_KEY_TTL", "CACHE_STORES_TTL", "CACHE_KEYS_TTL"),
-		on(func(c Config) bool { return plain(c) && c.Upstream.Override == nil },
+		on(func(c Config) bool { return plain(c) && c.Upstream.Override.Reveal() == nil },
 			"rfc9111 needs an origin; right is to set OSGATE_UPSTREAM_OVERRIDE too", "CACHE_MODE", "UPSTREAM_OVERRIDE"),
 		on(func(c Config) bool { return plain(c) && !c.Listen.Loopback() },
 			"rfc9111 knows neither identity nor quota; right is OSGATE_LISTEN on 127.0.0.1", "CACHE_MODE", "LISTEN"),

@@ -18,6 +18,7 @@ func secrets() (environ, texts []string) {
 			"OSGATE_SECRET=" + goodKey(),
 			"OSGATE_ADMIN_TOKEN=admin-hunter2",
 			"OSGATE_REDIS_URL=redis://user:redis-hunter2@redis:6379/0",
+			"OSGATE_AUTH_INTROSPECTION_URL=https://idp:8443/introspect?key=query-hunter2",
 		},
 		[]string{goodKey(), "0123456789abcdef0123456789abcdef", "hunter2"}
 }
@@ -46,6 +47,7 @@ func TestAConfigPrintsNoSecret(t *testing.T) {
 		findSecret(t, verb, fmt.Sprintf(verb, hidden{c}), texts)
 		findSecret(t, verb, fmt.Sprintf(verb, c.Admin.Token), texts)
 		findSecret(t, verb, fmt.Sprintf(verb, []config.Secret{c.Redis.URL}), texts)
+		findSecret(t, verb, fmt.Sprintf(verb, []config.URL{c.Auth.IntrospectionURL}), texts)
 	}
 	encoded, err := json.Marshal(c)
 	if err != nil {
@@ -60,7 +62,7 @@ func TestAConfigPrintsNoSecret(t *testing.T) {
 
 	var log bytes.Buffer
 	for _, handler := range []slog.Handler{slog.NewTextHandler(&log, nil), slog.NewJSONHandler(&log, nil)} {
-		slog.New(handler).Info("configuration", "config", c, "token", c.Admin.Token, "table", c.Table())
+		slog.New(handler).Info("configuration", "config", c, "token", c.Admin.Token, "url", c.Auth.IntrospectionURL, "table", c.Table())
 	}
 	findSecret(t, "slog", log.String(), texts)
 
@@ -114,6 +116,10 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		{"OSGATE_UPSTREAM_OVERRIDE=http://u:hunter2@h"},
 		{"OSGATE_UPSTREAM_OVERRIDE=http://u:hunter2%zz@h"},
 		{"OSGATE_UPSTREAM_OVERRIDE=http://u:hunter2@h:port"},
+		{"OSGATE_UPSTREAM_OVERRIDE=http://h?key=hunter2"},
+		{"OSGATE_AUTH_INTROSPECTION_URL=http://h:port?key=hunter2"},
+		{"OSGATE_AUTH_INTROSPECTION_URL=https://u:hunter2@h/introspect"},
+		{"OSGATE_AUTH_INTROSPECTION_URL=https://h/introspect?key=hunter2#part"},
 	} {
 		_, err := config.Load(environ)
 		if err == nil {
@@ -123,5 +129,27 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		for _, form := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err)} {
 			findSecret(t, environ[0], form, []string{"hunter2"})
 		}
+	}
+}
+
+func TestAURLIsShownWithoutItsQuery(t *testing.T) {
+	const whole, shown = "https://idp:8443/introspect?key=hunter2", "https://idp:8443/introspect?[redacted]"
+	c := loaded(t, "OSGATE_AUTH_INTROSPECTION_URL="+whole, "OSGATE_UPSTREAM_OVERRIDE=http://osemu:8090")
+	for name, want := range map[string]string{
+		"OSGATE_AUTH_INTROSPECTION_URL": shown,
+		"OSGATE_UPSTREAM_OVERRIDE":      "http://osemu:8090",
+	} {
+		if got := row(t, c, name).Value; got != want {
+			t.Errorf("the table shows %s as %q, want %q", name, got, want)
+		}
+	}
+	if got := c.Auth.IntrospectionURL.String(); got != shown {
+		t.Errorf("String() = %q, want %q", got, shown)
+	}
+	if got := c.Auth.IntrospectionURL.Reveal().String(); got != whole {
+		t.Errorf("Reveal() = %q, want the whole URL", got)
+	}
+	if got := (config.URL{}).String(); got != "" {
+		t.Errorf("no URL is shown as %q, want nothing", got)
 	}
 }

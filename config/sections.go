@@ -3,7 +3,6 @@ package config
 
 import (
 	"net/netip"
-	"net/url"
 	"time"
 )
 
@@ -63,15 +62,15 @@ type Regions struct {
 	Discover bool `env:"DISCOVER" envDefault:"false" desc:"look for a store in the allowed regions of one plane"`
 }
 
-// Upstream is how Object Store v2 and the control planes are called. Override is nil where unset, else an absolute http
-// or https URL of a host alone.
+// Upstream is how Object Store v2 and the control planes are called. Override is no URL where unset, else
+// that of a host alone.
 type Upstream struct {
-	Override *url.URL      `env:"UPSTREAM_OVERRIDE" desc:"send every upstream and control-plane call to this base URL, Host header kept"`
+	Override URL           `env:"UPSTREAM_OVERRIDE" desc:"send every upstream and control-plane call to this base URL, Host header kept"`
 	CA       string        `env:"UPSTREAM_CA" desc:"file of an extra trusted CA (PEM)"`
 	Timeout  time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"30s" min:"1ms" max:"1h" desc:"from a request's last byte to the answer's first, retries included"`
 }
 
-// Auth is how a bearer token becomes a principal. IntrospectionURL is nil where unset.
+// Auth is how a bearer token becomes a principal. IntrospectionURL is no URL where unset.
 type Auth struct {
 	Mode             string        `env:"AUTH" envDefault:"anypoint" oneof:"anypoint,introspect" desc:"whose word is taken: anypoint (/accounts/api/me) or introspect (RFC 7662)"`
 	TTL              time.Duration `env:"AUTH_TTL" envDefault:"60s" min:"1ms" max:"24h" desc:"how long an identified token stays so; a right taken away at Anypoint ends within it"`
@@ -79,7 +78,7 @@ type Auth struct {
 	Stale            time.Duration `env:"AUTH_STALE" envDefault:"10m" min:"0s" max:"24h" desc:"how long a known token is still forwarded while the control plane is down"`
 	ClientID         string        `env:"AUTH_CLIENT_ID" desc:"client ID for introspect"`
 	ClientSecret     Secret        `env:"AUTH_CLIENT_SECRET" desc:"client secret for introspect"`
-	IntrospectionURL *url.URL      `env:"AUTH_INTROSPECTION_URL" desc:"endpoint for introspect; empty: the plane's own v2 introspection"`
+	IntrospectionURL URL           `env:"AUTH_INTROSPECTION_URL" desc:"endpoint for introspect; empty: the plane's own v2 introspection"`
 	FailureRate      int           `env:"AUTH_FAILURE_RATE" envDefault:"10" min:"0" max:"1000000" desc:"failed identifications a second per client address before 429"`
 }
 

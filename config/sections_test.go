@@ -57,11 +57,11 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 				{Organization: "o", Environment: "e=1", Store: "s/t=+%25", Location: "us-east-1"},
 			},
 		},
-		Upstream: Upstream{Override: &url.URL{Scheme: "http", Host: "osemu:8090"}, CA: "up.pem", Timeout: 7 * time.Second},
+		Upstream: Upstream{Override: NewURL(&url.URL{Scheme: "http", Host: "osemu:8090"}), CA: "up.pem", Timeout: 7 * time.Second},
 		Auth: Auth{
 			Mode: "introspect", TTL: time.Minute, NegativeTTL: 2 * time.Second, Stale: 3 * time.Minute,
 			ClientID: "app", ClientSecret: NewSecret("app-secret"), FailureRate: 4,
-			IntrospectionURL: &url.URL{Scheme: "https", Host: "am", Path: "/introspect", RawQuery: "x=y"},
+			IntrospectionURL: NewURL(&url.URL{Scheme: "https", Host: "am", Path: "/introspect", RawQuery: "x=y"}),
 		},
 		Rate: Rate{
 			Limit: 20, Period: 2 * time.Second, Algorithm: "window", Burst: 5, MaxWait: 3 * time.Second, Counts: "upstream",
@@ -84,6 +84,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 	diff := cmp.Diff(want, got,
 		cmpopts.IgnoreUnexported(Config{}),
 		cmp.Comparer(func(a, b Secret) bool { return a.Reveal() == b.Reveal() }),
+		cmp.Comparer(func(a, b URL) bool { return cmp.Equal(a.Reveal(), b.Reveal()) }),
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }))
 	if diff != "" {
 		t.Errorf("Config (-want +got):\n%s", diff)
@@ -95,7 +96,7 @@ func TestDefaultsLeaveWhatIsUnsetNil(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Upstream.Override != nil || c.Auth.IntrospectionURL != nil {
+	if c.Upstream.Override.Reveal() != nil || c.Auth.IntrospectionURL.Reveal() != nil {
 		t.Errorf("URLs nobody set are %v and %v, want nil", c.Upstream.Override, c.Auth.IntrospectionURL)
 	}
 	if c.Regions.Planes != nil || c.Regions.Allowed != nil || c.Regions.Routes != nil || c.Rate.Overrides != nil {

@@ -21,7 +21,8 @@ type Variable struct {
 	Name string `json:"name"`
 	// Default is the text in force where the variable is unset; "" where there is none.
 	Default string `json:"default"`
-	// Value is the text in force, "[redacted]" for a secret that is set. Only [Config.Table] fills it.
+	// Value is the text in force: "[redacted]" for a secret that is set, a URL without its query.
+	// Only [Config.Table] fills it.
 	Value string `json:"value"`
 	// Source says where Value came from. Only [Config.Table] fills it.
 	Source Source `json:"source,omitempty"`
@@ -65,6 +66,18 @@ type field struct {
 	Variable
 	choices  []string // the words allowed
 	min, max string   // bounds as text, "" for none
+	url      bool     // the value is a URL
+}
+
+// masked returns a value of f, which was read without a problem, as people may see it.
+func (f *field) masked(text string) string {
+	switch {
+	case f.File:
+		return redacted
+	case f.url:
+		return withoutQuery(text)
+	}
+	return text
 }
 
 // fields reads the tags of Config.
@@ -94,6 +107,7 @@ func newField(sf reflect.StructField) field {
 		},
 		min: sf.Tag.Get("min"),
 		max: sf.Tag.Get("max"),
+		url: sf.Type == reflect.TypeFor[URL](),
 	}
 	if words := sf.Tag.Get("oneof"); words != "" {
 		f.choices = strings.Split(words, ",")

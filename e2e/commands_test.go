@@ -55,6 +55,7 @@ func TestEnvListsEveryVariableAndMasksSecrets(t *testing.T) {
 	t.Parallel()
 	run := osgate(t, []string{
 		"RATE=37", "SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "ADMIN_TOKEN=not-to-be-told", "REDIS_URL=redis://user:not-to-be-told@127.0.0.1:1/0",
+		"AUTH_INTROSPECTION_URL=https://idp.example/introspect?key=not-to-be-told",
 	}, "env")
 	run.says(t, 0)
 	for name := range strings.FieldsSeq(variables) {

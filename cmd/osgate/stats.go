@@ -176,8 +176,8 @@ func (p *program) reconcile(ctx context.Context, c config.Config, asked comparis
 	authorize := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
 	host := regionmap.StatsHost(asked.plane)
 	theirs := &url.URL{Scheme: "https", Host: host}
-	if c.Upstream.Override != nil {
-		theirs = c.Upstream.Override
+	if c.Upstream.Override.Reveal() != nil {
+		theirs = c.Upstream.Override.Reveal()
 	}
 	return reconcile.Reconcile(ctx, reconcile.Options{
 		Theirs: &reconcile.API{Transport: transport.Shared, Base: theirs, Host: host, Authorize: authorize},

@@ -71,16 +71,16 @@ func (g *Gateway) notes() (notes []string) {
 	if g.redis != nil && c.StateDir != "" {
 		notes = append(notes, "OSGATE_STATE_DIR is not used: statistics are kept in Redis")
 	}
-	if c.Auth.Mode != introspect && (c.Auth.ClientID != "" || c.Auth.IntrospectionURL != nil) {
+	if c.Auth.Mode != introspect && (c.Auth.ClientID != "" || c.Auth.IntrospectionURL.Reveal() != nil) {
 		notes = append(notes, "OSGATE_AUTH_CLIENT_ID and OSGATE_AUTH_INTROSPECTION_URL are not used: OSGATE_AUTH is "+c.Auth.Mode)
 	}
-	if u := c.Auth.IntrospectionURL; c.Auth.Mode == introspect && u != nil && u.Scheme == "http" {
+	if u := c.Auth.IntrospectionURL.Reveal(); c.Auth.Mode == introspect && u != nil && u.Scheme == "http" {
 		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL is plain HTTP: our secret and every caller's token go to it in the clear")
 	}
-	if c.Auth.Mode == introspect && c.Auth.IntrospectionURL != nil && len(g.regions.EnabledPlanes()) > 1 {
+	if c.Auth.Mode == introspect && c.Auth.IntrospectionURL.Reveal() != nil && len(g.regions.EnabledPlanes()) > 1 {
 		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL vouches for the tokens of all control planes; set OSGATE_PLANES to the one it belongs to")
 	}
-	if c.Upstream.Override != nil {
+	if c.Upstream.Override.Reveal() != nil {
 		notes = append(notes, "every upstream call goes to OSGATE_UPSTREAM_OVERRIDE and not to Anypoint")
 	}
 	return notes

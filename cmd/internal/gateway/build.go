@@ -129,8 +129,8 @@ func Transport(c config.Config) (proxy.Transport, error) {
 func Endpoint(c config.Config) func(plane string) auth.Endpoint {
 	return func(plane string) auth.Endpoint {
 		host := regionmap.AccountsHost(plane)
-		if c.Upstream.Override != nil {
-			return auth.Endpoint{URL: c.Upstream.Override, Host: host}
+		if c.Upstream.Override.Reveal() != nil {
+			return auth.Endpoint{URL: c.Upstream.Override.Reveal(), Host: host}
 		}
 		return auth.Endpoint{URL: &url.URL{Scheme: "https", Host: host}, Host: host}
 	}
@@ -202,7 +202,7 @@ func build(o Options) (p *parts, err error) {
 		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter}), Pauses: p.pauses, Guesses: guesses,
 		Cache: p.cache, Statistics: answerer{p.stats, p.turns}, Discovery: p.discovery,
 		Keeper: p.keepers(p.logger), Trace: p.tracing(),
-		Transport: transport, Override: c.Upstream.Override, Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies,
+		Transport: transport, Override: c.Upstream.Override.Reveal(), Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies,
 		Quota: quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
 		Budget: budget(c), BudgetBy: c.Budget.By, Budgeted: p.metrics.Budgeted, MaxWait: c.Rate.MaxWait,
 		SharedScope: c.Cache.Scope == environmentScope, RegionChanged: p.regionChanged,
@@ -230,7 +230,7 @@ func (p *parts) makeIdentity(transport proxy.Transport, guard auth.Guard) (err e
 	var asker auth.Asker = &auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(p.config)}
 	if c.Mode == introspect {
 		asker = &auth.Introspection{
-			Transport: transport.Shared, Endpoint: Endpoint(p.config), URL: c.IntrospectionURL, ClientID: c.ClientID, Secret: c.ClientSecret.Reveal(),
+			Transport: transport.Shared, Endpoint: Endpoint(p.config), URL: c.IntrospectionURL.Reveal(), ClientID: c.ClientID, Secret: c.ClientSecret.Reveal(),
 		}
 	}
 	o := auth.Options{
@@ -353,7 +353,7 @@ func (p *parts) makePlain(transport proxy.Transport) (err error) {
 	if p.web, err = cache.NewWeb(cache.WebOptions{Bytes: int64(c.Cache.Bytes), EntryBytes: int64(min(c.Cache.EntryBytes, c.Cache.Bytes))}); err != nil {
 		return fmt.Errorf("making the plain cache: %w", err)
 	}
-	p.plain, err = proxy.NewPlain(proxy.PlainOptions{Origin: c.Upstream.Override, Cache: p.web, Transport: transport.Shared})
+	p.plain, err = proxy.NewPlain(proxy.PlainOptions{Origin: c.Upstream.Override.Reveal(), Cache: p.web, Transport: transport.Shared})
 	return err
 }
 
