@@ -41,7 +41,11 @@ type Options struct {
 	// connections.
 	Done <-chan struct{}
 
-	// Logger is told of purges and refused tokens; nil: nobody is.
+	// Refused is told each wrong token, and whether its address had sent too many before.
+	// Nil: nothing is told.
+	Refused func(tooMany bool)
+
+	// Logger is told of purges and wrong tokens; nil: nobody is.
 	Logger *slog.Logger
 }
 

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"log/slog"
 	"math"
 	"net"
 	"net/http"
@@ -15,12 +14,13 @@ import (
 type guard struct {
 	token    Token
 	loopback bool
-	logger   *slog.Logger
+	refused  func(tooMany bool) // told each wrong token; nil: nothing is
 	tries    tries
+	log      wrongLog
 }
 
 func newGuard(o Options) *guard {
-	return &guard{token: o.Token, loopback: o.Loopback, logger: o.Logger}
+	return &guard{token: o.Token, loopback: o.Loopback, refused: o.Refused, log: wrongLog{logger: o.Logger}}
 }
 
 // checkHost refuses, on loopback, requests that call us by another name: a page of a stranger whose name was made to point at 127.0.0.1 (DNS
@@ -94,9 +94,11 @@ func (g *guard) orLogin(next http.Handler) http.Handler {
 	})
 }
 
-// admits reports whether r comes from somebody who may see everything, and if not, how long its address must wait before a token is looked at again.
+// admits reports whether r comes from somebody who may see everything. If r has a wrong
+// token beyond what its address may send, wait is how long that address has to wait.
 func (g *guard) admits(r *http.Request) (ok bool, wait time.Duration) {
 	now := time.Now()
+	g.log.flush(now)
 	if g.token == "" || g.inSession(r, now) {
 		return true, 0
 	}
@@ -107,19 +109,27 @@ func (g *guard) admits(r *http.Request) (ok bool, wait time.Duration) {
 	return g.try(r, strings.TrimSpace(given), now)
 }
 
-// try compares a token with ours, as often as the address may.
+// try compares a token with ours, and counts a wrong one against its address. The right
+// one is always accepted: that guesses come to nothing is the work of the token's length.
 func (g *guard) try(r *http.Request, given string, now time.Time) (ok bool, wait time.Duration) {
-	from, _ := netip.ParseAddrPort(r.RemoteAddr) // what is no address counts as the zero one
-	ok, wait = g.tries.try(from.Addr(), now, func() bool { return g.token.is(given) })
-	if !ok && wait == 0 {
-		g.logger.Warn("admin token refused", "remote_addr", from.Addr().String())
+	if g.token.is(given) {
+		return true, 0
 	}
-	return ok, wait
+	from, _ := netip.ParseAddrPort(r.RemoteAddr) // what is no address counts as the zero one
+	wait = g.tries.wrong(from.Addr(), now)
+	g.log.add(from.Addr(), now)
+	if g.refused != nil {
+		g.refused(wait > 0)
+	}
+	return false, wait
 }
 
 func tooManyTries(w http.ResponseWriter, wait time.Duration) {
 	w.Header().Set("Retry-After", retryAfter(wait))
-	problem{Code: "too-many-tries", Status: http.StatusTooManyRequests, Detail: "too many wrong tokens came from this address"}.write(w)
+	problem{
+		Code: "too-many-tries", Status: http.StatusTooManyRequests,
+		Detail: "this is not the admin token, and too many wrong ones came from this address before",
+	}.write(w)
 }
 
 // retryAfter writes wait in whole seconds, rounded up (RFC 9110 section 10.2.3).

@@ -1,7 +1,6 @@
 package admin_test
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -249,98 +248,6 @@ func TestLoginWorksOverPlainHTTPFromTheNetwork(t *testing.T) {
 
 func TestHugeLoginIsRefused(t *testing.T) {
 	readProblem(t, login(t, newHandler(t, public()), strings.Repeat("x", 1<<20)), http.StatusBadRequest)
-}
-
-// from sends a bearer from an address.
-func from(h http.Handler, address, bearer string) *http.Response {
-	r := httptest.NewRequest(http.MethodGet, "/config", nil)
-	r.RemoteAddr = address
-	r.Header.Set("Authorization", "Bearer "+bearer)
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w.Result()
-}
-
-func TestWrongTokensAreSlowedDownByAddress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHandler(t, public())
-		const attacker = "192.0.2.1:1000"
-		for i := range 5 {
-			if got := from(h, attacker, fmt.Sprint("guess-", i)).StatusCode; got != http.StatusUnauthorized {
-				t.Errorf("guess %d: %d, want 401", i, got)
-			}
-		}
-		blocked := from(h, "192.0.2.1:2000", token) // another port of the same address
-		readProblem(t, blocked, http.StatusTooManyRequests)
-		if got := blocked.Header.Get("Retry-After"); got != "5" {
-			t.Errorf("Retry-After %q, want 5", got)
-		}
-		if got := login(t, h, "guess", "Host: x").StatusCode; got != http.StatusTooManyRequests { // httptest's address is 192.0.2.1 too
-			t.Errorf("the form does not share the address's tries: %d, want 429", got)
-		}
-		if got := from(h, "192.0.2.2:1000", token).StatusCode; got != http.StatusOK {
-			t.Errorf("the operator's own address: %d, want 200", got)
-		}
-		<-time.After(5 * time.Second) // the attacker earns one try
-		if got := from(h, attacker, "guess").StatusCode; got != http.StatusUnauthorized {
-			t.Errorf("five seconds later: %d, want 401", got)
-		}
-		if got := from(h, attacker, "guess").StatusCode; got != http.StatusTooManyRequests {
-			t.Errorf("and once more: %d, want 429", got)
-		}
-	})
-}
-
-func TestRightTokenCostsNoTries(t *testing.T) {
-	h := newHandler(t, public())
-	for range 50 {
-		if got := from(h, "192.0.2.1:1000", token).StatusCode; got != http.StatusOK {
-			t.Fatalf("the right token, again: %d, want 200", got)
-		}
-	}
-}
-
-func TestNeighborsInOneIPv6NetworkShareTheirTries(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHandler(t, public())
-		for i := range 5 {
-			from(h, fmt.Sprintf("[2001:db8:0:1::%d]:1000", i+1), "guess")
-		}
-		if got := from(h, "[2001:db8:0:1:ffff::]:1000", token).StatusCode; got != http.StatusTooManyRequests {
-			t.Errorf("the same /64: %d, want 429", got)
-		}
-		if got := from(h, "[2001:db8:0:2::1]:1000", token).StatusCode; got != http.StatusOK {
-			t.Errorf("the next /64: %d, want 200", got)
-		}
-	})
-}
-
-func TestManyAddressesShareTheirTriesBeyondTheBound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHandler(t, public())
-		address := func(i int) string { return fmt.Sprintf("10.%d.%d.%d:1000", i>>16, i>>8&255, i&255) }
-		for i := range 1024 + 5 {
-			if got := from(h, address(i), "guess").StatusCode; got != http.StatusUnauthorized {
-				t.Fatalf("address %d: %d, want 401", i, got)
-			}
-		}
-		if got := from(h, address(5000), "guess").StatusCode; got != http.StatusTooManyRequests {
-			t.Errorf("an address beyond the bound after five such guesses: %d, want 429", got)
-		}
-		if got := from(h, address(0), token).StatusCode; got != http.StatusOK {
-			t.Errorf("an address that is kept apart: %d, want 200", got)
-		}
-		<-time.After(time.Minute) // all is forgotten
-		for range 5 {
-			from(h, address(5000), "guess")
-		}
-		if got := from(h, address(5000), token).StatusCode; got != http.StatusTooManyRequests {
-			t.Errorf("a minute and five guesses later: %d, want 429", got)
-		}
-		if got := from(h, address(6000), token).StatusCode; got != http.StatusOK {
-			t.Errorf("another address then: %d, want 200, since there is room again to keep it apart", got)
-		}
-	})
 }
 
 func TestNobodyIsAskedOnLoopbackWithoutAToken(t *testing.T) {

@@ -37,7 +37,8 @@ func (g *guard) login(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case wait > 0:
 		w.Header().Set("Retry-After", retryAfter(wait))
-		sendLogin(w, http.StatusTooManyRequests, "Too many wrong tokens came from this address. Wait a little, then try again.")
+		sendLogin(w, http.StatusTooManyRequests,
+			"This is not the token, and too many wrong ones came from this address before. It is the value of OSGATE_ADMIN_TOKEN.")
 	case !ok:
 		sendLogin(w, http.StatusUnauthorized, "This is not the token. It is the value of OSGATE_ADMIN_TOKEN.")
 	default:

@@ -263,7 +263,7 @@ func TestTableTellsTheValueInForceAndItsSource(t *testing.T) {
 		},
 		{
 			Name: "OSGATE_ADMIN_TOKEN", Value: "[redacted]", Source: config.FromEnvironment, File: true,
-			Description: "bearer token of the admin listener; required where that is not on loopback",
+			Description: "bearer token of the admin listener; required where that is not on loopback, with 16 characters or more",
 		},
 		{
 			Name: "OSGATE_SECRET", Source: config.FromDefault, File: true,

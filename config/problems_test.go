@@ -174,6 +174,9 @@ func TestVariablesThatContradictAreRefused(t *testing.T) {
 			"OSGATE_RATE_OVERRIDES"
 		reach  = "; right is a location that may be reached"
 		prefix = "not usable in keys; right is up to 64 letters, digits and -._:"
+		// of a token that the network can try
+		guessed = "shorter than 16 characters, which can be guessed, since OSGATE_ADMIN_LISTEN is not on loopback; " +
+			"right is a random one, as openssl rand -hex 32 makes it"
 	)
 	for _, tt := range []invalid{
 		{"ADMIN_LISTEN=:8081", "ADMIN_TOKEN", required},
@@ -184,7 +187,9 @@ func TestVariablesThatContradictAreRefused(t *testing.T) {
 		{"LISTEN=:8081", "ADMIN_LISTEN", port},
 		{"LISTEN=0.0.0.0:8081", "ADMIN_LISTEN", port},
 		{"LISTEN=127.0.0.1:9000 ADMIN_LISTEN=127.0.0.1:9000", "ADMIN_LISTEN", port},
-		{"LISTEN=127.0.0.1:9000 ADMIN_LISTEN=[::]:9000 ADMIN_TOKEN=x", "ADMIN_LISTEN", port},
+		{"LISTEN=127.0.0.1:9000 ADMIN_LISTEN=[::]:9000 ADMIN_TOKEN=0123456789abcdef", "ADMIN_LISTEN", port},
+		{"ADMIN_LISTEN=:8081 ADMIN_TOKEN=0123456789abcde", "ADMIN_TOKEN", guessed},
+		{"ADMIN_LISTEN=10.0.0.1:8081 ADMIN_TOKEN=x", "ADMIN_TOKEN", guessed},
 
 		{"TLS_CERT=c.pem", "TLS_KEY", "missing, since OSGATE_TLS_CERT is set; right is both or neither"},
 		{"TLS_KEY=k.pem", "TLS_CERT", "missing, since OSGATE_TLS_KEY is set; right is both or neither"},
@@ -219,7 +224,7 @@ func TestSettingsAtTheirLimitsAreAccepted(t *testing.T) {
 	for _, environ := range []string{
 		"ADMIN_LISTEN=localhost:0 LISTEN=localhost:0",
 		"ADMIN_LISTEN=[::1]:8081", "ADMIN_LISTEN=[::ffff:127.0.0.1]:8081", "ADMIN_LISTEN=127.9.9.9:1",
-		"ADMIN_LISTEN=:8081 ADMIN_TOKEN=a-Z.0~!", "LISTEN=127.0.0.2:8081", "LISTEN=gate_way.internal:8080",
+		"ADMIN_LISTEN=:8081 ADMIN_TOKEN=a-Z.0~!89abcdef0", "ADMIN_TOKEN=x", "LISTEN=127.0.0.2:8081", "LISTEN=gate_way.internal:8080",
 		"TLS_CERT=c.pem TLS_KEY=k.pem TLS_CLIENT_CA=ca.pem",
 		"LISTEN=azAZ09:8080", "LISTEN=" + strings.Repeat("x", 253) + ":8080", "DEFAULT_REGION=" + strings.Repeat("x", 64),
 		"REDIS_PREFIX=osgate:prod-1.a_b", "REDIS_PREFIX=" + strings.Repeat("x", 64), "REDIS_TIMEOUT=1ms", "REDIS_TIMEOUT=1m",

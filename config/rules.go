@@ -56,6 +56,12 @@ func listenerRules() []rule {
 			"ADMIN_TOKEN", "ADMIN_LISTEN"),
 		on(func(c Config) bool { return strings.ContainsFunc(c.Admin.Token.Reveal(), notVisible) },
 			"holds what an Authorization header cannot carry; right is visible ASCII without spaces", "ADMIN_TOKEN"),
+		// The right token is never refused, however many wrong ones come: its length alone keeps it from being guessed.
+		on(func(c Config) bool {
+			return !c.Admin.Listen.Loopback() && c.Admin.Token.Reveal() != "" && c.Admin.ShortToken()
+		},
+			fmt.Sprintf("shorter than %d characters, which can be guessed, since OSGATE_ADMIN_LISTEN is not on loopback; "+
+				"right is a random one, as openssl rand -hex 32 makes it", MinAdminToken), "ADMIN_TOKEN", "ADMIN_LISTEN"),
 		{on: []string{"SECRET"}, broken: func(c Config) string {
 			if _, err := decodeKey(c.Secret.Reveal()); err != nil && c.Secret.Reveal() != "" {
 				return err.Error() + "; right is exactly 32 random bytes in base64, as openssl rand -base64 32 makes them"

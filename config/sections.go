@@ -34,8 +34,15 @@ type Config struct {
 // Admin is the operator's listener.
 type Admin struct {
 	Listen Address `env:"ADMIN_LISTEN" envDefault:"127.0.0.1:8081" desc:"address for operators"`
-	Token  Secret  `env:"ADMIN_TOKEN" desc:"bearer token of the admin listener; required where that is not on loopback"`
+	Token  Secret  `env:"ADMIN_TOKEN" desc:"bearer token of the admin listener; required where that is not on loopback, with 16 characters or more"`
 }
+
+// MinAdminToken is the least length of a token that can be guarded by its length alone:
+// with 16 hexadecimal digits there are 2^64 of them.
+const MinAdminToken = 16
+
+// ShortToken reports whether the token has fewer than MinAdminToken characters.
+func (a Admin) ShortToken() bool { return len(a.Token.Reveal()) < MinAdminToken }
 
 // TLS names the PEM files of the client listener; without Cert it speaks plain HTTP. Whether the files load is not
 // checked here.

@@ -24,8 +24,9 @@ func allSources() telemetry.Sources {
 		Statistics: func() telemetry.Statistics {
 			return telemetry.Statistics{Lag: 1500 * time.Millisecond, Series: 12, Waiting: 5, Coarsened: 2, Dropped: 1, Lost: 7}
 		},
-		Searches: func(tell func(string, int64)) { tell("found", 3) },
-		Pauses:   func(tell func(string, int64)) { tell("paused", 4) },
+		Searches:   func(tell func(string, int64)) { tell("found", 3) },
+		Pauses:     func(tell func(string, int64)) { tell("paused", 4) },
+		AdminTries: func(tell func(string, int64)) { tell("wrong_token", 5); tell("too_many", 95) },
 		Policy: func() telemetry.Policy {
 			return telemetry.Policy{Rules: 20, Shadow: 2, Loaded: time.Unix(1_700_000_000, 500e6), Stale: true}
 		},
@@ -61,12 +62,13 @@ func TestSourcesAreShown(t *testing.T) {
 		`osgate_upstream_pauses_total{osgate_upstream_pause_event="paused"} 4`,
 		`osgate_policy_rules 20`, `osgate_policy_shadow_rules 2`, `osgate_policy_loaded_timestamp_seconds 1.7000000005e+09`, `osgate_policy_stale 1`,
 		`osgate_log_lost_total 9`,
+		`osgate_admin_refusals_total{osgate_admin_refusal="wrong_token"} 5`, `osgate_admin_refusals_total{osgate_admin_refusal="too_many"} 95`,
 	)
 }
 
 func TestSourcesThatNobodyKeepsAreNotShown(t *testing.T) {
 	page := scrape(t, newMetrics(t, telemetry.Options{}))
-	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream", "osgate_policy", "osgate_log"} {
+	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream", "osgate_policy", "osgate_log", "osgate_admin"} {
 		if strings.Contains(page, name) {
 			t.Errorf("%s is shown though nobody says what it is", name)
 		}

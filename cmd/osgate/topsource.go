@@ -131,9 +131,6 @@ type operator struct {
 	transport http.RoundTripper
 }
 
-// errGuessing is a gateway that was sent too many wrong tokens from here.
-var errGuessing = errors.New("the gateway was sent too many wrong tokens from this address; it listens again within seconds")
-
 // errToken is a gateway that wants another token than it was given.
 var errToken = errors.New("the gateway refuses the token: OSGATE_ADMIN_TOKEN, or OSGATE_ADMIN_TOKEN_FILE, has to be that of the gateway")
 
@@ -161,10 +158,8 @@ func (o operator) overview(ctx context.Context) (overview, error) {
 func readOverview(answer *http.Response) (overview, error) {
 	switch answer.StatusCode {
 	case http.StatusOK:
-	case http.StatusUnauthorized:
+	case http.StatusUnauthorized, http.StatusTooManyRequests: // 429: wrong too, like many before
 		return overview{}, errToken
-	case http.StatusTooManyRequests:
-		return overview{}, errGuessing
 	default:
 		return overview{}, fmt.Errorf("it answered %d: no admin listener of osgate, or it does not take this name for its own", answer.StatusCode)
 	}

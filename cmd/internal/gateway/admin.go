@@ -91,6 +91,7 @@ func (g *Gateway) adminServer() (*http.Server, error) {
 		Settings:  func() any { return c.Table() },
 		Metrics:   g.metrics.Handler(),
 		Purge:     g.purge,
+		Refused:   g.adminTries.refused,
 		Logger:    g.logger,
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"osgate/config"
 	"osgate/telemetry"
 )
 
@@ -64,6 +65,9 @@ func (g *Gateway) notes() (notes []string) {
 	}
 	if c.Accounts && g.certs == nil && !c.Listen.Loopback() {
 		notes = append(notes, "Access Management calls carry secrets and come over plain HTTP; set OSGATE_TLS_CERT and _KEY, or OSGATE_ACCOUNTS=false")
+	}
+	if c.Admin.Token.Reveal() != "" && c.Admin.ShortToken() {
+		notes = append(notes, fmt.Sprintf("OSGATE_ADMIN_TOKEN has fewer than %d characters: it can be guessed; set a random one", config.MinAdminToken))
 	}
 	if g.redis == nil && c.Rate.Replicas > 1 {
 		notes = append(notes, "without OSGATE_REDIS_URL each of OSGATE_REPLICAS counts by itself: a client has its quota in every one")

@@ -56,6 +56,7 @@ type parts struct {
 	proxy      *proxy.Proxy
 
 	environments *auth.EnvironmentTypes
+	adminTries   adminTries
 
 	made atomic.Bool // all of them are: until then metrics read none
 

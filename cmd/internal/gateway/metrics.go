@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"sync/atomic"
 	"time"
 
 	"osgate/auth"
@@ -21,6 +22,7 @@ func (p *parts) sources() telemetry.Sources {
 	if p.redis != nil {
 		s.Redis = p.tellRedis
 	}
+	s.AdminTries = p.adminTries.tell
 	if p.config.Regions.Discover {
 		s.Searches = p.tellSearches
 	}
@@ -108,6 +110,23 @@ func (p *parts) tellSearches(tell func(result string, n int64)) {
 	tell("ambiguous", n.Ambiguous)
 	tell("silent", n.Silent)
 	tell("busy", n.Busy)
+}
+
+// adminTries counts wrong tokens at the admin listener. The zero value is that of a start.
+// It is safe for concurrent use.
+type adminTries struct{ wrong, tooMany atomic.Int64 }
+
+func (a *adminTries) refused(tooMany bool) {
+	if tooMany {
+		a.tooMany.Add(1)
+		return
+	}
+	a.wrong.Add(1)
+}
+
+func (a *adminTries) tell(tell func(refusal string, n int64)) {
+	tell("wrong_token", a.wrong.Load())
+	tell("too_many", a.tooMany.Load())
 }
 
 func (p *parts) tellPauses(tell func(event string, n int64)) {
