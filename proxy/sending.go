@@ -118,7 +118,7 @@ func (s *sending) late(in step) {
 	}
 }
 
-// cause returns why the request was given up, where it is late that says so; else err.
+// cause returns the step that took too long, if late gave the request up for it; else err.
 func (s *sending) cause(err error) error {
 	if late, ok := errors.AsType[lateError](context.Cause(s.ctx)); ok {
 		return late

@@ -62,7 +62,7 @@ func TestAnUpstreamThatStopsReadingIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestAStalledHandshakeIsGivenUp, and so is a TLS upstream that reads no body.
+// TestAStalledTLSUpstreamIsGivenUp in its handshake, and where it reads no body.
 func TestAStalledTLSUpstreamIsGivenUp(t *testing.T) {
 	lender := httptest.NewUnstartedServer(nil) // of a certificate
 	lender.StartTLS()

@@ -37,8 +37,9 @@ const (
 	maxHeaderBytes  = 256 << 10
 )
 
-// NewTransport returns a Transport for a few hosts and many connections. It honors HTTPS_PROXY, follows nothing, decompresses nothing, and
-// fails where upstream switches protocols.
+// NewTransport returns a Transport for a few hosts and many connections. It honors
+// HTTPS_PROXY, follows no redirect and decompresses no answer. It fails if upstream switches
+// protocols.
 func NewTransport(o TransportOptions) Transport {
 	if o.Timeout == 0 {
 		o.Timeout = upstreamTimeout
