@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -38,11 +39,20 @@ var (
 // scripts are what [RedisCoherence] runs in Redis.
 type scripts struct{ read, mark, release, epoch, word, grant, revoke *redis.Script }
 
+// writes is the first line of every script. It declares that the script writes, and so
+// Redis refuses to run it while nothing can be written: it is full (OOM), has too few
+// replicas (NOREPLICAS), cannot persist (MISCONF) or is a replica (READONLY). Without the
+// line a read whose generations exist would not notice, and would serve an entry beside a
+// write that could not be marked. Redis 7.0 and later know the line ("Script flags" in the
+// Lua API reference of Redis).
+const writes = "#!lua\n"
+
 func newScripts() scripts {
+	script := func(parts ...string) *redis.Script { return redis.NewScript(writes + strings.Join(parts, "")) }
 	return scripts{
-		read: redis.NewScript(enterLua + readLua), mark: redis.NewScript(enterLua + markLua),
-		release: redis.NewScript(enterLua + releaseLua), epoch: redis.NewScript(enterLua + epochLua),
-		word: redis.NewScript(wordLua), grant: redis.NewScript(grantLua), revoke: redis.NewScript(revokeLua),
+		read: script(enterLua, readLua), mark: script(enterLua, markLua),
+		release: script(enterLua, releaseLua), epoch: script(enterLua, epochLua),
+		word: script(wordLua), grant: script(grantLua), revoke: script(revokeLua),
 	}
 }
 
