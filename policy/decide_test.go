@@ -129,12 +129,13 @@ func TestNeedsAreWhatSomeRuleReads(t *testing.T) {
 		{permitAll, "PUT " + keyOne, policy.Needs{}},
 		{when(`resource.environmentType == "production"`), "PUT " + keyOne, policy.Needs{EnvironmentType: true}},
 		{when(`context.valueBytes < 5`), "PUT " + keyOne, policy.Needs{ValueBytes: true}},
-		{when(`context.valueType == "STRING"`), "PUT " + keyOne, policy.Needs{Value: true}},
+		{when(`context.valueType == "STRING"`), "PUT " + keyOne, policy.Needs{Value: true, Type: true}},
+		{`@mode("shadow") ` + when(`context.valueType == "STRING"`), "PUT " + keyOne, policy.Needs{Value: true}},
 		{when(`context has ttlSeconds`), "PUT " + billing, policy.Needs{Value: true, Definition: true}},
 		{`@mode("shadow") ` + when(`context has ttlSeconds`), "PUT " + billing, policy.Needs{Value: true}},
 		{
 			when(`(if 1 < 2 then context else context).confirmable`), "PUT " + keyOne,
-			policy.Needs{Value: true, Definition: true, ValueBytes: true, SourceIP: true, Headers: []string{"x-a", "x-b"}},
+			policy.Needs{Value: true, Type: true, Definition: true, ValueBytes: true, SourceIP: true, Headers: []string{"x-a", "x-b"}},
 		},
 		{when(`context.headers has "x-b" || context.headers has "x-a"`), "PUT " + keyOne, policy.Needs{Headers: []string{"x-a", "x-b"}}},
 	} {

@@ -14,7 +14,8 @@ type facts struct {
 	headers  map[types.String]bool
 	tested   map[types.String]bool // attributes of either, or headers, whose presence is asked for ("has")
 
-	definition   bool  // ttlSeconds is read by a rule that is not in shadow mode
+	typed        bool  // valueType is read by a rule that is not in shadow mode
+	definition   bool  // so is ttlSeconds
 	wholeContext bool  // context or context.headers is used as a whole
 	named        uint8 // bits by level: entities of that type are named, so that ids and what a resource is in matter
 }
@@ -118,6 +119,7 @@ func (f *facts) add(other facts) {
 		}
 	}
 	f.wholeContext = f.wholeContext || other.wholeContext
+	f.typed = f.typed || other.typed
 	f.definition = f.definition || other.definition
 	f.named |= other.named
 }

@@ -57,23 +57,3 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
-
-// Whatever the head of a body holds, reading it does not panic and tells one of the words.
-func FuzzReadHead(f *testing.F) {
-	for _, seed := range []string{`{"valueType":"STRING","stringValue":"x"}`, `{"defaultTtlSeconds":1e400}`, `{"stringValue":"` + string(make([]byte, 9)), `[{"a":[]}]`} {
-		f.Add([]byte(seed), true)
-	}
-	f.Fuzz(func(t *testing.T, head []byte, whole bool) {
-		for _, kind := range objectstore.Kinds() {
-			h := policy.ReadHead(kind, "application/json", head, whole)
-			switch h.ValueType {
-			case "", "STRING", "NUMBER", "BINARY":
-			default:
-				t.Errorf("%q: type %q", head, h.ValueType)
-			}
-			if h.TTLSeconds < -1 {
-				t.Errorf("%q: TTL %d", head, h.TTLSeconds)
-			}
-		}
-	})
-}

@@ -17,8 +17,8 @@ type Request struct {
 
 	EnvironmentType string            // "production", "sandbox" or "design"; empty: "unknown"
 	ValueBytes      int64             // size of the request's body; below 0: unknown so far, and 0 for the rules
-	ValueType       string            // as [ReadHead] tells it; empty: none, or it cannot be told
-	TTLSeconds      int64             // as [ReadHead] tells it; below 0: none
+	ValueType       string            // as a [Judge] tells it; empty: none, or it cannot be judged
+	TTLSeconds      int64             // as a [Judge] tells it; below 0: none
 	SourceIP        netip.Addr        // where the request came from; a rule that reads an invalid one fails
 	Time            time.Time         // when it came; a rule that reads a zero one fails
 	Headers         map[string]string // the headers of [Needs], by their names in lower case; absent ones are absent
@@ -53,7 +53,8 @@ func (e RuleError) Error() string { return "rule " + e.Rule + ": " + e.Message }
 type Needs struct {
 	EnvironmentType bool
 	Region          bool // of no use where it is known
-	Value           bool // ValueType or TTLSeconds: the head of the body has to be read
+	Value           bool // ValueType or TTLSeconds: the body has to be judged
+	Type            bool // ValueType decides: a rule reads it that is not in shadow mode
 	Definition      bool // TTLSeconds decides: a rule reads it that is not in shadow mode
 	ValueBytes      bool // the body's size: where it is unknown at first, decide again at its end
 	SourceIP        bool

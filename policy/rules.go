@@ -78,7 +78,9 @@ func (rs *Rules) check(v *validate.Validator, headers []string) []Problem {
 func (rs *Rules) index(headers []string) {
 	var forbids, permits []*rule
 	for _, r := range rs.all {
-		r.facts.definition = !r.shadow && !rs.shadow && r.facts.reads(ttlSecondsName)
+		inForce := !r.shadow && !rs.shadow
+		r.facts.definition = inForce && r.facts.reads(ttlSecondsName)
+		r.facts.typed = inForce && r.facts.reads(valueTypeName)
 		if r.forbid {
 			forbids = append(forbids, r)
 		} else {
@@ -160,6 +162,7 @@ func (f *facts) needs(headers []string) Needs {
 		EnvironmentType: f.resource[environmentTypeName],
 		Region:          f.resource[regionName],
 		Value:           f.body(),
+		Type:            f.typed,
 		Definition:      f.definition,
 		ValueBytes:      f.reads(valueBytesName),
 		SourceIP:        f.reads(sourceIPName),

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -95,18 +96,20 @@ func (b *requestBody) interrupt() {
 	}
 }
 
+// peekBytes is what peek holds of a body that has not come.
+const peekBytes = 2 << 10
+
 // peek returns the beginning of the body, at most limit bytes, and whether that is all of it. Read returns it again. It is called before Read, and waits
 // for a client that takes its time.
 func (b *requestBody) peek(limit int) (head []byte, whole bool) {
 	if b.head == nil {
-		b.head = make([]byte, limit)
-		n := 0
-		for n < limit && b.end == nil {
-			var read int
-			read, b.end = b.pull(b.head[n:])
-			n += read
+		b.head = make([]byte, 0, min(limit, peekBytes))
+		for len(b.head) < limit && b.end == nil { // it grows as the body comes: a client that sends nothing holds little
+			b.head = slices.Grow(b.head, 1)
+			n := 0
+			n, b.end = b.pull(b.head[len(b.head):min(cap(b.head), limit)])
+			b.head = b.head[:len(b.head)+n]
 		}
-		b.head = b.head[:n]
 		b.unread = b.head
 		b.note(nil, b.end)
 	}

@@ -1,12 +1,9 @@
 package proxy
 
 import (
-	"fmt"
-	"math"
 	"strings"
 	"time"
 
-	"osgate/objectstore"
 	"osgate/policy"
 )
 
@@ -35,7 +32,7 @@ func (p *Proxy) bodiless(x *exchange, needs policy.Needs) policy.Request {
 // bodyFacts adds to r what rules read of x's body. It waits for the client to send its beginning.
 func (x *exchange) bodyFacts(r *policy.Request, needs policy.Needs) error {
 	if needs.Value {
-		head, err := x.valueHead(needs.Definition)
+		head, err := x.valueHead(needs)
 		if err != nil {
 			return err
 		}
@@ -61,29 +58,6 @@ func headersOf(x *exchange, names []string) map[string]string {
 	return headers
 }
 
-// valueHead reads of the body what rules may ask about it. A store's definition has to be read whole where a rule in force asks about it: what stands
-// behind its first bytes, or is compressed, could say another TTL than the one that was judged.
-func (x *exchange) valueHead(definition bool) (policy.Head, error) {
-	h := x.r.Header
-	var head []byte
-	whole := x.r.ContentLength == 0
-	if !whole && h.Get("Content-Encoding") == "" {
-		head, whole = x.body.peek(policy.HeadBytes)
-		if err := x.body.failure(); err != nil {
-			return policy.Head{}, err
-		}
-	}
-	defines := x.op.Kind == objectstore.PutStore || x.op.Kind == objectstore.PatchStore
-	switch {
-	case defines && !whole && definition:
-		return policy.Head{}, refusal{code: codeTooLarge, detail: fmt.Sprintf(
-			"the policy has to read a store's definition whole: send it without Content-Encoding and in at most %d bytes", policy.HeadBytes)}
-	case defines && !whole:
-		return policy.Head{TTLSeconds: math.MaxInt64}, nil
-	}
-	return policy.ReadHead(x.op.Kind, h.Get("Content-Type"), head, whole), nil
-}
-
 // decide asks ask, a method of the rules, about x. Where nothing but discovery can tell the region, what is permitted in any region of the plane may be
 // looked for: the region that is found is judged again.
 func (p *Proxy) decide(x *exchange, ask func(policy.Request) policy.Decision, r policy.Request) (d policy.Decision) {
@@ -102,8 +76,10 @@ func (p *Proxy) decide(x *exchange, ask func(policy.Request) policy.Decision, r 
 	return d
 }
 
-// watch has the rules judge a body of unknown length again as it grows: one that goes beyond what they permit is cut before it does.
+// watch has the rules judge a body again as it streams: one of unknown length that grows beyond what they permit is cut before it does, and so is one whose
+// end makes another type of it than its beginning.
 func (x *exchange) watch(rules *policy.Rules, r policy.Request) {
+	x.follow(rules, r)
 	if x.r.ContentLength >= 0 || !rules.NeedsOf(x.op).ValueBytes {
 		return
 	}

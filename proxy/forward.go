@@ -31,7 +31,7 @@ func (p *Proxy) forward(x *exchange) (err error) {
 		return err
 	}
 	r := x.r.WithContext(ctx)
-	r.Body = x.body
+	r.Body = x.upstreamBody()
 	if x.call == auth.Revoke {
 		x.body.keep()
 	}

@@ -173,7 +173,7 @@ func TestATTLIsJudgedByTheStoresDefinition(t *testing.T) {
 	if w := g.do(put(fine)); w.Code != 200 || got != fine {
 		t.Errorf("%d, upstream got %q; want 200 and the body as it was sent", w.Code, got)
 	}
-	padded := `{"storeId":"` + strings.Repeat("s", policy.HeadBytes) + `","defaultTtlSeconds":86401}`
+	padded := `{"storeId":"` + strings.Repeat("s", judgedBody) + `","defaultTtlSeconds":86401}`
 	for name, w := range map[string]*httptest.ResponseRecorder{
 		"hidden behind the head": g.do(put(padded)), "compressed": g.do(put("\x1f\x8b", "Content-Encoding: gzip")),
 	} {

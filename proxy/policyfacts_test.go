@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"osgate/policy"
 )
 
 func TestHostIsAHeaderThatRulesMayRead(t *testing.T) {
@@ -38,7 +37,7 @@ func TestWhatShadowRulesSayOfAGrowingBodyIsWhatTheySayOfAllOfIt(t *testing.T) {
 func TestADefinitionThatCannotBeReadIsRefusedForRulesInForceAlone(t *testing.T) {
 	const rule = `forbid(principal, action, resource) when { context has ttlSeconds && context.ttlSeconds > 86400 };`
 	for name, lines := range map[string][]string{
-		"long": {"", `{"storeId":"` + strings.Repeat("s", policy.HeadBytes) + `"}`}, "compressed": {"Content-Encoding: gzip", "", "\x1f\x8b"},
+		"long": {"", `{"storeId":"` + strings.Repeat("s", judgedBody) + `"}`}, "compressed": {"Content-Encoding: gzip", "", "\x1f\x8b"},
 	} {
 		put := func() *http.Request {
 			return request(t, storePUT, append([]string{"Authorization: Bearer one"}, lines...)...)
