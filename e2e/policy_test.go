@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const (
@@ -34,13 +36,17 @@ func newRules(t *testing.T, rules string) *ruleFile {
 // setting is the variable that puts the rules in force.
 func (f *ruleFile) setting() string { return "POLICY=" + filepath.Dir(f.path) }
 
-// write replaces the file as a whole, as editors and configuration management do.
+// write replaces the file as a whole, as editors and configuration management do, with what has been at rest for an hour: what has not is taken later.
 func (f *ruleFile) write(text string) {
 	f.t.Helper()
 	if err := os.WriteFile(f.path+".new", []byte(text), 0o600); err != nil {
 		f.t.Fatal(err)
 	}
 	if err := os.Rename(f.path+".new", f.path); err != nil {
+		f.t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Hour)
+	if err := errors.Join(os.Chtimes(f.path, old, old), os.Chtimes(filepath.Dir(f.path), old, old)); err != nil {
 		f.t.Fatal(err)
 	}
 }

@@ -94,10 +94,11 @@ func RunCases(rs *Rules, folder string, located func(plane, region string) bool)
 
 // readCases reads a file of cases.
 func readCases(path string) ([]Case, error) {
-	text, err := readFile(path, maxBytes)
+	f, err := readFile(path, maxBytes)
 	if err != nil {
 		return nil, err
 	}
+	text := f.text
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	var cases []Case

@@ -17,7 +17,7 @@ import (
 func version(n int) []file {
 	var files []file
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
-		files = append(files, file{name + extension, fmt.Appendf(nil, "@id(\"%s-v%d\") permit(principal, action, resource);", name, n)})
+		files = append(files, file{name: name + extension, text: fmt.Appendf(nil, "@id(\"%s-v%d\") permit(principal, action, resource);", name, n)})
 	}
 	return files
 }
@@ -50,13 +50,13 @@ func TestAMixtureOfTwoVersionsIsNeverTaken(t *testing.T) {
 		t.Errorf("never the same twice: %v after %d readings; want %v, the rules in force", err, n, errRestless)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		// The two looks agree; a third reading, which nobody asks for, would find the mixture.
+		// The two readings of a look agree; a third, which no look makes, would find the mixture.
 		p, err := load(Options{Path: "x"}, readings(version(1)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.read = readings(version(2), version(2), version(2), version(2), mixture)
-		ctx, stop := context.WithTimeout(t.Context(), pollEvery+2*settle)
+		p.read = readings(version(2), version(2), mixture)
+		ctx, stop := context.WithTimeout(t.Context(), pollEvery+time.Millisecond)
 		defer stop()
 		_ = p.Run(ctx)
 		if p.State().Hash != hash(version(2)) {

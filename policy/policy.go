@@ -8,10 +8,11 @@ import (
 
 // Options say which rules there are. Path has to be given.
 type Options struct {
-	Path     string      // a .cedar file, or a folder of which every .cedar file is read, in the order of their names; not the folders in it
-	Shadow   bool        // decide and report, but permit everything
-	Headers  []string    // names of the request headers that rules may read as context.headers; at most 32
-	OnChange func(State) // called by Reload and Run after each change of State, one call at a time; may be nil
+	Path     string        // a .cedar file, or a folder of which every .cedar file is read, in the order of their names; not the folders in it
+	Shadow   bool          // decide and report, but permit everything
+	Rest     time.Duration // how long the files must have been unchanged before they are taken, see [Rest]; 0: they are taken as they are
+	Headers  []string      // names of the request headers that rules may read as context.headers; at most 32
+	OnChange func(State)   // called by Reload and Run after each change of State, one call at a time; may be nil
 }
 
 // State is what is known of the rules in force.
@@ -44,8 +45,8 @@ type stateOf struct {
 	rules *Rules
 }
 
-// Load reads the rules. It fails with a *[LoadError] that names every fault where they are not valid as a whole, and after five seconds where a file
-// system does not answer.
+// Load reads the rules, once they are at rest (Options.Rest). It fails with a *[LoadError] that names every fault where they are not valid as a whole, and
+// where they are changed all the time. It fails after five seconds where a file system does not answer.
 func Load(o Options) (*Policy, error) {
 	return load(o, func() ([]file, error) { return readFiles(o.Path) })
 }
@@ -58,7 +59,7 @@ func load(o Options, read func() ([]file, error)) (*Policy, error) {
 	}
 	o.Headers = headers
 	p := &Policy{o: o, read: read, hand: make(chan struct{}, 1)}
-	files, err := p.fetch(nil)
+	files, err := p.rested()
 	if err != nil {
 		return nil, err
 	}

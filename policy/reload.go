@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// The clock of Run.
-const (
-	pollEvery = 2 * time.Second
-	settle    = 200 * time.Millisecond // files must be the same this long: an editor may be writing them
-)
+// pollEvery is how often Run looks at the files.
+const pollEvery = 2 * time.Second
 
-// Run looks at the files every two seconds and takes them when they have changed, until ctx ends. It returns ctx's error. What cannot be read or
-// is not valid leaves the rules in force and is told by [Policy.State] and Options.OnChange. Without a policy it only waits.
+// Run looks at the files every two seconds and takes them when they have changed and been at rest for Options.Rest since, until ctx ends. It returns ctx's
+// error. What cannot be read or is not valid for that long leaves the rules in force and is told by [Policy.State] and Options.OnChange. Without a
+// policy it only waits.
 func (p *Policy) Run(ctx context.Context) error {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
+	var r rest
 	for {
 		select {
 		case <-ctx.Done():
@@ -25,16 +24,15 @@ func (p *Policy) Run(ctx context.Context) error {
 		if p.o.Path == "" {
 			continue
 		}
-		before := look(p.fetch(ctx.Done()))
-		if !p.changed(before) {
-			continue
-		}
-		select {
-		case <-ctx.Done():
+		files, err := p.fetch(ctx.Done())
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
-		case <-time.After(settle):
+		case !p.changed(look(files, err)):
+			r = rest{}
+		case r.left(files, err, time.Now(), p.o.Rest) <= 0:
+			_ = p.take(files, err) // told by State and OnChange
 		}
-		p.settled(ctx, before)
 	}
 }
 
@@ -48,29 +46,19 @@ func (p *Policy) changed(now string) bool {
 	return now != p.State().Hash
 }
 
-// settled takes the files if they still look as they did before.
-func (p *Policy) settled(ctx context.Context, before string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	files, err := p.fetch(ctx.Done())
-	if ctx.Err() == nil && look(files, err) == before {
-		_ = p.take(files, err) // told by State and OnChange
-	}
-}
-
-// Reload reads the files again, at once. Where they cannot be read within five seconds or are not valid, the rules in force stay, and State says why. A
-// Policy that was not loaded has nothing to read.
+// Reload reads the files again, at once where they are at rest, else as soon as they are. Where that takes twice as long as they must rest, or they cannot be
+// read within five seconds or are not valid, the rules in force stay, and State says why. A Policy that was not loaded has nothing to read.
 func (p *Policy) Reload() error {
 	if p.o.Path == "" {
 		return nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.take(p.fetch(nil))
+	return p.take(p.rested())
 }
 
-// take puts into force what was read, or tells why it cannot. The caller holds mu.
+// take puts into force what was read, or tells why it cannot.
 func (p *Policy) take(files []file, err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	before := p.state.Load()
 	var rules *Rules
 	if err == nil {

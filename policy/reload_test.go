@@ -107,7 +107,7 @@ func TestAChangeIsTakenWithinSeconds(t *testing.T) {
 func TestAFileIsTakenWhenItIsAtRest(t *testing.T) {
 	folder := write(t, "p.cedar", permitAll)
 	synctest.Test(t, func(t *testing.T) {
-		p, err := policy.Load(policy.Options{Path: folder})
+		p, err := policy.Load(policy.Options{Path: folder, Rest: policy.Rest})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestAFileIsTakenWhenItIsAtRest(t *testing.T) {
 			}
 		}
 		replace(t, folder, "q.cedar", noDeletes)
-		<-time.After(3 * time.Second)
+		<-time.After(policy.Rest + 4*time.Second)
 		if s := p.State(); s.Files != 2 {
 			t.Errorf("not taken at rest: %+v", s)
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // The bounds of a policy.
@@ -30,8 +31,9 @@ var ErrNoRules = errors.New("the policy holds no rule, so that it would deny eve
 
 // file is a policy file as it was read.
 type file struct {
-	name string // without folder
-	text []byte
+	name    string // without folder
+	text    []byte
+	changed time.Time // when the file system says that it was changed last, or the folder that lists it; zero: it does not say
 }
 
 // readFiles reads the file at path, or the .cedar files of the folder at path in the order of their names. Links are followed.
@@ -41,12 +43,14 @@ func readFiles(path string) ([]file, error) {
 		return nil, fmt.Errorf("reading policy: %w", err)
 	}
 	if !isFolder {
-		text, err := readFile(pinned, maxBytes)
+		f, err := readFile(pinned, maxBytes)
 		if err != nil {
 			return nil, err
 		}
-		return []file{{filepath.Base(path), text}}, nil
+		f.name = filepath.Base(path)
+		return []file{f}, nil
 	}
+	listed := changed(path, pinned)
 	names, err := list(pinned, extension)
 	if err != nil {
 		return nil, err
@@ -54,17 +58,36 @@ func readFiles(path string) ([]file, error) {
 	var files []file
 	left := maxBytes
 	for _, name := range names {
-		text, err := readFile(filepath.Join(pinned, name), left)
+		f, err := readFile(filepath.Join(pinned, name), left)
 		if err != nil {
 			return nil, err
 		}
-		left -= len(text)
-		files = append(files, file{name, text})
+		left -= len(f.text)
+		f.changed = latest(f.changed, listed)
+		files = append(files, f)
 	}
 	if len(files) == 0 {
 		return nil, fmt.Errorf("reading policy: %s has no %s file: %w", path, extension, ErrNoRules)
 	}
 	return files, nil
+}
+
+// changed returns when one of the folders was changed last: a file of theirs made, renamed or removed.
+func changed(folders ...string) (last time.Time) {
+	for _, folder := range folders {
+		if info, err := os.Stat(folder); err == nil { // what cannot be read fails where it is listed
+			last = latest(last, info.ModTime())
+		}
+	}
+	return last
+}
+
+// latest returns the later of two times.
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // versionLink is the link that Kubernetes swaps when a ConfigMap changes; what the volume shows are links through it.
@@ -116,27 +139,27 @@ func list(folder, suffix string) ([]string, error) {
 }
 
 // readFile reads the regular file at path, which may have limit bytes. A pipe or a device is not even opened: that may last for ever or set something off.
-func readFile(path string, limit int) ([]byte, error) {
+func readFile(path string, limit int) (file, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is no regular file", path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading policy: %w", err)
+		return file{}, fmt.Errorf("reading policy: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // what may have taken its place must not be waited for
 	if err != nil {
-		return nil, fmt.Errorf("reading policy: %w", err)
+		return file{}, fmt.Errorf("reading policy: %w", err)
 	}
 	defer func() { _ = f.Close() }() // only read
 	text, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading policy: %w", err)
+		return file{}, fmt.Errorf("reading policy: %w", err)
 	}
 	if len(text) > limit {
-		return nil, fmt.Errorf("reading policy: with %s it has more than %d bytes", path, maxBytes)
+		return file{}, fmt.Errorf("reading policy: with %s it has more than %d bytes", path, maxBytes)
 	}
-	return text, nil
+	return file{filepath.Base(path), text, info.ModTime()}, nil
 }
 
 // hash returns a hash of names and contents.

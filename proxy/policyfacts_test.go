@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-
 )
 
 func TestHostIsAHeaderThatRulesMayRead(t *testing.T) {

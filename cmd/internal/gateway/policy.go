@@ -47,7 +47,7 @@ func (p *parts) makePolicy(transport proxy.Transport) (err error) {
 		return err
 	}
 	o := policyOptions(p.config.Policy)
-	o.OnChange = p.policyChanged
+	o.OnChange, o.Rest = p.policyChanged, policy.Rest
 	p.policy, err = policy.Load(o)
 	return err //nolint:wrapcheck // it names file, line and column
 }

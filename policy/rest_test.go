@@ -1,0 +1,149 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// twoRules is a file, and oneRule what stands of it while it is being written.
+const (
+	oneRule  = `@id("all") permit(principal, action, resource);` + "\n"
+	twoRules = oneRule + `@id("none") forbid(principal, action, resource);` + "\n"
+)
+
+// growing reads one file, whose content and time of change a test sets.
+type growing struct {
+	mu   sync.Mutex
+	file file // guarded by mu
+}
+
+func (g *growing) write(text string, changed time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.file = file{"p.cedar", []byte(text), changed}
+}
+
+func (g *growing) read() ([]file, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return []file{g.file}, nil
+}
+
+// TestAFileThatIsBeingWrittenIsNotTakenHalf though its writer pauses for longer than there is between two looks; be it found by looking, by SIGHUP or at the
+// start, and whether or not the file system says when it was changed.
+func TestAFileThatIsBeingWrittenIsNotTakenHalf(t *testing.T) {
+	stamps := map[string]func() time.Time{
+		"the file system's clock is ours": time.Now, "it does not say": func() time.Time { return time.Time{} },
+		"its clock is ahead": func() time.Time { return time.Now().Add(time.Hour) },
+	}
+	for name, stamp := range stamps {
+		synctest.Test(t, func(t *testing.T) {
+			g := &growing{}
+			write := func(text string) { g.write(text, stamp()) }
+			write(twoRules)
+			p, err := load(Options{Path: "x", Rest: Rest}, g.read)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			go func() { _ = p.Run(ctx) }()
+			hangup := func() { go func() { _ = p.Reload() }() } // ends within twice Rest
+			for range 50 {                                      // at any moment between two looks
+				write(oneRule)
+				hangup()
+				for until := time.Now().Add(Rest - time.Millisecond); time.Now().Before(until); <-time.After(Rest / 41) {
+					if n := p.State().Rules; n != 2 {
+						t.Fatalf("%s: %d rules in force while the file is written, want 2", name, n)
+					}
+				}
+				write(twoRules)
+				<-time.After(Rest + pollEvery + 137*time.Millisecond)
+			}
+			write(oneRule + "// and no more\n")
+			<-time.After(Rest + 2*pollEvery)
+			if n := p.State().Rules; n != 1 {
+				t.Errorf("%s: %d rules in force when the file has been at rest, want 1", name, n)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		g := &growing{}
+		g.write(oneRule, time.Now())
+		go func() {
+			<-time.After(Rest - time.Millisecond)
+			g.write(twoRules, time.Now())
+		}()
+		if p, err := load(Options{Path: "x", Rest: Rest}, g.read); err != nil || p.State().Rules != 2 {
+			t.Errorf("at the start: %+v, %v; want both rules", p.State(), err)
+		}
+	})
+}
+
+// TestFilesAtRestAreTakenAtOnce when asked to, and files that never rest are told of.
+func TestFilesAtRestAreTakenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &growing{}
+		g.write(twoRules, time.Now().Add(-Rest))
+		began := time.Now()
+		p, err := load(Options{Path: "x", Rest: Rest}, g.read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.write(oneRule, time.Now().Add(-Rest))
+		if err := p.Reload(); err != nil || p.State().Rules != 1 || time.Since(began) != 0 {
+			t.Errorf("%v, %d rules after %v; want 1 at once", err, p.State().Rules, time.Since(began))
+		}
+		g.write(twoRules, time.Now())
+		if err := p.Reload(); err != nil || p.State().Rules != 2 || time.Since(began) != Rest {
+			t.Errorf("%v, %d rules after %v; want 2 after %v", err, p.State().Rules, time.Since(began), Rest)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		g.write(oneRule, time.Now())
+		go func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(time.Second):
+					g.write(oneRule, time.Now())
+				}
+			}
+		}()
+		began = time.Now()
+		if err := p.Reload(); !errors.Is(err, errRestless) || time.Since(began) > 2*Rest+pollEvery || p.State().Rules != 2 {
+			t.Errorf("never at rest: %v after %v, %d rules; want %v, those in force", err, time.Since(began), p.State().Rules, errRestless)
+		}
+	})
+}
+
+// TestWhatAFolderListsIsPartOfItsRest: a file that is gone, or came by renaming, has left no young file behind.
+func TestWhatAFolderListsIsPartOfItsRest(t *testing.T) {
+	folder := t.TempDir()
+	old := time.Now().Add(-time.Hour).Truncate(time.Second)
+	for _, name := range []string{"a.cedar", "b.cedar"} {
+		path := filepath.Join(folder, name)
+		if err := errors.Join(os.WriteFile(path, []byte(oneRule), 0o600), os.Chtimes(path, old, old)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(folder, old, old); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := readFiles(folder); err != nil || len(files) != 2 || !youngest(files).Equal(old) {
+		t.Fatalf("%d files changed at %v, %v; want 2, at %v", len(files), youngest(files), err, old)
+	}
+	if err := os.Remove(filepath.Join(folder, "b.cedar")); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := readFiles(folder); err != nil || len(files) != 1 || !youngest(files).After(old) {
+		t.Errorf("%d files changed at %v, %v; want 1, changed now", len(files), youngest(files), err)
+	}
+}
