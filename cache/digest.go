@@ -22,11 +22,14 @@ func appendPart(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// ChoosingHeaders are the request headers that go upstream and may choose another answer there: their values are part of an entry's name, and an answer
-// may say in Vary that it depends on them. The proxy sends these upstream by this list, so that none is sent that the name leaves out.
+// ChoosingHeaders lists the request headers that go upstream and may select another
+// answer there. Their values are part of an entry's name, and an answer may list them
+// in Vary. The proxy sends them by this list, so it sends none that is missing in the
+// name.
 var ChoosingHeaders = []string{"Accept", "Content-Encoding", "Content-Type", "User-Agent"}
 
-// ChoosingPrefix begins the other headers that choose: those by which Anypoint's own clients name an organization and an environment. Object Store is not
+// ChoosingPrefix is the prefix of further headers that may select an answer. Anypoint's
+// own clients name an organization and an environment in them; Object Store is not
 // known to read them.
 const ChoosingPrefix = "X-Anypnt-"
 
@@ -36,7 +39,8 @@ func chooses(name string) bool {
 	return slices.Contains(ChoosingHeaders, name) || strings.HasPrefix(name, ChoosingPrefix)
 }
 
-// entryKey names the entry that answers q. Parameters count in the order in which they were sent.
+// entryKey names the entry that answers q. Parameters count in the order in which they
+// were sent.
 func entryKey(q *Question) digest {
 	var room [partsBytes]byte
 	o := &q.Operation
@@ -70,7 +74,8 @@ func appendValues(b []byte, values []string) []byte {
 	return b
 }
 
-// appendPrefixed adds the headers that begin with [ChoosingPrefix], sorted by their names.
+// appendPrefixed adds the headers that begin with [ChoosingPrefix], sorted by their
+// names.
 func appendPrefixed(b []byte, h http.Header) []byte {
 	var names []string
 	for name := range h {

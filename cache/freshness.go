@@ -85,8 +85,10 @@ func storable(o *objectstore.Operation, status int) bool {
 	return false
 }
 
-// refusedContent refuses answers that are right for some requests with the same key only: Vary on more than what the key holds, a
-// content coding (no request for one goes upstream, because Accept-Encoding does not, so Vary on it is harmless), a part of a whole.
+// refusedContent refuses answers that are right for some requests with the same key
+// only: Vary on more than what the key holds, a content coding (no request for one goes
+// upstream, because Accept-Encoding does not, so Vary on it is harmless), a part of a
+// whole.
 func refusedContent(h http.Header) string {
 	for _, line := range h["Vary"] {
 		for name := range strings.SplitSeq(line, ",") {

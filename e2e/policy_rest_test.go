@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestAPolicyThatIsBeingWrittenIsNotTakenHalf: its writer pauses for longer than there is between two looks, and SIGHUP comes in between.
+// TestAPolicyThatIsBeingWrittenIsNotTakenHalf: its writer pauses for longer than there
+// is between two looks, and SIGHUP comes in between.
 func TestAPolicyThatIsBeingWrittenIsNotTakenHalf(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, closedRule)
@@ -34,6 +35,9 @@ func TestAPolicyThatIsBeingWrittenIsNotTakenHalf(t *testing.T) {
 	}
 	if _, err := file.WriteString(strings.Replace(closedRule, "closed for now", "closed for good", 1)); err != nil {
 		t.Fatal(err)
+	}
+	if gap := time.Since(began); gap > 3*time.Second {
+		t.Skipf("this machine paused for %v between the two writes: too long for this test", gap)
 	}
 	eventually(t, "the whole file to be in force", func() bool {
 		a := one.get(keyOne)

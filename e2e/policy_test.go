@@ -36,7 +36,8 @@ func newRules(t *testing.T, rules string) *ruleFile {
 // setting is the variable that puts the rules in force.
 func (f *ruleFile) setting() string { return "POLICY=" + filepath.Dir(f.path) }
 
-// write replaces the file as a whole, as editors and configuration management do, with what has been at rest for an hour: what has not is taken later.
+// write replaces the file as a whole, as editors and configuration management do, with
+// what has been at rest for an hour: what has not is taken later.
 func (f *ruleFile) write(text string) {
 	f.t.Helper()
 	if err := os.WriteFile(f.path+".new", []byte(text), 0o600); err != nil {

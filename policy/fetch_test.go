@@ -50,7 +50,8 @@ func TestAMixtureOfTwoVersionsIsNeverTaken(t *testing.T) {
 		t.Errorf("never the same twice: %v after %d readings; want %v, the rules in force", err, n, errRestless)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		// The two readings of a look agree; a third, which no look makes, would find the mixture.
+		// The two readings of a look agree; a third, which no look makes, would find
+		// the mixture.
 		p, err := load(Options{Path: "x"}, readings(version(1)))
 		if err != nil {
 			t.Fatal(err)

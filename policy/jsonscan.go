@@ -1,12 +1,12 @@
 package policy
 
-// The bounds of what a [Judge] follows. What goes beyond cannot be judged.
+// The bounds of a [Judge]. A body that exceeds one of them cannot be judged.
 const (
 	maxNesting = 64  // objects and arrays in each other, the top-level object included
 	maxToken   = 256 // bytes of a name or a scalar value of the top-level object, as they stand in the text
 )
 
-// scanState is what a scanner expects next.
+// scanState is the next thing that a scanner expects.
 type scanState uint8
 
 const (
@@ -16,13 +16,13 @@ const (
 	wantName                       // a member's name
 	wantFirstName                  // the first member's name, or the object's end
 	wantColon
-	afterValue // a comma, or the end of what the value is in
+	afterValue // a comma, or the end of the object or array
 	atEnd      // white space
 	inString
 	inEscape
 	inHex
 	inWord // the rest of true, false or null
-	broken // nothing: this is no JSON object, or goes beyond the bounds
+	broken // no more input: the text is not a JSON object, or exceeds a bound
 
 	afterMinus // from here on: inside a number
 	inZero
@@ -34,17 +34,18 @@ const (
 	inExponent
 )
 
-// scanner follows one JSON object (RFC 8259) in UTF-8, fed in pieces of any size. It reports the names and values of the object's own members and keeps one
-// of them at a time. The zero value, with its functions set, is at the beginning.
+// scanner parses one JSON object (RFC 8259) in UTF-8 that arrives in pieces of any
+// size. It reports the names and values of the object's direct members and holds one of
+// them at a time. The zero value with both functions set is ready for use.
 type scanner struct {
 	named  func(token []byte) // called at the end of a name; nil: it is longer than maxToken
-	valued func(token []byte) // called at the end of a scalar value, and at the beginning of an object or array, with nil; nil too: longer than maxToken
+	valued func(token []byte) // called at the end of a scalar value; nil: the value is longer than maxToken, or an object or array
 
 	state   scanState
 	depth   int
-	objects uint64 // bit n: what is open at depth n+1 is an object
+	objects uint64 // bit n: the container at depth n+1 is an object, not an array
 	name    bool   // the string is a name
-	word    string // what must follow of true, false or null
+	word    string // the rest of true, false or null that must follow
 	hex     int    // hexadecimal digits that must follow
 
 	follow    int  // bytes of a UTF-8 sequence that must follow
@@ -54,7 +55,7 @@ type scanner struct {
 	long  bool   // token is cut at maxToken
 }
 
-// feed follows p, which comes after what was fed before.
+// feed parses p, the next piece of the text.
 func (s *scanner) feed(p []byte) {
 	for len(p) > 0 && s.state != broken {
 		if s.state == inString && s.follow == 0 {
@@ -69,7 +70,8 @@ func (s *scanner) feed(p []byte) {
 	}
 }
 
-// plain returns how many bytes at the beginning of p are ASCII that means nothing special in a string.
+// plain returns the number of leading bytes of p that are ASCII and have no special
+// meaning in a string.
 func plain(p []byte) int {
 	for i, c := range p {
 		if c < ' ' || c >= 0x80 || c == '"' || c == '\\' {
@@ -79,7 +81,7 @@ func plain(p []byte) int {
 	return len(p)
 }
 
-// keep adds to the token, where that is of depth 1.
+// keep appends p to the token if the token belongs to a direct member.
 func (s *scanner) keep(p []byte) {
 	if s.depth != 1 || s.long {
 		return
@@ -116,7 +118,7 @@ func (s *scanner) end() {
 	}
 }
 
-// next follows one byte.
+// next parses one byte.
 func (s *scanner) next(c byte) {
 	switch {
 	case s.state > broken:
@@ -145,7 +147,7 @@ func (s *scanner) next(c byte) {
 	}
 }
 
-// inside follows a byte of a string.
+// inside parses one byte of a string.
 func (s *scanner) inside(c byte) {
 	switch {
 	case s.follow > 0 && (c < s.low || c > s.high):
@@ -165,7 +167,8 @@ func (s *scanner) inside(c byte) {
 	}
 }
 
-// lead takes c for the first byte of a UTF-8 sequence (RFC 3629 section 4), and reports whether it can be one.
+// lead starts a UTF-8 sequence (RFC 3629 section 4) with c, and reports whether c is a
+// valid first byte.
 func (s *scanner) lead(c byte) bool {
 	s.low, s.high = 0x80, 0xbf
 	switch {
@@ -178,7 +181,7 @@ func (s *scanner) lead(c byte) bool {
 	default:
 		return false
 	}
-	switch c { // no longer form than needed, no surrogates, nothing beyond U+10FFFF
+	switch c { // excludes overlong forms, surrogates and code points above U+10FFFF
 	case 0xe0:
 		s.low = 0xa0
 	case 0xed:
@@ -191,7 +194,7 @@ func (s *scanner) lead(c byte) bool {
 	return true
 }
 
-// escaped follows a byte of an escape.
+// escaped parses one byte of an escape sequence.
 func (s *scanner) escaped(c byte) {
 	hex := c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 	switch {
@@ -211,7 +214,7 @@ func (s *scanner) escaped(c byte) {
 	s.keep([]byte{c})
 }
 
-// between follows a byte outside of tokens.
+// between parses one byte outside of tokens.
 func (s *scanner) between(c byte) {
 	if c == ' ' || c == '\t' || c == '\n' || c == '\r' {
 		return
@@ -239,7 +242,7 @@ func (s *scanner) between(c byte) {
 	}
 }
 
-// value begins a value with c.
+// value starts a value with c.
 func (s *scanner) value(c byte) {
 	switch {
 	case c == '{', c == '[':
@@ -264,7 +267,7 @@ func (s *scanner) value(c byte) {
 	}
 }
 
-// open goes into an object or an array.
+// open enters an object or an array.
 func (s *scanner) open(object bool) {
 	if s.depth == maxNesting {
 		s.state = broken
@@ -288,7 +291,8 @@ func (s *scanner) shut() {
 	}
 }
 
-// afterDigit returns the state of a number after one more byte c; afterValue: the number has ended before c; broken: it is none.
+// afterDigit returns the state of a number after one more byte c; afterValue: the
+// number has ended before c; broken: it is none.
 func afterDigit(state scanState, c byte) scanState {
 	digit := c >= '0' && c <= '9'
 	point, e := c == '.', c == 'e' || c == 'E'

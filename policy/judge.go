@@ -12,47 +12,55 @@ import (
 	"osgate/objectstore"
 )
 
-// Head is what rules can know of a body.
+// Head holds the facts about a body that rules can read.
 type Head struct {
-	ValueType  string // "STRING", "NUMBER" or "BINARY"; empty where there is none, or it cannot be judged
-	TTLSeconds int64  // -1: none; [math.MaxInt64] where it cannot be judged
-	Repeated   bool   // a member of the top-level object stands there twice: readers differ on which of the two counts
+	ValueType  string // "STRING", "NUMBER" or "BINARY"; empty: the body has no type or cannot be judged
+	TTLSeconds int64  // -1: none; [math.MaxInt64]: the body cannot be judged
+	Repeated   bool   // the top-level object contains a member twice: JSON parsers differ in which one they use
 }
 
-// numberOperation is the media type of a POST that calculates (Object Store v2 REST APIs, the only one that the vendor's description gives POST).
+// numberOperation is the media type of a POST that calculates. It is the only media
+// type that the vendor documents for POST (Object Store v2 REST APIs).
 const numberOperation = "application/vnd.objectstore.v1.numberoperation+json"
 
-// maxMembers is how many members of the top-level object a [Judge] follows; a value has six (Object Store v2 REST APIs).
+// maxMembers is the largest number of members of the top-level object that a [Judge]
+// accepts. A value has six (Object Store v2 REST APIs).
 const maxMembers = 64
 
-// Judge follows a body while it streams and says what rules can know of it. It follows the top-level JSON object to its end and keeps little: the names of
-// its members, at most 64 of at most 256 bytes, and one of their scalar values.
+// Judge reads a body while it streams and derives the facts that rules can read. It
+// parses the top-level JSON object to its end in bounded memory: it holds the names of
+// at most 64 members, each at most 256 bytes long, and one scalar value.
 //
-// Of a key that is written it tells the type, from "valueType" or from which of stringValue, numberValue and binaryValue is there ("Object Store v2 REST
-// APIs": one of them goes with each type). A POST whose media type is that of a number operation is NUMBER. Of a store that is written it tells
-// defaultTtlSeconds, or what defaultTtlMillis of older descriptions comes to.
+// For a write of a key it derives the type from "valueType", or from the presence of
+// stringValue, numberValue or binaryValue ("Object Store v2 REST APIs": each type has
+// its own value member). A POST with the media type of a number operation is NUMBER.
+// For a write of a store it derives the TTL from defaultTtlSeconds, or from
+// defaultTtlMillis of older API descriptions.
 //
-// What two readers may take for different things cannot be judged: what is not one JSON object in UTF-8 from the first byte to the last, or goes beyond the
-// bounds; a member twice, also where one of the names is escaped; a name that differs from a known one in case alone; members that contradict each other; a
-// valueType or a TTL that is none; a null TTL in a patch, which may stand for "as if it had never been said" (RFC 7396); a body that is encoded, or
-// that its Content-Type calls something else than JSON in UTF-8.
+// A body cannot be judged if two JSON parsers could read it differently:
+//   - it is not exactly one JSON object in UTF-8, or exceeds a bound;
+//   - a member occurs twice, in plain or escaped spelling;
+//   - a name differs from a known name only in case;
+//   - members contradict each other, or valueType or the TTL has an invalid value;
+//   - a patch sets the TTL to null, which may mean "remove it" (RFC 7396);
+//   - it has a Content-Encoding, or a Content-Type other than JSON in UTF-8.
 //
-// A Judge is made by [NewJudge] and is for one goroutine.
+// Create a Judge with [NewJudge]. It is not safe for concurrent use.
 type Judge struct {
 	kind     objectstore.Kind
 	form     form
 	scan     scanner
-	begun    bool // a byte has come
-	odd      bool // it cannot be judged
+	begun    bool // the body is not empty
+	odd      bool // the body cannot be judged
 	repeated bool
-	names    []string // of members, in the order in which they came
+	names    []string // of members, in the order of the text
 
-	said, seen string // types that valueType says, and that the name of a value's member says; empty: none
+	said, seen string // the type in valueType, and the type that the value member implies; empty: none
 	ttl        int64
-	told       bool // ttl was said
+	told       bool // a member set ttl
 }
 
-// Judges reports whether a [Judge] has anything to say of the body of an operation.
+// Judges reports whether a [Judge] derives facts from the body of an operation.
 func Judges(kind objectstore.Kind) bool { return isValue(kind) || isDefinition(kind) }
 
 // isValue reports whether the body is a key's value.
@@ -65,8 +73,9 @@ func isDefinition(kind objectstore.Kind) bool {
 	return kind == objectstore.PutStore || kind == objectstore.PatchStore
 }
 
-// NewJudge returns a Judge of the body of an operation with these headers; empty: there is none, and the body is JSON. Several lines of a header are
-// joined as RFC 9110 section 5.3 has it.
+// NewJudge returns a Judge for the body of an operation with these headers. An empty
+// contentType means JSON. The caller joins several lines of a header with ", " (RFC
+// 9110 section 5.3).
 func NewJudge(kind objectstore.Kind, contentType, contentEncoding string) *Judge {
 	j := &Judge{kind: kind, form: formOf(kind, contentType), ttl: -1}
 	if contentEncoding != "" {
@@ -77,7 +86,7 @@ func NewJudge(kind objectstore.Kind, contentType, contentEncoding string) *Judge
 	return j
 }
 
-// form is what the headers say that a body is.
+// form is the format of a body according to its headers.
 type form uint8
 
 const (
@@ -86,7 +95,7 @@ const (
 	formOther
 )
 
-// formOf reads Content-Type.
+// formOf returns the form that a Content-Type declares.
 func formOf(kind objectstore.Kind, contentType string) form {
 	if contentType == "" {
 		return formJSON
@@ -104,7 +113,8 @@ func formOf(kind objectstore.Kind, contentType string) form {
 	return formJSON
 }
 
-// Write follows p, which comes after what was written before. It never fails.
+// Write implements [io.Writer]. It reads p as the next piece of the body and never
+// fails.
 func (j *Judge) Write(p []byte) (int, error) {
 	j.begun = j.begun || len(p) > 0
 	if j.form != formOther {
@@ -113,7 +123,8 @@ func (j *Judge) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Head returns what was written so far tells; whole says that it is all of the body. What comes later may contradict what is told before.
+// Head returns the facts about the bytes written so far. Set whole when they are the
+// complete body; until then later bytes may change the facts.
 func (j *Judge) Head(whole bool) Head {
 	h := Head{TTLSeconds: -1, Repeated: j.repeated}
 	unsure := j.odd || j.repeated || j.scan.state == broken || whole && j.scan.state != atEnd
@@ -130,7 +141,8 @@ func (j *Judge) Head(whole bool) Head {
 	return h
 }
 
-// valueType returns the type that all agree on that say one.
+// valueType returns the one type that valueType, the value member and the media type
+// declare; empty: none, or they differ.
 func (j *Judge) valueType() string {
 	types := []string{j.said, j.seen}
 	if j.form == formNumberOperation {
@@ -149,16 +161,16 @@ func (j *Judge) valueType() string {
 	return agreed
 }
 
-// typeOfMember are the types by the member that holds their values.
+// typeOfMember maps a value member to its type.
 var typeOfMember = map[string]string{"stringValue": "STRING", "numberValue": "NUMBER", "binaryValue": "BINARY"}
 
-// The names of members that are read.
+// The names of the members that a Judge interprets.
 var (
 	valueNames      = []string{"valueType", "stringValue", "numberValue", "binaryValue"}
 	definitionNames = []string{"defaultTtlSeconds", "defaultTtlMillis"}
 )
 
-// name takes the name of a member, nil for one that is too long.
+// name takes the JSON string of a member's name; nil: the name is too long.
 func (j *Judge) name(token []byte) {
 	var name string
 	if token == nil || json.Unmarshal(token, &name) != nil || len(j.names) == maxMembers || strings.ContainsFunc(name, ambiguous) {
@@ -171,7 +183,7 @@ func (j *Judge) name(token []byte) {
 	if isDefinition(j.kind) {
 		known = definitionNames
 	}
-	// Some readers take names for equal that differ in case alone.
+	// Some JSON parsers match names without regard to case.
 	j.odd = j.odd || !slices.Contains(known, name) && slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, name) })
 	if t := typeOfMember[name]; t != "" && isValue(j.kind) {
 		j.odd = j.odd || j.seen != "" && j.seen != t
@@ -179,10 +191,13 @@ func (j *Judge) name(token []byte) {
 	}
 }
 
-// ambiguous reports whether readers differ on a name that holds r: half of a surrogate pair, which is read as U+FFFD, and what ends a string in C.
+// ambiguous reports whether JSON parsers could differ on a name that contains r: an
+// unpaired surrogate (decoded as U+FFFD) or a control character, such as NUL, which
+// ends a string in C.
 func ambiguous(r rune) bool { return r == unicode.ReplacementChar || unicode.IsControl(r) }
 
-// value takes the value of the member that was named last, nil for an object, an array or one that is too long.
+// value takes the JSON text of the current member's value; nil: it is an object, an
+// array or too long.
 func (j *Judge) value(token []byte) {
 	if len(j.names) == 0 || j.odd {
 		return
@@ -191,7 +206,7 @@ func (j *Judge) value(token []byte) {
 	case name == "valueType" && isValue(j.kind):
 		var text string
 		if token == nil || json.Unmarshal(token, &text) != nil || !slices.Contains([]string{"STRING", "NUMBER", "BINARY"}, text) {
-			j.odd = true // also a number: some readers take it for a type's place in a list
+			j.odd = true // this includes numbers, which some parsers use as an index into the list of types
 		}
 		j.said = text
 	case slices.Contains(definitionNames, name) && isDefinition(j.kind):
@@ -203,8 +218,9 @@ func (j *Judge) value(token []byte) {
 	}
 }
 
-// secondsOf returns the seconds that a member of a store says its entries live, -1 for null and the greatest number there is for what is no number. They are
-// rounded up, but for what is less than one: a reader that cuts fractions off sees none.
+// secondsOf returns the TTL in seconds that a member of a store's definition sets: -1
+// for null, the largest int64 for an invalid value. Fractions are rounded up, but a TTL
+// of less than one second is 0, because a parser that truncates reads 0.
 func secondsOf(name string, token []byte) int64 {
 	scale := 1.0
 	if name == "defaultTtlMillis" {

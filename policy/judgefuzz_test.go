@@ -36,7 +36,8 @@ func membersOf(body []byte) (list []member, ok bool) {
 	return list, true
 }
 
-// readings are what readers make of a member: the first or the last of that name, told apart by case or not.
+// readings are what readers make of a member: the first or the last of that name, told
+// apart by case or not.
 func readings(list []member, name string) (values []any) {
 	for _, same := range []func(a, b string) bool{strings.EqualFold, func(a, b string) bool { return a == b }} {
 		var first, last any
@@ -53,8 +54,9 @@ func readings(list []member, name string) (values []any) {
 	return values
 }
 
-// FuzzJudge feeds a body in one piece and in many: the verdict is the same, it is one of the words, a body that is no JSON has none, and neither has one of
-// which two readers make different types.
+// FuzzJudge feeds a body in one piece and in many: the verdict is the same, it is one
+// of the words, a body that is no JSON has none, and neither has one of which two
+// readers make different types.
 func FuzzJudge(f *testing.F) {
 	for _, seed := range []string{
 		`{"valueType":"STRING","stringValue":"x"}`, `{"valueType":"STRING"    ,"valueType":"BINARY","binaryValue":"QUJD"}`, `{"ValueType":"BINARY","valueType":"STRING"}`,

@@ -10,7 +10,7 @@ import (
 type Options struct {
 	Path     string        // a .cedar file, or a folder of which every .cedar file is read, in the order of their names; not the folders in it
 	Shadow   bool          // decide and report, but permit everything
-	Rest     time.Duration // how long the files must have been unchanged before they are taken, see [Rest]; 0: they are taken as they are
+	Rest     time.Duration // the time for which the files must be unchanged before they are loaded, see [Rest]; 0: they are loaded at once
 	Headers  []string      // names of the request headers that rules may read as context.headers; at most 32
 	OnChange func(State)   // called by Reload and Run after each change of State, one call at a time; may be nil
 }
@@ -45,8 +45,9 @@ type stateOf struct {
 	rules *Rules
 }
 
-// Load reads the rules, once they are at rest (Options.Rest). It fails with a *[LoadError] that names every fault where they are not valid as a whole, and
-// where they are changed all the time. It fails after five seconds where a file system does not answer.
+// Load reads the rules when their files are at rest (Options.Rest). It returns a
+// *[LoadError] that names every fault if the rules are not valid. It also fails if the
+// files keep changing, or if the file system does not answer within five seconds.
 func Load(o Options) (*Policy, error) {
 	return load(o, func() ([]file, error) { return readFiles(o.Path) })
 }

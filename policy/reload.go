@@ -8,9 +8,10 @@ import (
 // pollEvery is how often Run looks at the files.
 const pollEvery = 2 * time.Second
 
-// Run looks at the files every two seconds and takes them when they have changed and been at rest for Options.Rest since, until ctx ends. It returns ctx's
-// error. What cannot be read or is not valid for that long leaves the rules in force and is told by [Policy.State] and Options.OnChange. Without a
-// policy it only waits.
+// Run reads the files every two seconds until ctx ends, and returns ctx's error. It
+// loads files that have changed and have been at rest for Options.Rest. If they cannot
+// be read or are not valid for that time, the rules stay in force, and [Policy.State]
+// and Options.OnChange report the error. Without a policy Run only waits.
 func (p *Policy) Run(ctx context.Context) error {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
@@ -46,8 +47,10 @@ func (p *Policy) changed(now string) bool {
 	return now != p.State().Hash
 }
 
-// Reload reads the files again, at once where they are at rest, else as soon as they are. Where that takes twice as long as they must rest, or they cannot be
-// read within five seconds or are not valid, the rules in force stay, and State says why. A Policy that was not loaded has nothing to read.
+// Reload reads the files again when they are at rest. If they do not come to rest
+// within about twice Options.Rest, cannot be read within five seconds or are not valid,
+// the rules stay in force, and State reports the error. A Policy that was not loaded
+// has no files.
 func (p *Policy) Reload() error {
 	if p.o.Path == "" {
 		return nil
@@ -55,7 +58,7 @@ func (p *Policy) Reload() error {
 	return p.take(p.rested())
 }
 
-// take puts into force what was read, or tells why it cannot.
+// take puts the files into force, or reports why it cannot.
 func (p *Policy) take(files []file, err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -2,19 +2,22 @@ package policy
 
 import "time"
 
-// Rest is how long the files of a policy in force must have been unchanged before they are taken. Files that a program writes in pieces, with shorter
-// pauses between them, are never taken half: what the missing part forbids would be permitted.
+// Rest is the time for which policy files must be unchanged before a gateway loads
+// them. A file that a program writes in pieces, with shorter pauses between them, is
+// never loaded incomplete; a missing forbid would permit requests.
 const Rest = 4 * time.Second
 
-// rest is since when files look as they do. The zero value has seen none.
+// rest measures for how long files have been unchanged. The zero value is ready for
+// use.
 type rest struct {
 	look    string
-	changed time.Time // by the file system
-	since   time.Time // when they were first seen so
+	changed time.Time // the latest modification time of the file system
+	since   time.Time // when the files were first seen in this state
 }
 
-// left takes in what a look at now found, and returns how much longer that has to stay so until it has been so for wanted. What the file system says of
-// the time before the first look counts too, unless its clock is ahead of ours.
+// left records the state of the files at now, and returns the remaining time until they
+// have been unchanged for wanted. Modification times before the first look count;
+// modification times in the future, from a clock that is ahead, do not.
 func (r *rest) left(files []file, err error, now time.Time, wanted time.Duration) time.Duration {
 	seen, changed := look(files, err), youngest(files)
 	if seen != r.look || !changed.Equal(r.changed) || r.since.IsZero() {
@@ -27,7 +30,7 @@ func (r *rest) left(files []file, err error, now time.Time, wanted time.Duration
 	return wanted - now.Sub(since)
 }
 
-// youngest returns when the file system says that the last of the files was changed; zero: it does not say.
+// youngest returns the latest modification time of the files; zero: unknown.
 func youngest(files []file) (last time.Time) {
 	for _, f := range files {
 		last = latest(last, f.changed)
@@ -35,8 +38,9 @@ func youngest(files []file) (last time.Time) {
 	return last
 }
 
-// rested reads the files once they are at rest. It waits for twice Options.Rest at most, and not at all for files that have been at rest for long or cannot
-// be read.
+// rested waits until the files are at rest and returns them. It waits for about twice
+// Options.Rest at most. It returns at once if the files were last modified long enough
+// ago, or cannot be read.
 func (p *Policy) rested() ([]file, error) {
 	var r rest
 	for began := time.Now(); ; {

@@ -35,8 +35,9 @@ func (g *growing) read() ([]file, error) {
 	return []file{g.file}, nil
 }
 
-// TestAFileThatIsBeingWrittenIsNotTakenHalf though its writer pauses for longer than there is between two looks; be it found by looking, by SIGHUP or at the
-// start, and whether or not the file system says when it was changed.
+// TestAFileThatIsBeingWrittenIsNotTakenHalf though its writer pauses for longer than
+// there is between two looks; be it found by looking, by SIGHUP or at the start, and
+// whether or not the file system says when it was changed.
 func TestAFileThatIsBeingWrittenIsNotTakenHalf(t *testing.T) {
 	stamps := map[string]func() time.Time{
 		"the file system's clock is ours": time.Now, "it does not say": func() time.Time { return time.Time{} },
@@ -124,7 +125,8 @@ func TestFilesAtRestAreTakenAtOnce(t *testing.T) {
 	})
 }
 
-// TestWhatAFolderListsIsPartOfItsRest: a file that is gone, or came by renaming, has left no young file behind.
+// TestWhatAFolderListsIsPartOfItsRest: a file that is gone, or came by renaming, has
+// left no young file behind.
 func TestWhatAFolderListsIsPartOfItsRest(t *testing.T) {
 	folder := t.TempDir()
 	old := time.Now().Add(-time.Hour).Truncate(time.Second)

@@ -33,7 +33,7 @@ var ErrNoRules = errors.New("the policy holds no rule, so that it would deny eve
 type file struct {
 	name    string // without folder
 	text    []byte
-	changed time.Time // when the file system says that it was changed last, or the folder that lists it; zero: it does not say
+	changed time.Time // the later modification time of the file and of its folder; zero: unknown
 }
 
 // readFiles reads the file at path, or the .cedar files of the folder at path in the order of their names. Links are followed.
@@ -72,10 +72,11 @@ func readFiles(path string) ([]file, error) {
 	return files, nil
 }
 
-// changed returns when one of the folders was changed last: a file of theirs made, renamed or removed.
+// changed returns the latest modification time of the folders. It changes when a file
+// in them is created, renamed or removed.
 func changed(folders ...string) (last time.Time) {
 	for _, folder := range folders {
-		if info, err := os.Stat(folder); err == nil { // what cannot be read fails where it is listed
+		if info, err := os.Stat(folder); err == nil { // list reports the error
 			last = latest(last, info.ModTime())
 		}
 	}

@@ -96,7 +96,7 @@ func (b *requestBody) interrupt() {
 	}
 }
 
-// peekBytes is what peek holds of a body that has not come.
+// peekBytes is the first size of peek's buffer.
 const peekBytes = 2 << 10
 
 // peek returns the beginning of the body, at most limit bytes, and whether that is all of it. Read returns it again. It is called before Read, and waits
@@ -104,7 +104,7 @@ const peekBytes = 2 << 10
 func (b *requestBody) peek(limit int) (head []byte, whole bool) {
 	if b.head == nil {
 		b.head = make([]byte, 0, min(limit, peekBytes))
-		for len(b.head) < limit && b.end == nil { // it grows as the body comes: a client that sends nothing holds little
+		for len(b.head) < limit && b.end == nil { // the buffer grows with the received bytes: an idle client holds little memory
 			b.head = slices.Grow(b.head, 1)
 			n := 0
 			n, b.end = b.pull(b.head[len(b.head):min(cap(b.head), limit)])

@@ -59,7 +59,7 @@ type exchange struct {
 	// forward
 	approach regionmap.Approach
 	body     *requestBody
-	judge    *judging // of a body that is too long to be judged before it is sent; nil: none is
+	judge    *judging // of a body that is too long to be judged before it is sent; nil: not needed
 	mark     *cache.Mark
 	lease    *lease // of mark
 	reply    *replyBody

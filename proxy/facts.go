@@ -76,8 +76,9 @@ func (p *Proxy) decide(x *exchange, ask func(policy.Request) policy.Decision, r 
 	return d
 }
 
-// watch has the rules judge a body again as it streams: one of unknown length that grows beyond what they permit is cut before it does, and so is one whose
-// end makes another type of it than its beginning.
+// watch makes the rules decide again while the body streams. A body is cut if it has an
+// unknown length and grows beyond a permitted size, or if its end changes its type to
+// one that is not permitted.
 func (x *exchange) watch(rules *policy.Rules, r policy.Request) {
 	x.follow(rules, r)
 	if x.r.ContentLength >= 0 || !rules.NeedsOf(x.op).ValueBytes {

@@ -12,20 +12,25 @@ import (
 	"osgate/regionmap"
 )
 
-// toUpstream are the request headers that go upstream as the client sent them. All else stays here: a list of what is known to be harmful is never
-// complete. Each may change the answer, so each has its place: those in [cache.ChoosingHeaders] are part of a cache entry's name, and notChoosing says
-// of the others why they need not be. Accept-Encoding is left out on purpose, so that bodies are identity and cached bytes are what every client can read.
+// toUpstream lists the request headers that go upstream as the client sent them. Other
+// headers are not sent: a list of harmful headers would never be complete. Each of them
+// could change the answer. Those in [cache.ChoosingHeaders] are part of a cache entry's
+// name, and notChoosing gives the reason why the others are not. Accept-Encoding is
+// missing on purpose: bodies are identity, and every client can read the cached bytes.
 var toUpstream = slices.Concat(cache.ChoosingHeaders, notChoosing)
 
-// notChoosing are the headers of toUpstream that no cache entry's name holds.
+// notChoosing lists the headers of toUpstream that are not part of a cache entry's
+// name.
 var notChoosing = []string{
 	"If-Match",                            // its request is never answered from the cache, and its answer is never stored
 	"If-None-Match",                       // chooses between 200 and 304, and no 304 is stored
-	record.Traceparent, record.Tracestate, // new with each request; a server must not choose its answer by them
+	record.Traceparent, record.Tracestate, // differ with each request; no server selects its answer by them
 }
 
-// outHeader makes the header that goes upstream of the one that came in and was judged. Connection strips nothing: it may name hop-by-hop fields only
-// (RFC 9110 section 7.6.1), and none of those is on the list. What it named would otherwise be judged here and be missing upstream.
+// outHeader makes the header for upstream from the request's own header, which policy
+// and cache have judged. Connection removes no field of it: it may name hop-by-hop
+// fields only (RFC 9110 section 7.6.1), and the list contains none. Otherwise a field
+// could be judged here and be missing upstream.
 func (x *exchange) outHeader() http.Header {
 	in, out := x.r.Header, make(http.Header, 12)
 	for _, name := range toUpstream {
@@ -51,8 +56,9 @@ func (x *exchange) outHeader() http.Header {
 	return out
 }
 
-// way tells upstream by which way the request came. A read whose answer may serve other clients tells nothing of its own client: upstream could make
-// the answer of it, and these two headers differ too much to be part of an entry's name.
+// way sets Via and Forwarded. A read whose answer may serve other clients does not
+// identify its own client: upstream could use these headers in the answer, and their
+// values vary too much for an entry's name.
 func (x *exchange) way(out http.Header) {
 	if x.question.Shared && x.fill != nil {
 		out["Via"], out["Forwarded"] = []string{via(1, 1)}, []string{"for=unknown"}
@@ -111,8 +117,9 @@ func quoted(s string) string {
 	}, s) + `"`
 }
 
-// disconnect takes from an answer the fields that its Connection names, and Connection itself (RFC 9110 section 7.6.1), but for those that are made for
-// every recipient. ReverseProxy would strip these too, before the cache and the client have seen what upstream says of storing the answer.
+// disconnect removes from an answer Connection and the fields that it names (RFC 9110
+// section 7.6.1), except fields that are intended for all recipients. ReverseProxy
+// would remove those too, for example Cache-Control before the cache has read it.
 func disconnect(h http.Header) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {
@@ -124,8 +131,9 @@ func disconnect(h http.Header) {
 	delete(h, "Connection")
 }
 
-// forRecipients are the fields of answers that are made for every recipient (RFC 9110 sections 8, 10.2, 11.6.1 and 15, RFC 9111 section 5, RFC 6265), so that no
-// Connection may name them.
+// forRecipients lists fields of answers that are intended for all recipients (RFC 9110
+// sections 8, 10.2 and 11.6.1, RFC 9111 section 5, RFC 6265). A Connection must not
+// name them.
 var forRecipients = []string{
 	"Accept-Ranges", "Age", "Allow", "Cache-Control", "Cdn-Cache-Control", "Content-Encoding", "Content-Language", "Content-Length", "Content-Location",
 	"Content-Range", "Content-Type", "Date", "Etag", "Expires", "Last-Modified", "Location", "Pragma", "Retry-After", "Set-Cookie", "Vary",

@@ -7,16 +7,17 @@ import (
 	"osgate/policy"
 )
 
-// heldBody is a body that is judged while it streams. Its last byte is held back until all of it has been judged: a server that gets the others alone has got
-// no complete request.
+// heldBody is a request body that is judged while it streams. It holds back the last
+// byte until the whole body has been judged: without that byte upstream does not
+// receive a complete request.
 type heldBody struct {
 	*requestBody
 	judge   *policy.Judge
-	verdict func(policy.Head) error // asked once, with what all of the body tells
+	verdict func(policy.Head) error // called once, with the facts about the whole body
 
 	last  byte // held back
 	holds bool
-	end   error // what follows last; nil: more of the body
+	end   error // the error after the last byte; nil: the body has not ended
 }
 
 // Read implements [io.Reader].
@@ -27,7 +28,8 @@ func (b *heldBody) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// some is Read that may return nothing: what came is held back.
+// some is Read, but may return 0 bytes without an error when the only byte is held
+// back.
 func (b *heldBody) some(p []byte) (int, error) {
 	if b.end != nil {
 		return b.release(p)
@@ -52,7 +54,7 @@ func (b *heldBody) some(p []byte) (int, error) {
 	if b.end = err; err != nil && !errors.Is(err, io.EOF) {
 		return 0, err
 	}
-	if read == 0 { // what is held back is in p already
+	if read == 0 { // the held byte is in p already
 		b.holds = b.holds && b.end == nil
 		if b.end == nil {
 			n = 0
@@ -63,7 +65,7 @@ func (b *heldBody) some(p []byte) (int, error) {
 	return n + read - 1, nil
 }
 
-// release returns what is held back, and what follows it.
+// release returns the held byte and the error after it.
 func (b *heldBody) release(p []byte) (int, error) {
 	if !b.holds || !errors.Is(b.end, io.EOF) {
 		return 0, b.end

@@ -103,7 +103,8 @@ func put(t *testing.T, front *httptest.Server, body string, chunked bool) *http.
 	return answer
 }
 
-// TestAValueThatIsNotWhatItBeganAsIsNeverWholeUpstream be it short or long, of known length or not, over sockets.
+// TestAValueThatIsNotWhatItBeganAsIsNeverWholeUpstream be it short or long, of known
+// length or not, over sockets.
 func TestAValueThatIsNotWhatItBeganAsIsNeverWholeUpstream(t *testing.T) {
 	long := strings.Repeat("x", 3*judgedBody)
 	for _, tt := range []struct {

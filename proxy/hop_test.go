@@ -13,7 +13,8 @@ import (
 	"osgate/record"
 )
 
-// TestConnectionStripsNothingThatWasJudged names each header that goes upstream in Connection, which a plain proxy takes for hop-by-hop.
+// TestConnectionStripsNothingThatWasJudged names each header that goes upstream in
+// Connection, which a plain proxy takes for hop-by-hop.
 func TestConnectionStripsNothingThatWasJudged(t *testing.T) {
 	values := map[string]string{"If-Match": `"v1"`, "If-None-Match": `"v2"`}
 	names := slices.Concat(toUpstream, []string{"Authorization", "X-Anypnt-Org-Id", "Via"})
@@ -40,7 +41,8 @@ func TestConnectionStripsNothingThatWasJudged(t *testing.T) {
 	}
 }
 
-// TestConnectionOfAnAnswerHidesNothingFromCacheOrClient names in it what says whether an answer may be stored, and what the client needs.
+// TestConnectionOfAnAnswerHidesNothingFromCacheOrClient names in it what says whether
+// an answer may be stored, and what the client needs.
 func TestConnectionOfAnAnswerHidesNothingFromCacheOrClient(t *testing.T) {
 	for _, tt := range []struct {
 		name, value string
@@ -73,7 +75,8 @@ func TestConnectionOfAnAnswerHidesNothingFromCacheOrClient(t *testing.T) {
 	}
 }
 
-// requestHeaders are those that clients and proxies send (IANA's registry of field names, and what is common beside it).
+// requestHeaders are those that clients and proxies send (IANA's registry of field
+// names, and what is common beside it).
 var requestHeaders = []string{
 	"Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Access-Control-Request-Method", "Authorization", "Baggage", "Cache-Control",
 	"Content-Encoding", "Content-Language", "Content-Location", "Content-Type", "Cookie", "Date", "Dnt", "Early-Data", "Forwarded", "From", "Idempotency-Key",
@@ -82,8 +85,9 @@ var requestHeaders = []string{
 	"X-Forwarded-For", "X-Forwarded-Host", "X-Http-Method-Override", "X-Original-Url", "X-Request-Id", "X-Requested-With",
 }
 
-// TestWhatGoesUpstreamChoosesTheEntry in an environment's scope: a header that upstream gets from the client is part of the entry's name, or is one of few
-// that cannot change what is stored. A header that is added to one list and not to the other fails here.
+// TestWhatGoesUpstreamChoosesTheEntry in an environment's scope: a header that upstream
+// gets from the client is part of the entry's name, or is one of few that cannot change
+// what is stored. A header that is added to one list and not to the other fails here.
 func TestWhatGoesUpstreamChoosesTheEntry(t *testing.T) {
 	excused := []string{"Authorization", "If-None-Match", record.Traceparent, record.Tracestate}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(requestHeaders, toUpstream)))) {
@@ -112,8 +116,9 @@ func TestWhatGoesUpstreamChoosesTheEntry(t *testing.T) {
 	}
 }
 
-// TestReadsForAllAreSentAlike whoever asks first, by which way and under which name of the gateway: upstream could make its answer of it. Other requests
-// say by which way they came.
+// TestReadsForAllAreSentAlike whoever asks first, by which way and under which name of
+// the gateway: upstream could make its answer of it. Other requests say by which way
+// they came.
 func TestReadsForAllAreSentAlike(t *testing.T) {
 	asked := func(scope bool, head string, change func(*http.Request), lines ...string) http.Header {
 		g := newRig(t, func(o *Options) { o.SharedScope = scope })

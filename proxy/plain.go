@@ -75,8 +75,9 @@ func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ownHeader returns r without the fields that its Connection names, which the origin does not get (RFC 9110 section 7.6.1): an answer must not be chosen,
-// nor stored, by what its request did not say.
+// ownHeader returns r without the fields that its Connection names. The origin does not
+// receive them (RFC 9110 section 7.6.1), so the cache must not select or store an
+// answer by them.
 func ownHeader(r *http.Request) *http.Request {
 	if len(r.Header["Connection"]) == 0 {
 		return r

@@ -10,19 +10,21 @@ import (
 	"osgate/policy"
 )
 
-// judgedBody is the longest body that is judged before any of it is sent. A longer value is judged while it streams.
+// judgedBody is the longest body that is judged before any of it is sent. A longer
+// value is judged while it streams.
 const judgedBody = 64 << 10
 
-// judging is what judges a body while it streams.
+// judging is the judgment of a body that streams.
 type judging struct {
-	*policy.Judge             // of all of it; nothing was written to it yet
-	head          policy.Head // what the beginning tells
+	*policy.Judge             // for the whole body; it has not read any byte yet
+	head          policy.Head // the facts about the beginning
 	needs         policy.Needs
-	verdict       func(policy.Head) error // of the rules, once the body is whole; nil: it has no say
+	verdict       func(policy.Head) error // decides at the end of the body; nil: the rules do not decide again
 }
 
-// valueHead judges a body for rules that ask about it. A store's definition has to be read whole where a rule in force asks about it: a longer one, or one
-// that is compressed, could say another TTL than the one that was judged.
+// valueHead judges the body for rules that read it. If a rule in force reads the TTL, a
+// store's definition must be readable completely: a longer or compressed one could set
+// another TTL than the judged one.
 func (x *exchange) valueHead(needs policy.Needs) (policy.Head, error) {
 	x.judge = nil
 	if !policy.Judges(x.op.Kind) {
@@ -58,15 +60,17 @@ func (x *exchange) defines() bool {
 	return x.op.Kind == objectstore.PutStore || x.op.Kind == objectstore.PatchStore
 }
 
-// refuseRepeated refuses a body in which a member stands twice, where rules in force go by the members: upstream may go by the other one.
+// refuseRepeated refuses a body that contains a member twice if a rule in force reads
+// its members: upstream may use the other one.
 func (x *exchange) refuseRepeated(told policy.Head, needs policy.Needs) error {
 	if told.Repeated && (needs.Type && !x.defines() || needs.Definition && x.defines()) {
-		return refusal{code: codeBadRequest, detail: "the body is a JSON object in which a member stands twice, so that the policy cannot judge it"}
+		return refusal{code: codeBadRequest, detail: "the JSON object in the body contains a member twice, so the policy cannot judge it"}
 	}
 	return nil
 }
 
-// follow has the rules judge r once more when its body has come to its end, if that tells other facts than its beginning did.
+// follow makes the rules decide again at the end of the body if the whole body has
+// other facts than its beginning.
 func (x *exchange) follow(rules *policy.Rules, r policy.Request) {
 	if x.judge == nil {
 		return
