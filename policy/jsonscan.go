@@ -260,7 +260,7 @@ func (s *scanner) value(c byte) {
 	case c >= '1' && c <= '9':
 		s.begin(inInteger, c)
 	case c == 't', c == 'f', c == 'n':
-		s.word = map[byte]string{'t': "rue", 'f': "alse", 'n': "ull"}[c]
+		s.word = map[byte]string{'t': "true", 'f': "false", 'n': "null"}[c][1:]
 		s.begin(inWord, c)
 	default:
 		s.state = broken

@@ -106,7 +106,7 @@ func (b *requestBody) peek(limit int) (head []byte, whole bool) {
 		b.head = make([]byte, 0, min(limit, peekBytes))
 		for len(b.head) < limit && b.end == nil { // the buffer grows with the received bytes: an idle client holds little memory
 			b.head = slices.Grow(b.head, 1)
-			n := 0
+			var n int
 			n, b.end = b.pull(b.head[len(b.head):min(cap(b.head), limit)])
 			b.head = b.head[:len(b.head)+n]
 		}
