@@ -10,8 +10,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// unclearError is an answer of a control plane that was read to its end and does not state whose the token is. It concerns that token
-// alone: other tokens may be answered. Its text quotes nothing of the answer.
+// unclearError is an answer of a control plane that was read to its end and does not
+// state whose the token is. It concerns that token alone: other tokens may be answered.
+// Its text quotes nothing of the answer.
 type unclearError string
 
 // Error returns what is wrong with the answer.
@@ -20,12 +21,14 @@ func (e unclearError) Error() string { return string(e) }
 // errNameless is an answer that names no principal.
 const errNameless = unclearError("it names neither client nor user")
 
-// errNoObject is an answer that is no JSON object: a page of a proxy, or an answer that was cut. It does not come from the control plane's
-// API, so that it is no answer about one token.
+// errNoObject is an answer that is no JSON object: a page of a proxy, or an answer that
+// was cut. It does not come from the control plane's API, so that it is no answer about
+// one token.
 var errNoObject = errors.New("it is no JSON object")
 
-// readObject reads a body of one JSON object, at most limit bytes long, into v. Errors: [unclearError] for an object that is too long or
-// that [parse] refuses, [errNoObject], and those of reading.
+// readObject reads a body of one JSON object, at most limit bytes long, into v. Errors:
+// [unclearError] for an object that is too long or that [parse] refuses, [errNoObject],
+// and those of reading.
 func readObject(body io.Reader, limit int64, v any) error {
 	text, err := io.ReadAll(io.LimitReader(body, limit+1))
 	switch {
@@ -37,9 +40,10 @@ func readObject(body io.Reader, limit int64, v any) error {
 	return parse(text, v)
 }
 
-// parse reads text, one JSON object (RFC 8259), into v. Names are compared exactly. It refuses what two readers may read differently: a
-// name that occurs twice anywhere (RFC 8259 section 4), text that is not UTF-8, and anything after the object. Members that v does not have
-// are allowed. Errors: [unclearError], [errNoObject].
+// parse reads text, one JSON object (RFC 8259), into v. Names are compared exactly. It
+// refuses what two readers may read differently: a name that occurs twice anywhere (RFC
+// 8259 section 4), text that is not UTF-8, and anything after the object. Members that
+// v does not have are allowed. Errors: [unclearError], [errNoObject].
 func parse(text []byte, v any) error {
 	whole := bytes.Trim(text, " \t\r\n")
 	if !bytes.HasPrefix(whole, []byte("{")) || !bytes.HasSuffix(whole, []byte("}")) {
@@ -51,7 +55,8 @@ func parse(text []byte, v any) error {
 	return nil
 }
 
-// fault returns what is wrong by an error of the JSON library, which may quote its input.
+// fault returns what is wrong by an error of the JSON library, which may quote its
+// input.
 func fault(err error) string {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return "a member name occurs twice"

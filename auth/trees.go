@@ -2,8 +2,9 @@ package auth
 
 import "iter"
 
-// trees returns the trees that organizations are part of, in the order in which their roots are first met. It reads all twice, whatever they
-// are, and its work grows with the number of ids in them only: an answer may have tens of thousands.
+// trees returns the trees that organizations are part of, in the order in which their
+// roots are first met. It reads all twice, whatever they are, and its work grows with
+// the number of ids in them only: an answer may have tens of thousands.
 func trees(all iter.Seq[organization]) []Organization {
 	f := forest{roots: map[string]int{}, trees: map[string]int{}}
 	n := 0
@@ -26,7 +27,8 @@ type forest struct {
 	list  []Organization
 }
 
-// plant adds o and what is below it to the tree of its root. What does not state how it stands to others is in no tree.
+// plant adds o and what is below it to the tree of its root. What does not state how it
+// stands to others is in no tree.
 func (f *forest) plant(o organization) {
 	switch {
 	case o.ID == "":
@@ -50,8 +52,9 @@ func (f *forest) grow(root string, subs []string) {
 	f.list[at].Subs = append(f.list[at].Subs, subs...)
 }
 
-// rootOf returns the root organization above o: the first root that came with it and that it names as above it. Else, of several above it any
-// may be the root, and a single one is; empty where that is not known.
+// rootOf returns the root organization above o: the first root that came with it and
+// that it names as above it. Else, of several above it any may be the root, and a
+// single one is; empty where that is not known.
 func (f *forest) rootOf(o organization) (root string) {
 	first := -1
 	for _, id := range append([]string{o.Parent}, o.Parents...) {

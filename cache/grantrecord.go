@@ -12,9 +12,11 @@ import (
 	"osgate/internal/seal"
 )
 
-// RedisGrants is [SharedGrants] beside the generations of a [RedisCoherence], whose [RedisCoherence.Run] must run. Each grant is authenticated for the
-// deployment's secret, the token, the place and the id under which it was given, and holds when upstream was asked and for how long it counts: whoever
-// writes to Redis can make none, pass none off as another's and make none younger. It is safe for concurrent use.
+// RedisGrants is [SharedGrants] beside the generations of a [RedisCoherence], whose
+// [RedisCoherence.Run] must run. Each grant is authenticated for the deployment's
+// secret, the token, the place and the id under which it was given, and holds when
+// upstream was asked and for how long it counts: whoever writes to Redis can make none,
+// pass none off as another's and make none younger. It is safe for concurrent use.
 type RedisGrants struct {
 	coherence *RedisCoherence
 	mac       *seal.MAC
@@ -24,8 +26,9 @@ type RedisGrants struct {
 
 var _ SharedGrants = (*RedisGrants)(nil)
 
-// Grants returns the grants that lie beside c's generations. The secret is the deployment's; one of less than 32 bytes is an error, so that without a
-// secret no grants are shared.
+// Grants returns the grants that lie beside c's generations. The secret is the
+// deployment's; one of less than 32 bytes is an error, so that without a secret no
+// grants are shared.
 func (c *RedisCoherence) Grants(secret []byte) (*RedisGrants, error) {
 	mac, err := seal.NewMAC(secret, "cache grants")
 	if err != nil {
@@ -34,11 +37,14 @@ func (c *RedisCoherence) Grants(secret []byte) (*RedisGrants, error) {
 	return &RedisGrants{coherence: c, mac: mac}, nil
 }
 
-// Unreadable returns how many grants were found in Redis that are none of this deployment's: forged, moved, damaged, or of another secret or version.
+// Unreadable returns how many grants were found in Redis that are none of this
+// deployment's: forged, moved, damaged, or of another secret or version.
 func (g *RedisGrants) Unreadable() int64 { return g.unreadable.Load() }
 
-// sharedGrant is a grant as it lies in Redis behind its id: in digits, so that grant.lua can compare it, the instant of Redis's clock at which upstream
-// was asked; and the rest, which only gateways read: the instant by the clock of the gateway and the life, in microseconds, and the tag over all.
+// sharedGrant is a grant as it lies in Redis behind its id: in digits, so that
+// grant.lua can compare it, the instant of Redis's clock at which upstream was asked;
+// and the rest, which only gateways read: the instant by the clock of the gateway and
+// the life, in microseconds, and the tag over all.
 type sharedGrant struct{ digits, rest string }
 
 const (
@@ -56,7 +62,8 @@ func (g *RedisGrants) seal(key string, id ID, issue seal.Issue) sharedGrant {
 	return s
 }
 
-// open reads what lies at a key behind an id. It is not ok unless seal made just this for just there.
+// open reads what lies at a key behind an id. It is not ok unless seal made just this
+// for just there.
 func (g *RedisGrants) open(key string, id ID, grant string) (issue seal.Issue, ok bool) {
 	if len(grant) != grantDigits+grantRest {
 		return issue, false
