@@ -29,6 +29,7 @@ func Rules() Table {
 		redistest = "internal/redisconn/redistest"
 		memnet    = "internal/memnet"
 		gateway   = "cmd/internal/gateway"
+		conns     = "internal/conns"
 	)
 	return Table{
 		// Commands wire; they alone know config and proxy.
@@ -38,7 +39,7 @@ func Rules() Table {
 		gateway: {
 			Imports: []string{
 				"admin", "auth", "cache", "config", "objectstore", "policy", "proxy",
-				"ratelimit", "record", "regionmap", "stats", "telemetry", redisconn,
+				"ratelimit", "record", "regionmap", "stats", "telemetry", conns, redisconn,
 			},
 			Tests: []string{"emulator", redistest},
 		},
@@ -72,6 +73,7 @@ func Rules() Table {
 
 		// Tools of the house.
 		redisconn:           {Imports: []string{breaker}, Tests: []string{redistest}},
+		conns:               {},
 		breaker:             {},
 		seal:                {},
 		redistest:           {},

@@ -1,0 +1,182 @@
+package conns
+
+import "sync/atomic"
+
+// framing follows the HTTP/1.x requests in the bytes that a server reads from one
+// connection: request line, header section, body, next request. It finds the first
+// request whose end two servers can place differently: one with Transfer-Encoding and
+// Content-Length, or one of HTTP/1.0 with Transfer-Encoding (RFC 9112 sections 6.1 and
+// 6.3). net/http hides them: it deletes one of the two fields.
+//
+// It agrees with net/http on where each request ends. A request that it cannot follow
+// counts as ambiguous; net/http refuses those too. It keeps a few numbers and none of
+// the bytes. The zero value is a new connection. Calls of scan must follow each other;
+// ambiguous may be called at any time.
+type framing struct {
+	first    atomic.Int64 // number of the first ambiguous request, from 1; 0: none yet
+	requests int64        // header sections that are complete
+
+	step   step   // what the next byte belongs to
+	place  uint8  // how many bytes of the word that is being compared have matched
+	blanks uint8  // bytes of empty lines that may still come before a request line
+	post   bool   // the request is a POST
+	old    bool   // the request is one of HTTP/1.0
+	fields fields // of the header section
+	body   body
+}
+
+// step is what the next byte belongs to.
+type step uint8
+
+const (
+	stepLeading   step = iota // empty lines before a request line
+	stepMethod                // the method
+	stepTarget                // the request target
+	stepVersion               // the protocol version
+	stepLine                  // the first byte of a line of a section
+	stepBlank                 // the LF of an empty line
+	stepName                  // a field name
+	stepSkip                  // the rest of a line that does not matter
+	stepLength                // the value of a Content-Length field
+	stepLengthLF              // the LF after it
+	stepContent               // a body of a known length
+	stepSize                  // the size of a chunk
+	stepSizeBlank             // white space after it
+	stepExtension             // the extensions of a chunk
+	stepSizeLF                // the LF after a chunk's size
+	stepChunk                 // the data of a chunk
+	stepChunkCR               // the CR after it
+	stepChunkLF               // the LF after that
+	stepStopped               // nothing: a request was ambiguous
+)
+
+// maxLeading is how many bytes of empty lines net/http skips after a POST.
+const maxLeading = 4
+
+// ambiguous reports whether the request of this number, from 1, or one before it is
+// framed in more than one way.
+func (f *framing) ambiguous(request int64) bool {
+	first := f.first.Load()
+	return first != 0 && request >= first
+}
+
+// stop ends the following: the request that is being read is ambiguous, or, within a
+// body, the one after it.
+func (f *framing) stop() {
+	f.step = stepStopped
+	f.first.Store(f.requests + 1)
+}
+
+// scan takes the bytes that were read next.
+func (f *framing) scan(p []byte) {
+	for len(p) > 0 {
+		switch f.step {
+		case stepStopped:
+			return
+		case stepSkip:
+			p = f.skip(p)
+		case stepTarget:
+			p = f.target(p)
+		case stepContent, stepChunk:
+			p = f.content(p)
+		default:
+			f.take(p[0])
+			p = p[1:]
+		}
+	}
+}
+
+// take takes one byte.
+func (f *framing) take(b byte) {
+	switch f.step {
+	case stepLeading:
+		f.leading(b)
+	case stepMethod:
+		f.method(b)
+	case stepVersion:
+		f.version(b)
+	case stepLine, stepBlank:
+		f.line(b)
+	case stepName:
+		f.name(b)
+	case stepLength, stepLengthLF:
+		f.length(b)
+	default:
+		f.chunk(b)
+	}
+}
+
+// begin begins the next request.
+func (f *framing) begin() {
+	f.blanks = 0
+	if f.post {
+		f.blanks = maxLeading
+	}
+	f.step, f.old = stepLeading, false
+}
+
+// leading skips empty lines before a request line where net/http does.
+func (f *framing) leading(b byte) {
+	if f.blanks > 0 && (b == '\r' || b == '\n') {
+		f.blanks--
+		return
+	}
+	f.step, f.place = stepMethod, 0
+	f.method(b)
+}
+
+// method takes a byte of the method.
+func (f *framing) method(b byte) {
+	const post = "POST"
+	switch {
+	case b == '\n':
+		f.stop()
+	case b == ' ':
+		f.post = int(f.place) == len(post)
+		f.step = stepTarget
+	default:
+		f.place = matched(post, f.place, b)
+	}
+}
+
+// differs is the place in a word that other bytes have been compared with.
+const differs = 255
+
+// matched returns how many bytes of word have matched once b follows the first place
+// of them, differs where b is another byte.
+func matched(word string, place uint8, b byte) uint8 {
+	if int(place) < len(word) && word[place] == b {
+		return place + 1
+	}
+	return differs
+}
+
+// target takes bytes of the request target up to the space behind it, and returns the
+// rest of p.
+func (f *framing) target(p []byte) []byte {
+	for i, b := range p {
+		switch b {
+		case ' ':
+			f.step, f.place = stepVersion, 0
+			return p[i+1:]
+		case '\n':
+			f.stop()
+			return nil
+		}
+	}
+	return nil
+}
+
+// version takes a byte of the protocol version.
+func (f *framing) version(b byte) {
+	const old = "HTTP/1.0"
+	switch {
+	case b == '\n':
+		f.old = int(f.place) >= len(old) && f.place != differs
+		f.lines(sectionHeader)
+	case b == '\r' && int(f.place) == len(old):
+		f.place++ // the end of the line, or net/http refuses the request
+	default:
+		f.place = matched(old, f.place, b)
+	}
+}
