@@ -1,0 +1,56 @@
+package conns
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// secure does the TLS handshake, and hands the connection on by its protocol: one of
+// HTTP/2 as net/http wants it, one of HTTP/1 so that its requests can be followed.
+func (l *Listener) secure(c *Conn) {
+	secured := tls.Server(c, l.o.TLS)
+	if err := shake(secured, l.o.Handshake); err != nil {
+		l.table.add(func(n *Counts) { n.Handshakes++ })
+		answerPlain(err)
+		if l.o.Failed != nil {
+			l.o.Failed(c.RemoteAddr(), err)
+		}
+		_ = c.Close() // the handshake's error says it all
+		return
+	}
+	if secured.ConnectionState().NegotiatedProtocol == "h2" {
+		l.hand(secured, c)
+		return
+	}
+	l.hand(&secureStream{stream: stream{Conn: secured, conn: c}, tls: secured}, c)
+}
+
+// shake does the handshake within its bound.
+func shake(c *tls.Conn, within time.Duration) error {
+	if err := c.SetDeadline(time.Now().Add(within)); err != nil {
+		return fmt.Errorf("bounding the handshake: %w", err)
+	}
+	if err := c.Handshake(); err != nil { //nolint:noctx // its deadline is the connection's
+		return fmt.Errorf("TLS handshake: %w", err)
+	}
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("after the handshake: %w", err)
+	}
+	return nil
+}
+
+// answerPlain answers a client that speaks plain HTTP, as net/http does.
+func answerPlain(err error) {
+	header, ok := errors.AsType[tls.RecordHeaderError](err)
+	if !ok || header.Conn == nil {
+		return
+	}
+	switch string(header.RecordHeader[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":
+		const answer = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+		_, _ = io.WriteString(header.Conn, answer) // the client gets it or not
+	}
+}
