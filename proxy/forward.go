@@ -134,6 +134,9 @@ func (x *exchange) explain(ctx context.Context, err error) error {
 	if errors.Is(err, errLateMark) {
 		return refusal{code: codeOverloaded, detail: "the write waited too long to be sent", cause: err, retryAfter: time.Second}
 	}
+	if errors.Is(err, errAllInUse) {
+		return refusal{code: codeOverloaded, detail: "all connections to upstream are in use", cause: err, retryAfter: time.Second}
+	}
 	var late interface{ Timeout() bool }
 	timeout := errors.As(err, &late) && late.Timeout()
 	switch {

@@ -95,14 +95,17 @@ func (s *sending) gotConn(c httptrace.GotConnInfo) {
 	}
 }
 
-// bare returns the connection under TLS.
+// bare returns the connection under TLS and under the count of connections.
 func bare(c net.Conn) net.Conn {
 	for {
-		secure, ok := c.(*tls.Conn)
-		if !ok {
+		switch over := c.(type) {
+		case *tls.Conn:
+			c = over.NetConn()
+		case *dialed:
+			c = over.Conn
+		default:
 			return c
 		}
-		c = secure.NetConn()
 	}
 }
 

@@ -26,6 +26,10 @@ type TransportOptions struct {
 
 	Roots *x509.CertPool // trusted authorities; nil: the system's
 
+	// MaxConnections is how many may be open. Beyond it a request waits for one, up to
+	// 5 s. 0: no bound.
+	MaxConnections int
+
 	// Dial replaces TCP, and TLS is not spoken over its connections; nil: TCP. For tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -48,10 +52,11 @@ func NewTransport(o TransportOptions) Transport {
 	// streams, and offers no way to forbid it (docs/adr/0037).
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second, Control: userTimeout(o.Timeout)}
 	pooled := &http.Transport{
 		Proxy:                  proxyOf,
 		Protocols:              protocols,
-		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second, Control: userTimeout(o.Timeout)}).DialContext,
+		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12}, // "TLS 1.2 and above" (vendor FAQ)
 		TLSHandshakeTimeout:    dialTimeout,
 		DisableCompression:     true, // bodies are identity, byte for byte
@@ -59,6 +64,10 @@ func NewTransport(o TransportOptions) Transport {
 		IdleConnTimeout:        75 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
+	}
+	if o.MaxConnections > 0 {
+		wait := min(dialTimeout, o.Timeout/2) // the region is not to blame: it must end before Timeout does
+		pooled.DialContext = newDials(o.MaxConnections, wait, dialer.DialContext, pooled.CloseIdleConnections).dial
 	}
 	if o.Dial != nil {
 		pooled.DialContext, pooled.DialTLSContext = o.Dial, o.Dial
