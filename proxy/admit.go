@@ -13,7 +13,11 @@ const pseudonym = "osgate"
 // admit refuses what no stage needs to see: an exchange too many, one that came through us before, and methods and protocols that are
 // not forwarded.
 func (p *Proxy) admit(x *exchange) error {
-	if n := p.exchanges.Add(1); n > p.MaxExchanges {
+	n := p.exchanges.Add(1)
+	if err := p.framed(x); err != nil { // before all else: its connection must end
+		return err
+	}
+	if n > p.MaxExchanges {
 		return refusal{code: codeOverloaded, detail: "too many requests are under way", retryAfter: time.Second}
 	}
 	h := x.r.Header

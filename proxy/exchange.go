@@ -85,7 +85,7 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	if x.client.IsValid() {
 		x.rec.ClientAddr = x.client.String()
 	}
-	x.body = newRequestBody(w, r, p.MaxBody)
+	x.body = newRequestBody(w, withDeclaredLength(r), p.MaxBody)
 	return x
 }
 

@@ -18,6 +18,9 @@ import (
 func (p *Proxy) forward(x *exchange) (err error) {
 	x.enter(record.StageForward)
 	defer func() { x.settle(err) }()
+	if err := x.awaitEnd(); err != nil {
+		return err
+	}
 	if x.failure = p.approach(x); x.failure != nil {
 		return p.excuse(x)
 	}

@@ -19,5 +19,8 @@ func (p *Proxy) identify(x *exchange) (err error) {
 		return err
 	}
 	x.rec.Principal, x.rec.Client, x.rec.User = x.who.Name(), x.who.Client, x.who.User
+	if p.Identified != nil {
+		p.Identified(x.r)
+	}
 	return nil
 }

@@ -16,11 +16,13 @@ import (
 	"osgate/cache"
 )
 
-// PlainOptions configure a [Plain]. All fields are needed.
+// PlainOptions configure a [Plain]. All fields but the last are needed.
 type PlainOptions struct {
 	Origin    *url.URL          // where every request goes that is not answered here; the client's Host is kept
 	Cache     *cache.Web        // what answers
 	Transport http.RoundTripper // the way to the origin
+
+	Ambiguous func(*http.Request) bool // as in [Options]
 }
 
 // Plain is the engine of the gateway's cache as a strict shared HTTP cache before one origin: every path and method, no identity, policy or
@@ -51,6 +53,10 @@ func (p *Plain) Close() { p.refreshes.Wait() }
 // ServeHTTP implements [http.Handler].
 func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
+	case p.Ambiguous != nil && p.Ambiguous(r):
+		w.Header().Set("Connection", "close")
+		refusePlain(w, r, refusal{code: codeBadRequest, detail: ambiguousDetail})
+		return
 	case r.Method == http.MethodConnect:
 		refusePlain(w, r, refusal{code: codeBadRequest, status: http.StatusNotImplemented, detail: "this cache makes no tunnels"})
 		return

@@ -82,6 +82,13 @@ type Options struct {
 
 	ServerTiming bool // tell clients each stage's milliseconds
 
+	// Ambiguous reports whether a request was framed in more than one way, so that it is
+	// refused and its connection closed. Nil: no request was. Identified is called with
+	// each request whose client was identified. Nil: nothing is called. Many goroutines
+	// call both.
+	Ambiguous  func(*http.Request) bool
+	Identified func(*http.Request)
+
 	// RegionChanged is told when connections to a region no longer come about, and when they do again. Many goroutines call it; nil: nobody is told.
 	RegionChanged func(regionmap.ReachState)
 
