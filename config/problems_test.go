@@ -73,6 +73,7 @@ func TestSyntaxIsChecked(t *testing.T) {
 		{"CACHE_STORES_TTL=60", "CACHE_STORES_TTL", `"60" is not a duration of at least 0s, such as 60s`},
 
 		{"MAX_BODY=0", "MAX_BODY", `"0" is not a size from 1 to 1GiB, such as 11MiB`},
+		{"MAX_CONNECTIONS=-1", "MAX_CONNECTIONS", `"-1" is not a whole number from 0 to 1000000, such as 0`},
 		{"MAX_BODY=11%20megabytes", "MAX_BODY", `"11 megabytes" is not a size from 1 to 1GiB, such as 11MiB`},
 		{"CACHE_BYTES=0", "CACHE_BYTES", `"0" is not a size of at least 1, such as 256MiB`},
 		{"CACHE_ENTRY_BYTES=2GiB", "CACHE_ENTRY_BYTES", `"2GiB" is not a size from 1 to 1GiB, such as 1MiB`},

@@ -15,6 +15,8 @@ type Sources struct {
 	AdminTries func(tell func(refusal string, n int64))       // wrong tokens at the admin listener since the start
 	Policy     func() Policy                                  // the rules in force
 	Log        func() LogState                                // how lines of the log get to their writer
+
+	Connections func(tell func(listener string, c Connections)) // each listener
 }
 
 // Redis is how a connection to Redis fares.

@@ -31,6 +31,9 @@ func allSources() telemetry.Sources {
 			return telemetry.Policy{Rules: 20, Shadow: 2, Loaded: time.Unix(1_700_000_000, 500e6), Stale: true}
 		},
 		Log: func() telemetry.LogState { return telemetry.LogState{Lost: 9} },
+		Connections: func(tell func(string, telemetry.Connections)) {
+			tell("clients", telemetry.Connections{Limit: 100, Idle: 60, Active: 30, Events: map[string]int64{"refused": 8}})
+		},
 	}
 }
 
@@ -63,12 +66,16 @@ func TestSourcesAreShown(t *testing.T) {
 		`osgate_policy_rules 20`, `osgate_policy_shadow_rules 2`, `osgate_policy_loaded_timestamp_seconds 1.7000000005e+09`, `osgate_policy_stale 1`,
 		`osgate_log_lost_total 9`,
 		`osgate_admin_refusals_total{osgate_admin_refusal="wrong_token"} 5`, `osgate_admin_refusals_total{osgate_admin_refusal="too_many"} 95`,
+		`osgate_connections{osgate_connection_state="idle",osgate_listener="clients"} 60`,
+		`osgate_connections{osgate_connection_state="active",osgate_listener="clients"} 30`,
+		`osgate_connections_limit{osgate_listener="clients"} 100`,
+		`osgate_connections_events_total{osgate_connection_event="refused",osgate_listener="clients"} 8`,
 	)
 }
 
 func TestSourcesThatNobodyKeepsAreNotShown(t *testing.T) {
 	page := scrape(t, newMetrics(t, telemetry.Options{}))
-	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream", "osgate_policy", "osgate_log", "osgate_admin"} {
+	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream", "osgate_policy", "osgate_log", "osgate_admin", "osgate_connections"} {
 		if strings.Contains(page, name) {
 			t.Errorf("%s is shown though nobody says what it is", name)
 		}

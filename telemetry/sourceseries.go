@@ -23,6 +23,7 @@ func (n *naming) observeSources(s *Sources, version string) {
 	n.observeStatistics(s.Statistics)
 	n.observePolicy(s.Policy)
 	n.observeLog(s.Log)
+	n.observeConnections(s.Connections)
 }
 
 // register reads instruments by f, once there is something to read.

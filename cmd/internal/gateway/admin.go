@@ -102,6 +102,7 @@ func (g *Gateway) adminServer() (*http.Server, error) {
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(g.logger.Handler(), slog.LevelDebug),
 	}
+	g.admin.Attach(server)
 	server.RegisterOnShutdown(sync.OnceFunc(func() { close(done) }))
 	return server, nil
 }
@@ -155,6 +156,7 @@ func (g *Gateway) readiness() admin.Readiness {
 			r.Reasons = append(r.Reasons, reason)
 		}
 	}
+	r.Reasons = append(r.Reasons, connectionsReasons(g.clients.State(), g.clients.Counts())...)
 	if len(r.Reasons) > 0 {
 		r.Status = admin.Degraded
 	}

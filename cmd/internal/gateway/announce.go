@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"osgate/config"
+	"osgate/internal/conns"
 	"osgate/telemetry"
 )
 
@@ -83,6 +84,10 @@ func (g *Gateway) notes() (notes []string) {
 	}
 	if c.Auth.Mode == introspect && c.Auth.IntrospectionURL.Reveal() != nil && len(g.regions.EnabledPlanes()) > 1 {
 		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL vouches for the tokens of all control planes; set OSGATE_PLANES to the one it belongs to")
+	}
+	if share, limit := shares(c), conns.Descriptors(); share.Sum() > limit {
+		notes = append(notes, fmt.Sprintf("OSGATE_MAX_CONNECTIONS and all else may need %d file descriptors, and there are %d; "+
+			"raise the limit (ulimit -n, LimitNOFILE)", share.Sum(), limit))
 	}
 	if c.Upstream.Override.Reveal() != nil {
 		notes = append(notes, "every upstream call goes to OSGATE_UPSTREAM_OVERRIDE and not to Anypoint")

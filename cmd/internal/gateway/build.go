@@ -14,6 +14,7 @@ import (
 	"osgate/auth"
 	"osgate/cache"
 	"osgate/config"
+	"osgate/internal/conns"
 	"osgate/internal/redisconn"
 	"osgate/policy"
 	"osgate/proxy"
@@ -55,10 +56,13 @@ type parts struct {
 	pauses     *ratelimit.Pauses
 	proxy      *proxy.Proxy
 
+	clients *conns.Listener // nil until it is open
+	admin   *conns.Listener // likewise
+
 	environments *auth.EnvironmentTypes
 	adminTries   adminTries
 
-	made atomic.Bool // all of them are: until then metrics read none
+	made atomic.Bool // all of them are, and serve: until then metrics read none
 
 	close []func() error // in the order of making
 }
@@ -110,7 +114,7 @@ func regionOptions(c config.Config) regionmap.Options {
 
 // Transport translates what c says of upstream into the way there.
 func Transport(c config.Config) (proxy.Transport, error) {
-	o := proxy.TransportOptions{Timeout: c.Upstream.Timeout}
+	o := proxy.TransportOptions{Timeout: c.Upstream.Timeout, MaxConnections: shares(c).Upstream}
 	if c.Upstream.CA != "" {
 		pem, err := os.ReadFile(c.Upstream.CA)
 		if err != nil {
@@ -208,8 +212,8 @@ func build(o Options) (p *parts, err error) {
 		Budget: budget(c), BudgetBy: c.Budget.By, Budgeted: p.metrics.Budgeted, MaxWait: c.Rate.MaxWait,
 		SharedScope: c.Cache.Scope == environmentScope, RegionChanged: p.regionChanged,
 		Timeout: c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
+		Ambiguous: conns.Ambiguous, Identified: conns.Identified,
 	})
-	p.made.Store(err == nil)
 	return p, err
 }
 
@@ -354,7 +358,10 @@ func (p *parts) makePlain(transport proxy.Transport) (err error) {
 	if p.web, err = cache.NewWeb(cache.WebOptions{Bytes: int64(c.Cache.Bytes), EntryBytes: int64(min(c.Cache.EntryBytes, c.Cache.Bytes))}); err != nil {
 		return fmt.Errorf("making the plain cache: %w", err)
 	}
-	p.plain, err = proxy.NewPlain(proxy.PlainOptions{Origin: c.Upstream.Override.Reveal(), Cache: p.web, Transport: transport.Shared})
+	p.plain, err = proxy.NewPlain(proxy.PlainOptions{
+		Origin: c.Upstream.Override.Reveal(), Cache: p.web, Transport: transport.Shared,
+		Ambiguous: conns.Ambiguous,
+	})
 	return err
 }
 

@@ -32,8 +32,6 @@ type Options struct {
 type Gateway struct {
 	*parts
 	options Options
-	clients net.Listener
-	admin   net.Listener
 	certs   *certificates // nil: plain HTTP
 	phase   atomic.Int32
 
@@ -66,6 +64,7 @@ func New(o Options) (*Gateway, error) {
 	if err := g.listen(); err != nil {
 		return nil, errors.Join(err, p.shut())
 	}
+	g.made.Store(true)
 	return g, nil
 }
 
@@ -75,12 +74,15 @@ func (g *Gateway) listen() (err error) {
 			return err
 		}
 	}
-	if g.clients, err = net.Listen("tcp", string(g.config.Listen)); err != nil { //nolint:noctx // returns at once
+	clients, err := net.Listen("tcp", string(g.config.Listen)) //nolint:noctx // returns at once
+	if err != nil {
 		return fmt.Errorf("opening OSGATE_LISTEN: %w", err)
 	}
-	if g.admin, err = net.Listen("tcp", string(g.config.Admin.Listen)); err != nil { //nolint:noctx // returns at once
-		return errors.Join(fmt.Errorf("opening OSGATE_ADMIN_LISTEN: %w", err), g.clients.Close())
+	admin, err := net.Listen("tcp", string(g.config.Admin.Listen)) //nolint:noctx // returns at once
+	if err != nil {
+		return errors.Join(fmt.Errorf("opening OSGATE_ADMIN_LISTEN: %w", err), clients.Close())
 	}
+	g.bound(clients, admin)
 	return nil
 }
 
@@ -118,7 +120,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	workers := g.workers(background)
 	serving, lost := errgroup.WithContext(ctx)
 	serving.Go(func() error { return served(admin.Serve(g.admin)) })
-	serving.Go(func() error { return served(g.serveClients(clients)) })
+	serving.Go(func() error { return served(clients.Serve(g.clients)) })
 	g.announce()
 	g.phase.Store(phaseServing)
 	<-lost.Done() // ctx's end, or a listener's
@@ -139,14 +141,6 @@ func served(err error) error {
 	return err
 }
 
-func (g *Gateway) serveClients(s *http.Server) error {
-	if g.certs == nil {
-		return s.Serve(g.clients)
-	}
-	s.TLSConfig = g.certs.config()
-	return s.ServeTLS(g.clients, "", "")
-}
-
 // workers starts what works in the background until ctx ends.
 func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 	var all errgroup.Group
@@ -154,6 +148,8 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 	all.Go(func() error { return g.stats.Run(ctx) })
 	all.Go(func() error { return g.cache.Run(ctx) })
 	all.Go(func() error { return g.watchPolicy(ctx) })
+	all.Go(func() error { return g.clients.Run(ctx) })
+	all.Go(func() error { return g.admin.Run(ctx) })
 	if g.bodies != nil {
 		all.Go(func() error { return g.bodies.Run(ctx) })
 		all.Go(func() error { return g.shared.Run(ctx) })
@@ -238,7 +234,7 @@ func (g *Gateway) handler() http.Handler {
 }
 
 func (g *Gateway) clientServer() *http.Server {
-	return &http.Server{
+	server := &http.Server{
 		Handler:                      g.handler(),
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused and recorded like anything else
 		ReadHeaderTimeout:            readHeaderTimeout,
@@ -247,6 +243,8 @@ func (g *Gateway) clientServer() *http.Server {
 		MaxHeaderBytes:               maxHeaderBytes,
 		ErrorLog:                     slog.NewLogLogger(g.logger.Handler(), slog.LevelDebug),
 	}
+	g.clients.Attach(server)
+	return server
 }
 
 // Check makes all parts of o's gateway and closes them again: what it returns is what serve would stop at.

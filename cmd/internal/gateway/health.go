@@ -24,6 +24,7 @@ const (
 	cachePart      = "cache"
 	policyPart     = "policy"
 	logPart        = "log"
+	connsPart      = "connections"
 )
 
 // When a region of Object Store is in trouble, by the requests of the last minute: from this share of failures on, and where all of so many failed.

@@ -18,7 +18,10 @@ const (
 
 // sources are what metrics read of the parts at each scrape. The parts are made after the metrics, and before anybody scrapes.
 func (p *parts) sources() telemetry.Sources {
-	s := telemetry.Sources{Identities: p.tellIdentities, Planes: p.tellPlanes, Regions: p.tellRegions, Statistics: p.tellStatistics, Pauses: p.tellPauses}
+	s := telemetry.Sources{
+		Identities: p.tellIdentities, Planes: p.tellPlanes, Regions: p.tellRegions, Statistics: p.tellStatistics, Pauses: p.tellPauses,
+		Connections: p.tellConnections,
+	}
 	if p.redis != nil {
 		s.Redis = p.tellRedis
 	}

@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+
+	"osgate/admin"
+	"osgate/config"
+	"osgate/internal/conns"
+	"osgate/telemetry"
+)
+
+// shares returns how the descriptors of this process are shared out.
+func shares(c config.Config) conns.Shares {
+	return conns.SharesOf(conns.Descriptors(), c.Server.MaxConnections, c.Redis.URL.Reveal() != "")
+}
+
+// bound holds both listeners to their shares of the descriptors.
+func (g *Gateway) bound(clients, admin net.Listener) {
+	share := shares(g.config)
+	o := conns.Options{
+		Limit: share.Clients, Exempt: g.config.Server.TrustedProxies, Handshake: readHeaderTimeout,
+		Changed: g.connectionsChanged("clients"), Failed: g.handshakeFailed,
+	}
+	if g.certs != nil {
+		o.TLS = g.certs.config()
+	}
+	g.clients = conns.New(clients, o)
+	g.admin = conns.New(admin, conns.Options{Limit: share.Admin, Changed: g.connectionsChanged("admin")})
+}
+
+// connectionsChanged returns what logs the beginning and the end of a listener's
+// troubles.
+func (p *parts) connectionsChanged(listener string) func(conns.Change) {
+	return func(c conns.Change) {
+		switch {
+		case c.Trouble == conns.Full && c.Over:
+			p.logger.Info("there is room for connections again", "listener", listener, "closed", c.Times)
+		case c.Trouble == conns.Full:
+			p.logger.Warn("all connections are in use; idle ones are closed for new ones", "listener", listener)
+		case c.Over:
+			p.logger.Info("connections are accepted again", "listener", listener, "failures", c.Times)
+		default:
+			p.logger.Warn("the system gives no new connections", "listener", listener, "cause", c.Cause)
+		}
+	}
+}
+
+// handshakeFailed logs a TLS handshake that came to nothing. Clients cause it at will.
+func (p *parts) handshakeFailed(remote net.Addr, err error) {
+	p.logger.Debug("a TLS handshake has failed", slog.String("remote_addr", remote.String()), slog.String("cause", err.Error()))
+}
+
+// connectionsReasons returns what is wrong with the clients' connections.
+func connectionsReasons(s conns.State, n conns.Counts) (reasons []admin.Reason) {
+	if s.Full {
+		reasons = append(reasons, admin.Reason{Part: connsPart, Detail: fmt.Sprintf(
+			"all %d connections were in use within the last 10 seconds: idle ones are closed for new ones; new ones are refused where none is idle", n.Limit)})
+	}
+	if s.Failing {
+		reasons = append(reasons, admin.Reason{Part: connsPart, Detail: "the system gives no new connections: " + s.Cause})
+	}
+	return reasons
+}
+
+// tellConnections tells how the listeners fare.
+func (p *parts) tellConnections(tell func(listener string, c telemetry.Connections)) {
+	for _, l := range []struct {
+		name string
+		*conns.Listener
+	}{{"clients", p.clients}, {"admin", p.admin}} {
+		n := l.Counts()
+		tell(l.name, telemetry.Connections{
+			Limit: int64(n.Limit), Idle: int64(n.Idle), Active: int64(n.Busy),
+			Events: map[string]int64{
+				"closed_idle": n.ClosedIdle, "closed_active": n.ClosedBusy, "refused": n.Refused,
+				"accept_failed": n.Failed, "handshake_failed": n.Handshakes,
+			},
+		})
+	}
+}

@@ -1,0 +1,141 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// gatewayWithin starts osgate with so many file descriptors, and no more for whatever
+// is set.
+func (s *stack) gatewayWithin(descriptors int, settings ...string) *gateway {
+	s.t.Helper()
+	g := &gateway{stack: s}
+	s.t.Cleanup(func() { s.keepsSecrets(g) })
+	g.process = start(s.t, "sh", s.environment(settings...), "-c", fmt.Sprintf("ulimit -n %d && exec %s serve", descriptors, programs.osgate))
+	g.serves()
+	return g
+}
+
+// connect opens a connection to the clients' listener that ends with the test.
+func (g *gateway) connect(t testing.TB) net.Conn {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", g.addr(), patience)
+	if err != nil {
+		t.Fatalf("dialing: %v", err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	return c
+}
+
+// isClosed waits until the gateway has closed c, and reports whether it did.
+func isClosed(c net.Conn) bool {
+	_, err := c.Read(make([]byte, 1))
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// lines returns the lines of the gateway's log with this message.
+func (g *gateway) lines(message string) (lines []map[string]any) {
+	for line := range strings.Lines(g.stderr.String()) {
+		var fields map[string]any
+		if json.Unmarshal([]byte(line), &fields) == nil && fields["msg"] == message {
+			lines = append(lines, fields)
+		}
+	}
+	return lines
+}
+
+const fullMessage = "all connections are in use; idle ones are closed for new ones"
+
+// TestTheConnectionIdleForLongestIsClosedForANewOne, a client with a good token notices
+// nothing, and the operator reads it in one line, the readiness and the metrics.
+func TestTheConnectionIdleForLongestIsClosedForANewOne(t *testing.T) {
+	t.Parallel()
+	g := newStack(t, false).gateway("MAX_CONNECTIONS=10", "RATE=0", "CACHE_KEY_TTL=0")
+	own := &http.Transport{}
+	t.Cleanup(own.CloseIdleConnections)
+	c := g.as("app-one")
+	ordinary.CloseIdleConnections()
+	c.client = plainClient(own)
+	c.get(demoKeys + "/KeyOne").is(http.StatusOK) // over a connection that is identified from now on
+	idle := make([]net.Conn, 30)
+	for i := range idle {
+		idle[i] = g.connect(t)
+		if i >= 10 && !isClosed(idle[i-10]) {
+			t.Fatalf("connection %d is open with 10 newer ones", i-10)
+		}
+		c.put("edge", strconv.Itoa(i)).good()
+		c.get(demoKeys + "/edge").is(http.StatusOK)
+	}
+	admin := caller{t: t, base: g.admin}
+	if ready := admin.get("/readyz").is(http.StatusOK).body; !strings.Contains(ready, `"connections"`) || !strings.Contains(ready, "degraded") {
+		t.Errorf("readiness %s, want degraded by connections", ready)
+	}
+	metrics := admin.get("/metrics").body
+	for _, want := range []string{
+		`osgate_connections_limit{osgate_listener="clients"} 10`, `osgate_connections_limit{osgate_listener="admin"} 64`,
+		`osgate_connections_events_total{osgate_connection_event="closed_idle",osgate_listener="clients"} 2`,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("no %s… among the metrics", want)
+		}
+	}
+	if got := g.lines(fullMessage); len(got) != 1 || got[0]["level"] != "WARN" {
+		t.Errorf("%d lines of it in the log, %v, want one WARN", len(got), got)
+	}
+}
+
+// TestAdminAnswersAtTheDescriptorLimit while clients that send nothing want more
+// connections than there are descriptors, and one with a good token is served.
+func TestAdminAnswersAtTheDescriptorLimit(t *testing.T) {
+	t.Parallel()
+	g := newStack(t, false).gatewayWithin(256, "RATE=0", "CACHE_KEY_TTL=0")
+	c := g.as("app-one")
+	admin := caller{t: t, base: g.admin, client: plainClient(&http.Transport{DisableKeepAlives: true})}
+	for i := range 600 {
+		g.connect(t)
+		if i%60 == 59 {
+			admin.get("/livez").is(http.StatusOK)
+			c.put("edge", strconv.Itoa(i)).good()
+			c.get(demoKeys + "/edge").is(http.StatusOK)
+		}
+	}
+	if n := len(g.lines(fullMessage)); n != 1 {
+		t.Errorf("%d lines say that connections are all in use, want one", n)
+	}
+	if n := len(g.lines("the system gives no new connections")); n != 0 {
+		t.Errorf("the system gave no connections %d times, want never: the bound is below its limit", n)
+	}
+}
+
+// TestAdminAnswersWhileItsOwnConnectionsAreAllTaken by clients that send nothing.
+func TestAdminAnswersWhileItsOwnConnectionsAreAllTaken(t *testing.T) {
+	t.Parallel()
+	g := newStack(t, false).gateway()
+	for range 200 {
+		c, err := net.DialTimeout("tcp", strings.TrimPrefix(g.admin, "http://"), patience)
+		if err != nil {
+			t.Fatalf("dialing: %v", err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	admin := caller{t: t, base: g.admin, client: plainClient(&http.Transport{DisableKeepAlives: true})}
+	admin.get("/livez").is(http.StatusOK)
+}
+
+// good fails the test unless the status is 2xx.
+func (a *answer) good() {
+	a.t.Helper()
+	if a.status/100 != 2 {
+		a.t.Fatalf("%s: status %d, want 2xx", a.request, a.status)
+	}
+}

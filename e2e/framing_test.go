@@ -1,0 +1,311 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// ambiguousHeads are header sections, behind the request line, of requests whose end two
+// servers can place differently. A head that begins with a version has it instead of
+// HTTP/1.1.
+var ambiguousHeads = map[string]string{
+	"length first":          "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+	"encoding first":        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+	"folded length":         "Content-Length:\r\n 4\r\nTransfer-Encoding: chunked\r\n",
+	"folded encoding":       "Content-Length: 4\r\nTransfer-Encoding:\r\n\tchunked\r\n",
+	"tabs":                  "Content-Length:\t4\t\r\nTransfer-Encoding:\tchunked\t\r\n",
+	"bare line feeds":       "Content-Length: 4\nTransfer-Encoding: chunked\n",
+	"length twice":          "Content-Length: 4\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+	"length around":         "Content-Length: 4\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+	"encoding twice":        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+	"mixed case":            "cOnTeNt-LeNgTh: 4\r\nTRANSFER-ENCODING: ChUnKeD\r\n",
+	"no white space":        "Content-Length:4\r\nTransfer-Encoding:chunked\r\n",
+	"space before a colon":  "Content-Length : 4\r\nTransfer-Encoding: chunked\r\n",
+	"another encoding":      "Content-Length: 4\r\nTransfer-Encoding: gzip, chunked\r\n",
+	"length zero":           "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+	"HTTP/1.0 encoding":     "HTTP/1.0\r\nTransfer-Encoding: chunked\r\n",
+	"HTTP/1.0 both":         "HTTP/1.0\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+	"HTTP/1.0 kept alive":   "HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n",
+	"HTTP/1.0 identity":     "HTTP/1.0\r\nTransfer-Encoding: identity\r\n",
+	"HTTP/1.0 folded, tabs": "HTTP/1.0\nTransfer-Encoding:\n\t chunked\n",
+}
+
+// plainly are the requests of ambiguousHeads that net/http itself refuses, in plain text.
+var plainly = []string{"encoding twice", "space before a colon", "another encoding"}
+
+// ambiguousRequest returns a write with this head, as the body both of its lengths have.
+func ambiguousRequest(head, key, token string) string {
+	version := "HTTP/1.1"
+	if strings.HasPrefix(head, "HTTP/1.0") {
+		version, head = "HTTP/1.0", strings.TrimLeft(strings.TrimPrefix(head, "HTTP/1.0"), "\r\n")
+	}
+	end := "\r\n"
+	if !strings.Contains(head, "\r\n") {
+		end = "\n"
+	}
+	return "PUT " + demoKeys + "/" + key + " " + version + end + "Host: gateway" + end + "Authorization: Bearer " + token + end + head + end +
+		"2\r\n{}\r\n0\r\n\r\n"
+}
+
+// entrance is a gateway that clients reach over HTTP/1.1, by a TLS connection or a plain one.
+type entrance struct {
+	*gateway
+	roots *x509.CertPool // nil: plain
+}
+
+// entrance starts a gateway with a scheme, HTTP or HTTPS.
+func (s *stack) entrance(t *testing.T, scheme string, settings ...string) entrance {
+	t.Helper()
+	if scheme == "HTTP" {
+		return entrance{gateway: s.gateway(settings...)}
+	}
+	cert, key, roots := certificate(t)
+	return entrance{gateway: s.gateway(append(settings, "TLS_CERT="+cert, "TLS_KEY="+key)...), roots: roots}
+}
+
+// dial opens a connection that ends with the test.
+func (f entrance) dial(t testing.TB, protocol string) net.Conn {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", f.addr(), patience)
+	if err != nil {
+		t.Fatalf("dialing: %v", err)
+	}
+	if f.roots != nil {
+		c = tls.Client(c, &tls.Config{RootCAs: f.roots, ServerName: "127.0.0.1", NextProtos: []string{protocol}})
+	}
+	_ = c.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// app returns a client with a token, over connections of its own.
+func (f entrance) app(t testing.TB) caller {
+	t.Helper()
+	c := f.caller()
+	if f.roots != nil {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: f.roots}, ForceAttemptHTTP2: true}
+		t.Cleanup(transport.CloseIdleConnections)
+		c.client = plainClient(transport)
+	}
+	c.token = c.send(http.MethodPost, "/accounts/oauth2/token", "client_id=app-one&client_secret=secret-one&grant_type=client_credentials",
+		"Content-Type: application/x-www-form-urlencoded").is(http.StatusOK).token()
+	f.stack.conceal(c.token)
+	return c
+}
+
+// TestAmbiguousFramingIsRefusedAndItsConnectionEnds in every spelling, over HTTP and
+// HTTPS: what is pipelined before it is served, what comes behind it is not.
+func TestAmbiguousFramingIsRefusedAndItsConnectionEnds(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	for _, scheme := range []string{"HTTP", "HTTPS"} {
+		f := s.entrance(t, scheme, "RATE=0")
+		token := f.app(t).token
+		for name, head := range ambiguousHeads {
+			t.Run(scheme+" "+name, func(t *testing.T) {
+				read := "GET " + demoKeys + "/KeyOne HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer " + token + "\r\n\r\n"
+				c := f.dial(t, "http/1.1")
+				if _, err := io.WriteString(c, read+ambiguousRequest(head, "smuggled", token)+read+read); err != nil {
+					t.Fatalf("sending: %v", err)
+				}
+				answers := allAnswers(t, c)
+				if len(answers) != 2 || answers[0].status != http.StatusOK || answers[1].status != http.StatusBadRequest && answers[1].status != http.StatusNotImplemented {
+					t.Fatalf("answers %v, want 200 and 400, and the connection's end", answers)
+				}
+				for _, plain := range plainly {
+					if name == plain {
+						return
+					}
+				}
+				if a := answers[1]; !strings.Contains(a.body, "urn:osgate:bad-request") || a.header.Get("X-Request-Id") == "" || a.header.Get("Connection") != "close" {
+					t.Errorf("the refusal is %v %s, want a problem of ours that closes", a.header, a.body)
+				}
+			})
+		}
+	}
+	if got := s.emulator.requests(func(r logged) bool { return strings.HasSuffix(r.Target, "/smuggled") }); len(got) > 0 {
+		t.Errorf("Object Store got %v", got)
+	}
+}
+
+// allAnswers reads answers up to the connection's end.
+func allAnswers(t *testing.T, c net.Conn) (all []*answer) {
+	t.Helper()
+	from := bufio.NewReader(c)
+	for {
+		if _, err := from.Peek(1); err != nil {
+			if errors.Is(err, io.EOF) || strings.Contains(err.Error(), "reset") {
+				return all
+			}
+			t.Fatalf("after %d answers: %v", len(all), err)
+		}
+		response, err := http.ReadResponse(from, nil)
+		if err != nil {
+			t.Fatalf("reading answer %d: %v", len(all)+1, err)
+		}
+		if v := response.Header.Get("Connection"); response.Close && v == "" {
+			response.Header.Set("Connection", "close") // net/http takes it out
+		}
+		a, err := read(t, "pipelined", response, time.Now())
+		if err != nil {
+			t.Fatalf("reading answer %d: %v", len(all)+1, err)
+		}
+		all = append(all, a)
+	}
+}
+
+// frames is an HTTP/2 connection written frame by frame.
+type frames struct {
+	t testing.TB
+	*http2.Framer
+	header  bytes.Buffer
+	encoder *hpack.Encoder
+}
+
+func (f entrance) frames(t testing.TB) *frames {
+	t.Helper()
+	c := f.dial(t, "h2")
+	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
+		t.Fatalf("sending the preface: %v", err)
+	}
+	s := &frames{t: t, Framer: http2.NewFramer(c, c)}
+	s.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	s.encoder = hpack.NewEncoder(&s.header)
+	s.must(s.WriteSettings())
+	return s
+}
+
+func (s *frames) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatalf("writing a frame: %v", err)
+	}
+}
+
+// open begins a request on stream 1. The fields go out in this order.
+func (s *frames) open(end bool, fields ...string) {
+	s.t.Helper()
+	for i := 0; i < len(fields); i += 2 {
+		s.must(s.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}))
+	}
+	s.must(s.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: s.header.Bytes(), EndHeaders: true, EndStream: end}))
+}
+
+// outcome waits for what becomes of stream 1: a status, or "stream error".
+func (s *frames) outcome() string {
+	s.t.Helper()
+	for {
+		frame, err := s.ReadFrame()
+		if err != nil {
+			s.t.Fatalf("reading frames: %v", err)
+		}
+		switch frame := frame.(type) {
+		case *http2.SettingsFrame:
+			if !frame.IsAck() {
+				s.must(s.WriteSettingsAck())
+			}
+		case *http2.MetaHeadersFrame:
+			return frame.PseudoValue("status")
+		case *http2.RSTStreamFrame:
+			return "stream error"
+		case *http2.GoAwayFrame:
+			return "connection error " + frame.ErrCode.String()
+		}
+	}
+}
+
+// TestHTTP2RequestsThatContradictThemselvesGoNowhere: neither a Content-Length that is
+// not the body's length, nor a path that is none.
+func TestHTTP2RequestsThatContradictThemselvesGoNowhere(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	f := s.entrance(t, "HTTPS", "RATE=0")
+	c := f.app(t)
+	long := stringValue("right", strings.Repeat("x", 15_000))
+	for name, tt := range map[string]struct {
+		path    string   // behind the keys' path; empty: /lie
+		lengths []string // values of content-length
+		ended   bool     // by the header section
+		data    []string // the frames of the body; the last one ends the request
+		want    string   // empty: 400 or a stream error
+	}{
+		"length without a body":            {lengths: []string{"5"}, ended: true},
+		"length 0 with a body":             {lengths: []string{"0"}, data: []string{"{}"}},
+		"length 0 with a body in two":      {lengths: []string{"0"}, data: []string{"", "{}"}},
+		"two lengths":                      {lengths: []string{"2", "5"}, data: []string{"{}"}},
+		"the same length twice":            {lengths: []string{"2", "2"}, data: []string{"{}"}},
+		"a length that is no number":       {lengths: []string{"+2"}, data: []string{"{}"}},
+		"a length too large":               {lengths: []string{"99999999999999999999"}, data: []string{"{}"}},
+		"a body too short":                 {lengths: []string{strconv.Itoa(len(long) + 1)}, data: []string{long}},
+		"a body too long":                  {lengths: []string{"1"}, data: []string{"{}"}},
+		"a body too long by a frame":       {lengths: []string{strconv.Itoa(len(long))}, data: []string{long, "x"}},
+		"a short body too long by a frame": {lengths: []string{"2"}, data: []string{"{}", "x"}},
+		"a path with a space":              {path: "/a b", ended: true},
+		"a path with a fragment":           {path: "/a#b", ended: true},
+		"a right length":                   {path: "/right", lengths: []string{strconv.Itoa(len(long))}, data: []string{long}, want: "201"},
+		"a right length, ended apart":      {path: "/right", lengths: []string{strconv.Itoa(len(long))}, data: []string{long, ""}, want: "201"},
+		"no length":                        {path: "/right", data: []string{long[:100], long[100:], ""}, want: "201"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := f.frames(t)
+			path := tt.path
+			if path == "" {
+				path = "/lie"
+			}
+			fields := []string{":method", "PUT", ":scheme", "https", ":path", demoKeys + path, ":authority", "gateway",
+				"authorization", "Bearer " + c.token, "content-type", "application/json"}
+			for _, n := range tt.lengths {
+				fields = append(fields, "content-length", n)
+			}
+			h.open(tt.ended, fields...)
+			for i, data := range tt.data {
+				h.must(h.WriteData(1, i == len(tt.data)-1, []byte(data)))
+			}
+			got := h.outcome()
+			if tt.want == "" && got != "400" && got != "stream error" || tt.want != "" && got[:2] != tt.want[:2] {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
+	}
+	c.get(demoKeys + "/lie").is(http.StatusNotFound)
+	whole := s.emulator.requests(func(r logged) bool {
+		return r.Method == http.MethodPut && !strings.HasSuffix(r.Target, "/right") && r.Status/100 == 2
+	})
+	if len(whole) > 0 {
+		t.Errorf("Object Store has taken %v", whole)
+	}
+	for _, target := range []string{"/a b", "/a%20b", "/a#b", "/a%23b", "/a"} {
+		if got := s.emulator.requests(toTarget(http.MethodPut, demoKeys+target)); len(got) > 0 {
+			t.Errorf("Object Store got %v", got)
+		}
+	}
+}
+
+// TestATargetWithAFragmentGoesNowhere over HTTP/1.1 either.
+func TestATargetWithAFragmentGoesNowhere(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway()
+	token := g.mint("app-one", "")
+	a := raw(t, g.addr(), get1("gateway", demoKeys+"/KeyOne#fragment", "Authorization: Bearer "+token))
+	if a.is(http.StatusBadRequest); !strings.Contains(a.body, "urn:osgate:bad-path") {
+		t.Errorf("refused with %s, want bad-path", a.body)
+	}
+	if got := s.emulator.requests(toObjectStore); len(got) > 0 {
+		t.Errorf("Object Store got %v", fmt.Sprint(got))
+	}
+}
