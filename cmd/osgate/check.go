@@ -9,6 +9,7 @@ import (
 
 	"osgate/cmd/internal/gateway"
 	"osgate/config"
+	"osgate/internal/redisconn"
 	"osgate/regionmap"
 )
 
@@ -65,7 +66,22 @@ func (p *program) checkRedis(ctx context.Context, c config.Config) int {
 		return exitFailed
 	}
 	p.print("%-14s answers and can be written to (%s)\n", "redis", time.Since(start).Round(time.Microsecond))
+	p.warnOfSplitBrain(ctx, conn)
 	return exitOK
+}
+
+// warnOfSplitBrain names the primaries that go on taking writes when they lose their
+// replicas. It changes no exit code: a managed service may guard against it otherwise.
+func (p *program) warnOfSplitBrain(ctx context.Context, conn *redisconn.Conn) {
+	unguarded, err := conn.Unguarded(ctx)
+	if err != nil {
+		p.print("%-14s warning: whether its replicas guard against a split brain is not known: %v\n", "redis", err)
+		return
+	}
+	for _, addr := range unguarded {
+		p.print("%-14s warning: %s has replicas and no min-replicas-to-write: in a split brain gateways on both sides"+
+			" may serve stale answers, at most their freshness; set min-replicas-to-write 1\n", "redis", addr)
+	}
 }
 
 // checkPlane asks a control plane whose token no token is: any answer but a failure says that it is there.

@@ -33,7 +33,7 @@ func Rules() Table {
 	)
 	return Table{
 		// Commands wire; they alone know config and proxy.
-		"cmd/osgate": {Imports: []string{"config", "policy", "proxy", "reconcile", "regionmap", gateway}, Tests: []string{"emulator"}},
+		"cmd/osgate": {Imports: []string{"config", "policy", "proxy", "reconcile", "regionmap", redisconn, gateway}, Tests: []string{"emulator"}},
 		"cmd/osdemo": {Imports: []string{"emulator", gateway}},
 		"cmd/osemu":  {Imports: []string{"emulator"}, Tests: []string{memnet}},
 		gateway: {
