@@ -104,7 +104,7 @@ func BenchmarkMark(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		m.Done(true)
+		m.Done(cache.Applied)
 	}
 }
 
@@ -145,7 +145,7 @@ func BenchmarkRedis(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			m.Done(true)
+			m.Done(cache.Applied)
 		}
 	})
 }

@@ -297,7 +297,7 @@ func TestBothSpellingsOfASpaceAreOneKey(t *testing.T) {
 	c := newCache(t)
 	fetch(t, c, ask(t, "GET", keysPath+"/a%20b"), 200, nil, "v1")
 	wantHit(t, c, ask(t, "GET", keysPath+"/a+b"))
-	mark(t, c, ask(t, "PUT", keysPath+"/a+b")).Done(true)
+	mark(t, c, ask(t, "PUT", keysPath+"/a+b")).Done(cache.Applied)
 	wantMiss(t, c, ask(t, "GET", keysPath+"/a%20b"))
 }
 
@@ -341,7 +341,7 @@ func (outage) Read(context.Context, cache.Resources) (cache.Reading, error) {
 	return cache.Reading{}, errGone
 }
 func (outage) Mark(context.Context, cache.Resources, cache.ID, time.Duration) error { return errGone }
-func (outage) Release(cache.Resources, cache.ID)                                    {}
+func (outage) Release(cache.Resources, cache.ID, bool)                              {}
 func (outage) Reset(context.Context) error                                          { return errGone }
 
 func TestNothingIsServedOrStoredWithoutCoherence(t *testing.T) {
@@ -389,7 +389,7 @@ func TestStatsCountEveryLookOnce(t *testing.T) {
 	look(t, c, ask(t, "GET", keyPath, "Cache-Control", "no-store"))
 	m := mark(t, c, ask(t, "PUT", keyPath))
 	look(t, c, q)
-	m.Done(true)
+	m.Done(cache.Applied)
 	look(t, c, ask(t, "PUT", keyPath))
 	s := c.Stats()
 	s.Bytes = 0

@@ -16,13 +16,16 @@ type Coherence interface {
 	// now on may be stored.
 	Read(ctx context.Context, on Resources) (Reading, error)
 
-	// Mark gives the resources new generations and holds a lease on them for the writer, for so long from the moment of the call at the
-	// least. It returns only when readers everywhere see it; after an error some may. To mark again under the same writer renews the
-	// lease, and an error of that leaves the lease there was. The zero writer's lease cannot be given back.
+	// Mark holds a lease on the resources for the writer, for so long from the moment of the call at the least. A lease
+	// that runs out gives the resources new generations; a lease of 0 does so at once. Mark returns only when readers
+	// everywhere see it; after an error some may. To mark again under the same writer renews the lease, and an error of
+	// that leaves the lease there was. The zero writer's lease cannot be given back.
 	Mark(ctx context.Context, on Resources, writer ID, lease time.Duration) error
 
-	// Release gives the writer's lease back. It does not wait; a release that is lost leaves the lease to run out, which is safe.
-	Release(on Resources, writer ID)
+	// Release gives the writer's lease back. Changed says that the write may have changed something: the resources get
+	// new generations. Else they keep those that they have. Release does not wait; one that is lost leaves the lease to
+	// run out, which is safe.
+	Release(on Resources, writer ID, changed bool)
 
 	// Reset makes every entry stored so far unservable. Leases stay.
 	Reset(ctx context.Context) error

@@ -45,14 +45,18 @@ func gateway(t testing.TB, s place, change ...func(*RedisOptions)) *RedisCoheren
 
 // contract is what every Coherence promises. Each test gets one of its own; settle does what Run would do.
 var contract = map[string]func(t *testing.T, c Coherence, settle func()){
-	"generations stay as they are until a write":       generationsStayAsTheyAreUntilAWrite,
-	"mark closes, release opens under a new one":       markClosesAndReleaseOpensUnderANewGeneration,
-	"a lease runs out and its release invalidates":     leaseRunsOutAndItsReleaseInvalidates,
-	"a lease is renewed and never shortened":           leaseIsRenewedAndNeverShortened,
-	"nobody's lease is not given back":                 leaseOfNobodyIsNotGivenBack,
-	"a reset changes every stamp and nothing else":     resetChangesEveryStampAndNothingElse,
-	"leases are bounded for one resource":              leasesAreBoundedForOneResource,
-	"a write of two slots is marked and ended in both": writeOfTwoSlotsIsMarkedAndEndedInBoth,
+	"generations stay as they are until a write":          generationsStayAsTheyAreUntilAWrite,
+	"mark closes, release opens under a new one":          markClosesAndReleaseOpensUnderANewGeneration,
+	"a lease runs out and its release invalidates":        leaseRunsOutAndItsReleaseInvalidates,
+	"a lease is renewed and never shortened":              leaseIsRenewedAndNeverShortened,
+	"nobody's lease is not given back":                    leaseOfNobodyIsNotGivenBack,
+	"a reset changes every stamp and nothing else":        resetChangesEveryStampAndNothingElse,
+	"leases are bounded for one resource":                 leasesAreBoundedForOneResource,
+	"a write of two slots is marked and ended in both":    writeOfTwoSlotsIsMarkedAndEndedInBoth,
+	"a refused write leaves the generations as they were": refusedWriteLeavesTheGenerationsAsTheyWere,
+	"a lease that runs out takes the generation along":    leaseThatRunsOutTakesTheGenerationAlong,
+	"a refusal saves no generation from another's lease":  refusalSavesNoGenerationFromAnothersLease,
+	"a mark without a lease makes new generations":        markWithoutALeaseMakesNewGenerations,
 }
 
 func TestLocalCoherenceKeepsItsContract(t *testing.T) {
@@ -140,13 +144,10 @@ func markClosesAndReleaseOpensUnderANewGeneration(t *testing.T, c Coherence, set
 	during := read(t, c, pair(0))
 	wantClosed(t, during, closedByWrite, "under a lease on one of two")
 	wantOpen(t, read(t, c, resource(0)), "beside the lease")
-	if during.Stamp.Generations[1] == before.Stamp.Generations[1] {
-		t.Error("a mark made no new generation")
-	}
-	c.Release(resource(1), newID()) // another's
+	c.Release(resource(1), newID(), true) // another's
 	settle()
 	wantClosed(t, read(t, c, pair(0)), closedByWrite, "after another writer's release")
-	c.Release(resource(1), writer)
+	c.Release(resource(1), writer, true)
 	settle()
 	after := read(t, c, pair(0))
 	wantOpen(t, after, "after the release")
@@ -168,7 +169,7 @@ func leaseRunsOutAndItsReleaseInvalidates(t *testing.T, c Coherence, settle func
 	if took := time.Since(start); took < lease {
 		t.Errorf("open after %v of a lease of %v", took, lease)
 	}
-	c.Release(resource(0), writer)
+	c.Release(resource(0), writer, true)
 	settle()
 	if after := read(t, c, resource(0)); after.Stamp == late.Stamp {
 		t.Error("what was stored between the end of the lease and of its write is served")
@@ -183,15 +184,75 @@ func leaseIsRenewedAndNeverShortened(t *testing.T, c Coherence, settle func()) {
 	markFor(t, c, resource(0), writer, time.Microsecond)
 	<-time.After(time.Millisecond)
 	wantClosed(t, read(t, c, resource(0)), closedByWrite, "under a lease that was renewed")
-	c.Release(resource(0), writer)
+	c.Release(resource(0), writer, true)
 	settle()
 	wantOpen(t, read(t, c, resource(0)), "after the release of a renewed lease")
+}
+
+func refusedWriteLeavesTheGenerationsAsTheyWere(t *testing.T, c Coherence, settle func()) {
+	t.Helper()
+	before := read(t, c, pair(0))
+	first, second := newID(), newID()
+	const lease = 100 * time.Millisecond
+	markFor(t, c, pair(0), first, lease)
+	markFor(t, c, pair(0), second, lease)
+	markFor(t, c, pair(0), first, lease) // renewed
+	wantClosed(t, read(t, c, pair(0)), closedByWrite, "under both leases")
+	c.Release(pair(0), first, false)
+	settle()
+	wantClosed(t, read(t, c, pair(0)), closedByWrite, "under one lease")
+	c.Release(pair(0), second, false)
+	settle()
+	<-time.After(2 * lease)
+	if after := read(t, c, pair(0)); after != before {
+		t.Errorf("got %+v, then %+v after writes that changed nothing", before, after)
+	}
+}
+
+func leaseThatRunsOutTakesTheGenerationAlong(t *testing.T, c Coherence, _ func()) {
+	t.Helper()
+	before := read(t, c, pair(0))
+	markFor(t, c, resource(1), newID(), 50*time.Millisecond)
+	after, _ := awaitOpen(t, c, pair(0))
+	if after.Stamp.Generations[1] == before.Stamp.Generations[1] {
+		t.Error("what was stored before a write of unknown outcome is served after its lease")
+	}
+	if after.Stamp.Generations[0] != before.Stamp.Generations[0] {
+		t.Error("the write touched something else")
+	}
+	if again := read(t, c, pair(0)); again != after {
+		t.Errorf("read %+v, then %+v", after, again)
+	}
+}
+
+func refusalSavesNoGenerationFromAnothersLease(t *testing.T, c Coherence, settle func()) {
+	t.Helper()
+	before := read(t, c, resource(0))
+	refused := newID()
+	markFor(t, c, resource(0), newID(), 50*time.Millisecond)
+	markFor(t, c, resource(0), refused, time.Minute)
+	c.Release(resource(0), refused, false)
+	settle()
+	if after, _ := awaitOpen(t, c, resource(0)); after.Stamp == before.Stamp {
+		t.Error("a refused write let a generation outlive the lease of a write of unknown outcome")
+	}
+}
+
+func markWithoutALeaseMakesNewGenerations(t *testing.T, c Coherence, _ func()) {
+	t.Helper()
+	before := read(t, c, resource(0))
+	markFor(t, c, resource(0), newID(), 0)
+	after := read(t, c, resource(0))
+	wantOpen(t, after, "after a mark without a lease")
+	if after.Stamp == before.Stamp {
+		t.Error("the generation is the one of before")
+	}
 }
 
 func leaseOfNobodyIsNotGivenBack(t *testing.T, c Coherence, settle func()) {
 	t.Helper()
 	markFor(t, c, resource(0), ID{}, time.Minute)
-	c.Release(resource(0), newID())
+	c.Release(resource(0), newID(), true)
 	settle()
 	wantClosed(t, read(t, c, resource(0)), closedByWrite, "under nobody's lease")
 }
@@ -225,7 +286,7 @@ func leasesAreBoundedForOneResource(t *testing.T, c Coherence, settle func()) {
 		markFor(t, c, resource(0), writers[i], lease)
 	}
 	for _, writer := range writers {
-		c.Release(resource(0), writer)
+		c.Release(resource(0), writer, true)
 	}
 	settle()
 	if r := read(t, c, resource(0)); time.Since(first) < lease { // else the first have run out before there were too many
@@ -245,7 +306,7 @@ func writeOfTwoSlotsIsMarkedAndEndedInBoth(t *testing.T, c Coherence, settle fun
 		one := Resources{list: [maxResources]Resource{both.list[i]}, n: 1}
 		wantClosed(t, read(t, c, one), closedByWrite, "one of two that are written")
 	}
-	c.Release(both, writer)
+	c.Release(both, writer, true)
 	settle()
 	after := read(t, c, both)
 	wantOpen(t, after, "after the release")
@@ -270,6 +331,7 @@ func TestScriptsDecideAsTheProtocol(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
 			writer := writers[rapid.IntRange(0, 3).Draw(rt, "writer")]
 			step := rapid.SampledFrom([]string{"long", "short", "release"}).Draw(rt, "step")
+			effective := rapid.Bool().Draw(rt, "effective")
 			changed, closed := map[Coherence]bool{}, map[Coherence]string{}
 			for c, before := range seen {
 				switch step {
@@ -278,7 +340,7 @@ func TestScriptsDecideAsTheProtocol(t *testing.T) {
 				case "short": // has run out before anything else happens
 					markFor(t, c, on, writer, 0)
 				case "release":
-					c.Release(on, writer)
+					c.Release(on, writer, effective)
 					redis.giveBackAll(t.Context())
 				}
 				after := read(t, c, on)

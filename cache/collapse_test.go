@@ -243,7 +243,7 @@ func TestNothingIsJoinedAcrossAWrite(t *testing.T) {
 		if r := read(t, c, q); r.found.Wait || r.found.Fill != nil {
 			t.Errorf("under a lease: %+v", r.found)
 		}
-		m.Done(true)
+		m.Done(cache.Applied)
 		after := lead(t, c, q) // it must see the write, which the fetch under way may not
 		follower := follow(t, c, q)
 		before.land(200, nil, "old")

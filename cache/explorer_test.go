@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // explorer walks over all worlds, breadth first.
@@ -105,7 +106,7 @@ func (x *explorer) step(e event, change func(*world), format string, args ...any
 func (x *explorer) begin(n *world, w, i int) {
 	g := n.generation(i).begin(n.fresh(), writerID(w), instant(n.now), leaseEnd(w))
 	if x.noLease || x.markAfter {
-		g.leases = nil
+		g = generation{id: n.fresh()}
 	}
 	n.set(i, g)
 }
@@ -130,6 +131,9 @@ func (x *explorer) write(w int) {
 		x.step(event{}, func(n *world) { x.begin(n, w, i); n.w[w].marked++ }, "W%d: marks %d", w, i)
 	case writeSent:
 		x.step(event{}, land(writeLanded), "W%d: lands", w)
+		if w < x.refused {
+			x.step(event{}, stage(writeRefused), "W%d: upstream refuses it", w)
+		}
 		x.step(event{}, stage(writeLost), "W%d: no answer", w)
 	case writeLost:
 		x.step(event{}, land(writeOver), "W%d: lands late", w)
@@ -137,6 +141,11 @@ func (x *explorer) write(w int) {
 		if x.endUnknown {
 			x.end(w, s, at)
 		}
+	case writeRefused:
+		if s.acked == 0 {
+			x.step(event{refused, w, 0}, func(n *world) { n.w[w].acked = 1 }, "W%d: client refused", w)
+		}
+		x.end(w, s, at)
 	case writeLanded:
 		if s.acked == 0 {
 			x.step(event{answered, w, 0}, func(n *world) { n.w[w].acked = 1 }, "W%d: client answered", w)
@@ -160,7 +169,8 @@ func (x *explorer) end(w int, s writing, at *world) {
 		if x.noLease {
 			return
 		}
-		n.set(i, n.generation(i).end(n.fresh(), writerID(w), instant(at.now)))
+		changed := s.stage != writeRefused && !x.endApplied
+		n.set(i, n.generation(i).end(n.fresh(), writerID(w), changed, instant(at.now)))
 	}, "W%d: gives back %d", w, i)
 }
 
@@ -177,7 +187,8 @@ func (x *explorer) read(r int) {
 	case readReading:
 		i := dependsOn[s.got]
 		x.step(event{}, func(n *world) {
-			g, open := n.generation(i).read(n.fresh(), instant(at.now))
+			g := x.elapse(n.generation(i), n.fresh(), instant(at.now))
+			open := len(g.leases) == 0
 			n.set(i, g)
 			reader := &n.r[r]
 			reader.got++
@@ -220,6 +231,15 @@ func (x *explorer) read(r int) {
 	case readHave:
 		x.step(event{answered, op, s.value}, func(n *world) { n.r[r] = reading{reads: s.reads + 1} }, "R%d: client answered %d", r, s.value)
 	}
+}
+
+// elapse is what a read makes of a generation first.
+func (x *explorer) elapse(g generation, id ID, now time.Time) generation {
+	next := g.elapse(id, now)
+	if x.endsAlone && g.id != (ID{}) {
+		next.id = g.id
+	}
+	return next
 }
 
 // joinable reports whether a read that got the stamp read shares the fetch of one that got the stamp fetch.

@@ -147,7 +147,7 @@ func (h *history) write(c *cache.Cache, random *rand.Rand) {
 		return // refused
 	}
 	if random.IntN(100) == 0 {
-		m.Done(false)
+		m.Done(cache.Unknown)
 		h.late.Go(func() {
 			<-time.After(10 * time.Millisecond)
 			if time.Until(m.Deadline()) > historyLease/2 { // far from its end, so that a busy machine does not matter
@@ -157,14 +157,14 @@ func (h *history) write(c *cache.Cache, random *rand.Rand) {
 		return
 	}
 	if time.Until(m.Deadline()) < historyLease/2 { // held up for so long that it is not sent
-		m.Done(true)
+		m.Done(cache.Applied)
 		return
 	}
 	value := h.registers[k].Add(1)
 	if random.IntN(2) == 0 { // before the answer, or after
-		m.Done(true)
+		m.Done(cache.Applied)
 	} else {
-		defer m.Done(true)
+		defer m.Done(cache.Applied)
 	}
 	raise(&h.answered[k], value)
 	<-time.After(time.Duration(random.IntN(5)) * time.Millisecond)

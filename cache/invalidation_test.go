@@ -51,7 +51,7 @@ func TestWriteReachesAllThatItMayHaveChangedAndNothingElse(t *testing.T) {
 				method, path := split(write)
 				m := mark(t, c, ask(t, method, path))
 				wantTouched(t, c, writeInFlight, want)
-				m.Done(true)
+				m.Done(cache.Applied)
 				if write != "PATCH "+keyPath+"/confirmations/c" && !ask(t, method, path).Operation.Confirmable {
 					wantTouched(t, c, "osgate; fwd=miss", want)
 				}
@@ -99,7 +99,7 @@ func TestFillThatRacesAWriteIsNeverServed(t *testing.T) {
 	if during := c.Look(t.Context(), q, now); during.Fill != nil {
 		t.Error("a read under a lease may be stored")
 	}
-	m.Done(true)
+	m.Done(cache.Applied)
 	receive(c, q, before, answer{200, nil, "old"}, now) // ... and stores it when the write is over
 	wantMiss(t, c, q)
 }
@@ -109,7 +109,7 @@ func TestWriteOfUnknownOutcomeKeepsReadersPastTheCache(t *testing.T) {
 		c := newCache(t)
 		q := ask(t, "GET", keyPath)
 		fetch(t, c, q, 200, nil, "v1")
-		mark(t, c, ask(t, "PUT", keyPath)).Done(false)
+		mark(t, c, ask(t, "PUT", keyPath)).Done(cache.Unknown)
 		pass(time.Minute - 1)
 		wantLook(t, c, q, writeInFlight, "")
 		pass(1)
@@ -121,10 +121,10 @@ func TestOneOfTwoWritesEndsNotTheOther(t *testing.T) {
 	c := newCache(t)
 	q := ask(t, "GET", keyPath)
 	first, second := mark(t, c, ask(t, "PUT", keyPath)), mark(t, c, ask(t, "DELETE", keyPath))
-	second.Done(true)
-	second.Done(true)
+	second.Done(cache.Applied)
+	second.Done(cache.Applied)
 	wantLook(t, c, q, writeInFlight, "")
-	first.Done(true)
+	first.Done(cache.Applied)
 	wantMiss(t, c, q)
 }
 
@@ -136,7 +136,7 @@ func TestConfirmableKeepsItsLeaseForTheConfirmationTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCache(t)
 				method, path := split(write)
-				mark(t, c, ask(t, method, path)).Done(true)
+				mark(t, c, ask(t, method, path)).Done(cache.Applied)
 				pass(10*time.Minute - 1)
 				wantLook(t, c, ask(t, "GET", keyPath), writeInFlight, "")
 				pass(1)
@@ -146,11 +146,36 @@ func TestConfirmableKeepsItsLeaseForTheConfirmationTime(t *testing.T) {
 	}
 }
 
+// What upstream refuses has changed nothing and can roll nothing back, whoever sent it.
+func TestRefusedWriteGivesItsLeaseBackAndLeavesWhatIsCached(t *testing.T) {
+	for _, write := range []string{
+		"PUT " + keyPath, "DELETE " + storePath, "PATCH " + storePath + "?confirmable=true", "PUT " + keyPath + "?confirmable=true",
+		"GET " + keyPath + "?confirmable=true", "HEAD " + keyPath + "?confirmable=true", "PATCH " + keyPath + "/confirmations/c",
+	} {
+		t.Run(write, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCache(t, func(o *cache.Options) { o.KeyTTL, o.GrantTTL = time.Hour, time.Hour })
+				q := ask(t, "GET", keyPath)
+				fetch(t, c, q, http.StatusOK, nil, "v")
+				method, path := split(write)
+				m := mark(t, c, ask(t, method, path))
+				wantLook(t, c, q, writeInFlight, "")
+				m.Done(cache.Refused)
+				wantHit(t, c, q)
+				pass(20 * time.Minute)
+				wantHit(t, c, q)
+				mark(t, c, ask(t, method, path)).Done(cache.Mismatched)
+				wantMiss(t, c, q)
+			})
+		})
+	}
+}
+
 func TestConfirmationTimeOfTheStoreIsLearned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t)
 		fetch(t, c, ask(t, "GET", storePath), 200, nil, `{"storeId":"st","defaultConfirmationTtlSeconds":1200}`)
-		mark(t, c, ask(t, "DELETE", keyPath+"?confirmable=true")).Done(true)
+		mark(t, c, ask(t, "DELETE", keyPath+"?confirmable=true")).Done(cache.Applied)
 		pass(20*time.Minute - 1)
 		wantLook(t, c, ask(t, "GET", keyPath), writeInFlight, "")
 		pass(1)
@@ -162,7 +187,7 @@ func TestShortConfirmationTimeDoesNotShortenTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t)
 		fetch(t, c, ask(t, "GET", storePath), 200, nil, `{"storeId":"st","defaultConfirmationTtlSeconds":5}`)
-		mark(t, c, ask(t, "DELETE", keyPath+"?confirmable=true")).Done(true)
+		mark(t, c, ask(t, "DELETE", keyPath+"?confirmable=true")).Done(cache.Applied)
 		pass(time.Minute - 1)
 		wantLook(t, c, ask(t, "GET", keyPath), writeInFlight, "")
 		pass(1)
@@ -199,7 +224,7 @@ func TestRenewedLeaseLastsFromItsRenewal(t *testing.T) {
 		}
 		pass(time.Minute - 1)
 		wantLook(t, c, ask(t, "GET", keyPath), writeInFlight, "")
-		m.Done(true)
+		m.Done(cache.Applied)
 		if err := m.Renew(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +240,7 @@ func TestWriteThatEndsAfterItsLeaseInvalidatesAgain(t *testing.T) {
 		m := mark(t, c, ask(t, "PUT", keyPath))
 		pass(time.Minute)
 		fetch(t, c, q, 200, nil, "old")
-		m.Done(true)
+		m.Done(cache.Applied)
 		wantMiss(t, c, q)
 	})
 }
@@ -251,7 +276,10 @@ func TestTTLOfAStoreIsForgottenWhenItIsWritten(t *testing.T) {
 		late := c.Look(t.Context(), store, asked)
 		fetch(t, c, store, 200, nil, `{"storeId":"st","defaultTtlSeconds":4}`)
 		pass(time.Second)
-		mark(t, c, ask(t, "PATCH", storePath)).Done(true)
+		mark(t, c, ask(t, "PATCH", storePath)).Done(cache.Refused)
+		fetch(t, c, ask(t, "GET", keyPath+"2"), 200, nil, "v")
+		wantLook(t, c, ask(t, "GET", keyPath+"2"), "osgate; hit; ttl=4", "v")
+		mark(t, c, ask(t, "PATCH", storePath)).Done(cache.Applied)
 		receive(c, store, late, answer{200, nil, `{"storeId":"st","defaultTtlSeconds":4}`}, asked) // of before the change
 		fetch(t, c, key, 200, nil, "v")
 		wantLook(t, c, key, "osgate; hit; ttl=10", "v")

@@ -82,13 +82,13 @@ func (c *localCoherence) Mark(_ context.Context, on Resources, writer ID, lease 
 }
 
 // Release implements [Coherence].
-func (c *localCoherence) Release(on Resources, writer ID) {
+func (c *localCoherence) Release(on Resources, writer ID, changed bool) {
 	if writer == (ID{}) {
 		return
 	}
 	now := time.Now()
 	for _, r := range on.All() {
-		c.shard(r).end(r, writer, now)
+		c.shard(r).end(r, writer, changed, now)
 	}
 }
 
@@ -108,39 +108,25 @@ func (c *localCoherence) renew(until time.Time) {
 	}
 }
 
+// read returns the generation at now, and whether no lease is alive on it.
 func (s *localShard) read(r Resource, now time.Time) (id ID, open bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known, ok := s.ids.get(r)
-	g := generation{id: known, leases: s.leases[r]}
-	if !ok {
-		g, open = g.read(newID(), now)
-		s.ids.put(r, g.id)
-		return g.id, open
+	g := s.generation(r)
+	if g.due(now) {
+		g = g.elapse(newID(), now)
+		s.put(r, g)
 	}
-	g, open = g.read(ID{}, now)
-	return g.id, open
+	return g.id, len(g.leases) == 0
 }
 
-// begin reports whether there was room for the lease.
-func (s *localShard) begin(r Resource, writer ID, now, until time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	held, ok := s.leases[r]
-	if !ok && len(s.leases) >= s.leased && !s.sweep(now) {
-		return false
-	}
-	g := generation{leases: held}.begin(newID(), writer, now, until)
-	s.ids.put(r, g.id)
-	s.leases[r] = g.leases
-	return true
+// generation is to be called with mu held, as put.
+func (s *localShard) generation(r Resource) generation {
+	id, _ := s.ids.get(r)
+	return generation{id: id, leases: s.leases[r]}
 }
 
-func (s *localShard) end(r Resource, writer ID, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	known, _ := s.ids.get(r)
-	g := generation{id: known, leases: s.leases[r]}.end(newID(), writer, now)
+func (s *localShard) put(r Resource, g generation) {
 	s.ids.put(r, g.id)
 	if len(g.leases) == 0 {
 		delete(s.leases, r)
@@ -149,18 +135,36 @@ func (s *localShard) end(r Resource, writer ID, now time.Time) {
 	s.leases[r] = g.leases
 }
 
-// sweep forgets the leases that have run out and reports whether that made room.
+// begin reports whether there was room for the lease.
+func (s *localShard) begin(r Resource, writer ID, now, until time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.leases[r]; !ok && len(s.leases) >= s.leased && !s.sweep(now) {
+		return false
+	}
+	s.put(r, s.generation(r).begin(newID(), writer, now, until))
+	return true
+}
+
+func (s *localShard) end(r Resource, writer ID, changed bool, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(r, s.generation(r).end(newID(), writer, changed, now))
+}
+
+// sweep forgets the resources whose leases have all run out, their generations too, and reports whether that made room.
 func (s *localShard) sweep(now time.Time) bool {
 	if s.full.After(now) {
 		return false
 	}
 	s.full = time.Time{}
 	for r, held := range s.leases {
-		if _, open := (generation{leases: held}).read(ID{}, now); open {
-			delete(s.leases, r)
+		last := lastEnd(held)
+		if !last.After(now) {
+			s.put(r, generation{id: newID()})
 			continue
 		}
-		if last := lastEnd(held); s.full.IsZero() || last.Before(s.full) {
+		if s.full.IsZero() || last.Before(s.full) {
 			s.full = last
 		}
 	}

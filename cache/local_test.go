@@ -80,7 +80,7 @@ func TestGenerationForgottenUnderALeaseIsMadeAnew(t *testing.T) {
 	for n := 1; n <= 3*localShards*few.generations; n++ {
 		read(t, c, resource(n))
 	}
-	c.Release(resource(0), writer)
+	c.Release(resource(0), writer, true)
 	if r := read(t, c, resource(0)); r.Closed != "" || r.Stamp.Generations[0] == (ID{}) {
 		t.Errorf("got %+v, want it open under a generation", r)
 	}
@@ -163,7 +163,7 @@ func TestManyWritersOfOneThingShareALease(t *testing.T) {
 			t.Errorf("%d leases are kept on one thing", n)
 		}
 		for _, id := range ids {
-			c.Release(resource(0), id)
+			c.Release(resource(0), id, true)
 		}
 		if r := read(t, c, resource(0)); r.Closed == "" {
 			t.Error("open before the shared lease has run out")

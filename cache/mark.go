@@ -13,28 +13,28 @@ import (
 // safe: its lease runs out. Safe for concurrent use.
 type Mark struct {
 	cache    *Cache
+	question Question
 	on       Resources
-	writer   ID // zero: the lease is never given back
+	writer   ID
+	pending  bool // it may roll back by itself after its answer
 	lease    time.Duration
 	deadline atomic.Pointer[time.Time]
 	done     atomic.Bool
 }
 
-// Mark announces the write q, of which [objectstore.Operation.Writes] is true, before it goes upstream: all that it touches gets new
-// generations and a lease. Now is the moment of the call; the write must take effect upstream before [Mark.Deadline], or never.
+// Mark announces the write q, of which [objectstore.Operation.Writes] is true, before it goes upstream: all that it
+// touches gets a lease. Now is the moment of the call; the write must take effect upstream before [Mark.Deadline], or
+// never.
 //
 // An error means that other replicas may not learn of the write; the write itself is the caller's to decide about. The Mark is nil then.
 func (c *Cache) Mark(ctx context.Context, q Question, now time.Time) (*Mark, error) {
 	o := &q.Operation
-	m := &Mark{cache: c, on: resourcesOf(q.Location, o.Ref, o.Touches()), writer: newID(), lease: c.options.WriteLease}
-	if pending(o) {
-		m.writer, m.lease = ID{}, max(m.lease, c.confirmation(&q))
-	}
-	if o.Touches().Has(objectstore.Store) {
-		c.learned.forget(q.Location, o.Ref, now)
+	m := &Mark{cache: c, question: q, on: resourcesOf(q.Location, o.Ref, o.Touches()), writer: newID(), lease: c.options.WriteLease}
+	if m.pending = pending(o); m.pending {
+		m.lease = max(m.lease, c.confirmation(&q))
 	}
 	if err := m.mark(ctx, now); err != nil {
-		c.options.Coherence.Release(m.on, m.writer) // it may have been marked all the same
+		c.options.Coherence.Release(m.on, m.writer, false) // it may have been marked all the same
 		return nil, err
 	}
 	c.counts.marks.Add(1)
@@ -73,12 +73,22 @@ func (m *Mark) Renew(ctx context.Context) error {
 	return m.mark(context.WithoutCancel(ctx), time.Now())
 }
 
-// Done ends the write, before or after the client is answered. Definite says that its outcome is certain: a complete 2xx or 4xx other than 408. Then
-// the lease is given back; else it stays until it runs out, because the request may still land. What may roll back by itself keeps its
-// lease in either case. To call it again does nothing.
-func (m *Mark) Done(definite bool) {
-	if m.done.Swap(true) || !definite || m.writer == (ID{}) {
+// Done ends the write, before or after the client is answered. The outcome says whether the lease is given back, and
+// what becomes of what is cached. To call it again does nothing.
+func (m *Mark) Done(outcome WriteOutcome) {
+	if m.done.Swap(true) {
 		return
 	}
-	m.cache.options.Coherence.Release(m.on, m.writer)
+	if o := &m.question.Operation; outcome != Refused && o.Touches().Has(objectstore.Store) {
+		m.cache.learned.forget(m.question.Location, o.Ref, time.Now()) // under the lease nothing was learned
+	}
+	if m.keeps(outcome) {
+		return
+	}
+	m.cache.options.Coherence.Release(m.on, m.writer, outcome != Refused)
+}
+
+// keeps reports whether the lease stays until it runs out.
+func (m *Mark) keeps(outcome WriteOutcome) bool {
+	return outcome == Unknown || outcome == Applied && m.pending
 }

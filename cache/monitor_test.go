@@ -18,6 +18,7 @@ const (
 	unseen eventKind = iota
 	asked
 	answered
+	refused // it has had no effect and never will
 )
 
 // possibility is one linearization so far: the value, and what each operation may still be answered.
@@ -81,6 +82,13 @@ func (m *monitor) next(from int32, e event) int32 {
 		if e.kind == asked {
 			p.ops[e.op] = opAsked
 			after[p] = true
+			continue
+		}
+		if e.kind == refused {
+			if p.ops[e.op] == opAsked {
+				p.ops[e.op] = opNone
+				after[p] = true
+			}
 			continue
 		}
 		m.linearize(p, func(p possibility) {

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"crypto/rand"
+	"slices"
 	"time"
 )
 
@@ -12,7 +13,10 @@ import (
 //  1. A read takes the generations before it looks for an entry or fetches, never after.
 //  2. A write begins on all that it touches before it goes upstream, and ends on it only when its outcome is certain.
 //  3. While a lease is alive on a resource nothing is served, stored or shared.
-//  4. A lease that has run out when its write ends has protected nothing in between, so that end makes new generations too.
+//  4. A write that may have changed something makes new generations when it ends. One that upstream refused has
+//     changed nothing: it gives its lease back, and the generations stay as they were.
+//  5. A lease that runs out takes the generation along: its write may have changed something, and what is read from
+//     then on must not meet what was stored before. So does a lease that is gone when its write ends.
 
 // ID is 128 random bits: a generation, an epoch, a writer. It is never a counter, so that one that was lost and is made anew cannot be
 // taken for an older one. The zero ID is none.
@@ -34,8 +38,8 @@ type Stamp struct {
 // admit reports whether an entry stored under the stamp entry may be served to a read that got the stamp read.
 func admit(entry, read Stamp) bool { return entry == read }
 
-// lease is a write in flight. The zero writer holds, in one lease, all that is never given back: confirmable operations and those
-// that were too many to be told apart.
+// lease is a write in flight. The zero writer holds, in one lease that is never given back, the writes that were too
+// many to be told apart.
 type lease struct {
 	writer ID
 	until  time.Time
@@ -44,61 +48,68 @@ type lease struct {
 // maxLeases is how many writes in flight are told apart on one resource; the others share one lease that ends with the last of them.
 const maxLeases = 64
 
-// generation is the state of one resource. It is a value: transitions return a new one.
+// generation is the state of one resource. It is a value: transitions return a new one. The id that each transition
+// takes is a fresh one, for the case that the generation needs another.
 type generation struct {
 	id     ID
 	leases []lease
 }
 
-// begin is a write that starts at now and takes effect before until, or never: a new generation and a lease. To begin again under the
-// same writer renews the lease.
+// due reports whether elapse has something to do at now.
+func (g generation) due(now time.Time) bool {
+	return g.id == (ID{}) || slices.ContainsFunc(g.leases, func(l lease) bool { return !l.until.After(now) })
+}
+
+// elapse drops the leases that have run out at now. Where there was one the generation is a new one (rule 5), and
+// where there was no generation it is made.
+func (g generation) elapse(id ID, now time.Time) generation {
+	if !g.due(now) {
+		return g
+	}
+	next := generation{id: id}
+	for _, l := range g.leases {
+		if l.until.After(now) {
+			next.leases = append(next.leases, l)
+		}
+	}
+	return next
+}
+
+// begin is a write that starts at now and takes effect before until, or never: it takes a lease. To begin again under
+// the same writer renews the lease and never shortens it. A write that can no longer take effect needs no lease: it
+// makes a new generation.
 func (g generation) begin(id, writer ID, now, until time.Time) generation {
-	next := generation{id: id, leases: make([]lease, 0, len(g.leases)+1)}
+	g = g.elapse(id, now)
+	if !until.After(now) {
+		g.id = id
+		return g
+	}
 	if len(g.leases) >= maxLeases {
 		writer = ID{}
 	}
+	next := generation{id: g.id, leases: make([]lease, 0, len(g.leases)+1)}
 	for _, l := range g.leases {
 		switch {
-		case l.writer == writer && l.until.After(until):
-			until = l.until
-		case l.writer != writer && l.until.After(now):
+		case l.writer != writer:
 			next.leases = append(next.leases, l)
+		case l.until.After(until):
+			until = l.until
 		}
 	}
 	next.leases = append(next.leases, lease{writer, until})
 	return next
 }
 
-// end gives the writer's lease back. A lease that has run out meanwhile, or is not there, makes a new generation instead (rule 4).
-func (g generation) end(id, writer ID, now time.Time) generation {
-	next, held := generation{id: id}, false
-	for _, l := range g.leases {
-		if !l.until.After(now) {
-			continue
-		}
-		if l.writer == writer {
-			held = true
-			continue
-		}
-		next.leases = append(next.leases, l)
+// end gives the writer's lease back. Changed says that the write may have changed something; then there is a new
+// generation (rule 4), and also where the lease is gone (rule 5).
+func (g generation) end(id, writer ID, changed bool, now time.Time) generation {
+	next := g.elapse(id, now)
+	others := slices.DeleteFunc(slices.Clone(next.leases), func(l lease) bool { return l.writer == writer })
+	if changed || len(others) == len(next.leases) {
+		next.id = id
 	}
-	if held && g.id != (ID{}) {
-		next.id = g.id
-	}
+	next.leases = others
 	return next
-}
-
-// read is what a read finds at now: the generation, made of id where there is none, and whether it is open, that is, no lease is alive.
-func (g generation) read(id ID, now time.Time) (next generation, open bool) {
-	if g.id == (ID{}) {
-		g.id = id
-	}
-	for _, l := range g.leases {
-		if l.until.After(now) {
-			return g, false
-		}
-	}
-	return g, true
 }
 
 // epoch is above all generations: a new one makes every entry unservable. Until it settles it is as if a lease were alive on everything.

@@ -11,8 +11,9 @@ import (
 // is left, a client has seen what no single copy of the value could have shown. Time is modeled by what it promises: a lease runs
 // out at any moment after its write can no longer land, never before.
 //
-// The first writer is a PUT of a key (it touches the key list alone), the second a DELETE of the partition (partition and key list); the
-// readers list keys (they depend on both). Either writer may lose its answer; then it lands later or never.
+// The first writer is a PUT of a key (it touches the key list alone), the second a DELETE of the partition (partition and
+// key list); the readers list keys (they depend on both). Either writer may be refused by upstream, or may lose its
+// answer; then it lands later or never.
 
 const (
 	partition = iota
@@ -30,10 +31,11 @@ const (
 	readers = 2
 )
 
-// scope bounds an exploration: how many of the writers write, and how often each reader reads.
+// scope bounds an exploration: how many of the writers write, how many of these upstream may refuse, and how often each
+// reader reads.
 type scope struct {
-	writers int
-	reads   [readers]uint8
+	writers, refused int
+	reads            [readers]uint8
 }
 
 // mutation is a way to get the protocol wrong.
@@ -43,6 +45,8 @@ type mutation struct {
 	stampAfter  bool // a fill is stored under the generations of after the fetch
 	markAfter   bool // a write marks when it has landed
 	endUnknown  bool // a lease is given back although the outcome is unknown
+	endApplied  bool // a write that took effect keeps the generations
+	endsAlone   bool // a lease that runs out keeps the generation
 	storeLeased bool // what is read under a lease is stored and served
 	shortLease  bool // a lease may run out while its write may still land
 	joinAny     bool // a read joins a fetch of any stamp
@@ -50,9 +54,9 @@ type mutation struct {
 }
 
 func TestProtocolIsLinearizable(t *testing.T) {
-	scopes := []scope{{1, [readers]uint8{2, 2}}, {writers, [readers]uint8{1, 1}}}
+	scopes := []scope{{1, 1, [readers]uint8{2, 2}}, {writers, 1, [readers]uint8{1, 1}}}
 	if !raceDetector { // one goroutine explores: the detector finds nothing and takes five times as long
-		scopes = append(scopes, scope{writers, [readers]uint8{2, 1}})
+		scopes = append(scopes, scope{writers, 0, [readers]uint8{2, 1}})
 	}
 	for _, sc := range scopes {
 		x := explore(mutation{}, sc)
@@ -73,13 +77,15 @@ func TestEveryShortcutOfTheProtocolIsAViolation(t *testing.T) {
 		"stamp after the fetch":             {stampAfter: true},
 		"mark after the write":              {markAfter: true},
 		"lease given back, outcome unknown": {endUnknown: true},
+		"generations kept by a write":       {endApplied: true},
+		"lease runs out alone":              {endsAlone: true},
 		"read under a lease stored":         {storeLeased: true},
 		"lease shorter than the write":      {shortLease: true},
 		"fetch of another stamp joined":     {joinAny: true},
 		"fetch joined under a lease":        {joinLeased: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := explore(m, scope{1, [readers]uint8{2, 1}})
+			x := explore(m, scope{1, 1, [readers]uint8{2, 1}})
 			if x.violation == nil {
 				t.Fatalf("%d states and no violation: the exploration proves nothing about this rule", len(x.nodes))
 			}
@@ -96,6 +102,7 @@ const (
 	writeLost // no answer; may still land
 	writeOver // lost, can land no more
 	writeLanded
+	writeRefused
 )
 
 const (
@@ -197,7 +204,7 @@ func (w *world) forget() {
 		w.entry, w.entryValue = [things]uint8{}, 0
 	}
 	for n := range w.w {
-		if s := &w.w[n]; s.stage == writeLanded && s.acked == 1 && int(s.ended) == len(touches[n]) || s.stage == writeOver && int(w.now) > n {
+		if s := &w.w[n]; (s.stage == writeLanded || s.stage == writeRefused) && s.acked == 1 && int(s.ended) == len(touches[n]) || s.stage == writeOver && int(w.now) > n {
 			*s = writing{stage: writeOver}
 		}
 	}

@@ -34,7 +34,7 @@ func (c *Cache) Purge(ctx context.Context, p Purging) (int, error) {
 	on := resourcesOf(p.Location, p.Ref, set)
 	writer := newID()
 	err := c.options.Coherence.Mark(ctx, on, writer, c.options.WriteLease)
-	c.options.Coherence.Release(on, writer)
+	c.options.Coherence.Release(on, writer, true)
 	return c.drop(on), wrapPurge(err)
 }
 

@@ -51,12 +51,14 @@ type redisSlot struct {
 
 // release is a lease to be given back.
 type release struct {
-	on     Resources
-	writer ID
+	on      Resources
+	writer  ID
+	changed bool
 }
 
 const (
-	// generationLife is how long Redis keeps a generation: longer than any entry may be fresh, and it may be less at any time.
+	// generationLife is how long Redis keeps a generation that is under no lease: longer than any entry may be fresh, and
+	// it may be less at any time.
 	generationLife = 2 * MaxTTL
 	// slotLeased is how many resources of a slot may be leased at once. Beyond, a lease is held on the whole slot.
 	slotLeased = 2048
@@ -162,12 +164,12 @@ func (c *RedisCoherence) mark(ctx context.Context, on Resources, writer ID, leas
 }
 
 // Release implements [Coherence]. It is done by Run.
-func (c *RedisCoherence) Release(on Resources, writer ID) {
+func (c *RedisCoherence) Release(on Resources, writer ID, changed bool) {
 	if writer == (ID{}) || c.unmarked.done(writer) {
 		return
 	}
 	select {
-	case c.releases <- release{on, writer}:
+	case c.releases <- release{on, writer, changed}:
 	default:
 		c.dropped.Add(1)
 	}
@@ -236,11 +238,15 @@ func (c *RedisCoherence) head(slot uint8) []any {
 	if id := c.slots[slot].remembered.Load(); id != nil {
 		remembered = id[:]
 	}
-	strict := "0"
-	if c.options.Strict {
-		strict = "1"
+	return []any{remembered, newIDs(1), c.options.Settle.Microseconds(), flag(c.options.Strict), generationLife.Milliseconds()}
+}
+
+// flag is a truth value as scripts read it.
+func flag(b bool) string {
+	if b {
+		return "1"
 	}
-	return []any{remembered, newIDs(1), c.options.Settle.Microseconds(), strict, generationLife.Milliseconds()}
+	return "0"
 }
 
 // run runs the calls and remembers the epochs they met.
@@ -319,7 +325,7 @@ func (c *RedisCoherence) giveBackAll(ctx context.Context) {
 func (c *RedisCoherence) giveBack(ctx context.Context, batch []release) {
 	var calls []call
 	for _, r := range batch {
-		calls = append(calls, c.calls(r.on, c.scripts.release, r.writer[:])...)
+		calls = append(calls, c.calls(r.on, c.scripts.release, r.writer[:], flag(r.changed))...)
 	}
 	if c.run(ctx, calls) != nil {
 		c.dropped.Add(int64(len(batch)))

@@ -92,7 +92,7 @@ func TestWriteThroughAnyReplicaEndsWhatIsShared(t *testing.T) {
 		for _, r := range []*replica{a, b} {
 			wantHit(t, r.Cache, q)
 		}
-		mark(t, writer.Cache, ask(t, "PUT", keyPath)).Done(true)
+		mark(t, writer.Cache, ask(t, "PUT", keyPath)).Done(cache.Applied)
 		await(t, "the lease is given back", func() bool { status, _ := look(t, b.Cache, q); return status != writeInFlight })
 		for name, r := range map[string]*replica{"its own": a, "the other": b} {
 			if status, _ := look(t, r.Cache, q); status != "osgate; fwd=miss" {

@@ -128,7 +128,7 @@ func TestStaleIsNeverServedWhenItMustNotBe(t *testing.T) {
 		{name: "max-age with max-stale", wanted: "max-age=11, max-stale=60"},
 		{name: "beyond both windows", after: 40 * time.Second},
 		{name: "a write", between: func(t *testing.T, c *cache.Cache, _ cache.Question) {
-			mark(t, c, ask(t, "PUT", keyPath)).Done(true)
+			mark(t, c, ask(t, "PUT", keyPath)).Done(cache.Applied)
 		}},
 		{name: "a write in flight", between: func(t *testing.T, c *cache.Cache, _ cache.Question) { mark(t, c, ask(t, "PUT", keyPath)) }},
 		{name: "a right withdrawn", between: func(t *testing.T, c *cache.Cache, q cache.Question) { c.Revoke(t.Context(), q.Token) }},

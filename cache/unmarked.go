@@ -161,7 +161,7 @@ func (c *RedisCoherence) touchBatch(ctx context.Context, batch map[ID]unmarkedWr
 func (c *RedisCoherence) madeUp(writes map[ID]unmarkedWrite) {
 	for writer, w := range writes {
 		if c.unmarked.forget(writer, w) {
-			c.Release(w.on, writer)
+			c.Release(w.on, writer, true)
 		}
 	}
 }

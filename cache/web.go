@@ -109,9 +109,7 @@ func (w *Web) find(key digest, header http.Header, stamp Stamp) (e *Entry, other
 
 // invalidate makes what is stored of an address unservable, and what is being fetched now too.
 func (w *Web) invalidate(ctx context.Context, on Resources) {
-	writer := newID()
-	_ = w.cache.options.Coherence.Mark(ctx, on, writer, 0) // the one in process never fails
-	w.cache.options.Coherence.Release(on, writer)
+	_ = w.cache.options.Coherence.Mark(ctx, on, newID(), 0) // the one in process never fails
 }
 
 // startRefresh reports whether nobody else asks about what is stored under key in the background. Whoever is told so must call

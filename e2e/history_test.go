@@ -49,6 +49,7 @@ type question struct {
 	verb           verb
 	partition, key int
 	value          int32 // of a put; never 0
+	confirmable    bool  // a put that rolls back by itself, unless it is confirmed
 }
 
 // outcome is what is known of a request when its history is over.
@@ -129,6 +130,16 @@ func (h *history) ask(client int, c caller, q question) *answer {
 	return a
 }
 
+// expects writes down a write that no client asks for, which may take effect at any time from now on.
+func (h *history) expects(q question) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counts.unknown++
+	h.operations = append(h.operations, porcupine.Operation{
+		ClientId: 1000 + h.counts.unknown, Input: q, Output: outcome{}, Call: int64(time.Since(h.began)), Return: math.MaxInt64,
+	})
+}
+
 func (h *history) send(c caller, q question) (*answer, error) {
 	switch q.verb {
 	case getFresh:
@@ -136,7 +147,11 @@ func (h *history) send(c caller, q question) (*answer, error) {
 	case headKey:
 		return c.try(http.MethodHead, h.target(q), "")
 	case putKey:
-		return c.try(http.MethodPut, h.target(q), fmt.Sprintf(`{"stringValue":"%d"}`, q.value), "Content-Type: application/json")
+		target := h.target(q)
+		if q.confirmable {
+			target += "?confirmable=true"
+		}
+		return c.try(http.MethodPut, target, fmt.Sprintf(`{"stringValue":"%d"}`, q.value), "Content-Type: application/json")
 	case deleteKey, deleteKeys, deletePartition:
 		return c.try(http.MethodDelete, h.target(q), "")
 	default:

@@ -44,9 +44,24 @@ var mutations = []struct{ file, from, to string }{
 	},
 	{
 		"cache/mark.go",
-		`if m.done.Swap(true) || !definite ||`,
+		`if m.done.Swap(true) {`,
 		`markAfterwards(m)
-	if m.done.Swap(true) || !definite && !mutant("gives every lease back") ||`,
+	if m.done.Swap(true) {`,
+	},
+	{
+		"cache/mark.go",
+		`if m.keeps(outcome) {`,
+		`if m.keeps(outcome) && !mutantKeeps(m, outcome) {`,
+	},
+	{
+		"cache/mark.go",
+		`Release(m.on, m.writer, outcome != Refused)`,
+		`Release(m.on, m.writer, outcome != Refused && !mutant("keeps what a write changed"))`,
+	},
+	{
+		"cache/script.go",
+		`redis.NewScript(enterLua + markLua)`,
+		`redis.NewScript(enterLua + outliving(markLua))`,
 	},
 	{
 		"cache/collapse.go",
@@ -66,6 +81,7 @@ const mutantSource = `package cache
 import (
 	"context"
 	"os"
+	"strings"
 )
 
 var chosenMutant = os.Getenv("` + mutantVariable + `")
@@ -84,6 +100,22 @@ func markAfterwards(m *Mark) {
 	if mutant("marks afterwards") && !m.done.Load() {
 		_ = m.cache.options.Coherence.Mark(context.Background(), m.on, m.writer, m.lease)
 	}
+}
+
+// mutantKeeps reports whether a mutant gives back a lease that is to be kept.
+func mutantKeeps(m *Mark, outcome WriteOutcome) bool {
+	if m.pending {
+		return mutant("gives the lease of a confirmable write back")
+	}
+	return mutant("gives every lease back")
+}
+
+// outliving is the script of a mark, of a mutant without what ends a generation with its lease.
+func outliving(script string) string {
+	if !mutant("serves what a lease that ran out was over") {
+		return script
+	}
+	return strings.ReplaceAll(script, "outlive(key, leases)", "")
 }
 
 func collapsing(s *Search) Stamp {
@@ -218,6 +250,27 @@ var schedules = map[string]func(w *world){
 		w.until(c, getFresh, shows(latest), scheduleLease)
 		w.until(b, getKey, hit, patience)
 	},
+	"keeps what a write changed": func(w *world) {
+		w.cached(b)
+		w.ask(a, w.history.put(0, 0))
+		w.until(b, getKey, hit, patience)
+	},
+	"serves what a lease that ran out was over": func(w *world) {
+		w.cached(b)
+		w.replicas[a].upstream.delay(back, scheduleTimeout*3/2)
+		w.ask(a, w.history.put(0, 0)) // its outcome is unknown, though it has arrived
+		w.until(b, getKey, hit, scheduleLease+patience)
+	},
+	"gives the lease of a confirmable write back": func(w *world) {
+		w.cached(b)
+		before := w.history.latest.Load()
+		pending := w.history.put(0, 0)
+		pending.confirmable = true
+		w.ask(a, pending)
+		w.until(b, getKey, hit, scheduleTimeout)
+		w.rollsBack(before)
+		w.until(b, getKey, hit, scheduleTimeout)
+	},
 	"writes without a mark": cutOff,
 }
 
@@ -259,6 +312,14 @@ func (w *world) lateWrite(meanwhile func()) {
 func (w *world) cached(gateway int) {
 	w.ask(a, w.history.put(0, 0))
 	w.until(gateway, getKey, hit, patience)
+}
+
+// rollsBack lets the confirmable write of the one key of a schedule roll back by itself. To the history that is a put of
+// the value of before, which may take effect at any time from now on.
+func (w *world) rollsBack(before int32) {
+	w.history.expects(question{verb: putKey, value: before})
+	w.stack.emulator.backDoor(http.MethodPost, "clock", `{"advance":"11m"}`)
+	w.until(c, getFresh, shows(question{value: before}), patience)
 }
 
 // ask asks through a gateway.

@@ -168,7 +168,7 @@ func (x *exchange) settle(err error) {
 		return
 	}
 	if x.mark != nil && !x.connected.Load() { // a write that was never sent will never be done
-		x.mark.Done(true)
+		x.mark.Done(cache.Refused)
 		x.mark = nil
 	}
 	x.conclude(false, 0)
@@ -183,14 +183,13 @@ func (x *exchange) conclude(complete bool, status int) {
 	if x.lease != nil {
 		x.lease.release()
 	}
-	if x.mark != nil {
-		x.mark.Done(complete && definite(status))
-		x.mark = nil
+	if x.mark == nil {
+		return
 	}
-}
-
-// definite reports whether a complete answer of this status says what became of a write: done (2xx), or not done and never will be (4xx but
-// 408). All else leaves it open.
-func definite(status int) bool {
-	return status >= 200 && status < 300 || status >= 400 && status < 500 && status != http.StatusRequestTimeout
+	outcome := cache.Unknown
+	if complete {
+		outcome = outcomeOf(status, x.stranger())
+	}
+	x.mark.Done(outcome)
+	x.mark = nil
 }

@@ -42,11 +42,11 @@ func (c *watched) Mark(ctx context.Context, on cache.Resources, writer cache.ID,
 	return c.Coherence.Mark(ctx, on, writer, lease)
 }
 
-func (c *watched) Release(on cache.Resources, writer cache.ID) {
+func (c *watched) Release(on cache.Resources, writer cache.ID, changed bool) {
 	c.mu.Lock()
 	c.releases++
 	c.mu.Unlock()
-	c.Coherence.Release(on, writer)
+	c.Coherence.Release(on, writer, changed)
 }
 
 // counts returns when the marks were made, and how many leases were given back.

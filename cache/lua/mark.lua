@@ -1,5 +1,6 @@
--- A write begins: new generations, and a lease on each. ARGV: 6 the writer, 7 how long the lease is (0: none), 8 how many leases one resource
--- keeps apart, 9 how many leased resources a slot keeps, then a lease field for each generation, then a fresh id for each.
+-- A write begins: a lease on each resource, which takes the generation along when it runs out. ARGV: 6 the writer,
+-- 7 how long the lease is (0: none, and a new generation at once), 8 how many leases one resource keeps apart, 9 how
+-- many leased resources a slot keeps, then a lease field for each generation, then a fresh id for each.
 -- Returns the epoch.
 local count = #KEYS - 1
 local ends = now + ARGV[7]
@@ -33,7 +34,7 @@ local function sweep()
   return false
 end
 
-local function hold(field)
+local function hold(key, field)
   local leases = redis.call('HGET', KEYS[1], field)
   if not leases and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[9]) and not sweep() then
     -- no room for the lease: it is held on everything
@@ -55,13 +56,16 @@ local function hold(field)
     end
   end)
   kept[#kept + 1] = writer .. string.format('%016.0f', till)
-  redis.call('HSET', KEYS[1], field, table.concat(kept))
+  leases = table.concat(kept)
+  redis.call('HSET', KEYS[1], field, leases)
+  outlive(key, leases)
 end
 
 for i = 1, count do
-  redis.call('SET', KEYS[1 + i], ARGV[9 + count + i], 'PX', ARGV[5])
   if tonumber(ARGV[7]) > 0 then
-    hold(ARGV[9 + i])
+    hold(KEYS[1 + i], ARGV[9 + i])
+  else
+    redis.call('SET', KEYS[1 + i], ARGV[9 + count + i], 'PX', ARGV[5])
   end
 end
 return { epoch.id }

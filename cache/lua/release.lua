@@ -1,8 +1,10 @@
--- A write ends: its leases are given back. One that has run out meanwhile, or is lost, has protected nothing, so that there is a new generation
--- in its place. ARGV: 6 the writer, then a lease field for each generation, then a fresh id for each. Returns the epoch.
+-- A write ends: its leases are given back. Where it may have changed something there are new generations, and where its
+-- lease has run out meanwhile or is lost: it has protected nothing. Else the generations live on, as far as the leases
+-- of others let them. ARGV: 6 the writer, 7 '1' where it may have changed something, then a lease field for each
+-- generation, then a fresh id for each. Returns the epoch.
 local count = #KEYS - 1
 for i = 1, count do
-  local field = ARGV[6 + i]
+  local field = ARGV[7 + i]
   local leases = redis.call('HGET', KEYS[1], field) or ''
   local kept, held = {}, false
   each(leases, function(by, ends)
@@ -15,13 +17,17 @@ for i = 1, count do
       kept[#kept + 1] = by .. string.format('%016.0f', ends)
     end
   end)
-  if not held then
-    redis.call('SET', KEYS[1 + i], ARGV[6 + count + i], 'PX', ARGV[5])
-  end
   if #kept > 0 then
     redis.call('HSET', KEYS[1], field, table.concat(kept))
   elseif leases ~= '' then
     redis.call('HDEL', KEYS[1], field)
+  end
+  if ARGV[7] == '1' or not held then
+    redis.call('SET', KEYS[1 + i], ARGV[7 + count + i], 'PX', ARGV[5])
+  elseif #kept > 0 then
+    outlive(KEYS[1 + i], table.concat(kept))
+  else
+    redis.call('PEXPIRE', KEYS[1 + i], ARGV[5])
   end
 end
 return { epoch.id }
