@@ -26,16 +26,18 @@ type attackers struct {
 	network     byte           // the third byte of their addresses, 127.0.network.n
 	addresses   int
 	connections atomic.Int64
-	sent        atomic.Int64 // bytes
+	sent        atomic.Int64  // bytes
+	inPlace     chan struct{} // closed when the attackers that gather are in their places
 	ended       chan struct{}
 
-	mu     sync.Mutex
-	open   map[net.Conn]struct{} // guarded by mu; nil when the attack is over
-	origin int                   // guarded by mu: how many connections were asked for
+	mu      sync.Mutex
+	open    map[net.Conn]struct{} // guarded by mu; nil when the attack is over
+	origin  int                   // guarded by mu: how many connections were asked for
+	missing int                   // guarded by mu: attackers that are not in their places
 }
 
 func newAttackers(a attack) *attackers {
-	at := &attackers{network: 7, addresses: max(1, a.addresses), ended: make(chan struct{}), open: map[net.Conn]struct{}{}}
+	at := &attackers{network: 7, addresses: max(1, a.addresses), inPlace: make(chan struct{}), ended: make(chan struct{}), open: map[net.Conn]struct{}{}}
 	if a.sameAddress {
 		at.network = 0
 	}
@@ -83,6 +85,23 @@ func (at *attackers) crowd(n int, each func(i int)) {
 		all.Go(func() { each(i) })
 	}
 	all.Wait()
+}
+
+// gather runs n attackers at once, and waits for all of them. Each calls placed when it
+// holds all that it can: when all have, the time of the attack begins.
+func (at *attackers) gather(n int, each func(placed func())) {
+	at.mu.Lock()
+	at.missing = n
+	at.mu.Unlock()
+	at.crowd(n, func(int) {
+		each(sync.OnceFunc(func() {
+			at.mu.Lock()
+			defer at.mu.Unlock()
+			if at.missing--; at.missing == 0 {
+				close(at.inPlace)
+			}
+		}))
+	})
 }
 
 // again runs one attacker over and over until the attack is over, with a pause after
@@ -141,13 +160,15 @@ func (at *attackers) http1() (net.Conn, error) {
 // trickle opens n connections, sends a text over each, and then one byte after the other
 // with a pause between two.
 func (at *attackers) trickle(n int, text string, pause time.Duration) {
-	at.crowd(n, func(int) {
+	at.gather(n, func(placed func()) {
 		at.again(func() error {
+			defer placed()
 			c, err := at.http1()
 			if err != nil {
 				return err
 			}
 			_, err = io.WriteString(c, text)
+			placed()
 			for err == nil && at.pause(pause) {
 				_, err = io.WriteString(c, "x")
 			}

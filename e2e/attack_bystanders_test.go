@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +82,7 @@ type view struct {
 	byStatus map[int]int     // guarded by mu
 	failures []string        // guarded by mu: requests without an answer, answers that are wrong
 	took     []time.Duration // guarded by mu; of each answer
+	rounds   []int           // guarded by mu; of each loop of requests, those that are over
 }
 
 func (v *view) add(what string, a *answer, err error) *answer {
@@ -118,42 +120,93 @@ func (v *view) onlySuccesses(t *testing.T, when string) {
 	}
 }
 
+// progress returns how many rounds each loop of requests has been through.
+func (v *view) progress() []int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.rounds)
+}
+
+// awaitProgress waits until each loop has been through two more rounds than before. A
+// loop that has not within patience is noted as a failure. It returns early when the
+// gateway has ended.
+func (v *view) awaitProgress(before []int, ended <-chan struct{}) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	latest := time.After(patience)
+	for {
+		now := v.progress()
+		for i := range now {
+			now[i] -= before[i]
+		}
+		standing := slices.IndexFunc(now, func(n int) bool { return n < 2 })
+		if standing < 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ended:
+			return
+		case <-latest:
+			v.fail(fmt.Sprintf("client %d stood still for %v", standing, patience))
+			return
+		}
+	}
+}
+
 // watch lets the good clients work while run runs, and returns what they saw.
-func (b *bystanders) watch(a *assault, run func()) *view {
+func (b *bystanders) watch(a *assault, run func(*view)) *view {
 	v := &view{byStatus: map[int]int{}}
+	rounds := []func(n int){func(int) { b.probe(v) }}
+	if !b.veteransOnly {
+		rounds = append(rounds, func(int) { b.arrive(v) })
+	}
+	rare := len(rounds)
+	for i, c := range b.clients {
+		rounds = append(rounds, func(n int) { c.work(v, fmt.Sprintf("of-client-%d", i), n) })
+	}
+	v.rounds = make([]int, len(rounds))
 	stop := make(chan struct{})
 	var all sync.WaitGroup
-	repeat := func(pause time.Duration, round func(n int)) {
-		all.Go(func() {
-			tick := time.NewTicker(pause)
-			defer tick.Stop()
-			for n := 0; ; n++ {
-				round(n)
-				select {
-				case <-tick.C:
-				case <-stop:
-					return
-				case <-a.gateway.ended:
-					return
-				}
-			}
-		})
-	}
-	for i, c := range b.clients {
-		repeat(bystanderPause, func(n int) { c.work(v, fmt.Sprintf("of-client-%d", i), n) })
-	}
-	if !b.veteransOnly {
-		repeat(newcomerPause, func(int) { b.arrive(v) })
-	}
-	repeat(newcomerPause, func(int) {
-		if alive, err := b.admin.try(http.MethodGet, "/livez", ""); err != nil || alive.status != http.StatusOK {
-			v.fail(fmt.Sprintf("/livez of the operator: %v, %+v", err, alive))
+	for i, round := range rounds {
+		pause := bystanderPause
+		if i < rare {
+			pause = newcomerPause
 		}
-	})
-	run()
+		all.Go(func() { v.loop(i, pause, round, stop, a.gateway.ended) })
+	}
+	run(v)
 	close(stop)
 	all.Wait()
 	return v
+}
+
+// loop is the i-th loop of requests: a round and a pause in turn, until it is stopped or
+// the gateway has ended.
+func (v *view) loop(i int, pause time.Duration, round func(n int), stop, ended <-chan struct{}) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		round(n)
+		v.mu.Lock()
+		v.rounds[i]++
+		v.mu.Unlock()
+		select {
+		case <-tick.C:
+		case <-stop:
+			return
+		case <-ended:
+			return
+		}
+	}
+}
+
+// probe asks whether the process lives, as Kubernetes does.
+func (b *bystanders) probe(v *view) {
+	alive, err := b.admin.try(http.MethodGet, "/livez", "")
+	if err != nil || alive.status != http.StatusOK {
+		v.fail(fmt.Sprintf("/livez of the operator: %v, %+v", err, alive))
+	}
 }
 
 // work reads a key that is cached, writes one of its own, and reads what it wrote.

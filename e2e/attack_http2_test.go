@@ -24,7 +24,7 @@ func TestAttackByHTTP2FramesHurtsNoOther(t *testing.T) {
 		{name: "HTTP/2 SETTINGS and PING flood, answers unread", tls: true, run: unreadAnswers},
 		{name: "HTTP/2 empty DATA flood", tls: true, run: frames(4, emptyData)},
 		{name: "HTTP/2 window games", tls: true, run: frames(4, windowGames)},
-		{name: "HTTP/2 closed windows", tls: true, run: closedWindows},
+		{name: "HTTP/2 closed windows", tls: true, gathers: true, run: closedWindows},
 		{name: "HTTP/2 lengths that lie", tls: true, run: frames(4, lyingLengths)},
 		{name: "HTTP/2 header bombs", tls: true, run: frames(4, headerBombs)},
 	}...)
@@ -129,8 +129,9 @@ func windowGames(h *http2Conn) error {
 // closedWindows opens as many streams as the gateway allows, and takes none of the
 // answers' bytes.
 func closedWindows(a *assault) {
-	a.crowd(41, func(int) {
+	a.gather(41, func(placed func()) {
 		a.again(func() error {
+			defer placed()
 			h, err := a.http2(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 			if err != nil {
 				return err
@@ -140,6 +141,7 @@ func closedWindows(a *assault) {
 					return errors.Join(err, h.Conn.Close())
 				}
 			}
+			placed()
 			<-a.ended
 			return h.Conn.Close()
 		})

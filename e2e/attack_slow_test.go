@@ -21,13 +21,13 @@ func TestAttackBySlownessHurtsNoOther(t *testing.T) {
 		return func(a *assault) { a.trickle(500, text, 200*time.Millisecond) }
 	}
 	hurtNoOther(t, []attack{
-		{name: "slow headers", run: slowly(head)},
-		{name: "slow headers over TLS", tls: true, run: slowly(head)},
-		{name: "half-open TLS handshakes", tls: true, run: halfOpen},
+		{name: "slow headers", gathers: true, run: slowly(head)},
+		{name: "slow headers over TLS", tls: true, gathers: true, run: slowly(head)},
+		{name: "half-open TLS handshakes", tls: true, gathers: true, run: halfOpen},
 		{name: "TLS handshakes over and over", tls: true, run: handshakes},
-		{name: "slow bodies of logins", run: slowly(login + "Content-Length: 10000\r\n\r\n")},
-		{name: "slow chunks of logins", run: slowly(login + "Transfer-Encoding: chunked\r\n\r\n1000\r\n")},
-		{name: "slow bodies without a token", run: slowly(put + "Content-Length: 10000\r\n\r\n")},
+		{name: "slow bodies of logins", gathers: true, run: slowly(login + "Content-Length: 10000\r\n\r\n")},
+		{name: "slow chunks of logins", gathers: true, run: slowly(login + "Transfer-Encoding: chunked\r\n\r\n1000\r\n")},
+		{name: "slow bodies without a token", gathers: true, run: slowly(put + "Content-Length: 10000\r\n\r\n")},
 		{name: "unread answers", run: unread(get1("gateway", "/", "X-Request-Id: unread"))},
 	}...)
 }
@@ -35,13 +35,15 @@ func TestAttackBySlownessHurtsNoOther(t *testing.T) {
 // halfOpen begins handshakes that never end.
 func halfOpen(a *assault) {
 	const hello = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
-	a.crowd(500, func(int) {
+	a.gather(500, func(placed func()) {
 		a.again(func() error {
+			defer placed()
 			c, err := a.tcp()
 			if err != nil {
 				return err
 			}
 			_, err = io.WriteString(c, hello)
+			placed()
 			for err == nil && a.pause(100*time.Millisecond) {
 				_, err = io.WriteString(c, "x")
 			}

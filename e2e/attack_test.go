@@ -28,6 +28,7 @@ type attack struct {
 	name     string
 	settings []string // of the gateway, as "RATE=0"
 	tls      bool     // the gateway serves HTTPS and HTTP/2
+	osemu    []string // flags of osemu
 	redis    bool     // the gateway has a Redis; else its stores are embedded
 	// upstream answers the gateway in osemu's place and reports true, or reports false;
 	// nil: osemu answers everything.
@@ -36,6 +37,8 @@ type attack struct {
 	addresses    int            // of the attackers; 0: one, which is not the good clients'
 	sameAddress  bool           // the attackers have the address of the good clients
 	veteransOnly bool           // only known tokens are served during the attack: no new ones are tried
+	gathers      bool           // the time of the attack begins when its attackers are in their places
+	whole        bool           // the attack ends when run returns, within patience, however long that takes
 	memory       int64          // bound of the gateway's RSS in bytes; 0: memoryBound
 	run          func(*assault) // returns soon after over reports true
 	check        func(*assault) // runs after the attack, when its connections are closed
@@ -73,7 +76,7 @@ func hurtNoOther(t *testing.T, attacks ...attack) {
 // start starts the gateway and its good clients.
 func (a *assault) start() {
 	a.Helper()
-	a.stack = newStack(a.T, a.redis)
+	a.stack = newStack(a.T, a.redis, a.osemu...)
 	settings := append([]string{"RATE=1000", "RATE_BURST=1000"}, a.settings...)
 	if a.upstream != nil {
 		settings = append(settings, "UPSTREAM_OVERRIDE="+inFrontOf(a.T, a.stack.emulator, a.upstream))
@@ -96,12 +99,16 @@ func (a *assault) wage() {
 	if *attackFlag > 0 {
 		length, calmLength = *attackFlag, *attackFlag
 	}
-	calm := a.good.watch(a, func() { <-time.After(calmLength) })
+	calm := a.good.watch(a, func(*view) { <-time.After(calmLength) })
 	memory := a.gateway.watchMemory()
-	during := a.good.watch(a, func() {
-		stop := time.AfterFunc(length, a.stop)
-		defer stop.Stop()
+	during := a.good.watch(a, func(v *view) {
+		done := make(chan struct{})
+		go func() { // ends with the attack
+			defer a.stop()
+			a.last(length, done, v)
+		}()
 		a.attack.run(a)
+		close(done)
 		<-a.ended
 	})
 	row := attackRow{
@@ -113,6 +120,29 @@ func (a *assault) wage() {
 	if a.check != nil && !a.Failed() {
 		a.attack.check(a)
 	}
+}
+
+// last returns when the attack has lasted long enough: this long since its attackers are
+// in their places, or until its run is done where it is to run as a whole, and until each
+// good client has been through two rounds meanwhile. A client that does not get that far
+// within patience is one that the attack has hurt.
+func (a *assault) last(length time.Duration, done chan struct{}, v *view) {
+	before := v.progress()
+	begins := a.inPlace
+	if a.whole {
+		begins, length = done, 0
+	}
+	if a.whole || a.gathers {
+		select {
+		case <-begins:
+		case <-time.After(patience):
+		}
+	}
+	if !a.whole {
+		before = v.progress()
+	}
+	<-time.After(length)
+	v.awaitProgress(before, a.gateway.ended)
 }
 
 // judge fails the test for what a good client or an operator would notice.

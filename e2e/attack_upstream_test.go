@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -24,4 +26,31 @@ func inFrontOf(t *testing.T, e *emulator, answers func(http.ResponseWriter, *htt
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// TestAttackBySwitchingUpstreamHurtsNoOther has Object Store answer plain reads by 101
+// (Switching Protocols, RFC 9110 section 15.2.2), which is no answer to them: 502.
+func TestAttackBySwitchingUpstreamHurtsNoOther(t *testing.T) {
+	t.Parallel()
+	hurtNoOther(t, attack{
+		name: "an upstream that switches protocols", whole: true,
+		upstream: func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasSuffix(r.URL.Path, "/switches") {
+				return false
+			}
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return false
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			return true // and the connection stays
+		},
+		run: func(a *assault) {
+			reader := a.bystander(false, false)
+			reader.token = a.token("app-two")
+			for range 20 {
+				reader.get(demoKeys+"/switches").refused(http.StatusBadGateway, "upstream-unreachable")
+			}
+		},
+	})
 }
