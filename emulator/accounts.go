@@ -63,10 +63,12 @@ func (e *Emulator) accountsAnswer(x *exchange) answer {
 }
 
 // subject is whom a request counts for: the token's client or user, the client that
-// asks for a token, or else the address.
+// asks for a token, or else the address; always the address where that is chosen.
 func (c *accountsCall) subject() string {
 	id, _, basic := c.in.BasicAuth()
 	switch {
+	case c.chosen.is(accountsRateBy, "ip"):
+		return "ip\x00" + c.address()
 	case c.grant != nil && c.grant.Client != "":
 		return "client\x00" + c.grant.Client
 	case c.grant != nil:

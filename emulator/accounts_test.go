@@ -311,3 +311,17 @@ func TestAccountsLimitIsByClientAndMinute(t *testing.T) {
 		}
 	}
 }
+
+func TestAccountsLimitCanBeByAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := start(t, emulator.Options{AccountsRate: 4, Choose: map[string]string{"accounts-rate-by": "ip"}})
+		one, two := as(t, e, "us", "one"), as(t, e, "us", "two") // one request of each
+		for i, c := range []client{one, two} {
+			got := c.must(http.StatusOK, http.MethodGet, "/us/accounts/api/me", "").header.Get("X-RateLimit-Remaining")
+			if want := []string{"1", "0"}[i]; got != want {
+				t.Errorf("request %d: %s remain, want %s", i+3, got, want)
+			}
+		}
+		two.must(http.StatusTooManyRequests, http.MethodGet, "/us/accounts/api/me", "")
+	})
+}

@@ -38,6 +38,7 @@ const (
 	loginClient
 	introspectForeign
 	introspectTime
+	accountsRateBy
 )
 
 // Choices lists every choice with its values, the default first. The table in the
@@ -63,6 +64,7 @@ func Choices() []Choice {
 		loginClient:         {"login-client", []string{"absent", "present"}, "client in the me of a login token"},
 		introspectForeign:   {"introspect-foreign", []string{"allow", "deny"}, "introspection of another organization's tokens"},
 		introspectTime:      {"introspect-time", []string{"seconds", "milliseconds"}, "iat and exp of introspection v2"},
+		accountsRateBy:      {"accounts-rate-by", []string{"client", "ip"}, "whom an Access Management request counts for: client or user, or address"},
 	}
 }
 

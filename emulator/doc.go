@@ -82,5 +82,6 @@
 //	client in the me of a login            nothing                          absent; login-client=present
 //	introspection of another's token       nothing                          told; introspect-foreign=deny
 //	iat, exp of introspection v2           milliseconds in v1               seconds (RFC 7662); introspect-time=milliseconds
+//	whom Access Management's limit counts  X-RateLimit headers, not whose   client or user; accounts-rate-by=ip
 //	…/stores/{id}/objects                  on the page, defined nowhere     501; none
 package emulator
