@@ -25,6 +25,9 @@ type Endpoint struct {
 type Anypoint struct {
 	Transport http.RoundTripper
 	Endpoint  func(plane string) Endpoint
+
+	// Spent is told the header of each answer to ListEnvironments; nil: nothing is.
+	Spent func(plane string, token Token, answer http.Header)
 }
 
 // me is what of the answer to GET /accounts/api/me is used. A client token may lack user, a login token may lack client.

@@ -79,6 +79,9 @@ func (a *Anypoint) listEnvironments(ctx context.Context, plane, organization str
 	}
 	defer answer.Body.Close()
 	defer drain(answer.Body)
+	if a.Spent != nil {
+		a.Spent(plane, token, answer.Header)
+	}
 	switch answer.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusForbidden:

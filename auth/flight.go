@@ -203,7 +203,7 @@ func (a *Authenticator) land(q query, f *flight, t ticket, o outcome) (kept bool
 	now := time.Now()
 	a.underWay--
 	p := a.plane(q.plane)
-	p.learn(o.allowance)
+	p.learn(CallerOf(q.hash), o.allowance)
 	if p.settle(t, o.failure, now) && a.options.OnChange != nil {
 		a.changes = append(a.changes, p.snapshot(now))
 	}

@@ -30,12 +30,23 @@ const (
 type plane struct {
 	breaker   breaker.Breaker
 	state     PlaneState
-	allowance Allowance
+	listed    bool      // it was, or is about to be, asked whose a token is
+	allowance Allowance // as the latest asking was told
+	said      [2]saying // of the allowance, by any answer: the latest, and the latest to another caller
+	passing   int       // calls of clients under way to it
 	quiet     time.Time // until when nothing is asked that nobody waits for, because it answered 429
 }
 
-// plane returns what is known of a control plane. The caller holds mu.
+// plane returns what is known of a control plane that is asked whose tokens are. The caller
+// holds mu.
 func (a *Authenticator) plane(name string) *plane {
+	p := a.entry(name)
+	p.listed = true
+	return p
+}
+
+// entry returns what is known of a control plane. The caller holds mu.
+func (a *Authenticator) entry(name string) *plane {
 	p, ok := a.planes[name]
 	if !ok {
 		o := breaker.Options{TripAfter: tripAfter, MinDelay: minProbeDelay, MaxDelay: maxProbeDelay, Calm: calm}
@@ -60,10 +71,11 @@ func (p *plane) down(now time.Time) error {
 	return &UnavailableError{Plane: p.state.Plane, RetryAfter: max(p.breaker.RetryAfter(now), minInterval), Cause: errDown}
 }
 
-// learn takes what an answer says of the allowance.
-func (p *plane) learn(said Allowance) {
+// learn takes what the answer to an asking for caller says of the allowance.
+func (p *plane) learn(caller string, said Allowance) {
 	if said.Limit > 0 {
 		p.allowance = said
+		p.hear(caller, said)
 	}
 }
 
@@ -100,7 +112,9 @@ func (a *Authenticator) Planes() []PlaneState {
 	defer a.mu.Unlock()
 	states := make([]PlaneState, 0, len(a.planes))
 	for _, p := range a.planes {
-		states = append(states, p.snapshot(time.Now()))
+		if p.listed {
+			states = append(states, p.snapshot(time.Now()))
+		}
 	}
 	slices.SortFunc(states, func(x, y PlaneState) int { return strings.Compare(x.Plane, y.Plane) })
 	return states

@@ -1,0 +1,105 @@
+package auth
+
+import (
+	"encoding/hex"
+	"net/http"
+	"time"
+)
+
+// reservedPart is the part of a plane's allowance that calls which are passed on leave for
+// identification: a quarter.
+const reservedPart = 4
+
+// saying is what the latest answer to a caller said of the plane's allowance.
+type saying struct {
+	caller string
+	Allowance
+}
+
+// low reports whether no more than the reserved part is left at now, when the calls under
+// way have been spent too.
+func (s saying) low(underWay int, now time.Time) bool {
+	reserve := (s.Limit + reservedPart - 1) / reservedPart
+	return now.Before(s.Reset) && s.Remaining-underWay <= reserve
+}
+
+// hear keeps what an answer to caller said, and what the one before to another caller said.
+func (p *plane) hear(caller string, said Allowance) {
+	if p.said[0].caller != caller {
+		p.said[1] = p.said[0]
+	}
+	p.said[0] = saying{caller, said}
+}
+
+// reserved returns for how long what is left of the allowance is reserved, as far as caller
+// is concerned; 0: it is not.
+//
+// Nothing is documented of whom Access Management counts a request for. If it counts all of
+// this gateway together, the latest answers to any two callers say the same. If it counts
+// each client, they say nothing of others. So low answers to one caller hold for that caller
+// alone, and low answers to two hold for all.
+func (p *plane) reserved(caller string, now time.Time) (wait time.Duration) {
+	all := true
+	for _, s := range p.said {
+		low := s.low(p.passing, now)
+		if low && s.caller == caller {
+			return s.Reset.Sub(now)
+		}
+		all = all && low
+	}
+	if !all {
+		return 0
+	}
+	return p.said[0].Reset.Sub(now)
+}
+
+// Known returns what stands for a token elsewhere, as in [Identity], and whether the plane
+// has named whose it is, within the time for which that is good for forwarding. It asks
+// nothing and does not wait.
+func (a *Authenticator) Known(plane string, token Token) (hash [32]byte, ok bool) {
+	hash = a.digests.of(plane, token)
+	v, found := a.known.GetIfPresent(hash)
+	return hash, found && v.usable(time.Now())
+}
+
+// Pass lets a call of caller go to plane: it returns 0, and [Authenticator.Passed] has to be
+// called once when the call is over. Else it returns how long calls of this caller have to
+// stay away, because what is left of the plane's allowance is reserved for identification.
+// Caller is any name, of a token that of [CallerOf]. Pass does not wait.
+func (a *Authenticator) Pass(plane, caller string) (wait time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.entry(plane)
+	if wait = p.reserved(caller, time.Now()); wait == 0 {
+		p.passing++
+	}
+	return wait
+}
+
+// Passed ends a call that Pass has let go, and takes what its answer's header says of the
+// allowance; a nil header is no answer.
+func (a *Authenticator) Passed(plane, caller string, answer http.Header) {
+	said := allowance(answer)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.entry(plane)
+	p.passing--
+	if said.Limit > 0 {
+		p.hear(caller, said)
+	}
+}
+
+// Spent takes what the answer to a request that the gateway sent with a token, beside the
+// askings, says of the allowance.
+func (a *Authenticator) Spent(plane string, token Token, answer http.Header) {
+	caller, said := CallerOf(a.digests.of(plane, token)), allowance(answer)
+	if said.Limit <= 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.entry(plane).hear(caller, said)
+}
+
+// CallerOf names the caller that a token stands for.
+func CallerOf(hash [32]byte) string { return "token " + hex.EncodeToString(hash[:]) }

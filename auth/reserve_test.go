@@ -1,0 +1,149 @@
+package auth_test
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"osgate/auth"
+)
+
+// left is the header of an answer that says what remains of an allowance of 120 until an
+// instant.
+func left(remaining int, reset time.Time) http.Header {
+	return http.Header{
+		"X-Ratelimit-Limit":     {"120"},
+		"X-Ratelimit-Remaining": {strconv.Itoa(remaining)},
+		"X-Ratelimit-Reset":     {strconv.FormatInt(reset.Unix(), 10)},
+	}
+}
+
+// passes sends a call of a caller to plane us, where it may, and reports whether it might.
+func passes(a *auth.Authenticator, caller string, answer http.Header) bool {
+	if a.Pass("us", caller) > 0 {
+		return false
+	}
+	a.Passed("us", caller, answer)
+	return true
+}
+
+func TestCallsLeaveAQuarterOfTheAllowance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthenticator(t, yes)
+		reset := time.Now().Add(30 * time.Second)
+		if !passes(a, "one", left(31, reset)) || !passes(a, "one", left(30, reset)) {
+			t.Fatal("a call was refused with more than a quarter left")
+		}
+		if got := a.Pass("us", "one"); got != 30*time.Second {
+			t.Errorf("with a quarter left it has to wait %v, want 30s", got)
+		}
+		if a.Pass("eu", "one") != 0 {
+			t.Error("another plane's allowance was taken for this one's")
+		}
+		expect(t, a, "us", token, "fresh") // identification goes on
+		pass(30 * time.Second)
+		if a.Pass("us", "one") != 0 {
+			t.Error("a call was refused after the reset")
+		}
+	})
+}
+
+// Where the plane counts the gateway as one, two callers hear the same; where it counts each
+// client, what one of them has spent is its own.
+func TestLowAllowanceOfOneCallerIsItsOwnAndOfTwoIsAllCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthenticator(t, yes)
+		reset := time.Now().Add(30 * time.Second)
+		passes(a, "one", left(3, reset))
+		if !passes(a, "two", left(119, reset)) || passes(a, "one", nil) || !passes(a, "three", left(118, reset)) {
+			t.Error("the plane counts each client, and one that has spent its own held up another")
+		}
+		passes(a, "one", left(2, reset))
+		passes(a, "four", left(1, reset))
+		for _, caller := range []string{"one", "four", "five"} {
+			if passes(a, caller, nil) {
+				t.Errorf("two callers heard that little is left, and %s might call", caller)
+			}
+		}
+	})
+}
+
+func TestCallsUnderWayCountAsSpent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthenticator(t, yes)
+		reset := time.Now().Add(30 * time.Second)
+		passes(a, "one", left(40, reset))
+		passes(a, "two", left(40, reset))
+		let := 0
+		for a.Pass("us", "three") == 0 {
+			let++
+		}
+		if let != 10 {
+			t.Errorf("%d calls at once with 10 above the reserve, want 10", let)
+		}
+		for range let {
+			a.Passed("us", "three", nil)
+		}
+		if a.Pass("us", "three") != 0 {
+			t.Error("calls that are over and were not answered count as spent")
+		}
+	})
+}
+
+func TestAskingsAndListingsTellOfTheAllowanceToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		plane := &rationed{f: asker(yes)}
+		reset := time.Now().Add(30 * time.Second)
+		plane.allowance.Store(&auth.Allowance{Limit: 120, Remaining: 20, Reset: reset})
+		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = plane })
+		expect(t, a, "us", token, "fresh")
+		hash, known := a.Known("us", token)
+		if !known || a.Pass("us", auth.CallerOf(hash)) == 0 {
+			t.Error("an asking was told that little is left for its token, and calls with it went on")
+		}
+		if a.Pass("us", "192.0.2.1") != 0 {
+			t.Error("one low answer held for all")
+		}
+		a.Spent("us", auth.NewToken("of a listing"), left(19, reset))
+		if a.Pass("us", "192.0.2.1") == 0 {
+			t.Error("a listing of environments was told that little is left too, and calls went on")
+		}
+	})
+}
+
+func TestOnlyTokensThatThePlaneNamedAreKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthenticator(t, yes)
+		if _, known := a.Known("us", token); known {
+			t.Error("a token of which nothing was asked is known")
+		}
+		expect(t, a, "us", token, "fresh")
+		if _, known := a.Known("us", token); !known {
+			t.Error("a token that the plane named is not known")
+		}
+		if _, known := a.Known("eu", token); known {
+			t.Error("a token of one plane is known to another")
+		}
+		a.Forget("us", token)
+		if _, known := a.Known("us", token); known {
+			t.Error("a token that was revoked is known")
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthenticator(t, no)
+		expect(t, a, "us", token, "refused")
+		if _, known := a.Known("us", token); known {
+			t.Error("a token that the plane refused is known")
+		}
+	})
+}
+
+func TestPassingCallsAreNoAskings(t *testing.T) {
+	a := newAuthenticator(t, yes)
+	passes(a, "one", nil)
+	if got := a.Planes(); len(got) != 0 {
+		t.Errorf("a plane that was never asked has the state %+v", got)
+	}
+}
