@@ -14,6 +14,9 @@ type Config struct {
 	Admin    Admin
 	Secret   Secret `env:"SECRET" desc:"32 bytes in base64, the same on every replica: keys token hashes and seals what is shared in Redis"`
 	Accounts bool   `env:"ACCOUNTS" envDefault:"true" desc:"pass Access Management calls on"`
+
+	AccountsRate int `env:"ACCOUNTS_RATE" envDefault:"10" min:"0" max:"1000000" desc:"Access Management calls a second per token, and per client address without a known one, before 429; 0: none"`
+
 	TLS      TLS
 	Redis    Redis
 	StateDir string `env:"STATE_DIR" desc:"folder in which embedded mode keeps stats; empty: memory only"`

@@ -16,7 +16,7 @@ import (
 func TestEveryVariableReachesItsField(t *testing.T) {
 	environ := []string{
 		"LISTEN=127.0.0.1:9000", "ADMIN_LISTEN=[::1]:9001", "ADMIN_TOKEN=token", "SECRET=" + strings.Repeat("A", 43),
-		"ACCOUNTS=false", "TLS_CERT=c.pem", "TLS_KEY=k.pem", "TLS_CLIENT_CA=ca.pem",
+		"ACCOUNTS=false", "ACCOUNTS_RATE=7", "TLS_CERT=c.pem", "TLS_KEY=k.pem", "TLS_CLIENT_CA=ca.pem",
 		"REDIS_URL=redis://h", "REDIS_TIMEOUT=20ms", "REDIS_PREFIX=p", "STATE_DIR=/var/lib/osgate",
 		"PLANES=us, eu", "REGIONS=eu/*,us/us-east-1", "DEFAULT_REGION=us/us-east-1",
 		"ROUTES=o=us/us-east-1, o/e%2C1=eu/eu-west-1,o/e=1/s%2Ft%3D+%2525 = us-east-1", "DISCOVER=true",
@@ -45,7 +45,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:9000", Admin: Admin{Listen: "[::1]:9001", Token: NewSecret("token")},
-		Secret: NewSecret(strings.Repeat("A", 43)), Accounts: false,
+		Secret: NewSecret(strings.Repeat("A", 43)), Accounts: false, AccountsRate: 7,
 		TLS:      TLS{Cert: "c.pem", Key: "k.pem", ClientCA: "ca.pem"},
 		Redis:    Redis{URL: NewSecret("redis://h"), Timeout: 20 * time.Millisecond, Prefix: "p"},
 		StateDir: "/var/lib/osgate",

@@ -216,7 +216,7 @@ func TestGuessingIsSlowed(t *testing.T) {
 func TestAFleetBehindOneAddressCanMint(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
-	g := s.gateway("AUTH_FAILURE_RATE=1", "RATE=0")
+	g := s.gateway("AUTH_FAILURE_RATE=1", "RATE=0", "ACCOUNTS_RATE=200")
 	var all sync.WaitGroup
 	for i := range 200 {
 		all.Go(func() {

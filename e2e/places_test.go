@@ -306,7 +306,7 @@ func TestOnlyAllowedLocationsAreReached(t *testing.T) {
 func TestAccountsCallsGoToTheirPlane(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
-	g := s.gateway("DEFAULT_REGION=ca/ca-central-1")
+	g := s.gateway("DEFAULT_REGION=ca/ca-central-1", "ACCOUNTS_RATE=0")
 	const me = "/accounts/api/me"
 	for plane, token := range g.byPlane() {
 		authorization := "Authorization: Bearer " + token

@@ -7,15 +7,24 @@ import (
 	"osgate/auth"
 )
 
-// admitCall refuses an Access Management call of an address that failed too often a moment ago: each is a chance to guess a secret or a token.
+// admitCall refuses an Access Management call of an address that failed too often a moment ago: each is a chance to guess a secret or a token. It refuses
+// a call that is over the rate too: all of them spend the allowance by which tokens are identified.
 func (p *Proxy) admitCall(x *exchange) error {
+	err := p.judgeCall(x)
+	if err != nil {
+		p.calls.refused(err)
+	}
+	return err
+}
+
+func (p *Proxy) judgeCall(x *exchange) error {
 	if len(x.r.Header["Authorization"]) > 1 {
 		return auth.ErrManyTokens
 	}
 	if wait := p.Guesses.Blocked(x.neighborhood()); wait > 0 {
 		return guessing(wait)
 	}
-	return nil
+	return p.chargeCall(x)
 }
 
 // guessing is what an address hears that guesses.

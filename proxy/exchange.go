@@ -34,8 +34,9 @@ type exchange struct {
 	discovered  bool               // nothing but discovery says where it is
 
 	// identify
-	token auth.Token
-	who   auth.Identity
+	token  auth.Token
+	who    auth.Identity
+	caller string // of an Access Management call: whom it counts for
 
 	// limit
 	quota  ratelimit.Quota
@@ -58,6 +59,7 @@ type exchange struct {
 
 	// forward
 	approach regionmap.Approach
+	passing  bool // a call that spends the plane's allowance is under way
 	body     *requestBody
 	judge    *judging // of a body that is too long to be judged before it is sent; nil: not needed
 	mark     *cache.Mark

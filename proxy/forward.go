@@ -21,6 +21,7 @@ func (p *Proxy) forward(x *exchange) (err error) {
 	if err := x.awaitEnd(); err != nil {
 		return err
 	}
+	defer p.passed(x, nil) // for a call that was never answered
 	if x.failure = p.approach(x); x.failure != nil {
 		return p.excuse(x)
 	}

@@ -25,6 +25,7 @@ type Identifier interface {
 	Doubt(hash [32]byte)
 	Warm(plane string, token auth.Token)
 	Forget(plane string, token auth.Token) (hash [32]byte)
+	Known(plane string, token auth.Token) (hash [32]byte, ok bool)
 }
 
 // Limiter takes one unit of a quota, waiting for its turn within a bound. *[ratelimit.Turns] is one. An error means that nobody knows whether there is
@@ -65,6 +66,9 @@ type Options struct {
 	Transport  Transport
 
 	Quota          func(principal string) ratelimit.Quota // of a client ID or "user:<id>"; Rate 0: none
+	CallLimiter    ratelimit.Limiter                      // counts Access Management calls; needed where CallRate has a Rate
+	CallRate       ratelimit.Quota                        // of a token, and of an address without a known one; Rate 0: none
+	Allowances     Allowances                             // nil: no part of a plane's allowance is kept for identification
 	Override       *url.URL                               // where every upstream call goes instead, Host header kept; nil: https to the hosts of the table
 	Accounts       bool                                   // pass Access Management calls on
 	Timeout        time.Duration                          // for upstream's answer, as the transport has it; 0: 30 s
@@ -109,6 +113,7 @@ type Proxy struct {
 	buffers   buffers
 	reach     regionmap.Reach
 	refreshes chan struct{} // one for each refresh under way
+	calls     callCounts
 	exchanges atomic.Int64
 	retiring  atomic.Bool
 	draining  atomic.Bool

@@ -81,6 +81,9 @@ const (
 	policyClient   = "client"   // the client's own quota
 	policyBudget   = "budget"   // what all clients may ask of upstream
 	policyUpstream = "upstream" // Object Store's own limit, met a moment ago
+	policyToken    = "token"    // Access Management calls with one token
+	policyAddress  = "address"  // Access Management calls of one address, without a token that is known to be good
+	policyPlane    = "plane"    // what the control plane still answers, less what is kept for identification
 	policyFailures = "failures" // failed identifications of one address
 )
 

@@ -13,6 +13,7 @@ import (
 // the first byte is written. An error says that the answer is a failure for which what is stale will stand in.
 func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) error {
 	x.rec.UpstreamStatus = answer.StatusCode
+	p.passed(x, answer.Header)
 	if x.objectStore() {
 		p.learn(x, answer.StatusCode)
 		p.doubtPlace(x, answer.StatusCode)

@@ -98,6 +98,14 @@ func (g *rig) Forget(plane string, token auth.Token) (hash [32]byte) {
 	return hash
 }
 
+// Known says that the tokens of the test world were named before.
+func (g *rig) Known(plane string, token auth.Token) (hash [32]byte, ok bool) {
+	name := strings.TrimPrefix(token.Header(), "Bearer ")
+	copy(hash[:], plane+name)
+	_, ok = who[name]
+	return hash, ok
+}
+
 func (g *rig) Answer(_ context.Context, plane string, op objectstore.Operation, organizations []string, _ time.Time) ([]byte, string, error) {
 	g.readable = organizations
 	if op.RawQuery() == "" {
@@ -263,6 +271,7 @@ var one = &auth.Principal{Plane: "us", Client: "app-one", Organizations: []strin
 func (known) Identify(context.Context, string, auth.Token, string) (auth.Identity, error) {
 	return auth.Identity{Principal: one, Hash: [32]byte{1}}, nil
 }
-func (known) Doubt([32]byte)                     {}
-func (known) Warm(string, auth.Token)            {}
-func (known) Forget(string, auth.Token) [32]byte { return [32]byte{} }
+func (known) Known(string, auth.Token) ([32]byte, bool) { return [32]byte{1}, true }
+func (known) Doubt([32]byte)                            {}
+func (known) Warm(string, auth.Token)                   {}
+func (known) Forget(string, auth.Token) [32]byte        { return [32]byte{} }

@@ -16,6 +16,13 @@ import (
 
 // spend waits until upstream may be asked, just before it is.
 func (p *Proxy) spend(x *exchange) error {
+	if x.call != 0 {
+		err := p.pass(x)
+		if err != nil {
+			p.calls.refused(err)
+		}
+		return err
+	}
 	if !x.objectStore() {
 		return nil
 	}

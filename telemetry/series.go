@@ -38,6 +38,7 @@ const (
 	attrPoolEvent      = attribute.Key("osgate.redis.pool.event")
 	attrLost           = attribute.Key("osgate.stats.loss")
 	attrSearch         = attribute.Key("osgate.discovery.result")
+	attrCall           = attribute.Key("osgate.accounts.decision")
 	attrAdminRefusal   = attribute.Key("osgate.admin.refusal")
 	attrPause          = attribute.Key("osgate.upstream.pause.event")
 )

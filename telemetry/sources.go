@@ -3,7 +3,7 @@ package telemetry
 import "time"
 
 // Sources are numbers that other parts keep and that [Metrics] reads at each scrape, beside [Gauges]. A nil field is not shown. The functions are called
-// by many goroutines at once and must not wait. What they tell as result, event, refusal, plane or connection is a label: closed lists.
+// by many goroutines at once and must not wait. What they tell as result, event, decision, refusal, plane or connection is a label: closed lists.
 type Sources struct {
 	Identities func(tell func(result string, n int64))        // how callers were identified since the start
 	Planes     func(tell func(plane, breaker string))         // each control plane asked so far: "closed", "half-open" or "open"
@@ -12,6 +12,7 @@ type Sources struct {
 	Statistics func() Statistics                              // how counts get to their store
 	Searches   func(tell func(result string, n int64))        // how searches for stores ended since the start
 	Pauses     func(tell func(event string, n int64))         // what followed from upstream's 429s since the start
+	Calls      func(tell func(decision string, n int64))      // what became of Access Management calls since the start
 	AdminTries func(tell func(refusal string, n int64))       // wrong tokens at the admin listener since the start
 	Policy     func() Policy                                  // the rules in force
 	Log        func() LogState                                // how lines of the log get to their writer

@@ -26,6 +26,7 @@ func allSources() telemetry.Sources {
 		},
 		Searches:   func(tell func(string, int64)) { tell("found", 3) },
 		Pauses:     func(tell func(string, int64)) { tell("paused", 4) },
+		Calls:      func(tell func(string, int64)) { tell("passed", 8) },
 		AdminTries: func(tell func(string, int64)) { tell("wrong_token", 5); tell("too_many", 95) },
 		Policy: func() telemetry.Policy {
 			return telemetry.Policy{Rules: 20, Shadow: 2, Loaded: time.Unix(1_700_000_000, 500e6), Stale: true}
@@ -65,6 +66,7 @@ func TestSourcesAreShown(t *testing.T) {
 		`osgate_upstream_pauses_total{osgate_upstream_pause_event="paused"} 4`,
 		`osgate_policy_rules 20`, `osgate_policy_shadow_rules 2`, `osgate_policy_loaded_timestamp_seconds 1.7000000005e+09`, `osgate_policy_stale 1`,
 		`osgate_log_lost_total 9`,
+		`osgate_accounts_calls_total{osgate_accounts_decision="passed"} 8`,
 		`osgate_admin_refusals_total{osgate_admin_refusal="wrong_token"} 5`, `osgate_admin_refusals_total{osgate_admin_refusal="too_many"} 95`,
 		`osgate_connections{osgate_connection_state="idle",osgate_listener="clients"} 60`,
 		`osgate_connections{osgate_connection_state="active",osgate_listener="clients"} 30`,
@@ -75,7 +77,7 @@ func TestSourcesAreShown(t *testing.T) {
 
 func TestSourcesThatNobodyKeepsAreNotShown(t *testing.T) {
 	page := scrape(t, newMetrics(t, telemetry.Options{}))
-	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream", "osgate_policy", "osgate_log", "osgate_admin", "osgate_connections"} {
+	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream", "osgate_policy", "osgate_log", "osgate_admin", "osgate_accounts", "osgate_connections"} {
 		if strings.Contains(page, name) {
 			t.Errorf("%s is shown though nobody says what it is", name)
 		}

@@ -16,6 +16,7 @@ func (n *naming) observeSources(s *Sources, version string) {
 	n.observeTold(n.counter("osgate.identity.results", "{identification}", "Callers by how they were identified."), attrIdentity, s.Identities)
 	n.observeTold(n.counter("osgate.discovery.searches", "{search}", "Searches for the region of a store, by how they ended."), attrSearch, s.Searches)
 	n.observeTold(n.counter("osgate.upstream.pauses", "{event}", "What followed from upstream's 429s."), attrPause, s.Pauses)
+	n.observeTold(n.counter("osgate.accounts.calls", "{call}", "Access Management calls by what became of them."), attrCall, s.Calls)
 	n.observeTold(n.counter("osgate.admin.refusals", "{request}", "Requests with a wrong token at the admin listener."), attrAdminRefusal, s.AdminTries)
 	n.observePlanes(s.Planes)
 	n.observeRegions(s.Regions)

@@ -189,7 +189,8 @@ func build(o Options) (p *parts, err error) {
 		}
 	}
 	limiter := p.counting(ratelimit.Mode(c.Rate.RedisDown))
-	guesses := ratelimit.NewFailures(p.counting(ratelimit.ModeLocal), ratelimit.Quota{Rate: c.Auth.FailureRate, Period: time.Second, Burst: c.Auth.FailureRate})
+	each := p.counting(ratelimit.ModeLocal) // what is counted by a rate a second of its own: without Redis this replica's share
+	guesses := ratelimit.NewFailures(each, perSecond(c.Auth.FailureRate))
 	if err = p.makeIdentity(transport, guesses); err != nil {
 		return p, err
 	}
@@ -206,6 +207,7 @@ func build(o Options) (p *parts, err error) {
 		Regions: p.regions, Identity: p.auth, Policy: p.policy, Environments: p.environments,
 		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter}), Pauses: p.pauses, Guesses: guesses,
 		Cache: p.cache, Statistics: answerer{p.stats, p.turns}, Discovery: p.discovery,
+		CallLimiter: each, CallRate: perSecond(c.AccountsRate), Allowances: p.allowances(),
 		Keeper: p.keepers(p.logger), Trace: p.tracing(),
 		Transport: transport, Override: c.Upstream.Override.Reveal(), Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies,
 		Quota: quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
@@ -385,6 +387,19 @@ func quotas(c config.Rate) func(principal string) ratelimit.Quota {
 		}
 		return q
 	}
+}
+
+// perSecond is so many units a second, all of them at once after a rest.
+func perSecond(rate int) ratelimit.Quota {
+	return ratelimit.Quota{Rate: rate, Period: time.Second, Burst: rate}
+}
+
+// allowances keep a part of each plane's allowance for identification, where that spends it: not where a server of its own is asked whose tokens are.
+func (p *parts) allowances() proxy.Allowances {
+	if p.config.Auth.Mode == introspect && p.config.Auth.IntrospectionURL.Reveal() != nil {
+		return nil
+	}
+	return p.auth
 }
 
 // budget is what may ask upstream each second, over all clients, by the same algorithm as their quotas.

@@ -25,7 +25,7 @@ func (p *parts) sources() telemetry.Sources {
 	if p.redis != nil {
 		s.Redis = p.tellRedis
 	}
-	s.AdminTries = p.adminTries.tell
+	s.Calls, s.AdminTries = p.tellCalls, p.adminTries.tell
 	if p.config.Regions.Discover {
 		s.Searches = p.tellSearches
 	}
@@ -113,6 +113,16 @@ func (p *parts) tellSearches(tell func(result string, n int64)) {
 	tell("ambiguous", n.Ambiguous)
 	tell("silent", n.Silent)
 	tell("busy", n.Busy)
+}
+
+func (p *parts) tellCalls(tell func(decision string, n int64)) {
+	n := p.proxy.CallCounts()
+	tell("passed", n.Passed)
+	tell("over_token", n.Token)
+	tell("over_address", n.Address)
+	tell("reserved", n.Reserved)
+	tell("guessing", n.Guessing)
+	tell("failed", n.Failed)
 }
 
 // adminTries counts wrong tokens at the admin listener. The zero value is that of a start.

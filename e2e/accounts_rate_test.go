@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+const mintForm = "client_id=app-one&client_secret=secret-one&grant_type=client_credentials"
+
+// mintOnce sends a mint and returns the answer, whatever it is.
+func (c caller) mintOnce() *answer {
+	c.t.Helper()
+	return c.send(http.MethodPost, "/accounts/oauth2/token", mintForm, "Content-Type: application/x-www-form-urlencoded")
+}
+
+// rated checks that no more of the answers than a rate a second admits since begin were
+// let through, and returns how many were.
+func rated(t *testing.T, answers []*answer, rate int, begin time.Time, violated string) int {
+	t.Helper()
+	passed := 0
+	for _, a := range answers {
+		if a.status != http.StatusTooManyRequests {
+			passed++
+			continue
+		}
+		a.refused(http.StatusTooManyRequests, "over-quota")
+		a.violates(violated, 1)
+	}
+	if most := rate + int(time.Since(begin).Seconds()*float64(rate)) + 1; passed > most {
+		t.Errorf("%d of %d calls passed in %v, at most %d may at %d a second", passed, len(answers), time.Since(begin), most, rate)
+	}
+	return passed
+}
+
+// TestMintsOfAnAddressAreLimited by the default, ten a second.
+func TestMintsOfAnAddressAreLimited(t *testing.T) {
+	inBothModes(t, func(t *testing.T, s *stack) {
+		c, begin := s.gateway().caller(), time.Now()
+		var answers []*answer
+		for range 60 {
+			answers = append(answers, c.mintOnce())
+		}
+		if passed := rated(t, answers, 10, begin, "address"); passed < 10 {
+			t.Errorf("%d mints passed, want ten at once at least", passed)
+		}
+	})
+}
+
+// TestInventedTokensDoNotEvadeTheRate of their address, a new one with each call.
+func TestInventedTokensDoNotEvadeTheRate(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("ACCOUNTS_RATE=5", "AUTH_FAILURE_RATE=0")
+	known := g.unheard("app-one")
+	known.get(keyOne).is(http.StatusOK)
+	begin := time.Now()
+	var answers []*answer
+	for range 40 {
+		c := g.caller()
+		c.token = rand.Text()
+		answers = append(answers, c.get("/accounts/api/me"))
+	}
+	rated(t, answers, 5, begin, "address")
+	known.get("/accounts/api/me").is(http.StatusOK) // a known token of the same address has its own rate
+}
+
+// TestReplicasCountCallsTogether sends one token's through two gateways.
+func TestReplicasCountCallsTogether(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, true)
+	settings := []string{"SECRET=" + strings.Repeat("A", 43), "ACCOUNTS_RATE=5"}
+	a, b := s.gateway(settings...), s.gateway(settings...)
+	one := a.unheard("app-one")
+	one.get(keyOne).is(http.StatusOK)
+	one.via(b).get(keyOne).is(http.StatusOK)
+	begin := time.Now()
+	var answers []*answer
+	for range 20 {
+		answers = append(answers, one.get("/accounts/api/me"), one.via(b).get("/accounts/api/me"))
+	}
+	rated(t, answers, 5, begin, "token")
+}
+
+// TestCallsLeaveTheAllowanceToIdentification has one good token ask for me until the
+// control plane's allowance is nearly spent, and then new tokens come.
+func TestCallsLeaveTheAllowanceToIdentification(t *testing.T) {
+	for name, setting := range map[string]string{"without a rate": "ACCOUNTS_RATE=0", "at the default rate": "ACCOUNTS_RATE=10"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, false, "-accounts-rate", "120", "-choose", "accounts-rate-by=ip")
+			g := s.gateway(setting, "RATE=0", "AUTH_NEGATIVE_TTL=0")
+			var fresh []caller
+			for range 8 {
+				fresh = append(fresh, g.unheard("app-two"))
+			}
+			good := g.unheard("app-one")
+			good.get(keyOne).is(http.StatusOK)
+			statuses := map[int]int{}
+			reserved := func() bool {
+				a := good.get("/accounts/api/me")
+				statuses[a.status]++
+				return strings.Contains(a.body, `"violated-policies":["plane"]`)
+			}
+			eventually(t, "calls to be refused because the allowance is reserved", reserved)
+			for range 120 {
+				reserved()
+				good.get(keyOne).is(http.StatusOK)
+			}
+			for i, c := range fresh {
+				if a := c.get(keyOne); a.status != http.StatusOK {
+					t.Errorf("new token %d got %d after %v: %s", i, a.status, statuses, a.body)
+				}
+			}
+			metrics := caller{t: t, base: g.admin}.get("/metrics").is(http.StatusOK).body
+			for _, decision := range []string{"passed", "reserved"} {
+				if strings.Contains(metrics, fmt.Sprintf("osgate_accounts_calls_total{osgate_accounts_decision=%q} 0\n", decision)) {
+					t.Errorf("no call is counted as %s", decision)
+				}
+			}
+		})
+	}
+}
