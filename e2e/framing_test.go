@@ -169,27 +169,27 @@ func allAnswers(t *testing.T, c net.Conn) (all []*answer) {
 }
 
 // frames is an HTTP/2 connection written frame by frame.
-type frames struct {
+type frameConn struct {
 	t testing.TB
 	*http2.Framer
 	header  bytes.Buffer
 	encoder *hpack.Encoder
 }
 
-func (f entrance) frames(t testing.TB) *frames {
+func (f entrance) frames(t testing.TB) *frameConn {
 	t.Helper()
 	c := f.dial(t, "h2")
 	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
 		t.Fatalf("sending the preface: %v", err)
 	}
-	s := &frames{t: t, Framer: http2.NewFramer(c, c)}
+	s := &frameConn{t: t, Framer: http2.NewFramer(c, c)}
 	s.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	s.encoder = hpack.NewEncoder(&s.header)
 	s.must(s.WriteSettings())
 	return s
 }
 
-func (s *frames) must(err error) {
+func (s *frameConn) must(err error) {
 	s.t.Helper()
 	if err != nil {
 		s.t.Fatalf("writing a frame: %v", err)
@@ -197,7 +197,7 @@ func (s *frames) must(err error) {
 }
 
 // open begins a request on stream 1. The fields go out in this order.
-func (s *frames) open(end bool, fields ...string) {
+func (s *frameConn) open(end bool, fields ...string) {
 	s.t.Helper()
 	for i := 0; i < len(fields); i += 2 {
 		s.must(s.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}))
@@ -206,7 +206,7 @@ func (s *frames) open(end bool, fields ...string) {
 }
 
 // outcome waits for what becomes of stream 1: a status, or "stream error".
-func (s *frames) outcome() string {
+func (s *frameConn) outcome() string {
 	s.t.Helper()
 	for {
 		frame, err := s.ReadFrame()
