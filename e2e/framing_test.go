@@ -168,7 +168,7 @@ func allAnswers(t *testing.T, c net.Conn) (all []*answer) {
 	}
 }
 
-// frames is an HTTP/2 connection written frame by frame.
+// frameConn is an HTTP/2 connection written frame by frame.
 type frameConn struct {
 	t testing.TB
 	*http2.Framer
