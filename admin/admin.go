@@ -41,8 +41,8 @@ type Options struct {
 	// connections.
 	Done <-chan struct{}
 
-	// Refused is told each wrong token, and whether its address had sent too many before.
-	// Nil: nothing is told.
+	// Refused is called for each wrong token; tooMany reports that its address had sent too
+	// many before. Nil: no call.
 	Refused func(tooMany bool)
 
 	// Logger is told of purges and wrong tokens; nil: nobody is.

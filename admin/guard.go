@@ -14,7 +14,7 @@ import (
 type guard struct {
 	token    Token
 	loopback bool
-	refused  func(tooMany bool) // told each wrong token; nil: nothing is
+	refused  func(tooMany bool) // called for each wrong token; nil: no call
 	tries    tries
 	log      wrongLog
 }

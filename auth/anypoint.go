@@ -26,7 +26,7 @@ type Anypoint struct {
 	Transport http.RoundTripper
 	Endpoint  func(plane string) Endpoint
 
-	// Spent is told the header of each answer to ListEnvironments; nil: nothing is.
+	// Spent is called with the header of each answer to ListEnvironments; nil: no call.
 	Spent func(plane string, token Token, answer http.Header)
 }
 

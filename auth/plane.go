@@ -31,8 +31,8 @@ type plane struct {
 	breaker   breaker.Breaker
 	state     PlaneState
 	listed    bool      // it was, or is about to be, asked whose a token is
-	allowance Allowance // as the latest asking was told
-	said      [2]saying // of the allowance, by any answer: the latest, and the latest to another caller
+	allowance Allowance // as the answer to the latest asking reports it
+	said      [2]report // of the allowance, by any answer: the latest, and the latest to another caller
 	passing   int       // calls of clients under way to it
 	quiet     time.Time // until when nothing is asked that nobody waits for, because it answered 429
 }
@@ -71,11 +71,11 @@ func (p *plane) down(now time.Time) error {
 	return &UnavailableError{Plane: p.state.Plane, RetryAfter: max(p.breaker.RetryAfter(now), minInterval), Cause: errDown}
 }
 
-// learn takes what the answer to an asking for caller says of the allowance.
+// learn notes the allowance that the answer to an asking for caller reports.
 func (p *plane) learn(caller string, said Allowance) {
 	if said.Limit > 0 {
 		p.allowance = said
-		p.hear(caller, said)
+		p.note(caller, said)
 	}
 }
 

@@ -10,34 +10,35 @@ import (
 // identification: a quarter.
 const reservedPart = 4
 
-// saying is what the latest answer to a caller said of the plane's allowance.
-type saying struct {
+// report is the plane's allowance, as the latest answer to a caller reports it.
+type report struct {
 	caller string
 	Allowance
 }
 
 // low reports whether no more than the reserved part is left at now, when the calls under
 // way have been spent too.
-func (s saying) low(underWay int, now time.Time) bool {
+func (s report) low(underWay int, now time.Time) bool {
 	reserve := (s.Limit + reservedPart - 1) / reservedPart
 	return now.Before(s.Reset) && s.Remaining-underWay <= reserve
 }
 
-// hear keeps what an answer to caller said, and what the one before to another caller said.
-func (p *plane) hear(caller string, said Allowance) {
+// note keeps the allowance that an answer to caller reports, and the one before that was
+// reported to another caller.
+func (p *plane) note(caller string, said Allowance) {
 	if p.said[0].caller != caller {
 		p.said[1] = p.said[0]
 	}
-	p.said[0] = saying{caller, said}
+	p.said[0] = report{caller, said}
 }
 
 // reserved returns for how long what is left of the allowance is reserved, as far as caller
 // is concerned; 0: it is not.
 //
-// Nothing is documented of whom Access Management counts a request for. If it counts all of
-// this gateway together, the latest answers to any two callers say the same. If it counts
-// each client, they say nothing of others. So low answers to one caller hold for that caller
-// alone, and low answers to two hold for all.
+// It is not documented whom Access Management counts a request for. If it counts all of
+// this gateway together, the latest answers to any two callers report the same. If it
+// counts each client, a report concerns that client only. So a low report to one caller
+// holds for that caller alone, and low reports to two callers hold for all.
 func (p *plane) reserved(caller string, now time.Time) (wait time.Duration) {
 	all := true
 	for _, s := range p.said {
@@ -76,8 +77,8 @@ func (a *Authenticator) Pass(plane, caller string) (wait time.Duration) {
 	return wait
 }
 
-// Passed ends a call that Pass has let go, and takes what its answer's header says of the
-// allowance; a nil header is no answer.
+// Passed ends a call that Pass has let go, and notes the allowance that its answer's header
+// reports; a nil header is no answer.
 func (a *Authenticator) Passed(plane, caller string, answer http.Header) {
 	said := allowance(answer)
 	a.mu.Lock()
@@ -85,12 +86,12 @@ func (a *Authenticator) Passed(plane, caller string, answer http.Header) {
 	p := a.entry(plane)
 	p.passing--
 	if said.Limit > 0 {
-		p.hear(caller, said)
+		p.note(caller, said)
 	}
 }
 
-// Spent takes what the answer to a request that the gateway sent with a token, beside the
-// askings, says of the allowance.
+// Spent notes the allowance that an answer reports: one to a request, other than an asking,
+// that the gateway sent with a token.
 func (a *Authenticator) Spent(plane string, token Token, answer http.Header) {
 	caller, said := CallerOf(a.digests.of(plane, token)), allowance(answer)
 	if said.Limit <= 0 {
@@ -98,7 +99,7 @@ func (a *Authenticator) Spent(plane string, token Token, answer http.Header) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.entry(plane).hear(caller, said)
+	a.entry(plane).note(caller, said)
 }
 
 // CallerOf names the caller that a token stands for.

@@ -10,7 +10,7 @@ import (
 	"osgate/auth"
 )
 
-// left is the header of an answer that says what remains of an allowance of 120 until an
+// left is the header of an answer that reports what remains of an allowance of 120 until an
 // instant.
 func left(remaining int, reset time.Time) http.Header {
 	return http.Header{
@@ -50,8 +50,8 @@ func TestCallsLeaveAQuarterOfTheAllowance(t *testing.T) {
 	})
 }
 
-// Where the plane counts the gateway as one, two callers hear the same; where it counts each
-// client, what one of them has spent is its own.
+// Where the plane counts the gateway as one, two callers get the same reports; where it counts
+// each client, what one of them has spent is its own.
 func TestLowAllowanceOfOneCallerIsItsOwnAndOfTwoIsAllCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthenticator(t, yes)
@@ -64,7 +64,7 @@ func TestLowAllowanceOfOneCallerIsItsOwnAndOfTwoIsAllCallers(t *testing.T) {
 		passes(a, "four", left(1, reset))
 		for _, caller := range []string{"one", "four", "five"} {
 			if passes(a, caller, nil) {
-				t.Errorf("two callers heard that little is left, and %s might call", caller)
+				t.Errorf("two callers got the report that little is left, and %s might call", caller)
 			}
 		}
 	})
@@ -101,14 +101,14 @@ func TestAskingsAndListingsTellOfTheAllowanceToo(t *testing.T) {
 		expect(t, a, "us", token, "fresh")
 		hash, known := a.Known("us", token)
 		if !known || a.Pass("us", auth.CallerOf(hash)) == 0 {
-			t.Error("an asking was told that little is left for its token, and calls with it went on")
+			t.Error("an asking got the report that little is left for its token, and calls with it went on")
 		}
 		if a.Pass("us", "192.0.2.1") != 0 {
 			t.Error("one low answer held for all")
 		}
 		a.Spent("us", auth.NewToken("of a listing"), left(19, reset))
 		if a.Pass("us", "192.0.2.1") == 0 {
-			t.Error("a listing of environments was told that little is left too, and calls went on")
+			t.Error("a listing of environments got the report too, and calls went on")
 		}
 	})
 }

@@ -114,8 +114,8 @@ func (p *Proxy) pass(x *exchange) error {
 	return nil
 }
 
-// passed ends a call that pass let go, once. Answer is the header of what the plane said,
-// nil where it said nothing.
+// passed ends a call that pass let go, once. Answer is the header of the plane's answer,
+// nil where there was none.
 func (p *Proxy) passed(x *exchange, answer http.Header) {
 	if x.passing {
 		x.passing = false
