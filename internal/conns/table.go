@@ -1,6 +1,7 @@
 package conns
 
 import (
+	"cmp"
 	"net/netip"
 	"sync"
 )
@@ -14,19 +15,9 @@ type table struct {
 
 	mu     sync.Mutex // guards all below, and the standing and links of connections
 	kinds  [2][2]list // by identified, busy
-	groups map[netip.Prefix]*group
-	crowd  *group // the group that has more than its share, nil where there is none
+	groups groups
 	counts Counts
 }
-
-// group is the unidentified connections of one client address (IPv6: of one /64).
-type group struct {
-	address netip.Prefix
-	kinds   [2]list // by busy
-}
-
-// len returns how many connections there are in the group.
-func (g *group) len() int { return g.kinds[0].len + g.kinds[1].len }
 
 // standing is what a table knows of a connection.
 type standing struct {
@@ -38,7 +29,7 @@ type standing struct {
 }
 
 func newTable(limit int) *table {
-	t := &table{limit: limit, groups: map[netip.Prefix]*group{}}
+	t := &table{limit: limit, groups: groups{by: map[netip.Prefix]*group{}}}
 	t.counts.Limit = limit
 	return t
 }
@@ -85,19 +76,23 @@ func (t *table) open() int {
 
 // victim returns the connection that is closed for c, nil where c itself must go.
 //
-// Unidentified connections go first, of them the one that has been idle for longest. An
-// address with more than half of all connections makes room among its own, and for
-// others with those that are busy too: what is unidentified has sent nothing to Object
-// Store yet. Identified connections go only while they have more than a quarter.
+// Unidentified connections go first. Of them the address that has the most makes room:
+// its connection that has been idle for longest or, where all are busy, busy for longest.
+// What is unidentified has sent nothing to Object Store yet. An address that has as many
+// as any other makes room for its own connections among those that are idle. So the
+// connections of an attacker end before those of a client that has few. Where no address
+// has more than one, the one idle for longest goes. Identified connections go only while
+// they have more than a quarter.
 func (t *table) victim(c *Conn) *Conn {
-	if t.crowd != nil && t.crowd.address == c.address {
-		return t.crowd.kinds[0].first
+	own := t.groups.size(c.address)
+	if g := t.groups.largest(); g != nil && g.size > own+1 {
+		return cmp.Or(g.kinds[0].first, g.kinds[1].first)
+	}
+	if own > 1 {
+		return t.groups.of(c.address).kinds[0].first
 	}
 	if idle := t.kinds[0][0].first; idle != nil {
 		return idle
-	}
-	if t.crowd != nil {
-		return t.crowd.kinds[1].first
 	}
 	if identified := t.kinds[1][0].len + t.kinds[1][1].len; identified > t.limit/4 {
 		return t.kinds[1][0].first
@@ -130,7 +125,7 @@ func (t *table) change(c *Conn, f func(*standing)) {
 	t.take(c)
 	f(&c.standing)
 	t.place(c)
-	t.tidy(c.address)
+	t.groups.tidy(c.address)
 }
 
 // leave takes c out, which is closed, if it is still there.
@@ -144,7 +139,7 @@ func (t *table) leave(c *Conn) {
 func (t *table) drop(c *Conn) {
 	if c.open {
 		t.take(c)
-		t.tidy(c.address)
+		t.groups.tidy(c.address)
 		c.open = false
 	}
 }
@@ -156,14 +151,9 @@ func (t *table) place(c *Conn) {
 	if c.identified || !c.address.IsValid() {
 		return
 	}
-	g := t.groups[c.address]
-	if g == nil {
-		g = &group{address: c.address}
-		g.kinds[0].lane, g.kinds[1].lane = laneAddress, laneAddress
-		t.groups[c.address] = g
-	}
+	g := t.groups.of(c.address)
 	g.kinds[index(c.busy)].push(c)
-	t.weigh(g)
+	t.groups.weigh(g)
 }
 
 // take takes c out of its lists.
@@ -172,27 +162,9 @@ func (t *table) take(c *Conn) {
 	if c.identified || !c.address.IsValid() {
 		return
 	}
-	g := t.groups[c.address]
+	g := t.groups.of(c.address)
 	g.kinds[index(c.busy)].remove(c)
-	t.weigh(g)
-}
-
-// tidy forgets the group of an address that has no connections left.
-func (t *table) tidy(address netip.Prefix) {
-	if g := t.groups[address]; g != nil && g.len() == 0 {
-		delete(t.groups, address)
-	}
-}
-
-// weigh finds out whether g has more than its share, half of all connections. One group
-// can.
-func (t *table) weigh(g *group) {
-	switch {
-	case g.len() > t.limit/2:
-		t.crowd = g
-	case t.crowd == g:
-		t.crowd = nil
-	}
+	t.groups.weigh(g)
 }
 
 // add changes the counts by f.

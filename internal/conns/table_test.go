@@ -113,10 +113,33 @@ func TestOneAddressCannotTakeAllConnections(t *testing.T) {
 	c.comes("e", 1, "e")
 	c.comes("second", 8, "b")
 	c.busy("second", true)
-	c.comes("third", 7, "third") // it has no more than half now
-	if n := c.count(); n.ClosedIdle != 1 || n.ClosedBusy != 1 || n.Refused != 2 {
-		t.Errorf("counts %+v, want 1 closed idle, 1 busy, 2 refused", n)
+	c.comes("third", 7, "c")
+	c.busy("third", true)
+	c.comes("fourth", 6, "fourth") // each has one now
+	if n := c.count(); n.ClosedIdle != 1 || n.ClosedBusy != 2 || n.Refused != 2 {
+		t.Errorf("counts %+v, want 1 closed idle, 2 busy, 2 refused", n)
 	}
+}
+
+// TestTheAddressWithTheMostMakesRoom for the others, however few those are and however
+// its connections are spread over requests.
+func TestTheAddressWithTheMostMakesRoom(t *testing.T) {
+	t.Parallel()
+	c := newCrowded(t, 6)
+	c.comes("client", 9, "") // new, and idle before its first request
+	for _, name := range []string{"a1", "a2", "a3"} {
+		c.comes(name, 1, "")
+		c.busy(name, true)
+	}
+	c.comes("b1", 2, "")
+	c.busy("b1", true)
+	c.comes("b2", 2, "")
+	c.comes("a4", 1, "a4")        // its address has the most, and none of them is idle
+	c.comes("second", 8, "a1")    // though "client" has been idle for longer
+	c.comes("b3", 2, "b2")        // its address has as many as any other
+	c.comes("third", 7, "b3")     // an idle one of the two addresses with the most
+	c.comes("fourth", 6, "a2")    // and now the other's
+	c.comes("fifth", 5, "client") // each has one now: the oldest idle one
 }
 
 // TestAnAddressCountsWhatIsUnidentifiedOnly, and those exempt count for none.
@@ -126,7 +149,7 @@ func TestAnAddressCountsWhatIsUnidentifiedOnly(t *testing.T) {
 	for i, name := range []string{"a", "b", "c", "d"} {
 		c.comes(name, 1, "")
 		c.busy(name, true)
-		if i < 2 {
+		if i < 3 {
 			c.identified(name)
 		}
 	}
@@ -153,7 +176,7 @@ func TestNothingIsKeptOfConnectionsThatEnded(t *testing.T) {
 		c.leave(conn)
 		c.change(conn, func(s *standing) { s.busy = true })
 	}
-	if c.open() != 0 || len(c.groups) != 0 || c.crowd != nil {
-		t.Errorf("%d connections, %d addresses, crowd %v, want nothing", c.open(), len(c.groups), c.crowd)
+	if c.open() != 0 || len(c.groups.by) != 0 || c.groups.largest() != nil {
+		t.Errorf("%d connections, %d addresses, largest %v, want nothing", c.open(), len(c.groups.by), c.groups.largest())
 	}
 }
