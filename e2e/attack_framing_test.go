@@ -1,0 +1,116 @@
+package e2e
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// smuggled is the path of requests that are hidden in the bodies of others.
+const smuggled = demoKeys + "/smuggled"
+
+// TestAttackByFramingHurtsNoOther sends requests whose length two servers may read
+// differently (RFC 9112 section 6.1), with another request in what may be the body. Each
+// is answered 400, or 501 where it has a transfer coding that nobody knows, its connection
+// ends, and osemu gets neither of the two. The attacker has a valid token here: without
+// one nothing reaches osemu anyway.
+func TestAttackByFramingHurtsNoOther(t *testing.T) {
+	t.Parallel()
+	hurtNoOther(t, attack{
+		name: "requests of two lengths", whole: true,
+		run: func(a *assault) {
+			token := a.token("app-two")
+			for _, head := range framings() {
+				first, next, err := a.smuggle(head, token)
+				if err != nil {
+					a.Errorf("%q: %v", head, err)
+				} else if first != http.StatusBadRequest && first != http.StatusNotImplemented || next != 0 {
+					a.Errorf("%q: answered %d, then %d; want 400 or 501 and the end of the connection", head, first, next)
+				}
+			}
+		},
+		check: func(a *assault) {
+			hidden := func(r logged) bool { return strings.Contains(r.Target, "smuggle") }
+			for _, r := range a.stack.emulator.requests(hidden) {
+				a.Errorf("osemu got %s %s", r.Method, r.Target)
+			}
+		},
+	})
+}
+
+// framings returns heads, without the empty line at the end, that name no one length.
+func framings() []string {
+	put := "PUT " + demoKeys + "/smuggler HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
+	both := []string{
+		"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n",
+		"Transfer-Encoding: chunked\r\nContent-Length: 6\r\n",
+		"Content-Length: 6\r\nTransfer-Encoding:\tchunked\r\n",
+		"Content-Length: 6\r\ntransfer-encoding: CHUNKED\r\n",
+		"Content-Length: 6\r\nTransfer-Encoding:\r\n chunked\r\n",
+		"Content-Length:\r\n 6\r\nTransfer-Encoding: chunked\r\n",
+		"Content-Length: 6\nTransfer-Encoding: chunked\n",
+		"X: y\nTransfer-Encoding: chunked\nContent-Length: 6\r\n",
+		"Content-Length: 6\r\nTransfer-Encoding : chunked\r\n",
+		"Content-Length: 6\r\nTransfer-Encoding: identity\r\n",
+		"Content-Length: 6\r\nTransfer-Encoding: chunked, identity\r\n",
+		"Content-Length: 6\r\nTransfer-Encoding: x\r\nTransfer-Encoding: chunked\r\n",
+		"Content-Length: 6\r\nTransfer-Encoding: \x0bchunked\r\n",
+		"Content-Length: 6\r\n Transfer-Encoding: chunked\r\n",
+		"Content-Length: 6\r\nContent-Length: 7\r\n",
+		"Content-Length: 6, 7\r\n",
+		"Content-Length: +6\r\n",
+		"Content-Length: 0x6\r\n",
+		"Content-Length: -6\r\n",
+		"Content-Length: 6 6\r\n",
+	}
+	var all []string
+	for _, fields := range both {
+		all = append(all, put+fields)
+	}
+	old := strings.Replace(put, "HTTP/1.1", "HTTP/1.0", 1)
+	return append(all, old+"Transfer-Encoding: chunked\r\n", old+"Transfer-Encoding: chunked\r\nContent-Length: 6\r\n")
+}
+
+// smuggle sends a head, and behind it what is an empty chunked body and a request for
+// smuggled, or else a body of 6 bytes and a request that is not whole. It returns the
+// statuses of the first and the next answer, 0 where the connection ends before it.
+func (a *assault) smuggle(head, token string) (first, next int, err error) {
+	c, err := a.tcp()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	bearer := "Authorization: Bearer " + token + "\r\n"
+	hidden := "0\r\n\r\nG" + "ET " + smuggled + " HTTP/1.1\r\nHost: gateway\r\n" + bearer + "\r\n"
+	if _, err := io.WriteString(c, head+bearer+"\r\n"+hidden); err != nil {
+		return 0, 0, err
+	}
+	in := bufio.NewReader(c)
+	for _, status := range []*int{&first, &next} {
+		response, err := http.ReadResponse(in, nil)
+		if ended(err) {
+			return first, next, nil
+		}
+		if err != nil {
+			return first, next, fmt.Errorf("reading an answer: %w", err)
+		}
+		*status = response.StatusCode
+		if _, err = io.Copy(io.Discard, response.Body); err != nil && !ended(err) {
+			return first, next, err
+		}
+	}
+	return first, next, nil
+}
+
+// ended reports whether err says that the other side has closed the connection.
+func ended(err error) bool {
+	var reset *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &reset) && !reset.Timeout()
+}

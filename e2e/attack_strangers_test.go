@@ -1,0 +1,38 @@
+package e2e
+
+import (
+	"net/http"
+	"testing"
+)
+
+// TestAttackOnOthersCacheHurtsNoOther lets a client of another organization, which may do
+// nothing here, send what would change a store if it were permitted. The store's readers
+// get hits again once that has been refused.
+func TestAttackOnOthersCacheHurtsNoOther(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string][2]string{
+		"confirmable PATCH of a store": {http.MethodPatch, demoStore + "?confirmable=true"},
+		"confirmable reads of a key":   {http.MethodGet, keyOne + "?confirmable=true"},
+		"writes of a key":              {http.MethodPut, keyOne},
+		"deletes of a store":           {http.MethodDelete, demoStore},
+	} {
+		for _, redis := range []bool{false, true} {
+			suffix := map[bool]string{true: ", Redis"}[redis]
+			hurtNoOther(t, attack{
+				name: "a stranger's " + name + suffix, redis: redis,
+				run: func(a *assault) {
+					stranger := a.bystander(false, false)
+					stranger.token = a.token("app-other")
+					for a.pause(bystanderPause) {
+						if refused, err := stranger.try(request[0], request[1], `{}`); err == nil && refused.status < 400 {
+							a.Errorf("%s was answered %d, want a refusal", name, refused.status)
+						}
+					}
+				},
+				check: func(a *assault) {
+					eventually(a.T, "a hit behind the stranger's requests", func() bool { return hit(a.good.clients[0].get(keyOne).is(http.StatusOK)) })
+				},
+			})
+		}
+	}
+}
