@@ -60,18 +60,12 @@ func New(o Options) (*Authenticator, error) {
 // control plane where nothing fresh is known and that answers, at most until ctx ends; others that ask for the same token meanwhile share the answer, and
 // one's leaving fails nobody. Errors: [ErrBadToken], *[GuessingError], *[UnavailableError], ctx's own.
 func (a *Authenticator) Identify(ctx context.Context, plane string, token Token, address string) (Identity, error) {
-	h := a.digests.of(plane, token)
-	v, ok := a.known.GetIfPresent(h)
-	if ok && v.principal != nil {
-		if age := time.Since(v.at); age < v.life {
-			if v.claim(age) {
-				a.renew(ctx, query{plane, token, h, address})
-			}
-			a.counts.known.Add(1)
-			return Identity{Principal: v.principal, Hash: h, Age: age}, nil
-		}
+	q := query{plane, token, a.digests.of(plane, token), address}
+	v, _ := a.known.GetIfPresent(q.hash)
+	if id, standing := a.recall(ctx, q, v); standing == Fresh {
+		return id, nil
 	}
-	f, id, err := a.await(ctx, query{plane, token, h, address}, v)
+	f, id, err := a.await(ctx, q, v)
 	a.counts.told(f, &id, err)
 	return id, err
 }

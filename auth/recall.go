@@ -1,0 +1,50 @@
+package auth
+
+import (
+	"context"
+	"time"
+)
+
+// Standing is what this process knows of a token without asking.
+type Standing int
+
+const (
+	// Unknown is a token of which nothing good is known: it is new, refused, or was
+	// confirmed too long ago.
+	Unknown Standing = iota
+	// Vouched is a token that its control plane has confirmed, and that has to be asked
+	// about again before anything is done in its name. It lasts as long as the token may
+	// be forwarded while the control plane is down.
+	Vouched
+	// Fresh is a token whose identity holds now.
+	Fresh
+)
+
+// Recall returns what this process knows of token on plane, and never waits. The Identity
+// is valid if the Standing is [Fresh]. It then counts as an identification, and may start
+// a renewal ahead of the identity's end, as [Authenticator.Identify] does. Safe for
+// concurrent use.
+func (a *Authenticator) Recall(ctx context.Context, plane string, token Token, address string) (Identity, Standing) {
+	q := query{plane, token, a.digests.of(plane, token), address}
+	v, _ := a.known.GetIfPresent(q.hash)
+	return a.recall(ctx, q, v)
+}
+
+// recall is Recall where v, which may be nil, is what is known.
+func (a *Authenticator) recall(ctx context.Context, q query, v *verdict) (Identity, Standing) {
+	if v == nil || v.principal == nil {
+		return Identity{Hash: q.hash}, Unknown
+	}
+	age := time.Since(v.at)
+	switch {
+	case age < v.life:
+		if v.claim(age) {
+			a.renew(ctx, q)
+		}
+		a.counts.known.Add(1)
+		return Identity{Principal: v.principal, Hash: q.hash, Age: age}, Fresh
+	case age < v.end:
+		return Identity{Hash: q.hash}, Vouched
+	}
+	return Identity{Hash: q.hash}, Unknown
+}
