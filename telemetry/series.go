@@ -41,6 +41,8 @@ const (
 	attrCall           = attribute.Key("osgate.accounts.decision")
 	attrAdminRefusal   = attribute.Key("osgate.admin.refusal")
 	attrPause          = attribute.Key("osgate.upstream.pause.event")
+	attrSlotClass      = attribute.Key("osgate.slot.class")
+	attrShortage       = attribute.Key("osgate.slot.shortage")
 )
 
 // What a row is found by, one type for each metric, and the labels that it stands for. What is empty is no label.

@@ -15,6 +15,7 @@ type Sources struct {
 	Calls      func(tell func(decision string, n int64))      // what became of Access Management calls since the start
 	AdminTries func(tell func(refusal string, n int64))       // wrong tokens at the admin listener since the start
 	Policy     func() Policy                                  // the rules in force
+	Slots      func() Slots                                   // how many exchanges hold the room there is
 	Log        func() LogState                                // how lines of the log get to their writer
 
 	Connections func(tell func(listener string, c Connections)) // each listener
@@ -28,6 +29,21 @@ type Redis struct {
 	Skipped        int64  // round trips that were not made because it was known to be down, since the start
 	Reused, Dialed int64  // round trips over an idle connection, and over a new one, since the start
 	Stale          int64  // connections closed because they had died or were too old, since the start
+}
+
+// Slots are how many exchanges hold the room that there is for them.
+type Slots struct {
+	// Exchanges that hold a slot now. Refused ones hold slots of their own while their
+	// answers are written and the rest of their requests is read.
+	Identified, Unidentified, Refused int64
+
+	// How many may: in all, of those that are not identified, of refused ones.
+	Limit, UnidentifiedLimit, RefusedLimit int64
+
+	// Exchanges that got no slot since the start, by what there was too little of: slots,
+	// slots for those that are not identified, those of one address, and those for refused
+	// ones.
+	ShortOfAll, ShortOfUnidentified, ShortOfAddress, ShortOfRefused int64
 }
 
 // Statistics is how counts get to their store.

@@ -31,6 +31,12 @@ func allSources() telemetry.Sources {
 		Policy: func() telemetry.Policy {
 			return telemetry.Policy{Rules: 20, Shadow: 2, Loaded: time.Unix(1_700_000_000, 500e6), Stale: true}
 		},
+		Slots: func() telemetry.Slots {
+			return telemetry.Slots{
+				Identified: 1, Unidentified: 2, Refused: 3, Limit: 100, UnidentifiedLimit: 75, RefusedLimit: 16,
+				ShortOfAll: 4, ShortOfUnidentified: 5, ShortOfAddress: 6, ShortOfRefused: 7,
+			}
+		},
 		Log: func() telemetry.LogState { return telemetry.LogState{Lost: 9} },
 		Connections: func(tell func(string, telemetry.Connections)) {
 			tell("clients", telemetry.Connections{Limit: 100, Idle: 60, Active: 30, Events: map[string]int64{"refused": 8}})
@@ -72,12 +78,17 @@ func TestSourcesAreShown(t *testing.T) {
 		`osgate_connections{osgate_connection_state="active",osgate_listener="clients"} 30`,
 		`osgate_connections_limit{osgate_listener="clients"} 100`,
 		`osgate_connections_events_total{osgate_connection_event="refused",osgate_listener="clients"} 8`,
+		`osgate_slots{osgate_slot_class="identified"} 1`, `osgate_slots{osgate_slot_class="unidentified"} 2`, `osgate_slots{osgate_slot_class="refused"} 3`,
+		`osgate_slots_limit{osgate_slot_class="all"} 100`, `osgate_slots_limit{osgate_slot_class="unidentified"} 75`,
+		`osgate_slots_limit{osgate_slot_class="refused"} 16`,
+		`osgate_slots_shed_total{osgate_slot_shortage="all"} 4`, `osgate_slots_shed_total{osgate_slot_shortage="unidentified"} 5`,
+		`osgate_slots_shed_total{osgate_slot_shortage="address"} 6`, `osgate_slots_shed_total{osgate_slot_shortage="refused"} 7`,
 	)
 }
 
 func TestSourcesThatNobodyKeepsAreNotShown(t *testing.T) {
 	page := scrape(t, newMetrics(t, telemetry.Options{}))
-	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream", "osgate_policy", "osgate_log", "osgate_admin", "osgate_accounts", "osgate_connections"} {
+	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream", "osgate_policy", "osgate_log", "osgate_admin", "osgate_accounts", "osgate_connections", "osgate_slots"} {
 		if strings.Contains(page, name) {
 			t.Errorf("%s is shown though nobody says what it is", name)
 		}

@@ -25,6 +25,7 @@ func (n *naming) observeSources(s *Sources, version string) {
 	n.observePolicy(s.Policy)
 	n.observeLog(s.Log)
 	n.observeConnections(s.Connections)
+	n.observeSlots(s.Slots)
 }
 
 // register reads instruments by f, once there is something to read.
@@ -174,4 +175,28 @@ func (n *naming) observeLog(f func() LogState) {
 		o.ObserveInt64(lost, f().Lost)
 		return nil
 	}, lost)
+}
+
+func (n *naming) observeSlots(f func() Slots) {
+	if f == nil {
+		return
+	}
+	held := n.gauge("osgate.slots", "{exchange}", "Exchanges that hold a slot; refused: while their answers are written and their requests are read to the end.")
+	limit := n.gauge("osgate.slots.limit", "{exchange}", "How many exchanges may hold a slot.")
+	shed := n.counter("osgate.slots.shed", "{exchange}", "Exchanges that got no slot, by what there was too little of.")
+	n.register(func(_ context.Context, o metric.Observer) error {
+		s := f()
+		for class, taken := range map[string]int64{"identified": s.Identified, "unidentified": s.Unidentified, "refused": s.Refused} {
+			o.ObserveInt64(held, taken, metric.WithAttributes(attrSlotClass.String(class)))
+		}
+		for class, most := range map[string]int64{"all": s.Limit, "unidentified": s.UnidentifiedLimit, "refused": s.RefusedLimit} {
+			o.ObserveInt64(limit, most, metric.WithAttributes(attrSlotClass.String(class)))
+		}
+		for shortage, times := range map[string]int64{
+			"all": s.ShortOfAll, "unidentified": s.ShortOfUnidentified, "address": s.ShortOfAddress, "refused": s.ShortOfRefused,
+		} {
+			o.ObserveInt64(shed, times, metric.WithAttributes(attrShortage.String(shortage)))
+		}
+		return nil
+	}, held, limit, shed)
 }
