@@ -74,6 +74,8 @@ func TestSyntaxIsChecked(t *testing.T) {
 
 		{"MAX_BODY=0", "MAX_BODY", `"0" is not a size from 1 to 1GiB, such as 11MiB`},
 		{"MAX_CONNECTIONS=-1", "MAX_CONNECTIONS", `"-1" is not a whole number from 0 to 1000000, such as 0`},
+		{"MAX_EXCHANGES=15", "MAX_EXCHANGES", `"15" is not a whole number from 16 to 1000000, such as 10000`},
+		{"MAX_EXCHANGES=many", "MAX_EXCHANGES", `"many" is not a whole number from 16 to 1000000, such as 10000`},
 		{"MAX_BODY=11%20megabytes", "MAX_BODY", `"11 megabytes" is not a size from 1 to 1GiB, such as 11MiB`},
 		{"CACHE_BYTES=0", "CACHE_BYTES", `"0" is not a size of at least 1, such as 256MiB`},
 		{"CACHE_ENTRY_BYTES=2GiB", "CACHE_ENTRY_BYTES", `"2GiB" is not a size from 1 to 1GiB, such as 1MiB`},
@@ -230,7 +232,7 @@ func TestSettingsAtTheirLimitsAreAccepted(t *testing.T) {
 		"LISTEN=azAZ09:8080", "LISTEN=" + strings.Repeat("x", 253) + ":8080", "DEFAULT_REGION=" + strings.Repeat("x", 64),
 		"REDIS_PREFIX=osgate:prod-1.a_b", "REDIS_PREFIX=" + strings.Repeat("x", 64), "REDIS_TIMEOUT=1ms", "REDIS_TIMEOUT=1m",
 		"RATE=0 RATE_MAX_WAIT=0", "RATE=1000 RATE_PERIOD=1ms", "RATE_BURST=1", "RATE_OVERRIDES=a=0,b=1000000", "REPLICAS=10000",
-		"CACHE_KEY_TTL=1h CACHE_STORES_TTL=0", "CACHE_BYTES=1B CACHE_ENTRY_BYTES=1GiB", "MAX_BODY=1GiB",
+		"CACHE_KEY_TTL=1h CACHE_STORES_TTL=0", "CACHE_BYTES=1B CACHE_ENTRY_BYTES=1GiB", "MAX_BODY=1GiB", "MAX_EXCHANGES=16", "MAX_EXCHANGES=1000000",
 		"PLANES=us,eu REGIONS=eu/*,us/us-east-1 DEFAULT_REGION=us/us-east-1 ROUTES=a=eu/eu-west-1,b=us-east-1",
 		"REGIONS=us-east-1 DEFAULT_REGION=us/us-east-1", "REGIONS=us-east-1 DEFAULT_REGION=us-east-1", "PLANES=eu REGIONS=eu-west-1",
 		"UPSTREAM_OVERRIDE=http://127.0.0.1:8090/", "UPSTREAM_OVERRIDE=https://osemu", "UPSTREAM_OVERRIDE=http://[::1]:8090",

@@ -28,7 +28,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"CACHE_KEY_TTL=1s", "CACHE_STORES_TTL=2s", "CACHE_KEYS_TTL=3s", "CACHE_BYTES=1GB", "CACHE_ENTRY_BYTES=64KiB",
 		"CACHE_SHARED=false", "CACHE_SCOPE=environment", "CACHE_STALE_IF_ERROR=4s", "CACHE_STALE_WHILE_REVALIDATE=5s",
 		"CACHE_STRICT=true", "CACHE_MODE=rfc9111", "POLICY=rules", "POLICY_SHADOW=true", "POLICY_HEADERS=X-App-Name, x-team",
-		"MAX_BODY=1MB", "MAX_CONNECTIONS=5000", "TRUSTED_PROXIES=10.1.2.3/8,2001:db8::/32", "SERVER_TIMING=true", "DRAIN_DELAY=1s", "DRAIN_TIMEOUT=2s",
+		"MAX_BODY=1MB", "MAX_CONNECTIONS=5000", "MAX_EXCHANGES=500", "TRUSTED_PROXIES=10.1.2.3/8,2001:db8::/32", "SERVER_TIMING=true", "DRAIN_DELAY=1s", "DRAIN_TIMEOUT=2s",
 		"LOG_LEVEL=Warn", "LOG_FORMAT=text", "LOG_SAMPLE=hit=0.01, ok = 0.5", "TRACE_SLOW=2s", "TRACE_NAMES=true",
 	}
 	for _, f := range fields() {
@@ -75,7 +75,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		},
 		Policy: Policy{Path: "rules", Shadow: true, Headers: Headers{"x-app-name", "x-team"}},
 		Server: Server{
-			MaxBody: 1e6, MaxConnections: 5000, Timing: true, DrainDelay: time.Second, DrainTimeout: 2 * time.Second,
+			MaxBody: 1e6, MaxConnections: 5000, MaxExchanges: 500, Timing: true, DrainDelay: time.Second, DrainTimeout: 2 * time.Second,
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
 		},
 		Log:   Log{Level: "warn", Format: "text", Sample: Shares{"hit": 0.01, "ok": 0.5}},

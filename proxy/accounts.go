@@ -7,6 +7,14 @@ import (
 	"osgate/auth"
 )
 
+// Bounds of an Access Management call, whose caller is never identified: the request holds
+// credentials or a token.
+const (
+	callBytes  = 64 << 10
+	callTime   = 10 * time.Second // for the whole request body
+	answerTime = 30 * time.Second // for the client to take the whole answer
+)
+
 // admitCall refuses an Access Management call of an address that failed too often a moment ago: each is a chance to guess a secret or a token. It refuses
 // a call that is over the rate too: all of them spend the allowance by which tokens are identified.
 func (p *Proxy) admitCall(x *exchange) error {
@@ -24,7 +32,25 @@ func (p *Proxy) judgeCall(x *exchange) error {
 	if wait := p.Guesses.Blocked(x.neighborhood()); wait > 0 {
 		return guessing(wait)
 	}
+	if err := p.seatCall(x); err != nil {
+		return err
+	}
 	return p.chargeCall(x)
+}
+
+// seatCall takes a slot for an Access Management call, a stranger's for as long as it lasts, and bounds what its client sends and takes, in bytes and
+// in time.
+func (p *Proxy) seatCall(x *exchange) error {
+	limit := min(callBytes, p.MaxBody)
+	if x.r.ContentLength > limit {
+		return tooLarge(limit)
+	}
+	if err := p.occupy(x, stranger); err != nil {
+		return err
+	}
+	x.body.restrict(x.w.ResponseWriter, limit, callTime)
+	x.w.deadline.total = answerTime
+	return nil
 }
 
 // guessing is what an address hears that guesses.

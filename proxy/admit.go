@@ -10,15 +10,12 @@ import (
 // pseudonym is our name in Via, Cache-Status and Proxy-Status.
 const pseudonym = "osgate"
 
-// admit refuses what no stage needs to see: an exchange too many, one that came through us before, and methods and protocols that are
-// not forwarded.
+// admit refuses what no stage needs to see: an exchange that came through us before, and methods and protocols that are
+// not forwarded. Neither it nor locate waits for anything, so that they need no slot.
 func (p *Proxy) admit(x *exchange) error {
-	n := p.exchanges.Add(1)
+	p.exchanges.Add(1)
 	if err := p.framed(x); err != nil { // before all else: its connection must end
 		return err
-	}
-	if n > p.MaxExchanges {
-		return refusal{code: codeOverloaded, detail: "too many requests are under way", retryAfter: time.Second}
 	}
 	h := x.r.Header
 	switch {

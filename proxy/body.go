@@ -33,20 +33,37 @@ type requestBody struct {
 	judge    func(bytes int64) error // asked whether so many bytes may be sent before the last of them are; nil: as many as there are
 	count    atomic.Int64
 	closed   atomic.Bool
-	next     time.Time // when the deadline is to be set anew
+	next     time.Time     // when the deadline is to be set anew
+	within   time.Duration // for all of it; 0: as long as it does not stand still
+	until    time.Time     // the end of within
+	stream   bool          // it has a stream of its own (HTTP/2)
+	follows  bool          // on its connection the next request stands behind it (HTTP/1)
+	whole    atomic.Bool   // it was read to its end
 
 	head   []byte // what peek read
 	unread []byte // the part of head that Read has not returned yet
 	end    error  // what comes after head; nil: more of the body
 
 	mu   sync.Mutex
+	over bool             // guarded by mu: the exchange is
 	err  error            // guarded by mu
 	copy []byte           // guarded by mu: what was read so far, where it is not nil; at most keptBody
 	last *policy.Decision // guarded by mu: what judge came to last
 }
 
 func newRequestBody(w http.ResponseWriter, r *http.Request, limit int64) *requestBody {
-	return &requestBody{raw: r.Body, bounded: http.MaxBytesReader(w, r.Body, limit), deadline: http.NewResponseController(w), limit: limit}
+	return &requestBody{
+		raw: r.Body, bounded: http.MaxBytesReader(w, r.Body, limit), deadline: http.NewResponseController(w), limit: limit,
+		stream:  r.ProtoMajor > 1,
+		follows: r.ProtoMajor == 1 && r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0,
+	}
+}
+
+// restrict bounds what is yet to be read: in bytes, and in time for all of it, however
+// steadily it arrives. It is called before the first read.
+func (b *requestBody) restrict(w http.ResponseWriter, limit int64, within time.Duration) {
+	b.bounded, b.limit = http.MaxBytesReader(w, b.raw, limit), limit
+	b.within, b.until = within, time.Now().Add(within)
 }
 
 // Read implements [io.Reader].
@@ -79,12 +96,22 @@ func (b *requestBody) more(p []byte) (int, error) {
 
 // pull reads from the client.
 func (b *requestBody) pull(p []byte) (int, error) {
-	if now := time.Now(); !now.Before(b.next) {
-		_ = b.deadline.SetReadDeadline(now.Add(idleTimeout)) // a connection without deadlines (tests) has none to set
+	now := time.Now()
+	due := !now.Before(b.next)
+	if due {
 		b.next = now.Add(deadlineStep)
 	}
+	if due || b.stream {
+		b.setDeadline(b.patience(now))
+	}
 	n, err := b.bounded.Read(p)
+	if b.stream { // its timer runs on while nobody reads, when it is the gateway that waits
+		b.setDeadline(time.Time{})
+	}
 	b.count.Add(int64(n))
+	if errors.Is(err, io.EOF) {
+		b.whole.Store(true)
+	}
 	return n, err
 }
 
@@ -92,9 +119,49 @@ func (b *requestBody) pull(p []byte) (int, error) {
 // transport is done with the body.
 func (b *requestBody) interrupt() {
 	if !b.closed.Load() {
-		_ = b.deadline.SetReadDeadline(time.Now())
+		b.setDeadline(time.Now())
 	}
 }
+
+// setDeadline sets when a read fails that waits for the client, unless the exchange is
+// over: net/http's parts must not be touched then, and the transport's goroutine may still
+// be reading. A connection without deadlines (a test's) has none to set.
+func (b *requestBody) setDeadline(t time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.over {
+		_ = b.deadline.SetReadDeadline(t)
+	}
+}
+
+// leave ends the use of the connection, as the exchange does. What the client has not sent
+// of the body is not waited for: net/http reads on behind the exchange, without a deadline
+// of its own.
+func (b *requestBody) leave() {
+	if b.pending() {
+		b.setDeadline(time.Now().Add(-time.Second))
+	}
+	b.finish()
+}
+
+// finish notes that the exchange is over.
+func (b *requestBody) finish() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = true
+}
+
+// patience returns until when the client may take to send more.
+func (b *requestBody) patience(now time.Time) time.Time {
+	if b.within > 0 {
+		return b.until
+	}
+	return now.Add(idleTimeout)
+}
+
+// pending reports whether a part of the body is still to be read from a connection that
+// carries the next request behind it.
+func (b *requestBody) pending() bool { return b.follows && !b.whole.Load() }
 
 // peekBytes is the first size of peek's buffer.
 const peekBytes = 2 << 10
@@ -174,7 +241,7 @@ func (b *requestBody) failure() error {
 	case errors.Is(err, io.ErrUnexpectedEOF): // it left in the middle, or only closed its sending half and still listens
 		return refusal{code: codeBadRequest, detail: "the request body ended early", cause: err, gone: true}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return refusal{code: codeBadRequest, status: http.StatusRequestTimeout, detail: "the request body stood still for " + idleTimeout.String(), cause: err}
+		return b.late(err)
 	}
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
 		return tooLarge(b.limit)
@@ -182,20 +249,13 @@ func (b *requestBody) failure() error {
 	return refusal{code: codeBadRequest, detail: "the request body is malformed", cause: err}
 }
 
-const (
-	drainBytes = 12 << 20
-	drainTime  = 5 * time.Second
-)
-
-// drain reads what is left of the body, bounded in bytes and time, so that a client that is still sending gets to read why it is refused. A
-// client that waits for "100 Continue" has not begun to send and is left so.
-func (b *requestBody) drain(r *http.Request) {
-	if r.Body == http.NoBody || r.ContentLength == 0 || r.Header.Get("Expect") != "" && b.count.Load() == 0 {
-		return
+// late is what a client gets whose body took too long.
+func (b *requestBody) late(err error) refusal {
+	detail := "the request body stood still for " + idleTimeout.String()
+	if b.within > 0 {
+		detail = "the request body took longer than " + b.within.String()
 	}
-	b.closed.Store(true)
-	_ = b.deadline.SetReadDeadline(time.Now().Add(drainTime))
-	_, _ = io.CopyN(io.Discard, b.raw, drainBytes) // an error means that there is no more to read
+	return refusal{code: codeBadRequest, status: http.StatusRequestTimeout, detail: detail, cause: err}
 }
 
 // replyBody is upstream's body on its way to the client: it feeds the cache and knows whether it came to its end.

@@ -24,6 +24,7 @@ type exchange struct {
 	rec record.Exchange
 
 	client netip.Addr // where the request comes from, behind the proxies that are believed
+	slot   slot       // what it holds of the proxy's room
 
 	// locate
 	path, query string // raw, without the gateway's prefix
@@ -70,6 +71,7 @@ type exchange struct {
 	connected atomic.Bool // a request had a connection to upstream: bytes may have left
 
 	closing bool // have the client close its connection
+	severed bool // there is no room for an answer: the connection, or the stream, ends
 	timing  bool // tell the client each stage's time
 	stage   record.Stage
 	entered time.Time
@@ -88,7 +90,20 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 		x.rec.ClientAddr = x.client.String()
 	}
 	x.body = newRequestBody(w, withDeclaredLength(r), p.MaxBody)
+	x.w.body = x.body
+	x.ready()
 	return x
+}
+
+// ready takes the deadlines of the exchange and the order of reading and writing into the
+// gateway's own hands. Without full duplex net/http reads what is left of a request before
+// it writes the answer, and without a deadline.
+func (x *exchange) ready() {
+	conn := http.NewResponseController(x.w)
+	disarm(conn, x.r)
+	if x.body.pending() {
+		_ = conn.EnableFullDuplex() // a connection that has none (a test's) needs none
+	}
 }
 
 // peer returns the address of the connection's other end.

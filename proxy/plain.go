@@ -52,6 +52,8 @@ func (p *Plain) Close() { p.refreshes.Wait() }
 
 // ServeHTTP implements [http.Handler].
 func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w, r, done := patient(w, r)
+	defer done()
 	switch {
 	case p.Ambiguous != nil && p.Ambiguous(r):
 		w.Header().Set("Connection", "close")

@@ -19,8 +19,9 @@ import (
 )
 
 // Identifier says whose token a request carries. *[auth.Authenticator] is one. Identify may wait for a control plane, bounded; its errors refuse the
-// exchange. The other methods never wait.
+// exchange. The other methods never wait. Recall returns what is known of a token in this process.
 type Identifier interface {
+	Recall(ctx context.Context, plane string, token auth.Token, address string) (auth.Identity, auth.Standing)
 	Identify(ctx context.Context, plane string, token auth.Token, address string) (auth.Identity, error)
 	Doubt(hash [32]byte)
 	Warm(plane string, token auth.Token)
@@ -77,7 +78,7 @@ type Options struct {
 	BudgetBy       string                                 // what a budget is counted by, see [ratelimit.BudgetKey]
 	Budgeted       func(bool, bool, time.Duration)        // told each decision of the budget: allowed, degraded, how long it waited; nil: nobody is
 	MaxBody        int64                                  // bytes of a request body; 0: 11 MiB
-	MaxExchanges   int64                                  // at once; more are shed; 0: 10,000
+	MaxExchanges   int                                    // at once; more are shed; 0: 10,000
 	CountUpstream  bool                                   // the client quota counts what asks upstream alone, so that hits are free
 	TrustedProxies []netip.Prefix                         // whose X-Forwarded-For is believed
 	Discovery      *regionmap.Discovery                   // finds stores that nothing places; nil: none is looked for
@@ -105,6 +106,10 @@ const (
 	maxBody      = 11 << 20
 	maxExchanges = 10_000
 	maxRefreshes = 64
+
+	// One in so many slots may be held by the strangers of one address. A burst of
+	// refusals is cut off where it has more under way at once than that.
+	servingShare, lingeringShare = 16, 8
 )
 
 // Proxy is the client-facing http.Handler. It is safe for concurrent use.
@@ -115,6 +120,8 @@ type Proxy struct {
 	refreshes chan struct{} // one for each refresh under way
 	calls     callCounts
 	exchanges atomic.Int64
+	serving   *slots // of exchanges that may wait for something
+	lingering *slots // of those that were refused, or answered before their request was read
 	retiring  atomic.Bool
 	draining  atomic.Bool
 }
@@ -134,23 +141,29 @@ func New(o Options) (*Proxy, error) {
 	if o.MaxExchanges == 0 {
 		o.MaxExchanges = maxExchanges
 	}
-	return &Proxy{Options: o, refreshes: make(chan struct{}, maxRefreshes)}, nil
+	return &Proxy{
+		Options: o, refreshes: make(chan struct{}, maxRefreshes),
+		serving: newSlots(o.MaxExchanges, servingShare), lingering: newSlots(max(1, o.MaxExchanges/lingerShare), lingeringShare),
+	}, nil
 }
 
 // ServeHTTP implements [http.Handler].
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p.serve(p.begin(w, r))
+	x := p.begin(w, r)
+	defer x.end()
+	p.serve(x)
+	p.linger(x)
 }
 
 // serve is the life of a request. Every exchange passes these stages in this order; the first error ends it, and record sees them all.
 func (p *Proxy) serve(x *exchange) {
 	defer p.record(x)
-	err := p.admit(x) // is there room, and is it a request that anyone may make?
+	err := p.admit(x) // is it a request that anyone may make?
 	if err == nil {
 		err = p.locate(x) // what is asked, and where does it go?
 	}
 	if err == nil {
-		err = p.identify(x) // who asks?
+		err = p.identify(x) // who asks, and is there room?
 	}
 	if err == nil {
 		err = p.authorize(x) // may they?

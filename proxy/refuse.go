@@ -78,13 +78,14 @@ type refusal struct {
 
 // The quota policies by their names in RateLimit-Policy and in a problem's violated-policies.
 const (
-	policyClient   = "client"   // the client's own quota
-	policyBudget   = "budget"   // what all clients may ask of upstream
-	policyUpstream = "upstream" // Object Store's own limit, met a moment ago
-	policyToken    = "token"    // Access Management calls with one token
-	policyAddress  = "address"  // Access Management calls of one address, without a token that is known to be good
-	policyPlane    = "plane"    // what the control plane still answers, less what is kept for identification
-	policyFailures = "failures" // failed identifications of one address
+	policyClient       = "client"       // the client's own quota
+	policyBudget       = "budget"       // what all clients may ask of upstream
+	policyUpstream     = "upstream"     // Object Store's own limit, met a moment ago
+	policyToken        = "token"        // Access Management calls with one token
+	policyAddress      = "address"      // Access Management calls of one address, without a token that is known to be good
+	policyPlane        = "plane"        // what the control plane still answers, less what is kept for identification
+	policyFailures     = "failures"     // failed identifications of one address
+	policyUnidentified = "unidentified" // exchanges of one address that are not identified
 )
 
 // Error implements error.
@@ -160,7 +161,7 @@ type problem struct {
 	Rule string `json:"rule,omitempty"`
 }
 
-// refuse turns an error into the answer, once the client has had a chance to send the rest of its body.
+// refuse turns an error into the answer. The exchange gives its slot back before it is written.
 func (p *Proxy) refuse(x *exchange, err error) {
 	r := refusalOf(err)
 	a := answers[r.code]
@@ -180,7 +181,10 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	if x.w.status != 0 {
 		return // the answer had begun; record tells what became of it
 	}
-	x.body.drain(x.r)
+	if !p.retreat(x) {
+		x.severed, x.rec.Aborted = true, true
+		return
+	}
 	h := x.w.Header()
 	clear(h) // what a stage had prepared belongs to another answer
 	x.ourHeaders(h)
@@ -193,6 +197,7 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	}
 	body, _ := json.Marshal(said) // plain strings cannot fail to marshal
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	x.w.deadline.total = refusalTime
 	x.w.WriteHeader(a.status)
 	if x.r.Method != http.MethodHead {
 		_, _ = x.w.Write(body) // a client that left is seen by record

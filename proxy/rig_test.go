@@ -38,6 +38,9 @@ type rig struct {
 
 	unreached bool // upstream gets nothing: there is no connection to it
 
+	recalled map[string]auth.Standing // by token; not changed while requests are served
+	waits    func(token auth.Token)   // called by Identify before it answers; nil: it answers at once
+
 	mu        sync.Mutex
 	readable  []string     // organizations of the last statistics
 	fresh     int          // requests that got a connection of their own
@@ -62,7 +65,20 @@ var who = map[string]auth.Principal{
 	"stale": {Client: "app-one", Organizations: []string{"o"}},
 }
 
+// Recall knows the tokens in recalled and no others: those are asked about, as after a start.
+func (g *rig) Recall(ctx context.Context, plane string, token auth.Token, address string) (auth.Identity, auth.Standing) {
+	standing := g.recalled[strings.TrimPrefix(token.Header(), "Bearer ")]
+	if standing != auth.Fresh {
+		return auth.Identity{}, standing
+	}
+	id, _ := g.Identify(ctx, plane, token, address) // it is known
+	return id, standing
+}
+
 func (g *rig) Identify(_ context.Context, plane string, token auth.Token, address string) (auth.Identity, error) {
+	if g.waits != nil {
+		g.waits(token)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.asked = append(g.asked, token)
@@ -230,8 +246,14 @@ func itoa(n int) string {
 }
 
 // serve runs r through g.
-func (g *rig) do(r *http.Request) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
+func (g *rig) do(r *http.Request) (w *httptest.ResponseRecorder) {
+	w = httptest.NewRecorder()
+	defer func() { // as net/http does where a connection is to be closed
+		v := recover()
+		if err, ok := v.(error); v != nil && !(ok && errors.Is(err, http.ErrAbortHandler)) {
+			panic(v)
+		}
+	}()
 	g.ServeHTTP(w, r)
 	return w
 }
@@ -268,6 +290,9 @@ type known struct{}
 
 var one = &auth.Principal{Plane: "us", Client: "app-one", Organizations: []string{"o"}}
 
+func (known) Recall(context.Context, string, auth.Token, string) (auth.Identity, auth.Standing) {
+	return auth.Identity{Principal: one, Hash: [32]byte{1}}, auth.Fresh
+}
 func (known) Identify(context.Context, string, auth.Token, string) (auth.Identity, error) {
 	return auth.Identity{Principal: one, Hash: [32]byte{1}}, nil
 }

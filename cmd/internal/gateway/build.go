@@ -213,7 +213,7 @@ func build(o Options) (p *parts, err error) {
 		Quota: quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
 		Budget: budget(c), BudgetBy: c.Budget.By, Budgeted: p.metrics.Budgeted, MaxWait: c.Rate.MaxWait,
 		SharedScope: c.Cache.Scope == environmentScope, RegionChanged: p.regionChanged,
-		Timeout: c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), ServerTiming: c.Server.Timing,
+		Timeout: c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), MaxExchanges: c.Server.MaxExchanges, ServerTiming: c.Server.Timing,
 		Ambiguous: conns.Ambiguous, Identified: conns.Identified,
 	})
 	return p, err

@@ -49,7 +49,9 @@ const (
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 120 * time.Second
-	writeGrace        = 60 * time.Second // beyond the longest wait for an answer; each write of a body extends it
+	readTimeout       = 10 * time.Second // for what net/http reads of a body by itself; the gateway sets deadlines of its own
+	writeGrace        = 60 * time.Second // beyond the longest wait for an answer, for what net/http answers by itself
+	writeByteTimeout  = 60 * time.Second // for a connection of HTTP/2 that takes nothing at all
 	maxHeaderBytes    = 64 << 10
 	closeGrace        = time.Second // for an exchange that was cut off to be recorded
 )
@@ -238,6 +240,8 @@ func (g *Gateway) clientServer() *http.Server {
 		Handler:                      g.handler(),
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused and recorded like anything else
 		ReadHeaderTimeout:            readHeaderTimeout,
+		ReadTimeout:                  readTimeout,
+		HTTP2:                        &http.HTTP2Config{WriteByteTimeout: writeByteTimeout},
 		WriteTimeout:                 g.config.Rate.MaxWait + g.config.Upstream.Timeout + writeGrace,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,

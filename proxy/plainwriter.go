@@ -1,0 +1,42 @@
+package proxy
+
+import (
+	"math"
+	"net/http"
+)
+
+// plainWriter is the way to a client of [Plain]: it bounds how long the client may take.
+type plainWriter struct {
+	http.ResponseWriter
+	deadline answerDeadline
+}
+
+// patient returns w and r with the gateway's own deadlines in the place of net/http's, and
+// what ends their use.
+func patient(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request, func()) {
+	conn := http.NewResponseController(w)
+	disarm(conn, r)
+	w = &plainWriter{w, answerDeadline{conn: conn}}
+	if r.Body == nil || r.Body == http.NoBody {
+		return w, r, func() {}
+	}
+	body := newRequestBody(w, r, math.MaxInt64)
+	r = r.WithContext(r.Context())
+	r.Body = body
+	return w, r, body.finish
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (w *plainWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *plainWriter) WriteHeader(status int) {
+	w.deadline.renew()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (w *plainWriter) Write(p []byte) (int, error) {
+	w.deadline.renew()
+	return w.ResponseWriter.Write(p)
+}
