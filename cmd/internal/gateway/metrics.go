@@ -20,7 +20,7 @@ const (
 func (p *parts) sources() telemetry.Sources {
 	s := telemetry.Sources{
 		Identities: p.tellIdentities, Planes: p.tellPlanes, Regions: p.tellRegions, Statistics: p.tellStatistics, Pauses: p.tellPauses,
-		Connections: p.tellConnections,
+		Connections: p.tellConnections, Slots: p.slots,
 	}
 	if p.redis != nil {
 		s.Redis = p.tellRedis
@@ -148,6 +148,15 @@ func (p *parts) tellPauses(tell func(event string, n int64)) {
 	tell("waited", n.Waited)
 	tell("refused", n.Refused)
 	tell("client_left", n.Left)
+}
+
+func (p *parts) slots() telemetry.Slots {
+	l := p.proxy.Load()
+	return telemetry.Slots{
+		Identified: l.Identified, Unidentified: l.Unidentified, Refused: l.Refused,
+		Limit: l.Limit, UnidentifiedLimit: l.UnidentifiedLimit, RefusedLimit: l.RefusedLimit,
+		ShortOfAll: l.ShortOfAll, ShortOfUnidentified: l.ShortOfUnidentified, ShortOfAddress: l.ShortOfAddress, ShortOfRefused: l.ShortOfRefused,
+	}
 }
 
 func (p *parts) tellPolicy() telemetry.Policy {
