@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -50,8 +51,8 @@ var plainly = []string{"encoding twice", "space before a colon", "another encodi
 // ambiguousRequest returns a write with this head, as the body both of its lengths have.
 func ambiguousRequest(head, key, token string) string {
 	version := "HTTP/1.1"
-	if strings.HasPrefix(head, "HTTP/1.0") {
-		version, head = "HTTP/1.0", strings.TrimLeft(strings.TrimPrefix(head, "HTTP/1.0"), "\r\n")
+	if rest, old := strings.CutPrefix(head, "HTTP/1.0"); old {
+		version, head = "HTTP/1.0", strings.TrimLeft(rest, "\r\n")
 	}
 	end := "\r\n"
 	if !strings.Contains(head, "\r\n") {
@@ -126,10 +127,8 @@ func TestAmbiguousFramingIsRefusedAndItsConnectionEnds(t *testing.T) {
 				if len(answers) != 2 || answers[0].status != http.StatusOK || answers[1].status != http.StatusBadRequest && answers[1].status != http.StatusNotImplemented {
 					t.Fatalf("answers %v, want 200 and 400, and the connection's end", answers)
 				}
-				for _, plain := range plainly {
-					if name == plain {
-						return
-					}
+				if slices.Contains(plainly, name) {
+					return
 				}
 				if a := answers[1]; !strings.Contains(a.body, "urn:osgate:bad-request") || a.header.Get("X-Request-Id") == "" || a.header.Get("Connection") != "close" {
 					t.Errorf("the refusal is %v %s, want a problem of ours that closes", a.header, a.body)

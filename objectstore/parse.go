@@ -45,8 +45,8 @@ func (e *QueryError) Error() string {
 // Parse reads a request: its method, the path exactly as it came in the request target (still escaped, without a gateway's own prefix)
 // and the raw query. A doubled "/api/v1" is accepted, since base URLs are configured with it and without.
 //
-// Errors: *[PathError] where there are more than 32 segments, or a segment is empty, is not valid UTF-8, holds a control byte or "|", or holds "." or ".." between "/" and
-// "\" (decoded once or twice, path parameters cut); *[QueryError] for a malformed query; [ErrNotObjectStore] for all else.
+// Errors: *[PathError] where there are more than 32 segments, or a segment is empty, is not valid UTF-8, holds a control byte or "|", or holds
+// "." or ".." between "/" and "\" (decoded once or twice, path parameters cut); *[QueryError] for a malformed query; [ErrNotObjectStore] for all else.
 func Parse(method, path, rawQuery string) (Operation, error) {
 	rest, ok := strings.CutPrefix(path, base+"/")
 	if !ok {

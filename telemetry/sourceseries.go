@@ -133,7 +133,7 @@ func (n *naming) observeStatistics(f func() Statistics) {
 	lag := n.seconds("osgate.stats.lag", "Time since everything counted was last written.")
 	series := n.gauge("osgate.stats.series", "{series}", "Combinations of place and hour that are counted apart in memory.")
 	waiting := n.gauge("osgate.stats.waiting", "{series}", "Of what was counted: those handed to the store and not yet acknowledged.")
-	lost := n.counter("osgate.stats.losses", "{exchange}", "Exchanges that were counted for a region or organization only, or not at all, or in a file that was given up.")
+	lost := n.counter("osgate.stats.losses", "{exchange}", "Exchanges counted for a region or organization only, not at all, or in a file that was given up.")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		s := f()
 		o.ObserveFloat64(lag, s.Lag.Seconds())
