@@ -166,7 +166,7 @@ func TestImagesAreBuiltByTheGoOfTheModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(string(module))[1]
+	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(string(module))[1]
 	if from := target(t, "build").from; from != "golang:"+version {
 		t.Errorf("built from %s, go.mod says %s", from, version)
 	}
