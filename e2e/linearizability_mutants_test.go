@@ -60,8 +60,8 @@ var mutations = []struct{ file, from, to string }{
 	},
 	{
 		"cache/script.go",
-		`redis.NewScript(enterLua + markLua)`,
-		`redis.NewScript(enterLua + outliving(markLua))`,
+		`script(enterLua, markLua)`,
+		`script(enterLua, outliving(markLua))`,
 	},
 	{
 		"cache/collapse.go",

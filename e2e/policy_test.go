@@ -186,7 +186,7 @@ func TestTheOtherStarterRulesAreInForce(t *testing.T) {
 	define(http.MethodPut, `{"storeId":"APP_ceilings","defaultTtlSeconds":604801}`).is(http.StatusForbidden)
 	define(http.MethodPut, `{"storeId":"APP_ceilings","defaultTtlSeconds":604800}`).succeeded()
 	define(http.MethodPatch, `{"defaultTtlSeconds":604801}`).denied("stores-keep-their-ttl", "Entries of a store live up to a week (defaultTtlSeconds)")
-	define(http.MethodPatch, `{"defaultTtlSeconds":3600,"defaultTtlSeconds":0}`).is(http.StatusForbidden)
+	define(http.MethodPatch, `{"defaultTtlSeconds":3600,"defaultTtlSeconds":0}`).refused(http.StatusBadRequest, "bad-request")
 	define(http.MethodPatch, `{"defaultTtlSeconds":3600}`).succeeded()
 	large := one.send(http.MethodPut, store+"/partitions/p/keys/k", stringValue("k", strings.Repeat("x", 1<<20)), "Content-Type: application/json")
 	large.denied("values-up-to-1-mib", "Values may have up to 1 MiB")

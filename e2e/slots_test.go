@@ -82,7 +82,7 @@ func TestStrangersCannotShedAClientWhoseTokenIsKnown(t *testing.T) {
 	token := s.gateway("RATE=0").as("app-one").token
 	for name, settings := range map[string]string{"passed on": "ACCOUNTS=true", "refused": "ACCOUNTS=false"} {
 		t.Run(name, func(t *testing.T) {
-			g := s.gateway(settings, "RATE=0", "MAX_EXCHANGES=1000", "TLS_CERT="+cert, "TLS_KEY="+key)
+			g := s.gateway(settings, "RATE=0", "ACCOUNTS_RATE=0", "MAX_EXCHANGES=1000", "TLS_CERT="+cert, "TLS_KEY="+key)
 			good := g.caller()
 			transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
 			t.Cleanup(transport.CloseIdleConnections)
