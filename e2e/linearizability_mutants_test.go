@@ -238,6 +238,7 @@ var schedules = map[string]func(w *world){
 		w.cached(b)
 		w.lateWrite(func() {
 			w.until(b, getKey, closed, scheduleTimeout)
+			w.replicas[a].redis.hole(forth) // or the renewal of its mark would make up for it
 			w.redis.Flush()
 		})
 	},

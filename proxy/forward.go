@@ -121,13 +121,25 @@ func (p *Proxy) host(x *exchange) string {
 	return regionmap.Host(x.location)
 }
 
+// unrenewed refuses a write that was cut because its mark could not be renewed. A 503 means
+// that nothing was sent; what was sent may have taken effect.
+func (x *exchange) unrenewed() error {
+	if x.rec.UpstreamAttempts == 0 {
+		return refusal{
+			code: codeOverloaded, detail: "the write was not sent: its mark for the caches could not be renewed",
+			cause: errUnrenewed, retryAfter: time.Second,
+		}
+	}
+	return refusal{
+		code: codeUpstreamTimeout, cause: errUnrenewed,
+		detail: "the write was broken off, because its mark for the caches could not be renewed; whether it took effect is not known",
+	}
+}
+
 // explain finds out why upstream gave no answer: the client's body, the client's leaving, lateness, or upstream itself.
 func (x *exchange) explain(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errUnrenewed) {
-		return refusal{
-			code: codeOverloaded, detail: "the write was broken off: its mark for the caches could not be renewed",
-			cause: errUnrenewed, retryAfter: time.Second,
-		}
+		return x.unrenewed()
 	}
 	if bodyErr := x.body.failure(); bodyErr != nil {
 		return bodyErr
