@@ -108,9 +108,18 @@ func (at *attackers) gather(n int, each func(placed func())) {
 // each that has failed.
 func (at *attackers) again(each func() error) {
 	for !at.over() {
-		if each() != nil && !at.pause(20*time.Millisecond) {
-			return
+		if each() != nil {
+			at.pause(20 * time.Millisecond)
 		}
+		at.rest()
+	}
+}
+
+// rest leaves the processors to the other tests for a moment where these run, too. With
+// -attack the attackers do not rest.
+func (at *attackers) rest() {
+	if *attackFlag == 0 {
+		at.pause(5 * time.Millisecond)
 	}
 }
 

@@ -12,15 +12,20 @@ func TestAttackByLargeHeadersHurtsNoOther(t *testing.T) {
 	t.Parallel()
 	const large = 60 << 10 // bytes, just below what the gateway reads of a head
 	hurtNoOther(t, []attack{
-		{name: "large header values", run: requests(64, get1("gateway", keyOne, "X-Large: "+strings.Repeat("x", large)))},
-		{name: "too large headers", run: requests(64, get1("gateway", keyOne, "X-Large: "+strings.Repeat("x", 1<<20)))},
-		{name: "many headers", run: requests(64, get1("gateway", keyOne, strings.Split(strings.Repeat("X-A: b\n", large/8), "\n")[1:large/8]...))},
-		{name: "many query parameters", run: requests(64, get1("gateway", demoKeys+"?a=b"+strings.Repeat("&pageSize=1", large/11)))},
-		{name: "long paths", run: requests(64, get1("gateway", demoKeys+"/"+strings.Repeat("%2F", large/3)))},
-		{name: "many path segments", run: requests(64, get1("gateway", demoKeys+strings.Repeat("/x", large/2)))},
-		{name: "large tokens", run: requests(64, get1("gateway", keyOne, "Authorization: Bearer "+strings.Repeat("x", large)))},
+		{name: "large header values", run: requests(16, get1("gateway", keyOne, "X-Large: "+strings.Repeat("x", large)))},
+		{name: "too large headers", run: requests(16, get1("gateway", keyOne, "X-Large: "+strings.Repeat("x", 1<<20)))},
+		{name: "many headers", run: requests(16, get1("gateway", keyOne, strings.Split(strings.Repeat("X-A: b\n", large/8), "\n")[1:large/8]...))},
+		{name: "many query parameters", run: requests(16, get1("gateway", demoKeys+"?a=b"+strings.Repeat("&pageSize=1", large/11)))},
+		{name: "long paths", run: requests(16, get1("gateway", demoKeys+"/"+strings.Repeat("%2F", large/3)))},
+		{name: "many path segments", run: requests(16, get1("gateway", demoKeys+strings.Repeat("/x", large/2)))},
+		{name: "large trailers of logins", run: requests(16, chunkedLogin+"1\r\n{\r\n0\r\nX-Large: "+strings.Repeat("x", 4<<20)+"\r\n\r\n")},
+		{name: "large chunk extensions of logins", run: requests(16, chunkedLogin+strings.Repeat("1;"+strings.Repeat("x", 2000)+"\r\n{\r\n", 2000))},
+		{name: "large tokens", run: requests(16, get1("gateway", keyOne, "Authorization: Bearer "+strings.Repeat("x", large)))},
 	}...)
 }
+
+// chunkedLogin is the head of a login whose body follows in chunks.
+const chunkedLogin = "POST /accounts/login HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 // TestAttackByInventedNamesHurtsNoOther sends methods, paths, hosts, request ids and
 // addresses that are different each time. The operator's series of metrics stay as few
@@ -37,6 +42,7 @@ func TestAttackByInventedNamesHurtsNoOther(t *testing.T) {
 						series = strings.Count(a.gateway.metrics(), "\n")
 					}
 					_, _ = a.exchange(invented(i*1_000_000 + n))
+					a.rest()
 				}
 			})
 		},

@@ -24,7 +24,12 @@ func TestAttackByHTTP2FramesHurtsNoOther(t *testing.T) {
 		{name: "HTTP/2 SETTINGS and PING flood, answers unread", tls: true, run: unreadAnswers},
 		{name: "HTTP/2 empty DATA flood", tls: true, run: frames(4, emptyData)},
 		{name: "HTTP/2 window games", tls: true, run: frames(4, windowGames)},
-		{name: "HTTP/2 closed windows", tls: true, gathers: true, run: closedWindows},
+		{name: "HTTP/2 closed windows", tls: true, settings: exchangeSettings(), gathers: true, run: closedWindows("x")},
+		{name: "HTTP/2 closed windows, large headers", tls: true, settings: exchangeSettings(), gathers: true, run: closedWindows(strings.Repeat("x", 30<<10))},
+		{
+			name: "HTTP/2 closed windows from many addresses", tls: true, settings: exchangeSettings(), addresses: fullConnections(),
+			veteransOnly: true, gathers: true, run: closedWindows("x"),
+		},
 		{name: "HTTP/2 lengths that lie", tls: true, run: frames(4, lyingLengths)},
 		{name: "HTTP/2 header bombs", tls: true, run: frames(4, headerBombs)},
 	}...)
@@ -42,6 +47,7 @@ func frames(n int, attack func(*http2Conn) error) func(*assault) {
 				}
 				for err == nil && !a.over() {
 					err = attack(h)
+					a.rest()
 				}
 				return errors.Join(err, h.Conn.Close())
 			})
@@ -95,8 +101,11 @@ func unreadAnswers(a *assault) {
 	a.crowd(16, func(int) {
 		a.again(func() error {
 			h, err := a.silentHTTP2()
-			for err == nil && !a.over() {
+			for n := 0; err == nil && !a.over(); n++ {
 				err = errors.Join(settingsFlood(h), pingFlood(h))
+				if n%100 == 0 {
+					a.rest()
+				}
 			}
 			if h != nil {
 				_ = h.Conn.Close()
@@ -126,26 +135,28 @@ func windowGames(h *http2Conn) error {
 	)
 }
 
-// closedWindows opens as many streams as the gateway allows, and takes none of the
-// answers' bytes.
-func closedWindows(a *assault) {
-	a.gather(41, func(placed func()) {
-		a.again(func() error {
-			defer placed()
-			h, err := a.http2(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
-			if err != nil {
-				return err
-			}
-			for range 250 {
-				if _, err := h.request(false, h.encode("GET", keyOne)); err != nil {
-					return errors.Join(err, h.Conn.Close())
+// closedWindows opens as many streams as the gateway allows, and more as those end, with
+// a field of this value. It takes none of the answers' bytes.
+func closedWindows(value string) func(*assault) {
+	return func(a *assault) {
+		a.gather(fullConnections(), func(placed func()) {
+			a.again(func() error {
+				defer placed()
+				h, err := a.http2(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+				if err != nil {
+					return err
 				}
-			}
-			placed()
-			<-a.ended
-			return h.Conn.Close()
+				for n := 0; err == nil && !a.over(); n++ {
+					if n >= 250 && n%10 == 0 {
+						placed()
+						a.pause(500 * time.Millisecond)
+					}
+					_, err = h.request(false, h.encode("GET", keyOne, "x-field", value))
+				}
+				return errors.Join(err, h.Conn.Close())
+			})
 		})
-	})
+	}
 }
 
 // lyingLengths sends requests whose content-length is not that of the body (RFC 9113

@@ -75,6 +75,7 @@ func unread(request string) func(*assault) {
 				c, err := a.http1()
 				for err == nil && !a.over() {
 					_, err = io.WriteString(c, many)
+					a.rest()
 				}
 				if c != nil {
 					_ = c.Close()

@@ -1,0 +1,65 @@
+package e2e
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// TestAttackByExpectHurtsNoOther sends requests that wait for "100 Continue" and, once they
+// are refused, neither a body nor another request. The gateway closes each connection
+// (RFC 9110 section 10.1.1).
+func TestAttackByExpectHurtsNoOther(t *testing.T) {
+	t.Parallel()
+	const (
+		head = "PUT " + demoKeys + "/expect HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+		long = head + "Content-Length: 1000000\r\n\r\n"
+	)
+	for name, text := range map[string]string{"length": long, "chunks": head + "Transfer-Encoding: chunked\r\n\r\n", "ACCOUNTS=false": strings.Replace(long, demoKeys, "/accounts", 1)} {
+		var closed atomic.Int64
+		hurtNoOther(t, attack{
+			name: "Expect without a body, " + name, descriptors: 1024, whole: true,
+			run: func(a *assault) {
+				a.crowd(500, func(int) {
+					if a.refusedAndClosed(text) == nil {
+						closed.Add(1)
+					}
+				})
+			},
+			check: func(a *assault) {
+				if n := closed.Load(); n != 500 {
+					a.Errorf("%d of 500 refused connections were closed, want all", n)
+				}
+			},
+		})
+	}
+}
+
+// refusedAndClosed sends a request that is refused, and returns an error unless the
+// gateway closes the connection behind its answer.
+func (at *attackers) refusedAndClosed(text string) error {
+	c, err := at.http1()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	if _, err := io.WriteString(c, text); err != nil {
+		return err
+	}
+	in := bufio.NewReader(c)
+	response, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return err
+	}
+	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+		return errors.Join(errors.New("the connection stays"), err)
+	}
+	return nil
+}

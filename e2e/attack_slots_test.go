@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// TestAttackOnExchangesHurtsNoOther begins more requests than the gateway serves at once,
+// and ends none of them.
+func TestAttackOnExchangesHurtsNoOther(t *testing.T) {
+	t.Parallel()
+	const login, key = "/accounts/login", demoKeys + "/unfinished"
+	settings := exchangeSettings()
+	unlimited := append([]string{"ACCOUNTS_RATE=0"}, settings...) // else that refuses most of the logins
+	closed := append([]string{"ACCOUNTS=false"}, settings...)
+	hurtNoOther(t, []attack{
+		{name: "unfinished logins over HTTP/2", tls: true, settings: settings, gathers: true, run: unfinishedStreams(login)},
+		{name: "unfinished logins over HTTP/2, ACCOUNTS_RATE=0", tls: true, settings: unlimited, gathers: true, run: unfinishedStreams(login)},
+		{
+			name: "unfinished logins over HTTP/2 from many addresses", tls: true, settings: unlimited, addresses: fullConnections(),
+			veteransOnly: true, gathers: true, run: unfinishedStreams(login),
+		},
+		{name: "unfinished logins over HTTP/2, ACCOUNTS=false", tls: true, settings: closed, gathers: true, run: unfinishedStreams(login)},
+		{name: "unfinished writes over HTTP/2", tls: true, settings: settings, gathers: true, run: unfinishedStreams(key)},
+		{name: "unfinished logins", settings: []string{"MAX_EXCHANGES=200", "ACCOUNTS_RATE=0"}, gathers: true, run: unfinishedBodies(login)},
+		{name: "unfinished logins, ACCOUNTS=false", settings: []string{"MAX_EXCHANGES=200", "ACCOUNTS=false"}, gathers: true, run: unfinishedBodies(login)},
+		{name: "unfinished writes", settings: []string{"MAX_EXCHANGES=200"}, gathers: true, run: unfinishedBodies(key)},
+	}...)
+}
+
+// exchangeSettings makes the gateway small enough that fullConnections fill it. With
+// -attack it is as it comes: 10,000 exchanges.
+func exchangeSettings() []string {
+	if *attackFlag > 0 {
+		return nil
+	}
+	return []string{"MAX_EXCHANGES=200"}
+}
+
+// fullConnections is how many connections of 250 streams are more than all exchanges.
+func fullConnections() int {
+	if *attackFlag > 0 {
+		return 41
+	}
+	return 2
+}
+
+// unfinishedStreams keeps fullConnections full of streams, 250 in each, that have sent
+// one byte of their bodies.
+func unfinishedStreams(path string) func(*assault) {
+	return func(a *assault) {
+		a.gather(fullConnections(), func(placed func()) {
+			a.again(func() error {
+				defer placed()
+				h, err := a.http2()
+				if err != nil {
+					return err
+				}
+				for n := 0; err == nil && !a.over(); n++ {
+					var stream uint32
+					stream, err = h.request(true, h.encode("POST", path, "content-type", "application/json"))
+					err = errors.Join(err, h.WriteData(stream, false, []byte("{")))
+					if n >= 250 && n%10 == 0 { // in the place of those that have been answered
+						placed()
+						a.pause(500 * time.Millisecond)
+					}
+				}
+				return errors.Join(err, h.Conn.Close())
+			})
+		})
+	}
+}
+
+// unfinishedBodies keeps 250 connections open that have sent one byte of a body.
+func unfinishedBodies(path string) func(*assault) {
+	return func(a *assault) {
+		a.hold(250, "POST "+path+" HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	}
+}
