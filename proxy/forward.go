@@ -67,6 +67,9 @@ func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err erro
 			detail: "If-Match holds a validator of this gateway's cache, which guards no write",
 		}
 	}
+	if err = p.estrange(x); err != nil {
+		return err
+	}
 	if x.mark, err = p.Cache.Mark(x.r.Context(), x.question, time.Now()); err != nil {
 		return refusal{code: codeOverloaded, detail: "the write could not be marked for the caches", cause: err, retryAfter: time.Second}
 	}

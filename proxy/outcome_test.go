@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"osgate/cache"
 )
@@ -37,7 +39,49 @@ func TestOutcomeOfAWriteGoesByTheStatus(t *testing.T) {
 	}
 }
 
-// TestWriteThatUpstreamRefusesLeavesTheHitsOfOthers covers every operation that is a write to the cache.
+// TestStrangersWhoseWritesAreRefusedAreSlowed: what upstream accepts is never counted,
+// nor is a member.
+func TestStrangersWhoseWritesAreRefusedAreSlowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		status := http.StatusOK
+		g := newRig(t)
+		g.upstream = func(*http.Request) (*http.Response, error) { return reply(status, "{}"), nil }
+		patch := func(token, path string) int {
+			w := g.do(request(t, "PATCH "+path+"?confirmable=true", "Authorization: Bearer "+token))
+			if w.Code == http.StatusTooManyRequests && (codeOf(t, w) != "over-quota" || w.Header().Get("Retry-After") != "1") {
+				t.Errorf("%s, Retry-After %q", w.Body, w.Header().Get("Retry-After"))
+			}
+			return w.Code
+		}
+		for range 3 * strangerRefusals.Burst {
+			if got := patch("other", storePath); got != status {
+				t.Fatalf("a stranger's write that upstream accepts: %d", got)
+			}
+		}
+		status = http.StatusForbidden
+		for n := range 2 * strangerRefusals.Burst {
+			if got, want := patch("other", storePath), map[bool]int{true: 403, false: 429}[n < strangerRefusals.Burst]; got != want {
+				t.Errorf("refused write %d of a stranger: %d, want %d", n, got, want)
+			}
+			if got := patch("two", storePath); got != status {
+				t.Errorf("a member's write: %d", got)
+			}
+		}
+		if got := patch("other", storePath+"2"); got != status {
+			t.Errorf("its write to another store: %d", got)
+		}
+		if w := g.get("other", keyPath); w.Code != status {
+			t.Errorf("its read: %d", w.Code)
+		}
+		<-time.After(time.Second)
+		if got := patch("other", storePath); got != status {
+			t.Errorf("a second later: %d", got)
+		}
+	})
+}
+
+// TestWriteThatUpstreamRefusesLeavesTheHitsOfOthers covers every operation that is a
+// write to the cache.
 func TestWriteThatUpstreamRefusesLeavesTheHitsOfOthers(t *testing.T) {
 	for _, write := range []string{
 		"PATCH " + storePath + "?confirmable=true", "PUT " + storePath, "DELETE " + storePath, "PUT " + keyPath, "DELETE " + keyPath,

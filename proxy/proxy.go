@@ -117,6 +117,7 @@ type Proxy struct {
 	Options
 	buffers   buffers
 	reach     regionmap.Reach
+	strangers Guesses       // by store
 	refreshes chan struct{} // one for each refresh under way
 	calls     callCounts
 	exchanges atomic.Int64
@@ -142,7 +143,7 @@ func New(o Options) (*Proxy, error) {
 		o.MaxExchanges = maxExchanges
 	}
 	return &Proxy{
-		Options: o, refreshes: make(chan struct{}, maxRefreshes),
+		Options: o, refreshes: make(chan struct{}, maxRefreshes), strangers: newStrangers(),
 		serving: newSlots(o.MaxExchanges, servingShare), lingering: newSlots(max(1, o.MaxExchanges/lingerShare), lingeringShare),
 	}, nil
 }

@@ -86,6 +86,7 @@ const (
 	policyPlane        = "plane"        // what the control plane still answers, less what is kept for identification
 	policyFailures     = "failures"     // failed identifications of one address
 	policyUnidentified = "unidentified" // exchanges of one address that are not identified
+	policyStrangers    = "strangers"    // refused writes of those who are no members of the organization
 )
 
 // Error implements error.

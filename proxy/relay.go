@@ -16,6 +16,7 @@ func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) e
 	p.passed(x, answer.Header)
 	if x.objectStore() {
 		p.learn(x, answer.StatusCode)
+		p.refusedStranger(x, answer.StatusCode)
 		p.doubtPlace(x, answer.StatusCode)
 		if cache.Failed(answer.StatusCode) && x.standIn() {
 			return fmt.Errorf("%w: %d", errStandIn, answer.StatusCode)
