@@ -58,7 +58,7 @@ func Choices() []Choice {
 		oversizeStatus:      {"oversize", []string{"413", "400"}, "a value above 10 MB or metadata above 4 KB"},
 		keyLimit:            {"key-limit", []string{"1024", "256"}, "longest key in bytes"},
 		rateCounts:          {"rate-counts", []string{"all", "2xx"}, "what uses up the rate: all that was let in, or only what succeeded"},
-		foreignOrganization: {"foreign-organization", []string{"403", "404"}, "an organization that the token does not belong to"},
+		foreignOrganization: {"foreign-organization", []string{"403", "404", "served"}, "stores of an organization that the token does not belong to"},
 		regionURL:           {"region-url", []string{"documented", "table"}, "url of a region: the page's odd form (http, dot), or the table's host"},
 		statsPlanes:         {"stats-planes", []string{"all", "documented"}, "planes with a Stats API; documented: us and eu"},
 		loginClient:         {"login-client", []string{"absent", "present"}, "client in the me of a login token"},

