@@ -45,6 +45,11 @@ type Options struct {
 	// SharedGrants keeps grants for the other replicas too, beside the Coherence. Nil: each process learns them by itself.
 	SharedGrants SharedGrants
 
+	// OnHold is called with what clients keep past the cache, where that is worth a line of
+	// the log: a line a minute for each client, 60 for all. It must not block. Nil:
+	// it is not called.
+	OnHold func(Holding)
+
 	// Shared keeps entries for the other replicas too. Nil: each process fetches by itself.
 	Shared Shared
 }
@@ -98,6 +103,7 @@ type Question struct {
 	Scope     string                // whose entries may answer: opaque, equal for those who may share
 	Shared    bool                  // Scope holds more than one principal: what upstream marks private is not stored
 	Token     [32]byte              // keyed hash of the request's token, for grants
+	Client    string                // who asks, by its name in quotas and logs: its leases are counted together
 	Header    http.Header           // the request's, read only
 	Alone     bool                  // it brings upstream what is not in Header (a body): the cache is passed by
 }
@@ -119,6 +125,7 @@ type Cache struct {
 	grants   *grants
 	learned  *learned
 	flights  *flights
+	holders  *holders
 	underWay budget
 	counts   counts
 }
@@ -134,7 +141,7 @@ func New(o Options) (*Cache, error) {
 	if o.ConfirmationLease == 0 {
 		o.ConfirmationLease = defaultConfirmation
 	}
-	c := &Cache{options: o, grants: newGrants(o.GrantTTL), learned: newLearned(), flights: newFlights()}
+	c := &Cache{options: o, grants: newGrants(o.GrantTTL), learned: newLearned(), flights: newFlights(), holders: newHolders(o.OnHold)}
 	c.underWay.limit = max(o.Bytes/underWayShare, o.EntryBytes)
 	entries, err := otter.New(&otter.Options[digest, *Entry]{
 		MaximumWeight: uint64(max(o.Bytes, 1)),

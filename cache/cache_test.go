@@ -341,6 +341,7 @@ func (outage) Read(context.Context, cache.Resources) (cache.Reading, error) {
 	return cache.Reading{}, errGone
 }
 func (outage) Mark(context.Context, cache.Resources, cache.ID, time.Duration) error { return errGone }
+func (outage) Settled() int64                                                       { return 0 }
 func (outage) Release(cache.Resources, cache.ID, bool)                              {}
 func (outage) Reset(context.Context) error                                          { return errGone }
 

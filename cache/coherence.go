@@ -16,16 +16,24 @@ type Coherence interface {
 	// now on may be stored.
 	Read(ctx context.Context, on Resources) (Reading, error)
 
-	// Mark holds a lease on the resources for the writer, for so long from the moment of the call at the least. A lease
-	// that runs out gives the resources new generations; a lease of 0 does so at once. Mark returns only when readers
-	// everywhere see it; after an error some may. To mark again under the same writer renews the lease, and an error of
-	// that leaves the lease there was. The zero writer's lease cannot be given back.
+	// Mark holds a lease on the resources for the writer, for so long from the moment
+	// of the call at the least. A lease that runs out gives the resources new
+	// generations; a lease of 0 does so at once. Mark returns only when readers
+	// everywhere see it; after an error some may. To mark again under the same writer
+	// renews the lease, and an error of that leaves the lease there was. The zero
+	// writer's lease cannot be given back.
 	Mark(ctx context.Context, on Resources, writer ID, lease time.Duration) error
 
-	// Release gives the writer's lease back. Changed says that the write may have changed something: the resources get
-	// new generations. Else they keep those that they have. Release does not wait; one that is lost leaves the lease to
-	// run out, which is safe.
+	// Release gives the writer's lease back. Changed says that the write may have
+	// changed something: the resources get new generations. Else they keep those that
+	// they have. Release does not wait; one that is lost leaves the lease to run out,
+	// which is safe.
 	Release(on Resources, writer ID, changed bool)
+
+	// Settled returns for how many leases there was no room since the start. Each of
+	// them has kept everything that is beside it past the cache for as long as the
+	// lease would have lasted.
+	Settled() int64
 
 	// Reset makes every entry stored so far unservable. Leases stay.
 	Reset(ctx context.Context) error

@@ -40,7 +40,8 @@ func (l *learned) of(location string, ref objectstore.Ref) storeTimes {
 	return times
 }
 
-// forget is for a store that may have been changed by now: what was asked before teaches nothing.
+// forget is for a store that may have been changed by now: what was asked before
+// teaches nothing.
 func (l *learned) forget(location string, ref objectstore.Ref, now time.Time) {
 	name := storeName(location, ref)
 	l.mu.Lock()

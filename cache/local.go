@@ -19,8 +19,9 @@ type localBounds struct {
 // localCoherence is the protocol on maps in one process. It takes no lock over all resources of a call: a read that overlaps a mark may
 // see a part of it, which is no other than a read that began before it (protocol_test.go explores this too).
 type localCoherence struct {
-	epoch  atomic.Pointer[epoch]
-	shards [localShards]localShard
+	epoch   atomic.Pointer[epoch]
+	shards  [localShards]localShard
+	settled atomic.Int64
 }
 
 type localShard struct {
@@ -76,10 +77,14 @@ func (c *localCoherence) Mark(_ context.Context, on Resources, writer ID, lease 
 	for _, r := range on.All() {
 		if !c.shard(r).begin(r, writer, now, until) {
 			c.renew(until)
+			c.settled.Add(1)
 		}
 	}
 	return nil
 }
+
+// Settled implements [Coherence].
+func (c *localCoherence) Settled() int64 { return c.settled.Load() }
 
 // Release implements [Coherence].
 func (c *localCoherence) Release(on Resources, writer ID, changed bool) {
@@ -152,7 +157,8 @@ func (s *localShard) end(r Resource, writer ID, changed bool, now time.Time) {
 	s.put(r, s.generation(r).end(newID(), writer, changed, now))
 }
 
-// sweep forgets the resources whose leases have all run out, their generations too, and reports whether that made room.
+// sweep forgets the resources whose leases have all run out, their generations too, and
+// reports whether that made room.
 func (s *localShard) sweep(now time.Time) bool {
 	if s.full.After(now) {
 		return false

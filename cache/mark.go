@@ -16,25 +16,29 @@ type Mark struct {
 	question Question
 	on       Resources
 	writer   ID
+	client   string // under which its lease is counted
+	began    time.Time
 	pending  bool // it may roll back by itself after its answer
 	lease    time.Duration
 	deadline atomic.Pointer[time.Time]
 	done     atomic.Bool
 }
 
-// Mark announces the write q, of which [objectstore.Operation.Writes] is true, before it goes upstream: all that it
-// touches gets a lease. Now is the moment of the call; the write must take effect upstream before [Mark.Deadline], or
-// never.
+// Mark announces the write q, of which [objectstore.Operation.Writes] is true, before
+// it goes upstream: all that it touches gets a lease. Now is the moment of the call;
+// the write must take effect upstream before [Mark.Deadline], or never.
 //
 // An error means that other replicas may not learn of the write; the write itself is the caller's to decide about. The Mark is nil then.
 func (c *Cache) Mark(ctx context.Context, q Question, now time.Time) (*Mark, error) {
 	o := &q.Operation
-	m := &Mark{cache: c, question: q, on: resourcesOf(q.Location, o.Ref, o.Touches()), writer: newID(), lease: c.options.WriteLease}
+	m := &Mark{cache: c, question: q, writer: newID(), lease: c.options.WriteLease}
 	if m.pending = pending(o); m.pending {
 		m.lease = max(m.lease, c.confirmation(&q))
 	}
+	m.hold(now)
 	if err := m.mark(ctx, now); err != nil {
 		c.options.Coherence.Release(m.on, m.writer, false) // it may have been marked all the same
+		c.holders.end(m.client, time.Time{})
 		return nil, err
 	}
 	c.counts.marks.Add(1)
@@ -70,18 +74,23 @@ func (m *Mark) Renew(ctx context.Context) error {
 	if m.done.Load() {
 		return nil
 	}
-	return m.mark(context.WithoutCancel(ctx), time.Now())
+	now := time.Now()
+	m.renewed(now)
+	return m.mark(context.WithoutCancel(ctx), now)
 }
 
-// Done ends the write, before or after the client is answered. The outcome says whether the lease is given back, and
-// what becomes of what is cached. To call it again does nothing.
+// Done ends the write, before or after the client is answered. The outcome says whether
+// the lease is given back, and what becomes of what is cached. To call it again does
+// nothing.
 func (m *Mark) Done(outcome WriteOutcome) {
 	if m.done.Swap(true) {
 		return
 	}
+	now := time.Now()
 	if o := &m.question.Operation; outcome != Refused && o.Touches().Has(objectstore.Store) {
-		m.cache.learned.forget(m.question.Location, o.Ref, time.Now()) // under the lease nothing was learned
+		m.cache.learned.forget(m.question.Location, o.Ref, now) // under the lease nothing was learned
 	}
+	m.let(outcome, now)
 	if m.keeps(outcome) {
 		return
 	}

@@ -38,8 +38,8 @@ type Stamp struct {
 // admit reports whether an entry stored under the stamp entry may be served to a read that got the stamp read.
 func admit(entry, read Stamp) bool { return entry == read }
 
-// lease is a write in flight. The zero writer holds, in one lease that is never given back, the writes that were too
-// many to be told apart.
+// lease is a write in flight. The zero writer holds, in one lease that is never given
+// back, the writes that were too many to be told apart.
 type lease struct {
 	writer ID
 	until  time.Time
@@ -48,8 +48,9 @@ type lease struct {
 // maxLeases is how many writes in flight are told apart on one resource; the others share one lease that ends with the last of them.
 const maxLeases = 64
 
-// generation is the state of one resource. It is a value: transitions return a new one. The id that each transition
-// takes is a fresh one, for the case that the generation needs another.
+// generation is the state of one resource. It is a value: transitions return a new one.
+// The id that each transition takes is a fresh one, for the case that the generation
+// needs another.
 type generation struct {
 	id     ID
 	leases []lease
@@ -60,8 +61,8 @@ func (g generation) due(now time.Time) bool {
 	return g.id == (ID{}) || slices.ContainsFunc(g.leases, func(l lease) bool { return !l.until.After(now) })
 }
 
-// elapse drops the leases that have run out at now. Where there was one the generation is a new one (rule 5), and
-// where there was no generation it is made.
+// elapse drops the leases that have run out at now. Where there was one the generation
+// is a new one (rule 5), and where there was no generation it is made.
 func (g generation) elapse(id ID, now time.Time) generation {
 	if !g.due(now) {
 		return g
@@ -75,9 +76,9 @@ func (g generation) elapse(id ID, now time.Time) generation {
 	return next
 }
 
-// begin is a write that starts at now and takes effect before until, or never: it takes a lease. To begin again under
-// the same writer renews the lease and never shortens it. A write that can no longer take effect needs no lease: it
-// makes a new generation.
+// begin is a write that starts at now and takes effect before until, or never: it takes
+// a lease. To begin again under the same writer renews the lease and never shortens it.
+// A write that can no longer take effect needs no lease: it makes a new generation.
 func (g generation) begin(id, writer ID, now, until time.Time) generation {
 	g = g.elapse(id, now)
 	if !until.After(now) {
@@ -100,8 +101,9 @@ func (g generation) begin(id, writer ID, now, until time.Time) generation {
 	return next
 }
 
-// end gives the writer's lease back. Changed says that the write may have changed something; then there is a new
-// generation (rule 4), and also where the lease is gone (rule 5).
+// end gives the writer's lease back. Changed says that the write may have changed
+// something; then there is a new generation (rule 4), and also where the lease is gone
+// (rule 5).
 func (g generation) end(id, writer ID, changed bool, now time.Time) generation {
 	next := g.elapse(id, now)
 	others := slices.DeleteFunc(slices.Clone(next.leases), func(l lease) bool { return l.writer == writer })

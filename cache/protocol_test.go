@@ -11,9 +11,10 @@ import (
 // is left, a client has seen what no single copy of the value could have shown. Time is modeled by what it promises: a lease runs
 // out at any moment after its write can no longer land, never before.
 //
-// The first writer is a PUT of a key (it touches the key list alone), the second a DELETE of the partition (partition and
-// key list); the readers list keys (they depend on both). Either writer may be refused by upstream, or may lose its
-// answer; then it lands later or never.
+// The first writer is a PUT of a key (it touches the key list alone), the second a
+// DELETE of the partition (partition and key list); the readers list keys (they depend
+// on both). Either writer may be refused by upstream, or may lose its answer; then it
+// lands later or never.
 
 const (
 	partition = iota
@@ -31,8 +32,8 @@ const (
 	readers = 2
 )
 
-// scope bounds an exploration: how many of the writers write, how many of these upstream may refuse, and how often each
-// reader reads.
+// scope bounds an exploration: how many of the writers write, how many of these
+// upstream may refuse, and how often each reader reads.
 type scope struct {
 	writers, refused int
 	reads            [readers]uint8

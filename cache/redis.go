@@ -39,6 +39,7 @@ type RedisCoherence struct {
 	releases chan release
 	unmarked unmarked
 	dropped  atomic.Int64
+	settled  atomic.Int64
 	grants   grantsRun
 }
 
@@ -57,8 +58,8 @@ type release struct {
 }
 
 const (
-	// generationLife is how long Redis keeps a generation that is under no lease: longer than any entry may be fresh, and
-	// it may be less at any time.
+	// generationLife is how long Redis keeps a generation that is under no lease:
+	// longer than any entry may be fresh, and it may be less at any time.
 	generationLife = 2 * MaxTTL
 	// slotLeased is how many resources of a slot may be leased at once. Beyond, a lease is held on the whole slot.
 	slotLeased = 2048
@@ -160,8 +161,22 @@ func (c *RedisCoherence) mark(ctx context.Context, on Resources, writer ID, leas
 	if err := c.run(ctx, calls); err != nil {
 		return fmt.Errorf("marking generations: %w", err)
 	}
+	c.countSettled(calls)
 	return nil
 }
+
+// countSettled counts the leases for which the mark script found no room.
+func (c *RedisCoherence) countSettled(calls []call) {
+	for i := range calls {
+		if answer := calls[i].answer; len(answer) > 1 {
+			n, _ := strconv.ParseInt(answer[1], 10, 64) // the script's own number
+			c.settled.Add(n)
+		}
+	}
+}
+
+// Settled implements [Coherence].
+func (c *RedisCoherence) Settled() int64 { return c.settled.Load() }
 
 // Release implements [Coherence]. It is done by Run.
 func (c *RedisCoherence) Release(on Resources, writer ID, changed bool) {

@@ -293,6 +293,9 @@ func TestLeasesOfASlotAreBounded(t *testing.T) {
 			t.Error("the epoch is the one of before")
 		}
 	}
+	if n := c.Settled(); n != 2 {
+		t.Errorf("%d leases are counted for which there was no room, want 2", n)
+	}
 	if n, err := client(t, s).HLen(t.Context(), c.slots[0].key).Result(); err != nil || n > slotLeased+10 {
 		t.Errorf("%d fields (%v) in a slot of %d leases", n, err, slotLeased)
 	}

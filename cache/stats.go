@@ -2,25 +2,31 @@ package cache
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/maypok86/otter/v2"
 )
 
 // Stats is a snapshot of what the cache holds and has done since it was made.
 type Stats struct {
-	Entries   int   // stored now, those that have expired since the last clean-up included
-	Bytes     int64 // what they take, as [Options].Bytes counts
-	UnderWay  int64 // bytes of answers on their way into the cache
-	Hits      int64 // Looks answered
-	Misses    int64 // Looks that found nothing usable: fwd=miss and fwd=stale; those that waited for another's fetch included
-	Stale     int64 // Hits served while being asked for again
-	Fallbacks int64 // Misses served from what was no longer fresh, because upstream failed
-	Collapsed int64 // Misses answered by another request's fetch
-	Requests  int64 // Looks that the client asked past the cache
-	Bypasses  int64 // Looks past the cache for our own reasons
-	Fills     int64 // answers stored
-	Marks     int64 // writes announced
-	Evictions int64 // entries dropped for room, before they expired
+	Entries   int                  // stored now, those that have expired since the last clean-up included
+	Bytes     int64                // what they take, as [Options].Bytes counts
+	UnderWay  int64                // bytes of answers on their way into the cache
+	Hits      int64                // Looks answered
+	Misses    int64                // Looks that found nothing usable: fwd=miss and fwd=stale; those that waited for another's fetch included
+	Stale     int64                // Hits served while being asked for again
+	Fallbacks int64                // Misses served from what was no longer fresh, because upstream failed
+	Collapsed int64                // Misses answered by another request's fetch
+	Requests  int64                // Looks that the client asked past the cache
+	Bypasses  int64                // Looks past the cache for our own reasons
+	Fills     int64                // answers stored
+	Marks     int64                // writes announced
+	Outcomes  [writeOutcomes]int64 // of them, by [WriteOutcome]
+	Widened   int64                // of them, those with a lease on the whole store, because their client holds too many
+	Settled   int64                // leases for which there was no room, so that everything beside them went past the cache too
+	Held      int64                // leases of writes under way
+	Kept      int64                // leases of writes that are over, which run out by themselves
+	Evictions int64                // entries dropped for room, before they expired
 
 	SharedHits   int64       // Hits for which the entry of another replica was fetched
 	SharedMisses int64       // lookups among the entries of other replicas that found nothing usable, or no answer
@@ -37,6 +43,11 @@ func (c *Cache) Stats() Stats {
 		Fills: n.fills.Load(), Marks: n.marks.Load(), Evictions: n.evictions.Load(),
 		SharedHits: n.sharedHits.Load(), SharedMisses: n.sharedMisses.Load(),
 	}
+	for outcome := range n.outcomes {
+		stats.Outcomes[outcome] = n.outcomes[outcome].Load()
+	}
+	stats.Widened, stats.Settled = n.widened.Load(), c.options.Coherence.Settled()
+	stats.Held, stats.Kept = c.holders.totals(time.Now())
 	if c.options.Shared != nil {
 		stats.Shared = c.options.Shared.Stats()
 	}
@@ -44,7 +55,9 @@ func (c *Cache) Stats() Stats {
 }
 
 type counts struct {
-	hits, misses, stale, fallbacks, collapsed, requests, bypasses, fills, marks, evictions, sharedHits, sharedMisses atomic.Int64
+	hits, misses, stale, fallbacks, collapsed, requests, bypasses, fills, marks, evictions, sharedHits, sharedMisses, widened atomic.Int64
+
+	outcomes [writeOutcomes]atomic.Int64 // by WriteOutcome
 }
 
 func (n *counts) looked(r *Result) {

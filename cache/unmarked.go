@@ -153,6 +153,7 @@ func (c *RedisCoherence) touchBatch(ctx context.Context, batch map[ID]unmarkedWr
 	if c.run(ctx, calls) != nil {
 		return false
 	}
+	c.countSettled(calls)
 	c.madeUp(batch)
 	return true
 }

@@ -75,7 +75,8 @@ var faults = map[string]fault{
 		pause(lasts)
 		r.redis.heal()
 	},
-	"gateway killed": killedInMidWrite,
+	"gateway killed":  killedInMidWrite,
+	"strangers write": strangersWrite,
 }
 
 // strictRedis is REDIS_TIMEOUT where Redis is the fault.
@@ -150,6 +151,21 @@ func killedInMidWrite(w *world, r *replica, lasts time.Duration) {
 	write.Wait()
 	r.upstream.heal()
 	r.start()
+}
+
+// strangersWrite lets a client of another organization write keys again and again,
+// through all gateways. Object Store refuses it, or serves it as any other where osemu
+// is told so; the gateways do not know which.
+func strangersWrite(w *world, _ *replica, lasts time.Duration) {
+	for deadline := time.Now().Add(lasts); time.Now().Before(deadline); pause(5 * time.Millisecond) {
+		c := w.replicas[w.random.IntN(len(w.replicas))].caller()
+		c.token = w.stranger
+		q := w.history.put(w.random.IntN(historyPartitions), w.random.IntN(historyKeys))
+		if w.random.IntN(8) == 0 {
+			q = question{verb: deleteKeys, partition: q.partition}
+		}
+		w.history.askAsStranger(historyClients, c, q)
+	}
 }
 
 // historyClients is how many clients a history has.

@@ -110,6 +110,25 @@ func (h *history) put(partition, key int) question {
 func (h *history) ask(client int, c caller, q question) *answer {
 	called := time.Since(h.began)
 	a, err := h.send(c, q)
+	return h.note(client, q, called, a, err)
+}
+
+// askAsStranger is ask for a client whose writes may be refused: by Object Store, or by
+// the gateway when there were too many of these. Then nothing has happened.
+func (h *history) askAsStranger(client int, c caller, q question) {
+	called := time.Since(h.began)
+	a, err := h.send(c, q)
+	if err == nil && (a.status == http.StatusForbidden || a.status == http.StatusTooManyRequests) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.counts.refused++
+		return
+	}
+	h.note(client, q, called, a, err)
+}
+
+// note writes down what became of a request.
+func (h *history) note(client int, q question, called time.Duration, a *answer, err error) *answer {
 	returned := time.Since(h.began)
 	o, counts, odd := understand(q, a, err)
 	h.mu.Lock()
@@ -130,7 +149,8 @@ func (h *history) ask(client int, c caller, q question) *answer {
 	return a
 }
 
-// expects writes down a write that no client asks for, which may take effect at any time from now on.
+// expects writes down a write that no client asks for, which may take effect at any
+// time from now on.
 func (h *history) expects(q question) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

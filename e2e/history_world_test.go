@@ -37,15 +37,19 @@ type world struct {
 	redis    *redistest.Server
 	replicas []*replica
 	token    string
+	stranger string // the token of a client of another organization
 	history  *history
 	random   *rand.Rand // of faults; for the test's own goroutine
 }
 
-// kind is a program and, where that is mutants, which of them.
-type kind struct{ program, mutant string }
+// kind is a program and, where that is mutants, which of them; and how osemu behaves.
+type kind struct {
+	program, mutant string
+	flags           []string // of osemu
+}
 
-// asItIs is osgate without a mutation.
-func asItIs() kind { return kind{program: programs.osgate} }
+// asItIs is osgate without a mutation, before osemu with these flags.
+func asItIs(flags ...string) kind { return kind{program: programs.osgate, flags: flags} }
 
 // replica is a gateway that can be killed and started again.
 type replica struct {
@@ -60,7 +64,7 @@ type replica struct {
 // newWorld starts three gateways, and returns when all of them answer from their caches.
 func newWorld(t *testing.T, k kind, settings ...string) *world {
 	t.Helper()
-	w := &world{t: t, stack: newStack(t, false, "-quiet"), redis: redistest.Start(t), history: newHistory("history")}
+	w := &world{t: t, stack: newStack(t, false, append([]string{"-quiet"}, k.flags...)...), redis: redistest.Start(t), history: newHistory("history")}
 	for i := range 3 {
 		r := &replica{
 			world: w, kind: k,
@@ -74,6 +78,7 @@ func newWorld(t *testing.T, k kind, settings ...string) *world {
 		r.start()
 	}
 	w.token = w.replicas[0].running.Load().mint("app-one", "")
+	w.stranger = w.replicas[0].running.Load().mint("app-other", "")
 	for _, r := range w.replicas {
 		eventually(t, "the first hit", func() bool { return hit(r.caller().get(keyOne)) })
 	}

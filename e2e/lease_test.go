@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// refusedWrites are requests that are writes to the cache, of a caller that upstream refuses.
+// refusedWrites are requests that are writes to the cache, of a caller that upstream
+// refuses.
 var refusedWrites = []string{
 	"PATCH " + demoStore + "?confirmable=true",
 	"GET " + keyOne + "?confirmable=true",
@@ -16,8 +17,8 @@ var refusedWrites = []string{
 	"PUT " + keyOne,
 }
 
-// TestRefusedWriteLeavesTheHitsOfOthers sends writes that Object Store answers with 403: of a client of another
-// organization, and of a member without the right.
+// TestRefusedWriteLeavesTheHitsOfOthers sends writes that Object Store answers with
+// 403: of a client of another organization, and of a member without the right.
 func TestRefusedWriteLeavesTheHitsOfOthers(t *testing.T) {
 	t.Parallel()
 	for name, withRedis := range map[string]bool{"in process": false, "in Redis": true} {
@@ -46,12 +47,74 @@ func TestRefusedWriteLeavesTheHitsOfOthers(t *testing.T) {
 	}
 }
 
-// undisturbed reports whether an answer is a hit, and fails the test where the entry is gone. While a lease is on its way
-// back the answer comes from Object Store.
+// undisturbed reports whether an answer is a hit, and fails the test where the entry is
+// gone. While a lease is on its way back the answer comes from Object Store.
 func undisturbed(t *testing.T, a *answer) bool {
 	t.Helper()
 	if !hit(a) && !closed(a) {
 		t.Errorf("Cache-Status %q, want a hit: the refused write cost the entry", a.header.Get("Cache-Status"))
 	}
 	return hit(a)
+}
+
+// TestClientThatKeepsAStorePastTheCacheIsSeen has a client with the right to do so hold
+// the lease of a confirmable write of a store.
+func TestClientThatKeepsAStorePastTheCacheIsSeen(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		g := s.gateway()
+		one := g.as("app-one")
+		eventually(t, "a hit", func() bool { return hit(one.get(keyOne)) })
+		const keep = demoKeys + "/KeyOne?confirmable=true"
+		for range 2 {
+			one.get(keep).is(http.StatusOK)
+		}
+		if a := one.send(http.MethodPatch, demoStore+"?confirmable=true", `{"defaultTtlSeconds":1000}`, "Content-Type: application/json"); a.status >= 300 {
+			t.Fatalf("PATCH store: %d %s", a.status, a.body)
+		}
+		if a := g.as("app-two").get(demoKeys + "/KeyTwo"); !closed(a) {
+			t.Errorf("another client's read: Cache-Status %q, want write-in-flight", a.header.Get("Cache-Status"))
+		}
+		for range 3 {
+			g.as("app-other").send(http.MethodDelete, demoStore, "").is(http.StatusForbidden)
+		}
+		metrics := (caller{t: t, base: g.admin}).get("/metrics").body
+		for _, want := range []string{
+			`osgate_cache_leases{osgate_cache_lease="kept"} 3`, `osgate_cache_leases{osgate_cache_lease="under_way"} 0`,
+			`osgate_cache_events_total{osgate_cache_event="write_applied"} 3`, `osgate_cache_events_total{osgate_cache_event="write_refused"} 3`,
+		} {
+			if !strings.Contains(metrics, "\n"+want+"\n") {
+				t.Errorf("/metrics does not say %s", want)
+			}
+		}
+		eventually(t, "the line that names the client", func() bool {
+			log := g.stderr.String()
+			return strings.Contains(log, `"msg":"a client keeps reads past the cache","client":"app-one"`) && !strings.Contains(log, `"client":"app-other"`)
+		})
+	})
+}
+
+// TestStrangersCannotKeepReadsPastTheCache has a client of another organization write
+// without rest.
+func TestStrangersCannotKeepReadsPastTheCache(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, s *stack) {
+		g := s.gateway("RATE=0")
+		other := g.as("app-other")
+		got := map[int]int{}
+		for range 100 {
+			a := other.send(http.MethodPatch, demoStore+"?confirmable=true", "{}", "Content-Type: application/json")
+			if got[a.status]++; a.status == http.StatusTooManyRequests {
+				a.refused(http.StatusTooManyRequests, "over-quota")
+			}
+		}
+		if got[http.StatusForbidden] < 10 || got[http.StatusTooManyRequests] < 10 || got[http.StatusForbidden]+got[http.StatusTooManyRequests] != 100 {
+			t.Errorf("100 writes of a stranger: %v, want some 403 of Object Store, and 429 beyond", got)
+		}
+		if n := s.emulator.seen(http.MethodPatch, demoStore+"?confirmable=true"); n != got[http.StatusForbidden] {
+			t.Errorf("Object Store got %d of them", n)
+		}
+		one := g.as("app-one")
+		eventually(t, "a hit", func() bool { return hit(one.get(keyOne)) })
+	})
 }

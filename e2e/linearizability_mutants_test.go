@@ -110,7 +110,8 @@ func mutantKeeps(m *Mark, outcome WriteOutcome) bool {
 	return mutant("gives every lease back")
 }
 
-// outliving is the script of a mark, of a mutant without what ends a generation with its lease.
+// outliving is the script of a mark, of a mutant without what ends a generation with
+// its lease.
 func outliving(script string) string {
 	if !mutant("serves what a lease that ran out was over") {
 		return script
@@ -315,8 +316,9 @@ func (w *world) cached(gateway int) {
 	w.until(gateway, getKey, hit, patience)
 }
 
-// rollsBack lets the confirmable write of the one key of a schedule roll back by itself. To the history that is a put of
-// the value of before, which may take effect at any time from now on.
+// rollsBack lets the confirmable write of the one key of a schedule roll back by
+// itself. To the history that is a put of the value of before, which may take effect at
+// any time from now on.
 func (w *world) rollsBack(before int32) {
 	w.history.expects(question{verb: putKey, value: before})
 	w.stack.emulator.backDoor(http.MethodPost, "clock", `{"advance":"11m"}`)
@@ -369,7 +371,7 @@ func TestTheCheckerCatchesMutants(t *testing.T) {
 	for name, schedule := range schedules {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, kind{program, name}, settingsOf(name)...)
+			w := newWorld(t, kind{program: program, mutant: name}, settingsOf(name)...)
 			schedule(w)
 			if got := w.history.verdict(); got != porcupine.Illegal {
 				t.Errorf("got %v, want the checker to see that the gateway lies: %v", got, w.history.counts)

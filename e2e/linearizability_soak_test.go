@@ -26,7 +26,7 @@ func TestHistoriesStayLinearizable(t *testing.T) {
 	rounds := max(1, int(*soakFlag/historyRound)/len(all))
 	for n, name := range slices.Sorted(maps.Keys(all)) {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, asItIs(), all[name].settings...)
+			w := newWorld(t, asItIs(all[name].flags...), all[name].settings...)
 			first := seed() + uint64(1000*n)
 			for round := range rounds {
 				all[name].holds(t, w.suffer(first+uint64(round), historyRound, all[name].proves, all[name].faults...))
@@ -40,7 +40,7 @@ func TestRandomHistoriesCatchMutants(t *testing.T) {
 	program := mutants(t)
 	for _, name := range slices.Sorted(maps.Keys(schedules)) {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, kind{program, name}, append(settingsOf(name), "REDIS_TIMEOUT="+strictRedis.String())...)
+			w := newWorld(t, kind{program: program, mutant: name}, append(settingsOf(name), "REDIS_TIMEOUT="+strictRedis.String())...)
 			for round := range uint64(6) {
 				h := w.suffer(seed()+round, historyRound/2, func(historyCounts) bool { return true }, slices.Sorted(maps.Keys(faults))...)
 				if h.verdict() == porcupine.Illegal {

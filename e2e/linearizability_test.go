@@ -21,6 +21,7 @@ func seed() uint64 {
 // trial is faults that histories stay linearizable under.
 type trial struct {
 	settings []string
+	flags    []string // of osemu
 	faults   []string
 	hits     int // of a hundred reads, at least
 	unknown  bool
@@ -32,6 +33,17 @@ var trials = map[string]trial{
 	"upstream": {
 		faults:  []string{"upstream slow", "requests late", "a crowd", "answers cut", "upstream failing", "requests cut", "upstream silent", "answers shortened"},
 		hits:    10,
+		unknown: true,
+	},
+	"strangers refused": {
+		faults:  []string{"strangers write", "answers cut", "strangers write", "upstream slow", "strangers write", "requests late"},
+		hits:    20,
+		unknown: true,
+	},
+	"strangers served": {
+		flags:   []string{"-choose", "foreign-organization=served"},
+		faults:  []string{"strangers write", "answers cut", "strangers write", "upstream slow", "strangers write", "requests late"},
+		hits:    5,
 		unknown: true,
 	},
 	"Redis flushed and restarted": {
@@ -61,7 +73,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 	t.Parallel()
 	for name, trial := range trials {
 		t.Run(name, func(t *testing.T) { // one after the other: each keeps two processors busy
-			w := newWorld(t, asItIs(), trial.settings...)
+			w := newWorld(t, asItIs(trial.flags...), trial.settings...)
 			trial.holds(t, w.suffer(seed(), 5*time.Second, trial.proves, trial.faults...))
 		})
 	}

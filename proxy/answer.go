@@ -88,6 +88,7 @@ func (p *Proxy) ask(x *exchange) {
 		Scope:     p.scope(x),
 		Shared:    p.SharedScope,
 		Token:     x.who.Hash,
+		Client:    x.rec.Principal,
 		Header:    x.r.Header,
 		Alone:     x.r.ContentLength != 0,
 	}

@@ -21,6 +21,7 @@ func everything(t *testing.T, readers ...metric.Reader) *telemetry.Metrics {
 		Gauges: telemetry.Gauges{
 			ExchangesUnderWay: func() int64 { return 1 }, CacheBytes: func() int64 { return 1 }, CacheEntries: func() int64 { return 1 },
 			RedisUp: func() bool { return true }, CacheEvents: func(tell func(string, int64)) { tell("fill", 1) },
+			CacheLeases: func(tell func(string, int64)) { tell("kept", 1) },
 		},
 		Server: func(record.Surface, string, string) (string, int) { return "object-store.example", 443 },
 	})

@@ -10,6 +10,10 @@ type Gauges struct {
 
 	// CacheEvents tells how often each kind of thing has happened in the cache since the start; the kinds are a closed list.
 	CacheEvents func(tell func(event string, n int64))
+
+	// CacheLeases reports how many leases of writes are held: of writes under way
+	// ("under_way"), and of those that are over ("kept").
+	CacheLeases func(tell func(state string, n int64))
 }
 
 // read returns what f says, nil without one.

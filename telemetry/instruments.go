@@ -147,6 +147,8 @@ func (m *Metrics) observe() error {
 		n.observe(n.gauge("osgate.cache.entries", "{entry}", "Cached answers in this process."), f)
 	}
 	n.observeTold(n.counter("osgate.cache.events", "{event}", "What happened in the cache beside its lookups."), attrEvent, g.CacheEvents)
+	n.observeTold(n.gauge("osgate.cache.leases", "{lease}", "Leases of writes, which keep reads past the cache: of writes under way, and kept after them."),
+		attrLease, g.CacheLeases)
 	if f := g.RedisUp; f != nil {
 		n.observe(n.gauge("osgate.redis.up", "", "1 where Redis answers, else 0."), func() int64 { return oneIf(f()) })
 	}

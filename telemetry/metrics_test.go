@@ -169,11 +169,13 @@ func TestGaugesShowWhatTheirFunctionsSay(t *testing.T) {
 		CacheEntries:      func() int64 { return 3 },
 		RedisUp:           func() bool { return true },
 		CacheEvents:       func(tell func(string, int64)) { tell("fill", 5); tell("eviction", 0) },
+		CacheLeases:       func(tell func(string, int64)) { tell("under_way", 2); tell("kept", 6) },
 	}})
 	page := scrape(t, m)
 	for _, want := range []string{
 		"http_server_active_requests 7", "osgate_cache_size_bytes 4096", "osgate_cache_entries 3", "osgate_redis_up 1",
 		`osgate_cache_events_total{osgate_cache_event="fill"} 5`, `osgate_cache_events_total{osgate_cache_event="eviction"} 0`,
+		`osgate_cache_leases{osgate_cache_lease="under_way"} 2`, `osgate_cache_leases{osgate_cache_lease="kept"} 6`,
 	} {
 		if !strings.Contains(page, "\n"+want+"\n") {
 			t.Errorf("no %q in %v", want, series(page))

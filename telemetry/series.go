@@ -25,6 +25,7 @@ const (
 	attrResult   = attribute.Key("osgate.cache.result")
 	attrReason   = attribute.Key("osgate.cache.reason")
 	attrEvent    = attribute.Key("osgate.cache.event")
+	attrLease    = attribute.Key("osgate.cache.lease")
 	attrParty    = attribute.Key("osgate.billing.party")
 
 	attrPolicyRule     = attribute.Key("osgate.policy.rule")

@@ -47,9 +47,11 @@ local function each(leases, visit)
   end
 end
 
--- outlive gives a generation the end of the first of its leases to run out, by Redis's own expiry: a lease that is
--- not given back takes the generation along. Two milliseconds early, because expiry counts whole milliseconds from the
--- start of the script: while the lease is alive nothing is stored under the id that a read makes in its place.
+-- outlive gives a generation the end of the first of its leases to run out, by Redis's
+-- own expiry: a lease that is not given back takes the generation along. Two
+-- milliseconds early, because expiry counts whole milliseconds from the start of the
+-- script: while the lease is alive nothing is stored under the id that a read makes in
+-- its place.
 local function outlive(key, leases)
   local first
   each(leases, function(_, ends) first = first and math.min(first, ends) or ends end)

@@ -1,10 +1,12 @@
--- A write begins: a lease on each resource, which takes the generation along when it runs out. ARGV: 6 the writer,
--- 7 how long the lease is (0: none, and a new generation at once), 8 how many leases one resource keeps apart, 9 how
--- many leased resources a slot keeps, then a lease field for each generation, then a fresh id for each.
--- Returns the epoch.
+-- A write begins: a lease on each resource, which takes the generation along when it
+-- runs out. ARGV: 6 the writer, 7 how long the lease is (0: none, and a new generation
+-- at once), 8 how many leases one resource keeps apart, 9 how many leased resources a
+-- slot keeps, then a lease field for each generation, then a fresh id for each. Returns
+-- the epoch, and for how many leases there was no room.
 local count = #KEYS - 1
 local ends = now + ARGV[7]
 local nobody = string.rep('\0', 16)
+local settled = 0
 
 -- sweep forgets leases that have run out, and tells whether that made room. It is not tried again before the next one runs out.
 local function sweep()
@@ -38,6 +40,7 @@ local function hold(key, field)
   local leases = redis.call('HGET', KEYS[1], field)
   if not leases and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[9]) and not sweep() then
     -- no room for the lease: it is held on everything
+    settled = settled + 1
     epoch.id, epoch.settles = ARGV[2], math.max(epoch.settles, ends)
     redis.call('HSET', KEYS[1], 'epoch', epoch.id, 'settles', stored(epoch.settles))
     return
@@ -68,4 +71,4 @@ for i = 1, count do
     redis.call('SET', KEYS[1 + i], ARGV[9 + count + i], 'PX', ARGV[5])
   end
 end
-return { epoch.id }
+return { epoch.id, tostring(settled) }

@@ -1,7 +1,8 @@
--- A write ends: its leases are given back. Where it may have changed something there are new generations, and where its
--- lease has run out meanwhile or is lost: it has protected nothing. Else the generations live on, as far as the leases
--- of others let them. ARGV: 6 the writer, 7 '1' where it may have changed something, then a lease field for each
--- generation, then a fresh id for each. Returns the epoch.
+-- A write ends: its leases are given back. Where it may have changed something there
+-- are new generations, and where its lease has run out meanwhile or is lost: it has
+-- protected nothing. Else the generations live on, as far as the leases of others let
+-- them. ARGV: 6 the writer, 7 '1' where it may have changed something, then a lease
+-- field for each generation, then a fresh id for each. Returns the epoch.
 local count = #KEYS - 1
 for i = 1, count do
   local field = ARGV[7 + i]

@@ -25,6 +25,7 @@ func (p *parts) makeTelemetry() (err error) {
 		CacheBytes:        func() int64 { return p.cache.Stats().Bytes },
 		CacheEntries:      func() int64 { return int64(p.cache.Stats().Entries) },
 		CacheEvents:       p.cacheEvents,
+		CacheLeases:       p.cacheLeases,
 	}
 	if p.redis != nil {
 		gauges.RedisUp = func() bool { return p.redis.State().OK }
@@ -53,10 +54,26 @@ func (p *parts) cacheEvents(tell func(event string, n int64)) {
 	}{
 		{"fill", s.Fills}, {"eviction", s.Evictions}, {"mark", s.Marks}, {"collapsed", s.Collapsed}, {"stale", s.Stale}, {"fallback", s.Fallbacks},
 		{"shared_hit", s.SharedHits}, {"shared_miss", s.SharedMisses}, {"shared_kept", s.Shared.Kept}, {"shared_dropped", s.Shared.Dropped},
-		{"shared_unreadable", s.Shared.Unreadable + p.unreadable()},
+		{"shared_unreadable", s.Shared.Unreadable + p.unreadable()}, {"lease_widened", s.Widened}, {"lease_without_room", s.Settled},
 	} {
 		tell(event.name, event.n)
 	}
+	for outcome, n := range s.Outcomes {
+		tell("write_"+cache.WriteOutcome(outcome).String(), n)
+	}
+}
+
+// cacheLeases reports how many leases of writes this process holds.
+func (p *parts) cacheLeases(tell func(state string, n int64)) {
+	s := p.cache.Stats()
+	tell("under_way", s.Held)
+	tell("kept", s.Kept)
+}
+
+// clientHolds logs that a client keeps reads past the cache.
+func (p *parts) clientHolds(h cache.Holding) {
+	p.logger.Warn("a client keeps reads past the cache", "client", h.Client, "location", h.Location, "store", h.Store, "why", h.Why,
+		"leases", h.Leases, "until", h.Until.UTC().Format(time.RFC3339))
 }
 
 // unreadable is how many identities and grants were found in Redis that none of the replicas with this secret has put there.

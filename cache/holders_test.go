@@ -1,0 +1,203 @@
+package cache
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"osgate/objectstore"
+)
+
+// writeOf is the write of a client in store s.
+func writeOf(t testing.TB, client, request string) Question {
+	t.Helper()
+	var method, path, query string
+	_, _ = fmt.Sscan(request, &method, &path, &query)
+	o, err := objectstore.Parse(method, "/api/v1/organizations/o/environments/e/stores/"+path, query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Question{Location: "l", Operation: o, Client: client}
+}
+
+func begin(t testing.TB, c *Cache, q Question) *Mark {
+	t.Helper()
+	m, err := c.Mark(t.Context(), q, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// holding is a cache that keeps what it tells of holdings.
+func holding(t testing.TB) (c *Cache, told *[]Holding) {
+	t.Helper()
+	told = &[]Holding{}
+	c, err := New(Options{
+		KeyTTL: time.Minute, Bytes: 1 << 20, EntryBytes: 1 << 16, WriteLease: time.Minute, OnHold: func(h Holding) { *told = append(*told, h) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, told
+}
+
+// underLease counts the resources that are under lease in process.
+func underLease(c *Cache) (n int) {
+	local, _ := c.options.Coherence.(*localCoherence)
+	for i := range local.shards {
+		n += len(local.shards[i].leases)
+	}
+	return n
+}
+
+func TestClientWithTooManyLeasesHoldsTheStoreInTheirPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, told := holding(t)
+		confirmable := func(client string, n int) *Mark {
+			return begin(t, c, writeOf(t, client, fmt.Sprintf("GET s/partitions/p/keys/%d confirmable=true", n)))
+		}
+		for n := range 20 * clientLeases {
+			confirmable("heavy", n).Done(Applied)
+		}
+		if n := underLease(c); n > clientLeases+3 {
+			t.Errorf("one client has %d resources under lease, want at most %d keys, two lists and the store", n, clientLeases)
+		}
+		s := c.Stats()
+		if s.Widened != 19*clientLeases || s.Kept != clientLeases || s.Held != 0 || s.Settled != 0 {
+			t.Errorf("got %+v, want %d leases widened and %d kept", s, 19*clientLeases, clientLeases)
+		}
+		key := Question{Location: "l", Operation: parse(t, "GET", "/api/v1/organizations/o/environments/e/stores/s/partitions/p/keys/77777")}
+		on := resourcesOf("l", key.Operation.Ref, key.Operation.DependsOn())
+		wantClosed(t, read(t, c.options.Coherence, on), closedByWrite, "a key of the store")
+		if want := (Holding{"heavy", "l", "s", clientLeases + 1, HoldMany, time.Now().Add(10 * time.Minute)}); len(*told) != 1 || (*told)[0] != want {
+			t.Errorf("told %+v, want once %+v", *told, want)
+		}
+		confirmable("light", 1).Done(Refused)
+		if c.Stats().Widened != s.Widened {
+			t.Error("the leases of one client count against another")
+		}
+		<-time.After(10 * time.Minute)
+		wantOpen(t, read(t, c.options.Coherence, on), "after all leases have run out")
+		begin(t, c, writeOf(t, "heavy", "PUT s/partitions/p/keys/1")).Done(Applied)
+		if after := c.Stats(); after.Widened != s.Widened || after.Kept != 0 {
+			t.Errorf("got %+v after all leases have run out", after)
+		}
+	})
+}
+
+func TestWritesUnderWayCountAsLeases(t *testing.T) {
+	c, _ := holding(t)
+	var marks []*Mark
+	for n := range clientLeases + 1 {
+		marks = append(marks, begin(t, c, writeOf(t, "a", fmt.Sprintf("PUT s%d/partitions/p/keys/k", n))))
+	}
+	if s := c.Stats(); s.Held != clientLeases+1 || s.Widened != 1 {
+		t.Errorf("got %+v, want the last one widened", s)
+	}
+	for _, m := range marks {
+		m.Done(Applied)
+		m.Done(Unknown)
+	}
+	if s := c.Stats(); s.Held != 0 || s.Kept != 0 || s.Outcomes[Applied] != clientLeases+1 || s.Outcomes[Unknown] != 0 {
+		t.Errorf("got %+v, want nothing held", s)
+	}
+	if n := underLease(c); n != 0 {
+		t.Errorf("%d resources are still leased", n)
+	}
+}
+
+func TestWhatAClientKeepsPastTheCacheIsTold(t *testing.T) {
+	store := "PATCH s"
+	for why, does := range map[string]func(t *testing.T, c *Cache){
+		HoldStore: func(t *testing.T, c *Cache) {
+			t.Helper()
+			begin(t, c, writeOf(t, "a", store)).Done(Unknown)
+		},
+		HoldOften: func(t *testing.T, c *Cache) {
+			t.Helper()
+			for range storesEach {
+				begin(t, c, writeOf(t, "a", store)).Done(Refused)
+			}
+		},
+		HoldSlowly: func(t *testing.T, c *Cache) {
+			t.Helper()
+			m := begin(t, c, writeOf(t, "a", "PUT s/partitions/p/keys/k"))
+			for range 3 {
+				<-time.After(longUnderWay / 2)
+				if err := m.Renew(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m.Done(Applied)
+		},
+		"": func(t *testing.T, c *Cache) {
+			t.Helper()
+			for range storesEach - 1 {
+				begin(t, c, writeOf(t, "a", store)).Done(Refused)
+			}
+			begin(t, c, writeOf(t, "a", "PUT s/partitions/p/keys/k")).Done(Unknown)
+			<-time.After(noticeEvery)
+			begin(t, c, writeOf(t, "a", store)).Done(Applied)
+		},
+	} {
+		t.Run(why, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, told := holding(t)
+				does(t, c)
+				if why == "" {
+					if len(*told) > 0 {
+						t.Errorf("told %+v, want nothing", *told)
+					}
+					return
+				}
+				if len(*told) != 1 || (*told)[0].Why != why || (*told)[0].Client != "a" || (*told)[0].Store != "s" {
+					t.Fatalf("told %+v, want one of client a and store s: %s", *told, why)
+				}
+				does(t, c)
+				if len(*told) != 1 && why != HoldSlowly {
+					t.Errorf("told %+v within a minute", *told)
+				}
+				<-time.After(noticeEvery)
+				does(t, c)
+				if len(*told) < 2 {
+					t.Error("not told again a minute later")
+				}
+			})
+		})
+	}
+}
+
+func TestHoldersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, told := holding(t)
+		for n := range 2 * clientsHeld {
+			begin(t, c, writeOf(t, fmt.Sprint(n), "PATCH s")).Done(Unknown)
+		}
+		if n := len(c.holders.clients); n > clientsHeld+1 {
+			t.Errorf("%d clients are told apart", n)
+		}
+		if len(*told) != noticesEach {
+			t.Errorf("%d lines in one minute, want %d", len(*told), noticesEach)
+		}
+		if kept := c.Stats().Kept; kept != clientsHeld+clientLeases {
+			t.Errorf("%d leases are counted, want those of %d clients and of the others", kept, clientsHeld)
+		}
+		<-time.After(time.Minute)
+		begin(t, c, writeOf(t, "another", "PATCH s")).Done(Applied)
+		if n := len(c.holders.clients); n > 2 {
+			t.Errorf("%d clients are remembered that hold nothing", n)
+		}
+	})
+}
+
+func TestLeaseWithoutRoomIsCounted(t *testing.T) {
+	c := newLocalCoherence(few)
+	for n := range 2 * localShards * few.leased {
+		markFor(t, c, resource(n), newID(), time.Hour)
+	}
+	if c.Settled() == 0 {
+		t.Error("no lease is counted that there was no room for")
+	}
+}
