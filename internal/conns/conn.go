@@ -18,6 +18,7 @@ type Conn struct {
 	framing framing
 	served  atomic.Int64 // requests that were handed to the server's handler
 	proved  atomic.Bool  // standing.identified, to be read without the table's lock
+	working atomic.Bool  // standing.busy, likewise
 }
 
 // Close implements [net.Conn]. The descriptor is free before the connection stops to
@@ -40,15 +41,32 @@ func closeWrite(c net.Conn) error {
 }
 
 // stream is a connection of HTTP/1.x, as net/http reads it: above TLS. It follows the
-// framing of the requests.
+// framing of the requests. Where no request comes for a while, net/http is done with
+// the stream, and another one follows once the client sends something.
 type stream struct {
 	net.Conn // a *Conn or a *tls.Conn
 	conn     *Conn
+	listener *Listener
+	tls      *tls.Conn    // nil: plain HTTP
+	deadline atomic.Int64 // for reading, as net/http has set it, in Unix nanoseconds; 0: none
+	resting  atomic.Bool  // Close puts the connection to rest
+}
+
+// newStream returns a stream of c, over TLS unless secured is nil.
+func newStream(l *Listener, c *Conn, secured *tls.Conn) net.Conn {
+	if secured == nil {
+		return &stream{Conn: c, conn: c, listener: l}
+	}
+	return &secureStream{stream{Conn: secured, conn: c, listener: l, tls: secured}}
 }
 
 // Read implements [net.Conn].
-func (s *stream) Read(p []byte) (int, error) {
-	n, err := s.Conn.Read(p)
+func (s *stream) Read(p []byte) (n int, err error) {
+	if s.conn.pauses() {
+		n, err = s.pause(p)
+	} else {
+		n, err = s.Conn.Read(p)
+	}
 	s.conn.framing.scan(p[:n])
 	return n, err //nolint:wrapcheck // it is the network's own
 }
@@ -57,10 +75,7 @@ func (s *stream) Read(p []byte) (int, error) {
 func (s *stream) CloseWrite() error { return closeWrite(s.Conn) }
 
 // secureStream is a stream over TLS. net/http takes the requests' TLS state from it.
-type secureStream struct {
-	stream
-	tls *tls.Conn
-}
+type secureStream struct{ stream }
 
 // ConnectionState returns the state of the TLS connection.
 func (s *secureStream) ConnectionState() tls.ConnectionState { return s.tls.ConnectionState() }
@@ -104,6 +119,7 @@ func (l *Listener) became(c *Conn, state http.ConnState) {
 	if c == nil || state != http.StateActive && state != http.StateIdle {
 		return
 	}
+	c.working.Store(state == http.StateActive)
 	l.table.change(c, func(s *standing) { s.busy = state == http.StateActive })
 }
 

@@ -16,6 +16,7 @@ type framing struct {
 	first    atomic.Int64 // number of the first ambiguous request, from 1; 0: none yet
 	requests int64        // header sections that are complete
 
+	begun  bool   // a byte of the next request was read, or of an empty line before it
 	step   step   // what the next byte belongs to
 	place  uint8  // how many bytes of the word that is being compared have matched
 	blanks uint8  // bytes of empty lines that may still come before a request line
@@ -112,11 +113,12 @@ func (f *framing) begin() {
 	if f.post {
 		f.blanks = maxLeading
 	}
-	f.step, f.old = stepLeading, false
+	f.step, f.old, f.begun = stepLeading, false, false
 }
 
 // leading skips empty lines before a request line where net/http does.
 func (f *framing) leading(b byte) {
+	f.begun = true
 	if f.blanks > 0 && (b == '\r' || b == '\n') {
 		f.blanks--
 		return

@@ -25,7 +25,7 @@ func (l *Listener) secure(c *Conn) {
 		l.hand(secured, c)
 		return
 	}
-	l.hand(&secureStream{stream: stream{Conn: secured, conn: c}, tls: secured}, c)
+	l.hand(newStream(l, c, secured), c)
 }
 
 // shake does the handshake within its bound.

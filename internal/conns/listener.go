@@ -19,6 +19,7 @@ type Options struct {
 	Exempt    []netip.Prefix // addresses that are not held to the share of one address: proxies with many clients
 	TLS       *tls.Config    // nil: plain HTTP
 	Handshake time.Duration  // bound on a TLS handshake; 0: 10 s
+	Rest      time.Duration  // how long an HTTP/1 connection without a request keeps the server's memory; 0: 1 s
 
 	// Changed is called when a trouble begins and when it is over, at most once each for
 	// a stretch of it. It must not wait. Nil: nothing is called.
@@ -61,15 +62,17 @@ type Listener struct {
 const handshake = 10 * time.Second
 
 // New returns a Listener for what inner accepts. The first Accept starts its work, and
-// Close ends it; TLS handshakes that are under way end within their bound.
+// Close ends it and the connections that rest; TLS handshakes that are under way end
+// within their bound.
 func New(inner net.Listener, o Options) *Listener {
-	o.Handshake = cmp.Or(o.Handshake, handshake)
+	o.Handshake, o.Rest = cmp.Or(o.Handshake, handshake), cmp.Or(o.Rest, restAfter)
 	l := &Listener{
 		Listener: inner, o: o, table: newTable(max(1, o.Limit)),
 		ready: make(chan net.Conn), fatal: make(chan error, 1), done: make(chan struct{}),
 	}
 	l.close = sync.OnceValue(func() error {
 		close(l.done)
+		l.table.wake()
 		return inner.Close()
 	})
 	return l
@@ -179,7 +182,7 @@ func (l *Listener) admit(raw net.Conn) {
 		go l.secure(c) // ends with the handshake, which is bounded
 		return
 	}
-	l.hand(&stream{Conn: c, conn: c}, c)
+	l.hand(newStream(l, c, nil), c)
 }
 
 // hand gives c to Accept. It closes it where the listener is closed first.

@@ -16,6 +16,7 @@ type table struct {
 	mu     sync.Mutex // guards all below, and the standing and links of connections
 	kinds  [2][2]list // by identified, busy
 	groups groups
+	closed bool // no connection rests any more
 	counts Counts
 }
 
@@ -25,6 +26,7 @@ type standing struct {
 	open       bool
 	busy       bool // a request is under way
 	identified bool // a request on it was identified
+	resting    bool // no server has it
 	links      [lanes]link
 }
 
@@ -126,6 +128,36 @@ func (t *table) change(c *Conn, f func(*standing)) {
 	f(&c.standing)
 	t.place(c)
 	t.groups.tidy(c.address)
+}
+
+// rest notes whether c rests, and reports whether it may.
+func (t *table) rest(c *Conn, resting bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.resting = resting
+	return c.open && !t.closed
+}
+
+// wake closes the connections that rest.
+func (t *table) wake() {
+	for _, c := range t.resting() {
+		_ = c.Conn.Close() // what waits for it closes the rest
+	}
+}
+
+// resting returns the connections that rest, for the last time.
+func (t *table) resting() (all []*Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	for identified := range t.kinds {
+		for c := t.kinds[identified][0].first; c != nil; c = c.links[laneAll].after {
+			if c.resting {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
 }
 
 // leave takes c out, which is closed, if it is still there.

@@ -1,0 +1,14 @@
+//go:build !unix
+
+package conns
+
+import (
+	"errors"
+	"net"
+)
+
+// canWait reports whether readable works on this system.
+const canWait = false
+
+// readable is not called where it cannot work.
+func readable(net.Conn) error { return errors.ErrUnsupported }
