@@ -5,18 +5,16 @@ import (
 	"time"
 )
 
-// Standing is what this process knows of a token without asking.
+// Standing is what this process knows of a token.
 type Standing int
 
 const (
-	// Unknown is a token of which nothing good is known: it is new, refused, or was
-	// confirmed too long ago.
+	// Unknown is a token that is new, refused, or was confirmed too long ago.
 	Unknown Standing = iota
-	// Vouched is a token that its control plane has confirmed, and that has to be asked
-	// about again before anything is done in its name. It lasts as long as the token may
-	// be forwarded while the control plane is down.
+	// Vouched is a token that its control plane has confirmed, but whose identity has ended.
+	// It lasts as long as the token may be forwarded while the control plane is down.
 	Vouched
-	// Fresh is a token whose identity holds now.
+	// Fresh is a token whose identity is valid now.
 	Fresh
 )
 
