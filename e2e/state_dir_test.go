@@ -65,6 +65,10 @@ func TestAStateDirectoryInTroubleIsSurvivedSaidAndCounted(t *testing.T) {
 					t.Errorf("readiness reports %s, want the loss", ready.body)
 				}
 			}
+			eventually(t, "statistics", func() bool { // a damaged file is read again once it is replaced
+				a := one.get("/api/v1/organizations/org-root" + today("1hour"))
+				return a.status == http.StatusOK
+			})
 			before := sum()
 			read()
 			if code := g.stop(syscall.SIGTERM); code != 0 {

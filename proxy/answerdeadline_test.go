@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,6 +68,50 @@ func TestASlowUploadGetsItsAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestARequestMayTakeAsLongAsUpstream: while upstream takes its time net/http reads to see
+// whether the client leaves, and takes a read deadline that passes for that.
+func TestARequestMayTakeAsLongAsUpstream(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		for method, size := range map[string]int64{http.MethodGet: 0, http.MethodDelete: 0, http.MethodPost: 2, http.MethodPut: 20 * 64 << 10} {
+			t.Run(fmt.Sprintf("HTTP/%d %s", version, method), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					g := newRig(t)
+					g.upstream = func(r *http.Request) (*http.Response, error) {
+						if r.Body != nil {
+							if _, err := io.Copy(io.Discard, r.Body); err != nil {
+								return nil, err
+							}
+						}
+						<-time.After(3 * idleTimeout)
+						return nil, errors.New("connection reset by peer") // the client is there to be answered 502
+					}
+					r, err := http.NewRequestWithContext(t.Context(), method, "http://memory"+keyPath, io.LimitReader(endless{}, size))
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.Header.Set("Authorization", "Bearer one")
+					if r.Host, r.ContentLength = host, size; size == 0 {
+						r.Body = http.NoBody
+					}
+					answer, err := fakeClient(t, serveFake(t, g), version).Do(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer func() { _ = answer.Body.Close() }()
+					if text, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusBadGateway {
+						t.Errorf("got %d %s, want 502", answer.StatusCode, text)
+					}
+				})
+			})
+		}
+	}
+}
+
+// endless is a body of the letter x.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return copy(p, bytes.Repeat([]byte("x"), len(p))), nil }
 
 func TestARefusalAfterASlowUploadReachesItsClient(t *testing.T) {
 	for _, version := range []int{1, 2} {

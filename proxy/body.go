@@ -116,9 +116,11 @@ func (b *requestBody) pull(p []byte) (int, error) {
 }
 
 // interrupt ends the transport's Read if it waits for the client. It does nothing when the
-// transport is done with the body.
+// transport is done with the body or has all of it: net/http reads on then, to see whether
+// the client leaves, and a read that fails ends the context of every later request on the
+// connection.
 func (b *requestBody) interrupt() {
-	if !b.closed.Load() {
+	if !b.closed.Load() && !b.whole.Load() {
 		b.setDeadline(time.Now())
 	}
 }

@@ -202,6 +202,42 @@ func TestAWriteWhoseMarkIsLostIsCutBeforeItsLeaseEnds(t *testing.T) {
 	}
 }
 
+// A write that upstream has whole is given up without a word to the client's connection,
+// which serves the next request.
+func TestAConnectionServesOnAfterAWriteWhoseMarkIsLost(t *testing.T) {
+	var calls atomic.Int32
+	c := &watched{fails: func() error {
+		if calls.Add(1) == 1 {
+			return nil
+		}
+		return errors.New("gone")
+	}}
+	hangs := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if r.Method == http.MethodPut {
+			<-r.Context().Done()
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+	}
+	const size = 100 << 10 // longer than what is kept to be sent again
+	uploads(t, c, size, hangs, func(t *testing.T, client net.Conn) {
+		_, _ = io.WriteString(client, strings.Repeat("x", size))
+		answers := bufio.NewReader(client)
+		for _, want := range []int{http.StatusGatewayTimeout, http.StatusNotFound} {
+			answer, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _ := io.ReadAll(answer.Body)
+			if answer.StatusCode != want {
+				t.Fatalf("status %d %s, want %d", answer.StatusCode, text, want)
+			}
+			_, _ = io.WriteString(client, "GET "+keyPath+" HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer one\r\n\r\n")
+		}
+	})
+}
+
 func TestAWriteIsRenewedAgainAfterARenewalThatFailed(t *testing.T) {
 	begun := false
 	var start time.Time

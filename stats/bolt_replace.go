@@ -61,10 +61,24 @@ func (s *Bolt) current(ctx context.Context) (*openFile, error) {
 	case err != nil:
 		return nil, err
 	}
+	made, err := s.openNow(time.Now())
+	if err != nil {
+		return nil, err
+	}
 	s.logger.Warn("another statistics file has taken the place of the open one; counting goes on in it",
 		slog.String("file", s.path), slog.Uint64("lost", file.held.Load()))
-	s.giveUp(file)
-	return s.adopt(s.openNow(time.Now()))
+	s.lost.Add(file.held.Load())
+	s.exchange(file, made)
+	return made, nil
+}
+
+// exchange makes another file the open one and closes the former, which is whole: it is
+// read until then.
+func (s *Bolt) exchange(former, file *openFile) {
+	s.open.Store(file)
+	if err := former.db.Close(); err != nil {
+		s.logger.Warn("the former statistics file could not be closed", slog.Any("error", err))
+	}
 }
 
 // adopt makes file the open one.
@@ -110,10 +124,7 @@ func (s *Bolt) restore(ctx context.Context, file *openFile) (*openFile, error) {
 	}
 	s.logger.Warn("the statistics file was removed while it was open; it was made again with all its counts",
 		slog.String("file", s.path))
-	s.open.Store(made)
-	if err := file.db.Close(); err != nil {
-		s.logger.Warn("the removed statistics file could not be closed", slog.Any("error", err))
-	}
+	s.exchange(file, made)
 	return made, nil
 }
 
