@@ -394,7 +394,9 @@ func TestStatsCountEveryLookOnce(t *testing.T) {
 	look(t, c, ask(t, "PUT", keyPath))
 	s := c.Stats()
 	s.Bytes = 0
-	if want := (cache.Stats{Entries: 1, Hits: 1, Misses: 1, Requests: 1, Bypasses: 1, Fills: 1, Marks: 1}); s != want {
+	want := cache.Stats{Entries: 1, Hits: 1, Misses: 1, Requests: 1, Bypasses: 1, Fills: 1, Marks: 1}
+	want.Outcomes[cache.Applied] = 1
+	if s != want {
 		t.Errorf("got %+v, want %+v", s, want)
 	}
 }
