@@ -81,6 +81,7 @@ type view struct {
 	mu       sync.Mutex
 	byStatus map[int]int     // guarded by mu
 	failures []string        // guarded by mu: requests without an answer, answers that are wrong
+	lost     int             // guarded by mu: requests without an answer
 	took     []time.Duration // guarded by mu; of each answer
 	rounds   []int           // guarded by mu; of each loop of requests, those that are over
 }
@@ -90,6 +91,7 @@ func (v *view) add(what string, a *answer, err error) *answer {
 	defer v.mu.Unlock()
 	switch {
 	case err != nil:
+		v.lost++
 		v.failures = append(v.failures, fmt.Sprintf("%s: %v", what, err))
 		return nil
 	case a.status < 200 || a.status > 299:
@@ -231,12 +233,14 @@ func (c caller) work(v *view, key string, n int) {
 // gateway closes a connection on which a request's head takes 10 s.
 const stalled = 5 * time.Second
 
-// persist is try for a client that repeats a request which got no answer, once, where this
-// machine stood still for longer than a client may: the tests run many attacks at a time.
+// persist is try for a client that repeats a request which got no answer or 503, once,
+// where this machine stood still for longer than a client may, or than the gateway waits
+// for the control plane: the tests run many attacks at a time. What an attack brings about
+// is refused at once.
 func (c caller) persist(method, path, body string, headers ...string) (*answer, error) {
 	sent := time.Now()
 	a, err := c.try(method, path, body, headers...)
-	if err != nil && time.Since(sent) > stalled {
+	if time.Since(sent) > stalled && (err != nil || a.status == http.StatusServiceUnavailable) {
 		return c.try(method, path, body, headers...)
 	}
 	return a, err

@@ -45,6 +45,7 @@ func (t *attackTable) print(w io.Writer) {
 	if *attackFlag == 0 || len(t.rows) == 0 {
 		return
 	}
+	slices.SortFunc(t.rows, func(a, b attackRow) int { return strings.Compare(a.attack, b.attack) })
 	fmt.Fprint(w, "\n| attack | connections | sent | good clients saw | p99 without | p99 with | memory before, most, after |\n"+
 		"| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, r := range t.rows {
@@ -62,8 +63,8 @@ func (v *view) statuses() string {
 	for _, status := range slices.Sorted(maps.Keys(v.byStatus)) {
 		parts = append(parts, fmt.Sprintf("%d × %d", status, v.byStatus[status]))
 	}
-	if n := len(v.failures); n > 0 {
-		parts = append(parts, fmt.Sprintf("no answer × %d", n))
+	if v.lost > 0 {
+		parts = append(parts, fmt.Sprintf("no answer × %d", v.lost))
 	}
 	return strings.Join(parts, ", ")
 }
