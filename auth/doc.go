@@ -6,7 +6,8 @@
 // ([Shared], [Redis]), and asked again ahead of its end while the token is in use. A token is never stored, printed or logged.
 //
 // What cannot be decided is not decided, an answer that names no principal included: a refused token is [ErrBadToken], a control plane that
-// does not answer is an [UnavailableError], never the one for the other. A plane that fails again and again is left alone ([PlaneState]), and known tokens do not wait for it. What a principal may do is
+// does not answer is an [UnavailableError], never the one for the other. A plane that fails again and again is
+// left alone ([PlaneState]), and known tokens do not wait for it. What a principal may do is
 // not this package's business; nor is how many bad tokens are too many ([Guard]).
 //
 // A request's way through: [Authenticator.Identify] finds a fresh verdict, or joins the flight that finds out: among the shared identities first, then
