@@ -74,8 +74,8 @@
 //	                                       ip: four documents, four words
 //	what uses up the rate                  "only successful" (usage, since  all that was let in; rate-counts=2xx
 //	                                       2024), all (before)
-//	organization of somebody else          nothing                          403; foreign-organization=404,
-//	                                                                       served
+//	organization of somebody else          nothing                          403; foreign-organization=404, served
+//	                                                                        (its stores are open to every token)
 //	url of a region                        http and a dot (page)            as on the page; region-url=table
 //	Stats API outside us and eu            none (page)                      all planes; stats-planes=documented
 //	how late the Stats API is              "up to 24 hours" (usage)         at once; Options.StatsLag

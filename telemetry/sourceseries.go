@@ -181,7 +181,7 @@ func (n *naming) observeSlots(f func() Slots) {
 	if f == nil {
 		return
 	}
-	held := n.gauge("osgate.slots", "{exchange}", "Exchanges that hold a slot; refused: while their answers are written and the rest of their requests is read.")
+	held := n.gauge("osgate.slots", "{exchange}", "Exchanges that hold a slot; refused: until their answers are written and their requests are drained.")
 	limit := n.gauge("osgate.slots.limit", "{exchange}", "How many exchanges may hold a slot.")
 	shed := n.counter("osgate.slots.shed", "{exchange}", "Exchanges that got no slot, by what there was too little of.")
 	n.register(func(_ context.Context, o metric.Observer) error {
