@@ -143,7 +143,7 @@ func TestAnswersComeBackWithoutWhatIsNotTheClients(t *testing.T) {
 	}
 }
 
-// TestWhatWeDoNotSpeakIsRefused sends upgrades, TRACE, CONNECT, foreign absolute forms, smuggling and a request that came through us before.
+// TestWhatWeDoNotSpeakIsRefused sends TRACE, CONNECT, foreign absolute forms, smuggling and a request that came through us before.
 func TestWhatWeDoNotSpeakIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -154,8 +154,6 @@ func TestWhatWeDoNotSpeakIsRefused(t *testing.T) {
 		return method + " " + target + " HTTP/1.1\r\nHost: gateway\r\n" + fields(append(headers, token)) + "\r\n"
 	}
 	for name, request := range map[string]string{
-		"websocket":               line("GET", keyOne, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13"),
-		"h2c":                     line("GET", keyOne, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"),
 		"TRACE":                   line("TRACE", keyOne),
 		"CONNECT":                 "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n",
 		"CONNECT a known host":    "CONNECT anypoint.mulesoft.com:443 HTTP/1.1\r\nHost: anypoint.mulesoft.com:443\r\n" + token + "\r\n\r\n",

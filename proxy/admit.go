@@ -10,8 +10,9 @@ import (
 // pseudonym is our name in Via, Cache-Status and Proxy-Status.
 const pseudonym = "osgate"
 
-// admit refuses what no stage needs to see: an exchange that came through us before, and methods and protocols that are
-// not forwarded. Neither it nor locate waits for anything, so that they need no slot.
+// admit refuses what no stage needs to see: an exchange that came through us before, and
+// methods that are not forwarded. Neither it nor locate waits for anything, so that they
+// need no slot.
 func (p *Proxy) admit(x *exchange) error {
 	p.exchanges.Add(1)
 	if err := p.framed(x); err != nil { // before all else: its connection must end
@@ -25,8 +26,6 @@ func (p *Proxy) admit(x *exchange) error {
 		return refusal{code: codeLoop, detail: "this request has passed this gateway before; its upstream leads back to it"}
 	case x.r.Method == http.MethodConnect || x.r.Method == http.MethodTrace:
 		return refusal{code: codeBadRequest, detail: "method " + x.r.Method + " is not served"}
-	case h.Get("Upgrade") != "":
-		return refusal{code: codeBadRequest, detail: "protocol upgrades are not served; send plain HTTP/1.1 without the Upgrade header, or HTTP/2 over TLS"}
 	case x.r.ContentLength > p.MaxBody:
 		return tooLarge(p.MaxBody)
 	}

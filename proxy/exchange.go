@@ -89,10 +89,19 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	if x.client.IsValid() {
 		x.rec.ClientAddr = x.client.String()
 	}
+	declineUpgrade(r.Header)
 	x.body = newRequestBody(w, withDeclaredLength(r), p.MaxBody)
 	x.w.body = x.body
 	x.ready()
 	return x
+}
+
+// declineUpgrade ignores the offer of another protocol, as any server may (RFC 9110
+// section 7.8): the request is served in the protocol that it came in. ReverseProxy would
+// pass the offer on, or refuse one that it cannot read.
+func declineUpgrade(h http.Header) {
+	delete(h, "Upgrade")
+	delete(h, "Http2-Settings")
 }
 
 // ready takes the deadlines of the exchange and the order of reading and writing into the

@@ -31,7 +31,6 @@ func TestWhatIsRefusedEarlyCostsNothingLater(t *testing.T) {
 	}{
 		{name: "loop", head: "GET " + keyPath, lines: []string{"Via: 1.0 squid, 1.1 OSgate (x)"}, code: "loop", status: 508},
 		{name: "trace", head: "TRACE " + keyPath, code: "bad-request", status: 400},
-		{name: "upgrade", head: "GET " + keyPath, lines: []string{"Connection: Upgrade", "Upgrade: h2c"}, code: "bad-request", status: 400},
 		{name: "bad path", head: "DELETE " + storePath + "/partitions/p/keys/..", code: "bad-path", status: 400},
 		{name: "not an operation", head: "GET /api/v1/data", code: "not-object-store", status: 404},
 		{name: "not a call", head: "GET /accounts/api/cs/users", code: "not-object-store", status: 404},
