@@ -36,6 +36,15 @@ test: needs ## Run every test, with the race detector; installs what is missing
 	CGO_ENABLED=1 go test -vet=off -race -shuffle=on -count=1 -timeout 20m ./...
 	cd deploy/observe && go test -vet=off -count=1 -timeout 20m ./...
 
+# What `make clients` needs besides: its packages of npm are in e2e/clients, at the versions of package-lock.json.
+CLIENT_NEEDS := javac=openjdk-17-jdk-headless node=nodejs npm=npm curl=curl
+
+.PHONY: clients
+clients: ## Run real clients with their defaults against osgate; installs what is missing
+	@scripts/install-missing $(CLIENT_NEEDS)
+	@cd e2e/clients && { test node_modules/.package-lock.json -nt package-lock.json || npm ci; }
+	go test -vet=off -tags clients -count=1 -timeout 10m -run TestRealClients ./e2e
+
 .PHONY: lint
 lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	@files=$$(gofmt -l .) && test -z "$$files" || { echo "not gofmt-clean (make fmt):" $$files; exit 1; }
@@ -44,6 +53,7 @@ lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	go mod tidy -diff
 	go mod verify
 	go vet ./...
+	go vet -tags clients,soak ./e2e
 	cd deploy/observe && go mod tidy -diff && go vet ./...
 	go tool -modfile=tools/go.mod golangci-lint run --allow-parallel-runners
 

@@ -42,7 +42,7 @@ func TestMemoryStaysWithinItsBound(t *testing.T) {
 				body := `{"stringValue":"` + strings.Repeat("v", length) + `"}`
 				straight.send(http.MethodPut, target(n), body, "Content-Type: application/json").succeeded()
 			}
-			before := g.resident(t)
+			before := g.process.resident(t)
 			var reading sync.WaitGroup
 			began := time.Now()
 			y := &tally{byStatus: map[int]int{}}
@@ -64,7 +64,7 @@ func TestMemoryStaysWithinItsBound(t *testing.T) {
 			}
 			peak := 0
 			for time.Since(began) < period {
-				peak = max(peak, g.resident(t))
+				peak = max(peak, g.process.resident(t))
 				pause(50 * time.Millisecond)
 			}
 			reading.Wait()

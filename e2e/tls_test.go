@@ -43,8 +43,8 @@ func TestHTTPSAndHTTP2AreServed(t *testing.T) {
 	}
 }
 
-// certificate writes a certificate of 127.0.0.1 and its key to files, and returns whom a client must trust for it.
-func certificate(t *testing.T) (certFile, keyFile string, roots *x509.CertPool) {
+// certificate writes a certificate of 127.0.0.1 and of these names and its key to files, and returns whom a client must trust for it.
+func certificate(t *testing.T, names ...string) (certFile, keyFile string, roots *x509.CertPool) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -56,7 +56,7 @@ func certificate(t *testing.T) (certFile, keyFile string, roots *x509.CertPool) 
 	must(err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: names, IsCA: true, BasicConstraintsValid: true, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	must(err)

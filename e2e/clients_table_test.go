@@ -1,0 +1,95 @@
+//go:build clients
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// clientRow is a client in docs/compatibility.md.
+type clientRow struct {
+	client, version, what, setting string
+}
+
+// pinned reports whether the version is one of package-lock.json, and not the machine's.
+func (r clientRow) pinned() bool { return strings.Count(r.version, ".") == 2 && r.client != "curl" }
+
+// String returns the row as the page has it, without the version where that is the
+// machine's.
+func (r clientRow) String() string {
+	version := r.version
+	if !r.pinned() {
+		version = ""
+	}
+	return fmt.Sprintf("| %s | %s | %s | works | %s |", r.client, version, r.what, r.setting)
+}
+
+// compatibility is the clients that worked.
+type compatibility struct {
+	mu   sync.Mutex
+	rows []clientRow // guarded by mu
+}
+
+// hold compares what a client got with what it is to get, and keeps its row if they are
+// the same.
+func (c *compatibility) hold(t *testing.T, r clientRow, steps []step, wanted []want) {
+	t.Helper()
+	for i := range max(len(steps), len(wanted)) {
+		switch {
+		case i >= len(steps):
+			t.Errorf("%s %s: nothing of %q", r.client, r.version, wanted[i].what)
+		case i >= len(wanted):
+			t.Errorf("%s %s: %q was not expected", r.client, r.version, steps[i].what)
+		case !calledAs(steps[i].what, wanted[i].what) || !steps[i].is(wanted[i].status, wanted[i].text):
+			t.Errorf("%s %s: %v, want %v", r.client, r.version, steps[i], wanted[i])
+		}
+	}
+	if t.Failed() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rows = append(c.rows, r)
+}
+
+// calledAs reports whether a step is the one wanted; "…" stands for the middle of its name.
+func calledAs(what, wanted string) bool {
+	start, end, short := strings.Cut(wanted, "…")
+	return what == wanted || short && strings.HasPrefix(what, start) && strings.HasSuffix(what, end)
+}
+
+// matches fails the test where the page's table has not just the rows that were kept.
+// Versions that the machine chooses are not compared.
+func (c *compatibility) matches(t *testing.T, page string) {
+	t.Helper()
+	if t.Failed() {
+		return
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, said []string
+	for _, r := range c.rows {
+		got = append(got, r.String())
+	}
+	for line := range strings.Lines(string(text)) {
+		if cells := strings.Split(strings.TrimSpace(line), " | "); len(cells) == 5 && strings.Contains(line, "| works |") {
+			r := clientRow{strings.TrimPrefix(cells[0], "| "), cells[1], cells[2], strings.TrimSuffix(cells[4], " |")}
+			said = append(said, r.String())
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(said)
+	if !slices.Equal(got, said) {
+		t.Errorf("%s has other rows than the clients that worked, with their versions:\n%s\nnow has:\n%s", page, strings.Join(got, "\n"), strings.Join(said, "\n"))
+	}
+	for _, r := range c.rows {
+		t.Logf("%s %s works", r.client, r.version)
+	}
+}
