@@ -117,19 +117,26 @@ func TestAdminAnswersAtTheDescriptorLimit(t *testing.T) {
 	}
 }
 
-// TestAdminAnswersWhileItsOwnConnectionsAreAllTaken by clients that send nothing.
+// TestAdminAnswersWhileItsOwnConnectionsAreAllTaken by clients that send nothing, and
+// that want more connections than there are descriptors.
 func TestAdminAnswersWhileItsOwnConnectionsAreAllTaken(t *testing.T) {
 	t.Parallel()
-	g := newStack(t, false).gateway()
-	for range 200 {
+	g := newStack(t, false).gatewayWithin(256)
+	admin := caller{t: t, base: g.admin, client: plainClient(&http.Transport{DisableKeepAlives: true})}
+	for i := range 600 {
 		c, err := net.DialTimeout("tcp", strings.TrimPrefix(g.admin, "http://"), patience)
 		if err != nil {
 			t.Fatalf("dialing: %v", err)
 		}
 		t.Cleanup(func() { _ = c.Close() })
+		if i%60 == 59 {
+			admin.get("/livez").is(http.StatusOK)
+			g.as("app-one").get(demoKeys + "/KeyOne").is(http.StatusOK)
+		}
 	}
-	admin := caller{t: t, base: g.admin, client: plainClient(&http.Transport{DisableKeepAlives: true})}
-	admin.get("/livez").is(http.StatusOK)
+	if n := len(g.lines("the system gives no new connections")); n != 0 {
+		t.Errorf("the system gave no connections %d times, want never: the bound is below its limit", n)
+	}
 }
 
 // good fails the test unless the status is 2xx.

@@ -281,16 +281,11 @@ func TestHTTP2RequestsThatContradictThemselvesGoNowhere(t *testing.T) {
 		})
 	}
 	c.get(demoKeys + "/lie").is(http.StatusNotFound)
-	whole := s.emulator.requests(func(r logged) bool {
-		return r.Method == http.MethodPut && !strings.HasSuffix(r.Target, "/right") && r.Status/100 == 2
+	reached := s.emulator.requests(func(r logged) bool {
+		return r.Method == http.MethodPut && !strings.HasSuffix(r.Target, "/right")
 	})
-	if len(whole) > 0 {
-		t.Errorf("Object Store has taken %v", whole)
-	}
-	for _, target := range []string{"/a b", "/a%20b", "/a#b", "/a%23b", "/a"} {
-		if got := s.emulator.requests(toTarget(http.MethodPut, demoKeys+target)); len(got) > 0 {
-			t.Errorf("Object Store got %v", got)
-		}
+	if len(reached) > 0 {
+		t.Errorf("Object Store got %v", reached)
 	}
 }
 
