@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"time"
 
@@ -162,11 +163,19 @@ func retryAfter(h http.Header, interval time.Duration) time.Duration {
 // errLateMark is a write whose mark would run out before the write can be known to have taken effect.
 var errLateMark = errors.New("the write was marked too long ago")
 
-// hookless ends with its Context and has the values of another.
+// hookless is its Context without the trace hooks that it has beyond values. Its
+// cancelation is that of Context, which package context finds by a value too: without it,
+// each context made of a hookless one would take a goroutine.
 type hookless struct {
 	context.Context                 //nolint:containedctx // it is a context
-	values          context.Context //nolint:containedctx // it is made of two
+	values          context.Context //nolint:containedctx // what Context is made of
 }
 
 // Value implements [context.Context].
-func (c hookless) Value(key any) any { return c.values.Value(key) }
+func (c hookless) Value(key any) any {
+	value := c.Context.Value(key)
+	if _, hooks := value.(*httptrace.ClientTrace); hooks {
+		return c.values.Value(key)
+	}
+	return value
+}

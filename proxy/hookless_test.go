@@ -1,0 +1,30 @@
+package proxy
+
+import (
+	"context"
+	"net/http/httptrace"
+	"testing"
+)
+
+type valueKey struct{}
+
+// TestAContextWithoutHooksEndsWhatIsMadeOfIt at once, which takes no goroutine for each
+// of them, and keeps every value but the hooks.
+func TestAContextWithoutHooksEndsWhatIsMadeOfIt(t *testing.T) {
+	outer := &httptrace.ClientTrace{}
+	request := httptrace.WithClientTrace(context.WithValue(t.Context(), valueKey{}, "of the request"), outer)
+	parent, end := context.WithCancel(context.WithoutCancel(request))
+	hooked := httptrace.WithClientTrace(parent, &httptrace.ClientTrace{Got1xxResponse: nil})
+	child, cancel := context.WithCancelCause(hookless{hooked, request})
+	defer cancel(nil)
+	if got := child.Value(valueKey{}); got != "of the request" {
+		t.Errorf("the value is %v", got)
+	}
+	if got := httptrace.ContextClientTrace(child); got != outer {
+		t.Errorf("the hooks are %p, want those of the request, %p", got, outer)
+	}
+	end()
+	if child.Err() == nil {
+		t.Error("its end reaches what is made of it by a goroutine, want at once")
+	}
+}
