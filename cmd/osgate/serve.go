@@ -60,12 +60,14 @@ func (p *program) serve(ctx context.Context, args []string) int {
 	log := gateway.NewLogger(lines, c.Log)
 	silence := gateway.Hear(log)
 	defer silence()
-	boundMemory(int64(c.Cache.Bytes))
 	g, err := gateway.New(gateway.Options{Config: c, Logger: log, Log: lines, Out: p.out, Version: buildVersion(), Environ: p.environ})
 	if err != nil {
 		p.complain("%v", err)
 		return exitMisuse
 	}
+	bounding, unbound := context.WithCancel(ctx)
+	defer unbound()
+	go boundMemory(bounding, g.CachedBytes, int64(c.Cache.Bytes))
 	stop := reloadOn(hangups, g)
 	defer stop()
 	if err := g.Run(ctx); err != nil {

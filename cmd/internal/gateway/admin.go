@@ -45,6 +45,18 @@ func (p *parts) makeTelemetry() (err error) {
 	return p.exports.Attach(p.metrics)
 }
 
+// CachedBytes returns the bytes of cached answers, and of answers that are being read
+// for the cache. Safe for concurrent use.
+func (p *parts) CachedBytes() int64 {
+	s := p.cache.Stats()
+	n := s.Bytes + s.UnderWay
+	if p.web != nil {
+		s = p.web.Stats()
+		n += s.Bytes + s.UnderWay
+	}
+	return n
+}
+
 // cacheEvents tells what has happened in the cache.
 func (p *parts) cacheEvents(tell func(event string, n int64)) {
 	s := p.cache.Stats()
