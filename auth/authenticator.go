@@ -25,6 +25,7 @@ type Authenticator struct {
 	running  int                // flights, those that were forgotten included
 	underWay int                // those of them that wait for a control plane
 	floors   floors
+	suspects suspects
 	changes  []PlaneState // not yet told to OnChange
 	closed   bool
 

@@ -24,6 +24,7 @@ type flight struct {
 	shared  bool  // the verdict is another gateway's
 
 	awaited bool            // guarded by the Authenticator's mu: somebody waits
+	clean   bool            // guarded by the Authenticator's mu: somebody waits at an address that is no suspect
 	charged map[string]bool // guarded by the Authenticator's mu: addresses that its refusal was counted against
 }
 
@@ -57,6 +58,7 @@ func (a *Authenticator) join(ctx context.Context, q query) *flight {
 		f = a.launch(ctx, q)
 	}
 	f.awaited = true
+	f.clean = f.clean || !a.suspects.have(q.address, time.Now())
 	return f
 }
 
@@ -153,11 +155,15 @@ func (a *Authenticator) ticket(q query, f *flight, now time.Time) (ticket, error
 	case !f.awaited && p.busy(now):
 		return ticket{}, &UnavailableError{Plane: q.plane, Cause: errGivesWay, RetryAfter: minInterval}
 	}
+	if wait := a.withheld(p, q, f, now); wait > 0 {
+		return ticket{}, &GuessingError{RetryAfter: wait}
+	}
 	round, verdict := p.breaker.Admit(now)
 	if verdict == breaker.Refuse {
 		return ticket{}, p.down(now)
 	}
 	a.underWay++
+	p.asked++
 	return ticket{round: round, probe: verdict == breaker.Probe}, nil
 }
 
@@ -203,6 +209,7 @@ func (a *Authenticator) land(q query, f *flight, t ticket, o outcome) (kept bool
 	now := time.Now()
 	a.underWay--
 	p := a.plane(q.plane)
+	p.asked--
 	p.learn(CallerOf(q.hash), o.allowance)
 	if p.settle(t, o.failure, now) && a.options.OnChange != nil {
 		a.changes = append(a.changes, p.snapshot(now))

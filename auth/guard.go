@@ -16,7 +16,10 @@ type Guard interface {
 	Failed(ctx context.Context, key string)
 }
 
-// GuessingError refuses a caller whose address brought too many tokens that were refused, or who repeats one too often. Nothing was asked.
+// GuessingError refuses a caller whose address sent too many tokens that were refused, or
+// who repeats one too often. It refuses one refused token a minute before, too, while
+// what is left of the control plane's allowance is reserved for other addresses. The
+// plane was not asked.
 type GuessingError struct {
 	RetryAfter time.Duration // when the next may be tried
 }
@@ -83,6 +86,7 @@ func (a *Authenticator) charge(ctx context.Context, q query, f *flight) {
 		if f.charged == nil {
 			f.charged = map[string]bool{}
 		}
+		a.suspects.note(q.address, time.Now())
 		f.charged[q.address] = true
 	}
 	a.mu.Unlock()

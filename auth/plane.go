@@ -34,6 +34,7 @@ type plane struct {
 	allowance Allowance // as the answer to the latest asking reports it
 	said      [2]report // of the allowance, by any answer: the latest, and the latest to another caller
 	passing   int       // calls of clients under way to it
+	asked     int       // askings under way to it
 	quiet     time.Time // until when nothing is asked that nobody waits for, because it answered 429
 }
 

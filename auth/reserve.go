@@ -42,7 +42,7 @@ func (p *plane) note(caller string, said Allowance) {
 func (p *plane) reserved(caller string, now time.Time) (wait time.Duration) {
 	all := true
 	for _, s := range p.said {
-		low := s.low(p.passing, now)
+		low := s.low(p.passing+p.asked, now)
 		if low && s.caller == caller {
 			return s.Reset.Sub(now)
 		}
@@ -52,6 +52,17 @@ func (p *plane) reserved(caller string, now time.Time) (wait time.Duration) {
 		return 0
 	}
 	return p.said[0].Reset.Sub(now)
+}
+
+// withheld returns for how long the plane is not asked about a token: while what is left of
+// its allowance for this gateway is reserved, if all who wait for the answer use addresses
+// that sent refused tokens a short time ago. Without that, one client that guesses would
+// spend the reserve, and no new token of any client could be identified. 0: it is asked.
+func (a *Authenticator) withheld(p *plane, q query, f *flight, now time.Time) time.Duration {
+	if f.clean || !a.guards(q) {
+		return 0
+	}
+	return p.reserved("", now)
 }
 
 // Known returns what stands for a token elsewhere, as in [Identity], and whether the plane

@@ -1,8 +1,13 @@
 package auth_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,4 +151,90 @@ func TestPassingCallsAreNoAskings(t *testing.T) {
 	if got := a.Planes(); len(got) != 0 {
 		t.Errorf("a plane that was never asked has the state %+v", got)
 	}
+}
+
+// scarce is a control plane that counts all of a gateway's requests together: 120 in 30
+// seconds, of which so many are left.
+type scarce struct {
+	f     asker
+	left  atomic.Int64
+	reset time.Time
+}
+
+func (s *scarce) Ask(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
+	left := s.left.Add(-1)
+	if left < 0 {
+		return auth.Answer{}, &auth.UnavailableError{Plane: plane, Limited: true, RetryAfter: time.Until(s.reset), Cause: errors.New("429")}
+	}
+	said, err := s.f.Ask(ctx, plane, token)
+	said.Allowance = auth.Allowance{Limit: 120, Remaining: int(left), Reset: s.reset}
+	return said, err
+}
+
+func (*scarce) Validator(string) string { return "test" }
+
+// TestGuessesLeaveAQuarterOfTheAllowanceToOtherAddresses: none of them costs another
+// client's new token its identification. One of that quarter goes to the guess whose
+// answer shows that the plane counts all callers together.
+func TestGuessesLeaveAQuarterOfTheAllowanceToOtherAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ask, asked := counted(func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+			if strings.HasPrefix(token.Header(), "Bearer guess") {
+				return no(ctx, plane, token)
+			}
+			return yes(ctx, plane, token)
+		})
+		plane := &scarce{f: ask, reset: time.Now().Add(5 * time.Minute)}
+		plane.left.Store(120)
+		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker, o.Guard = plane, newTally() })
+		identify := func(token, address string) error {
+			_, err := a.Identify(t.Context(), "us", auth.NewToken(token), address)
+			return err
+		}
+		for i := range 200 {
+			err := identify(fmt.Sprint("guess ", i), here)
+			if i < 91 && !errors.Is(err, auth.ErrBadToken) {
+				t.Fatalf("guess %d: %v, want a refusal by the plane", i, err)
+			}
+			if _, withheld := errors.AsType[*auth.GuessingError](err); i >= 91 && !withheld {
+				t.Fatalf("guess %d: %v, want one by the gateway", i, err)
+			}
+		}
+		if asked.Load() != 91 {
+			t.Errorf("the plane got %d requests for guesses, want 91 of 120", asked.Load())
+		}
+		if err := identify("new", there); err != nil {
+			t.Errorf("a new token of another address: %v", err)
+		}
+		if err := identify("new", here); err != nil {
+			t.Errorf("a known token of the guessing address: %v", err)
+		}
+		if err := identify("newer", here); err == nil {
+			t.Error("a new token of the guessing address was identified out of the reserve")
+		}
+		pass(2 * time.Minute)
+		if err := identify("newer", here); err != nil {
+			t.Errorf("a new token of an address that has not guessed for two minutes: %v", err)
+		}
+	})
+}
+
+// TestGuessesAtOnceCountAsSpent before their answers report what is left.
+func TestGuessesAtOnceCountAsSpent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		plane := &scarce{f: after(time.Second, no), reset: time.Now().Add(5 * time.Minute)}
+		plane.left.Store(42)
+		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker, o.Guard = plane, newTally() })
+		for i := range 2 { // two callers get the report that 40 are left, 10 above the reserve
+			_, _ = a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint("first ", i)), here)
+		}
+		for i := range 50 {
+			go func() { _, _ = a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint("guess ", i)), here) }()
+		}
+		synctest.Wait()
+		pass(time.Second)
+		if left := plane.left.Load(); left != 29 {
+			t.Errorf("%d of the allowance are left after 50 guesses at once, want the 30 that are reserved, less the one that showed it", left)
+		}
+	})
 }

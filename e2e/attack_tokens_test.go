@@ -16,10 +16,14 @@ import (
 func TestAttackOnIdentificationHurtsNoOther(t *testing.T) {
 	t.Parallel()
 	const mint = "client_id=app-one&client_secret=guess&grant_type=client_credentials"
-	own := allowanceForAll(200)
+	own, guessed := allowanceForAll(200), allowanceForAll(200)
 	hurtNoOther(t, []attack{
 		{name: "guessed tokens", run: guesses},
 		{name: "guessed tokens, Redis", redis: true, run: guesses},
+		{
+			name: "guessed tokens, one allowance for all", upstream: guessed, settings: []string{"AUTH_FAILURE_RATE=1000"},
+			osemu: []string{"-accounts-rate", "0"}, run: guesses,
+		},
 		{name: "requests without a token", run: requests(8, get1("gateway", keyOne))},
 		{name: "guessed secrets", run: requests(8, post1("/accounts/oauth2/token", mint))},
 		{name: "tokens that name nobody", upstream: namesNobody, run: nobodies},
