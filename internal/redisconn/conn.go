@@ -44,6 +44,7 @@ const (
 // sentinels know) with a circuit breaker in front. It is safe for concurrent use.
 type Conn struct {
 	client   redis.UniversalClient
+	cluster  bool   // client is of a cluster
 	addr     string // for String; host:port only
 	timeout  time.Duration
 	prefix   string
@@ -98,6 +99,7 @@ func Open(o Options) (*Conn, error) {
 	redis.SetLogger(silent{})
 	c := &Conn{
 		client:   s.open(),
+		cluster:  s.cluster != nil,
 		addr:     s.addr(),
 		timeout:  o.Timeout,
 		prefix:   o.Prefix,

@@ -77,6 +77,9 @@ func firstOutage(cmds []redis.Cmder) error {
 // caller's outcome once, also if that comes after the caller has left for ctx.
 func (c *Conn) ask(ctx context.Context, p redis.Pipeliner, own int, settle func(outage error)) outcome {
 	kind, began := c.kindOf(p), time.Now()
+	if c.cluster {
+		sendOnce(ctx, p)
+	}
 	outages, left := c.send(ctx, p, own, settle)
 	c.tripped(kind, began, outages.own, left)
 	if left != nil {

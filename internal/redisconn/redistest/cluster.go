@@ -154,27 +154,42 @@ func (c *Cluster) MoveSlot(slot, to int) {
 	c.EndMove(slot, to)
 }
 
-// BeginMove moves the keys of a slot to node to. From then on the node that has the slot
-// sends those who ask for a key that it has not to the other (ASK).
+// BeginMove moves the keys of a slot to node to: [Cluster.OpenSlot], and
+// [Cluster.MoveKeys] of all.
 func (c *Cluster) BeginMove(slot, to int) {
 	c.t.Helper()
-	from := c.Owner(slot)
-	name, target := strconv.Itoa(slot), c.nodes[to]
-	target.Do("CLUSTER", "SETSLOT", name, "IMPORTING", c.ids[from])
-	c.nodes[from].Do("CLUSTER", "SETSLOT", name, "MIGRATING", c.ids[to])
-	c.moveKeys(slot, to)
+	c.OpenSlot(slot, to)
+	c.moveAll(slot, to)
 }
 
-// moveKeys moves what keys of a slot there are.
-func (c *Cluster) moveKeys(slot, to int) {
+// OpenSlot begins to move a slot to node to, and moves none of its keys. From then on the
+// node that has the slot sends those who ask for keys that it has not to the other (ASK),
+// and refuses those who ask for several of which it has some only (TRYAGAIN).
+func (c *Cluster) OpenSlot(slot, to int) {
 	c.t.Helper()
-	source := c.nodes[c.Owner(slot)]
-	for {
-		keys := source.ask("CLUSTER", "GETKEYSINSLOT", strconv.Itoa(slot), moveBatch).list
-		if len(keys) == 0 {
-			return
-		}
-		source.Do(append([]string{"MIGRATE", "127.0.0.1", strconv.Itoa(c.nodes[to].port), "", "0", "5000", "KEYS"}, keys...)...)
+	from := c.Owner(slot)
+	name := strconv.Itoa(slot)
+	c.nodes[to].Do("CLUSTER", "SETSLOT", name, "IMPORTING", c.ids[from])
+	c.nodes[from].Do("CLUSTER", "SETSLOT", name, "MIGRATING", c.ids[to])
+}
+
+// Keys returns keys that the node of a slot has in it, a hundred at most.
+func (c *Cluster) Keys(slot int) []string {
+	c.t.Helper()
+	return c.nodes[c.Owner(slot)].ask("CLUSTER", "GETKEYSINSLOT", strconv.Itoa(slot), moveBatch).list
+}
+
+// MoveKeys moves keys of an open slot to node to. A key that is gone by now does no harm.
+func (c *Cluster) MoveKeys(slot, to int, keys ...string) {
+	c.t.Helper()
+	c.nodes[c.Owner(slot)].Do(append([]string{"MIGRATE", "127.0.0.1", strconv.Itoa(c.nodes[to].port), "", "0", "5000", "KEYS"}, keys...)...)
+}
+
+// moveAll moves what keys of a slot there are.
+func (c *Cluster) moveAll(slot, to int) {
+	c.t.Helper()
+	for keys := c.Keys(slot); len(keys) > 0; keys = c.Keys(slot) {
+		c.MoveKeys(slot, to, keys...)
 	}
 }
 
@@ -183,7 +198,7 @@ func (c *Cluster) moveKeys(slot, to int) {
 func (c *Cluster) EndMove(slot, to int) {
 	c.t.Helper()
 	from := c.Owner(slot)
-	c.moveKeys(slot, to)
+	c.moveAll(slot, to)
 	first := []int{to, from} // so that the slot is never nobody's
 	for i := range c.nodes {
 		if !slices.Contains(first, i) {
