@@ -31,8 +31,10 @@ type history struct {
 	registers [historyKeys]atomic.Int64
 	answered  [historyKeys]atomic.Int64
 	hits      atomic.Int64
+	refused   atomic.Int64                     // writes
 	journeys  atomic.Int64                     // reads whose generations traveled with something else
 	conns     map[*cache.Cache]*redisconn.Conn // on which they travel
+	writer    *cache.Cache                     // through which alone is written; nil: through each
 	ended     chan struct{}
 	late      sync.WaitGroup // writes without an answer
 }
@@ -47,18 +49,24 @@ func TestReadersSeeEveryWriteThatWasAnswered(t *testing.T) {
 func TestReadersOfTwoGatewaysSeeEveryWriteThatWasAnswered(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	h := &history{T: t, ended: make(chan struct{}), conns: map[*cache.Cache]*redisconn.Conn{}}
-	var caches []*cache.Cache
-	for range 2 {
-		conn := dial(t, s)
-		coherence := onConn(t, conn, cache.RedisOptions{Settle: historyLease, Strict: true})
-		c := newCache(t, func(o *cache.Options) { o.WriteLease, o.Coherence = historyLease, coherence })
-		caches, h.conns[c] = append(caches, c), conn
-	}
+	h, caches := twoGateways(t, s, true)
 	h.run(s.Flush, func() bool { return h.journeys.Load() >= 100 }, caches...)
 }
 
-func dial(t testing.TB, s *redistest.Server) *redisconn.Conn {
+// twoGateways is a history of two gateways on one Redis.
+func twoGateways(t *testing.T, s place, strict bool) (h *history, caches []*cache.Cache) {
+	t.Helper()
+	h = &history{T: t, ended: make(chan struct{}), conns: map[*cache.Cache]*redisconn.Conn{}}
+	for range 2 {
+		conn := dial(t, s)
+		coherence := onConn(t, conn, cache.RedisOptions{Settle: historyLease, Strict: strict})
+		c := newCache(t, func(o *cache.Options) { o.WriteLease, o.Coherence = historyLease, coherence })
+		caches, h.conns[c] = append(caches, c), conn
+	}
+	return h, caches
+}
+
+func dial(t testing.TB, s place) *redisconn.Conn {
 	t.Helper()
 	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: time.Minute})
 	if err != nil {
@@ -68,7 +76,7 @@ func dial(t testing.TB, s *redistest.Server) *redisconn.Conn {
 }
 
 // onRedis is the coherence of a gateway that runs until the test ends.
-func onRedis(t testing.TB, s *redistest.Server, o cache.RedisOptions) *cache.RedisCoherence {
+func onRedis(t testing.TB, s place, o cache.RedisOptions) *cache.RedisCoherence {
 	t.Helper()
 	return onConn(t, dial(t, s), o)
 }
@@ -102,7 +110,7 @@ func (h *history) run(fault func(), enough func() bool, caches ...*cache.Cache) 
 		for i := range historyWriters + historyReaders {
 			random := rand.New(rand.NewPCG(uint64(g), uint64(i)))
 			work := h.read
-			if i < historyWriters {
+			if i < historyWriters && (h.writer == nil || h.writer == c) {
 				work = h.write
 			}
 			clients.Go(func() {
@@ -144,7 +152,8 @@ func (h *history) write(c *cache.Cache, random *rand.Rand) {
 	k := random.IntN(historyKeys)
 	m, err := c.Mark(h.Context(), ask(h, "PUT", fmt.Sprint(keyPath, k)), time.Now())
 	if err != nil {
-		return // refused
+		h.refused.Add(1)
+		return
 	}
 	if random.IntN(100) == 0 {
 		m.Done(cache.Unknown)

@@ -157,12 +157,20 @@ func (c *RedisCoherence) Mark(ctx context.Context, on Resources, writer ID, leas
 }
 
 func (c *RedisCoherence) mark(ctx context.Context, on Resources, writer ID, lease time.Duration) error {
-	calls := c.calls(on, c.scripts.mark, writer[:], max(0, lease.Microseconds()), maxLeases, slotLeased)
-	if err := c.run(ctx, calls); err != nil {
+	if err := c.hold(ctx, c.markCalls(on, writer, lease)); err != nil {
 		return fmt.Errorf("marking generations: %w", err)
 	}
-	c.countSettled(calls)
 	return nil
+}
+
+// markCalls makes the calls of the mark script; a lease that is over is none.
+func (c *RedisCoherence) markCalls(on Resources, writer ID, lease time.Duration) []call {
+	lease = max(0, lease)
+	calls := c.calls(on, c.scripts.mark, writer[:], lease.Microseconds(), maxLeases, slotLeased)
+	for i := range calls {
+		calls[i].lease = lease
+	}
+	return calls
 }
 
 // countSettled counts the leases for which the mark script found no room.
@@ -202,15 +210,20 @@ func (c *RedisCoherence) Reset(ctx context.Context) error {
 func (c *RedisCoherence) epochs(ctx context.Context, what string, settle time.Duration) error {
 	calls := make([]call, Slots)
 	for i := range calls {
-		calls[i] = call{
-			script: c.scripts.epoch, slot: uint8(i), keys: []string{c.slots[i].key},
-			args: append(c.head(uint8(i)), what, settle.Microseconds()),
-		}
+		calls[i] = c.epochCall(uint8(i), what, settle)
 	}
 	if err := c.run(ctx, calls); err != nil {
 		return fmt.Errorf("looking at epochs: %w", err)
 	}
 	return nil
+}
+
+// epochCall makes the call of the epoch script in a slot.
+func (c *RedisCoherence) epochCall(slot uint8, what string, settle time.Duration) call {
+	return call{
+		script: c.scripts.epoch, slot: slot, keys: []string{c.slots[slot].key},
+		args: append(c.head(slot), what, settle.Microseconds()),
+	}
 }
 
 // calls makes the calls of a script for the resources, one for each slot: after the head and args, each resource's lease field, then a fresh id

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -56,13 +57,15 @@ func newScripts() scripts {
 	}
 }
 
-// call is one script to be run in one slot, and what it answered.
+// call is one script to be run in one slot, and what it answered, or its error.
 type call struct {
 	script *redis.Script
 	slot   uint8
 	keys   []string
 	args   []any
+	lease  time.Duration // of a mark
 	answer []string
+	err    error
 }
 
 var errOddAnswer = errors.New("a script answered in an unknown form")
@@ -104,14 +107,15 @@ func queueAll(ctx context.Context, p redis.Pipeliner, calls []call, whole bool) 
 	return cmds
 }
 
-// take gives each call what was answered to it.
-func take(calls []call, cmds []*redis.Cmd) (err error) {
+// take gives each call what was answered to it, and returns the first error.
+func take(calls []call, cmds []*redis.Cmd) (first error) {
 	for i, cmd := range cmds {
-		if calls[i].answer, err = cmd.StringSlice(); err != nil {
-			return fmt.Errorf("running a coherence script: %w", err)
+		calls[i].answer, calls[i].err = cmd.StringSlice()
+		if calls[i].err != nil && first == nil {
+			first = fmt.Errorf("running a coherence script: %w", calls[i].err)
 		}
 	}
-	return nil
+	return first
 }
 
 func unknownScript(cmds []*redis.Cmd) bool {

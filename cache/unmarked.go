@@ -147,13 +147,11 @@ func (c *RedisCoherence) touchBatch(ctx context.Context, batch map[ID]unmarkedWr
 	now := time.Now()
 	var calls []call
 	for writer, w := range batch {
-		lease := max(0, w.until.Sub(now))
-		calls = append(calls, c.calls(w.on, c.scripts.mark, writer[:], lease.Microseconds(), maxLeases, slotLeased)...)
+		calls = append(calls, c.markCalls(w.on, writer, w.until.Sub(now))...)
 	}
-	if c.run(ctx, calls) != nil {
+	if c.hold(ctx, calls) != nil {
 		return false
 	}
-	c.countSettled(calls)
 	c.madeUp(batch)
 	return true
 }
