@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,7 +68,7 @@ func TestRealClients(t *testing.T) {
 	prefix := g.url + "/us/us-east-1"
 	tried := &compatibility{}
 	t.Run("clients", func(t *testing.T) {
-		for _, c := range []struct {
+		for i, c := range []struct {
 			client  string
 			program []string
 			base    string
@@ -78,11 +79,13 @@ func TestRealClients(t *testing.T) {
 			{"HttpURLConnection", java("URLConnectionClient.java"), prefix, urlConnectionJourney, "with and without caches"},
 			{"Apache HttpClient", apache("5.4.1"), prefix, apacheJourney, "`TLS/1.2` offered with every read, `expectContinueEnabled`"},
 			{"Apache HttpClient", apache("5.5.1"), prefix, apacheJourney, "`expectContinueEnabled`"},
+			{"JDK HttpClient", java("JDKClient.java"), prefix + "/", jdkJourney, "the same with a base URL that ends in `/`"},
 			{"fetch of Node", []string{"node", "fetch.mjs"}, prefix, wroteReadDeleted, "nothing"},
 		} {
 			t.Run(c.client, func(t *testing.T) {
 				t.Parallel()
-				version, steps := runClient(t, c.program, c.base, demoKeys, token)
+				keys := fmt.Sprintf("%s/partitions/client-%d/keys", demoStore, i) // its own
+				version, steps := runClient(t, c.program, c.base, keys, token)
 				tried.hold(t, clientRow{c.client, version, c.what, "base URL"}, steps, c.want)
 			})
 		}

@@ -178,6 +178,7 @@ func TestAmbiguousPathsAreRefusedAndGoNowhere(t *testing.T) {
 		demoKeys + "/x%252F..", demoKeys + "/a|b", demoKeys + "/a%7Cb", demoKeys + "/%00", demoKeys + "/a%00b", demoKeys + "/%0d%0aX:y", demoKeys + "/a%7Fb",
 		demoKeys + "/%FF", demoKeys + "/%C0%AE", demoKeys + "/%ED%A0%80", demoKeys + "/", demoKeys + "//a", demoKeys + "/../DEFAULT_PARTITION",
 		prodStores + "/../stores/x", prodStores + "//partitions", "/us/us-east-1" + demoKeys + "/..", "/us/us-east-1" + demoKeys + "/%2e%2e/%2e%2e",
+		"//nowhere", "/us//us-east-1" + demoKeys + "/KeyOne", "/api//v1" + demoKeys[len("/api/v1"):], "/api/v1/" + demoKeys[len("/api/v1"):], "/accounts//api/me", "/accounts/api/me/",
 	} {
 		for _, method := range []string{"GET", "DELETE"} {
 			request := strings.Replace(get1("gateway", path, token), "GET", method, 1)
@@ -186,6 +187,34 @@ func TestAmbiguousPathsAreRefusedAndGoNowhere(t *testing.T) {
 	}
 	if seen := s.emulator.requests(toObjectStore); len(seen) > 0 {
 		t.Errorf("osemu saw %v, want nothing", seen)
+	}
+}
+
+// TestABaseURLMayEndInASlash in each way in which a place is named, as the vendor's own
+// command for a token has it; upstream gets one slash.
+func TestABaseURLMayEndInASlash(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	g := s.gateway("RATE=0", "CACHE_KEY_TTL=0")
+	form := "client_id=app-one&client_secret=secret-one&grant_type=client_credentials"
+	for _, front := range []string{"//", "/us//", "//us/", "///"} {
+		s.emulator.forget()
+		request := fmt.Sprintf("POST %saccounts/oauth2/token HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n"+
+			"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", front, len(form), form)
+		token := raw(t, g.addr(), request).is(http.StatusOK).token()
+		s.conceal(token)
+		for _, front := range []string{"/", "/us/us-east-1/", "//us/us-east-1", "//us/us-east-1//", "/api/v1/", "//api/v1//"} {
+			raw(t, g.addr(), get1("gateway", front+keyOne, "Authorization: Bearer "+token)).is(http.StatusOK)
+		}
+		raw(t, g.addr(), get1("object-store-us-east-1.anypoint.mulesoft.com", "/"+keyOne, "Authorization: Bearer "+token)).is(http.StatusOK)
+		for _, r := range s.emulator.requests(notIdentity) {
+			if r.Target != keyOne && r.Target != "/accounts/oauth2/token" {
+				t.Errorf("%s: osemu saw %s, want no empty segment", front, r.Target)
+			}
+		}
+		if n := len(s.emulator.requests(toTarget("GET", keyOne))); n != 7 {
+			t.Errorf("%s: osemu saw %d reads, want 7", front, n)
+		}
 	}
 }
 

@@ -39,6 +39,7 @@ const (
 	introspectForeign
 	introspectTime
 	accountsRateBy
+	emptySegments
 )
 
 // Choices lists every choice with its values, the default first. The table in the
@@ -65,6 +66,7 @@ func Choices() []Choice {
 		introspectForeign:   {"introspect-foreign", []string{"allow", "deny"}, "introspection of another organization's tokens"},
 		introspectTime:      {"introspect-time", []string{"seconds", "milliseconds"}, "iat and exp of introspection v2"},
 		accountsRateBy:      {"accounts-rate-by", []string{"client", "ip"}, "whom an Access Management request counts for: client or user, or address"},
+		emptySegments:       {"empty-segments", []string{"accounts", "all", "none"}, "whose paths may begin with empty segments: a base URL with a slash"},
 	}
 }
 

@@ -84,5 +84,7 @@
 //	introspection of another's token       nothing                          told; introspect-foreign=deny
 //	iat, exp of introspection v2           milliseconds in v1               seconds (RFC 7662); introspect-time=milliseconds
 //	whom Access Management's limit counts  X-RateLimit headers, not whose   client or user; accounts-rate-by=ip
+//	empty segments in front of a path      the command for a token (page)   of Access Management alone;
+//	                                       sends //accounts/…               empty-segments=all, none
 //	…/stores/{id}/objects                  on the page, defined nowhere     501; none
 package emulator

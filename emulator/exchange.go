@@ -21,7 +21,7 @@ type exchange struct {
 // newExchange locates a request and finds out whose token it carries.
 func (e *Emulator) newExchange(r *http.Request) *exchange {
 	path, query := splitTarget(r)
-	x := &exchange{in: r, target: r.RequestURI, rawQuery: query, place: e.atlas.locate(r.Host, path)}
+	x := &exchange{in: r, target: r.RequestURI, rawQuery: query, place: e.locate(r.Host, path)}
 	if x.target == "" {
 		x.target = r.URL.RequestURI()
 	}

@@ -2,6 +2,8 @@ package emulator_test
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,6 +106,42 @@ func TestPathOfNoServiceIsNotFound(t *testing.T) {
 		t.Run(at.name, func(t *testing.T) {
 			c.must(http.StatusNotFound, http.MethodGet, at.target, "", "Host", at.host)
 		})
+	}
+}
+
+// A base URL that ends in a slash makes empty segments in front of a path. The vendor's
+// page has a command for a token that does.
+func TestEmptySegmentsInFrontAreLeftOutWhereChosen(t *testing.T) {
+	const none, accounts, all = "none", "accounts", "all"
+	for _, at := range []struct {
+		host, target string
+		served       []string // by which choices
+	}{
+		{"localhost", "//us/accounts/api/me", []string{accounts, all}},
+		{"localhost", "/us//accounts/api/me", []string{accounts, all}},
+		{"anypoint.mulesoft.com", "///accounts/api/me", []string{accounts, all}},
+		{"localhost", "/us/us-east-1/" + prod, []string{all}},
+		{"localhost", "//us/us-east-1" + prod, []string{all}},
+		{"localhost", "/us//api/v1/organizations/org-root" + anHour, []string{all}},
+		{"object-store-us-east-1.anypoint.mulesoft.com", "/" + prod, []string{all}},
+		{"localhost", "//us//nowhere/x", nil},
+		{"localhost", "/us/accounts//api/me", nil},
+	} {
+		for _, choice := range []string{none, accounts, all} {
+			c := one(t, "empty-segments="+choice)
+			want := http.StatusNotFound
+			if slices.Contains(at.served, choice) {
+				want = http.StatusOK
+			}
+			r := httptest.NewRequest(http.MethodGet, at.target, nil)
+			r.Host = at.host
+			r.Header.Set("Authorization", "Bearer "+c.token)
+			w := httptest.NewRecorder()
+			c.e.ServeHTTP(w, r)
+			if w.Code != want {
+				t.Errorf("%s: %s at %s: %d, want %d", choice, at.target, at.host, w.Code, want)
+			}
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ var ErrNotObjectStore = errors.New("not an Object Store v2 or Stats API operatio
 // PathError is a path that is refused because two parsers could read it in two ways. It holds no more of the path than the segment's
 // place, so that it can be shown and logged.
 type PathError struct {
-	Segment int    // counted from 1, after "/api/v1"
+	Segment int    // counted from 1, after "/api/v1" where the path begins so
 	Reason  string // what is wrong with it, to follow "path segment N "
 }
 
@@ -43,7 +43,8 @@ func (e *QueryError) Error() string {
 }
 
 // Parse reads a request: its method, the path exactly as it came in the request target (still escaped, without a gateway's own prefix)
-// and the raw query. A doubled "/api/v1" is accepted, since base URLs are configured with it and without.
+// and the raw query. A doubled "/api/v1" is accepted, since base URLs are configured with it and without,
+// and with a "/" behind it.
 //
 // Errors: *[PathError] where there are more than 32 segments, or a segment is empty, is not valid UTF-8, holds a control byte or "|", or holds
 // "." or ".." between "/" and "\" (decoded once or twice, path parameters cut); *[QueryError] for a malformed query; [ErrNotObjectStore] for all else.
@@ -52,7 +53,7 @@ func Parse(method, path, rawQuery string) (Operation, error) {
 	if !ok {
 		return Operation{}, ErrNotObjectStore
 	}
-	if again, doubled := strings.CutPrefix("/"+rest, base+"/"); doubled {
+	if again, doubled := strings.CutPrefix("/"+strings.TrimLeft(rest, "/"), base+"/"); doubled {
 		rest = again
 	}
 	raw := strings.SplitN(rest, "/", maxSegments+1)

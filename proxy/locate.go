@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"cmp"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -33,6 +35,9 @@ func (p *Proxy) locate(x *exchange) error {
 }
 
 func (p *Proxy) locateAccounts(x *exchange, place regionmap.Place) (err error) {
+	if err := emptySegment(x.path); err != nil {
+		return err
+	}
 	call, ok := auth.ReadCall(x.r.Method, x.path)
 	if !ok || !p.Accounts {
 		return refusal{code: codeNotObjectStore, detail: "this Access Management call is not passed on by this gateway"}
@@ -46,6 +51,9 @@ func (p *Proxy) locateAccounts(x *exchange, place regionmap.Place) (err error) {
 
 func (p *Proxy) locateOperation(x *exchange, place regionmap.Place) (err error) {
 	x.op, err = objectstore.Parse(x.r.Method, x.path, x.query)
+	if errors.Is(err, objectstore.ErrNotObjectStore) {
+		return cmp.Or(emptySegment(x.path), err)
+	}
 	if err != nil {
 		return err
 	}
@@ -64,6 +72,21 @@ func (p *Proxy) locateOperation(x *exchange, place regionmap.Place) (err error) 
 	}
 	x.rec.Plane, x.rec.Region = x.location.Plane, x.location.Region
 	return err
+}
+
+// emptySegment returns an error for a path that holds an empty segment. Key-value clients
+// read a 404 as "no such key", which hides a wrong base URL.
+func emptySegment(path string) error {
+	if path == "/" { // has no segment
+		return nil
+	}
+	n := 0
+	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		if n++; segment == "" {
+			return &objectstore.PathError{Segment: n, Reason: "is empty"}
+		}
+	}
+	return nil
 }
 
 // originForm returns the request target as it came, path and query. An absolute form (RFC 9112 section 3.2.2) is accepted where it names one of

@@ -34,6 +34,13 @@ func TestWhatIsRefusedEarlyCostsNothingLater(t *testing.T) {
 		{name: "bad path", head: "DELETE " + storePath + "/partitions/p/keys/..", code: "bad-path", status: 400},
 		{name: "not an operation", head: "GET /api/v1/data", code: "not-object-store", status: 404},
 		{name: "not a call", head: "GET /accounts/api/cs/users", code: "not-object-store", status: 404},
+		{name: "an empty segment within", head: "GET " + storePath + "//partitions", code: "bad-path", status: 400},
+		{name: "an empty segment in a prefix", head: "GET /us//us-east-1" + keyPath, code: "bad-path", status: 400},
+		{name: "an empty segment in front of nothing known", head: "GET //data", code: "bad-path", status: 400},
+		{name: "an empty segment behind nothing known", head: "GET /data/", code: "bad-path", status: 400},
+		{name: "an empty segment within a call", head: "GET /accounts//api/me", code: "bad-path", status: 400},
+		{name: "an empty segment behind a call", head: "GET /accounts/api/me/", code: "bad-path", status: 400},
+		{name: "no segment", head: "POST /", code: "not-object-store", status: 404},
 		{name: "malformed query", head: "GET " + keyPath + "?a=%zz", code: "bad-request", status: 400},
 		{name: "contradiction", head: "GET /eu/eu-west-1" + keyPath, code: "region-unknown", status: 400},
 		{name: "not allowed", head: "GET /accounts/api/me", lines: []string{"X-Osgate-Region: gov"}, code: "region-not-allowed", status: 403},
@@ -68,6 +75,25 @@ func TestWhatIsRefusedEarlyCostsNothingLater(t *testing.T) {
 				t.Errorf("%d records, the last %+v", len(g.exchanges), g.last())
 			}
 		})
+	}
+}
+
+// TestEmptySegmentsInFrontDoNotGoUpstream: a base URL that ends in "/" makes them, and the
+// vendor's own command for a token.
+func TestEmptySegmentsInFrontDoNotGoUpstream(t *testing.T) {
+	for target, want := range map[string]string{
+		"//accounts/api/me": "/accounts/api/me", "/us//accounts/api/me": "/accounts/api/me",
+		"/" + keyPath: keyPath, "/us/us-east-1/" + keyPath: keyPath, "//us/us-east-1//api/v1//" + keyPath: keyPath,
+	} {
+		g := newRig(t)
+		r := request(t, "GET "+target, "Authorization: Bearer one")
+		if strings.Contains(target, "accounts") {
+			r.Host = "gateway"
+		}
+		w := g.do(r)
+		if w.Code != http.StatusOK || len(g.sent) != 1 || g.sent[0].URL.RequestURI() != want {
+			t.Errorf("%s: %d %s; upstream got %v, want %s", target, w.Code, w.Body, g.sent, want)
+		}
 	}
 }
 

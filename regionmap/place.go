@@ -51,7 +51,8 @@ func (e *NotAllowedError) Error() string {
 }
 
 // Read takes from a request what it says of its place: its Host, a prefix of its raw path, and the values of [Header]. It returns the path
-// without the prefix. Errors: *[UnknownError] where two ways contradict each other or one names no place, *[NotAllowedError].
+// without the prefix, and without the empty segments in front that a base URL ending in "/" makes. Errors: *[UnknownError] where two ways
+// contradict each other or one names no place, *[NotAllowedError].
 func (m *Map) Read(host, path string, header []string) (Place, string, error) {
 	var said []Place
 	if place, ok := m.byHost[hostname(host)]; ok {
@@ -105,23 +106,37 @@ func (p Place) String() string {
 	return p.Plane + "/" + p.Region
 }
 
-// prefix reads /{plane}/{region}/api/…, /{plane}/api/… and /{plane}/accounts/…; a path without such a prefix is returned as it is.
+// prefix reads /{plane}/{region}/api/…, /{plane}/api/… and /{plane}/accounts/…; a path without such a prefix is returned as it is. Empty segments in
+// front of the plane, "api" and "accounts" are left out: a base URL that ends in "/" makes them.
 func prefix(path string) (Place, string, error) {
-	name, rest, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if !ok || planeIndex(name) < 0 || !strings.HasPrefix(path, "/") {
+	rest := strings.TrimLeft(path, "/")
+	if rest == path {
 		return Place{}, path, nil
 	}
-	if strings.HasPrefix(rest, "api/") || strings.HasPrefix(rest, "accounts/") {
-		return Place{Plane: name, Way: "prefix"}, "/" + rest, nil
+	if surface(rest) {
+		return Place{}, "/" + rest, nil
+	}
+	name, rest, _ := strings.Cut(rest, "/")
+	if planeIndex(name) < 0 {
+		return Place{}, path, nil
+	}
+	if below := strings.TrimLeft(rest, "/"); surface(below) {
+		return Place{Plane: name, Way: "prefix"}, "/" + below, nil
 	}
 	region, rest, _ := strings.Cut(rest, "/")
-	if !strings.HasPrefix(rest, "api/") {
+	below := strings.TrimLeft(rest, "/")
+	if !strings.HasPrefix(below, "api/") {
 		return Place{}, path, nil
 	}
 	if Host(Location{name, region}) == "" {
 		return Place{}, path, &UnknownError{Reason: fmt.Sprintf("the prefix names a region that control plane %s does not have", name)}
 	}
-	return Place{Plane: name, Region: region, Way: "prefix"}, "/" + rest, nil
+	return Place{Plane: name, Region: region, Way: "prefix"}, "/" + below, nil
+}
+
+// surface reports whether a path without its first "/" is one of Object Store, of its Stats API or of Access Management.
+func surface(path string) bool {
+	return strings.HasPrefix(path, "api/") || strings.HasPrefix(path, "accounts/")
 }
 
 // headerPlace reads one value of [Header].

@@ -231,11 +231,32 @@ func TestPathsWithoutAPrefixStayAsTheyAre(t *testing.T) {
 	m := newMap(t, regionmap.Options{})
 	for _, path := range []string{
 		"", "/", "/api/v1/organizations/us/regions", "/us", "/us/", "/us/us-east-1", "/us/us-east-1/", "/us/us-east-1/x/y", "/xx/us-east-1/api/v1/o",
-		"//us/us-east-1/api/v1/o", "us/us-east-1/api/v1/o", "/US/us-east-1/api/v1/o", "/us%2Fus-east-1/api/v1",
+		"us/us-east-1/api/v1/o", "accounts/api/me", "/US/us-east-1/api/v1/o", "/us%2Fus-east-1/api/v1",
+		"//", "//nowhere/x", "//us", "/us//us-east-1/api/v1/o", "//us//us-east-1/api/v1/o", "/us/us-east-1//x", "/xx//api/v1/o", "/us/us-east-1//accounts/api/me",
 	} {
 		place, rest, err := m.Read("gateway", path, nil)
 		if err != nil || rest != path || place != (regionmap.Place{}) {
 			t.Errorf("%q: place %v, rest %q, error %v", path, place, rest, err)
+		}
+	}
+}
+
+// TestEmptySegmentsInFrontAreLeftOut, which a base URL that ends in "/" makes.
+func TestEmptySegmentsInFrontAreLeftOut(t *testing.T) {
+	m := newMap(t, regionmap.Options{})
+	for path, want := range map[string]struct{ place, rest string }{
+		"//accounts/api/me":           {"", "/accounts/api/me"},
+		"///api/v1/o":                 {"", "/api/v1/o"},
+		"//us/accounts/api/me":        {"us", "/accounts/api/me"},
+		"/us//accounts/api/me":        {"us", "/accounts/api/me"},
+		"/us//api/v1/o":               {"us", "/api/v1/o"},
+		"//us/us-east-1/api/v1/o":     {"us/us-east-1", "/api/v1/o"},
+		"/us/us-east-1//api/v1/o":     {"us/us-east-1", "/api/v1/o"},
+		"//eu/eu-west-1///api/v1//o/": {"eu/eu-west-1", "/api/v1//o/"},
+	} {
+		place, rest, err := m.Read("gateway", path, nil)
+		if err != nil || rest != want.rest || place.String() != want.place {
+			t.Errorf("%q: place %v, rest %q, error %v; want %v", path, place, rest, err, want)
 		}
 	}
 }
