@@ -78,6 +78,7 @@
 //	                                                                        (its stores are open to every token)
 //	url of a region                        http and a dot (page)            as on the page; region-url=table
 //	Stats API outside us and eu            none (page)                      all planes; stats-planes=documented
+//	bucket that begins at endDate          clients ask midnight to midnight not in the answer; none
 //	how late the Stats API is              "up to 24 hours" (usage)         at once; Options.StatsLag
 //	what the Stats API counts              "API calls"                      Object Store answers 2xx; none
 //	client in the me of a login            nothing                          absent; login-client=present

@@ -46,7 +46,7 @@ func inBubble(t *testing.T, o emulator.Options, test func(c client)) {
 
 func (c client) renew() client { return as(c.t, c.e, "us", "one") }
 
-func TestBucketsAreThePeriodsFromStartToEndInclusive(t *testing.T) {
+func TestBucketsAreThePeriodsFromStartToEnd(t *testing.T) {
 	inBubble(t, emulator.Options{}, func(c client) {
 		for name, row := range map[string]struct {
 			start, end, period string
@@ -54,7 +54,10 @@ func TestBucketsAreThePeriodsFromStartToEndInclusive(t *testing.T) {
 		}{
 			"the page's month":   {"2024-08-11T17:51:54.000Z", "2024-09-11T17:51:54.000Z", "1month", []string{"2024-08-01T00:00:00Z 0", "2024-09-01T00:00:00Z 0"}},
 			"the page's days":    {"2024-11-11T17:51:54.000Z", "2024-11-13T17:51:54.000Z", "1day", []string{"2024-11-11T00:00:00Z 0", "2024-11-12T00:00:00Z 0", "2024-11-13T00:00:00Z 0"}},
-			"hours":              {"2024-11-11T17:51:54Z", "2024-11-11T19:00:00Z", "1hour", []string{"2024-11-11T17:00:00Z 0", "2024-11-11T18:00:00Z 0", "2024-11-11T19:00:00Z 0"}},
+			"hours":              {"2024-11-11T17:51:54Z", "2024-11-11T19:00:00Z", "1hour", []string{"2024-11-11T17:00:00Z 0", "2024-11-11T18:00:00Z 0"}},
+			"a day":              {"2024-11-11T00:00:00Z", "2024-11-12T00:00:00Z", "1day", []string{"2024-11-11T00:00:00Z 0"}},
+			"a day and more":     {"2024-11-11T00:00:00Z", "2024-11-12T00:00:00.001Z", "1day", []string{"2024-11-11T00:00:00Z 0", "2024-11-12T00:00:00Z 0"}},
+			"a boundary":         {"2024-11-11T00:00:00Z", "2024-11-11T00:00:00Z", "1day", []string{"2024-11-11T00:00:00Z 0"}},
 			"an instant":         {"2024-11-11T17:51:54Z", "2024-11-11T17:51:54Z", "1hour", []string{"2024-11-11T17:00:00Z 0"}},
 			"offsets":            {"2024-11-11T01:30:00+02:00", "2024-11-11T01:30:00-01:00", "1day", []string{"2024-11-10T00:00:00Z 0", "2024-11-11T00:00:00Z 0"}},
 			"without seconds":    {"2024-11-11T17:51Z", "2024-11-11T17:52Z", "1day", []string{"2024-11-11T00:00:00Z 0"}},
@@ -125,13 +128,13 @@ func TestWhatWasServedIsCountedAtEveryLevel(t *testing.T) {
 			"/environments/env-prod/regions/us-east-1": {3, 1}, "/environments/env-prod/regions/eu-west-1": {1, 0},
 			"/environments/env-prod/regions/us-east-1/stores/" + demoStore: {2, 1},
 		} {
-			got := buckets(c.t, c.get(asked(stats+path, "2000-01-01T00:00:00Z", "2000-01-01T01:00:00Z", "1hour")))
+			got := buckets(c.t, c.get(asked(stats+path, "2000-01-01T00:00:00Z", "2000-01-01T02:00:00Z", "1hour")))
 			expected := []string{fmt.Sprint("2000-01-01T00:00:00Z ", want[0]), fmt.Sprint("2000-01-01T01:00:00Z ", want[1])}
 			if diff := cmp.Diff(expected, got); diff != "" {
 				c.t.Errorf("%q: %s", path, diff)
 			}
 			for _, period := range []string{"1day", "1month"} {
-				got := buckets(c.t, c.get(asked(stats+path, "2000-01-01T00:00:00Z", "2000-01-01T01:00:00Z", period)))
+				got := buckets(c.t, c.get(asked(stats+path, "2000-01-01T00:00:00Z", "2000-01-01T02:00:00Z", period)))
 				if diff := cmp.Diff([]string{fmt.Sprint("2000-01-01T00:00:00Z ", want[0]+want[1])}, got); diff != "" {
 					c.t.Errorf("%q by %s: %s", path, period, diff)
 				}

@@ -17,7 +17,8 @@ type statsQuery struct {
 	store         string
 	list          func(series) string // which part to list; nil: counts
 	period        string
-	first, last   time.Time // the starts of the first and the last bucket
+	first         time.Time // the start of the first bucket
+	end           time.Time // no bucket begins here or later, but for the first
 	oldest        time.Time // nothing before is kept
 }
 
@@ -141,7 +142,7 @@ func (q *statsQuery) window(query url.Values, now time.Time) error {
 	if end.After(furthest) {
 		return problemf(http.StatusBadRequest, "from startDate to endDate is more than %s, the most for period=%s", words, q.period)
 	}
-	q.first, q.last = bucket(q.period, start), bucket(q.period, end)
+	q.first, q.end = bucket(q.period, start), end
 	q.oldest = addMonths(now, -retention(q.period))
 	return nil
 }
@@ -219,7 +220,13 @@ func (q statsQuery) matches(planeID string) func(series) bool {
 // covers reports whether an hour is in the buckets asked for and still kept.
 func (q statsQuery) covers(hour time.Time) bool {
 	b := bucket(q.period, hour)
-	return !b.Before(q.first) && !b.After(q.last) && !b.Before(bucket(q.period, q.oldest))
+	return q.asks(b) && !b.Before(bucket(q.period, q.oldest))
+}
+
+// asks reports whether the bucket that begins at b is in the range: the one that holds
+// startDate, and those that begin after it and before endDate.
+func (q statsQuery) asks(b time.Time) bool {
+	return b.Equal(q.first) || b.After(q.first) && b.Before(q.end)
 }
 
 // statsBuckets returns one count a period, zeros included.
@@ -231,7 +238,7 @@ func (e *Emulator) statsBuckets(planeID string, q statsQuery, now time.Time) []b
 		}
 	})
 	list := []bucketJSON{}
-	for t := q.first; !t.After(q.last); t = after(q.period, t) {
+	for t := q.first; q.asks(t); t = after(q.period, t) {
 		list = append(list, bucketJSON{t, sums[t]})
 	}
 	return list

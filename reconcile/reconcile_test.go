@@ -201,7 +201,9 @@ func TestLongTimeFramesAreCutIntoAllowedOnes(t *testing.T) {
 		hours, want := make(map[time.Time]int64), int64(0)
 		for i, hour := int64(0), tt.from.Truncate(time.Hour); !hour.After(tt.to); i, hour = i+1, hour.Add(37*time.Hour) {
 			hours[hour] = i%7 + 1
-			want += i%7 + 1
+			if hour.Before(tt.to) { // a bucket that begins at to is not asked for
+				want += i%7 + 1
+			}
 		}
 		l.hours["prod/us-east-1/orders"] = hours
 		r, err := reconcile.Reconcile(t.Context(), reconcile.Options{
@@ -210,7 +212,7 @@ func TestLongTimeFramesAreCutIntoAllowedOnes(t *testing.T) {
 		if err != nil {
 			t.Fatalf("by %s: %v", tt.period, err)
 		}
-		if r.Total.Theirs != want || len(r.Rows) != 1 || r.Rows[0].Ours != want || r.From.After(tt.from) || !r.To.After(tt.to) {
+		if r.Total.Theirs != want || len(r.Rows) != 1 || r.Rows[0].Ours != want || r.From.After(tt.from) || r.To.Before(tt.to) {
 			t.Errorf("by %s: %+v, want %d", tt.period, r, want)
 		}
 	}

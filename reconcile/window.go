@@ -82,7 +82,8 @@ type window struct{ start, end time.Time }
 
 func (w window) holds(t time.Time) bool { return !t.Before(w.start) && t.Before(w.end) }
 
-// query asks for w. The last bucket is named by its last millisecond, since endDate is included. The vendor's description calls isMaster
+// query returns the query parameters for w. Its endDate is the last millisecond of the last bucket: that is in the
+// bucket whether or not a server takes a bucket that begins at endDate for a part of the range. The vendor's description calls isMaster
 // required.
 func (w window) query(p Period) url.Values {
 	const layout = "2006-01-02T15:04:05.000Z"
@@ -94,7 +95,8 @@ func (w window) query(p Period) url.Values {
 	}
 }
 
-// cut cuts a time frame, widened to whole buckets, into windows that follow each other. What neither side knows at now would be equal, and look like a
+// cut cuts a time frame, widened to whole buckets, into windows that follow each other. A bucket that begins at to is
+// not in it, unless from is the same instant. What neither side knows at now would be equal, and look like a
 // proof.
 func cut(p Period, from, to, now time.Time) ([]window, error) {
 	switch {
@@ -110,7 +112,10 @@ func cut(p Period, from, to, now time.Time) ([]window, error) {
 		return nil, fmt.Errorf("%w: with period %s counts are kept for %d months: from may be %s at the earliest",
 			ErrUsage, p, p.kept(), p.oldest(now).Format(time.RFC3339))
 	}
-	end := p.after(p.start(to))
+	end := p.start(to)
+	if end.Before(to) || !end.After(from) {
+		end = p.after(end)
+	}
 	var all []window
 	for at := p.start(from); at.Before(end); {
 		if len(all) == maxWindows {

@@ -202,8 +202,8 @@ func TestOnlyStatsOperationsAreAnswered(t *testing.T) {
 	}
 }
 
-// FuzzAnswer says of any query: it is refused as one that the caller got wrong, or answered with every bucket from the one of startDate to the one
-// of endDate and no more than the longest time frame can touch.
+// FuzzAnswer: any query is refused as a wrong one, or answered with no more buckets than
+// the longest time frame has.
 func FuzzAnswer(f *testing.F) {
 	f.Add("startDate=2024-08-11T17%3A51%3A54.000Z&endDate=2024-09-11T17%3A51%3A54.000Z&period=1month&isMaster=true")
 	f.Add("startDate=2024-08-11T17:51:54+02:00&endDate=2024-08-11T17:51:54Z&period=1hour&source=upstream")

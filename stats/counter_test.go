@@ -127,7 +127,7 @@ func TestAnExchangeCountsInTheHourItStarted(t *testing.T) {
 	c.Keep(get(noon.In(time.FixedZone("", 5400))))
 	flush(t, c)
 	want := `[{"timeStamp":"2024-08-15T11:00:00Z","objectStoreRequestCount":1},{"timeStamp":"2024-08-15T12:00:00Z","objectStoreRequestCount":2}]`
-	if got := answer(t, c, base+"org?startDate=2024-08-15T11:00:00Z&endDate=2024-08-15T12:00:00Z&period=1hour", noon); got != want {
+	if got := answer(t, c, base+"org?startDate=2024-08-15T11:00:00Z&endDate=2024-08-15T13:00:00Z&period=1hour", noon); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -72,7 +72,7 @@ func TestFormatsSayTheSame(t *testing.T) {
 	keep(c, 7, get(noon))
 	c.Keep(with(get(noon.Add(time.Hour)), func(x *record.Exchange) { x.Store = `say "a, b"` }))
 	flush(t, c)
-	const hours = "?startDate=2024-08-15T12:00:00Z&endDate=2024-08-15T14:00:00Z&period=1hour"
+	const hours = "?startDate=2024-08-15T12:00:00Z&endDate=2024-08-15T15:00:00Z&period=1hour"
 	const csvType, jsonType = "text/csv; charset=utf-8; header=present", "application/json"
 	for _, tt := range []struct{ target, body, mediaType string }{
 		{"org" + hours + "&format=csv", "timeStamp,objectStoreRequestCount\r\n2024-08-15T12:00:00Z,7\r\n2024-08-15T13:00:00Z,1\r\n2024-08-15T14:00:00Z,0\r\n", csvType},

@@ -67,10 +67,11 @@ func (p Period) next(start time.Time) time.Time {
 	}
 }
 
-// buckets returns the beginnings of all buckets from the one that holds start to the one that holds end.
+// buckets returns the beginnings of the bucket that holds start and of all that begin
+// after it and before end: a bucket that begins at end is not one of them.
 func (p Period) buckets(start, end time.Time) []time.Time {
-	var all []time.Time
-	for b := p.Start(start); !b.After(end); b = p.next(b) {
+	all := []time.Time{p.Start(start)}
+	for b := p.next(all[0]); b.Before(end); b = p.next(b) {
 		all = append(all, b)
 	}
 	return all

@@ -153,7 +153,10 @@ func TestEveryBucketIsAnswered(t *testing.T) {
 	}{
 		{"a day of hours touches 25", "startDate=2024-08-15T11:59:59Z&endDate=2024-08-16T11:59:59Z&period=1hour", "2024-08-15T11:00:00Z", "2024-08-16T11:00:00Z", 25},
 		{"a whole day of hours", "startDate=2024-08-15T00:00:00Z&endDate=2024-08-15T23:59:59.999Z&period=1hour", "2024-08-15T00:00:00Z", "2024-08-15T23:00:00Z", 24},
-		{"an end on the boundary has its bucket", "startDate=2024-08-14T00:00:00Z&endDate=2024-08-15T00:00:00.000Z&period=1day", "2024-08-14T00:00:00Z", "2024-08-15T00:00:00Z", 2},
+		{"an end on the boundary adds no bucket", "startDate=2024-08-15T00:00:00Z&endDate=2024-08-16T00:00:00.000Z&period=1day", "2024-08-15T00:00:00Z", "2024-08-15T00:00:00Z", 1},
+		{"an end behind the boundary does", "startDate=2024-08-15T00:00:00Z&endDate=2024-08-16T00:00:00.001Z&period=1day", "2024-08-15T00:00:00Z", "2024-08-16T00:00:00Z", 2},
+		{"an instant on the boundary is in its bucket", "startDate=2024-08-15T00:00:00Z&endDate=2024-08-15T00:00:00Z&period=1day", "2024-08-15T00:00:00Z", "2024-08-15T00:00:00Z", 1},
+		{"a month up to the next", "startDate=2024-08-01T00:00:00Z&endDate=2024-09-01T00:00:00Z&period=1month", "2024-08-01T00:00:00Z", "2024-08-01T00:00:00Z", 1},
 		{"a month of days touches 32", "startDate=2024-08-11T17:51:54Z&endDate=2024-09-11T17:51:54Z&period=1day", "2024-08-11T00:00:00Z", "2024-09-11T00:00:00Z", 32},
 		{"two months touch three", "startDate=2024-07-15T00:00:00Z&endDate=2024-09-15T00:00:00Z&period=1month", "2024-07-01T00:00:00Z", "2024-09-01T00:00:00Z", 3},
 		{"buckets are UTC whatever the offset", "startDate=2024-08-15T01:00:00%2B02:00&endDate=2024-08-15T12:00:00%2B02:00&period=1day", "2024-08-14T00:00:00Z", "2024-08-15T00:00:00Z", 2},

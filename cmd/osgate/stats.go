@@ -134,14 +134,14 @@ func (c comparison) check() error {
 	return nil
 }
 
-// parseInstant reads an RFC 3339 time, or a day in UTC: its beginning, or with last its end.
+// parseInstant reads an RFC 3339 time, or a day in UTC: its beginning, or with last the beginning of the next day.
 func parseInstant(name, text string, last bool) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, fmt.Errorf("%s is missing; %s", name, reconcileUsage)
 	}
 	if day, err := time.Parse(time.DateOnly, text); err == nil {
 		if last {
-			return day.AddDate(0, 0, 1).Add(-time.Millisecond), nil
+			return day.AddDate(0, 0, 1), nil
 		}
 		return day, nil
 	}
