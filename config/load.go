@@ -83,7 +83,7 @@ func (l *loader) classify(environ []string) {
 		name, value, _ := strings.Cut(item, "=")
 		i, known := l.byName[name]
 		switch {
-		case !strings.HasPrefix(name, Prefix) || injected(name):
+		case !strings.HasPrefix(name, Prefix) || injected(name, item):
 		case !known:
 			unknown[name] = true
 		case value == "":
@@ -107,11 +107,7 @@ func (l *loader) unknown(name string) string {
 			names = append(names, f.Name+fileSuffix)
 		}
 	}
-	detail := "unknown; the nearest name is " + nearest(name, names)
-	if injectedForOther(name) {
-		detail += " (if Kubernetes set it for a Service, set enableServiceLinks: false)"
-	}
-	return detail
+	return "unknown; the nearest name is " + nearest(name, names)
 }
 
 // readFiles reads what is given as a file.

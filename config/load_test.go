@@ -198,17 +198,21 @@ func TestNamesThatAreNotOursAreIgnored(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318", "OTEL_TRACES_EXPORTER=otlp",
 		"OSGATE_SERVICE_HOST=10.0.0.1", "OSGATE_SERVICE_PORT=8080", "OSGATE_SERVICE_PORT_HTTP=8080",
 		"OSGATE_PORT=tcp://10.0.0.1:8080", "OSGATE_PORT_8080_TCP_ADDR=10.0.0.1",
+		// What Kubernetes sets for a Service osgate-rate, whose name begins like a setting's.
+		"OSGATE_RATE_SERVICE_HOST=10.0.0.1", "OSGATE_RATE_SERVICE_PORT=8081", "OSGATE_RATE_SERVICE_PORT_HTTP_ADMIN=8081",
+		"OSGATE_RATE_PORT=tcp://10.0.0.1:8081", "OSGATE_RATE_PORT_8081_TCP=tcp://10.0.0.1:8081", "OSGATE_RATE_PORT_8081_TCP_PROTO=tcp",
+		"OSGATE_RATE_PORT_8081_TCP_PORT=8081", "OSGATE_RATE_PORT_8081_TCP_ADDR=10.0.0.1", "OSGATE_EU_DNS_PORT=udp://10.0.0.1:53",
 		"OSGATE=1", "XOSGATE_RATE=ten", "osgate_rate=ten", "PATH=/bin", "=C:=C:\\", "",
 	)
 }
 
-func TestAnotherServicesVariablesSayHowToStopThem(t *testing.T) {
-	for _, name := range []string{
-		"OSGATE_ADMIN_SERVICE_HOST", "OSGATE_ADMIN_SERVICE_PORT", "OSGATE_ADMIN_PORT", "OSGATE_ADMIN_PORT_8081_TCP",
+func TestASettingThatLooksLikeAServicesVariableIsRefused(t *testing.T) {
+	for _, item := range []string{
+		"OSGATE_LISTEN_PORT=8080", "OSGATE_ADMIN_PORT=:8081", "OSGATE_SERVICES=a", "OSGATE_RATE_SERVICE=10",
+		"OSGATE_ADMIN_SERVICE_HOSTS=a", "OSGATE_ADMIN_PORT_HTTP=8081", "OSGATE_ADMIN_PORT_80_TCP_NAME=a", "OSGATE_LISTEN_PORT=",
 	} {
-		got := problemsOf(t, name+"=tcp://10.0.0.1:8081")
-		if len(got) != 1 || !strings.Contains(got[0].Detail, "enableServiceLinks: false") {
-			t.Errorf("problems of %s are %v, want one that names enableServiceLinks", name, got)
+		if got := problemsOf(t, item); len(got) != 1 || !strings.HasPrefix(got[0].Detail, "unknown; the nearest name is OSGATE_") {
+			t.Errorf("problems of %s are %v, want one that it is unknown", item, got)
 		}
 	}
 }

@@ -48,14 +48,3 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
-
-// injected reports whether Kubernetes sets name for a Service called osgate: it is then none of ours.
-func injected(name string) bool {
-	return strings.HasPrefix(name, Prefix+"SERVICE_") || strings.HasPrefix(name, Prefix+"PORT")
-}
-
-// injectedForOther reports whether name looks like what Kubernetes sets for a Service whose name begins with osgate-.
-func injectedForOther(name string) bool {
-	return strings.Contains(name, "_SERVICE_HOST") || strings.Contains(name, "_SERVICE_PORT") ||
-		strings.Contains(name, "_PORT_") || strings.HasSuffix(name, "_PORT")
-}

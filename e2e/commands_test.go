@@ -43,6 +43,40 @@ func TestVersionSaysSomething(t *testing.T) {
 	}
 }
 
+// TestEachProgramKnowsItsVersionAndItsUsage and names a flag that it does not know. None of the three serves then.
+func TestEachProgramKnowsItsVersionAndItsUsage(t *testing.T) {
+	t.Parallel()
+	for name, program := range map[string]string{"osgate": programs.osgate, "osemu": programs.osemu, "osdemo": programs.osdemo} {
+		for _, flag := range []string{"-v", "-version", "--version"} {
+			if run := execute(t, program, nil, flag); run.code != 0 || !strings.HasPrefix(run.stdout, name+" ") || strings.Count(run.stdout, "\n") != 1 {
+				t.Errorf("%s %s: exit code %d, %q%q, want 0 and its version", name, flag, run.code, run.stdout, run.stderr)
+			}
+		}
+		for _, flag := range []string{"-h", "-help", "--help"} {
+			if run := execute(t, program, nil, flag); run.code != 0 || !strings.HasPrefix(run.stdout, name+" is ") {
+				t.Errorf("%s %s: exit code %d, %q%q, want 0 and what it is", name, flag, run.code, run.stdout, run.stderr)
+			}
+		}
+		execute(t, program, nil, "-no-such-flag").says(t, 2, name, "-no-such-flag")
+	}
+}
+
+// TestServicesOfKubernetesDoNotStopTheStart although their variables begin like settings; a misspelled setting does.
+func TestServicesOfKubernetesDoNotStopTheStart(t *testing.T) {
+	t.Parallel()
+	var injected []string
+	for _, service := range []string{"", "ADMIN_", "RATE_", "STATE_DIR_"} { // osgate, osgate-admin, osgate-rate, osgate-state-dir
+		for _, form := range []string{
+			"SERVICE_HOST=10.0.0.1", "SERVICE_PORT=8080", "SERVICE_PORT_HTTP=8080", "PORT=tcp://10.0.0.1:8080", "PORT_8080_TCP=tcp://10.0.0.1:8080",
+			"PORT_8080_TCP_PROTO=tcp", "PORT_8080_TCP_PORT=8080", "PORT_8080_TCP_ADDR=10.0.0.1",
+		} {
+			injected = append(injected, service+form)
+		}
+	}
+	osgate(t, injected, "explain", "GET", "http://localhost:8080/us/us-east-1"+demoKeys+"/k").says(t, 0, "us/us-east-1")
+	osgate(t, append(injected, "LISTEN_PORT=8080"), "serve").says(t, 2, "OSGATE_LISTEN_PORT", "the nearest name is OSGATE_LISTEN")
+}
+
 // variables are those of the contract.
 const variables = `LISTEN ADMIN_LISTEN ADMIN_TOKEN SECRET ACCOUNTS ACCOUNTS_RATE TLS_CERT TLS_KEY TLS_CLIENT_CA REDIS_URL REDIS_TIMEOUT REDIS_PREFIX STATE_DIR PLANES REGIONS
 	DEFAULT_REGION ROUTES DISCOVER UPSTREAM_OVERRIDE UPSTREAM_CA UPSTREAM_TIMEOUT AUTH AUTH_TTL AUTH_NEGATIVE_TTL AUTH_STALE AUTH_CLIENT_ID AUTH_CLIENT_SECRET

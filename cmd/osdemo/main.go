@@ -18,6 +18,7 @@ import (
 
 	"osgate/cmd/internal/gateway"
 	"osgate/emulator"
+	build "osgate/internal/version"
 )
 
 // version is set by the linker; empty in a plain go build.
@@ -36,10 +37,45 @@ const latency = 20 * time.Millisecond
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	gateway.EndAtOnceOnASecond(ctx, stop)
+	if status, ends := arguments(os.Args[1:], os.Stdout, os.Stderr); ends {
+		os.Exit(status)
+	}
 	if err := run(ctx, os.Environ(), os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintf(os.Stderr, "osdemo: %v\n", err)
 		os.Exit(1)
 	}
+}
+
+const usage = `osdemo is the first look: the gateway and the Object Store v2 emulator in one process on loopback.
+It prints curl lines to paste. Ctrl-C stops it.
+
+Usage: osdemo
+
+  -h, --help     print this
+  -v, --version  print the version
+
+OSGATE_… variables go over the settings of the demo; osgate help lists the commands of the gateway, osemu -h the flags of the emulator.
+`
+
+// misuse is the exit status for arguments that there are not.
+const misuse = 2
+
+// arguments answers the arguments. It reports whether osdemo ends with that, and the
+// exit status.
+func arguments(args []string, out, complaints io.Writer) (status int, ends bool) {
+	if len(args) == 0 {
+		return 0, false
+	}
+	switch args[0] {
+	case "-h", "-help", "--help", "help":
+		fmt.Fprint(out, usage)
+		return 0, true
+	case "-v", "-version", "--version", "version":
+		fmt.Fprintln(out, "osdemo", build.Of(version))
+		return 0, true
+	}
+	fmt.Fprintf(complaints, "osdemo: there is no flag and no argument %q; see osdemo -h\n", args[0])
+	return misuse, true
 }
 
 // run serves until ctx ends.
@@ -58,7 +94,7 @@ func run(ctx context.Context, environ []string, out, log io.Writer) error {
 	lines, flush := gateway.OpenLog(log, &form)
 	defer flush()
 	logger := slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: max(c.Log.Minimum(), slog.LevelError)}))
-	g, err := gateway.New(gateway.Options{Config: c, Logger: logger, Log: lines, Version: version})
+	g, err := gateway.New(gateway.Options{Config: c, Logger: logger, Log: lines, Version: build.Of(version)})
 	if err != nil {
 		return err
 	}

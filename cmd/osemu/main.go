@@ -9,6 +9,9 @@ import (
 	"syscall"
 )
 
+// version is set by the linker; empty in a plain go build.
+var version string
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)

@@ -295,6 +295,14 @@ func ended(t *testing.T, args, environ []string) (status int, stdout, stderr str
 	return status, out.String(), errs.String()
 }
 
+func TestTheVersionIsAFlag(t *testing.T) {
+	for _, flag := range []string{"-v", "-version", "--version"} {
+		if status, stdout, stderr := ended(t, []string{flag}, nil); status != 0 || !strings.HasPrefix(stdout, "osemu ") || stderr != "" {
+			t.Errorf("%s: exit status %d, %q, %q; want the version alone", flag, status, stdout, stderr)
+		}
+	}
+}
+
 func TestHelpTeaches(t *testing.T) {
 	status, help, stderr := ended(t, []string{"-h"}, nil)
 	if status != 0 || stderr != "" {
@@ -302,7 +310,7 @@ func TestHelpTeaches(t *testing.T) {
 	}
 	var s settings
 	s.flags().VisitAll(func(one *flag.Flag) {
-		if !strings.Contains(help, "\n  -"+one.Name+" ") {
+		if !strings.Contains(help, "\n  -"+one.Name+" ") && !strings.Contains(help, "; -"+one.Name+" too") {
 			t.Errorf("-%s is not in it", one.Name)
 		}
 	})
@@ -335,6 +343,8 @@ func TestMisuseIsToldInOneLineAndExits2(t *testing.T) {
 		"no world":           {[]string{"-world", folder + "/none.json"}, nil, "no such file"},
 		"wrong world":        {[]string{"-world", world}, nil, world + ":2: organizations[0].id: the organization is a dot segment"},
 		"unknown variable":   {nil, []string{"OSEMU_SPEED=9"}, "there is no variable OSEMU_SPEED"},
+		"like a Service's":   {nil, []string{"OSEMU_RATE_PORT=9"}, "there is no variable OSEMU_RATE_PORT"},
+		"no variable":        {nil, []string{"OSEMU_VERSION=1"}, "there is no variable OSEMU_VERSION"},
 		"variable no number": {nil, []string{"OSEMU_RATE=ten"}, `OSEMU_RATE="ten"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -361,6 +371,7 @@ func TestFlagsWinOverVariables(t *testing.T) {
 	s, err := readSettings([]string{"-rate", "7"}, []string{
 		"OSEMU_RATE=5", "OSEMU_RATE_BY=ip", "OSEMU_TLS_CERT=c", "OSEMU_TLS_KEY=k", "OSEMU_QUIET=true", "HOME=/",
 		"OSEMU_SERVICE_HOST=10.0.0.1", "OSEMU_PORT=tcp://10.0.0.1:80", "OSEMU_PORT_80_TCP=x",
+		"OSEMU_RATE_SERVICE_HOST=10.0.0.1", "OSEMU_RATE_SERVICE_PORT_HTTP=80", "OSEMU_RATE_PORT=tcp://10.0.0.1:80", "OSEMU_RATE_PORT_80_TCP_ADDR=10.0.0.1",
 	})
 	if err != nil || s.rate != 7 || s.rateBy != "ip" || s.tlsCert != "c" || !s.quiet {
 		t.Errorf("got %+v, %v", s, err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"osgate/emulator"
+	build "osgate/internal/version"
 )
 
 // Exit statuses.
@@ -34,6 +35,10 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if err != nil {
 		fmt.Fprintf(stderr, "osemu: %v (osemu -h tells what there is)\n", oneLine(err))
 		return exitMisuse
+	}
+	if s.version {
+		fmt.Fprintln(stdout, "osemu", build.Of(version))
+		return exitOK
 	}
 	options, err := s.options(stderr)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ type settings struct {
 	choose          string
 	tlsCert, tlsKey string
 	quiet           bool
+	version         bool // print it and end
 }
 
 // flags returns the flags, bound to s.
@@ -49,8 +51,13 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.tlsCert, "tls-cert", "", "PEM `file`: serve HTTPS")
 	f.StringVar(&s.tlsKey, "tls-key", "", "PEM `file`: key of -tls-cert")
 	f.BoolVar(&s.quiet, "quiet", false, "no line for each request on standard error")
+	f.BoolVar(&s.version, "version", false, "print the version and end; -v too")
+	f.BoolVar(&s.version, "v", false, "print the version and end")
 	return f
 }
+
+// flagsAlone are those that have no variable.
+var flagsAlone = []string{"version", "v"}
 
 // variable returns the name of the environment variable of a flag.
 func variable(flagName string) string {
@@ -62,10 +69,14 @@ func readSettings(args, environ []string) (settings, error) {
 	var s settings
 	f := s.flags()
 	known := map[string]string{}
-	f.VisitAll(func(one *flag.Flag) { known[variable(one.Name)] = one.Name })
+	f.VisitAll(func(one *flag.Flag) {
+		if !slices.Contains(flagsAlone, one.Name) {
+			known[variable(one.Name)] = one.Name
+		}
+	})
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, "OSEMU_") || injected(name) {
+		if !strings.HasPrefix(name, "OSEMU_") || injected(name, pair) {
 			continue
 		}
 		if known[name] == "" {
@@ -90,9 +101,17 @@ func readSettings(args, environ []string) (settings, error) {
 	return s, nil
 }
 
-// injected reports whether Kubernetes sets the variable for a Service named osemu.
-func injected(name string) bool {
-	return strings.HasPrefix(name, "OSEMU_SERVICE_") || name == "OSEMU_PORT" || strings.HasPrefix(name, "OSEMU_PORT_")
+// Kubernetes sets variables for each Service: of osemu itself, and in exact forms of
+// one whose name begins with osemu-.
+var (
+	ownLink   = regexp.MustCompile(`^OSEMU_(SERVICE_|PORT$|PORT_)`)
+	otherLink = regexp.MustCompile(`^OSEMU_[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+	otherPort = regexp.MustCompile(`^OSEMU_[A-Z0-9_]+_PORT=(tcp|udp|sctp)://`)
+)
+
+// injected reports whether Kubernetes sets the variable, whose item is "NAME=value".
+func injected(name, item string) bool {
+	return ownLink.MatchString(name) || otherLink.MatchString(name) || otherPort.MatchString(item)
 }
 
 // options returns the settings in the emulator's terms.
@@ -152,7 +171,7 @@ A first look:
   curl -H 'Authorization: Bearer <access_token>' \
        http://127.0.0.1:8090/us/us-east-1/api/v1/organizations/org-root/environments/env-prod/stores
 
-Flags (each is a variable too: -rate-by is OSEMU_RATE_BY; the flag wins):
+Flags (each but -version is a variable too: -rate-by is OSEMU_RATE_BY; the flag wins):
 `
 
 // writeHelp teaches.
@@ -161,6 +180,9 @@ func writeHelp(w io.Writer) {
 	var text strings.Builder
 	text.WriteString(introduction)
 	s.flags().VisitAll(func(one *flag.Flag) {
+		if one.Name == "v" {
+			return // in the line of -version
+		}
 		argument, usage := flag.UnquoteUsage(one)
 		fmt.Fprintf(&text, "  %-24s %s", "-"+one.Name+" "+argument, usage)
 		if !slices.Contains([]string{"", "0", "0s", "false"}, one.DefValue) {

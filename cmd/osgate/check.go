@@ -19,7 +19,7 @@ const checkTimeout = 5 * time.Second
 // check validates the configuration whole and asks every dependency whether it is there. It changes nothing.
 func (p *program) check(ctx context.Context, args []string) int {
 	if len(args) > 0 {
-		return p.misuse("check takes no arguments")
+		return p.noArguments("check", args)
 	}
 	c, ok := p.load()
 	if !ok {

@@ -12,8 +12,11 @@ func (p *program) env(args []string) int {
 	flags := flag.NewFlagSet("env", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	markdown := flags.Bool("markdown", false, "")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		return p.misuse("env takes -markdown and nothing else")
+	if err := flags.Parse(args); err != nil {
+		return p.misuse("env takes -markdown and nothing else: %v", err)
+	}
+	if flags.NArg() > 0 {
+		return p.misuse("env takes -markdown and nothing else: %q", flags.Arg(0))
 	}
 	c, ok := p.load()
 	rows, status := c.Table(), exitOK

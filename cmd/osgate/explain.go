@@ -57,6 +57,9 @@ func parseExplain(args []string) (request, error) {
 	var words []string
 	for i := 0; i < len(args); i++ {
 		if args[i] != "-H" && args[i] != "-token-client" {
+			if strings.HasPrefix(args[i], "-") {
+				return r, fmt.Errorf("there is no flag %q; %s", args[i], explainUsage)
+			}
 			words = append(words, args[i])
 			continue
 		}

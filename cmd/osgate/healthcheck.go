@@ -14,7 +14,7 @@ const healthcheckTimeout = 3 * time.Second
 // in an image that holds nothing else.
 func (p *program) healthcheck(ctx context.Context, args []string) int {
 	if len(args) > 0 {
-		return p.misuse("healthcheck takes no arguments")
+		return p.noArguments("healthcheck", args)
 	}
 	c, ok := p.loadAlone()
 	if !ok {

@@ -7,10 +7,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 
 	"osgate/cmd/internal/gateway"
+	build "osgate/internal/version"
 )
 
 // version is set by the linker; empty in a plain go build.
@@ -28,7 +30,8 @@ Usage: osgate [COMMAND]
   policy       check [PATH], test [PATH], schema, replay ACCESSLOG|-: what rules say, of cases beside them and of requests of the past
   top          [-admin URL] [-once] [-interval 2s]: what the running gateway does now, in the terminal
   healthcheck  ask the running gateway of this configuration whether it is ready; for containers
-  version      print the version
+  version      print the version; -v and --version too
+  help         print this; -h and --help too, behind a command as well
 
 Exit status: 0 all is well, 1 it is not, 2 the command or the configuration cannot be used; for stats reconcile 0 equal, 1 different, 2 no answer.
 `
@@ -60,6 +63,9 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if len(args) > 0 {
 		command, args = args[0], args[1:]
 	}
+	if asksForHelp(args) {
+		command = "help"
+	}
 	switch command {
 	case "serve":
 		return p.serve(ctx, args)
@@ -77,12 +83,18 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return p.top(ctx, args)
 	case "healthcheck":
 		return p.healthcheck(ctx, args)
-	case "version":
-		p.print("osgate %s\n", buildVersion())
+	case "version", "-v", "-version", "--version":
+		if len(args) > 0 {
+			return p.noArguments(command, args)
+		}
+		p.print("osgate %s\n", build.Of(version))
 		return exitOK
 	case "help", "-h", "-help", "--help":
 		p.print("%s", usage)
 		return exitOK
+	}
+	if strings.HasPrefix(command, "-") {
+		return p.misuse("there is no flag %q; OSGATE_… variables configure the gateway", command)
 	}
 	return p.misuse("there is no command %q", command)
 }
@@ -100,13 +112,18 @@ func (p *program) misuse(format string, args ...any) int {
 	return exitMisuse
 }
 
-// buildVersion returns the linker's word, else the module's.
-func buildVersion() string {
-	if version != "" {
-		return version
+// asksForHelp reports whether one of args is a flag that requests the usage. What
+// follows explain's -H is a header.
+func asksForHelp(args []string) bool {
+	for i, arg := range args {
+		if slices.Contains([]string{"-h", "-help", "--help"}, arg) && (i == 0 || args[i-1] != "-H") {
+			return true
+		}
 	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
+	return false
+}
+
+// noArguments returns the misuse of a command that takes none.
+func (p *program) noArguments(command string, args []string) int {
+	return p.misuse("%s takes no arguments and no flags: %q", command, args[0])
 }

@@ -79,7 +79,7 @@ func TestExplainTellsWhatWouldBecomeOfARequest(t *testing.T) {
 
 func TestMisuseIsToldInOneLineAndExits2(t *testing.T) {
 	for _, args := range [][]string{
-		{"fly"}, {"serve", "now"}, {"check", "x"}, {"env", "-x"}, {"healthcheck", "x"}, {"explain"}, {"explain", "GET"}, {"explain", "GET", "/x", "-H"}, {"explain", "GET", "/x", "-H", "nothing"},
+		{"fly"}, {"-fly"}, {"serve", "now"}, {"serve", "-x"}, {"check", "x"}, {"env", "-x"}, {"healthcheck", "x"}, {"explain"}, {"explain", "GET"}, {"explain", "GET", "/x", "-H"}, {"explain", "GET", "/x", "-H", "nothing"},
 		{"explain", "GET", "/a b"}, {"explain", "G T", "/x"},
 	} {
 		status, out, complaints := ran(t, nil, args...)
@@ -87,8 +87,36 @@ func TestMisuseIsToldInOneLineAndExits2(t *testing.T) {
 			t.Errorf("%q: exit %d, %q, %q", args, status, out, complaints)
 		}
 	}
-	if status, out, _ := ran(t, nil, "help"); status != exitOK || out != usage {
-		t.Errorf("help: exit %d", status)
+}
+
+// TestUnknownFlagsAreNamed whatever the command.
+func TestUnknownFlagsAreNamed(t *testing.T) {
+	for _, args := range [][]string{
+		{"-flyy"}, {"serve", "-flyy"}, {"check", "-flyy"}, {"env", "-flyy"}, {"healthcheck", "-flyy"}, {"explain", "-flyy", "GET", "/x"},
+		{"stats", "reconcile", "-flyy"}, {"policy", "replay", "-flyy"}, {"top", "-flyy"}, {"version", "-flyy"},
+	} {
+		if status, _, complaints := ran(t, nil, args...); status != exitMisuse || !strings.Contains(complaints, "flyy") {
+			t.Errorf("%q: exit %d, %q; want %d and the flag's name", args, status, complaints, exitMisuse)
+		}
+	}
+}
+
+func TestHelpAndVersionAreFlagsToo(t *testing.T) {
+	for _, args := range [][]string{
+		{"help"}, {"-h"}, {"--help"}, {"serve", "-h"}, {"check", "--help"}, {"env", "-h"}, {"stats", "reconcile", "-help"}, {"policy", "-h"}, {"top", "-h"},
+		{"explain", "-h"},
+	} {
+		if status, out, _ := ran(t, []string{"OSGATE_RATE=-1"}, args...); status != exitOK || out != usage {
+			t.Errorf("%q: exit %d, %q; want the usage", args, status, out)
+		}
+	}
+	for _, word := range []string{"version", "-v", "-version", "--version"} {
+		if status, out, _ := ran(t, []string{"OSGATE_RATE=-1"}, word); status != exitOK || !strings.HasPrefix(out, "osgate ") {
+			t.Errorf("%s: exit %d, %q; want the version", word, status, out)
+		}
+	}
+	if status, out, _ := ran(t, []string{"OSGATE_DEFAULT_REGION=us-east-2"}, "explain", "GET", "/x", "-H", "-h"); status == exitOK || out == usage {
+		t.Errorf("a header's text is taken for a flag: exit %d", status)
 	}
 }
 

@@ -74,7 +74,7 @@ func parsePolicy(args []string) (policyArguments, error) {
 		flags.StringVar(&a.format, "format", "text", "")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
-		return a, errors.New(policyUsage)
+		return a, fmt.Errorf("%w; %s", err, policyUsage)
 	}
 	switch a.command {
 	case "check", "test":

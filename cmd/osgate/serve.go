@@ -8,6 +8,7 @@ import (
 
 	"osgate/cmd/internal/gateway"
 	"osgate/config"
+	build "osgate/internal/version"
 )
 
 // load reads the configuration and says everything that is wrong with it. Nothing is left to do where ok is false.
@@ -43,7 +44,7 @@ func reloadOn(hangups <-chan os.Signal, g *gateway.Gateway) (stop func()) {
 // serve runs the gateway until ctx ends.
 func (p *program) serve(ctx context.Context, args []string) int {
 	if len(args) > 0 {
-		return p.misuse("serve takes no arguments")
+		return p.noArguments("serve", args)
 	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // from the first moment to the last, since it ends a process that does not ask for it; one that comes early waits
@@ -60,7 +61,7 @@ func (p *program) serve(ctx context.Context, args []string) int {
 	log := gateway.NewLogger(lines, c.Log)
 	silence := gateway.Hear(log)
 	defer silence()
-	g, err := gateway.New(gateway.Options{Config: c, Logger: log, Log: lines, Out: p.out, Version: buildVersion(), Environ: p.environ})
+	g, err := gateway.New(gateway.Options{Config: c, Logger: log, Log: lines, Out: p.out, Version: build.Of(version), Environ: p.environ})
 	if err != nil {
 		p.complain("%v", err)
 		return exitMisuse

@@ -98,8 +98,11 @@ func parseTop(args []string) (topArguments, error) {
 	flags.StringVar(&a.admin, "admin", "", "")
 	flags.BoolVar(&a.once, "once", false, "")
 	flags.DurationVar(&a.interval, "interval", 2*time.Second, "")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		return a, errors.New(topUsage)
+	if err := flags.Parse(args); err != nil {
+		return a, fmt.Errorf("%w; %s", err, topUsage)
+	}
+	if flags.NArg() > 0 {
+		return a, fmt.Errorf("%q is too much; %s", flags.Arg(0), topUsage)
 	}
 	if a.interval < minInterval || a.interval > maxInterval {
 		return a, fmt.Errorf("-interval must be from %v to %v", minInterval, maxInterval)

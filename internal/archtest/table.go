@@ -30,12 +30,13 @@ func Rules() Table {
 		memnet    = "internal/memnet"
 		gateway   = "cmd/internal/gateway"
 		conns     = "internal/conns"
+		version   = "internal/version"
 	)
 	return Table{
 		// Commands wire; they alone know config and proxy.
-		"cmd/osgate": {Imports: []string{"config", "policy", "proxy", "reconcile", "regionmap", redisconn, gateway}, Tests: []string{"emulator"}},
-		"cmd/osdemo": {Imports: []string{"emulator", gateway}},
-		"cmd/osemu":  {Imports: []string{"emulator"}, Tests: []string{memnet}},
+		"cmd/osgate": {Imports: []string{"config", "policy", "proxy", "reconcile", "regionmap", redisconn, version, gateway}, Tests: []string{"emulator"}},
+		"cmd/osdemo": {Imports: []string{"emulator", version, gateway}},
+		"cmd/osemu":  {Imports: []string{"emulator", version}, Tests: []string{memnet}},
 		gateway: {
 			Imports: []string{
 				"admin", "auth", "cache", "config", "objectstore", "policy", "proxy",
@@ -78,6 +79,7 @@ func Rules() Table {
 		seal:                {},
 		redistest:           {},
 		memnet:              {},
+		version:             {},
 		"internal/archtest": {},
 	}
 }
