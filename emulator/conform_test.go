@@ -127,7 +127,7 @@ func (p described) on(host string) bool {
 	for _, operation := range p.item.Operations() {
 		switch operation.Tags[0] {
 		case "Object Store":
-			return strings.HasPrefix(host, "object-store-") && !strings.HasPrefix(host, "object-store-stats.")
+			return strings.HasPrefix(host, "object-store") && !strings.HasPrefix(host, "object-store-stats.")
 		case "Stats API":
 			return strings.HasPrefix(host, "object-store-stats.")
 		case "Access Management":

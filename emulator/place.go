@@ -88,7 +88,9 @@ func newAtlas() *atlas {
 		a.byHost[p.accounts] = place{service: accountsService, plane: p.id}
 		a.byHost["object-store-stats."+p.suffix] = place{service: statsService, plane: p.id}
 		for _, r := range p.regions {
-			a.byHost[p.host(r.id)] = place{service: objectStoreService, plane: p.id, region: r.id}
+			for _, host := range []string{p.host(r.id), p.dottedHost(r.id)} {
+				a.byHost[host] = place{service: objectStoreService, plane: p.id, region: r.id}
+			}
 			a.regions[location{p.id, r.id}] = r
 		}
 	}
@@ -97,6 +99,10 @@ func newAtlas() *atlas {
 
 // host returns the Object Store host of a region.
 func (p plane) host(regionID string) string { return "object-store-" + regionID + "." + p.suffix }
+
+// dottedHost returns the host of a region as the list of regions has it on the vendor's
+// page: with a dot where the table of hosts has a dash.
+func (p plane) dottedHost(regionID string) string { return "object-store." + regionID + "." + p.suffix }
 
 // locate returns the place of a request with this Host header and raw path. A host of
 // the vendor's decides alone; else the path's prefix does: /{plane}/{region}/api/v1,

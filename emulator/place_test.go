@@ -43,6 +43,12 @@ func TestEachHostAndItsPrefixReachTheSameData(t *testing.T) {
 		c := clients[v.plane]
 		c.must(http.StatusCreated, http.MethodPut, key, `{"stringValue":"`+v.host+`"}`, "Host", strings.ToUpper(v.host)+":443")
 	}
+	for _, v := range vendorsHosts { // and by the host of the list of regions
+		c := clients[v.plane]
+		if got := c.must(http.StatusOK, http.MethodGet, key, "", "Host", strings.Replace(v.host, "store-", "store.", 1)); !strings.Contains(got.body, v.host) {
+			t.Errorf("%s with a dot: got %s", v.host, got.body)
+		}
+	}
 	for _, v := range vendorsHosts {
 		if got := clients[v.plane].value("/" + v.plane + "/" + v.region + key); got != v.host {
 			t.Errorf("%s/%s: got what was stored through %q, want %q", v.plane, v.region, got, v.host)

@@ -15,7 +15,7 @@ func (c *call) listRegions() (answer, error) {
 	p := c.atlas.planes[c.place.plane]
 	list := []regionJSON{}
 	for _, r := range p.regions {
-		url := "http://object-store." + r.id + "." + p.suffix
+		url := "http://" + p.dottedHost(r.id)
 		if c.chosen.is(regionURL, "table") {
 			url = "https://" + p.host(r.id)
 		}

@@ -104,7 +104,10 @@ func (p *Proxy) originForm(r *http.Request) (string, error) {
 		return "", objectstore.ErrNotObjectStore
 	}
 	place, _, err := p.Regions.Read(r.Host, "/", nil)
-	if err != nil || place.Plane == "" && !ownAddress(r) {
+	if err != nil {
+		return "", err
+	}
+	if place.Plane == "" && !ownAddress(r) {
 		return "", refusal{code: codeBadRequest, detail: "the request target names a host that is not served here"}
 	}
 	return rest[at:], nil

@@ -125,19 +125,6 @@ func covers(pattern string, l Location) bool {
 	return pattern == l.String() || pattern == l.Plane+"/*" || pattern == l.Region
 }
 
-// hosts indexes every known host by what it names.
-func hosts() map[string]Place {
-	index := map[string]Place{}
-	for _, e := range endpoints {
-		index[e.Host] = Place{Plane: e.Plane, Region: e.Region}
-	}
-	for _, p := range planes {
-		index[p.accounts] = Place{Plane: p.name}
-		index[p.stats] = Place{Plane: p.name}
-	}
-	return index
-}
-
 // Allowed returns the endpoints that may be reached, in the table's order.
 func (m *Map) Allowed() []Endpoint {
 	return slices.DeleteFunc(Endpoints(), func(e Endpoint) bool { return !m.allowed[e.Location] })

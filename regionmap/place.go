@@ -55,8 +55,11 @@ func (e *NotAllowedError) Error() string {
 // contradict each other or one names no place, *[NotAllowedError].
 func (m *Map) Read(host, path string, header []string) (Place, string, error) {
 	var said []Place
-	if place, ok := m.byHost[hostname(host)]; ok {
-		place.Way = "host"
+	place, err := m.hostPlace(host)
+	if err != nil {
+		return Place{}, path, err
+	}
+	if place.Plane != "" {
 		said = append(said, place)
 	}
 	place, rest, err := prefix(path)

@@ -1,0 +1,80 @@
+package regionmap
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// vendorDomain is the domain of all hosts of the table.
+const vendorDomain = "mulesoft.com"
+
+// hosts indexes every known host by what it names. A region has two: the BASE_URL's, and
+// the one with a dot in it that the vendor's own list of regions returns.
+func hosts() map[string]Place {
+	index := map[string]Place{}
+	for _, e := range endpoints {
+		index[e.Host] = Place{Plane: e.Plane, Region: e.Region}
+		index[dotted(e.Host)] = Place{Plane: e.Plane, Region: e.Region}
+	}
+	for _, p := range planes {
+		index[p.accounts] = Place{Plane: p.name}
+		index[p.stats] = Place{Plane: p.name}
+	}
+	return index
+}
+
+// dotted returns a region's host as the vendor's list of regions has it.
+func dotted(host string) string { return strings.Replace(host, "object-store-", "object-store.", 1) }
+
+// hostPlace returns what a Host header names: nothing where it is no host of the vendor's.
+// A name under the vendor's domain that is not in the table is an error: a request that is
+// meant for some region must not go to the default one.
+func (m *Map) hostPlace(host string) (Place, error) {
+	name := hostname(host)
+	if place, ok := m.byHost[name]; ok {
+		place.Way = "host"
+		return place, nil
+	}
+	if name != vendorDomain && !strings.HasSuffix(name, "."+vendorDomain) {
+		return Place{}, nil
+	}
+	if len(name) > longestName {
+		return Place{}, &UnknownError{Reason: "the host is a name of the vendor's that is too long to name a location"}
+	}
+	return Place{}, &UnknownError{Reason: fmt.Sprintf("the host %q is no location of the vendor's; the nearest one is %s", name, nearestHost(name))}
+}
+
+// nearestHost returns the host of the table that takes the fewest edits to make of name.
+func nearestHost(name string) string {
+	var known []string
+	for _, e := range endpoints {
+		known = append(known, e.Host)
+	}
+	for _, p := range planes {
+		known = append(known, p.accounts, p.stats)
+	}
+	return slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
+}
+
+// distance is the Levenshtein distance of two names: how many bytes have to be added, left
+// out or changed.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			changed := diagonal
+			if a[i] != b[j] {
+				changed++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(changed, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
