@@ -97,14 +97,19 @@ func (c caller) send(method, path, body string, headers ...string) *answer {
 
 // try sends one request. It may be called from any goroutine.
 func (c caller) try(method, path, body string, headers ...string) (*answer, error) {
-	var reader io.Reader
-	if body != "" {
-		reader = strings.NewReader(body)
+	if body == "" {
+		return c.tryBody(method, path, http.NoBody, 0, headers...)
 	}
-	r, err := http.NewRequestWithContext(context.Background(), method, c.base+path, reader)
+	return c.tryBody(method, path, strings.NewReader(body), int64(len(body)), headers...)
+}
+
+// tryBody is try with a body of so many bytes.
+func (c caller) tryBody(method, path string, body io.Reader, size int64, headers ...string) (*answer, error) {
+	r, err := http.NewRequestWithContext(context.Background(), method, c.base+path, body)
 	if err != nil {
 		return nil, err
 	}
+	r.ContentLength = size
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}

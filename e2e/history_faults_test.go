@@ -75,8 +75,10 @@ var faults = map[string]fault{
 		pause(lasts)
 		r.redis.heal()
 	},
-	"gateway killed":  killedInMidWrite,
-	"strangers write": strangersWrite,
+	"gateway killed":            killedInMidWrite,
+	"strangers write":           strangersWrite,
+	"long writes":               longWritesPass,
+	"Redis lost in long writes": lostInLongWrites,
 }
 
 // strictRedis is REDIS_TIMEOUT where Redis is the fault.
@@ -182,7 +184,7 @@ func (w *world) clients(h *history, seed uint64, stop <-chan struct{}) *sync.Wai
 				for r.shunned.Load() { // never all of them
 					r = w.replicas[random.IntN(len(w.replicas))]
 				}
-				h.ask(n, r.caller(), h.any(random))
+				h.askExcused(n, r.caller(), h.any(random), w.excuse.asking(r))
 				select {
 				case <-stop:
 					return

@@ -48,8 +48,9 @@ func (v verb) writes() bool { return v >= putKey }
 type question struct {
 	verb           verb
 	partition, key int
-	value          int32 // of a put; never 0
-	confirmable    bool  // a put that rolls back by itself, unless it is confirmed
+	value          int32         // of a put; never 0
+	confirmable    bool          // a put that rolls back by itself, unless it is confirmed
+	pause          time.Duration // of the client of a put, in the middle of its body
 }
 
 // outcome is what is known of a request when its history is over.
@@ -77,6 +78,7 @@ type historyCounts struct {
 	unknown             int // writes
 	refused             int // writes that the gateway did not send, and said so
 	lost                int // reads without an answer of upstream or cache
+	excused             int // reads that may have been stale, and are not looked at
 }
 
 func newHistory(name string) *history { return &history{began: time.Now(), name: name} }
@@ -111,6 +113,19 @@ func (h *history) ask(client int, c caller, q question) *answer {
 	called := time.Since(h.began)
 	a, err := h.send(c, q)
 	return h.note(client, q, called, a, err)
+}
+
+// askExcused is ask, but does not look at a read of which the answer may be stale.
+func (h *history) askExcused(client int, c caller, q question, stale func(*answer) bool) {
+	called := time.Since(h.began)
+	a, err := h.send(c, q)
+	if err == nil && !q.verb.writes() && stale(a) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.counts.excused++
+		return
+	}
+	h.note(client, q, called, a, err)
 }
 
 // askAsStranger is ask for a client whose writes may be refused: by Object Store, or by
@@ -171,7 +186,11 @@ func (h *history) send(c caller, q question) (*answer, error) {
 		if q.confirmable {
 			target += "?confirmable=true"
 		}
-		return c.try(http.MethodPut, target, fmt.Sprintf(`{"stringValue":"%d"}`, q.value), "Content-Type: application/json")
+		text := fmt.Sprintf(`{"stringValue":"%d"}`, q.value)
+		if q.pause > 0 {
+			return c.tryPausing(target, text, q.pause)
+		}
+		return c.try(http.MethodPut, target, text, "Content-Type: application/json")
 	case deleteKey, deleteKeys, deletePartition:
 		return c.try(http.MethodDelete, h.target(q), "")
 	default:
@@ -289,6 +308,6 @@ func (c *historyCounts) add(more historyCounts) {
 
 // String implements [fmt.Stringer].
 func (c historyCounts) String() string {
-	return fmt.Sprintf("%d reads (%d hits, %d%%), %d writes, %d writes of unknown outcome, %d refused, %d reads lost",
-		c.reads, c.hits, 100*c.hits/max(1, c.reads), c.writes, c.unknown, c.refused, c.lost)
+	return fmt.Sprintf("%d reads (%d hits, %d%%), %d writes, %d writes of unknown outcome, %d refused, %d reads lost, %d excused",
+		c.reads, c.hits, 100*c.hits/max(1, c.reads), c.writes, c.unknown, c.refused, c.lost, c.excused)
 }

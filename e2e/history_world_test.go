@@ -40,6 +40,7 @@ type world struct {
 	stranger string // the token of a client of another organization
 	history  *history
 	random   *rand.Rand // of faults; for the test's own goroutine
+	excuse   excuse
 }
 
 // kind is a program and, where that is mutants, which of them; and how osemu behaves.
