@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"osgate/internal/retryafter"
 )
 
 // Asker asks a control plane whose a token is. *[Anypoint] and *[Introspection] are two. It is safe for concurrent use.
@@ -59,9 +61,6 @@ func (e *UnavailableError) Unwrap() error { return e.Cause }
 // maxRest bounds in bytes what is read of an answer only so that its connection can be used again.
 const maxRest = 64 << 10
 
-// maxRetryAfter bounds what a control plane may tell callers to wait: more than this is an error of a clock, its own or ours.
-const maxRetryAfter = time.Hour
-
 // drain reads what is left of an answer, bounded: a connection is used again only once its answer was read to the end.
 func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, maxRest) }
 
@@ -78,11 +77,12 @@ func unread(plane string, answer *http.Response, host string, cause error) *Unav
 	return failure
 }
 
-// retryAfter reads the delay form of Retry-After (RFC 9110 section 10.2.3). Access Management sends X-RateLimit-Reset, in epoch seconds, with every
-// answer; it says when to come back only where the answer is 429.
+// retryAfter returns how long an answer requests to send nothing. Access Management sends
+// X-RateLimit-Reset, in epoch seconds, with every answer; it is a time to wait only where
+// the answer is 429.
 func retryAfter(answer *http.Response) time.Duration {
-	if s, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && s > 0 {
-		return time.Duration(min(s, int(maxRetryAfter/time.Second))) * time.Second
+	if wait, ok := retryafter.Of(answer.Header, time.Now()); ok && wait > 0 {
+		return wait
 	}
 	if wait, ok := untilReset(answer.Header); ok && answer.StatusCode == http.StatusTooManyRequests {
 		return max(0, wait)
@@ -96,7 +96,7 @@ func untilReset(h http.Header) (time.Duration, bool) {
 	if err != nil {
 		return 0, false
 	}
-	return min(time.Until(time.Unix(s, 0)), maxRetryAfter), true
+	return min(time.Until(time.Unix(s, 0)), retryafter.Longest), true
 }
 
 // allowance reads the X-RateLimit headers of an answer.

@@ -70,7 +70,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"TLS_CERT": "", "TLS_KEY": "", "TLS_CLIENT_CA": "",
 		"REDIS_URL": "", "REDIS_TIMEOUT": "50ms", "REDIS_PREFIX": "osgate", "STATE_DIR": "",
 		"PLANES": "all", "REGIONS": "all", "DEFAULT_REGION": "", "ROUTES": "", "DISCOVER": "false",
-		"UPSTREAM_OVERRIDE": "", "UPSTREAM_CA": "", "UPSTREAM_TIMEOUT": "30s",
+		"UPSTREAM_OVERRIDE": "", "UPSTREAM_CA": "", "UPSTREAM_TIMEOUT": "30s", "UPSTREAM_IDLE_TIMEOUT": "30s",
 		"AUTH": "anypoint", "AUTH_TTL": "60s", "AUTH_NEGATIVE_TTL": "5s", "AUTH_STALE": "10m",
 		"AUTH_CLIENT_ID": "", "AUTH_CLIENT_SECRET": "", "AUTH_INTROSPECTION_URL": "", "AUTH_FAILURE_RATE": "10",
 		"RATE": "10", "RATE_PERIOD": "1s", "RATE_ALGORITHM": "gcra", "RATE_BURST": "10", "RATE_MAX_WAIT": "1s",

@@ -78,6 +78,7 @@ type Upstream struct {
 	Override URL           `env:"UPSTREAM_OVERRIDE" desc:"send every upstream and control-plane call to this base URL, Host header kept"`
 	CA       string        `env:"UPSTREAM_CA" desc:"file of an extra trusted CA (PEM)"`
 	Timeout  time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"30s" min:"1ms" max:"1h" desc:"from a request's last byte to the answer's first, retries included"`
+	Idle     time.Duration `env:"UPSTREAM_IDLE_TIMEOUT" envDefault:"30s" min:"1s" max:"1h" desc:"how long a connection without a request is kept; less than upstream's servers and balancers keep it"`
 }
 
 // Auth is how a bearer token becomes a principal. IntrospectionURL is no URL where unset.

@@ -20,7 +20,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"REDIS_URL=redis://h", "REDIS_TIMEOUT=20ms", "REDIS_PREFIX=p", "STATE_DIR=/var/lib/osgate",
 		"PLANES=us, eu", "REGIONS=eu/*,us/us-east-1", "DEFAULT_REGION=us/us-east-1",
 		"ROUTES=o=us/us-east-1, o/e%2C1=eu/eu-west-1,o/e=1/s%2Ft%3D+%2525 = us-east-1", "DISCOVER=true",
-		"UPSTREAM_OVERRIDE=http://osemu:8090", "UPSTREAM_CA=up.pem", "UPSTREAM_TIMEOUT=7s",
+		"UPSTREAM_OVERRIDE=http://osemu:8090", "UPSTREAM_CA=up.pem", "UPSTREAM_TIMEOUT=7s", "UPSTREAM_IDLE_TIMEOUT=8s",
 		"AUTH=introspect", "AUTH_TTL=1m", "AUTH_NEGATIVE_TTL=2s", "AUTH_STALE=3m", "AUTH_CLIENT_ID=app",
 		"AUTH_CLIENT_SECRET=app-secret", "AUTH_INTROSPECTION_URL=https://am/introspect?x=y", "AUTH_FAILURE_RATE=4",
 		"RATE=20", "RATE_PERIOD=2s", "RATE_ALGORITHM=window", "RATE_BURST=5", "RATE_MAX_WAIT=3s", "RATE_COUNTS=upstream",
@@ -57,7 +57,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 				{Organization: "o", Environment: "e=1", Store: "s/t=+%25", Location: "us-east-1"},
 			},
 		},
-		Upstream: Upstream{Override: NewURL(&url.URL{Scheme: "http", Host: "osemu:8090"}), CA: "up.pem", Timeout: 7 * time.Second},
+		Upstream: Upstream{Override: NewURL(&url.URL{Scheme: "http", Host: "osemu:8090"}), CA: "up.pem", Timeout: 7 * time.Second, Idle: 8 * time.Second},
 		Auth: Auth{
 			Mode: "introspect", TTL: time.Minute, NegativeTTL: 2 * time.Second, Stale: 3 * time.Minute,
 			ClientID: "app", ClientSecret: NewSecret("app-secret"), FailureRate: 4,

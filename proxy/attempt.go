@@ -7,9 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"strconv"
 	"time"
 
+	"osgate/internal/retryafter"
 	"osgate/record"
 )
 
@@ -78,7 +78,7 @@ func (a *attempts) once(r *http.Request) (*http.Response, error) {
 	way := &sending{within: max(1, a.proxy.Timeout-a.spent), onConn: func(reused bool) { a.proxy.connected(x, reused) }}
 	answer, err := transport.RoundTrip(out.WithContext(way.in(out.Context())))
 	a.spent += time.Since(x.sent)
-	x.tried(attempt, int(way.written.Load()), answer, err)
+	x.tried(attempt, way, answer, err)
 	a.proxy.sounded(x, err)
 	if err == nil {
 		disconnect(answer.Header)
@@ -149,15 +149,11 @@ func (f failing) Read(p []byte) (int, error) {
 	return f.Reader.Read(p)
 }
 
-// maxRetryAfter bounds what upstream may ask for: more is an error of a clock.
-const maxRetryAfter = time.Hour
-
-// retryAfter is how long upstream asks to be left alone (RFC 9110 section 10.2.3, the delay form), at least interval: nothing is known to say it in less.
+// retryAfter returns how long an answer requests to send nothing, at least interval: that
+// is how long it takes for the next request to be allowed.
 func retryAfter(h http.Header, interval time.Duration) time.Duration {
-	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s >= 0 {
-		return max(interval, time.Duration(min(s, int(maxRetryAfter/time.Second)))*time.Second)
-	}
-	return interval
+	wait, _ := retryafter.Of(h, time.Now())
+	return max(interval, wait)
 }
 
 // errLateMark is a write whose mark would run out before the write can be known to have taken effect.

@@ -208,6 +208,7 @@ func TestUpstreams429IsWaitedOut(t *testing.T) {
 		{name: "no body", change: waits, refused: 1, status: 200, sent: 2},
 		{name: "too large to keep", change: waits, refused: 1, body: keptBody + 1, status: 429, sent: 1},
 		{name: "too long", change: waits, refused: 1, headers: []string{"Retry-After", "2"}, status: 429, sent: 1},
+		{name: "too long, by a date", change: waits, refused: 1, headers: []string{"Retry-After", "Mon, 30 Nov 2026 12:00:02 GMT", "Date", "Mon, 30 Nov 2026 12:00:00 GMT"}, status: 429, sent: 1},
 		{name: "switched off", change: quota(1000, 10), refused: 1, status: 429, sent: 1},
 		{name: "no quota of its own", change: func(o *Options) { waits(o); quota(0, 1)(o) }, refused: 1, status: 200, sent: 2},
 		{name: "quota spent", change: func(o *Options) { waits(o); quota(10, 1)(o); o.Limiter = onlyOnce{new(int)} }, refused: 1, status: 429, sent: 1},

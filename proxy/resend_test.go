@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"osgate/record"
 )
 
 // hostileRig is a rig whose upstream is hostile.
@@ -138,6 +140,12 @@ func TestDeadConnectionsCostAReadThreeSendingsAndAWriteOne(t *testing.T) {
 			}
 			if got := g.last().UpstreamAttempts; got != int(send.most) {
 				t.Errorf("%d attempts recorded, want %d", got, send.most)
+			}
+			if got := g.last().UpstreamResent; got != int(send.most)-1 {
+				t.Errorf("%d sendings recorded as repeated, want %d", got, send.most-1)
+			}
+			if x := g.last(); (x.UpstreamError == record.KeptConnectionClosed) != (w.Code >= 500) {
+				t.Errorf("status %d, recorded as %q", w.Code, x.UpstreamError)
 			}
 		})
 	}

@@ -24,6 +24,7 @@ type sending struct {
 	within    time.Duration     // how long upstream may take for the next step; 0: as the transport says
 	onConn    func(reused bool) // called for each connection before the request is written; nil: no call
 	connected atomic.Bool       // a connection was found: from now on bytes may have left
+	kept      atomic.Bool       // the latest connection had carried a request before
 	written   atomic.Int32      // how often the request's header was written
 
 	once   bool // the request must not be written twice
@@ -85,6 +86,7 @@ func (s *sending) again() error {
 // whose process ends, leaves nothing behind that the kernel would still deliver.
 func (s *sending) gotConn(c httptrace.GotConnInfo) {
 	s.connected.Store(true)
+	s.kept.Store(c.Reused)
 	if s.onConn != nil {
 		s.onConn(c.Reused)
 	}

@@ -46,12 +46,17 @@ func (x *exchange) try(r *http.Request) (a record.Attempt) {
 }
 
 // tried notes the end of an attempt that was written to so many connections; none where it came to no connection.
-func (x *exchange) tried(a record.Attempt, written int, answer *http.Response, err error) {
+func (x *exchange) tried(a record.Attempt, way *sending, answer *http.Response, err error) {
 	a.Duration = time.Since(x.sent)
-	x.rec.UpstreamAttempts += max(0, written-1)
+	resent := max(0, int(way.written.Load())-1)
+	x.rec.UpstreamAttempts += resent
+	x.rec.UpstreamResent += resent
 	a.Resend = x.rec.UpstreamAttempts - 1
 	if err != nil {
 		a.Error = kind(err)
+		if way.kept.Load() && (a.Error == "connection_reset" || a.Error == "_OTHER") {
+			a.Error = record.KeptConnectionClosed
+		}
 	} else {
 		a.Status = answer.StatusCode
 	}

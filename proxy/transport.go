@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -30,12 +31,18 @@ type TransportOptions struct {
 	// 5 s. 0: no bound.
 	MaxConnections int
 
+	// IdleTimeout is how long a connection without a request is kept. It must be shorter
+	// than the server's: a server closes its end without regard to a request that is on its
+	// way, and what becomes of a write is unknown then. 0: 30 s.
+	IdleTimeout time.Duration
+
 	// Dial replaces TCP, and TLS is not spoken over its connections; nil: TCP. For tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 const (
 	upstreamTimeout = 30 * time.Second
+	idleUpstream    = 30 * time.Second // common servers and balancers close at 60 to 75 s
 	dialTimeout     = 5 * time.Second
 	idlePerHost     = 256 // few hosts, many connections: net/http's 2 would dial for most requests
 	maxHeaderBytes  = 256 << 10
@@ -61,7 +68,7 @@ func NewTransport(o TransportOptions) Transport {
 		TLSHandshakeTimeout:    dialTimeout,
 		DisableCompression:     true, // bodies are identity, byte for byte
 		MaxIdleConnsPerHost:    idlePerHost,
-		IdleConnTimeout:        75 * time.Second,
+		IdleConnTimeout:        cmp.Or(o.IdleTimeout, idleUpstream),
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}

@@ -53,6 +53,7 @@ type Exchange struct {
 	Cache            string        // Cache-Status without our name: "hit; ttl=8", "fwd=miss; stored"; empty where nothing is cacheable
 	Hit              bool          // answered from the cache
 	UpstreamAttempts int           // requests sent to Object Store or Access Management for this exchange, replays on new connections included
+	UpstreamResent   int           // those of UpstreamAttempts that followed because a kept connection was closed
 	UpstreamStatus   int           // the last attempt's, 0 without an answer
 	UpstreamBytes    int64         // body bytes read of the last attempt's answer
 	UpstreamDuration time.Duration // of all attempts, to their answers' first byte
@@ -79,6 +80,11 @@ type Exchange struct {
 	Attempts []Attempt // of what is traced; the first 32
 	Walk     Walk      // when each stage began
 }
+
+// KeptConnectionClosed is the UpstreamError of a request that got no answer because its
+// connection, kept from a request before, was closed: as a rule by a server that closes
+// idle connections.
+const KeptConnectionClosed = "kept_connection_closed"
 
 // Stage is a step of the pipeline whose time is kept.
 type Stage uint8

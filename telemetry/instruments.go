@@ -28,6 +28,7 @@ type instruments struct {
 	rules     metric.Int64ObservableCounter
 	cache     metric.Int64ObservableCounter
 	upstream  metric.Int64ObservableCounter
+	closed    metric.Int64ObservableCounter
 	billed    metric.Int64ObservableCounter
 	saved     metric.Int64ObservableCounter
 	units     metric.Int64ObservableCounter
@@ -67,6 +68,8 @@ func newInstruments(meter metric.Meter) (instruments, error) {
 		rules:     n.counter("osgate.policy.decisions", "{decision}", "Decisions of policy rules."),
 		cache:     n.counter("osgate.cache.lookups", "{lookup}", "Cacheable reads by what became of them at the cache (RFC 9211)."),
 		upstream:  n.counter("osgate.upstream.requests", "{request}", "Requests sent upstream, by the status of the last one of their exchange."),
+		closed: n.counter("osgate.upstream.closed.connections", "{connection}",
+			"Kept connections that upstream closed while a request was on its way: the request was sent again, or failed."),
 		billed: n.counter("osgate.billing.units", "{unit}",
 			"Billing units, one for each started 100 KB of a successful operation: of what clients were answered, and of what Object Store was asked."),
 		saved: n.counter("osgate.cache.saved.requests", "{request}", "Object Store requests that need not be sent, because the cache answered."),
@@ -131,7 +134,7 @@ func (m *Metrics) observe() error {
 	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		m.rows.observe(o, m.instruments)
 		return nil
-	}, m.exchanges, m.bodies, m.quota, m.budget, m.rules, m.cache, m.upstream, m.billed, m.saved, m.units)
+	}, m.exchanges, m.bodies, m.quota, m.budget, m.rules, m.cache, m.upstream, m.closed, m.billed, m.saved, m.units)
 	if err != nil {
 		return fmt.Errorf("registering the counters: %w", err)
 	}

@@ -63,6 +63,10 @@ func (m *Metrics) keepQuota(ctx context.Context, x *record.Exchange) {
 // keepUpstream counts what was asked of upstream. An exchange with several attempts is one observation of their time together.
 func (m *Metrics) keepUpstream(ctx context.Context, x *record.Exchange) {
 	status := sent(x.UpstreamStatus)
+	m.resent.n.Add(int64(x.UpstreamResent))
+	if x.UpstreamError == record.KeptConnectionClosed {
+		m.lost.n.Add(1)
+	}
 	m.asked.row(upstreamKey{x.Operation, x.Plane, x.Region, status}, upstreamLabels).n.Add(int64(x.UpstreamAttempts))
 	k := clientKey{
 		surface: x.Surface, method: knownMethod(x.Method), plane: x.Plane, region: x.Region,

@@ -83,6 +83,16 @@ func checkTold(t *testing.T, rows map[string]telling) {
 
 func TestExchangeIsToldInSeries(t *testing.T) {
 	checkTold(t, map[string]telling{
+		"sent again twice": {func(x *record.Exchange) { x.UpstreamResent = 2 }, []string{
+			`osgate_upstream_closed_connections_total{osgate_upstream_closed_outcome="resent"} 2`,
+			`osgate_upstream_closed_connections_total{osgate_upstream_closed_outcome="failed"} 0`,
+		}},
+		"a write on a closed connection": {func(x *record.Exchange) {
+			x.Status, x.UpstreamStatus, x.UpstreamError = 502, 0, record.KeptConnectionClosed
+		}, []string{
+			`osgate_upstream_closed_connections_total{osgate_upstream_closed_outcome="resent"} 0`,
+			`osgate_upstream_closed_connections_total{osgate_upstream_closed_outcome="failed"} 1`,
+		}},
 		"forwarded": {func(*record.Exchange) {}, []string{
 			`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/api/v1/keys/{keyId}",url_scheme="https"} 1`,
 			`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="/api/v1/keys/{keyId}",url_scheme="https",le="0.025"} 0`,

@@ -30,6 +30,7 @@ const (
 
 	attrPolicyRule     = attribute.Key("osgate.policy.rule")
 	attrPolicyDecision = attribute.Key("osgate.policy.decision")
+	attrClosedOutcome  = attribute.Key("osgate.upstream.closed.outcome")
 	attrBudgetDecision = attribute.Key("osgate.budget.decision")
 	attrBudgetDegraded = attribute.Key("osgate.budget.degraded")
 	attrIdentity       = attribute.Key("osgate.identity.result")
@@ -162,6 +163,8 @@ type rows struct {
 	lookups    *table[cacheKey, count]
 	asked      *table[upstreamKey, count]
 	policy     policyRows
+	resent     *count               // closed connections whose requests were sent again
+	lost       *count               // and those whose requests failed
 	taken      [decisions][2]*count // second index: 1 where degraded
 	budgeted   [decisions][2]*count // likewise
 }
@@ -177,6 +180,8 @@ func newRows() rows {
 		lookups:    newTable[cacheKey](maxSeries, newCount),
 		asked:      newTable[upstreamKey](maxSeries, newCount),
 		policy:     newPolicyRows(),
+		resent:     newCount(attrClosedOutcome.String("resent")),
+		lost:       newCount(attrClosedOutcome.String("failed")),
 	}
 	for d, name := range [decisions]string{"admitted", "waited", "refused"} {
 		for i, degraded := range []bool{false, true} {
@@ -194,6 +199,9 @@ func (r *rows) observe(o metric.Observer, in instruments) {
 	r.lookups.each(func(c *count) { c.observe(o, in.cache) })
 	r.asked.each(func(c *count) { c.observe(o, in.upstream) })
 	r.policy.observe(o, in.rules)
+	for _, c := range []*count{r.resent, r.lost} {
+		o.ObserveInt64(in.closed, c.n.Load(), c.labels...)
+	}
 	for d := range decisions {
 		for i := range 2 {
 			o.ObserveInt64(in.quota, r.taken[d][i].n.Load(), r.taken[d][i].labels...)

@@ -71,7 +71,7 @@ func TestTableKeepsItsLaws(t *testing.T) {
 			t.Errorf("row %s lets emulator into the gateway", dir)
 		}
 	}
-	for _, leaf := range []string{"config", "objectstore", "record", "internal/breaker", "internal/seal", "e2e"} {
+	for _, leaf := range []string{"config", "objectstore", "record", "internal/breaker", "internal/seal", "internal/retryafter", "e2e"} {
 		if got := rules[leaf].Imports; len(got) > 0 {
 			t.Errorf("row %s imports %v, want nothing of ours", leaf, got)
 		}

@@ -31,6 +31,7 @@ func Rules() Table {
 		gateway   = "cmd/internal/gateway"
 		conns     = "internal/conns"
 		version   = "internal/version"
+		retry     = "internal/retryafter"
 	)
 	return Table{
 		// Commands wire; they alone know config and proxy.
@@ -47,12 +48,12 @@ func Rules() Table {
 
 		// The life of a request.
 		"proxy": {
-			Imports: []string{"auth", "cache", "objectstore", "policy", "ratelimit", "record", "regionmap"},
+			Imports: []string{"auth", "cache", "objectstore", "policy", "ratelimit", "record", "regionmap", retry},
 			Tests:   []string{"emulator", memnet, redisconn, redistest},
 		},
 
 		// One capability each.
-		"auth":      {Imports: []string{breaker, redisconn, seal}, Tests: []string{"emulator", memnet, redistest}},
+		"auth":      {Imports: []string{breaker, redisconn, retry, seal}, Tests: []string{"emulator", memnet, redistest}},
 		"cache":     {Imports: []string{"objectstore", redisconn, seal}, Tests: []string{memnet, redistest}},
 		"policy":    {Imports: []string{"auth", "objectstore"}},
 		"ratelimit": {Imports: []string{redisconn}, Tests: []string{redistest}},
@@ -76,6 +77,7 @@ func Rules() Table {
 		redisconn:           {Imports: []string{breaker}, Tests: []string{redistest}},
 		conns:               {},
 		breaker:             {},
+		retry:               {},
 		seal:                {},
 		redistest:           {},
 		memnet:              {},

@@ -114,7 +114,7 @@ func regionOptions(c config.Config) regionmap.Options {
 
 // Transport translates what c says of upstream into the way there.
 func Transport(c config.Config) (proxy.Transport, error) {
-	o := proxy.TransportOptions{Timeout: c.Upstream.Timeout, MaxConnections: shares(c).Upstream}
+	o := proxy.TransportOptions{Timeout: c.Upstream.Timeout, IdleTimeout: c.Upstream.Idle, MaxConnections: shares(c).Upstream}
 	if c.Upstream.CA != "" {
 		pem, err := os.ReadFile(c.Upstream.CA)
 		if err != nil {
