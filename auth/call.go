@@ -10,24 +10,34 @@ type Call uint8
 
 // The calls.
 const (
-	Mint         Call = iota + 1 // a token for a connected app or an application's credentials
-	Login                        // a token for a user name and password
-	Revoke                       // the end of a token
-	Me                           // whose token this is
-	Environments                 // the environments of an organization
+	Mint            Call = iota + 1 // a token for a connected app or an application's credentials
+	Login                           // a token for a user name and password
+	Revoke                          // the end of a token
+	Me                              // whose token this is
+	Profile                         // the user of a token, without organizations
+	GetOrganization                 // an organization
+	Environments                    // the environments of an organization
+	GetEnvironment                  // one of them
 )
 
 // String returns the call's name in logs and metrics; "none" for the zero Call.
 func (c Call) String() string {
-	return [...]string{"none", "mintToken", "login", "revokeToken", "me", "listEnvironments"}[c]
+	return [...]string{"none", "mintToken", "login", "revokeToken", "me", "profile", "getOrganization", "listEnvironments", "getEnvironment"}[c]
 }
 
 // Route returns the call's path with names in the place of values.
 func (c Call) Route(path string) string {
-	if c == Environments {
-		return organizationsPath + "{organizationId}" + environmentsPath
+	const organization = organizationsPath + "{organizationId}"
+	switch c {
+	case GetOrganization:
+		return organization
+	case Environments:
+		return organization + "/" + environmentsWord
+	case GetEnvironment:
+		return organization + "/" + environmentsWord + "/{environmentId}"
+	default:
+		return path
 	}
-	return path
 }
 
 // Mints reports whether a good answer to the call holds a new token.
@@ -35,7 +45,7 @@ func (c Call) Mints() bool { return c == Mint || c == Login }
 
 const (
 	organizationsPath = "/accounts/api/organizations/"
-	environmentsPath  = "/environments"
+	environmentsWord  = "environments"
 )
 
 var calls = map[string]Call{
@@ -46,21 +56,38 @@ var calls = map[string]Call{
 	"POST /accounts/api/v2/oauth2/revoke":      Revoke,
 	http.MethodGet + " /accounts/api/me":       Me,
 	http.MethodGet + " /accounts/api/users/me": Me,
+	http.MethodGet + " /accounts/api/profile":  Profile,
 }
 
-// ReadCall returns the call that a method and a raw path ask for, and whether there is one. An organization id is letters, digits, "-" and "_": nothing that
-// two servers could decode differently.
+// ReadCall returns the call that a method and a raw path ask for, and whether there is one. Ids of organizations and environments are letters, digits, "-" and
+// "_": nothing that two servers could decode differently.
 func ReadCall(method, path string) (Call, bool) {
 	if c, ok := calls[method+" "+path]; ok {
 		return c, true
 	}
-	rest, isOrganization := strings.CutPrefix(path, organizationsPath)
-	id, isEnvironments := strings.CutSuffix(rest, environmentsPath)
-	if method == http.MethodGet && isOrganization && isEnvironments && id != "" && !strings.ContainsFunc(id, notID) {
-		return Environments, true
+	if below, ok := strings.CutPrefix(path, organizationsPath); ok && method == http.MethodGet {
+		return readOrganizationCall(below)
 	}
 	return 0, false
 }
+
+// readOrganizationCall reads {organizationId}, {organizationId}/environments and {organizationId}/environments/{environmentId}. The vendor's command line
+// asks for all three.
+func readOrganizationCall(path string) (Call, bool) {
+	organization, below, deeper := strings.Cut(path, "/")
+	word, environment, single := strings.Cut(below, "/")
+	switch {
+	case !isID(organization) || deeper && word != environmentsWord || single && !isID(environment):
+		return 0, false
+	case single:
+		return GetEnvironment, true
+	case deeper:
+		return Environments, true
+	}
+	return GetOrganization, true
+}
+
+func isID(s string) bool { return s != "" && !strings.ContainsFunc(s, notID) }
 
 func notID(r rune) bool {
 	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')

@@ -22,6 +22,15 @@ var documented = []struct {
 	{http.MethodPost, "/accounts/api/v2/oauth2/revoke", auth.Revoke, "revokeToken", "/accounts/api/v2/oauth2/revoke", false},
 	{http.MethodGet, "/accounts/api/me", auth.Me, "me", "/accounts/api/me", false},
 	{http.MethodGet, "/accounts/api/users/me", auth.Me, "me", "/accounts/api/users/me", false},
+	{http.MethodGet, "/accounts/api/profile", auth.Profile, "profile", "/accounts/api/profile", false},
+	{
+		http.MethodGet, "/accounts/api/organizations/0F3b-_9", auth.GetOrganization, "getOrganization",
+		"/accounts/api/organizations/{organizationId}", false,
+	},
+	{
+		http.MethodGet, "/accounts/api/organizations/0F3b-_9/environments/e-1", auth.GetEnvironment, "getEnvironment",
+		"/accounts/api/organizations/{organizationId}/environments/{environmentId}", false,
+	},
 	{
 		http.MethodGet, "/accounts/api/organizations/0F3b-_9/environments", auth.Environments, "listEnvironments",
 		"/accounts/api/organizations/{organizationId}/environments", false,
@@ -55,7 +64,7 @@ func TestAllElseIsNoCall(t *testing.T) {
 	}
 	for _, path := range []string{
 		"", "/", "/accounts", "/accounts/", "/accounts/api", "/accounts/api/oauth2/token", "/accounts/api/v2/oauth2/introspect", "/accounts/api/oauth2/introspect",
-		"/accounts/api/users", "/accounts/api/profile", "/accounts/api/organizations", "/accounts/api/organizations/o", "/accounts/api/organizations/o/users",
+		"/accounts/api/users", "/accounts/api/organizations", "/accounts/api/organizations/o/users", "/accounts/api/organizations/o/environments/e/x", "/accounts/api/organizations/o/users/e",
 		"/accounts/api/connectedApplications", "/accounts/api/me/environments", "GET /accounts/api/me",
 	} {
 		noCall(t, http.MethodGet, path)
@@ -73,6 +82,11 @@ func TestOddOrganizationIsNoCall(t *testing.T) {
 		"a*", "é", "%C3%A9", "\xff", "o/environments/..", "o/environments/environments", "../me?", "o#", "o?x=", "/", "o/",
 	} {
 		noCall(t, http.MethodGet, "/accounts/api/organizations/"+id+"/environments")
+		noCall(t, http.MethodGet, "/accounts/api/organizations/"+id+"/environments/e")
+		if !strings.HasSuffix(id, "/environments/environments") {
+			noCall(t, http.MethodGet, "/accounts/api/organizations/"+id)
+		}
+		noCall(t, http.MethodGet, "/accounts/api/organizations/o/environments/"+id)
 	}
 }
 

@@ -65,7 +65,7 @@ func environmentType(typ string, production bool) string {
 // listEnvironments asks for one page.
 func (a *Anypoint) listEnvironments(ctx context.Context, plane, organization string, token Token, offset int) (page environmentsPage, err error) {
 	end := a.Endpoint(plane)
-	u := end.URL.JoinPath(organizationsPath, url.PathEscape(organization), environmentsPath)
+	u := end.URL.JoinPath(organizationsPath, url.PathEscape(organization), environmentsWord)
 	u.RawQuery = url.Values{"limit": {strconv.Itoa(pageOfEnvironments)}, "offset": {strconv.Itoa(offset)}}.Encode()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {

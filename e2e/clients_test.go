@@ -62,7 +62,7 @@ var (
 // TestRealClients runs programs of others with their default settings through osgate to
 // osemu, and holds docs/compatibility.md to what they got. `make clients` installs them.
 func TestRealClients(t *testing.T) {
-	s := newStack(t, false)
+	s := newStack(t, false, "-quiet")
 	g := s.gateway("RATE=0")
 	token := g.mint("app-one", "")
 	prefix := g.url + "/us/us-east-1"
@@ -206,7 +206,8 @@ func anypointCLI(t *testing.T, tried *compatibility, s *stack) {
 		}
 		var steps []step
 		for _, command := range [][]string{
-			{"account:environment:list", "--output", "json"}, {"account:environment:describe", "Sandbox"}, {"account:user:describe"}, {"account:business-group:list"},
+			{"account:environment:list", "--output", "json"}, {"account:environment:describe", "Sandbox"}, {"account:user:describe"},
+			{"account:business-group:list"}, {"account:business-group:describe", "Acme"},
 		} {
 			got := execute(t, "node", environment, append([]string{program}, command...)...)
 			result := "works"
@@ -219,6 +220,7 @@ func anypointCLI(t *testing.T, tried *compatibility, s *stack) {
 		tried.hold(t, clientRow{"anypoint-cli-v4", version, "to " + where + " over HTTPS: environments, user, business groups", "name service, or `ANYPOINT_HOST` with a name that holds `anypoint.mulesoft`"}, steps, []want{
 			{"account:environment:list", "works", `"env-sandbox"`}, {"account:environment:describe", "works", "env-sandbox"},
 			{"account:user:describe", "works", "Ada Admin"}, {"account:business-group:list", "works", "org-root"},
+			{"account:business-group:describe", "works", "Acme"},
 		})
 	}
 }

@@ -109,6 +109,13 @@ func (j *journey) identifiers(t *testing.T) {
 		Data []struct{ ID, Name, OrganizationID string }
 	}
 	j.accounts.get("/accounts/api/organizations/org-root/environments").is(http.StatusOK).decode(&environments)
+	var organization, environment struct{ ID string }
+	j.accounts.get("/accounts/api/organizations/org-root").is(http.StatusOK).decode(&organization)
+	j.accounts.get("/accounts/api/organizations/org-root/environments/env-prod").is(http.StatusOK).decode(&environment)
+	j.accounts.get("/accounts/api/profile").is(http.StatusOK)
+	if organization.ID != "org-root" || environment.ID != "env-prod" {
+		t.Errorf("the organization is %q, its environment %q", organization.ID, environment.ID)
+	}
 	found := map[string]string{}
 	for _, e := range environments.Data {
 		found[e.ID] = e.OrganizationID

@@ -14,13 +14,14 @@ type accountsCall struct {
 	*exchange
 	params params // of a POST's body
 	id     string // the organization in the path
+	below  string // the environment in the path
 }
 
 // params are the members of a form or of a JSON object.
 type params map[string]string
 
-// accountsRoutes maps a path, without its first slash, to its methods. {org} stands for
-// one segment.
+// accountsRoutes maps a path, without its first slash, to its methods. {org} and {env}
+// stand for one segment.
 func accountsRoutes() map[string]map[string]func(*accountsCall) (answer, error) {
 	type methods = map[string]func(*accountsCall) (answer, error)
 	return map[string]methods{
@@ -37,6 +38,8 @@ func accountsRoutes() map[string]map[string]func(*accountsCall) (answer, error) 
 		"accounts/api/v2/oauth2/revoke":                 {http.MethodPost: (*accountsCall).revoke},
 		"accounts/api/organizations/{org}":              {http.MethodGet: (*accountsCall).organization},
 		"accounts/api/organizations/{org}/environments": {http.MethodGet: (*accountsCall).environments},
+
+		"accounts/api/organizations/{org}/environments/{env}": {http.MethodGet: (*accountsCall).environment},
 	}
 }
 
@@ -88,6 +91,9 @@ func (c *accountsCall) serve() (answer, error) {
 	}
 	if len(segments) >= 4 && segments[2] == "organizations" {
 		c.id, segments[3] = segments[3], "{org}"
+	}
+	if len(segments) == 6 && segments[4] == "environments" {
+		c.below, segments[5] = segments[5], "{env}"
 	}
 	methods, ok := c.accountsRoutes[strings.Join(segments, "/")]
 	if !ok {

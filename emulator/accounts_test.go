@@ -191,6 +191,12 @@ func TestEnvironmentsAreInData(t *testing.T) {
 		}
 	}
 	c.must(http.StatusBadRequest, http.MethodGet, "/us/accounts/api/organizations/org-root/environments?limit=x", "")
+	one := decode[environment](t, c.get("/us/accounts/api/organizations/org-root/environments/env-sandbox"))
+	if one.ID != "env-sandbox" || one.IsProduction {
+		t.Errorf("one environment: got %+v", one)
+	}
+	c.must(http.StatusNotFound, http.MethodGet, "/us/accounts/api/organizations/org-root/environments/env-sub", "")
+	c.must(http.StatusForbidden, http.MethodGet, "/us/accounts/api/organizations/org-other/environments/env-other", "")
 	if got := decode[organization](t, c.get("/us/accounts/api/organizations/org-sub")); got.ID != "org-sub" || got.IsRoot {
 		t.Errorf("organization: got %+v", got)
 	}

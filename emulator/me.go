@@ -224,6 +224,19 @@ func (c *accountsCall) environments() (answer, error) {
 	return jsonAnswer(http.StatusOK, map[string]any{"data": list, "total": total}), nil
 }
 
+// environment is one environment of an organization.
+func (c *accountsCall) environment() (answer, error) {
+	if err := c.ownOrganization(); err != nil {
+		return answer{}, err
+	}
+	for _, e := range c.directory.environmentsOf(c.id) {
+		if e.ID == c.below {
+			return jsonAnswer(http.StatusOK, e), nil
+		}
+	}
+	return answer{}, problemf(http.StatusNotFound, "organization %q has no environment %q", c.id, c.below)
+}
+
 // number reads a query parameter: otherwise if it is absent, most if it is more.
 func number(text string, otherwise, least, most int) (int, error) {
 	if text == "" {

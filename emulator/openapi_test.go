@@ -104,6 +104,8 @@ func everyAnswer() []sample {
 		{method: "POST", target: accounts + "/api/v2/oauth2/revoke", body: "token={token}&" + credentials, header: form, status: 200},
 		{method: "GET", target: accounts + "/api/organizations/org-root", status: 200},
 		{method: "GET", target: accounts + "/api/organizations/org-root/environments", status: 200},
+		{method: "GET", target: accounts + "/api/organizations/org-root/environments/env-prod", status: 200},
+		{method: "GET", target: accounts + "/api/organizations/org-root/environments/env-none", status: 404},
 
 		{method: "GET", target: "/_osemu/requests", status: 200},
 		{method: "DELETE", target: "/_osemu/requests", status: 204},
