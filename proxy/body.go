@@ -265,6 +265,7 @@ type replyBody struct {
 	io.ReadCloser
 	exchange *exchange
 	status   int
+	length   int64 // as announced; -1: not known
 	err      error // upstream broke off
 	done     bool
 
@@ -296,8 +297,17 @@ func (b *replyBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readAhead reads until the body ends or the fill keeps no more, and returns why the body broke off.
+// shortAnswer is the longest body, in bytes, that is read whole before the client gets
+// any of its answer.
+const shortAnswer = 4 << 10
+
+// readAhead reads until the body ends or the fill keeps no more; without a fill that keeps
+// it, until the end of a short body, or once of a long one. It returns why the body broke
+// off meanwhile.
 func (b *replyBody) readAhead(fill *cache.Fill, buffer []byte) error {
+	if fill == nil || !fill.Ahead() {
+		return b.readFirst(buffer)
+	}
 	for b.rest == nil && fill.Ahead() {
 		n, err := b.pull(buffer)
 		if fill.Ahead() {
@@ -308,6 +318,22 @@ func (b *replyBody) readAhead(fill *cache.Fill, buffer []byte) error {
 		b.rest = err
 		b.over(err)
 	}
+	return b.err
+}
+
+// readFirst reads a short body to its end, and some of a long one.
+func (b *replyBody) readFirst(buffer []byte) error {
+	if b.length == 0 {
+		return nil
+	}
+	n := 0
+	for b.rest == nil && (n == 0 || b.length > 0 && b.length <= shortAnswer) && n < len(buffer) {
+		more, err := b.pull(buffer[n:])
+		n += more
+		b.rest = err
+		b.over(err)
+	}
+	b.ahead = bytes.Clone(buffer[:n])
 	return b.err
 }
 
@@ -331,6 +357,16 @@ func (b *replyBody) over(err error) {
 		b.finish(true)
 	case err != nil:
 		b.err = err
+		b.exchange.cutOff(err)
+	}
+}
+
+// cutOff notes that upstream did not end its answer, which is not stored then.
+func (x *exchange) cutOff(err error) {
+	x.rec.UpstreamError = kind(err)
+	if x.status.Stored {
+		x.status.Stored = false
+		x.rec.Cache = x.status.Outcome()
 	}
 }
 

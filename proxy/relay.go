@@ -10,7 +10,8 @@ import (
 )
 
 // relay prepares an upstream answer for the client: what it teaches us is learned, headers that are not for the client go, ours come. It runs before
-// the first byte is written. An error says that the answer is a failure for which what is stale will stand in.
+// the first byte is written. An error says that the answer is a failure for which what is stale will stand in, or that it was cut before the client got
+// any of it.
 func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) error {
 	x.rec.UpstreamStatus = answer.StatusCode
 	p.passed(x, answer.Header)
@@ -25,25 +26,39 @@ func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) e
 	}
 	x.toClient(answer.Header)
 	x.ourHeaders(answer.Header)
-	x.reply = &replyBody{ReadCloser: answer.Body, exchange: x, status: answer.StatusCode}
+	x.reply = &replyBody{ReadCloser: answer.Body, exchange: x, status: answer.StatusCode, length: bodyLength(answer)}
 	answer.Body = x.reply
 	if x.call != 0 {
 		p.watch(x, answer)
 	}
-	if x.fill != nil && x.fill.Ahead() {
-		p.readAhead(ctx, x)
+	if err := p.readAhead(ctx, x); err != nil {
+		x.reply = nil // the client gets another answer
+		return err
 	}
 	return nil
 }
 
-// readAhead reads the answer for which others may wait, as far as it is kept for them, before the client gets any of it: no slow client holds up
-// others.
-func (p *Proxy) readAhead(ctx context.Context, x *exchange) {
+// bodyLength returns the number of bytes that an answer announces to have, -1 where it
+// announces none.
+func bodyLength(answer *http.Response) int64 {
+	if answer.Body == http.NoBody {
+		return 0
+	}
+	return answer.ContentLength
+}
+
+// readAhead reads the beginning of an answer before the client gets any of it: all of an
+// answer that others may wait for, as far as it is kept for them, so that no slow client
+// holds up others; of another answer what may still become an error that the client can
+// read. An error says that upstream broke off before that.
+func (p *Proxy) readAhead(ctx context.Context, x *exchange) error {
 	buffer := p.buffers.Get()
 	defer p.buffers.Put(buffer)
-	if err := x.reply.readAhead(x.fill, buffer); err != nil && x.fill != nil {
+	err := x.reply.readAhead(x.fill, buffer)
+	if err != nil && x.fill != nil {
 		x.fill.Fail(x.explain(ctx, err))
 	}
+	return err
 }
 
 // learn takes from an answer what it says of the token: a 2xx is the grant without which nothing is served from the cache, a 401 puts what we hold

@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -128,27 +129,76 @@ func TestAClientMayReadWhyItsLargeBodyIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsCutIsCutAndToldOnce(t *testing.T) {
-	g, front := socketRig(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "100")
-		_, _ = io.WriteString(w, "half")
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	})
+// TestALongAnswerThatIsCutIsCutAndRecordedOnce, because its beginning is with the client.
+func TestALongAnswerThatIsCutIsCutAndRecordedOnce(t *testing.T) {
+	half := strings.Repeat("x", 1<<18) // more than the cache keeps
+	g, front := socketRig(t, cutsAfter(half, -1))
 	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, front.URL+keyPath, nil)
 	r.Header.Set("Authorization", "Bearer one")
 	if answer, err := front.Client().Do(r); err == nil { // it may be cut before or after its header
 		if text, err := io.ReadAll(answer.Body); err == nil {
-			t.Errorf("the client took %q for whole", text)
+			t.Errorf("the client took %d bytes for the whole", len(text))
 		}
 		_ = answer.Body.Close()
 	}
 	x := records(t, g, 1)[0]
-	if !x.Aborted || x.Status != 200 || !strings.HasPrefix(x.Cause, "reading upstream's answer") {
+	if !x.Aborted || x.Status != 200 || !strings.HasPrefix(x.Cause, "reading upstream's answer") || strings.Contains(x.Cache, "stored") || x.UpstreamError == "" {
 		t.Errorf("record %+v", x)
 	}
 	if s := status(g, "one", keyPath); strings.Contains(s, "hit") {
 		t.Errorf("a cut answer was cached: %s", s)
+	}
+}
+
+// cutsAfter returns an upstream that announces so many bytes, sends text and breaks off.
+func cutsAfter(text string, length int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if length >= 0 {
+			w.Header().Set("Content-Length", strconv.Itoa(length))
+		}
+		_, _ = io.WriteString(w, text)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// TestWhatIsKnownBeforeTheFirstByteIsRefused: an upstream that breaks off its answer
+// before the client has any of it is 502, of each operation and whoever may store it.
+func TestWhatIsKnownBeforeTheFirstByteIsRefused(t *testing.T) {
+	for name, tt := range map[string]struct {
+		head   string
+		text   string
+		length int
+	}{
+		"a short read":              {"GET " + keyPath, "half", 8},
+		"a read without a byte":     {"GET " + keyPath, "", 8},
+		"a long read without one":   {"GET " + keyPath, "", 1 << 20},
+		"a read of unknown length":  {"GET " + keyPath, "", -1},
+		"a read past the cache":     {"GET " + keyPath + "?confirmable=true", "half", 8},
+		"a list":                    {"GET " + storePath, "[", 100},
+		"a write":                   {"PUT " + keyPath, "half", 8},
+		"a delete":                  {"DELETE " + keyPath, "half", 8},
+		"a write of unknown length": {"POST " + keyPath, "", -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, front := socketRig(t, cutsAfter(tt.text, tt.length))
+			method, path, _ := strings.Cut(tt.head, " ")
+			r, _ := http.NewRequestWithContext(t.Context(), method, front.URL+path, nil)
+			r.Header.Set("Authorization", "Bearer one")
+			answer, err := front.Client().Do(r)
+			if err != nil {
+				t.Fatalf("the client got no answer: %v", err)
+			}
+			text, err := io.ReadAll(answer.Body)
+			_ = answer.Body.Close()
+			if err != nil || answer.StatusCode != http.StatusBadGateway || !strings.Contains(string(text), "urn:osgate:upstream-unreachable") {
+				t.Errorf("%d %s, %v", answer.StatusCode, text, err)
+			}
+			x := records(t, g, 1)[0]
+			if x.Status != 502 || x.Aborted || x.Code != "upstream-unreachable" || strings.Contains(x.Cache, "stored") || x.UpstreamError != "_OTHER" {
+				t.Errorf("record %+v", x)
+			}
+		})
 	}
 }
 

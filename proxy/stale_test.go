@@ -157,6 +157,11 @@ func TestStaleStandsInWhereUpstreamFails(t *testing.T) {
 		"504":         func() (*http.Response, error) { return reply(504, "down"), nil },
 		"unreachable": func() (*http.Response, error) { return nil, errors.New("refused") },
 		"late":        func() (*http.Response, error) { return nil, context.DeadlineExceeded },
+		"cut": func() (*http.Response, error) {
+			answer := reply(200, "half")
+			answer.ContentLength, answer.Body = 8, io.NopCloser(io.MultiReader(strings.NewReader("half"), failing{err: io.ErrUnexpectedEOF}))
+			return answer, nil
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -240,7 +240,7 @@ func upstreamFailureOf(x *record.Exchange) string {
 	switch {
 	case x.UpstreamStatus >= http.StatusBadRequest:
 		return strconv.Itoa(x.UpstreamStatus)
-	case x.Hit && x.UpstreamError != "": // what is stale stood in
+	case x.Hit && x.UpstreamError != "", x.UpstreamStatus > 0 && x.UpstreamError != "": // stale stood in, or it was cut
 		return x.UpstreamError
 	case x.UpstreamStatus == 0 && x.Code != "":
 		return x.Code
