@@ -73,7 +73,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"UPSTREAM_OVERRIDE": "", "UPSTREAM_CA": "", "UPSTREAM_TIMEOUT": "30s", "UPSTREAM_IDLE_TIMEOUT": "30s",
 		"AUTH": "anypoint", "AUTH_TTL": "60s", "AUTH_NEGATIVE_TTL": "5s", "AUTH_STALE": "10m",
 		"AUTH_CLIENT_ID": "", "AUTH_CLIENT_SECRET": "", "AUTH_INTROSPECTION_URL": "", "AUTH_FAILURE_RATE": "10",
-		"RATE": "10", "RATE_PERIOD": "1s", "RATE_ALGORITHM": "gcra", "RATE_BURST": "10", "RATE_MAX_WAIT": "1s",
+		"RATE": "10", "RATE_PERIOD": "1s", "RATE_ALGORITHM": "gcra", "RATE_BURST": "10", "RATE_MAX_WAIT": "5s",
 		"RATE_COUNTS": "all", "RATE_OVERRIDES": "", "RATE_REDIS_DOWN": "local", "REPLICAS": "1",
 		"BUDGET": "0", "BUDGET_BY": "egress",
 		"CACHE_KEY_TTL": "10s", "CACHE_STORES_TTL": "60s", "CACHE_KEYS_TTL": "10s",

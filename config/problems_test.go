@@ -66,7 +66,7 @@ func TestSyntaxIsChecked(t *testing.T) {
 		{"AUTH_NEGATIVE_TTL=-5s", "AUTH_NEGATIVE_TTL", `"-5s" is not a duration from 0s to 24h, such as 5s`},
 		{"AUTH_STALE=25h", "AUTH_STALE", `"25h" is not a duration from 0s to 24h, such as 10m`},
 		{"RATE_PERIOD=0", "RATE_PERIOD", `"0" is not a duration from 1ms to 1h, such as 1s`},
-		{"RATE_MAX_WAIT=-1ms", "RATE_MAX_WAIT", `"-1ms" is not a duration from 0s to 5m, such as 1s`},
+		{"RATE_MAX_WAIT=-1ms", "RATE_MAX_WAIT", `"-1ms" is not a duration from 0s to 5m, such as 5s`},
 		{"DRAIN_DELAY=-1s", "DRAIN_DELAY", `"-1s" is not a duration from 0s to 1h, such as 5s`},
 		{"DRAIN_TIMEOUT=forever", "DRAIN_TIMEOUT", `"forever" is not a duration from 0s to 1h, such as 30s`},
 		{"CACHE_KEY_TTL=-1s", "CACHE_KEY_TTL", `"-1s" is not a duration of at least 0s, such as 10s`},

@@ -42,13 +42,14 @@ func newStack(t testing.TB, withRedis bool, flags ...string) *stack {
 	return s
 }
 
-// inBothModes runs a test with embedded stores and with Redis.
-func inBothModes(t *testing.T, test func(t *testing.T, s *stack)) {
+// inBothModes runs a test with embedded stores and with Redis, and with these flags of
+// osemu.
+func inBothModes(t *testing.T, test func(t *testing.T, s *stack), flags ...string) {
 	t.Helper()
 	for name, withRedis := range map[string]bool{"embedded": false, "redis": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, newStack(t, withRedis))
+			test(t, newStack(t, withRedis, flags...))
 		})
 	}
 }

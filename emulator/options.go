@@ -26,7 +26,8 @@ type Options struct {
 	// Zero means 10, the vendor's base rate; negative means no limit.
 	Rate int
 
-	// RateBy is what Rate is counted by: "client" (the default), "app", "store" or "ip".
+	// RateBy is what Rate is counted by: "client" (the default), "location" (a client in each
+	// region), "app", "store" or "ip".
 	RateBy string
 
 	// AccountsRate is how many Access Management requests a client or user may make

@@ -93,7 +93,7 @@ func firstWrongAdmission(t *testing.T, gaps []int) string {
 
 func TestRefusalIsInTheVendorsBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for by, who := range map[string]string{"client": "client app-one", "app": "app demo", "store": "store " + demoStore, "ip": "ip 192.0.2.1"} {
+		for by, who := range map[string]string{"client": "client app-one", "location": "client app-one", "app": "app demo", "store": "store " + demoStore, "ip": "ip 192.0.2.1"} {
 			c := as(t, start(t, emulator.Options{Rate: 1, RateBy: by}), "us", "one")
 			c.passed(1, demo)
 			got := c.must(http.StatusTooManyRequests, http.MethodGet, demo, "")
@@ -114,10 +114,11 @@ func TestRateIsSharedByWhomTheOptionNames(t *testing.T) {
 	west := strings.Replace(demo, "us-east-1", "us-west-1", 1)
 	sandbox := strings.Replace(demo, "env-prod", "env-sandbox", 1)
 	for by, want := range map[string]map[string]int{ // how many of 3 pass after app-one took 3 of 4 at the demo store
-		"client": {"same": 1, "other client": 3, "other store": 1, "other region": 1, "other environment": 1, "list of stores": 1},
-		"app":    {"same": 1, "other client": 1, "other store": 3, "other region": 3, "other environment": 3, "list of stores": 3},
-		"store":  {"same": 1, "other client": 1, "other store": 3, "other region": 3, "other environment": 3, "list of stores": 3},
-		"ip":     {"same": 1, "other client": 1, "other store": 1, "other region": 1, "other environment": 1, "list of stores": 1},
+		"client":   {"same": 1, "other client": 3, "other store": 1, "other region": 1, "other environment": 1, "list of stores": 1},
+		"location": {"same": 1, "other client": 3, "other store": 1, "other region": 3, "other environment": 1, "list of stores": 1},
+		"app":      {"same": 1, "other client": 1, "other store": 3, "other region": 3, "other environment": 3, "list of stores": 3},
+		"store":    {"same": 1, "other client": 1, "other store": 3, "other region": 3, "other environment": 3, "list of stores": 3},
+		"ip":       {"same": 1, "other client": 1, "other store": 1, "other region": 1, "other environment": 1, "list of stores": 1},
 	} {
 		for name, passed := range want {
 			synctest.Test(t, func(t *testing.T) {

@@ -75,7 +75,7 @@ func (w *window) sweep(now time.Time) {
 	}
 }
 
-func rateSubjects() []string { return []string{"client", "app", "store", "ip"} }
+func rateSubjects() []string { return []string{"client", "app", "store", "ip", "location"} }
 
 // subject is whom a request counts for.
 type subject struct{ kind, name, key string }
@@ -99,12 +99,15 @@ func (e *Emulator) rateSubject(x *exchange, r ref) subject {
 	case s.kind == "app" && r.store != "":
 		s.name = application(r.store)
 		s.key = at + "\x00" + s.name
-	default: // by client, and what has no store
+	default: // by client, in each region for itself by location, and what has no store
 		s.kind, s.name = "client", x.grant.Client
 		if s.name == "" {
 			s.kind, s.name = "user", x.grant.User
 		}
 		s.key = x.place.plane + "\x00" + s.kind + "\x00" + s.name
+		if e.rateBy == "location" {
+			s.key += "\x00" + x.place.region
+		}
 	}
 	return s
 }

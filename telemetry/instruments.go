@@ -37,7 +37,7 @@ type instruments struct {
 // advised are the buckets, in seconds, that the semantic conventions for HTTP metrics ask for.
 var advised = metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
-// turns are the buckets for the wait for one's turn, which by default lasts a second at the most.
+// turns are the buckets for the wait for one's turn, which by default lasts five seconds at the most.
 var turns = metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5)
 
 // trips are the buckets for round trips to Redis. Those that the semantic conventions advise begin at a millisecond, where nearly all have ended, and

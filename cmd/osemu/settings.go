@@ -41,7 +41,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.world, "world", "", "JSON `file` with organizations, environments, clients, users, stores, entries (default: the built-in world)")
 	f.StringVar(&s.data, "data", "", "`folder` in which everything is kept between runs (default: memory)")
 	f.IntVar(&s.rate, "rate", 10, "Object Store requests in any sliding second; 0 is no limit")
-	f.StringVar(&s.rateBy, "rate-by", "client", "what -rate is counted by: client, app, store or ip")
+	f.StringVar(&s.rateBy, "rate-by", "client", "what -rate is counted by: client, location (a client in each region), app, store or ip")
 	f.IntVar(&s.accountsRate, "accounts-rate", 500, "Access Management requests in a minute by client or user; 0 is no limit")
 	f.DurationVar(&s.latency, "latency", 0, "`time` added to each answer, such as 20ms")
 	f.StringVar(&s.fault, "fault", "0", "`probabilities`, such as 429=0.01,500=0.01,reset=0.01,cut=0.01,slow=0.01")

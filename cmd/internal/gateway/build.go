@@ -205,7 +205,7 @@ func build(o Options) (p *parts, err error) {
 	}
 	p.proxy, err = proxy.New(proxy.Options{
 		Regions: p.regions, Identity: p.auth, Policy: p.policy, Environments: p.environments,
-		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter}), Pauses: p.pauses, Guesses: guesses,
+		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter, MaxWaiters: c.Server.MaxExchanges / 2}), Pauses: p.pauses, Guesses: guesses,
 		Cache: p.cache, Statistics: answerer{p.stats, p.turns}, Discovery: p.discovery,
 		CallLimiter: each, CallRate: perSecond(c.AccountsRate), Allowances: p.allowances(),
 		Keeper: p.keepers(p.logger), Trace: p.tracing(),
