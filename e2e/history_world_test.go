@@ -127,12 +127,16 @@ const (
 func newWay(t testing.TB, name, to string) *way {
 	t.Helper()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
-	w := &way{t: t, proxy: toxiproxy.NewProxy(server, name, "127.0.0.1:0", to)}
-	if err := w.proxy.Start(); err != nil {
-		t.Fatalf("starting the %s: %v", name, err)
+	var err error
+	for range 5 { // between choosing a free port and binding it, another process may take it
+		w := &way{t: t, proxy: toxiproxy.NewProxy(server, name, "127.0.0.1:"+freePort(t), to)}
+		if err = w.proxy.Start(); err == nil {
+			t.Cleanup(w.proxy.Stop)
+			return w
+		}
 	}
-	t.Cleanup(w.proxy.Stop)
-	return w
+	t.Fatalf("starting the %s: %v", name, err)
+	return nil
 }
 
 // delay makes all that goes in a direction so much later.
@@ -152,8 +156,13 @@ func (w *way) shorten(bytes int64) { w.t.Helper(); w.trouble("limit_data", back,
 
 func (w *way) trouble(kind, direction, attribute string, value int64) {
 	w.t.Helper()
+	w.toxic(kind, direction, map[string]int64{attribute: value})
+}
+
+func (w *way) toxic(kind, direction string, attributes map[string]int64) {
+	w.t.Helper()
 	text, _ := json.Marshal(map[string]any{ // strings and numbers cannot fail to marshal
-		"type": kind, "name": direction, "stream": direction, "attributes": map[string]int64{attribute: value},
+		"type": kind, "name": direction, "stream": direction, "attributes": attributes,
 	})
 	if _, err := w.proxy.Toxics.AddToxicJson(io.Reader(strings.NewReader(string(text)))); err != nil {
 		w.t.Fatalf("making trouble on the %s: %v", w.proxy.Name, err)

@@ -11,8 +11,9 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// lasting are the arguments of a Redis that has on its disk whatever it has answered.
-var lasting = []string{"--appendonly", "yes", "--appendfsync", "always"}
+// lasting are the arguments of a Redis that has on its disk whatever it has answered, and
+// whose file of a snapshot may be named anew.
+var lasting = []string{"--appendonly", "yes", "--appendfsync", "always", "--enable-protected-configs", "yes"}
 
 // harassed is a Redis that keeps its word and loses neither its data nor its mind, in whatever way it is made hard to reach.
 type harassed struct {
@@ -50,11 +51,25 @@ func harassedCluster(t *testing.T) *harassed {
 			node.Do("CONFIG", "SET", "cluster-announce-port", port)
 		}
 		cluster.Await()
+		eventually(t, "each node to know the ways to all others", h.announced)
 	}
 	h.await()
 	one := "redis://" + h.ways[0].proxy.Listen + "?" + addresses.Encode()
 	h.urls = []string{one, one}
 	return h
+}
+
+// announced reports whether each node of the cluster leads clients to the ways alone.
+func (h *harassed) announced() bool {
+	for _, node := range h.servers {
+		known := node.Do("CLUSTER", "NODES")
+		for _, w := range h.ways {
+			if !strings.Contains(known, w.proxy.Listen+"@") {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // heal ends what the ways do, and returns when the Redis is whole.
