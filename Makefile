@@ -86,6 +86,13 @@ ATTACK ?= 10s
 attack: needs ## Attack the gateway in each known way for ATTACK (10s), and print what good clients saw
 	cd e2e && go test -vet=off -count=1 -timeout 90m -parallel 1 -v -run TestAttack -attack $(ATTACK)
 
+# How long each fault of `make faults` lasts.
+FAULTS ?= 10s
+
+.PHONY: faults
+faults: needs ## Let all beside the gateway fail in each known way for FAULTS (10s), and print what clients saw
+	cd e2e && go test -vet=off -count=1 -timeout 90m -v -run TestFaults -faults $(FAULTS)
+
 .PHONY: bench
 bench: needs ## Compare bare ReverseProxy, osgate and osgate with cache (BENCH, BENCH_PACKAGES choose others)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(BENCH_PACKAGES)

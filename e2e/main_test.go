@@ -45,6 +45,7 @@ func run(m *testing.M) int {
 	}
 	defer measured.print(os.Stdout)
 	defer attacked.print(os.Stdout)
+	defer broken.print(os.Stdout)
 	return m.Run()
 }
 

@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// limitFiles lets a process write no file beyond so many bytes (RLIMIT_FSIZE). To a
+// program that is a disk without room: its writes fail.
+func (p *process) limitFiles(bytes uint64) {
+	p.t.Helper()
+	limit := unix.Rlimit{Cur: bytes, Max: math.MaxUint64}
+	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
+		p.t.Fatalf("limiting the files of %s: %v", p.name, err)
+	}
+}
+
+// smallDisk mounts a file system of one MiB, and returns its folder; empty where this user
+// may not mount.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Logf("no disk of its own: %v", err)
+		return ""
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Errorf("unmounting: %v", err)
+		}
+	})
+	return dir
+}
+
+// fill leaves a file system no room, and returns how it is made good.
+func fill(t *testing.T, dir string) (end func()) {
+	t.Helper()
+	name := filepath.Join(dir, "filling")
+	var err error
+	for n := 0; err == nil; n++ {
+		err = os.WriteFile(fmt.Sprint(name, n), noise(4<<10), 0o600)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("filling the disk: %v", err)
+	}
+	return func() {
+		t.Helper()
+		all, err := filepath.Glob(name + "*")
+		for _, one := range all {
+			err = errors.Join(err, os.Remove(one))
+		}
+		if err != nil {
+			t.Errorf("making room: %v", err)
+		}
+	}
+}

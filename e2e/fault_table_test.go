@@ -1,0 +1,155 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// faultRow is what came of one row of the matrix.
+type faultRow struct {
+	breakdown
+	before, during, after  []visit
+	recovered, ready, hits time.Duration // since the end of the fault
+	lost                   losses        // while the gateway lived
+	drained                time.Duration // from SIGTERM to the end of the process
+	code                   int           // of its exit
+	announced, lostAtEnd   int           // operations: what the log reports, and what was not counted
+}
+
+// faultTable is the rows that were run. It is safe for concurrent use.
+type faultTable struct {
+	mu   sync.Mutex
+	rows []*faultRow // guarded by mu
+}
+
+func (t *faultTable) add(r *faultRow) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rows = append(t.rows, r)
+}
+
+// print writes the table in Markdown, as docs/operations.md keeps it.
+func (t *faultTable) print(w io.Writer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if *faultsFlag == 0 || len(t.rows) == 0 {
+		return
+	}
+	slices.SortFunc(t.rows, func(a, b *faultRow) int { return strings.Compare(a.name(), b.name()) })
+	fmt.Fprint(w, "\n| dependency | fault | storage | before | while it lasts | after | longest wait | recovery: clients, ready, hits | lost | SIGTERM |\n"+
+		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	for _, r := range t.rows {
+		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", r.dependency, r.fault, r.storage, strings.Join(r.cells(), " | "))
+	}
+}
+
+func (r *faultRow) name() string { return r.dependency + "/" + r.fault + "/" + r.storage }
+
+// String returns the row in the form of a line of a log.
+func (r *faultRow) String() string {
+	return r.name() + ": " + strings.Join(r.cells(), "; ")
+}
+
+func (r *faultRow) cells() []string {
+	ready := rough(r.ready)
+	if r.lingers {
+		ready = "-"
+	}
+	end := fmt.Sprintf("%s, exit %d", rough(r.drained), r.code)
+	if r.announced > 0 || r.lostAtEnd > 0 {
+		end += fmt.Sprintf(", %d counts lost, at most %d reported", r.lostAtEnd, r.announced)
+	}
+	return []string{
+		seen(r.before), seen(r.during), seen(r.after), r.longest(),
+		strings.Join([]string{rough(r.recovered), ready, rough(r.hits)}, ", "), r.lost.String(), end,
+	}
+}
+
+// seen returns how often each status was seen: of 2xx as a whole, of others by kind.
+func seen(visits []visit) string {
+	good, others := 0, map[string]int{}
+	for _, v := range visits {
+		what := fmt.Sprint(v.kind, " ", v.status)
+		switch {
+		case v.good():
+			good++
+			continue
+		case v.status == 0:
+			what = v.kind + " no answer"
+		}
+		others[what]++
+	}
+	parts := []string{fmt.Sprintf("2xx × %d", good)}
+	for _, what := range slices.Sorted(maps.Keys(others)) {
+		parts = append(parts, fmt.Sprintf("%s × %d", what, others[what]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// longest returns the longest wait for an answer, and for which.
+func (r *faultRow) longest() string {
+	v := slices.MaxFunc(slices.Concat(r.before, r.during, r.after), func(a, b visit) int { return int(a.took - b.took) })
+	return fmt.Sprintf("%s (%s %d)", rough(v.took), v.kind, v.status)
+}
+
+// rough returns a duration as a table shows it.
+func rough(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}
+
+// losses are what a gateway's metrics count as lost, by name.
+type losses map[string]int
+
+// lossMetrics are those that count losses, by what the table calls them.
+var lossMetrics = map[string]string{
+	"osgate_stats_losses_total": "counts", "osgate_log_lost_total": "log lines",
+	"osgate_telemetry_dropped_total": "of telemetry", "osgate_telemetry_failures_total": "exports failed",
+}
+
+// losses reads the metrics.
+func (r *ordeal) losses() losses {
+	r.Helper()
+	l := losses{}
+	for line := range strings.Lines(caller{t: r, base: r.gateway.admin}.get("/metrics").is(http.StatusOK).body) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		name, _, _ = strings.Cut(name, "{")
+		what, ok := lossMetrics[name]
+		var n float64
+		if _, err := fmt.Sscan(value[strings.LastIndexByte(value, ' ')+1:], &n); ok && err == nil {
+			l[what] += int(n)
+		}
+	}
+	return l
+}
+
+// since returns what has been lost since it was before.
+func (l losses) since(before losses) losses {
+	grown := losses{}
+	for what, n := range l {
+		grown[what] = n - before[what]
+	}
+	return grown
+}
+
+// String returns what was lost.
+func (l losses) String() string {
+	var parts []string
+	for _, what := range slices.Sorted(maps.Keys(l)) {
+		if l[what] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", l[what], what))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	return strings.Join(parts, ", ")
+}
