@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
 // explorer walks over all worlds, breadth first.
@@ -18,6 +17,7 @@ type explorer struct {
 	at        node
 	steps     uint8   // taken from the node so far
 	violation []uint8 // the steps that lead to it
+	late      bool    // the step under way leaves a lease that ends too late
 	replay    func(number uint8, next node, label string)
 }
 
@@ -82,12 +82,16 @@ func (x *explorer) step(e event, change func(*world), format string, args ...any
 	number := x.steps
 	x.steps++
 	next := x.at
+	x.late = false
 	change(&next.world)
 	if !x.noCheck {
 		next.world.forget()
 	}
 	next.world.canonical()
 	next.known = x.monitor.next(next.known, e)
+	if x.late {
+		next.known = -1
+	}
 	switch {
 	case x.replay != nil:
 		x.replay(number, next, fmt.Sprintf(format, args...))
@@ -104,7 +108,7 @@ func (x *explorer) step(e event, change func(*world), format string, args ...any
 }
 
 func (x *explorer) begin(n *world, w, i int) {
-	g := n.generation(i).begin(n.fresh(), writerID(w), instant(n.now), leaseEnd(w))
+	g := x.bounded(n, i).begin(n.fresh(), writerID(w), n.clock(n.now), n.clock(leaseEnd(w)))
 	if x.noLease || x.markAfter {
 		g = generation{id: n.fresh()}
 	}
@@ -170,7 +174,7 @@ func (x *explorer) end(w int, s writing, at *world) {
 			return
 		}
 		changed := s.stage != writeRefused && !x.endApplied
-		n.set(i, n.generation(i).end(n.fresh(), writerID(w), changed, instant(at.now)))
+		n.set(i, x.bounded(n, i).end(n.fresh(), writerID(w), changed, at.clock(at.now)))
 	}, "W%d: gives back %d", w, i)
 }
 
@@ -187,7 +191,8 @@ func (x *explorer) read(r int) {
 	case readReading:
 		i := dependsOn[s.got]
 		x.step(event{}, func(n *world) {
-			g := x.elapse(n.generation(i), n.fresh(), instant(at.now))
+			g := x.elapse(n, i)
+			x.late = slices.ContainsFunc(g.leases, func(l lease) bool { return l.until.Sub(at.clock(at.now)) > longest })
 			open := len(g.leases) == 0
 			n.set(i, g)
 			reader := &n.r[r]
@@ -234,12 +239,37 @@ func (x *explorer) read(r int) {
 }
 
 // elapse is what a read makes of a generation first.
-func (x *explorer) elapse(g generation, id ID, now time.Time) generation {
-	next := g.elapse(id, now)
-	if x.endsAlone && g.id != (ID{}) {
-		next.id = g.id
+func (x *explorer) elapse(n *world, i int) generation {
+	before, now := x.bounded(n, i), n.clock(n.now)
+	next := before.elapse(n.fresh(), now)
+	if x.endsAlone && before.id != (ID{}) {
+		next.id = before.id
+	}
+	if x.boundAlone && n.back && before.id != (ID{}) {
+		next.id = before.id
 	}
 	return next
+}
+
+// bounded is what a script makes of a generation first: a lease that ends later than the
+// longest one would that began now has a clock to thank that was set back. It ends as that
+// one would. The clock of a process cannot be set back, so that this is in Lua alone
+// (lua/enter.lua).
+func (x *explorer) bounded(n *world, i int) generation {
+	g := n.generation(i)
+	if x.boundless {
+		return g
+	}
+	bound := longest
+	if x.boundShort {
+		bound = 0
+	}
+	for k := range g.leases {
+		if latest := n.clock(n.now).Add(bound); g.leases[k].until.After(latest) {
+			g.leases[k].until = latest
+		}
+	}
+	return g
 }
 
 // joinable reports whether a read that got the stamp read shares the fetch of one that got the stamp fetch.
@@ -247,10 +277,17 @@ func joinable(fetch, read [things]uint8) bool {
 	return flightKey{stamp: stampOf(fetch)} == flightKey{stamp: stampOf(read)}
 }
 
-// time lets the next lease run out, once its write can no longer land.
+// time lets the next lease run out, once its write can no longer land, and those that were
+// bounded after a clock had been set back. And it sets the clock back.
 func (x *explorer) time() {
+	if x.back && !x.at.world.back {
+		x.step(event{}, func(n *world) { n.back = true }, "the clock is set back")
+	}
 	next := int(x.at.world.now)
-	if next == writers {
+	if next >= writers {
+		if x.at.world.back && next < 2*writers {
+			x.step(event{}, func(n *world) { n.now++ }, "an hour passes")
+		}
 		return
 	}
 	switch x.at.world.w[next].stage {

@@ -37,6 +37,7 @@ const (
 type scope struct {
 	writers, refused int
 	reads            [readers]uint8
+	back             bool // the clock is set back, once
 }
 
 // mutation is a way to get the protocol wrong.
@@ -52,12 +53,19 @@ type mutation struct {
 	shortLease  bool // a lease may run out while its write may still land
 	joinAny     bool // a read joins a fetch of any stamp
 	joinLeased  bool // reads under a lease join each other's fetches, though they store nothing
+	boundless   bool // a lease lasts until its end by a clock that has been set back
+	boundAlone  bool // a lease that was bounded runs out and keeps the generation
+	boundShort  bool // a lease is bounded by less than the longest there is
 }
 
 func TestProtocolIsLinearizable(t *testing.T) {
-	scopes := []scope{{1, 1, [readers]uint8{2, 2}}, {writers, 1, [readers]uint8{1, 1}}}
+	scopes := []scope{
+		{writers: 1, refused: 1, reads: [readers]uint8{2, 2}}, {writers: writers, refused: 1, reads: [readers]uint8{1, 1}},
+		{writers: 1, refused: 1, reads: [readers]uint8{2, 1}, back: true},
+	}
 	if !raceDetector { // one goroutine explores: the detector finds nothing and takes five times as long
-		scopes = append(scopes, scope{writers, 0, [readers]uint8{2, 1}})
+		scopes = append(scopes, scope{writers: writers, reads: [readers]uint8{2, 1}},
+			scope{writers: writers, reads: [readers]uint8{2, 0}, back: true})
 	}
 	for _, sc := range scopes {
 		x := explore(mutation{}, sc)
@@ -84,9 +92,12 @@ func TestEveryShortcutOfTheProtocolIsAViolation(t *testing.T) {
 		"lease shorter than the write":      {shortLease: true},
 		"fetch of another stamp joined":     {joinAny: true},
 		"fetch joined under a lease":        {joinLeased: true},
+		"lease not bounded":                 {boundless: true},
+		"bounded lease runs out alone":      {boundAlone: true},
+		"lease bounded by less than it is":  {boundShort: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := explore(m, scope{1, 1, [readers]uint8{2, 1}})
+			x := explore(m, scope{writers: 1, refused: 1, reads: [readers]uint8{2, 1}, back: m.boundless || m.boundAlone || m.boundShort})
 			if x.violation == nil {
 				t.Fatalf("%d states and no violation: the exploration proves nothing about this rule", len(x.nodes))
 			}
@@ -115,8 +126,13 @@ const (
 	readHave    // answer at hand
 )
 
-// thing is a generation in a form that can be compared: an ID's number and the writers whose leases are there.
-type thing struct{ id, leases uint8 }
+// thing is a generation in a form that can be compared: an ID's number, the writers whose
+// leases are there, and when those end that do not end as they would without a clock that
+// is set back: at so many hours of that clock.
+type thing struct {
+	id, leases uint8
+	ends       [writers]uint8
+}
 
 type writing struct{ stage, marked, ended, acked uint8 }
 
@@ -128,6 +144,7 @@ type reading struct {
 // world is a state of everything. Its instant is now: writer w's lease ends at w+1.
 type world struct {
 	value, now uint8
+	back       bool // the clock has been set back
 	things     [things]thing
 	entryValue uint8
 	entry      [things]uint8 // zero: none
@@ -137,16 +154,35 @@ type world struct {
 
 func instant(n uint8) time.Time { return time.Unix(0, 0).Add(time.Duration(n) * time.Hour) }
 
+// setBack is by how much the clock is set back: more than any lease.
+const setBack = 1000 * time.Hour
+
+// clock is what a clock says at n hours that may have been set back.
+func (w *world) clock(n uint8) time.Time {
+	if w.back {
+		return instant(n).Add(-setBack)
+	}
+	return instant(n)
+}
+
+// longest is the longest lease there is.
+const longest = writers * time.Hour
+
 func writerID(w int) ID { return ID{0: 1, 1: byte(w)} }
 
-func leaseEnd(w int) time.Time { return instant(uint8(w) + 1) }
+func leaseEnd(w int) uint8 { return uint8(w) + 1 }
 
 func (w *world) generation(i int) generation {
 	g := generation{id: ID{15: w.things[i].id}}
 	for n := range writers {
-		if w.things[i].leases>>n&1 == 1 {
-			g.leases = append(g.leases, lease{writerID(n), leaseEnd(n)})
+		if w.things[i].leases>>n&1 == 0 {
+			continue
 		}
+		until := instant(leaseEnd(n))
+		if ends := w.things[i].ends[n]; ends > 0 {
+			until = instant(ends).Add(-setBack)
+		}
+		g.leases = append(g.leases, lease{writerID(n), until})
 	}
 	return g
 }
@@ -154,7 +190,11 @@ func (w *world) generation(i int) generation {
 func (w *world) set(i int, g generation) {
 	w.things[i] = thing{id: g.id[15]}
 	for _, l := range g.leases {
-		w.things[i].leases |= 1 << l.writer[1]
+		n := l.writer[1]
+		w.things[i].leases |= 1 << n
+		if !l.until.Equal(instant(leaseEnd(int(n)))) {
+			w.things[i].ends[n] = uint8(l.until.Add(setBack).Sub(instant(0)) / time.Hour)
+		}
 	}
 }
 

@@ -3,7 +3,7 @@
 if ARGV[6] == 'purge' then
   redis.call('HSET', KEYS[1], 'purge', ARGV[2])
 elseif ARGV[6] == 'settle' then
-  epoch.id, epoch.settles = ARGV[2], math.max(epoch.settles, now + ARGV[7])
+  epoch.id, epoch.settles = ARGV[2], math.max(epoch.settles, now + lasting(tonumber(ARGV[7])))
   redis.call('HSET', KEYS[1], 'epoch', epoch.id, 'settles', stored(epoch.settles))
 end
 return { epoch.id }

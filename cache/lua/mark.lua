@@ -4,14 +4,15 @@
 -- slot keeps, then a lease field for each generation, then a fresh id for each. Returns
 -- the epoch, and for how many leases there was no room.
 local count = #KEYS - 1
-local ends = now + ARGV[7]
+local ends = now + lasting(tonumber(ARGV[7]))
 local nobody = string.rep('\0', 16)
 local settled = 0
 
--- sweep forgets leases that have run out, and tells whether that made room. It is not tried again before the next one runs out.
+-- sweep forgets leases that have run out, and tells whether that made room. It is not tried again before the next one runs out. Those that it
+-- bounds leave their generations as they are: what was stored under these has an epoch that is gone.
 local function sweep()
   local full = tonumber(redis.call('HGET', KEYS[1], 'full') or 0)
-  if full > now then
+  if full > now and full <= now + longest then
     return false
   end
   full = 0
@@ -19,7 +20,12 @@ local function sweep()
   local left = 0
   for i = 1, #fields, 2 do
     if string.sub(fields[i], 1, 1) == 'l' then
-      local run = last(fields[i + 1])
+      local leases = bounded(fields[i + 1])
+      if leases ~= fields[i + 1] then
+        epoch.id = ARGV[2]
+        redis.call('HSET', KEYS[1], fields[i], leases, 'epoch', epoch.id)
+      end
+      local run = last(leases)
       if run <= now then
         redis.call('HDEL', KEYS[1], fields[i])
       else
@@ -45,7 +51,7 @@ local function hold(key, field)
     redis.call('HSET', KEYS[1], 'epoch', epoch.id, 'settles', stored(epoch.settles))
     return
   end
-  leases = leases or ''
+  leases = bounded(leases or '')
   local writer, till = ARGV[6], ends
   if #leases >= record * ARGV[8] then
     writer = nobody

@@ -3,6 +3,14 @@
 local count = #KEYS - 1
 local answer = { epoch.id, epoch.purge, epoch.settles > now and 'settling' or '' }
 local leases = redis.call('HMGET', KEYS[1], unpack(ARGV, 6, 5 + count))
+for i = 1, count do
+  local known = leases[i]
+  leases[i] = known and bounded(known)
+  if leases[i] ~= known then
+    redis.call('HSET', KEYS[1], ARGV[5 + i], leases[i])
+    outlive(KEYS[1 + i], leases[i])
+  end
+end
 local ids = redis.call('MGET', unpack(KEYS, 2))
 for i = 1, count do
   local id = ids[i]

@@ -6,7 +6,7 @@
 local count = #KEYS - 1
 for i = 1, count do
   local field = ARGV[7 + i]
-  local leases = redis.call('HGET', KEYS[1], field) or ''
+  local leases = bounded(redis.call('HGET', KEYS[1], field) or '')
   local kept, held = {}, false
   each(leases, function(by, ends)
     if ends <= now then

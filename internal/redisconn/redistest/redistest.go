@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -40,6 +41,7 @@ type Server struct {
 	port  int
 	file  string   // of its configuration; empty: none
 	args  []string // but for file and port
+	env   []string // besides the test's own
 	ready string   // what it prints when it answers
 
 	mu   sync.Mutex    // guards cmd and done
@@ -53,7 +55,14 @@ type Server struct {
 func Start(t testing.TB, extra ...string) *Server {
 	t.Helper()
 	needRedis(t)
+	return start(t, nil, extra)
+}
+
+// start is Start with variables of the server's environment.
+func start(t testing.TB, env, extra []string) *Server {
+	t.Helper()
 	s := newServer(t, extra...)
+	s.env = env
 	err := retry(func() (err error) {
 		if s.port, err = freePort(); err != nil {
 			return err
@@ -192,6 +201,9 @@ func (s *Server) launch() error {
 	cmd := exec.Command("redis-server", args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = procAttr()
+	if s.env != nil {
+		cmd.Env = append(os.Environ(), s.env...)
+	}
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,22 @@ func TestPausedServerAcceptsAndSaysNothing(t *testing.T) {
 	s.Resume()
 	if got := s.Do("GET", "k"); got != "v" {
 		t.Errorf("GET after Resume = %q, want %q", got, "v")
+	}
+}
+
+func TestServersClockIsSetWhileItRuns(t *testing.T) {
+	s, clock := redistest.StartWithClock(t)
+	s.Do("SET", "k", "v", "EX", "60")
+	for _, ahead := range []time.Duration{0, -24 * time.Hour, time.Hour} {
+		clock.Set(ahead)
+		seconds, err := strconv.ParseInt(s.Do("EVAL", "return redis.call('TIME')[1]", "0"), 10, 64)
+		off := time.Since(time.Unix(seconds, 0)) + ahead
+		if err != nil || off < 0 || off > time.Minute {
+			t.Errorf("put ahead by %v, its clock is %v behind that (%v)", ahead, off, err)
+		}
+		if got := s.Do("EXISTS", "k"); (got == "1") != (ahead <= 0) {
+			t.Errorf("put ahead by %v, EXISTS of a key that lives for a minute = %s", ahead, got)
+		}
 	}
 }
 
