@@ -35,7 +35,7 @@ type stack struct {
 func newStack(t testing.TB, withRedis bool, flags ...string) *stack {
 	t.Helper()
 	s := &stack{t: t, emulator: startEmulator(t, append([]string{"-rate", "0"}, flags...)...)}
-	s.secrets = []string{"secret-one", "secret-two", "secret-read", "secret-sub", "secret-other", "admin-password"}
+	s.secrets = []string{redisPassword, "secret-one", "secret-two", "secret-read", "secret-sub", "secret-other", "admin-password"}
 	if withRedis {
 		s.redis = startRedis(t)
 	}
@@ -264,6 +264,7 @@ func startRedis(t testing.TB) *redis {
 	for range 5 { // between choosing a free port and binding it, another process may take it
 		r := &redis{t: t, port: freePort(t)}
 		if r.launch() {
+			t.Cleanup(r.refusedNothing) // while it runs
 			return r
 		}
 	}
@@ -274,7 +275,8 @@ func startRedis(t testing.TB) *redis {
 // launch starts the server on its port, and reports whether it came up.
 func (r *redis) launch() bool {
 	r.t.Helper()
-	r.process = start(r.t, "redis-server", nil, "--bind", "127.0.0.1", "--port", r.port, "--save", "", "--appendonly", "no", "--dir", r.t.TempDir())
+	arguments := []string{"--bind", "127.0.0.1", "--port", r.port, "--save", "", "--appendonly", "no", "--dir", r.t.TempDir()}
+	r.process = start(r.t, "redis-server", nil, append(arguments, documentedUser(r.t)...)...)
 	up := false
 	eventually(r.t, "redis-server", func() bool {
 		up = strings.Contains(r.stdout.String(), "Ready to accept connections") // whoever else may answer at the port
@@ -303,7 +305,8 @@ func freePort(t testing.TB) string {
 	return ""
 }
 
-func (r *redis) url() string { return "redis://127.0.0.1:" + r.port + "/0" }
+// url is that of the user that docs/operations.md documents.
+func (r *redis) url() string { return asDocumentedUser("redis://127.0.0.1:" + r.port + "/0") }
 
 // kill ends the server as a crash would; its data is gone.
 func (r *redis) kill() { r.t.Helper(); r.stop(syscall.SIGKILL) }

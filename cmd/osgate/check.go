@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"osgate/cmd/internal/gateway"
@@ -48,7 +49,7 @@ func (p *program) planes(c config.Config) []string {
 }
 
 func (p *program) checkRedis(ctx context.Context, c config.Config) int {
-	conn, err := gateway.OpenRedis(c, nil, nil)
+	conn, err := gateway.OpenRedis(c, redisconn.Options{})
 	if err != nil {
 		p.complain("%v", err)
 		return exitMisuse
@@ -63,10 +64,30 @@ func (p *program) checkRedis(ctx context.Context, c config.Config) int {
 	start := time.Now()
 	if err := conn.Ping(ctx); err != nil {
 		p.print("%-14s cannot be used: %v\n", "redis", err)
+		p.checkRights(ctx, conn)
 		return exitFailed
 	}
 	p.print("%-14s answers and can be written to (%s)\n", "redis", time.Since(start).Round(time.Microsecond))
+	if status := p.checkRights(ctx, conn); status != exitOK {
+		return status
+	}
 	p.warnOfSplitBrain(ctx, conn)
+	return exitOK
+}
+
+// checkRights tries every command that serving uses, and names those that Redis does not permit.
+func (p *program) checkRights(ctx context.Context, conn *redisconn.Conn) int {
+	lacking, err := conn.Lacking(ctx)
+	switch {
+	case err != nil:
+		p.print("%-14s which commands it permits is not known: %v\n", "redis", err)
+		return exitFailed
+	case len(lacking) > 0:
+		p.print("%-14s does not permit to the user of OSGATE_REDIS_URL: %s; ACL SETUSER … +%s grants them\n", "redis",
+			strings.Join(lacking, ", "), strings.Join(lacking, " +"))
+		return exitFailed
+	}
+	p.print("%-14s permits every command that is used\n", "redis")
 	return exitOK
 }
 

@@ -51,12 +51,16 @@ type Conn struct {
 	redact   func(string) string
 	onChange func(State)
 	onTrip   func(RoundTrip)
+	onRights func(denied string)
 	skipped  atomic.Int64 // round trips not made because Redis was known to be down
 
 	trips   chan *trip     // to idle workers
 	workers chan struct{}  // one element per worker; the capacity bounds them
 	quit    chan struct{}  // closed by Close
 	probes  sync.WaitGroup // the probe in flight, if any
+
+	suspected atomic.Bool // a command was refused, or it is not known whether any is
+	rightsDue time.Time   // when Run looks at the rights again; Run's alone
 
 	mu      sync.Mutex // guards all below
 	breaker breaker.Breaker
@@ -80,6 +84,10 @@ type State struct {
 	// LastError is what the latest failed round trip died of, without secrets; it is
 	// kept after a recovery and empty before the first failure.
 	LastError string
+	// Denied names the commands that the user may not run, comma separated; "keys" where
+	// it may not touch ours. Redis answers all the same: OK tells nothing of it. Empty
+	// where there are none, as far as is known.
+	Denied string
 }
 
 // Open prepares a Conn as o says. It dials nothing: the first command does, so that
@@ -106,6 +114,7 @@ func Open(o Options) (*Conn, error) {
 		redact:   s.redact,
 		onChange: o.OnChange,
 		onTrip:   o.OnTrip,
+		onRights: o.OnRights,
 		trips:    make(chan *trip),
 		workers:  make(chan struct{}, workersPerConnection*s.poolSize()),
 		quit:     make(chan struct{}),
@@ -174,7 +183,8 @@ func (c *Conn) Ping(ctx context.Context) error {
 }
 
 // Run pings once a second until ctx ends, and then returns nil. It keeps State true
-// where no traffic does; recovery under traffic does not depend on it.
+// where no traffic does; recovery under traffic does not depend on it. With
+// Options.OnRights it looks at the user's rights too.
 func (c *Conn) Run(ctx context.Context) error {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
@@ -182,8 +192,11 @@ func (c *Conn) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case now := <-tick.C:
 			c.watch(ctx)
+			if c.State().OK {
+				c.watchRights(ctx, now)
+			}
 		}
 	}
 }
@@ -265,10 +278,12 @@ func (c *Conn) admit(ctx context.Context) (round uint64, err error) {
 	return 0, c.downErr
 }
 
-// settle tells the breaker how a round trip admitted in round went.
+// settle tells the breaker how a round trip admitted in round went. A refusal for a
+// lack of rights is no outage: the probes, which need other rights, would end it at
+// once, and the next request would begin it again.
 func (c *Conn) settle(round uint64, outage error) {
 	c.mu.Lock()
-	changed := c.breaker.Settle(round, outage == nil, time.Now())
+	changed := c.breaker.Settle(round, outage == nil || denied(outage), time.Now())
 	c.note(changed, outage)
 	c.mu.Unlock()
 	c.tell(changed)

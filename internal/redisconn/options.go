@@ -40,6 +40,9 @@ type Options struct {
 	// OnTrip, if not nil, is told each round trip when it is over, in the goroutine of
 	// whoever waited for it, and so by many at once. It must return quickly.
 	OnTrip func(RoundTrip)
+	// OnRights, if not nil, makes Run look at the user's rights, and is told each change
+	// of State.Denied. It must return quickly.
+	OnRights func(denied string)
 }
 
 func (o Options) withDefaults() Options {

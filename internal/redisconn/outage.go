@@ -31,7 +31,7 @@ var (
 // as a single server, or moves its slots faster than the client follows.
 var outageCodes = []string{
 	"ASK", "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "NOAUTH",
-	"NOPERM", "NOREPLICAS", "OOM", "READONLY", "WRONGPASS",
+	"NOREPLICAS", "OOM", "READONLY", "WRONGPASS",
 }
 
 // outageReplies are error replies with the general code ERR that are outages.
@@ -42,7 +42,7 @@ var outageReplies = []string{
 }
 
 // isOutage reports whether err, the outcome of one command or round trip, says
-// that Redis is of no use at present.
+// that Redis is of no use at present, or of none to this command's user.
 func isOutage(err error) bool {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return false
@@ -54,7 +54,7 @@ func isOutage(err error) bool {
 	if slices.Contains(outageCodes, code(reply)) {
 		return true
 	}
-	return slices.ContainsFunc(outageReplies, func(prefix string) bool {
+	return denied(err) || slices.ContainsFunc(outageReplies, func(prefix string) bool {
 		return strings.HasPrefix(reply.Error(), prefix)
 	})
 }
@@ -69,6 +69,9 @@ func code(reply redis.Error) string {
 // only the code is kept: servers quote the arguments of a command they refuse, and
 // those of HELLO and AUTH are credentials.
 func (c *Conn) describe(outage error) string {
+	if denied(outage) {
+		return "it answered NOPERM: the user lacks a right"
+	}
 	if reply, ok := errors.AsType[redis.Error](outage); ok {
 		return "it answered " + code(reply)
 	}

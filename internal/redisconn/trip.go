@@ -82,6 +82,9 @@ func (c *Conn) ask(ctx context.Context, p redis.Pipeliner, own int, settle func(
 	}
 	outages, left := c.send(ctx, p, own, settle)
 	c.tripped(kind, began, outages.own, left)
+	if denied(outages.own) || denied(outages.rider) {
+		c.suspected.Store(true)
+	}
 	if left != nil {
 		return both(fmt.Errorf("asking redis: %w", left))
 	}

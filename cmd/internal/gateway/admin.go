@@ -11,6 +11,7 @@ import (
 
 	"osgate/admin"
 	"osgate/cache"
+	"osgate/internal/redisconn"
 	"osgate/objectstore"
 	"osgate/record"
 	"osgate/regionmap"
@@ -28,7 +29,10 @@ func (p *parts) makeTelemetry() (err error) {
 		CacheLeases:       p.cacheLeases,
 	}
 	if p.redis != nil {
-		gauges.RedisUp = func() bool { return p.redis.State().OK }
+		gauges.RedisUp = func() bool {
+			s := p.redis.State()
+			return s.OK && s.Denied == ""
+		}
 	}
 	p.board = telemetry.NewBoard(gauges)
 	p.metrics, err = telemetry.NewMetrics(context.Background(), telemetry.Options{
@@ -149,10 +153,8 @@ func (g *Gateway) readiness() admin.Readiness {
 		return admin.Readiness{Status: admin.Draining}
 	}
 	r := admin.Readiness{Status: admin.Ready}
-	if g.redis != nil && !g.redis.State().OK {
-		r.Reasons = append(r.Reasons, admin.Reason{
-			Part: redisPart, Detail: "Redis does not answer: quotas are counted in this process, nothing is answered from cache, statistics wait",
-		})
+	if g.redis != nil {
+		r.Reasons = append(r.Reasons, redisReasons(g.redis.State())...)
 	}
 	for _, plane := range g.auth.Planes() {
 		if !plane.OK {
@@ -190,6 +192,22 @@ func (g *Gateway) readiness() admin.Readiness {
 		r.Status = admin.Degraded
 	}
 	return r
+}
+
+// redisReasons says that Redis does not answer, and which commands it does not permit.
+func redisReasons(s redisconn.State) (all []admin.Reason) {
+	if s.Denied != "" {
+		all = append(all, admin.Reason{
+			Part:   rightsPart,
+			Detail: "Redis does not permit to the user of OSGATE_REDIS_URL: " + s.Denied + "; what needs that is done as without Redis; grant it by ACL SETUSER",
+		})
+	}
+	if !s.OK {
+		all = append(all, admin.Reason{
+			Part: redisPart, Detail: "Redis does not answer: quotas are counted in this process, nothing is answered from cache, statistics wait",
+		})
+	}
+	return all
 }
 
 // statisticsReason says what of the counts is late, less exact than it should be, or lost; ok is false where nothing is.

@@ -141,14 +141,13 @@ func Endpoint(c config.Config) func(plane string) auth.Endpoint {
 	}
 }
 
-// OpenRedis opens the connection that c names, nil without one, and says who is told of changes and round trips, nil for nobody. It dials nothing yet.
-func OpenRedis(c config.Config, onChange func(redisconn.State), onTrip func(redisconn.RoundTrip)) (*redisconn.Conn, error) {
+// OpenRedis opens the connection that c names, nil without one. The callbacks of o say who is told of changes. It dials nothing yet.
+func OpenRedis(c config.Config, o redisconn.Options) (*redisconn.Conn, error) {
 	if c.Redis.URL.Reveal() == "" {
 		return nil, nil //nolint:nilnil // no Redis is a way to run
 	}
-	conn, err := redisconn.Open(redisconn.Options{
-		URL: c.Redis.URL.Reveal(), Timeout: c.Redis.Timeout, Prefix: c.Redis.Prefix, OnChange: onChange, OnTrip: onTrip,
-	})
+	o.URL, o.Timeout, o.Prefix = c.Redis.URL.Reveal(), c.Redis.Timeout, c.Redis.Prefix
+	conn, err := redisconn.Open(o)
 	if err != nil {
 		return nil, fmt.Errorf("reading OSGATE_REDIS_URL: %w", err)
 	}
@@ -177,7 +176,7 @@ func build(o Options) (p *parts, err error) {
 	if err != nil {
 		return p, err
 	}
-	if p.redis, err = OpenRedis(c, p.redisChanged, p.tripped(mainConnection)); err != nil {
+	if p.redis, err = OpenRedis(c, redisconn.Options{OnChange: p.redisChanged, OnRights: p.rightsChanged, OnTrip: p.tripped(mainConnection)}); err != nil {
 		return p, err
 	}
 	if p.redis != nil {
@@ -303,6 +302,15 @@ func (p *parts) redisChanged(s redisconn.State) {
 	p.logger.Warn("redis is gone; limits are counted in this process", "cause", s.LastError)
 }
 
+// rightsChanged tells the one log line that it is worth which commands Redis does not permit to the user of OSGATE_REDIS_URL.
+func (p *parts) rightsChanged(denied string) {
+	if denied == "" {
+		p.logger.Info("redis permits every command that is used")
+		return
+	}
+	p.logger.Warn("redis does not permit commands to the user of OSGATE_REDIS_URL; what needs them is done as without redis", "commands", denied)
+}
+
 // makeCache makes the cache, coherent over all that share a Redis, else with itself.
 func (p *parts) makeCache() (err error) {
 	c := p.config.Cache
@@ -340,7 +348,7 @@ func (p *parts) share(o *cache.Options) (err error) {
 	if !p.config.Cache.Shared {
 		return nil
 	}
-	if p.shared, err = OpenRedis(p.config, nil, p.tripped(bodiesConnection)); err != nil {
+	if p.shared, err = OpenRedis(p.config, redisconn.Options{OnTrip: p.tripped(bodiesConnection)}); err != nil {
 		return err
 	}
 	p.close = append(p.close, p.shared.Close)

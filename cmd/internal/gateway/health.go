@@ -18,6 +18,7 @@ import (
 // The parts by their names in /readyz and on the operator's page; those that end in a blank go with a name of their own.
 const (
 	redisPart      = "redis"
+	rightsPart     = "redis rights"
 	planePart      = "control plane "
 	regionPart     = "region "
 	statisticsPart = "statistics"
@@ -61,6 +62,8 @@ func (g *Gateway) redisHealth(now time.Time) admin.Part {
 	p := admin.Part{Name: redisPart, State: admin.PartOK, Detail: "It answers", Since: s.Since, Breaker: s.Breaker, Latency: latency(g.trips.Quantiles(now))}
 	if !s.OK {
 		p.State, p.Detail = admin.PartDown, "It does not answer: "+s.LastError
+	} else if s.Denied != "" {
+		p.State, p.Detail = admin.PartDegraded, "It does not permit: "+s.Denied
 	}
 	return p
 }

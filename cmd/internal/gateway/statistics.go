@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"osgate/auth"
+	"osgate/internal/redisconn"
 	"osgate/objectstore"
 	"osgate/proxy"
 	"osgate/stats"
@@ -43,7 +44,7 @@ const countsTimeout = 500 * time.Millisecond
 func (p *parts) openCounts() (err error) {
 	c := p.config
 	c.Redis.Timeout = max(c.Redis.Timeout, countsTimeout)
-	if p.counts, err = OpenRedis(c, nil, p.tripped(countsConnection)); err == nil {
+	if p.counts, err = OpenRedis(c, redisconn.Options{OnTrip: p.tripped(countsConnection)}); err == nil {
 		p.close = append(p.close, p.counts.Close)
 	}
 	return err
