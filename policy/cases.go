@@ -98,7 +98,7 @@ func readCases(path string) ([]Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := f.text
+	text := f.Text
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	var cases []Case

@@ -11,20 +11,22 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"osgate/internal/watch"
 )
 
 // version is a folder of five files as they are in the nth version.
-func version(n int) []file {
-	var files []file
+func version(n int) []watch.File {
+	var files []watch.File
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
-		files = append(files, file{name: name + extension, text: fmt.Appendf(nil, "@id(\"%s-v%d\") permit(principal, action, resource);", name, n)})
+		files = append(files, watch.File{Name: name + extension, Text: fmt.Appendf(nil, "@id(\"%s-v%d\") permit(principal, action, resource);", name, n)})
 	}
 	return files
 }
 
 // readings is a way to read that has each of them in turn, and the last of them from then on.
-func readings(all ...[]file) func() ([]file, error) {
-	return func() ([]file, error) {
+func readings(all ...[]watch.File) func() ([]watch.File, error) {
+	return func() ([]watch.File, error) {
 		now := all[0]
 		if len(all) > 1 {
 			all = all[1:]
@@ -37,17 +39,17 @@ func readings(all ...[]file) func() ([]file, error) {
 func TestAMixtureOfTwoVersionsIsNeverTaken(t *testing.T) {
 	mixture := append(version(1)[:2:2], version(2)[2:]...)
 	p, err := load(Options{Path: "x"}, readings(mixture, version(2)))
-	if err != nil || p.State().Hash != hash(version(2)) {
+	if err != nil || p.State().Hash != watch.Hash(version(2)) {
 		t.Fatalf("at the start: %+v, %v; want all of the second version", p.State(), err)
 	}
 	p.read = readings(version(2), mixture, version(1))
-	if err := p.Reload(); err != nil || p.State().Hash != hash(version(1)) {
+	if err := p.Reload(); err != nil || p.State().Hash != watch.Hash(version(1)) {
 		t.Errorf("asked to: %v, want all of the first version", err)
 	}
 	n := 0
-	p.read = func() ([]file, error) { n++; return version(n), nil }
-	if err := p.Reload(); !errors.Is(err, errRestless) || p.State().Hash != hash(version(1)) || n != maxReadings {
-		t.Errorf("never the same twice: %v after %d readings; want %v, the rules in force", err, n, errRestless)
+	p.read = func() ([]watch.File, error) { n++; return version(n), nil }
+	if err := p.Reload(); !errors.Is(err, watch.ErrRestless) || p.State().Hash != watch.Hash(version(1)) || n != watch.MaxReadings {
+		t.Errorf("never the same twice: %v after %d readings; want %v, the rules in force", err, n, watch.ErrRestless)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		// The two readings of a look agree; a third, which no look makes, would find
@@ -57,10 +59,10 @@ func TestAMixtureOfTwoVersionsIsNeverTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.read = readings(version(2), version(2), mixture)
-		ctx, stop := context.WithTimeout(t.Context(), pollEvery+time.Millisecond)
+		ctx, stop := context.WithTimeout(t.Context(), watch.Every+time.Millisecond)
 		defer stop()
 		_ = p.Run(ctx)
-		if p.State().Hash != hash(version(2)) {
+		if p.State().Hash != watch.Hash(version(2)) {
 			t.Errorf("looking: %+v, want all of the second version", p.State())
 		}
 	})
@@ -81,9 +83,9 @@ func TestAVersionIsReadWholeWhileItsLinkIsSwapped(t *testing.T) {
 		folder := filepath.Join(base, fmt.Sprint(n))
 		must(os.Mkdir(folder, 0o700))
 		for _, f := range version(n) {
-			must(os.WriteFile(filepath.Join(folder, f.name), f.text, 0o600))
+			must(os.WriteFile(filepath.Join(folder, f.Name), f.Text, 0o600))
 		}
-		whole[hash(version(n))] = true
+		whole[watch.Hash(version(n))] = true
 	}
 	link := filepath.Join(shown, versionLink)
 	swap := func(n int) error {
@@ -91,7 +93,7 @@ func TestAVersionIsReadWholeWhileItsLinkIsSwapped(t *testing.T) {
 	}
 	must(swap(0))
 	for _, f := range version(0)[1:] { // the first is not shown yet
-		must(os.Symlink(versionLink+"/"+f.name, filepath.Join(shown, f.name)))
+		must(os.Symlink(versionLink+"/"+f.Name, filepath.Join(shown, f.Name)))
 	}
 	must(os.Symlink(versionLink+"/gone.cedar", filepath.Join(shown, "gone.cedar")))
 	for _, path := range []string{shown, link} {
@@ -111,7 +113,7 @@ func TestAVersionIsReadWholeWhileItsLinkIsSwapped(t *testing.T) {
 			}
 		})
 		for range 300 {
-			if files, err := readFiles(path); err != nil || !whole[hash(files)] {
+			if files, err := readFiles(path); err != nil || !whole[watch.Hash(files)] {
 				t.Errorf("%s: %d files, %v; want one version and all of it", filepath.Base(path), len(files), err)
 				break
 			}
@@ -131,16 +133,16 @@ func TestAFileSystemThatHangsIsToldAndHoldsNobodyUp(t *testing.T) {
 		}
 		back := make(chan struct{})
 		var hanging atomic.Int32
-		p.read = func() ([]file, error) { hanging.Add(1); <-back; return version(2), nil }
+		p.read = func() ([]watch.File, error) { hanging.Add(1); <-back; return version(2), nil }
 		began := time.Now()
-		if err := p.Reload(); !errors.Is(err, errHung) || time.Since(began) != readWithin {
-			t.Errorf("Reload: %v after %v, want %v after %v", err, time.Since(began), errHung, readWithin)
+		if err := p.Reload(); !errors.Is(err, watch.ErrHung) || time.Since(began) != watch.ReadWithin {
+			t.Errorf("Reload: %v after %v, want %v after %v", err, time.Since(began), watch.ErrHung, watch.ReadWithin)
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { _ = p.Run(ctx) })
 		<-time.After(time.Minute)
-		if !errors.Is(p.State().Err, errHung) || p.State().Hash != hash(version(1)) || len(told) != 1 || hanging.Load() != 1 {
+		if !errors.Is(p.State().Err, watch.ErrHung) || p.State().Hash != watch.Hash(version(1)) || len(told) != 1 || hanging.Load() != 1 {
 			t.Errorf("%+v, told %v by %d readings; want the rules in force and the error, told once by one reading", p.State(), told, hanging.Load())
 		}
 		began = time.Now()
@@ -150,14 +152,14 @@ func TestAFileSystemThatHangsIsToldAndHoldsNobodyUp(t *testing.T) {
 			t.Errorf("Run ended %v after its context", waited)
 		}
 		close(back)
-		if err := p.Reload(); err != nil || p.State().Hash != hash(version(2)) || p.State().Err != nil {
+		if err := p.Reload(); err != nil || p.State().Hash != watch.Hash(version(2)) || p.State().Err != nil {
 			t.Errorf("it is back: %v, %+v; want the second version", err, p.State())
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
 		never := make(chan struct{})
-		if _, err := load(Options{Path: "x"}, func() ([]file, error) { <-never; return nil, nil }); !errors.Is(err, errHung) {
-			t.Errorf("at the start: %v, want %v", err, errHung)
+		if _, err := load(Options{Path: "x"}, func() ([]watch.File, error) { <-never; return nil, nil }); !errors.Is(err, watch.ErrHung) {
+			t.Errorf("at the start: %v, want %v", err, watch.ErrHung)
 		}
 		close(never)
 	})
@@ -172,12 +174,12 @@ func TestRunTellsOfAHangingFileSystemByItself(t *testing.T) {
 		}
 		back := make(chan struct{})
 		defer close(back)
-		p.read = func() ([]file, error) { <-back; return version(1), nil }
+		p.read = func() ([]watch.File, error) { <-back; return version(1), nil }
 		ctx, stop := context.WithTimeout(t.Context(), 15*time.Second)
 		defer stop()
 		_ = p.Run(ctx)
-		if !errors.Is(p.State().Err, errHung) {
-			t.Errorf("%+v, want %v", p.State(), errHung)
+		if !errors.Is(p.State().Err, watch.ErrHung) {
+			t.Errorf("%+v, want %v", p.State(), watch.ErrHung)
 		}
 	})
 }

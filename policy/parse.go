@@ -12,6 +12,8 @@ import (
 	cedarast "github.com/cedar-policy/cedar-go/ast"
 	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
+
+	"osgate/internal/watch"
 )
 
 // rule is a Cedar policy with what is known of it before any request. It is immutable.
@@ -33,23 +35,23 @@ func (r *rule) at(message string) Problem {
 }
 
 // parse reads the rules of f. Those with problems are returned with the others.
-func parse(f file) ([]*rule, []Problem) {
-	if len(bytes.TrimSpace(f.text)) == 0 { // its rules would be lifted while somebody writes it
-		return nil, []Problem{{File: f.name, Message: "the file is empty; one without rules needs a comment"}}
+func parse(f watch.File) ([]*rule, []Problem) {
+	if len(bytes.TrimSpace(f.Text)) == 0 { // its rules would be lifted while somebody writes it
+		return nil, []Problem{{File: f.Name, Message: "the file is empty; one without rules needs a comment"}}
 	}
 	if p := tooDeep(f); p != nil {
 		return nil, []Problem{*p}
 	}
-	list, err := cedar.NewPolicyListFromBytes(f.name, f.text)
+	list, err := cedar.NewPolicyListFromBytes(f.Name, f.Text)
 	if err != nil {
-		return nil, []Problem{syntaxProblem(f.name, err)}
+		return nil, []Problem{syntaxProblem(f.Name, err)}
 	}
 	var problems []Problem
 	rules := make([]*rule, 0, len(list))
 	for i, p := range list {
 		r := &rule{
-			id: f.name + ":" + strconv.Itoa(i+1), reason: defaultReason, forbid: p.Effect() == types.Forbid,
-			ast: (*ast.Policy)(p.AST()), file: f.name,
+			id: f.Name + ":" + strconv.Itoa(i+1), reason: defaultReason, forbid: p.Effect() == types.Forbid,
+			ast: (*ast.Policy)(p.AST()), file: f.Name,
 		}
 		for _, a := range r.ast.Annotations {
 			if wrong := r.annotate(string(a.Key), string(a.Value)); wrong != "" {
@@ -124,25 +126,25 @@ const (
 
 // tooDeep returns a problem where brackets are nested too deep or a rule is too long. Strings and comments are passed over as the Cedar grammar
 // has them.
-func tooDeep(f file) *Problem {
+func tooDeep(f watch.File) *Problem {
 	depth, line, start := 0, 1, 0
-	problem := func(message string) *Problem { return &Problem{File: f.name, Line: line, Column: 1, Message: message} }
+	problem := func(message string) *Problem { return &Problem{File: f.Name, Line: line, Column: 1, Message: message} }
 	quoted := false
-	for i := 0; i < len(f.text); i++ {
-		if f.text[i] == '\n' {
+	for i := 0; i < len(f.Text); i++ {
+		if f.Text[i] == '\n' {
 			line++
 		}
 		if i-start > maxRuleLength {
 			return problem(fmt.Sprintf("a rule has more than %d bytes", maxRuleLength))
 		}
-		switch c := f.text[i]; {
+		switch c := f.Text[i]; {
 		case quoted && c == '\\':
 			i++
 		case c == '"':
 			quoted = !quoted
 		case quoted:
-		case c == '/' && i+1 < len(f.text) && f.text[i+1] == '/':
-			for i+1 < len(f.text) && f.text[i+1] != '\n' {
+		case c == '/' && i+1 < len(f.Text) && f.Text[i+1] == '/':
+			for i+1 < len(f.Text) && f.Text[i+1] != '\n' {
 				i++
 			}
 		case c == '(' || c == '[' || c == '{':

@@ -1,16 +1,17 @@
 package policy
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"osgate/internal/watch"
 )
 
 // Options say which rules there are. Path has to be given.
 type Options struct {
 	Path     string        // a .cedar file, or a folder of which every .cedar file is read, in the order of their names; not the folders in it
 	Shadow   bool          // decide and report, but permit everything
-	Rest     time.Duration // the time for which the files must be unchanged before they are loaded, see [Rest]; 0: they are loaded at once
+	Rest     time.Duration // the time for which the files must be unchanged before they are loaded, see [watch.Rest]; 0: they are loaded at once
 	Headers  []string      // names of the request headers that rules may read as context.headers; at most 32
 	OnChange func(State)   // called by Reload and Run after each change of State, one call at a time; may be nil
 }
@@ -32,11 +33,8 @@ type Policy struct {
 	o     Options
 	state atomic.Pointer[stateOf]
 
-	read func() ([]file, error) // the files once
-	hand chan struct{}          // holds one for whoever reads
-
-	mu     sync.Mutex // serializes the taking of files
-	failed string     // what the last failure was about: a hash of the files, or the file system's words
+	read    func() ([]watch.File, error) // the files once
+	watcher *watch.Watcher
 }
 
 // stateOf is a State with the rules that it is about.
@@ -49,20 +47,21 @@ type stateOf struct {
 // *[LoadError] that names every fault if the rules are not valid. It also fails if the
 // files keep changing, or if the file system does not answer within five seconds.
 func Load(o Options) (*Policy, error) {
-	return load(o, func() ([]file, error) { return readFiles(o.Path) })
+	return load(o, func() ([]watch.File, error) { return readFiles(o.Path) })
 }
 
 // load is Load with another way to read.
-func load(o Options, read func() ([]file, error)) (*Policy, error) {
+func load(o Options, read func() ([]watch.File, error)) (*Policy, error) {
 	headers, err := headerNames(o.Headers)
 	if err != nil {
 		return nil, err
 	}
 	o.Headers = headers
-	p := &Policy{o: o, read: read, hand: make(chan struct{}, 1)}
-	files, err := p.rested()
+	p := &Policy{o: o, read: read}
+	p.watcher = watch.New(watch.Options{Read: func() ([]watch.File, error) { return p.read() }, Take: p.take, Rest: o.Rest})
+	files, err := p.watcher.Rested()
 	if err != nil {
-		return nil, err
+		return nil, reading(err)
 	}
 	rules, err := compile(files, o)
 	if err != nil {
@@ -73,8 +72,8 @@ func load(o Options, read func() ([]file, error)) (*Policy, error) {
 }
 
 // describe returns the State of rules just read.
-func describe(files []file, rules *Rules) State {
-	return State{Files: len(files), Rules: rules.Len(), Shadowed: rules.shadowed, Loaded: time.Now(), Hash: hash(files)}
+func describe(files []watch.File, rules *Rules) State {
+	return State{Files: len(files), Rules: rules.Len(), Shadowed: rules.shadowed, Loaded: time.Now(), Hash: watch.Hash(files)}
 }
 
 // Rules returns the rules in force: a set that never changes, so that what it [Rules.Needs] is what it reads. Ask once for an exchange. It is nil

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"osgate/internal/watch"
 	"osgate/policy"
 )
 
@@ -107,7 +108,7 @@ func TestAChangeIsTakenWithinSeconds(t *testing.T) {
 func TestAFileIsTakenWhenItIsAtRest(t *testing.T) {
 	folder := write(t, "p.cedar", permitAll)
 	synctest.Test(t, func(t *testing.T) {
-		p, err := policy.Load(policy.Options{Path: folder, Rest: policy.Rest})
+		p, err := policy.Load(policy.Options{Path: folder, Rest: watch.Rest})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +124,7 @@ func TestAFileIsTakenWhenItIsAtRest(t *testing.T) {
 			}
 		}
 		replace(t, folder, "q.cedar", noDeletes)
-		<-time.After(policy.Rest + 4*time.Second)
+		<-time.After(watch.Rest + 4*time.Second)
 		if s := p.State(); s.Files != 2 {
 			t.Errorf("not taken at rest: %+v", s)
 		}

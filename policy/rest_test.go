@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"osgate/internal/watch"
 )
 
 // twoRules is a file, and oneRule what stands of it while it is being written.
@@ -20,19 +22,19 @@ const (
 // growing reads one file, whose content and time of change a test sets.
 type growing struct {
 	mu   sync.Mutex
-	file file // guarded by mu
+	file watch.File // guarded by mu
 }
 
 func (g *growing) write(text string, changed time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.file = file{"p.cedar", []byte(text), changed}
+	g.file = watch.File{Name: "p.cedar", Text: []byte(text), Changed: changed}
 }
 
-func (g *growing) read() ([]file, error) {
+func (g *growing) read() ([]watch.File, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return []file{g.file}, nil
+	return []watch.File{g.file}, nil
 }
 
 // TestAFileThatIsBeingWrittenIsNotTakenHalf though its writer pauses for longer than
@@ -48,7 +50,7 @@ func TestAFileThatIsBeingWrittenIsNotTakenHalf(t *testing.T) {
 			g := &growing{}
 			write := func(text string) { g.write(text, stamp()) }
 			write(twoRules)
-			p, err := load(Options{Path: "x", Rest: Rest}, g.read)
+			p, err := load(Options{Path: "x", Rest: watch.Rest}, g.read)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,16 +61,16 @@ func TestAFileThatIsBeingWrittenIsNotTakenHalf(t *testing.T) {
 			for range 50 {                                      // at any moment between two looks
 				write(oneRule)
 				hangup()
-				for until := time.Now().Add(Rest - time.Millisecond); time.Now().Before(until); <-time.After(Rest / 41) {
+				for until := time.Now().Add(watch.Rest - time.Millisecond); time.Now().Before(until); <-time.After(watch.Rest / 41) {
 					if n := p.State().Rules; n != 2 {
 						t.Fatalf("%s: %d rules in force while the file is written, want 2", name, n)
 					}
 				}
 				write(twoRules)
-				<-time.After(Rest + pollEvery + 137*time.Millisecond)
+				<-time.After(watch.Rest + watch.Every + 137*time.Millisecond)
 			}
 			write(oneRule + "// and no more\n")
-			<-time.After(Rest + 2*pollEvery)
+			<-time.After(watch.Rest + 2*watch.Every)
 			if n := p.State().Rules; n != 1 {
 				t.Errorf("%s: %d rules in force when the file has been at rest, want 1", name, n)
 			}
@@ -78,10 +80,10 @@ func TestAFileThatIsBeingWrittenIsNotTakenHalf(t *testing.T) {
 		g := &growing{}
 		g.write(oneRule, time.Now())
 		go func() {
-			<-time.After(Rest - time.Millisecond)
+			<-time.After(watch.Rest - time.Millisecond)
 			g.write(twoRules, time.Now())
 		}()
-		if p, err := load(Options{Path: "x", Rest: Rest}, g.read); err != nil || p.State().Rules != 2 {
+		if p, err := load(Options{Path: "x", Rest: watch.Rest}, g.read); err != nil || p.State().Rules != 2 {
 			t.Errorf("at the start: %+v, %v; want both rules", p.State(), err)
 		}
 	})
@@ -91,19 +93,19 @@ func TestAFileThatIsBeingWrittenIsNotTakenHalf(t *testing.T) {
 func TestFilesAtRestAreTakenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &growing{}
-		g.write(twoRules, time.Now().Add(-Rest))
+		g.write(twoRules, time.Now().Add(-watch.Rest))
 		began := time.Now()
-		p, err := load(Options{Path: "x", Rest: Rest}, g.read)
+		p, err := load(Options{Path: "x", Rest: watch.Rest}, g.read)
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.write(oneRule, time.Now().Add(-Rest))
+		g.write(oneRule, time.Now().Add(-watch.Rest))
 		if err := p.Reload(); err != nil || p.State().Rules != 1 || time.Since(began) != 0 {
 			t.Errorf("%v, %d rules after %v; want 1 at once", err, p.State().Rules, time.Since(began))
 		}
 		g.write(twoRules, time.Now())
-		if err := p.Reload(); err != nil || p.State().Rules != 2 || time.Since(began) != Rest {
-			t.Errorf("%v, %d rules after %v; want 2 after %v", err, p.State().Rules, time.Since(began), Rest)
+		if err := p.Reload(); err != nil || p.State().Rules != 2 || time.Since(began) != watch.Rest {
+			t.Errorf("%v, %d rules after %v; want 2 after %v", err, p.State().Rules, time.Since(began), watch.Rest)
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
@@ -119,8 +121,8 @@ func TestFilesAtRestAreTakenAtOnce(t *testing.T) {
 			}
 		}()
 		began = time.Now()
-		if err := p.Reload(); !errors.Is(err, errRestless) || time.Since(began) > 2*Rest+pollEvery || p.State().Rules != 2 {
-			t.Errorf("never at rest: %v after %v, %d rules; want %v, those in force", err, time.Since(began), p.State().Rules, errRestless)
+		if err := p.Reload(); !errors.Is(err, watch.ErrRestless) || time.Since(began) > 2*watch.Rest+watch.Every || p.State().Rules != 2 {
+			t.Errorf("never at rest: %v after %v, %d rules; want %v, those in force", err, time.Since(began), p.State().Rules, watch.ErrRestless)
 		}
 	})
 }
@@ -139,13 +141,13 @@ func TestWhatAFolderListsIsPartOfItsRest(t *testing.T) {
 	if err := os.Chtimes(folder, old, old); err != nil {
 		t.Fatal(err)
 	}
-	if files, err := readFiles(folder); err != nil || len(files) != 2 || !youngest(files).Equal(old) {
-		t.Fatalf("%d files changed at %v, %v; want 2, at %v", len(files), youngest(files), err, old)
+	if files, err := readFiles(folder); err != nil || len(files) != 2 || !watch.Youngest(files).Equal(old) {
+		t.Fatalf("%d files changed at %v, %v; want 2, at %v", len(files), watch.Youngest(files), err, old)
 	}
 	if err := os.Remove(filepath.Join(folder, "b.cedar")); err != nil {
 		t.Fatal(err)
 	}
-	if files, err := readFiles(folder); err != nil || len(files) != 1 || !youngest(files).After(old) {
-		t.Errorf("%d files changed at %v, %v; want 1, changed now", len(files), youngest(files), err)
+	if files, err := readFiles(folder); err != nil || len(files) != 1 || !watch.Youngest(files).After(old) {
+		t.Errorf("%d files changed at %v, %v; want 1, changed now", len(files), watch.Youngest(files), err)
 	}
 }

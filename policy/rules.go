@@ -8,6 +8,7 @@ import (
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
 
 	"osgate/auth"
+	"osgate/internal/watch"
 	"osgate/objectstore"
 )
 
@@ -31,7 +32,7 @@ type Rules struct {
 }
 
 // compile makes Rules of files, or returns a *[LoadError].
-func compile(files []file, o Options) (*Rules, error) {
+func compile(files []watch.File, o Options) (*Rules, error) {
 	rs := &Rules{byID: make(map[types.PolicyID]*rule), shadow: o.Shadow, headers: o.Headers, actions: actions()}
 	var problems []Problem
 	for _, f := range files {
@@ -39,7 +40,7 @@ func compile(files []file, o Options) (*Rules, error) {
 		rs.all = append(rs.all, found...)
 		problems = append(problems, wrong...)
 		if len(rs.all) > maxRules {
-			return nil, &LoadError{Problems: []Problem{{File: f.name, Message: fmt.Sprintf("with this file there are more than %d rules", maxRules)}}}
+			return nil, &LoadError{Problems: []Problem{{File: f.Name, Message: fmt.Sprintf("with this file there are more than %d rules", maxRules)}}}
 		}
 	}
 	validator, err := newValidator(o.Headers)
@@ -51,7 +52,7 @@ func compile(files []file, o Options) (*Rules, error) {
 	case len(problems) > 0:
 		return nil, &LoadError{Problems: problems}
 	case len(rs.all) == 0:
-		return nil, &LoadError{Problems: []Problem{{File: files[0].name, Message: ErrNoRules.Error()}}, cause: ErrNoRules}
+		return nil, &LoadError{Problems: []Problem{{File: files[0].Name, Message: ErrNoRules.Error()}}, cause: ErrNoRules}
 	}
 	rs.index(o.Headers)
 	return rs, nil

@@ -1,18 +1,15 @@
 package policy
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"osgate/internal/watch"
 )
 
 // The bounds of a policy.
@@ -29,15 +26,8 @@ const extension = ".cedar"
 // ErrNoRules is returned where a policy was given and holds no rule: it would deny everything.
 var ErrNoRules = errors.New("the policy holds no rule, so that it would deny everything")
 
-// file is a policy file as it was read.
-type file struct {
-	name    string // without folder
-	text    []byte
-	changed time.Time // the later modification time of the file and of its folder; zero: unknown
-}
-
 // readFiles reads the file at path, or the .cedar files of the folder at path in the order of their names. Links are followed.
-func readFiles(path string) ([]file, error) {
+func readFiles(path string) ([]watch.File, error) {
 	pinned, isFolder, err := pin(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading policy: %w", err)
@@ -47,23 +37,23 @@ func readFiles(path string) ([]file, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.name = filepath.Base(path)
-		return []file{f}, nil
+		f.Name = filepath.Base(path)
+		return []watch.File{f}, nil
 	}
 	listed := changed(path, pinned)
 	names, err := list(pinned, extension)
 	if err != nil {
 		return nil, err
 	}
-	var files []file
+	var files []watch.File
 	left := maxBytes
 	for _, name := range names {
 		f, err := readFile(filepath.Join(pinned, name), left)
 		if err != nil {
 			return nil, err
 		}
-		left -= len(f.text)
-		f.changed = latest(f.changed, listed)
+		left -= len(f.Text)
+		f.Changed = latest(f.Changed, listed)
 		files = append(files, f)
 	}
 	if len(files) == 0 {
@@ -139,42 +129,16 @@ func list(folder, suffix string) ([]string, error) {
 	return names, nil // sorted by ReadDir
 }
 
-// readFile reads the regular file at path, which may have limit bytes. A pipe or a device is not even opened: that may last for ever or set something off.
-func readFile(path string, limit int) (file, error) {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", path)
+// readFile reads the regular file at path, which may have limit bytes.
+func readFile(path string, limit int) (watch.File, error) {
+	f, err := watch.ReadFile(path, limit)
+	if _, large := errors.AsType[*watch.LargeError](err); large {
+		return f, fmt.Errorf("reading policy: with %s it has more than %d bytes", path, maxBytes)
 	}
 	if err != nil {
-		return file{}, fmt.Errorf("reading policy: %w", err)
+		return f, fmt.Errorf("reading policy: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // what may have taken its place must not be waited for
-	if err != nil {
-		return file{}, fmt.Errorf("reading policy: %w", err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	text, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
-	if err != nil {
-		return file{}, fmt.Errorf("reading policy: %w", err)
-	}
-	if len(text) > limit {
-		return file{}, fmt.Errorf("reading policy: with %s it has more than %d bytes", path, maxBytes)
-	}
-	return file{filepath.Base(path), text, info.ModTime()}, nil
-}
-
-// hash returns a hash of names and contents.
-func hash(files []file) string {
-	h := sha256.New()
-	for _, f := range files {
-		for _, part := range [][]byte{[]byte(f.name), f.text} {
-			var size [8]byte
-			binary.LittleEndian.PutUint64(size[:], uint64(len(part)))
-			h.Write(size[:])
-			h.Write(part)
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return f, nil
 }
 
 // secretHeaders are no business of a rule: they carry what must not stand in a policy file.

@@ -32,6 +32,7 @@ func Rules() Table {
 		conns     = "internal/conns"
 		version   = "internal/version"
 		retry     = "internal/retryafter"
+		watch     = "internal/watch"
 	)
 	return Table{
 		// Commands wire; they alone know config and proxy.
@@ -41,7 +42,7 @@ func Rules() Table {
 		gateway: {
 			Imports: []string{
 				"admin", "auth", "cache", "config", "objectstore", "policy", "proxy",
-				"ratelimit", "record", "regionmap", "stats", "telemetry", conns, redisconn,
+				"ratelimit", "record", "regionmap", "stats", "telemetry", conns, redisconn, watch,
 			},
 			Tests: []string{"emulator", redistest},
 		},
@@ -55,7 +56,7 @@ func Rules() Table {
 		// One capability each.
 		"auth":      {Imports: []string{breaker, redisconn, retry, seal}, Tests: []string{"emulator", memnet, redistest}},
 		"cache":     {Imports: []string{"objectstore", redisconn, seal}, Tests: []string{memnet, redistest}},
-		"policy":    {Imports: []string{"auth", "objectstore"}},
+		"policy":    {Imports: []string{"auth", "objectstore", watch}},
 		"ratelimit": {Imports: []string{redisconn}, Tests: []string{redistest}},
 		"regionmap": {Imports: []string{"objectstore", breaker}},
 		"stats":     {Imports: []string{"objectstore", "record", redisconn}, Tests: []string{redistest}},
@@ -82,6 +83,7 @@ func Rules() Table {
 		redistest:           {},
 		memnet:              {},
 		version:             {},
+		watch:               {},
 		"internal/archtest": {},
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"osgate/auth"
 	"osgate/config"
+	"osgate/internal/watch"
 	"osgate/policy"
 	"osgate/proxy"
 )
@@ -47,7 +48,7 @@ func (p *parts) makePolicy(transport proxy.Transport) (err error) {
 		return err
 	}
 	o := policyOptions(p.config.Policy)
-	o.OnChange, o.Rest = p.policyChanged, policy.Rest
+	o.OnChange, o.Rest = p.policyChanged, watch.Rest
 	p.policy, err = policy.Load(o)
 	return err //nolint:wrapcheck // it names file, line and column
 }

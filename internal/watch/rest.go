@@ -1,10 +1,10 @@
-package policy
+package watch
 
 import "time"
 
-// Rest is the time for which policy files must be unchanged before a gateway loads
-// them. A file that a program writes in pieces, with shorter pauses between them, is
-// never loaded incomplete; a missing forbid would permit requests.
+// Rest is the time for which files must be unchanged before a gateway loads them. A file that a program writes in pieces, with shorter pauses between them, is
+// never loaded incomplete; what it lacks may matter: a
+// forbid, a route.
 const Rest = 4 * time.Second
 
 // rest measures for how long files have been unchanged. The zero value is ready for
@@ -18,8 +18,8 @@ type rest struct {
 // left records the state of the files at now, and returns the remaining time until they
 // have been unchanged for wanted. Modification times before the first look count;
 // modification times in the future, from a clock that is ahead, do not.
-func (r *rest) left(files []file, err error, now time.Time, wanted time.Duration) time.Duration {
-	seen, changed := look(files, err), youngest(files)
+func (r *rest) left(files []File, err error, now time.Time, wanted time.Duration) time.Duration {
+	seen, changed := look(files, err), Youngest(files)
 	if seen != r.look || !changed.Equal(r.changed) || r.since.IsZero() {
 		*r = rest{seen, changed, now}
 	}
@@ -30,28 +30,30 @@ func (r *rest) left(files []file, err error, now time.Time, wanted time.Duration
 	return wanted - now.Sub(since)
 }
 
-// youngest returns the latest modification time of the files; zero: unknown.
-func youngest(files []file) (last time.Time) {
-	for _, f := range files {
-		last = latest(last, f.changed)
-	}
-	return last
+// Rested reads the files when they are at rest, without handing them over: for a start.
+// They count as taken.
+func (w *Watcher) Rested() ([]File, error) {
+	files, err := w.rested()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = look(files, err)
+	return files, err
 }
 
 // rested waits until the files are at rest and returns them. It waits for about twice
 // Options.Rest at most. It returns at once if the files were last modified long enough
 // ago, or cannot be read.
-func (p *Policy) rested() ([]file, error) {
+func (w *Watcher) rested() ([]File, error) {
 	var r rest
 	for began := time.Now(); ; {
-		files, err := p.fetch(nil)
-		left := r.left(files, err, time.Now(), p.o.Rest)
+		files, err := w.fetch(nil)
+		left := r.left(files, err, time.Now(), w.o.Rest)
 		if left <= 0 || err != nil {
 			return files, err
 		}
-		if time.Since(began) > 2*p.o.Rest {
-			return nil, errRestless
+		if time.Since(began) > 2*w.o.Rest {
+			return nil, ErrRestless
 		}
-		<-time.After(min(left, pollEvery))
+		<-time.After(min(left, Every))
 	}
 }
