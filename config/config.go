@@ -10,6 +10,7 @@
 //	envDefault  the text taken where the variable is unset or empty
 //	oneof       the words allowed, separated by commas
 //	min, max    bounds of a number, a duration or a size, both included; min stands wherever one of these is read
+//	file        lines: the _FILE form holds one entry of a list a line, and may change while the gateway runs
 //	desc        one line for people
 //
 // This package checks syntax and what variables say of each other. It knows the five planes by name but no region, opens

@@ -25,6 +25,11 @@ func Load(environ []string, checks ...func(Config) []Problem) (Config, error) {
 	l := newLoader(fields())
 	l.classify(environ)
 	l.readFiles()
+	return l.finish(checks)
+}
+
+// finish makes the Config of what was read, or finds all that is wrong.
+func (l *loader) finish(checks []func(Config) []Problem) (Config, error) {
 	c, err := l.parse()
 	if err != nil {
 		return Config{}, err
@@ -32,6 +37,9 @@ func Load(environ []string, checks ...func(Config) []Problem) (Config, error) {
 	l.applyRules(c)
 	for _, check := range checks {
 		for _, p := range check(c) {
+			if i, known := l.byName[p.Variable]; known {
+				p = l.problem(&l.fields[i], p.Detail)
+			}
 			if !slices.ContainsFunc(l.problems, func(known Problem) bool { return known.Variable == p.Variable }) {
 				l.problems = append(l.problems, p)
 			}
@@ -41,7 +49,10 @@ func Load(environ []string, checks ...func(Config) []Problem) (Config, error) {
 		slices.SortStableFunc(l.problems, func(a, b Problem) int { return l.position(a) - l.position(b) })
 		return Config{}, &InvalidError{Problems: l.problems}
 	}
-	c.settings = l.settings()
+	c.settings, c.given, c.files = l.settings(), map[string]Secret{}, l.files
+	for name, value := range l.values {
+		c.given[name] = NewSecret(value)
+	}
 	return c, nil
 }
 
@@ -122,6 +133,12 @@ func (l *loader) readFiles() {
 		switch _, both := l.values[f.Name]; {
 		case both:
 			detail = "given together with " + f.Name + "; right is one of the two"
+		case f.lines:
+			err := l.readLines(f.Name, path)
+			if err == nil {
+				continue
+			}
+			detail = err.Error()
 		default:
 			content, err := readSecret(path)
 			if err == nil {
@@ -137,25 +154,36 @@ func (l *loader) readFiles() {
 // maxSecretBytes bounds a secret's file; no secret of ours comes near.
 const maxSecretBytes = 64 << 10
 
-// readSecret returns the content of a file without its last newline. No error holds the path: who takes the variable for
+// rightFile is what would be right of a variable that names a file.
+const rightFile = "; right is the path of a readable file that holds the value"
+
+// readWhole returns the content of a file that may have limit bytes. No error holds the path: who takes the variable for
 // the secret itself has put the secret there.
-func readSecret(path string) (string, error) {
-	const right = "; right is the path of a readable file that holds the value"
+func readWhole(path string, limit int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("the file cannot be opened: %w"+right, cause(err))
+		return nil, fmt.Errorf("the file cannot be opened: %w"+rightFile, cause(err))
 	}
 	defer func() { _ = file.Close() }()
-	content, err := io.ReadAll(io.LimitReader(file, maxSecretBytes+1))
+	content, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
-		return "", fmt.Errorf("the file cannot be read: %w"+right, cause(err))
+		return nil, fmt.Errorf("the file cannot be read: %w"+rightFile, cause(err))
 	}
-	if len(content) > maxSecretBytes {
-		return "", fmt.Errorf("the file is larger than %d bytes"+right, maxSecretBytes)
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("the file is larger than %d bytes"+rightFile, limit)
+	}
+	return content, nil
+}
+
+// readSecret returns the content of a file without its last newline.
+func readSecret(path string) (string, error) {
+	content, err := readWhole(path, maxSecretBytes)
+	if err != nil {
+		return "", err
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
 	if text == "" {
-		return "", errors.New("the file is empty" + right)
+		return "", errors.New("the file is empty" + rightFile)
 	}
 	return text, nil
 }
@@ -216,6 +244,11 @@ func (l *loader) settings() map[string]setting {
 			s.source = FromFile
 		}
 		given[name] = s
+	}
+	for name := range l.files {
+		if _, set := given[name]; !set {
+			given[name] = setting{source: FromFile} // a file of entries that has none
+		}
 	}
 	return given
 }

@@ -190,14 +190,16 @@ func parsePrefixes(_ *field, text string) ([]netip.Prefix, error) {
 // is named all may be meant.
 func list(text string) ([]string, error) {
 	items := strings.Split(text, ",")
+	seen := make(map[string]bool, len(items))
 	for i, item := range items {
 		items[i] = strings.TrimSpace(item)
 		switch {
 		case items[i] == "":
 			return nil, fmt.Errorf("item %d is empty; right is a list with one comma between two items", i+1)
-		case slices.Contains(items[:i], items[i]):
+		case seen[items[i]]:
 			return nil, fmt.Errorf("%s is given twice; right is once", quote(items[i]))
 		}
+		seen[items[i]] = true
 	}
 	return items, nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -27,14 +26,18 @@ func parseRoutes(text string) (Routes, error) {
 		return nil, err
 	}
 	var routes Routes
+	places := make(map[Route]bool, len(items))
 	for _, item := range items {
 		route, err := parseRoute(item)
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(routes, route.samePlace) {
+		place := route
+		place.Location = ""
+		if places[place] {
 			return nil, fmt.Errorf("%s names a place a second time; right is one route for each", quote(item))
 		}
+		places[place] = true
 		routes = append(routes, route)
 	}
 	return routes, nil
@@ -76,10 +79,4 @@ func decodeSegment(segment string) (string, error) {
 		return "", errors.New("a segment that is not plain text in UTF-8")
 	}
 	return decoded, nil
-}
-
-// samePlace reports whether r and other route the same organization, environment or store.
-func (r Route) samePlace(other Route) bool {
-	other.Location = r.Location
-	return r == other
 }

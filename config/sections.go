@@ -8,7 +8,7 @@ import (
 
 // Config is what [Load] read from the environment, one section per concern. The desc tag of a field is its
 // documentation; a comment stands beside it where the Go value needs one. The zero value is not usable: defaults are
-// filled in by Load. It is not changed after Load and is then safe for concurrent use.
+// filled in by Load. It is not changed after Load and is then safe for concurrent use; [Config.WithLines] makes another one.
 type Config struct {
 	Listen   Address `env:"LISTEN" envDefault:":8080" desc:"address for clients"`
 	Admin    Admin
@@ -32,6 +32,8 @@ type Config struct {
 	Trace    Trace
 
 	settings map[string]setting // by full name: what was given, secrets masked
+	given    map[string]Secret  // likewise, as it was given
+	files    map[string]string  // by the variable's own name: the file that it was read from
 }
 
 // Admin is the operator's listener.
@@ -67,7 +69,7 @@ type Regions struct {
 	Planes  Planes   `env:"PLANES" envDefault:"all" desc:"control planes that may be reached, such as us,eu"`
 	Allowed Patterns `env:"REGIONS" envDefault:"all" desc:"locations that may be reached (data residency), such as eu/*,us/us-east-1"`
 	Default Location `env:"DEFAULT_REGION" desc:"location of requests that name none, such as us/us-east-1"`
-	Routes  Routes   `env:"ROUTES" desc:"org=plane/region,org/env=plane/region,org/env/store=plane/region; the longest match wins"`
+	Routes  Routes   `env:"ROUTES" file:"lines" desc:"org=plane/region,org/env=plane/region,org/env/store=plane/region; the longest match wins"`
 
 	Discover bool `env:"DISCOVER" envDefault:"false" desc:"look for a store in the allowed regions of one plane"`
 }
@@ -102,7 +104,7 @@ type Rate struct {
 	Burst     int            `env:"RATE_BURST" envDefault:"10" min:"1" max:"1000000" desc:"requests let through at once after a rest (gcra); 1 spaces them evenly"`
 	MaxWait   time.Duration  `env:"RATE_MAX_WAIT" envDefault:"5s" min:"0s" max:"5m" desc:"how long a request over quota waits its turn before 429; 0: refused at once"`
 	Counts    string         `env:"RATE_COUNTS" envDefault:"all" oneof:"all,upstream" desc:"what is charged: all operations that passed policy, or upstream: only those that ask OSv2"`
-	Overrides map[string]int `env:"RATE_OVERRIDES" desc:"quotas of single clients, such as clientId=100; 0: none"`
+	Overrides map[string]int `env:"RATE_OVERRIDES" file:"lines" desc:"quotas of single clients, such as clientId=100; 0: none"`
 	RedisDown string         `env:"RATE_REDIS_DOWN" envDefault:"local" oneof:"local,open,closed" desc:"while Redis is gone: local (quota divided by REPLICAS), open or closed"`
 	Replicas  int            `env:"REPLICAS" envDefault:"1" min:"1" max:"10000" desc:"gateway processes that share the quota while Redis is gone"`
 }

@@ -67,12 +67,14 @@ type field struct {
 	choices  []string // the words allowed
 	min, max string   // bounds as text, "" for none
 	url      bool     // the value is a URL
+	secret   bool     // the value is never shown
+	lines    bool     // the value is a list, whose file holds an entry a line
 }
 
 // masked returns a value of f, which was read without a problem, as people may see it.
 func (f *field) masked(text string) string {
 	switch {
-	case f.File:
+	case f.secret:
 		return redacted
 	case f.url:
 		return withoutQuery(text)
@@ -103,11 +105,14 @@ func newField(sf reflect.StructField) field {
 			Name:        Prefix + sf.Tag.Get("env"),
 			Default:     sf.Tag.Get("envDefault"),
 			Description: sf.Tag.Get("desc"),
-			File:        sf.Type == reflect.TypeFor[Secret](),
+			File:        sf.Type == reflect.TypeFor[Secret]() || sf.Tag.Get("file") == "lines",
 		},
 		min: sf.Tag.Get("min"),
 		max: sf.Tag.Get("max"),
 		url: sf.Type == reflect.TypeFor[URL](),
+
+		secret: sf.Type == reflect.TypeFor[Secret](),
+		lines:  sf.Tag.Get("file") == "lines",
 	}
 	if words := sf.Tag.Get("oneof"); words != "" {
 		f.choices = strings.Split(words, ",")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"osgate/objectstore"
 )
@@ -30,7 +31,7 @@ type Map struct {
 	allowed  map[Location]bool
 	enabled  []string // planes with an allowed location, in the table's order
 	byHost   map[string]Place
-	routes   map[routeKey]Location
+	routes   atomic.Pointer[map[routeKey]Location] // replaced as a whole
 	fallback Location
 	discover bool
 }
@@ -52,16 +53,9 @@ func wrong(option, format string, args ...any) error {
 
 // New returns a Map, or all that is wrong: an *[OptionError] for every plane, location and route that is not in the table or not allowed, joined.
 func New(o Options) (*Map, error) {
-	m := &Map{allowed: map[Location]bool{}, byHost: hosts(), routes: map[routeKey]Location{}, discover: o.Discover}
+	m := &Map{allowed: map[Location]bool{}, byHost: hosts(), discover: o.Discover}
 	problems := m.allow(o)
-	for _, r := range o.Routes {
-		l, err := m.parse(r.To)
-		if err != nil {
-			problems = append(problems, wrong("Routes", "route of %s: %s", strings.Trim(r.Organization+"/"+r.Environment+"/"+r.Store, "/"), reason(err)))
-			continue
-		}
-		m.routes[routeKey{r.Organization, r.Environment, r.Store}] = l
-	}
+	problems = append(problems, m.setRoutes(o.Routes)...)
 	if o.Default != "" {
 		l, err := m.parse(o.Default)
 		if err != nil {
@@ -73,6 +67,27 @@ func New(o Options) (*Map, error) {
 		return nil, errors.Join(problems...)
 	}
 	return m, nil
+}
+
+// SetRoutes puts routes in the place of those there are, for requests that come after
+// it. Where any of them is wrong it returns all that is, as New does, and changes
+// nothing. It is safe for concurrent use with all else.
+func (m *Map) SetRoutes(routes []Route) error { return errors.Join(m.setRoutes(routes)...) }
+
+func (m *Map) setRoutes(routes []Route) (problems []error) {
+	all := make(map[routeKey]Location, len(routes))
+	for _, r := range routes {
+		l, err := m.parse(r.To)
+		if err != nil {
+			problems = append(problems, wrong("Routes", "route of %s: %s", strings.Trim(r.Organization+"/"+r.Environment+"/"+r.Store, "/"), reason(err)))
+			continue
+		}
+		all[routeKey{r.Organization, r.Environment, r.Store}] = l
+	}
+	if problems == nil {
+		m.routes.Store(&all)
+	}
+	return problems
 }
 
 // allow fills the allow-list from the planes and regions of o.
@@ -176,12 +191,13 @@ func (m *Map) Undecided(place Place, ref objectstore.Ref) (plane string, ok bool
 
 // routed returns where the longest route for ref within place leads.
 func (m *Map) routed(place Place, ref objectstore.Ref) (Location, bool) {
+	routes := *m.routes.Load()
 	for _, key := range []routeKey{
 		{ref.Organization, ref.Environment, ref.Store},
 		{ref.Organization, ref.Environment, ""},
 		{ref.Organization, "", ""},
 	} {
-		if l, ok := m.routes[key]; ok && place.within(l) {
+		if l, ok := routes[key]; ok && place.within(l) {
 			return l, true
 		}
 	}

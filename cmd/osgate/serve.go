@@ -21,7 +21,7 @@ func (p *program) load() (c config.Config, ok bool) {
 	return c, true
 }
 
-// reloadOn has g read its policy again on each of hangups, until stop is called.
+// reloadOn has g read its certificates, policy and files of settings again on each of hangups, until stop is called.
 func reloadOn(hangups <-chan os.Signal, g *gateway.Gateway) (stop func()) {
 	end, over := make(chan struct{}), make(chan struct{})
 	go func() {

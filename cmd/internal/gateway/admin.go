@@ -121,7 +121,7 @@ func (g *Gateway) adminServer() (*http.Server, error) {
 		Recent:    func(now time.Time, back time.Duration) any { return g.board.Recent(now, back) },
 		History:   g.history,
 		Done:      done,
-		Settings:  func() any { return c.Table() },
+		Settings:  func() any { return g.files.table() },
 		Metrics:   g.metrics.Handler(),
 		Purge:     g.purge,
 		Refused:   g.adminTries.refused,
@@ -182,6 +182,7 @@ func (g *Gateway) readiness() admin.Readiness {
 			Part: policyPart, Detail: "the rules as they are since " + since + " cannot be taken, the log says why; those of " + loaded + " stay in force",
 		})
 	}
+	r.Reasons = append(r.Reasons, g.files.reasons()...)
 	if g.log != nil {
 		if reason, ok := logReason(g.log.State(), time.Now()); ok {
 			r.Reasons = append(r.Reasons, reason)
@@ -198,8 +199,9 @@ func (g *Gateway) readiness() admin.Readiness {
 func redisReasons(s redisconn.State) (all []admin.Reason) {
 	if s.Denied != "" {
 		all = append(all, admin.Reason{
-			Part:   rightsPart,
-			Detail: "Redis does not permit to the user of OSGATE_REDIS_URL: " + s.Denied + "; what needs that is done as without Redis; grant it by ACL SETUSER",
+			Part: rightsPart,
+			Detail: "Redis does not permit to the user of OSGATE_REDIS_URL: " + s.Denied +
+				"; what needs that is done as without Redis; grant it by ACL SETUSER",
 		})
 	}
 	if !s.OK {

@@ -31,7 +31,9 @@ type parts struct {
 	logger     *slog.Logger
 	log        *telemetry.LogWriter // of logger; nil: not known
 	regions    *regionmap.Map
-	redis      *redisconn.Conn // nil: embedded
+	files      *settingFiles
+	overrides  atomic.Pointer[map[string]int] // of quotas, by client ID
+	redis      *redisconn.Conn                // nil: embedded
 	auth       *auth.Authenticator
 	discovery  *regionmap.Discovery // nil: nothing is looked for
 	cache      *cache.Cache
@@ -76,7 +78,7 @@ func Configure(environ []string) (config.Config, error) {
 // ConfigureAlone is Configure without the files that a running gateway reads again: it goes on with the rules that it has while those on disk are wrong,
 // which is when it is looked at.
 func ConfigureAlone(environ []string) (config.Config, error) {
-	return config.Load(environ, checkRegions)
+	return config.Load(config.WithoutLinesFiles(environ), checkRegions)
 }
 
 // checkRegions tells the problems of a region map under the names of the variables that it is made of.
@@ -110,6 +112,15 @@ func regionOptions(c config.Config) regionmap.Options {
 		o.Routes = append(o.Routes, regionmap.Route{Organization: r.Organization, Environment: r.Environment, Store: r.Store, To: string(r.Location)})
 	}
 	return o
+}
+
+// applySettings puts those of c into force that may change while the gateway runs.
+func (p *parts) applySettings(c config.Config) error {
+	if err := p.regions.SetRoutes(regionOptions(c).Routes); err != nil {
+		return err //nolint:wrapcheck // it names the route
+	}
+	p.overrides.Store(&c.Rate.Overrides)
+	return nil
 }
 
 // Transport translates what c says of upstream into the way there.
@@ -172,6 +183,8 @@ func build(o Options) (p *parts, err error) {
 	if p.regions, err = Regions(c); err != nil {
 		return p, err
 	}
+	p.overrides.Store(&c.Rate.Overrides)
+	p.files = newSettingFiles(c, o.Logger, p.applySettings)
 	transport, err := Transport(c)
 	if err != nil {
 		return p, err
@@ -209,7 +222,7 @@ func build(o Options) (p *parts, err error) {
 		CallLimiter: each, CallRate: perSecond(c.AccountsRate), Allowances: p.allowances(),
 		Keeper: p.keepers(p.logger), Trace: p.tracing(),
 		Transport: transport, Override: c.Upstream.Override.Reveal(), Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies,
-		Quota: quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
+		Quota: p.quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
 		Budget: budget(c), BudgetBy: c.Budget.By, Budgeted: p.metrics.Budgeted, MaxWait: c.Rate.MaxWait,
 		SharedScope: c.Cache.Scope == environmentScope, RegionChanged: p.regionChanged,
 		Timeout: c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), MaxExchanges: c.Server.MaxExchanges, ServerTiming: c.Server.Timing,

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +20,9 @@ type certificates struct {
 	files   config.TLS
 	logger  *slog.Logger
 	current atomic.Pointer[tls.Config]
-	seen    string // of the files at the last reading; only watch touches it after loading
+
+	mu   sync.Mutex // serializes readings; guards seen
+	seen string     // of the files at the last reading
 }
 
 // watchEvery is how often the files are looked at.
@@ -70,19 +73,22 @@ func (c *certificates) watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			c.reload()
+			c.reload(false)
 		}
 	}
 }
 
-func (c *certificates) reload() {
+// reload reads the files if they have changed, or whether or not they have.
+func (c *certificates) reload(anyway bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	now := fingerprint(c.files)
-	if now == c.seen {
+	if now == c.seen && !anyway {
 		return
 	}
 	c.seen = now
 	if err := c.load(); err != nil {
-		c.logger.Warn("certificates changed and cannot be used; the old ones are served on", "cause", err.Error())
+		c.logger.Warn("certificates cannot be used as they are now; the old ones are served on", "cause", err.Error())
 		return
 	}
 	c.logger.Info("certificates reloaded")

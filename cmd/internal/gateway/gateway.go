@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -135,6 +136,18 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return problem
 }
 
+// Reload reads again what may change while the gateway runs: certificates at once, policy and files of settings as soon as they are at rest. What cannot
+// be used leaves the old in force, is logged, and told in /readyz.
+func (g *Gateway) Reload() {
+	if g.certs != nil {
+		g.certs.reload(true)
+	}
+	var all sync.WaitGroup
+	all.Go(func() { _ = g.policy.Reload() }) // policyChanged has it
+	all.Go(g.files.reload)
+	all.Wait()
+}
+
 // served is what a server's end is worth: nothing where it was asked to end.
 func served(err error) error {
 	if errors.Is(err, http.ErrServerClosed) {
@@ -150,6 +163,7 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 	all.Go(func() error { return g.stats.Run(ctx) })
 	all.Go(func() error { return g.cache.Run(ctx) })
 	all.Go(func() error { return g.watchPolicy(ctx) })
+	all.Go(func() error { return g.files.watch(ctx) })
 	all.Go(func() error { return g.clients.Run(ctx) })
 	all.Go(func() error { return g.admin.Run(ctx) })
 	if g.bodies != nil {

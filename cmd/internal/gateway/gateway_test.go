@@ -294,14 +294,14 @@ func TestCertificatesAreReadAgainWhenTheyChange(t *testing.T) {
 		t.Fatalf("%s serves certificate %d", g.ClientsURL(), serial())
 	}
 	certificate(t, dir, 2)
-	g.certs.reload()
+	g.certs.reload(false)
 	if got := serial(); got != 2 {
 		t.Errorf("after the change certificate %d is served", got)
 	}
 	if err := os.WriteFile(cert, []byte("half written"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g.certs.reload()
+	g.certs.reload(false)
 	if got := serial(); got != 2 || !strings.Contains(g.log.String(), "the old ones are served on") {
 		t.Errorf("after a bad change certificate %d is served; log %s", got, g.log)
 	}

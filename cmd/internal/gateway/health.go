@@ -20,6 +20,7 @@ const (
 	redisPart      = "redis"
 	rightsPart     = "redis rights"
 	planePart      = "control plane "
+	settingsPart   = "setting "
 	regionPart     = "region "
 	statisticsPart = "statistics"
 	cachePart      = "cache"

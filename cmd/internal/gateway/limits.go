@@ -20,10 +20,10 @@ func (p *parts) counting(without ratelimit.Mode) ratelimit.Limiter {
 }
 
 // quotas says what each client may do.
-func quotas(c config.Rate) func(principal string) ratelimit.Quota {
+func (p *parts) quotas(c config.Rate) func(principal string) ratelimit.Quota {
 	return func(principal string) ratelimit.Quota {
 		q := ratelimit.Quota{Rate: c.Limit, Period: c.Period, Burst: c.Burst, Algorithm: ratelimit.Algorithm(c.Algorithm)}
-		if own, ok := c.Overrides[principal]; ok {
+		if own, ok := (*p.overrides.Load())[principal]; ok {
 			q.Rate = own
 		}
 		return q

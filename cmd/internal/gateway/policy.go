@@ -69,8 +69,3 @@ func (p *parts) watchPolicy(ctx context.Context) error {
 	}
 	return nil
 }
-
-// Reload reads again what may change while the gateway runs: the policy. What cannot be read leaves the rules in force and is logged and told in /readyz.
-func (g *Gateway) Reload() {
-	_ = g.policy.Reload() // policyChanged has it
-}

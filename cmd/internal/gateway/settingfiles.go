@@ -1,0 +1,153 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"osgate/admin"
+	"osgate/config"
+	"osgate/internal/watch"
+)
+
+// settingFiles are the settings that are read from files of entries and may change while
+// the gateway runs: OSGATE_ROUTES and the like. They are safe for concurrent use.
+type settingFiles struct {
+	apply  func(config.Config) error // puts what changed into force
+	logger *slog.Logger
+
+	watchers map[string]*watch.Watcher // by variable
+
+	mu     sync.Mutex // guards all below
+	config config.Config
+	states map[string]settingState // by variable
+}
+
+// settingState is what is known of one file.
+type settingState struct {
+	loaded time.Time // when its entries in force were read
+	err    error     // why the file as it is now cannot be taken; nil: it is in force
+	since  time.Time // when err was first met
+}
+
+// newSettingFiles returns those of c. They are as c has them until they change.
+func newSettingFiles(c config.Config, logger *slog.Logger, apply func(config.Config) error) *settingFiles {
+	s := &settingFiles{apply: apply, logger: logger, watchers: map[string]*watch.Watcher{}, config: c, states: map[string]settingState{}}
+	for variable, path := range c.LinesFiles() {
+		s.states[variable] = settingState{loaded: time.Now()}
+		s.watchers[variable] = watch.New(watch.Options{
+			Read: func() ([]watch.File, error) {
+				f, err := watch.ReadFile(path, config.MaxLinesBytes)
+				return []watch.File{f}, err
+			},
+			Take: func(files []watch.File, err error) error { return s.take(variable, files, err) },
+			Rest: watch.Rest,
+		})
+	}
+	return s
+}
+
+// take puts the entries of a file into force, or reports why it cannot; then those of
+// before stay.
+func (s *settingFiles) take(variable string, files []watch.File, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next, before := s.config, s.states[variable]
+	if err == nil {
+		next, err = s.config.WithLines(variable, files[0].Text, checkRegions)
+	}
+	if err == nil {
+		err = s.apply(next)
+	}
+	if err != nil {
+		if before.err == nil {
+			before.since = time.Now()
+		}
+		before.err = err
+		s.states[variable] = before
+		s.logger.Error("a file of settings cannot be taken; its entries in force stay", "variable", variable+"_FILE", "loaded", before.loaded,
+			"cause", err.Error())
+		return err
+	}
+	changed := !reflect.DeepEqual(valueOf(s.config, variable), valueOf(next, variable))
+	s.config, s.states[variable] = next, settingState{loaded: time.Now()}
+	if changed || before.err != nil {
+		s.logger.Info("a file of settings was read", "variable", variable+"_FILE", "changed", changed)
+	}
+	return nil
+}
+
+// valueOf returns the text in force of a variable.
+func valueOf(c config.Config, variable string) string {
+	rows := c.Table()
+	i := slices.IndexFunc(rows, func(row config.Variable) bool { return row.Name == variable })
+	return rows[i].Value
+}
+
+// names returns the variables that have a file, in order.
+func (s *settingFiles) names() []string { return slices.Sorted(maps.Keys(s.watchers)) }
+
+// reload reads the files again as soon as they are at rest.
+func (s *settingFiles) reload() {
+	var all sync.WaitGroup
+	for _, w := range s.watchers {
+		all.Go(func() { _ = w.Reload() }) // take has it
+	}
+	all.Wait()
+}
+
+// watch takes files that change until ctx ends.
+func (s *settingFiles) watch(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, w := range s.watchers {
+		all.Go(func() { _ = w.Run(ctx) }) // ctx's end
+	}
+	all.Wait()
+	return nil
+}
+
+// reasons says which files cannot be taken as they are now.
+func (s *settingFiles) reasons() (all []admin.Reason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, variable := range s.names() {
+		if state := s.states[variable]; state.err != nil {
+			all = append(all, admin.Reason{Part: settingsPart + variable, Detail: fmt.Sprintf(
+				"%s_FILE as it is since %s cannot be taken, the log says why; the entries of %s stay in force",
+				variable, state.since.UTC().Format(time.RFC3339), state.loaded.UTC().Format(time.RFC3339))})
+		}
+	}
+	return all
+}
+
+// shownSetting is a row of /config.
+type shownSetting struct {
+	config.Variable
+	// Loaded is when the entries of a file were read.
+	Loaded *time.Time `json:"loaded,omitempty"`
+	// Problem is why the file as it is now is not what is in force.
+	Problem string `json:"problem,omitempty"`
+}
+
+// table returns every variable with the value in force.
+func (s *settingFiles) table() []shownSetting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []shownSetting
+	for _, row := range s.config.Table() {
+		shown := shownSetting{Variable: row}
+		if state, isFile := s.states[row.Name]; isFile {
+			shown.Loaded = new(state.loaded.UTC())
+			if state.err != nil {
+				shown.Problem = state.err.Error()
+			}
+		}
+		all = append(all, shown)
+	}
+	return all
+}

@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// setting is a file of entries of a test.
+type setting struct {
+	t    *testing.T
+	path string
+}
+
+func newSetting(t *testing.T, entries string) setting {
+	t.Helper()
+	f := setting{t, filepath.Join(t.TempDir(), "entries")}
+	f.write(entries)
+	return f
+}
+
+func (f setting) write(entries string) {
+	f.t.Helper()
+	if err := os.WriteFile(f.path, []byte(entries), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// TestRoutesAndOverridesChangeWithoutARestart, on their own and by SIGHUP. A file that is
+// wrong changes nothing: /readyz and /config have it, the container stays healthy, and a
+// start is refused.
+func TestRoutesAndOverridesChangeWithoutARestart(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	routes := newSetting(t, "# ours\norg-root=us/us-east-2\n")
+	overrides := newSetting(t, "app-two=50\n")
+	files := []string{"ROUTES_FILE=" + routes.path, "RATE_OVERRIDES_FILE=" + overrides.path}
+	g := s.gateway(append(files, "RATE=20")...)
+	one, operator := g.as("app-one"), caller{t: t, base: g.admin}
+	leads := func(region string) func() bool {
+		return func() bool { return one.get(prodStores).is(http.StatusOK).header.Get("X-Osgate-Region") == region }
+	}
+	allows := func(quota string) func() bool {
+		return func() bool { return one.get(prodStores).header.Get("X-Ratelimit-Limit") == quota }
+	}
+	if !leads("us/us-east-2")() || !allows("20")() {
+		t.Errorf("the files of the start are not in force: %v", one.get(prodStores).header)
+	}
+
+	overrides.write("app-one=40\n") // found by looking
+	routes.write("org-root=us/us-west-2\norg-root/env-sandbox=eu/eu-west-1\n")
+	g.signal(syscall.SIGHUP)
+	eventually(t, "the new route", leads("us/us-west-2"))
+	eventually(t, "the new quota", allows("40"))
+
+	routes.write("org-root=us/us-west-2\norg-root/env-prod=us/atlantis\n")
+	g.signal(syscall.SIGHUP)
+	eventually(t, "readiness to name the file", func() bool {
+		return strings.Contains(operator.get("/readyz").is(http.StatusOK).body, "OSGATE_ROUTES_FILE as it is since")
+	})
+	if shown := operator.get("/config").is(http.StatusOK).body; !strings.Contains(shown, "atlantis") || !strings.Contains(shown, "org-root=us/us-west-2,") {
+		t.Errorf("/config does not have what is wrong and what is in force: %s", shown)
+	}
+	if !leads("us/us-west-2")() {
+		t.Error("a bad file changed the routes")
+	}
+	osgate(t, append(files, "ADMIN_LISTEN="+strings.TrimPrefix(g.admin, "http://")), "healthcheck").says(t, 0)
+	osgate(t, files, "explain", "GET", prodStores).says(t, 2, "OSGATE_ROUTES_FILE", "atlantis")
+
+	routes.write("org-root=us/us-west-1\n")
+	eventually(t, "the route of the mended file", leads("us/us-west-1"))
+	g.degrades(t, false)
+}
+
+// TestSIGHUPReadsCertificatesAgainAtOnce although nothing but the signal says that they have changed.
+func TestSIGHUPReadsCertificatesAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	cert, key, _ := certificate(t)
+	g := newStack(t, false).gateway("TLS_CERT="+cert, "TLS_KEY="+key)
+	reload := func(times int) {
+		t.Helper()
+		g.signal(syscall.SIGHUP)
+		g.stderr.await(t, "the certificates to be read", g.ended, func(text string) bool {
+			return strings.Count(text, `"msg":"certificates reloaded"`) >= times
+		})
+	}
+	reload(1)
+	newCert, newKey, roots := certificate(t)
+	for from, to := range map[string]string{newCert: cert, newKey: key} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload(2)
+	c := g.caller()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	t.Cleanup(transport.CloseIdleConnections)
+	c.client = plainClient(transport)
+	c.get(keyOne).is(http.StatusUnauthorized) // over a connection that trusts the new certificate alone
+}
