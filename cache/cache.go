@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -38,6 +39,13 @@ type Options struct {
 	// and where upstream fails (RFC 5861). Upstream may say less, or forbid it. 0: not at all. With the freshness of any kind, an hour
 	// at most, see [MaxTTL].
 	StaleWhileRevalidate, StaleIfError time.Duration
+
+	// IgnoreClients says that clients cannot have their reads go upstream, or unstored, by
+	// Cache-Control or Pragma: of these only only-if-cached and max-stale count.
+	IgnoreClients bool
+
+	// Rules are those of [Cache.SetRules] at the start.
+	Rules []Rule
 
 	// Coherence knows what is being written. Nil: [NewLocalCoherence].
 	Coherence Coherence
@@ -126,6 +134,7 @@ type Cache struct {
 	learned  *learned
 	flights  *flights
 	holders  *holders
+	rules    atomic.Pointer[[]Rule] // nil: none
 	underWay budget
 	counts   counts
 }
@@ -142,6 +151,9 @@ func New(o Options) (*Cache, error) {
 		o.ConfirmationLease = defaultConfirmation
 	}
 	c := &Cache{options: o, grants: newGrants(o.GrantTTL), learned: newLearned(), flights: newFlights(), holders: newHolders(o.OnHold)}
+	if len(o.Rules) > 0 {
+		c.SetRules(o.Rules)
+	}
 	c.underWay.limit = max(o.Bytes/underWayShare, o.EntryBytes)
 	entries, err := otter.New(&otter.Options[digest, *Entry]{
 		MaximumWeight: uint64(max(o.Bytes, 1)),

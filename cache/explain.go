@@ -42,7 +42,7 @@ func (c *Cache) Explain(ctx context.Context, q Question) (Explanation, error) {
 	case s.on.n == 0:
 		return e, nil
 	case s.limit == 0:
-		e.Past = detailDisabled
+		e.Past = s.detail
 	case s.wants.noCache:
 		e.Past = detailNoCache
 	}

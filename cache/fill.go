@@ -21,6 +21,7 @@ type Fill struct {
 	on        Resources
 	asked     time.Time
 	limit     time.Duration // freshness of the kind; 0: only to learn from
+	off       string        // why limit is 0
 	fetch     *Fetch        // the answer is one of any resource; nil: of an operation
 	flight    *flight       // of those who wait for this answer; nil: nobody can
 
@@ -72,7 +73,7 @@ func (f *Fill) judge(status int, header http.Header) verdict {
 	}
 	limit := f.limit
 	if limit == 0 {
-		return verdict{refused: detailDisabled}
+		return verdict{refused: f.off}
 	}
 	limit = f.cache.longest(limit, f.location, &f.operation)
 	r := rules{operation: &f.operation, limit: limit, shared: f.shared}

@@ -245,10 +245,10 @@ func TestWriteThatEndsAfterItsLeaseInvalidatesAgain(t *testing.T) {
 	})
 }
 
-func TestFreshnessNeverExceedsTheTTLOfTheStore(t *testing.T) {
+func TestAValueIsFreshForAHundredthOfItsStoresTTL(t *testing.T) {
 	lists := map[string]string{
-		storePath:  `{"storeId":"st","defaultTtlSeconds":4}`,
-		storesPath: `{"values":[{"storeId":"x","defaultTtlSeconds":9},{"storeId":"st","defaultTtlSeconds":4}],"nextPageToken":null}`,
+		storePath:  `{"storeId":"st","defaultTtlSeconds":400}`,
+		storesPath: `{"values":[{"storeId":"x","defaultTtlSeconds":900},{"storeId":"st","defaultTtlSeconds":400}],"nextPageToken":null}`,
 	}
 	for path, body := range lists {
 		t.Run(path, func(t *testing.T) {
@@ -274,13 +274,13 @@ func TestTTLOfAStoreIsForgottenWhenItIsWritten(t *testing.T) {
 		store, key := ask(t, "GET", storePath), ask(t, "GET", keyPath)
 		asked := time.Now()
 		late := c.Look(t.Context(), store, asked)
-		fetch(t, c, store, 200, nil, `{"storeId":"st","defaultTtlSeconds":4}`)
+		fetch(t, c, store, 200, nil, `{"storeId":"st","defaultTtlSeconds":400}`)
 		pass(time.Second)
 		mark(t, c, ask(t, "PATCH", storePath)).Done(cache.Refused)
 		fetch(t, c, ask(t, "GET", keyPath+"2"), 200, nil, "v")
 		wantLook(t, c, ask(t, "GET", keyPath+"2"), "osgate; hit; ttl=4", "v")
 		mark(t, c, ask(t, "PATCH", storePath)).Done(cache.Applied)
-		receive(c, store, late, answer{200, nil, `{"storeId":"st","defaultTtlSeconds":4}`}, asked) // of before the change
+		receive(c, store, late, answer{200, nil, `{"storeId":"st","defaultTtlSeconds":400}`}, asked) // of before the change
 		fetch(t, c, key, 200, nil, "v")
 		wantLook(t, c, key, "osgate; hit; ttl=10", "v")
 	})

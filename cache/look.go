@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"osgate/objectstore"
@@ -10,6 +11,7 @@ import (
 // Details of a [Status].
 const (
 	detailDisabled  = "disabled"
+	detailRule      = "rule"
 	detailQuery     = "query"
 	detailIfMatch   = "if-match"
 	detailBody      = "body"
@@ -42,6 +44,7 @@ type Search struct {
 	cache    *Cache
 	question Question
 	wants    demands
+	detail   string        // why limit is 0
 	limit    time.Duration // freshness of the kind
 	on       Resources     // what the answer depends on; none: nothing need be asked
 	errand   Errand        // nil: nothing travels
@@ -105,12 +108,13 @@ func (c *Cache) prepare(q Question) Search {
 	if !ever(o) {
 		return s
 	}
-	s.wants, s.limit = demandsOf(q.Header), c.freshness(&s.question)
+	s.wants = c.demandsOf(q.Header)
+	s.limit, s.detail = c.freshness(&s.question)
 	switch {
 	case o.CacheKind() == objectstore.CacheNone:
 		s.known = past(ForwardBypass, detailQuery)
 	case s.limit == 0 && !teaches(o):
-		s.known = past(ForwardBypass, detailDisabled)
+		s.known = past(ForwardBypass, s.detail)
 	case q.Alone: // what its body asks for is not in the entry's name
 		s.known = past(ForwardBypass, detailBody)
 	case s.wants.noStore:
@@ -135,7 +139,7 @@ func (s *Search) run(ctx context.Context) Result {
 	s.stamp, s.key = reading.Stamp, entryKey(&s.question)
 	switch {
 	case s.limit == 0:
-		return s.fill(ForwardBypass, detailDisabled)
+		return s.fill(ForwardBypass, s.detail)
 	case s.wants.noCache:
 		return s.fill(ForwardRequest, detailNoCache)
 	}
@@ -165,7 +169,8 @@ func (s *Search) find(now time.Time) Result {
 
 // serve is find of an entry whose stamp is the one that was read.
 func (s *Search) serve(e *Entry, now time.Time) Result {
-	age, left := e.Age(now), e.Left(now)
+	age := e.Age(now)
+	left := min(e.Left(now), s.limit-age) // a rule may have come since it was stored
 	switch granted, held := s.granted(now); {
 	case !granted && held:
 		return past(ForwardMiss, detailGrant)
@@ -188,7 +193,7 @@ func past(forward Forward, detail string) Result {
 func (s *Search) fill(forward Forward, detail string) Result {
 	return Result{Status: Status{Forward: forward, Detail: detail}, Fill: &Fill{
 		cache: s.cache, key: s.key, operation: s.question.Operation, location: s.question.Location, shared: s.question.Shared,
-		stamp: s.stamp, on: s.on, asked: s.now, limit: s.limit,
+		stamp: s.stamp, on: s.on, asked: s.now, limit: s.limit, off: s.detail,
 	}}
 }
 
@@ -199,13 +204,24 @@ func teaches(o *objectstore.Operation) bool {
 
 // TTL returns how long an answer to o is fresh by configuration, 0 where it is not cached.
 func (c *Cache) TTL(o objectstore.Operation) time.Duration {
-	return c.freshness(&Question{Operation: o})
+	ttl, _ := c.freshness(&Question{Operation: o})
+	return ttl
 }
 
-// freshness is how long an answer to q is fresh, upstream's own word apart: what is configured for its kind. Values do not live longer than
-// their store lets them, which [Fill] knows.
-func (c *Cache) freshness(q *Question) time.Duration {
-	switch q.Operation.CacheKind() {
+// freshness returns how long an answer to q is fresh, upstream's own word apart: what is
+// configured for its kind, or less by a rule. Where it is 0, detail says why. Values do
+// not live longer than their store lets them, which [Fill] knows.
+func (c *Cache) freshness(q *Question) (limit time.Duration, detail string) {
+	limit, off := c.ruled(c.kindTTL(&q.Operation), &q.Operation)
+	if off {
+		return 0, detailRule
+	}
+	return limit, detailDisabled
+}
+
+// kindTTL returns what is configured for the kind of answer that o has.
+func (c *Cache) kindTTL(o *objectstore.Operation) time.Duration {
+	switch o.CacheKind() {
 	case objectstore.CacheKey:
 		return c.options.KeyTTL
 	case objectstore.CacheStores:
@@ -215,4 +231,13 @@ func (c *Cache) freshness(q *Question) time.Duration {
 	default:
 		return 0
 	}
+}
+
+// demandsOf returns what a client's header demands and may demand.
+func (c *Cache) demandsOf(h http.Header) demands {
+	d := demandsOf(h)
+	if c.options.IgnoreClients {
+		return demands{onlyIfCached: d.onlyIfCached, hasMaxStale: d.hasMaxStale, maxStale: d.maxStale}
+	}
+	return d
 }

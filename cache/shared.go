@@ -81,11 +81,16 @@ func (s *Search) adopt(e *Entry, now time.Time) bool {
 	return true
 }
 
-// longest is how long an answer to o may be fresh: for limit, but no longer than the store's values live.
+// ttlPart is which part of its store's TTL a value is fresh for: what may have expired
+// meanwhile is served for no longer.
+const ttlPart = 100
+
+// longest is how long an answer to o may be fresh: for limit, but no longer than a
+// hundredth of what its store's values live, where that is known.
 func (c *Cache) longest(limit time.Duration, location string, o *objectstore.Operation) time.Duration {
 	if o.CacheKind() != objectstore.CacheStores {
 		if times := c.learned.of(location, o.Ref); times.ttl > 0 {
-			return min(limit, times.ttl)
+			return min(limit, times.ttl/ttlPart)
 		}
 	}
 	return limit

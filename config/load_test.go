@@ -78,7 +78,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"BUDGET": "0", "BUDGET_BY": "egress",
 		"CACHE_KEY_TTL": "10s", "CACHE_STORES_TTL": "60s", "CACHE_KEYS_TTL": "10s",
 		"CACHE_BYTES": "256MiB", "CACHE_ENTRY_BYTES": "1MiB", "CACHE_SHARED": "true", "CACHE_SCOPE": "client",
-		"CACHE_STALE_IF_ERROR": "0", "CACHE_STALE_WHILE_REVALIDATE": "0", "CACHE_STRICT": "false", "CACHE_MODE": "gateway",
+		"CACHE_STALE_IF_ERROR": "0", "CACHE_STALE_WHILE_REVALIDATE": "0", "CACHE_STRICT": "false", "CACHE_RULES": "", "CACHE_CLIENT_CONTROL": "true", "CACHE_MODE": "gateway",
 		"POLICY": "", "POLICY_SHADOW": "false", "POLICY_HEADERS": "", "LOG_SAMPLE": "", "TRACE_SLOW": "1s", "TRACE_NAMES": "false",
 		"MAX_BODY": "11MiB", "MAX_CONNECTIONS": "0", "MAX_EXCHANGES": "10000", "TRUSTED_PROXIES": "", "SERVER_TIMING": "false", "DRAIN_DELAY": "5s", "DRAIN_TIMEOUT": "30s",
 		"LOG_LEVEL": "info", "LOG_FORMAT": "json",

@@ -42,6 +42,7 @@ func (l *loader) parsers() map[reflect.Type]env.ParserFunc {
 	register(l, funcs, func(_ *field, text string) (Planes, error) { return parsePlanes(text) })
 	register(l, funcs, func(_ *field, text string) (Patterns, error) { return parsePatterns(text) })
 	register(l, funcs, func(_ *field, text string) (Routes, error) { return parseRoutes(text) })
+	register(l, funcs, func(_ *field, text string) (CacheRules, error) { return parseCacheRules(text) })
 	register(l, funcs, parseOverrides)
 	register(l, funcs, parsePrefixes)
 	register(l, funcs, func(_ *field, text string) (Headers, error) { return parseHeaders(text) })

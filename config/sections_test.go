@@ -27,7 +27,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"RATE_OVERRIDES=a=100, b=c = 0", "RATE_REDIS_DOWN=closed", "REPLICAS=3", "BUDGET=50", "BUDGET_BY=store",
 		"CACHE_KEY_TTL=1s", "CACHE_STORES_TTL=2s", "CACHE_KEYS_TTL=3s", "CACHE_BYTES=1GB", "CACHE_ENTRY_BYTES=64KiB",
 		"CACHE_SHARED=false", "CACHE_SCOPE=environment", "CACHE_STALE_IF_ERROR=4s", "CACHE_STALE_WHILE_REVALIDATE=5s",
-		"CACHE_STRICT=true", "CACHE_MODE=rfc9111", "POLICY=rules", "POLICY_SHADOW=true", "POLICY_HEADERS=X-App-Name, x-team",
+		"CACHE_STRICT=true", "CACHE_RULES=o=off, o/e=30s,o/e/APP_billing*=2s,o/e/s%2Ft%2A=0", "CACHE_CLIENT_CONTROL=false", "CACHE_MODE=rfc9111", "POLICY=rules", "POLICY_SHADOW=true", "POLICY_HEADERS=X-App-Name, x-team",
 		"MAX_BODY=1MB", "MAX_CONNECTIONS=5000", "MAX_EXCHANGES=500", "TRUSTED_PROXIES=10.1.2.3/8,2001:db8::/32", "SERVER_TIMING=true", "DRAIN_DELAY=1s", "DRAIN_TIMEOUT=2s",
 		"LOG_LEVEL=Warn", "LOG_FORMAT=text", "LOG_SAMPLE=hit=0.01, ok = 0.5", "TRACE_SLOW=2s", "TRACE_NAMES=true",
 	}
@@ -71,7 +71,12 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		Cache: Cache{
 			KeyTTL: time.Second, StoresTTL: 2 * time.Second, KeysTTL: 3 * time.Second, Bytes: 1e9, EntryBytes: 64 << 10,
 			Shared: false, Scope: "environment", StaleIfError: 4 * time.Second, StaleWhileRevalidate: 5 * time.Second,
-			Strict: true, Mode: "rfc9111",
+			Strict: true, Mode: "rfc9111", ClientControl: false,
+			Rules: CacheRules{
+				{Organization: "o"}, {Organization: "o", Environment: "e", TTL: 30 * time.Second},
+				{Organization: "o", Environment: "e", Store: "APP_billing", Prefix: true, TTL: 2 * time.Second},
+				{Organization: "o", Environment: "e", Store: "s/t*"},
+			},
 		},
 		Policy: Policy{Path: "rules", Shadow: true, Headers: Headers{"x-app-name", "x-team"}},
 		Server: Server{

@@ -338,6 +338,7 @@ func (p *parts) makeCache() (err error) {
 	o := cache.Options{
 		KeyTTL: c.KeyTTL, StoresTTL: c.StoresTTL, KeysTTL: c.KeysTTL, Bytes: int64(c.Bytes), EntryBytes: int64(min(c.EntryBytes, c.Bytes)),
 		StaleIfError: c.StaleIfError, StaleWhileRevalidate: c.StaleWhileRevalidate,
+		IgnoreClients: !c.ClientControl, Rules: cacheRules(c.Rules),
 		GrantTTL: p.config.Auth.TTL, WriteLease: lease, Coherence: coherence, OnHold: p.clientHolds,
 	}
 	if err = p.share(&o); err != nil {
@@ -345,6 +346,14 @@ func (p *parts) makeCache() (err error) {
 	}
 	p.cache, err = cache.New(o)
 	return err
+}
+
+// cacheRules translates what the configuration says of the freshness by place.
+func cacheRules(rules config.CacheRules) (all []cache.Rule) {
+	for _, r := range rules {
+		all = append(all, cache.Rule{Organization: r.Organization, Environment: r.Environment, Store: r.Store, Prefix: r.Prefix, TTL: r.TTL})
+	}
+	return all
 }
 
 // share lets replicas that have one secret know each other's grants, which travel with the generations, and serve each other's entries, which have a

@@ -1,0 +1,77 @@
+package cache
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"osgate/objectstore"
+)
+
+// Rule bounds the freshness of what is read from a place. The zero value is for
+// everything, and nothing of that is cached.
+type Rule struct {
+	Organization string // "": all
+	Environment  string // "": all of the organization
+	Store        string // "": all of the environment
+	Prefix       bool   // Store is how the stores' names begin
+
+	// TTL bounds the freshness that the cache has for each kind of answer; it never
+	// raises it. 0: nothing is served or stored.
+	TTL time.Duration
+}
+
+// SetRules puts rules in the place of those that were set before. Of several that match
+// a place the one that names it most closely counts: a store before the beginning of its
+// name, a longer beginning before a shorter one, these before an environment, and that
+// before an organization. Entries that are stored already are bounded too. Safe for
+// concurrent use; rules must not be changed afterwards.
+func (c *Cache) SetRules(rules []Rule) { c.rules.Store(&rules) }
+
+// ruled returns the freshness of what o reads, at most limit, and whether a rule turned
+// it off.
+func (c *Cache) ruled(limit time.Duration, o *objectstore.Operation) (ttl time.Duration, off bool) {
+	rules := c.rules.Load()
+	if rules == nil {
+		return limit, false
+	}
+	var closest *Rule
+	for i := range *rules {
+		if r := &(*rules)[i]; r.matches(&o.Ref) && (closest == nil || r.closer(closest)) {
+			closest = r
+		}
+	}
+	if closest == nil {
+		return limit, false
+	}
+	return min(limit, closest.TTL), closest.TTL == 0
+}
+
+func (r *Rule) matches(ref *objectstore.Ref) bool {
+	switch {
+	case r.Organization != "" && r.Organization != ref.Organization, r.Environment != "" && r.Environment != ref.Environment:
+		return false
+	case r.Prefix:
+		return ref.Store != "" && strings.HasPrefix(ref.Store, r.Store)
+	}
+	return r.Store == "" || r.Store == ref.Store
+}
+
+// closer reports whether r names a place more closely than other, which matches too.
+func (r *Rule) closer(other *Rule) bool { return cmp.Compare(r.closeness(), other.closeness()) > 0 }
+
+// closeness is larger for a rule for fewer places.
+func (r *Rule) closeness() int {
+	const store, environment, organization = 1 << 30, 1 << 20, 1 << 19
+	switch {
+	case r.Store != "" && !r.Prefix:
+		return store
+	case r.Prefix:
+		return environment + 1 + len(r.Store)
+	case r.Environment != "":
+		return environment
+	case r.Organization != "":
+		return organization
+	}
+	return 0
+}
