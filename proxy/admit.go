@@ -44,17 +44,24 @@ func looped(via []string) bool {
 	return false
 }
 
-// maxRequestID bounds a request id that a client chose.
+// maxRequestID bounds a request id that a client or upstream chose.
 const maxRequestID = 64
 
 // requestID takes the client's X-Request-Id if it is short and plain, else makes one.
 func requestID(h http.Header) string {
-	id := h.Get("X-Request-Id")
-	odd := func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
-	}
-	if id != "" && len(id) <= maxRequestID && !strings.ContainsFunc(id, odd) {
+	if id := plainID(h.Get("X-Request-Id")); id != "" {
 		return id
 	}
 	return strings.ToLower(rand.Text())
+}
+
+// plainID returns an id if it is short and plain, else nothing.
+func plainID(id string) string {
+	odd := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
+	}
+	if len(id) > maxRequestID || strings.ContainsFunc(id, odd) {
+		return ""
+	}
+	return id
 }

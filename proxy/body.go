@@ -264,6 +264,7 @@ func (b *requestBody) late(err error) refusal {
 type replyBody struct {
 	io.ReadCloser
 	exchange *exchange
+	answer   *http.Response // whose body it is
 	status   int
 	length   int64 // as announced; -1: not known
 	err      error // upstream broke off
@@ -354,6 +355,7 @@ func (b *replyBody) pull(p []byte) (int, error) {
 func (b *replyBody) over(err error) {
 	switch {
 	case errors.Is(err, io.EOF): // before the client sees the end, so that what it asks next finds the outcome
+		b.exchange.trimTrailers(b.answer)
 		b.finish(true)
 	case err != nil:
 		b.err = err

@@ -81,14 +81,17 @@ func TestAllButWhatIsOursOrOneConnectionsGoesToTheClient(t *testing.T) {
 	h := w.Header()
 	for name, want := range map[string][]string{
 		"X-Confirmation-Id": {"c1"}, "Etag": {`"v1"`}, "Cache-Control": {"max-age=3"}, "Via": {"1.1 edge", "1.1 osgate"}, "Set-Cookie": nil, "Server": nil, "X-Hop": nil, "Keep-Alive": nil,
-		"RateLimit": {`"client";r=999;t=1`}, "X-Ratelimit-Remaining": {"999"}, "X-Osgate-Region": {"us/us-east-1"}, "Cache-Status": {"osgate; fwd=miss; stored"}, "Connection": nil,
+		"RateLimit": {`"client";r=999;t=1`}, "X-Ratelimit-Remaining": {"999"}, "X-Osgate-Region": {"us/us-east-1"}, "Cache-Status": {"edge; hit", "osgate; fwd=miss; stored"}, "Connection": nil,
 	} {
 		if diff := cmp.Diff(want, h.Values(name)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if id := h.Get("X-Request-Id"); len(id) < 16 || id == "theirs" || id != g.last().ID {
-		t.Errorf("request id %q, recorded %q", id, g.last().ID)
+	if id := h.Get("X-Request-Id"); len(id) < 16 || id == "theirs" || id != g.last().ID || g.last().UpstreamRequestID != "theirs" {
+		t.Errorf("request id %q, recorded %q and upstream's %q", id, g.last().ID, g.last().UpstreamRequestID)
+	}
+	if status := g.get("one", keyPath).Header().Values("Cache-Status"); len(status) != 1 || !strings.HasPrefix(status[0], "osgate; hit") {
+		t.Errorf("Cache-Status of a hit is %q, want ours alone: no other cache had a part in it", status)
 	}
 }
 

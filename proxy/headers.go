@@ -161,8 +161,8 @@ func (x *exchange) ourHeaders(h http.Header) {
 		h.Set("Connection", "close")
 	}
 	x.limitHeaders(h)
-	if text := x.status.String(); text != "" {
-		h.Set("Cache-Status", text)
+	if text := x.status.String(); text != "" { // behind those of caches that are closer to the origin (RFC 9211 section 2)
+		h.Add("Cache-Status", text)
 		x.rec.Cache = x.status.Outcome()
 	}
 	if x.timing {

@@ -32,6 +32,9 @@ func (w *plainWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // WriteHeader implements [http.ResponseWriter].
 func (w *plainWriter) WriteHeader(status int) {
 	w.deadline.renew()
+	if _, typed := w.Header()["Content-Type"]; !typed && status >= http.StatusOK {
+		w.Header()["Content-Type"] = nil // or net/http would guess one
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 

@@ -182,6 +182,10 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	if x.w.status != 0 {
 		return // the answer had begun; record tells what became of it
 	}
+	if a.status == statusLeft { // a client that closed its sending half alone still listens, and 499 is no status of HTTP
+		x.severed = true
+		return
+	}
 	if !p.retreat(x) {
 		x.severed, x.rec.Aborted = true, true
 		return

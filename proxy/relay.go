@@ -24,9 +24,11 @@ func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) e
 		}
 		x.offer(answer)
 	}
+	x.rec.UpstreamRequestID = plainID(answer.Header.Get("X-Request-Id"))
 	x.toClient(answer.Header)
 	x.ourHeaders(answer.Header)
-	x.reply = &replyBody{ReadCloser: answer.Body, exchange: x, status: answer.StatusCode, length: bodyLength(answer)}
+	x.trimTrailers(answer)
+	x.reply = &replyBody{ReadCloser: answer.Body, exchange: x, answer: answer, status: answer.StatusCode, length: bodyLength(answer)}
 	answer.Body = x.reply
 	if x.call != 0 {
 		p.watch(x, answer)

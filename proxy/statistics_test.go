@@ -37,7 +37,6 @@ func TestStatisticsThatCannotBeHadSayWhatIsAway(t *testing.T) {
 		{fmt.Errorf("%w: redis is down", ErrStatisticsAway), 503, "the statistics store does not answer"},
 		{fmt.Errorf("%w: %w", ErrStatisticsAway, context.DeadlineExceeded), 503, "the statistics store does not answer"},
 		{errors.New("odd"), 503, "the gateway cannot answer this at the moment"},
-		{fmt.Errorf("waiting: %w", context.Canceled), 499, "the client closed the request"},
 	} {
 		g := newRig(t, func(o *Options) { o.Statistics = mute{tt.err} })
 		w := g.get("one", "/api/v1/organizations/o?period=1day")

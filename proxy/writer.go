@@ -70,6 +70,9 @@ func (w *responseWriter) WriteHeader(status int) {
 	}
 	w.status = status
 	w.deadline.renew()
+	if _, typed := w.Header()["Content-Type"]; !typed {
+		w.Header()["Content-Type"] = nil // or net/http would guess one from the value: text/html of what begins like a page
+	}
 	if w.body != nil && w.body.pending() {
 		endsConnection(w.Header())
 	}

@@ -50,14 +50,15 @@ type Exchange struct {
 	ResponseBytes int64  // body bytes written to the client
 	Aborted       bool   // the answer was cut after its header was sent
 
-	Cache            string        // Cache-Status without our name: "hit; ttl=8", "fwd=miss; stored"; empty where nothing is cacheable
-	Hit              bool          // answered from the cache
-	UpstreamAttempts int           // requests sent to Object Store or Access Management for this exchange, replays on new connections included
-	UpstreamResent   int           // those of UpstreamAttempts that followed because a kept connection was closed
-	UpstreamStatus   int           // the last attempt's, 0 without an answer
-	UpstreamBytes    int64         // body bytes read of the last attempt's answer
-	UpstreamDuration time.Duration // of all attempts, to their answers' first byte
-	UpstreamError    string        // kind of failure of the last attempt, as [Attempt] has it; empty where it was answered
+	Cache             string        // Cache-Status without our name: "hit; ttl=8", "fwd=miss; stored"; empty where nothing is cacheable
+	Hit               bool          // answered from the cache
+	UpstreamAttempts  int           // requests sent to Object Store or Access Management for this exchange, replays on new connections included
+	UpstreamResent    int           // those of UpstreamAttempts that followed because a kept connection was closed
+	UpstreamStatus    int           // the last attempt's, 0 without an answer
+	UpstreamRequestID string        // the X-Request-Id of the last attempt's answer, if it is short and plain; the client gets ours
+	UpstreamBytes     int64         // body bytes read of the last attempt's answer
+	UpstreamDuration  time.Duration // of all attempts, to their answers' first byte
+	UpstreamError     string        // kind of failure of the last attempt, as [Attempt] has it; empty where it was answered
 
 	Charged  bool          // counted against the client quota
 	Degraded bool          // limited in process because Redis was away

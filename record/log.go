@@ -79,6 +79,7 @@ func (x *Exchange) attrs() []slog.Attr {
 	a.text("cache", x.Cache)
 	a.number("upstream_attempts", int64(x.UpstreamAttempts))
 	a.number("upstream_status", int64(x.UpstreamStatus))
+	a.text("upstream_request_id", x.UpstreamRequestID)
 	a.text("upstream_error", x.UpstreamError)
 	if x.UpstreamAttempts > 0 {
 		a = append(a, slog.Float64("upstream_ms", milliseconds(x.UpstreamDuration)))
