@@ -85,8 +85,8 @@ func TestAFrozenPrimaryIsNotTheCallers(t *testing.T) {
 	f := begin(t, one, two, one, two)
 	f.flows(t, 2)
 	old := sentinels.Freeze()
-	if g.outages() == 0 {
-		t.Errorf("the log does not say that Redis was gone:\n%s", strings.Join(g.remarks(), ""))
+	if late := (caller{t: t, base: g.admin}).get("/metrics").body; !strings.Contains(late, `error_type="timeout"`) { // gone or not: a replica may be faster
+		t.Error("no round trip to Redis was late while its primary was silent")
 	}
 	g.degrades(t, false) // on the new primary
 	f.flows(t, 5)

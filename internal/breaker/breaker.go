@@ -22,6 +22,10 @@ const (
 type Options struct {
 	// TripAfter is how many failures in a row open it. Less than one means one.
 	TripAfter int
+	// TripOver is how long calls must have come late in a row, and nothing else, for
+	// lateness to open it: a dependency that is slow for a moment, or a machine that is
+	// busy, makes many calls late at once. Calls that failed otherwise need no time.
+	TripOver time.Duration
 	// MinDelay is from its opening to the first probe; the delay doubles with each
 	// probe that fails, up to MaxDelay.
 	MinDelay, MaxDelay time.Duration
@@ -37,7 +41,9 @@ type Breaker struct {
 
 	phase    phase
 	round    uint64        // counts the times it opened or closed
-	failures int           // in a row, while closed
+	failures int           // in a row, while closed, that were not only late
+	late     int           // calls in a row that came late, or failed, while closed
+	lateAt   time.Time     // when the first of them did
 	delay    time.Duration // between probes
 	retryAt  time.Time     // when the next probe is due, while open
 	closedAt time.Time     // when it last closed; zero if it never opened
@@ -96,11 +102,32 @@ func (b *Breaker) Settle(round uint64, ok bool, now time.Time) (changed bool) {
 		return false
 	}
 	if ok {
-		b.failures = 0
+		b.failures, b.late = 0, 0
 		return false
 	}
 	b.failures++
-	if b.failures < b.o.TripAfter {
+	return b.trip(b.failures, now)
+}
+
+// Late takes the outcome of a call that was passed in round and was not answered in
+// time, and reports whether the breaker opened.
+func (b *Breaker) Late(round uint64, now time.Time) (changed bool) {
+	if b.phase != closed || round != b.round {
+		return false
+	}
+	if b.late++; b.late == 1 {
+		b.lateAt = now
+	}
+	if now.Sub(b.lateAt) < b.o.TripOver {
+		return false
+	}
+	return b.trip(b.late+b.failures, now)
+}
+
+// trip opens the breaker where there are enough failures in a row, and reports whether
+// it did.
+func (b *Breaker) trip(failures int, now time.Time) bool {
+	if failures < b.o.TripAfter {
 		return false
 	}
 	if b.closedAt.IsZero() || now.Sub(b.closedAt) >= b.o.Calm {
@@ -109,6 +136,15 @@ func (b *Breaker) Settle(round uint64, ok bool, now time.Time) (changed bool) {
 	b.open(now)
 	b.round++
 	return true
+}
+
+// ProbedLate takes a probe that was not answered in time, due or not, and reports
+// whether the breaker opened.
+func (b *Breaker) ProbedLate(now time.Time) (changed bool) {
+	if b.phase == closed {
+		return b.Late(b.round, now)
+	}
+	return b.Probed(false, now)
 }
 
 // Probed takes the outcome of a probe, due or not, and reports whether the breaker
@@ -121,7 +157,7 @@ func (b *Breaker) Probed(ok bool, now time.Time) (changed bool) {
 		b.open(now)
 		return false
 	}
-	b.phase, b.failures, b.closedAt = closed, 0, now
+	b.phase, b.failures, b.late, b.closedAt = closed, 0, 0, now
 	b.round++
 	return true
 }

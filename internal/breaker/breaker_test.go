@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"maps"
 	"testing"
 	"time"
 )
@@ -10,7 +11,7 @@ import (
 func TestBreaker(t *testing.T) {
 	type step struct {
 		at      time.Duration
-		do      string // "ask", "ok", "fail", "old fail" (of the round before), "probe ok", "probe fail"
+		do      string // "ask", "ok", "fail", "late", "old fail" and "old late" (of the round before), "probe ok", "probe fail", "probe late"
 		verdict Verdict
 		changed bool
 	}
@@ -56,9 +57,31 @@ func TestBreaker(t *testing.T) {
 			{at: 20*time.Second + 50*ms, do: "ask", verdict: Probe},
 		},
 	}
+	maps.Copy(lives, map[string][]step{
+		"calls that are late at one moment do not open it, be they a thousand": {
+			{at: 0, do: "late"}, {at: 0, do: "late"}, {at: 0, do: "late"}, {at: 0, do: "late"}, {at: 0, do: "probe late"}, {at: 499 * ms, do: "late"},
+			{at: 499 * ms, do: "ask", verdict: Pass}, {at: 499 * ms, do: "ok"},
+			{at: 600 * ms, do: "late"}, {at: 600 * ms, do: "late"}, {at: 1099 * ms, do: "late"}, {at: 1099 * ms, do: "ask", verdict: Pass},
+		},
+		"calls that are late for long open it, if there are enough": {
+			{at: 0, do: "late"}, {at: 500 * ms, do: "late"}, {at: 600 * ms, do: "late", changed: true}, {at: 600 * ms, do: "ask", verdict: Refuse},
+			{at: 650 * ms, do: "ask", verdict: Probe}, {at: 700 * ms, do: "probe late"}, {at: 799 * ms, do: "ask", verdict: Refuse},
+			{at: 800 * ms, do: "probe ok", changed: true}, {at: 800 * ms, do: "old late"}, {at: 1300 * ms, do: "late"}, {at: 1400 * ms, do: "late"},
+			{at: 1799 * ms, do: "late"}, {at: 1800 * ms, do: "probe late", changed: true},
+		},
+		"one answer in time begins it anew": {
+			{at: 0, do: "late"}, {at: 400 * ms, do: "late"}, {at: 450 * ms, do: "probe ok"}, {at: 500 * ms, do: "late"}, {at: 900 * ms, do: "late"},
+			{at: 999 * ms, do: "late"}, {at: 1000 * ms, do: "late", changed: true},
+		},
+		"calls that fail otherwise need no time, and count among the late": {
+			{at: 0, do: "late"}, {at: 0, do: "late"}, {at: 0, do: "fail"}, {at: 0, do: "fail"}, {at: 0, do: "ask", verdict: Pass},
+			{at: 0, do: "fail", changed: true},
+			{at: 50 * ms, do: "probe ok", changed: true}, {at: 100 * ms, do: "late"}, {at: 200 * ms, do: "fail"}, {at: 600 * ms, do: "late", changed: true},
+		},
+	})
 	for name, life := range lives {
 		t.Run(name, func(t *testing.T) {
-			b, start := New(Options{TripAfter: 3, MinDelay: 50 * ms, MaxDelay: 500 * ms, Calm: 10 * time.Second}), time.Now()
+			b, start := New(Options{TripAfter: 3, TripOver: 500 * ms, MinDelay: 50 * ms, MaxDelay: 500 * ms, Calm: 10 * time.Second}), time.Now()
 			for i, s := range life {
 				now := start.Add(s.at)
 				var verdict Verdict
@@ -68,8 +91,14 @@ func TestBreaker(t *testing.T) {
 					_, verdict = b.Admit(now)
 				case "ok", "fail":
 					changed = b.Settle(b.round, s.do == "ok", now)
+				case "late":
+					changed = b.Late(b.round, now)
+				case "probe late":
+					changed = b.ProbedLate(now)
 				case "old fail":
 					changed = b.Settle(b.round-1, false, now)
+				case "old late":
+					changed = b.Late(b.round-1, now)
 				default:
 					changed = b.Probed(s.do == "probe ok", now)
 				}

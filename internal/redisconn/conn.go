@@ -32,6 +32,11 @@ const (
 	// tripAfter is how many round trips in a row must fail before Redis counts as
 	// down. One or two may be a connection that died while idle.
 	tripAfter = 3
+	// tripOver is how long round trips must have been late in a row, and none in time,
+	// for Redis to count as down. A machine that is busy makes all that are under way
+	// late at the same moment, and the next ones are in time. Meanwhile each waits for
+	// Options.Timeout at most, as ever.
+	tripOver = time.Second
 	// maxDelay is the longest time between two probes. With a probe's own timeout it
 	// keeps recovery well within two seconds of Redis's return.
 	maxDelay = 500 * time.Millisecond
@@ -118,7 +123,7 @@ func Open(o Options) (*Conn, error) {
 		trips:    make(chan *trip),
 		workers:  make(chan struct{}, workersPerConnection*s.poolSize()),
 		quit:     make(chan struct{}),
-		breaker:  breaker.New(breaker.Options{TripAfter: tripAfter, MinDelay: o.Timeout, MaxDelay: maxDelay, Calm: calm}),
+		breaker:  breaker.New(breaker.Options{TripAfter: tripAfter, TripOver: tripOver, MinDelay: o.Timeout, MaxDelay: maxDelay, Calm: calm}),
 		state:    State{OK: true, Since: time.Now()},
 	}
 	return c, nil
@@ -283,7 +288,12 @@ func (c *Conn) admit(ctx context.Context) (round uint64, err error) {
 // once, and the next request would begin it again.
 func (c *Conn) settle(round uint64, outage error) {
 	c.mu.Lock()
-	changed := c.breaker.Settle(round, outage == nil || denied(outage), time.Now())
+	var changed bool
+	if now := time.Now(); late(outage) {
+		changed = c.breaker.Late(round, now)
+	} else {
+		changed = c.breaker.Settle(round, outage == nil || denied(outage), now)
+	}
 	c.note(changed, outage)
 	c.mu.Unlock()
 	c.tell(changed)
@@ -292,7 +302,12 @@ func (c *Conn) settle(round uint64, outage error) {
 // probed tells the breaker how a probe went.
 func (c *Conn) probed(outage error) {
 	c.mu.Lock()
-	changed := c.breaker.Probed(outage == nil, time.Now())
+	var changed bool
+	if now := time.Now(); late(outage) {
+		changed = c.breaker.ProbedLate(now)
+	} else {
+		changed = c.breaker.Probed(outage == nil, now)
+	}
 	c.note(changed, outage)
 	c.mu.Unlock()
 	c.tell(changed)

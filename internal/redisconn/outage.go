@@ -59,6 +59,16 @@ func isOutage(err error) bool {
 	})
 }
 
+// late reports whether an outage is only that there was no answer, or no connection, in
+// time: Redis may be slow, or this machine busy.
+func late(outage error) bool {
+	if outage == nil {
+		return false
+	}
+	trouble := troubleOf(outage)
+	return trouble == troubleTimeout || trouble == troubleCrowded
+}
+
 // code returns the first word of an error reply.
 func code(reply redis.Error) string {
 	word, _, _ := strings.Cut(reply.Error(), " ")
