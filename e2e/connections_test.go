@@ -117,6 +117,24 @@ func TestAdminAnswersAtTheDescriptorLimit(t *testing.T) {
 	}
 }
 
+// TestMissingDescriptorsAreOneLineWithACount however often the system refuses a connection.
+func TestMissingDescriptorsAreOneLineWithACount(t *testing.T) {
+	t.Parallel()
+	g := newStack(t, false).gatewayWithin(96, "MAX_CONNECTIONS=1000") // more than there is room for
+	for range 300 {
+		g.connect(t)
+	}
+	admin := caller{t: t, base: g.admin}
+	eventually(t, "readiness to have the reason", func() bool {
+		a, err := admin.try(http.MethodGet, "/readyz", "")
+		return err == nil && strings.Contains(a.body, "the system gives no new connections")
+	})
+	got := g.lines("the system gives no new connections")
+	if len(got) != 1 || got[0]["level"] != "WARN" || got[0]["failures"] != 1.0 || got[0]["listener"] != "clients" {
+		t.Errorf("%d lines of it in the log, %v, want one WARN with a count", len(got), got)
+	}
+}
+
 // TestAdminAnswersWhileItsOwnConnectionsAreAllTaken by clients that send nothing, and
 // that want more connections than there are descriptors.
 func TestAdminAnswersWhileItsOwnConnectionsAreAllTaken(t *testing.T) {

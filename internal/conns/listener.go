@@ -235,7 +235,7 @@ func (l *Listener) State() State {
 // lookEvery is how often it is looked whether a trouble is over.
 const lookEvery = time.Second
 
-// Run notices the end of troubles until ctx ends. It returns nil.
+// Run notices the end of troubles, and those that go on, until ctx ends. It returns nil.
 func (l *Listener) Run(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -244,17 +244,18 @@ func (l *Listener) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			l.over(&l.full, Full, now)
-			l.over(&l.fails, Failing, now)
+			l.follow(&l.full, Full, now)
+			l.follow(&l.fails, Failing, now)
 		}
 	}
 }
 
-// over tells of the end of a trouble, if it has ended.
-func (l *Listener) over(s *spell, what Trouble, now time.Time) {
-	if !s.ended(now) || l.o.Changed == nil {
+// follow reports the end of a trouble, if it has ended, or that it goes on.
+func (l *Listener) follow(s *spell, what Trouble, now time.Time) {
+	over := s.ended(now)
+	if !over && !s.goesOn(now) || l.o.Changed == nil {
 		return
 	}
 	_, times, cause := s.state()
-	l.o.Changed(Change{Trouble: what, Over: true, Times: times, Cause: cause})
+	l.o.Changed(Change{Trouble: what, Over: over, Times: times, Cause: cause})
 }

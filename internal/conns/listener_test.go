@@ -357,6 +357,42 @@ func TestTheSystemsErrorsAreWaitedOut(t *testing.T) {
 	})
 }
 
+// TestATroubleThatGoesOnIsReportedOnceAMinute with how often it has happened, not each time.
+func TestATroubleThatGoesOnIsReportedOnceAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &failing{errors: make(chan error, 1), conns: make(chan net.Conn)}
+		f.errors <- syscall.EMFILE
+		var mu sync.Mutex
+		var changes []Change
+		l := New(f, Options{Limit: 10, Changed: func(c Change) {
+			mu.Lock()
+			defer mu.Unlock()
+			changes = append(changes, c)
+		}})
+		defer func() { _ = l.Close() }()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = l.Run(ctx) }() // ends with ctx
+		go func() { _, _ = l.Accept() }()
+		for began := time.Now(); time.Since(began) < 150*time.Second; {
+			f.errors <- syscall.EMFILE
+		}
+		<-time.After(calm + 2*longestWait + lookEvery) // of the last one
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if len(changes) != 4 || !changes[3].Over || changes[3].Times != l.Counts().Failed {
+			t.Fatalf("changes %+v of %d failures, want the first, two more and the end with them all", changes, l.Counts().Failed)
+		}
+		for i, c := range changes[:3] {
+			if c.Over || c.Trouble != Failing || i > 0 && c.Times <= changes[i-1].Times {
+				t.Errorf("change %d is %+v after %+v, want one that goes on, with more failures", i, c, changes[:i])
+			}
+		}
+	})
+}
+
 // TestAddressesCountAsNetworks: IPv4 by address, IPv6 by /64, proxies not at all.
 func TestAddressesCountAsNetworks(t *testing.T) {
 	t.Parallel()

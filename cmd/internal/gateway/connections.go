@@ -31,18 +31,18 @@ func (g *Gateway) bound(clients, admin net.Listener) {
 }
 
 // connectionsChanged returns what logs the beginning and the end of a listener's
-// troubles.
+// troubles, and once a minute those that go on.
 func (p *parts) connectionsChanged(listener string) func(conns.Change) {
 	return func(c conns.Change) {
 		switch {
 		case c.Trouble == conns.Full && c.Over:
 			p.logger.Info("there is room for connections again", "listener", listener, "closed", c.Times)
 		case c.Trouble == conns.Full:
-			p.logger.Warn("all connections are in use; idle ones are closed for new ones", "listener", listener)
+			p.logger.Warn("all connections are in use; idle ones are closed for new ones", "listener", listener, "closed", c.Times)
 		case c.Over:
 			p.logger.Info("connections are accepted again", "listener", listener, "failures", c.Times)
 		default:
-			p.logger.Warn("the system gives no new connections", "listener", listener, "cause", c.Cause)
+			p.logger.Warn("the system gives no new connections", "listener", listener, "failures", c.Times, "cause", c.Cause)
 		}
 	}
 }
