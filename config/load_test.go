@@ -80,7 +80,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"CACHE_BYTES": "256MiB", "CACHE_ENTRY_BYTES": "1MiB", "CACHE_SHARED": "true", "CACHE_SCOPE": "client",
 		"CACHE_STALE_IF_ERROR": "0", "CACHE_STALE_WHILE_REVALIDATE": "0", "CACHE_STRICT": "false", "CACHE_RULES": "", "CACHE_CLIENT_CONTROL": "true", "CACHE_MODE": "gateway",
 		"POLICY": "", "POLICY_SHADOW": "false", "POLICY_HEADERS": "", "LOG_SAMPLE": "", "TRACE_SLOW": "1s", "TRACE_NAMES": "false",
-		"MAX_BODY": "11MiB", "MAX_CONNECTIONS": "0", "MAX_EXCHANGES": "10000", "TRUSTED_PROXIES": "", "SERVER_TIMING": "false", "DRAIN_DELAY": "5s", "DRAIN_TIMEOUT": "30s",
+		"MAX_BODY": "11MiB", "MAX_CONNECTIONS": "0", "MAX_EXCHANGES": "10000", "TRUSTED_PROXIES": "", "CORS_ORIGINS": "", "SERVER_TIMING": "false", "DRAIN_DELAY": "5s", "DRAIN_TIMEOUT": "30s",
 		"LOG_LEVEL": "info", "LOG_FORMAT": "json",
 	}
 	got := map[string]string{}

@@ -46,6 +46,7 @@ func (l *loader) parsers() map[reflect.Type]env.ParserFunc {
 	register(l, funcs, parseOverrides)
 	register(l, funcs, parsePrefixes)
 	register(l, funcs, func(_ *field, text string) (Headers, error) { return parseHeaders(text) })
+	register(l, funcs, func(_ *field, text string) (Origins, error) { return parseOrigins(text) })
 	register(l, funcs, func(_ *field, text string) (Shares, error) { return parseShares(text) })
 	return funcs
 }

@@ -146,12 +146,13 @@ type Policy struct {
 }
 
 // Server is what holds for every exchange whatever it asks. TrustedProxies is nil where no proxy is believed; its
-// prefixes are masked.
+// prefixes are masked. Origins is nil where no page may call.
 type Server struct {
 	MaxBody        Bytes          `env:"MAX_BODY" envDefault:"11MiB" min:"1" max:"1GiB" desc:"largest request body"`
 	MaxConnections int            `env:"MAX_CONNECTIONS" envDefault:"0" min:"0" max:"1000000" desc:"client connections at a time; beyond it the one idle for longest is closed for a new one; 0: from the descriptor limit, at most 20000"`
 	MaxExchanges   int            `env:"MAX_EXCHANGES" envDefault:"10000" min:"16" max:"1000000" desc:"exchanges at once; a quarter is for clients whose token is known, one address may have a sixteenth without one"`
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" desc:"CIDRs whose X-Forwarded-For and trace sampling are believed"`
+	Origins        Origins        `env:"CORS_ORIGINS" desc:"origins whose pages may call from a browser, such as https://app.example.com; *: any"`
 	Timing         bool           `env:"SERVER_TIMING" envDefault:"false" desc:"answer with Server-Timing: each stage's milliseconds"`
 	DrainDelay     time.Duration  `env:"DRAIN_DELAY" envDefault:"5s" min:"0s" max:"1h" desc:"on SIGTERM: not ready this long before the listener closes"`
 	DrainTimeout   time.Duration  `env:"DRAIN_TIMEOUT" envDefault:"30s" min:"0s" max:"1h" desc:"longest wait for running exchanges after that"`

@@ -28,7 +28,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"CACHE_KEY_TTL=1s", "CACHE_STORES_TTL=2s", "CACHE_KEYS_TTL=3s", "CACHE_BYTES=1GB", "CACHE_ENTRY_BYTES=64KiB",
 		"CACHE_SHARED=false", "CACHE_SCOPE=environment", "CACHE_STALE_IF_ERROR=4s", "CACHE_STALE_WHILE_REVALIDATE=5s",
 		"CACHE_STRICT=true", "CACHE_RULES=o=off, o/e=30s,o/e/APP_billing*=2s,o/e/s%2Ft%2A=0", "CACHE_CLIENT_CONTROL=false", "CACHE_MODE=rfc9111", "POLICY=rules", "POLICY_SHADOW=true", "POLICY_HEADERS=X-App-Name, x-team",
-		"MAX_BODY=1MB", "MAX_CONNECTIONS=5000", "MAX_EXCHANGES=500", "TRUSTED_PROXIES=10.1.2.3/8,2001:db8::/32", "SERVER_TIMING=true", "DRAIN_DELAY=1s", "DRAIN_TIMEOUT=2s",
+		"MAX_BODY=1MB", "MAX_CONNECTIONS=5000", "MAX_EXCHANGES=500", "TRUSTED_PROXIES=10.1.2.3/8,2001:db8::/32", "CORS_ORIGINS=https://App.example.com,http://127.0.0.1:3000", "SERVER_TIMING=true", "DRAIN_DELAY=1s", "DRAIN_TIMEOUT=2s",
 		"LOG_LEVEL=Warn", "LOG_FORMAT=text", "LOG_SAMPLE=hit=0.01, ok = 0.5", "TRACE_SLOW=2s", "TRACE_NAMES=true",
 	}
 	for _, f := range fields() {
@@ -82,6 +82,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		Server: Server{
 			MaxBody: 1e6, MaxConnections: 5000, MaxExchanges: 500, Timing: true, DrainDelay: time.Second, DrainTimeout: 2 * time.Second,
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
+			Origins:        Origins{"https://app.example.com", "http://127.0.0.1:3000"},
 		},
 		Log:   Log{Level: "warn", Format: "text", Sample: Shares{"hit": 0.01, "ok": 0.5}},
 		Trace: Trace{Slow: 2 * time.Second, Names: true},
@@ -118,8 +119,9 @@ func TestRulesOfWhatDependsOnEachOther(t *testing.T) {
 		window = "too high for OSGATE_RATE_ALGORITHM=window, which remembers every request of a period; right is at most 1000"
 		hour   = "longer than 1h: OSv2's rolling TTL is renewed by the reads that reach it, so a key served only from cache " +
 			"would miss its renewal and expire upstream; right is 0s to 1h"
-		cidr = " is not a CIDR; right is such as 10.0.0.0/8 or 2001:db8::/32, /32 or /128 for one address"
-		url  = "is not an absolute URL; right is http:// or https:// and a host"
+		cidr   = " is not a CIDR; right is such as 10.0.0.0/8 or 2001:db8::/32, /32 or /128 for one address"
+		origin = " is not an origin; right is such as https://app.example.com, without a path, or * alone"
+		url    = "is not an absolute URL; right is http:// or https:// and a host"
 	)
 	for _, tt := range []struct{ environ, variable, detail string }{
 		{"AUTH=introspect AUTH_CLIENT_SECRET=s", "AUTH_CLIENT_ID",
@@ -135,6 +137,11 @@ func TestRulesOfWhatDependsOnEachOther(t *testing.T) {
 		{"TRUSTED_PROXIES=10.0.0.0/33", "TRUSTED_PROXIES", `"10.0.0.0/33"` + cidr},
 		{"TRUSTED_PROXIES=::ffff:10.0.0.0/104", "TRUSTED_PROXIES",
 			`"::ffff:10.0.0.0/104" would match no IPv4 address; right is the IPv4 form, such as 10.0.0.0/8`},
+		{"CORS_ORIGINS=https://app.example.com/", "CORS_ORIGINS", `"https://app.example.com/"` + origin},
+		{"CORS_ORIGINS=app.example.com", "CORS_ORIGINS", `"app.example.com"` + origin},
+		{"CORS_ORIGINS=null", "CORS_ORIGINS", `"null"` + origin},
+		{"CORS_ORIGINS=https://a.example,*", "CORS_ORIGINS", `"*"` + origin},
+		{"CORS_ORIGINS=https://a.example,https://A.example", "CORS_ORIGINS", `"https://a.example" is given twice; right is once`},
 		{"TRUSTED_PROXIES=10.0.0.0/8,", "TRUSTED_PROXIES", "item 2 is empty; right is a list with one comma between two items"},
 		{"CACHE_MODE=rfc9111 LISTEN=127.0.0.1:8080", "CACHE_MODE",
 			"rfc9111 needs an origin; right is to set OSGATE_UPSTREAM_OVERRIDE too"},

@@ -226,7 +226,7 @@ func TestTheSurfaceIsClosed(t *testing.T) {
 	token := "Authorization: Bearer " + g.mint("app-one", "")
 	s.emulator.forget()
 	for _, line := range []string{
-		"GET /", "GET /favicon.ico", "GET /api", "GET /api/v1", "GET /api/v1/organizations", "GET /api/v2/organizations/org-root/regions",
+		"POST /", "GET /favicon.ico", "POST /healthz", "OPTIONS /", "GET /api", "GET /api/v1", "GET /api/v1/organizations", "GET /api/v2/organizations/org-root/regions",
 		"GET " + prodStores + "/myTestStoreId/objects", "GET /data/s/keys/k", "POST " + prodStores, "PUT " + demoKeys, "POST " + demoStore, "PATCH " + demoKeys + "/KeyOne",
 		"GET " + demoKeys + "/KeyOne/confirmations", "GET " + demoKeys + "/KeyOne/confirmations/c", "DELETE /api/v1/organizations/org-root/regions",
 		"GET /_osemu/requests", "DELETE /_osemu/requests", "GET /us/us-east-1/_osemu/requests", "PUT /_osemu/faults",

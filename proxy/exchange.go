@@ -70,6 +70,10 @@ type exchange struct {
 
 	connected atomic.Bool // a request had a connection to upstream: bytes may have left
 
+	origins    bool   // there are pages of other origins that may call
+	origin     string // of the page that called, if it may
+	unrecorded bool   // a probe, which nobody keeps account of
+
 	closing bool // have the client close its connection
 	severed bool // there is no room for an answer: the connection, or the stream, ends
 	timing  bool // tell the client each stage's time
@@ -90,6 +94,7 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 		x.rec.ClientAddr = x.client.String()
 	}
 	declineUpgrade(r.Header)
+	x.origins, x.origin = len(p.Origins) > 0, p.allowedOrigin(r.Header)
 	x.body = newRequestBody(w, withDeclaredLength(r), p.MaxBody)
 	x.w.body = x.body
 	x.ready()

@@ -161,6 +161,7 @@ func (x *exchange) ourHeaders(h http.Header) {
 		h.Set("Connection", "close")
 	}
 	x.limitHeaders(h)
+	x.crossOrigin(h)
 	if text := x.status.String(); text != "" { // behind those of caches that are closer to the origin (RFC 9211 section 2)
 		h.Add("Cache-Status", text)
 		x.rec.Cache = x.status.Outcome()

@@ -81,6 +81,7 @@ type Options struct {
 	MaxExchanges   int                                    // at once; more are shed; 0: 10,000
 	CountUpstream  bool                                   // the client quota counts what asks upstream alone, so that hits are free
 	TrustedProxies []netip.Prefix                         // whose X-Forwarded-For is believed
+	Origins        []string                               // whose pages may call from a browser, "*": any; empty: none
 	Discovery      *regionmap.Discovery                   // finds stores that nothing places; nil: none is looked for
 	Environments   Environments                           // tells the policy of environments; nil: their types are unknown
 	SharedScope    bool                                   // cache entries serve every principal of an environment whose token holds a grant
@@ -160,6 +161,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Proxy) serve(x *exchange) {
 	defer p.record(x)
 	err := p.admit(x) // is it a request that anyone may make?
+	if err == nil && greets(x.r) {
+		if err = p.greet(x); err == nil { // it was about the gateway itself
+			return
+		}
+	}
 	if err == nil {
 		err = p.locate(x) // what is asked, and where does it go?
 	}

@@ -25,9 +25,11 @@ func (p *Proxy) record(x *exchange) {
 	if cut != nil || x.w.err != nil || x.reply != nil && x.reply.err != nil {
 		x.cut()
 	}
-	if x.over != nil {
+	switch {
+	case x.unrecorded:
+	case x.over != nil:
 		x.over <- &x.rec // never waits: whoever refreshes for x keeps account of both
-	} else {
+	default:
 		p.Keeper.Keep(&x.rec)
 	}
 	if cut != nil {

@@ -221,7 +221,7 @@ func build(o Options) (p *parts, err error) {
 		Cache: p.cache, Statistics: answerer{p.stats, p.turns}, Discovery: p.discovery,
 		CallLimiter: each, CallRate: perSecond(c.AccountsRate), Allowances: p.allowances(),
 		Keeper: p.keepers(p.logger), Trace: p.tracing(),
-		Transport: transport, Override: c.Upstream.Override.Reveal(), Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies,
+		Transport: transport, Override: c.Upstream.Override.Reveal(), Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies, Origins: c.Server.Origins,
 		Quota: p.quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
 		Budget: budget(c), BudgetBy: c.Budget.By, Budgeted: p.metrics.Budgeted, MaxWait: c.Rate.MaxWait,
 		SharedScope: c.Cache.Scope == environmentScope, RegionChanged: p.regionChanged,
