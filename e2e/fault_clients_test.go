@@ -148,7 +148,12 @@ func (p *patrons) ask(kind string) (*answer, error) {
 	case aMint:
 		return p.patiently(p.none, http.MethodPost, "/accounts/oauth2/token", "client_id=app-two&client_secret=secret-two&grant_type=client_credentials", form)
 	case aQuery:
-		return p.known.try(http.MethodGet, "/api/v1/organizations/org-root"+today("1hour"), "")
+		const turn = time.Second // a reading that waited so long for its turn
+		a, err := p.known.try(http.MethodGet, "/api/v1/organizations/org-root"+today("1hour"), "")
+		if *faultsFlag == 0 && err == nil && a.status == http.StatusServiceUnavailable && a.took > turn {
+			return p.known.try(http.MethodGet, "/api/v1/organizations/org-root"+today("1hour"), "")
+		}
+		return a, err
 	}
 	return p.known.try(http.MethodGet, keyOne, "")
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -128,8 +129,8 @@ func newWay(t testing.TB, name, to string) *way {
 	t.Helper()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	var err error
-	for range 5 { // between choosing a free port and binding it, another process may take it
-		w := &way{t: t, proxy: toxiproxy.NewProxy(server, name, "127.0.0.1:"+freePort(t), to)}
+	for range 100 { // another process may have the port
+		w := &way{t: t, proxy: toxiproxy.NewProxy(server, name, "127.0.0.1:"+wayPort(), to)}
 		if err = w.proxy.Start(); err == nil {
 			t.Cleanup(w.proxy.Stop)
 			return w
@@ -138,6 +139,17 @@ func newWay(t testing.TB, name, to string) *way {
 	t.Fatalf("starting the %s: %v", name, err)
 	return nil
 }
+
+// wayPorts counts the ports that ways had in this process. It begins anywhere.
+var wayPorts = func() *atomic.Uint32 {
+	var n atomic.Uint32
+	n.Store(rand.Uint32N(1 << 16))
+	return &n
+}()
+
+// wayPort returns a port that no other way of this process had lately, nor a Redis, nor a
+// node of a cluster for its bus: so a way that was closed can be opened again.
+func wayPort() string { return strconv.Itoa(9000 + int(wayPorts.Add(1)%2000)) }
 
 // delay makes all that goes in a direction so much later.
 func (w *way) delay(direction string, d time.Duration) {
