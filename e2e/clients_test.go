@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // step is one line that a client program of e2e/clients prints: what it did, and what it
@@ -133,11 +134,27 @@ func runClient(t *testing.T, program []string, arguments ...string) (version str
 	for i, word := range program[1:] {
 		program[i+1] = clientFile(word)
 	}
-	got := execute(t, program[0], nil, slices.Concat(program[1:], arguments)...)
+	got := runToEnd(t, program[0], nil, slices.Concat(program[1:], arguments)...)
 	if got.code != 0 {
 		t.Fatalf("%v: exit %d\n%s%s", program, got.code, got.stdout, got.stderr)
 	}
 	return readSteps(got.stdout)
+}
+
+// clientPatience is how long a client may take, a Java machine and all, on a machine that
+// is busy with other work.
+const clientPatience = 5 * patience
+
+// runToEnd runs a client to its end.
+func runToEnd(t *testing.T, program string, environment []string, arguments ...string) finished {
+	t.Helper()
+	p := start(t, program, environment, arguments...)
+	select {
+	case <-p.ended:
+	case <-time.After(clientPatience):
+		t.Fatalf("%s is still running after %v", p.name, clientPatience)
+	}
+	return finished{code: p.cmd.ProcessState.ExitCode(), stdout: p.stdout.String(), stderr: p.stderr.String()}
 }
 
 func readSteps(text string) (version string, steps []step) {
@@ -165,7 +182,7 @@ func curlOffersHTTP2(t *testing.T, tried *compatibility, base, token string) {
 	curl := func(arguments ...string) string {
 		t.Helper()
 		common := []string{"--silent", "--show-error", "--http2", "--output", os.DevNull, "--write-out", "%{http_code} %{size_download}", "--header", "Authorization: Bearer " + token}
-		got := execute(t, "curl", nil, append(common, arguments...)...)
+		got := runToEnd(t, "curl", nil, append(common, arguments...)...)
 		if got.code != 0 {
 			t.Fatalf("curl: exit %d\n%s", got.code, got.stderr)
 		}
@@ -183,7 +200,7 @@ func curlOffersHTTP2(t *testing.T, tried *compatibility, base, token string) {
 		status, size, _ := strings.Cut(curl(call.arguments...), " ")
 		steps = append(steps, step{call.what, status, size})
 	}
-	version := strings.Fields(execute(t, "curl", nil, "--version").stdout)[1]
+	version := strings.Fields(runToEnd(t, "curl", nil, "--version").stdout)[1]
 	tried.hold(t, clientRow{"curl", version, "`--http2`: `h2c` offered with every request, 3 MiB with `Expect`", "URL"}, steps,
 		[]want{{"write", "201", ""}, {"read", "200", "31457"}, {"delete", "204", ""}})
 }
@@ -209,14 +226,14 @@ func anypointCLI(t *testing.T, tried *compatibility, s *stack) {
 			{"account:environment:list", "--output", "json"}, {"account:environment:describe", "Sandbox"}, {"account:user:describe"},
 			{"account:business-group:list"}, {"account:business-group:describe", "Acme"},
 		} {
-			got := execute(t, "node", environment, append([]string{program}, command...)...)
+			got := runToEnd(t, "node", environment, append([]string{program}, command...)...)
 			result := "works"
 			if got.code != 0 {
 				result = got.stderr
 			}
 			steps = append(steps, step{command[0], result, strings.Join(strings.Fields(got.stdout), " ")})
 		}
-		version, _, _ := strings.Cut(strings.TrimPrefix(execute(t, "node", environment, program, "--version").stdout, "anypoint-cli-v4/"), " ")
+		version, _, _ := strings.Cut(strings.TrimPrefix(runToEnd(t, "node", environment, program, "--version").stdout, "anypoint-cli-v4/"), " ")
 		tried.hold(t, clientRow{"anypoint-cli-v4", version, "to " + where + " over HTTPS: environments, user, business groups", "name service, or `ANYPOINT_HOST` with a name that holds `anypoint.mulesoft`"}, steps, []want{
 			{"account:environment:list", "works", `"env-sandbox"`}, {"account:environment:describe", "works", "env-sandbox"},
 			{"account:user:describe", "works", "Ada Admin"}, {"account:business-group:list", "works", "org-root"},
