@@ -36,7 +36,24 @@ func (e *Emulator) backDoorResult(x *exchange) (answer, error) {
 	if len(segments) == 2 && segments[0] == "clients" {
 		client, segments[1] = segments[1], "{id}"
 	}
-	switch x.in.Method + " " + strings.Join(segments, "/") {
+	switch request := x.in.Method + " " + strings.Join(segments, "/"); request {
+	case "GET livez":
+		return jsonAnswer(http.StatusOK, map[string]string{"status": "up"}), nil
+	case "POST reset":
+		if err := e.Reset(); err != nil {
+			return answer{}, err
+		}
+		return emptyAnswer(http.StatusNoContent), nil
+	default:
+		return e.backDoorCall(x, request, client)
+	}
+}
+
+// backDoorCall answers what goes on beside other requests.
+func (e *Emulator) backDoorCall(x *exchange, request, client string) (answer, error) {
+	e.running.RLock()
+	defer e.running.RUnlock()
+	switch request {
 	case "GET requests":
 		return jsonAnswer(http.StatusOK, e.Requests()), nil
 	case "DELETE requests":
@@ -57,8 +74,8 @@ func (e *Emulator) backDoorResult(x *exchange) (answer, error) {
 	case "GET world.schema.json":
 		return answer{http.StatusOK, http.Header{"Content-Type": {"application/schema+json"}}, worldSchema}, nil
 	}
-	return answer{}, problemf(http.StatusNotFound, "the back door has GET and DELETE requests, GET and PUT faults, POST clock, PATCH clients/{id}, "+
-		"GET world, GET openapi.yaml, GET world.schema.json")
+	return answer{}, problemf(http.StatusNotFound, "the back door has GET livez, POST reset, GET and DELETE requests, GET and PUT faults, POST clock, "+
+		"PATCH clients/{id}, GET world, GET openapi.yaml, GET world.schema.json")
 }
 
 func (e *Emulator) putFaults(r *http.Request) (answer, error) {

@@ -40,6 +40,9 @@ const (
 	introspectTime
 	accountsRateBy
 	emptySegments
+	ttlNames
+	encryptedForm
+	valueKeyID
 )
 
 // Choices lists every choice with its values, the default first. The table in the
@@ -67,6 +70,9 @@ func Choices() []Choice {
 		introspectTime:      {"introspect-time", []string{"seconds", "milliseconds"}, "iat and exp of introspection v2"},
 		accountsRateBy:      {"accounts-rate-by", []string{"client", "ip"}, "whom an Access Management request counts for: client or user, or address"},
 		emptySegments:       {"empty-segments", []string{"accounts", "all", "none"}, "whose paths may begin with empty segments: a base URL with a slash"},
+		ttlNames:            {"ttl-names", []string{"seconds", "milliseconds"}, "a store's TTLs: defaultTtlSeconds (pages) or defaultTtlMillis (OpenAPI)"},
+		encryptedForm:       {"encrypted", []string{"boolean", "string"}, "encrypted of a store: true (pages, users) or \"true\" (OpenAPI)"},
+		valueKeyID:          {"value-key-id", []string{"present", "absent"}, "keyId in the values of a partition; the OpenAPI's example has none"},
 	}
 }
 

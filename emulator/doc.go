@@ -12,7 +12,7 @@
 // Access Management, object-store-stats.* of the Stats API. Else by its path:
 // /{plane}/{region}/api/v1/…, /{plane}/accounts/…, and /{plane}/api/v1/… for the Stats API,
 // with the planes us, gov, eu, ca and jp. Under /_osemu/ on any host there is a back door
-// for tests: GET and DELETE requests, GET and PUT faults, POST clock, PATCH clients/{id},
+// for tests: GET livez, POST reset, GET and DELETE requests, GET and PUT faults, POST clock, PATCH clients/{id},
 // GET world; GET openapi.yaml describes all of it, GET world.schema.json a world's file.
 //
 // Everything in the World exists in every plane. A token serves only in the plane that
@@ -87,5 +87,10 @@
 //	whom Access Management's limit counts  X-RateLimit headers, not whose   client or user; accounts-rate-by=ip
 //	empty segments in front of a path      the command for a token (page)   of Access Management alone;
 //	                                       sends //accounts/…               empty-segments=all, none
+//	names of a store's TTLs                seconds (pages, users),          seconds; ttl-names=milliseconds
+//	                                       milliseconds (OpenAPI)
+//	encrypted of a store                   true (pages, users), "true"      true; encrypted=string
+//	                                       (OpenAPI)
+//	keyId in the values of a partition     not in the OpenAPI's example     there; value-key-id=absent
 //	…/stores/{id}/objects                  on the page, defined nowhere     501; none
 package emulator

@@ -23,6 +23,13 @@ type Emulator struct {
 	access    *tokens
 	refresh   *tokens
 	window    *window
+
+	statsWindow *window
+	options     Options // as completed
+	fault       Faults  // of the start
+
+	running sync.RWMutex // held while a request is processed; Reset waits for it
+
 	allowance *allowance
 	stats     *counts
 	requests  requestLog
@@ -58,6 +65,7 @@ func New(options Options) (*Emulator, error) {
 	clock := &clock{}
 	e := &Emulator{
 		chosen: picked, rateBy: o.RateBy, clock: clock, disk: kept, log: o.Log,
+		options: o, fault: fault, statsWindow: newWindow(o.StatsRate, clock),
 		atlas: newAtlas(), directory: newDirectory(o.World),
 		faults: &faults{dice: newDice(o.Seed, "faults")},
 		access: newTokens(accessLife, accessBucket), refresh: newTokens(refreshLife, refreshBucket),
@@ -144,17 +152,25 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.backDoor(x).send(w)
 		return
 	}
-	entry := e.requests.add(x, e.clock.now())
-	fault, latency := e.faults.draw(x.place.service)
-	a := e.answer(x, fault)
-	if fault != resetFault {
-		e.requests.answered(entry, a.status)
-	}
-	e.tell(x, a, fault)
+	a, fault, latency := e.process(x)
 	if latency > 0 {
 		wait(r, latency)
 	}
 	a.sendFaulty(w, r, fault)
+}
+
+// process answers a request and notes it, but for sending the answer.
+func (e *Emulator) process(x *exchange) (a answer, fault faultKind, latency time.Duration) {
+	e.running.RLock()
+	defer e.running.RUnlock()
+	entry := e.requests.add(x, e.clock.now())
+	fault, latency = e.faults.draw(x.place.service)
+	a = e.answer(x, fault)
+	if fault != resetFault {
+		e.requests.answered(entry, a.status)
+	}
+	e.tell(x, a, fault)
+	return a, fault, latency
 }
 
 // answer makes the answer to a request, unless a fault does.

@@ -43,7 +43,11 @@ func (c *call) listObjects() (answer, error) {
 	values := []any{}
 	for _, found := range page {
 		c.space.touch(c.store, c.partition, found.name, found.thing, c.now)
-		values = append(values, listedObject(found.name, found.thing.value, inclusion))
+		listed := listedObject(found.name, found.thing.value, inclusion)
+		if c.chosen.is(valueKeyID, "absent") {
+			delete(listed, "keyId")
+		}
+		values = append(values, listed)
 	}
 	return pageAnswer(c, values, page, more), nil
 }
@@ -63,7 +67,7 @@ func fitting(page []*slot[*item]) int {
 
 // listedObject is an object as GET of a partition shows it: with an index, and with ""
 // for no metadata.
-func listedObject(key string, v value, inclusion string) any {
+func listedObject(key string, v value, inclusion string) map[string]any {
 	listed := map[string]any{"keyId": key, "valueType": v.kind, "index": 0}
 	if v.index != nil {
 		listed["index"] = *v.index

@@ -234,8 +234,11 @@ func statusResponse(message string) any {
 }
 
 // overRate is the answer to a request above the rate.
-func (e *Emulator) overRate(s subject, wait time.Duration) answer {
-	a := jsonAnswer(http.StatusTooManyRequests, statusResponse(s.String()+" can not perform more requests in this time window"))
+func (e *Emulator) overRate(s subject, wait time.Duration) answer { return e.tooMany(s.String(), wait) }
+
+// tooMany is the vendor's 429 to who asked too often.
+func (e *Emulator) tooMany(who string, wait time.Duration) answer {
+	a := jsonAnswer(http.StatusTooManyRequests, statusResponse(who+" can not perform more requests in this time window"))
 	if e.chosen.is(retryAfter, "on") {
 		a.header.Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
 	}

@@ -116,6 +116,8 @@ func everyAnswer() []sample {
 		{method: "GET", target: "/_osemu/world", status: 200},
 		{method: "GET", target: "/_osemu/openapi.yaml", status: 200},
 		{method: "GET", target: "/_osemu/world.schema.json", status: 200},
+		{method: "GET", target: "/_osemu/livez", status: 200},
+		{method: "POST", target: "/_osemu/reset", status: 204},
 	}
 }
 

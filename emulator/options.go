@@ -34,6 +34,10 @@ type Options struct {
 	// in a minute. Zero means 500; negative means no limit and no X-RateLimit headers.
 	AccountsRate int
 
+	// StatsRate is how many Stats API requests of a client are served in any sliding
+	// second; more get 429. Zero and negative mean no limit.
+	StatsRate int
+
 	// Latency is added to each answer.
 	Latency time.Duration
 
@@ -74,6 +78,12 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Rate > maxRate {
 		problems = append(problems, fmt.Errorf("rate %d: the most is %d", o.Rate, maxRate))
+	}
+	if o.StatsRate == 0 {
+		o.StatsRate = -1
+	}
+	if o.StatsRate > maxRate {
+		problems = append(problems, fmt.Errorf("stats rate %d: the most is %d", o.StatsRate, maxRate))
 	}
 	if o.AccountsRate == 0 {
 		o.AccountsRate = defaultAccountsRate

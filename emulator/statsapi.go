@@ -49,6 +49,9 @@ func (e *Emulator) statsResult(x *exchange) (answer, error) {
 	if err := x.authenticated(); err != nil {
 		return answer{}, err
 	}
+	if _, wait := e.statsWindow.take(x.client); wait > 0 {
+		return e.tooMany("client", wait), nil
+	}
 	if !e.directory.reaches(x.grant, organization) {
 		return answer{}, e.foreign(organization)
 	}

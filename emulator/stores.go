@@ -30,9 +30,9 @@ func (c *call) listStores() (answer, error) {
 		return answer{}, err
 	}
 	page, more := c.space.stores.page(l, func(*slot[*store]) bool { return true })
-	values := []attributes{}
+	values := []any{}
 	for _, found := range page {
-		values = append(values, found.thing.attributes)
+		values = append(values, c.shown(found.thing.attributes))
 	}
 	return pageAnswer(c, values, page, more), nil
 }
@@ -41,14 +41,18 @@ func (c *call) getStore() (answer, error) {
 	if err := c.wantStore(); err != nil {
 		return answer{}, err
 	}
-	return jsonAnswer(http.StatusOK, c.store.attributes), nil
+	return jsonAnswer(http.StatusOK, c.shown(c.store.attributes)), nil
 }
 
 // putStore creates a store, or gives one that exists other attributes and leaves what
 // is in it alone.
 func (c *call) putStore() (answer, error) {
 	a := defaultAttributes(c.ref.store)
-	if _, err := a.apply(c.body); err != nil {
+	body, err := c.storeBody()
+	if err != nil {
+		return answer{}, err
+	}
+	if _, err := a.apply(body); err != nil {
 		return answer{}, err
 	}
 	return c.storeWritten(c.space.setStore(c.ref.store, a)), nil
@@ -60,7 +64,11 @@ func (c *call) patchStore() (answer, error) {
 		return answer{}, err
 	}
 	a := c.store.attributes
-	recognized, err := a.apply(c.body)
+	body, err := c.storeBody()
+	if err != nil {
+		return answer{}, err
+	}
+	recognized, err := a.apply(body)
 	if err != nil {
 		return answer{}, err
 	}
@@ -73,7 +81,7 @@ func (c *call) patchStore() (answer, error) {
 // storeWritten is the answer to PUT and PATCH of a store: 200 with no body described.
 func (c *call) storeWritten(st *store) answer {
 	if c.chosen.is(writeBody, "object") {
-		return jsonAnswer(http.StatusOK, st.attributes)
+		return jsonAnswer(http.StatusOK, c.shown(st.attributes))
 	}
 	return emptyAnswer(http.StatusOK)
 }

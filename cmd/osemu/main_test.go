@@ -338,7 +338,7 @@ func TestMisuseIsToldInOneLineAndExits2(t *testing.T) {
 		"fault":              {[]string{"-fault", "429=2"}, nil, "fault 429: the probability is from 0 to 1"},
 		"choice":             {[]string{"-choose", "etag=maybe"}, nil, "choice etag=maybe: one of off, on"},
 		"choice form":        {[]string{"-choose", "etag"}, nil, `-choose "etag": not of the form name=value`},
-		"negative rate":      {[]string{"-rate", "-1"}, nil, "-rate and -accounts-rate are 0 (no limit) or more"},
+		"negative rate":      {[]string{"-rate", "-1"}, nil, "-rate, -accounts-rate and -stats-rate are 0 (no limit) or more"},
 		"certificate alone":  {[]string{"-tls-cert", "c.pem"}, nil, "-tls-cert and -tls-key go together"},
 		"no world":           {[]string{"-world", folder + "/none.json"}, nil, "no such file"},
 		"wrong world":        {[]string{"-world", world}, nil, world + ":2: organizations[0].id: the organization is a dot segment"},

@@ -40,6 +40,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		fmt.Fprintln(stdout, "osemu", build.Of(version))
 		return exitOK
 	}
+	if s.healthcheck {
+		return healthcheck(ctx, s, stdout, stderr)
+	}
+	if !s.quiet {
+		lines := newLineWriter(stderr)
+		defer lines.close()
+		stderr = lines
+	}
 	options, err := s.options(stderr)
 	if err != nil {
 		fmt.Fprintf(stderr, "osemu: %v\n", err)

@@ -23,6 +23,7 @@ type settings struct {
 	rate            int
 	rateBy          string
 	accountsRate    int
+	statsRate       int
 	latency         time.Duration
 	fault           string
 	seed            int64
@@ -31,6 +32,7 @@ type settings struct {
 	tlsCert, tlsKey string
 	quiet           bool
 	version         bool // print it and end
+	healthcheck     bool // ask the one that runs, and end
 }
 
 // flags returns the flags, bound to s.
@@ -43,6 +45,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.IntVar(&s.rate, "rate", 10, "Object Store requests in any sliding second; 0 is no limit")
 	f.StringVar(&s.rateBy, "rate-by", "client", "what -rate is counted by: client, location (a client in each region), app, store or ip")
 	f.IntVar(&s.accountsRate, "accounts-rate", 500, "Access Management requests in a minute by client or user; 0 is no limit")
+	f.IntVar(&s.statsRate, "stats-rate", 0, "Stats API requests of a client in any sliding second; more get 429; 0 is no limit")
 	f.DurationVar(&s.latency, "latency", 0, "`time` added to each answer, such as 20ms")
 	f.StringVar(&s.fault, "fault", "0", "`probabilities`, such as 429=0.01,500=0.01,reset=0.01,cut=0.01,slow=0.01")
 	f.Int64Var(&s.seed, "seed", 0, "makes faults and ids repeatable (default: random)")
@@ -51,13 +54,14 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.tlsCert, "tls-cert", "", "PEM `file`: serve HTTPS")
 	f.StringVar(&s.tlsKey, "tls-key", "", "PEM `file`: key of -tls-cert")
 	f.BoolVar(&s.quiet, "quiet", false, "no line for each request on standard error")
+	f.BoolVar(&s.healthcheck, "healthcheck", false, "report whether the osemu at -listen answers, by the exit status; for containers")
 	f.BoolVar(&s.version, "version", false, "print the version and end; -v too")
 	f.BoolVar(&s.version, "v", false, "print the version and end")
 	return f
 }
 
 // flagsAlone are those that have no variable.
-var flagsAlone = []string{"version", "v"}
+var flagsAlone = []string{"healthcheck", "version", "v"}
 
 // variable returns the name of the environment variable of a flag.
 func variable(flagName string) string {
@@ -95,8 +99,8 @@ func readSettings(args, environ []string) (settings, error) {
 	if (s.tlsCert == "") != (s.tlsKey == "") {
 		return settings{}, errors.New("-tls-cert and -tls-key go together")
 	}
-	if s.rate < 0 || s.accountsRate < 0 {
-		return settings{}, errors.New("-rate and -accounts-rate are 0 (no limit) or more")
+	if s.rate < 0 || s.accountsRate < 0 || s.statsRate < 0 {
+		return settings{}, errors.New("-rate, -accounts-rate and -stats-rate are 0 (no limit) or more")
 	}
 	return s, nil
 }
@@ -117,7 +121,7 @@ func injected(name, item string) bool {
 // options returns the settings in the emulator's terms.
 func (s settings) options(log io.Writer) (emulator.Options, error) {
 	o := emulator.Options{
-		Data: s.data, Rate: unlimited(s.rate), RateBy: s.rateBy, AccountsRate: unlimited(s.accountsRate),
+		Data: s.data, Rate: unlimited(s.rate), RateBy: s.rateBy, AccountsRate: unlimited(s.accountsRate), StatsRate: s.statsRate,
 		Latency: s.latency, Fault: s.fault, Seed: s.seed, StatsLag: s.statsLag, Choose: map[string]string{},
 	}
 	if !s.quiet {
@@ -171,7 +175,7 @@ A first look:
   curl -H 'Authorization: Bearer <access_token>' \
        http://127.0.0.1:8090/us/us-east-1/api/v1/organizations/org-root/environments/env-prod/stores
 
-Flags (each but -version is a variable too: -rate-by is OSEMU_RATE_BY; the flag wins):
+Flags (each but -healthcheck and -version is a variable too: -rate-by is OSEMU_RATE_BY; the flag wins):
 `
 
 // writeHelp teaches.
@@ -202,6 +206,8 @@ func writeHelp(w io.Writer) {
 
 const backDoor = `
 For tests:
+  GET         /_osemu/livez        200 as soon as it serves
+  POST        /_osemu/reset        everything as at the start: world, requests, clock, faults; tokens stay valid
   GET, DELETE /_osemu/requests     what was received, target exactly as on the wire
   GET, PUT    /_osemu/faults       {"latency":"20ms","429":0.01,"reset":0.01,"on":["objectstore"]}
   POST        /_osemu/clock        {"advance":"720h"}

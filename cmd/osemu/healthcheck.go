@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// healthcheckTimeout is shorter than container runtimes usually allow.
+const healthcheckTimeout = 3 * time.Second
+
+// healthcheck asks the osemu of these settings whether it serves. It needs no shell and no curl, so that it works in an image that holds nothing else.
+func healthcheck(ctx context.Context, s settings, stdout, stderr io.Writer) int {
+	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
+	defer cancel()
+	host, port, err := net.SplitHostPort(s.listen)
+	if err != nil {
+		fmt.Fprintf(stderr, "osemu: -listen cannot be asked: %v\n", err)
+		return exitMisuse
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	scheme := "http"
+	if s.tlsCert != "" {
+		scheme = "https"
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+net.JoinHostPort(host, port)+"/_osemu/livez", nil)
+	if err != nil {
+		fmt.Fprintf(stderr, "osemu: -listen cannot be asked: %v\n", err)
+		return exitMisuse
+	}
+	// Its certificate is for other names, and whether it serves is no secret.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // see above
+	defer transport.CloseIdleConnections()
+	answer, err := transport.RoundTrip(r)
+	if err != nil {
+		fmt.Fprintf(stderr, "osemu: %v\n", err)
+		return exitFailed
+	}
+	_ = answer.Body.Close() // not read
+	fmt.Fprintln(stdout, answer.Status)
+	if answer.StatusCode != http.StatusOK {
+		return exitFailed
+	}
+	return exitOK
+}

@@ -1,0 +1,39 @@
+package e2e
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestOsemuServesOthersTests as docs/osemu-in-ci.md has it: by variables, livez, reset and the health check, with the addresses of its snippets.
+func TestOsemuServesOthersTests(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/osemu-in-ci.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := start(t, programs.osemu, []string{"OSEMU_RATE=0", "OSEMU_LISTEN=127.0.0.1:0"})
+	address := run.line(0)
+	for _, snippet := range []string{"OSEMU_RATE", "/_osemu/livez", "/_osemu/reset", "/us/us-east-1", "app-one", "secret-one", "org-root", "env-prod"} {
+		if !strings.Contains(string(page), snippet) {
+			t.Errorf("docs/osemu-in-ci.md does not have %q", snippet)
+		}
+	}
+	c := caller{t: t, base: address}
+	c.get("/_osemu/livez").is(http.StatusOK)
+	execute(t, programs.osemu, nil, "-listen", strings.TrimPrefix(address, "http://"), "-healthcheck").says(t, 0, "200 OK")
+	minted := c.send(http.MethodPost, "/us/accounts/api/v2/oauth2/token", "client_id=app-one&client_secret=secret-one&grant_type=client_credentials",
+		"Content-Type: application/x-www-form-urlencoded").is(http.StatusOK)
+	c.token = minted.token()
+	key := "/us/us-east-1" + demoKeys + "/ours"
+	for range 20 { // more than the vendor's ten a second
+		c.send(http.MethodPut, key, stringValue("ours", "v"), "Content-Type: application/json").succeeded()
+	}
+	c.send(http.MethodPost, "/_osemu/reset", "").is(http.StatusNoContent)
+	c.get(key).is(http.StatusNotFound)
+	c.get("/us/us-east-1" + keyOne).is(http.StatusOK)
+	run.stop(os.Kill)
+	execute(t, programs.osemu, nil, "-listen", strings.TrimPrefix(address, "http://"), "-healthcheck").says(t, 1, "refused")
+}
