@@ -131,7 +131,7 @@ type Cache struct {
 	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"0" min:"0s" max:"1h" desc:"RFC 5861: serve stale this long while upstream fails"`
 	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0" min:"0s" max:"1h" desc:"RFC 5861: serve stale this long while asking again"`
 
-	Rules         CacheRules `env:"CACHE_RULES" desc:"org/env/store=off,org/env/APP_billing*=2s: freshness by place, at most that of the kind; the longest match wins; for stores that others write past the gateway"`
+	Rules         CacheRules `env:"CACHE_RULES" file:"lines" desc:"org/env/store=off,org/env/APP_billing*=2s: freshness by place, at most that of the kind; the longest match wins; for stores that others write past the gateway"`
 	ClientControl bool       `env:"CACHE_CLIENT_CONTROL" envDefault:"true" desc:"clients may have a read go upstream or unstored by Cache-Control or Pragma; false: only-if-cached and max-stale alone count"`
 
 	Strict bool   `env:"CACHE_STRICT" envDefault:"false" desc:"refuse (503) a write that cannot be marked in Redis"`

@@ -76,6 +76,35 @@ func TestRoutesAndOverridesChangeWithoutARestart(t *testing.T) {
 	g.degrades(t, false)
 }
 
+// TestCacheRulesChangeWithoutARestart: a store that another program writes past the gateway
+// is taken out of the cache, and put back.
+func TestCacheRulesChangeWithoutARestart(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	rules := newSetting(t, "# none yet\n")
+	g := s.gateway("CACHE_RULES_FILE="+rules.path, "RATE=0", "CACHE_KEY_TTL=1m")
+	one := g.as("app-one")
+	cached := func(want bool) func() bool {
+		return func() bool {
+			one.get(keyOne).is(http.StatusOK)
+			return hit(one.get(keyOne).is(http.StatusOK)) == want
+		}
+	}
+	eventually(t, "hits", cached(true)) // as soon as the life of the store's values is known
+	rules.write("org-root/env-prod=off\n")
+	g.signal(syscall.SIGHUP)
+	eventually(t, "no hits by the new rule", cached(false))
+	rules.write("org-root/env-prod=soon\n")
+	g.signal(syscall.SIGHUP)
+	g.degrades(t, true)
+	if !cached(false)() {
+		t.Error("a bad file changed the rules")
+	}
+	rules.write("# none again\n")
+	eventually(t, "hits without a rule", cached(true))
+	g.degrades(t, false)
+}
+
 // TestSIGHUPReadsCertificatesAgainAtOnce although nothing but the signal says that they have changed.
 func TestSIGHUPReadsCertificatesAgainAtOnce(t *testing.T) {
 	t.Parallel()

@@ -120,6 +120,7 @@ func (p *parts) applySettings(c config.Config) error {
 		return err //nolint:wrapcheck // it names the route
 	}
 	p.overrides.Store(&c.Rate.Overrides)
+	p.cache.SetRules(cacheRules(c.Cache.Rules))
 	return nil
 }
 
