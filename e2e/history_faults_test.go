@@ -79,6 +79,9 @@ var faults = map[string]fault{
 	"strangers write":           strangersWrite,
 	"long writes":               longWritesPass,
 	"Redis lost in long writes": lostInLongWrites,
+	"Redis full":                redisFull,
+	"Redis unsaved":             redisUnsaved,
+	"slot moves":                slotMoves, // of a cluster
 }
 
 // strictRedis is REDIS_TIMEOUT where Redis is the fault.

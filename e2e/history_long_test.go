@@ -79,56 +79,5 @@ func lostInLongWrites(w *world, r *replica, lasts time.Duration) {
 	writes.Wait()
 	pause(historyLease / 2)
 	r.redis.heal()
-	w.excuse.end(func() bool {
-		a, err := r.caller().try(http.MethodGet, keyOne, "")
-		return err == nil && hit(a)
-	})
-}
-
-// excuse is what is documented to be stale by default: what other gateways answer from
-// cache while one that writes has no Redis. It is safe for concurrent use.
-type excuse struct {
-	granted bool // to this history; a strict one has none
-
-	mu   sync.Mutex
-	lost *replica // guarded by mu: the gateway without Redis; nil: all have it
-	n    int      // guarded by mu: how often that has changed
-}
-
-// begin and end hold while a gateway is cut off; end waits until it has made up for its
-// writes.
-func (e *excuse) begin(lost *replica) { e.set(lost) }
-
-func (e *excuse) end(madeUp func() bool) {
-	for deadline := time.Now().Add(patience); !madeUp() && time.Now().Before(deadline); {
-		pause(10 * time.Millisecond)
-	}
-	e.set(nil)
-}
-
-func (e *excuse) set(lost *replica) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.lost = lost
-	e.n++
-}
-
-// asking is to be called before a request through r. What it returns reports, of the
-// answer, whether it may be stale.
-func (e *excuse) asking(r *replica) (stale func(*answer) bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	before, lost := e.n, e.lost
-	return func(a *answer) bool {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		overlaps := lost != nil && lost != r || e.n != before && e.lost != r
-		return e.granted && overlaps && cached(a)
-	}
-}
-
-// cached reports whether an answer is not of a fetch that was begun for it.
-func cached(a *answer) bool {
-	status := a.header.Get("Cache-Status")
-	return hit(a) || strings.Contains(status, "collapsed")
+	w.excuse.end(r)
 }

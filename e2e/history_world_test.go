@@ -31,11 +31,13 @@ var freshSettings = []string{
 	"LOG_LEVEL=warn", "SECRET=" + strings.Repeat("A", 43),
 }
 
-// world is osemu, a Redis, and gateways that reach both over ways of their own.
+// world is osemu, a Redis, and gateways that reach both over ways of their own; a cluster
+// they reach directly, because it says itself where its nodes are.
 type world struct {
 	t        *testing.T
 	stack    *stack
-	redis    *redistest.Server
+	redis    *redistest.Server  // nil where there is a cluster
+	cluster  *redistest.Cluster // nil where there is none
 	replicas []*replica
 	token    string
 	stranger string // the token of a client of another organization
@@ -48,6 +50,7 @@ type world struct {
 type kind struct {
 	program, mutant string
 	flags           []string // of osemu
+	cluster         bool     // Redis is one
 }
 
 // asItIs is osgate without a mutation, before osemu with these flags.
@@ -66,15 +69,16 @@ type replica struct {
 // newWorld starts three gateways, and returns when all of them answer from their caches.
 func newWorld(t *testing.T, k kind, settings ...string) *world {
 	t.Helper()
-	w := &world{t: t, stack: newStack(t, false, append([]string{"-quiet"}, k.flags...)...), redis: redistest.Start(t), history: newHistory("history")}
+	w := &world{t: t, stack: newStack(t, false, append([]string{"-quiet"}, k.flags...)...), history: newHistory("history")}
+	if k.cluster {
+		w.cluster = redistest.StartCluster(t, "--cluster-node-timeout", "60000") // none is lost
+	} else {
+		w.redis = redistest.Start(t, "--enable-protected-configs", "yes")
+	}
 	for i := range 3 {
-		r := &replica{
-			world: w, kind: k,
-			upstream: newWay(t, fmt.Sprint("upstream of ", i), strings.TrimPrefix(w.stack.emulator.url, "http://")),
-			redis:    newWay(t, fmt.Sprint("redis of ", i), w.redis.Addr()),
-		}
+		r := &replica{world: w, kind: k, upstream: newWay(t, fmt.Sprint("upstream of ", i), strings.TrimPrefix(w.stack.emulator.url, "http://"))}
 		r.settings = append(append([]string{
-			"UPSTREAM_OVERRIDE=http://" + r.upstream.proxy.Listen, "REDIS_URL=redis://" + r.redis.proxy.Listen + "/0", "REDIS_TIMEOUT=" + busyRedis,
+			"UPSTREAM_OVERRIDE=http://" + r.upstream.proxy.Listen, "REDIS_URL=" + r.redisURL(i), "REDIS_TIMEOUT=" + busyRedis,
 		}, freshSettings...), settings...)
 		w.replicas = append(w.replicas, r)
 		r.start()
@@ -86,6 +90,17 @@ func newWorld(t *testing.T, k kind, settings ...string) *world {
 	}
 	w.history = newHistory("history")
 	return w
+}
+
+// redisURL returns where replica i finds Redis: at the end of a way of its own, or the
+// cluster.
+func (r *replica) redisURL(i int) string {
+	w := r.world
+	if w.cluster != nil {
+		return w.cluster.URL()
+	}
+	r.redis = newWay(w.t, fmt.Sprint("redis of ", i), w.redis.Addr())
+	return "redis://" + r.redis.proxy.Listen + "/0"
 }
 
 // hit reports whether an answer came from a cache.

@@ -22,6 +22,7 @@ func seed() uint64 {
 type trial struct {
 	settings []string
 	flags    []string // of osemu
+	cluster  bool     // Redis is one
 	faults   []string
 	hits     int // of a hundred reads, at least
 	unknown  bool
@@ -72,6 +73,23 @@ var trials = map[string]trial{
 		hits:     5,
 		excused:  true,
 	},
+	"Redis cannot write": {
+		settings: []string{"CACHE_STRICT=true", "REDIS_TIMEOUT=" + strictRedis.String()},
+		faults:   []string{"Redis full", "upstream slow", "Redis unsaved", "upstream slow"},
+		hits:     5,
+	},
+	"Redis cannot write, by default": {
+		settings: []string{"REDIS_TIMEOUT=" + busyRedis},
+		faults:   []string{"Redis full", "upstream slow", "Redis unsaved", "upstream slow"},
+		hits:     5,
+		excused:  true,
+	},
+	"slots move": {
+		settings: []string{"REDIS_TIMEOUT=" + busyRedis},
+		cluster:  true,
+		faults:   []string{"slot moves", "upstream slow", "slot moves", "answers cut"},
+		hits:     2,
+	},
 	"gateways killed": {
 		settings: []string{"CACHE_STRICT=true", "REDIS_TIMEOUT=" + strictRedis.String()},
 		faults:   []string{"gateway killed", "upstream slow", "Redis flushed", "gateway killed", "upstream slow", "gateway killed", "upstream slow"},
@@ -86,11 +104,20 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 	t.Parallel()
 	for name, trial := range trials {
 		t.Run(name, func(t *testing.T) { // one after the other: each keeps two processors busy
-			w := newWorld(t, asItIs(trial.flags...), trial.settings...)
-			w.excuse.granted = trial.excused
+			w := trial.world(t)
 			trial.holds(t, w.suffer(seed(), 5*time.Second, trial.proves, trial.faults...))
 		})
 	}
+}
+
+// world makes the world of a trial.
+func (tt trial) world(t *testing.T) *world {
+	t.Helper()
+	k := asItIs(tt.flags...)
+	k.cluster = tt.cluster
+	w := newWorld(t, k, tt.settings...)
+	w.excuse.granted = tt.excused
+	return w
 }
 
 // holds fails the test if the history is not linearizable, or proves little.

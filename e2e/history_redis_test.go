@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"osgate/internal/redisconn/redistest"
+)
+
+// redisFull lets Redis answer reads and refuse writes, because it has no room (OOM).
+func redisFull(w *world, _ *replica, lasts time.Duration) {
+	w.cannotWrite(lasts, [2]string{"maxmemory", "1"}, [2]string{"maxmemory", "0"})
+}
+
+// redisUnsaved lets Redis refuse writes because it could not save (MISCONF).
+func redisUnsaved(w *world, _ *replica, lasts time.Duration) {
+	const failed = "rdb_last_bgsave_status:err"
+	if !strings.Contains(w.redis.Do("INFO", "persistence"), failed) {
+		w.redis.Do("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
+		dir := filepath.Join(w.t.TempDir(), "gone")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			w.t.Error(err)
+			return
+		}
+		w.redis.Do("CONFIG", "SET", "dir", dir)
+		w.redis.Do("CONFIG", "SET", "save", "3600 1")
+		_ = os.Remove(dir) // one that is still there does not fail the save, and the test then waits in vain
+		w.redis.Do("BGSAVE")
+		eventually(w.t, "Redis to fail to save", func() bool { return strings.Contains(w.redis.Do("INFO", "persistence"), failed) })
+	}
+	const setting = "stop-writes-on-bgsave-error"
+	w.cannotWrite(lasts, [2]string{setting, "yes"}, [2]string{setting, "no"})
+}
+
+// cannotWrite lets Redis refuse writes by one setting, and take them again by another one.
+func (w *world) cannotWrite(lasts time.Duration, refuse, take [2]string) {
+	w.excuse.begin(everyone)
+	w.redis.Do("CONFIG", "SET", refuse[0], refuse[1])
+	pause(lasts)
+	w.redis.Do("CONFIG", "SET", take[0], take[1])
+	w.excuse.end(w.replicas...)
+}
+
+// slotMoves moves the slot of the store to another node of the cluster, key by key.
+func slotMoves(w *world, _ *replica, _ time.Duration) {
+	c := w.cluster
+	slot := c.Slot(anyKey(w.t, c, ":generation:"))
+	to := (c.Owner(slot) + 1) % redistest.Nodes
+	c.OpenSlot(slot, to)
+	for keys := c.Keys(slot); len(keys) > 0; keys = c.Keys(slot) {
+		pause(5 * time.Millisecond)
+		c.MoveKeys(slot, to, keys[rand.IntN(len(keys))])
+	}
+	c.EndMove(slot, to)
+	pause(historyLease) // else it settles all the time
+}
