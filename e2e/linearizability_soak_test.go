@@ -58,8 +58,8 @@ func TestHistoriesStayLinearizable(t *testing.T) {
 	}
 }
 
-// faultsFor returns the faults by which a mutant is caught at random: those that are long
-// and far between among all others are given to the mutants that need them.
+// faultsFor returns the faults by which a mutant is caught at random. Those that take long
+// are few among all others, and so are alone for the mutants that need them.
 func faultsFor(mutant string) []string {
 	switch mutant {
 	case "does not renew a mark", "does not cut a write without a mark", "forgets a mark that was lost":
@@ -68,12 +68,22 @@ func faultsFor(mutant string) []string {
 	return ofOneRedis()
 }
 
+// scheduledOnly are the mutants that only their schedules catch: the clients of a history
+// send nothing confirmable, and write a key again long before a lease on it has run out.
+var scheduledOnly = []string{
+	"gives the lease of a confirmable write back", "serves what a lease that ran out was over", "serves what a lost release was over",
+}
+
 // TestRandomHistoriesCatchMutants lets the mutants suffer as osgate does, without a schedule made for them.
 func TestRandomHistoriesCatchMutants(t *testing.T) {
 	program := mutants(t)
 	for _, name := range slices.Sorted(maps.Keys(schedules)) {
+		if slices.Contains(scheduledOnly, name) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, kind{program: program, mutant: name}, append(settingsOf(name), "REDIS_TIMEOUT="+strictRedis.String())...)
+			settings := append(settingsOf(name), "REDIS_TIMEOUT="+strictRedis.String(), "UPSTREAM_TIMEOUT="+historyTimeout.String())
+			w := newWorld(t, kind{program: program, mutant: name}, settings...)
 			for round := range uint64(6) {
 				h := w.suffer(seed()+round, historyRound/2, func(historyCounts) bool { return true }, faultsFor(name)...)
 				if h.verdict() == porcupine.Illegal {
