@@ -44,11 +44,12 @@ type requestBody struct {
 	unread []byte // the part of head that Read has not returned yet
 	end    error  // what comes after head; nil: more of the body
 
-	mu   sync.Mutex
-	over bool             // guarded by mu: the exchange is
-	err  error            // guarded by mu
-	copy []byte           // guarded by mu: what was read so far, where it is not nil; at most keptBody
-	last *policy.Decision // guarded by mu: what judge came to last
+	mu          sync.Mutex
+	over        bool             // guarded by mu: the exchange is
+	interrupted bool             // guarded by mu: no read may wait any more
+	err         error            // guarded by mu
+	copy        []byte           // guarded by mu: what was read so far, where it is not nil; at most keptBody
+	last        *policy.Decision // guarded by mu: what judge came to last
 }
 
 func newRequestBody(w http.ResponseWriter, r *http.Request, limit int64) *requestBody {
@@ -120,8 +121,14 @@ func (b *requestBody) pull(p []byte) (int, error) {
 // the client leaves, and a read that fails ends the context of every later request on the
 // connection.
 func (b *requestBody) interrupt() {
-	if !b.closed.Load() && !b.whole.Load() {
-		b.setDeadline(time.Now())
+	if b.closed.Load() || b.whole.Load() {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.interrupted = true
+	if !b.over {
+		_ = b.deadline.SetReadDeadline(time.Now())
 	}
 }
 
@@ -131,7 +138,7 @@ func (b *requestBody) interrupt() {
 func (b *requestBody) setDeadline(t time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.over {
+	if !b.over && !b.interrupted {
 		_ = b.deadline.SetReadDeadline(t)
 	}
 }
