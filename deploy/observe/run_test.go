@@ -68,7 +68,7 @@ func play(t testing.TB) *run {
 	}
 	osgate := filepath.Join(programs, "osgate")
 	r.shared = r.start(osgate, "OSGATE_REDIS_URL=redis://"+r.redis.address+"/0", "OSGATE_REDIS_TIMEOUT=1m", "OSGATE_POLICY="+policy,
-		"OSGATE_SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "OSGATE_DEFAULT_REGION=us/us-east-1", "OSGATE_UPSTREAM_TIMEOUT=5s", "OSGATE_CACHE_STRICT=true",
+		"OSGATE_SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "OSGATE_DEFAULT_REGION=us/us-east-1", "OSGATE_UPSTREAM_TIMEOUT=2s", "OSGATE_CACHE_STRICT=true",
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9", "OTEL_METRIC_EXPORT_INTERVAL=200")
 	r.lonely = r.start(osgate, "OSGATE_DISCOVER=true", "OSGATE_PLANES=us", "OSGATE_REGIONS=us/us-east-1,us/us-west-2", "OSGATE_BUDGET=20",
 		"OSGATE_RATE_OVERRIDES=app-one=1000", "OSGATE_CACHE_KEY_TTL=0", "OSGATE_LOG_SAMPLE=refused=0.5")
@@ -112,6 +112,7 @@ func (r *run) round() {
 	r.shared.burst(two, 60, keys) // more than a quota of ten with as many at once
 	r.withoutRedis(one)
 	r.failures(one)
+	r.heldPastTheCache(one)
 	lonely := r.lonely.mint("app-one")
 	r.lonely.ask(http.MethodGet, keyOne, lonely, "") // is in both regions: 400
 	for range 2 {                                    // the second is a hit; the other gateway's cache has not settled yet
@@ -147,6 +148,18 @@ func (r *run) failures(token string) {
 	r.fault(`{}`)
 	eventually(r.t, "the control plane to be asked again", func() bool {
 		return bytes.Contains(r.shared.ask(http.MethodGet, keyOne, "unknown", ""), []byte("bad-token"))
+	})
+}
+
+// heldPastTheCache reads a list while a write whose outcome is unknown holds it past the
+// cache. That takes until the cache has settled after the restart of Redis.
+func (r *run) heldPastTheCache(token string) {
+	eventually(r.t, "a read to go past the cache because of a write", func() bool {
+		r.fault(`{"500":1}`)
+		r.shared.ask(http.MethodPut, keys+"/Mine", token, mine)
+		r.fault(`{}`)
+		r.shared.ask(http.MethodGet, keys, token, "")
+		return bytes.Contains(r.shared.metrics(), []byte(`osgate_cache_reason="write-in-flight"`))
 	})
 }
 
