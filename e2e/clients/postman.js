@@ -36,10 +36,11 @@ function find([method, end]) {
   const item = structuredClone(found);
   delete item.request.auth; // the collection's
   delete item.id;
-  const yesterday = new Date(Date.now() - 24 * 3600 * 1000).toISOString();
+  const now = Date.now(); // once: a day and a millisecond is too long a range
+  const yesterday = new Date(now - 24 * 3600 * 1000).toISOString();
   item.request.url.query = item.request.url.query
     .filter((q) => ['startDate', 'endDate', 'period'].includes(q.key))
-    .map((q) => ({ ...q, value: { startDate: yesterday, endDate: new Date().toISOString() }[q.key] ?? q.value }));
+    .map((q) => ({ ...q, value: { startDate: yesterday, endDate: new Date(now).toISOString() }[q.key] ?? q.value }));
   item.request.url.variable.filter((v) => v.key === 'keyId').forEach((v) => { v.value = 'postman'; });
   if (method === 'PUT') {
     item.request.body.raw = JSON.stringify({ keyId: 'postman', valueType: 'STRING', stringValue: 'one' });
