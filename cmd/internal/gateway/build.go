@@ -204,17 +204,13 @@ func build(o Options) (p *parts, err error) {
 	limiter := p.counting(ratelimit.Mode(c.Rate.RedisDown))
 	each := p.counting(ratelimit.ModeLocal) // what is counted by a rate a second of its own: without Redis this replica's share
 	guesses := ratelimit.NewFailures(each, perSecond(c.Auth.FailureRate))
-	if err = p.makeIdentity(transport, guesses); err != nil {
-		return p, err
-	}
-	if err = p.makeDiscovery(); err != nil {
-		return p, err
-	}
-	if err = p.makePlain(transport); err != nil {
-		return p, err
-	}
-	if err = p.makePolicy(transport); err != nil {
-		return p, err
+	for _, part := range []func() error{
+		func() error { return p.makeIdentity(transport, guesses) }, p.makeDiscovery,
+		func() error { return p.makePlain(transport) }, func() error { return p.makePolicy(transport) },
+	} {
+		if err = part(); err != nil {
+			return p, err
+		}
 	}
 	p.proxy, err = proxy.New(proxy.Options{
 		Regions: p.regions, Identity: p.auth, Policy: p.policy, Environments: p.environments,
