@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"cmp"
 	"strings"
 	"time"
 
@@ -58,7 +57,7 @@ func (r *Rule) matches(ref *objectstore.Ref) bool {
 }
 
 // closer reports whether r names a place more closely than other, which matches too.
-func (r *Rule) closer(other *Rule) bool { return cmp.Compare(r.closeness(), other.closeness()) > 0 }
+func (r *Rule) closer(other *Rule) bool { return r.closeness() > other.closeness() }
 
 // closeness is larger for a rule for fewer places.
 func (r *Rule) closeness() int {
