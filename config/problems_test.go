@@ -121,6 +121,7 @@ func TestSyntaxIsChecked(t *testing.T) {
 		{"DEFAULT_REGION=US/us-east-1", "DEFAULT_REGION", `"US/us-east-1"` + place},
 		{"DEFAULT_REGION=us/US-EAST-1", "DEFAULT_REGION", `"us/US-EAST-1"` + place},
 		{"DEFAULT_REGION=us/", "DEFAULT_REGION", `"us/"` + place},
+		{"DEFAULT_REGION=us/" + strings.Repeat("x", 65), "DEFAULT_REGION", `"us/` + strings.Repeat("x", 65) + `"` + place},
 		{"DEFAULT_REGION=/us-east-1", "DEFAULT_REGION", `"/us-east-1"` + place},
 		{"DEFAULT_REGION=us/us-east-1/x", "DEFAULT_REGION", `"us/us-east-1/x"` + place},
 

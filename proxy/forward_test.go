@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -172,29 +171,6 @@ type timeout struct{}
 
 func (timeout) Error() string { return "timeout awaiting response headers" }
 func (timeout) Timeout() bool { return true }
-
-func TestUpstreamsFailuresAreNamed(t *testing.T) {
-	for _, tt := range []struct {
-		err    error
-		status int
-		code   string
-	}{
-		{errors.New("connection refused"), 502, "upstream-unreachable"},
-		{io.EOF, 502, "upstream-unreachable"},
-		{timeout{}, 504, "upstream-timeout"},
-		{context.DeadlineExceeded, 504, "upstream-timeout"},
-	} {
-		g := newRig(t)
-		g.upstream = func(*http.Request) (*http.Response, error) { return nil, tt.err }
-		w := g.get("one", keyPath)
-		if w.Code != tt.status || codeOf(t, w) != tt.code || w.Header().Get("RateLimit") == "" || w.Header().Get("Via") != "1.1 osgate" {
-			t.Errorf("%v: %d %s %v", tt.err, w.Code, w.Body, w.Header())
-		}
-		if x := g.last(); x.Cause != tt.err.Error() || x.Code != tt.code {
-			t.Errorf("record %+v", x)
-		}
-	}
-}
 
 func TestUpstreams429IsWaitedOut(t *testing.T) {
 	waits := func(o *Options) { o.MaxWait = time.Second; quota(1000, 10)(o) }

@@ -1,9 +1,10 @@
 package proxy
 
 import (
-	"errors"
+	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"testing"
 )
 
@@ -33,7 +34,9 @@ func TestARetiringGatewayHasItsClientsGoElsewhere(t *testing.T) {
 
 // TestAControlPlaneThatIsAwayIsNotObjectStore: a call that is passed on to it is answered as one that has to ask it.
 func TestAControlPlaneThatIsAwayIsNotObjectStore(t *testing.T) {
-	for name, failure := range map[string]error{"unreachable": errors.New("connection refused"), "late": os.ErrDeadlineExceeded} {
+	for name, failure := range map[string]error{
+		"unreachable": &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "late": os.ErrDeadlineExceeded,
+	} {
 		g := newRig(t)
 		g.upstream = func(*http.Request) (*http.Response, error) { return nil, failure }
 		r := request(t, "POST "+mintPath, "", "{}")

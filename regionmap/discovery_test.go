@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,6 +182,9 @@ func TestSilentRegionsAreNamedWithWhatTheirProbesSaid(t *testing.T) {
 		late    bool
 	}{
 		{name: "unreachable", answers: answers{west: {err: errSilent}}, silent: []regionmap.Location{west}},
+		{ // it has a method Timeout, which returns false
+			name: "refused", answers: answers{west: {err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}}, silent: []regionmap.Location{west},
+		},
 		{
 			name: "unreachable and late", answers: answers{west: {err: errSilent}, east: {err: context.DeadlineExceeded}},
 			silent: []regionmap.Location{east, west},

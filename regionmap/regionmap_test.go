@@ -147,7 +147,11 @@ func TestUnplacedAndContradictoryRequestsAreRefused(t *testing.T) {
 		{name: "no such region", header: []string{"us-east-9"}, says: `"us-east-9" is no region`},
 		{name: "no such pair", header: []string{"eu/us-east-1"}, says: "names none of the 17 locations"},
 		{name: "empty header", header: []string{""}, says: "is no region"},
+		{name: "longest header", header: []string{strings.Repeat("x", 64)}, says: "is no region"},
+		{name: "header too long", header: []string{strings.Repeat("x", 65)}, says: "too long"},
 		{name: "endless header", header: []string{strings.Repeat("x", 5000)}, says: "too long"},
+		{name: "longest host", host: strings.Repeat("x", 64-len(".mulesoft.com")) + ".mulesoft.com", says: "is no location of the vendor's"},
+		{name: "host too long", host: strings.Repeat("x", 65-len(".mulesoft.com")) + ".mulesoft.com", says: "too long"},
 		{name: "no such pair in the prefix", path: "/eu/us-east-1", says: "control plane eu does not have"},
 		{name: "plane alone", header: []string{"us"}, says: "the header names control plane us and no region of it"},
 	} {
