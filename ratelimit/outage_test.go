@@ -47,34 +47,63 @@ func TestRedisTroubleCostsNoRequestItsDecision(t *testing.T) {
 	}
 }
 
-func TestRestartCostsNoDecisionAndAtMostOneMoreBurst(t *testing.T) {
+// TestEachLossAndEachReturnOfRedisCostsAtMostOneMoreBurst counts what a client gets that
+// has spent a part of its burst when Redis is lost, and takes all that it can get without
+// Redis and after. Nothing comes back meanwhile: the quota is by the hour.
+func TestEachLossAndEachReturnOfRedisCostsAtMostOneMoreBurst(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t)
-	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: redisTimeout})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	l := ratelimit.NewFailover(ratelimit.FailoverOptions{
-		Primary: ratelimit.NewRedis(conn), Fallback: ratelimit.NewLocal(ratelimit.LocalOptions{}),
-	})
-	q, key := ratelimit.Quota{Rate: 20, Period: time.Second, Burst: 5}, freshKey()
-	admitted, start := 0, time.Now()
-	ask := func(until time.Duration) {
-		for time.Since(start) < until {
-			if take(t, l, key, q).Allowed {
-				admitted++
+	for name, tt := range map[string]struct {
+		lose, back     func(*redistest.Server)
+		without, after int
+	}{
+		"restarted without its data": {(*redistest.Server).Stop, (*redistest.Server).Restart, 5, 5},
+		"read-only for a while": {
+			func(s *redistest.Server) { s.Do("REPLICAOF", "127.0.0.1", "1") },
+			func(s *redistest.Server) { s.Do("REPLICAOF", "NO", "ONE") },
+			5, 5 - 3,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for algorithm, q := range both(ratelimit.Quota{Rate: 5, Period: time.Hour, Burst: 5}) {
+				s := redistest.Start(t)
+				l := ratelimit.NewFailover(ratelimit.FailoverOptions{
+					Primary: ratelimit.NewRedis(openRedis(t, s)), Fallback: ratelimit.NewLocal(ratelimit.LocalOptions{}),
+				})
+				key := freshKey()
+				for range 3 {
+					if r := take(t, l, key, q); !r.Allowed || r.Degraded {
+						t.Fatalf("%s: %+v, want allowed by Redis", algorithm, r)
+					}
+				}
+				tt.lose(s)
+				without := spendAll(t, l, key, q, true)
+				tt.back(s)
+				after := spendAll(t, l, key, q, false)
+				if without != tt.without || after != tt.after {
+					t.Errorf("%s: %d more without Redis and %d after, want %d and %d", algorithm, without, after, tt.without, tt.after)
+				}
 			}
-			<-time.After(time.Millisecond)
+		})
+	}
+}
+
+// spendAll takes units until it is refused by a decision that is degraded, or by one that
+// is not, and returns how many there were.
+func spendAll(t *testing.T, l ratelimit.Limiter, key string, q ratelimit.Quota, degraded bool) (n int) {
+	t.Helper()
+	pause := time.NewTicker(5 * time.Millisecond)
+	defer pause.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); <-pause.C {
+		r := take(t, l, key, q)
+		if r.Allowed {
+			n++
+		} else if r.Degraded == degraded {
+			return n
 		}
 	}
-	ask(200 * time.Millisecond)
-	s.Restart()
-	ask(time.Second)
-	// The burst, one more for Redis lost and one more for Redis found again.
-	if most := 3*5 + int(time.Since(start)*20/time.Second) + 1; admitted > most {
-		t.Errorf("%d admitted within %v, want at most %d", admitted, time.Since(start), most)
-	}
+	t.Fatalf("no refusal with degraded=%v within %v", degraded, patience)
+	return n
 }
 
 // crowd is a few clients that ask a limiter without pause.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -151,29 +150,6 @@ func TestWhatWasPausedBeforeDoesNotSlowALaterPause(t *testing.T) {
 		d.wait(t.Context(), 0, time.Second)
 		d.wait(t.Context(), 1, time.Second)
 		d.want(departed{0, 200 * ms, 0, nil}, departed{1, 210 * ms, 0, nil})
-	})
-}
-
-// TestPausesThatBeginDoNotEndThoseThatOthersWaitFor makes room for a pause at the
-// instant at which another is over but for those who still wait.
-func TestPausesThatBeginDoNotEndThoseThatOthersWaitFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDepartures(t)
-		d.pauses.Pause("k", 100*ms, 100*ms)
-		<-time.After(50 * ms)
-		busy := make(chan struct{})
-		d.calls.Go(func() { // wakes at the same instant as the head, in either order
-			defer close(busy)
-			<-time.After(50 * ms)
-			for i := range 2000 {
-				d.pauses.Pause(strconv.Itoa(i), ms, ms)
-			}
-		})
-		synctest.Wait()
-		d.wait(t.Context(), 0, time.Second)
-		d.wait(t.Context(), 1, time.Second)
-		<-busy
-		d.want(departed{0, 100 * ms, 0, nil}, departed{1, 200 * ms, 0, nil})
 	})
 }
 
