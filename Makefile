@@ -79,6 +79,20 @@ soak: needs ## Make histories for SOAK (10m), catch mutants at random, count a m
 	CGO_ENABLED=1 go test -vet=off -race -tags soak -count=1 -timeout 90m -v \
 		-run 'TestHistoriesStayLinearizable|TestRandomHistoriesCatchMutants|TestMemoryStaysWithinItsBound|TestAMillionRequestsAreCountedToTheUnit' ./e2e -soak $(SOAK)
 
+# Whose mutants `make mutants` tries, and how many of each package (0: all), drawn by which seed, in which time at most, how
+# many at once, and of which file.go or file.go:line alone.
+MUTANTS         ?= auth cache ratelimit stats policy proxy regionmap objectstore emulator
+MUTANTS_SAMPLE  ?= 60
+MUTANTS_SEED    ?= 1
+MUTANTS_BOX     ?= 10m
+MUTANTS_WORKERS ?= 1
+MUTANTS_ONLY    ?=
+
+.PHONY: mutants
+mutants: needs ## Change the code of MUTANTS in small ways, and print the changes that no test notices
+	go run ./internal/mutants -sample $(MUTANTS_SAMPLE) -seed $(MUTANTS_SEED) -box $(MUTANTS_BOX) -workers $(MUTANTS_WORKERS) \
+		-only '$(MUTANTS_ONLY)' $(MUTANTS)
+
 # How long each attack of `make attack` lasts.
 ATTACK ?= 10s
 

@@ -85,6 +85,7 @@ func Rules() Table {
 		version:             {},
 		watch:               {},
 		"internal/archtest": {},
+		"internal/mutants":  {},
 	}
 }
 

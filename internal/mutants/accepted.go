@@ -1,0 +1,51 @@
+package main
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Accepted has the mutations that no test need notice, with the reason, by the
+// name of their package and the text of the mutation.
+type Accepted map[string]map[string]string
+
+// parseAccepted reads a document with a section ("## ") for each package and a
+// list item for each mutation: file, line before, line afterwards, and why the
+// mutant does the same. Items that are not of this form are not mutations.
+func parseAccepted(document string) Accepted {
+	const code = "(?:`[^`]+`|`` .+? ``)"
+	item := regexp.MustCompile("^- (" + code + ": " + code + " → " + code + "): (.*)$")
+	accepted := Accepted{}
+	section := ""
+	for line := range strings.Lines(document) {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "## "); ok {
+			section = name
+			continue
+		}
+		if parts := item.FindStringSubmatch(line); parts != nil {
+			if accepted[section] == nil {
+				accepted[section] = map[string]string{}
+			}
+			accepted[section][parts[1]] = parts[2]
+		}
+	}
+	return accepted
+}
+
+// stale returns what is accepted for a package and is no mutation of it.
+func (a Accepted) stale(name string, mutations []Mutation) []string {
+	found := map[string]bool{}
+	for _, m := range mutations {
+		found[m.String()] = true
+	}
+	var stale []string
+	for text := range a[name] {
+		if !found[text] {
+			stale = append(stale, text)
+		}
+	}
+	slices.Sort(stale)
+	return stale
+}

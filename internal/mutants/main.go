@@ -1,0 +1,78 @@
+// Command mutants measures tests by mutation: it changes one operator, constant,
+// statement or result of a package at a time, and runs the tests of the package,
+// of which one should fail.
+//
+// It draws a sample by a seed, leaves the checkout as it is (go test -overlay),
+// and prints a row for each package and the mutants that no test noticed.
+// docs/mutants.md keeps the results and the mutants that are accepted, because
+// they do the same as the original.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := mutants(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+// mutants measures the packages that the arguments name, in the module of the
+// working directory, or in that of -root. A run that is interrupted reports what
+// it has.
+func mutants(ctx context.Context, arguments []string, out, progress io.Writer) error {
+	var o Options
+	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
+	flags.SetOutput(progress)
+	flags.IntVar(&o.Sample, "sample", 60, "how many mutants of each package to try; 0: all")
+	flags.Uint64Var(&o.Seed, "seed", 1, "decides which mutants are tried")
+	flags.DurationVar(&o.Box, "box", 10*time.Minute, "after that long no further mutant of a package is tried")
+	flags.IntVar(&o.Workers, "workers", 1, "how many mutants to try at the same time")
+	flags.IntVar(&o.Factor, "factor", 4, "how many times as long as building and running the tests a mutant may run")
+	flags.StringVar(&o.Only, "only", "", "file.go or file.go:line whose mutants to try")
+	root := flags.String("root", ".", "folder of the module")
+	document := flags.String("accepted", "docs/mutants.md", "where the accepted mutants are, below root; may be missing")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(*root, *document))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	accepted := parseAccepted(string(text))
+	var results []Result
+	for _, name := range flags.Args() {
+		var target *Target
+		if target, err = load(ctx, *root, name); err != nil {
+			break
+		}
+		var result Result
+		result, err = target.run(ctx, o, accepted, progress)
+		results = append(results, result)
+		if err != nil {
+			break
+		}
+	}
+	writeTable(out, results)
+	for _, r := range results {
+		writeSurvivors(out, r)
+	}
+	return err
+}

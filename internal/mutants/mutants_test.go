@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// sample is a package with a mutant of each verdict.
+var sample = map[string]string{
+	"go.mod": "module made.up\n\ngo 1.26\n",
+	"p/p.go": `package p
+
+func Larger(a, b int) bool {
+	return a > b
+}
+
+func Unused(a int) int {
+	return a
+}
+
+func Count(n int) int {
+	sum := 0
+	for i := 0; i < n; i++ {
+		sum = sum + 1
+	}
+	return sum
+}
+
+func Text(a, b string) string {
+	return a + b
+}
+
+func Same(a int) int {
+	if a > 0 || a < 0 {
+		return a
+	}
+	return 0
+}
+`,
+	"p/p_test.go": `package p
+
+import "testing"
+
+func TestLarger(t *testing.T) {
+	if !Larger(2, 1) || Larger(1, 2) {
+		t.Error("wrong")
+	}
+}
+
+func TestCount(t *testing.T) {
+	if Count(3) != 3 || Text("a", "b") != "ab" || Same(3) != 3 {
+		t.Error("wrong")
+	}
+}
+`,
+	"docs/mutants.md": "## p\n\n- `p.go`: `if a > 0 || a < 0 {` → `if a >= 0 || a < 0 {`: zero is returned anyway\n",
+}
+
+// write writes the files of a module and returns its folder.
+func write(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range files {
+		file := filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func TestEachMutantGetsItsVerdict(t *testing.T) {
+	root := write(t, sample)
+	target, err := load(t.Context(), root, "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var progress bytes.Buffer
+	coverage, err := target.cover(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]Verdict{
+		"return a >= b":            Survived,
+		"return a <= b":            Killed,
+		"return 0":                 Killed, // of Count and Same; Unused is not covered
+		"for i := 0; i < n; i-- {": TimedOut,
+		"return a - b":             NotCompiled,
+	}
+	got := map[string]Verdict{}
+	for _, m := range target.mutations {
+		if _, ok := want[m.To]; !ok || !coverage.runs(m) {
+			continue
+		}
+		trial, err := target.try(t.Context(), m, 3*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[m.To] = trial.Verdict
+		if trial.Verdict == Killed && !strings.HasPrefix(trial.By, "Test") {
+			t.Errorf("%s was killed by %q", m, trial.By)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("verdicts (-want +got):\n%s\n%s", diff, progress.String())
+	}
+	if text, err := os.ReadFile(filepath.Join(root, "p", "p.go")); err != nil || string(text) != sample["p/p.go"] {
+		t.Errorf("the checkout was changed: %v", err)
+	}
+}
+
+func TestARunReportsSurvivorsAndScore(t *testing.T) {
+	root := write(t, sample)
+	var out, progress bytes.Buffer
+	if err := mutants(t.Context(), []string{"-root", root, "-sample", "0", "-only", "p.go:4", "p"}, &out, &progress); err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile(`\| p \| \d+ \| 2 \| 1 \| 0 \| 1 \| 0 \| 0 \| 50 % \| 1 \| \d+s \|`)
+	if !row.Match(out.Bytes()) {
+		t.Errorf("no row %s in\n%s", row, out.String())
+	}
+	if want := "p/p.go:4:11 survived\n- `p.go`: `return a > b` → `return a >= b`: \n"; !strings.Contains(out.String(), want) {
+		t.Errorf("no survivor %q in\n%s", want, out.String())
+	}
+}
+
+func TestAcceptedAndUncoveredMutantsAreNotRun(t *testing.T) {
+	root := write(t, sample)
+	var out, progress bytes.Buffer
+	for _, tt := range []struct{ place, want string }{
+		{"p.go:8", `\| p \| \d+ \| 1 \| 0 \| 0 \| 0 \| 1 \| 0 \| 0 % \|`},
+		{"p.go:24", `\| p \| \d+ \| 5 \| \d \| 0 \| \d \| 0 \| 1 \| \d+ % \|`},
+	} {
+		out.Reset()
+		if err := mutants(t.Context(), []string{"-root", root, "-sample", "0", "-only", tt.place, "p"}, &out, &progress); err != nil {
+			t.Fatal(err)
+		}
+		if !regexp.MustCompile(tt.want).Match(out.Bytes()) {
+			t.Errorf("%s: no row %s in\n%s", tt.place, tt.want, out.String())
+		}
+	}
+}
+
+func TestTestsThatFailWithoutAMutationAreAnError(t *testing.T) {
+	files := map[string]string{
+		"go.mod":      sample["go.mod"],
+		"p/p.go":      "package p\n",
+		"p/p_test.go": "package p\n\nimport \"testing\"\n\nfunc TestBroken(t *testing.T) { t.Error(\"as before\") }\n",
+	}
+	var out, progress bytes.Buffer
+	err := mutants(t.Context(), []string{"-root", write(t, files), "p"}, &out, &progress)
+	if err == nil || !strings.Contains(err.Error(), "TestBroken") {
+		t.Errorf("error %v, want one that names the test", err)
+	}
+}
+
+func TestSlowTestsAreRunAfterTheQuickOnes(t *testing.T) {
+	output := "=== RUN   TestA\n--- PASS: TestA (0.99s)\n    --- PASS: TestA/part (3.00s)\n--- PASS: TestB (1.00s)\n--- PASS: TestC (12.50s)\nPASS\n"
+	target := Target{slow: slowTests([]byte(output))}
+	want := []string{"-test.skip=^(TestB|TestC)$", "-test.run=^(TestB|TestC)$"}
+	if diff := cmp.Diff(want, target.stages()); diff != "" {
+		t.Errorf("stages (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"-test.run=."}, (&Target{}).stages()); diff != "" {
+		t.Errorf("stages without slow tests (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+)
+
+// shuffle returns the mutations in an order that the seed decides. The place of
+// each depends on its own text alone, so that a change elsewhere in the package
+// leaves most of a sample as it was.
+func shuffle(mutations []Mutation, seed uint64) []Mutation {
+	type ranked struct {
+		Mutation
+		rank [sha256.Size]byte
+	}
+	seen := map[string]int{}
+	order := make([]ranked, 0, len(mutations))
+	for _, m := range mutations {
+		text := m.String()
+		seen[text]++
+		order = append(order, ranked{m, sha256.Sum256(fmt.Appendf(nil, "%d %d %s", seed, seen[text], text))})
+	}
+	slices.SortFunc(order, func(a, b ranked) int {
+		return cmp.Or(bytes.Compare(a.rank[:], b.rank[:]), cmp.Compare(a.start, b.start))
+	})
+	shuffled := make([]Mutation, 0, len(order))
+	for _, m := range order {
+		shuffled = append(shuffled, m.Mutation)
+	}
+	return shuffled
+}

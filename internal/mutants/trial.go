@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+// waitDelay is how long a program that was ended may keep its output open.
+const waitDelay = 5 * time.Second
+
+// A Verdict is what became of a mutant.
+type Verdict string
+
+const (
+	Killed      Verdict = "killed"
+	TimedOut    Verdict = "timed out"
+	Survived    Verdict = "survived"
+	NotCovered  Verdict = "not covered"
+	Equivalent  Verdict = "accepted"
+	NotCompiled Verdict = "does not compile"
+)
+
+// A Trial is a mutation and its verdict.
+type Trial struct {
+	Mutation
+	Verdict Verdict
+	By      string // the test that failed first
+}
+
+// try runs the tests of the package with the mutation in it, for as long as the
+// limit at most. The checkout stays as it is: the go command reads the mutated
+// file in the place of the original one.
+func (t *Target) try(ctx context.Context, m Mutation, limit time.Duration) (Trial, error) {
+	trial := Trial{Mutation: m}
+	dir, err := os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return trial, err
+	}
+	defer os.RemoveAll(dir)
+	overlay, err := t.overlay(dir, m)
+	if err != nil {
+		return trial, err
+	}
+	program := filepath.Join(dir, "tests")
+	if _, err := t.build(ctx, program, "-overlay", overlay); err != nil {
+		trial.Verdict = NotCompiled
+		return trial, failed(ctx, err)
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for _, stage := range t.stages() {
+		text, err := t.test(limited, dir, program, stage)
+		switch {
+		case err == nil:
+			trial.Verdict = Survived
+			continue
+		case limited.Err() != nil:
+			trial.Verdict = TimedOut
+		default:
+			trial.Verdict, trial.By = Killed, firstFailed(text)
+		}
+		return trial, failed(ctx, err)
+	}
+	return trial, nil
+}
+
+// overlay writes the mutated file and the overlay that names it into dir, and
+// returns the name of the overlay.
+func (t *Target) overlay(dir string, m Mutation) (string, error) {
+	mutated, overlay := filepath.Join(dir, m.File), filepath.Join(dir, "overlay.json")
+	text, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(t.Dir, m.File): mutated}})
+	if err != nil {
+		return "", err
+	}
+	return overlay, errors.Join(os.WriteFile(mutated, m.apply(t.sources[m.File]), 0o600), os.WriteFile(overlay, text, 0o600))
+}
+
+// failed returns the error that keeps a trial from a verdict: that the whole run
+// is over, or that a program could not be started. A program that reports a
+// failure is a verdict.
+func failed(ctx context.Context, err error) error {
+	var exit *exec.ExitError
+	if err == nil || ctx.Err() == nil && (errors.As(err, &exit) || errors.Is(err, exec.ErrWaitDelay) || errors.Is(err, context.DeadlineExceeded)) {
+		return nil
+	}
+	return err
+}
+
+// firstFailed returns the name of the first test that an output reports as failed.
+func firstFailed(text []byte) string {
+	failure := regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+	if parts := failure.FindSubmatch(text); parts != nil {
+		return string(parts[1])
+	}
+	return "a crash"
+}
