@@ -1,10 +1,11 @@
 // Package archtest holds the shape of this module as data and checks the
 // source against it: who may import whom, that every package says in one
-// comment what it is for, and what must never be linked into a command.
+// comment what it is for, what must never be linked into a command, and that the
+// documents of promises name tests that exist.
 //
 // The rules are in table.go; the test of this package applies them to the
 // module it stands in, so that a wrong arrow fails like any other bug. It
-// judges imports and comments alone, never what code does.
+// judges imports, comments and names alone, never what code does.
 package archtest
 
 import (
