@@ -42,7 +42,7 @@ func mutants(ctx context.Context, arguments []string, out, progress io.Writer) e
 	flags.Uint64Var(&o.Seed, "seed", 1, "decides which mutants are tried")
 	flags.DurationVar(&o.Box, "box", 10*time.Minute, "after that long no further mutant of a package is tried")
 	flags.IntVar(&o.Workers, "workers", 1, "how many mutants to try at the same time")
-	flags.IntVar(&o.Factor, "factor", 4, "how many times as long as building and running the tests a mutant may run")
+	flags.IntVar(&o.Factor, "factor", 4, "how many times as long as its tests alone a mutant may run")
 	flags.StringVar(&o.Only, "only", "", "file.go or file.go:line whose mutants to try")
 	root := flags.String("root", ".", "folder of the module")
 	document := flags.String("accepted", "docs/mutants.md", "where the accepted mutants are, below root; may be missing")

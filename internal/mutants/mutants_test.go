@@ -86,8 +86,7 @@ func TestEachMutantGetsItsVerdict(t *testing.T) {
 		t.Fatal(err)
 	}
 	var progress bytes.Buffer
-	coverage, err := target.cover(t.Context())
-	if err != nil {
+	if err := target.cover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]Verdict{
@@ -99,10 +98,10 @@ func TestEachMutantGetsItsVerdict(t *testing.T) {
 	}
 	got := map[string]Verdict{}
 	for _, m := range target.mutations {
-		if _, ok := want[m.To]; !ok || !coverage.runs(m) {
+		if _, ok := want[m.To]; !ok || !target.whole.runs(m) {
 			continue
 		}
-		trial, err := target.try(t.Context(), m, 3*time.Second)
+		trial, err := target.try(t.Context(), m, 4)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,14 +163,33 @@ func TestTestsThatFailWithoutAMutationAreAnError(t *testing.T) {
 	}
 }
 
-func TestSlowTestsAreRunAfterTheQuickOnes(t *testing.T) {
-	output := "=== RUN   TestA\n--- PASS: TestA (0.99s)\n    --- PASS: TestA/part (3.00s)\n--- PASS: TestB (1.00s)\n--- PASS: TestC (12.50s)\nPASS\n"
-	target := Target{slow: slowTests([]byte(output))}
-	want := []string{"-test.skip=^(TestB|TestC)$", "-test.run=^(TestB|TestC)$"}
-	if diff := cmp.Diff(want, target.stages()); diff != "" {
-		t.Errorf("stages (-want +got):\n%s", diff)
+func TestOnlyTestsThatCoverAMutantAreRunTheQuickOnesFirst(t *testing.T) {
+	output := "=== RUN   TestA\n--- PASS: TestA (0.99s)\n    --- PASS: TestA/part (3.00s)\n--- PASS: TestB (1.00s)\n--- PASS: FuzzC (0.50s)\n--- PASS: TestD (12.50s)\nPASS\n"
+	target := Target{tests: parseTests([]byte(output))}
+	line := func(n int, run bool) Block { return Block{begin: [2]int{n, 1}, end: [2]int{n, 99}, run: run} }
+	for i, test := range target.tests { // all run line 1, each a line of its own, none line 6
+		blocks := []Block{line(1, true), line(6, false)}
+		for n := range target.tests {
+			blocks = append(blocks, line(2+n, n == i))
+		}
+		target.tests[i].coverage = Coverage{"p.go": blocks}
+		if strings.Contains(test.Name, "/") {
+			t.Errorf("%s is a part of a test", test.Name)
+		}
 	}
-	if diff := cmp.Diff([]string{"-test.run=."}, (&Target{}).stages()); diff != "" {
-		t.Errorf("stages without slow tests (-want +got):\n%s", diff)
+	for _, tt := range []struct {
+		line int
+		want []string
+		took time.Duration
+	}{
+		{1, []string{"-test.run=^(TestA|FuzzC)$", "-test.run=^(TestB|TestD)$"}, 14990 * time.Millisecond},
+		{2, []string{"-test.run=^(TestA)$"}, 990 * time.Millisecond},
+		{5, []string{"-test.run=^(TestD)$"}, 12500 * time.Millisecond},
+		{6, []string{"-test.run=."}, 14990 * time.Millisecond},
+	} {
+		got, took := target.stages(Mutation{File: "p.go", Line: tt.line, Column: 2})
+		if diff := cmp.Diff(tt.want, got); diff != "" || took != tt.took {
+			t.Errorf("line %d: stages (-want +got):\n%s\nthat took %v, want %v", tt.line, diff, took, tt.took)
+		}
 	}
 }

@@ -15,13 +15,9 @@ type Options struct {
 	Seed    uint64        // decides which
 	Box     time.Duration // after that long no further mutant of a package is tried
 	Workers int           // how many mutants are tried at the same time
-	Factor  int           // how many times as long as the tests alone a mutant may run
+	Factor  int           // how many times as long as its tests alone a mutant may run
 	Only    string        // file, or file:line, whose mutants are tried; empty: all
 }
-
-// leastLimit is the time that a mutant has however fast the tests are, because a
-// machine may be busy.
-const leastLimit = 15 * time.Second
 
 // A Result is what became of the mutants of one package.
 type Result struct {
@@ -37,23 +33,21 @@ type Result struct {
 func (t *Target) run(ctx context.Context, o Options, accepted Accepted, progress io.Writer) (Result, error) {
 	began := time.Now()
 	result := Result{Name: t.Name, Found: len(t.mutations), Seed: o.Seed, Stale: accepted.stale(t.Name, t.mutations)}
-	coverage, err := t.cover(ctx)
-	if err != nil {
+	if err := t.cover(ctx); err != nil {
 		return result, err
 	}
-	limit := max(leastLimit, time.Duration(o.Factor)*time.Since(began))
-	fmt.Fprintf(progress, "%s: %d mutations; the tests are built and run in %.1fs\n", t.Name, len(t.mutations), time.Since(began).Seconds())
+	fmt.Fprintf(progress, "%s: %d mutations, %d tests, covered in %.0fs\n", t.Name, len(t.mutations), len(t.tests), time.Since(began).Seconds())
 	queue := &queue{mutations: only(shuffle(t.mutations, o.Seed), o.Only), most: o.Sample, end: time.Now().Add(o.Box)}
 	judge := func(m Mutation) (Trial, error) {
 		switch {
 		case accepted[t.Name][m.String()] != "":
 			return Trial{Mutation: m, Verdict: Equivalent}, nil
-		case !coverage.runs(m):
+		case !t.whole.runs(m):
 			return Trial{Mutation: m, Verdict: NotCovered}, nil
 		}
-		return t.try(ctx, m, limit)
+		return t.try(ctx, m, o.Factor)
 	}
-	err = queue.work(o.Workers, judge, func(trial Trial) {
+	err := queue.work(o.Workers, judge, func(trial Trial) {
 		if trial.Verdict != NotCompiled {
 			result.Trials = append(result.Trials, trial)
 		}

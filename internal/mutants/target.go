@@ -9,8 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
+	"time"
 )
 
 // A Target is a package whose tests are measured.
@@ -21,7 +21,15 @@ type Target struct {
 
 	sources   map[string][]byte
 	mutations []Mutation
-	slow      []string // tests that take long, and are run after the other ones
+	tests     []Test
+	whole     Coverage // of all tests in one run
+}
+
+// A Test is a test of the package, with what it took and what it covers by itself.
+type Test struct {
+	Name     string
+	Took     time.Duration
+	coverage Coverage
 }
 
 // load reads the sources of the package in a folder, and finds its mutations.
@@ -49,50 +57,88 @@ func load(ctx context.Context, root, name string) (*Target, error) {
 	return &t, nil
 }
 
-// cover runs the tests of the package without a mutation, returns what they cover,
-// and remembers which of them are slow. It fails if the tests do.
-func (t *Target) cover(ctx context.Context) (Coverage, error) {
+// cover runs the tests of the package without a mutation, first all of them and
+// then one at a time, and keeps what each covers. It fails if the tests do.
+func (t *Target) cover(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "mutants-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(dir)
-	program, profile := filepath.Join(dir, "tests"), filepath.Join(dir, "profile")
+	program := filepath.Join(dir, "tests")
 	if text, err := t.build(ctx, program, "-cover"); err != nil {
-		return nil, fmt.Errorf("building the tests of %s: %w\n%s", t.Name, err, text)
+		return fmt.Errorf("building the tests of %s: %w\n%s", t.Name, err, text)
 	}
-	text, err := t.test(ctx, dir, program, "-test.v", "-test.coverprofile="+profile)
+	text, err := t.profile(ctx, dir, program, ".", &t.whole)
 	if err != nil {
-		return nil, fmt.Errorf("the tests of %s fail without a mutation: %w\n%s", t.Name, err, tail(text))
+		return err
 	}
-	t.slow = slowTests(text)
-	if text, err = os.ReadFile(profile); err != nil {
-		return nil, err
-	}
-	return parseCoverage(text)
-}
-
-// slowTests returns the tests that took a second or more, from the output of
-// go test -v.
-func slowTests(text []byte) []string {
-	passed := regexp.MustCompile(`(?m)^--- PASS: (\S+) \(([0-9.]+)s\)`)
-	var slow []string
-	for _, parts := range passed.FindAllSubmatch(text, -1) {
-		if seconds, err := strconv.ParseFloat(string(parts[2]), 64); err == nil && seconds >= 1 {
-			slow = append(slow, string(parts[1]))
+	t.tests = parseTests(text)
+	for i := range t.tests {
+		if _, err := t.profile(ctx, dir, program, "^"+t.tests[i].Name+"$", &t.tests[i].coverage); err != nil {
+			return err
 		}
 	}
-	return slow
+	return nil
 }
 
-// stages returns the flags of the runs that make up one run of all tests: first
-// those that are quick, which notice most mutants, then the slow ones.
-func (t *Target) stages() []string {
-	if len(t.slow) == 0 {
-		return []string{"-test.run=."}
+// profile runs the chosen tests of a program, stores what they cover, and returns
+// their output.
+func (t *Target) profile(ctx context.Context, dir, program, chosen string, coverage *Coverage) ([]byte, error) {
+	profile := filepath.Join(dir, "profile")
+	output, err := t.test(ctx, dir, program, "-test.v", "-test.run="+chosen, "-test.coverprofile="+profile)
+	if err != nil {
+		return nil, fmt.Errorf("the tests of %s fail without a mutation: %w\n%s", t.Name, err, tail(output))
 	}
-	slow := "=^(" + strings.Join(t.slow, "|") + ")$"
-	return []string{"-test.skip" + slow, "-test.run" + slow}
+	text, err := os.ReadFile(profile)
+	if err != nil {
+		return nil, err
+	}
+	*coverage, err = parseCoverage(text)
+	return output, err
+}
+
+// parseTests returns the tests that the output of go test -v reports as passed.
+func parseTests(text []byte) []Test {
+	passed := regexp.MustCompile(`(?m)^--- PASS: (\S+) \(([0-9.]+s)\)`)
+	var tests []Test
+	for _, parts := range passed.FindAllSubmatch(text, -1) {
+		took, err := time.ParseDuration(string(parts[2]))
+		if err == nil {
+			tests = append(tests, Test{Name: string(parts[1]), Took: took})
+		}
+	}
+	return tests
+}
+
+// stages returns the tests that cover the mutation as the flags of two runs, the
+// quick tests first, because they notice most mutants, and how long all of them
+// took. Where only all tests together cover it, it returns all of them.
+func (t *Target) stages(m Mutation) (flags []string, took time.Duration) {
+	var quick, slow []string
+	for _, test := range t.tests {
+		switch {
+		case !test.coverage.runs(m):
+			continue
+		case test.Took < time.Second:
+			quick = append(quick, test.Name)
+		default:
+			slow = append(slow, test.Name)
+		}
+		took += test.Took
+	}
+	for _, names := range [][]string{quick, slow} {
+		if len(names) > 0 {
+			flags = append(flags, "-test.run=^("+strings.Join(names, "|")+")$")
+		}
+	}
+	if len(flags) == 0 {
+		for _, test := range t.tests {
+			took += test.Took
+		}
+		return []string{"-test.run=."}, took
+	}
+	return flags, took
 }
 
 // build builds the tests of the package into a program. The linker leaves out

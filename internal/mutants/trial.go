@@ -33,10 +33,14 @@ type Trial struct {
 	By      string // the test that failed first
 }
 
-// try runs the tests of the package with the mutation in it, for as long as the
-// limit at most. The checkout stays as it is: the go command reads the mutated
+// leastLimit is the time that a mutant has however fast its tests are, because a
+// machine may be busy.
+const leastLimit = 15 * time.Second
+
+// try runs the tests that cover the mutation with the mutation in them, for factor
+// times as long as they took without it at most. The checkout stays as it is: the go command reads the mutated
 // file in the place of the original one.
-func (t *Target) try(ctx context.Context, m Mutation, limit time.Duration) (Trial, error) {
+func (t *Target) try(ctx context.Context, m Mutation, factor int) (Trial, error) {
 	trial := Trial{Mutation: m}
 	dir, err := os.MkdirTemp("", "mutants-")
 	if err != nil {
@@ -52,9 +56,11 @@ func (t *Target) try(ctx context.Context, m Mutation, limit time.Duration) (Tria
 		trial.Verdict = NotCompiled
 		return trial, failed(ctx, err)
 	}
+	stages, took := t.stages(m)
+	limit := max(leastLimit, time.Duration(factor)*took)
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	for _, stage := range t.stages() {
+	for _, stage := range stages {
 		text, err := t.test(limited, dir, program, stage)
 		switch {
 		case err == nil:
