@@ -178,6 +178,21 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
+// within waits until cond is true. It fails the test where cond is still false although it
+// began later than bound, so that a slow machine cannot make it fail.
+func within(t testing.TB, bound time.Duration, what string, cond func() bool) {
+	t.Helper()
+	began := time.Now()
+	eventually(t, what, func() bool {
+		passed := time.Since(began)
+		ok := cond()
+		if !ok && passed > bound {
+			t.Fatalf("waiting for %s: not within %v", what, bound)
+		}
+		return ok
+	})
+}
+
 // finished is a program that ran to its end.
 type finished struct {
 	code           int
