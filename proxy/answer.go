@@ -118,9 +118,15 @@ func (p *Proxy) answerCached(x *exchange) error {
 		}
 		x.serve(found.Entry)
 	case found.OnlyIfCached:
-		return refusal{code: codeUpstreamTimeout, detail: "only-if-cached was asked for and nothing fresh is cached"}
+		return notCached("only-if-cached was asked for and nothing fresh is cached")
 	}
 	return nil
+}
+
+// notCached refuses what is to be answered from the cache alone and is not there (RFC 9111
+// section 5.2.1.7). Nothing was sent upstream.
+func notCached(detail string) refusal {
+	return refusal{code: codeUpstreamTimeout, title: "Not in the cache", proxy: proxyInternal, detail: detail}
 }
 
 // follow waits for the fetch that another request makes, a little longer than that may take: who waits is not to ask what hangs once more. Where upstream

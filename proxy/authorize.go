@@ -27,7 +27,7 @@ func (p *Proxy) authorize(x *exchange) error {
 		return &auth.UnavailableError{Plane: x.location.Plane, Cause: errStale}
 	}
 	if x.op.Stats() && !x.who.Member(x.op.Ref.Organization) {
-		return refusal{code: codeDenied, detail: "the caller does not belong to this organization"}
+		return refusal{code: codeDenied, title: "Not a member of the organization", detail: "the caller does not belong to this organization"}
 	}
 	return nil
 }

@@ -262,7 +262,7 @@ func (b *requestBody) late(err error) refusal {
 	if b.within > 0 {
 		detail = "the request body took longer than " + b.within.String()
 	}
-	return refusal{code: codeBadRequest, status: http.StatusRequestTimeout, detail: detail, cause: err}
+	return refusal{code: codeBadRequest, status: http.StatusRequestTimeout, title: "Request body too late", detail: detail, cause: err}
 }
 
 // buffers implements [httputil.BufferPool]: without it every answer allocates 32 KiB.

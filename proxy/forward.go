@@ -63,7 +63,7 @@ func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err erro
 	// Our validators are weak, and If-Match compares strongly (RFC 9110 section 13.1.1): they can match nothing.
 	if lines := x.r.Header["If-Match"]; len(lines) > 0 && len(cache.StripOurs(lines)) == 0 {
 		return refusal{
-			code: codeBadRequest, status: http.StatusPreconditionFailed,
+			code: codeBadRequest, status: http.StatusPreconditionFailed, title: "Precondition failed",
 			detail: "If-Match holds a validator of this gateway's cache, which guards no write",
 		}
 	}
@@ -71,7 +71,10 @@ func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err erro
 		return err
 	}
 	if x.mark, err = p.Cache.Mark(x.r.Context(), x.question, time.Now()); err != nil {
-		return refusal{code: codeOverloaded, detail: "the write could not be marked for the caches", cause: err, retryAfter: time.Second}
+		return refusal{
+			code: codeOverloaded, title: unsentTitle, detail: "the write could not be marked for the caches", cause: err,
+			retryAfter: time.Second,
+		}
 	}
 	x.lease = holdMark(x.r.Context(), x.mark, p.Timeout, func() {
 		cancel(errUnrenewed)
@@ -124,17 +127,20 @@ func (p *Proxy) host(x *exchange) string {
 	return regionmap.Host(x.location)
 }
 
+// unsentTitle is the title of a refused write of which upstream has got nothing.
+const unsentTitle = "Write not sent"
+
 // unrenewed refuses a write that was cut because its mark could not be renewed. A 503 means
 // that nothing was sent; what was sent may have taken effect.
 func (x *exchange) unrenewed() error {
 	if x.rec.UpstreamAttempts == 0 {
 		return refusal{
-			code: codeOverloaded, detail: "the write was not sent: its mark for the caches could not be renewed",
+			code: codeOverloaded, title: unsentTitle, detail: "the write was not sent: its mark for the caches could not be renewed",
 			cause: errUnrenewed, retryAfter: time.Second,
 		}
 	}
 	return refusal{
-		code: codeUpstreamTimeout, cause: errUnrenewed,
+		code: codeUpstreamTimeout, title: "Write broken off", cause: errUnrenewed,
 		detail: "the write was broken off, because its mark for the caches could not be renewed; whether it took effect is not known",
 	}
 }
@@ -151,18 +157,23 @@ func (x *exchange) explain(ctx context.Context, err error) error {
 		return context.Canceled
 	}
 	if errors.Is(err, errLateMark) {
-		return refusal{code: codeOverloaded, detail: "the write waited too long to be sent", cause: err, retryAfter: time.Second}
+		return refusal{
+			code: codeOverloaded, title: unsentTitle, detail: "the write waited too long to be sent", cause: err, retryAfter: time.Second,
+		}
 	}
 	if errors.Is(err, errAllInUse) {
-		return refusal{code: codeOverloaded, detail: "all connections to upstream are in use", cause: err, retryAfter: time.Second}
+		return refusal{
+			code: codeOverloaded, proxy: "connection_limit_reached", detail: "all connections to upstream are in use", cause: err,
+			retryAfter: time.Second,
+		}
 	}
 	var late interface{ Timeout() bool }
 	timeout := errors.As(err, &late) && late.Timeout()
 	switch {
 	case x.call != 0:
 		return refusal{
-			code: codeIdentityUnavailable, detail: "the control plane " + x.location.Plane + " could not be reached, broke off or did not answer in time",
-			cause: err, retryAfter: time.Second,
+			code: codeIdentityUnavailable, title: "No answer from the control plane", cause: err, retryAfter: time.Second,
+			detail: "the control plane " + x.location.Plane + " could not be reached, broke off or did not answer in time",
 		}
 	case timeout:
 		return refusal{code: codeUpstreamTimeout, detail: "Object Store did not answer in time", cause: err}

@@ -60,7 +60,7 @@ func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusePlain(w, r, refusal{code: codeBadRequest, detail: ambiguousDetail})
 		return
 	case r.Method == http.MethodConnect:
-		refusePlain(w, r, refusal{code: codeBadRequest, status: http.StatusNotImplemented, detail: "this cache makes no tunnels"})
+		refusePlain(w, r, refusal{code: codeBadRequest, status: http.StatusNotImplemented, title: "Not implemented", detail: "this cache makes no tunnels"})
 		return
 	case looped(r.Header["Via"]):
 		refusePlain(w, r, refusal{code: codeLoop, detail: "the request has been here before"})
@@ -77,7 +77,7 @@ func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		servePlain(w, r, found.Entry, found.Status)
 	case found.OnlyIfCached:
-		refusePlain(w, r, refusal{code: codeUpstreamTimeout, detail: "only-if-cached was asked for and nothing usable is stored"})
+		refusePlain(w, r, notCached("only-if-cached was asked for and nothing usable is stored"))
 	default:
 		p.forward(w, r, found)
 	}
@@ -142,21 +142,21 @@ func servePlain(w http.ResponseWriter, r *http.Request, e *cache.Entry, status c
 
 // refusePlain answers with an error of ours.
 func refusePlain(w http.ResponseWriter, r *http.Request, refused refusal) {
-	a := answers[refused.code]
-	if refused.status != 0 {
-		a.status = refused.status
-	}
+	status, title, proxyError := refused.answer()
 	h := w.Header()
-	refused.headers(h, a.proxy)
+	refused.headers(h, proxyError)
 	body, _ := json.Marshal(problem{ // plain strings cannot fail to marshal
-		Type: "urn:osgate:" + string(refused.code), Title: a.title, Status: a.status, Detail: refused.detail, Message: refused.detail,
+		Type: "urn:osgate:" + string(refused.code), Title: title, Status: status, Detail: refused.detail, Message: refused.detail,
 	})
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(a.status)
+	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // a client that left needs nothing
 	}
 }
+
+// originTitle is the title of an answer in the place of the origin's.
+const originTitle = "No answer from the origin"
 
 // forward asks the origin and copies its answer back, or serves what its answer allows to serve instead.
 func (p *Plain) forward(w http.ResponseWriter, r *http.Request, found cache.WebResult) {
@@ -240,10 +240,10 @@ func (x *plainExchange) instead(err error) {
 	}
 	var late interface{ Timeout() bool }
 	if x.fetch.MustAsk() || errors.As(err, &late) && late.Timeout() {
-		refusePlain(x.w, x.r, refusal{code: codeUpstreamTimeout, detail: "the origin did not answer"})
+		refusePlain(x.w, x.r, refusal{code: codeUpstreamTimeout, title: originTitle, detail: "the origin did not answer"})
 		return
 	}
-	refusePlain(x.w, x.r, refusal{code: codeUpstreamUnreachable, detail: "the origin could not be reached or broke off"})
+	refusePlain(x.w, x.r, refusal{code: codeUpstreamUnreachable, title: originTitle, detail: "the origin could not be reached or broke off"})
 }
 
 // plainBody is the origin's body on its way to the client: it feeds the cache.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,9 @@ const (
 	codeDraining            code = "draining"
 )
 
+// proxyInternal is the error type of Proxy-Status where upstream has no part in the answer.
+const proxyInternal = "proxy_internal_response"
+
 // answers is the table from code to answer: the status, a title for people, and the error type of Proxy-Status (RFC 9209 section 2.3).
 var answers = map[code]struct {
 	status int
@@ -46,7 +50,7 @@ var answers = map[code]struct {
 	proxy  string
 }{
 	codeNotObjectStore:      {http.StatusNotFound, "Not an Object Store v2 operation", "http_request_error"},
-	codeBadPath:             {http.StatusBadRequest, "Ambiguous path", "http_request_error"},
+	codeBadPath:             {http.StatusBadRequest, "Bad path", "http_request_error"},
 	codeBadRequest:          {http.StatusBadRequest, "Bad request", "http_request_error"},
 	codeLoop:                {http.StatusLoopDetected, "Loop detected", "proxy_loop_detected"},
 	codeRegionUnknown:       {http.StatusBadRequest, "Region unknown", "http_request_error"},
@@ -58,16 +62,18 @@ var answers = map[code]struct {
 	codeOverQuota:           {http.StatusTooManyRequests, "Over quota", "http_request_denied"},
 	codeOverBudget:          {http.StatusTooManyRequests, "Over budget", "http_request_denied"},
 	codeTooLarge:            {http.StatusRequestEntityTooLarge, "Request body too large", "http_request_error"},
-	codeUpstreamUnreachable: {http.StatusBadGateway, "Object Store unreachable", "destination_unavailable"},
+	codeUpstreamUnreachable: {http.StatusBadGateway, "No answer from Object Store", "destination_unavailable"},
 	codeUpstreamTimeout:     {http.StatusGatewayTimeout, "Object Store too late", "http_response_timeout"},
-	codeOverloaded:          {http.StatusServiceUnavailable, "Overloaded", "connection_limit_reached"},
-	codeDraining:            {http.StatusServiceUnavailable, "Shutting down", "proxy_internal_response"},
+	codeOverloaded:          {http.StatusServiceUnavailable, "Overloaded", proxyInternal},
+	codeDraining:            {http.StatusServiceUnavailable, "Shutting down", proxyInternal},
 }
 
 // refusal is an error that says how the exchange is to be answered.
 type refusal struct {
 	code       code
 	status     int           // instead of the table's; 0: the table's
+	title      string        // instead of the table's, where that is not true; empty: the table's
+	proxy      string        // instead of the table's; empty: the table's
 	detail     string        // for the client
 	cause      error         // for the log alone
 	retryAfter time.Duration // 0: none
@@ -91,6 +97,12 @@ const (
 
 // Error implements error.
 func (r refusal) Error() string { return string(r.code) + ": " + r.detail }
+
+// answer returns what the client gets of r: the table's, but for what r has of its own.
+func (r *refusal) answer() (status int, title, proxyError string) {
+	a := answers[r.code]
+	return cmp.Or(r.status, a.status), cmp.Or(r.title, a.title), cmp.Or(r.proxy, a.proxy)
+}
 
 func tooLarge(limit int64) refusal {
 	return refusal{code: codeTooLarge, detail: fmt.Sprintf("the request body is larger than %d bytes", limit)}
@@ -118,7 +130,7 @@ func refusalOf(err error) refusal {
 			detail: "the control plane cannot say at the moment whose token this is"}
 	}
 	if e, ok := errors.AsType[*regionmap.UndiscoveredError](err); ok && !errors.Is(err, auth.ErrBadToken) {
-		r := refusal{code: codeUpstreamUnreachable, detail: e.Error(), cause: errors.Join(e.Unwrap()...)}
+		r := refusal{code: codeUpstreamUnreachable, title: "Region not discovered", detail: e.Error(), cause: errors.Join(e.Unwrap()...)}
 		if e.Late {
 			r.code = codeUpstreamTimeout
 		}
@@ -139,11 +151,14 @@ func refusalOf(err error) refusal {
 	case errors.Is(err, ErrStatisticsBusy):
 		return refusal{code: codeOverloaded, detail: "too many statistics are being read at the moment", cause: err, retryAfter: time.Second}
 	case errors.Is(err, ErrStatisticsAway):
-		return refusal{code: codeOverloaded, detail: "the statistics store does not answer", cause: err, retryAfter: time.Second}
+		return refusal{
+			code: codeOverloaded, title: "Statistics unavailable", detail: "the statistics store does not answer", cause: err,
+			retryAfter: time.Second,
+		}
 	case errors.Is(err, context.Canceled):
 		return refusal{code: codeBadRequest, status: statusLeft, detail: "the client closed the request", cause: err, gone: true}
 	}
-	return refusal{code: codeOverloaded, detail: "the gateway cannot answer this at the moment", cause: err, retryAfter: time.Second}
+	return refusal{code: codeOverloaded, title: "No answer", detail: "the gateway cannot answer this at the moment", cause: err, retryAfter: time.Second}
 }
 
 // problem is an answer of ours (RFC 9457), with message beside detail because Object Store's clients look there.
@@ -165,15 +180,12 @@ type problem struct {
 // refuse turns an error into the answer. The exchange gives its slot back before it is written.
 func (p *Proxy) refuse(x *exchange, err error) {
 	r := refusalOf(err)
-	a := answers[r.code]
-	if r.status != 0 {
-		a.status = r.status
-	}
-	x.rec.Status, x.rec.Code, x.rec.Cause = a.status, string(r.code), record.Cause(r.cause)
+	status, title, proxyError := r.answer()
+	x.rec.Status, x.rec.Code, x.rec.Cause = status, string(r.code), record.Cause(r.cause)
 	if r.gone {
 		x.rec.Status = statusLeft
 	}
-	if a.status == statusLeft { // nobody is refused
+	if status == statusLeft { // nobody is refused
 		x.rec.Code = ""
 	}
 	if r.rule != "" || r.code == codeDenied { // what rules permit, none of them has refused
@@ -182,7 +194,7 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	if x.w.status != 0 {
 		return // the answer had begun; record tells what became of it
 	}
-	if a.status == statusLeft { // a client that closed its sending half alone still listens, and 499 is no status of HTTP
+	if status == statusLeft { // a client that closed its sending half alone still listens, and 499 is no status of HTTP
 		x.severed = true
 		return
 	}
@@ -193,9 +205,9 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	h := x.w.Header()
 	clear(h) // what a stage had prepared belongs to another answer
 	x.ourHeaders(h)
-	r.headers(h, a.proxy)
+	r.headers(h, proxyError)
 	said := problem{
-		Type: "urn:osgate:" + string(r.code), Title: a.title, Status: a.status, Detail: r.detail, Instance: x.rec.ID, Message: r.detail, Rule: r.rule,
+		Type: "urn:osgate:" + string(r.code), Title: title, Status: status, Detail: r.detail, Instance: x.rec.ID, Message: r.detail, Rule: r.rule,
 	}
 	if r.violated != "" {
 		said.Violated = []string{r.violated}
@@ -203,7 +215,7 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	body, _ := json.Marshal(said) // plain strings cannot fail to marshal
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	x.w.deadline.total = refusalTime
-	x.w.WriteHeader(a.status)
+	x.w.WriteHeader(status)
 	if x.r.Method != http.MethodHead {
 		_, _ = x.w.Write(body) // a client that left is seen by record
 	}

@@ -117,7 +117,10 @@ func (p *Proxy) takeBudget(ctx context.Context, l regionmap.Location, ref place,
 
 // unlimitable is what a client hears where nobody can say whether there is quota, and the operator chose to refuse then.
 func unlimitable(err error) error {
-	return refusal{code: codeOverloaded, detail: "quotas cannot be counted at the moment", cause: err, retryAfter: time.Second}
+	return refusal{
+		code: codeOverloaded, title: "Quotas cannot be counted", detail: "quotas cannot be counted at the moment", cause: err,
+		retryAfter: time.Second,
+	}
 }
 
 // place is what of a request a budget may be counted by.

@@ -46,7 +46,7 @@ func (x *exchange) valueHead(needs policy.Needs) (policy.Head, error) {
 	}
 	told := j.Head(whole)
 	if !whole && needs.Definition && x.defines() {
-		return policy.Head{}, refusal{code: codeTooLarge, detail: fmt.Sprintf(
+		return policy.Head{}, refusal{code: codeTooLarge, title: "Store definition not judged", detail: fmt.Sprintf(
 			"the policy has to read a store's definition whole: send it without Content-Encoding and in at most %d bytes", judgedBody)}
 	}
 	if !whole && encoding == "" && !x.defines() {
