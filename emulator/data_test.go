@@ -185,19 +185,6 @@ func TestTokensSurviveARestart(t *testing.T) {
 	}
 }
 
-func TestSeedDoesNotRepeatTheIDsOfAFormerRun(t *testing.T) {
-	o := emulator.Options{Data: t.TempDir(), Seed: 7}
-	c := newOn(t, o)
-	first := c.token
-	c = again(t, c, o)
-	if second := as(t, c.e, "us", "two").token; second == first {
-		t.Error("a token of the run before was minted again, for another client")
-	}
-	if err := c.e.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
 // twins are two emulators that get the same requests: one in memory, and one on disk
 // that is closed and opened again from time to time.
 type twins struct {
