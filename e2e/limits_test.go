@@ -54,6 +54,7 @@ func (a *answer) structured(limit, window int64) {
 			a.t.Errorf("%s: %d, %s %v of %d in %d s", a.request, a.status, name, got, limit, window)
 		}
 	}
+	a.resets(int(window))
 }
 
 // violates checks that a refusal names this quota policy, and when to come again within so many seconds.

@@ -59,22 +59,27 @@ func (x *exchange) limitHeaders(h http.Header) {
 	if !x.rec.Charged {
 		return
 	}
-	more := x.result.RetryAfter
-	switch {
-	case more > 0 || x.result.Remaining >= full(x.quota):
-	case x.quota.Algorithm == ratelimit.AlgorithmWindow: // units come back when their periods are over
-		more = x.result.ResetAfter
-	default:
-		more = x.quota.Period / time.Duration(x.quota.Rate)
-	}
+	units, window := advertised(x.quota)
 	remaining := strconv.Itoa(x.result.Remaining)
-	limit := strconv.Itoa(x.quota.Rate)
+	limit := strconv.FormatInt(units, 10)
 	// Set without net/http's canonicalization, which these names have already: it is on the path of every hit.
-	h["Ratelimit-Policy"] = []string{`"` + policyClient + `";q=` + limit + `;w=` + strconv.FormatInt(max(1, seconds(x.quota.Period)), 10)}
-	h["Ratelimit"] = []string{`"` + policyClient + `";r=` + remaining + `;t=` + strconv.FormatInt(seconds(more), 10)}
+	h["Ratelimit-Policy"] = []string{`"` + policyClient + `";q=` + limit + `;w=` + strconv.FormatInt(window, 10)}
+	h["Ratelimit"] = []string{`"` + policyClient + `";r=` + remaining + `;t=` + strconv.FormatInt(seconds(x.result.MoreAfter), 10)}
 	h["X-Ratelimit-Limit"] = []string{limit}
 	h["X-Ratelimit-Remaining"] = []string{remaining}
 	h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(ceilUnix(time.Now().Add(x.result.ResetAfter)), 10)}
+}
+
+// advertised is q as the draft can express it: units in a number of whole seconds. They are
+// at least as many as can remain, and their rate is that of q, or less by a part of a unit.
+func advertised(q ratelimit.Quota) (units, window int64) {
+	window = max(1, int64((q.Period+time.Second-1)/time.Second))
+	units = int64(q.Rate) * window * int64(time.Second) / int64(q.Period)
+	if most := int64(full(q)); units < most {
+		times := (most + units - 1) / units
+		return units * times, window * times
+	}
+	return units, window
 }
 
 // full is what remains of q where nothing was asked for long.

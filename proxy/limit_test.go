@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"osgate/ratelimit"
@@ -18,18 +20,64 @@ func TestSecondsAreRoundedUpButForMicroseconds(t *testing.T) {
 	}
 }
 
-// TestRateLimitTellsWhenMoreComes: with a burst a unit comes back after its share of the period, in a window none before its period is over.
-func TestRateLimitTellsWhenMoreComes(t *testing.T) {
-	minute := func(o *Options) {
-		o.Quota = func(string) ratelimit.Quota { return ratelimit.Quota{Rate: 10, Period: time.Minute, Burst: 10} }
-	}
-	for want, change := range map[string]func(*Options){
-		`"client";r=9;t=6`:  func(*Options) {},
-		`"client";r=9;t=60`: window,
+// TestTheQuotaIsToldAsItIs asks twice, two and a half seconds apart, of a quota of ten in a minute. With a burst a unit comes back after each sixth second;
+// in a window the first one does when it is a minute old, and all are there when the second one is.
+func TestTheQuotaIsToldAsItIs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change       func(*Options)
+		first, then  string // RateLimit
+		reset, later int64  // X-RateLimit-Reset, in seconds after the first request
+	}{
+		"gcra":   {func(*Options) {}, `"client";r=9;t=6`, `"client";r=8;t=4`, 6, 12},
+		"window": {window, `"client";r=9;t=60`, `"client";r=8;t=58`, 60, 63},
 	} {
-		g := newRig(t, minute, change)
-		if got := g.get("one", keyPath).Header().Get("RateLimit"); got != want {
-			t.Errorf("RateLimit %s, want %s", got, want)
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newRig(t, func(o *Options) {
+					o.Quota = func(string) ratelimit.Quota { return ratelimit.Quota{Rate: 10, Period: time.Minute, Burst: 10} }
+				}, tt.change)
+				start := time.Now().Unix() // a bubble begins with a whole second
+				for i, want := range []struct {
+					state string
+					reset int64
+				}{{tt.first, tt.reset}, {tt.then, tt.later}} {
+					h := g.get("one", keyPath).Header()
+					if got := h.Get("RateLimit"); got != want.state {
+						t.Errorf("request %d: RateLimit %s, want %s", i, got, want.state)
+					}
+					if got := h.Get("X-RateLimit-Reset"); got != strconv.FormatInt(start+want.reset, 10) {
+						t.Errorf("request %d: X-RateLimit-Reset %s, want %d, %d s after the first request", i, got, start+want.reset, want.reset)
+					}
+					<-time.After(2500 * time.Millisecond)
+				}
+			})
+		})
+	}
+}
+
+// TestThePolicyIsTheQuotaThatCanRemain in whole seconds, at the rate that is granted and not more.
+func TestThePolicyIsTheQuotaThatCanRemain(t *testing.T) {
+	const ms = time.Millisecond
+	for want, tt := range map[string]struct {
+		quota ratelimit.Quota
+		limit string
+		first string // RateLimit
+	}{
+		"q=10;w=1":    {ratelimit.Quota{Rate: 10, Period: time.Second, Burst: 10}, "10", "r=9;t=1"},
+		"q=20;w=1":    {ratelimit.Quota{Rate: 20, Period: time.Second, Burst: 3}, "20", "r=2;t=1"},
+		"q=100;w=10":  {ratelimit.Quota{Rate: 10, Period: time.Second, Burst: 100}, "100", "r=99;t=1"},
+		"q=30;w=2":    {ratelimit.Quota{Rate: 15, Period: time.Second, Burst: 16}, "30", "r=15;t=1"},
+		"q=50;w=1":    {ratelimit.Quota{Rate: 5, Period: 100 * ms, Burst: 5}, "50", "r=4;t=1"},
+		"q=13;w=2":    {ratelimit.Quota{Rate: 10, Period: 1500 * ms, Burst: 10}, "13", "r=9;t=1"},
+		"q=3;w=1":     {ratelimit.Quota{Rate: 1, Period: 300 * ms, Algorithm: ratelimit.AlgorithmWindow}, "3", "r=0;t=1"},
+		"q=10;w=3600": {ratelimit.Quota{Rate: 10, Period: time.Hour, Burst: 100, Algorithm: ratelimit.AlgorithmWindow}, "10", "r=9;t=3600"},
+	} {
+		h := newRig(t, func(o *Options) { o.Quota = func(string) ratelimit.Quota { return tt.quota } }).get("one", keyPath).Header()
+		if policy, state := h.Get("RateLimit-Policy"), h.Get("RateLimit"); policy != `"client";`+want || state != `"client";`+tt.first {
+			t.Errorf("%+v: RateLimit-Policy %s, RateLimit %s; want %s and %s", tt.quota, policy, state, want, tt.first)
+		}
+		if limit := h.Get("X-RateLimit-Limit"); limit != tt.limit {
+			t.Errorf("%+v: X-RateLimit-Limit %s, want %s", tt.quota, limit, tt.limit)
 		}
 	}
 }

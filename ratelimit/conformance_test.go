@@ -141,6 +141,22 @@ var contract = map[string]promise{
 			}
 		}
 	},
+	"after MoreAfter there is one more": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
+		q, key := ratelimit.Quota{Rate: 4, Period: 200 * time.Millisecond, Burst: 4, Algorithm: algorithm}, freshKey()
+		for _, pause := range []time.Duration{0, 10 * time.Millisecond, 30 * time.Millisecond} {
+			take(t, l, key, q)
+			<-time.After(pause)
+			r := take(t, l, key, q)
+			if r.MoreAfter <= 0 || r.MoreAfter > r.ResetAfter+5*time.Microsecond {
+				t.Errorf("%+v, want more after some time, and all no sooner", r)
+			}
+			<-time.After(r.MoreAfter)
+			if next := take(t, l, key, q); !next.Allowed || next.Remaining < r.Remaining {
+				t.Errorf("%v after %+v: %+v, want one more before it was taken", r.MoreAfter, r, next)
+			}
+			<-time.After(q.Period)
+		}
+	},
 	"keys do not touch each other": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
 		q := ratelimit.Quota{Rate: 1, Period: time.Hour, Burst: 1, Algorithm: algorithm}
 		for range 100 {
@@ -223,6 +239,9 @@ var contracts = map[ratelimit.Algorithm]map[string]promise{
 				if used := time.Duration(10-remaining) * 100 * time.Second; !justBelow(r.ResetAfter, used, start) {
 					t.Errorf("with %d remaining: reset after %v, want %v", remaining, r.ResetAfter, used)
 				}
+				if !justBelow(r.MoreAfter, 100*time.Second, start) {
+					t.Errorf("with %d remaining: more after %v", remaining, r.MoreAfter)
+				}
 				if last := remaining == 0; (r.RetryAfter != 0) != last || last && !justBelow(r.RetryAfter, 100*time.Second, start) {
 					t.Errorf("with %d remaining: retry after %v", remaining, r.RetryAfter)
 				}
@@ -290,6 +309,18 @@ var contracts = map[ratelimit.Algorithm]map[string]promise{
 				if i >= 2 && ((r.RetryAfter > 0) != (r.Remaining == 0) || r.RetryAfter > max(0, back(i-2, start)) || r.ResetAfter != h.q.Period) {
 					t.Errorf("unit %d: %+v, want the next within %v", i, r, back(i-2, start))
 				}
+			}
+		},
+		"more is there when the oldest unit has left": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
+			const apart = 300 * time.Millisecond
+			q, key, start := ratelimit.Quota{Rate: 10, Period: time.Hour, Algorithm: algorithm}, freshKey(), time.Now()
+			for remaining := 9; remaining >= 7; remaining-- {
+				r := take(t, l, key, q)
+				since := time.Duration(9-remaining) * apart
+				if r.Remaining != remaining || r.ResetAfter != q.Period || !justBelow(r.MoreAfter, q.Period, start) || r.MoreAfter > q.Period-since+20*time.Millisecond {
+					t.Errorf("%v after the first: %+v", since, r)
+				}
+				<-time.After(apart)
 			}
 		},
 		"a quota without period is by the second": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {

@@ -20,17 +20,18 @@ func step(tat, now int64, q Quota) (newTAT int64, r Result) {
 	tat = max(tat, now)
 	r = Result{Limit: q.Rate}
 	if early := tat - tolerance - now; early > 0 {
-		r.RetryAfter = time.Duration(early)
+		r.RetryAfter, r.MoreAfter = time.Duration(early), time.Duration(early)
 		r.ResetAfter = time.Duration(tat - now)
 		return tat, r
 	}
 	tat += interval
 	r.Allowed = true
 	r.ResetAfter = time.Duration(tat - now)
-	if room := tolerance + interval - (tat - now); room >= interval {
-		r.Remaining = int(room / interval)
-	} else {
-		r.RetryAfter = time.Duration(interval - room)
+	room := tolerance + interval - (tat - now)
+	r.Remaining = int(room / interval)
+	r.MoreAfter = time.Duration(interval - room%interval)
+	if r.Remaining == 0 {
+		r.RetryAfter = r.MoreAfter
 	}
 	return tat, r
 }

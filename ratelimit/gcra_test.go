@@ -13,46 +13,46 @@ import (
 func TestStep(t *testing.T) {
 	const ms = time.Millisecond
 	type row struct {
-		at                     time.Duration
-		allowed                bool
-		remaining              int
-		retryAfter, resetAfter time.Duration
+		at                                time.Duration
+		allowed                           bool
+		remaining                         int
+		retryAfter, moreAfter, resetAfter time.Duration
 	}
 	tests := map[string]struct {
 		quota Quota
 		rows  []row
 	}{
 		"the burst at once, then one each interval": {Quota{Rate: 10, Period: time.Second, Burst: 3}, []row{
-			{0, true, 2, 0, 100 * ms},
-			{0, true, 1, 0, 200 * ms},
-			{0, true, 0, 100 * ms, 300 * ms},
-			{0, false, 0, 100 * ms, 300 * ms},
-			{99 * ms, false, 0, 1 * ms, 201 * ms},
-			{100 * ms, true, 0, 100 * ms, 300 * ms},
-			{250 * ms, true, 0, 50 * ms, 250 * ms},
-			{300 * ms, true, 0, 100 * ms, 300 * ms},
+			{0, true, 2, 0, 100 * ms, 100 * ms},
+			{0, true, 1, 0, 100 * ms, 200 * ms},
+			{0, true, 0, 100 * ms, 100 * ms, 300 * ms},
+			{0, false, 0, 100 * ms, 100 * ms, 300 * ms},
+			{99 * ms, false, 0, 1 * ms, 1 * ms, 201 * ms},
+			{100 * ms, true, 0, 100 * ms, 100 * ms, 300 * ms},
+			{250 * ms, true, 0, 50 * ms, 50 * ms, 250 * ms},
+			{300 * ms, true, 0, 100 * ms, 100 * ms, 300 * ms},
 		}},
 		"a rest gives back what was spent, and no more": {Quota{Rate: 10, Period: time.Second, Burst: 3}, []row{
-			{0, true, 2, 0, 100 * ms},
-			{0, true, 1, 0, 200 * ms},
-			{150 * ms, true, 1, 0, 150 * ms},
-			{time.Hour, true, 2, 0, 100 * ms},
+			{0, true, 2, 0, 100 * ms, 100 * ms},
+			{0, true, 1, 0, 100 * ms, 200 * ms},
+			{150 * ms, true, 1, 0, 50 * ms, 150 * ms},
+			{time.Hour, true, 2, 0, 100 * ms, 100 * ms},
 		}},
 		"a burst of one spaces evenly": {Quota{Rate: 10, Period: time.Second, Burst: 1}, []row{
-			{0, true, 0, 100 * ms, 100 * ms},
-			{50 * ms, false, 0, 50 * ms, 50 * ms},
-			{120 * ms, true, 0, 100 * ms, 100 * ms},
-			{219 * ms, false, 0, 1 * ms, 1 * ms},
+			{0, true, 0, 100 * ms, 100 * ms, 100 * ms},
+			{50 * ms, false, 0, 50 * ms, 50 * ms, 50 * ms},
+			{120 * ms, true, 0, 100 * ms, 100 * ms, 100 * ms},
+			{219 * ms, false, 0, 1 * ms, 1 * ms, 1 * ms},
 		}},
 		"an interval that is no whole number is rounded up": {Quota{Rate: 3, Period: time.Second, Burst: 1}, []row{
-			{0, true, 0, 333_333_334, 333_333_334},
-			{333_333_333, false, 0, 1, 1},
-			{333_333_334, true, 0, 333_333_334, 333_333_334},
+			{0, true, 0, 333_333_334, 333_333_334, 333_333_334},
+			{333_333_333, false, 0, 1, 1, 1},
+			{333_333_334, true, 0, 333_333_334, 333_333_334, 333_333_334},
 		}},
 		"quotas beyond all time do not overflow": {Quota{Rate: 1, Period: math.MaxInt64, Burst: math.MaxInt}, []row{
-			{0, true, 1, 0, horizon},
-			{0, true, 0, horizon, 2 * horizon},
-			{0, false, 0, horizon, 2 * horizon},
+			{0, true, 1, 0, horizon, horizon},
+			{0, true, 0, horizon, horizon, 2 * horizon},
+			{0, false, 0, horizon, horizon, 2 * horizon},
 		}},
 	}
 	for name, tt := range tests {
@@ -63,7 +63,7 @@ func TestStep(t *testing.T) {
 				tat, got = step(tat, int64(row.at), tt.quota)
 				want := Result{
 					Allowed: row.allowed, Limit: tt.quota.Rate, Remaining: row.remaining,
-					RetryAfter: row.retryAfter, ResetAfter: row.resetAfter,
+					RetryAfter: row.retryAfter, MoreAfter: row.moreAfter, ResetAfter: row.resetAfter,
 				}
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Fatalf("row %d (-want +got):\n%s", i, diff)
@@ -129,6 +129,10 @@ func TestStepAgreesWithALeakyBucket(t *testing.T) {
 			if got.Remaining != model.room() || got.ResetAfter != model.level {
 				t.Fatalf("at %v: remaining %d, reset after %v; want %d, %v",
 					time.Duration(now), got.Remaining, got.ResetAfter, model.room(), model.level)
+			}
+			more := model.level - model.capacity + time.Duration(model.room()+1)*model.unit
+			if got.MoreAfter != more {
+				t.Fatalf("at %v: remaining %d, more after %v, want %v", time.Duration(now), got.Remaining, got.MoreAfter, more)
 			}
 			if (got.Remaining == 0) != (got.RetryAfter > 0) {
 				t.Fatalf("at %v: remaining %d, but retry after %v", time.Duration(now), got.Remaining, got.RetryAfter)

@@ -143,9 +143,9 @@ func (d departures) Take(ctx context.Context, key string, q Quota) (Result, erro
 		return Result{Allowed: true, Limit: q.Rate}, nil
 	}
 	if wait := time.Duration(e.next - now); wait > 0 {
-		return Result{Limit: q.Rate, RetryAfter: wait, ResetAfter: wait}, nil
+		return Result{Limit: q.Rate, RetryAfter: wait, MoreAfter: wait, ResetAfter: wait}, nil
 	}
 	e.next = now + int64(e.interval)
 	s.entries[key] = e
-	return Result{Allowed: true, Limit: q.Rate, RetryAfter: e.interval, ResetAfter: e.interval}, nil
+	return Result{Allowed: true, Limit: q.Rate, RetryAfter: e.interval, MoreAfter: e.interval, ResetAfter: e.interval}, nil
 }

@@ -39,6 +39,9 @@ type Result struct {
 	// what other processes took since it last asked. It may also be too long, by the time
 	// that the answer of a shared limiter took to arrive.
 	RetryAfter time.Duration
+	// MoreAfter is how long until more than Remaining would be allowed at once, as far as
+	// this process knows: RetryAfter if Remaining is 0, and 0 only where all are there.
+	MoreAfter time.Duration
 	// ResetAfter is how long until all that may come at once would be allowed again:
 	// GCRA's burst, a window's rate.
 	ResetAfter time.Duration

@@ -65,13 +65,15 @@ func resultOf(answer *redis_rate.Result, q Quota) Result {
 	r := Result{Allowed: answer.Allowed > 0, Limit: q.Rate, ResetAfter: max(answer.ResetAfter, 0)}
 	if !r.Allowed {
 		r.RetryAfter = ticks(answer.RetryAfter)
+		r.MoreAfter = r.RetryAfter
 		return r
 	}
 	interval := float64(q.Period) / float64(q.Rate)
 	used := math.Ceil(float64(r.ResetAfter)/interval - 1e-3)
 	r.Remaining = max(min(q.Burst-int(used), q.Burst-1), 0)
+	r.MoreAfter = ticks(r.ResetAfter - time.Duration(interval*float64(q.Burst-r.Remaining-1)))
 	if r.Remaining == 0 {
-		r.RetryAfter = ticks(r.ResetAfter - time.Duration(interval*float64(q.Burst-1)))
+		r.RetryAfter = r.MoreAfter
 	}
 	return r
 }

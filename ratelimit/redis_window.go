@@ -14,7 +14,7 @@ func (l *Redis) takeOfWindow(ctx context.Context, name string, q Quota) (Result,
 		return Result{}, err
 	}
 	answer, err := cmd.Int64Slice()
-	if err != nil || len(answer) != 4 {
+	if err != nil || len(answer) != 5 {
 		return Result{}, errOddAnswer
 	}
 	return Result{
@@ -22,6 +22,7 @@ func (l *Redis) takeOfWindow(ctx context.Context, name string, q Quota) (Result,
 		Limit:      q.Rate,
 		Remaining:  int(answer[1]),
 		RetryAfter: time.Duration(answer[2]) * time.Microsecond,
-		ResetAfter: time.Duration(answer[3]) * time.Microsecond,
+		MoreAfter:  time.Duration(answer[3]) * time.Microsecond,
+		ResetAfter: time.Duration(answer[4]) * time.Microsecond,
 	}, nil
 }

@@ -115,7 +115,7 @@ func (e exhaustion) refusal(q Quota, now int64) Result {
 		return Result{}
 	}
 	wait := time.Duration(e.until - now)
-	return Result{Limit: q.Rate, RetryAfter: wait, ResetAfter: max(wait, time.Duration(e.reset-now))}
+	return Result{Limit: q.Rate, RetryAfter: wait, MoreAfter: wait, ResetAfter: max(wait, time.Duration(e.reset-now))}
 }
 
 // remember notes that key has nothing left for r.RetryAfter. That counts from the

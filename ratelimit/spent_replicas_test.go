@@ -56,7 +56,7 @@ func TestARefusalFromMemoryDoesNotKnowWhatOtherReplicasTook(t *testing.T) {
 			} {
 				<-time.After(step.at - time.Since(start))
 				got, err := step.replica.Take(t.Context(), "k", q)
-				want := Result{Allowed: step.allowed, Limit: 1, RetryAfter: step.retryAfter, ResetAfter: step.retryAfter}
+				want := Result{Allowed: step.allowed, Limit: 1, RetryAfter: step.retryAfter, MoreAfter: step.retryAfter, ResetAfter: step.retryAfter}
 				if diff := cmp.Diff(want, got); err != nil || diff != "" {
 					t.Errorf("%s, at %v: %v (-want +got):\n%s", algorithm, step.at, err, diff)
 				}

@@ -307,7 +307,7 @@ func (qu *queue) turn(ahead int, q Quota, now time.Time) time.Time {
 func (qu *queue) refusal(wait time.Duration, q Quota, now time.Time) Result {
 	wait = max(wait, minPause)
 	return Result{
-		Limit: q.Rate, Degraded: qu.last.Degraded, RetryAfter: wait,
+		Limit: q.Rate, Degraded: qu.last.Degraded, RetryAfter: wait, MoreAfter: wait,
 		ResetAfter: max(wait, qu.last.ResetAfter-now.Sub(qu.heard)),
 	}
 }

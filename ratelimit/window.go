@@ -31,8 +31,9 @@ func (w *window) take(now int64, q Quota) Result {
 		w.free = now + int64(q.Period)
 		r.Remaining = q.Rate - w.size
 	}
+	r.MoreAfter = time.Duration(w.at(max(w.size-q.Rate, 0)) + int64(q.Period) - now)
 	if r.Remaining == 0 {
-		r.RetryAfter = time.Duration(w.at(w.size-q.Rate) + int64(q.Period) - now)
+		r.RetryAfter = r.MoreAfter
 	}
 	r.ResetAfter = time.Duration(w.free - now)
 	return r

@@ -13,28 +13,28 @@ func TestWindow(t *testing.T) {
 	const ms = time.Millisecond
 	q := Quota{Rate: 3, Period: 100 * ms, Algorithm: AlgorithmWindow}.normal()
 	rows := []struct {
-		at                     time.Duration
-		allowed                bool
-		remaining              int
-		retryAfter, resetAfter time.Duration
+		at                                time.Duration
+		allowed                           bool
+		remaining                         int
+		retryAfter, moreAfter, resetAfter time.Duration
 	}{
-		{0, true, 2, 0, 100 * ms},
-		{10 * ms, true, 1, 0, 100 * ms},
-		{50 * ms, true, 0, 50 * ms, 100 * ms},
-		{50 * ms, false, 0, 50 * ms, 100 * ms},
-		{100*ms - 1, false, 0, 1, 50*ms + 1},
-		{100 * ms, true, 0, 10 * ms, 100 * ms}, // the first is a Period old: half-open
-		{100 * ms, false, 0, 10 * ms, 100 * ms},
-		{110 * ms, true, 0, 40 * ms, 100 * ms},
-		{149 * ms, false, 0, 1 * ms, 61 * ms},
-		{209 * ms, true, 1, 0, 100 * ms}, // two had left
-		{210 * ms, true, 1, 0, 100 * ms},
-		{time.Hour, true, 2, 0, 100 * ms},
+		{0, true, 2, 0, 100 * ms, 100 * ms},
+		{10 * ms, true, 1, 0, 90 * ms, 100 * ms},
+		{50 * ms, true, 0, 50 * ms, 50 * ms, 100 * ms},
+		{50 * ms, false, 0, 50 * ms, 50 * ms, 100 * ms},
+		{100*ms - 1, false, 0, 1, 1, 50*ms + 1},
+		{100 * ms, true, 0, 10 * ms, 10 * ms, 100 * ms}, // the first is a Period old: half-open
+		{100 * ms, false, 0, 10 * ms, 10 * ms, 100 * ms},
+		{110 * ms, true, 0, 40 * ms, 40 * ms, 100 * ms},
+		{149 * ms, false, 0, 1 * ms, 1 * ms, 61 * ms},
+		{209 * ms, true, 1, 0, 1 * ms, 100 * ms}, // two had left
+		{210 * ms, true, 1, 0, 99 * ms, 100 * ms},
+		{time.Hour, true, 2, 0, 100 * ms, 100 * ms},
 	}
 	var w window
 	for i, row := range rows {
 		got := w.take(int64(row.at), q)
-		want := Result{Allowed: row.allowed, Limit: 3, Remaining: row.remaining, RetryAfter: row.retryAfter, ResetAfter: row.resetAfter}
+		want := Result{Allowed: row.allowed, Limit: 3, Remaining: row.remaining, RetryAfter: row.retryAfter, MoreAfter: row.moreAfter, ResetAfter: row.resetAfter}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("row %d (-want +got):\n%s", i, diff)
 		}
@@ -88,6 +88,7 @@ func TestWindowAgreesWithANaiveLog(t *testing.T) {
 			want := Result{Allowed: allowed, Limit: q.Rate, Remaining: q.Rate - within(now)}
 			// The first instant at which one more would be in, and at which all are out.
 			want.ResetAfter = time.Duration(model[len(model)-1] + period - now)
+			want.MoreAfter = time.Duration(model[len(model)-max(within(now), 1)] + period - now)
 			if want.Remaining == 0 {
 				want.RetryAfter = time.Duration(model[len(model)-q.Rate] + period - now)
 			}

@@ -4,7 +4,8 @@
 -- the latest units were taken, oldest first, 8 bytes each (doubles hold them exactly
 -- until the year 2255). ARGV is the rate and the period in microseconds.
 -- Returns whether the unit was taken, how many more would be, and the microseconds
--- until another one would be (0 if one would be now) and until all would be.
+-- until another one would be (0 if one would be now), until more would be than now, and
+-- until all would be.
 local rate, period = tonumber(ARGV[1]), tonumber(ARGV[2])
 -- Expiry counts from the start of a script and in milliseconds: a second more is
 -- never too early.
@@ -52,8 +53,8 @@ if size - gone < rate then
 end
 
 local remaining = math.max(rate - (size - gone), 0)
-local retry = 0
-if remaining == 0 then
-  retry = at(size - rate + 1) + period - now
-end
-return {taken, remaining, retry, at(size) + period - now}
+-- More would be when the oldest has left, or, where there are more than a lower rate
+-- permits, when so many have that fewer than the rate are there.
+local more = at(math.max(size - rate, 0) + 1) + period - now
+local retry = remaining == 0 and more or 0
+return {taken, remaining, retry, more, at(size) + period - now}
