@@ -139,6 +139,7 @@ func TestReadinessDecidesTheStatus(t *testing.T) {
 		{admin.Readiness{Status: admin.Degraded, Reasons: reasons}, 200, `{"status":"degraded","reasons":[{"part":"redis","detail":"does not answer"}]}`},
 		{admin.Readiness{Status: admin.Starting}, 503, `{"status":"starting","reasons":[]}`},
 		{admin.Readiness{Status: admin.Draining}, 503, `{"status":"draining","reasons":[]}`},
+		{admin.Readiness{Status: admin.Unready}, 503, `{"status":"unready","reasons":[]}`},
 		{admin.Readiness{}, 503, `{"status":"","reasons":[]}`},
 	} {
 		o := public()

@@ -5,12 +5,13 @@ import "net/http"
 // Status is what the process can do.
 type Status string
 
-// The states. A degraded process serves, some things worse than it should, and wants traffic; a starting or draining one does not.
+// The states. A degraded process serves, some things worse than it should, and wants traffic; a starting, draining or unready one does not.
 const (
 	Starting Status = "starting"
 	Ready    Status = "ready"
 	Degraded Status = "degraded"
 	Draining Status = "draining"
+	Unready  Status = "unready" // it runs, and would refuse whatever comes
 )
 
 // Readiness is the answer of /readyz.

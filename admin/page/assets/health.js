@@ -8,6 +8,7 @@ const titles = {
   degraded: "Degraded: requests are served, but",
   starting: "Starting: not ready for traffic yet",
   draining: "Draining: finishing what is under way",
+  unready: "Not ready: requests are refused, because",
 };
 
 // showState says what the gateway is, in the page and in the title of its tab. It is announced only when it changes.

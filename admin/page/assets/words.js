@@ -32,7 +32,7 @@ export const codes = {
 
 // statuses are those of the whole gateway, and what the page adds to them.
 export const statuses = {
-  ready: "Ready", degraded: "Degraded", starting: "Starting", draining: "Draining", lost: "Not reachable", connecting: "Connecting",
+  ready: "Ready", degraded: "Degraded", starting: "Starting", draining: "Draining", unready: "Not ready", lost: "Not reachable", connecting: "Connecting",
 };
 
 // states are those of a part, with the sign that stands beside the word, so that none is told by its color alone.

@@ -11,7 +11,6 @@ import (
 
 	"osgate/admin"
 	"osgate/cache"
-	"osgate/internal/redisconn"
 	"osgate/objectstore"
 	"osgate/record"
 	"osgate/regionmap"
@@ -143,8 +142,8 @@ func (g *Gateway) adminServer() (*http.Server, error) {
 // adminTimeout bounds an exchange with an operator.
 const adminTimeout = 30 * time.Second
 
-// readiness says whether the gateway can serve, and what it has to do without. A part that is away makes it degraded, never unready: every replica would
-// be unready at once.
+// readiness says whether the gateway can serve, and what it has to do without. A part that is away makes it degraded, not unready: every replica would
+// be unready at once. The exception is a gateway that is set to refuse everything without Redis.
 func (g *Gateway) readiness() admin.Readiness {
 	switch g.phase.Load() {
 	case phaseStarting:
@@ -154,7 +153,7 @@ func (g *Gateway) readiness() admin.Readiness {
 	}
 	r := admin.Readiness{Status: admin.Ready}
 	if g.redis != nil {
-		r.Reasons = append(r.Reasons, redisReasons(g.redis.State())...)
+		r.Reasons = append(r.Reasons, redisReasons(g.config.Rate, g.redis.State())...)
 	}
 	for _, plane := range g.auth.Planes() {
 		if !plane.OK {
@@ -192,24 +191,10 @@ func (g *Gateway) readiness() admin.Readiness {
 	if len(r.Reasons) > 0 {
 		r.Status = admin.Degraded
 	}
+	if g.redis != nil && unserving(g.config, g.redis.State()) {
+		r.Status = admin.Unready
+	}
 	return r
-}
-
-// redisReasons says that Redis does not answer, and which commands it does not permit.
-func redisReasons(s redisconn.State) (all []admin.Reason) {
-	if s.Denied != "" {
-		all = append(all, admin.Reason{
-			Part: rightsPart,
-			Detail: "Redis does not permit to the user of OSGATE_REDIS_URL: " + s.Denied +
-				"; what needs that is done as without Redis; grant it by ACL SETUSER",
-		})
-	}
-	if !s.OK {
-		all = append(all, admin.Reason{
-			Part: redisPart, Detail: "Redis does not answer: quotas are counted in this process, nothing is answered from cache, statistics wait",
-		})
-	}
-	return all
 }
 
 // statisticsReason says what of the counts is late, less exact than it should be, or lost; ok is false where nothing is.

@@ -309,7 +309,7 @@ func (p *parts) redisChanged(s redisconn.State) {
 		p.logger.Info("redis is back")
 		return
 	}
-	p.logger.Warn("redis is gone; limits are counted in this process", "cause", s.LastError)
+	p.logger.Warn("redis is gone", "quotas", quotasWithoutRedis(p.config.Rate), "cause", s.LastError)
 }
 
 // rightsChanged tells the one log line that it is worth which commands Redis does not permit to the user of OSGATE_REDIS_URL.

@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"slices"
+	"strings"
+
+	"osgate/admin"
+	"osgate/config"
+	"osgate/internal/redisconn"
+	"osgate/ratelimit"
+)
+
+// quotaCommands are the commands without which no quota can be counted in Redis, and
+// "keys" where its user may not touch ours.
+var quotaCommands = []string{"eval", "evalsha", "get", "keys", "set", "time"}
+
+// uncountable reports whether no quota can be counted in Redis.
+func uncountable(s redisconn.State) bool {
+	return !s.OK || slices.ContainsFunc(strings.Split(s.Denied, ","), func(name string) bool {
+		return slices.Contains(quotaCommands, strings.TrimSpace(name))
+	})
+}
+
+// unserving reports whether this replica refuses every Object Store operation, because it
+// can count no quota and OSGATE_RATE_REDIS_DOWN does not let it go on without. Where only
+// single clients have a quota, the other ones are served.
+func unserving(c config.Config, s redisconn.State) bool {
+	return c.Rate.RedisDown == string(ratelimit.ModeClosed) && (c.Rate.Limit > 0 || c.Budget.Limit > 0) && uncountable(s)
+}
+
+// quotasWithoutRedis says what becomes of quotas while Redis does not answer.
+func quotasWithoutRedis(c config.Rate) string {
+	switch ratelimit.Mode(c.RedisDown) {
+	case ratelimit.ModeOpen:
+		return "not counted, every request passes (OSGATE_RATE_REDIS_DOWN=open)"
+	case ratelimit.ModeClosed:
+		return "not counted, what costs quota is refused with 503 overloaded (OSGATE_RATE_REDIS_DOWN=closed)"
+	case ratelimit.ModeLocal:
+	}
+	return "counted in this process"
+}
+
+// redisReasons says that Redis does not answer, and which commands it does not permit.
+func redisReasons(c config.Rate, s redisconn.State) (all []admin.Reason) {
+	if s.Denied != "" {
+		all = append(all, admin.Reason{
+			Part: rightsPart,
+			Detail: "Redis does not permit to the user of OSGATE_REDIS_URL: " + s.Denied +
+				"; what needs that is done as without Redis; grant it by ACL SETUSER",
+		})
+	}
+	if !s.OK {
+		all = append(all, admin.Reason{
+			Part: redisPart, Detail: "Redis does not answer: quotas are " + quotasWithoutRedis(c) + ", nothing is answered from cache, statistics wait",
+		})
+	}
+	return all
+}
