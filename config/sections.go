@@ -100,8 +100,8 @@ type Auth struct {
 type Rate struct {
 	Limit     int            `env:"RATE" envDefault:"10" min:"0" max:"1000000" desc:"client quota: requests per RATE_PERIOD and client ID; 0: none"`
 	Period    time.Duration  `env:"RATE_PERIOD" envDefault:"1s" min:"1ms" max:"1h" desc:"period of RATE"`
-	Algorithm string         `env:"RATE_ALGORITHM" envDefault:"gcra" oneof:"gcra,window" desc:"gcra: RATE_BURST at once, then evenly; window: at most RATE in any RATE_PERIOD"`
-	Burst     int            `env:"RATE_BURST" envDefault:"10" min:"1" max:"1000000" desc:"requests let through at once after a rest (gcra); 1 spaces them evenly"`
+	Algorithm string         `env:"RATE_ALGORITHM" envDefault:"gcra" oneof:"gcra,window" desc:"gcra: RATE_BURST at once, then evenly; window: at most RATE in any RATE_PERIOD, right where upstream has a flat limit as OSv2 has"`
+	Burst     int            `env:"RATE_BURST" envDefault:"10" min:"1" max:"1000000" desc:"requests let through at once after a rest (gcra): with RATE 10 and 10 up to 19 in the first second; 1 spaces them evenly"`
 	MaxWait   time.Duration  `env:"RATE_MAX_WAIT" envDefault:"5s" min:"0s" max:"5m" desc:"how long a request over quota waits its turn before 429; 0: refused at once"`
 	Counts    string         `env:"RATE_COUNTS" envDefault:"all" oneof:"all,upstream" desc:"what is charged: all operations that passed policy, or upstream: only those that ask OSv2"`
 	Overrides map[string]int `env:"RATE_OVERRIDES" file:"lines" desc:"quotas of single clients, such as clientId=100; 0: none"`

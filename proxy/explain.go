@@ -25,6 +25,7 @@ type Explanation struct {
 	Location     string // "us/us-east-1", or a plane alone
 	Upstream     string // URL that would be asked, empty where we answer ourselves; the host is that of the Host header
 	Quota        string // rate and burst, empty where nothing is charged
+	QuotaWarning string // how many may come in the first period after a rest, empty where that is no more than the rate
 	QuotaKey     string
 	Cache        string // "10s", "never"
 	CacheKey     string
@@ -70,8 +71,12 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 	}
 	if quota := p.Quota(x.who.Name()); quota.Rate > 0 {
 		e.Quota, e.QuotaKey = fmt.Sprintf("%d in %s, burst %d", quota.Rate, quota.Period, quota.Burst), ratelimit.Key(x.location.Plane, x.who.Name())
-		if quota.Algorithm == ratelimit.AlgorithmWindow {
+		switch {
+		case quota.Algorithm == ratelimit.AlgorithmWindow:
 			e.Quota = fmt.Sprintf("%d in any %s", quota.Rate, quota.Period)
+		case quota.Burst > 1:
+			e.QuotaWarning = fmt.Sprintf("up to %d in the first %s after a rest; where upstream's limit is flat, choose OSGATE_RATE_ALGORITHM=window",
+				quota.Burst+quota.Rate-1, quota.Period)
 		}
 	}
 	if ttl := p.Cache.TTL(x.op); ttl > 0 {

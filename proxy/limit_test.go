@@ -83,13 +83,18 @@ func TestThePolicyIsTheQuotaThatCanRemain(t *testing.T) {
 }
 
 func TestExplainTellsTheQuotaByItsAlgorithm(t *testing.T) {
-	for want, change := range map[string]func(*Options){
-		"10 in 1s, burst 3": func(*Options) {},
-		"10 in any 1s":      window,
+	for want, tt := range map[string]struct {
+		burst   int
+		change  func(*Options)
+		warning string
+	}{
+		"10 in 1s, burst 3": {3, func(*Options) {}, "up to 12 in the first 1s after a rest; where upstream's limit is flat, choose OSGATE_RATE_ALGORITHM=window"},
+		"10 in 1s, burst 1": {1, func(*Options) {}, ""},
+		"10 in any 1s":      {3, window, ""},
 	} {
-		g := newRig(t, quota(10, 3), change)
-		if e := g.Explain(request(t, "GET "+keyPath), "app-one"); e.Quota != want {
-			t.Errorf("quota %q, want %q", e.Quota, want)
+		g := newRig(t, quota(10, tt.burst), tt.change)
+		if e := g.Explain(request(t, "GET "+keyPath), "app-one"); e.Quota != want || e.QuotaWarning != tt.warning {
+			t.Errorf("quota %q, warning %q; want %q and %q", e.Quota, e.QuotaWarning, want, tt.warning)
 		}
 	}
 }
