@@ -44,6 +44,11 @@ type Options struct {
 	// Cache-Control or Pragma: of these only only-if-cached and max-stale count.
 	IgnoreClients bool
 
+	// RequireTTL keeps a value, or a list of keys, only while its store's TTL is known: it may
+	// be served for a hundredth of that. The caller learns a TTL with [Cache.LearnTTL].
+	// False: what is learned by chance bounds the freshness, and an unknown TTL does not.
+	RequireTTL bool
+
 	// Rules are those of [Cache.SetRules] at the start.
 	Rules []Rule
 

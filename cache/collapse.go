@@ -259,10 +259,10 @@ func (f *Fill) Ahead() bool { return f.flight != nil && f.taking }
 func (f *Fill) Kept() []byte { return slices.Clip(f.body) }
 
 // sharable reports whether an answer that may not be stored may be given to those who asked the same with the same token at the same time: it may if
-// it is only its status or its being one principal's that forbids to store it.
+// it is only its status, its being one principal's or its store's unknown TTL that forbids to store it.
 func (v *verdict) sharable(h http.Header) bool {
 	switch v.refused {
-	case "", "private":
+	case "", "private", detailTTL:
 		return true
 	case "status":
 		return refusedContent(h) == "" && !v.said.noStore && !v.said.noCache.said

@@ -77,7 +77,11 @@ func (f *Fill) judge(status int, header http.Header) verdict {
 	}
 	limit = f.cache.longest(limit, f.location, &f.operation)
 	r := rules{operation: &f.operation, limit: limit, shared: f.shared}
-	return r.judge(status, header)
+	v := r.judge(status, header)
+	if v.refused == "" && status != http.StatusNotFound && f.cache.lacksTTL(f.location, &f.operation, f.asked) {
+		v.refused = detailTTL
+	}
+	return v
 }
 
 // kept is what of the header may be replayed.

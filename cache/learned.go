@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"sync"
@@ -9,24 +11,39 @@ import (
 	"osgate/objectstore"
 )
 
-// learnedStores is how many stores are remembered, twice that at most. One that is forgotten falls back to what is configured.
-const learnedStores = 8192
+const (
+	// learnedStores is how many stores are remembered, twice that at most.
+	learnedStores = 32768
+
+	// learnedFor is how long what a store object stated is believed. A store may be changed
+	// past the gateway.
+	learnedFor = time.Hour
+)
 
 // learned remembers what store answers that pass tell of a store: how long its values live, beyond which none must be served, and how long
 // a confirmable operation may still roll back. Both are in the store object ("Object Store v2 REST APIs").
 type learned struct {
-	mu     sync.Mutex // guards stores
-	stores recent[digest, storeTimes]
+	mu      sync.Mutex // guards what follows
+	stores  recent[digest, storeTimes]
+	failed  recent[digest, time.Time] // when a fetch for a client failed, by store and client
+	fetches map[digest]chan struct{}  // under way, by store; closed at their end
 }
 
 type storeTimes struct {
 	since        time.Time     // what was asked before tells of a store that has been changed since
-	ttl          time.Duration // defaultTtlSeconds; 0: not known
-	confirmation time.Duration // defaultConfirmationTtlSeconds; 0: not known
+	known        bool          // a store object was read; else only since counts
+	ttl          time.Duration // defaultTtlSeconds; 0: not known, or none was stated
+	confirmation time.Duration // defaultConfirmationTtlSeconds; 0: not known, or none was stated
 }
 
+// current reports whether a store object was read less than learnedFor before now.
+func (t storeTimes) current(now time.Time) bool { return t.known && now.Sub(t.since) < learnedFor }
+
 func newLearned() *learned {
-	return &learned{stores: newRecent[digest, storeTimes](learnedStores)}
+	return &learned{
+		stores: newRecent[digest, storeTimes](learnedStores), failed: newRecent[digest, time.Time](learnedStores),
+		fetches: map[digest]chan struct{}{},
+	}
 }
 
 func (l *learned) of(location string, ref objectstore.Ref) storeTimes {
@@ -54,11 +71,23 @@ func learnable(o *objectstore.Operation, status int) bool {
 	return status == http.StatusOK && (o.Kind == objectstore.GetStore || o.Kind == objectstore.ListStores)
 }
 
-// storeObject is what we read of a store object; numbers that are not whole seconds are left alone.
+// storeObject holds the members of a store object that are read. Upstream answers in
+// seconds; the vendor's OpenAPI names members in milliseconds.
 type storeObject struct {
-	StoreID      string      `json:"storeId"`
-	TTL          json.Number `json:"defaultTtlSeconds"`
-	Confirmation json.Number `json:"defaultConfirmationTtlSeconds"`
+	StoreID            string      `json:"storeId"`
+	TTL                json.Number `json:"defaultTtlSeconds"`
+	Confirmation       json.Number `json:"defaultConfirmationTtlSeconds"`
+	TTLMillis          json.Number `json:"defaultTtlMillis"`
+	ConfirmationMillis json.Number `json:"defaultConfirmationTtlMillis"`
+}
+
+// times returns the TTLs of the store, as of the moment of the request for it.
+func (s *storeObject) times(asked time.Time) storeTimes {
+	return storeTimes{
+		since: asked, known: true,
+		ttl:          cmp.Or(duration(s.TTL, time.Second), duration(s.TTLMillis, time.Millisecond)),
+		confirmation: cmp.Or(duration(s.Confirmation, time.Second), duration(s.ConfirmationMillis, time.Millisecond)),
+	}
 }
 
 // learn reads a complete answer. One that cannot be read teaches nothing.
@@ -69,7 +98,7 @@ func (l *learned) learn(f *Fill) {
 	var found []storeObject
 	if f.operation.Kind == objectstore.GetStore {
 		var one storeObject
-		if json.Unmarshal(f.body, &one) != nil {
+		if json.Unmarshal(f.body, &one) != nil || !isObject(f.body) {
 			return
 		}
 		one.StoreID = f.operation.Ref.Store // asked by its name, which the answer may spell in another way
@@ -86,9 +115,13 @@ func (l *learned) learn(f *Fill) {
 	for _, s := range found {
 		ref := f.operation.Ref
 		ref.Store = s.StoreID
-		l.put(storeName(f.location, ref), storeTimes{since: f.asked, ttl: seconds(s.TTL), confirmation: seconds(s.Confirmation)})
+		l.put(storeName(f.location, ref), s.times(f.asked))
 	}
 }
+
+// isObject reports whether JSON text is an object. One without a TTL is a store with
+// upstream's default of 30 days.
+func isObject(text []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) }
 
 // put keeps the times unless the store has been changed, or asked for, later.
 func (l *learned) put(name digest, times storeTimes) {
@@ -99,11 +132,12 @@ func (l *learned) put(name digest, times storeTimes) {
 	}
 }
 
-// seconds is 0 where n says nothing: upstream replaces a value below 1 by 30 days (vendor page "Object Store v2 FAQ").
-func seconds(n json.Number) time.Duration {
-	v, err := n.Int64()
-	if err != nil || v < 0 || v > maxDelta {
+// duration returns n units. It returns 0 for a number that is missing, below 1 or too
+// large: upstream replaces such a TTL by 30 days (vendor page "Object Store v2 FAQ").
+func duration(n json.Number, unit time.Duration) time.Duration {
+	v, err := n.Float64()
+	if err != nil || v < 1 || v > maxDelta*float64(time.Second/unit) {
 		return 0
 	}
-	return time.Duration(v) * time.Second
+	return time.Duration(v) * unit
 }

@@ -20,6 +20,7 @@ const (
 	detailMaxAge    = "max-age"
 	detailGrant     = "grant-expired"
 	detailCoherence = "coherence-unavailable"
+	detailTTL       = "ttl-unknown"
 )
 
 // Look answers q from the store or says how to go on. Now is the moment of the call. It never fails: where coherence is not known, the

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"time"
-
-	"osgate/objectstore"
 )
 
 // Shared is where the caches of one deployment keep entries for each other: [*SharedBodies] is one. It may forget anything at any time, and what it
@@ -79,19 +77,4 @@ func (s *Search) adopt(e *Entry, now time.Time) bool {
 	}
 	c.put(s.key, e)
 	return true
-}
-
-// ttlPart is which part of its store's TTL a value is fresh for: what may have expired
-// meanwhile is served for no longer.
-const ttlPart = 100
-
-// longest is how long an answer to o may be fresh: for limit, but no longer than a
-// hundredth of what its store's values live, where that is known.
-func (c *Cache) longest(limit time.Duration, location string, o *objectstore.Operation) time.Duration {
-	if o.CacheKind() != objectstore.CacheStores {
-		if times := c.learned.of(location, o.Ref); times.ttl > 0 {
-			return min(limit, times.ttl/ttlPart)
-		}
-	}
-	return limit
 }

@@ -28,6 +28,9 @@ type Stats struct {
 	Kept      int64                // leases of writes that are over, which run out by themselves
 	Evictions int64                // entries dropped for room, before they expired
 
+	TTLsLearned int64 // stores whose TTL was fetched
+	TTLsFailed  int64 // fetches that did not bring a store's TTL
+
 	SharedHits   int64       // Hits for which the entry of another replica was fetched
 	SharedMisses int64       // lookups among the entries of other replicas that found nothing usable, or no answer
 	Shared       SharedStats // of [Options].Shared
@@ -41,6 +44,7 @@ func (c *Cache) Stats() Stats {
 		Hits: n.hits.Load(), Misses: n.misses.Load(), Stale: n.stale.Load(), Fallbacks: n.fallbacks.Load(), Collapsed: n.collapsed.Load(),
 		Requests: n.requests.Load(), Bypasses: n.bypasses.Load(),
 		Fills: n.fills.Load(), Marks: n.marks.Load(), Evictions: n.evictions.Load(),
+		TTLsLearned: n.ttlsLearned.Load(), TTLsFailed: n.ttlsFailed.Load(),
 		SharedHits: n.sharedHits.Load(), SharedMisses: n.sharedMisses.Load(),
 	}
 	for outcome := range n.outcomes {
@@ -56,6 +60,8 @@ func (c *Cache) Stats() Stats {
 
 type counts struct {
 	hits, misses, stale, fallbacks, collapsed, requests, bypasses, fills, marks, evictions, sharedHits, sharedMisses, widened atomic.Int64
+
+	ttlsLearned, ttlsFailed atomic.Int64
 
 	outcomes [writeOutcomes]atomic.Int64 // by WriteOutcome
 }

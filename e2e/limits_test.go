@@ -136,7 +136,7 @@ func TestHitsAreFreeWhereUpstreamCounts(t *testing.T) {
 		miss.violates("client", 3600)
 		miss.structured(1, 3600)
 		one.get(keyOne).is(http.StatusOK).unlimited()
-		if n := len(s.emulator.requests(toObjectStore)); n != 1 {
+		if n := len(s.emulator.requests(toObjectStore, notTTL)); n != 1 {
 			t.Errorf("osemu saw %d requests, want 1", n)
 		}
 	})

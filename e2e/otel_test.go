@@ -76,7 +76,7 @@ func TestOneTraceLeadsFromTheCallerToObjectStore(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			c := startCollector(t)
-			s := newStack(t, true, "-rate", "1")
+			s := newStack(t, true, "-rate", "2") // the first read of a store takes two
 			endpoint := map[string]string{"http/protobuf": c.http, "grpc": c.grpc}[protocol]
 			g := s.gateway(exporting(endpoint, protocol, "TRUSTED_PROXIES=127.0.0.0/8", "RATE_MAX_WAIT=10s")...)
 			one := g.as("app-one")

@@ -215,6 +215,9 @@ func toObjectStore(r logged) bool { return strings.HasPrefix(r.Target, "/api/v1/
 // notIdentity holds for all but the question whose a token is, which the gateway asks by itself as soon as one is minted.
 func notIdentity(r logged) bool { return r.Target != "/accounts/api/me" }
 
+// notTTL holds for all but the gateway's own request for the TTL of the demo store.
+func notTTL(r logged) bool { return r.Target != demoStore }
+
 // toTarget holds for requests of exactly this method and target.
 func toTarget(method, target string) func(logged) bool {
 	return func(r logged) bool { return r.Method == method && r.Target == target }

@@ -42,6 +42,7 @@ func NewReplay(rs *Rules, environments map[string]string) *Replay {
 type logLine struct {
 	Time         time.Time `json:"time"`
 	RequestID    string    `json:"request_id"`
+	CausedBy     string    `json:"caused_by"`
 	Route        string    `json:"route"`
 	Operation    string    `json:"operation"`
 	RemoteAddr   string    `json:"remote_addr"`
@@ -104,7 +105,7 @@ func kindByName(name string) (objectstore.Kind, bool) {
 // request returns what the line says was asked. Names that the log lacks are "?", so that the resource is of the right type.
 func (l *logLine) request(environments map[string]string) (Request, error) {
 	kind, ok := kindByName(l.Operation)
-	if !ok || l.Principal == "" || l.Organization == "" {
+	if !ok || l.Principal == "" || l.Organization == "" || l.CausedBy != "" { // no policy decides about the gateway's own
 		return Request{}, errNoExchange
 	}
 	op := objectstore.Operation{Kind: kind, Ref: objectstore.Ref{Organization: l.Organization, Environment: l.Environment, Store: l.Store}}

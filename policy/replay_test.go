@@ -38,6 +38,7 @@ func TestReplayTellsWhatRulesWouldHaveDone(t *testing.T) {
 			"nothing permits", `@id("a") permit(principal == Client::"app-two", action, resource);`, logged("r", "getKey", "app-one"),
 			policy.Summary{Denied: 1, Rules: []policy.RuleSummary{{Rule: "default", Denied: 1, Refused: 1, First: "r", Last: "r"}}},
 		},
+		{"the gateway's own", all + noDeletes, logged("r", "deleteKey", "app-one", "caused_by", "q"), policy.Summary{Skipped: 1}},
 		{"a user", `@id("a") permit(principal == User::"u-1", action, resource);`, logged("r", "getKey", "user:u-1"), policy.Summary{Permitted: 1}},
 		{"a user that a client acts for", when(`context has user && context.user == "u-1"`), logged("r", "getKey", "app-one", "user", "u-1"), policy.Summary{Permitted: 1}},
 		{"bytes", when(`context.valueBytes == 7`), logged("r", "putKey", "app-one", "request_bytes", 7), policy.Summary{Permitted: 1}},

@@ -107,6 +107,7 @@ const (
 	maxBody      = 11 << 20
 	maxExchanges = 10_000
 	maxRefreshes = 64
+	maxLessons   = 1_000
 
 	// One in so many slots may be held by the strangers of one address. A burst of
 	// refusals is cut off where it has more under way at once than that.
@@ -120,6 +121,7 @@ type Proxy struct {
 	reach     regionmap.Reach
 	strangers Guesses       // by store
 	refreshes chan struct{} // one for each refresh under way
+	lessons   chan struct{} // one for each request for a store's TTL under way
 	calls     callCounts
 	exchanges atomic.Int64
 	serving   *slots // of exchanges that may wait for something
@@ -144,7 +146,8 @@ func New(o Options) (*Proxy, error) {
 		o.MaxExchanges = maxExchanges
 	}
 	return &Proxy{
-		Options: o, refreshes: make(chan struct{}, maxRefreshes), strangers: newStrangers(),
+		Options: o, strangers: newStrangers(),
+		refreshes: make(chan struct{}, maxRefreshes), lessons: make(chan struct{}, maxLessons),
 		serving: newSlots(o.MaxExchanges, servingShare), lingering: newSlots(max(1, o.MaxExchanges/lingerShare), lingeringShare),
 	}, nil
 }

@@ -22,6 +22,7 @@ func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) e
 		if cache.Failed(answer.StatusCode) && x.standIn() {
 			return fmt.Errorf("%w: %d", errStandIn, answer.StatusCode)
 		}
+		p.learnTTL(ctx, x, answer.StatusCode)
 		x.offer(answer)
 	}
 	x.rec.UpstreamRequestID = plainID(answer.Header.Get("X-Request-Id"))

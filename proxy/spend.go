@@ -37,7 +37,7 @@ func (p *Proxy) spend(x *exchange) error {
 func (p *Proxy) stand(x *exchange) error {
 	x.enter(record.StageLimit)
 	err := p.standBack(x)
-	if err == nil && p.CountUpstream && !x.rec.Charged {
+	if err == nil && p.CountUpstream && !x.rec.Charged && x.rec.CausedBy == "" {
 		err = p.charge(x.r.Context(), x)
 	}
 	return err

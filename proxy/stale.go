@@ -105,11 +105,13 @@ func (p *Proxy) repeat(x *exchange) (err error) {
 // Close lets no more be asked for behind clients' backs and waits until what is under way has ended and been recorded, or ctx has. It is for
 // after the last exchange; it cannot be undone.
 func (p *Proxy) Close(ctx context.Context) error {
-	for range cap(p.refreshes) {
-		select {
-		case p.refreshes <- struct{}{}:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for refreshes: %w", ctx.Err())
+	for _, underWay := range []chan struct{}{p.refreshes, p.lessons} {
+		for range cap(underWay) {
+			select {
+			case underWay <- struct{}{}:
+			case <-ctx.Done():
+				return fmt.Errorf("waiting for requests without a client: %w", ctx.Err())
+			}
 		}
 	}
 	return nil

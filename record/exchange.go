@@ -23,6 +23,7 @@ const (
 // goroutine and read-only once handed to a [Keeper].
 type Exchange struct {
 	ID       string        // X-Request-Id
+	CausedBy string        // ID of the client's exchange for which the gateway itself made this one; empty: a client made it
 	Start    time.Time     // when the request's header was read
 	Duration time.Duration // to the answer's last byte; waiting and upstream included
 

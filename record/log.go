@@ -54,6 +54,7 @@ func (l *AccessLog) Keep(x *Exchange) {
 func (x *Exchange) attrs() []slog.Attr {
 	a := make(attrs, 0, 40)
 	a.text("request_id", x.ID)
+	a.text("caused_by", x.CausedBy)
 	a.text("protocol", x.Protocol)
 	a.text("method", x.Method)
 	a.text("route", x.Route)

@@ -9,7 +9,7 @@ const unitBytes = 100_000
 // where Object Store was not asked or had said something else: those that statistics count ("Object Store v2 usage": only successful
 // requests count).
 func (x *Exchange) Counted() bool {
-	if x.Surface != SurfaceObjectStore {
+	if x.Surface != SurfaceObjectStore || x.CausedBy != "" {
 		return false
 	}
 	if x.Status == http.StatusNotModified {

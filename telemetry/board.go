@@ -54,6 +54,10 @@ func (b *Board) Keep(x *record.Exchange) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := b.second(now)
+	if x.CausedBy != "" { // no client sent it
+		b.keepOwn(now, n, x)
+		return
+	}
 	b.count(n, outcome, x)
 	b.shadow.add(n, x.Shadow)
 	b.failing.add(n, x.PolicyErrors)
@@ -72,6 +76,22 @@ func (b *Board) Keep(x *record.Exchange) {
 	b.clients.add(short(x.Principal), n, outcome == OutcomeRefused, strings.Clone).standing.keep(now, x)
 	if x.Store != "" && outcome != OutcomeRefused {
 		b.stores.add(placeOf(x), n, x.Hit, Place.clone)
+	}
+}
+
+// keepOwn counts x, a request of the gateway itself, for what it took upstream.
+func (b *Board) keepOwn(now time.Time, n int64, x *record.Exchange) {
+	if x.UpstreamAttempts == 0 {
+		return
+	}
+	s := b.window.at(n)
+	for c, by := range map[counter]int64{asked: int64(x.UpstreamAttempts), asking: x.BilledUnits()} {
+		s.counts[c] += by
+		b.totals[c] += by
+	}
+	s.timings[timeUpstream].add(x.UpstreamDuration)
+	if x.Region != "" {
+		b.keepRegion(now, n, x)
 	}
 }
 

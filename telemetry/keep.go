@@ -9,7 +9,9 @@ import (
 // Keep implements [record.Keeper].
 func (m *Metrics) Keep(x *record.Exchange) {
 	ctx := traceContext(x)
-	m.keepServer(ctx, x)
+	if x.CausedBy == "" {
+		m.keepServer(ctx, x)
+	}
 	m.keepQuota(ctx, x)
 	if x.UpstreamAttempts > 0 {
 		m.keepUpstream(ctx, x)

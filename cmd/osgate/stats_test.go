@@ -133,19 +133,19 @@ func (r *reconciling) settled(t *testing.T, wanted string, extra ...string) {
 func TestReconcileShowsWhatBypassesTheGateway(t *testing.T) {
 	t.Parallel()
 	r := startReconciling(t)
-	r.read(t, r.gateway, 5)
+	r.read(t, r.gateway, 5) // and the gateway requests the store itself, for its TTL
 	const line = "env-prod     us-east-1  APP_demo__defaultPersistentObjectStore  "
-	r.settled(t, "total,,,5,5,0\r\n", "-format", "csv")
+	r.settled(t, "total,,,6,6,0\r\n", "-format", "csv")
 	status, out, _ := r.run(t)
-	if status != exitOK || !strings.Contains(out, line+"5       5     0\n") {
+	if status != exitOK || !strings.Contains(out, line+"6       6     0\n") {
 		t.Fatalf("exit %d, want 0 and no difference:\n%s", status, out)
 	}
 	r.read(t, r.vendor, 2)
 	status, out, _ = r.run(t)
-	if status != exitFailed || !strings.Contains(out, line+"7       5     2\n") {
+	if status != exitFailed || !strings.Contains(out, line+"8       6     2\n") {
 		t.Errorf("exit %d, want 1 and a difference of 2:\n%s", status, out)
 	}
-	if status, out, _ = r.run(t, "-tolerance", "28.6", "-format", "csv", "-period", "1hour"); status != exitOK || !strings.Contains(out, ",7,5,2\r\n") {
+	if status, out, _ = r.run(t, "-tolerance", "25", "-format", "csv", "-period", "1hour"); status != exitOK || !strings.Contains(out, ",8,6,2\r\n") {
 		t.Errorf("with tolerance: exit %d\n%s", status, out)
 	}
 	if status, out, _ = r.run(t, "-format", "json", "-unit", "billing"); status != exitFailed || !strings.Contains(out, `"difference": 2`) {

@@ -70,6 +70,7 @@ func (p *parts) cacheEvents(tell func(event string, n int64)) {
 		{"fill", s.Fills}, {"eviction", s.Evictions}, {"mark", s.Marks}, {"collapsed", s.Collapsed}, {"stale", s.Stale}, {"fallback", s.Fallbacks},
 		{"shared_hit", s.SharedHits}, {"shared_miss", s.SharedMisses}, {"shared_kept", s.Shared.Kept}, {"shared_dropped", s.Shared.Dropped},
 		{"shared_unreadable", s.Shared.Unreadable + p.unreadable()}, {"lease_widened", s.Widened}, {"lease_without_room", s.Settled},
+		{"ttl_learned", s.TTLsLearned}, {"ttl_failed", s.TTLsFailed},
 	} {
 		tell(event.name, event.n)
 	}

@@ -335,7 +335,7 @@ func (p *parts) makeCache() (err error) {
 	o := cache.Options{
 		KeyTTL: c.KeyTTL, StoresTTL: c.StoresTTL, KeysTTL: c.KeysTTL, Bytes: int64(c.Bytes), EntryBytes: int64(min(c.EntryBytes, c.Bytes)),
 		StaleIfError: c.StaleIfError, StaleWhileRevalidate: c.StaleWhileRevalidate,
-		IgnoreClients: !c.ClientControl, Rules: cacheRules(c.Rules),
+		IgnoreClients: !c.ClientControl, RequireTTL: true, Rules: cacheRules(c.Rules),
 		GrantTTL: p.config.Auth.TTL, WriteLease: lease, Coherence: coherence, OnHold: p.clientHolds,
 	}
 	if err = p.share(&o); err != nil {

@@ -1,0 +1,107 @@
+package cache
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"osgate/objectstore"
+)
+
+const (
+	// ttlPart is which part of its store's TTL a value is fresh for: what may have expired
+	// meanwhile is served for no longer.
+	ttlPart = 100
+
+	// ttlRetry is how long after a failed fetch of a store's TTL the same client's requests
+	// start no other.
+	ttlRetry = 5 * time.Second
+)
+
+// longest is how long an answer to o may be fresh: for limit, but no longer than a
+// hundredth of what its store's values live, where that is known.
+func (c *Cache) longest(limit time.Duration, location string, o *objectstore.Operation) time.Duration {
+	if times := c.learned.of(location, o.Ref); times.ttl > 0 && expires(o) {
+		return min(limit, times.ttl/ttlPart)
+	}
+	return limit
+}
+
+// expires reports whether the answer to o contains what expires with its store's TTL.
+func expires(o *objectstore.Operation) bool {
+	kind := o.CacheKind()
+	return o.Ref.Store != "" && (kind == objectstore.CacheKey || kind == objectstore.CacheKeys)
+}
+
+// lacksTTL reports whether the answer to o must not be kept, because its store's TTL is
+// not known.
+func (c *Cache) lacksTTL(location string, o *objectstore.Operation, now time.Time) bool {
+	return c.options.RequireTTL && expires(o) && !c.learned.of(location, o.Ref).current(now)
+}
+
+// LearnTTL returns how the TTL of a store becomes known without which the answer to q is
+// not kept. End is closed when the TTL is known or cannot be learned now; it is nil if
+// there is nothing to wait for: the TTL is known, [Options.RequireTTL] is false, or the same
+// client failed to learn it less than 5 s ago. If done is not nil, nobody requests the
+// store yet: the caller must do so, give the answer to a [Cache.Lesson], and then call done,
+// once and whatever happened. LearnTTL never waits.
+func (c *Cache) LearnTTL(q Question, now time.Time) (end <-chan struct{}, done func()) {
+	if !c.lacksTTL(q.Location, &q.Operation, now) {
+		return nil, nil
+	}
+	store := storeName(q.Location, q.Operation.Ref)
+	end, leads := c.learned.join(store, q.Client, now)
+	if !leads {
+		return end, nil
+	}
+	return end, func() {
+		if c.learned.leave(store, q.Client, now) {
+			c.counts.ttlsLearned.Add(1)
+		} else {
+			c.counts.ttlsFailed.Add(1)
+		}
+	}
+}
+
+// Lesson returns a Fill for the answer to q, a request for a store object that is made for
+// [Cache.LearnTTL]. It learns from the answer and stores nothing. Now is the moment before
+// the request is sent.
+func (c *Cache) Lesson(q Question, now time.Time) *Fill {
+	return &Fill{cache: c, operation: q.Operation, location: q.Location, asked: now, off: detailDisabled}
+}
+
+// join returns the end of the fetch of a store, and true to the caller that has to make
+// it. It returns nil if one failed for the client a moment ago.
+func (l *learned) join(store digest, client string, now time.Time) (end <-chan struct{}, leads bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if end, ok := l.fetches[store]; ok {
+		return end, false
+	}
+	times, _ := l.stores.get(store)
+	if at, ok := l.failed.get(failedName(store, client)); ok && now.Sub(at) < ttlRetry && at.After(times.since) {
+		return nil, false
+	}
+	fetch := make(chan struct{})
+	l.fetches[store] = fetch
+	return fetch, true
+}
+
+// leave ends the fetch of a store that began at began, and reports whether the TTL was
+// learned since.
+func (l *learned) leave(store digest, client string, began time.Time) (known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	times, _ := l.stores.get(store)
+	known = times.known && !times.since.Before(began)
+	if !known {
+		l.failed.put(failedName(store, client), began)
+	}
+	close(l.fetches[store])
+	delete(l.fetches, store)
+	return known
+}
+
+// failedName names a failed fetch of a store for a client.
+func failedName(store digest, client string) digest {
+	return sha256.Sum256(append(appendPart(nil, client), store[:]...))
+}
