@@ -34,6 +34,21 @@ func (p *Proxy) locate(x *exchange) error {
 	return p.locateOperation(x, place)
 }
 
+// named returns the location, or the control plane alone, that a request names itself; the
+// zero one where it names none, or more than one.
+func (p *Proxy) named(r *http.Request) regionmap.Location {
+	target, err := p.originForm(r)
+	if err != nil {
+		return regionmap.Location{}
+	}
+	path, _, _ := strings.Cut(target, "?")
+	place, _, err := p.Regions.Read(r.Host, path, r.Header[regionmap.Header])
+	if err != nil {
+		return regionmap.Location{}
+	}
+	return regionmap.Location{Plane: place.Plane, Region: place.Region}
+}
+
 func (p *Proxy) locateAccounts(x *exchange, place regionmap.Place) (err error) {
 	if err := emptySegment(x.path); err != nil {
 		return err

@@ -202,6 +202,9 @@ func (p *Proxy) refuse(x *exchange, err error) {
 		x.severed, x.rec.Aborted = true, true
 		return
 	}
+	if x.location == (regionmap.Location{}) { // no stage has placed it
+		x.location = p.named(x.r)
+	}
 	h := x.w.Header()
 	clear(h) // what a stage had prepared belongs to another answer
 	x.ourHeaders(h)
