@@ -30,8 +30,8 @@ func TestAttackByFramingHurtsNoOther(t *testing.T) {
 				first, next, err := a.smuggle(head, token)
 				if err != nil {
 					a.Errorf("%q: %v", head, err)
-				} else if first != http.StatusBadRequest && first != http.StatusNotImplemented || next != 0 {
-					a.Errorf("%q: answered %d, then %d; want 400 or 501 and the end of the connection", head, first, next)
+				} else if want := framingStatus(head); first != want || next != 0 {
+					a.Errorf("%q: answered %d, then %d; want %d and the end of the connection", head, first, next, want)
 				}
 			}
 		},
@@ -42,6 +42,17 @@ func TestAttackByFramingHurtsNoOther(t *testing.T) {
 			}
 		},
 	})
+}
+
+// framingStatus is the answer to one of framings: 501 where its last transfer coding, or
+// one of two, is none that is known.
+func framingStatus(head string) int {
+	for _, coding := range []string{"identity", "Transfer-Encoding: x\r\n"} {
+		if strings.Contains(head, coding) {
+			return http.StatusNotImplemented
+		}
+	}
+	return http.StatusBadRequest
 }
 
 // framings returns heads, without the empty line at the end, that name no one length.

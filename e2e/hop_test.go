@@ -144,7 +144,9 @@ func TestAnswersComeBackWithoutWhatIsNotTheClients(t *testing.T) {
 	}
 }
 
-// TestWhatWeDoNotSpeakIsRefused sends TRACE, CONNECT, foreign absolute forms, smuggling and a request that came through us before.
+// TestWhatWeDoNotSpeakIsRefused sends methods, targets, heads and framings that are not
+// served, each over a connection of its own. All are refused in the one form, those too
+// that net/http refuses below the gateway.
 func TestWhatWeDoNotSpeakIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -154,21 +156,69 @@ func TestWhatWeDoNotSpeakIsRefused(t *testing.T) {
 	line := func(method, target string, headers ...string) string {
 		return method + " " + target + " HTTP/1.1\r\nHost: gateway\r\n" + fields(append(headers, token)) + "\r\n"
 	}
-	for name, request := range map[string]string{
-		"TRACE":                   line("TRACE", keyOne),
-		"CONNECT":                 "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n",
-		"CONNECT a known host":    "CONNECT anypoint.mulesoft.com:443 HTTP/1.1\r\nHost: anypoint.mulesoft.com:443\r\n" + token + "\r\n\r\n",
-		"foreign absolute form":   line("GET", "http://example.com"+keyOne),
-		"absolute form of a file": line("GET", "file:///etc/passwd"),
-		"two lengths":             "PUT " + keyOne + " HTTP/1.1\r\nHost: gateway\r\n" + token + "\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-		"two hosts":               line("GET", keyOne, "Host: other"),
-		"no host":                 "GET " + keyOne + " HTTP/1.1\r\n" + token + "\r\n\r\n",
-		"unknown method":          line("BREW", keyOne),
-		"asterisk":                line("OPTIONS", "*"),
+	put := func(version string, framing ...string) string {
+		return "PUT " + keyOne + " HTTP/" + version + "\r\nHost: gateway\r\n" + token + "\r\n" + fields(framing) + "\r\n"
+	}
+	const both, chunks = "Content-Length: 12", "2\r\n{}\r\n0\r\n\r\n"
+	for name, tt := range map[string]struct {
+		request string
+		status  int
+		code    string
+	}{
+		"TRACE":                   {line("TRACE", keyOne), 400, "bad-request"},
+		"CONNECT":                 {"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n", 400, "bad-request"},
+		"CONNECT a known host":    {"CONNECT anypoint.mulesoft.com:443 HTTP/1.1\r\nHost: anypoint.mulesoft.com:443\r\n" + token + "\r\n\r\n", 400, "bad-request"},
+		"foreign absolute form":   {line("GET", "http://example.com"+keyOne), 400, "bad-request"},
+		"absolute form of a file": {line("GET", "file:///etc/passwd"), 404, "not-object-store"},
+		"unknown method":          {line("BREW", keyOne), 404, "not-object-store"},
+		"asterisk":                {line("OPTIONS", "*"), 404, "not-object-store"},
+
+		"no HTTP":               {"hello\r\n\r\n", 400, "bad-request"},
+		"another version":       {strings.Replace(line("GET", keyOne), "HTTP/1.1", "HTTP/3.0", 1), 505, "bad-request"},
+		"two hosts":             {line("GET", keyOne, "Host: other"), 400, "bad-request"},
+		"no host":               {"GET " + keyOne + " HTTP/1.1\r\n" + token + "\r\n\r\n", 400, "bad-request"},
+		"a space before colon":  {line("GET", keyOne, "X-Any : x"), 400, "bad-request"},
+		"a control byte":        {line("GET", keyOne, "X-Any: a\x00b"), 400, "bad-request"},
+		"a header too large":    {line("GET", keyOne, "X-Any: "+strings.Repeat("x", 100<<10)), 431, "bad-request"},
+		"an unknown Expect":     {put("1.1", "Expect: more", "Content-Length: 2") + "{}", 417, "bad-request"},
+		"a body over the bound": {put("1.1", "Content-Length: 99999999"), 413, "too-large"},
+
+		"two lengths":                    {put("1.1", "Content-Length: 2", "Content-Length: 3") + "{}x", 400, "bad-request"},
+		"two lengths in one field":       {put("1.1", "Content-Length: 2, 3") + "{}x", 400, "bad-request"},
+		"the same length in one field":   {put("1.1", "Content-Length: 2, 2") + "{}", 400, "bad-request"},
+		"a length with a sign":           {put("1.1", "Content-Length: +2") + "{}", 400, "bad-request"},
+		"a negative length":              {put("1.1", "Content-Length: -2") + "{}", 400, "bad-request"},
+		"a hexadecimal length":           {put("1.1", "Content-Length: 0x2") + "{}", 400, "bad-request"},
+		"a length too large":             {put("1.1", "Content-Length: 99999999999999999999") + "{}", 400, "bad-request"},
+		"an empty length":                {put("1.1", "Content-Length:") + "{}", 400, "bad-request"},
+		"length, then encoding":          {put("1.1", both, "Transfer-Encoding: chunked") + chunks, 400, "bad-request"},
+		"encoding, then length":          {put("1.1", "Transfer-Encoding: chunked", both) + chunks, 400, "bad-request"},
+		"encoding in capitals":           {put("1.1", both, "TRANSFER-ENCODING: CHUNKED") + chunks, 400, "bad-request"},
+		"encoding behind a tab":          {put("1.1", both, "Transfer-Encoding:\tchunked") + chunks, 400, "bad-request"},
+		"encoding with a space":          {put("1.1", both, "Transfer-Encoding : chunked") + chunks, 400, "bad-request"},
+		"encoding folded":                {put("1.1", both, "Transfer-Encoding:\r\n chunked") + chunks, 400, "bad-request"},
+		"encoding and length 0":          {put("1.1", "Content-Length: 0", "Transfer-Encoding: chunked") + chunks, 400, "bad-request"},
+		"encoding and two lengths":       {put("1.1", both, both, "Transfer-Encoding: chunked") + chunks, 400, "bad-request"},
+		"encoding twice and length":      {put("1.1", both, "Transfer-Encoding: chunked", "Transfer-Encoding: chunked") + chunks, 501, "bad-request"},
+		"encoding twice":                 {put("1.1", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked") + chunks, 501, "bad-request"},
+		"encoding of two kinds":          {put("1.1", "Transfer-Encoding: gzip, chunked") + chunks, 501, "bad-request"},
+		"encoding, then identity":        {put("1.1", "Transfer-Encoding: chunked, identity") + chunks, 501, "bad-request"},
+		"encoding with a vertical tab":   {put("1.1", "Transfer-Encoding: \x0bchunked") + chunks, 400, "bad-request"},
+		"encoding of no known kind":      {put("1.1", both, "Transfer-Encoding: x") + chunks, 501, "bad-request"},
+		"identity":                       {put("1.1", both, "Transfer-Encoding: identity") + chunks, 501, "bad-request"},
+		"HTTP/1.0, encoding":             {put("1.0", "Transfer-Encoding: chunked") + chunks, 400, "bad-request"},
+		"HTTP/1.0, encoding and length":  {put("1.0", both, "Transfer-Encoding: chunked") + chunks, 400, "bad-request"},
+		"HTTP/1.0, encoding, kept alive": {put("1.0", "Connection: keep-alive", "Transfer-Encoding: chunked") + chunks, 400, "bad-request"},
+		"a chunk without a size":         {put("1.1", "Transfer-Encoding: chunked") + "x\r\n{}\r\n0\r\n\r\n", 400, "bad-request"},
+		"a chunk longer than its size":   {put("1.1", "Transfer-Encoding: chunked") + "1\r\n{}\r\n0\r\n\r\n", 400, "bad-request"},
 	} {
-		if a := raw(t, g.addr(), request); a.status < 400 || a.status == http.StatusUnauthorized {
-			t.Errorf("%s: %d %s, want it refused", name, a.status, a.body)
-		}
+		t.Run(name, func(t *testing.T) {
+			a := raw(t, g.addr(), tt.request)
+			a.refused(tt.status, tt.code)
+			if region := a.header.Get("X-Osgate-Region"); region != "" && region != "us/us-east-1" {
+				t.Errorf("X-Osgate-Region %q", region)
+			}
+		})
 	}
 	if seen := s.emulator.requests(notIdentity); len(seen) > 0 {
 		t.Errorf("osemu saw %v, want nothing", seen)

@@ -209,19 +209,25 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	clear(h) // what a stage had prepared belongs to another answer
 	x.ourHeaders(h)
 	r.headers(h, proxyError)
-	said := problem{
-		Type: "urn:osgate:" + string(r.code), Title: title, Status: status, Detail: r.detail, Instance: x.rec.ID, Message: r.detail, Rule: r.rule,
-	}
-	if r.violated != "" {
-		said.Violated = []string{r.violated}
-	}
-	body, _ := json.Marshal(said) // plain strings cannot fail to marshal
+	body := r.problem(title, status, x.rec.ID)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	x.w.deadline.total = refusalTime
 	x.w.WriteHeader(status)
 	if x.r.Method != http.MethodHead {
 		_, _ = x.w.Write(body) // a client that left is seen by record
 	}
+}
+
+// problem returns the body of the answer to the request with this id.
+func (r refusal) problem(title string, status int, id string) []byte {
+	said := problem{
+		Type: "urn:osgate:" + string(r.code), Title: title, Status: status, Detail: r.detail, Instance: id, Message: r.detail, Rule: r.rule,
+	}
+	if r.violated != "" {
+		said.Violated = []string{r.violated}
+	}
+	body, _ := json.Marshal(said) // plain strings cannot fail to marshal
+	return body
 }
 
 // headers adds what goes with the code.

@@ -19,6 +19,7 @@ type Conn struct {
 	served  atomic.Int64 // requests that were handed to the server's handler
 	proved  atomic.Bool  // standing.identified, to be read without the table's lock
 	working atomic.Bool  // standing.busy, likewise
+	handled atomic.Bool  // the request of HTTP/1 that is under way has a handler
 }
 
 // Close implements [net.Conn]. The descriptor is free before the connection stops to
@@ -71,6 +72,18 @@ func (s *stream) Read(p []byte) (n int, err error) {
 	return n, err //nolint:wrapcheck // it is the network's own
 }
 
+// Write implements [net.Conn]. An answer of net/http's own is replaced.
+func (s *stream) Write(p []byte) (int, error) {
+	answer := s.refusal(p)
+	if answer == nil {
+		return s.Conn.Write(p) //nolint:wrapcheck // it is the network's own
+	}
+	if err := refuse(s.Conn, answer); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
 // CloseWrite closes the sending half.
 func (s *stream) CloseWrite() error { return closeWrite(s.Conn) }
 
@@ -109,6 +122,7 @@ func (l *Listener) Attach(s *http.Server) {
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c := of(r); c != nil && r.ProtoMajor == 1 {
 			c.served.Add(1)
+			c.handled.Store(true)
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -120,6 +134,9 @@ func (l *Listener) became(c *Conn, state http.ConnState) {
 		return
 	}
 	c.working.Store(state == http.StateActive)
+	if state == http.StateIdle {
+		c.handled.Store(false)
+	}
 	l.table.change(c, func(s *standing) { s.busy = state == http.StateActive })
 }
 

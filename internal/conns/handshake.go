@@ -4,7 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
+	"net"
+	"net/http"
 	"time"
 )
 
@@ -14,7 +15,7 @@ func (l *Listener) secure(c *Conn) {
 	secured := tls.Server(c, l.o.TLS)
 	if err := shake(secured, l.o.Handshake); err != nil {
 		l.table.add(func(n *Counts) { n.Handshakes++ })
-		answerPlain(err)
+		l.answerPlain(err)
 		if l.o.Failed != nil {
 			l.o.Failed(c.RemoteAddr(), err)
 		}
@@ -42,15 +43,27 @@ func shake(c *tls.Conn, within time.Duration) error {
 	return nil
 }
 
-// answerPlain answers a client that speaks plain HTTP, as net/http does.
-func answerPlain(err error) {
+// answerPlain answers a client that speaks plain HTTP.
+func (l *Listener) answerPlain(err error) {
 	header, ok := errors.AsType[tls.RecordHeaderError](err)
 	if !ok || header.Conn == nil {
 		return
 	}
 	switch string(header.RecordHeader[:]) {
 	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":
-		const answer = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
-		_, _ = io.WriteString(header.Conn, answer) // the client gets it or not
+		_ = refuse(header.Conn, l.plainAnswer(header.Conn)) // the client gets it or not
 	}
+}
+
+// plainAnswer returns the answer to a client that speaks plain HTTP: net/http's, if there
+// is none of the listener's.
+func (l *Listener) plainAnswer(c net.Conn) []byte {
+	const reason = "Client sent an HTTP request to an HTTPS server."
+	if l.o.Refuse != nil {
+		answer := l.o.Refuse(Refusal{Remote: c.RemoteAddr(), Status: http.StatusBadRequest, Reason: reason})
+		if answer != nil {
+			return answer
+		}
+	}
+	return []byte("HTTP/1.0 400 Bad Request\r\n\r\n" + reason + "\n")
 }

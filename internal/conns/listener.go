@@ -25,6 +25,12 @@ type Options struct {
 	// a stretch of it. It must not wait. Nil: nothing is called.
 	Changed func(Change)
 
+	// Refuse returns the answer to a request that net/http refuses by itself, in the
+	// place of net/http's own: a whole HTTP/1.1 message, after which the connection is
+	// closed. Requests of HTTP/2 are not among them. Many goroutines call it; it must not
+	// wait. Nil, or no answer: net/http's own.
+	Refuse func(Refusal) []byte
+
 	// Failed is called with the error of each TLS handshake that came to nothing. Many
 	// goroutines call it; it must not wait. Nil: nothing is called.
 	Failed func(remote net.Addr, err error)

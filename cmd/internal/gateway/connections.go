@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 
 	"osgate/admin"
 	"osgate/config"
@@ -22,6 +23,9 @@ func (g *Gateway) bound(clients, admin net.Listener) {
 	o := conns.Options{
 		Limit: share.Clients, Exempt: g.config.Server.TrustedProxies, Handshake: readHeaderTimeout,
 		Changed: g.connectionsChanged("clients"), Failed: g.handshakeFailed,
+	}
+	if g.proxy != nil { // nil: the cache alone (OSGATE_CACHE_MODE=rfc9111)
+		o.Refuse = g.refused
 	}
 	if g.certs != nil {
 		o.TLS = g.certs.config()
@@ -50,6 +54,15 @@ func (p *parts) connectionsChanged(listener string) func(conns.Change) {
 // handshakeFailed logs a TLS handshake that came to nothing. Clients cause it at will.
 func (p *parts) handshakeFailed(remote net.Addr, err error) {
 	p.logger.Debug("a TLS handshake has failed", slog.String("remote_addr", remote.String()), slog.String("cause", err.Error()))
+}
+
+// refused answers a request that the server could not read.
+func (p *parts) refused(r conns.Refusal) []byte {
+	var remote netip.AddrPort
+	if tcp, ok := r.Remote.(*net.TCPAddr); ok {
+		remote = tcp.AddrPort()
+	}
+	return p.proxy.Unread(remote, r.Status, r.Reason)
 }
 
 // connectionsReasons returns what is wrong with the clients' connections.

@@ -1,0 +1,57 @@
+package proxy
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"osgate/record"
+)
+
+// unreadDetails are what the client reads where the server under the proxy gives no reason
+// why it could not read a request.
+var unreadDetails = map[int]string{
+	http.StatusBadRequest:                  "the request is no request of HTTP/1.0 or HTTP/1.1",
+	http.StatusExpectationFailed:           "no expectation but 100-continue is met",
+	http.StatusNotImplemented:              "the request has a transfer coding that is not read here; chunked is",
+	http.StatusRequestHeaderFieldsTooLarge: "the header section of the request is too large",
+}
+
+// Unread returns the answer to a request of HTTP/1 that could not be read, as a whole
+// message, and keeps a record of it. No stage sees such a request, and nothing of it is
+// known but where it comes from. The reason must not repeat anything of the request.
+func (p *Proxy) Unread(remote netip.AddrPort, status int, reason string) []byte {
+	x := record.Exchange{
+		ID: strings.ToLower(rand.Text()), Start: time.Now(), Surface: record.SurfaceNone,
+		Status: status, Code: string(codeBadRequest), Cause: reason,
+	}
+	if remote.IsValid() {
+		x.RemoteAddr = remote.Addr().Unmap().String()
+		x.ClientAddr = x.RemoteAddr
+	}
+	detail := cmp.Or(reason, unreadDetails[status], unreadDetails[http.StatusBadRequest])
+	r := refusal{code: codeBadRequest, status: status, detail: detail}
+	_, title, proxyError := r.answer()
+	body := r.problem(title, status, x.ID)
+	h := http.Header{}
+	r.headers(h, proxyError)
+	h.Set("X-Request-Id", x.ID)
+	h.Set("Via", via(1, 1))
+	h.Set("Date", x.Start.UTC().Format(http.TimeFormat))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Connection", "close")
+	var answer bytes.Buffer
+	fmt.Fprintf(&answer, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
+	_ = h.Write(&answer) // a buffer takes all
+	answer.WriteString("\r\n")
+	answer.Write(body)
+	x.ResponseBytes = int64(len(body))
+	p.Keeper.Keep(&x)
+	return answer.Bytes()
+}
