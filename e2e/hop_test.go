@@ -54,7 +54,10 @@ type upstream struct {
 	seen []*http.Request // guarded by mu
 }
 
-// newUpstream answers me as app-one's, mints a token, and leaves all else to answer.
+// ownToken is what stands before the client ID in the tokens of an upstream.
+const ownToken = "a-token-of-the-tests-own-for-"
+
+// newUpstream mints tokens, names the client of each, and leaves all else to answer.
 func newUpstream(t *testing.T, answer http.HandlerFunc) *upstream {
 	t.Helper()
 	u := &upstream{}
@@ -62,10 +65,12 @@ func newUpstream(t *testing.T, answer http.HandlerFunc) *upstream {
 		w.Header().Set("Content-Type", "application/json")
 		switch r.URL.Path {
 		case "/accounts/oauth2/token":
-			_, _ = fmt.Fprint(w, `{"access_token":"a-token-of-the-tests-own","expires_in":3600,"token_type":"bearer"}`)
+			_, _ = fmt.Fprintf(w, `{"access_token":%q,"expires_in":3600,"token_type":"bearer"}`, ownToken+r.FormValue("client_id"))
 		case "/accounts/api/me":
-			_, _ = fmt.Fprint(w, `{"client":{"client_id":"app-one","name":"one","org_id":"org-root","redirect_uris":[],"grant_types":["client_credentials"]},
-				"user":{"id":"u1","organizationId":"org-root","organization":{"id":"org-root","name":"Acme"},"memberOfOrganizations":[{"id":"org-root","name":"Acme"}]}}`)
+			_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+			_, _ = fmt.Fprintf(w, `{"client":{"client_id":%q,"name":"one","org_id":"org-root","redirect_uris":[],"grant_types":["client_credentials"]},
+				"user":{"id":"u1","organizationId":"org-root","organization":{"id":"org-root","name":"Acme"},"memberOfOrganizations":[{"id":"org-root","name":"Acme"}]}}`,
+				strings.TrimPrefix(token, ownToken))
 		default:
 			u.mu.Lock()
 			u.seen = append(u.seen, r)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -92,28 +93,48 @@ func TestUpstreamsRefusalIsWaitedOut(t *testing.T) {
 	})
 }
 
-// TestARefusalOfOurAddressBindsAllClients lets osemu limit by address, and say so: with a budget, no client's requests go there until it may be asked again.
+// TestARefusalOfOurAddressBindsAllClients has an upstream that refuses by address, and says
+// so: with a budget, no client's requests go there until it may be asked again. Without a
+// budget, or where it refuses the client, the others go on.
 func TestARefusalOfOurAddressBindsAllClients(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, false, "-rate", "1", "-rate-by", "ip", "-choose", "retry-after=on")
-	g := s.gateway("RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0", "BUDGET=1000")
-	one := g.as("app-one")
-	others := []caller{everywhere([]*gateway{g}, "app-two")[0], everywhere([]*gateway{g}, "app-read")[0]}
-	for began := time.Now(); time.Since(began) < patience; pause(1100 * time.Millisecond) { // longer than what osemu tells another client
-		for _, other := range others { // of which one comes within the second for which osemu refuses
-			eventually(t, "osemu to refuse the first client", func() bool {
-				a := one.get(keyOne)
-				return a.status == http.StatusTooManyRequests && a.header.Get("Proxy-Status") == ""
+	for name, tt := range map[string]struct {
+		subject, budget string
+		binds           bool
+	}{
+		"address, budget":    {"ip 192.0.2.1", "BUDGET=1000", true},
+		"address, no budget": {"ip 192.0.2.1", "BUDGET=0", false},
+		"client, budget":     {"client app-one", "BUDGET=1000", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", "600") // longer than the test
+				w.WriteHeader(http.StatusTooManyRequests)
+				_, _ = fmt.Fprintf(w, `{"status":"failure","statusMessage":"%s can not perform more requests in this time window"}`, tt.subject)
 			})
-			a := other.get(keyOne)
-			if all := s.emulator.requests(toObjectStore); all[len(all)-1].Client == "app-one" {
-				a.refused(http.StatusTooManyRequests, "over-quota")
-				a.violates("upstream", 1)
-				return
+			g := newStack(t, false).gateway("UPSTREAM_OVERRIDE="+u.URL, "RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0", tt.budget)
+			one, others := g.as("app-one"), []caller{g.as("app-two"), g.as("app-read")}
+			if a := one.get(keyOne).is(http.StatusTooManyRequests); a.header.Get("Proxy-Status") != "" {
+				t.Fatalf("%v %s, want upstream's own answer", a.header, a.body)
 			}
-		}
+			a := one.get(keyOne)
+			a.refused(http.StatusTooManyRequests, "over-quota")
+			a.violates("upstream", 600)
+			for i, other := range others {
+				a, asked := other.get(keyOne), 1
+				if tt.binds {
+					a.refused(http.StatusTooManyRequests, "over-quota")
+					a.violates("upstream", 600)
+				} else {
+					asked += i + 1
+				}
+				if n := len(u.requests()); n != asked {
+					t.Errorf("upstream got %d requests, the latest of %d clients, want %d", n, i+2, asked)
+				}
+			}
+		})
 	}
-	t.Errorf("each other client was sent to osemu after it had refused the address: %+v", s.emulator.requests(toObjectStore))
 }
 
 // TestUpstreamsRetryAfterIsObeyed lets osemu say when to come again: what came sooner would only be refused.
