@@ -273,6 +273,7 @@ func TestControlPlaneSaysWhenToComeBack(t *testing.T) {
 			{"X-RateLimit-Reset in the past", 429, "", at(-30), 0},
 			{"X-RateLimit-Reset that is none", 429, "", "soon", 0},
 			{"zero", 429, "0", "", 0},
+			{"X-RateLimit-Reset beside a Retry-After of zero", 429, "0", at(30), 30 * time.Second},
 			{"negative", 429, "-7", "", 0},
 			{"absurd Retry-After", 503, "9223372036854775807", "", time.Hour},
 			{"absurd X-RateLimit-Reset", 429, "", at(1 << 40), time.Hour},

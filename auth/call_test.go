@@ -75,6 +75,16 @@ func TestAllElseIsNoCall(t *testing.T) {
 	}
 }
 
+func TestIDsAreLettersDigitsAndTwoSigns(t *testing.T) {
+	for c := range rune(128) {
+		id := string(c)
+		allowed := strings.ContainsAny(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+		if call, ok := auth.ReadCall(http.MethodGet, "/accounts/api/organizations/"+id); ok != allowed || ok && call != auth.GetOrganization {
+			t.Errorf("organization %q: %v, %t; want a call: %t", id, call, ok, allowed)
+		}
+	}
+}
+
 // An organization id that two servers might decode or cut differently is none.
 func TestOddOrganizationIsNoCall(t *testing.T) {
 	for _, id := range []string{

@@ -2,7 +2,6 @@ package auth_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"testing"
@@ -64,30 +63,61 @@ func TestEveryIdentificationIsCountedOnce(t *testing.T) {
 	})
 }
 
+// TestAskingsAreToldWithTheirAnswer and with their own plane and duration, each once.
 func TestAskingsAreToldWithTheirAnswer(t *testing.T) {
 	limited := func(_ context.Context, plane string, _ auth.Token) (*auth.Principal, error) {
 		return nil, &auth.UnavailableError{Plane: plane, Cause: http.ErrBodyNotAllowed, Limited: true}
 	}
-	for want, ask := range map[string]asker{"named": yes, "refused": no, "limited": limited, "failed": silent, "unhelpful": failing} {
+	for i, tt := range []struct {
+		ask  asker
+		want string
+	}{{yes, "named"}, {no, "refused"}, {unclear, "unclear"}, {limited, "limited"}, {failing, "unhelpful"}, {silent, "failed"}} {
 		synctest.Test(t, func(t *testing.T) {
 			h := &heard{}
-			a := newAuthenticator(t, after(time.Second, ask), func(o *auth.Options) { o.OnAsked = h.tell })
-			_, _ = a.Identify(t.Context(), "us", token, "")
-			_, _ = a.Identify(t.Context(), "us", token, "")
-			a.Close()
-			if len(h.all) == 0 || h.all[0].Plane != "us" || h.all[0].Result != want || h.all[0].Took < time.Second || h.all[0].Took > timeout {
-				t.Errorf("told %+v, want %s", h.all, want)
+			a := newAuthenticator(t, func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+				takes := map[string]time.Duration{"us": time.Second, "eu": 3 * time.Second}[plane]
+				return after(takes, tt.ask)(ctx, plane, token)
+			}, func(o *auth.Options) { o.OnAsked, o.Timeout = h.tell, time.Duration(4+i)*time.Second })
+			want := []auth.Asking{{Plane: "us", Took: time.Second, Result: tt.want}, {Plane: "eu", Took: 3 * time.Second, Result: tt.want}}
+			if tt.want == "failed" { // by the asking's own deadline
+				want[0].Took, want[1].Took = time.Duration(4+i)*time.Second, time.Duration(4+i)*time.Second
 			}
-			if want == "named" && len(h.all) != 1 {
-				t.Errorf("told %d askings, want 1", len(h.all))
+			for _, asking := range want {
+				_, _ = a.Identify(t.Context(), asking.Plane, token, "")
+			}
+			a.Close()
+			if diff := cmp.Diff(want, h.all); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tt.want, diff)
 			}
 		})
 	}
 }
 
+// finding is a guard that finds out whose the token is while it is looked at.
+type finding struct{ find func() }
+
+func (g finding) Blocked(string) time.Duration {
+	g.find()
+	return 0
+}
+
+func (finding) Failed(context.Context, string) {}
+
+// TestWhatBecameKnownMeanwhileCountsAsKnown to the caller that did not wait for it.
+func TestWhatBecameKnownMeanwhileCountsAsKnown(t *testing.T) {
+	var a *auth.Authenticator
+	a = newAuthenticator(t, yes, guarded(finding{func() { _, _ = a.Identify(t.Context(), "us", token, "") }}))
+	if who, err := a.Identify(t.Context(), "us", token, here); err != nil || who.Stale {
+		t.Errorf("%+v, %v", who, err)
+	}
+	if diff := cmp.Diff(auth.Counts{Asked: 1, Known: 1}, a.Counts()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestIdentitiesAreCountedWhereNobodyIsTold(t *testing.T) {
 	a := newAuthenticator(t, yes)
-	if _, err := a.Identify(t.Context(), "us", token, ""); errors.Is(err, auth.ErrBadToken) || a.Counts().Asked != 1 {
+	if _, err := a.Identify(t.Context(), "us", token, ""); err != nil || a.Counts() != (auth.Counts{Asked: 1}) {
 		t.Errorf("%v, %+v", err, a.Counts())
 	}
 }

@@ -45,11 +45,15 @@ func TestATokenWhoseIdentityHasEndedIsVouchedForWhileItMayBeForwarded(t *testing
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthenticator(t, yes)
 		expect(t, a, "us", token, "fresh")
-		pass(61 * time.Second)
+		pass(ttl)
 		if _, got := a.Recall(t.Context(), "us", token, ""); got != auth.Vouched {
 			t.Errorf("standing %d, want %d", got, auth.Vouched)
 		}
-		pass(10 * time.Minute)
+		pass(stale - 1)
+		if _, got := a.Recall(t.Context(), "us", token, ""); got != auth.Vouched {
+			t.Errorf("standing %d just before the end of forwarding, want %d", got, auth.Vouched)
+		}
+		pass(1)
 		if _, got := a.Recall(t.Context(), "us", token, ""); got != auth.Unknown {
 			t.Errorf("standing %d after the time of forwarding, want %d", got, auth.Unknown)
 		}

@@ -109,6 +109,21 @@ func TestLatePutMakesNothingYounger(t *testing.T) {
 	}
 }
 
+// TestUnreadableIdentitiesAreCounted, and what is not there is none.
+func TestUnreadableIdentitiesAreCounted(t *testing.T) {
+	s := redistest.Start(t)
+	place, hash := redisPlace(t, s, sealSecret), [32]byte{1}
+	if place.Get(t.Context(), hash); place.Unreadable() != 0 {
+		t.Errorf("%d identities are unreadable of none", place.Unreadable())
+	}
+	s.Do("SET", identityKey(hash), "garbage")
+	for want := range int64(2) {
+		if found := place.Get(t.Context(), hash); found.Principal != nil || place.Unreadable() != want+1 {
+			t.Errorf("%+v, %d unreadable, want %d", found, place.Unreadable(), want+1)
+		}
+	}
+}
+
 func TestHugeIdentityIsNotShared(t *testing.T) {
 	s := redistest.Start(t)
 	place := redisPlace(t, s, sealSecret)

@@ -42,6 +42,7 @@ func TestRevokedTokensAreRead(t *testing.T) {
 		{"no type", "", "token=a", nil},
 		{"a line break", object, `{"token":"a\r\nb"}`, nil},
 		{"a blank", form, "token=a+b", nil},
+		{"as long as may be", form, "token=" + strings.Repeat("x", 4096), []string{strings.Repeat("x", 4096)}},
 		{"too long", form, "token=" + strings.Repeat("x", 4097), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

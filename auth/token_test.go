@@ -194,6 +194,11 @@ func TestSecretOfHashesNeverPrints(t *testing.T) {
 			}
 		}
 	}
+	for how, printed := range prints(t, o, verbs...) {
+		if !strings.Contains(printed, "[redacted]") {
+			t.Errorf("options by %s: %q, want [redacted]", how, printed)
+		}
+	}
 	if o.String() != "[redacted]" || o.GoString() != "[redacted]" || o.LogValue().String() != "[redacted]" {
 		t.Errorf("String %q, GoString %q, LogValue %q", o.String(), o.GoString(), o.LogValue())
 	}

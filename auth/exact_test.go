@@ -1,0 +1,110 @@
+package auth
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestAnObjectMayHaveJustTheLimit of bytes, and not one more.
+func TestAnObjectMayHaveJustTheLimit(t *testing.T) {
+	const text = `{"a":1}`
+	var v struct{}
+	for limit, ok := range map[int64]bool{int64(len(text)): true, int64(len(text)) - 1: false} {
+		if err := readObject(strings.NewReader(text), limit, &v); (err == nil) != ok {
+			t.Errorf("%d bytes with a limit of %d: %v", len(text), limit, err)
+		}
+	}
+}
+
+// TestWhatIsWrongWithAnAnswerIsNamed in words that quote nothing of it.
+func TestWhatIsWrongWithAnAnswerIsNamed(t *testing.T) {
+	var v struct {
+		A int `json:"a"`
+	}
+	for text, want := range map[string]string{
+		`{"a":1,"a":2}`: "a member name occurs twice", `{"a":1,}`: "malformed JSON at byte 6", `{"a":"text"}`: "a member has the wrong type at byte 5",
+		`[1]`: "it is no JSON object",
+	} {
+		if err := parse([]byte(text), &v); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestAnErrorStatesWhetherThePlaneOrTheTokenIsInTrouble(t *testing.T) {
+	cause := errors.New("why")
+	for want, e := range map[string]UnavailableError{
+		"control plane us is not available: why":                  {Plane: "us", Cause: cause},
+		"control plane us does not state whose the token is: why": {Plane: "us", Cause: cause, Answered: true},
+	} {
+		if got := e.Error(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// TestAnInstantIsInSecondsUpToTheYear5138, and in milliseconds above it.
+func TestAnInstantIsInSecondsUpToTheYear5138(t *testing.T) {
+	for text, want := range map[string]time.Time{"100000000000": time.Unix(100_000_000_000, 0), "100000000001": time.UnixMilli(100_000_000_001)} {
+		if got, err := instant([]byte(text)); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %v, %v; want %v", text, got, err, want)
+		}
+	}
+}
+
+// TestWhatReportsNoAllowanceChangesNone: neither an asking nor a call.
+func TestWhatReportsNoAllowanceChangesNone(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	low := Allowance{Limit: 10, Remaining: 1, Reset: now.Add(time.Minute)}
+	p := &plane{}
+	p.learn("a", low)
+	p.learn("a", Allowance{})
+	if !p.busy(now) || p.reserved("a", now) != time.Minute {
+		t.Error("an asking without an allowance makes room")
+	}
+	a := &Authenticator{planes: map[string]*plane{"us": p}}
+	p.passing = 1
+	a.Passed("us", "a", nil)
+	if p.reserved("a", now) != time.Minute {
+		t.Error("a call without an allowance makes room")
+	}
+}
+
+// TestAnUnclearAnswerStatesWhenItEnds, at the earliest after a second.
+func TestAnUnclearAnswerStatesWhenItEnds(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	v := &verdict{unclear: &UnavailableError{}, at: now, life: 5 * time.Second}
+	for passed, want := range map[time.Duration]time.Duration{0: 5 * time.Second, 3 * time.Second: 2 * time.Second, 5 * time.Second: time.Second} {
+		failure, ok := errors.AsType[*UnavailableError](v.err(now.Add(passed)))
+		if !ok || failure.RetryAfter != want {
+			t.Errorf("after %v: %+v, want to come back after %v", passed, failure, want)
+		}
+	}
+	v.rest = time.Second
+	if !v.rests(now.Add(time.Second-1)) || v.rests(now.Add(time.Second)) {
+		t.Error("it rests longer than it should, or less")
+	}
+}
+
+// TestOrganizationsAndRestsAreBounded, by default too.
+func TestOrganizationsAndRestsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, err := NewEnvironmentTypes(EnvironmentTypesOptions{Lister: &Anypoint{}})
+		if err != nil || e.o.Max != maxOrganizations || e.o.TTL != environmentsTTL || e.o.Timeout != environmentsTimeout {
+			t.Fatalf("%+v, %v", e, err)
+		}
+		var fails error
+		for _, fails = range []error{nil, ErrBadToken} {
+			for n := range maxRests + 10 {
+				key := asking{place: place{"us", string(rune('a' + n%20_000))}, token: numbered(n)}
+				e.learn(key, map[string]string{"env": "design"}, fails)
+			}
+			if len(e.rests) > maxRests || len(e.rests) < maxRests-1 || len(e.known) != maxOrganizations {
+				t.Errorf("%v: %d rests and %d organizations, want %d and %d", fails, len(e.rests), len(e.known), maxRests, maxOrganizations)
+			}
+		}
+	})
+}

@@ -1,0 +1,185 @@
+package auth_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"osgate/auth"
+)
+
+// aged is a shared place that has the same identity of every token and forgets nothing.
+type aged struct {
+	nowhere
+
+	asked time.Time
+	gets  *int
+}
+
+// before is an aged whose identity was asked for that long ago.
+func before(age time.Duration) aged { return aged{asked: time.Now().Add(-age)} }
+
+func (p aged) Get(context.Context, [32]byte) auth.Found {
+	if p.gets != nil {
+		*p.gets++
+	}
+	return auth.Found{Principal: &auth.Principal{Plane: "us", Client: "app"}, Age: time.Since(p.asked), Clock: time.Now()}
+}
+
+// TestOfTwoStaleYesesTheYoungerServes, the gateway's own or another's.
+func TestOfTwoStaleYesesTheYoungerServes(t *testing.T) {
+	for _, tt := range []struct{ own, others, want time.Duration }{
+		{5 * time.Minute, 2 * time.Minute, 2 * time.Minute},
+		{2 * time.Minute, 5 * time.Minute, 2 * time.Minute},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var plane changing
+			plane.become(yes)
+			p := &switched{}
+			a := replica(t, plane.ask, p)
+			expect(t, a, "us", token, "fresh")
+			pass(tt.own)
+			plane.become(failing)
+			p.Shared = before(tt.others)
+			who, err := a.Identify(t.Context(), "us", token, "")
+			if err != nil || !who.Stale || who.Age != tt.want {
+				t.Errorf("own of %v, another's of %v: %v, %v; want %v", tt.own, tt.others, who.Age, err, tt.want)
+			}
+		})
+	}
+}
+
+// switched is a shared place that becomes another one.
+type switched struct{ auth.Shared }
+
+func (s *switched) Get(ctx context.Context, hash [32]byte) auth.Found {
+	if s.Shared == nil {
+		return auth.Found{}
+	}
+	return s.Shared.Get(ctx, hash)
+}
+
+func (s *switched) Put(context.Context, [32]byte, *auth.Principal, time.Time, time.Duration) {}
+
+func (s *switched) Drop(context.Context, [32]byte) {}
+
+// TestARefusalOutlivesWhatOthersStillShare: a yes from before it, in a place that does not
+// forget, is not taken back.
+func TestARefusalOutlivesWhatOthersStillShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var plane changing
+		plane.become(yes)
+		p := stuck{newPlace()}
+		a := replica(t, plane.ask, p)
+		expect(t, a, "us", token, "fresh")
+		synctest.Wait()
+		plane.become(no)
+		pass(ttl - 1) // past its renewal
+		expect(t, a, "us", token, "fresh")
+		synctest.Wait()
+		expect(t, a, "us", token, "refused")
+		pass(negativeTTL)
+		expect(t, a, "us", token, "refused")
+		plane.become(failing)
+		pass(negativeTTL)
+		expect(t, a, "us", token, "unavailable")
+	})
+}
+
+// TestOthersAreLookedAtNowAndThenWhileThePlaneIsDown, and not at each use: another gateway
+// may reach it.
+func TestOthersAreLookedAtNowAndThenWhileThePlaneIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var plane changing
+		plane.become(yes)
+		gets := 0
+		p := &switched{}
+		a := replica(t, plane.ask, p)
+		expect(t, a, "us", token, "fresh")
+		pass(2 * ttl)
+		plane.become(failing)
+		trip(t, a)
+		p.Shared = aged{asked: time.Now().Add(-ttl), gets: &gets}
+		for range 100 { // 1 s
+			expect(t, a, "us", token, "stale")
+			synctest.Wait()
+			pass(10 * time.Millisecond)
+		}
+		if gets < 1 || gets > 3 {
+			t.Errorf("looked %d times in a second, want once, and once for each probe", gets)
+		}
+		p.Shared = before(0)
+		for range 3 {
+			pass(time.Second)
+			_, _ = a.Identify(t.Context(), "us", token, "")
+			synctest.Wait()
+		}
+		expect(t, a, "us", token, "fresh")
+	})
+}
+
+// TestAYesOfSeventyPercentIsNotYoung: it is not taken in place of an asking that renews.
+func TestAYesOfSeventyPercentIsNotYoung(t *testing.T) {
+	for age, want := range map[time.Duration]int64{ttl*70/100 - 1: 1, ttl * 70 / 100: 2} {
+		synctest.Test(t, func(t *testing.T) {
+			ask, asked := counted(yes)
+			p := &switched{}
+			a := replica(t, ask, p)
+			expect(t, a, "us", token, "fresh")
+			pass(ttl*90/100 + 1)
+			p.Shared = before(age)
+			expect(t, a, "us", token, "fresh") // and is renewed behind
+			synctest.Wait()
+			if asked.Load() != want {
+				t.Errorf("another's yes of %v: asked %d times, want %d", age, asked.Load(), want)
+			}
+		})
+	}
+}
+
+// TestATokenOfNanosecondsIsNoTrouble.
+func TestATokenOfNanosecondsIsNoTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthenticator(t, ending(time.Now().Add(50)))
+		expect(t, a, "us", token, "fresh")
+		pass(50)
+		expect(t, a, "us", token, "refused")
+	})
+}
+
+// holding is a place that has one identity and forgets nothing, without a word of who asks.
+type holding struct {
+	nowhere
+
+	found *auth.Found
+	asked *time.Time
+}
+
+func (p holding) Get(context.Context, [32]byte) auth.Found {
+	if p.found == nil {
+		return auth.Found{Clock: time.Now()}
+	}
+	found := *p.found
+	found.Age, found.Clock = time.Since(*p.asked), time.Now()
+	return found
+}
+
+// TestARefusalIsNotTakenBackByAYesFromBefore that appears in the shared place afterwards,
+// as when another gateway was late to share it.
+func TestARefusalIsNotTakenBackByAYesFromBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &switched{Shared: holding{}}
+		a := replica(t, after(time.Second, no), p)
+		asked := time.Now()
+		expect(t, a, "us", token, "refused")
+		p.Shared = holding{found: &auth.Found{Principal: &auth.Principal{Plane: "us", Client: "app"}}, asked: &asked}
+		pass(negativeTTL)
+		expect(t, a, "us", token, "refused")
+		pass(time.Second)
+		later := time.Now()
+		p.Shared = holding{found: &auth.Found{Principal: &auth.Principal{Plane: "us", Client: "app"}}, asked: &later}
+		pass(negativeTTL)
+		expect(t, a, "us", token, "fresh")
+	})
+}
