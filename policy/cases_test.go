@@ -28,6 +28,23 @@ func TestCasesThatHoldAreCounted(t *testing.T) {
 	}
 }
 
+// TestACaseThatLeavesOutItsCallersPlaceHasDefaults: the organization asked about, loopback
+// and now.
+func TestACaseThatLeavesOutItsCallersPlaceHasDefaults(t *testing.T) {
+	rules := `@id("here") permit(principal in Organization::"org-root", action, resource)
+		when { context.sourceIP.isLoopback() && context.time > datetime("2020-01-01") };`
+	folder := write(t, "a.cases.json", `[
+		{"name": "left out", "client": "app-one", "request": "GET `+keyOne+`", "expect": "allow", "rule": "here"},
+		{"name": "of nothing", "client": "app-one", "organizations": [], "request": "GET `+keyOne+`", "expect": "deny"},
+		{"name": "elsewhere", "client": "app-one", "sourceIP": "192.0.2.1", "request": "GET `+keyOne+`", "expect": "deny"},
+		{"name": "long ago", "client": "app-one", "time": "2019-12-31T00:00:00Z", "request": "GET `+keyOne+`", "expect": "deny"}
+	]`)
+	report, err := policy.RunCases(load(t, rules).Rules(), folder, nil)
+	if err != nil || report.Cases != 4 || len(report.Failures) > 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
 func TestCasesThatFailAreToldAsADiff(t *testing.T) {
 	folder := write(t, "deletes.cases.json", casesOfDeletes)
 	report, err := policy.RunCases(load(t, permitAll+`forbid(principal, action in Action::"read", resource) when { `+overflow+` || resource.key == "KeyOne" };`, "x-app").Rules(), folder, nil)

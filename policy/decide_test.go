@@ -96,6 +96,19 @@ func TestShadowOptionTellsDenialsAndPermitsAll(t *testing.T) {
 	}
 }
 
+// TestAShadowPermitIsToldOnlyWhereItWouldChangeTheDecision.
+func TestAShadowPermitIsToldOnlyWhereItWouldChangeTheDecision(t *testing.T) {
+	const shadow = `@id("s") @mode("shadow") permit(principal, action, resource);` + "\n"
+	for rules, want := range map[string]policy.Decision{
+		shadow + permitAll: {Allowed: true, Rule: "all"},
+		shadow + `@id("puts") permit(principal, action == Action::"putKey", resource);`: {Rule: "default", Reason: "denied by policy", ShadowPermits: []string{"s"}},
+	} {
+		if diff := cmp.Diff(want, load(t, rules).Decide(ask(t, "GET "+keyOne))); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", rules, diff)
+		}
+	}
+}
+
 // A forbid on a fact that is not there must not let the request through, and must not print names.
 func TestFactsThatAreNotThereFailClosedAndUnnamed(t *testing.T) {
 	for _, rule := range []string{

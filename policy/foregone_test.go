@@ -27,6 +27,7 @@ func TestADenialIsForegoneWhereTheBodyCannotChangeIt(t *testing.T) {
 	}{
 		{"by its size", permitAll + typed + large, 10, policy.Decision{Rule: "large", Reason: "why"}},
 		{"not by a size that is fine", permitAll + typed + large, 9, open},
+		{"by the size of nothing", permitAll + typed + strings.Replace(large, "> 9", "< 9", 1), 0, policy.Decision{Rule: "large", Reason: "why"}},
 		{"not by a size that is unknown", permitAll + strings.Replace(large, "> 9", "< 9", 1), -1, open},
 		{"not by its type or TTL", permitAll + typed + brief, 10, open},
 		{"not because nothing permits", typed, 10, open},

@@ -51,6 +51,7 @@ func TestValueTypesAreJudged(t *testing.T) {
 		{"64 members", jsonType, `{"stringValue":""` + members(63) + `}`, "STRING"},
 		{"nested 65 deep", jsonType, `{"stringValue":"","a":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`, ""},
 		{"nested 64 deep", jsonType, `{"stringValue":"","a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`, "STRING"},
+		{"nested 65 deep and closed 64 times", jsonType, `{"stringValue":"","a":` + strings.Repeat("[", 64) + strings.Repeat("]", 63) + `}`, ""},
 		{"no object", jsonType, `[{"valueType":"STRING"}]`, ""},
 		{"two objects", jsonType, `{"valueType":"STRING"}{"valueType":"BINARY"}`, ""},
 		{"a byte order mark", jsonType, "\ufeff" + `{"valueType":"STRING"}`, ""},

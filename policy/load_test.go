@@ -177,6 +177,36 @@ func TestPoliciesAreBounded(t *testing.T) {
 	}
 }
 
+// TestAStoreOfOneNameEqualsNoResource, so that it is refused beside == and !=, and not
+// beside in.
+func TestAStoreOfOneNameEqualsNoResource(t *testing.T) {
+	for condition, ok := range map[string]bool{
+		`resource == Store::"st"`: false, `resource != Store::"st"`: false, `Store::"st" == resource`: false,
+		`resource in Store::"st"`: true, `resource in [Store::"st"]`: true, `resource != Store::"env/st"`: true,
+		`resource in Store::"a/b/c"`: false, `resource in [Store::"a/b/c"]`: false, `action == Action::"getKey"`: true,
+	} {
+		_, err := policy.Load(policy.Options{Path: write(t, "p.cedar", when(condition))})
+		if (err == nil) != ok {
+			t.Errorf("%s: %v, want it taken: %t", condition, err, ok)
+		}
+	}
+}
+
+// TestAPolicyOfTheLargestSizeIsTaken, and one file or rule more is not.
+func TestAPolicyOfTheLargestSizeIsTaken(t *testing.T) {
+	many := write(t, "0.cedar", permitAll)
+	for i := range 999 {
+		if err := os.WriteFile(filepath.Join(many, fmt.Sprintf("x%04d.cedar", i)), []byte("// none"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, folder := range map[string]string{"files": many, "rules": write(t, "a.cedar", strings.Repeat("permit(principal,action,resource);", 10_000))} {
+		if _, err := policy.Load(policy.Options{Path: folder}); err != nil {
+			t.Errorf("as many %s as there may be: %v", name, err)
+		}
+	}
+}
+
 func TestHeadersThatRulesMayReadAreNames(t *testing.T) {
 	folder := write(t, "p.cedar", permitAll)
 	for _, names := range [][]string{{"Authorization"}, {"cookie"}, {""}, {"x app"}, strings.Split(strings.Repeat("x,", 1)+"ü", ",")} {

@@ -45,6 +45,22 @@ func TestReplayTellsWhatRulesWouldHaveDone(t *testing.T) {
 		{"an address", when(`context.sourceIP == ip("192.0.2.1")`), logged("r", "getKey", "app-one", "client_addr", "192.0.2.1"), policy.Summary{Permitted: 1}},
 		{"a store", in(`Store::"env-prod/APP_billing__default"`), logged("r", "listKeys", "app-one"), policy.Summary{Permitted: 1}},
 		{"a type of resource", when(`resource is Partition`), logged("r", "listKeys", "app-one"), policy.Summary{Permitted: 1}},
+		{"a key as a type of resource", when(`resource is Key`), logged("r", "getKey", "app-one"), policy.Summary{Permitted: 1}},
+		{"an address without a proxy", when(`context.sourceIP == ip("10.0.0.1")`), logged("r", "getKey", "app-one"), policy.Summary{Permitted: 1}},
+		{"a region of one operation with a route", all + `@id("k") forbid(principal, action, resource) when { resource.region == "" };`, logged("r", "getKey", "app-one", "region", "", "route", "/api/v1/organizations/{organizationId}"), undecided("resource.region")},
+		{
+			"two forbids, of which the first counts", all + `@id("b") forbid(principal, action, resource); @id("a") forbid(principal == Client::"app-one", action, resource);`, logged("r", "getKey", "app-one"),
+			policy.Summary{Denied: 1, Rules: []policy.RuleSummary{{Rule: "b", Denied: 1, Refused: 1, First: "r", Last: "r"}}},
+		},
+		{
+			"two forbids in the other order", all + `@id("a") forbid(principal == Client::"app-one", action, resource); @id("b") forbid(principal, action, resource);`, logged("r", "getKey", "app-one"),
+			policy.Summary{Denied: 1, Rules: []policy.RuleSummary{{Rule: "a", Denied: 1, Refused: 1, First: "r", Last: "r"}}},
+		},
+		{"a share of the log that cannot be", all, logged("r", "getKey", "app-one", "sample", 1e9), policy.Summary{Permitted: 1}},
+		{
+			"a store's parent by id", all + `@id("k") forbid(principal, action, resource is Store in Environment::"env-prod");`, logged("r", "getStore", "app-one"),
+			policy.Summary{Denied: 1, Rules: []policy.RuleSummary{{Rule: "k", Denied: 1, Refused: 1, First: "r", Last: "r"}}},
+		},
 		{"a known type of environment", when(`resource.environmentType == "production"`), logged("r", "getKey", "app-one", "environment", "env-known"), policy.Summary{Permitted: 1}},
 		{
 			"a shadow rule", all + `@mode("shadow") ` + noDeletes, logged("r", "deleteKey", "app-one"),
@@ -101,6 +117,23 @@ func TestALineOfAThinnedOutLogCountsForAllThatItStandsFor(t *testing.T) {
 		{Rule: "k", Undecided: 100, Missing: []string{"context.valueBytes"}, First: "4", Last: "4"},
 		{Rule: "s", Shadow: 30, First: "2", Last: "2"},
 	}}
+	if diff := cmp.Diff(want, replay.Summary()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestWhatIsMissingIsToldOnceAndInOrder over all lines.
+func TestWhatIsMissingIsToldOnceAndInOrder(t *testing.T) {
+	rule := `@id("k") forbid(principal, action, resource) when { resource.plane == "x" || resource.region == "x" || resource.key == "x" || context.confirmable || context has ttlSeconds };`
+	replay := policy.NewReplay(load(t, permitAll+rule).Rules(), nil)
+	for range 20 {
+		replay.Line(logged("1", "putKey", "a", "plane", ""))
+		replay.Line(logged("1", "putKey", "a", "region", ""))
+	}
+	want := policy.Summary{Lines: 40, Undecided: 40, Rules: []policy.RuleSummary{{
+		Rule: "k", Undecided: 40, First: "1", Last: "1",
+		Missing: []string{"context.confirmable", "context.ttlSeconds", "resource.key", "resource.plane", "resource.region"},
+	}}}
 	if diff := cmp.Diff(want, replay.Summary()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
