@@ -57,6 +57,34 @@ func FuzzNothingButEntriesIsRead(f *testing.F) {
 	})
 }
 
+func TestAnEntryThatCouldNotHaveBeenStoredIsNotRead(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*Entry)
+		want   bool
+	}{
+		"as stored":                 {func(*Entry) {}, true},
+		"the smallest status":       {func(e *Entry) { e.status = 200 }, true},
+		"a smaller status":          {func(e *Entry) { e.status = 199 }, false},
+		"the largest status":        {func(e *Entry) { e.status = 599 }, true},
+		"a larger status":           {func(e *Entry) { e.status = 600 }, false},
+		"a new answer":              {func(e *Entry) { e.age = 0 }, true},
+		"a negative age":            {func(e *Entry) { e.age = -1 }, false},
+		"no lifetime":               {func(e *Entry) { e.lifetime = 0 }, false},
+		"the longest lifetime":      {func(e *Entry) { e.lifetime = MaxTTL }, true},
+		"a longer lifetime":         {func(e *Entry) { e.lifetime = MaxTTL + 1 }, false},
+		"no time to revalidate":     {func(e *Entry) { e.stale.whileRevalidate = 0 }, true},
+		"negative time to refresh":  {func(e *Entry) { e.stale.whileRevalidate = -1 }, false},
+		"no time to stand in":       {func(e *Entry) { e.stale.ifError = 0 }, true},
+		"negative time to stand in": {func(e *Entry) { e.stale.ifError = -1 }, false},
+	} {
+		e := &Entry{status: 201, header: http.Header{}, age: 1, lifetime: time.Second, stale: staleness{1, 1}}
+		tt.change(e)
+		if _, _, err := decodeEntry(encodeEntry(e, time.UnixMicro(1))); (err == nil) != tt.want {
+			t.Errorf("%s: read %t (%v), want %t", name, err == nil, err, tt.want)
+		}
+	}
+}
+
 func TestEveryFieldOfAnEntryIsWrittenOrKnownFromElsewhere(t *testing.T) {
 	// A field that is added to Entry has to be written, or to be set by adopt or Find.
 	const want = "status header body head stamp on asked age lifetime stale web"

@@ -140,6 +140,46 @@ func TestWebContentOfAGetGoesPastTheCache(t *testing.T) {
 	}
 }
 
+// RFC 9111 section 4.4: a successful unsafe request invalidates its target and what
+// its answer names on the same host.
+func TestWebForgetsWhatAnUnsafeRequestChanged(t *testing.T) {
+	for _, tt := range []struct {
+		name, method  string
+		status        int
+		header        http.Header
+		target, other bool // whether these are still served
+	}{
+		{"success", http.MethodPost, 200, nil, false, true},
+		{"an unknown method", "CHANGE", 204, nil, false, true},
+		{"a redirection", http.MethodPut, 399, nil, false, true},
+		{"a refusal", http.MethodPost, 400, nil, true, true},
+		{"an interim answer", http.MethodPost, 199, nil, true, true},
+		{"a safe method", http.MethodOptions, 200, nil, true, true},
+		{"Location", http.MethodPost, 201, http.Header{"Location": {"/b"}}, false, false},
+		{"Content-Location", http.MethodPost, 200, http.Header{"Content-Location": {"http://H/b"}}, false, false},
+		{"on another host", http.MethodPost, 201, http.Header{"Location": {"http://other/b"}}, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWeb(t)
+			other := webAsk()
+			other.Target = "/b"
+			for _, q := range []cache.WebQuestion{webAsk(), other} {
+				webFetch(t.Context(), w, q, http.Header{"Cache-Control": {"max-age=60"}}, "v")
+			}
+			unsafe := webAsk()
+			unsafe.Method = tt.method
+			found := w.Look(t.Context(), unsafe, time.Now())
+			found.Fetch.Response(t.Context(), tt.status, tt.header, 0, found.Status)
+			found.Fetch.Close(true)
+			target := w.Look(t.Context(), webAsk(), time.Now()).Entry != nil
+			beside := w.Look(t.Context(), other, time.Now()).Entry != nil
+			if target != tt.target || beside != tt.other {
+				t.Errorf("the target is served: %t, the other: %t; want %t, %t", target, beside, tt.target, tt.other)
+			}
+		})
+	}
+}
+
 func TestWeb304DoesNotDescribeAnotherContent(t *testing.T) {
 	w := newWeb(t)
 	webFetch(t.Context(), w, webAsk(), http.Header{"Cache-Control": {"no-cache"}, "Etag": {`"a"`}, "Content-Type": {"text/html"}, "Foo": {"old"}}, "v")
