@@ -147,6 +147,7 @@ func (t *Target) build(ctx context.Context, program string, flags ...string) ([]
 	arguments := append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", program}, flags...)
 	build := exec.CommandContext(ctx, "go", append(arguments, ".")...) //nolint:gosec // the arguments are ours
 	build.Dir = t.Dir
+	build.Env = append(build.Environ(), "GOGC=off", "GOMEMLIMIT=3GiB") // less than half the processor time
 	return build.CombinedOutput()
 }
 
