@@ -8,44 +8,54 @@ import (
 	"time"
 )
 
-// Options are what the handler shows and does. All functions are called by many goroutines at once and must not wait, Purge excepted.
+// Options configures the handler that [New] returns. All functions are called by many
+// goroutines at once. They must not block, except Purge and History.
 type Options struct {
-	// Token is asked for by everything but /livez and /readyz. Empty: nobody is asked, which New allows on loopback only.
+	// Token is required for every path except /livez, /readyz, the login, the style sheet and the
+	// icon. If it is empty, no token is required; New allows that only on loopback.
 	Token Token
-	// Loopback says that nothing but this machine can reach the listener. Requests must then name it by a loopback name.
+	// Loopback reports that only this machine can reach the listener. The Host header
+	// of a request must then be a loopback name.
 	Loopback bool
 
 	Version string    // of the program
 	Start   time.Time // of the process
 
-	// Readiness says whether the process can serve. It is shown to everybody: no addresses, no names of clients.
+	// Readiness returns whether the process can serve. /readyz shows it without a
+	// token, so it must contain no addresses and no names of clients.
 	Readiness func() Readiness
-	// Overview returns what /api/overview and /api/live say: how the gateway fares, by [NewHealth], and its traffic as a value for encoding/json; the
-	// page reads what telemetry.Snapshot writes.
+	// Overview returns the data of /api/overview and /api/live: the health of the
+	// gateway, made by [NewHealth], and its traffic as a value for encoding/json. The
+	// page reads the JSON form of telemetry.Snapshot.
 	Overview func(now time.Time) (health Health, traffic any)
-	// Recent returns /api/recent, the traffic of the time back before now, up to [MaxRecent], as a value for encoding/json; the page reads what
-	// telemetry.Recent writes.
+	// Recent returns the data of /api/recent as a value for encoding/json: the traffic
+	// of the duration back before now, at most [MaxRecent]. The page reads the JSON
+	// form of telemetry.Recent.
 	Recent func(now time.Time, back time.Duration) any
-	// History answers /api/history from the statistics. An *[InputError] is the operator's fault, with a field of the request; any other error means that the
-	// statistics cannot be read at present.
+	// History returns the data of /api/history from the statistics. An *[InputError]
+	// reports an invalid field of the request. Any other error means that the
+	// statistics cannot be read now.
 	History func(ctx context.Context, q HistoryQuery) (History, error)
-	// Settings returns /config as a value for encoding/json: every variable with the value in force, secrets masked.
+	// Settings returns the data of /config as a value for encoding/json: every variable
+	// with its current value, secrets masked.
 	Settings func() any
-	// Metrics answers /metrics.
+	// Metrics serves /metrics.
 	Metrics http.Handler
-	// Purge forgets cached answers and returns how many this process dropped. An *[InputError] is the operator's fault; any other error means that
-	// other replicas may still hold theirs.
-	Purge func(ctx context.Context, p Purging) (int, error)
+	// Purge drops cached answers and returns how many this process dropped. An
+	// *[InputError] reports an invalid field of the request. Any other error means that
+	// other replicas may still hold their copies.
+	Purge func(ctx context.Context, p PurgeRequest) (int, error)
 
-	// Done, when closed, ends the streams of /api/live, which last up to 10 minutes: http.Server.Shutdown waits for them. Nil: they end with their
-	// connections.
+	// Done, when closed, ends the streams of /api/live. They last up to 10 minutes, and
+	// http.Server.Shutdown waits for them. If it is nil, a stream ends with its
+	// connection.
 	Done <-chan struct{}
 
-	// Refused is called for each wrong token; tooMany reports that its address had sent too
-	// many before. Nil: no call.
+	// Refused is called for each wrong token. tooMany reports that the address had
+	// already sent too many wrong tokens. It may be nil.
 	Refused func(tooMany bool)
 
-	// Logger is told of purges and wrong tokens; nil: nobody is.
+	// Logger logs purges and wrong tokens. If it is nil, they are not logged.
 	Logger *slog.Logger
 }
 
@@ -54,10 +64,11 @@ type server struct {
 	Options
 	guard   *guard
 	feed    *feed
-	streams chan struct{} // one element for each stream that is open; the capacity bounds them
+	streams chan struct{} // one element for each open stream; the capacity limits their number
 }
 
-// New returns the handler, or an error if a part is missing or the listener would be open to the network.
+// New returns the handler. It returns an error if a part is missing, or if the listener
+// would be open to the network without a token.
 func New(o Options) (http.Handler, error) {
 	if o.Readiness == nil || o.Overview == nil || o.Recent == nil || o.History == nil || o.Settings == nil || o.Metrics == nil || o.Purge == nil {
 		return nil, errors.New("admin: a part is missing")
@@ -72,7 +83,8 @@ func New(o Options) (http.Handler, error) {
 	return secured(s.guard.checkHost(s.guard.checkOrigin(s.routes()))), nil
 }
 
-// routes returns what is served, by path. Every path says who may come and which method it has.
+// routes returns the handler for all paths. Each path has one method, and is either
+// open or requires the token.
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	open := func(method, path string, h http.HandlerFunc) { mux.Handle(path, only(method, h)) }
@@ -100,22 +112,23 @@ func (s *server) routes() http.Handler {
 	open(http.MethodGet, "/favicon.svg", file("favicon.svg"))
 	if s.Token != "" {
 		open(http.MethodPost, "/login", s.guard.login)
-		mux.Handle("GET /login", http.RedirectHandler("/", http.StatusSeeOther)) // a failed login that is loaded again
+		mux.Handle("GET /login", http.RedirectHandler("/", http.StatusSeeOther)) // a failed login page that is reloaded
 		open(http.MethodPost, "/logout", s.guard.logout)
 	}
 	mux.Handle("/", s.guard.require(http.HandlerFunc(notFound)))
 	return mux
 }
 
-// secured adds to every answer what keeps browsers from doing more with it than we mean: nothing but our own files is loaded, nothing is guessed,
-// framed or kept.
+// secured adds headers to every answer that restrict what browsers do with it: they
+// load only the gateway's own files, do not guess media types, do not show the page in
+// a frame and do not store it.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")        // frame-ancestors, for what does not know it
-		h.Set("Referrer-Policy", "same-origin") // not no-referrer: the login form would be sent with "Origin: null" and be refused as cross-origin
+		h.Set("X-Frame-Options", "DENY")        // for browsers that do not support frame-ancestors
+		h.Set("Referrer-Policy", "same-origin") // with no-referrer the form sends "Origin: null"
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
@@ -123,7 +136,7 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// only lets one method through; HEAD goes with GET.
+// only refuses every method except the given one. HEAD is allowed where GET is.
 func only(method string, next http.HandlerFunc) http.Handler {
 	allowed := method
 	if method == http.MethodGet {

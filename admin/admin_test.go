@@ -18,7 +18,7 @@ import (
 
 const token = "the-operator's-token"
 
-// options are those of a listener on loopback without a token, in which all is well.
+// options returns the options of a healthy listener on loopback without a token.
 func options() admin.Options {
 	return admin.Options{
 		Loopback:  true,
@@ -32,11 +32,11 @@ func options() admin.Options {
 		History:  func(context.Context, admin.HistoryQuery) (admin.History, error) { return admin.History{}, nil },
 		Settings: func() any { return []map[string]string{{"name": "OSGATE_ADMIN_TOKEN", "value": "[redacted]"}} },
 		Metrics:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "osgate_exchanges_total 42\n") }),
-		Purge:    func(context.Context, admin.Purging) (int, error) { return 7, nil },
+		Purge:    func(context.Context, admin.PurgeRequest) (int, error) { return 7, nil },
 	}
 }
 
-// public are the options of a listener that the network can reach.
+// public returns the options of a listener that the network can reach.
 func public() admin.Options {
 	o := options()
 	o.Loopback, o.Token = false, token
@@ -52,8 +52,9 @@ func newHandler(t *testing.T, o admin.Options) http.Handler {
 	return h
 }
 
-// ask sends a request to localhost and returns the answer. Each header is "Name: value".
-func ask(t *testing.T, h http.Handler, method, path, body string, headers ...string) *http.Response {
+// send sends a request to localhost and returns the answer. Each header is "Name:
+// value".
+func send(t *testing.T, h http.Handler, method, path, body string, headers ...string) *http.Response {
 	t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Host = "localhost:8081"
@@ -85,13 +86,14 @@ type problem struct {
 	Purged                     *int
 }
 
-// readProblem reads an answer that must be a problem (RFC 9457) of the given status.
+// readProblem decodes an answer. It reports an error if the answer is not a problem
+// (RFC 9457) with the given status.
 func readProblem(t *testing.T, answer *http.Response, status int) problem {
 	t.Helper()
 	var p problem
 	body := text(t, answer)
 	if err := json.Unmarshal([]byte(body), &p); err != nil {
-		t.Fatalf("the answer %d is no JSON: %v: %s", answer.StatusCode, err, body)
+		t.Fatalf("answer %d is not JSON: %v: %s", answer.StatusCode, err, body)
 	}
 	if got := answer.Header.Get("Content-Type"); got != "application/problem+json" {
 		t.Errorf("Content-Type %q, want application/problem+json", got)
@@ -144,23 +146,23 @@ func TestReadinessDecidesTheStatus(t *testing.T) {
 	} {
 		o := public()
 		o.Readiness = func() admin.Readiness { return tt.state }
-		answer := ask(t, newHandler(t, o), http.MethodGet, "/readyz", "")
+		answer := send(t, newHandler(t, o), http.MethodGet, "/readyz", "")
 		if got := text(t, answer); answer.StatusCode != tt.status || got != tt.body {
 			t.Errorf("%q: %d %s, want %d %s", tt.state.Status, answer.StatusCode, got, tt.status, tt.body)
 		}
 	}
 }
 
-func TestProcessIsAliveWhateverItsState(t *testing.T) {
+func TestLivezIsOKInEveryState(t *testing.T) {
 	o := public()
 	o.Readiness = func() admin.Readiness { return admin.Readiness{Status: admin.Draining} }
-	answer := ask(t, newHandler(t, o), http.MethodGet, "/livez", "")
+	answer := send(t, newHandler(t, o), http.MethodGet, "/livez", "")
 	if got := text(t, answer); answer.StatusCode != http.StatusOK || got != "ok\n" {
 		t.Errorf("/livez answers %d %q, want 200 ok", answer.StatusCode, got)
 	}
 }
 
-func TestOverviewTellsAllThatThePageShows(t *testing.T) {
+func TestOverviewContainsAllThatThePageShows(t *testing.T) {
 	var got struct {
 		Time, Start time.Time
 		Version     string
@@ -169,7 +171,7 @@ func TestOverviewTellsAllThatThePageShows(t *testing.T) {
 		Traffic     map[string]int
 	}
 	o := options()
-	answer := ask(t, newHandler(t, o), http.MethodGet, "/api/overview", "")
+	answer := send(t, newHandler(t, o), http.MethodGet, "/api/overview", "")
 	if err := json.Unmarshal([]byte(text(t, answer)), &got); err != nil {
 		t.Fatal(err)
 	}
@@ -178,11 +180,11 @@ func TestOverviewTellsAllThatThePageShows(t *testing.T) {
 	}
 }
 
-func TestAnswersComeWithWhatBrowsersMustKnow(t *testing.T) {
+func TestAnswersHaveSecurityHeaders(t *testing.T) {
 	h := newHandler(t, public())
 	for _, path := range []string{"/", "/livez", "/readyz", "/metrics", "/config", "/api/overview", "/api/recent", "/api/history", "/assets/style.css", "/nothing"} {
 		for _, auth := range []string{"Authorization: Bearer " + token, "Accept: */*"} {
-			header := ask(t, h, http.MethodGet, path, "", auth).Header
+			header := send(t, h, http.MethodGet, path, "", auth).Header
 			for name, want := range map[string]string{
 				"Content-Security-Policy":      "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 				"X-Content-Type-Options":       "nosniff",
@@ -216,10 +218,10 @@ func TestMethodsAndPathsAreClosed(t *testing.T) {
 		{http.MethodDelete, "/api/history", "GET, HEAD", 405},
 		{http.MethodGet, "/nothing", "", 404},
 		{http.MethodGet, "/assets/", "", 404},
-		{http.MethodGet, "/assets/../admin.go", "", 307}, // ServeMux cleans the path; there is nothing beyond it either
-		{http.MethodPost, "/login", "", 404},             // there is no token to log in with
+		{http.MethodGet, "/assets/../admin.go", "", 307}, // ServeMux cleans the path; the clean path does not exist either
+		{http.MethodPost, "/login", "", 404},             // no token is set, so there is no login
 	} {
-		answer := ask(t, h, tt.method, tt.path, "")
+		answer := send(t, h, tt.method, tt.path, "")
 		if answer.StatusCode != tt.status || answer.Header.Get("Allow") != tt.allow {
 			t.Errorf("%s %s: %d, Allow %q; want %d, %q", tt.method, tt.path, answer.StatusCode, answer.Header.Get("Allow"), tt.status, tt.allow)
 		}
@@ -227,7 +229,7 @@ func TestMethodsAndPathsAreClosed(t *testing.T) {
 			readProblem(t, answer, tt.status)
 		}
 	}
-	if answer := ask(t, h, http.MethodHead, "/livez", ""); answer.StatusCode != http.StatusOK {
+	if answer := send(t, h, http.MethodHead, "/livez", ""); answer.StatusCode != http.StatusOK {
 		t.Errorf("HEAD /livez: %d, want 200", answer.StatusCode)
 	}
 }
@@ -239,15 +241,15 @@ func TestTokenIsNowhereInAnswersAndLogs(t *testing.T) {
 	h := newHandler(t, o)
 	for _, path := range []string{"/", "/config", "/metrics", "/api/overview", "/api/recent", "/api/history", "/readyz", "/nothing"} {
 		for _, auth := range []string{"Bearer " + token, "Bearer x" + token} {
-			answer := ask(t, h, http.MethodGet, path, "", "Authorization: "+auth)
+			answer := send(t, h, http.MethodGet, path, "", "Authorization: "+auth)
 			if body := text(t, answer) + fmt.Sprint(answer.Header); strings.Contains(body, token) {
-				t.Errorf("%s tells the token: %s", path, body)
+				t.Errorf("%s contains the token: %s", path, body)
 			}
 		}
 	}
 	o.Logger.Info("options", "options", o, "token", o.Token)
 	if !strings.Contains(logged.String(), "admin token refused") || strings.Contains(logged.String(), token) {
-		t.Errorf("the log does not tell of a refused token, or tells the token: %s", logged.String())
+		t.Errorf("the log has no line about a refused token, or contains the token: %s", logged.String())
 	}
 }
 
@@ -266,14 +268,14 @@ func TestTokenDoesNotPrint(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoJSONIsAnErrorOfOurs(t *testing.T) {
+func TestDataThatIsNotJSONIsAnInternalError(t *testing.T) {
 	var logged strings.Builder
 	o := options()
 	o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
 	o.Settings = func() any { return func() {} }
-	readProblem(t, ask(t, newHandler(t, o), http.MethodGet, "/config", ""), http.StatusInternalServerError)
+	readProblem(t, send(t, newHandler(t, o), http.MethodGet, "/config", ""), http.StatusInternalServerError)
 	if !strings.Contains(logged.String(), "unsupported type") {
-		t.Errorf("the log does not say why: %s", logged.String())
+		t.Errorf("the log does not contain the reason: %s", logged.String())
 	}
 }
 

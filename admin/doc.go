@@ -1,11 +1,16 @@
-// Package admin is the operator's listener: is the process alive and can it serve, its metrics, its configuration, what is happening (a page and
-// the JSON behind it), and the purge of the cache.
+// Package admin serves the operator's listener: health and readiness, metrics, the
+// configuration, a page with the JSON behind it, and the purge of the cache.
 //
-// The idea a reader needs: this handler can be reached by people with a browser, so it has two doors. Where only this machine can reach
-// it, the Host header must say so, or any web page could read it through a name that it lets point here (DNS rebinding). Everywhere
-// else a token is required, as a bearer by programs, once by the page, which then holds a cookie. Both doors may be shut at once.
-// /livez and /readyz are for orchestrators and need no token; they say nothing that is not for everybody.
+// The idea a reader needs: people reach this handler with a browser, so it has two
+// protections. If only this machine can reach it, the Host header must be a loopback
+// name; otherwise any web page could read the data through a domain name that points to
+// 127.0.0.1 (DNS rebinding). Everywhere else a token is required: programs send it as a
+// bearer token, the page requests it once and then holds a cookie. Both protections may
+// be active at once. /livez and /readyz are for orchestrators. They need no token and
+// contain only public information.
 //
-// All data comes from functions in [Options]; the package imports nothing of ours, holds no numbers and starts no goroutine. The page is
-// static, embedded, and loads nothing from anywhere else; it reads /api/live, /api/recent and /api/history as any program can.
+// All data comes from functions in [Options]. The package imports no other package of
+// the gateway, keeps no counts and starts no goroutine. The page is static, embedded,
+// and loads no file from another host. It reads /api/live, /api/recent and
+// /api/history, which any program may read too.
 package admin

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// guard says who may come in.
+// guard decides which requests are served.
 type guard struct {
 	token    Token
 	loopback bool
@@ -23,8 +23,9 @@ func newGuard(o Options) *guard {
 	return &guard{token: o.Token, loopback: o.Loopback, refused: o.Refused, log: wrongLog{logger: o.Logger}}
 }
 
-// checkHost refuses, on loopback, requests that call us by another name: a page of a stranger whose name was made to point at 127.0.0.1 (DNS
-// rebinding) is of the same origin to the browser.
+// checkHost refuses, on loopback, requests whose Host header is another name. A page of
+// an attacker whose domain name points to 127.0.0.1 (DNS rebinding) has the same origin
+// as the listener for the browser.
 func (g *guard) checkHost(next http.Handler) http.Handler {
 	if !g.loopback {
 		return next
@@ -41,7 +42,8 @@ func (g *guard) checkHost(next http.Handler) http.Handler {
 	})
 }
 
-// loopbackHost reports whether host, with or without a port, is localhost or an address of 127.0.0.0/8 or [::1].
+// loopbackHost reports whether host, with or without a port, is localhost or an address
+// of 127.0.0.0/8 or [::1].
 func loopbackHost(host string) bool {
 	name := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	if h, port, err := net.SplitHostPort(host); err == nil {
@@ -57,7 +59,7 @@ func loopbackHost(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// checkOrigin refuses what another site's page makes a browser do.
+// checkOrigin refuses requests that a page of another site makes a browser send.
 func (g *guard) checkOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -66,7 +68,8 @@ func (g *guard) checkOrigin(next http.Handler) http.Handler {
 	return protection.Handler(next)
 }
 
-// require lets through whoever has the token or a session, everybody where there is no token.
+// require serves requests with the token or a session. If the guard has no token, it
+// serves all requests.
 func (g *guard) require(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ok, wait := g.admits(r)
@@ -82,7 +85,8 @@ func (g *guard) require(next http.Handler) http.Handler {
 	})
 }
 
-// orLogin is require for the page: who may not see it is shown the login form in its place.
+// orLogin protects the page. It sends the login form to requests without the token or a
+// session.
 func (g *guard) orLogin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ok, _ := g.admits(r); ok {
@@ -94,8 +98,9 @@ func (g *guard) orLogin(next http.Handler) http.Handler {
 	})
 }
 
-// admits reports whether r comes from somebody who may see everything. If r has a wrong
-// token beyond what its address may send, wait is how long that address has to wait.
+// admits reports whether r may be served: it has the token or a session, or no token is
+// set. If r has a wrong token and its address has sent too many, wait is how long that
+// address has to wait.
 func (g *guard) admits(r *http.Request) (ok bool, wait time.Duration) {
 	now := time.Now()
 	g.log.flush(now)
@@ -109,13 +114,14 @@ func (g *guard) admits(r *http.Request) (ok bool, wait time.Duration) {
 	return g.try(r, strings.TrimSpace(given), now)
 }
 
-// try compares a token with ours, and counts a wrong one against its address. The right
-// one is always accepted: that guesses come to nothing is the work of the token's length.
+// try compares a token with the admin token, and counts a wrong one against its
+// address. The right token is always accepted; guessing is prevented by the length of
+// the token.
 func (g *guard) try(r *http.Request, given string, now time.Time) (ok bool, wait time.Duration) {
 	if g.token.is(given) {
 		return true, 0
 	}
-	from, _ := netip.ParseAddrPort(r.RemoteAddr) // what is no address counts as the zero one
+	from, _ := netip.ParseAddrPort(r.RemoteAddr) // an invalid address counts as the zero address
 	wait = g.tries.wrong(from.Addr(), now)
 	g.log.add(from.Addr(), now)
 	if g.refused != nil {
@@ -132,5 +138,5 @@ func tooManyTries(w http.ResponseWriter, wait time.Duration) {
 	}.write(w)
 }
 
-// retryAfter writes wait in whole seconds, rounded up (RFC 9110 section 10.2.3).
+// retryAfter formats wait as whole seconds, rounded up (RFC 9110 section 10.2.3).
 func retryAfter(wait time.Duration) string { return strconv.Itoa(int(math.Ceil(wait.Seconds()))) }

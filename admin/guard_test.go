@@ -44,7 +44,7 @@ func TestTokenGuardsAllButHealth(t *testing.T) {
 			"Proxy-Authorization: Bearer " + token:                   tt.without,
 			"Cookie: osgate_admin=; Authorization=Bearer%20" + token: tt.without,
 		} {
-			answer := ask(t, h, tt.method, tt.path, purge[0], purge[1], auth)
+			answer := send(t, h, tt.method, tt.path, purge[0], purge[1], auth)
 			if answer.StatusCode != want {
 				t.Errorf("%s %s with %q: %d, want %d", tt.method, tt.path, auth, answer.StatusCode, want)
 			}
@@ -58,7 +58,7 @@ func TestTokenGuardsAllButHealth(t *testing.T) {
 func TestWrongTokensAreRefused(t *testing.T) {
 	for _, wrong := range []string{"", "x", token + "x", token[1:], strings.ToUpper(token)} {
 		h := newHandler(t, public())
-		if answer := ask(t, h, http.MethodGet, "/config", "", "Authorization: Bearer "+wrong); answer.StatusCode != http.StatusUnauthorized {
+		if answer := send(t, h, http.MethodGet, "/config", "", "Authorization: Bearer "+wrong); answer.StatusCode != http.StatusUnauthorized {
 			t.Errorf("token %q: %d, want 401", wrong, answer.StatusCode)
 		}
 	}
@@ -89,7 +89,7 @@ func TestLoopbackIsReachedByLoopbackNamesOnly(t *testing.T) {
 			"localhost:":               403,
 		} {
 			for _, path := range []string{"/livez", "/", "/api/overview"} {
-				answer := ask(t, h, http.MethodGet, path, "", "Host: "+host, "Authorization: Bearer "+token)
+				answer := send(t, h, http.MethodGet, path, "", "Host: "+host, "Authorization: Bearer "+token)
 				if answer.StatusCode != want {
 					t.Errorf("%s, %s, Host %q: %d, want %d", name, path, host, answer.StatusCode, want)
 				}
@@ -103,7 +103,7 @@ func TestLoopbackIsReachedByLoopbackNamesOnly(t *testing.T) {
 
 func TestListenerOfTheNetworkHasAnyName(t *testing.T) {
 	h := newHandler(t, public())
-	if answer := ask(t, h, http.MethodGet, "/config", "", "Host: osgate.example.com:8081", "Authorization: Bearer "+token); answer.StatusCode != http.StatusOK {
+	if answer := send(t, h, http.MethodGet, "/config", "", "Host: osgate.example.com:8081", "Authorization: Bearer "+token); answer.StatusCode != http.StatusOK {
 		t.Errorf("a name of the network: %d, want 200", answer.StatusCode)
 	}
 }
@@ -122,7 +122,7 @@ func TestOtherSitesCannotPost(t *testing.T) {
 			{"Origin: http://localhost:8081", 200},
 			{"User-Agent: curl", 200},
 		} {
-			answer := ask(t, h, http.MethodPost, "/cache/purge", `{"all":true}`,
+			answer := send(t, h, http.MethodPost, "/cache/purge", `{"all":true}`,
 				"Content-Type: application/json", "Authorization: Bearer "+token, tt.header)
 			if answer.StatusCode != tt.want {
 				t.Errorf("%s, %s: %d, want %d", name, tt.header, answer.StatusCode, tt.want)
@@ -138,7 +138,7 @@ func TestOtherSitesCannotPost(t *testing.T) {
 func login(t *testing.T, h http.Handler, given string, headers ...string) *http.Response {
 	t.Helper()
 	form := url.Values{"username": {"osgate"}, "token": {given}}.Encode()
-	return ask(t, h, http.MethodPost, "/login", form, append(headers, "Content-Type: application/x-www-form-urlencoded")...)
+	return send(t, h, http.MethodPost, "/login", form, append(headers, "Content-Type: application/x-www-form-urlencoded")...)
 }
 
 func TestLoginGivesACookieThatOpensThePage(t *testing.T) {
@@ -153,16 +153,16 @@ func TestLoginGivesACookieThatOpensThePage(t *testing.T) {
 			t.Errorf("X-Forwarded-Proto %q: cookie %s", forwarded, c)
 		}
 		cookie := "Cookie: " + c.Name + "=" + c.Value
-		if body := text(t, ask(t, h, http.MethodGet, "/", "", cookie)); !strings.Contains(body, "Requests by outcome") {
+		if body := text(t, send(t, h, http.MethodGet, "/", "", cookie)); !strings.Contains(body, "Requests by outcome") {
 			t.Errorf("the cookie does not open the page: %s", body)
 		}
-		if body := text(t, ask(t, h, http.MethodGet, "/api/overview", "", cookie)); !strings.Contains(body, `"session":true`) {
-			t.Errorf("the page is not told that there is a session: %s", body)
+		if body := text(t, send(t, h, http.MethodGet, "/api/overview", "", cookie)); !strings.Contains(body, `"session":true`) {
+			t.Errorf("the overview does not report the session: %s", body)
 		}
 	}
 }
 
-func TestCookieOfAListenerThatSpeaksTLSIsForTLSAlone(t *testing.T) {
+func TestCookieOfATLSListenerIsForTLSOnly(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "https://localhost/logout", nil)
 	w := httptest.NewRecorder()
 	newHandler(t, public()).ServeHTTP(w, r)
@@ -171,7 +171,7 @@ func TestCookieOfAListenerThatSpeaksTLSIsForTLSAlone(t *testing.T) {
 	}
 }
 
-func TestSessionIsOverWhenItShouldBe(t *testing.T) {
+func TestSessionEndsWithItsTimeAndItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHandler(t, public())
 		c := login(t, h, token).Cookies()[0]
@@ -185,16 +185,16 @@ func TestSessionIsOverWhenItShouldBe(t *testing.T) {
 			"the process restarted": {newHandler(t, public()), 200},
 			"the token was changed": {newHandler(t, other), 401},
 		} {
-			if got := ask(t, tt.h, http.MethodGet, "/config", "", cookie).StatusCode; got != tt.want {
+			if got := send(t, tt.h, http.MethodGet, "/config", "", cookie).StatusCode; got != tt.want {
 				t.Errorf("%s: %d, want %d", name, got, tt.want)
 			}
 		}
 		<-time.After(12*time.Hour - time.Second) // the session's life
-		if got := ask(t, h, http.MethodGet, "/config", "", cookie).StatusCode; got != http.StatusOK {
+		if got := send(t, h, http.MethodGet, "/config", "", cookie).StatusCode; got != http.StatusOK {
 			t.Errorf("a second before its end: %d, want 200", got)
 		}
 		<-time.After(time.Second) // its last second
-		if got := ask(t, h, http.MethodGet, "/config", "", cookie).StatusCode; got != http.StatusUnauthorized {
+		if got := send(t, h, http.MethodGet, "/config", "", cookie).StatusCode; got != http.StatusUnauthorized {
 			t.Errorf("at its end: %d, want 401", got)
 		}
 	})
@@ -206,39 +206,40 @@ func TestSessionCannotBeForged(t *testing.T) {
 	for i := range len(value) {
 		forged := []byte(value)
 		forged[i] = map[bool]byte{true: 'B', false: 'A'}[forged[i] == 'A']
-		// The last character holds two bits that are no part of the value; a decoder may ignore them.
+		// The last character holds two bits that are not part of the value; a decoder
+		// may ignore them.
 		if i == len(value)-1 {
 			break
 		}
-		if got := ask(t, h, http.MethodGet, "/config", "", "Cookie: osgate_admin="+string(forged)).StatusCode; got != http.StatusUnauthorized {
+		if got := send(t, h, http.MethodGet, "/config", "", "Cookie: osgate_admin="+string(forged)).StatusCode; got != http.StatusUnauthorized {
 			t.Errorf("with character %d changed: %d, want 401", i, got)
 		}
 	}
 }
 
-func TestLogoutTakesTheCookieAway(t *testing.T) {
-	answer := ask(t, newHandler(t, public()), http.MethodPost, "/logout", "")
+func TestLogoutDeletesTheCookie(t *testing.T) {
+	answer := send(t, newHandler(t, public()), http.MethodPost, "/logout", "")
 	if c := answer.Cookies(); len(c) != 1 || c[0].MaxAge >= 0 || c[0].Value != "" || answer.StatusCode != http.StatusSeeOther {
 		t.Errorf("logout: %d with cookies %v, want 303 with one that has expired", answer.StatusCode, c)
 	}
 }
 
-func TestPageAsksForTheTokenInItsPlace(t *testing.T) {
+func TestPageWithoutATokenIsTheLoginForm(t *testing.T) {
 	h := newHandler(t, public())
-	answer := ask(t, h, http.MethodGet, "/", "")
+	answer := send(t, h, http.MethodGet, "/", "")
 	if body := text(t, answer); answer.StatusCode != http.StatusUnauthorized || !strings.Contains(body, `action="/login"`) || strings.Contains(body, "Requests by outcome") {
 		t.Errorf("the page without a token: %d %s, want the login form", answer.StatusCode, body)
 	}
 	answer = login(t, h, "wrong")
 	if body := text(t, answer); answer.StatusCode != http.StatusUnauthorized || !strings.Contains(body, `role="alert">This is not the token`) || len(answer.Cookies()) > 0 {
-		t.Errorf("a wrong login: %d %s, want the form and a word", answer.StatusCode, body)
+		t.Errorf("a wrong login: %d %s, want the form with an error", answer.StatusCode, body)
 	}
-	if answer := ask(t, h, http.MethodGet, "/login", ""); answer.StatusCode != http.StatusSeeOther {
+	if answer := send(t, h, http.MethodGet, "/login", ""); answer.StatusCode != http.StatusSeeOther {
 		t.Errorf("GET /login: %d, want 303 to the page", answer.StatusCode)
 	}
 }
 
-// A browser that does not tell Sec-Fetch-Site, as over plain http, tells the origin.
+// Browsers do not send Sec-Fetch-Site over plain http, but they send the origin.
 func TestLoginWorksOverPlainHTTPFromTheNetwork(t *testing.T) {
 	h := newHandler(t, public())
 	if answer := login(t, h, token, "Host: 10.0.0.5:8081", "Origin: http://10.0.0.5:8081"); answer.StatusCode != http.StatusSeeOther {
@@ -250,14 +251,14 @@ func TestHugeLoginIsRefused(t *testing.T) {
 	readProblem(t, login(t, newHandler(t, public()), strings.Repeat("x", 1<<20)), http.StatusBadRequest)
 }
 
-func TestNobodyIsAskedOnLoopbackWithoutAToken(t *testing.T) {
+func TestLoopbackListenerWithoutATokenIsOpen(t *testing.T) {
 	h := newHandler(t, options())
 	for _, path := range []string{"/", "/config", "/metrics", "/api/overview", "/assets/app.js"} {
-		if got := ask(t, h, http.MethodGet, path, "").StatusCode; got != http.StatusOK {
+		if got := send(t, h, http.MethodGet, path, "").StatusCode; got != http.StatusOK {
 			t.Errorf("%s: %d, want 200", path, got)
 		}
 	}
-	if body := text(t, ask(t, h, http.MethodGet, "/api/overview", "", "Cookie: osgate_admin="+strings.Repeat("A", 54))); !strings.Contains(body, `"session":false`) {
+	if body := text(t, send(t, h, http.MethodGet, "/api/overview", "", "Cookie: osgate_admin="+strings.Repeat("A", 54))); !strings.Contains(body, `"session":false`) {
 		t.Errorf("a session without a token: %s", body)
 	}
 }

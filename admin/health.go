@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// State is how a part of the gateway, or something that it needs, fares.
+// State is the state of a part of the gateway, or of a service that it needs.
 type State string
 
-// The states of a part. One that is idle has not been used lately, so that nothing is known of it.
+// The states of a part. An idle part was not used recently, so its state is not known.
 const (
 	PartOK       State = "ok"
 	PartDegraded State = "degraded"
@@ -17,21 +17,23 @@ const (
 	PartIdle     State = "idle"
 )
 
-// Part is how one part fares, for operators. Empty fields are left out of the JSON.
+// Part is the state of one part, for operators. Empty fields are left out of the JSON.
 type Part struct {
 	Name    string    `json:"part"` // "redis", "control plane us", "region eu/eu-west-1", as in [Reason]
 	State   State     `json:"state"`
 	Detail  string    `json:"detail"` // a sentence for people
 	Since   time.Time `json:"since,omitzero"`
-	Latency *Latency  `json:"latencyMs,omitempty"` // nil: nothing was timed in the last minute
-	Breaker string    `json:"breaker,omitempty"`   // "closed", "open" or "half-open"; empty: there is none
+	Latency *Latency  `json:"latencyMs,omitempty"` // nil: no durations in the last minute
+	Breaker string    `json:"breaker,omitempty"`   // "closed", "open" or "half-open"; empty: no breaker
 
-	// Of a region alone: how often it was asked in the last minute, and how often that failed.
+	// Only for a region: the number of requests sent to it in the last minute, and how
+	// many of them failed.
 	Requests *int64 `json:"requests,omitempty"`
 	Errors   *int64 `json:"errors,omitempty"`
 }
 
-// Latency is milliseconds that half, 95 and 99 of a hundred durations of the last minute did not exceed.
+// Latency contains quantiles of the durations of the last minute, in milliseconds: the
+// median, the 95th and the 99th percentile.
 type Latency struct {
 	Count int64   `json:"count"`
 	P50   float64 `json:"p50"`
@@ -39,21 +41,22 @@ type Latency struct {
 	P99   float64 `json:"p99"`
 }
 
-// Health is how the gateway fares as a whole and by its parts. Make it by [NewHealth].
+// Health is the state of the gateway as a whole and of its parts. [NewHealth] makes it.
 type Health struct {
 	Status  Status   `json:"status"`
 	Summary string   `json:"summary"` // one line for people
-	Reasons []Reason `json:"reasons"` // what is not as it should be; never nil
+	Reasons []Reason `json:"reasons"` // the problems; never nil
 	Parts   []Part   `json:"parts"`   // never nil
 }
 
-// NewHealth joins what /readyz says with the state of the parts. A part that is degraded or down, and of which r says nothing, is one more reason; with any
-// reason a gateway that is ready is degraded.
+// NewHealth combines the result of /readyz with the states of the parts. A part that is
+// degraded or down and has no reason in r adds a reason. A ready gateway with any
+// reason is degraded.
 func NewHealth(r Readiness, parts []Part) Health {
 	h := Health{Status: r.Status, Reasons: append([]Reason{}, r.Reasons...), Parts: append([]Part{}, parts...)}
 	for _, p := range parts {
-		told := slices.ContainsFunc(r.Reasons, func(reason Reason) bool { return reason.Part == p.Name })
-		if !told && p.troubled() {
+		listed := slices.ContainsFunc(r.Reasons, func(reason Reason) bool { return reason.Part == p.Name })
+		if !listed && p.failing() {
 			h.Reasons = append(h.Reasons, Reason{Part: p.Name, Detail: p.Detail})
 		}
 	}
@@ -64,9 +67,9 @@ func NewHealth(r Readiness, parts []Part) Health {
 	return h
 }
 
-func (p Part) troubled() bool { return p.State == PartDegraded || p.State == PartDown }
+func (p Part) failing() bool { return p.State == PartDegraded || p.State == PartDown }
 
-// summary says in one line what is wrong.
+// summary describes the problems in one line.
 func (h Health) summary() string {
 	switch {
 	case h.Status == Starting:
@@ -76,17 +79,18 @@ func (h Health) summary() string {
 	case len(h.Reasons) == 0:
 		return "Everything works"
 	}
-	troubles := make([]string, 0, len(h.Reasons))
+	failing := make([]string, 0, len(h.Reasons))
 	for _, reason := range h.Reasons {
-		troubles = append(troubles, reason.Part+" is "+string(h.state(reason.Part)))
+		failing = append(failing, reason.Part+" is "+string(h.state(reason.Part)))
 	}
-	line := strings.Join(troubles, ", ")
+	line := strings.Join(failing, ", ")
 	return strings.ToUpper(line[:1]) + line[1:]
 }
 
-// state returns the state of a part; one that is a reason and in no list is degraded.
+// state returns the state of a part. A part that has a reason and is not listed as
+// failing is degraded.
 func (h Health) state(part string) State {
-	at := slices.IndexFunc(h.Parts, func(p Part) bool { return p.Name == part && p.troubled() })
+	at := slices.IndexFunc(h.Parts, func(p Part) bool { return p.Name == part && p.failing() })
 	if at < 0 {
 		return PartDegraded
 	}

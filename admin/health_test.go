@@ -10,7 +10,7 @@ import (
 	"osgate/admin"
 )
 
-func TestHealthNamesWhatIsWrong(t *testing.T) {
+func TestHealthListsAllProblems(t *testing.T) {
 	redis := admin.Reason{Part: "redis", Detail: "nothing is answered from cache"}
 	down := admin.Part{Name: "redis", State: admin.PartDown, Detail: "no answer within 50ms"}
 	region := admin.Part{Name: "region us/us-east-1", State: admin.PartDegraded, Detail: "3 of 9 failed"}

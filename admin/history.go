@@ -9,14 +9,16 @@ import (
 	"time"
 )
 
-// HistoryQuery is a question to the statistics. Empty names ask for all; what a name needs above it, and how long the time may be, the answer says.
+// HistoryQuery is a query for the statistics. An empty name selects all. The function
+// that answers it validates which names need another one, and how long the time may be.
 type HistoryQuery struct {
 	Scope
 	Period   string // "1hour", "1day", "1month"
 	From, To time.Time
 }
 
-// Scope is whose counts are asked for: all, or those of a plane, an organization, and so on down to a store.
+// Scope selects the counts: all, or those of a plane, an organization, an environment,
+// a region or a store.
 type Scope struct {
 	Plane        string `json:"plane"`
 	Organization string `json:"organization"`
@@ -27,33 +29,35 @@ type Scope struct {
 
 // History is the answer of /api/history.
 type History struct {
-	Buckets   []Bucket `json:"buckets"`   // the oldest first, those without counts too
-	Children  []Child  `json:"children"`  // the level below the scope, those with most first
-	Truncated bool     `json:"truncated"` // there is more than was summed or is shown
+	Buckets   []Bucket `json:"buckets"`   // the oldest first; those with no counts are included
+	Children  []Child  `json:"children"`  // the level below the scope, the largest counts first
+	Truncated bool     `json:"truncated"` // some counts or children are left out
 }
 
-// Bucket is what was counted from one instant to the next bucket's.
+// Bucket contains the counts from its time to the time of the next bucket.
 type Bucket struct {
 	Time time.Time `json:"time"`
 	Sums
 }
 
-// Child is what was counted of one organization, environment, region or store within the whole time.
+// Child contains the counts of one organization, environment, region or store over the
+// whole time.
 type Child struct {
 	Plane string `json:"plane"`
 	Name  string `json:"name"`
 	Sums
 }
 
-// Sums are Object Store operations, and as how many requests they are billed.
+// Sums contains counts of Object Store operations, and as how many requests they are
+// billed.
 type Sums struct {
-	Client        uint64 `json:"client"`        // answered to clients, from the cache too
-	Upstream      uint64 `json:"upstream"`      // of those, answered by Object Store itself
-	ClientUnits   uint64 `json:"clientUnits"`   // an estimate, likewise
-	UpstreamUnits uint64 `json:"upstreamUnits"` // an estimate, likewise
+	Client        uint64 `json:"client"`        // answered to clients, including answers from the cache
+	Upstream      uint64 `json:"upstream"`      // of those, answered by Object Store
+	ClientUnits   uint64 `json:"clientUnits"`   // an estimate, for Client
+	UpstreamUnits uint64 `json:"upstreamUnits"` // an estimate, for Upstream
 }
 
-// history answers from the statistics.
+// history serves /api/history from the statistics.
 func (s *server) history(w http.ResponseWriter, r *http.Request) {
 	q, err := readHistoryQuery(r.URL.RawQuery, time.Now())
 	var h History
@@ -65,7 +69,7 @@ func (s *server) history(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
-	case err != nil && r.Context().Err() != nil: // nobody reads on
+	case err != nil && r.Context().Err() != nil: // the client has left
 	case err != nil:
 		s.Logger.Warn("history could not be read", "error", err)
 		w.Header().Set("Retry-After", retryAfter(historyRetry))
@@ -73,15 +77,15 @@ func (s *server) history(w http.ResponseWriter, r *http.Request) {
 			Code: "statistics-unavailable", Status: http.StatusServiceUnavailable, Detail: "the statistics cannot be read at present; the log says why",
 		}.write(w)
 	default:
-		h.Buckets, h.Children = append([]Bucket{}, h.Buckets...), append([]Child{}, h.Children...) // JSON says [], not null
+		h.Buckets, h.Children = append([]Bucket{}, h.Buckets...), append([]Child{}, h.Children...) // JSON has [], not null
 		s.writeJSON(w, http.StatusOK, historyAnswer{q.Period, q.Scope, q.From, q.To, h})
 	}
 }
 
-// historyRetry is when to ask again for what cannot be read.
+// historyRetry is the Retry-After of an answer when the statistics cannot be read.
 const historyRetry = 5 * time.Second
 
-// historyAnswer is a [History] with what was asked.
+// historyAnswer is a [History] together with its query.
 type historyAnswer struct {
 	Period string    `json:"period"`
 	Scope  Scope     `json:"scope"`
@@ -90,7 +94,8 @@ type historyAnswer struct {
 	History
 }
 
-// readHistoryQuery reads a query; what it leaves out is the last day by the hour, the last 31 days by the day or the last 12 months by the month, up to now.
+// readHistoryQuery parses a query. The default time ends now and is the last day by the
+// hour, the last 31 days by the day, or the last 12 months by the month.
 func readHistoryQuery(raw string, now time.Time) (HistoryQuery, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -119,7 +124,7 @@ func readHistoryQuery(raw string, now time.Time) (HistoryQuery, error) {
 	return q, err
 }
 
-// defaultHistory is how far back is looked where nothing says.
+// defaultHistory returns how far back a query without "from" reaches.
 func defaultHistory(period string) time.Duration {
 	const day = 24 * time.Hour
 	switch period {
@@ -131,16 +136,18 @@ func defaultHistory(period string) time.Duration {
 	return day
 }
 
-// The years that can be asked for. One more at either end can be reckoned with and still be written as RFC 3339 has it.
+// The range of years that a query may contain. One year more at either end can still be
+// computed with and formatted as RFC 3339.
 const (
 	firstYear = 1970
 	lastYear  = 9998
 )
 
-// readInstant reads an instant (RFC 3339), without one the other.
-func readInstant(name, text string, other time.Time) (time.Time, error) {
+// readInstant parses an instant in RFC 3339 format. It returns fallback if text is
+// empty.
+func readInstant(name, text string, fallback time.Time) (time.Time, error) {
 	if text == "" {
-		return other, nil
+		return fallback, nil
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {

@@ -8,30 +8,33 @@ import (
 )
 
 const (
-	// maxStreams bounds the streams that are open: one for each page that somebody looks at.
+	// maxStreams is the maximum number of open streams. Each open page uses one.
 	maxStreams = 16
-	// streamLife is how long a stream lasts. The page opens the next one, for which it must still be logged in.
+	// streamLife is how long a stream lasts. The page then opens the next one, which
+	// requires a valid login again.
 	streamLife = 10 * time.Minute
-	// streamPatience is how long a stream's reader may take to read one overview.
+	// streamPatience is how long the client of a stream may take to read one overview.
 	streamPatience = 10 * time.Second
-	// streamRetry is when to try again where there are too many streams: they do not end soon.
+	// streamRetry is the Retry-After of a refusal because of too many streams. It is
+	// long because streams do not end soon.
 	streamRetry = 30 * time.Second
-	// feedStep is how often streams get an overview.
+	// feedStep is the interval between two overviews of a stream.
 	feedStep = time.Second
 )
 
-// feed holds the overview of the step that is running, encoded once for all streams by whichever comes first.
+// feed holds the overview of the current step. The first stream that needs it encodes
+// it for all streams.
 type feed struct {
 	start time.Time
 
-	mu      sync.Mutex // guards all below; held while the overview is encoded, which every stream waits for
-	step    int64      // that encoded is of; -1: none
-	encoded []byte     // never written to
+	mu      sync.Mutex // guards the fields below; held while an overview is encoded
+	step    int64      // the step of encoded; -1: none yet
+	encoded []byte     // never modified
 }
 
 func newFeed() *feed { return &feed{start: time.Now(), step: -1} }
 
-// at returns the overview of the step at now.
+// at returns the overview of the step that contains now.
 func (f *feed) at(now time.Time, encode func(now time.Time) ([]byte, error)) ([]byte, error) {
 	step := int64(now.Sub(f.start) / feedStep)
 	f.mu.Lock()
@@ -46,11 +49,12 @@ func (f *feed) at(now time.Time, encode func(now time.Time) ([]byte, error)) ([]
 	return f.encoded, nil
 }
 
-// next is how long after now the next step begins.
+// next returns the duration from now to the next step.
 func (f *feed) next(now time.Time) time.Duration { return feedStep - now.Sub(f.start)%feedStep }
 
-// stream answers with an overview at once and one in each second, as events (HTML Living Standard, section "Server-sent events"), until the client goes, its
-// login expires, the server ends or streamLife is over.
+// stream sends an overview at once and then one in each second, as events (HTML Living
+// Standard, section "Server-sent events"). It ends when the client leaves, its login
+// expires, the server stops or streamLife is over.
 func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.streams <- struct{}{}:
@@ -61,7 +65,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold events back
+	w.Header().Set("X-Accel-Buffering", "no") // otherwise nginx delays the events
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -70,7 +74,8 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 	s.events(w, r.WithContext(ctx))
 }
 
-// events writes the events of r's stream until r's context, its session or the server ends.
+// events writes the events of r's stream until r's context or session ends, or the
+// server stops.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	session := s.guard.inSession(r, time.Now())
 	opening := "retry: 2000\n\n" // milliseconds that a page waits before it opens the next stream
@@ -101,10 +106,11 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// writeEvent writes one event and reports whether its reader is still there. The server's time limit is for one answer; here it is for one event.
+// writeEvent writes one event and reports whether the client received it. The server's
+// write timeout is for a whole answer; here each event gets its own deadline.
 func writeEvent(w http.ResponseWriter, now time.Time, head string, data []byte) bool {
 	c := http.NewResponseController(w)
-	_ = c.SetWriteDeadline(now.Add(streamPatience)) // without support for it there is no limit to extend
+	_ = c.SetWriteDeadline(now.Add(streamPatience)) // an error means that the writer has no deadline to extend
 	event := append(append([]byte(head), data...), "\n\n"...)
 	if _, err := w.Write(event); err != nil {
 		return false

@@ -16,10 +16,10 @@ import (
 	"osgate/internal/memnet"
 )
 
-// timeout is what the admin listener's server allows for one answer.
+// timeout is the admin server's timeout for one answer.
 const timeout = 30 * time.Second
 
-// listener is a server as the gateway has it, and a client of it.
+// listener is a server with the gateway's settings, and a client for it.
 type listener struct {
 	*http.Client
 	server *http.Server
@@ -35,7 +35,7 @@ func listen(t *testing.T, o admin.Options) *listener {
 	return &listener{&http.Client{Transport: transport}, s}
 }
 
-// open asks for a stream until ctx ends. Each header is "Name: value".
+// open requests a stream that lasts until ctx ends. Each header is "Name: value".
 func (l *listener) open(ctx context.Context, t *testing.T, headers ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/api/live", nil)
@@ -64,7 +64,7 @@ type event struct {
 	}
 }
 
-// next reads an event; ok is false at the stream's end.
+// next reads one event. ok is false at the end of the stream.
 func next(t *testing.T, stream *bufio.Scanner) (e event, ok bool) {
 	t.Helper()
 	for stream.Scan() {
@@ -87,7 +87,7 @@ func next(t *testing.T, stream *bufio.Scanner) (e event, ok bool) {
 	return e, false
 }
 
-func TestStreamTellsAtOnceAndThenEachSecond(t *testing.T) {
+func TestStreamSendsAtOnceAndThenEachSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := listen(t, options())
 		<-time.After(300 * time.Millisecond)
@@ -100,7 +100,7 @@ func TestStreamTellsAtOnceAndThenEachSecond(t *testing.T) {
 		}
 		stream := bufio.NewScanner(answer.Body)
 		began, before := time.Now(), time.Time{}
-		for i := range 100 { // longer than the server allows for one answer
+		for i := range 100 { // longer than the server's timeout for one answer
 			e, ok := next(t, stream)
 			if !ok {
 				t.Fatalf("the stream ended after %v, with %d events", time.Since(began), i)
@@ -207,7 +207,7 @@ func TestReaderThatDoesNotReadLosesItsStream(t *testing.T) {
 	})
 }
 
-// sessionCookie logs in and returns the header of who has.
+// sessionCookie logs in and returns the Cookie header of the session.
 func sessionCookie(t *testing.T) string {
 	t.Helper()
 	c := login(t, newHandler(t, public()), token).Cookies()[0]
@@ -237,7 +237,7 @@ func TestStreamEndsWithItsSession(t *testing.T) {
 	}
 }
 
-func TestStreamSaysWhetherItsOwnReaderIsLoggedIn(t *testing.T) {
+func TestStreamReportsWhetherItsClientIsLoggedIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := listen(t, public())
 		for header, want := range map[string]bool{
@@ -262,6 +262,6 @@ func TestStreamWithoutJSONEnds(t *testing.T) {
 		if body, err := io.ReadAll(l.open(t.Context(), t).Body); err != nil || len(body) > 0 {
 			t.Errorf("%q, %v; want an end", body, err)
 		}
-		readProblem(t, ask(t, newHandler(t, o), http.MethodGet, "/api/overview", ""), http.StatusInternalServerError)
+		readProblem(t, send(t, newHandler(t, o), http.MethodGet, "/api/overview", ""), http.StatusInternalServerError)
 	})
 }

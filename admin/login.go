@@ -9,10 +9,10 @@ import (
 // cookieName is the page's cookie.
 const cookieName = "osgate_admin"
 
-// maxLogin bounds the body of a login: a token and its field's name.
+// maxLogin is the maximum size of a login's body: a token and the name of its field.
 const maxLogin = 8 << 10
 
-// inSession reports whether r carries the cookie of a login that has not expired.
+// inSession reports whether r has the cookie of a login that has not expired.
 func (g *guard) inSession(r *http.Request, now time.Time) bool {
 	if g.token == "" {
 		return false
@@ -25,7 +25,7 @@ func (g *guard) inSession(r *http.Request, now time.Time) bool {
 	return false
 }
 
-// login takes the token that the form posts and gives a cookie for it.
+// login checks the token of a posted form and sets a cookie if it is right.
 func (g *guard) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
 	if err := r.ParseForm(); err != nil {
@@ -47,23 +47,25 @@ func (g *guard) login(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// logout takes the cookie away.
+// logout deletes the cookie.
 func (*guard) logout(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, cookie(r, "", -1))
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// cookie returns the page's cookie for the browser that sent r: for no script, for no other site's request, and over TLS alone where r came over it.
+// cookie returns the page's cookie for the browser that sent r. Scripts cannot read it,
+// requests of other sites do not carry it, and it is for TLS only if r came over TLS.
 func cookie(r *http.Request, value string, maxAge int) *http.Cookie {
-	//nolint:gosec // whoever calls the listener over http, on loopback say, could not log in with a cookie for https alone
+	//nolint:gosec // with a cookie for https only, a login over http (on loopback, for example) would not work
 	return &http.Cookie{
 		Name: cookieName, Value: value, Path: "/", MaxAge: maxAge,
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: overTLS(r),
 	}
 }
 
-// overTLS reports whether the browser spoke TLS, to us or to the first proxy on the way, as X-Forwarded-Proto says. Anybody can send that, and gets
-// no more by it than a stricter cookie.
+// overTLS reports whether the browser used TLS, to the gateway or to the first proxy
+// (X-Forwarded-Proto). Any client can set that header, but the only effect is a
+// stricter cookie.
 func overTLS(r *http.Request) bool {
 	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
 	return r.TLS != nil || strings.EqualFold(strings.TrimSpace(first), "https")

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// overview is what the page shows of the present, for whoever may see it.
+// overview is the page's data about the present.
 type overview struct {
 	Time    time.Time `json:"time"`
 	Start   time.Time `json:"start"`
@@ -17,7 +17,8 @@ type overview struct {
 	Traffic any       `json:"traffic"`
 }
 
-// encodeOverview returns the overview at now, without what differs between those who see it.
+// encodeOverview returns the overview at now as JSON, without the fields that differ
+// between viewers.
 func (s *server) encodeOverview(now time.Time) ([]byte, error) {
 	health, traffic := s.Overview(now)
 	body, err := json.Marshal(overview{Time: now, Start: s.Start, Version: s.Version, Health: health, Traffic: traffic})
@@ -27,7 +28,8 @@ func (s *server) encodeOverview(now time.Time) ([]byte, error) {
 	return body, nil
 }
 
-// forViewer adds to an encoded overview whether its viewer is logged in and so has something to log out of.
+// forViewer adds to an encoded overview whether its viewer is logged in; the page then
+// shows a logout button.
 func forViewer(encoded []byte, session bool) []byte {
 	body := append([]byte(`{"session":`), strconv.FormatBool(session)...)
 	return append(append(body, ','), encoded[1:]...)
@@ -43,13 +45,13 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 	send(w, http.StatusOK, "application/json", forViewer(body, s.guard.inSession(r, now)))
 }
 
-// MaxRecent is how far back /api/recent can look, and does unless it is told otherwise.
+// MaxRecent is how far back /api/recent can look. It is the default, too.
 const MaxRecent = 15 * time.Minute
 
-// minRecent is the shortest time that it can be told.
+// minRecent is the shortest time that /api/recent accepts.
 const minRecent = 5 * time.Second
 
-// recent answers with the traffic of the last minutes.
+// recent serves /api/recent: the traffic of the last minutes.
 func (s *server) recent(w http.ResponseWriter, r *http.Request) {
 	back := MaxRecent
 	if text := r.URL.Query().Get("seconds"); text != "" {

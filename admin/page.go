@@ -9,15 +9,16 @@ import (
 	"strings"
 )
 
-// pages are the files of the page, as they are served.
+// pages contains the files of the page, as they are served.
 //
 //go:embed page
 var pages embed.FS
 
-// openAsset is the one asset that the login page has too.
+// openAsset is the only asset that the login form uses.
 const openAsset = "assets/style.css"
 
-// assets returns the names of all files below page/assets, as [file] wants them. It panics if the folder cannot be read.
+// assets returns the names of all files below page/assets, in the form that [file]
+// needs. It panics if the folder cannot be read.
 func assets() (names []string) {
 	err := fs.WalkDir(pages, "page/assets", func(name string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
@@ -31,7 +32,8 @@ func assets() (names []string) {
 	return names
 }
 
-// file returns a handler for one of the embedded files. It panics if there is none of that name, when the handler is made.
+// file returns a handler for one of the embedded files. It panics if no file has that
+// name.
 func file(name string) http.HandlerFunc {
 	body, contentType := load(name), contentTypeOf(name)
 	return func(w http.ResponseWriter, _ *http.Request) { send(w, http.StatusOK, contentType, body) }
@@ -45,7 +47,8 @@ func load(name string) []byte {
 	return body
 }
 
-// contentTypeOf returns the media type of a file by its ending. The system's table of types is not asked, since it differs between systems.
+// contentTypeOf returns the media type of a file by its extension. It does not use the
+// table of the operating system, because that differs between systems.
 func contentTypeOf(name string) string {
 	switch path.Ext(name) {
 	case ".html":
@@ -60,10 +63,12 @@ func contentTypeOf(name string) string {
 	return "text/plain; charset=utf-8"
 }
 
-// noProblem is where login.html says what was wrong with the last try.
+// noProblem is the element of login.html that is replaced by the error of a failed
+// login.
 const noProblem = `<p id="problem" hidden></p>`
 
-// sendLogin answers with the login form and, where there is one, a problem, which is plain text of ours.
+// sendLogin sends the login form and, if wrong is not empty, an error. wrong is plain
+// text from this package, so it needs no escaping.
 func sendLogin(w http.ResponseWriter, status int, wrong string) {
 	page := load("login.html")
 	if wrong != "" {

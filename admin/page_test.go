@@ -11,10 +11,12 @@ import (
 	"testing"
 )
 
-// loaded finds what a browser loads or calls by itself, in HTML, CSS and JavaScript.
+// loaded matches the addresses that a browser loads or calls without a click, in HTML,
+// CSS and JavaScript.
 var loaded = regexp.MustCompile(`(?i)(?:\b(?:src|href|action|formaction|poster|data|srcset)\s*=\s*["']?|url\(\s*["']?|@import\s+["']?|\bimport\s*\(?\s*["']|\bfrom\s+["']|(?:fetch|EventSource)\(\s*["'` + "`" + `])([^"'\s>)` + "`" + `?]+)`)
 
-// served returns the paths of the page's files with their media types. What others made, below vendor, is among them if vendor is true.
+// served returns the paths of the page's files with their media types. Third-party
+// files, below vendor, are included if vendor is true.
 func served(t *testing.T, vendor bool) map[string]string {
 	t.Helper()
 	types := map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
@@ -34,7 +36,7 @@ func served(t *testing.T, vendor bool) map[string]string {
 func TestFilesOfThePageAreServed(t *testing.T) {
 	h := newHandler(t, options())
 	for name, contentType := range served(t, true) {
-		answer := ask(t, h, http.MethodGet, name, "")
+		answer := send(t, h, http.MethodGet, name, "")
 		if got := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusOK || got != contentType || text(t, answer) == "" {
 			t.Errorf("%s: %d, %s; want 200, %s", name, answer.StatusCode, got, contentType)
 		}
@@ -45,12 +47,12 @@ func TestPageLoadsNothingFromElsewhere(t *testing.T) {
 	h := newHandler(t, options())
 	seen := map[string]bool{}
 	for path := range served(t, false) {
-		body := text(t, ask(t, h, http.MethodGet, path, ""))
+		body := text(t, send(t, h, http.MethodGet, path, ""))
 		for _, match := range loaded.FindAllStringSubmatch(body, -1) {
 			target := match[1]
 			seen[target] = true
 			if !strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "#") || strings.HasPrefix(target, "//") {
-				t.Errorf("%s loads %s, want nothing but our own", path, target)
+				t.Errorf("%s loads %s, want only our own files", path, target)
 			}
 		}
 		for _, foreign := range []string{"http://", "https://", "WebSocket", "XMLHttpRequest", "sendBeacon", "importScripts"} {
@@ -61,33 +63,34 @@ func TestPageLoadsNothingFromElsewhere(t *testing.T) {
 	}
 	for _, needed := range []string{"/assets/app.js", "/assets/style.css", "/favicon.svg", "/api/live", "/api/recent", "/api/history", "/cache/purge"} {
 		if !seen[needed] {
-			t.Errorf("nothing loads %s: this test does not see what it should", needed)
+			t.Errorf("no file loads %s: the expression of this test misses it", needed)
 		}
 	}
 }
 
-func TestWhatThePageLinksToIsServed(t *testing.T) {
+func TestLinksOfThePageAreServed(t *testing.T) {
 	h := newHandler(t, options())
 	for path := range served(t, false) {
-		for _, match := range loaded.FindAllStringSubmatch(text(t, ask(t, h, http.MethodGet, path, "")), -1) {
+		for _, match := range loaded.FindAllStringSubmatch(text(t, send(t, h, http.MethodGet, path, "")), -1) {
 			target := match[1]
 			if strings.HasPrefix(target, "#") || target == "/cache/purge" || target == "/logout" { // posted to
 				continue
 			}
-			if got := ask(t, h, http.MethodHead, target, "").StatusCode; got != http.StatusOK { // /api/live does not end
+			if got := send(t, h, http.MethodHead, target, "").StatusCode; got != http.StatusOK { // /api/live does not end
 				t.Errorf("%s links to %s: %d, want 200", path, target, got)
 			}
 		}
 	}
 }
 
-// The Content-Security-Policy forbids inline scripts, styles and handlers; one in the page would be a part that does not work.
-func TestPageNeedsNothingThatItsPolicyForbids(t *testing.T) {
+// The Content-Security-Policy forbids inline scripts, styles and handlers. An inline
+// one in the page would not work.
+func TestPageHasNoInlineCode(t *testing.T) {
 	inline := regexp.MustCompile(`(?i)<style|\bstyle\s*=\s*["']|<script(?:\s+[^>]*)?>\s*[^<\s]|\son[a-z]+\s*=|javascript:|innerHTML|outerHTML|insertAdjacentHTML|\beval\(|new Function`)
 	public := newHandler(t, public())
-	pages := map[string]string{"the login form": text(t, ask(t, public, http.MethodGet, "/", ""))}
+	pages := map[string]string{"the login form": text(t, send(t, public, http.MethodGet, "/", ""))}
 	for path := range served(t, false) {
-		pages[path] = text(t, ask(t, newHandler(t, options()), http.MethodGet, path, ""))
+		pages[path] = text(t, send(t, newHandler(t, options()), http.MethodGet, path, ""))
 	}
 	for name, body := range pages {
 		if found := inline.FindString(body); found != "" {
@@ -97,7 +100,7 @@ func TestPageNeedsNothingThatItsPolicyForbids(t *testing.T) {
 }
 
 func TestPageIsLabeled(t *testing.T) {
-	body := text(t, ask(t, newHandler(t, options()), http.MethodGet, "/", ""))
+	body := text(t, send(t, newHandler(t, options()), http.MethodGet, "/", ""))
 	for _, want := range []string{`<html lang="en">`, "<main", "<header>", "<footer", "<h1>", `role="status"`, `class="skip"`, "<noscript>"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page has no %s", want)
@@ -110,18 +113,18 @@ func TestPageIsLabeled(t *testing.T) {
 	}
 	for _, ref := range regexp.MustCompile(`aria-(?:labelledby|describedby)="([^"]+)"`).FindAllStringSubmatch(body, -1) {
 		if !strings.Contains(body, `id="`+ref[1]+`"`) {
-			t.Errorf("nothing has the id %s that something is named by", ref[1])
+			t.Errorf("no element has the id %s that an aria attribute refers to", ref[1])
 		}
 	}
 }
 
-// Every element that the script looks for by its id is in the page.
+// The page has every element that the script looks up by its id.
 func TestScriptFindsItsElements(t *testing.T) {
 	h := newHandler(t, options())
-	page, script := text(t, ask(t, h, http.MethodGet, "/", "")), ""
+	page, script := text(t, send(t, h, http.MethodGet, "/", "")), ""
 	for path := range served(t, false) {
 		if strings.HasSuffix(path, ".js") {
-			script += text(t, ask(t, h, http.MethodGet, path, ""))
+			script += text(t, send(t, h, http.MethodGet, path, ""))
 		}
 	}
 	ids := regexp.MustCompile(`\b(?:id|figure|fill)\("([a-z0-9-]+)"`).FindAllStringSubmatch(script, -1)

@@ -15,9 +15,11 @@ import (
 	"unicode/utf8"
 )
 
-// Purging names what to forget: all, or a place. A store or a partition goes with all in it; without a store it is the environment's list of stores,
-// without an environment the organization's list of regions. Names are plain text, not escaped as in a URL. Partition and key do not show in logs.
-type Purging struct {
+// PurgeRequest selects what to purge: all, or a place. A store or a partition is purged
+// with everything in it. Without a store, the request purges the environment's list of
+// stores; without an environment, the organization's list of regions. Names are plain
+// text, not escaped as in a URL. The partition and the key are not logged.
+type PurgeRequest struct {
 	All          bool   `json:"all"`
 	Location     string `json:"location"` // plane/region, "us/us-east-1"
 	Organization string `json:"organization"`
@@ -27,29 +29,31 @@ type Purging struct {
 	Key          string `json:"key"`
 }
 
-// LogValue returns the place without partition and key.
-func (p Purging) LogValue() slog.Value {
+// LogValue returns the place without the partition and the key.
+func (p PurgeRequest) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.Bool("all", p.All), slog.String("location", p.Location), slog.String("organization", p.Organization),
 		slog.String("environment", p.Environment), slog.String("store", p.Store),
 	)
 }
 
-// InputError is a request that is wrong in one field.
+// InputError reports an invalid field of a request.
 type InputError struct {
-	Field  string // as in the request: "location"
-	Detail string // what would be right, without the value
+	Field  string // the name in the request, such as "location"
+	Detail string // the expected value; never the given one
 }
 
-// Error returns field and detail.
+// Error returns the field and the detail.
 func (e *InputError) Error() string { return e.Field + ": " + e.Detail }
 
-// maxPurge bounds the body of a purge: a key of 1,024 bytes and the names above it, escaped.
+// maxPurge is the maximum size of a purge's body: a key of 1,024 bytes and the names
+// above it, escaped.
 const maxPurge = 64 << 10
 
-// purge forgets what the body names, JSON or a form, and says how many entries this process dropped.
+// purge drops the entries that the body (JSON or a form) selects, and reports how many
+// this process dropped.
 func (s *server) purge(w http.ResponseWriter, r *http.Request) {
-	p, err := readPurging(http.MaxBytesReader(w, r.Body, maxPurge), r.Header.Get("Content-Type"))
+	p, err := readPurgeRequest(http.MaxBytesReader(w, r.Body, maxPurge), r.Header.Get("Content-Type"))
 	if err == nil {
 		err = p.check()
 	}
@@ -76,18 +80,18 @@ func (s *server) purge(w http.ResponseWriter, r *http.Request) {
 	}{n})
 }
 
-// errMediaType is a body that is neither JSON nor a form.
+// errMediaType reports a body that is neither JSON nor a form.
 var errMediaType = errors.New("send application/json or application/x-www-form-urlencoded")
 
-// readPurging reads a body of the given Content-Type.
-func readPurging(body io.Reader, contentType string) (Purging, error) {
+// readPurgeRequest decodes a body of the given Content-Type.
+func readPurgeRequest(body io.Reader, contentType string) (PurgeRequest, error) {
 	kind, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
-		return Purging{}, errMediaType
+		return PurgeRequest{}, errMediaType
 	}
 	text, err := io.ReadAll(body)
 	if err != nil {
-		return Purging{}, fmt.Errorf("reading the body: %w", err)
+		return PurgeRequest{}, fmt.Errorf("reading the body: %w", err)
 	}
 	switch kind {
 	case "application/json":
@@ -95,27 +99,28 @@ func readPurging(body io.Reader, contentType string) (Purging, error) {
 	case "application/x-www-form-urlencoded":
 		return readForm(string(text))
 	}
-	return Purging{}, errMediaType
+	return PurgeRequest{}, errMediaType
 }
 
-// readJSON reads one JSON object that holds no field but ours.
-func readJSON(text []byte) (Purging, error) {
-	if !utf8.Valid(text) { // encoding/json would replace what is not and purge another key
-		return Purging{}, errors.New("the body is not UTF-8")
+// readJSON decodes one JSON object. It returns an error for unknown fields.
+func readJSON(text []byte) (PurgeRequest, error) {
+	if !utf8.Valid(text) { // encoding/json replaces invalid UTF-8, which would purge another key
+		return PurgeRequest{}, errors.New("the body is not UTF-8")
 	}
 	d := json.NewDecoder(strings.NewReader(string(text)))
 	d.DisallowUnknownFields()
-	var p Purging
+	var p PurgeRequest
 	if err := d.Decode(&p); err != nil {
-		return Purging{}, jsonFault(err)
+		return PurgeRequest{}, jsonFault(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Purging{}, errors.New("the body holds more than one JSON value")
+		return PurgeRequest{}, errors.New("the body holds more than one JSON value")
 	}
 	return p, nil
 }
 
-// jsonFault says which field a decoder's error is about, as far as it knows, without the value.
+// jsonFault converts a decoder's error to an error that names the field, if it is
+// known, and never the value.
 func jsonFault(err error) error {
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field == "all" {
 		return &InputError{e.Field, "must be true or false"}
@@ -128,13 +133,13 @@ func jsonFault(err error) error {
 	return errors.New("the body is no JSON object")
 }
 
-// readForm reads a form that holds no field but ours, each once.
-func readForm(text string) (Purging, error) {
+// readForm decodes a form. It returns an error for unknown and for repeated fields.
+func readForm(text string) (PurgeRequest, error) {
 	form, err := url.ParseQuery(text)
 	if err != nil {
-		return Purging{}, errors.New("the body is no form")
+		return PurgeRequest{}, errors.New("the body is no form")
 	}
-	var p Purging
+	var p PurgeRequest
 	fields := map[string]*string{
 		"location": &p.Location, "organization": &p.Organization, "environment": &p.Environment,
 		"store": &p.Store, "partition": &p.Partition, "key": &p.Key,
@@ -143,13 +148,13 @@ func readForm(text string) (Purging, error) {
 		field, known := fields[name]
 		switch {
 		case len(values) > 1:
-			return Purging{}, &InputError{name, "is given more than once"}
+			return PurgeRequest{}, &InputError{name, "is given more than once"}
 		case known:
 			*field = values[0]
 		case name != "all":
-			return Purging{}, &InputError{name, "there is no such field"}
+			return PurgeRequest{}, &InputError{name, "there is no such field"}
 		case values[0] != "true" && values[0] != "false":
-			return Purging{}, &InputError{name, "must be true or false"}
+			return PurgeRequest{}, &InputError{name, "must be true or false"}
 		default:
 			p.All = values[0] == "true"
 		}
@@ -157,13 +162,13 @@ func readForm(text string) (Purging, error) {
 	return p, nil
 }
 
-// check returns an *[InputError] where p is neither all nor a place without gaps.
-func (p Purging) check() error {
+// check returns an *[InputError] if p selects neither all nor a place without gaps.
+func (p PurgeRequest) check() error {
 	levels := []struct{ name, value string }{
 		{"location", p.Location}, {"organization", p.Organization}, {"environment", p.Environment},
 		{"store", p.Store}, {"partition", p.Partition}, {"key", p.Key},
 	}
-	var gap string // the first level that is not given
+	var gap string // the first level that is missing
 	for i, level := range levels {
 		switch {
 		case !p.All && i < 2 && level.value == "":
@@ -184,14 +189,14 @@ func (p Purging) check() error {
 	return nil
 }
 
-// isWord reports whether text is one of what planes and regions are made of: a-z, 0-9 and "-".
+// isWord reports whether text can be the name of a plane or a region: a-z, 0-9 and "-".
 func isWord(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-')
 	})
 }
 
-// refusePurge answers a request that names nothing that can be purged.
+// refusePurge reports an invalid purge.
 func refusePurge(w http.ResponseWriter, err error) {
 	p := problem{Code: "bad-input", Status: http.StatusBadRequest, Detail: err.Error()}
 	if e, ok := errors.AsType[*InputError](err); ok {

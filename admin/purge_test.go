@@ -17,27 +17,27 @@ const (
 	asForm = "Content-Type: application/x-www-form-urlencoded"
 )
 
-func TestPurgeNamesWhatToForget(t *testing.T) {
-	store := admin.Purging{Location: "us/us-east-1", Organization: "org", Environment: "env", Store: "store"}
+func TestPurgeSelectsAllOrAPlace(t *testing.T) {
+	store := admin.PurgeRequest{Location: "us/us-east-1", Organization: "org", Environment: "env", Store: "store"}
 	key := store
 	key.Partition, key.Key = "DEFAULT_PARTITION", "a b/é"
 	for _, tt := range []struct {
 		name, contentType, body string
-		want                    admin.Purging
+		want                    admin.PurgeRequest
 	}{
-		{"all", asJSON, `{"all":true}`, admin.Purging{All: true}},
-		{"all, as a form", asForm, `all=true`, admin.Purging{All: true}},
+		{"all", asJSON, `{"all":true}`, admin.PurgeRequest{All: true}},
+		{"all, as a form", asForm, `all=true`, admin.PurgeRequest{All: true}},
 		{"a store", asJSON, `{"location":"us/us-east-1","organization":"org","environment":"env","store":"store"}`, store},
 		{"a store, as a form", asForm, `all=false&location=us/us-east-1&organization=org&environment=env&store=store`, store},
 		{"a key", asJSON + "; charset=utf-8", `{"location":"us/us-east-1","organization":"org","environment":"env","store":"store","partition":"DEFAULT_PARTITION","key":"a b/é"}`, key},
 		{"a key, as a form", asForm, `location=us%2Fus-east-1&organization=org&environment=env&store=store&partition=DEFAULT_PARTITION&key=a+b/%C3%A9`, key},
-		{"an organization", asJSON, `{"location":"eu/eu-west-1","organization":"org"}`, admin.Purging{Location: "eu/eu-west-1", Organization: "org"}},
+		{"an organization", asJSON, `{"location":"eu/eu-west-1","organization":"org"}`, admin.PurgeRequest{Location: "eu/eu-west-1", Organization: "org"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var got admin.Purging
+			var got admin.PurgeRequest
 			o := options()
-			o.Purge = func(_ context.Context, p admin.Purging) (int, error) { got = p; return 3, nil }
-			answer := ask(t, newHandler(t, o), http.MethodPost, "/cache/purge", tt.body, tt.contentType)
+			o.Purge = func(_ context.Context, p admin.PurgeRequest) (int, error) { got = p; return 3, nil }
+			answer := send(t, newHandler(t, o), http.MethodPost, "/cache/purge", tt.body, tt.contentType)
 			if body := text(t, answer); answer.StatusCode != http.StatusOK || body != `{"purged":3}` {
 				t.Errorf("%d %s, want 200 and 3", answer.StatusCode, body)
 			}
@@ -48,7 +48,7 @@ func TestPurgeNamesWhatToForget(t *testing.T) {
 	}
 }
 
-func TestPurgeOfNothingSensibleNamesTheField(t *testing.T) {
+func TestInvalidPurgeNamesTheField(t *testing.T) {
 	place := `"location":"us/us-east-1","organization":"org"`
 	for _, tt := range []struct {
 		name, contentType, body, field string
@@ -84,11 +84,11 @@ func TestPurgeOfNothingSensibleNamesTheField(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := options()
-			o.Purge = func(_ context.Context, p admin.Purging) (int, error) {
+			o.Purge = func(_ context.Context, p admin.PurgeRequest) (int, error) {
 				t.Errorf("purged %+v", p)
 				return 0, nil
 			}
-			p := readProblem(t, ask(t, newHandler(t, o), http.MethodPost, "/cache/purge", tt.body, tt.contentType), tt.status)
+			p := readProblem(t, send(t, newHandler(t, o), http.MethodPost, "/cache/purge", tt.body, tt.contentType), tt.status)
 			if p.Field != tt.field {
 				t.Errorf("field %q, want %q (%s)", p.Field, tt.field, p.Detail)
 			}
@@ -96,29 +96,29 @@ func TestPurgeOfNothingSensibleNamesTheField(t *testing.T) {
 	}
 }
 
-func TestPurgeToldThatAFieldIsWrong(t *testing.T) {
+func TestInputErrorOfAPurgeNamesTheField(t *testing.T) {
 	o := options()
-	o.Purge = func(context.Context, admin.Purging) (int, error) {
+	o.Purge = func(context.Context, admin.PurgeRequest) (int, error) {
 		return 0, &admin.InputError{Field: "location", Detail: "is none of the 17 locations"}
 	}
-	answer := ask(t, newHandler(t, o), http.MethodPost, "/cache/purge", `{"location":"us/mars","organization":"org"}`, asJSON)
+	answer := send(t, newHandler(t, o), http.MethodPost, "/cache/purge", `{"location":"us/mars","organization":"org"}`, asJSON)
 	if p := readProblem(t, answer, http.StatusBadRequest); p.Field != "location" || p.Detail != "is none of the 17 locations" {
 		t.Errorf("problem %+v", p)
 	}
 }
 
-func TestPurgeThatReachedNobodyElseSaysSo(t *testing.T) {
+func TestPurgeOfThisProcessAloneIsAnError(t *testing.T) {
 	var logged strings.Builder
 	o := options()
 	o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
-	o.Purge = func(context.Context, admin.Purging) (int, error) { return 5, errReplica }
-	answer := ask(t, newHandler(t, o), http.MethodPost, "/cache/purge", `{"all":true}`, asJSON)
+	o.Purge = func(context.Context, admin.PurgeRequest) (int, error) { return 5, errReplica }
+	answer := send(t, newHandler(t, o), http.MethodPost, "/cache/purge", `{"all":true}`, asJSON)
 	p := readProblem(t, answer, http.StatusServiceUnavailable)
 	if p.Purged == nil || *p.Purged != 5 || strings.Contains(p.Detail, errReplica.Error()) {
-		t.Errorf("problem %+v, want the 5 that were dropped and nothing of Redis", p)
+		t.Errorf("problem %+v, want 5 purged and no detail of Redis", p)
 	}
 	if !strings.Contains(logged.String(), errReplica.Error()) {
-		t.Errorf("the log does not say why: %s", logged.String())
+		t.Errorf("the log does not contain the reason: %s", logged.String())
 	}
 }
 
@@ -126,15 +126,16 @@ func TestPurgeIsLoggedWithoutTheKey(t *testing.T) {
 	var logged strings.Builder
 	o := options()
 	o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
-	ask(t, newHandler(t, o), http.MethodPost, "/cache/purge",
+	send(t, newHandler(t, o), http.MethodPost, "/cache/purge",
 		`{"location":"us/us-east-1","organization":"org","environment":"env","store":"store-1","partition":"partition-1","key":"key-1"}`, asJSON)
 	if got := logged.String(); !strings.Contains(got, "store-1") || strings.Contains(got, "key-1") || strings.Contains(got, "partition-1") {
 		t.Errorf("logged %s, want the store and neither partition nor key", got)
 	}
 }
 
-// Whatever is posted, it is refused or it names something: never all by mistake.
-func FuzzPurgeForgetsOnlyWhatIsNamed(f *testing.F) {
+// Any body is either refused or purges only what it names; it never purges all by
+// mistake.
+func FuzzPurgeDropsOnlyWhatIsNamed(f *testing.F) {
 	f.Add(true, `{"all":true}`)
 	f.Add(true, `{"location":"us/us-east-1","organization":"org","key":"k"}`)
 	f.Add(false, `all=true`)
@@ -142,9 +143,9 @@ func FuzzPurgeForgetsOnlyWhatIsNamed(f *testing.F) {
 	f.Add(true, `{"ALL":true,"all":false}`)
 	f.Fuzz(func(t *testing.T, inJSON bool, body string) {
 		o := options()
-		o.Purge = func(_ context.Context, p admin.Purging) (int, error) {
+		o.Purge = func(_ context.Context, p admin.PurgeRequest) (int, error) {
 			switch {
-			case p.All && p != admin.Purging{All: true}, !p.All && (p.Location == "" || p.Organization == ""), p.Key != "" && p.Partition == "":
+			case p.All && p != admin.PurgeRequest{All: true}, !p.All && (p.Location == "" || p.Organization == ""), p.Key != "" && p.Partition == "":
 				t.Errorf("%q purges %+v", body, p)
 			case p.All && !strings.Contains(strings.ToLower(body), "l") && !strings.Contains(body, "%"):
 				t.Errorf("%q purges all", body)
@@ -155,7 +156,7 @@ func FuzzPurgeForgetsOnlyWhatIsNamed(f *testing.F) {
 		if inJSON {
 			contentType = asJSON
 		}
-		if got := ask(t, newHandler(t, o), http.MethodPost, "/cache/purge", body, contentType).StatusCode; got >= 500 {
+		if got := send(t, newHandler(t, o), http.MethodPost, "/cache/purge", body, contentType).StatusCode; got >= 500 {
 			t.Errorf("%q is answered %d", body, got)
 		}
 	})

@@ -2,37 +2,39 @@ package admin
 
 import "net/http"
 
-// Status is what the process can do.
+// Status is the state of the process.
 type Status string
 
-// The states. A degraded process serves, some things worse than it should, and wants traffic; a starting, draining or unready one does not.
+// The states. A degraded process serves requests, some of them worse than normal, and
+// wants traffic. A starting, draining or unready process wants no traffic.
 const (
 	Starting Status = "starting"
 	Ready    Status = "ready"
 	Degraded Status = "degraded"
 	Draining Status = "draining"
-	Unready  Status = "unready" // it runs, and would refuse whatever comes
+	Unready  Status = "unready" // it runs, but would refuse every request
 )
 
 // Readiness is the answer of /readyz.
 type Readiness struct {
 	Status  Status   `json:"status"`
-	Reasons []Reason `json:"reasons"` // why the status is not Ready; empty where it is
+	Reasons []Reason `json:"reasons"` // why the status is not Ready; empty if it is
 }
 
-// Reason is one thing that is not as it should be.
+// Reason is one problem.
 type Reason struct {
 	Part   string `json:"part"`   // "redis", "control plane us", "region eu/eu-west-1"
 	Detail string `json:"detail"` // a sentence for people
 }
 
-// live says that the process answers, and nothing of what it needs.
+// live reports that the process answers. It does not check the services that the
+// process needs.
 func (s *server) live(w http.ResponseWriter, _ *http.Request) {
 	send(w, http.StatusOK, "text/plain; charset=utf-8", []byte("ok\n"))
 }
 
-// ready says whether traffic should come here: 200 where it should, degraded or not, so that a Redis that is away does not take every replica
-// out of service at once.
+// ready reports whether the process wants traffic: 200 if it does, degraded or not. So
+// an unavailable Redis does not take every replica out of service at once.
 func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	r := s.readiness()
 	status := http.StatusServiceUnavailable
@@ -42,7 +44,8 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	s.writeJSON(w, status, r)
 }
 
-// readiness asks for the state, with a list where there is none: JSON says [], not null.
+// readiness returns the state with a list of reasons that is never nil: JSON has [],
+// not null.
 func (s *server) readiness() Readiness {
 	r := s.Readiness()
 	if r.Reasons == nil {

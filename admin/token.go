@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Token is what lets an operator in. It does not print itself.
+// Token is the secret that gives an operator access. It does not print itself.
 type Token string
 
 const redacted = "[redacted]"
@@ -27,7 +27,8 @@ func (Token) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText returns "[redacted]", for JSON too; it never fails.
 func (Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// is reports whether given is the token, in a time that says nothing of either, the length included.
+// is reports whether given is the token. The time it takes depends on neither, not even
+// on their lengths.
 func (t Token) is(given string) bool {
 	want, got := sha256.Sum256([]byte(t)), sha256.Sum256([]byte(given))
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
@@ -36,8 +37,9 @@ func (t Token) is(given string) bool {
 // sessionLife is how long a login lasts.
 const sessionLife = 12 * time.Hour
 
-// session returns the value of a cookie that proves, until it expires, that its holder knew the token: the instant, and the instant
-// authenticated by a key that only the token yields. So a session outlives a restart and ends when the token is changed.
+// session returns the value of a cookie that proves, until it expires, that its holder
+// knew the token. It is the instant of expiry, authenticated with a key derived from
+// the token. So a session survives a restart and ends when the token is changed.
 func (t Token) session(now time.Time) string {
 	value := binary.BigEndian.AppendUint64(nil, uint64(now.Add(sessionLife).Unix()))
 	return base64.RawURLEncoding.EncodeToString(append(value, t.seal(value)...))

@@ -8,74 +8,76 @@ import (
 )
 
 const (
-	tryInterval  = 5 * time.Second // a wrong token costs its address this much
+	tryInterval  = 5 * time.Second // one more wrong token of an address per interval
 	tryBurst     = 5               // wrong tokens at once
-	maxAddresses = 1024            // addresses kept apart; all others count as one
+	maxAddresses = 1024            // addresses counted separately; all others count as one
 )
 
-// tries bounds how many wrong tokens of an address are answered as such: five at once,
-// then one every five seconds (GCRA). The right token is never one of them: what
-// strangers send from an operator's address, or from that of a proxy that both share,
-// does not keep the operator out. The zero tries work; it is safe for concurrent use.
+// tries limits how many wrong tokens of an address are answered as such: five at once,
+// then one every five seconds (GCRA). The right token is never limited: wrong tokens
+// that strangers send from an operator's address, or through a proxy that both share,
+// do not lock the operator out. The zero value is ready to use. It is safe for
+// concurrent use.
 type tries struct {
-	mu    sync.Mutex
-	spent map[netip.Addr]time.Time // until when an address has spent what it may
+	mu     sync.Mutex
+	fullAt map[netip.Addr]time.Time // when the address has its full burst again
 }
 
 // wrong counts a wrong token from an address. It returns how long the address must wait
-// where it had none left, else 0.
+// if it has sent too many, otherwise 0.
 func (t *tries) wrong(from netip.Addr, now time.Time) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	from = t.known(from, now)
-	spent := t.spent[from]
-	if spent.Before(now) {
-		spent = now
+	from = t.bucket(from, now)
+	fullAt := t.fullAt[from]
+	if fullAt.Before(now) {
+		fullAt = now
 	}
-	if over := spent.Sub(now) - (tryBurst-1)*tryInterval; over > 0 {
-		return over
+	if excess := fullAt.Sub(now) - (tryBurst-1)*tryInterval; excess > 0 {
+		return excess
 	}
-	t.spent[from] = spent.Add(tryInterval)
+	t.fullAt[from] = fullAt.Add(tryInterval)
 	return 0
 }
 
-// known returns the address that from counts as: a whole /64 where it is IPv6, which one host has to itself, and the zero address where there are
-// too many.
-func (t *tries) known(from netip.Addr, now time.Time) netip.Addr {
+// bucket returns the address under which from is counted. An IPv6 address counts as its
+// /64, which belongs to one host. If there are too many addresses, it returns the zero
+// address.
+func (t *tries) bucket(from netip.Addr, now time.Time) netip.Addr {
 	from = from.Unmap().WithZone("")
 	if from.Is6() {
-		prefix, _ := from.Prefix(64) // an IPv6 address has one
+		prefix, _ := from.Prefix(64) // an IPv6 address always has one
 		from = prefix.Addr()
 	}
-	if t.spent == nil {
-		t.spent = map[netip.Addr]time.Time{}
+	if t.fullAt == nil {
+		t.fullAt = map[netip.Addr]time.Time{}
 	}
-	if _, ok := t.spent[from]; ok || len(t.spent) < maxAddresses {
+	if _, ok := t.fullAt[from]; ok || len(t.fullAt) < maxAddresses {
 		return from
 	}
-	for a, spent := range t.spent {
-		if spent.Before(now) {
-			delete(t.spent, a)
+	for a, fullAt := range t.fullAt {
+		if fullAt.Before(now) {
+			delete(t.fullAt, a)
 		}
 	}
-	if len(t.spent) < maxAddresses {
+	if len(t.fullAt) < maxAddresses {
 		return from
 	}
 	return netip.Addr{}
 }
 
-// lineInterval is the shortest time between two lines of the log about wrong tokens.
+// lineInterval is the shortest time between two log lines about wrong tokens.
 const lineInterval = time.Minute
 
-// wrongLog writes lines about wrong tokens: one for the first, then at most one a minute
-// with how many there were since the last line. It is safe for concurrent use.
+// wrongLog logs wrong tokens: one line for the first, then at most one line a minute
+// with the number since the last line. It is safe for concurrent use.
 type wrongLog struct {
 	logger *slog.Logger
 
-	mu    sync.Mutex // guards all below
-	count int        // since the last line
-	from  netip.Addr // of the latest
-	last  time.Time  // of the last line
+	mu    sync.Mutex // guards the fields below
+	count int        // wrong tokens since the last line
+	from  netip.Addr // address of the latest wrong token
+	last  time.Time  // when the last line was logged
 }
 
 // add counts a wrong token from an address.
@@ -87,8 +89,8 @@ func (l *wrongLog) add(from netip.Addr, now time.Time) {
 	l.flush(now)
 }
 
-// flush writes the line that is due, if one is. Every request calls it, so that the
-// last wrong tokens of a spell are written too.
+// flush logs the line that is due, if there is one. Every request calls it, so that the
+// last wrong tokens are logged too.
 func (l *wrongLog) flush(now time.Time) {
 	l.mu.Lock()
 	count, from := l.count, l.from

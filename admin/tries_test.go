@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// from sends a bearer from an address.
+// from sends a request with a bearer token from an address.
 func from(h http.Handler, address, bearer string) *http.Response {
 	r := httptest.NewRequest(http.MethodGet, "/config", nil)
 	r.RemoteAddr = address
@@ -32,18 +32,18 @@ func TestWrongTokensAreSlowedDownByAddress(t *testing.T) {
 				t.Errorf("guess %d: %d, want 401", i, got)
 			}
 		}
-		slowed := from(h, "192.0.2.1:2000", "guess") // another port of the same address
+		slowed := from(h, "192.0.2.1:2000", "guess") // same address, another port
 		readProblem(t, slowed, http.StatusTooManyRequests)
 		if got := slowed.Header.Get("Retry-After"); got != "5" {
 			t.Errorf("Retry-After %q, want 5", got)
 		}
-		if got := login(t, h, "guess", "Host: x").StatusCode; got != http.StatusTooManyRequests { // httptest's address is 192.0.2.1 too
+		if got := login(t, h, "guess", "Host: x").StatusCode; got != http.StatusTooManyRequests { // httptest uses 192.0.2.1 too
 			t.Errorf("the form does not share the address's tries: %d, want 429", got)
 		}
 		if got := from(h, "192.0.2.2:1000", "guess").StatusCode; got != http.StatusUnauthorized {
 			t.Errorf("a wrong token of another address: %d, want 401", got)
 		}
-		<-time.After(5 * time.Second) // the attacker earns one try
+		<-time.After(5 * time.Second) // allows one more try
 		if got := from(h, attacker, "guess").StatusCode; got != http.StatusUnauthorized {
 			t.Errorf("five seconds later: %d, want 401", got)
 		}
@@ -53,11 +53,11 @@ func TestWrongTokensAreSlowedDownByAddress(t *testing.T) {
 	})
 }
 
-// Behind a proxy, strangers and operators have one address.
+// Behind a proxy, strangers and operators share one address.
 func TestWrongTokensNeverRefuseTheRightOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHandler(t, public())
-		const proxy = "192.0.2.1:1000" // httptest's address too
+		const proxy = "192.0.2.1:1000" // httptest uses it too
 		session := login(t, h, token).Cookies()[0]
 		for i := range 600 { // two wrong tokens a second for five minutes
 			from(h, proxy, fmt.Sprint("guess-", i))
@@ -68,7 +68,7 @@ func TestWrongTokensNeverRefuseTheRightOne(t *testing.T) {
 				if got := login(t, h, token).StatusCode; got != http.StatusSeeOther {
 					t.Fatalf("the right login after %d wrong bearers: %d, want 303", i+1, got)
 				}
-				if got := ask(t, h, http.MethodGet, "/config", "", "Cookie: "+session.Name+"="+session.Value).StatusCode; got != http.StatusOK {
+				if got := send(t, h, http.MethodGet, "/config", "", "Cookie: "+session.Name+"="+session.Value).StatusCode; got != http.StatusOK {
 					t.Fatalf("a session after %d wrong bearers: %d, want 200", i+1, got)
 				}
 			}
@@ -119,7 +119,7 @@ func TestManyAddressesShareTheirTriesBeyondTheBound(t *testing.T) {
 		if got := from(h, address(0), "guess").StatusCode; got != http.StatusUnauthorized {
 			t.Errorf("an address that is kept apart: %d, want 401", got)
 		}
-		<-time.After(time.Minute) // all is forgotten
+		<-time.After(time.Minute) // all addresses are dropped
 		for range 5 {
 			from(h, address(5000), "guess")
 		}
@@ -132,7 +132,7 @@ func TestManyAddressesShareTheirTriesBeyondTheBound(t *testing.T) {
 	})
 }
 
-// counted are the counts of the log's lines about wrong tokens.
+// counted returns the counts of the log's lines about wrong tokens.
 func counted(t *testing.T, log string) (counts []int) {
 	t.Helper()
 	for line := range strings.Lines(log) {
@@ -169,7 +169,7 @@ func TestWrongTokensAreLoggedOnceAMinuteWithTheirNumber(t *testing.T) {
 		from(h, "192.0.2.1:1000", "guess") // a minute after the first line
 		from(h, "192.0.2.1:1000", "guess")
 		<-time.After(time.Minute)
-		from(h, "192.0.2.2:1000", token) // any request has the rest written
+		from(h, "192.0.2.2:1000", token) // any request writes the remaining count
 		if got, want := counted(t, logged.String()), []int{1, 299, 2}; !slices.Equal(got, want) {
 			t.Errorf("lines with counts %v, want %v", got, want)
 		}

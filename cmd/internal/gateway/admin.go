@@ -227,7 +227,7 @@ func logReason(s telemetry.LogState, now time.Time) (r admin.Reason, ok bool) {
 }
 
 // purge forgets cached answers for an operator.
-func (g *Gateway) purge(ctx context.Context, p admin.Purging) (int, error) {
+func (g *Gateway) purge(ctx context.Context, p admin.PurgeRequest) (int, error) {
 	return g.cache.Purge(ctx, cache.Purging{
 		All: p.All, Location: p.Location,
 		Ref: objectstore.Ref{
