@@ -63,6 +63,31 @@ func (r *redis) wipe(t *testing.T) {
 	}
 }
 
+// TestASilentRedisHoldsNoRequestLong is a coarse bound on what is proven to the nanosecond in internal/redisconn: with the default timeout, and not
+// those of the client library, which waits for three seconds and then again.
+func TestASilentRedisHoldsNoRequestLong(t *testing.T) {
+	t.Parallel()
+	const coarse = 2500 * time.Millisecond
+	s := newStack(t, true)
+	g := s.gateway("REDIS_TIMEOUT=", "RATE=1000", "RATE_BURST=1000", "BUDGET=1000")
+	one := g.as("app-one")
+	one.get(keyOne).is(http.StatusOK)
+	s.redis.signal(syscall.SIGSTOP)
+	defer s.redis.signal(syscall.SIGCONT)
+	for range 10 {
+		for what, ask := range map[string]func(){
+			"read":  func() { one.get(keyOne).is(http.StatusOK) },
+			"write": func() { one.put("in-silence", "x").succeeded() },
+		} {
+			start := time.Now()
+			ask()
+			if took := time.Since(start); took > coarse {
+				t.Errorf("a %s took %v while Redis was silent, want 100 ms, and no more than %v on a busy machine", what, took, coarse)
+			}
+		}
+	}
+}
+
 // TestRedisAwayAtTheStartIsNoReasonNotToServe starts the gateway first.
 func TestRedisAwayAtTheStartIsNoReasonNotToServe(t *testing.T) {
 	t.Parallel()

@@ -45,7 +45,11 @@ func (p *Proxy) stand(x *exchange) error {
 
 // payBudget takes the unit of the budget that a request of x costs.
 func (p *Proxy) payBudget(x *exchange) error {
-	waited, err := p.takeBudget(x.r.Context(), x.location, x.ref(), p.patience(x))
+	ctx := x.r.Context()
+	if x.rec.Degraded { // it has waited for Redis in vain: twice would be too long with a write's mark
+		ctx = ratelimit.Lost(ctx)
+	}
+	waited, err := p.takeBudget(ctx, x.location, x.ref(), p.patience(x))
 	x.rec.Waited += waited
 	return err
 }

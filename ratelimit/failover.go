@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -56,13 +57,23 @@ func NewFailover(o FailoverOptions) *Failover {
 	return &Failover{o}
 }
 
+// lostKey is the key under which a context says that the primary was asked in vain.
+type lostKey struct{}
+
+// errLost is why a primary is not asked that failed a moment ago.
+var errLost = errors.New("it failed for this request a moment ago")
+
+// Lost returns a context in which a [Failover] decides without its primary: for a request
+// that has already waited for the primary in vain, and takes from another quota.
+func Lost(ctx context.Context) context.Context { return context.WithValue(ctx, lostKey{}, true) }
+
 // Take implements [Limiter]. An error is ctx's if that ended, or wraps
 // [ErrUnavailable].
 func (f *Failover) Take(ctx context.Context, key string, q Quota) (Result, error) {
 	if q.unlimited() {
 		return Result{Allowed: true}, nil
 	}
-	result, err := f.o.Primary.Take(ctx, key, q)
+	result, err := f.ask(ctx, key, q)
 	if err == nil {
 		return result, nil
 	}
@@ -80,4 +91,12 @@ func (f *Failover) Take(ctx context.Context, key string, q Quota) (Result, error
 		result.Limit, result.Degraded = q.Rate, true
 		return result, err
 	}
+}
+
+// ask asks the primary, unless ctx is of a request for which that has just failed.
+func (f *Failover) ask(ctx context.Context, key string, q Quota) (Result, error) {
+	if ctx.Value(lostKey{}) != nil {
+		return Result{}, errLost
+	}
+	return f.o.Primary.Take(ctx, key, q)
 }

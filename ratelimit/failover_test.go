@@ -40,6 +40,18 @@ func TestFailoverAsksThePrimaryAlone(t *testing.T) {
 	}
 }
 
+func TestAPrimaryThatWasLostForARequestIsNotAskedAgainForIt(t *testing.T) {
+	primary := limiterFunc(func(context.Context, string, ratelimit.Quota) (ratelimit.Result, error) {
+		t.Error("the primary is asked")
+		return ratelimit.Result{}, nil
+	})
+	f := ratelimit.NewFailover(ratelimit.FailoverOptions{Primary: primary, Fallback: ratelimit.NewLocal(ratelimit.LocalOptions{}), Replicas: 2})
+	r, err := f.Take(ratelimit.Lost(t.Context()), "k", tenASecond)
+	if err != nil || !r.Allowed || !r.Degraded || r.Remaining != 4 {
+		t.Errorf("%+v, %v; want one of this replica's five", r, err)
+	}
+}
+
 func TestWithoutThePrimaryEachReplicaAdmitsItsShare(t *testing.T) {
 	tests := map[string]struct {
 		replicas, burst int
