@@ -14,7 +14,7 @@ const pseudonym = "osgate"
 // methods that are not forwarded. Neither it nor locate waits for anything, so that they
 // need no slot.
 func (p *Proxy) admit(x *exchange) error {
-	p.exchanges.Add(1)
+	p.exchanges.add(x.r.Method, 1)
 	if err := p.framed(x); err != nil { // before all else: its connection must end
 		return err
 	}

@@ -123,7 +123,7 @@ type Proxy struct {
 	refreshes chan struct{} // one for each refresh under way
 	lessons   chan struct{} // one for each request for a store's TTL under way
 	calls     callCounts
-	exchanges atomic.Int64
+	exchanges underWay
 	serving   *slots // of exchanges that may wait for something
 	lingering *slots // of those that were refused, or answered before their request was read
 	retiring  atomic.Bool
@@ -146,7 +146,7 @@ func New(o Options) (*Proxy, error) {
 		o.MaxExchanges = maxExchanges
 	}
 	return &Proxy{
-		Options: o, strangers: newStrangers(),
+		Options: o, strangers: newStrangers(), exchanges: newUnderWay(),
 		refreshes: make(chan struct{}, maxRefreshes), lessons: make(chan struct{}, maxLessons),
 		serving: newSlots(o.MaxExchanges, servingShare), lingering: newSlots(max(1, o.MaxExchanges/lingerShare), lingeringShare),
 	}, nil
@@ -200,6 +200,3 @@ func (p *Proxy) Retire() { p.retiring.Store(true) }
 
 // Drain makes the proxy refuse new exchanges with 503; those under way go on. It cannot be undone.
 func (p *Proxy) Drain() { p.draining.Store(true) }
-
-// Exchanges returns how many exchanges are under way.
-func (p *Proxy) Exchanges() int64 { return p.exchanges.Load() }

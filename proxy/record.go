@@ -13,8 +13,8 @@ const statusLeft = 499
 // record hands the exchange, whole, to whoever keeps account. It runs when everything else is over, also when an answer was cut, which
 // ReverseProxy tells net/http by a panic that must go on.
 func (p *Proxy) record(x *exchange) {
-	defer p.exchanges.Add(-1) // when it is recorded, which the end of the process waits for
-	cut := recover()          //nolint:revive // record itself is what serve defers
+	defer p.exchanges.add(x.r.Method, -1) // when it is recorded, which the end of the process waits for
+	cut := recover()                      //nolint:revive // record itself is what serve defers
 	x.enter(x.stage)
 	x.rec.Duration = time.Since(x.rec.Start)
 	x.rec.RequestBytes, x.rec.ResponseBytes = x.body.count.Load(), x.w.bytes

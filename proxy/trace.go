@@ -34,10 +34,11 @@ func believed(trusted []netip.Prefix, a netip.Addr) bool {
 func (x *exchange) try(r *http.Request) (a record.Attempt) {
 	x.rec.UpstreamAttempts++
 	x.sent = time.Now()
+	a = record.Attempt{Start: x.sent.Sub(x.rec.Start)}
 	if !x.rec.Trace.On() {
 		return a
 	}
-	a = record.Attempt{Span: newSpan(), Start: x.sent.Sub(x.rec.Start)}
+	a.Span = newSpan()
 	if x.rec.UpstreamAttempts > 1 {
 		r.Header = maps.Clone(r.Header) // the transport may still look at that of the attempt before
 	}
@@ -62,9 +63,7 @@ func (x *exchange) tried(a record.Attempt, way *sending, answer *http.Response, 
 	}
 	x.rec.UpstreamDuration += a.Duration
 	x.rec.UpstreamError = a.Error
-	if x.rec.Trace.On() {
-		x.rec.Tried(a)
-	}
+	x.rec.Tried(a)
 }
 
 // traceContext makes out's trace context ours: a caller's traceparent is not its upstream's, and each attempt gets its own.

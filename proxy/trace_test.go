@@ -131,13 +131,13 @@ func TestATraceThatCannotBeReadGoesNowhere(t *testing.T) {
 	}
 }
 
-func TestWithoutTracingNothingIsKeptAndTheContextPassesAsItCame(t *testing.T) {
+func TestWithoutTracingAttemptsAreNoSpansAndTheContextPassesAsItCame(t *testing.T) {
 	g := newRig(t)
 	g.get("one", keyPath, "Traceparent: "+caller, "Tracestate: vendor=1")
 	if h := g.sent[0].Header; h.Get("Traceparent") != caller || h.Get("Tracestate") != "vendor=1" {
 		t.Errorf("upstream got %v", h)
 	}
-	if x := g.last(); x.Trace.On() || x.Attempts != nil {
+	if x := g.last(); x.Trace.On() || len(x.Attempts) != 1 || x.Attempts[0].Span != [8]byte{} {
 		t.Errorf("kept: %+v, %+v", x.Trace, x.Attempts)
 	}
 }

@@ -79,7 +79,7 @@ type Exchange struct {
 
 	Protocol string    // HTTP version by which the client asked: "1.0", "1.1", "2"
 	Trace    Trace     // zero: not traced
-	Attempts []Attempt // of what is traced; the first 32
+	Attempts []Attempt // the first 32
 	Walk     Walk      // when each stage began
 }
 

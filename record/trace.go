@@ -98,9 +98,9 @@ func nibble(c byte) byte {
 	return 16
 }
 
-// Attempt is one request sent upstream. Attempts are kept of exchanges with a trace alone.
+// Attempt is one request sent upstream.
 type Attempt struct {
-	Span     [8]byte       // as upstream got it
+	Span     [8]byte       // as upstream got it; zero without a trace
 	Start    time.Duration // after the exchange's
 	Duration time.Duration // to the answer's first byte, or to the failure
 	Resend   int           // how many requests were sent before, for the same exchange

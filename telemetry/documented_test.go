@@ -19,7 +19,7 @@ func everything(t *testing.T, readers ...metric.Reader) *telemetry.Metrics {
 	m := newMetrics(t, telemetry.Options{
 		Version: "v1", Readers: readers, Sources: allSources(),
 		Gauges: telemetry.Gauges{
-			ExchangesUnderWay: func() int64 { return 1 }, CacheBytes: func() int64 { return 1 }, CacheEntries: func() int64 { return 1 },
+			ExchangesUnderWay: func(tell func(string, int64)) { tell("GET", 1) }, CacheBytes: func() int64 { return 1 }, CacheEntries: func() int64 { return 1 },
 			RedisUp: func() bool { return true }, CacheEvents: func(tell func(string, int64)) { tell("fill", 1) },
 			CacheLeases: func(tell func(string, int64)) { tell("kept", 1) },
 		},

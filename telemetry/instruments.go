@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
 // instruments are what Metrics shows beside gauges and sources. Histograms are recorded to, counters are read from rows.
@@ -53,7 +54,7 @@ func newInstruments(meter metric.Meter) (instruments, error) {
 		meter: meter,
 
 		serverDuration: n.histogram("http.server.request.duration", "Duration of exchanges, to the answer's last byte.", advised),
-		clientDuration: n.histogram("http.client.request.duration", "Duration of requests to upstream, to the answer's first byte.", advised),
+		clientDuration: n.histogram("http.client.request.duration", "Duration of requests to upstream, each attempt, to the answer's first byte.", advised),
 		redisDuration:  n.histogram("db.client.operation.duration", "Duration of round trips to Redis, waiting for a connection included.", trips),
 		askingDuration: n.histogram("osgate.identity.asking.duration", "Duration of askings of a control plane whose a token is.", advised),
 		wait:           n.histogram("osgate.quota.wait", "How long exchanges waited for their turns, all kinds together.", turns),
@@ -140,8 +141,8 @@ func (m *Metrics) observe() error {
 	}
 	n := naming{meter: m.meter, ready: m.options.Ready}
 	g := m.options.Gauges
-	if f := g.ExchangesUnderWay; f != nil {
-		n.observe(n.upDownCounter("http.server.active_requests", "{request}", "Exchanges under way."), f)
+	if g.ExchangesUnderWay != nil {
+		m.observeUnderWay(&n)
 	}
 	if f := g.CacheBytes; f != nil {
 		n.observe(n.gauge("osgate.cache.size", "By", "What cached answers take in this process."), f)
@@ -157,6 +158,17 @@ func (m *Metrics) observe() error {
 	}
 	n.observeSources(&m.options.Sources, m.options.Version)
 	return n.err()
+}
+
+// observeUnderWay shows the exchanges that are under way.
+func (m *Metrics) observeUnderWay(n *naming) {
+	active := n.upDownCounter("http.server.active_requests", "{request}", "Exchanges under way.")
+	n.register(func(_ context.Context, o metric.Observer) error {
+		m.options.Gauges.ExchangesUnderWay(func(method string, count int64) {
+			o.ObserveInt64(active, count, metric.WithAttributes(m.scheme(), semconv.HTTPRequestMethodKey.String(knownMethod(method))))
+		})
+		return nil
+	}, active)
 }
 
 // observe reads an instrument's only value from f.

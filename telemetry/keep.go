@@ -2,6 +2,8 @@ package telemetry
 
 import (
 	"context"
+	"net/http"
+	"strconv"
 
 	"osgate/record"
 )
@@ -62,7 +64,7 @@ func (m *Metrics) keepQuota(ctx context.Context, x *record.Exchange) {
 	m.taken[d][oneIf(x.Degraded)].n.Add(1)
 }
 
-// keepUpstream counts what was asked of upstream. An exchange with several attempts is one observation of their time together.
+// keepUpstream counts what was asked of upstream, and times each attempt.
 func (m *Metrics) keepUpstream(ctx context.Context, x *record.Exchange) {
 	status := sent(x.UpstreamStatus)
 	m.resent.n.Add(int64(x.UpstreamResent))
@@ -70,9 +72,22 @@ func (m *Metrics) keepUpstream(ctx context.Context, x *record.Exchange) {
 		m.lost.n.Add(1)
 	}
 	m.asked.row(upstreamKey{x.Operation, x.Plane, x.Region, status}, upstreamLabels).n.Add(int64(x.UpstreamAttempts))
-	k := clientKey{
-		surface: x.Surface, method: knownMethod(x.Method), plane: x.Plane, region: x.Region,
-		status: status, failure: upstreamFailureOf(x),
+	for i, a := range x.Attempts {
+		k := clientKey{
+			surface: x.Surface, method: knownMethod(x.Method), plane: x.Plane, region: x.Region,
+			status: sent(a.Status), failure: attemptFailure(a),
+		}
+		if i == len(x.Attempts)-1 && a.Status == x.UpstreamStatus { // else it is not the last: there were more than are kept
+			k.failure = upstreamFailureOf(x)
+		}
+		m.clientDuration.Record(ctx, a.Duration.Seconds(), m.client.row(k, m.clientLabels).record...)
 	}
-	m.clientDuration.Record(ctx, x.UpstreamDuration.Seconds(), m.client.row(k, m.clientLabels).record...)
+}
+
+// attemptFailure returns error.type of an attempt, for whose client 4xx is an error too.
+func attemptFailure(a record.Attempt) string {
+	if a.Status >= http.StatusBadRequest {
+		return strconv.Itoa(a.Status)
+	}
+	return a.Error
 }

@@ -52,6 +52,7 @@ func getKey() *record.Exchange {
 		Method: http.MethodGet, Route: "/api/v1/keys/{keyId}", Surface: record.SurfaceObjectStore, Operation: "getKey",
 		Plane: "us", Region: "us-east-1", Organization: "org", Environment: "env", Store: "store", Principal: "client", Client: "client",
 		Status: 200, Cache: "fwd=miss; stored", Charged: true, UpstreamAttempts: 1, UpstreamStatus: 200, UpstreamDuration: 30 * time.Millisecond,
+		Attempts:     []record.Attempt{{Status: 200, Duration: 30 * time.Millisecond}},
 		RequestBytes: 10, ResponseBytes: 300,
 	}
 }
@@ -146,12 +147,27 @@ func TestFailureIsToldInSeries(t *testing.T) {
 	checkTold(t, map[string]telling{
 		"upstream unreachable after three tries": {func(x *record.Exchange) {
 			x.Status, x.Code, x.UpstreamStatus, x.UpstreamAttempts = 502, "upstream-unreachable", 0, 3
+			x.Attempts = []record.Attempt{{Status: 429, Duration: time.Second}, {Error: "timeout", Duration: 2 * time.Second}, {Error: "connection_refused"}}
 		}, []string{
 			`http_server_request_duration_seconds_count{error_type="upstream-unreachable",http_request_method="GET",http_response_status_code="502",http_route="/api/v1/keys/{keyId}",url_scheme="https"} 1`,
 			`http_client_request_duration_seconds_count{error_type="upstream-unreachable",http_request_method="GET",osv2_plane="us",osv2_region="us-east-1",server_address="us-east-1.example",server_port="443"} 1`,
+			`http_client_request_duration_seconds_sum{error_type="429",http_request_method="GET",http_response_status_code="429",osv2_plane="us",osv2_region="us-east-1",server_address="us-east-1.example",server_port="443"} 1`,
+			`http_client_request_duration_seconds_sum{error_type="timeout",http_request_method="GET",osv2_plane="us",osv2_region="us-east-1",server_address="us-east-1.example",server_port="443"} 2`,
 			`osgate_upstream_requests_total{osv2_operation="getKey",osv2_plane="us",osv2_region="us-east-1"} 3`,
 		}},
-		"upstream's own 404": {func(x *record.Exchange) { x.Status, x.UpstreamStatus = 404, 404 }, []string{
+		"answered at the second attempt": {func(x *record.Exchange) {
+			x.UpstreamAttempts, x.UpstreamDuration = 2, 5*time.Second
+			x.Attempts = []record.Attempt{{Status: 429, Duration: time.Second}, {Status: 200, Duration: 4 * time.Second}}
+		}, []string{
+			`http_client_request_duration_seconds_sum{error_type="429",http_request_method="GET",http_response_status_code="429",osv2_plane="us",osv2_region="us-east-1",server_address="us-east-1.example",server_port="443"} 1`,
+			`http_client_request_duration_seconds_sum{http_request_method="GET",http_response_status_code="200",osv2_plane="us",osv2_region="us-east-1",server_address="us-east-1.example",server_port="443"} 4`,
+		}},
+		"more attempts than are kept": {func(x *record.Exchange) {
+			x.UpstreamAttempts, x.Attempts = 40, []record.Attempt{{Status: 429, Duration: time.Second}}
+		}, []string{
+			`http_client_request_duration_seconds_sum{error_type="429",http_request_method="GET",http_response_status_code="429",osv2_plane="us",osv2_region="us-east-1",server_address="us-east-1.example",server_port="443"} 1`,
+		}},
+		"upstream's own 404": {func(x *record.Exchange) { x.Status, x.UpstreamStatus, x.Attempts[0].Status = 404, 404, 404 }, []string{
 			`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="404",http_route="/api/v1/keys/{keyId}",url_scheme="https"} 1`,
 			`http_client_request_duration_seconds_count{error_type="404",http_request_method="GET",http_response_status_code="404",osv2_plane="us",osv2_region="us-east-1",server_address="us-east-1.example",server_port="443"} 1`,
 		}},
@@ -174,7 +190,7 @@ func TestQuotaIsNotCountedWhereItWasNotAsked(t *testing.T) {
 
 func TestGaugesShowWhatTheirFunctionsSay(t *testing.T) {
 	m := newMetrics(t, telemetry.Options{Gauges: telemetry.Gauges{
-		ExchangesUnderWay: func() int64 { return 7 },
+		ExchangesUnderWay: func(tell func(string, int64)) { tell("GET", 7); tell("PUT", 0); tell("", 1) },
 		CacheBytes:        func() int64 { return 4096 },
 		CacheEntries:      func() int64 { return 3 },
 		RedisUp:           func() bool { return true },
@@ -183,7 +199,10 @@ func TestGaugesShowWhatTheirFunctionsSay(t *testing.T) {
 	}})
 	page := scrape(t, m)
 	for _, want := range []string{
-		"http_server_active_requests 7", "osgate_cache_size_bytes 4096", "osgate_cache_entries 3", "osgate_redis_up 1",
+		`http_server_active_requests{http_request_method="GET",url_scheme="http"} 7`,
+		`http_server_active_requests{http_request_method="PUT",url_scheme="http"} 0`,
+		`http_server_active_requests{http_request_method="_OTHER",url_scheme="http"} 1`,
+		"osgate_cache_size_bytes 4096", "osgate_cache_entries 3", "osgate_redis_up 1",
 		`osgate_cache_events_total{osgate_cache_event="fill"} 5`, `osgate_cache_events_total{osgate_cache_event="eviction"} 0`,
 		`osgate_cache_leases{osgate_cache_lease="under_way"} 2`, `osgate_cache_leases{osgate_cache_lease="kept"} 6`,
 	} {

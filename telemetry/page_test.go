@@ -26,7 +26,7 @@ func script(t *testing.T, name string) string {
 // busy is a board on which everything has happened that it can tell of.
 func busy() *telemetry.Board {
 	zero, up := func() int64 { return 0 }, func() bool { return true }
-	b := telemetry.NewBoard(telemetry.Gauges{ExchangesUnderWay: zero, CacheBytes: zero, CacheEntries: zero, RedisUp: up})
+	b := telemetry.NewBoard(telemetry.Gauges{ExchangesUnderWay: func(func(string, int64)) {}, CacheBytes: zero, CacheEntries: zero, RedisUp: up})
 	over := getKey()
 	over.Status, over.Code, over.Quota, over.QuotaPeriod, over.QuotaFull = 429, "over-quota", 10, time.Second, 10
 	denied := getKey()

@@ -206,6 +206,7 @@ func TestARegionIsFailingThoughWhatIsStaleStandsIn(t *testing.T) {
 		b, m := telemetry.NewBoard(telemetry.Gauges{}), newMetrics(t, telemetry.Options{})
 		x := hit()
 		x.UpstreamAttempts, x.UpstreamDuration, x.UpstreamError = 1, 30*time.Second, "timeout"
+		x.Attempts = []record.Attempt{{Error: "timeout", Duration: 30 * time.Second}}
 		b.Keep(x)
 		m.Keep(x)
 		if got := b.Snapshot(time.Now()).Regions; len(got) != 1 || got[0].Failed != 1 || got[0].Failing.IsZero() {

@@ -92,11 +92,16 @@ func (l *labelList) place(plane, region string) {
 	l.text(attrRegion, region)
 }
 
-func (m *Metrics) serverLabels(k serverKey) []attribute.KeyValue {
-	l := labelList{semconv.URLScheme("http")}
+// scheme returns the scheme by which clients come.
+func (m *Metrics) scheme() attribute.KeyValue {
 	if m.options.TLS {
-		l[0] = semconv.URLScheme("https")
+		return semconv.URLScheme("https")
 	}
+	return semconv.URLScheme("http")
+}
+
+func (m *Metrics) serverLabels(k serverKey) []attribute.KeyValue {
+	l := labelList{m.scheme()}
 	l.text(semconv.HTTPRequestMethodKey, k.method)
 	l.text(semconv.HTTPRouteKey, k.route)
 	l.status(k.status)

@@ -114,7 +114,7 @@ type Refusal struct {
 func (b *Board) Snapshot(now time.Time) Snapshot {
 	s := Snapshot{
 		Time: now, Start: b.start,
-		ExchangesUnderWay: read(b.gauges.ExchangesUnderWay),
+		ExchangesUnderWay: b.gauges.underWay(),
 		CacheBytes:        read(b.gauges.CacheBytes),
 		CacheEntries:      read(b.gauges.CacheEntries),
 		RedisUp:           read(b.gauges.RedisUp),

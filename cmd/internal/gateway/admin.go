@@ -21,7 +21,7 @@ import (
 // makeTelemetry makes what counts and shows.
 func (p *parts) makeTelemetry() (err error) {
 	gauges := telemetry.Gauges{
-		ExchangesUnderWay: func() int64 { return p.proxy.Exchanges() },
+		ExchangesUnderWay: func(tell func(string, int64)) { p.proxy.ExchangesByMethod(tell) },
 		CacheBytes:        func() int64 { return p.cache.Stats().Bytes },
 		CacheEntries:      func() int64 { return int64(p.cache.Stats().Entries) },
 		CacheEvents:       p.cacheEvents,
