@@ -2,8 +2,10 @@ package objectstore_test
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -151,7 +153,7 @@ func TestLegalKeysAreReadOnceAndPassedOnAsReceived(t *testing.T) {
 	for raw, key := range map[string]string{
 		"%2F": "/", "a%2Fb": "a/b", "a%2fb": "a/b", "%41": "A", "a+b": "a+b", "a%20b": "a+b", "a%2Bb": "a+b", "a;b": "a;b", "a%3Bb": "a;b", "%3Bx": ";x",
 		"...": "...", "..a": "..a", "a..": "a..", ".a": ".a", "%5C": `\`, "a[b]": "a[b]", "%7E": "~", "ключ": "ключ", "%D0%BA": "к", "%25": "%", "100%25": "100%",
-		"%2541": "%41", "a%252Fb": "a%2Fb", "{x}^`\"<>": "{x}^`\"<>", "%C2%85": "\u0085", "keys": "keys", "a:b@c!$&'()*,=": "a:b@c!$&'()*,=",
+		"%2541": "%41", "a%252": "a%2", "a%252Fb": "a%2Fb", "{x}^`\"<>": "{x}^`\"<>", "%C2%85": "\u0085", "keys": "keys", "a:b@c!$&'()*,=": "a:b@c!$&'()*,=",
 	} {
 		o, err := objectstore.Parse(http.MethodGet, keys+"/"+raw, "")
 		if err != nil || o.Ref.Key != key || o.Path() != keys+"/"+raw || o.Kind != objectstore.GetKey {
@@ -228,7 +230,12 @@ func TestPropertiesOfOperations(t *testing.T) {
 		Writes, Idempotent, Retryable, C bool
 	}
 	got := map[string]row{}
+	kinds := map[objectstore.Kind]bool{}
 	for _, request := range []string{
+		"PATCH " + prefix + "/stores/s", "DELETE " + prefix + "/stores/s", "HEAD " + keys + "/k", "DELETE " + keys + "/k", "POST " + keys + "/k/confirmations/c",
+		"HEAD " + prefix + "/stores/s/partitions/p", "GET " + prefix + "/stores/s/partitions/p", "DELETE " + prefix + "/stores/s/partitions/p",
+		"GET /api/v1/organizations/o", "DELETE " + prefix + "/stores/s/partitions?confirmable=true",
+		"GET " + prefix + "/stores/s/partitions/p?confirmable=true", "GET " + prefix + "/stores/s?confirmable=true", "GET " + prefix + "/stores?confirmable=true",
 		"GET /api/v1/organizations/o/regions", "GET " + prefix + "/stores", "GET " + prefix + "/stores/s", "PUT " + prefix + "/stores/s", "DELETE " + prefix + "/stores/s/partitions",
 		"GET " + prefix + "/stores/s/partitions", "GET " + keys, "DELETE " + keys, "GET " + keys + "/k", "POST " + keys + "/k", "PUT " + keys + "/k", "GET " + keys + "/k?confirmable=true",
 		"DELETE " + prefix + "/stores/s/partitions/p?confirmable=true", "PATCH " + keys + "/k/confirmations/c", "DELETE " + keys + "/k/confirmations/c",
@@ -239,6 +246,7 @@ func TestPropertiesOfOperations(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", request, err)
 		}
+		kinds[o.Kind] = true
 		name := o.Kind.String()
 		if o.Confirmable {
 			name += " confirmable"
@@ -246,24 +254,46 @@ func TestPropertiesOfOperations(t *testing.T) {
 		got[name] = row{o.DependsOn().String(), o.Touches().String(), o.Writes(), o.Idempotent(), o.Retryable(), o.CacheKind() != objectstore.CacheNone}
 	}
 	want := map[string]row{
-		"listRegions":                 {"R", "", false, true, true, true},
-		"listStores":                  {"S", "", false, true, true, true},
-		"getStore":                    {"s", "", false, true, true, true},
-		"putStore":                    {"", "S s", true, true, false, false},
-		"deletePartitions":            {"", "S s", true, true, false, false},
-		"listPartitions":              {"s ps", "", false, true, true, true},
-		"listKeys":                    {"s p pk", "", false, true, true, true},
-		"deleteKeys":                  {"", "ps p pk", true, true, false, false},
-		"getKey":                      {"s p k", "", false, true, true, true},
-		"postKey":                     {"", "ps pk k", true, false, false, false},
-		"putKey":                      {"", "ps pk k", true, true, false, false},
-		"getKey confirmable":          {"", "ps pk k", true, false, false, false},
-		"deletePartition confirmable": {"", "ps p pk", true, false, false, false},
-		"extend":                      {"", "ps pk k", true, false, false, false},
-		"nack":                        {"", "ps pk k", true, true, false, false},
+		"listRegions":                  {"R", "", false, true, true, true},
+		"listStores":                   {"S", "", false, true, true, true},
+		"getStore":                     {"s", "", false, true, true, true},
+		"putStore":                     {"", "S s", true, true, false, false},
+		"patchStore":                   {"", "S s", true, false, false, false},
+		"deleteStore":                  {"", "S s", true, true, false, false},
+		"deletePartitions":             {"", "S s", true, true, false, false},
+		"listPartitions":               {"s ps", "", false, true, true, true},
+		"listKeys":                     {"s p pk", "", false, true, true, true},
+		"deleteKeys":                   {"", "ps p pk", true, true, false, false},
+		"getKey":                       {"s p k", "", false, true, true, true},
+		"postKey":                      {"", "ps pk k", true, false, false, false},
+		"putKey":                       {"", "ps pk k", true, true, false, false},
+		"getKey confirmable":           {"", "ps pk k", true, false, false, false},
+		"headKey":                      {"s p k", "", false, true, true, true},
+		"headPartition":                {"", "", false, true, true, false},
+		"listValues":                   {"", "", false, true, true, false},
+		"readStats":                    {"", "", false, true, true, false},
+		"deleteKey":                    {"", "ps pk k", true, true, false, false},
+		"deletePartition":              {"", "ps p pk", true, true, false, false},
+		"ack":                          {"", "ps pk k", true, false, false, false},
+		"deletePartitions confirmable": {"", "S s", true, false, false, false},
+		"getStore confirmable":         {"", "S s", true, false, false, false},
+		"listStores confirmable":       {"", "", false, false, false, false},
+		"listValues confirmable":       {"", "ps p pk", true, false, false, false},
+		"deletePartition confirmable":  {"", "ps p pk", true, false, false, false},
+		"extend":                       {"", "ps pk k", true, false, false, false},
+		"nack":                         {"", "ps pk k", true, true, false, false},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("properties (-want +got):\n%s", diff)
+	}
+	for _, k := range []objectstore.Kind{0, objectstore.ReadStats + 1} {
+		if k.String() != "none" {
+			t.Errorf("what is no kind is called %q, want none", k)
+		}
+	}
+	all := objectstore.Kinds()
+	if len(all) != len(kinds) || !slices.IsSorted(all) || slices.ContainsFunc(all, func(k objectstore.Kind) bool { return !kinds[k] }) {
+		t.Errorf("all kinds are %v, want these in their order: %v", all, slices.Sorted(maps.Keys(kinds)))
 	}
 }
 
@@ -339,5 +369,27 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := objectstore.Parse(http.MethodGet, keys+"/a%20key", "confirmable=false"); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestARefusalNamesThePlaceAndTheReason(t *testing.T) {
+	for _, tt := range []struct{ path, query, want string }{
+		{prefix + "/stores//partitions", "", "path segment 6 is empty"},
+		{"/api/v1/organizations/a b", "", "path segment 2 holds a space, a control byte or '#'; percent-encode it"},
+		{"/api/v1/organizations/%zz", "", "path segment 2 holds a malformed percent-encoding"},
+		{"/api/v1/organizations/%ff", "", "path segment 2 is not valid UTF-8"},
+		{"/api/v1/organizations/%01", "", "path segment 2 holds a control byte"},
+		{"/api/v1/organizations/a%7Cb", "", "path segment 2 holds '|', which Object Store does not allow"},
+		{"/api/v1/organizations/a%2F..", "", "path segment 2 holds '.' or '..' as a path element"},
+		{prefix + "/stores", "a b", "query holds a space, a control byte or '#'; percent-encode it"},
+	} {
+		o, err := objectstore.Parse(http.MethodGet, tt.path, tt.query)
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("%s?%s: %+v, error %v, want %s", tt.path, tt.query, o, err, tt.want)
+		}
+	}
+	err := &objectstore.QueryError{Parameter: "period", Reason: "is missing"}
+	if got, want := err.Error(), "query parameter period is missing"; got != want {
+		t.Errorf("error %q, want %q", got, want)
 	}
 }
