@@ -34,7 +34,7 @@ func parseCacheRules(text string) (CacheRules, error) {
 			return nil, err
 		}
 		if slices.ContainsFunc(rules, rule.samePlace) {
-			return nil, fmt.Errorf("%s names a place a second time; right is one rule for each", quote(item))
+			return nil, fmt.Errorf("%s repeats a place; want one rule for each place", quote(item))
 		}
 		rules = append(rules, rule)
 	}
@@ -45,14 +45,14 @@ func parseCacheRules(text string) (CacheRules, error) {
 func parseCacheRule(item string) (r CacheRule, err error) {
 	at := strings.LastIndex(item, "=")
 	if at < 0 {
-		return r, fmt.Errorf("%s has no =; right is org/env/store=off or org/env/store=2s", quote(item))
+		return r, fmt.Errorf("%s has no =; want org/env/store=off or org/env/store=2s", quote(item))
 	}
 	if r.TTL, err = parseFreshness(item, strings.TrimSpace(item[at+1:])); err != nil {
 		return r, err
 	}
 	segments := strings.Split(strings.TrimSpace(item[:at]), "/")
 	if len(segments) > 3 {
-		return r, fmt.Errorf("%s has %d segments; right is org, org/env or org/env/store (a / inside a name is %%2F)", quote(item), len(segments))
+		return r, fmt.Errorf("%s has %d segments; want org, org/env or org/env/store (write a / inside a name as %%2F)", quote(item), len(segments))
 	}
 	if len(segments) == 3 {
 		segments[2], r.Prefix = strings.CutSuffix(segments[2], "*")
@@ -61,7 +61,7 @@ func parseCacheRule(item string) (r CacheRule, err error) {
 	for i, segment := range segments {
 		switch {
 		case strings.Contains(segment, "*"):
-			return r, fmt.Errorf("%s has a * that is not the end of a store's name; right is org/env/APP_billing*=off (a * inside a name is %%2A)", quote(item))
+			return r, fmt.Errorf("%s has a * that is not at the end of a store's name; want org/env/APP_billing*=off (write a * inside a name as %%2A)", quote(item))
 		case i == 2 && segment == "" && r.Prefix: // all stores
 		default:
 			if place[i], err = decodeSegment(segment); err != nil {
@@ -80,7 +80,7 @@ func parseFreshness(item, text string) (time.Duration, error) {
 	}
 	ttl, err := time.ParseDuration(text)
 	if err != nil || ttl < 0 || ttl > time.Hour {
-		return 0, fmt.Errorf("%s has a freshness that is neither off nor a duration from 0s to 1h; right is such as %s", quote(item), "org/env/store=2s")
+		return 0, fmt.Errorf("%s has an invalid freshness; want off or a duration from 0s to 1h, such as %s", quote(item), "org/env/store=2s")
 	}
 	return ttl, nil
 }

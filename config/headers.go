@@ -28,11 +28,11 @@ func parseHeaders(text string) (Headers, error) {
 		name := strings.ToLower(item)
 		switch {
 		case strings.ContainsFunc(name, notInName):
-			return nil, fmt.Errorf("%s is not the name of a header; right is such as x-app-name", quote(item))
+			return nil, fmt.Errorf("%s is not a header name; want a name such as x-app-name", quote(item))
 		case slices.Contains(confidential, name):
-			return nil, fmt.Errorf("%s holds a secret, which no rule may read; right is a header of your own, such as x-app-name", quote(item))
+			return nil, fmt.Errorf("%s contains a secret, so rules may not read it; want a header of your own, such as x-app-name", quote(item))
 		case slices.Contains(headers, name):
-			return nil, fmt.Errorf("%s is given twice; right is once", quote(name))
+			return nil, fmt.Errorf("%s is given twice; want it once", quote(name))
 		}
 		headers = append(headers, name)
 	}

@@ -61,7 +61,7 @@ func (l *loader) setLines(variable string, content []byte) error {
 // anything may be one that is about to be written; without entries it needs a comment.
 func entries(text string) ([]string, error) {
 	if strings.TrimSpace(text) == "" {
-		return nil, errors.New("the file is empty; right is one entry a line, or a comment where there are none")
+		return nil, errors.New("the file is empty; want one entry per line, or a comment if there are no entries")
 	}
 	var all []string
 	for line := range strings.Lines(text) {

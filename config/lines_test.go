@@ -37,10 +37,10 @@ func TestAFileOfEntriesHoldsOneALine(t *testing.T) {
 
 func TestABadFileOfEntriesIsNamed(t *testing.T) {
 	for content, want := range map[string]string{
-		" \n":                 "the file is empty; right is one entry a line",
+		" \n":                 "the file is empty; want one entry per line",
 		"org=us/us-east-1\nb": `"b" has no =`,
-		"org=eu/us-east-1\n":  "is in no plane of OSGATE_PLANES",
-		"a=us/x\na=us/y\n":    `"a=us/y" names a place a second time`,
+		"org=eu/us-east-1\n":  "is not in a plane of OSGATE_PLANES",
+		"a=us/x\na=us/y\n":    `"a=us/y" repeats a place`,
 		"a=us/x\n#\na=us/x\n": `"a=us/x" is given twice`,
 		strings.Repeat("#", config.MaxLinesBytes+1): "the file is larger than",
 	} {

@@ -132,7 +132,7 @@ func (l *loader) readFiles() {
 		var detail string
 		switch _, both := l.values[f.Name]; {
 		case both:
-			detail = "given together with " + f.Name + "; right is one of the two"
+			detail = "set together with " + f.Name + "; want only one of the two"
 		case f.lines:
 			err := l.readLines(f.Name, path)
 			if err == nil {
@@ -155,7 +155,7 @@ func (l *loader) readFiles() {
 const maxSecretBytes = 64 << 10
 
 // rightFile is what would be right of a variable that names a file.
-const rightFile = "; right is the path of a readable file that holds the value"
+const rightFile = "; want the path of a readable file that contains the value"
 
 // readWhole returns the content of a file that may have limit bytes. No error holds the path: who takes the variable for
 // the secret itself has put the secret there.

@@ -263,15 +263,15 @@ func TestTableTellsTheValueInForceAndItsSource(t *testing.T) {
 		},
 		{
 			Name: "OSGATE_CACHE_BYTES", Default: "256MiB", Value: "1048576", Source: config.FromEnvironment,
-			Description: "bound of the cache in this process",
+			Description: "maximum size of the cache in this process",
 		},
 		{
 			Name: "OSGATE_ADMIN_TOKEN", Value: "[redacted]", Source: config.FromEnvironment, File: true,
-			Description: "bearer token of the admin listener; required where that is not on loopback, with 16 characters or more",
+			Description: "bearer token of the admin listener; required, with 16 characters or more, if that listener is not on loopback",
 		},
 		{
 			Name: "OSGATE_SECRET", Source: config.FromDefault, File: true,
-			Description: "32 bytes in base64, the same on every replica: keys token hashes and seals what is shared in Redis",
+			Description: "32 bytes in base64, the same on every replica: the key that hashes tokens and seals data shared in Redis",
 		},
 		{
 			Name: "OSGATE_POLICY", Source: config.FromDefault,
@@ -279,7 +279,7 @@ func TestTableTellsTheValueInForceAndItsSource(t *testing.T) {
 		},
 		{
 			Name: "OSGATE_CACHE_SCOPE", Default: "client", Value: "client", Source: config.FromDefault,
-			Description: "whom an entry serves: its own principal (client) or any granted token of the environment",
+			Description: "tokens that an entry serves: those of its own principal (client) or every granted token of the environment (environment)",
 		},
 	}
 	for _, w := range want {

@@ -52,7 +52,7 @@ const locationForm = "plane/region such as us/us-east-1 (planes: us, gov, eu, ca
 func parseLocation(text string) (Location, error) {
 	l := Location(text)
 	if strings.Contains(text, "/") && !slices.Contains(planeNames(), l.Plane()) || !regionID(l.Region()) {
-		return "", fmt.Errorf("%s is not a location; right is %s", quote(text), locationForm)
+		return "", fmt.Errorf("%s is not a location; want %s", quote(text), locationForm)
 	}
 	return l, nil
 }
@@ -73,7 +73,7 @@ func parsePlanes(text string) (Planes, error) {
 	}
 	for _, item := range items {
 		if !slices.Contains(planeNames(), item) {
-			return nil, fmt.Errorf("%s is not a plane; right is all, or some of us,gov,eu,ca,jp", quote(item))
+			return nil, fmt.Errorf("%s is not a plane; want all, or a list of planes from us,gov,eu,ca,jp", quote(item))
 		}
 	}
 	return items, nil

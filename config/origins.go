@@ -23,9 +23,9 @@ func parseOrigins(text string) (Origins, error) {
 		switch {
 		case origin == "*" && len(items) == 1:
 		case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || origin != u.Scheme+"://"+u.Host:
-			return nil, fmt.Errorf("%s is not an origin; right is such as https://app.example.com, without a path, or * alone", quote(item))
+			return nil, fmt.Errorf("%s is not an origin; want one such as https://app.example.com, without a path, or * alone", quote(item))
 		case slices.Contains(origins, origin):
-			return nil, fmt.Errorf("%s is given twice; right is once", quote(origin))
+			return nil, fmt.Errorf("%s is given twice; want it once", quote(origin))
 		}
 		origins = append(origins, origin)
 	}

@@ -34,7 +34,7 @@ func (l *loader) parsers() map[reflect.Type]env.ParserFunc {
 	register(l, funcs, func(_ *field, text string) (Address, error) {
 		address, err := parseAddress(text)
 		if err != nil {
-			return "", fmt.Errorf("%s is not an address; right is host:port or :port, such as 127.0.0.1:8080", quote(text))
+			return "", fmt.Errorf("%s is not an address; want host:port or :port, such as 127.0.0.1:8080", quote(text))
 		}
 		return address, nil
 	})
@@ -66,7 +66,7 @@ func register[T any](l *loader, funcs map[reflect.Type]env.ParserFunc, parse par
 func parseBool(_ *field, text string) (bool, error) {
 	b, err := strconv.ParseBool(text)
 	if err != nil {
-		return false, fmt.Errorf("%s is neither true nor false", quote(text))
+		return false, fmt.Errorf("%s is not a boolean; want true or false", quote(text))
 	}
 	return b, nil
 }
@@ -75,7 +75,7 @@ func parseBool(_ *field, text string) (bool, error) {
 func parseText(f *field, text string) (string, error) {
 	if f.choices == nil {
 		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
-			return "", errors.New("holds bytes that are not plain text in UTF-8")
+			return "", errors.New("contains bytes that are not plain UTF-8 text")
 		}
 		return text, nil
 	}
@@ -83,7 +83,7 @@ func parseText(f *field, text string) (string, error) {
 	if slices.Contains(f.choices, word) {
 		return word, nil
 	}
-	return "", fmt.Errorf("%s is not known; right is %s", quote(text), strings.Join(f.choices, ", "))
+	return "", fmt.Errorf("%s is unknown; want %s", quote(text), strings.Join(f.choices, ", "))
 }
 
 // ranged returns how to read a number, a duration or a size between the min and max of its field.
@@ -115,13 +115,13 @@ func parseURL(_ *field, text string) (URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Opaque != "":
-		return URL{}, errors.New("is not an absolute URL; right is http:// or https:// and a host")
+		return URL{}, errors.New("is not an absolute URL; want http:// or https:// and a host")
 	case u.User != nil:
-		return URL{}, errors.New("holds a user or password; right is a URL without")
+		return URL{}, errors.New("contains a user or password; want a URL without them")
 	case !goodHost(u):
-		return URL{}, errors.New("has no usable host or port; right is such as https://host:8443")
+		return URL{}, errors.New("has an invalid host or port; want a URL such as https://host:8443")
 	case strings.Contains(text, "#"):
-		return URL{}, errors.New("has a fragment; right is a URL without #")
+		return URL{}, errors.New("has a fragment; want a URL without #")
 	}
 	return NewURL(u), nil
 }
@@ -149,15 +149,15 @@ func parseOverrides(f *field, text string) (map[string]int, error) {
 		limit, err := strconv.Atoi(quota)
 		switch {
 		case client == "":
-			return nil, fmt.Errorf("%s is not a pair; right is such as clientId=100", quote(item))
+			return nil, fmt.Errorf("%s is not CLIENT_ID=QUOTA; want a pair such as clientId=100", quote(item))
 		case err != nil || limit < 0 || limit > maxRate:
-			return nil, fmt.Errorf("%s has no quota from 0 to %d; right is such as clientId=100", quote(item), maxRate)
+			return nil, fmt.Errorf("%s has no quota from 0 to %d; want a pair such as clientId=100", quote(item), maxRate)
 		}
 		if _, err := parseText(f, client); err != nil {
 			return nil, fmt.Errorf("the client ID of %s %w", quote(item), err)
 		}
 		if _, twice := overrides[client]; twice {
-			return nil, fmt.Errorf("%s names a client a second time; right is one quota for each", quote(item))
+			return nil, fmt.Errorf("%s repeats a client; want one quota for each client", quote(item))
 		}
 		overrides[client] = limit
 	}
@@ -177,11 +177,11 @@ func parsePrefixes(_ *field, text string) ([]netip.Prefix, error) {
 	for _, item := range items {
 		prefix, err := netip.ParsePrefix(item)
 		if err != nil {
-			return nil, fmt.Errorf("%s is not a CIDR; right is such as 10.0.0.0/8 or 2001:db8::/32, /32 or /128 for one address",
+			return nil, fmt.Errorf("%s is not a CIDR; want a prefix such as 10.0.0.0/8 or 2001:db8::/32 (/32 or /128 for one address)",
 				quote(item))
 		}
 		if prefix.Addr().Is4In6() {
-			return nil, fmt.Errorf("%s would match no IPv4 address; right is the IPv4 form, such as 10.0.0.0/8", quote(item))
+			return nil, fmt.Errorf("%s would match no IPv4 address; want the IPv4 form, such as 10.0.0.0/8", quote(item))
 		}
 		prefixes = append(prefixes, prefix.Masked())
 	}
@@ -197,9 +197,9 @@ func list(text string) ([]string, error) {
 		items[i] = strings.TrimSpace(item)
 		switch {
 		case items[i] == "":
-			return nil, fmt.Errorf("item %d is empty; right is a list with one comma between two items", i+1)
+			return nil, fmt.Errorf("item %d is empty; want one comma between two items", i+1)
 		case seen[items[i]]:
-			return nil, fmt.Errorf("%s is given twice; right is once", quote(items[i]))
+			return nil, fmt.Errorf("%s is given twice; want it once", quote(items[i]))
 		}
 		seen[items[i]] = true
 	}

@@ -32,9 +32,9 @@ func (i invalid) check(t *testing.T) {
 
 func TestSyntaxIsChecked(t *testing.T) {
 	const (
-		address = " is not an address; right is host:port or :port, such as 127.0.0.1:8080"
-		place   = " is not a location; right is plane/region such as us/us-east-1 (planes: us, gov, eu, ca, jp)"
-		cidr    = " is not a CIDR; right is such as 10.0.0.0/8 or 2001:db8::/32, /32 or /128 for one address"
+		address = " is not an address; want host:port or :port, such as 127.0.0.1:8080"
+		place   = " is not a location; want plane/region such as us/us-east-1 (planes: us, gov, eu, ca, jp)"
+		cidr    = " is not a CIDR; want a prefix such as 10.0.0.0/8 or 2001:db8::/32 (/32 or /128 for one address)"
 	)
 	for _, tt := range []invalid{
 		{"LISTEN=8080", "LISTEN", `"8080"` + address},
@@ -46,10 +46,10 @@ func TestSyntaxIsChecked(t *testing.T) {
 		{"LISTEN=" + strings.Repeat("x", 254) + ":1", "LISTEN", `"` + strings.Repeat("x", 80) + `"…` + address},
 		{"ADMIN_LISTEN=-x:8080", "ADMIN_LISTEN", `"-x:8080"` + address},
 
-		{"ACCOUNTS=yes", "ACCOUNTS", `"yes" is neither true nor false`},
-		{"SERVER_TIMING=on", "SERVER_TIMING", `"on" is neither true nor false`},
-		{"STATE_DIR=\xff", "STATE_DIR", `holds bytes that are not plain text in UTF-8`},
-		{"UPSTREAM_CA=a\x00b", "UPSTREAM_CA", `holds bytes that are not plain text in UTF-8`},
+		{"ACCOUNTS=yes", "ACCOUNTS", `"yes" is not a boolean; want true or false`},
+		{"SERVER_TIMING=on", "SERVER_TIMING", `"on" is not a boolean; want true or false`},
+		{"STATE_DIR=\xff", "STATE_DIR", `contains bytes that are not plain UTF-8 text`},
+		{"UPSTREAM_CA=a\x00b", "UPSTREAM_CA", `contains bytes that are not plain UTF-8 text`},
 
 		{"RATE=ten", "RATE", `"ten" is not a whole number from 0 to 1000000, such as 10`},
 		{"RATE=-1", "RATE", `"-1" is not a whole number from 0 to 1000000, such as 10`},
@@ -80,41 +80,41 @@ func TestSyntaxIsChecked(t *testing.T) {
 		{"CACHE_BYTES=0", "CACHE_BYTES", `"0" is not a size of at least 1, such as 256MiB`},
 		{"CACHE_ENTRY_BYTES=2GiB", "CACHE_ENTRY_BYTES", `"2GiB" is not a size from 1 to 1GiB, such as 1MiB`},
 
-		{"AUTH=none", "AUTH", `"none" is not known; right is anypoint, introspect`},
-		{"RATE_ALGORITHM=bucket", "RATE_ALGORITHM", `"bucket" is not known; right is gcra, window`},
-		{"RATE_COUNTS=some", "RATE_COUNTS", `"some" is not known; right is all, upstream`},
-		{"RATE_REDIS_DOWN=shut", "RATE_REDIS_DOWN", `"shut" is not known; right is local, open, closed`},
-		{"CACHE_SCOPE=all", "CACHE_SCOPE", `"all" is not known; right is client, environment`},
-		{"CACHE_RULES=o/e/s", "CACHE_RULES", `"o/e/s" has no =; right is org/env/store=off or org/env/store=2s`},
-		{"CACHE_RULES=o/e/s=on", "CACHE_RULES", `"o/e/s=on" has a freshness that is neither off nor a duration from 0s to 1h; right is such as org/env/store=2s`},
-		{"CACHE_RULES=o/e/s=2h", "CACHE_RULES", `"o/e/s=2h" has a freshness that is neither off nor a duration from 0s to 1h; right is such as org/env/store=2s`},
-		{"CACHE_RULES=o/e/s=-1s", "CACHE_RULES", `"o/e/s=-1s" has a freshness that is neither off nor a duration from 0s to 1h; right is such as org/env/store=2s`},
-		{"CACHE_RULES=o/e/s/k=off", "CACHE_RULES", `"o/e/s/k=off" has 4 segments; right is org, org/env or org/env/store (a / inside a name is %2F)`},
-		{"CACHE_RULES=o/e*=off", "CACHE_RULES", `"o/e*=off" has a * that is not the end of a store's name; right is org/env/APP_billing*=off (a * inside a name is %2A)`},
-		{"CACHE_RULES=o/e/a*b=off", "CACHE_RULES", `"o/e/a*b=off" has a * that is not the end of a store's name; right is org/env/APP_billing*=off (a * inside a name is %2A)`},
-		{"CACHE_RULES=o//s=off", "CACHE_RULES", `"o//s=off" holds an empty segment; right is org, org/env or org/env/store`},
-		{"CACHE_RULES=o/e/s=off,o/e/s=2s", "CACHE_RULES", `"o/e/s=2s" names a place a second time; right is one rule for each`},
-		{"CACHE_MODE=off", "CACHE_MODE", `"off" is not known; right is gateway, rfc9111`},
-		{"LOG_LEVEL=loud", "LOG_LEVEL", `"loud" is not known; right is debug, info, warn, error`},
-		{"LOG_FORMAT=xml", "LOG_FORMAT", `"xml" is not known; right is json, text`},
+		{"AUTH=none", "AUTH", `"none" is unknown; want anypoint, introspect`},
+		{"RATE_ALGORITHM=bucket", "RATE_ALGORITHM", `"bucket" is unknown; want gcra, window`},
+		{"RATE_COUNTS=some", "RATE_COUNTS", `"some" is unknown; want all, upstream`},
+		{"RATE_REDIS_DOWN=shut", "RATE_REDIS_DOWN", `"shut" is unknown; want local, open, closed`},
+		{"CACHE_SCOPE=all", "CACHE_SCOPE", `"all" is unknown; want client, environment`},
+		{"CACHE_RULES=o/e/s", "CACHE_RULES", `"o/e/s" has no =; want org/env/store=off or org/env/store=2s`},
+		{"CACHE_RULES=o/e/s=on", "CACHE_RULES", `"o/e/s=on" has an invalid freshness; want off or a duration from 0s to 1h, such as org/env/store=2s`},
+		{"CACHE_RULES=o/e/s=2h", "CACHE_RULES", `"o/e/s=2h" has an invalid freshness; want off or a duration from 0s to 1h, such as org/env/store=2s`},
+		{"CACHE_RULES=o/e/s=-1s", "CACHE_RULES", `"o/e/s=-1s" has an invalid freshness; want off or a duration from 0s to 1h, such as org/env/store=2s`},
+		{"CACHE_RULES=o/e/s/k=off", "CACHE_RULES", `"o/e/s/k=off" has 4 segments; want org, org/env or org/env/store (write a / inside a name as %2F)`},
+		{"CACHE_RULES=o/e*=off", "CACHE_RULES", `"o/e*=off" has a * that is not at the end of a store's name; want org/env/APP_billing*=off (write a * inside a name as %2A)`},
+		{"CACHE_RULES=o/e/a*b=off", "CACHE_RULES", `"o/e/a*b=off" has a * that is not at the end of a store's name; want org/env/APP_billing*=off (write a * inside a name as %2A)`},
+		{"CACHE_RULES=o//s=off", "CACHE_RULES", `"o//s=off" holds an empty segment; want org, org/env or org/env/store`},
+		{"CACHE_RULES=o/e/s=off,o/e/s=2s", "CACHE_RULES", `"o/e/s=2s" repeats a place; want one rule for each place`},
+		{"CACHE_MODE=off", "CACHE_MODE", `"off" is unknown; want gateway, rfc9111`},
+		{"LOG_LEVEL=loud", "LOG_LEVEL", `"loud" is unknown; want debug, info, warn, error`},
+		{"LOG_FORMAT=xml", "LOG_FORMAT", `"xml" is unknown; want json, text`},
 
-		{"LOG_SAMPLE=hit", "LOG_SAMPLE", `"hit" is not a class and its share; right is such as hit=0.01, from 0 to 1`},
-		{"LOG_SAMPLE=hit=2", "LOG_SAMPLE", `"hit=2" is not a class and its share; right is such as hit=0.01, from 0 to 1`},
-		{"LOG_SAMPLE=hit=NaN", "LOG_SAMPLE", `"hit=NaN" is not a class and its share; right is such as hit=0.01, from 0 to 1`},
-		{"LOG_SAMPLE=error=0.1", "LOG_SAMPLE", `"error" is no class; right is one of hit, ok, client_error, refused`},
-		{"LOG_SAMPLE=hit=0.1,hit=0.2", "LOG_SAMPLE", `"hit" is given twice; right is once`},
+		{"LOG_SAMPLE=hit", "LOG_SAMPLE", `"hit" is not CLASS=SHARE; want a share from 0 to 1, such as hit=0.01`},
+		{"LOG_SAMPLE=hit=2", "LOG_SAMPLE", `"hit=2" is not CLASS=SHARE; want a share from 0 to 1, such as hit=0.01`},
+		{"LOG_SAMPLE=hit=NaN", "LOG_SAMPLE", `"hit=NaN" is not CLASS=SHARE; want a share from 0 to 1, such as hit=0.01`},
+		{"LOG_SAMPLE=error=0.1", "LOG_SAMPLE", `"error" is not a class; want one of hit, ok, client_error, refused`},
+		{"LOG_SAMPLE=hit=0.1,hit=0.2", "LOG_SAMPLE", `"hit" is given twice; want it once`},
 
-		{"POLICY_HEADERS=x:team", "POLICY_HEADERS", `"x:team" is not the name of a header; right is such as x-app-name`},
-		{"POLICY_HEADERS=x-a,,x-b", "POLICY_HEADERS", `item 2 is empty; right is a list with one comma between two items`},
-		{"POLICY_HEADERS=X-Team,x-team", "POLICY_HEADERS", `"x-team" is given twice; right is once`},
+		{"POLICY_HEADERS=x:team", "POLICY_HEADERS", `"x:team" is not a header name; want a name such as x-app-name`},
+		{"POLICY_HEADERS=x-a,,x-b", "POLICY_HEADERS", `item 2 is empty; want one comma between two items`},
+		{"POLICY_HEADERS=X-Team,x-team", "POLICY_HEADERS", `"x-team" is given twice; want it once`},
 		{"POLICY_HEADERS=Authorization", "POLICY_HEADERS",
-			`"Authorization" holds a secret, which no rule may read; right is a header of your own, such as x-app-name`},
+			`"Authorization" contains a secret, so rules may not read it; want a header of your own, such as x-app-name`},
 
-		{"PLANES=us,mars", "PLANES", `"mars" is not a plane; right is all, or some of us,gov,eu,ca,jp`},
-		{"PLANES=us,all", "PLANES", `"all" is not a plane; right is all, or some of us,gov,eu,ca,jp`},
-		{"PLANES=us,us", "PLANES", `"us" is given twice; right is once`},
-		{"PLANES=,", "PLANES", `item 1 is empty; right is a list with one comma between two items`},
-		{"REGIONS=us/*,", "REGIONS", `item 2 is empty; right is a list with one comma between two items`},
+		{"PLANES=us,mars", "PLANES", `"mars" is not a plane; want all, or a list of planes from us,gov,eu,ca,jp`},
+		{"PLANES=us,all", "PLANES", `"all" is not a plane; want all, or a list of planes from us,gov,eu,ca,jp`},
+		{"PLANES=us,us", "PLANES", `"us" is given twice; want it once`},
+		{"PLANES=,", "PLANES", `item 1 is empty; want one comma between two items`},
+		{"REGIONS=us/*,", "REGIONS", `item 2 is empty; want one comma between two items`},
 		{"REGIONS=us/*,*", "REGIONS", `"*"` + place + ", plane/* or all"},
 		{"REGIONS=mars/*", "REGIONS", `"mars/*"` + place + ", plane/* or all"},
 		{"REGIONS=us/us-*", "REGIONS", `"us/us-*"` + place + ", plane/* or all"},
@@ -125,48 +125,48 @@ func TestSyntaxIsChecked(t *testing.T) {
 		{"DEFAULT_REGION=/us-east-1", "DEFAULT_REGION", `"/us-east-1"` + place},
 		{"DEFAULT_REGION=us/us-east-1/x", "DEFAULT_REGION", `"us/us-east-1/x"` + place},
 
-		{"ROUTES=org", "ROUTES", `"org" has no =; right is org=plane/region, org/env=… or org/env/store=…`},
+		{"ROUTES=org", "ROUTES", `"org" has no =; want org=plane/region, org/env=… or org/env/store=…`},
 		{"ROUTES=org=mars/x", "ROUTES", `"mars/x"` + place},
-		{"ROUTES==us/us-east-1", "ROUTES", `"=us/us-east-1" holds an empty segment; right is org, org/env or org/env/store`},
-		{"ROUTES=a//b=us/us-east-1", "ROUTES", `"a//b=us/us-east-1" holds an empty segment; right is org, org/env or org/env/store`},
+		{"ROUTES==us/us-east-1", "ROUTES", `"=us/us-east-1" holds an empty segment; want org, org/env or org/env/store`},
+		{"ROUTES=a//b=us/us-east-1", "ROUTES", `"a//b=us/us-east-1" holds an empty segment; want org, org/env or org/env/store`},
 		{"ROUTES=a/%zz=us/us-east-1", "ROUTES",
-			`"a/%zz=us/us-east-1" holds a bad percent-encoding; right is % and two hexadecimal digits`},
-		{"ROUTES=a/%00=us/us-east-1", "ROUTES", `"a/%00=us/us-east-1" holds a segment that is not plain text in UTF-8`},
-		{"ROUTES=a/%ff=us/us-east-1", "ROUTES", `"a/%ff=us/us-east-1" holds a segment that is not plain text in UTF-8`},
+			`"a/%zz=us/us-east-1" holds an invalid percent-encoding; want % and two hexadecimal digits`},
+		{"ROUTES=a/%00=us/us-east-1", "ROUTES", `"a/%00=us/us-east-1" holds a segment that is not plain UTF-8 text`},
+		{"ROUTES=a/%ff=us/us-east-1", "ROUTES", `"a/%ff=us/us-east-1" holds a segment that is not plain UTF-8 text`},
 		{"ROUTES=a/b/c/d=us/us-east-1", "ROUTES",
-			`"a/b/c/d=us/us-east-1" has 4 segments; right is org, org/env or org/env/store (a / inside a name is %2F)`},
+			`"a/b/c/d=us/us-east-1" has 4 segments; want org, org/env or org/env/store (write a / inside a name as %2F)`},
 		{"ROUTES=a=us/us-east-1,%61=eu/eu-west-1", "ROUTES",
-			`"%61=eu/eu-west-1" names a place a second time; right is one route for each`},
+			`"%61=eu/eu-west-1" repeats a place; want one route for each place`},
 
-		{"RATE_OVERRIDES=100", "RATE_OVERRIDES", `"100" is not a pair; right is such as clientId=100`},
-		{"RATE_OVERRIDES==100", "RATE_OVERRIDES", `"=100" is not a pair; right is such as clientId=100`},
-		{"RATE_OVERRIDES=a", "RATE_OVERRIDES", `"a" is not a pair; right is such as clientId=100`},
-		{"RATE_OVERRIDES=a=", "RATE_OVERRIDES", `"a=" has no quota from 0 to 1000000; right is such as clientId=100`},
-		{"RATE_OVERRIDES=a=-1", "RATE_OVERRIDES", `"a=-1" has no quota from 0 to 1000000; right is such as clientId=100`},
-		{"RATE_OVERRIDES=a=1000001", "RATE_OVERRIDES", `"a=1000001" has no quota from 0 to 1000000; right is such as clientId=100`},
-		{"RATE_OVERRIDES=a=1,a=2", "RATE_OVERRIDES", `"a=2" names a client a second time; right is one quota for each`},
-		{"RATE_OVERRIDES=a,,b", "RATE_OVERRIDES", `item 2 is empty; right is a list with one comma between two items`},
-		{"RATE_OVERRIDES=a\x01=1", "RATE_OVERRIDES", `the client ID of "a\x01=1" holds bytes that are not plain text in UTF-8`},
+		{"RATE_OVERRIDES=100", "RATE_OVERRIDES", `"100" is not CLIENT_ID=QUOTA; want a pair such as clientId=100`},
+		{"RATE_OVERRIDES==100", "RATE_OVERRIDES", `"=100" is not CLIENT_ID=QUOTA; want a pair such as clientId=100`},
+		{"RATE_OVERRIDES=a", "RATE_OVERRIDES", `"a" is not CLIENT_ID=QUOTA; want a pair such as clientId=100`},
+		{"RATE_OVERRIDES=a=", "RATE_OVERRIDES", `"a=" has no quota from 0 to 1000000; want a pair such as clientId=100`},
+		{"RATE_OVERRIDES=a=-1", "RATE_OVERRIDES", `"a=-1" has no quota from 0 to 1000000; want a pair such as clientId=100`},
+		{"RATE_OVERRIDES=a=1000001", "RATE_OVERRIDES", `"a=1000001" has no quota from 0 to 1000000; want a pair such as clientId=100`},
+		{"RATE_OVERRIDES=a=1,a=2", "RATE_OVERRIDES", `"a=2" repeats a client; want one quota for each client`},
+		{"RATE_OVERRIDES=a,,b", "RATE_OVERRIDES", `item 2 is empty; want one comma between two items`},
+		{"RATE_OVERRIDES=a\x01=1", "RATE_OVERRIDES", `the client ID of "a\x01=1" contains bytes that are not plain UTF-8 text`},
 	} {
 		t.Run(tt.environ, tt.check)
 	}
 }
 
 func TestURLsAreCheckedWithoutRepeatingThem(t *testing.T) {
-	const alone = "right is scheme, host and port alone, such as http://127.0.0.1:8090"
+	const alone = "want only scheme, host and port, such as http://127.0.0.1:8090"
 	for _, tt := range []invalid{
-		{"UPSTREAM_OVERRIDE=localhost:8090", "UPSTREAM_OVERRIDE", "is not an absolute URL; right is http:// or https:// and a host"},
-		{"UPSTREAM_OVERRIDE=http:x", "UPSTREAM_OVERRIDE", "is not an absolute URL; right is http:// or https:// and a host"},
-		{"UPSTREAM_OVERRIDE=ftp://h", "UPSTREAM_OVERRIDE", "is not an absolute URL; right is http:// or https:// and a host"},
+		{"UPSTREAM_OVERRIDE=localhost:8090", "UPSTREAM_OVERRIDE", "is not an absolute URL; want http:// or https:// and a host"},
+		{"UPSTREAM_OVERRIDE=http:x", "UPSTREAM_OVERRIDE", "is not an absolute URL; want http:// or https:// and a host"},
+		{"UPSTREAM_OVERRIDE=ftp://h", "UPSTREAM_OVERRIDE", "is not an absolute URL; want http:// or https:// and a host"},
 		{"UPSTREAM_OVERRIDE=http://a:pass%20word@h", "UPSTREAM_OVERRIDE",
-			"is not an absolute URL; right is http:// or https:// and a host"},
-		{"UPSTREAM_OVERRIDE=http://a:password@h", "UPSTREAM_OVERRIDE", "holds a user or password; right is a URL without"},
-		{"UPSTREAM_OVERRIDE=http://", "UPSTREAM_OVERRIDE", "has no usable host or port; right is such as https://host:8443"},
-		{"UPSTREAM_OVERRIDE=http://:8090", "UPSTREAM_OVERRIDE", "has no usable host or port; right is such as https://host:8443"},
-		{"UPSTREAM_OVERRIDE=http://h:", "UPSTREAM_OVERRIDE", "has no usable host or port; right is such as https://host:8443"},
-		{"UPSTREAM_OVERRIDE=http://h:70000", "UPSTREAM_OVERRIDE", "has no usable host or port; right is such as https://host:8443"},
-		{"UPSTREAM_OVERRIDE=http://h!", "UPSTREAM_OVERRIDE", "has no usable host or port; right is such as https://host:8443"},
-		{"UPSTREAM_OVERRIDE=http://h#", "UPSTREAM_OVERRIDE", "has a fragment; right is a URL without #"},
+			"is not an absolute URL; want http:// or https:// and a host"},
+		{"UPSTREAM_OVERRIDE=http://a:password@h", "UPSTREAM_OVERRIDE", "contains a user or password; want a URL without them"},
+		{"UPSTREAM_OVERRIDE=http://", "UPSTREAM_OVERRIDE", "has an invalid host or port; want a URL such as https://host:8443"},
+		{"UPSTREAM_OVERRIDE=http://:8090", "UPSTREAM_OVERRIDE", "has an invalid host or port; want a URL such as https://host:8443"},
+		{"UPSTREAM_OVERRIDE=http://h:", "UPSTREAM_OVERRIDE", "has an invalid host or port; want a URL such as https://host:8443"},
+		{"UPSTREAM_OVERRIDE=http://h:70000", "UPSTREAM_OVERRIDE", "has an invalid host or port; want a URL such as https://host:8443"},
+		{"UPSTREAM_OVERRIDE=http://h!", "UPSTREAM_OVERRIDE", "has an invalid host or port; want a URL such as https://host:8443"},
+		{"UPSTREAM_OVERRIDE=http://h#", "UPSTREAM_OVERRIDE", "has a fragment; want a URL without #"},
 		{"UPSTREAM_OVERRIDE=http://h/api/v1", "UPSTREAM_OVERRIDE", "has a path; " + alone},
 		{"UPSTREAM_OVERRIDE=http://h/?", "UPSTREAM_OVERRIDE", "has a query; " + alone},
 		{"UPSTREAM_OVERRIDE=http://h?a=b", "UPSTREAM_OVERRIDE", "has a query; " + alone},
@@ -177,19 +177,19 @@ func TestURLsAreCheckedWithoutRepeatingThem(t *testing.T) {
 
 func TestVariablesThatContradictAreRefused(t *testing.T) {
 	const (
-		required = "required, since OSGATE_ADMIN_LISTEN is not on loopback; right is a token here, or a listener on 127.0.0.1"
-		port     = "asks for the port of OSGATE_LISTEN; right is another port"
-		hour     = "longer than 1h: OSv2's rolling TTL is renewed by the reads that reach it, so a key served only from cache " +
-			"would miss its renewal and expire upstream; right is 0s to 1h"
-		stale = "longer than 1h together with the freshness of what it prolongs: a key served only from cache would miss the renewal of its rolling " +
-			"TTL and expire upstream; right is to shorten one of the two"
-		short = "too short for so many requests; right is a microsecond at least for each request of OSGATE_RATE and " +
+		required = "required because OSGATE_ADMIN_LISTEN is not on loopback; want a token here, or a listener on 127.0.0.1"
+		port     = "uses the same port as OSGATE_LISTEN; want another port"
+		hour     = "longer than 1h: reads that reach OSv2 renew a rolling TTL, so a key served only " +
+			"from the cache would expire upstream; want 0s to 1h"
+		stale = "longer than 1h together with the freshness that it extends: reads that reach OSv2 renew a rolling " +
+			"TTL, so a key served only from the cache would expire upstream; shorten one of the two"
+		short = "too short for so many requests; want at least one microsecond for each request of OSGATE_RATE and " +
 			"OSGATE_RATE_OVERRIDES"
-		reach  = "; right is a location that may be reached"
-		prefix = "not usable in keys; right is up to 64 letters, digits and -._:"
+		reach  = "; want a location that may be reached"
+		prefix = "not usable in Redis keys; want up to 64 letters, digits and -._:"
 		// of a token that the network can try
-		guessed = "shorter than 16 characters, which can be guessed, since OSGATE_ADMIN_LISTEN is not on loopback; " +
-			"right is a random one, as openssl rand -hex 32 makes it"
+		guessed = "shorter than 16 characters: it can be guessed over the network, because OSGATE_ADMIN_LISTEN is not on loopback; " +
+			"want a random token, such as openssl rand -hex 32 prints"
 	)
 	for _, tt := range []invalid{
 		{"ADMIN_LISTEN=:8081", "ADMIN_TOKEN", required},
@@ -204,21 +204,21 @@ func TestVariablesThatContradictAreRefused(t *testing.T) {
 		{"ADMIN_LISTEN=:8081 ADMIN_TOKEN=0123456789abcde", "ADMIN_TOKEN", guessed},
 		{"ADMIN_LISTEN=10.0.0.1:8081 ADMIN_TOKEN=x", "ADMIN_TOKEN", guessed},
 
-		{"TLS_CERT=c.pem", "TLS_KEY", "missing, since OSGATE_TLS_CERT is set; right is both or neither"},
-		{"TLS_KEY=k.pem", "TLS_CERT", "missing, since OSGATE_TLS_KEY is set; right is both or neither"},
-		{"TLS_CLIENT_CA=ca.pem", "TLS_CLIENT_CA", "needs HTTPS; right is to set OSGATE_TLS_CERT and OSGATE_TLS_KEY too"},
+		{"TLS_CERT=c.pem", "TLS_KEY", "missing although OSGATE_TLS_CERT is set; want both or neither"},
+		{"TLS_KEY=k.pem", "TLS_CERT", "missing although OSGATE_TLS_KEY is set; want both or neither"},
+		{"TLS_CLIENT_CA=ca.pem", "TLS_CLIENT_CA", "needs HTTPS; set OSGATE_TLS_CERT and OSGATE_TLS_KEY too"},
 
 		{"REDIS_PREFIX={osgate}", "REDIS_PREFIX", prefix},
 		{"REDIS_PREFIX=a%20b", "REDIS_PREFIX", prefix},
 		{"REDIS_PREFIX=" + strings.Repeat("x", 65), "REDIS_PREFIX", prefix},
 
-		{"PLANES=us REGIONS=us/*,eu/*", "REGIONS", `"eu/*" is in no plane of OSGATE_PLANES` + reach},
-		{"PLANES=us REGIONS=eu/eu-west-1", "REGIONS", `"eu/eu-west-1" is in no plane of OSGATE_PLANES` + reach},
-		{"PLANES=eu DEFAULT_REGION=us/us-east-1", "DEFAULT_REGION", `"us/us-east-1" is in no plane of OSGATE_PLANES` + reach},
+		{"PLANES=us REGIONS=us/*,eu/*", "REGIONS", `"eu/*" is not in a plane of OSGATE_PLANES` + reach},
+		{"PLANES=us REGIONS=eu/eu-west-1", "REGIONS", `"eu/eu-west-1" is not in a plane of OSGATE_PLANES` + reach},
+		{"PLANES=eu DEFAULT_REGION=us/us-east-1", "DEFAULT_REGION", `"us/us-east-1" is not in a plane of OSGATE_PLANES` + reach},
 		{"REGIONS=eu/*,us/us-east-2 DEFAULT_REGION=us/us-east-1", "DEFAULT_REGION",
 			`"us/us-east-1" is not allowed by OSGATE_REGIONS` + reach},
 		{"REGIONS=us/us-east-2 DEFAULT_REGION=us-east-1", "DEFAULT_REGION", `"us-east-1" is not allowed by OSGATE_REGIONS` + reach},
-		{"PLANES=eu ROUTES=a=eu/eu-west-1,b=us/us-east-1", "ROUTES", `"us/us-east-1" is in no plane of OSGATE_PLANES` + reach},
+		{"PLANES=eu ROUTES=a=eu/eu-west-1,b=us/us-east-1", "ROUTES", `"us/us-east-1" is not in a plane of OSGATE_PLANES` + reach},
 		{"REGIONS=eu/* ROUTES=a=eu/eu-west-1,b=us/us-east-1", "ROUTES", `"us/us-east-1" is not allowed by OSGATE_REGIONS` + reach},
 
 		{"RATE=1001 RATE_PERIOD=1ms", "RATE_PERIOD", short},
@@ -265,10 +265,10 @@ func TestSettingsAtTheirLimitsAreAccepted(t *testing.T) {
 
 func TestSecretsAreCheckedWithoutRepeatingThem(t *testing.T) {
 	const (
-		key       = "; right is exactly 32 random bytes in base64, as openssl rand -base64 32 makes them"
-		redis     = "; right is redis://user:password@host:6379/0 or rediss://…, special characters percent-encoded"
-		header    = "holds what an Authorization header cannot carry; right is visible ASCII without spaces"
-		path      = "; right is the path of a readable file that holds the value"
+		key       = "; want exactly 32 random bytes in base64, such as openssl rand -base64 32 prints"
+		redis     = "; want redis://user:password@host:6379/0 or rediss://…, with special characters percent-encoded"
+		header    = "contains characters that an Authorization header cannot carry; want visible ASCII without spaces"
+		path      = "; want the path of a readable file that contains the value"
 		unread    = "has a query or fragment that cannot be read"
 		numberNot = "has a path that is not a database number"
 	)
@@ -300,7 +300,7 @@ func TestSecretsAreCheckedWithoutRepeatingThem(t *testing.T) {
 		{"ADMIN_TOKEN_FILE=" + empty, "ADMIN_TOKEN_FILE", "the file is empty" + path},
 		{"ADMIN_TOKEN_FILE=" + large, "ADMIN_TOKEN_FILE", "the file is larger than 65536 bytes" + path},
 		{"ADMIN_TOKEN=x ADMIN_TOKEN_FILE=" + none, "ADMIN_TOKEN_FILE",
-			"given together with OSGATE_ADMIN_TOKEN; right is one of the two"},
+			"set together with OSGATE_ADMIN_TOKEN; want only one of the two"},
 	} {
 		t.Run(tt.variable+"_"+tt.detail, tt.check)
 	}

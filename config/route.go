@@ -35,7 +35,7 @@ func parseRoutes(text string) (Routes, error) {
 		place := route
 		place.Location = ""
 		if places[place] {
-			return nil, fmt.Errorf("%s names a place a second time; right is one route for each", quote(item))
+			return nil, fmt.Errorf("%s repeats a place; want one route for each place", quote(item))
 		}
 		places[place] = true
 		routes = append(routes, route)
@@ -47,7 +47,7 @@ func parseRoutes(text string) (Routes, error) {
 func parseRoute(item string) (Route, error) {
 	at := strings.LastIndex(item, "=")
 	if at < 0 {
-		return Route{}, fmt.Errorf("%s has no =; right is org=plane/region, org/env=… or org/env/store=…", quote(item))
+		return Route{}, fmt.Errorf("%s has no =; want org=plane/region, org/env=… or org/env/store=…", quote(item))
 	}
 	location, err := parseLocation(strings.TrimSpace(item[at+1:]))
 	if err != nil {
@@ -55,7 +55,7 @@ func parseRoute(item string) (Route, error) {
 	}
 	segments := strings.Split(strings.TrimSpace(item[:at]), "/")
 	if len(segments) > 3 {
-		return Route{}, fmt.Errorf("%s has %d segments; right is org, org/env or org/env/store (a / inside a name is %%2F)",
+		return Route{}, fmt.Errorf("%s has %d segments; want org, org/env or org/env/store (write a / inside a name as %%2F)",
 			quote(item), len(segments))
 	}
 	place := make([]string, 3)
@@ -72,11 +72,11 @@ func decodeSegment(segment string) (string, error) {
 	decoded, err := url.PathUnescape(segment)
 	switch {
 	case err != nil:
-		return "", errors.New("a bad percent-encoding; right is % and two hexadecimal digits")
+		return "", errors.New("an invalid percent-encoding; want % and two hexadecimal digits")
 	case decoded == "":
-		return "", errors.New("an empty segment; right is org, org/env or org/env/store")
+		return "", errors.New("an empty segment; want org, org/env or org/env/store")
 	case !utf8.ValidString(decoded) || strings.ContainsFunc(decoded, unicode.IsControl):
-		return "", errors.New("a segment that is not plain text in UTF-8")
+		return "", errors.New("a segment that is not plain UTF-8 text")
 	}
 	return decoded, nil
 }

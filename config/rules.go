@@ -50,30 +50,30 @@ func (l *loader) applyRules(c Config) {
 func listenerRules() []rule {
 	return []rule{
 		on(func(c Config) bool { return collide(c.Listen, c.Admin.Listen) },
-			"asks for the port of OSGATE_LISTEN; right is another port", "ADMIN_LISTEN", "LISTEN"),
+			"uses the same port as OSGATE_LISTEN; want another port", "ADMIN_LISTEN", "LISTEN"),
 		on(func(c Config) bool { return !c.Admin.Listen.Loopback() && c.Admin.Token.Reveal() == "" },
-			"required, since OSGATE_ADMIN_LISTEN is not on loopback; right is a token here, or a listener on 127.0.0.1",
+			"required because OSGATE_ADMIN_LISTEN is not on loopback; want a token here, or a listener on 127.0.0.1",
 			"ADMIN_TOKEN", "ADMIN_LISTEN"),
 		on(func(c Config) bool { return strings.ContainsFunc(c.Admin.Token.Reveal(), notVisible) },
-			"holds what an Authorization header cannot carry; right is visible ASCII without spaces", "ADMIN_TOKEN"),
+			"contains characters that an Authorization header cannot carry; want visible ASCII without spaces", "ADMIN_TOKEN"),
 		// The right token is never refused, however many wrong ones come: its length alone keeps it from being guessed.
 		on(func(c Config) bool {
 			return !c.Admin.Listen.Loopback() && c.Admin.Token.Reveal() != "" && c.Admin.ShortToken()
 		},
-			fmt.Sprintf("shorter than %d characters, which can be guessed, since OSGATE_ADMIN_LISTEN is not on loopback; "+
-				"right is a random one, as openssl rand -hex 32 makes it", MinAdminToken), "ADMIN_TOKEN", "ADMIN_LISTEN"),
+			fmt.Sprintf("shorter than %d characters: it can be guessed over the network, because OSGATE_ADMIN_LISTEN is not on loopback; "+
+				"want a random token, such as openssl rand -hex 32 prints", MinAdminToken), "ADMIN_TOKEN", "ADMIN_LISTEN"),
 		{on: []string{"SECRET"}, broken: func(c Config) string {
 			if _, err := decodeKey(c.Secret.Reveal()); err != nil && c.Secret.Reveal() != "" {
-				return err.Error() + "; right is exactly 32 random bytes in base64, as openssl rand -base64 32 makes them"
+				return err.Error() + "; want exactly 32 random bytes in base64, such as openssl rand -base64 32 prints"
 			}
 			return ""
 		}},
 		on(func(c Config) bool { return c.TLS.Cert == "" && c.TLS.Key != "" },
-			"missing, since OSGATE_TLS_KEY is set; right is both or neither", "TLS_CERT", "TLS_KEY"),
+			"missing although OSGATE_TLS_KEY is set; want both or neither", "TLS_CERT", "TLS_KEY"),
 		on(func(c Config) bool { return c.TLS.Cert != "" && c.TLS.Key == "" },
-			"missing, since OSGATE_TLS_CERT is set; right is both or neither", "TLS_KEY", "TLS_CERT"),
+			"missing although OSGATE_TLS_CERT is set; want both or neither", "TLS_KEY", "TLS_CERT"),
 		on(func(c Config) bool { return c.TLS.ClientCA != "" && c.TLS.Cert == "" && c.TLS.Key == "" },
-			"needs HTTPS; right is to set OSGATE_TLS_CERT and OSGATE_TLS_KEY too", "TLS_CLIENT_CA", "TLS_CERT", "TLS_KEY"),
+			"needs HTTPS; set OSGATE_TLS_CERT and OSGATE_TLS_KEY too", "TLS_CLIENT_CA", "TLS_CERT", "TLS_KEY"),
 	}
 }
 
@@ -87,13 +87,13 @@ func redisRules() []rule {
 				return ""
 			}
 			if err := checkRedisURL(c.Redis.URL.Reveal()); err != nil {
-				return err.Error() + "; right is redis://user:password@host:6379/0 or rediss://…, special characters percent-encoded"
+				return err.Error() + "; want redis://user:password@host:6379/0 or rediss://…, with special characters percent-encoded"
 			}
 			return ""
 		}},
 		// Braces would move every key into one hash slot of a cluster, or out of the slot it shares with others.
 		on(func(c Config) bool { return !only(c.Redis.Prefix, "-._:") || len(c.Redis.Prefix) > 64 },
-			"not usable in keys; right is up to 64 letters, digits and -._:", "REDIS_PREFIX"),
+			"not usable in Redis keys; want up to 64 letters, digits and -._:", "REDIS_PREFIX"),
 	}
 }
 
@@ -120,11 +120,11 @@ func checkRedisURL(text string) error {
 }
 
 func regionRules() []rule {
-	const reachable = "; right is a location that may be reached"
+	const reachable = "; want a location that may be reached"
 	outside := func(c Config, l Location) string {
 		switch {
 		case l.Plane() != "" && !c.Regions.Planes.Has(l.Plane()):
-			return quote(string(l)) + " is in no plane of OSGATE_PLANES" + reachable
+			return quote(string(l)) + " is not in a plane of OSGATE_PLANES" + reachable
 		case !c.Regions.Allowed.admits(l):
 			return quote(string(l)) + " is not allowed by OSGATE_REGIONS" + reachable
 		}
@@ -134,7 +134,7 @@ func regionRules() []rule {
 		{on: []string{"REGIONS", "PLANES"}, broken: func(c Config) string {
 			for _, pattern := range c.Regions.Allowed {
 				if plane := Location(pattern).Plane(); plane != "" && !c.Regions.Planes.Has(plane) {
-					return quote(pattern) + " is in no plane of OSGATE_PLANES" + reachable
+					return quote(pattern) + " is not in a plane of OSGATE_PLANES" + reachable
 				}
 			}
 			return ""
@@ -163,18 +163,18 @@ func upstreamRules() []rule {
 			u := c.Upstream.Override.Reveal()
 			return u != nil && u.Path != "" && u.Path != "/"
 		},
-			"has a path; right is scheme, host and port alone, such as http://127.0.0.1:8090", "UPSTREAM_OVERRIDE"),
+			"has a path; want only scheme, host and port, such as http://127.0.0.1:8090", "UPSTREAM_OVERRIDE"),
 		on(func(c Config) bool {
 			u := c.Upstream.Override.Reveal()
 			return u != nil && (u.RawQuery != "" || u.ForceQuery)
 		},
-			"has a query; right is scheme, host and port alone, such as http://127.0.0.1:8090", "UPSTREAM_OVERRIDE"),
+			"has a query; want only scheme, host and port, such as http://127.0.0.1:8090", "UPSTREAM_OVERRIDE"),
 		on(func(c Config) bool { return introspects(c) && c.Auth.ClientID == "" },
-			"required by OSGATE_AUTH=introspect; right is the ID of a connected app", "AUTH_CLIENT_ID", "AUTH"),
+			"required by OSGATE_AUTH=introspect; want the ID of a connected app", "AUTH_CLIENT_ID", "AUTH"),
 		on(func(c Config) bool { return introspects(c) && c.Auth.ClientSecret.Reveal() == "" },
-			"required by OSGATE_AUTH=introspect; right is the secret of the connected app", "AUTH_CLIENT_SECRET", "AUTH"),
+			"required by OSGATE_AUTH=introspect; want the secret of the connected app", "AUTH_CLIENT_SECRET", "AUTH"),
 		on(func(c Config) bool { return c.Policy.Shadow && c.Policy.Path == "" },
-			"has nothing to decide; right is to set OSGATE_POLICY too", "POLICY_SHADOW", "POLICY"),
+			"has no effect without a policy; set OSGATE_POLICY too", "POLICY_SHADOW", "POLICY"),
 	}
 }
 
@@ -190,7 +190,7 @@ func rateRules() []rule {
 		return most
 	}
 	tooMany := func(limit int, c Config) bool { return c.Rate.Algorithm == "window" && limit > maxWindowRate }
-	window := fmt.Sprintf("too high for OSGATE_RATE_ALGORITHM=window, which remembers every request of a period; right is at most %d",
+	window := fmt.Sprintf("too high for OSGATE_RATE_ALGORITHM=window, which stores every request of a period; want at most %d",
 		maxWindowRate)
 	return []rule{
 		on(func(c Config) bool { return tooMany(c.Rate.Limit, c) }, window, "RATE", "RATE_ALGORITHM"),
@@ -199,19 +199,19 @@ func rateRules() []rule {
 		on(func(c Config) bool { return tooMany(c.Budget.Limit, c) }, window, "BUDGET", "RATE_ALGORITHM"),
 		// Redis's clock counts microseconds: requests could not be told apart.
 		on(func(c Config) bool { return c.Rate.Period < time.Duration(highest(c))*time.Microsecond },
-			"too short for so many requests; right is a microsecond at least for each request of OSGATE_RATE and OSGATE_RATE_OVERRIDES",
+			"too short for so many requests; want at least one microsecond for each request of OSGATE_RATE and OSGATE_RATE_OVERRIDES",
 			"RATE_PERIOD", "RATE", "RATE_OVERRIDES"),
 	}
 }
 
 func cacheRules() []rule {
-	const why = "longer than 1h: OSv2's rolling TTL is renewed by the reads that reach it, so a key served only from cache " +
-		"would miss its renewal and expire upstream; right is 0s to 1h"
+	const why = "longer than 1h: reads that reach OSv2 renew a rolling TTL, so a key served only " +
+		"from the cache would expire upstream; want 0s to 1h"
 	long := func(ttl func(Cache) time.Duration) func(Config) bool {
 		return func(c Config) bool { return ttl(c.Cache) > time.Hour }
 	}
-	const staleWhy = "longer than 1h together with the freshness of what it prolongs: a key served only from cache would miss the renewal of its rolling " +
-		"TTL and expire upstream; right is to shorten one of the two"
+	const staleWhy = "longer than 1h together with the freshness that it extends: reads that reach OSv2 renew a rolling " +
+		"TTL, so a key served only from the cache would expire upstream; shorten one of the two"
 	tooStale := func(stale func(Cache) time.Duration) func(Config) bool {
 		return func(c Config) bool {
 			s := stale(c.Cache)
@@ -228,8 +228,8 @@ func cacheRules() []rule {
 		on(tooStale(func(c Cache) time.Duration { return c.StaleWhileRevalidate }), staleWhy,
 			"CACHE_STALE_WHILE_REVALIDATE", "CACHE_KEY_TTL", "CACHE_STORES_TTL", "CACHE_KEYS_TTL"),
 		on(func(c Config) bool { return plain(c) && c.Upstream.Override.Reveal() == nil },
-			"rfc9111 needs an origin; right is to set OSGATE_UPSTREAM_OVERRIDE too", "CACHE_MODE", "UPSTREAM_OVERRIDE"),
+			"rfc9111 needs an origin; set OSGATE_UPSTREAM_OVERRIDE too", "CACHE_MODE", "UPSTREAM_OVERRIDE"),
 		on(func(c Config) bool { return plain(c) && !c.Listen.Loopback() },
-			"rfc9111 knows neither identity nor quota; right is OSGATE_LISTEN on 127.0.0.1", "CACHE_MODE", "LISTEN"),
+			"rfc9111 checks neither identity nor quota; want OSGATE_LISTEN on 127.0.0.1", "CACHE_MODE", "LISTEN"),
 	}
 }

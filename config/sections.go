@@ -12,14 +12,14 @@ import (
 type Config struct {
 	Listen   Address `env:"LISTEN" envDefault:":8080" desc:"address for clients"`
 	Admin    Admin
-	Secret   Secret `env:"SECRET" desc:"32 bytes in base64, the same on every replica: keys token hashes and seals what is shared in Redis"`
-	Accounts bool   `env:"ACCOUNTS" envDefault:"true" desc:"pass Access Management calls on"`
+	Secret   Secret `env:"SECRET" desc:"32 bytes in base64, the same on every replica: the key that hashes tokens and seals data shared in Redis"`
+	Accounts bool   `env:"ACCOUNTS" envDefault:"true" desc:"forward Access Management calls"`
 
-	AccountsRate int `env:"ACCOUNTS_RATE" envDefault:"10" min:"0" max:"1000000" desc:"Access Management calls a second per token, and per client address without a known one, before 429; 0: none"`
+	AccountsRate int `env:"ACCOUNTS_RATE" envDefault:"10" min:"0" max:"1000000" desc:"Access Management calls per second before 429, for each known token and, without one, each client address; 0: no limit"`
 
 	TLS      TLS
 	Redis    Redis
-	StateDir string `env:"STATE_DIR" desc:"folder in which embedded mode keeps stats; empty: memory only"`
+	StateDir string `env:"STATE_DIR" desc:"folder in which embedded mode stores statistics; empty: memory only"`
 	Regions  Regions
 	Upstream Upstream
 	Auth     Auth
@@ -39,7 +39,7 @@ type Config struct {
 // Admin is the operator's listener.
 type Admin struct {
 	Listen Address `env:"ADMIN_LISTEN" envDefault:"127.0.0.1:8081" desc:"address for operators"`
-	Token  Secret  `env:"ADMIN_TOKEN" desc:"bearer token of the admin listener; required where that is not on loopback, with 16 characters or more"`
+	Token  Secret  `env:"ADMIN_TOKEN" desc:"bearer token of the admin listener; required, with 16 characters or more, if that listener is not on loopback"`
 }
 
 // MinAdminToken is the least length of a token that can be guarded by its length alone:
@@ -54,13 +54,13 @@ func (a Admin) ShortToken() bool { return len(a.Token.Reveal()) < MinAdminToken 
 type TLS struct {
 	Cert     string `env:"TLS_CERT" desc:"certificate chain file (PEM): HTTPS and HTTP/2; read again when it changes"`
 	Key      string `env:"TLS_KEY" desc:"private key file (PEM) of the certificate"`
-	ClientCA string `env:"TLS_CLIENT_CA" desc:"CA file (PEM): clients must show a certificate of it"`
+	ClientCA string `env:"TLS_CLIENT_CA" desc:"CA file (PEM): clients must present a certificate issued by it"`
 }
 
 // Redis says where the state shared by replicas lives. Without URL the gateway is one process with embedded stores.
 type Redis struct {
 	URL     Secret        `env:"REDIS_URL" desc:"redis:// or rediss://, cluster and sentinel forms as go-redis parses them; empty: embedded, one process"`
-	Timeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" min:"1ms" max:"1m" desc:"hard bound on any one round trip to Redis"`
+	Timeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" min:"1ms" max:"1m" desc:"upper bound for one round trip to Redis"`
 	Prefix  string        `env:"REDIS_PREFIX" envDefault:"osgate" desc:"prefix of every key in Redis"`
 }
 
@@ -71,7 +71,7 @@ type Regions struct {
 	Default Location `env:"DEFAULT_REGION" desc:"location of requests that name none, such as us/us-east-1"`
 	Routes  Routes   `env:"ROUTES" file:"lines" desc:"org=plane/region,org/env=plane/region,org/env/store=plane/region; the longest match wins"`
 
-	Discover bool `env:"DISCOVER" envDefault:"false" desc:"look for a store in the allowed regions of one plane"`
+	Discover bool `env:"DISCOVER" envDefault:"false" desc:"search for a store in the allowed regions of one plane"`
 }
 
 // Upstream is how Object Store v2 and the control planes are called. Override is no URL where unset, else
@@ -79,20 +79,20 @@ type Regions struct {
 type Upstream struct {
 	Override URL           `env:"UPSTREAM_OVERRIDE" desc:"send every upstream and control-plane call to this base URL, Host header kept"`
 	CA       string        `env:"UPSTREAM_CA" desc:"file of an extra trusted CA (PEM)"`
-	Timeout  time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"30s" min:"1ms" max:"1h" desc:"from a request's last byte to the answer's first, retries included"`
-	Idle     time.Duration `env:"UPSTREAM_IDLE_TIMEOUT" envDefault:"30s" min:"1s" max:"1h" desc:"how long a connection without a request is kept; less than upstream's servers and balancers keep it"`
+	Timeout  time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"30s" min:"1ms" max:"1h" desc:"longest time from a request's last byte to its answer's first byte, retries included"`
+	Idle     time.Duration `env:"UPSTREAM_IDLE_TIMEOUT" envDefault:"30s" min:"1s" max:"1h" desc:"how long an idle upstream connection stays open; set it below the idle timeout of upstream's servers and load balancers"`
 }
 
 // Auth is how a bearer token becomes a principal. IntrospectionURL is no URL where unset.
 type Auth struct {
-	Mode             string        `env:"AUTH" envDefault:"anypoint" oneof:"anypoint,introspect" desc:"whose word is taken: anypoint (/accounts/api/me) or introspect (RFC 7662)"`
-	TTL              time.Duration `env:"AUTH_TTL" envDefault:"60s" min:"1ms" max:"24h" desc:"how long an identified token stays so; a right taken away at Anypoint ends within it"`
-	NegativeTTL      time.Duration `env:"AUTH_NEGATIVE_TTL" envDefault:"5s" min:"0s" max:"24h" desc:"how long a refused token stays refused"`
+	Mode             string        `env:"AUTH" envDefault:"anypoint" oneof:"anypoint,introspect" desc:"how tokens are validated: anypoint (/accounts/api/me) or introspect (RFC 7662)"`
+	TTL              time.Duration `env:"AUTH_TTL" envDefault:"60s" min:"1ms" max:"24h" desc:"how long the identity of a token is kept; a right revoked at Anypoint ends within this time"`
+	NegativeTTL      time.Duration `env:"AUTH_NEGATIVE_TTL" envDefault:"5s" min:"0s" max:"24h" desc:"how long the refusal of a token is kept"`
 	Stale            time.Duration `env:"AUTH_STALE" envDefault:"10m" min:"0s" max:"24h" desc:"how long a known token is still forwarded while the control plane is down"`
 	ClientID         string        `env:"AUTH_CLIENT_ID" desc:"client ID for introspect"`
 	ClientSecret     Secret        `env:"AUTH_CLIENT_SECRET" desc:"client secret for introspect"`
 	IntrospectionURL URL           `env:"AUTH_INTROSPECTION_URL" desc:"endpoint for introspect; empty: the plane's own v2 introspection"`
-	FailureRate      int           `env:"AUTH_FAILURE_RATE" envDefault:"10" min:"0" max:"1000000" desc:"failed identifications a second per client address before 429"`
+	FailureRate      int           `env:"AUTH_FAILURE_RATE" envDefault:"10" min:"0" max:"1000000" desc:"failed identifications per second and client address before 429"`
 }
 
 // Rate is the client quota. Overrides maps client IDs to their own Limit; nil where there are none, and 0 exempts a
@@ -111,8 +111,8 @@ type Rate struct {
 
 // Budget is the second limit, on what asks Object Store v2 over all clients.
 type Budget struct {
-	Limit int    `env:"BUDGET" envDefault:"0" min:"0" max:"1000000" desc:"requests a second to OSv2 over all clients; 0: none"`
-	By    string `env:"BUDGET_BY" envDefault:"egress" oneof:"egress,org,store" desc:"what a budget is counted by: egress, org or store"`
+	Limit int    `env:"BUDGET" envDefault:"0" min:"0" max:"1000000" desc:"requests per second to OSv2 over all clients; 0: no limit"`
+	By    string `env:"BUDGET_BY" envDefault:"egress" oneof:"egress,org,store" desc:"each of these has a budget of its own: egress, org or store"`
 }
 
 // Cache says what may be answered without asking upstream. A TTL of 0 turns that kind off. Where EntryBytes is above
@@ -122,26 +122,26 @@ type Cache struct {
 	StoresTTL time.Duration `env:"CACHE_STORES_TTL" envDefault:"60s" min:"0s" desc:"freshness of store lists, stores and region lists; 0: off; at most 1h"`
 	KeysTTL   time.Duration `env:"CACHE_KEYS_TTL" envDefault:"10s" min:"0s" desc:"freshness of key and partition lists; 0: off; at most 1h"`
 
-	Bytes      Bytes `env:"CACHE_BYTES" envDefault:"256MiB" min:"1" desc:"bound of the cache in this process"`
-	EntryBytes Bytes `env:"CACHE_ENTRY_BYTES" envDefault:"1MiB" min:"1" max:"1GiB" desc:"largest value cached; larger ones are streamed"`
+	Bytes      Bytes `env:"CACHE_BYTES" envDefault:"256MiB" min:"1" desc:"maximum size of the cache in this process"`
+	EntryBytes Bytes `env:"CACHE_ENTRY_BYTES" envDefault:"1MiB" min:"1" max:"1GiB" desc:"largest value that is cached; larger values are streamed"`
 
-	Shared bool   `env:"CACHE_SHARED" envDefault:"true" desc:"with Redis and SECRET: share bodies, sealed, between replicas and restarts"`
-	Scope  string `env:"CACHE_SCOPE" envDefault:"client" oneof:"client,environment" desc:"whom an entry serves: its own principal (client) or any granted token of the environment"`
+	Shared bool   `env:"CACHE_SHARED" envDefault:"true" desc:"with Redis and SECRET: share sealed bodies between replicas and across restarts"`
+	Scope  string `env:"CACHE_SCOPE" envDefault:"client" oneof:"client,environment" desc:"tokens that an entry serves: those of its own principal (client) or every granted token of the environment (environment)"`
 
-	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"0" min:"0s" max:"1h" desc:"RFC 5861: serve stale this long while upstream fails"`
-	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0" min:"0s" max:"1h" desc:"RFC 5861: serve stale this long while asking again"`
+	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"0" min:"0s" max:"1h" desc:"RFC 5861: how long a stale entry is served while upstream fails"`
+	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0" min:"0s" max:"1h" desc:"RFC 5861: how long a stale entry is served while it is fetched again"`
 
-	Rules         CacheRules `env:"CACHE_RULES" file:"lines" desc:"org/env/store=off,org/env/APP_billing*=2s: freshness by place, at most that of the kind; the longest match wins; for stores that others write past the gateway"`
-	ClientControl bool       `env:"CACHE_CLIENT_CONTROL" envDefault:"true" desc:"clients may have a read go upstream or unstored by Cache-Control or Pragma; false: only-if-cached and max-stale alone count"`
+	Rules         CacheRules `env:"CACHE_RULES" file:"lines" desc:"freshness by place, at most that of the kind, such as org/env/store=off,org/env/APP_billing*=2s; the longest match wins; for stores that are also written without the gateway"`
+	ClientControl bool       `env:"CACHE_CLIENT_CONTROL" envDefault:"true" desc:"by Cache-Control or Pragma, a client may send a read upstream or keep it out of the cache; false: of these only only-if-cached and max-stale count"`
 
 	Strict bool   `env:"CACHE_STRICT" envDefault:"false" desc:"refuse (503) a write that cannot be marked in Redis"`
-	Mode   string `env:"CACHE_MODE" envDefault:"gateway" oneof:"gateway,rfc9111" desc:"gateway, or rfc9111: a plain shared cache for public test suites, loopback only"`
+	Mode   string `env:"CACHE_MODE" envDefault:"gateway" oneof:"gateway,rfc9111" desc:"gateway, or rfc9111: a plain shared cache for public test suites, on loopback only"`
 }
 
 // Policy is the organization's own rules. An empty Path permits all. Headers is nil where rules see none.
 type Policy struct {
 	Path    string  `env:"POLICY" desc:"Cedar policy file or folder of .cedar files; read again when they change"`
-	Shadow  bool    `env:"POLICY_SHADOW" envDefault:"false" desc:"decide and record, but let pass"`
+	Shadow  bool    `env:"POLICY_SHADOW" envDefault:"false" desc:"evaluate rules and record decisions, but let requests pass"`
 	Headers Headers `env:"POLICY_HEADERS" desc:"request headers that rules may read as context.headers, such as x-app-name,x-team"`
 }
 
@@ -149,24 +149,24 @@ type Policy struct {
 // prefixes are masked. Origins is nil where no page may call.
 type Server struct {
 	MaxBody        Bytes          `env:"MAX_BODY" envDefault:"11MiB" min:"1" max:"1GiB" desc:"largest request body"`
-	MaxConnections int            `env:"MAX_CONNECTIONS" envDefault:"0" min:"0" max:"1000000" desc:"client connections at a time; beyond it the one idle for longest is closed for a new one; 0: from the descriptor limit, at most 20000"`
-	MaxExchanges   int            `env:"MAX_EXCHANGES" envDefault:"10000" min:"16" max:"1000000" desc:"exchanges at once; a quarter is for clients whose token is known, one address may have a sixteenth without one"`
-	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" desc:"CIDRs whose X-Forwarded-For and trace sampling are believed"`
-	Origins        Origins        `env:"CORS_ORIGINS" desc:"origins whose pages may call from a browser, such as https://app.example.com; *: any"`
-	Timing         bool           `env:"SERVER_TIMING" envDefault:"false" desc:"answer with Server-Timing: each stage's milliseconds"`
-	DrainDelay     time.Duration  `env:"DRAIN_DELAY" envDefault:"5s" min:"0s" max:"1h" desc:"on SIGTERM: not ready this long before the listener closes"`
-	DrainTimeout   time.Duration  `env:"DRAIN_TIMEOUT" envDefault:"30s" min:"0s" max:"1h" desc:"longest wait for running exchanges after that"`
+	MaxConnections int            `env:"MAX_CONNECTIONS" envDefault:"0" min:"0" max:"1000000" desc:"maximum number of client connections; beyond it a new one closes the connection that has been idle longest; 0: derived from the descriptor limit, at most 20000"`
+	MaxExchanges   int            `env:"MAX_EXCHANGES" envDefault:"10000" min:"16" max:"1000000" desc:"maximum number of exchanges at once; a quarter is reserved for clients with a known token; without one, a client address may hold a sixteenth"`
+	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" desc:"CIDRs of proxies whose X-Forwarded-For and trace sampling are trusted"`
+	Origins        Origins        `env:"CORS_ORIGINS" desc:"origins whose web pages may call the gateway from a browser, such as https://app.example.com; *: any"`
+	Timing         bool           `env:"SERVER_TIMING" envDefault:"false" desc:"add Server-Timing to answers: the milliseconds of each stage"`
+	DrainDelay     time.Duration  `env:"DRAIN_DELAY" envDefault:"5s" min:"0s" max:"1h" desc:"after SIGTERM: time between not ready and the close of the listener"`
+	DrainTimeout   time.Duration  `env:"DRAIN_TIMEOUT" envDefault:"30s" min:"0s" max:"1h" desc:"after that: longest wait for running exchanges"`
 }
 
 // Log is the access and event log. Sample is nil where every line is kept.
 type Log struct {
-	Level  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" desc:"least level logged: debug, info, warn or error"`
+	Level  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" desc:"lowest level that is logged: debug, info, warn or error"`
 	Format string `env:"LOG_FORMAT" envDefault:"json" oneof:"json,text" desc:"json or text"`
-	Sample Shares `env:"LOG_SAMPLE" desc:"share of access lines kept by class (hit, ok, client_error, refused), such as hit=0.01; failures are all kept"`
+	Sample Shares `env:"LOG_SAMPLE" desc:"share of access log lines kept by class (hit, ok, client_error, refused), such as hit=0.01; failures are always kept"`
 }
 
 // Trace is what traces hold beyond what OpenTelemetry's own variables choose.
 type Trace struct {
-	Slow  time.Duration `env:"TRACE_SLOW" envDefault:"1s" min:"0s" max:"1h" desc:"unsampled exchanges that took longer are traced afterwards; 0: none"`
-	Names bool          `env:"TRACE_NAMES" envDefault:"false" desc:"put the names of stores and clients into traces, not their keyed hashes"`
+	Slow  time.Duration `env:"TRACE_SLOW" envDefault:"1s" min:"0s" max:"1h" desc:"unsampled exchanges that take longer than this are traced afterwards; 0: none"`
+	Names bool          `env:"TRACE_NAMES" envDefault:"false" desc:"traces contain the names of stores and clients instead of their keyed hashes"`
 }

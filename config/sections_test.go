@@ -116,37 +116,37 @@ func TestDefaultsLeaveWhatIsUnsetNil(t *testing.T) {
 
 func TestRulesOfWhatDependsOnEachOther(t *testing.T) {
 	const (
-		window = "too high for OSGATE_RATE_ALGORITHM=window, which remembers every request of a period; right is at most 1000"
-		hour   = "longer than 1h: OSv2's rolling TTL is renewed by the reads that reach it, so a key served only from cache " +
-			"would miss its renewal and expire upstream; right is 0s to 1h"
-		cidr   = " is not a CIDR; right is such as 10.0.0.0/8 or 2001:db8::/32, /32 or /128 for one address"
-		origin = " is not an origin; right is such as https://app.example.com, without a path, or * alone"
-		url    = "is not an absolute URL; right is http:// or https:// and a host"
+		window = "too high for OSGATE_RATE_ALGORITHM=window, which stores every request of a period; want at most 1000"
+		hour   = "longer than 1h: reads that reach OSv2 renew a rolling TTL, so a key served only " +
+			"from the cache would expire upstream; want 0s to 1h"
+		cidr   = " is not a CIDR; want a prefix such as 10.0.0.0/8 or 2001:db8::/32 (/32 or /128 for one address)"
+		origin = " is not an origin; want one such as https://app.example.com, without a path, or * alone"
+		url    = "is not an absolute URL; want http:// or https:// and a host"
 	)
 	for _, tt := range []struct{ environ, variable, detail string }{
 		{"AUTH=introspect AUTH_CLIENT_SECRET=s", "AUTH_CLIENT_ID",
-			"required by OSGATE_AUTH=introspect; right is the ID of a connected app"},
+			"required by OSGATE_AUTH=introspect; want the ID of a connected app"},
 		{"AUTH=introspect AUTH_CLIENT_ID=a", "AUTH_CLIENT_SECRET",
-			"required by OSGATE_AUTH=introspect; right is the secret of the connected app"},
+			"required by OSGATE_AUTH=introspect; want the secret of the connected app"},
 		{"AUTH_INTROSPECTION_URL=/introspect", "AUTH_INTROSPECTION_URL", url},
 		{"RATE_ALGORITHM=window RATE=1001", "RATE", window},
 		{"RATE_ALGORITHM=window RATE_OVERRIDES=a=1001,b=1", "RATE_OVERRIDES", window},
 		{"CACHE_KEYS_TTL=61m", "CACHE_KEYS_TTL", hour},
-		{"POLICY_SHADOW=true", "POLICY_SHADOW", "has nothing to decide; right is to set OSGATE_POLICY too"},
+		{"POLICY_SHADOW=true", "POLICY_SHADOW", "has no effect without a policy; set OSGATE_POLICY too"},
 		{"TRUSTED_PROXIES=10.0.0.1", "TRUSTED_PROXIES", `"10.0.0.1"` + cidr},
 		{"TRUSTED_PROXIES=10.0.0.0/33", "TRUSTED_PROXIES", `"10.0.0.0/33"` + cidr},
 		{"TRUSTED_PROXIES=::ffff:10.0.0.0/104", "TRUSTED_PROXIES",
-			`"::ffff:10.0.0.0/104" would match no IPv4 address; right is the IPv4 form, such as 10.0.0.0/8`},
+			`"::ffff:10.0.0.0/104" would match no IPv4 address; want the IPv4 form, such as 10.0.0.0/8`},
 		{"CORS_ORIGINS=https://app.example.com/", "CORS_ORIGINS", `"https://app.example.com/"` + origin},
 		{"CORS_ORIGINS=app.example.com", "CORS_ORIGINS", `"app.example.com"` + origin},
 		{"CORS_ORIGINS=null", "CORS_ORIGINS", `"null"` + origin},
 		{"CORS_ORIGINS=https://a.example,*", "CORS_ORIGINS", `"*"` + origin},
-		{"CORS_ORIGINS=https://a.example,https://A.example", "CORS_ORIGINS", `"https://a.example" is given twice; right is once`},
-		{"TRUSTED_PROXIES=10.0.0.0/8,", "TRUSTED_PROXIES", "item 2 is empty; right is a list with one comma between two items"},
+		{"CORS_ORIGINS=https://a.example,https://A.example", "CORS_ORIGINS", `"https://a.example" is given twice; want it once`},
+		{"TRUSTED_PROXIES=10.0.0.0/8,", "TRUSTED_PROXIES", "item 2 is empty; want one comma between two items"},
 		{"CACHE_MODE=rfc9111 LISTEN=127.0.0.1:8080", "CACHE_MODE",
-			"rfc9111 needs an origin; right is to set OSGATE_UPSTREAM_OVERRIDE too"},
+			"rfc9111 needs an origin; set OSGATE_UPSTREAM_OVERRIDE too"},
 		{"CACHE_MODE=rfc9111 UPSTREAM_OVERRIDE=http://h", "CACHE_MODE",
-			"rfc9111 knows neither identity nor quota; right is OSGATE_LISTEN on 127.0.0.1"},
+			"rfc9111 checks neither identity nor quota; want OSGATE_LISTEN on 127.0.0.1"},
 	} {
 		t.Run(tt.environ, func(t *testing.T) {
 			var environ []string

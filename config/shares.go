@@ -27,11 +27,11 @@ func parseShares(text string) (Shares, error) {
 		_, twice := shares[class]
 		switch {
 		case !ok || err != nil || !(share >= 0 && share <= 1):
-			return nil, fmt.Errorf("%s is not a class and its share; right is such as hit=0.01, from 0 to 1", quote(item))
+			return nil, fmt.Errorf("%s is not CLASS=SHARE; want a share from 0 to 1, such as hit=0.01", quote(item))
 		case !slices.Contains(sampled, class):
-			return nil, fmt.Errorf("%s is no class; right is one of %s", quote(class), strings.Join(sampled, ", "))
+			return nil, fmt.Errorf("%s is not a class; want one of %s", quote(class), strings.Join(sampled, ", "))
 		case twice:
-			return nil, fmt.Errorf("%s is given twice; right is once", quote(class))
+			return nil, fmt.Errorf("%s is given twice; want it once", quote(class))
 		}
 		shares[class] = share
 	}
