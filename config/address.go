@@ -8,12 +8,13 @@ import (
 	"strings"
 )
 
-// Address is where a listener listens: "host:port", ":port" for every interface, "[::1]:port" for IPv6. Port 0 lets the
-// system pick one.
+// Address is where a listener listens: "host:port", ":port" for every interface, or
+// "[::1]:port" for IPv6. With port 0 the system chooses the port.
 type Address string
 
-// Loopback reports whether nothing but this machine can reach the address: its host is a loopback IP or "localhost".
-// Any other name counts as reachable, whatever it resolves to today.
+// Loopback reports whether only this machine can reach the address: its host is a
+// loopback IP or "localhost". Any other name counts as reachable, even if it resolves
+// to a loopback IP today.
 func (a Address) Loopback() bool {
 	host, _, err := net.SplitHostPort(string(a))
 	if err != nil {
@@ -26,7 +27,8 @@ func (a Address) Loopback() bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// parseAddress reads host:port; the host an IP, a name or nothing, the port a number.
+// parseAddress parses host:port. The host is an IP, a name or empty; the port is a
+// number.
 func parseAddress(text string) (Address, error) {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {
@@ -41,12 +43,14 @@ func parseAddress(text string) (Address, error) {
 	return Address(text), nil
 }
 
-// hostName reports whether text can be a DNS name; underscores, which container networks allow, included.
+// hostName reports whether text can be a DNS name. Underscores, which container
+// networks allow, are accepted.
 func hostName(text string) bool {
 	return len(text) <= 253 && only(text, "-._") && text[0] != '-' && text[0] != '.'
 }
 
-// only reports whether text is not empty and holds nothing but ASCII letters, digits and the extra bytes.
+// only reports whether text is not empty and contains only ASCII letters, digits and
+// the extra bytes.
 func only(text, extra string) bool {
 	for _, r := range text {
 		switch {
@@ -59,7 +63,7 @@ func only(text, extra string) bool {
 	return text != ""
 }
 
-// collide reports whether two listeners ask for the same port of the same interface.
+// collide reports whether two listeners use the same port of the same interface.
 func collide(a, b Address) bool {
 	aHost, aPort, _ := net.SplitHostPort(string(a))
 	bHost, bPort, _ := net.SplitHostPort(string(b))
@@ -67,7 +71,7 @@ func collide(a, b Address) bool {
 		(strings.EqualFold(aHost, bHost) || everywhere(aHost) || everywhere(bHost))
 }
 
-// everywhere reports whether host stands for every interface.
+// everywhere reports whether host means every interface.
 func everywhere(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "" || err == nil && ip.Unmap().IsUnspecified()

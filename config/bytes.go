@@ -10,13 +10,14 @@ import (
 // Bytes is a size in bytes.
 type Bytes int64
 
-// unit is a suffix of a size and how many bytes it stands for.
+// unit is a suffix of a size and the number of bytes that it means.
 type unit struct {
 	suffix string
 	bytes  int64
 }
 
-// units returns the suffixes known, the largest first: IEC 80000-13's powers of 1024 and SI's powers of 1000.
+// units returns the known suffixes, largest first: IEC 80000-13's powers of 1024 and
+// SI's powers of 1000.
 func units() []unit {
 	return []unit{
 		{"GiB", 1 << 30}, {"GB", 1e9},
@@ -25,8 +26,9 @@ func units() []unit {
 	}
 }
 
-// ParseBytes reads a whole number with an optional unit: B, kB, MB, GB (powers of 1000) or KiB, MiB, GiB (powers of
-// 1024), in any case and with or without a space between. Its error does not hold text.
+// ParseBytes parses a whole number with an optional unit: B, kB, MB, GB (powers of
+// 1000) or KiB, MiB, GiB (powers of 1024), in any case, with or without a space before
+// the unit. Its error does not contain text.
 func ParseBytes(text string) (Bytes, error) {
 	digits, factor := text, int64(1)
 	for _, u := range append(units(), unit{"B", 1}) {
@@ -42,8 +44,8 @@ func ParseBytes(text string) (Bytes, error) {
 	return Bytes(int64(n) * factor), nil
 }
 
-// String returns the size in the largest unit that divides it, such as "11MiB", "1MB" or "1025". [ParseBytes] reads it
-// back.
+// String returns the size in the largest unit that divides it, such as "11MiB", "1MB"
+// or "1025". [ParseBytes] parses it to the same size.
 func (b Bytes) String() string {
 	for _, u := range units() {
 		if b != 0 && int64(b)%u.bytes == 0 {

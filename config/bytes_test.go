@@ -45,7 +45,8 @@ func TestWhatIsNoSizeIsRefused(t *testing.T) {
 	}
 }
 
-// What is printed reads back as the same size, and what is read is never negative.
+// FuzzBytesReadBackWhatTheyPrint checks that a printed size parses to the same size,
+// and that no parsed size is negative.
 func FuzzBytesReadBackWhatTheyPrint(f *testing.F) {
 	for _, text := range []string{"0", "11MiB", "1MB", "1048576", "9223372036854775807", "1500 kB"} {
 		f.Add(text)

@@ -7,21 +7,22 @@ import (
 	"time"
 )
 
-// CacheRule bounds the freshness of what is read from an organization, an environment of
-// it or a store of that. Environment and Store are "" where the rule is for all of them;
-// the three are decoded. Prefix says that Store is how the names of its stores begin.
+// CacheRule bounds the freshness of entries read from an organization, one of its
+// environments, or one or more stores of that environment. Environment and Store are ""
+// if the rule is for all of them; the three names are decoded. If Prefix is set, Store
+// is the beginning of the store names that the rule is for.
 type CacheRule struct {
 	Organization, Environment, Store string
 	Prefix                           bool
 	TTL                              time.Duration // 0: nothing is cached
 }
 
-// CacheRules is the rules in the order given, no two for the same place; nil where there
+// CacheRules are the rules in the order given, no two for the same place; nil if there
 // are none. The longest match wins.
 type CacheRules []CacheRule
 
-// parseCacheRules reads place=freshness pairs. The last = of a pair parts them, so that a
-// place may hold others.
+// parseCacheRules parses place=freshness pairs. The last = of a pair separates the two,
+// so that a place may contain others.
 func parseCacheRules(text string) (CacheRules, error) {
 	items, err := list(text)
 	if err != nil {
@@ -41,7 +42,7 @@ func parseCacheRules(text string) (CacheRules, error) {
 	return rules, nil
 }
 
-// parseCacheRule reads one place=freshness pair.
+// parseCacheRule parses one place=freshness pair.
 func parseCacheRule(item string) (r CacheRule, err error) {
 	at := strings.LastIndex(item, "=")
 	if at < 0 {
@@ -61,7 +62,8 @@ func parseCacheRule(item string) (r CacheRule, err error) {
 	for i, segment := range segments {
 		switch {
 		case strings.Contains(segment, "*"):
-			return r, fmt.Errorf("%s has a * that is not at the end of a store's name; want org/env/APP_billing*=off (write a * inside a name as %%2A)", quote(item))
+			return r, fmt.Errorf("%s has a * that is not at the end of a store's name; want org/env/APP_billing*=off "+
+				"(write a * inside a name as %%2A)", quote(item))
 		case i == 2 && segment == "" && r.Prefix: // all stores
 		default:
 			if place[i], err = decodeSegment(segment); err != nil {
@@ -73,7 +75,7 @@ func parseCacheRule(item string) (r CacheRule, err error) {
 	return r, nil
 }
 
-// parseFreshness reads the freshness of a rule.
+// parseFreshness parses the freshness of a rule.
 func parseFreshness(item, text string) (time.Duration, error) {
 	if text == "off" {
 		return 0, nil

@@ -9,8 +9,9 @@ import (
 	"osgate/config"
 )
 
-// Any environment loads or fails without a panic, a failure names at least one problem of ours, and neither error nor
-// table shows a secret.
+// FuzzLoadNeverPanicsNorTellsASecret checks that any environment loads or fails without
+// a panic, that a failure has at least one problem, and that neither error nor table
+// shows a secret.
 func FuzzLoadNeverPanicsNorTellsASecret(f *testing.F) {
 	f.Add("RATE=10\nLISTEN=:0")
 	f.Add("ROUTES=org=us/us-east-1,org/env=eu/eu-west-1,org/env/st%2Fore=jp/ap-northeast-1")
@@ -22,14 +23,14 @@ func FuzzLoadNeverPanicsNorTellsASecret(f *testing.F) {
 	f.Fuzz(func(t *testing.T, lines string) {
 		for _, text := range texts {
 			if strings.Contains(lines, text) {
-				t.Skip("the secret stands where it is none")
+				t.Skip("the input contains a secret where the program may show it")
 			}
 		}
 		var all []string
 		for line := range strings.Lines(lines) {
 			name, _, _ := strings.Cut(line, "=")
 			if strings.HasSuffix(name, "_FILE") {
-				continue // A path of the fuzzer's choosing may name a pipe.
+				continue // A path that the fuzzer chooses may name a pipe.
 			}
 			all = append(all, config.Prefix+strings.TrimSuffix(line, "\n"))
 		}
@@ -37,7 +38,7 @@ func FuzzLoadNeverPanicsNorTellsASecret(f *testing.F) {
 		if err != nil {
 			invalid, ok := errors.AsType[*config.InvalidError](err)
 			if !ok || len(invalid.Problems) == 0 || strings.Count(err.Error(), "\n") != len(invalid.Problems) {
-				t.Errorf("Load failed with %v, want an InvalidError of one line a problem", err)
+				t.Errorf("Load failed with %v, want an InvalidError with one line per problem", err)
 			}
 			findSecret(t, "the error", err.Error(), texts)
 			return

@@ -6,18 +6,19 @@ import (
 	"strings"
 )
 
-// Headers are names of request headers in lower case, each once.
+// Headers are names of request headers in lower case, without duplicates.
 type Headers []string
 
-// confidential are headers that hold what nobody but the control plane may read.
+// confidential lists the headers whose values only the control plane may read.
 var confidential = []string{"authorization", "cookie", "proxy-authorization"}
 
-// notInName tells what the names of headers in use do not hold. RFC 9110 section 5.1 allows more.
+// notInName reports whether r does not occur in the header names in use. RFC 9110
+// section 5.1 allows more characters.
 func notInName(r rune) bool {
 	return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_')
 }
 
-// parseHeaders reads a list of header names.
+// parseHeaders parses a list of header names.
 func parseHeaders(text string) (Headers, error) {
 	items, err := list(text)
 	if err != nil {

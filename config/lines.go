@@ -7,11 +7,13 @@ import (
 	"strings"
 )
 
-// MaxLinesBytes bounds a file of entries: room for some ten thousand.
+// MaxLinesBytes bounds the size of an entries file. It has room for about ten thousand
+// entries.
 const MaxLinesBytes = 1 << 20
 
-// LinesFiles returns the files of entries that were given, by the variable that each is
-// for: "OSGATE_ROUTES". They may change while the gateway runs, see [Config.WithLines].
+// LinesFiles returns the paths of the entries files, by the variable that each one
+// sets, such as "OSGATE_ROUTES". The files may change while the gateway runs; see
+// [Config.WithLines].
 func (c Config) LinesFiles() map[string]string {
 	return maps.Collect(func(yield func(string, string) bool) {
 		for _, f := range fields() {
@@ -22,9 +24,9 @@ func (c Config) LinesFiles() map[string]string {
 	})
 }
 
-// WithLines returns c with what content says of variable in place of what its file said
-// when c was read, checked as a whole by the rules and checks of [Load]. Where anything
-// is wrong it returns an [*InvalidError].
+// WithLines returns c with the entries in content instead of those that the file of
+// variable had when c was read. The rules and checks of [Load] check the new
+// configuration as a whole. If anything is wrong, WithLines returns an [*InvalidError].
 func (c Config) WithLines(variable string, content []byte, checks ...func(Config) []Problem) (Config, error) {
 	l := newLoader(fields())
 	for name, value := range c.given {
@@ -38,7 +40,7 @@ func (c Config) WithLines(variable string, content []byte, checks ...func(Config
 	return l.finish(checks)
 }
 
-// readLines reads a file of entries.
+// readLines reads an entries file.
 func (l *loader) readLines(variable, path string) error {
 	content, err := readWhole(path, MaxLinesBytes)
 	if err != nil {
@@ -47,7 +49,7 @@ func (l *loader) readLines(variable, path string) error {
 	return l.setLines(variable, content)
 }
 
-// setLines gives variable the entries of a file.
+// setLines sets variable to the entries in the content of a file.
 func (l *loader) setLines(variable string, content []byte) error {
 	all, err := entries(string(content))
 	if err == nil && len(all) > 0 {
@@ -56,9 +58,9 @@ func (l *loader) setLines(variable string, content []byte) error {
 	return err
 }
 
-// entries returns what stands on the lines of a file, without empty lines and comments.
-// A comment begins with # at the beginning of a line or behind a blank. A file without
-// anything may be one that is about to be written; without entries it needs a comment.
+// entries returns the entries of a file, without empty lines and comments. A comment
+// begins with # at the beginning of a line or after a space or tab. An empty file may
+// be one that is about to be written, so a file without entries needs a comment.
 func entries(text string) ([]string, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, errors.New("the file is empty; want one entry per line, or a comment if there are no entries")
@@ -75,7 +77,7 @@ func entries(text string) ([]string, error) {
 	return all, nil
 }
 
-// comment returns where the comment of a line begins, -1 where there is none.
+// comment returns the index at which the comment of a line begins, -1 if there is none.
 func comment(line string) int {
 	for i := range len(line) {
 		if line[i] == '#' && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t') {
@@ -85,8 +87,9 @@ func comment(line string) int {
 	return -1
 }
 
-// WithoutLinesFiles returns environ without the variables that name files of entries:
-// for commands that look at a running gateway, which goes on while such a file is wrong.
+// WithoutLinesFiles returns environ without the variables that name entries files. It
+// is for commands that inspect a running gateway, which keeps running while such a file
+// is invalid.
 func WithoutLinesFiles(environ []string) []string {
 	dropped := map[string]bool{}
 	for _, f := range fields() {

@@ -54,12 +54,13 @@ func TestABadFileOfEntriesIsNamed(t *testing.T) {
 	}
 }
 
-// TestNewEntriesAreCheckedWithAllElse that was configured, and change nothing else.
+// TestNewEntriesAreCheckedWithAllElse checks that new entries are checked together with
+// the rest of the configuration, and change nothing else in it.
 func TestNewEntriesAreCheckedWithAllElse(t *testing.T) {
 	c := loaded(t, "OSGATE_RATE_ALGORITHM=window", "OSGATE_SECRET="+goodKey(), "OSGATE_RATE_OVERRIDES_FILE="+secretFile(t, "one=100\n"))
 	next, err := c.WithLines("OSGATE_RATE_OVERRIDES", []byte("two=200\n"))
 	if err != nil || !maps.Equal(next.Rate.Overrides, map[string]int{"two": 200}) || next.Rate.Algorithm != "window" || string(next.Key()) != string(c.Key()) {
-		t.Errorf("%v, overrides %v; want the new ones and all else as it was", err, next.Rate.Overrides)
+		t.Errorf("%v, overrides %v; want the new ones and the rest unchanged", err, next.Rate.Overrides)
 	}
 	if c.Rate.Overrides["one"] != 100 {
 		t.Errorf("the configuration itself changed: %v", c.Rate.Overrides)
@@ -67,7 +68,7 @@ func TestNewEntriesAreCheckedWithAllElse(t *testing.T) {
 	if none, err := next.WithLines("OSGATE_RATE_OVERRIDES", []byte("#\n")); err != nil || none.Rate.Overrides != nil {
 		t.Errorf("a comment alone: %v, %v; want no overrides", none.Rate.Overrides, err)
 	}
-	for _, content := range []string{"two=5000\n", "", "two\n"} { // a window has 1000 at most
+	for _, content := range []string{"two=5000\n", "", "two\n"} { // a window allows at most 1000
 		_, err := c.WithLines("OSGATE_RATE_OVERRIDES", []byte(content))
 		if wrong, ok := errors.AsType[*config.InvalidError](err); !ok || wrong.Problems[0].Variable != "OSGATE_RATE_OVERRIDES_FILE" {
 			t.Errorf("%q: %v, want a problem of OSGATE_RATE_OVERRIDES_FILE", content, err)
@@ -77,7 +78,7 @@ func TestNewEntriesAreCheckedWithAllElse(t *testing.T) {
 		return []config.Problem{{Variable: "OSGATE_ROUTES", Detail: "no"}}
 	}
 	if _, err := c.WithLines("OSGATE_RATE_OVERRIDES", []byte("two=2\n"), refuse); err == nil {
-		t.Error("a check is not asked")
+		t.Error("a check was not called")
 	}
 }
 

@@ -14,13 +14,16 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// Load reads a Config from environ, whose items have the form of [os.Environ]'s: "NAME=value". An empty value counts as
-// unset. Beside the environment it reads the files that OSGATE_…_FILE variables name, and nothing else.
+// Load reads a Config from environ, whose items have the form of [os.Environ]:
+// "NAME=value". An empty value counts as unset. Besides the environment, it reads only
+// the files that OSGATE_…_FILE variables name.
 //
-// Each check is asked about what could be read, for what this package does not know of; its problems with variables that have one already are
-// left out.
+// The checks cover rules that this package cannot know. Each check is called with the
+// values that could be read; its problems with variables that already have a problem
+// are dropped.
 //
-// Where anything is wrong it returns the zero Config and an [*InvalidError] that holds every problem found.
+// If anything is wrong, Load returns the zero Config and an [*InvalidError] with every
+// problem found.
 func Load(environ []string, checks ...func(Config) []Problem) (Config, error) {
 	l := newLoader(fields())
 	l.classify(environ)
@@ -28,7 +31,7 @@ func Load(environ []string, checks ...func(Config) []Problem) (Config, error) {
 	return l.finish(checks)
 }
 
-// finish makes the Config of what was read, or finds all that is wrong.
+// finish makes the Config from the values read, or returns every problem.
 func (l *loader) finish(checks []func(Config) []Problem) (Config, error) {
 	c, err := l.parse()
 	if err != nil {
@@ -56,17 +59,17 @@ func (l *loader) finish(checks []func(Config) []Problem) (Config, error) {
 	return c, nil
 }
 
-// fileSuffix makes of a secret's name that of its file.
+// fileSuffix turns the name of a secret into the name of the variable for its file.
 const fileSuffix = "_FILE"
 
-// loader is one reading of an environment.
+// loader holds the state while one environment is read.
 type loader struct {
 	fields []field
 	byName map[string]int    // index in fields, _FILE names included
-	values map[string]string // what the env library is given: nothing but known variables, none of them empty
-	files  map[string]string // by the variable's own name: path of the file to read it from
+	values map[string]string // for the env library: known variables only, none of them empty
+	files  map[string]string // by the variable's own name: the path of the file to read it from
 
-	current  *field // what the env library is setting
+	current  *field // the field that the env library is setting
 	problems []Problem
 }
 
@@ -74,7 +77,7 @@ func newLoader(fields []field) *loader {
 	l := &loader{
 		fields: fields,
 		byName: map[string]int{},
-		// Never nil: the env library would read the process's own environment.
+		// Not nil: otherwise the env library would read the process's own environment.
 		values: map[string]string{},
 		files:  map[string]string{},
 	}
@@ -87,7 +90,8 @@ func newLoader(fields []field) *loader {
 	return l
 }
 
-// classify parts what is ours of environ into values and files, and finds what nobody knows.
+// classify sorts the osgate variables of environ into values and files, and reports
+// unknown ones.
 func (l *loader) classify(environ []string) {
 	unknown := map[string]bool{}
 	for _, item := range environ {
@@ -109,7 +113,8 @@ func (l *loader) classify(environ []string) {
 	}
 }
 
-// unknown says what is wrong with a name that is none of ours. Its value is not shown: it may be a misspelled secret's.
+// unknown returns the problem of a name that is not an osgate variable. It does not
+// show the value, which may be that of a misspelled secret.
 func (l *loader) unknown(name string) string {
 	names := make([]string, 0, len(l.byName))
 	for _, f := range l.fields {
@@ -121,7 +126,7 @@ func (l *loader) unknown(name string) string {
 	return "unknown; the nearest name is " + nearest(name, names)
 }
 
-// readFiles reads what is given as a file.
+// readFiles reads the values that are given as files.
 func (l *loader) readFiles() {
 	for i := range l.fields {
 		f := &l.fields[i]
@@ -151,14 +156,14 @@ func (l *loader) readFiles() {
 	}
 }
 
-// maxSecretBytes bounds a secret's file; no secret of ours comes near.
+// maxSecretBytes bounds the size of a secret's file. Real secrets are far smaller.
 const maxSecretBytes = 64 << 10
 
-// rightFile is what would be right of a variable that names a file.
+// rightFile describes a right value for a variable that names a file.
 const rightFile = "; want the path of a readable file that contains the value"
 
-// readWhole returns the content of a file that may have limit bytes. No error holds the path: who takes the variable for
-// the secret itself has put the secret there.
+// readWhole returns the content of a file of at most limit bytes. Its errors do not
+// contain the path, because an operator may put the secret itself there by mistake.
 func readWhole(path string, limit int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -188,7 +193,7 @@ func readSecret(path string) (string, error) {
 	return text, nil
 }
 
-// cause returns what went wrong with a file, without its path.
+// cause returns the reason why a file could not be read, without its path.
 func cause(err error) error {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err
@@ -196,14 +201,16 @@ func cause(err error) error {
 	return errors.New("unknown cause")
 }
 
-// parse lets the env library fill a Config. Its error is a fault of this package, never of the environment's.
+// parse lets the env library fill a Config. An error of its own is a bug of this
+// package, not a problem with the environment.
 func (l *loader) parse() (Config, error) {
 	var c Config
 	err := env.ParseWithOptions(&c, env.Options{
 		Prefix:      Prefix,
 		Environment: l.values,
 		FuncMap:     l.parsers(),
-		// Called right before a field is parsed: how a parser learns which variable it reads.
+		// Called right before a field is parsed, so that its parser knows which
+		// variable it reads.
 		OnSet: func(name string, _ any, _ bool) { l.current = &l.fields[l.byName[name]] },
 	})
 	all, _ := errors.AsType[env.AggregateError](err)
@@ -218,7 +225,7 @@ func (l *loader) parse() (Config, error) {
 	return c, nil
 }
 
-// problem returns a problem of f, under the name of its _FILE form where that was given.
+// problem returns a problem of f, under the name of its _FILE form if that was given.
 func (l *loader) problem(f *field, detail string) Problem {
 	name := f.Name
 	if _, asFile := l.files[f.Name]; asFile {
@@ -227,7 +234,7 @@ func (l *loader) problem(f *field, detail string) Problem {
 	return Problem{Variable: name, Detail: detail}
 }
 
-// position orders problems as the variables are documented, unknown ones last.
+// position orders problems as the variables are documented, unknown variables last.
 func (l *loader) position(p Problem) int {
 	if i, known := l.byName[p.Variable]; known {
 		return i
@@ -235,7 +242,7 @@ func (l *loader) position(p Problem) int {
 	return math.MaxInt
 }
 
-// settings returns what was given, secrets masked.
+// settings returns the values given, with secrets masked.
 func (l *loader) settings() map[string]setting {
 	given := map[string]setting{}
 	for name, value := range l.values {
@@ -247,7 +254,7 @@ func (l *loader) settings() map[string]setting {
 	}
 	for name := range l.files {
 		if _, set := given[name]; !set {
-			given[name] = setting{source: FromFile} // a file of entries that has none
+			given[name] = setting{source: FromFile} // an entries file without entries
 		}
 	}
 	return given

@@ -27,7 +27,7 @@ func problemsOf(t *testing.T, environ ...string) []config.Problem {
 		t.Fatalf("Load(%q) = error %v, want an InvalidError", environ, err)
 	}
 	if c.Listen != "" || c.Rate.Limit != 0 {
-		t.Errorf("Load(%q) returned a Config beside its error", environ)
+		t.Errorf("Load(%q) returned both a Config and an error", environ)
 	}
 	return invalid.Problems
 }
@@ -54,7 +54,7 @@ func row(t *testing.T, c config.Config, name string) config.Variable {
 	return config.Variable{}
 }
 
-// secretFile writes content to a file of its own and returns the path.
+// secretFile writes content to a new file and returns its path.
 func secretFile(t *testing.T, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")
@@ -154,7 +154,8 @@ OSGATE_DRAIN_DELAY: "soon" is not a duration from 0s to 1h, such as 5s
 }
 
 func TestOneMistakeIsOneProblem(t *testing.T) {
-	// Each would break a rule too if the variable that does not parse were taken for its zero value.
+	// Each would also break a rule if a variable that does not parse counted as its
+	// zero value.
 	for _, environ := range [][]string{
 		{"OSGATE_ADMIN_LISTEN=nowhere"},
 		{"OSGATE_RATE_PERIOD=soon"},
@@ -163,7 +164,7 @@ func TestOneMistakeIsOneProblem(t *testing.T) {
 		{"OSGATE_UPSTREAM_OVERRIDE=nowhere"},
 	} {
 		if got := problemsOf(t, environ...); len(got) != 1 {
-			t.Errorf("Load(%q) tells %v, want one problem", environ, got)
+			t.Errorf("Load(%q) returns %v, want one problem", environ, got)
 		}
 	}
 }
@@ -198,7 +199,8 @@ func TestNamesThatAreNotOursAreIgnored(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318", "OTEL_TRACES_EXPORTER=otlp",
 		"OSGATE_SERVICE_HOST=10.0.0.1", "OSGATE_SERVICE_PORT=8080", "OSGATE_SERVICE_PORT_HTTP=8080",
 		"OSGATE_PORT=tcp://10.0.0.1:8080", "OSGATE_PORT_8080_TCP_ADDR=10.0.0.1",
-		// What Kubernetes sets for a Service osgate-rate, whose name begins like a setting's.
+		// Variables that Kubernetes sets for a Service osgate-rate, whose name begins
+		// like a setting's.
 		"OSGATE_RATE_SERVICE_HOST=10.0.0.1", "OSGATE_RATE_SERVICE_PORT=8081", "OSGATE_RATE_SERVICE_PORT_HTTP_ADMIN=8081",
 		"OSGATE_RATE_PORT=tcp://10.0.0.1:8081", "OSGATE_RATE_PORT_8081_TCP=tcp://10.0.0.1:8081", "OSGATE_RATE_PORT_8081_TCP_PROTO=tcp",
 		"OSGATE_RATE_PORT_8081_TCP_PORT=8081", "OSGATE_RATE_PORT_8081_TCP_ADDR=10.0.0.1", "OSGATE_EU_DNS_PORT=udp://10.0.0.1:53",

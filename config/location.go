@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Location is "plane/region", such as "eu/eu-central-1", or a bare region id, which the region map accepts where one
-// enabled plane alone has it. Empty where unset. That the region exists is not checked here.
+// Location is "plane/region", such as "eu/eu-central-1", or a bare region id, which the
+// region map accepts if only one enabled plane has it. It is empty if unset. This
+// package does not check that the region exists.
 type Location string
 
 // Plane returns the part before the slash, "" for a bare region id.
@@ -19,22 +20,24 @@ func (l Location) Plane() string {
 	return plane
 }
 
-// Region returns the part after the slash, all of a bare region id.
+// Region returns the part after the slash, or the whole of a bare region id.
 func (l Location) Region() string {
 	return string(l[strings.Index(string(l), "/")+1:])
 }
 
-// Planes is the control planes that may be reached, of "us", "gov", "eu", "ca" and "jp"; nil for all of them.
+// Planes lists the control planes that may be reached: some of "us", "gov", "eu", "ca"
+// and "jp"; nil for all of them.
 type Planes []string
 
 // Has reports whether plane may be reached.
 func (p Planes) Has(plane string) bool { return p == nil || slices.Contains(p, plane) }
 
-// Patterns is the locations that may be reached, each "plane/*", "plane/region" or a bare region id; nil for all.
+// Patterns lists the locations that may be reached, each "plane/*", "plane/region" or a
+// bare region id; nil for all.
 type Patterns []string
 
-// admits reports whether a pattern may mean l. Where one of the two is a bare region id, its plane is not known here and
-// the region alone decides.
+// admits reports whether a pattern may match l. If one of the two is a bare region id,
+// its plane is unknown here and only the regions are compared.
 func (p Patterns) admits(l Location) bool {
 	return p == nil || slices.ContainsFunc(p, func(pattern string) bool {
 		pl := Location(pattern)
@@ -43,12 +46,12 @@ func (p Patterns) admits(l Location) bool {
 	})
 }
 
-// planeNames returns the control planes there are.
+// planeNames returns the names of all control planes.
 func planeNames() []string { return []string{"us", "gov", "eu", "ca", "jp"} }
 
 const locationForm = "plane/region such as us/us-east-1 (planes: us, gov, eu, ca, jp)"
 
-// parseLocation reads plane/region or a bare region id.
+// parseLocation parses plane/region or a bare region id.
 func parseLocation(text string) (Location, error) {
 	l := Location(text)
 	if strings.Contains(text, "/") && !slices.Contains(planeNames(), l.Plane()) || !regionID(l.Region()) {
@@ -62,7 +65,7 @@ func regionID(text string) bool {
 	return only(text, "-") && strings.ToLower(text) == text && len(text) <= 64 && strings.Trim(text, "-") == text
 }
 
-// parsePlanes reads a list of planes; "all" is nil.
+// parsePlanes parses a list of planes; "all" is nil.
 func parsePlanes(text string) (Planes, error) {
 	if text == "all" {
 		return nil, nil
@@ -79,7 +82,7 @@ func parsePlanes(text string) (Planes, error) {
 	return items, nil
 }
 
-// parsePatterns reads a list of patterns; "all" is nil.
+// parsePatterns parses a list of patterns; "all" is nil.
 func parsePatterns(text string) (Patterns, error) {
 	if text == "all" {
 		return nil, nil

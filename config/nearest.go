@@ -2,8 +2,10 @@ package config
 
 import "strings"
 
-// nearest returns the candidate that the fewest insertions, deletions and replacements make of name, case aside. Of
-// equals it is the one that begins like name the longest: people err more at the end. "" where there is no candidate.
+// nearest returns the candidate with the fewest insertions, deletions and replacements
+// from name, ignoring case. Among equal candidates it returns the one with the longest
+// prefix in common with name, because people make more mistakes at the end. It returns
+// "" if there are no candidates.
 func nearest(name string, candidates []string) string {
 	name = strings.ToUpper(name[:min(len(name), comparedBytes)])
 	best, least, longest := "", 0, 0
@@ -16,7 +18,7 @@ func nearest(name string, candidates []string) string {
 	return best
 }
 
-// sharedStart returns how many bytes a and b begin with in common.
+// sharedStart returns the length in bytes of the common prefix of a and b.
 func sharedStart(a, b string) int {
 	n := 0
 	for n < min(len(a), len(b)) && a[n] == b[n] {
@@ -25,7 +27,8 @@ func sharedStart(a, b string) int {
 	return n
 }
 
-// comparedBytes bounds the work of nearest: no name of ours is longer, and an environment may hold megabytes.
+// comparedBytes bounds the work of nearest: no osgate name is longer, and an
+// environment may hold megabytes.
 const comparedBytes = 64
 
 // distance returns the Levenshtein distance of a and b.

@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// Origins are origins of web pages as browsers write them (RFC 6454 section 6.1), in lower case, each once; or "*" alone.
+// Origins are origins of web pages as browsers write them (RFC 6454 section 6.1), in
+// lower case, without duplicates; or "*" alone.
 type Origins []string
 
-// parseOrigins reads a list of origins.
+// parseOrigins parses a list of origins.
 func parseOrigins(text string) (Origins, error) {
 	items, err := list(text)
 	if err != nil {

@@ -17,11 +17,12 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// parseFunc reads the text of one variable. Its error is the Detail of a Problem.
+// parseFunc parses the text of one variable. Its error is the Detail of a Problem.
 type parseFunc[T any] func(f *field, text string) (T, error)
 
-// parsers returns how each type of a field is read. No such type may have an UnmarshalText method: the env library would
-// prefer it, and its error would not know which variable it is about.
+// parsers returns the parser of each field type. None of these types may have an
+// UnmarshalText method: the env library would prefer it, and its error would not name
+// the variable.
 func (l *loader) parsers() map[reflect.Type]env.ParserFunc {
 	funcs := map[reflect.Type]env.ParserFunc{}
 	register(l, funcs, parseBool)
@@ -51,7 +52,7 @@ func (l *loader) parsers() map[reflect.Type]env.ParserFunc {
 	return funcs
 }
 
-// register makes parse the way to read every field of type T.
+// register makes parse the parser of every field of type T.
 func register[T any](l *loader, funcs map[reflect.Type]env.ParserFunc, parse parseFunc[T]) {
 	funcs[reflect.TypeFor[T]()] = func(text string) (any, error) {
 		f := l.current
@@ -71,7 +72,8 @@ func parseBool(_ *field, text string) (bool, error) {
 	return b, nil
 }
 
-// parseText reads one of the words of oneof, in any case, or free text where there are none.
+// parseText parses one of the words of oneof, in any case, or free text if the field
+// has no oneof.
 func parseText(f *field, text string) (string, error) {
 	if f.choices == nil {
 		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
@@ -86,7 +88,8 @@ func parseText(f *field, text string) (string, error) {
 	return "", fmt.Errorf("%s is unknown; want %s", quote(text), strings.Join(f.choices, ", "))
 }
 
-// ranged returns how to read a number, a duration or a size between the min and max of its field.
+// ranged returns a parser for a number, a duration or a size between the min and max of
+// its field.
 func ranged[T cmp.Ordered](parse func(string) (T, error), kind string) parseFunc[T] {
 	return func(f *field, text string) (T, error) {
 		value, err := parse(text)
@@ -101,7 +104,7 @@ func ranged[T cmp.Ordered](parse func(string) (T, error), kind string) parseFunc
 	}
 }
 
-// bound reads a min or max tag, which tests prove readable.
+// bound parses a min or max tag. Tests prove that every tag parses.
 func bound[T any](parse func(string) (T, error), tag string) T {
 	value, err := parse(tag)
 	if err != nil {
@@ -110,7 +113,8 @@ func bound[T any](parse func(string) (T, error), tag string) T {
 	return value
 }
 
-// parseURL reads an absolute http or https URL. What does not parse is not repeated: it may hold a password.
+// parseURL parses an absolute http or https URL. Its errors do not repeat the text,
+// which may contain a password.
 func parseURL(_ *field, text string) (URL, error) {
 	u, err := url.Parse(text)
 	switch {
@@ -126,7 +130,8 @@ func parseURL(_ *field, text string) (URL, error) {
 	return NewURL(u), nil
 }
 
-// goodHost reports whether the host of u is an IP or a name, and its port a number or absent.
+// goodHost reports whether the host of u is an IP or a name, and its port a number or
+// absent.
 func goodHost(u *url.URL) bool {
 	port := u.Port()
 	if port == "" {
@@ -136,7 +141,7 @@ func goodHost(u *url.URL) bool {
 	return err == nil && u.Hostname() != "" && !strings.HasSuffix(u.Host, ":")
 }
 
-// parseOverrides reads clientId=quota pairs. The last = of a pair parts them.
+// parseOverrides parses clientId=quota pairs. The last = of a pair separates the two.
 func parseOverrides(f *field, text string) (map[string]int, error) {
 	items, err := list(text)
 	if err != nil {
@@ -164,10 +169,10 @@ func parseOverrides(f *field, text string) (map[string]int, error) {
 	return overrides, nil
 }
 
-// maxRate bounds each override as the max tag of RATE bounds the rate of all.
+// maxRate bounds each override, as the max tag of RATE bounds the rate for all clients.
 const maxRate = 1_000_000
 
-// parsePrefixes reads a list of CIDRs and masks them.
+// parsePrefixes parses a list of CIDRs and masks them.
 func parsePrefixes(_ *field, text string) ([]netip.Prefix, error) {
 	items, err := list(text)
 	if err != nil {
@@ -188,8 +193,8 @@ func parsePrefixes(_ *field, text string) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
-// list parts text at commas and trims what stands between them. An empty item is an error and not skipped: where none
-// is named all may be meant.
+// list splits text at commas and trims spaces around the items. An empty item is an
+// error and is not skipped, because a list without items may mean all.
 func list(text string) ([]string, error) {
 	items := strings.Split(text, ",")
 	seen := make(map[string]bool, len(items))

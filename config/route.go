@@ -9,17 +9,20 @@ import (
 	"unicode/utf8"
 )
 
-// Route sends an organization, one environment of it or one store of that to a location. Environment and Store are ""
-// where the route is for all of them; the three are decoded.
+// Route sends an organization, one of its environments, or one store of that
+// environment to a location. Environment and Store are "" if the route is for all of
+// them; the three names are decoded.
 type Route struct {
 	Organization, Environment, Store string
 	Location                         Location
 }
 
-// Routes is the routes in the order given, no two for the same place; nil where there are none. The longest match wins.
+// Routes are the routes in the order given, no two for the same place; nil if there are
+// none. The longest match wins.
 type Routes []Route
 
-// parseRoutes reads place=location pairs. The last = of a pair parts them, so that a place may hold others.
+// parseRoutes parses place=location pairs. The last = of a pair separates the two, so
+// that a place may contain others.
 func parseRoutes(text string) (Routes, error) {
 	items, err := list(text)
 	if err != nil {
@@ -43,7 +46,7 @@ func parseRoutes(text string) (Routes, error) {
 	return routes, nil
 }
 
-// parseRoute reads one place=location pair.
+// parseRoute parses one place=location pair.
 func parseRoute(item string) (Route, error) {
 	at := strings.LastIndex(item, "=")
 	if at < 0 {

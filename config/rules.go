@@ -10,16 +10,18 @@ import (
 	"time"
 )
 
-// rule is what holds of one variable beyond its syntax, mostly in view of others.
+// rule checks one variable beyond its syntax, usually together with others.
 type rule struct {
-	// on names the variables looked at, without prefix. The problem is the first one's. Where any of them has a problem
-	// already, the rule is not asked.
+	// on names the variables that the rule reads, without prefix. The problem is
+	// reported for the first one. If any of them already has a problem, the rule is not
+	// applied.
 	on []string
-	// broken returns what is wrong and what would be right, "" where all is well. It never repeats a secret.
+	// broken returns what is wrong and what would be right, "" if nothing is wrong. It
+	// never repeats a secret.
 	broken func(c Config) string
 }
 
-// on returns the rule that the condition is no state to start in.
+// on returns a rule that is broken if condition holds.
 func on(condition func(c Config) bool, detail string, variables ...string) rule {
 	return rule{on: variables, broken: func(c Config) string {
 		if condition(c) {
@@ -56,7 +58,8 @@ func listenerRules() []rule {
 			"ADMIN_TOKEN", "ADMIN_LISTEN"),
 		on(func(c Config) bool { return strings.ContainsFunc(c.Admin.Token.Reveal(), notVisible) },
 			"contains characters that an Authorization header cannot carry; want visible ASCII without spaces", "ADMIN_TOKEN"),
-		// The right token is never refused, however many wrong ones come: its length alone keeps it from being guessed.
+		// The right token is never refused, however many wrong tokens arrive. Only its
+		// length protects it from being guessed.
 		on(func(c Config) bool {
 			return !c.Admin.Listen.Loopback() && c.Admin.Token.Reveal() != "" && c.Admin.ShortToken()
 		},
@@ -77,7 +80,7 @@ func listenerRules() []rule {
 	}
 }
 
-// notVisible reports whether r is no visible ASCII character (RFC 5234, VCHAR).
+// notVisible reports whether r is not a visible ASCII character (RFC 5234, VCHAR).
 func notVisible(r rune) bool { return r < 0x21 || r > 0x7e }
 
 func redisRules() []rule {
@@ -91,14 +94,16 @@ func redisRules() []rule {
 			}
 			return ""
 		}},
-		// Braces would move every key into one hash slot of a cluster, or out of the slot it shares with others.
+		// Braces would move every key into one hash slot of a cluster, or out of the
+		// slot it shares with others.
 		on(func(c Config) bool { return !only(c.Redis.Prefix, "-._:") || len(c.Redis.Prefix) > 64 },
 			"not usable in Redis keys; want up to 64 letters, digits and -._:", "REDIS_PREFIX"),
 	}
 }
 
-// checkRedisURL checks what go-redis's ParseURL, ParseClusterURL and ParseFailoverURL agree on. Its errors hold nothing
-// of the URL: net/url's would repeat it, password and all.
+// checkRedisURL checks what go-redis's ParseURL, ParseClusterURL and ParseFailoverURL
+// agree on. Its errors contain nothing of the URL: those of net/url would repeat it,
+// password included.
 func checkRedisURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -112,7 +117,7 @@ func checkRedisURL(text string) error {
 			return errors.New("has a path that is not a database number")
 		}
 	}
-	// An @ here is most likely the end of a password that holds a ? or # of its own.
+	// An @ here is most likely the end of a password that contains a ? or #.
 	if _, err := url.ParseQuery(u.RawQuery); err != nil || strings.ContainsAny(u.RawQuery, "@") || strings.Contains(text, "#") {
 		return errors.New("has a query or fragment that cannot be read")
 	}
@@ -178,7 +183,8 @@ func upstreamRules() []rule {
 	}
 }
 
-// maxWindowRate bounds RATE where RATE_ALGORITHM is window, which keeps the instant of every request of a period.
+// maxWindowRate bounds RATE if RATE_ALGORITHM is window, which stores the instant of
+// every request of a period.
 const maxWindowRate = 1000
 
 func rateRules() []rule {
@@ -197,7 +203,7 @@ func rateRules() []rule {
 		on(func(c Config) bool { return tooMany(highest(Config{Rate: Rate{Overrides: c.Rate.Overrides}}), c) },
 			window, "RATE_OVERRIDES", "RATE_ALGORITHM"),
 		on(func(c Config) bool { return tooMany(c.Budget.Limit, c) }, window, "BUDGET", "RATE_ALGORITHM"),
-		// Redis's clock counts microseconds: requests could not be told apart.
+		// Redis's clock counts microseconds: more requests could not be distinguished.
 		on(func(c Config) bool { return c.Rate.Period < time.Duration(highest(c))*time.Microsecond },
 			"too short for so many requests; want at least one microsecond for each request of OSGATE_RATE and OSGATE_RATE_OVERRIDES",
 			"RATE_PERIOD", "RATE", "RATE_OVERRIDES"),

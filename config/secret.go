@@ -10,17 +10,19 @@ import (
 	"strings"
 )
 
-// redacted stands wherever a secret would be printed.
+// redacted replaces a secret wherever it would be printed.
 const redacted = "[redacted]"
 
-// Secret is text that no formatting verb, encoder or logger prints: all say "[redacted]", or nothing where it is empty.
-// The zero value is the empty secret. It is safe for concurrent use.
+// Secret is text that no formatting verb, encoder or logger prints: all of them write
+// "[redacted]", or "" if it is empty. The zero value is the empty secret. It is safe
+// for concurrent use.
 type Secret struct {
-	// A pointer, because fmt does not call methods on another struct's unexported field: it then prints an address.
+	// A pointer, because fmt does not call the methods of a value in another struct's
+	// unexported field; it then prints an address.
 	text *string
 }
 
-// NewSecret returns the secret that holds text.
+// NewSecret returns a secret with the given text.
 func NewSecret(text string) Secret {
 	if text == "" {
 		return Secret{}
@@ -28,8 +30,8 @@ func NewSecret(text string) Secret {
 	return Secret{text: &text}
 }
 
-// Reveal returns the secret itself, "" where there is none. What it returns is the caller's to keep out of logs, errors
-// and traces.
+// Reveal returns the text of the secret, "" if it is empty. The caller must keep it out
+// of logs, errors and traces.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -45,24 +47,26 @@ func (s Secret) String() string {
 	return redacted
 }
 
-// GoString returns what String does.
+// GoString returns the same text as String.
 func (s Secret) GoString() string { return s.String() }
 
-// Format writes what String returns, whatever the verb: %d and its like would otherwise print the fields.
+// Format writes the text that String returns for every verb. Otherwise %d and similar
+// verbs would print the fields.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
-// MarshalJSON encodes what String returns; it never fails.
+// MarshalJSON encodes the text that String returns; it never fails.
 func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }
 
-// MarshalText encodes what String returns; it never fails.
+// MarshalText encodes the text that String returns; it never fails.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// LogValue logs what String returns.
+// LogValue logs the text that String returns.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 const keyBytes = 32
 
-// decodeKey decodes 32 bytes in any of the four base64 alphabets of RFC 4648, padded or not. Its errors never hold text.
+// decodeKey decodes 32 bytes in any of the four base64 alphabets of RFC 4648, padded or
+// not. Its errors never contain text.
 func decodeKey(text string) ([]byte, error) {
 	standard := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
 	key, err := base64.RawStdEncoding.DecodeString(standard)

@@ -12,7 +12,7 @@ import (
 	"osgate/config"
 )
 
-// secrets is what must never be seen, as environment and as the texts to look for.
+// secrets returns an environment of secrets and the texts that must never be shown.
 func secrets() (environ, texts []string) {
 	return []string{
 			"OSGATE_SECRET=" + goodKey(),
@@ -23,7 +23,7 @@ func secrets() (environ, texts []string) {
 		[]string{goodKey(), "0123456789abcdef0123456789abcdef", "hunter2"}
 }
 
-// findSecret fails the test if text holds a secret.
+// findSecret fails the test if text contains a secret.
 func findSecret(t *testing.T, where, text string, secrets []string) {
 	t.Helper()
 	for _, secret := range secrets {
@@ -39,7 +39,7 @@ func findSecret(t *testing.T, where, text string, secrets []string) {
 func TestAConfigPrintsNoSecret(t *testing.T) {
 	environ, texts := secrets()
 	c := loaded(t, environ...)
-	// Holders whose field fmt cannot call methods of.
+	// Types with a field whose methods fmt cannot call.
 	type hidden struct{ c config.Config }
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X", "%T", "%p"} {
 		findSecret(t, verb, fmt.Sprintf(verb, c), texts)

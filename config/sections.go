@@ -6,9 +6,11 @@ import (
 	"time"
 )
 
-// Config is what [Load] read from the environment, one section per concern. The desc tag of a field is its
-// documentation; a comment stands beside it where the Go value needs one. The zero value is not usable: defaults are
-// filled in by Load. It is not changed after Load and is then safe for concurrent use; [Config.WithLines] makes another one.
+// Config holds the values that [Load] read from the environment, one section per
+// concern. The desc tag of a field is its documentation; a field has a comment only if
+// its Go value needs one. The zero value is not usable, because Load fills in the
+// defaults. A Config is not changed after Load and is then safe for concurrent use;
+// [Config.WithLines] returns a new one.
 type Config struct {
 	Listen   Address `env:"LISTEN" envDefault:":8080" desc:"address for clients"`
 	Admin    Admin
@@ -31,40 +33,42 @@ type Config struct {
 	Log      Log
 	Trace    Trace
 
-	settings map[string]setting // by full name: what was given, secrets masked
-	given    map[string]Secret  // likewise, as it was given
+	settings map[string]setting // by full name: the values given, secrets masked
+	given    map[string]Secret  // the same with the values unmasked
 	files    map[string]string  // by the variable's own name: the file that it was read from
 }
 
-// Admin is the operator's listener.
+// Admin holds the settings of the admin listener.
 type Admin struct {
 	Listen Address `env:"ADMIN_LISTEN" envDefault:"127.0.0.1:8081" desc:"address for operators"`
 	Token  Secret  `env:"ADMIN_TOKEN" desc:"bearer token of the admin listener; required, with 16 characters or more, if that listener is not on loopback"`
 }
 
-// MinAdminToken is the least length of a token that can be guarded by its length alone:
-// with 16 hexadecimal digits there are 2^64 of them.
+// MinAdminToken is the smallest length, in characters, of a token that only its length
+// protects: with 16 hexadecimal digits there are 2^64 of them.
 const MinAdminToken = 16
 
 // ShortToken reports whether the token has fewer than MinAdminToken characters.
 func (a Admin) ShortToken() bool { return len(a.Token.Reveal()) < MinAdminToken }
 
-// TLS names the PEM files of the client listener; without Cert it speaks plain HTTP. Whether the files load is not
-// checked here.
+// TLS names the PEM files of the client listener, which speaks plain HTTP without Cert.
+// Whether the files load is not checked here.
 type TLS struct {
 	Cert     string `env:"TLS_CERT" desc:"certificate chain file (PEM): HTTPS and HTTP/2; read again when it changes"`
 	Key      string `env:"TLS_KEY" desc:"private key file (PEM) of the certificate"`
 	ClientCA string `env:"TLS_CLIENT_CA" desc:"CA file (PEM): clients must present a certificate issued by it"`
 }
 
-// Redis says where the state shared by replicas lives. Without URL the gateway is one process with embedded stores.
+// Redis configures the state that replicas share. Without a URL the gateway is one
+// process with embedded stores.
 type Redis struct {
 	URL     Secret        `env:"REDIS_URL" desc:"redis:// or rediss://, cluster and sentinel forms as go-redis parses them; empty: embedded, one process"`
 	Timeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" min:"1ms" max:"1m" desc:"upper bound for one round trip to Redis"`
 	Prefix  string        `env:"REDIS_PREFIX" envDefault:"osgate" desc:"prefix of every key in Redis"`
 }
 
-// Regions says what may be reached and where a request goes that does not name its location itself.
+// Regions configures the locations that may be reached, and the location of a request
+// that does not name one itself.
 type Regions struct {
 	Planes  Planes   `env:"PLANES" envDefault:"all" desc:"control planes that may be reached, such as us,eu"`
 	Allowed Patterns `env:"REGIONS" envDefault:"all" desc:"locations that may be reached (data residency), such as eu/*,us/us-east-1"`
@@ -74,8 +78,8 @@ type Regions struct {
 	Discover bool `env:"DISCOVER" envDefault:"false" desc:"search for a store in the allowed regions of one plane"`
 }
 
-// Upstream is how Object Store v2 and the control planes are called. Override is no URL where unset, else
-// that of a host alone.
+// Upstream configures how Object Store v2 and the control planes are called. Override
+// is the URL of a host without path and query, or no URL if unset.
 type Upstream struct {
 	Override URL           `env:"UPSTREAM_OVERRIDE" desc:"send every upstream and control-plane call to this base URL, Host header kept"`
 	CA       string        `env:"UPSTREAM_CA" desc:"file of an extra trusted CA (PEM)"`
@@ -83,7 +87,8 @@ type Upstream struct {
 	Idle     time.Duration `env:"UPSTREAM_IDLE_TIMEOUT" envDefault:"30s" min:"1s" max:"1h" desc:"how long an idle upstream connection stays open; set it below the idle timeout of upstream's servers and load balancers"`
 }
 
-// Auth is how a bearer token becomes a principal. IntrospectionURL is no URL where unset.
+// Auth configures how a bearer token is turned into a principal. IntrospectionURL is no
+// URL if unset.
 type Auth struct {
 	Mode             string        `env:"AUTH" envDefault:"anypoint" oneof:"anypoint,introspect" desc:"how tokens are validated: anypoint (/accounts/api/me) or introspect (RFC 7662)"`
 	TTL              time.Duration `env:"AUTH_TTL" envDefault:"60s" min:"1ms" max:"24h" desc:"how long the identity of a token is kept; a right revoked at Anypoint ends within this time"`
@@ -95,8 +100,8 @@ type Auth struct {
 	FailureRate      int           `env:"AUTH_FAILURE_RATE" envDefault:"10" min:"0" max:"1000000" desc:"failed identifications per second and client address before 429"`
 }
 
-// Rate is the client quota. Overrides maps client IDs to their own Limit; nil where there are none, and 0 exempts a
-// client as Limit 0 exempts all.
+// Rate is the client quota. Overrides maps client IDs to a Limit of their own; nil if
+// there are none. A value of 0 exempts a client, as Limit 0 exempts all clients.
 type Rate struct {
 	Limit     int            `env:"RATE" envDefault:"10" min:"0" max:"1000000" desc:"client quota: requests per RATE_PERIOD and client ID; 0: none"`
 	Period    time.Duration  `env:"RATE_PERIOD" envDefault:"1s" min:"1ms" max:"1h" desc:"period of RATE"`
@@ -109,14 +114,14 @@ type Rate struct {
 	Replicas  int            `env:"REPLICAS" envDefault:"1" min:"1" max:"10000" desc:"gateway processes that share the quota while Redis is gone"`
 }
 
-// Budget is the second limit, on what asks Object Store v2 over all clients.
+// Budget is the second limit: on the requests of all clients to Object Store v2.
 type Budget struct {
 	Limit int    `env:"BUDGET" envDefault:"0" min:"0" max:"1000000" desc:"requests per second to OSv2 over all clients; 0: no limit"`
 	By    string `env:"BUDGET_BY" envDefault:"egress" oneof:"egress,org,store" desc:"each of these has a budget of its own: egress, org or store"`
 }
 
-// Cache says what may be answered without asking upstream. A TTL of 0 turns that kind off. Where EntryBytes is above
-// Bytes, Bytes bounds entries too.
+// Cache configures which requests may be answered without upstream. A TTL of 0 turns
+// that kind off. If EntryBytes is larger than Bytes, Bytes bounds entries too.
 type Cache struct {
 	KeyTTL    time.Duration `env:"CACHE_KEY_TTL" envDefault:"10s" min:"0s" desc:"freshness of GET key; 0: off; at most 1h (rolling TTL)"`
 	StoresTTL time.Duration `env:"CACHE_STORES_TTL" envDefault:"60s" min:"0s" desc:"freshness of store lists, stores and region lists; 0: off; at most 1h"`
@@ -138,15 +143,16 @@ type Cache struct {
 	Mode   string `env:"CACHE_MODE" envDefault:"gateway" oneof:"gateway,rfc9111" desc:"gateway, or rfc9111: a plain shared cache for public test suites, on loopback only"`
 }
 
-// Policy is the organization's own rules. An empty Path permits all. Headers is nil where rules see none.
+// Policy configures the organization's own rules. An empty Path permits everything.
+// Headers is nil if rules see no headers.
 type Policy struct {
 	Path    string  `env:"POLICY" desc:"Cedar policy file or folder of .cedar files; read again when they change"`
 	Shadow  bool    `env:"POLICY_SHADOW" envDefault:"false" desc:"evaluate rules and record decisions, but let requests pass"`
 	Headers Headers `env:"POLICY_HEADERS" desc:"request headers that rules may read as context.headers, such as x-app-name,x-team"`
 }
 
-// Server is what holds for every exchange whatever it asks. TrustedProxies is nil where no proxy is believed; its
-// prefixes are masked. Origins is nil where no page may call.
+// Server holds the settings that apply to every exchange. TrustedProxies is nil if no
+// proxy is trusted; its prefixes are masked. Origins is nil if no web page may call.
 type Server struct {
 	MaxBody        Bytes          `env:"MAX_BODY" envDefault:"11MiB" min:"1" max:"1GiB" desc:"largest request body"`
 	MaxConnections int            `env:"MAX_CONNECTIONS" envDefault:"0" min:"0" max:"1000000" desc:"maximum number of client connections; beyond it a new one closes the connection that has been idle longest; 0: derived from the descriptor limit, at most 20000"`
@@ -158,14 +164,14 @@ type Server struct {
 	DrainTimeout   time.Duration  `env:"DRAIN_TIMEOUT" envDefault:"30s" min:"0s" max:"1h" desc:"after that: longest wait for running exchanges"`
 }
 
-// Log is the access and event log. Sample is nil where every line is kept.
+// Log configures the access log and the event log. Sample is nil if every line is kept.
 type Log struct {
 	Level  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" desc:"lowest level that is logged: debug, info, warn or error"`
 	Format string `env:"LOG_FORMAT" envDefault:"json" oneof:"json,text" desc:"json or text"`
 	Sample Shares `env:"LOG_SAMPLE" desc:"share of access log lines kept by class (hit, ok, client_error, refused), such as hit=0.01; failures are always kept"`
 }
 
-// Trace is what traces hold beyond what OpenTelemetry's own variables choose.
+// Trace configures the content of traces beyond OpenTelemetry's own variables.
 type Trace struct {
 	Slow  time.Duration `env:"TRACE_SLOW" envDefault:"1s" min:"0s" max:"1h" desc:"unsampled exchanges that take longer than this are traced afterwards; 0: none"`
 	Names bool          `env:"TRACE_NAMES" envDefault:"false" desc:"traces contain the names of stores and clients instead of their keyed hashes"`

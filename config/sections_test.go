@@ -103,14 +103,14 @@ func TestDefaultsLeaveWhatIsUnsetNil(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Upstream.Override.Reveal() != nil || c.Auth.IntrospectionURL.Reveal() != nil {
-		t.Errorf("URLs nobody set are %v and %v, want nil", c.Upstream.Override, c.Auth.IntrospectionURL)
+		t.Errorf("unset URLs are %v and %v, want nil", c.Upstream.Override, c.Auth.IntrospectionURL)
 	}
 	if c.Regions.Planes != nil || c.Regions.Allowed != nil || c.Regions.Routes != nil || c.Rate.Overrides != nil {
-		t.Errorf("lists nobody set are %v, %v, %v, %v, want nil",
+		t.Errorf("unset lists are %v, %v, %v, %v, want nil",
 			c.Regions.Planes, c.Regions.Allowed, c.Regions.Routes, c.Rate.Overrides)
 	}
 	if !c.Regions.Planes.Has("jp") || (Planes{"us"}).Has("jp") {
-		t.Error("Planes.Has: want all for nil and none but those listed else")
+		t.Error("Planes.Has: want all planes for nil, otherwise only those listed")
 	}
 }
 
@@ -165,7 +165,8 @@ func TestRulesOfWhatDependsOnEachOther(t *testing.T) {
 	}
 }
 
-// A bound that cannot be read would panic, one that shuts the default out would refuse every environment.
+// TestBoundsAdmitTheirOwnDefaults fails if a bound does not parse, which would panic,
+// or excludes the default, which would refuse every environment.
 func TestBoundsAdmitTheirOwnDefaults(t *testing.T) {
 	var environ []string
 	for _, f := range fields() {

@@ -7,13 +7,15 @@ import (
 	"strings"
 )
 
-// Shares are how many of the lines of a class are kept, from 0 to 1. A class that is not named is kept whole.
+// Shares maps a class of access lines to the share of its lines that is kept, from 0 to
+// 1. All lines of a class without an entry are kept.
 type Shares map[string]float64
 
-// sampled are the classes of access lines that may be thinned out. Failures are always kept.
+// sampled lists the classes of access lines that may be sampled. Failures are always
+// kept.
 var sampled = []string{"hit", "ok", "client_error", "refused"}
 
-// parseShares reads a list of class=share.
+// parseShares parses a list of class=share pairs.
 func parseShares(text string) (Shares, error) {
 	items, err := list(text)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"unicode"
 )
 
-// WriteTable writes rows as aligned plain text, a line each under one of headings. It returns the first error of w.
+// WriteTable writes rows as aligned plain text, one line per row under a line of
+// headings. It returns the first error of w.
 func WriteTable(w io.Writer, rows []Variable) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "VARIABLE\tVALUE\tSOURCE\tDEFAULT\tMEANING")
@@ -24,8 +25,8 @@ func WriteTable(w io.Writer, rows []Variable) error {
 	return nil
 }
 
-// WriteMarkdown writes rows as a Markdown table for documentation: name, default and meaning, without values in force.
-// It returns the first error of w.
+// WriteMarkdown writes rows as a Markdown table for the documentation: name, default
+// and meaning, without values in force. It returns the first error of w.
 func WriteMarkdown(w io.Writer, rows []Variable) error {
 	out := bufio.NewWriter(w)
 	_, _ = fmt.Fprint(out, "| variable | default | meaning |\n| --- | --- | --- |\n")
@@ -42,7 +43,7 @@ func WriteMarkdown(w io.Writer, rows []Variable) error {
 	return nil
 }
 
-// meaning returns the description with what else there is to know of the variable.
+// meaning returns the description, with the name of the _FILE form if there is one.
 func (v Variable) meaning() string {
 	meaning := v.Description
 	if v.File {
@@ -51,7 +52,8 @@ func (v Variable) meaning() string {
 	return meaning
 }
 
-// cell returns text as it can stand in a column: a dash for nothing, quoted where it would break the line.
+// cell returns text in the form used in a column: a dash if empty, quoted if it would
+// break the line.
 func cell(text string) string {
 	switch {
 	case text == "":

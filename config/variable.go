@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// Source says where the value in force came from.
+// Source is where the value in force came from.
 type Source string
 
-// The sources of a value: the default of the variable, the variable itself, or the file that its _FILE form names.
+// The sources of a value: the default of the variable, the variable itself, or the file
+// that its _FILE form names.
 const (
 	FromDefault     Source = "default"
 	FromEnvironment Source = "environment"
@@ -19,26 +20,27 @@ const (
 type Variable struct {
 	// Name is the full name, prefix included.
 	Name string `json:"name"`
-	// Default is the text in force where the variable is unset; "" where there is none.
+	// Default is the text in force if the variable is unset; "" if there is none.
 	Default string `json:"default"`
-	// Value is the text in force: "[redacted]" for a secret that is set, a URL without its query.
-	// Only [Config.Table] fills it.
+	// Value is the text in force: "[redacted]" for a secret that is set, a URL without
+	// its query. Only [Config.Table] sets it.
 	Value string `json:"value"`
-	// Source says where Value came from. Only [Config.Table] fills it.
+	// Source is where Value came from. Only [Config.Table] sets it.
 	Source Source `json:"source,omitempty"`
-	// Description is one line for people.
+	// Description is a description of one line.
 	Description string `json:"description"`
-	// File reports whether the variable may be given as Name + "_FILE", the path of a file that holds the value.
+	// File reports whether the variable may be given as Name + "_FILE", whose value is
+	// the path of a file with the value.
 	File bool `json:"file,omitempty"`
 }
 
-// setting is what the environment said of one variable.
+// setting is the value that the environment gave one variable.
 type setting struct {
 	value  string // masked where secret
 	source Source
 }
 
-// Variables returns every variable there is, in the order of the documentation, without values.
+// Variables returns every variable in the order of the documentation, without values.
 func Variables() []Variable {
 	fields := fields()
 	rows := make([]Variable, len(fields))
@@ -48,7 +50,8 @@ func Variables() []Variable {
 	return rows
 }
 
-// Table returns every variable with the value in force and its source, secrets masked. It tells what [Load] read.
+// Table returns every variable with the value that [Load] read and its source, secrets
+// masked.
 func (c Config) Table() []Variable {
 	rows := Variables()
 	for i := range rows {
@@ -61,17 +64,18 @@ func (c Config) Table() []Variable {
 	return rows
 }
 
-// field is a Variable and the rules its tags hold.
+// field is a Variable and the rules in its tags.
 type field struct {
 	Variable
-	choices  []string // the words allowed
+	choices  []string // the allowed words
 	min, max string   // bounds as text, "" for none
 	url      bool     // the value is a URL
 	secret   bool     // the value is never shown
-	lines    bool     // the value is a list, whose file holds an entry a line
+	lines    bool     // the value is a list; its file has one entry per line
 }
 
-// masked returns a value of f, which was read without a problem, as people may see it.
+// masked returns a value of f, which was read without a problem, in the form that may
+// be shown.
 func (f *field) masked(text string) string {
 	switch {
 	case f.secret:
@@ -85,7 +89,8 @@ func (f *field) masked(text string) string {
 // fields reads the tags of Config.
 func fields() []field { return appendFields(nil, reflect.TypeFor[Config]()) }
 
-// appendFields appends the variables of one section and of the sections inside it, in the order of the source.
+// appendFields appends the variables of one section and of the sections inside it, in
+// the order of the source.
 func appendFields(all []field, section reflect.Type) []field {
 	for f := range section.Fields() {
 		switch _, isVariable := f.Tag.Lookup("env"); {
