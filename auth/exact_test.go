@@ -2,6 +2,8 @@ package auth
 
 import (
 	"errors"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -71,6 +73,21 @@ func TestWhatReportsNoAllowanceChangesNone(t *testing.T) {
 	if p.reserved("a", now) != time.Minute {
 		t.Error("a call without an allowance makes room")
 	}
+}
+
+// TestAnAllowanceOfNothingIsOne, and one that is over is none.
+func TestAnAllowanceOfNothingIsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for wait, want := range map[time.Duration]Allowance{time.Minute: {Limit: 10, Reset: time.Now().Add(time.Minute)}, 0: {}, -time.Second: {}} {
+			h := http.Header{}
+			h.Set("X-RateLimit-Limit", "10")
+			h.Set("X-RateLimit-Remaining", "0")
+			h.Set("X-RateLimit-Reset", strconv.FormatInt(time.Now().Add(wait).Unix(), 10))
+			if got := allowance(h); got.Limit != want.Limit || got.Remaining != 0 || !got.Reset.Equal(want.Reset) {
+				t.Errorf("until in %v: %+v, want %+v", wait, got, want)
+			}
+		}
+	})
 }
 
 // TestAnUnclearAnswerStatesWhenItEnds, at the earliest after a second.

@@ -53,17 +53,18 @@ func TestRootIsTheFirstThatAnOrganizationNames(t *testing.T) {
 		all  []organization
 		want string
 	}{
-		"by its parent":                 {[]organization{root("a"), root("b"), {ID: "x", Parent: "b"}}, "b"},
-		"by its parents":                {[]organization{root("a"), root("b"), {ID: "x", Parents: []string{"c", "b"}}}, "b"},
-		"the first that came of two":    {[]organization{root("a"), root("b"), {ID: "x", Parent: "b", Parents: []string{"b", "a"}}}, "a"},
-		"one that comes after it":       {[]organization{{ID: "x", Parent: "b"}, root("b")}, "b"},
-		"a single one that is not here": {[]organization{root("a"), {ID: "x", Parents: []string{"c"}}}, "c"},
-		"a root that names no root":     {[]organization{root("a"), root("b"), {ID: "x", Parent: "b", Parents: []string{"a"}}}, "a"},
-		"a root above a single parent":  {[]organization{root("a"), {ID: "x", Parent: "a", Parents: []string{"m"}}}, "a"},
-		"no root, though it came too":   {[]organization{{ID: "m", Parent: "a"}, root("a"), {ID: "x", Parent: "m", Parents: []string{"m", "a"}}}, "a"},
-		"what states nothing":           {[]organization{root("a"), {ID: "x"}}, "in no tree"},
-		"not known":                     {[]organization{root("a"), {ID: "x", Parent: "c", Parents: []string{"c", "d"}}}, ""},
-		"a nameless root is none":       {[]organization{root(""), {ID: "x", IsRoot: new(bool)}}, ""},
+		"by its parent":                    {[]organization{root("a"), root("b"), {ID: "x", Parent: "b"}}, "b"},
+		"by its parents":                   {[]organization{root("a"), root("b"), {ID: "x", Parents: []string{"c", "b"}}}, "b"},
+		"the first that came of two":       {[]organization{root("a"), root("b"), {ID: "x", Parent: "b", Parents: []string{"b", "a"}}}, "a"},
+		"one that comes after it":          {[]organization{{ID: "x", Parent: "b"}, root("b")}, "b"},
+		"a single one that is not here":    {[]organization{root("a"), {ID: "x", Parents: []string{"c"}}}, "c"},
+		"the first that came, named first": {[]organization{root("a"), root("b"), {ID: "x", Parent: "a", Parents: []string{"b"}}}, "a"},
+		"a root that names no root":        {[]organization{root("a"), root("b"), {ID: "x", Parent: "b", Parents: []string{"a"}}}, "a"},
+		"a root above a single parent":     {[]organization{root("a"), {ID: "x", Parent: "a", Parents: []string{"m"}}}, "a"},
+		"no root, though it came too":      {[]organization{{ID: "m", Parent: "a"}, root("a"), {ID: "x", Parent: "m", Parents: []string{"m", "a"}}}, "a"},
+		"what states nothing":              {[]organization{root("a"), {ID: "x"}}, "in no tree"},
+		"not known":                        {[]organization{root("a"), {ID: "x", Parent: "c", Parents: []string{"c", "d"}}}, ""},
+		"a nameless root is none":          {[]organization{root(""), {ID: "x", IsRoot: new(bool)}}, ""},
 	} {
 		found := "in no tree"
 		seq, _ := counting(tt.all)
