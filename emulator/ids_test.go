@@ -3,10 +3,14 @@ package emulator_test
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"testing"
 
 	"osgate/emulator"
 )
+
+// uuid is the form of ids (RFC 9562 section 5.4).
+var uuid = regexp.MustCompile("^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 
 // issued are ids by their value, with what each was made for.
 type issued map[string]string
@@ -14,6 +18,9 @@ type issued map[string]string
 // add notes an id, which must be new: an old token would be another client's.
 func (i issued) add(t *testing.T, id, made string) {
 	t.Helper()
+	if !uuid.MatchString(id) {
+		t.Errorf("%s has the id %q, which is no UUID of version 4", made, id)
+	}
 	if before, ok := i[id]; ok {
 		t.Errorf("%s has the id of %s", made, before)
 	}

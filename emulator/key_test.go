@@ -253,6 +253,8 @@ func TestNumberOperationsCalculate(t *testing.T) {
 		{`{"numberValue":5}`, `5`},
 		{`{"operation":"add","numberValue":9223372036854775802}`, `9223372036854775807`},
 		{`{"operation":"subtract","numberValue":9223372036854775800}`, `7`},
+		{`{"operation":"multiply","numberValue":1317624576693539401}`, `9223372036854775807`},
+		{`{"operation":"subtract","numberValue":9223372036854775800}`, `7`},
 		{`{"operation":"multiply","numberValue":-6}`, `-42`},
 		{`{"operation":"add","numberValue":0.5}`, `-41.5`},
 		{`{"operation":"multiply","numberValue":0}`, `0`},
