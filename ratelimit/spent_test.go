@@ -85,3 +85,16 @@ func TestAFirstThatGivesUpLeavesItsPlace(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatIsKnownOfAnotherQuotaMakesNobodyWait: the first one to ask is first for its own
+// quota alone.
+func TestWhatIsKnownOfAnotherQuotaMakesNobodyWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := Quota{Rate: 10, Period: time.Second, Burst: 1}.normal()
+		k := spent(q)
+		q.Rate++
+		if first, refusal, err := k.enter(t.Context(), "k", q); first != nil || refusal != (Result{}) || err != nil {
+			t.Errorf("first %v, refusal %+v, %v; want the limiter to be asked", first, refusal, err)
+		}
+	})
+}
