@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"context"
+	"net/http"
 	"testing"
 	"time"
 
@@ -31,5 +33,48 @@ func TestWhatLandedBeforeBoardingIsNotFetchedTwice(t *testing.T) {
 	f.Close(true)
 	if r := late.fetch(t.Context(), Status{Forward: ForwardMiss}, now); r.Entry == nil || len(c.flights.flying) != 0 {
 		t.Errorf("got %+v with %d fetches under way, want what is stored", r, len(c.flights.flying))
+	}
+}
+
+// elsewhereShared has one entry of another replica, and does something before it
+// returns it.
+type elsewhereShared struct {
+	before func()
+	entry  *Entry
+}
+
+func (s *elsewhereShared) Find(context.Context, [32]byte) *Entry {
+	s.before()
+	return s.entry
+}
+func (s *elsewhereShared) Keep([32]byte, *Entry) {}
+func (s *elsewhereShared) Stats() SharedStats    { return SharedStats{} }
+
+func TestFollowersGetWhatTheirLeaderFindsAtAnotherReplica(t *testing.T) {
+	shared := &elsewhereShared{}
+	c, err := New(Options{KeyTTL: time.Minute, Bytes: 1 << 20, EntryBytes: 1 << 16, GrantTTL: time.Minute, WriteLease: time.Minute, Shared: shared})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := objectstore.Parse("GET", "/api/v1/organizations/o/environments/e/stores/s/partitions/p/keys/k", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := Question{Location: "us/us-east-1", Operation: o}
+	now := time.Now()
+	c.Grant(q, now)
+	leader, follower := c.Prepare(q), c.Prepare(q)
+	shared.before = func() {
+		if r := follower.Look(t.Context(), now); !r.Wait {
+			t.Errorf("the follower got %+v, want to wait for its leader", r)
+		}
+	}
+	shared.entry = &Entry{status: 200, header: http.Header{}, body: []byte("v"), asked: now, lifetime: time.Minute}
+	if r := leader.Look(t.Context(), now); r.Entry == nil {
+		t.Fatalf("the leader got %+v, want the entry of the other replica", r)
+	}
+	r, err := follower.Follow(t.Context(), time.Minute)
+	if err != nil || r.Entry == nil || r.Fill != nil {
+		t.Errorf("the follower got %+v, %v; want the same entry", r, err)
 	}
 }

@@ -180,6 +180,23 @@ func TestWebForgetsWhatAnUnsafeRequestChanged(t *testing.T) {
 	}
 }
 
+func TestWebVariantsOfBeforeAChangeTakeNoRoom(t *testing.T) {
+	header := http.Header{"Cache-Control": {"max-age=60"}, "Vary": {"Foo"}}
+	w, alone := newWeb(t), newWeb(t)
+	webFetch(t.Context(), w, webAsk("Foo", "before"), header, strings.Repeat("v", 5000))
+	change := webAsk()
+	change.Method = http.MethodPost
+	found := w.Look(t.Context(), change, time.Now())
+	found.Fetch.Response(t.Context(), http.StatusOK, nil, 0, found.Status)
+	found.Fetch.Close(true)
+	for _, web := range []*cache.Web{w, alone} {
+		webFetch(t.Context(), web, webAsk("Foo", "after"), header, "v")
+	}
+	if got, want := w.Stats().Bytes, alone.Stats().Bytes; got != want {
+		t.Errorf("%d bytes are held, want %d, those of the variant of after the change", got, want)
+	}
+}
+
 func TestWeb304DoesNotDescribeAnotherContent(t *testing.T) {
 	w := newWeb(t)
 	webFetch(t.Context(), w, webAsk(), http.Header{"Cache-Control": {"no-cache"}, "Etag": {`"a"`}, "Content-Type": {"text/html"}, "Foo": {"old"}}, "v")
