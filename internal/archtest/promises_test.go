@@ -49,7 +49,7 @@ func TestPromisesWithoutTestsAreReported(t *testing.T) {
 
 func TestPromisesWithoutLinksAreReported(t *testing.T) {
 	fsys := tree(map[string]string{
-		"README.md": "# It\n\n- no promise\n\n## What it promises\n\nSee [page](docs/page.md#top).\n\n- One. [one](e2e/one_test.go)\n" +
+		"README.md": "# It\n\n- no promise\n\n## What it promises\n\nText.\n\n- One. [one](e2e/one_test.go), [page](docs/page.md#top)\n" +
 			"- Two,\n  in two lines.\n- Three. [three](e2e/gone_test.go), [one](e2e/one_test.go)\n\n## More\n\n- no promise [gone](gone)\n",
 		"docs/page.md":    "",
 		"e2e/one_test.go": "package e2e\n",

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,12 +50,14 @@ func Same(a int) int {
 import "testing"
 
 func TestLarger(t *testing.T) {
+	t.Parallel()
 	if !Larger(2, 1) || Larger(1, 2) {
 		t.Error("wrong")
 	}
 }
 
 func TestCount(t *testing.T) {
+	t.Parallel()
 	if Count(3) != 3 || Text("a", "b") != "ab" || Same(3) != 3 {
 		t.Error("wrong")
 	}
@@ -80,6 +83,7 @@ func write(t *testing.T, files map[string]string) string {
 }
 
 func TestEachMutantGetsItsVerdict(t *testing.T) {
+	t.Parallel()
 	root := write(t, sample)
 	target, err := load(t.Context(), root, "p")
 	if err != nil {
@@ -119,6 +123,7 @@ func TestEachMutantGetsItsVerdict(t *testing.T) {
 }
 
 func TestARunReportsSurvivorsAndScore(t *testing.T) {
+	t.Parallel()
 	root := write(t, sample)
 	var out, progress bytes.Buffer
 	if err := mutants(t.Context(), []string{"-root", root, "-sample", "0", "-only", "p.go:4", "p"}, &out, &progress); err != nil {
@@ -134,6 +139,7 @@ func TestARunReportsSurvivorsAndScore(t *testing.T) {
 }
 
 func TestAcceptedAndUncoveredMutantsAreNotRun(t *testing.T) {
+	t.Parallel()
 	root := write(t, sample)
 	var out, progress bytes.Buffer
 	for _, tt := range []struct{ place, want string }{
@@ -151,6 +157,7 @@ func TestAcceptedAndUncoveredMutantsAreNotRun(t *testing.T) {
 }
 
 func TestTestsThatFailWithoutAMutationAreAnError(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{
 		"go.mod":      sample["go.mod"],
 		"p/p.go":      "package p\n",
@@ -163,7 +170,61 @@ func TestTestsThatFailWithoutAMutationAreAnError(t *testing.T) {
 	}
 }
 
+// leaks is a package whose TestMain fails where one of its tests is run alone.
+var leaks = map[string]string{
+	"go.mod": "module made.up\n\ngo 1.26\n",
+	"p/p.go": "package p\n\nvar Ended int\n\nfunc One(a, b int) int { return a + b }\n\nfunc End(a, b int) { Ended = a * b }\n",
+	"p/p_test.go": `package p
+
+import (
+	"os"
+	"testing"
+)
+
+func TestMain(m *testing.M) {
+	if code := m.Run(); code != 0 || Ended == 0 {
+		os.Exit(1)
+	}
+}
+
+func TestOne(t *testing.T) {
+	t.Parallel()
+	_ = One(1, 2)
+}
+
+func TestEnd(t *testing.T) {
+	t.Parallel()
+	End(2, 1)
+}
+`,
+}
+
+func TestALeakThatATestAloneLeavesIsNoVerdict(t *testing.T) {
+	t.Parallel()
+	var out, progress bytes.Buffer
+	if err := mutants(t.Context(), []string{"-root", write(t, leaks), "-sample", "0", "p"}, &out, &progress); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for row := range strings.Lines(progress.String()) {
+		if words := strings.Fields(row); words[1] != "made" && len(words) > 3 && strings.Contains(row, "p.go:") {
+			got = append(got, strings.TrimSpace(row[strings.Index(row, words[2]):]))
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		"killed p.go:7 func End(a, b int) { if false { Ended = a * b } } TestMain",
+		"survived p.go:5 func One(a, b int) int { return 0 }",
+		"survived p.go:5 func One(a, b int) int { return a - b }",
+		"survived p.go:7 func End(a, b int) { Ended = a / b }",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("trials (-want +got):\n%s", diff)
+	}
+}
+
 func TestOnlyTestsThatCoverAMutantAreRunTheQuickOnesFirst(t *testing.T) {
+	t.Parallel()
 	output := "=== RUN   TestA\n--- PASS: TestA (0.99s)\n    --- PASS: TestA/part (3.00s)\n--- PASS: TestB (1.00s)\n--- PASS: FuzzC (0.50s)\n--- PASS: TestD (12.50s)\nPASS\n"
 	target := Target{tests: parseTests([]byte(output))}
 	line := func(n int, run bool) Block { return Block{begin: [2]int{n, 1}, end: [2]int{n, 99}, run: run} }

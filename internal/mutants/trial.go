@@ -37,6 +37,13 @@ type Trial struct {
 // machine may be busy.
 const leastLimit = 15 * time.Second
 
+// allTests is the flag that chooses all tests, and allTestsLimit how long they may
+// run if they are needed to judge what a choice of them cannot.
+const (
+	allTests      = "-test.run=."
+	allTestsLimit = 5 * time.Minute
+)
+
 // try runs the tests that cover the mutation with the mutation in them, for factor
 // times as long as they took without it at most. The checkout stays as it is: the go command reads the mutated
 // file in the place of the original one.
@@ -57,23 +64,38 @@ func (t *Target) try(ctx context.Context, m Mutation, factor int) (Trial, error)
 		return trial, failed(ctx, err)
 	}
 	stages, took := t.stages(m)
-	limit := max(leastLimit, time.Duration(factor)*took)
-	limited, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	for _, stage := range stages {
-		text, err := t.test(limited, dir, program, stage)
-		switch {
-		case err == nil:
-			trial.Verdict = Survived
-			continue
-		case limited.Err() != nil:
-			trial.Verdict = TimedOut
-		default:
-			trial.Verdict, trial.By = Killed, firstFailed(text)
+		if trial, err = t.judge(ctx, trial, program, stage, time.Duration(factor)*took); err != nil || trial.Verdict != Survived {
+			return trial, err
 		}
-		return trial, failed(ctx, err)
 	}
 	return trial, nil
+}
+
+// judge runs the tests that a flag chooses, and returns the trial with their
+// verdict. A leak that TestMain finds after a choice of tests may be one that the
+// other tests leave time to end: then all tests decide.
+func (t *Target) judge(ctx context.Context, trial Trial, program, chosen string, limit time.Duration) (Trial, error) {
+	limited, cancel := context.WithTimeout(ctx, max(leastLimit, limit))
+	defer cancel()
+	text, err := t.test(limited, filepath.Dir(program), program, chosen)
+	switch {
+	case err == nil:
+		trial.Verdict = Survived
+	case limited.Err() != nil:
+		trial.Verdict = TimedOut
+	case chosen != allTests && testsPassed(text):
+		return t.judge(ctx, trial, program, allTests, allTestsLimit)
+	default:
+		trial.Verdict, trial.By = Killed, firstFailed(text)
+	}
+	return trial, failed(ctx, err)
+}
+
+// testsPassed reports whether an output is that of tests which have passed, so
+// that their TestMain has made the program fail.
+func testsPassed(text []byte) bool {
+	return regexp.MustCompile(`(?m)^PASS$`).Match(text)
 }
 
 // overlay writes the mutated file and the overlay that names it into dir, and
@@ -103,6 +125,9 @@ func firstFailed(text []byte) string {
 	failure := regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 	if parts := failure.FindSubmatch(text); parts != nil {
 		return string(parts[1])
+	}
+	if testsPassed(text) {
+		return "TestMain"
 	}
 	return "a crash"
 }
