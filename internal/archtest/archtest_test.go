@@ -51,7 +51,7 @@ func TestCommandsLinkNothingBanned(t *testing.T) {
 	}
 }
 
-// The rules that the rows of the table must not be edited out of.
+// TestTableKeepsItsLaws checks the rules that an edit of a row must not break.
 func TestTableKeepsItsLaws(t *testing.T) {
 	rules := Rules()
 	for dir, rule := range rules {

@@ -1,11 +1,11 @@
-// Package archtest holds the shape of this module as data and checks the
-// source against it: who may import whom, that every package says in one
-// comment what it is for, what must never be linked into a command, and that the
-// documents of promises name tests that exist.
+// Package archtest holds the architecture of this module as data and checks the source
+// against it: which package may import which, that every package has exactly one
+// comment with its purpose, which packages must never be linked into a command, and
+// that the documents of promises name existing tests.
 //
-// The rules are in table.go; the test of this package applies them to the
-// module it stands in, so that a wrong arrow fails like any other bug. It
-// judges imports, comments and names alone, never what code does.
+// The rules are in table.go. The test of this package applies them to this module, so
+// that a forbidden import fails like any other bug. It checks imports, comments and
+// names only, never the behavior of code.
 package archtest
 
 import (
@@ -15,9 +15,9 @@ import (
 	"strings"
 )
 
-// Check returns what the packages break of the table, one line for each
-// breach, in the order of the packages; none if all is well. An import is
-// reported with the file that holds it.
+// Check returns one line for each way in which the packages break the table, in the
+// order of the packages, and nil if they keep it. A forbidden import is reported with
+// its file.
 func (t Table) Check(pkgs []Package) []string {
 	var breaches []string
 	for _, p := range pkgs {
@@ -32,7 +32,7 @@ func (t Table) Check(pkgs []Package) []string {
 	return breaches
 }
 
-// checkImports returns a line for each arrow from p that the rule lacks.
+// checkImports returns a line for each import of p that the rule does not allow.
 func (r Rule) checkImports(p Package) []string {
 	var breaches []string
 	for _, f := range p.Files {
@@ -49,7 +49,7 @@ func (r Rule) checkImports(p Package) []string {
 	return breaches
 }
 
-// hint explains the arrow that only test files may draw.
+// hint explains an import that is allowed in test files only.
 func (r Rule) hint(f File, imported string) string {
 	if !f.Test && slices.Contains(r.Tests, imported) {
 		return " (only its tests may)"
@@ -57,8 +57,8 @@ func (r Rule) hint(f File, imported string) string {
 	return ""
 }
 
-// checkComment returns a line for each fault in the package comment of p. In a
-// package of tests alone the test files carry it.
+// checkComment returns a line for each fault in the package comment of p. In a package
+// that has test files only, a test file contains the comment.
 func checkComment(p Package) []string {
 	testsOnly := !slices.ContainsFunc(p.Files, func(f File) bool { return !f.Test })
 	begin := "Package " + p.Name
@@ -85,8 +85,8 @@ func checkComment(p Package) []string {
 	return breaches
 }
 
-// begins reports whether the first two words of doc are those of begin, with
-// or without punctuation after them.
+// begins reports whether the first two words of doc are those of begin, with or without
+// punctuation after them.
 func begins(doc, begin string) bool {
 	words := strings.Fields(doc)
 	return len(words) >= 2 && words[0]+" "+strings.TrimRight(words[1], ",.:;") == begin

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tree makes a module called made.up of the given files.
+// tree returns a file system with a module called made.up and these files.
 func tree(files map[string]string) fs.FS {
 	fsys := fstest.MapFS{"go.mod": {Data: []byte("module made.up\n\ngo 1.26\n")}}
 	for name, src := range files {
@@ -18,7 +18,7 @@ func tree(files map[string]string) fs.FS {
 	return fsys
 }
 
-// madeUp is the table that the made-up modules are held against.
+// madeUp returns the table that the made-up modules are checked against.
 func madeUp() Table {
 	return Table{
 		"cmd/tool": {Imports: []string{"upper"}},

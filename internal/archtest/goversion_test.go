@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// Go 1.26.10 ends CVE-2026-97032: with an older standard library an HTTPS client
-// without a token ends the process. Every module and image requires the same version,
-// so that what is tested is what is shipped.
+// Go 1.26.10 fixes CVE-2026-97032: with an older standard library, an HTTPS client
+// without a token can crash the process. Every module and image requires the same
+// version, so that the tested version is the shipped one.
 func TestEveryModuleAndImageRequiresOneGoVersionWithoutKnownHoles(t *testing.T) {
 	required := regexp.MustCompile(`(?m)^(?:go |FROM golang:)(\S+)`)
 	for _, file := range []string{

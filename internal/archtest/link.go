@@ -11,17 +11,18 @@ import (
 	"strings"
 )
 
-// buildTags are those that commands are built with (Makefile, Dockerfile): grpc leaves out its trace page, which needs templates.
+// buildTags are the build tags of the commands (Makefile, Dockerfile). grpcnotrace
+// removes grpc's trace page, which needs templates.
 const buildTags = "grpcnotrace"
 
-// A Graph is what gets linked into one command: each package's import path
-// with the import paths of what it imports.
+// A Graph contains the packages that are linked into one command: the import path of
+// each package with the import paths that it imports.
 type Graph map[string][]string
 
-// Linked asks the go command in directory root for everything that is linked
-// into the command whose directory is dir. It ends with ctx.
+// Linked returns every package that is linked into the command in directory dir, as the
+// go command lists them in directory root. It ends with ctx.
 func Linked(ctx context.Context, root, dir string) (Graph, error) {
-	//nolint:gosec // dir is a row of our own table
+	//nolint:gosec // dir is a row of the table in table.go
 	cmd := exec.CommandContext(ctx, "go", "list", "-tags", buildTags, "-deps", "-json=ImportPath,Imports", "./"+dir)
 	cmd.Dir = root
 	out, err := cmd.Output()
@@ -54,8 +55,8 @@ func parseGraph(list string) (Graph, error) {
 	}
 }
 
-// Chain returns the shortest chain of imports between two import paths, both
-// included, that passes through none of except; nil if there is none.
+// Chain returns the shortest chain of imports between two import paths, both included,
+// that contains no path of except; nil if there is no such chain.
 func (g Graph) Chain(from, to string, except ...string) []string {
 	importer := map[string]string{from: ""}
 	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {
@@ -73,7 +74,7 @@ func (g Graph) Chain(from, to string, except ...string) []string {
 	return nil
 }
 
-// trace follows the importers back from the end of a chain to its beginning.
+// trace follows the importers from the end of a chain back to its beginning.
 func trace(importer map[string]string, end string) []string {
 	var chain []string
 	for at := end; at != ""; at = importer[at] {
@@ -83,8 +84,8 @@ func trace(importer map[string]string, end string) []string {
 	return chain
 }
 
-// Check returns a line naming the chain that breaks the ban, or "" if the
-// command of the given import path, linking what g holds, keeps it.
+// Check returns a line with the chain that breaks the ban, or "" if the command with
+// this import path and the packages of g keeps it.
 func (b Ban) Check(g Graph, command string) string {
 	chain := g.Chain(command, b.Package, b.Except...)
 	if chain == nil {

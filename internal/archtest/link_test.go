@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// linked is what go list prints of a made-up command that reaches the banned
-// package "ban" in two ways, the shorter one through "lib".
+// linked is the output of go list for a made-up command that imports the banned package
+// "ban" in two ways. The shorter one goes through "lib".
 const linked = `
 {"ImportPath": "ban"}
 {"ImportPath": "lib", "Imports": ["ban"]}

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// A Package is one directory of Go files as far as the import table cares.
+// A Package is one directory of Go files, with the data that the import table needs.
 type Package struct {
 	Dir   string // directory below the module's root; "." is the root itself
 	Name  string // the name after "package", without "_test"
@@ -25,14 +25,13 @@ type File struct {
 	Name    string   // base name
 	Test    bool     // reports whether go build leaves it out: *_test.go
 	Doc     string   // text of the package comment, "" if there is none
-	Imports []string // directories of the packages of this module it imports
+	Imports []string // directories of the packages of this module that it imports
 }
 
-// Read parses every Go file of the module that root holds, whatever its build
-// constraints (an arrow drawn only on another system is an arrow too), and
-// returns the packages sorted by directory. Like the go command it passes over
-// testdata, vendor, nested modules and names that begin with "." or "_".
-// The error says which file could not be read or parsed.
+// Read parses every Go file of the module in root and returns the packages sorted by
+// directory. It ignores build constraints: an import on another system is an import
+// too. Like the go command it skips testdata, vendor, nested modules and names that
+// begin with "." or "_". The error names the file that could not be read or parsed.
 func Read(root fs.FS) ([]Package, error) {
 	module, err := modulePath(root)
 	if err != nil {
@@ -75,7 +74,7 @@ func modulePath(root fs.FS) (string, error) {
 	return "", errors.New("finding the module: go.mod has no module line")
 }
 
-// enter returns fs.SkipDir for a directory that is no part of the module.
+// enter returns fs.SkipDir for a directory that does not belong to the module.
 func enter(root fs.FS, dir string) error {
 	if dir == "." {
 		return nil
@@ -94,14 +93,12 @@ func enter(root fs.FS, dir string) error {
 	return nil
 }
 
-// hidden reports whether the go command passes over a file or directory of
-// this name.
+// hidden reports whether the go command ignores a file or directory of this name.
 func hidden(base string) bool {
 	return strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")
 }
 
-// addFile parses the file called name and adds it to the package of its
-// directory.
+// addFile parses the file with this name and adds it to the package of its directory.
 func addFile(byDir map[string]*Package, root fs.FS, module, name string) error {
 	src, err := fs.ReadFile(root, name)
 	if err != nil {
@@ -130,8 +127,8 @@ func addFile(byDir map[string]*Package, root fs.FS, module, name string) error {
 	return nil
 }
 
-// ourImports returns the directories of the packages of the module that the
-// file imports.
+// ourImports returns the directories of the packages of this module that the file
+// imports.
 func ourImports(syntax *ast.File, module string) ([]string, error) {
 	var dirs []string
 	for _, spec := range syntax.Imports {

@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// CheckPromises returns a line for each test that the document of promises names
-// and that does not exist, and for each test of the folder witness that the
-// document does not name. A test is named as `folder.TestName`.
+// CheckPromises returns a line for each test that the document of promises names and
+// that does not exist, and for each test of the folder witness that the document does
+// not name. A test is named as `folder.TestName`.
 func CheckPromises(fsys fs.FS, document, witness string) ([]string, error) {
 	text, err := fs.ReadFile(fsys, document)
 	if err != nil {
 		return nil, err
 	}
-	named := map[string][]string{witness: nil} // names of tests by folder
+	named := map[string][]string{witness: nil} // test names by folder
 	for _, parts := range regexp.MustCompile("`([a-z0-9/]+)\\.((?:Test|Fuzz)\\w*)`").FindAllStringSubmatch(string(text), -1) {
 		named[parts[1]] = append(named[parts[1]], parts[2])
 	}
@@ -45,7 +45,7 @@ func CheckPromises(fsys fs.FS, document, witness string) ([]string, error) {
 	return slices.Compact(breaches), nil
 }
 
-// testsOf returns the names of all tests of a folder, whatever their build tags.
+// testsOf returns the names of all tests of a folder, including those with build tags.
 func testsOf(fsys fs.FS, folder string) ([]string, error) {
 	files, err := fs.Glob(fsys, path.Join(folder, "*_test.go"))
 	if err != nil {
@@ -67,9 +67,8 @@ func testsOf(fsys fs.FS, folder string) ([]string, error) {
 	return names, nil
 }
 
-// CheckLinks returns a line for each item of a section ("## ") of the document
-// that links to no file, and for each link of the section to a file that does not
-// exist.
+// CheckLinks returns a line for each item of a section ("## ") of the document that
+// links to no file, and for each link of the section to a file that does not exist.
 func CheckLinks(fsys fs.FS, document, section string) ([]string, error) {
 	text, err := fs.ReadFile(fsys, document)
 	if err != nil {

@@ -1,26 +1,25 @@
 package archtest
 
-// A Rule is one row of the import table: which packages of this module one
-// package may import. Packages outside the module are not its business.
-// The zero Rule allows nothing of ours.
+// A Rule is one row of the import table: the packages of this module that one package
+// may import. It does not restrict imports of other modules. The zero Rule allows no
+// package of this module.
 type Rule struct {
-	// Imports is what any file of the package may import.
+	// Imports lists the packages that any file of the package may import.
 	Imports []string
 
-	// Tests is what its test files may import besides Imports and the package
-	// itself. It is the looser column: a test may bring a Redis or an emulator
-	// that the package itself must never know.
+	// Tests lists the packages that its test files may import as well. This column is
+	// wider: a test may need a Redis or an emulator that the package itself must never
+	// know.
 	Tests []string
 }
 
-// A Table holds one Rule for each package. Packages go by their directory
-// below the module's root, in slashes: "cmd/osgate", "internal/memnet".
+// A Table holds one Rule for each package. The keys are directories below the module's
+// root, with slashes: "cmd/osgate", "internal/memnet".
 type Table map[string]Rule
 
-// Rules returns the import table of this module, the picture of
-// docs/architecture.md as data. A new package gets a row here, a new arrow a
-// word in a row, in the same change that needs it. A row for a package that
-// does not exist does no harm.
+// Rules returns the import table of this module, as docs/architecture.md shows it. A
+// change that adds a package adds a row here, and a change that adds an import adds it
+// to a row. A row for a package that does not exist does no harm.
 func Rules() Table {
 	const (
 		redisconn = "internal/redisconn"
@@ -35,7 +34,7 @@ func Rules() Table {
 		watch     = "internal/watch"
 	)
 	return Table{
-		// Commands wire; they alone know config and proxy.
+		// Commands connect the packages. Only they import config and proxy.
 		"cmd/osgate": {Imports: []string{"config", "policy", "proxy", "reconcile", "regionmap", redisconn, version, gateway}, Tests: []string{"emulator"}},
 		"cmd/osdemo": {Imports: []string{"emulator", version, gateway}},
 		"cmd/osemu":  {Imports: []string{"emulator", version}, Tests: []string{memnet}},
@@ -64,17 +63,17 @@ func Rules() Table {
 		"admin":     {Tests: []string{memnet}},
 		"reconcile": {},
 
-		// Leaves: they know nothing of ours.
+		// Leaves: they import no package of this module.
 		"config":      {},
 		"objectstore": {},
 		"record":      {},
 
-		// The other side, and the view from outside.
-		"emulator": {Tests: []string{memnet}}, // the independent witness: it parses by itself
+		// The emulator, and the tests that see osgate from outside.
+		"emulator": {Tests: []string{memnet}}, // the independent witness: it has a parser of its own
 		"e2e":      {Tests: []string{redistest}},
 		"deploy":   {},
 
-		// Tools of the house.
+		// Internal packages.
 		redisconn:           {Imports: []string{breaker}, Tests: []string{redistest}},
 		conns:               {},
 		breaker:             {},
@@ -89,20 +88,20 @@ func Rules() Table {
 	}
 }
 
-// A Ban keeps a package out of a command, however long the chain of imports
-// that would link it.
+// A Ban keeps a package out of a command, at any length of the import chain that would
+// link it.
 type Ban struct {
 	Command string // directory of the command, as in a Table
-	Package string // full import path of what must not be linked
-	Because string // the reason, shown when the ban is broken
+	Package string // full import path of the package that must not be linked
+	Because string // the reason, reported when the ban is broken
 
-	// Except lists import paths of libraries that import Package without the
-	// linker ever keeping it, measured by the size of the binary; chains
-	// through them do not count.
+	// Except lists import paths of libraries that import Package although the linker
+	// never keeps it, which was measured by the size of the binary. Chains through them
+	// are ignored.
 	Except []string
 }
 
-// Bans returns what must never be linked into a command of this module.
+// Bans returns the packages that must never be linked into a command of this module.
 func Bans() []Ban {
 	const (
 		osgate   = "cmd/osgate"

@@ -1,49 +1,53 @@
-// Package breaker is a circuit breaker as a pure state machine: it decides whether a
-// dependency that keeps failing is asked, and who finds out whether it is back.
+// Package breaker is a circuit breaker as a pure state machine: it decides whether
+// calls to a dependency that keeps failing are made, and when one probe checks whether
+// the dependency works again.
 //
-// A [Breaker] is closed while the dependency answers; opens after some failures in a
-// row; and is half open while one probe finds out. It knows no clock and no lock: the
-// owner brings both, and so can build on it whatever asks in whatever way.
+// A [Breaker] is closed while the dependency answers, opens after several failures in a
+// row, and is half open while one probe is under way. It has no clock and no lock: the
+// owner provides both, so it suits any kind of call.
 package breaker
 
 import "time"
 
-// Verdict is what a [Breaker] says to a caller.
+// Verdict is the decision of a [Breaker] about one call.
 type Verdict int
 
 // The verdicts.
 const (
-	Pass   Verdict = iota // ask, and tell Settle
-	Refuse                // do not ask
-	Probe                 // the one probe is due: see that it is made, and tell Probed
+	Pass   Verdict = iota // make the call, and report its outcome to Settle
+	Refuse                // do not make the call
+	Probe                 // a probe is due: make it, and report its outcome to Probed
 )
 
-// Options say when a [Breaker] opens and how often it probes.
+// Options define when a [Breaker] opens and how often it probes.
 type Options struct {
-	// TripAfter is how many failures in a row open it. Less than one means one.
+	// TripAfter is the number of failures in a row that open it. A value below 1 means
+	// 1.
 	TripAfter int
-	// TripOver is how long calls must have come late in a row, and nothing else, for
-	// lateness to open it: a dependency that is slow for a moment, or a machine that is
-	// busy, makes many calls late at once. Calls that failed otherwise need no time.
+	// TripOver is how long all calls must have been late before lateness opens the
+	// breaker. A dependency that is slow for a moment, or a busy machine, makes many
+	// calls late at the same time. Calls that failed for other reasons need no such
+	// time.
 	TripOver time.Duration
-	// MinDelay is from its opening to the first probe; the delay doubles with each
-	// probe that fails, up to MaxDelay.
+	// MinDelay is the time from the opening to the first probe. The delay doubles with
+	// each probe that fails, up to MaxDelay.
 	MinDelay, MaxDelay time.Duration
-	// Calm is how long it must have been closed for the next outage to start with
-	// MinDelay again, so that what comes and goes makes few changes.
+	// Calm is how long the breaker must have been closed before the next outage starts
+	// with MinDelay again. It limits the number of changes if a dependency keeps
+	// failing and recovering.
 	Calm time.Duration
 }
 
-// Breaker decides whether a dependency is asked. Make it by [New]. It is not safe for
-// concurrent use: the owner's lock is around all calls.
+// Breaker decides whether calls to a dependency are made. Make it by [New]. It is not
+// safe for concurrent use: the owner holds its own lock around all calls.
 type Breaker struct {
 	o Options
 
 	phase    phase
-	round    uint64        // counts the times it opened or closed
-	failures int           // in a row, while closed, that were not only late
-	late     int           // calls in a row that came late, or failed, while closed
-	lateAt   time.Time     // when the first of them did
+	round    uint64        // how many times it has opened or closed
+	failures int           // failures in a row while closed, without late calls
+	late     int           // calls in a row that were late while closed
+	lateAt   time.Time     // when the first of the late calls was reported
 	delay    time.Duration // between probes
 	retryAt  time.Time     // when the next probe is due, while open
 	closedAt time.Time     // when it last closed; zero if it never opened
@@ -63,14 +67,14 @@ func New(o Options) Breaker {
 	return Breaker{o: o}
 }
 
-// Closed reports whether the dependency is asked.
+// Closed reports whether calls to the dependency are made.
 func (b *Breaker) Closed() bool { return b.phase == closed }
 
 // String returns "closed", "open" or "half-open".
 func (b *Breaker) String() string { return [...]string{"closed", "open", "half-open"}[b.phase] }
 
-// RetryAfter returns how long until the next probe may be due: 0 while closed or due,
-// and what the next delay would be while one is under way.
+// RetryAfter returns the time until the next probe may be due: 0 if the breaker is
+// closed or a probe is due, and the next delay if a probe is under way.
 func (b *Breaker) RetryAfter(now time.Time) time.Duration {
 	switch b.phase {
 	case open:
@@ -82,8 +86,8 @@ func (b *Breaker) RetryAfter(now time.Time) time.Duration {
 	}
 }
 
-// Admit says what a caller is to do. The round identifies what the outcome of a
-// passed call belongs to. A caller told to probe must call Probed.
+// Admit returns the verdict for one call. round identifies the period that the outcome
+// of a passed call belongs to. A caller that gets Probe must call Probed.
 func (b *Breaker) Admit(now time.Time) (round uint64, v Verdict) {
 	switch {
 	case b.phase == closed:
@@ -95,8 +99,9 @@ func (b *Breaker) Admit(now time.Time) (round uint64, v Verdict) {
 	return b.round, Refuse
 }
 
-// Settle takes the outcome of a call that was passed in round, and reports whether
-// the breaker opened. Outcomes of an earlier round say nothing about now.
+// Settle records the outcome of a call that was passed in round, and reports whether
+// the breaker opened. Outcomes of an earlier round are ignored, because the state has
+// changed since.
 func (b *Breaker) Settle(round uint64, ok bool, now time.Time) (changed bool) {
 	if b.phase != closed || round != b.round {
 		return false
@@ -109,8 +114,8 @@ func (b *Breaker) Settle(round uint64, ok bool, now time.Time) (changed bool) {
 	return b.trip(b.failures, now)
 }
 
-// Late takes the outcome of a call that was passed in round and was not answered in
-// time, and reports whether the breaker opened.
+// Late records that a call that was passed in round was not answered in time, and
+// reports whether the breaker opened.
 func (b *Breaker) Late(round uint64, now time.Time) (changed bool) {
 	if b.phase != closed || round != b.round {
 		return false
@@ -124,8 +129,7 @@ func (b *Breaker) Late(round uint64, now time.Time) (changed bool) {
 	return b.trip(b.late+b.failures, now)
 }
 
-// trip opens the breaker where there are enough failures in a row, and reports whether
-// it did.
+// trip opens the breaker after enough failures in a row, and reports whether it opened.
 func (b *Breaker) trip(failures int, now time.Time) bool {
 	if failures < b.o.TripAfter {
 		return false
@@ -138,8 +142,8 @@ func (b *Breaker) trip(failures int, now time.Time) bool {
 	return true
 }
 
-// ProbedLate takes a probe that was not answered in time, due or not, and reports
-// whether the breaker opened.
+// ProbedLate records that a probe was not answered in time, whether it was due or not,
+// and reports whether the breaker opened.
 func (b *Breaker) ProbedLate(now time.Time) (changed bool) {
 	if b.phase == closed {
 		return b.Late(b.round, now)
@@ -147,8 +151,8 @@ func (b *Breaker) ProbedLate(now time.Time) (changed bool) {
 	return b.Probed(false, now)
 }
 
-// Probed takes the outcome of a probe, due or not, and reports whether the breaker
-// opened or closed.
+// Probed records the outcome of a probe, whether it was due or not, and reports whether
+// the breaker opened or closed.
 func (b *Breaker) Probed(ok bool, now time.Time) (changed bool) {
 	if b.phase == closed {
 		return b.Settle(b.round, ok, now)
@@ -169,5 +173,5 @@ func (b *Breaker) open(now time.Time) {
 	b.retryAt = now.Add(b.delay)
 }
 
-// next is the delay after this one.
+// next returns the delay after the current one.
 func (b *Breaker) next() time.Duration { return min(max(2*b.delay, b.o.MinDelay), b.o.MaxDelay) }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestBreaker is one life of a breaker whose shortest delay is 50 ms: each row is
-// something that happens at an instant, and what the breaker makes of it.
+// TestBreaker runs one breaker with a minimum delay of 50 ms through its states: each
+// row is an event at an instant, and the breaker's reaction to it.
 func TestBreaker(t *testing.T) {
 	type step struct {
 		at      time.Duration

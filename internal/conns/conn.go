@@ -8,26 +8,26 @@ import (
 	"sync/atomic"
 )
 
-// Conn is a connection of a client that a [Listener] accepted, as it came from the
-// network: below TLS. It counts for the listener's limit until it is closed.
+// Conn is a client connection that a [Listener] accepted, as it came from the network:
+// below TLS. It counts towards the listener's limit until it is closed.
 type Conn struct {
 	net.Conn
 	table *table
-	standing
+	connState
 
-	framing framing
-	served  atomic.Int64 // requests that were handed to the server's handler
-	proved  atomic.Bool  // standing.identified, to be read without the table's lock
-	working atomic.Bool  // standing.busy, likewise
-	handled atomic.Bool  // the request of HTTP/1 that is under way has a handler
+	framing          framing
+	requests         atomic.Int64 // requests that were passed to the server's handler
+	atomicIdentified atomic.Bool  // connState.identified, readable without the table's lock
+	atomicBusy       atomic.Bool  // connState.busy, readable without the table's lock
+	handled          atomic.Bool  // the HTTP/1 request under way was passed to a handler
 }
 
-// Close implements [net.Conn]. The descriptor is free before the connection stops to
-// count.
+// Close implements [net.Conn]. It frees the descriptor before the connection stops
+// counting towards the limit.
 func (c *Conn) Close() error {
 	err := c.Conn.Close()
 	c.table.leave(c)
-	return err //nolint:wrapcheck // it is the network's own
+	return err //nolint:wrapcheck // the network's own error
 }
 
 // CloseWrite closes the sending half, as net/http does before it closes a connection on
@@ -36,21 +36,21 @@ func (c *Conn) CloseWrite() error { return closeWrite(c.Conn) }
 
 func closeWrite(c net.Conn) error {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite() //nolint:wrapcheck // it is the network's own
+		return half.CloseWrite() //nolint:wrapcheck // the network's own error
 	}
 	return nil
 }
 
-// stream is a connection of HTTP/1.x, as net/http reads it: above TLS. It follows the
-// framing of the requests. Where no request comes for a while, net/http is done with
-// the stream, and another one follows once the client sends something.
+// stream is an HTTP/1.x connection as net/http reads it: above TLS. It follows the
+// framing of the requests. When no request arrives for a while, net/http drops the
+// stream, and a new stream is made for the connection when the client sends something.
 type stream struct {
 	net.Conn // a *Conn or a *tls.Conn
 	conn     *Conn
 	listener *Listener
 	tls      *tls.Conn    // nil: plain HTTP
-	deadline atomic.Int64 // for reading, as net/http has set it, in Unix nanoseconds; 0: none
-	resting  atomic.Bool  // Close puts the connection to rest
+	deadline atomic.Int64 // read deadline that net/http has set, in Unix nanoseconds; 0: none
+	resting  atomic.Bool  // Close must let the connection rest instead of closing it
 }
 
 // newStream returns a stream of c, over TLS unless secured is nil.
@@ -69,14 +69,14 @@ func (s *stream) Read(p []byte) (n int, err error) {
 		n, err = s.Conn.Read(p)
 	}
 	s.conn.framing.scan(p[:n])
-	return n, err //nolint:wrapcheck // it is the network's own
+	return n, err //nolint:wrapcheck // the network's own error
 }
 
-// Write implements [net.Conn]. An answer of net/http's own is replaced.
+// Write implements [net.Conn]. It replaces an answer that net/http writes by itself.
 func (s *stream) Write(p []byte) (int, error) {
 	answer := s.refusal(p)
 	if answer == nil {
-		return s.Conn.Write(p) //nolint:wrapcheck // it is the network's own
+		return s.Conn.Write(p) //nolint:wrapcheck // the network's own error
 	}
 	if err := refuse(s.Conn, answer); err != nil {
 		return 0, err
@@ -87,7 +87,7 @@ func (s *stream) Write(p []byte) (int, error) {
 // CloseWrite closes the sending half.
 func (s *stream) CloseWrite() error { return closeWrite(s.Conn) }
 
-// secureStream is a stream over TLS. net/http takes the requests' TLS state from it.
+// secureStream is a stream over TLS. net/http reads the TLS state of requests from it.
 type secureStream struct{ stream }
 
 // ConnectionState returns the state of the TLS connection.
@@ -108,11 +108,11 @@ func counted(c net.Conn) *Conn {
 	return nil
 }
 
-// connKey is where the context of a request holds its [Conn].
+// connKey is the context key for the [Conn] of a request.
 type connKey struct{}
 
-// Attach makes s count what happens on the listener's connections. It sets ConnState
-// and ConnContext, and puts a handler in front of s.Handler, which must be set before.
+// Attach makes the listener follow the requests and states of the connections of s. It
+// sets ConnState and ConnContext, and wraps s.Handler, which must be set before.
 func (l *Listener) Attach(s *http.Server) {
 	next := s.Handler
 	s.ConnState = func(c net.Conn, state http.ConnState) { l.became(counted(c), state) }
@@ -121,48 +121,49 @@ func (l *Listener) Attach(s *http.Server) {
 	}
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c := of(r); c != nil && r.ProtoMajor == 1 {
-			c.served.Add(1)
+			c.requests.Add(1)
 			c.handled.Store(true)
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// became takes note of a connection's new state. Its end is noted by its Close.
+// became records a connection's new state. The end of a connection is recorded by its
+// Close.
 func (l *Listener) became(c *Conn, state http.ConnState) {
 	if c == nil || state != http.StateActive && state != http.StateIdle {
 		return
 	}
-	c.working.Store(state == http.StateActive)
+	c.atomicBusy.Store(state == http.StateActive)
 	if state == http.StateIdle {
 		c.handled.Store(false)
 	}
-	l.table.change(c, func(s *standing) { s.busy = state == http.StateActive })
+	l.table.change(c, func(s *connState) { s.busy = state == http.StateActive })
 }
 
-// of returns the connection that a request came on, nil where that is not known.
+// of returns the connection on which a request arrived, nil if it is not known.
 func of(r *http.Request) *Conn {
 	c, _ := r.Context().Value(connKey{}).(*Conn)
 	return c
 }
 
-// Ambiguous reports whether the request that is being handled, or one before it on its
-// connection, was framed in more than one way: with Transfer-Encoding and
-// Content-Length, or with Transfer-Encoding in HTTP/1.0. Its answer must close the
-// connection (RFC 9112 section 6.1). It is called by the handler of a server that a
-// [Listener] is attached to; it is false elsewhere, and always in HTTP/2.
+// Ambiguous reports whether the current request, or one before it on its connection,
+// was framed in more than one way: with Transfer-Encoding and Content-Length, or with
+// Transfer-Encoding in HTTP/1.0. The response must close the connection (RFC 9112
+// section 6.1). Only the handler of a server that a [Listener] is attached to may call
+// it: in other handlers it returns false, and always for HTTP/2.
 func Ambiguous(r *http.Request) bool {
 	c := of(r)
-	return c != nil && r.ProtoMajor == 1 && c.framing.ambiguous(c.served.Load())
+	return c != nil && r.ProtoMajor == 1 && c.framing.ambiguous(c.requests.Load())
 }
 
-// Identified notes that the client of a request was identified: its connection is
-// closed for others last. Elsewhere than in the handler of a server that a [Listener]
-// is attached to it does nothing. Many goroutines may call it.
+// Identified records that the client of a request was identified: its connection is the
+// last to be closed for others. In a handler of a server that no [Listener] is attached
+// to, it has no effect. It is safe for concurrent use.
 func Identified(r *http.Request) {
 	c := of(r)
-	if c == nil || c.proved.Swap(true) {
+	if c == nil || c.atomicIdentified.Swap(true) {
 		return
 	}
-	c.table.change(c, func(s *standing) { s.identified = true })
+	c.table.change(c, func(s *connState) { s.identified = true })
 }

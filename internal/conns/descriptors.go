@@ -1,4 +1,5 @@
 package conns
 
-// assumed is how many descriptors a process may have open where the system does not say.
+// assumed is the number of descriptors that a process may have open if the system does
+// not report it.
 const assumed = 16_384

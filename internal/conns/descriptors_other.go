@@ -2,5 +2,5 @@
 
 package conns
 
-// Descriptors returns how many descriptors this process is taken to have.
+// Descriptors returns how many descriptors this process is assumed to have.
 func Descriptors() int { return assumed }

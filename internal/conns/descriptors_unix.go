@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// Descriptors returns how many file descriptors this process may have open. Go has
-// raised the soft limit to the hard one when the process started.
+// Descriptors returns how many file descriptors this process may have open. Go raises
+// the soft limit to the hard limit at the start of the process.
 func Descriptors() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -1,5 +1,5 @@
-// Package conns is the listener's side of client connections: how many there may be
-// and which one is closed for a new one, who does the TLS handshake, and whether the
-// HTTP/1 requests on a connection are framed in one way only. It knows nothing of what
-// requests mean.
+// Package conns is the listener's side of client connections: it bounds their number,
+// chooses which one is closed for a new one, does the TLS handshake, and checks whether
+// the HTTP/1 requests on a connection are framed in only one way. It does not interpret
+// requests.
 package conns

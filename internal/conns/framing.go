@@ -6,27 +6,27 @@ import "sync/atomic"
 // connection: request line, header section, body, next request. It finds the first
 // request whose end two servers can place differently: one with Transfer-Encoding and
 // Content-Length, or one of HTTP/1.0 with Transfer-Encoding (RFC 9112 sections 6.1 and
-// 6.3). net/http hides them: it deletes one of the two fields.
+// 6.3). net/http hides such requests: it deletes one of the two fields.
 //
-// It agrees with net/http on where each request ends. A request that it cannot follow
-// counts as ambiguous; net/http refuses those too. It keeps a few numbers and none of
-// the bytes. The zero value is a new connection. Calls of scan must follow each other;
+// It agrees with net/http on the end of each request. A request that it cannot follow
+// counts as ambiguous; net/http refuses such requests too. It stores a few numbers and
+// no bytes. The zero value is a new connection. Calls of scan must not overlap;
 // ambiguous may be called at any time.
 type framing struct {
 	first    atomic.Int64 // number of the first ambiguous request, from 1; 0: none yet
 	requests int64        // header sections that are complete
 
-	begun  bool   // a byte of the next request was read, or of an empty line before it
-	step   step   // what the next byte belongs to
-	place  uint8  // how many bytes of the word that is being compared have matched
-	blanks uint8  // bytes of empty lines that may still come before a request line
+	begun  bool   // a byte of the next request, or of an empty line before it, was read
+	step   step   // the element that the next byte belongs to
+	place  uint8  // matched bytes of the word that is being compared
+	blanks uint8  // bytes of empty lines that may still precede a request line
 	post   bool   // the request is a POST
-	old    bool   // the request is one of HTTP/1.0
+	old    bool   // the request's version is HTTP/1.0
 	fields fields // of the header section
 	body   body
 }
 
-// step is what the next byte belongs to.
+// step is the element that the next byte belongs to.
 type step uint8
 
 const (
@@ -37,38 +37,38 @@ const (
 	stepLine                  // the first byte of a line of a section
 	stepBlank                 // the LF of an empty line
 	stepName                  // a field name
-	stepSkip                  // the rest of a line that does not matter
+	stepSkip                  // the rest of a line that is ignored
 	stepLength                // the value of a Content-Length field
-	stepLengthLF              // the LF after it
+	stepLengthLF              // the LF after a Content-Length field
 	stepContent               // a body of a known length
 	stepSize                  // the size of a chunk
-	stepSizeBlank             // white space after it
+	stepSizeBlank             // white space after the size of a chunk
 	stepExtension             // the extensions of a chunk
 	stepSizeLF                // the LF after a chunk's size
 	stepChunk                 // the data of a chunk
 	stepChunkCR               // the CR after it
-	stepChunkLF               // the LF after that
-	stepStopped               // nothing: a request was ambiguous
+	stepChunkLF               // the LF after that CR
+	stepStopped               // no element: a request was ambiguous
 )
 
 // maxLeading is how many bytes of empty lines net/http skips after a POST.
 const maxLeading = 4
 
-// ambiguous reports whether the request of this number, from 1, or one before it is
-// framed in more than one way.
+// ambiguous reports whether the request with this number, counted from 1, or one before
+// it is framed in more than one way.
 func (f *framing) ambiguous(request int64) bool {
 	first := f.first.Load()
 	return first != 0 && request >= first
 }
 
-// stop ends the following: the request that is being read is ambiguous, or, within a
-// body, the one after it.
+// stop ends the scan: the current request is ambiguous or, within a body, the next one
+// is.
 func (f *framing) stop() {
 	f.step = stepStopped
 	f.first.Store(f.requests + 1)
 }
 
-// scan takes the bytes that were read next.
+// scan processes the bytes that were read next.
 func (f *framing) scan(p []byte) {
 	for len(p) > 0 {
 		switch f.step {
@@ -87,7 +87,7 @@ func (f *framing) scan(p []byte) {
 	}
 }
 
-// take takes one byte.
+// take processes one byte.
 func (f *framing) take(b byte) {
 	switch f.step {
 	case stepLeading:
@@ -127,7 +127,7 @@ func (f *framing) leading(b byte) {
 	f.method(b)
 }
 
-// method takes a byte of the method.
+// method processes a byte of the method.
 func (f *framing) method(b byte) {
 	const post = "POST"
 	switch {
@@ -141,11 +141,11 @@ func (f *framing) method(b byte) {
 	}
 }
 
-// differs is the place in a word that other bytes have been compared with.
+// differs is the value of place after a byte that differs from the word.
 const differs = 255
 
-// matched returns how many bytes of word have matched once b follows the first place
-// of them, differs where b is another byte.
+// matched returns how many bytes of word have matched after b, if the first place bytes
+// matched before it, and differs if b is another byte.
 func matched(word string, place uint8, b byte) uint8 {
 	if int(place) < len(word) && word[place] == b {
 		return place + 1
@@ -153,8 +153,8 @@ func matched(word string, place uint8, b byte) uint8 {
 	return differs
 }
 
-// target takes bytes of the request target up to the space behind it, and returns the
-// rest of p.
+// target processes bytes of the request target up to the space after it, and returns
+// the rest of p.
 func (f *framing) target(p []byte) []byte {
 	for i, b := range p {
 		switch b {
@@ -169,7 +169,7 @@ func (f *framing) target(p []byte) []byte {
 	return nil
 }
 
-// version takes a byte of the protocol version.
+// version processes a byte of the protocol version.
 func (f *framing) version(b byte) {
 	const old = "HTTP/1.0"
 	switch {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// spelling is a request, or several, and which of them is the first ambiguous one.
+// spelling is one request or several, and the number of the first ambiguous one.
 type spelling struct {
 	text  string
 	first int64
@@ -88,8 +88,9 @@ func BenchmarkFraming(b *testing.B) {
 	}
 }
 
-// FuzzFramingAgreesWithNetHTTP on where each request that net/http accepts begins and
-// ends, or finds it ambiguous; and finds none ambiguous that names no transfer encoding.
+// FuzzFramingAgreesWithNetHTTP on the beginning and end of each request that net/http
+// accepts, or finds the request ambiguous; and finds no request ambiguous that names no
+// transfer encoding.
 func FuzzFramingAgreesWithNetHTTP(f *testing.F) {
 	for _, s := range spellings {
 		f.Add([]byte(s.text))
@@ -138,7 +139,7 @@ func FuzzFramingIsTheSameHoweverReadsSplit(f *testing.F) {
 	})
 }
 
-// followed returns where framing sees header sections and requests end.
+// followed returns where, according to framing, header sections and requests end.
 func followed(stream []byte) (heads, ends []int, first int64) {
 	var f framing
 	for i := range stream {
@@ -155,11 +156,11 @@ func followed(stream []byte) (heads, ends []int, first int64) {
 	return heads, ends, f.first.Load()
 }
 
-// request is where net/http sees a request's header section and body end; end is -1
-// where it refuses the body.
+// request is where, according to net/http, a request's header section and body end; end
+// is -1 if net/http refuses the body.
 type request struct{ head, end int }
 
-// accepted returns what a server of net/http reads from a connection.
+// accepted returns the requests that a server of net/http reads from a connection.
 func accepted(stream []byte) (all []request) {
 	in := strings.NewReader(string(stream))
 	buffer := bufio.NewReader(in)

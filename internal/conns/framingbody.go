@@ -1,15 +1,15 @@
 package conns
 
-// body is how far a request's body is.
+// body is the position in a request's body.
 type body struct {
-	left   uint64 // bytes still to come of the body, or of the chunk
-	digits uint8  // of the chunk's size
+	left   uint64 // remaining bytes of the body, or of the chunk
+	digits uint8  // digits of the chunk's size that were read
 }
 
 // maxDigits is how many digits of a chunk's size net/http reads.
 const maxDigits = 16
 
-// content drops bytes of a body or of a chunk, and returns the rest of p.
+// content skips bytes of a body or of a chunk, and returns the rest of p.
 func (f *framing) content(p []byte) []byte {
 	if n := uint64(len(p)); n < f.body.left {
 		f.body.left -= n
@@ -25,12 +25,12 @@ func (f *framing) content(p []byte) []byte {
 	return p
 }
 
-// chunk takes a byte of what is around the data of chunks (RFC 9112 section 7.1).
+// chunk processes a byte between the data of chunks (RFC 9112 section 7.1).
 func (f *framing) chunk(b byte) {
 	switch f.step {
 	case stepSize:
 		f.size(b)
-	case stepSizeBlank: // net/http takes no extension after it
+	case stepSizeBlank: // net/http accepts no extension after white space
 		if b != ' ' && b != '\t' {
 			f.expect('\r', b, stepSizeLF)
 		}
@@ -47,7 +47,7 @@ func (f *framing) chunk(b byte) {
 	}
 }
 
-// expect goes on to next where b is the byte that must come.
+// expect continues with step next if b is the byte that must follow.
 func (f *framing) expect(want, b byte, next step) {
 	f.step = next
 	if b != want {
@@ -55,7 +55,7 @@ func (f *framing) expect(want, b byte, next step) {
 	}
 }
 
-// size takes a byte of a chunk's size.
+// size processes a byte of a chunk's size.
 func (f *framing) size(b byte) {
 	digit := hexadecimal(b)
 	switch {
@@ -72,7 +72,7 @@ func (f *framing) size(b byte) {
 	}
 }
 
-// hexadecimal returns the value of a digit, 16 for any other byte.
+// hexadecimal returns the value of a hexadecimal digit, 16 for any other byte.
 func hexadecimal(b byte) byte {
 	switch {
 	case '0' <= b && b <= '9':
@@ -85,7 +85,7 @@ func hexadecimal(b byte) byte {
 	return 16
 }
 
-// extension takes a byte of a chunk's extensions.
+// extension processes a byte of a chunk's extensions.
 func (f *framing) extension(b byte) {
 	switch b {
 	case '\r':
@@ -95,8 +95,8 @@ func (f *framing) extension(b byte) {
 	}
 }
 
-// sized takes the LF after a chunk's size. A size of 0 is the end of the data, and
-// trailers follow.
+// sized processes the LF after a chunk's size. A size of 0 ends the data; trailers
+// follow.
 func (f *framing) sized(b byte) {
 	switch {
 	case b != '\n':

@@ -5,19 +5,19 @@ import (
 	"math"
 )
 
-// fields is what a section of lines says of the body.
+// fields holds the facts about the body that a section of lines contains.
 type fields struct {
 	section section
-	opening bool // no line of the section was read yet
-	current field
+	opening bool   // no line of the section was read yet
+	current field  // name of the current line
 	encoded bool   // a Transfer-Encoding field was read
 	counted bool   // a Content-Length field was read
-	length  uint64 // of the first one
-	number  number // how far the value of the current one is
-	value   uint64 // of the current one
+	length  uint64 // value of the first Content-Length field
+	number  number // position in the value of the current Content-Length field
+	value   uint64 // value of the current Content-Length field so far
 }
 
-// section is what kind of lines are read, up to an empty one.
+// section is the kind of lines that are read, up to an empty one.
 type section uint8
 
 const (
@@ -25,7 +25,7 @@ const (
 	sectionTrailer
 )
 
-// field is what a line names.
+// field is the name of a line, as far as it matters.
 type field uint8
 
 const (
@@ -40,13 +40,13 @@ const (
 	nameLength   = "content-length"
 )
 
-// number is how far the value of a Content-Length field is.
+// number is the position in the value of a Content-Length field.
 type number uint8
 
 const (
 	numberNone   number = iota // no digit yet
 	numberDigits               // digits
-	numberOver                 // white space after them
+	numberOver                 // white space after the digits
 )
 
 // lines begins a section.
@@ -55,9 +55,9 @@ func (f *framing) lines(s section) {
 	f.fields = fields{section: s, opening: true}
 }
 
-// line takes the first byte of a line, or the LF of an empty one. A line that begins
-// with white space goes on with the value of the field before it (RFC 9112 section 5.2,
-// obs-fold), except at the beginning of a section.
+// line processes the first byte of a line, or the LF of an empty one. A line that
+// begins with white space continues the value of the field before it (RFC 9112 section
+// 5.2, obs-fold), except at the beginning of a section.
 func (f *framing) line(b byte) {
 	opening := f.fields.opening
 	f.fields.opening = false
@@ -79,7 +79,7 @@ func (f *framing) line(b byte) {
 	}
 }
 
-// fold goes on with the value of the current field.
+// fold continues the value of the current field on another line.
 func (f *framing) fold(opening bool, b byte) {
 	switch {
 	case opening:
@@ -92,11 +92,11 @@ func (f *framing) fold(opening bool, b byte) {
 	}
 }
 
-// field takes the first byte of a field's name.
+// field processes the first byte of a field's name.
 func (f *framing) field(b byte) {
 	f.step, f.place, f.fields.current = stepName, 0, fieldOther
 	switch {
-	case f.fields.section == sectionTrailer: // its fields frame nothing
+	case f.fields.section == sectionTrailer: // trailer fields do not frame a body
 		f.step = stepSkip
 	case b == 't' || b == 'T':
 		f.fields.current = fieldEncoding
@@ -110,8 +110,8 @@ func (f *framing) field(b byte) {
 	}
 }
 
-// name takes a byte of the name of a field that may be one of the two. net/http refuses
-// a request with white space before the colon.
+// name processes a byte of a field name that may be one of the two. net/http refuses a
+// request with white space before the colon.
 func (f *framing) name(b byte) {
 	word := nameLength
 	if f.fields.current == fieldEncoding {
@@ -134,7 +134,7 @@ func (f *framing) name(b byte) {
 	}
 }
 
-// named notes that the current field is one of the two.
+// named records that the current field is one of the two.
 func (f *framing) named() {
 	if f.fields.current == fieldEncoding {
 		f.fields.encoded = true
@@ -145,7 +145,7 @@ func (f *framing) named() {
 	f.step = stepLength
 }
 
-// skip drops what is left of a line, and returns the rest of p.
+// skip ignores the rest of a line, and returns the rest of p.
 func (f *framing) skip(p []byte) []byte {
 	_, rest, found := bytes.Cut(p, []byte("\n"))
 	if found {
@@ -154,8 +154,8 @@ func (f *framing) skip(p []byte) []byte {
 	return rest
 }
 
-// length takes a byte of the value of a Content-Length field: digits alone, white space
-// around them (RFC 9110 section 8.6). net/http refuses all else.
+// length processes a byte of the value of a Content-Length field: only digits, with
+// white space around them (RFC 9110 section 8.6). net/http refuses all other values.
 func (f *framing) length(b byte) {
 	s := &f.fields
 	switch {
@@ -176,8 +176,8 @@ func (f *framing) length(b byte) {
 	}
 }
 
-// settle takes the value of a Content-Length field that is over, and reports whether
-// it can be followed: net/http refuses two that differ, and one without digits.
+// settle checks the value of a complete Content-Length field, and reports whether it
+// can be followed: net/http refuses two different values, and a value without digits.
 func (f *framing) settle() bool {
 	s := &f.fields
 	if s.current != fieldLength {
@@ -192,7 +192,7 @@ func (f *framing) settle() bool {
 	return true
 }
 
-// end ends a section: what follows is the body, or the next request.
+// end ends a section. The body follows, or the next request.
 func (f *framing) end() {
 	switch {
 	case f.fields.section == sectionTrailer:

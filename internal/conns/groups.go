@@ -2,23 +2,23 @@ package conns
 
 import "net/netip"
 
-// group is the unidentified connections of one client address (IPv6: of one /64).
+// group holds the unidentified connections of one client address (IPv6: of one /64).
 type group struct {
 	address       netip.Prefix
 	kinds         [2]list // by busy
-	size          int     // of both, as groups knows it
-	before, after *group  // of the same size
+	size          int     // connections in both lists, when resize last ran
+	before, after *group  // neighbors in the list of groups of the same size
 }
 
-// groups holds the groups that have connections, and knows the largest ones. Each of its
-// methods takes the same time however many there are.
+// groups holds the groups that have connections, and can find a largest one. Each of
+// its methods takes constant time.
 type groups struct {
 	by    map[netip.Prefix]*group
-	sizes []*group // the first group of each size, nil where there is none
-	most  int      // size of the largest
+	sizes []*group // the first group of each size, nil if none has it
+	most  int      // size of the largest group
 }
 
-// of returns the group of an address, and makes it if there is none.
+// of returns the group of an address, and creates it if it does not exist.
 func (s *groups) of(address netip.Prefix) *group {
 	g := s.by[address]
 	if g == nil {
@@ -37,8 +37,7 @@ func (s *groups) size(address netip.Prefix) int {
 	return 0
 }
 
-// largest returns a group that no other has more connections than, nil where there is
-// none.
+// largest returns a group with the most connections, nil if there is no group.
 func (s *groups) largest() *group {
 	if s.most == 0 {
 		return nil
@@ -46,8 +45,8 @@ func (s *groups) largest() *group {
 	return s.sizes[s.most]
 }
 
-// weigh takes note of a change of g's size by one.
-func (s *groups) weigh(g *group) {
+// resize updates the lists after g's size has changed by one.
+func (s *groups) resize(g *group) {
 	s.unlink(g)
 	g.size = g.kinds[0].len + g.kinds[1].len
 	for len(s.sizes) <= g.size {
@@ -65,7 +64,7 @@ func (s *groups) weigh(g *group) {
 	}
 }
 
-// unlink takes g out of the groups of its size.
+// unlink removes g from the list of groups of its size.
 func (s *groups) unlink(g *group) {
 	switch {
 	case g.size == 0:
@@ -81,7 +80,7 @@ func (s *groups) unlink(g *group) {
 	g.before, g.after = nil, nil
 }
 
-// tidy forgets the group of an address that has no connections left.
+// tidy removes the group of an address that has no connections.
 func (s *groups) tidy(address netip.Prefix) {
 	if g := s.by[address]; g != nil && g.size == 0 {
 		delete(s.by, address)

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// secure does the TLS handshake, and hands the connection on by its protocol: one of
-// HTTP/2 as net/http wants it, one of HTTP/1 so that its requests can be followed.
+// secure does the TLS handshake, and passes the connection on according to its
+// protocol: an HTTP/2 connection in the form that net/http needs, an HTTP/1 connection
+// as a stream, so that its requests can be followed.
 func (l *Listener) secure(c *Conn) {
 	secured := tls.Server(c, l.o.TLS)
 	if err := shake(secured, l.o.Handshake); err != nil {
@@ -19,7 +20,7 @@ func (l *Listener) secure(c *Conn) {
 		if l.o.Failed != nil {
 			l.o.Failed(c.RemoteAddr(), err)
 		}
-		_ = c.Close() // the handshake's error says it all
+		_ = c.Close() // the handshake's error is reported already
 		return
 	}
 	if secured.ConnectionState().NegotiatedProtocol == "h2" {
@@ -29,12 +30,12 @@ func (l *Listener) secure(c *Conn) {
 	l.hand(newStream(l, c, secured), c)
 }
 
-// shake does the handshake within its bound.
+// shake does the handshake within a time limit.
 func shake(c *tls.Conn, within time.Duration) error {
 	if err := c.SetDeadline(time.Now().Add(within)); err != nil {
 		return fmt.Errorf("bounding the handshake: %w", err)
 	}
-	if err := c.Handshake(); err != nil { //nolint:noctx // its deadline is the connection's
+	if err := c.Handshake(); err != nil { //nolint:noctx // the connection has a deadline
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
 	if err := c.SetDeadline(time.Time{}); err != nil {
@@ -43,7 +44,7 @@ func shake(c *tls.Conn, within time.Duration) error {
 	return nil
 }
 
-// answerPlain answers a client that speaks plain HTTP.
+// answerPlain answers a client that sends plain HTTP.
 func (l *Listener) answerPlain(err error) {
 	header, ok := errors.AsType[tls.RecordHeaderError](err)
 	if !ok || header.Conn == nil {
@@ -51,12 +52,12 @@ func (l *Listener) answerPlain(err error) {
 	}
 	switch string(header.RecordHeader[:]) {
 	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":
-		_ = refuse(header.Conn, l.plainAnswer(header.Conn)) // the client gets it or not
+		_ = refuse(header.Conn, l.plainAnswer(header.Conn)) // best effort: the connection is closed next
 	}
 }
 
-// plainAnswer returns the answer to a client that speaks plain HTTP: net/http's, if there
-// is none of the listener's.
+// plainAnswer returns the answer to a client that sends plain HTTP: net/http's, if Refuse
+// returns none.
 func (l *Listener) plainAnswer(c net.Conn) []byte {
 	const reason = "Client sent an HTTP request to an HTTPS server."
 	if l.o.Refuse != nil {

@@ -1,7 +1,7 @@
 package conns
 
-// list is connections in the order in which they came into it. A connection is in one
-// list of a lane at most. The zero list is empty.
+// list holds connections in the order in which they were added. A connection is in at
+// most one list of a lane. The zero list is empty.
 type list struct {
 	lane        lane
 	first, last *Conn
@@ -12,12 +12,12 @@ type list struct {
 type lane uint8
 
 const (
-	laneAll     lane = iota // with all connections of its kind
-	laneAddress             // with those of its client address
+	laneAll     lane = iota // the list of all connections of its kind
+	laneAddress             // the list of the connections of its client address
 	lanes
 )
 
-// link is a connection's place in the list of a lane.
+// link is a connection's position in the list of a lane.
 type link struct{ before, after *Conn }
 
 // push appends c.
@@ -32,7 +32,7 @@ func (l *list) push(c *Conn) {
 	l.len++
 }
 
-// remove takes c out, which is in l.
+// remove removes c, which must be in l.
 func (l *list) remove(c *Conn) {
 	at := c.links[l.lane]
 	if at.before != nil {

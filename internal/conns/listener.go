@@ -15,61 +15,61 @@ import (
 
 // Options set up a [Listener].
 type Options struct {
-	Limit     int            // connections at a time; at least 1
-	Exempt    []netip.Prefix // addresses that are not held to the share of one address: proxies with many clients
+	Limit     int            // maximum number of open connections; at least 1
+	Exempt    []netip.Prefix // addresses without the limit on one address: proxies with many clients
 	TLS       *tls.Config    // nil: plain HTTP
-	Handshake time.Duration  // bound on a TLS handshake; 0: 10 s
-	Rest      time.Duration  // how long an HTTP/1 connection without a request keeps the server's memory; 0: 1 s
+	Handshake time.Duration  // time limit of a TLS handshake; 0: 10 s
+	Rest      time.Duration  // how long net/http keeps an HTTP/1 connection without a request; 0: 1 s
 
-	// Changed is called when a trouble begins and when it is over, at most once each for
-	// a stretch of it. It must not wait. Nil: nothing is called.
+	// Changed is called when a problem begins, when it is over, and once a minute while
+	// it lasts. It must not block. Nil: no call.
 	Changed func(Change)
 
-	// Refuse returns the answer to a request that net/http refuses by itself, in the
-	// place of net/http's own: a whole HTTP/1.1 message, after which the connection is
-	// closed. Requests of HTTP/2 are not among them. Many goroutines call it; it must not
-	// wait. Nil, or no answer: net/http's own.
+	// Refuse returns the answer to an HTTP/1.x request that net/http refuses by itself,
+	// which replaces net/http's answer: a complete HTTP/1.1 message, after which the
+	// connection is closed. Several goroutines may call it at the same time; it must not
+	// block. If Refuse is nil or returns nil, net/http's answer is sent.
 	Refuse func(Refusal) []byte
 
-	// Failed is called with the error of each TLS handshake that came to nothing. Many
-	// goroutines call it; it must not wait. Nil: nothing is called.
+	// Failed is called with the error of each TLS handshake that failed. Several
+	// goroutines may call it at the same time; it must not block. Nil: no call.
 	Failed func(remote net.Addr, err error)
 }
 
-// Counts are a listener's numbers. Those that are not of this moment are since the
-// start.
+// Counts are a listener's numbers. Limit, Idle and Busy are current values; the others
+// count from the start.
 type Counts struct {
 	Limit      int
-	Idle, Busy int // connections that are open: without a request, and with one
+	Idle, Busy int // open connections without and with a request under way
 	ClosedIdle int64
-	ClosedBusy int64 // connections closed for another one
+	ClosedBusy int64 // connections closed to make room for another one
 	Refused    int64 // new connections closed because there was no room
-	Failed     int64 // times that the system gave no connection
-	Handshakes int64 // TLS handshakes that came to nothing
+	Failed     int64 // errors of the system while accepting
+	Handshakes int64 // TLS handshakes that failed
 }
 
 // Listener is a [net.Listener] that bounds how many connections are open. Its
-// connections are for the one [http.Server] that it is attached to: those of HTTP/2 are
-// *tls.Conn with a complete handshake. It is safe for concurrent use.
+// connections are for the one [http.Server] that it is attached to: HTTP/2 connections
+// are *tls.Conn with a complete handshake. It is safe for concurrent use.
 type Listener struct {
 	net.Listener
 	o     Options
 	table *table
 	ready chan net.Conn
-	fatal chan error // holds one
+	fatal chan error // holds one element
 	done  chan struct{}
 	close func() error
 	once  sync.Once
-	full  spell
-	fails spell
+	full  episode
+	fails episode
 }
 
-// handshake bounds a TLS handshake where nothing else is set.
+// handshake is the default time limit of a TLS handshake.
 const handshake = 10 * time.Second
 
-// New returns a Listener for what inner accepts. The first Accept starts its work, and
-// Close ends it and the connections that rest; TLS handshakes that are under way end
-// within their bound.
+// New returns a Listener for the connections that inner accepts. The first Accept
+// starts its goroutine, and Close ends it and the connections that rest. TLS handshakes
+// that are under way end within their time limit.
 func New(inner net.Listener, o Options) *Listener {
 	o.Handshake, o.Rest = cmp.Or(o.Handshake, handshake), cmp.Or(o.Rest, restAfter)
 	l := &Listener{
@@ -90,8 +90,8 @@ func (l *Listener) Close() error { return l.close() }
 // Counts returns the listener's numbers.
 func (l *Listener) Counts() Counts { return l.table.count() }
 
-// Accept implements [net.Listener]. Errors of the system that pass by themselves are
-// waited out.
+// Accept implements [net.Listener]. It does not return temporary errors of the system,
+// but waits until they are over.
 func (l *Listener) Accept() (net.Conn, error) {
 	l.once.Do(func() { go l.accept() }) // ends with Close
 	select {
@@ -104,7 +104,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// accept takes connections from the system until the listener is closed.
+// accept accepts connections from the system until the listener is closed.
 func (l *Listener) accept() {
 	wait := time.Duration(0)
 	for {
@@ -132,28 +132,28 @@ func (l *Listener) closed() bool {
 	}
 }
 
-// passing reports whether the system may give connections again after err: it had no
-// descriptors or memory, or the client had gone.
+// passing reports whether err is temporary: the system had no descriptors or memory, or
+// the client had closed the connection.
 func passing(err error) bool {
 	return slices.ContainsFunc([]error{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM, syscall.EINTR,
 	}, func(target error) bool { return errors.Is(err, target) })
 }
 
-// The waits between two attempts to accept.
+// The minimum and maximum wait between two attempts to accept.
 const (
 	shortestWait = 5 * time.Millisecond
 	longestWait  = time.Second
 )
 
-// failed takes note that the system gave no connection. It closes an idle connection
-// where descriptors are what is missing, waits, and returns how long it did.
+// failed records that the system returned no connection. It closes an idle connection
+// if descriptors are missing, waits, and returns how long it waited.
 func (l *Listener) failed(err error, before time.Duration) time.Duration {
 	l.table.add(func(n *Counts) { n.Failed++ })
-	l.trouble(&l.fails, Failing, err.Error())
+	l.problem(&l.fails, Failing, err.Error())
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		if c := l.table.oldest(); c != nil {
-			_ = c.Conn.Close() // the client must connect again in any case
+			_ = c.Conn.Close() // an error does not matter: the client must connect again in any case
 		}
 	}
 	wait := min(max(shortestWait, 2*before), longestWait)
@@ -166,20 +166,20 @@ func (l *Listener) failed(err error, before time.Duration) time.Duration {
 	return wait
 }
 
-// trouble takes note that a trouble happened once more.
-func (l *Listener) trouble(s *spell, what Trouble, cause string) {
+// problem records one more occurrence of a problem.
+func (l *Listener) problem(s *episode, what Problem, cause string) {
 	if s.happened(time.Now(), cause) && l.o.Changed != nil {
-		l.o.Changed(Change{Trouble: what, Times: 1, Cause: cause})
+		l.o.Changed(Change{Problem: what, Times: 1, Cause: cause})
 	}
 }
 
-// admit counts a new connection, and hands it on unless there is no room for it.
+// admit counts a new connection, and passes it on unless there is no room for it.
 func (l *Listener) admit(raw net.Conn) {
 	c := &Conn{Conn: raw, table: l.table}
 	c.address = l.address(raw.RemoteAddr())
 	if closed := l.table.enter(c); closed != nil {
-		l.trouble(&l.full, Full, "")
-		_ = closed.Conn.Close() // net/http notices; the client must connect again in any case
+		l.problem(&l.full, Full, "")
+		_ = closed.Conn.Close() // net/http sees the end; the client must connect again in any case
 		if closed == c {
 			return
 		}
@@ -191,21 +191,21 @@ func (l *Listener) admit(raw net.Conn) {
 	l.hand(newStream(l, c, nil), c)
 }
 
-// hand gives c to Accept. It closes it where the listener is closed first.
+// hand passes c to Accept. It closes c if the listener is closed first.
 func (l *Listener) hand(c net.Conn, below *Conn) {
 	select {
 	case l.ready <- c:
 	case <-l.done:
-		_ = below.Close() // the client must connect elsewhere in any case
+		_ = below.Close() // an error does not matter: this process does not serve it
 	}
 }
 
-// ipv6Network is how much of an IPv6 address names who has it: a network of 64 bits is
-// the least that one host is given (RFC 6177).
+// ipv6Network is the number of bits of an IPv6 address that identify its owner: 64 bits
+// are the smallest network that one host gets (RFC 6177).
 const ipv6Network = 64
 
-// address returns what a connection counts with: an IPv4 address or an IPv6 network;
-// the invalid one where it is not held to the share of one address.
+// address returns the network that a connection counts for: an IPv4 address or an IPv6
+// network; the invalid prefix if it has no limit on one address.
 func (l *Listener) address(remote net.Addr) netip.Prefix {
 	tcp, ok := remote.(*net.TCPAddr)
 	if !ok {
@@ -219,29 +219,29 @@ func (l *Listener) address(remote net.Addr) netip.Prefix {
 	if a.Is6() {
 		bits = ipv6Network
 	}
-	p, _ := a.Prefix(bits) // fails for the invalid address alone, and returns the invalid prefix
+	p, _ := a.Prefix(bits) // fails only for the invalid address, and then returns the invalid prefix
 	return p
 }
 
-// State is how a listener is.
+// State is the current state of a listener.
 type State struct {
 	Full    bool // connections are closed or refused because there is no room
-	Failing bool // the system gives no new connections
+	Failing bool // the system returns no new connections
 	Cause   string
 }
 
-// State returns how the listener is. A trouble lasts until nothing happened for ten
-// seconds.
+// State returns the state of the listener. A problem is over ten seconds after its last
+// occurrence.
 func (l *Listener) State() State {
 	full, _, _ := l.full.state()
 	failing, _, cause := l.fails.state()
 	return State{Full: full, Failing: failing, Cause: cause}
 }
 
-// lookEvery is how often it is looked whether a trouble is over.
+// lookEvery is the interval of the checks whether a problem is over.
 const lookEvery = time.Second
 
-// Run notices the end of troubles, and those that go on, until ctx ends. It returns nil.
+// Run reports the end of problems, and those that last, until ctx ends. It returns nil.
 func (l *Listener) Run(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -256,12 +256,12 @@ func (l *Listener) Run(ctx context.Context) error {
 	}
 }
 
-// follow reports the end of a trouble, if it has ended, or that it goes on.
-func (l *Listener) follow(s *spell, what Trouble, now time.Time) {
+// follow reports the end of a problem, if it has ended, or that it lasts.
+func (l *Listener) follow(s *episode, what Problem, now time.Time) {
 	over := s.ended(now)
-	if !over && !s.goesOn(now) || l.o.Changed == nil {
+	if !over && !s.reportDue(now) || l.o.Changed == nil {
 		return
 	}
 	_, times, cause := s.state()
-	l.o.Changed(Change{Trouble: what, Over: over, Times: times, Cause: cause})
+	l.o.Changed(Change{Problem: what, Over: over, Times: times, Cause: cause})
 }

@@ -22,21 +22,21 @@ import (
 	"time"
 )
 
-// served is a server on a Listener, whose handler answers with what it finds.
-type served struct {
+// testServer is a server on a Listener, whose handler answers with its observations.
+type testServer struct {
 	*Listener
 	server  *http.Server
 	address string
 }
 
 // serve starts a server of handler on a listener with these options.
-func serve(t *testing.T, o Options, handler http.HandlerFunc) *served {
+func serve(t *testing.T, o Options, handler http.HandlerFunc) *testServer {
 	t.Helper()
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &served{Listener: New(inner, o), address: inner.Addr().String()}
+	s := &testServer{Listener: New(inner, o), address: inner.Addr().String()}
 	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 	s.Attach(s.server)
 	go func() { _ = s.server.Serve(s.Listener) }() // ends with Close
@@ -45,7 +45,7 @@ func serve(t *testing.T, o Options, handler http.HandlerFunc) *served {
 }
 
 // dial opens a connection that ends with the test.
-func (s *served) dial(t *testing.T) net.Conn {
+func (s *testServer) dial(t *testing.T) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", s.address)
 	if err != nil {
@@ -85,7 +85,7 @@ func ended(c net.Conn) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// eventually waits until holds is true.
+// eventually waits until holds returns true.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -104,7 +104,7 @@ const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 func hello(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }
 
-// TestANewConnectionReplacesAnIdleOne, and one with a request stays.
+// TestANewConnectionReplacesAnIdleOne, and a connection with a request stays.
 func TestANewConnectionReplacesAnIdleOne(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -140,7 +140,7 @@ func TestANewConnectionReplacesAnIdleOne(t *testing.T) {
 	}
 }
 
-// TestAnIdentifiedClientIsKept, and its standing is its connection's.
+// TestAnIdentifiedClientIsKept, because its connection is identified.
 func TestAnIdentifiedClientIsKept(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Options{Limit: 2}, func(w http.ResponseWriter, r *http.Request) {
@@ -162,7 +162,7 @@ func TestAnIdentifiedClientIsKept(t *testing.T) {
 	}
 }
 
-// TestFramingIsJudgedRequestByRequest, whatever is pipelined behind.
+// TestFramingIsJudgedRequestByRequest, whatever is pipelined after a request.
 func TestFramingIsJudgedRequestByRequest(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Options{"HTTP": {Limit: 10}, "HTTPS": {Limit: 10, TLS: certified(t)}} {
@@ -232,7 +232,8 @@ func TestHTTP2IsServedAndCounted(t *testing.T) {
 	eventually(t, "the connection is idle", func() bool { return s.Counts().Idle == 1 })
 }
 
-// TestAStalledHandshakeEnds within its bound, and counts meanwhile.
+// TestAStalledHandshakeEnds within its time limit, and counts as a connection until
+// then.
 func TestAStalledHandshakeEnds(t *testing.T) {
 	t.Parallel()
 	failed := make(chan error, 1)
@@ -246,7 +247,7 @@ func TestAStalledHandshakeEnds(t *testing.T) {
 	eventually(t, "it no longer counts", func() bool { n := s.Counts(); return n.Idle == 0 && n.Handshakes == 1 })
 }
 
-// TestPlainHTTPOnAnHTTPSListenerIsTold so.
+// TestPlainHTTPOnAnHTTPSListenerIsTold to use HTTPS.
 func TestPlainHTTPOnAnHTTPSListenerIsTold(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Options{Limit: 10, TLS: certified(t)}, hello)
@@ -285,7 +286,7 @@ func TestShutdownLetsRequestsEnd(t *testing.T) {
 	}
 }
 
-// failing is a listener that gives errors before connections.
+// failing is a listener that returns errors before connections.
 type failing struct {
 	net.Listener
 	errors chan error
@@ -307,8 +308,8 @@ func (f *failing) Accept() (net.Conn, error) {
 
 func (f *failing) Close() error { close(f.conns); return nil }
 
-// TestTheSystemsErrorsAreWaitedOut: one line for all of them and one for their end, and
-// an idle connection gives up its descriptor.
+// TestTheSystemsErrorsAreWaitedOut: one report for all of them and one for their end,
+// and an idle connection is closed for its descriptor.
 func TestTheSystemsErrorsAreWaitedOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -332,7 +333,7 @@ func TestTheSystemsErrorsAreWaitedOut(t *testing.T) {
 		for _, err := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS} {
 			f.errors <- err
 		}
-		f.conns <- near // taken by the call that is under way; the errors come after it
+		f.conns <- near // accepted by the call that is under way; the errors follow
 		f.conns <- near
 		for range 2 {
 			if _, err := l.Accept(); err != nil {
@@ -347,7 +348,7 @@ func TestTheSystemsErrorsAreWaitedOut(t *testing.T) {
 		}
 		<-time.After(calm + lookEvery)
 		synctest.Wait()
-		want := []Change{{Trouble: Failing, Times: 1, Cause: "accept: too many open files"}, {Trouble: Failing, Over: true, Times: 3, Cause: "accept: too many open files"}}
+		want := []Change{{Problem: Failing, Times: 1, Cause: "accept: too many open files"}, {Problem: Failing, Over: true, Times: 3, Cause: "accept: too many open files"}}
 		mu.Lock()
 		defer mu.Unlock()
 		if len(changes) != 2 || changes[0] != want[0] || changes[1] != want[1] {
@@ -357,7 +358,8 @@ func TestTheSystemsErrorsAreWaitedOut(t *testing.T) {
 	})
 }
 
-// TestATroubleThatGoesOnIsReportedOnceAMinute with how often it has happened, not each time.
+// TestATroubleThatGoesOnIsReportedOnceAMinute with the number of occurrences, not each
+// time.
 func TestATroubleThatGoesOnIsReportedOnceAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -386,14 +388,15 @@ func TestATroubleThatGoesOnIsReportedOnceAMinute(t *testing.T) {
 			t.Fatalf("changes %+v of %d failures, want the first, two more and the end with them all", changes, l.Counts().Failed)
 		}
 		for i, c := range changes[:3] {
-			if c.Over || c.Trouble != Failing || i > 0 && c.Times <= changes[i-1].Times {
+			if c.Over || c.Problem != Failing || i > 0 && c.Times <= changes[i-1].Times {
 				t.Errorf("change %d is %+v after %+v, want one that goes on, with more failures", i, c, changes[:i])
 			}
 		}
 	})
 }
 
-// TestAddressesCountAsNetworks: IPv4 by address, IPv6 by /64, proxies not at all.
+// TestAddressesCountAsNetworks: IPv4 by address, IPv6 by /64, exempt proxies not at
+// all.
 func TestAddressesCountAsNetworks(t *testing.T) {
 	t.Parallel()
 	l := New(nil, Options{Limit: 1, Exempt: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
@@ -407,7 +410,7 @@ func TestAddressesCountAsNetworks(t *testing.T) {
 	}
 }
 
-// certified returns a server's configuration with a certificate of its own.
+// certified returns a server's TLS configuration with a certificate of its own.
 func certified(t *testing.T) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -10,5 +10,5 @@ import (
 // canWait reports whether readable works on this system.
 const canWait = false
 
-// readable is not called where it cannot work.
+// readable is never called on this system.
 func readable(net.Conn) error { return errors.ErrUnsupported }

@@ -12,11 +12,11 @@ import (
 // canWait reports whether readable works on this system.
 const canWait = true
 
-// errNoSocket is that a connection is none of the system's.
+// errNoSocket reports that a connection is not a socket of the system.
 var errNoSocket = errors.New("conns: not a socket")
 
-// readable waits until there is something to read from c, the client's end included,
-// and reads nothing. It keeps to c's read deadline, and ends when c is closed.
+// readable waits until c has bytes to read or the client has closed it, and reads no
+// byte. It ends at c's read deadline, and when c is closed.
 func readable(c net.Conn) error {
 	socket, ok := c.(syscall.Conn)
 	if !ok {

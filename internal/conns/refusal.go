@@ -12,12 +12,12 @@ import (
 // Refusal is a request that net/http refuses by itself, before any handler: it cannot be
 // read, or its header section is too large.
 type Refusal struct {
-	Remote net.Addr // the client's
-	Status int      // of net/http's answer
-	Reason string   // in net/http's words, which repeat nothing of the request; may be empty
+	Remote net.Addr // address of the client
+	Status int      // status code of net/http's answer
+	Reason string   // net/http's text, which quotes no part of the request; may be empty
 }
 
-// refusal returns the answer in the place of net/http's, nil if p is no such answer.
+// refusal returns the answer that replaces net/http's, nil if p is not such an answer.
 // net/http writes it at once, before a handler has begun.
 func (s *stream) refusal(p []byte) []byte {
 	if s.listener.o.Refuse == nil || s.conn.handled.Load() {
@@ -37,21 +37,21 @@ func (s *stream) refusal(p []byte) []byte {
 	return s.listener.o.Refuse(Refusal{Remote: s.RemoteAddr(), Status: status, Reason: reason})
 }
 
-// Bounds on what is read of a refused request behind its answer.
+// Limits of reading the rest of a refused request after the answer.
 const (
 	drainBytes = 1 << 20
 	drainTime  = 500 * time.Millisecond
 )
 
-// refuse writes an answer of the listener's, and reads on for a while. To close a
+// refuse writes the listener's answer, and then reads for a while: to close a
 // connection on which bytes are unread resets it, and the client may lose the answer
 // (RFC 9112 section 9.6).
 func refuse(c net.Conn, answer []byte) error {
 	if _, err := c.Write(answer); err != nil {
-		return err //nolint:wrapcheck // it is the network's own
+		return err //nolint:wrapcheck // the network's own error
 	}
-	if closeWrite(c) == nil && c.SetReadDeadline(time.Now().Add(drainTime)) == nil { // else the client has left
-		_, _ = io.CopyN(io.Discard, c, drainBytes) // ends with the client's end, or its bounds
+	if closeWrite(c) == nil && c.SetReadDeadline(time.Now().Add(drainTime)) == nil { // otherwise the client has left
+		_, _ = io.CopyN(io.Discard, c, drainBytes) // ends with the client's end, or at the limits
 	}
 	return nil
 }

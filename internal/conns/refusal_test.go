@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// refusing answers each refusal with its status and reason in a body, and keeps all.
+// refusing answers each refusal with its status and reason in a body, and stores it.
 type refusing struct {
 	mu   sync.Mutex
 	seen []Refusal
@@ -96,8 +96,8 @@ func TestPlainHTTPToHTTPSIsAnsweredByTheListener(t *testing.T) {
 	}
 }
 
-// TestNoAnswerOfAHandlerIsReplaced though it has the bytes of net/http's own, in its head
-// or alone in a packet of its body.
+// TestNoAnswerOfAHandlerIsReplaced, also if its header or one packet of its body has the
+// bytes of an answer of net/http.
 func TestNoAnswerOfAHandlerIsReplaced(t *testing.T) {
 	t.Parallel()
 	const own = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request"
@@ -105,7 +105,7 @@ func TestNoAnswerOfAHandlerIsReplaced(t *testing.T) {
 	s := serve(t, Options{Limit: 100, Refuse: r.answer}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", fmt.Sprint(2*len(own)))
 		w.WriteHeader(http.StatusBadRequest)
-		for range 2 { // the second when the head has gone
+		for range 2 { // the second one after the header was sent
 			_, _ = io.WriteString(w, own)
 			_ = http.NewResponseController(w).Flush()
 		}
@@ -121,7 +121,7 @@ func TestNoAnswerOfAHandlerIsReplaced(t *testing.T) {
 	}
 }
 
-// TestWithoutAnAnswerOfItsOwnNetHTTPsStays, for a listener without Refuse.
+// TestWithoutAnAnswerOfItsOwnNetHTTPsStays: a listener without Refuse sends net/http's answer.
 func TestWithoutAnAnswerOfItsOwnNetHTTPsStays(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Options{"no function": {Limit: 9}, "no answer": {Limit: 9, Refuse: func(Refusal) []byte { return nil }}} {
@@ -137,7 +137,7 @@ func TestWithoutAnAnswerOfItsOwnNetHTTPsStays(t *testing.T) {
 	}
 }
 
-// halved notes that its sending half was closed.
+// halved records that its sending half was closed.
 type halved struct {
 	net.Conn
 	closed bool
@@ -145,8 +145,8 @@ type halved struct {
 
 func (c *halved) CloseWrite() error { c.closed = true; return nil }
 
-// TestARefusedConnectionEndsThoughItsClientStays: after half a second, or what was sent
-// behind the request.
+// TestARefusedConnectionEndsThoughItsClientStays: after half a second, or after the bytes
+// that were sent after the request.
 func TestARefusedConnectionEndsThoughItsClientStays(t *testing.T) {
 	for name, tt := range map[string]struct {
 		sends int

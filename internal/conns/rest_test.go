@@ -11,7 +11,7 @@ import (
 )
 
 // rests returns how many connections rest.
-func (s *served) rests() (n int) {
+func (s *testServer) rests() (n int) {
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()
 	for c := s.table.kinds[0][0].first; c != nil; c = c.links[laneAll].after {
@@ -22,9 +22,9 @@ func (s *served) rests() (n int) {
 	return n
 }
 
-// restful serves with HTTP and with HTTPS, and lets connections rest at once. Test gets a
-// client's connection.
-func restful(t *testing.T, change func(*http.Server), test func(t *testing.T, s *served, c net.Conn)) {
+// restful serves with HTTP and with HTTPS, and lets connections rest at once. It calls
+// test with a client's connection.
+func restful(t *testing.T, change func(*http.Server), test func(t *testing.T, s *testServer, c net.Conn)) {
 	t.Helper()
 	for scheme, o := range map[string]Options{"HTTP": {Limit: 2}, "HTTPS": {Limit: 2, TLS: certified(t)}} {
 		t.Run(scheme, func(t *testing.T) {
@@ -33,7 +33,7 @@ func restful(t *testing.T, change func(*http.Server), test func(t *testing.T, s 
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &served{Listener: New(inner, o), address: inner.Addr().String()}
+			s := &testServer{Listener: New(inner, o), address: inner.Addr().String()}
 			s.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if Ambiguous(r) {
 					w.Header().Set("Connection", "close")
@@ -66,7 +66,7 @@ const hi = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
 // requests are followed as before.
 func TestARestingConnectionIsServedAgain(t *testing.T) {
 	t.Parallel()
-	restful(t, unchanged, func(t *testing.T, s *served, c net.Conn) {
+	restful(t, unchanged, func(t *testing.T, s *testServer, c net.Conn) {
 		for range 3 {
 			eventually(t, "the connection to rest", func() bool { return s.rests() == 1 })
 			for _, part := range []string{hi[:9], hi[9:30], hi[30:]} {
@@ -96,7 +96,7 @@ func TestARestingConnectionIsServedAgain(t *testing.T) {
 // TestARestingConnectionEndsInTime: after the server's bound on idle connections.
 func TestARestingConnectionEndsInTime(t *testing.T) {
 	t.Parallel()
-	restful(t, func(s *http.Server) { s.IdleTimeout = 50 * time.Millisecond }, func(t *testing.T, s *served, c net.Conn) {
+	restful(t, func(s *http.Server) { s.IdleTimeout = 50 * time.Millisecond }, func(t *testing.T, s *testServer, c net.Conn) {
 		if _, err := io.WriteString(c, hi); err != nil {
 			t.Fatal(err)
 		}
@@ -112,20 +112,20 @@ func TestARestingConnectionEndsInTime(t *testing.T) {
 // TestARestingConnectionEndsWithTheServer, with the client, and for a newer one.
 func TestARestingConnectionEndsWithTheServer(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(t *testing.T, s *served, c net.Conn){
-		"server": func(t *testing.T, s *served, _ net.Conn) {
+	for name, end := range map[string]func(t *testing.T, s *testServer, c net.Conn){
+		"server": func(t *testing.T, s *testServer, _ net.Conn) {
 			if err := s.server.Shutdown(t.Context()); err != nil {
 				t.Error(err)
 			}
 		},
-		"client": func(_ *testing.T, _ *served, c net.Conn) { _ = c.Close() },
-		"newer": func(t *testing.T, s *served, c net.Conn) {
+		"client": func(_ *testing.T, _ *testServer, c net.Conn) { _ = c.Close() },
+		"newer": func(t *testing.T, s *testServer, c net.Conn) {
 			s.dial(t)
 			s.dial(t)
 			_, _ = io.Copy(io.Discard, c)
 		},
 	} {
-		restful(t, unchanged, func(t *testing.T, s *served, c net.Conn) {
+		restful(t, unchanged, func(t *testing.T, s *testServer, c net.Conn) {
 			eventually(t, "the connection to rest", func() bool { return s.rests() == 1 })
 			s.table.mu.Lock()
 			first := s.table.kinds[0][0].first

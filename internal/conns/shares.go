@@ -1,6 +1,6 @@
 package conns
 
-// Shares is how the descriptors of a process are shared out.
+// Shares holds the file descriptors of a process by use.
 type Shares struct {
 	Process  int // files, listeners, exporters, name service
 	Admin    int // connections of the admin listener
@@ -13,14 +13,14 @@ const (
 	processShare = 64
 	adminShare   = 64
 	redisShare   = 3 * 128 // a pool each for quotas, bodies and statistics
-	mostClients  = 20_000  // some 400 MB; more must be asked for
+	mostClients  = 20_000  // about 400 MB; more only by configuration
 	leastShare   = 8
 )
 
-// SharesOf returns how limit descriptors are shared out. Clients is what is asked for,
-// where that is not 0; else two thirds of what is left for clients and upstream, at most
-// 20,000. Redis gets nothing where it is not used. Each share that is not 0 is 8 at
-// least, so that very small limits are exceeded.
+// SharesOf returns how limit descriptors are divided. Clients is the argument if it is
+// not 0; otherwise it is two thirds of the descriptors that remain for clients and
+// upstream, at most 20,000. Redis gets none if it is not used. Each share that is not 0
+// is at least 8, so that the sum exceeds very small limits.
 func SharesOf(limit, clients int, redis bool) Shares {
 	s := Shares{Process: share(processShare, limit/8), Admin: share(adminShare, limit/8)}
 	if redis {
@@ -35,8 +35,8 @@ func SharesOf(limit, clients int, redis bool) Shares {
 	return s
 }
 
-// share returns part, between the least share and most.
+// share returns part, but at least leastShare and at most most.
 func share(most, part int) int { return max(leastShare, min(most, part)) }
 
-// Sum returns how many descriptors the shares are together.
+// Sum returns the sum of all shares.
 func (s Shares) Sum() int { return s.Process + s.Admin + s.Redis + s.Upstream + s.Clients }

@@ -25,8 +25,8 @@ func TestSharesLeaveRoomForAllParts(t *testing.T) {
 	}
 }
 
-// TestSharesAreOfWhatIsAskedFor where connections are set, and leave something for
-// upstream even where they are too many.
+// TestSharesAreOfWhatIsAskedFor if the number of connections is set, and leave some
+// descriptors for upstream even if it is too large.
 func TestSharesAreOfWhatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	if got, want := SharesOf(1024, 500, false), (Shares{Process: 64, Admin: 64, Upstream: 396, Clients: 500}); got != want {

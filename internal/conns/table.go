@@ -6,27 +6,26 @@ import (
 	"sync"
 )
 
-// table holds the connections that are open, and decides which one is closed when there
-// is no room for another. Its lists are in the order in which connections became idle
-// or busy, so that the first of a list has been so for longest. It is safe for
-// concurrent use.
+// table holds the open connections, and decides which one is closed if there is no room
+// for another. Its lists are in the order in which connections became idle or busy: the
+// first of a list has been so for the longest time. It is safe for concurrent use.
 type table struct {
 	limit int
 
-	mu     sync.Mutex // guards all below, and the standing and links of connections
+	mu     sync.Mutex // guards the fields below, and the state and links of connections
 	kinds  [2][2]list // by identified, busy
 	groups groups
-	closed bool // no connection rests any more
+	closed bool // no connection may rest any more
 	counts Counts
 }
 
-// standing is what a table knows of a connection.
-type standing struct {
-	address    netip.Prefix // invalid: it counts for no address
+// connState is the table's data about a connection.
+type connState struct {
+	address    netip.Prefix // the network that it counts for; invalid: none
 	open       bool
 	busy       bool // a request is under way
 	identified bool // a request on it was identified
-	resting    bool // no server has it
+	resting    bool // net/http does not hold it
 	links      [lanes]link
 }
 
@@ -36,7 +35,7 @@ func newTable(limit int) *table {
 	return t
 }
 
-// index is 1 for true.
+// index returns 1 for true and 0 for false.
 func index(b bool) int {
 	if b {
 		return 1
@@ -44,7 +43,7 @@ func index(b bool) int {
 	return 0
 }
 
-// enter takes c in. Where there is no room it returns a connection that the caller must
+// enter adds c. If there is no room, it returns a connection that the caller must
 // close: another one, or c itself.
 func (t *table) enter(c *Conn) (closed *Conn) {
 	t.mu.Lock()
@@ -62,7 +61,7 @@ func (t *table) enter(c *Conn) (closed *Conn) {
 	return closed
 }
 
-// note counts a connection that is closed for another.
+// note counts a connection that is closed to make room for another.
 func (t *table) note(c *Conn) {
 	if c.busy {
 		t.counts.ClosedBusy++
@@ -76,15 +75,16 @@ func (t *table) open() int {
 	return t.kinds[0][0].len + t.kinds[0][1].len + t.kinds[1][0].len + t.kinds[1][1].len
 }
 
-// victim returns the connection that is closed for c, nil where c itself must go.
+// victim returns the connection that is closed for c, nil if c itself must be closed.
 //
-// Unidentified connections go first. Of them the address that has the most makes room:
-// its connection that has been idle for longest or, where all are busy, busy for longest.
-// What is unidentified has sent nothing to Object Store yet. An address that has as many
-// as any other makes room for its own connections among those that are idle. So the
-// connections of an attacker end before those of a client that has few. Where no address
-// has more than one, the one idle for longest goes. Identified connections go only while
-// they have more than a quarter.
+// Unidentified connections are closed first. Among them, the address with the most
+// connections gives one up: the one that has been idle for the longest time or, if all
+// are busy, busy for the longest time. An unidentified connection has not sent anything
+// to Object Store yet. If no address has more than c's own, c's address gives up one of
+// its idle connections. So the connections of an attacker are closed before those of a
+// client that has few. If no address has more than one, the one that has been idle for
+// the longest time is closed. Identified connections are closed only while they are
+// more than a quarter of the limit.
 func (t *table) victim(c *Conn) *Conn {
 	own := t.groups.size(c.address)
 	if g := t.groups.largest(); g != nil && g.size > own+1 {
@@ -102,8 +102,8 @@ func (t *table) victim(c *Conn) *Conn {
 	return nil
 }
 
-// oldest takes out, counts and returns the connection that has been idle for longest,
-// an unidentified one where there is one; nil where none is idle.
+// oldest removes, counts and returns the connection that has been idle for the longest
+// time, an unidentified one if possible; nil if none is idle.
 func (t *table) oldest() *Conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -117,20 +117,21 @@ func (t *table) oldest() *Conn {
 	return nil
 }
 
-// change gives c another standing by f, and its place at the end of the list for it.
-func (t *table) change(c *Conn, f func(*standing)) {
+// change changes the state of c by f, and moves it to the end of the list for its new
+// state.
+func (t *table) change(c *Conn, f func(*connState)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !c.open {
 		return
 	}
 	t.take(c)
-	f(&c.standing)
+	f(&c.connState)
 	t.place(c)
 	t.groups.tidy(c.address)
 }
 
-// rest notes whether c rests, and reports whether it may.
+// rest records whether c rests, and reports whether it may rest.
 func (t *table) rest(c *Conn, resting bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -141,11 +142,11 @@ func (t *table) rest(c *Conn, resting bool) bool {
 // wake closes the connections that rest.
 func (t *table) wake() {
 	for _, c := range t.resting() {
-		_ = c.Conn.Close() // what waits for it closes the rest
+		_ = c.Conn.Close() // its goroutine, which waits for bytes, closes the layers above
 	}
 }
 
-// resting returns the connections that rest, for the last time.
+// resting returns the connections that rest, and keeps others from resting.
 func (t *table) resting() (all []*Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -160,14 +161,14 @@ func (t *table) resting() (all []*Conn) {
 	return all
 }
 
-// leave takes c out, which is closed, if it is still there.
+// leave removes the closed connection c, if the table still has it.
 func (t *table) leave(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.drop(c)
 }
 
-// drop takes c out if it is there.
+// drop removes c if the table has it.
 func (t *table) drop(c *Conn) {
 	if c.open {
 		t.take(c)
@@ -176,7 +177,7 @@ func (t *table) drop(c *Conn) {
 	}
 }
 
-// place puts c into the lists for its standing.
+// place puts c into the lists for its state.
 func (t *table) place(c *Conn) {
 	l := &t.kinds[index(c.identified)][index(c.busy)]
 	l.push(c)
@@ -185,10 +186,10 @@ func (t *table) place(c *Conn) {
 	}
 	g := t.groups.of(c.address)
 	g.kinds[index(c.busy)].push(c)
-	t.groups.weigh(g)
+	t.groups.resize(g)
 }
 
-// take takes c out of its lists.
+// take removes c from its lists.
 func (t *table) take(c *Conn) {
 	t.kinds[index(c.identified)][index(c.busy)].remove(c)
 	if c.identified || !c.address.IsValid() {
@@ -196,7 +197,7 @@ func (t *table) take(c *Conn) {
 	}
 	g := t.groups.of(c.address)
 	g.kinds[index(c.busy)].remove(c)
-	t.groups.weigh(g)
+	t.groups.resize(g)
 }
 
 // add changes the counts by f.

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// crowded is a table that the tests fill, and its connections by name.
+// crowded is a table that the tests fill, with its connections by name.
 type crowded struct {
 	t *testing.T
 	*table
@@ -17,8 +17,8 @@ func newCrowded(t *testing.T, limit int) *crowded {
 	return &crowded{t: t, table: newTable(limit), by: map[string]*Conn{}}
 }
 
-// comes takes in a connection of the network 192.0.2.<host>/32, host 0 for none, and
-// wants the named one closed for it.
+// comes adds a connection of the network 192.0.2.<host>/32, host 0 for none, and checks
+// that the named one is closed for it.
 func (c *crowded) comes(name string, host byte, closed string) {
 	c.t.Helper()
 	conn := &Conn{table: c.table}
@@ -35,11 +35,11 @@ func (c *crowded) comes(name string, host byte, closed string) {
 }
 
 func (c *crowded) busy(name string, busy bool) {
-	c.change(c.by[name], func(s *standing) { s.busy = busy })
+	c.change(c.by[name], func(s *connState) { s.busy = busy })
 }
 
 func (c *crowded) identified(name string) {
-	c.change(c.by[name], func(s *standing) { s.identified = true })
+	c.change(c.by[name], func(s *connState) { s.identified = true })
 }
 
 // TestTheConnectionIdleForLongestGoesFirst, whether it ever had a request or not.
@@ -58,7 +58,7 @@ func TestTheConnectionIdleForLongestGoesFirst(t *testing.T) {
 	c.comes("g", 7, "a")
 }
 
-// TestANewConnectionIsRefusedWhereNoneIsIdle and nothing may be cut off.
+// TestANewConnectionIsRefusedWhereNoneIsIdle and no connection may be closed.
 func TestANewConnectionIsRefusedWhereNoneIsIdle(t *testing.T) {
 	t.Parallel()
 	c := newCrowded(t, 2)
@@ -75,7 +75,7 @@ func TestANewConnectionIsRefusedWhereNoneIsIdle(t *testing.T) {
 }
 
 // TestIdentifiedClientsKeepTheirConnections while there are others, and a quarter of
-// all in any case.
+// the limit in any case.
 func TestIdentifiedClientsKeepTheirConnections(t *testing.T) {
 	t.Parallel()
 	c := newCrowded(t, 8)
@@ -88,7 +88,7 @@ func TestIdentifiedClientsKeepTheirConnections(t *testing.T) {
 	for i, name := range []string{"a", "b", "c", "d", "e"} {
 		c.comes(name, byte(10+i), "")
 	}
-	c.comes("f", 20, "a") // though "1" has been idle for longer
+	c.comes("f", 20, "a") // although "1" has been idle for longer
 	for _, name := range []string{"b", "c", "d", "e", "f"} {
 		c.busy(name, true)
 	}
@@ -97,8 +97,8 @@ func TestIdentifiedClientsKeepTheirConnections(t *testing.T) {
 	c.comes("h", 22, "h") // a quarter is kept
 }
 
-// TestOneAddressCannotTakeAllConnections: it makes room among its own, and for others
-// also with connections that are busy.
+// TestOneAddressCannotTakeAllConnections: it makes room among its own idle connections,
+// and for other addresses among its busy ones too.
 func TestOneAddressCannotTakeAllConnections(t *testing.T) {
 	t.Parallel()
 	c := newCrowded(t, 4)
@@ -106,7 +106,7 @@ func TestOneAddressCannotTakeAllConnections(t *testing.T) {
 	c.comes("a", 1, "")
 	c.comes("b", 1, "")
 	c.comes("c", 1, "")
-	c.comes("d", 1, "a") // though "other" has been idle for longer
+	c.comes("d", 1, "a") // although "other" has been idle for longer
 	for _, name := range []string{"b", "c", "d", "other"} {
 		c.busy(name, true)
 	}
@@ -121,8 +121,8 @@ func TestOneAddressCannotTakeAllConnections(t *testing.T) {
 	}
 }
 
-// TestTheAddressWithTheMostMakesRoom for the others, however few those are and however
-// its connections are spread over requests.
+// TestTheAddressWithTheMostMakesRoom for the others, also if those have few
+// connections, and for any distribution of its requests over its connections.
 func TestTheAddressWithTheMostMakesRoom(t *testing.T) {
 	t.Parallel()
 	c := newCrowded(t, 6)
@@ -135,14 +135,15 @@ func TestTheAddressWithTheMostMakesRoom(t *testing.T) {
 	c.busy("b1", true)
 	c.comes("b2", 2, "")
 	c.comes("a4", 1, "a4")        // its address has the most, and none of them is idle
-	c.comes("second", 8, "a1")    // though "client" has been idle for longer
+	c.comes("second", 8, "a1")    // although "client" has been idle for longer
 	c.comes("b3", 2, "b2")        // its address has as many as any other
 	c.comes("third", 7, "b3")     // an idle one of the two addresses with the most
 	c.comes("fourth", 6, "a2")    // and now the other's
 	c.comes("fifth", 5, "client") // each has one now: the oldest idle one
 }
 
-// TestAnAddressCountsWhatIsUnidentifiedOnly, and those exempt count for none.
+// TestAnAddressCountsWhatIsUnidentifiedOnly, and exempt connections count for no
+// address.
 func TestAnAddressCountsWhatIsUnidentifiedOnly(t *testing.T) {
 	t.Parallel()
 	c := newCrowded(t, 4)
@@ -174,7 +175,7 @@ func TestNothingIsKeptOfConnectionsThatEnded(t *testing.T) {
 	for _, conn := range c.by {
 		c.leave(conn)
 		c.leave(conn)
-		c.change(conn, func(s *standing) { s.busy = true })
+		c.change(conn, func(s *connState) { s.busy = true })
 	}
 	if c.open() != 0 || len(c.groups.by) != 0 || c.groups.largest() != nil {
 		t.Errorf("%d connections, %d addresses, largest %v, want nothing", c.open(), len(c.groups.by), c.groups.largest())

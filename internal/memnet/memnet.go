@@ -1,5 +1,6 @@
-// Package memnet is a network in memory, for tests under testing/synctest: a bubble's clock does not advance while a goroutine waits on a real
-// socket, and does while it waits on one of these.
+// Package memnet is an in-memory network for tests under testing/synctest: the clock of
+// a bubble does not advance while a goroutine waits on a real socket, but it does while
+// a goroutine waits on a connection of this package.
 package memnet
 
 import (
@@ -8,14 +9,15 @@ import (
 	"sync"
 )
 
-// Listener accepts the connections that its Dial makes. Make it by [Listen]; it is safe for concurrent use.
+// Listener accepts the connections that its Dial makes. Make it by [Listen]. It is safe
+// for concurrent use.
 type Listener struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 }
 
-// Listen returns a listener that nothing outside the process can reach.
+// Listen returns a listener that only this process can reach.
 func Listen() *Listener {
 	return &Listener{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
@@ -30,16 +32,17 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements [net.Listener]. Connections already made stay.
+// Close implements [net.Listener]. Connections that were accepted stay open.
 func (l *Listener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
-// Addr implements [net.Listener] with a name that is no address.
+// Addr implements [net.Listener]. It returns a name, not a network address.
 func (l *Listener) Addr() net.Addr { return address{} }
 
-// Dial connects to l, whatever network and address say, so that it can stand in an http.Transport. It waits for Accept, at most until ctx ends.
+// Dial connects to l and ignores network and address, so that it can be the DialContext
+// of an http.Transport. It waits for Accept, at most until ctx ends.
 func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	here, there := net.Pipe()
 	select {

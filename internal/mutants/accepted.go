@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Accepted has the mutations that no test need notice, with the reason, by the
+// Accepted holds the mutations that no test needs to notice, with the reason, by the
 // name of their package and the text of the mutation.
 type Accepted map[string]map[string]string
 
-// parseAccepted reads a document with a section ("## ") for each package and a
-// list item for each mutation: file, line before, line afterwards, and why the
-// mutant does the same. Items that are not of this form are not mutations.
+// parseAccepted reads a document with a section ("## ") for each package and a list
+// item for each mutation: file, line before, line afterwards, and why the mutant
+// behaves like the original. Other items are ignored.
 func parseAccepted(document string) Accepted {
 	const code = "(?:`[^`]+`|`` .+? ``)"
 	item := regexp.MustCompile("^- (" + code + ": " + code + " → " + code + "): (.*)$")
@@ -34,7 +34,7 @@ func parseAccepted(document string) Accepted {
 	return accepted
 }
 
-// stale returns what is accepted for a package and is no mutation of it.
+// stale returns the accepted texts of a package that are no longer mutations of it.
 func (a Accepted) stale(name string, mutations []Mutation) []string {
 	found := map[string]bool{}
 	for _, m := range mutations {

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// A Block is a part of a file in which either every statement is run or none.
+// A Block is a part of a file of which either every statement is run or none.
 type Block struct {
 	begin, end [2]int // line and column, the end not included
 	run        bool
 }
 
-// Coverage has the blocks of each file, by the name of the file in its folder.
+// Coverage holds the blocks of each file, by the base name of the file.
 type Coverage map[string][]Block
 
-// parseCoverage reads the profile that go test -coverprofile writes of one package.
+// parseCoverage parses the profile that go test -coverprofile writes for one package.
 func parseCoverage(profile []byte) (Coverage, error) {
 	c := Coverage{}
 	lines := bufio.NewScanner(bytes.NewReader(profile))
@@ -43,8 +43,8 @@ func parseCoverage(profile []byte) (Coverage, error) {
 	return c, lines.Err()
 }
 
-// runs reports whether the tests run the place of the mutation. A place in no
-// block, such as a package's variable or the expression of a case, counts as run.
+// runs reports whether the tests run the place of the mutation. A place in no block,
+// such as a package's variable or the expression of a case, counts as run.
 func (c Coverage) runs(m Mutation) bool {
 	at, run := [2]int{m.Line, m.Column}, true
 	var innermost [2]int

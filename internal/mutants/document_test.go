@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The document must not accept what is no mutation any more: a line that was
+// The document must not accept texts that are no longer mutations: a line that was
 // changed may be tested now.
 func TestWhatIsAcceptedIsAMutationOfToday(t *testing.T) {
 	const root = "../.."

@@ -1,11 +1,11 @@
 // Command mutants measures tests by mutation: it changes one operator, constant,
-// statement or result of a package at a time, and runs the tests of the package,
-// of which one should fail.
+// statement or result of a package at a time, and runs the tests of the package, one of
+// which should fail.
 //
-// It draws a sample by a seed, leaves the checkout as it is (go test -overlay),
-// and prints a row for each package and the mutants that no test noticed.
-// docs/mutants.md keeps the results and the mutants that are accepted, because
-// they do the same as the original.
+// It selects a sample by a seed, does not change the checkout (go test -overlay), and
+// prints a row for each package and the mutants that no test noticed. docs/mutants.md
+// contains the results and the mutants that are accepted because they behave like the
+// original.
 package main
 
 import (
@@ -31,9 +31,8 @@ func main() {
 	}
 }
 
-// mutants measures the packages that the arguments name, in the module of the
-// working directory, or in that of -root. A run that is interrupted reports what
-// it has.
+// mutants measures the packages that the arguments name, in the module of the working
+// directory, or in that of -root. An interrupted run prints the results so far.
 func mutants(ctx context.Context, arguments []string, out, progress io.Writer) error {
 	var o Options
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)

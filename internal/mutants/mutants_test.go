@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sample is a package with a mutant of each verdict.
+// sample is a package with a mutant for each verdict.
 var sample = map[string]string{
 	"go.mod": "module made.up\n\ngo 1.26\n",
 	"p/p.go": `package p

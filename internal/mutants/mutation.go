@@ -36,7 +36,7 @@ func quote(text string) string {
 	return "`" + text + "`"
 }
 
-// apply returns the source with the mutation in it.
+// apply returns the source after the mutation.
 func (m Mutation) apply(source []byte) []byte {
 	return slices.Concat(source[:m.start], []byte(m.text), source[m.end:])
 }
@@ -63,8 +63,8 @@ type finder struct {
 	found     []Mutation
 }
 
-// replace adds the mutation that replaces the source between two positions by
-// text, unless they are the same.
+// replace adds the mutation that replaces the source between two positions with text,
+// unless they are equal.
 func (f *finder) replace(from, to token.Pos, text string) {
 	m := Mutation{File: f.name, start: f.positions.Offset(from), end: f.positions.Offset(to), text: text}
 	if string(f.source[m.start:m.end]) == text {
@@ -77,7 +77,7 @@ func (f *finder) replace(from, to token.Pos, text string) {
 	f.found = append(f.found, m)
 }
 
-// line returns the line of the source that has the offset in it.
+// line returns the line of the source that contains the offset.
 func line(source []byte, offset int) string {
 	start := bytes.LastIndexByte(source[:offset], '\n') + 1
 	length := bytes.IndexByte(source[start:], '\n')

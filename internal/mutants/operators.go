@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// swaps returns, for each operator, those that may stand in its place: the
-// boundary and the opposite of a comparison, else the opposite.
+// swaps returns, for each operator, its replacements: for a comparison the one with the
+// other boundary and the opposite one, for the others the opposite operator.
 func swaps() map[token.Token][]token.Token {
 	swaps := map[token.Token][]token.Token{
 		token.LSS: {token.LEQ, token.GEQ},
@@ -34,7 +34,7 @@ func swaps() map[token.Token][]token.Token {
 	return swaps
 }
 
-// function visits the nodes of one function, or those outside of all.
+// function visits the nodes of one function, or those outside of all functions.
 type function struct {
 	*finder
 	results []ast.Expr // type of each result
@@ -99,8 +99,8 @@ func resultTypes(t *ast.FuncType) []ast.Expr {
 	return types
 }
 
-// holdsText reports whether the expression is a string literal, or a sum that
-// has one in it.
+// holdsText reports whether the expression is a string literal, or a sum that contains
+// one.
 func holdsText(e ast.Expr) bool {
 	switch e := e.(type) {
 	case *ast.BasicLit:
@@ -111,7 +111,7 @@ func holdsText(e ast.Expr) bool {
 	return false
 }
 
-// swap replaces an operator by each that may stand in its place.
+// swap replaces an operator by each of its replacements.
 func (v function) swap(at token.Pos, operator token.Token) {
 	for _, other := range v.swaps[operator] {
 		v.replace(at, at+token.Pos(len(operator.String())), other.String())
@@ -187,9 +187,9 @@ func isZero(e ast.Expr) bool {
 	return false
 }
 
-// remove takes out one statement after the other: calls, assignments, sends, go
-// and defer. The statement stays in the source, where it is never reached, so
-// that what it names is still used and the mutant compiles.
+// remove removes one statement at a time: calls, assignments, sends, go and defer. The
+// statement stays in the source, where it is never reached, so that the names in it are
+// still used and the mutant compiles.
 func (v function) remove(statements []ast.Stmt) {
 	for _, statement := range statements {
 		switch s := statement.(type) {
@@ -213,9 +213,8 @@ func (v function) remove(statements []ast.Stmt) {
 	}
 }
 
-// locks reports whether the call locks or unlocks a mutex. Without it a program
-// hangs or crashes at once, and the race, which tests would have to show, is not
-// looked for.
+// locks reports whether the call locks or unlocks a mutex. Without such a call a
+// program hangs or crashes at once, which does not show whether a test finds the race.
 func (v function) locks(call *ast.CallExpr) bool {
 	name := v.textOf(call.Fun)
 	for _, method := range []string{".Lock", ".Unlock", ".RLock", ".RUnlock"} {

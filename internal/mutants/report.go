@@ -19,8 +19,8 @@ func (r Result) count(v Verdict) int {
 	return n
 }
 
-// score returns the share of mutants that the tests noticed, in percent. A mutant
-// that no test runs survived; one that is accepted as equivalent does not count.
+// score returns the percentage of mutants that the tests noticed. A mutant that no test
+// runs counts as survived; one that is accepted as equivalent does not count.
 func (r Result) score() string {
 	noticed := r.count(Killed) + r.count(TimedOut)
 	all := noticed + r.count(Survived) + r.count(NotCovered)
@@ -40,8 +40,8 @@ func writeTable(w io.Writer, results []Result) {
 	}
 }
 
-// writeSurvivors writes the mutants that no test noticed, each in the form in
-// which docs/mutants.md accepts it, and what is accepted there without need.
+// writeSurvivors writes the mutants that no test noticed, each in the form of
+// docs/mutants.md, and the entries of docs/mutants.md that are no longer mutations.
 func writeSurvivors(w io.Writer, r Result) {
 	survivors := slices.DeleteFunc(slices.Clone(r.Trials), func(t Trial) bool {
 		return t.Verdict != Survived && t.Verdict != NotCovered

@@ -11,25 +11,25 @@ import (
 
 // Options bound a run.
 type Options struct {
-	Sample  int           // how many mutants of each package are tried; 0: all
-	Seed    uint64        // decides which
-	Box     time.Duration // after that long no further mutant of a package is tried
-	Workers int           // how many mutants are tried at the same time
-	Factor  int           // how many times as long as its tests alone a mutant may run
+	Sample  int           // mutants of each package to try; 0: all
+	Seed    uint64        // selects the sample
+	Box     time.Duration // time after which no further mutant of a package is tried
+	Workers int           // mutants to try at the same time
+	Factor  int           // time limit of a mutant, as a multiple of its tests' time
 	Only    string        // file, or file:line, whose mutants are tried; empty: all
 }
 
-// A Result is what became of the mutants of one package.
+// A Result holds the results of one package.
 type Result struct {
 	Name   string
 	Found  int // mutations of the package
 	Trials []Trial
 	Seed   uint64
 	Took   time.Duration
-	Stale  []string // what is accepted and is no mutation any more
+	Stale  []string // accepted texts that are no longer mutations
 }
 
-// run tries mutants of the package and writes a line for each into progress.
+// run tries mutants of the package and writes a line for each to progress.
 func (t *Target) run(ctx context.Context, o Options, accepted Accepted, progress io.Writer) (Result, error) {
 	began := time.Now()
 	result := Result{Name: t.Name, Found: len(t.mutations), Seed: o.Seed, Stale: accepted.stale(t.Name, t.mutations)}
@@ -57,8 +57,7 @@ func (t *Target) run(ctx context.Context, o Options, accepted Accepted, progress
 	return result, err
 }
 
-// only returns the mutations of a file, or of one line of it; all where the
-// place is empty.
+// only returns the mutations of a file, or of one line of it; all if place is empty.
 func only(mutations []Mutation, place string) []Mutation {
 	var chosen []Mutation
 	for _, m := range mutations {
@@ -69,18 +68,18 @@ func only(mutations []Mutation, place string) []Mutation {
 	return chosen
 }
 
-// A queue hands out mutations until enough have been tried, or time is over.
+// A queue returns mutations until enough have been tried, or the time is over.
 type queue struct {
 	most int // 0: no bound
 	end  time.Time
 
 	mu        sync.Mutex
-	mutations []Mutation // what is left
-	out       int        // handed out, without those that did not compile
-	err       error      // what ended the work
+	mutations []Mutation // the remaining mutations
+	out       int        // mutations that were returned, without those that did not compile
+	err       error      // the error that ended the work
 }
 
-// next returns the mutation to try next.
+// next returns the mutation to try next, and false if there is none.
 func (q *queue) next(now time.Time) (Mutation, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -93,7 +92,7 @@ func (q *queue) next(now time.Time) (Mutation, bool) {
 	return m, true
 }
 
-// work judges mutations with a number of workers. It reports one trial at a time.
+// work tries mutations with several workers. It reports one trial at a time.
 func (q *queue) work(workers int, judge func(Mutation) (Trial, error), report func(Trial)) error {
 	var all sync.WaitGroup
 	for range max(1, workers) {
@@ -108,8 +107,8 @@ func (q *queue) work(workers int, judge func(Mutation) (Trial, error), report fu
 	return q.err
 }
 
-// done reports a trial, or ends the work. A mutant that does not compile makes
-// room for another one.
+// done reports a trial, or ends the work after an error. A mutant that does not compile
+// is replaced by another one.
 func (q *queue) done(trial Trial, err error, report func(Trial)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -8,9 +8,9 @@ import (
 	"slices"
 )
 
-// shuffle returns the mutations in an order that the seed decides. The place of
-// each depends on its own text alone, so that a change elsewhere in the package
-// leaves most of a sample as it was.
+// shuffle returns the mutations in an order that depends on the seed. The position of
+// each mutation depends only on its own text, so that a change in another part of the
+// package keeps most of a sample.
 func shuffle(mutations []Mutation, seed uint64) []Mutation {
 	type ranked struct {
 		Mutation

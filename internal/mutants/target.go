@@ -17,7 +17,7 @@ import (
 type Target struct {
 	Name    string // folder of the package below the root of the module
 	Dir     string
-	GoFiles []string // sources that are built here, without tests
+	GoFiles []string // sources that are built on this system, without tests
 
 	sources   map[string][]byte
 	mutations []Mutation
@@ -25,7 +25,7 @@ type Target struct {
 	whole     Coverage // of all tests in one run
 }
 
-// A Test is a test of the package, with what it took and what it covers by itself.
+// A Test is a test of the package, with its duration and its own coverage.
 type Test struct {
 	Name     string
 	Took     time.Duration
@@ -57,8 +57,8 @@ func load(ctx context.Context, root, name string) (*Target, error) {
 	return &t, nil
 }
 
-// cover runs the tests of the package without a mutation, first all of them and
-// then one at a time, and keeps what each covers. It fails if the tests do.
+// cover runs the tests of the package without a mutation, first all of them and then
+// one at a time, and stores their coverage. It returns an error if the tests fail.
 func (t *Target) cover(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "mutants-")
 	if err != nil {
@@ -82,8 +82,8 @@ func (t *Target) cover(ctx context.Context) error {
 	return nil
 }
 
-// profile runs the chosen tests of a program, stores what they cover, and returns
-// their output.
+// profile runs the chosen tests of a program, stores their coverage, and returns their
+// output.
 func (t *Target) profile(ctx context.Context, dir, program, chosen string, coverage *Coverage) ([]byte, error) {
 	profile := filepath.Join(dir, "profile")
 	output, err := t.test(ctx, dir, program, "-test.v", "-test.run="+chosen, "-test.coverprofile="+profile)
@@ -111,9 +111,9 @@ func parseTests(text []byte) []Test {
 	return tests
 }
 
-// stages returns the tests that cover the mutation as the flags of two runs, the
-// quick tests first, because they notice most mutants, and how long all of them
-// took. Where only all tests together cover it, it returns all of them.
+// stages returns the tests that cover the mutation as the flags of two runs, and their
+// total duration. The quick tests come first, because they notice most mutants. If no
+// single test covers the mutation, it returns all tests.
 func (t *Target) stages(m Mutation) (flags []string, took time.Duration) {
 	var quick, slow []string
 	for _, test := range t.tests {
@@ -141,8 +141,8 @@ func (t *Target) stages(m Mutation) (flags []string, took time.Duration) {
 	return flags, took
 }
 
-// build builds the tests of the package into a program. The linker leaves out
-// what only a debugger needs, which saves a third of its time.
+// build builds the tests of the package into a program. The linker leaves out the data
+// for debuggers, which saves a third of its time.
 func (t *Target) build(ctx context.Context, program string, flags ...string) ([]byte, error) {
 	arguments := append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", program}, flags...)
 	build := exec.CommandContext(ctx, "go", append(arguments, ".")...) //nolint:gosec // the arguments are ours
@@ -151,8 +151,8 @@ func (t *Target) build(ctx context.Context, program string, flags ...string) ([]
 	return build.CombinedOutput()
 }
 
-// test runs a program of tests until the first of them fails. Its temporary
-// files go into dir. A mutant that wants all memory gets 4 GiB.
+// test runs a program of tests until the first of them fails. Its temporary files go
+// into dir. Its memory is limited to 4 GiB, because a mutant may allocate without end.
 func (t *Target) test(ctx context.Context, dir, program string, flags ...string) ([]byte, error) {
 	arguments := append([]string{"-c", `ulimit -d 4194304; exec "$0" "$@"`, program, "-test.failfast", "-test.timeout=0"}, flags...)
 	tests := exec.CommandContext(ctx, "sh", arguments...) //nolint:gosec // the arguments are ours
@@ -162,7 +162,7 @@ func (t *Target) test(ctx context.Context, dir, program string, flags ...string)
 	return tests.CombinedOutput()
 }
 
-// tail returns the end of an output, which is where a test says why it failed.
+// tail returns the end of an output, which contains the reason of a failure.
 func tail(text []byte) []byte {
 	const most = 2000
 	if len(text) > most {

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// waitDelay is how long a program that was ended may keep its output open.
+// waitDelay is how long a killed program may keep its output open.
 const waitDelay = 5 * time.Second
 
-// A Verdict is what became of a mutant.
+// A Verdict is the result of a trial.
 type Verdict string
 
 const (
@@ -33,20 +33,19 @@ type Trial struct {
 	By      string // the test that failed first
 }
 
-// leastLimit is the time that a mutant has however fast its tests are, because a
-// machine may be busy.
+// leastLimit is the minimum time limit of a mutant, for a busy machine.
 const leastLimit = 15 * time.Second
 
-// allTests is the flag that chooses all tests, and allTestsLimit how long they may
-// run if they are needed to judge what a choice of them cannot.
+// allTests is the flag that chooses all tests, and allTestsLimit is their time limit if
+// a choice of tests gives no verdict.
 const (
 	allTests      = "-test.run=."
 	allTestsLimit = 5 * time.Minute
 )
 
-// try runs the tests that cover the mutation with the mutation in them, for factor
-// times as long as they took without it at most. The checkout stays as it is: the go command reads the mutated
-// file in the place of the original one.
+// try runs the tests that cover the mutation on the mutated package. Their time limit
+// is factor times their duration without the mutation. The checkout does not change:
+// the go command reads the mutated file in place of the original one.
 func (t *Target) try(ctx context.Context, m Mutation, factor int) (Trial, error) {
 	trial := Trial{Mutation: m}
 	dir, err := os.MkdirTemp("", "mutants-")
@@ -72,9 +71,9 @@ func (t *Target) try(ctx context.Context, m Mutation, factor int) (Trial, error)
 	return trial, nil
 }
 
-// judge runs the tests that a flag chooses, and returns the trial with their
-// verdict. A leak that TestMain finds after a choice of tests may be one that the
-// other tests leave time to end: then all tests decide.
+// judge runs the tests that a flag chooses, and returns the trial with their verdict. If
+// TestMain finds a leaked goroutine after a choice of tests, the goroutine might have
+// ended during the other tests: then all tests decide.
 func (t *Target) judge(ctx context.Context, trial Trial, program, chosen string, limit time.Duration) (Trial, error) {
 	limited, cancel := context.WithTimeout(ctx, max(leastLimit, limit))
 	defer cancel()
@@ -92,8 +91,8 @@ func (t *Target) judge(ctx context.Context, trial Trial, program, chosen string,
 	return trial, failed(ctx, err)
 }
 
-// testsPassed reports whether an output is that of tests which have passed, so
-// that their TestMain has made the program fail.
+// testsPassed reports whether, according to an output, all tests have passed, so that
+// TestMain has made the program fail.
 func testsPassed(text []byte) bool {
 	return regexp.MustCompile(`(?m)^PASS$`).Match(text)
 }
@@ -109,9 +108,9 @@ func (t *Target) overlay(dir string, m Mutation) (string, error) {
 	return overlay, errors.Join(os.WriteFile(mutated, m.apply(t.sources[m.File]), 0o600), os.WriteFile(overlay, text, 0o600))
 }
 
-// failed returns the error that keeps a trial from a verdict: that the whole run
-// is over, or that a program could not be started. A program that reports a
-// failure is a verdict.
+// failed returns the error that leaves a trial without a verdict: the whole run is
+// over, or a program could not be started. A program that reports a failure is a
+// verdict.
 func failed(ctx context.Context, err error) error {
 	var exit *exec.ExitError
 	if err == nil || ctx.Err() == nil && (errors.As(err, &exit) || errors.Is(err, exec.ErrWaitDelay) || errors.Is(err, context.DeadlineExceeded)) {

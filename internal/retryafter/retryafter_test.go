@@ -8,7 +8,7 @@ import (
 	"osgate/internal/retryafter"
 )
 
-// TestBothFormsAreRead, and nothing else.
+// TestBothFormsAreRead and all other values are refused.
 func TestBothFormsAreRead(t *testing.T) {
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	const date, later = "Mon, 30 Nov 2026 11:00:00 GMT", "Mon, 30 Nov 2026 11:00:07 GMT"

@@ -14,12 +14,13 @@ import (
 // TagBytes is the length of a tag.
 const TagBytes = 16
 
-// MAC authenticates short records that need not be secret: whoever writes to the shared
-// place can forge none and can move none. It is HMAC-SHA256 (FIPS 198-1), cut to 128
-// bits, under a key derived as that of a [Sealer]. It is safe for concurrent use.
+// MAC authenticates short records that need not be secret: a program that can write to
+// the shared place can neither forge a record nor move it to another name. It is
+// HMAC-SHA256 (FIPS 198-1), truncated to 128 bits, under a key derived like that of a
+// [Sealer]. It is safe for concurrent use.
 type MAC struct{ states sync.Pool }
 
-// macState is a keyed hash with room for what goes in and comes out, so that a tag costs
+// macState is a keyed hash with a buffer for its input and output, so that a tag needs
 // no allocation.
 type macState struct {
 	hash.Hash
@@ -35,8 +36,8 @@ func NewMAC(secret []byte, purpose string) (*MAC, error) {
 	return &MAC{sync.Pool{New: func() any { return &macState{Hash: hmac.New(sha256.New, key)} }}}, nil
 }
 
-// Tag returns the tag of text under name, the place where it will lie: elsewhere the tag
-// is not valid.
+// Tag returns the tag of text under name, the place where the record is stored. The tag
+// is not valid under another name.
 func (m *MAC) Tag(name, text string) (tag [TagBytes]byte) {
 	s, _ := m.states.Get().(*macState)
 	s.room = binary.AppendUvarint(s.room[:0], uint64(len(name)))
@@ -49,7 +50,7 @@ func (m *MAC) Tag(name, text string) (tag [TagBytes]byte) {
 	return tag
 }
 
-// Valid reports whether tag is the one of text under name. It takes the same time for
+// Valid reports whether tag is the tag of text under name. It takes the same time for
 // every wrong tag.
 func (m *MAC) Valid(name, text, tag string) bool {
 	want := m.Tag(name, text)
@@ -59,5 +60,5 @@ func (m *MAC) Valid(name, text, tag string) bool {
 // Format prints a fixed text, whatever the verb: a MAC holds a key.
 func (*MAC) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// LogValue is Format, for slog.
+// LogValue returns the same fixed text, for slog.
 func (*MAC) LogValue() slog.Value { return slog.StringValue(redacted) }

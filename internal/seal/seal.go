@@ -1,11 +1,11 @@
-// Package seal protects what leaves the process for a shared place, such as Redis: what
-// is sealed can be neither read nor forged there, and what is authenticated cannot be
-// forged. What lies there can still be deleted, and put back: an [Issue] inside it bounds
-// how long it counts.
+// Package seal protects data that leaves the process for a shared place, such as Redis:
+// sealed data can be neither read nor forged there, and authenticated data cannot be
+// forged. Stored data can still be deleted and put back: an [Issue] inside the data
+// bounds how long it counts.
 //
 // A [Sealer] is AES-256-GCM (NIST SP 800-38D) with a random nonce before each text,
 // under a key derived from the deployment's one secret for one purpose (HKDF, RFC
-// 5869): what is sealed for one purpose does not open for another. A [MAC] is HMAC-SHA256
+// 5869): data sealed for one purpose does not open for another. A [MAC] is HMAC-SHA256
 // under such a key.
 package seal
 
@@ -20,19 +20,20 @@ import (
 	"log/slog"
 )
 
-// SecretBytes is the least length of a secret.
+// SecretBytes is the minimum length of a secret.
 const SecretBytes = 32
 
-// ErrOpen is a text that was not sealed by such a Sealer with such a name, or was
-// changed since.
+// ErrOpen is returned for a text that was sealed with another secret, for another
+// purpose or under another name, or that was changed afterwards.
 var ErrOpen = errors.New("sealed text does not open")
 
 // Sealer seals and opens. It is safe for concurrent use. With random nonces of 96 bits
-// a key is good for 2^32 texts, so whoever seals often should rotate its secret before.
+// a key can seal 2^32 texts; a deployment that seals more must rotate its secret
+// before.
 type Sealer struct{ aead cipher.AEAD }
 
-// New returns a Sealer for a purpose. Its errors are those of a secret shorter than
-// [SecretBytes] or an empty purpose.
+// New returns a Sealer for a purpose. It returns an error if the secret is shorter than
+// [SecretBytes] or the purpose is empty.
 func New(secret []byte, purpose string) (*Sealer, error) {
 	key, err := derive(secret, purpose)
 	if err != nil {
@@ -64,13 +65,13 @@ func derive(secret []byte, purpose string) ([]byte, error) {
 	return key, nil
 }
 
-// Seal returns text encrypted and bound to name, the place where it will lie: put
-// elsewhere it does not open. It is 28 bytes longer than text.
+// Seal returns text encrypted and bound to name, the place where it is stored: it does
+// not open under another name. The result is 28 bytes longer than text.
 func (s *Sealer) Seal(name string, text []byte) []byte {
-	return s.aead.Seal(make([]byte, 0, len(text)+s.aead.Overhead()), nil, text, []byte(name)) //nolint:gosec // it makes its own nonce
+	return s.aead.Seal(make([]byte, 0, len(text)+s.aead.Overhead()), nil, text, []byte(name)) //nolint:gosec // the cipher generates its own nonce
 }
 
-// Open returns what was sealed under name, or [ErrOpen].
+// Open returns the text that was sealed under name, or [ErrOpen].
 func (s *Sealer) Open(name string, sealed []byte) ([]byte, error) {
 	text, err := s.aead.Open(nil, nil, sealed, []byte(name))
 	if err != nil {
@@ -84,5 +85,5 @@ const redacted = "[redacted]"
 // Format prints a fixed text, whatever the verb: a Sealer holds a key.
 func (*Sealer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// LogValue is Format, for slog.
+// LogValue returns the same fixed text, for slog.
 func (*Sealer) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -8,18 +8,19 @@ import (
 
 // The bounds of reading.
 const (
-	ReadWithin  = 5 * time.Second // a file system that is well has answered long before
+	ReadWithin  = 5 * time.Second // a working file system answers much faster
 	MaxReadings = 8               // until two in a row agree
 )
 
-// The errors of reading that are not the file system's own.
+// The errors of reading that do not come from the file system.
 var (
 	ErrHung     = fmt.Errorf("the files could not be read within %v", ReadWithin)
 	ErrRestless = errors.New("the files are being changed all the time")
 )
 
-// fetch reads the files. It gives up after ReadWithin, or when done is closed (nil: never), and leaves behind a reading that hangs in the file system;
-// there is never more than one of these, and none begins before it has ended.
+// fetch reads the files. It gives up after ReadWithin, or when done is closed (nil:
+// never). It then leaves a reading behind that hangs in the file system. There is never
+// more than one such reading, and no new one begins before it has ended.
 func (w *Watcher) fetch(done <-chan struct{}) ([]File, error) {
 	late := time.NewTimer(ReadWithin)
 	defer late.Stop()
@@ -50,8 +51,9 @@ func (w *Watcher) fetch(done <-chan struct{}) ([]File, error) {
 	}
 }
 
-// agreed reads until two readings in a row say the same: of files that are being replaced one after the other, the first may be a mixture of old and new,
-// and what it lacks may be a forbid.
+// agreed reads until two readings in a row are equal: while files are being replaced
+// one after the other, one reading may be a mixture of old and new files, and a forbid
+// may be missing from it.
 func agreed(read func() ([]File, error)) ([]File, error) {
 	last := ""
 	for range MaxReadings {

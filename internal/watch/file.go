@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// File is a file as it was read.
+// File is a file that was read.
 type File struct {
-	Name    string // without folder
+	Name    string // base name
 	Text    []byte
 	Changed time.Time // when it was last modified; zero: unknown
 }
 
-// ReadFile reads the regular file at path, which may have limit bytes. A pipe or a device is not even opened: that may last for ever or set something off.
+// ReadFile reads the regular file at path, of at most limit bytes. It does not open a
+// pipe or a device: opening one may block forever or have a side effect.
 func ReadFile(path string, limit int) (File, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
@@ -28,7 +29,7 @@ func ReadFile(path string, limit int) (File, error) {
 	if err != nil {
 		return File{}, err //nolint:wrapcheck // it names the path
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // what may have taken its place must not be waited for
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe that has replaced the file must not block
 	if err != nil {
 		return File{}, err //nolint:wrapcheck // it names the path
 	}
@@ -43,7 +44,7 @@ func ReadFile(path string, limit int) (File, error) {
 	return File{filepath.Base(path), text, info.ModTime()}, nil
 }
 
-// LargeError says that a file has more bytes than it may have.
+// LargeError reports that a file has more bytes than allowed.
 type LargeError struct{ Path string }
 
 // Error implements error.
@@ -63,7 +64,7 @@ func Hash(files []File) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Youngest returns the latest modification time of the files; zero: unknown.
+// Youngest returns the latest modification time of the files; zero if none is known.
 func Youngest(files []File) (last time.Time) {
 	for _, f := range files {
 		if f.Changed.After(last) {
@@ -73,7 +74,8 @@ func Youngest(files []File) (last time.Time) {
 	return last
 }
 
-// look returns what was read in a word: a hash, or the error as text.
+// look returns a text that identifies the state of the files: a hash, or the error's
+// text.
 func look(files []File, err error) string {
 	if err != nil {
 		return err.Error()

@@ -2,9 +2,9 @@ package watch
 
 import "time"
 
-// Rest is the time for which files must be unchanged before a gateway loads them. A file that a program writes in pieces, with shorter pauses between them, is
-// never loaded incomplete; what it lacks may matter: a
-// forbid, a route.
+// Rest is the time for which files must be unchanged before a gateway loads them. A
+// file that a program writes in pieces, with shorter pauses between them, is never
+// loaded incomplete: the missing part may matter, such as a forbid or a route.
 const Rest = 4 * time.Second
 
 // rest measures for how long files have been unchanged. The zero value is ready for
@@ -30,8 +30,8 @@ func (r *rest) left(files []File, err error, now time.Time, wanted time.Duration
 	return wanted - now.Sub(since)
 }
 
-// Rested reads the files when they are at rest, without handing them over: for a start.
-// They count as taken.
+// Rested reads the files when they are at rest and returns them without calling Take.
+// It is for the start of a process. The files count as taken.
 func (w *Watcher) Rested() ([]File, error) {
 	files, err := w.rested()
 	w.mu.Lock()
@@ -41,8 +41,8 @@ func (w *Watcher) Rested() ([]File, error) {
 }
 
 // rested waits until the files are at rest and returns them. It waits for about twice
-// Options.Rest at most. It returns at once if the files were last modified long enough
-// ago, or cannot be read.
+// Options.Rest at most. It returns at once if the last modification was long enough
+// ago, or if the files cannot be read.
 func (w *Watcher) rested() ([]File, error) {
 	var r rest
 	for began := time.Now(); ; {

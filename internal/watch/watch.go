@@ -1,5 +1,5 @@
-// Package watch reads files again when they change, and hands them over whole: never
-// while they are being written, and never a mixture of two versions.
+// Package watch reads files again when they change, and passes complete files on: never
+// files that are being written, and never a mixture of two versions.
 package watch
 
 import (
@@ -11,12 +11,12 @@ import (
 // Every is how often Run looks at the files.
 const Every = 2 * time.Second
 
-// Options say which files there are and who takes them.
+// Options define which files a [Watcher] reads and what receives them.
 type Options struct {
 	Read func() ([]File, error) // reads the files once
-	// Take puts the files into force, or returns why it cannot; then those of before
-	// stay. err is that of reading, and the files are nil then. It is called by one
-	// goroutine at a time.
+	// Take puts the files into force. If it returns an error, the previous files stay
+	// in force. err is the error of reading; then files is nil. Only one goroutine
+	// calls Take at a time.
 	Take func(files []File, err error) error
 	Rest time.Duration // the time for which the files must be unchanged before they are taken, see [Rest]; 0: they are taken at once
 }
@@ -25,18 +25,18 @@ type Options struct {
 // concurrent use.
 type Watcher struct {
 	o    Options
-	hand chan struct{} // holds one for whoever reads
+	hand chan struct{} // holds one element while a goroutine reads
 
 	mu   sync.Mutex // serializes the taking of files
-	last string     // how the files looked that were last taken, or found wrong
+	last string     // look of the files that were last taken or refused
 }
 
 // New returns a Watcher that has taken no files.
 func New(o Options) *Watcher { return &Watcher{o: o, hand: make(chan struct{}, 1)} }
 
 // Run reads the files every two seconds until ctx ends, and returns ctx's error. It
-// hands over files that have changed and have been at rest for Options.Rest, and errors
-// of reading that last as long.
+// passes files to Take if they have changed and have been at rest for Options.Rest, and
+// errors of reading that have lasted as long.
 func (w *Watcher) Run(ctx context.Context) error {
 	ticker := time.NewTicker(Every)
 	defer ticker.Stop()
@@ -54,25 +54,25 @@ func (w *Watcher) Run(ctx context.Context) error {
 		case !w.changed(look(files, err)):
 			r = rest{}
 		case r.left(files, err, time.Now(), w.o.Rest) <= 0:
-			_ = w.take(files, err) // Take has it
+			_ = w.take(files, err) // Take has received the error
 		}
 	}
 }
 
-// changed reports whether the files as they look now are neither those last taken nor
-// those last found wrong.
+// changed reports whether the state of the files now differs from the one that was last
+// taken or refused.
 func (w *Watcher) changed(now string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return now != w.last
 }
 
-// Reload reads the files again when they are at rest and hands them over. It returns
-// what Take did. The files count as unreadable where they do not come to rest within
-// about twice Options.Rest, or cannot be read within five seconds.
+// Reload reads the files again when they are at rest and passes them to Take. It
+// returns Take's error. The files count as unreadable if they do not come to rest
+// within about twice Options.Rest, or cannot be read within five seconds.
 func (w *Watcher) Reload() error { return w.take(w.rested()) }
 
-// take hands the files over.
+// take passes the files to Take.
 func (w *Watcher) take(files []File, err error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 	"osgate/internal/watch"
 )
 
-// TestFilesAreTakenOnceForEachChange when they are at rest, the wrong and the unreadable
-// too, and again as soon as asked.
+// TestFilesAreTakenOnceForEachChange when they are at rest, also those that are wrong
+// or cannot be read, and again as soon as Reload is called.
 func TestFilesAreTakenOnceForEachChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var (

@@ -39,9 +39,9 @@ func (g *Gateway) bound(clients, admin net.Listener) {
 func (p *parts) connectionsChanged(listener string) func(conns.Change) {
 	return func(c conns.Change) {
 		switch {
-		case c.Trouble == conns.Full && c.Over:
+		case c.Problem == conns.Full && c.Over:
 			p.logger.Info("there is room for connections again", "listener", listener, "closed", c.Times)
-		case c.Trouble == conns.Full:
+		case c.Problem == conns.Full:
 			p.logger.Warn("all connections are in use; idle ones are closed for new ones", "listener", listener, "closed", c.Times)
 		case c.Over:
 			p.logger.Info("connections are accepted again", "listener", listener, "failures", c.Times)
