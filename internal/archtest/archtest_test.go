@@ -61,24 +61,24 @@ func TestTableKeepsItsLaws(t *testing.T) {
 				t.Errorf("row %s names %s, which has no row of its own", dir, imported)
 			}
 			if strings.HasPrefix(imported, "cmd/") && !(strings.HasPrefix(imported, "cmd/internal/") && strings.HasPrefix(dir, "cmd/")) {
-				t.Errorf("row %s names %s; a command is no library, and what commands share is theirs alone", dir, imported)
+				t.Errorf("row %s names %s; only commands may import cmd packages", dir, imported)
 			}
 		}
 		if !strings.HasPrefix(dir, "cmd/") && (slices.Contains(named, "proxy") || slices.Contains(named, "config")) {
 			t.Errorf("row %s names proxy or config; only cmd may", dir)
 		}
 		if dir != "cmd/osdemo" && dir != "cmd/osemu" && slices.Contains(rule.Imports, "emulator") {
-			t.Errorf("row %s lets emulator into the gateway", dir)
+			t.Errorf("row %s imports emulator; the gateway must not contain it", dir)
 		}
 	}
 	for _, leaf := range []string{"config", "objectstore", "record", "internal/breaker", "internal/seal", "internal/retryafter", "e2e"} {
 		if got := rules[leaf].Imports; len(got) > 0 {
-			t.Errorf("row %s imports %v, want nothing of ours", leaf, got)
+			t.Errorf("row %s imports %v, want no package of this module", leaf, got)
 		}
 	}
 	for _, imported := range rules["e2e"].Tests {
 		if !strings.HasPrefix(imported, "internal/") {
-			t.Errorf("row e2e names %s; the black box sees no package of the gateway", imported)
+			t.Errorf("row e2e names %s; the black-box tests must not import the gateway", imported)
 		}
 	}
 }

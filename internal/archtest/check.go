@@ -72,7 +72,7 @@ func checkComment(p Package) []string {
 		}
 		holders = append(holders, f.Name)
 		if !begins(f.Doc, begin) {
-			breaches = append(breaches, fmt.Sprintf("%s: the package comment begins otherwise than with %q",
+			breaches = append(breaches, fmt.Sprintf("%s: the package comment must begin with %q",
 				path.Join(p.Dir, f.Name), begin))
 		}
 	}

@@ -122,9 +122,9 @@ func TestCheckReportsEveryBreach(t *testing.T) {
 				"upper/upper.go":   "// Copyright.\npackage upper\n",
 			},
 			want: []string{
-				`cmd/tool/main.go: the package comment begins otherwise than with "Command tool"`,
-				`lower/lower.go: the package comment begins otherwise than with "Package lower"`,
-				`upper/upper.go: the package comment begins otherwise than with "Package upper"`,
+				`cmd/tool/main.go: the package comment must begin with "Command tool"`,
+				`lower/lower.go: the package comment must begin with "Package lower"`,
+				`upper/upper.go: the package comment must begin with "Package upper"`,
 			},
 		},
 		{

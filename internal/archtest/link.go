@@ -31,7 +31,7 @@ func Linked(ctx context.Context, root, dir string) (Graph, error) {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			stderr = string(exit.Stderr)
 		}
-		return nil, fmt.Errorf("listing what %s links: %w\n%s", dir, err, stderr)
+		return nil, fmt.Errorf("listing the packages of %s: %w\n%s", dir, err, stderr)
 	}
 	return parseGraph(string(out))
 }

@@ -88,7 +88,7 @@ func CheckLinks(fsys fs.FS, document, section string) ([]string, error) {
 		}
 		for _, link := range links {
 			if _, err := fs.Stat(fsys, path.Join(path.Dir(document), link[1])); err != nil {
-				breaches = append(breaches, fmt.Sprintf("%s: there is no %s", document, link[1]))
+				breaches = append(breaches, fmt.Sprintf("%s: %s does not exist", document, link[1]))
 			}
 		}
 	}

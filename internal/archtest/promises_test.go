@@ -54,7 +54,7 @@ func TestPromisesWithoutLinksAreReported(t *testing.T) {
 		"docs/page.md":    "",
 		"e2e/one_test.go": "package e2e\n",
 	})
-	want := []string{`README.md: no test for "Two,"`, "README.md: there is no e2e/gone_test.go"}
+	want := []string{`README.md: no test for "Two,"`, "README.md: e2e/gone_test.go does not exist"}
 	got, err := CheckLinks(fsys, "README.md", "What it promises")
 	if err != nil {
 		t.Fatal(err)

@@ -136,7 +136,7 @@ func TestANewConnectionReplacesAnIdleOne(t *testing.T) {
 	}
 	eventually(t, "the closed connection no longer counts", func() bool { n := s.Counts(); return n.Idle+n.Busy == 2 })
 	if !s.State().Full {
-		t.Error("the listener does not say that it was full")
+		t.Error("State does not report that the listener was full")
 	}
 }
 

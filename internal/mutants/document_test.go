@@ -24,7 +24,7 @@ func TestWhatIsAcceptedIsAMutationOfToday(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, stale := range accepted.stale(name, target.mutations) {
-			t.Errorf("%s: no mutation any more: %s", name, stale)
+			t.Errorf("%s: no longer a mutation: %s", name, stale)
 		}
 		for mutation, reason := range mutations {
 			if reason == "" {

@@ -37,14 +37,14 @@ func mutants(ctx context.Context, arguments []string, out, progress io.Writer) e
 	var o Options
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	flags.IntVar(&o.Sample, "sample", 60, "how many mutants of each package to try; 0: all")
-	flags.Uint64Var(&o.Seed, "seed", 1, "decides which mutants are tried")
-	flags.DurationVar(&o.Box, "box", 10*time.Minute, "after that long no further mutant of a package is tried")
-	flags.IntVar(&o.Workers, "workers", 1, "how many mutants to try at the same time")
-	flags.IntVar(&o.Factor, "factor", 4, "how many times as long as its tests alone a mutant may run")
-	flags.StringVar(&o.Only, "only", "", "file.go or file.go:line whose mutants to try")
+	flags.IntVar(&o.Sample, "sample", 60, "mutants of each package to try; 0: all")
+	flags.Uint64Var(&o.Seed, "seed", 1, "seed that selects the mutants")
+	flags.DurationVar(&o.Box, "box", 10*time.Minute, "time after which no further mutant of a package is tried")
+	flags.IntVar(&o.Workers, "workers", 1, "mutants to try at the same time")
+	flags.IntVar(&o.Factor, "factor", 4, "time limit of a mutant, as a multiple of the time of its tests")
+	flags.StringVar(&o.Only, "only", "", "try only the mutants of this file.go or file.go:line")
 	root := flags.String("root", ".", "folder of the module")
-	document := flags.String("accepted", "docs/mutants.md", "where the accepted mutants are, below root; may be missing")
+	document := flags.String("accepted", "docs/mutants.md", "document with the accepted mutants, below root; may be missing")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}

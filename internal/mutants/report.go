@@ -56,6 +56,6 @@ func writeSurvivors(w io.Writer, r Result) {
 		fmt.Fprintf(w, "%s/%s:%d:%d %s\n- %s: \n", r.Name, t.File, t.Line, t.Column, t.Verdict, t.Mutation)
 	}
 	for _, text := range r.Stale {
-		fmt.Fprintf(w, "no mutation any more: %s\n", text)
+		fmt.Fprintf(w, "no longer a mutation: %s\n", text)
 	}
 }
