@@ -1,15 +1,16 @@
-// The operator's page. /api/live streams what it shows, once a second; /api/recent and /api/history are fetched for the charts.
+// The operator's page. /api/live streams its data, once a second. /api/recent and
+// /api/history are fetched for the charts.
 
 import { id, setClass, setText } from "/assets/dom.js";
 import { age, clock } from "/assets/format.js";
 import { showHealth, showState } from "/assets/health.js";
-import { keepUp, prepareHistory } from "/assets/history.js";
+import { prepareHistory, refreshHistory } from "/assets/history.js";
 import { Link } from "/assets/link.js";
 import { preparePurge } from "/assets/purge.js";
 import { showRecent } from "/assets/recent.js";
 import { showTraffic, sum } from "/assets/traffic.js";
 
-let last; // the time of the figures shown
+let last; // the time of the shown figures
 let paused = false;
 
 function showNotice(text, tone) {
@@ -30,20 +31,21 @@ function show(o) {
   showNotice(seen ? "" : "No request yet. Send one through the gateway, and it shows here at once.", "calm");
   showTraffic(t);
   showRecent(Date.now());
-  keepUp(Date.now());
+  refreshHistory(Date.now());
 }
 
-function showLost(why) {
+function showLost(reason) {
   document.body.dataset.link = "lost";
   showState("lost");
   const since = last ? ` since ${clock(last)}` : "";
-  showNotice(`${why ? `${why}: not reachable` : "Not reachable"}${since}. Trying again.${last ? " The figures are those of then." : ""}`, "bad");
+  showNotice(`${reason ? `${reason}: not reachable` : "Not reachable"}${since}. Trying again.${last ? " The figures are those of then." : ""}`, "bad");
 }
 
-const link = new Link({ show, lost: showLost, loggedOut: () => location.reload() }); // the form is at this address
+const link = new Link({ show, lost: showLost, loggedOut: () => location.reload() }); // the login form is at the same address
 
-// turn opens the stream, and closes it while nobody looks: the gateway has few of them.
-function turn() {
+// updateStream opens the stream. It closes the stream while the page is paused or
+// hidden, because the gateway has few of them.
+function updateStream() {
   if (paused || document.hidden) link.close();
   else link.open();
 }
@@ -52,10 +54,10 @@ id("pause").addEventListener("click", (event) => {
   paused = !paused;
   event.target.setAttribute("aria-pressed", String(paused));
   if (paused) setText(id("updated"), `paused${last ? ` at ${clock(last)}` : ""}`);
-  turn();
+  updateStream();
 });
-document.addEventListener("visibilitychange", turn);
+document.addEventListener("visibilitychange", updateStream);
 
 preparePurge();
 prepareHistory();
-turn();
+updateStream();

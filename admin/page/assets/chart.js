@@ -1,5 +1,6 @@
-// A chart: what uPlot draws, a legend of buttons that hide and show its lines, and a table with the numbers. The drawing itself is an image to
-// screen readers, named by what it shows last.
+// A chart: the drawing by uPlot, a legend with buttons that hide and show the lines,
+// and a table with the numbers. For screen readers the drawing is an image; its name
+// contains the latest values.
 
 import { element, setText } from "/assets/dom.js";
 import { Numbers } from "/assets/numbers.js";
@@ -10,18 +11,22 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const two = (n) => String(n).padStart(2, "0");
 
-// alone finds the values that have none beside them: a line cannot show them, so they are drawn as points.
-function alone(plot, line) {
+// isolated returns the indexes of values without a neighbor. A line cannot show them,
+// so they are drawn as points.
+function isolated(plot, line) {
   const values = plot.data[line];
   const found = values.flatMap((v, i) => (v != null && values[i - 1] == null && values[i + 1] == null ? [i] : []));
   return found.length ? found : null;
 }
 
 export class Chart {
-  // The box is an element to build in. What is drawn is told by options: its title, how a value is written (text) and a tick of its axis (tick),
-  // how a time is written in the legend and the table (when), what it says where there is nothing to draw (empty), the range of its axis ([low, high], or null for what the values need), and by style:
-  // "lines", "log" for lines over powers of ten, "stack" for areas upon each other, or "bars". Those but bars show the last span seconds, a value each
-  // step, and share a pointer with the charts of the same sync.
+  // box is the element that contains the chart. options has the title, the format of a
+  // value (text), of a tick of its axis (tick) and of a time in the legend and the
+  // table (when), the text of an empty chart (empty), the range of the axis ([low,
+  // high], or null for the range of the values), and the style: "lines", "log" for
+  // lines on a logarithmic axis, "stack" for stacked areas, or "bars". Charts of all
+  // styles but bars show the last span seconds with one value per step, and share a
+  // pointer with the charts of the same sync.
   constructor(box, options) {
     this.options = { utc: false, range: null, ...options };
     this.hidden = new Set();
@@ -37,7 +42,8 @@ export class Chart {
     dark.addEventListener("change", () => this.draw(true));
   }
 
-  // show draws lines [{key, name, color, dash, width, values}] over times, in seconds since 1970.
+  // show draws lines [{key, name, color, dash, width, values}] over times in seconds
+  // since 1970.
   show(times, lines) {
     const other = lines.map((l) => l.key).join() !== this.lines.map((l) => l.key).join();
     Object.assign(this, { times, lines });
@@ -48,7 +54,7 @@ export class Chart {
     this.name();
   }
 
-  // name says in words what the image shows.
+  // name describes the chart in words, for screen readers.
   name() {
     const { title, text } = this.options;
     const last = this.times.length - 1;
@@ -68,7 +74,8 @@ export class Chart {
     this.follow(null);
   }
 
-  // shown are the lines in the order in which they are drawn: of a stack the whole first, so that its parts lie upon it.
+  // shown returns the visible lines in the order in which they are drawn. Of a stack
+  // the total comes first, so that the parts lie on top of it.
   shown() {
     const visible = this.lines.filter((l) => !this.hidden.has(l.key));
     return this.options.style === "stack" ? visible.reverse() : visible;
@@ -80,7 +87,7 @@ export class Chart {
     if (this.options.style !== "stack") return [this.times, ...lines.map((l) => l.values)];
     const sums = new Array(this.times.length).fill(0);
     const stacked = lines.toReversed().map((l) => l.values.map((v, i) => sums[i] += v)).reverse();
-    return [[this.times[0] - this.options.step, ...this.times], ...stacked.map((values) => [values[0], ...values])]; // a step ends at its time; the first has none before it
+    return [[this.times[0] - this.options.step, ...this.times], ...stacked.map((values) => [values[0], ...values])]; // a step ends at its time; no step comes before the first
   }
 
   settings() {
@@ -106,10 +113,10 @@ export class Chart {
     const stroke = color(l.color);
     if (style === "bars") return { fill: stroke, paths: uPlot.paths.bars({ size: [l.width, 60] }), points: { show: false } };
     if (style === "stack") return { fill: stroke, stroke, width: 0, paths: uPlot.paths.stepped({ align: -1 }), points: { show: false } };
-    return { stroke, width: l.width ?? 2, dash: l.dash, points: { show: false, filter: alone, size: 5, fill: stroke } };
+    return { stroke, width: l.width ?? 2, dash: l.dash, points: { show: false, filter: isolated, size: 5, fill: stroke } };
   }
 
-  // lattice leaves only the powers of ten on an axis of logarithms.
+  // lattice restricts a logarithmic axis to powers of ten.
   lattice({ grid, ticks }) {
     if (this.options.style !== "log") return {};
     const filter = (_, values) => values.map((v) => (Number.isInteger(Number(Math.log10(v).toFixed(6))) ? v : null));
@@ -156,7 +163,7 @@ export class Chart {
     this.draw(true);
   }
 
-  // follow writes the values under the pointer, or the last ones, into the legend.
+  // follow shows the values under the pointer, or the last ones, in the legend.
   follow(index) {
     const i = index === null ? this.times.length - 1 : Math.max(0, this.options.style === "stack" ? index - 1 : index);
     this.lines.forEach((l, n) => setText(this.keys.children[n].querySelector("b"), i < 0 ? "" : this.options.text(l.values[i])));
@@ -164,19 +171,20 @@ export class Chart {
   }
 }
 
-// fromZero is a range from zero to a little above the highest value; of nothing but zeros up to one.
+// fromZero returns the range from zero to a little above the highest value, or from
+// zero to one if all values are zero.
 function fromZero(_, low, high) {
   return high > 0 ? [0, uPlot.rangeNum(0, high, 0.1, true)[1]] : [0, 1];
 }
 
-// roomForBars leaves half a bucket free on either side.
+// roomForBars returns a range with half a bucket free on either side.
 function roomForBars(plot, low, high) {
   const times = plot.data[0];
   const half = times.length > 1 ? (times.at(-1) - times[0]) / (times.length - 1) / 2 : 1800;
   return [low - half, high + half];
 }
 
-// widthOf is the room that the labels of an axis need.
+// widthOf returns the width that the labels of an axis need.
 function widthOf(_, labels) {
   return 16 + 7 * Math.max(3, ...(labels ?? []).map((label) => label.length));
 }

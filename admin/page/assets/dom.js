@@ -1,4 +1,5 @@
-// Writing into the page. Texts are set only where they differ, so that selections, focus and screen readers are left alone.
+// Functions that write into the page. They set a text only if it changes, so that
+// selections, the focus and screen readers are not disturbed.
 
 export const id = (name) => document.getElementById(name);
 
@@ -17,7 +18,7 @@ export function element(tag, className, text) {
   return node;
 }
 
-// figure writes a tile: a number with its unit, and whether it should worry.
+// figure writes a tile: a number with its unit, and a tone if it is a warning.
 export function figure(name, [value, unit], tone = "") {
   const node = id(name);
   if (node.dataset.shown === value + unit + tone) return;
@@ -27,9 +28,10 @@ export function figure(name, [value, unit], tone = "") {
   if (unit) node.append(element("span", "unit", unit));
 }
 
-const few = 10; // rows of a long table that are shown until more are asked for
+const few = 10; // rows of a long table that are shown before a click on the button below
 
-// fill makes a table's rows be those of items. A row is found again by its key, and stays where it is if it can.
+// fill makes the rows of a table match items. A row is identified by its key and keeps
+// its place if possible.
 export function fill(name, all, { key, make, update, empty }) {
   const body = id(name);
   const items = limit(body, all);
@@ -53,7 +55,7 @@ export function fill(name, all, { key, make, update, empty }) {
   }
 }
 
-// showEmpty says in words that a table has no rows.
+// showEmpty shows a text in a table without rows.
 function showEmpty(body, text) {
   if (body.dataset.empty === text) return;
   body.dataset.empty = text;
@@ -65,7 +67,8 @@ function showEmpty(body, text) {
   body.replaceChildren(row);
 }
 
-// nameCells says of the cells of a table that narrow screens stand on end what they are, to the eye and to screen readers.
+// nameCells labels the cells of a table whose rows are shown as blocks on narrow
+// screens, visibly and for screen readers.
 function nameCells(row, table) {
   if (!table.matches(".stack")) return;
   row.setAttribute("role", "row");
@@ -75,7 +78,8 @@ function nameCells(row, table) {
   });
 }
 
-// limit returns the items that are shown of a table, and has a button below it for the others.
+// limit returns the items of a table that are shown, and puts a button below the table
+// for the rest.
 function limit(body, all) {
   const table = body.parentElement;
   let more = table.nextElementSibling;
@@ -95,7 +99,8 @@ function limit(body, all) {
   return complete ? all : all.slice(0, few);
 }
 
-// line makes a row with a heading, its small print and a bar, and so many cells for numbers.
+// line makes a row with a heading, a small text and a bar, and the given number of
+// cells for numbers.
 export function line(title, small, numbers, bar = true) {
   const row = element("tr");
   const head = element("th", "", title);
@@ -128,7 +133,7 @@ export function setPairs(list, pairs) {
   });
 }
 
-// timeOf makes a <time> that shows text and tells the whole instant to who points at it.
+// timeOf makes a <time> that shows text, and the whole instant as a tooltip.
 export function timeOf(instant, text) {
   return Object.assign(element("time", "", text), { dateTime: instant, title: instant });
 }

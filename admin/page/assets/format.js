@@ -1,19 +1,20 @@
-// Numbers and times for people. Everything here is a pure function.
+// Formats of numbers and times. All functions are pure.
 
 export const whole = new Intl.NumberFormat("en");
 export const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
-// big writes whole numbers that are read, not compared: 12,345 and then 123K.
+// big formats whole numbers that are not compared with each other: 12,345 and then
+// 123K.
 export const big = (n) => (n < 100000 ? whole.format(n) : short.format(n));
 
-// rate writes so many a second.
+// rate formats a number per second.
 export function rate(n) {
   if (n === 0) return "0";
   if (n < 0.1) return "<0.1";
   return n >= 100 ? big(Math.round(n)) : n.toFixed(1);
 }
 
-// milliseconds writes a duration as a number and its unit.
+// milliseconds formats a duration as a number and its unit.
 export function milliseconds(ms) {
   if (ms >= 10000) return [(ms / 1000).toFixed(1), "s"];
   if (ms >= 1000) return [(ms / 1000).toFixed(2), "s"];
@@ -21,7 +22,7 @@ export function milliseconds(ms) {
   return [ms >= 1 ? ms.toFixed(1) : ms.toFixed(2), "ms"];
 }
 
-// duration is milliseconds as one text; what was not measured is a dash.
+// duration formats a duration as one text; a dash if there is none.
 export const duration = (ms) => (ms === null || ms === undefined ? "–" : milliseconds(ms).join(" "));
 
 export function bytes(n) {
@@ -37,7 +38,7 @@ export function percent(part, of) {
   return `${p > 0 && p < 10 || p > 99 && p < 100 ? p.toFixed(1) : Math.round(p)} %`;
 }
 
-// age writes so many seconds by their two largest units.
+// age formats a number of seconds in its two largest units.
 export function age(seconds) {
   const [d, h, m] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
   if (d > 0) return `${d} d ${h} h`;
@@ -45,15 +46,15 @@ export function age(seconds) {
   return m > 0 ? `${m} min` : `${Math.max(0, Math.floor(seconds))} s`;
 }
 
-// clock writes the time of day where the reader is.
+// clock formats the time of day in the reader's time zone.
 export const clock = (time) => new Date(time).toLocaleTimeString("en-GB");
 
-// moment writes the time of day, and the day too where it is not today's.
+// moment formats the time of day, with the date if it is not today.
 export function moment(time) {
   const at = new Date(time);
   if (at.toDateString() === new Date().toDateString()) return clock(at);
   return `${at.toLocaleDateString("en-GB", { day: "numeric", month: "short" })}, ${clock(at)}`;
 }
 
-// plural writes a number with its word.
+// plural formats a number with its noun.
 export const plural = (n, one, many) => `${whole.format(n)} ${n === 1 ? one : many}`;

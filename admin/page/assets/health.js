@@ -1,4 +1,4 @@
-// Is it healthy, and why not: the state of the whole, the reasons, and a table of the parts.
+// The health of the gateway: its state, the reasons, and a table of the parts.
 
 import { element, fill, id, line, setClass, setText, timeOf } from "/assets/dom.js";
 import { duration, moment } from "/assets/format.js";
@@ -11,7 +11,8 @@ const titles = {
   unready: "Not ready: requests are refused, because",
 };
 
-// showState says what the gateway is, in the page and in the title of its tab. It is announced only when it changes.
+// showState shows the state of the gateway in the page and in the title of its tab. It
+// is announced only when it changes.
 export function showState(name) {
   const node = id("status");
   node.dataset.status = name;
@@ -22,7 +23,7 @@ export function showState(name) {
 export function showHealth(health) {
   showState(health.status);
   showReasons(health);
-  setText(id("summary"), health.reasons.length ? "" : health.summary); // the reasons say the same, in full
+  setText(id("summary"), health.reasons.length ? "" : health.summary); // the reasons contain it, with details
   fill("parts", health.parts, { key: (p) => p.part, make: makePart, update: writePart, empty: "No part has been used yet." });
 }
 
@@ -40,7 +41,7 @@ function showReasons(health) {
   }));
 }
 
-// partName writes a part as a name: "Region us/us-east-1".
+// partName formats the name of a part: "Region us/us-east-1".
 const partName = (part) => part.charAt(0).toUpperCase() + part.slice(1);
 
 function makePart(p) {
@@ -70,7 +71,7 @@ function writePart(row, p) {
   setClass(row.cells[6], `n ${{ open: "bad", "half-open": "warn", closed: "" }[p.breaker] ?? "none"}`);
 }
 
-// showSince says since when a part is in its state; where nobody knows, nothing.
+// showSince shows since when a part has been in its state, if that is known.
 function showSince(node, since) {
   if (node.dataset.shown === since) return;
   if (since === undefined) return node.replaceChildren();

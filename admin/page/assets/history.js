@@ -1,4 +1,5 @@
-// What was counted: requests and billing units by hour, day and month, of all organizations and down to one store.
+// The counts of the statistics: requests and billing units by hour, day and month, from
+// all organizations down to one store.
 
 import { Chart } from "/assets/chart.js";
 import { element, fill, id, line, setNumber, setShare, setText } from "/assets/dom.js";
@@ -19,11 +20,11 @@ const formats = {
 
 let place = []; // the names chosen so far, from the organization down
 let plane = "";
-let last; // the answer that is shown
-let asked = 0; // times
-let due = 0; // when to ask again
-let question = ""; // what was asked last
-let passing = false; // the last answer was a problem that may pass by itself
+let last; // the shown answer
+let requests = 0; // sent so far
+let due = 0; // when to fetch again
+let lastQuery = ""; // the query of the latest request
+let temporary = false; // the last answer was an error that may go away without a change of the query
 let chart;
 let range;
 
@@ -37,28 +38,29 @@ function query() {
   return q;
 }
 
-// ask fetches what is chosen. Of answers that overtake each other the one asked for last is shown.
-function ask() {
-  question = query().toString();
+// load fetches the selected counts. If answers overtake each other, the answer to the
+// latest request is shown.
+function load() {
+  lastQuery = query().toString();
   return fetchHistory();
 }
 
 async function fetchHistory() {
-  const turn = ++asked;
+  const request = ++requests;
   id("history").setAttribute("aria-busy", "true");
   let problem = "";
-  let passes = true;
+  let mayPass = true;
   let answer;
   try {
-    const response = await fetch(`/api/history?${question}`, { signal: AbortSignal.timeout(15000) });
+    const response = await fetch(`/api/history?${lastQuery}`, { signal: AbortSignal.timeout(15000) });
     answer = await response.json();
-    passes = response.status >= 500;
-    if (!response.ok) problem = wording(response.status, answer);
+    mayPass = response.status >= 500;
+    if (!response.ok) problem = problemText(response.status, answer);
   } catch {
     problem = "Gateway not reachable: the history will be here when it is back.";
   }
-  if (turn !== asked) return;
-  passing = problem !== "" && passes;
+  if (request !== requests) return;
+  temporary = problem !== "" && mayPass;
   id("history").removeAttribute("aria-busy");
   due = Date.now() + (problem ? 3000 : 10000);
   if (problem) return showProblem(problem);
@@ -66,7 +68,7 @@ async function fetchHistory() {
   show();
 }
 
-function wording(status, answer) {
+function problemText(status, answer) {
   if (!answer.detail) return `The gateway answers ${status}.`;
   const name = { from: "From", to: "To", period: "The period" }[answer.field] ?? "";
   const text = `${name} ${answer.detail}`.trim();
@@ -119,7 +121,7 @@ function showChildren(of) {
   });
 }
 
-// childRow is a row whose name leads a level down.
+// childRow makes a row whose name leads one level down.
 function childRow(c, level) {
   const row = line("", level === "organization" ? `control plane ${c.plane}` : "", 3);
   const down = element("button", "link", c.name);
@@ -129,12 +131,12 @@ function childRow(c, level) {
   return row;
 }
 
-// go moves to another place, and the focus to where one is then.
+// go selects another place and moves the focus to its name.
 async function go(to, itsPlane) {
   [place, plane] = [to, to.length ? itsPlane : ""];
   showPath();
   id("history-path").querySelector("[aria-current]").focus();
-  await ask();
+  await load();
 }
 
 function showPath() {
@@ -156,16 +158,17 @@ function showPath() {
 }
 
 export function prepareHistory() {
-  range = new Range(id("history-form"), ask);
+  range = new Range(id("history-form"), load);
   for (const choice of id("history-form").elements.unit) choice.addEventListener("change", () => last && show());
   showPath();
 }
 
-// keepUp asks again now and then while what is shown is a range that ends now. Of another range it asks the same again until there is an answer; dates
-// that are being edited meanwhile wait for the button.
-export function keepUp(now) {
-  if (!(range.moves() || passing) || now < due) return;
+// refreshHistory fetches the history again from time to time if the range ends now. For
+// another range it repeats the request until there is an answer. Dates that are being
+// edited are used only after a click on the button.
+export function refreshHistory(now) {
+  if (!(range.moves() || temporary) || now < due) return;
   due = now + 10000;
-  if (range.moves()) ask();
+  if (range.moves()) load();
   else fetchHistory();
 }

@@ -1,11 +1,13 @@
-// The stream of overviews. EventSource connects again by itself where the connection breaks; where the gateway refuses the stream, or says nothing
-// for a while without closing, that is done here.
+// The stream of overviews. EventSource reconnects without help when a connection
+// breaks. This module also handles a stream that the gateway refuses, or that sends no
+// event for a while without closing.
 
-const silence = 4000; // so long without an overview, and the gateway counts as not reachable; there is one every second
-const again = 3000; // after a refusal
+const streamTimeout = 4000; // milliseconds without an overview until the gateway counts as not reachable; one comes every second
+const retryDelay = 3000; // milliseconds after a refusal
 
 export class Link {
-  // The functions are called with each overview; with the reason when the gateway is lost; and when the session is over.
+  // show is called with each overview, lost with the reason when the gateway is not
+  // reachable, and loggedOut when the session has ended.
   constructor({ show, lost, loggedOut }) {
     Object.assign(this, { show, lost, loggedOut });
   }
@@ -30,21 +32,21 @@ export class Link {
     this.source = undefined;
   }
 
-  // watch gives up a stream that says nothing, and opens another one.
+  // watch replaces the stream by a new one if it sends no event in time.
   watch() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       this.lost("");
       this.open();
-    }, silence);
+    }, streamTimeout);
   }
 
-  // refused asks why there is no stream, and tries again later.
+  // refused fetches the reason why there is no stream, and tries again later.
   async refused() {
     this.close();
-    this.timer = setTimeout(() => this.open(), again);
+    this.timer = setTimeout(() => this.open(), retryDelay);
     try {
-      const answer = await fetch("/api/live", { signal: AbortSignal.timeout(again) });
+      const answer = await fetch("/api/live", { signal: AbortSignal.timeout(retryDelay) });
       const { ok, status } = answer;
       if (status === 401) return this.loggedOut();
       if (ok) return answer.body.cancel();

@@ -1,4 +1,4 @@
-// The table behind a chart: the numbers that it draws, the latest first.
+// The table behind a chart: its numbers, the latest first.
 
 import { element, setText } from "/assets/dom.js";
 
@@ -23,7 +23,7 @@ export class Numbers {
     this.write();
   }
 
-  // write fills the table if it can be seen.
+  // write fills the table if it is open.
   write() {
     if (!this.root.open) return;
     this.head();

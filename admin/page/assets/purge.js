@@ -1,9 +1,9 @@
-// Purging the cache, which asks first.
+// The purge of the cache, with a dialog that asks for confirmation.
 
 import { id, setText } from "/assets/dom.js";
 import { clock, plural } from "/assets/format.js";
 
-const patience = 30000; // how long a purge may take
+const timeout = 30000; // milliseconds
 const dialog = id("purge");
 const form = id("purge-form");
 
@@ -33,7 +33,7 @@ async function purge() {
   id("purge-go").disabled = true;
   try {
     const answer = await fetch("/cache/purge", {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(what), signal: AbortSignal.timeout(patience),
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(what), signal: AbortSignal.timeout(timeout),
     });
     const body = await answer.json();
     if (!answer.ok) return showProblem(body.detail, body.field);

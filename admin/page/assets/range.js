@@ -1,4 +1,5 @@
-// A range of time to choose: how long back from now, or from when to when, and by which period it is cut. All times are UTC, as the counts are.
+// The selection of a time range: up to now, or between two dates, and the period of its
+// buckets. All times are UTC, as the counts are.
 
 const hour = 3600 * 1000;
 const presets = {
@@ -7,11 +8,11 @@ const presets = {
   "1month": (now) => new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 11, 1)),
 };
 
-// local writes an instant as the value of an <input type="datetime-local">, in UTC.
+// local formats an instant as the value of an <input type="datetime-local">, in UTC.
 const local = (time) => time.toISOString().slice(0, 16);
 
 export class Range {
-  // change is called when another range is chosen.
+  // change is called when another range is selected.
   constructor(form, change) {
     this.form = form;
     this.change = change;
@@ -27,15 +28,15 @@ export class Range {
       event.preventDefault();
       this.choose();
     });
-    for (const name of ["from", "to"]) form.elements[name].addEventListener("input", () => this.press(undefined)); // asked for with the button
+    for (const name of ["from", "to"]) form.elements[name].addEventListener("input", () => this.press(undefined)); // applied by the button
   }
 
-  // moves reports whether the range ends now, whenever that is.
+  // moves reports whether the end of the range is the present.
   moves() {
     return this.chosen !== undefined;
   }
 
-  // preset takes one of the ranges that end now, and goes on ending now.
+  // preset selects one of the ranges that end now. Its end moves with the time.
   preset(period) {
     const { from, to } = this.form.elements;
     this.form.elements.period.value = period;
@@ -43,22 +44,23 @@ export class Range {
     this.press(period);
   }
 
-  // choose takes what stands in the fields.
+  // choose selects the range of the form's fields.
   choose() {
     this.press(undefined);
     this.change();
   }
 
-  // press marks the preset that is chosen, if one is.
+  // press marks the selected preset, if there is one.
   press(period) {
     this.chosen = period;
     for (const button of this.form.querySelectorAll("[data-preset]")) button.setAttribute("aria-pressed", String(button.dataset.preset === this.chosen));
   }
 
-  // query returns the range as parameters of /api/history. A field without a value is left to the server.
+  // query returns the range as parameters of /api/history. The server has a default for
+  // an empty field.
   query() {
     const { period, from, to } = this.form.elements;
-    if (this.chosen && ![from, to].includes(document.activeElement)) this.preset(this.chosen); // what is being edited stays
+    if (this.chosen && ![from, to].includes(document.activeElement)) this.preset(this.chosen); // do not overwrite a field that is being edited
     const q = { period: period.value };
     if (from.value) q.from = `${from.value}:00Z`;
     if (to.value) q.to = `${to.value}:00Z`;

@@ -5,7 +5,7 @@ import { id, setText } from "/assets/dom.js";
 import { clock, duration, rate, short } from "/assets/format.js";
 import { outcomes } from "/assets/words.js";
 
-const seconds = 900; // how far back
+const seconds = 900; // how far back the charts reach
 
 const when = (time) => clock(time * 1000);
 const perSecond = (n) => (n == null ? "–" : `${rate(n)}/s`);
@@ -20,7 +20,7 @@ const charts = {
 
 const made = {};
 
-// chart returns the chart of a name, which is made when it is first shown.
+// chart returns the chart with a name. It is made when it is first shown.
 function chart(name) {
   const [title, options] = charts[name];
   return made[name] ??= new Chart(id(`${name}-chart`), { title, when, span: seconds, step: 5, sync: "recent", ...options });
@@ -32,7 +32,8 @@ const colors = {
 const refusedColors = ["c-refused", "c-refused-2", "c-refused-3"];
 const always = ["hit", "upstream_ok", "upstream_error"];
 
-// outcomeLines are the outcomes that occurred, and the refused ones by reason: the most frequent on their own, all others together.
+// outcomeLines returns the outcomes that occurred, and the refusals by reason: the most
+// frequent ones separately, the rest together.
 function outcomeLines(recent) {
   const total = (values) => values.reduce((a, b) => a + b, 0);
   const line = (key, name, color, values) => ({ key, name, color, values });
@@ -70,8 +71,8 @@ function show(recent) {
 
 let due = 0; // when the next slot is complete
 
-// showRecent fetches the series as often as there is something new. An answer that does not come leaves what is shown: the stream of overviews says
-// what is wrong.
+// showRecent fetches the series whenever there is a new slot. If the request fails, the
+// charts stay as they are; the stream of overviews reports the problem.
 export async function showRecent(now) {
   if (now < due) return;
   due = now + 5000;

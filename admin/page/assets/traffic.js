@@ -1,4 +1,5 @@
-// The traffic of the last minute and since the start: the tiles, and the tables of outcomes, latencies, clients, stores and refusals.
+// The traffic of the last minute and since the start: the tiles, and the tables of
+// outcomes, latencies, clients, stores and refusals.
 
 import { element, figure, fill, id, line, setNumber, setPairs, setShare, setText, timeOf } from "/assets/dom.js";
 import { big, bytes, clock, duration, milliseconds, percent, rate, whole } from "/assets/format.js";
@@ -88,7 +89,8 @@ function showClients(t) {
   });
 }
 
-// showQuota says how much of its quota a client has left, and whether it was refused for it just now.
+// showQuota shows how much of its quota a client has left, and whether a request was
+// refused for it just now.
 function showQuota(cell, c) {
   const [text, meter] = cell.children;
   meter.hidden = c.quota === undefined;
@@ -121,7 +123,7 @@ function showStores(t) {
   showLocations([...new Set(t.stores.map((s) => `${s.plane}/${s.region}`))].sort());
 }
 
-// showLocations offers the locations in use where one is asked for.
+// showLocations offers the locations in use as suggestions of the purge form.
 function showLocations(locations) {
   const list = id("locations");
   if (list.dataset.shown === locations.join()) return;
@@ -142,7 +144,8 @@ function showCodes(t) {
   });
 }
 
-// showShadow lists what policy would have refused, and the rules that could not be evaluated; where there is neither, nothing.
+// showShadow lists the requests that policy rules in shadow mode would have refused,
+// and the rules that could not be evaluated. The section is hidden if there are none.
 function showShadow(t) {
   const failed = t.policyErrors.map((c) => ({ ...c, failed: true }));
   const rules = [...failed, ...t.shadow];
@@ -167,11 +170,11 @@ function showRefusals(t) {
       when.append(timeOf(r.time, clock(r.time)));
       const answer = element("td", "answer", `${r.status} ${r.code}`);
       if (r.rule) answer.append(element("small", "", `rule ${r.rule}`));
-      const who = element("td", "across", r.principal ?? "not identified");
-      who.append(element("small", "", r.operation ?? "no operation"));
+      const client = element("td", "across", r.principal ?? "not identified");
+      client.append(element("small", "", r.operation ?? "no operation"));
       const request = element("td", "across");
       request.append(element("span", "id", r.requestId));
-      row.append(when, answer, who, request);
+      row.append(when, answer, client, request);
       return row;
     },
     update: () => {},

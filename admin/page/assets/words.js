@@ -1,4 +1,4 @@
-// What the gateway's names mean, for people.
+// The texts for the gateway's names.
 
 export const outcomes = {
   hit: ["Cache hit", "answered without asking Object Store"],
@@ -30,12 +30,13 @@ export const codes = {
   "upstream-unreachable": "no connection, or it was cut",
 };
 
-// statuses are those of the whole gateway, and what the page adds to them.
+// statuses has the texts for the states of the gateway, and for two states of the page.
 export const statuses = {
   ready: "Ready", degraded: "Degraded", starting: "Starting", draining: "Draining", unready: "Not ready", lost: "Not reachable", connecting: "Connecting",
 };
 
-// states are those of a part, with the sign that stands beside the word, so that none is told by its color alone.
+// states has the texts for the states of a part, each with a sign, so that the color is
+// not the only difference.
 export const states = {
   ok: ["OK", "●"], degraded: ["Degraded", "▲"], down: ["Down", "✕"], idle: ["Idle", "○"],
 };
