@@ -11,8 +11,9 @@ import (
 // Options configures the handler that [New] returns. All functions are called by many
 // goroutines at once. They must not block, except Purge and History.
 type Options struct {
-	// Token is required for every path except /livez, /readyz, the login, the style sheet and the
-	// icon. If it is empty, no token is required; New allows that only on loopback.
+	// Token is required for every path except /livez, /readyz, the login, the style
+	// sheet and the icon. If it is empty, no token is required; New allows that only on
+	// loopback.
 	Token Token
 	// Loopback reports that only this machine can reach the listener. The Host header
 	// of a request must then be a loopback name.
@@ -71,7 +72,7 @@ type server struct {
 // would be open to the network without a token.
 func New(o Options) (http.Handler, error) {
 	if o.Readiness == nil || o.Overview == nil || o.Recent == nil || o.History == nil || o.Settings == nil || o.Metrics == nil || o.Purge == nil {
-		return nil, errors.New("admin: a part is missing")
+		return nil, errors.New("admin: an option is missing")
 	}
 	if !o.Loopback && o.Token == "" {
 		return nil, errors.New("admin: a token is required where the listener is not on loopback")
@@ -145,7 +146,7 @@ func only(method string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
 			w.Header().Set("Allow", allowed)
-			problem{Code: "method-not-allowed", Status: http.StatusMethodNotAllowed, Detail: r.URL.Path + " is served for " + allowed}.write(w)
+			problem{Code: "method-not-allowed", Status: http.StatusMethodNotAllowed, Detail: r.URL.Path + " supports " + allowed}.write(w)
 			return
 		}
 		next(w, r)
@@ -153,5 +154,5 @@ func only(method string, next http.HandlerFunc) http.Handler {
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
-	problem{Code: "not-found", Status: http.StatusNotFound, Detail: "there is nothing at this path; / is the page"}.write(w)
+	problem{Code: "not-found", Status: http.StatusNotFound, Detail: "this path does not exist; the page is at /"}.write(w)
 }

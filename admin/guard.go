@@ -34,7 +34,7 @@ func (g *guard) checkHost(next http.Handler) http.Handler {
 		if !loopbackHost(r.Host) {
 			problem{
 				Code: "bad-host", Status: http.StatusForbidden,
-				Detail: "this listener is for this machine alone; call it localhost or by a loopback address",
+				Detail: "this listener serves only this machine; use localhost or a loopback address as its name",
 			}.write(w)
 			return
 		}
@@ -63,7 +63,7 @@ func loopbackHost(host string) bool {
 func (g *guard) checkOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		problem{Code: "cross-origin", Status: http.StatusForbidden, Detail: "a page of another origin sent this"}.write(w)
+		problem{Code: "cross-origin", Status: http.StatusForbidden, Detail: "the request comes from a page of another origin"}.write(w)
 	}))
 	return protection.Handler(next)
 }
@@ -80,7 +80,7 @@ func (g *guard) require(next http.Handler) http.Handler {
 			tooManyTries(w, wait)
 		default:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="osgate admin"`)
-			problem{Code: "unauthorized", Status: http.StatusUnauthorized, Detail: "send Authorization: Bearer and the admin token, or log in at /"}.write(w)
+			problem{Code: "unauthorized", Status: http.StatusUnauthorized, Detail: "send Authorization: Bearer with the admin token, or log in at /"}.write(w)
 		}
 	})
 }
@@ -134,7 +134,7 @@ func tooManyTries(w http.ResponseWriter, wait time.Duration) {
 	w.Header().Set("Retry-After", retryAfter(wait))
 	problem{
 		Code: "too-many-tries", Status: http.StatusTooManyRequests,
-		Detail: "this is not the admin token, and too many wrong ones came from this address before",
+		Detail: "wrong admin token, and too many wrong tokens came from this address before",
 	}.write(w)
 }
 

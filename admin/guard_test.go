@@ -231,7 +231,7 @@ func TestPageWithoutATokenIsTheLoginForm(t *testing.T) {
 		t.Errorf("the page without a token: %d %s, want the login form", answer.StatusCode, body)
 	}
 	answer = login(t, h, "wrong")
-	if body := text(t, answer); answer.StatusCode != http.StatusUnauthorized || !strings.Contains(body, `role="alert">This is not the token`) || len(answer.Cookies()) > 0 {
+	if body := text(t, answer); answer.StatusCode != http.StatusUnauthorized || !strings.Contains(body, `role="alert">Wrong token`) || len(answer.Cookies()) > 0 {
 		t.Errorf("a wrong login: %d %s, want the form with an error", answer.StatusCode, body)
 	}
 	if answer := send(t, h, http.MethodGet, "/login", ""); answer.StatusCode != http.StatusSeeOther {

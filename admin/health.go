@@ -73,9 +73,9 @@ func (p Part) failing() bool { return p.State == PartDegraded || p.State == Part
 func (h Health) summary() string {
 	switch {
 	case h.Status == Starting:
-		return "Starting: nothing is served yet"
+		return "Starting: requests are not served yet"
 	case h.Status == Draining:
-		return "Stopping: what is under way is served, nothing new"
+		return "Stopping: current requests are finished, new ones are refused"
 	case len(h.Reasons) == 0:
 		return "Everything works"
 	}

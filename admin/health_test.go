@@ -32,9 +32,9 @@ func TestHealthListsAllProblems(t *testing.T) {
 			"Redis is down, region us/us-east-1 is degraded", []admin.Reason{redis, {Part: region.Name, Detail: region.Detail}},
 		},
 		"a reason of no part": {admin.Degraded, []admin.Reason{redis}, well, admin.Degraded, "Redis is degraded", []admin.Reason{redis}},
-		"starting":            {admin.Starting, nil, well, admin.Starting, "Starting: nothing is served yet", []admin.Reason{}},
+		"starting":            {admin.Starting, nil, well, admin.Starting, "Starting: requests are not served yet", []admin.Reason{}},
 		"draining, in trouble": {
-			admin.Draining, nil, []admin.Part{region}, admin.Draining, "Stopping: what is under way is served, nothing new",
+			admin.Draining, nil, []admin.Part{region}, admin.Draining, "Stopping: current requests are finished, new ones are refused",
 			[]admin.Reason{{Part: region.Name, Detail: region.Detail}},
 		},
 	} {

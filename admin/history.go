@@ -52,7 +52,7 @@ type Child struct {
 // billed.
 type Sums struct {
 	Client        uint64 `json:"client"`        // answered to clients, including answers from the cache
-	Upstream      uint64 `json:"upstream"`      // of those, answered by Object Store
+	Upstream      uint64 `json:"upstream"`      // answered by Object Store, including requests of the gateway itself
 	ClientUnits   uint64 `json:"clientUnits"`   // an estimate, for Client
 	UpstreamUnits uint64 `json:"upstreamUnits"` // an estimate, for Upstream
 }
@@ -74,7 +74,7 @@ func (s *server) history(w http.ResponseWriter, r *http.Request) {
 		s.Logger.Warn("history could not be read", "error", err)
 		w.Header().Set("Retry-After", retryAfter(historyRetry))
 		problem{
-			Code: "statistics-unavailable", Status: http.StatusServiceUnavailable, Detail: "the statistics cannot be read at present; the log says why",
+			Code: "statistics-unavailable", Status: http.StatusServiceUnavailable, Detail: "the statistics cannot be read now; the log contains the reason",
 		}.write(w)
 	default:
 		h.Buckets, h.Children = append([]Bucket{}, h.Buckets...), append([]Child{}, h.Children...) // JSON has [], not null
@@ -110,7 +110,7 @@ func readHistoryQuery(raw string, now time.Time) (HistoryQuery, error) {
 		field, known := fields[name]
 		switch {
 		case !known:
-			return HistoryQuery{}, &InputError{name, "there is no such parameter"}
+			return HistoryQuery{}, &InputError{name, "is not a known parameter"}
 		case len(given) > 1:
 			return HistoryQuery{}, &InputError{name, "is given more than once"}
 		}
@@ -151,11 +151,11 @@ func readInstant(name, text string, fallback time.Time) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return time.Time{}, &InputError{name, "must be an instant as RFC 3339 has it, such as 2026-01-31T12:00:00Z"}
+		return time.Time{}, &InputError{name, "must be a time in RFC 3339 format, such as 2026-01-31T12:00:00Z"}
 	}
 	at = at.UTC()
 	if at.Year() < firstYear || at.Year() > lastYear {
-		return time.Time{}, &InputError{name, fmt.Sprintf("must lie in the years %d to %d", firstYear, lastYear)}
+		return time.Time{}, &InputError{name, fmt.Sprintf("must be in the years %d to %d", firstYear, lastYear)}
 	}
 	return at, nil
 }

@@ -29,7 +29,7 @@ func (g *guard) inSession(r *http.Request, now time.Time) bool {
 func (g *guard) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
 	if err := r.ParseForm(); err != nil {
-		problem{Code: "bad-input", Status: http.StatusBadRequest, Detail: "the login is no form", Field: "token"}.write(w)
+		problem{Code: "bad-input", Status: http.StatusBadRequest, Detail: "the body is not a form", Field: "token"}.write(w)
 		return
 	}
 	now := time.Now()
@@ -38,9 +38,9 @@ func (g *guard) login(w http.ResponseWriter, r *http.Request) {
 	case wait > 0:
 		w.Header().Set("Retry-After", retryAfter(wait))
 		sendLogin(w, http.StatusTooManyRequests,
-			"This is not the token, and too many wrong ones came from this address before. It is the value of OSGATE_ADMIN_TOKEN.")
+			"Wrong token, and too many wrong tokens came from this address before. The token is the value of OSGATE_ADMIN_TOKEN.")
 	case !ok:
-		sendLogin(w, http.StatusUnauthorized, "This is not the token. It is the value of OSGATE_ADMIN_TOKEN.")
+		sendLogin(w, http.StatusUnauthorized, "Wrong token. The token is the value of OSGATE_ADMIN_TOKEN.")
 	default:
 		http.SetCookie(w, cookie(r, g.token.session(now), int(sessionLife/time.Second)))
 		http.Redirect(w, r, "/", http.StatusSeeOther)

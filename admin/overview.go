@@ -23,7 +23,7 @@ func (s *server) encodeOverview(now time.Time) ([]byte, error) {
 	health, traffic := s.Overview(now)
 	body, err := json.Marshal(overview{Time: now, Start: s.Start, Version: s.Version, Health: health, Traffic: traffic})
 	if err != nil {
-		return nil, fmt.Errorf("writing the overview: %w", err)
+		return nil, fmt.Errorf("encoding the overview: %w", err)
 	}
 	return body, nil
 }

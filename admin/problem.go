@@ -40,8 +40,8 @@ func (s *server) writeJSON(w http.ResponseWriter, status int, v any) {
 
 // unwritable reports that a value cannot be encoded as JSON.
 func (s *server) unwritable(w http.ResponseWriter, err error) {
-	s.Logger.Error("admin answer could not be written as JSON", "error", err)
-	problem{Code: "internal", Status: http.StatusInternalServerError, Detail: "the answer could not be written as JSON; the log says why"}.write(w)
+	s.Logger.Error("admin answer could not be encoded as JSON", "error", err)
+	problem{Code: "internal", Status: http.StatusInternalServerError, Detail: "the answer could not be encoded as JSON; the log contains the reason"}.write(w)
 }
 
 // badInput reports an invalid field of a request.

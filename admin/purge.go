@@ -70,7 +70,7 @@ func (s *server) purge(w http.ResponseWriter, r *http.Request) {
 		s.Logger.Error("cache purged here alone", "what", p, "entries", n, "error", err)
 		problem{
 			Code: "purge-incomplete", Status: http.StatusServiceUnavailable, Purged: &n,
-			Detail: "purged in this process, but other replicas may still hold what they have; try again",
+			Detail: "purged in this process only; other replicas may still hold their entries; try again",
 		}.write(w)
 		return
 	}
@@ -114,7 +114,7 @@ func readJSON(text []byte) (PurgeRequest, error) {
 		return PurgeRequest{}, jsonFault(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return PurgeRequest{}, errors.New("the body holds more than one JSON value")
+		return PurgeRequest{}, errors.New("the body contains more than one JSON value")
 	}
 	return p, nil
 }
@@ -128,16 +128,16 @@ func jsonFault(err error) error {
 		return &InputError{e.Field, "must be a string"}
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok { // encoding/json has no type for it
-		return &InputError{strings.Trim(name, `"`), "there is no such field"}
+		return &InputError{strings.Trim(name, `"`), "is not a known field"}
 	}
-	return errors.New("the body is no JSON object")
+	return errors.New("the body is not a JSON object")
 }
 
 // readForm decodes a form. It returns an error for unknown and for repeated fields.
 func readForm(text string) (PurgeRequest, error) {
 	form, err := url.ParseQuery(text)
 	if err != nil {
-		return PurgeRequest{}, errors.New("the body is no form")
+		return PurgeRequest{}, errors.New("the body is not a form")
 	}
 	var p PurgeRequest
 	fields := map[string]*string{
@@ -152,7 +152,7 @@ func readForm(text string) (PurgeRequest, error) {
 		case known:
 			*field = values[0]
 		case name != "all":
-			return PurgeRequest{}, &InputError{name, "there is no such field"}
+			return PurgeRequest{}, &InputError{name, "is not a known field"}
 		case values[0] != "true" && values[0] != "false":
 			return PurgeRequest{}, &InputError{name, "must be true or false"}
 		default:
@@ -176,7 +176,7 @@ func (p PurgeRequest) check() error {
 		case level.value == "":
 			gap = cmp.Or(gap, level.name)
 		case p.All:
-			return &InputError{level.name, "cannot go with all"}
+			return &InputError{level.name, "cannot be combined with all"}
 		case gap != "":
 			return &InputError{gap, "is required where " + level.name + " is given"}
 		case !utf8.ValidString(level.value) || strings.ContainsFunc(level.value, unicode.IsControl):
@@ -203,7 +203,7 @@ func refusePurge(w http.ResponseWriter, err error) {
 		p.Field, p.Detail = e.Field, e.Detail
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		p.Code, p.Status, p.Detail = "too-large", http.StatusRequestEntityTooLarge, "the body is larger than a purge can be"
+		p.Code, p.Status, p.Detail = "too-large", http.StatusRequestEntityTooLarge, "the body must not be larger than 64 KiB"
 	}
 	if errors.Is(err, errMediaType) {
 		p.Code, p.Status = "media-type", http.StatusUnsupportedMediaType

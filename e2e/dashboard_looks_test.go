@@ -125,7 +125,7 @@ func showsNothingInWords(t *testing.T, b *browser) {
 	b.shows("#clients", "No client in the last minute.")
 	b.shows("#stores", "No store in the last minute.")
 	b.shows("#refusals", "None since the start.")
-	b.shows("#history-total", "Nothing was counted here in this time.")
+	b.shows("#history-total", "There are no counts for this place and time.")
 	b.shows("#children", "No counts of organizations in this time.")
 	caller{t: t, base: g.admin}.get("/api/overview").is(http.StatusOK)
 	b.hadNothingToComplain(g.admin)

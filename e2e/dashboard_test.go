@@ -96,7 +96,7 @@ func showsHistory(t *testing.T, s *stack, b *browser) {
 	}
 	b.visit(g.admin)
 	b.shows("#status", "Ready")
-	b.shows("#history-total", "5 requests answered to clients, 2 asked of Object Store")
+	b.shows("#history-total", "5 requests answered to clients, 2 answered by Object Store")
 	for _, step := range []string{"org-root", "env-prod", "us-east-1", demoName} {
 		b.shows("#children", step, "60 %") // of the two, one was the gateway's own, for the store's TTL
 		b.click("#children tr:first-child button")
@@ -121,7 +121,7 @@ func showsHistory(t *testing.T, s *stack, b *browser) {
 		// Yesterday's midnight is in no range that was shown before and is held for a while.
 		b.do(chromedp.SetValue(chromedp.CSS("[name=from]"), time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)+"T00:00"))
 		b.click("#history-form [type=submit]")
-		b.shows("#history-problem", "The statistics cannot be read at present")
+		b.shows("#history-problem", "The statistics cannot be read now")
 		b.shows("#parts", "Down")
 		s.redis.restart()
 		b.until("the problem to go by itself, of a range that does not move too",
@@ -170,7 +170,7 @@ func comesBack(t *testing.T, b *browser) {
 	evaluate[bool](b, "window.same = true")
 	g.kill()
 	b.shows("#status", "Not reachable")
-	b.shows("#notice", "Not reachable since", "figures are those of then")
+	b.shows("#notice", "Not reachable since", "figures are from that time")
 	b.until("the figures to be dimmed", "document.body.dataset.link === 'lost'")
 
 	g = s.gateway(admin)
@@ -194,7 +194,7 @@ func asksForTheToken(t *testing.T, b *browser) {
 	g := s.gateway("ADMIN_TOKEN=" + token)
 	b.visit(g.admin)
 	b.do(chromedp.SendKeys(chromedp.CSS("#token"), "another"+kb.Enter))
-	b.shows("#problem", "This is not the token")
+	b.shows("#problem", "Wrong token")
 	b.do(chromedp.SendKeys(chromedp.CSS("#token"), token+kb.Enter))
 	b.shows("#status", "Ready")
 	b.click("#logout button")

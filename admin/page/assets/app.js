@@ -28,7 +28,7 @@ function show(o) {
   id("logout").hidden = !o.session;
   const t = o.traffic;
   const seen = sum(t.outcomes, (c) => c.total) > 0;
-  showNotice(seen ? "" : "No request yet. Send one through the gateway, and it shows here at once.", "calm");
+  showNotice(seen ? "" : "No request yet. Send one through the gateway; it appears here at once.", "calm");
   showTraffic(t);
   showRecent(Date.now());
   refreshHistory(Date.now());
@@ -38,7 +38,7 @@ function showLost(reason) {
   document.body.dataset.link = "lost";
   showState("lost");
   const since = last ? ` since ${clock(last)}` : "";
-  showNotice(`${reason ? `${reason}: not reachable` : "Not reachable"}${since}. Trying again.${last ? " The figures are those of then." : ""}`, "bad");
+  showNotice(`${reason ? `${reason}: not reachable` : "Not reachable"}${since}. Trying again.${last ? " The figures are from that time." : ""}`, "bad");
 }
 
 const link = new Link({ show, lost: showLost, loggedOut: () => location.reload() }); // the login form is at the same address

@@ -7,7 +7,7 @@ import { states, statuses } from "/assets/words.js";
 const titles = {
   degraded: "Degraded: requests are served, but",
   starting: "Starting: not ready for traffic yet",
-  draining: "Draining: finishing what is under way",
+  draining: "Draining: finishing the current requests",
   unready: "Not ready: requests are refused, because",
 };
 
@@ -30,7 +30,7 @@ export function showHealth(health) {
 function showReasons(health) {
   const box = id("health");
   box.hidden = health.status === "ready" && health.reasons.length === 0;
-  setText(id("health-title"), titles[health.status] ?? "Worth knowing");
+  setText(id("health-title"), titles[health.status] ?? "Note");
   const text = JSON.stringify(health.reasons);
   if (box.dataset.shown === text) return;
   box.dataset.shown = text;

@@ -9,8 +9,8 @@ import { Range } from "/assets/range.js";
 const levels = ["organization", "environment", "region", "store"];
 const plurals = { organization: "Organizations", environment: "Environments", region: "Regions", store: "Stores" };
 const counts = {
-  requests: { client: "client", upstream: "upstream", names: ["Asked by clients", "Asked of Object Store"], unit: "requests" },
-  units: { client: "clientUnits", upstream: "upstreamUnits", names: ["Answered to clients", "Asked of Object Store"], unit: "billing units" },
+  requests: { client: "client", upstream: "upstream", names: ["Answered to clients", "Answered by Object Store"], unit: "requests" },
+  units: { client: "clientUnits", upstream: "upstreamUnits", names: ["Answered to clients", "Answered by Object Store"], unit: "billing units" },
 };
 const formats = {
   "1hour": { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "UTC" },
@@ -57,7 +57,7 @@ async function fetchHistory() {
     mayPass = response.status >= 500;
     if (!response.ok) problem = problemText(response.status, answer);
   } catch {
-    problem = "Gateway not reachable: the history will be here when it is back.";
+    problem = "Gateway not reachable. The history appears again when it is.";
   }
   if (request !== requests) return;
   temporary = problem !== "" && mayPass;
@@ -86,8 +86,8 @@ function show() {
   showPath();
   const of = unit();
   const [client, upstream] = [of.client, of.upstream].map((name) => last.buckets.reduce((total, b) => total + b[name], 0));
-  setText(id("history-total"), client + upstream === 0 ? "Nothing was counted here in this time." : sentence(client, upstream, of.unit));
-  chart ??= new Chart(id("history-chart"), { title: "History", style: "bars", utc: true, text: (n) => (n == null ? "–" : whole.format(n)), tick: short.format, empty: "nothing was counted", when });
+  setText(id("history-total"), client + upstream === 0 ? "There are no counts for this place and time." : sentence(client, upstream, of.unit));
+  chart ??= new Chart(id("history-chart"), { title: "History", style: "bars", utc: true, text: (n) => (n == null ? "–" : whole.format(n)), tick: short.format, empty: "no counts", when });
   chart.show(last.buckets.map((b) => Date.parse(b.time) / 1000), [
     { key: `client ${of.unit}`, name: of.names[0], color: "c-client", width: 0.9, values: last.buckets.map((b) => b[of.client]) },
     { key: `upstream ${of.unit}`, name: of.names[1], color: "c-forwarded", width: 0.5, values: last.buckets.map((b) => b[of.upstream]) },
@@ -96,8 +96,8 @@ function show() {
 }
 
 function sentence(client, upstream, name) {
-  const saved = client > upstream ? `; ${percent(client - upstream, client)} did not have to be asked of it` : "";
-  return `${whole.format(client)} ${name} answered to clients, ${whole.format(upstream)} asked of Object Store${saved}.`;
+  const saved = client > upstream ? `; ${percent(client - upstream, client)} did not need Object Store` : "";
+  return `${whole.format(client)} ${name} answered to clients, ${whole.format(upstream)} answered by Object Store${saved}.`;
 }
 
 function showChildren(of) {

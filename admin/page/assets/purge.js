@@ -40,7 +40,7 @@ async function purge() {
     dialog.close();
     setText(id("purged"), `Purged ${plural(body.purged, "cached answer", "cached answers")} here at ${clock(Date.now())}.`);
   } catch {
-    showProblem("Gateway not reachable: nobody knows whether it was purged.");
+    showProblem("Gateway not reachable. It is not known whether the cache was purged.");
   } finally {
     id("purge-go").disabled = false;
   }

@@ -14,7 +14,7 @@ const tickOfTime = (ms) => (ms >= 1000 ? `${ms / 1000} s` : `${Number(ms.toPreci
 
 const charts = {
   requests: ["Requests per second by outcome", { style: "stack", text: perSecond, tick, empty: "no request" }],
-  latency: ["Latency", { style: "log", text: duration, tick: tickOfTime, empty: "nothing was timed" }],
+  latency: ["Latency", { style: "log", text: duration, tick: tickOfTime, empty: "no durations" }],
   ratio: ["Hit ratio", { style: "lines", text: (p) => (p == null ? "–" : `${Math.round(p)} %`), tick: (p) => `${p} %`, range: [0, 100], empty: "no cacheable read" }],
 };
 
@@ -63,7 +63,7 @@ function show(recent) {
   const count = recent.hitRatio.length;
   const end = Date.parse(recent.end) / 1000;
   const times = recent.hitRatio.map((_, i) => end - (count - 1 - i) * recent.step);
-  setText(id("recent-empty"), count ? "" : "The first figures come a few seconds after the start.");
+  setText(id("recent-empty"), count ? "" : "The first figures appear a few seconds after the start.");
   chart("requests").show(times, outcomeLines(recent));
   chart("latency").show(times, latencyLines(recent));
   chart("ratio").show(times, [{ key: "ratio", name: "From the cache", color: "c-hit", values: recent.hitRatio.map((p) => p === null ? null : 100 * p) }]);

@@ -60,7 +60,7 @@ function showCache(t) {
     ["Requests saved, last minute / since start", `${big(t.saved.requests.window)} / ${big(t.saved.requests.total)}`],
     ["Billing units saved, last minute / since start", `${big(t.saved.units.window)} / ${big(t.saved.units.total)}`],
     ["Requests sent to Object Store", big(t.upstream.total)],
-    ["Billing units asked of Object Store", big(t.upstreamUnits.total)],
+    ["Billing units of Object Store", big(t.upstreamUnits.total)],
     ["Bodies in / out", `${bytes(t.received.total)} / ${bytes(t.sent.total)}`],
   ];
   if (t.cacheEntries !== undefined) pairs.push(["Cached answers here", `${big(t.cacheEntries)}${t.cacheBytes === undefined ? "" : `, ${bytes(t.cacheBytes)}`}`]);
