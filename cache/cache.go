@@ -218,7 +218,7 @@ func (c *Cache) store(key digest, e *Entry) {
 // put keeps e unless a younger entry is there: the fetch that began later knows more.
 func (c *Cache) put(key digest, e *Entry) {
 	c.entries.Compute(key, func(old *Entry, found bool) (*Entry, otter.ComputeOp) {
-		if found && old.asked.After(e.asked) {
+		if found && old.requestedAt.After(e.requestedAt) {
 			return old, otter.CancelOp
 		}
 		return e, otter.WriteOp

@@ -332,7 +332,7 @@ func TestNothingIsServedOrStoredWithoutCoherence(t *testing.T) {
 	if m, err := c.Mark(t.Context(), ask(t, "PUT", keyPath), time.Now()); !errors.Is(err, errGone) || m != nil {
 		t.Errorf("Mark: got %v, %v, want nil and the error", m, err)
 	}
-	if _, err := c.Purge(t.Context(), cache.Purging{All: true}); !errors.Is(err, errGone) {
+	if _, err := c.Purge(t.Context(), cache.PurgeTarget{All: true}); !errors.Is(err, errGone) {
 		t.Errorf("Purge: got %v, want the error", err)
 	}
 }

@@ -39,16 +39,16 @@ type Coherence interface {
 	Reset(ctx context.Context) error
 }
 
-// Companion is a [Coherence] whose Read can travel with what else is asked of the same store for the same request, so that the request
+// ReadStarter is a [Coherence] whose Read can travel with what else is asked of the same store for the same request, so that the request
 // waits once for both. What needs no journey, such as the coherence in process, is none.
-type Companion interface {
-	// Accompany begins a Read: every round trip that is made with the returned context takes the question along, and the errand's Read
+type ReadStarter interface {
+	// StartRead begins a Read: every round trip that is made with the returned context takes the question along, and the errand's Read
 	// ends it.
-	Accompany(ctx context.Context, on Resources) (context.Context, Errand)
+	StartRead(ctx context.Context, on Resources) (context.Context, PendingRead)
 }
 
-// Errand is a Read under way. It belongs to one goroutine at a time, the one that uses its context.
-type Errand interface {
+// PendingRead is a Read under way. It belongs to one goroutine at a time, the one that uses its context.
+type PendingRead interface {
 	// Read returns what the latest round trip brought: a reading, or the error that the store is away. Where none was made, or the
 	// question could not be put, it asks by itself as [Coherence].Read does.
 	//
@@ -64,8 +64,8 @@ type Reading struct {
 	// Closed is why nothing may be served, stored or shared now, as a token for Cache-Status: "write-in-flight", "settling".
 	// Empty: all of it may be.
 	Closed string
-	// Word is what [SharedGrants] says of the holder, where one was asked about.
-	Word Word
+	// TokenInfo is what [SharedGrants] says of the holder, where one was asked about.
+	TokenInfo TokenInfo
 }
 
 // The reasons of a closed reading.

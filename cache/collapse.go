@@ -33,9 +33,9 @@ type flightKey struct {
 	floor time.Time // when upstream refused the token last: who comes after that joins nothing that was asked before
 }
 
-// landing is how a fetch ended for its followers. The zero value sends each of them upstream by itself: what comes is too large, or not to be
+// flightResult is how a fetch ended for its followers. The zero value sends each of them upstream by itself: what comes is too large, or not to be
 // used twice.
-type landing struct {
+type flightResult struct {
 	entry *Entry // the answer
 	err   error  // why there is none
 	again bool   // the leader gave up for reasons of its own, or the answer is in the store: look again
@@ -44,9 +44,9 @@ type landing struct {
 // flight is a fetch under way that others may join. What is not said to be constant is guarded by the mutex of its flights.
 type flight struct {
 	key       flightKey     // constant
-	landed    chan struct{} // constant; closed when landing is known
-	landing   landing       // constant from then on
-	over      bool          // landed is closed
+	done      chan struct{} // constant; closed when landing is known
+	result    flightResult  // constant from then on
+	finished  bool          // done is closed
 	followers int
 	abandon   func() // the leader's client has left: ends the fetch when nobody waits any more; nil: it is there
 }
@@ -54,21 +54,21 @@ type flight struct {
 // flights are the fetches under way. Each belongs to an exchange, so their number is bounded by that of exchanges.
 type flights struct {
 	mu      sync.Mutex // guards what follows
-	flying  map[flightKey]*flight
+	active  map[flightKey]*flight
 	waiting int
 }
 
-func newFlights() *flights { return &flights{flying: map[flightKey]*flight{}} }
+func newFlights() *flights { return &flights{active: map[flightKey]*flight{}} }
 
-// board joins the flight of this key, or begins it where there is none and lead allows. Without either, or without room to wait, it is nil.
-func (fs *flights) board(key flightKey, follow, lead bool) (f *flight, leads bool) {
+// join joins the flight of this key, or begins it where there is none and lead allows. Without either, or without room to wait, it is nil.
+func (fs *flights) join(key flightKey, follow, lead bool) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	f = fs.flying[key]
+	f = fs.active[key]
 	switch {
 	case f == nil && lead:
-		f = &flight{key: key, landed: make(chan struct{})}
-		fs.flying[key] = f
+		f = &flight{key: key, done: make(chan struct{})}
+		fs.active[key] = f
 		return f, true
 	case f == nil || !follow || f.followers >= followersEach || fs.waiting >= followersAll:
 		return nil, false
@@ -78,20 +78,20 @@ func (fs *flights) board(key flightKey, follow, lead bool) (f *flight, leads boo
 	return f, false
 }
 
-// land ends the flight, once. Who comes later begins another.
-func (fs *flights) land(f *flight, how landing) {
+// finish ends the flight, once. Who comes later begins another.
+func (fs *flights) finish(f *flight, how flightResult) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.landLocked(f, how)
+	fs.finishLocked(f, how)
 }
 
-func (fs *flights) landLocked(f *flight, how landing) {
-	if f.over {
+func (fs *flights) finishLocked(f *flight, how flightResult) {
+	if f.finished {
 		return
 	}
-	f.over, f.landing = true, how
-	delete(fs.flying, f.key)
-	close(f.landed)
+	f.finished, f.result = true, how
+	delete(fs.active, f.key)
+	close(f.done)
 }
 
 // leave is a follower that waits no more. The last one ends a fetch whose own client has left too.
@@ -105,8 +105,8 @@ func (fs *flights) leave(f *flight) {
 	}
 }
 
-// desert is the leader's client that left: abandon is called as soon as nobody waits.
-func (fs *flights) desert(f *flight, abandon func()) {
+// leaderLeft is the leader's client that left: abandon is called as soon as nobody waits.
+func (fs *flights) leaderLeft(f *flight, abandon func()) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f.abandon = abandon
@@ -117,21 +117,21 @@ func (fs *flights) desert(f *flight, abandon func()) {
 
 // abandonLocked takes the flight off the list first, so that nobody joins what is ending.
 func (fs *flights) abandonLocked(f *flight) {
-	fs.landLocked(f, landing{again: true})
+	fs.finishLocked(f, flightResult{again: true})
 	f.abandon()
 }
 
 // fetch is a request that has to go upstream: behind another that asks the same, in front of those to come, or alone.
 func (s *Search) fetch(ctx context.Context, missed Status, now time.Time) Result {
 	if s.single || s.wants.onlyIfCached {
-		return s.ask(ctx, missed, now)
+		return s.sharedOrUpstream(ctx, missed, now)
 	}
 	flights := s.cache.flights
 	// A validator of upstream's goes there and may make the answer a 304, which is for nobody else.
-	f, leads := flights.board(s.flightKey(), true, len(StripOurs(s.question.Header["If-None-Match"])) == 0)
+	f, leads := flights.join(s.flightKey(), true, len(StripOwnETags(s.question.Header["If-None-Match"])) == 0)
 	switch {
 	case f == nil:
-		return s.ask(ctx, missed, now)
+		return s.sharedOrUpstream(ctx, missed, now)
 	case !leads:
 		s.flight, s.missed = f, missed
 		return Result{Wait: true, Status: missed}
@@ -140,10 +140,10 @@ func (s *Search) fetch(ctx context.Context, missed Status, now time.Time) Result
 	// in the store now would be asked for twice.
 	found := s.find(now)
 	if found.Entry == nil {
-		found = s.ask(ctx, missed, now)
+		found = s.sharedOrUpstream(ctx, missed, now)
 	}
 	if found.Fill == nil {
-		flights.land(f, landing{again: true})
+		flights.finish(f, flightResult{again: true})
 		return found
 	}
 	found.Fill.flight = f
@@ -151,8 +151,8 @@ func (s *Search) fetch(ctx context.Context, missed Status, now time.Time) Result
 }
 
 // ask goes on where neither this process nor a fetch under way has the answer: to the other replicas, then upstream.
-func (s *Search) ask(ctx context.Context, missed Status, now time.Time) Result {
-	if found := s.elsewhere(ctx, now); found.Entry != nil {
+func (s *Search) sharedOrUpstream(ctx context.Context, missed Status, now time.Time) Result {
+	if found := s.findShared(ctx, now); found.Entry != nil {
 		return found
 	}
 	return s.fill(missed.Forward, missed.Detail)
@@ -179,7 +179,7 @@ func (s *Search) Follow(ctx context.Context, within time.Duration) (Result, erro
 		s.flight = nil
 		var err error
 		select {
-		case <-f.landed:
+		case <-f.done:
 		case <-timer.C:
 			err = ErrLate
 		case <-ctx.Done():
@@ -189,15 +189,15 @@ func (s *Search) Follow(ctx context.Context, within time.Duration) (Result, erro
 		if err != nil {
 			return Result{}, err
 		}
-		if result, known, err := s.arrive(ctx, f.landing); known || err != nil {
+		if result, known, err := s.resultOf(ctx, f.result); known || err != nil {
 			return result, err
 		}
 	}
 	return Result{}, errNoFlight
 }
 
-// arrive makes of a landing what it is for this follower. Not known: it has to wait for another flight.
-func (s *Search) arrive(ctx context.Context, how landing) (result Result, known bool, err error) {
+// resultOf makes of a landing what it is for this follower. Not known: it has to wait for another flight.
+func (s *Search) resultOf(ctx context.Context, how flightResult) (result Result, known bool, err error) {
 	now := time.Now()
 	switch {
 	case how.again:
@@ -221,16 +221,16 @@ func (s *Search) arrive(ctx context.Context, how landing) (result Result, known 
 	}
 }
 
-// Carry returns the context of the fetch, to be used in place of the request's own, and what ends it. It has ctx's values and ends with ctx,
+// FetchContext returns the context of the fetch, to be used in place of the request's own, and what ends it. It has ctx's values and ends with ctx,
 // but not while others wait for the answer: then it goes on until it has one, or they have left too.
-func (f *Fill) Carry(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+func (f *Fill) FetchContext(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	if f.flight == nil {
 		return context.WithCancelCause(ctx)
 	}
 	flights, flight := f.cache.flights, f.flight
 	carried, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		flights.desert(flight, func() { cancel(context.Cause(ctx)) })
+		flights.leaderLeft(flight, func() { cancel(context.Cause(ctx)) })
 	})
 	return carried, func(cause error) {
 		stop()
@@ -245,15 +245,15 @@ func (f *Fill) Fail(err error) {
 		return
 	}
 	if errors.Is(err, context.Canceled) {
-		f.cache.flights.land(f.flight, landing{again: true})
+		f.cache.flights.finish(f.flight, flightResult{again: true})
 		return
 	}
-	f.cache.flights.land(f.flight, landing{err: err})
+	f.cache.flights.finish(f.flight, flightResult{err: err})
 }
 
-// Ahead reports whether the answer is to be read to its end before the client gets its first byte, so that no slow client holds up others
+// ReadAhead reports whether the answer is to be read to its end before the client gets its first byte, so that no slow client holds up others
 // who wait. It turns false when the body outgrows what is kept; [Fill.Kept] holds what was read until then.
-func (f *Fill) Ahead() bool { return f.flight != nil && f.taking }
+func (f *Fill) ReadAhead() bool { return f.flight != nil && f.taking }
 
 // Kept returns what of the body has been kept so far, shared: it must not be changed.
 func (f *Fill) Kept() []byte { return slices.Clip(f.body) }
@@ -265,7 +265,7 @@ func (v *verdict) sharable(h http.Header) bool {
 	case "", "private", detailTTL:
 		return true
 	case "status":
-		return refusedContent(h) == "" && !v.said.noStore && !v.said.noCache.said
+		return refusedContent(h) == "" && !v.control.noStore && !v.control.noCache.present
 	}
 	return false
 }

@@ -16,7 +16,7 @@ func TestFetchOutlivesItsFirstCaller(t *testing.T) {
 		q := ask(t, "GET", keyPath)
 		client, leave := context.WithCancel(t.Context())
 		leader := lead(t, c, q)
-		fetch, cancel := leader.found.Fill.Carry(client)
+		fetch, cancel := leader.found.Fill.FetchContext(client)
 		defer cancel(nil)
 		follower := follow(t, c, q)
 		leave()
@@ -24,7 +24,7 @@ func TestFetchOutlivesItsFirstCaller(t *testing.T) {
 		if fetch.Err() != nil {
 			t.Fatal("the fetch ended with its first caller")
 		}
-		leader.land(200, nil, "v")
+		leader.finish(200, nil, "v")
 		if got := <-follower; got.Entry == nil {
 			t.Errorf("got %+v", got)
 		}
@@ -38,7 +38,7 @@ func TestFetchEndsWhenNobodyWaits(t *testing.T) {
 		client, leave := context.WithCancel(t.Context())
 		other, otherLeaves := context.WithCancel(t.Context())
 		leader := lead(t, c, q)
-		fetch, cancel := leader.found.Fill.Carry(client)
+		fetch, cancel := leader.found.Fill.FetchContext(client)
 		defer cancel(nil)
 		follower := followWith(other, t, c, q, time.Minute)
 		leave()
@@ -58,7 +58,7 @@ func TestFetchWithoutFollowersEndsWithItsClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t)
 		client, leave := context.WithCancel(t.Context())
-		fetch, cancel := lead(t, c, ask(t, "GET", keyPath)).found.Fill.Carry(client)
+		fetch, cancel := lead(t, c, ask(t, "GET", keyPath)).found.Fill.FetchContext(client)
 		defer cancel(nil)
 		leave()
 		synctest.Wait()
@@ -108,7 +108,7 @@ func TestLeadersOwnEndIsNotShared(t *testing.T) {
 		if next == nil {
 			t.Fatal("nobody fetches")
 		}
-		(&reader{found: cache.Result{Fill: next}}).land(200, nil, "v")
+		(&reader{found: cache.Result{Fill: next}}).finish(200, nil, "v")
 		synctest.Wait()
 		if s := c.Stats(); s.Collapsed != 2 {
 			t.Errorf("%+v", s)

@@ -61,8 +61,8 @@ func followWith(ctx context.Context, t testing.TB, c *cache.Cache, q cache.Quest
 	return got
 }
 
-// land is upstream's complete answer to a fetch.
-func (r *reader) land(status int, header http.Header, body string) {
+// finish is upstream's complete answer to a fetch.
+func (r *reader) finish(status int, header http.Header, body string) {
 	r.found.Fill.Response(status, header, int64(len(body)))
 	_, _ = r.found.Fill.Write([]byte(body))
 	r.found.Fill.Close(true)
@@ -89,7 +89,7 @@ func TestFollowersGetTheLeadersAnswer(t *testing.T) {
 				leader := lead(t, c, q)
 				followers := []<-chan outcome{follow(t, c, q), follow(t, c, q)}
 				pass(time.Second)
-				leader.land(tt.status, tt.header, "body")
+				leader.finish(tt.status, tt.header, "body")
 				for _, f := range followers {
 					got := <-f
 					if got.err != nil || got.Entry == nil || got.Fill != nil || got.Entry.Status() != tt.status || string(got.Entry.Body()) != "body" {
@@ -168,18 +168,18 @@ func TestLeaderReadsAheadWhileSomethingIsKept(t *testing.T) {
 	c := newCache(t)
 	q := ask(t, "GET", keyPath)
 	f := lead(t, c, q).found.Fill
-	if f.Ahead() {
+	if f.ReadAhead() {
 		t.Error("before there is an answer")
 	}
 	f.Response(200, nil, -1)
 	chunk := strings.Repeat("x", 40<<10)
 	_, _ = f.Write([]byte(chunk))
-	if !f.Ahead() || string(f.Kept()) != chunk {
-		t.Errorf("ahead is %t with %d bytes", f.Ahead(), len(f.Kept()))
+	if !f.ReadAhead() || string(f.Kept()) != chunk {
+		t.Errorf("ahead is %t with %d bytes", f.ReadAhead(), len(f.Kept()))
 	}
 	_, _ = f.Write([]byte(chunk))
-	if f.Ahead() || string(f.Kept()) != chunk || c.Stats().UnderWay < 40<<10 {
-		t.Errorf("outgrown: ahead is %t with %d bytes, %d charged", f.Ahead(), len(f.Kept()), c.Stats().UnderWay)
+	if f.ReadAhead() || string(f.Kept()) != chunk || c.Stats().UnderWay < 40<<10 {
+		t.Errorf("outgrown: ahead is %t with %d bytes, %d charged", f.ReadAhead(), len(f.Kept()), c.Stats().UnderWay)
 	}
 	f.Close(true)
 	if c.Stats().UnderWay != 0 || c.Stats().Entries != 0 {
@@ -227,7 +227,7 @@ func TestAValidatorOfUpstreamsJoinsButDoesNotLead(t *testing.T) {
 		follower := follow(t, c, q)
 		alone.found.Fill.Response(304, nil, 0)
 		alone.found.Fill.Close(true)
-		leader.land(200, http.Header{"Etag": {`"theirs"`}}, "v")
+		leader.finish(200, http.Header{"Etag": {`"theirs"`}}, "v")
 		if got := <-follower; got.Entry == nil || got.Entry.Status() != 200 {
 			t.Errorf("got %+v", got)
 		}
@@ -246,8 +246,8 @@ func TestNothingIsJoinedAcrossAWrite(t *testing.T) {
 		m.Done(cache.Applied)
 		after := lead(t, c, q) // it must see the write, which the fetch under way may not
 		follower := follow(t, c, q)
-		before.land(200, nil, "old")
-		after.land(200, nil, "new")
+		before.finish(200, nil, "old")
+		after.finish(200, nil, "new")
 		if got := <-follower; got.Entry == nil || string(got.Entry.Body()) != "new" {
 			t.Errorf("got %+v", got)
 		}
@@ -309,7 +309,7 @@ func TestNumberOfFollowersIsBounded(t *testing.T) {
 			}
 		}
 		for _, l := range leaders {
-			l.land(200, nil, "v")
+			l.finish(200, nil, "v")
 		}
 		synctest.Wait()
 		if s := c.Stats(); s.Collapsed != all {
@@ -328,7 +328,7 @@ func TestLateComerFindsWhatHasLanded(t *testing.T) {
 		q := ask(t, "GET", keyPath)
 		first := lead(t, c, q)
 		c.Grant(q, time.Now())
-		first.land(200, nil, "v")
+		first.finish(200, nil, "v")
 		if r := read(t, c, q); r.found.Entry == nil || r.found.Wait {
 			t.Errorf("%+v", r.found)
 		}
@@ -344,7 +344,7 @@ func TestFollowersDemandsHold(t *testing.T) {
 		young := follow(t, c, ask(t, "GET", keyPath, "Cache-Control", "max-age=5"))
 		old := follow(t, c, ask(t, "GET", keyPath, "Cache-Control", "max-age=20"))
 		pass(6 * time.Second)
-		leader.land(200, nil, "v")
+		leader.finish(200, nil, "v")
 		if got := <-young; got.Fill == nil {
 			t.Errorf("max-age=5 got %+v", got)
 		}

@@ -90,8 +90,8 @@ func appendPrefixed(b []byte, h http.Header) []byte {
 	return b
 }
 
-// grantPlace names what a grant is for: one kind of read of one store, of one environment for store lists, of one organization for regions.
-func grantPlace(q *Question) digest {
+// grantTarget names what a grant is for: one kind of read of one store, of one environment for store lists, of one organization for regions.
+func grantTarget(q *Question) digest {
 	var room [partsBytes]byte
 	r := q.Operation.Ref
 	b := appendPart(room[:0], "osgate grant 1")

@@ -14,12 +14,12 @@ type Entry struct {
 	body   []byte
 	head   bool // an answer to HEAD
 
-	stamp    Stamp
-	on       Resources
-	asked    time.Time     // when its generations were read, before the fetch: its age counts from there
-	age      time.Duration // how old it was already when upstream sent it
-	lifetime time.Duration // from its origination
-	stale    staleness     // for how much longer it may be served in need
+	stamp       Stamp
+	on          Resources
+	requestedAt time.Time     // when its generations were read, before the fetch: its age counts from there
+	age         time.Duration // how old it was already when upstream sent it
+	lifetime    time.Duration // from its origination
+	stale       staleness     // for how much longer it may be served in need
 
 	web *webEntry // nil: an operation's
 }
@@ -47,7 +47,7 @@ func (e *Entry) ETag() string {
 }
 
 // Age returns how old the answer is at now, counted from before it was fetched, never negative (RFC 9111 section 4.2.3).
-func (e *Entry) Age(now time.Time) time.Duration { return e.age + max(0, now.Sub(e.asked)) }
+func (e *Entry) Age(now time.Time) time.Duration { return e.age + max(0, now.Sub(e.requestedAt)) }
 
 // Left returns how much longer the answer is fresh at now; negative when it is not.
 func (e *Entry) Left(now time.Time) time.Duration { return e.lifetime - e.Age(now) }
@@ -113,7 +113,7 @@ func (e *Entry) weight() uint32 {
 func newEntry(status int, header http.Header, body []byte, head bool) *Entry {
 	e := &Entry{status: status, header: header, body: slices.Clip(body), head: head}
 	if e.status == http.StatusOK && !head && e.ETag() == "" {
-		e.header["Etag"] = []string{oursOf(e.header.Get("Content-Type"), body)}
+		e.header["Etag"] = []string{ownETag(e.header.Get("Content-Type"), body)}
 	}
 	if len(e.header["Cache-Control"]) == 0 {
 		e.header["Cache-Control"] = []string{DefaultControl}

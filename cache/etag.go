@@ -10,45 +10,45 @@ import (
 
 // Our own validators are weak, since they are made of the content here and upstream does not know them: W/"osg-" and 22 characters.
 const (
-	oursPrefix = `W/"osg-`
-	oursDigest = 16 // bytes of the digest; enough that two contents never meet
+	ownPrefix = `W/"osg-`
+	ownDigest = 16 // bytes of the digest; enough that two contents never meet
 )
 
-var oursEncoding = base64.RawURLEncoding
+var ownEncoding = base64.RawURLEncoding
 
-// oursOf makes our validator of a content: the same on every replica and after every fetch, as long as the content is.
-func oursOf(contentType string, body []byte) string {
+// ownETag makes our validator of a content: the same on every replica and after every fetch, as long as the content is.
+func ownETag(contentType string, body []byte) string {
 	h := sha256.New()
 	var room [partsBytes]byte
 	_, _ = h.Write(appendPart(room[:0], contentType))
 	_, _ = h.Write(body)
-	return oursPrefix + oursEncoding.EncodeToString(h.Sum(nil)[:oursDigest]) + `"`
+	return ownPrefix + ownEncoding.EncodeToString(h.Sum(nil)[:ownDigest]) + `"`
 }
 
-// OursETag reports whether etag, one entity tag, is a validator that this cache made. It means nothing to upstream and must not go there.
-func OursETag(etag string) bool {
-	text, ok := strings.CutPrefix(strings.TrimSpace(etag), oursPrefix)
+// IsOwnETag reports whether etag, one entity tag, is a validator that this cache made. It means nothing to upstream and must not go there.
+func IsOwnETag(etag string) bool {
+	text, ok := strings.CutPrefix(strings.TrimSpace(etag), ownPrefix)
 	if !ok {
 		return false
 	}
 	text, ok = strings.CutSuffix(text, `"`)
-	return ok && len(text) == oursEncoding.EncodedLen(oursDigest) && strings.Trim(text, base64URL) == ""
+	return ok && len(text) == ownEncoding.EncodedLen(ownDigest) && strings.Trim(text, base64URL) == ""
 }
 
 const base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// StripOurs returns the lines of If-None-Match or If-Match without our own validators; a line that held no other is left out. Empty after If-Match
+// StripOwnETags returns the lines of If-None-Match or If-Match without our own validators; a line that held no other is left out. Empty after If-Match
 // held something: no state that upstream knows can match, which is 412 (Precondition Failed).
-func StripOurs(lines []string) []string {
+func StripOwnETags(lines []string) []string {
 	var rest []string
 	for _, line := range lines {
-		if !strings.Contains(line, oursPrefix) {
+		if !strings.Contains(line, ownPrefix) {
 			rest = append(rest, line)
 			continue
 		}
 		var tags []string
 		for tag := range entityTags([]string{line}) {
-			if !OursETag(tag) {
+			if !IsOwnETag(tag) {
 				tags = append(tags, tag)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestOursETagKnowsOurValidators(t *testing.T) {
-	ours := oursOf("application/json", []byte("v"))
+	ours := ownETag("application/json", []byte("v"))
 	for tag, want := range map[string]bool{
 		ours: true, " " + ours + "\t": true,
 		strings.TrimPrefix(ours, "W/"): false, // as strong as this, somebody else's
@@ -22,14 +22,14 @@ func TestOursETagKnowsOurValidators(t *testing.T) {
 		ours + ours:                    false,
 		`"upstream"`:                   false,
 	} {
-		if got := OursETag(tag); got != want {
+		if got := IsOwnETag(tag); got != want {
 			t.Errorf("OursETag(%s) = %t, want %t", tag, got, want)
 		}
 	}
 }
 
 func TestStripOursLeavesUpstreamsValidators(t *testing.T) {
-	a, b := oursOf("", []byte("a")), oursOf("", []byte("b"))
+	a, b := ownETag("", []byte("a")), ownETag("", []byte("b"))
 	for _, tt := range []struct{ lines, want []string }{
 		{nil, nil},
 		{[]string{a}, nil},
@@ -38,25 +38,25 @@ func TestStripOursLeavesUpstreamsValidators(t *testing.T) {
 		{[]string{`"x",` + a + ` , W/"y"`}, []string{`"x", W/"y"`}},
 		{[]string{`  "x" ,, "y"`}, []string{`  "x" ,, "y"`}}, // without ours: the bytes received
 	} {
-		if diff := cmp.Diff(tt.want, StripOurs(tt.lines)); diff != "" {
+		if diff := cmp.Diff(tt.want, StripOwnETags(tt.lines)); diff != "" {
 			t.Errorf("StripOurs(%q) (-want +got):\n%s", tt.lines, diff)
 		}
 	}
 }
 
 func FuzzStripOursLeavesNoneOfOurs(f *testing.F) {
-	ours := oursOf("", nil)
+	ours := ownETag("", nil)
 	f.Add(ours)
 	f.Add(`"a", ` + ours + `, "b"`)
 	f.Add(`"a,` + ours + `"`)
 	f.Fuzz(func(t *testing.T, line string) {
-		rest := StripOurs([]string{line})
+		rest := StripOwnETags([]string{line})
 		for _, l := range rest {
-			if slices.ContainsFunc(slices.Collect(entityTags([]string{l})), OursETag) {
+			if slices.ContainsFunc(slices.Collect(entityTags([]string{l})), IsOwnETag) {
 				t.Errorf("StripOurs(%q) left %q", line, rest)
 			}
 		}
-		if again := StripOurs(rest); !slices.Equal(again, rest) {
+		if again := StripOwnETags(rest); !slices.Equal(again, rest) {
 			t.Errorf("StripOurs(%q) is %q, and again %q", line, rest, again)
 		}
 	})

@@ -15,11 +15,14 @@ import (
 
 // Explanation is what the cache would make of a question, and what is known of the state that its answer depends on.
 type Explanation struct {
-	Key     string        // name of the entry, in hexadecimal
-	TTL     time.Duration // freshness by configuration
-	Past    string        // why the cache is passed by, as in Cache-Status: "disabled", "query", "no-store", "write-in-flight", "settling", …; empty: it is not
-	Epoch   string        // the first hexadecimal digits; empty: there is none yet, or nobody to ask
-	Depends []Dependency  // in the order of their place in the protocol, the widest first; empty where nothing is asked
+	Key string        // name of the entry, in hexadecimal
+	TTL time.Duration // freshness by configuration
+	// BypassReason is why the cache is not used, as in Cache-Status: "disabled", "query",
+	// "no-store", "write-in-flight", "settling", …; empty: the cache is used.
+	BypassReason string
+
+	Epoch   string       // the first hexadecimal digits; empty: there is none yet, or nobody to ask
+	Depends []Dependency // in the order of their place in the protocol, the widest first; empty where nothing is asked
 }
 
 // Dependency is a thing that an answer depends on and its generation's first hexadecimal digits, empty where it has none yet.
@@ -37,14 +40,14 @@ var _ Peeker = (*RedisCoherence)(nil)
 // is that of asking for the generations; all else is filled in then too.
 func (c *Cache) Explain(ctx context.Context, q Question) (Explanation, error) {
 	s := c.prepare(q)
-	e := Explanation{Key: c.Key(q), TTL: s.limit, Past: s.known.Status.Detail}
+	e := Explanation{Key: c.Key(q), TTL: s.limit, BypassReason: s.known.Status.Detail}
 	switch {
 	case s.on.n == 0:
 		return e, nil
 	case s.limit == 0:
-		e.Past = s.detail
+		e.BypassReason = s.detail
 	case s.wants.noCache:
-		e.Past = detailNoCache
+		e.BypassReason = detailNoCache
 	}
 	names := dependencies(&s.question.Operation)
 	peeker, ok := c.options.Coherence.(Peeker)
@@ -61,10 +64,10 @@ func (c *Cache) Explain(ctx context.Context, q Question) (Explanation, error) {
 	}
 	switch {
 	case err != nil:
-		e.Past = detailCoherence
+		e.BypassReason = detailCoherence
 		return e, fmt.Errorf("explaining: %w", err)
-	case e.Past == "":
-		e.Past = reading.Closed
+	case e.BypassReason == "":
+		e.BypassReason = reading.Closed
 	}
 	return e, nil
 }
@@ -96,7 +99,7 @@ func short(id ID) string {
 // Peek implements [Peeker], in one round trip.
 func (c *RedisCoherence) Peek(ctx context.Context, on Resources) (reading Reading, err error) {
 	if c.unmarked.any() {
-		return Reading{}, errUntouched
+		return Reading{}, errUnmarked
 	}
 	calls := c.calls(on, c.scripts.read)
 	views := make([]view, len(calls))

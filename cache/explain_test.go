@@ -26,7 +26,7 @@ func TestExplainTellsHowAReadWouldBeLookedFor(t *testing.T) {
 
 	e := explain(q)
 	want := []cache.Dependency{{Name: "store"}, {Name: "partition"}, {Name: "key"}}
-	if e.Key != c.Key(q) || e.TTL != 10*time.Second || e.Past != "" || !slices.Equal(e.Depends, want) {
+	if e.Key != c.Key(q) || e.TTL != 10*time.Second || e.BypassReason != "" || !slices.Equal(e.Depends, want) {
 		t.Errorf("before anything was asked: %+v", e)
 	}
 	c.Look(t.Context(), q, time.Now())
@@ -41,11 +41,11 @@ func TestExplainTellsHowAReadWouldBeLookedFor(t *testing.T) {
 	}
 	m := mark(t, c, ask(t, "PUT", keyPath))
 	written := explain(q)
-	if written.Past != "write-in-flight" || !slices.Equal(written.Depends, asked.Depends) {
+	if written.BypassReason != "write-in-flight" || !slices.Equal(written.Depends, asked.Depends) {
 		t.Errorf("while a key is written: %+v, before: %+v", written, asked)
 	}
 	m.Done(cache.Applied)
-	for deadline := time.Now().Add(time.Minute); written.Past != ""; written = explain(q) {
+	for deadline := time.Now().Add(time.Minute); written.BypassReason != ""; written = explain(q) {
 		if time.Now().After(deadline) {
 			t.Fatal("the lease was not given back")
 		}
@@ -55,12 +55,12 @@ func TestExplainTellsHowAReadWouldBeLookedFor(t *testing.T) {
 	}
 	for header, want := range map[string]string{"no-store": "no-store", "no-cache": "no-cache", "": ""} {
 		q := ask(t, "HEAD", keysPath+"/other", "Cache-Control", header)
-		if e := explain(q); e.Past != want {
+		if e := explain(q); e.BypassReason != want {
 			t.Errorf("%q: %+v", header, e)
 		}
 	}
 	s.Stop()
-	if e, err := c.Explain(t.Context(), q); err == nil || e.Past != "coherence-unavailable" || e.Key == "" {
+	if e, err := c.Explain(t.Context(), q); err == nil || e.BypassReason != "coherence-unavailable" || e.Key == "" {
 		t.Errorf("without Redis: %+v, %v", e, err)
 	}
 }
@@ -69,7 +69,7 @@ func TestExplainTellsWhatIsNeverCached(t *testing.T) {
 	c := newCache(t, func(o *cache.Options) { o.KeysTTL = 0 })
 	for target, want := range map[string]string{keyPath + "?x=1": "query", keysPath: "disabled", keyPath: ""} {
 		e, err := c.Explain(t.Context(), ask(t, "GET", target))
-		if err != nil || e.Past != want {
+		if err != nil || e.BypassReason != want {
 			t.Errorf("%s: %+v, %v", target, e, err)
 		}
 	}

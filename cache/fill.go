@@ -12,18 +12,18 @@ import (
 // Fill takes an answer as it streams to the client and stores it when it is complete. It is for one goroutine, and Close must be called
 // whatever happens. It never fails the client: what cannot be kept is let go.
 type Fill struct {
-	cache     *Cache
-	key       digest
-	operation objectstore.Operation
-	location  string
-	shared    bool
-	stamp     Stamp
-	on        Resources
-	asked     time.Time
-	limit     time.Duration // freshness of the kind; 0: only to learn from
-	off       string        // why limit is 0
-	fetch     *Fetch        // the answer is one of any resource; nil: of an operation
-	flight    *flight       // of those who wait for this answer; nil: nobody can
+	cache       *Cache
+	key         digest
+	operation   objectstore.Operation
+	location    string
+	shared      bool
+	stamp       Stamp
+	on          Resources
+	requestedAt time.Time
+	limit       time.Duration // freshness of the kind; 0: only to learn from
+	off         string        // why limit is 0
+	fetch       *Fetch        // the answer is one of any resource; nil: of an operation
+	flight      *flight       // of those who wait for this answer; nil: nobody can
 
 	verdict  verdict
 	status   int
@@ -78,7 +78,7 @@ func (f *Fill) judge(status int, header http.Header) verdict {
 	limit = f.cache.longest(limit, f.location, &f.operation)
 	r := rules{operation: &f.operation, limit: limit, shared: f.shared}
 	v := r.judge(status, header)
-	if v.refused == "" && status != http.StatusNotFound && f.cache.lacksTTL(f.location, &f.operation, f.asked) {
+	if v.refused == "" && status != http.StatusNotFound && f.cache.lacksTTL(f.location, &f.operation, f.requestedAt) {
 		v.refused = detailTTL
 	}
 	return v
@@ -87,7 +87,7 @@ func (f *Fill) judge(status int, header http.Header) verdict {
 // kept is what of the header may be replayed.
 func (f *Fill) kept(header http.Header) http.Header {
 	if f.fetch != nil {
-		return replayable(header, &f.verdict.said)
+		return replayable(header, &f.verdict.control)
 	}
 	return keptHeader(header, f.head())
 }
@@ -144,19 +144,19 @@ func (f *Fill) outgrow() {
 		return
 	}
 	f.taking = false
-	f.land(landing{})
+	f.finishFlight(flightResult{})
 }
 
 // unshare sends those who wait upstream themselves.
 func (f *Fill) unshare() {
-	f.land(landing{})
+	f.finishFlight(flightResult{})
 	f.flight = nil
 }
 
-// land tells those who wait how the fetch ended.
-func (f *Fill) land(how landing) {
+// finish tells those who wait how the fetch ended.
+func (f *Fill) finishFlight(how flightResult) {
 	if f.flight != nil {
-		f.cache.flights.land(f.flight, how)
+		f.cache.flights.finish(f.flight, how)
 	}
 }
 
@@ -171,7 +171,7 @@ func (f *Fill) giveUp() {
 // Content-Length said. The entry counts from before the fetch: under the generations and with the age of that moment. To call it again
 // does nothing.
 func (f *Fill) Close(complete bool) {
-	defer f.land(landing{})
+	defer f.finishFlight(flightResult{})
 	defer f.giveUp()
 	if !f.taking || !complete || f.length >= 0 && int64(len(f.body)) != f.length {
 		return
@@ -188,7 +188,7 @@ func (f *Fill) Close(complete bool) {
 	if f.verdict.refused == "" {
 		f.cache.keep(f.key, e)
 	}
-	f.land(landing{entry: e}) // after it is stored, so that whoever finds no flight finds the entry
+	f.finishFlight(flightResult{entry: e}) // after it is stored, so that whoever finds no flight finds the entry
 }
 
 // awaited reports whether others could have the answer.
@@ -206,7 +206,7 @@ func (f *Fill) trimmed() []byte {
 func (f *Fill) entry() *Entry {
 	e := newEntry(f.status, f.header, f.trimmed(), f.head())
 	e.stamp, e.on = f.stamp, f.on
-	e.asked, e.age, e.lifetime = f.asked, f.verdict.age, f.verdict.lifetime
+	e.requestedAt, e.age, e.lifetime = f.requestedAt, f.verdict.age, f.verdict.lifetime
 	if f.verdict.refused == "" {
 		e.stale = f.staleness()
 	}

@@ -14,11 +14,11 @@ const maxNotFound = 2 * time.Second
 // rules are what judging an answer depends on beside the answer itself. There are two uses of the engine: answers to an Object Store
 // operation, which the operator's limit bounds, and any resource's, of which RFC 9111 and its origin alone say how long they are fresh.
 type rules struct {
-	operation  *objectstore.Operation // nil: any resource
-	limit      time.Duration          // of an operation: no answer is fresh for longer, and one that says nothing for as long
-	shared     bool                   // the entry will be served to more than one principal
-	authorized bool                   // the request had Authorization
-	asked      time.Time              // when the request began; only for any resource
+	operation   *objectstore.Operation // nil: any resource
+	limit       time.Duration          // of an operation: no answer is fresh for longer, and one that says nothing for as long
+	shared      bool                   // the entry will be served to more than one principal
+	authorized  bool                   // the request had Authorization
+	requestedAt time.Time              // when the request began; only for any resource
 }
 
 // verdict is what an answer's header says about storing it. Refused is why it must not be stored, as a token for Cache-Status; empty:
@@ -27,27 +27,27 @@ type verdict struct {
 	refused  string
 	lifetime time.Duration // from the answer's origination, so that age counts against it
 	age      time.Duration // the Age it came with
-	said     says
+	control  responseControl
 }
 
 // judge reads upstream's header. The lifetime of an operation's answer is limit, or less where upstream says less (RFC 9111 section 4.2.1: s-maxage
 // before max-age before Expires); upstream never makes it longer than the operator did.
 func (r *rules) judge(status int, h http.Header) verdict {
-	v := verdict{said: saysOf(r.controls(h)), age: ageOf(h)}
+	v := verdict{control: responseControlOf(r.controls(h)), age: ageOf(h)}
 	if r.operation != nil {
-		v.refused, v.lifetime = r.judgeOperation(status, h, &v.said)
+		v.refused, v.lifetime = r.judgeOperation(status, h, &v.control)
 	} else {
-		v.refused, v.lifetime = r.judgeResource(status, h, &v.said)
-		v.age = max(v.age, apparentAge(h, r.asked))
+		v.refused, v.lifetime = r.judgeResource(status, h, &v.control)
+		v.age = max(v.age, apparentAge(h, r.requestedAt))
 	}
-	if v.refused == "" && v.lifetime <= v.age && (r.operation != nil || !usefulStale(h, &v.said)) {
+	if v.refused == "" && v.lifetime <= v.age && (r.operation != nil || !usefulStale(h, &v.control)) {
 		v.refused = "expired"
 	}
 	return v
 }
 
 // judgeOperation is judge for what the gateway serves.
-func (r *rules) judgeOperation(status int, h http.Header, said *says) (refused string, lifetime time.Duration) {
+func (r *rules) judgeOperation(status int, h http.Header, control *responseControl) (refused string, lifetime time.Duration) {
 	if !storable(r.operation, status) {
 		return "status", 0
 	}
@@ -59,14 +59,14 @@ func (r *rules) judgeOperation(status int, h http.Header, said *says) (refused s
 		return refused, 0
 	}
 	switch {
-	case said.noStore:
+	case control.noStore:
 		return "no-store", 0
-	case said.noCache.said: // storable, but to be asked about each time, and upstream has no documented validator to ask by
+	case control.noCache.present: // storable, but to be asked about each time, and upstream has no documented validator to ask by
 		return "no-cache", 0
-	case said.private.said && r.shared:
+	case control.private.present && r.shared:
 		return "private", 0
-	case said.hasLifetime:
-		lifetime = min(lifetime, said.lifetime)
+	case control.hasLifetime:
+		lifetime = min(lifetime, control.lifetime)
 	}
 	return "", lifetime
 }
@@ -107,8 +107,8 @@ func refusedContent(h http.Header) string {
 	return ""
 }
 
-// says is what upstream's header says of who may keep the answer and how long.
-type says struct {
+// responseControl is what upstream's header says of who may keep the answer and how long.
+type responseControl struct {
 	noStore, public, mustUnderstand bool
 	mustRevalidate, proxyRevalidate bool
 	noCache, private                qualified
@@ -118,20 +118,20 @@ type says struct {
 }
 
 // neverStale reports whether upstream forbids a shared cache to serve the answer when it is no longer fresh (RFC 9111 section 4.2.4).
-func (s *says) neverStale() bool {
+func (s *responseControl) neverStale() bool {
 	return s.mustRevalidate || s.proxyRevalidate || s.sharedLifetime || s.noCache.whole
 }
 
 // qualified is a directive that may name the fields it is about. An operation's answer is treated as a whole in either form, as RFC
 // 9111 sections 5.2.2.4 and 5.2.2.7 allow.
 type qualified struct {
-	said   bool
-	whole  bool     // without names, or with names that cannot be read
-	fields []string // the names
+	present bool
+	whole   bool     // without names, or with names that cannot be read
+	fields  []string // the names
 }
 
 func (q *qualified) add(argument string) {
-	q.said = true
+	q.present = true
 	for name := range directives([]string{argument}) { // a list of field names, which reads alike
 		if isToken(name) {
 			q.fields = append(q.fields, name)
@@ -142,7 +142,7 @@ func (q *qualified) add(argument string) {
 	q.whole = q.whole || len(q.fields) == 0
 }
 
-func saysOf(h http.Header) (s says) {
+func responseControlOf(h http.Header) (s responseControl) {
 	var maxAge, sharedAge lifetime
 	for name, argument := range directives(h["Cache-Control"]) {
 		switch name {
@@ -171,9 +171,9 @@ func saysOf(h http.Header) (s says) {
 		}
 	}
 	switch {
-	case sharedAge.said:
+	case sharedAge.present:
 		s.hasLifetime, s.sharedLifetime, s.lifetime = true, true, sharedAge.d
-	case maxAge.said:
+	case maxAge.present:
 		s.hasLifetime, s.lifetime = true, maxAge.d
 	case len(h["Expires"]) > 0:
 		s.hasLifetime, s.lifetime = true, expiresIn(h)
@@ -183,16 +183,16 @@ func saysOf(h http.Header) (s says) {
 
 // lifetime is a directive that may come twice: the least counts, and what cannot be read is 0 (RFC 9111 section 4.2.1).
 type lifetime struct {
-	said bool
-	d    time.Duration
+	present bool
+	d       time.Duration
 }
 
 func (l *lifetime) add(argument string) {
 	d, _ := deltaSeconds(argument)
-	if !l.said || d < l.d {
+	if !l.present || d < l.d {
 		l.d = d
 	}
-	l.said = true
+	l.present = true
 }
 
 // expiresIn is Expires less Date (negative: expired), 0 where either cannot be read: an invalid Expires is in the past (RFC 9111 section 5.3), and without

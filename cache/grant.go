@@ -7,13 +7,13 @@ import (
 
 // The bounds of what is remembered of tokens. What is forgotten is asked again.
 const (
-	grantShards = 64
-	grantTokens = 256  // per shard, twice that at most
-	grantPlaces = 1024 // grants per shard, twice that at most
+	grantShards    = 64
+	tokensPerShard = 256  // per shard, twice that at most
+	grantsPerShard = 1024 // grants per shard, twice that at most
 )
 
-// tellShare is how much of its life a grant gains, as a part of the whole, before the other replicas are told of it again.
-const tellShare = 4
+// publishShare is how much of its life a grant gains, as a part of the whole, before the other replicas are told of it again.
+const publishShare = 4
 
 // grants remembers which token upstream itself has answered for which kind of read, and when. Grants are kept under a random id of the
 // token, so that to take a token's grants away is to give it a new id; an id that is forgotten takes them away too.
@@ -46,22 +46,22 @@ type tokenState struct {
 	since time.Time // when the id was known
 	floor time.Time // when upstream refused the token, as far as this process has seen
 
-	clock, heard time.Time // the clock of the shared place as it was read last, and when that was heard here; zero: never
+	sharedClock, clockReadAt time.Time // the clock of the shared place as it was read last, and when that was heard here; zero: never
 }
 
 type grantKey struct {
-	token ID
-	place digest
+	token  ID
+	target digest
 }
 
 // grant is when upstream was asked, and of which asking the other replicas have been told.
-type grant struct{ asked, told time.Time }
+type grant struct{ requestedAt, published time.Time }
 
 func newGrants(ttl time.Duration) *grants {
 	g := &grants{ttl: ttl}
 	for i := range g.shards {
-		g.shards[i].tokens = newRecent[[32]byte, tokenState](grantTokens)
-		g.shards[i].given = newRecent[grantKey, grant](grantPlaces)
+		g.shards[i].tokens = newRecent[[32]byte, tokenState](tokensPerShard)
+		g.shards[i].given = newRecent[grantKey, grant](grantsPerShard)
 	}
 	return g
 }
@@ -70,7 +70,7 @@ func (g *grants) shard(token [32]byte) *grantShard { return &g.shards[token[0]%g
 
 // add remembers that upstream answered a request sent at asked. Tell says that the other replicas should know: under which id, and when that was
 // by the shared clock.
-func (g *grants) add(token [32]byte, place digest, asked time.Time) (id ID, shared time.Time, tell bool) {
+func (g *grants) add(token [32]byte, target digest, requestedAt time.Time) (id ID, shared time.Time, publish bool) {
 	s := g.shard(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,25 +79,25 @@ func (g *grants) add(token [32]byte, place digest, asked time.Time) (id ID, shar
 		state = tokenState{id: newID()}
 		s.tokens.put(token, state)
 	}
-	if asked.Before(state.since) || asked.Before(state.floor) {
+	if requestedAt.Before(state.since) || requestedAt.Before(state.floor) {
 		return ID{}, time.Time{}, false
 	}
-	key := grantKey{state.id, place}
+	key := grantKey{state.id, target}
 	known, ok := s.given.get(key)
-	if ok && !asked.After(known.asked) {
+	if ok && !requestedAt.After(known.requestedAt) {
 		return ID{}, time.Time{}, false
 	}
-	tell = !state.heard.IsZero() && asked.Sub(known.told) >= g.ttl/tellShare
-	known.asked = asked
-	if tell {
-		known.told = asked
+	publish = !state.clockReadAt.IsZero() && requestedAt.Sub(known.published) >= g.ttl/publishShare
+	known.requestedAt = requestedAt
+	if publish {
+		known.published = requestedAt
 	}
 	s.given.put(key, known)
-	return state.id, state.clock.Add(asked.Sub(state.heard)), tell
+	return state.id, state.sharedClock.Add(requestedAt.Sub(state.clockReadAt)), publish
 }
 
 // learn takes what the shared place says of the token at a place.
-func (g *grants) learn(token [32]byte, place digest, w *Word) {
+func (g *grants) learn(token [32]byte, target digest, w *TokenInfo) {
 	s := g.shard(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,16 +109,16 @@ func (g *grants) learn(token [32]byte, place digest, w *Word) {
 	default:
 		state.id, state.since = w.ID, w.Ended
 	}
-	state.clock, state.heard = w.Clock, w.Ended
+	state.sharedClock, state.clockReadAt = w.Clock, w.Ended
 	s.tokens.put(token, state)
-	key := grantKey{w.ID, place}
-	if known, ok := s.given.get(key); !w.Asked.IsZero() && (!ok || w.Asked.After(known.asked)) {
-		s.given.put(key, grant{asked: w.Asked, told: w.Asked})
+	key := grantKey{w.ID, target}
+	if known, ok := s.given.get(key); !w.RequestedAt.IsZero() && (!ok || w.RequestedAt.After(known.requestedAt)) {
+		s.given.put(key, grant{requestedAt: w.RequestedAt, published: w.RequestedAt})
 	}
 }
 
 // alive reports whether the token holds a grant at now, and whether it has held one, and the id under which that is.
-func (g *grants) alive(token [32]byte, place digest, now time.Time) (alive, held bool, id ID) {
+func (g *grants) alive(token [32]byte, target digest, now time.Time) (alive, held bool, id ID) {
 	s := g.shard(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,8 +126,8 @@ func (g *grants) alive(token [32]byte, place digest, now time.Time) (alive, held
 	if !ok {
 		return false, false, ID{}
 	}
-	known, ok := s.given.get(grantKey{state.id, place})
-	return ok && now.Sub(known.asked) < g.ttl && !known.asked.Before(state.floor), ok, state.id
+	known, ok := s.given.get(grantKey{state.id, target})
+	return ok && now.Sub(known.requestedAt) < g.ttl && !known.requestedAt.Before(state.floor), ok, state.id
 }
 
 // refused returns when upstream refused the token last, as far as is known here; zero: never.

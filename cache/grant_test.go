@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// wordAt is what a shared place says whose clock is an hour ahead: the question takes a second, and is answered in its middle.
-func wordAt(id ID, began time.Time, age time.Duration) *Word {
-	w := &Word{ID: id, Began: began, Ended: began.Add(time.Second), Clock: began.Add(time.Hour + time.Second/2)}
+// tokenInfoAt is what a shared place says whose clock is an hour ahead: the question takes a second, and is answered in its middle.
+func tokenInfoAt(id ID, began time.Time, age time.Duration) *TokenInfo {
+	w := &TokenInfo{ID: id, Began: began, Ended: began.Add(time.Second), Clock: began.Add(time.Hour + time.Second/2)}
 	if age >= 0 {
-		w.Asked = began.Add(-age)
+		w.RequestedAt = began.Add(-age)
 	}
 	return w
 }
@@ -28,59 +28,59 @@ func TestRulesOfSharedGrants(t *testing.T) {
 		wantID    ID
 	}{
 		"a grant that was brought lives for the rest of its life": {
-			do: func(g *grants) { g.learn(token, place, wordAt(x, start, 20*time.Second)) }, now: at(39), wantAlive: true, wantID: x,
+			do: func(g *grants) { g.learn(token, place, tokenInfoAt(x, start, 20*time.Second)) }, now: at(39), wantAlive: true, wantID: x,
 		},
 		"and no longer": {
-			do: func(g *grants) { g.learn(token, place, wordAt(x, start, 20*time.Second)) }, now: at(40), wantID: x,
+			do: func(g *grants) { g.learn(token, place, tokenInfoAt(x, start, 20*time.Second)) }, now: at(40), wantID: x,
 		},
 		"1: another id ends what was granted under the one before": {
 			do: func(g *grants) {
-				g.learn(token, place, wordAt(x, start, 0))
-				g.learn(token, place, wordAt(y, at(2), -1))
+				g.learn(token, place, tokenInfoAt(x, start, 0))
+				g.learn(token, place, tokenInfoAt(y, at(2), -1))
 			}, now: at(3), wantID: y,
 		},
 		"2: an answer counts if it was asked for when the id was known": {
 			do: func(g *grants) {
-				g.learn(token, place, wordAt(x, start, -1))
+				g.learn(token, place, tokenInfoAt(x, start, -1))
 				g.add(token, place, at(1))
 			}, now: at(3), wantAlive: true, wantID: x,
 		},
 		"2: and not before": {
 			do: func(g *grants) {
-				g.learn(token, place, wordAt(x, start, -1))
+				g.learn(token, place, tokenInfoAt(x, start, -1))
 				g.add(token, place, at(0.9))
 			}, now: at(3), wantID: x,
 		},
 		"3: a word that comes late is not believed": {
 			do: func(g *grants) {
-				g.learn(token, place, wordAt(y, start, -1))
-				g.learn(token, place, wordAt(x, at(0.5), 0))
+				g.learn(token, place, tokenInfoAt(y, start, -1))
+				g.learn(token, place, tokenInfoAt(x, at(0.5), 0))
 			}, now: at(3), wantID: y,
 		},
 		"5: what was granted before a refusal is not brought back": {
 			do: func(g *grants) {
 				g.revoke(token, x, at(5))
-				g.learn(token, place, wordAt(y, at(6), 2*time.Second))
+				g.learn(token, place, tokenInfoAt(y, at(6), 2*time.Second))
 			}, now: at(8), wantID: y,
 		},
 		"5: but what was granted after it": {
 			do: func(g *grants) {
 				g.revoke(token, x, at(5))
-				g.learn(token, place, wordAt(y, at(8), 2*time.Second))
+				g.learn(token, place, tokenInfoAt(y, at(8), 2*time.Second))
 			}, now: at(9), wantAlive: true, wantID: y,
 		},
 		"5: and an answer to what was asked before it counts neither": {
 			do: func(g *grants) {
-				g.learn(token, place, wordAt(x, start, -1))
+				g.learn(token, place, tokenInfoAt(x, start, -1))
 				g.revoke(token, x, at(5))
 				g.add(token, place, at(4))
 			}, now: at(6), wantID: x,
 		},
 		"an older grant replaces no younger one": {
 			do: func(g *grants) {
-				g.learn(token, place, wordAt(x, start, -1))
+				g.learn(token, place, tokenInfoAt(x, start, -1))
 				g.add(token, place, at(50))
-				g.learn(token, place, wordAt(x, at(51), 45*time.Second))
+				g.learn(token, place, tokenInfoAt(x, at(51), 45*time.Second))
 				g.add(token, place, at(40))
 			}, now: at(109), wantAlive: true, wantID: x,
 		},
@@ -101,7 +101,7 @@ func TestOthersAreToldOfAGrantNowAndThen(t *testing.T) {
 		if _, _, tell := g.add(token, place, time.Now()); tell {
 			t.Error("told under an id that nobody else knows")
 		}
-		w := wordAt(ID{1}, time.Now(), -1)
+		w := tokenInfoAt(ID{1}, time.Now(), -1)
 		g.learn(token, place, w)
 		told := 0
 		for range 60 {
@@ -117,16 +117,16 @@ func TestOthersAreToldOfAGrantNowAndThen(t *testing.T) {
 				t.Errorf("told of %v under %v, want %v, which is no later than the sending", shared, id, want)
 			}
 		}
-		if told != tellShare {
-			t.Errorf("told %d times in a life, want %d", told, tellShare)
+		if told != publishShare {
+			t.Errorf("told %d times in a life, want %d", told, publishShare)
 		}
 	})
 }
 
 func TestRevocationsAreBounded(t *testing.T) {
-	r := revocations{tokens: map[[32]byte]told{}}
+	r := revocations{tokens: map[[32]byte]tokenUpdate{}}
 	for n := range revokeQueue + 1 {
-		kept := r.add(told{holder: Holder{Token: [32]byte{byte(n), byte(n >> 8)}}, id: ID{1}})
+		kept := r.add(tokenUpdate{key: SharedGrantKey{Token: [32]byte{byte(n), byte(n >> 8)}}, id: ID{1}})
 		if kept != (n < revokeQueue) {
 			t.Fatalf("the %d. was kept for nothing: %t", n, kept)
 		}
@@ -150,9 +150,9 @@ func TestHitNeedsAGrantUnderTheIDThatCameWithTheGenerations(t *testing.T) {
 		t.Fatal(err)
 	}
 	known, place, now := ID{2}, digest{8}, time.Now()
-	c.grants.learn([32]byte{}, place, &Word{ID: known, Asked: now, Began: now, Ended: now})
+	c.grants.learn([32]byte{}, place, &TokenInfo{ID: known, RequestedAt: now, Began: now, Ended: now})
 	for id, want := range map[ID]bool{known: true, {1}: false, {}: false} { // an older word, and none
-		s := Search{cache: c, place: place, token: id}
+		s := Search{cache: c, target: place, token: id}
 		if alive, _ := s.granted(now); alive != want {
 			t.Errorf("under %v: alive is %t, want %t", id, alive, want)
 		}

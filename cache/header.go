@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// unkept are the headers that belong to one connection, one request or one client and are not true of the next: hop-by-hop (RFC 9110
+// droppedHeaders are the headers that belong to one connection, one request or one client and are not true of the next: hop-by-hop (RFC 9110
 // section 7.6.1), identity, and what the gateway sets itself on every answer.
-var unkept = map[string]bool{
+var droppedHeaders = map[string]bool{
 	"Age": true, "Alt-Svc": true, "Authentication-Info": true, "Cache-Status": true, "Connection": true, "Content-Length": true, "Keep-Alive": true,
 	"Proxy-Authenticate": true, "Proxy-Authentication-Info": true, "Proxy-Connection": true, "Proxy-Status": true, "Public-Key-Pins": true,
 	"Retry-After": true, "Server": true, "Server-Timing": true, "Set-Cookie": true, "Set-Cookie2": true, "Te": true, "Trailer": true,
 	"Traceparent": true, "Traceresponse": true, "Tracestate": true, "Transfer-Encoding": true, "Upgrade": true, "Via": true, "Www-Authenticate": true,
 }
 
-// unkeptWords are parts of names by which servers call what is of one request or one client: X-RateLimit-Remaining, RateLimit-Policy,
+// droppedWords are parts of names by which servers call what is of one request or one client: X-RateLimit-Remaining, RateLimit-Policy,
 // X-Amzn-Requestid, X-Correlation-Id, X-B3-Traceid, X-Auth-Token, X-Osgate-Region.
-var unkeptWords = []string{
+var droppedWords = []string{
 	"ratelimit", "rate-limit", "request-id", "requestid", "correlation", "trace", "-span", "cookie", "auth", "access-token",
 	"csrf", "xsrf", "session", "x-osgate", "x-amz-cf-",
 }
@@ -41,16 +41,16 @@ func keptHeader(h http.Header, head bool) http.Header {
 	return kept
 }
 
-// ofHop are the headers of one connection or one hop of the way, which no cache stores (RFC 9111 section 3.1), and those that are made anew for each
+// hopHeaders are the headers of one connection or one hop of the way, which no cache stores (RFC 9111 section 3.1), and those that are made anew for each
 // answer.
-var ofHop = []string{
+var hopHeaders = []string{
 	"Age", "Cache-Status", "Connection", "Content-Length", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
 	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
 // replayable returns what of a header a strict shared cache stores, in a copy: all of it but what is of one hop, and what upstream itself excepts. What
 // names a client stays: RFC 9111 section 3.1 allows to leave out nothing more, and section 7.3 leaves cookies to the origin.
-func replayable(h http.Header, said *says) http.Header {
+func replayable(h http.Header, control *responseControl) http.Header {
 	kept := make(http.Header, len(h))
 	for name, values := range h {
 		kept[name] = slices.Clip(slices.Clone(values))
@@ -58,18 +58,18 @@ func replayable(h http.Header, said *says) http.Header {
 	for name := range directives(h["Connection"]) {
 		kept.Del(name)
 	}
-	for _, name := range slices.Concat(ofHop, said.noCache.fields, said.private.fields) {
+	for _, name := range slices.Concat(hopHeaders, control.noCache.fields, control.private.fields) {
 		kept.Del(name)
 	}
 	return kept
 }
 
 func keep(name string) bool {
-	if unkept[http.CanonicalHeaderKey(name)] {
+	if droppedHeaders[http.CanonicalHeaderKey(name)] {
 		return false
 	}
 	lower := strings.ToLower(name)
-	return !slices.ContainsFunc(unkeptWords, func(word string) bool { return strings.Contains(lower, word) })
+	return !slices.ContainsFunc(droppedWords, func(word string) bool { return strings.Contains(lower, word) })
 }
 
 // headerBytes is about what a header takes in memory.

@@ -220,7 +220,7 @@ func (h *history) look(c *cache.Cache, q cache.Question) cache.Result {
 		return c.Look(h.Context(), q, time.Now())
 	}
 	s := c.Prepare(q)
-	err := conn.Do(s.Along(h.Context()), func(ctx context.Context, p redis.Pipeliner) error {
+	err := conn.Do(s.WithRead(h.Context()), func(ctx context.Context, p redis.Pipeliner) error {
 		p.Get(ctx, "quota")
 		return nil
 	})

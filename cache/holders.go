@@ -164,9 +164,9 @@ func (h *holders) wroteStore(client string, now time.Time) bool {
 // report reports a holding, where neither this client nor all together have had their
 // lines. A client that holds nothing any more may be forgotten; then there is nothing
 // to report.
-func (h *holders) report(client string, now time.Time, what Holding) {
+func (h *holders) report(client string, now time.Time, holding Holding) {
 	if h.notice != nil && h.due(client, now) {
-		h.notice(what)
+		h.notice(holding)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // hold counts the lease that m is about to take, and names what it is on: all that the
 // write touches, or the whole store where the client holds too many leases. Every read
 // that depends on something in a store depends on the store too.
-func (m *Mark) hold(now time.Time) {
+func (m *Mark) countLease(now time.Time) {
 	c, o := m.cache, &m.question.Operation
 	m.began = now
 	var held int
@@ -41,8 +41,8 @@ func (m *Mark) renewed(now time.Time) {
 	}
 }
 
-// let counts the lease as given back or kept.
-func (m *Mark) let(outcome WriteOutcome, now time.Time) {
+// countEnd counts the lease as given back or kept.
+func (m *Mark) countEnd(outcome WriteOutcome, now time.Time) {
 	m.cache.counts.outcomes[outcome].Add(1)
 	var kept time.Time
 	if m.keeps(outcome) {

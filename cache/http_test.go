@@ -222,7 +222,7 @@ func TestHitIsServedWhole(t *testing.T) {
 		pass(3500 * time.Millisecond)
 		got := serve(t, c, q)
 		etag := got.Header.Get("Etag")
-		if !cache.OursETag(etag) {
+		if !cache.IsOwnETag(etag) {
 			t.Errorf("ETag %q, want one of ours", etag)
 		}
 		want := http.Header{

@@ -301,19 +301,19 @@ func TestUnreadableStoreAnswerTeachesNothing(t *testing.T) {
 func TestPurgeReachesWhatIsNamed(t *testing.T) {
 	key := "GET " + keyPath
 	for name, tt := range map[string]struct {
-		purging cache.Purging
+		purging cache.PurgeTarget
 		want    []string
 	}{
-		"all": {cache.Purging{All: true}, reads},
-		"a store": {cache.Purging{Location: location, Ref: ask(t, "GET", storesPath+"/other").Operation.Ref},
+		"all": {cache.PurgeTarget{All: true}, reads},
+		"a store": {cache.PurgeTarget{Location: location, Ref: ask(t, "GET", storesPath+"/other").Operation.Ref},
 			[]string{"GET " + storesPath, "GET " + storesPath + "/other", "GET " + storesPath + "/other/partitions/p/keys/k"}},
-		"a partition": {cache.Purging{Location: location, Ref: ask(t, "GET", storePath+"/partitions/q/keys").Operation.Ref},
+		"a partition": {cache.PurgeTarget{Location: location, Ref: ask(t, "GET", storePath+"/partitions/q/keys").Operation.Ref},
 			[]string{"GET " + partitionsPath, "GET " + storePath + "/partitions/q/keys", "GET " + storePath + "/partitions/q/keys/k"}},
-		"a key": {cache.Purging{Location: location, Ref: ask(t, "GET", keyPath).Operation.Ref},
+		"a key": {cache.PurgeTarget{Location: location, Ref: ask(t, "GET", keyPath).Operation.Ref},
 			[]string{key, "HEAD " + keyPath, "GET " + keysPath, "GET " + partitionsPath}},
-		"an environment":   {cache.Purging{Location: location, Ref: ask(t, "GET", storesPath).Operation.Ref}, []string{"GET " + storesPath}},
-		"an organization":  {cache.Purging{Location: location, Ref: ask(t, "GET", regionsPath).Operation.Ref}, []string{"GET " + regionsPath}},
-		"another location": {cache.Purging{Location: "eu/eu-west-1", Ref: ask(t, "GET", keyPath).Operation.Ref}, nil},
+		"an environment":   {cache.PurgeTarget{Location: location, Ref: ask(t, "GET", storesPath).Operation.Ref}, []string{"GET " + storesPath}},
+		"an organization":  {cache.PurgeTarget{Location: location, Ref: ask(t, "GET", regionsPath).Operation.Ref}, []string{"GET " + regionsPath}},
+		"another location": {cache.PurgeTarget{Location: "eu/eu-west-1", Ref: ask(t, "GET", keyPath).Operation.Ref}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCache(t)
@@ -328,7 +328,7 @@ func TestPurgeReachesWhatIsNamed(t *testing.T) {
 }
 
 func TestPurgeReachesFetchesUnderWay(t *testing.T) {
-	for name, purging := range map[string]cache.Purging{
+	for name, purging := range map[string]cache.PurgeTarget{
 		"all":   {All: true},
 		"a key": {Location: location, Ref: ask(t, "GET", keyPath).Operation.Ref},
 	} {
@@ -347,7 +347,7 @@ func TestPurgeReachesFetchesUnderWay(t *testing.T) {
 }
 
 func TestPurgeReachesOtherGateways(t *testing.T) {
-	for name, purging := range map[string]cache.Purging{
+	for name, purging := range map[string]cache.PurgeTarget{
 		"all":   {All: true},
 		"a key": {Location: location, Ref: ask(t, "GET", keyPath).Operation.Ref},
 	} {
@@ -373,7 +373,7 @@ func TestPurgeReachesOtherGateways(t *testing.T) {
 
 func TestPurgeOfNothingIsRefused(t *testing.T) {
 	c := newCache(t)
-	for _, p := range []cache.Purging{{}, {Location: location}, {Ref: ask(t, "GET", keyPath).Operation.Ref}} {
+	for _, p := range []cache.PurgeTarget{{}, {Location: location}, {Ref: ask(t, "GET", keyPath).Operation.Ref}} {
 		if n, err := c.Purge(t.Context(), p); err == nil || n != 0 {
 			t.Errorf("%+v: got %d, %v, want an error", p, n, err)
 		}

@@ -136,7 +136,7 @@ func together(b *testing.B, url string) journey {
 	c := bounded(b, url)
 	limiter := redis_rate.NewLimiter(c.conn.Scripter())
 	return func(ctx context.Context, n int) error {
-		riding, e := c.Accompany(ctx, some(n))
+		riding, e := c.StartRead(ctx, some(n))
 		if _, err := limiter.Allow(riding, clientKey(n), plenty); err != nil {
 			return err
 		}
@@ -160,7 +160,7 @@ func bare(b *testing.B, url string, client *redis.Client, send func(ctx context.
 		if _, err := limiter.Allow(ctx, clientKey(n), plenty); err != nil {
 			return err
 		}
-		_, err := (&redisErrand{coherence: c}).brought(calls, []*redis.Cmd{read})
+		_, err := (&redisPendingRead{coherence: c}).parse(calls, []*redis.Cmd{read})
 		return err
 	}
 }

@@ -31,8 +31,8 @@ func TestWhatLandedBeforeBoardingIsNotFetchedTwice(t *testing.T) {
 	_, _ = f.Write([]byte("v"))
 	c.Grant(q, now)
 	f.Close(true)
-	if r := late.fetch(t.Context(), Status{Forward: ForwardMiss}, now); r.Entry == nil || len(c.flights.flying) != 0 {
-		t.Errorf("got %+v with %d fetches under way, want what is stored", r, len(c.flights.flying))
+	if r := late.fetch(t.Context(), Status{Forward: ForwardMiss}, now); r.Entry == nil || len(c.flights.active) != 0 {
+		t.Errorf("got %+v with %d fetches under way, want what is stored", r, len(c.flights.active))
 	}
 }
 
@@ -69,7 +69,7 @@ func TestFollowersGetWhatTheirLeaderFindsAtAnotherReplica(t *testing.T) {
 			t.Errorf("the follower got %+v, want to wait for its leader", r)
 		}
 	}
-	shared.entry = &Entry{status: 200, header: http.Header{}, body: []byte("v"), asked: now, lifetime: time.Minute}
+	shared.entry = &Entry{status: 200, header: http.Header{}, body: []byte("v"), requestedAt: now, lifetime: time.Minute}
 	if r := leader.Look(t.Context(), now); r.Entry == nil {
 		t.Fatalf("the leader got %+v, want the entry of the other replica", r)
 	}

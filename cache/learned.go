@@ -58,7 +58,7 @@ func (l *learned) of(location string, ref objectstore.Ref) storeTimes {
 }
 
 // forget is for a store that may have been changed by now: what was asked before
-// teaches nothing.
+// describesStores nothing.
 func (l *learned) forget(location string, ref objectstore.Ref, now time.Time) {
 	name := storeName(location, ref)
 	l.mu.Lock()
@@ -82,9 +82,9 @@ type storeObject struct {
 }
 
 // times returns the TTLs of the store, as of the moment of the request for it.
-func (s *storeObject) times(asked time.Time) storeTimes {
+func (s *storeObject) times(requestedAt time.Time) storeTimes {
 	return storeTimes{
-		since: asked, known: true,
+		since: requestedAt, known: true,
 		ttl:          cmp.Or(duration(s.TTL, time.Second), duration(s.TTLMillis, time.Millisecond)),
 		confirmation: cmp.Or(duration(s.Confirmation, time.Second), duration(s.ConfirmationMillis, time.Millisecond)),
 	}
@@ -101,7 +101,7 @@ func (l *learned) learn(f *Fill) {
 		if json.Unmarshal(f.body, &one) != nil || !isObject(f.body) {
 			return
 		}
-		one.StoreID = f.operation.Ref.Store // asked by its name, which the answer may spell in another way
+		one.StoreID = f.operation.Ref.Store // requestedAt by its name, which the answer may spell in another way
 		found = []storeObject{one}
 	} else {
 		var page struct {
@@ -115,7 +115,7 @@ func (l *learned) learn(f *Fill) {
 	for _, s := range found {
 		ref := f.operation.Ref
 		ref.Store = s.StoreID
-		l.put(storeName(f.location, ref), s.times(f.asked))
+		l.put(storeName(f.location, ref), s.times(f.requestedAt))
 	}
 }
 

@@ -38,45 +38,45 @@ func (c *Cache) Prepare(q Question) *Search {
 	return &s
 }
 
-// Search is a Look in two steps, for a request that waits for other things between them: [Search.Along] sends the question for the
+// Search is a Look in two steps, for a request that waits for other things between them: [Search.WithRead] sends the question for the
 // generations with what is asked of the same Redis anyway, [Search.Look] ends it. Along may be left out. A Search is for one request and one
 // goroutine at a time.
 type Search struct {
-	cache    *Cache
-	question Question
-	wants    demands
-	detail   string        // why limit is 0
-	limit    time.Duration // freshness of the kind
-	on       Resources     // what the answer depends on; none: nothing need be asked
-	errand   Errand        // nil: nothing travels
-	known    Result        // the result where nothing need be asked
-	single   bool          // nothing is shared with other requests
+	cache       *Cache
+	question    Question
+	wants       demands
+	detail      string        // why limit is 0
+	limit       time.Duration // freshness of the kind
+	on          Resources     // what the answer depends on; none: nothing need be asked
+	pendingRead PendingRead   // nil: nothing travels
+	known       Result        // the result where nothing need be asked
+	single      bool          // nothing is shared with other requests
 
-	now   time.Time // when the generations were read
-	key   digest
-	stamp Stamp
-	place digest // for which the token needs a grant
-	token ID     // what the shared place calls the token; zero: it said nothing
+	now    time.Time // when the generations were read
+	key    digest
+	stamp  Stamp
+	target digest // for which the token needs a grant
+	token  ID     // what the shared place calls the token; zero: it said nothing
 
 	flight *flight // to be waited for
 	missed Status  // why, if it brings nothing, the request has to go upstream itself
 	stale  *Entry  // what may stand in where upstream fails
 }
 
-// Along returns a context for what is asked on behalf of the request before Look, such as its quota: the question for the generations
+// WithRead returns a context for what is asked on behalf of the request before Look, such as its quota: the question for the generations
 // travels in the same round trips. It is ctx itself where there is nothing to ask, or nothing that travels.
-func (s *Search) Along(ctx context.Context) context.Context {
+func (s *Search) WithRead(ctx context.Context) context.Context {
 	if s.on.n == 0 {
 		return ctx
 	}
-	ctx, s.errand = s.accompany(ctx)
+	ctx, s.pendingRead = s.startRead(ctx)
 	return ctx
 }
 
 // Look answers the question from the store or says how to go on, at the moment now. It never fails: where coherence is not known, the request
 // goes past the cache. Ctx need not be the one of Along. To look again asks again.
 func (s *Search) Look(ctx context.Context, now time.Time) Result {
-	if !ever(&s.question.Operation) {
+	if !cacheable(&s.question.Operation) {
 		return Result{}
 	}
 	result := s.known
@@ -91,8 +91,8 @@ func (s *Search) Look(ctx context.Context, now time.Time) Result {
 	return result
 }
 
-// ever reports whether the kind of operation is one that is cached, some requests of it at least.
-func ever(o *objectstore.Operation) bool {
+// cacheable reports whether the kind of operation is one that is cached, some requests of it at least.
+func cacheable(o *objectstore.Operation) bool {
 	switch o.Kind {
 	case objectstore.ListRegions, objectstore.ListStores, objectstore.GetStore, objectstore.ListPartitions, objectstore.ListKeys,
 		objectstore.HeadKey, objectstore.GetKey:
@@ -106,22 +106,22 @@ func ever(o *objectstore.Operation) bool {
 func (c *Cache) prepare(q Question) Search {
 	s := Search{cache: c, question: q}
 	o := &s.question.Operation
-	if !ever(o) {
+	if !cacheable(o) {
 		return s
 	}
 	s.wants = c.demandsOf(q.Header)
 	s.limit, s.detail = c.freshness(&s.question)
 	switch {
 	case o.CacheKind() == objectstore.CacheNone:
-		s.known = past(ForwardBypass, detailQuery)
-	case s.limit == 0 && !teaches(o):
-		s.known = past(ForwardBypass, s.detail)
+		s.known = noEntry(ForwardBypass, detailQuery)
+	case s.limit == 0 && !describesStores(o):
+		s.known = noEntry(ForwardBypass, s.detail)
 	case q.Alone: // what its body asks for is not in the entry's name
-		s.known = past(ForwardBypass, detailBody)
+		s.known = noEntry(ForwardBypass, detailBody)
 	case s.wants.noStore:
-		s.known = past(ForwardRequest, detailNoStore)
+		s.known = noEntry(ForwardRequest, detailNoStore)
 	case len(q.Header["If-Match"]) > 0: // not for a cache to evaluate (RFC 9111 section 4.3.2)
-		s.known = past(ForwardRequest, detailIfMatch)
+		s.known = noEntry(ForwardRequest, detailIfMatch)
 	default:
 		s.on = resourcesOf(q.Location, o.Ref, o.DependsOn())
 	}
@@ -133,9 +133,9 @@ func (s *Search) run(ctx context.Context) Result {
 	reading, err := s.read(ctx)
 	switch {
 	case err != nil:
-		return past(ForwardBypass, detailCoherence)
+		return noEntry(ForwardBypass, detailCoherence)
 	case reading.Closed != "":
-		return past(ForwardBypass, reading.Closed)
+		return noEntry(ForwardBypass, reading.Closed)
 	}
 	s.stamp, s.key = reading.Stamp, entryKey(&s.question)
 	switch {
@@ -163,7 +163,7 @@ func (s *Search) choose(ctx context.Context, now time.Time) Result {
 func (s *Search) find(now time.Time) Result {
 	e, ok := s.cache.entries.GetIfPresent(s.key)
 	if !ok || !admit(e.stamp, s.stamp) {
-		return past(ForwardMiss, "")
+		return noEntry(ForwardMiss, "")
 	}
 	return s.serve(e, now)
 }
@@ -174,19 +174,19 @@ func (s *Search) serve(e *Entry, now time.Time) Result {
 	left := min(e.Left(now), s.limit-age) // a rule may have come since it was stored
 	switch granted, held := s.granted(now); {
 	case !granted && held:
-		return past(ForwardMiss, detailGrant)
+		return noEntry(ForwardMiss, detailGrant)
 	case !granted: // not said: that something is stored is none of this token's business
-		return past(ForwardMiss, "")
+		return noEntry(ForwardMiss, "")
 	case left <= 0:
 		return s.outdated(e, age, left)
 	case !s.wants.accepts(age, left):
-		return past(ForwardRequest, detailMaxAge)
+		return noEntry(ForwardRequest, detailMaxAge)
 	}
 	return Result{Entry: e, Status: Status{Hit: true, TTL: left}}
 }
 
 // past is a request that goes upstream and is not stored.
-func past(forward Forward, detail string) Result {
+func noEntry(forward Forward, detail string) Result {
 	return Result{Status: Status{Forward: forward, Detail: detail}}
 }
 
@@ -194,12 +194,12 @@ func past(forward Forward, detail string) Result {
 func (s *Search) fill(forward Forward, detail string) Result {
 	return Result{Status: Status{Forward: forward, Detail: detail}, Fill: &Fill{
 		cache: s.cache, key: s.key, operation: s.question.Operation, location: s.question.Location, shared: s.question.Shared,
-		stamp: s.stamp, on: s.on, asked: s.now, limit: s.limit, off: s.detail,
+		stamp: s.stamp, on: s.on, requestedAt: s.now, limit: s.limit, off: s.detail,
 	}}
 }
 
-// teaches reports whether the answer is worth a look although it is not stored.
-func teaches(o *objectstore.Operation) bool {
+// describesStores reports whether the answer is worth a look although it is not stored.
+func describesStores(o *objectstore.Operation) bool {
 	return o.Kind == objectstore.GetStore || o.Kind == objectstore.ListStores
 }
 

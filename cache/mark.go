@@ -12,16 +12,16 @@ import (
 // Mark is a write that is about to go upstream or under way. While it lives, reads of what it touches go past the cache. Losing a Mark is
 // safe: its lease runs out. Safe for concurrent use.
 type Mark struct {
-	cache    *Cache
-	question Question
-	on       Resources
-	writer   ID
-	client   string // under which its lease is counted
-	began    time.Time
-	pending  bool // it may roll back by itself after its answer
-	lease    time.Duration
-	deadline atomic.Pointer[time.Time]
-	done     atomic.Bool
+	cache       *Cache
+	question    Question
+	on          Resources
+	writer      ID
+	client      string // under which its lease is counted
+	began       time.Time
+	mayRollBack bool // it may roll back by itself after its answer
+	lease       time.Duration
+	deadline    atomic.Pointer[time.Time]
+	done        atomic.Bool
 }
 
 // Mark announces the write q, of which [objectstore.Operation.Writes] is true, before
@@ -32,10 +32,10 @@ type Mark struct {
 func (c *Cache) Mark(ctx context.Context, q Question, now time.Time) (*Mark, error) {
 	o := &q.Operation
 	m := &Mark{cache: c, question: q, writer: newID(), lease: c.options.WriteLease}
-	if m.pending = pending(o); m.pending {
+	if m.mayRollBack = mayRollBack(o); m.mayRollBack {
 		m.lease = max(m.lease, c.confirmation(&q))
 	}
-	m.hold(now)
+	m.countLease(now)
 	if err := m.mark(ctx, now); err != nil {
 		c.options.Coherence.Release(m.on, m.writer, false) // it may have been marked all the same
 		c.holders.end(m.client, time.Time{})
@@ -45,8 +45,8 @@ func (c *Cache) Mark(ctx context.Context, q Question, now time.Time) (*Mark, err
 	return m, nil
 }
 
-// pending reports whether the operation may roll back by itself after its answer: what is confirmable, and what prolongs that.
-func pending(o *objectstore.Operation) bool { return o.Confirmable || o.Kind == objectstore.Extend }
+// mayRollBack reports whether the operation may roll back by itself after its answer: what is confirmable, and what prolongs that.
+func mayRollBack(o *objectstore.Operation) bool { return o.Confirmable || o.Kind == objectstore.Extend }
 
 // confirmation is how long a confirmable operation on q's store may still roll back.
 func (c *Cache) confirmation(q *Question) time.Duration {
@@ -90,7 +90,7 @@ func (m *Mark) Done(outcome WriteOutcome) {
 	if o := &m.question.Operation; outcome != Refused && o.Touches().Has(objectstore.Store) {
 		m.cache.learned.forget(m.question.Location, o.Ref, now) // under the lease nothing was learned
 	}
-	m.let(outcome, now)
+	m.countEnd(outcome, now)
 	if m.keeps(outcome) {
 		return
 	}
@@ -99,5 +99,5 @@ func (m *Mark) Done(outcome WriteOutcome) {
 
 // keeps reports whether the lease stays until it runs out.
 func (m *Mark) keeps(outcome WriteOutcome) bool {
-	return outcome == Unknown || outcome == Applied && m.pending
+	return outcome == Unknown || outcome == Applied && m.mayRollBack
 }

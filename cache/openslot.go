@@ -16,7 +16,7 @@ import (
 // hold runs calls of the mark script. In a slot where Redis cannot run it for now, the
 // lease is held on the whole slot: a new epoch settles for as long. The epoch is one key,
 // and one key is always on just one node. Such a lease cannot be given back.
-func (c *RedisCoherence) hold(ctx context.Context, calls []call) error {
+func (c *RedisCoherence) runMark(ctx context.Context, calls []call) error {
 	err := c.run(ctx, calls)
 	c.countSettled(calls)
 	if err == nil {
@@ -25,7 +25,7 @@ func (c *RedisCoherence) hold(ctx context.Context, calls []call) error {
 	var whole []call
 	for i := range calls {
 		switch one := &calls[i]; {
-		case scattered(one.err):
+		case spansNodes(one.err):
 			whole = append(whole, c.epochCall(one.slot, "settle", one.lease))
 		case one.err != nil:
 			return err
@@ -37,8 +37,8 @@ func (c *RedisCoherence) hold(ctx context.Context, calls []call) error {
 	return c.run(ctx, whole)
 }
 
-// scattered reports whether a script was not run, or not to its end, because its keys are
+// spansNodes reports whether a script was not run, or not to its end, because its keys are
 // not on one node. The second form is that of a key that expires while the script runs.
-func scattered(err error) bool {
+func spansNodes(err error) bool {
 	return redis.HasErrorPrefix(err, "TRYAGAIN") || err != nil && strings.Contains(err.Error(), "attempted to access a non local key")
 }

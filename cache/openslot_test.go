@@ -100,7 +100,7 @@ func TestUnmarkedWritesAreMadeUpForWhileASlotMoves(t *testing.T) {
 	o := open(t, s, c)
 	c.unmarked.add(pair(0), newID(), time.Now().Add(time.Minute))
 	o.move(o.generation[1])
-	c.touch(t.Context())
+	c.markLate(t.Context())
 	if c.unmarked.any() {
 		t.Error("the write waits to be marked")
 	}
@@ -119,7 +119,7 @@ func TestAKeyThatIsGoneWhileAScriptRunsIsNotOnTheNode(t *testing.T) {
 	defer o.end()
 	const script = "redis.call('DEL', KEYS[1]) return redis.call('SET', KEYS[1], '1')"
 	owner := client(t, s.Node(s.Owner(o.slot)))
-	if err := redis.NewScript(script).Eval(t.Context(), owner, o.generation[:1]).Err(); err == nil || !scattered(err) {
+	if err := redis.NewScript(script).Eval(t.Context(), owner, o.generation[:1]).Err(); err == nil || !spansNodes(err) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -8,19 +8,19 @@ import (
 	"osgate/objectstore"
 )
 
-// Purging is what an operator wants gone: everything, or what is read from one thing at one location.
-type Purging struct {
+// PurgeTarget is what an operator wants gone: everything, or what is read from one thing at one location.
+type PurgeTarget struct {
 	All      bool
 	Location string          // "us/us-east-1"
 	Ref      objectstore.Ref // down to a key, a partition, a store, an environment (its store list) or an organization (its regions)
 }
 
-// errPurging is returned for a Purging that names nothing.
-var errPurging = errors.New("purge all, or name a location and an organization at the least")
+// errPurgeTarget is returned for a Purging that names nothing.
+var errPurgeTarget = errors.New("purge all, or name a location and an organization at the least")
 
 // Purge makes what is named unservable, fetches under way included, and returns how many entries were dropped here. An error means that
 // other replicas may still serve theirs.
-func (c *Cache) Purge(ctx context.Context, p Purging) (int, error) {
+func (c *Cache) Purge(ctx context.Context, p PurgeTarget) (int, error) {
 	if p.All {
 		err := c.options.Coherence.Reset(ctx)
 		n := c.entries.EstimatedSize()
@@ -29,7 +29,7 @@ func (c *Cache) Purge(ctx context.Context, p Purging) (int, error) {
 	}
 	set := touchedBy(p.Ref)
 	if p.Location == "" || set == 0 {
-		return 0, errPurging
+		return 0, errPurgeTarget
 	}
 	on := resourcesOf(p.Location, p.Ref, set)
 	writer := newID()

@@ -46,7 +46,7 @@ type RedisCoherence struct {
 // redisSlot is what a gateway knows of a slot.
 type redisSlot struct {
 	key        string             // of the slot's hash
-	generation string             // what the keys of its generations begin with
+	generation string             // action the keys of its generations begin with
 	remembered atomic.Pointer[ID] // the epoch seen last; nil: none
 }
 
@@ -71,13 +71,13 @@ const (
 
 // lookEvery is how often all epochs are looked at, touchEvery how often it is tried to make up for unmarked writes.
 const (
-	lookEvery  = time.Second
-	touchEvery = 50 * time.Millisecond
+	lookEvery     = time.Second
+	markLateEvery = 50 * time.Millisecond
 )
 
 var (
-	errUntouched = errors.New("writes of this gateway wait to be marked")
-	errSettle    = errors.New("RedisOptions.Settle must be positive")
+	errUnmarked = errors.New("writes of this gateway wait to be marked")
+	errSettle   = errors.New("RedisOptions.Settle must be positive")
 )
 
 // NewRedisCoherence returns a coherence over conn, which stays the caller's to close after Run has returned. It does not dial.
@@ -99,7 +99,7 @@ func NewRedisCoherence(conn *redisconn.Conn, o RedisOptions) (*RedisCoherence, e
 // Read implements [Coherence]: one round trip. It fails while Redis is away and until what was written meanwhile has been made up for.
 func (c *RedisCoherence) Read(ctx context.Context, on Resources) (Reading, error) {
 	if c.unmarked.any() {
-		return Reading{}, errUntouched
+		return Reading{}, errUnmarked
 	}
 	calls := c.calls(on, c.scripts.read)
 	if err := c.run(ctx, calls); err != nil {
@@ -157,7 +157,7 @@ func (c *RedisCoherence) Mark(ctx context.Context, on Resources, writer ID, leas
 }
 
 func (c *RedisCoherence) mark(ctx context.Context, on Resources, writer ID, lease time.Duration) error {
-	if err := c.hold(ctx, c.markCalls(on, writer, lease)); err != nil {
+	if err := c.runMark(ctx, c.markCalls(on, writer, lease)); err != nil {
 		return fmt.Errorf("marking generations: %w", err)
 	}
 	return nil
@@ -207,10 +207,10 @@ func (c *RedisCoherence) Reset(ctx context.Context) error {
 }
 
 // epochs runs the epoch script in all slots.
-func (c *RedisCoherence) epochs(ctx context.Context, what string, settle time.Duration) error {
+func (c *RedisCoherence) epochs(ctx context.Context, action string, settle time.Duration) error {
 	calls := make([]call, Slots)
 	for i := range calls {
-		calls[i] = c.epochCall(uint8(i), what, settle)
+		calls[i] = c.epochCall(uint8(i), action, settle)
 	}
 	if err := c.run(ctx, calls); err != nil {
 		return fmt.Errorf("looking at epochs: %w", err)
@@ -219,10 +219,10 @@ func (c *RedisCoherence) epochs(ctx context.Context, what string, settle time.Du
 }
 
 // epochCall makes the call of the epoch script in a slot.
-func (c *RedisCoherence) epochCall(slot uint8, what string, settle time.Duration) call {
+func (c *RedisCoherence) epochCall(slot uint8, action string, settle time.Duration) call {
 	return call{
 		script: c.scripts.epoch, slot: slot, keys: []string{c.slots[slot].key},
-		args: append(c.head(slot), what, settle.Microseconds()),
+		args: append(c.head(slot), action, settle.Microseconds()),
 	}
 }
 
@@ -314,29 +314,29 @@ func (id *ID) mix(text string) (ok bool) {
 // Run gives leases back, tells of grants, makes up for writes that went unmarked and refusals that went untold, and
 // looks at all epochs at once and every second, until ctx is done. Then it does what waits once more and returns nil.
 func (c *RedisCoherence) Run(ctx context.Context) error {
-	look, touch := time.NewTicker(lookEvery), time.NewTicker(touchEvery)
+	look, markLate := time.NewTicker(lookEvery), time.NewTicker(markLateEvery)
 	defer look.Stop()
-	defer touch.Stop()
+	defer markLate.Stop()
 	trips := context.WithoutCancel(ctx) // each is bounded by itself, and one that is cut off would leave leases behind
 	_ = c.epochs(trips, "look", 0)      // without Redis: at the next tick
 	for {
 		select {
 		case <-ctx.Done():
-			c.touch(trips)
+			c.markLate(trips)
 			c.revokeAgain(trips)
 			c.giveBackAll(trips)
-			c.tellAll(trips)
+			c.publishAll(trips)
 			return nil
 		case first := <-c.releases:
 			c.giveBack(trips, c.waiting([]release{first}))
-		case first := <-c.grants.tells:
-			c.tell(trips, c.waitingTells([]told{first}))
+		case first := <-c.grants.updates:
+			c.publish(trips, c.waitingUpdates([]tokenUpdate{first}))
 		case <-look.C:
 			_ = c.epochs(trips, "look", 0)
 		case <-c.unmarked.added:
-			c.touch(trips)
-		case <-touch.C:
-			c.touch(trips)
+			c.markLate(trips)
+		case <-markLate.C:
+			c.markLate(trips)
 			c.revokeAgain(trips)
 		}
 	}

@@ -29,8 +29,8 @@ var (
 
 // The scripts about tokens, which know no epoch.
 var (
-	//go:embed lua/word.lua
-	wordLua string
+	//go:embed lua/token.lua
+	tokenLua string
 	//go:embed lua/grant.lua
 	grantLua string
 	//go:embed lua/revoke.lua
@@ -38,7 +38,7 @@ var (
 )
 
 // scripts are what [RedisCoherence] runs in Redis.
-type scripts struct{ read, mark, release, epoch, word, grant, revoke *redis.Script }
+type scripts struct{ read, mark, release, epoch, token, grant, revoke *redis.Script }
 
 // writes is the first line of every script. It declares that the script writes, and so
 // Redis refuses to run it while nothing can be written: it is full (OOM), has too few
@@ -53,7 +53,7 @@ func newScripts() scripts {
 	return scripts{
 		read: script(enterLua, readLua), mark: script(enterLua, markLua),
 		release: script(enterLua, releaseLua), epoch: script(enterLua, epochLua),
-		word: script(wordLua), grant: script(grantLua), revoke: script(revokeLua),
+		token: script(tokenLua), grant: script(grantLua), revoke: script(revokeLua),
 	}
 }
 

@@ -70,7 +70,7 @@ func TestReadWaitsForRedisOnce(t *testing.T) {
 	read := func() (result cache.Result) {
 		now := time.Now()
 		s := c.cache.Prepare(q)
-		if err := c.pay(s.Along(t.Context())); err != nil {
+		if err := c.pay(s.WithRead(t.Context())); err != nil {
 			t.Error(err)
 		}
 		result = s.Look(t.Context(), now)
@@ -100,7 +100,7 @@ func TestSearchAsksByItselfWhereNothingTraveled(t *testing.T) {
 	q := ask(t, "GET", keyPath)
 	fetch(t, c.cache, q, 200, nil, "v")
 	s := c.cache.Prepare(q)
-	ctx := s.Along(t.Context())
+	ctx := s.WithRead(t.Context())
 	c.wantTrips(1, "no quota was asked for", func() {
 		if r := s.Look(t.Context(), time.Now()); r.Entry == nil {
 			t.Errorf("got %s, want a hit", r.Status)
@@ -130,7 +130,7 @@ func TestNothingTravelsWhereNothingIsAsked(t *testing.T) {
 		"a kind that off": off.Prepare(ask(t, "GET", keyPath)),
 		"in process":      newCache(t).Prepare(ask(t, "GET", keyPath)),
 	} {
-		if s.Along(t.Context()) != t.Context() {
+		if s.WithRead(t.Context()) != t.Context() {
 			t.Errorf("%s: something travels", name)
 		}
 		c.wantTrips(0, name, func() { s.Look(t.Context(), time.Now()) })
@@ -142,7 +142,7 @@ func TestLastTripIsTheOneThatCounts(t *testing.T) {
 	q := ask(t, "GET", keyPath)
 	fetch(t, c.cache, q, 200, nil, "v")
 	s := c.cache.Prepare(q)
-	ctx := s.Along(t.Context())
+	ctx := s.WithRead(t.Context())
 	_ = c.pay(ctx)
 	mark(t, c.cache, ask(t, "PUT", keyPath)) // while the request waits its turn
 	_ = c.pay(ctx)
@@ -158,7 +158,7 @@ func TestScriptsThatRedisForgotTravelWhole(t *testing.T) {
 	c.server.Do("SCRIPT", "FLUSH")
 	s := c.cache.Prepare(q)
 	c.wantTrips(2, "the quota sent again, and the question with it", func() {
-		_ = c.pay(s.Along(t.Context()))
+		_ = c.pay(s.WithRead(t.Context()))
 		if r := s.Look(t.Context(), time.Now()); r.Entry == nil {
 			t.Errorf("got %s, want a hit", r.Status)
 		}
@@ -167,7 +167,7 @@ func TestScriptsThatRedisForgotTravelWhole(t *testing.T) {
 	_ = c.pay(t.Context())
 	s = c.cache.Prepare(q)
 	c.wantTrips(3, "the quota's script was known", func() {
-		_ = c.pay(s.Along(t.Context()))
+		_ = c.pay(s.WithRead(t.Context()))
 		if r := s.Look(t.Context(), time.Now()); r.Entry == nil {
 			t.Errorf("got %s, want a hit", r.Status)
 		}
@@ -180,7 +180,7 @@ func TestRedisThatWasJustFoundAwayIsNotAskedAgain(t *testing.T) {
 	fetch(t, c.cache, q, 200, nil, "v")
 	c.server.Stop()
 	s := c.cache.Prepare(q)
-	ctx := s.Along(t.Context())
+	ctx := s.WithRead(t.Context())
 	if err := c.pay(ctx); !errors.Is(err, redisconn.ErrDown) {
 		t.Fatalf("the quota without Redis: %v, want ErrDown", err)
 	}

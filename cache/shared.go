@@ -46,9 +46,9 @@ func (c *Cache) keep(key digest, e *Entry) {
 	}
 }
 
-// elsewhere looks among the entries of the other replicas for one that may be served, and puts it into the store. A token without a grant costs no
+// findShared looks among the entries of the other replicas for one that may be served, and puts it into the store. A token without a grant costs no
 // lookup: it has to go upstream anyway.
-func (s *Search) elsewhere(ctx context.Context, now time.Time) Result {
+func (s *Search) findShared(ctx context.Context, now time.Time) Result {
 	c := s.cache
 	if c.options.Shared == nil {
 		return Result{}

@@ -113,7 +113,7 @@ func TestPurgeEndsWhatIsShared(t *testing.T) {
 	a, b := newReplica(t, s), newReplica(t, s)
 	q := ask(t, "GET", keyPath)
 	a.share(t, s, q, nil, "v")
-	if _, err := a.Purge(t.Context(), cache.Purging{All: true}); err != nil {
+	if _, err := a.Purge(t.Context(), cache.PurgeTarget{All: true}); err != nil {
 		t.Fatal(err)
 	}
 	wantMiss(t, a.Cache, q)
@@ -344,7 +344,7 @@ func TestSharedBodiesAndGrantsOverACluster(t *testing.T) {
 		a.Revoke(t.Context(), q.Token)
 		wantMiss(t, b.Cache, q)
 	}
-	if a.coherence.Untold() != 0 {
-		t.Errorf("%d grants were not told", a.coherence.Untold())
+	if a.coherence.Unpublished() != 0 {
+		t.Errorf("%d grants were not told", a.coherence.Unpublished())
 	}
 }

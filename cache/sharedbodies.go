@@ -54,7 +54,7 @@ type SharedBodies struct {
 	names       []byte // the key of names; never printed
 	body, clock *redis.Script
 
-	queue  chan keeping
+	queue  chan queuedEntry
 	queued budget
 
 	kept, dropped, unreadable atomic.Int64
@@ -62,8 +62,8 @@ type SharedBodies struct {
 
 var _ Shared = (*SharedBodies)(nil)
 
-// keeping is an entry to be written.
-type keeping struct {
+// queuedEntry is an entry to be written.
+type queuedEntry struct {
 	name  [32]byte
 	entry *Entry
 }
@@ -81,7 +81,7 @@ func NewSharedBodies(conn *redisconn.Conn, secret []byte, o SharedOptions) (*Sha
 	}
 	b := &SharedBodies{
 		conn: conn, options: o, sealer: sealer, names: names,
-		body: redis.NewScript(bodyLua), clock: redis.NewScript(clockLua), queue: make(chan keeping, keepQueue),
+		body: redis.NewScript(bodyLua), clock: redis.NewScript(clockLua), queue: make(chan queuedEntry, keepQueue),
 	}
 	b.queued.limit = max(keepBytes, o.EntryBytes)
 	return b, nil
@@ -110,7 +110,7 @@ func (b *SharedBodies) Find(ctx context.Context, name [32]byte) *Entry {
 		b.unreadable.Add(1)
 		return nil
 	}
-	e.asked = began.Add(-age)
+	e.requestedAt = began.Add(-age)
 	return e
 }
 
@@ -120,11 +120,11 @@ func (b *SharedBodies) open(key, sealed string, clock time.Time) (*Entry, time.D
 	if err != nil {
 		return nil, 0, fmt.Errorf("opening an entry: %w", err)
 	}
-	e, asked, err := decodeEntry(text)
+	e, requestedAt, err := decodeEntry(text)
 	if err != nil {
 		return nil, 0, err
 	}
-	return e, clock.Sub(asked), nil
+	return e, clock.Sub(requestedAt), nil
 }
 
 // Keep implements [Shared]. It is done by Run.
@@ -138,7 +138,7 @@ func (b *SharedBodies) Keep(name [32]byte, e *Entry) {
 		return
 	}
 	select {
-	case b.queue <- keeping{name, e}:
+	case b.queue <- queuedEntry{name, e}:
 	default:
 		b.queued.give(size)
 		b.dropped.Add(1)
@@ -176,16 +176,16 @@ func (b *SharedBodies) work(ctx context.Context) {
 
 // write asks for Redis's clock and writes the entry with the instant that it was asked for by that clock. It takes two round trips, because that instant
 // goes into what is sealed.
-func (b *SharedBodies) write(ctx context.Context, k keeping) {
+func (b *SharedBodies) write(ctx context.Context, k queuedEntry) {
 	defer b.queued.give(int64(len(k.entry.body)))
 	key := b.key(k.name)
-	asked, err := b.instant(ctx, key, k.entry.asked)
+	requestedAt, err := b.instant(ctx, key, k.entry.requestedAt)
 	if err != nil {
 		b.dropped.Add(1)
 		return
 	}
-	ends := asked.Add(k.entry.lifetime - k.entry.age).UnixMilli()
-	sealed := b.sealer.Seal(key, encodeEntry(k.entry, asked))
+	ends := requestedAt.Add(k.entry.lifetime - k.entry.age).UnixMilli()
+	sealed := b.sealer.Seal(key, encodeEntry(k.entry, requestedAt))
 	var set *redis.Cmd
 	err = b.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
 		set = p.Do(ctx, "set", key, sealed, "pxat", ends)

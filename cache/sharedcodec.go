@@ -19,7 +19,7 @@ const maxShortCount = 1 << 12
 
 // encodeEntry writes e, which was asked for at an instant of the clock of the place where it will lie. Its stamp and what it depends on are not
 // written: they are part of its name.
-func encodeEntry(e *Entry, asked time.Time) []byte {
+func encodeEntry(e *Entry, requestedAt time.Time) []byte {
 	b := make([]byte, 0, 64+headerBytes(e.header)+len(e.body))
 	flags := byte(0)
 	if e.head {
@@ -27,7 +27,7 @@ func encodeEntry(e *Entry, asked time.Time) []byte {
 	}
 	b = append(b, sharedVersion, flags)
 	b = binary.BigEndian.AppendUint16(b, uint16(e.status))
-	for _, n := range []int64{asked.UnixMicro(), int64(e.age), int64(e.lifetime), int64(e.stale.whileRevalidate), int64(e.stale.ifError)} {
+	for _, n := range []int64{requestedAt.UnixMicro(), int64(e.age), int64(e.lifetime), int64(e.stale.whileRevalidate), int64(e.stale.ifError)} {
 		b = binary.BigEndian.AppendUint64(b, uint64(n))
 	}
 	b = binary.BigEndian.AppendUint32(b, uint32(len(e.header)))
@@ -38,25 +38,25 @@ func encodeEntry(e *Entry, asked time.Time) []byte {
 }
 
 // decodeEntry reads what encodeEntry wrote. The entry's body is part of b. Asked is by the clock of the place; the entry's own is not set.
-func decodeEntry(b []byte) (e *Entry, asked time.Time, err error) {
+func decodeEntry(b []byte) (e *Entry, requestedAt time.Time, err error) {
 	d := decoder{rest: b}
 	if head := d.take(2); d.short || head[0] != sharedVersion || head[1] > 1 {
 		return nil, time.Time{}, errEntry
 	}
 	e = &Entry{head: b[1] == 1, status: int(d.uint16())}
-	asked = time.UnixMicro(d.int64())
+	requestedAt = time.UnixMicro(d.int64())
 	e.age, e.lifetime = time.Duration(d.int64()), time.Duration(d.int64())
 	e.stale = staleness{time.Duration(d.int64()), time.Duration(d.int64())}
 	e.header = d.header()
-	if d.short || !e.possible() {
+	if d.short || !e.valid() {
 		return nil, time.Time{}, errEntry
 	}
 	e.body = slices.Clip(d.rest)
-	return e, asked, nil
+	return e, requestedAt, nil
 }
 
-// possible reports whether an entry that was read could have been stored.
-func (e *Entry) possible() bool {
+// valid reports whether an entry that was read could have been stored.
+func (e *Entry) valid() bool {
 	return e.status >= http.StatusOK && e.status < 600 && e.age >= 0 && e.lifetime > 0 && e.lifetime <= MaxTTL &&
 		e.stale.whileRevalidate >= 0 && e.stale.ifError >= 0
 }

@@ -87,7 +87,7 @@ func TestAnEntryThatCouldNotHaveBeenStoredIsNotRead(t *testing.T) {
 
 func TestEveryFieldOfAnEntryIsWrittenOrKnownFromElsewhere(t *testing.T) {
 	// A field that is added to Entry has to be written, or to be set by adopt or Find.
-	const want = "status header body head stamp on asked age lifetime stale web"
+	const want = "status header body head stamp on requestedAt age lifetime stale web"
 	got := ""
 	for _, name := range fieldsOf(Entry{}) {
 		got += " " + name

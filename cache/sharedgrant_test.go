@@ -66,7 +66,7 @@ func TestRefusalWithoutRedisIsMadeUpFor(t *testing.T) {
 	wantServed(t, false, "without a word with Redis", q, a)
 	await(t, "the others know", func() bool { return b.Look(t.Context(), q, time.Now()).Entry == nil })
 	wantServed(t, false, "after", q, a, b, newReplica(t, s))
-	if n := a.coherence.Untold(); n != 0 {
+	if n := a.coherence.Unpublished(); n != 0 {
 		t.Errorf("%d refusals were given up", n)
 	}
 }
@@ -111,7 +111,7 @@ func TestGrantsTravelWithTheGenerations(t *testing.T) {
 	c.cache.Look(t.Context(), ask(t, "GET", storesPath), time.Now()) // makes the scripts known
 	s := c.cache.Prepare(q)
 	trips := c.trips(func() {
-		_ = c.pay(s.Along(t.Context()))
+		_ = c.pay(s.WithRead(t.Context()))
 		if r := s.Look(t.Context(), time.Now()); r.Entry == nil {
 			t.Errorf("got %s, want a hit", r.Status)
 		}

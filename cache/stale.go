@@ -20,17 +20,17 @@ func (s staleness) longest() time.Duration { return max(s.whileRevalidate, s.ifE
 // staleness is what the operator allows, or less where upstream says less (RFC 5861 sections 3 and 4). It is nothing where upstream
 // forbids to serve the answer stale, for the absence of a key, and beyond the life of the store's values.
 func (f *Fill) staleness() staleness {
-	said := &f.verdict.said
-	if f.status == http.StatusNotFound || said.neverStale() {
+	control := &f.verdict.control
+	if f.status == http.StatusNotFound || control.neverStale() {
 		return staleness{}
 	}
 	o := &f.cache.options
 	s := staleness{o.StaleWhileRevalidate, o.StaleIfError}
-	if said.whileRevalidate.said {
-		s.whileRevalidate = min(s.whileRevalidate, said.whileRevalidate.d)
+	if control.whileRevalidate.present {
+		s.whileRevalidate = min(s.whileRevalidate, control.whileRevalidate.d)
 	}
-	if said.ifError.said {
-		s.ifError = min(s.ifError, said.ifError.d)
+	if control.ifError.present {
+		s.ifError = min(s.ifError, control.ifError.d)
 	}
 	if life := f.cache.learned.of(f.location, f.operation.Ref).ttl; life > 0 {
 		left := max(0, life-f.verdict.lifetime)
@@ -57,11 +57,11 @@ func (d *demands) acceptsStale(age, stale time.Duration) bool {
 // request, with the Fill that goes with it; all others get the entry alone.
 func (s *Search) outdated(e *Entry, age, left time.Duration) Result {
 	if s.single || !s.wants.acceptsStale(age, -left) {
-		return past(ForwardStale, "")
+		return noEntry(ForwardStale, "")
 	}
 	s.stale = e
 	if left <= -e.stale.whileRevalidate {
-		return past(ForwardStale, "")
+		return noEntry(ForwardStale, "")
 	}
 	return Result{Entry: e, Status: Status{Hit: true, TTL: left, Detail: detailWhileRevalidate}}
 }
@@ -71,7 +71,7 @@ func (s *Search) refresh(result Result) Result {
 	if result.Entry == nil || result.Status.TTL > 0 {
 		return result
 	}
-	if f, leads := s.cache.flights.board(s.flightKey(), false, true); leads {
+	if f, leads := s.cache.flights.join(s.flightKey(), false, true); leads {
 		result.Fill = s.fill(ForwardStale, "").Fill
 		result.Fill.flight = f
 	}

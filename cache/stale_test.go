@@ -34,7 +34,7 @@ func TestStaleIsServedWhileOneRequestAsksAgain(t *testing.T) {
 			t.Fatalf("asking again: %v and %v, want one", first.found.Fill != nil, second.found.Fill != nil)
 		}
 		c.Grant(q, time.Now())
-		first.land(200, nil, "new")
+		first.finish(200, nil, "new")
 		wantLook(t, c, q, "osgate; hit; ttl=10", "new")
 		if s := c.Stats(); s.Stale != 2 {
 			t.Errorf("%+v", s)
@@ -64,7 +64,7 @@ func TestReadBeyondTheWindowWaitsForTheRefresh(t *testing.T) {
 		first := read(t, c, q)
 		pass(time.Second)
 		late := follow(t, c, q)
-		first.land(200, nil, "new")
+		first.finish(200, nil, "new")
 		if got := <-late; got.Entry == nil || string(got.Entry.Body()) != "new" || got.Status.String() != "osgate; fwd=stale; collapsed" {
 			t.Errorf("got %+v", got)
 		}
@@ -86,7 +86,7 @@ func TestStaleStandsInForAFailure(t *testing.T) {
 		if !ok || string(found.Entry.Body()) != "old" || found.Status.String() != "osgate; hit; ttl=-20; detail=stale-if-error" {
 			t.Errorf("got %t, %+v", ok, found)
 		}
-		leader.land(503, nil, "down")
+		leader.finish(503, nil, "down")
 		if got := <-failed; got.Entry == nil || got.Entry.Status() != 200 || got.Status.Detail != "stale-if-error" {
 			t.Errorf("a follower got %+v", got)
 		}
@@ -133,7 +133,7 @@ func TestStaleIsNeverServedWhenItMustNotBe(t *testing.T) {
 		{name: "a write in flight", between: func(t *testing.T, c *cache.Cache, _ cache.Question) { mark(t, c, ask(t, "PUT", keyPath)) }},
 		{name: "a right withdrawn", between: func(t *testing.T, c *cache.Cache, q cache.Question) { c.Revoke(t.Context(), q.Token) }},
 		{name: "a purge", between: func(t *testing.T, c *cache.Cache, _ cache.Question) {
-			if _, err := c.Purge(t.Context(), cache.Purging{All: true}); err != nil {
+			if _, err := c.Purge(t.Context(), cache.PurgeTarget{All: true}); err != nil {
 				t.Error(err)
 			}
 		}},

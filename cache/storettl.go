@@ -42,7 +42,7 @@ func (c *Cache) lacksTTL(location string, o *objectstore.Operation, now time.Tim
 // not kept. End is closed when the TTL is known or cannot be learned now; it is nil if
 // there is nothing to wait for: the TTL is known, [Options.RequireTTL] is false, or the same
 // client failed to learn it less than 5 s ago. If done is not nil, nobody requests the
-// store yet: the caller must do so, give the answer to a [Cache.Lesson], and then call done,
+// store yet: the caller must do so, give the answer to a [Cache.TTLFill], and then call done,
 // once and whatever happened. LearnTTL never waits.
 func (c *Cache) LearnTTL(q Question, now time.Time) (end <-chan struct{}, done func()) {
 	if !c.lacksTTL(q.Location, &q.Operation, now) {
@@ -62,11 +62,11 @@ func (c *Cache) LearnTTL(q Question, now time.Time) (end <-chan struct{}, done f
 	}
 }
 
-// Lesson returns a Fill for the answer to q, a request for a store object that is made for
+// TTLFill returns a Fill for the answer to q, a request for a store object that is made for
 // [Cache.LearnTTL]. It learns from the answer and stores nothing. Now is the moment before
 // the request is sent.
-func (c *Cache) Lesson(q Question, now time.Time) *Fill {
-	return &Fill{cache: c, operation: q.Operation, location: q.Location, asked: now, off: detailDisabled}
+func (c *Cache) TTLFill(q Question, now time.Time) *Fill {
+	return &Fill{cache: c, operation: q.Operation, location: q.Location, requestedAt: now, off: detailDisabled}
 }
 
 // join returns the end of the fetch of a store, and true to the caller that has to make

@@ -17,7 +17,7 @@ func requireTTL(o *cache.Options) { o.RequireTTL = true }
 func learn(t *testing.T, c *cache.Cache, status int, body string) {
 	t.Helper()
 	q := ask(t, "GET", storePath)
-	f := c.Lesson(q, time.Now())
+	f := c.TTLFill(q, time.Now())
 	f.Response(status, http.Header{}, int64(len(body)))
 	_, _ = f.Write([]byte(body))
 	f.Close(true)

@@ -31,9 +31,9 @@ func TestCoherenceKeepsItsContractOverACluster(t *testing.T) {
 			on := resource(0)
 			on.list[0].Slot = slot
 			want := read(t, c, on)
-			ctx, e := c.Accompany(t.Context(), on)
+			ctx, e := c.StartRead(t.Context(), on)
 			ride(ctx, t, c)
-			if got, ok := e.(*redisErrand); !ok || got.err != nil || got.reading != want {
+			if got, ok := e.(*redisPendingRead); !ok || got.err != nil || got.reading != want {
 				t.Fatalf("slot %d: got %+v, want %+v", slot, got, want)
 			}
 		}

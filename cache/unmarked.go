@@ -15,18 +15,18 @@ const unmarkedWrites = 4096
 // cache, and so cannot itself serve what they changed.
 type unmarked struct {
 	count atomic.Int64  // of writes and flood
-	added chan struct{} // says that there is one, once
+	added chan struct{} // responseControl that there is one, once
 
-	mu     sync.Mutex // guards what follows
-	writes map[ID]*unmarkedWrite
-	flood  *unmarkedWrite // those beyond the bound; nil: none
+	mu       sync.Mutex // guards what follows
+	writes   map[ID]*unmarkedWrite
+	overflow *unmarkedWrite // those beyond the bound; nil: none
 }
 
 // unmarkedWrite is a write and until when it may take effect. Over: its outcome is certain, it needs no lease.
 type unmarkedWrite struct {
-	on    Resources
-	until time.Time
-	over  bool
+	on      Resources
+	until   time.Time
+	certain bool
 }
 
 func newUnmarked() unmarked {
@@ -45,11 +45,11 @@ func (u *unmarked) add(on Resources, writer ID, until time.Time) {
 	switch {
 	case u.writes[writer] != nil || len(u.writes) < unmarkedWrites:
 		u.writes[writer] = &unmarkedWrite{on: on, until: until}
-	case u.flood == nil || until.After(u.flood.until):
-		u.flood = &unmarkedWrite{until: until}
+	case u.overflow == nil || until.After(u.overflow.until):
+		u.overflow = &unmarkedWrite{until: until}
 	default:
-		flood := *u.flood // another one: what is being made up for now may not hold this write
-		u.flood = &flood
+		overflow := *u.overflow // another one: what is being made up for now may not hold this write
+		u.overflow = &overflow
 	}
 	u.recount()
 	u.mu.Unlock()
@@ -62,7 +62,7 @@ func (u *unmarked) add(on Resources, writer ID, until time.Time) {
 // recount is to be called with mu held.
 func (u *unmarked) recount() {
 	n := int64(len(u.writes))
-	if u.flood != nil {
+	if u.overflow != nil {
 		n++
 	}
 	u.count.Store(n)
@@ -79,23 +79,23 @@ func (u *unmarked) done(writer ID) bool {
 	if w == nil {
 		return false
 	}
-	w.over = true
+	w.certain = true
 	return true
 }
 
 // snapshot returns what is remembered now, by value: what changes while it is being made up for is seen afterwards.
-func (u *unmarked) snapshot() (writes map[ID]unmarkedWrite, flood *unmarkedWrite) {
+func (u *unmarked) snapshot() (writes map[ID]unmarkedWrite, overflow *unmarkedWrite) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	writes = make(map[ID]unmarkedWrite, len(u.writes))
 	for writer, w := range u.writes {
 		writes[writer] = *w
 	}
-	return writes, u.flood
+	return writes, u.overflow
 }
 
 // forget drops a write that has been made up for as it was, and reports whether it is over. One that was prolonged meanwhile is kept.
-func (u *unmarked) forget(writer ID, as unmarkedWrite) (over bool) {
+func (u *unmarked) forget(writer ID, as unmarkedWrite) (certain bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	w := u.writes[writer]
@@ -104,60 +104,60 @@ func (u *unmarked) forget(writer ID, as unmarkedWrite) (over bool) {
 	}
 	delete(u.writes, writer)
 	u.recount()
-	return w.over
+	return w.certain
 }
 
-// forgetFlood drops the flood that was made up for, unless another has come.
-func (u *unmarked) forgetFlood(as *unmarkedWrite) {
+// forgetOverflow drops the flood that was made up for, unless another has come.
+func (u *unmarked) forgetOverflow(as *unmarkedWrite) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.flood == as {
-		u.flood = nil
+	if u.overflow == as {
+		u.overflow = nil
 	}
 	u.recount()
 }
 
-// touch makes up for unmarked writes: it marks each for as long as it may still take effect, and ends those that are over like any other. It
+// markLate makes up for unmarked writes: it marks each for as long as it may still take effect, and ends those that are over like any other. It
 // stops at the first failure, to be called again.
-func (c *RedisCoherence) touch(ctx context.Context) {
+func (c *RedisCoherence) markLate(ctx context.Context) {
 	if !c.unmarked.any() {
 		return
 	}
-	writes, flood := c.unmarked.snapshot()
-	if flood != nil {
-		c.settle(ctx, writes, flood)
+	writes, overflow := c.unmarked.snapshot()
+	if overflow != nil {
+		c.settle(ctx, writes, overflow)
 		return
 	}
 	batch := make(map[ID]unmarkedWrite, releaseBatch)
 	for writer, w := range writes {
 		batch[writer] = w
 		if len(batch) == releaseBatch {
-			if !c.touchBatch(ctx, batch) {
+			if !c.markLateBatch(ctx, batch) {
 				return
 			}
 			clear(batch)
 		}
 	}
 	if len(batch) > 0 {
-		c.touchBatch(ctx, batch)
+		c.markLateBatch(ctx, batch)
 	}
 }
 
-func (c *RedisCoherence) touchBatch(ctx context.Context, batch map[ID]unmarkedWrite) (ok bool) {
+func (c *RedisCoherence) markLateBatch(ctx context.Context, batch map[ID]unmarkedWrite) (ok bool) {
 	now := time.Now()
 	var calls []call
 	for writer, w := range batch {
 		calls = append(calls, c.markCalls(w.on, writer, w.until.Sub(now))...)
 	}
-	if c.hold(ctx, calls) != nil {
+	if c.runMark(ctx, calls) != nil {
 		return false
 	}
-	c.madeUp(batch)
+	c.forgetMarked(batch)
 	return true
 }
 
-// madeUp forgets the writes, and gives back the leases of those that are over: the one just taken, and one of an earlier mark.
-func (c *RedisCoherence) madeUp(writes map[ID]unmarkedWrite) {
+// forgetMarked forgets the writes, and gives back the leases of those that are over: the one just taken, and one of an earlier mark.
+func (c *RedisCoherence) forgetMarked(writes map[ID]unmarkedWrite) {
 	for writer, w := range writes {
 		if c.unmarked.forget(writer, w) {
 			c.Release(w.on, writer, true)
@@ -166,14 +166,14 @@ func (c *RedisCoherence) madeUp(writes map[ID]unmarkedWrite) {
 }
 
 // settle makes up for everything at once: new epochs, under which nothing is served before all that was written can have taken effect.
-func (c *RedisCoherence) settle(ctx context.Context, writes map[ID]unmarkedWrite, flood *unmarkedWrite) {
-	settle, now := max(c.options.Settle, time.Until(flood.until)), time.Now()
+func (c *RedisCoherence) settle(ctx context.Context, writes map[ID]unmarkedWrite, overflow *unmarkedWrite) {
+	settle, now := max(c.options.Settle, time.Until(overflow.until)), time.Now()
 	for _, w := range writes {
 		settle = max(settle, w.until.Sub(now))
 	}
 	if c.epochs(ctx, "settle", settle) != nil {
 		return
 	}
-	c.madeUp(writes)
-	c.unmarked.forgetFlood(flood)
+	c.forgetMarked(writes)
+	c.unmarked.forgetOverflow(overflow)
 }

@@ -43,10 +43,10 @@ func TestGatewayWithoutRedisGoesPastTheCacheAndMakesUpLater(t *testing.T) {
 	}
 	a.Release(resource(0), writers[0], true) // its outcome is certain, those of the others are not
 	restore()
-	if _, err := a.Read(t.Context(), resource(4)); !errors.Is(err, errUntouched) {
-		t.Errorf("read before the writes were made up for: got %v, want %v", err, errUntouched)
+	if _, err := a.Read(t.Context(), resource(4)); !errors.Is(err, errUnmarked) {
+		t.Errorf("read before the writes were made up for: got %v, want %v", err, errUnmarked)
 	}
-	a.touch(t.Context())
+	a.markLate(t.Context())
 	a.giveBackAll(t.Context())
 	for _, c := range []Coherence{a, b} {
 		for n, why := range []string{"", closedByWrite, closedByWrite, closedByWrite, ""} {
@@ -72,7 +72,7 @@ func TestWriteThatEndsWhileItIsMadeUpForIsReleased(t *testing.T) {
 	restore()
 	writes, _ := c.unmarked.snapshot()
 	c.Release(resource(0), writer, true)
-	c.touchBatch(t.Context(), writes)
+	c.markLateBatch(t.Context(), writes)
 	c.giveBackAll(t.Context())
 	wantOpen(t, read(t, c, resource(0)), "after the write")
 }
@@ -85,7 +85,7 @@ func TestLeaseOfBeforeAnOutageIsGivenBackAfterIt(t *testing.T) {
 	markFor(t, c, resource(0), writer, time.Minute) // renewed in vain
 	c.Release(resource(0), writer, true)
 	restore()
-	c.touch(t.Context())
+	c.markLate(t.Context())
 	c.giveBackAll(t.Context())
 	wantOpen(t, read(t, c, resource(0)), "after the write")
 }
@@ -178,7 +178,7 @@ func TestFloodOfUnmarkedWritesSettlesEverything(t *testing.T) {
 	if n := len(a.unmarked.writes); n > unmarkedWrites {
 		t.Errorf("%d writes are remembered", n)
 	}
-	a.touch(t.Context())
+	a.markLate(t.Context())
 	if a.unmarked.any() {
 		t.Error("not made up for")
 	}
@@ -208,7 +208,7 @@ func TestFloodSettlesUntilTheLastOfItsWrites(t *testing.T) {
 			c := gateway(t, redistest.Start(t), settlesAfter(time.Microsecond))
 			read(t, c, resource(-1))
 			add(c)
-			c.touch(t.Context())
+			c.markLate(t.Context())
 			wantClosed(t, read(t, c, resource(-1)), closedBySettling, "after a flood")
 		})
 	}
@@ -222,7 +222,7 @@ func TestFloodGivesBackWhatIsOver(t *testing.T) {
 	c.unmarked.add(resource(-1), writer, time.Now().Add(time.Minute)) // renewed in vain
 	c.Release(resource(-1), writer, true)
 	flood(c, time.Now())
-	c.touch(t.Context())
+	c.markLate(t.Context())
 	c.giveBackAll(t.Context())
 	hash := resource(-1).list[0].Hash
 	if held, err := client(t, s).HExists(t.Context(), c.slots[0].key, "l"+string(hash[:])).Result(); held || err != nil {
@@ -236,11 +236,11 @@ func TestWhatComesWhileItIsMadeUpForIsMadeUpForToo(t *testing.T) {
 	c.unmarked.add(resource(0), writer, soon)
 	writes, _ := c.unmarked.snapshot()
 	c.unmarked.add(resource(0), writer, soon.Add(time.Minute)) // its lease is renewed
-	c.touchBatch(t.Context(), writes)
+	c.markLateBatch(t.Context(), writes)
 	if !c.unmarked.any() {
 		t.Error("a renewed write is forgotten")
 	}
-	c.touch(t.Context())
+	c.markLate(t.Context())
 	if c.unmarked.any() {
 		t.Error("a renewed write is not made up for")
 	}
@@ -252,7 +252,7 @@ func TestWhatComesWhileItIsMadeUpForIsMadeUpForToo(t *testing.T) {
 		if !c.unmarked.any() {
 			t.Error("a flood that grew is forgotten")
 		}
-		c.touch(t.Context())
+		c.markLate(t.Context())
 		if c.unmarked.any() {
 			t.Error("a flood that grew is not made up for")
 		}
@@ -265,12 +265,12 @@ func TestFailedMakingUpIsTriedAgain(t *testing.T) {
 	for n := range 100 {
 		markFor(t, c, resource(n), newID(), time.Minute)
 	}
-	c.touch(t.Context())
+	c.markLate(t.Context())
 	if !c.unmarked.any() {
 		t.Error("forgotten although it failed")
 	}
 	restore()
-	c.touch(t.Context())
+	c.markLate(t.Context())
 	if c.unmarked.any() {
 		t.Error("not made up for")
 	}

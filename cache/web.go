@@ -68,7 +68,7 @@ const (
 
 // Look answers q from the store or says how to go on. Now is the moment of the call. Every Fetch that is returned must be closed.
 func (w *Web) Look(ctx context.Context, q WebQuestion, now time.Time) WebResult {
-	f := &Fetch{web: w, question: q, asked: now, wants: demandsOf(q.Header)}
+	f := &Fetch{web: w, question: q, requestedAt: now, wants: demandsOf(q.Header)}
 	f.key, f.on = w.name(q.Host, q.Target)
 	result := f.look(ctx)
 	w.cache.counts.looked(&Result{Status: result.Status})

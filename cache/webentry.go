@@ -11,7 +11,7 @@ import (
 
 // webEntry is what an entry of a [Web] has beside. In the store, one address is one entry without an answer that holds the variants.
 type webEntry struct {
-	said     says
+	control  responseControl
 	varies   []string      // the request fields by which it was selected
 	values   []string      // what these held, in their normal form
 	kept     time.Duration // from asked on; then it is of no more use
@@ -51,15 +51,15 @@ func normalized(lines []string) string {
 
 // newVariant makes the entry of a complete answer to f.
 func (f *Fetch) newVariant(status int, header http.Header, body []byte, v *verdict) *Entry {
-	e := &Entry{status: status, header: header, body: body, stamp: f.stamp, on: f.on, asked: f.asked, age: v.age, lifetime: v.lifetime}
-	e.web = &webEntry{said: v.said}
+	e := &Entry{status: status, header: header, body: body, stamp: f.stamp, on: f.on, requestedAt: f.requestedAt, age: v.age, lifetime: v.lifetime}
+	e.web = &webEntry{control: v.control}
 	e.web.varies, _ = variesBy(header)
 	for _, name := range e.web.varies {
 		e.web.values = append(e.web.values, normalized(f.question.Header[name]))
 	}
-	e.web.kept = max(0, v.lifetime-v.age) + max(keptStale, v.said.ifError.d, v.said.whileRevalidate.d)
+	e.web.kept = max(0, v.lifetime-v.age) + max(keptStale, v.control.ifError.d, v.control.whileRevalidate.d)
 	if len(header["Date"]) == 0 { // RFC 9110 section 6.6.1
-		header["Date"] = []string{f.asked.UTC().Format(http.TimeFormat)}
+		header["Date"] = []string{f.requestedAt.UTC().Format(http.TimeFormat)}
 	}
 	return e
 }
@@ -68,15 +68,15 @@ func (f *Fetch) newVariant(status int, header http.Header, body []byte, v *verdi
 func (f *Fetch) put(e *Entry) {
 	c := f.web.cache
 	c.entries.Compute(f.key, func(old *Entry, found bool) (*Entry, otter.ComputeOp) {
-		held := &Entry{stamp: e.stamp, on: e.on, asked: e.asked, lifetime: e.web.kept, web: &webEntry{variants: []*Entry{e}}}
+		held := &Entry{stamp: e.stamp, on: e.on, requestedAt: e.requestedAt, lifetime: e.web.kept, web: &webEntry{variants: []*Entry{e}}}
 		if !found {
 			return held, otter.WriteOp
 		}
 		for _, o := range old.web.variants {
-			left := o.web.kept - e.asked.Sub(o.asked)
+			left := o.web.kept - e.requestedAt.Sub(o.requestedAt)
 			switch selected := o.web.selects(f.question.Header); {
 			case o.stamp != e.stamp || left <= 0 || len(held.web.variants) >= maxVariants:
-			case selected && o.asked.After(e.asked): // the fetch that began later knows more
+			case selected && o.requestedAt.After(e.requestedAt): // the fetch that began later knows more
 				return old, otter.CancelOp
 			case !selected:
 				held.web.variants = append(held.web.variants, o)
@@ -90,7 +90,7 @@ func (f *Fetch) put(e *Entry) {
 
 // staleFor is how long e has not been fresh at now, and whether it may be served so to whoever takes it: upstream has not forbidden it.
 func (e *Entry) staleFor(now time.Time) (stale time.Duration, allowed bool) {
-	return -e.Left(now), !e.web.said.neverStale()
+	return -e.Left(now), !e.web.control.neverStale()
 }
 
 // variantBytes is what the variants of an address take.

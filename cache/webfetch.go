@@ -12,17 +12,17 @@ import (
 // Fetch accompanies one request upstream: it says what to ask, takes the answer as it streams by, and stores, freshens or invalidates. It is
 // for one goroutine at a time, and Close must be called whatever happens.
 type Fetch struct {
-	web      *Web
-	question WebQuestion
-	wants    demands
-	asked    time.Time
-	key      digest
-	on       Resources
-	stamp    Stamp
-	open     bool // the state was known: answers may be stored
+	web         *Web
+	question    WebQuestion
+	wants       demands
+	requestedAt time.Time
+	key         digest
+	on          Resources
+	stamp       Stamp
+	open        bool // the state was known: answers may be stored
 
 	stored     *Entry // what may be asked about, or served if upstream has no answer
-	asking     bool   // Header asked about stored
+	validating bool   // Header asked about stored
 	background bool
 	fill       *Fill
 }
@@ -63,9 +63,9 @@ func (f *Fetch) look(ctx context.Context) WebResult {
 // choose serves what is stored if the client and upstream both let it.
 func (f *Fetch) choose() WebResult {
 	e := f.stored
-	age, left := e.Age(f.asked), e.Left(f.asked)
-	stale, allowed := e.staleFor(f.asked)
-	window := e.web.said.whileRevalidate
+	age, left := e.Age(f.requestedAt), e.Left(f.requestedAt)
+	stale, allowed := e.staleFor(f.requestedAt)
+	window := e.web.control.whileRevalidate
 	switch hit := (Status{Hit: true, TTL: left}); {
 	case f.wants.noCache:
 		return f.forward(ForwardRequest, detailNoCache)
@@ -77,7 +77,7 @@ func (f *Fetch) choose() WebResult {
 		return f.forward(ForwardStale, "")
 	case f.wants.hasMaxStale:
 		return WebResult{Entry: e, Status: hit}
-	case window.said && stale <= window.d && f.question.Method == http.MethodGet:
+	case window.present && stale <= window.d && f.question.Method == http.MethodGet:
 		hit.Detail = detailWhileRevalidate
 		result := WebResult{Entry: e, Status: hit}
 		if f.web.startRefresh(f.key) {
@@ -99,11 +99,11 @@ var conditional = []string{"If-None-Match", "If-Modified-Since", "If-Range", "Ra
 // Header turns out, a copy of the client's header, into the one that goes upstream: where something is stored that can be asked about,
 // with its validators in the place of the client's conditions (RFC 9111 section 4.3.1), so that the answer is whole or about it.
 func (f *Fetch) Header(out http.Header) {
-	f.asking = false
+	f.validating = false
 	if f.stored == nil || f.question.Method != http.MethodGet || !revalidatable(f.stored.header) {
 		return
 	}
-	f.asking = true
+	f.validating = true
 	for _, name := range conditional {
 		out.Del(name)
 	}
@@ -128,16 +128,16 @@ func (f *Fetch) Response(ctx context.Context, status int, header http.Header, le
 	o := Outcome{Status: given}
 	switch {
 	case !f.readOnly():
-		f.changed(ctx, status, header)
+		f.invalidateChanged(ctx, status, header)
 	case f.question.Method == http.MethodHead:
 		f.learnHead(ctx, status, header)
-	case f.asking && status == http.StatusNotModified && !f.stored.isAbout(header):
+	case f.validating && status == http.StatusNotModified && !f.stored.isAbout(header):
 		f.stored, o.Again = nil, true
-	case f.asking && status == http.StatusNotModified:
+	case f.validating && status == http.StatusNotModified:
 		o.Entry = f.freshen(ctx, header)
 		o.Status.Detail = "validated"
-	case f.stored != nil && Failed(status) && f.mayStandIn(f.stored.web.said.ifError.d):
-		o.Entry, o.Status = f.stored, f.standIn(detailIfError)
+	case f.stored != nil && Failed(status) && f.mayServeStale(f.stored.web.control.ifError.d):
+		o.Entry, o.Status = f.stored, f.staleStatus(detailIfError)
 	case f.open && !f.wants.noStore:
 		f.fill = f.newFill()
 		stored, reason := f.fill.Response(status, header, length)
@@ -151,12 +151,12 @@ func (f *Fetch) Response(ctx context.Context, status int, header http.Header, le
 
 // newFill is the filling with the answer.
 func (f *Fetch) newFill() *Fill {
-	return &Fill{cache: f.web.cache, key: f.key, asked: f.asked, fetch: f}
+	return &Fill{cache: f.web.cache, key: f.key, requestedAt: f.requestedAt, fetch: f}
 }
 
 // rules are by what the answer is judged.
 func (f *Fetch) rules() *rules {
-	return &rules{shared: true, authorized: len(f.question.Header["Authorization"]) > 0, asked: f.asked}
+	return &rules{shared: true, authorized: len(f.question.Header["Authorization"]) > 0, requestedAt: f.requestedAt}
 }
 
 // Write takes a part of the body. It always takes all of p.
@@ -182,30 +182,30 @@ func (f *Fetch) Close(complete bool) {
 // Disconnected returns what may be served although upstream gave no answer at all: what is stored, unless upstream or the client wants it
 // fresh (RFC 9111 section 4.2.4). Without an Entry: nothing.
 func (f *Fetch) Disconnected() Outcome {
-	if f.stored != nil && f.question.Method == http.MethodGet && f.mayStandIn(max(keptStale, f.stored.web.said.ifError.d)) {
-		return Outcome{Entry: f.stored, Status: f.standIn("disconnected")}
+	if f.stored != nil && f.question.Method == http.MethodGet && f.mayServeStale(max(keptStale, f.stored.web.control.ifError.d)) {
+		return Outcome{Entry: f.stored, Status: f.staleStatus("disconnected")}
 	}
 	return Outcome{}
 }
 
-// MustAsk reports whether something is stored that upstream lets nobody have without its word, so that its silence is a 504 (RFC 9111 section
+// MustRevalidate reports whether something is stored that upstream lets nobody have without its word, so that its silence is a 504 (RFC 9111 section
 // 5.2.2.2).
-func (f *Fetch) MustAsk() bool { return f.stored != nil && f.stored.web.said.neverStale() }
+func (f *Fetch) MustRevalidate() bool { return f.stored != nil && f.stored.web.control.neverStale() }
 
-// mayStandIn reports whether what is stored may be served although it should have been asked about, up to window after its freshness.
-func (f *Fetch) mayStandIn(window time.Duration) bool {
-	stale, allowed := f.stored.staleFor(f.asked)
-	return allowed && stale <= window && f.wants.acceptsStale(f.stored.Age(f.asked), stale)
+// mayServeStale reports whether what is stored may be served although it should have been asked about, up to window after its freshness.
+func (f *Fetch) mayServeStale(window time.Duration) bool {
+	stale, allowed := f.stored.staleFor(f.requestedAt)
+	return allowed && stale <= window && f.wants.acceptsStale(f.stored.Age(f.requestedAt), stale)
 }
 
-// standIn is the status of what is stored, served in need.
-func (f *Fetch) standIn(detail string) Status {
-	return Status{Hit: true, TTL: f.stored.Left(f.asked), Detail: detail}
+// staleStatus is the status of what is stored, served in need.
+func (f *Fetch) staleStatus(detail string) Status {
+	return Status{Hit: true, TTL: f.stored.Left(f.requestedAt), Detail: detail}
 }
 
 // changed invalidates what a successful unsafe request has changed: its target and what its answer names on the same host (RFC 9111
 // section 4.4).
-func (f *Fetch) changed(ctx context.Context, status int, header http.Header) {
+func (f *Fetch) invalidateChanged(ctx context.Context, status int, header http.Header) {
 	if safe(f.question.Method) || status < http.StatusOK || status >= http.StatusBadRequest {
 		return
 	}

@@ -71,7 +71,7 @@ func TestWebStoresWhatASharedCacheMayStoreForAsLongAsItIsFresh(t *testing.T) {
 		{"for CDNs", 200, answerHeader("Cache-Control", "no-store", "Cdn-Cache-Control", "max-age=60"), false, "", time.Minute},
 		{"for CDNs, not to be read", 200, answerHeader("Cache-Control", "no-store", "Cdn-Cache-Control", "max-age=60,"), false, "no-store", 0},
 	} {
-		r := rules{authorized: tt.authorized, asked: asked}
+		r := rules{authorized: tt.authorized, requestedAt: asked}
 		if got := r.judge(tt.status, tt.header); got.refused != tt.refused || got.lifetime != tt.lifetime {
 			t.Errorf("%s: refused %q, fresh for %v; want %q, %v", tt.name, got.refused, got.lifetime, tt.refused, tt.lifetime)
 		}

@@ -37,8 +37,8 @@ func (f *Fetch) freshen(ctx context.Context, header http.Header) *Entry {
 // updated is the stored header with what a later one says instead (RFC 9111 section 3.2): not of the content, which is as it was.
 func updated(stored, later http.Header) http.Header {
 	merged := stored.Clone()
-	said := saysOf(later)
-	for name, values := range replayable(later, &said) {
+	control := responseControlOf(later)
+	for name, values := range replayable(later, &control) {
 		switch name {
 		case "Content-Encoding", "Content-Range", "Content-Type":
 		default:

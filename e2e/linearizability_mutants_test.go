@@ -130,7 +130,7 @@ func markAfterwards(m *Mark) {
 
 // mutantKeeps reports whether a mutant gives back a lease that is to be kept.
 func mutantKeeps(m *Mark, outcome WriteOutcome) bool {
-	if m.pending {
+	if m.mayRollBack {
 		return mutant("gives the lease of a confirmable write back")
 	}
 	return mutant("gives every lease back")

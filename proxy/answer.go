@@ -77,7 +77,7 @@ func (p *Proxy) prepare(x *exchange) context.Context {
 		return ctx
 	}
 	x.look = p.Cache.Prepare(x.question)
-	return x.look.Along(ctx)
+	return x.look.WithRead(ctx)
 }
 
 // ask puts x's question to the cache into words.

@@ -136,7 +136,7 @@ func (x *exchange) missing(needs policy.Needs) (facts []string) {
 func (p *Proxy) explainCache(x *exchange, e *Explanation) {
 	q := cache.Question{Location: x.location.String(), Operation: x.op, Scope: p.scope(x), Header: x.r.Header}
 	c, _ := p.Cache.Explain(x.r.Context(), q)
-	e.CacheKey, e.CachePast, e.Epoch = c.Key, c.Past, c.Epoch
+	e.CacheKey, e.CachePast, e.Epoch = c.Key, c.BypassReason, c.Epoch
 	if e.Epoch == "" {
 		return
 	}

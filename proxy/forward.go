@@ -61,7 +61,7 @@ func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err erro
 		return nil
 	}
 	// Our validators are weak, and If-Match compares strongly (RFC 9110 section 13.1.1): they can match nothing.
-	if lines := x.r.Header["If-Match"]; len(lines) > 0 && len(cache.StripOurs(lines)) == 0 {
+	if lines := x.r.Header["If-Match"]; len(lines) > 0 && len(cache.StripOwnETags(lines)) == 0 {
 		return refusal{
 			code: codeBadRequest, status: http.StatusPreconditionFailed, title: "Precondition failed",
 			detail: "If-Match holds a validator of this gateway's cache, which guards no write",
@@ -97,7 +97,7 @@ func (x *exchange) upstreamContext() (context.Context, context.CancelCauseFunc) 
 		})
 		return ctx, func(cause error) { stop(); cancel(cause) }
 	case x.fill != nil:
-		return x.fill.Carry(parent)
+		return x.fill.FetchContext(parent)
 	}
 	return context.WithCancelCause(parent)
 }

@@ -44,7 +44,7 @@ func (x *exchange) outHeader() http.Header {
 		}
 	}
 	for _, name := range []string{"If-Match", "If-None-Match"} {
-		if theirs := cache.StripOurs(out[name]); len(theirs) > 0 {
+		if theirs := cache.StripOwnETags(out[name]); len(theirs) > 0 {
 			out[name] = theirs
 		} else {
 			delete(out, name)

@@ -78,7 +78,7 @@ func (p *Proxy) lesson(x *exchange) (*exchange, error) {
 		Principal: x.rec.Principal, Client: x.rec.Client, User: x.rec.User,
 	}
 	p.ask(lesson)
-	lesson.fill = p.Cache.Lesson(lesson.question, now)
+	lesson.fill = p.Cache.TTLFill(lesson.question, now)
 	return lesson, nil
 }
 

@@ -239,7 +239,7 @@ func (x *plainExchange) instead(err error) {
 		return
 	}
 	var late interface{ Timeout() bool }
-	if x.fetch.MustAsk() || errors.As(err, &late) && late.Timeout() {
+	if x.fetch.MustRevalidate() || errors.As(err, &late) && late.Timeout() {
 		refusePlain(x.w, x.r, refusal{code: codeUpstreamTimeout, title: originTitle, detail: "the origin did not answer"})
 		return
 	}

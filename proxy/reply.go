@@ -56,12 +56,12 @@ const shortAnswer = 4 << 10
 // it, until the end of a short body, or once of a long one. It returns why the body broke
 // off meanwhile.
 func (b *replyBody) readAhead(fill *cache.Fill, buffer []byte) error {
-	if fill == nil || !fill.Ahead() {
+	if fill == nil || !fill.ReadAhead() {
 		return b.readFirst(buffer)
 	}
-	for b.rest == nil && fill.Ahead() {
+	for b.rest == nil && fill.ReadAhead() {
 		n, err := b.pull(buffer)
-		if fill.Ahead() {
+		if fill.ReadAhead() {
 			b.ahead = fill.Kept()
 		} else {
 			b.last = bytes.Clone(buffer[:n])

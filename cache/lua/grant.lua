@@ -1,5 +1,5 @@
 -- A grant is kept, if the id under which it was given is still the token's: a token that was refused since has another. It lives from when
--- upstream was asked, and none that is younger is replaced, unless it is of the future: a gateway writes none such. KEYS as in word.lua.
+-- upstream was asked, and none that is younger is replaced, unless it is of the future: a gateway writes none such. KEYS as in token.lua.
 -- ARGV: 1 the id, 2 when upstream was asked, in 16 digits, 3 how long the grant lives from then (ms), 4 how long the id is kept (ms), 5 what
 -- gateways know the grant by. Returns nothing.
 local time = redis.call('TIME')

@@ -228,7 +228,7 @@ func logReason(s telemetry.LogState, now time.Time) (r admin.Reason, ok bool) {
 
 // purge forgets cached answers for an operator.
 func (g *Gateway) purge(ctx context.Context, p admin.PurgeRequest) (int, error) {
-	return g.cache.Purge(ctx, cache.Purging{
+	return g.cache.Purge(ctx, cache.PurgeTarget{
 		All: p.All, Location: p.Location,
 		Ref: objectstore.Ref{
 			Organization: p.Organization, Environment: p.Environment, Store: p.Store, Partition: p.Partition, Key: objectstore.CanonicalKey(p.Key),

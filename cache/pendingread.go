@@ -12,29 +12,29 @@ import (
 )
 
 var (
-	_ Companion       = (*RedisCoherence)(nil)
-	_ Errand          = (*redisErrand)(nil)
-	_ redisconn.Rider = (*redisErrand)(nil)
+	_ ReadStarter     = (*RedisCoherence)(nil)
+	_ PendingRead     = (*redisPendingRead)(nil)
+	_ redisconn.Rider = (*redisPendingRead)(nil)
 )
 
-// errNotBrought says that no round trip has brought an answer.
-var errNotBrought = errors.New("no round trip has brought the generations")
+// errNoResult says that no round trip has brought an answer.
+var errNoResult = errors.New("no round trip has brought the generations")
 
-// Accompany implements [Companion]: the question rides with whatever is asked of the same [redisconn.Conn].
-func (c *RedisCoherence) Accompany(ctx context.Context, on Resources) (context.Context, Errand) {
-	e := &redisErrand{coherence: c, on: on, err: errNotBrought}
+// StartRead implements [ReadStarter]: the question rides with whatever is asked of the same [redisconn.Conn].
+func (c *RedisCoherence) StartRead(ctx context.Context, on Resources) (context.Context, PendingRead) {
+	e := &redisPendingRead{coherence: c, on: on, err: errNoResult}
 	return c.conn.WithRider(ctx, e), e
 }
 
-// redisErrand is a Read that rides along.
+// redisPendingRead is a Read that rides along.
 //
 // Whether a write of this gateway waits to be marked is asked twice. Before the question is sent, because the generations that it gets may
 // be those of before the write, which may have been marked by the time that they are used; and when they are used, as any Read asks.
-type redisErrand struct {
+type redisPendingRead struct {
 	coherence *RedisCoherence
 	on        Resources
-	about     *inquiry // whose grant is asked for too; nil: nobody's
-	whole     bool     // Redis did not know the script: it is sent whole
+	query     *grantQuery // whose grant is asked for too; nil: nobody's
+	whole     bool        // Redis did not know the script: it is sent whole
 	calls     []call
 	cmds      []*redis.Cmd // of the round trip under way
 	began     time.Time
@@ -45,14 +45,14 @@ type redisErrand struct {
 
 // Queue implements [redisconn.Rider]. Each trip has ids of its own for generations that are missing: one that was given once must not
 // come back when the generation has been replaced and forgotten since.
-func (e *redisErrand) Queue(ctx context.Context, p redis.Pipeliner) {
+func (e *redisPendingRead) Queue(ctx context.Context, p redis.Pipeliner) {
 	e.calls, e.cmds = nil, nil
 	if e.coherence.unmarked.any() {
 		return
 	}
 	e.began = time.Now()
-	if e.about != nil {
-		e.calls = e.about.grants.readCalls(e.on, &e.about.holder)
+	if e.query != nil {
+		e.calls = e.query.grants.readCalls(e.on, &e.query.key)
 	} else {
 		e.calls = e.coherence.calls(e.on, e.coherence.scripts.read)
 	}
@@ -60,28 +60,28 @@ func (e *redisErrand) Queue(ctx context.Context, p redis.Pipeliner) {
 }
 
 // Done implements [redisconn.Rider]. The last trip is the one that counts.
-func (e *redisErrand) Done(err error) {
+func (e *redisPendingRead) Done(err error) {
 	calls, cmds := e.calls, e.cmds
 	e.calls, e.cmds = nil, nil
 	switch {
 	case errors.Is(err, redisconn.ErrDown):
 		e.err = err
 	case err != nil || cmds == nil:
-		e.err = errNotBrought
+		e.err = errNoResult
 	case unknownScript(cmds):
-		e.whole, e.err = true, errNotBrought
+		e.whole, e.err = true, errNoResult
 	default:
-		e.reading, e.err = e.brought(calls, cmds)
+		e.reading, e.err = e.parse(calls, cmds)
 	}
 }
 
-// brought is what the answers of the trip that began last say.
-func (e *redisErrand) brought(calls []call, cmds []*redis.Cmd) (Reading, error) {
+// parse is what the answers of the trip that began last say.
+func (e *redisPendingRead) parse(calls []call, cmds []*redis.Cmd) (Reading, error) {
 	if err := take(calls, cmds); err != nil {
 		return Reading{}, err
 	}
-	if e.about != nil {
-		return e.about.grants.readingFor(calls, &e.about.holder, e.began)
+	if e.query != nil {
+		return e.query.grants.readingFor(calls, &e.query.key, e.began)
 	}
 	if err := e.coherence.remember(calls); err != nil {
 		return Reading{}, err
@@ -89,14 +89,14 @@ func (e *redisErrand) brought(calls []call, cmds []*redis.Cmd) (Reading, error) 
 	return readingOf(calls)
 }
 
-// Read implements [Errand].
-func (e *redisErrand) Read(ctx context.Context) (Reading, error) {
+// Read implements [PendingRead].
+func (e *redisPendingRead) Read(ctx context.Context) (Reading, error) {
 	switch {
 	case e.coherence.unmarked.any():
-		return Reading{}, errUntouched
-	case errors.Is(e.err, errNotBrought) && e.about != nil:
-		return e.about.grants.ReadFor(ctx, e.on, e.about.holder)
-	case errors.Is(e.err, errNotBrought):
+		return Reading{}, errUnmarked
+	case errors.Is(e.err, errNoResult) && e.query != nil:
+		return e.query.grants.ReadFor(ctx, e.on, e.query.key)
+	case errors.Is(e.err, errNoResult):
 		return e.coherence.Read(ctx, e.on)
 	case e.err != nil:
 		return Reading{}, fmt.Errorf("reading generations on the way: %w", e.err)

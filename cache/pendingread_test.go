@@ -26,7 +26,7 @@ func ride(ctx context.Context, t *testing.T, c *RedisCoherence) {
 func TestErrandBringsWhatAReadWould(t *testing.T) {
 	c := gateway(t, redistest.Start(t))
 	want := read(t, c, pair(0))
-	ctx, e := c.Accompany(t.Context(), pair(0))
+	ctx, e := c.StartRead(t.Context(), pair(0))
 	ride(ctx, t, c)
 	c.conn = nil // it asks no more
 	if got, err := e.Read(t.Context()); err != nil || got != want {
@@ -40,7 +40,7 @@ func TestErrandProposesFreshGenerationsOnEachTrip(t *testing.T) {
 	s := redistest.Start(t)
 	c := gateway(t, s)
 	read(t, c, resource(1)) // Redis has the script
-	ctx, e := c.Accompany(t.Context(), resource(0))
+	ctx, e := c.StartRead(t.Context(), resource(0))
 	ride(ctx, t, c)
 	first, err := e.Read(t.Context())
 	if err != nil {
@@ -59,7 +59,7 @@ func TestErrandRemembersTheEpochItMet(t *testing.T) {
 	s := redistest.Start(t)
 	read(t, gateway(t, s), resource(0)) // Redis has the script
 	c := gateway(t, s)
-	ctx, _ := c.Accompany(t.Context(), resource(0))
+	ctx, _ := c.StartRead(t.Context(), resource(0))
 	ride(ctx, t, c)
 	s.Flush()
 	wantClosed(t, read(t, c, resource(0)), closedBySettling, "after a flush, to one that has met another epoch on the way")
@@ -70,17 +70,17 @@ func TestErrandIsOfNoUseWhileAWriteWaitsToBeMarked(t *testing.T) {
 	before := read(t, c, resource(0))
 
 	t.Run("since the trip", func(t *testing.T) {
-		ctx, e := c.Accompany(t.Context(), resource(0))
+		ctx, e := c.StartRead(t.Context(), resource(0))
 		ride(ctx, t, c)
 		c.unmarked.add(resource(0), newID(), time.Now())
-		if _, err := e.Read(t.Context()); !errors.Is(err, errUntouched) {
-			t.Errorf("got %v, want %v", err, errUntouched)
+		if _, err := e.Read(t.Context()); !errors.Is(err, errUnmarked) {
+			t.Errorf("got %v, want %v", err, errUnmarked)
 		}
 	})
 	t.Run("until after the trip", func(t *testing.T) {
-		ctx, e := c.Accompany(t.Context(), resource(0))
+		ctx, e := c.StartRead(t.Context(), resource(0))
 		ride(ctx, t, c) // would bring the generation of before the write
-		c.touch(t.Context())
+		c.markLate(t.Context())
 		if c.unmarked.any() {
 			t.Fatal("the write was not made up for")
 		}
