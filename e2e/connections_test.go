@@ -112,7 +112,7 @@ func TestAdminAnswersAtTheDescriptorLimit(t *testing.T) {
 	if n := len(g.lines(fullMessage)); n != 1 {
 		t.Errorf("%d lines say that connections are all in use, want one", n)
 	}
-	if n := len(g.lines("the system gives no new connections")); n != 0 {
+	if n := len(g.lines("new connections cannot be accepted")); n != 0 {
 		t.Errorf("the system gave no connections %d times, want never: the bound is below its limit", n)
 	}
 }
@@ -127,9 +127,9 @@ func TestMissingDescriptorsAreOneLineWithACount(t *testing.T) {
 	admin := caller{t: t, base: g.admin}
 	eventually(t, "readiness to have the reason", func() bool {
 		a, err := admin.try(http.MethodGet, "/readyz", "")
-		return err == nil && strings.Contains(a.body, "the system gives no new connections")
+		return err == nil && strings.Contains(a.body, "new connections cannot be accepted")
 	})
-	got := g.lines("the system gives no new connections")
+	got := g.lines("new connections cannot be accepted")
 	if len(got) != 1 || got[0]["level"] != "WARN" || got[0]["failures"] != 1.0 || got[0]["listener"] != "clients" {
 		t.Errorf("%d lines of it in the log, %v, want one WARN with a count", len(got), got)
 	}
@@ -152,7 +152,7 @@ func TestAdminAnswersWhileItsOwnConnectionsAreAllTaken(t *testing.T) {
 			g.as("app-one").get(demoKeys + "/KeyOne").is(http.StatusOK)
 		}
 	}
-	if n := len(g.lines("the system gives no new connections")); n != 0 {
+	if n := len(g.lines("new connections cannot be accepted")); n != 0 {
 		t.Errorf("the system gave no connections %d times, want never: the bound is below its limit", n)
 	}
 }

@@ -70,7 +70,7 @@ func TestALogThatNobodyReadsHoldsUpNeitherRequestsNorTheEnd(t *testing.T) {
 	for range requests {
 		one.get(keyOne).is(http.StatusOK)
 	}
-	eventually(t, "readiness to be degraded", func() bool { return g.degradedFor("nobody reads the log") })
+	eventually(t, "readiness to be degraded", func() bool { return g.degradedFor("the log has not been read") })
 	if n := g.linesLost(); n != 0 {
 		t.Errorf("%d lines were lost though there was room", n)
 	}

@@ -112,7 +112,7 @@ func (g *gateway) remarks() (lines []string) {
 
 // outages returns how often the log says that Redis is gone.
 func (g *gateway) outages() int {
-	return strings.Count(strings.Join(g.remarks(), ""), `"msg":"redis is gone`)
+	return strings.Count(strings.Join(g.remarks(), ""), `"msg":"redis is unavailable`)
 }
 
 // saysLittle fails the test if the log has more lines about Redis than one for each change, of which a busy machine may bring about some, and more than a
@@ -123,7 +123,7 @@ func (g *gateway) saysLittle(t *testing.T) {
 	others := 0
 	for _, line := range g.remarks() {
 		change := false
-		for said, lost := range map[string]bool{"redis is gone": true, "redis is back": false, "counts cannot be written": true, "counts are written again": false} {
+		for said, lost := range map[string]bool{"redis is unavailable": true, "redis is available again": false, "counts cannot be written": true, "counts are written again": false} {
 			if !strings.Contains(line, `"msg":"`+said) {
 				continue
 			}

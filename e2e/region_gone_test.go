@@ -123,7 +123,7 @@ func TestARegionThatSwallowsConnectionsKeepsFewWaiting(t *testing.T) {
 	if degraded() {
 		t.Errorf("readiness %s", admin.get("/readyz").body)
 	}
-	for _, line := range []string{"a region is gone", "a region is back"} {
+	for _, line := range []string{"a region is unreachable", "a region is reachable again"} {
 		eventually(t, "the log to say "+line, func() bool { return strings.Contains(g.stderr.String(), line) })
 		if n := strings.Count(g.stderr.String(), line); n != 1 {
 			t.Errorf("%d lines say %q, want 1", n, line)

@@ -46,15 +46,15 @@ func main() {
 	}
 }
 
-const usage = `osdemo is the first look: the gateway and the Object Store v2 emulator in one process on loopback.
-It prints curl lines to paste. Ctrl-C stops it.
+const usage = `osdemo is a demonstration: the gateway and the Object Store v2 emulator in one process on loopback.
+It prints curl commands to paste. Ctrl-C stops it.
 
 Usage: osdemo
 
   -h, --help     print this
   -v, --version  print the version
 
-OSGATE_… variables go over the settings of the demo; osgate help lists the commands of the gateway, osemu -h the flags of the emulator.
+OSGATE_… variables override the settings of the demo; osgate help lists the commands of the gateway, osemu -h the flags of the emulator.
 `
 
 // misuse is the exit status for arguments that there are not.
@@ -74,7 +74,7 @@ func arguments(args []string, out, complaints io.Writer) (status int, ends bool)
 		fmt.Fprintln(out, "osdemo", build.Of(version))
 		return 0, true
 	}
-	fmt.Fprintf(complaints, "osdemo: there is no flag and no argument %q; see osdemo -h\n", args[0])
+	fmt.Fprintf(complaints, "osdemo: unknown flag or argument %q; see osdemo -h\n", args[0])
 	return misuse, true
 }
 

@@ -43,7 +43,7 @@ func (t *tour) mint(ctx context.Context) error {
 		Token string `json:"access_token"`
 	}
 	if err := json.NewDecoder(answer.Body).Decode(&minted); err != nil || minted.Token == "" {
-		return fmt.Errorf("the answer (%d) holds no token", answer.StatusCode)
+		return fmt.Errorf("the answer (%d) contains no token", answer.StatusCode)
 	}
 	t.token = minted.Token
 	return nil
@@ -56,26 +56,26 @@ func (t *tour) print(w io.Writer) {
 	curl := func(why, options, target string) {
 		say("\n# %s\ncurl -s%s -H 'Authorization: Bearer %s' '%s%s'", why, options, t.token, t.gateway, target)
 	}
-	say("osgate    %s   (put it where your base URL is; region us/us-east-1 unless a request says otherwise)", t.gateway)
+	say("osgate    %s   (use it as your base URL; region us/us-east-1 unless a request names another)", t.gateway)
 	say("osemu     %s   (a local Object Store v2: %s latency, 10 requests a second)", t.emulator, latency)
 	say("dashboard %s/  (health, requests by outcome, latency, hit ratio, clients, stores, refusals)", t.admin)
-	say("\nPaste any of these into another terminal. The token is good for an hour.")
+	say("\nPaste any of these into another terminal. The token is valid for an hour.")
 	say("\n# A token of your own, minted through the gateway\ncurl -s -d '%s' %s/accounts/oauth2/token", client, t.gateway)
-	curl("Whose token is it?", "", "/accounts/api/me")
+	curl("The identity behind the token", "", "/accounts/api/me")
 	curl("Environments, regions, stores, partitions, keys", "", "/accounts/api/organizations/org-root/environments")
 	partitions, _, _ := strings.Cut(partition, "/DEFAULT_PARTITION")
 	for _, target := range []string{"/api/v1/organizations/org-root/regions", prefix + "/stores", partitions, partition + "/keys"} {
 		say("curl -s -H 'Authorization: Bearer %s' '%s%s'", t.token, t.gateway, target)
 	}
-	curl("A value. Run it twice and look at Cache-Status and Age; RateLimit tells what is left of the quota", "i", partition+"/keys/KeyOne")
+	curl("A value. Run it twice and look at Cache-Status and Age; RateLimit shows the rest of the quota", "i", partition+"/keys/KeyOne")
 	value := `{"stringValue":"Hello World","keyId":"myTestKey","valueType":"STRING"}`
 	curl("Store a value", " -H 'Content-Type: application/json' -d '"+value+"'", partition+"/keys/myTestKey")
-	curl("Read it back: a write is never followed by an older answer", "i", partition+"/keys/myTestKey")
+	curl("Read it back: after a write no older value is returned", "i", partition+"/keys/myTestKey")
 	curl("Delete it", "i -X DELETE", partition+"/keys/myTestKey")
-	curl("The same store in Frankfurt's EU control plane needs a token of that plane: 401, told apart", "i", "/eu/eu-central-1"+partition+"/keys/KeyOne")
-	curl("Thirty requests as fast as one connection can: ten a second and no 429",
+	curl("The same store in the EU control plane (Frankfurt) needs a token of that plane: 401", "i", "/eu/eu-central-1"+partition+"/keys/KeyOne")
+	curl("Thirty requests as fast as one connection can send them: ten a second are answered, none with 429",
 		` -o /dev/null -w '%{http_code} after %{time_total} s\n'`, partition+"/keys/KeyOne?n=[1-30]")
-	curl("What was counted today, in the form of Anypoint's own Stats API", "", "/api/v1/organizations/org-root?"+t.today())
+	curl("Today's counts, in the form of Anypoint's own Stats API", "", "/api/v1/organizations/org-root?"+t.today())
 	say("\nCtrl-C stops everything.")
 	_, _ = io.WriteString(w, b.String()) // nobody to tell
 }

@@ -57,7 +57,7 @@ func (w *lineWriter) write() {
 // put writes a line, behind how many were lost before it. An error has no reader.
 func (w *lineWriter) put(line []byte) {
 	if n := w.lost.Swap(0); n > 0 {
-		_, _ = fmt.Fprintf(w.out, "osemu: %d lines are missing here: nobody read them\n", n)
+		_, _ = fmt.Fprintf(w.out, "osemu: %d lines are missing here: standard error was not read in time\n", n)
 	}
 	_, _ = w.out.Write(line)
 }

@@ -332,19 +332,19 @@ func TestMisuseIsToldInOneLineAndExits2(t *testing.T) {
 		want          string
 	}{
 		"unknown flag":       {[]string{"-speed", "9"}, nil, "flag provided but not defined: -speed"},
-		"argument":           {[]string{"serve"}, nil, `there are no arguments, only flags: "serve"`},
+		"argument":           {[]string{"serve"}, nil, `osemu takes flags, not arguments: "serve"`},
 		"rate no number":     {[]string{"-rate", "ten"}, nil, `invalid value "ten" for flag -rate`},
 		"rate by nobody":     {[]string{"-rate-by", "moon"}, nil, `rate by "moon": one of client, app, store, ip`},
 		"fault":              {[]string{"-fault", "429=2"}, nil, "fault 429: the probability is from 0 to 1"},
 		"choice":             {[]string{"-choose", "etag=maybe"}, nil, "choice etag=maybe: one of off, on"},
-		"choice form":        {[]string{"-choose", "etag"}, nil, `-choose "etag": not of the form name=value`},
-		"negative rate":      {[]string{"-rate", "-1"}, nil, "-rate, -accounts-rate and -stats-rate are 0 (no limit) or more"},
-		"certificate alone":  {[]string{"-tls-cert", "c.pem"}, nil, "-tls-cert and -tls-key go together"},
+		"choice form":        {[]string{"-choose", "etag"}, nil, `-choose "etag": want name=value`},
+		"negative rate":      {[]string{"-rate", "-1"}, nil, "-rate, -accounts-rate and -stats-rate must be 0 (no limit) or more"},
+		"certificate alone":  {[]string{"-tls-cert", "c.pem"}, nil, "-tls-cert and -tls-key must be given together"},
 		"no world":           {[]string{"-world", folder + "/none.json"}, nil, "no such file"},
 		"wrong world":        {[]string{"-world", world}, nil, world + ":2: organizations[0].id: the organization is a dot segment"},
-		"unknown variable":   {nil, []string{"OSEMU_SPEED=9"}, "there is no variable OSEMU_SPEED"},
-		"like a Service's":   {nil, []string{"OSEMU_RATE_PORT=9"}, "there is no variable OSEMU_RATE_PORT"},
-		"no variable":        {nil, []string{"OSEMU_VERSION=1"}, "there is no variable OSEMU_VERSION"},
+		"unknown variable":   {nil, []string{"OSEMU_SPEED=9"}, "unknown variable OSEMU_SPEED"},
+		"like a Service's":   {nil, []string{"OSEMU_RATE_PORT=9"}, "unknown variable OSEMU_RATE_PORT"},
+		"no variable":        {nil, []string{"OSEMU_VERSION=1"}, "unknown variable OSEMU_VERSION"},
 		"variable no number": {nil, []string{"OSEMU_RATE=ten"}, `OSEMU_RATE="ten"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -33,7 +33,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return exitOK
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "osemu: %v (osemu -h tells what there is)\n", oneLine(err))
+		fmt.Fprintf(stderr, "osemu: %v (see osemu -h)\n", oneLine(err))
 		return exitMisuse
 	}
 	if s.version {

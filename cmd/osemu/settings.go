@@ -39,24 +39,24 @@ type settings struct {
 func (s *settings) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("osemu", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // run tells what is wrong
-	f.StringVar(&s.listen, "listen", "127.0.0.1:8090", "`address` of the one port for every host; :0 picks a port")
+	f.StringVar(&s.listen, "listen", "127.0.0.1:8090", "`address` to listen on, for all hosts; :0 chooses a free port")
 	f.StringVar(&s.world, "world", "", "JSON `file` with organizations, environments, clients, users, stores, entries (default: the built-in world)")
-	f.StringVar(&s.data, "data", "", "`folder` in which everything is kept between runs (default: memory)")
-	f.IntVar(&s.rate, "rate", 10, "Object Store requests in any sliding second; 0 is no limit")
-	f.StringVar(&s.rateBy, "rate-by", "client", "what -rate is counted by: client, location (a client in each region), app, store or ip")
-	f.IntVar(&s.accountsRate, "accounts-rate", 500, "Access Management requests in a minute by client or user; 0 is no limit")
-	f.IntVar(&s.statsRate, "stats-rate", 0, "Stats API requests of a client in any sliding second; more get 429; 0 is no limit")
+	f.StringVar(&s.data, "data", "", "`folder` that keeps all data between runs (default: memory only)")
+	f.IntVar(&s.rate, "rate", 10, "Object Store requests in any sliding second; 0: no limit")
+	f.StringVar(&s.rateBy, "rate-by", "client", "scope of -rate: client, location (a client in each region), app, store or ip")
+	f.IntVar(&s.accountsRate, "accounts-rate", 500, "Access Management requests per minute of a client or user; 0: no limit")
+	f.IntVar(&s.statsRate, "stats-rate", 0, "Stats API requests of a client in any sliding second, before 429; 0: no limit")
 	f.DurationVar(&s.latency, "latency", 0, "`time` added to each answer, such as 20ms")
 	f.StringVar(&s.fault, "fault", "0", "`probabilities`, such as 429=0.01,500=0.01,reset=0.01,cut=0.01,slow=0.01")
 	f.Int64Var(&s.seed, "seed", 0, "makes faults and ids repeatable (default: random)")
-	f.DurationVar(&s.statsLag, "stats-lag", 0, "`time` until a request shows in the Stats API")
-	f.StringVar(&s.choose, "choose", "", "`name=value,…` for what nobody outside the vendor knows; see below")
+	f.DurationVar(&s.statsLag, "stats-lag", 0, "`time` until the Stats API shows a request")
+	f.StringVar(&s.choose, "choose", "", "`name=value,…` for behavior that the vendor does not document; see below")
 	f.StringVar(&s.tlsCert, "tls-cert", "", "PEM `file`: serve HTTPS")
 	f.StringVar(&s.tlsKey, "tls-key", "", "PEM `file`: key of -tls-cert")
-	f.BoolVar(&s.quiet, "quiet", false, "no line for each request on standard error")
+	f.BoolVar(&s.quiet, "quiet", false, "do not log requests on standard error")
 	f.BoolVar(&s.healthcheck, "healthcheck", false, "report whether the osemu at -listen answers, by the exit status; for containers")
-	f.BoolVar(&s.version, "version", false, "print the version and end; -v too")
-	f.BoolVar(&s.version, "v", false, "print the version and end")
+	f.BoolVar(&s.version, "version", false, "print the version and exit; -v too")
+	f.BoolVar(&s.version, "v", false, "print the version and exit")
 	return f
 }
 
@@ -84,7 +84,7 @@ func readSettings(args, environ []string) (settings, error) {
 			continue
 		}
 		if known[name] == "" {
-			return settings{}, fmt.Errorf("there is no variable %s", name)
+			return settings{}, fmt.Errorf("unknown variable %s", name)
 		}
 		if err := f.Set(known[name], value); err != nil {
 			return settings{}, fmt.Errorf("%s=%q: %w", name, value, err)
@@ -94,13 +94,13 @@ func readSettings(args, environ []string) (settings, error) {
 		return settings{}, err
 	}
 	if f.NArg() > 0 {
-		return settings{}, fmt.Errorf("there are no arguments, only flags: %q", f.Arg(0))
+		return settings{}, fmt.Errorf("osemu takes flags, not arguments: %q", f.Arg(0))
 	}
 	if (s.tlsCert == "") != (s.tlsKey == "") {
-		return settings{}, errors.New("-tls-cert and -tls-key go together")
+		return settings{}, errors.New("-tls-cert and -tls-key must be given together")
 	}
 	if s.rate < 0 || s.accountsRate < 0 || s.statsRate < 0 {
-		return settings{}, errors.New("-rate, -accounts-rate and -stats-rate are 0 (no limit) or more")
+		return settings{}, errors.New("-rate, -accounts-rate and -stats-rate must be 0 (no limit) or more")
 	}
 	return s, nil
 }
@@ -131,7 +131,7 @@ func (s settings) options(log io.Writer) (emulator.Options, error) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(pick), "="); ok {
 			o.Choose[name] = value
 		} else if pick != "" {
-			return o, fmt.Errorf("-choose %q: not of the form name=value", pick)
+			return o, fmt.Errorf("-choose %q: want name=value", pick)
 		}
 	}
 	if s.world != "" {
@@ -161,11 +161,11 @@ const introduction = `osemu is a local Object Store v2 to develop and test again
 Stats and Access Management APIs of all control planes and regions on one port.
 
   osemu                       the built-in world on http://127.0.0.1:8090
-  osemu -rate 0 -latency 20ms without the limit of ten a second, like a distant region
-  osemu -data ./osemu-data    what was stored is there again at the next start
+  osemu -rate 0 -latency 20ms no limit of ten requests a second; slow like a distant region
+  osemu -data ./osemu-data    stored data is still there at the next start
 
 Where a request goes: by its Host header if that is one of the vendor's
-(object-store-us-east-1.anypoint.mulesoft.com, anypoint.mulesoft.com, …), else by its path:
+(object-store-us-east-1.anypoint.mulesoft.com, anypoint.mulesoft.com, …), otherwise by its path:
   /us/us-east-1/api/v1/…      Object Store       /us/accounts/…   Access Management
   /us/api/v1/…                Stats API          /_osemu/…        for tests
 
@@ -175,7 +175,7 @@ A first look:
   curl -H 'Authorization: Bearer <access_token>' \
        http://127.0.0.1:8090/us/us-east-1/api/v1/organizations/org-root/environments/env-prod/stores
 
-Flags (each but -healthcheck and -version is a variable too: -rate-by is OSEMU_RATE_BY; the flag wins):
+Flags (all but -healthcheck and -version have a variable too: -rate-by is OSEMU_RATE_BY; a flag overrides it):
 `
 
 // writeHelp teaches.
@@ -194,7 +194,7 @@ func writeHelp(w io.Writer) {
 		}
 		text.WriteString("\n")
 	})
-	text.WriteString("\nChoices (-choose etag=on,post-existing=409): name, what it is about, values with the default first\n")
+	text.WriteString("\nChoices (-choose etag=on,post-existing=409): name, subject, values with the default first\n")
 	choices := emulator.Choices()
 	slices.SortFunc(choices, func(a, b emulator.Choice) int { return cmp.Compare(a.Name, b.Name) })
 	for _, c := range choices {
@@ -206,18 +206,18 @@ func writeHelp(w io.Writer) {
 
 const backDoor = `
 For tests:
-  GET         /_osemu/livez        200 as soon as it serves
-  POST        /_osemu/reset        everything as at the start: world, requests, clock, faults; tokens stay valid
-  GET, DELETE /_osemu/requests     what was received, target exactly as on the wire
+  GET         /_osemu/livez        200 once osemu serves
+  POST        /_osemu/reset        restore the start: world, requests, clock, faults; tokens stay valid
+  GET, DELETE /_osemu/requests     requests received, with targets exactly as on the wire
   GET, PUT    /_osemu/faults       {"latency":"20ms","429":0.01,"reset":0.01,"on":["objectstore"]}
   POST        /_osemu/clock        {"advance":"720h"}
   PATCH       /_osemu/clients/{id} {"scopes":["read:store"]}
-  GET         /_osemu/world        what there is; its form is /_osemu/world.schema.json
-  GET         /_osemu/openapi.yaml everything that is served, as OpenAPI 3.1
+  GET         /_osemu/world        the present content; its schema is /_osemu/world.schema.json
+  GET         /_osemu/openapi.yaml the whole API as OpenAPI 3.1
 `
 
 // welcome is what a person reads at the start.
 func welcome(scheme, address string) string {
-	return fmt.Sprintf("osemu: %s://%s/us/us-east-1 is a BASE_URL, app-one/secret-one a client of the built-in world; osemu -h tells more\n",
+	return fmt.Sprintf("osemu: %s://%s/us/us-east-1 is a BASE_URL; app-one/secret-one is a client of the built-in world; see osemu -h\n",
 		scheme, address)
 }

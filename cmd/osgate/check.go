@@ -67,7 +67,7 @@ func (p *program) checkRedis(ctx context.Context, c config.Config) int {
 		p.checkRights(ctx, conn)
 		return exitFailed
 	}
-	p.print("%-14s answers and can be written to (%s)\n", "redis", time.Since(start).Round(time.Microsecond))
+	p.print("%-14s answers and accepts writes (%s)\n", "redis", time.Since(start).Round(time.Microsecond))
 	if status := p.checkRights(ctx, conn); status != exitOK {
 		return status
 	}
@@ -80,14 +80,14 @@ func (p *program) checkRights(ctx context.Context, conn *redisconn.Conn) int {
 	lacking, err := conn.Lacking(ctx)
 	switch {
 	case err != nil:
-		p.print("%-14s which commands it permits is not known: %v\n", "redis", err)
+		p.print("%-14s the permitted commands are unknown: %v\n", "redis", err)
 		return exitFailed
 	case len(lacking) > 0:
-		p.print("%-14s does not permit to the user of OSGATE_REDIS_URL: %s; ACL SETUSER … +%s grants them\n", "redis",
+		p.print("%-14s does not permit the user of OSGATE_REDIS_URL to run: %s; grant them with ACL SETUSER … +%s\n", "redis",
 			strings.Join(lacking, ", "), strings.Join(lacking, " +"))
 		return exitFailed
 	}
-	p.print("%-14s permits every command that is used\n", "redis")
+	p.print("%-14s permits every command that osgate uses\n", "redis")
 	return exitOK
 }
 
@@ -96,12 +96,12 @@ func (p *program) checkRights(ctx context.Context, conn *redisconn.Conn) int {
 func (p *program) warnOfSplitBrain(ctx context.Context, conn *redisconn.Conn) {
 	unguarded, err := conn.Unguarded(ctx)
 	if err != nil {
-		p.print("%-14s warning: whether its replicas guard against a split brain is not known: %v\n", "redis", err)
+		p.print("%-14s warning: the protection against a split brain is unknown:  %v\n", "redis", err)
 		return
 	}
 	for _, addr := range unguarded {
 		p.print("%-14s warning: %s has replicas and no min-replicas-to-write: in a split brain gateways on both sides"+
-			" may serve stale answers, at most their freshness; set min-replicas-to-write 1\n", "redis", addr)
+			" may serve stale answers, for their freshness at most; set min-replicas-to-write 1\n", "redis", addr)
 	}
 }
 
@@ -133,7 +133,7 @@ func reachPlane(ctx context.Context, c config.Config, plane string) (time.Durati
 	start := time.Now()
 	answer, err := transport.Fresh.RoundTrip(r)
 	if err != nil {
-		return 0, fmt.Errorf("asking %s: %w", end.Host, err)
+		return 0, fmt.Errorf("requesting %s: %w", end.Host, err)
 	}
 	_ = answer.Body.Close() // not read
 	if answer.StatusCode >= http.StatusInternalServerError {

@@ -13,10 +13,10 @@ func (p *program) env(args []string) int {
 	flags.SetOutput(io.Discard)
 	markdown := flags.Bool("markdown", false, "")
 	if err := flags.Parse(args); err != nil {
-		return p.misuse("env takes -markdown and nothing else: %v", err)
+		return p.misuse("env accepts only -markdown: %v", err)
 	}
 	if flags.NArg() > 0 {
-		return p.misuse("env takes -markdown and nothing else: %q", flags.Arg(0))
+		return p.misuse("env accepts only -markdown: %q", flags.Arg(0))
 	}
 	c, ok := p.load()
 	rows, status := c.Table(), exitOK

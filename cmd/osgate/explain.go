@@ -58,7 +58,7 @@ func parseExplain(args []string) (request, error) {
 	for i := 0; i < len(args); i++ {
 		if args[i] != "-H" && args[i] != "-token-client" {
 			if strings.HasPrefix(args[i], "-") {
-				return r, fmt.Errorf("there is no flag %q; %s", args[i], explainUsage)
+				return r, fmt.Errorf("unknown flag %q; %s", args[i], explainUsage)
 			}
 			words = append(words, args[i])
 			continue
@@ -88,7 +88,7 @@ func (r request) http() (*http.Request, error) {
 	target := r.target
 	if scheme, rest, ok := strings.Cut(target, "://"); ok {
 		if _, err := url.Parse(scheme + "://x"); err != nil {
-			return nil, fmt.Errorf("the URL cannot be read: %w", err)
+			return nil, fmt.Errorf("invalid URL: %w", err)
 		}
 		at := strings.IndexAny(rest, "/?")
 		if at < 0 {
@@ -109,7 +109,7 @@ func (r request) http() (*http.Request, error) {
 	text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", r.method, target, r.host, r.framing())
 	read, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
 	if err != nil {
-		return nil, fmt.Errorf("no server would read this request: %w", err)
+		return nil, fmt.Errorf("invalid request: %w", err)
 	}
 	read.Header = r.header
 	return read, nil
@@ -151,6 +151,6 @@ func (p *program) printExplanation(e proxy.Explanation) {
 // printFacts tells what the decision may yet depend on.
 func (p *program) printFacts(e proxy.Explanation) {
 	if e.Facts != "" {
-		p.print("not known    %s: rules read what only a real request tells\n", e.Facts)
+		p.print("not known    %s: rules read values that only a real request has\n", e.Facts)
 	}
 }

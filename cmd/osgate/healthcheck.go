@@ -22,13 +22,13 @@ func (p *program) healthcheck(ctx context.Context, args []string) int {
 	}
 	base, err := loopbackURL(string(c.Admin.Listen))
 	if err != nil {
-		return p.misuse("OSGATE_ADMIN_LISTEN cannot be asked: %v", err)
+		return p.misuse("OSGATE_ADMIN_LISTEN cannot be used: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
 	if err != nil {
-		return p.misuse("OSGATE_ADMIN_LISTEN cannot be asked: %v", err)
+		return p.misuse("OSGATE_ADMIN_LISTEN cannot be used: %v", err)
 	}
 	answer, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {

@@ -23,17 +23,17 @@ const usage = `osgate is a gateway in front of MuleSoft Anypoint Object Store v2
 Usage: osgate [COMMAND]
 
   serve        run the gateway (the default); OSGATE_… variables configure it
-  check        validate the configuration, reach Redis and the control planes, and say what was found
-  explain      METHOD URL [-H 'Name: value'] [-token-client ID]: what would become of a request, without sending it
-  env          [-markdown]: every variable with its default, the value in force and its meaning
-  stats        reconcile -org ID -from TIME -to TIME …: hold the vendor's own counts against the gateway's, store by store
-  policy       check [PATH], test [PATH], schema, replay ACCESSLOG|-: what rules say, of cases beside them and of requests of the past
-  top          [-admin URL] [-once] [-interval 2s]: what the running gateway does now, in the terminal
-  healthcheck  ask the running gateway of this configuration whether it is ready; for containers
-  version      print the version; -v and --version too
-  help         print this; -h and --help too, behind a command as well
+  check        validate the configuration, connect to Redis and the control planes, and print the results
+  explain      METHOD URL [-H 'Name: value'] [-token-client ID]: what the gateway would do with a request, without sending it
+  env          [-markdown]: every variable with its default, its value in force and its meaning
+  stats        reconcile -org ID -from TIME -to TIME …: compare the vendor's own counts with the gateway's, store by store
+  policy       check [PATH], test [PATH], schema, replay ACCESSLOG|-: validate rules, run the test cases beside them, apply them to logged requests
+  top          [-admin URL] [-once] [-interval 2s]: show in the terminal what the running gateway is doing
+  healthcheck  check whether the running gateway of this configuration is ready; for containers
+  version      print the version; also -v and --version
+  help         print this text; also -h and --help, and these after a command
 
-Exit status: 0 all is well, 1 it is not, 2 the command or the configuration cannot be used; for stats reconcile 0 equal, 1 different, 2 no answer.
+Exit status: 0 success, 1 failure, 2 the command or the configuration is invalid; for stats reconcile 0 equal, 1 different, 2 no result.
 `
 
 // Exit statuses.
@@ -94,9 +94,9 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return exitOK
 	}
 	if strings.HasPrefix(command, "-") {
-		return p.misuse("there is no flag %q; OSGATE_… variables configure the gateway", command)
+		return p.misuse("unknown flag %q; the gateway is configured by OSGATE_… variables", command)
 	}
-	return p.misuse("there is no command %q", command)
+	return p.misuse("unknown command %q", command)
 }
 
 func (p *program) print(format string, args ...any) {

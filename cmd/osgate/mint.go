@@ -39,7 +39,7 @@ func (c comparison) mint(ctx context.Context, transport http.RoundTripper, base 
 	r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}, "User-Agent": {"osgate"}}
 	answer, err := transport.RoundTrip(r)
 	if err != nil {
-		return "", fmt.Errorf("asking %s: %w", host, err)
+		return "", fmt.Errorf("requesting %s: %w", host, err)
 	}
 	defer func() { _ = answer.Body.Close() }() // read below as far as it matters
 	var grant struct {
@@ -50,7 +50,7 @@ func (c comparison) mint(ctx context.Context, transport http.RoundTripper, base 
 	case answer.StatusCode != http.StatusOK:
 		return "", fmt.Errorf("%s answered %d to client %q", host, answer.StatusCode, c.clientID)
 	case err != nil || grant.Token == "":
-		return "", fmt.Errorf("%s answered with no token", host)
+		return "", fmt.Errorf("%s answered without a token", host)
 	}
 	return grant.Token, nil
 }

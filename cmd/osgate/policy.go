@@ -45,7 +45,7 @@ func (p *program) policy(ctx context.Context, args []string) int {
 		a.path = c.Policy.Path
 	}
 	if a.path == "" {
-		return p.misuse("there is no policy: neither a path was given nor OSGATE_POLICY is set")
+		return p.misuse("no policy: give a PATH or set OSGATE_POLICY")
 	}
 	rules, status := p.loadPolicy(a.path, c.Policy)
 	if status != exitOK {
@@ -153,7 +153,7 @@ func (p *program) testPolicy(rules *policy.Rules, path string) int {
 		p.print("%s\n", failure)
 	}
 	if report.Cases == 0 {
-		p.complain("%s holds no *.cases.json: nothing was tested", path)
+		p.complain("%s contains no *.cases.json: nothing was tested", path)
 		return exitFailed
 	}
 	if len(report.Failures) > 0 {

@@ -64,11 +64,11 @@ func readEnvironmentTypes(path string) (map[string]string, error) {
 	defer func() { _ = file.Close() }() // only read
 	var types map[string]string
 	if err := json.NewDecoder(io.LimitReader(file, maxEnvironmentTypesBytes)).Decode(&types); err != nil {
-		return nil, fmt.Errorf(`reading the types of environments: %s is no JSON like {"<environment id>": "production"}: %w`, path, err)
+		return nil, fmt.Errorf(`reading the types of environments: %s is not JSON such as {"<environment id>": "production"}: %w`, path, err)
 	}
 	for id, kind := range types {
 		if kind != "production" && kind != "sandbox" && kind != "design" {
-			return nil, fmt.Errorf("reading the types of environments: %s: %q has type %q; there are production, sandbox and design", path, id, kind)
+			return nil, fmt.Errorf("reading the types of environments: %s: %q has type %q; want production, sandbox or design", path, id, kind)
 		}
 	}
 	return types, nil
@@ -142,7 +142,7 @@ func (p *program) printReplay(s policy.Summary) {
 	if s.Sampled {
 		estimated = fmt.Sprintf(" (of about %s, estimated from a sample)", plural(s.Permitted+s.Denied+s.Undecided, "exchange"))
 	}
-	p.print("%s: %d permitted, %d denied, %d undecided%s; %d skipped, which are no exchange of an identified principal\n",
+	p.print("%s: %d permitted, %d denied, %d undecided%s; %d skipped, which are not exchanges of an identified principal\n",
 		plural(s.Lines, "line"), s.Permitted, s.Denied, s.Undecided, estimated, s.Skipped)
 	if len(s.Rules) == 0 {
 		return
@@ -150,7 +150,7 @@ func (p *program) printReplay(s policy.Summary) {
 	list := table{columns: []column{
 		{title: "RULE"}, {title: "DENIED", right: true}, {title: "OF THESE ANSWERED", right: true}, {title: "IN SHADOW", right: true},
 		{title: "UNDECIDED", right: true},
-		{title: "FIRST REQUEST ID"}, {title: "LAST REQUEST ID"}, {title: "UNDECIDED FOR LACK OF"},
+		{title: "FIRST REQUEST ID"}, {title: "LAST REQUEST ID"}, {title: "UNDECIDED WITHOUT"},
 	}}
 	for _, r := range s.Rules {
 		row := []cell{say(plain, "%s", r.Rule)}

@@ -41,7 +41,7 @@ type comparison struct {
 // stats runs the subcommands of stats. Unlike elsewhere, a failure is status 2, so that 1 says that the counts differ and nothing else.
 func (p *program) stats(ctx context.Context, args []string) int {
 	if len(args) == 0 || args[0] != "reconcile" {
-		return p.misuse("stats knows reconcile only")
+		return p.misuse("unknown stats command; want stats reconcile")
 	}
 	asked, err := parseComparison(args[1:])
 	if err != nil {
@@ -101,7 +101,7 @@ func parseComparison(args []string) (comparison, error) {
 		return c, fmt.Errorf("%w; %s", err, reconcileUsage)
 	}
 	if set.NArg() > 0 {
-		return c, fmt.Errorf("%q is too much; %s", set.Arg(0), reconcileUsage)
+		return c, fmt.Errorf("unexpected argument %q; %s", set.Arg(0), reconcileUsage)
 	}
 	var err error
 	if c.from, err = parseInstant("-from", from, false); err != nil {
@@ -119,17 +119,17 @@ func (c comparison) check() error {
 	case c.organization == "":
 		return fmt.Errorf("-org is missing; %s", reconcileUsage)
 	case regionmap.AccountsHost(c.plane) == "":
-		return fmt.Errorf("-plane %q is none; the planes are %s", c.plane, strings.Join(regionmap.Planes(), ", "))
+		return fmt.Errorf("unknown -plane %q; want one of %s", c.plane, strings.Join(regionmap.Planes(), ", "))
 	case regionmap.StatsHost(c.plane) == "":
-		return fmt.Errorf("the vendor has no Stats API in plane %s, only in us and eu: there is nothing to hold the gateway's counts against", c.plane)
+		return fmt.Errorf("the vendor has no Stats API in plane %s, only in us and eu: there are no counts to compare with the gateway's", c.plane)
 	case c.unit != "requests" && c.unit != "billing":
-		return fmt.Errorf("-unit %q is neither requests nor billing", c.unit)
+		return fmt.Errorf("unknown -unit %q; want requests or billing", c.unit)
 	case c.format != "table" && c.format != "csv" && c.format != "json":
-		return fmt.Errorf("-format %q is none of table, csv, json", c.format)
+		return fmt.Errorf("unknown -format %q; want table, csv or json", c.format)
 	case !(c.tolerance >= 0): // no number is neither
-		return errors.New("-tolerance is no percentage")
+		return errors.New("-tolerance is not a percentage; want 0 or more")
 	case (c.clientID == "") != (c.secretFile == ""):
-		return errors.New("-client-id and -client-secret-file go together")
+		return errors.New("-client-id and -client-secret-file must be given together")
 	}
 	return nil
 }
@@ -147,7 +147,7 @@ func parseInstant(name, text string, last bool) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, fmt.Errorf("%s %q is neither a day like 2024-08-31 nor a time like 2024-08-31T12:00:00Z", name, text)
+		return t, fmt.Errorf("invalid %s %q; want a day such as 2024-08-31 or a time such as 2024-08-31T12:00:00Z", name, text)
 	}
 	return t, nil
 }
@@ -164,7 +164,7 @@ func (p *program) reconcile(ctx context.Context, c config.Config, asked comparis
 	}
 	switch {
 	case asked.clientID != "" && token != "":
-		return nil, errors.New("both " + tokenVariable + " and -client-id are given; right is one of them")
+		return nil, errors.New("both " + tokenVariable + " and -client-id are given; want only one of them")
 	case asked.clientID != "":
 		end := gateway.Endpoint(c)(asked.plane)
 		if token, err = asked.mint(ctx, transport.Shared, end.URL, end.Host); err != nil {
@@ -194,13 +194,13 @@ func (c comparison) base(own config.Config) (*url.URL, error) {
 	if c.gateway != "" {
 		u, err := url.Parse(c.gateway)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
-			return nil, errors.New("-gateway is no URL like http://gateway:8080")
+			return nil, errors.New("-gateway is not a URL such as http://gateway:8080")
 		}
 		return u, nil
 	}
 	host, port, err := net.SplitHostPort(string(own.Listen))
 	if err != nil {
-		return nil, fmt.Errorf("OSGATE_LISTEN cannot be asked: %w", err)
+		return nil, fmt.Errorf("OSGATE_LISTEN cannot be used: %w", err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"

@@ -195,7 +195,7 @@ func TestReconcileFailsWithStatus2(t *testing.T) {
 		{"a token that is none", append(r.environ, "OSGATE_TOKEN=wrong-token"), nil, "401"},
 		{"somebody else's organization", append(r.environ, "OSGATE_TOKEN="+r.token), []string{"-org", "org-other"}, "the vendor's Stats API: asking for organizations/org-other: it answered 403"},
 		{"a plane without a Stats API", r.environ, []string{"-plane", "gov"}, "no Stats API in plane gov"},
-		{"no plane", r.environ, []string{"-plane", "mars"}, "is none"},
+		{"no plane", r.environ, []string{"-plane", "mars"}, "unknown -plane"},
 		{"no such period", append(r.environ, "OSGATE_TOKEN="+r.token), []string{"-period", "1week"}, "the period must be"},
 		{"no time", r.environ, []string{"-from", "yesterday"}, "-from"},
 		{"what nobody keeps", append(r.environ, "OSGATE_TOKEN="+r.token), []string{"-from", "2024-01-01"}, "are kept for 12 months"},
@@ -204,9 +204,9 @@ func TestReconcileFailsWithStatus2(t *testing.T) {
 		{"no format", r.environ, []string{"-format", "xml"}, "-format"},
 		{"no number", r.environ, []string{"-tolerance", "NaN"}, "-tolerance"},
 		{"no URL", append(r.environ, "OSGATE_TOKEN="+r.token), []string{"-gateway", "gateway:8080"}, "-gateway"},
-		{"a secret without a client", r.environ, []string{"-client-secret-file", "x"}, "go together"},
+		{"a secret without a client", r.environ, []string{"-client-secret-file", "x"}, "must be given together"},
 		{"a secret as an argument", r.environ, []string{"-client-secret", "x"}, "-client-secret"},
-		{"too much", r.environ, []string{"now"}, "too much"},
+		{"an argument", r.environ, []string{"now"}, "unexpected argument"},
 		{"a configuration that cannot be used", append(r.environ, "OSGATE_RATE=-1"), nil, "OSGATE_RATE"},
 	} {
 		status, out, complaints := r.runWith(t, tt.environ, tt.args...)

@@ -53,14 +53,14 @@ func (p *program) top(ctx context.Context, args []string) int {
 	}
 	if a.admin == "" {
 		if a.admin, err = loopbackURL(string(c.Admin.Listen)); err != nil {
-			return p.misuse("OSGATE_ADMIN_LISTEN cannot be asked: %v; -admin URL says where else", err)
+			return p.misuse("OSGATE_ADMIN_LISTEN cannot be used: %v; give another address with -admin URL", err)
 		}
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: askTimeout}
 	who := operator{base: a.admin, token: c.Admin.Token.Reveal(), transport: transport}
 	first, err := who.overview(ctx)
 	if err != nil {
-		p.complain("asking %s: %v", a.admin, err)
+		p.complain("requesting %s: %v", a.admin, err)
 		return exitFailed
 	}
 	screen := p.screen()
@@ -102,7 +102,7 @@ func parseTop(args []string) (topArguments, error) {
 		return a, fmt.Errorf("%w; %s", err, topUsage)
 	}
 	if flags.NArg() > 0 {
-		return a, fmt.Errorf("%q is too much; %s", flags.Arg(0), topUsage)
+		return a, fmt.Errorf("unexpected argument %q; %s", flags.Arg(0), topUsage)
 	}
 	if a.interval < minInterval || a.interval > maxInterval {
 		return a, fmt.Errorf("-interval must be from %v to %v", minInterval, maxInterval)

@@ -152,7 +152,7 @@ func TestTopKeepsTheLastFrameWhileTheGatewayIsAway(t *testing.T) {
 		since := clock(time.Now().Add(2 * time.Second))
 		for range 2 {
 			<-time.After(2 * time.Second)
-			shows("while it is away", sgr[bad]+"NO ANSWER since "+since+", asking again: connection refused", true)
+			shows("while it is away", sgr[bad]+"NO ANSWER since "+since+", retrying: connection refused", true)
 		}
 		away.Store(nil)
 		<-time.After(2 * time.Second)

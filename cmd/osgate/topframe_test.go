@@ -35,7 +35,7 @@ func busy(t testing.TB) overview {
 // The frames are rewritten by: go test ./cmd/osgate -run TestFramesFitTheTerminal -update.
 func TestFramesFitTheTerminal(t *testing.T) {
 	const source = "http://127.0.0.1:8081"
-	const lost = "NO ANSWER since 04:51:11 UTC, asking again: dial tcp 127.0.0.1:8081: connect: connection refused"
+	const lost = "NO ANSWER since 04:51:11 UTC, retrying: dial tcp 127.0.0.1:8081: connect: connection refused"
 	for _, tt := range []struct {
 		name string
 		view

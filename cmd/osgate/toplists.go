@@ -101,7 +101,7 @@ func spendingTable(t traffic) table {
 	for _, row := range []struct {
 		name string
 		of   count
-	}{{"asked", t.Upstream}, {"units asked", t.UpstreamUnits}, {"saved", t.Saved.Requests}, {"units saved", t.Saved.Units}} {
+	}{{"requests", t.Upstream}, {"units", t.UpstreamUnits}, {"saved", t.Saved.Requests}, {"units saved", t.Saved.Units}} {
 		list.rows = append(list.rows, []cell{say(plain, "%s", row.name), countCell(plain, row.of.Window), countCell(plain, row.of.Total)})
 	}
 	return list

@@ -156,5 +156,5 @@ func (l *loss) String() string {
 	if l.err == nil {
 		return ""
 	}
-	return "NO ANSWER since " + clock(l.since) + ", asking again: " + l.err.Error()
+	return "NO ANSWER since " + clock(l.since) + ", retrying: " + l.err.Error()
 }

@@ -132,7 +132,7 @@ type operator struct {
 }
 
 // errToken is a gateway that wants another token than it was given.
-var errToken = errors.New("the gateway refuses the token: OSGATE_ADMIN_TOKEN, or OSGATE_ADMIN_TOKEN_FILE, has to be that of the gateway")
+var errToken = errors.New("the gateway refused the token: OSGATE_ADMIN_TOKEN or OSGATE_ADMIN_TOKEN_FILE must have the gateway's own value")
 
 // overview asks once, within askTimeout.
 func (o operator) overview(ctx context.Context) (overview, error) {
@@ -161,7 +161,7 @@ func readOverview(answer *http.Response) (overview, error) {
 	case http.StatusUnauthorized, http.StatusTooManyRequests: // 429: wrong too, like many before
 		return overview{}, errToken
 	default:
-		return overview{}, fmt.Errorf("it answered %d: no admin listener of osgate, or it does not take this name for its own", answer.StatusCode)
+		return overview{}, fmt.Errorf("it answered %d: it is not an admin listener of osgate, or it does not accept this host name", answer.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxOverviewBytes+1))
 	if err != nil {

@@ -160,7 +160,7 @@ func (g *Gateway) readiness() admin.Readiness {
 		if !plane.OK {
 			r.Reasons = append(r.Reasons, admin.Reason{
 				Part:   planePart + plane.Plane,
-				Detail: "it does not say whose tokens are: known ones are forwarded for OSGATE_AUTH_STALE, unknown ones refused (503 identity-unavailable)",
+				Detail: "it does not identify tokens: known ones are forwarded for OSGATE_AUTH_STALE, unknown ones are refused (503 identity-unavailable)",
 			})
 		}
 	}
@@ -168,7 +168,7 @@ func (g *Gateway) readiness() admin.Readiness {
 		if !region.OK {
 			r.Reasons = append(r.Reasons, admin.Reason{
 				Part:   regionPart + region.Location.String(),
-				Detail: "connections to it do not come about: one request at a time tries, the others get 502 upstream-unreachable at once",
+				Detail: "connections to it fail: one request at a time tries, the others get 502 upstream-unreachable at once",
 			})
 		}
 	}
@@ -179,7 +179,7 @@ func (g *Gateway) readiness() admin.Readiness {
 	if s := g.policy.State(); s.Err != nil {
 		since, loaded := s.Since.UTC().Format(time.RFC3339), s.Loaded.UTC().Format(time.RFC3339)
 		r.Reasons = append(r.Reasons, admin.Reason{
-			Part: policyPart, Detail: "the rules as they are since " + since + " cannot be taken, the log says why; those of " + loaded + " stay in force",
+			Part: policyPart, Detail: "the rules files as of " + since + " are invalid, see the log; the rules of " + loaded + " stay in force",
 		})
 	}
 	r.Reasons = append(r.Reasons, g.files.reasons()...)
@@ -218,7 +218,7 @@ func statisticsReason(s stats.Status, losing bool) (r admin.Reason, ok bool) {
 func logReason(s telemetry.LogState, now time.Time) (r admin.Reason, ok bool) {
 	var troubles []string
 	if !s.Unread.IsZero() {
-		troubles = append(troubles, "nobody reads the log since "+s.Unread.UTC().Format(time.RFC3339)+"; lines wait in memory as long as there is room")
+		troubles = append(troubles, "the log has not been read since "+s.Unread.UTC().Format(time.RFC3339)+"; lines wait in memory while there is room")
 	}
 	if !s.Last.IsZero() && now.Sub(s.Last) < time.Minute {
 		troubles = append(troubles, "lines could not be written within the last minute and are lost, "+strconv.FormatInt(s.Lost, 10)+" of them since the start")

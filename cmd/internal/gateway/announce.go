@@ -56,7 +56,7 @@ func (g *Gateway) announce() {
 func (g *Gateway) notes() (notes []string) {
 	c := g.config
 	if g.redis == nil && c.StateDir == "" {
-		notes = append(notes, "statistics are kept in memory only and end with this process; set OSGATE_STATE_DIR or OSGATE_REDIS_URL")
+		notes = append(notes, "statistics are kept in memory only and are lost when this process ends; set OSGATE_STATE_DIR or OSGATE_REDIS_URL")
 	}
 	if g.plain != nil {
 		notes = append(notes, "OSGATE_CACHE_MODE=rfc9111: this is a plain HTTP cache in front of OSGATE_UPSTREAM_OVERRIDE, without identity, policy or quota")
@@ -65,13 +65,13 @@ func (g *Gateway) notes() (notes []string) {
 		notes = append(notes, "without OSGATE_SECRET neither bodies nor identities are shared between replicas")
 	}
 	if c.Accounts && g.certs == nil && !c.Listen.Loopback() {
-		notes = append(notes, "Access Management calls carry secrets and come over plain HTTP; set OSGATE_TLS_CERT and _KEY, or OSGATE_ACCOUNTS=false")
+		notes = append(notes, "Access Management calls carry secrets and arrive over plain HTTP; set OSGATE_TLS_CERT and _KEY, or OSGATE_ACCOUNTS=false")
 	}
 	if c.Admin.Token.Reveal() != "" && c.Admin.ShortToken() {
 		notes = append(notes, fmt.Sprintf("OSGATE_ADMIN_TOKEN has fewer than %d characters: it can be guessed; set a random one", config.MinAdminToken))
 	}
 	if g.redis == nil && c.Rate.Replicas > 1 {
-		notes = append(notes, "without OSGATE_REDIS_URL each of OSGATE_REPLICAS counts by itself: a client has its quota in every one")
+		notes = append(notes, "without OSGATE_REDIS_URL each replica counts separately: a client has its full quota in each of OSGATE_REPLICAS")
 	}
 	if g.redis != nil && c.StateDir != "" {
 		notes = append(notes, "OSGATE_STATE_DIR is not used: statistics are kept in Redis")
@@ -80,13 +80,13 @@ func (g *Gateway) notes() (notes []string) {
 		notes = append(notes, "OSGATE_AUTH_CLIENT_ID and OSGATE_AUTH_INTROSPECTION_URL are not used: OSGATE_AUTH is "+c.Auth.Mode)
 	}
 	if u := c.Auth.IntrospectionURL.Reveal(); c.Auth.Mode == introspect && u != nil && u.Scheme == "http" {
-		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL is plain HTTP: our secret and every caller's token go to it in the clear")
+		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL is plain HTTP: the client secret and every token are sent to it unencrypted")
 	}
 	if c.Auth.Mode == introspect && c.Auth.IntrospectionURL.Reveal() != nil && len(g.regions.EnabledPlanes()) > 1 {
-		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL vouches for the tokens of all control planes; set OSGATE_PLANES to the one it belongs to")
+		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL validates the tokens of all control planes; set OSGATE_PLANES to the plane that it belongs to")
 	}
 	if share, limit := shares(c), conns.Descriptors(); share.Sum() > limit {
-		notes = append(notes, fmt.Sprintf("OSGATE_MAX_CONNECTIONS and all else may need %d file descriptors, and there are %d; "+
+		notes = append(notes, fmt.Sprintf("OSGATE_MAX_CONNECTIONS and the rest of the process may need %d file descriptors, but the limit is %d;  "+
 			"raise the limit (ulimit -n, LimitNOFILE)", share.Sum(), limit))
 	}
 	if c.Upstream.Override.Reveal() != nil {

@@ -136,7 +136,7 @@ func Transport(c config.Config) (proxy.Transport, error) {
 			return proxy.Transport{}, fmt.Errorf("reading the system's authorities: %w", err)
 		}
 		if !o.Roots.AppendCertsFromPEM(pem) {
-			return proxy.Transport{}, errors.New("OSGATE_UPSTREAM_CA holds no PEM certificate")
+			return proxy.Transport{}, errors.New("OSGATE_UPSTREAM_CA contains no PEM certificate")
 		}
 	}
 	return proxy.NewTransport(o), nil
@@ -266,19 +266,19 @@ func (p *parts) makeIdentity(transport proxy.Transport, guard auth.Guard) (err e
 // planeChanged tells the one log line that a change of a control plane's state is worth.
 func (p *parts) planeChanged(s auth.PlaneState) {
 	if s.OK {
-		p.logger.Info("a control plane is back", "plane", s.Plane)
+		p.logger.Info("a control plane is available again", "plane", s.Plane)
 		return
 	}
-	p.logger.Warn("a control plane is gone; known tokens are forwarded, unknown ones wait", "plane", s.Plane, "cause", s.LastError)
+	p.logger.Warn("a control plane is unavailable; known tokens are forwarded, unknown ones wait", "plane", s.Plane, "cause", s.LastError)
 }
 
 // regionChanged tells the one log line that it is worth when connections to a region no longer come about, or do again.
 func (p *parts) regionChanged(s regionmap.ReachState) {
 	if s.OK {
-		p.logger.Info("a region is back", "plane", s.Location.Plane, "region", s.Location.Region)
+		p.logger.Info("a region is reachable again", "plane", s.Location.Plane, "region", s.Location.Region)
 		return
 	}
-	p.logger.Warn("a region is gone: connections to it do not come about; one request at a time tries", "plane", s.Location.Plane,
+	p.logger.Warn("a region is unreachable: connections to it fail; one request at a time tries", "plane", s.Location.Plane,
 		"region", s.Location.Region, "cause", s.LastError)
 }
 
@@ -306,19 +306,19 @@ func (p *parts) shut() error {
 // redisChanged tells the one log line that a change of Redis's state is worth.
 func (p *parts) redisChanged(s redisconn.State) {
 	if s.OK {
-		p.logger.Info("redis is back")
+		p.logger.Info("redis is available again")
 		return
 	}
-	p.logger.Warn("redis is gone", "quotas", quotasWithoutRedis(p.config.Rate), "cause", s.LastError)
+	p.logger.Warn("redis is unavailable", "quotas", quotasWithoutRedis(p.config.Rate), "cause", s.LastError)
 }
 
 // rightsChanged tells the one log line that it is worth which commands Redis does not permit to the user of OSGATE_REDIS_URL.
 func (p *parts) rightsChanged(denied string) {
 	if denied == "" {
-		p.logger.Info("redis permits every command that is used")
+		p.logger.Info("redis permits every command that osgate uses")
 		return
 	}
-	p.logger.Warn("redis does not permit commands to the user of OSGATE_REDIS_URL; what needs them is done as without redis", "commands", denied)
+	p.logger.Warn("redis does not permit some commands to the user of OSGATE_REDIS_URL; features that need them work as without redis", "commands", denied)
 }
 
 // makeCache makes the cache, coherent over all that share a Redis, else with itself.

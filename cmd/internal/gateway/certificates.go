@@ -47,7 +47,7 @@ func (c *certificates) load() error {
 		}
 		t.ClientCAs = x509.NewCertPool()
 		if !t.ClientCAs.AppendCertsFromPEM(pem) {
-			return errors.New("OSGATE_TLS_CLIENT_CA holds no PEM certificate")
+			return errors.New("OSGATE_TLS_CLIENT_CA contains no PEM certificate")
 		}
 		t.ClientAuth = tls.RequireAndVerifyClientCert
 	}
@@ -88,7 +88,7 @@ func (c *certificates) reload(anyway bool) {
 	}
 	c.seen = now
 	if err := c.load(); err != nil {
-		c.logger.Warn("certificates cannot be used as they are now; the old ones are served on", "cause", err.Error())
+		c.logger.Warn("the changed certificates are invalid; the old ones stay in use", "cause", err.Error())
 		return
 	}
 	c.logger.Info("certificates reloaded")

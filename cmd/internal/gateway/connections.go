@@ -46,7 +46,7 @@ func (p *parts) connectionsChanged(listener string) func(conns.Change) {
 		case c.Over:
 			p.logger.Info("connections are accepted again", "listener", listener, "failures", c.Times)
 		default:
-			p.logger.Warn("the system gives no new connections", "listener", listener, "failures", c.Times, "cause", c.Cause)
+			p.logger.Warn("new connections cannot be accepted", "listener", listener, "failures", c.Times, "cause", c.Cause)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func connectionsReasons(s conns.State, n conns.Counts) (reasons []admin.Reason) 
 			"all %d connections were in use within the last 10 seconds: idle ones are closed for new ones; new ones are refused where none is idle", n.Limit)})
 	}
 	if s.Failing {
-		reasons = append(reasons, admin.Reason{Part: connsPart, Detail: "the system gives no new connections: " + s.Cause})
+		reasons = append(reasons, admin.Reason{Part: connsPart, Detail: "new connections cannot be accepted: " + s.Cause})
 	}
 	return reasons
 }

@@ -302,7 +302,7 @@ func TestCertificatesAreReadAgainWhenTheyChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.certs.reload(false)
-	if got := serial(); got != 2 || !strings.Contains(g.log.String(), "the old ones are served on") {
+	if got := serial(); got != 2 || !strings.Contains(g.log.String(), "the old ones stay in use") {
 		t.Errorf("after a bad change certificate %d is served; log %s", got, g.log)
 	}
 }

@@ -71,11 +71,11 @@ func (g *Gateway) redisHealth(now time.Time) admin.Part {
 
 func planeHealth(s auth.PlaneState, took telemetry.Quantiles) admin.Part {
 	p := admin.Part{
-		Name: planePart + s.Plane, State: admin.PartOK, Detail: "It says whose tokens are", Since: s.Since, Breaker: s.Breaker, Latency: latency(took),
+		Name: planePart + s.Plane, State: admin.PartOK, Detail: "It identifies tokens", Since: s.Since, Breaker: s.Breaker, Latency: latency(took),
 	}
 	switch {
 	case !s.OK:
-		p.State, p.Detail = admin.PartDown, "It does not say whose tokens are: "+s.LastError
+		p.State, p.Detail = admin.PartDown, "It does not identify tokens: "+s.LastError
 	case took.Count == 0:
 		p.State, p.Detail, p.Since = admin.PartIdle, notAsked, time.Time{}
 	}
@@ -83,7 +83,7 @@ func planeHealth(s auth.PlaneState, took telemetry.Quantiles) admin.Part {
 }
 
 // notAsked is what is said of a part that answers as far as anybody knows.
-const notAsked = "It was not asked within the last minute"
+const notAsked = "No request within the last minute"
 
 // regionsHealth tells of the regions that were asked since the start.
 func regionsHealth(counts []telemetry.RegionCount, reached []regionmap.ReachState) (all []admin.Part) {
@@ -107,7 +107,7 @@ func regionHealth(r telemetry.RegionCount, s regionmap.ReachState) admin.Part {
 	}
 	switch {
 	case !s.OK:
-		p.State, p.Since, p.Detail = admin.PartDown, s.Since, "Connections to it do not come about: "+s.LastError
+		p.State, p.Since, p.Detail = admin.PartDown, s.Since, "Connections to it fail: "+s.LastError
 		return p
 	case r.Requests == 0:
 		p.State, p.Detail = admin.PartIdle, notAsked
@@ -170,9 +170,9 @@ func (g *Gateway) cacheHealth(traffic telemetry.Snapshot) admin.Part {
 	held := fmt.Sprintf("%d answers in %s", s.Entries, bytesText(s.Bytes))
 	switch {
 	case g.redis != nil && !g.redis.State().OK:
-		return admin.Part{Name: cachePart, State: admin.PartDegraded, Detail: "Nothing is answered from it while Redis is away; " + held}
+		return admin.Part{Name: cachePart, State: admin.PartDegraded, Detail: "Nothing is answered from it while Redis is unavailable; " + held}
 	case traffic.Lookups.Window == 0:
-		return admin.Part{Name: cachePart, State: admin.PartIdle, Detail: "Nothing that can be cached was asked within the last minute; " + held}
+		return admin.Part{Name: cachePart, State: admin.PartIdle, Detail: "No cacheable request within the last minute; " + held}
 	}
 	return admin.Part{Name: cachePart, State: admin.PartOK, Detail: held}
 }
@@ -193,7 +193,7 @@ func bytesText(n int64) string {
 // policyHealth tells of rules that cannot be read, and of those that could not be evaluated: they may refuse what they should not.
 func policyHealth(s policy.State, traffic telemetry.Snapshot) admin.Part {
 	if s.Rules == 0 {
-		return admin.Part{Name: policyPart, State: admin.PartIdle, Detail: "There is none: what Anypoint permits is permitted"}
+		return admin.Part{Name: policyPart, State: admin.PartIdle, Detail: "There is none: everything that Anypoint permits is permitted"}
 	}
 	p := admin.Part{Name: policyPart, State: admin.PartOK, Detail: fmt.Sprintf("%d rules, %d of them in shadow mode", s.Rules, s.Shadowed), Since: s.Loaded}
 	var failing []string
@@ -204,7 +204,7 @@ func policyHealth(s policy.State, traffic telemetry.Snapshot) admin.Part {
 	}
 	switch {
 	case s.Err != nil:
-		p.State, p.Since, p.Detail = admin.PartDegraded, s.Since, "The files cannot be taken as they are now; the rules of before stay in force: "+s.Err.Error()
+		p.State, p.Since, p.Detail = admin.PartDegraded, s.Since, "The changed files are invalid; the previous rules stay in force: "+s.Err.Error()
 	case len(failing) > 0:
 		const shown = 3
 		names := strings.Join(failing[:min(len(failing), shown)], ", ")

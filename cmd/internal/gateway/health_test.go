@@ -70,10 +70,10 @@ func TestARegionThatIsGoneIsDownUntilItIsBack(t *testing.T) {
 		}
 		got := regionsHealth(counts, reached)
 		want := []admin.Part{{
-			Name: "region us/us-east-1", State: admin.PartDown, Detail: "Connections to it do not come about: dial tcp: i/o timeout", Since: since, Breaker: "open",
+			Name: "region us/us-east-1", State: admin.PartDown, Detail: "Connections to it fail: dial tcp: i/o timeout", Since: since, Breaker: "open",
 			Requests: &asked, Errors: new(int64),
 		}, {
-			Name: "region us/us-east-2", State: admin.PartIdle, Detail: "It was not asked within the last minute", Breaker: "closed", Requests: new(int64), Errors: new(int64),
+			Name: "region us/us-east-2", State: admin.PartIdle, Detail: "No request within the last minute", Breaker: "closed", Requests: new(int64), Errors: new(int64),
 		}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%d requests (-want +got):\n%s", asked, diff)
@@ -91,8 +91,8 @@ func TestPartsSayWhatIsWrongWithThem(t *testing.T) {
 		detail string
 		since  time.Time
 	}{
-		"plane":              {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, asked), admin.PartOK, "whose tokens", now},
-		"plane, not asked":   {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, telemetry.Quantiles{}), admin.PartIdle, "not asked", time.Time{}},
+		"plane":              {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, asked), admin.PartOK, "identifies tokens", now},
+		"plane, not asked":   {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, telemetry.Quantiles{}), admin.PartIdle, "No request", time.Time{}},
 		"plane, down":        {planeHealth(auth.PlaneState{Plane: "us", Since: now, LastError: "no route"}, asked), admin.PartDown, "no route", now},
 		"statistics":         {statisticsHealth(stats.Status{Flushed: now.Add(-2 * time.Second)}, false, now), admin.PartOK, "2 s ago", time.Time{}},
 		"statistics, down":   {statisticsHealth(stats.Status{Flushed: now.Add(-8 * time.Second), Down: now, Err: errors.New("disk full")}, true, now), admin.PartDown, "8 s wait in memory: disk full", now},

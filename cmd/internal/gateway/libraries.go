@@ -14,7 +14,7 @@ type libraries struct{ logger *slog.Logger }
 
 // Write implements [io.Writer].
 func (l libraries) Write(p []byte) (int, error) {
-	l.logger.Debug("a library has said something", "text", record.WithoutQuotes(strings.TrimSpace(string(p))))
+	l.logger.Debug("a library logged a message", "text", record.WithoutQuotes(strings.TrimSpace(string(p))))
 	return len(p), nil
 }
 

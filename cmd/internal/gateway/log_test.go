@@ -23,11 +23,11 @@ func TestALogThatIsNotReadOrHasJustLostLinesIsAReason(t *testing.T) {
 		want  string // empty: no reason
 	}{
 		"all well":            {telemetry.LogState{}, ""},
-		"not read":            {telemetry.LogState{Unread: now}, "nobody reads the log since 2026-01-02T03:04:05Z; lines wait in memory as long as there is room"},
+		"not read":            {telemetry.LogState{Unread: now}, "the log has not been read since 2026-01-02T03:04:05Z; lines wait in memory while there is room"},
 		"lost just now":       {telemetry.LogState{Lost: 7, Last: now.Add(-59 * time.Second)}, "lines could not be written within the last minute and are lost, 7 of them since the start"},
 		"lost a minute ago":   {telemetry.LogState{Lost: 7, Last: now.Add(-time.Minute)}, ""},
-		"not read, and lost":  {telemetry.LogState{Lost: 7, Last: now, Unread: now}, "nobody reads the log since 2026-01-02T03:04:05Z; lines wait in memory as long as there is room; lines could not be written within the last minute and are lost, 7 of them since the start"},
-		"not read, lost once": {telemetry.LogState{Lost: 7, Last: now.Add(-time.Hour), Unread: now}, "nobody reads the log since 2026-01-02T03:04:05Z; lines wait in memory as long as there is room"},
+		"not read, and lost":  {telemetry.LogState{Lost: 7, Last: now, Unread: now}, "the log has not been read since 2026-01-02T03:04:05Z; lines wait in memory while there is room; lines could not be written within the last minute and are lost, 7 of them since the start"},
+		"not read, lost once": {telemetry.LogState{Lost: 7, Last: now.Add(-time.Hour), Unread: now}, "the log has not been read since 2026-01-02T03:04:05Z; lines wait in memory while there is room"},
 	} {
 		r, ok := logReason(tt.state, now)
 		if ok != (tt.want != "") || r.Detail != tt.want || r.Part != "log" {

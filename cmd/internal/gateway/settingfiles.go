@@ -70,14 +70,14 @@ func (s *settingFiles) take(variable string, files []watch.File, err error) erro
 		}
 		before.err = err
 		s.states[variable] = before
-		s.logger.Error("a file of settings cannot be taken; its entries in force stay", "variable", variable+"_FILE", "loaded", before.loaded,
+		s.logger.Error("a settings file is invalid; its entries in force stay", "variable", variable+"_FILE", "loaded", before.loaded,
 			"cause", err.Error())
 		return err
 	}
 	changed := !reflect.DeepEqual(valueOf(s.config, variable), valueOf(next, variable))
 	s.config, s.states[variable] = next, settingState{loaded: time.Now()}
 	if changed || before.err != nil {
-		s.logger.Info("a file of settings was read", "variable", variable+"_FILE", "changed", changed)
+		s.logger.Info("a settings file was read", "variable", variable+"_FILE", "changed", changed)
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (s *settingFiles) reasons() (all []admin.Reason) {
 	for _, variable := range s.names() {
 		if state := s.states[variable]; state.err != nil {
 			all = append(all, admin.Reason{Part: settingsPart + variable, Detail: fmt.Sprintf(
-				"%s_FILE as it is since %s cannot be taken, the log says why; the entries of %s stay in force",
+				"%s_FILE as of %s is invalid, see the log; the entries of %s stay in force",
 				variable, state.since.UTC().Format(time.RFC3339), state.loaded.UTC().Format(time.RFC3339))})
 		}
 	}

@@ -34,7 +34,7 @@ func quotasWithoutRedis(c config.Rate) string {
 	case ratelimit.ModeOpen:
 		return "not counted, every request passes (OSGATE_RATE_REDIS_DOWN=open)"
 	case ratelimit.ModeClosed:
-		return "not counted, what costs quota is refused with 503 overloaded (OSGATE_RATE_REDIS_DOWN=closed)"
+		return "not counted, requests that cost quota are refused with 503 overloaded (OSGATE_RATE_REDIS_DOWN=closed)"
 	case ratelimit.ModeLocal:
 	}
 	return "counted in this process"
@@ -45,8 +45,8 @@ func redisReasons(c config.Rate, s redisconn.State) (all []admin.Reason) {
 	if s.Denied != "" {
 		all = append(all, admin.Reason{
 			Part: rightsPart,
-			Detail: "Redis does not permit to the user of OSGATE_REDIS_URL: " + s.Denied +
-				"; what needs that is done as without Redis; grant it by ACL SETUSER",
+			Detail: "Redis does not permit the user of OSGATE_REDIS_URL to run: " + s.Denied +
+				"; features that need these commands work as without Redis; grant them with ACL SETUSER",
 		})
 	}
 	if !s.OK {

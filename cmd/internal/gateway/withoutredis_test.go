@@ -20,7 +20,7 @@ func TestReadinessAndLogSayWhatBecomesOfQuotasWithoutRedis(t *testing.T) {
 	}{
 		"local":  {admin.Degraded, http.StatusOK, "counted in this process"},
 		"open":   {admin.Degraded, http.StatusOK, "not counted, every request passes (OSGATE_RATE_REDIS_DOWN=open)"},
-		"closed": {admin.Unready, http.StatusServiceUnavailable, "not counted, what costs quota is refused with 503 overloaded (OSGATE_RATE_REDIS_DOWN=closed)"},
+		"closed": {admin.Unready, http.StatusServiceUnavailable, "not counted, requests that cost quota are refused with 503 overloaded (OSGATE_RATE_REDIS_DOWN=closed)"},
 	} {
 		t.Run(mode, func(t *testing.T) {
 			s := upstream(t, func(*http.Request) {})
@@ -38,7 +38,7 @@ func TestReadinessAndLogSayWhatBecomesOfQuotasWithoutRedis(t *testing.T) {
 			if status, body := get(t, client, base+key, token); status != want.served || strings.Contains(body, "overloaded") != (mode == "closed") {
 				t.Errorf("a read is answered %d %s, want %d, overloaded where nothing is let through", status, body, want.served)
 			}
-			if line := g.log.String(); !strings.Contains(line, `"redis is gone","quotas":"`+want.says+`"`) {
+			if line := g.log.String(); !strings.Contains(line, `"redis is unavailable","quotas":"`+want.says+`"`) {
 				t.Errorf("the log does not say that %s: %s", want.says, line)
 			}
 			redis.Restart()
