@@ -132,12 +132,53 @@ func TestTurnThatComesJustInTimeIsServed(t *testing.T) {
 	})
 }
 
+// TestReplicasOfADistantLimiterServeAllInTime is the strict form of the two tests above:
+// fake time, and a limiter whose answers take exactly one round trip. No request is
+// served before its turn, and answers delay the last one by the stated number of round
+// trips at most: with a burst they do not add up, in a window they add up once each
+// period, and without a burst once each turn.
+func TestReplicasOfADistantLimiterServeAllInTime(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		quota ratelimit.Quota
+		turn  time.Duration // of the 50th request
+		trips time.Duration // by which answers may delay it
+	}{
+		"gcra":   {both(tenASecond)["gcra"], 4 * time.Second, 2},
+		"window": {both(tenASecond)["window"], 4 * time.Second, 4 * 4},
+		"spaced": {ratelimit.Quota{Rate: 50, Period: time.Second, Burst: 1}, 49 * 20 * time.Millisecond, 50},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			limiter := distant{ratelimit.NewLocal(ratelimit.LocalOptions{})}
+			var clients sync.WaitGroup
+			start := time.Now()
+			for range 2 {
+				turns := ratelimit.NewTurns(ratelimit.TurnsOptions{MaxWait: 5 * time.Second, Limiter: limiter})
+				for range 25 {
+					clients.Go(func() {
+						if r, waited := takeTurn(t, turns, "k", tt.quota); !r.Allowed {
+							t.Errorf("%s: %+v after %v, want allowed", name, r, waited)
+						}
+					})
+				}
+			}
+			clients.Wait()
+			if took, late := time.Since(start), tt.trips*roundTrip; took < tt.turn || took > tt.turn+late {
+				t.Errorf("%s: all served after %v, want %v and at most %v later", name, took, tt.turn, late)
+			}
+		})
+	}
+}
+
+// roundTrip is the time that a distant limiter takes to answer.
+const roundTrip = 2 * time.Millisecond
+
 // distant is a limiter that is as far away as Redis.
 type distant struct{ ratelimit.Limiter }
 
 func (d distant) Take(ctx context.Context, key string, q ratelimit.Quota) (ratelimit.Result, error) {
-	<-time.After(time.Millisecond)
+	<-time.After(roundTrip / 2)
 	r, err := d.Limiter.Take(ctx, key, q)
-	<-time.After(time.Millisecond)
+	<-time.After(roundTrip / 2)
 	return r, err
 }
