@@ -17,66 +17,77 @@ import (
 
 // Options configure a [Cache].
 type Options struct {
-	// KeyTTL, StoresTTL and KeysTTL are how long answers are fresh: of a key; of regions, store lists and stores; of partition and key
-	// lists. 0 turns that kind off; an hour at most, see [MaxTTL].
+	// KeyTTL, StoresTTL and KeysTTL are how long answers are fresh: those of a key;
+	// those of regions, store lists and stores; those of partition and key lists. 0
+	// turns the kind off. The maximum is an hour, see [MaxTTL].
 	KeyTTL, StoresTTL, KeysTTL time.Duration
 
-	// Bytes bounds the entries, bodies and headers and what it takes to keep them. EntryBytes bounds one body. Answers on their way
-	// into the cache take a quarter of Bytes more at most.
+	// Bytes bounds the entries: bodies, headers and the memory that it takes to keep
+	// them. EntryBytes bounds one body. Answers that are still being received take at
+	// most a quarter of Bytes more.
 	Bytes, EntryBytes int64
 
-	// GrantTTL is how long upstream's answer to a token lets that token be served hits of the same kind. 0: there are no hits.
+	// GrantTTL is how long a token may be served hits of one kind after upstream has
+	// answered it. 0: there are no hits.
 	GrantTTL time.Duration
 
-	// WriteLease is how long a write may take until it takes effect upstream, at the longest; positive.
+	// WriteLease is the longest time that a write may take until it takes effect
+	// upstream. It must be positive.
 	WriteLease time.Duration
 
-	// ConfirmationLease is how long a confirmable operation may roll back by itself, where its store has not told. 0: 10 minutes, the
-	// vendor's default.
+	// ConfirmationLease is how long a confirmable operation may still roll back by
+	// itself if its store's confirmation time is not known. 0: 10 minutes, the vendor's
+	// default.
 	ConfirmationLease time.Duration
 
-	// StaleWhileRevalidate and StaleIfError are for how much longer than it is fresh an answer may be served: while it is being asked for again,
-	// and where upstream fails (RFC 5861). Upstream may say less, or forbid it. 0: not at all. With the freshness of any kind, an hour
-	// at most, see [MaxTTL].
+	// StaleWhileRevalidate and StaleIfError are how long an answer may be served after
+	// it is no longer fresh: while it is fetched again, and if upstream fails (RFC
+	// 5861). Upstream may shorten these times or forbid it. 0: never. Together with the
+	// freshness of any kind the maximum is an hour, see [MaxTTL].
 	StaleWhileRevalidate, StaleIfError time.Duration
 
-	// IgnoreClients says that clients cannot have their reads go upstream, or unstored, by
-	// Cache-Control or Pragma: of these only only-if-cached and max-stale count.
+	// IgnoreClients makes the cache ignore Cache-Control and Pragma of clients, except
+	// only-if-cached and max-stale: a client cannot force a fetch or forbid to store.
 	IgnoreClients bool
 
-	// RequireTTL keeps a value, or a list of keys, only while its store's TTL is known: it may
-	// be served for a hundredth of that. The caller learns a TTL with [Cache.LearnTTL].
-	// False: what is learned by chance bounds the freshness, and an unknown TTL does not.
+	// RequireTTL keeps a value, or a list of keys, only while its store's TTL is known:
+	// it may be served for a hundredth of that. The caller learns a TTL with
+	// [Cache.LearnTTL]. False: a TTL that the cache happens to know bounds the
+	// freshness, an unknown TTL does not.
 	RequireTTL bool
 
-	// Rules are those of [Cache.SetRules] at the start.
+	// Rules are the rules of [Cache.SetRules] at the start.
 	Rules []Rule
 
-	// Coherence knows what is being written. Nil: [NewLocalCoherence].
+	// Coherence keeps track of writes. Nil: [NewLocalCoherence].
 	Coherence Coherence
 
-	// SharedGrants keeps grants for the other replicas too, beside the Coherence. Nil: each process learns them by itself.
+	// SharedGrants shares grants with the other replicas. Nil: each process learns
+	// grants by itself.
 	SharedGrants SharedGrants
 
-	// OnHold is called with what clients keep past the cache, where that is worth a line of
-	// the log: a line a minute for each client, 60 for all. It must not block. Nil:
-	// it is not called.
+	// OnHold reports leases with which a client keeps reads from the cache, if they are
+	// worth a log line: at most one a minute for each client, and 60 a minute for all.
+	// It must not block. Nil: it is not called.
 	OnHold func(Holding)
 
-	// Shared keeps entries for the other replicas too. Nil: each process fetches by itself.
+	// Shared shares entries with the other replicas. Nil: each process fetches by
+	// itself.
 	Shared Shared
 }
 
-// MaxTTL is the longest freshness that may be configured. A read prolongs the life of a value in a store with a rolling TTL ("Object Store v2
-// FAQ"); one that is answered only from here would not, so upstream must see every value in use now and then.
+// MaxTTL is the longest freshness that may be configured. In a store with a rolling
+// TTL, a read prolongs the life of a value ("Object Store v2 FAQ"). A read that is
+// answered from the cache does not, so each value in use must be read upstream now and
+// then.
 const MaxTTL = time.Hour
 
 const (
 	defaultConfirmation = 10 * time.Minute
-	underWayShare       = 4 // answers under way take Bytes divided by this at most
+	underWayShare       = 4 // the bodies that are being received take at most Bytes divided by this
 )
 
-// validate returns all that is wrong with o.
+// validate returns all errors in o.
 func (o *Options) validate() error {
 	var problems []error
 	for name, ttl := range map[string]time.Duration{"KeyTTL": o.KeyTTL, "StoresTTL": o.StoresTTL, "KeysTTL": o.KeysTTL} {
@@ -98,7 +109,7 @@ func (o *Options) validate() error {
 	return errors.Join(problems...)
 }
 
-// validateStale returns what is wrong with how long answers may be served beyond their freshness.
+// validateStale returns the errors in the times for stale answers.
 func (o *Options) validateStale() (problems []error) {
 	for name, stale := range map[string]time.Duration{"StaleWhileRevalidate": o.StaleWhileRevalidate, "StaleIfError": o.StaleIfError} {
 		if ttl := max(o.KeyTTL, o.StoresTTL, o.KeysTTL); stale < 0 || stale > 0 && ttl+stale > MaxTTL {
@@ -109,29 +120,31 @@ func (o *Options) validateStale() (problems []error) {
 	return problems
 }
 
-// Question is what a request asks of the cache.
+// Question is a request to the cache.
 type Question struct {
 	Location  string                // "us/us-east-1"
-	Operation objectstore.Operation // whose answer it is
-	Scope     string                // whose entries may answer: opaque, equal for those who may share
-	Shared    bool                  // Scope holds more than one principal: what upstream marks private is not stored
+	Operation objectstore.Operation // the operation of the request
+	Scope     string                // selects the entries that may answer: opaque, equal for requests that may share entries
+	Shared    bool                  // Scope contains several principals: an answer that upstream marks private is not stored
 	Token     [32]byte              // keyed hash of the request's token, for grants
-	Client    string                // who asks, by its name in quotas and logs: its leases are counted together
-	Header    http.Header           // the request's, read only
-	Alone     bool                  // it brings upstream what is not in Header (a body): the cache is passed by
+	Client    string                // the client's name in quotas and logs, under which its leases are counted
+	Header    http.Header           // the request's header, read only
+	Alone     bool                  // the request has content that is not in Header (a body): the cache is not used
 }
 
-// Result is the cache's answer to a [Question]. Without Entry, Fill and Wait the request goes upstream and is not stored. With both Entry and
-// Fill, the entry is served and what it holds is asked for again by somebody who keeps nobody waiting, whose answer the Fill takes.
+// Result is the cache's answer to a [Question]. Without Entry, Fill and Wait, the
+// request is sent upstream and its answer is not stored. With both Entry and Fill, the
+// entry is served, and the caller fetches it again in the background and gives the
+// answer to the Fill.
 type Result struct {
-	Entry        *Entry // to be served
-	Fill         *Fill  // what may be stored; it must be closed
-	Wait         bool   // another request is fetching the same: [Search.Follow] waits for it
+	Entry        *Entry // the entry to serve
+	Fill         *Fill  // takes the answer; it must be closed
+	Wait         bool   // another request is fetching the same entry: [Search.Follow] waits for it
 	Status       Status
-	OnlyIfCached bool // the client wants a stored answer or none, and there is none: 504 (RFC 9111 section 5.2.1.7)
+	OnlyIfCached bool // the client accepts only a stored answer, and none is stored: 504 (RFC 9111 section 5.2.1.7)
 }
 
-// Cache is the store of answers. Create it with [New]; its methods are safe for concurrent use.
+// Cache stores answers. Create it with [New]. Its methods are safe for concurrent use.
 type Cache struct {
 	options  Options
 	entries  *otter.Cache[digest, *Entry]
@@ -139,12 +152,12 @@ type Cache struct {
 	learned  *learned
 	flights  *flights
 	holders  *holders
-	rules    atomic.Pointer[[]Rule] // nil: none
+	rules    atomic.Pointer[[]Rule] // nil: no rules
 	underWay budget
 	counts   counts
 }
 
-// New returns a cache. It starts no goroutine; [Cache.Run] frees what has expired.
+// New returns a cache. It starts no goroutine; [Cache.Run] frees expired entries.
 func New(o Options) (*Cache, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -177,7 +190,8 @@ func New(o Options) (*Cache, error) {
 	return c, nil
 }
 
-// clock is time as [time.Now] has it, without ticks: otter starts no goroutine of its own then, and Run cleans up in its place.
+// clock is the time of [time.Now], without ticks: with it otter starts no goroutine of
+// its own, and Run frees expired entries instead.
 type clock struct{ start time.Time }
 
 // NowNano implements [otter.Clock].
@@ -186,10 +200,11 @@ func (c *clock) NowNano() int64 { return c.start.UnixNano() + int64(time.Since(c
 // Tick implements [otter.Clock].
 func (c *clock) Tick(time.Duration) <-chan time.Time { return nil }
 
-// cleanUpEvery is how often Run frees what has expired.
+// cleanUpEvery is how often Run frees expired entries.
 const cleanUpEvery = time.Second
 
-// Run frees expired entries until ctx is done, and returns nil then. Without it they go only when room is needed.
+// Run frees expired entries until ctx is done, then it returns nil. Without Run they
+// are freed only when the cache needs room.
 func (c *Cache) Run(ctx context.Context) error {
 	tick := time.NewTicker(cleanUpEvery)
 	defer tick.Stop()
@@ -215,7 +230,8 @@ func (c *Cache) store(key digest, e *Entry) {
 	c.counts.fills.Add(1)
 }
 
-// put keeps e unless a younger entry is there: the fetch that began later knows more.
+// put keeps e unless a newer entry is stored: the fetch that began later has the newer
+// state.
 func (c *Cache) put(key digest, e *Entry) {
 	c.entries.Compute(key, func(old *Entry, found bool) (*Entry, otter.ComputeOp) {
 		if found && old.requestedAt.After(e.requestedAt) {

@@ -5,66 +5,73 @@ import (
 	"time"
 )
 
-// Coherence knows what is being written. It is the storage contract of the package's protocol (protocol.go): in process by
-// [NewLocalCoherence], over replicas by [NewRedisCoherence].
+// Coherence keeps track of the writes under way. It is the storage contract of the
+// package's protocol (protocol.go). [NewLocalCoherence] keeps it in one process,
+// [NewRedisCoherence] over all replicas.
 //
-// Methods are safe for concurrent use and called on the path of a request, so they answer within the store's own hard bound or fail.
-// An error of Read means that nothing is known: the request goes upstream past the cache. An error of Mark means that readers may not
-// learn of the write; the caller decides whether it goes on.
+// Methods are safe for concurrent use. They are called while a request waits, so they
+// return within the store's own hard time limit or fail. An error of Read means that
+// the state is not known: the request bypasses the cache. An error of Mark means that
+// readers may not learn of the write; the caller decides whether to send it.
 type Coherence interface {
-	// Read returns the stamp under which an answer that depends on these resources is found, and under which one that is fetched from
-	// now on may be stored.
+	// Read returns the stamp of an answer that depends on these resources: entries with
+	// this stamp may be served, and an answer that is fetched from now on is stored
+	// under it.
 	Read(ctx context.Context, on Resources) (Reading, error)
 
-	// Mark holds a lease on the resources for the writer, for so long from the moment
-	// of the call at the least. A lease that runs out gives the resources new
-	// generations; a lease of 0 does so at once. Mark returns only when readers
-	// everywhere see it; after an error some may. To mark again under the same writer
-	// renews the lease, and an error of that leaves the lease there was. The zero
+	// Mark holds a lease on the resources for the writer, at least for the given time
+	// from the moment of the call. A lease that runs out gives the resources new
+	// generations; a lease of 0 does so at once. Mark returns only when readers on all
+	// replicas see it; after an error some may see it. To mark again under the same
+	// writer renews the lease, and an error of that leaves the old lease. The zero
 	// writer's lease cannot be given back.
 	Mark(ctx context.Context, on Resources, writer ID, lease time.Duration) error
 
-	// Release gives the writer's lease back. Changed says that the write may have
-	// changed something: the resources get new generations. Else they keep those that
-	// they have. Release does not wait; one that is lost leaves the lease to run out,
+	// Release gives the writer's lease back. If changed is true, the write may have
+	// changed something, and the resources get new generations; otherwise they keep
+	// those that they have. Release does not wait. If it is lost, the lease runs out,
 	// which is safe.
 	Release(on Resources, writer ID, changed bool)
 
-	// Settled returns for how many leases there was no room since the start. Each of
-	// them has kept everything that is beside it past the cache for as long as the
-	// lease would have lasted.
+	// Settled returns the number of leases since the start for which there was no room.
+	// Each of them has kept all reads of its part of the store from the cache for as
+	// long as the lease would have lasted.
 	Settled() int64
 
 	// Reset makes every entry stored so far unservable. Leases stay.
 	Reset(ctx context.Context) error
 }
 
-// ReadStarter is a [Coherence] whose Read can travel with what else is asked of the same store for the same request, so that the request
-// waits once for both. What needs no journey, such as the coherence in process, is none.
+// ReadStarter is a [Coherence] that can send its Read along with other commands of the
+// same request to the same store, so that the request waits once for both. A Coherence
+// that needs no round trip, such as the one in process, does not implement it.
 type ReadStarter interface {
-	// StartRead begins a Read: every round trip that is made with the returned context takes the question along, and the errand's Read
-	// ends it.
+	// StartRead begins a Read. Every round trip that is made with the returned context
+	// sends the read along. The Read method of the PendingRead completes it.
 	StartRead(ctx context.Context, on Resources) (context.Context, PendingRead)
 }
 
-// PendingRead is a Read under way. It belongs to one goroutine at a time, the one that uses its context.
+// PendingRead is a Read under way. It belongs to one goroutine at a time, the one that
+// uses its context.
 type PendingRead interface {
-	// Read returns what the latest round trip brought: a reading, or the error that the store is away. Where none was made, or the
-	// question could not be put, it asks by itself as [Coherence].Read does.
+	// Read returns the result of the latest round trip: a reading, or the error that
+	// the store is unavailable. If no round trip was made, or the read could not be
+	// sent along, it reads by itself as [Coherence].Read does.
 	//
-	// What was brought may be older than the call by as long as the request has waited since, for its turn as an example. It is true
-	// all the same: the state of the store at an instant after the request began is one that the request may see, and a fetch that
-	// begins after the call begins after that instant.
+	// The result may be as old as the time that the request has waited since, for
+	// example for its quota. It is still valid: the request may see the state of the
+	// store at any instant after the request began, and a fetch that begins after the
+	// call begins after that instant.
 	Read(ctx context.Context) (Reading, error)
 }
 
-// Reading is what [Coherence].Read found.
+// Reading is the result of [Coherence].Read.
 type Reading struct {
 	Stamp Stamp
-	// Closed is why nothing may be served, stored or shared now, as a token for Cache-Status: "write-in-flight", "settling".
-	// Empty: all of it may be.
+	// Closed is the reason not to serve, store or share an entry now, as a token for
+	// Cache-Status: "write-in-flight", "settling". Empty: the cache may be used.
 	Closed string
-	// TokenInfo is what [SharedGrants] says of the holder, where one was asked about.
+	// TokenInfo is the state of the token in [SharedGrants], if the read included it.
 	TokenInfo TokenInfo
 }
 

@@ -9,58 +9,69 @@ import (
 	"time"
 )
 
-// This file lets reads that miss at the same time wait for one fetch. Why a follower may have the answer of a fetch that began before it came:
+// In this file, reads that miss at the same time wait for one fetch. Why a follower may
+// get the answer of a fetch that began before the follower came:
 //
-//  1. A follower joins only a fetch of the same token, entry and stamp, and it got its own stamp after it came.
-//  2. A write that was answered before the follower came had new generations made before that. The leader's stamp holds them too, since the stamps
-//     are equal and no generation comes twice; and no lease was alive when the leader got it. So the fetch began after the write took effect.
-//  3. A write that is marked after the follower got its stamp overlaps the follower: it may see that write or not.
-//  4. Where a lease is alive, an epoch settles or coherence is not known, there is no [Fill] and so nothing to join.
+//  1. A follower joins only a fetch of the same token, entry and stamp. It got its own stamp
+//     after it came.
+//  2. A write that was answered before the follower came made new generations before that.
+//     The leader's stamp contains them too, because the stamps are equal and no generation
+//     is used twice. And no lease was alive when the leader got its stamp. So the fetch
+//     began after the write took effect.
+//  3. A write that is marked after the follower got its stamp overlaps the follower's
+//     request, which may see that write or not.
+//  4. While a lease is alive, an epoch settles or coherence is not known, there is no [Fill]
+//     and so no fetch to join.
 //
-// The token is part of it because upstream judges each token by itself: nobody gets what upstream has not just said to that very token.
+// The token is part of the key because upstream authorizes each token separately: a
+// client gets only an answer that upstream has just given to the client's own token.
 
-// The bounds of waiting. Who finds no room goes upstream by itself.
+// The bounds of waiting. A request that finds no room sends its own request upstream.
 const (
 	followersEach = 4096 // of one fetch
 	followersAll  = 8192
 )
 
-// flightKey is what a fetch must have in common with who joins it.
+// flightKey must be equal for a fetch and a request that joins it.
 type flightKey struct {
 	token [32]byte
 	entry digest
 	stamp Stamp
-	floor time.Time // when upstream refused the token last: who comes after that joins nothing that was asked before
+	floor time.Time // when upstream last refused the token: a later request does not join a fetch from before the refusal
 }
 
-// flightResult is how a fetch ended for its followers. The zero value sends each of them upstream by itself: what comes is too large, or not to be
-// used twice.
+// flightResult is the result of a fetch for its followers. The zero value makes each of
+// them send its own request upstream: the answer is too large, or it must not be used
+// twice.
 type flightResult struct {
 	entry *Entry // the answer
-	err   error  // why there is none
-	again bool   // the leader gave up for reasons of its own, or the answer is in the store: look again
+	err   error  // the reason that there is no answer
+	again bool   // the leader gave up for its own reasons, or the answer is in the store: search again
 }
 
-// flight is a fetch under way that others may join. What is not said to be constant is guarded by the mutex of its flights.
+// flight is a fetch under way that other requests may join. The mutex of its flights
+// guards all fields that are not constant.
 type flight struct {
 	key       flightKey     // constant
-	done      chan struct{} // constant; closed when landing is known
-	result    flightResult  // constant from then on
+	done      chan struct{} // constant; closed when result is known
+	result    flightResult  // constant after that
 	finished  bool          // done is closed
 	followers int
-	abandon   func() // the leader's client has left: ends the fetch when nobody waits any more; nil: it is there
+	abandon   func() // ends the fetch as soon as it has no followers; nil: the leader's client is still connected
 }
 
-// flights are the fetches under way. Each belongs to an exchange, so their number is bounded by that of exchanges.
+// flights are the fetches under way. Each belongs to an exchange, so the number of
+// exchanges bounds their number.
 type flights struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	active  map[flightKey]*flight
 	waiting int
 }
 
 func newFlights() *flights { return &flights{active: map[flightKey]*flight{}} }
 
-// join joins the flight of this key, or begins it where there is none and lead allows. Without either, or without room to wait, it is nil.
+// join joins the flight of this key, or begins it if there is none and lead is true.
+// Otherwise, and if there is no room to wait, f is nil.
 func (fs *flights) join(key flightKey, follow, lead bool) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -78,7 +89,7 @@ func (fs *flights) join(key flightKey, follow, lead bool) (f *flight, leads bool
 	return f, false
 }
 
-// finish ends the flight, once. Who comes later begins another.
+// finish ends the flight, once. A later request begins another one.
 func (fs *flights) finish(f *flight, how flightResult) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -94,7 +105,8 @@ func (fs *flights) finishLocked(f *flight, how flightResult) {
 	close(f.done)
 }
 
-// leave is a follower that waits no more. The last one ends a fetch whose own client has left too.
+// leave removes a follower that no longer waits. If the leader's client has left, the
+// last follower ends the fetch.
 func (fs *flights) leave(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -105,7 +117,8 @@ func (fs *flights) leave(f *flight) {
 	}
 }
 
-// leaderLeft is the leader's client that left: abandon is called as soon as nobody waits.
+// leaderLeft records that the leader's client has left: abandon is called as soon as
+// the flight has no followers.
 func (fs *flights) leaderLeft(f *flight, abandon func()) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -115,19 +128,22 @@ func (fs *flights) leaderLeft(f *flight, abandon func()) {
 	}
 }
 
-// abandonLocked takes the flight off the list first, so that nobody joins what is ending.
+// abandonLocked removes the flight first, so that no request joins a fetch that is
+// ending.
 func (fs *flights) abandonLocked(f *flight) {
 	fs.finishLocked(f, flightResult{again: true})
 	f.abandon()
 }
 
-// fetch is a request that has to go upstream: behind another that asks the same, in front of those to come, or alone.
+// fetch handles a request that must be sent upstream: it follows a fetch of the same,
+// leads one that others may join, or fetches alone.
 func (s *Search) fetch(ctx context.Context, missed Status, now time.Time) Result {
 	if s.single || s.wants.onlyIfCached {
 		return s.sharedOrUpstream(ctx, missed, now)
 	}
 	flights := s.cache.flights
-	// A validator of upstream's goes there and may make the answer a 304, which is for nobody else.
+	// A validator of upstream is forwarded and may make the answer a 304, which no
+	// other request can use.
 	f, leads := flights.join(s.flightKey(), true, len(StripOwnETags(s.question.Header["If-None-Match"])) == 0)
 	switch {
 	case f == nil:
@@ -136,8 +152,8 @@ func (s *Search) fetch(ctx context.Context, missed Status, now time.Time) Result
 		s.flight, s.missed = f, missed
 		return Result{Wait: true, Status: missed}
 	}
-	// Between the look into the store and here another fetch of the same may have landed: it stores first and then lands, so what is
-	// in the store now would be asked for twice.
+	// Another fetch of the same may have ended since the search in the store. It stores
+	// first and then ends, so its entry would now be fetched twice.
 	found := s.find(now)
 	if found.Entry == nil {
 		found = s.sharedOrUpstream(ctx, missed, now)
@@ -150,7 +166,9 @@ func (s *Search) fetch(ctx context.Context, missed Status, now time.Time) Result
 	return found
 }
 
-// ask goes on where neither this process nor a fetch under way has the answer: to the other replicas, then upstream.
+// sharedOrUpstream handles a request that neither this process nor a fetch under way
+// can answer: it looks among the other replicas' entries, then sends the request
+// upstream.
 func (s *Search) sharedOrUpstream(ctx context.Context, missed Status, now time.Time) Result {
 	if found := s.findShared(ctx, now); found.Entry != nil {
 		return found
@@ -162,15 +180,19 @@ func (s *Search) flightKey() flightKey {
 	return flightKey{s.question.Token, s.key, s.stamp, s.cache.grants.refused(s.question.Token)}
 }
 
-// errNoFlight is returned to who follows nothing.
+// errNoFlight is the error of Follow without a flight.
 var errNoFlight = errors.New("there is no fetch to wait for")
 
-// ErrLate is a fetch that others waited for and that took too long. They do not ask by themselves then: what hangs would be asked by all.
+// ErrLate is the error of a fetch that others waited for and that took too long. They
+// do not fetch by themselves then: otherwise all of them would send requests to an
+// upstream that does not respond.
 var ErrLate = errors.New("the fetch that was waited for took too long")
 
-// Follow waits for the fetch that [Search.Look] found, no longer than within. It returns the answer; or a Fill where the request has to go
-// upstream itself, because the other fetch brought nothing that can be used twice or was given up by its client; or the error that the fetch
-// met ([Fill.Fail]), or [ErrLate], since what is down is not to be asked by all who wait; or ctx's own error.
+// Follow waits at most within for the fetch that [Search.Look] found. It returns the
+// answer, or a Fill if the request must be sent upstream itself: because the answer of
+// the other fetch must not be used twice, or its client gave it up. The error is the
+// error of the fetch ([Fill.Fail]) or [ErrLate], so that not all waiting requests are
+// sent to an upstream that is down; or ctx's own error.
 func (s *Search) Follow(ctx context.Context, within time.Duration) (Result, error) {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
@@ -196,7 +218,8 @@ func (s *Search) Follow(ctx context.Context, within time.Duration) (Result, erro
 	return Result{}, errNoFlight
 }
 
-// resultOf makes of a landing what it is for this follower. Not known: it has to wait for another flight.
+// resultOf converts the result of a flight for this follower. If known is false, the
+// follower must wait for another flight.
 func (s *Search) resultOf(ctx context.Context, how flightResult) (result Result, known bool, err error) {
 	now := time.Now()
 	switch {
@@ -221,8 +244,10 @@ func (s *Search) resultOf(ctx context.Context, how flightResult) (result Result,
 	}
 }
 
-// FetchContext returns the context of the fetch, to be used in place of the request's own, and what ends it. It has ctx's values and ends with ctx,
-// but not while others wait for the answer: then it goes on until it has one, or they have left too.
+// FetchContext returns the context of the fetch, which replaces the request's own
+// context, and the function that ends it. It has ctx's values and ends with ctx, unless
+// others wait for the answer: then it ends when it has the answer or they have left
+// too.
 func (f *Fill) FetchContext(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	if f.flight == nil {
 		return context.WithCancelCause(ctx)
@@ -238,8 +263,9 @@ func (f *Fill) FetchContext(ctx context.Context) (context.Context, context.Cance
 	}
 }
 
-// Fail says that there will be no answer, and why. Those who wait get err, unless it is the end of the request's own client
-// ([context.Canceled]), which concerns nobody else: one of them fetches then. It does not take the place of Close.
+// Fail reports that there will be no answer because of err. The followers get err,
+// unless the request's own client has disconnected ([context.Canceled]): then one of
+// them fetches. Close must still be called.
 func (f *Fill) Fail(err error) {
 	if f.flight == nil {
 		return
@@ -251,15 +277,19 @@ func (f *Fill) Fail(err error) {
 	f.cache.flights.finish(f.flight, flightResult{err: err})
 }
 
-// ReadAhead reports whether the answer is to be read to its end before the client gets its first byte, so that no slow client holds up others
-// who wait. It turns false when the body outgrows what is kept; [Fill.Kept] holds what was read until then.
+// ReadAhead reports whether the answer must be read to its end before the client gets
+// its first byte, so that a slow client does not delay the followers. It becomes false
+// when the body is too large to keep; [Fill.Kept] returns the bytes that were read
+// until then.
 func (f *Fill) ReadAhead() bool { return f.flight != nil && f.taking }
 
-// Kept returns what of the body has been kept so far, shared: it must not be changed.
+// Kept returns the bytes of the body that have been kept so far. They are shared and
+// must not be changed.
 func (f *Fill) Kept() []byte { return slices.Clip(f.body) }
 
-// sharable reports whether an answer that may not be stored may be given to those who asked the same with the same token at the same time: it may if
-// it is only its status, its being one principal's or its store's unknown TTL that forbids to store it.
+// sharable reports whether an answer that must not be stored may be given to requests
+// that were made with the same token at the same time. It may if the only reason not to
+// store it is its status, that it is private, or that the store's TTL is not known.
 func (v *verdict) sharable(h http.Header) bool {
 	switch v.refused {
 	case "", "private", detailTTL:
@@ -270,7 +300,8 @@ func (v *verdict) sharable(h http.Header) bool {
 	return false
 }
 
-// sharedHeader adds to a kept header what an answer that is not stored tells all who asked at that moment.
+// sharedHeader adds to a kept header the fields of an answer that is not stored that
+// apply to all requests of that moment.
 func sharedHeader(kept, h http.Header) {
 	for _, name := range []string{"Retry-After", "Www-Authenticate"} {
 		if values, ok := h[name]; ok {

@@ -10,11 +10,14 @@ import (
 	"osgate/objectstore"
 )
 
-// digest is a SHA-256 over length-prefixed parts: equal digests mean equal parts, since no part can hold a separator (CVE of the kind of
-// APISIX #13831 is a forged variant key). The first part says what is named, so that names of different things never meet.
+// digest is a SHA-256 over length-prefixed parts: equal digests mean equal parts,
+// because no part can contain a separator (APISIX #13831 is a vulnerability of this
+// kind: a forged variant key). The first part is the kind of name, so that names of
+// different kinds never collide.
 type digest [sha256.Size]byte
 
-// partsBytes is room for the parts of an ordinary name on the stack; longer ones cost an allocation.
+// partsBytes is the stack space for the parts of a usual name; longer names are
+// allocated.
 const partsBytes = 768
 
 func appendPart(b []byte, s string) []byte {
@@ -22,10 +25,10 @@ func appendPart(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// ChoosingHeaders lists the request headers that go upstream and may select another
-// answer there. Their values are part of an entry's name, and an answer may list them
-// in Vary. The proxy sends them by this list, so it sends none that is missing in the
-// name.
+// ChoosingHeaders lists the request headers that are sent upstream and may select
+// another answer there. Their values are part of an entry's name, and an answer may
+// list them in Vary. The proxy sends them by this list, so it sends none that is
+// missing in the name.
 var ChoosingHeaders = []string{"Accept", "Content-Encoding", "Content-Type", "User-Agent"}
 
 // ChoosingPrefix is the prefix of further headers that may select an answer. Anypoint's
@@ -39,8 +42,8 @@ func chooses(name string) bool {
 	return slices.Contains(ChoosingHeaders, name) || strings.HasPrefix(name, ChoosingPrefix)
 }
 
-// entryKey names the entry that answers q. Parameters count in the order in which they
-// were sent.
+// entryKey returns the name of the entry that answers q. Query parameters count in the
+// order in which they were sent.
 func entryKey(q *Question) digest {
 	var room [partsBytes]byte
 	o := &q.Operation
@@ -74,8 +77,7 @@ func appendValues(b []byte, values []string) []byte {
 	return b
 }
 
-// appendPrefixed adds the headers that begin with [ChoosingPrefix], sorted by their
-// names.
+// appendPrefixed adds the headers that begin with [ChoosingPrefix], sorted by name.
 func appendPrefixed(b []byte, h http.Header) []byte {
 	var names []string
 	for name := range h {
@@ -90,7 +92,8 @@ func appendPrefixed(b []byte, h http.Header) []byte {
 	return b
 }
 
-// grantTarget names what a grant is for: one kind of read of one store, of one environment for store lists, of one organization for regions.
+// grantTarget is the name of the reads that a grant is for: one kind of read of one
+// store; of one environment for store lists; of one organization for regions.
 func grantTarget(q *Question) digest {
 	var room [partsBytes]byte
 	r := q.Operation.Ref
@@ -102,7 +105,7 @@ func grantTarget(q *Question) digest {
 	return sha256.Sum256(appendPart(b, r.Store))
 }
 
-// storeName names a store, for what is remembered of it.
+// storeName is the name of a store in the maps of [learned].
 func storeName(location string, r objectstore.Ref) digest {
 	var room [partsBytes]byte
 	b := appendPart(room[:0], "osgate store 1")

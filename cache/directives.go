@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// directives yields the Cache-Control directives of a header's lines with lower-case names and unquoted arguments (RFC 9111 section
-// 5.2). What cannot be read is skipped up to the next comma outside quotes.
+// directives yields the Cache-Control directives of a header's lines with lower-case
+// names and unquoted arguments (RFC 9111 section 5.2). A directive that cannot be
+// parsed is skipped up to the next comma outside quotes.
 func directives(lines []string) iter.Seq2[string, string] {
 	return func(yield func(name, argument string) bool) {
 		for _, line := range lines {
@@ -31,7 +32,8 @@ func directives(lines []string) iter.Seq2[string, string] {
 	}
 }
 
-// cutItem splits a comma-separated list after its first item; commas in quoted strings do not count.
+// cutItem splits a comma-separated list after its first item. Commas in quoted strings
+// do not count.
 func cutItem(list string) (item, rest string) {
 	quoted := false
 	for i := 0; i < len(list); i++ {
@@ -47,7 +49,8 @@ func cutItem(list string) (item, rest string) {
 	return list, ""
 }
 
-// closed reports whether every quoted string of a list ends. Where one does not, quotes count for nothing: no directive may hide behind one.
+// closed reports whether every quoted string of a list ends. If one does not, quotes
+// have no meaning in the list, so that an open quote cannot hide a directive.
 func closed(list string) bool {
 	quoted := false
 	for i := 0; i < len(list); i++ {
@@ -73,10 +76,12 @@ func unquote(s string) string {
 	return s
 }
 
-// maxDelta is the largest number of seconds told apart (RFC 9111 section 1.2.2 asks for 2^31 at least).
+// maxDelta is the largest number of seconds that the cache distinguishes (RFC 9111
+// section 1.2.2 requires at least 2^31).
 const maxDelta = math.MaxInt32
 
-// deltaSeconds reads a number of seconds; one too large counts as the largest. Not ok where s is anything else.
+// deltaSeconds parses a number of seconds; a number that is too large counts as the
+// largest. Ok is false if s is anything other than a number.
 func deltaSeconds(s string) (d time.Duration, ok bool) {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return 0, false
@@ -88,7 +93,8 @@ func deltaSeconds(s string) (d time.Duration, ok bool) {
 	return time.Duration(n) * time.Second, true
 }
 
-// demands is what a client's header asks of the cache (RFC 9111 section 5.2.1). The zero value asks nothing.
+// demands are the requirements of a client's header (RFC 9111 section 5.2.1). The zero
+// value has none.
 type demands struct {
 	noStore      bool
 	noCache      bool
@@ -97,10 +103,11 @@ type demands struct {
 	hasMaxStale  bool
 	maxAge       time.Duration
 	minFresh     time.Duration
-	maxStale     time.Duration // how much longer than it was fresh an answer may be old
+	maxStale     time.Duration // how long an answer may be stale
 }
 
-// demandsOf reads the request header. An argument that cannot be read makes the directive as strict as it can be.
+// demandsOf parses the request header. A directive whose argument cannot be parsed is
+// as strict as possible.
 func demandsOf(h http.Header) (d demands) {
 	lines := h["Cache-Control"]
 	if len(lines) == 0 { // RFC 9111 section 5.4: Pragma counts only without Cache-Control
@@ -129,7 +136,7 @@ func demandsOf(h http.Header) (d demands) {
 				fresh = maxDelta * time.Second
 			}
 			d.minFresh = max(d.minFresh, fresh)
-		case "max-stale": // without a number: however stale
+		case "max-stale": // without a number: any time
 			stale, ok := deltaSeconds(argument)
 			if !ok && argument == "" {
 				stale = maxDelta * time.Second
@@ -143,8 +150,9 @@ func demandsOf(h http.Header) (d demands) {
 	return d
 }
 
-// accepts reports whether an entry of this age, fresh for so much longer, is what the client wants. max-age=0 means "ask", whatever
-// the clock's resolution makes of a young entry.
+// accepts reports whether the client accepts an entry of this age that is fresh for the
+// time left. max-age=0 forces a request to upstream even if the clock shows an age of
+// 0.
 func (d *demands) accepts(age, left time.Duration) bool {
 	if d.hasMaxAge && (age > d.maxAge || d.maxAge == 0) {
 		return false

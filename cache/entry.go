@@ -7,38 +7,41 @@ import (
 	"time"
 )
 
-// Entry is a stored answer. It is immutable and shared by all whom it answers; safe for concurrent use.
+// Entry is a stored answer. It is immutable, shared by all requests that it answers,
+// and safe for concurrent use.
 type Entry struct {
 	status int
-	header http.Header // what may be replayed, ETag included
+	header http.Header // the fields that may be replayed, ETag included
 	body   []byte
 	head   bool // an answer to HEAD
 
 	stamp       Stamp
 	on          Resources
-	requestedAt time.Time     // when its generations were read, before the fetch: its age counts from there
-	age         time.Duration // how old it was already when upstream sent it
-	lifetime    time.Duration // from its origination
-	stale       staleness     // for how much longer it may be served in need
+	requestedAt time.Time     // when its generations were read, before the fetch; its age counts from this time
+	age         time.Duration // how old it already was when upstream sent it
+	lifetime    time.Duration // its freshness, from its origination
+	stale       staleness     // how long it may be served after it is no longer fresh
 
-	web *webEntry // nil: an operation's
+	web *webEntry // nil: the answer to an operation
 }
 
-// DefaultControl is what stands for Cache-Control where upstream sent none: the answer is one principal's, and a client that keeps it asks again
-// each time (and is told 304 by our ETag), because writes through the gateway do not reach its cache.
+// DefaultControl replaces Cache-Control if upstream sent none. The answer belongs to
+// one principal, and a client that keeps it must validate it before each use (our ETag
+// gives it a 304), because writes through the gateway do not reach the client's cache.
 const DefaultControl = "private, no-cache"
 
-// Status returns the status as upstream sent it: 200, 204 of a HEAD, 404 of a key.
+// Status returns the status as upstream sent it: 200, 204 for a HEAD, or 404 for a key.
 func (e *Entry) Status() int { return e.status }
 
-// Header returns the header in a copy of the caller's own: no hop-by-hop, cookie, quota, request id or identity header, ours ETag where
-// upstream sent none, no Age.
+// Header returns a copy of the header. It contains no hop-by-hop, cookie, quota,
+// request id or identity field and no Age. The ETag is ours if upstream sent none.
 func (e *Entry) Header() http.Header { return e.header.Clone() }
 
-// Body returns the body, shared: it must not be changed. Empty for HEAD.
+// Body returns the body. It is shared and must not be changed. It is empty for HEAD.
 func (e *Entry) Body() []byte { return e.body }
 
-// ETag returns upstream's entity tag, else a weak one of ours; empty for what is not a 200 of GET and came without.
+// ETag returns upstream's entity tag, otherwise a weak one of ours. It is empty if the
+// answer had no tag and is not a 200 to a GET.
 func (e *Entry) ETag() string {
 	if tags := e.header["Etag"]; len(tags) > 0 {
 		return tags[0]
@@ -46,15 +49,18 @@ func (e *Entry) ETag() string {
 	return ""
 }
 
-// Age returns how old the answer is at now, counted from before it was fetched, never negative (RFC 9111 section 4.2.3).
+// Age returns the age of the answer at now, counted from before it was fetched. It is
+// never negative (RFC 9111 section 4.2.3).
 func (e *Entry) Age(now time.Time) time.Duration { return e.age + max(0, now.Sub(e.requestedAt)) }
 
-// Left returns how much longer the answer is fresh at now; negative when it is not.
+// Left returns how much longer the answer is fresh at now; negative if it is stale.
 func (e *Entry) Left(now time.Time) time.Duration { return e.lifetime - e.Age(now) }
 
-// Serve writes the answer: as it was, or 304 where the client's header says that it has it (If-None-Match by weak comparison, RFC
-// 9110 section 13.1.2), with Age, ETag and Content-Length. Headers that are set on w already stay unless the entry has them too.
-// It returns the status sent and the first error of writing to the client.
+// Serve writes the answer with Age, ETag and Content-Length. It writes a 304 if the
+// client's header shows that the client has this answer (If-None-Match by weak
+// comparison, RFC 9110 section 13.1.2). Fields that are already set on w stay unless
+// the entry has them too. Serve returns the status sent and the first error of writing
+// to the client.
 func (e *Entry) Serve(w http.ResponseWriter, request http.Header, now time.Time) (status int, err error) {
 	h := w.Header()
 	notModified := e.notModified(request)
@@ -80,7 +86,8 @@ func (e *Entry) Serve(w http.ResponseWriter, request http.Header, now time.Time)
 
 func contentLength(body []byte) string { return strconv.Itoa(len(body)) }
 
-// notModified evaluates the conditions that apply to a cache (RFC 9111 section 4.3.2), which count for successful answers only.
+// notModified evaluates the conditions that apply to a cache (RFC 9111 section 4.3.2).
+// They count for successful answers only.
 func (e *Entry) notModified(request http.Header) bool {
 	if e.status >= 300 {
 		return false
@@ -91,7 +98,8 @@ func (e *Entry) notModified(request http.Header) bool {
 	return len(request["If-Modified-Since"]) > 0 && notModifiedSince(request, e.modified())
 }
 
-// keepNotModified reports whether a 304 carries the header: what tells of the stored answer, not what describes a content that is not sent
+// keepNotModified reports whether a 304 carries the field. It carries fields that
+// describe the stored answer, and not those that describe a content that is not sent
 // (RFC 9110 section 15.4.5).
 func keepNotModified(name string) bool {
 	switch name {
@@ -101,15 +109,16 @@ func keepNotModified(name string) bool {
 	return true
 }
 
-// entryOverhead is what an entry takes beside its body and header: the struct, the key, the cache's own node and links
-// (TestMemoryStaysWithinBytes).
+// entryOverhead is the memory of an entry apart from its body and header: the struct,
+// the key, the node and links of the entry store (TestMemoryStaysWithinBytes).
 const entryOverhead = 1024
 
 func (e *Entry) weight() uint32 {
 	return uint32(len(e.body) + headerBytes(e.header) + e.variantBytes() + entryOverhead)
 }
 
-// newEntry makes the entry of a complete answer. The header, of which only what may be replayed is left, and the body become the entry's.
+// newEntry makes the entry of a complete answer. It takes ownership of body and header,
+// which must contain only fields that may be replayed.
 func newEntry(status int, header http.Header, body []byte, head bool) *Entry {
 	e := &Entry{status: status, header: header, body: slices.Clip(body), head: head}
 	if e.status == http.StatusOK && !head && e.ETag() == "" {

@@ -8,15 +8,17 @@ import (
 	"strings"
 )
 
-// Our own validators are weak, since they are made of the content here and upstream does not know them: W/"osg-" and 22 characters.
+// Our own validators are weak, because they are computed from the content here and
+// upstream does not know them: W/"osg-" and 22 characters.
 const (
 	ownPrefix = `W/"osg-`
-	ownDigest = 16 // bytes of the digest; enough that two contents never meet
+	ownDigest = 16 // bytes of the digest; enough that two contents never have the same one
 )
 
 var ownEncoding = base64.RawURLEncoding
 
-// ownETag makes our validator of a content: the same on every replica and after every fetch, as long as the content is.
+// ownETag computes our validator of a content. It is the same on every replica and
+// after every fetch, as long as the content is the same.
 func ownETag(contentType string, body []byte) string {
 	h := sha256.New()
 	var room [partsBytes]byte
@@ -25,7 +27,8 @@ func ownETag(contentType string, body []byte) string {
 	return ownPrefix + ownEncoding.EncodeToString(h.Sum(nil)[:ownDigest]) + `"`
 }
 
-// IsOwnETag reports whether etag, one entity tag, is a validator that this cache made. It means nothing to upstream and must not go there.
+// IsOwnETag reports whether etag, one entity tag, is a validator that this cache made.
+// Upstream does not know it, so it must not be sent there.
 func IsOwnETag(etag string) bool {
 	text, ok := strings.CutPrefix(strings.TrimSpace(etag), ownPrefix)
 	if !ok {
@@ -37,8 +40,10 @@ func IsOwnETag(etag string) bool {
 
 const base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// StripOwnETags returns the lines of If-None-Match or If-Match without our own validators; a line that held no other is left out. Empty after If-Match
-// held something: no state that upstream knows can match, which is 412 (Precondition Failed).
+// StripOwnETags returns the lines of If-None-Match or If-Match without our own
+// validators. A line that contained no other tag is left out. If nothing remains of an
+// If-Match that was not empty, no state that upstream knows can match: 412
+// (Precondition Failed).
 func StripOwnETags(lines []string) []string {
 	var rest []string
 	for _, line := range lines {
@@ -59,8 +64,9 @@ func StripOwnETags(lines []string) []string {
 	return rest
 }
 
-// noneMatch reports whether If-None-Match says that the client has the content already: "*", or a tag that is weakly equal to etag
-// (RFC 9110 sections 8.8.3.2 and 13.1.2).
+// noneMatch reports whether If-None-Match shows that the client has the content
+// already: "*", or a tag that is weakly equal to etag (RFC 9110 sections 8.8.3.2 and
+// 13.1.2).
 func noneMatch(lines []string, etag string) bool {
 	for tag := range entityTags(lines) {
 		if tag == "*" || etag != "" && strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") {
@@ -84,7 +90,8 @@ func entityTags(lines []string) iter.Seq[string] {
 	}
 }
 
-// cutTag is cutItem for entity tags, in which a backslash is a character like others (RFC 9110 section 8.8.3).
+// cutTag is cutItem for entity tags, in which a backslash is an ordinary character (RFC
+// 9110 section 8.8.3).
 func cutTag(list string) (tag, rest string) {
 	quoted := false
 	for i := range len(list) {
@@ -100,8 +107,9 @@ func cutTag(list string) (tag, rest string) {
 	return list, ""
 }
 
-// notModifiedSince reports whether If-Modified-Since says that the client has the content already, which was last modified at a time as headers have
-// it. It counts only without If-None-Match (RFC 9110 section 13.1.3).
+// notModifiedSince reports whether If-Modified-Since shows that the client has the
+// content already. Last is the content's Last-Modified. The field counts only without
+// If-None-Match (RFC 9110 section 13.1.3).
 func notModifiedSince(request http.Header, last string) bool {
 	since, err := http.ParseTime(request.Get("If-Modified-Since"))
 	if err != nil {
@@ -111,8 +119,9 @@ func notModifiedSince(request http.Header, last string) bool {
 	return err == nil && !modified.After(since)
 }
 
-// modified is when the answer was last modified, empty where upstream did not say. Of any resource it is when it was made at the latest (RFC
-// 9111 section 4.3.2); a client of the gateway has no other date from it than a Last-Modified of upstream's.
+// modified returns the answer's Last-Modified, or "" if upstream sent none. For an
+// answer of a [Web] its Date replaces a missing one (RFC 9111 section 4.3.2). A client
+// of the gateway gets no date except upstream's Last-Modified.
 func (e *Entry) modified() string {
 	last := e.header.Get("Last-Modified")
 	if last == "" && e.web != nil {

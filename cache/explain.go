@@ -13,31 +13,35 @@ import (
 	"osgate/objectstore"
 )
 
-// Explanation is what the cache would make of a question, and what is known of the state that its answer depends on.
+// Explanation describes how the cache would handle a question, and the state that its
+// answer depends on.
 type Explanation struct {
 	Key string        // name of the entry, in hexadecimal
-	TTL time.Duration // freshness by configuration
-	// BypassReason is why the cache is not used, as in Cache-Status: "disabled", "query",
-	// "no-store", "write-in-flight", "settling", …; empty: the cache is used.
+	TTL time.Duration // configured freshness
+	// BypassReason is why the cache is not used, as in Cache-Status: "disabled",
+	// "query", "no-store", "write-in-flight", "settling", …; empty: the cache is used.
 	BypassReason string
 
-	Epoch   string       // the first hexadecimal digits; empty: there is none yet, or nobody to ask
-	Depends []Dependency // in the order of their place in the protocol, the widest first; empty where nothing is asked
+	Epoch   string       // the first hexadecimal digits; empty: there is none yet, or it cannot be read
+	Depends []Dependency // in the order of [Resources], the widest first; empty if no generations are needed
 }
 
-// Dependency is a thing that an answer depends on and its generation's first hexadecimal digits, empty where it has none yet.
+// Dependency is a resource that an answer depends on, with the first hexadecimal digits
+// of its generation. They are empty if it has none yet.
 type Dependency struct{ Name, Generation string }
 
-// Peeker is a [Coherence] that can be read without being changed.
+// Peeker is a [Coherence] that can be read without a change to it.
 type Peeker interface {
-	// Peek is [Coherence].Read, but makes nothing that is missing: that is the zero ID.
+	// Peek is [Coherence].Read, but does not create a missing generation: it returns
+	// the zero ID.
 	Peek(ctx context.Context, on Resources) (Reading, error)
 }
 
 var _ Peeker = (*RedisCoherence)(nil)
 
-// Explain tells how q would be looked for. It changes nothing; a state of generations in process has nothing to tell and is not asked. An error
-// is that of asking for the generations; all else is filled in then too.
+// Explain describes how q would be answered. It changes nothing. Generations that are
+// kept in process are not part of it. An error is an error of reading the generations;
+// all other fields are set then too.
 func (c *Cache) Explain(ctx context.Context, q Question) (Explanation, error) {
 	s := c.prepare(q)
 	e := Explanation{Key: c.Key(q), TTL: s.limit, BypassReason: s.known.Status.Detail}
@@ -72,7 +76,8 @@ func (c *Cache) Explain(ctx context.Context, q Question) (Explanation, error) {
 	return e, nil
 }
 
-// dependencies names what an answer to o depends on, in the order of [Resources].
+// dependencies returns the names of the resources that an answer to o depends on, in
+// the order of [Resources].
 func dependencies(o *objectstore.Operation) (names []string) {
 	for _, one := range []struct {
 		is   objectstore.Resources
@@ -88,7 +93,7 @@ func dependencies(o *objectstore.Operation) (names []string) {
 	return names
 }
 
-// short is enough of an id to tell it from others by eye.
+// short returns enough digits of an id for a person to distinguish it from others.
 func short(id ID) string {
 	if id == (ID{}) {
 		return ""
@@ -121,7 +126,7 @@ func (c *RedisCoherence) Peek(ctx context.Context, on Resources) (reading Readin
 	return reading, nil
 }
 
-// view is what lies in one slot, as it is.
+// view is the unchanged content of one slot.
 type view struct {
 	now  *redis.TimeCmd
 	slot *redis.SliceCmd // epoch, purge, settles, and the leases on each resource
@@ -140,7 +145,7 @@ func (v *view) queue(ctx context.Context, p redis.Pipeliner, of *call) {
 	v.ids = p.MGet(ctx, of.keys[1:]...)
 }
 
-// add puts the view into r, in which next is the place of its first generation.
+// add adds the view to r. Next is the index of its first generation.
 func (v *view) add(r *Reading, next *int) (ok bool) {
 	if errors.Join(v.now.Err(), v.slot.Err(), v.ids.Err()) != nil {
 		return false
@@ -168,7 +173,8 @@ func (v *view) add(r *Reading, next *int) (ok bool) {
 	return true
 }
 
-// leasedAt reports whether one of the leases is alive at now. They are records of 32 bytes: the writer, and until when in 16 digits (lua/enter.lua).
+// leasedAt reports whether one of the leases is alive at now. A lease is a record of 32
+// bytes: the writer, and the end of the lease in 16 digits (lua/enter.lua).
 func leasedAt(leases string, now int64) bool {
 	const record, digits = 32, 16
 	for ; len(leases) >= record; leases = leases[record:] {

@@ -9,8 +9,9 @@ import (
 	"osgate/objectstore"
 )
 
-// Fill takes an answer as it streams to the client and stores it when it is complete. It is for one goroutine, and Close must be called
-// whatever happens. It never fails the client: what cannot be kept is let go.
+// Fill takes an answer while it streams to the client, and stores it when it is
+// complete. It is for one goroutine at a time, and Close must always be called. It
+// never fails the client: an answer that cannot be kept is dropped.
 type Fill struct {
 	cache       *Cache
 	key         digest
@@ -20,23 +21,24 @@ type Fill struct {
 	stamp       Stamp
 	on          Resources
 	requestedAt time.Time
-	limit       time.Duration // freshness of the kind; 0: only to learn from
+	limit       time.Duration // freshness of the kind; 0: learn from the answer, do not store it
 	off         string        // why limit is 0
-	fetch       *Fetch        // the answer is one of any resource; nil: of an operation
-	flight      *flight       // of those who wait for this answer; nil: nobody can
+	fetch       *Fetch        // of a [Web]; nil: the answer is an operation's
+	flight      *flight       // the requests that wait for this answer; nil: none can wait
 
 	verdict  verdict
 	status   int
 	header   http.Header
 	length   int64 // -1: not known
 	body     []byte
-	reserved int64 // bytes taken from the cache's budget of answers under way
+	reserved int64 // bytes taken from the cache's budget for answers that are being received
 	taking   bool
 }
 
-// Response takes the answer's status and header, exactly as upstream sent them and before anything of the gateway is added, and its
-// length, -1 where that is not known. It reports whether the answer will be stored if it ends complete and small enough; if not, reason is a
-// token for [Status].Detail. It keeps no hold on header.
+// Response takes the answer's status and header, exactly as upstream sent them and
+// before the gateway adds its own, and the answer's length, -1 if it is not known. It
+// reports whether the answer will be stored if it is complete and small enough; if not,
+// reason is a token for [Status].Detail. It keeps no reference to header.
 func (f *Fill) Response(status int, header http.Header, contentLength int64) (willStore bool, reason string) {
 	if f.taking {
 		return true, ""
@@ -66,7 +68,8 @@ func (f *Fill) Response(status int, header http.Header, contentLength int64) (wi
 	return f.verdict.refused == "", f.verdict.refused
 }
 
-// judge is the verdict under the freshness of the kind, which never exceeds how long the store's values live.
+// judge is the verdict under the freshness of the kind, which never exceeds the life of
+// the store's values.
 func (f *Fill) judge(status int, header http.Header) verdict {
 	if f.fetch != nil {
 		return f.fetch.rules().judge(status, header)
@@ -84,7 +87,7 @@ func (f *Fill) judge(status int, header http.Header) verdict {
 	return v
 }
 
-// kept is what of the header may be replayed.
+// kept returns a copy of the header that may be replayed.
 func (f *Fill) kept(header http.Header) http.Header {
 	if f.fetch != nil {
 		return replayable(header, &f.verdict.control)
@@ -94,7 +97,8 @@ func (f *Fill) kept(header http.Header) http.Header {
 
 func (f *Fill) head() bool { return f.operation.Method() == http.MethodHead }
 
-// Write keeps a copy of p. It always takes all of p: beyond [Options].EntryBytes, or the budget of answers under way, it gives the entry up.
+// Write keeps a copy of p. It always accepts all of p. It drops the entry if the body
+// exceeds [Options].EntryBytes or the budget for answers that are being received.
 func (f *Fill) Write(p []byte) (int, error) {
 	if !f.taking || len(p) == 0 {
 		return len(p), nil
@@ -107,10 +111,11 @@ func (f *Fill) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// firstBytes is the room that a body of unknown length begins with.
+// firstBytes is the initial capacity for a body of unknown length.
 const firstBytes = 4 << 10
 
-// grow makes room for need bytes, and reports whether there may be so many. The room is the length that was announced, else twice what there was.
+// grow makes room for need bytes, and reports whether so many are allowed. The new
+// capacity is the announced length, otherwise twice the old one.
 func (f *Fill) grow(need int) bool {
 	size := int(f.length)
 	if size < need {
@@ -125,7 +130,8 @@ func (f *Fill) grow(need int) bool {
 	return true
 }
 
-// reserve makes the fill's share of the budget n bytes, and reports whether that is within EntryBytes and the budget.
+// reserve raises the fill's share of the budget to n bytes, and reports whether that is
+// within EntryBytes and the budget.
 func (f *Fill) reserve(n int64) bool {
 	if n <= f.reserved {
 		return true
@@ -137,7 +143,8 @@ func (f *Fill) reserve(n int64) bool {
 	return true
 }
 
-// outgrow gives the entry up and tells those who wait. What has been read ahead stays, and charged for, until Close: the client has yet to get it.
+// outgrow drops the entry and wakes the followers. The bytes that were read ahead stay,
+// and stay charged, until Close: the client has not received them yet.
 func (f *Fill) outgrow() {
 	if f.flight == nil {
 		f.giveUp()
@@ -147,29 +154,30 @@ func (f *Fill) outgrow() {
 	f.finishFlight(flightResult{})
 }
 
-// unshare sends those who wait upstream themselves.
+// unshare makes each follower send its own request upstream.
 func (f *Fill) unshare() {
 	f.finishFlight(flightResult{})
 	f.flight = nil
 }
 
-// finish tells those who wait how the fetch ended.
+// finishFlight wakes the followers with the result of the fetch.
 func (f *Fill) finishFlight(how flightResult) {
 	if f.flight != nil {
 		f.cache.flights.finish(f.flight, how)
 	}
 }
 
-// giveUp lets go of what was kept.
+// giveUp drops the bytes that were kept.
 func (f *Fill) giveUp() {
 	f.taking, f.body, f.header = false, nil, nil
 	f.cache.underWay.give(f.reserved)
 	f.reserved = 0
 }
 
-// Close ends the answer. Complete says that it ended as upstream meant it to; a cut one is never stored, nor one that is not as long as its
-// Content-Length said. The entry counts from before the fetch: under the generations and with the age of that moment. To call it again
-// does nothing.
+// Close ends the answer. Complete reports whether the answer ended as upstream meant it
+// to. An answer that was cut is never stored, nor one whose length differs from its
+// Content-Length. The entry has the generations and the age of the moment before the
+// fetch. A second call has no effect.
 func (f *Fill) Close(complete bool) {
 	defer f.finishFlight(flightResult{})
 	defer f.giveUp()
@@ -188,13 +196,13 @@ func (f *Fill) Close(complete bool) {
 	if f.verdict.refused == "" {
 		f.cache.keep(f.key, e)
 	}
-	f.finishFlight(flightResult{entry: e}) // after it is stored, so that whoever finds no flight finds the entry
+	f.finishFlight(flightResult{entry: e}) // after it is stored, so that a request that finds no flight finds the entry
 }
 
-// awaited reports whether others could have the answer.
+// awaited reports whether other requests may use the answer.
 func (f *Fill) awaited() bool { return f.flight != nil && f.verdict.sharable(f.header) }
 
-// trimmed returns the body without the room that it was grown by: an entry is charged for its length.
+// trimmed returns the body without spare capacity: an entry is charged for its length.
 func (f *Fill) trimmed() []byte {
 	if cap(f.body) > len(f.body)+len(f.body)/8 {
 		return slices.Clone(f.body)

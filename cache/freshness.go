@@ -8,30 +8,35 @@ import (
 	"osgate/objectstore"
 )
 
-// maxNotFound is how long the absence of a key is believed: a 404 is cheap to ask again, and keys appear by writers beyond the gateway.
+// maxNotFound is how long the absence of a key may be served: a 404 is cheap to fetch
+// again, and other clients than those of the gateway may create the key.
 const maxNotFound = 2 * time.Second
 
-// rules are what judging an answer depends on beside the answer itself. There are two uses of the engine: answers to an Object Store
-// operation, which the operator's limit bounds, and any resource's, of which RFC 9111 and its origin alone say how long they are fresh.
+// rules are the inputs of judge apart from the answer itself. The engine judges two
+// kinds of answers: those to an Object Store operation, whose freshness the operator
+// limits, and those of any resource, whose freshness only RFC 9111 and the origin
+// decide.
 type rules struct {
 	operation   *objectstore.Operation // nil: any resource
-	limit       time.Duration          // of an operation: no answer is fresh for longer, and one that says nothing for as long
+	limit       time.Duration          // of an operation: the maximum freshness, and the freshness of an answer whose header states none
 	shared      bool                   // the entry will be served to more than one principal
 	authorized  bool                   // the request had Authorization
 	requestedAt time.Time              // when the request began; only for any resource
 }
 
-// verdict is what an answer's header says about storing it. Refused is why it must not be stored, as a token for Cache-Status; empty:
-// it may be, and of an operation lifetime is positive then.
+// verdict is the result of judging an answer's header. Refused is the reason not to
+// store the answer, as a token for Cache-Status. If it is empty, the answer may be
+// stored; for an operation lifetime is positive then.
 type verdict struct {
 	refused  string
-	lifetime time.Duration // from the answer's origination, so that age counts against it
-	age      time.Duration // the Age it came with
+	lifetime time.Duration // from the answer's origination, so age is subtracted from it
+	age      time.Duration // the Age that upstream sent
 	control  responseControl
 }
 
-// judge reads upstream's header. The lifetime of an operation's answer is limit, or less where upstream says less (RFC 9111 section 4.2.1: s-maxage
-// before max-age before Expires); upstream never makes it longer than the operator did.
+// judge evaluates upstream's header. The lifetime of an operation's answer is limit, or
+// less if the header states less (RFC 9111 section 4.2.1: s-maxage before max-age
+// before Expires). Upstream cannot raise the operator's limit.
 func (r *rules) judge(status int, h http.Header) verdict {
 	v := verdict{control: responseControlOf(r.controls(h)), age: ageOf(h)}
 	if r.operation != nil {
@@ -46,7 +51,7 @@ func (r *rules) judge(status int, h http.Header) verdict {
 	return v
 }
 
-// judgeOperation is judge for what the gateway serves.
+// judgeOperation is judge for an answer to an operation.
 func (r *rules) judgeOperation(status int, h http.Header, control *responseControl) (refused string, lifetime time.Duration) {
 	if !storable(r.operation, status) {
 		return "status", 0
@@ -61,7 +66,7 @@ func (r *rules) judgeOperation(status int, h http.Header, control *responseContr
 	switch {
 	case control.noStore:
 		return "no-store", 0
-	case control.noCache.present: // storable, but to be asked about each time, and upstream has no documented validator to ask by
+	case control.noCache.present: // it could be stored, but each use needs a validation, and upstream documents no validator
 		return "no-cache", 0
 	case control.private.present && r.shared:
 		return "private", 0
@@ -71,8 +76,8 @@ func (r *rules) judgeOperation(status int, h http.Header, control *responseContr
 	return "", lifetime
 }
 
-// storable reports whether the status is one that is kept for the operation: a complete 200; of HEAD, which OSv2 answers with 204, that
-// too; of a key, its absence.
+// storable reports whether answers with this status are stored for the operation: a
+// 200; for HEAD also a 204, which OSv2 sends; for a key also its absence.
 func storable(o *objectstore.Operation, status int) bool {
 	switch status {
 	case http.StatusOK:
@@ -85,10 +90,10 @@ func storable(o *objectstore.Operation, status int) bool {
 	return false
 }
 
-// refusedContent refuses answers that are right for some requests with the same key
-// only: Vary on more than what the key holds, a content coding (no request for one goes
-// upstream, because Accept-Encoding does not, so Vary on it is harmless), a part of a
-// whole.
+// refusedContent refuses answers that are right only for some of the requests with the
+// same key: an answer with a Vary field that the key does not contain, with a content
+// coding, or with a part of the content. Vary on Accept-Encoding is harmless, because
+// that field is never sent upstream.
 func refusedContent(h http.Header) string {
 	for _, line := range h["Vary"] {
 		for name := range strings.SplitSeq(line, ",") {
@@ -107,32 +112,35 @@ func refusedContent(h http.Header) string {
 	return ""
 }
 
-// responseControl is what upstream's header says of who may keep the answer and how long.
+// responseControl contains upstream's directives: which caches may store the answer,
+// and how long it is fresh.
 type responseControl struct {
 	noStore, public, mustUnderstand bool
 	mustRevalidate, proxyRevalidate bool
 	noCache, private                qualified
-	hasLifetime, sharedLifetime     bool // sharedLifetime: s-maxage was said
+	hasLifetime, sharedLifetime     bool // sharedLifetime: there was an s-maxage
 	lifetime                        time.Duration
-	whileRevalidate, ifError        lifetime // RFC 5861; of the former what cannot be read is 0, of the latter too
+	whileRevalidate, ifError        lifetime // RFC 5861; 0 if the value cannot be parsed
 }
 
-// neverStale reports whether upstream forbids a shared cache to serve the answer when it is no longer fresh (RFC 9111 section 4.2.4).
+// neverStale reports whether upstream forbids a shared cache to serve the answer when
+// it is no longer fresh (RFC 9111 section 4.2.4).
 func (s *responseControl) neverStale() bool {
 	return s.mustRevalidate || s.proxyRevalidate || s.sharedLifetime || s.noCache.whole
 }
 
-// qualified is a directive that may name the fields it is about. An operation's answer is treated as a whole in either form, as RFC
-// 9111 sections 5.2.2.4 and 5.2.2.7 allow.
+// qualified is a directive that may name the fields that it applies to. In an
+// operation's answer both forms apply to the whole answer, as RFC 9111 sections 5.2.2.4
+// and 5.2.2.7 allow.
 type qualified struct {
 	present bool
-	whole   bool     // without names, or with names that cannot be read
+	whole   bool     // without names, or with names that cannot be parsed
 	fields  []string // the names
 }
 
 func (q *qualified) add(argument string) {
 	q.present = true
-	for name := range directives([]string{argument}) { // a list of field names, which reads alike
+	for name := range directives([]string{argument}) { // a list of field names has the same syntax
 		if isToken(name) {
 			q.fields = append(q.fields, name)
 		} else {
@@ -181,7 +189,8 @@ func responseControlOf(h http.Header) (s responseControl) {
 	return s
 }
 
-// lifetime is a directive that may come twice: the least counts, and what cannot be read is 0 (RFC 9111 section 4.2.1).
+// lifetime is a directive that may occur twice: the smallest value counts, and a value
+// that cannot be parsed is 0 (RFC 9111 section 4.2.1).
 type lifetime struct {
 	present bool
 	d       time.Duration
@@ -195,8 +204,9 @@ func (l *lifetime) add(argument string) {
 	l.present = true
 }
 
-// expiresIn is Expires less Date (negative: expired), 0 where either cannot be read: an invalid Expires is in the past (RFC 9111 section 5.3), and without
-// upstream's clock ours says nothing.
+// expiresIn returns Expires minus Date (negative: expired). It returns 0 if either
+// cannot be parsed: an invalid Expires is in the past (RFC 9111 section 5.3), and
+// without upstream's Date there is no clock to compare it with.
 func expiresIn(h http.Header) time.Duration {
 	expires, ok := expiryDate(h["Expires"])
 	if !ok {
@@ -209,8 +219,9 @@ func expiresIn(h http.Header) time.Duration {
 	return expires.Sub(date)
 }
 
-// expiryDate reads a date that must be in one of the forms of RFC 9110 section 5.6.7, and the only one: [http.ParseTime] is more generous, with spaces
-// and digits. The weekday says nothing.
+// expiryDate parses a single date in one of the forms of RFC 9110 section 5.6.7.
+// [http.ParseTime] accepts more spaces and digits than these forms. The weekday is
+// ignored.
 func expiryDate(lines []string) (time.Time, bool) {
 	if len(lines) != 1 {
 		return time.Time{}, false
@@ -228,9 +239,10 @@ func expiryDate(lines []string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// ageOf is the Age that upstream sent, the first of several (RFC 9111 section 5.1), 0 where it cannot be read. Of operations, Date is not
-// compared with our clock (RFC 9111 section 4.2.3 allows to leave the apparent age out where no HTTP/1.0 hop is on the way): a clock that
-// is off must not turn the cache off.
+// ageOf returns the Age that upstream sent, the first of several (RFC 9111 section
+// 5.1), or 0 if it cannot be parsed. For operations, Date is not compared with our
+// clock, because a wrong clock must not turn the cache off (RFC 9111 section 4.2.3
+// allows to leave the apparent age out if no HTTP/1.0 hop is on the path).
 func ageOf(h http.Header) time.Duration {
 	first, _ := cutItem(h.Get("Age"))
 	d, _ := deltaSeconds(strings.TrimSpace(first))

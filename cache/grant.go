@@ -5,48 +5,58 @@ import (
 	"time"
 )
 
-// The bounds of what is remembered of tokens. What is forgotten is asked again.
+// The bounds of the state per token. A token whose state is dropped needs a new answer
+// from upstream.
 const (
 	grantShards    = 64
 	tokensPerShard = 256  // per shard, twice that at most
 	grantsPerShard = 1024 // grants per shard, twice that at most
 )
 
-// publishShare is how much of its life a grant gains, as a part of the whole, before the other replicas are told of it again.
+// publishShare is the part of its life, 1 divided by this, by which a grant must be
+// newer before it is published to the other replicas again.
 const publishShare = 4
 
-// grants remembers which token upstream itself has answered for which kind of read, and when. Grants are kept under a random id of the
-// token, so that to take a token's grants away is to give it a new id; an id that is forgotten takes them away too.
+// grants records which token upstream itself has answered for which kind of read, and
+// when. Grants are stored under a random id of the token. To revoke a token's grants is
+// to give it a new id; dropping the id revokes them too.
 //
-// Where replicas share grants ([SharedGrants]) that id is the one in the shared place, and five rules keep what is true there true here.
+// If replicas share grants ([SharedGrants]), the id is the one in the shared store.
+// Five rules keep the local state consistent with it:
 //
-//  1. Every read brings the token's id along with the generations. A grant counts only if it was given under that id, so that a right which
-//     another replica has seen withdrawn ends with the first read that begins after that.
-//  2. An answer counts as a grant only if its request was sent after the present id was known here: one sent before may be older than
-//     the withdrawal. The shared place takes a grant only while the id under which it was given is still the token's.
-//  3. A word that was asked for before the present id was known, and brings another id, is older than what is known, and is not believed.
-//  4. A grant lives from the sending of its request. On its way into the shared place and out of it that instant is rounded to the past:
-//     an instant of the shared clock is that clock's when it was last read plus the time since it was heard here, and an instant of ours
-//     is when the question began less the age by the shared clock.
-//  5. After a refusal nothing that was asked before it counts here, whatever the shared place says: it may not have been told yet.
+//  1. Every read returns the token's id together with the generations. A grant counts only
+//     if it was given under that id, so that a right that another replica has seen revoked
+//     ends with the first read that begins after that.
+//  2. An answer counts as a grant only if its request was sent after the present id was
+//     known here: a request sent before may be older than the revocation. The shared store
+//     accepts a grant only while the id under which it was given is still the token's.
+//  3. A token info that was read before the present id was known, and contains another id,
+//     is older than the known state and is ignored.
+//  4. A grant lives from the time when its request was sent. On its way into the shared
+//     store and out of it that time is rounded to the past. An instant of the shared clock
+//     is the last reading of that clock plus the local time since then. An instant of the
+//     local clock is the start of the read minus the age by the shared clock.
+//  5. After a refusal no answer to an earlier request counts here, whether or not the shared
+//     store has recorded the refusal yet.
 type grants struct {
 	ttl    time.Duration
 	shards [grantShards]grantShard
 }
 
 type grantShard struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	tokens recent[[32]byte, tokenState]
 	given  recent[grantKey, grant]
 }
 
-// tokenState is what is known of a token. Answers to requests sent before since or floor do not count.
+// tokenState is the state of a token. Answers to requests sent before since or floor do
+// not count.
 type tokenState struct {
 	id    ID
-	since time.Time // when the id was known
-	floor time.Time // when upstream refused the token, as far as this process has seen
+	since time.Time // when the id became known here
+	floor time.Time // when upstream last refused the token, as far as this process has seen
 
-	sharedClock, clockReadAt time.Time // the clock of the shared place as it was read last, and when that was heard here; zero: never
+	sharedClock, clockReadAt time.Time // the last reading of the shared store's clock, and the local time of that reading; zero: never
 }
 
 type grantKey struct {
@@ -54,7 +64,8 @@ type grantKey struct {
 	target digest
 }
 
-// grant is when upstream was asked, and of which asking the other replicas have been told.
+// grant contains when the request was sent upstream, and the latest such time that was
+// published to the other replicas.
 type grant struct{ requestedAt, published time.Time }
 
 func newGrants(ttl time.Duration) *grants {
@@ -68,8 +79,9 @@ func newGrants(ttl time.Duration) *grants {
 
 func (g *grants) shard(token [32]byte) *grantShard { return &g.shards[token[0]%grantShards] }
 
-// add remembers that upstream answered a request sent at asked. Tell says that the other replicas should know: under which id, and when that was
-// by the shared clock.
+// add records that upstream answered a request sent at requestedAt. If publish is true,
+// the caller must publish the grant to the other replicas, under the id and with the
+// time of the request by the shared clock.
 func (g *grants) add(token [32]byte, target digest, requestedAt time.Time) (id ID, shared time.Time, publish bool) {
 	s := g.shard(token)
 	s.mu.Lock()
@@ -96,7 +108,7 @@ func (g *grants) add(token [32]byte, target digest, requestedAt time.Time) (id I
 	return state.id, state.sharedClock.Add(requestedAt.Sub(state.clockReadAt)), publish
 }
 
-// learn takes what the shared place says of the token at a place.
+// learn merges the token info that the shared store returned for the token and target.
 func (g *grants) learn(token [32]byte, target digest, w *TokenInfo) {
 	s := g.shard(token)
 	s.mu.Lock()
@@ -117,7 +129,8 @@ func (g *grants) learn(token [32]byte, target digest, w *TokenInfo) {
 	}
 }
 
-// alive reports whether the token holds a grant at now, and whether it has held one, and the id under which that is.
+// alive reports whether the token holds a grant at now, whether it has held one, and
+// the id of the token.
 func (g *grants) alive(token [32]byte, target digest, now time.Time) (alive, held bool, id ID) {
 	s := g.shard(token)
 	s.mu.Lock()
@@ -130,7 +143,8 @@ func (g *grants) alive(token [32]byte, target digest, now time.Time) (alive, hel
 	return ok && now.Sub(known.requestedAt) < g.ttl && !known.requestedAt.Before(state.floor), ok, state.id
 }
 
-// refused returns when upstream refused the token last, as far as is known here; zero: never.
+// refused returns when upstream last refused the token, as far as this process knows;
+// zero: never.
 func (g *grants) refused(token [32]byte) time.Time {
 	s := g.shard(token)
 	s.mu.Lock()
@@ -139,7 +153,8 @@ func (g *grants) refused(token [32]byte) time.Time {
 	return state.floor
 }
 
-// revoke takes the token's grants away by giving it the id; answers to what was asked before now count no more.
+// revoke revokes the token's grants by giving it the new id. Answers to requests sent
+// before now do not count any more.
 func (g *grants) revoke(token [32]byte, id ID, now time.Time) {
 	s := g.shard(token)
 	s.mu.Lock()

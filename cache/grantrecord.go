@@ -12,11 +12,12 @@ import (
 	"osgate/internal/seal"
 )
 
-// RedisGrants is [SharedGrants] beside the generations of a [RedisCoherence], whose
+// RedisGrants is [SharedGrants] in the Redis of a [RedisCoherence], whose
 // [RedisCoherence.Run] must run. Each grant is authenticated for the deployment's
-// secret, the token, the place and the id under which it was given, and holds when
-// upstream was asked and for how long it counts: whoever writes to Redis can make none,
-// pass none off as another's and make none younger. It is safe for concurrent use.
+// secret, the token, the target and the id under which it was given. It contains when
+// the request was sent upstream and how long the grant lives. So a party that can write
+// to Redis cannot forge a grant, use it for another token, or make it younger.
+// RedisGrants is safe for concurrent use.
 type RedisGrants struct {
 	coherence *RedisCoherence
 	mac       *seal.MAC
@@ -26,9 +27,8 @@ type RedisGrants struct {
 
 var _ SharedGrants = (*RedisGrants)(nil)
 
-// Grants returns the grants that lie beside c's generations. The secret is the
-// deployment's; one of less than 32 bytes is an error, so that without a secret no
-// grants are shared.
+// Grants returns the grants in c's Redis. The secret is the deployment's. A secret of
+// less than 32 bytes is an error, so that grants are never shared without a secret.
 func (c *RedisCoherence) Grants(secret []byte) (*RedisGrants, error) {
 	mac, err := seal.NewMAC(secret, "cache grants")
 	if err != nil {
@@ -37,14 +37,14 @@ func (c *RedisCoherence) Grants(secret []byte) (*RedisGrants, error) {
 	return &RedisGrants{coherence: c, mac: mac}, nil
 }
 
-// Unreadable returns how many grants were found in Redis that are none of this
-// deployment's: forged, moved, damaged, or of another secret or version.
+// Unreadable returns the number of grants found in Redis that this deployment did not
+// write: forged, moved, damaged, or of another secret or version.
 func (g *RedisGrants) Unreadable() int64 { return g.unreadable.Load() }
 
-// sharedGrant is a grant as it lies in Redis behind its id: in digits, so that
-// grant.lua can compare it, the instant of Redis's clock at which upstream was asked;
-// and the rest, which only gateways read: the instant by the clock of the gateway and
-// the life, in microseconds, and the tag over all.
+// sharedGrant is the part of a grant that Redis stores after its id. Digits is the time
+// of the request by Redis's clock, in a form that grant.lua can compare. Rest is for
+// gateways only: the time of the request by the gateway's clock and the life, in
+// microseconds, and the tag over all of it.
 type sharedGrant struct{ digits, rest string }
 
 const (
@@ -52,7 +52,7 @@ const (
 	grantRest   = 8 + 8 + seal.TagBytes
 )
 
-// seal makes the grant that will lie at a key, under an id.
+// seal makes the grant that will be stored at a key, under an id.
 func (g *RedisGrants) seal(key string, id ID, issue seal.Issue) sharedGrant {
 	s := sharedGrant{digits: fmt.Sprintf("%0*d", grantDigits, issue.Placed.UnixMicro())}
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, grantRest), uint64(issue.Made.UnixMicro()))
@@ -62,8 +62,8 @@ func (g *RedisGrants) seal(key string, id ID, issue seal.Issue) sharedGrant {
 	return s
 }
 
-// open reads what lies at a key behind an id. It is not ok unless seal made just this
-// for just there.
+// open parses the grant that is stored at a key, under an id. Ok is false unless seal
+// made exactly this grant for exactly this key and id.
 func (g *RedisGrants) open(key string, id ID, grant string) (issue seal.Issue, ok bool) {
 	if len(grant) != grantDigits+grantRest {
 		return issue, false
@@ -80,7 +80,7 @@ func (g *RedisGrants) open(key string, id ID, grant string) (issue seal.Issue, o
 	}, err == nil
 }
 
-// Format prints a fixed text, whatever the verb: a RedisGrants holds a key.
+// Format prints a fixed text for every verb: a RedisGrants contains a key.
 func (*RedisGrants) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
 
 // LogValue is Format, for slog.

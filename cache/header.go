@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// droppedHeaders are the headers that belong to one connection, one request or one client and are not true of the next: hop-by-hop (RFC 9110
-// section 7.6.1), identity, and what the gateway sets itself on every answer.
+// droppedHeaders are the fields of one connection, one request or one client, which are
+// wrong for the next: hop-by-hop fields (RFC 9110 section 7.6.1), identity, and the
+// fields that the gateway sets itself on every answer.
 var droppedHeaders = map[string]bool{
 	"Age": true, "Alt-Svc": true, "Authentication-Info": true, "Cache-Status": true, "Connection": true, "Content-Length": true, "Keep-Alive": true,
 	"Proxy-Authenticate": true, "Proxy-Authentication-Info": true, "Proxy-Connection": true, "Proxy-Status": true, "Public-Key-Pins": true,
@@ -15,14 +16,15 @@ var droppedHeaders = map[string]bool{
 	"Traceparent": true, "Traceresponse": true, "Tracestate": true, "Transfer-Encoding": true, "Upgrade": true, "Via": true, "Www-Authenticate": true,
 }
 
-// droppedWords are parts of names by which servers call what is of one request or one client: X-RateLimit-Remaining, RateLimit-Policy,
-// X-Amzn-Requestid, X-Correlation-Id, X-B3-Traceid, X-Auth-Token, X-Osgate-Region.
+// droppedWords are parts of the names of fields that belong to one request or one
+// client: X-RateLimit-Remaining, RateLimit-Policy, X-Amzn-Requestid, X-Correlation-Id,
+// X-B3-Traceid, X-Auth-Token, X-Osgate-Region.
 var droppedWords = []string{
 	"ratelimit", "rate-limit", "request-id", "requestid", "correlation", "trace", "-span", "cookie", "auth", "access-token",
 	"csrf", "xsrf", "session", "x-osgate", "x-amz-cf-",
 }
 
-// keptHeader returns what of upstream's header may be replayed, in a copy of its own.
+// keptHeader returns a copy of the fields of upstream's header that may be replayed.
 func keptHeader(h http.Header, head bool) http.Header {
 	kept := make(http.Header, len(h))
 	for name, values := range h {
@@ -30,10 +32,10 @@ func keptHeader(h http.Header, head bool) http.Header {
 			kept[name] = slices.Clip(slices.Clone(values))
 		}
 	}
-	for name := range directives(h["Connection"]) { // a list of field names, which reads alike
+	for name := range directives(h["Connection"]) { // a list of field names has the same syntax
 		kept.Del(name)
 	}
-	if head { // what a GET would have brought; there is no body here to count
+	if head { // the length that a GET would have; an answer to HEAD has no body to count
 		if length, ok := h["Content-Length"]; ok {
 			kept["Content-Length"] = slices.Clone(length)
 		}
@@ -41,15 +43,17 @@ func keptHeader(h http.Header, head bool) http.Header {
 	return kept
 }
 
-// hopHeaders are the headers of one connection or one hop of the way, which no cache stores (RFC 9111 section 3.1), and those that are made anew for each
-// answer.
+// hopHeaders are the fields of one connection or one hop, which no cache stores (RFC
+// 9111 section 3.1), and those that are made anew for each answer.
 var hopHeaders = []string{
 	"Age", "Cache-Status", "Connection", "Content-Length", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
 	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// replayable returns what of a header a strict shared cache stores, in a copy: all of it but what is of one hop, and what upstream itself excepts. What
-// names a client stays: RFC 9111 section 3.1 allows to leave out nothing more, and section 7.3 leaves cookies to the origin.
+// replayable returns a copy of the fields that a strict shared cache stores: all except
+// those of one hop and those that upstream's directives exclude. Fields that name a
+// client stay: RFC 9111 section 3.1 allows to leave out no others, and section 7.3
+// leaves cookies to the origin.
 func replayable(h http.Header, control *responseControl) http.Header {
 	kept := make(http.Header, len(h))
 	for name, values := range h {
@@ -72,7 +76,7 @@ func keep(name string) bool {
 	return !slices.ContainsFunc(droppedWords, func(word string) bool { return strings.Contains(lower, word) })
 }
 
-// headerBytes is about what a header takes in memory.
+// headerBytes is an estimate of a header's memory.
 func headerBytes(h http.Header) (n int) {
 	for name, values := range h {
 		n += len(name) + 64

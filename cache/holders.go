@@ -5,61 +5,62 @@ import (
 	"time"
 )
 
-// The bounds of what one client may hold of the coherence in this process.
+// The bounds of the leases of one client in this process.
 const (
-	// clientLeases is how many leases a client may hold at once, of writes under way
-	// and of those whose lease is kept. With more, each of its further writes takes one
-	// lease on the whole store in the place of up to three on what it touches, so that
-	// its leases leave room for those of others.
+	// clientLeases is the number of leases that a client may hold at once: of writes
+	// under way, and of ended writes whose lease is kept. Beyond that, each further
+	// write takes one lease on the whole store instead of up to three on the resources
+	// that it touches, so that the client's leases leave room for those of others.
 	clientLeases = 256
-	// clientsHeld is how many clients are told apart. What is beyond counts as one
-	// client.
+	// clientsHeld is the number of clients that are counted separately. All further
+	// clients count as one.
 	clientsHeld = 4096
 )
 
-// When a client's holding is worth a line of the log.
+// When the leases of a client are worth a log line.
 const (
-	noticeEvery  = time.Minute // at most one a client, and noticesEach over all clients
+	noticeEvery  = time.Minute // at most one for each client, and noticesEach for all clients
 	noticesEach  = 60
 	storesEach   = 60          // writes of whole stores by one client within noticeEvery
 	longUnderWay = time.Minute // a write whose lease is renewed for longer
 )
 
-// Holding is what a client keeps past the cache, reported to [Options].OnHold.
+// Holding describes leases with which a client keeps reads from the cache, for
+// [Options].OnHold.
 type Holding struct {
 	Client          string // its name in quotas and logs
-	Location, Store string // of the write that was one too many
-	Leases          int    // that the client holds in this process
+	Location, Store string // of the write that caused the report
+	Leases          int    // the leases of the client in this process
 	Why             string // one of the Hold constants
 	Until           time.Time
 }
 
-// Why a holding is reported.
+// The reasons of a report.
 const (
-	HoldStore   = "store"    // a lease on a whole store is kept, because the outcome is unknown or may roll back
+	HoldStore   = "store"    // a lease on a whole store is kept: the outcome is unknown or the write may roll back
 	HoldMany    = "many"     // the client holds so many leases that each further one is on a whole store
 	HoldOften   = "often"    // the client writes whole stores again and again
 	HoldSlowly  = "slowly"   // the body of a write takes long
-	otherClient = "(others)" // counted as one client
+	otherClient = "(others)" // the name of all clients beyond clientsHeld
 )
 
-// holders counts leases by client. Safe for concurrent use.
+// holders counts leases by client. It is safe for concurrent use.
 type holders struct {
-	notice func(Holding) // nil: none
+	notice func(Holding) // nil: no reports
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	clients map[string]*holder
 	swept   time.Time
-	since   time.Time // of notices
+	since   time.Time // start of the period that notices counts
 	notices int
 }
 
-// holder is the leases of one client.
+// holder contains the leases of one client.
 type holder struct {
 	underWay int
-	kept     []time.Time // when each runs out; clientLeases at most, the last stands for all beyond
+	kept     []time.Time // the end of each kept lease; at most clientLeases, the last stands in for all further ones
 	noticed  time.Time
-	since    time.Time // of stores
+	since    time.Time // start of the period that stores counts
 	stores   int       // writes of whole stores
 }
 
@@ -67,8 +68,8 @@ func newHolders(notice func(Holding)) *holders {
 	return &holders{notice: notice, clients: map[string]*holder{}}
 }
 
-// begin counts a write that takes a lease at now, and returns the name under which it
-// is counted and how many leases the client holds with it.
+// begin counts a write that takes a lease at now. It returns the name under which the
+// write is counted, and the number of leases that the client holds, this one included.
 func (h *holders) begin(client string, now time.Time) (counted string, held int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -84,7 +85,7 @@ func (h *holders) begin(client string, now time.Time) (counted string, held int)
 	return client, c.held(now)
 }
 
-// end counts a write that is over: its lease is given back, or kept until an instant.
+// end counts the end of a write: its lease is given back, or kept until the time kept.
 func (h *holders) end(client string, kept time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -99,7 +100,7 @@ func (h *holders) end(client string, kept time.Time) {
 	}
 }
 
-// held forgets the leases that have run out and returns how many are left.
+// held drops the leases that have run out and returns the number of the others.
 func (c *holder) held(now time.Time) int {
 	left := c.kept[:0]
 	for _, until := range c.kept {
@@ -111,8 +112,8 @@ func (c *holder) held(now time.Time) int {
 	return c.underWay + len(left)
 }
 
-// sweep forgets the clients that hold nothing, once a second at most, and reports
-// whether that made room. It is to be called with mu held.
+// sweep removes the clients that hold no leases, at most once a second, and reports
+// whether that made room. The caller must hold mu.
 func (h *holders) sweep(now time.Time) bool {
 	if now.Sub(h.swept) < time.Second {
 		return false
@@ -126,8 +127,7 @@ func (h *holders) sweep(now time.Time) bool {
 	return len(h.clients) < clientsHeld
 }
 
-// totals returns how many leases of writes under way and of those that are over are
-// held.
+// totals returns the number of leases of writes under way, and of ended writes.
 func (h *holders) totals(now time.Time) (underWay, kept int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -138,7 +138,7 @@ func (h *holders) totals(now time.Time) (underWay, kept int64) {
 	return underWay, kept
 }
 
-// held returns how many leases a client holds.
+// held returns the number of leases that a client holds.
 func (h *holders) held(client string, now time.Time) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -161,9 +161,9 @@ func (h *holders) wroteStore(client string, now time.Time) bool {
 	return c.stores >= storesEach
 }
 
-// report reports a holding, where neither this client nor all together have had their
-// lines. A client that holds nothing any more may be forgotten; then there is nothing
-// to report.
+// report calls notice unless this client, or all clients together, have reached their
+// limit of log lines. A client without leases may have been removed; then there is no
+// report.
 func (h *holders) report(client string, now time.Time, holding Holding) {
 	if h.notice != nil && h.due(client, now) {
 		h.notice(holding)

@@ -6,9 +6,9 @@ import (
 	"osgate/objectstore"
 )
 
-// hold counts the lease that m is about to take, and names what it is on: all that the
-// write touches, or the whole store where the client holds too many leases. Every read
-// that depends on something in a store depends on the store too.
+// countLease counts the lease that m is about to take and chooses its resources: all
+// that the write touches, or the whole store if the client holds too many leases. Every
+// read of something in a store depends on the store too.
 func (m *Mark) countLease(now time.Time) {
 	c, o := m.cache, &m.question.Operation
 	m.began = now
@@ -27,14 +27,14 @@ func (m *Mark) countLease(now time.Time) {
 	m.on = resourcesOf(m.question.Location, o.Ref, touched)
 }
 
-// notice reports what the client keeps past the cache.
+// notice reports the client's leases.
 func (m *Mark) notice(why string, held int, now time.Time) {
 	m.cache.holders.report(m.client, now, Holding{
 		Client: m.client, Location: m.question.Location, Store: m.question.Operation.Ref.Store, Leases: held, Why: why, Until: now.Add(m.lease),
 	})
 }
 
-// renewed reports a write of which the body takes long.
+// renewed reports a write whose body takes long.
 func (m *Mark) renewed(now time.Time) {
 	if now.Sub(m.began) >= longUnderWay {
 		m.notice(HoldSlowly, m.cache.holders.held(m.client, now), now)

@@ -12,26 +12,27 @@ import (
 )
 
 const (
-	// learnedStores is how many stores are remembered, twice that at most.
+	// learnedStores is the number of stores whose TTLs are kept, twice that at most.
 	learnedStores = 32768
 
-	// learnedFor is how long what a store object stated is believed. A store may be changed
-	// past the gateway.
+	// learnedFor is how long the TTLs of a store object are used. A store may be
+	// changed without the gateway.
 	learnedFor = time.Hour
 )
 
-// learned remembers what store answers that pass tell of a store: how long its values live, beyond which none must be served, and how long
-// a confirmable operation may still roll back. Both are in the store object ("Object Store v2 REST APIs").
+// learned keeps the TTLs of stores, from the store objects in answers that pass: how
+// long a store's values live, beyond which none must be served, and how long a
+// confirmable operation may still roll back ("Object Store v2 REST APIs").
 type learned struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	stores  recent[digest, storeTimes]
 	failed  recent[digest, time.Time] // when a fetch for a client failed, by store and client
 	fetches map[digest]chan struct{}  // under way, by store; closed at their end
 }
 
 type storeTimes struct {
-	since        time.Time     // what was asked before tells of a store that has been changed since
-	known        bool          // a store object was read; else only since counts
+	since        time.Time     // answers to requests sent before this are ignored, because the store has been changed since
+	known        bool          // a store object was read; false: only since counts
 	ttl          time.Duration // defaultTtlSeconds; 0: not known, or none was stated
 	confirmation time.Duration // defaultConfirmationTtlSeconds; 0: not known, or none was stated
 }
@@ -57,8 +58,8 @@ func (l *learned) of(location string, ref objectstore.Ref) storeTimes {
 	return times
 }
 
-// forget is for a store that may have been changed by now: what was asked before
-// describesStores nothing.
+// forget is for a store that may have been changed at now: answers to earlier requests
+// are ignored from now on.
 func (l *learned) forget(location string, ref objectstore.Ref, now time.Time) {
 	name := storeName(location, ref)
 	l.mu.Lock()
@@ -71,8 +72,8 @@ func learnable(o *objectstore.Operation, status int) bool {
 	return status == http.StatusOK && (o.Kind == objectstore.GetStore || o.Kind == objectstore.ListStores)
 }
 
-// storeObject holds the members of a store object that are read. Upstream answers in
-// seconds; the vendor's OpenAPI names members in milliseconds.
+// storeObject contains the members of a store object that are used. Upstream answers in
+// seconds; the vendor's OpenAPI has members in milliseconds.
 type storeObject struct {
 	StoreID            string      `json:"storeId"`
 	TTL                json.Number `json:"defaultTtlSeconds"`
@@ -90,7 +91,7 @@ func (s *storeObject) times(requestedAt time.Time) storeTimes {
 	}
 }
 
-// learn reads a complete answer. One that cannot be read teaches nothing.
+// learn parses a complete answer. An answer that cannot be parsed is ignored.
 func (l *learned) learn(f *Fill) {
 	if !learnable(&f.operation, f.status) {
 		return
@@ -101,7 +102,7 @@ func (l *learned) learn(f *Fill) {
 		if json.Unmarshal(f.body, &one) != nil || !isObject(f.body) {
 			return
 		}
-		one.StoreID = f.operation.Ref.Store // requestedAt by its name, which the answer may spell in another way
+		one.StoreID = f.operation.Ref.Store // the name in the request; the answer may write it differently
 		found = []storeObject{one}
 	} else {
 		var page struct {
@@ -123,7 +124,7 @@ func (l *learned) learn(f *Fill) {
 // upstream's default of 30 days.
 func isObject(text []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) }
 
-// put keeps the times unless the store has been changed, or asked for, later.
+// put keeps the times unless the store was changed, or requested, later.
 func (l *learned) put(name digest, times storeTimes) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -7,17 +7,19 @@ import (
 	"time"
 )
 
-// localShards is how many locks there are.
+// localShards is the number of locks.
 const localShards = 64
 
-// localBounds are the bounds of what a shard remembers.
+// localBounds bounds the state of a shard.
 type localBounds struct {
-	generations int // and twice that at most; they may be forgotten at any time: a forgotten one gets a fresh id, so old entries never match
-	leased      int // resources under lease, which must not be forgotten; beyond: a new epoch that settles when the lease would end
+	generations int // twice that at most; they may be dropped at any time: a dropped one gets a fresh id, so old entries never match
+	leased      int // resources under lease, which must not be dropped; beyond: a new epoch that settles when the lease would end
 }
 
-// localCoherence is the protocol on maps in one process. It takes no lock over all resources of a call: a read that overlaps a mark may
-// see a part of it, which is no other than a read that began before it (protocol_test.go explores this too).
+// localCoherence is the protocol on maps in one process. It does not lock all resources
+// of a call at once: a read that overlaps a mark may see a part of it, which has the
+// same effect as a read that began before the mark (protocol_test.go explores this
+// too).
 type localCoherence struct {
 	epoch   atomic.Pointer[epoch]
 	shards  [localShards]localShard
@@ -27,14 +29,15 @@ type localCoherence struct {
 type localShard struct {
 	leased int // bound of leases
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	ids    recent[Resource, ID]
 	leases map[Resource][]lease
-	full   time.Time // until then a sweep would find nothing
+	full   time.Time // a sweep before this time would free no lease
 }
 
-// NewLocalCoherence returns the coherence of a cache that is alone with its writers: all reads and writes of the stores it caches come
-// through this process. It holds no more than some 20 MB, never fails and dies with its process, like the cache.
+// NewLocalCoherence returns the coherence of a single process: all reads and writes of
+// the stores that it caches pass through this process. It takes at most about 20 MB,
+// never fails, and ends with its process, like the cache.
 func NewLocalCoherence() Coherence {
 	return newLocalCoherence(localBounds{generations: 1024, leased: 1024})
 }
@@ -52,7 +55,8 @@ func newLocalCoherence(bounds localBounds) *localCoherence {
 
 func (c *localCoherence) shard(r Resource) *localShard { return &c.shards[r.Hash[0]%localShards] }
 
-// Read implements [Coherence]. The epoch comes first: one that is replaced while the generations are read makes the stamp unservable.
+// Read implements [Coherence]. It loads the epoch first: an epoch that is replaced
+// while the generations are read makes the stamp unservable.
 func (c *localCoherence) Read(_ context.Context, on Resources) (Reading, error) {
 	now := time.Now()
 	e := c.epoch.Load()
@@ -125,7 +129,7 @@ func (s *localShard) read(r Resource, now time.Time) (id ID, open bool) {
 	return g.id, len(g.leases) == 0
 }
 
-// generation is to be called with mu held, as put.
+// generation returns the state of r. For it and put, the caller must hold mu.
 func (s *localShard) generation(r Resource) generation {
 	id, _ := s.ids.get(r)
 	return generation{id: id, leases: s.leases[r]}
@@ -157,7 +161,7 @@ func (s *localShard) end(r Resource, writer ID, changed bool, now time.Time) {
 	s.put(r, s.generation(r).end(newID(), writer, changed, now))
 }
 
-// sweep forgets the resources whose leases have all run out, their generations too, and
+// sweep drops the resources whose leases have all run out, with their generations, and
 // reports whether that made room.
 func (s *localShard) sweep(now time.Time) bool {
 	if s.full.After(now) {

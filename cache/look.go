@@ -23,48 +23,54 @@ const (
 	detailTTL       = "ttl-unknown"
 )
 
-// Look answers q from the store or says how to go on. Now is the moment of the call. It never fails: where coherence is not known, the
-// request goes past the cache. It is for one request by itself: it neither waits for the fetch of another nor serves what is no longer fresh, and
-// where the request asks more of the store of generations, it costs a round trip more than a [Search].
+// Look answers q from the store, or returns how to forward it. Now is the time of the
+// call. Look never fails: if coherence is not known, the request bypasses the cache.
+// Look is for one request on its own: it does not wait for the fetch of another request
+// and serves no stale entry. If the request uses the same Redis for other things too,
+// Look costs one round trip more than a [Search].
 func (c *Cache) Look(ctx context.Context, q Question, now time.Time) Result {
 	s := c.prepare(q)
 	s.single = true
 	return s.Look(ctx, now)
 }
 
-// Prepare returns the search for an answer to q, with nothing asked yet. It costs no waiting and never fails.
+// Prepare returns the search for an answer to q. It sends nothing, does not wait and
+// never fails.
 func (c *Cache) Prepare(q Question) *Search {
 	s := c.prepare(q)
 	return &s
 }
 
-// Search is a Look in two steps, for a request that waits for other things between them: [Search.WithRead] sends the question for the
-// generations with what is asked of the same Redis anyway, [Search.Look] ends it. Along may be left out. A Search is for one request and one
-// goroutine at a time.
+// Search is a Look in two steps, for a request that makes other round trips between
+// them. [Search.WithRead] sends the read of the generations along with other commands
+// for the same Redis, and [Search.Look] completes it. WithRead may be left out. A
+// Search is for one request and one goroutine at a time.
 type Search struct {
 	cache       *Cache
 	question    Question
 	wants       demands
 	detail      string        // why limit is 0
 	limit       time.Duration // freshness of the kind
-	on          Resources     // what the answer depends on; none: nothing need be asked
-	pendingRead PendingRead   // nil: nothing travels
-	known       Result        // the result where nothing need be asked
-	single      bool          // nothing is shared with other requests
+	on          Resources     // the resources that the answer depends on; empty: no generations are needed
+	pendingRead PendingRead   // the read that WithRead has started; nil: none
+	known       Result        // the result if no generations are needed
+	single      bool          // do not share a fetch with other requests, serve no stale entry
 
 	now    time.Time // when the generations were read
 	key    digest
 	stamp  Stamp
-	target digest // for which the token needs a grant
-	token  ID     // what the shared place calls the token; zero: it said nothing
+	target digest // the kind of read for which the token needs a grant
+	token  ID     // the token's id in the shared store; zero: not known
 
-	flight *flight // to be waited for
-	missed Status  // why, if it brings nothing, the request has to go upstream itself
-	stale  *Entry  // what may stand in where upstream fails
+	flight *flight // the fetch of another request to wait for
+	missed Status  // the reason to send the request upstream if that fetch brings no answer
+	stale  *Entry  // the entry to serve if upstream fails
 }
 
-// WithRead returns a context for what is asked on behalf of the request before Look, such as its quota: the question for the generations
-// travels in the same round trips. It is ctx itself where there is nothing to ask, or nothing that travels.
+// WithRead returns a context for the round trips that are made for the request before
+// Look, such as its quota. The read of the generations is sent along with them.
+// WithRead returns ctx itself if the search needs no generations or they cannot be sent
+// along.
 func (s *Search) WithRead(ctx context.Context) context.Context {
 	if s.on.n == 0 {
 		return ctx
@@ -73,8 +79,9 @@ func (s *Search) WithRead(ctx context.Context) context.Context {
 	return ctx
 }
 
-// Look answers the question from the store or says how to go on, at the moment now. It never fails: where coherence is not known, the request
-// goes past the cache. Ctx need not be the one of Along. To look again asks again.
+// Look answers the question from the store, or returns how to forward it, at the time
+// now. It never fails: if coherence is not known, the request bypasses the cache. Ctx
+// may differ from the context of WithRead. A second call reads the generations again.
 func (s *Search) Look(ctx context.Context, now time.Time) Result {
 	if !cacheable(&s.question.Operation) {
 		return Result{}
@@ -85,13 +92,14 @@ func (s *Search) Look(ctx context.Context, now time.Time) Result {
 		result = s.run(ctx)
 	}
 	s.cache.counts.looked(&result)
-	if s.wants.onlyIfCached && result.Entry == nil { // its Fill holds nothing
-		return Result{OnlyIfCached: true} // an answer of our own has no Cache-Status (RFC 9211 section 2)
+	if s.wants.onlyIfCached && result.Entry == nil { // its Fill holds no bytes yet
+		return Result{OnlyIfCached: true} // an answer that the gateway makes itself has no Cache-Status (RFC 9211 section 2)
 	}
 	return result
 }
 
-// cacheable reports whether the kind of operation is one that is cached, some requests of it at least.
+// cacheable reports whether at least some requests of this kind of operation are
+// cached.
 func cacheable(o *objectstore.Operation) bool {
 	switch o.Kind {
 	case objectstore.ListRegions, objectstore.ListStores, objectstore.GetStore, objectstore.ListPartitions, objectstore.ListKeys,
@@ -102,7 +110,7 @@ func cacheable(o *objectstore.Operation) bool {
 	}
 }
 
-// prepare decides what must be asked.
+// prepare decides which generations are needed.
 func (c *Cache) prepare(q Question) Search {
 	s := Search{cache: c, question: q}
 	o := &s.question.Operation
@@ -116,11 +124,11 @@ func (c *Cache) prepare(q Question) Search {
 		s.known = noEntry(ForwardBypass, detailQuery)
 	case s.limit == 0 && !describesStores(o):
 		s.known = noEntry(ForwardBypass, s.detail)
-	case q.Alone: // what its body asks for is not in the entry's name
+	case q.Alone: // the entry's name does not cover the body
 		s.known = noEntry(ForwardBypass, detailBody)
 	case s.wants.noStore:
 		s.known = noEntry(ForwardRequest, detailNoStore)
-	case len(q.Header["If-Match"]) > 0: // not for a cache to evaluate (RFC 9111 section 4.3.2)
+	case len(q.Header["If-Match"]) > 0: // a cache must not evaluate it (RFC 9111 section 4.3.2)
 		s.known = noEntry(ForwardRequest, detailIfMatch)
 	default:
 		s.on = resourcesOf(q.Location, o.Ref, o.DependsOn())
@@ -128,7 +136,7 @@ func (c *Cache) prepare(q Question) Search {
 	return s
 }
 
-// run is the search where generations are asked for.
+// run is the search that needs generations.
 func (s *Search) run(ctx context.Context) Result {
 	reading, err := s.read(ctx)
 	switch {
@@ -147,19 +155,20 @@ func (s *Search) run(ctx context.Context) Result {
 	return s.choose(ctx, s.now)
 }
 
-// choose serves what is stored, or says how upstream is to be asked.
+// choose serves the stored entry, or returns how to send the request upstream.
 func (s *Search) choose(ctx context.Context, now time.Time) Result {
 	found := s.find(now)
 	switch {
 	case found.Entry != nil:
 		return s.refresh(found)
-	case found.Status.Forward == ForwardRequest: // the client wants an answer of its own
+	case found.Status.Forward == ForwardRequest: // the client requires an answer from upstream
 		return s.fill(ForwardRequest, found.Status.Detail)
 	}
 	return s.fetch(ctx, found.Status, now)
 }
 
-// find returns the entry if all that must be true is, else why the request has to go upstream.
+// find returns the entry if it may be served, otherwise the reason to send the request
+// upstream.
 func (s *Search) find(now time.Time) Result {
 	e, ok := s.cache.entries.GetIfPresent(s.key)
 	if !ok || !admit(e.stamp, s.stamp) {
@@ -168,14 +177,14 @@ func (s *Search) find(now time.Time) Result {
 	return s.serve(e, now)
 }
 
-// serve is find of an entry whose stamp is the one that was read.
+// serve is find for an entry that has the stamp of the read.
 func (s *Search) serve(e *Entry, now time.Time) Result {
 	age := e.Age(now)
-	left := min(e.Left(now), s.limit-age) // a rule may have come since it was stored
+	left := min(e.Left(now), s.limit-age) // a rule may have been set after the entry was stored
 	switch granted, held := s.granted(now); {
 	case !granted && held:
 		return noEntry(ForwardMiss, detailGrant)
-	case !granted: // not said: that something is stored is none of this token's business
+	case !granted: // no detail: this token must not learn that an entry is stored
 		return noEntry(ForwardMiss, "")
 	case left <= 0:
 		return s.outdated(e, age, left)
@@ -185,12 +194,12 @@ func (s *Search) serve(e *Entry, now time.Time) Result {
 	return Result{Entry: e, Status: Status{Hit: true, TTL: left}}
 }
 
-// past is a request that goes upstream and is not stored.
+// noEntry is the result for a request that is sent upstream and not stored.
 func noEntry(forward Forward, detail string) Result {
 	return Result{Status: Status{Forward: forward, Detail: detail}}
 }
 
-// fill is a request that goes upstream and may be stored.
+// fill is the result for a request that is sent upstream and may be stored.
 func (s *Search) fill(forward Forward, detail string) Result {
 	return Result{Status: Status{Forward: forward, Detail: detail}, Fill: &Fill{
 		cache: s.cache, key: s.key, operation: s.question.Operation, location: s.question.Location, shared: s.question.Shared,
@@ -198,20 +207,21 @@ func (s *Search) fill(forward Forward, detail string) Result {
 	}}
 }
 
-// describesStores reports whether the answer is worth a look although it is not stored.
+// describesStores reports whether the cache learns from the answer even if it does not
+// store it.
 func describesStores(o *objectstore.Operation) bool {
 	return o.Kind == objectstore.GetStore || o.Kind == objectstore.ListStores
 }
 
-// TTL returns how long an answer to o is fresh by configuration, 0 where it is not cached.
+// TTL returns the configured freshness of an answer to o, 0 if it is not cached.
 func (c *Cache) TTL(o objectstore.Operation) time.Duration {
 	ttl, _ := c.freshness(&Question{Operation: o})
 	return ttl
 }
 
-// freshness returns how long an answer to q is fresh, upstream's own word apart: what is
-// configured for its kind, or less by a rule. Where it is 0, detail says why. Values do
-// not live longer than their store lets them, which [Fill] knows.
+// freshness returns how long an answer to q is fresh, before upstream's header is
+// applied: the time that is configured for its kind, or less by a rule. If it is 0,
+// detail is the reason. [Fill] limits it by the TTL of the store too.
 func (c *Cache) freshness(q *Question) (limit time.Duration, detail string) {
 	limit, off := c.ruled(c.kindTTL(&q.Operation), &q.Operation)
 	if off {
@@ -220,7 +230,7 @@ func (c *Cache) freshness(q *Question) (limit time.Duration, detail string) {
 	return limit, detailDisabled
 }
 
-// kindTTL returns what is configured for the kind of answer that o has.
+// kindTTL returns the freshness that is configured for the kind of o's answer.
 func (c *Cache) kindTTL(o *objectstore.Operation) time.Duration {
 	switch o.CacheKind() {
 	case objectstore.CacheKey:
@@ -234,7 +244,7 @@ func (c *Cache) kindTTL(o *objectstore.Operation) time.Duration {
 	}
 }
 
-// demandsOf returns what a client's header demands and may demand.
+// demandsOf returns the demands of a client's header that the options allow.
 func (c *Cache) demandsOf(h http.Header) demands {
 	d := demandsOf(h)
 	if c.options.IgnoreClients {

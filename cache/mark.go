@@ -9,26 +9,28 @@ import (
 	"osgate/objectstore"
 )
 
-// Mark is a write that is about to go upstream or under way. While it lives, reads of what it touches go past the cache. Losing a Mark is
-// safe: its lease runs out. Safe for concurrent use.
+// Mark is a write that is about to be sent upstream or under way. While the Mark is
+// alive, reads of the resources that it touches bypass the cache. Losing a Mark is
+// safe: its lease runs out. A Mark is safe for concurrent use.
 type Mark struct {
 	cache       *Cache
 	question    Question
 	on          Resources
 	writer      ID
-	client      string // under which its lease is counted
+	client      string // the name under which its lease is counted
 	began       time.Time
-	mayRollBack bool // it may roll back by itself after its answer
+	mayRollBack bool // the operation may roll back by itself after its answer
 	lease       time.Duration
 	deadline    atomic.Pointer[time.Time]
 	done        atomic.Bool
 }
 
-// Mark announces the write q, of which [objectstore.Operation.Writes] is true, before
-// it goes upstream: all that it touches gets a lease. Now is the moment of the call;
-// the write must take effect upstream before [Mark.Deadline], or never.
+// Mark announces the write q, for which [objectstore.Operation.Writes] is true, before
+// it is sent upstream: all resources that it touches get a lease. Now is the time of
+// the call. The write must take effect upstream before [Mark.Deadline], or never.
 //
-// An error means that other replicas may not learn of the write; the write itself is the caller's to decide about. The Mark is nil then.
+// An error means that other replicas may not learn of the write; the caller decides
+// whether to send it. The Mark is nil then.
 func (c *Cache) Mark(ctx context.Context, q Question, now time.Time) (*Mark, error) {
 	o := &q.Operation
 	m := &Mark{cache: c, question: q, writer: newID(), lease: c.options.WriteLease}
@@ -37,7 +39,7 @@ func (c *Cache) Mark(ctx context.Context, q Question, now time.Time) (*Mark, err
 	}
 	m.countLease(now)
 	if err := m.mark(ctx, now); err != nil {
-		c.options.Coherence.Release(m.on, m.writer, false) // it may have been marked all the same
+		c.options.Coherence.Release(m.on, m.writer, false) // it may have been marked in spite of the error
 		c.holders.end(m.client, time.Time{})
 		return nil, err
 	}
@@ -45,7 +47,8 @@ func (c *Cache) Mark(ctx context.Context, q Question, now time.Time) (*Mark, err
 	return m, nil
 }
 
-// mayRollBack reports whether the operation may roll back by itself after its answer: what is confirmable, and what prolongs that.
+// mayRollBack reports whether the operation may roll back by itself after its answer: a
+// confirmable operation, or one that prolongs it.
 func mayRollBack(o *objectstore.Operation) bool { return o.Confirmable || o.Kind == objectstore.Extend }
 
 // confirmation is how long a confirmable operation on q's store may still roll back.
@@ -65,11 +68,14 @@ func (m *Mark) mark(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// Deadline returns until when the write must have taken effect: one that cannot have by then must not be sent.
+// Deadline returns the time before which the write must take effect. A write that
+// cannot do so must not be sent.
 func (m *Mark) Deadline() time.Time { return *m.deadline.Load() }
 
-// Renew prolongs the lease by its full length from now, for a body that takes long to send. It must be called before the deadline, and is not
-// bound to ctx's end: a write under way is carried to its answer though its client leaves. An error leaves lease and deadline as they were.
+// Renew prolongs the lease by its full length from now, for a body that takes long to
+// send. It must be called before the deadline. The end of ctx does not stop it: a write
+// under way continues to its answer even if its client disconnects. An error leaves
+// lease and deadline as they were.
 func (m *Mark) Renew(ctx context.Context) error {
 	if m.done.Load() {
 		return nil
@@ -79,16 +85,16 @@ func (m *Mark) Renew(ctx context.Context) error {
 	return m.mark(context.WithoutCancel(ctx), now)
 }
 
-// Done ends the write, before or after the client is answered. The outcome says whether
-// the lease is given back, and what becomes of what is cached. To call it again does
-// nothing.
+// Done ends the write, before or after the client is answered. The outcome decides
+// whether the lease is given back, and whether entries stay valid. A second call has no
+// effect.
 func (m *Mark) Done(outcome WriteOutcome) {
 	if m.done.Swap(true) {
 		return
 	}
 	now := time.Now()
 	if o := &m.question.Operation; outcome != Refused && o.Touches().Has(objectstore.Store) {
-		m.cache.learned.forget(m.question.Location, o.Ref, now) // under the lease nothing was learned
+		m.cache.learned.forget(m.question.Location, o.Ref, now) // under the lease the cache learned nothing about the store
 	}
 	m.countEnd(outcome, now)
 	if m.keeps(outcome) {

@@ -17,34 +17,38 @@ var (
 	_ redisconn.Rider = (*redisPendingRead)(nil)
 )
 
-// errNoResult says that no round trip has brought an answer.
+// errNoResult is the error while no round trip has returned a result.
 var errNoResult = errors.New("no round trip has brought the generations")
 
-// StartRead implements [ReadStarter]: the question rides with whatever is asked of the same [redisconn.Conn].
+// StartRead implements [ReadStarter]: the read is sent along with any command on the
+// same [redisconn.Conn].
 func (c *RedisCoherence) StartRead(ctx context.Context, on Resources) (context.Context, PendingRead) {
 	e := &redisPendingRead{coherence: c, on: on, err: errNoResult}
 	return c.conn.WithRider(ctx, e), e
 }
 
-// redisPendingRead is a Read that rides along.
+// redisPendingRead is a Read that is sent along with other commands.
 //
-// Whether a write of this gateway waits to be marked is asked twice. Before the question is sent, because the generations that it gets may
-// be those of before the write, which may have been marked by the time that they are used; and when they are used, as any Read asks.
+// It checks twice whether a write of this gateway still waits to be marked. The first
+// check is before the read is sent, because its generations may be older than the
+// write, which may have been marked by the time that they are used. The second check is
+// when they are used, as in any Read.
 type redisPendingRead struct {
 	coherence *RedisCoherence
 	on        Resources
-	query     *grantQuery // whose grant is asked for too; nil: nobody's
-	whole     bool        // Redis did not know the script: it is sent whole
+	query     *grantQuery // the grant to read too; nil: none
+	whole     bool        // Redis did not know the script: send its source
 	calls     []call
 	cmds      []*redis.Cmd // of the round trip under way
 	began     time.Time
 
-	reading Reading // of the latest round trip, unless
-	err     error   // it brought none
+	reading Reading // of the latest round trip, if err is nil
+	err     error   // why the latest round trip has no reading
 }
 
-// Queue implements [redisconn.Rider]. Each trip has ids of its own for generations that are missing: one that was given once must not
-// come back when the generation has been replaced and forgotten since.
+// Queue implements [redisconn.Rider]. Each trip has new ids for generations that are
+// missing: an id that was used once must not be used again after its generation has
+// been replaced and forgotten.
 func (e *redisPendingRead) Queue(ctx context.Context, p redis.Pipeliner) {
 	e.calls, e.cmds = nil, nil
 	if e.coherence.unmarked.any() {
@@ -59,7 +63,7 @@ func (e *redisPendingRead) Queue(ctx context.Context, p redis.Pipeliner) {
 	e.cmds = queueAll(ctx, p, e.calls, e.whole)
 }
 
-// Done implements [redisconn.Rider]. The last trip is the one that counts.
+// Done implements [redisconn.Rider]. The last trip counts.
 func (e *redisPendingRead) Done(err error) {
 	calls, cmds := e.calls, e.cmds
 	e.calls, e.cmds = nil, nil
@@ -75,7 +79,7 @@ func (e *redisPendingRead) Done(err error) {
 	}
 }
 
-// parse is what the answers of the trip that began last say.
+// parse returns the reading in the answers of the latest trip.
 func (e *redisPendingRead) parse(calls []call, cmds []*redis.Cmd) (Reading, error) {
 	if err := take(calls, cmds); err != nil {
 		return Reading{}, err

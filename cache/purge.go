@@ -8,18 +8,20 @@ import (
 	"osgate/objectstore"
 )
 
-// PurgeTarget is what an operator wants gone: everything, or what is read from one thing at one location.
+// PurgeTarget selects the entries that an operator purges: all of them, or those that
+// depend on one resource at one location.
 type PurgeTarget struct {
 	All      bool
 	Location string          // "us/us-east-1"
 	Ref      objectstore.Ref // down to a key, a partition, a store, an environment (its store list) or an organization (its regions)
 }
 
-// errPurgeTarget is returned for a Purging that names nothing.
+// errPurgeTarget is the error for a PurgeTarget that selects nothing.
 var errPurgeTarget = errors.New("purge all, or name a location and an organization at the least")
 
-// Purge makes what is named unservable, fetches under way included, and returns how many entries were dropped here. An error means that
-// other replicas may still serve theirs.
+// Purge makes the selected entries unservable, fetches under way included, and returns
+// the number of entries that were dropped in this process. An error means that other
+// replicas may still serve theirs.
 func (c *Cache) Purge(ctx context.Context, p PurgeTarget) (int, error) {
 	if p.All {
 		err := c.options.Coherence.Reset(ctx)
@@ -45,7 +47,7 @@ func wrapPurge(err error) error {
 	return nil
 }
 
-// touchedBy is what a write of the whole of ref would touch.
+// touchedBy returns the resources that a write of the whole of ref would touch.
 func touchedBy(ref objectstore.Ref) objectstore.Resources {
 	switch {
 	case ref.Organization == "":

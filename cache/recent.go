@@ -1,7 +1,9 @@
 package cache
 
-// recent is a bounded map that forgets what has not been used for long: two halves, of which the older is dropped whole when the younger
-// is full, so that it holds between limit and 2·limit entries and costs no list and no sweep. Not safe for concurrent use.
+// recent is a bounded map that drops the entries that have not been used for the
+// longest time. It has two halves and drops the older one when the younger one is full.
+// So it holds between limit and 2·limit entries and needs no list and no sweep. It is
+// not safe for concurrent use.
 type recent[K comparable, V any] struct {
 	limit      int
 	young, old map[K]V
@@ -11,7 +13,7 @@ func newRecent[K comparable, V any](limit int) recent[K, V] {
 	return recent[K, V]{limit: limit, young: map[K]V{}}
 }
 
-// get returns the value of k and keeps it from being forgotten.
+// get returns the value of k and marks it as used.
 func (r *recent[K, V]) get(k K) (V, bool) {
 	if v, ok := r.young[k]; ok {
 		return v, true
@@ -30,5 +32,5 @@ func (r *recent[K, V]) put(k K, v V) {
 	r.young[k] = v
 }
 
-// len is how many values are held; one that was renewed counts twice for a while.
+// len returns the number of values; one that was used again may count twice.
 func (r *recent[K, V]) len() int { return len(r.young) + len(r.old) }

@@ -17,20 +17,25 @@ import (
 
 // RedisOptions configure [NewRedisCoherence].
 type RedisOptions struct {
-	// Settle is how long a new epoch keeps everything past the cache: the longest that a write may take until it takes effect upstream, as
-	// [Options].WriteLease. Positive.
+	// Settle is how long a new epoch keeps all reads from the cache: the longest time
+	// that a write may take until it takes effect upstream, as [Options].WriteLease. It
+	// must be positive.
 	Settle time.Duration
 
-	// Strict refuses writes that cannot be marked. Without it they go on unmarked and are remembered, and other replicas may serve what
-	// they changed until this one has Redis again, at most their entries' freshness.
+	// Strict refuses writes that cannot be marked. Without it they are sent unmarked
+	// and remembered. Other replicas may serve the entries that they invalidate until
+	// this replica reaches Redis again, at most for the freshness of those entries.
 	Strict bool
 }
 
-// RedisCoherence is [Coherence] over all replicas that use one Redis. Its [RedisCoherence.Run] must run. Safe for concurrent use.
+// RedisCoherence is [Coherence] over all replicas that use one Redis. Its
+// [RedisCoherence.Run] must run. It is safe for concurrent use.
 //
-// All of one store is in one of 64 hash slots; a write to a store marks in two, in one round trip, and waits for both. Redis is always
-// the primary, its clock is the clock. What it forgets is harmless: a generation that is gone is made anew under another id, and an
-// epoch that is gone takes the leases with it and comes back as a new one that settles.
+// All resources of one store are in one of 64 hash slots. A write to a store marks in
+// two slots, in one round trip, and waits for both. All commands go to Redis's primary,
+// and its clock is the clock. Lost keys are harmless: a lost generation is made again
+// under another id, and a lost epoch loses its leases too and is replaced by a new one
+// that settles.
 type RedisCoherence struct {
 	conn     *redisconn.Conn
 	options  RedisOptions
@@ -43,11 +48,11 @@ type RedisCoherence struct {
 	grants   grantsRun
 }
 
-// redisSlot is what a gateway knows of a slot.
+// redisSlot is the state of a slot in a gateway.
 type redisSlot struct {
 	key        string             // of the slot's hash
-	generation string             // action the keys of its generations begin with
-	remembered atomic.Pointer[ID] // the epoch seen last; nil: none
+	generation string             // the prefix of the keys of its generations
+	remembered atomic.Pointer[ID] // the epoch of the latest answer; nil: none
 }
 
 // release is a lease to be given back.
@@ -58,18 +63,20 @@ type release struct {
 }
 
 const (
-	// generationLife is how long Redis keeps a generation that is under no lease:
-	// longer than any entry may be fresh, and it may be less at any time.
+	// generationLife is how long Redis keeps a generation without a lease: longer than
+	// any entry may be fresh. Redis may drop it earlier at any time.
 	generationLife = 2 * MaxTTL
-	// slotLeased is how many resources of a slot may be leased at once. Beyond, a lease is held on the whole slot.
+	// slotLeased is the number of resources of a slot that may be leased at once.
+	// Beyond that, a lease is held on the whole slot.
 	slotLeased = 2048
-	// releaseQueue bounds the leases that wait to be given back, and releaseBatch those that go in one round trip. What finds no room runs
-	// out by itself.
+	// releaseQueue bounds the leases that wait to be given back, and releaseBatch those
+	// of one round trip. A lease that finds no room runs out by itself.
 	releaseQueue = 4096
 	releaseBatch = 64
 )
 
-// lookEvery is how often all epochs are looked at, touchEvery how often it is tried to make up for unmarked writes.
+// lookEvery is how often all epochs are read. markLateEvery is how often the gateway
+// tries to mark its unmarked writes.
 const (
 	lookEvery     = time.Second
 	markLateEvery = 50 * time.Millisecond
@@ -80,7 +87,8 @@ var (
 	errSettle   = errors.New("RedisOptions.Settle must be positive")
 )
 
-// NewRedisCoherence returns a coherence over conn, which stays the caller's to close after Run has returned. It does not dial.
+// NewRedisCoherence returns a coherence over conn. The caller must close conn after Run
+// has returned. It does not dial.
 func NewRedisCoherence(conn *redisconn.Conn, o RedisOptions) (*RedisCoherence, error) {
 	if o.Settle <= 0 {
 		return nil, errSettle
@@ -96,7 +104,8 @@ func NewRedisCoherence(conn *redisconn.Conn, o RedisOptions) (*RedisCoherence, e
 	return c, nil
 }
 
-// Read implements [Coherence]: one round trip. It fails while Redis is away and until what was written meanwhile has been made up for.
+// Read implements [Coherence]: one round trip. It fails while Redis is unavailable, and
+// until the writes of that time have been marked.
 func (c *RedisCoherence) Read(ctx context.Context, on Resources) (Reading, error) {
 	if c.unmarked.any() {
 		return Reading{}, errUnmarked
@@ -108,7 +117,7 @@ func (c *RedisCoherence) Read(ctx context.Context, on Resources) (Reading, error
 	return readingOf(calls)
 }
 
-// readingOf puts together what the read script answered in each slot.
+// readingOf combines the answers of the read script in each slot.
 func readingOf(calls []call) (reading Reading, err error) {
 	next := 0
 	for i := range calls {
@@ -119,8 +128,9 @@ func readingOf(calls []call) (reading Reading, err error) {
 	return reading, nil
 }
 
-// take adds what the read script answered for a slot: epoch, purge, why it is closed, and so many generations, of which next is the
-// place of the first. Not ok where it is anything else.
+// take adds the answer of the read script in one slot: epoch, purge, the reason why it
+// is closed, and the generations, the first of which has the index next. Ok is false if
+// the answer has any other form.
 func (r *Reading) take(answer []string, generations int, next *int) (ok bool) {
 	const head = 3
 	if len(answer) != head+generations || !r.Stamp.Epoch.mix(answer[0]) {
@@ -141,8 +151,9 @@ func (r *Reading) take(answer []string, generations int, next *int) (ok bool) {
 	return true
 }
 
-// Mark implements [Coherence]: one round trip. Without Redis it fails if strict; else the write is remembered, and all reads through this
-// gateway go past the cache until it has been made up for.
+// Mark implements [Coherence]: one round trip. If Redis is unavailable it fails if
+// strict. Otherwise the write is remembered, and all reads through this gateway bypass
+// the cache until the write has been marked.
 func (c *RedisCoherence) Mark(ctx context.Context, on Resources, writer ID, lease time.Duration) error {
 	until := time.Now().Add(lease)
 	err := c.mark(ctx, on, writer, lease)
@@ -163,7 +174,8 @@ func (c *RedisCoherence) mark(ctx context.Context, on Resources, writer ID, leas
 	return nil
 }
 
-// markCalls makes the calls of the mark script; a lease that is over is none.
+// markCalls makes the calls of the mark script. A lease that has already run out is a
+// lease of 0.
 func (c *RedisCoherence) markCalls(on Resources, writer ID, lease time.Duration) []call {
 	lease = max(0, lease)
 	calls := c.calls(on, c.scripts.mark, writer[:], lease.Microseconds(), maxLeases, slotLeased)
@@ -186,7 +198,7 @@ func (c *RedisCoherence) countSettled(calls []call) {
 // Settled implements [Coherence].
 func (c *RedisCoherence) Settled() int64 { return c.settled.Load() }
 
-// Release implements [Coherence]. It is done by Run.
+// Release implements [Coherence]. Run does the work.
 func (c *RedisCoherence) Release(on Resources, writer ID, changed bool) {
 	if writer == (ID{}) || c.unmarked.done(writer) {
 		return
@@ -198,7 +210,8 @@ func (c *RedisCoherence) Release(on Resources, writer ID, changed bool) {
 	}
 }
 
-// Dropped returns how many leases were left to run out because they could not be given back in time.
+// Dropped returns the number of leases that were left to run out because they could not
+// be given back in time.
 func (c *RedisCoherence) Dropped() int64 { return c.dropped.Load() }
 
 // Reset implements [Coherence], in all slots in one round trip.
@@ -226,8 +239,8 @@ func (c *RedisCoherence) epochCall(slot uint8, action string, settle time.Durati
 	}
 }
 
-// calls makes the calls of a script for the resources, one for each slot: after the head and args, each resource's lease field, then a fresh id
-// for each.
+// calls makes the calls of a script for the resources, one for each slot. The arguments
+// are the head, args, the lease field of each resource, and then a fresh id for each.
 func (c *RedisCoherence) calls(on Resources, script *redis.Script, args ...any) []call {
 	calls := make([]call, 0, 1)
 	for i := 0; i < on.n; {
@@ -250,17 +263,17 @@ func (c *RedisCoherence) calls(on Resources, script *redis.Script, args ...any) 
 	return calls
 }
 
-// newIDs returns n fresh ids in a row.
+// newIDs returns n fresh ids, one after the other.
 func newIDs(n int) []byte {
 	ids := make([]byte, n*len(ID{}))
 	_, _ = rand.Read(ids)
 	return ids
 }
 
-// headArgs is how many arguments all scripts begin with.
+// headArgs is the number of arguments that all scripts begin with.
 const headArgs = 5
 
-// head is the arguments that all scripts begin with (lua/enter.lua).
+// head returns the arguments that all scripts begin with (lua/enter.lua).
 func (c *RedisCoherence) head(slot uint8) []any {
 	var remembered []byte
 	if id := c.slots[slot].remembered.Load(); id != nil {
@@ -269,7 +282,7 @@ func (c *RedisCoherence) head(slot uint8) []any {
 	return []any{remembered, newIDs(1), c.options.Settle.Microseconds(), flag(c.options.Strict), generationLife.Milliseconds()}
 }
 
-// flag is a truth value as scripts read it.
+// flag returns a boolean in the form that the scripts expect.
 func flag(b bool) string {
 	if b {
 		return "1"
@@ -277,7 +290,7 @@ func flag(b bool) string {
 	return "0"
 }
 
-// run runs the calls and remembers the epochs they met.
+// run runs the calls and remembers the epochs in their answers.
 func (c *RedisCoherence) run(ctx context.Context, calls []call) error {
 	if err := run(ctx, c.conn, calls); err != nil {
 		return err
@@ -285,7 +298,7 @@ func (c *RedisCoherence) run(ctx context.Context, calls []call) error {
 	return c.remember(calls)
 }
 
-// remember remembers the epochs that calls met.
+// remember stores the epochs in the answers.
 func (c *RedisCoherence) remember(calls []call) error {
 	for i := range calls {
 		var id ID
@@ -300,7 +313,8 @@ func (c *RedisCoherence) remember(calls []call) error {
 	return nil
 }
 
-// mix adds the id in text to id: of several random ids it makes one that changes when any of them does. Not ok where text is no id.
+// mix combines the id in text with id, so that the result changes if any of several
+// random ids changes. Ok is false if text is no id.
 func (id *ID) mix(text string) (ok bool) {
 	if len(text) != len(id) {
 		return false
@@ -311,13 +325,14 @@ func (id *ID) mix(text string) (ok bool) {
 	return true
 }
 
-// Run gives leases back, tells of grants, makes up for writes that went unmarked and refusals that went untold, and
-// looks at all epochs at once and every second, until ctx is done. Then it does what waits once more and returns nil.
+// Run gives leases back, publishes grants, marks unmarked writes, repeats revocations
+// that failed, and reads all epochs at the start and every second, until ctx is done.
+// Then it does the waiting work once more and returns nil.
 func (c *RedisCoherence) Run(ctx context.Context) error {
 	look, markLate := time.NewTicker(lookEvery), time.NewTicker(markLateEvery)
 	defer look.Stop()
 	defer markLate.Stop()
-	trips := context.WithoutCancel(ctx) // each is bounded by itself, and one that is cut off would leave leases behind
+	trips := context.WithoutCancel(ctx) // each has its own time limit; a trip that is cut off would leave leases behind
 	_ = c.epochs(trips, "look", 0)      // without Redis: at the next tick
 	for {
 		select {
@@ -349,7 +364,8 @@ func (c *RedisCoherence) giveBackAll(ctx context.Context) {
 	}
 }
 
-// giveBack gives back a batch of leases. One that fails is not tried again: it runs out.
+// giveBack gives back a batch of leases. A lease whose call fails is not tried again:
+// it runs out.
 func (c *RedisCoherence) giveBack(ctx context.Context, batch []release) {
 	var calls []call
 	for _, r := range batch {
@@ -360,7 +376,7 @@ func (c *RedisCoherence) giveBack(ctx context.Context, batch []release) {
 	}
 }
 
-// waiting adds to batch what waits, up to a batch's size.
+// waiting adds the leases that wait to batch, up to the size of a batch.
 func (c *RedisCoherence) waiting(batch []release) []release {
 	for len(batch) < releaseBatch {
 		select {

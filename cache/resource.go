@@ -8,29 +8,32 @@ import (
 	"osgate/objectstore"
 )
 
-// Resource is the name of one thing whose change makes cached answers untrue: a key at one location, its partition, a list. It is a
-// hash and tells nothing of what it names.
+// Resource is the name of one thing whose change makes cached answers invalid: a key at
+// one location, its partition, a list. It is a hash and reveals nothing about the
+// thing.
 type Resource struct {
-	Slot uint8 // below Slots; the same for all of one store, so that a shared store can keep them in one place
+	Slot uint8 // below Slots; the same for all resources of one store, so that a shared store can keep them in one place
 	Hash [32]byte
 }
 
-// Slots is how many groups resources fall into.
+// Slots is the number of groups of resources.
 const Slots = 64
 
-// maxResources is the most that an operation depends on or touches (k p s, k pk ps; objectstore's table).
+// maxResources is the largest number of resources that an operation depends on or
+// touches (k p s, k pk ps; see objectstore's table).
 const maxResources = 3
 
-// Resources is a small set of resources. It is a plain value, comparable and safe to copy.
+// Resources is a small set of resources. It is a plain value, comparable and safe to
+// copy.
 type Resources struct {
 	list [maxResources]Resource
 	n    int
 }
 
-// Len returns how many resources there are, three at most.
+// Len returns the number of resources, three at most.
 func (rs Resources) Len() int { return rs.n }
 
-// All yields the resources with their index, the widest thing first.
+// All yields the resources with their index, the widest first.
 func (rs Resources) All() iter.Seq2[int, Resource] {
 	return func(yield func(int, Resource) bool) {
 		for i := range rs.n {
@@ -53,7 +56,7 @@ func (rs *Resources) overlaps(other *Resources) bool {
 	return false
 }
 
-// resourcesOf names the set of things relative to ref at location.
+// resourcesOf returns the resources of the set, relative to ref at location.
 func resourcesOf(location string, ref objectstore.Ref, set objectstore.Resources) (rs Resources) {
 	for left := uint8(set); left != 0; left &= left - 1 {
 		rs.list[rs.n] = resourceOf(location, ref, objectstore.Resources(1)<<bits.TrailingZeros8(left))
@@ -84,7 +87,8 @@ func resourceOf(location string, ref objectstore.Ref, one objectstore.Resources)
 	return Resource{Hash: sha256.Sum256(b)}.slotted(location, ref.Organization, ref.Environment, ref.Store)
 }
 
-// slotted returns r with the slot of what it is part of: FNV-1a over the names, which need no more than to spread.
+// slotted returns r with its slot, computed from names: FNV-1a, which only needs to
+// spread well.
 func (r Resource) slotted(names ...string) Resource {
 	const offset, prime = 14695981039346656037, 1099511628211
 	h := uint64(offset)

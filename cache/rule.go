@@ -7,28 +7,28 @@ import (
 	"osgate/objectstore"
 )
 
-// Rule bounds the freshness of what is read from a place. The zero value is for
-// everything, and nothing of that is cached.
+// Rule bounds the freshness of answers from some stores. The zero value matches all
+// stores and turns the cache off for them.
 type Rule struct {
 	Organization string // "": all
 	Environment  string // "": all of the organization
 	Store        string // "": all of the environment
-	Prefix       bool   // Store is how the stores' names begin
+	Prefix       bool   // Store is the beginning of the stores' names
 
-	// TTL bounds the freshness that the cache has for each kind of answer; it never
-	// raises it. 0: nothing is served or stored.
+	// TTL bounds the freshness of each kind of answer; it never raises it. 0: nothing
+	// is served or stored.
 	TTL time.Duration
 }
 
-// SetRules puts rules in the place of those that were set before. Of several that match
-// a place the one that names it most closely counts: a store before the beginning of its
-// name, a longer beginning before a shorter one, these before an environment, and that
-// before an organization. Entries that are stored already are bounded too. Safe for
-// concurrent use; rules must not be changed afterwards.
+// SetRules replaces the rules. If several rules match, the most specific one counts: a
+// store before the beginning of its name, a longer beginning before a shorter one,
+// these before an environment, and that before an organization. Entries that are
+// already stored are bounded too. It is safe for concurrent use; rules must not be
+// changed afterwards.
 func (c *Cache) SetRules(rules []Rule) { c.rules.Store(&rules) }
 
-// ruled returns the freshness of what o reads, at most limit, and whether a rule turned
-// it off.
+// ruled returns the freshness of o's answer, at most limit, and whether a rule turned
+// the cache off.
 func (c *Cache) ruled(limit time.Duration, o *objectstore.Operation) (ttl time.Duration, off bool) {
 	rules := c.rules.Load()
 	if rules == nil {
@@ -56,10 +56,10 @@ func (r *Rule) matches(ref *objectstore.Ref) bool {
 	return r.Store == "" || r.Store == ref.Store
 }
 
-// closer reports whether r names a place more closely than other, which matches too.
+// closer reports whether r is more specific than other, which matches too.
 func (r *Rule) closer(other *Rule) bool { return r.closeness() > other.closeness() }
 
-// closeness is larger for a rule for fewer places.
+// closeness is larger for a rule that matches fewer stores.
 func (r *Rule) closeness() int {
 	const store, environment, organization = 1 << 30, 1 << 20, 1 << 19
 	switch {

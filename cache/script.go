@@ -13,7 +13,8 @@ import (
 	"osgate/internal/redisconn"
 )
 
-// The scripts of the protocol, each behind the common head. They are the protocol where its decisions must be one with what is read and written.
+// The scripts of the protocol, each after the common head. A script makes a decision of
+// the protocol atomic with its reads and writes.
 var (
 	//go:embed lua/enter.lua
 	enterLua string
@@ -27,7 +28,7 @@ var (
 	epochLua string
 )
 
-// The scripts about tokens, which know no epoch.
+// The scripts for tokens, which use no epoch.
 var (
 	//go:embed lua/token.lua
 	tokenLua string
@@ -37,14 +38,14 @@ var (
 	revokeLua string
 )
 
-// scripts are what [RedisCoherence] runs in Redis.
+// scripts are the scripts that [RedisCoherence] runs in Redis.
 type scripts struct{ read, mark, release, epoch, token, grant, revoke *redis.Script }
 
 // writes is the first line of every script. It declares that the script writes, and so
-// Redis refuses to run it while nothing can be written: it is full (OOM), has too few
-// replicas (NOREPLICAS), cannot persist (MISCONF) or is a replica (READONLY). Without the
-// line a read whose generations exist would not notice, and would serve an entry beside a
-// write that could not be marked. Redis 7.0 and later know the line ("Script flags" in the
+// Redis refuses to run it while it cannot write: it is full (OOM), has too few replicas
+// (NOREPLICAS), cannot persist (MISCONF) or is a replica (READONLY). Without the line,
+// a read whose generations exist would succeed, and would serve an entry during a write
+// that could not be marked. Redis 7.0 and later support the line ("Script flags" in the
 // Lua API reference of Redis).
 const writes = "#!lua\n"
 
@@ -57,7 +58,7 @@ func newScripts() scripts {
 	}
 }
 
-// call is one script to be run in one slot, and what it answered, or its error.
+// call is one script to run in one slot, with its answer or its error.
 type call struct {
 	script *redis.Script
 	slot   uint8
@@ -70,7 +71,8 @@ type call struct {
 
 var errOddAnswer = errors.New("a script answered in an unknown form")
 
-// queue adds the call to a pipeline by the script's name. Whole: by its source, which Redis keeps.
+// queue adds the call to a pipeline by the script's hash, or, if whole is true, by its
+// source, which Redis then keeps.
 func (c *call) queue(ctx context.Context, p redis.Pipeliner, whole bool) *redis.Cmd {
 	if whole {
 		return c.script.Eval(ctx, p, c.keys, c.args...)
@@ -78,8 +80,9 @@ func (c *call) queue(ctx context.Context, p redis.Pipeliner, whole bool) *redis.
 	return c.script.EvalSha(ctx, p, c.keys, c.args...)
 }
 
-// run runs the calls in one round trip, and in one more where Redis does not know a script (it is new or has been restarted): scripts may be run
-// twice, since they leave the same behind. An error means that nothing is known of what took effect.
+// run runs the calls in one round trip, and in one more if Redis does not know a script
+// (because the script is new or Redis was restarted). Scripts may run twice, because
+// the result is the same. After an error it is not known which calls took effect.
 func run(ctx context.Context, conn *redisconn.Conn, calls []call) error {
 	cmds, err := send(ctx, conn, calls, false)
 	if err == nil && unknownScript(cmds) {
@@ -107,7 +110,7 @@ func queueAll(ctx context.Context, p redis.Pipeliner, calls []call, whole bool) 
 	return cmds
 }
 
-// take gives each call what was answered to it, and returns the first error.
+// take stores the answer of each call and returns the first error.
 func take(calls []call, cmds []*redis.Cmd) (first error) {
 	for i, cmd := range cmds {
 		calls[i].answer, calls[i].err = cmd.StringSlice()

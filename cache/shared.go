@@ -6,28 +6,32 @@ import (
 	"time"
 )
 
-// Shared is where the caches of one deployment keep entries for each other: [*SharedBodies] is one. It may forget anything at any time, and what it
-// cannot read or does not get in time is a miss. Safe for concurrent use.
+// Shared shares entries between the caches of one deployment. [*SharedBodies]
+// implements it. It may drop any entry at any time. An entry that it cannot read, or
+// does not receive in time, is a miss. It is safe for concurrent use.
 type Shared interface {
-	// Find returns the entry that was kept under the name, with the age that it has by now or a little more; nil: there is none. It waits no longer
-	// than one round trip may take.
+	// Find returns the entry that was kept under the name, with its present age or a
+	// little more. It returns nil if there is none. It waits at most as long as one
+	// round trip may take.
 	Find(ctx context.Context, name [32]byte) *Entry
 
-	// Keep keeps the entry under the name for as long as it is fresh. It does not wait, and it may do nothing.
+	// Keep keeps the entry under the name for as long as it is fresh. It does not wait,
+	// and it may drop the entry.
 	Keep(name [32]byte, e *Entry)
 
-	// Stats returns what it has done.
+	// Stats returns its counts.
 	Stats() SharedStats
 }
 
-// SharedStats is a snapshot of what a [Shared] has done since it was made.
+// SharedStats are the counts of a [Shared] since it was made.
 type SharedStats struct {
 	Kept       int64 // entries written
-	Dropped    int64 // entries not written, for want of room or of the place
+	Dropped    int64 // entries not written, because there was no room or the shared store was unavailable
 	Unreadable int64 // entries found that were sealed by another secret, forged, damaged or of another version
 }
 
-// sharedName names what answers a question in one state of the world: whatever a write has made untrue has a name that nobody asks for.
+// sharedName returns the name of the answer to a question in one state. An answer that
+// a write has made invalid has a name that no later read uses.
 func sharedName(key digest, stamp *Stamp) digest {
 	b := make([]byte, 0, 160)
 	b = append(appendPart(b, "osgate shared body 1"), key[:]...)
@@ -38,7 +42,7 @@ func sharedName(key digest, stamp *Stamp) digest {
 	return sha256.Sum256(b)
 }
 
-// keep stores e here and for the others.
+// keep stores e in this process and for the other replicas.
 func (c *Cache) keep(key digest, e *Entry) {
 	c.store(key, e)
 	if c.options.Shared != nil {
@@ -46,8 +50,9 @@ func (c *Cache) keep(key digest, e *Entry) {
 	}
 }
 
-// findShared looks among the entries of the other replicas for one that may be served, and puts it into the store. A token without a grant costs no
-// lookup: it has to go upstream anyway.
+// findShared searches the entries of the other replicas for one that may be served, and
+// stores it here. A token without a grant causes no search: its request must be sent
+// upstream anyway.
 func (s *Search) findShared(ctx context.Context, now time.Time) Result {
 	c := s.cache
 	if c.options.Shared == nil {
@@ -65,8 +70,9 @@ func (s *Search) findShared(ctx context.Context, now time.Time) Result {
 	return s.serve(e, now)
 }
 
-// adopt puts an entry of another replica into the store, under the stamp that is part of its name, and reports whether it is fresh. What is configured
-// here bounds it, since the other one may have been configured otherwise.
+// adopt stores an entry of another replica, under the stamp that is part of its name,
+// and reports whether it is fresh. The options of this replica bound it, because the
+// other replica may have other options.
 func (s *Search) adopt(e *Entry, now time.Time) bool {
 	c := s.cache
 	e.stamp, e.on = s.stamp, s.on

@@ -22,10 +22,11 @@ import (
 )
 
 const (
-	// keepQueue bounds the entries that wait to be written; keepBytes bounds the bodies among them, unless one is larger.
+	// keepQueue bounds the entries that wait to be written. keepBytes bounds the bodies
+	// of these, unless one body is larger.
 	keepQueue = 1024
 	keepBytes = 16 << 20
-	// keepWorkers is how many are written at once.
+	// keepWorkers is the number of concurrent writes.
 	keepWorkers = 4
 )
 
@@ -38,20 +39,23 @@ var (
 
 // SharedOptions configure [NewSharedBodies].
 type SharedOptions struct {
-	EntryBytes int64 // the largest body that is kept or taken
+	EntryBytes int64 // the largest body that is kept or accepted
 }
 
-// SharedBodies is [Shared] in Redis. Entries are sealed and bound to their names, which are keyed hashes: whoever reads or writes that Redis learns
-// nothing of them and can forge none, nor pass one off as another or as younger than it is. Its [SharedBodies.Run] must run. Safe for concurrent use.
+// SharedBodies is [Shared] in Redis. Entries are sealed and bound to their names, which
+// are keyed hashes. A party that can read or write that Redis learns nothing about the
+// entries; it can forge none, pass none off as another, and make none younger. Its
+// [SharedBodies.Run] must run. It is safe for concurrent use.
 //
-// How old an entry is, is told by Redis's clock alone, and rounded up: the instant at which it was asked for lies in the sealed text, by the clock of
-// the server that keeps it. So the clocks of gateways need not agree, and neither a command that Redis gets to late nor one who prolongs the life of
-// a key makes an entry younger.
+// The age of an entry comes from Redis's clock alone and is rounded up: the sealed text
+// contains the time of the request, by the clock of the server that stores it. So the
+// clocks of gateways need not agree. A command that Redis executes late, or a prolonged
+// expiry of a key, does not make an entry younger.
 type SharedBodies struct {
 	conn        *redisconn.Conn
 	options     SharedOptions
 	sealer      *seal.Sealer
-	names       []byte // the key of names; never printed
+	names       []byte // the key for names; never printed
 	body, clock *redis.Script
 
 	queue  chan queuedEntry
@@ -68,8 +72,10 @@ type queuedEntry struct {
 	entry *Entry
 }
 
-// NewSharedBodies returns one over conn, which stays the caller's to close after Run has returned, and should be nobody else's: large bodies on it would
-// delay what else is asked there. The secret is the deployment's; one of less than 32 bytes is an error. It does not dial.
+// NewSharedBodies returns a SharedBodies over conn. The caller must close conn after
+// Run has returned, and should use it for nothing more: large bodies would delay other
+// commands. The secret is the deployment's; a secret of less than 32 bytes is an error.
+// It does not dial.
 func NewSharedBodies(conn *redisconn.Conn, secret []byte, o SharedOptions) (*SharedBodies, error) {
 	sealer, err := seal.New(secret, "cache body")
 	if err != nil {
@@ -87,7 +93,7 @@ func NewSharedBodies(conn *redisconn.Conn, secret []byte, o SharedOptions) (*Sha
 	return b, nil
 }
 
-// key is where the entry of a name lies.
+// key returns the Redis key of the entry with a name.
 func (b *SharedBodies) key(name [32]byte) string {
 	mac := hmac.New(sha256.New, b.names)
 	mac.Write(name[:])
@@ -114,7 +120,7 @@ func (b *SharedBodies) Find(ctx context.Context, name [32]byte) *Entry {
 	return e
 }
 
-// open returns the entry that lies at key, and how long before clock it was asked for.
+// open returns the entry stored at key, and how long before clock it was requested.
 func (b *SharedBodies) open(key, sealed string, clock time.Time) (*Entry, time.Duration, error) {
 	text, err := b.sealer.Open(key, []byte(sealed))
 	if err != nil {
@@ -127,7 +133,7 @@ func (b *SharedBodies) open(key, sealed string, clock time.Time) (*Entry, time.D
 	return e, clock.Sub(requestedAt), nil
 }
 
-// Keep implements [Shared]. It is done by Run.
+// Keep implements [Shared]. Run does the work.
 func (b *SharedBodies) Keep(name [32]byte, e *Entry) {
 	size := int64(len(e.body))
 	if size > b.options.EntryBytes {
@@ -145,7 +151,8 @@ func (b *SharedBodies) Keep(name [32]byte, e *Entry) {
 	}
 }
 
-// Run writes what is to be kept until ctx is done, then what waits, and returns nil.
+// Run writes the queued entries until ctx is done, then those that still wait, and
+// returns nil.
 func (b *SharedBodies) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
 	for range keepWorkers {
@@ -155,9 +162,9 @@ func (b *SharedBodies) Run(ctx context.Context) error {
 	return nil
 }
 
-// work writes until ctx is done and nothing waits.
+// work writes until ctx is done and the queue is empty.
 func (b *SharedBodies) work(ctx context.Context) {
-	trips := context.WithoutCancel(ctx) // each is bounded by itself
+	trips := context.WithoutCancel(ctx) // each has its own time limit
 	for {
 		select {
 		case k := <-b.queue:
@@ -174,8 +181,8 @@ func (b *SharedBodies) work(ctx context.Context) {
 	}
 }
 
-// write asks for Redis's clock and writes the entry with the instant that it was asked for by that clock. It takes two round trips, because that instant
-// goes into what is sealed.
+// write reads Redis's clock, and writes the entry with the time of its request by that
+// clock. It takes two round trips, because that time is part of the sealed text.
 func (b *SharedBodies) write(ctx context.Context, k queuedEntry) {
 	defer b.queued.give(int64(len(k.entry.body)))
 	key := b.key(k.name)
@@ -198,7 +205,8 @@ func (b *SharedBodies) write(ctx context.Context, k queuedEntry) {
 	b.kept.Add(1)
 }
 
-// instant is an instant of our clock by that of the server that has the key, or somewhat before.
+// instant converts a local time to the clock of the server that stores the key, rounded
+// to the past.
 func (b *SharedBodies) instant(ctx context.Context, key string, at time.Time) (time.Time, error) {
 	reply, err := b.clock.Run(ctx, b.conn.Scripter(), []string{key}).StringSlice()
 	if err != nil {
@@ -219,7 +227,7 @@ func (b *SharedBodies) Stats() SharedStats {
 	return SharedStats{Kept: b.kept.Load(), Dropped: b.dropped.Load(), Unreadable: b.unreadable.Load()}
 }
 
-// Format prints a fixed text, whatever the verb: a SharedBodies holds keys.
+// Format prints a fixed text for every verb: a SharedBodies contains keys.
 func (*SharedBodies) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
 
 // LogValue is Format, for slog.

@@ -8,17 +8,20 @@ import (
 	"time"
 )
 
-// sharedVersion is the first byte of an entry in text. Another one is not read: while a deployment is upgraded its replicas share nothing.
+// sharedVersion is the first byte of an encoded entry. An entry of another version is
+// not read: during an upgrade of a deployment, old and new replicas do not share
+// entries.
 const sharedVersion = 1
 
-// errEntry is a text that is no entry.
+// errEntry is the error for bytes that are no encoded entry.
 var errEntry = errors.New("not an entry")
 
-// maxShortCount bounds the names of a header, and the values of a name.
+// maxShortCount bounds the number of names in a header, and of values of a name.
 const maxShortCount = 1 << 12
 
-// encodeEntry writes e, which was asked for at an instant of the clock of the place where it will lie. Its stamp and what it depends on are not
-// written: they are part of its name.
+// encodeEntry encodes e. RequestedAt is the time of its request by the clock of the
+// shared store. The stamp and the resources are not encoded, because they are part of
+// the entry's name.
 func encodeEntry(e *Entry, requestedAt time.Time) []byte {
 	b := make([]byte, 0, 64+headerBytes(e.header)+len(e.body))
 	flags := byte(0)
@@ -37,7 +40,8 @@ func encodeEntry(e *Entry, requestedAt time.Time) []byte {
 	return append(b, e.body...)
 }
 
-// decodeEntry reads what encodeEntry wrote. The entry's body is part of b. Asked is by the clock of the place; the entry's own is not set.
+// decodeEntry decodes the bytes of encodeEntry. The entry's body is part of b.
+// RequestedAt is by the clock of the shared store; the entry's own field is not set.
 func decodeEntry(b []byte) (e *Entry, requestedAt time.Time, err error) {
 	d := decoder{rest: b}
 	if head := d.take(2); d.short || head[0] != sharedVersion || head[1] > 1 {
@@ -55,19 +59,20 @@ func decodeEntry(b []byte) (e *Entry, requestedAt time.Time, err error) {
 	return e, requestedAt, nil
 }
 
-// valid reports whether an entry that was read could have been stored.
+// valid reports whether a decoded entry could have been stored.
 func (e *Entry) valid() bool {
 	return e.status >= http.StatusOK && e.status < 600 && e.age >= 0 && e.lifetime > 0 && e.lifetime <= MaxTTL &&
 		e.stale.whileRevalidate >= 0 && e.stale.ifError >= 0
 }
 
-// decoder reads from the front of rest. When that is too short, or a count too large, it says so and reads zeros.
+// decoder reads from the front of rest. If rest is too short, or a count too large, it
+// sets short and returns zeros.
 type decoder struct {
 	rest  []byte
 	short bool
 }
 
-// zeros is what is read where nothing is left.
+// zeros is the result of a read beyond the end.
 var zeros [8]byte
 
 func (d *decoder) take(n int) []byte {

@@ -8,42 +8,48 @@ import (
 	"osgate/objectstore"
 )
 
-// SharedGrants is where the caches of one deployment keep the grants of tokens for each other. It is the place where their [Coherence] is, so that
-// grants travel with the generations: [*RedisGrants] is one. Tokens must be hashed alike everywhere. It may forget anything at any time. Safe for
-// concurrent use.
+// SharedGrants shares the grants of tokens between the caches of one deployment. It
+// uses the same store as their [Coherence], so that grants are read together with the
+// generations. [*RedisGrants] implements it. Tokens must have the same hash in all
+// replicas. It may drop any grant at any time. It is safe for concurrent use.
 type SharedGrants interface {
-	// ReadFor is [Coherence].Read, and brings the holder's [TokenInfo] in the reading.
+	// ReadFor is [Coherence].Read with the [TokenInfo] of key in the reading.
 	ReadFor(ctx context.Context, on Resources, key SharedGrantKey) (Reading, error)
 
-	// StartReadFor is [ReadStarter].StartRead of a ReadFor.
+	// StartReadFor is [ReadStarter].StartRead for a ReadFor.
 	StartReadFor(ctx context.Context, on Resources, key SharedGrantKey) (context.Context, PendingRead)
 
-	// Publish keeps a grant that the holder was given under the id by a request. When that was sent is told by the clock that a word gave
-	// (shared) and by ours (sent). It does not wait, and it may be lost. It does nothing if the id is no longer the holder's.
+	// Publish stores a grant that was given under the id. Shared and sent are the time
+	// when its request was sent, by the clock of a TokenInfo and by the local clock. It
+	// does not wait, and the grant may be lost. It has no effect if the token has
+	// another id by now.
 	Publish(key SharedGrantKey, id ID, shared, sent time.Time)
 
-	// Revoke gives the holder's token the id, so that all its grants are gone; the holder's place is of no account. It waits no longer
-	// than one round trip may take. Where it cannot be done, it is tried again later.
+	// Revoke gives key's token the id, which revokes all its grants; key's Target is
+	// ignored. It waits at most as long as one round trip may take. If it fails, it is
+	// tried again later.
 	Revoke(ctx context.Context, key SharedGrantKey, id ID)
 }
 
-// SharedGrantKey names a token and a place for which it may hold a grant. The names are digests over the token's keyed hash: who does not have
-// that cannot guess them.
+// SharedGrantKey is the name of a token and of the reads for which it may hold a grant.
+// The fields are digests over the token's keyed hash, so they cannot be guessed without
+// it.
 type SharedGrantKey struct {
 	Token, Target [sha256.Size]byte
 	TTL           time.Duration // how long a grant lives
 }
 
-// TokenInfo is what a [SharedGrants] says of a holder. The zero Word says nothing.
+// TokenInfo is the state of a token in [SharedGrants]. The zero value means that the
+// state is not known.
 type TokenInfo struct {
 	ID          ID        // the token's
-	RequestedAt time.Time // when upstream was asked for the grant, by our clock, or somewhat before that; zero: there is no grant
-	Clock       time.Time // the clock of the shared place when it said so
+	RequestedAt time.Time // when the grant's request was sent, by the local clock, rounded to the past; zero: there is no grant
+	Clock       time.Time // the clock of the shared store when it answered
 
-	Began, Ended time.Time // the question, by our clock
+	Began, Ended time.Time // when the read began and ended, by the local clock
 }
 
-// key names the question's token and place to the other replicas.
+// sharedGrantKey returns the key of the token and target in the shared store.
 func (c *Cache) sharedGrantKey(token [32]byte, target digest) SharedGrantKey {
 	key := SharedGrantKey{Token: tokenName(token), TTL: c.options.GrantTTL}
 	b := make([]byte, 0, 128)
@@ -57,12 +63,14 @@ func tokenName(token [32]byte) digest {
 	return sha256.Sum256(append(appendPart(b, "osgate shared token 1"), token[:]...))
 }
 
-// sharesGrants reports whether grants are shared, which takes a life that can be told in Redis's milliseconds.
+// sharesGrants reports whether grants are shared. Their life must be at least a
+// millisecond, the unit of Redis's expiry.
 func (c *Cache) sharesGrants() bool {
 	return c.options.SharedGrants != nil && c.options.GrantTTL >= time.Millisecond
 }
 
-// startRead begins the search's Read, with its token's grant where those are shared. The errand is nil where nothing travels.
+// startRead begins the search's Read, with its token's grant if grants are shared. The
+// PendingRead is nil if the read cannot be sent along.
 func (s *Search) startRead(ctx context.Context) (context.Context, PendingRead) {
 	if s.cache.sharesGrants() {
 		s.target = grantTarget(&s.question)
@@ -74,7 +82,8 @@ func (s *Search) startRead(ctx context.Context) (context.Context, PendingRead) {
 	return ctx, nil
 }
 
-// read returns the generations that have traveled, once, or asks for them, and learns what came with them of the token.
+// read returns the result of the pending read, once, or reads the generations itself.
+// It merges the state of the token that came with them.
 func (s *Search) read(ctx context.Context) (reading Reading, err error) {
 	shares := s.cache.sharesGrants()
 	s.target = grantTarget(&s.question)
@@ -93,7 +102,8 @@ func (s *Search) read(ctx context.Context) (reading Reading, err error) {
 	return reading, err
 }
 
-// granted reports whether the token holds a grant at now, and whether it has held one (rule 1 of grants).
+// granted reports whether the token holds a grant at now, and whether it has held one
+// (rule 1 of grants).
 func (s *Search) granted(now time.Time) (alive, held bool) {
 	alive, held, id := s.cache.grants.alive(s.question.Token, s.target, now)
 	if s.cache.sharesGrants() && (s.token == (ID{}) || id != s.token) {
@@ -102,8 +112,9 @@ func (s *Search) granted(now time.Time) (alive, held bool) {
 	return alive, held
 }
 
-// Grant remembers that upstream answered q's token 2xx. Now is when the request was sent upstream: the right was there at that moment or
-// later, so that a right that is taken away ends within GrantTTL.
+// Grant records that upstream answered q's token with a 2xx. Now is the time when the
+// request was sent upstream: the token had the right at that moment or later, so that a
+// right that is revoked ends within GrantTTL.
 func (c *Cache) Grant(q Question, now time.Time) {
 	if q.Operation.CacheKind() == objectstore.CacheNone {
 		return
@@ -114,9 +125,10 @@ func (c *Cache) Grant(q Question, now time.Time) {
 	}
 }
 
-// Revoke takes all grants of the token away, here and where they are shared, because upstream has answered it 401 or 403. Answers to what was
-// requestedAt before count no more. It waits until the other replicas can know, no longer than one round trip to them may take; that ctx ends does
-// not cut it short.
+// Revoke revokes all grants of the token, in this process and in the shared store,
+// because upstream has answered it with a 401 or 403. Answers to earlier requests do
+// not count any more. Revoke waits until the other replicas can see it, at most as long
+// as one round trip may take. The end of ctx does not cut it short.
 func (c *Cache) Revoke(ctx context.Context, token [32]byte) {
 	id := newID()
 	c.grants.revoke(token, id, time.Now())

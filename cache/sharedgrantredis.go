@@ -13,23 +13,25 @@ import (
 )
 
 const (
-	// publishQueue bounds the grants that wait to be told, and tellBatch those that go in one round trip. What finds no room is not told: the other replicas
-	// ask upstream.
+	// publishQueue bounds the grants that wait to be published, and publishBatch those
+	// of one round trip. A grant that finds no room is not published: the other
+	// replicas send their requests upstream.
 	publishQueue = 4096
 	publishBatch = 64
-	// revokeQueue bounds the tokens of which it could not be told that they were refused. Beyond, one that has waited is given up: its grants
-	// end by themselves.
+	// revokeQueue bounds the tokens whose revocation failed. Beyond that, one that has
+	// waited is dropped: its grants end by themselves.
 	revokeQueue = 4096
 )
 
-// tokenUpdate is what Redis is to be told of a token.
+// tokenUpdate is a grant or a revocation to be written to Redis.
 type tokenUpdate struct {
 	key   SharedGrantKey
 	id    ID
 	grant sharedGrant
 }
 
-// revocations are tokens that were refused while Redis was away. Safe for concurrent use.
+// revocations are the tokens that were refused while Redis was unavailable. It is safe
+// for concurrent use.
 type revocations struct {
 	count atomic.Int64 // of those that wait
 
@@ -37,7 +39,7 @@ type revocations struct {
 	tokens map[[32]byte]tokenUpdate
 }
 
-// grantsRun is what [RedisCoherence.Run] needs to do for a [RedisGrants].
+// grantsRun is the state that [RedisCoherence.Run] needs for a [RedisGrants].
 type grantsRun struct {
 	updates     chan tokenUpdate
 	revocations revocations
@@ -48,7 +50,8 @@ func newGrantsRun() grantsRun {
 	return grantsRun{updates: make(chan tokenUpdate, publishQueue), revocations: revocations{tokens: map[[32]byte]tokenUpdate{}}}
 }
 
-// Unpublished returns how many grants and refusals the other replicas were not told of, for want of room or of Redis.
+// Unpublished returns the number of grants and revocations that were not written to
+// Redis, because there was no room or Redis was unavailable.
 func (c *RedisCoherence) Unpublished() int64 { return c.grants.unpublished.Load() }
 
 // ReadFor implements [SharedGrants]: one round trip.
@@ -65,13 +68,13 @@ func (g *RedisGrants) ReadFor(ctx context.Context, on Resources, key SharedGrant
 	return g.readingFor(calls, &key, began)
 }
 
-// readCalls makes the calls of a read; the last one is about the holder.
+// readCalls makes the calls of a read; the last one is for the token and its grant.
 func (g *RedisGrants) readCalls(on Resources, key *SharedGrantKey) []call {
 	c := g.coherence
 	return append(c.calls(on, c.scripts.read), call{script: c.scripts.token, keys: c.grantRedisKeys(key), args: []any{newIDs(1), idLife(key.TTL)}})
 }
 
-// readingFor is what the answers to a read that began at an instant say.
+// readingFor returns the reading in the answers to a read that began at began.
 func (g *RedisGrants) readingFor(calls []call, key *SharedGrantKey, began time.Time) (reading Reading, err error) {
 	on, query := calls[:len(calls)-1], &calls[len(calls)-1]
 	if err := g.coherence.remember(on); err != nil {
@@ -87,8 +90,9 @@ func (g *RedisGrants) readingFor(calls []call, key *SharedGrantKey, began time.T
 	return reading, nil
 }
 
-// tokenInfoOf reads what token.lua answered to a call that began at an instant. What is no grant of this deployment's for just this place, under this id, is
-// none, and so is one that is over or of the future.
+// tokenInfoOf parses the answer of token.lua to a call that began at began. It ignores
+// a grant that this deployment did not write for exactly this key and id, and one that
+// has ended or is of the future.
 func (g *RedisGrants) tokenInfoOf(c *call, began time.Time, ttl time.Duration) (w TokenInfo, ok bool) {
 	if len(c.answer) != 3 || !w.ID.mix(c.answer[0]) {
 		return TokenInfo{}, false
@@ -113,17 +117,18 @@ func (g *RedisGrants) tokenInfoOf(c *call, began time.Time, ttl time.Duration) (
 	return w, true
 }
 
-// idLife is how long a token's id is kept, in milliseconds: longer than any grant that was given under it, those included of which Redis was not
-// tokenUpdate because they were given soon after another.
+// idLife is how long a token's id is kept, in milliseconds: longer than any grant that
+// was given under it, including those that were not published because another one was
+// shortly before.
 func idLife(ttl time.Duration) int64 { return 2 * ttl.Milliseconds() }
 
-// grantRedisKeys are the keys of the token's id and of the grant, both in one slot.
+// grantRedisKeys returns the keys of the token's id and of the grant, both in one slot.
 func (c *RedisCoherence) grantRedisKeys(key *SharedGrantKey) []string {
 	tag := hex.EncodeToString(key.Token[:])
 	return []string{c.conn.Key("token", tag), c.conn.Key("grant", tag, hex.EncodeToString(key.Target[:]))}
 }
 
-// Publish implements [SharedGrants]. It is done by [RedisCoherence.Run].
+// Publish implements [SharedGrants]. [RedisCoherence.Run] does the work.
 func (g *RedisGrants) Publish(key SharedGrantKey, id ID, shared, sent time.Time) {
 	c := g.coherence
 	grant := g.seal(c.grantRedisKeys(&key)[1], id, seal.Issue{Placed: shared, Made: sent, Life: key.TTL})
@@ -134,7 +139,7 @@ func (g *RedisGrants) Publish(key SharedGrantKey, id ID, shared, sent time.Time)
 	}
 }
 
-// Revoke implements [SharedGrants]. What fails is tried again by [RedisCoherence.Run].
+// Revoke implements [SharedGrants]. [RedisCoherence.Run] repeats it if it fails.
 func (g *RedisGrants) Revoke(ctx context.Context, key SharedGrantKey, id ID) {
 	c, t := g.coherence, tokenUpdate{key: key, id: id}
 	if run(ctx, c.conn, []call{c.revokeCall(&t)}) != nil && !c.grants.revocations.add(t) {
@@ -146,7 +151,7 @@ func (c *RedisCoherence) revokeCall(t *tokenUpdate) call {
 	return call{script: c.scripts.revoke, keys: c.grantRedisKeys(&t.key)[:1], args: []any{t.id[:], idLife(t.key.TTL)}}
 }
 
-// publish tells Redis of a batch of grants. One that fails is not tried again.
+// publish writes a batch of grants to Redis. A batch that fails is not tried again.
 func (c *RedisCoherence) publish(ctx context.Context, batch []tokenUpdate) {
 	calls := make([]call, len(batch))
 	for i := range batch {
@@ -160,7 +165,7 @@ func (c *RedisCoherence) publish(ctx context.Context, batch []tokenUpdate) {
 	}
 }
 
-// waitingUpdates adds to batch what waits, up to a batch's size.
+// waitingUpdates adds the grants that wait to batch, up to the size of a batch.
 func (c *RedisCoherence) waitingUpdates(batch []tokenUpdate) []tokenUpdate {
 	for len(batch) < publishBatch {
 		select {
@@ -173,14 +178,14 @@ func (c *RedisCoherence) waitingUpdates(batch []tokenUpdate) []tokenUpdate {
 	return batch
 }
 
-// publishAll tells Redis of all grants that wait.
+// publishAll writes all grants that wait to Redis.
 func (c *RedisCoherence) publishAll(ctx context.Context) {
 	for batch := c.waitingUpdates(nil); len(batch) > 0; batch = c.waitingUpdates(nil) {
 		c.publish(ctx, batch)
 	}
 }
 
-// revokeAgain makes up for refusals that Redis was not told of.
+// revokeAgain repeats the revocations that failed.
 func (c *RedisCoherence) revokeAgain(ctx context.Context) {
 	if c.grants.revocations.count.Load() == 0 {
 		return
@@ -195,13 +200,14 @@ func (c *RedisCoherence) revokeAgain(ctx context.Context) {
 	}
 }
 
-// add keeps a token that was refused, and reports whether none was given up for it.
+// add keeps a token whose revocation failed, and reports whether no other was dropped
+// for it.
 func (r *revocations) add(t tokenUpdate) (kept bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	kept = true
 	if _, ok := r.tokens[t.key.Token]; !ok && len(r.tokens) >= revokeQueue {
-		for token := range r.tokens { // any
+		for token := range r.tokens { // any one
 			delete(r.tokens, token)
 			kept = false
 			break
@@ -212,7 +218,7 @@ func (r *revocations) add(t tokenUpdate) (kept bool) {
 	return kept
 }
 
-// some returns up to n of those that wait.
+// some returns up to n of the revocations that wait.
 func (r *revocations) some(n int) (batch []tokenUpdate) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -225,7 +231,8 @@ func (r *revocations) some(n int) (batch []tokenUpdate) {
 	return batch
 }
 
-// done forgets what Redis has been told, unless the token was refused again since.
+// done removes the revocations of batch, except those of tokens that were refused again
+// since.
 func (r *revocations) done(batch []tokenUpdate) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -244,7 +251,7 @@ func (g *RedisGrants) StartReadFor(ctx context.Context, on Resources, key Shared
 	return c.conn.WithRider(ctx, e), e
 }
 
-// grantQuery is a holder of whom a read asks too.
+// grantQuery is the grant that a read includes.
 type grantQuery struct {
 	grants *RedisGrants
 	key    SharedGrantKey

@@ -5,20 +5,24 @@ import (
 	"time"
 )
 
-// Details of a [Status] whose entry is served although it is no longer fresh (RFC 5861).
+// Details of a [Status] whose entry is served although it is no longer fresh (RFC
+// 5861).
 const (
 	detailWhileRevalidate = "stale-while-revalidate"
 	detailIfError         = "stale-if-error"
 )
 
-// staleness is for how much longer than it is fresh an answer may be served: while it is being asked for again, and where that fails.
+// staleness is how long an answer may be served after it is no longer fresh: while it
+// is fetched again, and if that fetch fails.
 type staleness struct{ whileRevalidate, ifError time.Duration }
 
-// longest is how long an entry has to be kept beyond its freshness.
+// longest is how long an entry must be kept after it is no longer fresh.
 func (s staleness) longest() time.Duration { return max(s.whileRevalidate, s.ifError) }
 
-// staleness is what the operator allows, or less where upstream says less (RFC 5861 sections 3 and 4). It is nothing where upstream
-// forbids to serve the answer stale, for the absence of a key, and beyond the life of the store's values.
+// staleness returns the times that the operator allows, or less if upstream's header
+// states less (RFC 5861 sections 3 and 4). They are zero if upstream forbids to serve
+// the answer stale, and for the absence of a key. They never exceed the life of the
+// store's values.
 func (f *Fill) staleness() staleness {
 	control := &f.verdict.control
 	if f.status == http.StatusNotFound || control.neverStale() {
@@ -39,8 +43,9 @@ func (f *Fill) staleness() staleness {
 	return s
 }
 
-// acceptsStale reports whether an entry of this age, that is fresh no more for so long, is what the client puts up with. A max-age without max-stale
-// means fresh answers (RFC 9111 section 5.2.1.1).
+// acceptsStale reports whether the client accepts an entry of this age that has been
+// stale for this time. A max-age without max-stale means fresh answers (RFC 9111
+// section 5.2.1.1).
 func (d *demands) acceptsStale(age, stale time.Duration) bool {
 	switch {
 	case d.noCache || d.minFresh > 0:
@@ -53,8 +58,9 @@ func (d *demands) acceptsStale(age, stale time.Duration) bool {
 	return true
 }
 
-// outdated is what becomes of a granted entry that is no longer fresh. Within the operator's bound it is served and asked for again by one
-// request, with the Fill that goes with it; all others get the entry alone.
+// outdated handles an entry that is granted but no longer fresh. Within the operator's
+// bound it is served. One request gets a Fill too and fetches the entry again; all
+// others get the entry alone.
 func (s *Search) outdated(e *Entry, age, left time.Duration) Result {
 	if s.single || !s.wants.acceptsStale(age, -left) {
 		return noEntry(ForwardStale, "")
@@ -66,7 +72,8 @@ func (s *Search) outdated(e *Entry, age, left time.Duration) Result {
 	return Result{Entry: e, Status: Status{Hit: true, TTL: left, Detail: detailWhileRevalidate}}
 }
 
-// refresh adds the Fill to a result that is served stale, unless somebody is asking already.
+// refresh adds the Fill to a result that is served stale, unless a fetch is under way
+// already.
 func (s *Search) refresh(result Result) Result {
 	if result.Entry == nil || result.Status.TTL > 0 {
 		return result
@@ -78,9 +85,10 @@ func (s *Search) refresh(result Result) Result {
 	return result
 }
 
-// Fallback returns what is stored and no longer fresh, where it may be served because upstream answers 500, 502, 503 or 504 or not at all
-// (RFC 5861 section 4). It is for after [Search.Look], and for a request that began then: a write that was marked since is one that
-// overlaps it. The token's grant must be alive still.
+// Fallback returns a stored entry that is no longer fresh, if it may be served because
+// upstream answers 500, 502, 503 or 504, or does not answer (RFC 5861 section 4). It is
+// called after [Search.Look], for a request that began then: a write that was marked
+// since overlaps the request. The token's grant must still be alive.
 func (s *Search) Fallback(now time.Time) (Result, bool) {
 	if s.stale == nil {
 		return Result{}, false
@@ -96,7 +104,8 @@ func (s *Search) Fallback(now time.Time) (Result, bool) {
 	return Result{Entry: s.stale, Status: Status{Hit: true, TTL: left, Detail: detailIfError}}, true
 }
 
-// Failed reports whether a status is one for which an entry that is no longer fresh may stand in (RFC 5861 section 4).
+// Failed reports whether a stale entry may replace an answer with this status (RFC 5861
+// section 4).
 func Failed(status int) bool {
 	switch status {
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

@@ -7,32 +7,32 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
-// Stats is a snapshot of what the cache holds and has done since it was made.
+// Stats is a snapshot of the cache's content and of its counts since it was made.
 type Stats struct {
-	Entries   int                  // stored now, those that have expired since the last clean-up included
-	Bytes     int64                // what they take, as [Options].Bytes counts
-	UnderWay  int64                // bytes of answers on their way into the cache
+	Entries   int                  // stored now, including those that have expired since the last clean-up
+	Bytes     int64                // the size of the entries, counted as for [Options].Bytes
+	UnderWay  int64                // bytes of answers that are being received
 	Hits      int64                // Looks answered
-	Misses    int64                // Looks that found nothing usable: fwd=miss and fwd=stale; those that waited for another's fetch included
-	Stale     int64                // Hits served while being asked for again
-	Fallbacks int64                // Misses served from what was no longer fresh, because upstream failed
+	Misses    int64                // Looks without a usable entry: fwd=miss and fwd=stale; including those that waited for another request's fetch
+	Stale     int64                // Hits served while the entry was fetched again
+	Fallbacks int64                // Misses served from a stale entry because upstream failed
 	Collapsed int64                // Misses answered by another request's fetch
-	Requests  int64                // Looks that the client asked past the cache
-	Bypasses  int64                // Looks past the cache for our own reasons
+	Requests  int64                // Looks that the client's header sent upstream
+	Bypasses  int64                // Looks that did not use the cache for our own reasons
 	Fills     int64                // answers stored
 	Marks     int64                // writes announced
-	Outcomes  [writeOutcomes]int64 // of them, by [WriteOutcome]
-	Widened   int64                // of them, those with a lease on the whole store, because their client holds too many
-	Settled   int64                // leases for which there was no room, so that everything beside them went past the cache too
+	Outcomes  [writeOutcomes]int64 // the Marks that have ended, by [WriteOutcome]
+	Widened   int64                // the Marks with a lease on the whole store, because their client holds too many
+	Settled   int64                // leases without room, so that all reads of their part of the store bypassed the cache too
 	Held      int64                // leases of writes under way
-	Kept      int64                // leases of writes that are over, which run out by themselves
-	Evictions int64                // entries dropped for room, before they expired
+	Kept      int64                // leases of ended writes, which run out by themselves
+	Evictions int64                // entries dropped for room before they expired
 
 	TTLsLearned int64 // stores whose TTL was fetched
-	TTLsFailed  int64 // fetches that did not bring a store's TTL
+	TTLsFailed  int64 // fetches that did not return a store's TTL
 
 	SharedHits   int64       // Hits for which the entry of another replica was fetched
-	SharedMisses int64       // lookups among the entries of other replicas that found nothing usable, or no answer
+	SharedMisses int64       // searches in other replicas' entries that found no usable one, or got no answer
 	Shared       SharedStats // of [Options].Shared
 }
 

@@ -6,33 +6,35 @@ import (
 	"time"
 )
 
-// Status is what became of a request at the cache, for the header Cache-Status (RFC 9211) and the record. The zero value is an operation
-// that is never cached; it has no header.
+// Status is how the cache handled a request, for the header Cache-Status (RFC 9211) and
+// the record. The zero value is an operation that is never cached; it has no header.
 type Status struct {
 	Hit       bool
-	Forward   Forward       // why the request went upstream; empty on a hit
-	TTL       time.Duration // on a hit: how much longer the entry is fresh; negative: for how long it has not been
+	Forward   Forward       // why the request was sent upstream; empty on a hit
+	TTL       time.Duration // on a hit: how much longer the entry is fresh; negative: how long it has been stale
 	Stored    bool          // the answer is being stored
-	Collapsed bool          // the answer is another request's
-	Detail    string        // one word more, for people
+	Collapsed bool          // the answer came from another request's fetch
+	Detail    string        // a token with more detail, for people
 }
 
-// Forward is why a request went upstream, in the words of RFC 9211 section 2.2.
+// Forward is why a request was sent upstream, a parameter value of RFC 9211 section
+// 2.2.
 type Forward string
 
-// The reasons.
+// The values of [Forward].
 const (
-	ForwardMiss    Forward = "miss"    // nothing usable is stored
-	ForwardStale   Forward = "stale"   // what is stored is no longer fresh
-	ForwardRequest Forward = "request" // the client asked past it
+	ForwardMiss    Forward = "miss"    // no usable entry is stored
+	ForwardStale   Forward = "stale"   // the stored entry is no longer fresh
+	ForwardRequest Forward = "request" // the client's header requires a request to upstream
 	ForwardBypass  Forward = "bypass"  // the cache is not to be used: turned off, a write in flight, coherence unknown
 )
 
-// cacheName is how we call ourselves in Cache-Status.
+// cacheName is the gateway's name in Cache-Status.
 const cacheName = "osgate"
 
-// String returns the header's value: "osgate; hit; ttl=8", "osgate; fwd=miss; stored", "osgate; fwd=bypass; detail=write-in-flight". It
-// is empty for the zero Status, and then the header is not sent.
+// String returns the header's value: "osgate; hit; ttl=8", "osgate; fwd=miss; stored",
+// "osgate; fwd=bypass; detail=write-in-flight". It is empty for the zero Status; then
+// the header is not sent.
 func (s Status) String() string {
 	if outcome := s.Outcome(); outcome != "" {
 		return cacheName + "; " + outcome
@@ -40,7 +42,7 @@ func (s Status) String() string {
 	return ""
 }
 
-// Outcome returns [Status.String] without our name, for logs.
+// Outcome returns [Status.String] without the gateway's name, for logs.
 func (s Status) Outcome() string {
 	if s == (Status{}) {
 		return ""
@@ -64,7 +66,7 @@ func (s Status) Outcome() string {
 	return string(room)
 }
 
-// wholeSeconds rounds down, so that what is no longer fresh is so by a second at the least.
+// wholeSeconds rounds down, so that a stale entry has a TTL of -1 at most.
 func wholeSeconds(d time.Duration) int64 {
 	if d < 0 {
 		d -= time.Second - 1
@@ -72,8 +74,9 @@ func wholeSeconds(d time.Duration) int64 {
 	return int64(d / time.Second)
 }
 
-// appendItem appends text as a structured-field token where it is one, else as a string (RFC 9651 sections 3.3.3 and 3.3.4); what neither
-// can hold is left out.
+// appendItem appends text as a structured-field token if it is one, otherwise as a
+// string (RFC 9651 sections 3.3.3 and 3.3.4). It leaves out characters that neither can
+// contain.
 func appendItem(b []byte, text string) []byte {
 	if isToken(text) {
 		return append(b, text...)

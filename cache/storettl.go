@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	// ttlPart is which part of its store's TTL a value is fresh for: what may have expired
-	// meanwhile is served for no longer.
+	// ttlPart is the part of its store's TTL for which a value is fresh, 1 divided by
+	// this: a value that may have expired since is served for no longer.
 	ttlPart = 100
 
-	// ttlRetry is how long after a failed fetch of a store's TTL the same client's requests
-	// start no other.
+	// ttlRetry is how long after a failed fetch of a store's TTL the same client's
+	// requests start no other.
 	ttlRetry = 5 * time.Second
 )
 
-// longest is how long an answer to o may be fresh: for limit, but no longer than a
-// hundredth of what its store's values live, where that is known.
+// longest returns how long an answer to o may be fresh: limit, but at most a hundredth
+// of the TTL of its store, if that is known.
 func (c *Cache) longest(limit time.Duration, location string, o *objectstore.Operation) time.Duration {
 	if times := c.learned.of(location, o.Ref); times.ttl > 0 && expires(o) {
 		return min(limit, times.ttl/ttlPart)
@@ -26,7 +26,8 @@ func (c *Cache) longest(limit time.Duration, location string, o *objectstore.Ope
 	return limit
 }
 
-// expires reports whether the answer to o contains what expires with its store's TTL.
+// expires reports whether the answer to o contains values that expire with their
+// store's TTL.
 func expires(o *objectstore.Operation) bool {
 	kind := o.CacheKind()
 	return o.Ref.Store != "" && (kind == objectstore.CacheKey || kind == objectstore.CacheKeys)
@@ -38,12 +39,13 @@ func (c *Cache) lacksTTL(location string, o *objectstore.Operation, now time.Tim
 	return c.options.RequireTTL && expires(o) && !c.learned.of(location, o.Ref).current(now)
 }
 
-// LearnTTL returns how the TTL of a store becomes known without which the answer to q is
-// not kept. End is closed when the TTL is known or cannot be learned now; it is nil if
-// there is nothing to wait for: the TTL is known, [Options.RequireTTL] is false, or the same
-// client failed to learn it less than 5 s ago. If done is not nil, nobody requests the
-// store yet: the caller must do so, give the answer to a [Cache.TTLFill], and then call done,
-// once and whatever happened. LearnTTL never waits.
+// LearnTTL starts or joins the fetch of a store's TTL without which the answer to q is
+// not kept. End is closed when the TTL is known or cannot be learned now. It is nil if
+// there is no fetch to wait for: the TTL is known, [Options.RequireTTL] is false, or
+// the same client failed to learn it less than 5 s ago. If done is not nil, no other
+// request fetches the store yet: the caller must do so, give the answer to a
+// [Cache.TTLFill], and then call done, exactly once and in any case. LearnTTL never
+// waits.
 func (c *Cache) LearnTTL(q Question, now time.Time) (end <-chan struct{}, done func()) {
 	if !c.lacksTTL(q.Location, &q.Operation, now) {
 		return nil, nil
@@ -62,15 +64,15 @@ func (c *Cache) LearnTTL(q Question, now time.Time) (end <-chan struct{}, done f
 	}
 }
 
-// TTLFill returns a Fill for the answer to q, a request for a store object that is made for
-// [Cache.LearnTTL]. It learns from the answer and stores nothing. Now is the moment before
-// the request is sent.
+// TTLFill returns a Fill for the answer to q, a request for a store object that is made
+// for [Cache.LearnTTL]. It learns from the answer and stores no entry. Now is the
+// moment before the request is sent.
 func (c *Cache) TTLFill(q Question, now time.Time) *Fill {
 	return &Fill{cache: c, operation: q.Operation, location: q.Location, requestedAt: now, off: detailDisabled}
 }
 
-// join returns the end of the fetch of a store, and true to the caller that has to make
-// it. It returns nil if one failed for the client a moment ago.
+// join returns the end of the fetch of a store, and true to the caller that must make
+// it. It returns nil if a fetch failed for the client less than ttlRetry ago.
 func (l *learned) join(store digest, client string, now time.Time) (end <-chan struct{}, leads bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -101,7 +103,7 @@ func (l *learned) leave(store digest, client string, began time.Time) (known boo
 	return known
 }
 
-// failedName names a failed fetch of a store for a client.
+// failedName is the name of a failed fetch of a store for a client.
 func failedName(store digest, client string) digest {
 	return sha256.Sum256(append(appendPart(nil, client), store[:]...))
 }

@@ -7,22 +7,24 @@ import (
 	"time"
 )
 
-// unmarkedWrites is how many writes without a mark are remembered apart. Beyond, all that was remembered is made up for by new epochs that
-// settle.
+// unmarkedWrites is the number of unmarked writes that are remembered separately.
+// Beyond that, new epochs that settle cover all remembered writes.
 const unmarkedWrites = 4096
 
-// unmarked is the writes that went upstream while Redis was away. Until they have been made up for, this gateway answers nothing from its
-// cache, and so cannot itself serve what they changed.
+// unmarked contains the writes that were sent upstream while Redis was unavailable.
+// Until they have been marked, this gateway answers no request from its cache, and so
+// does not serve entries that they have invalidated.
 type unmarked struct {
-	count atomic.Int64  // of writes and flood
-	added chan struct{} // responseControl that there is one, once
+	count atomic.Int64  // of writes and overflow
+	added chan struct{} // wakes Run when a write is added
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	writes   map[ID]*unmarkedWrite
-	overflow *unmarkedWrite // those beyond the bound; nil: none
+	overflow *unmarkedWrite // the writes beyond the bound; nil: none
 }
 
-// unmarkedWrite is a write and until when it may take effect. Over: its outcome is certain, it needs no lease.
+// unmarkedWrite is a write, and the time until which it may take effect. If certain is
+// true, its outcome is certain and it needs no lease.
 type unmarkedWrite struct {
 	on      Resources
 	until   time.Time
@@ -33,14 +35,14 @@ func newUnmarked() unmarked {
 	return unmarked{added: make(chan struct{}, 1), writes: map[ID]*unmarkedWrite{}}
 }
 
-// any reports whether there is something to make up for.
+// any reports whether there are writes to mark.
 func (u *unmarked) any() bool { return u.count.Load() > 0 }
 
-// add remembers a write. To add it again (a lease renewed) prolongs it.
+// add remembers a write. To add it again (a renewed lease) prolongs it.
 func (u *unmarked) add(on Resources, writer ID, until time.Time) {
 	u.mu.Lock()
 	if writer == (ID{}) {
-		writer = newID() // to be told apart; nobody ends it
+		writer = newID() // only to distinguish it; no caller ends it
 	}
 	switch {
 	case u.writes[writer] != nil || len(u.writes) < unmarkedWrites:
@@ -48,7 +50,7 @@ func (u *unmarked) add(on Resources, writer ID, until time.Time) {
 	case u.overflow == nil || until.After(u.overflow.until):
 		u.overflow = &unmarkedWrite{until: until}
 	default:
-		overflow := *u.overflow // another one: what is being made up for now may not hold this write
+		overflow := *u.overflow // a new value: the one that is being marked now may not include this write
 		u.overflow = &overflow
 	}
 	u.recount()
@@ -59,7 +61,7 @@ func (u *unmarked) add(on Resources, writer ID, until time.Time) {
 	}
 }
 
-// recount is to be called with mu held.
+// recount updates count. The caller must hold mu.
 func (u *unmarked) recount() {
 	n := int64(len(u.writes))
 	if u.overflow != nil {
@@ -68,7 +70,8 @@ func (u *unmarked) recount() {
 	u.count.Store(n)
 }
 
-// done ends a write whose outcome is certain, and reports whether it is remembered here.
+// done ends a write whose outcome is certain, and reports whether the write is
+// remembered here.
 func (u *unmarked) done(writer ID) bool {
 	if !u.any() {
 		return false
@@ -83,7 +86,8 @@ func (u *unmarked) done(writer ID) bool {
 	return true
 }
 
-// snapshot returns what is remembered now, by value: what changes while it is being made up for is seen afterwards.
+// snapshot returns copies of the remembered writes: changes that are made while these
+// are being marked are seen afterwards.
 func (u *unmarked) snapshot() (writes map[ID]unmarkedWrite, overflow *unmarkedWrite) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -94,7 +98,8 @@ func (u *unmarked) snapshot() (writes map[ID]unmarkedWrite, overflow *unmarkedWr
 	return writes, u.overflow
 }
 
-// forget drops a write that has been made up for as it was, and reports whether it is over. One that was prolonged meanwhile is kept.
+// forget drops a write that has been marked in the state as, and reports whether its
+// outcome is certain. A write that was prolonged since is kept.
 func (u *unmarked) forget(writer ID, as unmarkedWrite) (certain bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -107,7 +112,7 @@ func (u *unmarked) forget(writer ID, as unmarkedWrite) (certain bool) {
 	return w.certain
 }
 
-// forgetOverflow drops the flood that was made up for, unless another has come.
+// forgetOverflow drops the overflow that was marked, unless there is a newer one.
 func (u *unmarked) forgetOverflow(as *unmarkedWrite) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -117,8 +122,9 @@ func (u *unmarked) forgetOverflow(as *unmarkedWrite) {
 	u.recount()
 }
 
-// markLate makes up for unmarked writes: it marks each for as long as it may still take effect, and ends those that are over like any other. It
-// stops at the first failure, to be called again.
+// markLate marks the unmarked writes, each for as long as it may still take effect, and
+// ends those whose outcome is certain. It stops at the first failure; Run calls it
+// again.
 func (c *RedisCoherence) markLate(ctx context.Context) {
 	if !c.unmarked.any() {
 		return
@@ -156,7 +162,8 @@ func (c *RedisCoherence) markLateBatch(ctx context.Context, batch map[ID]unmarke
 	return true
 }
 
-// forgetMarked forgets the writes, and gives back the leases of those that are over: the one just taken, and one of an earlier mark.
+// forgetMarked forgets the writes, and gives back the leases of those whose outcome is
+// certain: the lease just taken, and that of an earlier mark.
 func (c *RedisCoherence) forgetMarked(writes map[ID]unmarkedWrite) {
 	for writer, w := range writes {
 		if c.unmarked.forget(writer, w) {
@@ -165,7 +172,8 @@ func (c *RedisCoherence) forgetMarked(writes map[ID]unmarkedWrite) {
 	}
 }
 
-// settle makes up for everything at once: new epochs, under which nothing is served before all that was written can have taken effect.
+// settle covers all remembered writes at once: by new epochs, under which no entry is
+// served before all of these writes must have taken effect.
 func (c *RedisCoherence) settle(ctx context.Context, writes map[ID]unmarkedWrite, overflow *unmarkedWrite) {
 	settle, now := max(c.options.Settle, time.Until(overflow.until)), time.Now()
 	for _, w := range writes {

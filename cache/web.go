@@ -11,21 +11,24 @@ import (
 
 // WebOptions configure a [Web].
 type WebOptions struct {
-	// Bytes bounds the entries, bodies and headers and what it takes to keep them. EntryBytes bounds one body; larger ones are not stored.
+	// Bytes bounds the entries: bodies, headers and the memory that it takes to keep
+	// them. EntryBytes bounds one body; larger ones are not stored.
 	Bytes, EntryBytes int64
 }
 
-// Web is the engine of [Cache] as a strict shared HTTP cache: any resource, fresh for as long as its origin says, by RFC 9111 alone. It
-// shares with the gateway the entries, what is judged by the header, the filling and the serving; it knows no principals, grants or writes of
-// other processes. Create it with [NewWeb]; its methods are safe for concurrent use.
+// Web is the engine of [Cache] as a strict shared HTTP cache: any resource, fresh for
+// as long as its origin states, by RFC 9111 alone. It shares with the gateway the
+// entries, the judgment of headers, the filling and the serving. It has no principals,
+// no grants and no writes of other processes. Create it with [NewWeb]. Its methods are
+// safe for concurrent use.
 type Web struct {
 	cache *Cache
 
 	mu         sync.Mutex
-	refreshing map[digest]bool // guarded by mu: what is being asked about in the background; bounded by who does so
+	refreshing map[digest]bool // guarded by mu: entries that are being validated in the background, at most one for each running Fetch
 }
 
-// NewWeb returns an empty Web. It starts no goroutine; [Web.Run] frees what has expired.
+// NewWeb returns an empty Web. It starts no goroutine; [Web.Run] frees expired entries.
 func NewWeb(o WebOptions) (*Web, error) {
 	c, err := New(Options{Bytes: o.Bytes, EntryBytes: o.EntryBytes, WriteLease: time.Second})
 	if err != nil {
@@ -40,33 +43,35 @@ func (w *Web) Run(ctx context.Context) error { return w.cache.Run(ctx) }
 // Stats is [Cache.Stats].
 func (w *Web) Stats() Stats { return w.cache.Stats() }
 
-// WebQuestion is what a request asks of a [Web].
+// WebQuestion is a request to a [Web].
 type WebQuestion struct {
 	Method string
-	Host   string      // as in the request; it may be upper or lower case
-	Target string      // path and query as they came
-	Header http.Header // the request's, read only
+	Host   string      // as in the request; case is ignored
+	Target string      // path and query as received
+	Header http.Header // the request's header, read only
 
-	// Content says that the request has a body. A GET with one goes past the cache: what it asks is not in its key.
+	// Content reports whether the request has a body. A GET with a body bypasses the
+	// cache: the key does not cover the body.
 	Content bool
 }
 
 // WebResult is the answer to a [WebQuestion].
 type WebResult struct {
-	Entry        *Entry // to be served; nil: the request goes upstream
-	Fetch        *Fetch // what accompanies the request upstream; beside an Entry, one in the background that brings a fresh one
+	Entry        *Entry // the entry to serve; nil: the request is sent upstream
+	Fetch        *Fetch // handles the request to upstream; with an Entry, a background request for a fresh one
 	Status       Status
-	OnlyIfCached bool // the client wants a stored answer or none, and there is none: 504 (RFC 9111 section 5.2.1.7)
+	OnlyIfCached bool // the client accepts only a stored answer, and none is stored: 504 (RFC 9111 section 5.2.1.7)
 }
 
-// Reasons of RFC 9211 section 2.2 that only a Web tells apart.
+// Values of [Forward] in RFC 9211 section 2.2 that only a Web distinguishes.
 const (
 	forwardMethod   Forward = "method"
 	forwardURIMiss  Forward = "uri-miss"
 	forwardVaryMiss Forward = "vary-miss"
 )
 
-// Look answers q from the store or says how to go on. Now is the moment of the call. Every Fetch that is returned must be closed.
+// Look answers q from the store, or returns how to forward it. Now is the time of the
+// call. Every Fetch that is returned must be closed.
 func (w *Web) Look(ctx context.Context, q WebQuestion, now time.Time) WebResult {
 	f := &Fetch{web: w, question: q, requestedAt: now, wants: demandsOf(q.Header)}
 	f.key, f.on = w.name(q.Host, q.Target)
@@ -78,7 +83,7 @@ func (w *Web) Look(ctx context.Context, q WebQuestion, now time.Time) WebResult 
 	return result
 }
 
-// name is the name of what is at an address, as an entry and as what entries depend on.
+// name returns the key of an address, and the resource that its entries depend on.
 func (w *Web) name(host, target string) (digest, Resources) {
 	var room [partsBytes]byte
 	b := appendPart(room[:0], "osgate web 1")
@@ -88,8 +93,9 @@ func (w *Web) name(host, target string) (digest, Resources) {
 	return key, on
 }
 
-// find returns the newest stored answer that was selected as one to header would be, and whether others are stored. It must be of the
-// given state: one that was stored before an invalidation is none.
+// find returns the newest stored answer that matches a request with this header, and
+// whether others are stored. It must have the given stamp: an answer that was stored
+// before an invalidation does not count.
 func (w *Web) find(key digest, header http.Header, stamp Stamp) (e *Entry, others bool) {
 	held, ok := w.cache.entries.GetIfPresent(key)
 	if !ok {
@@ -107,13 +113,14 @@ func (w *Web) find(key digest, header http.Header, stamp Stamp) (e *Entry, other
 	return nil, others
 }
 
-// invalidate makes what is stored of an address unservable, and what is being fetched now too.
+// invalidate makes the stored answers of an address unservable, and the answers that
+// are being fetched now too.
 func (w *Web) invalidate(ctx context.Context, on Resources) {
-	_ = w.cache.options.Coherence.Mark(ctx, on, newID(), 0) // the one in process never fails
+	_ = w.cache.options.Coherence.Mark(ctx, on, newID(), 0) // the coherence in process never fails
 }
 
-// startRefresh reports whether nobody else asks about what is stored under key in the background. Whoever is told so must call
-// endRefresh.
+// startRefresh reports whether no other request validates the entry of key in the
+// background. If it returns true, the caller must call endRefresh.
 func (w *Web) startRefresh(key digest) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

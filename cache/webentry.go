@@ -9,21 +9,23 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
-// webEntry is what an entry of a [Web] has beside. In the store, one address is one entry without an answer that holds the variants.
+// webEntry contains the additional fields of an entry of a [Web]. The store holds one
+// entry per address, without an answer of its own, which contains the variants.
 type webEntry struct {
 	control  responseControl
 	varies   []string      // the request fields by which it was selected
-	values   []string      // what these held, in their normal form
-	kept     time.Duration // from asked on; then it is of no more use
+	values   []string      // the values of these fields, in their normal form
+	kept     time.Duration // after this time from requestedAt the entry is dropped
 	variants []*Entry      // the newest first
 }
 
 const (
-	maxVariants = 32        // of one address; beyond: the oldest goes
-	keptStale   = time.Hour // how long an answer is kept that is not fresh: to ask upstream about it, and for clients that take it so
+	maxVariants = 32        // of one address; beyond: the oldest is dropped
+	keptStale   = time.Hour // how long a stale answer is kept, for validation and for clients that accept stale answers
 )
 
-// selects reports whether the entry was selected as an answer to a request with this header would be (RFC 9111 section 4.1).
+// selects reports whether the entry matches a request with this header (RFC 9111
+// section 4.1).
 func (e *webEntry) selects(header http.Header) bool {
 	for i, name := range e.varies {
 		if e.values[i] != normalized(header[name]) {
@@ -33,10 +35,11 @@ func (e *webEntry) selects(header http.Header) bool {
 	return true
 }
 
-// normalized is a field's value in the one form that all its spellings as a list have: lines joined, no space around commas.
+// normalized returns a field's value in a form that is equal for all spellings of a
+// list: lines joined, no space around commas.
 func normalized(lines []string) string {
 	if lines == nil {
-		return "\x00" // no value holds it: a field that is not there is none that is empty
+		return "\x00" // no value contains it: a missing field differs from an empty one
 	}
 	var parts []string
 	for _, line := range lines {
@@ -64,7 +67,8 @@ func (f *Fetch) newVariant(status int, header http.Header, body []byte, v *verdi
 	return e
 }
 
-// put stores e with the variants that it does not replace and that are not out of date.
+// put stores e, with the variants that it does not replace and that are not out of
+// date.
 func (f *Fetch) put(e *Entry) {
 	c := f.web.cache
 	c.entries.Compute(f.key, func(old *Entry, found bool) (*Entry, otter.ComputeOp) {
@@ -76,7 +80,7 @@ func (f *Fetch) put(e *Entry) {
 			left := o.web.kept - e.requestedAt.Sub(o.requestedAt)
 			switch selected := o.web.selects(f.question.Header); {
 			case o.stamp != e.stamp || left <= 0 || len(held.web.variants) >= maxVariants:
-			case selected && o.requestedAt.After(e.requestedAt): // the fetch that began later knows more
+			case selected && o.requestedAt.After(e.requestedAt): // the fetch that began later has the newer state
 				return old, otter.CancelOp
 			case !selected:
 				held.web.variants = append(held.web.variants, o)
@@ -88,12 +92,13 @@ func (f *Fetch) put(e *Entry) {
 	c.counts.fills.Add(1)
 }
 
-// staleFor is how long e has not been fresh at now, and whether it may be served so to whoever takes it: upstream has not forbidden it.
+// staleFor returns how long e has been stale at now, and whether it may be served to
+// clients that accept stale answers: upstream has not forbidden it.
 func (e *Entry) staleFor(now time.Time) (stale time.Duration, allowed bool) {
 	return -e.Left(now), !e.web.control.neverStale()
 }
 
-// variantBytes is what the variants of an address take.
+// variantBytes is the size of the variants of an address.
 func (e *Entry) variantBytes() (n int) {
 	if e.web == nil {
 		return 0

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Fetch accompanies one request upstream: it says what to ask, takes the answer as it streams by, and stores, freshens or invalidates. It is
-// for one goroutine at a time, and Close must be called whatever happens.
+// Fetch handles one request to upstream: it sets the request's header, takes the answer
+// while it streams by, and stores, freshens or invalidates entries. It is for one
+// goroutine at a time, and Close must always be called.
 type Fetch struct {
 	web         *Web
 	question    WebQuestion
@@ -21,8 +22,8 @@ type Fetch struct {
 	stamp       Stamp
 	open        bool // the state was known: answers may be stored
 
-	stored     *Entry // what may be asked about, or served if upstream has no answer
-	validating bool   // Header asked about stored
+	stored     *Entry // the entry that may be validated, or served if upstream does not answer
+	validating bool   // the request validates stored
 	background bool
 	fill       *Fill
 }
@@ -31,7 +32,7 @@ func (f *Fetch) readOnly() bool {
 	return f.question.Method == http.MethodGet || f.question.Method == http.MethodHead
 }
 
-// look chooses what to do.
+// look chooses how to handle the request.
 func (f *Fetch) look(ctx context.Context) WebResult {
 	if !f.readOnly() {
 		return f.forward(forwardMethod, "")
@@ -49,7 +50,7 @@ func (f *Fetch) look(ctx context.Context) WebResult {
 	switch {
 	case f.wants.noStore:
 		return f.forward(ForwardRequest, detailNoStore)
-	case len(h["If-Match"]) > 0 || len(h["If-Unmodified-Since"]) > 0: // not for a cache to evaluate (RFC 9111 section 4.3.2)
+	case len(h["If-Match"]) > 0 || len(h["If-Unmodified-Since"]) > 0: // a cache must not evaluate it (RFC 9111 section 4.3.2)
 		return f.forward(ForwardRequest, detailIfMatch)
 	case e == nil && others:
 		return f.forward(forwardVaryMiss, "")
@@ -60,7 +61,7 @@ func (f *Fetch) look(ctx context.Context) WebResult {
 	return f.choose()
 }
 
-// choose serves what is stored if the client and upstream both let it.
+// choose serves the stored entry if the client and upstream both allow it.
 func (f *Fetch) choose() WebResult {
 	e := f.stored
 	age, left := e.Age(f.requestedAt), e.Left(f.requestedAt)
@@ -88,16 +89,19 @@ func (f *Fetch) choose() WebResult {
 	return f.forward(ForwardStale, "")
 }
 
-// forward is a request that goes upstream.
+// forward is the result for a request that is sent upstream.
 func (f *Fetch) forward(forward Forward, detail string) WebResult {
 	return WebResult{Fetch: f, Status: Status{Forward: forward, Detail: detail}}
 }
 
-// conditional are the request fields that make an answer depend on what the client has.
+// conditional are the request fields that make an answer depend on the client's own
+// copy.
 var conditional = []string{"If-None-Match", "If-Modified-Since", "If-Range", "Range"}
 
-// Header turns out, a copy of the client's header, into the one that goes upstream: where something is stored that can be asked about,
-// with its validators in the place of the client's conditions (RFC 9111 section 4.3.1), so that the answer is whole or about it.
+// Header changes out, a copy of the client's header, to the header that is sent
+// upstream. If a stored entry can be validated, its validators replace the client's
+// conditions (RFC 9111 section 4.3.1), so that the answer is either complete or about
+// the stored entry.
 func (f *Fetch) Header(out http.Header) {
 	f.validating = false
 	if f.stored == nil || f.question.Method != http.MethodGet || !revalidatable(f.stored.header) {
@@ -115,15 +119,16 @@ func (f *Fetch) Header(out http.Header) {
 	}
 }
 
-// Outcome is what an answer of upstream comes to.
+// Outcome is how to handle an answer of upstream.
 type Outcome struct {
-	Entry  *Entry // to be served in the place of upstream's answer
-	Again  bool   // the answer is about something else than what was asked about: ask once more
+	Entry  *Entry // the entry to serve instead of upstream's answer
+	Again  bool   // the answer is about another content than the validated one: send the request once more
 	Status Status // of the answer, for Cache-Status
 }
 
-// Response takes the answer's status and header as upstream sent them, and its length, -1 where that is not known. It keeps no hold on
-// header. Given is what became of the request at the cache.
+// Response takes the answer's status and header as upstream sent them, and its length,
+// -1 if it is not known. It keeps no reference to header. Given is the status of the
+// request in the cache.
 func (f *Fetch) Response(ctx context.Context, status int, header http.Header, length int64, given Status) Outcome {
 	o := Outcome{Status: given}
 	switch {
@@ -149,17 +154,17 @@ func (f *Fetch) Response(ctx context.Context, status int, header http.Header, le
 	return o
 }
 
-// newFill is the filling with the answer.
+// newFill returns the Fill for the answer.
 func (f *Fetch) newFill() *Fill {
 	return &Fill{cache: f.web.cache, key: f.key, requestedAt: f.requestedAt, fetch: f}
 }
 
-// rules are by what the answer is judged.
+// rules returns the rules by which the answer is judged.
 func (f *Fetch) rules() *rules {
 	return &rules{shared: true, authorized: len(f.question.Header["Authorization"]) > 0, requestedAt: f.requestedAt}
 }
 
-// Write takes a part of the body. It always takes all of p.
+// Write takes a part of the body. It always accepts all of p.
 func (f *Fetch) Write(p []byte) (int, error) {
 	if f.fill != nil {
 		return f.fill.Write(p)
@@ -167,7 +172,8 @@ func (f *Fetch) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close ends the fetch. Complete says that the answer's body ended as upstream meant it to. To call it again does nothing.
+// Close ends the fetch. Complete reports whether the answer's body ended as upstream
+// meant it to. A second call has no effect.
 func (f *Fetch) Close(complete bool) {
 	if f.fill != nil {
 		f.fill.Close(complete)
@@ -179,8 +185,9 @@ func (f *Fetch) Close(complete bool) {
 	}
 }
 
-// Disconnected returns what may be served although upstream gave no answer at all: what is stored, unless upstream or the client wants it
-// fresh (RFC 9111 section 4.2.4). Without an Entry: nothing.
+// Disconnected returns the entry that may be served although upstream did not answer:
+// the stored entry, unless upstream or the client requires a fresh one (RFC 9111
+// section 4.2.4). Entry is nil if there is none.
 func (f *Fetch) Disconnected() Outcome {
 	if f.stored != nil && f.question.Method == http.MethodGet && f.mayServeStale(max(keptStale, f.stored.web.control.ifError.d)) {
 		return Outcome{Entry: f.stored, Status: f.staleStatus("disconnected")}
@@ -188,23 +195,26 @@ func (f *Fetch) Disconnected() Outcome {
 	return Outcome{}
 }
 
-// MustRevalidate reports whether something is stored that upstream lets nobody have without its word, so that its silence is a 504 (RFC 9111 section
+// MustRevalidate reports whether an entry is stored that upstream forbids to serve
+// without its validation, so that no answer from upstream means a 504 (RFC 9111 section
 // 5.2.2.2).
 func (f *Fetch) MustRevalidate() bool { return f.stored != nil && f.stored.web.control.neverStale() }
 
-// mayServeStale reports whether what is stored may be served although it should have been asked about, up to window after its freshness.
+// mayServeStale reports whether the stored entry may be served without the validation
+// that it needs, up to window after its freshness.
 func (f *Fetch) mayServeStale(window time.Duration) bool {
 	stale, allowed := f.stored.staleFor(f.requestedAt)
 	return allowed && stale <= window && f.wants.acceptsStale(f.stored.Age(f.requestedAt), stale)
 }
 
-// staleStatus is the status of what is stored, served in need.
+// staleStatus is the status of a stored entry that is served stale.
 func (f *Fetch) staleStatus(detail string) Status {
 	return Status{Hit: true, TTL: f.stored.Left(f.requestedAt), Detail: detail}
 }
 
-// changed invalidates what a successful unsafe request has changed: its target and what its answer names on the same host (RFC 9111
-// section 4.4).
+// invalidateChanged invalidates the entries that a successful unsafe request has
+// changed: its target, and the addresses on the same host that its answer names (RFC
+// 9111 section 4.4).
 func (f *Fetch) invalidateChanged(ctx context.Context, status int, header http.Header) {
 	if safe(f.question.Method) || status < http.StatusOK || status >= http.StatusBadRequest {
 		return
@@ -222,7 +232,8 @@ func (f *Fetch) invalidateChanged(ctx context.Context, status int, header http.H
 	}
 }
 
-// safe reports whether the method changes nothing upstream (RFC 9110 section 9.2.1); of unknown ones nothing is known.
+// safe reports whether the method changes nothing upstream (RFC 9110 section 9.2.1).
+// Unknown methods count as unsafe.
 func safe(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// judgeResource is judge for any resource's answer to a GET: RFC 9111 section 3, by which a shared cache may store it, and section 4.2.1, which
-// responseControl how long it is fresh: 0 where it must be asked about each time.
+// judgeResource is judge for any resource's answer to a GET. RFC 9111 section 3 decides
+// whether a shared cache may store it, and section 4.2.1 how long it is fresh; 0 means
+// that each use needs a validation.
 func (r *rules) judgeResource(status int, h http.Header, control *responseControl) (refused string, fresh time.Duration) {
 	known := understood(status)
 	switch {
@@ -15,7 +16,7 @@ func (r *rules) judgeResource(status int, h http.Header, control *responseContro
 		return "status", 0
 	case control.mustUnderstand && !known:
 		return "must-understand", 0
-	case control.noStore && !control.mustUnderstand: // section 5.2.2.3: whoever understands the status does not heed the no-store beside it
+	case control.noStore && !control.mustUnderstand: // section 5.2.2.3: a cache that understands the status ignores the no-store next to must-understand
 		return "no-store", 0
 	case control.private.whole:
 		return "private", 0
@@ -36,8 +37,9 @@ func (r *rules) judgeResource(status int, h http.Header, control *responseContro
 	return "", heuristic(h, r.requestedAt)
 }
 
-// understood reports whether the status is one that RFC 9110 section 15.1 calls heuristically cacheable. They are also the ones whose caching
-// rules this cache knows, as must-understand asks: 206 apart, which is never stored here.
+// understood reports whether the status is heuristically cacheable (RFC 9110 section
+// 15.1). These are also the statuses whose caching rules this cache implements, as
+// must-understand requires, except 206, which is never stored here.
 func understood(status int) bool {
 	switch status {
 	case http.StatusOK, http.StatusNonAuthoritativeInfo, http.StatusNoContent, http.StatusMultipleChoices, http.StatusMovedPermanently,
@@ -48,8 +50,8 @@ func understood(status int) bool {
 	return false
 }
 
-// The guess at how long an answer is fresh that says nothing of it: a tenth of the time for which it has not changed (RFC 9111 section
-// 4.2.2), a day at most.
+// The heuristic freshness of an answer that states none: a tenth of the time since its
+// last change (RFC 9111 section 4.2.2), a day at most.
 const (
 	heuristicShare = 10
 	maxHeuristic   = 24 * time.Hour
@@ -63,7 +65,8 @@ func heuristic(h http.Header, requestedAt time.Time) time.Duration {
 	return min(max(0, originated(h, requestedAt).Sub(modified)/heuristicShare), maxHeuristic)
 }
 
-// originated is when the answer was made by its Date, or when it was asked for where it has none that can be read.
+// originated returns the answer's Date, or when it was requested if it has no valid
+// Date.
 func originated(h http.Header, requestedAt time.Time) time.Time {
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		return date
@@ -71,22 +74,25 @@ func originated(h http.Header, requestedAt time.Time) time.Time {
 	return requestedAt
 }
 
-// apparentAge is how old the answer was, by its Date, when the request for it began (RFC 9111 section 4.2.3, response_delay taken off,
-// since [Entry.Age] counts from the request).
+// apparentAge returns the age of the answer, by its Date, when its request began (RFC
+// 9111 section 4.2.3, without response_delay, because [Entry.Age] counts from the
+// request).
 func apparentAge(h http.Header, requestedAt time.Time) time.Duration {
 	return max(0, requestedAt.Sub(originated(h, requestedAt)))
 }
 
-// revalidatable reports whether upstream can be asked if the answer is still true.
+// revalidatable reports whether upstream can validate the answer.
 func revalidatable(h http.Header) bool { return h.Get("Etag") != "" || h.Get("Last-Modified") != "" }
 
-// usefulStale reports whether an answer that is not fresh is worth its room: it can be asked about, or upstream lets it be served.
+// usefulStale reports whether an answer that is not fresh is worth its room: it can be
+// validated, or upstream allows to serve it stale.
 func usefulStale(h http.Header, control *responseControl) bool {
 	return revalidatable(h) || control.whileRevalidate.present || control.ifError.present
 }
 
-// variesBy returns the names of the request fields by which the answer was selected, in their canonical form. Not ok: by something that no
-// request can be compared by (RFC 9111 section 4.1).
+// variesBy returns the names of the request fields by which the answer was selected, in
+// their canonical form. Ok is false if the answer varies by something that requests
+// cannot be compared by (RFC 9111 section 4.1).
 func variesBy(h http.Header) (names []string, ok bool) {
 	for _, line := range h["Vary"] {
 		for name := range strings.SplitSeq(line, ",") {

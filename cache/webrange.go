@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// ServeTo is [Entry.Serve] for a [Web]: a range of a stored whole is served as 206 (RFC 9111 section 3.4). More than one range at once
-// is served as the whole, as RFC 9110 section 14.2 allows.
+// ServeTo is [Entry.Serve] for a [Web]: it serves a range of a complete stored content
+// as a 206 (RFC 9111 section 3.4). For more than one range it serves the whole content,
+// as RFC 9110 section 14.2 allows.
 func (e *Entry) ServeTo(w http.ResponseWriter, method string, request http.Header, now time.Time) (status int, err error) {
 	if method != http.MethodGet || e.status != http.StatusOK || len(request["Range"]) != 1 || e.notModified(request) || !e.sameAs(request) {
 		return e.Serve(w, request, now)
@@ -36,7 +37,8 @@ func (e *Entry) ServeTo(w http.ResponseWriter, method string, request http.Heade
 	return http.StatusPartialContent, err
 }
 
-// sameAs evaluates If-Range, by strong comparison (RFC 9110 section 13.1.5): whether the client's part is of the content that is stored.
+// sameAs evaluates If-Range, by strong comparison (RFC 9110 section 13.1.5): it reports
+// whether the client's part is of the stored content.
 func (e *Entry) sameAs(request http.Header) bool {
 	condition := request.Get("If-Range")
 	switch {
@@ -50,15 +52,16 @@ func (e *Entry) sameAs(request http.Header) bool {
 	return condition == e.header.Get("Last-Modified")
 }
 
-// byteRange reads a Range of one range of bytes (RFC 9110 section 14.1.2) of a content of that size. Not ok: anything else, which is to be ignored.
-// First after last: no byte of it is there.
+// byteRange parses a Range with one range of bytes (RFC 9110 section 14.1.2) for a
+// content of this size. Ok is false for any other form, which must be ignored. If first
+// is after last, the content contains no byte of the range.
 func byteRange(text string, size int64) (first, last int64, ok bool) {
 	unit, spec, _ := strings.Cut(text, "=")
 	from, to, isRange := strings.Cut(strings.TrimSpace(spec), "-")
 	if !strings.EqualFold(strings.TrimSpace(unit), "bytes") || !isRange {
 		return 0, 0, false
 	}
-	if from == "" { // the last so many
+	if from == "" { // a number of bytes from the end
 		n, ok := position(to)
 		return max(0, size-n), size - 1, ok
 	}

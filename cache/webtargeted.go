@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// controls returns the header in which to look for what upstream says to this cache: where CDN-Cache-Control can be read, that alone, in the place of
-// Cache-Control and Expires (RFC 9213 section 2.2). Operations have none: nothing before Object Store is known to be spoken to so.
+// controls returns the header that contains upstream's directives for this cache. A
+// valid CDN-Cache-Control replaces Cache-Control and Expires (RFC 9213 section 2.2).
+// For operations it is ignored: Object Store is not known to send one.
 func (r *rules) controls(h http.Header) http.Header {
 	lines := h["Cdn-Cache-Control"]
 	if r.operation != nil || len(lines) == 0 || !targeted(lines) {
@@ -15,8 +16,9 @@ func (r *rules) controls(h http.Header) http.Header {
 	return http.Header{"Cache-Control": lines}
 }
 
-// targeted reports whether the lines are a structured dictionary that is not empty and whose numbers of seconds are numbers (RFC 9213 section 2.1; RFC
-// 9651 section 4.2.2). Parameters and inner lists mean nothing in a directive, and make it one that cannot be read.
+// targeted reports whether the lines are a structured dictionary that is not empty and
+// whose numbers of seconds are numbers (RFC 9213 section 2.1; RFC 9651 section 4.2.2).
+// Parameters and inner lists have no meaning in a directive and make it invalid.
 func targeted(lines []string) bool {
 	members := 0
 	for _, line := range lines {
@@ -48,7 +50,7 @@ func dictionaryMember(member string) bool {
 	return !hasValue || isNumber(value) || isToken(value) || value == "?0" || value == "?1" || len(value) > 1 && unquote(value) != value
 }
 
-// maxIntegerDigits is how long an integer may be (RFC 9651 section 3.3.1).
+// maxIntegerDigits is the maximum length of an integer (RFC 9651 section 3.3.1).
 const maxIntegerDigits = 15
 
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }

@@ -7,18 +7,19 @@ import (
 	"strings"
 )
 
-// isAbout reports whether a 304 with this header speaks of e: whether its entity tag, if it has one, is e's (RFC 9111 section 4.3.4).
+// isAbout reports whether a 304 with this header is about e: its entity tag, if it has
+// one, must be e's (RFC 9111 section 4.3.4).
 func (e *Entry) isAbout(header http.Header) bool {
 	tag := header.Get("Etag")
 	return tag == "" || e.ETag() == "" || strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(e.ETag(), "W/")
 }
 
-// freshen stores what a 304 says of the stored answer, and returns the answer as it is now.
+// freshen applies a 304 to the stored answer, and returns the answer in its new state.
 func (f *Fetch) freshen(ctx context.Context, header http.Header) *Entry {
 	old := f.stored
 	merged := updated(old.header, header)
 	judged := merged.Clone()
-	for _, name := range []string{"Age", "Date"} { // of this answer, not of the one before
+	for _, name := range []string{"Age", "Date"} { // of this answer, not of the stored one
 		judged.Del(name)
 		if values := header[name]; len(values) > 0 {
 			judged[name] = values
@@ -34,7 +35,8 @@ func (f *Fetch) freshen(ctx context.Context, header http.Header) *Entry {
 	return e
 }
 
-// updated is the stored header with what a later one says instead (RFC 9111 section 3.2): not of the content, which is as it was.
+// updated returns the stored header with the fields of a later one (RFC 9111 section
+// 3.2), except those that describe the content, which has not changed.
 func updated(stored, later http.Header) http.Header {
 	merged := stored.Clone()
 	control := responseControlOf(later)
@@ -51,8 +53,9 @@ func updated(stored, later http.Header) http.Header {
 	return merged
 }
 
-// learnHead compares what is stored with what the answer to a HEAD tells of it (RFC 9111 section 4.3.5): the same is freshened, another is
-// invalidated.
+// learnHead compares the stored answer with the answer to a HEAD (RFC 9111 section
+// 4.3.5): it freshens the entry if both are the same, otherwise it invalidates the
+// entry.
 func (f *Fetch) learnHead(ctx context.Context, status int, header http.Header) {
 	if status != http.StatusOK || f.stored == nil || f.stored.status != http.StatusOK {
 		return

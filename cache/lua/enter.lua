@@ -1,26 +1,33 @@
--- The head of every script of the coherence protocol: which epoch is it? The rules are those of protocol.go, decided here where they must be
--- one with what is read and written. All keys of a call are in one hash slot.
+-- The head of every script of the coherence protocol: it determines the epoch. The
+-- rules are those of protocol.go. They run here because the decision must be atomic
+-- with the reads and writes. All keys of a call are in one hash slot.
 --
--- KEYS[1] is the slot's hash. It holds the epoch (epoch), the server that made it (server), until when it settles (settles), whether a gateway made
--- it that remembered none (virgin), what the operator's last purge put over it (purge), the longest lease or settling that it has had (bound),
--- and under 'l' and a resource's hash the leases on that resource. One key, so that nothing can lose a lease and keep the epoch. KEYS[2] and on are generations.
--- ARGV: 1 the epoch this gateway remembers or '', 2 a fresh id, 3 how long a new epoch settles, 4 '1' for strict, 5 how long a generation
--- is kept (ms), then the script's own. Instants and durations are microseconds of this server's clock.
+-- KEYS[1] is the slot's hash. Its fields are the epoch (epoch), the server that made it
+-- (server), the time when it settles (settles), '1' if the gateway that made it
+-- remembered no epoch (virgin), an id of the operator's last purge (purge), the longest
+-- lease or settling that the slot has had (bound), and, under 'l' and a resource's
+-- hash, the leases on that resource. All of it is one key, so that a lease cannot be
+-- lost while the epoch stays. The other KEYS are generations.
+--
+-- ARGV: 1 the epoch that this gateway remembers or '', 2 a fresh id, 3 how long a new
+-- epoch settles, 4 '1' for strict, 5 how long a generation is kept (ms), then the
+-- arguments of the script. Times and durations are microseconds of this server's clock.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
--- stored writes an instant without an exponent.
+-- stored formats a time without an exponent.
 local function stored(us)
   return string.format('%.0f', us)
 end
 
--- longest is the longest lease or settling that the slot has had; of a slot of a version
--- that did not note it, a day. What ends later than that from now has a clock to thank that
--- was set back since, and is bounded: it was begun before now, and so is over by then.
+-- longest is the longest lease or settling that the slot has had; a day if an older
+-- version, which did not store it, made the slot. If a lease or settling would end
+-- later than that from now, the clock was set back since. Its end is bounded: it began
+-- before now, so it has ended by then.
 local longest
 
--- lasting notes how long a lease or a settling is that is about to begin.
+-- lasting records the length of a lease or settling that is about to begin.
 local function lasting(us)
   if us > longest then
     longest = us
@@ -29,9 +36,10 @@ local function lasting(us)
   return us
 end
 
--- An epoch is new when there is none (flush, eviction, empty restart), when another server made this one (failover, restart from a snapshot: leases,
--- generations and bodies may have been rolled back), or when it was made without settling and this gateway remembers one before it. A
--- new one never shortens a running settling.
+-- enter makes a new epoch if there is none (flush, eviction, empty restart), if another
+-- server made this one (failover, restart from a snapshot: leases, generations and
+-- bodies may have been rolled back), or if it was made without settling and this
+-- gateway remembers an earlier one. A new epoch never shortens a settling under way.
 local function enter()
   local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
   if not server then
@@ -56,18 +64,18 @@ local function enter()
   return { id = ARGV[2], settles = settles, purge = known[5] or '' }
 end
 
--- Leases on a resource are records of 32 bytes: the writer and, in 16 digits, until when.
+-- A lease on a resource is a record of 32 bytes: the writer, and the end in 16 digits.
 local record = 32
 
--- each visits the records: the writer and the instant.
+-- each calls visit with the writer and the end of each record.
 local function each(leases, visit)
   for at = 1, #leases, record do
     visit(string.sub(leases, at, at + 15), tonumber(string.sub(leases, at + 16, at + 31)))
   end
 end
 
--- bounded returns the leases, none of which ends later than the longest one would that
--- began now.
+-- bounded returns the leases with their ends bounded: none is later than the end of the
+-- longest lease if it began now.
 local function bounded(leases)
   local latest, changed, kept = now + longest, false, {}
   each(leases, function(by, ends)
@@ -77,10 +85,10 @@ local function bounded(leases)
   return changed and table.concat(kept) or leases
 end
 
--- outlive gives a generation the end of the first of its leases to run out, by Redis's
--- own expiry: a lease that is not given back takes the generation along. Two
--- milliseconds early, because expiry counts whole milliseconds from the start of the
--- script: while the lease is alive nothing is stored under the id that a read makes in
+-- outlive makes Redis expire a generation when the first of its leases runs out: a
+-- lease that is not given back ends the generation too. The expiry is two milliseconds
+-- early, because Redis counts whole milliseconds from the start of the script. That is
+-- safe: while the lease is alive, no entry is stored under the id that a read makes in
 -- its place.
 local function outlive(key, leases)
   local first
@@ -88,7 +96,7 @@ local function outlive(key, leases)
   redis.call('PEXPIREAT', key, string.format('%.0f', math.floor(first / 1000) - 2))
 end
 
--- last is when the last of the leases runs out.
+-- last returns the end of the last of the leases.
 local function last(leases)
   local latest = 0
   each(leases, function(_, ends) latest = math.max(latest, ends) end)

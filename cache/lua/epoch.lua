@@ -1,5 +1,6 @@
--- A look at the epoch, or a new one. ARGV: 6 what to do: 'look' no more; 'purge' make every entry unservable, leases and settling stay; 'settle' a new
--- epoch that settles for as long as 7 says. Returns the epoch.
+-- Reads the epoch or changes it. ARGV: 6 the action: 'look' only reads; 'purge' makes
+-- every entry unservable, leases and settling stay; 'settle' makes a new epoch that
+-- settles for the time in 7. Returns the epoch.
 if ARGV[6] == 'purge' then
   redis.call('HSET', KEYS[1], 'purge', ARGV[2])
 elseif ARGV[6] == 'settle' then

@@ -1,7 +1,9 @@
--- A grant is kept, if the id under which it was given is still the token's: a token that was refused since has another. It lives from when
--- upstream was asked, and none that is younger is replaced, unless it is of the future: a gateway writes none such. KEYS as in token.lua.
--- ARGV: 1 the id, 2 when upstream was asked, in 16 digits, 3 how long the grant lives from then (ms), 4 how long the id is kept (ms), 5 what
--- gateways know the grant by. Returns nothing.
+-- Stores a grant if the id under which it was given is still the token's; a token that
+-- was refused since has another id. The grant lives from the time of its request. A
+-- newer grant is not replaced, unless its time is in the future, which no gateway
+-- writes. KEYS as in token.lua. ARGV: 1 the id, 2 the time of the request in 16 digits,
+-- 3 how long the grant lives from then (ms), 4 how long the id is kept (ms), 5 the rest
+-- of the grant, which only gateways read. Returns {}.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local asked = tonumber(ARGV[2])

@@ -1,15 +1,18 @@
--- A write begins: a lease on each resource, which takes the generation along when it
--- runs out. ARGV: 6 the writer, 7 how long the lease is (0: none, and a new generation
--- at once), 8 how many leases one resource keeps apart, 9 how many leased resources a
--- slot keeps, then a lease field for each generation, then a fresh id for each. Returns
--- the epoch, and for how many leases there was no room.
+-- Begins a write: a lease on each resource. The generation ends when the lease runs
+-- out. ARGV: 6 the writer, 7 the length of the lease (0: no lease, but a new generation
+-- at once), 8 the maximum number of separate leases on one resource, 9 the maximum
+-- number of leased resources in a slot, then the lease field of each generation, then a
+-- fresh id for each. Returns the epoch, and the number of leases for which there was no
+-- room.
 local count = #KEYS - 1
 local ends = now + lasting(tonumber(ARGV[7]))
-local nobody = string.rep('\0', 16)
+local shared_writer = string.rep('\0', 16)
 local settled = 0
 
--- sweep forgets leases that have run out, and tells whether that made room. It is not tried again before the next one runs out. Those that it
--- bounds leave their generations as they are: what was stored under these has an epoch that is gone.
+-- sweep deletes leases that have run out, and reports whether that made room. It does
+-- not run again before the next lease runs out. A lease that it bounds does not change
+-- its generation: entries stored under that generation have an epoch that has been
+-- replaced.
 local function sweep()
   local full = tonumber(redis.call('HGET', KEYS[1], 'full') or 0)
   if full > now and full <= now + longest then
@@ -45,7 +48,7 @@ end
 local function hold(key, field)
   local leases = redis.call('HGET', KEYS[1], field)
   if not leases and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[9]) and not sweep() then
-    -- no room for the lease: it is held on everything
+    -- no room for the lease: it is held on the whole slot
     settled = settled + 1
     epoch.id, epoch.settles = ARGV[2], math.max(epoch.settles, ends)
     redis.call('HSET', KEYS[1], 'epoch', epoch.id, 'settles', stored(epoch.settles))
@@ -54,7 +57,7 @@ local function hold(key, field)
   leases = bounded(leases or '')
   local writer, till = ARGV[6], ends
   if #leases >= record * ARGV[8] then
-    writer = nobody
+    writer = shared_writer
   end
   local kept = {}
   each(leases, function(by, ends)

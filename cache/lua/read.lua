@@ -1,5 +1,6 @@
--- A read: epoch and generations, a missing one made. ARGV: from 6 a lease field for each generation, then a fresh id for each.
--- Returns epoch, purge, why it is closed or '', and the generations.
+-- Reads the epoch and the generations, and makes a missing generation. ARGV: from 6 the
+-- lease field of each generation, then a fresh id for each. Returns the epoch, purge,
+-- the reason why it is closed or '', and the generations.
 local count = #KEYS - 1
 local answer = { epoch.id, epoch.purge, epoch.settles > now and 'settling' or '' }
 local leases = redis.call('HMGET', KEYS[1], unpack(ARGV, 6, 5 + count))

@@ -1,8 +1,8 @@
--- A write ends: its leases are given back. Where it may have changed something there
--- are new generations, and where its lease has run out meanwhile or is lost: it has
--- protected nothing. Else the generations live on, as far as the leases of others let
--- them. ARGV: 6 the writer, 7 '1' where it may have changed something, then a lease
--- field for each generation, then a fresh id for each. Returns the epoch.
+-- Ends a write: its leases are given back. A resource gets a new generation if the
+-- write may have changed something, or if its lease has run out or was lost, so that it
+-- protected no read. Otherwise the generation stays, as long as the leases of other
+-- writers allow. ARGV: 6 the writer, 7 '1' if the write may have changed something,
+-- then the lease field of each generation, then a fresh id for each. Returns the epoch.
 local count = #KEYS - 1
 for i = 1, count do
   local field = ARGV[7 + i]

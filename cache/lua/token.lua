@@ -1,8 +1,9 @@
--- What is known of a token: the id under which its grants are given, made where there is none, and its grant for one place.
--- KEYS[1] is the token's id, KEYS[2] the grant: the id under which it was given, in 16 digits when upstream was asked, and what gateways know
--- it by.
--- ARGV: 1 a fresh id, 2 how long the id is kept (ms). Instants are microseconds of this server's clock.
--- Returns the id, what follows it in the grant or '', and the clock.
+-- Reads the state of a token: the id under which its grants are given, which is made if
+-- there is none, and its grant for one target. KEYS[1] is the token's id. KEYS[2] is
+-- the grant: the id under which it was given, the time of its request in 16 digits, and
+-- the rest, which only gateways read. ARGV: 1 a fresh id, 2 how long the id is kept
+-- (ms). Times are microseconds of this server's clock. Returns the id, the grant
+-- without its id or '', and the clock.
 local time = redis.call('TIME')
 local known = redis.call('MGET', KEYS[1], KEYS[2])
 local id, given, grant = known[1], known[2], ''
