@@ -12,7 +12,7 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// discard is a client that reads nothing.
+// discard is a client that discards the answer.
 type discard struct{ header http.Header }
 
 func (d *discard) Header() http.Header         { return d.header }
@@ -49,7 +49,8 @@ func BenchmarkHitServed(b *testing.B) {
 	}
 }
 
-// BenchmarkHitParallel asks for keys of one store from all cores: go test -cpu 1,2 shows how hits scale.
+// BenchmarkHitParallel reads keys of one store from all cores: go test -cpu 1,2 shows
+// how hits scale.
 func BenchmarkHitParallel(b *testing.B) {
 	c := benchCache(b)
 	var qs []cache.Question
@@ -108,7 +109,8 @@ func BenchmarkMark(b *testing.B) {
 	}
 }
 
-// BenchmarkRedis is the round trips that a shared coherence adds to a read and to a write.
+// BenchmarkRedis measures the round trips that a shared coherence adds to a read and to
+// a write.
 func BenchmarkRedis(b *testing.B) {
 	coherence := onRedis(b, redistest.Start(b), cache.RedisOptions{Settle: time.Minute})
 	c := newCache(b, func(o *cache.Options) {

@@ -43,7 +43,8 @@ func newCache(t testing.TB, change ...func(*cache.Options)) *cache.Cache {
 	return c
 }
 
-// ask is a question of principal "one" with token 1 about something in the organization "org".
+// ask returns a question of principal "one" with token 1 about a resource of the
+// organization "org".
 func ask(t testing.TB, method, target string, header ...string) cache.Question {
 	t.Helper()
 	path, query, _ := strings.Cut(target, "?")
@@ -58,14 +59,15 @@ func ask(t testing.TB, method, target string, header ...string) cache.Question {
 	return cache.Question{Location: location, Operation: o, Scope: "one", Token: [32]byte{1}, Header: h}
 }
 
-// answer is what upstream says to a fetch.
+// answer is upstream's answer to a fetch.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// receive takes the answer to a miss that was looked for at asked, and returns what the client is told.
+// receive gives the answer to the Fill of a miss, which was looked up at asked. It
+// returns the Cache-Status that the client receives.
 func receive(c *cache.Cache, q cache.Question, r cache.Result, a answer, asked time.Time) string {
 	if r.Fill != nil {
 		stored, reason := r.Fill.Response(a.status, a.header, int64(len(a.body)))
@@ -84,7 +86,7 @@ func receive(c *cache.Cache, q cache.Question, r cache.Result, a answer, asked t
 	return r.Status.String()
 }
 
-// fetch is a read that misses and is answered by upstream at once.
+// fetch is a read that misses and that upstream answers at once.
 func fetch(t testing.TB, c *cache.Cache, q cache.Question, status int, header http.Header, body string) string {
 	t.Helper()
 	now := time.Now()
@@ -95,7 +97,7 @@ func fetch(t testing.TB, c *cache.Cache, q cache.Question, status int, header ht
 	return receive(c, q, r, answer{status, header, body}, now)
 }
 
-// look is what the client is told of a look, and what it gets if that is a hit.
+// look returns the Cache-Status of a look, and the body if it is a hit.
 func look(t testing.TB, c *cache.Cache, q cache.Question) (status, body string) {
 	t.Helper()
 	r := c.Look(t.Context(), q, time.Now())
@@ -141,7 +143,7 @@ func mark(t testing.TB, c *cache.Cache, q cache.Question) *cache.Mark {
 	return m
 }
 
-// pass lets time go by in a bubble.
+// pass lets time pass in a bubble.
 func pass(d time.Duration) { <-time.After(d) }
 
 func TestAnswerIsServedUntilItIsStale(t *testing.T) {
@@ -226,7 +228,7 @@ func TestWhatIsNeverCachedHasNoStatus(t *testing.T) {
 		method, path, _ := strings.Cut(request, " ")
 		r := c.Look(t.Context(), ask(t, method, path, "Cache-Control", "only-if-cached"), time.Now())
 		if r != (cache.Result{}) || r.Status.String() != "" {
-			t.Errorf("%s: got %+v, want nothing", request, r)
+			t.Errorf("%s: got %+v, want an empty result", request, r)
 		}
 	}
 }
@@ -310,7 +312,7 @@ func TestKeyOfAnEntryIsStable(t *testing.T) {
 	}
 }
 
-// outage is a coherence that is gone.
+// outage is a coherence that is unavailable.
 type outage struct{}
 
 var errGone = errors.New("gone")

@@ -7,21 +7,21 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// aDayBack is a clock of Redis that is set back in the middle of a test.
+// aDayBack is the offset of a clock of Redis that is set back during a test.
 const aDayBack = -24 * time.Hour
 
-// passes lets time pass on a clock that has been set back, but for what of it the test
-// itself takes.
+// passes lets time pass on a clock that has been set back. The time that the test
+// itself takes does not count.
 func passes(clock *redistest.Clock, d time.Duration) { clock.Set(aDayBack + d) }
 
-// TestAClockSetBackProlongsNoLease by more than its length, and what a lease runs out on is
-// another generation all the same.
+// TestAClockSetBackProlongsNoLease by more than its length. A lease that runs out still
+// ends its generation.
 func TestAClockSetBackProlongsNoLease(t *testing.T) {
 	t.Parallel()
 	const lease = time.Hour
 	for name, beside := range map[string]struct {
 		before bool                                            // another write is marked, too
-		looks  func(t *testing.T, c *RedisCoherence, other ID) // when the clock has been set back
+		looks  func(t *testing.T, c *RedisCoherence, other ID) // after the clock was set back
 	}{
 		"a read looks at it": {false, func(t *testing.T, c *RedisCoherence, _ ID) {
 			t.Helper()
@@ -78,7 +78,8 @@ func TestAClockSetBackProlongsNoRenewedLease(t *testing.T) {
 	wantOpen(t, read(t, c, resource(0)), "when the renewed lease is over")
 }
 
-// TestAShortLeaseBoundsNoLongerOne: the longest that the slot has had is the bound.
+// TestAShortLeaseBoundsNoLongerOne: the longest lease that the slot has had is the
+// bound.
 func TestAShortLeaseBoundsNoLongerOne(t *testing.T) {
 	t.Parallel()
 	s, clock := redistest.StartWithClock(t)
@@ -123,15 +124,15 @@ func TestAClockSetBackProlongsNoSettling(t *testing.T) {
 	}
 }
 
-// TestAClockSetBackLeavesRoomForLeases in a slot that was full of them, of which nobody reads
-// what they are on.
+// TestAClockSetBackLeavesRoomForLeases in a slot that was full of leases whose
+// resources are not read.
 func TestAClockSetBackLeavesRoomForLeases(t *testing.T) {
 	t.Parallel()
 	s, clock := redistest.StartWithClock(t)
 	c := gateway(t, s)
 	read(t, c, resource(-1))
 	leased(t, s, c, time.Now().Add(time.Minute))
-	markFor(t, c, resource(0), newID(), time.Minute) // notes when the first of them runs out
+	markFor(t, c, resource(0), newID(), time.Minute) // records when the first of them runs out
 	for _, now := range []time.Duration{0, time.Hour} {
 		passes(clock, now)
 		markFor(t, c, resource(0), newID(), time.Minute)
@@ -141,8 +142,8 @@ func TestAClockSetBackLeavesRoomForLeases(t *testing.T) {
 	}
 }
 
-// TestALeaseThatASweepBoundsTakesWhatWasStoredAlong: the sweep of a full slot does not know
-// the generation.
+// TestALeaseThatASweepBoundsTakesWhatWasStoredAlong: the sweep of a full slot does not
+// know the generation.
 func TestALeaseThatASweepBoundsTakesWhatWasStoredAlong(t *testing.T) {
 	t.Parallel()
 	s, clock := redistest.StartWithClock(t)

@@ -13,10 +13,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// redisTimeout is long, for a busy machine: what depends on it being short is tested in redisconn.
+// redisTimeout is long, because the machine may be busy. Tests that need a short one
+// are in redisconn.
 const redisTimeout = time.Minute
 
-// place is where Redis is: a server, a cluster, or what sentinels watch.
+// place is a Redis: a server, a cluster, or servers with sentinels.
 type place interface{ URL() string }
 
 func connect(t testing.TB, s place) *redisconn.Conn {
@@ -29,7 +30,7 @@ func connect(t testing.TB, s place) *redisconn.Conn {
 	return conn
 }
 
-// gateway is the coherence of one gateway on s, without its Run.
+// gateway returns the coherence of one gateway on s, without its Run.
 func gateway(t testing.TB, s place, change ...func(*RedisOptions)) *RedisCoherence {
 	t.Helper()
 	o := RedisOptions{Settle: time.Minute}
@@ -43,7 +44,8 @@ func gateway(t testing.TB, s place, change ...func(*RedisOptions)) *RedisCoheren
 	return c
 }
 
-// contract is what every Coherence promises. Each test gets one of its own; settle does what Run would do.
+// contract lists the promises of every Coherence. Each test gets a Coherence of its
+// own; settle does the work of Run.
 var contract = map[string]func(t *testing.T, c Coherence, settle func()){
 	"generations stay as they are until a write":          generationsStayAsTheyAreUntilAWrite,
 	"mark closes, release opens under a new one":          markClosesAndReleaseOpensUnderANewGeneration,
@@ -71,7 +73,7 @@ func keepsContract(t *testing.T, s place, forget func()) {
 	for name, promise := range contract {
 		t.Run(name, func(t *testing.T) {
 			forget()
-			c := gateway(t, s) // has just started, so that nothing settles
+			c := gateway(t, s) // has just started, so that no epoch settles
 			promise(t, c, func() { c.giveBackAll(t.Context()) })
 		})
 	}
@@ -82,7 +84,7 @@ func TestRedisCoherenceKeepsItsContract(t *testing.T) {
 	keepsContract(t, s, s.Flush)
 }
 
-// pair is two resources of one slot.
+// pair returns two resources of one slot.
 func pair(n int) Resources {
 	on := resource(n)
 	on.list[1] = resource(n + 1).list[0]
@@ -144,7 +146,7 @@ func markClosesAndReleaseOpensUnderANewGeneration(t *testing.T, c Coherence, set
 	during := read(t, c, pair(0))
 	wantClosed(t, during, closedByWrite, "under a lease on one of two")
 	wantOpen(t, read(t, c, resource(0)), "beside the lease")
-	c.Release(resource(1), newID(), true) // another's
+	c.Release(resource(1), newID(), true) // of another writer
 	settle()
 	wantClosed(t, read(t, c, pair(0)), closedByWrite, "after another writer's release")
 	c.Release(resource(1), writer, true)
@@ -155,7 +157,7 @@ func markClosesAndReleaseOpensUnderANewGeneration(t *testing.T, c Coherence, set
 		t.Errorf("got %+v, then %+v after a write of the second", before, after)
 	}
 	if read(t, c, resource(5)) != untouched {
-		t.Error("the write touched something else")
+		t.Error("the write touched another resource")
 	}
 }
 
@@ -172,7 +174,7 @@ func leaseRunsOutAndItsReleaseInvalidates(t *testing.T, c Coherence, settle func
 	c.Release(resource(0), writer, true)
 	settle()
 	if after := read(t, c, resource(0)); after.Stamp == late.Stamp {
-		t.Error("what was stored between the end of the lease and of its write is served")
+		t.Error("an entry that was stored between the end of the lease and of its write is served")
 	}
 }
 
@@ -205,7 +207,7 @@ func refusedWriteLeavesTheGenerationsAsTheyWere(t *testing.T, c Coherence, settl
 	settle()
 	<-time.After(2 * lease)
 	if after := read(t, c, pair(0)); after != before {
-		t.Errorf("got %+v, then %+v after writes that changed nothing", before, after)
+		t.Errorf("got %+v, then %+v after writes without an effect", before, after)
 	}
 }
 
@@ -215,10 +217,10 @@ func leaseThatRunsOutTakesTheGenerationAlong(t *testing.T, c Coherence, _ func()
 	markFor(t, c, resource(1), newID(), 50*time.Millisecond)
 	after, _ := awaitOpen(t, c, pair(0))
 	if after.Stamp.Generations[1] == before.Stamp.Generations[1] {
-		t.Error("what was stored before a write of unknown outcome is served after its lease")
+		t.Error("an entry from before a write of unknown outcome is served after its lease")
 	}
 	if after.Stamp.Generations[0] != before.Stamp.Generations[0] {
-		t.Error("the write touched something else")
+		t.Error("the write touched another resource")
 	}
 	if again := read(t, c, pair(0)); again != after {
 		t.Errorf("read %+v, then %+v", after, again)
@@ -289,7 +291,7 @@ func leasesAreBoundedForOneResource(t *testing.T, c Coherence, settle func()) {
 		c.Release(resource(0), writer, true)
 	}
 	settle()
-	if r := read(t, c, resource(0)); time.Since(first) < lease { // else the first have run out before there were too many
+	if r := read(t, c, resource(0)); time.Since(first) < lease { // otherwise the first have run out before there were too many
 		wantClosed(t, r, closedByWrite, "while the shared lease lasts")
 	}
 	awaitOpen(t, c, resource(0))
@@ -317,7 +319,8 @@ func writeOfTwoSlotsIsMarkedAndEndedInBoth(t *testing.T, c Coherence, settle fun
 	}
 }
 
-// The scripts decide as protocol.go does: both run the same random history of one resource.
+// The scripts decide as protocol.go does: both run the same random history of one
+// resource.
 func TestScriptsDecideAsTheProtocol(t *testing.T) {
 	s := redistest.Start(t)
 	redis := gateway(t, s)
@@ -337,7 +340,7 @@ func TestScriptsDecideAsTheProtocol(t *testing.T) {
 				switch step {
 				case "long":
 					markFor(t, c, on, writer, time.Hour)
-				case "short": // has run out before anything else happens
+				case "short": // has run out before the next step
 					markFor(t, c, on, writer, 0)
 				case "release":
 					c.Release(on, writer, effective)

@@ -48,9 +48,9 @@ func TestFetchEndsWhenNobodyWaits(t *testing.T) {
 		}
 		synctest.Wait()
 		if !errors.Is(context.Cause(fetch), context.Canceled) {
-			t.Errorf("the fetch goes on for nobody: %v", context.Cause(fetch))
+			t.Errorf("the fetch continues without followers: %v", context.Cause(fetch))
 		}
-		lead(t, c, q) // nobody joins what has ended
+		lead(t, c, q) // no read joins a fetch that has ended
 	})
 }
 
@@ -63,7 +63,7 @@ func TestFetchWithoutFollowersEndsWithItsClient(t *testing.T) {
 		leave()
 		synctest.Wait()
 		if fetch.Err() == nil {
-			t.Error("the fetch goes on for nobody")
+			t.Error("the fetch continues without followers")
 		}
 	})
 }
@@ -106,7 +106,7 @@ func TestLeadersOwnEndIsNotShared(t *testing.T) {
 			}
 		}
 		if next == nil {
-			t.Fatal("nobody fetches")
+			t.Fatal("no follower fetches")
 		}
 		(&reader{found: cache.Result{Fill: next}}).finish(200, nil, "v")
 		synctest.Wait()

@@ -12,7 +12,7 @@ import (
 	"osgate/cache"
 )
 
-// reader is a read through a search: one that may wait for another.
+// reader is a read through a search, which may wait for another read.
 type reader struct {
 	search *cache.Search
 	found  cache.Result
@@ -25,7 +25,7 @@ func read(t testing.TB, c *cache.Cache, q cache.Question) *reader {
 	return r
 }
 
-// lead is a read that has to fetch and for which others may wait.
+// lead is a read that must fetch and that others may wait for.
 func lead(t testing.TB, c *cache.Cache, q cache.Question) *reader {
 	t.Helper()
 	r := read(t, c, q)
@@ -35,13 +35,14 @@ func lead(t testing.TB, c *cache.Cache, q cache.Question) *reader {
 	return r
 }
 
-// outcome is what a follower gets.
+// outcome is the result of a follower.
 type outcome struct {
 	cache.Result
 	err error
 }
 
-// follow is a read that waits for another's fetch; the channel brings what it gets.
+// follow is a read that waits for another read's fetch; the channel returns its
+// outcome.
 func follow(t testing.TB, c *cache.Cache, q cache.Question) <-chan outcome {
 	t.Helper()
 	return followWith(t.Context(), t, c, q, time.Minute)
@@ -61,7 +62,7 @@ func followWith(ctx context.Context, t testing.TB, c *cache.Cache, q cache.Quest
 	return got
 }
 
-// finish is upstream's complete answer to a fetch.
+// finish gives upstream's complete answer to a fetch.
 func (r *reader) finish(status int, header http.Header, body string) {
 	r.found.Fill.Response(status, header, int64(len(body)))
 	_, _ = r.found.Fill.Write([]byte(body))
@@ -153,7 +154,7 @@ func TestFollowersOfWhatCannotBeSharedGoUpstreamAtOnce(t *testing.T) {
 						t.Errorf("got %+v, want a fetch of its own", got)
 					}
 				default:
-					t.Fatal("the follower is not told")
+					t.Fatal("the follower is not woken")
 				}
 				leader.found.Fill.Close(false)
 				if s := c.Stats(); s.UnderWay != 0 {
@@ -317,7 +318,7 @@ func TestNumberOfFollowersIsBounded(t *testing.T) {
 		}
 		lead(t, c, ask(t, "GET", keysPath+"/d"))
 		if r := read(t, c, ask(t, "GET", keysPath+"/d")); !r.found.Wait {
-			t.Errorf("who has what they waited for takes room still: %+v", r.found)
+			t.Errorf("a follower that has its answer still takes room: %+v", r.found)
 		}
 	})
 }
@@ -332,7 +333,7 @@ func TestLateComerFindsWhatHasLanded(t *testing.T) {
 		if r := read(t, c, q); r.found.Entry == nil || r.found.Wait {
 			t.Errorf("%+v", r.found)
 		}
-		first.found.Fill.Close(true) // to close twice does nothing
+		first.found.Fill.Close(true) // a second Close has no effect
 		wantLook(t, c, q, "osgate; hit; ttl=10", "v")
 	})
 }
@@ -366,5 +367,5 @@ func TestARequestForWhatIsStoredBeginsNoFetch(t *testing.T) {
 	if r := read(t, c, ask(t, "GET", keyPath, "Cache-Control", "only-if-cached")); !r.found.OnlyIfCached || r.found.Fill != nil {
 		t.Errorf("got %+v", r.found)
 	}
-	lead(t, c, ask(t, "GET", keyPath)) // nobody would land what it waits for
+	lead(t, c, ask(t, "GET", keyPath)) // would wait if the read above had left a flight
 }

@@ -12,7 +12,7 @@ func TestListsAreCutOutsideOfQuotedStrings(t *testing.T) {
 		`"ab", c`:        {`"ab"`, ` c`},
 		`"a\", b", c`:    {`"a\", b"`, ` c`},
 		`"a\\", b`:       {`"a\\"`, ` b`},
-		`a\, b`:          {`a\`, ` b`}, // a backslash outside of a quoted string is none
+		`a\, b`:          {`a\`, ` b`}, // outside a quoted string a backslash is an ordinary character
 		`a\", b`:         {`a\", b`},
 		`x="1,2", y=3,z`: {`x="1,2"`, ` y=3`, `z`},
 	} {

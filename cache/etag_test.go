@@ -12,7 +12,7 @@ func TestOursETagKnowsOurValidators(t *testing.T) {
 	ours := ownETag("application/json", []byte("v"))
 	for tag, want := range map[string]bool{
 		ours: true, " " + ours + "\t": true,
-		strings.TrimPrefix(ours, "W/"): false, // as strong as this, somebody else's
+		strings.TrimPrefix(ours, "W/"): false, // a strong tag is not ours
 		"":                             false,
 		"*":                            false,
 		`W/"osg-"`:                     false,
@@ -36,7 +36,7 @@ func TestStripOursLeavesUpstreamsValidators(t *testing.T) {
 		{[]string{a + ", " + b}, nil},
 		{[]string{a, `"x"`}, []string{`"x"`}},
 		{[]string{`"x",` + a + ` , W/"y"`}, []string{`"x", W/"y"`}},
-		{[]string{`  "x" ,, "y"`}, []string{`  "x" ,, "y"`}}, // without ours: the bytes received
+		{[]string{`  "x" ,, "y"`}, []string{`  "x" ,, "y"`}}, // without our tags: the bytes received
 	} {
 		if diff := cmp.Diff(tt.want, StripOwnETags(tt.lines)); diff != "" {
 			t.Errorf("StripOurs(%q) (-want +got):\n%s", tt.lines, diff)

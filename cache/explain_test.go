@@ -27,7 +27,7 @@ func TestExplainTellsHowAReadWouldBeLookedFor(t *testing.T) {
 	e := explain(q)
 	want := []cache.Dependency{{Name: "store"}, {Name: "partition"}, {Name: "key"}}
 	if e.Key != c.Key(q) || e.TTL != 10*time.Second || e.BypassReason != "" || !slices.Equal(e.Depends, want) {
-		t.Errorf("before anything was asked: %+v", e)
+		t.Errorf("before the first read: %+v", e)
 	}
 	c.Look(t.Context(), q, time.Now())
 	asked := explain(q)
@@ -37,7 +37,7 @@ func TestExplainTellsHowAReadWouldBeLookedFor(t *testing.T) {
 		}
 	}
 	if again := explain(q); len(asked.Epoch) != 8 || again.Epoch != asked.Epoch || !slices.Equal(again.Depends, asked.Depends) {
-		t.Errorf("explaining changed something: %+v, then %+v", asked, again)
+		t.Errorf("Explain changed the state: %+v, then %+v", asked, again)
 	}
 	m := mark(t, c, ask(t, "PUT", keyPath))
 	written := explain(q)

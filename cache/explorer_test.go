@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// explorer walks over all worlds, breadth first.
+// explorer visits all worlds, breadth first.
 type explorer struct {
 	mutation
 	scope
@@ -29,7 +29,7 @@ type node struct {
 type visit struct {
 	node   node
 	parent int32
-	step   uint8 // which of the parent's it was
+	step   uint8 // the index of the step from the parent
 }
 
 func explore(m mutation, sc scope) *explorer {
@@ -56,7 +56,7 @@ func (x *explorer) all() {
 	x.time()
 }
 
-// trace tells how the violation comes about.
+// trace returns the steps that lead to the violation.
 func (x *explorer) trace() string {
 	var text strings.Builder
 	x.at = x.nodes[0].node
@@ -74,7 +74,7 @@ func (x *explorer) trace() string {
 	return text.String()
 }
 
-// step is one thing that may happen next.
+// step is one possible next event.
 func (x *explorer) step(e event, change func(*world), format string, args ...any) {
 	if x.violation != nil && x.replay == nil {
 		return
@@ -238,7 +238,7 @@ func (x *explorer) read(r int) {
 	}
 }
 
-// elapse is what a read makes of a generation first.
+// elapse is the first change that a read makes to a generation.
 func (x *explorer) elapse(n *world, i int) generation {
 	before, now := x.bounded(n, i), n.clock(n.now)
 	next := before.elapse(n.fresh(), now)
@@ -251,10 +251,10 @@ func (x *explorer) elapse(n *world, i int) generation {
 	return next
 }
 
-// bounded is what a script makes of a generation first: a lease that ends later than the
-// longest one would that began now has a clock to thank that was set back. It ends as that
-// one would. The clock of a process cannot be set back, so that this is in Lua alone
-// (lua/enter.lua).
+// bounded is the first change that a script makes to a generation. If a lease ends
+// later than the longest lease that begins now, the clock was set back; its end is then
+// set to the end of that longest lease. The clock of a process cannot be set back, so
+// only Lua does this (lua/enter.lua).
 func (x *explorer) bounded(n *world, i int) generation {
 	g := n.generation(i)
 	if x.boundless {
@@ -272,13 +272,14 @@ func (x *explorer) bounded(n *world, i int) generation {
 	return g
 }
 
-// joinable reports whether a read that got the stamp read shares the fetch of one that got the stamp fetch.
+// joinable reports whether a read with the stamp read joins the fetch of a read with
+// the stamp fetch.
 func joinable(fetch, read [things]uint8) bool {
 	return flightKey{stamp: stampOf(fetch)} == flightKey{stamp: stampOf(read)}
 }
 
-// time lets the next lease run out, once its write can no longer land, and those that were
-// bounded after a clock had been set back. And it sets the clock back.
+// time lets the next lease run out, if its write can no longer take effect, and the
+// leases that were bounded after the clock was set back. It also sets the clock back.
 func (x *explorer) time() {
 	if x.back && !x.at.world.back {
 		x.step(event{}, func(n *world) { n.back = true }, "the clock is set back")

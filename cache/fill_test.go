@@ -12,7 +12,7 @@ import (
 	"osgate/cache"
 )
 
-// open is a fill that has its answer's header.
+// open returns a Fill that has received its answer's header.
 func open(t testing.TB, c *cache.Cache, q cache.Question, length int64) (f *cache.Fill, willStore bool, reason string) {
 	t.Helper()
 	now := time.Now()
@@ -92,7 +92,7 @@ func TestLargeBodyIsStreamedNotStored(t *testing.T) {
 			write(t, f, string(b))
 		}
 		if n := c.Stats().UnderWay; n != 0 {
-			t.Errorf("%d bytes are kept of what is given up", n)
+			t.Errorf("%d bytes of a dropped entry are kept", n)
 		}
 		f.Close(true)
 		wantMiss(t, c, ask(t, "GET", keyPath))
@@ -151,7 +151,7 @@ func TestYoungerFetchIsKept(t *testing.T) {
 	receive(c, q, young, answer{200, nil, "young"}, now)
 	receive(c, q, old, answer{200, nil, "old"}, now)
 	if _, body := look(t, c, q); body != "young" {
-		t.Errorf("got %q, want what was asked for later", body)
+		t.Errorf("got %q, want the answer of the later request", body)
 	}
 }
 
@@ -161,7 +161,7 @@ func TestMemoryStaysWithinBytes(t *testing.T) {
 	before := heap()
 	random := rand.New(rand.NewPCG(1, 2))
 	header := http.Header{"Content-Type": {"application/json"}, "Date": {"Sat, 21 Nov 2026 10:00:00 GMT"}}
-	for i := range 8_000 { // small ones, in which what surrounds the body weighs most
+	for i := range 8_000 { // small ones, for which the overhead is largest
 		q := ask(t, "GET", fmt.Sprint(keyPath, i))
 		r := c.Look(t.Context(), q, time.Now())
 		length := random.IntN(600)
@@ -176,9 +176,9 @@ func TestMemoryStaysWithinBytes(t *testing.T) {
 	s := c.Stats()
 	t.Logf("%d entries of %d bytes take %d bytes of heap, generations included; %d evicted", s.Entries, s.Bytes, used, s.Evictions)
 	if s.Bytes < bytes*9/10 || s.Evictions == 0 {
-		t.Errorf("only %d of %d bytes are used and %d evicted: the test proves nothing", s.Bytes, bytes, s.Evictions)
+		t.Errorf("only %d of %d bytes are used and %d evicted: too few for this test", s.Bytes, bytes, s.Evictions)
 	}
-	const generations = 20 << 20 // what NewLocalCoherence says
+	const generations = 20 << 20 // the size in the comment of NewLocalCoherence
 	if used > bytes+generations {
 		t.Errorf("%d bytes of heap for %d bytes configured and %d of generations", used, bytes, generations)
 	}

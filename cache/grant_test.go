@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// tokenInfoAt is what a shared place says whose clock is an hour ahead: the question takes a second, and is answered in its middle.
+// tokenInfoAt is an answer of a shared store whose clock is an hour ahead: the read
+// takes a second, and the store answers in the middle of it.
 func tokenInfoAt(id ID, began time.Time, age time.Duration) *TokenInfo {
 	w := &TokenInfo{ID: id, Began: began, Ended: began.Add(time.Second), Clock: began.Add(time.Hour + time.Second/2)}
 	if age >= 0 {
@@ -99,7 +100,7 @@ func TestOthersAreToldOfAGrantNowAndThen(t *testing.T) {
 		g := newGrants(ttl)
 		token, place := [32]byte{7}, digest{8}
 		if _, _, tell := g.add(token, place, time.Now()); tell {
-			t.Error("told under an id that nobody else knows")
+			t.Error("published under an id that no other replica knows")
 		}
 		w := tokenInfoAt(ID{1}, time.Now(), -1)
 		g.learn(token, place, w)
@@ -112,13 +113,14 @@ func TestOthersAreToldOfAGrantNowAndThen(t *testing.T) {
 				continue
 			}
 			told++
-			// The clock there was an hour ahead and half a second older than when it was heard: 4.
+			// The shared clock was an hour ahead, and half a second older than when it
+			// was read: rule 4.
 			if want := sent.Add(time.Hour - time.Second/2); id != w.ID || !shared.Equal(want) {
-				t.Errorf("told of %v under %v, want %v, which is no later than the sending", shared, id, want)
+				t.Errorf("published %v under %v, want %v, which is no later than the sending", shared, id, want)
 			}
 		}
 		if told != publishShare {
-			t.Errorf("told %d times in a life, want %d", told, publishShare)
+			t.Errorf("published %d times in a life, want %d", told, publishShare)
 		}
 	})
 }
@@ -128,7 +130,7 @@ func TestRevocationsAreBounded(t *testing.T) {
 	for n := range revokeQueue + 1 {
 		kept := r.add(tokenUpdate{key: SharedGrantKey{Token: [32]byte{byte(n), byte(n >> 8)}}, id: ID{1}})
 		if kept != (n < revokeQueue) {
-			t.Fatalf("the %d. was kept for nothing: %t", n, kept)
+			t.Fatalf("add %d: kept is %t", n, kept)
 		}
 	}
 	if n := r.count.Load(); n != revokeQueue {
@@ -140,7 +142,7 @@ func TestRevocationsAreBounded(t *testing.T) {
 	r.add(again)
 	r.done(batch)
 	if n := r.count.Load(); len(batch) != 10 || n != revokeQueue-9 {
-		t.Errorf("%d wait after %d were told, want all but those and the one that was refused again", n, len(batch))
+		t.Errorf("%d wait after %d were written, want all except those that were not refused again", n, len(batch))
 	}
 }
 
@@ -151,7 +153,7 @@ func TestHitNeedsAGrantUnderTheIDThatCameWithTheGenerations(t *testing.T) {
 	}
 	known, place, now := ID{2}, digest{8}, time.Now()
 	c.grants.learn([32]byte{}, place, &TokenInfo{ID: known, RequestedAt: now, Began: now, Ended: now})
-	for id, want := range map[ID]bool{known: true, {1}: false, {}: false} { // an older word, and none
+	for id, want := range map[ID]bool{known: true, {1}: false, {}: false} { // an older token info, and none
 		s := Search{cache: c, target: place, token: id}
 		if alive, _ := s.granted(now); alive != want {
 			t.Errorf("under %v: alive is %t, want %t", id, alive, want)

@@ -24,17 +24,19 @@ const (
 	historyLease   = time.Second
 )
 
-// history is clients of one or more gateways in front of registers that only grow. What a read may see is then a matter of order alone: when it
-// begins after a value was answered, to a writer or to another reader, it must see that value or a later one.
+// history runs clients of one or more gateways in front of registers whose values only
+// grow. So only the order decides which values a read may see: a read that begins after
+// a value was answered, to a writer or to another reader, must see that value or a
+// later one.
 type history struct {
 	*testing.T
 	registers [historyKeys]atomic.Int64
 	answered  [historyKeys]atomic.Int64
 	hits      atomic.Int64
 	refused   atomic.Int64                     // writes
-	journeys  atomic.Int64                     // reads whose generations traveled with something else
-	conns     map[*cache.Cache]*redisconn.Conn // on which they travel
-	writer    *cache.Cache                     // through which alone is written; nil: through each
+	journeys  atomic.Int64                     // reads whose generations were sent along with another command
+	conns     map[*cache.Cache]*redisconn.Conn // on which they are sent along
+	writer    *cache.Cache                     // the only gateway for writes; nil: all gateways
 	ended     chan struct{}
 	late      sync.WaitGroup // writes without an answer
 }
@@ -75,13 +77,13 @@ func dial(t testing.TB, s place) *redisconn.Conn {
 	return conn
 }
 
-// onRedis is the coherence of a gateway that runs until the test ends.
+// onRedis returns the coherence of a gateway that runs until the test ends.
 func onRedis(t testing.TB, s place, o cache.RedisOptions) *cache.RedisCoherence {
 	t.Helper()
 	return onConn(t, dial(t, s), o)
 }
 
-// onConn is onRedis over a connection, which it closes in the end.
+// onConn is onRedis over a connection, which it closes at the end.
 func onConn(t testing.TB, conn *redisconn.Conn, o cache.RedisOptions) *cache.RedisCoherence {
 	t.Helper()
 	c, err := cache.NewRedisCoherence(conn, o)
@@ -101,8 +103,9 @@ func onConn(t testing.TB, conn *redisconn.Conn, o cache.RedisOptions) *cache.Red
 	return c
 }
 
-// run runs clients against the gateways for three leases, fault happens in the middle; and on until there were a hundred hits and enough says that
-// there was enough of all else, so that a slow machine proves as much as a fast one.
+// run runs clients against the gateways for three leases; fault runs in the middle. It
+// continues until there were a hundred hits and enough returns true, so that a slow
+// machine proves as much as a fast one.
 func (h *history) run(fault func(), enough func() bool, caches ...*cache.Cache) {
 	h.Helper()
 	var clients sync.WaitGroup
@@ -147,7 +150,8 @@ func (h *history) over() bool {
 	}
 }
 
-// write is a PUT. One of a hundred gets no answer, and lands later within its lease.
+// write is a PUT. One of a hundred gets no answer, and takes effect later within its
+// lease.
 func (h *history) write(c *cache.Cache, random *rand.Rand) {
 	k := random.IntN(historyKeys)
 	m, err := c.Mark(h.Context(), ask(h, "PUT", fmt.Sprint(keyPath, k)), time.Now())
@@ -165,7 +169,7 @@ func (h *history) write(c *cache.Cache, random *rand.Rand) {
 		})
 		return
 	}
-	if time.Until(m.Deadline()) < historyLease/2 { // held up for so long that it is not sent
+	if time.Until(m.Deadline()) < historyLease/2 { // delayed for so long that it is not sent
 		m.Done(cache.Applied)
 		return
 	}
@@ -197,7 +201,7 @@ func (h *history) read(c *cache.Cache, random *rand.Rand) {
 	}
 }
 
-// through reads by way of the cache.
+// through reads through the cache.
 func (h *history) through(c *cache.Cache, q cache.Question, register *atomic.Int64) (value int64, hit bool) {
 	now := time.Now()
 	r := h.look(c, q)
@@ -213,7 +217,8 @@ func (h *history) through(c *cache.Cache, q cache.Question, register *atomic.Int
 	return value, true
 }
 
-// look looks at once, or lets the question travel and looks later, as after a turn.
+// look looks at once, or sends the read along with another command and looks later, as
+// after a wait for the quota.
 func (h *history) look(c *cache.Cache, q cache.Question) cache.Result {
 	conn := h.conns[c]
 	if conn == nil || rand.IntN(2) == 0 {

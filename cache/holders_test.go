@@ -9,7 +9,7 @@ import (
 	"osgate/objectstore"
 )
 
-// writeOf is the write of a client in store s.
+// writeOf returns the write of a client in store s.
 func writeOf(t testing.TB, client, request string) Question {
 	t.Helper()
 	var method, path, query string
@@ -30,7 +30,7 @@ func begin(t testing.TB, c *Cache, q Question) *Mark {
 	return m
 }
 
-// holding is a cache that keeps what it tells of holdings.
+// holding returns a cache and the list of its reports of leases.
 func holding(t testing.TB) (c *Cache, told *[]Holding) {
 	t.Helper()
 	told = &[]Holding{}
@@ -72,7 +72,7 @@ func TestClientWithTooManyLeasesHoldsTheStoreInTheirPlace(t *testing.T) {
 		on := resourcesOf("l", key.Operation.Ref, key.Operation.DependsOn())
 		wantClosed(t, read(t, c.options.Coherence, on), closedByWrite, "a key of the store")
 		if want := (Holding{"heavy", "l", "s", clientLeases + 1, HoldMany, time.Now().Add(10 * time.Minute)}); len(*told) != 1 || (*told)[0] != want {
-			t.Errorf("told %+v, want once %+v", *told, want)
+			t.Errorf("reported %+v, want once %+v", *told, want)
 		}
 		confirmable("light", 1).Done(Refused)
 		if c.Stats().Widened != s.Widened {
@@ -101,7 +101,7 @@ func TestWritesUnderWayCountAsLeases(t *testing.T) {
 		m.Done(Unknown)
 	}
 	if s := c.Stats(); s.Held != 0 || s.Kept != 0 || s.Outcomes[Applied] != clientLeases+1 || s.Outcomes[Unknown] != 0 {
-		t.Errorf("got %+v, want nothing held", s)
+		t.Errorf("got %+v, want no lease held", s)
 	}
 	if n := underLease(c); n != 0 {
 		t.Errorf("%d resources are still leased", n)
@@ -148,21 +148,21 @@ func TestWhatAClientKeepsPastTheCacheIsTold(t *testing.T) {
 				does(t, c)
 				if why == "" {
 					if len(*told) > 0 {
-						t.Errorf("told %+v, want nothing", *told)
+						t.Errorf("reported %+v, want no report", *told)
 					}
 					return
 				}
 				if len(*told) != 1 || (*told)[0].Why != why || (*told)[0].Client != "a" || (*told)[0].Store != "s" {
-					t.Fatalf("told %+v, want one of client a and store s: %s", *told, why)
+					t.Fatalf("reported %+v, want one report of client a and store s: %s", *told, why)
 				}
 				does(t, c)
 				if len(*told) != 1 && why != HoldSlowly {
-					t.Errorf("told %+v within a minute", *told)
+					t.Errorf("reported %+v within a minute", *told)
 				}
 				<-time.After(noticeEvery)
 				does(t, c)
 				if len(*told) < 2 {
-					t.Error("not told again a minute later")
+					t.Error("not reported again a minute later")
 				}
 			})
 		})
@@ -176,7 +176,7 @@ func TestHoldersAreBounded(t *testing.T) {
 			begin(t, c, writeOf(t, fmt.Sprint(n), "PATCH s")).Done(Unknown)
 		}
 		if n := len(c.holders.clients); n > clientsHeld+1 {
-			t.Errorf("%d clients are told apart", n)
+			t.Errorf("%d clients are counted separately", n)
 		}
 		if len(*told) != noticesEach {
 			t.Errorf("%d lines in one minute, want %d", len(*told), noticesEach)
@@ -187,7 +187,7 @@ func TestHoldersAreBounded(t *testing.T) {
 		<-time.After(time.Minute)
 		begin(t, c, writeOf(t, "another", "PATCH s")).Done(Applied)
 		if n := len(c.holders.clients); n > 2 {
-			t.Errorf("%d clients are remembered that hold nothing", n)
+			t.Errorf("%d clients without leases are remembered", n)
 		}
 	})
 }

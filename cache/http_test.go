@@ -20,7 +20,7 @@ func TestClientDirectives(t *testing.T) {
 	const hit, miss, noCache, noStore, maxAge = "osgate; hit; ttl=7", "osgate; fwd=miss", "osgate; fwd=request; detail=no-cache",
 		"osgate; fwd=request; detail=no-store", "osgate; fwd=request; detail=max-age"
 	for name, tt := range map[string]struct {
-		header []string // of an entry 3 s old that is fresh for 7 s more
+		header []string // for an entry that is 3 s old and fresh for 7 s more
 		want   string
 	}{
 		"none":                         {nil, hit},
@@ -84,7 +84,7 @@ func TestNoCacheFetchesAndStores(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if _, body := look(t, c, q); body != "v2" {
-		t.Errorf("got %q after no-cache, want what it fetched", body)
+		t.Errorf("got %q after no-cache, want the fetched body", body)
 	}
 }
 
@@ -94,7 +94,7 @@ func TestUpstreamHeaderDecidesWhatIsStored(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status int
 		header http.Header
-		want   string // reason, or the seconds of freshness under a lifetime of 10 s
+		want   string // the reason, or the seconds of freshness under a lifetime of 10 s
 	}{
 		"plain":                      {200, nil, "10"},
 		"private":                    {200, h{"Cache-Control": {"private"}}, "10"},
@@ -198,7 +198,8 @@ func TestNothingOfOneExchangeIsReplayed(t *testing.T) {
 	}
 }
 
-// serve is what a client with this header is sent, on top of what the gateway has set.
+// serve returns the response to a client with this header, with the fields that the
+// gateway has set.
 func serve(t *testing.T, c *cache.Cache, q cache.Question) *http.Response {
 	t.Helper()
 	r := c.Look(t.Context(), q, time.Now())
@@ -311,7 +312,7 @@ func TestOurValidatorDependsOnTheContentAlone(t *testing.T) {
 	}
 }
 
-// broken is a client that has gone.
+// broken is a client that has disconnected.
 type broken struct{ *httptest.ResponseRecorder }
 
 var errBroken = errors.New("broken pipe")

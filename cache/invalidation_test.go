@@ -73,7 +73,7 @@ func fetchAll(t *testing.T, c *cache.Cache) {
 	}
 }
 
-// wantTouched looks for all reads: those touched have the status, the others are hits.
+// wantTouched looks up all reads: those touched have the status, the others are hits.
 func wantTouched(t *testing.T, c *cache.Cache, status string, touched []string) {
 	t.Helper()
 	is := map[string]bool{}
@@ -100,7 +100,7 @@ func TestFillThatRacesAWriteIsNeverServed(t *testing.T) {
 		t.Error("a read under a lease may be stored")
 	}
 	m.Done(cache.Applied)
-	receive(c, q, before, answer{200, nil, "old"}, now) // ... and stores it when the write is over
+	receive(c, q, before, answer{200, nil, "old"}, now) // ... and stores it when the write has ended
 	wantMiss(t, c, q)
 }
 
@@ -146,7 +146,8 @@ func TestConfirmableKeepsItsLeaseForTheConfirmationTime(t *testing.T) {
 	}
 }
 
-// What upstream refuses has changed nothing and can roll nothing back, whoever sent it.
+// A write that upstream refuses has changed no state and can roll none back, whichever
+// client sent it.
 func TestRefusedWriteGivesItsLeaseBackAndLeavesWhatIsCached(t *testing.T) {
 	for _, write := range []string{
 		"PUT " + keyPath, "DELETE " + storePath, "PATCH " + storePath + "?confirmable=true", "PUT " + keyPath + "?confirmable=true",
@@ -228,11 +229,12 @@ func TestRenewedLeaseLastsFromItsRenewal(t *testing.T) {
 		if err := m.Renew(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		wantMiss(t, c, ask(t, "GET", keyPath)) // a write that is over renews nothing
+		wantMiss(t, c, ask(t, "GET", keyPath)) // a write that has ended renews no lease
 	})
 }
 
-// What is stored between the end of a lease and the end of its write may be older than the write.
+// An answer that is stored between the end of a lease and the end of its write may be
+// older than the write.
 func TestWriteThatEndsAfterItsLeaseInvalidatesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t)
@@ -253,7 +255,7 @@ func TestAValueIsFreshForAHundredthOfItsStoresTTL(t *testing.T) {
 	for path, body := range lists {
 		t.Run(path, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newCache(t, func(o *cache.Options) { o.StoresTTL = 0 }) // learned also from what is not stored
+				c := newCache(t, func(o *cache.Options) { o.StoresTTL = 0 }) // learned also from answers that are not stored
 				fetch(t, c, ask(t, "GET", path), 200, nil, body)
 				for _, path := range []string{keyPath, keysPath} {
 					q := ask(t, "GET", path)
@@ -280,7 +282,7 @@ func TestTTLOfAStoreIsForgottenWhenItIsWritten(t *testing.T) {
 		fetch(t, c, ask(t, "GET", keyPath+"2"), 200, nil, "v")
 		wantLook(t, c, ask(t, "GET", keyPath+"2"), "osgate; hit; ttl=4", "v")
 		mark(t, c, ask(t, "PATCH", storePath)).Done(cache.Applied)
-		receive(c, store, late, answer{200, nil, `{"storeId":"st","defaultTtlSeconds":400}`}, asked) // of before the change
+		receive(c, store, late, answer{200, nil, `{"storeId":"st","defaultTtlSeconds":400}`}, asked) // from before the change
 		fetch(t, c, key, 200, nil, "v")
 		wantLook(t, c, key, "osgate; hit; ttl=10", "v")
 	})
@@ -365,7 +367,7 @@ func TestPurgeReachesOtherGateways(t *testing.T) {
 				t.Fatal(err)
 			}
 			if r := gateways[1].Look(t.Context(), q, time.Now()); r.Entry != nil {
-				t.Error("another gateway serves what was purged")
+				t.Error("another gateway serves a purged entry")
 			}
 		})
 	}

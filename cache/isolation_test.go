@@ -41,7 +41,7 @@ func TestTokenWithoutAGrantIsNotServed(t *testing.T) {
 		fetch(t, c, q, 200, nil, "v")
 		other := q
 		other.Token = [32]byte{2} // another token of the same principal, perhaps with fewer rights
-		wantMiss(t, c, other)     // and is not told that there is something
+		wantMiss(t, c, other)     // and does not learn that an entry is stored
 		c.Grant(other, time.Now())
 		wantHit(t, c, other)
 	})
@@ -72,7 +72,7 @@ func TestGrantIsForOneKindOfReadOfOneStore(t *testing.T) {
 		}
 		for _, read := range reads {
 			if r := c.Look(t.Context(), as(read), time.Now()); (r.Entry != nil) != is[read] {
-				t.Errorf("granted %s, asked %s: hit is %t, want %t", by, read, r.Entry != nil, is[read])
+				t.Errorf("granted %s, read %s: hit is %t, want %t", by, read, r.Entry != nil, is[read])
 			}
 		}
 	}
@@ -85,7 +85,7 @@ func TestRightThatIsTakenAwayEndsWithinTheGrantTTL(t *testing.T) {
 		fetch(t, c, q, 200, nil, "v")
 		sent := time.Now()
 		pass(30 * time.Second)
-		c.Grant(q, sent) // a slow answer: the right was there when it was asked for
+		c.Grant(q, sent) // a slow answer: the token had the right when the request was sent
 		pass(30*time.Second - 1)
 		wantHit(t, c, q)
 		pass(1)
@@ -105,14 +105,14 @@ func TestRefusedTokenLosesItsGrants(t *testing.T) {
 		sent := time.Now()
 		pass(time.Second)
 		c.Revoke(t.Context(), q.Token)
-		c.Grant(q, sent) // what was asked before the refusal counts no more
+		c.Grant(q, sent) // an answer to a request from before the refusal does not count
 		wantMiss(t, c, q)
 		wantMiss(t, c, list)
 		wantHit(t, c, other)
 		c.Grant(q, time.Now())
 		wantHit(t, c, q)
 		wantMiss(t, c, list)
-		c.Revoke(t.Context(), other.Token) // two tokens that were refused share nothing
+		c.Revoke(t.Context(), other.Token) // two tokens that were refused share no fetch
 		wantMiss(t, c, other)
 		c.Revoke(t.Context(), q.Token)
 		wantMiss(t, c, q)
@@ -140,10 +140,10 @@ func TestHeadersThatGoUpstreamChooseTheEntry(t *testing.T) {
 		wantMiss(t, c, q)
 		fetch(t, c, q, 200, nil, "v")
 	}
-	wantHit(t, c, ask(t, "GET", keyPath, "Traceparent", "x", "Cookie", "y")) // neither of which chooses
+	wantHit(t, c, ask(t, "GET", keyPath, "Traceparent", "x", "Cookie", "y")) // neither field is part of the entry's name
 }
 
-// asking is what must be equal for two questions to be answered by one entry.
+// asking contains the parts that must be equal for two questions to share an entry.
 type asking struct {
 	kind                   objectstore.Kind
 	ref                    objectstore.Ref
@@ -171,7 +171,8 @@ func FuzzDifferentQuestionsNeverShareAKey(f *testing.F) {
 	})
 }
 
-// question makes one of arbitrary parts; header is that of Accept, or of an X-Anypnt header where it begins with "!".
+// question makes a question of arbitrary parts. Header is the value of Accept, or of an
+// X-Anypnt header if it begins with "!".
 func question(scope, location, method, path, query, header string) (cache.Question, asking, bool) {
 	o, err := objectstore.Parse(method, "/api/v1/organizations/org/"+path, query)
 	if err != nil {

@@ -21,8 +21,9 @@ import (
 //
 //	go test -run '^$' -bench Journey -benchtime 2s ./cache
 
-// BenchmarkJourney is what a read waits for: a decision of redis_rate and a reading of three generations, of a thousand clients and all
-// slots, near and behind 2 ms each way, by each way that there is to ask for the two.
+// BenchmarkJourney measures the wait of a read: a decision of redis_rate and a reading
+// of three generations, of a thousand clients and all slots, on a near Redis and on one
+// that is 2 ms away each way, for each way to send the two commands.
 func BenchmarkJourney(b *testing.B) {
 	for _, delay := range []time.Duration{0, 2 * time.Millisecond} {
 		for _, callers := range []int{1, 16, 128} {
@@ -47,12 +48,12 @@ func BenchmarkJourney(b *testing.B) {
 	}
 }
 
-// journey asks for both; n tells clients and slots apart.
+// journey sends both commands; n selects the client and the slot.
 type journey func(ctx context.Context, n int) error
 
 func benchmarkJourney(b *testing.B, ask journey, callers int) {
 	b.Helper()
-	for n := range 4 * callers { // connects, and makes the scripts known
+	for n := range 4 * callers { // connects, and loads the scripts
 		if err := ask(b.Context(), n); err != nil {
 			b.Fatal(err)
 		}
@@ -83,7 +84,7 @@ func benchmarkJourney(b *testing.B, ask journey, callers int) {
 	b.ReportMetric(float64(took[b.N*99/100].Microseconds()), "p99-µs")
 }
 
-// some is the three resources of one store in the n-th slot.
+// some returns the three resources of one store in the n-th slot.
 func some(n int) Resources {
 	on := resource(n % 1000)
 	for i := range maxResources {
@@ -94,7 +95,7 @@ func some(n int) Resources {
 	return on
 }
 
-// plenty never runs out.
+// plenty is never used up.
 var plenty = redis_rate.Limit{Rate: 1_000_000, Period: time.Second, Burst: 1_000_000}
 
 func clientKey(n int) string { return strconv.Itoa(n % 1000) }
@@ -145,12 +146,13 @@ func together(b *testing.B, url string) journey {
 	}
 }
 
-// bare is the pair over go-redis without a Conn's bound and breaker; send sends both commands and returns when both are answered.
+// bare sends the two commands over go-redis without the time limit and the breaker of a
+// Conn. Send sends both and returns when both are answered.
 func bare(b *testing.B, url string, client *redis.Client, send func(ctx context.Context, cmds ...redis.Cmder) error) journey {
 	b.Helper()
 	b.Cleanup(func() { _ = client.Close() })
 	c := bounded(b, url)
-	if err := apartOver(c)(b.Context(), 0); err != nil { // makes the scripts known
+	if err := apartOver(c)(b.Context(), 0); err != nil { // loads the scripts
 		b.Fatal(err)
 	}
 	return func(ctx context.Context, n int) error {
@@ -165,7 +167,7 @@ func bare(b *testing.B, url string, client *redis.Client, send func(ctx context.
 	}
 }
 
-// beside is a client that sends something else beside each script.
+// beside is a client that sends another command together with each script.
 type beside struct {
 	*redis.Client
 	send func(quota *redis.Cmd)
@@ -204,7 +206,8 @@ func unbounded(b *testing.B, url string) journey {
 	return bare(b, url, client, func(ctx context.Context, cmds ...redis.Cmder) error { return exec(ctx, client.Pipeline(), cmds) })
 }
 
-// autoPipeline is go-redis's, which batches what all callers ask for; both commands are in one batch.
+// autoPipeline is go-redis's, which batches the commands of all callers; both commands
+// are in one batch.
 func autoPipeline(b *testing.B, url string) journey {
 	b.Helper()
 	client := plainClient(b, url, 0)
@@ -225,7 +228,8 @@ func autoPipeline(b *testing.B, url string) journey {
 	})
 }
 
-// fullDuplex is the same on one connection on which nothing waits for what went before it.
+// fullDuplex is the same on one connection, on which no command waits for an earlier
+// one.
 func fullDuplex(b *testing.B, url string) journey {
 	b.Helper()
 	client := plainClient(b, url, 0)

@@ -12,7 +12,7 @@ import (
 // few are bounds that are soon reached.
 var few = localBounds{generations: 32, leased: 32}
 
-// resource is the n-th of as many as are wanted.
+// resource returns the n-th of any number of resources.
 func resource(n int) Resources {
 	var r Resource
 	binary.BigEndian.PutUint32(r.Hash[:], uint32(n)*2654435761) // spread over the shards
@@ -48,7 +48,7 @@ func TestNoOperationHasMoreResourcesThanFit(t *testing.T) {
 				on, touched := resourcesOf("l", o.Ref, o.DependsOn()), resourcesOf("l", o.Ref, o.Touches())
 				for i, r := range on.All() {
 					if r.Slot >= Slots || r.Slot != on.list[0].Slot {
-						t.Errorf("%s: resource %d of what it depends on is in slot %d, the first in %d", o.Kind, i, r.Slot, on.list[0].Slot)
+						t.Errorf("%s: resource %d that it depends on is in slot %d, the first in %d", o.Kind, i, r.Slot, on.list[0].Slot)
 					}
 				}
 				if o.Writes() != (touched.Len() > 0) {
@@ -69,7 +69,7 @@ func TestForgottenGenerationIsNeverTheSameAgain(t *testing.T) {
 		read(t, c, resource(n))
 	}
 	if after := read(t, c, resource(0)); after.Stamp == before.Stamp {
-		t.Error("a generation outlived what there is room for")
+		t.Error("a generation is kept beyond the bound")
 	}
 }
 
@@ -205,7 +205,7 @@ func TestRecentHoldsWhatWasUsedLast(t *testing.T) {
 			t.Fatalf("%d entries of at most 20", r.len())
 		}
 		if v, ok := r.get(0); !ok || v != 0 {
-			t.Fatalf("what is in use was forgotten after %d others", i)
+			t.Fatalf("a generation in use was dropped after %d others", i)
 		}
 	}
 	for i := 91; i < 100; i++ {

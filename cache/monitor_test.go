@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// event is what a client sees of an operation: that it was asked, or answered with a value.
+// event is a client's view of an operation: the request, or the answer with its value.
 type event struct {
 	kind  eventKind
 	op    int
@@ -18,10 +18,11 @@ const (
 	unseen eventKind = iota
 	asked
 	answered
-	refused // it has had no effect and never will
+	refused // it had no effect and never will
 )
 
-// possibility is one linearization so far: the value, and what each operation may still be answered.
+// possibility is one linearization so far: the value, and the answer that each
+// operation may still get.
 type possibility struct {
 	value uint8
 	ops   [writers + readers]uint8 // opNone, opAsked, or opDone and its value
@@ -33,7 +34,7 @@ const (
 	opDone
 )
 
-// monitor keeps, for each history that was met, all linearizations that are possible.
+// monitor keeps, for each history that occurred, all linearizations that are possible.
 type monitor struct {
 	sets  [][]possibility
 	known map[string]int32
@@ -68,7 +69,7 @@ func (m *monitor) intern(set map[possibility]bool) int32 {
 	return int32(len(m.sets)) - 1
 }
 
-// next returns the state after e, -1 when no linearization is left.
+// next returns the state after e, -1 if no linearization is left.
 func (m *monitor) next(from int32, e event) int32 {
 	if e.kind == unseen {
 		return from
@@ -106,8 +107,9 @@ func (m *monitor) next(from int32, e event) int32 {
 	return to
 }
 
-// linearize calls f with p and all that follows when operations that were asked take effect now, in any order. One that has taken effect
-// keeps its answer until it is given.
+// linearize calls f with p and with all possibilities that follow if operations under
+// way take effect now, in any order. An operation that has taken effect keeps its
+// answer until it is given.
 func (m *monitor) linearize(p possibility, f func(possibility)) {
 	f(p)
 	for op, state := range p.ops {

@@ -10,7 +10,7 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// TestReadersSeeEveryWriteWhileASlotMoves moves the slot that all is in from node to node
+// TestReadersSeeEveryWriteWhileASlotMoves moves the slot of all keys from node to node
 // of a cluster, key by key. No write is refused or goes unmarked.
 func TestReadersSeeEveryWriteWhileASlotMoves(t *testing.T) {
 	t.Parallel()

@@ -31,8 +31,8 @@ func (o *openSlot) move(keys ...string) { o.MoveKeys(o.slot, o.to, keys...) }
 
 func (o *openSlot) end() { o.EndMove(o.slot, o.to) }
 
-// away are the ways in which keys of a write and of a read beside it may lie while a
-// cluster moves their slot.
+// away lists the ways in which the keys of a write and of a concurrent read may be
+// spread over the nodes while a cluster moves their slot.
 var away = map[string]func(o *openSlot){
 	"one generation is nowhere":  func(o *openSlot) { o.Node(o.Owner(o.slot)).Do("DEL", o.generation[1]) },
 	"one generation has moved":   func(o *openSlot) { o.move(o.generation[1]) },
@@ -41,9 +41,9 @@ var away = map[string]func(o *openSlot){
 	"all have moved but one":     func(o *openSlot) { o.move(o.epoch, o.generation[0]) },
 }
 
-// TestAWriteInASlotThatMovesIsMarked in both modes: a read through another gateway, all of
-// whose keys are on one node, is not answered from cache, and what was cached before has
-// another epoch.
+// TestAWriteInASlotThatMovesIsMarked in both modes: a read through another gateway, all
+// of whose keys are on one node, is not answered from the cache, and entries that were
+// stored before have another epoch.
 func TestAWriteInASlotThatMovesIsMarked(t *testing.T) {
 	t.Parallel()
 	const settle = time.Millisecond // much shorter than the lease of the write
@@ -108,7 +108,7 @@ func TestUnmarkedWritesAreMadeUpForWhileASlotMoves(t *testing.T) {
 	wantClosed(t, read(t, c, resource(0)), closedBySettling, "when the slot has moved")
 }
 
-// TestAKeyThatIsGoneWhileAScriptRunsIsNotOnTheNode, and Redis then ends the script with
+// TestAKeyThatIsGoneWhileAScriptRunsIsNotOnTheNode: Redis then ends the script with
 // another error than TRYAGAIN.
 func TestAKeyThatIsGoneWhileAScriptRunsIsNotOnTheNode(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// ride makes a round trip that has nothing to do with the cache.
+// ride makes a round trip with a command of another package.
 func ride(ctx context.Context, t *testing.T, c *RedisCoherence) {
 	t.Helper()
 	err := c.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
@@ -23,20 +23,21 @@ func ride(ctx context.Context, t *testing.T, c *RedisCoherence) {
 	}
 }
 
-func TestErrandBringsWhatAReadWould(t *testing.T) {
+func TestPendingReadReturnsTheReadingOfARead(t *testing.T) {
 	c := gateway(t, redistest.Start(t))
 	want := read(t, c, pair(0))
 	ctx, e := c.StartRead(t.Context(), pair(0))
 	ride(ctx, t, c)
-	c.conn = nil // it asks no more
+	c.conn = nil // it sends no more commands
 	if got, err := e.Read(t.Context()); err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }
 
-// A generation that was made on one trip, then replaced and forgotten, must not be made again on the next: what was stored under it
-// meanwhile is older than what replaced it.
-func TestErrandProposesFreshGenerationsOnEachTrip(t *testing.T) {
+// A generation that was made on one trip, then replaced and forgotten, must not be made
+// again on the next: an entry that was stored under it since is older than the
+// replacement.
+func TestPendingReadProposesFreshGenerationsOnEachTrip(t *testing.T) {
 	s := redistest.Start(t)
 	c := gateway(t, s)
 	read(t, c, resource(1)) // Redis has the script
@@ -55,7 +56,7 @@ func TestErrandProposesFreshGenerationsOnEachTrip(t *testing.T) {
 	}
 }
 
-func TestErrandRemembersTheEpochItMet(t *testing.T) {
+func TestPendingReadRemembersItsEpoch(t *testing.T) {
 	s := redistest.Start(t)
 	read(t, gateway(t, s), resource(0)) // Redis has the script
 	c := gateway(t, s)
@@ -65,7 +66,7 @@ func TestErrandRemembersTheEpochItMet(t *testing.T) {
 	wantClosed(t, read(t, c, resource(0)), closedBySettling, "after a flush, to one that has met another epoch on the way")
 }
 
-func TestErrandIsOfNoUseWhileAWriteWaitsToBeMarked(t *testing.T) {
+func TestPendingReadFailsWhileAWriteWaitsToBeMarked(t *testing.T) {
 	c := gateway(t, redistest.Start(t))
 	before := read(t, c, resource(0))
 
@@ -79,7 +80,7 @@ func TestErrandIsOfNoUseWhileAWriteWaitsToBeMarked(t *testing.T) {
 	})
 	t.Run("until after the trip", func(t *testing.T) {
 		ctx, e := c.StartRead(t.Context(), resource(0))
-		ride(ctx, t, c) // would bring the generation of before the write
+		ride(ctx, t, c) // would return the generation from before the write
 		c.markLate(t.Context())
 		if c.unmarked.any() {
 			t.Fatal("the write was not made up for")

@@ -6,15 +6,17 @@ import (
 	"time"
 )
 
-// This file explores every interleaving of two writers and two readers over the functions of protocol.go, each read and each mark of a
-// resource a step of its own, as localCoherence takes them. A monitor follows all linearizations that are still possible: when none
-// is left, a client has seen what no single copy of the value could have shown. Time is modeled by what it promises: a lease runs
-// out at any moment after its write can no longer land, never before.
+// This file explores every interleaving of two writers and two readers over the
+// functions of protocol.go. Each read and each mark of a resource is a step of its own,
+// as in localCoherence. A monitor follows all linearizations that are still possible:
+// if none is left, a client has seen values that a single copy of the value could not
+// have shown. Time is modeled by its guarantee: a lease runs out at any moment after
+// its write can no longer take effect, never before.
 //
-// The first writer is a PUT of a key (it touches the key list alone), the second a
+// The first writer is a PUT of a key (it touches only the key list), the second a
 // DELETE of the partition (partition and key list); the readers list keys (they depend
 // on both). Either writer may be refused by upstream, or may lose its answer; then it
-// lands later or never.
+// takes effect later or never.
 
 const (
 	partition = iota
@@ -40,19 +42,19 @@ type scope struct {
 	back             bool // the clock is set back, once
 }
 
-// mutation is a way to get the protocol wrong.
+// mutation is a way to violate the protocol.
 type mutation struct {
 	noLease     bool // a write makes new generations but holds no lease
-	noCheck     bool // an entry is served whatever its stamp
-	stampAfter  bool // a fill is stored under the generations of after the fetch
-	markAfter   bool // a write marks when it has landed
+	noCheck     bool // an entry is served under any stamp
+	stampAfter  bool // a fill is stored under the generations from after the fetch
+	markAfter   bool // a write marks after it has taken effect
 	endUnknown  bool // a lease is given back although the outcome is unknown
 	endApplied  bool // a write that took effect keeps the generations
 	endsAlone   bool // a lease that runs out keeps the generation
-	storeLeased bool // what is read under a lease is stored and served
-	shortLease  bool // a lease may run out while its write may still land
+	storeLeased bool // an answer read under a lease is stored and served
+	shortLease  bool // a lease may run out while its write may still take effect
 	joinAny     bool // a read joins a fetch of any stamp
-	joinLeased  bool // reads under a lease join each other's fetches, though they store nothing
+	joinLeased  bool // reads under a lease join each other's fetches, although they store no entry
 	boundless   bool // a lease lasts until its end by a clock that has been set back
 	boundAlone  bool // a lease that was bounded runs out and keeps the generation
 	boundShort  bool // a lease is bounded by less than the longest there is
@@ -63,7 +65,7 @@ func TestProtocolIsLinearizable(t *testing.T) {
 		{writers: 1, refused: 1, reads: [readers]uint8{2, 2}}, {writers: writers, refused: 1, reads: [readers]uint8{1, 1}},
 		{writers: 1, refused: 1, reads: [readers]uint8{2, 1}, back: true},
 	}
-	if !raceDetector { // one goroutine explores: the detector finds nothing and takes five times as long
+	if !raceDetector { // a single goroutine explores: the race detector finds no race and takes five times as long
 		scopes = append(scopes, scope{writers: writers, reads: [readers]uint8{2, 1}},
 			scope{writers: writers, reads: [readers]uint8{2, 0}, back: true})
 	}
@@ -99,7 +101,7 @@ func TestEveryShortcutOfTheProtocolIsAViolation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := explore(m, scope{writers: 1, refused: 1, reads: [readers]uint8{2, 1}, back: m.boundless || m.boundAlone || m.boundShort})
 			if x.violation == nil {
-				t.Fatalf("%d states and no violation: the exploration proves nothing about this rule", len(x.nodes))
+				t.Fatalf("%d states and no violation: the exploration does not test this rule", len(x.nodes))
 			}
 			t.Logf("%d states, then:\n%s", len(x.nodes), x.trace())
 		})
@@ -111,8 +113,8 @@ const (
 	writeIdle = iota
 	writeMarking
 	writeSent
-	writeLost // no answer; may still land
-	writeOver // lost, can land no more
+	writeLost // no answer; may still take effect
+	writeOver // lost, can no longer take effect
 	writeLanded
 	writeRefused
 )
@@ -120,15 +122,15 @@ const (
 const (
 	readIdle = iota
 	readReading
-	readPast    // straight upstream, nothing stored
+	readPast    // sent upstream, not stored
 	readLooking // generations known
-	readFetched // value at hand, not stored
-	readHave    // answer at hand
+	readFetched // value received, not stored
+	readHave    // answer received
 )
 
-// thing is a generation in a form that can be compared: an ID's number, the writers whose
-// leases are there, and when those end that do not end as they would without a clock that
-// is set back: at so many hours of that clock.
+// thing is a generation in a form that can be compared: an ID's number, the writers
+// with a lease, and the ends of those leases that a clock set back has moved, in hours
+// of that clock.
 type thing struct {
 	id, leases uint8
 	ends       [writers]uint8
@@ -141,7 +143,7 @@ type reading struct {
 	stamp                            [things]uint8
 }
 
-// world is a state of everything. Its instant is now: writer w's lease ends at w+1.
+// world is a complete state. Its instant is now: writer w's lease ends at w+1.
 type world struct {
 	value, now uint8
 	back       bool // the clock has been set back
@@ -154,10 +156,10 @@ type world struct {
 
 func instant(n uint8) time.Time { return time.Unix(0, 0).Add(time.Duration(n) * time.Hour) }
 
-// setBack is by how much the clock is set back: more than any lease.
+// setBack is the time by which the clock is set back: more than any lease.
 const setBack = 1000 * time.Hour
 
-// clock is what a clock says at n hours that may have been set back.
+// clock returns the reading of a clock at n hours, which may have been set back.
 func (w *world) clock(n uint8) time.Time {
 	if w.back {
 		return instant(n).Add(-setBack)
@@ -198,7 +200,7 @@ func (w *world) set(i int, g generation) {
 	}
 }
 
-// fresh is an ID that nothing in the world has.
+// fresh returns an ID that is not used in the world.
 func (w *world) fresh() ID {
 	top := uint8(0)
 	w.eachID(func(id *uint8) { top = max(top, *id) })
@@ -215,7 +217,8 @@ func (w *world) eachID(f func(*uint8)) {
 	}
 }
 
-// canonical numbers the IDs in the order in which they are met, so that worlds that behave alike are one.
+// canonical numbers the IDs in the order of their first use, so that worlds that behave
+// alike are equal.
 func (w *world) canonical() {
 	var names [256]uint8
 	next := uint8(1)
@@ -231,7 +234,8 @@ func (w *world) canonical() {
 	})
 }
 
-// forget lets go of what can have no effect any more: stamps that no read can get again, and what a finished writer went through.
+// forget removes state that can have no effect any more: stamps that no read can get
+// again, and the past of a finished writer.
 func (w *world) forget() {
 	looking := false
 	for n := range w.r {

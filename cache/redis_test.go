@@ -50,7 +50,8 @@ func keysOf(t testing.TB, s *redistest.Server, pattern string) []string {
 	return keys
 }
 
-// keysAfter is all keys that an empty Redis has after do; all generations among them expire.
+// keysAfter returns all keys that an empty Redis has after do; all generations among
+// them expire.
 func keysAfter(t testing.TB, s *redistest.Server, do func()) []string {
 	t.Helper()
 	s.Flush()
@@ -109,7 +110,8 @@ func TestWriteOfAStoreMarksInBothSlots(t *testing.T) {
 	wantOpen(t, read(t, c, on), "after the release")
 }
 
-// Redis forgets in many ways, and none of them may let an old entry live or lose a lease silently.
+// Redis loses keys in many ways. In none of them may an old entry stay valid or a lease
+// be lost silently.
 func TestWhatRedisForgetsSettles(t *testing.T) {
 	t.Parallel()
 	const settle = 300 * time.Millisecond
@@ -129,7 +131,7 @@ func TestWhatRedisForgetsSettles(t *testing.T) {
 			start := time.Now()
 			forget(t, s, c)
 			var r Reading
-			for err := redisconn.ErrDown; err != nil; { // connections of before a restart are broken
+			for err := redisconn.ErrDown; err != nil; { // connections from before a restart are broken
 				r, err = c.Read(t.Context(), resource(0))
 			}
 			wantClosed(t, r, closedBySettling, "after it")
@@ -162,7 +164,7 @@ func TestPromotedReplicaSettles(t *testing.T) {
 	r := read(t, moved, resource(0))
 	wantClosed(t, r, closedBySettling, "after a failover")
 	if r.Stamp.Generations != before.Stamp.Generations {
-		t.Error("the replica has other generations: the test proves nothing")
+		t.Error("the replica has other generations: the test needs the same ones")
 	}
 	if r.Stamp.Epoch == before.Stamp.Epoch {
 		t.Error("the epoch outlived its server")
@@ -301,7 +303,7 @@ func TestLeasesOfASlotAreBounded(t *testing.T) {
 	}
 }
 
-// leased fills the first slot with leases that end at an instant.
+// leased fills the first slot with leases that end at ends.
 func leased(t testing.TB, s *redistest.Server, c *RedisCoherence, ends time.Time) {
 	t.Helper()
 	var fields []any
@@ -332,7 +334,7 @@ func TestRunKeepsGatewaysTogether(t *testing.T) {
 	deadline := time.Now().Add(time.Minute)
 	for now := old; *now == *old; now = a.slots[0].remembered.Load() {
 		if time.Now().After(deadline) {
-			t.Fatal("nobody looks at the epochs")
+			t.Fatal("Run does not read the epochs")
 		}
 		<-time.After(10 * time.Millisecond)
 	}
@@ -340,7 +342,7 @@ func TestRunKeepsGatewaysTogether(t *testing.T) {
 	a.unmarked.add(resource(1), newID(), time.Now().Add(time.Minute))
 	for a.unmarked.any() {
 		if time.Now().After(deadline) {
-			t.Fatal("nobody makes up for unmarked writes")
+			t.Fatal("Run does not mark the unmarked writes")
 		}
 		<-time.After(10 * time.Millisecond)
 	}
@@ -356,7 +358,7 @@ func TestRunDoesWhatWaitsWhenItEnds(t *testing.T) {
 		c.Release(resource(n), writer, true)
 	}
 	c.unmarked.add(resource(many), newID(), time.Now().Add(time.Minute))
-	<-c.unmarked.added // else Run may come to it before its end
+	<-c.unmarked.added // otherwise Run may handle it before its end
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	if err := c.Run(ctx); err != nil {

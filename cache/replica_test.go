@@ -19,7 +19,7 @@ var (
 	otherSecret  = bytes.Repeat([]byte("o"), 32)
 )
 
-// replica is a gateway's cache that shares what it may.
+// replica is a gateway's cache that shares entries and grants.
 type replica struct {
 	*cache.Cache
 	coherence *cache.RedisCoherence
@@ -27,7 +27,7 @@ type replica struct {
 	bodies    *cache.SharedBodies
 }
 
-// place is a Redis, alone or a cluster.
+// place is a Redis, a single server or a cluster.
 type place interface{ URL() string }
 
 // newReplica starts a replica, which runs until the test ends.
@@ -41,7 +41,8 @@ func startReplica(t testing.TB, s place, secret []byte, settle time.Duration, ch
 	return replicaOn(t, s, dialURL(t, s.URL(), time.Minute), secret, settle, change...)
 }
 
-// replicaOn is startReplica with a connection of its own for the coherence, which it closes.
+// replicaOn is startReplica with a connection of its own for the coherence, which it
+// closes.
 func replicaOn(t testing.TB, s place, conn *redisconn.Conn, secret []byte, settle time.Duration, change ...func(*cache.Options)) *replica {
 	t.Helper()
 	r := &replica{coherence: onConn(t, conn, cache.RedisOptions{Settle: settle})}
@@ -71,7 +72,8 @@ func dialURL(t testing.TB, url string, timeout time.Duration) *redisconn.Conn {
 	return conn
 }
 
-// bodiesOn is shared bodies that run until the test ends, over a connection that they close.
+// bodiesOn returns shared bodies that run until the test ends, over a connection that
+// they close.
 func bodiesOn(t testing.TB, conn *redisconn.Conn, secret []byte) *cache.SharedBodies {
 	t.Helper()
 	b := idleBodies(t, conn, secret)
@@ -97,17 +99,18 @@ func idleBodies(t testing.TB, conn *redisconn.Conn, secret []byte) *cache.Shared
 	return b
 }
 
-// await waits until something that others do in the background is true.
+// await waits until is returns true, which background work causes.
 func await(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !is(); <-time.After(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("never happened: %s", what)
 		}
 	}
 }
 
-// share is a fetch whose answer and grant have reached Redis. It counts grants, so that each must be of a place of its own.
+// share is a fetch whose answer and grant have reached Redis. It counts grants, so each
+// call needs a target of its own.
 func (r *replica) share(t testing.TB, s *redistest.Server, q cache.Question, header http.Header, body string) {
 	t.Helper()
 	kept, granted := r.Stats().Shared.Kept, len(keysLike(t, s, "*:grant:*"))
@@ -116,7 +119,7 @@ func (r *replica) share(t testing.TB, s *redistest.Server, q cache.Question, hea
 	await(t, "the grant is shared", func() bool { return len(keysLike(t, s, "*:grant:*")) > granted })
 }
 
-// fetch is a read that misses and is answered by upstream, which is asked after the generations were read.
+// fetch is a read that misses. Upstream answers it after the generations were read.
 func (r *replica) fetch(t testing.TB, q cache.Question, header http.Header, body string) {
 	t.Helper()
 	found := r.Look(t.Context(), q, time.Now())

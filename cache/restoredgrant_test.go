@@ -9,7 +9,8 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// grantValue returns what lies at the only grant of s, which others have not touched, and its key.
+// grantValue returns the key and the value of the only grant in s that no test has
+// changed.
 func grantValue(t *testing.T, s *redistest.Server) (key, value string) {
 	t.Helper()
 	keys := keysLike(t, s, "*:grant:*")
@@ -19,7 +20,7 @@ func grantValue(t *testing.T, s *redistest.Server) (key, value string) {
 	return keys[0], s.Do("GET", keys[0])
 }
 
-// tokenKey is where the id of the only token of s lies.
+// tokenKey returns the key of the id of the only token in s.
 func tokenKey(t *testing.T, s *redistest.Server) string {
 	t.Helper()
 	keys := keysLike(t, s, "*:token:*")
@@ -29,7 +30,8 @@ func tokenKey(t *testing.T, s *redistest.Server) string {
 	return keys[0]
 }
 
-// A writer to Redis knows the id of a token, which lies there in clear, and the form of a grant.
+// A writer to Redis knows the id of a token, which is stored there in clear text, and
+// the form of a grant.
 func TestGrantThatIsMadeByHandIsWorthNothing(t *testing.T) {
 	s := redistest.Start(t)
 	a := newReplica(t, s)
@@ -56,14 +58,15 @@ func TestGrantThatIsMadeByHandIsWorthNothing(t *testing.T) {
 	wantServed(t, true, "put back as it was", q, newReplica(t, s))
 }
 
-// Grants are of one token for one place under one id: one cannot be passed off as another.
+// A grant is of one token for one target under one id and cannot be used as another
+// one.
 func TestGrantIsBoundToItsTokenPlaceAndID(t *testing.T) {
 	s := redistest.Start(t)
 	a := newReplica(t, s)
 	mine := ask(t, "GET", keyPath)
 	a.share(t, s, mine, nil, "v")
 	key, good := grantValue(t, s)
-	other := mine // of the same principal by a token that upstream answers 403
+	other := mine // of the same principal by a token that upstream answers with a 403
 	other.Token = [32]byte{0xee}
 	b := newReplica(t, s)
 	b.Look(t.Context(), other, time.Now()) // gives it an id
@@ -77,7 +80,7 @@ func TestGrantIsBoundToItsTokenPlaceAndID(t *testing.T) {
 	await(t, "the other's grant is shared", func() bool { return len(keysLike(t, s, "*:grant:*")) == 2 })
 	for _, k := range keysLike(t, s, "*:grant:*") {
 		if k != key {
-			s.Do("SET", k, id+good[16:]) // my grant under its id, in its place
+			s.Do("SET", k, id+good[16:]) // my grant under its id, at its key
 			s.Do("SET", its, id)
 		}
 	}
@@ -87,7 +90,7 @@ func TestGrantIsBoundToItsTokenPlaceAndID(t *testing.T) {
 	wantServed(t, false, "under another id", mine, newReplica(t, s))
 }
 
-// tokenKeyOf is where the id of the token lies whose grant lies at key.
+// tokenKeyOf returns the key of the id of the token whose grant is stored at key.
 func tokenKeyOf(t *testing.T, s *redistest.Server, key string) string {
 	t.Helper()
 	for _, k := range keysLike(t, s, "*:token:*") {
@@ -99,7 +102,8 @@ func tokenKeyOf(t *testing.T, s *redistest.Server, key string) string {
 	return ""
 }
 
-// Upstream refuses a token; a writer to Redis puts its id and its grant back. They are good for the rest of the grant's life and no longer.
+// Upstream refuses a token; a writer to Redis puts its id and its grant back. They are
+// valid for the rest of the grant's life and no longer.
 func TestGrantThatIsPutBackIsAsOldAsItIs(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -130,7 +134,7 @@ func TestGrantsOfAnotherSecretAreWorthNothing(t *testing.T) {
 	a := newReplica(t, s)
 	q := ask(t, "GET", keyPath)
 	a.share(t, s, q, nil, "v")
-	b := startReplica(t, s, otherSecret, time.Minute, func(o *cache.Options) { o.Shared = a.bodies }) // so that nothing but the grant decides
+	b := startReplica(t, s, otherSecret, time.Minute, func(o *cache.Options) { o.Shared = a.bodies }) // so that only the grant decides
 	wantServed(t, false, "with another secret", q, b)
 	if n := b.grants.Unreadable(); n != 1 {
 		t.Errorf("%d unreadable grants, want one", n)
@@ -147,7 +151,7 @@ func TestGrantsNeedASecret(t *testing.T) {
 	}
 }
 
-// A grant of the future would keep younger ones away until then.
+// A grant of the future would keep newer ones out until then.
 func TestGrantOfTheFutureIsReplaced(t *testing.T) {
 	s := redistest.Start(t)
 	a := newReplica(t, s)

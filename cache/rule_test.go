@@ -8,7 +8,7 @@ import (
 	"osgate/cache"
 )
 
-// TestTheClosestRuleCounts for the freshness of each place, and none makes it longer.
+// TestTheClosestRuleCounts for the freshness of each store, and no rule raises it.
 func TestTheClosestRuleCounts(t *testing.T) {
 	rules := []cache.Rule{
 		{Organization: "org", TTL: 9 * time.Second},
@@ -41,8 +41,8 @@ func TestTheClosestRuleCounts(t *testing.T) {
 	}
 }
 
-// TestARuleHoldsForWhatIsStored: it bounds entries that were stored before it, and where
-// it turns the cache off nothing is served or stored.
+// TestARuleHoldsForWhatIsStored: it bounds entries that were stored before it. If it
+// turns the cache off, no entry is served or stored.
 func TestARuleHoldsForWhatIsStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t)

@@ -13,7 +13,8 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// carrier is a request that pays a quota in the Redis in which the generations are.
+// carrier is a request that takes from a quota in the Redis that stores the
+// generations.
 type carrier struct {
 	testing.TB
 	server *redistest.Server
@@ -23,7 +24,7 @@ type carrier struct {
 	script *redis.Script
 }
 
-// newCarrier returns one whose scripts Redis knows.
+// newCarrier returns a carrier whose scripts Redis knows.
 func newCarrier(t testing.TB) *carrier {
 	t.Helper()
 	c := &carrier{TB: t, server: redistest.Start(t), script: redis.NewScript(`return redis.call("INCR", KEYS[1])`)}
@@ -49,14 +50,14 @@ func (c *carrier) pay(ctx context.Context) error {
 	return c.script.Run(ctx, c.conn.Scripter(), []string{"quota"}).Err()
 }
 
-// trips returns how many round trips do makes.
+// trips returns the number of round trips of do.
 func (c *carrier) trips(do func()) int {
 	before := c.wire.Trips()
 	do()
 	return c.wire.Trips() - before
 }
 
-// wantTrips is trips, held against how many it should be.
+// wantTrips compares trips with the number that do should make.
 func (c *carrier) wantTrips(want int, what string, do func()) {
 	c.Helper()
 	if got := c.trips(do); got != want {
@@ -144,10 +145,10 @@ func TestLastTripIsTheOneThatCounts(t *testing.T) {
 	s := c.cache.Prepare(q)
 	ctx := s.WithRead(t.Context())
 	_ = c.pay(ctx)
-	mark(t, c.cache, ask(t, "PUT", keyPath)) // while the request waits its turn
+	mark(t, c.cache, ask(t, "PUT", keyPath)) // while the request waits for its quota
 	_ = c.pay(ctx)
 	if r := s.Look(t.Context(), time.Now()); r.Status.String() != writeInFlight {
-		t.Errorf("got %s, want what the second trip brought: %s", r.Status, writeInFlight)
+		t.Errorf("got %s, want the result of the second trip: %s", r.Status, writeInFlight)
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 //
 //	go test -run '^$' -bench 'Shared|Seal' ./cache
 
-// BenchmarkShared is a hit for which the body is in Redis, generations and grant included, and a hit in process beside it.
+// BenchmarkShared measures a hit whose body is in Redis, generations and grant
+// included, and, for comparison, a hit in process.
 func BenchmarkShared(b *testing.B) {
 	for _, size := range []int{1 << 10, 100 << 10} {
 		s := redistest.Start(b)

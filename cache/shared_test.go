@@ -131,11 +131,11 @@ func TestRedisTellsNothingOfBodiesAndGrants(t *testing.T) {
 	kinds := map[string]int{}
 	for _, key := range keysLike(t, s, "*") {
 		kinds[strings.Split(key, ":")[1]]++
-		value, _ := c.Get(t.Context(), key).Result() // none, of a hash
+		value, _ := c.Get(t.Context(), key).Result() // "" for a hash
 		all := key + value + c.Dump(t.Context(), key).Val()
 		for _, secret := range []string{"SECRET", "X-Secret", hex.EncodeToString(q.Token[:]), string(sharedSecret)} {
 			if strings.Contains(all, secret) {
-				t.Errorf("key %q tells %q", key, secret)
+				t.Errorf("key %q reveals %q", key, secret)
 			}
 		}
 		if kind := strings.Split(key, ":")[1]; kind != "epoch" && c.PTTL(t.Context(), key).Val() <= 0 {
@@ -235,7 +235,7 @@ func TestSharedEntryIsNeverYoungerThanItIs(t *testing.T) {
 	}
 	wantMiss(t, newReplica(t, s, fresh(52*time.Second)).Cache, q) // configured for less
 	now = time.Now()
-	<-time.After(asked.Add(58 * time.Second).Sub(now)) // its freshness is over; only Redis's own clock of the key was stopped
+	<-time.After(asked.Add(58 * time.Second).Sub(now)) // its freshness has ended; only Redis's expiry of the key was stopped
 	wantMiss(t, newReplica(t, s, fresh(time.Minute)).Cache, q)
 }
 
@@ -250,7 +250,7 @@ func TestSharedEntryEndsWithItsFreshness(t *testing.T) {
 	b := newReplica(t, s, brief)
 	wantMiss(t, b.Cache, q)
 	if n := b.Stats(); n.SharedMisses != 1 {
-		t.Errorf("got %+v, want a lookup that found nothing", n)
+		t.Errorf("got %+v, want a lookup without a result", n)
 	}
 }
 
@@ -280,10 +280,10 @@ func TestSharedEntriesAreOnePrincipalsAndNeedAGrant(t *testing.T) {
 	a.share(t, s, q, nil, "of one")
 
 	other := q
-	other.Scope = "two" // with the same token even
+	other.Scope = "two" // even with the same token
 	wantMiss(t, b.Cache, other)
 	if n := b.Stats(); n.SharedMisses != 1 || n.SharedHits != 0 {
-		t.Errorf("another principal: %+v, want a lookup that finds nothing", n)
+		t.Errorf("another principal: %+v, want a lookup without a result", n)
 	}
 	token := q
 	token.Token = [32]byte{2} // of the same client, perhaps with fewer rights
@@ -328,7 +328,7 @@ func TestEntryTooLargeForThisProcessIsServedFromRedis(t *testing.T) {
 
 func TestSharedBodiesAndGrantsOverACluster(t *testing.T) {
 	t.Parallel()
-	s := redistest.StartCluster(t, "--cluster-node-timeout", "60000") // none is lost
+	s := redistest.StartCluster(t, "--cluster-node-timeout", "60000") // no node counts as failed
 	a, b := newReplica(t, s), newReplica(t, s)
 	const many = 24
 	var questions []cache.Question
@@ -345,6 +345,6 @@ func TestSharedBodiesAndGrantsOverACluster(t *testing.T) {
 		wantMiss(t, b.Cache, q)
 	}
 	if a.coherence.Unpublished() != 0 {
-		t.Errorf("%d grants were not told", a.coherence.Unpublished())
+		t.Errorf("%d grants were not published", a.coherence.Unpublished())
 	}
 }

@@ -86,7 +86,7 @@ func TestAnEntryThatCouldNotHaveBeenStoredIsNotRead(t *testing.T) {
 }
 
 func TestEveryFieldOfAnEntryIsWrittenOrKnownFromElsewhere(t *testing.T) {
-	// A field that is added to Entry has to be written, or to be set by adopt or Find.
+	// A field that is added to Entry must be encoded, or be set by adopt or Find.
 	const want = "status header body head stamp on requestedAt age lifetime stale web"
 	got := ""
 	for _, name := range fieldsOf(Entry{}) {

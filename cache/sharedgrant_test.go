@@ -10,7 +10,7 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// wantServed looks at a key of which Redis holds the entry, so that only the grant decides.
+// wantServed looks up a key whose entry is in Redis, so that only the grant decides.
 func wantServed(t testing.TB, want bool, what string, q cache.Question, replicas ...*replica) {
 	t.Helper()
 	for n, r := range replicas {
@@ -26,10 +26,10 @@ func TestRightThatOneReplicaSeesWithdrawnEndsOnAll(t *testing.T) {
 	q := ask(t, "GET", keyPath)
 	a.share(t, s, q, nil, "v")
 	wantServed(t, true, "before", q, a, b, c)
-	b.Grant(q, time.Now()) // its own, beside what it has from the other
+	b.Grant(q, time.Now()) // its own, in addition to the one from the other replica
 	b.Revoke(t.Context(), q.Token)
 	wantServed(t, false, "after", q, a, b, c, newReplica(t, s))
-	c.Grant(q, time.Now()) // upstream has changed its mind
+	c.Grant(q, time.Now()) // upstream allows the token again
 	await(t, "the new grant is shared", func() bool { return a.Look(t.Context(), q, time.Now()).Entry != nil })
 	wantServed(t, true, "again", q, a, b, c, newReplica(t, s))
 }
@@ -40,12 +40,12 @@ func TestAnswerToWhatWasAskedBeforeTheRefusalGrantsNothingAnywhere(t *testing.T)
 	q := ask(t, "GET", keyPath)
 	a.share(t, s, q, nil, "v")
 	b.Look(t.Context(), q, time.Now())
-	sent := time.Now() // by b, and on its way
+	sent := time.Now() // sent by b, and under way
 	a.Revoke(t.Context(), q.Token)
 	b.Grant(q, sent)
 	a.Grant(q, sent)
 	other := ask(t, "GET", keysPath)
-	b.fetch(t, other, nil, "list") // Redis is told of it after what went before
+	b.fetch(t, other, nil, "list") // Redis receives it after the earlier updates
 	await(t, "it is told", func() bool { return a.Look(t.Context(), other, time.Now()).Entry != nil })
 	wantServed(t, false, "after", q, a, b, newReplica(t, s))
 }
@@ -53,14 +53,14 @@ func TestAnswerToWhatWasAskedBeforeTheRefusalGrantsNothingAnywhere(t *testing.T)
 func TestRefusalWithoutRedisIsMadeUpFor(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	lasting := func(o *cache.Options) { o.KeyTTL, o.GrantTTL = time.Hour, time.Hour } // so that nothing but the refusal ends them
+	lasting := func(o *cache.Options) { o.KeyTTL, o.GrantTTL = time.Hour, time.Hour } // so that only the refusal ends them
 	a, b := replicaOn(t, s, dialURL(t, s.URL(), 5*time.Second), sharedSecret, time.Minute, lasting), newReplica(t, s, lasting)
 	q := ask(t, "GET", keyPath)
 	a.share(t, s, q, nil, "v")
 	wantServed(t, true, "before", q, a, b)
 	s.Pause()
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // the client has left
+	cancel() // the client has disconnected
 	a.Revoke(ctx, q.Token)
 	s.Resume()
 	wantServed(t, false, "without a word with Redis", q, a)
@@ -98,17 +98,17 @@ func TestSharedGrantEndsWithItsLife(t *testing.T) {
 
 func TestGrantsTravelWithTheGenerations(t *testing.T) {
 	c := newCarrier(t)
-	coherence, err := cache.NewRedisCoherence(c.conn, cache.RedisOptions{Settle: time.Minute}) // which does not run, and so asks nothing by itself
+	coherence, err := cache.NewRedisCoherence(c.conn, cache.RedisOptions{Settle: time.Minute}) // its Run does not run, so it sends no commands by itself
 	if err != nil {
 		t.Fatal(err)
 	}
 	grants := grantsOf(t, coherence, sharedSecret)
-	bodies := bodiesOn(t, dialURL(t, c.server.URL(), time.Minute), sharedSecret) // by another way
+	bodies := bodiesOn(t, dialURL(t, c.server.URL(), time.Minute), sharedSecret) // over another connection
 	c.cache = newCache(t, func(o *cache.Options) { o.Coherence, o.SharedGrants, o.Shared = coherence, grants, bodies })
 	q := ask(t, "GET", keyPath)
 	a := newReplica(t, c.server)
 	a.share(t, c.server, q, nil, "v")
-	c.cache.Look(t.Context(), ask(t, "GET", storesPath), time.Now()) // makes the scripts known
+	c.cache.Look(t.Context(), ask(t, "GET", storesPath), time.Now()) // loads the scripts
 	s := c.cache.Prepare(q)
 	trips := c.trips(func() {
 		_ = c.pay(s.WithRead(t.Context()))
@@ -127,7 +127,7 @@ func TestReadersOfReplicasThatShareSeeEveryWriteThatWasAnswered(t *testing.T) {
 	h := &history{T: t, ended: make(chan struct{})}
 	var caches []*cache.Cache
 	for range 2 {
-		// hardly anything stays in process, so that hits are of Redis
+		// almost no entry stays in process, so that hits come from Redis
 		r := startReplica(t, s, sharedSecret, historyLease, func(o *cache.Options) { o.WriteLease, o.Bytes, o.EntryBytes = historyLease, 100, 100 })
 		caches = append(caches, r.Cache)
 	}

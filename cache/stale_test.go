@@ -10,7 +10,8 @@ import (
 	"osgate/cache"
 )
 
-// stale makes a cache with a freshness of 10 s and windows of 20 s (while revalidating) and 40 s (if there is an error).
+// stale makes a cache with a freshness of 10 s and windows of 20 s (while revalidating)
+// and 40 s (if there is an error).
 func stale(t testing.TB) *cache.Cache {
 	t.Helper()
 	return newCache(t, func(o *cache.Options) { o.StaleWhileRevalidate, o.StaleIfError = 20*time.Second, 40*time.Second })
@@ -169,7 +170,7 @@ func TestStaleNeedsALiveGrant(t *testing.T) {
 		fetch(t, c, q, 200, nil, "old")
 		pass(15 * time.Second)
 		r := read(t, c, q)
-		pass(6 * time.Second) // upstream took that long to fail
+		pass(6 * time.Second) // the time after which upstream failed
 		if _, ok := r.search.Fallback(time.Now()); ok {
 			t.Error("the grant had ended")
 		}

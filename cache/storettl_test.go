@@ -10,7 +10,7 @@ import (
 	"osgate/cache"
 )
 
-// requireTTL has a cache keep no value of a store whose TTL is not known.
+// requireTTL makes a cache keep no value of a store whose TTL is not known.
 func requireTTL(o *cache.Options) { o.RequireTTL = true }
 
 // learn gives c the answer to a request for the store of these tests.
@@ -32,7 +32,7 @@ func TestNothingIsKeptThatMayExpireUnknown(t *testing.T) {
 		{"GET", keyPath, 200, false},
 		{"HEAD", keyPath, 204, false},
 		{"GET", keysPath, 200, false},
-		{"GET", keyPath, 404, true}, // what is absent does not expire
+		{"GET", keyPath, 404, true}, // an absent value does not expire
 		{"GET", storePath, 200, true},
 		{"GET", storesPath, 200, true},
 	} {
@@ -83,7 +83,7 @@ func TestAStoreObjectStatesItsTTLInSecondsOrMilliseconds(t *testing.T) {
 		`{"storeId":"st","defaultTtlSeconds":400}`:    "osgate; hit; ttl=4",
 		`{"storeId":"st","defaultTtlSeconds":400.9}`:  "osgate; hit; ttl=4",
 		`{"storeId":"st","defaultTtlMillis":400000}`:  "osgate; hit; ttl=4",
-		`{"storeId":"st","defaultTtlSeconds":0}`:      "osgate; hit; ttl=10", // upstream takes 30 days
+		`{"storeId":"st","defaultTtlSeconds":0}`:      "osgate; hit; ttl=10", // upstream uses 30 days
 		`{"storeId":"st","defaultTtlSeconds":1e300}`:  "osgate; hit; ttl=10",
 		`{"storeId":"st"}`:                            "osgate; hit; ttl=10",
 		` {"valueType":"STRING"}`:                     "osgate; hit; ttl=10",
@@ -145,7 +145,7 @@ func TestAFailedFetchOfATTLIsNotRepeatedAtOnce(t *testing.T) {
 			t.Error("it is requested twice, or never")
 		}
 		if !fail(other) {
-			t.Error("what one client may not read, another is not asked for")
+			t.Error("a failed fetch for one client keeps another client from fetching")
 		}
 		pass(5*time.Second - time.Nanosecond)
 		if fail(q) {

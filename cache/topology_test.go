@@ -9,7 +9,7 @@ import (
 
 func TestCoherenceKeepsItsContractOverACluster(t *testing.T) {
 	t.Parallel()
-	s := redistest.StartCluster(t, "--cluster-node-timeout", "60000") // none is lost
+	s := redistest.StartCluster(t, "--cluster-node-timeout", "60000") // no node counts as failed
 	flush := func() {
 		for i := range redistest.Nodes {
 			s.Node(i).Flush()
@@ -27,7 +27,7 @@ func TestCoherenceKeepsItsContractOverACluster(t *testing.T) {
 	t.Run("what a node forgets settles, and there alone", func(t *testing.T) { onlyOneNodeForgets(t, s) })
 	t.Run("an errand rides to another node than its carrier", func(t *testing.T) {
 		c := gateway(t, s)
-		for slot := range uint8(Slots) { // on all nodes, and its carrier's key on one
+		for slot := range uint8(Slots) { // on all nodes, while its carrier's key is on one
 			on := resource(0)
 			on.list[0].Slot = slot
 			want := read(t, c, on)

@@ -11,7 +11,7 @@ import (
 	"osgate/objectstore"
 )
 
-// cut takes c from Redis: a gateway alone, while others have it.
+// cut disconnects only c from Redis; other gateways still reach it.
 func cut(t testing.TB, c *RedisCoherence) (restore func()) {
 	t.Helper()
 	conn := c.conn
@@ -82,7 +82,7 @@ func TestLeaseOfBeforeAnOutageIsGivenBackAfterIt(t *testing.T) {
 	writer := newID()
 	markFor(t, c, resource(0), writer, time.Minute)
 	restore := cut(t, c)
-	markFor(t, c, resource(0), writer, time.Minute) // renewed in vain
+	markFor(t, c, resource(0), writer, time.Minute) // renewed without success
 	c.Release(resource(0), writer, true)
 	restore()
 	c.markLate(t.Context())
@@ -90,7 +90,8 @@ func TestLeaseOfBeforeAnOutageIsGivenBackAfterIt(t *testing.T) {
 	wantOpen(t, read(t, c, resource(0)), "after the write")
 }
 
-// A client that leaves while its write is being marked: the write is not sent, but the mark may have been made.
+// A client disconnects while its write is being marked: the write is not sent, but the
+// mark may have been made.
 func TestAbandonedMarkIsTakenBack(t *testing.T) {
 	s := redistest.Start(t)
 	c := gateway(t, s)
@@ -105,12 +106,12 @@ func TestAbandonedMarkIsTakenBack(t *testing.T) {
 	_, err := gw.Mark(ctx, put, time.Now())
 	s.Resume()
 	if !errors.Is(err, context.DeadlineExceeded) || c.unmarked.any() {
-		t.Errorf("got %v, remembered is %t, want the client's error and nothing remembered", err, c.unmarked.any())
+		t.Errorf("got %v, remembered is %t, want the client's error and no write remembered", err, c.unmarked.any())
 	}
 	deadline := time.Now().Add(time.Minute)
 	for read(t, c, on).Closed == "" {
 		if time.Now().After(deadline) {
-			t.Fatal("the mark was never made: the test proves nothing")
+			t.Fatal("the mark was never made, which this test needs")
 		}
 	}
 	c.giveBackAll(t.Context())
@@ -119,7 +120,7 @@ func TestAbandonedMarkIsTakenBack(t *testing.T) {
 
 func TestFailedRenewalKeepsTheLease(t *testing.T) {
 	c := gateway(t, redistest.Start(t))
-	read(t, c, resource(0)) // a new Redis needs not settle, if not strict
+	read(t, c, resource(0)) // a new Redis does not settle, if not strict
 	c.options.Strict = true
 	writer := newID()
 	markFor(t, c, resource(0), writer, time.Minute)
@@ -163,7 +164,7 @@ func TestStrictGatewayRefusesWhatItCannotMark(t *testing.T) {
 	}
 }
 
-// flood is more unmarked writes than are remembered apart.
+// flood adds more unmarked writes than are remembered separately.
 func flood(c *RedisCoherence, until time.Time) {
 	for n := range unmarkedWrites + 10 {
 		c.unmarked.add(resource(n), newID(), until)
@@ -219,7 +220,7 @@ func TestFloodGivesBackWhatIsOver(t *testing.T) {
 	c := gateway(t, s)
 	writer := newID()
 	markFor(t, c, resource(-1), writer, time.Minute)
-	c.unmarked.add(resource(-1), writer, time.Now().Add(time.Minute)) // renewed in vain
+	c.unmarked.add(resource(-1), writer, time.Now().Add(time.Minute)) // renewed without success
 	c.Release(resource(-1), writer, true)
 	flood(c, time.Now())
 	c.markLate(t.Context())

@@ -11,9 +11,9 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// TestARedisThatReadsButCannotWriteServesNoHit: a write that this Redis cannot be told of
-// may be under way through any gateway, so that no read may be answered from its
-// generations, though they are there.
+// TestARedisThatReadsButCannotWriteServesNoHit: a write that this Redis cannot record
+// may be under way through any gateway. So no read may be answered from its
+// generations, although they exist.
 func TestARedisThatReadsButCannotWriteServesNoHit(t *testing.T) {
 	t.Parallel()
 	configure := func(name, value string) func(*testing.T, *redistest.Server) {
@@ -42,7 +42,7 @@ func TestARedisThatReadsButCannotWriteServesNoHit(t *testing.T) {
 				t.Errorf("a read: %+v, %v; want an error that is ErrDown", got, err)
 			}
 			if err := c.Mark(t.Context(), resource(0), newID(), time.Minute); err != nil {
-				t.Errorf("a write, which goes on unmarked: %v", err)
+				t.Errorf("a write, which is sent unmarked: %v", err)
 			}
 			tt.back(t, s)
 			eventuallyReads(t, c, before)
@@ -50,7 +50,7 @@ func TestARedisThatReadsButCannotWriteServesNoHit(t *testing.T) {
 	}
 }
 
-// failToPersist has Redis fail to save, after which it refuses writes.
+// failToPersist makes Redis fail to save, after which it refuses writes.
 func failToPersist(t *testing.T, s *redistest.Server) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "gone")
@@ -71,8 +71,8 @@ func failToPersist(t *testing.T, s *redistest.Server) {
 	}
 }
 
-// eventuallyReads waits until c reads again, and checks that it closes what it read before
-// unless nothing was written.
+// eventuallyReads waits until c reads again, and checks that generations from before
+// are closed, unless there was no write.
 func eventuallyReads(t *testing.T, c *RedisCoherence, before Reading) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; {

@@ -28,7 +28,8 @@ func webAsk(header ...string) cache.WebQuestion {
 	return cache.WebQuestion{Method: http.MethodGet, Host: "h", Target: "/a", Header: h}
 }
 
-// webFetch asks and, where the answer is not stored, lets upstream answer. It returns Cache-Status.
+// webFetch looks up q and, if no stored answer is served, gives upstream's answer to
+// the Fetch. It returns Cache-Status.
 func webFetch(ctx context.Context, w *cache.Web, q cache.WebQuestion, header http.Header, body string) string {
 	found := w.Look(ctx, q, time.Now())
 	if found.Entry != nil || found.Fetch == nil {
@@ -119,11 +120,11 @@ func TestWebAsksOnceInTheBackground(t *testing.T) {
 	first := w.Look(t.Context(), webAsk(), time.Now())
 	second := w.Look(t.Context(), webAsk(), time.Now())
 	if first.Entry == nil || first.Fetch == nil || second.Entry == nil || second.Fetch != nil {
-		t.Errorf("got %+v and %+v, want one refresh beside two entries", first, second)
+		t.Errorf("got %+v and %+v, want one refresh and two entries", first, second)
 	}
 	first.Fetch.Close(false)
 	if third := w.Look(t.Context(), webAsk(), time.Now()); third.Fetch == nil {
-		t.Error("nobody asks after a refresh that failed")
+		t.Error("no request is sent after a refresh that failed")
 	}
 }
 
@@ -140,8 +141,8 @@ func TestWebContentOfAGetGoesPastTheCache(t *testing.T) {
 	}
 }
 
-// RFC 9111 section 4.4: a successful unsafe request invalidates its target and what
-// its answer names on the same host.
+// RFC 9111 section 4.4: a successful unsafe request invalidates its target and the
+// addresses on the same host that its answer names.
 func TestWebForgetsWhatAnUnsafeRequestChanged(t *testing.T) {
 	for _, tt := range []struct {
 		name, method  string
@@ -209,7 +210,7 @@ func TestWeb304DoesNotDescribeAnotherContent(t *testing.T) {
 	}
 }
 
-// FuzzNoStoreIsNeverStored spells no-store in all ways, among whatever else a header may say.
+// FuzzNoStoreIsNeverStored writes no-store in all forms, among any other directives.
 func FuzzNoStoreIsNeverStored(f *testing.F) {
 	f.Add("max-age=60", "public", uint8(0), false)
 	f.Add(`a="b`, "", uint8(0xff), true)
@@ -223,7 +224,7 @@ func FuzzNoStoreIsNeverStored(f *testing.F) {
 		}
 		all := before + after
 		if strings.Contains(strings.ToLower(all), "must-understand") || strings.Contains(all, `"`) && strings.Contains(after, `"`) {
-			t.Skip() // it is another's directive then, or within a quoted string
+			t.Skip() // then it belongs to another directive, or to a quoted string
 		}
 		header := http.Header{"Cache-Control": {before + "," + string(word) + " ," + after}, "Etag": {`"a"`}}
 		if lines {
@@ -242,7 +243,8 @@ func FuzzNoStoreIsNeverStored(f *testing.F) {
 	})
 }
 
-// FuzzWebHeadersNeverPanicAndNeverServeWhatIsNotFresh lets upstream and client say anything.
+// FuzzWebHeadersNeverPanicAndNeverServeWhatIsNotFresh uses arbitrary headers of
+// upstream and client.
 func FuzzWebHeadersNeverPanicAndNeverServeWhatIsNotFresh(f *testing.F) {
 	f.Add("max-age=60", "max-stale", "1", "", "Foo", "bytes=0-1")
 	f.Add(`private="a, b", max-age="1`, "min-fresh=x", "1, 2", "Thu, 18 Aug 2050 02:01:18 GMT", "*", "bytes=-")
@@ -258,7 +260,7 @@ func FuzzWebHeadersNeverPanicAndNeverServeWhatIsNotFresh(f *testing.F) {
 		}
 		if left := found.Entry.Left(time.Now()); left <= 0 && !strings.Contains(demand, "max-stale") && !strings.Contains(control, "stale-while-revalidate") &&
 			!strings.Contains(strings.ToLower(demand+control), "stale") {
-			t.Errorf("an answer is served that is not fresh for %v", -left)
+			t.Errorf("an answer is served that has been stale for %v", -left)
 		}
 		sink := &countingWriter{header: http.Header{}}
 		if status, err := found.Entry.ServeTo(sink, q.Method, q.Header, time.Now()); err != nil || status < 200 || sink.n > len("value") {

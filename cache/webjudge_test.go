@@ -78,8 +78,8 @@ func TestWebStoresWhatASharedCacheMayStoreForAsLongAsItIsFresh(t *testing.T) {
 	}
 }
 
-// What an operation's answer may become later is no reason to keep it: nothing asks
-// Object Store about it.
+// A stale answer of an operation is not worth keeping: the cache never validates it
+// with Object Store.
 func TestAnOperationsAnswerThatIsNotFreshIsNotStored(t *testing.T) {
 	read, err := objectstore.Parse(http.MethodGet, "/api/v1/organizations/o/environments/e/stores/s/partitions/p/keys/k", "")
 	if err != nil {

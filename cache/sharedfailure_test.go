@@ -33,7 +33,7 @@ func TestBodiesThatFindNoRoomAreDropped(t *testing.T) {
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		stop()
-		if err := b.Run(ctx); err != nil { // does what waits
+		if err := b.Run(ctx); err != nil { // writes the queued entries
 			t.Fatal(err)
 		}
 		if n := b.Stats(); n.Kept != int64(test.room) {

@@ -9,9 +9,9 @@ import (
 	"osgate/objectstore"
 )
 
-// TestWhatLandedBeforeBoardingIsNotFetchedTwice is about a read that found nothing stored just before a fetch of the same was stored and landed, and looks
-// for a fetch to join just after.
-func TestWhatLandedBeforeBoardingIsNotFetchedTwice(t *testing.T) {
+// TestAFetchThatEndedBeforeJoiningIsNotRepeated: a read finds no entry just before a
+// fetch of the same is stored and ends, and tries to join that fetch just after.
+func TestAFetchThatEndedBeforeJoiningIsNotRepeated(t *testing.T) {
 	c, err := New(Options{KeyTTL: time.Minute, Bytes: 1 << 20, EntryBytes: 1 << 16, GrantTTL: time.Minute, WriteLease: time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -32,11 +32,11 @@ func TestWhatLandedBeforeBoardingIsNotFetchedTwice(t *testing.T) {
 	c.Grant(q, now)
 	f.Close(true)
 	if r := late.fetch(t.Context(), Status{Forward: ForwardMiss}, now); r.Entry == nil || len(c.flights.active) != 0 {
-		t.Errorf("got %+v with %d fetches under way, want what is stored", r, len(c.flights.active))
+		t.Errorf("got %+v with %d fetches under way, want the stored entry", r, len(c.flights.active))
 	}
 }
 
-// elsewhereShared has one entry of another replica, and does something before it
+// elsewhereShared has one entry of another replica, and runs a function before it
 // returns it.
 type elsewhereShared struct {
 	before func()
