@@ -92,19 +92,18 @@ func (o *Options) validate() error {
 	var problems []error
 	for name, ttl := range map[string]time.Duration{"KeyTTL": o.KeyTTL, "StoresTTL": o.StoresTTL, "KeysTTL": o.KeysTTL} {
 		if ttl < 0 || ttl > MaxTTL {
-			problems = append(problems, fmt.Errorf("%s is %v, not between 0 and %v: upstream, values that no read reaches miss their rolling TTL",
-				name, ttl, MaxTTL))
+			problems = append(problems, fmt.Errorf("invalid %s %v: want 0 to %v, because only a read upstream renews a rolling TTL", name, ttl, MaxTTL))
 		}
 	}
 	problems = append(problems, o.validateStale()...)
 	if o.EntryBytes < 0 || o.EntryBytes > math.MaxInt32 || o.Bytes < o.EntryBytes {
-		problems = append(problems, fmt.Errorf("EntryBytes is %d, not between 0 and Bytes (%d) and 2 GiB", o.EntryBytes, o.Bytes))
+		problems = append(problems, fmt.Errorf("invalid EntryBytes %d: want 0 to Bytes (%d), and less than 2 GiB", o.EntryBytes, o.Bytes))
 	}
 	if o.GrantTTL < 0 || o.ConfirmationLease < 0 {
-		problems = append(problems, errors.New("GrantTTL and ConfirmationLease must not be negative"))
+		problems = append(problems, errors.New("invalid GrantTTL or ConfirmationLease: want 0 or more"))
 	}
 	if o.WriteLease <= 0 {
-		problems = append(problems, fmt.Errorf("WriteLease is %v, not positive", o.WriteLease))
+		problems = append(problems, fmt.Errorf("invalid WriteLease %v: want more than 0", o.WriteLease))
 	}
 	return errors.Join(problems...)
 }
@@ -113,8 +112,8 @@ func (o *Options) validate() error {
 func (o *Options) validateStale() (problems []error) {
 	for name, stale := range map[string]time.Duration{"StaleWhileRevalidate": o.StaleWhileRevalidate, "StaleIfError": o.StaleIfError} {
 		if ttl := max(o.KeyTTL, o.StoresTTL, o.KeysTTL); stale < 0 || stale > 0 && ttl+stale > MaxTTL {
-			problems = append(problems, fmt.Errorf("%s is %v, not between 0 and what the longest freshness (%v) leaves of %v: upstream, values that no read "+
-				"reaches miss their rolling TTL", name, stale, ttl, MaxTTL))
+			problems = append(problems, fmt.Errorf("invalid %s %v: want 0 or more, and with the longest freshness (%v) at most %v, because only a read "+
+				"upstream renews a rolling TTL", name, stale, ttl, MaxTTL))
 		}
 	}
 	return problems

@@ -181,12 +181,12 @@ func (s *Search) flightKey() flightKey {
 }
 
 // errNoFlight is the error of Follow without a flight.
-var errNoFlight = errors.New("there is no fetch to wait for")
+var errNoFlight = errors.New("no fetch to wait for")
 
 // ErrLate is the error of a fetch that others waited for and that took too long. They
 // do not fetch by themselves then: otherwise all of them would send requests to an
 // upstream that does not respond.
-var ErrLate = errors.New("the fetch that was waited for took too long")
+var ErrLate = errors.New("the fetch of another request took too long")
 
 // Follow waits at most within for the fetch that [Search.Look] found. It returns the
 // answer, or a Fill if the request must be sent upstream itself: because the answer of

@@ -115,7 +115,7 @@ func (c *RedisCoherence) Peek(ctx context.Context, on Resources) (reading Readin
 		return nil
 	})
 	if err != nil {
-		return Reading{}, fmt.Errorf("looking at generations: %w", err)
+		return Reading{}, fmt.Errorf("reading generations: %w", err)
 	}
 	next := 0
 	for i := range views {

@@ -32,7 +32,7 @@ var _ SharedGrants = (*RedisGrants)(nil)
 func (c *RedisCoherence) Grants(secret []byte) (*RedisGrants, error) {
 	mac, err := seal.NewMAC(secret, "cache grants")
 	if err != nil {
-		return nil, fmt.Errorf("making the authentication of grants: %w", err)
+		return nil, fmt.Errorf("creating the authentication key of grants: %w", err)
 	}
 	return &RedisGrants{coherence: c, mac: mac}, nil
 }

@@ -18,7 +18,7 @@ var (
 )
 
 // errNoResult is the error while no round trip has returned a result.
-var errNoResult = errors.New("no round trip has brought the generations")
+var errNoResult = errors.New("no round trip has returned the generations")
 
 // StartRead implements [ReadStarter]: the read is sent along with any command on the
 // same [redisconn.Conn].
@@ -103,7 +103,7 @@ func (e *redisPendingRead) Read(ctx context.Context) (Reading, error) {
 	case errors.Is(e.err, errNoResult):
 		return e.coherence.Read(ctx, e.on)
 	case e.err != nil:
-		return Reading{}, fmt.Errorf("reading generations on the way: %w", e.err)
+		return Reading{}, fmt.Errorf("reading generations in a shared round trip: %w", e.err)
 	}
 	return e.reading, nil
 }

@@ -17,7 +17,7 @@ type PurgeTarget struct {
 }
 
 // errPurgeTarget is the error for a PurgeTarget that selects nothing.
-var errPurgeTarget = errors.New("purge all, or name a location and an organization at the least")
+var errPurgeTarget = errors.New("invalid purge: want all, or a location with at least an organization")
 
 // Purge makes the selected entries unservable, fetches under way included, and returns
 // the number of entries that were dropped in this process. An error means that other

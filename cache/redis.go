@@ -83,7 +83,7 @@ const (
 )
 
 var (
-	errUnmarked = errors.New("writes of this gateway wait to be marked")
+	errUnmarked = errors.New("writes of this gateway are not marked yet")
 	errSettle   = errors.New("RedisOptions.Settle must be positive")
 )
 
@@ -226,7 +226,7 @@ func (c *RedisCoherence) epochs(ctx context.Context, action string, settle time.
 		calls[i] = c.epochCall(uint8(i), action, settle)
 	}
 	if err := c.run(ctx, calls); err != nil {
-		return fmt.Errorf("looking at epochs: %w", err)
+		return fmt.Errorf("reading epochs: %w", err)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ type call struct {
 	err    error
 }
 
-var errOddAnswer = errors.New("a script answered in an unknown form")
+var errOddAnswer = errors.New("a script returned an unexpected answer")
 
 // queue adds the call to a pipeline by the script's hash, or, if whole is true, by its
 // source, which Redis then keeps.

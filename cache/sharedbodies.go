@@ -79,11 +79,11 @@ type queuedEntry struct {
 func NewSharedBodies(conn *redisconn.Conn, secret []byte, o SharedOptions) (*SharedBodies, error) {
 	sealer, err := seal.New(secret, "cache body")
 	if err != nil {
-		return nil, fmt.Errorf("making the seal of bodies: %w", err)
+		return nil, fmt.Errorf("creating the seal of bodies: %w", err)
 	}
 	names, err := hkdf.Key(sha256.New, secret, nil, "osgate cache body names", sha256.Size)
 	if err != nil {
-		return nil, fmt.Errorf("deriving the key of names: %w", err)
+		return nil, fmt.Errorf("deriving the key for names: %w", err)
 	}
 	b := &SharedBodies{
 		conn: conn, options: o, sealer: sealer, names: names,
@@ -210,7 +210,7 @@ func (b *SharedBodies) write(ctx context.Context, k queuedEntry) {
 func (b *SharedBodies) instant(ctx context.Context, key string, at time.Time) (time.Time, error) {
 	reply, err := b.clock.Run(ctx, b.conn.Scripter(), []string{key}).StringSlice()
 	if err != nil {
-		return time.Time{}, fmt.Errorf("asking for the clock: %w", err)
+		return time.Time{}, fmt.Errorf("reading Redis's clock: %w", err)
 	}
 	if len(reply) != 1 {
 		return time.Time{}, errOddAnswer

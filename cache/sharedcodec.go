@@ -14,7 +14,7 @@ import (
 const sharedVersion = 1
 
 // errEntry is the error for bytes that are no encoded entry.
-var errEntry = errors.New("not an entry")
+var errEntry = errors.New("not an encoded entry")
 
 // maxShortCount bounds the number of names in a header, and of values of a name.
 const maxShortCount = 1 << 12

@@ -105,5 +105,5 @@ end
 
 local epoch = enter()
 if not epoch then
-  return redis.error_reply('ERR this server does not tell its master_replid')
+  return redis.error_reply('ERR this server does not report its master_replid')
 end
