@@ -18,7 +18,7 @@ const maxNotFound = 2 * time.Second
 // decide.
 type rules struct {
 	operation   *objectstore.Operation // nil: any resource
-	limit       time.Duration          // of an operation: the maximum freshness, and the freshness of an answer whose header states none
+	limit       time.Duration          // of an operation: the freshness, unless upstream's header shortens it
 	shared      bool                   // the entry will be served to more than one principal
 	authorized  bool                   // the request had Authorization
 	requestedAt time.Time              // when the request began; only for any resource

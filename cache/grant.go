@@ -56,7 +56,8 @@ type tokenState struct {
 	since time.Time // when the id became known here
 	floor time.Time // when upstream last refused the token, as far as this process has seen
 
-	sharedClock, clockReadAt time.Time // the last reading of the shared store's clock, and the local time of that reading; zero: never
+	sharedClock time.Time // the last reading of the shared store's clock; zero: never
+	clockReadAt time.Time // the local time of that reading
 }
 
 type grantKey struct {

@@ -12,8 +12,13 @@ const localShards = 64
 
 // localBounds bounds the state of a shard.
 type localBounds struct {
-	generations int // twice that at most; they may be dropped at any time: a dropped one gets a fresh id, so old entries never match
-	leased      int // resources under lease, which must not be dropped; beyond: a new epoch that settles when the lease would end
+	// generations is the number of generations, twice that at most. They may be dropped at
+	// any time: a dropped one gets a fresh id, so old entries never match.
+	generations int
+
+	// leased is the number of resources under lease, which must not be dropped. Beyond
+	// that, a lease makes a new epoch that settles when the lease would end.
+	leased int
 }
 
 // localCoherence is the protocol on maps in one process. It does not lock all resources

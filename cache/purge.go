@@ -12,8 +12,11 @@ import (
 // depend on one resource at one location.
 type PurgeTarget struct {
 	All      bool
-	Location string          // "us/us-east-1"
-	Ref      objectstore.Ref // down to a key, a partition, a store, an environment (its store list) or an organization (its regions)
+	Location string // "us/us-east-1"
+
+	// Ref is a key, a partition, a store, an environment (its store list) or an
+	// organization (its regions).
+	Ref objectstore.Ref
 }
 
 // errPurgeTarget is the error for a PurgeTarget that selects nothing.

@@ -43,7 +43,7 @@ type SharedGrantKey struct {
 // state is not known.
 type TokenInfo struct {
 	ID          ID        // the token's
-	RequestedAt time.Time // when the grant's request was sent, by the local clock, rounded to the past; zero: there is no grant
+	RequestedAt time.Time // when the grant's request was sent, by the local clock, rounded down; zero: no grant
 	Clock       time.Time // the clock of the shared store when it answered
 
 	Began, Ended time.Time // when the read began and ended, by the local clock

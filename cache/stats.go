@@ -13,7 +13,7 @@ type Stats struct {
 	Bytes     int64                // the size of the entries, counted as for [Options].Bytes
 	UnderWay  int64                // bytes of answers that are being received
 	Hits      int64                // Looks answered
-	Misses    int64                // Looks without a usable entry: fwd=miss and fwd=stale; including those that waited for another request's fetch
+	Misses    int64                // Looks without a usable entry (fwd=miss, fwd=stale), followers included
 	Stale     int64                // Hits served while the entry was fetched again
 	Fallbacks int64                // Misses served from a stale entry because upstream failed
 	Collapsed int64                // Misses answered by another request's fetch

@@ -24,8 +24,8 @@ type WebOptions struct {
 type Web struct {
 	cache *Cache
 
-	mu         sync.Mutex
-	refreshing map[digest]bool // guarded by mu: entries that are being validated in the background, at most one for each running Fetch
+	mu         sync.Mutex      // guards refreshing
+	refreshing map[digest]bool // entries being validated in the background; one for each Fetch at most
 }
 
 // NewWeb returns an empty Web. It starts no goroutine; [Web.Run] frees expired entries.

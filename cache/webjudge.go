@@ -16,7 +16,7 @@ func (r *rules) judgeResource(status int, h http.Header, control *responseContro
 		return "status", 0
 	case control.mustUnderstand && !known:
 		return "must-understand", 0
-	case control.noStore && !control.mustUnderstand: // section 5.2.2.3: a cache that understands the status ignores the no-store next to must-understand
+	case control.noStore && !control.mustUnderstand: // section 5.2.2.3: must-understand overrides no-store
 		return "no-store", 0
 	case control.private.whole:
 		return "private", 0
