@@ -128,7 +128,7 @@ type Question struct {
 	Token     [32]byte              // keyed hash of the request's token, for grants
 	Client    string                // the client's name in quotas and logs, under which its leases are counted
 	Header    http.Header           // the request's header, read only
-	Alone     bool                  // the request has content that is not in Header (a body): the cache is not used
+	HasBody   bool                  // the request has a body, which the entry's name does not cover: the cache is not used
 }
 
 // Result is the cache's answer to a [Question]. Without Entry, Fill and Wait, the

@@ -202,7 +202,7 @@ func TestOnlyTheSameTokenAndRequestJoin(t *testing.T) {
 		"no-cache":          func(q *cache.Question) { q.Header = http.Header{"Cache-Control": {"no-cache"}} },
 		"no-store":          func(q *cache.Question) { q.Header = http.Header{"Cache-Control": {"no-store"}} },
 		"only-if-cached":    func(q *cache.Question) { q.Header = http.Header{"Cache-Control": {"only-if-cached"}} },
-		"a body":            func(q *cache.Question) { q.Alone = true },
+		"a body":            func(q *cache.Question) { q.HasBody = true },
 	} {
 		other := q
 		change(&other)

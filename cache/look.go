@@ -124,7 +124,7 @@ func (c *Cache) prepare(q Question) Search {
 		s.known = noEntry(ForwardBypass, detailQuery)
 	case s.limit == 0 && !describesStores(o):
 		s.known = noEntry(ForwardBypass, s.detail)
-	case q.Alone: // the entry's name does not cover the body
+	case q.HasBody: // the entry's name does not cover the body
 		s.known = noEntry(ForwardBypass, detailBody)
 	case s.wants.noStore:
 		s.known = noEntry(ForwardRequest, detailNoStore)

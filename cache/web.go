@@ -50,9 +50,9 @@ type WebQuestion struct {
 	Target string      // path and query as received
 	Header http.Header // the request's header, read only
 
-	// Content reports whether the request has a body. A GET with a body bypasses the
+	// HasBody reports whether the request has a body. A GET with a body bypasses the
 	// cache: the key does not cover the body.
-	Content bool
+	HasBody bool
 }
 
 // WebResult is the answer to a [WebQuestion].

@@ -131,7 +131,7 @@ func TestWebAsksOnceInTheBackground(t *testing.T) {
 func TestWebContentOfAGetGoesPastTheCache(t *testing.T) {
 	w := newWeb(t)
 	q := webAsk()
-	q.Content = true
+	q.HasBody = true
 	header := http.Header{"Cache-Control": {"max-age=60"}}
 	if got, want := webFetch(t.Context(), w, q, header, "v"), "osgate; fwd=bypass; detail=content"; got != want {
 		t.Errorf("got %q, want %q", got, want)

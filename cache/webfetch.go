@@ -37,7 +37,7 @@ func (f *Fetch) look(ctx context.Context) WebResult {
 	if !f.readOnly() {
 		return f.forward(forwardMethod, "")
 	}
-	if f.question.Content {
+	if f.question.HasBody {
 		return f.forward(ForwardBypass, "content")
 	}
 	reading, err := f.web.cache.options.Coherence.Read(ctx, f.on)

@@ -90,7 +90,7 @@ func (p *Proxy) ask(x *exchange) {
 		Token:     x.who.Hash,
 		Client:    x.rec.Principal,
 		Header:    x.r.Header,
-		Alone:     x.r.ContentLength != 0,
+		HasBody:   x.r.ContentLength != 0,
 	}
 }
 

@@ -68,7 +68,7 @@ func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r = ownHeader(r)
 	found := p.Cache.Look(r.Context(), cache.WebQuestion{
-		Method: r.Method, Host: r.Host, Target: r.URL.RequestURI(), Header: r.Header, Content: r.ContentLength != 0,
+		Method: r.Method, Host: r.Host, Target: r.URL.RequestURI(), Header: r.Header, HasBody: r.ContentLength != 0,
 	}, time.Now())
 	switch {
 	case found.Entry != nil:
