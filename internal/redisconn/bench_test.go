@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// instant is a hook that answers every pipeline without asking Redis.
+// instant is a hook that answers every pipeline without Redis.
 type instant struct{}
 
 func (instant) DialHook(next redis.DialHook) redis.DialHook          { return next }
@@ -19,13 +19,14 @@ func (instant) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipel
 	return func(context.Context, []redis.Cmder) error { return nil }
 }
 
-// nobody rides along and asks for nothing.
-type nobody struct{}
+// emptyRider is a rider without commands.
+type emptyRider struct{}
 
-func (nobody) Queue(context.Context, redis.Pipeliner) {}
-func (nobody) Done(error)                             {}
+func (emptyRider) Queue(context.Context, redis.Pipeliner) {}
+func (emptyRider) Done(error)                             {}
 
-// BenchmarkDo is what a Conn adds to a round trip: breaker, worker and bound, and a rider.
+// BenchmarkDo measures what a Conn adds to a round trip: breaker, worker and limit, and
+// a rider.
 //
 //	go test -run '^$' -bench Do -benchtime 2s ./internal/redisconn
 func BenchmarkDo(b *testing.B) {
@@ -35,7 +36,7 @@ func BenchmarkDo(b *testing.B) {
 	}
 	defer c.Close()
 	c.client.AddHook(instant{})
-	for name, ctx := range map[string]context.Context{"alone": b.Context(), "rider": c.WithRider(b.Context(), nobody{})} {
+	for name, ctx := range map[string]context.Context{"alone": b.Context(), "rider": c.WithRider(b.Context(), emptyRider{})} {
 		do := func() error {
 			return c.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
 				p.Get(ctx, "k")

@@ -1,11 +1,10 @@
-// Package redisconn is the one way to Redis: it opens the client with every
-// default that could make a request wait turned off, bounds each round trip hard,
-// stops asking a Redis that does not answer, and says which of the two it is.
+// Package redisconn is the only connection to Redis: it opens the client with every
+// default turned off that could make a request wait, limits the time of each round
+// trip, stops calling a Redis that does not answer, and reports whether Redis answers.
 //
-// The idea to keep in mind: a caller never waits longer than [Options].Timeout,
-// whatever Redis, the network or the client library does, and learns of every kind
-// of trouble as the one error [ErrDown]. What to do without Redis is the caller's
-// business; this package holds no data and decides nothing.
+// A caller never waits longer than [Options].Timeout, whatever Redis, the network or
+// the client library does, and gets every kind of failure as the one error [ErrDown].
+// The caller decides how to continue without Redis; this package stores no data.
 package redisconn
 
 import (
@@ -23,34 +22,34 @@ import (
 )
 
 const (
-	// watchInterval is how often Run asks Redis.
+	// watchInterval is the interval at which Run pings Redis.
 	watchInterval = time.Second
-	// workersPerConnection bounds the round trips in flight, in multiples of the
-	// pool: some wait for a connection, and one that the client library never ends is
-	// left by its caller but keeps its worker.
+	// workersPerConnection limits the round trips under way, as a multiple of the pool
+	// size: some wait for a connection, and a round trip that the client library never
+	// ends keeps its worker after its caller has left.
 	workersPerConnection = 4
-	// tripAfter is how many round trips in a row must fail before Redis counts as
-	// down. One or two may be a connection that died while idle.
+	// tripAfter is the number of round trips in a row that must fail before Redis
+	// counts as down. One or two may be connections that died while idle.
 	tripAfter = 3
-	// tripOver is how long round trips must have been late in a row, and none in time,
-	// for Redis to count as down. A machine that is busy makes all that are under way
-	// late at the same moment, and the next ones are in time. Meanwhile each waits for
-	// Options.Timeout at most, as ever.
+	// tripOver is how long round trips must have been late, without one in time, before
+	// Redis counts as down. A busy machine makes all round trips under way late at the
+	// same moment, and the next ones are in time. Meanwhile each caller waits for
+	// Options.Timeout at most.
 	tripOver = time.Second
-	// maxDelay is the longest time between two probes. With a probe's own timeout it
-	// keeps recovery well within two seconds of Redis's return.
+	// maxDelay is the longest time between two probes. Together with a probe's own
+	// timeout it keeps recovery well within two seconds after Redis's return.
 	maxDelay = 500 * time.Millisecond
-	// calm is how long Redis must have been up for the next outage to be probed from
+	// calm is how long Redis must have been up before the next outage is probed with
 	// the shortest delay again.
 	calm = 10 * time.Second
 )
 
-// Conn is a connection pool to one Redis (a server, a cluster or a master that
-// sentinels know) with a circuit breaker in front. It is safe for concurrent use.
+// Conn is a connection pool to one Redis (a server, a cluster, or a master that
+// sentinels know) behind a circuit breaker. It is safe for concurrent use.
 type Conn struct {
 	client   redis.UniversalClient
-	cluster  bool   // client is of a cluster
-	addr     string // for String; host:port only
+	cluster  bool   // client is a cluster client
+	addr     string // address for String: only host:port
 	timeout  time.Duration
 	prefix   string
 	redact   func(string) string
@@ -64,42 +63,45 @@ type Conn struct {
 	quit    chan struct{}  // closed by Close
 	probes  sync.WaitGroup // the probe in flight, if any
 
-	suspected atomic.Bool // a command was refused, or it is not known whether any is
-	rightsDue time.Time   // when Run looks at the rights again; Run's alone
+	suspected atomic.Bool // a command was denied, or the last check of the rights failed
+	rightsDue time.Time   // when Run checks the rights again; used only by Run
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards the fields below
 	breaker breaker.Breaker
 	state   State
-	downErr error   // what a caller gets while the breaker is open; wraps ErrDown
-	changes []State // not yet told to onChange
+	downErr error   // the error for callers while the breaker is open; wraps ErrDown
+	changes []State // changes that onChange has not received yet
 	closed  bool
 
-	telling sync.Mutex // held while onChange runs, so that changes are told in order
+	notifying sync.Mutex // held while onChange runs, so that it receives changes in order
 }
 
-// State says whether Redis answers.
+// State reports whether Redis answers.
 type State struct {
-	// OK reports whether Redis is asked: true from Open on until several round trips
-	// in a row failed, and again from the first probe that succeeds.
+	// OK reports whether commands are sent to Redis: true after Open until several
+	// round trips in a row have failed, and true again after the first probe that
+	// succeeds.
 	OK bool
-	// Since is when OK took its value.
+	// Since is when OK got its value.
 	Since time.Time
-	// Breaker is "closed" while OK, else "open", or "half-open" while a probe finds out.
+	// Breaker is "closed" while OK is true, otherwise "open", or "half-open" during a
+	// probe.
 	Breaker string
-	// LastError is what the latest failed round trip died of, without secrets; it is
-	// kept after a recovery and empty before the first failure.
+	// LastError is the reason of the latest failed round trip, without secrets. It is
+	// kept after a recovery, and empty before the first failure.
 	LastError string
-	// Denied names the commands that the user may not run, comma separated; "keys" where
-	// it may not touch ours. Redis answers all the same: OK tells nothing of it. Empty
-	// where there are none, as far as is known.
+	// Denied names the commands that the user may not run, separated by commas, and
+	// contains "keys" if the user may not access keys with the prefix. It is
+	// independent of OK: such a Redis still answers. It is empty if no right is known
+	// to be missing.
 	Denied string
 }
 
-// Open prepares a Conn as o says. It dials nothing: the first command does, so that
-// a gateway starts without its Redis. The error never contains the URL.
+// Open prepares a Conn according to o. It does not dial: the first command does, so
+// that a gateway can start without its Redis. The error never contains the URL.
 //
-// It also silences go-redis's own logging for the whole process, which prints a
-// line for each failed dial; [Options].OnChange has the news once instead.
+// It also turns off go-redis's own logging for the whole process, which prints a line
+// for each failed dial; [Options].OnChange reports an outage once instead.
 func Open(o Options) (*Conn, error) {
 	o = o.withDefaults()
 	if err := checkPrefix(o.Prefix); err != nil {
@@ -129,24 +131,24 @@ func Open(o Options) (*Conn, error) {
 	return c, nil
 }
 
-// Do sends the commands that queue adds to the pipeline, in one round trip (in a
-// cluster, one to each node concerned, at the same time), and returns once Redis
-// has answered all of them. A [Rider] in ctx travels along.
+// Do sends the commands that queue adds to the pipeline in one round trip (in a
+// cluster, one to each node concerned, at the same time), and returns when Redis has
+// answered all of them. A [Rider] in ctx adds its commands to the same round trip.
 //
-// A nil error means just that: an answer that is an error of one command, such as
-// NOSCRIPT, or redis.Nil, is found in that command. If the error is not nil the
-// commands must not be looked at, not even later: an abandoned round trip may
-// still write to them. It wraps [ErrDown] if Redis cannot be asked or did not
-// answer within Options.Timeout (whether the commands took effect is then
-// unknown), ctx's error if ctx ended first, and else is what queue returned, in
-// which case nothing was sent. queue runs before Do returns, in the caller's
-// goroutine; a pipeline left empty costs nothing.
+// If the error is nil, Redis has answered every command; an error reply to one command,
+// such as NOSCRIPT, or redis.Nil, is in that command. If the error is not nil, the
+// caller must not read the commands, not even later: an abandoned round trip may still
+// write to them. The error wraps [ErrDown] if Redis is down or did not answer within
+// Options.Timeout (then it is unknown whether the commands took effect). It wraps ctx's
+// error if ctx ended first. Otherwise it is the error that queue returned, and nothing
+// was sent. queue runs in the caller's goroutine before Do returns; an empty pipeline
+// makes no round trip.
 func (c *Conn) Do(ctx context.Context, queue func(context.Context, redis.Pipeliner) error) error {
-	rider := c.passenger(ctx)
+	rider := c.riderOf(ctx)
 	round, err := c.enter(ctx)
 	if err != nil {
 		if rider != nil {
-			alight(rider, err)
+			finishRider(rider, err)
 		}
 		return err
 	}
@@ -160,36 +162,36 @@ func (c *Conn) Do(ctx context.Context, queue func(context.Context, redis.Pipelin
 	}
 	settle := func(outage error) { c.settle(round, outage) }
 	if rider == nil {
-		return c.ask(ctx, p, own, settle).own
+		return c.roundTrip(ctx, p, own, settle).own
 	}
-	refused := board(ctx, rider, p)
-	end := c.ask(ctx, p, own, settle)
-	alight(rider, cmp.Or(refused, end.rider))
+	refused := queueRider(ctx, rider, p)
+	end := c.roundTrip(ctx, p, own, settle)
+	finishRider(rider, cmp.Or(refused, end.rider))
 	return end.own
 }
 
-// enter returns the breaker's round that a round trip may start in. The error is as
-// Do's.
+// enter returns the breaker's round in which a round trip may start. Its errors are
+// those of Do.
 func (c *Conn) enter(ctx context.Context) (round uint64, err error) {
 	if err := ctx.Err(); err != nil {
-		return 0, fmt.Errorf("asking redis: %w", err)
+		return 0, fmt.Errorf("redis: %w", err)
 	}
 	return c.admit(ctx)
 }
 
-// Ping asks Redis at once, whatever the breaker says, and tells the breaker. It
-// writes a key that expires within a second, because a replica, a cluster without
-// its slots and a full Redis all answer PING and yet are of no use. The error wraps
-// [ErrDown], or is ctx's.
+// Ping makes a round trip at once, in any state of the breaker, and reports the outcome
+// to the breaker. It writes a key that expires within a second, because a replica, a
+// cluster without its slots and a full Redis all answer PING although they cannot
+// serve. The error wraps [ErrDown] or is ctx's.
 func (c *Conn) Ping(ctx context.Context) error {
 	p := c.client.Pipeline()
 	p.Set(ctx, c.Key("probe", "probe"), "", time.Second)
-	return c.ask(ctx, p, p.Len(), c.probed).own
+	return c.roundTrip(ctx, p, p.Len(), c.probed).own
 }
 
-// Run pings once a second until ctx ends, and then returns nil. It keeps State true
-// where no traffic does; recovery under traffic does not depend on it. With
-// Options.OnRights it looks at the user's rights too.
+// Run pings once a second until ctx ends, and then returns nil. It keeps State up to
+// date without traffic; with traffic, recovery does not depend on it. With
+// Options.OnRights it also checks the user's rights.
 func (c *Conn) Run(ctx context.Context) error {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
@@ -206,7 +208,7 @@ func (c *Conn) Run(ctx context.Context) error {
 	}
 }
 
-// watch pings once, and again while that fails and the breaker is not yet open.
+// watch pings once, and again while the ping fails and the breaker is not yet open.
 func (c *Conn) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		if c.Ping(ctx) == nil || !c.State().OK {
@@ -215,24 +217,24 @@ func (c *Conn) watch(ctx context.Context) {
 	}
 }
 
-// State returns whether Redis answers, without asking it.
+// State returns the current state, without a round trip.
 func (c *Conn) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.snapshot()
 }
 
-// snapshot returns the state as it is. c.mu is held.
+// snapshot returns the current state. c.mu must be held.
 func (c *Conn) snapshot() State {
 	s := c.state
 	s.Breaker = c.breaker.String()
 	return s
 }
 
-// Key returns the Redis key prefix:kind:{tag} or prefix:kind:{tag}:part:part…
-// Whatever has the same tag lies in the same slot of a cluster, and so can be used
-// by one script. Nothing is escaped: what comes from outside is hashed by the
-// caller, which also keeps it unreadable in Redis.
+// Key returns the Redis key prefix:kind:{tag} or prefix:kind:{tag}:part:part… All keys
+// with the same tag are in the same slot of a cluster, so that one script can use them.
+// Nothing is escaped: the caller must hash text from outside, which also keeps it
+// unreadable in Redis.
 func (c *Conn) Key(kind, tag string, parts ...string) string {
 	key := c.prefix + ":" + kind + ":{" + tag + "}"
 	if len(parts) == 0 {
@@ -241,9 +243,9 @@ func (c *Conn) Key(kind, tag string, parts ...string) string {
 	return key + ":" + strings.Join(parts, ":")
 }
 
-// Close ends all connections and what runs on them, which takes no longer than
-// Options.Timeout. Round trips in flight fail, later ones get [ErrDown]. Further
-// calls do nothing.
+// Close closes all connections and ends the goroutines of c, within Options.Timeout.
+// Round trips under way fail, and later ones return [ErrDown]. Further calls have no
+// effect.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	again := c.closed
@@ -262,9 +264,9 @@ func (c *Conn) Close() error {
 // String returns the address without credentials.
 func (c *Conn) String() string { return "redis at " + c.addr }
 
-// admit returns the breaker's round that a round trip may start in, or an error
-// that wraps ErrDown. Where a probe is due it starts one and does not wait for it:
-// no request pays for finding out whether Redis is back.
+// admit returns the breaker's round in which a round trip may start, or an error that
+// wraps ErrDown. If a probe is due, it starts one and does not wait for it: no request
+// waits for the check whether Redis is back.
 func (c *Conn) admit(ctx context.Context) (round uint64, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -283,9 +285,9 @@ func (c *Conn) admit(ctx context.Context) (round uint64, err error) {
 	return 0, c.downErr
 }
 
-// settle tells the breaker how a round trip admitted in round went. A refusal for a
-// lack of rights is no outage: the probes, which need other rights, would end it at
-// once, and the next request would begin it again.
+// settle reports the outcome of a round trip admitted in round to the breaker. A reply
+// that a right is missing is not an outage: the probes, which need other rights, would
+// end the outage at once, and the next request would begin it again.
 func (c *Conn) settle(round uint64, outage error) {
 	c.mu.Lock()
 	var changed bool
@@ -296,10 +298,10 @@ func (c *Conn) settle(round uint64, outage error) {
 	}
 	c.note(changed, outage)
 	c.mu.Unlock()
-	c.tell(changed)
+	c.notify(changed)
 }
 
-// probed tells the breaker how a probe went.
+// probed reports the outcome of a probe to the breaker.
 func (c *Conn) probed(outage error) {
 	c.mu.Lock()
 	var changed bool
@@ -310,10 +312,10 @@ func (c *Conn) probed(outage error) {
 	}
 	c.note(changed, outage)
 	c.mu.Unlock()
-	c.tell(changed)
+	c.notify(changed)
 }
 
-// note records an outcome in the state. c.mu is held.
+// note records an outcome in the state. c.mu must be held.
 func (c *Conn) note(changed bool, outage error) {
 	if outage != nil {
 		c.state.LastError = c.describe(outage)
@@ -328,14 +330,14 @@ func (c *Conn) note(changed bool, outage error) {
 	}
 }
 
-// tell hands the changes that nobody has told yet to onChange, in their order and
-// without holding c.mu, so that onChange may call State.
-func (c *Conn) tell(changed bool) {
+// notify passes the pending changes to onChange, in order and without holding c.mu, so
+// that onChange may call State.
+func (c *Conn) notify(changed bool) {
 	if !changed || c.onChange == nil {
 		return
 	}
-	c.telling.Lock()
-	defer c.telling.Unlock()
+	c.notifying.Lock()
+	defer c.notifying.Unlock()
 	c.mu.Lock()
 	changes := c.changes
 	c.changes = nil
@@ -345,7 +347,7 @@ func (c *Conn) tell(changed bool) {
 	}
 }
 
-// down turns an outage into the error that callers get; nil stays nil.
+// down converts an outage into the error for callers; nil stays nil.
 func (c *Conn) down(outage error) error {
 	if outage == nil {
 		return nil

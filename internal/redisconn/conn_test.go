@@ -19,25 +19,25 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	// patience is how long a test waits for anything, and the timeout of a Conn where
-	// nothing is to be late: it is for what hangs, and a machine that is busy with other
-	// work is no outage.
+	// patience is the time limit of every wait in the tests, and the timeout of a Conn
+	// in tests where nothing may be late: it is for programs that hang, and a machine
+	// that is busy with other work is no outage.
 	patience = time.Minute
-	// timeout is that of a Conn where something is to be late.
+	// timeout is the timeout of a Conn in tests where answers are late.
 	timeout = 500 * time.Millisecond
-	// scheduling is what a busy machine may add to a bound. Without the bound under
-	// test, go-redis waits for up to 5 s.
+	// scheduling is the time that a busy machine may add to a time limit. Without the
+	// time limit under test, go-redis waits for up to 5 s.
 	scheduling = 2 * time.Second
 )
 
-// open opens a Conn that is closed when the test ends, and returns the changes of
-// its state.
+// open opens a Conn that is closed when the test ends, and returns the changes of its
+// state.
 func open(t *testing.T, url string) (*redisconn.Conn, <-chan redisconn.State) {
 	t.Helper()
 	return openWith(t, redisconn.Options{URL: url, Timeout: patience})
 }
 
-// openHasty is open with a timeout that passes soon.
+// openHasty is open with a short timeout.
 func openHasty(t *testing.T, url string) (*redisconn.Conn, <-chan redisconn.State) {
 	t.Helper()
 	return openWith(t, redisconn.Options{URL: url, Timeout: timeout})
@@ -59,7 +59,7 @@ func openWith(t *testing.T, o redisconn.Options) (*redisconn.Conn, <-chan redisc
 	return c, changes
 }
 
-// get asks for a key that nobody sets, and returns what Do returned.
+// get reads a key that is never set, and returns Do's error.
 func get(ctx context.Context, c *redisconn.Conn) error {
 	return c.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
 		p.Get(ctx, "nothing")
@@ -75,9 +75,9 @@ func set(c *redisconn.Conn) error {
 	})
 }
 
-// askUntil asks in quick succession until stop receives, and returns what it
-// received and how long a call took that failed, the shortest of them: the others may
-// have been held up by the machine.
+// askUntil calls ask in quick succession until stop receives a value. It returns that
+// value and the shortest duration of a failed call: the machine may have held up the
+// others.
 func askUntil[T any](t *testing.T, ask func() error, stop <-chan T) (received T, held time.Duration) {
 	t.Helper()
 	pause := time.NewTicker(5 * time.Millisecond)
@@ -118,7 +118,7 @@ func TestDoSendsItsCommandsInOneRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Do: %v", err)
 	}
-	if after-before != 2 { // the second is for asking
+	if after-before != 2 { // the second one is reads itself
 		t.Errorf("Redis read %d times, want 2", after-before)
 	}
 	if value.Val() != "1" || !errors.Is(missing.Err(), redis.Nil) || wrong.Err() == nil {
@@ -193,7 +193,7 @@ func TestOpenDialsNothing(t *testing.T) {
 			t.Errorf("%s: not OK before the first command", query)
 		}
 	}
-	// A dial from Open would be in the listener's queue by now or soon.
+	// A dial of Open would be in the listener's queue by now or soon.
 	select {
 	case <-dialed:
 		t.Error("Open dialed")
@@ -298,7 +298,7 @@ func TestScripterRunsScriptsThatRedisForgot(t *testing.T) {
 		t.Error(err)
 	}
 	read := redis.NewScript(`return redis.call("GET", KEYS[1])`)
-	for range 2 { // EVALSHA_RO, then EVAL_RO; then EVALSHA_RO alone
+	for range 2 { // EVALSHA_RO, then EVAL_RO; then only EVALSHA_RO
 		if got, err := read.RunRO(t.Context(), c.Scripter(), []string{"n"}).Text(); err != nil || got != "3" {
 			t.Errorf("read-only run: %q, %v", got, err)
 		}
@@ -307,14 +307,15 @@ func TestScripterRunsScriptsThatRedisForgot(t *testing.T) {
 		t.Errorf("Del: %d, %v", n, err)
 	}
 	s.Stop()
-	for range 10 { // asked at first, and then not
+	for range 10 { // first with a round trip, then without
 		if err := script.Run(t.Context(), c.Scripter(), []string{"n"}).Err(); !errors.Is(err, redisconn.ErrDown) {
 			t.Errorf("a script without Redis: %v, want ErrDown", err)
 		}
 	}
 }
 
-// reads returns how often Redis has read from its connections; asking is one read.
+// reads returns how often Redis has read from its connections; this command is one
+// read.
 func reads(t *testing.T, c *redisconn.Conn) int {
 	t.Helper()
 	var info *redis.StringCmd
@@ -334,7 +335,7 @@ func reads(t *testing.T, c *redisconn.Conn) int {
 	return n
 }
 
-// refused returns an address where nobody listens.
+// refused returns an address that refuses connections.
 func refused(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,20 +13,20 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// travelog collects round trips.
-type travelog struct {
-	mu  sync.Mutex // guards all
+// tripLog collects round trips.
+type tripLog struct {
+	mu  sync.Mutex // guards all fields
 	all []redisconn.RoundTrip
 }
 
-func (l *travelog) tell(t redisconn.RoundTrip) {
+func (l *tripLog) add(t redisconn.RoundTrip) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, t)
 }
 
-// take returns what was collected, of each the kind and the trouble, and forgets it.
-func (l *travelog) take(t *testing.T) (told []string) {
+// take returns the kind and the failure of each collected round trip, and removes them.
+func (l *tripLog) take(t *testing.T) (told []string) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -34,7 +34,7 @@ func (l *travelog) take(t *testing.T) (told []string) {
 		if trip.Took <= 0 || trip.Took > patience {
 			t.Errorf("a round trip of %v", trip.Took)
 		}
-		told = append(told, trip.Kind+" "+trip.Trouble)
+		told = append(told, trip.Kind+" "+trip.Failure)
 	}
 	l.all = nil
 	return told
@@ -42,9 +42,9 @@ func (l *travelog) take(t *testing.T) (told []string) {
 
 func TestRoundTripsAreToldByKind(t *testing.T) {
 	t.Parallel()
-	log := &travelog{}
+	log := &tripLog{}
 	server := redistest.Start(t)
-	c, _ := openWith(t, redisconn.Options{URL: server.URL(), Timeout: patience, OnTrip: log.tell})
+	c, _ := openWith(t, redisconn.Options{URL: server.URL(), Timeout: patience, OnTrip: log.add})
 	do := func(queue func(ctx context.Context, p redis.Pipeliner)) {
 		t.Helper()
 		if err := c.Do(t.Context(), func(ctx context.Context, p redis.Pipeliner) error { queue(ctx, p); return nil }); err != nil {
@@ -74,9 +74,9 @@ func TestRoundTripsAreToldByKind(t *testing.T) {
 
 func TestRoundTripsTellTheirTrouble(t *testing.T) {
 	t.Parallel()
-	log := &travelog{}
+	log := &tripLog{}
 	server := redistest.Start(t)
-	c, _ := openWith(t, redisconn.Options{URL: server.URL(), Timeout: timeout + scheduling, OnTrip: log.tell})
+	c, _ := openWith(t, redisconn.Options{URL: server.URL(), Timeout: timeout + scheduling, OnTrip: log.add})
 	if err := get(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -92,8 +92,8 @@ func TestRoundTripsTellTheirTrouble(t *testing.T) {
 
 func TestRoundTripsThatAreNotMadeAreCounted(t *testing.T) {
 	t.Parallel()
-	log := &travelog{}
-	c, changes := openWith(t, redisconn.Options{URL: "redis://127.0.0.1:1", Timeout: patience, OnTrip: log.tell})
+	log := &tripLog{}
+	c, changes := openWith(t, redisconn.Options{URL: "redis://127.0.0.1:1", Timeout: patience, OnTrip: log.add})
 	for range 3 {
 		_ = get(t.Context(), c)
 	}

@@ -12,7 +12,7 @@ const (
 	defaultPrefix  = "osgate"
 )
 
-// Options says which Redis to use and how.
+// Options define which Redis to use and how.
 type Options struct {
 	// URL is the address as go-redis parses it, credentials included:
 	//
@@ -21,27 +21,29 @@ type Options struct {
 	//	redis://…@host:port?addr=host2:port           a cluster
 	//	redis://…@host:port?master_name=mymaster      the master that sentinels know
 	//
-	// master_name makes it the sentinel form, in which host and every addr are
-	// sentinels, the user part is the sentinels' and the master's credentials are the
-	// parameters username and password. Otherwise addr makes it the cluster form; a
-	// cluster known by one address names it twice. Other parameters are go-redis's.
-	// Timeouts among them can only shorten Timeout, max_retries is ignored, since a
-	// retry would not fit into it, and reading from replicas is refused. Required.
+	// master_name selects the sentinel form, in which host and every addr are
+	// sentinels, the user part contains the sentinels' credentials, and the parameters
+	// username and password contain the master's. Otherwise addr selects the cluster
+	// form; a cluster with one known address names it twice. Other parameters are
+	// go-redis's. Timeouts among them can only shorten Timeout, max_retries is ignored
+	// because a retry would not fit into it, and reading from replicas is refused.
+	// Required.
 	URL string
-	// Timeout bounds each round trip, waiting for a connection included.
-	// Zero means 50 ms.
+	// Timeout limits each round trip, including the wait for a connection. Zero means
+	// 50 ms.
 	Timeout time.Duration
-	// Prefix starts every key. Empty means "osgate". It must not hold braces, which
-	// would choose the cluster slot, nor blanks or control characters.
+	// Prefix is the beginning of every key. Empty means "osgate". It must not contain
+	// braces, which would choose the cluster slot, blanks or control characters.
 	Prefix string
-	// OnChange, if not nil, is told each change of State once, in order, from the
+	// OnChange, if not nil, is called once for each change of State, in order, by the
 	// goroutine that noticed it. It must return quickly and must not call Do or Ping.
 	OnChange func(State)
-	// OnTrip, if not nil, is told each round trip when it is over, in the goroutine of
-	// whoever waited for it, and so by many at once. It must return quickly.
+	// OnTrip, if not nil, is called for each completed round trip, in the goroutine of
+	// the caller that waited for it, so several goroutines may call it at once. It must
+	// return quickly.
 	OnTrip func(RoundTrip)
-	// OnRights, if not nil, makes Run look at the user's rights, and is told each change
-	// of State.Denied. It must return quickly.
+	// OnRights, if not nil, makes Run check the user's rights, and is called for each
+	// change of State.Denied. It must return quickly.
 	OnRights func(denied string)
 }
 
@@ -60,13 +62,13 @@ const redacted = "[redacted]"
 // String returns a fixed text: URL may hold a password.
 func (o Options) String() string { return redacted }
 
-// GoString is String.
+// GoString returns the same text as String.
 func (o Options) GoString() string { return redacted }
 
-// LogValue is String, for slog.
+// LogValue returns the same text as String, for slog.
 func (o Options) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalJSON is String, for JSON.
+// MarshalJSON returns the same text as String, for JSON.
 func (o Options) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
 func checkPrefix(prefix string) error {

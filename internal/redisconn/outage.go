@@ -12,44 +12,44 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrDown means that Redis could not be asked or did not answer in time: it is
-// unreachable, too slow, starting, a replica, full, refuses the credentials, or was
-// known to be down. Errors of this package are told apart with errors.Is.
+// ErrDown means that no command was sent to Redis or that it did not answer in time:
+// Redis is unreachable, too slow, starting, a replica, full, refuses the credentials,
+// or was known to be down. Use errors.Is to distinguish the errors of this package.
 var ErrDown = errors.New("redis is down")
 
 var (
-	errLate    = errors.New("no answer in time")
-	errCrowded = errors.New("too many round trips in flight")
+	errLate = errors.New("no answer in time")
+	errBusy = errors.New("too many round trips in flight")
 )
 
-// outageCodes are the first words of error replies that mean that this Redis
-// cannot do its work at present (source: error replies in redis/src of 7.0 and the
-// error table of https://redis.io/docs/latest/develop/reference/protocol-spec/).
-// Every other error reply is an answer: NOSCRIPT, WRONGTYPE and ERR concern one
-// command, and TRYAGAIN some keys of one slot while a cluster moves it, which may take
-// minutes (CLUSTER SETSLOT). MOVED and ASK arrive here only where a cluster is addressed
-// as a single server, or moves its slots faster than the client follows.
+// outageCodes are the first words of error replies that mean that this Redis cannot
+// work at present (source: error replies in redis/src of 7.0 and the error table of
+// https://redis.io/docs/latest/develop/reference/protocol-spec/). Every other error
+// reply counts as an answer: NOSCRIPT, WRONGTYPE and ERR concern one command, and
+// TRYAGAIN concerns some keys of one slot while a cluster moves it, which may take
+// minutes (CLUSTER SETSLOT). MOVED and ASK arrive here only if a cluster is used as a
+// single server, or moves its slots faster than the client follows.
 var outageCodes = []string{
 	"ASK", "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "NOAUTH",
 	"NOREPLICAS", "OOM", "READONLY", "WRONGPASS",
 }
 
-// outageReplies are error replies with the general code ERR that are outages.
+// outageReplies are error replies with the general code ERR that mean an outage.
 var outageReplies = []string{
 	"ERR max number of clients reached",
 	"ERR invalid password",
 	"ERR AUTH",
 }
 
-// isOutage reports whether err, the outcome of one command or round trip, says
-// that Redis is of no use at present, or of none to this command's user.
+// isOutage reports whether err, the outcome of one command or round trip, means that
+// Redis cannot serve at present, or cannot serve this command's user.
 func isOutage(err error) bool {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return false
 	}
 	reply, ok := errors.AsType[redis.Error](err)
 	if !ok {
-		return true // no answer at all
+		return true // not a reply of Redis
 	}
 	if slices.Contains(outageCodes, code(reply)) {
 		return true
@@ -59,14 +59,14 @@ func isOutage(err error) bool {
 	})
 }
 
-// late reports whether an outage is only that there was no answer, or no connection, in
-// time: Redis may be slow, or this machine busy.
+// late reports whether an outage is only a missing answer or connection in time: Redis
+// may be slow, or this machine busy.
 func late(outage error) bool {
 	if outage == nil {
 		return false
 	}
-	trouble := troubleOf(outage)
-	return trouble == troubleTimeout || trouble == troubleCrowded
+	failure := failureOf(outage)
+	return failure == failureTimeout || failure == failureNoConnection
 }
 
 // code returns the first word of an error reply.
@@ -75,9 +75,9 @@ func code(reply redis.Error) string {
 	return word
 }
 
-// describe says what an outage was in words that hold no secret. Of an error reply
-// only the code is kept: servers quote the arguments of a command they refuse, and
-// those of HELLO and AUTH are credentials.
+// describe returns a description of an outage without secrets. It contains only the
+// code of an error reply: servers quote the arguments of a refused command, and the
+// arguments of HELLO and AUTH are credentials.
 func (c *Conn) describe(outage error) string {
 	if denied(outage) {
 		return "it answered NOPERM: the user lacks a right"

@@ -15,8 +15,9 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// TestOutages goes through the ways in which Redis is gone: nobody waits longer than
-// the timeout, Redis is not asked any more soon, and again when it is back.
+// TestOutages covers the ways in which Redis fails: no caller waits longer than the
+// timeout, no more commands are sent soon after, and they are sent again when Redis is
+// back.
 func TestOutages(t *testing.T) {
 	tests := map[string]struct {
 		lose, back func(s *redistest.Server)
@@ -101,8 +102,8 @@ func TestOutagesPrintNothing(t *testing.T) {
 }
 
 func TestRecoveryFollowsALongOutageAsSoon(t *testing.T) {
-	// With as many failed dials as its pool is large, go-redis stops dialing but for
-	// an attempt each second: the worst case for recovery.
+	// After as many failed dials as its pool is large, go-redis dials only once a
+	// second: the worst case for recovery.
 	s := redistest.Start(t)
 	s.Stop()
 	c, changes := open(t, s.URL()+"?pool_size=1")

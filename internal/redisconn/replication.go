@@ -10,12 +10,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Unguarded returns the addresses of the primaries that have replicas and go on taking
-// writes when they lose them: without min-replicas-to-write a primary that is cut off is
-// written on, beside the replica that was promoted in its place. It asks each primary of a
-// cluster. It goes by INFO replication, which shows min_slaves_good_slaves where
-// min-replicas-to-write and min-replicas-max-lag are both set. An error is Redis's own, or
-// ctx's. It passes by the breaker: it is for a command that checks, not for requests.
+// Unguarded returns the addresses of the primaries that have replicas and continue to
+// accept writes when they lose them: without min-replicas-to-write, a primary that is
+// cut off still accepts writes, at the same time as the replica that was promoted in
+// its place. It checks each primary of a cluster, by INFO replication, which contains
+// min_slaves_good_slaves if min-replicas-to-write and min-replicas-max-lag are both
+// set. An error is Redis's own, or ctx's. It bypasses the breaker: it is for a command
+// that checks the configuration, not for requests.
 func (c *Conn) Unguarded(ctx context.Context) ([]string, error) {
 	var mu sync.Mutex
 	var unguarded []string
@@ -40,13 +41,13 @@ func (c *Conn) Unguarded(ctx context.Context) ([]string, error) {
 	return unguarded, look(ctx, c.client, c.addr)
 }
 
-// readReplication reads the answer to INFO replication.
+// readReplication parses the answer to INFO replication.
 func readReplication(info string) (replicas int, guarded bool) {
 	for line := range strings.Lines(info) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		switch name {
 		case "connected_slaves":
-			replicas, _ = strconv.Atoi(value) // what is no number is no replica
+			replicas, _ = strconv.Atoi(value) // a value that is not a number counts as 0
 		case "min_slaves_good_slaves":
 			guarded = true
 		}

@@ -12,11 +12,12 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// rider counts what it is asked and told. Its command is SET of its key, or what ask adds.
+// rider counts the calls of its methods. Its command is SET of its key, or what ask
+// adds.
 type rider struct {
 	key    string
 	ask    func(ctx context.Context, p redis.Pipeliner)
-	thrown any // what Done panics with
+	thrown any // the value of Done's panic
 
 	queued int
 	told   []error
@@ -39,7 +40,7 @@ func (r *rider) Done(err error) {
 	}
 }
 
-// last is what it was told last.
+// last returns the error that Done received last.
 func (r *rider) last(t *testing.T) error {
 	t.Helper()
 	if len(r.told) == 0 {
@@ -51,7 +52,7 @@ func (r *rider) last(t *testing.T) error {
 func TestRiderTravelsInItsCarriersRoundTrip(t *testing.T) {
 	w := redistest.NewWire(t, redistest.Start(t))
 	c, _ := open(t, w.URL())
-	if err := set(c); err != nil { // connects
+	if err := set(c); err != nil { // opens the connection
 		t.Fatal(err)
 	}
 	r := &rider{key: "rider"}
@@ -147,7 +148,7 @@ func TestOutageOfTheCarrierIsNotTheRiders(t *testing.T) {
 	if !errors.Is(err, redisconn.ErrDown) || r.last(t) != nil {
 		t.Errorf("Do: %v, the rider was told %v; want ErrDown and nil", err, r.last(t))
 	}
-	askUntil(t, func() error { return set(c) }, changes) // the breaker knows
+	askUntil(t, func() error { return set(c) }, changes) // until the breaker is open
 }
 
 func TestRiderIsToldThatNobodyWasAsked(t *testing.T) {

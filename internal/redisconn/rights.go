@@ -14,25 +14,25 @@ import (
 )
 
 const (
-	// rightsInterval is how often Run looks at the user's rights. It looks once a second
-	// while a right is lacking, or a command was refused.
+	// rightsInterval is the interval at which Run checks the user's rights. It checks
+	// them once a second while a right is missing, or after a command was denied.
 	rightsInterval = 10 * time.Second
-	// rightsTimeout bounds such a look.
+	// rightsTimeout limits the time of such a check.
 	rightsTimeout = time.Second
 )
 
-// use is a command that serving uses, with arguments that do nothing to a key that
-// holds a string. What its answer is does not matter, only that the user may send it.
+// use is a command that serving uses, with arguments that are harmless for a key that
+// holds a string. Its answer does not matter, only whether the user may send it.
 type use struct {
 	name string
 	args []any
 }
 
-// uses lists each command that serving uses, in scripts and out of them. ACLs are the
-// same for both.
+// uses lists each command that serving uses, in scripts and outside of them. ACLs treat
+// both in the same way.
 func uses(key string) []use {
 	return []use{
-		{"set", []any{key, "", "px", 1000}}, // first: the others find a string
+		{"set", []any{key, "", "px", 1000}}, // first, so that the others find a string
 		{"get", []any{key}},
 		{"mget", []any{key}},
 		{"expire", []any{key, 1}},
@@ -60,12 +60,12 @@ func uses(key string) []use {
 	}
 }
 
-// connecting lists the commands that the client library sends for itself: cluster|slots
-// and asking to the nodes of a cluster alone.
+// connecting lists the commands that the client library sends by itself. It sends
+// cluster|slots and asking only to the nodes of a cluster.
 var connecting = []string{"auth", "hello", "select", "cluster|slots", "asking"}
 
-// Rights returns the rules of ACL SETUSER that a user needs whose keys begin with
-// prefix, on one server and in a cluster.
+// Rights returns the ACL SETUSER rules of a user for keys that begin with prefix, on
+// one server and in a cluster.
 func Rights(prefix string) []string {
 	rules := []string{"~" + prefix + ":*", "resetchannels", "-@all"}
 	for _, name := range connecting {
@@ -77,10 +77,10 @@ func Rights(prefix string) []string {
 	return rules
 }
 
-// Lacking returns what of [Rights] the user of the URL lacks, by trying it on every
-// primary: names of commands, or "keys" where the user may not touch keys that begin
-// with the prefix. What it writes is a key that expires within a second. It passes by
-// the breaker. An error says that Redis did not answer, or is ctx's.
+// Lacking returns the rights of [Rights] that the user of the URL lacks, by trying the
+// commands on every primary: names of commands, or "keys" if the user may not access
+// keys that begin with the prefix. It writes a key that expires within a second, and
+// bypasses the breaker. An error means that Redis did not answer, or is ctx's.
 func (c *Conn) Lacking(ctx context.Context) ([]string, error) {
 	var (
 		mu      sync.Mutex
@@ -99,7 +99,7 @@ func (c *Conn) Lacking(ctx context.Context) ([]string, error) {
 	} else {
 		err = try(ctx, c.client)
 	}
-	if denied(err) { // the nodes of the cluster could not be found
+	if denied(err) { // the user may not list the cluster's nodes
 		lacking, err = append(lacking, refusedName(err, "cluster|slots")), nil
 	}
 	if err != nil {
@@ -109,7 +109,7 @@ func (c *Conn) Lacking(ctx context.Context) ([]string, error) {
 	return slices.Compact(lacking), nil
 }
 
-// tryAll tries all uses on a node, in one round trip, and returns what is refused.
+// tryAll tries all uses on a node, in one round trip, and returns the denied ones.
 func (c *Conn) tryAll(ctx context.Context, node redis.Cmdable) (refused []string, err error) {
 	p := node.Pipeline()
 	all := uses(c.Key("probe", "rights"))
@@ -130,12 +130,12 @@ func (c *Conn) tryAll(ctx context.Context, node redis.Cmdable) (refused []string
 	return refused, nil
 }
 
-// scriptDenials are how error replies begin that mean NOPERM of a command in a script:
-// those of Redis 7.0, and of later versions.
+// scriptDenials are the beginnings of error replies that mean NOPERM for a command in a
+// script, in Redis 7.0 and in later versions.
 var scriptDenials = []string{"ERR The user executing the script can't ", "ERR ACL failure in script"}
 
-// denied reports whether err is Redis's answer that the user lacks a right. Redis is
-// not away then: it goes on answering so until somebody changes the rights.
+// denied reports whether err is Redis's reply that the user lacks a right. This is no
+// outage: Redis answers so until an operator changes the rights.
 func denied(err error) bool {
 	reply, ok := errors.AsType[redis.Error](err)
 	if !ok {
@@ -147,8 +147,8 @@ func denied(err error) bool {
 
 var refusedCommand = regexp.MustCompile(`run the '([a-z0-9_|-]+)' command`)
 
-// refusedName returns what was refused. sent is the command that was sent; the reply
-// names another one where the connection could not be made.
+// refusedName returns the name of the denied command, or "keys". sent is the command
+// that was sent; the reply names another command if the connection could not be made.
 func refusedName(err error, sent string) string {
 	if found := refusedCommand.FindStringSubmatch(err.Error()); found != nil {
 		return found[1]
@@ -159,7 +159,7 @@ func refusedName(err error, sent string) string {
 	return sent
 }
 
-// watchRights looks at the rights where that is due, and reports a change.
+// watchRights checks the rights if a check is due, and reports a change.
 func (c *Conn) watchRights(ctx context.Context, now time.Time) {
 	if c.onRights == nil || !c.suspected.Swap(false) && now.Before(c.rightsDue) {
 		return
@@ -169,7 +169,7 @@ func (c *Conn) watchRights(ctx context.Context, now time.Time) {
 	defer cancel()
 	lacking, err := c.Lacking(within)
 	if err != nil {
-		c.suspected.Store(ctx.Err() == nil) // not known: look again soon
+		c.suspected.Store(ctx.Err() == nil) // unknown: check again soon
 		return
 	}
 	text := strings.Join(lacking, ", ")
@@ -177,7 +177,7 @@ func (c *Conn) watchRights(ctx context.Context, now time.Time) {
 	changed := c.state.Denied != text
 	c.state.Denied = text
 	c.mu.Unlock()
-	c.suspected.Store(text != "") // somebody may grant it
+	c.suspected.Store(text != "") // an operator may grant the right
 	if changed {
 		c.onRights(text)
 	}

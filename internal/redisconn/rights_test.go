@@ -18,8 +18,8 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// limited are the arguments of a redis-server with a user of the documented rights, and
-// as are those rights in the URL.
+// limited returns the arguments of a redis-server with a user that has the documented
+// rights, and as returns the URL with that user.
 func limited() []string {
 	return append([]string{"--user", "osgate", "on", ">PASSWORD"}, redisconn.Rights("osgate")...)
 }
@@ -77,7 +77,7 @@ func TestLackingNamesEachCommandThatIsRefused(t *testing.T) {
 		name := rule[1:]
 		switch name {
 		case "auth", "hello", "select", "cluster|slots", "asking":
-			continue // of connecting
+			continue // a command of connecting
 		}
 		s.Do("ACL", "SETUSER", "osgate", "-"+name)
 		lacks(name)
@@ -117,8 +117,8 @@ func TestLackingAsksEachPrimaryOfACluster(t *testing.T) {
 	}
 }
 
-// TestALackOfRightsIsNoOutageThatComesAndGoes: requests are refused, in a script too, while
-// probes succeed. State names what is lacking until it is granted.
+// TestALackOfRightsIsNoOutageThatComesAndGoes: requests are refused, in a script too,
+// while probes succeed. State names the missing right until it is granted.
 func TestALackOfRightsIsNoOutageThatComesAndGoes(t *testing.T) {
 	script := redis.NewScript(`return redis.call("HSET", KEYS[1], "f", "v")`)
 	for lacking, request := range map[string]func(context.Context, *redisconn.Conn) error{

@@ -123,8 +123,8 @@ func TestPrefixThatWouldChooseTheSlotIsRefused(t *testing.T) {
 	}
 }
 
-// FuzzOpenEchoesNothingOfTheURL: whatever the URL, the error is one of a few fixed
-// texts, so that no part of a password can be in it, wherever it was parsed to.
+// FuzzOpenEchoesNothingOfTheURL: for any URL the error is one of a few fixed texts, so
+// that it cannot contain a part of the password, wherever that was parsed to.
 func FuzzOpenEchoesNothingOfTheURL(f *testing.F) {
 	for _, rawURL := range []string{
 		"redis://:hunter2@h:x", "redis://:hun/ter2@h", "redis://:hun?ter2@h", "redis://:1?hunter2=3@h", "redis://:1#hunter2@h",

@@ -13,18 +13,18 @@ import (
 	"osgate/internal/breaker"
 )
 
-// mute is a client of a Redis that says nothing while it is silent, and answers at once
-// else. The client library itself never gives up.
+// mute is a client of a Redis that does not answer while it is silent, and answers at
+// once otherwise. The client library itself never gives up.
 type mute struct {
 	redis.UniversalClient
 
 	mu     sync.Mutex
-	silent chan struct{} // closed when the silence ends; nil: there is none
+	silent chan struct{} // closed when the silence ends; nil: no silence
 }
 
 func (m *mute) Pipeline() redis.Pipeliner { return &mutePipeline{mute: m} }
 
-// hush begins a silence and returns what ends it.
+// hush begins a silence and returns the function that ends it.
 func (m *mute) hush() (end func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -64,7 +64,8 @@ func (p *mutePipeline) Exec(context.Context) ([]redis.Cmder, error) {
 	return p.cmds, nil
 }
 
-// muted is a Conn with the default options over a mute client, with so many workers.
+// muted returns a Conn with the default options and this number of workers over a mute
+// client.
 func muted(workers int) (*Conn, *mute) {
 	o, m := Options{}.withDefaults(), &mute{}
 	return &Conn{
@@ -86,8 +87,8 @@ func (m *mute) ask(t *testing.T, c *Conn) (took time.Duration, err error) {
 	return time.Since(start), err
 }
 
-// TestASilentRedisHoldsNobodyLongerThanTheDefaultTimeout is to the nanosecond: 50 ms for a
-// second, in which nothing is in time, then nothing at all.
+// TestASilentRedisHoldsNobodyLongerThanTheDefaultTimeout, to the nanosecond: 50 ms for a
+// second, in which no answer is in time, and then no time at all.
 func TestASilentRedisHoldsNobodyLongerThanTheDefaultTimeout(t *testing.T) {
 	const timeout = 50 * time.Millisecond
 	for name, workers := range map[string]int{"enough workers": 1000, "none is free": 1} {
@@ -118,8 +119,8 @@ func TestASilentRedisHoldsNobodyLongerThanTheDefaultTimeout(t *testing.T) {
 	}
 }
 
-// TestRedisIsAskedAgainHalfASecondAfterItsReturn: so long is the longest pause between two
-// probes, and one that the silence holds ends by its timeout.
+// TestRedisIsAskedAgainHalfASecondAfterItsReturn: that is the longest delay between two
+// probes, and a probe that is not answered ends by its timeout.
 func TestRedisIsAskedAgainHalfASecondAfterItsReturn(t *testing.T) {
 	for _, silence := range []time.Duration{2 * time.Second, 5 * time.Second, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {

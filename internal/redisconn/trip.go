@@ -12,32 +12,32 @@ import (
 // workerIdle is how long a worker waits for its next round trip before it ends.
 const workerIdle = time.Second
 
-// trip is one round trip to Redis. It runs in a worker's goroutine, so that
-// whatever the client library does holds up the worker and not the caller. It goes
-// on when the caller leaves early, so that its outcome counts all the same.
+// trip is one round trip to Redis. It runs in a worker's goroutine, so that a slow
+// client library holds up the worker and not the caller. It continues when the caller
+// leaves early, so that its outcome still counts for the breaker.
 //
-// Workers are kept for a while because a new goroutine's stack has to grow to the
-// depth of go-redis: measured with 16 and 128 concurrent GETs on a busy machine, a
-// goroutine for each trip adds about 8 µs to the 20 µs of a GET, a kept one about 2.
+// Workers are kept for a while because the stack of a new goroutine must grow to the
+// depth of go-redis: measured with 16 and 128 concurrent GETs on a busy machine, a new
+// goroutine for each trip adds about 8 µs to the 20 µs of a GET, a kept one about 2 µs.
 type trip struct {
-	ctx      context.Context //nolint:containedctx // handed to a worker; ends when the trip's time is over, whoever left
+	ctx      context.Context //nolint:containedctx // passed to a worker; ends with the trip's time limit, not with the caller
 	cancel   context.CancelFunc
 	pipeline redis.Pipeliner
-	own      int // how many of the commands are the caller's; those after them are a rider's
+	own      int // number of the caller's commands; a rider's commands follow them
 	settle   func(outage error)
 	settled  atomic.Bool
 	done     chan outcome // receives the outages; never blocks
 }
 
-// outcome is how a round trip ended for the caller's own commands and for a rider's.
-// Nil is well: all of them were answered.
+// outcome holds the outcome of a round trip for the caller's own commands and for a
+// rider's. Nil means that all of them were answered.
 type outcome struct{ own, rider error }
 
-// both is an outcome that is the same for caller and rider.
+// both returns an outcome that is the same for caller and rider.
 func both(err error) outcome { return outcome{err, err} }
 
-// run sends the pipeline. A rider's trouble is not the breaker's: in a cluster it may be
-// that of another node.
+// run sends the pipeline. The outcome of a rider's commands does not count for the
+// breaker: in a cluster they may concern another node.
 func (t *trip) run() {
 	outages := exec(t.ctx, t.pipeline, t.own)
 	t.report(outages.own)
@@ -45,7 +45,7 @@ func (t *trip) run() {
 	t.cancel()
 }
 
-// report passes the first outcome that it is given on to settle.
+// report passes only the first outcome that it receives to settle.
 func (t *trip) report(outage error) {
 	if t.settled.CompareAndSwap(false, true) {
 		t.settle(outage)
@@ -53,11 +53,11 @@ func (t *trip) report(outage error) {
 }
 
 // exec sends the pipeline and returns the first outage among the outcomes of the first
-// own commands, and of the others.
+// own commands, and the first among the rest.
 func exec(ctx context.Context, p redis.Pipeliner, own int) outcome {
 	cmds, err := p.Exec(ctx)
 	outages := outcome{own: firstOutage(cmds[:own]), rider: firstOutage(cmds[own:])}
-	if outages == (outcome{}) && isOutage(err) { // go-redis has told no command
+	if outages == (outcome{}) && isOutage(err) { // go-redis has set no command's error
 		return both(err)
 	}
 	return outages
@@ -72,27 +72,27 @@ func firstOutage(cmds []redis.Cmder) error {
 	return nil
 }
 
-// ask makes a round trip of the pipeline, of which the first own commands are the
-// caller's, and waits for it as long as ctx and the timeout allow. settle is told the
-// caller's outcome once, also if that comes after the caller has left for ctx.
-func (c *Conn) ask(ctx context.Context, p redis.Pipeliner, own int, settle func(outage error)) outcome {
+// roundTrip sends the pipeline, whose first own commands are the caller's, and waits
+// for it as long as ctx and the timeout allow. settle receives the caller's outcome
+// once, also if it comes after the caller has left because of ctx.
+func (c *Conn) roundTrip(ctx context.Context, p redis.Pipeliner, own int, settle func(outage error)) outcome {
 	kind, began := c.kindOf(p), time.Now()
 	if c.cluster {
 		sendOnce(ctx, p)
 	}
 	outages, left := c.send(ctx, p, own, settle)
-	c.tripped(kind, began, outages.own, left)
+	c.reportTrip(kind, began, outages.own, left)
 	if denied(outages.own) || denied(outages.rider) {
 		c.suspected.Store(true)
 	}
 	if left != nil {
-		return both(fmt.Errorf("asking redis: %w", left))
+		return both(fmt.Errorf("redis: %w", left))
 	}
 	return c.downs(outages)
 }
 
-// send is ask in the words of the client library: it returns the outages, or ctx's
-// error where the caller left.
+// send makes the round trip and returns the outages as the client library reports them,
+// or ctx's error if the caller left.
 func (c *Conn) send(ctx context.Context, p redis.Pipeliner, own int, settle func(outage error)) (outages outcome, left error) {
 	t := &trip{pipeline: p, own: own, settle: settle, done: make(chan outcome, 1)}
 	t.ctx, t.cancel = context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
@@ -108,7 +108,7 @@ func (c *Conn) send(ctx context.Context, p redis.Pipeliner, own int, settle func
 	case <-t.ctx.Done():
 	}
 	select {
-	case outages := <-t.done: // it ended just now, and perhaps well
+	case outages := <-t.done: // it ended just now, perhaps without an outage
 		return outages, nil
 	default:
 		t.report(errLate)
@@ -116,14 +116,13 @@ func (c *Conn) send(ctx context.Context, p redis.Pipeliner, own int, settle func
 	}
 }
 
-// downs turns outages into the errors that callers get.
+// downs converts outages into the errors for callers.
 func (c *Conn) downs(outages outcome) outcome {
 	return outcome{own: c.down(outages.own), rider: c.down(outages.rider)}
 }
 
-// start hands t to an idle worker or a new one, waiting where all that there may be
-// are busy. It returns the outage where none was free in time, or ctx's error where the
-// caller left.
+// start passes t to an idle worker or a new one, and waits if all are busy. It returns
+// an outage if none was free in time, or ctx's error if the caller left.
 func (c *Conn) start(ctx context.Context, t *trip) (outage, left error) {
 	select {
 	case c.trips <- t:
@@ -139,13 +138,13 @@ func (c *Conn) start(ctx context.Context, t *trip) (outage, left error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-t.ctx.Done():
-		t.report(errCrowded)
-		return errCrowded, nil
+		t.report(errBusy)
+		return errBusy, nil
 	}
 }
 
-// work runs t and then others, until none has come for workerIdle or the Conn is
-// closed.
+// work runs t and then other trips, until none has arrived for workerIdle or the Conn
+// is closed.
 func (c *Conn) work(t *trip) {
 	defer func() { <-c.workers }()
 	idle := time.NewTimer(workerIdle)
@@ -163,8 +162,8 @@ func (c *Conn) work(t *trip) {
 	}
 }
 
-// awaitWorkers waits until no worker is left, for as long as a round trip may last,
-// and keeps new ones from starting.
+// awaitWorkers waits until no worker runs, for as long as a round trip may last, and
+// keeps new ones from starting.
 func (c *Conn) awaitWorkers() {
 	limit := time.NewTimer(c.timeout)
 	defer limit.Stop()

@@ -13,8 +13,8 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// stuck is a hook that keeps every pipeline from returning until free is closed,
-// whatever its context says: a client library that ignores deadlines.
+// stuck is a hook that keeps every pipeline from returning until free is closed, and
+// ignores its context: like a client library that ignores deadlines.
 type stuck struct{ free chan struct{} }
 
 func (stuck) DialHook(next redis.DialHook) redis.DialHook          { return next }
@@ -38,7 +38,8 @@ func TestLibraryThatIgnoresDeadlinesHoldsNobodyUp(t *testing.T) {
 	defer close(hook.free)
 	c.client.AddHook(hook)
 
-	// More calls than there may be workers: those without one are bounded too.
+	// More calls than there may be workers: the time of calls without a worker is
+	// limited too.
 	var calls sync.WaitGroup
 	for range 3 * workersPerConnection {
 		calls.Go(func() {
@@ -58,7 +59,7 @@ func TestLibraryThatIgnoresDeadlinesHoldsNobodyUp(t *testing.T) {
 }
 
 // TestLateRoundTripsCountOnceEach and open the breaker when they have been late for
-// tripOver, however many there were before.
+// tripOver, whatever their number.
 func TestLateRoundTripsCountOnceEach(t *testing.T) {
 	for name, most := range map[string]int{"until it opens": 100_000, "too few": tripAfter - 1} {
 		t.Run(name, func(t *testing.T) {
@@ -74,7 +75,7 @@ func TestLateRoundTripsCountOnceEach(t *testing.T) {
 				}
 			}
 			before := c.State()
-			close(hook.free) // now each fails once more, in its worker
+			close(hook.free) // now each fails again, in its worker
 			if err := c.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +96,7 @@ func TestWorkersAreReusedAndEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := len(c.workers); got > 20 { // another one where none was idle again as yet
+	if got := len(c.workers); got > 20 { // more than one if none was idle again yet
 		t.Errorf("%d workers for one caller", got)
 	}
 	if err := c.Close(); err != nil {
@@ -117,7 +118,7 @@ func TestDescriptionsQuoteNoArguments(t *testing.T) {
 		{context.DeadlineExceeded, "no answer within 50ms"},
 		{&net.OpError{Op: "dial", Net: "tcp", Err: errors.New("lookup hunter2")}, "dial tcp: lookup [redacted]"},
 		{redis.ErrPoolTimeout, "no free connection within 50ms"},
-		{errCrowded, "too many round trips in flight"},
+		{errBusy, "too many round trips in flight"},
 	}
 	for _, tt := range tests {
 		if got := c.describe(tt.outage); got != tt.want {

@@ -16,8 +16,8 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// load is requests that run a script each, as a limiter does, on keys that they take in
-// turns, and let a rider's question about another key travel along.
+// load is a number of goroutines that send requests. Each request runs a script, like a
+// limiter, on a key of a list, with a rider that writes another key.
 type load struct {
 	t       *testing.T
 	conn    *redisconn.Conn
@@ -78,7 +78,7 @@ func (l *load) request(script *redis.Script, key, rides string) {
 	}
 }
 
-// await waits until so many more calls have been answered, riders included.
+// await waits until more calls have been answered, riders included.
 func (l *load) await(more int64) {
 	l.t.Helper()
 	poll := time.NewTicker(time.Millisecond)
@@ -92,7 +92,8 @@ func (l *load) await(more int64) {
 	}
 }
 
-// stop ends the load and checks what holds in any trouble: every failure was ErrDown.
+// stop ends the load and checks that every failure was ErrDown, which holds in any
+// outage.
 func (l *load) stop() {
 	l.t.Helper()
 	close(l.ended)
@@ -103,7 +104,7 @@ func (l *load) stop() {
 	l.t.Logf("%d calls, %d without Redis, %d riders without it, longest %v", l.asked.Load(), l.down.Load(), l.ridersDown.Load(), time.Duration(l.longest.Load()))
 }
 
-// wantChanges checks that the state changed so often, each time to what it was not.
+// wantChanges checks that the state changed this often, each time to another value.
 func wantChanges(t *testing.T, changes <-chan redisconn.State, want ...bool) {
 	t.Helper()
 	for i, ok := range want {
@@ -178,7 +179,7 @@ func TestRestartUnderLoadIsOneOutage(t *testing.T) {
 
 func TestSlotThatMovesIsNoOutage(t *testing.T) {
 	t.Parallel()
-	s := redistest.StartCluster(t, "--cluster-node-timeout", "60000") // none is lost
+	s := redistest.StartCluster(t, "--cluster-node-timeout", "60000") // no node is lost
 	t.Run("under load", func(t *testing.T) { slotMovesUnderLoad(t, s) })
 	t.Run("with keys torn apart", func(t *testing.T) { keysAreTornApart(t, s) })
 }
@@ -193,7 +194,7 @@ func slotMovesUnderLoad(t *testing.T, s *redistest.Cluster) {
 	}
 	l := startLoad(t, c, "{moved}a", "{moved}b", "other", "another")
 	l.await(100)
-	for range 2 { // there and back: what was MOVED is MOVED again
+	for range 2 { // there and back: keys that were MOVED are MOVED again
 		s.BeginMove(slot, to)
 		l.await(100)
 		s.EndMove(slot, to)
@@ -207,9 +208,10 @@ func slotMovesUnderLoad(t *testing.T, s *redistest.Cluster) {
 	wantNoChange(t, changes)
 }
 
-// keysAreTornApart: while a slot moves, a command on a key that is there and one that is
-// not is answered TRYAGAIN, which is the trouble of those keys alone. What is asked beside
-// it is done once, be its key still there or already on the other node.
+// keysAreTornApart: while a slot moves, a command for a key that is still there and one
+// that is not is answered TRYAGAIN, which concerns only those keys. Another command in
+// the same pipeline runs once, on a key that is still there or already on the other
+// node.
 func keysAreTornApart(t *testing.T, s *redistest.Cluster) {
 	t.Helper()
 	c, changes := open(t, s.URL())
@@ -306,7 +308,7 @@ func TestFailoverIsOneOutageThatEndsWithThePromotion(t *testing.T) {
 	wantNoChange(t, changes)
 }
 
-// keyOn returns a key of a node.
+// keyOn returns a key that is on a node.
 func keyOn(s *redistest.Cluster, node int) string {
 	key := "k"
 	for s.Owner(s.Slot(key)) != node {

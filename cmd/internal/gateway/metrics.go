@@ -44,8 +44,8 @@ func (p *parts) tripped(connection string) func(redisconn.RoundTrip) {
 		if p.metrics == nil { // the parts are still being made
 			return
 		}
-		p.metrics.RoundTrip(connection, t.Kind, t.Trouble, t.Took)
-		if connection == mainConnection && (t.Trouble == "" || t.Trouble == "timeout") { // how fast others fail says nothing of Redis
+		p.metrics.RoundTrip(connection, t.Kind, t.Failure, t.Took)
+		if connection == mainConnection && (t.Failure == "" || t.Failure == "timeout") { // the duration of other failures is not Redis's
 			p.trips.Add(t.Took)
 		}
 	}

@@ -16,11 +16,11 @@ var clockSource []byte
 // Clock is the clock of a [Server] that [StartWithClock] has started.
 type Clock struct {
 	t    testing.TB
-	file string // of eight bytes, which the server has in its memory
+	file string // a file of eight bytes that the server maps into its memory
 }
 
-// StartWithClock is [Start] of a server whose clock can be set. It needs Linux, and gcc in
-// PATH, and fails the test where they are missing.
+// StartWithClock is [Start] for a server whose clock can be set. It needs Linux, and
+// gcc in PATH, and fails the test if they are missing.
 func StartWithClock(t testing.TB, extra ...string) (*Server, *Clock) {
 	t.Helper()
 	needRedis(t)
@@ -38,7 +38,8 @@ func StartWithClock(t testing.TB, extra ...string) (*Server, *Clock) {
 	return s, c
 }
 
-// Set puts the server's clock ahead of the machine's, or behind it where ahead is negative.
+// Set sets the server's clock ahead of the machine's clock, or behind it if ahead is
+// negative.
 func (c *Clock) Set(ahead time.Duration) {
 	c.t.Helper()
 	file, err := os.OpenFile(c.file, os.O_CREATE|os.O_WRONLY, 0o600)

@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// Nodes is how many primaries a [Cluster] has.
+	// Nodes is the number of primaries of a [Cluster].
 	Nodes = 3
-	// slots is how many hash slots a cluster has (Redis cluster specification).
+	// slots is the number of hash slots of a cluster (Redis cluster specification).
 	slots = 16384
-	// busOffset is added to a node's port for the port on which the nodes talk.
+	// busOffset is added to a node's port for the port of the cluster bus.
 	busOffset = 10000
-	// pollInterval is how often a condition is looked at.
+	// pollInterval is the interval at which a condition is checked.
 	pollInterval = 20 * time.Millisecond
-	// moveBatch is how many keys go in one MIGRATE.
+	// moveBatch is the number of keys in one MIGRATE.
 	moveBatch = "100"
 )
 
@@ -33,11 +33,12 @@ type Cluster struct {
 	t     testing.TB
 	nodes [Nodes]*Server
 	ids   [Nodes]string
-	moved map[int]int // slot to the node that it was moved to
+	moved map[int]int // maps a slot to the node that it was moved to
 }
 
-// StartCluster starts a cluster and returns when each of its nodes serves all slots. It
-// is killed when the test ends. extra are further arguments for each redis-server.
+// StartCluster starts a cluster and returns when each of its nodes serves all slots.
+// The cluster is killed when the test ends. extra are more arguments for each
+// redis-server.
 func StartCluster(t testing.TB, extra ...string) *Cluster {
 	t.Helper()
 	needRedis(t)
@@ -67,12 +68,12 @@ func StartCluster(t testing.TB, extra ...string) *Cluster {
 	return c
 }
 
-// form makes the nodes a cluster.
+// form joins the nodes to a cluster.
 func (c *Cluster) form() {
 	c.t.Helper()
 	for i, s := range c.nodes {
 		c.ids[i] = s.Do("CLUSTER", "MYID")
-		s.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1)) // else they would quarrel about it
+		s.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1)) // otherwise the nodes must agree on epochs first
 		s.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(firstSlot(i)), strconv.Itoa(firstSlot(i+1)-1))
 		if i > 0 {
 			s.Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(c.nodes[0].port))
@@ -81,12 +82,12 @@ func (c *Cluster) form() {
 	c.Await()
 }
 
-// firstSlot is the first slot of node i.
+// firstSlot returns the first slot of node i.
 func firstSlot(i int) int { return (i*slots + Nodes - 1) / Nodes }
 
-// Await returns when each node knows all others and serves all slots, such as after a
-// [Server.Restart] of one. It takes a little over two seconds: so long a primary that has
-// just started waits before it takes writes.
+// Await returns when each node knows all others and serves all slots, for example after
+// a [Server.Restart] of one. It takes a little over two seconds: a primary that has
+// just started waits that long before it accepts writes.
 func (c *Cluster) Await() {
 	c.t.Helper()
 	await(c.t, "the cluster to be whole", func() bool {
@@ -108,7 +109,7 @@ func (c *Cluster) Node(i int) *Server { return c.nodes[i] }
 // URL returns the addresses of all nodes as a redis:// URL in the cluster form.
 func (c *Cluster) URL() string { return urlOf(c.nodes[:], url.Values{}) }
 
-// urlOf is a redis:// URL with the first server as host and the others as addr.
+// urlOf returns a redis:// URL with the first server as host and the others as addr.
 func urlOf(servers []*Server, query url.Values) string {
 	q := maps.Clone(query)
 	for _, s := range servers[1:] {
@@ -117,8 +118,8 @@ func urlOf(servers []*Server, query url.Values) string {
 	return "redis://" + servers[0].Addr() + "?" + q.Encode()
 }
 
-// Stop kills node i. Its slots are served by nobody; [Server.Restart] brings it back
-// empty, knowing the cluster.
+// Stop kills node i. No node serves its slots until [Server.Restart] starts it again,
+// empty but with its knowledge of the cluster.
 func (c *Cluster) Stop(i int) {
 	c.t.Helper()
 	c.nodes[i].Stop()
@@ -134,7 +135,7 @@ func (c *Cluster) Slot(key string) int {
 	return slot
 }
 
-// Owner returns which node has a slot.
+// Owner returns the node that has a slot.
 func (c *Cluster) Owner(slot int) int {
 	if i, ok := c.moved[slot]; ok {
 		return i
@@ -146,7 +147,7 @@ func (c *Cluster) Owner(slot int) int {
 	return i
 }
 
-// MoveSlot moves a slot with its keys to node to, as an operator would who adds a node:
+// MoveSlot moves a slot with its keys to node to, like an operator who adds a node:
 // [Cluster.BeginMove] and [Cluster.EndMove].
 func (c *Cluster) MoveSlot(slot, to int) {
 	c.t.Helper()
@@ -155,16 +156,17 @@ func (c *Cluster) MoveSlot(slot, to int) {
 }
 
 // BeginMove moves the keys of a slot to node to: [Cluster.OpenSlot], and
-// [Cluster.MoveKeys] of all.
+// [Cluster.MoveKeys] for all keys.
 func (c *Cluster) BeginMove(slot, to int) {
 	c.t.Helper()
 	c.OpenSlot(slot, to)
 	c.moveAll(slot, to)
 }
 
-// OpenSlot begins to move a slot to node to, and moves none of its keys. From then on the
-// node that has the slot sends those who ask for keys that it has not to the other (ASK),
-// and refuses those who ask for several of which it has some only (TRYAGAIN).
+// OpenSlot begins to move a slot to node to, and moves none of its keys. From then on
+// the node that has the slot redirects commands for keys that it does not have to the
+// other node (ASK), and refuses commands for several keys of which it has only some
+// (TRYAGAIN).
 func (c *Cluster) OpenSlot(slot, to int) {
 	c.t.Helper()
 	from := c.Owner(slot)
@@ -173,19 +175,20 @@ func (c *Cluster) OpenSlot(slot, to int) {
 	c.nodes[from].Do("CLUSTER", "SETSLOT", name, "MIGRATING", c.ids[to])
 }
 
-// Keys returns keys that the node of a slot has in it, a hundred at most.
+// Keys returns keys of a slot from the node that has it, at most a hundred.
 func (c *Cluster) Keys(slot int) []string {
 	c.t.Helper()
-	return c.nodes[c.Owner(slot)].ask("CLUSTER", "GETKEYSINSLOT", strconv.Itoa(slot), moveBatch).list
+	return c.nodes[c.Owner(slot)].send("CLUSTER", "GETKEYSINSLOT", strconv.Itoa(slot), moveBatch).list
 }
 
-// MoveKeys moves keys of an open slot to node to. A key that is gone by now does no harm.
+// MoveKeys moves keys of an open slot to node to. A key that no longer exists is
+// ignored.
 func (c *Cluster) MoveKeys(slot, to int, keys ...string) {
 	c.t.Helper()
 	c.nodes[c.Owner(slot)].Do(append([]string{"MIGRATE", "127.0.0.1", strconv.Itoa(c.nodes[to].port), "", "0", "5000", "KEYS"}, keys...)...)
 }
 
-// moveAll moves what keys of a slot there are.
+// moveAll moves all keys of a slot.
 func (c *Cluster) moveAll(slot, to int) {
 	c.t.Helper()
 	for keys := c.Keys(slot); len(keys) > 0; keys = c.Keys(slot) {
@@ -193,13 +196,13 @@ func (c *Cluster) moveAll(slot, to int) {
 	}
 }
 
-// EndMove gives node to the slot that [Cluster.BeginMove] has begun to move. All nodes
-// then send those who ask for its keys there (MOVED).
+// EndMove assigns the slot that [Cluster.BeginMove] has begun to move to node to. All
+// nodes then redirect commands for its keys to that node (MOVED).
 func (c *Cluster) EndMove(slot, to int) {
 	c.t.Helper()
 	from := c.Owner(slot)
 	c.moveAll(slot, to)
-	first := []int{to, from} // so that the slot is never nobody's
+	first := []int{to, from} // in this order the slot always has an owner
 	for i := range c.nodes {
 		if !slices.Contains(first, i) {
 			first = append(first, i)
@@ -211,7 +214,7 @@ func (c *Cluster) EndMove(slot, to int) {
 	c.moved[slot] = to
 }
 
-// freeClusterPort returns a port that is free, as its bus port is.
+// freeClusterPort returns a port that is free and whose bus port is free.
 func freeClusterPort() (int, error) {
 	const attempts = 100
 	for range attempts {
@@ -228,7 +231,7 @@ func freeClusterPort() (int, error) {
 	return 0, errors.New("no two free ports for a cluster node")
 }
 
-// await looks at a condition until it is met, and fails the test if that takes longer
+// await checks a condition until it is met, and fails the test if that takes longer
 // than patience.
 func await(t testing.TB, what string, met func() bool) {
 	t.Helper()

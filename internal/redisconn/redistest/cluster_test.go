@@ -11,7 +11,8 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// within is a context for what takes milliseconds where all is well.
+// within returns a context for operations that take milliseconds unless something is
+// wrong.
 func within(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -63,7 +64,7 @@ func TestClusterNodeIsLostAndComesBack(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
 	c.Stop(1)
-	c.Node(0).Do("SET", keyOf(c, 0), "v") // still serves what is its own
+	c.Node(0).Do("SET", keyOf(c, 0), "v") // still serves its own keys
 	c.Node(1).Restart()
 	c.Await()
 	c.Node(1).Do("SET", keyOf(c, 1), "v")

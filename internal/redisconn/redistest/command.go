@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// answer is what a server said: a line or a bulk string, or an array and then the text
-// is its length.
+// answer is a server's answer: a line, a bulk string, or an array; then text is the
+// length of the array.
 type answer struct {
 	text string
-	list []string // of an array; one that is in it is flattened
+	list []string // elements of an array; nested arrays are flattened
 }
 
-// command speaks just enough of the Redis protocol (RESP2) for tests: one command on a
-// connection of its own. An error answer is an error.
+// command sends one command on a new connection, with as much of the Redis protocol
+// (RESP2) as tests need. An error answer is returned as an error.
 func command(addr string, args []string) (answer, error) {
 	c, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
@@ -51,7 +51,7 @@ func readAnswer(r *bufio.Reader) (a answer, err error) {
 	case '$', '*':
 		n, err := strconv.Atoi(rest)
 		if err != nil || n < 0 {
-			return answer{}, err // nil is the empty one
+			return answer{}, err // nil counts as an empty answer
 		}
 		if kind == '*' {
 			return readList(r, n)

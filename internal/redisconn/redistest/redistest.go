@@ -1,11 +1,10 @@
 // Package redistest starts real Redis servers for tests, alone ([Start]), as a cluster
-// ([StartCluster]) or with sentinels ([StartSentinels]), and does to them what
-// happens to Redis in production: it is killed, restarted empty, flushed, loses its
-// primary, moves its slots, or stops answering while its port stays open.
+// ([StartCluster]) or with sentinels ([StartSentinels]), and simulates the events of
+// production: a server is killed, restarted empty, flushed, loses its primary, moves
+// its slots, or stops answering while its port stays open.
 //
-// It needs redis-server in PATH and fails the test where there is none: a test
-// that asks for a real Redis proves nothing without one. Nothing here is for use
-// outside tests.
+// It needs redis-server in PATH and fails the test if it is missing: a test that needs
+// a real Redis proves nothing without one. The package is for tests only.
 package redistest
 
 import (
@@ -25,40 +24,40 @@ import (
 )
 
 const (
-	// patience bounds whatever is waited for, which takes milliseconds or, where servers
-	// must agree, seconds: it is for what hangs, not for a machine that is busy.
+	// patience limits every wait. Waits take milliseconds or, if servers must agree,
+	// seconds: the limit is for programs that hang, not for a busy machine.
 	patience = 2 * time.Minute
-	// startAttempts is how often a start is tried: between choosing a free port
-	// and Redis binding it, another process may take it.
+	// startAttempts is how often a start is tried: after a free port is chosen, another
+	// process may take it before Redis does.
 	startAttempts = 5
 )
 
-// Server is one redis-server process on a loopback port, without persistence.
-// Its methods fail the test that started it rather than return errors; they may
-// be called from several goroutines, one at a time each.
+// Server is one redis-server process on a loopback port, without persistence. Its
+// methods fail the test that started it instead of returning errors. Several goroutines
+// may call them, one call at a time each.
 type Server struct {
 	t     testing.TB
 	port  int
-	file  string   // of its configuration; empty: none
-	args  []string // but for file and port
-	env   []string // besides the test's own
-	ready string   // what it prints when it answers
+	file  string   // configuration file; empty: none
+	args  []string // arguments without file and port
+	env   []string // variables in addition to the test's own
+	ready string   // text that it prints when it accepts connections
 
 	mu   sync.Mutex    // guards cmd and done
 	cmd  *exec.Cmd     // nil while the server is stopped
 	done chan struct{} // closed when cmd has exited
 }
 
-// Start starts a server on a free port and returns when it answers. It is killed
-// when the test ends, and on Linux also when the test process dies. extra are
-// further arguments of redis-server, such as "--requirepass", "secret".
+// Start starts a server on a free port and returns when it answers. The server is
+// killed when the test ends, and on Linux also when the test process dies. extra are
+// more arguments of redis-server, such as "--requirepass", "secret".
 func Start(t testing.TB, extra ...string) *Server {
 	t.Helper()
 	needRedis(t)
 	return start(t, nil, extra)
 }
 
-// start is Start with variables of the server's environment.
+// start is Start with environment variables for the server.
 func start(t testing.TB, env, extra []string) *Server {
 	t.Helper()
 	s := newServer(t, extra...)
@@ -75,7 +74,7 @@ func start(t testing.TB, env, extra []string) *Server {
 	return s
 }
 
-// needRedis fails the test where there is no redis-server.
+// needRedis fails the test if redis-server is not installed.
 func needRedis(t testing.TB) {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
@@ -102,22 +101,22 @@ func retry(start func() error) (err error) {
 	return err
 }
 
-// Addr returns the server's host:port. It stays the same over [Server.Restart].
+// Addr returns the server's host:port. It does not change after [Server.Restart].
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
 // URL returns the server's address as a redis:// URL of database 0, without
 // credentials.
 func (s *Server) URL() string { return "redis://" + s.Addr() + "/0" }
 
-// Stop kills the server: its connections break, its port refuses and its data is
-// gone. Stopping a stopped server does nothing.
+// Stop kills the server: its connections break, its port refuses connections and its
+// data is lost. Stopping a stopped server has no effect.
 func (s *Server) Stop() {
 	s.t.Helper()
 	s.kill()
 }
 
-// Restart brings the server up on its old port, killing it first if it still
-// runs. It comes up empty.
+// Restart starts the server on its old port, and kills it first if it runs. It starts
+// empty.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.kill()
@@ -126,15 +125,14 @@ func (s *Server) Restart() {
 	}
 }
 
-// Pause freezes the server with SIGSTOP: the kernel goes on accepting
-// connections and bytes, but nothing is answered. It is a black hole until
-// [Server.Resume].
+// Pause stops the server with SIGSTOP: the kernel still accepts connections and bytes,
+// but nothing answers until [Server.Resume].
 func (s *Server) Pause() {
 	s.t.Helper()
 	s.signal(syscall.SIGSTOP)
 }
 
-// Resume lets a paused server run on, with its data.
+// Resume continues a paused server, with its data.
 func (s *Server) Resume() {
 	s.t.Helper()
 	s.signal(syscall.SIGCONT)
@@ -146,15 +144,15 @@ func (s *Server) Flush() {
 	s.Do("FLUSHALL")
 }
 
-// Do sends one command on a connection of its own and returns the first line of
-// the answer without its type byte, or, of a bulk string, the string itself. An
-// error answer fails the test. Of an array, it returns the length.
+// Do sends one command on a new connection and returns the first line of the answer
+// without its type byte, for a bulk string the string, and for an array its length. An
+// error answer fails the test.
 func (s *Server) Do(args ...string) string {
 	s.t.Helper()
-	return s.ask(args...).text
+	return s.send(args...).text
 }
 
-func (s *Server) ask(args ...string) answer {
+func (s *Server) send(args ...string) answer {
 	s.t.Helper()
 	a, err := command(s.Addr(), args)
 	if err != nil {
@@ -175,21 +173,21 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-// kill ends the process and waits for it. A process frozen by SIGSTOP dies of
-// SIGKILL too.
+// kill ends the process and waits for it. SIGKILL also ends a process that SIGSTOP has
+// stopped.
 func (s *Server) kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cmd == nil {
 		return
 	}
-	_ = s.cmd.Process.Kill() // an error means that it is dead already
+	_ = s.cmd.Process.Kill() // an error means that it has ended already
 	<-s.done
 	s.cmd = nil
 }
 
-// launch starts the process and returns once it says on its output that it
-// accepts connections.
+// launch starts the process and returns when its output reports that it accepts
+// connections.
 func (s *Server) launch() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,8 +206,8 @@ func (s *Server) launch() error {
 		return err
 	}
 	done := make(chan struct{})
-	go func() { // ends with the process, which kill and the timeout below see to
-		_ = cmd.Wait() // a server that was killed always says so
+	go func() { // ends with the process, which kill or the timeout below ends
+		_ = cmd.Wait() // always an error for a killed server
 		close(done)
 	}()
 	var err error
@@ -227,24 +225,25 @@ func (s *Server) launch() error {
 	return fmt.Errorf("%w; its output:\n%s", err, log.text())
 }
 
-// readyLog collects what redis-server prints and closes ready when the sign is in it.
+// readyLog collects the output of redis-server and closes ready when the output
+// contains sign.
 type readyLog struct {
 	sign  []byte
-	mu    sync.Mutex // guards all below
+	mu    sync.Mutex // guards the fields below
 	buf   bytes.Buffer
 	ready chan struct{}
-	told  bool
+	seen  bool
 }
 
 func (l *readyLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.told {
+	if l.seen {
 		return len(p), nil
 	}
 	l.buf.Write(p)
 	if bytes.Contains(l.buf.Bytes(), l.sign) {
-		l.told = true
+		l.seen = true
 		close(l.ready)
 	}
 	return len(p), nil
@@ -256,9 +255,9 @@ func (l *readyLog) text() string {
 	return l.buf.String()
 }
 
-// freePort returns a port on which nobody listens. It lies below those that the system
-// gives to whoever asks for any (from 32768 on Linux), so that nobody gets it by chance
-// before the server has bound it, or while the server is away.
+// freePort returns a port that is free. It is below the ports that the system assigns
+// (from 32768 on Linux), so that no other process gets it by chance before the server
+// has bound it, or while the server is stopped.
 func freePort() (int, error) {
 	const first, count, attempts = 11000, 11000, 100
 	for range attempts {

@@ -40,7 +40,7 @@ func TestFlushDeletesEveryKey(t *testing.T) {
 func TestStoppedServerRefuses(t *testing.T) {
 	s := redistest.Start(t)
 	s.Stop()
-	s.Stop() // harmless
+	s.Stop() // has no effect
 	if c, err := net.Dial("tcp", s.Addr()); err == nil {
 		c.Close()
 		t.Errorf("a stopped server on %s accepts connections", s.Addr())

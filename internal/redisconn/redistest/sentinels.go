@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// masterName is what the sentinels call the primary.
+	// masterName is the sentinels' name for the primary.
 	masterName = "mymaster"
-	// sentinels is how many there are; two must agree.
+	// sentinels is the number of sentinels; two must agree.
 	sentinels = 3
-	// sentinelConfig is what a sentinel begins with: when it takes the primary for gone,
-	// which is not because the machine is busy, and how soon it tries a failover again.
-	// Replicas and other sentinels are written down too, which they would else need
-	// seconds to find.
+	// sentinelConfig is the initial configuration of a sentinel: when it considers the
+	// primary down, which must not happen because the machine is busy, and how soon it
+	// tries a failover again. It also names the replica and the other sentinels,
+	// because finding them would take seconds.
 	sentinelConfig = `sentinel monitor mymaster 127.0.0.1 %d 2
 sentinel down-after-milliseconds mymaster 60000
 sentinel failover-timeout mymaster 1000
@@ -36,12 +36,12 @@ type Sentinels struct {
 	sentinels        []*Server
 }
 
-// StartSentinels starts them and returns when the replica follows and the sentinels
-// agree. They are killed when the test ends. extra are further arguments for the primary
-// and the replica.
+// StartSentinels starts the servers and returns when the replica follows and the
+// sentinels agree. They are killed when the test ends. extra are more arguments for the
+// primary and the replica.
 func StartSentinels(t testing.TB, extra ...string) *Sentinels {
 	t.Helper()
-	args := append([]string{"--repl-diskless-sync-delay", "0"}, extra...) // else the replica waits 5 s
+	args := append([]string{"--repl-diskless-sync-delay", "0"}, extra...) // otherwise the replica waits 5 s
 	s := &Sentinels{t: t, primary: Start(t, args...)}
 	s.replica = Start(t, append([]string{"--replicaof", "127.0.0.1 " + strconv.Itoa(s.primary.port)}, args...)...)
 	await(t, "the replica to follow", func() bool {
@@ -60,7 +60,7 @@ func StartSentinels(t testing.TB, extra ...string) *Sentinels {
 	return s
 }
 
-// launchSentinels starts the sentinels on fresh ports.
+// launchSentinels starts the sentinels on new ports.
 func (s *Sentinels) launchSentinels() error {
 	var ports [sentinels]int
 	for i := range ports {
@@ -87,7 +87,8 @@ func (s *Sentinels) launchSentinels() error {
 	return nil
 }
 
-// newSentinel returns sentinel i, which knows those on the other ports.
+// newSentinel returns sentinel i with the addresses of the sentinels on the other
+// ports.
 func (s *Sentinels) newSentinel(i int, ports []int) (*Server, error) {
 	config := fmt.Appendf(nil, sentinelConfig, s.primary.port, s.replica.port, sentinelID(i))
 	for j, port := range ports {
@@ -96,7 +97,7 @@ func (s *Sentinels) newSentinel(i int, ports []int) (*Server, error) {
 		}
 	}
 	dir := s.t.TempDir()
-	file := filepath.Join(dir, "sentinel.conf") // which it rewrites
+	file := filepath.Join(dir, "sentinel.conf") // the sentinel rewrites it
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return nil, fmt.Errorf("writing a sentinel's configuration: %w", err)
 	}
@@ -108,20 +109,20 @@ func (s *Sentinels) newSentinel(i int, ports []int) (*Server, error) {
 	return sentinel, nil
 }
 
-// sentinelID is the id of sentinel i: 40 hexadecimal digits.
+// sentinelID returns the id of sentinel i: 40 hexadecimal digits.
 func sentinelID(i int) string { return strings.Repeat(strconv.Itoa(i+1), 40) }
 
-// knowsReplica reports whether a sentinel has heard from the replica, so that it may
-// promote it.
+// knowsReplica reports whether a sentinel has received data of the replica, so that it
+// may promote it.
 func knowsReplica(sentinel *Server) bool {
 	replicas, err := command(sentinel.Addr(), []string{"SENTINEL", "REPLICAS", masterName})
 	i := slices.Index(replicas.list, "master-link-status")
 	return err == nil && i >= 0 && replicas.list[i+1] == "ok"
 }
 
-// hasten makes a sentinel look and ask more often than once a second. A Redis that has
-// no such setting (before 7.0) is slower. (Not so the period of pings: with it, what the
-// replica said last would be out of date by the time of a failover.)
+// hasten makes a sentinel check and send more often than once a second. A Redis without
+// this command (before 7.0) is slower. The ping period must not change: with a shorter
+// one, the replica's last data would be out of date at the time of a failover.
 func hasten(sentinel *Server) {
 	for _, what := range []string{"INFO-PERIOD", "ASK-PERIOD", "PUBLISH-PERIOD"} {
 		_, _ = command(sentinel.Addr(), []string{"SENTINEL", "DEBUG", what, "100"})
@@ -133,22 +134,22 @@ func (s *Sentinels) URL() string {
 	return urlOf(s.sentinels, url.Values{"master_name": {masterName}})
 }
 
-// Primary returns the server that takes writes: after a failover, the one that was
-// promoted.
+// Primary returns the server that accepts writes: after a failover, the promoted one.
 func (s *Sentinels) Primary() *Server { return s.primary }
 
-// Replica returns the server that follows; nil after a failover.
+// Replica returns the server that follows the primary; nil after a failover.
 func (s *Sentinels) Replica() *Server { return s.replica }
 
 // Failover kills the primary and returns when the sentinels have promoted the replica.
-// What was not replicated by then is gone. There is no further replica.
+// Data that was not replicated by then is lost. There is no replica afterwards.
 func (s *Sentinels) Failover() {
 	s.t.Helper()
 	s.failover(s.primary.Stop)
 }
 
-// Freeze is Failover from a primary that falls silent with its connections open, as of
-// [Server.Pause], and returns it. Once resumed, it is made a replica of the other.
+// Freeze is Failover from a primary that stops answering with its connections open,
+// like after [Server.Pause], and returns it. After Resume, the sentinels make it a
+// replica of the new primary.
 func (s *Sentinels) Freeze() *Server {
 	s.t.Helper()
 	old := s.primary
@@ -161,7 +162,7 @@ func (s *Sentinels) failover(lose func()) {
 	if s.replica == nil {
 		s.t.Fatal("redistest: there is no replica left to promote")
 	}
-	for _, sentinel := range s.sentinels { // watchful only now that there is something to see
+	for _, sentinel := range s.sentinels { // a short period only now, see sentinelConfig
 		sentinel.Do("SENTINEL", "SET", masterName, "down-after-milliseconds", "500")
 	}
 	lose()

@@ -12,17 +12,16 @@ import (
 // wireBuffer is how many chunks may be under way in one direction of a connection.
 const wireBuffer = 1024
 
-// Wire is the way to a [Server]: a TCP proxy on a loopback port that counts how often
-// those who use it wait for an answer, and makes the way longer. Its methods are safe
-// for concurrent use.
+// Wire is a TCP proxy to a [Server] on a loopback port. It counts how often its clients
+// wait for an answer, and can delay all data. Its methods are safe for concurrent use.
 type Wire struct {
 	listener net.Listener
 	target   string
-	delay    atomic.Int64 // each way, in nanoseconds
+	delay    atomic.Int64 // delay in each direction, in nanoseconds
 	trips    atomic.Int64
 	running  sync.WaitGroup
 
-	mu    sync.Mutex // guards all below
+	mu    sync.Mutex // guards the fields below
 	conns map[net.Conn]bool
 	cut   bool // no more connections
 }
@@ -43,15 +42,15 @@ func NewWire(t testing.TB, s *Server) *Wire {
 // URL returns the wire's address as a redis:// URL of database 0.
 func (w *Wire) URL() string { return "redis://" + w.listener.Addr().String() + "/0" }
 
-// Lengthen makes all that is sent from now on arrive so much later, in each direction.
-// However much is under way at once, nothing waits for what went before it.
+// Lengthen makes all data that is sent from now on arrive later by delay, in each
+// direction. Data never waits for the data before it, whatever amount is under way.
 func (w *Wire) Lengthen(delay time.Duration) { w.delay.Store(int64(delay)) }
 
-// Trips returns how many round trips were begun: how often something was sent to the
-// server on a connection that was new or had received since.
+// Trips returns the number of round trips that were begun: how often a client sent data
+// to the server on a new connection, or on one that had received data since.
 func (w *Wire) Trips() int { return int(w.trips.Load()) }
 
-// accept connects those who come, until the listener is closed.
+// accept connects clients until the listener is closed.
 func (w *Wire) accept() {
 	for {
 		client, err := w.listener.Accept()
@@ -77,8 +76,8 @@ func (w *Wire) accept() {
 	}
 }
 
-// keep remembers a connection's two ends so that stop can end them, and reports false
-// where it has come already.
+// keep stores a connection's two ends, so that stop can close them, and reports false
+// if stop was called already.
 func (w *Wire) keep(ends ...net.Conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -92,14 +91,14 @@ func (w *Wire) keep(ends ...net.Conn) bool {
 	return !w.cut
 }
 
-// chunk is some bytes and when they arrive.
+// chunk is a number of bytes and the time when they arrive.
 type chunk struct {
 	data []byte
 	due  time.Time
 }
 
-// carry starts to copy what comes from one end to the other; passing is called for each
-// chunk when it arrives. It goes on until one of the ends is closed, and closes both.
+// carry starts to copy data from one end to the other. passing is called for each chunk
+// when it arrives. It continues until one of the ends is closed, and then closes both.
 func (w *Wire) carry(from, to net.Conn, passing func()) {
 	under := make(chan chunk, wireBuffer)
 	w.running.Go(func() {
@@ -121,14 +120,14 @@ func (w *Wire) carry(from, to net.Conn, passing func()) {
 				<-time.After(left)
 			}
 			passing()
-			_, _ = to.Write(c.data) // an end that is closed is seen by the reader, too
+			_, _ = to.Write(c.data) // the reader sees a closed end too
 		}
 		from.Close()
 		to.Close()
 	})
 }
 
-// stop ends all connections and waits until nothing is under way.
+// stop ends all connections and waits until no data is under way.
 func (w *Wire) stop() {
 	w.listener.Close()
 	w.mu.Lock()
