@@ -59,14 +59,14 @@ type exchange struct {
 	stale    *cache.Result           // stands in for an answer that failed; nil: nothing does
 
 	// forward
-	approach regionmap.Approach
-	passing  bool // a call that spends the plane's allowance is under way
-	body     *requestBody
-	judge    *judging // of a body that is too long to be judged before it is sent; nil: not needed
-	mark     *cache.Mark
-	lease    *lease // of mark
-	reply    *replyBody
-	failure  error // why upstream gave no answer
+	admission regionmap.Admission
+	passing   bool // a call that spends the plane's allowance is under way
+	body      *requestBody
+	judge     *judging // of a body that is too long to be judged before it is sent; nil: not needed
+	mark      *cache.Mark
+	lease     *lease // of mark
+	reply     *replyBody
+	failure   error // why upstream gave no answer
 
 	connected atomic.Bool // a request had a connection to upstream: bytes may have left
 

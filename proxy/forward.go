@@ -22,10 +22,10 @@ func (p *Proxy) forward(x *exchange) (err error) {
 		return err
 	}
 	defer p.passed(x, nil) // for a call that was never answered
-	if x.failure = p.approach(x); x.failure != nil {
+	if x.failure = p.admitRegion(x); x.failure != nil {
 		return p.excuse(x)
 	}
-	defer func() { x.approach.Leave(time.Now()) }()
+	defer func() { x.admission.Done(time.Now()) }()
 	if err := p.spend(x); err != nil {
 		return err
 	}

@@ -9,13 +9,13 @@ import (
 	"osgate/regionmap"
 )
 
-// approach asks for leave to connect to x's region. Where connections there do not come about, it refuses at once what else would wait for one in vain.
-func (p *Proxy) approach(x *exchange) error {
+// admitRegion admits x to its region. If connections there time out, it refuses x at once.
+func (p *Proxy) admitRegion(x *exchange) error {
 	if !x.objectStore() {
 		return nil
 	}
 	var ok bool
-	if x.approach, ok = p.reach.Approach(x.location, time.Now()); !ok {
+	if x.admission, ok = p.reach.Admit(x.location, time.Now()); !ok {
 		return refusal{
 			code:   codeUpstreamUnreachable,
 			detail: "connections to " + x.location.String() + " have not come about lately; it is tried again every few seconds",
@@ -28,8 +28,8 @@ func (p *Proxy) approach(x *exchange) error {
 // reasons of its own.
 func (p *Proxy) connected(x *exchange, reused bool) {
 	x.connected.Store(true)
-	if x.approach.Probes() && !reused { // one that was there before may be dead
-		p.tellRegion(x.approach.Reached(time.Now()))
+	if x.admission.Probes() && !reused { // one that was there before may be dead
+		p.tellRegion(x.admission.Reached(time.Now()))
 	}
 }
 
@@ -37,11 +37,11 @@ func (p *Proxy) connected(x *exchange, reused bool) {
 func (p *Proxy) sounded(x *exchange, err error) {
 	switch {
 	case err == nil:
-		p.tellRegion(x.approach.Reached(time.Now()))
+		p.tellRegion(x.admission.Reached(time.Now()))
 	case swallowed(err):
-		p.tellRegion(x.approach.Swallowed(err.Error(), time.Now()))
-	case x.approach.Probes() && kind(err) != "canceled" && kind(err) != "timeout": // it fails, but keeps nobody waiting
-		p.tellRegion(x.approach.Reached(time.Now()))
+		p.tellRegion(x.admission.TimedOut(err.Error(), time.Now()))
+	case x.admission.Probes() && kind(err) != "canceled" && kind(err) != "timeout": // it fails, but keeps nobody waiting
+		p.tellRegion(x.admission.Reached(time.Now()))
 	}
 }
 

@@ -5,20 +5,21 @@ import (
 	"sync/atomic"
 )
 
-// SearchCounts are how the searches of a [Discovery] ended since the start. What is remembered is no search.
+// SearchCounts holds the results of a [Discovery]'s searches since the start. A
+// remembered result is not a search.
 type SearchCounts struct {
-	Found     int64 // one region has the store, or the default is among several; all answered
-	Partly    int64 // likewise, but some region gave no answer
-	Nowhere   int64 // no region has it, or the token may not see it
-	Ambiguous int64 // several have it
-	Silent    int64 // it was not found, and some region gave no answer
-	Busy      int64 // not begun, because as many as there may be were under way
+	Found     int64 // one region has the store, or the default region is among several; all regions answered
+	Partly    int64 // like Found, but at least one region did not answer
+	Nowhere   int64 // no region has the store, or the token may not see it
+	Ambiguous int64 // several regions have the store
+	Silent    int64 // the store was not found, and at least one region did not answer
+	Busy      int64 // not begun, because MaxFlights searches were under way
 }
 
 // searchCounts are the numbers behind SearchCounts.
 type searchCounts struct{ found, partly, nowhere, ambiguous, silent, busy atomic.Int64 }
 
-// Counts returns a snapshot. The numbers are not of one instant.
+// Counts returns the current numbers. They are not read at one instant.
 func (d *Discovery) Counts() SearchCounts {
 	n := &d.counts
 	return SearchCounts{
@@ -27,8 +28,8 @@ func (d *Discovery) Counts() SearchCounts {
 	}
 }
 
-// landed counts how a search ended.
-func (n *searchCounts) landed(o *outcome) {
+// ended counts the result of a search.
+func (n *searchCounts) ended(o *outcome) {
 	_, ambiguous := errors.AsType[*AmbiguousError](o.err)
 	switch {
 	case o.err == nil && o.partly:

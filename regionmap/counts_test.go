@@ -26,7 +26,7 @@ func TestEverySearchIsCountedByItsEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDiscovery(t, threeRegions, regionmap.DiscoveryOptions{})
 			p := newProber(tt.answers)
-			for range 3 { // what is remembered is no search
+			for range 3 { // a remembered result is not a search
 				_, _ = d.Find(t.Context(), "us", store, "one", p.probe)
 			}
 			if diff := cmp.Diff(tt.want, d.Counts()); diff != "" {

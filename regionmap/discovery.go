@@ -15,53 +15,57 @@ import (
 	"osgate/objectstore"
 )
 
-// DiscoveryOptions configure a [Discovery]. Map is needed; of the rest zero means the default and nothing may be negative.
+// DiscoveryOptions configure a [Discovery]. Map is required. Zero in the other fields
+// means the default; no field may be negative.
 type DiscoveryOptions struct {
 	Map        *Map
-	TTL        time.Duration // how long the location of a store is remembered, up to a tenth less by store; 0: 30 minutes
-	AbsentTTL  time.Duration // how long it is remembered of a caller that it finds a store nowhere, or in several places; 0: 5 s
-	Timeout    time.Duration // of one search, over all its probes; 0: 10 s
-	MaxStores  int           // remembered; 0: 100,000, about 18 MB
-	MaxFlights int           // searches at once; more are refused with [ErrBusy]; 0: 1,000
+	TTL        time.Duration // how long the location of a store is remembered, less up to a tenth that depends on the store; 0: 30 minutes
+	AbsentTTL  time.Duration // how long a caller's result "nowhere" or "in several regions" is remembered; 0: 5 s
+	Timeout    time.Duration // time limit of one search with all its probes; 0: 10 s
+	MaxStores  int           // stores that are remembered; 0: 100,000, about 18 MB
+	MaxFlights int           // searches at the same time; more are refused with [ErrBusy]; 0: 1,000
 }
 
 const (
 	foundTTL   = 30 * time.Minute
-	partlyTTL  = time.Minute     // of a location found while other regions gave no answer: the store may be there too
-	absentTTL  = 5 * time.Second // so that asking for what is nowhere does not multiply a client's quota by the number of regions
-	silentTTL  = time.Second     // of a search that failed because regions gave no answer
+	partlyTTL  = time.Minute     // for a location found while another region did not answer: the store may be there too
+	absentTTL  = 5 * time.Second // so that requests for a missing store do not multiply a client's quota by the number of regions
+	silentTTL  = time.Second     // for a search that failed because regions did not answer
 	searchTime = 10 * time.Second
 	maxStores  = 100_000
 	maxFlights = 1_000
-	maxFailed  = 8 << 20 // bytes of failures remembered, by store and caller: some 10,000
+	maxFailed  = 8 << 20 // bytes of remembered failures, by store and caller: about 10,000 failures
 
-	weakPause   = time.Minute     // between finding or forgetting a store and forgetting it because of missing keys
-	strongPause = 5 * time.Second // between two forgettings because of a missing store or partition
+	weakPause   = time.Minute     // from finding or forgetting a store to forgetting it because of missing keys
+	strongPause = 5 * time.Second // between two times of forgetting a store because it or a partition is missing
 )
 
-// Probe asks one location whether it has the store, with the token of whoever searches: a GET of the store itself, which each of the scopes
-// read:store, manage:store and manage:store_data allows. It is called for all regions of a plane at once, each in a goroutine of its own, and
-// must return when ctx ends. An error means that the location did not say: no answer, a 5xx, a 429, no budget left. It is shown to others with
-// the same principal for up to a second, so it holds no more than it says.
+// Probe sends a GET of the store itself to one location, with the token of the caller
+// that searches. Each of the scopes read:store, manage:store and manage:store_data
+// allows it. It is called for all regions of a plane at once, each in its own
+// goroutine, and must return when ctx ends. An error means that the location gave no
+// result: no answer, a 5xx, a 429, no budget left. The error is also returned to other
+// callers with the same principal for up to a second, so it must contain nothing else.
 type Probe func(ctx context.Context, at Location) (Finding, error)
 
-// Finding is what a location says of a store. The zero value is [Absent].
+// Finding is a location's result for a store. The zero value is [Absent].
 type Finding int
 
 // The findings.
 const (
-	Absent Finding = iota // 404: it is not there
-	Hidden                // 403: this token learns nothing there
-	Found                 // 2xx: it is there
+	Absent Finding = iota // 404: the store does not exist there
+	Hidden                // 403: this token may not see whether it exists
+	Found                 // 2xx: the store exists there
 )
 
-// Evidence is how much a 404 says against a location: see [Discovery.Forget].
+// Evidence is the strength of a 404 as evidence against a location: see
+// [Discovery.Forget].
 type Evidence int
 
 // The kinds of evidence.
 const (
-	Weak   Evidence = iota // an operation on a key got it: perhaps the key alone is missing
-	Strong                 // an operation on the store or a partition got it, or the store has been deleted
+	Weak   Evidence = iota // the 404 of an operation on a key: perhaps only the key is missing
+	Strong                 // the 404 of an operation on the store or a partition, or a successful deletion of the store
 )
 
 func (e Evidence) pause() time.Duration {
@@ -71,42 +75,45 @@ func (e Evidence) pause() time.Duration {
 	return weakPause
 }
 
-// Discovery finds the region of a store by asking all regions of its plane, and remembers it. It is safe for concurrent use. Searches run in
-// goroutines of their own, each bounded by Timeout; Close waits for them.
+// Discovery finds the region of a store by sending a probe to all regions of its plane,
+// and remembers it. It is safe for concurrent use. Searches run in their own
+// goroutines, each limited by Timeout; Close waits for them.
 type Discovery struct {
 	options   DiscoveryOptions
-	regions   map[string][]Location // plane -> the regions that may be reached, in the table's order
+	regions   map[string][]Location // plane to the allowed regions, in the table's order
 	known     *otter.Cache[digest, knowledge]
 	failed    *otter.Cache[digest, failure] // by store and principal
-	searching sync.WaitGroup                // grows only under mu and before closed
+	searching sync.WaitGroup                // incremented only under mu and before closed is set
 	counts    searchCounts
 
-	mu       sync.Mutex         // guards what follows, and orders what is remembered with what is forgotten
+	mu       sync.Mutex         // guards the fields below, and serializes remembering and forgetting
 	searches map[digest]*search // by store
-	flights  int                // in the air, those of forgotten searches too
+	flights  int                // flights under way, including those of forgotten searches
 	closed   bool
 }
 
-// digest stands for a store, or for a store and a principal: names may be as long as a request line, what is remembered of them may not.
+// digest identifies a store, or a store and a principal. It has a fixed size, because
+// names may be as long as a request line.
 type digest [sha256.Size]byte
 
-// knowledge is what is remembered of a store.
+// knowledge is the remembered data about a store.
 type knowledge struct {
-	location  Location  // zero: nothing, but that it was forgotten
-	began     time.Time // the search that found it
+	location  Location  // zero: the store was forgotten
+	began     time.Time // start of the search that found it
 	until     time.Time
-	forgotten time.Time // when last; zero: never
+	forgotten time.Time // the last time; zero: never
 }
 
-// failure is what a caller is told again of a search that found nothing.
+// failure is the remembered result of a failed search, for one caller.
 type failure struct {
 	err    error
-	began  time.Time // the search that found it
+	began  time.Time // start of the search
 	until  time.Time
-	weight uint32 // bytes
+	weight uint32 // size in bytes
 }
 
-// NewDiscovery returns a Discovery, or an error for options that cannot work. It starts nothing.
+// NewDiscovery returns a Discovery, or an error for options that cannot work. It starts
+// no goroutine.
 func NewDiscovery(o DiscoveryOptions) (*Discovery, error) {
 	if o.Map == nil || o.TTL < 0 || o.AbsentTTL < 0 || o.Timeout < 0 || o.MaxStores < 0 || o.MaxFlights < 0 {
 		return nil, errors.New("regionmap: discovery needs a map, and nothing negative")
@@ -130,17 +137,23 @@ func NewDiscovery(o DiscoveryOptions) (*Discovery, error) {
 	return d, nil
 }
 
-// inline runs a memory's maintenance where it falls due, so that it starts no goroutine.
+// inline runs a cache's maintenance in the goroutine that needs it, so that the cache
+// starts no goroutine.
 func inline(maintain func()) { maintain() }
 
-// Find returns the location of ref's store within plane: the one remembered, or the only region that may be reached, or the one region in which
-// probe finds it; where it finds several, the default region if that is one of them; where it finds none, the default region if that is in plane.
-// Whoever asks for a store that is being looked for waits for that search; what it finds serves everybody, what it does not find only callers
-// with the same principal, and others then search themselves. A search outlives those who wait for it; they leave when their ctx ends.
+// Find returns the location of ref's store within plane: the remembered one, or the
+// only allowed region, or the one region in which probe finds the store. If probe finds
+// it in several, it returns the default region if that is one of them. If probe finds
+// it in none, it returns the default region if that is in plane. A caller for whose
+// store a search is under way waits for that search. A location that it finds is
+// returned to every caller; a failure only to callers with the same principal, and the
+// others then search themselves. A search outlives its callers; they leave when their
+// ctx ends.
 //
-// Errors: *[UnknownError] where no region has the store for this caller and there is no default in plane; *[AmbiguousError], which is one too;
-// *[UndiscoveredError] where it was not found and some region gave no answer; [ErrBusy]; *[NotAllowedError] for a plane that may not be
-// reached; ctx's own.
+// Errors: *[UnknownError] if no region has the store for this caller and no default is
+// in plane; *[AmbiguousError], which is an UnknownError too; *[UndiscoveredError] if
+// the store was not found and at least one region did not answer; [ErrBusy];
+// *[NotAllowedError] for a plane that may not be reached; ctx's error.
 func (d *Discovery) Find(ctx context.Context, plane string, ref objectstore.Ref, principal string, probe Probe) (Location, error) {
 	regions := d.regions[plane]
 	switch len(regions) {
@@ -153,12 +166,12 @@ func (d *Discovery) Find(ctx context.Context, plane string, ref objectstore.Ref,
 	if k, ok := d.recall(s, time.Now()); ok {
 		return k.location, nil
 	}
-	a := asker{regions: regions, store: s, principal: principal, probe: probe}
-	f := d.board(ctx, a)
+	a := seeker{regions: regions, store: s, principal: principal, probe: probe}
+	f := d.join(ctx, a)
 	location, err := f.wait(ctx)
 	if err != nil && f.principal != principal && ctx.Err() == nil {
-		a.alone = true // what another caller may not see, this one may
-		location, err = d.board(ctx, a).wait(ctx)
+		a.alone = true // this caller may be allowed to see more than the other one
+		location, err = d.join(ctx, a).wait(ctx)
 	}
 	if !errors.Is(err, errNowhere) {
 		return location, err
@@ -169,8 +182,8 @@ func (d *Discovery) Find(ctx context.Context, plane string, ref objectstore.Ref,
 	return Location{}, &UnknownError{Reason: "no region of control plane " + plane + " that this gateway may reach has this store for this token"}
 }
 
-// Known returns where ref's store is remembered to be within plane, or the only region that may be reached, without asking anybody; Region is empty
-// where that is not known.
+// Known returns the remembered location of ref's store within plane, or the only
+// allowed region, without a search. Region is empty if the location is not known.
 func (d *Discovery) Known(plane string, ref objectstore.Ref) Location {
 	if regions := d.regions[plane]; len(regions) == 1 {
 		return regions[0]
@@ -181,10 +194,12 @@ func (d *Discovery) Known(plane string, ref objectstore.Ref) Location {
 	return Location{Plane: plane}
 }
 
-// Forget drops what is remembered of ref's store if it is that the store is at that location, because an exchange that [Discovery.Find] placed
-// there was answered 404: the next one searches again, and what a search under way learns serves those who wait for it already and nobody
-// after them. So that missing keys do not turn every request into a search, a store is forgotten on weak evidence only a minute after it was found
-// or forgotten, and on strong evidence at most once in 5 s.
+// Forget removes the remembered location of ref's store if it is at, because an
+// exchange that [Discovery.Find] placed there was answered 404: the next exchange
+// searches again, and the result of a search under way is returned only to the callers
+// that already wait for it. To keep missing keys from turning every request into a
+// search, weak evidence counts only a minute after the store was found or forgotten,
+// and strong evidence at most once in 5 s.
 func (d *Discovery) Forget(at Location, ref objectstore.Ref, evidence Evidence) {
 	s := digestOf(at.Plane, ref.Organization, ref.Environment, ref.Store)
 	d.mu.Lock()
@@ -202,7 +217,8 @@ func (d *Discovery) Forget(at Location, ref objectstore.Ref, evidence Evidence) 
 	d.known.Set(s, knowledge{forgotten: now})
 }
 
-// Close waits for the searches under way, each bounded by Timeout. What would have to be searched later is refused with [ErrBusy].
+// Close waits for the searches under way, each limited by Timeout. Later searches are
+// refused with [ErrBusy].
 func (d *Discovery) Close() {
 	d.mu.Lock()
 	d.closed = true
@@ -210,14 +226,15 @@ func (d *Discovery) Close() {
 	d.searching.Wait()
 }
 
-// recall returns what is known of a store and still holds.
+// recall returns the location of a store if it is remembered and still valid.
 func (d *Discovery) recall(store digest, now time.Time) (knowledge, bool) {
 	k, ok := d.known.GetIfPresent(store)
 	return k, ok && k.location != Location{} && now.Before(k.until)
 }
 
-// remember keeps the location of a store: until TTL is over, less up to a tenth of it, so that what was learned at once is not lost at once; only
-// briefly if some region gave no answer.
+// remember stores the location of a store for TTL, less up to a tenth of it, so that
+// stores that were found at the same time do not expire at the same time. If a region
+// did not answer, it stores the location only briefly.
 func (d *Discovery) remember(store digest, o outcome, began time.Time) {
 	life := d.options.TTL
 	life -= life / 10 * time.Duration(binary.BigEndian.Uint16(store[:])) / (1 << 16)
@@ -229,7 +246,8 @@ func (d *Discovery) remember(store digest, o outcome, began time.Time) {
 	d.known.Set(store, k)
 }
 
-// digestOf is the same for the same names alone: the length of each goes before it.
+// digestOf returns the same digest only for the same names: the length of each name
+// precedes it.
 func digestOf(names ...string) digest {
 	b := make([]byte, 0, 256)
 	for _, name := range names {

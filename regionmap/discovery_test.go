@@ -26,24 +26,25 @@ var (
 	store = objectstore.Ref{Organization: "org", Environment: "env", Store: "s"}
 )
 
-// threeRegions is a plane small enough to tell every answer.
+// threeRegions is a plane small enough to list every answer.
 var threeRegions = regionmap.Options{Regions: []string{"us/us-east-1", "us/us-east-2", "us/us-west-1", "eu/*"}, Discover: true}
 
 var errSilent = errors.New("no answer")
 
-// said is what a region answers.
-type said struct {
+// result is the answer of one region.
+type result struct {
 	finding regionmap.Finding
 	err     error
 }
 
-// answers are what regions answer; those left out have nothing.
-type answers map[regionmap.Location]said
+// answers holds the answers of regions; a region that is missing does not have the
+// store.
+type answers map[regionmap.Location]result
 
 func has(locations ...regionmap.Location) answers {
 	a := answers{}
 	for _, l := range locations {
-		a[l] = said{finding: regionmap.Found}
+		a[l] = result{finding: regionmap.Found}
 	}
 	return a
 }
@@ -52,7 +53,7 @@ func has(locations ...regionmap.Location) answers {
 type prober struct {
 	delay time.Duration
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	answers answers
 	probed  map[regionmap.Location]int
 }
@@ -82,7 +83,7 @@ func (p *prober) set(a answers) {
 	p.answers = a
 }
 
-// searches returns how often the plane of threeRegions was searched since last asked.
+// searches returns the number of searches of threeRegions since its last call.
 func (p *prober) searches(t *testing.T) int {
 	t.Helper()
 	p.mu.Lock()
@@ -95,7 +96,8 @@ func (p *prober) searches(t *testing.T) int {
 	return n
 }
 
-// newDiscovery returns a Discovery over the regions of m that is closed with the test.
+// newDiscovery returns a Discovery over the regions of m that is closed at the end of
+// the test.
 func newDiscovery(t *testing.T, m regionmap.Options, o regionmap.DiscoveryOptions) *regionmap.Discovery {
 	t.Helper()
 	o.Map = newMap(t, m)
@@ -107,7 +109,7 @@ func newDiscovery(t *testing.T, m regionmap.Options, o regionmap.DiscoveryOption
 	return d
 }
 
-// find asks as principal "one" and fails the test unless it is told want.
+// find calls Find as principal "one" and fails the test unless the result is want.
 func find(t *testing.T, d *regionmap.Discovery, p *prober, want regionmap.Location) {
 	t.Helper()
 	if got, err := d.Find(t.Context(), "us", store, "one", p.probe); got != want || err != nil {
@@ -211,7 +213,7 @@ func TestSilentRegionsAreNamedWithWhatTheirProbesSaid(t *testing.T) {
 			}
 			for l, a := range tt.answers {
 				if !errors.Is(err, a.err) {
-					t.Errorf("what the probe of %s said is not among the causes", l)
+					t.Errorf("what the probe of %s result is not among the causes", l)
 				}
 			}
 		})
@@ -299,7 +301,7 @@ func TestWhatIsKnownIsToldWithoutAsking(t *testing.T) {
 	}
 }
 
-// The property: what comes out depends on what the regions answer, and on nothing else.
+// The property: the outcome depends only on the answers of the regions.
 func FuzzOutcomeDoesNotDependOnTheOrderOfAnswers(f *testing.F) {
 	f.Add([]byte{0, 0, 2, 0}, []byte{1, 2, 3, 4})
 	f.Add([]byte{2, 0, 2}, []byte{9, 0, 1})

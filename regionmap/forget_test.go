@@ -123,7 +123,7 @@ func TestForgottenStoreIsSearchedAgain(t *testing.T) {
 		name     string
 		evidence regionmap.Evidence
 		pause    time.Duration
-		proof    time.Duration // how long what was found is beyond doubt
+		proof    time.Duration // how long evidence against the found location is ignored
 	}{
 		{name: "missing keys: at most once a minute", evidence: regionmap.Weak, pause: time.Minute, proof: time.Minute},
 		{name: "missing store: at most once in 5 s", evidence: regionmap.Strong, pause: 5 * time.Second},
@@ -161,7 +161,7 @@ func TestForgottenStoreIsSearchedAgain(t *testing.T) {
 func TestNotFoundElsewhereForgetsNothing(t *testing.T) {
 	d := newDiscovery(t, threeRegions, regionmap.DiscoveryOptions{})
 	p := newProber(has(east))
-	d.Forget(east, store, regionmap.Strong) // nothing is known yet
+	d.Forget(east, store, regionmap.Strong) // no location is known yet
 	find(t, d, p, east)
 	p.set(has(ohio))
 	d.Forget(ohio, store, regionmap.Strong)
@@ -179,12 +179,12 @@ func TestForgettingDuringASearchWins(t *testing.T) {
 		before, after := newProber(has(east)), newProber(has(ohio))
 		before.delay = 2 * time.Second
 		var first sync.WaitGroup
-		first.Go(func() { find(t, d, before, east) }) // who waits already is served
+		first.Go(func() { find(t, d, before, east) }) // the caller that waits already gets the result
 		synctest.Wait()
 		d.Forget(east, store, regionmap.Strong)
-		find(t, d, after, ohio) // who comes after the 404 does not wait for the old search
+		find(t, d, after, ohio) // a caller after the 404 does not wait for the old search
 		first.Wait()
-		find(t, d, after, ohio) // nor is what it found kept, though it ended last
+		find(t, d, after, ohio) // and the result of the old search is not kept, although it ended last
 		if n, m := before.searches(t), after.searches(t); n != 1 || m != 1 {
 			t.Errorf("searches before %d, after %d; want 1 and 1", n, m)
 		}
@@ -202,7 +202,7 @@ func TestKnownLocationStandsAgainstNotFoundElsewhereDuringASearch(t *testing.T) 
 				return map[string]regionmap.Probe{"one": none.probe, "slow": slow.probe, "quick": p.probe}[principal]
 			})
 		})
-		<-time.After(2 * time.Second) // the quick one has found it while the slow one searches
+		<-time.After(2 * time.Second) // the quick search has found the store while the slow one runs
 		p.searches(t)
 		d.Forget(east, store, regionmap.Strong)
 		find(t, d, p, ohio)
@@ -231,7 +231,8 @@ func TestForgettingWipesTheFailuresBeforeIt(t *testing.T) {
 	})
 }
 
-// A client that loops over what does not exist must cost about what it costs without discovery, whatever it asks for.
+// A client that requests a missing store in a loop must cost about as much as without
+// discovery, for any operation.
 func TestMissingStoreDoesNotMultiplyAClientsQuota(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -254,7 +255,7 @@ func TestMissingStoreDoesNotMultiplyAClientsQuota(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					d.Forget(l, store, tt.evidence) // each is answered 404
+					d.Forget(l, store, tt.evidence) // each request is answered 404
 					<-time.After(100 * time.Millisecond)
 				}
 				if n := p.searches(t); n > tt.most {

@@ -10,23 +10,25 @@ import (
 	"osgate/objectstore"
 )
 
-// Route sends what is at or below a level of the hierarchy to a location. An empty Environment or Store means the whole level above.
+// Route sends requests at or below a level of the hierarchy to a location. An empty
+// Environment or Store means the whole level above it.
 type Route struct {
 	Organization, Environment, Store string
-	To                               string // "plane/region", or a region id that one enabled plane alone has
+	To                               string // "plane/region", or a region id that only one enabled plane has
 }
 
-// Options configure a [Map]. The zero Options allow all 17 locations and know no route and no default.
+// Options configure a [Map]. The zero Options allow all 17 locations, without routes
+// and without a default.
 type Options struct {
 	Planes  []string // control planes that may be reached; empty: all
-	Regions []string // locations that may be reached, "plane/region", "plane/*" or a region id that one of Planes alone has; empty: all of Planes
+	Regions []string // locations that may be reached: "plane/region", "plane/*" or a region id that only one of Planes has; empty: all of Planes
 	Routes  []Route
-	Default string // location of what nothing else places, as in Route.To; empty: none
+	Default string // location of requests that no other way places, as in Route.To; empty: none
 
-	Discover bool // stores that neither a request nor a route places are looked for, before Default: see [Map.Undecided]
+	Discover bool // search for stores that neither a request nor a route places, before Default: see [Map.Undecided]
 }
 
-// Map says where requests go.
+// Map determines the location of requests.
 type Map struct {
 	allowed  map[Location]bool
 	enabled  []string // planes with an allowed location, in the table's order
@@ -38,20 +40,21 @@ type Map struct {
 
 type routeKey struct{ organization, environment, store string }
 
-// OptionError is one thing wrong with [Options].
+// OptionError is one problem of [Options].
 type OptionError struct {
 	Option string // the field's name: "Planes", "Regions", "Routes" or "Default"
 	Detail string
 }
 
-// Error returns the detail, which says what is wrong and what would be right.
+// Error returns the detail: the problem and the valid values.
 func (e *OptionError) Error() string { return e.Detail }
 
-func wrong(option, format string, args ...any) error {
+func problem(option, format string, args ...any) error {
 	return &OptionError{Option: option, Detail: fmt.Sprintf(format, args...)}
 }
 
-// New returns a Map, or all that is wrong: an *[OptionError] for every plane, location and route that is not in the table or not allowed, joined.
+// New returns a Map, or all problems, joined: an *[OptionError] for every plane,
+// location and route that is not in the table or not allowed.
 func New(o Options) (*Map, error) {
 	m := &Map{allowed: map[Location]bool{}, byHost: hosts(), discover: o.Discover}
 	problems := m.allow(o)
@@ -59,7 +62,7 @@ func New(o Options) (*Map, error) {
 	if o.Default != "" {
 		l, err := m.parse(o.Default)
 		if err != nil {
-			problems = append(problems, wrong("Default", "default region: %s", reason(err)))
+			problems = append(problems, problem("Default", "default region: %s", reason(err)))
 		}
 		m.fallback = l
 	}
@@ -69,9 +72,9 @@ func New(o Options) (*Map, error) {
 	return m, nil
 }
 
-// SetRoutes puts routes in the place of those there are, for requests that come after
-// it. Where any of them is wrong it returns all that is, as New does, and changes
-// nothing. It is safe for concurrent use with all else.
+// SetRoutes replaces all routes, for later requests. If a route is invalid, it returns
+// all problems, as New does, and changes nothing. It is safe for concurrent use with
+// all other methods.
 func (m *Map) SetRoutes(routes []Route) error { return errors.Join(m.setRoutes(routes)...) }
 
 func (m *Map) setRoutes(routes []Route) (problems []error) {
@@ -79,7 +82,7 @@ func (m *Map) setRoutes(routes []Route) (problems []error) {
 	for _, r := range routes {
 		l, err := m.parse(r.To)
 		if err != nil {
-			problems = append(problems, wrong("Routes", "route of %s: %s", strings.Trim(r.Organization+"/"+r.Environment+"/"+r.Store, "/"), reason(err)))
+			problems = append(problems, problem("Routes", "route of %s: %s", strings.Trim(r.Organization+"/"+r.Environment+"/"+r.Store, "/"), reason(err)))
 			continue
 		}
 		all[routeKey{r.Organization, r.Environment, r.Store}] = l
@@ -90,11 +93,11 @@ func (m *Map) setRoutes(routes []Route) (problems []error) {
 	return problems
 }
 
-// allow fills the allow-list from the planes and regions of o.
+// allow sets the allowed locations from the planes and regions of o.
 func (m *Map) allow(o Options) (problems []error) {
 	for _, name := range o.Planes {
 		if planeIndex(name) < 0 {
-			problems = append(problems, wrong("Planes", "plane %q is none of %s", name, strings.Join(Planes(), ", ")))
+			problems = append(problems, problem("Planes", "plane %q is none of %s", name, strings.Join(Planes(), ", ")))
 		}
 	}
 	byPlane := func(l Location) bool { return len(o.Planes) == 0 || slices.Contains(o.Planes, l.Plane) }
@@ -107,9 +110,9 @@ func (m *Map) allow(o Options) (problems []error) {
 		}
 		switch {
 		case len(in) == 0:
-			problems = append(problems, wrong("Regions", "region %q is none of the 17 locations (write plane/region or plane/*)", pattern))
+			problems = append(problems, problem("Regions", "region %q is none of the 17 locations (write plane/region or plane/*)", pattern))
 		case len(in) > 1 && !strings.Contains(pattern, "/"):
-			problems = append(problems, wrong("Regions", "region %q exists in more than one control plane: write one of %s", pattern, strings.Join(in, ", ")))
+			problems = append(problems, problem("Regions", "region %q exists in more than one control plane: write one of %s", pattern, strings.Join(in, ", ")))
 		}
 	}
 	for _, e := range endpoints {
@@ -122,12 +125,12 @@ func (m *Map) allow(o Options) (problems []error) {
 		}
 	}
 	if len(m.enabled) == 0 && len(problems) == 0 {
-		problems = append(problems, wrong("Regions", "allows no location of the planes that may be reached"))
+		problems = append(problems, problem("Regions", "allows no location of the planes that may be reached"))
 	}
 	return problems
 }
 
-// reason is what an error of parse says without the ways that a request has.
+// reason returns the text of an error of parse without the ways of a request.
 func reason(err error) string {
 	if unknown, ok := errors.AsType[*UnknownError](err); ok {
 		return unknown.Reason
@@ -135,7 +138,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// covers reports whether pattern, "plane/region", "plane/*" or a region id alone, covers l.
+// covers reports whether pattern, "plane/region", "plane/*" or only a region id, covers
+// l.
 func covers(pattern string, l Location) bool {
 	return pattern == l.String() || pattern == l.Plane+"/*" || pattern == l.Region
 }
@@ -145,12 +149,13 @@ func (m *Map) Allowed() []Endpoint {
 	return slices.DeleteFunc(Endpoints(), func(e Endpoint) bool { return !m.allowed[e.Location] })
 }
 
-// EnabledPlanes returns the planes that have a location which may be reached.
+// EnabledPlanes returns the planes that have an allowed location.
 func (m *Map) EnabledPlanes() []string { return slices.Clone(m.enabled) }
 
-// Locate completes place for an operation on ref: its region if it names one, else the longest route, else the default. A place that
-// names a plane alone takes only a route or default within it. It does not discover: ask [Map.Undecided] first. Errors: *[UnknownError],
-// *[NotAllowedError].
+// Locate returns the location of an operation on ref: place if it names a region,
+// otherwise the longest route, otherwise the default. If place names only a plane, only
+// a route or default within it counts. Locate does not search: call [Map.Undecided]
+// first. Errors: *[UnknownError], *[NotAllowedError].
 func (m *Map) Locate(place Place, ref objectstore.Ref) (Location, error) {
 	if place.Region != "" {
 		return m.check(Location{place.Plane, place.Region})
@@ -171,8 +176,10 @@ func (m *Map) Locate(place Place, ref objectstore.Ref) (Location, error) {
 	return Location{}, &UnknownError{Reason: "nothing says which region this request goes to"}
 }
 
-// Undecided reports whether the region of an operation on ref is to be discovered, and in which plane: the one that place names, else the only one
-// enabled. It is so with [Options].Discover, for what is in a store, where place names no region and no route leads there.
+// Undecided reports whether the region of an operation on ref must be discovered, and
+// in which plane: the one that place names, otherwise the only enabled one. This is so
+// with [Options].Discover, for operations in a store, if place names no region and no
+// route applies.
 func (m *Map) Undecided(place Place, ref objectstore.Ref) (plane string, ok bool) {
 	if !m.discover || ref.Store == "" || place.Region != "" {
 		return "", false
@@ -189,7 +196,7 @@ func (m *Map) Undecided(place Place, ref objectstore.Ref) (plane string, ok bool
 	return "", false
 }
 
-// routed returns where the longest route for ref within place leads.
+// routed returns the location of the longest route for ref within place.
 func (m *Map) routed(place Place, ref objectstore.Ref) (Location, bool) {
 	routes := *m.routes.Load()
 	for _, key := range []routeKey{
@@ -204,8 +211,9 @@ func (m *Map) routed(place Place, ref objectstore.Ref) (Location, bool) {
 	return Location{}, false
 }
 
-// Plane completes place for a call that belongs to a control plane and to no region: the plane it names, else the default region's, else the
-// only one enabled. Errors: *[UnknownError], *[NotAllowedError].
+// Plane returns the control plane of a call that belongs to a plane and to no region:
+// the plane that place names, otherwise the default region's, otherwise the only
+// enabled one. Errors: *[UnknownError], *[NotAllowedError].
 func (m *Map) Plane(place Place) (string, error) {
 	switch {
 	case place.Plane != "" && !slices.Contains(m.enabled, place.Plane):
@@ -228,7 +236,8 @@ func (m *Map) check(l Location) (Location, error) {
 	return l, nil
 }
 
-// parse reads a location as an operator or a client writes it: "plane/region", or a region id alone where one enabled plane alone has it.
+// parse parses a location as operators and clients write it: "plane/region", or only a
+// region id that one enabled plane has.
 func (m *Map) parse(text string) (Location, error) {
 	if name, region, both := strings.Cut(text, "/"); both {
 		l := Location{name, region}

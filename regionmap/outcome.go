@@ -8,13 +8,15 @@ import (
 	"strings"
 )
 
-// ErrBusy says that nothing more is looked for at the moment: too many searches are under way, or the gateway is stopping.
+// ErrBusy reports that no search can start at the moment: too many searches are under
+// way, or the gateway is stopping.
 var ErrBusy = errors.New("no more stores can be looked for at the moment")
 
-// errNowhere is the outcome of a search that no region answered with the store.
+// errNowhere is the result of a search in which no region had the store.
 var errNowhere = errors.New("no region has the store")
 
-// AmbiguousError is a store that several regions have: the caller must say which it means. It unwraps to an *[UnknownError].
+// AmbiguousError reports that several regions have a store, so that the caller must
+// name the region. It unwraps to an *[UnknownError].
 type AmbiguousError struct {
 	Locations []Location // in the table's order; not to be changed
 }
@@ -29,23 +31,25 @@ func (e *AmbiguousError) unknown() *UnknownError {
 	return &UnknownError{Reason: "this store exists in " + list(e.Locations)}
 }
 
-// namingWays are the ways that name one region and come before discovery.
+// namingWays are the ways that name a region and are used before discovery.
 const namingWays = "the Host of one of the 17 BASE_URLs, a path prefix /{plane}/{region}, the header " + Header +
 	": {plane}/{region}, or a route in OSGATE_ROUTES"
 
-// UndiscoveredError is a store that no region was found to have while some gave no answer, so that nobody knows where it is.
+// UndiscoveredError reports that no region was found to have a store while others did
+// not answer, so that its location is unknown.
 type UndiscoveredError struct {
-	Silent []Location // the regions that gave no answer, in the table's order; not to be changed
-	Late   bool       // they all ran out of time
-	causes []error    // what their probes said
+	Silent []Location // the regions that did not answer, in the table's order; not to be changed
+	Late   bool       // all of them exceeded the time limit
+	causes []error    // the errors of their probes
 }
 
-// Error returns a sentence that names the regions and what can be done without their answer.
+// Error returns a sentence that names the regions and the ways that work without their
+// answer.
 func (e *UndiscoveredError) Error() string {
 	return "no region that answered has this store, and there was no answer from " + list(e.Silent) + "; ask again, or use " + namingWays
 }
 
-// Unwrap returns what the probes said, in the order of Silent.
+// Unwrap returns the errors of the probes, in the order of Silent.
 func (e *UndiscoveredError) Unwrap() []error { return e.causes }
 
 func list(locations []Location) string {
@@ -56,20 +60,20 @@ func list(locations []Location) string {
 	return strings.Join(names, ", ")
 }
 
-// answer is what one probe returned.
+// answer is the result of one probe.
 type answer struct {
 	finding Finding
 	err     error
 }
 
-// outcome is what a search found out.
+// outcome is the result of a search.
 type outcome struct {
 	location Location
-	partly   bool  // found, but some region gave no answer
+	partly   bool  // found, but at least one region did not answer
 	err      error // errNowhere, *AmbiguousError or *UndiscoveredError
 }
 
-// weight is about how many bytes it takes to remember a failure.
+// weight returns the approximate number of bytes that a remembered failure uses.
 func (o outcome) weight() uint32 {
 	size := 512
 	if e, ok := errors.AsType[*UndiscoveredError](o.err); ok {
@@ -80,7 +84,9 @@ func (o outcome) weight() uint32 {
 	return uint32(min(size, math.MaxInt32))
 }
 
-// judge draws the conclusion from the answers of all regions, each in its region's place. Of several regions that have the store the default counts.
+// judge returns the outcome for the answers of all regions; answers[i] is the answer of
+// regions[i]. If several regions have the store and the default is one of them, the
+// outcome is the default.
 func judge(regions []Location, answers []answer, fallback Location) outcome {
 	var found, silent []Location
 	var causes []error
@@ -106,7 +112,7 @@ func judge(regions []Location, answers []answer, fallback Location) outcome {
 	return outcome{err: errNowhere}
 }
 
-// timedOut reports whether err is of a deadline, a context's or the network's.
+// timedOut reports whether err is a deadline of a context or of the network.
 func timedOut(err error) bool {
 	timeout, ok := errors.AsType[interface {
 		error

@@ -7,30 +7,34 @@ import (
 	"strings"
 )
 
-// Header is the request header by which a client says where it wants to go: "us/us-east-1", a region id alone where it is unambiguous,
-// or a plane alone.
+// Header is the request header with which a client names its location: "us/us-east-1",
+// a region id if it is unambiguous, or a plane.
 const Header = "X-Osgate-Region"
 
-// longestName bounds what of a header is repeated in an error; the longest location has 17 characters.
+// longestName is the maximum length of a header value in an error; the longest location
+// has 17 characters.
 const longestName = 64
 
-// Place is what a request itself says of where it goes: nothing, a plane, or a plane and a region.
+// Place is the part of a location that the request itself names: none, a plane, or a
+// plane and a region.
 type Place struct {
 	Plane, Region string
-	Way           string // how it was said: "host", "prefix" or "header"; empty where nothing was
+	Way           string // the way that named it: "host", "prefix" or "header"; empty if none did
 }
 
-// UnknownError is a request that no way places, or that two ways place differently.
+// UnknownError reports that no way places a request, or that two ways contradict each
+// other.
 type UnknownError struct {
 	Reason string
-	Plane  bool // it is a control plane that is not known, of a call that belongs to no region
+	Plane  bool // the control plane is unknown, for a call that belongs to no region
 }
 
-// Ways are the five ways in which a client or an operator can say where a request goes, for error messages and documentation.
+// Ways names the five ways in which a client or an operator can place a request, for
+// error messages and documentation.
 const Ways = "the Host of one of the 17 BASE_URLs, a path prefix /{plane}/{region}, the header " + Header +
 	": {plane}/{region}, a route in OSGATE_ROUTES, or OSGATE_DEFAULT_REGION"
 
-// PlaneWays are the ways for a call that belongs to a control plane and to no region.
+// PlaneWays names the ways for a call that belongs to a control plane and to no region.
 const PlaneWays = "the Host of the control plane (such as anypoint.mulesoft.com) or of its Stats API, a path prefix /{plane}, the header " + Header +
 	": {plane}, or OSGATE_DEFAULT_REGION"
 
@@ -42,7 +46,7 @@ func (e *UnknownError) Error() string {
 	return e.Reason + "; use " + Ways
 }
 
-// NotAllowedError is a location outside OSGATE_PLANES and OSGATE_REGIONS.
+// NotAllowedError reports a location outside OSGATE_PLANES and OSGATE_REGIONS.
 type NotAllowedError struct{ What string }
 
 // Error returns a sentence that names the location.
@@ -50,40 +54,42 @@ func (e *NotAllowedError) Error() string {
 	return e.What + " is not among the locations that this gateway may reach"
 }
 
-// Read takes from a request what it says of its place: its Host, a prefix of its raw path, and the values of [Header]. It returns the path
-// without the prefix, and without the empty segments in front that a base URL ending in "/" makes. Errors: *[UnknownError] where two ways
-// contradict each other or one names no place, *[NotAllowedError].
+// Read returns the place that a request names by its Host, by a prefix of its raw path,
+// and by the values of [Header]. It returns the path without the prefix, and without
+// the empty segments at the beginning that result from a base URL ending in "/".
+// Errors: *[UnknownError] if two ways contradict each other or one names an unknown
+// location, *[NotAllowedError].
 func (m *Map) Read(host, path string, header []string) (Place, string, error) {
-	var said []Place
+	var named []Place
 	place, err := m.hostPlace(host)
 	if err != nil {
 		return Place{}, path, err
 	}
 	if place.Plane != "" {
-		said = append(said, place)
+		named = append(named, place)
 	}
 	place, rest, err := prefix(path)
 	if err != nil {
 		return Place{}, path, err
 	}
 	if place.Plane != "" {
-		said = append(said, place)
+		named = append(named, place)
 	}
 	for _, value := range header {
 		place, err := m.headerPlace(value)
 		if err != nil {
 			return Place{}, rest, err
 		}
-		said = append(said, place)
+		named = append(named, place)
 	}
-	place, err = agree(said)
+	place, err = agree(named)
 	return place, rest, err
 }
 
-// agree merges what several ways said. A plane agrees with a region in it.
-func agree(said []Place) (Place, error) {
+// agree merges the places that several ways named. A plane agrees with a region in it.
+func agree(named []Place) (Place, error) {
 	var merged Place
-	for _, p := range said {
+	for _, p := range named {
 		switch {
 		case merged.Plane == "":
 			merged = p
@@ -109,8 +115,9 @@ func (p Place) String() string {
 	return p.Plane + "/" + p.Region
 }
 
-// prefix reads /{plane}/{region}/api/…, /{plane}/api/… and /{plane}/accounts/…; a path without such a prefix is returned as it is. Empty segments in
-// front of the plane, "api" and "accounts" are left out: a base URL that ends in "/" makes them.
+// prefix parses /{plane}/{region}/api/…, /{plane}/api/… and /{plane}/accounts/…; it
+// returns a path without such a prefix unchanged. It removes empty segments before the
+// plane, "api" and "accounts": they result from a base URL that ends in "/".
 func prefix(path string) (Place, string, error) {
 	rest := strings.TrimLeft(path, "/")
 	if rest == path {
@@ -137,12 +144,13 @@ func prefix(path string) (Place, string, error) {
 	return Place{Plane: name, Region: region, Way: "prefix"}, "/" + below, nil
 }
 
-// surface reports whether a path without its first "/" is one of Object Store, of its Stats API or of Access Management.
+// surface reports whether a path without its first "/" belongs to Object Store, its
+// Stats API or Access Management.
 func surface(path string) bool {
 	return strings.HasPrefix(path, "api/") || strings.HasPrefix(path, "accounts/")
 }
 
-// headerPlace reads one value of [Header].
+// headerPlace parses one value of [Header].
 func (m *Map) headerPlace(value string) (Place, error) {
 	value = strings.ToLower(strings.TrimSpace(value))
 	if len(value) > longestName {
@@ -151,7 +159,7 @@ func (m *Map) headerPlace(value string) (Place, error) {
 	if planeIndex(value) >= 0 {
 		return Place{Plane: value, Way: "header"}, nil
 	}
-	if l, ok := inTable(value); ok { // whether it is allowed is Locate's to say: a contradiction comes first
+	if l, ok := inTable(value); ok { // Locate checks whether it is allowed: a contradiction is reported first
 		return Place{Plane: l.Plane, Region: l.Region, Way: "header"}, nil
 	}
 	if strings.Contains(value, "/") {
@@ -172,7 +180,8 @@ func inTable(text string) (Location, bool) {
 	return endpoints[i].Location, true
 }
 
-// hostname returns the host of a Host header in lower case, without port and without the root's dot.
+// hostname returns the host of a Host header in lower case, without port and without a
+// trailing dot.
 func hostname(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

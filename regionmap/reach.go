@@ -9,83 +9,93 @@ import (
 	"osgate/internal/breaker"
 )
 
-// How a location that swallows connections is left alone.
+// The breaker of a location whose connections time out.
 const (
-	reachTripAfter = 5 // in a row; existing connections that still answer are between
+	reachTripAfter = 5 // connections in a row; an answer on an existing connection resets the count
 	reachMinDelay  = time.Second
 	reachMaxDelay  = 5 * time.Second
 	reachCalm      = 30 * time.Second
 )
 
-// Reach remembers at which locations connections come about, so that one that swallows them costs one request its patience and not every request: a
-// circuit breaker for each location. It opens after five connections in a row that did not come about in time while nothing else was answered. From then
-// on one request in a second, later in five, finds out; the others are to be told at once.
+// Reach has a circuit breaker for each location, so that a location on which
+// connections time out makes one request wait and not every request. The breaker opens
+// after five connections in a row that were not made in time while no request was
+// answered. From then on one request in a second, later in five seconds, probes; the
+// others must be refused at once.
 //
-// What fails at once (a refused connection, an unknown name) says nothing: asking costs nothing there, and finds out by itself. What fails late on a
-// connection that did come about may be the fault of what was asked, and says nothing either.
+// Failures at once (a refused connection, an unknown name) do not count: a request
+// costs no time there, and finds out by itself. Late failures on a connection that was
+// made may be caused by the request, and do not count either.
 //
-// The zero Reach is ready. It is safe for concurrent use, and bounded by the locations there are. It knows no clock and no network: callers bring both.
+// The zero Reach is ready to use. It is safe for concurrent use, and its size is
+// limited by the number of locations. It has no clock and no network: callers provide
+// both.
 type Reach struct {
-	mu        sync.Mutex // guards all below
+	mu        sync.Mutex // guards the fields below
 	locations map[Location]*reached
 }
 
-// reached is what is known of one location.
+// reached is the data about one location.
 type reached struct {
 	breaker breaker.Breaker
 	since   time.Time // when it last opened or closed
 	cause   string    // of the latest failure
 }
 
-// ReachState says whether connections to a location come about.
+// ReachState reports whether connections to a location are made.
 type ReachState struct {
 	Location  Location
-	OK        bool      // it is asked
-	Since     time.Time // when OK took its value; zero: it always had it
-	LastError string    // of the latest connection that did not come about; kept after a recovery, empty before the first
-	Breaker   string    // "closed" while OK, else "open", or "half-open" while a probe finds out
+	OK        bool      // requests are sent to it
+	Since     time.Time // when OK got its value; zero: at the start
+	LastError string    // reason of the latest connection that was not made; kept after a recovery, empty before the first failure
+	Breaker   string    // "closed" while OK, otherwise "open", or "half-open" during a probe
 }
 
-// Approach is the leave to ask a location once or, after an answer of 429, more often. It belongs to one exchange and must be left in the end.
-type Approach struct {
+// Admission is the permission to send a request to a location once or, after an answer
+// of 429, more often. It belongs to one exchange, which must call Done in the end.
+type Admission struct {
 	reach    *Reach
 	location Location
 	round    uint64
-	probe    bool // it is the one that finds out, and has not yet
+	probe    bool // it is the probe, and has no result yet
 }
 
-// Approach asks for leave to ask a location. Where ok is false it is left alone for now.
-func (r *Reach) Approach(l Location, now time.Time) (a Approach, ok bool) {
+// Admit returns an Admission for a location. If ok is false, no request may be sent to
+// it now.
+func (r *Reach) Admit(l Location, now time.Time) (a Admission, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	round, verdict := r.location(l).breaker.Admit(now)
 	if verdict == breaker.Refuse {
-		return Approach{}, false
+		return Admission{}, false
 	}
-	return Approach{reach: r, location: l, round: round, probe: verdict == breaker.Probe}, true
+	return Admission{reach: r, location: l, round: round, probe: verdict == breaker.Probe}, true
 }
 
-// Probes reports whether a finds out for others whether its location is back.
-func (a *Approach) Probes() bool { return a.probe }
+// Probes reports whether a is the probe that finds out whether its location is back.
+func (a *Admission) Probes() bool { return a.probe }
 
-// Reached says that a connection came about, or an answer over an older one. It returns the location's state if that has changed.
-func (a *Approach) Reached(now time.Time) (s ReachState, changed bool) {
+// Reached records that a connection was made, or that an older one answered. It returns
+// the location's state if that has changed.
+func (a *Admission) Reached(now time.Time) (s ReachState, changed bool) {
 	return a.settle(true, "", now)
 }
 
-// Swallowed says that no connection came about in time; cause says of what, for people.
-func (a *Approach) Swallowed(cause string, now time.Time) (s ReachState, changed bool) {
+// TimedOut records that no connection was made in time; cause is a description for
+// people.
+func (a *Admission) TimedOut(cause string, now time.Time) (s ReachState, changed bool) {
 	return a.settle(false, cause, now)
 }
 
-// Leave gives the leave back. Where a probe has found nothing out, the next one is due after a longer delay. The zero Approach may be left.
-func (a *Approach) Leave(now time.Time) {
+// Done ends the admission. After a probe without a result, the next one is due after a
+// longer delay. The zero Admission may be ended too.
+func (a *Admission) Done(now time.Time) {
 	if a.probe {
 		a.settle(false, "", now)
 	}
 }
 
-func (a *Approach) settle(ok bool, cause string, now time.Time) (s ReachState, changed bool) {
+func (a *Admission) settle(ok bool, cause string, now time.Time) (s ReachState, changed bool) {
 	if a.reach == nil {
 		return s, false
 	}
@@ -107,7 +117,7 @@ func (a *Approach) settle(ok bool, cause string, now time.Time) (s ReachState, c
 	return at.state(a.location), changed
 }
 
-// location returns what is known of l. The caller holds mu.
+// location returns the data about l. The caller must hold mu.
 func (r *Reach) location(l Location) *reached {
 	at, ok := r.locations[l]
 	if !ok {
@@ -125,7 +135,7 @@ func (at *reached) state(l Location) ReachState {
 	return ReachState{Location: l, OK: at.breaker.Closed(), Since: at.since, LastError: at.cause, Breaker: at.breaker.String()}
 }
 
-// States returns the state of each location approached so far, by plane and region.
+// States returns the state of each location used so far, sorted by plane and region.
 func (r *Reach) States() []ReachState {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"osgate/regionmap"
 )
 
-// reachRig drives a Reach by a clock of its own.
+// reachRig drives a Reach with its own clock.
 type reachRig struct {
 	*testing.T
 	regionmap.Reach
@@ -20,36 +20,37 @@ func newReachRig(t *testing.T) *reachRig {
 	return &reachRig{T: t, now: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)}
 }
 
-// asks reports whether l may be asked now, and whether that would be the probe.
+// asks reports whether a request may be sent to l now, and whether it would be the
+// probe.
 func (r *reachRig) asks(l regionmap.Location) (may, probe bool) {
-	a, may := r.Approach(l, r.now)
-	defer a.Leave(r.now)
+	a, may := r.Admit(l, r.now)
+	defer a.Done(r.now)
 	return may, a.Probes()
 }
 
-// swallows lets so many connections to l not come about.
+// swallows records n connections to l that time out.
 func (r *reachRig) swallows(l regionmap.Location, n int) (changes int) {
 	for range n {
-		a, ok := r.Approach(l, r.now)
+		a, ok := r.Admit(l, r.now)
 		if !ok {
 			r.Fatalf("%s is not asked any more", l)
 		}
-		if _, changed := a.Swallowed("dial tcp: i/o timeout", r.now); changed {
+		if _, changed := a.TimedOut("dial tcp: i/o timeout", r.now); changed {
 			changes++
 		}
-		a.Leave(r.now)
+		a.Done(r.now)
 	}
 	return changes
 }
 
-// reaches lets one connection to l come about.
+// reaches records one connection to l that is made.
 func (r *reachRig) reaches(l regionmap.Location) (changed bool) {
-	a, ok := r.Approach(l, r.now)
+	a, ok := r.Admit(l, r.now)
 	if !ok {
 		r.Fatalf("%s is not asked", l)
 	}
 	_, changed = a.Reached(r.now)
-	a.Leave(r.now)
+	a.Done(r.now)
 	return changed
 }
 
@@ -88,17 +89,17 @@ func TestOneRequestFindsOutWhetherALocationIsBack(t *testing.T) {
 			t.Fatalf("asked before %v were over", delay)
 		}
 		r.now = r.now.Add(time.Millisecond)
-		probe, ok := r.Approach(ohio, r.now)
+		probe, ok := r.Admit(ohio, r.now)
 		if !ok || !probe.Probes() {
 			t.Fatalf("not probed after %v", delay)
 		}
 		if may, _ := r.asks(ohio); may {
 			t.Fatal("asked while a probe is under way")
 		}
-		if _, changed := probe.Swallowed("again", r.now); changed {
+		if _, changed := probe.TimedOut("again", r.now); changed {
 			t.Fatal("a probe that fails is a change")
 		}
-		probe.Leave(r.now) // takes nothing back
+		probe.Done(r.now) // has no effect
 	}
 	r.now = r.now.Add(5 * time.Second)
 	if !r.reaches(ohio) {
@@ -113,8 +114,8 @@ func TestAProbeThatFindsNothingOutGivesWay(t *testing.T) {
 	r := newReachRig(t)
 	r.swallows(ohio, 5)
 	r.now = r.now.Add(time.Second)
-	probe, _ := r.Approach(ohio, r.now)
-	probe.Leave(r.now)
+	probe, _ := r.Admit(ohio, r.now)
+	probe.Done(r.now)
 	if may, _ := r.asks(ohio); may {
 		t.Error("asked at once after a probe that found nothing out")
 	}
@@ -126,8 +127,8 @@ func TestAProbeThatFindsNothingOutGivesWay(t *testing.T) {
 
 func TestWhatBeganBeforeSaysNothingOfWhatIsNow(t *testing.T) {
 	r := newReachRig(t)
-	early, _ := r.Approach(ohio, r.now)
-	late, _ := r.Approach(ohio, r.now)
+	early, _ := r.Admit(ohio, r.now)
+	late, _ := r.Admit(ohio, r.now)
 	r.swallows(ohio, 5)
 	if _, changed := early.Reached(r.now); changed {
 		t.Error("an old answer closes it")
@@ -135,15 +136,15 @@ func TestWhatBeganBeforeSaysNothingOfWhatIsNow(t *testing.T) {
 	r.now = r.now.Add(time.Second)
 	r.reaches(ohio)
 	for range 5 {
-		if _, changed := late.Swallowed("old", r.now); changed {
+		if _, changed := late.TimedOut("old", r.now); changed {
 			t.Error("old connections open it again")
 		}
 	}
 }
 
 func TestTheZeroApproachSaysNothing(t *testing.T) {
-	var a regionmap.Approach
-	a.Leave(time.Now())
+	var a regionmap.Admission
+	a.Done(time.Now())
 	if _, changed := a.Reached(time.Now()); changed || a.Probes() {
 		t.Error("it does")
 	}

@@ -11,7 +11,8 @@ import (
 	"osgate/regionmap"
 )
 
-// vendorTable is the BASE_URL table of the vendor's page "Object Store v2 REST APIs", in its order.
+// vendorTable is the BASE_URL table of the vendor's page "Object Store v2 REST APIs",
+// in its order.
 const vendorTable = `
 us  object-store-us-east-1.anypoint.mulesoft.com           US East (N. Virginia)
 us  object-store-us-east-2.anypoint.mulesoft.com           US East (Ohio)
@@ -245,7 +246,7 @@ func TestPathsWithoutAPrefixStayAsTheyAre(t *testing.T) {
 	}
 }
 
-// TestEmptySegmentsInFrontAreLeftOut, which a base URL that ends in "/" makes.
+// TestEmptySegmentsInFrontAreLeftOut: a base URL that ends in "/" causes them.
 func TestEmptySegmentsInFrontAreLeftOut(t *testing.T) {
 	m := newMap(t, regionmap.Options{})
 	for path, want := range map[string]struct{ place, rest string }{

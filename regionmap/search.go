@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// asker is who looks for which store, and how.
-type asker struct {
+// seeker is a caller of Find with its store and its probe.
+type seeker struct {
 	regions   []Location
 	store     digest
 	principal string
 	probe     Probe
-	alone     bool // has waited for another caller's flight already
+	alone     bool // it has already waited for another caller's flight
 }
 
-// search is all flights under way for one store.
+// search holds all flights under way for one store.
 type search struct {
 	flights map[string]*flight // by principal
 }
@@ -29,21 +29,21 @@ func (s *search) any() *flight {
 	return nil
 }
 
-// flight is one asking of all regions, for all who wait for the same.
+// flight is one probe of all regions, for all callers that wait for its result.
 type flight struct {
 	principal string
-	done      chan struct{} // closed when it is over: what follows is read only then
+	done      chan struct{} // closed when the flight is over; the fields below are read only then
 	location  Location
 	err       error
 }
 
-func landed(principal string, l Location, err error) *flight {
+func finished(principal string, l Location, err error) *flight {
 	f := &flight{principal: principal, done: make(chan struct{}), location: l, err: err}
 	close(f.done)
 	return f
 }
 
-// wait returns what the flight found, or ctx's error if that ends first.
+// wait returns the result of the flight, or ctx's error if that ends first.
 func (f *flight) wait(ctx context.Context) (Location, error) {
 	select {
 	case <-f.done:
@@ -53,9 +53,10 @@ func (f *flight) wait(ctx context.Context) (Location, error) {
 	}
 }
 
-// board returns the flight that an asker waits for: what is settled already, the caller's own flight, else another caller's unless the
-// asker goes alone, else a new one.
-func (d *Discovery) board(ctx context.Context, a asker) *flight {
+// join returns the flight that a seeker must wait for: a finished flight with the
+// remembered result, the caller's own flight, otherwise another caller's unless the
+// seeker is alone, otherwise a new one.
+func (d *Discovery) join(ctx context.Context, a seeker) *flight {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if f := d.settled(a); f != nil {
@@ -73,28 +74,30 @@ func (d *Discovery) board(ctx context.Context, a asker) *flight {
 		return others
 	case d.closed || d.flights >= d.options.MaxFlights:
 		d.counts.busy.Add(1)
-		return landed(a.principal, Location{}, ErrBusy)
+		return finished(a.principal, Location{}, ErrBusy)
 	}
 	d.searches[a.store] = s
 	return d.start(ctx, s, a)
 }
 
-// settled returns as a landed flight what is remembered of the store or of the caller's own search for it, looked up under the lock because a
-// flight may have landed between the caller's look and its turn here; nil if nothing is.
-func (d *Discovery) settled(a asker) *flight {
+// settled returns the remembered result for the store or for the caller as a finished
+// flight, nil if there is none. It runs under the lock, because a flight may have ended
+// between the caller's first check and this one.
+func (d *Discovery) settled(a seeker) *flight {
 	now := time.Now()
 	k, ok := d.recall(a.store, now)
 	if ok {
-		return landed(a.principal, k.location, nil)
+		return finished(a.principal, k.location, nil)
 	}
 	if failed, ok := d.failed.GetIfPresent(a.caller()); ok && now.Before(failed.until) && failed.began.After(k.forgotten) {
-		return landed(a.principal, Location{}, failed.err)
+		return finished(a.principal, Location{}, failed.err)
 	}
 	return nil
 }
 
-// start starts the caller's flight, which has a deadline of its own and outlives whoever started it. The lock is held.
-func (d *Discovery) start(ctx context.Context, s *search, a asker) *flight {
+// start starts the caller's flight, which has its own deadline and outlives its caller.
+// d.mu must be held.
+func (d *Discovery) start(ctx context.Context, s *search, a seeker) *flight {
 	f := &flight{principal: a.principal, done: make(chan struct{})}
 	s.flights[a.principal] = f
 	d.flights++
@@ -102,19 +105,19 @@ func (d *Discovery) start(ctx context.Context, s *search, a asker) *flight {
 	ctx = context.WithoutCancel(ctx)
 	d.searching.Go(func() { // Close waits for it
 		defer close(f.done)
-		o := d.ask(ctx, a)
+		o := d.probeAll(ctx, a)
 		f.location, f.err = o.location, o.err
 		d.land(s, f, a, began, o)
 	})
 	return f
 }
 
-// caller stands for the store and who asks for it.
-func (a asker) caller() digest { return digestOf(string(a.store[:]), a.principal) }
+// caller returns the digest of the store and the principal.
+func (a seeker) caller() digest { return digestOf(string(a.store[:]), a.principal) }
 
-// land keeps what f learned, unless the store was forgotten meanwhile.
-func (d *Discovery) land(s *search, f *flight, a asker, began time.Time, o outcome) {
-	d.counts.landed(&o)
+// land stores the result of f, unless the store was forgotten meanwhile.
+func (d *Discovery) land(s *search, f *flight, a seeker, began time.Time, o outcome) {
+	d.counts.ended(&o)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.flights--
@@ -136,8 +139,9 @@ func (d *Discovery) land(s *search, f *flight, a asker, began time.Time, o outco
 	d.failed.Set(a.caller(), failure{err: o.err, began: began, until: time.Now().Add(life), weight: o.weight()})
 }
 
-// ask probes all regions at once and waits for each, so that the outcome does not depend on which is fastest.
-func (d *Discovery) ask(ctx context.Context, a asker) outcome {
+// probeAll probes all regions at once and waits for each, so that the outcome does not
+// depend on the fastest one.
+func (d *Discovery) probeAll(ctx context.Context, a seeker) outcome {
 	ctx, cancel := context.WithTimeout(ctx, d.options.Timeout)
 	defer cancel()
 	answers := make([]answer, len(a.regions))

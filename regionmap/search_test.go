@@ -14,14 +14,15 @@ import (
 	"osgate/regionmap"
 )
 
-// asked is what one caller of Find was told.
+// asked is the result of one call of Find.
 type asked struct {
 	location regionmap.Location
 	err      error
 	after    time.Duration
 }
 
-// askAll lets the principals ask at once, the first of them first, and returns what each was told.
+// askAll calls Find for all principals at once, the first of them first, and returns
+// each result.
 func askAll(t *testing.T, d *regionmap.Discovery, principals []string, probe func(principal string) regionmap.Probe) []asked {
 	t.Helper()
 	told := make([]asked, len(principals))
@@ -119,7 +120,7 @@ func TestLatecomersWaitForWhoeverStillSearches(t *testing.T) {
 				return map[string]regionmap.Probe{"one": none.probe, "two": p.probe}[principal]
 			})
 		})
-		<-time.After(1500 * time.Millisecond) // the first has found nothing, and the second searches
+		<-time.After(1500 * time.Millisecond) // the first has not found the store, and the second searches
 		began := time.Now()
 		if l, err := d.Find(t.Context(), "us", store, "three", p.probe); l != ohio || err != nil || time.Since(began) != 500*time.Millisecond {
 			t.Errorf("%v, error %v after %v; want what the second finds 500ms later", l, err, time.Since(began))
@@ -152,7 +153,7 @@ func TestCallersOwnSearchGoesBeforeAnothers(t *testing.T) {
 				return slow.probe
 			})
 		})
-		<-time.After(1500 * time.Millisecond) // all but the first search for themselves now
+		<-time.After(1500 * time.Millisecond) // all except the first search for themselves now
 		began := time.Now()
 		l, err := d.Find(t.Context(), "us", store, "quick", p.probe)
 		if took := time.Since(began); l != ohio || err != nil || took != 500*time.Millisecond {
@@ -251,7 +252,7 @@ func TestSearchesAtOnceAreBounded(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		d.Forget(ohio, objectstore.Ref{Store: "a"}, regionmap.Strong) // forgotten searches are still in the air
+		d.Forget(ohio, objectstore.Ref{Store: "a"}, regionmap.Strong) // forgotten searches are still under way
 		if err := ask("c"); !errors.Is(err, regionmap.ErrBusy) {
 			t.Errorf("a third search at once: error %v, want ErrBusy", err)
 		}

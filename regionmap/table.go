@@ -2,13 +2,15 @@ package regionmap
 
 import "slices"
 
-// Location is a region within a control plane: the pair, which alone is unique. It is comparable; the zero Location is nowhere.
+// Location is a region within a control plane; only the pair is unique. It is
+// comparable. The zero Location means none.
 type Location struct {
 	Plane  string // us, gov, eu, ca or jp
 	Region string // us-east-1
 }
 
-// String returns "plane/region", the form in which locations are configured and shown; empty for the zero Location.
+// String returns "plane/region", the form in configuration and output; empty for the
+// zero Location.
 func (l Location) String() string {
 	if l == (Location{}) {
 		return ""
@@ -19,16 +21,16 @@ func (l Location) String() string {
 // Endpoint is a row of the vendor's table.
 type Endpoint struct {
 	Location
-	Host string // where its Object Store answers, over https
+	Host string // host of its Object Store, over https
 	Name string // the vendor's name of the region
 }
 
-// plane is a control plane: its accounts and statistics hosts.
+// plane is a control plane with its accounts and statistics hosts.
 type plane struct {
 	name     string
 	accounts string // Access Management ("AUTH_SERVER_HOST")
-	stats    string // Stats API; documented for us alone, the others by the pattern of the regional hosts
-	counted  bool   // there is a Stats API at the vendor's too
+	stats    string // Stats API; documented for us only, the others follow the pattern of the regional hosts
+	counted  bool   // the vendor has a Stats API there
 }
 
 var planes = []plane{
@@ -71,7 +73,8 @@ func Planes() []string {
 	return names
 }
 
-// AccountsHost returns the Access Management host of a plane, empty for a name that is no plane.
+// AccountsHost returns the Access Management host of a plane, empty for an unknown
+// name.
 func AccountsHost(name string) string {
 	if i := planeIndex(name); i >= 0 {
 		return planes[i].accounts
@@ -79,8 +82,9 @@ func AccountsHost(name string) string {
 	return ""
 }
 
-// StatsHost returns the host of the vendor's own Stats API of a plane, empty for a plane without one: "only the US Cloud and EU Cloud instances"
-// have it ("Object Store v2 Stats API").
+// StatsHost returns the host of the vendor's own Stats API in a plane, empty for a
+// plane without one: "only the US Cloud and EU Cloud instances" have it ("Object Store
+// v2 Stats API").
 func StatsHost(name string) string {
 	if i := planeIndex(name); i >= 0 && planes[i].counted {
 		return planes[i].stats
@@ -88,7 +92,8 @@ func StatsHost(name string) string {
 	return ""
 }
 
-// Host returns the Object Store host of a location, empty for one that is not in the table.
+// Host returns the Object Store host of a location, empty if the location is not in the
+// table.
 func Host(l Location) string {
 	if i := slices.IndexFunc(endpoints, func(e Endpoint) bool { return e.Location == l }); i >= 0 {
 		return endpoints[i].Host

@@ -20,7 +20,7 @@ func TestDiscoveryIsForStoresThatNothingPlacesInOnePlane(t *testing.T) {
 		header       string
 		ref          objectstore.Ref
 		off          bool
-		want         string // the plane; empty: not to be discovered
+		want         string // the plane; empty: no discovery
 	}{
 		{name: "the only plane enabled", planes: one, ref: key, want: "us"},
 		{name: "a store itself", planes: one, ref: store, want: "us"},

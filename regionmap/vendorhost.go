@@ -9,8 +9,8 @@ import (
 // vendorDomain is the domain of all hosts of the table.
 const vendorDomain = "mulesoft.com"
 
-// hosts indexes every known host by what it names. A region has two: the BASE_URL's, and
-// the one with a dot in it that the vendor's own list of regions returns.
+// hosts returns the place of every known host. A region has two hosts: the BASE_URL's,
+// and the one with a dot that the vendor's own list of regions returns.
 func hosts() map[string]Place {
 	index := map[string]Place{}
 	for _, e := range endpoints {
@@ -24,12 +24,12 @@ func hosts() map[string]Place {
 	return index
 }
 
-// dotted returns a region's host as the vendor's list of regions has it.
+// dotted returns a region's host in the form of the vendor's list of regions.
 func dotted(host string) string { return strings.Replace(host, "object-store-", "object-store.", 1) }
 
-// hostPlace returns what a Host header names: nothing where it is no host of the vendor's.
-// A name under the vendor's domain that is not in the table is an error: a request that is
-// meant for some region must not go to the default one.
+// hostPlace returns the place that a Host header names, the zero Place for a host
+// outside the vendor's domain. A name under the vendor's domain that is not in the
+// table is an error: a request meant for some region must not go to the default one.
 func (m *Map) hostPlace(host string) (Place, error) {
 	name := hostname(host)
 	if place, ok := m.byHost[name]; ok {
@@ -45,7 +45,7 @@ func (m *Map) hostPlace(host string) (Place, error) {
 	return Place{}, &UnknownError{Reason: fmt.Sprintf("the host %q is no location of the vendor's; the nearest one is %s", name, nearestHost(name))}
 }
 
-// nearestHost returns the host of the table that takes the fewest edits to make of name.
+// nearestHost returns the host of the table with the smallest distance to name.
 func nearestHost(name string) string {
 	var known []string
 	for _, e := range endpoints {
@@ -57,8 +57,8 @@ func nearestHost(name string) string {
 	return slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
 }
 
-// distance is the Levenshtein distance of two names: how many bytes have to be added, left
-// out or changed.
+// distance returns the Levenshtein distance of two names: the number of bytes to add,
+// remove or change.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

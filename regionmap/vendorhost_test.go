@@ -23,8 +23,8 @@ func TestHostsOfTheVendorsRegionListAreAliases(t *testing.T) {
 	}
 }
 
-// TestOtherHostsOfTheVendorAreRefused although there is a default region, with the host
-// that was probably meant.
+// TestOtherHostsOfTheVendorAreRefused although there is a default region; the error
+// names the host that was probably meant.
 func TestOtherHostsOfTheVendorAreRefused(t *testing.T) {
 	m := newMap(t, regionmap.Options{Default: "us/us-east-1"})
 	for host, nearest := range map[string]string{

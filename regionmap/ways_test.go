@@ -7,7 +7,8 @@ import (
 	"osgate/regionmap"
 )
 
-// TestACallOfAControlPlaneIsToldTheWaysThatHelpIt and none of those that name a region.
+// TestACallOfAControlPlaneIsToldTheWaysThatHelpIt and none of the ways that name a
+// region.
 func TestACallOfAControlPlaneIsToldTheWaysThatHelpIt(t *testing.T) {
 	m, err := regionmap.New(regionmap.Options{})
 	if err != nil {
