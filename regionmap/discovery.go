@@ -116,19 +116,19 @@ type failure struct {
 // no goroutine.
 func NewDiscovery(o DiscoveryOptions) (*Discovery, error) {
 	if o.Map == nil || o.TTL < 0 || o.AbsentTTL < 0 || o.Timeout < 0 || o.MaxStores < 0 || o.MaxFlights < 0 {
-		return nil, errors.New("regionmap: discovery needs a map, and nothing negative")
+		return nil, errors.New("regionmap: discovery: Map is required, and no option may be negative")
 	}
 	o.TTL, o.AbsentTTL, o.Timeout = cmp.Or(o.TTL, foundTTL), cmp.Or(o.AbsentTTL, absentTTL), cmp.Or(o.Timeout, searchTime)
 	o.MaxStores, o.MaxFlights = cmp.Or(o.MaxStores, maxStores), cmp.Or(o.MaxFlights, maxFlights)
 	known, err := otter.New(&otter.Options[digest, knowledge]{MaximumSize: o.MaxStores, InitialCapacity: 256, Executor: inline})
 	if err != nil {
-		return nil, fmt.Errorf("making the memory of stores: %w", err)
+		return nil, fmt.Errorf("creating the cache of stores: %w", err)
 	}
 	failed, err := otter.New(&otter.Options[digest, failure]{
 		MaximumWeight: maxFailed, Weigher: func(_ digest, f failure) uint32 { return f.weight }, Executor: inline,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("making the memory of failed searches: %w", err)
+		return nil, fmt.Errorf("creating the cache of failed searches: %w", err)
 	}
 	d := &Discovery{options: o, regions: map[string][]Location{}, known: known, failed: failed, searches: map[digest]*search{}}
 	for _, e := range o.Map.Allowed() {

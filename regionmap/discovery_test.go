@@ -141,9 +141,9 @@ func TestStoreIsWhereExactlyOneRegionHasIt(t *testing.T) {
 		{name: "none, and a default", fallback: "us/us-east-2", want: ohio},
 		{name: "none, and a default in another plane", fallback: "eu/eu-west-1", says: "no region of control plane us"},
 		{name: "hidden everywhere", answers: answers{east: {finding: regionmap.Hidden}, ohio: {finding: regionmap.Hidden}}, says: "no region of control plane us"},
-		{name: "silence", answers: answers{west: {err: errSilent}}, fallback: "us/us-east-2", says: "no answer from us/us-west-1; ask again"},
-		{name: "a finding beside an error is none", answers: answers{west: {finding: regionmap.Found, err: errSilent}}, says: "no answer from us/us-west-1"},
-		{name: "all late", answers: answers{west: {err: late}, east: {err: context.DeadlineExceeded}}, says: "no answer from us/us-east-1, us/us-west-1"},
+		{name: "silence", answers: answers{west: {err: errSilent}}, fallback: "us/us-east-2", says: "no answer came from us/us-west-1; try again"},
+		{name: "a finding beside an error is none", answers: answers{west: {finding: regionmap.Found, err: errSilent}}, says: "no answer came from us/us-west-1"},
+		{name: "all late", answers: answers{west: {err: late}, east: {err: context.DeadlineExceeded}}, says: "no answer came from us/us-east-1, us/us-west-1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			options := threeRegions

@@ -97,7 +97,7 @@ func (m *Map) setRoutes(routes []Route) (problems []error) {
 func (m *Map) allow(o Options) (problems []error) {
 	for _, name := range o.Planes {
 		if planeIndex(name) < 0 {
-			problems = append(problems, problem("Planes", "plane %q is none of %s", name, strings.Join(Planes(), ", ")))
+			problems = append(problems, problem("Planes", "plane %q: want one of %s", name, strings.Join(Planes(), ", ")))
 		}
 	}
 	byPlane := func(l Location) bool { return len(o.Planes) == 0 || slices.Contains(o.Planes, l.Plane) }
@@ -110,7 +110,7 @@ func (m *Map) allow(o Options) (problems []error) {
 		}
 		switch {
 		case len(in) == 0:
-			problems = append(problems, problem("Regions", "region %q is none of the 17 locations (write plane/region or plane/*)", pattern))
+			problems = append(problems, problem("Regions", "region %q: want one of the 17 locations as plane/region, or plane/*", pattern))
 		case len(in) > 1 && !strings.Contains(pattern, "/"):
 			problems = append(problems, problem("Regions", "region %q exists in more than one control plane: write one of %s", pattern, strings.Join(in, ", ")))
 		}
@@ -125,7 +125,7 @@ func (m *Map) allow(o Options) (problems []error) {
 		}
 	}
 	if len(m.enabled) == 0 && len(problems) == 0 {
-		problems = append(problems, problem("Regions", "allows no location of the planes that may be reached"))
+		problems = append(problems, problem("Regions", "regions: no location of the allowed planes is allowed"))
 	}
 	return problems
 }
@@ -167,13 +167,13 @@ func (m *Map) Locate(place Place, ref objectstore.Ref) (Location, error) {
 		return m.fallback, nil
 	}
 	if m.discover && ref.Store != "" && place.Plane == "" {
-		return Location{}, &UnknownError{Reason: "nothing says which region this request goes to, " +
-			"and its store is looked for only in a control plane that is named, by Host, path prefix or header"}
+		return Location{}, &UnknownError{Reason: "the request names no region, " +
+			"and its store is searched only in a control plane that Host, path prefix or header names"}
 	}
 	if place.Plane != "" {
-		return Location{}, &UnknownError{Reason: "the " + place.Way + " names control plane " + place.Plane + " and no region of it"}
+		return Location{}, &UnknownError{Reason: "the " + place.Way + " names control plane " + place.Plane + " but no region"}
 	}
-	return Location{}, &UnknownError{Reason: "nothing says which region this request goes to"}
+	return Location{}, &UnknownError{Reason: "the request names no region"}
 }
 
 // Undecided reports whether the region of an operation on ref must be discovered, and
@@ -225,7 +225,7 @@ func (m *Map) Plane(place Place) (string, error) {
 	case len(m.enabled) == 1:
 		return m.enabled[0], nil
 	}
-	return "", &UnknownError{Reason: "nothing says which control plane this request goes to", Plane: true}
+	return "", &UnknownError{Reason: "the request names no control plane", Plane: true}
 }
 
 // check returns l if it may be reached.
@@ -242,7 +242,7 @@ func (m *Map) parse(text string) (Location, error) {
 	if name, region, both := strings.Cut(text, "/"); both {
 		l := Location{name, region}
 		if Host(l) == "" {
-			return Location{}, &UnknownError{Reason: fmt.Sprintf("%q is none of the 17 locations", text)}
+			return Location{}, &UnknownError{Reason: fmt.Sprintf("%q is not one of the 17 locations", text)}
 		}
 		return m.check(l)
 	}
@@ -259,7 +259,7 @@ func (m *Map) parse(text string) (Location, error) {
 	}
 	switch {
 	case !known:
-		return Location{}, &UnknownError{Reason: fmt.Sprintf("%q is no region", text)}
+		return Location{}, &UnknownError{Reason: fmt.Sprintf("%q is not a region", text)}
 	case len(in) == 0:
 		return Location{}, &NotAllowedError{What: text}
 	case len(in) > 1:

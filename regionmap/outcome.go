@@ -10,7 +10,7 @@ import (
 
 // ErrBusy reports that no search can start at the moment: too many searches are under
 // way, or the gateway is stopping.
-var ErrBusy = errors.New("no more stores can be looked for at the moment")
+var ErrBusy = errors.New("no further search for a store can start at the moment")
 
 // errNowhere is the result of a search in which no region had the store.
 var errNowhere = errors.New("no region has the store")
@@ -46,7 +46,7 @@ type UndiscoveredError struct {
 // Error returns a sentence that names the regions and the ways that work without their
 // answer.
 func (e *UndiscoveredError) Error() string {
-	return "no region that answered has this store, and there was no answer from " + list(e.Silent) + "; ask again, or use " + namingWays
+	return "no region that answered has this store, and no answer came from " + list(e.Silent) + "; try again, or use " + namingWays
 }
 
 // Unwrap returns the errors of the probes, in the order of Silent.

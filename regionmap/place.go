@@ -94,7 +94,7 @@ func agree(named []Place) (Place, error) {
 		case merged.Plane == "":
 			merged = p
 		case p.Plane != merged.Plane, p.Region != "" && merged.Region != "" && p.Region != merged.Region:
-			return Place{}, &UnknownError{Reason: fmt.Sprintf("the %s says %s and the %s says %s", merged.Way, merged, p.Way, p)}
+			return Place{}, &UnknownError{Reason: fmt.Sprintf("the %s names %s but the %s names %s", merged.Way, merged, p.Way, p)}
 		case merged.Region == "":
 			merged = p
 		}
@@ -139,7 +139,7 @@ func prefix(path string) (Place, string, error) {
 		return Place{}, path, nil
 	}
 	if Host(Location{name, region}) == "" {
-		return Place{}, path, &UnknownError{Reason: fmt.Sprintf("the prefix names a region that control plane %s does not have", name)}
+		return Place{}, path, &UnknownError{Reason: fmt.Sprintf("the path prefix names a region that control plane %s does not have", name)}
 	}
 	return Place{Plane: name, Region: region, Way: "prefix"}, "/" + below, nil
 }
@@ -163,7 +163,7 @@ func (m *Map) headerPlace(value string) (Place, error) {
 		return Place{Plane: l.Plane, Region: l.Region, Way: "header"}, nil
 	}
 	if strings.Contains(value, "/") {
-		return Place{}, &UnknownError{Reason: "the header " + Header + " names none of the 17 locations"}
+		return Place{}, &UnknownError{Reason: "the header " + Header + " does not name one of the 17 locations"}
 	}
 	l, err := m.parse(value)
 	if err != nil {

@@ -138,23 +138,23 @@ func TestUnplacedAndContradictoryRequestsAreRefused(t *testing.T) {
 		header           []string
 		says             string
 	}{
-		{name: "nothing", says: "nothing says which region"},
-		{name: "host against header", host: eu, header: []string{"us/eu-west-1"}, says: "the host says eu/eu-west-1 and the header says us/eu-west-1"},
-		{name: "host against prefix", host: eu, path: "/eu/eu-central-1", says: "the host says eu/eu-west-1 and the prefix says eu/eu-central-1"},
-		{name: "prefix against header's plane", path: "/us/us-east-1", header: []string{"jp"}, says: "the prefix says us/us-east-1 and the header says jp"},
-		{name: "two headers", header: []string{"us/us-east-1", "us/us-east-2"}, says: "the header says us/us-east-1 and the header says us/us-east-2"},
-		{name: "accounts host against header", host: "anypoint.mulesoft.com", header: []string{"eu"}, says: "the host says us and the header says eu"},
+		{name: "nothing", says: "the request names no region"},
+		{name: "host against header", host: eu, header: []string{"us/eu-west-1"}, says: "the host names eu/eu-west-1 but the header names us/eu-west-1"},
+		{name: "host against prefix", host: eu, path: "/eu/eu-central-1", says: "the host names eu/eu-west-1 but the prefix names eu/eu-central-1"},
+		{name: "prefix against header's plane", path: "/us/us-east-1", header: []string{"jp"}, says: "the prefix names us/us-east-1 but the header names jp"},
+		{name: "two headers", header: []string{"us/us-east-1", "us/us-east-2"}, says: "the header names us/us-east-1 but the header names us/us-east-2"},
+		{name: "accounts host against header", host: "anypoint.mulesoft.com", header: []string{"eu"}, says: "the host names us but the header names eu"},
 		{name: "region id of two planes", header: []string{"eu-west-1"}, says: "us/eu-west-1, eu/eu-west-1"},
-		{name: "no such region", header: []string{"us-east-9"}, says: `"us-east-9" is no region`},
-		{name: "no such pair", header: []string{"eu/us-east-1"}, says: "names none of the 17 locations"},
-		{name: "empty header", header: []string{""}, says: "is no region"},
-		{name: "longest header", header: []string{strings.Repeat("x", 64)}, says: "is no region"},
+		{name: "no such region", header: []string{"us-east-9"}, says: `"us-east-9" is not a region`},
+		{name: "no such pair", header: []string{"eu/us-east-1"}, says: "does not name one of the 17 locations"},
+		{name: "empty header", header: []string{""}, says: "is not a region"},
+		{name: "longest header", header: []string{strings.Repeat("x", 64)}, says: "is not a region"},
 		{name: "header too long", header: []string{strings.Repeat("x", 65)}, says: "too long"},
 		{name: "endless header", header: []string{strings.Repeat("x", 5000)}, says: "too long"},
-		{name: "longest host", host: strings.Repeat("x", 64-len(".mulesoft.com")) + ".mulesoft.com", says: "is no location of the vendor's"},
+		{name: "longest host", host: strings.Repeat("x", 64-len(".mulesoft.com")) + ".mulesoft.com", says: "is not one of the vendor's hosts"},
 		{name: "host too long", host: strings.Repeat("x", 65-len(".mulesoft.com")) + ".mulesoft.com", says: "too long"},
 		{name: "no such pair in the prefix", path: "/eu/us-east-1", says: "control plane eu does not have"},
-		{name: "plane alone", header: []string{"us"}, says: "the header names control plane us and no region of it"},
+		{name: "plane alone", header: []string{"us"}, says: "the header names control plane us but no region"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, _, err := locate(m, tt.host, tt.path+"/api/v1/organizations/o/regions", tt.header, objectstore.Ref{})
@@ -163,7 +163,7 @@ func TestUnplacedAndContradictoryRequestsAreRefused(t *testing.T) {
 				t.Fatalf("error %v, want an UnknownError", err)
 			}
 			if text := unknown.Error(); !strings.Contains(text, tt.says) || !strings.Contains(text, regionmap.Ways) || len(text) > 600 {
-				t.Errorf("error %q does not say %q and the ways", text, tt.says)
+				t.Errorf("error %q does not contain %q and the ways", text, tt.says)
 			}
 		})
 	}
@@ -276,7 +276,7 @@ func TestConfigurationErrorsNameWhatIsWrong(t *testing.T) {
 	}
 	for _, says := range []string{`plane "mars"`, `region "eu/us-east-1"`, "default region: eu/eu-west-1", "route of o/e:"} {
 		if !strings.Contains(err.Error(), says) {
-			t.Errorf("error does not say %q:\n%v", says, err)
+			t.Errorf("error does not contain %q:\n%v", says, err)
 		}
 	}
 	if _, err := regionmap.New(regionmap.Options{Regions: []string{"eu-west-1"}}); err == nil || !strings.Contains(err.Error(), "us/eu-west-1, eu/eu-west-1") {

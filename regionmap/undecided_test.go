@@ -60,7 +60,7 @@ func TestUnnamedPlaneIsToldToThoseWhoseStoreIsNotLookedFor(t *testing.T) {
 	m := newMap(t, regionmap.Options{Planes: []string{"us", "eu"}, Discover: true})
 	_, err := m.Locate(regionmap.Place{}, store)
 	unknown, ok := errors.AsType[*regionmap.UnknownError](err)
-	if !ok || !strings.Contains(unknown.Error(), "looked for only in a control plane that is named") || !strings.HasSuffix(unknown.Error(), regionmap.Ways) {
+	if !ok || !strings.Contains(unknown.Error(), "searched only in a control plane that") || !strings.HasSuffix(unknown.Error(), regionmap.Ways) {
 		t.Errorf("error %v does not say that naming the plane helps, and the ways", err)
 	}
 }

@@ -40,9 +40,9 @@ func (m *Map) hostPlace(host string) (Place, error) {
 		return Place{}, nil
 	}
 	if len(name) > longestName {
-		return Place{}, &UnknownError{Reason: "the host is a name of the vendor's that is too long to name a location"}
+		return Place{}, &UnknownError{Reason: "the host is under " + vendorDomain + " and too long to name a location"}
 	}
-	return Place{}, &UnknownError{Reason: fmt.Sprintf("the host %q is no location of the vendor's; the nearest one is %s", name, nearestHost(name))}
+	return Place{}, &UnknownError{Reason: fmt.Sprintf("the host %q is not one of the vendor's hosts; the most similar one is %s", name, nearestHost(name))}
 }
 
 // nearestHost returns the host of the table with the smallest distance to name.

@@ -40,7 +40,7 @@ func TestOtherHostsOfTheVendorAreRefused(t *testing.T) {
 	} {
 		_, _, err := m.Read(host, "/us/us-east-1/api/v1/organizations/o/regions", []string{"us/us-east-1"})
 		unknown, ok := errors.AsType[*regionmap.UnknownError](err)
-		if !ok || !strings.HasSuffix(unknown.Reason, "the nearest one is "+nearest) {
+		if !ok || !strings.HasSuffix(unknown.Reason, "the most similar one is "+nearest) {
 			t.Errorf("%s: error %v, want %s to be named", host, err, nearest)
 		}
 	}
