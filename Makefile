@@ -1,30 +1,30 @@
-# Every target says what it does: run `make`.
+# `make` lists all targets with a description.
 
-# What the tests need besides Go: command=package of Debian,package...
+# Commands that the tests need in addition to Go: command=Debian package,package...
 TEST_NEEDS := redis-server=redis-server gcc=gcc,libc6-dev curl=curl chromium=chromium
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 30s
 
-# Which benchmarks `make bench` runs, and where.
+# The benchmarks of `make bench`, and their packages.
 BENCH          ?= Gateway
 BENCH_PACKAGES ?= ./e2e/...
 
-# Every target builds, tests and ships with the Go that go.mod requires, also where
-# the machine has an older one and GOTOOLCHAIN=local.
+# Every target builds, tests and ships with the Go version of go.mod, also on a machine
+# with an older version and GOTOOLCHAIN=local.
 export GOTOOLCHAIN := go$(shell sed -n 's/^go //p' go.mod)
 
-# The version is linked in by name; asking git a second time fails in a checkout that belongs to somebody else.
+# VERSION is linked in by name; -buildvcs would run git again, which fails in a checkout of another user.
 export GOFLAGS := $(shell go env GOFLAGS) -buildvcs=false
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
-help: ## Say what can be made
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## Start gateway and emulator in one process, and print what to try
+run: ## Start gateway and emulator in one process, and print commands to try
 	@go build -tags grpcnotrace -o bin/osdemo ./cmd/osdemo && exec bin/osdemo
 
 .PHONY: build
@@ -32,15 +32,15 @@ build: ## Build osgate, osemu and osdemo into bin/
 	CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/osgate ./cmd/osemu ./cmd/osdemo
 
 .PHONY: test
-test: needs ## Run every test, with the race detector; installs what is missing
+test: needs ## Run every test, with the race detector; installs missing programs
 	CGO_ENABLED=1 go test -vet=off -race -shuffle=on -count=1 -timeout 20m ./...
 	cd deploy/observe && go test -vet=off -count=1 -timeout 20m ./...
 
-# What `make clients` needs besides: its packages of npm are in e2e/clients, at the versions of package-lock.json.
+# Commands that `make clients` needs in addition. Its npm packages are in e2e/clients, at the versions of package-lock.json.
 CLIENT_NEEDS := javac=openjdk-17-jdk-headless node=nodejs npm=npm curl=curl
 
 .PHONY: clients
-clients: ## Run real clients with their defaults against osgate; installs what is missing
+clients: ## Run real clients with their defaults against osgate; installs missing programs
 	@scripts/install-missing $(CLIENT_NEEDS)
 	@cd e2e/clients && { test node_modules/.package-lock.json -nt package-lock.json || npm ci; }
 	go test -vet=off -tags clients -count=1 -timeout 10m -run TestRealClients ./e2e
@@ -49,7 +49,7 @@ clients: ## Run real clients with their defaults against osgate; installs what i
 lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	@files=$$(gofmt -l .) && test -z "$$files" || { echo "not gofmt-clean (make fmt):" $$files; exit 1; }
 	@! grep -rn 'time\.Sleep(' --include='*_test.go' . || { \
-		echo "Wait for what the test is about instead: a channel, synctest.Wait, or in a bubble <-time.After."; exit 1; }
+		echo "Wait for the event under test instead: a channel, synctest.Wait, or <-time.After in a bubble."; exit 1; }
 	go mod tidy -diff
 	go mod verify
 	go vet ./...
@@ -58,7 +58,7 @@ lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	go tool -modfile=tools/go.mod golangci-lint run --allow-parallel-runners
 
 .PHONY: vuln
-vuln: ## Fail if osgate can reach a known vulnerability, of Go's library included
+vuln: ## Fail if osgate can reach a known vulnerability, including Go's standard library
 	scripts/vuln ./...
 
 .PHONY: fuzz
@@ -71,16 +71,16 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-# How long `make soak` makes histories.
+# How long `make soak` records histories.
 SOAK ?= 10m
 
 .PHONY: soak
-soak: needs ## Make histories for SOAK (10m), catch mutants at random, count a million requests, watch memory
+soak: needs ## Check random histories for SOAK (10m), find mutants, count a million requests, check memory
 	CGO_ENABLED=1 go test -vet=off -race -tags soak -count=1 -timeout 90m -v \
 		-run 'TestHistoriesStayLinearizable|TestRandomHistoriesCatchMutants|TestMemoryStaysWithinItsBound|TestAMillionRequestsAreCountedToTheUnit' ./e2e -soak $(SOAK)
 
-# Whose mutants `make mutants` tries, and how many of each package (0: all), drawn by which seed, in which time at most, how
-# many at once, and of which file.go or file.go:line alone.
+# Settings of `make mutants`: packages, mutants per package (0: all), seed of the sample, time limit, number of mutants at
+# the same time, and one file.go or file.go:line to restrict it to.
 MUTANTS         ?= auth cache ratelimit stats policy proxy regionmap objectstore emulator
 MUTANTS_SAMPLE  ?= 60
 MUTANTS_SEED    ?= 1
@@ -97,14 +97,14 @@ mutants: needs ## Change the code of MUTANTS in small ways, and print the change
 ATTACK ?= 10s
 
 .PHONY: attack
-attack: needs ## Attack the gateway in each known way for ATTACK (10s), and print what good clients saw
+attack: needs ## Attack the gateway in each known way for ATTACK (10s), and print the effect on good clients
 	cd e2e && go test -vet=off -count=1 -timeout 90m -parallel 1 -v -run TestAttack -attack $(ATTACK)
 
 # How long each fault of `make faults` lasts.
 FAULTS ?= 10s
 
 .PHONY: faults
-faults: needs ## Let all beside the gateway fail in each known way for FAULTS (10s), and print what clients saw
+faults: needs ## Let each dependency of the gateway fail in each known way for FAULTS (10s), and print the effect on clients
 	cd e2e && go test -vet=off -count=1 -timeout 90m -v -run TestFaults -faults $(FAULTS)
 
 .PHONY: bench
@@ -116,7 +116,7 @@ fmt: ## Format the Go files
 	gofmt -w .
 
 .PHONY: clean
-clean: ## Remove what was built
+clean: ## Remove build results
 	rm -rf bin coverage.* e2e/artifacts
 
 .PHONY: needs
