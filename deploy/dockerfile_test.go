@@ -1,5 +1,5 @@
-// Package deploy checks what can be checked of the files in this folder without the
-// engines that they are for.
+// Package deploy checks the files in this folder, as far as that is possible without
+// Docker.
 package deploy
 
 import (
@@ -13,18 +13,18 @@ import (
 	"testing"
 )
 
-// instruction is one of a Dockerfile, its lines joined.
+// instruction is an instruction of a Dockerfile, with its lines joined.
 type instruction struct {
 	word, rest string
 }
 
-// stage is a FROM and what follows it.
+// stage is a FROM instruction with the instructions that follow it.
 type stage struct {
 	name, from string
 	steps      []instruction
 }
 
-// all returns what stands behind each instruction of that word.
+// all returns the arguments of each instruction with this word.
 func (s stage) all(word string) []string {
 	var rest []string
 	for _, i := range s.steps {
@@ -35,7 +35,7 @@ func (s stage) all(word string) []string {
 	return rest
 }
 
-// copies returns the COPY instructions as source, destination and the stage they are from.
+// copies returns the COPY instructions as source, destination and source stage.
 func (s stage) copies(t *testing.T) (list []struct{ from, source, to string }) {
 	t.Helper()
 	for _, rest := range s.all("COPY") {
@@ -64,7 +64,7 @@ var (
 	continuation = regexp.MustCompile(`\\\n\s*`)
 )
 
-// stages reads deploy/Dockerfile.
+// stages parses deploy/Dockerfile.
 func stages(t *testing.T) []stage {
 	t.Helper()
 	text, err := os.ReadFile("Dockerfile")
@@ -90,7 +90,7 @@ func stages(t *testing.T) []stage {
 	return list
 }
 
-// target returns the stage of that name.
+// target returns the stage with this name.
 func target(t *testing.T, name string) stage {
 	t.Helper()
 	for _, s := range stages(t) {
@@ -102,7 +102,7 @@ func target(t *testing.T, name string) stage {
 	return stage{}
 }
 
-// execForm reads ["/program", "argument"].
+// execForm parses ["/program", "argument"].
 func execForm(t *testing.T, text string) []string {
 	t.Helper()
 	var words []string
@@ -135,7 +135,7 @@ func TestImagesHoldWhatTheyRun(t *testing.T) {
 	}
 }
 
-// Each COPY has a source, be it in the tree or in what the build stage makes.
+// Each COPY has a source, in the tree or in the output of the build stage.
 func TestCopiedFilesExist(t *testing.T) {
 	built := strings.Join(target(t, "build").all("RUN"), "\n")
 	for _, s := range stages(t) {
@@ -172,8 +172,8 @@ func TestImagesAreBuiltByTheGoOfTheModule(t *testing.T) {
 	}
 }
 
-// The gateway's image has CA certificates, for its upstream is HTTPS, and a health check
-// that needs no shell.
+// The gateway's image has CA certificates, because its upstream uses HTTPS, and a
+// health check that needs no shell.
 func TestGatewayImageChecksItself(t *testing.T) {
 	s := target(t, "osgate")
 	if !slices.ContainsFunc(s.copies(t), func(c struct{ from, source, to string }) bool {

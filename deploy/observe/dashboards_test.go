@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// dashboard is what is checked of a Grafana dashboard.
+// dashboard holds the checked parts of a Grafana dashboard.
 type dashboard struct {
 	file          string
 	UID           string `json:"uid"`
@@ -70,7 +70,8 @@ func dashboards(t testing.TB) (list []dashboard) {
 	return list
 }
 
-// each calls f with every query of a kind, "prometheus" or "loki", variables put in.
+// each calls f with every query of a kind, "prometheus" or "loki", after replacing
+// variables.
 func (d dashboard) each(kind string, f func(p panel, q target)) {
 	for _, p := range d.Panels {
 		for _, q := range p.Targets {
@@ -82,16 +83,18 @@ func (d dashboard) each(kind string, f func(p panel, q target)) {
 	}
 }
 
-// variables puts in what Grafana would for the run, of which the region is us/us-east-1.
+// variables replaces variables as Grafana would during the run, in which the region is
+// us/us-east-1.
 var variables = strings.NewReplacer(
 	"$job", "osgate", "$instance", ".*", "$plane", "us", "$region", "us-east-1",
 	"$__rate_interval", "5m", "$__interval", "1m", "$__range", "1h", "$__auto", "1m", "$client", ".+", "$logs", `job="osgate"`,
 )
 
-// coreTypes are the panels that come with Grafana.
+// coreTypes are the panel types that are part of Grafana.
 var coreTypes = []string{"row", "stat", "timeseries", "table", "text", "logs"}
 
-// TestDashboardsAreWhole so that Grafana shows them as they are meant, and people know what they look at.
+// TestDashboardsAreWhole so that Grafana shows them as intended, and each panel is
+// described.
 func TestDashboardsAreWhole(t *testing.T) {
 	uids := map[string]bool{}
 	for _, d := range dashboards(t) {
@@ -110,7 +113,7 @@ func TestDashboardsAreWhole(t *testing.T) {
 	}
 }
 
-// check checks what a panel says of itself.
+// check checks the title, the description and the layout of a panel.
 func (p panel) check(t *testing.T, file string) {
 	t.Helper()
 	if p.Title == "" || !strings.HasSuffix(p.Description, ".") && !strings.HasSuffix(p.Description, "?") {
@@ -138,7 +141,7 @@ func (p panel) check(t *testing.T, file string) {
 	}
 }
 
-// TestDashboardPanelsDoNotOverlap, where Grafana would move them about.
+// TestDashboardPanelsDoNotOverlap, because Grafana would move overlapping panels.
 func TestDashboardPanelsDoNotOverlap(t *testing.T) {
 	for _, d := range dashboards(t) {
 		taken := map[[2]int]string{}
@@ -155,7 +158,7 @@ func TestDashboardPanelsDoNotOverlap(t *testing.T) {
 	}
 }
 
-// TestDashboardsUseOnlyVariablesTheyHave, and have only those they use.
+// TestDashboardsUseOnlyVariablesTheyHave, and have only variables that they use.
 func TestDashboardsUseOnlyVariablesTheyHave(t *testing.T) {
 	used := regexp.MustCompile(`\$\{?([a-z]+)\b`)
 	for _, d := range dashboards(t) {

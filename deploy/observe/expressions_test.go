@@ -11,13 +11,16 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// inTheirPlace are selectors that rightly find nothing in the run, and what is looked for instead.
+// inTheirPlace are selectors that correctly find no series in the run, with the
+// selectors to check instead.
 var inTheirPlace = map[string]string{
-	// Label sets beyond the bound are a fault of osgate, which the run does not have.
+	// More label sets than the limit are a bug of osgate, which does not occur in the
+	// run.
 	`{job=~".*osgate.*",otel_metric_overflow="true"}`: `{job=~".*osgate.*"}`,
 }
 
-// TestOnARunningFleet asks Prometheus's engine every query about what gateways exported in a run in which much goes right and everything goes wrong.
+// TestOnARunningFleet evaluates every query with Prometheus's engine on the metrics of
+// gateways in a run with many successes and with every kind of failure.
 func TestOnARunningFleet(t *testing.T) {
 	fleet := play(t)
 	p := newPrometheus(t, fleet)
@@ -27,7 +30,8 @@ func TestOnARunningFleet(t *testing.T) {
 	t.Run("LogQueriesNameOnlyFieldsOfTheAccessLog", fleet.logsFields)
 }
 
-// returnsData checks that every query of a dashboard finds something, with the labels that its legend names.
+// returnsData checks that every query of a dashboard returns data, with the labels that
+// its legend names.
 func (p *prometheus) returnsData(t *testing.T) {
 	for _, d := range dashboards(t) {
 		d.each("prometheus", func(panel panel, q target) {
@@ -51,7 +55,8 @@ func (p *prometheus) returnsData(t *testing.T) {
 
 var legendLabels = regexp.MustCompile(`\{\{(\w+)\}\}`)
 
-// knowsAll checks the metrics, labels, values of labels, and labels to group by, of dashboards and rules.
+// knowsAll checks the metrics, labels, label values and grouping labels of dashboards
+// and rules.
 func (p *prometheus) knowsAll(t *testing.T) {
 	for _, d := range dashboards(t) {
 		d.each("prometheus", func(panel panel, q target) { p.knows(t, d.file+": "+panel.Title, q.Expr) })
@@ -61,7 +66,7 @@ func (p *prometheus) knowsAll(t *testing.T) {
 	}
 }
 
-// hasValues checks that the variables of dashboards have values to choose from.
+// hasValues checks that the variables of dashboards have values.
 func (p *prometheus) hasValues(t *testing.T) {
 	form := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 	for _, d := range dashboards(t) {
@@ -79,7 +84,7 @@ func (p *prometheus) hasValues(t *testing.T) {
 	}
 }
 
-// knows checks every selector of an expression, and that what it is grouped by is there.
+// knows checks every selector of an expression, and that its grouping labels exist.
 func (p *prometheus) knows(t *testing.T, where, expression string) {
 	t.Helper()
 	expr, err := promQL.ParseExpr(expression)
@@ -116,13 +121,13 @@ func (p *prometheus) finds(t *testing.T, where, selector string) {
 	}
 }
 
-// plain writes a selector without offset and range.
+// plain returns a selector as text, without offset and range.
 func plain(selector *parser.VectorSelector) string {
 	bare := parser.VectorSelector{Name: selector.Name, LabelMatchers: selector.LabelMatchers}
 	return bare.String()
 }
 
-// withLabel adds to a selector that it has a label at all.
+// withLabel adds to a selector the condition that a label exists.
 func withLabel(t *testing.T, selector, label string) string {
 	t.Helper()
 	expr, err := promQL.ParseExpr(selector)

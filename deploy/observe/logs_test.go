@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Where LogQL names fields: filters, groups, what is unwrapped, and templates.
+// Places where LogQL names fields: filters, groups, unwrapped fields, and templates.
 var (
 	filters   = regexp.MustCompile(`\| ([a-z_]+)\s*(?:=~|!=|>=|<=|=|>|<)`)
 	groups    = regexp.MustCompile(`\b(?:by|without) \(([a-z_, ]*)\)`)
@@ -17,7 +17,8 @@ var (
 	made      = regexp.MustCompile(`\blabel_format ([a-z_]+)=`)
 )
 
-// logsFields checks that queries to Loki name fields that lines have. There is no Loki here to ask, but a field that no line has is a panel without data.
+// logsFields checks that queries to Loki name fields that log lines have. The tests run
+// no Loki, but a field that no line has means a panel without data.
 func (r *run) logsFields(t *testing.T) {
 	fields := fieldsOf(r.logged)
 	queries := 0
@@ -25,7 +26,7 @@ func (r *run) logsFields(t *testing.T) {
 		d.each("loki", func(p panel, q target) {
 			queries++
 			names := fieldsIn(q.Expr)
-			if len(names) < 2 { // msg and principal are in all
+			if len(names) < 2 { // every query has msg and principal
 				t.Errorf("%s: %q: no fields found in %s", d.file, p.Title, q.Expr)
 			}
 			for _, name := range names {
@@ -43,7 +44,8 @@ func (r *run) logsFields(t *testing.T) {
 	}
 }
 
-// fieldsIn returns the fields that a LogQL query takes from a line, without those it makes.
+// fieldsIn returns the fields that a LogQL query reads from a line, without those that
+// it creates.
 func fieldsIn(query string) (names []string) {
 	for _, form := range []*regexp.Regexp{filters, unwrapped, templates} {
 		for _, found := range form.FindAllStringSubmatch(query, -1) {
@@ -61,7 +63,8 @@ func fieldsIn(query string) (names []string) {
 	return slices.DeleteFunc(names, func(name string) bool { return name == "" })
 }
 
-// fieldsOf returns the fields of all lines about exchanges, those in groups joined by "_" as Loki's json parser does.
+// fieldsOf returns the fields of all lines about exchanges. Fields of groups are joined
+// with "_", like Loki's json parser does.
 func fieldsOf(logged string) map[string]bool {
 	fields := map[string]bool{}
 	for line := range strings.Lines(logged) {

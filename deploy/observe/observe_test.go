@@ -1,6 +1,8 @@
-// Package observe checks what the people on call see: that the dashboards in ../grafana and the alert rules in ../prometheus ask for what osgate
-// exports, and that each alert fires when it should, stays silent when it should, and has its paragraph in docs/operations.md. Queries are executed
-// by Prometheus's own engine on what running gateways export. It is a module of its own, so that Prometheus is nothing that osgate needs.
+// Package observe checks the dashboards in ../grafana and the alert rules in
+// ../prometheus: their queries match the metrics of osgate, and each alert fires when
+// it should, stays silent when it should, and has its paragraph in docs/operations.md.
+// Prometheus's own engine executes the queries on the metrics of running gateways. It
+// is a module of its own, so that osgate does not depend on Prometheus.
 package observe
 
 import (
@@ -11,7 +13,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// Where the files under test are, seen from this folder.
+// Paths of the files under test, relative to this folder.
 const (
 	rulesFile      = "../prometheus/alerts.yaml"
 	rulesTestFile  = "../prometheus/alerts_test.yaml"
@@ -19,7 +21,7 @@ const (
 	runbookFile    = "../../docs/operations.md"
 )
 
-// promQL reads expressions as a Prometheus without feature flags does.
+// promQL parses expressions like a Prometheus without feature flags.
 var promQL = parser.NewParser(parser.Options{})
 
 func read(t testing.TB, path string) []byte {

@@ -4,5 +4,5 @@ package observe
 
 import "syscall"
 
-// procAttr changes nothing: only Linux can tie a program's life to its parent's.
+// procAttr returns no attributes: only Linux can kill a program with its parent.
 func procAttr() *syscall.SysProcAttr { return nil }

@@ -15,10 +15,12 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for anything: it is for what hangs, not for a machine that is busy with other work.
+// patience is the time limit of every wait: it is for programs that hang, not for a
+// machine that is busy with other work.
 const patience = time.Minute
 
-// buildPrograms builds osgate and osemu from the module around this one, as users get them, and returns the folder they are in.
+// buildPrograms builds osgate and osemu from the module around this one, like users do,
+// and returns their folder.
 func buildPrograms(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,7 +32,7 @@ func buildPrograms(t testing.TB) string {
 	return dir
 }
 
-// process is a program that a test started, and what it wrote.
+// process is a program that a test started, with its output.
 type process struct {
 	command        *exec.Cmd
 	stdout, stderr *output
@@ -56,19 +58,20 @@ func start(t testing.TB, program string, environment []string, arguments ...stri
 	return p
 }
 
-// kill ends the program as a crash would.
+// kill ends the program like a crash would.
 func (p *process) kill() {
 	_ = p.command.Process.Kill()
 	_ = p.command.Wait()
 }
 
-// tail returns the end of text, enough to see what went wrong.
+// tail returns the end of text, enough to find the cause of a failure.
 func tail(text string) string {
 	const most = 8 << 10
 	return text[max(0, len(text)-most):]
 }
 
-// url waits for the n-th line of standard output, counted from 0, and returns the address in it.
+// url waits for the n-th line of standard output, counted from 0, and returns the
+// address in it.
 func (p *process) url(t testing.TB, n int) string {
 	t.Helper()
 	var lines []string
@@ -79,7 +82,7 @@ func (p *process) url(t testing.TB, n int) string {
 	return strings.TrimRight(lines[n][strings.Index(lines[n], "http://"):], "/ ")
 }
 
-// output is what a program wrote so far. Safe for concurrent use.
+// output is the output of a program so far. It is safe for concurrent use.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer // guarded by mu
@@ -92,14 +95,14 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.text.Write(p)
 }
 
-// String returns all that was written so far.
+// String returns the output so far.
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
 }
 
-// redisServer is a redis-server that keeps nothing on disk.
+// redisServer is a redis-server that stores no data on disk.
 type redisServer struct {
 	*process
 	address string
@@ -110,7 +113,7 @@ func startRedis(t testing.TB) *redisServer {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatal("redis-server is not installed; this test needs it (apt-get install redis-server)")
 	}
-	for range 100 { // below the ports that the system gives to whoever asks for any, so that nobody gets it while the server is away
+	for range 100 { // below the ports that the system assigns, so that no other process gets it while the server is stopped
 		r := &redisServer{address: "127.0.0.1:" + strconv.Itoa(11_000+rand.IntN(11_000))}
 		if l, err := net.Listen("tcp", r.address); err == nil {
 			_ = l.Close()
@@ -122,17 +125,18 @@ func startRedis(t testing.TB) *redisServer {
 	return nil
 }
 
-// restart brings it up, empty, on its port.
+// restart starts the server again, empty, on its port.
 func (r *redisServer) restart(t testing.TB) {
 	t.Helper()
-	_, port, _ := net.SplitHostPort(r.address) // an address of ours is well formed
+	_, port, _ := net.SplitHostPort(r.address) // the address is well formed
 	r.process = start(t, "redis-server", nil, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", t.TempDir())
 	eventually(t, "redis-server", func() bool {
 		return strings.Contains(r.stdout.String(), "Ready to accept connections")
 	})
 }
 
-// eventually asks every 20 ms whether cond holds, and fails the test when patience is over.
+// eventually calls cond every 20 ms until it returns true, and fails the test when
+// patience is over.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -147,5 +151,5 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// client gives up on an answer that does not come.
+// client gives up if no answer arrives in time.
 var client = &http.Client{Timeout: patience}

@@ -11,7 +11,8 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 )
 
-// alertRules returns the alerts of the rules file by name, which Prometheus's own strict reader has accepted.
+// alertRules returns the alerts of the rules file by name, as parsed by Prometheus's
+// strict parser.
 func alertRules(t testing.TB) map[string]rulefmt.Rule {
 	t.Helper()
 	groups, errs := rulefmt.ParseFile(rulesFile, false, model.LegacyValidation, promQL, slog.New(slog.DiscardHandler))
@@ -35,7 +36,8 @@ func alertRules(t testing.TB) map[string]rulefmt.Rule {
 	return alerts
 }
 
-// TestEveryAlertSaysWhatItMeansAndWhomItWakes so that a rule without severity never goes to a default route.
+// TestEveryAlertSaysWhatItMeansAndWhomItWakes: a rule without severity would go to a
+// default route.
 func TestEveryAlertSaysWhatItMeansAndWhomItWakes(t *testing.T) {
 	for name, rule := range alertRules(t) {
 		if !strings.HasPrefix(name, "Osgate") {
@@ -91,7 +93,8 @@ func TestDashboardsLinkToHeadingsThatExist(t *testing.T) {
 	}
 }
 
-// anchorsOf returns the anchors of a Markdown file's headings as GitHub makes them: lower case, spaces to hyphens, other punctuation dropped.
+// anchorsOf returns the anchors of a Markdown file's headings as GitHub makes them:
+// lower case, hyphens for spaces, other punctuation removed.
 func anchorsOf(markdown string) []string {
 	var anchors []string
 	dropped := regexp.MustCompile("[^a-z0-9 _-]")

@@ -13,14 +13,14 @@ import (
 	"testing"
 )
 
-// Places of osemu's built-in world.
+// Paths of osemu's built-in world.
 const (
 	keys   = "/api/v1/organizations/org-root/environments/env-prod/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION/keys"
 	keyOne = keys + "/KeyOne"
 	mine   = `{"stringValue":"v","keyId":"Mine","valueType":"STRING"}` // body of a PUT
 )
 
-// rulesOfTheRun permit, deny, would deny, and cannot be evaluated.
+// rulesOfTheRun permit, deny, would deny in shadow mode, and cannot be evaluated.
 const rulesOfTheRun = `@id("everyone")
 permit (principal, action, resource);
 
@@ -38,14 +38,15 @@ forbid (principal, action, resource) when { resource.key == "KeyTwo" };
 forbid (principal, action, resource) when { resource.key == "Overflow" && context.valueBytes + 9223372036854775807 > 0 };
 `
 
-// run is a small fleet of which much goes right and everything goes wrong: osemu, Redis, a gateway with and one without it.
+// run is a small fleet with many successes and every kind of failure: osemu, Redis, a
+// gateway with Redis and one without it.
 type run struct {
 	t              testing.TB
 	emulator       string
 	redis          *redisServer
 	shared, lonely *gateway
 	scrapes        []map[string][]byte // by instance, in order
-	logged         string              // what the gateways wrote, all lines
+	logged         string              // all log lines of the gateways
 }
 
 // gateway is a running osgate.
@@ -56,7 +57,8 @@ type gateway struct {
 	sent       atomic.Int64 // requests that have been answered
 }
 
-// play runs the fleet through two rounds of the same traffic, and returns what it exported and logged.
+// play runs the fleet through two rounds of the same traffic, and returns its metrics
+// and logs.
 func play(t testing.TB) *run {
 	t.Helper()
 	programs := buildPrograms(t)
@@ -105,23 +107,23 @@ func (g *gateway) awaitReadiness(status string) {
 	})
 }
 
-// round is what happens before each scrape.
+// round is the traffic before each scrape.
 func (r *run) round() {
 	one, two := r.shared.mint("app-one"), r.shared.mint("app-two")
 	r.ordinary(one)
-	r.shared.burst(two, 60, keys) // more than a quota of ten with as many at once
+	r.shared.burst(two, 60, keys) // more than a quota of ten with a burst of ten
 	r.withoutRedis(one)
 	r.failures(one)
 	r.heldPastTheCache(one)
 	lonely := r.lonely.mint("app-one")
-	r.lonely.ask(http.MethodGet, keyOne, lonely, "") // is in both regions: 400
+	r.lonely.ask(http.MethodGet, keyOne, lonely, "") // the store is in both regions: 400
 	for range 2 {                                    // the second is a hit; the other gateway's cache has not settled yet
 		r.lonely.ask(http.MethodGet, "/us/us-east-1"+keys, lonely, "")
 	}
-	r.lonely.burst(lonely, 300, "/us/us-east-1"+keyOne) // more than a budget of twenty, however slow the machine is
+	r.lonely.burst(lonely, 300, "/us/us-east-1"+keyOne) // more than a budget of twenty, on a slow machine too
 }
 
-// ordinary reads, writes, and is refused.
+// ordinary sends reads and writes, and requests that are refused.
 func (r *run) ordinary(token string) {
 	for range 2 {
 		r.shared.ask(http.MethodGet, keyOne, token, "")
@@ -133,12 +135,12 @@ func (r *run) ordinary(token string) {
 	r.shared.ask(http.MethodDelete, keys+"/Mine", token, "")
 	r.shared.ask(http.MethodGet, keyOne, "", "")
 	r.shared.ask(http.MethodGet, "/no/such/path", token, "")
-	for range 2 { // more than an address may fail
+	for range 2 { // more failures than an address may have
 		r.lonely.burst("guessed", 30, "/us/us-east-1"+keyOne)
 	}
 }
 
-// failures are those of Object Store and its control plane.
+// failures sends requests that Object Store and its control plane fail.
 func (r *run) failures(token string) {
 	for _, fault := range []string{`{"reset":1}`, `{"500":1}`, `{"429":1}`} {
 		r.fault(fault)
@@ -151,8 +153,9 @@ func (r *run) failures(token string) {
 	})
 }
 
-// heldPastTheCache reads a list while a write whose outcome is unknown holds it past the
-// cache. That takes until the cache has settled after the restart of Redis.
+// heldPastTheCache reads a list while the lease of a write with unknown outcome makes
+// reads bypass the cache. It waits until the cache has settled after the restart of
+// Redis.
 func (r *run) heldPastTheCache(token string) {
 	eventually(r.t, "a read to go past the cache because of a write", func() bool {
 		r.fault(`{"500":1}`)
@@ -165,7 +168,7 @@ func (r *run) heldPastTheCache(token string) {
 
 func (r *run) fault(setting string) {
 	r.t.Helper()
-	request, _ := http.NewRequest(http.MethodPut, r.emulator+"/_osemu/faults", strings.NewReader(setting)) // an address of ours is well formed
+	request, _ := http.NewRequest(http.MethodPut, r.emulator+"/_osemu/faults", strings.NewReader(setting)) // the address is well formed
 	response, err := client.Do(request)
 	if err != nil {
 		r.t.Fatal(err)
@@ -176,7 +179,7 @@ func (r *run) fault(setting string) {
 	}
 }
 
-// withoutRedis reads and writes while Redis is gone.
+// withoutRedis reads and writes while Redis is stopped.
 func (r *run) withoutRedis(token string) {
 	r.redis.kill()
 	r.shared.awaitReadiness(`"redis"`)
@@ -186,7 +189,7 @@ func (r *run) withoutRedis(token string) {
 	r.shared.awaitReadiness(`"ready"`)
 }
 
-// mint gets a token of a connected app.
+// mint gets a token for a connected app.
 func (g *gateway) mint(app string) string {
 	g.t.Helper()
 	form := "client_id=" + app + "&client_secret=secret-" + strings.TrimPrefix(app, "app-") + "&grant_type=client_credentials"
@@ -208,9 +211,10 @@ func (g *gateway) burst(token string, times int, path string) {
 	all.Wait()
 }
 
-// ask sends a request and returns the body of the answer, whatever that says. It may be called from any goroutine.
+// ask sends a request and returns the body of the answer, whatever its status. It is
+// safe for concurrent use.
 func (g *gateway) ask(method, path, token, body string) []byte {
-	request, _ := http.NewRequest(method, g.url+path, strings.NewReader(body)) // an address of ours is well formed
+	request, _ := http.NewRequest(method, g.url+path, strings.NewReader(body)) // the address is well formed
 	request.Header.Set("Content-Type", "application/json")
 	if strings.HasPrefix(body, "client_id") {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -232,7 +236,8 @@ func (g *gateway) ask(method, path, token, body string) []byte {
 	return text
 }
 
-// scrape keeps what both gateways export, once they have counted all that they answered.
+// scrape stores the metrics of both gateways, once they have counted all requests that
+// they answered.
 func (r *run) scrape() {
 	r.t.Helper()
 	r.scrapes = append(r.scrapes, map[string][]byte{"shared:8081": r.shared.metrics(), "lonely:8081": r.lonely.metrics()})

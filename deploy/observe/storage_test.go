@@ -15,7 +15,8 @@ import (
 	"github.com/prometheus/prometheus/util/teststorage"
 )
 
-// When the two rounds of the run are said to have been scraped. Queries are asked as of the second.
+// The times at which the two rounds of the run count as scraped. Queries are evaluated
+// at the second.
 var (
 	firstScrape  = time.Unix(1_800_000_000, 0).UTC()
 	secondScrape = firstScrape.Add(time.Minute)
@@ -27,7 +28,7 @@ type sample struct {
 	value  float64
 }
 
-// parse reads what Prometheus would read of a scrape.
+// parse parses a scrape as Prometheus would.
 func parse(t testing.TB, text []byte) (samples []sample) {
 	t.Helper()
 	p := textparse.NewPromParser(text, labels.NewSymbolTable(), false)
@@ -49,7 +50,7 @@ func parse(t testing.TB, text []byte) (samples []sample) {
 	}
 }
 
-// exchangesIn returns how many exchanges a scrape tells of.
+// exchangesIn returns the number of exchanges that a scrape reports.
 func exchangesIn(t testing.TB, text []byte) (n int64) {
 	for _, s := range parse(t, text) {
 		if s.labels.Get(model.MetricNameLabel) == "osgate_exchanges_total" {
@@ -59,7 +60,8 @@ func exchangesIn(t testing.TB, text []byte) (n int64) {
 	return n
 }
 
-// prometheus is a Prometheus that has scraped a run twice and evaluated the rules after each.
+// prometheus is a Prometheus that has scraped a run twice and evaluated the rules after
+// each scrape.
 type prometheus struct {
 	storage storage.Storage
 	engine  *promql.Engine
@@ -98,7 +100,7 @@ func (p *prometheus) keep(t testing.TB, scrapes map[string][]byte, at time.Time)
 	}
 }
 
-// ask evaluates an expression as of the second scrape.
+// ask evaluates an expression at the time of the second scrape.
 func (p *prometheus) ask(t testing.TB, expression string) (promql.Vector, error) {
 	t.Helper()
 	query, err := p.engine.NewInstantQuery(t.Context(), p.storage, nil, expression, secondScrape)

@@ -17,14 +17,15 @@ import (
 	"go.yaml.in/yaml/v2"
 )
 
-// ruleTests is a file in the form of "promtool test rules", as far as ours uses it.
+// ruleTests is a file in the form of "promtool test rules", as far as alerts_test.yaml
+// uses it.
 type ruleTests struct {
 	RuleFiles          []string       `yaml:"rule_files"`
 	EvaluationInterval model.Duration `yaml:"evaluation_interval"`
 	Tests              []ruleTest     `yaml:"tests"`
 }
 
-// ruleTest is one history of some series, and which alerts fire in it when.
+// ruleTest is one history of some series, with the alerts that must fire in it.
 type ruleTest struct {
 	Name     string         `yaml:"name"`
 	Interval model.Duration `yaml:"interval"`
@@ -36,20 +37,21 @@ type ruleTest struct {
 	Exprs  []exprTest  `yaml:"promql_expr_test"`
 }
 
-// alertTest says which alerts of a name fire at a time; none: it is silent.
+// alertTest lists the alerts of a name that must fire at a time; none: it must be
+// silent.
 type alertTest struct {
 	At     model.Duration `yaml:"eval_time"`
 	Name   string         `yaml:"alertname"`
 	Expect []firing       `yaml:"exp_alerts"`
 }
 
-// firing is an alert that fires, with all its labels but alertname.
+// firing is an alert that fires, with all its labels except alertname.
 type firing struct {
 	Labels      map[string]string `yaml:"exp_labels"`
 	Annotations map[string]string `yaml:"exp_annotations"`
 }
 
-// exprTest says what an expression yields at a time.
+// exprTest holds the result that an expression must have at a time.
 type exprTest struct {
 	Expr   string         `yaml:"expr"`
 	At     model.Duration `yaml:"eval_time"`
@@ -107,7 +109,7 @@ func TestEveryAlertIsSeenFiringAndSilent(t *testing.T) {
 	}
 }
 
-// run evaluates the rules from minute to minute and compares what fires.
+// run evaluates the rules minute by minute and compares the alerts that fire.
 func (test ruleTest) run(t *testing.T, every time.Duration) {
 	var load strings.Builder
 	load.WriteString("load " + test.Interval.String() + "\n")
@@ -144,7 +146,7 @@ func (test ruleTest) run(t *testing.T, every time.Duration) {
 	}
 }
 
-// end is when the last expectation is due.
+// end returns the time of the last expectation.
 func (test ruleTest) end() time.Time {
 	var last model.Duration
 	for _, a := range test.Alerts {
@@ -181,7 +183,7 @@ func (a alertTest) check(t *testing.T, groups []*rules.Group) {
 	}
 }
 
-// check compares what an expression yields.
+// check compares the result of an expression.
 func (e exprTest) check(t *testing.T, suite *promqltest.LazyLoader) {
 	t.Helper()
 	query, err := suite.QueryEngine().NewInstantQuery(t.Context(), suite.Storage(), nil, e.Expr, time.Unix(0, 0).Add(time.Duration(e.At)))
@@ -209,7 +211,8 @@ func (e exprTest) check(t *testing.T, suite *promqltest.LazyLoader) {
 	}
 }
 
-// loadGroups makes the groups of the rules file ready to be evaluated by hand. What they send goes nowhere.
+// loadGroups prepares the groups of the rules file for evaluation by the test. Their
+// notifications are dropped.
 func loadGroups(t testing.TB, options rules.ManagerOptions, interval time.Duration) []*rules.Group {
 	t.Helper()
 	options.Context, options.Logger, options.Parser = t.Context(), slog.New(slog.DiscardHandler), promQL
@@ -221,14 +224,14 @@ func loadGroups(t testing.TB, options rules.ManagerOptions, interval time.Durati
 	var groups []*rules.Group
 	for _, group := range byName {
 		for _, rule := range group.AlertingRules() {
-			rule.SetRestored(true) // there is nothing to restore; without it ALERTS would not be written
+			rule.SetRestored(true) // no state to restore; without this ALERTS would not be written
 		}
 		groups = append(groups, group)
 	}
 	return groups
 }
 
-// evaluate evaluates all rules as of an instant, each of which must succeed.
+// evaluate evaluates all rules at an instant; each must succeed.
 func evaluate(t testing.TB, groups []*rules.Group, at time.Time) {
 	t.Helper()
 	for _, group := range groups {
