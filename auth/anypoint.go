@@ -27,7 +27,7 @@ type Anypoint struct {
 	Endpoint  func(plane string) Endpoint
 
 	// Spent is called with the header of each answer to ListEnvironments; nil: no call.
-	Spent func(plane string, token Token, answer http.Header)
+	OnAnswer func(plane string, token Token, answer http.Header)
 }
 
 // me is what of the answer to GET /accounts/api/me is used. A client token may lack user, a login token may lack client.
@@ -61,7 +61,7 @@ func (a *Anypoint) Validator(plane string) string {
 
 // Ask implements [Asker]. It asks once and follows no redirect. Errors: [ErrBadToken] where the control plane refuses the token (401, 403), else an
 // *[UnavailableError], which is Answered where the answer concerns the token alone.
-func (a *Anypoint) Ask(ctx context.Context, plane string, token Token) (Answer, error) {
+func (a *Anypoint) Lookup(ctx context.Context, plane string, token Token) (Answer, error) {
 	end := a.Endpoint(plane)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, end.URL.JoinPath(mePath).String(), nil)
 	if err != nil {
@@ -71,28 +71,28 @@ func (a *Anypoint) Ask(ctx context.Context, plane string, token Token) (Answer, 
 	r.Header = http.Header{"Authorization": {token.Header()}, "Accept": {"application/json"}, "User-Agent": {"osgate"}}
 	answer, err := a.Transport.RoundTrip(r)
 	if err != nil {
-		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("asking %s: %w", end.Host, hide(err, token.reveal())), Unreached: true}
+		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("asking %s: %w", end.Host, redact(err, token.reveal())), Unreached: true}
 	}
 	defer answer.Body.Close()
 	defer drain(answer.Body)
-	said := Answer{Allowance: allowance(answer.Header)}
+	result := Answer{Allowance: allowance(answer.Header)}
 	switch answer.StatusCode {
 	case http.StatusOK:
-		said.Principal, err = readMe(answer.Body, plane)
+		result.Principal, err = readMe(answer.Body, plane)
 		if err != nil {
-			return said, unread(plane, answer, end.Host, err)
+			return result, unreadable(plane, answer, end.Host, err)
 		}
-		return said, nil
+		return result, nil
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return said, ErrBadToken
+		return result, ErrBadToken
 	}
-	failure := unhelpful(plane, answer, fmt.Errorf("%s answered %d", end.Host, answer.StatusCode))
-	failure.Answered = blames(answer.StatusCode)
-	return said, failure
+	failure := unavailable(plane, answer, fmt.Errorf("%s answered %d", end.Host, answer.StatusCode))
+	failure.Answered = blamesRequest(answer.StatusCode)
+	return result, failure
 }
 
 // blames reports whether a status says that something is wrong with the request, which is nothing but a token: others' may be answered.
-func blames(status int) bool {
+func blamesRequest(status int) bool {
 	return status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
 }
 
@@ -123,7 +123,7 @@ func (m *me) principal(plane string) *Principal {
 		if !appOnly {
 			p.User = m.User.ID
 		}
-		p.belong(slices.Concat([]organization{m.User.Organization}, m.User.MemberOf), m.User.ContributorOf)
+		p.addOrganizations(slices.Concat([]organization{m.User.Organization}, m.User.MemberOf), m.User.ContributorOf)
 	}
 	for i, tree := range p.Trees {
 		p.Trees[i].Subs = distinct(tree.Subs)
@@ -136,7 +136,7 @@ func (m *me) principal(plane string) *Principal {
 }
 
 // belong adds organizations and what is below them. Belonging to an organization reaches down, contributing to one does not.
-func (p *Principal) belong(member, contributor []organization) {
+func (p *Principal) addOrganizations(member, contributor []organization) {
 	all := slices.Concat(member, contributor)
 	for _, o := range all {
 		p.Organizations = append(p.Organizations, o.ID)

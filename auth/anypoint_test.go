@@ -128,7 +128,7 @@ func TestMeNamesThePrincipal(t *testing.T) {
 		{"a nameless organization is none", `{"user":{"id":"u","organization":{"isRoot":true,"subOrganizationIds":["",""]}}}`, "user:u", auth.Principal{User: "u"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := whose(t, accounts(t, says(tt.body)), "eu", auth.NewToken("t"))
+			got, err := resolve(t, accounts(t, says(tt.body)), "eu", auth.NewToken("t"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -157,12 +157,12 @@ func TestMeIsAskedAtThePlane(t *testing.T) {
 	plain := a.Endpoint
 	for base, path := range map[string]string{"": "/accounts/api/me", "/": "/accounts/api/me", "/emulator": "/emulator/accounts/api/me"} {
 		var plane string
-		a.Endpoint = func(asked string) auth.Endpoint {
-			plane = asked
-			end := plain(asked)
+		a.Endpoint = func(lookups string) auth.Endpoint {
+			plane = lookups
+			end := plain(lookups)
 			return auth.Endpoint{URL: end.URL.JoinPath(base), Host: end.Host}
 		}
-		if _, err := a.Ask(t.Context(), "eu", auth.NewToken(secret)); err != nil {
+		if _, err := a.Lookup(t.Context(), "eu", auth.NewToken(secret)); err != nil {
 			t.Fatal(err)
 		}
 		if plane != "eu" || got.Method != http.MethodGet || got.RequestURI != path || got.Host != "eu1.anypoint.mulesoft.com" {
@@ -213,14 +213,14 @@ func TestIdentityHoldsNoToken(t *testing.T) {
 	if !holds(reflect.ValueOf(struct{ token auth.Token }{token}), secret) {
 		t.Fatal("the search does not find what is there")
 	}
-	who, err := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = accounts(t, says(`{"client":{"client_id":"app"},`+user+`}`)) }).Identify(t.Context(), "eu", token, "")
-	if err != nil || who.Client != "app" {
-		t.Fatalf("%+v, %v", who, err)
+	id, err := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver = accounts(t, says(`{"client":{"client_id":"app"},`+user+`}`)) }).Identify(t.Context(), "eu", token, "")
+	if err != nil || id.Client != "app" {
+		t.Fatalf("%+v, %v", id, err)
 	}
-	if holds(reflect.ValueOf(who), secret) {
+	if holds(reflect.ValueOf(id), secret) {
 		t.Error("the identity holds the token")
 	}
-	for how, printed := range prints(t, who, verbs...) {
+	for how, printed := range prints(t, id, verbs...) {
 		if exposes(printed, secret) {
 			t.Errorf("identity by %s: %s", how, printed)
 		}
@@ -238,7 +238,7 @@ func FuzzMe(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, body string) {
 		a := auth.Anypoint{Endpoint: endpoint, Transport: transport(func(*http.Request) (*http.Response, error) { return response(status, nil, body), nil })}
-		got, err := whose(t, &a, "us", auth.NewToken(secret))
+		got, err := resolve(t, &a, "us", auth.NewToken(secret))
 		if (got == nil) != (err != nil) || err != nil && strings.Contains(err.Error(), secret) {
 			t.Fatalf("%+v, %v", got, err)
 		}

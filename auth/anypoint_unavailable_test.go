@@ -77,10 +77,10 @@ func TestRefusalIsToldFromFailure(t *testing.T) {
 		{"a client_credentials app without its id", echo(200, `{"client":{"grant_types":["client_credentials"]},"user":{"id":""}}`), false},
 	} {
 		for _, text := range []string{secret, "53180085318008"} {
-			who, err := whose(t, accounts(t, tt.answer), "eu", auth.NewToken(text))
+			id, err := resolve(t, accounts(t, tt.answer), "eu", auth.NewToken(text))
 			failure, unavailable := errors.AsType[*auth.UnavailableError](err)
-			if who != nil || errors.Is(err, auth.ErrBadToken) != tt.refused || unavailable == tt.refused {
-				t.Errorf("%s: %+v, %v; want refused: %v", tt.name, who, err, tt.refused)
+			if id != nil || errors.Is(err, auth.ErrBadToken) != tt.refused || unavailable == tt.refused {
+				t.Errorf("%s: %+v, %v; want refused: %v", tt.name, id, err, tt.refused)
 			}
 			if unavailable && (failure.Plane != "eu" || failure.Unreached || !strings.Contains(err.Error(), "eu")) {
 				t.Errorf("%s: %+v (%v), want an answer of eu that does not help", tt.name, failure, err)
@@ -94,14 +94,14 @@ func TestRefusalIsToldFromFailure(t *testing.T) {
 
 // A plane that gives no answer gives none to others either; that is told apart from an answer that does not help.
 func TestUnreachedIsTold(t *testing.T) {
-	hangUp := func(said string) http.HandlerFunc {
+	hangUp := func(result string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			_, _ = io.WriteString(conn, strings.ReplaceAll(said, "TOKEN", strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")))
+			_, _ = io.WriteString(conn, strings.ReplaceAll(result, "TOKEN", strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")))
 			_ = conn.Close()
 		}
 	}
@@ -125,10 +125,10 @@ func TestUnreachedIsTold(t *testing.T) {
 		"odd header": accounts(t, hangUp("HTTP/1.1 200 OK\r\nTOKEN\r\n\r\n")), "odd length": accounts(t, hangUp("HTTP/1.1 200 OK\r\nContent-Length: TOKEN\r\n\r\n")),
 	} {
 		for _, text := range []string{secret, secret + `"` + secret} {
-			who, err := whose(t, a, "eu", auth.NewToken(text))
+			id, err := resolve(t, a, "eu", auth.NewToken(text))
 			failure, ok := errors.AsType[*auth.UnavailableError](err)
-			if who != nil || !ok || !failure.Unreached || errors.Is(err, auth.ErrBadToken) {
-				t.Errorf("%s: %+v, %v, want a plane that was not reached", name, who, err)
+			if id != nil || !ok || !failure.Unreached || errors.Is(err, auth.ErrBadToken) {
+				t.Errorf("%s: %+v, %v, want a plane that was not reached", name, id, err)
 			}
 			if strings.Contains(fmt.Sprint(err), secret) {
 				t.Errorf("%s: the error holds the token: %v", name, err)
@@ -138,30 +138,30 @@ func TestUnreachedIsTold(t *testing.T) {
 }
 
 func TestCauseOfFailureIsKept(t *testing.T) {
-	asked := make(chan struct{})
+	lookups := make(chan struct{})
 	a := accounts(t, func(_ http.ResponseWriter, r *http.Request) {
-		close(asked)
+		close(lookups)
 		<-r.Context().Done()
 	})
 	ctx, leave := context.WithCancel(t.Context())
 	go func() {
-		<-asked
+		<-lookups
 		leave()
 	}()
-	if _, err := a.Ask(ctx, "eu", auth.NewToken(secret)); !errors.Is(err, context.Canceled) {
+	if _, err := a.Lookup(ctx, "eu", auth.NewToken(secret)); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
 	a.Transport = transport(func(*http.Request) (*http.Response, error) {
 		return nil, &tls.CertificateVerificationError{Err: errors.New("expired")}
 	})
-	_, err := a.Ask(t.Context(), "eu", auth.NewToken(secret))
+	_, err := a.Lookup(t.Context(), "eu", auth.NewToken(secret))
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || !strings.Contains(err.Error(), "eu1.anypoint.mulesoft.com") {
 		t.Errorf("error %v, want one that says what is wrong with which host", err)
 	}
 	a.Endpoint = func(string) auth.Endpoint {
 		return auth.Endpoint{URL: &url.URL{Scheme: "http", Host: "a host"}, Host: "h"}
 	}
-	if _, err := a.Ask(t.Context(), "eu", auth.NewToken(secret)); err == nil || errors.Is(err, auth.ErrBadToken) {
+	if _, err := a.Lookup(t.Context(), "eu", auth.NewToken(secret)); err == nil || errors.Is(err, auth.ErrBadToken) {
 		t.Errorf("a URL that is none: %v", err)
 	}
 }
@@ -183,8 +183,8 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 				w.WriteHeader(status)
 				_, _ = io.WriteString(w, `{"client":{"client_id":"evil"}}`)
 			})
-			if who, err := whose(t, a, "eu", auth.NewToken(secret)); who != nil || err == nil {
-				t.Errorf("%d to %s: %+v, %v", status, target, who, err)
+			if id, err := resolve(t, a, "eu", auth.NewToken(secret)); id != nil || err == nil {
+				t.Errorf("%d to %s: %+v, %v", status, target, id, err)
 			}
 		}
 	}
@@ -204,9 +204,9 @@ func TestAnswerWithoutEndIsNotRead(t *testing.T) {
 			_, err = w.Write(chunk)
 		}
 	})
-	who, err := whose(t, a, "eu", auth.NewToken("t"))
-	if _, ok := errors.AsType[*auth.UnavailableError](err); who != nil || !ok {
-		t.Errorf("%+v, %v", who, err)
+	id, err := resolve(t, a, "eu", auth.NewToken("t"))
+	if _, ok := errors.AsType[*auth.UnavailableError](err); id != nil || !ok {
+		t.Errorf("%+v, %v", id, err)
 	}
 	<-done
 	if written >= 64<<20 {
@@ -220,8 +220,8 @@ func TestLargeOrganizationIsRead(t *testing.T) {
 		fmt.Fprintf(&subs, `,"%08d-0000-4000-8000-000000000000"`, i)
 	}
 	body := `{"client":{"client_id":"app"},"user":{"id":"u","organization":{"id":"root","isRoot":true,"subOrganizationIds":[` + subs.String()[1:] + `]}}}`
-	who, err := whose(t, accounts(t, says(body)), "eu", auth.NewToken("t"))
-	if err != nil || len(who.Organizations) != 5001 || len(who.Trees) != 1 || len(who.Trees[0].Subs) != 5000 {
+	id, err := resolve(t, accounts(t, says(body)), "eu", auth.NewToken("t"))
+	if err != nil || len(id.Organizations) != 5001 || len(id.Trees) != 1 || len(id.Trees[0].Subs) != 5000 {
 		t.Errorf("error %v", err)
 	}
 }
@@ -243,7 +243,7 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 			_, _ = io.WriteString(w, strings.Repeat("\n", 4096))
 		})
 		for range 5 {
-			_, _ = a.Ask(t.Context(), "eu", auth.NewToken("t"))
+			_, _ = a.Lookup(t.Context(), "eu", auth.NewToken("t"))
 		}
 		mu.Lock()
 		if len(from) != 1 {
@@ -286,7 +286,7 @@ func TestControlPlaneSaysWhenToComeBack(t *testing.T) {
 				}
 			}
 			a := auth.Anypoint{Endpoint: endpoint, Transport: transport(func(*http.Request) (*http.Response, error) { return response(tt.status, header, ""), nil })}
-			_, err := a.Ask(t.Context(), "us", auth.NewToken("t"))
+			_, err := a.Lookup(t.Context(), "us", auth.NewToken("t"))
 			failure, ok := errors.AsType[*auth.UnavailableError](err)
 			if !ok || failure.RetryAfter != tt.want {
 				t.Errorf("%s: %+v, want to come back after %v", tt.name, failure, tt.want)

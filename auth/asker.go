@@ -14,11 +14,11 @@ import (
 )
 
 // Asker asks a control plane whose a token is. *[Anypoint] and *[Introspection] are two. It is safe for concurrent use.
-type Asker interface {
+type Resolver interface {
 	// Ask is called once for all that wait for the same answer, with a deadline that it must keep. Its answer names a principal, or its error is
 	// either [ErrBadToken], which is kept for a while and refuses the caller, or anything else, which means that nobody knows; an *[UnavailableError]
 	// that is Answered, or no principal, is kept for a while too. What the answer says of the allowance counts beside an error too.
-	Ask(ctx context.Context, plane string, token Token) (Answer, error)
+	Lookup(ctx context.Context, plane string, token Token) (Answer, error)
 	// Validator names who is asked for plane, where and as whom, always in the same words and without secrets. What one validator said of a token
 	// counts for no other.
 	Validator(plane string) string
@@ -59,20 +59,20 @@ func (e *UnavailableError) Error() string {
 func (e *UnavailableError) Unwrap() error { return e.Cause }
 
 // maxRest bounds in bytes what is read of an answer only so that its connection can be used again.
-const maxRest = 64 << 10
+const maxDrain = 64 << 10
 
 // drain reads what is left of an answer, bounded: a connection is used again only once its answer was read to the end.
-func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, maxRest) }
+func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, maxDrain) }
 
 // unhelpful is the error of an answer that tells nothing of the token.
-func unhelpful(plane string, answer *http.Response, cause error) *UnavailableError {
+func unavailable(plane string, answer *http.Response, cause error) *UnavailableError {
 	limited := answer.StatusCode == http.StatusTooManyRequests
 	return &UnavailableError{Plane: plane, Cause: cause, RetryAfter: retryAfter(answer), Limited: limited}
 }
 
 // unread is the error of an answer of host that readObject or its caller could not take. An [unclearError] concerns one token alone.
-func unread(plane string, answer *http.Response, host string, cause error) *UnavailableError {
-	failure := unhelpful(plane, answer, fmt.Errorf("reading the answer of %s: %w", host, cause))
+func unreadable(plane string, answer *http.Response, host string, cause error) *UnavailableError {
+	failure := unavailable(plane, answer, fmt.Errorf("reading the answer of %s: %w", host, cause))
 	_, failure.Answered = errors.AsType[unclearError](cause)
 	return failure
 }
@@ -111,11 +111,11 @@ func allowance(h http.Header) Allowance {
 }
 
 // hide returns err, or an error that quotes nothing where err quotes one of secrets, as the transport's does of an answer that is not HTTP.
-func hide(err error, secrets ...string) error {
-	said := err.Error()
+func redact(err error, secrets ...string) error {
+	result := err.Error()
 	for _, text := range secrets {
 		quoted := strconv.Quote(text)
-		if text != "" && (strings.Contains(said, text) || strings.Contains(said, quoted[1:len(quoted)-1])) {
+		if text != "" && (strings.Contains(result, text) || strings.Contains(result, quoted[1:len(quoted)-1])) {
 			return errors.New("an error that quotes a secret")
 		}
 	}

@@ -13,23 +13,23 @@ import (
 
 // Authenticator keeps what control planes say of tokens. It is safe for concurrent use.
 type Authenticator struct {
-	options Options // without Secret
-	digests *digester
-	known   *otter.Cache[digest, *verdict]
-	asking  sync.WaitGroup // grows only under mu and before closed
-	counts  counts
+	options    Options // without Secret
+	digests    *digester
+	known      *otter.Cache[digest, *verdict]
+	background sync.WaitGroup // grows only under mu and before closed
+	counts     counts
 
 	mu       sync.Mutex         // guards what follows, and orders what is kept with what is forgotten
 	planes   map[string]*plane  // at most one entry a plane
 	flights  map[digest]*flight // that may still be joined
 	running  int                // flights, those that were forgotten included
-	underWay int                // those of them that wait for a control plane
+	lookups  int                // those of them that wait for a control plane
 	floors   floors
 	suspects suspects
 	changes  []PlaneState // not yet told to OnChange
 	closed   bool
 
-	telling sync.Mutex // held while OnChange runs, so that changes are told in order
+	notifying sync.Mutex // held while OnChange runs, so that changes are told in order
 }
 
 // New returns an Authenticator, or an error for options that cannot work.
@@ -51,7 +51,7 @@ func New(o Options) (*Authenticator, error) {
 		return nil, fmt.Errorf("making the token cache: %w", err)
 	}
 	return &Authenticator{
-		options: o, digests: newDigester(secret, o.Asker.Validator), known: known,
+		options: o, digests: newDigester(secret, o.Resolver.Validator), known: known,
 		planes: map[string]*plane{}, flights: map[digest]*flight{},
 		floors: floors{of: map[digest]time.Time{}, life: o.TTL + o.Stale},
 	}, nil
@@ -67,7 +67,7 @@ func (a *Authenticator) Identify(ctx context.Context, plane string, token Token,
 		return id, nil
 	}
 	f, id, err := a.await(ctx, q, v)
-	a.counts.told(f, &id, err)
+	a.counts.add(f, &id, err)
 	return id, err
 }
 
@@ -78,10 +78,10 @@ func (a *Authenticator) await(ctx context.Context, q query, v *verdict) (*flight
 	if v != nil && v.principal == nil && v.fresh(now) {
 		return nil, Identity{Hash: q.hash}, a.repeat(ctx, q, v)
 	}
-	if err := a.approach(q, v, now); err != nil {
+	if err := a.checkGuard(q, v, now); err != nil {
 		return nil, Identity{Hash: q.hash}, err
 	}
-	f, v := a.look(ctx, q)
+	f, v := a.findFlight(ctx, q)
 	if f == nil {
 		id, err := a.answer(ctx, q, v)
 		return nil, id, err
@@ -96,14 +96,14 @@ func (a *Authenticator) follow(ctx context.Context, q query, f *flight, v *verdi
 	select {
 	case <-f.done:
 	case <-patience:
-		id, err := a.fall(q, &UnavailableError{Plane: q.plane, Cause: errSlow, RetryAfter: minInterval})
+		id, err := a.fallback(q, &UnavailableError{Plane: q.plane, Cause: errSlow, RetryAfter: minInterval})
 		return nil, id, err
 	case <-ctx.Done():
 		return nil, Identity{Hash: q.hash}, ctx.Err()
 	}
 	switch {
 	case f.err != nil:
-		id, err := a.fall(q, f.err)
+		id, err := a.fallback(q, f.err)
 		if err != nil && f.verdict != nil {
 			a.charge(ctx, q, f)
 		}
@@ -129,12 +129,12 @@ func patienceWith(v *verdict, now time.Time) (over <-chan time.Time, stop func()
 
 // look returns the flight to wait for, and what is known meanwhile; or no flight, and what is known, where that became fresh meanwhile, where its last
 // asking was unclear a moment ago, or where the plane is down: then a probe that is due runs behind the caller's back.
-func (a *Authenticator) look(ctx context.Context, q query) (*flight, *verdict) {
+func (a *Authenticator) findFlight(ctx context.Context, q query) (*flight, *verdict) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
 	v, ok := a.known.GetIfPresent(q.hash)
-	if ok && (v.fresh(now) || v.usable(now) && v.rests(now)) {
+	if ok && (v.fresh(now) || v.usable(now) && v.inBackoff(now)) {
 		return nil, v
 	}
 	p := a.plane(q.plane)
@@ -142,7 +142,7 @@ func (a *Authenticator) look(ctx context.Context, q query) (*flight, *verdict) {
 		return a.join(ctx, q), v
 	}
 	if p.probeDue(now) || a.options.Shared != nil && v.claim(now.Sub(v.at)) {
-		a.behind(ctx, q, renewPart)
+		a.startUnawaited(ctx, q, renewPart)
 	}
 	return nil, v
 }
@@ -156,7 +156,7 @@ func (a *Authenticator) answer(ctx context.Context, q query, v *verdict) (Identi
 }
 
 // fall is what q's caller is told when nobody knows: what was said before, or err.
-func (a *Authenticator) fall(q query, err error) (Identity, error) {
+func (a *Authenticator) fallback(q query, err error) (Identity, error) {
 	// Looked up again: what was known before the asking may have been forgotten since.
 	now := time.Now()
 	if v, ok := a.known.GetIfPresent(q.hash); ok && v.usable(now) {
@@ -177,7 +177,7 @@ func (q query) identity(v *verdict, stale bool) (Identity, error) {
 func (a *Authenticator) renew(ctx context.Context, q query) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.behind(ctx, q, renewPart)
+	a.startUnawaited(ctx, q, renewPart)
 }
 
 // Warm starts asking whose token it is, so that the first request that carries it finds the answer: for a token that was minted through the
@@ -188,7 +188,7 @@ func (a *Authenticator) Warm(plane string, token Token) {
 	defer a.mu.Unlock()
 	if v, ok := a.known.GetIfPresent(h); !ok || !v.fresh(time.Now()) {
 		//nolint:forbidigo // nobody waits, so there is no context; the asking has its own bound
-		a.behind(context.Background(), query{plane: plane, token: token, hash: h}, warmPart)
+		a.startUnawaited(context.Background(), query{plane: plane, token: token, hash: h}, warmPart)
 	}
 }
 
@@ -217,11 +217,11 @@ func (a *Authenticator) drop(h digest) {
 	delete(a.flights, h)
 	a.known.Invalidate(h)
 	a.distrust(h, time.Now())
-	if a.options.Shared == nil || a.closed || a.running >= flightsPerAsking*a.options.MaxAsking {
+	if a.options.Shared == nil || a.closed || a.running >= flightsPerLookup*a.options.MaxLookups {
 		return
 	}
 	a.running++
-	a.asking.Go(func() {
+	a.background.Go(func() {
 		//nolint:forbidigo // nobody waits, so there is no context; the place has its own bound
 		a.options.Shared.Drop(context.Background(), h)
 		a.mu.Lock()
@@ -243,5 +243,5 @@ func (a *Authenticator) Close() {
 	a.mu.Lock()
 	a.closed = true
 	a.mu.Unlock()
-	a.asking.Wait()
+	a.background.Wait()
 }

@@ -16,16 +16,16 @@ var token = auth.NewToken("0f3b1c1e-6f3a-4ad4-9a77-1c5a2a5e8d11")
 
 func TestYesHoldsForTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(yes)
-		a := newAuthenticator(t, ask)
-		for _, tt := range []struct{ passes, age, asked int }{{0, 0, 1}, {30, 30, 1}, {11, 41, 1}, {19, 0, 2}, {41, 41, 2}, {600, 0, 3}} {
+		resolver, lookups := counted(yes)
+		a := newAuthenticator(t, resolver)
+		for _, tt := range []struct{ passes, age, lookups int }{{0, 0, 1}, {30, 30, 1}, {11, 41, 1}, {19, 0, 2}, {41, 41, 2}, {600, 0, 3}} {
 			pass(time.Duration(tt.passes) * time.Second)
-			who, err := a.Identify(t.Context(), "us", token, "")
-			if err != nil || who.Client != "client of "+token.Header() || who.Plane != "us" || who.Stale || who.Age != time.Duration(tt.age)*time.Second {
-				t.Errorf("%+v: %+v, stale %v, age %v, error %v", tt, who.Principal, who.Stale, who.Age, err)
+			id, err := a.Identify(t.Context(), "us", token, "")
+			if err != nil || id.Client != "client of "+token.Header() || id.Plane != "us" || id.Stale || id.Age != time.Duration(tt.age)*time.Second {
+				t.Errorf("%+v: %+v, stale %v, age %v, error %v", tt, id.Principal, id.Stale, id.Age, err)
 			}
-			if got := asked.Load(); got != int64(tt.asked) {
-				t.Errorf("%+v: asked %d times", tt, got)
+			if got := lookups.Load(); got != int64(tt.lookups) {
+				t.Errorf("%+v: %d lookups", tt, got)
 			}
 		}
 	})
@@ -33,26 +33,26 @@ func TestYesHoldsForTTL(t *testing.T) {
 
 func TestNoHoldsForNegativeTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(after(time.Second, no))
-		a := newAuthenticator(t, ask)
-		for _, tt := range []struct{ passes, asked int }{{0, 1}, {0, 1}, {4, 1}, {1, 2}, {4, 2}, {1, 3}} {
+		resolver, lookups := counted(after(time.Second, no))
+		a := newAuthenticator(t, resolver)
+		for _, tt := range []struct{ passes, lookups int }{{0, 1}, {0, 1}, {4, 1}, {1, 2}, {4, 2}, {1, 3}} {
 			pass(time.Duration(tt.passes) * time.Second)
-			who, err := a.Identify(t.Context(), "us", token, "")
-			if !errors.Is(err, auth.ErrBadToken) || who.Principal != nil || who.Stale || asked.Load() != int64(tt.asked) {
-				t.Errorf("%+v: %+v, error %v, asked %d times", tt, who.Principal, err, asked.Load())
+			id, err := a.Identify(t.Context(), "us", token, "")
+			if !errors.Is(err, auth.ErrBadToken) || id.Principal != nil || id.Stale || lookups.Load() != int64(tt.lookups) {
+				t.Errorf("%+v: %+v, error %v, %d lookups", tt, id.Principal, err, lookups.Load())
 			}
 		}
 	})
 }
 
 func TestNoIsNotKeptWithoutNegativeTTL(t *testing.T) {
-	ask, asked := counted(no)
-	a := newAuthenticator(t, ask, func(o *auth.Options) { o.NegativeTTL = 0 })
+	resolver, lookups := counted(no)
+	a := newAuthenticator(t, resolver, func(o *auth.Options) { o.NegativeTTL = 0 })
 	for range 3 {
 		expect(t, a, "us", token, "refused")
 	}
-	if got := asked.Load(); got != 3 {
-		t.Errorf("asked %d times for 3 requests", got)
+	if got := lookups.Load(); got != 3 {
+		t.Errorf("%d lookups for 3 requests", got)
 	}
 }
 
@@ -60,16 +60,16 @@ func TestNoIsNotKeptWithoutNegativeTTL(t *testing.T) {
 func TestYesAgesFromItsAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const answer = 400 * time.Millisecond
-		ask, asked := counted(after(answer, yes))
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(after(answer, yes))
+		a := newAuthenticator(t, resolver)
 		for _, tt := range []struct {
 			passes, age time.Duration
-			asked       int64
+			lookups     int64
 		}{{0, answer, 1}, {37 * time.Second, 37*time.Second + answer, 1}, {23*time.Second - answer, answer, 2}} {
 			pass(tt.passes)
-			who, err := a.Identify(t.Context(), "us", token, "")
-			if err != nil || who.Age != tt.age || asked.Load() != tt.asked {
-				t.Errorf("%+v: age %v, error %v, asked %d times", tt, who.Age, err, asked.Load())
+			id, err := a.Identify(t.Context(), "us", token, "")
+			if err != nil || id.Age != tt.age || lookups.Load() != tt.lookups {
+				t.Errorf("%+v: age %v, error %v, %d lookups", tt, id.Age, err, lookups.Load())
 			}
 		}
 	})
@@ -80,36 +80,36 @@ func TestRefusalWithPrincipalIsRefusal(t *testing.T) {
 		return &auth.Principal{Client: "app"}, fmt.Errorf("asking: %w", auth.ErrBadToken)
 	})
 	for range 2 {
-		if who, err := a.Identify(t.Context(), "us", token, ""); !errors.Is(err, auth.ErrBadToken) || who.Principal != nil {
-			t.Errorf("%+v, error %v", who.Principal, err)
+		if id, err := a.Identify(t.Context(), "us", token, ""); !errors.Is(err, auth.ErrBadToken) || id.Principal != nil {
+			t.Errorf("%+v, error %v", id.Principal, err)
 		}
 	}
 }
 
 func TestConcurrentFirstRequestsAskOnce(t *testing.T) {
 	for name, tt := range map[string]struct {
-		answer asker
-		check  func(who auth.Identity, err error) bool
+		answer resolverFunc
+		check  func(id auth.Identity, err error) bool
 	}{
-		"yes":         {yes, func(who auth.Identity, err error) bool { return err == nil && who.Client != "" }},
+		"yes":         {yes, func(id auth.Identity, err error) bool { return err == nil && id.Client != "" }},
 		"no":          {no, func(_ auth.Identity, err error) bool { return errors.Is(err, auth.ErrBadToken) }},
 		"unavailable": {failing, func(_ auth.Identity, err error) bool { _, ok := errors.AsType[*auth.UnavailableError](err); return ok }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ask, asked := counted(after(time.Second, tt.answer))
-				a := newAuthenticator(t, ask)
+				resolver, lookups := counted(after(time.Second, tt.answer))
+				a := newAuthenticator(t, resolver)
 				var all sync.WaitGroup
 				for range 1000 {
 					all.Go(func() {
-						if who, err := a.Identify(t.Context(), "us", token, ""); !tt.check(who, err) {
-							t.Errorf("%+v, error %v", who.Principal, err)
+						if id, err := a.Identify(t.Context(), "us", token, ""); !tt.check(id, err) {
+							t.Errorf("%+v, error %v", id.Principal, err)
 						}
 					})
 				}
 				all.Wait()
-				if got := asked.Load(); got != 1 {
-					t.Errorf("asked %d times, want once", got)
+				if got := lookups.Load(); got != 1 {
+					t.Errorf("%d lookups, want once", got)
 				}
 			})
 		})
@@ -118,8 +118,8 @@ func TestConcurrentFirstRequestsAskOnce(t *testing.T) {
 
 // One who looked before the answer was kept, and comes to ask when the asking is over, finds the answer.
 func TestLateComerDoesNotAskAgain(t *testing.T) {
-	ask, asked := counted(yes) // at once: many look, and then find no asking to join
-	a := newAuthenticator(t, ask)
+	resolver, lookups := counted(yes) // at once: many look, and then find no asking to join
+	a := newAuthenticator(t, resolver)
 	const tokens, callers = 300, 8
 	var all sync.WaitGroup
 	for i := range tokens {
@@ -133,8 +133,8 @@ func TestLateComerDoesNotAskAgain(t *testing.T) {
 		close(start)
 	}
 	all.Wait()
-	if got := asked.Load(); got != tokens {
-		t.Errorf("asked %d times for %d tokens", got, tokens)
+	if got := lookups.Load(); got != tokens {
+		t.Errorf("%d lookups for %d tokens", got, tokens)
 	}
 }
 
@@ -142,7 +142,7 @@ func TestFirstCallersLeavingFailsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
 		first, leave := context.WithCancel(context.WithValue(t.Context(), key{}, "trace"))
-		ask, asked := counted(after(2*time.Second, func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+		resolver, lookups := counted(after(2*time.Second, func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 			if ctx.Err() != nil || ctx.Value(key{}) != "trace" {
 				t.Errorf("asked with %v, value %v", ctx.Err(), ctx.Value(key{}))
 			}
@@ -151,7 +151,7 @@ func TestFirstCallersLeavingFailsNobody(t *testing.T) {
 			}
 			return yes(ctx, plane, token)
 		}))
-		a := newAuthenticator(t, ask)
+		a := newAuthenticator(t, resolver)
 		started := time.Now()
 		var all sync.WaitGroup
 		all.Go(func() {
@@ -161,15 +161,15 @@ func TestFirstCallersLeavingFailsNobody(t *testing.T) {
 		})
 		synctest.Wait()
 		all.Go(func() {
-			if who, err := a.Identify(t.Context(), "us", token, ""); err != nil || who.Client == "" || time.Since(started) != 2*time.Second {
+			if id, err := a.Identify(t.Context(), "us", token, ""); err != nil || id.Client == "" || time.Since(started) != 2*time.Second {
 				t.Errorf("who stayed: %v after %v", err, time.Since(started))
 			}
 		})
 		pass(time.Second)
 		leave()
 		all.Wait()
-		if got := asked.Load(); got != 1 {
-			t.Errorf("asked %d times, want once", got)
+		if got := lookups.Load(); got != 1 {
+			t.Errorf("%d lookups, want once", got)
 		}
 	})
 }
@@ -177,39 +177,39 @@ func TestFirstCallersLeavingFailsNobody(t *testing.T) {
 // The answer that everybody who asked left behind serves the next.
 func TestAnswerOutlivesItsCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(after(time.Second, yes))
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(after(time.Second, yes))
+		a := newAuthenticator(t, resolver)
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		if who, err := a.Identify(gone, "us", token, ""); !errors.Is(err, context.Canceled) || who.Principal != nil {
-			t.Errorf("%+v, error %v", who.Principal, err)
+		if id, err := a.Identify(gone, "us", token, ""); !errors.Is(err, context.Canceled) || id.Principal != nil {
+			t.Errorf("%+v, error %v", id.Principal, err)
 		}
 		pass(time.Second)
 		synctest.Wait()
-		if who, err := a.Identify(gone, "us", token, ""); err != nil || who.Client == "" || asked.Load() != 1 {
-			t.Errorf("%+v, error %v, asked %d times", who.Principal, err, asked.Load())
+		if id, err := a.Identify(gone, "us", token, ""); err != nil || id.Client == "" || lookups.Load() != 1 {
+			t.Errorf("%+v, error %v, %d lookups", id.Principal, err, lookups.Load())
 		}
 	})
 }
 
 func TestTokenOfOnePlaneIsAskedOnAnother(t *testing.T) {
-	ask, asked := counted(func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+	resolver, lookups := counted(func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 		if plane != "eu" {
 			return no(ctx, plane, token)
 		}
 		return yes(ctx, plane, token)
 	})
-	a := newAuthenticator(t, ask)
+	a := newAuthenticator(t, resolver)
 	for range 2 {
-		if who, err := a.Identify(t.Context(), "eu", token, ""); err != nil || who.Plane != "eu" {
-			t.Errorf("its own plane: %+v, %v", who.Principal, err)
+		if id, err := a.Identify(t.Context(), "eu", token, ""); err != nil || id.Plane != "eu" {
+			t.Errorf("its own plane: %+v, %v", id.Principal, err)
 		}
-		if who, err := a.Identify(t.Context(), "us", token, ""); !errors.Is(err, auth.ErrBadToken) || who.Principal != nil {
-			t.Errorf("another plane: %+v, %v", who.Principal, err)
+		if id, err := a.Identify(t.Context(), "us", token, ""); !errors.Is(err, auth.ErrBadToken) || id.Principal != nil {
+			t.Errorf("another plane: %+v, %v", id.Principal, err)
 		}
 	}
-	if got := asked.Load(); got != 2 {
-		t.Errorf("asked %d times, want once a plane", got)
+	if got := lookups.Load(); got != 2 {
+		t.Errorf("%d lookups, want once a plane", got)
 	}
 }
 
@@ -218,8 +218,8 @@ func TestHashStandsForPlaneAndTokenUnderTheSecret(t *testing.T) {
 		return newAuthenticator(t, no, func(o *auth.Options) { o.Secret = []byte(secret) })
 	}
 	hash := func(a *auth.Authenticator, plane, token string) [32]byte {
-		who, _ := a.Identify(t.Context(), plane, auth.NewToken(token), "") // refused, hash known
-		return who.Hash
+		id, _ := a.Identify(t.Context(), plane, auth.NewToken(token), "") // refused, hash known
+		return id.Hash
 	}
 	one, two := under("s"), under("s")
 	seen := map[[32]byte]string{}
@@ -247,8 +247,8 @@ func TestHashesDoNotMix(t *testing.T) {
 	a := newAuthenticator(t, no)
 	var want [16][32]byte
 	of := func(i int) [32]byte {
-		who, _ := a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint(i)), "") // refused, hash known
-		return who.Hash
+		id, _ := a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint(i)), "") // refused, hash known
+		return id.Hash
 	}
 	for i := range want {
 		want[i] = of(i)
@@ -276,7 +276,7 @@ func TestBytesBoundWhatIsKept(t *testing.T) {
 		return p, nil
 	}
 	for name, tt := range map[string]struct {
-		answer      asker
+		answer      resolverFunc
 		bytes       uint64
 		tokens, fit int
 	}{
@@ -285,15 +285,15 @@ func TestBytesBoundWhatIsKept(t *testing.T) {
 		"refusals":         {no, 60_000, 2000, 250},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ask, asked := counted(tt.answer)
-			a := newAuthenticator(t, ask, func(o *auth.Options) { o.Bytes, o.NegativeTTL = tt.bytes, time.Hour })
+			resolver, lookups := counted(tt.answer)
+			a := newAuthenticator(t, resolver, func(o *auth.Options) { o.Bytes, o.NegativeTTL = tt.bytes, time.Hour })
 			for range 2 {
-				asked.Store(0)
+				lookups.Store(0)
 				for i := range tt.tokens {
 					_, _ = a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint(i)), "")
 				}
 			}
-			if known := tt.tokens - int(asked.Load()); known > tt.fit {
+			if known := tt.tokens - int(lookups.Load()); known > tt.fit {
 				t.Errorf("of %d tokens seen before, %d were still known in %d bytes", tt.tokens, known, tt.bytes)
 			}
 		})
@@ -301,18 +301,18 @@ func TestBytesBoundWhatIsKept(t *testing.T) {
 }
 
 func TestImpossibleOptionsAreRefused(t *testing.T) {
-	good := auth.Options{Asker: asker(yes), TTL: 1}
+	good := auth.Options{Resolver: resolverFunc(yes), TTL: 1}
 	if _, err := auth.New(good); err != nil {
 		t.Errorf("%v", err)
 	}
 	for name, change := range map[string]func(*auth.Options){
-		"no asker":     func(o *auth.Options) { o.Asker = nil },
+		"no asker":     func(o *auth.Options) { o.Resolver = nil },
 		"no TTL":       func(o *auth.Options) { o.TTL = 0 },
 		"TTL":          func(o *auth.Options) { o.TTL = -1 },
 		"negative TTL": func(o *auth.Options) { o.NegativeTTL = -1 },
 		"stale":        func(o *auth.Options) { o.Stale = -1 },
 		"timeout":      func(o *auth.Options) { o.Timeout = -1 },
-		"askings":      func(o *auth.Options) { o.MaxAsking = -1 },
+		"askings":      func(o *auth.Options) { o.MaxLookups = -1 },
 	} {
 		o := good
 		change(&o)

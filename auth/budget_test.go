@@ -15,20 +15,20 @@ import (
 )
 
 // rationed is a control plane that says what is left of its allowance.
-type rationed struct {
+type limitedPlane struct {
 	allowance atomic.Pointer[auth.Allowance]
-	f         asker
+	f         resolverFunc
 }
 
-func (r *rationed) Ask(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
-	said, err := r.f.Ask(ctx, plane, token)
+func (r *limitedPlane) Lookup(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
+	result, err := r.f.Lookup(ctx, plane, token)
 	if left := r.allowance.Load(); left != nil {
-		said.Allowance = *left
+		result.Allowance = *left
 	}
-	return said, err
+	return result, err
 }
 
-func (*rationed) Validator(string) string { return "test" }
+func (*limitedPlane) Validator(string) string { return "test" }
 
 func TestRefreshAndWarmGiveWayWhenLittleMayBeAsked(t *testing.T) {
 	for _, tt := range []struct {
@@ -46,10 +46,10 @@ func TestRefreshAndWarmGiveWayWhenLittleMayBeAsked(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ask, asked := counted(yes)
-				plane := &rationed{f: ask}
+				resolver, lookups := counted(yes)
+				plane := &limitedPlane{f: resolver}
 				plane.allowance.Store(&auth.Allowance{Limit: tt.limit, Remaining: tt.remaining, Reset: time.Now().Add(tt.reset)})
-				a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = plane })
+				a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver = plane })
 				expect(t, a, "us", token, "fresh")
 				pass(ttl * 90 / 100)
 				expect(t, a, "us", token, "fresh")
@@ -59,8 +59,8 @@ func TestRefreshAndWarmGiveWayWhenLittleMayBeAsked(t *testing.T) {
 				if tt.givesWay {
 					want = 1
 				}
-				if got := asked.Load(); got != want {
-					t.Errorf("asked %d times, want %d", got, want)
+				if got := lookups.Load(); got != want {
+					t.Errorf("%d lookups, want %d", got, want)
 				}
 				a.Warm("eu", auth.NewToken("minted"))
 				pass(ttl / 10)
@@ -71,8 +71,8 @@ func TestRefreshAndWarmGiveWayWhenLittleMayBeAsked(t *testing.T) {
 				} else {
 					want += 2
 				}
-				if got := asked.Load(); got != want {
-					t.Errorf("asked %d times, want %d: another plane, and whoever waits, are not held up", got, want)
+				if got := lookups.Load(); got != want {
+					t.Errorf("%d lookups, want %d: another plane, and whoever waits, are not held up", got, want)
 				}
 			})
 		})
@@ -83,24 +83,24 @@ func TestTooManyAskingsPauseRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
 		plane.become(yes)
-		ask, asked := counted(plane.ask)
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(plane.ask)
+		a := newAuthenticator(t, resolver)
 		expect(t, a, "us", token, "fresh")
 		pass(ttl * 90 / 100)
 		plane.become(limited(5 * time.Second))
 		expect(t, a, "us", auth.NewToken("told 429"), "unavailable")
 		plane.become(yes)
-		asked.Store(0)
+		lookups.Store(0)
 		use(t, a, token, 10*time.Millisecond, 5*time.Second)
 		a.Warm("eu", auth.NewToken("minted"))
 		synctest.Wait()
-		if got := asked.Load(); got != 1 {
-			t.Errorf("asked %d times while the plane wants peace, and once another", got)
+		if got := lookups.Load(); got != 1 {
+			t.Errorf("%d lookups while the plane wants peace, and once another", got)
 		}
 		expect(t, a, "us", auth.NewToken("foreground"), "fresh")
 		use(t, a, token, 10*time.Millisecond, ttl/5)
-		if got := asked.Load(); got != 3 {
-			t.Errorf("asked %d times after that, want 3", got)
+		if got := lookups.Load(); got != 3 {
+			t.Errorf("%d lookups after that, want 3", got)
 		}
 	})
 }
@@ -116,8 +116,8 @@ func (s slowShared) Get(context.Context, [32]byte) auth.Found {
 // Who comes to wait for what was started behind others' backs waits for an asking that goes on.
 func TestAwaitedRefreshDoesNotGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		plane := &rationed{f: yes}
-		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker, o.Shared = plane, slowShared{&nowhere{}} })
+		plane := &limitedPlane{f: yes}
+		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver, o.Shared = plane, slowShared{&unreachable{}} })
 		a.Warm("us", token)
 		plane.allowance.Store(&auth.Allowance{Limit: 500, Reset: time.Now().Add(time.Hour)})
 		var all sync.WaitGroup
@@ -128,11 +128,11 @@ func TestAwaitedRefreshDoesNotGiveWay(t *testing.T) {
 }
 
 // nowhere is a shared place that cannot be asked.
-type nowhere struct{}
+type unreachable struct{}
 
-func (nowhere) Get(context.Context, [32]byte) auth.Found                                 { return auth.Found{} }
-func (nowhere) Put(context.Context, [32]byte, *auth.Principal, time.Time, time.Duration) {}
-func (nowhere) Drop(context.Context, [32]byte)                                           {}
+func (unreachable) Get(context.Context, [32]byte) auth.Found                                 { return auth.Found{} }
+func (unreachable) Put(context.Context, [32]byte, *auth.Principal, time.Time, time.Duration) {}
+func (unreachable) Drop(context.Context, [32]byte)                                           {}
 func headers(limit, remaining, reset string) http.Header {
 	h := http.Header{}
 	for name, value := range map[string]string{"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": reset} {
@@ -168,9 +168,9 @@ func TestAllowanceIsReadOfEveryAnswer(t *testing.T) {
 				answer := transport(func(*http.Request) (*http.Response, error) {
 					return response(status, tt.header, `{"active":true,"client":{"client_id":"app"},"client_id":"app"}`), nil
 				})
-				for _, a := range []auth.Asker{&auth.Anypoint{Endpoint: endpoint, Transport: answer}, &auth.Introspection{Endpoint: endpoint, Transport: answer}} {
-					said, _ := a.Ask(t.Context(), "us", auth.NewToken("t"))
-					if got := said.Allowance; got.Limit != tt.want.Limit || got.Remaining != tt.want.Remaining || !got.Reset.Equal(tt.want.Reset) {
+				for _, a := range []auth.Resolver{&auth.Anypoint{Endpoint: endpoint, Transport: answer}, &auth.Introspection{Endpoint: endpoint, Transport: answer}} {
+					result, _ := a.Lookup(t.Context(), "us", auth.NewToken("t"))
+					if got := result.Allowance; got.Limit != tt.want.Limit || got.Remaining != tt.want.Remaining || !got.Reset.Equal(tt.want.Reset) {
 						t.Errorf("%s, %d, %T: %+v, want %+v", tt.name, status, a, got, tt.want)
 					}
 				}
@@ -182,8 +182,8 @@ func TestAllowanceIsReadOfEveryAnswer(t *testing.T) {
 func TestTooManyRequestsAreToldApart(t *testing.T) {
 	for status, want := range map[int]bool{429: true, 503: false, 500: false, 404: false} {
 		answer := transport(func(*http.Request) (*http.Response, error) { return response(status, nil, ""), nil })
-		for _, a := range []auth.Asker{&auth.Anypoint{Endpoint: endpoint, Transport: answer}, &auth.Introspection{Endpoint: endpoint, Transport: answer}} {
-			_, err := a.Ask(t.Context(), "us", auth.NewToken("t"))
+		for _, a := range []auth.Resolver{&auth.Anypoint{Endpoint: endpoint, Transport: answer}, &auth.Introspection{Endpoint: endpoint, Transport: answer}} {
+			_, err := a.Lookup(t.Context(), "us", auth.NewToken("t"))
 			if failure, ok := errors.AsType[*auth.UnavailableError](err); !ok || failure.Limited != want {
 				t.Errorf("%d of %T: %v", status, a, err)
 			}

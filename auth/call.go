@@ -32,9 +32,9 @@ func (c Call) Route(path string) string {
 	case GetOrganization:
 		return organization
 	case Environments:
-		return organization + "/" + environmentsWord
+		return organization + "/" + environmentsSegment
 	case GetEnvironment:
-		return organization + "/" + environmentsWord + "/{environmentId}"
+		return organization + "/" + environmentsSegment + "/{environmentId}"
 	default:
 		return path
 	}
@@ -44,8 +44,8 @@ func (c Call) Route(path string) string {
 func (c Call) Mints() bool { return c == Mint || c == Login }
 
 const (
-	organizationsPath = "/accounts/api/organizations/"
-	environmentsWord  = "environments"
+	organizationsPath   = "/accounts/api/organizations/"
+	environmentsSegment = "environments"
 )
 
 var calls = map[string]Call{
@@ -77,7 +77,7 @@ func readOrganizationCall(path string) (Call, bool) {
 	organization, below, deeper := strings.Cut(path, "/")
 	word, environment, single := strings.Cut(below, "/")
 	switch {
-	case !isID(organization) || deeper && word != environmentsWord || single && !isID(environment):
+	case !isID(organization) || deeper && word != environmentsSegment || single && !isID(environment):
 		return 0, false
 	case single:
 		return GetEnvironment, true

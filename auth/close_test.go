@@ -14,8 +14,8 @@ import (
 
 func TestCloseWaitsForAskings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(after(2*time.Second, yes))
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(after(2*time.Second, yes))
+		a := newAuthenticator(t, resolver)
 		expect(t, a, "us", token, "fresh")
 		gone, leave := context.WithCancel(t.Context())
 		leave()
@@ -23,8 +23,8 @@ func TestCloseWaitsForAskings(t *testing.T) {
 		_, _ = a.Identify(gone, "us", auth.NewToken("left behind"), "")
 		a.Warm("us", auth.NewToken("warmed"))
 		a.Close()
-		if time.Since(began) != 2*time.Second || asked.Load() != 3 {
-			t.Errorf("closed after %v with %d askings, want 2s and 3", time.Since(began), asked.Load())
+		if time.Since(began) != 2*time.Second || lookups.Load() != 3 {
+			t.Errorf("closed after %v with %d lookups, want 2s and 3", time.Since(began), lookups.Load())
 		}
 		for _, known := range []string{"left behind", "warmed"} {
 			if got := outcome(a.Identify(gone, "us", auth.NewToken(known), "")); got != "fresh" {
@@ -32,8 +32,8 @@ func TestCloseWaitsForAskings(t *testing.T) {
 			}
 		}
 		a.Warm("us", auth.NewToken("late"))
-		if got := outcome(a.Identify(t.Context(), "us", auth.NewToken("late"), "")); got != "unavailable" || asked.Load() != 3 {
-			t.Errorf("after Close: %s, %d askings", got, asked.Load())
+		if got := outcome(a.Identify(t.Context(), "us", auth.NewToken("late"), "")); got != "unavailable" || lookups.Load() != 3 {
+			t.Errorf("after Close: %s, %d lookups", got, lookups.Load())
 		}
 		a.Close()
 	})

@@ -31,7 +31,7 @@ func (a *Authenticator) Counts() Counts {
 }
 
 // told counts what a caller was told by f, which is nil where it was known.
-func (n *counts) told(f *flight, id *Identity, err error) {
+func (n *counts) add(f *flight, id *Identity, err error) {
 	_, guesses := errors.AsType[*GuessingError](err)
 	_, silent := errors.AsType[*UnavailableError](err)
 	switch {
@@ -55,7 +55,7 @@ func (n *counts) told(f *flight, id *Identity, err error) {
 }
 
 // Asking is one question to a control plane: whose a token is.
-type Asking struct {
+type Lookup struct {
 	Plane  string
 	Took   time.Duration // to the answer, or to giving up: at most [Options].Timeout
 	Result string        // one of the closed list below
@@ -72,11 +72,11 @@ const (
 )
 
 // asked tells OnAsked of an asking that began at an instant and has just ended in v, or in failure.
-func (a *Authenticator) asked(plane string, began time.Time, v *verdict, failure *UnavailableError) {
-	if a.options.OnAsked == nil {
+func (a *Authenticator) reportLookup(plane string, began time.Time, v *verdict, failure *UnavailableError) {
+	if a.options.OnLookup == nil {
 		return
 	}
-	q := Asking{Plane: plane, Took: time.Since(began)}
+	q := Lookup{Plane: plane, Took: time.Since(began)}
 	switch {
 	case failure == nil && v.principal == nil:
 		q.Result = resultRefused
@@ -91,5 +91,5 @@ func (a *Authenticator) asked(plane string, began time.Time, v *verdict, failure
 	default:
 		q.Result = resultUnhelpful
 	}
-	a.options.OnAsked(q)
+	a.options.OnLookup(q)
 }

@@ -14,12 +14,12 @@ import (
 )
 
 // heard are the askings that an authenticator told of.
-type heard struct {
+type lookupLog struct {
 	mu  sync.Mutex // guards all
-	all []auth.Asking
+	all []auth.Lookup
 }
 
-func (h *heard) tell(q auth.Asking) {
+func (h *lookupLog) tell(q auth.Lookup) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.all = append(h.all, q)
@@ -69,16 +69,16 @@ func TestAskingsAreToldWithTheirAnswer(t *testing.T) {
 		return nil, &auth.UnavailableError{Plane: plane, Cause: http.ErrBodyNotAllowed, Limited: true}
 	}
 	for i, tt := range []struct {
-		ask  asker
+		ask  resolverFunc
 		want string
 	}{{yes, "named"}, {no, "refused"}, {unclear, "unclear"}, {limited, "limited"}, {failing, "unhelpful"}, {silent, "failed"}} {
 		synctest.Test(t, func(t *testing.T) {
-			h := &heard{}
+			h := &lookupLog{}
 			a := newAuthenticator(t, func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 				takes := map[string]time.Duration{"us": time.Second, "eu": 3 * time.Second}[plane]
 				return after(takes, tt.ask)(ctx, plane, token)
-			}, func(o *auth.Options) { o.OnAsked, o.Timeout = h.tell, time.Duration(4+i)*time.Second })
-			want := []auth.Asking{{Plane: "us", Took: time.Second, Result: tt.want}, {Plane: "eu", Took: 3 * time.Second, Result: tt.want}}
+			}, func(o *auth.Options) { o.OnLookup, o.Timeout = h.tell, time.Duration(4+i)*time.Second })
+			want := []auth.Lookup{{Plane: "us", Took: time.Second, Result: tt.want}, {Plane: "eu", Took: 3 * time.Second, Result: tt.want}}
 			if tt.want == "failed" { // by the asking's own deadline
 				want[0].Took, want[1].Took = time.Duration(4+i)*time.Second, time.Duration(4+i)*time.Second
 			}
@@ -94,21 +94,21 @@ func TestAskingsAreToldWithTheirAnswer(t *testing.T) {
 }
 
 // finding is a guard that finds out whose the token is while it is looked at.
-type finding struct{ find func() }
+type lookingGuard struct{ find func() }
 
-func (g finding) Blocked(string) time.Duration {
+func (g lookingGuard) Blocked(string) time.Duration {
 	g.find()
 	return 0
 }
 
-func (finding) Failed(context.Context, string) {}
+func (lookingGuard) Failed(context.Context, string) {}
 
 // TestWhatBecameKnownMeanwhileCountsAsKnown to the caller that did not wait for it.
 func TestWhatBecameKnownMeanwhileCountsAsKnown(t *testing.T) {
 	var a *auth.Authenticator
-	a = newAuthenticator(t, yes, guarded(finding{func() { _, _ = a.Identify(t.Context(), "us", token, "") }}))
-	if who, err := a.Identify(t.Context(), "us", token, here); err != nil || who.Stale {
-		t.Errorf("%+v, %v", who, err)
+	a = newAuthenticator(t, yes, guarded(lookingGuard{func() { _, _ = a.Identify(t.Context(), "us", token, "") }}))
+	if id, err := a.Identify(t.Context(), "us", token, here); err != nil || id.Stale {
+		t.Errorf("%+v, %v", id, err)
 	}
 	if diff := cmp.Diff(auth.Counts{Asked: 1, Known: 1}, a.Counts()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -15,20 +15,20 @@ import (
 )
 
 // halting is a shared place that stands still until it is let go.
-type halting struct {
-	nowhere
+type blockedPlace struct {
+	unreachable
 
 	gets, drops atomic.Int64
 	let         chan struct{}
 }
 
-func (h *halting) Get(context.Context, [32]byte) auth.Found {
+func (h *blockedPlace) Get(context.Context, [32]byte) auth.Found {
 	h.gets.Add(1)
 	<-h.let
 	return auth.Found{}
 }
 
-func (h *halting) Drop(context.Context, [32]byte) {
+func (h *blockedPlace) Drop(context.Context, [32]byte) {
 	h.drops.Add(1)
 	<-h.let
 }
@@ -39,8 +39,8 @@ const flights = 16
 // TestLooksAtTheSharedPlaceAreBounded although they are no askings.
 func TestLooksAtTheSharedPlaceAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &halting{let: make(chan struct{})}
-		a := replica(t, yes, h, func(o *auth.Options) { o.MaxAsking = 1 })
+		h := &blockedPlace{let: make(chan struct{})}
+		a := replica(t, yes, h, func(o *auth.Options) { o.MaxLookups = 1 })
 		next := newTokens()
 		var all sync.WaitGroup
 		for range flights {
@@ -64,8 +64,8 @@ func TestLooksAtTheSharedPlaceAreBounded(t *testing.T) {
 // TestDropsAreBounded and count among the flights until they are over.
 func TestDropsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &halting{let: make(chan struct{})}
-		a := replica(t, yes, h, func(o *auth.Options) { o.MaxAsking = 1 })
+		h := &blockedPlace{let: make(chan struct{})}
+		a := replica(t, yes, h, func(o *auth.Options) { o.MaxLookups = 1 })
 		for n := range flights + 5 {
 			a.Forget("us", auth.NewToken(fmt.Sprint(n)))
 		}
@@ -109,14 +109,14 @@ func TestOneRefusalIsChargedToAFewAddresses(t *testing.T) {
 
 // scoped counts how often it is asked for the validator of a plane.
 type scoped struct {
-	nobody
+	emptyResolver
 
-	asked  atomic.Int64
-	suffix string
+	lookups atomic.Int64
+	suffix  string
 }
 
 func (s *scoped) Validator(plane string) string {
-	s.asked.Add(1)
+	s.lookups.Add(1)
 	return s.suffix + plane
 }
 
@@ -125,14 +125,14 @@ func (s *scoped) Validator(plane string) string {
 func TestValidatorsOfAFewPlanesAreRemembered(t *testing.T) {
 	const most, planes = 64, 70
 	s := &scoped{}
-	a := newAuthenticator(t, no, func(o *auth.Options) { o.Asker = s })
+	a := newAuthenticator(t, no, func(o *auth.Options) { o.Resolver = s })
 	for range 2 {
 		for n := range planes {
 			_, _ = a.Known(fmt.Sprint("plane-", n), token)
 		}
 	}
-	if got, want := s.asked.Load(), int64(planes+planes-most); got != want {
-		t.Errorf("asked %d times, want %d", got, want)
+	if got, want := s.lookups.Load(), int64(planes+planes-most); got != want {
+		t.Errorf("%d lookups, want %d", got, want)
 	}
 }
 
@@ -140,7 +140,7 @@ func TestValidatorsOfAFewPlanesAreRemembered(t *testing.T) {
 func TestPlaneAndValidatorDoNotRunTogether(t *testing.T) {
 	secret := func(o *auth.Options) { o.Secret = []byte(secret) }
 	hash := func(plane, suffix string) [32]byte {
-		h, _ := newAuthenticator(t, no, secret, func(o *auth.Options) { o.Asker = named{asker: no, name: suffix} }).Known(plane, token)
+		h, _ := newAuthenticator(t, no, secret, func(o *auth.Options) { o.Resolver = named{resolverFunc: no, name: suffix} }).Known(plane, token)
 		return h
 	}
 	if hash("ab", "c") == hash("a", "bc") {

@@ -26,7 +26,7 @@ type digester struct {
 // mac is a keyed hash with room for what goes in and comes out: what is handed to an interface would be allocated each time.
 type mac struct {
 	hash.Hash
-	room []byte
+	buf []byte
 }
 
 func newDigester(secret []byte, validator func(plane string) string) *digester {
@@ -39,13 +39,13 @@ func newDigester(secret []byte, validator func(plane string) string) *digester {
 // accepts another may not (as in Oathkeeper's GHSA-4mq7-pvjg-xp2r, where a cache's key lacked the introspection URL).
 func (d *digester) of(plane string, token Token) (h digest) {
 	m, _ := d.macs.Get().(*mac)
-	m.room = append(m.room[:0], d.scope(plane)...)
-	m.room = append(m.room, token.reveal()...)
+	m.buf = append(m.buf[:0], d.scope(plane)...)
+	m.buf = append(m.buf, token.reveal()...)
 	m.Reset()
-	_, _ = m.Write(m.room) // never fails (hash.Hash)
-	clear(m.room)
-	m.room = m.Sum(m.room[:0])
-	copy(h[:], m.room)
+	_, _ = m.Write(m.buf) // never fails (hash.Hash)
+	clear(m.buf)
+	m.buf = m.Sum(m.buf[:0])
+	copy(h[:], m.buf)
 	d.macs.Put(m)
 	return h
 }

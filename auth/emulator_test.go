@@ -45,11 +45,11 @@ func (w *world) endpoint(plane string) auth.Endpoint {
 	return auth.Endpoint{URL: to, Host: map[string]string{"us": "anypoint.mulesoft.com", "eu": "eu1.anypoint.mulesoft.com"}[plane]}
 }
 
-func (w *world) me() auth.Asker {
+func (w *world) me() auth.Resolver {
 	return &auth.Anypoint{Transport: w.transport, Endpoint: w.endpoint}
 }
 
-func (w *world) introspection(id, secret string) auth.Asker {
+func (w *world) introspection(id, secret string) auth.Resolver {
 	return &auth.Introspection{Transport: w.transport, Endpoint: w.endpoint, ClientID: id, Secret: secret}
 }
 
@@ -73,25 +73,25 @@ func (w *world) call(t *testing.T, plane, path, body string, header ...string) [
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	said, err := io.ReadAll(answer.Body)
+	result, err := io.ReadAll(answer.Body)
 	if err != nil || answer.StatusCode/100 != 2 {
-		t.Fatalf("%s: %d %s %v", path, answer.StatusCode, said, err)
+		t.Fatalf("%s: %d %s %v", path, answer.StatusCode, result, err)
 	}
-	return said
+	return result
 }
 
 func (w *world) mint(t *testing.T, plane, name string) auth.Token {
 	t.Helper()
-	said := w.call(t, plane, "/accounts/api/v2/oauth2/token", "grant_type=client_credentials&client_id=app-"+name+"&client_secret=secret-"+name)
-	token, ok := auth.MintedToken(said)
+	result := w.call(t, plane, "/accounts/api/v2/oauth2/token", "grant_type=client_credentials&client_id=app-"+name+"&client_secret=secret-"+name)
+	token, ok := auth.MintedToken(result)
 	if !ok {
-		t.Fatalf("minted %s", said)
+		t.Fatalf("minted %s", result)
 	}
 	return token
 }
 
 // asked counts what the emulator was asked at path.
-func (w *world) asked(path string) (n int) {
+func (w *world) requestsTo(path string) (n int) {
 	for _, r := range w.Requests() {
 		if r.Target == path {
 			n++
@@ -103,18 +103,18 @@ func (w *world) asked(path string) (n int) {
 func TestThousandFirstRequestsAreOneMe(t *testing.T) {
 	w := newWorld(t, emulator.Options{})
 	token := w.mint(t, "us", "one")
-	a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = w.me() })
+	a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver = w.me() })
 	var all sync.WaitGroup
 	for range 1000 {
 		all.Go(func() {
-			if who, err := a.Identify(t.Context(), "us", token, ""); err != nil || who.Client != "app-one" || who.User != "" || !who.Member("org-root") || !who.Member("org-sub") {
-				t.Errorf("%+v, %v", who.Principal, err)
+			if id, err := a.Identify(t.Context(), "us", token, ""); err != nil || id.Client != "app-one" || id.User != "" || !id.Member("org-root") || !id.Member("org-sub") {
+				t.Errorf("%+v, %v", id.Principal, err)
 			}
 		})
 	}
 	all.Wait()
-	if got := w.asked("/accounts/api/me"); got != 1 {
-		t.Errorf("asked %d times", got)
+	if got := w.requestsTo("/accounts/api/me"); got != 1 {
+		t.Errorf("%d lookups", got)
 	}
 	if _, err := a.Identify(t.Context(), "eu", token, ""); !errors.Is(err, auth.ErrBadToken) {
 		t.Errorf("on another plane: %v", err)
@@ -125,7 +125,7 @@ func TestRevokedTokenIsForgotten(t *testing.T) {
 	w := newWorld(t, emulator.Options{})
 	for _, form := range []bool{true, false} {
 		token := w.mint(t, "us", "one")
-		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = w.me() })
+		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver = w.me() })
 		expect(t, a, "us", token, "fresh")
 		text := strings.TrimPrefix(token.Header(), "Bearer ")
 		body, contentType := "client_id=app-one&client_secret=secret-one&token="+text, "application/x-www-form-urlencoded"
@@ -143,17 +143,17 @@ func TestRevokedTokenIsForgotten(t *testing.T) {
 func TestIntrospectionAtTheEmulator(t *testing.T) {
 	for _, times := range []string{"seconds", "milliseconds"} {
 		w := newWorld(t, emulator.Options{Choose: map[string]string{"introspect-time": times}})
-		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = w.introspection("app-two", "secret-two") })
-		who, err := a.Identify(t.Context(), "us", w.mint(t, "us", "one"), "")
-		if err != nil || who.Client != "app-one" || who.User != "" {
-			t.Fatalf("%s: %+v, %v", times, who.Principal, err)
+		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver = w.introspection("app-two", "secret-two") })
+		id, err := a.Identify(t.Context(), "us", w.mint(t, "us", "one"), "")
+		if err != nil || id.Client != "app-one" || id.User != "" {
+			t.Fatalf("%s: %+v, %v", times, id.Principal, err)
 		}
-		if left := time.Until(who.Expires); left < 50*time.Minute || left > time.Hour {
+		if left := time.Until(id.Expires); left < 50*time.Minute || left > time.Hour {
 			t.Errorf("%s: ends in %v, want an hour", times, left)
 		}
 		login, _ := auth.MintedToken(w.call(t, "us", "/accounts/login", `{"username":"admin","password":"admin-password"}`))
-		if who, err = a.Identify(t.Context(), "us", login, ""); err != nil || who.Client != "" || who.User == "" {
-			t.Errorf("login: %+v, %v", who.Principal, err)
+		if id, err = a.Identify(t.Context(), "us", login, ""); err != nil || id.Client != "" || id.User == "" {
+			t.Errorf("login: %+v, %v", id.Principal, err)
 		}
 		for name, bad := range map[string]auth.Token{"nonsense": auth.NewToken("nonsense"), "of another plane": w.mint(t, "eu", "one")} {
 			if _, err := a.Identify(t.Context(), "us", bad, ""); !errors.Is(err, auth.ErrBadToken) {
@@ -162,10 +162,10 @@ func TestIntrospectionAtTheEmulator(t *testing.T) {
 		}
 	}
 	foreign := newWorld(t, emulator.Options{Choose: map[string]string{"introspect-foreign": "deny"}})
-	a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = foreign.introspection("app-two", "secret-two") })
+	a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver = foreign.introspection("app-two", "secret-two") })
 	expect(t, a, "us", foreign.mint(t, "us", "one"), "fresh")
 	expect(t, a, "us", foreign.mint(t, "us", "other"), "refused")
-	wrong := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = foreign.introspection("app-two", "wrong") })
+	wrong := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver = foreign.introspection("app-two", "wrong") })
 	expect(t, wrong, "us", foreign.mint(t, "us", "one"), "unavailable")
 }
 
@@ -176,17 +176,17 @@ func TestAllowanceOfTheEmulatorIsKept(t *testing.T) {
 	if err := w.Advance(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute))); err != nil {
 		t.Fatal(err)
 	}
-	a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = w.me() })
+	a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver = w.me() })
 	minted := w.mint(t, "us", "one")
 	for range 8 {
 		expect(t, a, "us", w.mint(t, "us", "one"), "fresh")
 	}
 	a.Warm("us", minted) // 3 of 20 are left
-	if got := w.asked("/accounts/api/me"); got != 8 {
-		t.Errorf("asked %d times, want nothing that nobody waits for", got)
+	if got := w.requestsTo("/accounts/api/me"); got != 8 {
+		t.Errorf("%d lookups, want nothing that nobody waits for", got)
 	}
 	expect(t, a, "us", minted, "fresh")
-	if got := w.asked("/accounts/api/me"); got != 9 {
-		t.Errorf("asked %d times, want once more for who waits", got)
+	if got := w.requestsTo("/accounts/api/me"); got != 9 {
+		t.Errorf("%d lookups, want once more for who waits", got)
 	}
 }

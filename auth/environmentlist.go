@@ -28,12 +28,12 @@ type environmentsPage struct {
 func (a *Anypoint) ListEnvironments(ctx context.Context, plane, organization string, token Token) (map[string]string, error) {
 	types := make(map[string]string)
 	for page := range maxPages {
-		said, err := a.listEnvironments(ctx, plane, organization, token, page*pageOfEnvironments)
+		result, err := a.listEnvironments(ctx, plane, organization, token, page*pageOfEnvironments)
 		if err != nil {
 			return nil, err
 		}
-		said.addTo(types)
-		if len(said.Data) == 0 || (page+1)*pageOfEnvironments >= said.Total {
+		result.addTo(types)
+		if len(result.Data) == 0 || (page+1)*pageOfEnvironments >= result.Total {
 			break
 		}
 	}
@@ -65,7 +65,7 @@ func environmentType(typ string, production bool) string {
 // listEnvironments asks for one page.
 func (a *Anypoint) listEnvironments(ctx context.Context, plane, organization string, token Token, offset int) (page environmentsPage, err error) {
 	end := a.Endpoint(plane)
-	u := end.URL.JoinPath(organizationsPath, url.PathEscape(organization), environmentsWord)
+	u := end.URL.JoinPath(organizationsPath, url.PathEscape(organization), environmentsSegment)
 	u.RawQuery = url.Values{"limit": {strconv.Itoa(pageOfEnvironments)}, "offset": {strconv.Itoa(offset)}}.Encode()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -75,22 +75,22 @@ func (a *Anypoint) listEnvironments(ctx context.Context, plane, organization str
 	r.Header = http.Header{"Authorization": {token.Header()}, "Accept": {"application/json"}, "User-Agent": {"osgate"}}
 	answer, err := a.Transport.RoundTrip(r)
 	if err != nil {
-		return page, &UnavailableError{Plane: plane, Cause: fmt.Errorf("asking %s: %w", end.Host, hide(err, token.reveal())), Unreached: true}
+		return page, &UnavailableError{Plane: plane, Cause: fmt.Errorf("asking %s: %w", end.Host, redact(err, token.reveal())), Unreached: true}
 	}
 	defer answer.Body.Close()
 	defer drain(answer.Body)
-	if a.Spent != nil {
-		a.Spent(plane, token, answer.Header)
+	if a.OnAnswer != nil {
+		a.OnAnswer(plane, token, answer.Header)
 	}
 	switch answer.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return page, ErrBadToken
 	default:
-		return page, unhelpful(plane, answer, fmt.Errorf("%s answered %d", end.Host, answer.StatusCode))
+		return page, unavailable(plane, answer, fmt.Errorf("%s answered %d", end.Host, answer.StatusCode))
 	}
 	if err := readObject(answer.Body, maxMe, &page); err != nil {
-		return page, unread(plane, answer, end.Host, err)
+		return page, unreadable(plane, answer, end.Host, err)
 	}
 	return page, nil
 }

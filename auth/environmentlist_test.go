@@ -34,12 +34,12 @@ func (b *readBody) left() (int, bool) {
 // 500 a page. It claims a total of its own, if that is set.
 type listing struct {
 	environments, claims int
-	asked                []string // the queries
+	lookups              []string // the queries
 	bodies               []*readBody
 }
 
 func (l *listing) RoundTrip(r *http.Request) (*http.Response, error) {
-	l.asked = append(l.asked, r.URL.RawQuery)
+	l.lookups = append(l.lookups, r.URL.RawQuery)
 	limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
 	offset, _ := strconv.Atoi(r.URL.Query().Get("offset"))
 	page := map[string]any{"data": []any{}, "total": max(l.environments, l.claims)}
@@ -65,18 +65,18 @@ func TestEnvironmentsAreListedPageByPage(t *testing.T) {
 		var spent []string
 		a := auth.Anypoint{
 			Endpoint: endpoint, Transport: l,
-			Spent: func(plane string, token auth.Token, answer http.Header) {
+			OnAnswer: func(plane string, token auth.Token, answer http.Header) {
 				spent = append(spent, plane+" "+token.Header()+" "+answer.Get("X-Page"))
 			},
 		}
 		types, err := a.ListEnvironments(t.Context(), "us", "org", auth.NewToken("t"))
-		if err != nil || len(types) != tt.want || len(l.asked) != tt.pages {
-			t.Errorf("%+v: %d environments by %d pages, %v", tt, len(types), len(l.asked), err)
+		if err != nil || len(types) != tt.want || len(l.lookups) != tt.pages {
+			t.Errorf("%+v: %d environments by %d pages, %v", tt, len(types), len(l.lookups), err)
 		}
-		for n, asked := range l.asked {
+		for n, lookups := range l.lookups {
 			offset := strconv.Itoa(n * 500)
-			if want := "limit=500&offset=" + offset; asked != want || spent[n] != "us Bearer t "+offset {
-				t.Errorf("page %d: asked %q and told %q, want %q", n, asked, spent[n], want)
+			if want := "limit=500&offset=" + offset; lookups != want || spent[n] != "us Bearer t "+offset {
+				t.Errorf("page %d: asked %q and told %q, want %q", n, lookups, spent[n], want)
 			}
 			if rest, closed := l.bodies[n].left(); rest != 0 || !closed {
 				t.Errorf("page %d: %d bytes are not read, closed: %t", n, rest, closed)
@@ -108,7 +108,7 @@ func TestAnswersOfIntrospectionAreReadAndClosed(t *testing.T) {
 		i := auth.Introspection{Endpoint: endpoint, Transport: transport(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: status, Header: http.Header{}, Body: b}, nil
 		})}
-		_, err := i.Ask(t.Context(), "us", auth.NewToken("t"))
+		_, err := i.Lookup(t.Context(), "us", auth.NewToken("t"))
 		if rest, closed := b.left(); rest != 0 || !closed {
 			t.Errorf("%d: %d bytes are not read, closed: %t", status, rest, closed)
 		}

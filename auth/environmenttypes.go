@@ -28,46 +28,48 @@ const (
 	environmentsTTL     = time.Hour
 	environmentsTimeout = 5 * time.Second
 	maxOrganizations    = 10_000
-	askAgain            = 30 * time.Second // with a token after an answer that did not have the environment
+	repeatBackoff       = 30 * time.Second // with a token after an answer that did not have the environment
 	keptTypes           = 24 * time.Hour   // what no answer has had for so long is gone
-	restAfterFailure    = 5 * time.Second
-	maxRests            = 10_000
-	maxAskings          = 64 // at once
+	failureBackoff      = 5 * time.Second
+	maxBackoffs         = 10_000
+	maxListings         = 64 // at once
 )
 
 // EnvironmentTypes knows which environments are production, sandbox or design. A plane is asked on first use, with the caller's own token and only for
 // organizations that the caller belongs to; what it says is a fact that serves everybody and is kept. Safe for concurrent use.
 type EnvironmentTypes struct {
-	o       EnvironmentTypesOptions
+	options EnvironmentTypesOptions
 	running sync.WaitGroup
 
-	mu      sync.Mutex // guards all below
-	closed  bool
-	known   map[place]map[string]told // by environment
-	flights map[asking]chan struct{}
-	rests   map[asking]time.Time // until when it is not asked again
+	mu       sync.Mutex // guards all below
+	closed   bool
+	known    map[organizationKey]map[string]knownType // by environment
+	flights  map[listingKey]chan struct{}
+	backoffs map[listingKey]time.Time // until when it is not asked again
 }
 
 // place is an organization of a plane.
-type place struct{ plane, organization string }
+type organizationKey struct{ plane, organization string }
 
 // asking is a place that is asked about with a token. One token's failure is not another's, and a token may be told of some environments only.
-type asking struct {
-	place
+type listingKey struct {
+	organizationKey
 	token digest
 }
 
 // wholePlane stands for all askings of a plane.
-func wholePlane(at place) asking { return asking{place: place{plane: at.plane}} }
+func wholePlane(at organizationKey) listingKey {
+	return listingKey{organizationKey: organizationKey{plane: at.plane}}
+}
 
 // away reports whether err says that the plane itself is in trouble, and not what was asked of it.
-func away(err error) bool {
+func planeUnavailable(err error) bool {
 	e, ok := errors.AsType[*UnavailableError](err)
 	return ok && (e.Unreached || e.Limited) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // told is what was said of an environment.
-type told struct {
+type knownType struct {
 	typ string
 	at  time.Time
 }
@@ -86,18 +88,18 @@ func NewEnvironmentTypes(o EnvironmentTypesOptions) (*EnvironmentTypes, error) {
 	if o.Max <= 0 {
 		o.Max = maxOrganizations
 	}
-	return &EnvironmentTypes{o: o, known: make(map[place]map[string]told), flights: make(map[asking]chan struct{}), rests: make(map[asking]time.Time)}, nil
+	return &EnvironmentTypes{options: o, known: make(map[organizationKey]map[string]knownType), flights: make(map[listingKey]chan struct{}), backoffs: make(map[listingKey]time.Time)}, nil
 }
 
 // Type returns "production", "sandbox" or "design", [UnknownType] where the control plane cannot be asked, does not tell this caller, or knows no such
 // environment. It waits only for what nobody has asked before.
-func (e *EnvironmentTypes) Type(ctx context.Context, who Identity, token Token, organization, environment string) string {
-	at := place{who.Plane, organization}
-	typ, ask, wait := e.look(at, who, environment)
+func (e *EnvironmentTypes) Type(ctx context.Context, id Identity, token Token, organization, environment string) string {
+	at := organizationKey{id.Plane, organization}
+	typ, ask, wait := e.lookup(at, id, environment)
 	if !ask {
 		return typ
 	}
-	answered := e.ask(ctx, at, who, token)
+	answered := e.startListing(ctx, at, id, token)
 	if !wait {
 		return typ
 	}
@@ -105,36 +107,36 @@ func (e *EnvironmentTypes) Type(ctx context.Context, who Identity, token Token, 
 	case <-answered:
 	case <-ctx.Done():
 	}
-	typ, _, _ = e.look(at, who, environment)
+	typ, _, _ = e.lookup(at, id, environment)
 	return typ
 }
 
 // look returns what is known, whether the control plane is to be asked, and whether that is worth waiting for.
-func (e *EnvironmentTypes) look(at place, who Identity, environment string) (typ string, ask, wait bool) {
+func (e *EnvironmentTypes) lookup(at organizationKey, id Identity, environment string) (typ string, ask, wait bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
-	said, listed := e.known[at][environment]
-	if typ = said.typ; !listed {
+	result, listed := e.known[at][environment]
+	if typ = result.typ; !listed {
 		typ = UnknownType
 	}
-	resting := now.Before(e.rests[asking{at, who.Hash}]) || now.Before(e.rests[wholePlane(at)])
-	if e.closed || resting || !who.Member(at.organization) {
+	resting := now.Before(e.backoffs[listingKey{at, id.Hash}]) || now.Before(e.backoffs[wholePlane(at)])
+	if e.closed || resting || !id.Member(at.organization) {
 		return typ, false, false
 	}
-	return typ, !listed || now.Sub(said.at) >= e.o.TTL, !listed
+	return typ, !listed || now.Sub(result.at) >= e.options.TTL, !listed
 }
 
 // ask has the plane asked, once for all who want to know with the same token, and returns a channel that is closed when it has answered.
-func (e *EnvironmentTypes) ask(ctx context.Context, at place, who Identity, token Token) <-chan struct{} {
+func (e *EnvironmentTypes) startListing(ctx context.Context, at organizationKey, id Identity, token Token) <-chan struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	key := asking{at, who.Hash}
+	key := listingKey{at, id.Hash}
 	if answered, ok := e.flights[key]; ok {
 		return answered
 	}
 	answered := make(chan struct{})
-	if e.closed || len(e.flights) >= maxAskings {
+	if e.closed || len(e.flights) >= maxListings {
 		close(answered)
 		return answered
 	}
@@ -142,48 +144,48 @@ func (e *EnvironmentTypes) ask(ctx context.Context, at place, who Identity, toke
 	ctx = context.WithoutCancel(ctx) // others may wait for the answer when this caller has left
 	e.running.Go(func() {
 		defer close(answered)
-		within, cancel := context.WithTimeout(ctx, e.o.Timeout)
+		within, cancel := context.WithTimeout(ctx, e.options.Timeout)
 		defer cancel()
-		types, err := e.o.Lister.ListEnvironments(within, at.plane, at.organization, token)
+		types, err := e.options.Lister.ListEnvironments(within, at.plane, at.organization, token)
 		e.learn(key, types, err)
 	})
 	return answered
 }
 
 // learn keeps what was said, or that nothing was.
-func (e *EnvironmentTypes) learn(key asking, types map[string]string, err error) {
+func (e *EnvironmentTypes) learn(key listingKey, types map[string]string, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.flights, key)
 	now := time.Now()
 	if err != nil {
-		makeRoom(e.rests, maxRests)
-		if away(err) {
-			key = wholePlane(key.place)
+		makeRoom(e.backoffs, maxBackoffs)
+		if planeUnavailable(err) {
+			key = wholePlane(key.organizationKey)
 		}
-		e.rests[key] = now.Add(restAfterFailure)
+		e.backoffs[key] = now.Add(failureBackoff)
 		return
 	}
-	makeRoom(e.rests, maxRests)
-	e.rests[key] = now.Add(askAgain)
-	e.keep(key.place, types, now)
+	makeRoom(e.backoffs, maxBackoffs)
+	e.backoffs[key] = now.Add(repeatBackoff)
+	e.keep(key.organizationKey, types, now)
 }
 
 // keep takes in what was said at now. What it leaves out, this token may not see, and others may.
-func (e *EnvironmentTypes) keep(at place, types map[string]string, now time.Time) {
+func (e *EnvironmentTypes) keep(at organizationKey, types map[string]string, now time.Time) {
 	all := e.known[at]
 	if all == nil {
-		makeRoom(e.known, e.o.Max)
-		all = make(map[string]told, len(types))
+		makeRoom(e.known, e.options.Max)
+		all = make(map[string]knownType, len(types))
 		e.known[at] = all
 	}
-	for environment, said := range all {
-		if now.Sub(said.at) >= keptTypes {
+	for environment, result := range all {
+		if now.Sub(result.at) >= keptTypes {
 			delete(all, environment)
 		}
 	}
 	for environment, typ := range types {
-		all[environment] = told{typ, now}
+		all[environment] = knownType{typ, now}
 	}
 }
 

@@ -32,16 +32,16 @@ func TestEnvironmentTypesAreWhatTheControlPlaneSays(t *testing.T) {
 
 // lister is a control plane that counts how often it is asked.
 type lister struct {
-	mu    sync.Mutex
-	asked int
-	types map[string]string
-	err   error
-	takes time.Duration
+	mu      sync.Mutex
+	lookups int
+	types   map[string]string
+	err     error
+	takes   time.Duration
 }
 
 func (l *lister) ListEnvironments(ctx context.Context, _, _ string, _ auth.Token) (map[string]string, error) {
 	l.mu.Lock()
-	l.asked++
+	l.lookups++
 	types, err, takes := l.types, l.err, l.takes
 	l.mu.Unlock()
 	select {
@@ -61,7 +61,7 @@ func (l *lister) set(types map[string]string, err error) {
 func (l *lister) times() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.asked
+	return l.lookups
 }
 
 // caller is a principal of organization org by a token whose hash begins with b.
@@ -70,7 +70,7 @@ func caller(b byte) auth.Identity {
 }
 
 // inBubble runs f with EnvironmentTypes that ask l.
-func inBubble(t *testing.T, l *lister, f func(typeOf func(who auth.Identity, organization, environment string) string)) {
+func inBubble(t *testing.T, l *lister, f func(typeOf func(id auth.Identity, organization, environment string) string)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e, err := auth.NewEnvironmentTypes(auth.EnvironmentTypesOptions{Lister: l})
@@ -78,8 +78,8 @@ func inBubble(t *testing.T, l *lister, f func(typeOf func(who auth.Identity, org
 			t.Fatal(err)
 		}
 		defer e.Close()
-		f(func(who auth.Identity, organization, environment string) string {
-			return e.Type(t.Context(), who, auth.NewToken("t"), organization, environment)
+		f(func(id auth.Identity, organization, environment string) string {
+			return e.Type(t.Context(), id, auth.NewToken("t"), organization, environment)
 		})
 	})
 }
@@ -98,7 +98,7 @@ func TestAnEnvironmentTypeIsAskedForOnce(t *testing.T) {
 		}
 		crowd.Wait()
 		if typeOf(caller(2), "org", "env") != "production" || l.times() != 1 {
-			t.Errorf("asked %d times, want once for everybody", l.times())
+			t.Errorf("%d lookups, want once for everybody", l.times())
 		}
 		l.set(map[string]string{"env": "sandbox"}, nil)
 		<-time.After(time.Hour)
@@ -107,7 +107,7 @@ func TestAnEnvironmentTypeIsAskedForOnce(t *testing.T) {
 		}
 		<-time.After(2 * time.Second)
 		if got := typeOf(caller(1), "org", "env"); got != "sandbox" || l.times() != 2 {
-			t.Errorf("after the second asking: %q, asked %d times; want sandbox, 2", got, l.times())
+			t.Errorf("after the second asking: %q, %d lookups; want sandbox, 2", got, l.times())
 		}
 	})
 }
@@ -117,10 +117,10 @@ func TestAnEnvironmentTypeIsAskedForOnce(t *testing.T) {
 func TestAnEnvironmentThatNobodyTellsIsUnknown(t *testing.T) {
 	l := &lister{err: auth.ErrBadToken}
 	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
-		want := func(why, typ string, asked int) {
+		want := func(why, typ string, lookups int) {
 			t.Helper()
-			if got := typeOf(caller(1), "org", "env"); got != typ || l.times() != asked {
-				t.Errorf("%s: %q, asked %d times; want %q, %d", why, got, l.times(), typ, asked)
+			if got := typeOf(caller(1), "org", "env"); got != typ || l.times() != lookups {
+				t.Errorf("%s: %q, %d lookups; want %q, %d", why, got, l.times(), typ, lookups)
 			}
 		}
 		want("refused", auth.UnknownType, 1)
@@ -130,10 +130,10 @@ func TestAnEnvironmentThatNobodyTellsIsUnknown(t *testing.T) {
 		}
 		l.set(nil, &auth.UnavailableError{Plane: "us", Unreached: true, Cause: errors.New("down")})
 		if typeOf(caller(2), "org", "env") != auth.UnknownType || l.times() != 2 {
-			t.Errorf("another token: asked %d times, want 2", l.times())
+			t.Errorf("another token: %d lookups, want 2", l.times())
 		}
 		if typeOf(caller(3), "org", "env") != auth.UnknownType || l.times() != 2 {
-			t.Errorf("while the plane is down: asked %d times, want 2", l.times())
+			t.Errorf("while the plane is down: %d lookups, want 2", l.times())
 		}
 		l.set(map[string]string{"env": "design"}, nil)
 		<-time.After(6 * time.Second)
@@ -147,7 +147,7 @@ func TestANewEnvironmentIsFoundSoon(t *testing.T) {
 	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
 		for range 2 {
 			if got := typeOf(caller(1), "org", "new"); got != auth.UnknownType || l.times() != 1 {
-				t.Errorf("%q, asked %d times; want unknown, 1", got, l.times())
+				t.Errorf("%q, %d lookups; want unknown, 1", got, l.times())
 			}
 		}
 		l.set(map[string]string{"new": "sandbox"}, nil)
@@ -168,12 +168,12 @@ func TestATokenThatSeesLessTakesNothingFromOthers(t *testing.T) {
 		}
 		l.set(map[string]string{"sand": "sandbox", "prod": "production"}, nil)
 		if got := typeOf(caller(2), "org", "prod"); got != "production" || l.times() != 2 {
-			t.Errorf("a token that sees more, a moment later: %q, asked %d times; want production, 2", got, l.times())
+			t.Errorf("a token that sees more, a moment later: %q, %d lookups; want production, 2", got, l.times())
 		}
 		l.set(map[string]string{"sand": "sandbox"}, nil)
 		typeOf(caller(3), "org", "new")
 		if got := typeOf(caller(2), "org", "prod"); got != "production" || l.times() != 3 {
-			t.Errorf("after a token that sees less: %q, asked %d times; want production, 3", got, l.times())
+			t.Errorf("after a token that sees less: %q, %d lookups; want production, 3", got, l.times())
 		}
 		<-time.After(25 * time.Hour)
 		typeOf(caller(3), "org", "new")
@@ -203,8 +203,8 @@ func TestASilentControlPlaneHoldsUpNobodyForLong(t *testing.T) {
 // TestOneOrganizationsTroubleIsNotAnothers: an answer that nobody can read makes only its organization wait, and a 429 all of the plane.
 func TestOneOrganizationsTroubleIsNotAnothers(t *testing.T) {
 	for _, tt := range []struct {
-		err   error
-		asked int
+		err     error
+		lookups int
 	}{
 		{&auth.UnavailableError{Plane: "us", Cause: errors.New("malformed JSON")}, 2},
 		{&auth.UnavailableError{Plane: "us", Limited: true, Cause: errors.New("429")}, 1},
@@ -213,8 +213,8 @@ func TestOneOrganizationsTroubleIsNotAnothers(t *testing.T) {
 		inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
 			typeOf(caller(1), "org", "env")
 			other := auth.Identity{Principal: &auth.Principal{Plane: "us", Organizations: []string{"another"}}, Hash: [32]byte{2}}
-			if typeOf(other, "another", "env"); l.times() != tt.asked {
-				t.Errorf("%v: asked %d times, want %d", tt.err, l.times(), tt.asked)
+			if typeOf(other, "another", "env"); l.times() != tt.lookups {
+				t.Errorf("%v: %d lookups, want %d", tt.err, l.times(), tt.lookups)
 			}
 		})
 	}

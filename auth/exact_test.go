@@ -62,14 +62,14 @@ func TestWhatReportsNoAllowanceChangesNone(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	low := Allowance{Limit: 10, Remaining: 1, Reset: now.Add(time.Minute)}
 	p := &plane{}
-	p.learn("a", low)
-	p.learn("a", Allowance{})
+	p.noteLookup("a", low)
+	p.noteLookup("a", Allowance{})
 	if !p.busy(now) || p.reserved("a", now) != time.Minute {
 		t.Error("an asking without an allowance makes room")
 	}
 	a := &Authenticator{planes: map[string]*plane{"us": p}}
-	p.passing = 1
-	a.Passed("us", "a", nil)
+	p.calls = 1
+	a.EndCall("us", "a", nil)
 	if p.reserved("a", now) != time.Minute {
 		t.Error("a call without an allowance makes room")
 	}
@@ -100,8 +100,8 @@ func TestAnUnclearAnswerStatesWhenItEnds(t *testing.T) {
 			t.Errorf("after %v: %+v, want to come back after %v", passed, failure, want)
 		}
 	}
-	v.rest = time.Second
-	if !v.rests(now.Add(time.Second-1)) || v.rests(now.Add(time.Second)) {
+	v.backoff = time.Second
+	if !v.inBackoff(now.Add(time.Second-1)) || v.inBackoff(now.Add(time.Second)) {
 		t.Error("it rests longer than it should, or less")
 	}
 }
@@ -110,17 +110,17 @@ func TestAnUnclearAnswerStatesWhenItEnds(t *testing.T) {
 func TestOrganizationsAndRestsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, err := NewEnvironmentTypes(EnvironmentTypesOptions{Lister: &Anypoint{}})
-		if err != nil || e.o.Max != maxOrganizations || e.o.TTL != environmentsTTL || e.o.Timeout != environmentsTimeout {
+		if err != nil || e.options.Max != maxOrganizations || e.options.TTL != environmentsTTL || e.options.Timeout != environmentsTimeout {
 			t.Fatalf("%+v, %v", e, err)
 		}
 		var fails error
 		for _, fails = range []error{nil, ErrBadToken} {
-			for n := range maxRests + 10 {
-				key := asking{place: place{"us", string(rune('a' + n%20_000))}, token: numbered(n)}
+			for n := range maxBackoffs + 10 {
+				key := listingKey{organizationKey: organizationKey{"us", string(rune('a' + n%20_000))}, token: numbered(n)}
 				e.learn(key, map[string]string{"env": "design"}, fails)
 			}
-			if len(e.rests) > maxRests || len(e.rests) < maxRests-1 || len(e.known) != maxOrganizations {
-				t.Errorf("%v: %d rests and %d organizations, want %d and %d", fails, len(e.rests), len(e.known), maxRests, maxOrganizations)
+			if len(e.backoffs) > maxBackoffs || len(e.backoffs) < maxBackoffs-1 || len(e.known) != maxOrganizations {
+				t.Errorf("%v: %d rests and %d organizations, want %d and %d", fails, len(e.backoffs), len(e.known), maxBackoffs, maxOrganizations)
 			}
 		}
 	})

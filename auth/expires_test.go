@@ -10,7 +10,7 @@ import (
 )
 
 // ending is a yes to a token that ends then.
-func ending(at time.Time) asker {
+func ending(at time.Time) resolverFunc {
 	return func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 		p, err := yes(ctx, plane, token)
 		p.Expires = at
@@ -23,21 +23,21 @@ func TestNothingHoldsBeyondTheTokensEnd(t *testing.T) {
 		began := time.Now()
 		var plane changing
 		plane.become(ending(began.Add(10 * time.Second)))
-		ask, asked := counted(plane.ask)
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(plane.ask)
+		a := newAuthenticator(t, resolver)
 		other := auth.NewToken("other")
 		expect(t, a, "us", token, "fresh")
 		expect(t, a, "us", other, "fresh")
 		use(t, a, token, 100*time.Millisecond, 10*time.Second)
-		if got := asked.Load(); got < 3 || got > 20 { // renewed ahead of its end, again and again nearer to it, and never without pause
-			t.Errorf("asked %d times about a token that ends soon", got)
+		if got := lookups.Load(); got < 3 || got > 20 { // renewed ahead of its end, again and again nearer to it, and never without pause
+			t.Errorf("%d lookups about a token that ends soon", got)
 		}
 		expect(t, a, "us", token, "refused") // it still says that the token is good, and that it has ended
-		before := asked.Load()
+		before := lookups.Load()
 		pass(negativeTTL - 1)
 		expect(t, a, "us", token, "refused")
-		if got := asked.Load(); got != before {
-			t.Errorf("asked %d times about a token that has ended", got-before+1)
+		if got := lookups.Load(); got != before {
+			t.Errorf("%d lookups about a token that has ended", got-before+1)
 		}
 		plane.become(no)
 		expect(t, a, "us", other, "refused")

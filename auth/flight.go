@@ -29,21 +29,21 @@ type flight struct {
 }
 
 // ticket is the right to ask a plane once.
-type ticket struct {
+type admission struct {
 	round uint64
 	probe bool
 }
 
 var (
-	errDown     = errors.New("it failed again and again")
-	errSlow     = errors.New("it takes too long")
-	errClosed   = errors.New("the gateway is stopping")
-	errCrowded  = errors.New("too many askings")
-	errGivesWay = errors.New("little may be asked at present, and nobody waits for this")
+	errDown        = errors.New("it failed again and again")
+	errSlow        = errors.New("it takes too long")
+	errClosed      = errors.New("the gateway is stopping")
+	errCrowded     = errors.New("too many askings")
+	errLowPriority = errors.New("little may be asked at present, and nobody waits for this")
 )
 
 // flightsPerAsking bounds the flights, which look among the shared identities before they ask and tell the others after, in multiples of the askings.
-const flightsPerAsking = 16
+const flightsPerLookup = 16
 
 // How many flights there may be for one to start that nobody waits for, as parts of MaxAsking.
 const (
@@ -55,7 +55,7 @@ const (
 func (a *Authenticator) join(ctx context.Context, q query) *flight {
 	f, ok := a.flights[q.hash]
 	if !ok {
-		f = a.launch(ctx, q)
+		f = a.start(ctx, q)
 	}
 	f.awaited = true
 	f.clean = f.clean || !a.suspects.have(q.address, time.Now())
@@ -63,20 +63,20 @@ func (a *Authenticator) join(ctx context.Context, q query) *flight {
 }
 
 // behind starts a flight for q that nobody waits for, unless there is one, or the plane or the gateway has better to do. The caller holds mu.
-func (a *Authenticator) behind(ctx context.Context, q query, part int) {
-	limit := max(1, a.options.MaxAsking/part)
+func (a *Authenticator) startUnawaited(ctx context.Context, q query, part int) {
+	limit := max(1, a.options.MaxLookups/part)
 	if _, ok := a.flights[q.hash]; !ok && a.running < limit && !a.plane(q.plane).busy(time.Now()) {
-		a.launch(ctx, q)
+		a.start(ctx, q)
 	}
 }
 
 // launch starts a flight, which has deadlines of its own and outlives whoever started it. The caller holds mu.
-func (a *Authenticator) launch(ctx context.Context, q query) *flight {
+func (a *Authenticator) start(ctx context.Context, q query) *flight {
 	f := &flight{done: make(chan struct{})}
 	switch {
 	case a.closed:
 		f.err = &UnavailableError{Plane: q.plane, Cause: errClosed}
-	case a.running >= flightsPerAsking*a.options.MaxAsking:
+	case a.running >= flightsPerLookup*a.options.MaxLookups:
 		f.err = &UnavailableError{Plane: q.plane, Cause: errCrowded, RetryAfter: minInterval}
 	}
 	if f.err != nil {
@@ -86,8 +86,8 @@ func (a *Authenticator) launch(ctx context.Context, q query) *flight {
 	a.flights[q.hash] = f
 	a.running++
 	ctx = context.WithoutCancel(ctx)
-	a.asking.Go(func() {
-		a.fly(ctx, q, f)
+	a.background.Go(func() {
+		a.run(ctx, q, f)
 		a.mu.Lock()
 		a.running--
 		a.mu.Unlock()
@@ -96,26 +96,26 @@ func (a *Authenticator) launch(ctx context.Context, q query) *flight {
 }
 
 // fly finds out: among the shared identities first, then from the control plane. Whoever waits is told before the other gateways are.
-func (a *Authenticator) fly(ctx context.Context, q query, f *flight) {
-	shared, found := a.find(ctx, q.hash)
+func (a *Authenticator) run(ctx context.Context, q query, f *flight) {
+	shared, found := a.findShared(ctx, q.hash)
 	t, ask := a.admit(q, f, shared)
 	if !ask {
 		close(f.done)
 		return
 	}
 	began := time.Now()
-	v, said, failure := a.fetch(ctx, q)
-	a.asked(q.plane, began, v, failure)
-	kept := a.land(q, f, t, outcome{v, said.Allowance, failure})
+	v, result, failure := a.fetch(ctx, q)
+	a.reportLookup(q.plane, began, v, failure)
+	kept := a.complete(q, f, t, outcome{v, result.Allowance, failure})
 	close(f.done)
-	a.tell()
+	a.notify()
 	if kept {
-		a.tellOthers(ctx, q.hash, v, found)
+		a.share(ctx, q.hash, v, found)
 	}
 }
 
 // admit takes what the other gateways know if that is good enough; else it says whether the plane may be asked. If not, f is over.
-func (a *Authenticator) admit(q query, f *flight, shared *verdict) (t ticket, ask bool) {
+func (a *Authenticator) admit(q query, f *flight, shared *verdict) (t admission, ask bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
@@ -131,7 +131,7 @@ func (a *Authenticator) admit(q query, f *flight, shared *verdict) (t ticket, as
 	if shared != nil && a.flights[q.hash] == f && (known == nil || !known.fresh(now) && known.at.Before(shared.at)) {
 		a.known.Set(q.hash, shared) // not fresh, but good for forwarding should the plane be down
 	}
-	if t, f.err = a.ticket(q, f, now); f.err != nil {
+	if t, f.err = a.admission(q, f, now); f.err != nil {
 		a.finish(q, f, nil)
 	}
 	return t, f.err == nil
@@ -147,24 +147,24 @@ func better(shared, known *verdict, now time.Time) bool {
 }
 
 // ticket lets q be asked, or says why not. The caller holds mu.
-func (a *Authenticator) ticket(q query, f *flight, now time.Time) (ticket, error) {
+func (a *Authenticator) admission(q query, f *flight, now time.Time) (admission, error) {
 	p := a.plane(q.plane)
 	switch {
-	case a.underWay >= a.options.MaxAsking:
-		return ticket{}, &UnavailableError{Plane: q.plane, Cause: errCrowded, RetryAfter: minInterval}
+	case a.lookups >= a.options.MaxLookups:
+		return admission{}, &UnavailableError{Plane: q.plane, Cause: errCrowded, RetryAfter: minInterval}
 	case !f.awaited && p.busy(now):
-		return ticket{}, &UnavailableError{Plane: q.plane, Cause: errGivesWay, RetryAfter: minInterval}
+		return admission{}, &UnavailableError{Plane: q.plane, Cause: errLowPriority, RetryAfter: minInterval}
 	}
 	if wait := a.withheld(p, q, f, now); wait > 0 {
-		return ticket{}, &GuessingError{RetryAfter: wait}
+		return admission{}, &GuessingError{RetryAfter: wait}
 	}
 	round, verdict := p.breaker.Admit(now)
 	if verdict == breaker.Refuse {
-		return ticket{}, p.down(now)
+		return admission{}, p.down(now)
 	}
-	a.underWay++
-	p.asked++
-	return ticket{round: round, probe: verdict == breaker.Probe}, nil
+	a.lookups++
+	p.lookups++
+	return admission{round: round, probe: verdict == breaker.Probe}, nil
 }
 
 // outcome is how an asking went.
@@ -179,38 +179,38 @@ func (a *Authenticator) fetch(ctx context.Context, q query) (*verdict, Answer, *
 	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
 	defer cancel()
 	asked := time.Now()
-	said, err := a.options.Asker.Ask(ctx, q.plane, q.token)
+	result, err := a.options.Resolver.Lookup(ctx, q.plane, q.token)
 	now := time.Now()
-	if err == nil && said.Principal == nil {
+	if err == nil && result.Principal == nil {
 		err = &UnavailableError{Plane: q.plane, Cause: errNameless, Answered: true}
 	}
 	switch {
-	case err == nil && said.Principal.over(now):
-		return a.no(now), said, nil
+	case err == nil && result.Principal.expired(now):
+		return a.no(now), result, nil
 	case err == nil:
-		return a.yes(said.Principal, asked), said, nil
+		return a.yes(result.Principal, asked), result, nil
 	case errors.Is(err, ErrBadToken):
-		return a.no(now), said, nil
+		return a.no(now), result, nil
 	}
 	failure, ok := errors.AsType[*UnavailableError](err)
 	if !ok {
 		failure = &UnavailableError{Plane: q.plane, Cause: err}
 	}
 	if failure.Answered {
-		return a.unclear(failure, now), said, failure
+		return a.unclear(failure, now), result, failure
 	}
-	return nil, said, failure
+	return nil, result, failure
 }
 
 // land ends f with the outcome of its asking, and reports whether that is kept and decides, so that the other gateways should know.
-func (a *Authenticator) land(q query, f *flight, t ticket, o outcome) (kept bool) {
+func (a *Authenticator) complete(q query, f *flight, t admission, o outcome) (kept bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	a.underWay--
+	a.lookups--
 	p := a.plane(q.plane)
-	p.asked--
-	p.learn(CallerOf(q.hash), o.allowance)
+	p.lookups--
+	p.noteLookup(CallerOf(q.hash), o.allowance)
 	if p.settle(t, o.failure, now) && a.options.OnChange != nil {
 		a.changes = append(a.changes, p.snapshot(now))
 	}
@@ -234,7 +234,7 @@ func (a *Authenticator) keepable(h digest, v *verdict, now time.Time) *verdict {
 	if v == nil || !ok || !known.usable(now) {
 		return v
 	}
-	known.rest = now.Sub(known.at) + v.life
+	known.backoff = now.Sub(known.at) + v.life
 	return nil
 }
 

@@ -10,19 +10,19 @@ import (
 )
 
 func TestForgottenTokenIsAskedAgain(t *testing.T) {
-	ask, asked := counted(yes)
-	a := newAuthenticator(t, ask)
+	resolver, lookups := counted(yes)
+	a := newAuthenticator(t, resolver)
 	expect(t, a, "us", token, "fresh")
 	expect(t, a, "eu", token, "fresh")
 	a.Forget("us", auth.NewToken("another"))
 	a.Forget("us", token)
 	expect(t, a, "eu", token, "fresh")
-	if got := asked.Load(); got != 2 {
-		t.Errorf("asked %d times before, want 2", got)
+	if got := lookups.Load(); got != 2 {
+		t.Errorf("%d lookups before, want 2", got)
 	}
 	expect(t, a, "us", token, "fresh")
-	if got := asked.Load(); got != 3 {
-		t.Errorf("asked %d times after, want 3", got)
+	if got := lookups.Load(); got != 3 {
+		t.Errorf("%d lookups after, want 3", got)
 	}
 }
 
@@ -31,8 +31,8 @@ func TestAnswerOnItsWayIsForgottenToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
 		plane.become(after(2*time.Second, yes))
-		ask, asked := counted(plane.ask)
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(plane.ask)
+		a := newAuthenticator(t, resolver)
 		var all sync.WaitGroup
 		all.Go(func() { expect(t, a, "us", token, "fresh") }) // joined before, so that it is told what was asked
 		pass(time.Second)
@@ -46,8 +46,8 @@ func TestAnswerOnItsWayIsForgottenToo(t *testing.T) {
 		})
 		synctest.Wait()
 		pass(2 * time.Second) // the yes has come, the no has not
-		if got := outcome(a.Identify(t.Context(), "us", token, "")); got != "refused" || asked.Load() != 2 {
-			t.Errorf("who comes when the yes has come: %s, asked %d times", got, asked.Load())
+		if got := outcome(a.Identify(t.Context(), "us", token, "")); got != "refused" || lookups.Load() != 2 {
+			t.Errorf("who comes when the yes has come: %s, %d lookups", got, lookups.Load())
 		}
 		all.Wait()
 	})
@@ -74,18 +74,18 @@ func TestForgottenTokenIsNotForwardedWhileThePlaneIsDown(t *testing.T) {
 
 func TestDoubtedTokenIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(yes)
-		a := newAuthenticator(t, ask)
-		who, _ := a.Identify(t.Context(), "us", token, "")
+		resolver, lookups := counted(yes)
+		a := newAuthenticator(t, resolver)
+		id, _ := a.Identify(t.Context(), "us", token, "")
 		for _, tt := range []struct {
-			passes time.Duration
-			asked  int64
+			passes  time.Duration
+			lookups int64
 		}{{0, 1}, {negativeTTL - 1, 1}, {1, 2}, {0, 2}, {negativeTTL - 1, 2}, {1, 3}} {
 			pass(tt.passes)
 			a.Doubt([32]byte{})
-			a.Doubt(who.Hash)
-			if got := outcome(a.Identify(t.Context(), "us", token, "")); got != "fresh" || asked.Load() != tt.asked {
-				t.Errorf("%+v: %s, asked %d times", tt, got, asked.Load())
+			a.Doubt(id.Hash)
+			if got := outcome(a.Identify(t.Context(), "us", token, "")); got != "fresh" || lookups.Load() != tt.lookups {
+				t.Errorf("%+v: %s, %d lookups", tt, got, lookups.Load())
 			}
 		}
 		a.Doubt([32]byte{1}) // nobody's
@@ -95,19 +95,19 @@ func TestDoubtedTokenIsAskedAgain(t *testing.T) {
 func TestDoubtsDoNotMakeTheGatewayAskEachTime(t *testing.T) {
 	for _, negative := range []time.Duration{0, time.Second / 2, time.Second, negativeTTL} {
 		synctest.Test(t, func(t *testing.T) {
-			ask, asked := counted(yes)
-			a := newAuthenticator(t, ask, func(o *auth.Options) { o.NegativeTTL = negative })
+			resolver, lookups := counted(yes)
+			a := newAuthenticator(t, resolver, func(o *auth.Options) { o.NegativeTTL = negative })
 			const lasts = time.Minute
 			for began := time.Now(); time.Since(began) < lasts; pass(10 * time.Millisecond) {
-				who, err := a.Identify(t.Context(), "us", token, "")
+				id, err := a.Identify(t.Context(), "us", token, "")
 				if err != nil {
 					t.Fatal(err)
 				}
-				a.Doubt(who.Hash)
+				a.Doubt(id.Hash)
 			}
 			interval := max(negative, time.Second)
-			if got, most := asked.Load(), int64(lasts/interval); got > most || got < most*9/10 {
-				t.Errorf("asked %d times in %v, want %d: once per %v", got, lasts, most, interval)
+			if got, most := lookups.Load(), int64(lasts/interval); got > most || got < most*9/10 {
+				t.Errorf("%d lookups in %v, want %d: once per %v", got, lasts, most, interval)
 			}
 		})
 	}

@@ -46,7 +46,7 @@ func (q query) repeated() string { return q.address + " " + hex.EncodeToString(q
 
 // approach returns a *[GuessingError] where q's caller may not find out more at present. v is what is known of the token, perhaps nothing: good tokens
 // are never kept waiting by what others guess.
-func (a *Authenticator) approach(q query, v *verdict, now time.Time) error {
+func (a *Authenticator) checkGuard(q query, v *verdict, now time.Time) error {
 	if !a.guards(q) || v != nil && v.usable(now) {
 		return nil
 	}

@@ -14,31 +14,31 @@ import (
 )
 
 // tally is a guard that blocks what it is told to and counts failures by key.
-type tally struct {
+type countingGuard struct {
 	mu      sync.Mutex // guards what follows
 	failed  map[string]int
 	blocked map[string]time.Duration
 	looked  int
 }
 
-func newTally() *tally {
-	return &tally{failed: map[string]int{}, blocked: map[string]time.Duration{}}
+func newTally() *countingGuard {
+	return &countingGuard{failed: map[string]int{}, blocked: map[string]time.Duration{}}
 }
 
-func (g *tally) Blocked(key string) time.Duration {
+func (g *countingGuard) Blocked(key string) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.looked++
 	return g.blocked[key]
 }
 
-func (g *tally) Failed(_ context.Context, key string) {
+func (g *countingGuard) Failed(_ context.Context, key string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.failed[key]++
 }
 
-func (g *tally) block(key string) {
+func (g *countingGuard) block(key string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.blocked[key] = 3 * time.Second
@@ -60,8 +60,8 @@ func repeats(t *testing.T, a *auth.Authenticator, token auth.Token) string {
 func TestRefusedAskingIsChargedToItsCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newTally()
-		ask, asked := counted(after(time.Second, no))
-		a := newAuthenticator(t, ask, guarded(g))
+		resolver, lookups := counted(after(time.Second, no))
+		a := newAuthenticator(t, resolver, guarded(g))
 		var all sync.WaitGroup
 		for i := range 300 {
 			all.Go(func() {
@@ -73,8 +73,8 @@ func TestRefusedAskingIsChargedToItsCallers(t *testing.T) {
 		all.Wait()
 		key := repeats(t, a, token)
 		other := there + strings.TrimPrefix(key, here)
-		if asked.Load() != 1 || g.failed[here] != 1 || g.failed[there] != 1 || g.failed[key] != 99 || g.failed[other] != 99 || len(g.failed) != 4 {
-			t.Errorf("asked %d times, charged %v", asked.Load(), g.failed)
+		if lookups.Load() != 1 || g.failed[here] != 1 || g.failed[there] != 1 || g.failed[key] != 99 || g.failed[other] != 99 || len(g.failed) != 4 {
+			t.Errorf("%d lookups, charged %v", lookups.Load(), g.failed)
 		}
 	})
 }
@@ -94,8 +94,8 @@ func TestEachGuessIsCharged(t *testing.T) {
 func TestRepeatOfARefusedTokenIsChargedToItselfAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newTally()
-		ask, asked := counted(no)
-		a := newAuthenticator(t, ask, guarded(g))
+		resolver, lookups := counted(no)
+		a := newAuthenticator(t, resolver, guarded(g))
 		for range 10 {
 			if _, err := a.Identify(t.Context(), "us", token, here); !errors.Is(err, auth.ErrBadToken) {
 				t.Error(err)
@@ -122,9 +122,9 @@ func TestRepeatOfARefusedTokenIsChargedToItselfAlone(t *testing.T) {
 			t.Errorf("another token from the same address: %v", err)
 		}
 		pass(negativeTTL) // the no is over, the block is not
-		asked.Store(0)
-		if _, err := a.Identify(t.Context(), "us", token, here); !guessing(err) || asked.Load() != 0 {
-			t.Errorf("when the no is over: %v, asked %d times", err, asked.Load())
+		lookups.Store(0)
+		if _, err := a.Identify(t.Context(), "us", token, here); !guessing(err) || lookups.Load() != 0 {
+			t.Errorf("when the no is over: %v, %d lookups", err, lookups.Load())
 		}
 	})
 }
@@ -136,12 +136,12 @@ func guessing(err error) bool {
 
 func TestBlockedAddressBringsNoUnknownToken(t *testing.T) {
 	g := newTally()
-	ask, asked := counted(yes)
-	a := newAuthenticator(t, ask, guarded(g))
+	resolver, lookups := counted(yes)
+	a := newAuthenticator(t, resolver, guarded(g))
 	g.block(here)
-	who, err := a.Identify(t.Context(), "us", token, here)
-	if !guessing(err) || who.Principal != nil || asked.Load() != 0 || len(g.failed) != 0 {
-		t.Errorf("%+v, %v, asked %d times, charged %v", who, err, asked.Load(), g.failed)
+	id, err := a.Identify(t.Context(), "us", token, here)
+	if !guessing(err) || id.Principal != nil || lookups.Load() != 0 || len(g.failed) != 0 {
+		t.Errorf("%+v, %v, %d lookups, charged %v", id, err, lookups.Load(), g.failed)
 	}
 	for _, address := range []string{there, ""} {
 		if _, err := a.Identify(t.Context(), "us", auth.NewToken("of "+address), address); err != nil {

@@ -48,12 +48,12 @@ type introspected struct {
 
 // Validator implements [Asker].
 func (i *Introspection) Validator(plane string) string {
-	to, host := i.place(plane)
+	to, host := i.target(plane)
 	return "introspect " + to.Redacted() + " at " + host + " as " + i.ClientID
 }
 
 // place returns the URL to ask at, and the Host header.
-func (i *Introspection) place(plane string) (*url.URL, string) {
+func (i *Introspection) target(plane string) (*url.URL, string) {
 	if i.URL != nil {
 		return i.URL, i.URL.Host
 	}
@@ -63,40 +63,40 @@ func (i *Introspection) place(plane string) (*url.URL, string) {
 
 // Ask implements [Asker]. It asks once and follows no redirect. Errors: [ErrBadToken] where the server says that the token is not active, is over, or is no
 // bearer token; else an *[UnavailableError]. That the server refuses the gateway's own credentials is never the caller's fault.
-func (i *Introspection) Ask(ctx context.Context, plane string, token Token) (Answer, error) {
+func (i *Introspection) Lookup(ctx context.Context, plane string, token Token) (Answer, error) {
 	r, host, err := i.request(ctx, plane, token)
 	if err != nil {
-		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("making the request: %w", i.hide(err, token))}
+		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("making the request: %w", i.redact(err, token))}
 	}
 	answer, err := i.Transport.RoundTrip(r)
 	if err != nil {
-		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("asking %s: %w", host, i.hide(err, token)), Unreached: true}
+		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("asking %s: %w", host, i.redact(err, token)), Unreached: true}
 	}
 	defer answer.Body.Close()
 	defer drain(answer.Body)
-	said := Answer{Allowance: allowance(answer.Header)}
+	result := Answer{Allowance: allowance(answer.Header)}
 	if answer.StatusCode != http.StatusOK {
-		return said, refusedAsking(plane, answer, host)
+		return result, statusError(plane, answer, host)
 	}
-	said.Principal, err = readIntrospection(answer.Body, plane)
+	result.Principal, err = readIntrospection(answer.Body, plane)
 	if err != nil && !errors.Is(err, ErrBadToken) {
-		err = unread(plane, answer, host, err)
+		err = unreadable(plane, answer, host, err)
 	}
-	return said, err
+	return result, err
 }
 
 // refusedAsking is the error of an answer of host other than 200. All of the request but the token is the same each time, so that a status
 // which blames the size or the form of the content blames the token (RFC 9110 section 15.5). 400 does too, unless it means the gateway's own
 // credentials (RFC 6749 section 5.2).
-func refusedAsking(plane string, answer *http.Response, host string) *UnavailableError {
+func statusError(plane string, answer *http.Response, host string) *UnavailableError {
 	credentials := answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden
 	if answer.StatusCode == http.StatusBadRequest {
 		credentials = refusesClient(answer.Body)
 	}
 	if credentials {
-		return unhelpful(plane, answer, fmt.Errorf("%s answered %d: it does not accept the gateway's own credentials", host, answer.StatusCode))
+		return unavailable(plane, answer, fmt.Errorf("%s answered %d: it does not accept the gateway's own credentials", host, answer.StatusCode))
 	}
-	failure := unhelpful(plane, answer, fmt.Errorf("%s answered %d", host, answer.StatusCode))
+	failure := unavailable(plane, answer, fmt.Errorf("%s answered %d", host, answer.StatusCode))
 	switch answer.StatusCode {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusUnprocessableEntity,
 		http.StatusRequestHeaderFieldsTooLarge:
@@ -107,16 +107,16 @@ func refusedAsking(plane string, answer *http.Response, host string) *Unavailabl
 
 // refusesClient reports whether an error of an authorization server is about who asks (RFC 6749 section 5.2).
 func refusesClient(body io.Reader) bool {
-	var said struct {
+	var result struct {
 		Error string `json:"error"`
 	}
-	err := readObject(body, maxIntrospection, &said)
-	return err == nil && (said.Error == "invalid_client" || said.Error == "unauthorized_client")
+	err := readObject(body, maxIntrospection, &result)
+	return err == nil && (result.Error == "invalid_client" || result.Error == "unauthorized_client")
 }
 
 // request is one question, with Basic credentials that are form-encoded first (RFC 6749 section 2.3.1).
 func (i *Introspection) request(ctx context.Context, plane string, token Token) (*http.Request, string, error) {
-	to, host := i.place(plane)
+	to, host := i.target(plane)
 	form := url.Values{"token": {token.reveal()}, "token_type_hint": {"access_token"}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), strings.NewReader(form.Encode()))
 	if err != nil {
@@ -130,34 +130,34 @@ func (i *Introspection) request(ctx context.Context, plane string, token Token) 
 
 // hide keeps token and credentials out of an error, in every form in which they are sent,
 // and the query of URL, which may hold a key.
-func (i *Introspection) hide(err error, token Token) error {
+func (i *Introspection) redact(err error, token Token) error {
 	text, id, secret := token.reveal(), url.QueryEscape(i.ClientID), url.QueryEscape(i.Secret)
 	query := ""
 	if i.URL != nil {
 		query = i.URL.RawQuery
 	}
-	return hide(err, text, url.QueryEscape(text), i.Secret, secret, base64.StdEncoding.EncodeToString([]byte(id+":"+secret)), query)
+	return redact(err, text, url.QueryEscape(text), i.Secret, secret, base64.StdEncoding.EncodeToString([]byte(id+":"+secret)), query)
 }
 
 // readIntrospection reads whose a token is. Errors: [ErrBadToken], unclearError, and those of readObject.
 func readIntrospection(body io.Reader, plane string) (*Principal, error) {
-	var said introspected
-	if err := readObject(body, maxIntrospection, &said); err != nil {
+	var result introspected
+	if err := readObject(body, maxIntrospection, &result); err != nil {
 		return nil, err
 	}
 	switch {
-	case said.Active == nil:
+	case result.Active == nil:
 		return nil, unclearError("it does not state whether the token is active")
-	case !*said.Active, said.TokenType != "" && !strings.EqualFold(said.TokenType, "bearer"):
+	case !*result.Active, result.TokenType != "" && !strings.EqualFold(result.TokenType, "bearer"):
 		return nil, ErrBadToken // a refresh token is no bearer token, nor is one that is bound to a key
 	}
-	p := said.principal(plane)
+	p := result.principal(plane)
 	var err error
-	if p.Expires, err = instant(said.Expires); err != nil {
+	if p.Expires, err = instant(result.Expires); err != nil {
 		return nil, err
 	}
 	switch {
-	case p.over(time.Now()):
+	case p.expired(time.Now()):
 		return nil, ErrBadToken
 	case p.Client == "" && p.User == "":
 		return nil, errNameless

@@ -54,7 +54,7 @@ func TestIntrospectionNamesThePrincipal(t *testing.T) {
 		{"extension members", `{"active":true,"client_id":"app","aud":["a"],"cnf":{"x":1},"iat":1539823220995}`, auth.Principal{Client: "app"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := whose(t, introspected(t, says(tt.body)), "eu", auth.NewToken("t"))
+			got, err := resolve(t, introspected(t, says(tt.body)), "eu", auth.NewToken("t"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,15 +117,15 @@ func TestIntrospectionTellsRefusalFromFailure(t *testing.T) {
 				w.WriteHeader(tt.status)
 				_, _ = io.WriteString(w, strings.NewReplacer("TOKEN", secret, "SECRET", "s3cret").Replace(tt.body))
 			})
-			who, err := whose(t, i, "eu", auth.NewToken(secret))
+			id, err := resolve(t, i, "eu", auth.NewToken(secret))
 			failure, unavailable := errors.AsType[*auth.UnavailableError](err)
-			if who != nil || errors.Is(err, auth.ErrBadToken) != tt.refused || unavailable == tt.refused {
-				t.Fatalf("%+v, %v; want refused: %v", who, err, tt.refused)
+			if id != nil || errors.Is(err, auth.ErrBadToken) != tt.refused || unavailable == tt.refused {
+				t.Fatalf("%+v, %v; want refused: %v", id, err, tt.refused)
 			}
 			if unavailable && (failure.Plane != "eu" || failure.Unreached || failure.Limited != (tt.status == 429)) {
 				t.Errorf("%+v", failure)
 			}
-			if said := fmt.Sprintf("%v %+v", err, err); strings.Contains(said, secret) || strings.Contains(said, "s3cret") {
+			if result := fmt.Sprintf("%v %+v", err, err); strings.Contains(result, secret) || strings.Contains(result, "s3cret") {
 				t.Errorf("the error quotes the answer: %v", err)
 			}
 		})
@@ -150,14 +150,14 @@ func TestIntrospectionErrorsHoldNoSecret(t *testing.T) {
 			_ = conn.Close()
 		})
 		i.ClientID, i.Secret = "gate way", odd
-		_, err := whose(t, i, "eu", auth.NewToken(token))
+		_, err := resolve(t, i, "eu", auth.NewToken(token))
 		failure, ok := errors.AsType[*auth.UnavailableError](err)
 		if !ok || !failure.Unreached || strings.Contains(err.Error(), sent) {
 			t.Errorf("%v holds %q", err, sent)
 		}
 	}
 	i := auth.Introspection{URL: &url.URL{Scheme: "http", Host: "a host", RawQuery: "key=hunter2"}, ClientID: "gateway", Secret: "s3cret"}
-	if _, err := whose(t, &i, "eu", auth.NewToken("xyzzy")); err == nil || errors.Is(err, auth.ErrBadToken) || strings.Contains(err.Error(), "hunter2") {
+	if _, err := resolve(t, &i, "eu", auth.NewToken("xyzzy")); err == nil || errors.Is(err, auth.ErrBadToken) || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a URL that is none: %v", err)
 	}
 }
@@ -173,9 +173,9 @@ func TestIntrospectionIsAskedAsTheStandardSays(t *testing.T) {
 		says(`{"active":true,"client_id":"app"}`)(w, r)
 	})
 	i.ClientID, i.Secret = "gate:way", "s cret+&ü" // encoded first, so that the colon is no separator (RFC 6749 section 2.3.1)
-	ask := func() {
+	resolver := func() {
 		t.Helper()
-		if _, err := whose(t, i, "eu", auth.NewToken("a+b&c=/")); err != nil {
+		if _, err := resolve(t, i, "eu", auth.NewToken("a+b&c=/")); err != nil {
 			t.Fatal(err)
 		}
 		id, secret, _ := got.BasicAuth()
@@ -192,13 +192,13 @@ func TestIntrospectionIsAskedAsTheStandardSays(t *testing.T) {
 			}
 		}
 	}
-	ask()
+	resolver()
 	if got.Host != "eu1.anypoint.mulesoft.com" || got.URL.Path != "/accounts/api/v2/oauth2/introspect" {
 		t.Errorf("asked %s of %s", got.URL.Path, got.Host)
 	}
 	i.URL = i.Endpoint("eu").URL.JoinPath("/oauth/check")
 	i.Endpoint = nil
-	ask()
+	resolver()
 	if got.Host != i.URL.Host || got.URL.Path != "/oauth/check" {
 		t.Errorf("asked %s of %s", got.URL.Path, got.Host)
 	}
@@ -213,8 +213,8 @@ func TestIntrospectionFollowsNoRedirect(t *testing.T) {
 			w.WriteHeader(status)
 			_, _ = io.WriteString(w, `{"active":true,"client_id":"evil"}`)
 		})
-		if who, err := whose(t, i, "eu", auth.NewToken(secret)); who != nil || err == nil || errors.Is(err, auth.ErrBadToken) {
-			t.Errorf("%d: %+v, %v", status, who, err)
+		if id, err := resolve(t, i, "eu", auth.NewToken(secret)); id != nil || err == nil || errors.Is(err, auth.ErrBadToken) {
+			t.Errorf("%d: %+v, %v", status, id, err)
 		}
 	}
 }
@@ -224,8 +224,8 @@ func TestIntrospectionReadsNoAnswerWithoutEnd(t *testing.T) {
 		endless := io.MultiReader(strings.NewReader(`{"active":true,"client_id":"`), strings.NewReader(strings.Repeat("x", 1<<21)), strings.NewReader(`"}`))
 		return &http.Response{StatusCode: 200, Body: io.NopCloser(endless)}, nil
 	})}
-	if who, err := whose(t, i, "us", auth.NewToken("t")); who != nil || err == nil || errors.Is(err, auth.ErrBadToken) {
-		t.Errorf("%+v, %v", who, err)
+	if id, err := resolve(t, i, "us", auth.NewToken("t")); id != nil || err == nil || errors.Is(err, auth.ErrBadToken) {
+		t.Errorf("%+v, %v", id, err)
 	}
 }
 
@@ -258,7 +258,7 @@ func TestValidatorsAreToldApart(t *testing.T) {
 	}
 	one, _ := url.Parse("https://one.example/check")
 	seen := map[string]bool{}
-	for _, a := range []auth.Asker{
+	for _, a := range []auth.Resolver{
 		&auth.Anypoint{Endpoint: at("https://a.example")},
 		&auth.Anypoint{Endpoint: at("http://127.0.0.1:8090")},
 		&auth.Introspection{Endpoint: at("https://a.example"), ClientID: "gateway", Secret: "s3cret"},
@@ -288,8 +288,8 @@ func FuzzIntrospection(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, body string) {
 		i := auth.Introspection{Endpoint: endpoint, Secret: "s3cret", Transport: transport(func(*http.Request) (*http.Response, error) { return response(status, nil, body), nil })}
-		said, err := i.Ask(t.Context(), "us", auth.NewToken(secret))
-		got := said.Principal
+		result, err := i.Lookup(t.Context(), "us", auth.NewToken(secret))
+		got := result.Principal
 		if (got == nil) != (err != nil) || err != nil && strings.Contains(err.Error(), secret) {
 			t.Fatalf("%+v, %v", got, err)
 		}

@@ -28,29 +28,29 @@ const (
 )
 
 // asker is a control plane in one function.
-type asker func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error)
+type resolverFunc func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error)
 
-func (f asker) Ask(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
+func (f resolverFunc) Lookup(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
 	p, err := f(ctx, plane, token)
 	return auth.Answer{Principal: p}, err
 }
 
-func (asker) Validator(string) string { return "test" }
+func (resolverFunc) Validator(string) string { return "test" }
 
 // whose asks without an authenticator.
-func whose(t *testing.T, a auth.Asker, plane string, token auth.Token) (*auth.Principal, error) {
+func resolve(t *testing.T, a auth.Resolver, plane string, token auth.Token) (*auth.Principal, error) {
 	t.Helper()
-	said, err := a.Ask(t.Context(), plane, token)
-	return said.Principal, err
+	result, err := a.Lookup(t.Context(), plane, token)
+	return result.Principal, err
 }
 
 // counted is f, and how often it was asked.
-func counted(f asker) (asker, *atomic.Int64) {
-	var asked atomic.Int64
+func counted(f resolverFunc) (resolverFunc, *atomic.Int64) {
+	var lookups atomic.Int64
 	return func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
-		asked.Add(1)
+		lookups.Add(1)
 		return f(ctx, plane, token)
-	}, &asked
+	}, &lookups
 }
 
 // yes names a client after the token.
@@ -61,7 +61,7 @@ func yes(_ context.Context, plane string, token auth.Token) (*auth.Principal, er
 func no(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, auth.ErrBadToken }
 
 // after is f, which takes that long, or as long as it is given.
-func after(d time.Duration, f asker) asker {
+func after(d time.Duration, f resolverFunc) resolverFunc {
 	return func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 		select {
 		case <-time.After(d):
@@ -84,18 +84,18 @@ func failing(_ context.Context, plane string, _ auth.Token) (*auth.Principal, er
 }
 
 // changing is a control plane whose behavior changes; the zero value must be given one first.
-type changing struct{ now atomic.Pointer[asker] }
+type changing struct{ now atomic.Pointer[resolverFunc] }
 
-func (c *changing) become(f asker) { c.now.Store(&f) }
+func (c *changing) become(f resolverFunc) { c.now.Store(&f) }
 
 func (c *changing) ask(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 	return (*c.now.Load())(ctx, plane, token)
 }
 
 // newAuthenticator returns one with the tests' lifetimes, changed as asked, that is closed when the test ends.
-func newAuthenticator(t testing.TB, f asker, changes ...func(*auth.Options)) *auth.Authenticator {
+func newAuthenticator(t testing.TB, f resolverFunc, changes ...func(*auth.Options)) *auth.Authenticator {
 	t.Helper()
-	o := auth.Options{Asker: f, TTL: ttl, NegativeTTL: negativeTTL, Stale: stale}
+	o := auth.Options{Resolver: f, TTL: ttl, NegativeTTL: negativeTTL, Stale: stale}
 	for _, change := range changes {
 		change(&o)
 	}

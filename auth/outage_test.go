@@ -18,15 +18,15 @@ import (
 )
 
 // outcome is what Identify said, in a word.
-func outcome(who auth.Identity, err error) string {
+func outcome(id auth.Identity, err error) string {
 	_, unavailable := errors.AsType[*auth.UnavailableError](err)
 	switch {
-	case err == nil && who.Principal != nil && who.Stale:
+	case err == nil && id.Principal != nil && id.Stale:
 		return "stale"
-	case err == nil && who.Principal != nil:
+	case err == nil && id.Principal != nil:
 		return "fresh"
-	case who.Principal != nil || who.Stale:
-		return fmt.Sprintf("%+v beside %v", who, err)
+	case id.Principal != nil || id.Stale:
+		return fmt.Sprintf("%+v beside %v", id, err)
 	case errors.Is(err, auth.ErrBadToken) && !unavailable:
 		return "refused"
 	case unavailable:
@@ -44,7 +44,7 @@ func expect(t *testing.T, a *auth.Authenticator, plane string, token auth.Token,
 }
 
 func TestKnownTokenIsForwardedWhileThePlaneIsDown(t *testing.T) {
-	for name, down := range map[string]asker{
+	for name, down := range map[string]resolverFunc{
 		"silent": silent, "5xx": failing, "slow 5xx": after(4*time.Second, failing),
 		"an error of another kind": func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, errors.New("odd") },
 	} {
@@ -68,12 +68,12 @@ func TestKnownTokenIsForwardedWhileThePlaneIsDown(t *testing.T) {
 					{ttl + 2*stale, "unavailable"},
 				} {
 					pass(at.since - time.Since(learned))
-					who, err := a.Identify(t.Context(), "us", token, "")
-					if got := outcome(who, err); got != at.want {
+					id, err := a.Identify(t.Context(), "us", token, "")
+					if got := outcome(id, err); got != at.want {
 						t.Errorf("after %v: %s, want %s", at.since, got, at.want)
 					}
-					if err == nil && who.Age != time.Since(learned) {
-						t.Errorf("after %v: age %v, want %v", at.since, who.Age, time.Since(learned))
+					if err == nil && id.Age != time.Since(learned) {
+						t.Errorf("after %v: age %v, want %v", at.since, id.Age, time.Since(learned))
 					}
 				}
 				plane.become(yes)
@@ -179,21 +179,21 @@ func TestKnownTokenDoesNotWaitForASilentPlane(t *testing.T) {
 
 // An answer that does not help concerns the token it was given for, and whoever can make a plane answer 5xx must not shut out others.
 func TestFailureForOneTokenShutsOutNobody(t *testing.T) {
-	for name, fails := range map[string]asker{
+	for name, fails := range map[string]resolverFunc{
 		"5xx": failing, "an error of another kind": func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, errors.New("odd") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ask, asked := counted(func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+				resolver, lookups := counted(func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 					if token.Header() == "Bearer poison" {
 						return fails(ctx, plane, token)
 					}
 					return yes(ctx, plane, token)
 				})
-				a := newAuthenticator(t, ask)
+				a := newAuthenticator(t, resolver)
 				for i := range int64(3) {
-					if got := outcome(a.Identify(t.Context(), "us", auth.NewToken("poison"), "")); got != "unavailable" || asked.Load() != 2*i+1 {
-						t.Errorf("poison: %s, asked %d times", got, asked.Load())
+					if got := outcome(a.Identify(t.Context(), "us", auth.NewToken("poison"), "")); got != "unavailable" || lookups.Load() != 2*i+1 {
+						t.Errorf("poison: %s, %d lookups", got, lookups.Load())
 					}
 					expect(t, a, "us", auth.NewToken(fmt.Sprint(i)), "fresh")
 				}
@@ -204,12 +204,12 @@ func TestFailureForOneTokenShutsOutNobody(t *testing.T) {
 
 func TestFailureSaysWhatTheAskerSaid(t *testing.T) {
 	cause := errors.New("odd")
-	said := &auth.UnavailableError{Plane: "us", RetryAfter: 7 * time.Second, Cause: cause}
-	for name, fails := range map[string]error{"its own": said, "wrapped": fmt.Errorf("asking: %w", said)} {
+	result := &auth.UnavailableError{Plane: "us", RetryAfter: 7 * time.Second, Cause: cause}
+	for name, fails := range map[string]error{"its own": result, "wrapped": fmt.Errorf("asking: %w", result)} {
 		a := newAuthenticator(t, func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, fails })
 		_, err := a.Identify(t.Context(), "us", token, "")
-		if failure, ok := errors.AsType[*auth.UnavailableError](err); !ok || *failure != *said || !errors.Is(err, cause) {
-			t.Errorf("%s: %+v, want %+v", name, err, said)
+		if failure, ok := errors.AsType[*auth.UnavailableError](err); !ok || *failure != *result || !errors.Is(err, cause) {
+			t.Errorf("%s: %+v, want %+v", name, err, result)
 		}
 	}
 	a := newAuthenticator(t, func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, cause })
@@ -253,7 +253,7 @@ func TestWhatConcernsOneTokenDoesNotTakeThePlaneDown(t *testing.T) {
 		to, _ := url.Parse(server.URL)
 		transport := &http.Transport{}
 		a := newAuthenticator(t, nil, func(o *auth.Options) {
-			o.Asker = &auth.Anypoint{Transport: transport, Endpoint: func(string) auth.Endpoint { return auth.Endpoint{URL: to, Host: "x"} }}
+			o.Resolver = &auth.Anypoint{Transport: transport, Endpoint: func(string) auth.Endpoint { return auth.Endpoint{URL: to, Host: "x"} }}
 		})
 		for i := range 3 {
 			if got := outcome(a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint(i, "odd")), "")); got != "unavailable" {

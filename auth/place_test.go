@@ -10,7 +10,7 @@ import (
 )
 
 // place is a shared place in memory whose clock is years away from the gateways'.
-type place struct {
+type organizationKey struct {
 	mu                sync.Mutex // guards what follows
 	kept              map[[32]byte]sharedEntry
 	gets, puts, drops int
@@ -19,16 +19,16 @@ type place struct {
 }
 
 type sharedEntry struct {
-	text  []byte
-	asked time.Time // by the place's clock
-	ends  time.Time
+	text    []byte
+	lookups time.Time // by the place's clock
+	ends    time.Time
 }
 
-func newPlace() *place { return &place{kept: map[[32]byte]sharedEntry{}} }
+func newPlace() *organizationKey { return &organizationKey{kept: map[[32]byte]sharedEntry{}} }
 
-func (p *place) clock() time.Time { return time.Now().AddDate(-7, 0, 0) }
+func (p *organizationKey) clock() time.Time { return time.Now().AddDate(-7, 0, 0) }
 
-func (p *place) Get(_ context.Context, hash [32]byte) auth.Found {
+func (p *organizationKey) Get(_ context.Context, hash [32]byte) auth.Found {
 	pass(p.slow)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -38,24 +38,24 @@ func (p *place) Get(_ context.Context, hash [32]byte) auth.Found {
 	}
 	found := auth.Found{Clock: p.clock()}
 	if e, ok := p.kept[hash]; ok && found.Clock.Before(e.ends) {
-		found.Age = found.Clock.Sub(e.asked)
+		found.Age = found.Clock.Sub(e.lookups)
 		_ = json.Unmarshal(e.text, &found.Principal)
 	}
 	return found
 }
 
-func (p *place) Put(_ context.Context, hash [32]byte, who *auth.Principal, asked time.Time, lifetime time.Duration) {
+func (p *organizationKey) Put(_ context.Context, hash [32]byte, id *auth.Principal, lookups time.Time, lifetime time.Duration) {
 	pass(p.slow)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	text, _ := json.Marshal(who)
+	text, _ := json.Marshal(id)
 	p.puts++
 	if !p.down {
-		p.kept[hash] = sharedEntry{text, asked, asked.Add(lifetime)}
+		p.kept[hash] = sharedEntry{text, lookups, lookups.Add(lifetime)}
 	}
 }
 
-func (p *place) Drop(_ context.Context, hash [32]byte) {
+func (p *organizationKey) Drop(_ context.Context, hash [32]byte) {
 	pass(p.slow)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -28,14 +28,14 @@ const (
 
 // plane is what is known of a control plane. The Authenticator's lock is around all of it.
 type plane struct {
-	breaker   breaker.Breaker
-	state     PlaneState
-	listed    bool      // it was, or is about to be, asked whose a token is
-	allowance Allowance // as the answer to the latest asking reports it
-	said      [2]report // of the allowance, by any answer: the latest, and the latest to another caller
-	passing   int       // calls of clients under way to it
-	asked     int       // askings under way to it
-	quiet     time.Time // until when nothing is asked that nobody waits for, because it answered 429
+	breaker    breaker.Breaker
+	state      PlaneState
+	listed     bool      // it was, or is about to be, asked whose a token is
+	allowance  Allowance // as the answer to the latest asking reports it
+	reports    [2]report // of the allowance, by any answer: the latest, and the latest to another caller
+	calls      int       // calls of clients under way to it
+	lookups    int       // askings under way to it
+	quietUntil time.Time // until when nothing is asked that nobody waits for, because it answered 429
 }
 
 // plane returns what is known of a control plane that is asked whose tokens are. The caller
@@ -59,7 +59,7 @@ func (a *Authenticator) entry(name string) *plane {
 
 // busy reports whether p has better to do than what nobody waits for: less than a fifth of its allowance is left, or it answered 429.
 func (p *plane) busy(now time.Time) bool {
-	return now.Before(p.quiet) || now.Before(p.allowance.Reset) && p.allowance.Remaining < (p.allowance.Limit+4)/5
+	return now.Before(p.quietUntil) || now.Before(p.allowance.Reset) && p.allowance.Remaining < (p.allowance.Limit+4)/5
 }
 
 // probeDue reports whether p is down and a probe may find out whether it still is.
@@ -73,21 +73,21 @@ func (p *plane) down(now time.Time) error {
 }
 
 // learn notes the allowance that the answer to an asking for caller reports.
-func (p *plane) learn(caller string, said Allowance) {
-	if said.Limit > 0 {
-		p.allowance = said
-		p.note(caller, said)
+func (p *plane) noteLookup(caller string, result Allowance) {
+	if result.Limit > 0 {
+		p.allowance = result
+		p.note(caller, result)
 	}
 }
 
 // settle takes the outcome of an asking and reports whether that changed p's state. A refusal is an answer, for which failure is nil; so is an unclear
 // one, which is no trouble of the plane.
-func (p *plane) settle(t ticket, failure *UnavailableError, now time.Time) (changed bool) {
+func (p *plane) settle(t admission, failure *UnavailableError, now time.Time) (changed bool) {
 	answered := failure == nil || failure.Answered
 	if !answered {
 		p.state.LastError = failure.Cause.Error()
 		if failure.Limited {
-			p.quiet = now.Add(max(failure.RetryAfter, minInterval))
+			p.quietUntil = now.Add(max(failure.RetryAfter, minInterval))
 		}
 	}
 	if t.probe {
@@ -122,12 +122,12 @@ func (a *Authenticator) Planes() []PlaneState {
 }
 
 // tell hands the changes that nobody was told yet to OnChange, in their order and without holding mu, so that it may call Planes.
-func (a *Authenticator) tell() {
+func (a *Authenticator) notify() {
 	if a.options.OnChange == nil {
 		return
 	}
-	a.telling.Lock()
-	defer a.telling.Unlock()
+	a.notifying.Lock()
+	defer a.notifying.Unlock()
 	a.mu.Lock()
 	changes := a.changes
 	a.changes = nil

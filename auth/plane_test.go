@@ -15,7 +15,7 @@ import (
 )
 
 // limited answers 429.
-func limited(wait time.Duration) asker {
+func limited(wait time.Duration) resolverFunc {
 	return func(_ context.Context, plane string, _ auth.Token) (*auth.Principal, error) {
 		return nil, &auth.UnavailableError{Plane: plane, RetryAfter: wait, Limited: true, Cause: errors.New("429")}
 	}
@@ -28,23 +28,23 @@ func newTokens() func() auth.Token {
 }
 
 func TestPlaneThatFailsThreeTimesIsLeftAlone(t *testing.T) {
-	for name, fails := range map[string]asker{
+	for name, fails := range map[string]resolverFunc{
 		"silent": silent, "5xx": failing, "429": limited(0), "odd": func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, errors.New("odd") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				next := newTokens()
-				ask, asked := counted(fails)
+				resolver, lookups := counted(fails)
 				a := newAuthenticator(t, func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 					if plane == "eu" {
 						return yes(ctx, plane, token)
 					}
-					return ask(ctx, plane, token)
+					return resolver(ctx, plane, token)
 				})
 				for i := range int64(3) {
 					expect(t, a, "us", next(), "unavailable")
-					if asked.Load() != i+1 {
-						t.Fatalf("asked %d times for %d requests", asked.Load(), i+1)
+					if lookups.Load() != i+1 {
+						t.Fatalf("%d lookups for %d requests", lookups.Load(), i+1)
 					}
 				}
 				for range 100 {
@@ -55,8 +55,8 @@ func TestPlaneThatFailsThreeTimesIsLeftAlone(t *testing.T) {
 						t.Fatalf("%+v after %v, want when to come back, at once", err, time.Since(began))
 					}
 				}
-				if asked.Load() != 3 {
-					t.Errorf("asked %d times, want 3", asked.Load())
+				if lookups.Load() != 3 {
+					t.Errorf("%d lookups, want 3", lookups.Load())
 				}
 				expect(t, a, "eu", next(), "fresh")
 			})
@@ -67,13 +67,13 @@ func TestPlaneThatFailsThreeTimesIsLeftAlone(t *testing.T) {
 func TestRefusalsAreNoFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		next := newTokens()
-		ask, asked := counted(no)
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(no)
+		a := newAuthenticator(t, resolver)
 		for range 20 {
 			expect(t, a, "us", next(), "refused")
 		}
-		if got := a.Planes(); asked.Load() != 20 || len(got) != 1 || !got[0].OK || got[0].LastError != "" {
-			t.Errorf("asked %d times, %+v", asked.Load(), got)
+		if got := a.Planes(); lookups.Load() != 20 || len(got) != 1 || !got[0].OK || got[0].LastError != "" {
+			t.Errorf("%d lookups, %+v", lookups.Load(), got)
 		}
 	})
 }
@@ -84,7 +84,7 @@ func TestAnswersBetweenFailuresKeepThePlane(t *testing.T) {
 		next := newTokens()
 		var plane changing
 		a := newAuthenticator(t, plane.ask)
-		for _, good := range []asker{yes, no, yes, no} {
+		for _, good := range []resolverFunc{yes, no, yes, no} {
 			plane.become(failing)
 			expect(t, a, "us", next(), "unavailable")
 			expect(t, a, "us", next(), "unavailable")
@@ -156,7 +156,7 @@ func TestProbesAreOneAtATimeAndFurtherAndFurtherApart(t *testing.T) {
 
 func TestProbeThatSucceedsBringsThePlaneBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for name, good := range map[string]asker{"fresh": yes, "refused": no} {
+		for name, good := range map[string]resolverFunc{"fresh": yes, "refused": no} {
 			next := newTokens()
 			var plane changing
 			plane.become(failing)
@@ -176,13 +176,13 @@ func TestKnownTokensDoNotWaitForProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
 		plane.become(yes)
-		ask, asked := counted(plane.ask)
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(plane.ask)
+		a := newAuthenticator(t, resolver)
 		expect(t, a, "us", token, "fresh")
 		pass(ttl)
 		plane.become(silent)
 		trip(t, a)
-		asked.Store(0)
+		lookups.Store(0)
 		for began := time.Now(); time.Since(began) < 30*time.Second; pass(100 * time.Millisecond) {
 			came := time.Now()
 			if got := outcome(a.Identify(t.Context(), "us", token, "")); got != "stale" || time.Since(came) != 0 {
@@ -190,7 +190,7 @@ func TestKnownTokensDoNotWaitForProbes(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if got := asked.Load(); got < 3 || got > 4 { // at 1, 8, 17, 30 s
+		if got := lookups.Load(); got < 3 || got > 4 { // at 1, 8, 17, 30 s
 			t.Errorf("%d probes in 30 s", got)
 		}
 		plane.become(yes)
@@ -206,11 +206,11 @@ func TestChangesOfAPlaneAreToldOnce(t *testing.T) {
 		next := newTokens()
 		var plane changing
 		plane.become(failing)
-		var told []auth.PlaneState
+		var reported []auth.PlaneState
 		var a *auth.Authenticator
 		a = newAuthenticator(t, plane.ask, func(o *auth.Options) {
 			o.OnChange = func(s auth.PlaneState) {
-				told = append(told, s)
+				reported = append(reported, s)
 				if got := a.Planes(); len(got) != 1 || got[0] != s { // no lock is held
 					t.Errorf("told %+v, Planes %+v", s, got)
 				}
@@ -224,8 +224,8 @@ func TestChangesOfAPlaneAreToldOnce(t *testing.T) {
 		}
 		synctest.Wait()
 		down := auth.PlaneState{Plane: "us", Since: began.Add(time.Second), LastError: "http: request method or response status code does not allow body", RetryAfter: pause, Breaker: "open"}
-		if len(told) != 1 || told[0] != down {
-			t.Fatalf("told %+v, want %+v", told, down)
+		if len(reported) != 1 || reported[0] != down {
+			t.Fatalf("told %+v, want %+v", reported, down)
 		}
 		pass(pause)
 		expect(t, a, "us", next(), "unavailable") // a probe that fails changes nothing
@@ -235,8 +235,8 @@ func TestChangesOfAPlaneAreToldOnce(t *testing.T) {
 		expect(t, a, "us", next(), "fresh")
 		synctest.Wait()
 		up := auth.PlaneState{Plane: "us", OK: true, Since: began.Add(4 * time.Second), LastError: down.LastError, Breaker: "closed"}
-		if len(told) != 2 || told[1] != up {
-			t.Errorf("told %+v, want %+v last", told, up)
+		if len(reported) != 2 || reported[1] != up {
+			t.Errorf("told %+v, want %+v last", reported, up)
 		}
 		expect(t, a, "eu", next(), "fresh")
 		if got := a.Planes(); len(got) != 2 || got[0].Plane != "eu" || got[1] != up {
@@ -253,8 +253,8 @@ func TestAskingsAreBounded(t *testing.T) {
 				want = 256
 			}
 			next := newTokens()
-			ask, asked := counted(after(time.Second, yes))
-			a := newAuthenticator(t, ask, func(o *auth.Options) { o.MaxAsking = most })
+			resolver, lookups := counted(after(time.Second, yes))
+			a := newAuthenticator(t, resolver, func(o *auth.Options) { o.MaxLookups = most })
 			var good, crowded atomic.Int64
 			var all sync.WaitGroup
 			for i := range 1000 {
@@ -272,8 +272,8 @@ func TestAskingsAreBounded(t *testing.T) {
 				})
 			}
 			all.Wait()
-			if asked.Load() != int64(want) || good.Load() != int64(want) || crowded.Load() != int64(1000-want) {
-				t.Errorf("asked %d times, %d good, %d sent away; want %d askings", asked.Load(), good.Load(), crowded.Load(), want)
+			if lookups.Load() != int64(want) || good.Load() != int64(want) || crowded.Load() != int64(1000-want) {
+				t.Errorf("%d lookups, %d good, %d sent away; want %d lookups", lookups.Load(), good.Load(), crowded.Load(), want)
 			}
 			expect(t, a, "us", next(), "fresh")
 			for _, s := range a.Planes() {

@@ -35,7 +35,7 @@ func (p *Principal) Member(organization string) bool {
 }
 
 // over reports whether p's token has ended at now.
-func (p *Principal) over(now time.Time) bool { return !p.Expires.IsZero() && !now.Before(p.Expires) }
+func (p *Principal) expired(now time.Time) bool { return !p.Expires.IsZero() && !now.Before(p.Expires) }
 
 // Identity is the outcome of identification.
 type Identity struct {

@@ -14,7 +14,7 @@ import (
 // Whatever was under way in this gateway or another when a token was revoked and forgotten: who brings it afterwards is refused.
 func TestForgottenTokenIsGoodForNobodyAfterwards(t *testing.T) {
 	var ended sync.Map // token -> true
-	ask := func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+	resolver := func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 		_, over := ended.Load(token.Header())
 		runtime.Gosched()
 		if over {
@@ -23,7 +23,7 @@ func TestForgottenTokenIsGoodForNobodyAfterwards(t *testing.T) {
 		return yes(ctx, plane, token)
 	}
 	p := newPlace()
-	a, b := replica(t, ask, p), replica(t, ask, p)
+	a, b := replica(t, resolver, p), replica(t, resolver, p)
 	for i := range 50 {
 		token := auth.NewToken(fmt.Sprint(i))
 		var over atomic.Bool

@@ -6,14 +6,14 @@ import (
 )
 
 // Standing is what this process knows of a token.
-type Standing int
+type TokenState int
 
 const (
 	// Unknown is a token that is new, refused, or was confirmed too long ago.
-	Unknown Standing = iota
+	Unknown TokenState = iota
 	// Vouched is a token that its control plane has confirmed, but whose identity has ended.
 	// It lasts as long as the token may be forwarded while the control plane is down.
-	Vouched
+	Stale
 	// Fresh is a token whose identity is valid now.
 	Fresh
 )
@@ -22,14 +22,14 @@ const (
 // is valid if the Standing is [Fresh]. It then counts as an identification, and may start
 // a renewal ahead of the identity's end, as [Authenticator.Identify] does. Safe for
 // concurrent use.
-func (a *Authenticator) Recall(ctx context.Context, plane string, token Token, address string) (Identity, Standing) {
+func (a *Authenticator) Recall(ctx context.Context, plane string, token Token, address string) (Identity, TokenState) {
 	q := query{plane, token, a.digests.of(plane, token), address}
 	v, _ := a.known.GetIfPresent(q.hash)
 	return a.recall(ctx, q, v)
 }
 
 // recall is Recall where v, which may be nil, is what is known.
-func (a *Authenticator) recall(ctx context.Context, q query, v *verdict) (Identity, Standing) {
+func (a *Authenticator) recall(ctx context.Context, q query, v *verdict) (Identity, TokenState) {
 	if v == nil || v.principal == nil {
 		return Identity{Hash: q.hash}, Unknown
 	}
@@ -42,7 +42,7 @@ func (a *Authenticator) recall(ctx context.Context, q query, v *verdict) (Identi
 		a.counts.known.Add(1)
 		return Identity{Principal: v.principal, Hash: q.hash, Age: age}, Fresh
 	case age < v.end:
-		return Identity{Hash: q.hash}, Vouched
+		return Identity{Hash: q.hash}, Stale
 	}
 	return Identity{Hash: q.hash}, Unknown
 }

@@ -11,23 +11,23 @@ import (
 func TestRecallReportsTheStandingOfATokenAndNeverWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
-		ask, asked := counted(yes)
-		plane.become(ask)
+		resolver, lookups := counted(yes)
+		plane.become(resolver)
 		a := newAuthenticator(t, plane.ask)
-		recall := func(token auth.Token) auth.Standing {
-			who, standing := a.Recall(t.Context(), "us", token, "")
-			if (who.Principal != nil) != (standing == auth.Fresh) {
-				t.Errorf("standing %d with principal %v", standing, who.Principal)
+		recall := func(token auth.Token) auth.TokenState {
+			id, standing := a.Recall(t.Context(), "us", token, "")
+			if (id.Principal != nil) != (standing == auth.Fresh) {
+				t.Errorf("standing %d with principal %v", standing, id.Principal)
 			}
 			return standing
 		}
-		if got := recall(token); got != auth.Unknown || asked.Load() != 0 {
-			t.Errorf("a new token has standing %d, and %d requests were made", got, asked.Load())
+		if got := recall(token); got != auth.Unknown || lookups.Load() != 0 {
+			t.Errorf("a new token has standing %d, and %d requests were made", got, lookups.Load())
 		}
 		expect(t, a, "us", token, "fresh")
 		for _, tt := range []struct {
 			passes time.Duration
-			want   auth.Standing
+			want   auth.TokenState
 		}{{0, auth.Fresh}, {59 * time.Second, auth.Fresh}, {59 * time.Second, auth.Fresh}} {
 			pass(tt.passes)
 			if got := recall(token); got != tt.want {
@@ -35,7 +35,7 @@ func TestRecallReportsTheStandingOfATokenAndNeverWaits(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		if asked.Load() < 2 {
+		if lookups.Load() < 2 {
 			t.Error("a token in use was not asked about again ahead of its end")
 		}
 	})
@@ -46,12 +46,12 @@ func TestATokenWhoseIdentityHasEndedIsVouchedForWhileItMayBeForwarded(t *testing
 		a := newAuthenticator(t, yes)
 		expect(t, a, "us", token, "fresh")
 		pass(ttl)
-		if _, got := a.Recall(t.Context(), "us", token, ""); got != auth.Vouched {
-			t.Errorf("standing %d, want %d", got, auth.Vouched)
+		if _, got := a.Recall(t.Context(), "us", token, ""); got != auth.Stale {
+			t.Errorf("standing %d, want %d", got, auth.Stale)
 		}
 		pass(stale - 1)
-		if _, got := a.Recall(t.Context(), "us", token, ""); got != auth.Vouched {
-			t.Errorf("standing %d just before the end of forwarding, want %d", got, auth.Vouched)
+		if _, got := a.Recall(t.Context(), "us", token, ""); got != auth.Stale {
+			t.Errorf("standing %d just before the end of forwarding, want %d", got, auth.Stale)
 		}
 		pass(1)
 		if _, got := a.Recall(t.Context(), "us", token, ""); got != auth.Unknown {

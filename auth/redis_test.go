@@ -42,8 +42,8 @@ func TestRedisKeepsIdentitiesSealed(t *testing.T) {
 	if found.Principal != nil || time.Since(found.Clock).Abs() > time.Minute {
 		t.Fatalf("empty: %+v", found)
 	}
-	who := somebody
-	place.Put(t.Context(), hash, &who, found.Clock.Add(-10*time.Second), time.Minute)
+	id := somebody
+	place.Put(t.Context(), hash, &id, found.Clock.Add(-10*time.Second), time.Minute)
 	found = redisPlace(t, s, sealSecret).Get(t.Context(), hash)
 	if found.Principal == nil || found.Age < 10*time.Second || found.Age > 15*time.Second {
 		t.Fatalf("found %+v, want it some 10 s old", found)
@@ -70,8 +70,8 @@ func TestRedisKeepsIdentitiesSealed(t *testing.T) {
 func TestRedisEntryIsBoundToItsPlace(t *testing.T) {
 	s := redistest.Start(t)
 	place, hash, other := redisPlace(t, s, sealSecret), [32]byte{1}, [32]byte{2}
-	who := somebody
-	place.Put(t.Context(), hash, &who, place.Get(t.Context(), hash).Clock, time.Minute)
+	id := somebody
+	place.Put(t.Context(), hash, &id, place.Get(t.Context(), hash).Clock, time.Minute)
 	s.Do("COPY", identityKey(hash), identityKey(other))
 	if got := place.Get(t.Context(), other); got.Principal != nil || got.Clock.IsZero() {
 		t.Errorf("elsewhere: %+v", got)
@@ -93,17 +93,17 @@ func TestRedisEntryIsBoundToItsPlace(t *testing.T) {
 func TestLatePutMakesNothingYounger(t *testing.T) {
 	s := redistest.Start(t)
 	place, hash := redisPlace(t, s, sealSecret), [32]byte{1}
-	who := somebody
+	id := somebody
 	clock := place.Get(t.Context(), hash).Clock
-	place.Put(t.Context(), hash, &who, clock.Add(-50*time.Second), time.Minute)
+	place.Put(t.Context(), hash, &id, clock.Add(-50*time.Second), time.Minute)
 	if got := place.Get(t.Context(), hash); got.Principal == nil || got.Age < 50*time.Second {
 		t.Errorf("%+v, want it 50 s old", got)
 	}
-	place.Put(t.Context(), hash, &who, clock.Add(-61*time.Second), time.Minute)
+	place.Put(t.Context(), hash, &id, clock.Add(-61*time.Second), time.Minute)
 	if got := place.Get(t.Context(), hash); got.Principal != nil {
 		t.Errorf("%+v, want nothing: it was over when it came", got)
 	}
-	place.Put(t.Context(), hash, &who, clock, 0)
+	place.Put(t.Context(), hash, &id, clock, 0)
 	if got := place.Get(t.Context(), hash); got.Principal != nil {
 		t.Errorf("%+v, want nothing that lives no time", got)
 	}
@@ -127,8 +127,8 @@ func TestUnreadableIdentitiesAreCounted(t *testing.T) {
 func TestHugeIdentityIsNotShared(t *testing.T) {
 	s := redistest.Start(t)
 	place := redisPlace(t, s, sealSecret)
-	who := auth.Principal{Client: "app", Organizations: []string{strings.Repeat("x", 1<<20)}}
-	place.Put(t.Context(), [32]byte{1}, &who, place.Get(t.Context(), [32]byte{1}).Clock, time.Minute)
+	id := auth.Principal{Client: "app", Organizations: []string{strings.Repeat("x", 1<<20)}}
+	place.Put(t.Context(), [32]byte{1}, &id, place.Get(t.Context(), [32]byte{1}).Clock, time.Minute)
 	if got := s.Do("DBSIZE"); got != "0" {
 		t.Errorf("%s keys", got)
 	}
@@ -136,7 +136,7 @@ func TestHugeIdentityIsNotShared(t *testing.T) {
 
 func TestRedisTroubleIsAMiss(t *testing.T) {
 	s := redistest.Start(t)
-	ask, asked := counted(yes)
+	resolver, lookups := counted(yes)
 	conn, err := redisconn.Open(redisconn.Options{URL: s.URL()})
 	if err != nil {
 		t.Fatal(err)
@@ -151,38 +151,38 @@ func TestRedisTroubleIsAMiss(t *testing.T) {
 		trouble()
 		for range 5 {
 			came := time.Now()
-			expect(t, newAuthenticator(t, ask, share), "us", token, "fresh")
+			expect(t, newAuthenticator(t, resolver, share), "us", token, "fresh")
 			if waited := time.Since(came); waited > time.Minute { // 50 ms on an idle machine
 				t.Errorf("%s: waited %v", name, waited)
 			}
 		}
 		s.Restart()
 	}
-	if got := asked.Load(); got != 10 {
-		t.Errorf("asked %d times for 10", got)
+	if got := lookups.Load(); got != 10 {
+		t.Errorf("%d lookups for 10", got)
 	}
 }
 
 func TestReplicasShareThroughRedis(t *testing.T) {
 	s := redistest.Start(t)
-	ask, asked := counted(yes)
+	resolver, lookups := counted(yes)
 	for range 5 {
 		place := redisPlace(t, s, sealSecret)
-		a := newAuthenticator(t, ask, func(o *auth.Options) { o.Shared, o.Secret = place, sealSecret })
-		who, err := a.Identify(t.Context(), "us", token, "")
-		if err != nil || who.Stale || who.Client != "client of "+token.Header() {
-			t.Errorf("%+v, %v", who, err)
+		a := newAuthenticator(t, resolver, func(o *auth.Options) { o.Shared, o.Secret = place, sealSecret })
+		id, err := a.Identify(t.Context(), "us", token, "")
+		if err != nil || id.Stale || id.Client != "client of "+token.Header() {
+			t.Errorf("%+v, %v", id, err)
 		}
 		a.Close() // waits until the others were told
 	}
-	if got := asked.Load(); got != 1 {
-		t.Errorf("asked %d times for 5 replicas", got)
+	if got := lookups.Load(); got != 1 {
+		t.Errorf("%d lookups for 5 replicas", got)
 	}
 	s.Flush()
 	place := redisPlace(t, s, sealSecret)
-	expect(t, newAuthenticator(t, ask, func(o *auth.Options) { o.Shared, o.Secret = place, sealSecret }), "us", token, "fresh")
-	if got := asked.Load(); got != 2 {
-		t.Errorf("asked %d times, want again when Redis has forgotten", got)
+	expect(t, newAuthenticator(t, resolver, func(o *auth.Options) { o.Shared, o.Secret = place, sealSecret }), "us", token, "fresh")
+	if got := lookups.Load(); got != 2 {
+		t.Errorf("%d lookups, want again when Redis has forgotten", got)
 	}
 }
 

@@ -25,21 +25,21 @@ func use(t *testing.T, a *auth.Authenticator, token auth.Token, step, lasts time
 func TestHotTokenNeverWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var answered []time.Time
-		ask, asked := counted(func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+		resolver, lookups := counted(func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 			answered = append(answered, time.Now())
 			return yes(ctx, plane, token)
 		})
 		var plane changing
-		plane.become(ask)
+		plane.become(resolver)
 		a := newAuthenticator(t, plane.ask)
 		expect(t, a, "us", token, "fresh")
-		plane.become(after(4*time.Second, ask))
+		plane.become(after(4*time.Second, resolver))
 		use(t, a, token, 100*time.Millisecond, time.Hour)
 		pass(5 * time.Second) // the last asking may still be under way
 		synctest.Wait()
 		// Asked again at 42 to 54 s of 60, from each asking on; the answers take 4 s, and came in time.
-		if got := asked.Load(); got < int64(time.Hour/(54*time.Second+100*time.Millisecond)) || got > int64(time.Hour/(42*time.Second))+1 {
-			t.Errorf("asked %d times in an hour", got)
+		if got := lookups.Load(); got < int64(time.Hour/(54*time.Second+100*time.Millisecond)) || got > int64(time.Hour/(42*time.Second))+1 {
+			t.Errorf("%d lookups in an hour", got)
 		}
 		distinct := map[time.Duration]bool{}
 		for i := 2; i < len(answered); i++ {
@@ -50,7 +50,7 @@ func TestHotTokenNeverWaits(t *testing.T) {
 			distinct[gap] = true
 		}
 		if len(distinct) < 10 {
-			t.Errorf("only %d different gaps between %d askings", len(distinct), len(answered))
+			t.Errorf("only %d different gaps between %d lookups", len(distinct), len(answered))
 		}
 	})
 }
@@ -58,8 +58,8 @@ func TestHotTokenNeverWaits(t *testing.T) {
 // Tokens that were learned together, as after a start, are not asked about together again.
 func TestRefreshesAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(yes)
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(yes)
+		a := newAuthenticator(t, resolver)
 		const tokens = 200
 		identify := func() {
 			for i := range tokens {
@@ -70,28 +70,28 @@ func TestRefreshesAreSpread(t *testing.T) {
 		identify()
 		pass(ttl * 70 / 100)
 		for range 12 {
-			before := asked.Load()
+			before := lookups.Load()
 			identify()
-			if got := asked.Load() - before; got > tokens/4 {
-				t.Errorf("%d of %d askings within one second of 12", got, tokens)
+			if got := lookups.Load() - before; got > tokens/4 {
+				t.Errorf("%d of %d lookups within one second of 12", got, tokens)
 			}
 			pass(time.Second)
 		}
 		identify()
-		if got := asked.Load(); got != 2*tokens {
-			t.Errorf("asked %d times for %d tokens in one lifetime, want each again once", got, tokens)
+		if got := lookups.Load(); got != 2*tokens {
+			t.Errorf("%d lookups for %d tokens in one lifetime, want each again once", got, tokens)
 		}
 	})
 }
 
 func TestIdleTokenIsNotRefreshed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(yes)
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(yes)
+		a := newAuthenticator(t, resolver)
 		use(t, a, token, time.Second, ttl*69/100)
 		pass(time.Hour)
-		if got := asked.Load(); got != 1 {
-			t.Errorf("asked %d times for a token that nobody uses", got)
+		if got := lookups.Load(); got != 1 {
+			t.Errorf("%d lookups for a token that nobody uses", got)
 		}
 	})
 }
@@ -107,7 +107,7 @@ func TestRefreshIsNeverTwoAtOnce(t *testing.T) {
 		expect(t, a, "us", token, "fresh")
 		use(t, a, token, 10*time.Millisecond, 5*ttl)
 		if most.Load() != 1 {
-			t.Errorf("%d askings at once about one token", most.Load())
+			t.Errorf("%d lookups at once about one token", most.Load())
 		}
 	})
 }
@@ -132,15 +132,15 @@ func TestRefreshThatFailsLeavesTheYes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
 		plane.become(yes)
-		ask, asked := counted(plane.ask)
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(plane.ask)
+		a := newAuthenticator(t, resolver)
 		expect(t, a, "us", token, "fresh")
 		plane.become(failing)
 		pass(ttl * 90 / 100)
-		asked.Store(0)
+		lookups.Store(0)
 		use(t, a, token, 10*time.Millisecond, ttl/10)
-		if got := asked.Load(); got < 1 || got > 3 {
-			t.Errorf("asked %d times in %v, want one in %v", got, ttl/10, ttl/20)
+		if got := lookups.Load(); got < 1 || got > 3 {
+			t.Errorf("%d lookups in %v, want one in %v", got, ttl/10, ttl/20)
 		}
 		expect(t, a, "us", token, "stale")
 		plane.become(yes)

@@ -25,11 +25,11 @@ func (s report) low(underWay int, now time.Time) bool {
 
 // note keeps the allowance that an answer to caller reports, and the one before that was
 // reported to another caller.
-func (p *plane) note(caller string, said Allowance) {
-	if p.said[0].caller != caller {
-		p.said[1] = p.said[0]
+func (p *plane) note(caller string, result Allowance) {
+	if p.reports[0].caller != caller {
+		p.reports[1] = p.reports[0]
 	}
-	p.said[0] = report{caller, said}
+	p.reports[0] = report{caller, result}
 }
 
 // reserved returns for how long what is left of the allowance is reserved, as far as caller
@@ -41,8 +41,8 @@ func (p *plane) note(caller string, said Allowance) {
 // holds for that caller alone, and low reports to two callers hold for all.
 func (p *plane) reserved(caller string, now time.Time) (wait time.Duration) {
 	all := true
-	for _, s := range p.said {
-		low := s.low(p.passing+p.asked, now)
+	for _, s := range p.reports {
+		low := s.low(p.calls+p.lookups, now)
 		if low && s.caller == caller {
 			return s.Reset.Sub(now)
 		}
@@ -51,7 +51,7 @@ func (p *plane) reserved(caller string, now time.Time) (wait time.Duration) {
 	if !all {
 		return 0
 	}
-	return p.said[0].Reset.Sub(now)
+	return p.reports[0].Reset.Sub(now)
 }
 
 // withheld returns for how long the plane is not asked about a token: while what is left of
@@ -78,39 +78,39 @@ func (a *Authenticator) Known(plane string, token Token) (hash [32]byte, ok bool
 // called once when the call is over. Else it returns how long calls of this caller have to
 // stay away, because what is left of the plane's allowance is reserved for identification.
 // Caller is any name, of a token that of [CallerOf]. Pass does not wait.
-func (a *Authenticator) Pass(plane, caller string) (wait time.Duration) {
+func (a *Authenticator) BeginCall(plane, caller string) (wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.entry(plane)
 	if wait = p.reserved(caller, time.Now()); wait == 0 {
-		p.passing++
+		p.calls++
 	}
 	return wait
 }
 
 // Passed ends a call that Pass has let go, and notes the allowance that its answer's header
 // reports; a nil header is no answer.
-func (a *Authenticator) Passed(plane, caller string, answer http.Header) {
-	said := allowance(answer)
+func (a *Authenticator) EndCall(plane, caller string, answer http.Header) {
+	result := allowance(answer)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.entry(plane)
-	p.passing--
-	if said.Limit > 0 {
-		p.note(caller, said)
+	p.calls--
+	if result.Limit > 0 {
+		p.note(caller, result)
 	}
 }
 
 // Spent notes the allowance that an answer reports: one to a request, other than an asking,
 // that the gateway sent with a token.
-func (a *Authenticator) Spent(plane string, token Token, answer http.Header) {
-	caller, said := CallerOf(a.digests.of(plane, token)), allowance(answer)
-	if said.Limit <= 0 {
+func (a *Authenticator) NoteAllowance(plane string, token Token, answer http.Header) {
+	caller, result := CallerOf(a.digests.of(plane, token)), allowance(answer)
+	if result.Limit <= 0 {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.entry(plane).note(caller, said)
+	a.entry(plane).note(caller, result)
 }
 
 // CallerOf names the caller that a token stands for.

@@ -27,10 +27,10 @@ func left(remaining int, reset time.Time) http.Header {
 
 // passes sends a call of a caller to plane us, where it may, and reports whether it might.
 func passes(a *auth.Authenticator, caller string, answer http.Header) bool {
-	if a.Pass("us", caller) > 0 {
+	if a.BeginCall("us", caller) > 0 {
 		return false
 	}
-	a.Passed("us", caller, answer)
+	a.EndCall("us", caller, answer)
 	return true
 }
 
@@ -41,15 +41,15 @@ func TestCallsLeaveAQuarterOfTheAllowance(t *testing.T) {
 		if !passes(a, "one", left(31, reset)) || !passes(a, "one", left(30, reset)) {
 			t.Fatal("a call was refused with more than a quarter left")
 		}
-		if got := a.Pass("us", "one"); got != 30*time.Second {
+		if got := a.BeginCall("us", "one"); got != 30*time.Second {
 			t.Errorf("with a quarter left it has to wait %v, want 30s", got)
 		}
-		if a.Pass("eu", "one") != 0 {
+		if a.BeginCall("eu", "one") != 0 {
 			t.Error("another plane's allowance was taken for this one's")
 		}
 		expect(t, a, "us", token, "fresh") // identification goes on
 		pass(30 * time.Second)
-		if a.Pass("us", "one") != 0 {
+		if a.BeginCall("us", "one") != 0 {
 			t.Error("a call was refused after the reset")
 		}
 	})
@@ -82,16 +82,16 @@ func TestCallsUnderWayCountAsSpent(t *testing.T) {
 		passes(a, "one", left(40, reset))
 		passes(a, "two", left(40, reset))
 		let := 0
-		for a.Pass("us", "three") == 0 {
+		for a.BeginCall("us", "three") == 0 {
 			let++
 		}
 		if let != 10 {
 			t.Errorf("%d calls at once with 10 above the reserve, want 10", let)
 		}
 		for range let {
-			a.Passed("us", "three", nil)
+			a.EndCall("us", "three", nil)
 		}
-		if a.Pass("us", "three") != 0 {
+		if a.BeginCall("us", "three") != 0 {
 			t.Error("calls that are over and were not answered count as spent")
 		}
 	})
@@ -99,20 +99,20 @@ func TestCallsUnderWayCountAsSpent(t *testing.T) {
 
 func TestAskingsAndListingsTellOfTheAllowanceToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		plane := &rationed{f: asker(yes)}
+		plane := &limitedPlane{f: resolverFunc(yes)}
 		reset := time.Now().Add(30 * time.Second)
 		plane.allowance.Store(&auth.Allowance{Limit: 120, Remaining: 20, Reset: reset})
-		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = plane })
+		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver = plane })
 		expect(t, a, "us", token, "fresh")
 		hash, known := a.Known("us", token)
-		if !known || a.Pass("us", auth.CallerOf(hash)) == 0 {
+		if !known || a.BeginCall("us", auth.CallerOf(hash)) == 0 {
 			t.Error("an asking got the report that little is left for its token, and calls with it went on")
 		}
-		if a.Pass("us", "192.0.2.1") != 0 {
+		if a.BeginCall("us", "192.0.2.1") != 0 {
 			t.Error("one low answer held for all")
 		}
-		a.Spent("us", auth.NewToken("of a listing"), left(19, reset))
-		if a.Pass("us", "192.0.2.1") == 0 {
+		a.NoteAllowance("us", auth.NewToken("of a listing"), left(19, reset))
+		if a.BeginCall("us", "192.0.2.1") == 0 {
 			t.Error("a listing of environments got the report too, and calls went on")
 		}
 	})
@@ -155,38 +155,38 @@ func TestPassingCallsAreNoAskings(t *testing.T) {
 
 // scarce is a control plane that counts all of a gateway's requests together: 120 in 30
 // seconds, of which so many are left.
-type scarce struct {
-	f     asker
+type sharedAllowance struct {
+	f     resolverFunc
 	left  atomic.Int64
 	reset time.Time
 }
 
-func (s *scarce) Ask(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
+func (s *sharedAllowance) Lookup(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
 	left := s.left.Add(-1)
 	if left < 0 {
 		return auth.Answer{}, &auth.UnavailableError{Plane: plane, Limited: true, RetryAfter: time.Until(s.reset), Cause: errors.New("429")}
 	}
-	said, err := s.f.Ask(ctx, plane, token)
-	said.Allowance = auth.Allowance{Limit: 120, Remaining: int(left), Reset: s.reset}
-	return said, err
+	result, err := s.f.Lookup(ctx, plane, token)
+	result.Allowance = auth.Allowance{Limit: 120, Remaining: int(left), Reset: s.reset}
+	return result, err
 }
 
-func (*scarce) Validator(string) string { return "test" }
+func (*sharedAllowance) Validator(string) string { return "test" }
 
 // TestGuessesLeaveAQuarterOfTheAllowanceToOtherAddresses: none of them costs another
 // client's new token its identification. One of that quarter goes to the guess whose
 // answer shows that the plane counts all callers together.
 func TestGuessesLeaveAQuarterOfTheAllowanceToOtherAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
+		resolver, lookups := counted(func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 			if strings.HasPrefix(token.Header(), "Bearer guess") {
 				return no(ctx, plane, token)
 			}
 			return yes(ctx, plane, token)
 		})
-		plane := &scarce{f: ask, reset: time.Now().Add(5 * time.Minute)}
+		plane := &sharedAllowance{f: resolver, reset: time.Now().Add(5 * time.Minute)}
 		plane.left.Store(120)
-		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker, o.Guard = plane, newTally() })
+		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver, o.Guard = plane, newTally() })
 		identify := func(token, address string) error {
 			_, err := a.Identify(t.Context(), "us", auth.NewToken(token), address)
 			return err
@@ -200,8 +200,8 @@ func TestGuessesLeaveAQuarterOfTheAllowanceToOtherAddresses(t *testing.T) {
 				t.Fatalf("guess %d: %v, want one by the gateway", i, err)
 			}
 		}
-		if asked.Load() != 91 {
-			t.Errorf("the plane got %d requests for guesses, want 91 of 120", asked.Load())
+		if lookups.Load() != 91 {
+			t.Errorf("the plane got %d requests for guesses, want 91 of 120", lookups.Load())
 		}
 		if err := identify("new", there); err != nil {
 			t.Errorf("a new token of another address: %v", err)
@@ -222,9 +222,9 @@ func TestGuessesLeaveAQuarterOfTheAllowanceToOtherAddresses(t *testing.T) {
 // TestGuessesAtOnceCountAsSpent before their answers report what is left.
 func TestGuessesAtOnceCountAsSpent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		plane := &scarce{f: after(time.Second, no), reset: time.Now().Add(5 * time.Minute)}
+		plane := &sharedAllowance{f: after(time.Second, no), reset: time.Now().Add(5 * time.Minute)}
 		plane.left.Store(42)
-		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker, o.Guard = plane, newTally() })
+		a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver, o.Guard = plane, newTally() })
 		for i := range 2 { // two callers get the report that 40 are left, 10 above the reserve
 			_, _ = a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint("first ", i)), here)
 		}

@@ -18,8 +18,8 @@ func identityKey(hash [32]byte) string {
 func TestIdentityThatIsPutBackIsAsOldAsItIs(t *testing.T) {
 	s := redistest.Start(t)
 	place, hash, backup := redisPlace(t, s, sealSecret), [32]byte{1}, identityKey([32]byte{1})+"backup"
-	who := somebody
-	place.Put(t.Context(), hash, &who, place.Get(t.Context(), hash).Clock.Add(-50*time.Second), time.Hour)
+	id := somebody
+	place.Put(t.Context(), hash, &id, place.Get(t.Context(), hash).Clock.Add(-50*time.Second), time.Hour)
 	s.Do("COPY", identityKey(hash), backup)
 	for how, command := range map[string][]string{
 		"with its whole life": {"PEXPIRE", identityKey(hash), "60000"}, "with more": {"PEXPIRE", identityKey(hash), "3600000"}, "without end": {"PERSIST", identityKey(hash)},
@@ -34,7 +34,7 @@ func TestIdentityThatIsPutBackIsAsOldAsItIs(t *testing.T) {
 	const rest = 100 * time.Millisecond
 	clock := place.Get(t.Context(), hash).Clock
 	read := time.Now()
-	place.Put(t.Context(), hash, &who, clock.Add(-50*time.Second), 50*time.Second+rest)
+	place.Put(t.Context(), hash, &id, clock.Add(-50*time.Second), 50*time.Second+rest)
 	s.Do("PERSIST", identityKey(hash))
 	for taken := true; taken; {
 		passed := time.Since(read)
@@ -49,8 +49,8 @@ func TestIdentityThatIsPutBackIsAsOldAsItIs(t *testing.T) {
 func TestIdentityFromTheFutureIsNotTaken(t *testing.T) {
 	s := redistest.Start(t)
 	place, hash := redisPlace(t, s, sealSecret), [32]byte{1}
-	who := somebody
-	place.Put(t.Context(), hash, &who, place.Get(t.Context(), hash).Clock.Add(time.Hour), time.Minute)
+	id := somebody
+	place.Put(t.Context(), hash, &id, place.Get(t.Context(), hash).Clock.Add(time.Hour), time.Minute)
 	if got := place.Get(t.Context(), hash); got.Principal != nil || got.Clock.IsZero() {
 		t.Errorf("%+v", got)
 	}
@@ -87,9 +87,9 @@ func TestRevokedTokenOutlivesNoLifeWhoeverPutsItBack(t *testing.T) {
 	}
 }
 
-func must(who auth.Identity, err error) auth.Identity {
+func must(id auth.Identity, err error) auth.Identity {
 	if err != nil {
 		panic(err)
 	}
-	return who
+	return id
 }

@@ -56,7 +56,7 @@ func (f *floors) above(h digest, asked time.Time) bool {
 }
 
 // find looks for h among the shared identities. It returns the verdict found, nil if there is none, and what was found.
-func (a *Authenticator) find(ctx context.Context, h digest) (*verdict, Found) {
+func (a *Authenticator) findShared(ctx context.Context, h digest) (*verdict, Found) {
 	if a.options.Shared == nil {
 		return nil, Found{}
 	}
@@ -69,7 +69,7 @@ func (a *Authenticator) find(ctx context.Context, h digest) (*verdict, Found) {
 }
 
 // tellOthers keeps the outcome of an asking where the other gateways look. It waits for that place.
-func (a *Authenticator) tellOthers(ctx context.Context, h digest, v *verdict, found Found) {
+func (a *Authenticator) share(ctx context.Context, h digest, v *verdict, found Found) {
 	switch {
 	case a.options.Shared == nil:
 	case v.principal == nil && (found.Principal != nil || found.Clock.IsZero()):

@@ -12,49 +12,49 @@ import (
 )
 
 // stuck is a place that forgets nothing it is told to drop.
-type stuck struct{ *place }
+type keepsDropped struct{ *organizationKey }
 
-func (stuck) Drop(context.Context, [32]byte) {}
+func (keepsDropped) Drop(context.Context, [32]byte) {}
 
 // replica is a gateway beside others that share in s.
-func replica(t *testing.T, f asker, s auth.Shared, changes ...func(*auth.Options)) *auth.Authenticator {
+func replica(t *testing.T, f resolverFunc, s auth.Shared, changes ...func(*auth.Options)) *auth.Authenticator {
 	t.Helper()
 	return newAuthenticator(t, f, append(changes, func(o *auth.Options) { o.Shared, o.Secret = s, []byte("the same for all, 32 bytes or more") })...)
 }
 
 func TestReplicasAskOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(after(time.Second, yes))
+		resolver, lookups := counted(after(time.Second, yes))
 		p := newPlace()
-		expect(t, replica(t, ask, p), "us", token, "fresh")
+		expect(t, replica(t, resolver, p), "us", token, "fresh")
 		synctest.Wait()
 		for _, age := range []time.Duration{time.Second, 2 * time.Second, 30 * time.Second} {
-			b := replica(t, ask, p)
+			b := replica(t, resolver, p)
 			came := time.Now()
-			who, err := b.Identify(t.Context(), "us", token, "")
-			if err != nil || who.Stale || who.Age != age || who.Client != "client of "+token.Header() || time.Since(came) != 0 {
-				t.Errorf("%+v, %v after %v; want age %v at once", who, err, time.Since(came), age)
+			id, err := b.Identify(t.Context(), "us", token, "")
+			if err != nil || id.Stale || id.Age != age || id.Client != "client of "+token.Header() || time.Since(came) != 0 {
+				t.Errorf("%+v, %v after %v; want age %v at once", id, err, time.Since(came), age)
 			}
 			pass(map[time.Duration]time.Duration{time.Second: time.Second, 2 * time.Second: 28 * time.Second}[age])
 		}
-		if got := asked.Load(); got != 1 {
-			t.Errorf("asked %d times for 4 replicas", got)
+		if got := lookups.Load(); got != 1 {
+			t.Errorf("%d lookups for 4 replicas", got)
 		}
 		pass(40 * time.Second)
-		expect(t, replica(t, ask, p), "us", token, "fresh")
-		if got := asked.Load(); got != 2 {
-			t.Errorf("asked %d times, want again for what is older than its life", got)
+		expect(t, replica(t, resolver, p), "us", token, "fresh")
+		if got := lookups.Load(); got != 2 {
+			t.Errorf("%d lookups, want again for what is older than its life", got)
 		}
-		expect(t, replica(t, ask, p), "eu", token, "fresh")
-		if got := asked.Load(); got != 3 {
-			t.Errorf("asked %d times, want again on another plane", got)
+		expect(t, replica(t, resolver, p), "eu", token, "fresh")
+		if got := lookups.Load(); got != 3 {
+			t.Errorf("%d lookups, want again on another plane", got)
 		}
 	})
 }
 
 // named is an asker that is another validator.
 type named struct {
-	asker
+	resolverFunc
 	name string
 }
 
@@ -64,22 +64,22 @@ func TestWhatOneValidatorSaidCountsForNoOther(t *testing.T) {
 	p := newPlace()
 	hashes := map[[32]byte]string{}
 	for _, name := range []string{"me https://anypoint.mulesoft.com", "introspect https://anypoint.mulesoft.com", "introspect https://elsewhere.example", ""} {
-		ask, asked := counted(yes)
-		a := replica(t, nil, p, func(o *auth.Options) { o.Asker = named{ask, name} })
-		who, err := a.Identify(t.Context(), "us", token, "")
-		if err != nil || asked.Load() != 1 || hashes[who.Hash] != "" {
-			t.Errorf("%q: %v, asked %d times, hash of %q", name, err, asked.Load(), hashes[who.Hash])
+		resolver, lookups := counted(yes)
+		a := replica(t, nil, p, func(o *auth.Options) { o.Resolver = named{resolver, name} })
+		id, err := a.Identify(t.Context(), "us", token, "")
+		if err != nil || lookups.Load() != 1 || hashes[id.Hash] != "" {
+			t.Errorf("%q: %v, %d lookups, hash of %q", name, err, lookups.Load(), hashes[id.Hash])
 		}
-		hashes[who.Hash] = name + " "
+		hashes[id.Hash] = name + " "
 		a.Close()
 	}
 }
 
 func TestRefreshTakesTheYoungerYes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(yes)
+		resolver, lookups := counted(yes)
 		p := newPlace()
-		replicas := []*auth.Authenticator{replica(t, ask, p), replica(t, ask, p), replica(t, ask, p), replica(t, ask, p)}
+		replicas := []*auth.Authenticator{replica(t, resolver, p), replica(t, resolver, p), replica(t, resolver, p), replica(t, resolver, p)}
 		const lasts = 20 * ttl
 		for began := time.Now(); time.Since(began) < lasts; pass(100 * time.Millisecond) {
 			for i, a := range replicas {
@@ -90,7 +90,7 @@ func TestRefreshTakesTheYoungerYes(t *testing.T) {
 				synctest.Wait()
 			}
 		}
-		if got := asked.Load(); got > int64(lasts/(ttl*70/100))+1 {
+		if got := lookups.Load(); got > int64(lasts/(ttl*70/100))+1 {
 			t.Errorf("%d replicas asked %d times, want no more than one would", len(replicas), got)
 		}
 	})
@@ -99,9 +99,9 @@ func TestRefreshTakesTheYoungerYes(t *testing.T) {
 // What another gateway learned is no use to a refresh where it is as old, or older.
 func TestRefreshAsksWhereOthersKnowNothingNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(yes)
+		resolver, lookups := counted(yes)
 		p := newPlace()
-		a, b := replica(t, ask, p), replica(t, ask, p)
+		a, b := replica(t, resolver, p), replica(t, resolver, p)
 		expect(t, a, "us", token, "fresh")
 		pass(2 * time.Second)
 		b.Forget("us", token)
@@ -111,8 +111,8 @@ func TestRefreshAsksWhereOthersKnowNothingNew(t *testing.T) {
 		pass(ttl*90/100 - 2*time.Second)
 		expect(t, a, "us", token, "fresh")
 		synctest.Wait()
-		if got := asked.Load(); got != 3 {
-			t.Errorf("asked %d times, want once more: the other's yes is to be renewed itself", got)
+		if got := lookups.Load(); got != 3 {
+			t.Errorf("%d lookups, want once more: the other's yes is to be renewed itself", got)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -121,8 +121,8 @@ func TestRefreshAsksWhereOthersKnowNothingNew(t *testing.T) {
 		p := newPlace()
 		expect(t, replica(t, plane.ask, p), "us", token, "fresh")
 		synctest.Wait()
-		ask, asked := counted(ending(time.Now().Add(30 * time.Second)))
-		b := replica(t, ask, p)
+		resolver, lookups := counted(ending(time.Now().Add(30 * time.Second)))
+		b := replica(t, resolver, p)
 		pass(20 * time.Second)
 		p.down = true
 		expect(t, b, "us", token, "fresh")
@@ -130,14 +130,14 @@ func TestRefreshAsksWhereOthersKnowNothingNew(t *testing.T) {
 		pass(9 * time.Second)
 		expect(t, b, "us", token, "fresh")
 		synctest.Wait()
-		if got := asked.Load(); got != 2 {
-			t.Errorf("asked %d times, want again: the other's yes is older", got)
+		if got := lookups.Load(); got != 2 {
+			t.Errorf("%d lookups, want again: the other's yes is older", got)
 		}
 	})
 }
 
 func TestSharedYesIsForwardedWhileThePlaneIsDown(t *testing.T) {
-	for name, down := range map[string]asker{"5xx": failing, "silent": silent} {
+	for name, down := range map[string]resolverFunc{"5xx": failing, "silent": silent} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var plane changing
@@ -162,12 +162,12 @@ func TestSharedPlaceIsNeverNeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace()
 		p.down = true
-		ask, asked := counted(yes)
+		resolver, lookups := counted(yes)
 		for range 3 {
-			expect(t, replica(t, ask, p), "us", token, "fresh")
+			expect(t, replica(t, resolver, p), "us", token, "fresh")
 		}
-		if got := asked.Load(); got != 3 {
-			t.Errorf("asked %d times", got)
+		if got := lookups.Load(); got != 3 {
+			t.Errorf("%d lookups", got)
 		}
 		synctest.Wait()
 		if p.puts != 0 {
@@ -232,9 +232,9 @@ func TestSharedYesDoesNotComeBack(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, a *auth.Authenticator, plane *changing){
 		"forgotten": func(_ *testing.T, a *auth.Authenticator, _ *changing) { a.Forget("us", token) },
 		"doubted": func(t *testing.T, a *auth.Authenticator, _ *changing) {
-			who, _ := a.Identify(t.Context(), "us", token, "")
+			id, _ := a.Identify(t.Context(), "us", token, "")
 			pass(negativeTTL)
-			a.Doubt(who.Hash)
+			a.Doubt(id.Hash)
 		},
 		"refused": func(t *testing.T, a *auth.Authenticator, plane *changing) {
 			plane.become(no)
@@ -249,7 +249,7 @@ func TestSharedYesDoesNotComeBack(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var plane changing
 				plane.become(yes)
-				p := stuck{newPlace()}
+				p := keepsDropped{newPlace()}
 				a := replica(t, plane.ask, p)
 				expect(t, a, "us", token, "fresh")
 				synctest.Wait()
@@ -274,16 +274,16 @@ func TestSharedYesDoesNotComeBack(t *testing.T) {
 func TestSharedYesFromAfterwardsIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace()
-		ask, asked := counted(yes)
-		a, b := replica(t, ask, p), replica(t, ask, p)
+		resolver, lookups := counted(yes)
+		a, b := replica(t, resolver, p), replica(t, resolver, p)
 		expect(t, a, "us", token, "fresh")
 		a.Forget("us", token)
 		pass(time.Second)
 		expect(t, b, "us", token, "fresh")
 		synctest.Wait()
 		expect(t, a, "us", token, "fresh")
-		if got := asked.Load(); got != 2 {
-			t.Errorf("asked %d times, want once before and once after", got)
+		if got := lookups.Load(); got != 2 {
+			t.Errorf("%d lookups, want once before and once after", got)
 		}
 	})
 }
@@ -299,9 +299,9 @@ func TestEndOfATokenIsToldToTheOthers(t *testing.T) {
 				var plane changing
 				plane.become(yes)
 				a := replica(t, plane.ask, p)
-				who, _ := a.Identify(t.Context(), "us", token, "")
+				id, _ := a.Identify(t.Context(), "us", token, "")
 				pass(negativeTTL)
-				end(a, who.Hash)
+				end(a, id.Hash)
 				synctest.Wait()
 				plane.become(no)
 				if len(p.kept) != 0 {
@@ -345,13 +345,13 @@ func TestSharedYesOfATokenThatEnds(t *testing.T) {
 		f := ending(time.Now().Add(10 * time.Second))
 		expect(t, replica(t, f, p), "us", token, "fresh")
 		pass(5 * time.Second)
-		ask, asked := counted(no)
-		b := replica(t, ask, p)
+		resolver, lookups := counted(no)
+		b := replica(t, resolver, p)
 		expect(t, b, "us", token, "fresh")
 		pass(5 * time.Second)
 		expect(t, b, "us", token, "refused")
-		if len(p.kept) != 0 && asked.Load() != 1 {
-			t.Errorf("asked %d times", asked.Load())
+		if len(p.kept) != 0 && lookups.Load() != 1 {
+			t.Errorf("%d lookups", lookups.Load())
 		}
 	})
 }
@@ -361,7 +361,7 @@ func TestFloorsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
 		plane.become(yes)
-		p := stuck{newPlace()}
+		p := keepsDropped{newPlace()}
 		a := replica(t, plane.ask, p)
 		expect(t, a, "us", token, "fresh")
 		synctest.Wait()

@@ -10,21 +10,21 @@ import (
 )
 
 // aged is a shared place that has the same identity of every token and forgets nothing.
-type aged struct {
-	nowhere
+type fixedAge struct {
+	unreachable
 
-	asked time.Time
-	gets  *int
+	lookups time.Time
+	gets    *int
 }
 
 // before is an aged whose identity was asked for that long ago.
-func before(age time.Duration) aged { return aged{asked: time.Now().Add(-age)} }
+func before(age time.Duration) fixedAge { return fixedAge{lookups: time.Now().Add(-age)} }
 
-func (p aged) Get(context.Context, [32]byte) auth.Found {
+func (p fixedAge) Get(context.Context, [32]byte) auth.Found {
 	if p.gets != nil {
 		*p.gets++
 	}
-	return auth.Found{Principal: &auth.Principal{Plane: "us", Client: "app"}, Age: time.Since(p.asked), Clock: time.Now()}
+	return auth.Found{Principal: &auth.Principal{Plane: "us", Client: "app"}, Age: time.Since(p.lookups), Clock: time.Now()}
 }
 
 // TestOfTwoStaleYesesTheYoungerServes, the gateway's own or another's.
@@ -36,33 +36,33 @@ func TestOfTwoStaleYesesTheYoungerServes(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var plane changing
 			plane.become(yes)
-			p := &switched{}
+			p := &switchablePlace{}
 			a := replica(t, plane.ask, p)
 			expect(t, a, "us", token, "fresh")
 			pass(tt.own)
 			plane.become(failing)
 			p.Shared = before(tt.others)
-			who, err := a.Identify(t.Context(), "us", token, "")
-			if err != nil || !who.Stale || who.Age != tt.want {
-				t.Errorf("own of %v, another's of %v: %v, %v; want %v", tt.own, tt.others, who.Age, err, tt.want)
+			id, err := a.Identify(t.Context(), "us", token, "")
+			if err != nil || !id.Stale || id.Age != tt.want {
+				t.Errorf("own of %v, another's of %v: %v, %v; want %v", tt.own, tt.others, id.Age, err, tt.want)
 			}
 		})
 	}
 }
 
 // switched is a shared place that becomes another one.
-type switched struct{ auth.Shared }
+type switchablePlace struct{ auth.Shared }
 
-func (s *switched) Get(ctx context.Context, hash [32]byte) auth.Found {
+func (s *switchablePlace) Get(ctx context.Context, hash [32]byte) auth.Found {
 	if s.Shared == nil {
 		return auth.Found{}
 	}
 	return s.Shared.Get(ctx, hash)
 }
 
-func (s *switched) Put(context.Context, [32]byte, *auth.Principal, time.Time, time.Duration) {}
+func (s *switchablePlace) Put(context.Context, [32]byte, *auth.Principal, time.Time, time.Duration) {}
 
-func (s *switched) Drop(context.Context, [32]byte) {}
+func (s *switchablePlace) Drop(context.Context, [32]byte) {}
 
 // TestARefusalOutlivesWhatOthersStillShare: a yes from before it, in a place that does not
 // forget, is not taken back.
@@ -70,7 +70,7 @@ func TestARefusalOutlivesWhatOthersStillShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
 		plane.become(yes)
-		p := stuck{newPlace()}
+		p := keepsDropped{newPlace()}
 		a := replica(t, plane.ask, p)
 		expect(t, a, "us", token, "fresh")
 		synctest.Wait()
@@ -94,13 +94,13 @@ func TestOthersAreLookedAtNowAndThenWhileThePlaneIsDown(t *testing.T) {
 		var plane changing
 		plane.become(yes)
 		gets := 0
-		p := &switched{}
+		p := &switchablePlace{}
 		a := replica(t, plane.ask, p)
 		expect(t, a, "us", token, "fresh")
 		pass(2 * ttl)
 		plane.become(failing)
 		trip(t, a)
-		p.Shared = aged{asked: time.Now().Add(-ttl), gets: &gets}
+		p.Shared = fixedAge{lookups: time.Now().Add(-ttl), gets: &gets}
 		for range 100 { // 1 s
 			expect(t, a, "us", token, "stale")
 			synctest.Wait()
@@ -123,16 +123,16 @@ func TestOthersAreLookedAtNowAndThenWhileThePlaneIsDown(t *testing.T) {
 func TestAYesOfSeventyPercentIsNotYoung(t *testing.T) {
 	for age, want := range map[time.Duration]int64{ttl*70/100 - 1: 1, ttl * 70 / 100: 2} {
 		synctest.Test(t, func(t *testing.T) {
-			ask, asked := counted(yes)
-			p := &switched{}
-			a := replica(t, ask, p)
+			resolver, lookups := counted(yes)
+			p := &switchablePlace{}
+			a := replica(t, resolver, p)
 			expect(t, a, "us", token, "fresh")
 			pass(ttl*90/100 + 1)
 			p.Shared = before(age)
 			expect(t, a, "us", token, "fresh") // and is renewed behind
 			synctest.Wait()
-			if asked.Load() != want {
-				t.Errorf("another's yes of %v: asked %d times, want %d", age, asked.Load(), want)
+			if lookups.Load() != want {
+				t.Errorf("another's yes of %v: %d lookups, want %d", age, lookups.Load(), want)
 			}
 		})
 	}
@@ -149,19 +149,19 @@ func TestATokenOfNanosecondsIsNoTrouble(t *testing.T) {
 }
 
 // holding is a place that has one identity and forgets nothing, without a word of who asks.
-type holding struct {
-	nowhere
+type fixedPlace struct {
+	unreachable
 
-	found *auth.Found
-	asked *time.Time
+	found   *auth.Found
+	lookups *time.Time
 }
 
-func (p holding) Get(context.Context, [32]byte) auth.Found {
+func (p fixedPlace) Get(context.Context, [32]byte) auth.Found {
 	if p.found == nil {
 		return auth.Found{Clock: time.Now()}
 	}
 	found := *p.found
-	found.Age, found.Clock = time.Since(*p.asked), time.Now()
+	found.Age, found.Clock = time.Since(*p.lookups), time.Now()
 	return found
 }
 
@@ -169,16 +169,16 @@ func (p holding) Get(context.Context, [32]byte) auth.Found {
 // as when another gateway was late to share it.
 func TestARefusalIsNotTakenBackByAYesFromBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &switched{Shared: holding{}}
+		p := &switchablePlace{Shared: fixedPlace{}}
 		a := replica(t, after(time.Second, no), p)
-		asked := time.Now()
+		lookups := time.Now()
 		expect(t, a, "us", token, "refused")
-		p.Shared = holding{found: &auth.Found{Principal: &auth.Principal{Plane: "us", Client: "app"}}, asked: &asked}
+		p.Shared = fixedPlace{found: &auth.Found{Principal: &auth.Principal{Plane: "us", Client: "app"}}, lookups: &lookups}
 		pass(negativeTTL)
 		expect(t, a, "us", token, "refused")
 		pass(time.Second)
 		later := time.Now()
-		p.Shared = holding{found: &auth.Found{Principal: &auth.Principal{Plane: "us", Client: "app"}}, asked: &later}
+		p.Shared = fixedPlace{found: &auth.Found{Principal: &auth.Principal{Plane: "us", Client: "app"}}, lookups: &later}
 		pass(negativeTTL)
 		expect(t, a, "us", token, "fresh")
 	})

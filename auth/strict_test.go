@@ -13,9 +13,9 @@ import (
 )
 
 // askers are both kinds, of a control plane that answers 200 with body.
-func askers(body string) map[string]auth.Asker {
+func resolvers(body string) map[string]auth.Resolver {
 	answers := transport(func(*http.Request) (*http.Response, error) { return response(http.StatusOK, nil, body), nil })
-	return map[string]auth.Asker{
+	return map[string]auth.Resolver{
 		"me":         &auth.Anypoint{Endpoint: endpoint, Transport: answers},
 		"introspect": &auth.Introspection{Endpoint: endpoint, Transport: answers},
 	}
@@ -55,12 +55,12 @@ func TestIdentityIsReadStrictly(t *testing.T) {
 		{"introspect", "invalid UTF-8", "{\"active\":true,\"client_id\":\"a\xc0\xaf\"}", "unclear"},
 		{"introspect", "a web page", "<html>", "trouble"},
 	} {
-		who, err := whose(t, askers(tt.body)[tt.by], "us", token)
+		id, err := resolve(t, resolvers(tt.body)[tt.by], "us", token)
 		failure, _ := errors.AsType[*auth.UnavailableError](err)
 		got := ""
 		switch {
 		case err == nil:
-			got = who.Client
+			got = id.Client
 		case errors.Is(err, auth.ErrBadToken):
 			got = "refused"
 		case failure != nil && failure.Answered:
@@ -157,14 +157,14 @@ func FuzzIdentityIsReadStrictly(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		for kind, asker := range askers(body) {
-			who, err := whose(t, asker, "us", token)
+		for kind, asker := range resolvers(body) {
+			id, err := resolve(t, asker, "us", token)
 			if err != nil {
 				continue
 			}
 			object, ok := oracle([]byte(body))
 			if !ok {
-				t.Fatalf("%s: %q is no single object without duplicates, and names %+v", kind, body, who)
+				t.Fatalf("%s: %q is no single object without duplicates, and names %+v", kind, body, id)
 			}
 			client, member := object["client_id"], "client_id"
 			if kind == "me" {
@@ -173,10 +173,10 @@ func FuzzIdentityIsReadStrictly(f *testing.F) {
 			} else if active, _ := object["active"].(bool); !active {
 				t.Errorf("%q is active", body)
 			}
-			if name, _ := client.(string); name != who.Client {
-				t.Errorf("%s: %q names %q, want %q", kind, body, who.Client, name)
+			if name, _ := client.(string); name != id.Client {
+				t.Errorf("%s: %q names %q, want %q", kind, body, id.Client, name)
 			}
-			change(t, kind, body, who.Name(), member)
+			change(t, kind, body, id.Name(), member)
 		}
 	})
 }
@@ -192,13 +192,13 @@ func change(t *testing.T, kind, body, name, member string) {
 	object, _ := oracle([]byte(body))
 	other := strings.ToUpper(member)
 	if _, taken := object[other]; !taken {
-		if who, err := whose(t, askers(front(other))[kind], "us", token); err != nil || who.Name() != name {
-			t.Errorf("%s: with %s in front, %q names %+v, %v; want %s", kind, other, body, who, err, name)
+		if id, err := resolve(t, resolvers(front(other))[kind], "us", token); err != nil || id.Name() != name {
+			t.Errorf("%s: with %s in front, %q names %+v, %v; want %s", kind, other, body, id, err, name)
 		}
 	}
 	if _, has := object[member]; has {
-		if who, err := whose(t, askers(front(member))[kind], "us", token); err == nil {
-			t.Errorf("%s: with a second %s, %q names %+v", kind, member, body, who)
+		if id, err := resolve(t, resolvers(front(member))[kind], "us", token); err == nil {
+			t.Errorf("%s: with a second %s, %q names %+v", kind, member, body, id)
 		}
 	}
 }

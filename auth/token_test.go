@@ -176,16 +176,16 @@ func TestTokenNeverPrints(t *testing.T) {
 }
 
 // nobody is an asker that encodes as JSON, as functions do not.
-type nobody struct{}
+type emptyResolver struct{}
 
-func (nobody) Ask(context.Context, string, auth.Token) (auth.Answer, error) {
+func (emptyResolver) Lookup(context.Context, string, auth.Token) (auth.Answer, error) {
 	return auth.Answer{}, auth.ErrBadToken
 }
 
-func (nobody) Validator(string) string { return "nobody" }
+func (emptyResolver) Validator(string) string { return "nobody" }
 
 func TestSecretOfHashesNeverPrints(t *testing.T) {
-	o := auth.Options{Asker: nobody{}, TTL: ttl, NegativeTTL: negativeTTL, Secret: []byte(secret)}
+	o := auth.Options{Resolver: emptyResolver{}, TTL: ttl, NegativeTTL: negativeTTL, Secret: []byte(secret)}
 	a := newAuthenticator(t, no, func(to *auth.Options) { *to = o })
 	for name, v := range map[string]any{"options": o, "pointer": &o, "field": struct{ Options auth.Options }{o}, "authenticator": a, "its holder": struct{ a any }{a}} {
 		for how, printed := range prints(t, v, verbs...) {

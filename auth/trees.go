@@ -15,7 +15,7 @@ func trees(all iter.Seq[organization]) []Organization {
 		n++
 	}
 	for o := range all {
-		f.plant(o)
+		f.add(o)
 	}
 	return f.list
 }
@@ -29,20 +29,20 @@ type forest struct {
 
 // plant adds o and what is below it to the tree of its root. What does not state how it
 // stands to others is in no tree.
-func (f *forest) plant(o organization) {
+func (f *forest) add(o organization) {
 	switch {
 	case o.ID == "":
 	case o.isRoot():
-		f.grow(o.ID, o.Subs)
+		f.addSubs(o.ID, o.Subs)
 	case o.IsRoot != nil || o.Parent != "" || len(o.Parents) > 0:
 		root := f.rootOf(o)
-		f.grow(root, []string{o.ID})
-		f.grow(root, o.Subs)
+		f.addSubs(root, []string{o.ID})
+		f.addSubs(root, o.Subs)
 	}
 }
 
 // grow adds sub-organizations to the tree of root.
-func (f *forest) grow(root string, subs []string) {
+func (f *forest) addSubs(root string, subs []string) {
 	at, ok := f.trees[root]
 	if !ok {
 		at = len(f.list)

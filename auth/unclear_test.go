@@ -40,11 +40,11 @@ func TestUnclearAnswerIsNoTroubleOfThePlane(t *testing.T) {
 				answers(w, r)
 			}
 			me := accounts(t, answer)
-			var asker auth.Asker = me
+			var asker auth.Resolver = me
 			if strings.HasPrefix(name, "introspect") {
 				asker = &auth.Introspection{Transport: me.Transport, Endpoint: me.Endpoint, ClientID: "gateway", Secret: "s3cret"}
 			}
-			a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = asker })
+			a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver = asker })
 			for range 20 {
 				expect(t, a, "us", next(), "unavailable")
 			}
@@ -72,11 +72,11 @@ func TestAnswerAboutNoTokenInParticularIsTroubleOfThePlane(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			me := accounts(t, answers)
-			var asker auth.Asker = me
+			var asker auth.Resolver = me
 			if strings.HasPrefix(name, "introspect") {
 				asker = &auth.Introspection{Transport: me.Transport, Endpoint: me.Endpoint, ClientID: "gateway", Secret: "s3cret"}
 			}
-			a := newAuthenticator(t, nil, func(o *auth.Options) { o.Asker = asker })
+			a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver = asker })
 			trip(t, a)
 			if got := a.Planes(); got[0].LastError == "" {
 				t.Errorf("the cause is not told: %+v", got)
@@ -86,26 +86,26 @@ func TestAnswerAboutNoTokenInParticularIsTroubleOfThePlane(t *testing.T) {
 }
 
 func TestUnclearTokenIsAskedAboutOnceInAWhile(t *testing.T) {
-	for name, answer := range map[string]asker{"by its error": unclear, "by no principal": noPrincipal} {
+	for name, answer := range map[string]resolverFunc{"by its error": unclear, "by no principal": noPrincipal} {
 		synctest.Test(t, func(t *testing.T) {
-			ask, asked := counted(answer)
+			resolver, lookups := counted(answer)
 			var results []string
-			a := newAuthenticator(t, ask, func(o *auth.Options) { o.OnAsked = func(q auth.Asking) { results = append(results, q.Result) } })
+			a := newAuthenticator(t, resolver, func(o *auth.Options) { o.OnLookup = func(q auth.Lookup) { results = append(results, q.Result) } })
 			for range 10 {
 				_, err := a.Identify(t.Context(), "us", token, "")
 				failure, ok := errors.AsType[*auth.UnavailableError](err)
-				if !ok || errors.Is(err, auth.ErrBadToken) || failure.RetryAfter <= 0 && asked.Load() > 1 || failure.RetryAfter > negativeTTL {
+				if !ok || errors.Is(err, auth.ErrBadToken) || failure.RetryAfter <= 0 && lookups.Load() > 1 || failure.RetryAfter > negativeTTL {
 					t.Errorf("%s: %+v, want an identity that is not available, and when to come back", name, err)
 				}
 				pass(negativeTTL / 10)
 			}
-			if asked.Load() != 1 {
-				t.Errorf("%s: asked %d times, want once in %v", name, asked.Load(), negativeTTL)
+			if lookups.Load() != 1 {
+				t.Errorf("%s: %d lookups, want once in %v", name, lookups.Load(), negativeTTL)
 			}
 			expect(t, a, "us", token, "unavailable")
 			synctest.Wait()
-			if asked.Load() != 2 || !slices.Equal(results, []string{"unclear", "unclear"}) {
-				t.Errorf("%s: asked %d times, told as %q; want again after %v", name, asked.Load(), results, negativeTTL)
+			if lookups.Load() != 2 || !slices.Equal(results, []string{"unclear", "unclear"}) {
+				t.Errorf("%s: %d lookups, told as %q; want again after %v", name, lookups.Load(), results, negativeTTL)
 			}
 			if got := a.Counts(); got.Unavailable != 11 {
 				t.Errorf("%s: counted as %+v", name, got)
@@ -119,17 +119,17 @@ func TestUnclearAnswerAboutAKnownTokenLeavesItForForwarding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
 		plane.become(yes)
-		ask, asked := counted(plane.ask)
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(plane.ask)
+		a := newAuthenticator(t, resolver)
 		expect(t, a, "us", token, "fresh")
 		plane.become(unclear)
 		pass(ttl)
-		asked.Store(0)
+		lookups.Store(0)
 		for began := time.Now(); time.Since(began) < 4*negativeTTL; pass(negativeTTL / 100) {
 			expect(t, a, "us", token, "stale")
 		}
-		if got := asked.Load(); got != 4 {
-			t.Errorf("asked %d times in four times %v", got, negativeTTL)
+		if got := lookups.Load(); got != 4 {
+			t.Errorf("%d lookups in four times %v", got, negativeTTL)
 		}
 		plane.become(yes)
 		pass(negativeTTL)
@@ -144,8 +144,8 @@ func TestUnclearAnswerIsChargedToItsCallersAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newTally()
 		next := newTokens()
-		ask, asked := counted(unclear)
-		a := newAuthenticator(t, ask, guarded(g))
+		resolver, lookups := counted(unclear)
+		a := newAuthenticator(t, resolver, guarded(g))
 		for range 20 {
 			_, _ = a.Identify(t.Context(), "us", next(), here)
 		}
@@ -159,9 +159,9 @@ func TestUnclearAnswerIsChargedToItsCallersAddress(t *testing.T) {
 			t.Errorf("one of them used 10 times is charged as %v, want once to its address and then to itself", g.failed)
 		}
 		g.block(here)
-		before := asked.Load()
-		if _, err := a.Identify(t.Context(), "us", next(), here); !guessing(err) || asked.Load() != before {
-			t.Errorf("from a blocked address: %v, asked %d times", err, asked.Load()-before)
+		before := lookups.Load()
+		if _, err := a.Identify(t.Context(), "us", next(), here); !guessing(err) || lookups.Load() != before {
+			t.Errorf("from a blocked address: %v, %d lookups", err, lookups.Load()-before)
 		}
 	})
 }
@@ -176,8 +176,8 @@ func TestUnclearAnswerAboutAKnownTokenIsNobodysGuess(t *testing.T) {
 		_ = must(a.Identify(t.Context(), "us", token, here))
 		plane.become(unclear)
 		pass(ttl)
-		if who := must(a.Identify(t.Context(), "us", token, here)); !who.Stale || len(g.failed) != 0 {
-			t.Errorf("%+v, charged %v", who, g.failed)
+		if id := must(a.Identify(t.Context(), "us", token, here)); !id.Stale || len(g.failed) != 0 {
+			t.Errorf("%+v, charged %v", id, g.failed)
 		}
 	})
 }

@@ -16,7 +16,7 @@ type verdict struct {
 	life    time.Duration // how long it is fresh
 	end     time.Duration // of a yes, how long it is good for forwarding while the plane is down
 	renewal atomic.Int64  // of a yes, the age in nanoseconds from which on its next use asks again ahead of its end
-	rest    time.Duration // of a yes, the age up to which it is not asked again, because the last answer was unclear; guarded by the Authenticator's mu
+	backoff time.Duration // of a yes, the age up to which it is not asked again, because the last answer was unclear; guarded by the Authenticator's mu
 
 	weight uint32 // bytes, about
 }
@@ -63,7 +63,7 @@ func (v *verdict) err(now time.Time) error {
 }
 
 // rests reports whether v is a yes that is not to be asked again yet. The caller holds the Authenticator's mu.
-func (v *verdict) rests(now time.Time) bool { return now.Sub(v.at) < v.rest }
+func (v *verdict) inBackoff(now time.Time) bool { return now.Sub(v.at) < v.backoff }
 
 func (v *verdict) fresh(now time.Time) bool { return now.Sub(v.at) < v.life }
 

@@ -11,8 +11,8 @@ import (
 
 func TestFirstRequestFindsWhatWasWarmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(after(2*time.Second, yes))
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(after(2*time.Second, yes))
+		a := newAuthenticator(t, resolver)
 		early, late := auth.NewToken("early"), auth.NewToken("late")
 		began := time.Now()
 		a.Warm("us", early)
@@ -30,33 +30,33 @@ func TestFirstRequestFindsWhatWasWarmed(t *testing.T) {
 		}
 		a.Warm("us", late)
 		synctest.Wait()
-		if got := asked.Load(); got != 2 {
-			t.Errorf("asked %d times for 2 tokens", got)
+		if got := lookups.Load(); got != 2 {
+			t.Errorf("%d lookups for 2 tokens", got)
 		}
 	})
 }
 
 func TestWarmingIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask, asked := counted(after(time.Second, yes))
-		a := newAuthenticator(t, ask)
+		resolver, lookups := counted(after(time.Second, yes))
+		a := newAuthenticator(t, resolver)
 		warm := func(from int) int64 {
-			asked.Store(0)
+			lookups.Store(0)
 			for i := range 1000 {
 				a.Warm("us", auth.NewToken(fmt.Sprint(from+i)))
 			}
 			synctest.Wait()
-			return asked.Load()
+			return lookups.Load()
 		}
 		if got := warm(0); got != 64 {
-			t.Errorf("%d askings at once, want 64", got)
+			t.Errorf("%d lookups at once, want 64", got)
 		}
 		if got := outcome(a.Identify(t.Context(), "us", auth.NewToken("awaited"), "")); got != "fresh" {
 			t.Errorf("a request that comes meanwhile: %s", got)
 		}
 		synctest.Wait()
 		if got := warm(1000); got != 64 {
-			t.Errorf("%d askings at once later, want 64", got)
+			t.Errorf("%d lookups at once later, want 64", got)
 		}
 	})
 }

@@ -13,12 +13,12 @@ import (
 )
 
 // Allowances keep a part of each control plane's allowance for identification.
-// *[auth.Authenticator] is one. Pass returns 0 where a call of caller may go to plane now,
-// and Passed is called once when that call is over, with the header of its answer or nil;
-// else Pass returns how long the caller has to stay away. Neither waits.
+// *[auth.Authenticator] is one. BeginCall returns 0 where a call of caller may go to plane now,
+// and EndCall is called once when that call is over, with the header of its answer or nil;
+// otherwise BeginCall returns how long the caller has to stay away. Neither waits.
 type Allowances interface {
-	Pass(plane, caller string) (wait time.Duration)
-	Passed(plane, caller string, answer http.Header)
+	BeginCall(plane, caller string) (wait time.Duration)
+	EndCall(plane, caller string, answer http.Header)
 }
 
 // CallCounts are what became of Access Management calls since the start.
@@ -102,7 +102,7 @@ func (p *Proxy) chargeCall(x *exchange) error {
 // reserved for identification.
 func (p *Proxy) pass(x *exchange) error {
 	if p.Allowances != nil {
-		if wait := p.Allowances.Pass(x.location.Plane, x.caller); wait > 0 {
+		if wait := p.Allowances.BeginCall(x.location.Plane, x.caller); wait > 0 {
 			return refusal{
 				code: codeOverQuota, retryAfter: wait, violated: policyPlane,
 				detail: "the control plane " + x.location.Plane + " answers few more requests at the moment, and these are kept for identification",
@@ -119,6 +119,6 @@ func (p *Proxy) pass(x *exchange) error {
 func (p *Proxy) passed(x *exchange, answer http.Header) {
 	if x.passing {
 		x.passing = false
-		p.Allowances.Passed(x.location.Plane, x.caller, answer)
+		p.Allowances.EndCall(x.location.Plane, x.caller, answer)
 	}
 }

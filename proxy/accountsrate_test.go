@@ -134,7 +134,7 @@ type account struct {
 	heard   []http.Header
 }
 
-func (a *account) Pass(plane, caller string) time.Duration {
+func (a *account) BeginCall(plane, caller string) time.Duration {
 	if a.wait > 0 {
 		return a.wait
 	}
@@ -143,7 +143,7 @@ func (a *account) Pass(plane, caller string) time.Duration {
 	return 0
 }
 
-func (a *account) Passed(_, _ string, answer http.Header) {
+func (a *account) EndCall(_, _ string, answer http.Header) {
 	a.under--
 	a.heard = append(a.heard, answer)
 }

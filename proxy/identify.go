@@ -44,7 +44,7 @@ func (p *Proxy) recognize(x *exchange) (auth.Identity, error) {
 
 // classOf returns the class of a caller with a token of this standing. One that was
 // confirmed before is no stranger: it would be shed while a control plane is down.
-func classOf(standing auth.Standing) class {
+func classOf(standing auth.TokenState) class {
 	if standing == auth.Unknown {
 		return stranger
 	}

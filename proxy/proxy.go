@@ -21,7 +21,7 @@ import (
 // Identifier says whose token a request carries. *[auth.Authenticator] is one. Identify may wait for a control plane, bounded; its errors refuse the
 // exchange. The other methods never wait. Recall returns what is known of a token in this process.
 type Identifier interface {
-	Recall(ctx context.Context, plane string, token auth.Token, address string) (auth.Identity, auth.Standing)
+	Recall(ctx context.Context, plane string, token auth.Token, address string) (auth.Identity, auth.TokenState)
 	Identify(ctx context.Context, plane string, token auth.Token, address string) (auth.Identity, error)
 	Doubt(hash [32]byte)
 	Warm(plane string, token auth.Token)

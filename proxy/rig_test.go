@@ -38,8 +38,8 @@ type rig struct {
 
 	unreached bool // upstream gets nothing: there is no connection to it
 
-	recalled map[string]auth.Standing // by token; not changed while requests are served
-	waits    func(token auth.Token)   // called by Identify before it answers; nil: it answers at once
+	recalled map[string]auth.TokenState // by token; not changed while requests are served
+	waits    func(token auth.Token)     // called by Identify before it answers; nil: it answers at once
 
 	mu        sync.Mutex
 	readable  []string     // organizations of the last statistics
@@ -66,7 +66,7 @@ var who = map[string]auth.Principal{
 }
 
 // Recall knows the tokens in recalled and no others: those are asked about, as after a start.
-func (g *rig) Recall(ctx context.Context, plane string, token auth.Token, address string) (auth.Identity, auth.Standing) {
+func (g *rig) Recall(ctx context.Context, plane string, token auth.Token, address string) (auth.Identity, auth.TokenState) {
 	standing := g.recalled[strings.TrimPrefix(token.Header(), "Bearer ")]
 	if standing != auth.Fresh {
 		return auth.Identity{}, standing
@@ -290,7 +290,7 @@ type known struct{}
 
 var one = &auth.Principal{Plane: "us", Client: "app-one", Organizations: []string{"o"}}
 
-func (known) Recall(context.Context, string, auth.Token, string) (auth.Identity, auth.Standing) {
+func (known) Recall(context.Context, string, auth.Token, string) (auth.Identity, auth.TokenState) {
 	return auth.Identity{Principal: one, Hash: [32]byte{1}}, auth.Fresh
 }
 func (known) Identify(context.Context, string, auth.Token, string) (auth.Identity, error) {

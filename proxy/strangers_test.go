@@ -52,7 +52,7 @@ func TestAClientWithAKnownTokenIsServedWhileStrangersHoldAllTheirSlots(t *testin
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := newRig(t, func(o *Options) { o.MaxExchanges, o.Accounts = 64, tt.accounts })
-				g.recalled = map[string]auth.Standing{"one": auth.Fresh, "stale": auth.Vouched}
+				g.recalled = map[string]auth.TokenState{"one": auth.Fresh, "stale": auth.Stale}
 				g.waits = func(token auth.Token) {
 					if token.Header() == "Bearer slow" {
 						<-time.After(4 * time.Second)

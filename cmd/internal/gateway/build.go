@@ -243,15 +243,15 @@ const introspect = "introspect"
 // makeIdentity makes what knows callers by their tokens, over all replicas where they share a Redis and a secret.
 func (p *parts) makeIdentity(transport proxy.Transport, guard auth.Guard) (err error) {
 	c := p.config.Auth
-	var asker auth.Asker = &auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(p.config)}
+	var asker auth.Resolver = &auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(p.config)}
 	if c.Mode == introspect {
 		asker = &auth.Introspection{
 			Transport: transport.Shared, Endpoint: Endpoint(p.config), URL: c.IntrospectionURL.Reveal(), ClientID: c.ClientID, Secret: c.ClientSecret.Reveal(),
 		}
 	}
 	o := auth.Options{
-		Asker: &learner{asker, p.stats}, TTL: c.TTL, NegativeTTL: c.NegativeTTL, Stale: c.Stale, Secret: p.config.Key(), Guard: guard,
-		OnChange: p.planeChanged, OnAsked: p.asked,
+		Resolver: &learner{asker, p.stats}, TTL: c.TTL, NegativeTTL: c.NegativeTTL, Stale: c.Stale, Secret: p.config.Key(), Guard: guard,
+		OnChange: p.planeChanged, OnLookup: p.asked,
 	}
 	if p.redis != nil && len(o.Secret) > 0 {
 		if p.identities, err = auth.NewRedis(p.redis, o.Secret); err != nil {

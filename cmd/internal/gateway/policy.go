@@ -41,7 +41,7 @@ func checkPolicy(c config.Config) (problems []config.Problem) {
 // makePolicy makes what decides by the organization's rules, and what tells it of environments.
 func (p *parts) makePolicy(transport proxy.Transport) (err error) {
 	p.environments, err = auth.NewEnvironmentTypes(auth.EnvironmentTypesOptions{
-		Lister: &auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(p.config), Spent: p.auth.Spent},
+		Lister: &auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(p.config), OnAnswer: p.auth.NoteAllowance},
 	})
 	if err != nil || p.config.Policy.Path == "" {
 		p.policy = &policy.Policy{}

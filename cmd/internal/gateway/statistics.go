@@ -127,13 +127,13 @@ func (a answerer) Answer(ctx context.Context, plane string, op objectstore.Opera
 
 // learner tells the statistics of the organizations that callers belong to: the tree that isMaster sums over.
 type learner struct {
-	auth.Asker
+	auth.Resolver
 	counter *stats.Counter
 }
 
-// Ask implements [auth.Asker].
-func (l *learner) Ask(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
-	said, err := l.Asker.Ask(ctx, plane, token)
+// Lookup implements [auth.Resolver].
+func (l *learner) Lookup(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
+	said, err := l.Resolver.Lookup(ctx, plane, token)
 	if err == nil {
 		for _, tree := range said.Principal.Trees {
 			l.counter.LearnTree(plane, tree.Root, tree.Subs)
