@@ -9,28 +9,33 @@ import (
 	"slices"
 )
 
-// mePath tells whose token it is ("Object Store v2 REST APIs", organization id).
+// mePath is the API that returns the client and user of a token ("Object Store v2 REST
+// APIs", organization id).
 const mePath = "/accounts/api/me"
 
-// maxMe bounds an answer of [mePath] in bytes. Captured ones have some 20 KiB; organizations with thousands of sub-organizations have more.
+// maxMe limits the size of an answer of [mePath] in bytes. Captured answers have some
+// 20 KiB; those for organizations with thousands of sub-organizations have more.
 const maxMe = 8 << 20
 
-// Endpoint is where the Access Management of a plane answers.
+// Endpoint is the address of the Access Management of a plane.
 type Endpoint struct {
 	URL  *url.URL // scheme and host to connect to
 	Host string   // Host header; the plane's own host, also where URL is an override
 }
 
-// Anypoint asks Access Management whose a token is. It is safe for concurrent use.
+// Anypoint finds the principal of a token by a request to Access Management. It is safe
+// for concurrent use.
 type Anypoint struct {
 	Transport http.RoundTripper
 	Endpoint  func(plane string) Endpoint
 
-	// Spent is called with the header of each answer to ListEnvironments; nil: no call.
+	// OnAnswer is called with the header of each answer to ListEnvironments. It may be
+	// nil.
 	OnAnswer func(plane string, token Token, answer http.Header)
 }
 
-// me is what of the answer to GET /accounts/api/me is used. A client token may lack user, a login token may lack client.
+// me contains the members of the answer to GET /accounts/api/me that are used. The
+// answer to a client token may lack user, the answer to a login token may lack client.
 type me struct {
 	Client *struct {
 		ID           string   `json:"client_id"`
@@ -47,20 +52,22 @@ type me struct {
 
 type organization struct {
 	ID      string   `json:"id"`
-	IsRoot  *bool    `json:"isRoot"` // nil: not said
+	IsRoot  *bool    `json:"isRoot"` // nil: the answer does not state it
 	Subs    []string `json:"subOrganizationIds"`
-	Parent  string   `json:"parentId"`              // the one right above
-	Parents []string `json:"parentOrganizationIds"` // all above, in an order that is not documented
+	Parent  string   `json:"parentId"`              // the organization directly above
+	Parents []string `json:"parentOrganizationIds"` // all organizations above, in an order that is not documented
 }
 
-// Validator implements [Asker]. An override of the endpoint is another validator: an emulator's word counts for no real plane.
+// Validator implements [Resolver]. An override of the endpoint is another validator:
+// answers of an emulator must not count for a real plane.
 func (a *Anypoint) Validator(plane string) string {
 	end := a.Endpoint(plane)
 	return "me " + end.URL.JoinPath(mePath).Redacted() + " as " + end.Host
 }
 
-// Ask implements [Asker]. It asks once and follows no redirect. Errors: [ErrBadToken] where the control plane refuses the token (401, 403), else an
-// *[UnavailableError], which is Answered where the answer concerns the token alone.
+// Lookup implements [Resolver]. It sends one request and follows no redirect. Errors:
+// [ErrBadToken] if the control plane refuses the token (401, 403), otherwise an
+// *[UnavailableError], which is Answered if the answer concerns this token alone.
 func (a *Anypoint) Lookup(ctx context.Context, plane string, token Token) (Answer, error) {
 	end := a.Endpoint(plane)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, end.URL.JoinPath(mePath).String(), nil)
@@ -91,7 +98,8 @@ func (a *Anypoint) Lookup(ctx context.Context, plane string, token Token) (Answe
 	return result, failure
 }
 
-// blames reports whether a status says that something is wrong with the request, which is nothing but a token: others' may be answered.
+// blamesRequest reports whether a status means that the request is wrong. All of the
+// request but the token is fixed, so requests with other tokens may succeed.
 func blamesRequest(status int) bool {
 	return status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
 }
@@ -108,15 +116,16 @@ func readMe(body io.Reader, plane string) (*Principal, error) {
 	return p, nil
 }
 
-// principal keeps what matters of m.
+// principal returns the principal that m names.
 func (m *me) principal(plane string) *Principal {
 	p := &Principal{Plane: plane}
 	appOnly := false
 	if m.Client != nil {
 		p.Client = m.Client.ID
 		p.Organizations = append(p.Organizations, m.Client.Organization)
-		// The user of a client_credentials app is the one who made it, not one it acts for ("the data returned corresponds to the user
-		// who created the connected app", Access Management docs).
+		// The user of a client_credentials app is the user that created it. The app
+		// does not act for that user ("the data returned corresponds to the user who
+		// created the connected app", Access Management docs).
 		appOnly = p.Client != "" && slices.Equal(m.Client.GrantTypes, []string{"client_credentials"})
 	}
 	if m.User != nil {
@@ -127,7 +136,9 @@ func (m *me) principal(plane string) *Principal {
 	}
 	for i, tree := range p.Trees {
 		p.Trees[i].Subs = distinct(tree.Subs)
-		if m.Client != nil && tree.Root != "" && tree.Root == m.Client.Organization { // an app's own organization reaches down, however its user stands to it
+		// An app belongs to the sub-organizations of its own organization too,
+		// regardless of its user's relation to that organization.
+		if m.Client != nil && tree.Root != "" && tree.Root == m.Client.Organization {
 			p.Organizations = append(p.Organizations, p.Trees[i].Subs...)
 		}
 	}
@@ -135,7 +146,9 @@ func (m *me) principal(plane string) *Principal {
 	return p
 }
 
-// belong adds organizations and what is below them. Belonging to an organization reaches down, contributing to one does not.
+// addOrganizations adds organizations and, for those in member, their
+// sub-organizations. Membership of an organization includes its sub-organizations,
+// contribution to it does not.
 func (p *Principal) addOrganizations(member, contributor []organization) {
 	all := slices.Concat(member, contributor)
 	for _, o := range all {
@@ -147,7 +160,8 @@ func (p *Principal) addOrganizations(member, contributor []organization) {
 	p.Trees = trees(slices.Values(all))
 }
 
-// distinct drops empty ids and all but the first of equal ones. It looks each up in a map, because an organization may have thousands below it.
+// distinct removes empty ids and all but the first of equal ones. It uses a map,
+// because an organization may have thousands of sub-organizations.
 func distinct(ids []string) []string {
 	seen := map[string]bool{"": true}
 	return slices.DeleteFunc(ids, func(id string) bool {

@@ -13,37 +13,45 @@ import (
 	"osgate/internal/retryafter"
 )
 
-// Asker asks a control plane whose a token is. *[Anypoint] and *[Introspection] are two. It is safe for concurrent use.
+// Resolver finds the principal of a token by a request to a control plane. *[Anypoint]
+// and *[Introspection] implement it. It is safe for concurrent use.
 type Resolver interface {
-	// Ask is called once for all that wait for the same answer, with a deadline that it must keep. Its answer names a principal, or its error is
-	// either [ErrBadToken], which is kept for a while and refuses the caller, or anything else, which means that nobody knows; an *[UnavailableError]
-	// that is Answered, or no principal, is kept for a while too. What the answer says of the allowance counts beside an error too.
+	// Lookup is called once for all callers that wait for the same answer, with a
+	// deadline that it must keep. It returns an answer that names a principal, or an
+	// error: [ErrBadToken], which is kept for a while and refuses the caller, or any
+	// other error, which means that the principal is unknown. An *[UnavailableError]
+	// that is Answered, and an answer without a principal, are kept for a while too.
+	// The allowance in an answer is used even if there is an error.
 	Lookup(ctx context.Context, plane string, token Token) (Answer, error)
-	// Validator names who is asked for plane, where and as whom, always in the same words and without secrets. What one validator said of a token
-	// counts for no other.
+	// Validator returns a name of the service that validates the tokens of plane: its
+	// kind, address and the identity used with it, always in the same words and without
+	// secrets. An answer of one validator is never used for another.
 	Validator(plane string) string
 }
 
-// Answer is what a control plane said.
+// Answer is the answer of a control plane to a lookup.
 type Answer struct {
 	Principal *Principal
 	Allowance Allowance
 }
 
-// Allowance is how often a control plane may still be asked, as its headers X-RateLimit-Limit, -Remaining and -Reset say (access-management-api
-// 1.0.45). The zero Allowance is none: it did not say.
+// Allowance is the number of requests that a control plane still accepts, by its
+// headers X-RateLimit-Limit, -Remaining and -Reset (access-management-api 1.0.45). The
+// zero Allowance means that an answer had no such headers.
 type Allowance struct {
 	Limit, Remaining int
-	Reset            time.Time // when Remaining is Limit again, at most an hour away
+	Reset            time.Time // when Remaining is Limit again, at most an hour from now
 }
 
-// UnavailableError says that a control plane could not be asked, or did not state whose a token is. It does not mean that the token is refused.
+// UnavailableError reports that a control plane could not be reached, or that its
+// answer does not name the principal of a token. It does not mean that the token is
+// refused.
 type UnavailableError struct {
 	Plane      string
 	RetryAfter time.Duration // 0: unknown
-	Unreached  bool          // it gave no answer at all
-	Limited    bool          // it answered 429
-	Answered   bool          // it answered about this token alone, and does not state whose it is: it is not down
+	Unreached  bool          // there was no answer at all
+	Limited    bool          // the answer was 429
+	Answered   bool          // the plane is up: its answer concerns this token alone, and does not name a principal
 	Cause      error
 }
 
@@ -58,19 +66,23 @@ func (e *UnavailableError) Error() string {
 // Unwrap returns the cause.
 func (e *UnavailableError) Unwrap() error { return e.Cause }
 
-// maxRest bounds in bytes what is read of an answer only so that its connection can be used again.
+// maxDrain limits how many bytes of an answer are read only so that its connection can
+// be reused.
 const maxDrain = 64 << 10
 
-// drain reads what is left of an answer, bounded: a connection is used again only once its answer was read to the end.
+// drain reads the rest of an answer, up to maxDrain bytes: a connection is reused only
+// after its answer was read to the end.
 func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, maxDrain) }
 
-// unhelpful is the error of an answer that tells nothing of the token.
+// unavailable returns the error for an answer that contains no information about the
+// token.
 func unavailable(plane string, answer *http.Response, cause error) *UnavailableError {
 	limited := answer.StatusCode == http.StatusTooManyRequests
 	return &UnavailableError{Plane: plane, Cause: cause, RetryAfter: retryAfter(answer), Limited: limited}
 }
 
-// unread is the error of an answer of host that readObject or its caller could not take. An [unclearError] concerns one token alone.
+// unreadable returns the error for an answer of host that readObject or its caller
+// could not read. An [unclearError] concerns one token alone.
 func unreadable(plane string, answer *http.Response, host string, cause error) *UnavailableError {
 	failure := unavailable(plane, answer, fmt.Errorf("reading the answer of %s: %w", host, cause))
 	_, failure.Answered = errors.AsType[unclearError](cause)
@@ -110,7 +122,8 @@ func allowance(h http.Header) Allowance {
 	return Allowance{Limit: limit, Remaining: remaining, Reset: time.Now().Add(wait)}
 }
 
-// hide returns err, or an error that quotes nothing where err quotes one of secrets, as the transport's does of an answer that is not HTTP.
+// redact returns err, or an error without details if err quotes one of secrets. The
+// transport's error quotes an answer that is not HTTP, which may repeat them.
 func redact(err error, secrets ...string) error {
 	result := err.Error()
 	for _, text := range secrets {

@@ -11,25 +11,26 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
-// Authenticator keeps what control planes say of tokens. It is safe for concurrent use.
+// Authenticator identifies tokens and caches the answers of control planes. It is safe
+// for concurrent use.
 type Authenticator struct {
 	options    Options // without Secret
 	digests    *digester
 	known      *otter.Cache[digest, *verdict]
-	background sync.WaitGroup // grows only under mu and before closed
+	background sync.WaitGroup // of flights and drops; grows only under mu and before closed
 	counts     counts
 
-	mu       sync.Mutex         // guards what follows, and orders what is kept with what is forgotten
-	planes   map[string]*plane  // at most one entry a plane
-	flights  map[digest]*flight // that may still be joined
-	running  int                // flights, those that were forgotten included
-	lookups  int                // those of them that wait for a control plane
+	mu       sync.Mutex         // guards the fields below, and orders the storing of answers with Forget and Doubt
+	planes   map[string]*plane  // at most one entry for each plane
+	flights  map[digest]*flight // those that callers may still join
+	running  int                // flights and drops under way, forgotten flights included
+	lookups  int                // flights that wait for a control plane
 	floors   floors
 	suspects suspects
-	changes  []PlaneState // not yet told to OnChange
+	changes  []PlaneState // not yet reported to OnChange
 	closed   bool
 
-	notifying sync.Mutex // held while OnChange runs, so that changes are told in order
+	notifying sync.Mutex // held while OnChange runs, so that changes are reported in order
 }
 
 // New returns an Authenticator, or an error for options that cannot work.
@@ -57,9 +58,11 @@ func New(o Options) (*Authenticator, error) {
 	}, nil
 }
 
-// Identify says whose token it is on plane, for a caller at an address; an empty address is nobody's, and its failures do not count. It waits for the
-// control plane where nothing fresh is known and that answers, at most until ctx ends; others that ask for the same token meanwhile share the answer, and
-// one's leaving fails nobody. Errors: [ErrBadToken], *[GuessingError], *[UnavailableError], ctx's own.
+// Identify returns the principal of token on plane, for a caller at an address. An
+// empty address means that the caller's failures are not counted. If no fresh answer is
+// known, Identify waits for the control plane until ctx ends; concurrent calls for the
+// same token share one lookup, and the end of one ctx does not end it for the others.
+// Errors: [ErrBadToken], *[GuessingError], *[UnavailableError], the error of ctx.
 func (a *Authenticator) Identify(ctx context.Context, plane string, token Token, address string) (Identity, error) {
 	q := query{plane, token, a.digests.of(plane, token), address}
 	v, _ := a.known.GetIfPresent(q.hash)
@@ -71,8 +74,8 @@ func (a *Authenticator) Identify(ctx context.Context, plane string, token Token,
 	return id, err
 }
 
-// await finds out whose token it is, where v, which may be nil, is what is known and does not say it. The flight is the one that said so, nil
-// if none did.
+// await identifies the token of q, if v, the known verdict or nil, is not fresh. It
+// returns the flight that found the principal, nil if none did.
 func (a *Authenticator) await(ctx context.Context, q query, v *verdict) (*flight, Identity, error) {
 	now := time.Now()
 	if v != nil && v.principal == nil && v.fresh(now) {
@@ -89,7 +92,8 @@ func (a *Authenticator) await(ctx context.Context, q query, v *verdict) (*flight
 	return a.follow(ctx, q, f, v, now)
 }
 
-// follow waits for f, where v, which may be nil, is what is known at now. It returns f if that said whose token it is.
+// follow waits for f, where v, which may be nil, is the verdict that was known at now.
+// It returns f if f found the principal.
 func (a *Authenticator) follow(ctx context.Context, q query, f *flight, v *verdict, now time.Time) (*flight, Identity, error) {
 	patience, stop := patienceWith(v, now)
 	defer stop()
@@ -115,10 +119,12 @@ func (a *Authenticator) follow(ctx context.Context, q query, f *flight, v *verdi
 	return f, id, err
 }
 
-// grace is how long a caller waits for a slow plane whose token is good for forwarding anyway. The asking goes on behind its back.
+// grace is how long a caller waits for a slow plane if its token may be forwarded
+// anyway. The lookup continues in the background.
 const grace = 500 * time.Millisecond
 
-// patienceWith returns what ends the wait of a caller of whom v is known, which may be nil: nothing, where it is not good for forwarding.
+// patienceWith returns a channel that receives when the caller should stop waiting. It
+// is nil if v, which may be nil, does not allow forwarding.
 func patienceWith(v *verdict, now time.Time) (over <-chan time.Time, stop func()) {
 	if v == nil || !v.usable(now) {
 		return nil, func() {}
@@ -127,8 +133,10 @@ func patienceWith(v *verdict, now time.Time) (over <-chan time.Time, stop func()
 	return t.C, func() { t.Stop() }
 }
 
-// look returns the flight to wait for, and what is known meanwhile; or no flight, and what is known, where that became fresh meanwhile, where its last
-// asking was unclear a moment ago, or where the plane is down: then a probe that is due runs behind the caller's back.
+// findFlight returns the flight to wait for and the verdict known so far. It returns no
+// flight but only the verdict if that became fresh meanwhile, if the answer to its last
+// lookup was unclear a moment ago, or if the plane is down; in the last case it starts
+// a probe in the background if one is due.
 func (a *Authenticator) findFlight(ctx context.Context, q query) (*flight, *verdict) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -147,7 +155,7 @@ func (a *Authenticator) findFlight(ctx context.Context, q query) (*flight, *verd
 	return nil, v
 }
 
-// answer is what q's caller is told of v, which is known.
+// answer returns the result for q's caller by v, which is not nil.
 func (a *Authenticator) answer(ctx context.Context, q query, v *verdict) (Identity, error) {
 	if v.principal == nil {
 		return Identity{Hash: q.hash}, a.repeat(ctx, q, v)
@@ -155,9 +163,11 @@ func (a *Authenticator) answer(ctx context.Context, q query, v *verdict) (Identi
 	return q.identity(v, !v.fresh(time.Now()))
 }
 
-// fall is what q's caller is told when nobody knows: what was said before, or err.
+// fallback returns the result for q's caller if the lookup failed: the identity of an
+// earlier answer, or err.
 func (a *Authenticator) fallback(q query, err error) (Identity, error) {
-	// Looked up again: what was known before the asking may have been forgotten since.
+	// Read again: Forget or Doubt may have dropped the verdict since the lookup
+	// started.
 	now := time.Now()
 	if v, ok := a.known.GetIfPresent(q.hash); ok && v.usable(now) {
 		return q.identity(v, !v.fresh(now))
@@ -165,7 +175,7 @@ func (a *Authenticator) fallback(q query, err error) (Identity, error) {
 	return Identity{Hash: q.hash}, err
 }
 
-// identity is the outcome of a verdict.
+// identity returns the identity or error of a verdict.
 func (q query) identity(v *verdict, stale bool) (Identity, error) {
 	if v.principal == nil {
 		return Identity{Hash: q.hash}, v.err(time.Now())
@@ -173,27 +183,30 @@ func (q query) identity(v *verdict, stale bool) (Identity, error) {
 	return Identity{Principal: v.principal, Hash: q.hash, Stale: stale, Age: time.Since(v.at)}, nil
 }
 
-// renew asks again ahead of the end of a token that is in use, while nobody waits for it.
+// renew starts a lookup for a token in use ahead of its end, in the background.
 func (a *Authenticator) renew(ctx context.Context, q query) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.startUnawaited(ctx, q, renewPart)
 }
 
-// Warm starts asking whose token it is, so that the first request that carries it finds the answer: for a token that was minted through the
-// gateway. It does not wait, and does nothing when too much is being asked already or little may be asked.
+// Warm starts a lookup of a token that was minted through the gateway, so that the
+// first request with it finds the answer. It does not wait, and does nothing while many
+// lookups are under way or little of the plane's allowance is left.
 func (a *Authenticator) Warm(plane string, token Token) {
 	h := a.digests.of(plane, token)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if v, ok := a.known.GetIfPresent(h); !ok || !v.fresh(time.Now()) {
-		//nolint:forbidigo // nobody waits, so there is no context; the asking has its own bound
+		//nolint:forbidigo // no caller waits, so there is no context; the lookup has its own timeout
 		a.startUnawaited(context.Background(), query{plane: plane, token: token, hash: h}, warmPart)
 	}
 }
 
-// Forget drops what is known of a token, as when it was revoked through the gateway, and what is being asked of it: a yes on its way is no longer true.
-// It drops the shared identity too, and does not wait for that. It returns what stands for the token elsewhere, as in [Identity].
+// Forget drops the known verdict on a token, as after it was revoked through the
+// gateway, and ignores the answers of lookups under way, which may be outdated. It
+// drops the shared identity in the background. It returns the hash of the token, as in
+// [Identity].
 func (a *Authenticator) Forget(plane string, token Token) (hash [32]byte) {
 	h := a.digests.of(plane, token)
 	a.mu.Lock()
@@ -202,8 +215,9 @@ func (a *Authenticator) Forget(plane string, token Token) (hash [32]byte) {
 	return h
 }
 
-// Doubt drops what is known of a token that upstream answered 401, so that the next request asks again; but not what was learned within NegativeTTL, at
-// least a second, so that one client cannot make the gateway ask on every request.
+// Doubt drops the known verdict on a token that upstream answered 401, so that the next
+// request causes a lookup. It keeps a verdict younger than NegativeTTL or a second, so
+// that one client cannot cause a lookup for each request.
 func (a *Authenticator) Doubt(h [32]byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -212,7 +226,7 @@ func (a *Authenticator) Doubt(h [32]byte) {
 	}
 }
 
-// drop forgets h, here and in the shared place. The caller holds mu.
+// drop removes h, here and from the shared place. The caller holds mu.
 func (a *Authenticator) drop(h digest) {
 	delete(a.flights, h)
 	a.known.Invalidate(h)
@@ -222,7 +236,7 @@ func (a *Authenticator) drop(h digest) {
 	}
 	a.running++
 	a.background.Go(func() {
-		//nolint:forbidigo // nobody waits, so there is no context; the place has its own bound
+		//nolint:forbidigo // no caller waits, so there is no context; Shared has its own timeout
 		a.options.Shared.Drop(context.Background(), h)
 		a.mu.Lock()
 		a.running--
@@ -230,15 +244,15 @@ func (a *Authenticator) drop(h digest) {
 	})
 }
 
-// distrust keeps what was shared about h before now from being taken. The caller holds mu.
+// distrust ignores identities of h that were shared before now. The caller holds mu.
 func (a *Authenticator) distrust(h digest, now time.Time) {
 	if a.options.Shared != nil {
 		a.floors.raise(h, now)
 	}
 }
 
-// Close waits for the askings under way, each bounded by Timeout, and for what the others are told of them. What would have to be asked later is
-// unavailable.
+// Close waits for the lookups under way, each limited by Timeout, and for their results
+// to be shared. Later calls that need a lookup return *[UnavailableError].
 func (a *Authenticator) Close() {
 	a.mu.Lock()
 	a.closed = true

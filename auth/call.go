@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Call is an Access Management call that the gateway passes on: those of the vendor's documented journey. The zero Call is none.
+// Call is an Access Management call that the gateway passes on: one of the calls in the
+// vendor's documented client sequence. The zero Call is none.
 type Call uint8
 
 // The calls.
@@ -13,7 +14,7 @@ const (
 	Mint            Call = iota + 1 // a token for a connected app or an application's credentials
 	Login                           // a token for a user name and password
 	Revoke                          // the end of a token
-	Me                              // whose token this is
+	Me                              // the client and user of a token
 	Profile                         // the user of a token, without organizations
 	GetOrganization                 // an organization
 	Environments                    // the environments of an organization
@@ -40,7 +41,7 @@ func (c Call) Route(path string) string {
 	}
 }
 
-// Mints reports whether a good answer to the call holds a new token.
+// Mints reports whether a successful answer to the call contains a new token.
 func (c Call) Mints() bool { return c == Mint || c == Login }
 
 const (
@@ -59,8 +60,9 @@ var calls = map[string]Call{
 	http.MethodGet + " /accounts/api/profile":  Profile,
 }
 
-// ReadCall returns the call that a method and a raw path ask for, and whether there is one. Ids of organizations and environments are letters, digits, "-" and
-// "_": nothing that two servers could decode differently.
+// ReadCall returns the call that a method and a raw path name, and whether there is
+// one. Ids of organizations and environments are letters, digits, "-" and "_", which
+// all servers decode alike.
 func ReadCall(method, path string) (Call, bool) {
 	if c, ok := calls[method+" "+path]; ok {
 		return c, true
@@ -71,8 +73,9 @@ func ReadCall(method, path string) (Call, bool) {
 	return 0, false
 }
 
-// readOrganizationCall reads {organizationId}, {organizationId}/environments and {organizationId}/environments/{environmentId}. The vendor's command line
-// asks for all three.
+// readOrganizationCall reads {organizationId}, {organizationId}/environments and
+// {organizationId}/environments/{environmentId}. The vendor's command line tool uses
+// all three.
 func readOrganizationCall(path string) (Call, bool) {
 	organization, below, deeper := strings.Cut(path, "/")
 	word, environment, single := strings.Cut(below, "/")
@@ -93,8 +96,9 @@ func notID(r rune) bool {
 	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
 }
 
-// MintedToken returns the token in a mint's answer, and whether there is one that [ReadToken] would take. An answer that two readers may read
-// differently has none.
+// MintedToken returns the token in the answer to a mint, and whether there is one that
+// [ReadToken] would accept. It returns none for an answer that two readers may read
+// differently.
 func MintedToken(body []byte) (Token, bool) {
 	var answer struct {
 		Token string `json:"access_token"`

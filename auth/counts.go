@@ -6,16 +6,17 @@ import (
 	"time"
 )
 
-// Counts are how often [Authenticator.Identify] came to each of its results since the start. Every call is in exactly one of them.
+// Counts are the number of calls of [Authenticator.Identify] by result since the start.
+// Every call is in exactly one of them.
 type Counts struct {
-	Known       int64 // what this process knew was fresh
-	Shared      int64 // another gateway knew
+	Known       int64 // this process knew a fresh answer
+	Shared      int64 // another gateway had shared the answer
 	Asked       int64 // the control plane was asked and named the principal
-	Stale       int64 // it did not say, and what it said before is good for forwarding
-	Refused     int64 // it does not accept the token, as it said now or a moment ago
-	Unavailable int64 // it did not say, and nothing is known
+	Stale       int64 // the lookup failed, and an earlier answer allows forwarding
+	Refused     int64 // the control plane refuses the token, now or a moment ago
+	Unavailable int64 // the lookup failed, and there is no earlier answer
 	Guessing    int64 // the caller's address has failed too often
-	Left        int64 // the caller went away
+	Left        int64 // the caller did not wait for the result
 }
 
 // counts are the numbers behind Counts.
@@ -30,7 +31,7 @@ func (a *Authenticator) Counts() Counts {
 	}
 }
 
-// told counts what a caller was told by f, which is nil where it was known.
+// add counts a result by f, the flight that found it, or nil if it was known.
 func (n *counts) add(f *flight, id *Identity, err error) {
 	_, guesses := errors.AsType[*GuessingError](err)
 	_, silent := errors.AsType[*UnavailableError](err)
@@ -41,7 +42,7 @@ func (n *counts) add(f *flight, id *Identity, err error) {
 		n.unavailable.Add(1)
 	case errors.Is(err, ErrBadToken):
 		n.refused.Add(1)
-	case err != nil: // the context's own
+	case err != nil: // the error of the context
 		n.left.Add(1)
 	case id.Stale:
 		n.stale.Add(1)
@@ -54,24 +55,25 @@ func (n *counts) add(f *flight, id *Identity, err error) {
 	}
 }
 
-// Asking is one question to a control plane: whose a token is.
+// Lookup describes one request to a control plane about one token.
 type Lookup struct {
 	Plane  string
-	Took   time.Duration // to the answer, or to giving up: at most [Options].Timeout
+	Took   time.Duration // until the answer or the failure: at most [Options].Timeout
 	Result string        // one of the closed list below
 }
 
-// The results of an [Asking].
+// The results of a [Lookup].
 const (
 	resultNamed     = "named"
 	resultRefused   = "refused"   // the token
-	resultUnclear   = "unclear"   // an answer about this token that does not state whose it is
+	resultUnclear   = "unclear"   // an answer about this token that names no principal
 	resultLimited   = "limited"   // 429
-	resultUnhelpful = "unhelpful" // an answer about no token in particular, as 5xx or a web page
+	resultUnhelpful = "unhelpful" // an answer about no particular token, such as 5xx or a web page
 	resultFailed    = "failed"    // no answer
 )
 
-// asked tells OnAsked of an asking that began at an instant and has just ended in v, or in failure.
+// reportLookup calls OnLookup for a lookup that began at began and has just ended with
+// v, or with failure.
 func (a *Authenticator) reportLookup(plane string, began time.Time, v *verdict, failure *UnavailableError) {
 	if a.options.OnLookup == nil {
 		return

@@ -10,20 +10,22 @@ import (
 	"sync/atomic"
 )
 
-// digest stands for a token of a plane, in memory and in Redis: HMAC-SHA256 (FIPS 198-1) of the plane, the validator and the token.
+// digest identifies a token of a plane, in memory and in Redis: HMAC-SHA256 (FIPS
+// 198-1) of the plane, the validator and the token.
 type digest = [sha256.Size]byte
 
-// maxScopes bounds how many planes' scopes are remembered; there are five planes.
+// maxScopes limits the number of planes with a cached scope; there are five planes.
 const maxScopes = 64
 
 // digester makes digests. It is safe for concurrent use.
 type digester struct {
 	validator func(plane string) string
 	macs      sync.Pool
-	scopes    atomic.Pointer[map[string]string] // plane -> what comes before the token; swapped whole
+	scopes    atomic.Pointer[map[string]string] // plane -> text hashed before the token; replaced as a whole
 }
 
-// mac is a keyed hash with room for what goes in and comes out: what is handed to an interface would be allocated each time.
+// mac is a keyed hash with a buffer for its input and output. Without the buffer each
+// call would allocate, because the bytes are passed to an interface.
 type mac struct {
 	hash.Hash
 	buf []byte
@@ -35,8 +37,10 @@ func newDigester(secret []byte, validator func(plane string) string) *digester {
 	return d
 }
 
-// of returns the digest of token, bound to its plane and to who answers for it: a token of one plane says nothing on another, and what one validator
-// accepts another may not (as in Oathkeeper's GHSA-4mq7-pvjg-xp2r, where a cache's key lacked the introspection URL).
+// of returns the digest of token, bound to its plane and its validator: a token of one
+// plane is not valid on another, and a token that one validator accepts may be refused
+// by another (compare Oathkeeper's GHSA-4mq7-pvjg-xp2r, where a cache's key lacked the
+// introspection URL).
 func (d *digester) of(plane string, token Token) (h digest) {
 	m, _ := d.macs.Get().(*mac)
 	m.buf = append(m.buf[:0], d.scope(plane)...)
@@ -50,7 +54,8 @@ func (d *digester) of(plane string, token Token) (h digest) {
 	return h
 }
 
-// scope returns the names of plane and validator. The lengths before them keep two pairs of the same letters apart.
+// scope returns the names of plane and validator. Each is preceded by its length, so
+// that different pairs give different texts.
 func (d *digester) scope(plane string) string {
 	known := d.scopes.Load()
 	if scope, ok := (*known)[plane]; ok {
@@ -64,7 +69,7 @@ func (d *digester) scope(plane string) string {
 	if len(*known) < maxScopes {
 		more := maps.Clone(*known)
 		more[plane] = string(text)
-		d.scopes.CompareAndSwap(known, &more) // who loses tries again with the next token
+		d.scopes.CompareAndSwap(known, &more) // if it fails, the next token tries again
 	}
 	return string(text)
 }

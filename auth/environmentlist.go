@@ -8,13 +8,15 @@ import (
 	"strconv"
 )
 
-// pageOfEnvironments is the largest page that the listing gives (Access Management API: limit at most 500), and maxPages how many are read.
+// pageOfEnvironments is the largest page of the listing (Access Management API: limit
+// at most 500), and maxPages is the largest number of pages read.
 const (
 	pageOfEnvironments = 500
 	maxPages           = 20
 )
 
-// environmentsPage is what of an answer to GET …/organizations/{org}/environments is used.
+// environmentsPage contains the members of an answer to GET
+// …/organizations/{org}/environments that are used.
 type environmentsPage struct {
 	Data []struct {
 		ID         string `json:"id"`
@@ -40,7 +42,8 @@ func (a *Anypoint) ListEnvironments(ctx context.Context, plane, organization str
 	return types, nil
 }
 
-// addTo adds what p states. An environment that is listed twice with different types has none that is known.
+// addTo adds the environments of p. The type of an environment that is listed twice
+// with different types is UnknownType.
 func (p *environmentsPage) addTo(types map[string]string) {
 	for _, e := range p.Data {
 		typ := environmentType(e.Type, e.Production)
@@ -51,7 +54,7 @@ func (p *environmentsPage) addTo(types map[string]string) {
 	}
 }
 
-// environmentType puts an answer into the closed list.
+// environmentType returns one of the four known types.
 func environmentType(typ string, production bool) string {
 	switch {
 	case typ == "production", typ == "sandbox", typ == "design":
@@ -62,7 +65,7 @@ func environmentType(typ string, production bool) string {
 	return UnknownType
 }
 
-// listEnvironments asks for one page.
+// listEnvironments reads one page.
 func (a *Anypoint) listEnvironments(ctx context.Context, plane, organization string, token Token, offset int) (page environmentsPage, err error) {
 	end := a.Endpoint(plane)
 	u := end.URL.JoinPath(organizationsPath, url.PathEscape(organization), environmentsSegment)

@@ -7,74 +7,83 @@ import (
 	"time"
 )
 
-// UnknownType is the type of an environment of which nobody could tell another.
+// UnknownType is the type of an environment whose type could not be found.
 const UnknownType = "unknown"
 
-// EnvironmentLister asks a control plane for the types of an organization's environments, by id. *[Anypoint] is one. Its errors are [ErrBadToken] where
-// the token may not ask, else that nobody knows.
+// EnvironmentLister requests the types of an organization's environments, by id, from a
+// control plane. *[Anypoint] implements it. It returns [ErrBadToken] if the token has
+// no right to list them, and another error if the types could not be found.
 type EnvironmentLister interface {
 	ListEnvironments(ctx context.Context, plane, organization string, token Token) (map[string]string, error)
 }
 
-// EnvironmentTypesOptions set up [EnvironmentTypes]. Only Lister has to be given.
+// EnvironmentTypesOptions configure [EnvironmentTypes]. Only Lister is required.
 type EnvironmentTypesOptions struct {
-	Lister  EnvironmentLister
-	TTL     time.Duration // how long a type is taken as it is; 0: 1 h. Then it is asked for again while the old one serves
-	Timeout time.Duration // for one asking, which the first who needs it waits for; 0: 5 s
-	Max     int           // organizations kept; 0: 10,000
+	Lister EnvironmentLister
+	// TTL is how long a type is fresh; 0: 1 h. Then it is requested again, while the
+	// old type is returned.
+	TTL time.Duration
+	// Timeout limits one listing, for which the first caller waits; 0: 5 s.
+	Timeout time.Duration
+	Max     int // organizations kept; 0: 10,000
 }
 
 const (
 	environmentsTTL     = time.Hour
 	environmentsTimeout = 5 * time.Second
 	maxOrganizations    = 10_000
-	repeatBackoff       = 30 * time.Second // with a token after an answer that did not have the environment
-	keptTypes           = 24 * time.Hour   // what no answer has had for so long is gone
+	repeatBackoff       = 30 * time.Second // with a token, after an answer without the environment
+	keptTypes           = 24 * time.Hour   // a type that no answer contained for so long is dropped
 	failureBackoff      = 5 * time.Second
 	maxBackoffs         = 10_000
 	maxListings         = 64 // at once
 )
 
-// EnvironmentTypes knows which environments are production, sandbox or design. A plane is asked on first use, with the caller's own token and only for
-// organizations that the caller belongs to; what it says is a fact that serves everybody and is kept. Safe for concurrent use.
+// EnvironmentTypes returns whether environments are production, sandbox or design. It
+// sends a request to the control plane on first use, with the caller's own token and
+// only for organizations that the caller belongs to. The answer is kept and used for
+// all callers. Safe for concurrent use.
 type EnvironmentTypes struct {
 	options EnvironmentTypesOptions
 	running sync.WaitGroup
 
-	mu       sync.Mutex // guards all below
+	mu       sync.Mutex // guards the fields below
 	closed   bool
 	known    map[organizationKey]map[string]knownType // by environment
 	flights  map[listingKey]chan struct{}
-	backoffs map[listingKey]time.Time // until when it is not asked again
+	backoffs map[listingKey]time.Time // no request before this time
 }
 
-// place is an organization of a plane.
+// organizationKey identifies an organization of a plane.
 type organizationKey struct{ plane, organization string }
 
-// asking is a place that is asked about with a token. One token's failure is not another's, and a token may be told of some environments only.
+// listingKey identifies an organization and the token that is used to list its
+// environments. A failure with one token does not affect another, and a token may see
+// only some environments.
 type listingKey struct {
 	organizationKey
 	token digest
 }
 
-// wholePlane stands for all askings of a plane.
+// wholePlane returns the key of all listings of a plane.
 func wholePlane(at organizationKey) listingKey {
 	return listingKey{organizationKey: organizationKey{plane: at.plane}}
 }
 
-// away reports whether err says that the plane itself is in trouble, and not what was asked of it.
+// planeUnavailable reports whether err means that the plane itself fails, rather than
+// one request to it.
 func planeUnavailable(err error) bool {
 	e, ok := errors.AsType[*UnavailableError](err)
 	return ok && (e.Unreached || e.Limited) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// told is what was said of an environment.
+// knownType is the type of an environment and when it was received.
 type knownType struct {
 	typ string
 	at  time.Time
 }
 
-// NewEnvironmentTypes returns EnvironmentTypes that know nothing yet.
+// NewEnvironmentTypes returns an empty EnvironmentTypes.
 func NewEnvironmentTypes(o EnvironmentTypesOptions) (*EnvironmentTypes, error) {
 	if o.Lister == nil {
 		return nil, errors.New("auth: no lister of environments")
@@ -88,11 +97,17 @@ func NewEnvironmentTypes(o EnvironmentTypesOptions) (*EnvironmentTypes, error) {
 	if o.Max <= 0 {
 		o.Max = maxOrganizations
 	}
-	return &EnvironmentTypes{options: o, known: make(map[organizationKey]map[string]knownType), flights: make(map[listingKey]chan struct{}), backoffs: make(map[listingKey]time.Time)}, nil
+	return &EnvironmentTypes{
+		options:  o,
+		known:    make(map[organizationKey]map[string]knownType),
+		flights:  make(map[listingKey]chan struct{}),
+		backoffs: make(map[listingKey]time.Time),
+	}, nil
 }
 
-// Type returns "production", "sandbox" or "design", [UnknownType] where the control plane cannot be asked, does not tell this caller, or knows no such
-// environment. It waits only for what nobody has asked before.
+// Type returns "production", "sandbox" or "design", or [UnknownType] if the control
+// plane cannot be reached, does not list the environment for this caller, or does not
+// have it. It waits only if the environment was in no answer before.
 func (e *EnvironmentTypes) Type(ctx context.Context, id Identity, token Token, organization, environment string) string {
 	at := organizationKey{id.Plane, organization}
 	typ, ask, wait := e.lookup(at, id, environment)
@@ -111,7 +126,8 @@ func (e *EnvironmentTypes) Type(ctx context.Context, id Identity, token Token, o
 	return typ
 }
 
-// look returns what is known, whether the control plane is to be asked, and whether that is worth waiting for.
+// lookup returns the known type, whether to send a request to the control plane, and
+// whether to wait for its answer.
 func (e *EnvironmentTypes) lookup(at organizationKey, id Identity, environment string) (typ string, ask, wait bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -127,7 +143,8 @@ func (e *EnvironmentTypes) lookup(at organizationKey, id Identity, environment s
 	return typ, !listed || now.Sub(result.at) >= e.options.TTL, !listed
 }
 
-// ask has the plane asked, once for all who want to know with the same token, and returns a channel that is closed when it has answered.
+// startListing starts a listing, once for all concurrent callers with the same token,
+// and returns a channel that is closed when it is over.
 func (e *EnvironmentTypes) startListing(ctx context.Context, at organizationKey, id Identity, token Token) <-chan struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -141,7 +158,7 @@ func (e *EnvironmentTypes) startListing(ctx context.Context, at organizationKey,
 		return answered
 	}
 	e.flights[key] = answered
-	ctx = context.WithoutCancel(ctx) // others may wait for the answer when this caller has left
+	ctx = context.WithoutCancel(ctx) // others may wait for the answer after this caller's ctx ends
 	e.running.Go(func() {
 		defer close(answered)
 		within, cancel := context.WithTimeout(ctx, e.options.Timeout)
@@ -152,7 +169,7 @@ func (e *EnvironmentTypes) startListing(ctx context.Context, at organizationKey,
 	return answered
 }
 
-// learn keeps what was said, or that nothing was.
+// learn stores the result of a listing, or its failure.
 func (e *EnvironmentTypes) learn(key listingKey, types map[string]string, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -171,7 +188,8 @@ func (e *EnvironmentTypes) learn(key listingKey, types map[string]string, err er
 	e.keep(key.organizationKey, types, now)
 }
 
-// keep takes in what was said at now. What it leaves out, this token may not see, and others may.
+// keep stores the types received at now. Environments that are not in types stay: this
+// token may lack the right to see them.
 func (e *EnvironmentTypes) keep(at organizationKey, types map[string]string, now time.Time) {
 	all := e.known[at]
 	if all == nil {
@@ -189,7 +207,7 @@ func (e *EnvironmentTypes) keep(at organizationKey, types map[string]string, now
 	}
 }
 
-// makeRoom drops any entry of m if it is full: what is dropped is asked for again.
+// makeRoom drops any entry of m if it is full; it is requested again when needed.
 func makeRoom[K comparable, V any](m map[K]V, limit int) {
 	for k := range m {
 		if len(m) < limit {
@@ -199,7 +217,7 @@ func makeRoom[K comparable, V any](m map[K]V, limit int) {
 	}
 }
 
-// Close ends the asking: nothing more is asked, and it returns when what was under way is over, bounded by Timeout.
+// Close starts no more listings and waits for those under way, limited by Timeout.
 func (e *EnvironmentTypes) Close() {
 	e.mu.Lock()
 	e.closed = true

@@ -8,27 +8,29 @@ import (
 	"osgate/internal/breaker"
 )
 
-// query is whose token it is that somebody wants to know, and who.
+// query is a token to identify and the client address that presented it.
 type query struct {
 	plane   string
 	token   Token
 	hash    digest
-	address string // of who asks; empty: nobody's failures count
+	address string // of the client; empty: its failures are not counted
 }
 
-// flight is one asking, for all who wait for its answer.
+// flight is one lookup, for all callers that wait for its answer.
 type flight struct {
-	done    chan struct{} // closed when it is over: verdict and err are read only then
+	done    chan struct{} // closed when the flight is over; verdict and err must not be read before
 	verdict *verdict
-	err     error // why there is no verdict; beside an unclear one what it says
-	shared  bool  // the verdict is another gateway's
+	err     error // why there is no verdict, or why it is unclear
+	shared  bool  // the verdict was shared by another gateway
 
-	awaited bool            // guarded by the Authenticator's mu: somebody waits
-	clean   bool            // guarded by the Authenticator's mu: somebody waits at an address that is no suspect
-	charged map[string]bool // guarded by the Authenticator's mu: addresses that its refusal was counted against
+	// awaited is whether a caller waits. Guarded by the Authenticator's mu, as the next
+	// two.
+	awaited bool
+	clean   bool            // a caller waits whose address is no suspect
+	charged map[string]bool // addresses that its refusal was counted against
 }
 
-// ticket is the right to ask a plane once.
+// admission is the permission to send one lookup to a plane.
 type admission struct {
 	round uint64
 	probe bool
@@ -42,16 +44,19 @@ var (
 	errLowPriority = errors.New("little may be asked at present, and nobody waits for this")
 )
 
-// flightsPerAsking bounds the flights, which look among the shared identities before they ask and tell the others after, in multiples of the askings.
+// flightsPerLookup limits the flights, which also read and write shared identities, as
+// a multiple of the lookups.
 const flightsPerLookup = 16
 
-// How many flights there may be for one to start that nobody waits for, as parts of MaxAsking.
+// How many flights may be under way when a background flight starts, as parts of
+// MaxLookups.
 const (
 	renewPart = 2
 	warmPart  = 4
 )
 
-// join returns the flight for q that somebody waits for, the one under way or a new one. The caller holds mu.
+// join returns a flight for q's caller to wait for, the one under way or a new one. The
+// caller holds mu.
 func (a *Authenticator) join(ctx context.Context, q query) *flight {
 	f, ok := a.flights[q.hash]
 	if !ok {
@@ -62,7 +67,8 @@ func (a *Authenticator) join(ctx context.Context, q query) *flight {
 	return f
 }
 
-// behind starts a flight for q that nobody waits for, unless there is one, or the plane or the gateway has better to do. The caller holds mu.
+// startUnawaited starts a flight for q in the background, unless there is one, or the
+// plane or the gateway is busy. The caller holds mu.
 func (a *Authenticator) startUnawaited(ctx context.Context, q query, part int) {
 	limit := max(1, a.options.MaxLookups/part)
 	if _, ok := a.flights[q.hash]; !ok && a.running < limit && !a.plane(q.plane).busy(time.Now()) {
@@ -70,7 +76,8 @@ func (a *Authenticator) startUnawaited(ctx context.Context, q query, part int) {
 	}
 }
 
-// launch starts a flight, which has deadlines of its own and outlives whoever started it. The caller holds mu.
+// start starts a flight, which has its own deadlines and continues after its caller's
+// ctx ends. The caller holds mu.
 func (a *Authenticator) start(ctx context.Context, q query) *flight {
 	f := &flight{done: make(chan struct{})}
 	switch {
@@ -95,7 +102,8 @@ func (a *Authenticator) start(ctx context.Context, q query) *flight {
 	return f
 }
 
-// fly finds out: among the shared identities first, then from the control plane. Whoever waits is told before the other gateways are.
+// run looks for a shared identity first, and then sends a lookup to the control plane.
+// Waiting callers get the result before it is shared.
 func (a *Authenticator) run(ctx context.Context, q query, f *flight) {
 	shared, found := a.findShared(ctx, q.hash)
 	t, ask := a.admit(q, f, shared)
@@ -114,7 +122,8 @@ func (a *Authenticator) run(ctx context.Context, q query, f *flight) {
 	}
 }
 
-// admit takes what the other gateways know if that is good enough; else it says whether the plane may be asked. If not, f is over.
+// admit uses the shared verdict if that is good enough; otherwise it reports whether to
+// send a lookup to the plane. If it returns false, f is over.
 func (a *Authenticator) admit(q query, f *flight, shared *verdict) (t admission, ask bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -129,7 +138,7 @@ func (a *Authenticator) admit(q query, f *flight, shared *verdict) (t admission,
 		return t, false
 	}
 	if shared != nil && a.flights[q.hash] == f && (known == nil || !known.fresh(now) && known.at.Before(shared.at)) {
-		a.known.Set(q.hash, shared) // not fresh, but good for forwarding should the plane be down
+		a.known.Set(q.hash, shared) // not fresh, but it allows forwarding while the plane is down
 	}
 	if t, f.err = a.admission(q, f, now); f.err != nil {
 		a.finish(q, f, nil)
@@ -137,8 +146,9 @@ func (a *Authenticator) admit(q query, f *flight, shared *verdict) (t admission,
 	return t, f.err == nil
 }
 
-// better reports whether what others know makes asking needless: it is fresh; and where what is known here is fresh too and only to be renewed, it is
-// the younger, and not to be renewed itself.
+// better reports whether a shared verdict makes a lookup needless: it is fresh; and if
+// the known verdict is fresh too and only due for renewal, the shared one is younger
+// and not due for renewal itself.
 func better(shared, known *verdict, now time.Time) bool {
 	if known == nil || !known.fresh(now) {
 		return shared.fresh(now)
@@ -146,7 +156,7 @@ func better(shared, known *verdict, now time.Time) bool {
 	return known.principal != nil && shared.at.After(known.at) && shared.young(now)
 }
 
-// ticket lets q be asked, or says why not. The caller holds mu.
+// admission permits a lookup for q, or returns the error why not. The caller holds mu.
 func (a *Authenticator) admission(q query, f *flight, now time.Time) (admission, error) {
 	p := a.plane(q.plane)
 	switch {
@@ -167,14 +177,14 @@ func (a *Authenticator) admission(q query, f *flight, now time.Time) (admission,
 	return admission{round: round, probe: verdict == breaker.Probe}, nil
 }
 
-// outcome is how an asking went.
+// outcome is the result of a lookup.
 type outcome struct {
 	verdict   *verdict
 	allowance Allowance
 	failure   *UnavailableError // why there is no verdict, or why it is unclear
 }
 
-// fetch asks the control plane.
+// fetch sends a lookup to the control plane.
 func (a *Authenticator) fetch(ctx context.Context, q query) (*verdict, Answer, *UnavailableError) {
 	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
 	defer cancel()
@@ -202,7 +212,8 @@ func (a *Authenticator) fetch(ctx context.Context, q query) (*verdict, Answer, *
 	return nil, result, failure
 }
 
-// land ends f with the outcome of its asking, and reports whether that is kept and decides, so that the other gateways should know.
+// complete ends f with the outcome of its lookup. It reports whether the verdict is
+// kept and certain, so that it should be shared.
 func (a *Authenticator) complete(q query, f *flight, t admission, o outcome) (kept bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -227,8 +238,9 @@ func (a *Authenticator) complete(q query, f *flight, t admission, o outcome) (ke
 	return kept
 }
 
-// keepable returns v, an unclear verdict or nil, unless a yes is known that is good for forwarding: that stays, and rests for as long as v is fresh. The
-// caller holds mu.
+// keepable returns v, an unclear verdict or nil. It returns nil if the known verdict
+// allows forwarding: that one stays, without another lookup for as long as v is fresh.
+// The caller holds mu.
 func (a *Authenticator) keepable(h digest, v *verdict, now time.Time) *verdict {
 	known, ok := a.known.GetIfPresent(h)
 	if v == nil || !ok || !known.usable(now) {
@@ -238,7 +250,8 @@ func (a *Authenticator) keepable(h digest, v *verdict, now time.Time) *verdict {
 	return nil
 }
 
-// finish ends f, and keeps v, if any, unless the token was forgotten meanwhile. The caller holds mu.
+// finish ends f and stores v, if not nil, unless the token was forgotten meanwhile. The
+// caller holds mu.
 func (a *Authenticator) finish(q query, f *flight, v *verdict) (kept bool) {
 	if a.flights[q.hash] != f {
 		return false

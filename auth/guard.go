@@ -7,29 +7,30 @@ import (
 	"time"
 )
 
-// Guard slows guessing by counting what failed under a key: a client's address, or an address and a token that is known to be bad. It is safe for
-// concurrent use.
+// Guard slows guessing. It counts failures under a key: a client's address, or an
+// address and a token that is known to be bad. It is safe for concurrent use.
 type Guard interface {
-	// Blocked returns how long nothing is to be tried under key; 0: it may be. It never waits.
+	// Blocked returns for how long attempts under key are refused; 0: they are allowed.
+	// It never waits.
 	Blocked(key string) time.Duration
 	// Failed counts one failure under key. It may wait, briefly.
 	Failed(ctx context.Context, key string)
 }
 
-// GuessingError refuses a caller whose address sent too many tokens that were refused, or
-// who repeats one too often. It refuses one refused token a minute before, too, while
-// what is left of the control plane's allowance is reserved for other addresses. The
-// plane was not asked.
+// GuessingError refuses a caller whose address sent too many tokens that were refused,
+// or that repeats one too often. It also refuses an address that sent a refused token
+// within the last minute or two, while the rest of the control plane's allowance is
+// reserved for other addresses. No lookup was sent.
 type GuessingError struct {
-	RetryAfter time.Duration // when the next may be tried
+	RetryAfter time.Duration // until the next attempt
 }
 
-// Error says how long to wait.
+// Error states how long to wait.
 func (e *GuessingError) Error() string {
 	return fmt.Sprintf("too many refused tokens: the next may be tried in %v", e.RetryAfter)
 }
 
-// guarded returns a *[GuessingError] while nothing may be tried under key.
+// guarded returns a *[GuessingError] while attempts under key are refused.
 func (a *Authenticator) guarded(key string) error {
 	if wait := a.options.Guard.Blocked(key); wait > 0 {
 		return &GuessingError{RetryAfter: wait}
@@ -37,15 +38,16 @@ func (a *Authenticator) guarded(key string) error {
 	return nil
 }
 
-// guards reports whether q's caller is one whose failures count.
+// guards reports whether failures of q's caller are counted.
 func (a *Authenticator) guards(q query) bool { return a.options.Guard != nil && q.address != "" }
 
-// repeated is the key of a token that is known to name no principal: an application that loops with it slows itself and not its neighbors behind the same
-// address.
+// repeated returns the key of a refused token at one address: an application that
+// repeats it in a loop slows itself down, and not other clients of the same address.
 func (q query) repeated() string { return q.address + " " + hex.EncodeToString(q.hash[:8]) }
 
-// approach returns a *[GuessingError] where q's caller may not find out more at present. v is what is known of the token, perhaps nothing: good tokens
-// are never kept waiting by what others guess.
+// checkGuard returns a *[GuessingError] if q's caller may not cause a lookup at
+// present. v is the known verdict on the token, which may be nil: tokens known to be
+// good never wait because of guessing.
 func (a *Authenticator) checkGuard(q query, v *verdict, now time.Time) error {
 	if !a.guards(q) || v != nil && v.usable(now) {
 		return nil
@@ -58,7 +60,8 @@ func (a *Authenticator) checkGuard(q query, v *verdict, now time.Time) error {
 	return a.guarded(q.address)
 }
 
-// repeat answers as v does, which names no principal and is fresh, without asking.
+// repeat returns the error of v, which is fresh and names no principal, without a
+// lookup.
 func (a *Authenticator) repeat(ctx context.Context, q query, v *verdict) error {
 	err := v.err(time.Now())
 	if !a.guards(q) {
@@ -71,11 +74,13 @@ func (a *Authenticator) repeat(ctx context.Context, q query, v *verdict) error {
 	return err
 }
 
-// maxCharged bounds the addresses that one asking is charged to; more than that do not wait for one token.
+// maxCharged limits the addresses that one lookup is charged to; more do not wait for
+// one token.
 const maxCharged = 64
 
-// charge counts f, which was refused or unclear, against the address of one who waited for it: once for all who came from there, so that an application that
-// brings a bad token with a hundred requests at once has failed once.
+// charge counts f, which was refused or unclear, against the address of one caller that
+// waited for it. It counts once for each address, so that an application that sends a
+// bad token in a hundred concurrent requests has failed once.
 func (a *Authenticator) charge(ctx context.Context, q query, f *flight) {
 	if !a.guards(q) {
 		return

@@ -17,23 +17,26 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// introspectPath is where a connected app may ask about tokens (access-management-api 1.0.45).
+// introspectPath is the API at which a connected app may introspect tokens
+// (access-management-api 1.0.45).
 const introspectPath = "/accounts/api/v2/oauth2/introspect"
 
-// maxIntrospection bounds an answer of introspection in bytes.
+// maxIntrospection limits the size of an introspection answer in bytes.
 const maxIntrospection = 1 << 20
 
-// Introspection asks an authorization server whose a token is (RFC 7662), with credentials of the gateway's own. It is safe for concurrent use. It prints
-// as "[redacted]", since Secret would be printed with it.
+// Introspection finds the principal of a token by a request to an authorization server
+// (RFC 7662), with the gateway's own credentials. It prints as "[redacted]", since
+// Secret would be printed with it. It is safe for concurrent use.
 type Introspection struct {
 	Transport http.RoundTripper
-	Endpoint  func(plane string) Endpoint // where each plane's own introspection is; not used beside URL
-	URL       *url.URL                    // the one place to ask about the tokens of all planes; nil: each plane's own
+	Endpoint  func(plane string) Endpoint // of each plane's own introspection; not used if URL is set
+	URL       *url.URL                    // one introspection endpoint for the tokens of all planes; nil: each plane's own
 	ClientID  string
 	Secret    string
 }
 
-// introspected is what of an answer is used (RFC 7662 section 2.2, with the extension members of Access Management and others).
+// introspected contains the members of an answer that are used (RFC 7662 section 2.2,
+// with the extension members of Access Management and others).
 type introspected struct {
 	Active       *bool          `json:"active"`
 	TokenType    string         `json:"token_type"`
@@ -46,13 +49,13 @@ type introspected struct {
 	Expires      jsontext.Value `json:"exp"`
 }
 
-// Validator implements [Asker].
+// Validator implements [Resolver].
 func (i *Introspection) Validator(plane string) string {
 	to, host := i.target(plane)
 	return "introspect " + to.Redacted() + " at " + host + " as " + i.ClientID
 }
 
-// place returns the URL to ask at, and the Host header.
+// target returns the URL and the Host header of the request.
 func (i *Introspection) target(plane string) (*url.URL, string) {
 	if i.URL != nil {
 		return i.URL, i.URL.Host
@@ -61,8 +64,10 @@ func (i *Introspection) target(plane string) (*url.URL, string) {
 	return end.URL.JoinPath(introspectPath), end.Host
 }
 
-// Ask implements [Asker]. It asks once and follows no redirect. Errors: [ErrBadToken] where the server says that the token is not active, is over, or is no
-// bearer token; else an *[UnavailableError]. That the server refuses the gateway's own credentials is never the caller's fault.
+// Lookup implements [Resolver]. It sends one request and follows no redirect. Errors:
+// [ErrBadToken] if the server answers that the token is not active, has expired, or is
+// no bearer token; otherwise an *[UnavailableError]. A refusal of the gateway's own
+// credentials is never reported as a bad token.
 func (i *Introspection) Lookup(ctx context.Context, plane string, token Token) (Answer, error) {
 	r, host, err := i.request(ctx, plane, token)
 	if err != nil {
@@ -85,9 +90,10 @@ func (i *Introspection) Lookup(ctx context.Context, plane string, token Token) (
 	return result, err
 }
 
-// refusedAsking is the error of an answer of host other than 200. All of the request but the token is the same each time, so that a status
-// which blames the size or the form of the content blames the token (RFC 9110 section 15.5). 400 does too, unless it means the gateway's own
-// credentials (RFC 6749 section 5.2).
+// statusError returns the error for an answer of host other than 200. All of the
+// request but the token is the same each time, so a status which blames the size or the
+// form of the content blames the token (RFC 9110 section 15.5). So does 400, unless it
+// refuses the gateway's own credentials (RFC 6749 section 5.2).
 func statusError(plane string, answer *http.Response, host string) *UnavailableError {
 	credentials := answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden
 	if answer.StatusCode == http.StatusBadRequest {
@@ -105,7 +111,8 @@ func statusError(plane string, answer *http.Response, host string) *UnavailableE
 	return failure
 }
 
-// refusesClient reports whether an error of an authorization server is about who asks (RFC 6749 section 5.2).
+// refusesClient reports whether an error of an authorization server refuses the
+// gateway's own credentials (RFC 6749 section 5.2).
 func refusesClient(body io.Reader) bool {
 	var result struct {
 		Error string `json:"error"`
@@ -114,7 +121,8 @@ func refusesClient(body io.Reader) bool {
 	return err == nil && (result.Error == "invalid_client" || result.Error == "unauthorized_client")
 }
 
-// request is one question, with Basic credentials that are form-encoded first (RFC 6749 section 2.3.1).
+// request returns one introspection request, with Basic credentials that are
+// form-encoded first (RFC 6749 section 2.3.1).
 func (i *Introspection) request(ctx context.Context, plane string, token Token) (*http.Request, string, error) {
 	to, host := i.target(plane)
 	form := url.Values{"token": {token.reveal()}, "token_type_hint": {"access_token"}}
@@ -128,8 +136,8 @@ func (i *Introspection) request(ctx context.Context, plane string, token Token) 
 	return r, host, nil
 }
 
-// hide keeps token and credentials out of an error, in every form in which they are sent,
-// and the query of URL, which may hold a key.
+// redact keeps token and credentials out of an error, in every form in which they are
+// sent, and the query of URL, which may contain a key.
 func (i *Introspection) redact(err error, token Token) error {
 	text, id, secret := token.reveal(), url.QueryEscape(i.ClientID), url.QueryEscape(i.Secret)
 	query := ""
@@ -139,7 +147,8 @@ func (i *Introspection) redact(err error, token Token) error {
 	return redact(err, text, url.QueryEscape(text), i.Secret, secret, base64.StdEncoding.EncodeToString([]byte(id+":"+secret)), query)
 }
 
-// readIntrospection reads whose a token is. Errors: [ErrBadToken], unclearError, and those of readObject.
+// readIntrospection reads the principal of a token. Errors: [ErrBadToken],
+// unclearError, and those of readObject.
 func readIntrospection(body io.Reader, plane string) (*Principal, error) {
 	var result introspected
 	if err := readObject(body, maxIntrospection, &result); err != nil {
@@ -149,7 +158,7 @@ func readIntrospection(body io.Reader, plane string) (*Principal, error) {
 	case result.Active == nil:
 		return nil, unclearError("it does not state whether the token is active")
 	case !*result.Active, result.TokenType != "" && !strings.EqualFold(result.TokenType, "bearer"):
-		return nil, ErrBadToken // a refresh token is no bearer token, nor is one that is bound to a key
+		return nil, ErrBadToken // neither a refresh token nor a token that is bound to a key is a bearer token
 	}
 	p := result.principal(plane)
 	var err error
@@ -165,8 +174,9 @@ func readIntrospection(body io.Reader, plane string) (*Principal, error) {
 	return p, nil
 }
 
-// principal keeps what matters of s. As with [Anypoint], the user of a client_credentials app is nobody it acts for; RFC 7662 names no grant type, but
-// such a token's subject is the client itself (RFC 9068 section 2.2).
+// principal returns the principal that s names. As with [Anypoint], a
+// client_credentials app does not act for a user; RFC 7662 has no member for the grant
+// type, but the subject of such a token is the client itself (RFC 9068 section 2.2).
 func (s *introspected) principal(plane string) *Principal {
 	p := &Principal{Plane: plane, Client: s.ClientID}
 	if s.ClientID == "" || s.GrantType != "client_credentials" {
@@ -179,16 +189,20 @@ func (s *introspected) principal(plane string) *Principal {
 	return p
 }
 
-// Bounds of what is read as an instant.
+// Limits of the numbers that are read as a time.
 const (
-	maxSeconds = 100_000_000_000 // above it, in the year 5138, are milliseconds: Access Management's first introspection answers in them
+	// A larger number, after the year 5138, is in milliseconds, which Access
+	// Management's first introspection API returns.
+	maxSeconds = 100_000_000_000
 	maxMillis  = 1000 * maxSeconds
 )
 
 const errNoInstant = unclearError("its exp is no time")
 
-// instant reads a time in seconds (RFC 7519 section 2) or milliseconds since 1970, as a JSON number or as one in a string. Zero: there is none.
-// Before 1970 counts as 1970. What is no finite number is errNoInstant.
+// instant reads a time in seconds (RFC 7519 section 2) or milliseconds since 1970, as a
+// JSON number or as a string that contains one. It returns the zero time if v is
+// absent, and 1970 for an earlier time. It returns errNoInstant if v is no finite
+// number.
 func instant(v jsontext.Value) (time.Time, error) {
 	if len(v) == 0 || v.Kind() == 'n' {
 		return time.Time{}, nil
@@ -200,7 +214,7 @@ func instant(v jsontext.Value) (time.Time, error) {
 		}
 		v = text
 	}
-	f, err := strconv.ParseFloat(string(v), 64) // which reports what is too large as an error
+	f, err := strconv.ParseFloat(string(v), 64) // returns an error for a number that is too large
 	switch {
 	case err != nil || v.Kind() != '0' || !v.IsValid():
 		return time.Time{}, errNoInstant
@@ -216,7 +230,7 @@ func (i Introspection) String() string { return redacted }
 // GoString is String.
 func (i Introspection) GoString() string { return redacted }
 
-// Format is String, whatever the verb.
+// Format is String, for every verb.
 func (i Introspection) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue is String, for slog.

@@ -8,27 +8,38 @@ import (
 	"time"
 )
 
-// Options configure an [Authenticator]. TTL must be positive, nothing may be negative. They print as "[redacted]", since Secret would be printed with them.
+// Options configure an [Authenticator]. TTL must be positive, no other value may be
+// negative. They print as "[redacted]", since Secret would be printed with them.
 type Options struct {
-	Resolver    Resolver
-	TTL         time.Duration    // how long a control plane's yes holds; it is asked again ahead of that while the token is in use
-	NegativeTTL time.Duration    // how long its no holds, and a new yes in spite of doubts (that one at least 1 s); 0: each is asked again
-	Stale       time.Duration    // how long beyond TTL a yes still serves for forwarding while the control plane is down; 0: not at all
-	Timeout     time.Duration    // for one asking; 0: 5 s
-	Secret      []byte           // keys the hashes; empty: random, so that hashes mean nothing to another process
-	Bytes       uint64           // bounds what is kept of tokens; 0: 64 MiB
-	MaxLookups  int              // askings under way, of all planes; 0: 256
-	Shared      Shared           // where gateways with the same Secret find each other's identities; nil: nowhere
-	Guard       Guard            // slows guessing; nil: nothing does
-	OnChange    func(PlaneState) // told each change of a plane's state once, in order, while no lock is held; must return quickly; nil: nobody is told
-	OnLookup    func(Lookup)     // told each asking when it is over, by many goroutines at once; must return quickly; nil: nobody is told
+	Resolver Resolver
+	// TTL is how long a yes of a control plane is fresh. It is renewed ahead of its end
+	// while the token is in use.
+	TTL time.Duration
+	// NegativeTTL is how long a no of a control plane is fresh, and how long Doubt
+	// keeps a new yes (at least 1 s); 0: each use of a refused token causes a lookup.
+	NegativeTTL time.Duration
+	// Stale is how long after TTL a yes allows forwarding while the control plane is
+	// down; 0: not at all.
+	Stale      time.Duration
+	Timeout    time.Duration // of one lookup; 0: 5 s
+	Secret     []byte        // key of the hashes; empty: random, so that another process has different hashes
+	Bytes      uint64        // limits the memory for verdicts; 0: 64 MiB
+	MaxLookups int           // concurrent lookups, of all planes; 0: 256
+	Shared     Shared        // identities shared by gateways with the same Secret; nil: none
+	Guard      Guard         // slows guessing; nil: no limit
+	// OnChange is called once for each change of a plane's state, in order, without a
+	// lock held. It must return quickly. It may be nil.
+	OnChange func(PlaneState)
+	// OnLookup is called for each lookup when it is over, by many goroutines at once.
+	// It must return quickly. It may be nil.
+	OnLookup func(Lookup)
 }
 
 const (
 	lookupTimeout = 5 * time.Second
 	capacity      = 64 << 20
 	maxLookups    = 256
-	minInterval   = time.Second // between two askings about one token that its callers can bring about
+	minInterval   = time.Second // between two lookups of one token that its callers can cause
 )
 
 // complete returns o with defaults in place of zero values, or an error for options that cannot work.
@@ -54,7 +65,7 @@ func (o Options) String() string { return redacted }
 // GoString is String.
 func (o Options) GoString() string { return redacted }
 
-// Format is String, whatever the verb: %d would otherwise print the bytes of Secret.
+// Format is String, for every verb: %d would otherwise print the bytes of Secret.
 func (o Options) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue is String, for slog.

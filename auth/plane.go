@@ -8,37 +8,37 @@ import (
 	"osgate/internal/breaker"
 )
 
-// PlaneState says whether a control plane answers.
+// PlaneState is whether a control plane is up.
 type PlaneState struct {
 	Plane      string
-	OK         bool          // it is asked; false after three failures in a row, until a probe succeeds
-	Since      time.Time     // when OK took its value
+	OK         bool          // lookups are sent; false after three failures in a row, until a probe succeeds
+	Since      time.Time     // when OK changed
 	LastError  string        // of the latest failure, without secrets; kept after a recovery, empty before the first
-	RetryAfter time.Duration // until it may be asked again; 0 while OK, or when it may be at once
-	Breaker    string        // "closed" while OK, else "open", or "half-open" while a probe finds out
+	RetryAfter time.Duration // until the next lookup may be sent; 0 while OK, or if it may be sent at once
+	Breaker    string        // "closed" while OK, "half-open" during a probe, otherwise "open"
 }
 
-// How a plane that fails is left alone.
+// When a failing plane is considered down, and how often it is probed.
 const (
-	tripAfter     = 3 // in a row; one or two may be the fault of the tokens asked about
+	tripAfter     = 3 // in a row; one or two may be caused by the tokens
 	minProbeDelay = time.Second
 	maxProbeDelay = 10 * time.Second
 	calm          = 30 * time.Second
 )
 
-// plane is what is known of a control plane. The Authenticator's lock is around all of it.
+// plane is the state of a control plane. The Authenticator's lock guards it.
 type plane struct {
 	breaker    breaker.Breaker
 	state      PlaneState
-	listed     bool      // it was, or is about to be, asked whose a token is
-	allowance  Allowance // as the answer to the latest asking reports it
-	reports    [2]report // of the allowance, by any answer: the latest, and the latest to another caller
+	listed     bool      // a lookup was, or is about to be, sent to it
+	allowance  Allowance // in the answer to the latest lookup
+	reports    [2]report // the allowance in any answer: the latest, and the latest to another caller
 	calls      int       // calls of clients under way to it
-	lookups    int       // askings under way to it
-	quietUntil time.Time // until when nothing is asked that nobody waits for, because it answered 429
+	lookups    int       // lookups under way to it
+	quietUntil time.Time // no background lookups before this time, because it answered 429
 }
 
-// plane returns what is known of a control plane that is asked whose tokens are. The caller
+// plane returns the state of a control plane to which a lookup is sent. The caller
 // holds mu.
 func (a *Authenticator) plane(name string) *plane {
 	p := a.entry(name)
@@ -46,7 +46,7 @@ func (a *Authenticator) plane(name string) *plane {
 	return p
 }
 
-// entry returns what is known of a control plane. The caller holds mu.
+// entry returns the state of a control plane. The caller holds mu.
 func (a *Authenticator) entry(name string) *plane {
 	p, ok := a.planes[name]
 	if !ok {
@@ -57,22 +57,23 @@ func (a *Authenticator) entry(name string) *plane {
 	return p
 }
 
-// busy reports whether p has better to do than what nobody waits for: less than a fifth of its allowance is left, or it answered 429.
+// busy reports whether p should get no background lookups: less than a fifth of its
+// allowance is left, or it answered 429.
 func (p *plane) busy(now time.Time) bool {
 	return now.Before(p.quietUntil) || now.Before(p.allowance.Reset) && p.allowance.Remaining < (p.allowance.Limit+4)/5
 }
 
-// probeDue reports whether p is down and a probe may find out whether it still is.
+// probeDue reports whether p is down and the next probe is due.
 func (p *plane) probeDue(now time.Time) bool {
 	return !p.breaker.Closed() && p.breaker.RetryAfter(now) == 0
 }
 
-// down returns the error of who may not ask p now.
+// down returns the error for a lookup that is not sent because p is down.
 func (p *plane) down(now time.Time) error {
 	return &UnavailableError{Plane: p.state.Plane, RetryAfter: max(p.breaker.RetryAfter(now), minInterval), Cause: errDown}
 }
 
-// learn notes the allowance that the answer to an asking for caller reports.
+// noteLookup stores the allowance in the answer to a lookup for caller.
 func (p *plane) noteLookup(caller string, result Allowance) {
 	if result.Limit > 0 {
 		p.allowance = result
@@ -80,8 +81,9 @@ func (p *plane) noteLookup(caller string, result Allowance) {
 	}
 }
 
-// settle takes the outcome of an asking and reports whether that changed p's state. A refusal is an answer, for which failure is nil; so is an unclear
-// one, which is no trouble of the plane.
+// settle records the outcome of a lookup and reports whether that changed p's state. A
+// refusal is an answer, for which failure is nil. An unclear answer is no failure of
+// the plane either.
 func (p *plane) settle(t admission, failure *UnavailableError, now time.Time) (changed bool) {
 	answered := failure == nil || failure.Answered
 	if !answered {
@@ -107,7 +109,8 @@ func (p *plane) snapshot(now time.Time) PlaneState {
 	return s
 }
 
-// Planes returns the state of each control plane that was asked so far, by name.
+// Planes returns the state of each control plane that received a lookup so far, sorted
+// by name.
 func (a *Authenticator) Planes() []PlaneState {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -121,7 +124,8 @@ func (a *Authenticator) Planes() []PlaneState {
 	return states
 }
 
-// tell hands the changes that nobody was told yet to OnChange, in their order and without holding mu, so that it may call Planes.
+// notify calls OnChange for the changes not yet reported, in their order and without
+// holding mu, so that it may call Planes.
 func (a *Authenticator) notify() {
 	if a.options.OnChange == nil {
 		return

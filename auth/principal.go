@@ -5,23 +5,27 @@ import (
 	"time"
 )
 
-// Principal is who calls, as the control plane of one plane says. It is read-only once made and may be shared.
+// Principal is the caller, as one control plane identifies it. It is read-only once
+// made and may be shared.
 type Principal struct {
 	Plane         string
-	Client        string         // client ID; empty where the control plane names none
+	Client        string         // client ID; empty if the control plane names none
 	User          string         // id of the user that the client acts for; empty for a client_credentials app
 	Organizations []string       // ids of all organizations it belongs to, sub-organizations included
-	Trees         []Organization // what is known of root organizations and what is below them
-	Expires       time.Time      // when its token ends by its control plane's word; zero: unknown. Nothing said of the token holds beyond it
+	Trees         []Organization // known root organizations and their sub-organizations
+	// Expires is when the token ends, by its control plane; zero: unknown. No answer
+	// about the token is used beyond it.
+	Expires time.Time
 }
 
 // Organization is a root organization with its sub-organizations, direct and indirect.
 type Organization struct {
-	Root string // empty: not known, only that the others are sub-organizations
+	Root string // empty: unknown, only that Subs are sub-organizations of one root
 	Subs []string
 }
 
-// Name returns the name under which quotas, policy and logs know p: its client ID, or "user:" and the user's id where there is no client.
+// Name returns the name of p in quotas, policy and logs: its client ID, or "user:" and
+// the user's id if there is no client.
 func (p *Principal) Name() string {
 	if p.Client != "" {
 		return p.Client
@@ -34,13 +38,17 @@ func (p *Principal) Member(organization string) bool {
 	return slices.Contains(p.Organizations, organization)
 }
 
-// over reports whether p's token has ended at now.
+// expired reports whether p's token has ended at now.
 func (p *Principal) expired(now time.Time) bool { return !p.Expires.IsZero() && !now.Before(p.Expires) }
 
-// Identity is the outcome of identification.
+// Identity is the result of identification.
 type Identity struct {
 	*Principal
-	Hash  [32]byte      // keyed hash of plane, validator and token: what may stand for the token in memory and in Redis
-	Stale bool          // the control plane is down and this is what it said before: good for forwarding, not for answering ourselves
+	// Hash is the keyed hash of plane, validator and token. It may represent the token
+	// in memory and in Redis.
+	Hash [32]byte
+	// Stale means that the control plane is down and this is its earlier answer:
+	// requests may be forwarded, but not answered by the gateway itself.
+	Stale bool
 	Age   time.Duration // since the control plane was asked
 }

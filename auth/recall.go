@@ -5,22 +5,23 @@ import (
 	"time"
 )
 
-// Standing is what this process knows of a token.
+// TokenState is the knowledge of this process about a token.
 type TokenState int
 
 const (
 	// Unknown is a token that is new, refused, or was confirmed too long ago.
 	Unknown TokenState = iota
-	// Vouched is a token that its control plane has confirmed, but whose identity has ended.
-	// It lasts as long as the token may be forwarded while the control plane is down.
+	// Stale is a token that its control plane has confirmed, but whose identity has
+	// ended. It lasts as long as the token may be forwarded while the control plane is
+	// down.
 	Stale
 	// Fresh is a token whose identity is valid now.
 	Fresh
 )
 
-// Recall returns what this process knows of token on plane, and never waits. The Identity
-// is valid if the Standing is [Fresh]. It then counts as an identification, and may start
-// a renewal ahead of the identity's end, as [Authenticator.Identify] does. Safe for
+// Recall returns the state of token on plane, and never waits. The Identity is valid if
+// the TokenState is [Fresh]. It then counts as an identification, and may start a
+// renewal ahead of the identity's end, as [Authenticator.Identify] does. Safe for
 // concurrent use.
 func (a *Authenticator) Recall(ctx context.Context, plane string, token Token, address string) (Identity, TokenState) {
 	q := query{plane, token, a.digests.of(plane, token), address}
@@ -28,7 +29,7 @@ func (a *Authenticator) Recall(ctx context.Context, plane string, token Token, a
 	return a.recall(ctx, q, v)
 }
 
-// recall is Recall where v, which may be nil, is what is known.
+// recall is Recall where v, which may be nil, is the known verdict.
 func (a *Authenticator) recall(ctx context.Context, q query, v *verdict) (Identity, TokenState) {
 	if v == nil || v.principal == nil {
 		return Identity{Hash: q.hash}, Unknown

@@ -16,13 +16,17 @@ import (
 	"osgate/internal/seal"
 )
 
-// maxShared bounds in bytes what is kept of one identity in Redis; larger ones are known in process only.
+// maxShared limits the size of an identity in Redis, in bytes; larger ones are kept in
+// memory only.
 const maxShared = 1 << 20
 
-// Redis keeps identities in Redis, sealed: whoever reads or writes it learns nothing and can forge nothing, and what lies under one hash opens under no
-// other. When each was asked for and how long it counts is sealed too, so that one which is put back after it was deleted, or kept beyond its end, is as
-// old as it is. It implements [Shared] and is safe for concurrent use. Each call is one round trip with the bounds of [redisconn.Conn]; trouble of any
-// kind is a miss. Redis 6.2 or later.
+// Redis stores identities in Redis, sealed: a reader of Redis learns no identity, a
+// writer cannot forge one, and an identity stored under one hash does not open under
+// another. The time of its lookup and its lifetime are sealed too, so that an identity
+// which is restored after its deletion, or kept beyond its end, does not become
+// younger. It implements [Shared] and is safe for concurrent use. Each call is one
+// round trip with the limits of [redisconn.Conn]; any failure is a miss. It needs Redis
+// 6.2 or later.
 type Redis struct {
 	conn   *redisconn.Conn
 	sealer *seal.Sealer
@@ -43,20 +47,21 @@ func NewRedis(conn *redisconn.Conn, secret []byte) (*Redis, error) {
 	return &Redis{conn: conn, sealer: sealer, look: redis.NewScript(lookLua)}, nil
 }
 
-// record is an identity as it is sealed. Instants are microseconds since 1970.
+// record is the sealed form of an identity. Times are microseconds since 1970.
 type record struct {
-	Placed    int64     `json:"placed"` // when it was asked for, by Redis's clock
+	Placed    int64     `json:"placed"` // when the lookup began, by Redis's clock
 	Made      int64     `json:"made"`   // when it was written, by the clock of the gateway that wrote it
 	Life      int64     `json:"life"`   // from Placed on, in microseconds
 	Principal Principal `json:"principal"`
 }
 
-// issue returns when e was issued, and for how long.
+// issue returns when e was issued, and for how long it is valid.
 func (e *record) issue() seal.Issue {
 	return seal.Issue{Placed: time.UnixMicro(e.Placed), Made: time.UnixMicro(e.Made), Life: time.Duration(e.Life) * time.Microsecond}
 }
 
-// Get implements [Shared]. The age is that of the sealed record by Redis's clock, bounded by the clocks of the gateways ([seal.Issue]).
+// Get implements [Shared]. The age is that of the sealed record by Redis's clock,
+// limited by the clocks of the gateways ([seal.Issue]).
 func (r *Redis) Get(ctx context.Context, hash [32]byte) Found {
 	key := r.key(hash)
 	reply, err := r.look.Run(ctx, r.conn.Scripter(), []string{key}).Slice()
@@ -79,7 +84,7 @@ func (r *Redis) Get(ctx context.Context, hash [32]byte) Found {
 	return found
 }
 
-// open reads the record that lies at key.
+// open reads the record stored at key.
 func (r *Redis) open(key, sealed string) (e record, err error) {
 	text, err := r.sealer.Open(key, []byte(sealed))
 	if err != nil {
@@ -91,10 +96,11 @@ func (r *Redis) open(key, sealed string) (e record, err error) {
 	return e, nil
 }
 
-// Unreadable returns how many identities were found in Redis that do not open: sealed by another secret, forged, moved, damaged or of another version.
+// Unreadable returns how many identities in Redis could not be opened: sealed with
+// another secret, forged, moved, damaged or of another version.
 func (r *Redis) Unreadable() int64 { return r.unreadable.Load() }
 
-// clock reads the reply of TIME; zero: it is none.
+// clock reads the reply to TIME. It returns the zero time if the reply is malformed.
 func clock(seconds, micros any) time.Time {
 	s, errS := strconv.ParseInt(fmt.Sprint(seconds), 10, 64)
 	us, errUS := strconv.ParseInt(fmt.Sprint(micros), 10, 64)
@@ -104,8 +110,8 @@ func clock(seconds, micros any) time.Time {
 	return time.Unix(s, us*int64(time.Microsecond))
 }
 
-// Put implements [Shared]. It names the instant when the record ends, not a time to live: a command that Redis gets to late, as after a pause, keeps
-// nothing for longer.
+// Put implements [Shared]. It sets the time when the record ends, not a time to live:
+// if Redis runs the command late, as after a pause, the record still ends at that time.
 func (r *Redis) Put(ctx context.Context, hash [32]byte, p *Principal, asked time.Time, lifetime time.Duration) {
 	key := r.key(hash)
 	e := record{Placed: asked.UnixMicro(), Made: time.Now().UnixMicro(), Life: lifetime.Microseconds(), Principal: *p}
@@ -114,14 +120,16 @@ func (r *Redis) Put(ctx context.Context, hash [32]byte, p *Principal, asked time
 		return
 	}
 	sealed, ends := r.sealer.Seal(key, text), asked.Add(lifetime).UnixMilli()
-	_ = r.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error { // best effort: without it the others ask themselves
+	// Best effort: without it the other gateways send lookups themselves.
+	_ = r.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
 		return p.Do(ctx, "set", key, sealed, "pxat", ends).Err()
 	})
 }
 
 // Drop implements [Shared].
 func (r *Redis) Drop(ctx context.Context, hash [32]byte) {
-	_ = r.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error { // best effort: what stays ends by itself
+	// Best effort: a record that stays ends by itself.
+	_ = r.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
 		return p.Del(ctx, r.key(hash)).Err()
 	})
 }

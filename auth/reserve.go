@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// reservedPart is the part of a plane's allowance that calls which are passed on leave for
+// reservedPart is the part of a plane's allowance that clients' calls leave for
 // identification: a quarter.
 const reservedPart = 4
 
-// report is the plane's allowance, as the latest answer to a caller reports it.
+// report is the plane's allowance in the latest answer to a caller.
 type report struct {
 	caller string
 	Allowance
 }
 
-// low reports whether no more than the reserved part is left at now, when the calls under
-// way have been spent too.
+// low reports whether no more than the reserved part is left at now, with the calls
+// under way counted as spent.
 func (s report) low(underWay int, now time.Time) bool {
 	reserve := (s.Limit + reservedPart - 1) / reservedPart
 	return now.Before(s.Reset) && s.Remaining-underWay <= reserve
 }
 
-// note keeps the allowance that an answer to caller reports, and the one before that was
-// reported to another caller.
+// note stores the allowance in an answer to caller, and keeps the latest one of another
+// caller.
 func (p *plane) note(caller string, result Allowance) {
 	if p.reports[0].caller != caller {
 		p.reports[1] = p.reports[0]
@@ -32,13 +32,13 @@ func (p *plane) note(caller string, result Allowance) {
 	p.reports[0] = report{caller, result}
 }
 
-// reserved returns for how long what is left of the allowance is reserved, as far as caller
-// is concerned; 0: it is not.
+// reserved returns for how long the rest of the allowance is reserved for caller's
+// calls; 0: it is not reserved.
 //
-// It is not documented whom Access Management counts a request for. If it counts all of
-// this gateway together, the latest answers to any two callers report the same. If it
-// counts each client, a report concerns that client only. So a low report to one caller
-// holds for that caller alone, and low reports to two callers hold for all.
+// It is not documented for whom Access Management counts a request. If it counts this
+// gateway as a whole, the latest answers to any two callers report the same. If it counts
+// each client, a report concerns that client only. So a low report to one caller holds for
+// that caller alone, and low reports to two callers hold for all.
 func (p *plane) reserved(caller string, now time.Time) (wait time.Duration) {
 	all := true
 	for _, s := range p.reports {
@@ -54,10 +54,11 @@ func (p *plane) reserved(caller string, now time.Time) (wait time.Duration) {
 	return p.reports[0].Reset.Sub(now)
 }
 
-// withheld returns for how long the plane is not asked about a token: while what is left of
-// its allowance for this gateway is reserved, if all who wait for the answer use addresses
-// that sent refused tokens a short time ago. Without that, one client that guesses would
-// spend the reserve, and no new token of any client could be identified. 0: it is asked.
+// withheld returns for how long no lookup of a token is sent; 0: it is sent. Lookups
+// are withheld while the rest of the plane's allowance for this gateway is reserved, if
+// all callers that wait for the answer use addresses that sent refused tokens a short
+// time ago. Otherwise, one client that guesses would spend the reserve, and no new
+// token of any client could be identified.
 func (a *Authenticator) withheld(p *plane, q query, f *flight, now time.Time) time.Duration {
 	if f.clean || !a.guards(q) {
 		return 0
@@ -65,19 +66,20 @@ func (a *Authenticator) withheld(p *plane, q query, f *flight, now time.Time) ti
 	return p.reserved("", now)
 }
 
-// Known returns what stands for a token elsewhere, as in [Identity], and whether the plane
-// has named whose it is, within the time for which that is good for forwarding. It asks
-// nothing and does not wait.
+// Known returns the hash of a token, as in [Identity], and whether the plane has named
+// its principal within the time for which that allows forwarding. It sends no request
+// and does not wait.
 func (a *Authenticator) Known(plane string, token Token) (hash [32]byte, ok bool) {
 	hash = a.digests.of(plane, token)
 	v, found := a.known.GetIfPresent(hash)
 	return hash, found && v.usable(time.Now())
 }
 
-// Pass lets a call of caller go to plane: it returns 0, and [Authenticator.Passed] has to be
-// called once when the call is over. Else it returns how long calls of this caller have to
-// stay away, because what is left of the plane's allowance is reserved for identification.
-// Caller is any name, of a token that of [CallerOf]. Pass does not wait.
+// BeginCall returns 0 if a call of caller may be sent to plane; [Authenticator.EndCall]
+// must then be called once when the call is over. Otherwise, it returns for how long
+// calls of this caller are refused, because the rest of the plane's allowance is
+// reserved for identification. Caller is any name; for a token it is [CallerOf] its
+// hash. BeginCall does not wait.
 func (a *Authenticator) BeginCall(plane, caller string) (wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -88,8 +90,8 @@ func (a *Authenticator) BeginCall(plane, caller string) (wait time.Duration) {
 	return wait
 }
 
-// Passed ends a call that Pass has let go, and notes the allowance that its answer's header
-// reports; a nil header is no answer.
+// EndCall ends a call that BeginCall permitted, and stores the allowance in its
+// answer's header; a nil header means that there was no answer.
 func (a *Authenticator) EndCall(plane, caller string, answer http.Header) {
 	result := allowance(answer)
 	a.mu.Lock()
@@ -101,7 +103,7 @@ func (a *Authenticator) EndCall(plane, caller string, answer http.Header) {
 	}
 }
 
-// Spent notes the allowance that an answer reports: one to a request, other than an asking,
+// NoteAllowance stores the allowance in an answer to a request, other than a lookup,
 // that the gateway sent with a token.
 func (a *Authenticator) NoteAllowance(plane string, token Token, answer http.Header) {
 	caller, result := CallerOf(a.digests.of(plane, token)), allowance(answer)
@@ -113,5 +115,5 @@ func (a *Authenticator) NoteAllowance(plane string, token Token, answer http.Hea
 	a.entry(plane).note(caller, result)
 }
 
-// CallerOf names the caller that a token stands for.
+// CallerOf returns the caller's name for a token with this hash.
 func CallerOf(hash [32]byte) string { return "token " + hex.EncodeToString(hash[:]) }

@@ -9,12 +9,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxRevoked bounds the tokens read of one revoke; RFC 7009 section 2.1 has one.
+// maxRevoked limits the tokens read from one revoke request; RFC 7009 section 2.1 has
+// one.
 const maxRevoked = 16
 
-// RevokedTokens returns the tokens that the body of a revoke names (RFC 7009 section 2.1): the parameter token of a form, or the member token of a JSON
-// object. Where there are several of them it is each, up to 16: the control plane may read another one than we would, and what it has revoked must not
-// stay known here. A body that is malformed or of another type names none. To forget a token costs no more than asking again, so nothing here is trusted.
+// RevokedTokens returns the tokens that the body of a revoke request names (RFC 7009
+// section 2.1): the parameter token of a form, or the member token of a JSON object. If
+// there are several, it returns each, up to 16: the control plane may use another one
+// than the gateway would, and a revoked token must not stay known here. It returns none
+// for a body that is malformed or of another type. To forget a token by mistake costs
+// only another lookup, so the body need not be trusted.
 func RevokedTokens(contentType string, body []byte) []Token {
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -40,14 +44,15 @@ func RevokedTokens(contentType string, body []byte) []Token {
 	return tokens
 }
 
-// members returns the texts that a JSON object has under name, every one where the name is repeated; none if it is malformed.
+// members returns the strings that a JSON object has under name, all of them if the
+// name is repeated. It returns none if the object is malformed.
 func members(body []byte, name string) (texts []string) {
 	lenient := []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 	if !jsontext.Value(body).IsValid(lenient...) || jsontext.Value(body).Kind() != '{' {
 		return nil
 	}
 	d := jsontext.NewDecoder(bytes.NewReader(body), lenient...)
-	_, _ = d.ReadToken() // the beginning of the object; all that follows is valid
+	_, _ = d.ReadToken() // the beginning of the object; the rest is valid
 	for d.PeekKind() == '"' {
 		key, errKey := d.ReadToken()
 		found := key.String() == name

@@ -5,36 +5,42 @@ import (
 	"time"
 )
 
-// Shared is where gateways with the same secret find each other's identities. Only yeses are in it. It may forget anything at any time, and must answer or
-// give up within a fraction of a second. It is safe for concurrent use; *[Redis] is one.
+// Shared is a place where gateways with the same secret share identities. It contains
+// only accepted tokens. It may forget anything at any time, and must return within a
+// fraction of a second. It is safe for concurrent use; *[Redis] implements it.
 type Shared interface {
-	// Get returns what is kept under hash.
+	// Get returns the identity stored under hash.
 	Get(ctx context.Context, hash [32]byte) Found
-	// Put keeps p under hash for lifetime from asked on, an instant that an earlier Get gave as Clock.
+	// Put stores p under hash for lifetime, counted from asked, which is the Clock of
+	// an earlier Get.
 	Put(ctx context.Context, hash [32]byte, p *Principal, asked time.Time, lifetime time.Duration)
-	// Drop forgets what is kept under hash.
+	// Drop deletes the identity stored under hash.
 	Drop(ctx context.Context, hash [32]byte)
 }
 
-// Found is what a [Shared] says of a hash. The zero Found says that it could not be asked.
+// Found is a result of [Shared].Get. The zero Found means that the place could not be
+// read.
 type Found struct {
-	Principal *Principal    // nil: nothing of use is kept
-	Age       time.Duration // since its control plane was asked; never less than that really is
-	Clock     time.Time     // the clock of the place itself while it looked; zero: not asked. No clock of a gateway need agree with it
+	Principal *Principal    // nil: no usable identity is stored
+	Age       time.Duration // since its lookup began; never less than the real age
+	// Clock is the place's own clock during the Get; zero: it was not read. It need not
+	// agree with the clock of a gateway.
+	Clock time.Time
 }
 
-// maxFloors bounds the floors of single tokens.
+// maxFloors limits the floors of single tokens.
 const maxFloors = 1 << 16
 
-// floors remember since when each token's shared yes may be believed again, so that what was refused, revoked or doubted here is not taken back from a
-// place that does not know yet. The owner's lock is around all calls.
+// floors are the times before which a shared identity of a token is not believed, so
+// that a token that was refused, revoked or doubted here is not accepted again because
+// of an older shared identity. The owner's lock guards it.
 type floors struct {
 	of   map[digest]time.Time
 	all  time.Time     // the floor of every token
-	life time.Duration // after which no shared yes is of use anyway
+	life time.Duration // a shared identity older than this is not used anyway
 }
 
-// raise lets only what was asked after now count for h.
+// raise ignores shared identities of h whose lookup began before now.
 func (f *floors) raise(h digest, now time.Time) {
 	if len(f.of) >= maxFloors {
 		for old, at := range f.of {
@@ -43,19 +49,20 @@ func (f *floors) raise(h digest, now time.Time) {
 			}
 		}
 	}
-	if len(f.of) >= maxFloors { // so many within so short a time: forget no floor, rather raise everybody's
+	if len(f.of) >= maxFloors { // too many within a short time: forget no floor, but raise that of all tokens
 		f.all = now
 		clear(f.of)
 	}
 	f.of[h] = now
 }
 
-// above reports whether a yes for h that was asked at an instant may be believed.
+// above reports whether an identity of h may be believed if its lookup began at asked.
 func (f *floors) above(h digest, asked time.Time) bool {
 	return asked.After(f.all) && asked.After(f.of[h])
 }
 
-// find looks for h among the shared identities. It returns the verdict found, nil if there is none, and what was found.
+// findShared reads the shared identity of h. It returns its verdict, nil if there is
+// none, and the result of the Get.
 func (a *Authenticator) findShared(ctx context.Context, h digest) (*verdict, Found) {
 	if a.options.Shared == nil {
 		return nil, Found{}
@@ -68,7 +75,7 @@ func (a *Authenticator) findShared(ctx context.Context, h digest) (*verdict, Fou
 	return a.yes(found.Principal, began.Add(-max(0, found.Age))), found
 }
 
-// tellOthers keeps the outcome of an asking where the other gateways look. It waits for that place.
+// share stores the result of a lookup in the shared place. It waits for that place.
 func (a *Authenticator) share(ctx context.Context, h digest, v *verdict, found Found) {
 	switch {
 	case a.options.Shared == nil:

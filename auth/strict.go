@@ -11,8 +11,8 @@ import (
 )
 
 // unclearError is an answer of a control plane that was read to its end and does not
-// state whose the token is. It concerns that token alone: other tokens may be answered.
-// Its text quotes nothing of the answer.
+// name the principal of the token. It concerns that token alone: lookups of other
+// tokens may succeed. Its text quotes no part of the answer.
 type unclearError string
 
 // Error returns what is wrong with the answer.
@@ -22,8 +22,8 @@ func (e unclearError) Error() string { return string(e) }
 const errNameless = unclearError("it names neither client nor user")
 
 // errNoObject is an answer that is no JSON object: a page of a proxy, or an answer that
-// was cut. It does not come from the control plane's API, so that it is no answer about
-// one token.
+// was cut. It does not come from the control plane's API, so it does not concern one
+// token alone.
 var errNoObject = errors.New("it is no JSON object")
 
 // readObject reads a body of one JSON object, at most limit bytes long, into v. Errors:
@@ -41,8 +41,8 @@ func readObject(body io.Reader, limit int64, v any) error {
 }
 
 // parse reads text, one JSON object (RFC 8259), into v. Names are compared exactly. It
-// refuses what two readers may read differently: a name that occurs twice anywhere (RFC
-// 8259 section 4), text that is not UTF-8, and anything after the object. Members that
+// refuses text that two readers may read differently: a name that occurs twice anywhere
+// (RFC 8259 section 4), text that is not UTF-8, and data after the object. Members that
 // v does not have are allowed. Errors: [unclearError], [errNoObject].
 func parse(text []byte, v any) error {
 	whole := bytes.Trim(text, " \t\r\n")
@@ -55,8 +55,8 @@ func parse(text []byte, v any) error {
 	return nil
 }
 
-// fault returns what is wrong by an error of the JSON library, which may quote its
-// input.
+// fault returns a description of an error of the JSON library, whose own text may quote
+// its input.
 func fault(err error) string {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return "a member name occurs twice"

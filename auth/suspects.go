@@ -2,18 +2,18 @@ package auth
 
 import "time"
 
-// How long and how many addresses are remembered as suspects: for suspectFor to twice
-// that, in two maps of at most maxSuspects.
+// How many addresses are remembered as suspects, and for how long: for suspectFor to
+// twice that, in two maps of at most maxSuspects.
 const (
 	suspectFor  = time.Minute
 	maxSuspects = 1 << 16
 )
 
-// suspects are the addresses of clients that sent a token which the control plane refused
-// a short time ago. The Authenticator's lock is around all of it.
+// suspects are the addresses of clients that sent a token which the control plane
+// refused a short time ago. The Authenticator's lock guards it.
 type suspects struct {
 	now, former map[string]struct{}
-	turned      time.Time // when former was now
+	turned      time.Time // when former was replaced
 }
 
 // note remembers an address.

@@ -9,31 +9,35 @@ import (
 	"strings"
 )
 
-// Errors of identification. All of them mean that nothing may be answered or forwarded in the caller's name.
+// Errors of identification. With any of them, the gateway must not answer or forward
+// the request in the caller's name.
 var (
 	// ErrNoToken is a request without a bearer token: none at all, or another scheme.
 	ErrNoToken = errors.New("no bearer token")
-	// ErrBadToken is a token that cannot be one, or that the control plane refuses.
+	// ErrBadToken is a token that is malformed, or that the control plane refuses.
 	ErrBadToken = errors.New("bearer token refused")
-	// ErrManyTokens is a request with more than one Authorization header: whoever reads the first and whoever reads the last would see
-	// different callers.
+	// ErrManyTokens is a request with more than one Authorization header: a server that
+	// reads the first and one that reads the last would identify different callers.
 	ErrManyTokens = errors.New("more than one Authorization header")
 )
 
-// maxToken bounds a token in bytes. Anypoint's are UUIDs of 36; nothing says they stay so.
+// maxToken limits a token in bytes. Anypoint's tokens are UUIDs of 36 bytes today, but
+// their length is not documented.
 const maxToken = 4096
 
-// redacted stands wherever a token or a secret would be printed.
+// redacted is printed in place of a token or a secret.
 const redacted = "[redacted]"
 
-// Token is a bearer token. It prints as "[redacted]" everywhere; only [Token.Header] gives it away. The zero Token is none.
+// Token is a bearer token. It prints as "[redacted]" everywhere; only [Token.Header]
+// reveals it. The zero Token is none.
 type Token struct {
 	_ [0]func() // no ==: it would compare addresses
-	// A pointer, because fmt does not call methods on another struct's unexported field: it then prints an address.
+	// A pointer, because fmt does not call methods on an unexported field of another
+	// struct: for a pointer it then prints an address.
 	text *string
 }
 
-// NewToken wraps a token received from a mint. It does not check it.
+// NewToken returns a token with the given text, which it does not check.
 func NewToken(text string) Token { return Token{text: &text} }
 
 func (t Token) reveal() string {
@@ -46,23 +50,24 @@ func (t Token) reveal() string {
 // Header returns the value of an Authorization header that carries t.
 func (t Token) Header() string { return "Bearer " + t.reveal() }
 
-// String implements [fmt.Stringer] without giving the token away.
+// String implements [fmt.Stringer] without revealing the token.
 func (t Token) String() string { return redacted }
 
-// GoString implements [fmt.GoStringer] without giving the token away.
+// GoString implements [fmt.GoStringer] without revealing the token.
 func (t Token) GoString() string { return redacted }
 
-// Format implements [fmt.Formatter] without giving the token away, whatever the verb.
+// Format implements [fmt.Formatter] without revealing the token, for every verb.
 func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// LogValue implements [slog.LogValuer] without giving the token away.
+// LogValue implements [slog.LogValuer] without revealing the token.
 func (t Token) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalText implements [encoding.TextMarshaler] without giving the token away.
+// MarshalText implements [encoding.TextMarshaler] without revealing the token.
 func (t Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// ReadToken takes the bearer token (RFC 6750 section 2.1) out of a request's header, the scheme in any case. Errors: [ErrNoToken],
-// [ErrBadToken] for one that is longer than 4096 bytes or holds anything but visible ASCII, [ErrManyTokens].
+// ReadToken returns the bearer token (RFC 6750 section 2.1) in a request's header. The
+// scheme may be in any case. Errors: [ErrNoToken], [ErrBadToken] for a token that is
+// longer than 4096 bytes or contains anything but visible ASCII, [ErrManyTokens].
 func ReadToken(h http.Header) (Token, error) {
 	values := h["Authorization"]
 	switch {

@@ -3,8 +3,8 @@ package auth
 import "iter"
 
 // trees returns the trees that organizations are part of, in the order in which their
-// roots are first met. It reads all twice, whatever they are, and its work grows with
-// the number of ids in them only: an answer may have tens of thousands.
+// roots first occur. It reads each organization exactly twice, so that its work grows
+// only with the number of ids: an answer may have tens of thousands.
 func trees(all iter.Seq[organization]) []Organization {
 	f := forest{roots: map[string]int{}, trees: map[string]int{}}
 	n := 0
@@ -20,15 +20,15 @@ func trees(all iter.Seq[organization]) []Organization {
 	return f.list
 }
 
-// forest gathers organizations under their roots.
+// forest groups organizations by their roots.
 type forest struct {
 	roots map[string]int // by id, the position of each root among all organizations
 	trees map[string]int // by the root's id, the position of each tree in list
 	list  []Organization
 }
 
-// plant adds o and what is below it to the tree of its root. What does not state how it
-// stands to others is in no tree.
+// add adds o and its sub-organizations to the tree of its root. An organization that
+// does not state its relation to others is in no tree.
 func (f *forest) add(o organization) {
 	switch {
 	case o.ID == "":
@@ -52,9 +52,9 @@ func (f *forest) addSubs(root string, subs []string) {
 	f.list[at].Subs = append(f.list[at].Subs, subs...)
 }
 
-// rootOf returns the root organization above o: the first root that came with it and
-// that it names as above it. Else, of several above it any may be the root, and a
-// single one is; empty where that is not known.
+// rootOf returns the root organization above o: the first root in the answer that o
+// lists above itself. If there is none and o has only one organization above it, that
+// one is the root. It returns the empty string if the root is unknown.
 func (f *forest) rootOf(o organization) (root string) {
 	first := -1
 	for _, id := range append([]string{o.Parent}, o.Parents...) {

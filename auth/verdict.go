@@ -6,28 +6,36 @@ import (
 	"time"
 )
 
-// verdict is what a control plane said of a token: a yes, a no, or an unclear answer.
+// verdict is the answer of a control plane about a token: a yes, a no, or unclear.
 type verdict struct {
-	principal *Principal        // of a yes
-	unclear   *UnavailableError // of an unclear answer
-	at        time.Time         // of a yes when it was asked, since a right may have ended while the answer was on its way; else when it came
+	principal *Principal        // set for a yes
+	unclear   *UnavailableError // set for an unclear answer
+	// at is when the lookup of a yes began, since a right may end while the answer is
+	// on its way. For other verdicts it is when the answer arrived.
+	at time.Time
 
-	// Since at:
-	life    time.Duration // how long it is fresh
-	end     time.Duration // of a yes, how long it is good for forwarding while the plane is down
-	renewal atomic.Int64  // of a yes, the age in nanoseconds from which on its next use asks again ahead of its end
-	backoff time.Duration // of a yes, the age up to which it is not asked again, because the last answer was unclear; guarded by the Authenticator's mu
+	// Ages, counted from at:
+	life time.Duration // how long the verdict is fresh
+	end  time.Duration // of a yes, how long it allows forwarding while the plane is down
+	// renewal is the age of a yes, in nanoseconds, from which its next use starts a
+	// lookup ahead of its end.
+	renewal atomic.Int64
+	// backoff is the age up to which a yes causes no lookup, because the last answer
+	// was unclear. Guarded by the Authenticator's mu.
+	backoff time.Duration
 
-	weight uint32 // bytes, about
+	weight uint32 // approximate size in bytes
 }
 
-// The part of a verdict's life after which it is renewed, at random in between: tokens learned together, as after a start, are not asked together again.
+// The part of a verdict's life after which it is renewed, at random in between, so that
+// tokens learned together, as after a start, are not renewed together.
 const (
 	renewFrom = 70 // percent
 	renewTo   = 90
 )
 
-// yes is the verdict of an asking at an instant that named p. It holds no longer than the token.
+// yes returns the verdict of a lookup that named p and began at the given time. It ends
+// no later than the token.
 func (a *Authenticator) yes(p *Principal, at time.Time) *verdict {
 	v := &verdict{principal: p, at: at, life: a.options.TTL, end: a.options.TTL + a.options.Stale}
 	if !p.Expires.IsZero() {
@@ -41,18 +49,19 @@ func (a *Authenticator) yes(p *Principal, at time.Time) *verdict {
 	return v
 }
 
-// no is the verdict of an asking that ended now in a refusal.
+// no returns the verdict of a lookup that ended now in a refusal.
 func (a *Authenticator) no(now time.Time) *verdict {
 	return &verdict{at: now, life: a.options.NegativeTTL, weight: weigh(nil)}
 }
 
-// unclear is the verdict of an asking that ended now in an answer that decides nothing.
+// unclear returns the verdict of a lookup that ended now in an answer that decides
+// nothing.
 func (a *Authenticator) unclear(failure *UnavailableError, now time.Time) *verdict {
-	const cause = 512 // bytes, about: statuses, hosts and fixed texts
+	const cause = 512 // approximate size in bytes: statuses, hosts and fixed texts
 	return &verdict{unclear: failure, at: now, life: a.options.NegativeTTL, weight: weigh(nil) + cause}
 }
 
-// err returns what a caller gets of a verdict that names no principal.
+// err returns the error for callers of a verdict that names no principal.
 func (v *verdict) err(now time.Time) error {
 	if v.unclear == nil {
 		return ErrBadToken
@@ -62,12 +71,13 @@ func (v *verdict) err(now time.Time) error {
 	return &failure
 }
 
-// rests reports whether v is a yes that is not to be asked again yet. The caller holds the Authenticator's mu.
+// inBackoff reports whether v is a yes that must not cause a lookup yet. The caller
+// holds the Authenticator's mu.
 func (v *verdict) inBackoff(now time.Time) bool { return now.Sub(v.at) < v.backoff }
 
 func (v *verdict) fresh(now time.Time) bool { return now.Sub(v.at) < v.life }
 
-// usable reports whether v is good for forwarding while the plane is down.
+// usable reports whether v allows forwarding while the plane is down.
 func (v *verdict) usable(now time.Time) bool { return v.principal != nil && now.Sub(v.at) < v.end }
 
 // young reports whether v is a yes that need not be renewed yet.
@@ -75,13 +85,15 @@ func (v *verdict) young(now time.Time) bool {
 	return v.principal != nil && now.Sub(v.at) < v.life/100*renewFrom
 }
 
-// claim reports whether v is due for renewal at age, to one caller only: the next may be it an interval later.
+// claim reports whether v is due for renewal at age. It returns true to one caller
+// only, and to the next one at the earliest an interval later.
 func (v *verdict) claim(age time.Duration) bool {
 	due := v.renewal.Load()
 	return int64(age) >= due && v.renewal.CompareAndSwap(due, int64(age+max(minInterval, v.life/20)))
 }
 
-// weigh returns about how many bytes a verdict that names p takes in memory, its entry in the cache included.
+// weigh returns the approximate size in bytes of a verdict that names p, with its entry
+// in the cache.
 func weigh(p *Principal) uint32 {
 	const (
 		entry  = 320 // key, verdict, and the cache's own node and table
