@@ -16,7 +16,8 @@ import (
 	"osgate/auth"
 )
 
-// accounts is an Access Management that answers GET /accounts/api/me with answer, asked as the plane eu.
+// accounts returns a resolver for the plane eu whose Access Management answers GET
+// /accounts/api/me with answer.
 func accounts(t *testing.T, answer http.HandlerFunc) *auth.Anypoint {
 	t.Helper()
 	server := httptest.NewServer(answer)
@@ -39,7 +40,8 @@ func says(body string) http.HandlerFunc {
 	}
 }
 
-// The user of the documented answer (access-management-api 1.0.45), with its usual ballast.
+// The user of the documented answer (access-management-api 1.0.45), with its usual
+// members.
 const user = `"user":{"id":"user-1","createdAt":"2022-01-01T00:00:00.000Z","firstName":"A","lastName":"B","email":"a@example.com","username":"ab",
 	"enabled":true,"idprovider_id":"mulesoft","type":"host","organizationId":"root","organizationPreferences":{"root":{"defaultEnvironment":"env"}},
 	"organization":{"name":"Acme","id":"root","ownerId":"user-0","clientId":"not-the-client","domain":"acme","isFederated":false,"parentOrganizationIds":[],
@@ -175,7 +177,8 @@ func TestMeIsAskedAtThePlane(t *testing.T) {
 	}
 }
 
-// holds reports whether anything reachable from v, unexported fields too, holds text.
+// holds reports whether a string reachable from v, also in unexported fields, contains
+// text.
 func holds(v reflect.Value, text string) bool {
 	switch v.Kind() {
 	case reflect.String:
@@ -227,7 +230,8 @@ func TestIdentityHoldsNoToken(t *testing.T) {
 	}
 }
 
-// Whatever an Access Management says, it names somebody or nobody is named; and no error repeats what it said of the token.
+// For any answer of Access Management, the result is a principal with a name or an
+// error, and no error quotes the token.
 func FuzzMe(f *testing.F) {
 	for _, body := range []string{
 		`{"client":{"client_id":"a","org_id":"r","grant_types":["client_credentials"]},"user":{"id":"u","organization":{"id":"r","isRoot":true,"subOrganizationIds":["s"]}}}`,

@@ -32,7 +32,7 @@ func response(status int, header http.Header, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))}
 }
 
-// echo is an answer that repeats the token wherever it can.
+// echo returns a handler that repeats the token in its answer.
 func echo(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Www-Authenticate", r.Header.Get("Authorization"))
@@ -92,7 +92,8 @@ func TestRefusalIsToldFromFailure(t *testing.T) {
 	}
 }
 
-// A plane that gives no answer gives none to others either; that is told apart from an answer that does not help.
+// Without an answer of the plane, requests with other tokens would fail too. This is
+// distinguished from an answer without a verdict.
 func TestUnreachedIsTold(t *testing.T) {
 	hangUp := func(result string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -226,7 +227,7 @@ func TestLargeOrganizationIsRead(t *testing.T) {
 	}
 }
 
-// Each asking for its own connection would cost a TLS handshake for each bad token.
+// A connection for each lookup would cost a TLS handshake for each bad token.
 func TestConnectionIsUsedAgain(t *testing.T) {
 	for status, body := range map[int]string{
 		http.StatusOK: `{"client":{"client_id":"app"}}`, http.StatusUnauthorized: `{"message":"Unauthorized"}`, http.StatusServiceUnavailable: "<html>",
@@ -239,7 +240,7 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 			mu.Unlock()
 			w.WriteHeader(status)
 			_, _ = io.WriteString(w, body)
-			_ = http.NewResponseController(w).Flush() // chunked, so that the end comes apart
+			_ = http.NewResponseController(w).Flush() // chunked, so that the end of the body arrives later
 			_, _ = io.WriteString(w, strings.Repeat("\n", 4096))
 		})
 		for range 5 {

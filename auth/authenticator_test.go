@@ -56,7 +56,8 @@ func TestNoIsNotKeptWithoutNegativeTTL(t *testing.T) {
 	}
 }
 
-// A right that ends while the answer is on its way ends within TTL of the asking.
+// A right that ends while the answer is on its way ends within TTL of the start of the
+// lookup.
 func TestYesAgesFromItsAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const answer = 400 * time.Millisecond
@@ -116,9 +117,10 @@ func TestConcurrentFirstRequestsAskOnce(t *testing.T) {
 	}
 }
 
-// One who looked before the answer was kept, and comes to ask when the asking is over, finds the answer.
+// A caller that found no answer, and joins after the lookup is over, gets the answer
+// without another lookup.
 func TestLateComerDoesNotAskAgain(t *testing.T) {
-	resolver, lookups := counted(yes) // at once: many look, and then find no asking to join
+	resolver, lookups := counted(yes) // without delay: many callers find no answer and then no lookup to join
 	a := newAuthenticator(t, resolver)
 	const tokens, callers = 300, 8
 	var all sync.WaitGroup
@@ -174,7 +176,7 @@ func TestFirstCallersLeavingFailsNobody(t *testing.T) {
 	})
 }
 
-// The answer that everybody who asked left behind serves the next.
+// The next caller gets the answer of a lookup whose callers have all left.
 func TestAnswerOutlivesItsCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		resolver, lookups := counted(after(time.Second, yes))
@@ -218,7 +220,7 @@ func TestHashStandsForPlaneAndTokenUnderTheSecret(t *testing.T) {
 		return newAuthenticator(t, no, func(o *auth.Options) { o.Secret = []byte(secret) })
 	}
 	hash := func(a *auth.Authenticator, plane, token string) [32]byte {
-		id, _ := a.Identify(t.Context(), plane, auth.NewToken(token), "") // refused, hash known
+		id, _ := a.Identify(t.Context(), plane, auth.NewToken(token), "") // refused, but the hash is known
 		return id.Hash
 	}
 	one, two := under("s"), under("s")
@@ -242,12 +244,12 @@ func TestHashStandsForPlaneAndTokenUnderTheSecret(t *testing.T) {
 	}
 }
 
-// Hashes are made by many at once out of shared states.
+// Many goroutines compute hashes at once, out of shared states.
 func TestHashesDoNotMix(t *testing.T) {
 	a := newAuthenticator(t, no)
 	var want [16][32]byte
 	of := func(i int) [32]byte {
-		id, _ := a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint(i)), "") // refused, hash known
+		id, _ := a.Identify(t.Context(), "us", auth.NewToken(fmt.Sprint(i)), "") // refused, but the hash is known
 		return id.Hash
 	}
 	for i := range want {

@@ -14,7 +14,7 @@ import (
 	"osgate/auth"
 )
 
-// rationed is a control plane that says what is left of its allowance.
+// limitedPlane is a control plane whose answers report its allowance.
 type limitedPlane struct {
 	allowance atomic.Pointer[auth.Allowance]
 	f         resolverFunc
@@ -105,7 +105,7 @@ func TestTooManyAskingsPauseRefreshes(t *testing.T) {
 	})
 }
 
-// slowShared holds up whoever looks among the shared identities.
+// slowShared delays reads of shared identities.
 type slowShared struct{ auth.Shared }
 
 func (s slowShared) Get(context.Context, [32]byte) auth.Found {
@@ -113,7 +113,8 @@ func (s slowShared) Get(context.Context, [32]byte) auth.Found {
 	return auth.Found{}
 }
 
-// Who comes to wait for what was started behind others' backs waits for an asking that goes on.
+// A caller that joins a background lookup gets its answer: the lookup is not given up
+// for want of allowance.
 func TestAwaitedRefreshDoesNotGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		plane := &limitedPlane{f: yes}
@@ -127,7 +128,7 @@ func TestAwaitedRefreshDoesNotGiveWay(t *testing.T) {
 	})
 }
 
-// nowhere is a shared place that cannot be asked.
+// unreachable is a shared place that does not answer.
 type unreachable struct{}
 
 func (unreachable) Get(context.Context, [32]byte) auth.Found                                 { return auth.Found{} }

@@ -8,7 +8,7 @@ import (
 	"osgate/auth"
 )
 
-// documented are the calls of the vendor's journey, as they are sent.
+// documented are the calls of the vendor's documented sequence, as clients send them.
 var documented = []struct {
 	method, path string
 	call         auth.Call
@@ -85,7 +85,7 @@ func TestIDsAreLettersDigitsAndTwoSigns(t *testing.T) {
 	}
 }
 
-// An organization id that two servers might decode or cut differently is none.
+// An organization id that two servers might decode or split differently is invalid.
 func TestOddOrganizationIsNoCall(t *testing.T) {
 	for _, id := range []string{
 		"", ".", "..", "%2e%2e", "%2E", "a/b", "a%2Fb", "a%2fb", "a%5Cb", `a\b`, "a%252Fb", "a%00", "a\x00", "a b", "a+b", "a%20b", "a;b", "a:b", "a~b", "a.b", "a@b", "a|b",
@@ -107,7 +107,8 @@ func noCall(t *testing.T, method, path string) {
 	}
 }
 
-// A path that is a call means the same to every server: it holds nothing to decode, nothing to clean, and nothing but what is listed.
+// A path that is a call means the same to every server: it has no percent-encoding, no
+// dot segments and only listed parts.
 func FuzzReadCall(f *testing.F) {
 	for _, tt := range documented {
 		f.Add(tt.method, tt.path)
@@ -164,7 +165,7 @@ func TestMintedTokenIsRead(t *testing.T) {
 	}
 }
 
-// A token that was minted is one that a request may bring.
+// A minted token is accepted in a request.
 func FuzzMintedToken(f *testing.F) {
 	f.Add([]byte(`{"access_token":"t"}`))
 	f.Add([]byte(`{"access_token":"a\u0000b"}`))

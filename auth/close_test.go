@@ -39,7 +39,7 @@ func TestCloseWaitsForAskings(t *testing.T) {
 	})
 }
 
-// Close may come while requests still do.
+// Close may be called during requests.
 func TestCloseAmongRequests(t *testing.T) {
 	var mu sync.Mutex
 	closed := false

@@ -13,9 +13,9 @@ import (
 	"osgate/auth"
 )
 
-// heard are the askings that an authenticator told of.
+// lookupLog collects the lookups that an authenticator reports.
 type lookupLog struct {
-	mu  sync.Mutex // guards all
+	mu  sync.Mutex // guards the fields below
 	all []auth.Lookup
 }
 
@@ -50,7 +50,7 @@ func TestEveryIdentificationIsCountedOnce(t *testing.T) {
 		gone, leave := context.WithTimeout(t.Context(), time.Second)
 		defer leave()
 		identify(b, gone, auth.NewToken("left"))             // left
-		identify(b, t.Context(), auth.NewToken("no answer")) // unavailable, for the asking's own deadline
+		identify(b, t.Context(), auth.NewToken("no answer")) // unavailable: the lookup reached its timeout
 		pass(2 * ttl)
 		identify(b, t.Context(), good) // stale
 		want := auth.Counts{Asked: 1, Known: 2, Refused: 2, Guessing: 1}
@@ -63,7 +63,7 @@ func TestEveryIdentificationIsCountedOnce(t *testing.T) {
 	})
 }
 
-// TestAskingsAreToldWithTheirAnswer and with their own plane and duration, each once.
+// TestAskingsAreToldWithTheirAnswer and with their plane and duration, each once.
 func TestAskingsAreToldWithTheirAnswer(t *testing.T) {
 	limited := func(_ context.Context, plane string, _ auth.Token) (*auth.Principal, error) {
 		return nil, &auth.UnavailableError{Plane: plane, Cause: http.ErrBodyNotAllowed, Limited: true}
@@ -79,7 +79,7 @@ func TestAskingsAreToldWithTheirAnswer(t *testing.T) {
 				return after(takes, tt.ask)(ctx, plane, token)
 			}, func(o *auth.Options) { o.OnLookup, o.Timeout = h.tell, time.Duration(4+i)*time.Second })
 			want := []auth.Lookup{{Plane: "us", Took: time.Second, Result: tt.want}, {Plane: "eu", Took: 3 * time.Second, Result: tt.want}}
-			if tt.want == "failed" { // by the asking's own deadline
+			if tt.want == "failed" { // at the timeout of the lookup
 				want[0].Took, want[1].Took = time.Duration(4+i)*time.Second, time.Duration(4+i)*time.Second
 			}
 			for _, asking := range want {
@@ -93,7 +93,7 @@ func TestAskingsAreToldWithTheirAnswer(t *testing.T) {
 	}
 }
 
-// finding is a guard that finds out whose the token is while it is looked at.
+// lookingGuard is a guard that completes a lookup while it is called.
 type lookingGuard struct{ find func() }
 
 func (g lookingGuard) Blocked(string) time.Duration {
@@ -103,7 +103,7 @@ func (g lookingGuard) Blocked(string) time.Duration {
 
 func (lookingGuard) Failed(context.Context, string) {}
 
-// TestWhatBecameKnownMeanwhileCountsAsKnown to the caller that did not wait for it.
+// TestWhatBecameKnownMeanwhileCountsAsKnown for a caller that did not wait for it.
 func TestWhatBecameKnownMeanwhileCountsAsKnown(t *testing.T) {
 	var a *auth.Authenticator
 	a = newAuthenticator(t, yes, guarded(lookingGuard{func() { _, _ = a.Identify(t.Context(), "us", token, "") }}))

@@ -14,7 +14,7 @@ import (
 	"osgate/auth"
 )
 
-// halting is a shared place that stands still until it is let go.
+// blockedPlace is a shared place whose calls block until it is released.
 type blockedPlace struct {
 	unreachable
 
@@ -33,10 +33,10 @@ func (h *blockedPlace) Drop(context.Context, [32]byte) {
 	<-h.let
 }
 
-// flights is how many may be under way with one asking at a time.
+// flights is the limit of concurrent flights with one lookup at a time.
 const flights = 16
 
-// TestLooksAtTheSharedPlaceAreBounded although they are no askings.
+// TestLooksAtTheSharedPlaceAreBounded although they are no lookups.
 func TestLooksAtTheSharedPlaceAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &blockedPlace{let: make(chan struct{})}
@@ -107,7 +107,7 @@ func TestOneRefusalIsChargedToAFewAddresses(t *testing.T) {
 	})
 }
 
-// scoped counts how often it is asked for the validator of a plane.
+// scoped counts the calls of Validator.
 type scoped struct {
 	emptyResolver
 
@@ -120,8 +120,8 @@ func (s *scoped) Validator(plane string) string {
 	return s.suffix + plane
 }
 
-// TestValidatorsOfAFewPlanesAreRemembered so that a token's hash costs no allocation, and
-// names that nobody has do not fill the memory.
+// TestValidatorsOfAFewPlanesAreRemembered so that a token's hash costs no allocation,
+// while unknown plane names do not fill the memory.
 func TestValidatorsOfAFewPlanesAreRemembered(t *testing.T) {
 	const most, planes = 64, 70
 	s := &scoped{}
@@ -136,7 +136,8 @@ func TestValidatorsOfAFewPlanesAreRemembered(t *testing.T) {
 	}
 }
 
-// TestPlaneAndValidatorDoNotRunTogether into the same letters.
+// TestPlaneAndValidatorDoNotRunTogether: different pairs with the same letters have
+// different hashes.
 func TestPlaneAndValidatorDoNotRunTogether(t *testing.T) {
 	secret := func(o *auth.Options) { o.Secret = []byte(secret) }
 	hash := func(plane, suffix string) [32]byte {

@@ -39,9 +39,10 @@ func newWorld(t *testing.T, o emulator.Options) *world {
 	return w
 }
 
-// endpoint reaches every plane's Access Management, by Host.
+// endpoint returns the address of a plane's Access Management, which is selected by
+// Host.
 func (w *world) endpoint(plane string) auth.Endpoint {
-	to, _ := url.Parse(w.server.URL) // httptest made it
+	to, _ := url.Parse(w.server.URL) // created by httptest
 	return auth.Endpoint{URL: to, Host: map[string]string{"us": "anypoint.mulesoft.com", "eu": "eu1.anypoint.mulesoft.com"}[plane]}
 }
 
@@ -90,7 +91,7 @@ func (w *world) mint(t *testing.T, plane, name string) auth.Token {
 	return token
 }
 
-// asked counts what the emulator was asked at path.
+// requestsTo returns the number of requests that the emulator received at path.
 func (w *world) requestsTo(path string) (n int) {
 	for _, r := range w.Requests() {
 		if r.Target == path {
@@ -169,10 +170,10 @@ func TestIntrospectionAtTheEmulator(t *testing.T) {
 	expect(t, wrong, "us", foreign.mint(t, "us", "one"), "unavailable")
 }
 
-// Refreshes leave the last fifth of the allowance to those who wait.
+// Refreshes leave the last fifth of the allowance to callers that wait.
 func TestAllowanceOfTheEmulatorIsKept(t *testing.T) {
 	w := newWorld(t, emulator.Options{AccountsRate: 20})
-	// Its minutes are those of the clock: this one has just begun.
+	// The emulator counts by minutes of the clock: this one has just begun.
 	if err := w.Advance(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute))); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"osgate/auth"
 )
 
-// readBody is a body that notes how it was left.
+// readBody is a body that records how much of it was read, and whether it was closed.
 type readBody struct {
 	io.Reader
 	closed bool
@@ -24,14 +24,14 @@ func (b *readBody) Close() error {
 	return nil
 }
 
-// left returns what nobody has read of b, and whether b was closed.
+// left returns the number of unread bytes of b, and whether b was closed.
 func (b *readBody) left() (int, bool) {
 	rest, _ := io.ReadAll(b.Reader)
 	return len(rest), b.closed
 }
 
-// listing is an Access Management with as many environments, of which it lists at most
-// 500 a page. It claims a total of its own, if that is set.
+// listing is an Access Management with the given number of environments, of which it
+// lists at most 500 a page. It reports another total if that is set.
 type listing struct {
 	environments, claims int
 	lookups              []string // the queries
@@ -85,7 +85,7 @@ func TestEnvironmentsAreListedPageByPage(t *testing.T) {
 	}
 }
 
-// TestRefusedListingsAreReadAndClosed so that the connection serves again.
+// TestRefusedListingsAreReadAndClosed so that the connection can be reused.
 func TestRefusedListingsAreReadAndClosed(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusServiceUnavailable} {
 		b := &readBody{Reader: strings.NewReader(strings.Repeat("x", 4096))}
@@ -101,7 +101,7 @@ func TestRefusedListingsAreReadAndClosed(t *testing.T) {
 	}
 }
 
-// TestAnswersOfIntrospectionAreReadAndClosed so that the connection serves again.
+// TestAnswersOfIntrospectionAreReadAndClosed so that the connection can be reused.
 func TestAnswersOfIntrospectionAreReadAndClosed(t *testing.T) {
 	for _, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable} {
 		b := &readBody{Reader: strings.NewReader(`{"active":true,"client_id":"app"}` + strings.Repeat("\n", 4096))}

@@ -10,7 +10,7 @@ import (
 	"osgate/auth"
 )
 
-// newTypes returns EnvironmentTypes that ask l, in a bubble.
+// newTypes returns EnvironmentTypes with the lister l, in a bubble.
 func newTypes(t *testing.T, o auth.EnvironmentTypesOptions) *auth.EnvironmentTypes {
 	t.Helper()
 	e, err := auth.NewEnvironmentTypes(o)
@@ -21,7 +21,7 @@ func newTypes(t *testing.T, o auth.EnvironmentTypesOptions) *auth.EnvironmentTyp
 	return e
 }
 
-// memberOf is a caller with a token of its own that belongs to an organization.
+// memberOf returns a caller with its own token that belongs to an organization.
 func memberOf(organization string, n byte) auth.Identity {
 	return auth.Identity{Principal: &auth.Principal{Plane: "us", Client: "app", Organizations: []string{organization}}, Hash: [32]byte{n}}
 }
@@ -121,6 +121,6 @@ func TestCloseOfEnvironmentTypesWaitsAndAsksNoMore(t *testing.T) {
 		if got := e.Type(t.Context(), memberOf("org", 2), auth.NewToken("t"), "org", "another"); got != auth.UnknownType || l.times() != 1 {
 			t.Errorf("after Close: %s by %d listings", got, l.times())
 		}
-		e.Close() // which a lock that is held would not end
+		e.Close() // would block if a lock were held
 	})
 }

@@ -12,7 +12,8 @@ import (
 	"osgate/emulator"
 )
 
-// TestEnvironmentTypesAreWhatTheControlPlaneSays asks an Access Management over real sockets.
+// TestEnvironmentTypesAreWhatTheControlPlaneSays uses an Access Management over real
+// sockets.
 func TestEnvironmentTypesAreWhatTheControlPlaneSays(t *testing.T) {
 	w := newWorld(t, emulator.Options{})
 	token := w.mint(t, "us", "one")
@@ -30,7 +31,7 @@ func TestEnvironmentTypesAreWhatTheControlPlaneSays(t *testing.T) {
 	}
 }
 
-// lister is a control plane that counts how often it is asked.
+// lister is a control plane that counts the listings.
 type lister struct {
 	mu      sync.Mutex
 	lookups int
@@ -64,12 +65,12 @@ func (l *lister) times() int {
 	return l.lookups
 }
 
-// caller is a principal of organization org by a token whose hash begins with b.
+// caller returns a principal of organization org by a token whose hash begins with b.
 func caller(b byte) auth.Identity {
 	return auth.Identity{Principal: &auth.Principal{Plane: "us", Client: "app", Organizations: []string{"org"}}, Hash: [32]byte{b}}
 }
 
-// inBubble runs f with EnvironmentTypes that ask l.
+// inBubble calls f with EnvironmentTypes that use l.
 func inBubble(t *testing.T, l *lister, f func(typeOf func(id auth.Identity, organization, environment string) string)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -84,7 +85,8 @@ func inBubble(t *testing.T, l *lister, f func(typeOf func(id auth.Identity, orga
 	})
 }
 
-// TestAnEnvironmentTypeIsAskedForOnce: by a crowd, and again only when an hour has gone by, while the old one serves.
+// TestAnEnvironmentTypeIsAskedForOnce: concurrent callers share one listing, and the
+// next follows after an hour, while the old type is returned.
 func TestAnEnvironmentTypeIsAskedForOnce(t *testing.T) {
 	l := &lister{types: map[string]string{"env": "production"}, takes: time.Second}
 	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
@@ -112,8 +114,9 @@ func TestAnEnvironmentTypeIsAskedForOnce(t *testing.T) {
 	})
 }
 
-// TestAnEnvironmentThatNobodyTellsIsUnknown: the plane is left alone for a while after a failure, one token's refusal does not silence another's
-// question, and nobody is asked about organizations that the caller does not belong to.
+// TestAnEnvironmentThatNobodyTellsIsUnknown: after a failure the plane gets no requests
+// for a while, the refusal of one token does not affect another, and organizations to
+// which the caller does not belong are never listed.
 func TestAnEnvironmentThatNobodyTellsIsUnknown(t *testing.T) {
 	l := &lister{err: auth.ErrBadToken}
 	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
@@ -141,7 +144,8 @@ func TestAnEnvironmentThatNobodyTellsIsUnknown(t *testing.T) {
 	})
 }
 
-// TestANewEnvironmentIsFoundSoon: one that the last answer did not have is asked for again after half a minute.
+// TestANewEnvironmentIsFoundSoon: an environment that the last answer lacked is
+// requested again after half a minute.
 func TestANewEnvironmentIsFoundSoon(t *testing.T) {
 	l := &lister{types: map[string]string{}}
 	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
@@ -158,8 +162,9 @@ func TestANewEnvironmentIsFoundSoon(t *testing.T) {
 	})
 }
 
-// TestATokenThatSeesLessTakesNothingFromOthers: a listing may be of the environments that its caller has rights in. What it leaves out stays known, and
-// another token asks for itself at once.
+// TestATokenThatSeesLessTakesNothingFromOthers: a listing may contain only the
+// environments in which its caller has rights. The others stay known, and another token
+// causes its own listing at once.
 func TestATokenThatSeesLessTakesNothingFromOthers(t *testing.T) {
 	l := &lister{types: map[string]string{"sand": "sandbox"}}
 	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
@@ -184,7 +189,8 @@ func TestATokenThatSeesLessTakesNothingFromOthers(t *testing.T) {
 	})
 }
 
-// TestASilentControlPlaneHoldsUpNobodyForLong bounds the wait for the first who asks, and makes no one else wait.
+// TestASilentControlPlaneHoldsUpNobodyForLong limits the wait of the first caller; the
+// next callers do not wait.
 func TestASilentControlPlaneHoldsUpNobodyForLong(t *testing.T) {
 	l := &lister{takes: time.Hour}
 	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
@@ -200,7 +206,8 @@ func TestASilentControlPlaneHoldsUpNobodyForLong(t *testing.T) {
 	})
 }
 
-// TestOneOrganizationsTroubleIsNotAnothers: an answer that nobody can read makes only its organization wait, and a 429 all of the plane.
+// TestOneOrganizationsTroubleIsNotAnothers: an unreadable answer delays only its
+// organization, and a 429 the whole plane.
 func TestOneOrganizationsTroubleIsNotAnothers(t *testing.T) {
 	for _, tt := range []struct {
 		err     error

@@ -21,7 +21,7 @@ func TestAnObjectMayHaveJustTheLimit(t *testing.T) {
 	}
 }
 
-// TestWhatIsWrongWithAnAnswerIsNamed in words that quote nothing of it.
+// TestWhatIsWrongWithAnAnswerIsNamed by texts that quote no part of it.
 func TestWhatIsWrongWithAnAnswerIsNamed(t *testing.T) {
 	var v struct {
 		A int `json:"a"`
@@ -57,7 +57,7 @@ func TestAnInstantIsInSecondsUpToTheYear5138(t *testing.T) {
 	}
 }
 
-// TestWhatReportsNoAllowanceChangesNone: neither an asking nor a call.
+// TestWhatReportsNoAllowanceChangesNone: neither a lookup nor a call.
 func TestWhatReportsNoAllowanceChangesNone(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	low := Allowance{Limit: 10, Remaining: 1, Reset: now.Add(time.Minute)}

@@ -9,7 +9,7 @@ import (
 	"osgate/auth"
 )
 
-// ending is a yes to a token that ends then.
+// ending accepts a token that ends at the given time.
 func ending(at time.Time) resolverFunc {
 	return func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 		p, err := yes(ctx, plane, token)
@@ -29,10 +29,11 @@ func TestNothingHoldsBeyondTheTokensEnd(t *testing.T) {
 		expect(t, a, "us", token, "fresh")
 		expect(t, a, "us", other, "fresh")
 		use(t, a, token, 100*time.Millisecond, 10*time.Second)
-		if got := lookups.Load(); got < 3 || got > 20 { // renewed ahead of its end, again and again nearer to it, and never without pause
+		// Renewed ahead of its end, more often close to it, and never without a pause.
+		if got := lookups.Load(); got < 3 || got > 20 {
 			t.Errorf("%d lookups about a token that ends soon", got)
 		}
-		expect(t, a, "us", token, "refused") // it still says that the token is good, and that it has ended
+		expect(t, a, "us", token, "refused") // the plane still accepts the token, but reports an end in the past
 		before := lookups.Load()
 		pass(negativeTTL - 1)
 		expect(t, a, "us", token, "refused")
@@ -55,7 +56,7 @@ func TestNothingHoldsBeyondTheTokensEnd(t *testing.T) {
 	})
 }
 
-// A token that ends while the answer is on its way is good for nobody.
+// A token that ends while the answer is on its way is refused.
 func TestTokenThatEndsWhileAskingIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthenticator(t, after(2*time.Second, ending(time.Now().Add(time.Second))))

@@ -11,8 +11,8 @@ func numbered(n int) (h digest) {
 	return h
 }
 
-// TestFloorsForgetOnlyWhatIsOfNoUse holds that a floor lasts for as long as a shared yes
-// from before it could be of use, and that room is made by those that are over.
+// TestFloorsForgetOnlyWhatIsOfNoUse: a floor lasts for as long as an older shared
+// identity could be used, and older floors make room for new ones.
 func TestFloorsForgetOnlyWhatIsOfNoUse(t *testing.T) {
 	const life = time.Minute
 	start := time.Unix(1_800_000_000, 0)
@@ -52,7 +52,7 @@ func TestTooManyFloorsBecomeOne(t *testing.T) {
 	}
 }
 
-// TestNoteForgetsWhatIsOver though nobody looks at suspects in between.
+// TestNoteForgetsWhatIsOver although no other method of suspects is called in between.
 func TestNoteForgetsWhatIsOver(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
 	var s suspects

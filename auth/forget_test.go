@@ -26,7 +26,7 @@ func TestForgottenTokenIsAskedAgain(t *testing.T) {
 	}
 }
 
-// Revoked while the control plane's yes is on its way: that yes serves nobody who comes later.
+// If a token is revoked while a yes is on its way, later callers do not get that yes.
 func TestAnswerOnItsWayIsForgottenToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
@@ -34,7 +34,7 @@ func TestAnswerOnItsWayIsForgottenToo(t *testing.T) {
 		resolver, lookups := counted(plane.ask)
 		a := newAuthenticator(t, resolver)
 		var all sync.WaitGroup
-		all.Go(func() { expect(t, a, "us", token, "fresh") }) // joined before, so that it is told what was asked
+		all.Go(func() { expect(t, a, "us", token, "fresh") }) // joined before, so that it gets the answer
 		pass(time.Second)
 		plane.become(after(3*time.Second, no))
 		a.Forget("us", token)
@@ -53,7 +53,7 @@ func TestAnswerOnItsWayIsForgottenToo(t *testing.T) {
 	})
 }
 
-// What was known before an asking that failed may have been forgotten meanwhile.
+// The verdict known before a failed lookup may have been forgotten meanwhile.
 func TestForgottenTokenIsNotForwardedWhileThePlaneIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
@@ -88,7 +88,7 @@ func TestDoubtedTokenIsAskedAgain(t *testing.T) {
 				t.Errorf("%+v: %s, %d lookups", tt, got, lookups.Load())
 			}
 		}
-		a.Doubt([32]byte{1}) // nobody's
+		a.Doubt([32]byte{1}) // hash of no token
 	})
 }
 

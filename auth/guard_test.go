@@ -13,9 +13,9 @@ import (
 	"osgate/auth"
 )
 
-// tally is a guard that blocks what it is told to and counts failures by key.
+// countingGuard blocks the given keys and counts failures by key.
 type countingGuard struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	failed  map[string]int
 	blocked map[string]time.Duration
 	looked  int
@@ -121,7 +121,7 @@ func TestRepeatOfARefusedTokenIsChargedToItselfAlone(t *testing.T) {
 		if _, err := a.Identify(t.Context(), "us", auth.NewToken("another"), here); !errors.Is(err, auth.ErrBadToken) {
 			t.Errorf("another token from the same address: %v", err)
 		}
-		pass(negativeTTL) // the no is over, the block is not
+		pass(negativeTTL) // the refusal has ended, the block has not
 		lookups.Store(0)
 		if _, err := a.Identify(t.Context(), "us", token, here); !guessing(err) || lookups.Load() != 0 {
 			t.Errorf("when the no is over: %v, %d lookups", err, lookups.Load())
@@ -165,7 +165,7 @@ func TestGoodTokenNeverMeetsTheGuard(t *testing.T) {
 		identify("fresh")
 		g.block(here)
 		g.looked = 0
-		for range 3 { // fresh, to be renewed, over
+		for range 3 { // fresh, due for renewal, over
 			identify("fresh")
 			pass(ttl * 90 / 100)
 		}
@@ -179,7 +179,7 @@ func TestGoodTokenNeverMeetsTheGuard(t *testing.T) {
 		}
 		plane.become(no)
 		pass(longestPause)
-		identify("stale") // a probe behind it
+		identify("stale") // a probe runs in the background
 		synctest.Wait()
 		if _, err := a.Identify(t.Context(), "us", token, here); !errors.Is(err, auth.ErrBadToken) || g.failed[here] != 0 {
 			t.Errorf("%v, charged %v", err, g.failed)

@@ -18,7 +18,7 @@ import (
 	"osgate/auth"
 )
 
-// introspected is an introspection that answers so, asked as the plane eu.
+// introspected returns a resolver for the plane eu with this introspection endpoint.
 func introspected(t *testing.T, answer http.HandlerFunc) *auth.Introspection {
 	t.Helper()
 	a := accounts(t, answer)
@@ -132,7 +132,7 @@ func TestIntrospectionTellsRefusalFromFailure(t *testing.T) {
 	}
 }
 
-// Any answer that is not HTTP may repeat what was sent, and the transport quotes it.
+// An answer that is not HTTP may repeat the request, and the transport quotes it.
 func TestIntrospectionErrorsHoldNoSecret(t *testing.T) {
 	const odd = "a secret & more: ü"
 	token := "to&ken+/="
@@ -172,7 +172,8 @@ func TestIntrospectionIsAskedAsTheStandardSays(t *testing.T) {
 		got, form = r.Clone(r.Context()), r.PostForm
 		says(`{"active":true,"client_id":"app"}`)(w, r)
 	})
-	i.ClientID, i.Secret = "gate:way", "s cret+&ü" // encoded first, so that the colon is no separator (RFC 6749 section 2.3.1)
+	// Encoded first, so that the colon is no separator (RFC 6749 section 2.3.1).
+	i.ClientID, i.Secret = "gate:way", "s cret+&ü"
 	resolver := func() {
 		t.Helper()
 		if _, err := resolve(t, i, "eu", auth.NewToken("a+b&c=/")); err != nil {
@@ -277,7 +278,8 @@ func TestValidatorsAreToldApart(t *testing.T) {
 	}
 }
 
-// Whatever an authorization server says, it names somebody whose token is not over, or nobody; and no error repeats it.
+// For any answer of the authorization server, the result is a principal with a name
+// whose token has not ended, or an error, and no error quotes the answer.
 func FuzzIntrospection(f *testing.F) {
 	for _, body := range []string{
 		`{"active":true,"client_id":"a","exp":1e11,"org_id":"o"}`, `{"active":true,"client_id":null,"user_id":"u","exp":1539857830528}`, `{"active":false}`,

@@ -22,12 +22,12 @@ const (
 	stale       = 10 * time.Minute
 	timeout     = 5 * time.Second // the default
 
-	// For how long a plane that fails is left alone, at first and at most.
+	// The interval between probes of a failing plane, at first and at most.
 	pause        = time.Second
 	longestPause = 10 * time.Second
 )
 
-// asker is a control plane in one function.
+// resolverFunc is a control plane in one function.
 type resolverFunc func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error)
 
 func (f resolverFunc) Lookup(ctx context.Context, plane string, token auth.Token) (auth.Answer, error) {
@@ -37,14 +37,14 @@ func (f resolverFunc) Lookup(ctx context.Context, plane string, token auth.Token
 
 func (resolverFunc) Validator(string) string { return "test" }
 
-// whose asks without an authenticator.
+// resolve sends a lookup without an authenticator.
 func resolve(t *testing.T, a auth.Resolver, plane string, token auth.Token) (*auth.Principal, error) {
 	t.Helper()
 	result, err := a.Lookup(t.Context(), plane, token)
 	return result.Principal, err
 }
 
-// counted is f, and how often it was asked.
+// counted returns f, and the number of its calls.
 func counted(f resolverFunc) (resolverFunc, *atomic.Int64) {
 	var lookups atomic.Int64
 	return func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
@@ -53,14 +53,14 @@ func counted(f resolverFunc) (resolverFunc, *atomic.Int64) {
 	}, &lookups
 }
 
-// yes names a client after the token.
+// yes returns a client that is named after the token.
 func yes(_ context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 	return &auth.Principal{Plane: plane, Client: "client of " + token.Header(), Organizations: []string{"org"}}, nil
 }
 
 func no(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, auth.ErrBadToken }
 
-// after is f, which takes that long, or as long as it is given.
+// after returns f with a delay of d, or until its context ends.
 func after(d time.Duration, f resolverFunc) resolverFunc {
 	return func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 		select {
@@ -72,7 +72,7 @@ func after(d time.Duration, f resolverFunc) resolverFunc {
 	}
 }
 
-// silent takes the request and never answers.
+// silent never answers.
 func silent(ctx context.Context, plane string, _ auth.Token) (*auth.Principal, error) {
 	<-ctx.Done()
 	return nil, &auth.UnavailableError{Plane: plane, Cause: ctx.Err(), Unreached: true}
@@ -83,7 +83,8 @@ func failing(_ context.Context, plane string, _ auth.Token) (*auth.Principal, er
 	return nil, &auth.UnavailableError{Plane: plane, Cause: http.ErrBodyNotAllowed}
 }
 
-// changing is a control plane whose behavior changes; the zero value must be given one first.
+// changing is a control plane whose behavior can be replaced. It must be set before
+// use.
 type changing struct{ now atomic.Pointer[resolverFunc] }
 
 func (c *changing) become(f resolverFunc) { c.now.Store(&f) }
@@ -92,7 +93,8 @@ func (c *changing) ask(ctx context.Context, plane string, token auth.Token) (*au
 	return (*c.now.Load())(ctx, plane, token)
 }
 
-// newAuthenticator returns one with the tests' lifetimes, changed as asked, that is closed when the test ends.
+// newAuthenticator returns an Authenticator with the tests' lifetimes and the given
+// changes. It is closed when the test ends.
 func newAuthenticator(t testing.TB, f resolverFunc, changes ...func(*auth.Options)) *auth.Authenticator {
 	t.Helper()
 	o := auth.Options{Resolver: f, TTL: ttl, NegativeTTL: negativeTTL, Stale: stale}
@@ -107,10 +109,10 @@ func newAuthenticator(t testing.TB, f resolverFunc, changes ...func(*auth.Option
 	return a
 }
 
-// pass lets fake time pass in a bubble.
+// pass waits for d of the bubble's time.
 func pass(d time.Duration) { <-time.After(d) }
 
-// trip makes a believe that the plane us is down, which it must be.
+// trip makes a consider the plane us down.
 func trip(t testing.TB, a *auth.Authenticator) {
 	t.Helper()
 	for i := range 3 {

@@ -17,7 +17,7 @@ import (
 	"osgate/auth"
 )
 
-// outcome is what Identify said, in a word.
+// outcome returns the result of Identify as one word.
 func outcome(id auth.Identity, err error) string {
 	_, unavailable := errors.AsType[*auth.UnavailableError](err)
 	switch {
@@ -35,7 +35,7 @@ func outcome(id auth.Identity, err error) string {
 	return fmt.Sprint(err)
 }
 
-// expect identifies token, and fails the test where the outcome is another.
+// expect identifies token and fails the test if the outcome is not want.
 func expect(t *testing.T, a *auth.Authenticator, plane string, token auth.Token, want string) {
 	t.Helper()
 	if got := outcome(a.Identify(t.Context(), plane, token, "")); got != want {
@@ -84,7 +84,7 @@ func TestKnownTokenIsForwardedWhileThePlaneIsDown(t *testing.T) {
 	}
 }
 
-// The window counts when the answer is given, not when it was begun.
+// The stale window is checked when the answer is given, not when the lookup began.
 func TestStaleWindowEndsWhileAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
@@ -97,7 +97,8 @@ func TestStaleWindowEndsWhileAsking(t *testing.T) {
 	})
 }
 
-// A plane that is slow holds up nobody for long whose token is known, also before it counts as down; what it says at last is heard all the same.
+// Callers with a known token do not wait long for a slow plane, even before it counts
+// as down. Its late answer is used all the same.
 func TestKnownTokenWaitsOnlyBrieflyForASlowPlane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
@@ -160,7 +161,7 @@ func TestOnlyGoodTokensAreForwardedWhileThePlaneIsDown(t *testing.T) {
 	})
 }
 
-// Not to reach a plane costs those who come then no wait, if their tokens are known.
+// While a plane does not answer, callers with known tokens do not wait.
 func TestKnownTokenDoesNotWaitForASilentPlane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
@@ -177,7 +178,8 @@ func TestKnownTokenDoesNotWaitForASilentPlane(t *testing.T) {
 	})
 }
 
-// An answer that does not help concerns the token it was given for, and whoever can make a plane answer 5xx must not shut out others.
+// An answer without a verdict concerns the token that was sent. A client that can cause
+// 5xx answers must not make the plane count as down for others.
 func TestFailureForOneTokenShutsOutNobody(t *testing.T) {
 	for name, fails := range map[string]resolverFunc{
 		"5xx": failing, "an error of another kind": func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, errors.New("odd") },
@@ -240,7 +242,8 @@ func TestAskingIsBounded(t *testing.T) {
 	}
 }
 
-// A status that blames the request concerns the token that was sent: whoever can bring it about must not shut out others.
+// A status that blames the request concerns the token that was sent. A client that can
+// cause it must not make the plane count as down for others.
 func TestWhatConcernsOneTokenDoesNotTakeThePlaneDown(t *testing.T) {
 	for status, down := range map[int]bool{400: false, 404: false, 431: false, 408: true, 429: true, 500: true} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -9,9 +9,9 @@ import (
 	"osgate/auth"
 )
 
-// place is a shared place in memory whose clock is years away from the gateways'.
+// place is a shared place in memory whose clock differs by years from the gateways'.
 type organizationKey struct {
-	mu                sync.Mutex // guards what follows
+	mu                sync.Mutex // guards the fields below
 	kept              map[[32]byte]sharedEntry
 	gets, puts, drops int
 	down              bool

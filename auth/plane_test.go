@@ -21,7 +21,7 @@ func limited(wait time.Duration) resolverFunc {
 	}
 }
 
-// fresh returns a token that nobody brought before.
+// newTokens returns a function that returns a new token at each call.
 func newTokens() func() auth.Token {
 	var n atomic.Int64
 	return func() auth.Token { return auth.NewToken(fmt.Sprint("token ", n.Add(1))) }
@@ -110,7 +110,7 @@ func TestProbesAreOneAtATimeAndFurtherAndFurtherApart(t *testing.T) {
 			probes = append(probes, time.Since(began))
 			mu.Unlock()
 			defer func() { mu.Lock(); now--; mu.Unlock() }()
-			return after(time.Hour, yes)(ctx, plane, token) // until its time is over
+			return after(time.Hour, yes)(ctx, plane, token) // until the timeout
 		})
 		trip(t, a)
 		mu.Lock()
@@ -138,7 +138,8 @@ func TestProbesAreOneAtATimeAndFurtherAndFurtherApart(t *testing.T) {
 		all.Wait()
 		mu.Lock()
 		defer mu.Unlock()
-		// Each probe takes 5 s to fail, and the next comes 1, 2, 4, 8, 10, 10 … s later.
+		// Each probe fails after 5 s, and the next one starts 1, 2, 4, 8, 10, 10 … s
+		// later.
 		var want []time.Duration
 		var at time.Duration
 		for _, delay := range []time.Duration{pause, 2 * pause, 4 * pause, 8 * pause, longestPause, longestPause} {
@@ -171,7 +172,8 @@ func TestProbeThatSucceedsBringsThePlaneBack(t *testing.T) {
 	})
 }
 
-// Whose token is known gets his answer at once, also where a probe is due: it runs behind him.
+// A caller with a known token gets its answer at once, even if a probe is due: the
+// probe runs in the background.
 func TestKnownTokensDoNotWaitForProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
@@ -211,7 +213,7 @@ func TestChangesOfAPlaneAreToldOnce(t *testing.T) {
 		a = newAuthenticator(t, plane.ask, func(o *auth.Options) {
 			o.OnChange = func(s auth.PlaneState) {
 				reported = append(reported, s)
-				if got := a.Planes(); len(got) != 1 || got[0] != s { // no lock is held
+				if got := a.Planes(); len(got) != 1 || got[0] != s { // OnChange runs without a lock
 					t.Errorf("told %+v, Planes %+v", s, got)
 				}
 			}
@@ -228,7 +230,7 @@ func TestChangesOfAPlaneAreToldOnce(t *testing.T) {
 			t.Fatalf("told %+v, want %+v", reported, down)
 		}
 		pass(pause)
-		expect(t, a, "us", next(), "unavailable") // a probe that fails changes nothing
+		expect(t, a, "us", next(), "unavailable") // a failed probe changes nothing
 		plane.become(yes)
 		pass(2 * pause)
 		expect(t, a, "us", next(), "fresh")

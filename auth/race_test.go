@@ -11,7 +11,8 @@ import (
 	"osgate/auth"
 )
 
-// Whatever was under way in this gateway or another when a token was revoked and forgotten: who brings it afterwards is refused.
+// After a token was revoked and forgotten, it is refused, regardless of lookups that
+// were under way in this gateway or another.
 func TestForgottenTokenIsGoodForNobodyAfterwards(t *testing.T) {
 	var ended sync.Map // token -> true
 	resolver := func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
@@ -34,7 +35,7 @@ func TestForgottenTokenIsGoodForNobodyAfterwards(t *testing.T) {
 				for !over.Load() {
 					_, err := of.Identify(t.Context(), "us", token, "")
 					if j == 3 && err == nil {
-						b.Forget("us", token) // makes it ask and share again
+						b.Forget("us", token) // causes another lookup and share
 					}
 					if j == 2 {
 						a.Warm("us", token)

@@ -15,7 +15,7 @@ import (
 
 var sealSecret = []byte("0123456789abcdef0123456789abcdef")
 
-// redisPlace is a shared place in a Redis of the test's own.
+// redisPlace is a shared place in a Redis of this test.
 func redisPlace(t *testing.T, s *redistest.Server, secret []byte) *auth.Redis {
 	t.Helper()
 	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: time.Minute})
@@ -66,7 +66,7 @@ func TestRedisKeepsIdentitiesSealed(t *testing.T) {
 	}
 }
 
-// Whoever may write to Redis cannot give one token's identity to another token.
+// A writer to Redis cannot give the identity of one token to another token.
 func TestRedisEntryIsBoundToItsPlace(t *testing.T) {
 	s := redistest.Start(t)
 	place, hash, other := redisPlace(t, s, sealSecret), [32]byte{1}, [32]byte{2}
@@ -89,7 +89,8 @@ func TestRedisEntryIsBoundToItsPlace(t *testing.T) {
 	}
 }
 
-// A command that Redis gets to late makes nothing live longer: the end was named, not the time to live.
+// A command that Redis runs late does not extend a life: it contains the end, not a
+// time to live.
 func TestLatePutMakesNothingYounger(t *testing.T) {
 	s := redistest.Start(t)
 	place, hash := redisPlace(t, s, sealSecret), [32]byte{1}
@@ -109,7 +110,7 @@ func TestLatePutMakesNothingYounger(t *testing.T) {
 	}
 }
 
-// TestUnreadableIdentitiesAreCounted, and what is not there is none.
+// TestUnreadableIdentitiesAreCounted, and a missing one is not counted.
 func TestUnreadableIdentitiesAreCounted(t *testing.T) {
 	s := redistest.Start(t)
 	place, hash := redisPlace(t, s, sealSecret), [32]byte{1}
@@ -173,7 +174,7 @@ func TestReplicasShareThroughRedis(t *testing.T) {
 		if err != nil || id.Stale || id.Client != "client of "+token.Header() {
 			t.Errorf("%+v, %v", id, err)
 		}
-		a.Close() // waits until the others were told
+		a.Close() // waits until the identities are shared
 	}
 	if got := lookups.Load(); got != 1 {
 		t.Errorf("%d lookups for 5 replicas", got)

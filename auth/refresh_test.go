@@ -11,7 +11,8 @@ import (
 	"osgate/auth"
 )
 
-// use identifies token every step for as long as lasts, and fails the test where a caller waits or is told anything but fresh.
+// use identifies token at every step for the given time, and fails the test if a caller
+// waits or gets an outcome other than fresh.
 func use(t *testing.T, a *auth.Authenticator, token auth.Token, step, lasts time.Duration) {
 	t.Helper()
 	for began := time.Now(); time.Since(began) < lasts; pass(step) {
@@ -35,9 +36,10 @@ func TestHotTokenNeverWaits(t *testing.T) {
 		expect(t, a, "us", token, "fresh")
 		plane.become(after(4*time.Second, resolver))
 		use(t, a, token, 100*time.Millisecond, time.Hour)
-		pass(5 * time.Second) // the last asking may still be under way
+		pass(5 * time.Second) // the last lookup may still be under way
 		synctest.Wait()
-		// Asked again at 42 to 54 s of 60, from each asking on; the answers take 4 s, and came in time.
+		// Renewed after 42 to 54 s of 60, counted from each lookup; the answers take 4
+		// s and arrive in time.
 		if got := lookups.Load(); got < int64(time.Hour/(54*time.Second+100*time.Millisecond)) || got > int64(time.Hour/(42*time.Second))+1 {
 			t.Errorf("%d lookups in an hour", got)
 		}
@@ -55,7 +57,7 @@ func TestHotTokenNeverWaits(t *testing.T) {
 	})
 }
 
-// Tokens that were learned together, as after a start, are not asked about together again.
+// Tokens that were learned together, as after a start, are not renewed together.
 func TestRefreshesAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		resolver, lookups := counted(yes)
@@ -120,14 +122,14 @@ func TestRefreshThatIsRefusedRefusesAtOnce(t *testing.T) {
 		expect(t, a, "us", token, "fresh")
 		plane.become(after(time.Second, no))
 		pass(ttl * 90 / 100)
-		expect(t, a, "us", token, "fresh") // starts it
+		expect(t, a, "us", token, "fresh") // starts the refresh
 		pass(time.Second)
 		synctest.Wait()
 		expect(t, a, "us", token, "refused")
 	})
 }
 
-// A refresh that fails takes nothing away, and is not tried with each request.
+// A failed refresh keeps the verdict, and is not repeated at each request.
 func TestRefreshThatFailsLeavesTheYes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
@@ -145,13 +147,14 @@ func TestRefreshThatFailsLeavesTheYes(t *testing.T) {
 		expect(t, a, "us", token, "stale")
 		plane.become(yes)
 		pass(longestPause)
-		expect(t, a, "us", token, "stale") // the probe runs behind it
+		expect(t, a, "us", token, "stale") // the probe runs in the background
 		synctest.Wait()
 		expect(t, a, "us", token, "fresh")
 	})
 }
 
-// A plane that is a little slow and not known to be down keeps waiting who brings a token of which nothing fresh is known, rather than tell him old news.
+// A caller with a token of which no fresh verdict is known waits for a plane that is
+// slow but not down. It does not get an outdated answer.
 func TestSlowPlaneIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing

@@ -15,8 +15,8 @@ import (
 	"osgate/auth"
 )
 
-// left is the header of an answer that reports what remains of an allowance of 120 until an
-// instant.
+// left returns the header of an answer that reports the rest of an allowance of 120
+// until an instant.
 func left(remaining int, reset time.Time) http.Header {
 	return http.Header{
 		"X-Ratelimit-Limit":     {"120"},
@@ -25,7 +25,8 @@ func left(remaining int, reset time.Time) http.Header {
 	}
 }
 
-// passes sends a call of a caller to plane us, where it may, and reports whether it might.
+// passes makes a call of a caller to plane us if it is permitted, and reports whether
+// it was.
 func passes(a *auth.Authenticator, caller string, answer http.Header) bool {
 	if a.BeginCall("us", caller) > 0 {
 		return false
@@ -47,7 +48,7 @@ func TestCallsLeaveAQuarterOfTheAllowance(t *testing.T) {
 		if a.BeginCall("eu", "one") != 0 {
 			t.Error("another plane's allowance was taken for this one's")
 		}
-		expect(t, a, "us", token, "fresh") // identification goes on
+		expect(t, a, "us", token, "fresh") // identification continues
 		pass(30 * time.Second)
 		if a.BeginCall("us", "one") != 0 {
 			t.Error("a call was refused after the reset")
@@ -55,8 +56,8 @@ func TestCallsLeaveAQuarterOfTheAllowance(t *testing.T) {
 	})
 }
 
-// Where the plane counts the gateway as one, two callers get the same reports; where it counts
-// each client, what one of them has spent is its own.
+// If the plane counts the gateway as one, two callers get the same reports. If it
+// counts each client, one client's use does not affect another.
 func TestLowAllowanceOfOneCallerIsItsOwnAndOfTwoIsAllCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthenticator(t, yes)
@@ -153,8 +154,8 @@ func TestPassingCallsAreNoAskings(t *testing.T) {
 	}
 }
 
-// scarce is a control plane that counts all of a gateway's requests together: 120 in 30
-// seconds, of which so many are left.
+// sharedAllowance is a control plane that counts all of a gateway's requests together:
+// 120 in 30 seconds, of which left remain.
 type sharedAllowance struct {
 	f     resolverFunc
 	left  atomic.Int64
@@ -173,9 +174,9 @@ func (s *sharedAllowance) Lookup(ctx context.Context, plane string, token auth.T
 
 func (*sharedAllowance) Validator(string) string { return "test" }
 
-// TestGuessesLeaveAQuarterOfTheAllowanceToOtherAddresses: none of them costs another
-// client's new token its identification. One of that quarter goes to the guess whose
-// answer shows that the plane counts all callers together.
+// TestGuessesLeaveAQuarterOfTheAllowanceToOtherAddresses: they do not prevent the
+// identification of another client's new token. One request of that quarter is used for
+// the guess whose answer shows that the plane counts all callers together.
 func TestGuessesLeaveAQuarterOfTheAllowanceToOtherAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		resolver, lookups := counted(func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
@@ -219,7 +220,7 @@ func TestGuessesLeaveAQuarterOfTheAllowanceToOtherAddresses(t *testing.T) {
 	})
 }
 
-// TestGuessesAtOnceCountAsSpent before their answers report what is left.
+// TestGuessesAtOnceCountAsSpent before their answers report the allowance.
 func TestGuessesAtOnceCountAsSpent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		plane := &sharedAllowance{f: after(time.Second, no), reset: time.Now().Add(5 * time.Minute)}

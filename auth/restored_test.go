@@ -9,12 +9,13 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// identityKey is where the identity of a hash lies in Redis.
+// identityKey returns the Redis key for the identity of a hash.
 func identityKey(hash [32]byte) string {
 	return "osgate:identity:{" + hex.EncodeToString(hash[:]) + "}"
 }
 
-// A writer to Redis can put back what was deleted and keep what has ended. The identity is as old as it is all the same.
+// A writer to Redis can restore a deleted identity and keep an ended one. The identity
+// keeps its real age.
 func TestIdentityThatIsPutBackIsAsOldAsItIs(t *testing.T) {
 	s := redistest.Start(t)
 	place, hash, backup := redisPlace(t, s, sealSecret), [32]byte{1}, identityKey([32]byte{1})+"backup"
@@ -45,7 +46,8 @@ func TestIdentityThatIsPutBackIsAsOldAsItIs(t *testing.T) {
 	}
 }
 
-// From the future is an identity that Redis's clock has not reached, as after a failover to a server that is behind.
+// A clock of Redis before the identity's time, as after a failover to a server whose
+// clock is behind, makes it unusable.
 func TestIdentityFromTheFutureIsNotTaken(t *testing.T) {
 	s := redistest.Start(t)
 	place, hash := redisPlace(t, s, sealSecret), [32]byte{1}
@@ -56,7 +58,8 @@ func TestIdentityFromTheFutureIsNotTaken(t *testing.T) {
 	}
 }
 
-// A token that is revoked is good for no longer than its life from when the control plane said yes, however often its identity is put back.
+// A revoked token is valid for no longer than its life, counted from the yes of the
+// control plane, however often its identity is restored.
 func TestRevokedTokenOutlivesNoLifeWhoeverPutsItBack(t *testing.T) {
 	s := redistest.Start(t)
 	brief := func(o *auth.Options) {
@@ -65,7 +68,7 @@ func TestRevokedTokenOutlivesNoLifeWhoeverPutsItBack(t *testing.T) {
 	a := newAuthenticator(t, yes, brief)
 	hash := must(a.Identify(t.Context(), "us", token, "")).Hash
 	known := time.Now()
-	a.Close() // waits until the others were told
+	a.Close() // waits until the identities are shared
 	backup := identityKey(hash) + "backup"
 	s.Do("COPY", identityKey(hash), backup)
 	if s.Do("PERSIST", backup) != "1" {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TestAPlanesRetryAfterIsKept in both forms; else the reset counts, of a 429 alone.
+// TestAPlanesRetryAfterIsKept in both forms. Without it the reset of the allowance
+// counts, but only of a 429.
 func TestAPlanesRetryAfterIsKept(t *testing.T) {
 	const date, later = "Mon, 30 Nov 2026 12:00:00 GMT", "Mon, 30 Nov 2026 12:00:09 GMT"
 	for name, tt := range map[string]struct {

@@ -57,7 +57,8 @@ func TestRevokedTokensAreRead(t *testing.T) {
 	}
 }
 
-// Whatever a revoke names is a token that a request may bring, and there are few.
+// Each token named in a revoke request is one that a request may contain, and their
+// number is limited.
 func FuzzRevokedTokens(f *testing.F) {
 	f.Add(true, []byte(`{"token":"a","token":"b"}`))
 	f.Add(true, []byte(`{"token":{"token":"a"}}`))

@@ -11,12 +11,12 @@ import (
 	"osgate/auth"
 )
 
-// stuck is a place that forgets nothing it is told to drop.
+// keepsDropped is a place that ignores Drop.
 type keepsDropped struct{ *organizationKey }
 
 func (keepsDropped) Drop(context.Context, [32]byte) {}
 
-// replica is a gateway beside others that share in s.
+// replica returns a gateway that shares identities in s.
 func replica(t *testing.T, f resolverFunc, s auth.Shared, changes ...func(*auth.Options)) *auth.Authenticator {
 	t.Helper()
 	return newAuthenticator(t, f, append(changes, func(o *auth.Options) { o.Shared, o.Secret = s, []byte("the same for all, 32 bytes or more") })...)
@@ -52,7 +52,7 @@ func TestReplicasAskOnce(t *testing.T) {
 	})
 }
 
-// named is an asker that is another validator.
+// named is a resolver with another validator.
 type named struct {
 	resolverFunc
 	name string
@@ -96,7 +96,7 @@ func TestRefreshTakesTheYoungerYes(t *testing.T) {
 	})
 }
 
-// What another gateway learned is no use to a refresh where it is as old, or older.
+// A refresh does not use the answer of another gateway if that is as old, or older.
 func TestRefreshAsksWhereOthersKnowNothingNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		resolver, lookups := counted(yes)
@@ -188,7 +188,7 @@ func TestOnlyGoodTokensAreShared(t *testing.T) {
 	})
 }
 
-// Nobody waits for the others to be told, and Close does.
+// Callers do not wait until their answer is shared, but Close does.
 func TestCallersDoNotWaitForPut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace()
@@ -207,7 +207,7 @@ func TestCallersDoNotWaitForPut(t *testing.T) {
 		if p.puts != 1 || p.drops != 1 || time.Since(came) != 2*p.slow {
 			t.Errorf("closed after %v with %d puts, %d drops", time.Since(came), p.puts, p.drops)
 		}
-		a.Forget("us", token) // bounded by having no effect there
+		a.Forget("us", token) // bounded by its effect on that place
 	})
 }
 
@@ -227,7 +227,8 @@ func TestLookingIsCollapsed(t *testing.T) {
 	})
 }
 
-// What was revoked, doubted or refused here is not taken back from a place that still has it, whoever is asked.
+// A token that was revoked, doubted or refused here is not accepted again because a
+// place still has it.
 func TestSharedYesDoesNotComeBack(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, a *auth.Authenticator, plane *changing){
 		"forgotten": func(_ *testing.T, a *auth.Authenticator, _ *changing) { a.Forget("us", token) },
@@ -270,7 +271,7 @@ func TestSharedYesDoesNotComeBack(t *testing.T) {
 	}
 }
 
-// Another gateway's yes from after the revocation counts.
+// An identity that another gateway shared after the revocation counts.
 func TestSharedYesFromAfterwardsIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace()
@@ -323,7 +324,7 @@ func TestEndOfATokenIsToldToTheOthers(t *testing.T) {
 	})
 }
 
-// An answer that was on its way when the token was revoked is told to nobody.
+// An answer that was on its way when the token was revoked is not shared.
 func TestForgottenAnswerIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace()
@@ -356,7 +357,8 @@ func TestSharedYesOfATokenThatEnds(t *testing.T) {
 	})
 }
 
-// More tokens revoked at once than there is room to remember make every shared yes from before suspect, rather than any of them good again.
+// If more tokens are revoked at once than floors can be kept, all older shared
+// identities are ignored.
 func TestFloorsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing

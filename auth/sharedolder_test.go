@@ -9,7 +9,8 @@ import (
 	"osgate/auth"
 )
 
-// aged is a shared place that has the same identity of every token and forgets nothing.
+// fixedAge is a shared place that returns the same identity for every token and forgets
+// nothing.
 type fixedAge struct {
 	unreachable
 
@@ -17,7 +18,7 @@ type fixedAge struct {
 	gets    *int
 }
 
-// before is an aged whose identity was asked for that long ago.
+// before returns a fixedAge whose identity has this age.
 func before(age time.Duration) fixedAge { return fixedAge{lookups: time.Now().Add(-age)} }
 
 func (p fixedAge) Get(context.Context, [32]byte) auth.Found {
@@ -27,7 +28,7 @@ func (p fixedAge) Get(context.Context, [32]byte) auth.Found {
 	return auth.Found{Principal: &auth.Principal{Plane: "us", Client: "app"}, Age: time.Since(p.lookups), Clock: time.Now()}
 }
 
-// TestOfTwoStaleYesesTheYoungerServes, the gateway's own or another's.
+// TestOfTwoStaleYesesTheYoungerServes, whether it is the gateway's own or another's.
 func TestOfTwoStaleYesesTheYoungerServes(t *testing.T) {
 	for _, tt := range []struct{ own, others, want time.Duration }{
 		{5 * time.Minute, 2 * time.Minute, 2 * time.Minute},
@@ -50,7 +51,7 @@ func TestOfTwoStaleYesesTheYoungerServes(t *testing.T) {
 	}
 }
 
-// switched is a shared place that becomes another one.
+// switchablePlace is a shared place that can be replaced.
 type switchablePlace struct{ auth.Shared }
 
 func (s *switchablePlace) Get(ctx context.Context, hash [32]byte) auth.Found {
@@ -64,8 +65,8 @@ func (s *switchablePlace) Put(context.Context, [32]byte, *auth.Principal, time.T
 
 func (s *switchablePlace) Drop(context.Context, [32]byte) {}
 
-// TestARefusalOutlivesWhatOthersStillShare: a yes from before it, in a place that does not
-// forget, is not taken back.
+// TestARefusalOutlivesWhatOthersStillShare: an older yes in a place that does not
+// forget is not used again.
 func TestARefusalOutlivesWhatOthersStillShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
@@ -87,8 +88,8 @@ func TestARefusalOutlivesWhatOthersStillShare(t *testing.T) {
 	})
 }
 
-// TestOthersAreLookedAtNowAndThenWhileThePlaneIsDown, and not at each use: another gateway
-// may reach it.
+// TestOthersAreLookedAtNowAndThenWhileThePlaneIsDown, and not at each use: another
+// gateway may reach it.
 func TestOthersAreLookedAtNowAndThenWhileThePlaneIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
@@ -119,7 +120,7 @@ func TestOthersAreLookedAtNowAndThenWhileThePlaneIsDown(t *testing.T) {
 	})
 }
 
-// TestAYesOfSeventyPercentIsNotYoung: it is not taken in place of an asking that renews.
+// TestAYesOfSeventyPercentIsNotYoung: it does not replace a lookup that renews.
 func TestAYesOfSeventyPercentIsNotYoung(t *testing.T) {
 	for age, want := range map[time.Duration]int64{ttl*70/100 - 1: 1, ttl * 70 / 100: 2} {
 		synctest.Test(t, func(t *testing.T) {
@@ -129,7 +130,7 @@ func TestAYesOfSeventyPercentIsNotYoung(t *testing.T) {
 			expect(t, a, "us", token, "fresh")
 			pass(ttl*90/100 + 1)
 			p.Shared = before(age)
-			expect(t, a, "us", token, "fresh") // and is renewed behind
+			expect(t, a, "us", token, "fresh") // and is renewed in the background
 			synctest.Wait()
 			if lookups.Load() != want {
 				t.Errorf("another's yes of %v: %d lookups, want %d", age, lookups.Load(), want)
@@ -148,7 +149,7 @@ func TestATokenOfNanosecondsIsNoTrouble(t *testing.T) {
 	})
 }
 
-// holding is a place that has one identity and forgets nothing, without a word of who asks.
+// fixedPlace is a place that has one identity and forgets nothing.
 type fixedPlace struct {
 	unreachable
 
@@ -165,8 +166,8 @@ func (p fixedPlace) Get(context.Context, [32]byte) auth.Found {
 	return found
 }
 
-// TestARefusalIsNotTakenBackByAYesFromBefore that appears in the shared place afterwards,
-// as when another gateway was late to share it.
+// TestARefusalIsNotTakenBackByAYesFromBefore that appears in the shared place
+// afterwards, as when another gateway shares it late.
 func TestARefusalIsNotTakenBackByAYesFromBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &switchablePlace{Shared: fixedPlace{}}

@@ -12,7 +12,7 @@ import (
 	"osgate/auth"
 )
 
-// askers are both kinds, of a control plane that answers 200 with body.
+// resolvers returns both kinds, for a control plane that answers 200 with body.
 func resolvers(body string) map[string]auth.Resolver {
 	answers := transport(func(*http.Request) (*http.Response, error) { return response(http.StatusOK, nil, body), nil })
 	return map[string]auth.Resolver{
@@ -21,7 +21,8 @@ func resolvers(body string) map[string]auth.Resolver {
 	}
 }
 
-// An answer that two readers may read differently names nobody, and that concerns its token alone. A member in another case is another member.
+// An answer that two readers may read differently names no principal, and that concerns
+// its token alone. A member with a name in another case is another member.
 func TestIdentityIsReadStrictly(t *testing.T) {
 	for _, tt := range []struct{ by, name, body, want string }{
 		{"me", "client in another case, after", `{"client":{"client_id":"app"},"Client":{"client_id":"evil"}}`, "app"},
@@ -106,7 +107,8 @@ func TestEnvironmentTypesAreReadStrictly(t *testing.T) {
 	}
 }
 
-// oracle reads text with encoding/json, exactly by name. It fails where text is no JSON object or has a name twice anywhere.
+// oracle reads text with encoding/json, with exact names. It fails if text is no JSON
+// object or has a name twice anywhere.
 func oracle(text []byte) (map[string]any, bool) {
 	var object map[string]any
 	if json.Unmarshal(text, &object) != nil || object == nil || duplicated(text) {
@@ -118,8 +120,8 @@ func oracle(text []byte) (map[string]any, bool) {
 // duplicated reports whether a name occurs twice in one object of text, which is valid.
 func duplicated(text []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(text))
-	var open []map[string]bool // by object under way; nil: a list
-	name := false              // a name comes next, if in an object
+	var open []map[string]bool // one for each open object; nil for a list
+	name := false              // a name follows, if in an object
 	for {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
@@ -146,8 +148,10 @@ func duplicated(text []byte) bool {
 	}
 }
 
-// FuzzIdentityIsReadStrictly holds both askers against encoding/json, which reads a map exactly by name: who is named is what a reader of single,
-// exact members finds. And a member in another case changes nobody's name, while a second one in the same case makes an answer unclear.
+// FuzzIdentityIsReadStrictly compares both resolvers with encoding/json, which reads a
+// map with exact names: the principal is the one in single, exactly named members. A
+// member with a name in another case changes no principal, while a second one of the
+// same name makes an answer unclear.
 func FuzzIdentityIsReadStrictly(f *testing.F) {
 	for _, body := range []string{
 		`{"client":{"client_id":"app","org_id":"o"}}`, `{"user":{"id":"u"}}`, `{"client":{"client_id":"a"},"user":{"id":"u","organization":{"id":"o"}}}`,
@@ -181,7 +185,8 @@ func FuzzIdentityIsReadStrictly(f *testing.F) {
 	})
 }
 
-// change puts a member in front of body that would name another, in the same case and in another.
+// change inserts a member into body that would name another principal, with the same
+// case and with another.
 func change(t *testing.T, kind, body, name, member string) {
 	t.Helper()
 	value := map[string]string{"client": `{"client_id":"evil"}`, "client_id": `"evil"`}[member]

@@ -67,7 +67,8 @@ func TestOneAuthorizationHeaderIsRead(t *testing.T) {
 	}
 }
 
-// What is read is plain, bounded and reads back as itself; what cannot be a token yields none; two headers yield none, whatever they hold.
+// A token that is read is visible ASCII, limited in length, and reads back as itself;
+// an invalid one yields an error, and so do two headers.
 func FuzzReadToken(f *testing.F) {
 	for _, value := range []string{
 		"Bearer t", "bearer \t t", "BEARER\tt", "bEARER t\t", "Bearer ", "Bearer  ", "DPoP t", "Bearer t=,",
@@ -115,7 +116,8 @@ func visible(text string) bool {
 
 const secret = "5ecre7-70ken"
 
-// exposes reports whether printed holds the secret, plain, in hexadecimal, in base64 or as a list of bytes.
+// exposes reports whether printed contains the secret, plain, in hexadecimal, in base64
+// or as a list of bytes.
 func exposes(printed, secret string) bool {
 	decimal, syntax := fmt.Sprint([]byte(secret)), fmt.Sprintf("%#v", []byte(secret))
 	for _, form := range []string{
@@ -135,7 +137,7 @@ var (
 	mistakes = []string{"%p", "%w", "%!"}
 )
 
-// prints returns what fmt, slog and JSON make of v.
+// prints returns the texts of v by fmt, slog and JSON.
 func prints(t *testing.T, v any, verbs ...string) map[string]string {
 	t.Helper()
 	printed := map[string]string{}
@@ -175,7 +177,7 @@ func TestTokenNeverPrints(t *testing.T) {
 	}
 }
 
-// nobody is an asker that encodes as JSON, as functions do not.
+// emptyResolver is a resolver that encodes as JSON, as functions do not.
 type emptyResolver struct{}
 
 func (emptyResolver) Lookup(context.Context, string, auth.Token) (auth.Answer, error) {

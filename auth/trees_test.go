@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// counting is all, and how many organizations were read of it.
+// counting returns the sequence of all, and the number of organizations read from it.
 func counting(all []organization) (seq iter.Seq[organization], read *int) {
 	read = new(int)
 	return func(yield func(organization) bool) {
@@ -19,7 +19,8 @@ func counting(all []organization) (seq iter.Seq[organization], read *int) {
 	}, read
 }
 
-// Whatever stands to whatever, each organization is read twice: the work for 20,000 of them grows with their number.
+// Each organization is read exactly twice, for all relations between them: the work for
+// 20,000 of them grows with their number.
 func TestTreesAreFoundByReadingEachOrganizationTwice(t *testing.T) {
 	const n = 20_000
 	yes, no := true, false

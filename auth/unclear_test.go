@@ -14,14 +14,15 @@ import (
 	"osgate/auth"
 )
 
-// unclear answers about a token and names nobody.
+// unclear answers about a token and names no principal.
 func unclear(_ context.Context, plane string, _ auth.Token) (*auth.Principal, error) {
 	return nil, &auth.UnavailableError{Plane: plane, Cause: errors.New("it names nobody"), Answered: true}
 }
 
 func noPrincipal(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, nil }
 
-// An answer that does not state whose a token is says nothing of other tokens, and nothing of the plane.
+// An answer that names no principal does not affect other tokens or the state of the
+// plane.
 func TestUnclearAnswerIsNoTroubleOfThePlane(t *testing.T) {
 	for name, answers := range map[string]http.HandlerFunc{
 		"me: no client, no user": says(`{}`), "me: a client without an id": says(`{"client":{"client_id":""}}`), "me: a name twice": says(`{"client":{},"client":{}}`),
@@ -57,7 +58,8 @@ func TestUnclearAnswerIsNoTroubleOfThePlane(t *testing.T) {
 	}
 }
 
-// What may be said to any token, or was not read to its end, is trouble of the plane.
+// An answer that would be the same for any token, or was not read to its end, is a
+// failure of the plane.
 func TestAnswerAboutNoTokenInParticularIsTroubleOfThePlane(t *testing.T) {
 	cut := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "100")
@@ -114,7 +116,8 @@ func TestUnclearTokenIsAskedAboutOnceInAWhile(t *testing.T) {
 	}
 }
 
-// What was a yes before is forwarded as while a plane is down; and that is found out once in a while, not at each use.
+// A token that was accepted before is forwarded as while a plane is down; and the
+// lookup is repeated once in a while, not at each use.
 func TestUnclearAnswerAboutAKnownTokenLeavesItForForwarding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var plane changing
@@ -166,7 +169,8 @@ func TestUnclearAnswerIsChargedToItsCallersAddress(t *testing.T) {
 	})
 }
 
-// A known token is forwarded in spite of an unclear answer, and its address pays nothing for it.
+// A known token is forwarded in spite of an unclear answer, which does not count as a
+// failure of its address.
 func TestUnclearAnswerAboutAKnownTokenIsNobodysGuess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newTally()
@@ -182,7 +186,7 @@ func TestUnclearAnswerAboutAKnownTokenIsNobodysGuess(t *testing.T) {
 	})
 }
 
-// The others keep what they know, and learn nothing of an answer that decides nothing.
+// Other gateways keep their identities; an unclear answer is not shared.
 func TestUnclearAnswerIsNotTheOthersBusiness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace()

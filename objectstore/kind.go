@@ -5,11 +5,12 @@ import (
 	"strings"
 )
 
-// Kind is what a request asks, one for each operation of the vendor's API, and one for all seven of the Stats API. The zero Kind is
-// none and is never returned by [Parse] without an error.
+// Kind is the operation of a request: one for each operation of the vendor's API, and
+// one for all seven of the Stats API. The zero Kind is none and is never returned by
+// [Parse] without an error.
 type Kind uint8
 
-// The kinds. Their names ([Kind.String]) are those of policies, logs and metrics.
+// The kinds. Policies, logs and metrics use their names ([Kind.String]).
 const (
 	ListRegions Kind = iota + 1
 	ListStores
@@ -33,10 +34,10 @@ const (
 	Extend
 	Nack
 	ReadStats
-	kinds // how many there are, the zero Kind included
+	kinds // the number of kinds, the zero Kind included
 )
 
-// kind is what is known of a Kind: the row that everything else is derived from.
+// kind contains the properties of a Kind.
 type kind struct {
 	name    string
 	method  string
@@ -48,8 +49,10 @@ type kind struct {
 
 const paging = "nextPageToken pageSize beginsWith"
 
-// table is the vendor's operations with, for each, what its answer depends on and what it changes. The dependencies are the coherence
-// protocol's (docs/architecture.md): a key's value goes when the key, its partition or its store goes.
+// table contains the properties of the vendor's operations, among them the resources
+// that an answer depends on and those that the operation changes. The dependencies are
+// those of the coherence protocol (docs/architecture.md): a key's value is outdated
+// when the key, its partition or its store changes.
 var table = [kinds]kind{
 	ListRegions:      {name: "listRegions", method: http.MethodGet, cache: CacheStores, depends: RegionList},
 	ListStores:       {name: "listStores", method: http.MethodGet, cache: CacheStores, depends: StoreList, params: paging},
@@ -93,7 +96,8 @@ func Kinds() []Kind {
 	return all
 }
 
-// CacheKind says which freshness lifetime an answer falls under. The zero value is CacheNone.
+// CacheKind is the class of an answer that decides its freshness lifetime. The zero
+// value is CacheNone.
 type CacheKind uint8
 
 // The cache kinds, each with a lifetime of its own in the configuration.
@@ -104,14 +108,15 @@ const (
 	CacheKeys                    // partition list, key list
 )
 
-// Resources is a set of the things whose change makes a cached answer untrue, relative to a Ref and a location.
+// Resources is a set of things whose change makes a cached answer outdated, relative to
+// a Ref and a location.
 type Resources uint8
 
 // The resources, from the widest to the narrowest.
 const (
 	RegionList    Resources = 1 << iota // R: the regions of an organization
 	StoreList                           // S: the stores of an environment
-	Store                               // s: a store and all in it
+	Store                               // R: the regions of an organization
 	PartitionList                       // ps: the partitions of a store
 	Partition                           // p: a partition and all in it
 	KeyList                             // pk: the keys of a partition

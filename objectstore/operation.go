@@ -6,48 +6,54 @@ import (
 	"strings"
 )
 
-// Operation is one request to Object Store, read whole: what it asks, of what, and with which query. It is a plain value, comparable and
-// safe to copy.
+// Operation is one request to Object Store: its kind, the object that it names and its
+// query. It is a plain value, comparable and safe to copy.
 type Operation struct {
 	Kind Kind
 	Ref  Ref
 
-	// Confirmable says that the operation is pending until it is acknowledged, or rolled back by itself. True whenever a parameter
-	// that looks like "confirmable" says anything but "false": in doubt an operation has side effects.
+	// Confirmable is whether the operation is pending until it is acknowledged, or
+	// rolled back automatically. It is true if any parameter whose name resembles
+	// "confirmable" has a value other than "false": an operation that may have side
+	// effects is treated as if it had.
 	Confirmable bool
 
-	path     string // raw path for upstream, from /api/v1 on
-	rawQuery string // raw query for upstream
-	ordinary bool   // the query holds known parameters, each once at most
-	tmpl     int    // index into templates
+	path       string // raw path for upstream, from /api/v1 on
+	rawQuery   string // raw query for upstream
+	knownQuery bool   // all parameters of the query are known, each occurs once at most
+	tmpl       int    // index into templates
 }
 
 // Method returns the HTTP method of the operation.
 func (o Operation) Method() string { return table[o.Kind].method }
 
-// Path returns the path to ask upstream for: the bytes received from "/api/v1" on, a doubled "/api/v1" written once.
+// Path returns the path of the upstream request: the bytes received from "/api/v1" on,
+// a doubled "/api/v1" written once.
 func (o Operation) Path() string { return o.path }
 
 // RawQuery returns the query as received, without "?".
 func (o Operation) RawQuery() string { return o.rawQuery }
 
-// Canonical returns the canonical escaped path: equal for all spellings of one Ref, and again an input of [Parse].
+// Canonical returns the canonical escaped path. It is equal for all spellings of one
+// Ref, and [Parse] accepts it.
 func (o Operation) Canonical() string { return o.Ref.path(templates[o.tmpl]) }
 
 // Route returns the path with names in the place of values, for logs, traces and metrics:
 // "/api/v1/organizations/{organizationId}/regions".
 func (o Operation) Route() string { return templates[o.tmpl].route }
 
-// CacheKind returns the freshness lifetime that the answer falls under, CacheNone where it must not be cached: anything confirmable and
-// anything with a query that holds an unknown or a doubled parameter.
+// CacheKind returns the class of the answer. It is CacheNone if the answer must not be
+// cached: the operation is confirmable, or the query contains an unknown or a repeated
+// parameter.
 func (o Operation) CacheKind() CacheKind {
-	if o.Confirmable || !o.ordinary {
+	if o.Confirmable || !o.knownQuery {
 		return CacheNone
 	}
 	return table[o.Kind].cache
 }
 
-// DependsOn returns the resources whose change makes the answer untrue. Empty where nothing is cached.
+// DependsOn returns the resources whose change makes the answer outdated. It is empty
+// if the answer is not cached.
 func (o Operation) DependsOn() Resources {
 	if o.CacheKind() == CacheNone {
 		return 0
@@ -55,8 +61,9 @@ func (o Operation) DependsOn() Resources {
 	return table[o.Kind].depends
 }
 
-// Touches returns the resources that the operation may change, now or, when it is confirmable, when it rolls back by itself. Empty for a
-// read without side effects.
+// Touches returns the resources that the operation may change, now or, if it is
+// confirmable, when it is rolled back automatically. It is empty for a read without
+// side effects.
 func (o Operation) Touches() Resources {
 	touched := table[o.Kind].touches
 	if !o.Confirmable {
@@ -73,11 +80,13 @@ func (o Operation) Touches() Resources {
 	return touched
 }
 
-// Writes reports whether the operation may change anything: all but reads that are not confirmable.
+// Writes reports whether the operation may change a resource: all but reads that are
+// not confirmable.
 func (o Operation) Writes() bool { return o.Touches() != 0 }
 
-// Idempotent reports whether doing the operation twice is the same as doing it once (RFC 9110 section 9.2.2), which Object Store's POST, PATCH
-// and everything confirmable are not.
+// Idempotent reports whether two executions of the operation have the same effect as
+// one (RFC 9110 section 9.2.2). Object Store's POST and PATCH and all confirmable
+// operations are not idempotent.
 func (o Operation) Idempotent() bool {
 	switch o.Method() {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete:
@@ -95,14 +104,15 @@ func (o Operation) Stats() bool { return o.Kind == ReadStats }
 // confirmable is the parameter that makes an operation wait for its acknowledgment.
 const confirmable = "confirmable"
 
-// query reads the raw query into o. Separators other than "&" are taken into account for what is dangerous (confirmable) and make the
-// query extraordinary, since parsers differ on ";" (golang.org/issue/25192).
+// query reads the raw query into o. A ";" also separates parameters when confirmable is
+// searched, and makes the query unknown, since parsers treat it differently
+// (golang.org/issue/25192).
 func (o *Operation) query(raw string) error {
 	if at := strings.IndexFunc(raw, forbiddenRaw); at >= 0 {
 		return &QueryError{Reason: "holds a space, a control byte or '#'; percent-encode it"}
 	}
 	o.rawQuery = raw
-	o.ordinary = !strings.Contains(raw, ";")
+	o.knownQuery = !strings.Contains(raw, ";")
 	known := strings.Fields(table[o.Kind].params)
 	for pair := range strings.FieldsFuncSeq(raw, func(r rune) bool { return r == '&' || r == ';' }) {
 		rawName, rawValue, _ := strings.Cut(pair, "=")
@@ -119,7 +129,7 @@ func (o *Operation) query(raw string) error {
 		}
 		at := slices.Index(known, name)
 		if at < 0 {
-			o.ordinary = false
+			o.knownQuery = false
 			continue
 		}
 		known = slices.Delete(known, at, at+1)
@@ -127,11 +137,12 @@ func (o *Operation) query(raw string) error {
 	return nil
 }
 
-// storeSegments is how many slashes the path of a store has: "/api/v1/organizations/{}/environments/{}/stores/{}".
+// storeSegments is the number of slashes in the path of a store:
+// "/api/v1/organizations/{}/environments/{}/stores/{}".
 const storeSegments = 8
 
-// StorePath returns the path of the store that o is about, in the client's own bytes; "" where o is about none,
-// statistics of a store included.
+// StorePath returns the path of the store that o names, in the client's own bytes. It
+// returns "" if o names no store, and for statistics of a store.
 func (o Operation) StorePath() string {
 	if o.Ref.Store == "" || o.Stats() {
 		return ""

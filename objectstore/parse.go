@@ -8,30 +8,33 @@ import (
 	"unicode/utf8"
 )
 
-// base is where the API begins on every regional host ("Object Store v2 REST APIs", access URL).
+// base is the beginning of the API's paths on every regional host ("Object Store v2
+// REST APIs", access URL).
 const base = "/api/v1"
 
-// maxSegments is how many path segments after "/api/v1" are read. No operation has half
-// as many. Without a bound a target of 60 KiB cost 10 ms, before any token was asked for.
+// maxSegments is the largest number of path segments after "/api/v1" that are read. No
+// operation has half as many. Without a limit, a target of 60 KiB took 10 ms, before
+// its token was checked.
 const maxSegments = 32
 
-// ErrNotObjectStore is returned by [Parse] for a method and path that are no operation of Object Store or of its Stats API.
+// ErrNotObjectStore is returned by [Parse] for a method and path that are no operation
+// of Object Store or of its Stats API.
 var ErrNotObjectStore = errors.New("not an Object Store v2 or Stats API operation")
 
-// PathError is a path that is refused because two parsers could read it in two ways. It holds no more of the path than the segment's
-// place, so that it can be shown and logged.
+// PathError is a path that is refused because two parsers could read it differently. It
+// contains only the number of the segment, so that it can be shown and logged.
 type PathError struct {
-	Segment int    // counted from 1, after "/api/v1" where the path begins so
-	Reason  string // what is wrong with it, to follow "path segment N "
+	Segment int    // counted from 1, after "/api/v1" if the path begins with that
+	Reason  string // the problem, to follow "path segment N "
 }
 
 // Error returns a sentence for the client.
 func (e *PathError) Error() string { return fmt.Sprintf("path segment %d %s", e.Segment, e.Reason) }
 
-// QueryError is a query that is refused. It names the parameter where one is to blame.
+// QueryError is a query that is refused. It names the parameter if one is wrong.
 type QueryError struct {
 	Parameter string // empty: the query as a whole
-	Reason    string // what is wrong with it and what would be right
+	Reason    string // the problem and how to solve it
 }
 
 // Error returns a sentence for the client.
@@ -42,12 +45,15 @@ func (e *QueryError) Error() string {
 	return fmt.Sprintf("query parameter %s %s", e.Parameter, e.Reason)
 }
 
-// Parse reads a request: its method, the path exactly as it came in the request target (still escaped, without a gateway's own prefix)
-// and the raw query. A doubled "/api/v1" is accepted, since base URLs are configured with it and without,
-// and with a "/" behind it.
+// Parse reads a request: its method, the path exactly as it is in the request target
+// (escaped, without a gateway's own prefix) and the raw query. A doubled "/api/v1" is
+// accepted, since base URLs are configured with it and without, and with a "/" behind
+// it.
 //
-// Errors: *[PathError] where there are more than 32 segments, or a segment is empty, is not valid UTF-8, holds a control byte or "|", or holds
-// "." or ".." between "/" and "\" (decoded once or twice, path parameters cut); *[QueryError] for a malformed query; [ErrNotObjectStore] for all else.
+// Errors: *[PathError] if there are more than 32 segments, or if a segment is empty, is
+// not valid UTF-8, contains a control byte or "|", or contains "." or ".." between "/" and
+// "\" (decoded once or twice, without path parameters); *[QueryError] for a malformed
+// query; [ErrNotObjectStore] for any other request that is no operation.
 func Parse(method, path, rawQuery string) (Operation, error) {
 	rest, ok := strings.CutPrefix(path, base+"/")
 	if !ok {
@@ -84,7 +90,8 @@ func Parse(method, path, rawQuery string) (Operation, error) {
 	return Operation{}, ErrNotObjectStore
 }
 
-// decodeSegment decodes one raw segment once. A reason to refuse it is returned as text.
+// decodeSegment decodes one raw segment once. If the segment is refused, it returns the
+// reason as text.
 func decodeSegment(raw string) (decoded, reason string) {
 	if strings.ContainsFunc(raw, forbiddenRaw) {
 		return "", "holds a space, a control byte or '#'; percent-encode it"
@@ -93,29 +100,32 @@ func decodeSegment(raw string) (decoded, reason string) {
 	switch {
 	case err != nil:
 		return "", "holds a malformed percent-encoding"
-	case decoded == "" || strings.HasPrefix(raw, ";"): // some servers cut ";…" off and would see an empty segment
+	case decoded == "" || strings.HasPrefix(raw, ";"): // some servers remove ";…" and would find an empty segment
 		return "", "is empty"
 	case !utf8.ValidString(decoded):
 		return "", "is not valid UTF-8"
-	case strings.ContainsFunc(decoded, control):
+	case strings.ContainsFunc(decoded, isControl):
 		return "", "holds a control byte"
 	case strings.Contains(decoded, "|"):
 		return "", "holds '|', which Object Store does not allow"
-	case dotted(decoded) || dotted(unescapeAgain(decoded)):
+	case hasDotSegment(decoded) || hasDotSegment(unescapeAgain(decoded)):
 		return "", "holds '.' or '..' as a path element"
 	}
 	return decoded, ""
 }
 
-// forbiddenRaw are the characters that no request target may hold unescaped (RFC 9112 section 3.2): a space would end the target on
-// the way upstream, and servers disagree on "#". A "%" is looked at in decoding; other characters pass as they are.
+// forbiddenRaw reports whether r is a character that a request target must not contain
+// unescaped (RFC 9112 section 3.2): a space would end the target on the way upstream,
+// and servers treat "#" differently. A "%" is checked when the segment is decoded;
+// other characters pass unchanged.
 func forbiddenRaw(r rune) bool { return r <= ' ' || r == 0x7f || r == '#' }
 
-func control(r rune) bool { return r < ' ' || r == 0x7f }
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
-// dotted reports whether s, split at both slashes, has an element that a normalizing server would resolve. Path parameters are cut off
-// first, because Java servers resolve "..;x" (CVE-2026-73551 is one of many).
-func dotted(s string) bool {
+// hasDotSegment reports whether s, split at both slashes, has an element that a
+// normalizing server would resolve. Path parameters are removed first, because Java
+// servers resolve "..;x" (CVE-2026-73551 is one of many).
+func hasDotSegment(s string) bool {
 	for element := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == '/' || r == '\\' }) {
 		element, _, _ = strings.Cut(element, ";")
 		if element == "." || element == ".." {
@@ -125,7 +135,8 @@ func dotted(s string) bool {
 	return false
 }
 
-// unescapeAgain decodes s once more, leaving alone what is no percent-encoding: for a server that decodes twice.
+// unescapeAgain decodes s once more, as a server that decodes twice would. It leaves
+// invalid percent-encodings unchanged.
 func unescapeAgain(s string) string {
 	if !strings.Contains(s, "%") {
 		return s

@@ -96,7 +96,8 @@ func TestTheSurfaceIsClosed(t *testing.T) {
 	}
 }
 
-// refusedSegments are those that two parsers may read in two ways. Any of them in any place is refused, so none becomes another operation.
+// refusedSegments are segments that two parsers may read differently. Each is refused
+// in any place, so none becomes another operation.
 var refusedSegments = []string{
 	"", ".", "..", "%2e", "%2E%2e", ".%2e", "..;x", "..;", ".;a=b", "%2e%2e;x", "..%3Bx", ";", ";x", "%252e%252e", "%252e", ".%252e", "%25%32%65.",
 	"a%2F..", "..%2Fa", "a%2F..%2Fb", "a%5C..%5Cb", "..%5C", "a%2F.", "%2F..", "a%252F..%252Fb", "..%252Fa", "a/..%3B%2Fb", `a\..`, `..\a`,
@@ -120,8 +121,8 @@ func TestAmbiguousSegmentsAreRefusedInEveryPlace(t *testing.T) {
 	}
 }
 
-// TestSegmentsBeyondTheBoundAreNotRead puts a segment that would be refused by itself
-// behind 32 others.
+// TestSegmentsBeyondTheBoundAreNotRead puts a segment that would be refused behind 32
+// others.
 func TestSegmentsBeyondTheBoundAreNotRead(t *testing.T) {
 	path := "/api/v1" + strings.Repeat("/x", 32) + "/.."
 	_, err := objectstore.Parse(http.MethodGet, path, "")
@@ -297,8 +298,9 @@ func TestPropertiesOfOperations(t *testing.T) {
 	}
 }
 
-// FuzzPathIdentity: what parses goes upstream as the bytes received, an independent decoding of those bytes finds the same Ref, the canonical
-// form parses to the same operation again, and a normalizing server finds no dot segment to resolve.
+// FuzzPathIdentity: a path that parses is sent upstream as the bytes received, an
+// independent decoding of those bytes finds the same Ref, the canonical form parses to
+// the same operation again, and a normalizing server finds no dot segment to resolve.
 func FuzzPathIdentity(f *testing.F) {
 	for _, s := range refusedSegments {
 		f.Add("DELETE", keys+"/"+s, "")

@@ -5,23 +5,26 @@ import (
 	"strings"
 )
 
-// Ref names a thing in Object Store by the decoded, canonical segments of its path. An empty field means that the operation is above
-// that level. In Key a space is written "+", because Object Store stores it so ("spaces are converted to +", vendor FAQ) and
-// both spellings name one key. Refs are comparable: equal Refs are the same thing in one region.
+// Ref names an object, or a level above it, by the decoded, canonical segments of its
+// path. An empty field means that the operation is above that level. In Key a space is
+// written "+", because Object Store stores it so ("spaces are converted to +", vendor
+// FAQ) and both spellings name one key. Refs are comparable: equal Refs name the same
+// thing in one region.
 type Ref struct {
 	Organization string
 	Environment  string
-	Region       string // the Stats API alone has regions in its paths
+	Region       string // only paths of the Stats API contain regions
 	Store        string
 	Partition    string
 	Key          string
 	Confirmation string // the id of a pending confirmation of Key
 }
 
-// CanonicalKey returns the one spelling under which Object Store keeps a key: every space is a "+".
+// CanonicalKey returns the one spelling under which Object Store stores a key: every
+// space is a "+".
 func CanonicalKey(key string) string { return strings.ReplaceAll(key, " ", "+") }
 
-// set puts a decoded segment where its name in the path template says.
+// set stores a decoded segment in the field for its name in the path template.
 func (r *Ref) set(name, value string) {
 	switch name {
 	case "organizationId":
@@ -61,7 +64,7 @@ func (r Ref) get(name string) string {
 	}
 }
 
-// path prints the canonical escaped path of r under template t.
+// path returns the canonical escaped path of r for template t.
 func (r Ref) path(t template) string {
 	var b strings.Builder
 	b.WriteString(base)

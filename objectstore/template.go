@@ -2,7 +2,7 @@ package objectstore
 
 import "strings"
 
-// template is a path form of the API with the kind that each method has there.
+// template is a path of the API with the kinds of operations that it has, by method.
 type template struct {
 	route    string
 	segments []segment
@@ -10,7 +10,7 @@ type template struct {
 }
 
 type segment struct {
-	text    string // the word itself, or the name of what stands here
+	text    string // the literal text, or the name of the value
 	literal bool
 }
 
@@ -22,8 +22,9 @@ const (
 	statsRegions = environment + "/regions"
 )
 
-// templates are the paths of the vendor's two API descriptions. No two of them match one path: the words of the Object Store API and
-// of the Stats API differ in the segment after the environment.
+// templates are the paths of the vendor's two API descriptions. No path matches two of
+// them: the Object Store API and the Stats API differ in the segment after the
+// environment.
 var templates = []template{
 	parseTemplate(keys+"/{keyId}", GetKey, HeadKey, PutKey, PostKey, DeleteKey),
 	parseTemplate(keys, ListKeys, DeleteKeys),
@@ -51,8 +52,9 @@ func parseTemplate(path string, kinds ...Kind) template {
 	return t
 }
 
-// match reports whether raw has the words of t in their places. Words are compared as they came: "%6Beys" is not "keys", because a
-// server that routes before it decodes would see another operation.
+// match reports whether raw has the literal segments of t in their places. They are
+// compared without decoding: "%6Beys" is not "keys", because a server that routes
+// before it decodes would find another operation.
 func (t template) match(raw []string) bool {
 	if len(raw) != len(t.segments) {
 		return false
@@ -65,7 +67,7 @@ func (t template) match(raw []string) bool {
 	return true
 }
 
-// kind returns the kind of method at t, 0 where it has none.
+// kind returns the kind of method at t, 0 if it has none.
 func (t template) kind(method string) Kind {
 	for _, k := range t.kinds {
 		if table[k].method == method {

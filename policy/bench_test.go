@@ -8,7 +8,8 @@ import (
 	"osgate/policy"
 )
 
-// ofEveryKind are twenty rules as people write them, all of which have to be looked at for a key that is written.
+// ofEveryKind returns twenty typical rules, all of which have to be evaluated when a
+// key is written.
 func ofEveryKind() string {
 	var b strings.Builder
 	b.WriteString(permitAll)
@@ -25,7 +26,7 @@ forbid(principal in Organization::"org-root", action in Action::"write", resourc
 	return b.String()
 }
 
-// namingOthers are n rules for clients that do not call.
+// namingOthers returns n rules for clients that send no request.
 func namingOthers(n int) string {
 	var b strings.Builder
 	b.WriteString(permitAll)
@@ -41,7 +42,7 @@ func BenchmarkDecide(b *testing.B) {
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			p := load(b, bb.rules)
-			r := ask(b, "PUT "+keyOne, func(r *policy.Request) { r.EnvironmentType, r.ValueBytes = "production", 100 })
+			r := requestOf(b, "PUT "+keyOne, func(r *policy.Request) { r.EnvironmentType, r.ValueBytes = "production", 100 })
 			b.ReportAllocs()
 			for b.Loop() {
 				if d := p.Decide(r); !d.Allowed {
@@ -51,7 +52,7 @@ func BenchmarkDecide(b *testing.B) {
 		})
 	}
 	b.Run("none", func(b *testing.B) {
-		r := ask(b, "PUT "+keyOne)
+		r := requestOf(b, "PUT "+keyOne)
 		b.ReportAllocs()
 		for b.Loop() {
 			new(policy.Policy).Decide(r)

@@ -14,17 +14,18 @@ import (
 	"osgate/objectstore"
 )
 
-// request returns what c asks, or which of its fields makes it a request that no gateway with these rules could meet: a case that passes proves nothing
-// then.
+// request returns the request of c. It returns an error that names a field of c if no
+// gateway with these rules could receive such a request: if the case passed, it would
+// prove nothing.
 func (c *Case) request(rs *Rules, located func(plane, region string) bool) (Request, error) {
-	r, err := c.asked()
+	r, err := c.parseRequest()
 	if err != nil {
 		return Request{}, err
 	}
 	if located != nil && r.Plane != "" && !located(r.Plane, r.Region) {
 		return Request{}, fmt.Errorf("request: there is no region %s/%s", r.Plane, r.Region)
 	}
-	if err := cmp.Or(c.callerProblem(), c.valueProblem(r.Operation.Kind), c.readable(rs, &r)); err != nil {
+	if err := cmp.Or(c.callerProblem(), c.valueProblem(r.Operation.Kind), c.factProblem(rs, &r)); err != nil {
 		return Request{}, err
 	}
 	r.Headers = make(map[string]string)
@@ -34,8 +35,9 @@ func (c *Case) request(rs *Rules, located func(plane, region string) bool) (Requ
 	return r, nil
 }
 
-// asked returns the request as c has it, and what is left out as [Case] says.
-func (c *Case) asked() (Request, error) {
+// parseRequest returns the request as c states it, with the defaults that [Case]
+// documents.
+func (c *Case) parseRequest() (Request, error) {
 	method, target, ok := strings.Cut(c.Request, " ")
 	at := strings.Index(target, "/api/v1/")
 	if !ok || at < 0 {
@@ -67,7 +69,7 @@ func (c *Case) asked() (Request, error) {
 	return r, nil
 }
 
-// callerProblem returns what is wrong with what c says of its outcome, its caller and its place.
+// callerProblem returns the error in c's outcome, caller or environment.
 func (c *Case) callerProblem() error {
 	switch {
 	case c.Expect != "allow" && c.Expect != "deny":
@@ -80,7 +82,7 @@ func (c *Case) callerProblem() error {
 	return nil
 }
 
-// valueProblem returns what is wrong with what c says of its body.
+// valueProblem returns the error in c's description of the body.
 func (c *Case) valueProblem(kind objectstore.Kind) error {
 	value := kind == objectstore.PutKey || kind == objectstore.PostKey
 	definition := kind == objectstore.PutStore || kind == objectstore.PatchStore
@@ -99,8 +101,9 @@ func (c *Case) valueProblem(kind objectstore.Kind) error {
 	return nil
 }
 
-// readable returns what rules read and c lacks, or c has and no rule may read.
-func (c *Case) readable(rs *Rules, r *Request) error {
+// factProblem returns an error if the rules read a fact that c lacks, or if c has a
+// header that no rule may read.
+func (c *Case) factProblem(rs *Rules, r *Request) error {
 	if rs == nil {
 		return nil
 	}

@@ -13,40 +13,42 @@ import (
 	"time"
 )
 
-// casesSuffix is how the names of files with cases end.
+// casesSuffix is the end of the names of files with cases.
 const casesSuffix = ".cases.json"
 
-// Case is one request with the decision that is expected: an element of the array that a *.cases.json file is. What is left out is as in a plain
-// request: of a client that belongs to the request's organization, in an environment of unknown type, without a body.
+// Case is one request with the decision that is expected: an element of the array in a
+// *.cases.json file. Fields that are left out have the values of a plain request: a
+// client that belongs to the request's organization, an environment of unknown type, no
+// body.
 type Case struct {
 	Name          string            `json:"name,omitzero"`
 	Client        string            `json:"client,omitzero"`
-	User          string            `json:"user,omitzero"`          // that the client acts for, or that calls without one
-	Organizations []string          `json:"organizations,omitzero"` // that the principal belongs to; left out: the request's
+	User          string            `json:"user,omitzero"`          // for which the client acts, or which calls without a client
+	Organizations []string          `json:"organizations,omitzero"` // of the principal; left out: the request's organization
 	Request       string            `json:"request"`                // "GET /us/us-east-1/api/v1/…", as a client sends it
 	Headers       map[string]string `json:"headers,omitzero"`
 
 	EnvironmentType string     `json:"environmentType,omitzero"`
 	ValueBytes      int64      `json:"valueBytes,omitzero"`
-	ValueType       string     `json:"valueType,omitzero"`  // of putKey and postKey
-	TTLSeconds      *int64     `json:"ttlSeconds,omitzero"` // of putStore and patchStore
+	ValueType       string     `json:"valueType,omitzero"`  // for putKey and postKey
+	TTLSeconds      *int64     `json:"ttlSeconds,omitzero"` // for putStore and patchStore
 	SourceIP        netip.Addr `json:"sourceIP,omitzero"`   // left out: 127.0.0.1
 	Time            time.Time  `json:"time,omitzero"`       // left out: now
 
 	Expect string   `json:"expect"`          // "allow" or "deny"
-	Rule   string   `json:"rule,omitzero"`   // that decides; left out: any
+	Rule   string   `json:"rule,omitzero"`   // which decides; left out: any
 	Shadow []string `json:"shadow,omitzero"` // rules in shadow mode that would deny; left out: any
 	Errors []string `json:"errors,omitzero"` // rules whose evaluation fails; left out: any
 }
 
-// Failure is a case that came out otherwise.
+// Failure is a case whose decision differs from the expected one.
 type Failure struct {
 	File    string
 	Number  int // of the case in its file, from 1
 	Name    string
 	Request string
-	Want    string // as the case has it, in one line
-	Got     string // in the same words
+	Want    string // the expected outcome in one line
+	Got     string // the actual outcome in the same form
 }
 
 // String returns the failure as a diff of two lines below the case's name and request.
@@ -60,8 +62,10 @@ type Report struct {
 	Failures []Failure
 }
 
-// RunCases decides on the cases of the *.cases.json files in folder, or of the one file that folder is. It fails where a file cannot be read or a
-// case is none that a gateway with these rules could meet, such as one in a place that located does not know (region may be ""); nil: it knows all.
+// RunCases checks the cases of the *.cases.json files in folder; folder may also be one
+// such file. It returns an error if a file cannot be read, or if no gateway with these
+// rules could receive the request of a case, for example because located does not know
+// its plane and region (region may be ""). If located is nil, all are known.
 func RunCases(rs *Rules, folder string, located func(plane, region string) bool) (Report, error) {
 	var report Report
 	names := []string{""}
@@ -120,7 +124,8 @@ func readCases(path string) ([]Case, error) {
 	return cases, nil
 }
 
-// run decides on r, which is c's, and returns the outcome in the words of want, and beside it what failed on the way.
+// run decides on r, the request of c. It returns the outcome in the form of want, and
+// the errors of rules whose evaluation failed.
 func (c *Case) run(rs *Rules, r Request) (outcome, errs string) {
 	d := rs.Decide(r)
 	got := Case{Expect: "deny", Rule: d.Rule}
@@ -148,7 +153,8 @@ func (c *Case) run(rs *Rules, r Request) (outcome, errs string) {
 	return got.want(), errs
 }
 
-// want returns what c expects in one line: "deny by no-deletes, in shadow mode: a b, failing: c".
+// want returns the expected outcome of c in one line: "deny by no-deletes, in shadow
+// mode: a b, failing: c".
 func (c *Case) want() string {
 	out := c.Expect
 	if c.Rule != "" {

@@ -28,8 +28,8 @@ func TestCasesThatHoldAreCounted(t *testing.T) {
 	}
 }
 
-// TestACaseThatLeavesOutItsCallersPlaceHasDefaults: the organization asked about, loopback
-// and now.
+// TestACaseThatLeavesOutItsCallersPlaceHasDefaults: the organization of the request,
+// loopback and now.
 func TestACaseThatLeavesOutItsCallersPlaceHasDefaults(t *testing.T) {
 	rules := `@id("here") permit(principal in Organization::"org-root", action, resource)
 		when { context.sourceIP.isLoopback() && context.time > datetime("2020-01-01") };`
@@ -113,7 +113,8 @@ func TestWhatIsNoCaseIsAnError(t *testing.T) {
 	}
 }
 
-// TestACaseMayExpectThatARuleFails or say nothing of it: a denial by a rule that fails is a denial.
+// TestACaseMayExpectThatARuleFails or leave it out: a denial by a rule that fails is a
+// denial.
 func TestACaseMayExpectThatARuleFails(t *testing.T) {
 	const put = `[{"client": "c", "request": "PUT ` + keyOne + `", "valueBytes": 1, "expect": `
 	unsure := strings.NewReplacer("forbid", "permit", `"failing"`, `"unsure"`).Replace(failing)

@@ -29,16 +29,16 @@ func (rs *Rules) decide(r Request) Decision {
 	if s >= slots || rs.actions[s].kind == 0 {
 		return Decision{Rule: DefaultRule, Reason: defaultReason}
 	}
-	w, ok := rs.worlds.Get().(*world)
+	w, ok := rs.evaluations.Get().(*evaluation)
 	if !ok {
-		w = new(world)
+		w = new(evaluation)
 	}
-	defer rs.worlds.Put(w)
-	defer w.forget()
+	defer rs.evaluations.Put(w)
+	defer w.reset()
 	w.set(r, &rs.facts[s], &rs.actions[s])
 	request := w.request()
 	c := &w.candidates
-	c.lists = rs.forbids.find(c.room[:0], w.principal, r.Principal, s)
+	c.lists = rs.forbids.find(c.buf[:0], w.principal, r.Principal, s)
 	forbids := len(c.lists)
 	c.lists = rs.permits.find(c.lists, w.principal, r.Principal, s)
 	found := rs.evaluate(c, w, request)
@@ -47,22 +47,24 @@ func (rs *Rules) decide(r Request) Decision {
 	if d.Rule != "" {
 		return d
 	}
-	if held { // in shadow mode: Cedar has not told the permits beside it
+	if held { // in shadow mode: Cedar does not report the permits beside it
 		found = rs.evaluate(&candidates{lists: c.lists[forbids:]}, w, request)
 	}
 	d.permit(found)
 	return d
 }
 
-// Foregone returns the denial that r comes to whatever its body holds: a forbid in force says so that reads neither value type nor TTL, nor the size where
-// that is unknown. Where nothing is certain it returns a Decision that is Allowed and names no rule; [Rules.Decide] has the word then.
-func (rs *Rules) Foregone(r Request) Decision {
+// DecideWithoutBody returns the denial of r if it does not depend on the body: a forbid
+// in force applies that reads neither value type nor TTL, nor the size if that is
+// unknown. Otherwise, it returns a Decision that is Allowed and names no rule, and
+// [Rules.Decide] has to decide once the body is known.
+func (rs *Rules) DecideWithoutBody(r Request) Decision {
 	open := Decision{Allowed: true}
 	s := slotOf(r.Operation.Kind, r.Operation.Confirmable)
 	if rs == nil || rs.shadow || s >= slots || rs.actions[s].kind == 0 {
 		return open
 	}
-	w := new(world)
+	w := new(evaluation)
 	w.set(r, &rs.facts[s], &rs.actions[s])
 	var certain []*rule
 	for _, rules := range rs.forbids.find(nil, w.principal, r.Principal, s) {
@@ -83,7 +85,8 @@ func (rs *Rules) Foregone(r Request) Decision {
 	return d
 }
 
-// deny takes in the forbids among found and reports whether one of them holds, be it in shadow mode. Errors of permits are left to permit.
+// deny applies the forbids among found and reports whether one of them applies, in
+// shadow mode or not. It leaves errors of permits to permit.
 func (d *Decision) deny(found []finding) (held bool) {
 	for _, f := range found {
 		if !f.rule.forbid {
@@ -93,15 +96,15 @@ func (d *Decision) deny(found []finding) (held bool) {
 		switch {
 		case f.rule.shadow:
 			d.Shadow = append(d.Shadow, f.denial())
-		case d.Rule == "" || d.Reason == erringReason && f.err == "": // a forbid that holds says more than one that fails
+		case d.Rule == "" || d.Reason == failedReason && f.err == "": // a forbid that applies is a better reason than one that fails
 			d.Rule, d.Reason = f.rule.id, f.denial().Reason
 		}
-		d.note(f)
+		d.addError(f)
 	}
 	return held
 }
 
-// permit takes in the permits among found, and that without one the default is to deny.
+// permit applies the permits among found. Without one, the default is to deny.
 func (d *Decision) permit(found []finding) {
 	for _, p := range found {
 		if p.rule.forbid {
@@ -114,7 +117,7 @@ func (d *Decision) permit(found []finding) {
 		case d.Rule == "":
 			d.Allowed, d.Rule = true, p.rule.id
 		}
-		d.note(p)
+		d.addError(p)
 	}
 	if d.Allowed {
 		d.ShadowPermits = nil
@@ -123,29 +126,30 @@ func (d *Decision) permit(found []finding) {
 	d.Rule, d.Reason = DefaultRule, defaultReason
 }
 
-// finding is a rule that holds, or one whose evaluation failed.
+// finding is a rule that applies, or one whose evaluation failed.
 type finding struct {
 	rule *rule
-	err  string // what failed, in safe words
+	err  string // the error, without details
 }
 
-// denial returns the denial that f, a forbid, is.
+// denial returns the denial by f, a forbid.
 func (f finding) denial() Denial {
 	if f.err != "" {
-		return Denial{f.rule.id, erringReason}
+		return Denial{f.rule.id, failedReason}
 	}
 	return Denial{f.rule.id, f.rule.reason}
 }
 
-// note takes in that f failed, if it did.
-func (d *Decision) note(f finding) {
+// addError adds the error of f, if it has one.
+func (d *Decision) addError(f finding) {
 	if f.err != "" {
 		d.Errors = append(d.Errors, RuleError{f.rule.id, f.err})
 	}
 }
 
-// evaluate returns the rules of c that fail, and of those that hold the forbids, or the permits if there are none; in the order of their numbers.
-func (rs *Rules) evaluate(c *candidates, w *world, request types.Request) []finding {
+// evaluate returns the rules of c that fail, and those that apply: the forbids, or the
+// permits if there are no forbids. They are sorted by their numbers.
+func (rs *Rules) evaluate(c *candidates, w *evaluation, request types.Request) []finding {
 	if len(c.lists) == 0 {
 		return nil
 	}
@@ -164,10 +168,11 @@ func (rs *Rules) evaluate(c *candidates, w *world, request types.Request) []find
 	return found
 }
 
-// candidates are rules that fit a request's principal and action. It implements cedar.PolicyIterator.
+// candidates are rules whose scope includes a request's principal and action. It
+// implements cedar.PolicyIterator.
 type candidates struct {
 	lists [][]*rule
-	room  [6][]*rule // that lists has without more memory
+	buf   [6][]*rule // initial memory of lists
 }
 
 // All implements cedar.PolicyIterator.
@@ -183,8 +188,9 @@ func (c *candidates) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
 	}
 }
 
-// safeMessage says what an error of cedar-go is about without its details, which may hold a key's name or a header's value. The name of an
-// attribute is the rule's own word.
+// safeMessage returns a text for an error of cedar-go without its details, which may
+// contain a key's name or a header's value. The name of an attribute is part of the
+// rule's text.
 func safeMessage(message string) string {
 	if at := strings.LastIndex(message, absent); at >= 0 {
 		return "it reads the attribute `" + message[at+len(absent):] + ", which is absent"
@@ -201,5 +207,5 @@ func safeMessage(message string) string {
 	return "a value could not be converted"
 }
 
-// absent are cedar-go's words before the name of an attribute that is not there.
+// absent is cedar-go's text before the name of an attribute that is absent.
 const absent = "does not have the attribute `"

@@ -68,7 +68,7 @@ func TestDecisionsNameTheirRule(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := load(t, tt.rules).Decide(ask(t, "DELETE "+keyOne, func(r *policy.Request) { r.ValueBytes = 1 }))
+			got := load(t, tt.rules).Decide(requestOf(t, "DELETE "+keyOne, func(r *policy.Request) { r.ValueBytes = 1 }))
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
@@ -87,7 +87,7 @@ func TestShadowOptionTellsDenialsAndPermitsAll(t *testing.T) {
 		"PUT " + keyOne:    {Allowed: true, Shadow: []policy.Denial{{Rule: "default", Reason: "denied by policy"}}},
 		"GET " + keyOne:    {Allowed: true, Rule: "reads"},
 	} {
-		if diff := cmp.Diff(want, p.Decide(ask(t, line))); diff != "" {
+		if diff := cmp.Diff(want, p.Decide(requestOf(t, line))); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", line, diff)
 		}
 	}
@@ -103,20 +103,21 @@ func TestAShadowPermitIsToldOnlyWhereItWouldChangeTheDecision(t *testing.T) {
 		shadow + permitAll: {Allowed: true, Rule: "all"},
 		shadow + `@id("puts") permit(principal, action == Action::"putKey", resource);`: {Rule: "default", Reason: "denied by policy", ShadowPermits: []string{"s"}},
 	} {
-		if diff := cmp.Diff(want, load(t, rules).Decide(ask(t, "GET "+keyOne))); diff != "" {
+		if diff := cmp.Diff(want, load(t, rules).Decide(requestOf(t, "GET "+keyOne))); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", rules, diff)
 		}
 	}
 }
 
-// A forbid on a fact that is not there must not let the request through, and must not print names.
+// A forbid that reads an absent fact must not let the request through, and its error
+// must not contain names.
 func TestFactsThatAreNotThereFailClosedAndUnnamed(t *testing.T) {
 	for _, rule := range []string{
 		`forbid(principal, action, resource) when { context.sourceIP.isLoopback() };`,
 		`forbid(principal, action, resource) when { context.time < datetime("2020-01-01") };`,
 		`forbid(principal, action, resource) when { Store::"env-prod/other".store == "KeyOne" };`,
 	} {
-		d := load(t, permitAll+rule).Decide(policy.Request{Principal: &auth.Principal{Client: "app-one"}, Operation: ask(t, "GET "+keyOne).Operation})
+		d := load(t, permitAll+rule).Decide(policy.Request{Principal: &auth.Principal{Client: "app-one"}, Operation: requestOf(t, "GET "+keyOne).Operation})
 		if d.Allowed || d.Rule != "p.cedar:2" || len(d.Errors) != 1 {
 			t.Fatalf("%s: %+v, want a denial by the second rule with its error", rule, d)
 		}
@@ -127,7 +128,7 @@ func TestFactsThatAreNotThereFailClosedAndUnnamed(t *testing.T) {
 }
 
 func TestNobodyIsNoPrincipal(t *testing.T) {
-	r := ask(t, "GET "+keyOne, func(r *policy.Request) { r.Principal = nil })
+	r := requestOf(t, "GET "+keyOne, func(r *policy.Request) { r.Principal = nil })
 	if d := load(t, `permit(principal is Client, action, resource); permit(principal in Organization::"org-root", action, resource);`).Decide(r); d.Allowed {
 		t.Errorf("%+v, want a denial", d)
 	}
@@ -156,7 +157,7 @@ func TestNeedsAreWhatSomeRuleReads(t *testing.T) {
 		if diff := cmp.Diff(tt.want, p.Needs()); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", tt.rules, diff)
 		}
-		if diff := cmp.Diff(tt.want, p.Rules().NeedsOf(ask(t, tt.line).Operation)); diff != "" {
+		if diff := cmp.Diff(tt.want, p.Rules().NeedsOf(requestOf(t, tt.line).Operation)); diff != "" {
 			t.Errorf("%s of %s: (-want +got)\n%s", tt.rules, tt.line, diff)
 		}
 	}
@@ -164,10 +165,10 @@ func TestNeedsAreWhatSomeRuleReads(t *testing.T) {
 
 func TestNeedsOfAnOperationLeavesOutRulesForOthers(t *testing.T) {
 	p := load(t, permitAll+`forbid(principal, action == Action::"putKey", resource) when { context.valueType == "BINARY" };`)
-	if got := p.Rules().NeedsOf(ask(t, "PUT "+keyOne).Operation); !got.Value {
+	if got := p.Rules().NeedsOf(requestOf(t, "PUT "+keyOne).Operation); !got.Value {
 		t.Errorf("putKey needs %+v, want the value", got)
 	}
-	if got := p.Rules().NeedsOf(ask(t, "POST "+keyOne).Operation); got.Value {
+	if got := p.Rules().NeedsOf(requestOf(t, "POST "+keyOne).Operation); got.Value {
 		t.Errorf("postKey needs %+v, want nothing", got)
 	}
 }

@@ -7,25 +7,26 @@ import (
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
 )
 
-// facts are what rules read of a request, as far as their text tells. The zero value reads nothing.
+// facts are the parts of a request that rules read, by their text. The zero value
+// contains none.
 type facts struct {
 	resource map[types.String]bool // attributes of the resource
 	context  map[types.String]bool // attributes of the context
 	headers  map[types.String]bool
-	tested   map[types.String]bool // attributes of either, or headers, whose presence is asked for ("has")
+	tested   map[types.String]bool // attributes of either, or headers, whose presence is tested ("has")
 
-	typed        bool  // valueType is read by a rule that is not in shadow mode
-	definition   bool  // so is ttlSeconds
+	typed        bool  // a rule that is not in shadow mode reads valueType
+	definition   bool  // a rule that is not in shadow mode reads ttlSeconds
 	wholeContext bool  // context or context.headers is used as a whole
-	named        uint8 // bits by level: entities of that type are named, so that ids and what a resource is in matter
+	named        uint8 // bits by level: the rules name entities of that type, so that ids and parents of the resource are needed
 }
 
-// newFacts returns facts to be added to.
+// newFacts returns empty facts to which others can be added.
 func newFacts() facts {
 	return facts{resource: map[types.String]bool{}, context: map[types.String]bool{}, headers: map[types.String]bool{}, tested: map[types.String]bool{}}
 }
 
-// factsOf returns what p reads.
+// factsOf returns the facts that p reads.
 func factsOf(p *ast.Policy) facts {
 	f := newFacts()
 	for _, scope := range []ast.IsScopeNode{p.Principal, p.Resource} {
@@ -45,7 +46,8 @@ func factsOf(p *ast.Policy) facts {
 	return f
 }
 
-// visit takes the node n into f, and reports whether its children are still to be visited.
+// visit adds the facts that the node n reads, and reports whether its children have to
+// be visited too.
 func (f *facts) visit(n ast.IsNode) bool {
 	switch n := n.(type) {
 	case ast.NodeTypeAccess:
@@ -58,12 +60,13 @@ func (f *facts) visit(n ast.IsNode) bool {
 		if uid, ok := n.Value.(types.EntityUID); ok {
 			f.name(uid)
 		}
-	default: // of interest are its children
+	default: // only its children read facts
 	}
 	return true
 }
 
-// attribute takes in what n reads if it is an attribute of a variable or a header, and reports whether it is.
+// attribute adds the fact that n reads if it is an attribute of a variable or a header,
+// and reports whether it is.
 func (f *facts) attribute(n ast.StrOpNode, tested bool) bool {
 	var of map[types.String]bool
 	switch arg := n.Arg.(type) {
@@ -71,7 +74,7 @@ func (f *facts) attribute(n ast.StrOpNode, tested bool) bool {
 		switch arg.Name {
 		case "context":
 			of = f.context
-			if n.Value == headersName && !tested { // nobody but attribute's other case may read it
+			if n.Value == headersName && !tested { // only the case of a header, below, may read it
 				f.wholeContext = true
 			}
 		case "resource":
@@ -85,9 +88,9 @@ func (f *facts) attribute(n ast.StrOpNode, tested bool) bool {
 			return false
 		}
 		of = f.headers
-	default: // of an expression, which may come to the resource; the context is taken as a whole there
+	default: // an attribute of an expression, which may evaluate to the resource; a context in it counts as used as a whole
 		f.resource[n.Value] = true
-		if tested && slices.Contains(placeNames, n.Value) {
+		if tested && slices.Contains(resourceAttributes, n.Value) {
 			f.tested[n.Value] = true
 		}
 		return false
@@ -99,17 +102,17 @@ func (f *facts) attribute(n ast.StrOpNode, tested bool) bool {
 	return true
 }
 
-// name takes in that an entity is named.
+// name adds the type of an entity that a rule names.
 func (f *facts) name(uid types.EntityUID) {
 	if uid.Type == organizationType || level(uid.Type) > 0 {
 		f.named |= 1 << level(uid.Type)
 	}
 }
 
-// names reports whether entities of the type t of resources are named.
+// names reports whether the rules name entities of t, a type of resource.
 func (f *facts) names(t types.EntityType) bool { return f.named&(1<<level(t)) != 0 }
 
-// add takes in all that other reads.
+// add adds the facts of other.
 func (f *facts) add(other facts) {
 	for into, from := range map[*map[types.String]bool]map[types.String]bool{
 		&f.resource: other.resource, &f.context: other.context, &f.headers: other.headers, &f.tested: other.tested,
@@ -124,8 +127,9 @@ func (f *facts) add(other facts) {
 	f.named |= other.named
 }
 
-// body reports whether something is read that only the body itself tells, and not its length.
+// body reports whether a fact is read that only the body's content provides, not its
+// length.
 func (f *facts) body() bool { return f.reads(valueTypeName) || f.reads(ttlSecondsName) }
 
-// reads reports whether the context's attribute name is read.
+// reads reports whether the rules read the context's attribute name.
 func (f *facts) reads(name types.String) bool { return f.wholeContext || f.context[name] }

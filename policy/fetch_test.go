@@ -15,7 +15,7 @@ import (
 	"osgate/internal/watch"
 )
 
-// version is a folder of five files as they are in the nth version.
+// version returns a folder of five files in their nth version.
 func version(n int) []watch.File {
 	var files []watch.File
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
@@ -24,7 +24,8 @@ func version(n int) []watch.File {
 	return files
 }
 
-// readings is a way to read that has each of them in turn, and the last of them from then on.
+// readings returns a function that returns each of them in turn, and then always the
+// last.
 func readings(all ...[]watch.File) func() ([]watch.File, error) {
 	return func() ([]watch.File, error) {
 		now := all[0]
@@ -35,7 +36,7 @@ func readings(all ...[]watch.File) func() ([]watch.File, error) {
 	}
 }
 
-// TestAMixtureOfTwoVersionsIsNeverTaken be it at the start, when asked to read or when looking.
+// TestAMixtureOfTwoVersionsIsNeverTaken by Load, Reload or Run.
 func TestAMixtureOfTwoVersionsIsNeverTaken(t *testing.T) {
 	mixture := append(version(1)[:2:2], version(2)[2:]...)
 	p, err := load(Options{Path: "x"}, readings(mixture, version(2)))
@@ -52,7 +53,7 @@ func TestAMixtureOfTwoVersionsIsNeverTaken(t *testing.T) {
 		t.Errorf("never the same twice: %v after %d readings; want %v, the rules in force", err, n, watch.ErrRestless)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		// The two readings of a look agree; a third, which no look makes, would find
+		// The two readings of a check agree; a third, which no check makes, would find
 		// the mixture.
 		p, err := load(Options{Path: "x"}, readings(version(1)))
 		if err != nil {
@@ -68,7 +69,8 @@ func TestAMixtureOfTwoVersionsIsNeverTaken(t *testing.T) {
 	})
 }
 
-// TestAVersionIsReadWholeWhileItsLinkIsSwapped however often that is, and be it that what is shown lags behind.
+// TestAVersionIsReadWholeWhileItsLinkIsSwapped often, even if the listing shows an
+// older version.
 func TestAVersionIsReadWholeWhileItsLinkIsSwapped(t *testing.T) {
 	base := t.TempDir()
 	shown, whole := filepath.Join(base, "shown"), map[string]bool{}
@@ -123,7 +125,8 @@ func TestAVersionIsReadWholeWhileItsLinkIsSwapped(t *testing.T) {
 	}
 }
 
-// TestAFileSystemThatHangsIsToldAndHoldsNobodyUp: neither the rules in force nor the end of Run, and it is tried again when it comes back.
+// TestAFileSystemThatHangsIsToldAndHoldsNobodyUp: neither the rules in force nor the
+// end of Run; and the files are read again when it answers.
 func TestAFileSystemThatHangsIsToldAndHoldsNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []error

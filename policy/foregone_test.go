@@ -43,13 +43,13 @@ func TestADenialIsForegoneWhereTheBodyCannotChangeIt(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := load(t, tt.rules).Rules().Foregone(ask(t, "PUT "+keyOne, func(r *policy.Request) { r.ValueBytes = tt.bytes }))
+			got := load(t, tt.rules).Rules().DecideWithoutBody(requestOf(t, "PUT "+keyOne, func(r *policy.Request) { r.ValueBytes = tt.bytes }))
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
 	}
-	if d := (*policy.Rules)(nil).Foregone(policy.Request{}); !d.Allowed {
+	if d := (*policy.Rules)(nil).DecideWithoutBody(policy.Request{}); !d.Allowed {
 		t.Errorf("without a policy: %+v", d)
 	}
 	folder := write(t, "p.cedar", permitAll+large)
@@ -57,7 +57,7 @@ func TestADenialIsForegoneWhereTheBodyCannotChangeIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := all.Rules().Foregone(ask(t, "PUT "+keyOne, func(r *policy.Request) { r.ValueBytes = 10 })); !d.Allowed {
+	if d := all.Rules().DecideWithoutBody(requestOf(t, "PUT "+keyOne, func(r *policy.Request) { r.ValueBytes = 10 })); !d.Allowed {
 		t.Errorf("with all rules in shadow mode: %+v", d)
 	}
 }
@@ -78,7 +78,7 @@ func TestWhatIsForegoneIsDeniedWhateverTheBodyHolds(t *testing.T) {
 			if rapid.Bool().Draw(t, "of unknown size") {
 				r.ValueBytes = -1
 			}
-			if rs.Foregone(r).Allowed {
+			if rs.DecideWithoutBody(r).Allowed {
 				continue
 			}
 			r.ValueType = rapid.SampledFrom([]string{"", "STRING", "NUMBER"}).Draw(t, "type")
@@ -109,11 +109,11 @@ func TestNeedsForAPrincipalLeaveOutRulesForOthers(t *testing.T) {
 		{"PUT " + keyOne, &auth.Principal{Client: "app-one", Organizations: []string{"org-root"}}, policy.Needs{Region: true, Headers: []string{"x-a"}}},
 		{"DELETE " + keyOne, nil, policy.Needs{EnvironmentType: true}},
 	} {
-		if diff := cmp.Diff(tt.want, rs.NeedsFor(ask(t, tt.line).Operation, tt.who)); diff != "" {
+		if diff := cmp.Diff(tt.want, rs.NeedsFor(requestOf(t, tt.line).Operation, tt.who)); diff != "" {
 			t.Errorf("%s of %v: (-want +got)\n%s", tt.line, tt.who, diff)
 		}
 	}
-	if diff := cmp.Diff(policy.Needs{}, (*policy.Rules)(nil).NeedsFor(ask(t, "GET "+keyOne).Operation, nil)); diff != "" {
+	if diff := cmp.Diff(policy.Needs{}, (*policy.Rules)(nil).NeedsFor(requestOf(t, "GET "+keyOne).Operation, nil)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"osgate/policy"
 )
 
-// Whatever a file holds, loading it does not panic; faults come as *LoadError; and what is accepted decides on every operation, denying where a
-// forbid failed.
+// For any file, loading does not panic, errors are *LoadError, and accepted rules
+// decide on every operation and deny if a forbid failed.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
 		permitAll, noDeletes, failing, permitAll + failing, "permit(", `@id("`, "// x", "\x00", "permit(principal,action,resource)when{" + "!!!!!true};",
@@ -33,7 +33,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(string(text))
 	}
 	requests := []policy.Request{
-		ask(f, "GET "+keyOne), ask(f, "PUT "+keyOne, func(r *policy.Request) { r.ValueBytes = 1 }), ask(f, "GET "+root+"/regions"), ask(f, "DELETE "+billing),
+		requestOf(f, "GET "+keyOne), requestOf(f, "PUT "+keyOne, func(r *policy.Request) { r.ValueBytes = 1 }), requestOf(f, "GET "+root+"/regions"), requestOf(f, "DELETE "+billing),
 		{Operation: objectstore.Operation{Kind: objectstore.ReadStats}},
 	}
 	folder := f.TempDir()

@@ -9,22 +9,25 @@ import (
 	"osgate/auth"
 )
 
-// index finds the rules that fit a request's principal and action without looking at the others. It is exact, so that Cedar need not look at these
-// scopes again ([withoutIndexed]).
+// index finds the rules whose scope includes a request's principal and action, without
+// evaluating the others. It is exact, so that Cedar need not check these scopes again
+// ([withoutIndexed]).
 type index struct {
-	rules         map[place][]*rule // in the order of their numbers
-	organizations bool              // some place is an organization
+	rules         map[indexKey][]*rule // sorted by their numbers
+	organizations bool                 // some key is an organization
 }
 
-// place is where a rule is found: under the principal or the organization that its scope names, or under a principal's type alone; under none of
-// them if it is for all.
-type place struct {
-	who   types.EntityUID
-	typed bool // who is a type
-	slot  slot
+// indexKey is where a rule is stored in the index: under the principal or the
+// organization that its scope names, or under the type of the principal. A rule for all
+// principals has neither.
+type indexKey struct {
+	principal types.EntityUID
+	typed     bool // principal is a type
+	slot      slot
 }
 
-// withoutIndexed returns p without what the index is exact about. Of "is … in …" it knows the organization and not the type.
+// withoutIndexed returns p without the scopes that the index checks. For "is … in …"
+// the index checks the organization and not the type.
 func withoutIndexed(p *ast.Policy) *ast.Policy {
 	q := *p
 	q.Action = ast.ScopeTypeAll{}
@@ -39,13 +42,13 @@ func withoutIndexed(p *ast.Policy) *ast.Policy {
 
 // newIndex returns the index of rules.
 func newIndex(rules []*rule, all *[slots]action) index {
-	x := index{rules: make(map[place][]*rule)}
+	x := index{rules: make(map[indexKey][]*rule)}
 	for _, r := range rules {
-		who, typed := scopePrincipal(r.ast.Principal)
-		x.organizations = x.organizations || who.Type == organizationType
+		principal, typed := scopePrincipal(r.ast.Principal)
+		x.organizations = x.organizations || principal.Type == organizationType
 		for s := range slot(slots) {
 			if all[s].kind != 0 && actionFits(r.ast.Action, &all[s]) {
-				at := place{who, typed, s}
+				at := indexKey{principal, typed, s}
 				x.rules[at] = append(x.rules[at], r)
 			}
 		}
@@ -53,8 +56,9 @@ func newIndex(rules []*rule, all *[slots]action) index {
 	return x
 }
 
-// scopePrincipal returns under whom a rule with that scope is found, and whether that is a type.
-func scopePrincipal(scope ast.IsPrincipalScopeNode) (who types.EntityUID, typed bool) {
+// scopePrincipal returns the principal under which a rule with that scope is stored,
+// and whether that is a type.
+func scopePrincipal(scope ast.IsPrincipalScopeNode) (principal types.EntityUID, typed bool) {
 	switch s := scope.(type) {
 	case ast.ScopeTypeEq:
 		return s.Entity, false
@@ -69,7 +73,7 @@ func scopePrincipal(scope ast.IsPrincipalScopeNode) (who types.EntityUID, typed 
 	}
 }
 
-// actionFits reports whether a is in scope.
+// actionFits reports whether scope includes a.
 func actionFits(scope ast.IsActionScopeNode, a *action) bool {
 	in := func(uid types.EntityUID) bool { return uid == a.uid || a.entity.Parents.Contains(uid) }
 	switch s := scope.(type) {
@@ -84,9 +88,10 @@ func actionFits(scope ast.IsActionScopeNode, a *action) bool {
 	}
 }
 
-// find adds to lists each list of rules that fit: those for all, for the principal's type, for it and for its organizations.
+// find appends to lists each list of rules that fit: those for all, for the principal's
+// type, for the principal and for its organizations.
 func (x *index) find(lists [][]*rule, uid types.EntityUID, p *auth.Principal, s slot) [][]*rule {
-	places := [...]place{{slot: s}, {who: types.EntityUID{Type: uid.Type}, typed: true, slot: s}, {who: uid, slot: s}}
+	places := [...]indexKey{{slot: s}, {principal: types.EntityUID{Type: uid.Type}, typed: true, slot: s}, {principal: uid, slot: s}}
 	for _, at := range places {
 		if found := x.rules[at]; len(found) > 0 {
 			lists = append(lists, found)
@@ -94,7 +99,7 @@ func (x *index) find(lists [][]*rule, uid types.EntityUID, p *auth.Principal, s 
 	}
 	if x.organizations && p != nil {
 		for _, id := range p.Organizations {
-			if found := x.rules[place{who: types.EntityUID{Type: organizationType, ID: types.String(id)}, slot: s}]; len(found) > 0 {
+			if found := x.rules[indexKey{principal: types.EntityUID{Type: organizationType, ID: types.String(id)}, slot: s}]; len(found) > 0 {
 				lists = append(lists, found)
 			}
 		}

@@ -10,9 +10,9 @@ import (
 	"osgate/policy"
 )
 
-// agrees compares the judge of a value with a JSON library: a type is told of valid objects
-// alone. Names that occur twice are another test's.
-func agrees(t *testing.T, body string) {
+// compareWithJSON compares the judge of a value with a JSON library: only valid objects
+// have a type. Repeated names are another test's subject.
+func compareWithJSON(t *testing.T, body string) {
 	t.Helper()
 	v := jsontext.Value(body)
 	valid := v.IsValid() && v.Kind() == '{'
@@ -24,24 +24,25 @@ func agrees(t *testing.T, body string) {
 	}
 }
 
-// every calls f with each text of at most n of the letters.
-func every(letters []string, n int, f func(string)) {
+// eachText calls f with each text of at most n of the letters.
+func eachText(letters []string, n int, f func(string)) {
 	f("")
 	if n == 0 {
 		return
 	}
 	for _, letter := range letters {
-		every(letters, n-1, func(rest string) { f(letter + rest) })
+		eachText(letters, n-1, func(rest string) { f(letter + rest) })
 	}
 }
 
-// inside are bodies with a place for a text: a value, one of a list, and names of members.
-var inside = []string{`{"valueType":"STRING","a":%}`, `{"valueType":"STRING","a":[%]}`, `{"valueType":"STRING","a":{%:[]}}`}
+// templates are bodies with a place for a text: a value, an element of a list, and
+// names of members.
+var templates = []string{`{"valueType":"STRING","a":%}`, `{"valueType":"STRING","a":[%]}`, `{"valueType":"STRING","a":{%:[]}}`}
 
 func everywhere(t *testing.T, text string) {
 	t.Helper()
-	for _, body := range inside {
-		agrees(t, strings.Replace(body, "%", text, 1))
+	for _, body := range templates {
+		compareWithJSON(t, strings.Replace(body, "%", text, 1))
 	}
 }
 
@@ -59,7 +60,7 @@ func TestStringsAreJSONAndUTF8(t *testing.T) {
 				if n < 3 {
 					everywhere(t, `"`+string(tail)+`"`)
 				}
-				agrees(t, `{"valueType":"STRING","a":"`+string(tail)+` "}`)
+				compareWithJSON(t, `{"valueType":"STRING","a":"`+string(tail)+` "}`)
 			}
 		}
 	}
@@ -83,22 +84,22 @@ func TestEscapesHaveFourHexadecimalDigits(t *testing.T) {
 }
 
 func TestNumbersAndWordsAreJSON(t *testing.T) {
-	every(strings.Split("- + . e E 0 1 9", " "), 5, func(text string) { agrees(t, `{"valueType":"STRING","a":`+text+`}`) })
-	every(strings.Split("- . e 0 7", " "), 4, func(text string) { agrees(t, `{"valueType":"STRING","a":[`+text+` ,1]}`) })
+	eachText(strings.Split("- + . e E 0 1 9", " "), 5, func(text string) { compareWithJSON(t, `{"valueType":"STRING","a":`+text+`}`) })
+	eachText(strings.Split("- . e 0 7", " "), 4, func(text string) { compareWithJSON(t, `{"valueType":"STRING","a":[`+text+` ,1]}`) })
 	for _, word := range []string{"true", "false", "null", "True", "tru", "truE", "nulll", "falsf", "t", "fals", "n ull"} {
-		agrees(t, `{"valueType":"STRING","a":`+word+`}`)
-		agrees(t, `{"valueType":"STRING","a":[`+word+`]}`)
+		compareWithJSON(t, `{"valueType":"STRING","a":`+word+`}`)
+		compareWithJSON(t, `{"valueType":"STRING","a":[`+word+`]}`)
 	}
 }
 
 func TestStructureIsJSON(t *testing.T) {
-	every([]string{"{", "}", "[", "]", ",", ":", `"a"`, "0", " "}, 5, func(text string) {
-		agrees(t, `{"valueType":"STRING","a":`+text+`}`)
-		agrees(t, `{"valueType":"STRING"`+text+`}`)
-		agrees(t, `{"valueType":"STRING","a":[`+text+`]}`)
+	eachText([]string{"{", "}", "[", "]", ",", ":", `"a"`, "0", " "}, 5, func(text string) {
+		compareWithJSON(t, `{"valueType":"STRING","a":`+text+`}`)
+		compareWithJSON(t, `{"valueType":"STRING"`+text+`}`)
+		compareWithJSON(t, `{"valueType":"STRING","a":[`+text+`]}`)
 	})
 	for _, text := range []string{`[{},[1,2],{"b":[[],{}]}]`, `{"b":[1,{"c":2}],"d":3}`, `[[{}],{}]`, `[{"b":1},2]`, `[{},{"b" : 1 }, 2 ] `, "[\t1\r\n]", "[\v1]"} {
-		agrees(t, `{"valueType":"STRING","a":`+text+`}`)
+		compareWithJSON(t, `{"valueType":"STRING","a":`+text+`}`)
 	}
 }
 

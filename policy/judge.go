@@ -47,17 +47,17 @@ const maxMembers = 64
 //
 // Create a Judge with [NewJudge]. It is not safe for concurrent use.
 type Judge struct {
-	kind     objectstore.Kind
-	form     form
-	scan     scanner
-	begun    bool // the body is not empty
-	odd      bool // the body cannot be judged
-	repeated bool
-	names    []string // of members, in the order of the text
+	kind        objectstore.Kind
+	form        form
+	scan        scanner
+	nonEmpty    bool // the body is not empty
+	unjudgeable bool // the body cannot be judged
+	repeated    bool
+	names       []string // of members, in the order of the text
 
-	said, seen string // the type in valueType, and the type that the value member implies; empty: none
-	ttl        int64
-	told       bool // a member set ttl
+	declared, implied string // the type in valueType, and the type that the value member implies; empty: none
+	ttl               int64
+	ttlSet            bool // a member set ttl
 }
 
 // Judges reports whether a [Judge] derives facts from the body of an operation.
@@ -81,7 +81,7 @@ func NewJudge(kind objectstore.Kind, contentType, contentEncoding string) *Judge
 	if contentEncoding != "" {
 		j.form = formOther
 	}
-	j.odd = j.form == formOther
+	j.unjudgeable = j.form == formOther
 	j.scan.named, j.scan.valued = j.name, j.value
 	return j
 }
@@ -116,7 +116,7 @@ func formOf(kind objectstore.Kind, contentType string) form {
 // Write implements [io.Writer]. It reads p as the next piece of the body and never
 // fails.
 func (j *Judge) Write(p []byte) (int, error) {
-	j.begun = j.begun || len(p) > 0
+	j.nonEmpty = j.nonEmpty || len(p) > 0
 	if j.form != formOther {
 		j.scan.feed(p)
 	}
@@ -127,13 +127,13 @@ func (j *Judge) Write(p []byte) (int, error) {
 // complete body; until then later bytes may change the facts.
 func (j *Judge) Head(whole bool) Head {
 	h := Head{TTLSeconds: -1, Repeated: j.repeated}
-	unsure := j.odd || j.repeated || j.scan.state == broken || whole && j.scan.state != atEnd
+	unsure := j.unjudgeable || j.repeated || j.scan.state == broken || whole && j.scan.state != atEnd
 	switch {
 	case isValue(j.kind) && !unsure:
 		h.ValueType = j.valueType()
-	case isValue(j.kind) && !j.begun && j.form == formNumberOperation:
+	case isValue(j.kind) && !j.nonEmpty && j.form == formNumberOperation:
 		h.ValueType = "NUMBER"
-	case isDefinition(j.kind) && (unsure && j.begun || !whole || j.form == formOther):
+	case isDefinition(j.kind) && (unsure && j.nonEmpty || !whole || j.form == formOther):
 		h.TTLSeconds = math.MaxInt64
 	case isDefinition(j.kind):
 		h.TTLSeconds = j.ttl
@@ -144,7 +144,7 @@ func (j *Judge) Head(whole bool) Head {
 // valueType returns the one type that valueType, the value member and the media type
 // declare; empty: none, or they differ.
 func (j *Judge) valueType() string {
-	types := []string{j.said, j.seen}
+	types := []string{j.declared, j.implied}
 	if j.form == formNumberOperation {
 		types = append(types, "NUMBER")
 	}
@@ -174,7 +174,7 @@ var (
 func (j *Judge) name(token []byte) {
 	var name string
 	if token == nil || json.Unmarshal(token, &name) != nil || len(j.names) == maxMembers || strings.ContainsFunc(name, ambiguous) {
-		j.odd = true
+		j.unjudgeable = true
 		return
 	}
 	j.repeated = j.repeated || slices.Contains(j.names, name)
@@ -184,10 +184,10 @@ func (j *Judge) name(token []byte) {
 		known = definitionNames
 	}
 	// Some JSON parsers match names without regard to case.
-	j.odd = j.odd || !slices.Contains(known, name) && slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, name) })
+	j.unjudgeable = j.unjudgeable || !slices.Contains(known, name) && slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, name) })
 	if t := typeOfMember[name]; t != "" && isValue(j.kind) {
-		j.odd = j.odd || j.seen != "" && j.seen != t
-		j.seen = t
+		j.unjudgeable = j.unjudgeable || j.implied != "" && j.implied != t
+		j.implied = t
 	}
 }
 
@@ -199,22 +199,22 @@ func ambiguous(r rune) bool { return r == unicode.ReplacementChar || unicode.IsC
 // value takes the JSON text of the current member's value; nil: it is an object, an
 // array or too long.
 func (j *Judge) value(token []byte) {
-	if len(j.names) == 0 || j.odd {
+	if len(j.names) == 0 || j.unjudgeable {
 		return
 	}
 	switch name := j.names[len(j.names)-1]; {
 	case name == "valueType" && isValue(j.kind):
 		var text string
 		if token == nil || json.Unmarshal(token, &text) != nil || !slices.Contains([]string{"STRING", "NUMBER", "BINARY"}, text) {
-			j.odd = true // this includes numbers, which some parsers use as an index into the list of types
+			j.unjudgeable = true // numbers too, which some parsers use as an index into the list of types
 		}
-		j.said = text
+		j.declared = text
 	case slices.Contains(definitionNames, name) && isDefinition(j.kind):
 		seconds := secondsOf(name, token)
-		if j.told && seconds != j.ttl || seconds < 0 && j.kind == objectstore.PatchStore {
-			j.odd = true
+		if j.ttlSet && seconds != j.ttl || seconds < 0 && j.kind == objectstore.PatchStore {
+			j.unjudgeable = true
 		}
-		j.ttl, j.told = seconds, true
+		j.ttl, j.ttlSet = seconds, true
 	}
 }
 

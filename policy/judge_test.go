@@ -9,7 +9,7 @@ import (
 	"osgate/policy"
 )
 
-// headOf judges a body that is all there.
+// headOf judges a complete body.
 func headOf(kind objectstore.Kind, media, body string) policy.Head {
 	j := policy.NewJudge(kind, media, "")
 	_, _ = j.Write([]byte(body))
@@ -79,7 +79,7 @@ func TestValueTypesAreJudged(t *testing.T) {
 	}
 }
 
-// members are n of a value's that mean nothing.
+// members returns n members of a value that have no meaning.
 func members(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -175,7 +175,7 @@ func TestAnEncodedBodyIsNotJudged(t *testing.T) {
 	}
 }
 
-// TestWhatABeginningTellsIsWhatItSays until more of the body contradicts it.
+// TestWhatABeginningTellsIsWhatItSays until the rest of the body contradicts it.
 func TestWhatABeginningTellsIsWhatItSays(t *testing.T) {
 	j := policy.NewJudge(objectstore.PutKey, jsonType, "")
 	for _, step := range []struct{ text, want string }{

@@ -10,13 +10,13 @@ import (
 	"osgate/policy"
 )
 
-// member is one of an object's.
+// member is one member of an object.
 type member struct {
 	name  string
 	value any
 }
 
-// membersOf reads an object as encoding/json does, with each member in its place.
+// membersOf reads an object as encoding/json does, with its members in their order.
 func membersOf(body []byte) (list []member, ok bool) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if start, err := d.Token(); err != nil || start != json.Delim('{') {
@@ -36,8 +36,8 @@ func membersOf(body []byte) (list []member, ok bool) {
 	return list, true
 }
 
-// readings are what readers make of a member: the first or the last of that name, told
-// apart by case or not.
+// readings returns the values that different readers use for a member: the first or the
+// last of that name, matched with case or without.
 func readings(list []member, name string) (values []any) {
 	for _, same := range []func(a, b string) bool{strings.EqualFold, func(a, b string) bool { return a == b }} {
 		var first, last any
@@ -54,9 +54,9 @@ func readings(list []member, name string) (values []any) {
 	return values
 }
 
-// FuzzJudge feeds a body in one piece and in many: the verdict is the same, it is one
-// of the words, a body that is no JSON has none, and neither has one of which two
-// readers make different types.
+// FuzzJudge feeds a body in one piece and in many: the type is the same and one of the
+// three, and it is empty for a body that is no JSON or that two readers would read with
+// different types.
 func FuzzJudge(f *testing.F) {
 	for _, seed := range []string{
 		`{"valueType":"STRING","stringValue":"x"}`, `{"valueType":"STRING"    ,"valueType":"BINARY","binaryValue":"QUJD"}`, `{"ValueType":"BINARY","valueType":"STRING"}`,
@@ -75,11 +75,11 @@ func FuzzJudge(f *testing.F) {
 				t.Errorf("%v %q: TTL %d", kind, body, whole.TTLSeconds)
 			}
 		}
-		typed(t, body, headOf(objectstore.PutKey, jsonType, string(body)).ValueType)
+		checkType(t, body, headOf(objectstore.PutKey, jsonType, string(body)).ValueType)
 	})
 }
 
-// inPieces judges a body that comes in pieces of the given sizes.
+// inPieces judges a body that arrives in pieces of the given sizes.
 func inPieces(kind objectstore.Kind, body, sizes []byte) policy.Head {
 	j := policy.NewJudge(kind, jsonType, "")
 	for i := 0; len(body) > 0; i++ {
@@ -93,8 +93,8 @@ func inPieces(kind objectstore.Kind, body, sizes []byte) policy.Head {
 	return j.Head(true)
 }
 
-// typed checks a type against what readers make of the body.
-func typed(t *testing.T, body []byte, judged string) {
+// checkType compares a type with the types that readers find in the body.
+func checkType(t *testing.T, body []byte, judged string) {
 	t.Helper()
 	if judged == "" {
 		return

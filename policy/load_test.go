@@ -70,7 +70,8 @@ func TestEveryFaultIsTold(t *testing.T) {
 	}
 }
 
-// TestAnEmptyFileLiftsNoRules since it is one that somebody is writing, or a disk that is full.
+// TestAnEmptyFileLiftsNoRules since an editor may be writing it, or the disk may be
+// full.
 func TestAnEmptyFileLiftsNoRules(t *testing.T) {
 	folder := write(t, "a.cedar", permitAll, "b.cedar", `@id("b") forbid(principal, action, resource);`)
 	p, err := policy.Load(policy.Options{Path: folder})
@@ -93,7 +94,8 @@ func TestAnEmptyFileLiftsNoRules(t *testing.T) {
 	}
 }
 
-// TestAMisspelledAttributeIsToldOnce and not once for each type that a resource may have.
+// TestAMisspelledAttributeIsToldOnce and not once for each type that a resource may
+// have.
 func TestAMisspelledAttributeIsToldOnce(t *testing.T) {
 	_, err := policy.Load(policy.Options{Path: write(t, "p.cedar", `permit(principal, action, resource) when { resource.sstore == "x" };`)})
 	e, ok := errors.AsType[*policy.LoadError](err)
@@ -177,8 +179,8 @@ func TestPoliciesAreBounded(t *testing.T) {
 	}
 }
 
-// TestAStoreOfOneNameEqualsNoResource, so that it is refused beside == and !=, and not
-// beside in.
+// TestAStoreOfOneNameEqualsNoResource, so that its id is refused with == and !=, and
+// accepted with in.
 func TestAStoreOfOneNameEqualsNoResource(t *testing.T) {
 	for condition, ok := range map[string]bool{
 		`resource == Store::"st"`: false, `resource != Store::"st"`: false, `Store::"st" == resource`: false,
@@ -192,7 +194,7 @@ func TestAStoreOfOneNameEqualsNoResource(t *testing.T) {
 	}
 }
 
-// TestAPolicyOfTheLargestSizeIsTaken, and one file or rule more is not.
+// TestAPolicyOfTheLargestSizeIsTaken, and one more file or rule is refused.
 func TestAPolicyOfTheLargestSizeIsTaken(t *testing.T) {
 	many := write(t, "0.cedar", permitAll)
 	for i := range 999 {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Problem is one fault of a policy file.
+// Problem is one error in a policy file.
 type Problem struct {
 	File    string
-	Line    int // from 1; of the rule's first character where the fault's own place is not known; 0: the file as a whole
+	Line    int // from 1; the line of the rule's first character if that of the error is unknown; 0: the file as a whole
 	Column  int // from 1
 	Rule    string
 	Message string
@@ -29,28 +29,29 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// LoadError is why the rules cannot be taken: every fault, in the order of the files.
+// LoadError lists all problems because of which the rules cannot be used, in the order
+// of the files.
 type LoadError struct {
 	Problems []Problem
 
-	cause error // ErrNoRules; nil: the problems are all there is
+	cause error // ErrNoRules, or nil for other problems
 }
 
-// Unwrap returns [ErrNoRules] where that is the problem, else nil.
+// Unwrap returns [ErrNoRules] if that is the problem, otherwise nil.
 func (e *LoadError) Unwrap() error { return e.cause }
 
-// maxTold is how many problems Error tells.
-const maxTold = 20
+// maxReported is the largest number of problems in the text of Error.
+const maxReported = 20
 
 // Error returns the problems, separated by "; ".
 func (e *LoadError) Error() string {
-	var told []string
+	var texts []string
 	for i, p := range e.Problems {
-		if i == maxTold {
-			told = append(told, fmt.Sprintf("and %d more", len(e.Problems)-maxTold))
+		if i == maxReported {
+			texts = append(texts, fmt.Sprintf("and %d more", len(e.Problems)-maxReported))
 			break
 		}
-		told = append(told, p.String())
+		texts = append(texts, p.String())
 	}
-	return "policy: " + strings.Join(told, "; ")
+	return "policy: " + strings.Join(texts, "; ")
 }

@@ -16,27 +16,28 @@ import (
 	"osgate/internal/watch"
 )
 
-// rule is a Cedar policy with what is known of it before any request. It is immutable.
+// rule is a Cedar policy with the facts that do not depend on a request. It is
+// immutable.
 type rule struct {
 	id     string
 	reason string
 	shadow bool
 	forbid bool
-	number int           // its place among all rules
+	number int           // its position among all rules
 	ast    *ast.Policy   // as it was written
-	policy *cedar.Policy // without the scopes that the index has seen to
+	policy *cedar.Policy // without the scopes that the index checks
 	facts  facts
 	file   string
 }
 
-// at returns the problem message of r at its place.
+// at returns a problem of r, at r's position in its file.
 func (r *rule) at(message string) Problem {
 	return Problem{r.file, r.ast.Position.Line, r.ast.Position.Column, r.id, message}
 }
 
-// parse reads the rules of f. Those with problems are returned with the others.
+// parse returns the rules of f, those with problems included, and the problems.
 func parse(f watch.File) ([]*rule, []Problem) {
-	if len(bytes.TrimSpace(f.Text)) == 0 { // its rules would be lifted while somebody writes it
+	if len(bytes.TrimSpace(f.Text)) == 0 { // otherwise its rules would be lifted while an editor writes the file
 		return nil, []Problem{{File: f.Name, Message: "the file is empty; one without rules needs a comment"}}
 	}
 	if p := tooDeep(f); p != nil {
@@ -65,13 +66,13 @@ func parse(f watch.File) ([]*rule, []Problem) {
 	return rules, problems
 }
 
-// The bounds of an id and of a reason.
+// The limits of an id and of a reason.
 const (
 	maxID     = 100
 	maxReason = 500
 )
 
-// annotate takes an annotation into r and returns what is wrong with it.
+// annotate stores an annotation in r and returns a text if it is invalid.
 func (r *rule) annotate(key, value string) string {
 	switch key {
 	case "id":
@@ -95,16 +96,18 @@ func (r *rule) annotate(key, value string) string {
 	return ""
 }
 
-// notIDRune reports whether r may not be in the id of a rule, which becomes part of logs and metrics.
+// notIDRune reports whether r is forbidden in the id of a rule, which becomes part of
+// logs and metrics.
 func notIDRune(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_.:/", r))
 }
 
-// placeInError finds the place in the words of cedar-go's parser, whose errors have no other form: `parse error at <input>:3:7 "x": …` and, of
-// its scanner, `<input>:3:7: …`.
+// placeInError finds the position in an error of cedar-go's parser, whose errors
+// contain it only as text: `parse error at <input>:3:7 "x": …` or, from its scanner,
+// `<input>:3:7: …`.
 var placeInError = regexp.MustCompile(`(?:parse error at )?(?:<[a-z]*>:)?(\d+):(\d+)(?::| )`)
 
-// syntaxProblem makes a Problem of an error of cedar-go's parser.
+// syntaxProblem returns the Problem for an error of cedar-go's parser.
 func syntaxProblem(name string, err error) Problem {
 	message := strings.TrimPrefix(err.Error(), "parser error: ")
 	p := Problem{File: name, Message: message}
@@ -118,14 +121,14 @@ func syntaxProblem(name string, err error) Problem {
 	return p
 }
 
-// The bounds of what the recursive parser is given: its stack grows with both.
+// The limits of text that is passed to the recursive parser: its stack grows with both.
 const (
 	maxDepth      = 100
 	maxRuleLength = 64 << 10
 )
 
-// tooDeep returns a problem where brackets are nested too deep or a rule is too long. Strings and comments are passed over as the Cedar grammar
-// has them.
+// tooDeep returns a problem if brackets are nested too deep or a rule is too long. It
+// skips strings and comments as the Cedar grammar defines them.
 func tooDeep(f watch.File) *Problem {
 	depth, line, start := 0, 1, 0
 	problem := func(message string) *Problem { return &Problem{File: f.Name, Line: line, Column: 1, Message: message} }

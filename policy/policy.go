@@ -7,38 +7,49 @@ import (
 	"osgate/internal/watch"
 )
 
-// Options say which rules there are. Path has to be given.
+// Options configure a policy. Path is required.
 type Options struct {
-	Path     string        // a .cedar file, or a folder of which every .cedar file is read, in the order of their names; not the folders in it
-	Shadow   bool          // decide and report, but permit everything
-	Rest     time.Duration // the time for which the files must be unchanged before they are loaded, see [watch.Rest]; 0: they are loaded at once
-	Headers  []string      // names of the request headers that rules may read as context.headers; at most 32
-	OnChange func(State)   // called by Reload and Run after each change of State, one call at a time; may be nil
+	// Path is a .cedar file, or a folder whose .cedar files are read in the order of
+	// their names; files of its subfolders are not read.
+	Path   string
+	Shadow bool // decide and report, but permit everything
+	// Rest is the time for which the files must be unchanged before they are loaded,
+	// see [watch.Rest]; 0: they are loaded at once.
+	Rest time.Duration
+	// Headers are the names of the request headers that rules may read as
+	// context.headers; at most 32.
+	Headers []string
+	// OnChange is called by Reload and Run after each change of State, one call at a
+	// time. It may be nil.
+	OnChange func(State)
 }
 
-// State is what is known of the rules in force.
+// State describes the rules in force.
 type State struct {
-	Files    int       // that were read
-	Rules    int       // in force, those in shadow mode included
+	Files    int       // number of files read
+	Rules    int       // number of rules in force, those in shadow mode included
 	Shadowed int       // how many of Rules are in shadow mode; all of them with Options.Shadow
 	Loaded   time.Time // when they were read; zero without a policy
 	Hash     string    // of the files' names and contents, hexadecimal
-	Err      error     // why the files as they are now could not be taken, *[LoadError] or of the file system; nil: Rules are what the files say
-	Since    time.Time // when Err was first met
+	// Err is why the present files could not be loaded: a *[LoadError] or an error of
+	// the file system. It is nil if the rules in force are those of the files.
+	Err   error
+	Since time.Time // when Err first occurred
 }
 
-// Policy decides by rules that may be replaced while it does. The zero Policy has none and permits everything. It is safe for concurrent use, and
-// deciding takes no lock.
+// Policy decides by rules that may be replaced while it is in use. The zero Policy has
+// no rules and permits everything. It is safe for concurrent use, and decisions take no
+// lock.
 type Policy struct {
-	o     Options
-	state atomic.Pointer[stateOf]
+	options Options
+	state   atomic.Pointer[loadedRules]
 
-	read    func() ([]watch.File, error) // the files once
+	read    func() ([]watch.File, error) // reads the files once
 	watcher *watch.Watcher
 }
 
-// stateOf is a State with the rules that it is about.
-type stateOf struct {
+// loadedRules is a State with its rules.
+type loadedRules struct {
 	State
 	rules *Rules
 }
@@ -50,14 +61,14 @@ func Load(o Options) (*Policy, error) {
 	return load(o, func() ([]watch.File, error) { return readFiles(o.Path) })
 }
 
-// load is Load with another way to read.
+// load is Load with another function that reads the files.
 func load(o Options, read func() ([]watch.File, error)) (*Policy, error) {
 	headers, err := headerNames(o.Headers)
 	if err != nil {
 		return nil, err
 	}
 	o.Headers = headers
-	p := &Policy{o: o, read: read}
+	p := &Policy{options: o, read: read}
 	p.watcher = watch.New(watch.Options{Read: func() ([]watch.File, error) { return p.read() }, Take: p.take, Rest: o.Rest})
 	files, err := p.watcher.Rested()
 	if err != nil {
@@ -67,7 +78,7 @@ func load(o Options, read func() ([]watch.File, error)) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.state.Store(&stateOf{describe(files, rules), rules})
+	p.state.Store(&loadedRules{describe(files, rules), rules})
 	return p, nil
 }
 
@@ -76,8 +87,9 @@ func describe(files []watch.File, rules *Rules) State {
 	return State{Files: len(files), Rules: rules.Len(), Shadowed: rules.shadowed, Loaded: time.Now(), Hash: watch.Hash(files)}
 }
 
-// Rules returns the rules in force: a set that never changes, so that what it [Rules.Needs] is what it reads. Ask once for an exchange. It is nil
-// without a policy, and a nil *Rules permits everything.
+// Rules returns the rules in force. They are immutable, so that [Rules.Needs] lists
+// exactly the facts that the same Rules read. Call it once for an exchange. It returns
+// nil without a policy, and a nil *Rules permits everything.
 func (p *Policy) Rules() *Rules {
 	if s := p.state.Load(); s != nil {
 		return s.rules
@@ -91,7 +103,7 @@ func (p *Policy) Needs() Needs { return p.Rules().Needs() }
 // Decide is [Rules.Decide] of the rules in force.
 func (p *Policy) Decide(r Request) Decision { return p.Rules().Decide(r) }
 
-// State returns what is known of the rules in force.
+// State returns the state of the rules in force.
 func (p *Policy) State() State {
 	if s := p.state.Load(); s != nil {
 		return s.State

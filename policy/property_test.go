@@ -71,7 +71,8 @@ func drawRequest(t *rapid.T) policy.Request {
 	}
 }
 
-// loadRules loads rules, one of which is for none of the requests, so that none is no fault.
+// loadRules loads rules. One of them fits none of the requests, so that a policy
+// without fitting rules is not an error.
 func loadRules(t *rapid.T, folder string, rules []string) *policy.Policy {
 	text := `permit (principal == Client::"nobody", action, resource);` + "\n" + strings.Join(rules, "\n")
 	if err := os.WriteFile(filepath.Join(folder, "p.cedar"), []byte(text), 0o600); err != nil {
@@ -107,7 +108,8 @@ func TestMoreForbidsNeverPermitMoreAndMorePermitsNeverDenyMore(t *testing.T) {
 	})
 }
 
-// Cedar itself, asked about all rules and a world made by hand, says the same: the index finds what fits, and no fact is left out.
+// Decisions are those of Cedar itself for all rules and hand-made entities: the index
+// finds the rules that fit, and no fact is left out.
 func TestDecisionsAreCedars(t *testing.T) {
 	folder := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
@@ -133,7 +135,8 @@ func TestDecisionsAreCedars(t *testing.T) {
 	})
 }
 
-// byHand makes of r what the documentation of the vocabulary says, without looking at any rule.
+// byHand builds the entities and the request for r from the documentation of the
+// vocabulary, without regard to the rules.
 func byHand(r policy.Request) (cedar.EntityMap, cedar.Request) {
 	ref := r.Operation.Ref
 	uid := func(typ cedar.EntityType, names ...string) cedar.EntityUID {
@@ -176,20 +179,20 @@ func byHand(r policy.Request) (cedar.EntityMap, cedar.Request) {
 		}
 	}
 	entities[action] = cedar.Entity{UID: action, Parents: cedar.NewEntityUIDSet(groups...)}
-	who := uid("Client", r.Principal.Client)
+	principal := uid("Client", r.Principal.Client)
 	if r.Principal.Client == "" {
-		who = uid("User", r.Principal.User)
+		principal = uid("User", r.Principal.User)
 	}
 	var member []cedar.EntityUID
 	for _, o := range r.Principal.Organizations {
 		member = append(member, uid("Organization", o))
 	}
-	entities[who] = cedar.Entity{UID: who, Parents: cedar.NewEntityUIDSet(member...)}
+	entities[principal] = cedar.Entity{UID: principal, Parents: cedar.NewEntityUIDSet(member...)}
 	facts := cedar.RecordMap{
 		"valueBytes": cedar.Long(r.ValueBytes), "confirmable": cedar.Boolean(r.Operation.Confirmable), "sourceIP": cedar.IPAddr(netip.PrefixFrom(r.SourceIP, 32)),
 	}
 	if r.Principal.User != "" {
 		facts["user"] = cedar.String(r.Principal.User)
 	}
-	return entities, cedar.Request{Principal: who, Action: action, Resource: chain[len(chain)-1], Context: cedar.NewRecord(facts)}
+	return entities, cedar.Request{Principal: principal, Action: action, Resource: chain[len(chain)-1], Context: cedar.NewRecord(facts)}
 }

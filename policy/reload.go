@@ -14,7 +14,7 @@ import (
 // be read or are not valid for that time, the rules stay in force, and [Policy.State]
 // and Options.OnChange report the error. Without a policy Run only waits.
 func (p *Policy) Run(ctx context.Context) error {
-	if p.o.Path == "" {
+	if p.options.Path == "" {
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -26,7 +26,7 @@ func (p *Policy) Run(ctx context.Context) error {
 // the rules stay in force, and State reports the error. A Policy that was not loaded
 // has no files.
 func (p *Policy) Reload() error {
-	if p.o.Path == "" {
+	if p.options.Path == "" {
 		return nil
 	}
 	return p.watcher.Reload() //nolint:wrapcheck // take's
@@ -38,26 +38,27 @@ func (p *Policy) take(files []watch.File, err error) error {
 	before := p.state.Load()
 	var rules *Rules
 	if err == nil {
-		rules, err = compile(files, p.o)
+		rules, err = compile(files, p.options)
 	}
 	err = reading(err)
-	after := &stateOf{before.State, before.rules}
+	after := &loadedRules{before.State, before.rules}
 	if err != nil {
 		if after.Err == nil {
 			after.Since = time.Now()
 		}
 		after.Err = err
 	} else {
-		after = &stateOf{describe(files, rules), rules}
+		after = &loadedRules{describe(files, rules), rules}
 	}
 	p.state.Store(after)
-	if p.o.OnChange != nil {
-		p.o.OnChange(after.State)
+	if p.options.OnChange != nil {
+		p.options.OnChange(after.State)
 	}
 	return err
 }
 
-// reading says of an error of the watcher that it is about the policy; others say so.
+// reading adds to an error of the watcher that it concerns the policy; other errors
+// state so themselves.
 func reading(err error) error {
 	if errors.Is(err, watch.ErrHung) || errors.Is(err, watch.ErrRestless) {
 		return fmt.Errorf("reading policy: %w", err)

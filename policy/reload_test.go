@@ -16,7 +16,7 @@ import (
 	"osgate/policy"
 )
 
-// replace writes a file anew.
+// replace replaces a file.
 func replace(t testing.TB, folder, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
@@ -54,7 +54,7 @@ func TestABadFileLeavesTheOldRulesServing(t *testing.T) {
 			if err := p.Reload(); err == nil {
 				t.Fatal("no error")
 			}
-			if d := p.Decide(ask(t, "DELETE "+keyOne)); d.Rule != "all" {
+			if d := p.Decide(requestOf(t, "DELETE "+keyOne)); d.Rule != "all" {
 				t.Errorf("%+v, want a permit by the old rules", d)
 			}
 			after := p.State()
@@ -87,7 +87,7 @@ func TestAChangeIsTakenWithinSeconds(t *testing.T) {
 			t.Helper()
 			<-time.After(3 * time.Second)
 			synctest.Wait()
-			if d := p.Decide(ask(t, "DELETE "+keyOne)); d.Rule != rule || told.Load() != times || (p.State().Err != nil) != failed {
+			if d := p.Decide(requestOf(t, "DELETE "+keyOne)); d.Rule != rule || told.Load() != times || (p.State().Err != nil) != failed {
 				t.Errorf("%s: decided by %q, told %d times, error %v; want %q, %d, %v", what, d.Rule, told.Load(), p.State().Err, rule, times, failed)
 			}
 		}
@@ -104,7 +104,7 @@ func TestAChangeIsTakenWithinSeconds(t *testing.T) {
 	})
 }
 
-// A file that is being written must not be taken half.
+// A file that is being written must not be loaded in part.
 func TestAFileIsTakenWhenItIsAtRest(t *testing.T) {
 	folder := write(t, "p.cedar", permitAll)
 	synctest.Test(t, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestAFileIsTakenWhenItIsAtRest(t *testing.T) {
 	})
 }
 
-// Kubernetes swaps a whole ConfigMap by renaming a link to a folder.
+// Kubernetes replaces a whole ConfigMap by renaming a link to a folder.
 func TestASwappedLinkIsAChange(t *testing.T) {
 	base := t.TempDir()
 	mounted := filepath.Join(base, "mounted")
@@ -160,12 +160,12 @@ func TestASwappedLinkIsAChange(t *testing.T) {
 	if err := p.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if d := p.Decide(ask(t, "DELETE "+keyOne)); d.Rule != "no-deletes" {
+	if d := p.Decide(requestOf(t, "DELETE "+keyOne)); d.Rule != "no-deletes" {
 		t.Errorf("%+v, want the new rules", d)
 	}
 }
 
-// Every decision during reloads is one of either set of rules, none is dropped.
+// Every decision during reloads is by one of the two sets of rules, and none fails.
 func TestReadersRaceReloads(t *testing.T) {
 	folder := write(t, "p.cedar", permitAll)
 	p, err := policy.Load(policy.Options{Path: folder})
@@ -174,7 +174,7 @@ func TestReadersRaceReloads(t *testing.T) {
 	}
 	var done atomic.Bool
 	var readers sync.WaitGroup
-	r := ask(t, "DELETE "+keyOne)
+	r := requestOf(t, "DELETE "+keyOne)
 	for range 4 {
 		readers.Go(func() {
 			for !done.Load() {

@@ -15,10 +15,13 @@ import (
 	"osgate/objectstore"
 )
 
-// Replay asks rules about requests of the past, read from lines of the access log. A line does not say all that a rule may read: there is no partition,
-// key, header, value type or TTL in it, whether it was confirmable, to which organizations the principal belongs (the request's is taken to be one) and of
-// which type its environment is, unless that is given; nor the region of what discovery did not look for, and the size of a body that was not read to its
-// end. A rule that needs one of these to be decided is counted as undecided. It is for one goroutine.
+// Replay evaluates rules for past requests, read from lines of the access log. A line
+// lacks some of the facts that a rule may read: partition, key, headers, value type and
+// TTL, whether the operation was confirmable, the principal's organizations (the
+// request's organization is assumed) and the type of the environment, unless that is
+// given; also the region of a store that discovery did not look for, and the size of a
+// body that was not read to its end. A request whose decision depends on one of these
+// is counted as undecided. It is for one goroutine.
 type Replay struct {
 	rules        *Rules
 	environments map[string]string
@@ -26,7 +29,8 @@ type Replay struct {
 	tally        tally
 }
 
-// NewReplay returns a Replay of rules. The types of environments by their ids may be nil.
+// NewReplay returns a Replay of rules. environments contains the types of environments
+// by their ids; it may be nil.
 func NewReplay(rs *Rules, environments map[string]string) *Replay {
 	missing := newFacts()
 	for _, name := range []types.String{partitionName, keyName} {
@@ -38,7 +42,8 @@ func NewReplay(rs *Rules, environments map[string]string) *Replay {
 	return &Replay{rules: rs, environments: environments, missing: missing, tally: tally{byRule: make(map[string]*ruleTally)}}
 }
 
-// logLine is what a Replay reads of a line of the access log (docs/operations.md).
+// logLine contains the fields of the access log that a Replay reads
+// (docs/operations.md).
 type logLine struct {
 	Time         time.Time `json:"time"`
 	RequestID    string    `json:"request_id"`
@@ -60,10 +65,11 @@ type logLine struct {
 	Sample       float64   `json:"sample"`
 }
 
-// errNoExchange is a line that says of no request what is needed.
+// errNoExchange is a line that is no request of an identified principal for an
+// operation.
 var errNoExchange = errors.New("no exchange of an identified principal")
 
-// Line takes in one line of the access log.
+// Line reads one line of the access log and counts its decision.
 func (p *Replay) Line(line []byte) {
 	p.tally.lines++
 	var l logLine
@@ -82,7 +88,7 @@ func (p *Replay) Line(line []byte) {
 	p.decide(&l, &r)
 }
 
-// weight is for how many exchanges the line stands.
+// weight returns the number of exchanges that the line represents.
 func (l *logLine) weight() float64 {
 	if l.Sample > 1 && l.Sample < maxSample {
 		return l.Sample
@@ -90,9 +96,9 @@ func (l *logLine) weight() float64 {
 	return 1
 }
 
-const maxSample = 1e9 // what a share of OSGATE_LOG_SAMPLE may come to at most
+const maxSample = 1e9 // the largest weight by OSGATE_LOG_SAMPLE
 
-// kindByName returns the operation that the log names so.
+// kindByName returns the operation with this name in the log.
 func kindByName(name string) (objectstore.Kind, bool) {
 	for _, k := range objectstore.Kinds() {
 		if k.String() == name {
@@ -102,10 +108,11 @@ func kindByName(name string) (objectstore.Kind, bool) {
 	return 0, false
 }
 
-// request returns what the line says was asked. Names that the log lacks are "?", so that the resource is of the right type.
+// request returns the request that the line describes. Names that the log lacks are
+// "?", so that the resource has the right type.
 func (l *logLine) request(environments map[string]string) (Request, error) {
 	kind, ok := kindByName(l.Operation)
-	if !ok || l.Principal == "" || l.Organization == "" || l.CausedBy != "" { // no policy decides about the gateway's own
+	if !ok || l.Principal == "" || l.Organization == "" || l.CausedBy != "" { // policy does not decide about the gateway's own requests
 		return Request{}, errNoExchange
 	}
 	op := objectstore.Operation{Kind: kind, Ref: objectstore.Ref{Organization: l.Organization, Environment: l.Environment, Store: l.Store}}
@@ -115,9 +122,9 @@ func (l *logLine) request(environments map[string]string) (Request, error) {
 	case partitionType:
 		op.Ref.Partition = "?"
 	}
-	who := &auth.Principal{Plane: l.Plane, Client: l.Principal, User: l.User, Organizations: []string{l.Organization}}
+	principal := &auth.Principal{Plane: l.Plane, Client: l.Principal, User: l.User, Organizations: []string{l.Organization}}
 	if user, isUser := strings.CutPrefix(l.Principal, "user:"); isUser {
-		who.Client, who.User = "", user
+		principal.Client, principal.User = "", user
 	}
 	address := l.ClientAddr
 	if address == "" {
@@ -125,21 +132,21 @@ func (l *logLine) request(environments map[string]string) (Request, error) {
 	}
 	from, _ := netip.ParseAddr(address)
 	return Request{
-		Principal: who, Operation: op, Plane: l.Plane, Region: l.Region, EnvironmentType: environments[l.Environment],
+		Principal: principal, Operation: op, Plane: l.Plane, Region: l.Region, EnvironmentType: environments[l.Environment],
 		ValueBytes: l.RequestBytes, TTLSeconds: -1, SourceIP: from, Time: l.Time,
 	}, nil
 }
 
-// decide asks the rules about r and counts what they say.
+// decide evaluates the rules for r and counts the decision.
 func (p *Replay) decide(l *logLine, r *Request) {
 	rs := p.rules
 	if rs == nil {
 		p.tally.permitted += l.weight()
 		return
 	}
-	missing := p.lacking(l, r)
+	missing := p.missingFrom(l, r)
 	s := slotOf(r.Operation.Kind, false)
-	w := &world{missing: &missing}
+	w := &evaluation{missing: &missing}
 	w.set(*r, &rs.facts[s], &rs.actions[s])
 	forbid, openForbid := p.outcome(&rs.forbids, w, s, l)
 	if forbid != nil {
@@ -157,12 +164,14 @@ func (p *Replay) decide(l *logLine, r *Request) {
 	}
 }
 
-// statusLeft is logged where the client went away before it had its answer.
+// statusLeft is the logged status if the client closed its connection before it had the
+// answer.
 const statusLeft = 499
 
-// lacking is what l does not say of r. A body that was refused, or that its client did not send to its end, was read as far as that took: what is logged is
-// less than its size.
-func (p *Replay) lacking(l *logLine, r *Request) facts {
+// missingFrom returns the facts about r that l lacks. A body that was refused, or that
+// its client did not send to its end, was read only in part: the logged size is too
+// small.
+func (p *Replay) missingFrom(l *logLine, r *Request) facts {
 	missing := p.missing
 	missing.resource, missing.context = maps.Clone(missing.resource), maps.Clone(missing.context)
 	missing.resource[environmentTypeName] = r.EnvironmentType == "" && r.Operation.Ref.Environment != ""
@@ -175,17 +184,17 @@ func (p *Replay) lacking(l *logLine, r *Request) facts {
 	return missing
 }
 
-// outcome returns the first rule in force of x that holds, and whether one in force cannot be decided. It counts those that cannot and those in
-// shadow mode that would deny.
-func (p *Replay) outcome(x *index, w *world, s slot, l *logLine) (held *rule, open bool) {
+// outcome returns the first rule in force of x that applies, and whether one in force
+// is undecided. It counts the undecided rules and those in shadow mode that would deny.
+func (p *Replay) outcome(x *index, w *evaluation, s slot, l *logLine) (held *rule, undecided bool) {
 	request := w.request()
 	for _, rules := range x.find(nil, w.principal, w.r.Principal, s) {
 		for _, r := range rules {
 			holds, lacks := p.holds(r, w, request)
 			switch {
 			case len(lacks) > 0:
-				p.count(r.id, l, func(of *ruleTally) { of.undecided += l.weight(); of.lack(lacks) })
-				open = open || !r.shadow
+				p.count(r.id, l, func(of *ruleTally) { of.undecided += l.weight(); of.addMissing(lacks) })
+				undecided = undecided || !r.shadow
 			case !holds:
 			case !r.shadow:
 				if held == nil || r.number < held.number {
@@ -196,12 +205,13 @@ func (p *Replay) outcome(x *index, w *world, s slot, l *logLine) (held *rule, op
 			}
 		}
 	}
-	return held, open
+	return held, undecided
 }
 
-// holds reports whether the rule holds of the world, or what it lacks to be decided. An evaluation that fails for another reason makes a forbid hold.
-func (p *Replay) holds(r *rule, w *world, request types.Request) (holds bool, lacks []string) {
-	if lacks = r.facts.lack(w.missing); len(lacks) > 0 && r.facts.blind(w.missing) {
+// holds reports whether the rule applies, or the facts that it lacks for a decision. A
+// forbid whose evaluation fails for another reason applies.
+func (p *Replay) holds(r *rule, w *evaluation, request types.Request) (holds bool, lacks []string) {
+	if lacks = r.facts.missingFacts(w.missing); len(lacks) > 0 && r.facts.mayMislead(w.missing) {
 		return false, lacks
 	}
 	found := p.rules.evaluate(&candidates{lists: [][]*rule{{r}}}, w, request)
@@ -216,8 +226,8 @@ func (p *Replay) holds(r *rule, w *world, request types.Request) (holds bool, la
 	return r.forbid, nil
 }
 
-// lack returns what f reads of what is missing, sorted.
-func (f *facts) lack(missing *facts) []string {
+// missingFacts returns the missing facts that f reads, sorted.
+func (f *facts) missingFacts(missing *facts) []string {
 	var names []string
 	for name, lacking := range missing.resource {
 		if lacking && f.resource[name] {
@@ -238,9 +248,10 @@ func (f *facts) lack(missing *facts) []string {
 	return names
 }
 
-// blind reports whether a rule that reads f may go wrong without failing where something is missing: it asks whether an attribute is there, uses the
-// context as a whole or compares ids.
-func (f *facts) blind(missing *facts) bool {
+// mayMislead reports whether a rule that reads f may give a wrong result without an
+// error if a fact is missing: it tests the presence of an attribute, uses the context
+// as a whole or compares ids.
+func (f *facts) mayMislead(missing *facts) bool {
 	if f.wholeContext || f.names(partitionType) || f.names(keyType) || len(f.headers) > 0 {
 		return true
 	}

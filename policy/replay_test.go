@@ -10,7 +10,7 @@ import (
 	"osgate/policy"
 )
 
-// logged is a line of the access log; what is empty is left out.
+// logged returns a line of the access log; empty fields are left out.
 func logged(id, operation, principal string, more ...any) []byte {
 	var out bytes.Buffer
 	attrs := append([]any{
@@ -101,7 +101,8 @@ func TestReplayTellsWhatRulesWouldHaveDone(t *testing.T) {
 
 const large = `@id("k") forbid(principal, action, resource) when { context.valueBytes > 50000 };`
 
-// TestALineOfAThinnedOutLogCountsForAllThatItStandsFor in every count but those of lines.
+// TestALineOfAThinnedOutLogCountsForAllThatItStandsFor in every count but that of
+// lines.
 func TestALineOfAThinnedOutLogCountsForAllThatItStandsFor(t *testing.T) {
 	replay := policy.NewReplay(load(t, permitAll+noDeletes+large+`@id("s") @mode("shadow") forbid(principal, action == Action::"getKey", resource);`).Rules(), nil)
 	for range 3 {

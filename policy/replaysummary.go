@@ -5,31 +5,33 @@ import (
 	"slices"
 )
 
-// Summary is the outcome of a Replay. Where a log was thinned out (OSGATE_LOG_SAMPLE) a line stands for several exchanges, and all counts but those of lines
-// are estimates.
+// Summary is the result of a Replay. If the log was sampled (OSGATE_LOG_SAMPLE), a line
+// represents several exchanges, and all counts but those of lines are estimates.
 type Summary struct {
 	Lines     int  // read
-	Skipped   int  // of Lines, those that are no exchange of an identified principal with Object Store or its statistics
-	Sampled   bool // some line stood for more exchanges than one
+	Skipped   int  // of Lines, those that describe no exchange of an identified principal with Object Store or its statistics
+	Sampled   bool // some line represents more than one exchange
 	Permitted int
 	Denied    int
-	Undecided int           // what a rule needs is not in the line
-	Rules     []RuleSummary // those that denied, would have denied in shadow mode or could not be decided, in the order of their files; DefaultRule last
+	Undecided int // a fact that a rule needs is not in the line
+	// Rules are those that denied, would have denied in shadow mode or were undecided,
+	// in the order of their files; DefaultRule is last.
+	Rules []RuleSummary
 }
 
-// RuleSummary is what a Replay found of one rule.
+// RuleSummary is the result of a Replay for one rule.
 type RuleSummary struct {
 	Rule      string
 	Denied    int      // requests that it denies
-	Refused   int      // of Denied, those that were answered 2xx then: what a client would miss
+	Refused   int      // of Denied, requests that were answered 2xx then, so that a client would notice
 	Shadow    int      // requests that it would deny if it were not in shadow mode
-	Undecided int      // requests of which it cannot be said
-	Missing   []string // the facts that it lacked then, sorted
+	Undecided int      // requests for which the rule's result is unknown
+	Missing   []string // the facts that it lacked for those, sorted
 	First     string   // request ids of the first and the last of all these
 	Last      string
 }
 
-// tally is a Summary in the making.
+// tally collects the numbers of a Summary.
 type tally struct {
 	lines, skipped               int
 	sampled                      bool
@@ -37,7 +39,7 @@ type tally struct {
 	byRule                       map[string]*ruleTally
 }
 
-// ruleTally is a RuleSummary in the making.
+// ruleTally collects the numbers of a RuleSummary.
 type ruleTally struct {
 	denied, refused, shadow, undecided float64
 	missing                            []string
@@ -66,23 +68,23 @@ func (p *Replay) count(rule string, l *logLine, add func(*ruleTally)) {
 	add(of)
 }
 
-// lack adds names to what was missing.
-func (of *ruleTally) lack(names []string) {
+// addMissing adds names to the missing facts.
+func (of *ruleTally) addMissing(names []string) {
 	of.missing = append(of.missing, names...)
 	slices.Sort(of.missing)
 	of.missing = slices.Compact(of.missing)
 }
 
-// Summary returns what was found so far.
+// Summary returns the result so far.
 func (p *Replay) Summary() Summary {
 	t := &p.tally
 	s := Summary{
-		Lines: t.lines, Skipped: t.skipped, Sampled: t.sampled, Permitted: whole(t.permitted), Denied: whole(t.denied), Undecided: whole(t.undecided),
+		Lines: t.lines, Skipped: t.skipped, Sampled: t.sampled, Permitted: round(t.permitted), Denied: round(t.denied), Undecided: round(t.undecided),
 	}
 	for _, id := range append(p.rules.IDs(), DefaultRule) {
 		if of := t.byRule[id]; of != nil {
 			s.Rules = append(s.Rules, RuleSummary{
-				Rule: id, Denied: whole(of.denied), Refused: whole(of.refused), Shadow: whole(of.shadow), Undecided: whole(of.undecided),
+				Rule: id, Denied: round(of.denied), Refused: round(of.refused), Shadow: round(of.shadow), Undecided: round(of.undecided),
 				Missing: of.missing, First: of.first, Last: of.last,
 			})
 		}
@@ -90,5 +92,5 @@ func (p *Replay) Summary() Summary {
 	return s
 }
 
-// whole returns n, a sum of weights, as a number of exchanges.
-func whole(n float64) int { return int(math.Round(n)) }
+// round returns n, a sum of weights, as a number of exchanges.
+func round(n float64) int { return int(math.Round(n)) }

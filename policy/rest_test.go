@@ -13,13 +13,13 @@ import (
 	"osgate/internal/watch"
 )
 
-// twoRules is a file, and oneRule what stands of it while it is being written.
+// twoRules is a file, and oneRule its first part while it is being written.
 const (
 	oneRule  = `@id("all") permit(principal, action, resource);` + "\n"
 	twoRules = oneRule + `@id("none") forbid(principal, action, resource);` + "\n"
 )
 
-// growing reads one file, whose content and time of change a test sets.
+// growing is one file whose content and modification time a test sets.
 type growing struct {
 	mu   sync.Mutex
 	file watch.File // guarded by mu
@@ -37,9 +37,9 @@ func (g *growing) read() ([]watch.File, error) {
 	return []watch.File{g.file}, nil
 }
 
-// TestAFileThatIsBeingWrittenIsNotTakenHalf though its writer pauses for longer than
-// there is between two looks; be it found by looking, by SIGHUP or at the start, and
-// whether or not the file system says when it was changed.
+// TestAFileThatIsBeingWrittenIsNotTakenHalf although its writer pauses for longer than
+// the interval between two checks, whether Run, SIGHUP or the start finds it, and
+// whether or not the file system reports its modification time.
 func TestAFileThatIsBeingWrittenIsNotTakenHalf(t *testing.T) {
 	stamps := map[string]func() time.Time{
 		"the file system's clock is ours": time.Now, "it does not say": func() time.Time { return time.Time{} },
@@ -89,7 +89,7 @@ func TestAFileThatIsBeingWrittenIsNotTakenHalf(t *testing.T) {
 	})
 }
 
-// TestFilesAtRestAreTakenAtOnce when asked to, and files that never rest are told of.
+// TestFilesAtRestAreTakenAtOnce on request, and files that never rest are reported.
 func TestFilesAtRestAreTakenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &growing{}
@@ -127,8 +127,8 @@ func TestFilesAtRestAreTakenAtOnce(t *testing.T) {
 	})
 }
 
-// TestWhatAFolderListsIsPartOfItsRest: a file that is gone, or came by renaming, has
-// left no young file behind.
+// TestWhatAFolderListsIsPartOfItsRest: a removed or renamed file changes the folder,
+// although no file in it is young.
 func TestWhatAFolderListsIsPartOfItsRest(t *testing.T) {
 	folder := t.TempDir()
 	old := time.Now().Add(-time.Hour).Truncate(time.Second)

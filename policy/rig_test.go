@@ -21,7 +21,7 @@ const (
 	keyOne    = partition + "/keys/KeyOne"
 )
 
-// write writes files, name and text in turn, into a fresh folder and returns it.
+// write writes files, given as name and text in turn, into a new folder and returns it.
 func write(t testing.TB, files ...string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -43,8 +43,8 @@ func load(t testing.TB, rules string, headers ...string) *policy.Policy {
 	return p
 }
 
-// ask returns a request of app-one, changed by edits.
-func ask(t testing.TB, line string, edits ...func(*policy.Request)) policy.Request {
+// requestOf returns a request of app-one, changed by edits.
+func requestOf(t testing.TB, line string, edits ...func(*policy.Request)) policy.Request {
 	t.Helper()
 	method, target, _ := strings.Cut(line, " ")
 	path, query, _ := strings.Cut(target, "?")

@@ -12,26 +12,26 @@ import (
 	"osgate/objectstore"
 )
 
-// Rules are a set of rules, checked and compiled. A nil *Rules is no policy: it permits everything. Rules never change and are safe for concurrent
-// use.
+// Rules are a set of rules, checked and compiled. A nil *Rules is no policy: it permits
+// everything. Rules are immutable and safe for concurrent use.
 type Rules struct {
 	all      []*rule
 	byID     map[types.PolicyID]*rule
 	shadow   bool // Options.Shadow
 	shadowed int
-	headers  []string // that rules may read
+	headers  []string // names of the headers that rules may read
 
 	actions [slots]action
-	facts   [slots]facts // what the rules that may fit an action read
+	facts   [slots]facts // read by the rules that may fit an action
 	needs   [slots]Needs
 	total   Needs
 	forbids index
 	permits index
 
-	worlds sync.Pool // of *world, forgotten ones
+	evaluations sync.Pool // of *evaluation, reset
 }
 
-// compile makes Rules of files, or returns a *[LoadError].
+// compile returns the Rules of files, or a *[LoadError].
 func compile(files []watch.File, o Options) (*Rules, error) {
 	rs := &Rules{byID: make(map[types.PolicyID]*rule), shadow: o.Shadow, headers: o.Headers, actions: actions()}
 	var problems []Problem
@@ -58,7 +58,7 @@ func compile(files []watch.File, o Options) (*Rules, error) {
 	return rs, nil
 }
 
-// check numbers the rules, enters them by id and returns what is wrong with them.
+// check numbers the rules, stores them by id and returns their problems.
 func (rs *Rules) check(v *validate.Validator, headers []string) []Problem {
 	var problems []Problem
 	for i, r := range rs.all {
@@ -75,7 +75,7 @@ func (rs *Rules) check(v *validate.Validator, headers []string) []Problem {
 	return problems
 }
 
-// index sorts the rules by whom and what they may fit.
+// index builds the indexes by principal and action, and the facts that rules read.
 func (rs *Rules) index(headers []string) {
 	var forbids, permits []*rule
 	for _, r := range rs.all {
@@ -125,7 +125,7 @@ func (rs *Rules) IDs() []string {
 	return ids
 }
 
-// Needs returns what any rule reads. The Headers must not be changed.
+// Needs returns the facts that any rule reads. The Headers must not be changed.
 func (rs *Rules) Needs() Needs {
 	if rs == nil {
 		return Needs{}
@@ -133,7 +133,8 @@ func (rs *Rules) Needs() Needs {
 	return rs.total
 }
 
-// NeedsOf returns what the rules that may fit o's action read. The Headers must not be changed.
+// NeedsOf returns the facts that the rules for o's action read. The Headers must not be
+// changed.
 func (rs *Rules) NeedsOf(o objectstore.Operation) Needs {
 	if rs == nil {
 		return Needs{}
@@ -141,14 +142,15 @@ func (rs *Rules) NeedsOf(o objectstore.Operation) Needs {
 	return rs.needs[slotOf(o.Kind, o.Confirmable)]
 }
 
-// NeedsFor returns what the rules read that may fit o and who: those of [Rules.NeedsOf] may be for others. The caller owns the Headers.
-func (rs *Rules) NeedsFor(o objectstore.Operation, who *auth.Principal) Needs {
+// NeedsFor returns the facts that the rules for o and this principal read;
+// [Rules.NeedsOf] includes rules for other principals. The caller owns the Headers.
+func (rs *Rules) NeedsFor(o objectstore.Operation, principal *auth.Principal) Needs {
 	if rs == nil {
 		return Needs{}
 	}
-	s, uid, read := slotOf(o.Kind, o.Confirmable), principalUID(&Request{Principal: who}), newFacts()
+	s, uid, read := slotOf(o.Kind, o.Confirmable), principalUID(&Request{Principal: principal}), newFacts()
 	for _, x := range []*index{&rs.forbids, &rs.permits} {
-		for _, rules := range x.find(nil, uid, who, s) {
+		for _, rules := range x.find(nil, uid, principal, s) {
 			for _, r := range rules {
 				read.add(r.facts)
 			}
@@ -157,7 +159,8 @@ func (rs *Rules) NeedsFor(o objectstore.Operation, who *auth.Principal) Needs {
 	return read.needs(rs.headers)
 }
 
-// needs returns what of f has to be fetched; headers are those that rules may read.
+// needs returns the facts that have to be fetched; headers are those that rules may
+// read.
 func (f *facts) needs(headers []string) Needs {
 	n := Needs{
 		EnvironmentType: f.resource[environmentTypeName],

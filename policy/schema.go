@@ -8,8 +8,10 @@ import (
 	"osgate/objectstore"
 )
 
-// Schema returns the vocabulary as a Cedar schema in its human-readable form, for editors and Cedar's own tools. The headers are those of
-// Options.Headers. A confirmable read is in the group write too, which a schema cannot say, since its groups belong to an action and not to a request.
+// Schema returns the vocabulary as a Cedar schema in its human-readable form, for
+// editors and Cedar's own tools. The headers are those of Options.Headers. A
+// confirmable read is in the group write too; a schema cannot express this, since its
+// groups depend on the action and not on the request.
 func Schema(headers []string) string {
 	var b strings.Builder
 	b.WriteString(schemaHead)
@@ -43,7 +45,8 @@ entity User in [Organization];
 // What is asked about, each in the next. An attribute is "" where the resource is above its level.
 `
 
-// schemaPlace is the attributes of every resource; a schema has no name for them.
+// schemaPlace contains the attributes of every resource; a schema cannot name such a
+// set.
 const schemaPlace = `{
   organization: String,
   environment: String,

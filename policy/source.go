@@ -12,7 +12,7 @@ import (
 	"osgate/internal/watch"
 )
 
-// The bounds of a policy.
+// The limits of a policy.
 const (
 	maxFiles  = 1_000
 	maxBytes  = 8 << 20 // of all files together
@@ -20,13 +20,14 @@ const (
 	maxHeader = 32
 )
 
-// extension is how the names of policy files end.
+// extension is the end of the names of policy files.
 const extension = ".cedar"
 
-// ErrNoRules is returned where a policy was given and holds no rule: it would deny everything.
+// ErrNoRules is returned for a policy without rules: it would deny everything.
 var ErrNoRules = errors.New("the policy holds no rule, so that it would deny everything")
 
-// readFiles reads the file at path, or the .cedar files of the folder at path in the order of their names. Links are followed.
+// readFiles reads the file at path, or the .cedar files of the folder at path in the
+// order of their names. It follows links.
 func readFiles(path string) ([]watch.File, error) {
 	pinned, isFolder, err := pin(path)
 	if err != nil {
@@ -81,11 +82,13 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// versionLink is the link that Kubernetes swaps when a ConfigMap changes; what the volume shows are links through it.
+// versionLink is the link that Kubernetes replaces when a ConfigMap changes; the
+// visible files of the volume are links through it.
 const versionLink = "..data"
 
-// pin returns where path leads now, and whether that is a folder: who replaces all files at once does it by swapping a link, path itself or the one
-// within, and what is read has to be of one version from the first file to the last.
+// pin returns the path to which path leads now, and whether that is a folder. A program
+// that replaces all files at once does so by replacing a link, path itself or the link
+// in the folder, and all files must be read from one version.
 func pin(path string) (pinned string, isFolder bool, err error) {
 	if pinned, err = filepath.EvalSymlinks(path); err != nil {
 		return "", false, err //nolint:wrapcheck // by the caller
@@ -141,7 +144,8 @@ func readFile(path string, limit int) (watch.File, error) {
 	return f, nil
 }
 
-// secretHeaders are no business of a rule: they carry what must not stand in a policy file.
+// secretHeaders are not available to rules: their values must not be written into a
+// policy file.
 var secretHeaders = []string{"authorization", "cookie", "proxy-authorization"}
 
 // headerNames returns names in lower case, sorted, each once.
@@ -165,7 +169,8 @@ func headerNames(names []string) ([]string, error) {
 	return lower, nil
 }
 
-// notTokenRune reports whether r must not be in a header's name (RFC 9110 section 5.6.2).
+// notTokenRune reports whether r is forbidden in a header's name (RFC 9110 section
+// 5.6.2).
 func notTokenRune(r rune) bool {
 	return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
 }

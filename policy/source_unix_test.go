@@ -13,7 +13,8 @@ import (
 	"osgate/policy"
 )
 
-// TestWhatIsNoRegularFileIsToldAndNotWaitedFor: a pipe that nobody writes to, a device that never ends, a folder, and more than a policy may have.
+// TestWhatIsNoRegularFileIsToldAndNotWaitedFor: a pipe without a writer, a device
+// without an end, a folder, and a file above the limit.
 func TestWhatIsNoRegularFileIsToldAndNotWaitedFor(t *testing.T) {
 	for want, put := range map[string]func(path string) error{
 		"z.cedar is no regular file": func(path string) error { return syscall.Mkfifo(path, 0o600) },
@@ -40,7 +41,7 @@ func TestWhatIsNoRegularFileIsToldAndNotWaitedFor(t *testing.T) {
 		if err := p.Reload(); err == nil || !strings.Contains(err.Error(), want) || p.State().Err == nil || p.Rules().Len() != 1 {
 			t.Errorf("asked to read: %v, %+v; want %q and the rules in force", err, p.State(), want)
 		}
-		if d := p.Decide(ask(t, "GET "+keyOne)); !d.Allowed {
+		if d := p.Decide(requestOf(t, "GET "+keyOne)); !d.Allowed {
 			t.Errorf("%+v, want a permit", d)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"osgate/policy"
 )
 
-// starters is the set that people copy from.
+// starters is the folder of rules that users copy.
 const starters = "../docs/policy"
 
 func TestStarterSetKeepsItsCasesAsAWhole(t *testing.T) {
@@ -29,7 +29,7 @@ func TestStarterSetKeepsItsCasesAsAWhole(t *testing.T) {
 	}
 }
 
-// Each file keeps its promise when it is copied alone, beside the one that permits.
+// Each file works as documented when it is copied alone, beside the one that permits.
 func TestEachStarterStandsAlone(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(starters, "*.cedar"))
 	if err != nil || len(files) < 8 {

@@ -26,12 +26,14 @@ func newValidator(headers []string) (*validate.Validator, error) {
 	return validate.New(resolved), nil
 }
 
-// problems returns what is wrong with r by the vocabulary: unknown entities, actions and attributes, actions that cannot be done to such a resource,
-// wrong types, attributes that may be absent and are read without having been asked for, ids that nothing can have.
+// problems returns the problems of r by the vocabulary: unknown entities, actions and
+// attributes, actions that do not exist for such a resource, wrong types, attributes
+// that may be absent and are read without a test ("has"), ids that no resource can
+// have.
 func (r *rule) problems(v *validate.Validator, headers []string) []Problem {
 	all := r.hasProblems(headers)
 	if err := v.Policy("", r.ast); err != nil {
-		for _, line := range slices.SortedFunc(strings.SplitSeq(err.Error(), "\n"), causesFirst) { // it tells them in any order
+		for _, line := range slices.SortedFunc(strings.SplitSeq(err.Error(), "\n"), causesFirst) { // its lines have no fixed order
 			if !harmless(line) {
 				all = append(all, r.at(onEntityType.ReplaceAllString(forAction.ReplaceAllString(line, ""), "")))
 			}
@@ -57,10 +59,12 @@ func (r *rule) problems(v *validate.Validator, headers []string) []Problem {
 	return distinct(all)
 }
 
-// onEntityType is what Cedar's validation adds where it looks for an attribute, once for each type that a resource may have.
+// onEntityType is the end of Cedar's message about an attribute, which it repeats for
+// each type that a resource may have.
 var onEntityType = regexp.MustCompile(" on entity type `[^`]*`")
 
-// causesFirst orders what Cedar's validation says: that no action is left follows from something else.
+// causesFirst sorts the messages of Cedar's validation: that no action is left is a
+// consequence of another problem.
 func causesFirst(a, b string) int {
 	const consequence = "unable to find an applicable action"
 	if first, second := strings.HasPrefix(a, consequence), strings.HasPrefix(b, consequence); first != second {
@@ -72,25 +76,28 @@ func causesFirst(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// forAction is what Cedar's validation adds where it looks at a condition, once for each action that the rule may fit.
+// forAction is the end of Cedar's message about a condition, which it repeats for each
+// action that the rule may fit.
 var forAction = regexp.MustCompile(` for Action::"[^"]*"`)
 
-// entityTypesDiffer is what Cedar's strict validation says of [Client::"a"].contains(principal), since the principal may be a User.
+// entityTypesDiffer is the message of Cedar's strict validation for
+// [Client::"a"].contains(principal), since the principal may be a User.
 var entityTypesDiffer = regexp.MustCompile(`^the types (\w+) and (\w+) are not compatible$`)
 
-// harmless reports whether message is about a comparison of entities of two types: the answer is no, as whoever writes a list of clients or stores
-// means it.
+// harmless reports whether message is about a comparison of entities of two types: its
+// result is false, which is right for a list of clients or stores.
 func harmless(message string) bool {
 	entities := []string{"Client", "User", "Organization", "Environment", "Store", "Partition", "Key"}
 	found := entityTypesDiffer.FindStringSubmatch(message)
 	return found != nil && slices.Contains(entities, found[1]) && slices.Contains(entities, found[2])
 }
 
-// placeNames are the attributes of a resource.
-var placeNames = []types.String{organizationName, environmentName, environmentTypeName, storeName, partitionName, keyName, planeName, regionName}
+// resourceAttributes are the names of the attributes of a resource.
+var resourceAttributes = []types.String{organizationName, environmentName, environmentTypeName, storeName, partitionName, keyName, planeName, regionName}
 
-// hasProblems returns the attributes whose presence r asks for in vain: Cedar takes "has" of an attribute that no entity can have for a plain no, and
-// so for a rule that never holds what is a misspelling.
+// hasProblems returns the unknown attributes whose presence r tests. Cedar evaluates
+// "has" to false for an attribute that no entity can have, so that a rule with a
+// misspelled name would never apply.
 func (r *rule) hasProblems(headers []string) []Problem {
 	var all []Problem
 	unknown := func(names map[types.String]bool, known func(types.String) bool, what string) {
@@ -100,7 +107,7 @@ func (r *rule) hasProblems(headers []string) []Problem {
 			}
 		}
 	}
-	unknown(r.facts.resource, func(name types.String) bool { return slices.Contains(placeNames, name) }, "attribute of a resource")
+	unknown(r.facts.resource, func(name types.String) bool { return slices.Contains(resourceAttributes, name) }, "attribute of a resource")
 	unknown(r.facts.context, func(name types.String) bool { return slices.Contains(contextNames, name) }, "attribute of the context")
 	unknown(r.facts.headers, func(name types.String) bool { return slices.Contains(headers, string(name)) }, "header that rules may read")
 	return all
@@ -117,7 +124,7 @@ func distinct(ps []Problem) []Problem {
 	return all
 }
 
-// operandProblems returns what is wrong with ids beside == or !=.
+// operandProblems returns the problems of ids beside == or !=.
 func (r *rule) operandProblems(n ast.BinaryNode) []Problem {
 	var all []Problem
 	for _, operand := range []ast.IsNode{n.Left, n.Right} {
@@ -126,7 +133,7 @@ func (r *rule) operandProblems(n ast.BinaryNode) []Problem {
 	return all
 }
 
-// nodeProblems returns what is wrong with the id that n is, if it is one.
+// nodeProblems returns the problems of n if it is an id.
 func (r *rule) nodeProblems(n ast.IsNode, equal bool) []Problem {
 	value, ok := n.(ast.NodeValue)
 	if !ok {
@@ -153,8 +160,9 @@ func named(scope ast.IsScopeNode) (types.EntityUID, bool) {
 	}
 }
 
-// idProblems returns what is wrong with the id of a resource: the number of its names, and escapes that are none. A store's may be one name,
-// of a store in any environment, where it need not equal a resource.
+// idProblems returns the problems of a resource's id: a wrong number of names, or an
+// invalid escape. The id of a store may be one name, of a store in any environment,
+// unless it is compared with a resource for equality.
 func (r *rule) idProblems(uid types.EntityUID, equal bool) []Problem {
 	want := level(uid.Type)
 	if want == 0 {

@@ -20,7 +20,8 @@ const (
 	actionType       types.EntityType = "Action"
 )
 
-// level is the depth of a resource type: how many names its id has below the organization. It is 0 for what is no resource too.
+// level is the depth of a resource type: the number of names below the organization in
+// its id. It is 0 for types that are no resource, too.
 func level(t types.EntityType) int {
 	switch t {
 	case environmentType:
@@ -43,7 +44,8 @@ const (
 	adminGroup  = "admin"
 )
 
-// groups returns the groups of the operation k, those of a confirmable one if that is so: a confirmable read has side effects.
+// groups returns the groups of the operation k. If it is confirmable, a read has side
+// effects.
 func groups(k objectstore.Kind, confirmable bool) []string {
 	var in []string
 	name := k.String()
@@ -74,7 +76,7 @@ func groups(k objectstore.Kind, confirmable bool) []string {
 	return in
 }
 
-// resourceTypes returns the types of what the operation k may be about.
+// resourceTypes returns the types of resources that the operation k may name.
 func resourceTypes(k objectstore.Kind) []types.EntityType {
 	switch k {
 	case objectstore.ReadStats:
@@ -92,7 +94,7 @@ func resourceTypes(k objectstore.Kind) []types.EntityType {
 	}
 }
 
-// resourceType returns the type of what ref names: that of its narrowest name.
+// resourceType returns the type of the narrowest name in ref.
 func resourceType(ref objectstore.Ref) types.EntityType {
 	switch {
 	case ref.Key != "":
@@ -107,7 +109,7 @@ func resourceType(ref objectstore.Ref) types.EntityType {
 	return organizationType
 }
 
-// resourceID returns the id of the thing of type t that ref names, or that what ref names is in.
+// resourceID returns the id of the resource of type t that ref names or is in.
 func resourceID(t types.EntityType, ref objectstore.Ref) types.String {
 	if t == organizationType {
 		return types.String(ref.Organization)
@@ -119,13 +121,14 @@ func resourceID(t types.EntityType, ref objectstore.Ref) types.String {
 	return types.String(strings.Join(names[:level(t)], "/"))
 }
 
-// idEscaper keeps names apart within an id, whatever they hold.
+// idEscaper keeps names distinct within an id.
 var idEscaper = strings.NewReplacer("%", "%25", "/", "%2F")
 
-// slot numbers an operation as rules see it: its kind, and whether it is confirmable.
+// slot is the number of an operation as rules see it: its kind, and whether it is
+// confirmable.
 type slot uint8
 
-const slots = 64 // room for twice as many kinds as there are
+const slots = 64 // at least twice the number of kinds
 
 func slotOf(k objectstore.Kind, confirmable bool) slot {
 	s := slot(k) << 1

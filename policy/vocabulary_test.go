@@ -12,7 +12,8 @@ import (
 	"osgate/policy"
 )
 
-// Each row is a condition, or a whole scope, that holds of the first request and not of the second.
+// Each row is a condition, or a whole scope, that is true for the first request and
+// false for the second.
 func TestEveryWordOfTheVocabularyMeansWhatItSays(t *testing.T) {
 	get, list := "GET "+keyOne, "GET "+prod+"/stores"
 	user := func(r *policy.Request) {
@@ -69,7 +70,7 @@ func TestEveryWordOfTheVocabularyMeansWhatItSays(t *testing.T) {
 				if edit == nil {
 					edit = func(*policy.Request) {}
 				}
-				r := ask(t, tt.line, edit)
+				r := requestOf(t, tt.line, edit)
 				if d := p.Decide(r); d.Allowed != want || len(d.Errors) > 0 {
 					t.Errorf("%s of %+v: %+v, want %v", tt.rule, r, d, want)
 				}
@@ -104,7 +105,7 @@ func header(value string) func(*policy.Request) {
 	return func(r *policy.Request) { r.Headers = map[string]string{"x-app": value, "x-secret": "s"} }
 }
 
-// groupsOf is the table, written out.
+// groupsOf contains the documented groups of each operation.
 var groupsOf = map[string]string{
 	"listRegions": "read", "listStores": "read", "getStore": "read", "putStore": "write admin", "patchStore": "write admin", "deleteStore": "delete admin",
 	"listPartitions": "read", "deletePartitions": "delete admin", "headPartition": "read", "listValues": "read", "deletePartition": "delete",

@@ -37,7 +37,7 @@ func (p *Proxy) judge(x *exchange, rules *policy.Rules) error {
 	needs := rules.NeedsOf(x.op)
 	facts, d := p.bodiless(x, needs), policy.Decision{Allowed: true}
 	if needs.Value && x.r.ContentLength != 0 {
-		d = p.decide(x, rules.Foregone, facts)
+		d = p.decide(x, rules.DecideWithoutBody, facts)
 	}
 	if d.Allowed {
 		if err := x.bodyFacts(&facts, needs); err != nil {

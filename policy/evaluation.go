@@ -26,15 +26,16 @@ const (
 	regionName          types.String = "region"
 )
 
-// unknownType is the type of an environment that nobody could tell.
+// unknownType is the type of an environment whose type could not be found.
 const unknownType = "unknown"
 
-// world is what a request is for Cedar: entities made only when they are asked for, with only what the rules read. It serves one decision and
-// one goroutine.
-type world struct {
+// evaluation presents a request to Cedar: it creates entities only when Cedar needs
+// them, with only the facts that the rules read. It is for one decision and one
+// goroutine.
+type evaluation struct {
 	r       Request
 	reads   *facts
-	missing *facts // what is not known and so is left out; nil but in a replay
+	missing *facts // facts that are unknown and therefore left out; nil except in a replay
 	action  *action
 
 	principal types.EntityUID
@@ -45,8 +46,8 @@ type world struct {
 	candidates candidates
 }
 
-// set makes w the world of r for rules that read what reads says.
-func (w *world) set(r Request, reads *facts, a *action) {
+// set prepares w for r and for rules that read these facts.
+func (w *evaluation) set(r Request, reads *facts, a *action) {
 	w.r, w.reads, w.action = r, reads, a
 	w.principal = principalUID(&w.r)
 	w.resource.UID.Type = resourceType(r.Operation.Ref)
@@ -55,15 +56,15 @@ func (w *world) set(r Request, reads *facts, a *action) {
 	}
 }
 
-// forget makes w ready for another request and keeps its memory.
-func (w *world) forget() {
+// reset makes w ready for another request and keeps its memory.
+func (w *evaluation) reset() {
 	clear(w.scratch)
-	clear(w.candidates.room[:])
-	*w = world{scratch: w.scratch}
+	clear(w.candidates.buf[:])
+	*w = evaluation{scratch: w.scratch}
 }
 
-// empty returns the empty scratch.
-func (w *world) empty() types.RecordMap {
+// empty returns the scratch record, emptied.
+func (w *evaluation) empty() types.RecordMap {
 	if w.scratch == nil {
 		w.scratch = make(types.RecordMap, len(contextNames))
 	}
@@ -72,11 +73,11 @@ func (w *world) empty() types.RecordMap {
 }
 
 // request returns the Cedar request.
-func (w *world) request() types.Request {
+func (w *evaluation) request() types.Request {
 	return types.Request{Principal: w.principal, Action: w.action.uid, Resource: w.resource.UID, Context: w.context()}
 }
 
-// principalUID returns who r comes from.
+// principalUID returns the principal of r.
 func principalUID(r *Request) types.EntityUID {
 	switch {
 	case r.Principal == nil:
@@ -87,8 +88,9 @@ func principalUID(r *Request) types.EntityUID {
 	return types.EntityUID{Type: userType, ID: types.String(r.Principal.User)}
 }
 
-// Get implements types.EntityGetter. What the resource is in is no entity of its own: the resource has all of it as parents.
-func (w *world) Get(uid types.EntityUID) (types.Entity, bool) {
+// Get implements types.EntityGetter. It returns no entities above the resource: the
+// resource has all of them as its parents.
+func (w *evaluation) Get(uid types.EntityUID) (types.Entity, bool) {
 	switch uid {
 	case w.resource.UID:
 		w.build()
@@ -112,8 +114,9 @@ func organizations(ids []string) types.EntityUIDSet {
 	return types.NewEntityUIDSet(uids...)
 }
 
-// build gives the resource the attributes that the rules read, and of what it is in the kinds that they name.
-func (w *world) build() {
+// build gives the resource the attributes that the rules read, and the parents whose
+// types they name.
+func (w *evaluation) build() {
 	if w.built {
 		return
 	}
@@ -135,8 +138,8 @@ func (w *world) build() {
 // resourceLevels are the types of resources by their level.
 var resourceLevels = [...]types.EntityType{organizationType, environmentType, storeType, partitionType, keyType}
 
-// ancestors returns what the resource is in, as far as rules name such things.
-func (w *world) ancestors() []types.EntityUID {
+// ancestors returns the entities above the resource whose types the rules name.
+func (w *evaluation) ancestors() []types.EntityUID {
 	all := make([]types.EntityUID, 0, len(resourceLevels))
 	ref := &w.r.Operation.Ref
 	for _, t := range resourceLevels[:level(w.resource.UID.Type)] {
@@ -151,7 +154,7 @@ func (w *world) ancestors() []types.EntityUID {
 }
 
 // attribute returns one attribute of the resource.
-func (w *world) attribute(name types.String) (types.String, bool) {
+func (w *evaluation) attribute(name types.String) (types.String, bool) {
 	ref := &w.r.Operation.Ref
 	var value string
 	switch name {
@@ -185,7 +188,7 @@ func (w *world) attribute(name types.String) (types.String, bool) {
 var contextNames = []types.String{userName, valueBytesName, valueTypeName, ttlSecondsName, confirmableName, sourceIPName, timeName, headersName}
 
 // context returns the attributes of the context that the rules read.
-func (w *world) context() types.Record {
+func (w *evaluation) context() types.Record {
 	if !w.reads.wholeContext && len(w.reads.context) == 0 && len(w.reads.headers) == 0 {
 		return types.Record{}
 	}
@@ -202,8 +205,8 @@ func (w *world) context() types.Record {
 	return types.NewRecord(m)
 }
 
-// fact returns one attribute of the context, nil where it is absent.
-func (w *world) fact(name types.String) types.Value {
+// fact returns one attribute of the context, nil if it is absent.
+func (w *evaluation) fact(name types.String) types.Value {
 	r := &w.r
 	switch name {
 	case userName:
@@ -237,8 +240,8 @@ func (w *world) fact(name types.String) types.Value {
 	return nil
 }
 
-// headers returns the headers that came of those that the rules read.
-func (w *world) headers() types.Value {
+// headers returns the request's headers that the rules read.
+func (w *evaluation) headers() types.Value {
 	m := make(types.RecordMap, len(w.r.Headers))
 	for name, value := range w.r.Headers {
 		if w.reads.wholeContext || w.reads.headers[types.String(name)] {
