@@ -86,7 +86,7 @@ type knownType struct {
 // NewEnvironmentTypes returns an empty EnvironmentTypes.
 func NewEnvironmentTypes(o EnvironmentTypesOptions) (*EnvironmentTypes, error) {
 	if o.Lister == nil {
-		return nil, errors.New("auth: no lister of environments")
+		return nil, errors.New("auth: a Lister of environments is required")
 	}
 	if o.TTL <= 0 {
 		o.TTL = environmentsTTL

@@ -39,8 +39,8 @@ func TestWhatIsWrongWithAnAnswerIsNamed(t *testing.T) {
 func TestAnErrorStatesWhetherThePlaneOrTheTokenIsInTrouble(t *testing.T) {
 	cause := errors.New("why")
 	for want, e := range map[string]UnavailableError{
-		"control plane us is not available: why":                  {Plane: "us", Cause: cause},
-		"control plane us does not state whose the token is: why": {Plane: "us", Cause: cause, Answered: true},
+		"control plane us is not available: why":                         {Plane: "us", Cause: cause},
+		"control plane us does not name the principal of the token: why": {Plane: "us", Cause: cause, Answered: true},
 	} {
 		if got := e.Error(); got != want {
 			t.Errorf("%q, want %q", got, want)

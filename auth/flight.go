@@ -37,11 +37,11 @@ type admission struct {
 }
 
 var (
-	errDown        = errors.New("it failed again and again")
-	errSlow        = errors.New("it takes too long")
+	errDown        = errors.New("its last answers were failures")
+	errSlow        = errors.New("it has not answered yet")
 	errClosed      = errors.New("the gateway is stopping")
-	errCrowded     = errors.New("too many askings")
-	errLowPriority = errors.New("little may be asked at present, and nobody waits for this")
+	errCrowded     = errors.New("too many lookups are under way")
+	errLowPriority = errors.New("background lookups wait until more of the allowance is left")
 )
 
 // flightsPerLookup limits the flights, which also read and write shared identities, as

@@ -27,7 +27,7 @@ type GuessingError struct {
 
 // Error states how long to wait.
 func (e *GuessingError) Error() string {
-	return fmt.Sprintf("too many refused tokens: the next may be tried in %v", e.RetryAfter)
+	return fmt.Sprintf("too many refused tokens: retry after %v", e.RetryAfter)
 }
 
 // guarded returns a *[GuessingError] while attempts under key are refused.

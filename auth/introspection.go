@@ -75,7 +75,7 @@ func (i *Introspection) Lookup(ctx context.Context, plane string, token Token) (
 	}
 	answer, err := i.Transport.RoundTrip(r)
 	if err != nil {
-		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("asking %s: %w", host, i.redact(err, token)), Unreached: true}
+		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("request to %s: %w", host, i.redact(err, token)), Unreached: true}
 	}
 	defer answer.Body.Close()
 	defer drain(answer.Body)

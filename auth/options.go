@@ -45,7 +45,7 @@ const (
 // complete returns o with defaults in place of zero values, or an error for options that cannot work.
 func (o Options) complete() (Options, error) {
 	if o.Resolver == nil || o.TTL <= 0 || o.NegativeTTL < 0 || o.Stale < 0 || o.Timeout < 0 || o.MaxLookups < 0 {
-		return o, errors.New("auth: an asker and a positive TTL are needed, and nothing negative")
+		return o, errors.New("auth: invalid options: a Resolver and a positive TTL are required, and no value may be negative")
 	}
 	if o.Timeout == 0 {
 		o.Timeout = lookupTimeout

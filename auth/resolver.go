@@ -58,7 +58,7 @@ type UnavailableError struct {
 // Error names the plane and the cause.
 func (e *UnavailableError) Error() string {
 	if e.Answered {
-		return fmt.Sprintf("control plane %s does not state whose the token is: %v", e.Plane, e.Cause)
+		return fmt.Sprintf("control plane %s does not name the principal of the token: %v", e.Plane, e.Cause)
 	}
 	return fmt.Sprintf("control plane %s is not available: %v", e.Plane, e.Cause)
 }
