@@ -65,8 +65,9 @@ func (e *Emulator) accountsAnswer(x *exchange) answer {
 	return a
 }
 
-// subject is whom a request counts for: the token's client or user, the client that
-// asks for a token, or else the address; always the address where that is chosen.
+// subject returns the key under which a request counts: the token's client or user, or
+// the client that requests a token, or otherwise the address; always the address if
+// that is chosen.
 func (c *accountsCall) subject() string {
 	id, _, basic := c.in.BasicAuth()
 	switch {

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// allowance is Access Management's own limit: so many requests a subject in each
-// minute of the clock, told in X-RateLimit headers. It is safe for concurrent use.
+// allowance is Access Management's own limit: a number of requests for each subject in
+// each minute of the clock, reported in X-RateLimit headers. It is safe for concurrent
+// use.
 type allowance struct {
 	limit int // negative: none
 
@@ -17,11 +18,11 @@ type allowance struct {
 	spent  map[string]int
 }
 
-// maxSubjects bounds how many subjects are told apart within a minute; further ones
-// share one allowance.
+// maxSubjects limits how many subjects are counted separately within a minute; further
+// ones share one allowance.
 const maxSubjects = 100_000
 
-// balance is what a subject has left.
+// balance is the rest of a subject's allowance.
 type balance struct {
 	limit, remaining int
 	reset            time.Time

@@ -72,7 +72,7 @@ func (a *attributes) apply(f fields) (recognized int, err error) {
 	return recognized, nil
 }
 
-// within returns a TTL that is in bounds, else otherwise.
+// within returns the TTL if it is in bounds, and otherwise the second value.
 func within(seconds, otherwise int64) int64 {
 	if seconds < 1 || seconds > maxTTLSeconds {
 		return otherwise

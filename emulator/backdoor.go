@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What the emulator serves, in OpenAPI 3.1, and the JSON Schema of a world's file.
+// The APIs of the emulator in OpenAPI 3.1, and the JSON Schema of a world's file.
 var (
 	//go:embed openapi.yaml
 	openAPIDocument []byte
@@ -17,8 +17,8 @@ var (
 	worldSchema []byte
 )
 
-// backDoor answers what tests ask under /_osemu/. It is neither logged nor limited, and
-// no fault hits it.
+// backDoor answers the requests of tests under /_osemu/. They are neither logged nor
+// limited, and no fault affects them.
 func (e *Emulator) backDoor(x *exchange) answer {
 	a, err := e.backDoorResult(x)
 	if err != nil {
@@ -49,7 +49,7 @@ func (e *Emulator) backDoorResult(x *exchange) (answer, error) {
 	}
 }
 
-// backDoorCall answers what goes on beside other requests.
+// backDoorCall answers back door requests that run concurrently with others.
 func (e *Emulator) backDoorCall(x *exchange, request, client string) (answer, error) {
 	e.running.RLock()
 	defer e.running.RUnlock()

@@ -14,12 +14,12 @@ const (
 	// maxBody holds any legal value with the overhead of JSON around it; a long
 	// string that is all escapes may not fit.
 	maxBody = 16 << 20
-	// maxForm bounds what Access Management and the back door read.
+	// maxForm limits the bodies that Access Management and the back door read.
 	maxForm = 1 << 20
 )
 
-// fields is a JSON object whose members have not been looked at yet. Names are exact:
-// encoding/json alone would take KeyID for keyId, which no Java service does.
+// fields is a JSON object whose members have not been decoded yet. Names are exact:
+// encoding/json alone would accept KeyID for keyId, which no Java service does.
 type fields map[string]json.RawMessage
 
 // readObject reads the body of r, which must be one JSON object of the media type.
@@ -44,7 +44,7 @@ func mediaTypeOf(r *http.Request) string {
 	return mediaType
 }
 
-// decodeObject decodes one JSON object with nothing behind it.
+// decodeObject decodes one JSON object without data after it.
 func decodeObject(body []byte) (fields, error) {
 	if !utf8.Valid(body) {
 		return nil, problemf(http.StatusBadRequest, "the body is not UTF-8")

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Choice is something that nobody outside the vendor knows about the service, and
-// what the emulator can be told to do about it.
+// Choice is a property of the service that is not known outside the vendor, and the
+// values that the emulator offers for it.
 type Choice struct {
 	Name   string
 	Values []string // the default first
@@ -46,7 +46,7 @@ const (
 )
 
 // Choices lists every choice with its values, the default first. The table in the
-// package comment says what is known about each, and from where.
+// package comment contains the known facts about each, and their sources.
 func Choices() []Choice {
 	return []Choice{
 		postExisting:        {"post-existing", []string{"upsert", "409"}, "POST of a key that exists"},
@@ -103,5 +103,5 @@ func choose(picks map[string]string) (chosen, error) {
 	return c, errors.Join(problems...)
 }
 
-// is reports whether value is in force for what.
+// is reports whether value is chosen for a choice.
 func (c chosen) is(what choice, value string) bool { return c[what] == value }

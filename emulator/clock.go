@@ -11,8 +11,8 @@ const maxAdvance = 50 * 365 * 24 * time.Hour
 
 var errAdvance = errors.New("the clock goes forward only, and at most 50 years ahead")
 
-// clock is the machine's, moved forward by what Advance asked for. It decides when
-// entries, tokens and confirmations expire, and which bucket a request is counted in.
+// clock is the machine's clock, moved forward by Advance. It decides when entries,
+// tokens and confirmations expire, and in which bucket a request is counted.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())).UTC() }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// confirmationHeader tells the id of a pending operation. The vendor's documents do not
-// say how; a header is all that a 204 can carry.
+// confirmationHeader contains the id of a pending operation. The vendor's documents do
+// not define how it is returned; a 204 can return it only in a header.
 const confirmationHeader = "X-Confirmation-Id"
 
 // newConfirmation returns a confirmation of the call's operation that is not pending yet.
@@ -17,7 +17,7 @@ func (c *call) newConfirmation() *confirmation {
 	}
 }
 
-// confirmed returns a with the id of what the operation has made pending, if anything.
+// confirmed returns a with the id of the pending operation, if there is one.
 func (c *call) confirmed(a answer) answer {
 	switch {
 	case c.pending == nil:

@@ -8,11 +8,11 @@ import (
 // A confirmable operation takes effect at once and stays pending: an ack makes it
 // final, a nack or the end of its time rolls it back, a PATCH gives it more time.
 //
-// Each pending change of a key keeps an undo: what the key held before. The undos of
-// one key form a stack, the oldest first. Rolling back the top one restores what it
-// holds; rolling back one below hands what it holds to the one above. Whatever makes a
-// key's value final (an ack, a write that needs no confirmation) settles the undos
-// below: they have nothing to restore any more.
+// Each pending change of a key keeps an undo: the key's item before it. The undos of one
+// key form a stack, the oldest first. Rolling back the top one restores its item; rolling
+// back a lower one passes its item to the one above. A change that makes a key's value
+// final (an ack, a write that needs no confirmation) settles the undos below: they have no
+// item to restore any more.
 
 // confirmation is a pending operation.
 type confirmation struct {
@@ -24,12 +24,12 @@ type confirmation struct {
 	place            int // in the heap; -1 when settled
 }
 
-// undo is what one key held before a pending operation. Once settled it is void.
+// undo is the item of one key before a pending operation. Once settled it is void.
 type undo struct {
 	of     *confirmation
 	key    string
 	order  uint64 // among all undos of the space
-	before *item  // nil: nothing
+	before *item  // nil: the key did not exist
 	void   bool
 }
 
@@ -56,7 +56,7 @@ func (h *confirmations) Swap(i, j int) {
 
 // Push implements heap.Interface.
 func (h *confirmations) Push(x any) {
-	c := x.(*confirmation) //nolint:errcheck // nothing else is ever pushed
+	c := x.(*confirmation) //nolint:errcheck // only confirmations are pushed
 	c.place = len(h.list)
 	h.list = append(h.list, c)
 }
@@ -80,7 +80,7 @@ func (s *space) await(c *confirmation) {
 	s.keepConfirmation(c)
 }
 
-// remember pushes what a key of p holds as c's undo for it, before c is pending.
+// remember pushes the item of a key of p as c's undo for it, before c is pending.
 func (s *space) remember(p *partition, c *confirmation, key string, before *item) {
 	s.undone++
 	u := &undo{of: c, key: key, order: s.undone, before: before}
@@ -88,7 +88,7 @@ func (s *space) remember(p *partition, c *confirmation, key string, before *item
 	p.undos[key] = append(p.undos[key], u)
 }
 
-// hide takes a partition with its keys away until c is settled.
+// hide removes a partition with its keys until c is settled.
 func (s *space) hide(st *store, p *partition, c *confirmation, now time.Time) {
 	p.items.each(func(found *slot[*item]) bool {
 		if now.Before(found.thing.expires) {
@@ -130,8 +130,8 @@ func (s *space) finish(c *confirmation) {
 	s.forgetConfirmation(c)
 }
 
-// forgetPending takes the confirmations for which match holds off the pending ones;
-// what they would restore is gone.
+// forgetPending removes the confirmations for which match returns true from the pending
+// ones, because the items that they would restore no longer exist.
 func (s *space) forgetPending(match func(*confirmation) bool) {
 	for _, c := range s.pending.byID {
 		if match(c) {
@@ -158,8 +158,8 @@ func (s *space) ack(c *confirmation) {
 	s.finish(c)
 }
 
-// rollBack undoes c. What it restores may have expired meanwhile; then it goes when it
-// is next looked at, like anything else.
+// rollBack undoes c. A restored item may have expired meanwhile; then it is removed at
+// its next use, as any other.
 func (s *space) rollBack(c *confirmation) {
 	if st, p := s.find(c.store, c.partition); p != nil {
 		if p.hidden == c {
@@ -200,7 +200,7 @@ func (p *partition) position(u *undo) int {
 	panic("emulator: an undo that is not void is not on its key's stack")
 }
 
-// expire rolls back every confirmation whose time is over.
+// expire rolls back every confirmation whose time has ended.
 func (s *space) expire(now time.Time) {
 	for len(s.pending.list) > 0 && !now.Before(s.pending.list[0].deadline) {
 		s.rollBack(s.pending.list[0])

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// directory answers questions about the world: who belongs where, who may what. It is
-// safe for concurrent use; only scopes ever change.
+// directory answers queries about the world: memberships and rights. It is safe for
+// concurrent use; only scopes ever change.
 type directory struct {
 	world        *World
 	orgs         map[string]Organization
@@ -80,7 +80,7 @@ func (d *directory) userWith(username, password string) (User, bool) {
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// home returns the organization of a token: its client's, else its user's.
+// home returns the organization of a token: that of its client, or of its user.
 func (d *directory) home(g *grant) string {
 	if g.Client != "" {
 		c, _ := d.client(g.Client)
@@ -89,7 +89,7 @@ func (d *directory) home(g *grant) string {
 	return d.usersByID[g.User].Organization
 }
 
-// scopes returns what a token may do, as of now. A user has every right.
+// scopes returns the rights of a token now. A user has every right.
 func (d *directory) scopes(g *grant) []string {
 	if g.Client == "" {
 		return allScopes()

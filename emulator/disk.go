@@ -14,10 +14,10 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// disk keeps in a bbolt file what is in memory: each request's changes are one
-// transaction, committed before the answer is sent. It does not wait for the platter
-// (bbolt's NoSync), so it survives the death of the process and not that of the
-// machine. A nil disk keeps nothing.
+// disk stores the contents of the memory in a bbolt file: the changes by one request
+// are one transaction, committed before the answer is sent. It does not wait until the
+// file is on the device (bbolt's NoSync), so that the data survive the end of the
+// process, but not a failure of the machine. A nil disk stores nothing.
 type disk struct {
 	db *bbolt.DB
 

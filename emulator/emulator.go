@@ -79,7 +79,7 @@ func New(options Options) (*Emulator, error) {
 	return e, nil
 }
 
-// populate brings back what a former run kept, else the stores and entries of the world.
+// populate loads the data of a former run, or the stores and entries of the world.
 func (e *Emulator) populate(o Options) error {
 	if e.disk != nil {
 		if err := e.load(); err != nil {
@@ -142,7 +142,8 @@ func (e *Emulator) seed(w *World) error {
 	return nil
 }
 
-// Close closes the data folder, if there is one, and returns what could not be kept in it.
+// Close closes the data folder, if there is one, and returns the error if data could
+// not be stored in it.
 func (e *Emulator) Close() error { return e.disk.close() }
 
 // ServeHTTP implements http.Handler.
@@ -211,7 +212,8 @@ func (e *Emulator) spaceOf(id spaceID) *space {
 	return s
 }
 
-// Advance moves the emulator's clock forward: what expires by then has expired.
+// Advance moves the emulator's clock forward: entries, tokens and confirmations whose
+// time ends by then have expired.
 func (e *Emulator) Advance(d time.Duration) error {
 	ahead, err := e.clock.advance(d)
 	if err != nil {
@@ -220,7 +222,7 @@ func (e *Emulator) Advance(d time.Duration) error {
 	return e.disk.write(change{bucket: metaBucket, key: "clock", value: record(int64(ahead))})
 }
 
-// SetFaults changes what goes wrong from now on.
+// SetFaults replaces the faults for later requests.
 func (e *Emulator) SetFaults(f Faults) error {
 	if err := f.check(); err != nil {
 		return err
@@ -229,8 +231,8 @@ func (e *Emulator) SetFaults(f Faults) error {
 	return nil
 }
 
-// Requests returns what was received since the start or the last ForgetRequests, the
-// oldest first, and at most the latest 100,000.
+// Requests returns the requests received since the start or the last ForgetRequests,
+// the oldest first, and at most the latest 100,000.
 func (e *Emulator) Requests() []Request { return e.requests.all() }
 
 // ForgetRequests empties the list that Requests returns.

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Nobody has seen an ETag of Object Store v2; a vendor engineer's client of a local
+// No ETag of Object Store v2 has been observed; a vendor engineer's client of a local
 // store uses ETag and If-Match to compare and swap. The choice "etag" turns them on.
 
 // tag is the entity tag of an item.
@@ -20,8 +20,8 @@ func (c *call) tagged(a answer) answer {
 	return a
 }
 
-// precondition checks If-Match and If-None-Match against what a key holds before a
-// write; nil is nothing (RFC 9110 section 13.1).
+// precondition checks If-Match and If-None-Match against the item of a key before a
+// write; nil means that there is none (RFC 9110 section 13.1).
 func (c *call) precondition(before *item) error {
 	if !c.chosen.is(etags, "on") {
 		return nil

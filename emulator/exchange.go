@@ -13,12 +13,12 @@ type exchange struct {
 	rawQuery string
 	place    place
 	token    digest // of the bearer token, if there is one
-	grant    *grant // what it stands for; nil if there is none, it is not good or of another plane
-	client   string // the client it belongs to, of whatever plane
+	grant    *grant // of the token; nil if there is none, or it is invalid or of another plane
+	client   string // the token's client, of any plane
 	refusal  error  // why there is no grant
 }
 
-// newExchange locates a request and finds out whose token it carries.
+// newExchange finds the place of a request and the grant of its token.
 func (e *Emulator) newExchange(r *http.Request) *exchange {
 	path, query := splitTarget(r)
 	x := &exchange{in: r, target: r.RequestURI, rawQuery: query, place: e.locate(r.Host, path)}

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Faults are what can go wrong on purpose. The probabilities are from 0 to 1 and each is
-// decided by itself; where several come up for one request, the first of the list below
-// happens.
+// Faults are failures that the emulator causes on purpose. The probabilities are from 0
+// to 1 and independent of each other. If several faults apply to one request, the first
+// of the list below happens.
 type Faults struct {
 	// Latency is added to each answer, after the request was processed.
 	Latency time.Duration
@@ -34,7 +34,7 @@ type Faults struct {
 	On []string
 }
 
-// faultKind is what goes wrong with one exchange.
+// faultKind is the fault of one exchange.
 type faultKind string
 
 const (
@@ -96,7 +96,7 @@ func (f *Faults) parse(text string) error {
 	return nil
 }
 
-// check says what else is wrong with f.
+// check returns the other problems of f.
 func (f *Faults) check() error {
 	if f.Latency < 0 || f.Latency > time.Hour {
 		return errors.New("latency: from 0 to 1h")
@@ -127,8 +127,8 @@ func (f Faults) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON implements json.Unmarshaler for
 // {"latency":"20ms","429":0.01,"500":0.01,"reset":0.01,"cut":0.01,"slow":0.01,"on":["accounts"]};
-// what is left out is none. The kinds may also stand in a member "fault", as an object
-// or in the form of the flag.
+// missing members are zero. The kinds may also be in a member "fault", as an object or
+// in the form of the flag.
 func (f *Faults) UnmarshalJSON(body []byte) error {
 	members, err := decodeObject(body)
 	if err != nil {
@@ -185,7 +185,7 @@ func (f *Faults) member(name string, raw json.RawMessage) error {
 	return f.set(name, probability)
 }
 
-// faults decides what goes wrong. It is safe for concurrent use.
+// faults chooses the fault of each exchange. It is safe for concurrent use.
 type faults struct {
 	dice *dice
 

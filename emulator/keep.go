@@ -2,7 +2,8 @@ package emulator
 
 import "time"
 
-// What follows notes the changes of a space for its disk; keep commits them together.
+// The methods below record the changes of a space for its disk; keep commits them
+// together.
 
 // storeRecord, partitionRecord and itemRecord are the things of a shelf as the disk
 // has them, with their place in it.
@@ -142,7 +143,7 @@ func (s *space) confirmationRecord(c *confirmation) confirmationRecord {
 	return r
 }
 
-// keep commits what the operation changed.
+// keep commits the changes of the operation.
 func (s *space) keep() error {
 	for c := range s.unkept {
 		s.note(change{bucket: confirmationBucket, key: c.id, value: record(s.confirmationRecord(c))})

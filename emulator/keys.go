@@ -20,8 +20,8 @@ func (c *call) listKeys() (answer, error) {
 	return pageAnswer(c, values, page, more), nil
 }
 
-// listObjects answers with the objects of a partition: with what describes them, with
-// their values, or with both.
+// listObjects answers with the objects of a partition: their descriptions, their
+// values, or both.
 func (c *call) listObjects() (answer, error) {
 	inclusion, err := c.one("inclusion")
 	if err != nil {
@@ -91,8 +91,8 @@ func listedObject(key string, v value, inclusion string) map[string]any {
 	return listed
 }
 
-// livePage returns a page of the items of the path's partition, and removes what it
-// found expired on the way.
+// livePage returns a page of the items of the path's partition, and removes expired
+// ones.
 func (c *call) livePage(prefixed bool) (page []*slot[*item], more bool, err error) {
 	l, err := c.listing(prefixed)
 	if err != nil {
@@ -130,8 +130,8 @@ func (c *call) getKey() (answer, error) {
 	return c.tagged(c.confirmed(jsonAnswer(http.StatusOK, o))), nil
 }
 
-// headKey says whether a key exists, which does not extend its life: the vendor counts
-// Contains as no read.
+// headKey reports whether a key exists. This does not extend the key's life: the vendor
+// does not count Contains as a read.
 func (c *call) headKey() (answer, error) {
 	if err := c.readKey(); err != nil {
 		return answer{}, err

@@ -29,7 +29,7 @@ func (g group[T]) fill() {
 	}
 }
 
-// errOrphan is of a record whose store or partition is missing.
+// errOrphan is the error for a record whose store or partition is missing.
 var errOrphan = errors.New("a record without what it belongs to")
 
 // load reads everything that a former run kept.

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// longAgo is when everything in the world was made, as far as anybody is told.
+// longAgo is the creation time of everything in the world, in all answers.
 const longAgo = "2024-01-01T00:00:00.000Z"
 
-// meJSON is /accounts/api/me. Client is absent for a login, user for a client whose
-// creator the world does not name.
+// meJSON is the answer of /accounts/api/me. Client is absent for a login, user for a
+// client whose creator the world does not name.
 type meJSON struct {
 	Client *clientJSON `json:"client,omitempty"`
 	User   *userJSON   `json:"user,omitempty"`
@@ -63,8 +63,8 @@ type organizationJSON struct {
 	Properties            map[string]any `json:"properties"`
 }
 
-// me tells who a token is. A connected app's user is the one who created it, seen from
-// the app: the organizations are those the app reaches.
+// me returns the client and user of a token. A connected app's user is the one that
+// created it, as the app sees it: the organizations are those of the app.
 func (c *accountsCall) me() (answer, error) {
 	if err := c.authenticated(); err != nil {
 		return answer{}, err

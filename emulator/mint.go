@@ -77,7 +77,7 @@ func (c *accountsCall) token(g grant, refresh, redirect string) answer {
 }
 
 // authenticatedClient returns the client that the request authenticates: by Basic if it
-// has that, else by client_id and client_secret in its body.
+// has that, otherwise by client_id and client_secret in its body.
 func (c *accountsCall) authenticatedClient() (Client, error) {
 	id, secret, basic := c.in.BasicAuth()
 	if !basic {
@@ -138,7 +138,7 @@ func (c *accountsCall) introspectV2() (answer, error) {
 	return c.introspection(client.Organization, c.chosen.is(introspectTime, "milliseconds"))
 }
 
-// introspection tells what a token of this plane stands for.
+// introspection returns the client, user and times of a token of this plane.
 func (c *accountsCall) introspection(callersHome string, milliseconds bool) (answer, error) {
 	token := c.params["token"]
 	if token == "" {
@@ -167,8 +167,9 @@ func (c *accountsCall) introspection(callersHome string, milliseconds bool) (ans
 	return jsonAnswer(http.StatusOK, told), nil
 }
 
-// revoke ends a token (RFC 7009): the client it was issued to may, and whoever holds
-// it, by sending it as bearer too. An unknown token is no error.
+// revoke ends a token (RFC 7009). It may be called by the client that the token was
+// issued to, and by any client that also sends the token as bearer. An unknown token is
+// no error.
 func (c *accountsCall) revoke() (answer, error) {
 	token := c.params["token"]
 	if token == "" {

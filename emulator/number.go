@@ -7,10 +7,10 @@ import (
 	"strconv"
 )
 
-// calculate alters a number in place. The API description says that POST does this
-// ("in a non-idempotent fashion") and gives it a media type; the members of the body
-// are our choice: {"operation":"add","numberValue":5}, with add, subtract, multiply.
-// A key that does not exist counts as 0.
+// calculate changes a number in place. The API description defines this for POST ("in a
+// non-idempotent fashion") with a media type; the members of the body are chosen by us:
+// {"operation":"add","numberValue":5}, with add, subtract, multiply. A key that does
+// not exist counts as 0.
 func (c *call) calculate() (answer, error) {
 	operation := "add"
 	var operand json.RawMessage // a json.Number would take "1" for 1
@@ -43,7 +43,7 @@ func (c *call) calculate() (answer, error) {
 }
 
 // arithmetic applies an operation to two JSON numbers: exactly if both are integers and
-// the result fits 64 bits, else in floating point.
+// the result fits 64 bits, otherwise in floating point.
 func arithmetic(operation, a, b string) (string, bool) {
 	x, errX := strconv.ParseInt(a, 10, 64)
 	y, errY := strconv.ParseInt(b, 10, 64)

@@ -20,15 +20,15 @@ type call struct {
 	space     *space
 	now       time.Time // taken under the space's lock
 
-	// What the path leads to, as far as it was looked for.
+	// The store, partition and so on of the path, as far as they have been read.
 	store     *store
 	partition *partition
 	item      *item
-	pending   *confirmation // what the operation has made pending
+	pending   *confirmation // made pending by the operation
 }
 
-// objectStore answers a request for Object Store: who calls, may they now, may they,
-// and then what they ask.
+// objectStore answers a request for Object Store. It checks the token, the rate and the
+// rights, and then performs the operation.
 func (e *Emulator) objectStore(x *exchange) answer {
 	c := &call{Emulator: e, exchange: x}
 	var err error
@@ -55,7 +55,7 @@ func (e *Emulator) objectStore(x *exchange) answer {
 	return a
 }
 
-// perform decides whether the caller may, and does what is asked.
+// perform checks the caller's rights and performs the operation.
 func (c *call) perform() (answer, error) {
 	if err := c.authorize(); err != nil {
 		return answer{}, err
@@ -108,7 +108,7 @@ func (e *Emulator) foreign(organization string) error {
 // numberOperation is the one media type that the API description gives POST of a key.
 const numberOperation = "application/vnd.objectstore.v1.numberoperation+json"
 
-// readBody reads what the operation wants before any lock is taken.
+// readBody reads the body that the operation needs, before any lock is taken.
 func (c *call) readBody() (err error) {
 	const plainJSON = "application/json"
 	switch c.operation.body {
@@ -236,7 +236,7 @@ func statusResponse(message string) any {
 // overRate is the answer to a request above the rate.
 func (e *Emulator) overRate(s subject, wait time.Duration) answer { return e.tooMany(s.String(), wait) }
 
-// tooMany is the vendor's 429 to who asked too often.
+// tooMany returns the vendor's 429 for a client over its rate.
 func (e *Emulator) tooMany(who string, wait time.Duration) answer {
 	a := jsonAnswer(http.StatusTooManyRequests, statusResponse(who+" can not perform more requests in this time window"))
 	if e.chosen.is(retryAfter, "on") {

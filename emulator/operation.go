@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// resource is what an Object Store path leads to.
+// resource is the kind of object that an Object Store path names.
 type resource string
 
 const (
@@ -31,7 +31,7 @@ type operation struct {
 	run      func(*call) (answer, error)
 }
 
-// bodyKind is what an operation reads.
+// bodyKind is the kind of body that an operation reads.
 type bodyKind int
 
 const (
@@ -70,11 +70,13 @@ func operations() []operation {
 	}
 }
 
-// ref is what an Object Store path names, decoded; a key in its canonical spelling.
+// ref contains the names in an Object Store path, decoded; a key in its canonical
+// spelling.
 type ref struct{ organization, environment, store, partition, key, confirmation string }
 
-// route returns the operation and what its path names, or a problem: 404 for no path of
-// Object Store's, 501 for the one that the vendor's page shows and nobody defines, 405.
+// route returns the operation and the names in its path, or a problem: 404 for a path
+// that is not Object Store's, 501 for the one that the vendor's page shows without a
+// definition, 405.
 func (e *Emulator) route(method, path string) (operation, ref, error) {
 	segments, err := decodeSegments(strings.TrimPrefix(path, "/api/v1/"))
 	if err != nil {

@@ -12,22 +12,22 @@ import (
 // Options configures New. The zero value is the built-in world, kept in memory,
 // limited to 10 requests in any second per client, without faults.
 type Options struct {
-	// World is what exists at the start: organizations, environments, clients,
-	// users, stores and entries. Nil means BuiltInWorld.
+	// World contains the organizations, environments, clients, users, stores and
+	// entries that exist at the start. Nil means BuiltInWorld.
 	World *World
 
-	// Data is a folder in which everything is kept between runs: stores, entries,
-	// pending confirmations, tokens, rights, counts and the clock. It survives
-	// kill -9, not a power failure. Empty means memory only. What the folder holds
-	// goes before the stores and entries of World.
+	// Data is a folder in which all data are stored between runs: stores, entries,
+	// pending confirmations, tokens, rights, counts and the clock. They survive kill
+	// -9, but not a power failure. Empty means memory only. Data in the folder replace
+	// the stores and entries of World.
 	Data string
 
 	// Rate is how many Object Store requests are served in any sliding second.
 	// Zero means 10, the vendor's base rate; negative means no limit.
 	Rate int
 
-	// RateBy is what Rate is counted by: "client" (the default), "location" (a client in each
-	// region), "app", "store" or "ip".
+	// RateBy is the unit that Rate limits: "client" (the default), "location" (a client
+	// in each region), "app", "store" or "ip".
 	RateBy string
 
 	// AccountsRate is how many Access Management requests a client or user may make
@@ -51,7 +51,7 @@ type Options struct {
 	// StatsLag is how long a request takes to show in the Stats API.
 	StatsLag time.Duration
 
-	// Choose settles what nobody outside the vendor knows: choice to value, as
+	// Choose sets properties that are not known outside the vendor: choice to value, as
 	// listed by Choices. A choice that is not named has its default.
 	Choose map[string]string
 
@@ -63,7 +63,7 @@ type Options struct {
 const (
 	defaultRate         = 10
 	defaultAccountsRate = 500
-	// maxRate bounds what the sliding log of one client holds.
+	// maxRate limits the size of one client's sliding log.
 	maxRate = 100_000
 )
 

@@ -18,7 +18,7 @@ const pageSize = 25
 // refused.
 const tagBytes = 12
 
-// listing reads which part of a list is asked for.
+// listing reads the parameters of a list.
 func (c *call) listing(prefixed bool) (listing, error) {
 	l := listing{limit: pageSize, byName: c.chosen.is(listOrder, "name")}
 	var err error

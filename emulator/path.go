@@ -23,7 +23,7 @@ func splitTarget(r *http.Request) (path, query string) {
 	return path, query
 }
 
-// decodeSegments splits what follows a prefix in a raw path at its slashes and then
+// decodeSegments splits the rest of a raw path, after a prefix, at its slashes and then
 // decodes each segment exactly once, so that %2F in a key stays part of the key.
 func decodeSegments(raw string) ([]string, error) {
 	parts := strings.Split(raw, "/")
@@ -37,7 +37,8 @@ func decodeSegments(raw string) ([]string, error) {
 	return parts, nil
 }
 
-// checkName returns what is wrong with a decoded path segment as the name of a what, or nil.
+// checkName returns the problem of a decoded path segment as a name of this kind, or
+// nil.
 func checkName(what, name string, limit int) *problem {
 	switch {
 	case name == "":

@@ -20,7 +20,7 @@ const (
 type plane struct {
 	id       string
 	accounts string // host of Access Management
-	suffix   string // what its other hosts end in
+	suffix   string // the end of its other hosts
 	regions  []region
 }
 
@@ -104,9 +104,10 @@ func (p plane) host(regionID string) string { return "object-store-" + regionID 
 // page: with a dot where the table of hosts has a dash.
 func (p plane) dottedHost(regionID string) string { return "object-store." + regionID + "." + p.suffix }
 
-// locate returns the place of a request with this Host header and raw path. A host of
-// the vendor's decides alone; else the path's prefix does: /{plane}/{region}/api/v1,
-// /{plane}/accounts and, for the Stats API, /{plane}/api/v1. The back door is on every host.
+// locate returns the place of a request with this Host header and raw path. If the host
+// is the vendor's, it alone decides; otherwise the path's prefix does:
+// /{plane}/{region}/api/v1, /{plane}/accounts and, for the Stats API, /{plane}/api/v1.
+// The back door is on every host.
 func (a *atlas) locate(host, path string) place {
 	if strings.HasPrefix(path, "/_osemu/") {
 		return place{service: backDoorService, path: path}

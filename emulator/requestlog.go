@@ -30,8 +30,8 @@ const (
 	maxRequestBytes = 64 << 20
 )
 
-// requestLog keeps what was received, in the order in which it came. It is safe for
-// concurrent use.
+// requestLog contains the received requests, in the order in which they arrived. It is
+// safe for concurrent use.
 type requestLog struct {
 	mu    sync.Mutex // guards all below
 	list  []*Request
@@ -72,7 +72,7 @@ func (l *requestLog) answered(entry *Request, status int) {
 	entry.Status = status
 }
 
-// all returns a copy of what is kept, the oldest first.
+// all returns a copy of the log, the oldest request first.
 func (l *requestLog) all() []Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()

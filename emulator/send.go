@@ -93,7 +93,7 @@ func wait(r *http.Request, d time.Duration) {
 	}
 }
 
-// tell writes a line about an exchange to the log.
+// tell logs an exchange.
 func (e *Emulator) tell(x *exchange, a answer, fault faultKind) {
 	if e.log == nil {
 		return

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// A shelf holds named things in two orders: by name and by the time they were first
-// put there. A page starts at any mark in logarithmic time, whether the thing it was
-// taken from still exists or not, so pages stay cheap and tokens stay valid however
-// long the shelf is and whatever happens between two pages.
+// A shelf contains named items in two orders: by name and by the time of their first
+// insertion. A page starts at any mark in logarithmic time, even if the item at that
+// mark no longer exists, so that pages stay cheap and page tokens stay valid for a
+// shelf of any length and after any changes between two pages.
 //
 // It is not safe for concurrent use.
 type shelf[T any] struct {
@@ -53,8 +53,8 @@ func newShelf[T any]() *shelf[T] {
 
 func (s *shelf[T]) len() int { return s.count }
 
-// before fills in, at each height, the last tower whose name is below name, and
-// returns the first one that is not, or nil.
+// before stores in path, at each height, the last tower whose name is less than name,
+// and returns the first one that is not, or nil.
 func (s *shelf[T]) before(name string, path *[maxHeight]*tower[T]) *tower[T] {
 	at := &s.head
 	for h := maxHeight - 1; h >= 0; h-- {
@@ -158,7 +158,7 @@ func (s *shelf[T]) eachByName(from mark, prefix string, visit func(*slot[T]) boo
 	}
 }
 
-// listing says which part of a shelf to list.
+// listing defines the part of a shelf to list.
 type listing struct {
 	from   mark
 	prefix string
@@ -166,9 +166,9 @@ type listing struct {
 	limit  int
 }
 
-// page returns up to l.limit slots for which alive holds, and whether more follow.
-// What is listed by prefix is listed by name: only so is it found without a search
-// through the whole shelf.
+// page returns up to l.limit slots for which alive returns true, and whether more
+// follow. A list by prefix is sorted by name: only then can it be found without a
+// search through the whole shelf.
 func (s *shelf[T]) page(l listing, alive func(*slot[T]) bool) (page []*slot[T], more bool) {
 	visit := func(found *slot[T]) bool {
 		if !alive(found) {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A space holds the stores of one environment in one region of one plane. Whatever
-// happens in it happens under its lock, one operation after the other.
+// A space contains the stores of one environment in one region of one plane. Its
+// operations run under its lock, one after the other.
 type space struct {
 	id   spaceID
 	disk *disk // nil: memory only
@@ -35,9 +35,11 @@ type store struct {
 type partition struct {
 	name  string
 	items *shelf[*item]
-	// hidden is the confirmable deletion that has taken the partition away for now.
+	// hidden is the confirmable deletion that has removed the partition until it is
+	// settled.
 	hidden *confirmation
-	// undos are, by key, what unconfirmed operations would restore, oldest first.
+	// undos are, by key, the items that unconfirmed operations would restore, oldest
+	// first.
 	undos map[string][]*undo
 }
 
@@ -63,7 +65,7 @@ func (s *space) store(name string) *store {
 	return st
 }
 
-// find returns a store and a partition of it, a hidden one too; nil where there is none.
+// find returns a store and a partition of it, also a hidden one; nil if there is none.
 func (s *space) find(storeID, name string) (*store, *partition) {
 	st := s.store(storeID)
 	if st == nil {
@@ -82,7 +84,7 @@ func (st *store) partition(name string) *partition {
 	return p
 }
 
-// item returns what is stored under key, or nil. What has expired goes now.
+// item returns the item stored under key, or nil. It removes an expired item.
 func (s *space) item(st *store, p *partition, key string, now time.Time) *item {
 	it, ok := p.items.get(key)
 	if !ok {

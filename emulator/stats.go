@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// series is what requests are counted by. Environment is empty for the list of regions,
-// store for what concerns no one store: those count above only.
+// series is the key under which requests are counted. Environment is empty for the list
+// of regions, store for operations that concern no single store; those count only for
+// the levels above.
 type series struct{ plane, organization, environment, region, store string }
 
 // counts are the Object Store requests answered 2xx, by series and hour. It is safe
@@ -70,7 +71,7 @@ func (s *counts) add(of series, minute, n int64) {
 	s.disk.keepCount(of, hour, hours[hour])
 }
 
-// show makes visible what is old enough.
+// show makes counts visible that are old enough.
 func (s *counts) show(now time.Time) {
 	for len(s.recent) > 0 && now.Sub(time.Unix(s.recent[0].minute, 0)) >= s.lag {
 		first := s.recent[0]
@@ -79,7 +80,7 @@ func (s *counts) show(now time.Time) {
 	}
 }
 
-// prune drops, once a day, what no query can ask for any more.
+// prune drops, once a day, the counts that queries can no longer reach.
 func (s *counts) prune(now time.Time) {
 	if now.Sub(s.pruned) < 24*time.Hour {
 		return

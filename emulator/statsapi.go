@@ -19,7 +19,7 @@ type statsQuery struct {
 	period        string
 	first         time.Time // the start of the first bucket
 	end           time.Time // no bucket begins here or later, but for the first
-	oldest        time.Time // nothing before is kept
+	oldest        time.Time // earlier counts are dropped
 }
 
 // statsAnswer answers a request for the Stats API.
@@ -88,7 +88,7 @@ func (e *Emulator) statsAsked(x *exchange, q statsQuery, organization string) (a
 	return jsonAnswer(http.StatusOK, e.statsBuckets(x.place.plane, q, now)), nil
 }
 
-// statsRoute returns the question that the decoded segments of a path ask.
+// statsRoute returns the query for the decoded segments of a path.
 func statsRoute(segments []string) (q statsQuery, organization string, ok bool) {
 	words := []string{"organizations", "environments", "regions", "stores"}
 	names := [4]string{}
@@ -220,14 +220,14 @@ func (q statsQuery) matches(planeID string) func(series) bool {
 	}
 }
 
-// covers reports whether an hour is in the buckets asked for and still kept.
+// covers reports whether an hour is in the requested buckets and not yet dropped.
 func (q statsQuery) covers(hour time.Time) bool {
 	b := bucket(q.period, hour)
 	return q.asks(b) && !b.Before(bucket(q.period, q.oldest))
 }
 
-// asks reports whether the bucket that begins at b is in the range: the one that holds
-// startDate, and those that begin after it and before endDate.
+// asks reports whether the bucket that begins at b is in the range: the one that
+// contains startDate, and those that begin after it and before endDate.
 func (q statsQuery) asks(b time.Time) bool {
 	return b.Equal(q.first) || b.After(q.first) && b.Before(q.end)
 }

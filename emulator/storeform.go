@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// shown returns the attributes of a store in the form that was chosen: that of the pages
-// and of what users see, or that of the examples in the vendor's OpenAPI description.
+// shown returns the attributes of a store in the chosen form: that of the pages and of
+// users' reports, or that of the examples in the vendor's OpenAPI description.
 func (c *call) shown(a attributes) any {
 	milliseconds, text := c.chosen.is(ttlNames, "milliseconds"), c.chosen.is(encryptedForm, "string")
 	if !milliseconds && !text {

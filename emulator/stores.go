@@ -44,8 +44,8 @@ func (c *call) getStore() (answer, error) {
 	return jsonAnswer(http.StatusOK, c.shown(c.store.attributes)), nil
 }
 
-// putStore creates a store, or gives one that exists other attributes and leaves what
-// is in it alone.
+// putStore creates a store, or changes the attributes of an existing one and leaves its
+// contents unchanged.
 func (c *call) putStore() (answer, error) {
 	a := defaultAttributes(c.ref.store)
 	body, err := c.storeBody()
@@ -58,7 +58,7 @@ func (c *call) putStore() (answer, error) {
 	return c.storeWritten(c.space.setStore(c.ref.store, a)), nil
 }
 
-// patchStore changes some attributes. A new TTL is for what is written from now on.
+// patchStore changes some attributes. A new TTL applies to later writes.
 func (c *call) patchStore() (answer, error) {
 	if err := c.wantStore(); err != nil {
 		return answer{}, err

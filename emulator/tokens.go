@@ -15,7 +15,7 @@ const (
 	maxTokens   = 100_000             // then the oldest go
 )
 
-// grant is what a token stands for.
+// grant is the client or user, and the plane, of a token.
 type grant struct {
 	Plane   string    `json:"plane"`
 	Client  string    `json:"client,omitempty"`
@@ -24,7 +24,7 @@ type grant struct {
 	Expires time.Time `json:"expires"`
 }
 
-// digest stands for a token: only this is kept of it.
+// digest identifies a token; the token itself is not stored.
 type digest [sha256.Size]byte
 
 func digestOf(token string) digest { return sha256.Sum256([]byte(token)) }
@@ -62,7 +62,7 @@ func (t *tokens) add(d digest, g *grant, now time.Time) (gone []digest) {
 	return gone
 }
 
-// get returns what a token stands for, or nil if it is not good.
+// get returns the grant of a token, or nil if the token is invalid.
 func (t *tokens) get(d digest, now time.Time) *grant {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -14,12 +14,12 @@ import (
 const (
 	maxValue    = 10 << 20
 	maxMetadata = 4 << 10
-	// maxName bounds every path segment; of keys the vendor says 1024 bytes.
+	// maxName limits every path segment; the vendor's limit for keys is 1024 bytes.
 	maxName = 1024
 )
 
-// object is what is stored under a key, in the form in which it travels. The order of
-// the fields is the order on the vendor's page.
+// object is a key's object in its JSON form. The order of the fields is the order on
+// the vendor's page.
 type object struct {
 	BinaryValue    *string           `json:"binaryValue,omitempty"`
 	ConfirmationID string            `json:"confirmationId,omitempty"`
@@ -38,7 +38,7 @@ const (
 	typeBinary = "BINARY"
 )
 
-// value is what is stored under a key.
+// value is the value stored under a key.
 type value struct {
 	kind     string // a value type
 	text     string // the string, the number's literal, or base64
@@ -46,7 +46,7 @@ type value struct {
 	index    *int // as it was sent
 }
 
-// value checks an object and returns what it holds.
+// value checks an object and returns its value.
 func (o object) value() (value, *problem) {
 	kind, text, err := o.content()
 	if err != nil {

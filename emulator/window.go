@@ -26,8 +26,8 @@ func newWindow(rate int, c *clock) *window {
 	return &window{rate: rate, clock: c, logs: map[string][]time.Time{}}
 }
 
-// take lets a request of the subject in, at the instant it returns, or says how long
-// until it could.
+// take admits a request of the subject, at the time it returns, or returns how long to
+// wait.
 func (w *window) take(subject string) (admitted time.Time, wait time.Duration) {
 	if w.rate < 0 {
 		return time.Time{}, 0
@@ -54,7 +54,8 @@ func (w *window) giveBack(subject string, admitted time.Time) {
 	}
 }
 
-// recent drops from a log what is a period old: it limits nobody any more.
+// recent drops entries that are a period old from a log: they limit no request any
+// more.
 func recent(log []time.Time, now time.Time) []time.Time {
 	for len(log) > 0 && now.Sub(log[0]) >= ratePeriod {
 		log = log[1:]
@@ -62,7 +63,7 @@ func recent(log []time.Time, now time.Time) []time.Time {
 	return log
 }
 
-// sweep forgets, once a period, the subjects that did nothing for one.
+// sweep removes, once a period, the subjects without a request for one period.
 func (w *window) sweep(now time.Time) {
 	if now.Sub(w.swept) < ratePeriod {
 		return
@@ -77,15 +78,15 @@ func (w *window) sweep(now time.Time) {
 
 func rateSubjects() []string { return []string{"client", "app", "store", "ip", "location"} }
 
-// subject is whom a request counts for.
+// subject is the key under which a request counts.
 type subject struct{ kind, name, key string }
 
 // String returns how the vendor's 429 names the subject: "ip 3.16.69.227", and by
 // analogy "client app-one".
 func (s subject) String() string { return s.kind + " " + s.name }
 
-// rateSubject returns whom a request counts for: the vendor's own documents disagree
-// about that.
+// rateSubject returns the key under which a request counts: the vendor's own documents
+// contradict each other about it.
 func (e *Emulator) rateSubject(x *exchange, r ref) subject {
 	s := subject{kind: e.rateBy}
 	at := strings.Join([]string{x.place.plane, x.place.region, r.environment}, "\x00")
@@ -99,7 +100,7 @@ func (e *Emulator) rateSubject(x *exchange, r ref) subject {
 	case s.kind == "app" && r.store != "":
 		s.name = application(r.store)
 		s.key = at + "\x00" + s.name
-	default: // by client, in each region for itself by location, and what has no store
+	default: // by client, also for each region if by location, and operations without a store
 		s.kind, s.name = "client", x.grant.Client
 		if s.name == "" {
 			s.kind, s.name = "user", x.grant.User

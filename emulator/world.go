@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// World is what exists at the start, in every plane. A token serves only in the plane
-// that minted it.
+// World contains the organizations, clients and stores that exist at the start, in
+// every plane. A token is valid only in the plane that minted it.
 type World struct {
 	Organizations []Organization `json:"organizations"`
 	Environments  []Environment  `json:"environments"`
@@ -16,8 +16,8 @@ type World struct {
 	Stores        []Store        `json:"stores,omitempty"`
 	Entries       []Entry        `json:"entries,omitempty"`
 
-	// position tells where in its file a path such as clients[2].id is; nil for a
-	// world that is not from a file.
+	// position returns the position in its file of a path such as clients[2].id; nil
+	// for a world that is not from a file.
 	position func(path string) string
 }
 
@@ -45,8 +45,8 @@ type Client struct {
 	Organization string `json:"organization"`
 	// Scopes are any of read:store, manage:store, manage:store_data and read:store_metrics.
 	Scopes []string `json:"scopes"`
-	// CreatedBy is the id of the user whom /accounts/api/me tells beside the client;
-	// empty means that it tells none.
+	// CreatedBy is the id of the user that /accounts/api/me returns beside the client;
+	// empty means that it returns none.
 	CreatedBy string `json:"createdBy,omitempty"`
 	// GrantTypes are client_credentials (the default), password and refresh_token.
 	GrantTypes   []string `json:"grantTypes,omitempty"`
@@ -171,7 +171,7 @@ func (e Entry) object() object {
 	return o
 }
 
-// locations returns where a store of a world is: all 17 unless it says.
+// locations returns the locations of a store of a world: all 17 unless it names some.
 func (s Store) locations(a *atlas) []location {
 	var places []location
 	for _, text := range s.Locations {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A worldCheck gathers what is wrong with a world.
+// A worldCheck collects the problems of a world.
 type worldCheck struct {
 	world    *World
 	problems []error

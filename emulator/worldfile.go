@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// ParseWorld reads a world in JSON, as the -world flag does. Every problem is told with
-// name, line and member, as in "world.json:12: clients[2].organization: …".
+// ParseWorld reads a world in JSON, as the -world flag does. Every problem is reported
+// with name, line and member, as in "world.json:12: clients[2].organization: …".
 func ParseWorld(name string, text []byte) (*World, error) {
 	at, err := positionsOf(text)
 	if err != nil {
@@ -170,7 +170,8 @@ func knownMembers(t reflect.Type, path string, known map[string]bool) {
 	}
 }
 
-// locatedJSONError says where in a text the JSON is wrong, without repeating any of it.
+// locatedJSONError reports the position of a JSON error in a text, without quoting the
+// text.
 func locatedJSONError(name string, text []byte, err error) error {
 	line := func(offset int64) int {
 		return 1 + bytes.Count(text[:min(offset, int64(len(text)))], []byte("\n"))

@@ -121,8 +121,8 @@ func (c *call) write(v value, confirmable bool) (created bool, err error) {
 	return before == nil, nil
 }
 
-// changing prepares the change of a key that holds before: what was pending below it is
-// settled, or this change is made pending too.
+// changing prepares a change of a key with the item before: the pending changes below
+// it are settled, or this change is made pending too.
 func (c *call) changing(before *item, confirmable bool) {
 	if !confirmable {
 		c.space.settle(c.partition, c.ref.key, len(c.partition.undos[c.ref.key])-1)
