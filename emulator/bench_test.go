@@ -105,7 +105,7 @@ func TestConcurrentRequestsDoNotDisturbEachOther(t *testing.T) {
 	}
 }
 
-// busy does some of everything and returns what went wrong.
+// busy sends requests of several kinds and returns the first failure.
 func (c client) busy(n, rounds int) string {
 	own := fmt.Sprintf("%s/own-%d", demoKeys, n)
 	for i := range rounds {

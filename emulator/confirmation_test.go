@@ -207,8 +207,8 @@ func TestOperationThatIsNotConfirmableTellsNoID(t *testing.T) {
 	}
 }
 
-// What is deleted takes along what was pending in it: nothing of it comes back, however
-// the pending operations end, and whatever has taken its place by then.
+// A deletion ends the pending operations below it: nothing of the deleted data is
+// restored, however those end, even if new data have the same names by then.
 func TestDeletionEndsWhatWasPendingBelow(t *testing.T) {
 	for _, deletion := range []struct {
 		target string
@@ -260,9 +260,9 @@ func TestAckOfAPartitionsDeletionEndsWhatWasPendingInIt(t *testing.T) {
 	}
 }
 
-// A model of one key: the list of what was done to it, each step pending, final or
-// undone. What the key holds is the last step that is not undone; a final step makes
-// all before it final in effect.
+// A model of one key: the list of its operations, each step pending, final or undone.
+// The key's value is that of the last step that is not undone; a final step makes all
+// earlier steps final in effect.
 type step struct {
 	value string // "" is a deletion
 	state string // pending, final, undone
@@ -285,8 +285,8 @@ func holds(steps []step) string {
 	return value
 }
 
-// TestKeyHoldsTheLastOperationThatWasNotRolledBack checks any order of writes, deletions, acks and
-// nacks of one key against the model.
+// TestKeyHoldsTheLastOperationThatWasNotRolledBack compares random sequences of writes,
+// deletions, acks and nacks of one key with the model.
 func TestKeyHoldsTheLastOperationThatWasNotRolledBack(t *testing.T) {
 	e := start(t, emulator.Options{})
 	c := as(t, e, "us", "one")

@@ -154,8 +154,8 @@ func (p described) names(segments []string) (map[string]string, bool) {
 	return names, true
 }
 
-// check returns what is wrong with an answer: the status is not listed, or content
-// type, headers or body are not as described.
+// check returns an error if the status of an answer is not listed, or if its content
+// type, headers or body differ from the description.
 func (d *description) check(r *http.Request, got response) error {
 	m := d.find(r)
 	if m == nil {
@@ -202,7 +202,8 @@ func (d *description) remember(body string) {
 	}
 }
 
-// checkRefusal returns what is wrong with the answer to what is not in the document.
+// checkRefusal returns an error if an answer to a request that is not in the document
+// is wrong.
 func (d *description) checkRefusal(got response) error {
 	refusals := []int{400, 401, 403, 404, 405, 413, 415, 429, 500, 501}
 	if !slices.Contains(refusals, got.status) {
@@ -236,7 +237,8 @@ func (d *description) input(r *http.Request, m *match) *openapi3filter.RequestVa
 	}
 }
 
-// conform fails the test unless an answer is as the document says. Benchmarks are let off.
+// conform fails the test unless an answer is as the document describes. It does nothing
+// in benchmarks.
 func conform(t testing.TB, r *http.Request, got response) response {
 	t.Helper()
 	if _, timed := t.(*testing.B); timed {

@@ -15,9 +15,10 @@ import (
 	"osgate/emulator"
 )
 
-// The contract: what the vendor's documents say of Object Store v2, as requests. It runs
-// against osemu always and, where these variables are set, against a real one too, so
-// that drift is found. Only what is documented is in here, no choice of the emulator's.
+// The contract: the vendor's documentation of Object Store v2 as requests. It runs
+// against osemu always and, if these variables are set, against a real one too, so that
+// differences are found. It contains only documented behavior, none of the emulator's
+// choices.
 //
 //	OSV2_CONTRACT_BASE_URL       a region, such as https://object-store-us-east-1.anypoint.mulesoft.com
 //	OSV2_CONTRACT_AUTH_URL       its Access Management, such as https://anypoint.mulesoft.com
@@ -26,8 +27,8 @@ import (
 //	OSV2_CONTRACT_ORGANIZATION   ids in which the app may make a store
 //	OSV2_CONTRACT_ENVIRONMENT
 //
-// The store it makes has a name of its own and is deleted at the end; it asks at most
-// seven times a second, about 70 times in all.
+// The store that it creates has a unique name and is deleted at the end; it sends at most
+// seven requests a second, about 70 in all.
 func TestContract(t *testing.T) {
 	t.Run("osemu", func(t *testing.T) {
 		e := start(t, emulator.Options{})
@@ -265,7 +266,7 @@ func (s *service) pagesHoldTwentyFive(t *testing.T) {
 	}
 }
 
-// API description 1.0.8: 204, and 404 for what is not there.
+// API description 1.0.8: 204, and 404 for a key that does not exist.
 func (s *service) keyIsDeleted(t *testing.T) {
 	target := s.keys("contract") + "/text"
 	s.ask(t, http.MethodDelete, target, "", nil, http.StatusNoContent)

@@ -8,8 +8,8 @@ import (
 	"osgate/emulator"
 )
 
-// The package comment's table of what nobody knows names every choice and every value
-// but the default.
+// The table of unknown properties in the package comment names every choice and every
+// value but the default.
 func TestTableOfUnknownsNamesEveryChoice(t *testing.T) {
 	comment, err := os.ReadFile("doc.go")
 	if err != nil {

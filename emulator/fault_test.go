@@ -30,7 +30,7 @@ func serve(t *testing.T, o emulator.Options) wire {
 	return wire{as(t, e, "us", "one"), server.URL}
 }
 
-// fetch sends a request and returns status and body, or what went wrong on the way.
+// fetch sends a request and returns status and body, or the error of the connection.
 func (w wire) fetch(method, target, body string) (int, string, error) {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.t.Context(), method, w.url+target, strings.NewReader(body))

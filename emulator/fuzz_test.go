@@ -24,7 +24,7 @@ func wired(method, target, headers, body string) *http.Request {
 	return r
 }
 
-// Whatever comes, the answer is no 5xx but 501, and its body is empty or JSON.
+// For any request, the answer is no 5xx but 501, and its body is empty or JSON.
 func FuzzHandler(f *testing.F) {
 	e := start(f, emulator.Options{AccountsRate: -1})
 	token := as(f, e, "us", "one").token
@@ -67,8 +67,8 @@ func FuzzHandler(f *testing.F) {
 	})
 }
 
-// Whatever stands for a key in a path, either it is refused, or what is stored there is
-// found under the segment decoded once, with plus signs for spaces, and nowhere else.
+// A key in a path is either refused, or its value is stored under the segment decoded
+// once, with plus signs for spaces, and under no other key.
 func FuzzKeyInPath(f *testing.F) {
 	e := start(f, emulator.Options{})
 	c := as(f, e, "us", "one")

@@ -12,7 +12,7 @@ import (
 // uuid is the form of ids (RFC 9562 section 5.4).
 var uuid = regexp.MustCompile("^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 
-// issued are ids by their value, with what each was made for.
+// issued contains ids by their value, with the kind of each.
 type issued map[string]string
 
 // add notes an id, which must be new: an old token would be another client's.
@@ -27,8 +27,9 @@ func (i issued) add(t *testing.T, id, made string) {
 	i[id] = made
 }
 
-// TestSeedDoesNotRepeatTheIDsOfAFormerRun makes ids of each kind, more of them than another run has made before, so that
-// a run that begins anywhere in the ids of another meets some of them.
+// TestSeedDoesNotRepeatTheIDsOfAFormerRun creates more ids of each kind than an earlier
+// run did, so that a run that starts anywhere in the ids of another would repeat some
+// of them.
 func TestSeedDoesNotRepeatTheIDsOfAFormerRun(t *testing.T) {
 	for _, seed := range []int64{0, 7} {
 		w := emulator.BuiltInWorld()

@@ -25,8 +25,9 @@ const (
 	numbers   = "application/vnd.objectstore.v1.numberoperation+json"
 )
 
-// sample is a request and the status it is to have. {token} in target or body stands for
-// the token of app-one, {id} for that of a pending operation, which confirmable starts.
+// sample is a request and its expected status. In target or body, {token} is replaced
+// by the token of app-one and {id} by that of a pending operation, which confirmable
+// starts.
 type sample struct {
 	method, target, body string
 	status               int
@@ -121,8 +122,8 @@ func everyAnswer() []sample {
 	}
 }
 
-// fresh returns app-one of an emulator of its own: the built-in world with a user who
-// is disabled and a client that nobody made.
+// fresh returns app-one of a new emulator: the built-in world with a disabled user and
+// a client without a creator.
 func (s sample) fresh(t *testing.T) client {
 	w := emulator.BuiltInWorld()
 	w.Users = append(w.Users, emulator.User{ID: "user-gone", Username: "gone", Password: "secret", Organization: "org-root", Disabled: true})
@@ -135,7 +136,7 @@ func (s sample) fresh(t *testing.T) client {
 	return as(t, start(t, o), "us", "one")
 }
 
-// request returns the request for a client, and starts what it confirms.
+// request returns the request for a client, and starts the operation that it confirms.
 func (s sample) request(c client) *http.Request {
 	id := ""
 	if s.confirmable {
@@ -197,7 +198,7 @@ func (s sample) spoiled(t *testing.T, status int) response {
 	return c.send(r)
 }
 
-// garble makes a request malformed: a second token, or else a body that is nothing.
+// garble makes a request malformed: by a second token, or otherwise by an invalid body.
 func (s sample) garble(r *http.Request) {
 	if r.Header.Get("Authorization") != "" && !strings.HasPrefix(s.target, "/_osemu/") {
 		r.Header.Add("Authorization", "Bearer 2")
@@ -277,7 +278,7 @@ func TestEveryRouteIsInTheDocument(t *testing.T) {
 		for _, method := range methods {
 			r := httptest.NewRequest(method, target, strings.NewReader(""))
 			r.Host = c.host
-			got := c.send(r) // without a token: nothing is done, but where none is wanted
+			got := c.send(r) // without a token: the request has no effect, except where none is needed
 			isServed := got.status != http.StatusMethodNotAllowed && got.status != http.StatusNotImplemented &&
 				!(got.status == http.StatusNotFound && regexp.MustCompile("no such p|the back door has").MatchString(got.body))
 			if isServed != (d.find(r) != nil) {
@@ -314,7 +315,7 @@ func routesIn(t *testing.T, file, pattern string) map[string]bool {
 	return paths
 }
 
-// What the document says of scopes is what decides.
+// The scopes in the document are those that decide.
 func TestScopesAreThoseOfTheDocument(t *testing.T) {
 	d := contract(t)
 	scopes := []string{"read:store", "manage:store", "manage:store_data", "read:store_metrics"}

@@ -63,8 +63,9 @@ func TestSlidingSecondIsExact(t *testing.T) {
 	})
 }
 
-// firstWrongAdmission sends requests so many milliseconds apart to an emulator that lets
-// in five a second, and tells of the first one that it let in or refused wrongly.
+// firstWrongAdmission sends requests at the given intervals, in milliseconds, to an
+// emulator that admits five a second, and describes the first one that was admitted or
+// refused wrongly.
 func firstWrongAdmission(t *testing.T, gaps []int) string {
 	t.Helper()
 	c := as(t, start(t, emulator.Options{Rate: 5}), "us", "one")

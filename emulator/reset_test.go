@@ -63,7 +63,8 @@ const (
 	benchStats  = "/us/api/v1/organizations/org-root?period=1day&startDate=2026-01-01T00:00:00Z&endDate=2026-01-02T00:00:00Z"
 )
 
-// TestResetMakesAllAsItWasAtTheStart in memory and with a folder, which has it at the next start too.
+// TestResetMakesAllAsItWasAtTheStart in memory and in a folder, at whose next start the
+// data are the same too.
 func TestResetMakesAllAsItWasAtTheStart(t *testing.T) {
 	for name, folder := range map[string]string{"memory": "", "folder": t.TempDir()} {
 		t.Run(name, func(t *testing.T) {

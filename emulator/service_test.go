@@ -46,7 +46,7 @@ func serviceFromEnvironment() (s *service, missing []string) {
 	return s, missing
 }
 
-// told is an answer with its body read as JSON, nil if it is none.
+// told is an answer with its body decoded as JSON, nil if it is not JSON.
 type told struct {
 	response
 	value any
@@ -101,7 +101,8 @@ func rest(ctx context.Context, d time.Duration) error {
 }
 
 // ask sends a request and fails the test unless the answer has one of the statuses and,
-// if there is a check, passes it. Reads are tried again, for what they read may be late.
+// if there is a check, passes it. Reads are repeated, because their results may be
+// delayed.
 func (s *service) ask(t *testing.T, method, target, body string, check func(any) error, statuses ...int) told {
 	t.Helper()
 	tries := 1

@@ -16,7 +16,7 @@ import (
 
 const stats = "/us/api/v1/organizations/org-root"
 
-// asked returns the target of a question to the Stats API.
+// asked returns the target of a request to the Stats API.
 func asked(path, start, end, period string, more ...string) string {
 	q := url.Values{"startDate": {start}, "endDate": {end}, "period": {period}}
 	return path + "?" + q.Encode() + strings.Join(more, "")
@@ -189,7 +189,7 @@ func TestCountsAreKeptAsLongAsTheirPeriodIs(t *testing.T) {
 			}
 			c.advance(80 * day)
 			c = c.renew()
-			c.get(demo) // makes what is too old go
+			c.get(demo) // removes old counts
 			if got := buckets(c.t, c.get(question)); !cmp.Equal(got, []string{"2000-01-01T00:00:00Z 0"}) {
 				c.t.Errorf("%s, after its time: got %v", period, got)
 			}

@@ -141,7 +141,7 @@ func TestDeletionTakesAllThatIsBelow(t *testing.T) {
 				t.Errorf("DELETE %s: %s answers %d after it", row.target, row.stays, got)
 			}
 		}
-		c.must(http.StatusOK, http.MethodPut, newStore, "") // what comes again is empty
+		c.must(http.StatusOK, http.MethodPut, newStore, "") // the second answer is empty
 		c.put(newKeys+"/later", "v")
 		if got := c.get(newKeys + "/k").status; got != http.StatusNotFound {
 			t.Errorf("DELETE %s: the key came back", row.target)
@@ -235,8 +235,9 @@ func TestListOrderIsAsChosen(t *testing.T) {
 	}
 }
 
-// What is there from the first page to the last is listed exactly once, whatever else
-// comes and goes between two pages, the entry that a token was taken from included.
+// An item that exists from the first page to the last is listed exactly once, whatever
+// items are added or removed between two pages, even the one at which a page token
+// begins.
 func TestPageTokenStaysGoodWhileEntriesChange(t *testing.T) {
 	for _, list := range []string{demoKeys, demoKeys + "?beginsWith=k"} {
 		for _, choice := range []string{"list-order=insertion", "list-order=name"} {

@@ -35,7 +35,7 @@ func worldSchema(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
-// validate returns what the schema says of a text.
+// validate returns the error of the schema for a text.
 func validate(t *testing.T, schema *jsonschema.Schema, text string) error {
 	t.Helper()
 	value, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
@@ -80,8 +80,8 @@ func TestWorldSchemaNamesEveryLocation(t *testing.T) {
 	}
 }
 
-// What the loader refuses for its shape, the schema refuses too; what refers to nothing
-// or to itself, or is too long in bytes, only the loader can see.
+// The schema refuses a text for its shape if the loader does; only the loader can find
+// references to unknown names or to the item itself, and texts with too many bytes.
 func TestSchemaRefusesWhatTheLoaderRefusesForShape(t *testing.T) {
 	schema := worldSchema(t)
 	const shape, meaning = true, false
