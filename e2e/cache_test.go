@@ -11,13 +11,14 @@ import (
 
 const keyOne = demoKeys + "/KeyOne"
 
-// seen returns how often osemu was asked for a target.
+// seen returns the number of requests that osemu received for a target.
 func (e *emulator) seen(method, target string) int {
 	e.t.Helper()
 	return len(e.requests(toTarget(method, target)))
 }
 
-// TestASecondReadIsAnsweredFromTheCache counts osemu's requests, and reads what the client is told (RFC 9211, RFC 9111, RFC 9110 section 13).
+// TestASecondReadIsAnsweredFromTheCache counts the requests that osemu received, and
+// reads the headers of a miss and a hit (RFC 9211, RFC 9111, RFC 9110 section 13).
 func TestASecondReadIsAnsweredFromTheCache(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -25,7 +26,7 @@ func TestASecondReadIsAnsweredFromTheCache(t *testing.T) {
 		for _, target := range []string{keyOne, prodStores} {
 			miss, hit := one.get(target).is(http.StatusOK), one.get(target).is(http.StatusOK)
 			if n := s.emulator.seen("GET", target); n != 1 {
-				t.Errorf("%s: osemu was asked %d times, want once", target, n)
+				t.Errorf("%s: osemu received %d requests, want 1", target, n)
 			}
 			if got, form := miss.header.Get("Cache-Status"), regexp.MustCompile(`^osgate; fwd=(uri-)?miss; stored$`); !form.MatchString(got) {
 				t.Errorf("%s: first Cache-Status %q, want %v", target, got, form)
@@ -55,17 +56,18 @@ func TestASecondReadIsAnsweredFromTheCache(t *testing.T) {
 				t.Errorf("%s: If-None-Match with its ETag: %d %q %v, want 304, no body, the ETag", target, a.status, a.body, a.header)
 			}
 			if n := s.emulator.seen("GET", target); n != 1 {
-				t.Errorf("%s: osemu was asked %d times, want once", target, n)
+				t.Errorf("%s: osemu received %d requests, want 1", target, n)
 			}
 			one.get(target, `If-None-Match: "other"`).is(http.StatusOK)
 			if one.get(target, "Cache-Control: no-cache").is(http.StatusOK); s.emulator.seen("GET", target) != 2 {
-				t.Errorf("%s: a client's no-cache did not ask Object Store", target)
+				t.Errorf("%s: a read with no-cache did not reach Object Store", target)
 			}
 		}
 	})
 }
 
-// TestOurValidatorsNeverGoUpstream brings one back with a read that must ask Object Store, and with a write.
+// TestOurValidatorsNeverGoUpstream sends a validator of the gateway with a read that
+// must go upstream, and with a write.
 func TestOurValidatorsNeverGoUpstream(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -85,7 +87,8 @@ func TestOurValidatorsNeverGoUpstream(t *testing.T) {
 	}
 }
 
-// TestAWriteThroughAnyGatewayIsSeenAtOnce reads after each write of each kind, through another gateway where there is Redis to share.
+// TestAWriteThroughAnyGatewayIsSeenAtOnce reads after each kind of write, with Redis
+// through another gateway.
 func TestAWriteThroughAnyGatewayIsSeenAtOnce(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -129,7 +132,8 @@ func TestAWriteThroughAnyGatewayIsSeenAtOnce(t *testing.T) {
 	})
 }
 
-// TestNobodyGetsWhatAnotherFetched asks the same key as another client, as a client with fewer rights, and as the same client after it lost them.
+// TestNobodyGetsWhatAnotherFetched reads a cached key as another client, as a client
+// with fewer rights, and as the same client after it lost its right.
 func TestNobodyGetsWhatAnotherFetched(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -143,12 +147,12 @@ func TestNobodyGetsWhatAnotherFetched(t *testing.T) {
 		s.emulator.forget()
 		two.get(keyOne).is(http.StatusOK)
 		if n := s.emulator.seen("GET", keyOne); n != 1 {
-			t.Errorf("a second client's read: osemu was asked %d times, want once", n)
+			t.Errorf("a second client's read: osemu received %d requests, want 1", n)
 		}
 		g.as("app-read").get(keyOne).is(http.StatusForbidden)
 		g.as("app-other").get(keyOne).is(http.StatusForbidden)
 		if n := s.emulator.seen("GET", keyOne); n != 3 {
-			t.Errorf("two clients without the right: osemu was asked %d times in all, want 3", n)
+			t.Errorf("two clients without the right: osemu received %d requests in all, want 3", n)
 		}
 
 		s.emulator.allow("app-one", "read:store")
@@ -159,7 +163,7 @@ func TestNobodyGetsWhatAnotherFetched(t *testing.T) {
 	})
 }
 
-// TestConfirmableReadsAlwaysReachObjectStore because each of them changes something there.
+// TestConfirmableReadsAlwaysReachObjectStore: each of them changes state there.
 func TestConfirmableReadsAlwaysReachObjectStore(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -172,12 +176,12 @@ func TestConfirmableReadsAlwaysReachObjectStore(t *testing.T) {
 			}
 		}
 		if n := s.emulator.seen("GET", target); n != 2 {
-			t.Errorf("two confirmable reads: osemu was asked %d times", n)
+			t.Errorf("two confirmable reads: osemu received %d requests", n)
 		}
 	})
 }
 
-// TestAKindTurnedOffIsNotCached has a TTL of 0 for each kind in turn.
+// TestAKindTurnedOffIsNotCached sets the TTL of each kind to 0 in turn.
 func TestAKindTurnedOffIsNotCached(t *testing.T) {
 	t.Parallel()
 	for setting, target := range map[string]string{"CACHE_KEY_TTL=0": keyOne, "CACHE_STORES_TTL=0": prodStores} {
@@ -188,14 +192,16 @@ func TestAKindTurnedOffIsNotCached(t *testing.T) {
 			one.get(target).is(http.StatusOK)
 			one.get(target).is(http.StatusOK)
 			if n := s.emulator.seen("GET", target); n != 2 {
-				t.Errorf("osemu was asked %d times, want twice", n)
+				t.Errorf("osemu received %d requests, want 2", n)
 			}
 		})
 	}
 }
 
-// TestARightTakenAwayEndsWithinAuthTTL reads a cached key again and again with a token whose client loses the right to
-// it. The entry outlives the test, so that only the end of the grant brings the refusal.
+// TestARightTakenAwayEndsWithinAuthTTL reads a cached key with a token whose client
+// loses the right to read it. The entry outlives the test, so that only the end of the
+// grant causes the refusal. The exact time is proved in fake time by
+// cache.TestRightThatIsTakenAwayEndsWithinTheGrantTTL.
 func TestARightTakenAwayEndsWithinAuthTTL(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {

@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// Places of the built-in world, as paths below a base URL.
+// Paths of the built-in world of osemu, below a base URL.
 const (
 	prodStores = "/api/v1/organizations/org-root/environments/env-prod/stores"
 	demoStore  = prodStores + "/APP_demo__defaultPersistentObjectStore"
 	demoKeys   = demoStore + "/partitions/DEFAULT_PARTITION/keys"
 )
 
-// plainClient is a client that changes nothing: no redirect followed, no compression asked for.
+// plainClient returns a client that follows no redirect and requests no compression.
 func plainClient(t *http.Transport) *http.Client {
 	t.DisableCompression, t.MaxIdleConnsPerHost = true, 64
 	return &http.Client{
@@ -31,16 +31,17 @@ func plainClient(t *http.Transport) *http.Client {
 
 var ordinary = plainClient(&http.Transport{})
 
-// caller is a client application: a base URL, a token, and headers that it always sends.
+// caller is a client application: a base URL, a token, and headers that it sends with
+// each request.
 type caller struct {
 	t       testing.TB
 	base    string
 	token   string
 	headers []string     // "Name: value"; "Host: …" sets the request's host
-	client  *http.Client // nil: an ordinary one
+	client  *http.Client // nil: ordinary
 }
 
-// caller returns a client of the gateway that has no token.
+// caller returns a client of the gateway without a token.
 func (g *gateway) caller() caller { return caller{t: g.t, base: g.url} }
 
 // as returns a client of the gateway with a fresh token of a connected app ("app-one"), minted through the gateway.
@@ -51,7 +52,8 @@ func (g *gateway) as(app string) caller {
 	return c
 }
 
-// mint gets a token of a connected app through the gateway, of the control plane that prefix names ("/eu") or else of the default one.
+// mint requests a token of a connected app through the gateway. It is of the control
+// plane that prefix names ("/eu"), or of the default one if prefix is empty.
 func (g *gateway) mint(app, prefix string) string {
 	g.t.Helper()
 	form := fmt.Sprintf("client_id=%s&client_secret=%s&grant_type=client_credentials", app, "secret-"+strings.TrimPrefix(app, "app-"))
@@ -61,10 +63,10 @@ func (g *gateway) mint(app, prefix string) string {
 	return token
 }
 
-// via returns a client of the same app that reaches another gateway.
+// via returns the same client with the base URL of another gateway.
 func (c caller) via(g *gateway) caller { c.base = g.url; return c }
 
-// with returns a client that always sends these headers too.
+// with returns a client that sends these headers too, with each request.
 func (c caller) with(headers ...string) caller {
 	c.headers = append(append([]string(nil), c.headers...), headers...)
 	return c
@@ -85,7 +87,7 @@ func stringValue(key, value string) string {
 	return fmt.Sprintf(`{"stringValue":%q,"keyId":%q,"valueType":"STRING"}`, value, key)
 }
 
-// send sends one request and fails the test if there is no answer.
+// send sends one request and ends the test if there is no response.
 func (c caller) send(method, path, body string, headers ...string) *answer {
 	c.t.Helper()
 	a, err := c.try(method, path, body, headers...)
@@ -103,7 +105,7 @@ func (c caller) try(method, path, body string, headers ...string) (*answer, erro
 	return c.tryBody(method, path, strings.NewReader(body), int64(len(body)), headers...)
 }
 
-// tryBody is try with a body of so many bytes.
+// tryBody is try with a body of size bytes.
 func (c caller) tryBody(method, path string, body io.Reader, size int64, headers ...string) (*answer, error) {
 	r, err := http.NewRequestWithContext(context.Background(), method, c.base+path, body)
 	if err != nil {
@@ -133,7 +135,8 @@ func (c caller) tryBody(method, path string, body io.Reader, size int64, headers
 	return read(c.t, method+" "+path, response, sent)
 }
 
-// raw sends bytes over a connection of their own, so that no library rewrites them, and returns the first final answer.
+// raw sends these bytes over a new connection, so that no library changes them, and
+// returns the first final response.
 func raw(t testing.TB, addr, request string) *answer {
 	t.Helper()
 	sent := time.Now()
@@ -159,7 +162,7 @@ func raw(t testing.TB, addr, request string) *answer {
 	return a
 }
 
-// get1 writes a GET request by hand: the target goes out byte for byte.
+// get1 returns a GET request of HTTP/1.1 in which target is written byte for byte.
 func get1(host, target string, headers ...string) string {
 	return "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n" + fields(headers) + "\r\n"
 }
@@ -172,14 +175,14 @@ func fields(headers []string) string {
 	return b.String()
 }
 
-// answer is what came back.
+// answer is a response that was read to its end.
 type answer struct {
 	t       testing.TB
 	request string
 	status  int
 	header  http.Header
 	body    string
-	took    time.Duration // from sending to the body's last byte
+	took    time.Duration // from the sending of the request to the last byte of the response
 }
 
 func read(t testing.TB, request string, response *http.Response, sent time.Time) (*answer, error) {
@@ -216,7 +219,7 @@ func (a *answer) decode(into any) {
 	}
 }
 
-// token returns the access token of a mint's answer.
+// token returns the access token in the response to a token request.
 func (a *answer) token() string {
 	a.t.Helper()
 	var minted struct {
@@ -229,7 +232,8 @@ func (a *answer) token() string {
 	return minted.Token
 }
 
-// refused checks that the answer is a refusal of ours in its full form (RFC 9457, RFC 9209) with this status and code. It does not end the test.
+// refused checks that the response is a problem of the gateway in its full form (RFC
+// 9457, RFC 9209) with this status and code. It does not end the test.
 func (a *answer) refused(status int, code string) {
 	a.t.Helper()
 	var p struct {
@@ -237,7 +241,7 @@ func (a *answer) refused(status int, code string) {
 		Status                                 int
 	}
 	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
-		a.t.Errorf("%s: status %d, want a problem of ours (%d %s); body %q: %v", a.request, a.status, status, code, a.body, err)
+		a.t.Errorf("%s: status %d, want a problem of the gateway (%d %s); body %q: %v", a.request, a.status, status, code, a.body, err)
 		return
 	}
 	if a.status != status || p.Status != status || p.Type != "urn:osgate:"+code {

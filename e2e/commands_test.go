@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// osgate runs a command of it to its end, with settings ("RATE=0") alone in its environment.
+// osgate runs a command of osgate until it ends, with these settings ("RATE=0") as its
+// environment.
 func osgate(t *testing.T, settings []string, arguments ...string) finished {
 	t.Helper()
 	var environment []string
@@ -18,7 +19,7 @@ func osgate(t *testing.T, settings []string, arguments ...string) finished {
 	return execute(t, programs.osgate, environment, arguments...)
 }
 
-// says checks the exit code, and that all of the texts are in what the command said.
+// says checks the exit code, and that the output contains all of the texts.
 func (f finished) says(t *testing.T, code int, texts ...string) {
 	t.Helper()
 	if f.code != code {
@@ -26,24 +27,27 @@ func (f finished) says(t *testing.T, code int, texts ...string) {
 	}
 	for _, text := range texts {
 		if !strings.Contains(f.stdout+f.stderr, text) {
-			t.Errorf("it does not say %q:\n%s%s", text, f.stdout, f.stderr)
+			t.Errorf("the output lacks %q:\n%s%s", text, f.stdout, f.stderr)
 		}
 	}
 }
 
-// TestVersionSaysSomething and misuse says how it is used.
+// TestVersionSaysSomething runs osgate version, and commands that do not exist, which
+// print the usage.
 func TestVersionSaysSomething(t *testing.T) {
 	t.Parallel()
 	run := osgate(t, nil, "version")
 	run.says(t, 0, "osgate")
 	for _, arguments := range [][]string{{"no-such-command"}, {"explain"}, {"serve", "-no-such-flag"}} {
 		if run := osgate(t, nil, arguments...); run.code != 2 || run.stdout+run.stderr == "" {
-			t.Errorf("osgate %v: exit code %d, %q, want 2 and a word", arguments, run.code, run.stdout+run.stderr)
+			t.Errorf("osgate %v: exit code %d, %q, want 2 and a text", arguments, run.code, run.stdout+run.stderr)
 		}
 	}
 }
 
-// TestEachProgramKnowsItsVersionAndItsUsage and names a flag that it does not know. None of the three serves then.
+// TestEachProgramKnowsItsVersionAndItsUsage runs each program with the flags for its
+// version and its usage, and with an unknown flag, which it names. None of them begins
+// to serve.
 func TestEachProgramKnowsItsVersionAndItsUsage(t *testing.T) {
 	t.Parallel()
 	for name, program := range map[string]string{"osgate": programs.osgate, "osemu": programs.osemu, "osdemo": programs.osdemo} {
@@ -54,14 +58,15 @@ func TestEachProgramKnowsItsVersionAndItsUsage(t *testing.T) {
 		}
 		for _, flag := range []string{"-h", "-help", "--help"} {
 			if run := execute(t, program, nil, flag); run.code != 0 || !strings.HasPrefix(run.stdout, name+" is ") {
-				t.Errorf("%s %s: exit code %d, %q%q, want 0 and what it is", name, flag, run.code, run.stdout, run.stderr)
+				t.Errorf("%s %s: exit code %d, %q%q, want 0 and its usage", name, flag, run.code, run.stdout, run.stderr)
 			}
 		}
 		execute(t, program, nil, "-no-such-flag").says(t, 2, name, "-no-such-flag")
 	}
 }
 
-// TestServicesOfKubernetesDoNotStopTheStart although their variables begin like settings; a misspelled setting does.
+// TestServicesOfKubernetesDoNotStopTheStart sets variables that Kubernetes derives from
+// services, whose names begin like settings. A misspelled setting stops the start.
 func TestServicesOfKubernetesDoNotStopTheStart(t *testing.T) {
 	t.Parallel()
 	var injected []string
@@ -77,14 +82,15 @@ func TestServicesOfKubernetesDoNotStopTheStart(t *testing.T) {
 	osgate(t, append(injected, "LISTEN_PORT=8080"), "serve").says(t, 2, "OSGATE_LISTEN_PORT", "the nearest name is OSGATE_LISTEN")
 }
 
-// variables are those of the contract.
+// variables are the names of the contract, without their prefix.
 const variables = `LISTEN ADMIN_LISTEN ADMIN_TOKEN SECRET ACCOUNTS ACCOUNTS_RATE TLS_CERT TLS_KEY TLS_CLIENT_CA REDIS_URL REDIS_TIMEOUT REDIS_PREFIX STATE_DIR PLANES REGIONS
 	DEFAULT_REGION ROUTES DISCOVER UPSTREAM_OVERRIDE UPSTREAM_CA UPSTREAM_TIMEOUT UPSTREAM_IDLE_TIMEOUT AUTH AUTH_TTL AUTH_NEGATIVE_TTL AUTH_STALE AUTH_CLIENT_ID AUTH_CLIENT_SECRET
 	AUTH_INTROSPECTION_URL AUTH_FAILURE_RATE RATE RATE_PERIOD RATE_ALGORITHM RATE_BURST RATE_MAX_WAIT RATE_COUNTS RATE_OVERRIDES RATE_REDIS_DOWN REPLICAS BUDGET BUDGET_BY
 	CACHE_KEY_TTL CACHE_STORES_TTL CACHE_KEYS_TTL CACHE_BYTES CACHE_ENTRY_BYTES CACHE_SHARED CACHE_SCOPE CACHE_STALE_IF_ERROR CACHE_STALE_WHILE_REVALIDATE CACHE_RULES CACHE_CLIENT_CONTROL CACHE_STRICT
 	CACHE_MODE POLICY POLICY_SHADOW POLICY_HEADERS MAX_BODY MAX_CONNECTIONS MAX_EXCHANGES TRUSTED_PROXIES CORS_ORIGINS SERVER_TIMING DRAIN_DELAY DRAIN_TIMEOUT LOG_LEVEL LOG_FORMAT LOG_SAMPLE TRACE_SLOW TRACE_NAMES`
 
-// TestEnvListsEveryVariableAndMasksSecrets prints the table with values in force.
+// TestEnvListsEveryVariableAndMasksSecrets prints the table of variables with their
+// values.
 func TestEnvListsEveryVariableAndMasksSecrets(t *testing.T) {
 	t.Parallel()
 	run := osgate(t, []string{
@@ -107,7 +113,8 @@ func TestEnvListsEveryVariableAndMasksSecrets(t *testing.T) {
 	}
 }
 
-// TestCheckSaysWhatItFound with all well, without Redis, with Redis gone, and with the control plane gone.
+// TestCheckSaysWhatItFound runs osgate check without a problem, without Redis, with
+// Redis unavailable, and with the control plane unavailable.
 func TestCheckSaysWhatItFound(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
@@ -123,7 +130,8 @@ func TestCheckSaysWhatItFound(t *testing.T) {
 	}
 }
 
-// TestEveryProblemOfTheConfigurationIsNamedAtOnce by each command that needs it, without any secret.
+// TestEveryProblemOfTheConfigurationIsNamedAtOnce: each command that reads the
+// configuration names all problems, and prints no secret.
 func TestEveryProblemOfTheConfigurationIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	wrong := []string{
@@ -145,7 +153,7 @@ func TestEveryProblemOfTheConfigurationIsNamedAtOnce(t *testing.T) {
 	}
 }
 
-// TestExplainTellsWhatBecomesOfARequest in all that decides it.
+// TestExplainTellsWhatBecomesOfARequest checks each value that decides about a request.
 func TestExplainTellsWhatBecomesOfARequest(t *testing.T) {
 	t.Parallel()
 	settings := []string{"DEFAULT_REGION=us/us-east-1", "ROUTES=org-root/env-prod/routed=eu/eu-west-1"}
@@ -156,7 +164,7 @@ func TestExplainTellsWhatBecomesOfARequest(t *testing.T) {
 	byHost.says(t, 0, "getKey", "org-root", "env-prod", "APP_demo__defaultPersistentObjectStore", "DEFAULT_PARTITION", "eu/eu-west-1", upstream+odd, "quota key", "cache key")
 	byPrefix := osgate(t, settings, "explain", "GET", "http://localhost:8080/eu/eu-west-1"+odd)
 	if byPrefix.code != 0 || byPrefix.stdout != byHost.stdout {
-		t.Errorf("by prefix it is explained otherwise than by Host:\n%s\n%s", byPrefix.stdout, byHost.stdout)
+		t.Errorf("the output differs for a prefix and for a Host:\n%s\n%s", byPrefix.stdout, byHost.stdout)
 	}
 	osgate(t, settings, "explain", "PUT", prodStores+"/routed").says(t, 0, "eu/eu-west-1", upstream+prodStores+"/routed")
 	osgate(t, settings, "explain", "GET", demoKeys+"/..").says(t, 1, "bad-path")

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestAnswersOfHTTP2ThatAreNotOursAreAsDocumented holds each row of docs/operations.md
-// against what comes: status, Content-Type, body, and no header of ours.
+// TestAnswersOfHTTP2ThatAreNotOursAreAsDocumented compares each response of net/http
+// itself with its row in docs/operations.md: status, Content-Type and body, and no
+// header of the gateway.
 func TestAnswersOfHTTP2ThatAreNotOursAreAsDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/operations.md")
@@ -43,7 +44,7 @@ func TestAnswersOfHTTP2ThatAreNotOursAreAsDocumented(t *testing.T) {
 			}
 			for _, ours := range []string{"x-request-id", "via", "proxy-status"} {
 				if head[ours] != "" {
-					t.Errorf("%s is %q: the documentation says that there is none", ours, head[ours])
+					t.Errorf("%s is %q: the documentation states that there is none", ours, head[ours])
 				}
 			}
 			documented := strings.Replace(tt.body, `"`+name+`" is`, `"Connection" is`, 1)
@@ -55,7 +56,7 @@ func TestAnswersOfHTTP2ThatAreNotOursAreAsDocumented(t *testing.T) {
 	}
 }
 
-// whole reads the answer on stream 1 to its end.
+// whole reads the response on stream 1 to its end.
 func (s *frameConn) whole() (head map[string]string, body string) {
 	s.t.Helper()
 	head = map[string]string{}

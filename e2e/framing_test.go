@@ -20,9 +20,9 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// ambiguousHeads are header sections, behind the request line, of requests whose end two
-// servers can place differently. A head that begins with a version has it instead of
-// HTTP/1.1.
+// ambiguousHeads are header sections, without the request line, of requests whose end
+// two servers can place differently. A head that begins with a version is sent with it
+// instead of HTTP/1.1.
 var ambiguousHeads = map[string]string{
 	"length first":          "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
 	"encoding first":        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
@@ -45,10 +45,12 @@ var ambiguousHeads = map[string]string{
 	"HTTP/1.0 folded, tabs": "HTTP/1.0\nTransfer-Encoding:\n\t chunked\n",
 }
 
-// unknownCodings are the codings of ambiguousHeads that are 501, all others are 400.
+// unknownCodings are the names of ambiguousHeads that are refused with 501. The rest is
+// refused with 400.
 var unknownCodings = []string{"encoding twice", "another encoding"}
 
-// ambiguousRequest returns a write with this head, as the body both of its lengths have.
+// ambiguousRequest returns a write with this head and a body that fits both of its
+// lengths.
 func ambiguousRequest(head, key, token string) string {
 	version := "HTTP/1.1"
 	if rest, old := strings.CutPrefix(head, "HTTP/1.0"); old {
@@ -62,13 +64,13 @@ func ambiguousRequest(head, key, token string) string {
 		"2\r\n{}\r\n0\r\n\r\n"
 }
 
-// entrance is a gateway that clients reach over HTTP/1.1, by a TLS connection or a plain one.
+// entrance is a gateway that clients reach by HTTP or HTTPS.
 type entrance struct {
 	*gateway
-	roots *x509.CertPool // nil: plain
+	roots *x509.CertPool // nil: HTTP
 }
 
-// entrance starts a gateway with a scheme, HTTP or HTTPS.
+// entrance starts a gateway for a scheme, HTTP or HTTPS.
 func (s *stack) entrance(t *testing.T, scheme string, settings ...string) entrance {
 	t.Helper()
 	if scheme == "HTTP" {
@@ -78,7 +80,7 @@ func (s *stack) entrance(t *testing.T, scheme string, settings ...string) entran
 	return entrance{gateway: s.gateway(append(settings, "TLS_CERT="+cert, "TLS_KEY="+key)...), roots: roots}
 }
 
-// dial opens a connection that ends with the test.
+// dial opens a connection that is closed when the test ends.
 func (f entrance) dial(t testing.TB, protocol string) net.Conn {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", f.addr(), patience)
@@ -93,7 +95,7 @@ func (f entrance) dial(t testing.TB, protocol string) net.Conn {
 	return c
 }
 
-// app returns a client with a token, over connections of its own.
+// app returns a client with a token and with connections of its own.
 func (f entrance) app(t testing.TB) caller {
 	t.Helper()
 	c := f.caller()
@@ -108,8 +110,9 @@ func (f entrance) app(t testing.TB) caller {
 	return c
 }
 
-// TestAmbiguousFramingIsRefusedAndItsConnectionEnds in every spelling, over HTTP and
-// HTTPS: what is pipelined before it is served, what comes behind it is not.
+// TestAmbiguousFramingIsRefusedAndItsConnectionEnds sends each of ambiguousHeads over
+// HTTP and HTTPS, between pipelined requests. The request before it is served, those
+// after it are not.
 func TestAmbiguousFramingIsRefusedAndItsConnectionEnds(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -138,11 +141,11 @@ func TestAmbiguousFramingIsRefusedAndItsConnectionEnds(t *testing.T) {
 		}
 	}
 	if got := s.emulator.requests(func(r logged) bool { return strings.HasSuffix(r.Target, "/smuggled") }); len(got) > 0 {
-		t.Errorf("Object Store got %v", got)
+		t.Errorf("Object Store received %v", got)
 	}
 }
 
-// allAnswers reads answers up to the connection's end.
+// allAnswers reads responses until the connection ends.
 func allAnswers(t *testing.T, c net.Conn) (all []*answer) {
 	t.Helper()
 	from := bufio.NewReader(c)
@@ -158,7 +161,7 @@ func allAnswers(t *testing.T, c net.Conn) (all []*answer) {
 			t.Fatalf("reading answer %d: %v", len(all)+1, err)
 		}
 		if v := response.Header.Get("Connection"); response.Close && v == "" {
-			response.Header.Set("Connection", "close") // net/http takes it out
+			response.Header.Set("Connection", "close") // net/http removes it
 		}
 		a, err := read(t, "pipelined", response, time.Now())
 		if err != nil {
@@ -168,7 +171,7 @@ func allAnswers(t *testing.T, c net.Conn) (all []*answer) {
 	}
 }
 
-// frameConn is an HTTP/2 connection written frame by frame.
+// frameConn is an HTTP/2 connection to which the test writes single frames.
 type frameConn struct {
 	t testing.TB
 	*http2.Framer
@@ -196,7 +199,7 @@ func (s *frameConn) must(err error) {
 	}
 }
 
-// open begins a request on stream 1. The fields go out in this order.
+// open begins a request on stream 1, with the fields in this order.
 func (s *frameConn) open(end bool, fields ...string) {
 	s.t.Helper()
 	for i := 0; i < len(fields); i += 2 {
@@ -213,7 +216,8 @@ func (s *frameConn) open(end bool, fields ...string) {
 	}
 }
 
-// outcome waits for what becomes of stream 1: a status, or "stream error".
+// outcome waits for the outcome of stream 1: a status, "stream error" or "connection
+// error".
 func (s *frameConn) outcome() string {
 	s.t.Helper()
 	for {
@@ -236,8 +240,9 @@ func (s *frameConn) outcome() string {
 	}
 }
 
-// TestHTTP2RequestsThatContradictThemselvesGoNowhere: neither a Content-Length that is
-// not the body's length, nor a path that is none.
+// TestHTTP2RequestsThatContradictThemselvesGoNowhere sends requests whose
+// Content-Length is not the length of the body, and requests with an invalid path. None
+// of them reaches Object Store.
 func TestHTTP2RequestsThatContradictThemselvesGoNowhere(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -249,7 +254,7 @@ func TestHTTP2RequestsThatContradictThemselvesGoNowhere(t *testing.T) {
 		lengths []string // values of content-length
 		ended   bool     // by the header section
 		data    []string // the frames of the body; the last one ends the request
-		want    string   // empty: 400 or a stream error
+		want    string   // a status; empty: 400 or a stream error
 	}{
 		"length without a body":            {lengths: []string{"5"}, ended: true},
 		"length 0 with a body":             {lengths: []string{"0"}, data: []string{"{}"}},
@@ -294,11 +299,12 @@ func TestHTTP2RequestsThatContradictThemselvesGoNowhere(t *testing.T) {
 		return r.Method == http.MethodPut && !strings.HasSuffix(r.Target, "/right")
 	})
 	if len(reached) > 0 {
-		t.Errorf("Object Store got %v", reached)
+		t.Errorf("Object Store received %v", reached)
 	}
 }
 
-// TestATargetWithAFragmentGoesNowhere over HTTP/1.1 either.
+// TestATargetWithAFragmentGoesNowhere sends a request of HTTP/1.1 with a fragment in
+// its target.
 func TestATargetWithAFragmentGoesNowhere(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -309,6 +315,6 @@ func TestATargetWithAFragmentGoesNowhere(t *testing.T) {
 		t.Errorf("refused with %s, want bad-path", a.body)
 	}
 	if got := s.emulator.requests(toObjectStore); len(got) > 0 {
-		t.Errorf("Object Store got %v", fmt.Sprint(got))
+		t.Errorf("Object Store received %v", fmt.Sprint(got))
 	}
 }

@@ -149,9 +149,9 @@ func TestAnswersComeBackWithoutWhatIsNotTheClients(t *testing.T) {
 	}
 }
 
-// TestWhatWeDoNotSpeakIsRefused sends methods, targets, heads and framings that are not
-// served, each over a connection of its own. All are refused in the one form, those too
-// that net/http refuses below the gateway.
+// TestWhatWeDoNotSpeakIsRefused sends methods, targets, header sections and framings
+// that the gateway does not serve, each over a connection of its own. All refusals have
+// one form, also those of requests that net/http itself would refuse.
 func TestWhatWeDoNotSpeakIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -226,7 +226,7 @@ func TestWhatWeDoNotSpeakIsRefused(t *testing.T) {
 		})
 	}
 	if seen := s.emulator.requests(notIdentity); len(seen) > 0 {
-		t.Errorf("osemu saw %v, want nothing", seen)
+		t.Errorf("osemu received %v, want no request", seen)
 	}
 	known := "http://object-store-eu-west-1.anypoint.mulesoft.com"
 	raw(t, g.addr(), "GET "+known+keyOne+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+token+"\r\n\r\n").is(http.StatusOK)
@@ -235,7 +235,7 @@ func TestWhatWeDoNotSpeakIsRefused(t *testing.T) {
 	}
 }
 
-// TestALoopIsFound sends back to the gateway the Via that it sends upstream.
+// TestALoopIsFound sends a request with the Via that the gateway sends upstream.
 func TestALoopIsFound(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{}`) })
@@ -253,7 +253,8 @@ func TestALoopIsFound(t *testing.T) {
 	}
 }
 
-// TestRefusalsHaveOneForm asks without a token, with a bad one and with other schemes.
+// TestRefusalsHaveOneForm sends requests without a token, with an unknown token and
+// with other schemes.
 func TestRefusalsHaveOneForm(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -283,6 +284,6 @@ func TestRefusalsHaveOneForm(t *testing.T) {
 		t.Errorf("a plain X-Request-Id was replaced by %q", a.header.Get("X-Request-Id"))
 	}
 	if a := g.caller().get(keyOne, "X-Request-Id: <script>"+strings.Repeat("x", 500)); strings.Contains(a.header.Get("X-Request-Id"), "script") {
-		t.Errorf("a wild X-Request-Id was taken: %q", a.header.Get("X-Request-Id"))
+		t.Errorf("an invalid X-Request-Id was kept: %q", a.header.Get("X-Request-Id"))
 	}
 }

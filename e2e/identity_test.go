@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// unheard returns a client whose token the gateway has not seen.
+// unheard returns a client with a token that the gateway does not know.
 func (g *gateway) unheard(app string) caller {
 	g.t.Helper()
 	c := g.caller()
@@ -22,7 +22,8 @@ func (g *gateway) unheard(app string) caller {
 
 func toMe(r logged) bool { return r.Target == "/accounts/api/me" }
 
-// TestAThousandFirstRequestsAskOnce sends them all before the control plane has answered the first.
+// TestAThousandFirstRequestsAskOnce sends a thousand requests with one unknown token
+// before the control plane has answered the first.
 func TestAThousandFirstRequestsAskOnce(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false, "-latency", "300ms")
@@ -39,12 +40,14 @@ func TestAThousandFirstRequestsAskOnce(t *testing.T) {
 		t.Errorf("%v; want 1000 times 200", &y)
 	}
 	if asked := len(s.emulator.requests(toMe)); asked != 1 {
-		t.Errorf("osemu was asked %d times whose token it is, want once", asked)
+		t.Errorf("osemu received %d requests for the owner of the token, want 1", asked)
 	}
 }
 
-// TestARevokedTokenStopsWithinAuthTTL revokes two behind the gateway's back, and another through it: that one stops at
-// once. Reads of a key end with the grant, and statistics, which the gateway answers itself, with the identity.
+// TestARevokedTokenStopsWithinAuthTTL revokes two tokens at the control plane, which
+// stop within AUTH_TTL, and one through the gateway, which stops at once. Reads of a
+// key end with the grant, and statistics, which the gateway answers itself, with the
+// identity. The exact time is proved in fake time by auth.TestYesHoldsForTTL.
 func TestARevokedTokenStopsWithinAuthTTL(t *testing.T) {
 	t.Parallel()
 	const statistics = "/api/v1/organizations/org-root"
@@ -63,15 +66,16 @@ func TestARevokedTokenStopsWithinAuthTTL(t *testing.T) {
 	})
 }
 
-// revoke ends a token as its own client would.
+// revoke revokes a token as its own client would.
 func (c caller) revoke(token string) *answer {
 	c.t.Helper()
 	return c.send(http.MethodPost, "/accounts/api/v2/oauth2/revoke", url.Values{"token": {token}}.Encode(),
 		"Content-Type: application/x-www-form-urlencoded", "Authorization: Basic YXBwLW9uZTpzZWNyZXQtb25l")
 }
 
-// TestKnownTokensOutliveTheControlPlane takes it away in four ways: what is known is forwarded for AUTH_STALE, what is unknown is told to come back,
-// and nobody is told that a token is bad.
+// TestKnownTokensOutliveTheControlPlane has the control plane fail in four ways.
+// Requests with a known token are forwarded for AUTH_STALE, those with an unknown token
+// get 503 with Retry-After, and no response calls a token bad.
 func TestKnownTokensOutliveTheControlPlane(t *testing.T) {
 	t.Parallel()
 	for name, trouble := range map[string]func(http.ResponseWriter, *http.Request){"cut": cut, "fails": fails, "crowded": crowded, "hangs": hangs} {
@@ -107,17 +111,19 @@ func TestKnownTokensOutliveTheControlPlane(t *testing.T) {
 				return a.status == http.StatusServiceUnavailable
 			})
 			if since := time.Since(gone); since < 9*time.Second {
-				t.Errorf("what was known was forgotten after %v, want AUTH_STALE of 9 s beyond AUTH_TTL", since)
+				t.Errorf("a known token was refused after %v, want AUTH_STALE of 9 s beyond AUTH_TTL", since)
 			}
 			f.accounts(nil)
-			// A probe that hangs has 5 s, and the next one comes 10 s later at the latest.
+			// A probe without an answer ends after 5 s, and the next one begins 10 s
+			// later at the latest.
 			within(t, 15*time.Second, "the control plane to be asked again", func() bool { return known.get(keyOne).status == http.StatusOK })
 			unknown.get(keyOne).is(http.StatusOK)
 		})
 	}
 }
 
-// TestAForgedMintIsChargedToWhomTheControlPlaneNames puts a second client id into the body in every way that two readers could read differently.
+// TestAForgedMintIsChargedToWhomTheControlPlaneNames adds a second client ID to the
+// body of a token request, in each way that two servers could read differently.
 func TestAForgedMintIsChargedToWhomTheControlPlaneNames(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -160,7 +166,7 @@ func TestAForgedMintIsChargedToWhomTheControlPlaneNames(t *testing.T) {
 	}
 }
 
-// TestATokenServesInItsOwnPlaneAlone shows a token of the EU plane to the US plane.
+// TestATokenServesInItsOwnPlaneAlone sends a token of the EU plane to the US plane.
 func TestATokenServesInItsOwnPlaneAlone(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -172,7 +178,9 @@ func TestATokenServesInItsOwnPlaneAlone(t *testing.T) {
 	eu.get("/eu/eu-west-1" + keyOne).is(http.StatusOK)
 }
 
-// TestGuessingIsSlowed lets one address guess tokens and secrets; who is known goes on, and another address behind the same proxy does not notice.
+// TestGuessingIsSlowed sends wrong tokens and secrets from one address. A client with a
+// known token at that address is served, and another address behind the same proxy is
+// not affected.
 func TestGuessingIsSlowed(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -210,7 +218,8 @@ func TestGuessingIsSlowed(t *testing.T) {
 	})
 }
 
-// TestAFleetBehindOneAddressCanMint restarts 200 applications at once.
+// TestAFleetBehindOneAddressCanMint has 200 applications behind one address request
+// tokens at once.
 func TestAFleetBehindOneAddressCanMint(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -229,7 +238,8 @@ func TestAFleetBehindOneAddressCanMint(t *testing.T) {
 	all.Wait()
 }
 
-// TestAnXForwardedForOfAStrangerIsNothing has a guesser invent addresses.
+// TestAnXForwardedForOfAStrangerIsNothing sends wrong tokens with invented addresses in
+// X-Forwarded-For.
 func TestAnXForwardedForOfAStrangerIsNothing(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -245,7 +255,8 @@ func TestAnXForwardedForOfAStrangerIsNothing(t *testing.T) {
 	}
 }
 
-// TestReplicasShareWhatTheyKnowOfTokens asks a second gateway for a token that the first knows.
+// TestReplicasShareWhatTheyKnowOfTokens sends to a second gateway a token that the
+// first one has identified.
 func TestReplicasShareWhatTheyKnowOfTokens(t *testing.T) {
 	t.Parallel()
 	secret := "SECRET=" + strings.Repeat("A", 43)
@@ -264,7 +275,7 @@ func TestReplicasShareWhatTheyKnowOfTokens(t *testing.T) {
 			}
 			one.via(b).get(keyOne).is(http.StatusOK)
 			if asked := len(s.emulator.requests(toMe)); asked != want {
-				t.Errorf("two gateways asked %d times, want %d", asked, want)
+				t.Errorf("two gateways sent %d requests to the control plane, want %d", asked, want)
 			}
 			if keys := s.redis.all(t); strings.Contains(keys, "app-one") || strings.Contains(keys, one.token) {
 				t.Errorf("Redis has a client or a token in a key:\n%s", keys)
@@ -273,7 +284,8 @@ func TestReplicasShareWhatTheyKnowOfTokens(t *testing.T) {
 	}
 }
 
-// TestIntrospectionNamesTheSameCallers makes the journey with RFC 7662 in place of /accounts/api/me.
+// TestIntrospectionNamesTheSameCallers makes the requests of a journey with RFC 7662
+// instead of /accounts/api/me.
 func TestIntrospectionNamesTheSameCallers(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"seconds": nil, "milliseconds": {"-choose", "introspect-time=milliseconds"}} {
@@ -290,7 +302,7 @@ func TestIntrospectionNamesTheSameCallers(t *testing.T) {
 			stranger.token = "nobody-minted-this"
 			stranger.get(keyOne).refused(http.StatusUnauthorized, "bad-token")
 			if asked := s.emulator.requests(toMe); len(asked) > 0 {
-				t.Errorf("/accounts/api/me was asked %d times in spite of OSGATE_AUTH=introspect", len(asked))
+				t.Errorf("/accounts/api/me received %d requests in spite of OSGATE_AUTH=introspect", len(asked))
 			}
 		})
 	}

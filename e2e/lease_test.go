@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// refusedWrites are requests that are writes to the cache, of a caller that upstream
-// refuses.
+// refusedWrites are requests that the cache treats as writes, and that upstream refuses
+// for their caller.
 var refusedWrites = []string{
 	"PATCH " + demoStore + "?confirmable=true",
 	"GET " + keyOne + "?confirmable=true",
@@ -47,8 +47,9 @@ func TestRefusedWriteLeavesTheHitsOfOthers(t *testing.T) {
 	}
 }
 
-// undisturbed reports whether an answer is a hit, and fails the test where the entry is
-// gone. While a lease is on its way back the answer comes from Object Store.
+// undisturbed reports whether an answer is a hit, and fails the test if the entry was
+// invalidated. Until the lease of a write is given back, the answer comes from Object
+// Store.
 func undisturbed(t *testing.T, a *answer) bool {
 	t.Helper()
 	if !hit(a) && !closed(a) {
@@ -57,7 +58,7 @@ func undisturbed(t *testing.T, a *answer) bool {
 	return hit(a)
 }
 
-// TestClientThatKeepsAStorePastTheCacheIsSeen has a client with the right to do so hold
+// TestClientThatKeepsAStorePastTheCacheIsSeen: a client with the right to do so holds
 // the lease of a confirmable write of a store.
 func TestClientThatKeepsAStorePastTheCacheIsSeen(t *testing.T) {
 	t.Parallel()
@@ -94,8 +95,8 @@ func TestClientThatKeepsAStorePastTheCacheIsSeen(t *testing.T) {
 	})
 }
 
-// TestStrangersCannotKeepReadsPastTheCache has a client of another organization write
-// without rest.
+// TestStrangersCannotKeepReadsPastTheCache: a client of another organization sends
+// writes without a pause.
 func TestStrangersCannotKeepReadsPastTheCache(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {

@@ -22,8 +22,9 @@ import (
 // sandboxKeys are the keys of another store of the same organization.
 const sandboxKeys = "/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION/keys"
 
-// structured checks what limited checks, by a parser of structured fields (RFC 9651) instead of a form: both fields are lists of strings with integer
-// parameters (draft-ietf-httpapi-ratelimit-headers-10). It does not end the test.
+// structured checks the same fields as limited, by a parser of structured fields (RFC
+// 9651): both are lists of strings with integer parameters
+// (draft-ietf-httpapi-ratelimit-headers-10). It does not end the test.
 func (a *answer) structured(limit, window int64) {
 	a.t.Helper()
 	for name, parameters := range map[string][]string{"RateLimit-Policy": {"q", "w"}, "RateLimit": {"r", "t"}} {
@@ -57,7 +58,8 @@ func (a *answer) structured(limit, window int64) {
 	a.resets(int(window))
 }
 
-// violates checks that a refusal names this quota policy, and when to come again within so many seconds.
+// violates checks that a refusal names this quota policy alone, and has a Retry-After
+// of 1 to so many seconds.
 func (a *answer) violates(policy string, within int) {
 	a.t.Helper()
 	var p struct {
@@ -71,7 +73,7 @@ func (a *answer) violates(policy string, within int) {
 	}
 }
 
-// unlimited checks that the answer says nothing of a quota.
+// unlimited checks that the response has no header of a quota.
 func (a *answer) unlimited() {
 	a.t.Helper()
 	for _, name := range []string{"RateLimit-Policy", "RateLimit", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} {
@@ -81,7 +83,8 @@ func (a *answer) unlimited() {
 	}
 }
 
-// TestTheQuotaIsToldInStructuredFields parses the fields of a miss, a hit, an upstream error, a write and a refusal, under each algorithm.
+// TestTheQuotaIsToldInStructuredFields parses the headers of a miss, a hit, an error of
+// upstream, a write and a refusal, with each algorithm.
 func TestTheQuotaIsToldInStructuredFields(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"gcra", "window"} {
@@ -115,7 +118,8 @@ func TestTheQuotaIsToldInStructuredFields(t *testing.T) {
 	}
 }
 
-// TestHitsAreFreeWhereUpstreamCounts spends the quota on what asks OSv2 alone.
+// TestHitsAreFreeWhereUpstreamCounts has a quota of one request an hour, which 300 hits
+// do not use.
 func TestHitsAreFreeWhereUpstreamCounts(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -142,7 +146,7 @@ func TestHitsAreFreeWhereUpstreamCounts(t *testing.T) {
 	})
 }
 
-// TestMissesAreSpacedWhereUpstreamCounts sends nothing but misses, over two gateways.
+// TestMissesAreSpacedWhereUpstreamCounts sends misses only, through two gateways.
 func TestMissesAreSpacedWhereUpstreamCounts(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
@@ -150,7 +154,8 @@ func TestMissesAreSpacedWhereUpstreamCounts(t *testing.T) {
 	b.evenly(t, 10, len(s.emulator.requests(toObjectStore)))
 }
 
-// TestABudgetBindsAllClients sends two clients' requests through two gateways, which ask OSv2 no more often than one budget allows.
+// TestABudgetBindsAllClients sends the requests of two clients through two gateways.
+// Together they reach Object Store no more often than one budget allows.
 func TestABudgetBindsAllClients(t *testing.T) {
 	t.Parallel()
 	for _, by := range []string{"egress", "org", "store"} {
@@ -174,13 +179,16 @@ func TestABudgetBindsAllClients(t *testing.T) {
 	}
 }
 
-// refusedFor asks for what is not cached, several times at once, until this client is refused, and returns the refusal.
+// refusedFor sends requests for a key that is not cached, several at once, until the
+// client is refused, and returns the refusal. The time that this takes, patience at
+// most, is not part of any promise: that the first request over a quota or budget is
+// refused is proved in packages ratelimit and proxy.
 func (c caller) refusedFor(code string, atOnce int) *answer {
 	c.t.Helper()
 	var refusal atomic.Pointer[answer]
 	for began := time.Now(); refusal.Load() == nil && time.Since(began) < patience; {
 		var all sync.WaitGroup
-		for range atOnce { // so that a machine that is slow to answer each is no reason for not being over budget
+		for range atOnce { // so that the client exceeds its budget on a slow machine too
 			all.Go(func() {
 				if a, err := c.try(http.MethodGet, demoKeys+"/absent?n", ""); err == nil && a.status == http.StatusTooManyRequests {
 					refusal.Store(a)
@@ -196,7 +204,8 @@ func (c caller) refusedFor(code string, atOnce int) *answer {
 	return refusal.Load()
 }
 
-// TestTheBudgetIsSpentOnWhatAsksUpstream refuses what is over budget, of any client, and serves hits on; what is counted by store leaves others alone.
+// TestTheBudgetIsSpentOnWhatAsksUpstream: without budget, misses of all clients are
+// refused and hits are still served. A budget by store does not affect other stores.
 func TestTheBudgetIsSpentOnWhatAsksUpstream(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -206,13 +215,13 @@ func TestTheBudgetIsSpentOnWhatAsksUpstream(t *testing.T) {
 		for _, c := range []caller{one, two, one} {
 			over := c.refusedFor("over-budget", 20)
 			over.violates("budget", 1)
-			over.structured(1000, 1) // the client's own quota was charged, and is told
+			over.structured(1000, 1) // the client's own quota was charged, and is in the headers
 		}
 		for range 50 {
 			one.get(keyOne).is(http.StatusOK)
 		}
 		if n := s.emulator.seen("GET", keyOne); n != 1 {
-			t.Errorf("osemu was asked %d times for what is cached, want once", n)
+			t.Errorf("osemu received %d requests for a cached key, want 1", n)
 		}
 		for range 5 {
 			one.refusedFor("over-budget", 20)
@@ -221,7 +230,8 @@ func TestTheBudgetIsSpentOnWhatAsksUpstream(t *testing.T) {
 	})
 }
 
-// TestABudgetIsWaitedForAsAQuotaIs serves more than the budget allows at once, as soon as it allows it.
+// TestABudgetIsWaitedForAsAQuotaIs sends more requests at once than the budget allows.
+// All of them are served, none before its turn.
 func TestABudgetIsWaitedForAsAQuotaIs(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
@@ -233,8 +243,10 @@ func TestABudgetIsWaitedForAsAQuotaIs(t *testing.T) {
 	}
 }
 
-// TestWhoseTurnComesTooLateIsRefusedAtOnce sends 20 requests at one instant where one passes at once, one has its turn after 8 s, and none of the others
-// has one within the 10 s that each may wait.
+// TestWhoseTurnComesTooLateIsRefusedAtOnce sends 20 requests at once to a gateway that
+// allows one in 8 s and lets each wait for 10 s. One is served at once, one after 8 s,
+// and the rest are refused before that. That they are refused at once is proved in fake
+// time by ratelimit.TestWhoseTurnWouldComeTooLateIsRefusedAtOnce.
 func TestWhoseTurnComesTooLateIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -245,12 +257,15 @@ func TestWhoseTurnComesTooLateIsRefusedAtOnce(t *testing.T) {
 			t.Errorf("%v; want 2 served, one of them after 8 s", b)
 		}
 		if took := b.slowest[http.StatusTooManyRequests]; took > 7900*time.Millisecond {
-			t.Errorf("%v; a refusal took %v, want it before anybody's turn", b, took)
+			t.Errorf("%v; a refusal took %v, want it before the first turn", b, took)
 		}
 	})
 }
 
-// TestWhoLeavesGivesItsTurnUp lets clients queue up and close their connections: who comes after them does not wait for their turns.
+// TestWhoLeavesGivesItsTurnUp has clients wait for a turn and close their connections.
+// A later client does not wait for their turns. Its turn comes after 3 s; the test
+// allows 30 s, because 12 turns would take 36 s. The exact time is proved in fake time
+// by ratelimit.TestWhoLeavesGivesUpItsPlace.
 func TestWhoLeavesGivesItsTurnUp(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -260,20 +275,21 @@ func TestWhoLeavesGivesItsTurnUp(t *testing.T) {
 		leaving.client = plainClient(&http.Transport{})
 		leaving.client.Timeout = 300 * time.Millisecond
 		b := volley(12, 0, leaving)
-		served := b.byStatus[http.StatusNotFound] // before they were sent, a turn may have come
+		served := b.byStatus[http.StatusNotFound] // a turn may have come before these requests were sent
 		if len(b.failures)+served != 12 || served > 6 {
-			t.Fatalf("%v; want no answer within 300 ms, nor anybody to wait for it longer", b)
+			t.Fatalf("%v; want no response within 300 ms to most of the requests", b)
 		}
 		if took := one.get(demoKeys + "/absent").is(http.StatusNotFound).took; took > 30*time.Second {
-			t.Errorf("whose turn came after 3 s, and not after 12 times as much, waited %v for those who had left", took)
+			t.Errorf("a client waited %v, want 3 s: it waited for clients that had left", took)
 		}
 		if n := len(s.emulator.requests(toObjectStore)); n > 3+served {
-			t.Errorf("osemu saw %d requests, want 2: none of those who left", n)
+			t.Errorf("osemu saw %d requests, want 2: none of a client that left", n)
 		}
 	})
 }
 
-// asked returns how often a Redis was asked about quotas while this ran: the scripts on their keys, as MONITOR tells them.
+// asked returns how many scripts on keys of quotas a Redis executed while run was
+// running, as MONITOR reports them.
 func asked(t *testing.T, r *redistest.Server, run func()) (times int) {
 	t.Helper()
 	c, err := net.Dial("tcp", r.Addr())
@@ -283,7 +299,7 @@ func asked(t *testing.T, r *redistest.Server, run func()) (times int) {
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(2 * patience))
 	if _, err := io.WriteString(c, "MONITOR\r\n"); err != nil {
-		t.Fatalf("asking Redis what it does: %v", err)
+		t.Fatalf("sending MONITOR to Redis: %v", err)
 	}
 	lines := bufio.NewScanner(c)
 	if !lines.Scan() || lines.Text() != "+OK" {
@@ -303,12 +319,14 @@ func asked(t *testing.T, r *redistest.Server, run func()) (times int) {
 	r.Do("ECHO", "over")
 	times = <-counted
 	if err := lines.Err(); err != nil {
-		t.Fatalf("reading what Redis does: %v", err)
+		t.Fatalf("reading the output of MONITOR: %v", err)
 	}
 	return times
 }
 
-// TestARefusedClientCostsRedisItsTurnsAlone lets a client over quota send as much as it can: what is refused before its turn comes asks nobody.
+// TestARefusedClientCostsRedisItsTurnsAlone has a client over quota send as much as it
+// can. A request that is refused before the next turn of its client costs Redis
+// nothing.
 func TestARefusedClientCostsRedisItsTurnsAlone(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"gcra", "window"} {
@@ -321,11 +339,12 @@ func TestARefusedClientCostsRedisItsTurnsAlone(t *testing.T) {
 			var y *tally
 			times := asked(t, server, func() { y = hammerUntil(1000, keyOne, crowd...) })
 			y.only(t, http.StatusOK, http.StatusTooManyRequests)
-			if admitted := y.byStatus[http.StatusOK]; times < admitted || times > len(crowd)*(admitted+1) { // at a turn, all may ask at the same moment
-				t.Errorf("Redis was asked %d times for %d admissions, want no more than at each turn; %v", times, admitted, y)
+			// When a turn comes all callers may send a script at the same moment.
+			if admitted := y.byStatus[http.StatusOK]; times < admitted || times > len(crowd)*(admitted+1) {
+				t.Errorf("Redis executed %d scripts for %d admitted requests, want no more than one of each caller for each turn; %v", times, admitted, y)
 			}
 			if refused := y.byStatus[http.StatusTooManyRequests]; refused < 1000 {
-				t.Errorf("%v; want a client that is refused all the time", y)
+				t.Errorf("%v; want 1000 refusals", y)
 			}
 		})
 	}

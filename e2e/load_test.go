@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// load is what a run of many requests came to.
+// load is the result of a run of many requests.
 type load struct {
 	latencies []time.Duration // of each request, in ascending order
 	elapsed   time.Duration
@@ -31,7 +31,8 @@ func (l *load) quantile(q float64) time.Duration {
 	return l.latencies[max(0, int(math.Ceil(q*float64(len(l.latencies))))-1)]
 }
 
-// measure sends b.N requests over this many connections, each waiting for its answer before it sends the next, and reports what came of it.
+// measure sends b.N requests over this many connections, each of which waits for a
+// response before the next request, and reports the result.
 func (s *subject) measure(b *testing.B, connections int) *load {
 	b.Helper()
 	var left atomic.Int64
@@ -83,7 +84,8 @@ func (s *subject) measure(b *testing.B, connections int) *load {
 // ticks is the unit of /proc/PID/stat's times (sysconf(_SC_CLK_TCK), 100 on every Linux that Go runs on).
 const ticks = 10 * time.Millisecond
 
-// spent returns the processor time that a process has used so far, 0 where the system does not tell.
+// spent returns the processor time that a process has used so far, or 0 where the
+// system does not report it.
 func spent(p *process) time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
@@ -99,7 +101,8 @@ func spent(p *process) time.Duration {
 	return time.Duration(user+system) * ticks
 }
 
-// line is a kept connection that does as little as HTTP/1.1 allows, so that the load costs less than what it measures.
+// line is a persistent connection that does as little as HTTP/1.1 allows, so that the
+// client costs less than the gateway that is measured.
 type line struct {
 	net.Conn
 	in *bufio.Reader
@@ -121,7 +124,8 @@ var (
 	contentLength = []byte("Content-Length: ")
 )
 
-// roundTrip sends a request and reads an answer of status 200 with a Content-Length to its end.
+// roundTrip sends a request and reads a response with status 200 and a Content-Length
+// to its end.
 func (l *line) roundTrip(request []byte) error {
 	if _, err := l.Write(request); err != nil {
 		return err

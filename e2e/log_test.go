@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// gatewayLogging is [stack.gateway] with standard error going to a file, which is ours no more.
+// gatewayLogging is [stack.gateway] with standard error connected to a file, which it
+// closes.
 func (s *stack) gatewayLogging(to *os.File, settings ...string) *gateway {
 	s.t.Helper()
 	g := &gateway{stack: s, process: startWriting(s.t, to, programs.osgate, s.environment(settings...))}
@@ -26,7 +27,8 @@ func (s *stack) gatewayLogging(to *os.File, settings ...string) *gateway {
 	return g
 }
 
-// pipe returns the ends of a pipe, of which the first is closed when the test ends.
+// pipe returns the reading and the writing end of a pipe. The first is closed when the
+// test ends.
 func pipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -37,7 +39,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// linesLost is what /metrics says of the log.
+// linesLost returns the number of lost lines of the log, of /metrics.
 func (g *gateway) linesLost() int {
 	g.t.Helper()
 	for line := range strings.Lines((caller{t: g.t, base: g.admin}).get("/metrics").is(http.StatusOK).body) {
@@ -49,17 +51,18 @@ func (g *gateway) linesLost() int {
 			return int(n)
 		}
 	}
-	g.t.Fatal("/metrics does not say how many lines of the log were lost")
+	g.t.Fatal("/metrics has no number of lost lines of the log")
 	return 0
 }
 
-// degradedFor reports whether readiness says that the log is in trouble, in these words.
+// degradedFor reports whether /readyz names the log as degraded, with this text.
 func (g *gateway) degradedFor(detail string) bool {
 	a := caller{t: g.t, base: g.admin}.get("/readyz").is(http.StatusOK)
 	return strings.Contains(a.body, `"degraded"`) && strings.Contains(a.body, `"part":"log"`) && strings.Contains(a.body, detail)
 }
 
-// TestALogThatNobodyReadsHoldsUpNeitherRequestsNorTheEnd: what waits is written when it is read after all, and the counts of all requests are kept.
+// TestALogThatNobodyReadsHoldsUpNeitherRequestsNorTheEnd: lines that wait are written
+// if the log is read later, and all requests are counted.
 func TestALogThatNobodyReadsHoldsUpNeitherRequestsNorTheEnd(t *testing.T) {
 	t.Parallel()
 	s, state := newStack(t, false), t.TempDir()
@@ -85,7 +88,8 @@ func TestALogThatNobodyReadsHoldsUpNeitherRequestsNorTheEnd(t *testing.T) {
 	}
 }
 
-// TestALogThatIsReadLateIsWholeAndInOrder, though it was longer than a pipe.
+// TestALogThatIsReadLateIsWholeAndInOrder reads a log that is longer than the buffer of
+// a pipe.
 func TestALogThatIsReadLateIsWholeAndInOrder(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -117,7 +121,7 @@ func TestALogThatIsReadLateIsWholeAndInOrder(t *testing.T) {
 	}
 }
 
-// TestWhoReadsTheLogMayGo: what nobody can read any more is counted.
+// TestWhoReadsTheLogMayGo: lines that can no longer be written are counted as lost.
 func TestWhoReadsTheLogMayGo(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -158,7 +162,8 @@ func TestALogOnAFullDiskIsCounted(t *testing.T) {
 	}
 }
 
-// TestWhoReadsTheAddressesMayGo, and with it whoever reads the traces that go the same way.
+// TestWhoReadsTheAddressesMayGo closes the pipe of standard output, to which the traces
+// are written too.
 func TestWhoReadsTheAddressesMayGo(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

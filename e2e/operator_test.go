@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestHealthcheckAsksTheRunningGateway with the same configuration, and finds none once it is gone.
+// TestHealthcheckAsksTheRunningGateway runs osgate healthcheck with the configuration
+// of a running gateway, and again after its end.
 func TestHealthcheckAsksTheRunningGateway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -21,7 +22,8 @@ func TestHealthcheckAsksTheRunningGateway(t *testing.T) {
 	osgate(t, settings, "healthcheck").says(t, 1)
 }
 
-// TestSIGTERMLetsRunningExchangesFinish while the readiness goes first.
+// TestSIGTERMLetsRunningExchangesFinish sends SIGTERM during an exchange. Readiness
+// ends at once, the exchange is completed.
 func TestSIGTERMLetsRunningExchangesFinish(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -50,7 +52,8 @@ func TestSIGTERMLetsRunningExchangesFinish(t *testing.T) {
 	}
 }
 
-// TestTheAdminListenerShowsTheConfigurationMasked beside health and metrics.
+// TestTheAdminListenerShowsTheConfigurationMasked reads /config and /metrics, and
+// /config with a foreign Host.
 func TestTheAdminListenerShowsTheConfigurationMasked(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

@@ -23,7 +23,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// collector receives OTLP by HTTP and by gRPC, and keeps all that came, decoded and as it was.
+// collector receives OTLP by HTTP and gRPC, and keeps each message, decoded and in
+// bytes.
 type collector struct {
 	t         testing.TB
 	http      string // endpoints
@@ -56,7 +57,7 @@ func startCollector(t testing.TB) *collector {
 	return c
 }
 
-// receive is the HTTP form of the protocol (OTLP 1.10, "OTLP/HTTP").
+// receive serves the HTTP form of the protocol (OTLP 1.10, "OTLP/HTTP").
 func (c *collector) receive(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -80,7 +81,7 @@ func (c *collector) receive(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-protobuf") // an empty message is an empty body
 }
 
-// keep takes what came apart.
+// keep decodes a message and adds its contents.
 func (c *collector) keep(message proto.Message) {
 	text, _ := proto.Marshal(message) // it was just unmarshaled
 	c.mu.Lock()
@@ -113,13 +114,14 @@ func (c *collector) keep(message proto.Message) {
 	}
 }
 
-// sender notes who sent a signal. It is called under mu.
+// sender notes the process that sent a signal. c.mu is held.
 func (c *collector) sender(r *resourcepb.Resource, signal int) {
 	c.services[attribute(r.GetAttributes(), "service.name")] = true
 	c.instances[attribute(r.GetAttributes(), "service.instance.id")] |= signal
 }
 
-// senders returns the ids of those that have sent traces, metrics and logs, and of those that have sent not all of them.
+// senders returns the IDs of the processes that have sent traces, metrics and logs, and
+// of those that have sent some of them only.
 func (c *collector) senders() (whole, partly []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,7 +135,7 @@ func (c *collector) senders() (whole, partly []string) {
 	return whole, partly
 }
 
-// attribute returns the value of an attribute as text, "" without it.
+// attribute returns the value of an attribute, or "" if there is none.
 func attribute(all []*commonpb.KeyValue, key string) string {
 	for _, a := range all {
 		if a.GetKey() == key {
@@ -149,7 +151,7 @@ func attribute(all []*commonpb.KeyValue, key string) string {
 	return ""
 }
 
-// trace returns the spans of a trace that came so far.
+// trace returns the spans of a trace that were received so far.
 func (c *collector) trace(id string) (spans []*tracepb.Span) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,7 +163,7 @@ func (c *collector) trace(id string) (spans []*tracepb.Span) {
 	return spans
 }
 
-// told returns the log records of a trace, each as its message and span.
+// told returns the log records of a trace, each as its message and span ID.
 func (c *collector) told(trace string) (lines []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -173,14 +175,14 @@ func (c *collector) told(trace string) (lines []string) {
 	return lines
 }
 
-// has reports whether a metric came.
+// has reports whether a metric was received.
 func (c *collector) has(metric string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.metrics[metric]
 }
 
-// holdsNone fails the test if any of secrets is in what came.
+// holdsNone fails the test if a message contains one of these secrets.
 func (c *collector) holdsNone(secrets ...string) {
 	c.t.Helper()
 	c.mu.Lock()
@@ -191,7 +193,7 @@ func (c *collector) holdsNone(secrets ...string) {
 		}
 	}
 	if c.raw.Len() == 0 || !c.services["osgate"] {
-		c.t.Errorf("%d bytes came, of %v", c.raw.Len(), c.services)
+		c.t.Errorf("%d bytes were received, of %v", c.raw.Len(), c.services)
 	}
 }
 

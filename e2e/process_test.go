@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for anything: for a program to start or to end, for an answer, for something to come about. It is for what hangs. All
-// else takes what it takes on a machine that is busy with other work.
+// patience bounds every wait of a test: for a program to start or to end, for a
+// response, for a condition. It is there to end a test that hangs, and is no measure of
+// speed: on a busy machine everything may take this long.
 const patience = time.Minute
 
 // process is a program that a test started.
@@ -26,13 +27,14 @@ type process struct {
 	ended          chan struct{} // closed when the program has ended
 }
 
-// start runs a program with exactly this environment (and a PATH). It is killed when the test ends; what it wrote is shown if the test failed.
+// start runs a program with exactly this environment, and a PATH. When the test ends
+// the program is killed; if the test failed its output is logged.
 func start(t testing.TB, program string, environment []string, arguments ...string) *process {
 	t.Helper()
 	return startWriting(t, nil, program, environment, arguments...)
 }
 
-// startWriting is start with standard error going to a file instead of a buffer.
+// startWriting is start with standard error connected to a file instead of a buffer.
 func startWriting(t testing.TB, stderr *os.File, program string, environment []string, arguments ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: program[strings.LastIndexByte(program, '/')+1:], stdout: newOutput(), stderr: newOutput(), ended: make(chan struct{})}
@@ -64,7 +66,7 @@ func (p *process) cleanup() {
 	}
 }
 
-// tail returns the last lines of text, enough to see what went wrong.
+// tail returns the end of text, at most 16 KiB.
 func tail(text string) string {
 	const most = 16 << 10
 	if len(text) <= most {
@@ -73,11 +75,12 @@ func tail(text string) string {
 	return "…" + text[len(text)-most:]
 }
 
-// line waits for the n-th line of standard output, counted from 0, and returns it.
+// line waits for the n-th line of standard output, counted from 0, and returns it
+// without its line feed.
 func (p *process) line(n int) string {
 	p.t.Helper()
 	var lines []string
-	p.stdout.await(p.t, p.name+" printing where it listens", p.ended, func(text string) bool {
+	p.stdout.await(p.t, p.name+" to print its addresses", p.ended, func(text string) bool {
 		lines = strings.SplitAfter(text, "\n")
 		return len(lines) > n+1
 	})
@@ -92,14 +95,15 @@ func (p *process) signal(sig os.Signal) {
 	}
 }
 
-// stop sends sig, waits until the program has ended, and returns its exit code, -1 where a signal ended it.
+// stop sends sig, waits until the program has ended, and returns its exit code: -1 if
+// the signal ended it.
 func (p *process) stop(sig os.Signal) int {
 	p.t.Helper()
 	p.signal(sig)
 	return p.wait()
 }
 
-// wait waits until the program has ended by itself and returns its exit code.
+// wait waits until the program has ended and returns its exit code.
 func (p *process) wait() int {
 	p.t.Helper()
 	select {
@@ -111,11 +115,11 @@ func (p *process) wait() int {
 	}
 }
 
-// output is what a program wrote so far. It is safe for concurrent use.
+// output is a buffer for the output of a program. It is safe for concurrent use.
 type output struct {
 	mu    sync.Mutex
 	text  bytes.Buffer  // guarded by mu
-	grown chan struct{} // guarded by mu; closed, and replaced, with each write
+	grown chan struct{} // guarded by mu; closed, and replaced, by each write
 }
 
 func newOutput() *output { return &output{grown: make(chan struct{})} }
@@ -129,7 +133,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.text.Write(p)
 }
 
-// String returns all that was written so far.
+// String returns the text that was written so far.
 func (o *output) String() string {
 	text, _ := o.state()
 	return text
@@ -141,7 +145,8 @@ func (o *output) state() (string, <-chan struct{}) {
 	return o.text.String(), o.grown
 }
 
-// await waits until holds is true of what was written. It fails the test when patience is over, or the program ended before.
+// await waits until holds returns true for the text that was written. It fails the test
+// after patience, or if the program ends first.
 func (o *output) await(t testing.TB, what string, ended <-chan struct{}, holds func(text string) bool) {
 	t.Helper()
 	deadline := time.After(patience)
@@ -163,7 +168,8 @@ func (o *output) await(t testing.TB, what string, ended <-chan struct{}, holds f
 	}
 }
 
-// eventually asks every 20 ms whether cond holds, and fails the test when patience is over.
+// eventually calls cond every 20 ms until it returns true. It fails the test after
+// patience.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -178,8 +184,8 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// within waits until cond is true. It fails the test where cond is still false although it
-// began later than bound, so that a slow machine cannot make it fail.
+// within waits until cond returns true. It fails the test if a call of cond that began
+// later than bound still returns false: a slow machine alone cannot make it fail.
 func within(t testing.TB, bound time.Duration, what string, cond func() bool) {
 	t.Helper()
 	began := time.Now()
@@ -193,13 +199,14 @@ func within(t testing.TB, bound time.Duration, what string, cond func() bool) {
 	})
 }
 
-// finished is a program that ran to its end.
+// finished is the result of a program that has ended.
 type finished struct {
 	code           int
 	stdout, stderr string
 }
 
-// execute runs a program to its end, bounded, and returns what it said.
+// execute runs a program until it ends, for patience at most, and returns its exit code
+// and output.
 func execute(t testing.TB, program string, environment []string, arguments ...string) finished {
 	t.Helper()
 	p := start(t, program, environment, arguments...)
@@ -207,7 +214,7 @@ func execute(t testing.TB, program string, environment []string, arguments ...st
 	return finished{code: code, stdout: p.stdout.String(), stderr: p.stderr.String()}
 }
 
-// needs fails the test where a program that it is about is not installed.
+// needs fails the test if program is not installed.
 func needs(t testing.TB, program string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); errors.Is(err, exec.ErrNotFound) {

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// tally is what a group of callers got.
+// tally counts the responses that a group of callers received.
 type tally struct {
 	mu       sync.Mutex
 	byStatus map[int]int           // guarded by mu
 	slowest  map[int]time.Duration // guarded by mu; by status
-	failures []error               // guarded by mu: requests without an answer
+	failures []error               // guarded by mu: of requests without a response
 	longest  time.Duration         // guarded by mu
 	began    time.Time             // when the first request was sent
 	elapsed  time.Duration         // from the first request's start to the last answer's end
@@ -41,20 +41,23 @@ func (y *tally) String() string {
 	return fmt.Sprintf("answers by status %v, %d failures, longest %v, in %v", y.byStatus, len(y.failures), y.longest, y.elapsed)
 }
 
-// hammer lets every caller send a request each interval, or one after the other where the interval is 0, for this long.
+// hammer has each caller send a request each interval for this duration. An interval of
+// 0 means that the next request follows the response at once.
 func hammer(duration, interval time.Duration, path string, callers ...caller) *tally {
 	return hammerWhile(func(y *tally) bool { return time.Since(y.began) < duration }, interval, path, callers...)
 }
 
-// hammerUntil lets every caller send one request after the other for three seconds, and on until there were so many answers of one status, however slow
-// the machine is.
+// hammerUntil has each caller send one request after the other for three seconds, and
+// longer on a slow machine: until one status has been counted so many times, or
+// patience is over.
 func hammerUntil(answers int, path string, callers ...caller) *tally {
 	return hammerWhile(func(y *tally) bool {
 		return time.Since(y.began) < 3*time.Second || y.most() < answers && time.Since(y.began) < patience
 	}, 0, path, callers...)
 }
 
-// hammerWhile lets every caller send a request each interval, or one after the other where the interval is 0, as long as goes on says so.
+// hammerWhile has each caller send a request each interval while goesOn returns true.
+// An interval of 0 means that the next request follows the response at once.
 func hammerWhile(goesOn func(*tally) bool, interval time.Duration, path string, callers ...caller) *tally {
 	y := &tally{byStatus: map[int]int{}, began: time.Now()}
 	var all sync.WaitGroup
@@ -79,14 +82,14 @@ func hammerWhile(goesOn func(*tally) bool, interval time.Duration, path string, 
 	return y
 }
 
-// count is how many answers of a status there were as yet.
+// count returns the number of responses with this status so far.
 func (y *tally) count(status int) int {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	return y.byStatus[status]
 }
 
-// most is how many answers of one status there were.
+// most returns the number of responses with the most frequent status.
 func (y *tally) most() (n int) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -96,7 +99,8 @@ func (y *tally) most() (n int) {
 	return n
 }
 
-// tenASecond fails the test unless this status was answered 20 times and as often as the burst of 10, and then 10 a second, allows.
+// tenASecond fails the test unless this status was counted 20 times or more, and no
+// more often than a burst of 10 and then 10 a second allow.
 func (y *tally) tenASecond(t *testing.T, status int) {
 	t.Helper()
 	if n := float64(y.byStatus[status]); n < 20 || n > 11+10*y.elapsed.Seconds() {
@@ -104,7 +108,8 @@ func (y *tally) tenASecond(t *testing.T, status int) {
 	}
 }
 
-// TestClientsDoNotTouchEachOther leaves one client without quota, and another with all of its own.
+// TestClientsDoNotTouchEachOther uses all of the quota of one client. The quota of
+// another client stays as it was.
 func TestClientsDoNotTouchEachOther(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -117,12 +122,13 @@ func TestClientsDoNotTouchEachOther(t *testing.T) {
 		if got := two.get(keyOne).is(http.StatusOK).header.Get("X-RateLimit-Remaining"); got != "4" {
 			t.Errorf("the second client's X-RateLimit-Remaining is %s, want 4", got)
 		}
-		again := g.as("app-one") // another token of the same client is no way round it
+		again := g.as("app-one") // another token of the same client has the same quota
 		again.get(keyOne).refused(http.StatusTooManyRequests, "over-quota")
 	})
 }
 
-// limited checks that the answer carries the quota in every documented form, and returns what is left.
+// limited checks that the response has the quota in each documented form, and returns
+// the remaining units.
 func (a *answer) limited(limit, window int) (remaining int) {
 	a.t.Helper()
 	if got, form := a.header.Get("RateLimit-Policy"), regexp.MustCompile(fmt.Sprintf(`^"[^"]+";q=%d;w=%d$`, limit, window)); !form.MatchString(got) {
@@ -143,7 +149,9 @@ func (a *answer) limited(limit, window int) (remaining int) {
 	return remaining
 }
 
-// resets checks that all of the quota is there again between the answer's own date and so many seconds later, give or take one.
+// resets checks that X-RateLimit-Reset is between the Date of the response and so many
+// seconds later, with a tolerance of one second. The exact value is proved in fake time
+// by proxy.TestTheQuotaIsToldAsItIs.
 func (a *answer) resets(within int) {
 	a.t.Helper()
 	date, dateErr := http.ParseTime(a.header.Get("Date"))
@@ -154,7 +162,8 @@ func (a *answer) resets(within int) {
 	}
 }
 
-// TestEveryChargedAnswerShowsTheQuota reads the headers of a miss, a hit, an upstream error and a 429.
+// TestEveryChargedAnswerShowsTheQuota reads the headers of a miss, a hit, an error of
+// upstream and a 429.
 func TestEveryChargedAnswerShowsTheQuota(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -185,7 +194,8 @@ func TestEveryChargedAnswerShowsTheQuota(t *testing.T) {
 	})
 }
 
-// TestOverridesGiveAClientItsOwnQuota is the premium add-on's 100 a second for one client.
+// TestOverridesGiveAClientItsOwnQuota gives one client 100 requests a second, as the
+// vendor's premium add-on does.
 func TestOverridesGiveAClientItsOwnQuota(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gateway("RATE_OVERRIDES=app-two=100")
@@ -199,7 +209,8 @@ func TestOverridesGiveAClientItsOwnQuota(t *testing.T) {
 	}
 }
 
-// TestALoopAsFastAsItCanSeesNo429 runs one with the default settings: it waits its turns.
+// TestALoopAsFastAsItCanSeesNo429 has a client send one request after the other with
+// the default settings. Each waits for its turn.
 func TestALoopAsFastAsItCanSeesNo429(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -212,7 +223,8 @@ func TestALoopAsFastAsItCanSeesNo429(t *testing.T) {
 	})
 }
 
-// TestOnlyObjectStoreOperationsAreCharged spends nothing on mints, me, statistics and what is refused before.
+// TestOnlyObjectStoreOperationsAreCharged sends token requests, me, statistics and
+// requests that are refused early. They use no quota.
 func TestOnlyObjectStoreOperationsAreCharged(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"syscall"
@@ -8,7 +9,8 @@ import (
 	"time"
 )
 
-// TestRequestsGoOnWithoutRedis takes Redis away under traffic within the local share, in each way it can go, and gives it back.
+// TestRequestsGoOnWithoutRedis stops Redis in two ways while clients send requests
+// within the local share, and starts it again. All requests are served.
 func TestRequestsGoOnWithoutRedis(t *testing.T) {
 	t.Parallel()
 	for name, outage := range map[string]struct{ begin, end func(r *redis) }{
@@ -30,7 +32,7 @@ func TestRequestsGoOnWithoutRedis(t *testing.T) {
 				t.Errorf("a write without Redis was not seen: %s", a.body)
 			}
 			f.end().only(t, http.StatusOK)
-			g.as("app-sub").get("/api/v1/organizations/org-sub/environments/env-sub/stores").is(http.StatusOK) // a token that is new meanwhile
+			g.as("app-sub").get("/api/v1/organizations/org-sub/environments/env-sub/stores").is(http.StatusOK) // a token that is minted without Redis
 
 			outage.end(s.redis)
 			g.degrades(t, false)
@@ -45,11 +47,12 @@ func TestRequestsGoOnWithoutRedis(t *testing.T) {
 	}
 }
 
-// degrades waits until /readyz says so, or no longer says so, which is at any time 200.
+// degrades waits until /readyz reports the gateway as degraded, or no longer does if
+// want is false. Its status is 200 all the time.
 func (g *gateway) degrades(t *testing.T, want bool) {
 	t.Helper()
 	ready := caller{t: t, base: g.admin}
-	eventually(t, "readiness to tell the truth", func() bool {
+	eventually(t, fmt.Sprintf("readiness to be degraded: %v", want), func() bool {
 		return strings.Contains(ready.get("/readyz").is(http.StatusOK).body, "degraded") == want
 	})
 	ready.get("/livez").is(http.StatusOK)
@@ -63,8 +66,11 @@ func (r *redis) wipe(t *testing.T) {
 	}
 }
 
-// TestASilentRedisHoldsNoRequestLong is a coarse bound on what is proven to the nanosecond in internal/redisconn: with the default timeout, and not
-// those of the client library, which waits for three seconds and then again.
+// TestASilentRedisHoldsNoRequestLong sends requests while Redis does not respond, with
+// the default REDIS_TIMEOUT of 50 ms. Its bound is coarse, and detects the timeout of
+// the client library (3 s, with retries). The exact bound is proved by
+// internal/redisconn.TestASilentRedisHoldsNobodyLongerThanTheDefaultTimeout, in fake
+// time.
 func TestASilentRedisHoldsNoRequestLong(t *testing.T) {
 	t.Parallel()
 	const coarse = 2500 * time.Millisecond
@@ -88,7 +94,8 @@ func TestASilentRedisHoldsNoRequestLong(t *testing.T) {
 	}
 }
 
-// TestRedisAwayAtTheStartIsNoReasonNotToServe starts the gateway first.
+// TestRedisAwayAtTheStartIsNoReasonNotToServe starts the gateway before Redis. It
+// serves.
 func TestRedisAwayAtTheStartIsNoReasonNotToServe(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
@@ -104,7 +111,8 @@ func TestRedisAwayAtTheStartIsNoReasonNotToServe(t *testing.T) {
 	one.get(keyOne).is(http.StatusOK)
 }
 
-// TestTheLocalShareIsTheQuotaByReplicas keeps each of two gateways to half the quota while Redis is away.
+// TestTheLocalShareIsTheQuotaByReplicas stops Redis under one of two replicas, which
+// then admits half of the quota.
 func TestTheLocalShareIsTheQuotaByReplicas(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)

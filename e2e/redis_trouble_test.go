@@ -12,11 +12,12 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// troubledRedis is REDIS_TIMEOUT where Redis gets into trouble: a machine that is busy with other work is none. What no request waits longer for than its
-// default is proven where the time is the test's own (internal/redisconn).
+// troubledRedis is the REDIS_TIMEOUT of tests in which Redis fails. It is longer than
+// the default, so that a busy machine is not taken for a failure. The bound of the
+// default timeout is proved in fake time (internal/redisconn).
 const troubledRedis = time.Second
 
-// traffic is callers that send until they are stopped.
+// traffic is a group of callers that send requests until end is called.
 type traffic struct {
 	*tally
 	answered []atomic.Int64 // by caller
@@ -25,7 +26,8 @@ type traffic struct {
 	all      sync.WaitGroup
 }
 
-// begin lets each caller read one key that is cached and one that it alone writes, every 100 ms. What it wrote it must read, whatever happens meanwhile.
+// begin has each caller read a cached key, and write and read a key of its own, every
+// 100 ms. Each read must return the last write.
 func begin(t *testing.T, callers ...caller) *traffic {
 	t.Helper()
 	f := &traffic{tally: &tally{byStatus: map[int]int{}}, answered: make([]atomic.Int64, len(callers)), began: time.Now(), stop: make(chan struct{})}
@@ -53,7 +55,8 @@ func begin(t *testing.T, callers ...caller) *traffic {
 	return f
 }
 
-// write stores a value, and returns it, or nothing where that is not known to have come about.
+// write stores a value and returns it, or an empty text if the outcome of the write is
+// unknown.
 func (f *traffic) write(c caller, key, value string) string {
 	a, err := c.try(http.MethodPut, demoKeys+"/"+key, stringValue(key, value), "Content-Type: application/json")
 	if err == nil && a.status == http.StatusCreated {
@@ -66,7 +69,7 @@ func (f *traffic) write(c caller, key, value string) string {
 	return value
 }
 
-// readBack reads what was written.
+// readBack reads a key and compares it with the written value.
 func (f *traffic) readBack(t *testing.T, c caller, key, written string) {
 	t.Helper()
 	a, err := c.try(http.MethodGet, demoKeys+"/"+key, "")
@@ -76,8 +79,8 @@ func (f *traffic) readBack(t *testing.T, c caller, key, written string) {
 	}
 }
 
-// flows waits until each of the callers has been through so many more rounds of two or three requests, of which none can be as long as a trouble lasts
-// that is not taken back before.
+// flows waits until each caller has completed more than n further rounds of two or
+// three requests. No request of them may last as long as the failure of Redis.
 func (f *traffic) flows(t *testing.T, n int64) {
 	t.Helper()
 	for i := range f.answered {
@@ -100,7 +103,7 @@ func (f *traffic) end() *tally {
 	return f.tally
 }
 
-// remarks returns the lines of the log that are about no exchange.
+// remarks returns the lines of the log that are not about exchanges.
 func (g *gateway) remarks() (lines []string) {
 	for line := range strings.Lines(g.stderr.String()) {
 		if !strings.Contains(line, `"msg":"exchange"`) {
@@ -110,13 +113,14 @@ func (g *gateway) remarks() (lines []string) {
 	return lines
 }
 
-// outages returns how often the log says that Redis is gone.
+// outages returns how many times the log reports that Redis is gone.
 func (g *gateway) outages() int {
 	return strings.Count(strings.Join(g.remarks(), ""), `"msg":"redis is unavailable`)
 }
 
-// saysLittle fails the test if the log has more lines about Redis than one for each change, of which a busy machine may bring about some, and more than a
-// handful of others.
+// saysLittle fails the test if the log has more than one line about Redis for each
+// change of its state, or more than ten lines that are about neither Redis nor
+// exchanges. A busy machine may cause some changes of state.
 func (g *gateway) saysLittle(t *testing.T) {
 	t.Helper()
 	gone := map[string]bool{}
@@ -144,7 +148,8 @@ func (g *gateway) saysLittle(t *testing.T) {
 	}
 }
 
-// countsIn waits until the gateway counts the caller's quota in this Redis, none of whose quotas are kept from before.
+// countsIn deletes all keys of this Redis, and waits until the gateway counts the
+// caller's quota there again.
 func (c caller) countsIn(t *testing.T, r *redistest.Server) {
 	t.Helper()
 	r.Do("FLUSHALL")
@@ -154,8 +159,9 @@ func (c caller) countsIn(t *testing.T, r *redistest.Server) {
 	})
 }
 
-// TestTroubleWithRedisIsNotTheCallers gives Redis every trouble but to be away, which TestRequestsGoOnWithoutRedis does, and takes it back, all under
-// traffic within the quota.
+// TestTroubleWithRedisIsNotTheCallers makes Redis fail in each way except those of
+// TestRequestsGoOnWithoutRedis, and ends the failure, while clients send requests
+// within their quota. All requests are served.
 func TestTroubleWithRedisIsNotTheCallers(t *testing.T) {
 	t.Parallel()
 	repeated := func(command ...string) func(*redistest.Server, *redistest.Wire) {
@@ -215,8 +221,9 @@ func TestTroubleWithRedisIsNotTheCallers(t *testing.T) {
 	}
 }
 
-// TestAnOutageOfRedisGrantsOneMoreBurst takes Redis away from two gateways that are over quota, and gives it back, empty. What a client gets beyond its
-// quota is one burst as Redis goes and one as it comes back, and no more.
+// TestAnOutageOfRedisGrantsOneMoreBurst stops Redis under two gateways whose client is
+// over its quota, and starts it again, empty. The client gets one more burst for the
+// loss and one for the return.
 func TestAnOutageOfRedisGrantsOneMoreBurst(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"gcra", "window"} {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// gateways starts this many replicas with the same settings.
+// gateways starts n replicas with the same settings.
 func (s *stack) gateways(n int, settings ...string) []*gateway {
 	s.t.Helper()
 	all := make([]*gateway, n)
@@ -22,7 +22,8 @@ func (s *stack) gateways(n int, settings ...string) []*gateway {
 	return all
 }
 
-// everywhere is one client of all of these gateways, with one token, which each of them knows when this returns.
+// everywhere returns one client of each of these gateways, all with the same token.
+// Each gateway has identified the token when everywhere returns.
 func everywhere(gateways []*gateway, app string) []caller {
 	first := gateways[0].as(app)
 	callers := make([]caller, len(gateways))
@@ -34,23 +35,25 @@ func everywhere(gateways []*gateway, app string) []caller {
 	return callers
 }
 
-// barrage is a tally of requests of which each was for a key of its own, so that osemu's log tells which of them it got.
+// barrage is a tally of requests that each have a key of their own, so that the log of
+// osemu shows which of them reached it.
 type barrage struct {
 	*tally
 	sent  map[string]time.Time // by target
 	paces map[int]*pace        // by which tenth of a second a request was sent in, from the first on
 }
 
-// pace is what became of the requests that were sent in one tenth of a second.
+// pace counts the requests that were sent in one tenth of a second.
 type pace struct{ sent, prompt int } // prompt: answered within it, or half of one
 
-// paced sends this many requests a second for this long, whether those before are answered or not, through any of these callers.
+// paced sends this many requests a second for this duration through the callers,
+// without waiting for responses.
 func paced(duration time.Duration, rate int, callers ...caller) *barrage {
 	n := int(duration.Seconds() * float64(rate))
 	return volley(n, time.Second/time.Duration(rate), callers...)
 }
 
-// volley sends n requests, one each interval, through any of these callers.
+// volley sends n requests, one each interval, through the callers.
 func volley(n int, interval time.Duration, callers ...caller) *barrage {
 	b := &barrage{tally: &tally{byStatus: map[int]int{}}, sent: map[string]time.Time{}, paces: map[int]*pace{}}
 	began := time.Now()
@@ -86,7 +89,8 @@ func (b *barrage) paced(sent, answered time.Duration) {
 	}
 }
 
-// calm returns in how many tenths of a second the machine had time for what it was asked: three requests or more were sent, and all answered promptly.
+// calm returns the number of tenths of a second in which the machine was fast enough:
+// three or more requests were sent, and all were answered promptly.
 func (b *barrage) calm() (n int) {
 	for _, p := range b.paces {
 		if p.sent >= 3 && p.sent == p.prompt {
@@ -96,15 +100,17 @@ func (b *barrage) calm() (n int) {
 	return n
 }
 
-// notStarved fails the test unless osemu saw most of what a quota of so many a second lets through in the time that the machine was calm.
+// notStarved fails the test unless osemu received most of the requests that a quota of
+// so many a second admits in the calm time.
 func (b *barrage) notStarved(t *testing.T, rate float64, admitted int) {
 	t.Helper()
 	if least := 0.7 * rate * float64(b.calm()) / 10; float64(admitted) < least {
-		t.Errorf("osemu saw %d requests, want at least %.1f of a client that never rests, in %d calm tenths of a second; %v", admitted, least, b.calm(), b)
+		t.Errorf("osemu saw %d requests, want at least %.1f, in %d calm tenths of a second; %v", admitted, least, b.calm(), b)
 	}
 }
 
-// only fails the test if there was another answer than these, or none at all to some request.
+// only fails the test if a response has another status than these, or a request has no
+// response.
 func (y *tally) only(t *testing.T, statuses ...int) {
 	t.Helper()
 	for status := range y.byStatus {
@@ -118,8 +124,10 @@ func (y *tally) only(t *testing.T, statuses ...int) {
 	}
 }
 
-// evenly fails the test unless osemu saw what a bucket of this burst lets through at 10 a second: never more, whatever the machine is busy with, since
-// all admissions lie between the first request and the last answer. How much less it may be is the machine's to say.
+// evenly fails the test unless osemu received as many requests as a bucket of this
+// burst admits at 10 a second. The upper bound holds on any machine, since all
+// admissions lie between the first request and the last response. The lower bound
+// counts the calm time only.
 func (b *barrage) evenly(t *testing.T, burst, admitted int) {
 	t.Helper()
 	if most := float64(burst) + 10*b.elapsed.Seconds() + 1; float64(admitted) > most {
@@ -136,7 +144,7 @@ func (b *barrage) evenly(t *testing.T, burst, admitted int) {
 	b.only(t, http.StatusNotFound, http.StatusTooManyRequests)
 }
 
-// eachAdmitted fails the test if one of the gateways let nothing through.
+// eachAdmitted fails the test if one of the gateways admitted no request.
 func eachAdmitted(t *testing.T, gateways []*gateway) {
 	t.Helper()
 	for i, g := range gateways {
@@ -146,7 +154,8 @@ func eachAdmitted(t *testing.T, gateways []*gateway) {
 	}
 }
 
-// TestOneQuotaOverAllReplicas sends one client's requests through several gateways on one Redis, which admit as one with embedded stores does.
+// TestOneQuotaOverAllReplicas sends the requests of one client through several gateways
+// with one Redis. Together they admit as many as one gateway with embedded stores.
 func TestOneQuotaOverAllReplicas(t *testing.T) {
 	t.Parallel()
 	for _, replicas := range []int{1, 2, 3} {
@@ -159,7 +168,7 @@ func TestOneQuotaOverAllReplicas(t *testing.T) {
 	}
 }
 
-// restless is how long one client sends without rest.
+// restless is the duration for which a client sends requests without a pause.
 const restless = 10 * time.Second
 
 func oneQuota(t *testing.T, replicas, burst int) {
@@ -171,7 +180,8 @@ func oneQuota(t *testing.T, replicas, burst int) {
 	eachAdmitted(t, gateways)
 }
 
-// TestNeverElevenInASlidingSecond is the window's promise, of one gateway with embedded stores and of several on one Redis.
+// TestNeverElevenInASlidingSecond checks the promise of the window: for one gateway
+// with embedded stores, and for several with one Redis.
 func TestNeverElevenInASlidingSecond(t *testing.T) {
 	t.Parallel()
 	for _, replicas := range []int{1, 2, 3} {
@@ -194,9 +204,11 @@ func neverEleven(t *testing.T, replicas int) {
 	eachAdmitted(t, gateways)
 }
 
-// neverWithin fails the test if n of the requests that osemu saw were admitted within less than a period. When a gateway decided nobody saw, but it was
-// after the client had sent the request and before it was with osemu. So n of them, decided within less than a period of each other, show only if the last
-// came to osemu less than a period after the first was sent; and where that shows, it is so.
+// neverWithin fails the test if n requests that osemu received were admitted within
+// less than a period. The instant of an admission is not visible: it lies between the
+// sending of the request and its arrival at osemu. So the test fails only where the
+// last of n requests reached osemu less than a period after the first of them was sent,
+// which proves that the period was too short.
 func (b *barrage) neverWithin(t *testing.T, period time.Duration, n int, admitted []logged) {
 	t.Helper()
 	const drift = 2 * time.Millisecond // of the clock that the log is written by, as it is set right
@@ -216,7 +228,8 @@ func (b *barrage) neverWithin(t *testing.T, period time.Duration, n int, admitte
 	}
 }
 
-// TestAWindowAdmitsAllAtOnce sends a whole quota in one go, through two gateways, which is served at once, and one more, which is not.
+// TestAWindowAdmitsAllAtOnce sends a whole quota at once through two gateways, which is
+// served at once, and then one request more, which is not.
 func TestAWindowAdmitsAllAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
@@ -230,7 +243,9 @@ func TestAWindowAdmitsAllAtOnce(t *testing.T) {
 	}
 }
 
-// TestFiftyAtOnceAreServedInTime lets what comes at once wait for its turns, over two gateways.
+// TestFiftyAtOnceAreServedInTime sends fifty requests at once through two gateways. All
+// wait for their turns and are served, none before its turn. That none is served late
+// is proved in fake time by ratelimit.TestReplicasOfADistantLimiterServeAllInTime.
 func TestFiftyAtOnceAreServedInTime(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"gcra", "window"} {
@@ -254,7 +269,8 @@ func TestFiftyAtOnceAreServedInTime(t *testing.T) {
 	}
 }
 
-// tooSoon fails the test if osemu got more than 10 in a second of what was sent at once, counted from when the first was sent.
+// tooSoon fails the test if osemu received more than 10 requests a second of those that
+// were sent at once, counted from the sending of the first.
 func (b *barrage) tooSoon(t *testing.T, admitted []logged) {
 	t.Helper()
 	slices.SortFunc(admitted, func(x, y logged) int { return x.Time.Compare(y.Time) })
@@ -266,7 +282,8 @@ func (b *barrage) tooSoon(t *testing.T, admitted []logged) {
 	}
 }
 
-// TestReplicasWaitForOneQueue is the loop as fast as it can be, through two gateways at once: turns are waited for, and none is refused.
+// TestReplicasWaitForOneQueue has a client send one request after the other through two
+// gateways at once. Turns are those of one quota, and no request is refused.
 func TestReplicasWaitForOneQueue(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// secret is what replicas of one deployment share.
+// secret is an OSGATE_SECRET for the replicas of one deployment.
 var secret = "SECRET=" + strings.Repeat("A", 43)
 
 func (a *answer) hit(want bool) *answer {
@@ -22,8 +22,10 @@ func (a *answer) hit(want bool) *answer {
 	return a
 }
 
-// TestARestartAndAnotherReplicaStartWarm reads a value through one gateway and then through one that was started later: with a secret it answers
-// from what the first has fetched, for the same token; without it asks for itself. Redis holds nothing that can be read.
+// TestARestartAndAnotherReplicaStartWarm reads a value through one gateway and then,
+// with the same token, through one that was started later. With a secret the second
+// answers from the cache of the first; without one it requests the value itself. Redis
+// holds no readable text.
 func TestARestartAndAnotherReplicaStartWarm(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -54,7 +56,7 @@ func TestARestartAndAnotherReplicaStartWarm(t *testing.T) {
 				t.Errorf("another replica answers %q, want %q", second.body, first.body)
 			}
 			if asked := len(s.emulator.requests(toTarget(http.MethodGet, path))); asked != map[bool]int{true: 0, false: 1}[tt.warm] {
-				t.Errorf("osemu was asked %d times", asked)
+				t.Errorf("osemu received %d requests", asked)
 			}
 			other := b.as("app-one") // another token of the same client has no grant yet
 			other.get(path).is(http.StatusOK).hit(false)
@@ -66,7 +68,8 @@ func TestARestartAndAnotherReplicaStartWarm(t *testing.T) {
 	}
 }
 
-// TestARightWithdrawnEndsOnEveryReplica takes a client's scopes away; the 403 that one replica gets ends the hits of the other.
+// TestARightWithdrawnEndsOnEveryReplica removes the scopes of a client. The 403 that
+// one replica receives ends the hits of the other.
 func TestARightWithdrawnEndsOnEveryReplica(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
@@ -97,12 +100,13 @@ func TestAStampedeCostsOneRequest(t *testing.T) {
 		}
 		all.Wait()
 		if asked := len(s.emulator.requests(toTarget(http.MethodGet, keyOne))); asked != 1 || y.byStatus[http.StatusOK] != 1000 {
-			t.Errorf("osemu was asked %d times; %v; want once and 1000 times 200", asked, &y)
+			t.Errorf("osemu received %d requests; %v; want 1, and 1000 times 200", asked, &y)
 		}
 	})
 }
 
-// TestStaleAnswersBridgeAnOutageAndNoWrite serves what is no longer fresh while upstream fails, until a write makes it untrue.
+// TestStaleAnswersBridgeAnOutageAndNoWrite has upstream fail. Stale answers are served
+// until a write makes them invalid.
 func TestStaleAnswersBridgeAnOutageAndNoWrite(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -118,7 +122,8 @@ func TestStaleAnswersBridgeAnOutageAndNoWrite(t *testing.T) {
 	one.get(keyOne).is(http.StatusInternalServerError)
 }
 
-// TestOneEnvironmentSharesEntriesAmongThoseWhoMayReadThem has two clients of an environment, and one that may read stores alone.
+// TestOneEnvironmentSharesEntriesAmongThoseWhoMayReadThem reads as two clients of an
+// environment, and as one that may read stores only.
 func TestOneEnvironmentSharesEntriesAmongThoseWhoMayReadThem(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -134,7 +139,8 @@ func TestOneEnvironmentSharesEntriesAmongThoseWhoMayReadThem(t *testing.T) {
 	})
 }
 
-// TestThePlainModeIsAStrictSharedCache puts osgate in front of an origin of the test's own.
+// TestThePlainModeIsAStrictSharedCache puts osgate in front of an origin that is no
+// Object Store.
 func TestThePlainModeIsAStrictSharedCache(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64
@@ -161,6 +167,6 @@ func TestThePlainModeIsAStrictSharedCache(t *testing.T) {
 	first := c.get("/no-cache").is(http.StatusOK)
 	before := asked.Load()
 	if again := c.get("/no-cache").is(http.StatusOK); again.body != first.body || asked.Load() != before+1 {
-		t.Errorf("what must be asked about each time: %q and then %q", first.body, again.body)
+		t.Errorf("a response that must be validated each time: %q and then %q", first.body, again.body)
 	}
 }

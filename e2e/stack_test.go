@@ -18,20 +18,23 @@ import (
 	"time"
 )
 
-// busyRedis is REDIS_TIMEOUT where Redis is in no trouble, however busy the machine is.
+// busyRedis is the REDIS_TIMEOUT of tests in which Redis does not fail: long enough for
+// a busy machine.
 const busyRedis = "1m"
 
-// stack is osemu, a Redis in one of the two modes, and the gateways in front of them, all of one test.
+// stack is the environment of one test: osemu, a Redis unless the gateways use embedded
+// stores, and the gateways in front of them.
 type stack struct {
 	t        testing.TB
 	emulator *emulator
 	redis    *redis // nil: embedded stores
 
 	mu      sync.Mutex
-	secrets []string // guarded by mu: what no gateway may ever write
+	secrets []string // guarded by mu: texts that no gateway may write
 }
 
-// newStack starts osemu with these flags, without a rate limit unless they set one, and Redis if asked for.
+// newStack starts osemu with these flags, without a rate limit unless the flags set
+// one, and a Redis if withRedis is true.
 func newStack(t testing.TB, withRedis bool, flags ...string) *stack {
 	t.Helper()
 	s := &stack{t: t, emulator: startEmulator(t, append([]string{"-rate", "0"}, flags...)...)}
@@ -42,7 +45,7 @@ func newStack(t testing.TB, withRedis bool, flags ...string) *stack {
 	return s
 }
 
-// inBothModes runs a test with embedded stores and with Redis, and with these flags of
+// inBothModes runs a test twice, with embedded stores and with Redis. The flags are for
 // osemu.
 func inBothModes(t *testing.T, test func(t *testing.T, s *stack), flags ...string) {
 	t.Helper()
@@ -54,21 +57,22 @@ func inBothModes(t *testing.T, test func(t *testing.T, s *stack), flags ...strin
 	}
 }
 
-// conceal adds to what no gateway of the stack may write.
+// conceal adds a text that no gateway of the stack may write.
 func (s *stack) conceal(secret string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.secrets = append(s.secrets, secret)
 }
 
-// hidden returns what is concealed so far.
+// hidden returns the texts that no gateway of the stack may write.
 func (s *stack) hidden() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.secrets)
 }
 
-// environment returns the variables of a gateway of this stack, with settings in the form "RATE=0" added or put in their place.
+// environment returns the environment variables of a gateway of this stack. A setting,
+// such as "RATE=0", is added or replaces the default of the stack.
 func (s *stack) environment(settings ...string) []string {
 	byName := map[string]string{
 		"OSGATE_LISTEN": "127.0.0.1:0", "OSGATE_ADMIN_LISTEN": "127.0.0.1:0", "OSGATE_DRAIN_DELAY": "0s",
@@ -95,17 +99,18 @@ func (s *stack) environment(settings ...string) []string {
 	return list
 }
 
-// gateway starts osgate with the settings added to those of the stack; a setting without a value ("DEFAULT_REGION=") is left to its default.
+// gateway starts osgate with the settings added to those of the stack. A setting
+// without a value ("DEFAULT_REGION=") has the default of osgate.
 func (s *stack) gateway(settings ...string) *gateway {
 	s.t.Helper()
 	g := &gateway{stack: s}
-	s.t.Cleanup(func() { s.keepsSecrets(g) }) // runs after the process was killed, when all is written
+	s.t.Cleanup(func() { s.keepsSecrets(g) }) // runs after the process was killed and its output is complete
 	g.process = start(s.t, programs.osgate, s.environment(settings...))
 	g.serves()
 	return g
 }
 
-// serves waits until the gateway says where it listens, and then that it is ready.
+// serves waits until the gateway has printed its addresses and is ready.
 func (g *gateway) serves() {
 	g.t.Helper()
 	g.url, g.admin = g.listens(0, "clients"), g.listens(1, "admin")
@@ -113,7 +118,7 @@ func (g *gateway) serves() {
 	eventually(g.t, "osgate to be ready", func() bool { return admin.get("/readyz").status == http.StatusOK })
 }
 
-// keepsSecrets fails the test if the gateway wrote any of what the stack conceals.
+// keepsSecrets fails the test if the gateway wrote a text of hidden.
 func (s *stack) keepsSecrets(g *gateway) {
 	s.t.Helper()
 	if g.process == nil {
@@ -134,13 +139,14 @@ type gateway struct {
 	url, admin string // base URLs of the two listeners, without a trailing slash
 }
 
-// listens reads "clients http://127.0.0.1:8080" from the n-th line of standard output.
-func (g *gateway) listens(n int, who string) string {
+// listens returns the URL in the n-th line of standard output, such as "clients
+// http://127.0.0.1:8080".
+func (g *gateway) listens(n int, listener string) string {
 	g.t.Helper()
 	line := g.line(n)
-	url, ok := strings.CutPrefix(line, who+" ")
+	url, ok := strings.CutPrefix(line, listener+" ")
 	if !ok || !strings.HasPrefix(url, "http") {
-		g.t.Fatalf("osgate printed %q as line %d, want %q", line, n+1, who+" http://…")
+		g.t.Fatalf("osgate printed %q as line %d, want %q", line, n+1, listener+" http://…")
 	}
 	return url
 }
@@ -148,7 +154,7 @@ func (g *gateway) listens(n int, who string) string {
 // addr returns the host:port of the clients' listener.
 func (g *gateway) addr() string { return g.url[strings.Index(g.url, "://")+len("://"):] }
 
-// access returns the lines of the access log that hold for a status.
+// access returns the lines of the access log that have this status.
 func (g *gateway) access(status int) []map[string]any {
 	var lines []map[string]any
 	for line := range strings.Lines(g.stderr.String()) {
@@ -175,7 +181,8 @@ type logged struct {
 	Traceparent                  string
 }
 
-// receives waits until osemu has got such a request. With a latency set, it has not answered it then.
+// receives waits until osemu has received a request that matches condition. If osemu
+// has a latency, it has not answered by then.
 func (e *emulator) receives(condition func(logged) bool) {
 	e.t.Helper()
 	eventually(e.t, "the request to reach osemu", func() bool { return len(e.requests(condition)) > 0 })
@@ -197,7 +204,8 @@ func startEmulator(t testing.TB, flags ...string) *emulator {
 	return e
 }
 
-// requests returns what osemu received, in order, that holds for all of the conditions.
+// requests returns the requests that osemu received and that match all conditions, in
+// order.
 func (e *emulator) requests(conditions ...func(logged) bool) []logged {
 	e.t.Helper()
 	var all []logged
@@ -209,16 +217,19 @@ func (e *emulator) requests(conditions ...func(logged) bool) []logged {
 	})
 }
 
-// toObjectStore holds for requests to the Object Store API, which is what is limited, cached and counted.
+// toObjectStore matches requests to the Object Store API: those that are limited,
+// cached and counted.
 func toObjectStore(r logged) bool { return strings.HasPrefix(r.Target, "/api/v1/") }
 
-// notIdentity holds for all but the question whose a token is, which the gateway asks by itself as soon as one is minted.
+// notIdentity matches all requests except those for the owner of a token, which the
+// gateway sends by itself as soon as a token is minted.
 func notIdentity(r logged) bool { return r.Target != "/accounts/api/me" }
 
-// notTTL holds for all but the gateway's own request for the TTL of the demo store.
+// notTTL matches all requests except those of the gateway itself for the TTL of the
+// demo store.
 func notTTL(r logged) bool { return r.Target != demoStore }
 
-// toTarget holds for requests of exactly this method and target.
+// toTarget matches requests with exactly this method and target.
 func toTarget(method, target string) func(logged) bool {
 	return func(r logged) bool { return r.Method == method && r.Target == target }
 }
@@ -226,7 +237,8 @@ func toTarget(method, target string) func(logged) bool {
 // forget empties osemu's request log.
 func (e *emulator) forget() { e.t.Helper(); e.backDoor(http.MethodDelete, "requests", "") }
 
-// fault sets a latency ("2s") and a fault ("reset=1"), in place of those before; both empty end them.
+// fault sets the latency ("2s") and one fault ("reset=1") of osemu, and ends those
+// before. Empty texts mean none.
 func (e *emulator) fault(latency, fault string) {
 	e.t.Helper()
 	setting := map[string]any{}
@@ -240,7 +252,7 @@ func (e *emulator) fault(latency, fault string) {
 	e.backDoor(http.MethodPut, "faults", string(body))
 }
 
-// allow gives a client exactly these scopes.
+// allow replaces the scopes of a client.
 func (e *emulator) allow(client string, scopes ...string) {
 	e.t.Helper()
 	body, _ := json.Marshal(map[string]any{"scopes": scopes}) // strings cannot fail to marshal
@@ -254,7 +266,7 @@ func (e *emulator) backDoor(method, path, body string) {
 	}
 }
 
-// redis is a redis-server that keeps nothing on disk.
+// redis is a running redis-server that writes nothing to disk.
 type redis struct {
 	t    testing.TB
 	port string
@@ -282,7 +294,7 @@ func (r *redis) launch() bool {
 	r.process = start(r.t, "redis-server", nil, append(arguments, documentedUser(r.t)...)...)
 	up := false
 	eventually(r.t, "redis-server", func() bool {
-		up = strings.Contains(r.stdout.String(), "Ready to accept connections") // whoever else may answer at the port
+		up = strings.Contains(r.stdout.String(), "Ready to accept connections") // another server may answer at the port
 		select {
 		case <-r.ended:
 			return true
@@ -293,12 +305,13 @@ func (r *redis) launch() bool {
 	return up
 }
 
-// freePort returns a port on which nobody listens. It lies below those that the system gives to whoever asks for any (from 32768 on Linux), so that nobody
-// gets it by chance before the program that it is for, or while that is away.
+// freePort returns a TCP port that is not in use. It is below the range from which the
+// system assigns ports (from 32768 on Linux), so that no other program is assigned it
+// before the program of the test listens, or while that program is stopped.
 func freePort(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		port := strconv.Itoa(11_000 + rand.IntN(11_000)) // 10080 no browser visits
+		port := strconv.Itoa(11_000 + rand.IntN(11_000)) // above 10080, which browsers refuse
 		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
 			_ = l.Close()
 			return port
@@ -308,13 +321,13 @@ func freePort(t testing.TB) string {
 	return ""
 }
 
-// url is that of the user that docs/operations.md documents.
+// url returns the URL of Redis with the user that docs/operations.md documents.
 func (r *redis) url() string { return asDocumentedUser("redis://127.0.0.1:" + r.port + "/0") }
 
-// kill ends the server as a crash would; its data is gone.
+// kill ends the server as a crash would. Its data is lost.
 func (r *redis) kill() { r.t.Helper(); r.stop(syscall.SIGKILL) }
 
-// restart brings it up again, empty, on its old port.
+// restart starts the server again, empty, on the same port.
 func (r *redis) restart() {
 	r.t.Helper()
 	if !r.launch() {
@@ -337,7 +350,7 @@ func (r *redis) command(command string) (string, error) {
 	return string(bytes.TrimSpace(line)), err
 }
 
-// all returns every key's name.
+// all returns the names of all keys, one in each line.
 func (r *redis) all(t testing.TB) string {
 	t.Helper()
 	text, err := exec.Command("redis-cli", "-p", r.port, "--scan").CombinedOutput()

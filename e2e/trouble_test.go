@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestBadBodiesAreTheClientsFault garbles, cuts and oversizes them: 400 and 413, never 502, and the client can read why.
+// TestBadBodiesAreTheClientsFault sends malformed, cut and too large bodies. The
+// response is 400 or 413, never 502, and the client can read it.
 func TestBadBodiesAreTheClientsFault(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -26,11 +27,12 @@ func TestBadBodiesAreTheClientsFault(t *testing.T) {
 	one := g.as("app-one")
 	one.put("body", strings.Repeat("x", 60<<10)).succeeded()
 	if a := one.get(demoKeys + "/body").is(http.StatusOK); len(a.body) < 60<<10 {
-		t.Errorf("60 KiB came back as %d bytes", len(a.body))
+		t.Errorf("60 KiB were read as %d bytes", len(a.body))
 	}
 }
 
-// TestAClientThatLeavesIsNoUpstreamFailure closes the connection while osemu takes its time, and reads the access log.
+// TestAClientThatLeavesIsNoUpstreamFailure closes a connection before osemu has
+// answered, and reads the access log.
 func TestAClientThatLeavesIsNoUpstreamFailure(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -56,7 +58,11 @@ func TestAClientThatLeavesIsNoUpstreamFailure(t *testing.T) {
 	}
 }
 
-// TestUpstreamTroubleIsNamed has osemu cut connections and be late, and the control plane fail: 502, 504 and 503, never 401 or 500.
+// TestUpstreamTroubleIsNamed has osemu cut connections and respond late, and the
+// control plane fail. The responses are 502, 504 and 503, never 401 or 500. The 504 is
+// due after UPSTREAM_TIMEOUT, half a second; the test allows 20 s, because osemu itself
+// responds after 25 s. The exact time is proved in fake time by
+// proxy.TestAnUpstreamThatDoesNotAnswerIsLate.
 func TestUpstreamTroubleIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -64,7 +70,7 @@ func TestUpstreamTroubleIsNamed(t *testing.T) {
 	one := g.as("app-one")
 	hasty := one.via(s.gateway("RATE=0", "CACHE_KEY_TTL=0", "UPSTREAM_TIMEOUT=500ms"))
 	eventually(t, "an answer within half a second", func() bool { return hasty.get(keyOne).status == http.StatusOK })
-	unknown := g.as("app-two") // whose token has not been used yet
+	unknown := g.as("app-two") // its token has not been used yet
 	one.get(keyOne).is(http.StatusOK)
 
 	s.emulator.fault("", "reset=1")
@@ -80,7 +86,7 @@ func TestUpstreamTroubleIsNamed(t *testing.T) {
 	if a := one.get(keyOne).is(http.StatusInternalServerError); strings.Contains(a.body, "urn:osgate") {
 		t.Errorf("Object Store's own 500 was changed: %s", a.body)
 	}
-	unknown.token += "-unheard-of" // so that no mint has told of it
+	unknown.token += "-unheard-of" // so that the gateway does not know it from a token request
 	a := unknown.get(keyOne)
 	a.refused(http.StatusServiceUnavailable, "identity-unavailable")
 	if a.header.Get("Retry-After") == "" {
@@ -96,13 +102,14 @@ func TestUpstreamTroubleIsNamed(t *testing.T) {
 	one.get(keyOne).refused(http.StatusBadGateway, "upstream-unreachable")
 }
 
-// TestTheLargestValuePassesBothWays is the largest value that Object Store takes, through the default settings.
+// TestTheLargestValuePassesBothWays stores and reads the largest value that Object
+// Store accepts, through a gateway with default settings.
 func TestTheLargestValuePassesBothWays(t *testing.T) {
 	t.Parallel()
 	one := newStack(t, false).gateway().as("app-one")
-	value := strings.Repeat("0123456789", 750_000) // 10 MB as base64, which is how the vendor measures
+	value := strings.Repeat("0123456789", 750_000) // 10 MB as base64: the vendor measures values so
 	one.put("large", value).succeeded()
 	if a := one.get(demoKeys + "/large").is(http.StatusOK); !strings.Contains(a.body, value) {
-		t.Errorf("7.5 MB came back as %d bytes, and others", len(a.body))
+		t.Errorf("7.5 MB were read as %d bytes, which differ", len(a.body))
 	}
 }

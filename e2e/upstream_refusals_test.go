@@ -10,14 +10,16 @@ import (
 	"time"
 )
 
-// TestAHammeringClientMeetsNoLimitOfOSv2 sends through the gateway, over many connections, as much as it can to an osemu that admits 10 in any second:
-// each request waits its turn, and where one comes to osemu a moment too early all the same, its 429 is waited out.
+// TestAHammeringClientMeetsNoLimitOfOSv2 sends as many requests as it can, over many
+// connections, through the gateway to an osemu that admits 10 in any second. Each
+// request waits for its turn. Where one reaches osemu a moment too early, the gateway
+// waits and sends it again.
 func TestAHammeringClientMeetsNoLimitOfOSv2(t *testing.T) {
 	t.Parallel()
 	for name, settings := range map[string][]string{
 		"window": {"RATE_ALGORITHM=window"},
 		"spaced": {"RATE_BURST=1"},
-		"burst":  {}, // which osemu, unlike the quota, does not allow: the burst of 10 is followed by refusals of osemu's
+		"burst":  {}, // osemu, unlike the quota, admits 10 in any second: it refuses some after the burst
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -36,17 +38,20 @@ func TestAHammeringClientMeetsNoLimitOfOSv2(t *testing.T) {
 	}
 }
 
-// refuseAll lets every Object Store request, and no other, meet a 429, until the fault is ended.
+// refuseAll has osemu answer 429 to each Object Store request, and to no other, until
+// fault ends it.
 func (e *emulator) refuseAll() {
 	e.t.Helper()
 	e.backDoor(http.MethodPut, "faults", `{"429":1,"on":["objectstore"]}`)
 }
 
-// TestUpstreamsRefusalIsPassedOnAndObeyed lets osemu refuse one client, whose next requests then do not reach it; another's do.
+// TestUpstreamsRefusalIsPassedOnAndObeyed has osemu refuse one client. The next
+// requests of this client do not reach osemu, those of another client do.
 func TestUpstreamsRefusalIsPassedOnAndObeyed(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
-		// One interval, which a refusal without Retry-After pauses for, is 100 s.
+		// A refusal without Retry-After pauses the client for one interval, which is
+		// 100 s here.
 		g := s.gateway("RATE=3", "RATE_PERIOD=300s", "RATE_BURST=3", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0")
 		one, two := g.as("app-one"), g.as("app-two")
 		s.emulator.refuseAll()
@@ -54,7 +59,7 @@ func TestUpstreamsRefusalIsPassedOnAndObeyed(t *testing.T) {
 		s.emulator.forget()
 		passed := one.get(keyOne).is(http.StatusTooManyRequests)
 		if passed.body != direct.body || passed.header.Get("Content-Type") != direct.header.Get("Content-Type") || passed.header.Get("Proxy-Status") != "" {
-			t.Errorf("osemu's 429 came as %q %v, want %q as it is", passed.body, passed.header, direct.body)
+			t.Errorf("the 429 of osemu was received as %q %v, want %q unchanged", passed.body, passed.header, direct.body)
 		}
 		passed.structured(3, 300)
 		s.emulator.fault("", "")
@@ -69,7 +74,8 @@ func TestUpstreamsRefusalIsPassedOnAndObeyed(t *testing.T) {
 	})
 }
 
-// TestUpstreamsRefusalIsWaitedOut sends again what osemu refused, a write too, and the client sees no 429.
+// TestUpstreamsRefusalIsWaitedOut has osemu refuse a read and a write for a while. The
+// gateway sends them again, and the client receives no 429.
 func TestUpstreamsRefusalIsWaitedOut(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -88,14 +94,15 @@ func TestUpstreamsRefusalIsWaitedOut(t *testing.T) {
 		s.emulator.fault("", "")
 		all.Wait()
 		if a := one.get(demoKeys + "/waited-out").is(http.StatusOK); !strings.Contains(a.body, `"x"`) {
-			t.Errorf("what was written after a 429 reads as %s", a.body)
+			t.Errorf("the value written after a 429 is read as %s", a.body)
 		}
 	})
 }
 
-// TestARefusalOfOurAddressBindsAllClients has an upstream that refuses by address, and says
-// so: with a budget, no client's requests go there until it may be asked again. Without a
-// budget, or where it refuses the client, the others go on.
+// TestARefusalOfOurAddressBindsAllClients has an upstream that refuses all requests of
+// an address, and names it. With a budget, no request of any client is sent until
+// Retry-After is over. Without a budget, or where upstream names a client, the requests
+// of other clients are sent.
 func TestARefusalOfOurAddressBindsAllClients(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -116,7 +123,7 @@ func TestARefusalOfOurAddressBindsAllClients(t *testing.T) {
 			g := newStack(t, false).gateway("UPSTREAM_OVERRIDE="+u.URL, "RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0", tt.budget)
 			one, others := g.as("app-one"), []caller{g.as("app-two"), g.as("app-read")}
 			if a := one.get(keyOne).is(http.StatusTooManyRequests); a.header.Get("Proxy-Status") != "" {
-				t.Fatalf("%v %s, want upstream's own answer", a.header, a.body)
+				t.Fatalf("%v %s, want the response of upstream", a.header, a.body)
 			}
 			a := one.get(keyOne)
 			a.refused(http.StatusTooManyRequests, "over-quota")
