@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// errOver is what an attacker gets when the attack's time is over.
+// errOver is returned to an attacker after the end of the attack.
 var errOver = errors.New("the attack is over")
 
 // attackers open connections to the gateway and send bytes that no library would. Their

@@ -16,10 +16,10 @@ import (
 const smuggled = demoKeys + "/smuggled"
 
 // TestAttackByFramingHurtsNoOther sends requests whose length two servers may read
-// differently (RFC 9112 section 6.1), with another request in what may be the body. Each
-// is answered 400, or 501 where it has a transfer coding that nobody knows, its connection
-// ends, and osemu gets neither of the two. The attacker has a valid token here: without
-// one nothing reaches osemu anyway.
+// differently (RFC 9112 section 6.1), with another request in the ambiguous part. Each
+// gets 400, or 501 if it has an unknown transfer coding, its connection ends, and osemu
+// receives neither of the two. The attacker has a valid token: without one no request
+// reaches osemu in any case.
 func TestAttackByFramingHurtsNoOther(t *testing.T) {
 	t.Parallel()
 	hurtNoOther(t, attack{
@@ -88,9 +88,9 @@ func framings() []string {
 	return append(all, old+"Transfer-Encoding: chunked\r\n", old+"Transfer-Encoding: chunked\r\nContent-Length: 6\r\n")
 }
 
-// smuggle sends a head, and behind it what is an empty chunked body and a request for
-// smuggled, or else a body of 6 bytes and a request that is not whole. It returns the
-// statuses of the first and the next answer, 0 where the connection ends before it.
+// smuggle sends a head, and then bytes that are either an empty chunked body and a
+// request for smuggled, or a body of 6 bytes and an incomplete request. It returns the
+// statuses of the first and the next response, 0 if the connection ends before it.
 func (a *assault) smuggle(head, token string) (first, next int, err error) {
 	c, err := a.tcp()
 	if err != nil {
@@ -120,7 +120,7 @@ func (a *assault) smuggle(head, token string) (first, next int, err error) {
 	return first, next, nil
 }
 
-// ended reports whether err says that the other side has closed the connection.
+// ended reports whether err means that the other side has closed the connection.
 func ended(err error) bool {
 	var reset *net.OpError
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &reset) && !reset.Timeout()

@@ -12,10 +12,10 @@ import (
 var attackFlag = flag.Duration("attack", 0, "how long each attack lasts; the table of attacks is printed too. 0: 2 s, no table")
 
 const (
-	// attackTime is how long an attack lasts in an ordinary run of the tests.
+	// attackTime is the duration of an attack in an ordinary run of the tests.
 	attackTime = 2 * time.Second
 
-	// calmTime is how long the good clients are watched before the attack.
+	// calmTime is the duration for which good clients are observed before the attack.
 	calmTime = 500 * time.Millisecond
 
 	// memoryBound is the memory (RSS) in bytes that no attack may exceed, unless its
@@ -54,7 +54,7 @@ type assault struct {
 	good    *bystanders
 }
 
-// attacked is what the attacks came to; TestMain prints it at the end.
+// attacked holds the results of the attacks; TestMain prints it at the end.
 var attacked attackTable
 
 // hurtNoOther runs each attack while clients with good tokens read and write through

@@ -17,14 +17,20 @@ import (
 	"text/tabwriter"
 )
 
-// BenchmarkGateway measures the gateway beside a bare httputil.ReverseProxy with the same transport settings, in one run, on one machine, in front
-// of one constant upstream, each a process of its own. The load is a closed loop over kept connections: a slow answer delays the next
-// request, so latencies are those of a client that waits, and not of an open stream of arrivals. Three rounds go over all subjects in turn. The bare
-// proxy is measured first and last in each; what lies between the two is the machine's own drift. The access log is on, at its default level, and goes
-// to /dev/null; one row turns it off. The rows with telemetry export 1 % of the traces with their log records, and all metrics, by OTLP to a receiver in the load
-// generator's process, which reads and drops them; one row exports every log record.
+// BenchmarkGateway compares the gateway with a bare httputil.ReverseProxy that has the
+// same transport settings: in one run, on one machine, in front of one constant
+// upstream, each in a process of its own. The load is a closed loop over persistent
+// connections: a slow response delays the next request, so latencies are those of a
+// client that waits, and not of an open stream of arrivals. Each of three rounds
+// measures all subjects in turn. The bare proxy is measured first and last in each; the
+// difference between the two is the drift of the machine. The access log is on, at its
+// default level, and goes to /dev/null; one row turns it off. The rows with telemetry
+// export 1 % of the traces with their log records, and all metrics, by OTLP to a
+// receiver in the process of the load generator, which reads and drops them; one row
+// exports every log record.
 //
-// allocs/req and cpu-µs/req are the measured process's own, without load generator, upstream and Redis.
+// allocs/req and cpu-µs/req are those of the measured process, without load generator,
+// upstream and Redis.
 func BenchmarkGateway(b *testing.B) {
 	y := newYard(b)
 	subjects := []*subject{
@@ -59,7 +65,7 @@ func BenchmarkGateway(b *testing.B) {
 	}
 }
 
-// measured is what BenchmarkGateway found: TestMain prints it when all is over.
+// measured holds the results of BenchmarkGateway; TestMain prints it at the end.
 var measured results
 
 // results are the rows of a table in the order in which they were first measured.
@@ -110,7 +116,8 @@ func (w *row) String() string {
 		w.concurrency, w.name, rate, rateRatio, p50/1e3, p99/1e3, mallocs, cpu, cpuRatio)
 }
 
-// median returns the median of a figure over the rounds, 0 where there is none (no bare proxy to compare with).
+// median returns the median of a figure over the rounds, or 0 if there is none (without
+// a bare proxy to compare with).
 func (w *row) median(figure func(l, bare *load) float64) float64 {
 	var all []float64
 	for i, l := range w.loads {
@@ -129,7 +136,8 @@ func (w *row) median(figure func(l, bare *load) float64) float64 {
 	return all[len(all)/2]
 }
 
-// yard is what the subjects of a benchmark share: an upstream, a Redis, and a file that swallows logs.
+// yard is shared by the subjects of a benchmark: an upstream, a Redis, and a file for
+// logs that are dropped.
 type yard struct {
 	b                           *testing.B
 	upstream, bareProxy, target string
@@ -169,7 +177,7 @@ type subject struct {
 	mallocs func() float64 // objects allocated so far; 0 where the program does not tell
 }
 
-// slug is the name as benchmarks are called.
+// slug returns the name as part of the name of a benchmark.
 func (s *subject) slug() string {
 	text, _, _ := strings.Cut(s.name, " (")
 	return strings.NewReplacer(" ", "-", ",", "").Replace(text)
@@ -188,15 +196,16 @@ func (y *yard) bare(name string) *subject {
 	}
 }
 
-// keepAlive is a request that leaves the connection open.
+// keepAlive is a request that keeps the connection open.
 func keepAlive(target, token string) string {
 	return strings.Replace(get1("gateway", target, "Authorization: Bearer "+token, "Accept: application/json", "User-Agent: bench"), "Connection: close\r\n", "", 1)
 }
 
-// allocated finds the count of allocated objects among Prometheus metrics.
+// allocated returns the number of allocated objects of Prometheus metrics.
 var allocated = regexp.MustCompile(`(?m)^(?:go_memstats_mallocs_total|go_gc_heap_allocs_objects_total|go_memory_allocations_total)(?:\{[^}]*\})? (\S+)$`)
 
-// gateway starts osgate without a quota that would matter (it is counted all the same), and checks that it does what its row says.
+// gateway starts osgate with a quota that is counted but never reached, and checks that
+// its responses are those of the row.
 func (y *yard) gateway(name string, withRedis bool, settings ...string) *subject {
 	s := &stack{t: y.b, emulator: &emulator{url: y.upstream}}
 	if withRedis {

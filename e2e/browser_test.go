@@ -19,7 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser is one tab of a Chromium, and what went wrong in it.
+// browser is one tab of a Chromium, with the errors in it.
 type browser struct {
 	t   testing.TB
 	tab func() context.Context // lasts as long as the test
@@ -30,8 +30,9 @@ type browser struct {
 	hosts     map[string]bool // guarded by mu: whom the page asked
 }
 
-// startBrowsers starts a Chromium without a window, which ends with the test, and returns a function that opens a tab of it for another test. Tabs
-// share nothing: neither cookies nor a cache.
+// startBrowsers starts a Chromium without a window, which ends with the test, and
+// returns a function that opens a tab of it for another test. Tabs share neither
+// cookies nor a cache.
 func startBrowsers(t *testing.T) (open func(t *testing.T) *browser) {
 	t.Helper()
 	needs(t, "chromium")
@@ -57,7 +58,7 @@ func startBrowsers(t *testing.T) (open func(t *testing.T) *browser) {
 	}
 }
 
-// note keeps what the page did wrong, and whom it asked.
+// note records errors of the page and the hosts of its requests.
 func (b *browser) note(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -77,14 +78,16 @@ func (b *browser) note(event any) {
 			b.complaint = append(b.complaint, text)
 		}
 	case *network.EventRequestWillBeSent:
-		// Its own glyphs, of the calendar in a field for dates, Chromium loads as data; of the page its policy would refuse them.
+		// Chromium loads glyphs of its own, of the calendar in a date field, as data:
+		// URLs. For the page itself the policy refuses them.
 		if u, err := url.Parse(e.Request.URL); err == nil && u.Scheme != "about" && u.Scheme != "data" {
 			b.hosts[u.Scheme+"://"+u.Host] = true
 		}
 	}
 }
 
-// hadNothingToComplain fails the test if the page wrote an error, met its policy, asked another host than these, or could not load something.
+// hadNothingToComplain fails the test if the page logged an error, violated its policy,
+// sent a request to another host than these, or failed to load a resource.
 func (b *browser) hadNothingToComplain(base ...string) {
 	b.t.Helper()
 	b.askedOnly(base...)
@@ -95,7 +98,7 @@ func (b *browser) hadNothingToComplain(base ...string) {
 	}
 }
 
-// askedOnly is hadNothingToComplain of a page whose gateway was away for a while.
+// askedOnly is hadNothingToComplain for a page whose gateway was stopped for a while.
 func (b *browser) askedOnly(base ...string) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -113,7 +116,7 @@ func (b *browser) askedOnly(base ...string) {
 	}
 }
 
-// do runs actions, each bounded.
+// do runs actions, each with a time limit.
 func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.tab(), patience)
@@ -123,10 +126,10 @@ func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// visit loads an address.
+// visit loads a URL.
 func (b *browser) visit(address string) { b.t.Helper(); b.do(chromedp.Navigate(address)) }
 
-// click presses the one visible element that a CSS selector finds.
+// click clicks the one visible element that matches a CSS selector.
 func (b *browser) click(selector string) {
 	b.t.Helper()
 	b.do(chromedp.ScrollIntoView(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
@@ -144,7 +147,7 @@ func evaluate[T any](b *browser, expression string) T {
 	return value
 }
 
-// until waits for a JavaScript expression to be true, over reloads of the page too.
+// until waits for a JavaScript expression to be true, also over reloads of the page.
 func (b *browser) until(what, expression string) {
 	b.t.Helper()
 	eventually(b.t, what, func() bool {
@@ -155,7 +158,7 @@ func (b *browser) until(what, expression string) {
 	})
 }
 
-// shows waits until the text of an element holds all of these.
+// shows waits until the text of an element contains all of these texts.
 func (b *browser) shows(selector string, texts ...string) {
 	b.t.Helper()
 	var conditions []string
@@ -165,7 +168,7 @@ func (b *browser) shows(selector string, texts ...string) {
 	b.until(fmt.Sprintf("%s to show %q", selector, texts), strings.Join(conditions, " && "))
 }
 
-// looks sets the width of the window and the color scheme that the reader prefers.
+// looks sets the width of the window and the preferred color scheme.
 func (b *browser) looks(width int64, scheme string) {
 	b.t.Helper()
 	b.do(chromedp.EmulateViewport(width, 900))
@@ -184,7 +187,8 @@ func (b *browser) forgetsCookies() {
 	}
 }
 
-// picture keeps the whole page as an image, in the folder that OSGATE_E2E_ARTIFACTS names, or in artifacts.
+// picture stores an image of the whole page in the folder that OSGATE_E2E_ARTIFACTS
+// names, or in artifacts.
 func (b *browser) picture(name string) {
 	b.t.Helper()
 	folder := os.Getenv("OSGATE_E2E_ARTIFACTS")

@@ -12,8 +12,9 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// isReadable of two widths and in both color schemes: nothing is cut off or has to be scrolled to the side, and every text
-// stands out from its ground. A picture of each is kept.
+// isReadable checks the page at two widths and in both color schemes: no text is cut
+// off or needs horizontal scrolling, and every text has enough contrast. It stores an
+// image of each.
 func isReadable(t *testing.T, b *browser) {
 	s := newStack(t, true)
 	g := s.gateway("RATE_MAX_WAIT=0")
@@ -44,13 +45,14 @@ func isReadable(t *testing.T, b *browser) {
 	b.hadNothingToComplain(g.admin)
 }
 
-// named are the roles of which every element must have a name for who does not see it.
+// named are the roles whose elements must all have a name for screen readers.
 var named = map[string]bool{
 	"button": true, "link": true, "textbox": true, "radio": true, "combobox": true, "image": true, "table": true, "meter": true, "dialog": true,
 	"navigation": true, "region": true, "form": true, "heading": true, "columnheader": true, "rowheader": true, "InputTime": true, "Date": true,
 }
 
-// isUsableUnseen reads the accessibility tree as a screen reader would, and goes through the page by keyboard.
+// isUsableUnseen reads the accessibility tree as a screen reader does, and uses the
+// page by keyboard.
 func isUsableUnseen(t *testing.T, b *browser) {
 	s := newStack(t, true)
 	g := s.gateway("RATE_MAX_WAIT=0")
@@ -79,7 +81,8 @@ func isUsableUnseen(t *testing.T, b *browser) {
 	b.hadNothingToComplain(g.admin)
 }
 
-// roles counts the elements of the accessibility tree by role, and fails the test where one that must have a name has none.
+// roles counts the elements of the accessibility tree by role, and fails the test if an
+// element that must have a name has none.
 func (b *browser) roles() map[string]int {
 	b.t.Helper()
 	tree, err := chromedp.Call(b.tab(), accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
@@ -100,7 +103,8 @@ func (b *browser) roles() map[string]int {
 	return counts
 }
 
-// tabsToTheEnd presses Tab until the last link of the page has the focus, and fails the test if a place traps it or does not show it.
+// tabsToTheEnd presses Tab until the last link of the page has the focus. It fails the
+// test if an element keeps the focus or does not show it.
 func (b *browser) tabsToTheEnd() {
 	b.t.Helper()
 	const most = 150
@@ -117,7 +121,7 @@ func (b *browser) tabsToTheEnd() {
 	b.t.Errorf("the focus is on %s after %d Tabs, want it at the end", evaluate[string](b, "document.activeElement.outerHTML"), most)
 }
 
-// showsNothingInWords: an empty page says what it will show, instead of nothing.
+// showsNothingInWords: an empty page states what it will show.
 func showsNothingInWords(t *testing.T, b *browser) {
 	g := newStack(t, false).gateway()
 	b.visit(g.admin)

@@ -14,7 +14,7 @@ import (
 
 const demoName = "APP_demo__defaultPersistentObjectStore"
 
-// TestTheDashboard is about the operator's page in a real browser.
+// TestTheDashboard uses the operator's page in a real browser.
 func TestTheDashboard(t *testing.T) {
 	t.Parallel()
 	open := startBrowsers(t)
@@ -86,7 +86,8 @@ func showsTraffic(t *testing.T, b *browser) {
 	b.hadNothingToComplain(g.admin)
 }
 
-// showsHistory reads what was counted of all organizations down to a store, in requests and in billing units, and what cannot be shown in words.
+// showsHistory reads the counts from all organizations down to one store, in requests
+// and in billing units, and the texts for counts that cannot be shown.
 func showsHistory(t *testing.T, s *stack, b *browser) {
 	t.Helper()
 	g := s.gateway("RATE=0")
@@ -132,7 +133,8 @@ func showsHistory(t *testing.T, s *stack, b *browser) {
 	b.askedOnly(g.admin)
 }
 
-// asksBeforeItPurges, and says how much was purged.
+// asksBeforeItPurges: the page requests a confirmation, and reports the number of
+// purged entries.
 func asksBeforeItPurges(t *testing.T, b *browser) {
 	s := newStack(t, false)
 	g := s.gateway("CACHE_KEY_TTL=1h")
@@ -160,7 +162,8 @@ func asksBeforeItPurges(t *testing.T, b *browser) {
 	b.askedOnly(g.admin)
 }
 
-// comesBack by itself, and says meanwhile since when it shows old figures.
+// comesBack: the page connects again by itself, and until then states the age of its
+// figures.
 func comesBack(t *testing.T, b *browser) {
 	s := newStack(t, false)
 	admin := "ADMIN_LISTEN=127.0.0.1:" + freePort(t)

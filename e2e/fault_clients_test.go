@@ -19,17 +19,17 @@ const (
 	aQuery     = "statistics" // the Stats API
 )
 
-// pauses are how long passes between two requests of a kind, whether or not they are
+// pauses are the intervals between two requests of a kind, whether or not they are
 // answered.
 var pauses = map[string]time.Duration{
 	aRead: 100 * time.Millisecond, aFreshRead: 150 * time.Millisecond, aWrite: 150 * time.Millisecond,
 	aNewToken: 400 * time.Millisecond, aMint: 400 * time.Millisecond, aQuery: 400 * time.Millisecond,
 }
 
-// mostOpen is how many requests of an ordeal may wait for an answer.
+// mostOpen is the maximum number of requests of an ordeal that wait for a response.
 const mostOpen = 500
 
-// visit is a request of a good client, and what came of it.
+// visit is a request of a good client and its outcome.
 type visit struct {
 	kind   string
 	at     time.Time
@@ -49,7 +49,7 @@ func (v visit) good() bool { return v.status >= 200 && v.status < 300 }
 // counts reports whether statistics count it.
 func (v visit) counts() bool { return v.kind != aMint && v.kind != aQuery }
 
-// allows reports whether a client may see this while the fault lasts.
+// allows reports whether a client may see this outcome during the fault.
 func (r *ordeal) allows(v visit) bool {
 	if v.good() {
 		return true
@@ -80,7 +80,7 @@ func newPatrons(r *ordeal) *patrons {
 	return &patrons{ordeal: r, known: known, none: none}
 }
 
-// come lets the clients send until they leave.
+// come has the clients send requests until leave is called.
 func (p *patrons) come() {
 	p.stop, p.began = make(chan struct{}), time.Now()
 	for kind, pause := range pauses {
@@ -99,13 +99,13 @@ func (p *patrons) come() {
 	}
 }
 
-// leave ends the sending, and returns when all requests are over.
+// leave stops the sending, and returns when all requests have ended.
 func (p *patrons) leave() {
 	close(p.stop)
 	p.all.Wait()
 }
 
-// send sends a request of this kind and waits for nothing.
+// send sends a request of this kind without waiting for its response.
 func (p *patrons) send(kind string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -182,8 +182,8 @@ func (e *emulator) token(app string) (string, error) {
 	return minted.Access, nil
 }
 
-// calms waits for a while in which all requests sent were answered 2xx, of each kind one
-// at least, and returns when that began: not before from.
+// calms waits for a period in which all requests were answered with 2xx, at least one
+// of each kind, and returns the beginning of the period, which is not before from.
 func (p *patrons) calms(from time.Time) (since time.Time) {
 	p.ordeal.Helper()
 	lasting := min(time.Second, length()/2)
@@ -210,7 +210,7 @@ func (p *patrons) calms(from time.Time) (since time.Time) {
 	return since
 }
 
-// hitSince returns when the first hit was answered that was asked for after an instant.
+// hitSince returns the time of the first hit whose request was sent after an instant.
 func (p *patrons) hitSince(t time.Time) (at time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -221,15 +221,16 @@ func (p *patrons) hitSince(t time.Time) (at time.Time, ok bool) {
 	return p.visits[i].at.Add(p.visits[i].took), true
 }
 
-// refusedSince reports whether a client has seen what is no 2xx since an instant.
+// refusedSince reports whether a client has received a response other than 2xx since an
+// instant.
 func (p *patrons) refusedSince(t time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.ContainsFunc(p.visits, func(v visit) bool { return !v.good() && v.at.After(t) })
 }
 
-// lastRefusal returns how long after an instant the last request was sent whose answer was
-// no 2xx.
+// lastRefusal returns the time from an instant to the sending of the last request with
+// a response other than 2xx.
 func lastRefusal(visits []visit, since time.Time) (after time.Duration) {
 	for _, v := range visits {
 		if !v.good() {
@@ -239,8 +240,8 @@ func lastRefusal(visits []visit, since time.Time) (after time.Duration) {
 	return after
 }
 
-// phases returns what came of requests that were over before the fault began, of those
-// sent after its end, and of all others.
+// phases returns the requests that ended before the fault began, those that were sent
+// after its end, and the rest.
 func (p *patrons) phases(calm, began, ended time.Time) (before, during, after []visit) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -259,8 +260,8 @@ func (p *patrons) phases(calm, began, ended time.Time) (before, during, after []
 	return before, during, after
 }
 
-// served returns how many operations were answered 2xx, and of how many it is not known
-// whether the gateway has answered them so.
+// served returns the number of operations that were answered with 2xx, and the number
+// of those that the gateway may have answered so.
 func (p *patrons) served() (good, unsettled int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

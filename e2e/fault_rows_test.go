@@ -20,7 +20,8 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// unavailable and the others are what a dependency's fault may bring clients.
+// unavailable and the other promises are the responses that a fault of a dependency may
+// cause.
 var (
 	unavailable = []int{http.StatusServiceUnavailable}
 	unreachable = []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
@@ -33,7 +34,7 @@ func TestFaultsBesideTheGatewayCostNoMoreThanIsDocumented(t *testing.T) {
 	withstand(t, slices.Concat(redisRows(), objectStoreRows(), controlPlaneRows(), collectorRows(), logRows(), diskRows(), policyRows()))
 }
 
-// storages are those with which the rows of a dependency run that has no storage of its own.
+// storages are the storages of the rows of a dependency that is no storage itself.
 func storages() []string {
 	if *faultsFlag > 0 {
 		return []string{embedded, single, cluster}
@@ -52,7 +53,8 @@ func each(b breakdown, storages []string, faults map[string]func(*ordeal) func()
 	return rows
 }
 
-// overWays returns those faults of wayFaults that have these names, all without names.
+// overWays returns the faults of wayFaults with these names, or all of them without
+// names.
 func overWays(names ...string) map[string]func(*ordeal) func() {
 	faults := map[string]func(*ordeal) func(){}
 	for name, fault := range wayFaults {
@@ -63,8 +65,8 @@ func overWays(names ...string) map[string]func(*ordeal) func() {
 	return faults
 }
 
-// atDoor returns those faults of doorFaults that have these names, of requests whose paths
-// begin so.
+// atDoor returns the faults of doorFaults with these names, for requests whose path has
+// this prefix.
 func atDoor(prefix string, names ...string) map[string]func(*ordeal) func() {
 	faults := map[string]func(*ordeal) func(){}
 	for _, name := range names {
@@ -73,7 +75,7 @@ func atDoor(prefix string, names ...string) map[string]func(*ordeal) func() {
 	return faults
 }
 
-// redisRows: requests go on as without Redis; statistics cannot be read.
+// redisRows: requests are served as without Redis; statistics cannot be read.
 func redisRows() []breakdown {
 	b := breakdown{
 		dependency: "Redis", promise: promise{statistics: unavailable, noticed: readiness("redis")},
@@ -100,7 +102,8 @@ func redisRows() []breakdown {
 	return append(rows, each(b, []string{cluster}, node)...)
 }
 
-// onServers does something to each server of an ordeal's Redis, and afterwards another thing.
+// onServers calls one function for each server of an ordeal's Redis, and the other at
+// the end of the fault.
 func onServers(during, after func(*redistest.Server)) func(*ordeal) func() {
 	return func(r *ordeal) func() {
 		for _, s := range r.redis.servers {
@@ -114,7 +117,7 @@ func onServers(during, after func(*redistest.Server)) func(*ordeal) func() {
 	}
 }
 
-// failToSave has a Redis fail to save: the name of the file is that of its folder. It
+// failToSave makes a Redis fail to save, because its file has the name of a folder. It
 // refuses writes then.
 func (r *ordeal) failToSave(s *redistest.Server) {
 	r.Helper()
@@ -127,8 +130,8 @@ func (r *ordeal) failToSave(s *redistest.Server) {
 	})
 }
 
-// objectStoreRows: what cannot be asked is 502 or 504, or Object Store's own error; tokens
-// are known, statistics go on.
+// objectStoreRows: a request that cannot be sent gets 502 or 504, others get the error
+// of Object Store. Tokens stay known, and statistics are served.
 func objectStoreRows() []breakdown {
 	down := promise{known: unreachable, newcomers: unreachable, mints: unreachable, noticed: refusals}
 	over := breakdown{
@@ -152,7 +155,7 @@ func objectStoreRows() []breakdown {
 	return rows
 }
 
-// introspecting returns settings by which an endpoint of its own is asked whose tokens are.
+// introspecting returns the settings for an introspection endpoint of the test.
 func (r *ordeal) introspecting(address string) []string {
 	return []string{
 		"AUTH=introspect", "AUTH_CLIENT_ID=app-two", "AUTH_CLIENT_SECRET=secret-two",
@@ -160,8 +163,8 @@ func (r *ordeal) introspecting(address string) []string {
 	}
 }
 
-// introspector starts an endpoint that answers what osemu does, and names the organization
-// of each token, without which nobody may read statistics. It returns its address.
+// introspector starts an endpoint that answers as osemu does and adds the organization
+// of each token, which is required for statistics. It returns its address.
 func (r *ordeal) introspector() string {
 	r.Helper()
 	target, err := url.Parse(r.stack.emulator.url)
@@ -183,14 +186,14 @@ func (r *ordeal) introspector() string {
 	return server.Listener.Addr().String()
 }
 
-// withDoor puts a door before osemu.
+// withDoor puts a proxy in front of osemu.
 func (r *ordeal) withDoor() []string {
 	r.door = &door{}
 	return []string{"UPSTREAM_OVERRIDE=" + inFrontOf(r.T, r.stack.emulator, r.door.answers)}
 }
 
-// controlPlaneRows: known tokens are served, new ones are 503, statistics too while
-// nobody vouches for the token.
+// controlPlaneRows: known tokens are served, new ones get 503, and so do statistics
+// while the control plane confirms no token.
 func controlPlaneRows() []breakdown {
 	const brief = "AUTH_TTL=2s" // so that tokens that are known are asked about, too
 	away := promise{newcomers: unavailable, mints: unreachable, statistics: unavailable, noticed: refusals}
@@ -216,7 +219,7 @@ func controlPlaneRows() []breakdown {
 		each(endpoint, storages(), overWays(faults...))...)
 }
 
-// collectorRows: clients notice nothing.
+// collectorRows: clients are not affected.
 func collectorRows() []breakdown {
 	b := breakdown{
 		dependency: "collector",
@@ -231,7 +234,7 @@ func collectorRows() []breakdown {
 	return each(b, []string{embedded}, overWays())
 }
 
-// policyRows: the rules that were read stay in force.
+// policyRows: the rules that were read before the fault stay in force.
 func policyRows() (rows []breakdown) {
 	for name, breaks := range map[string]func(*ruleFile){
 		"removed": func(f *ruleFile) { f.remove() },
@@ -258,7 +261,8 @@ func (f *ruleFile) remove() {
 	}
 }
 
-// diskRows: everything is served, and counts wait until they can be written.
+// diskRows: all requests are served, and counts wait in memory until they can be
+// written.
 func diskRows() []breakdown {
 	late := promise{statistics: unavailable, noticed: readiness("statistics")}
 	rows := []breakdown{
@@ -275,8 +279,8 @@ func diskRows() []breakdown {
 	return rows
 }
 
-// smallDiskRow is a file system that is full indeed. Where this user may not mount one, it
-// is as the row before.
+// smallDiskRow is a row with a small file system that is full. Where the user may not
+// mount one, it is the row before.
 func smallDiskRow() breakdown {
 	var disk string
 	return breakdown{
@@ -296,7 +300,7 @@ func smallDiskRow() breakdown {
 	}
 }
 
-// fullDisk lets the gateway write nothing to any file.
+// fullDisk makes all writes of the gateway to files fail.
 func fullDisk(r *ordeal) func() {
 	r.Helper()
 	r.gateway.limitFiles(0)
@@ -309,8 +313,8 @@ func fullDisk(r *ordeal) func() {
 	}
 }
 
-// unreadable puts a link that leads to itself in the folder's place, which nobody can look
-// into, not even root.
+// unreadable replaces the folder by a link to itself, which no user can open, not even
+// root.
 func unreadable(r *ordeal) func() {
 	r.Helper()
 	aside := r.dir + ".aside"
@@ -324,7 +328,7 @@ func unreadable(r *ordeal) func() {
 	}
 }
 
-// removed removes the folder and what is in it.
+// removed removes the folder and its contents.
 func removed(r *ordeal) func() {
 	r.Helper()
 	if err := os.RemoveAll(r.dir); err != nil {

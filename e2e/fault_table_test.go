@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// faultRow is what came of one row of the matrix.
+// faultRow is the result of one row of the matrix.
 type faultRow struct {
 	breakdown
 	before, during, after  []visit
@@ -22,7 +22,7 @@ type faultRow struct {
 	announced, lostAtEnd   int           // operations: what the log reports, and what was not counted
 }
 
-// faultTable is the rows that were run. It is safe for concurrent use.
+// faultTable holds the results of rows. It is safe for concurrent use.
 type faultTable struct {
 	mu   sync.Mutex
 	rows []*faultRow // guarded by mu
@@ -34,7 +34,7 @@ func (t *faultTable) add(r *faultRow) {
 	t.rows = append(t.rows, r)
 }
 
-// print writes the table in Markdown, as docs/operations.md keeps it.
+// print writes the table in Markdown, in the form of docs/operations.md.
 func (t *faultTable) print(w io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -51,7 +51,7 @@ func (t *faultTable) print(w io.Writer) {
 
 func (r *faultRow) name() string { return r.dependency + "/" + r.fault + "/" + r.storage }
 
-// String returns the row in the form of a line of a log.
+// String returns the row as a line of a log.
 func (r *faultRow) String() string {
 	return r.name() + ": " + strings.Join(r.cells(), "; ")
 }
@@ -71,7 +71,8 @@ func (r *faultRow) cells() []string {
 	}
 }
 
-// seen returns how often each status was seen: of 2xx as a whole, of others by kind.
+// seen returns the number of responses by status: all 2xx together, others by kind of
+// request.
 func seen(visits []visit) string {
 	good, others := 0, map[string]int{}
 	for _, v := range visits {
@@ -92,13 +93,13 @@ func seen(visits []visit) string {
 	return strings.Join(parts, ", ")
 }
 
-// longest returns the longest wait for an answer, and for which.
+// longest returns the longest wait for a response, with its request.
 func (r *faultRow) longest() string {
 	v := slices.MaxFunc(slices.Concat(r.before, r.during, r.after), func(a, b visit) int { return int(a.took - b.took) })
 	return fmt.Sprintf("%s (%s %d)", rough(v.took), v.kind, v.status)
 }
 
-// rough returns a duration as a table shows it.
+// rough returns a duration in the form of the table.
 func rough(d time.Duration) string {
 	if d < time.Second {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
@@ -106,10 +107,10 @@ func rough(d time.Duration) string {
 	return fmt.Sprintf("%.1f s", d.Seconds())
 }
 
-// losses are what a gateway's metrics count as lost, by name.
+// losses are the counters of losses of a gateway, by name.
 type losses map[string]int
 
-// lossMetrics are those that count losses, by what the table calls them.
+// lossMetrics are the metrics of losses, by their names in the table.
 var lossMetrics = map[string]string{
 	"osgate_stats_losses_total": "counts", "osgate_log_lost_total": "log lines",
 	"osgate_telemetry_dropped_total": "of telemetry", "osgate_telemetry_failures_total": "exports failed",
@@ -131,7 +132,7 @@ func (r *ordeal) losses() losses {
 	return l
 }
 
-// since returns what has been lost since it was before.
+// since returns the losses since an earlier reading.
 func (l losses) since(before losses) losses {
 	grown := losses{}
 	for what, n := range l {
@@ -140,7 +141,7 @@ func (l losses) since(before losses) losses {
 	return grown
 }
 
-// String returns what was lost.
+// String returns the losses in the form of the table.
 func (l losses) String() string {
 	var parts []string
 	for _, what := range slices.Sorted(maps.Keys(l)) {

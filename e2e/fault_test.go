@@ -14,25 +14,26 @@ import (
 var faultsFlag = flag.Duration("faults", 0, "how long each fault of the matrix lasts; all rows run, and the table is printed. 0: a second, fewer rows, no table")
 
 const (
-	// faultTime is how long a fault lasts at least in an ordinary run of the tests.
+	// faultTime is the minimum duration of a fault in an ordinary run of the tests.
 	faultTime = time.Second
 
-	// faultRows and tableRows are how many rows of the matrix run at once, which mostly
-	// wait: in an ordinary run of the tests, and for a table that is to be kept.
+	// faultRows and tableRows are the numbers of rows of the matrix that run at once,
+	// in an ordinary run of the tests and for the table of docs/operations.md. Rows
+	// mostly wait.
 	faultRows, tableRows = 16, 6
 
 	// faultDrain is OSGATE_DRAIN_TIMEOUT of each gateway.
 	faultDrain = 5 * time.Second
 )
 
-// The storages of a row: where quotas, the cache's state and statistics are.
+// The storages of a row: for quotas, the state of the cache, and statistics.
 const (
 	embedded = "embedded" // with a STATE_DIR
 	single   = "Redis"
 	cluster  = "cluster"
 )
 
-// breakdown is one row of the matrix: a fault of one of those beside the gateway.
+// breakdown is one row of the matrix: a fault of one dependency of the gateway.
 type breakdown struct {
 	dependency, fault, storage string
 	promise
@@ -41,18 +42,18 @@ type breakdown struct {
 	lingers bool                              // /readyz stays degraded for a minute after the fault
 }
 
-// promise is what good clients may see while a fault lasts, beside answers of 2xx.
+// promise is what good clients may see during a fault, in addition to 2xx.
 type promise struct {
 	known      []int // reads and writes of a client whose token is known
 	newcomers  []int // reads with tokens that the gateway sees for the first time
 	mints      []int // mints through the gateway
 	statistics []int // the Stats API
-	// noticed reports whether the gateway has noticed the fault, which lasts at least that
-	// long; nil: it need not notice.
+	// noticed reports whether the gateway has detected the fault, which lasts at least
+	// until then; nil: it need not detect it.
 	noticed func(*ordeal) bool
 }
 
-// ordeal is a run of a row with a gateway of its own.
+// ordeal is a run of one row, with a gateway of its own.
 type ordeal struct {
 	*testing.T
 	breakdown
@@ -70,10 +71,10 @@ type ordeal struct {
 	row      faultRow
 }
 
-// broken is what the rows came to; TestMain prints it at the end.
+// broken holds the results of the rows; TestMain prints it at the end.
 var broken faultTable
 
-// withstand runs the rows, several at a time, whatever else runs.
+// withstand runs the rows, several at a time, independent of other tests.
 func withstand(t *testing.T, rows []breakdown) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -95,8 +96,8 @@ func withstand(t *testing.T, rows []breakdown) {
 	all.Wait()
 }
 
-// run watches good clients before, while and after the fault, compares what was counted
-// with what they got, and ends the gateway while the fault lasts once more.
+// run observes good clients before, during and after the fault, compares the counts
+// with their responses, and ends the gateway during a second fault of the same kind.
 func (r *ordeal) run() {
 	r.Helper()
 	r.start()
@@ -119,7 +120,7 @@ func (r *ordeal) run() {
 	broken.add(&r.row)
 }
 
-// length is how long a fault lasts at least.
+// length returns the minimum duration of a fault.
 func length() time.Duration {
 	if *faultsFlag > 0 {
 		return *faultsFlag
@@ -127,7 +128,7 @@ func length() time.Duration {
 	return faultTime
 }
 
-// start starts the gateway and those beside it.
+// start starts the gateway and its dependencies.
 func (r *ordeal) start() {
 	r.Helper()
 	r.stack = newStack(r.T, false, "-quiet", "-accounts-rate", "0")
@@ -178,8 +179,8 @@ func (r *ordeal) lasts() {
 	}
 }
 
-// settles waits until all is as before: clients see nothing but 2xx, the gateway is ready,
-// and there are hits.
+// settles waits until clients receive nothing but 2xx, the gateway is ready, and there
+// are hits.
 func (r *ordeal) settles(ended time.Time) {
 	r.Helper()
 	if !r.lingers {
@@ -195,8 +196,7 @@ func (r *ordeal) settles(ended time.Time) {
 	r.clients.calms(ended)
 }
 
-// judge fails the test for what a good client got while the fault lasted that is not
-// promised.
+// judge fails the test for each response during the fault that is not promised.
 func (r *ordeal) judge() {
 	r.Helper()
 	for _, v := range r.row.during {
@@ -207,8 +207,9 @@ func (r *ordeal) judge() {
 	}
 }
 
-// recount fails the test unless a gateway has counted what the clients got: each 2xx, but
-// for as many as it has reported as lost, and none but those and what had no answer.
+// recount fails the test unless the counts of a gateway agree with the responses of the
+// clients: each 2xx is counted or reported as lost, and otherwise only requests without
+// a response may be counted.
 func (r *ordeal) recount(g *gateway, announced int) (lost int) {
 	r.Helper()
 	served, unsettled := r.clients.served()
@@ -229,8 +230,8 @@ func (r *ordeal) recount(g *gateway, announced int) (lost int) {
 	return max(0, served-counted)
 }
 
-// drain ends the gateway by SIGTERM while the fault lasts once more, and compares what
-// another one finds counted.
+// drain ends the gateway by SIGTERM during a second fault, and compares the counts that
+// another gateway finds.
 func (r *ordeal) drain() {
 	r.Helper()
 	r.clients.come()
@@ -253,12 +254,13 @@ func (r *ordeal) drain() {
 	r.row.lostAtEnd = r.recount(r.stack.gateway(r.settings...), r.row.announced)
 }
 
-// stopTime is what the end of a process may take beyond OSGATE_DRAIN_TIMEOUT: a second for
-// exchanges that are cut off, 5 s for askings of a control plane, 5 s for counts and
-// telemetry, 2 s for the log, and two of this machine's.
+// stopTime is the time that the end of a process may take beyond OSGATE_DRAIN_TIMEOUT:
+// a second for exchanges that are cut off, 5 s for requests to a control plane, 5 s for
+// counts and telemetry, 2 s for the log, and 2 s for a slow machine.
 const stopTime = 15 * time.Second
 
-// announced returns how many operations the last line of the log reports as lost.
+// announced returns the number of operations that the last line of the log reports as
+// lost.
 func announced(log string) (operations int) {
 	const words = "lost at most: "
 	if i := strings.LastIndex(log, words); i >= 0 {
@@ -274,5 +276,6 @@ func readiness(part string) func(*ordeal) bool {
 	}
 }
 
-// refusals is a condition: a client has seen what is no 2xx since the fault began.
+// refusals is a condition: a client has received a response other than 2xx since the
+// fault began.
 func refusals(r *ordeal) bool { return r.clients.refusedSince(r.began) }

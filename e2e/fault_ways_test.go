@@ -12,11 +12,12 @@ import (
 	"github.com/Shopify/toxiproxy/v2/toxics"
 )
 
-// flapTime is how long something that flaps is there, and not there, in turn: so long at
-// least, and up to twice as long, or it would keep step with what asks at intervals.
+// flapTime is the minimum time for which a flapping proxy is open or closed. It takes
+// up to twice as long, at random, so that it does not stay in step with periodic
+// requests.
 const flapTime = 200 * time.Millisecond
 
-// wayFaults are what may go wrong with a TCP way. Each returns how it is made good.
+// wayFaults are the faults of a TCP proxy. Each returns a function that ends it.
 var wayFaults = map[string]func(*way) (end func()){
 	"refused":       func(w *way) func() { w.t.Helper(); w.proxy.Stop(); return w.restart },
 	"SYN swallowed": func(w *way) func() { w.t.Helper(); return w.swallow() },
@@ -27,7 +28,7 @@ var wayFaults = map[string]func(*way) (end func()){
 	"flapping":      func(w *way) func() { w.t.Helper(); return w.flap() },
 }
 
-// onWays makes a fault of the ways of an ordeal.
+// onWays returns a fault of the proxies of an ordeal.
 func onWays(fault func(*way) (end func())) func(*ordeal) func() {
 	return func(r *ordeal) func() {
 		r.Helper()
@@ -43,7 +44,7 @@ func onWays(fault func(*way) (end func())) func(*ordeal) func() {
 	}
 }
 
-// restart opens the way again, at its former address.
+// restart opens the proxy again, at its former address.
 func (w *way) restart() {
 	w.t.Helper()
 	if err := w.proxy.Start(); err != nil {
@@ -51,8 +52,8 @@ func (w *way) restart() {
 	}
 }
 
-// swallow closes the way, and listens at its address without room for a connection: the
-// kernel drops what would begin one.
+// swallow closes the proxy and listens at its address with a full queue: the kernel
+// drops new connections.
 func (w *way) swallow() (end func()) {
 	w.t.Helper()
 	w.proxy.Stop()
@@ -79,7 +80,7 @@ func (w *way) swallow() (end func()) {
 	}
 }
 
-// full leaves a listener no room for connections that wait to be accepted.
+// full fills the queue of connections of a listener.
 func full(t testing.TB, l net.Listener) {
 	t.Helper()
 	socket, ok := l.(syscall.Conn)
@@ -96,9 +97,9 @@ func full(t testing.TB, l net.Listener) {
 	}
 }
 
-// garbage is a toxic: other bytes in the place of each. drip is a toxic: one byte each 20 ms.
-// Both wait for no reader that may be gone when they are to end, and end their connections
-// then.
+// garbage is a toxic that replaces each byte by another one. drip is a toxic that sends
+// one byte each 20 ms. When they are to end they wait for no reader, which may have
+// left, and end their connections.
 type (
 	garbage struct{}
 	drip    struct{}
@@ -132,7 +133,7 @@ func (*garbage) Cleanup(stub *toxics.ToxicStub) { stub.Close() }
 // Cleanup implements [toxics.CleanupToxic].
 func (*drip) Cleanup(stub *toxics.ToxicStub) { stub.Close() }
 
-// pass hands on what comes, until the connection or the toxic ends.
+// pass forwards data until the connection or the toxic ends.
 func pass(stub *toxics.ToxicStub, each func(data []byte) bool) {
 	for {
 		select {
@@ -150,7 +151,7 @@ func pass(stub *toxics.ToxicStub, each func(data []byte) bool) {
 	}
 }
 
-// put hands bytes on, and reports false where the toxic was ended before.
+// put forwards bytes, and returns false if the toxic was ended before.
 func put(stub *toxics.ToxicStub, data []byte) bool {
 	select {
 	case stub.Output <- &stream.StreamChunk{Data: data, Timestamp: time.Now()}:
@@ -160,7 +161,7 @@ func put(stub *toxics.ToxicStub, data []byte) bool {
 	}
 }
 
-// noise returns so many bytes at random.
+// noise returns n random bytes.
 func noise(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -169,26 +170,27 @@ func noise(n int) []byte {
 	return b
 }
 
-// register makes our toxics known to toxiproxy.
+// register registers the toxics of this file with toxiproxy.
 var register = sync.OnceFunc(func() {
 	toxics.Register("garbage", new(garbage))
 	toxics.Register("drip", new(drip))
 })
 
-// ours begins a toxic of ours, of what is answered.
+// ours starts a toxic of this file for responses.
 func (w *way) ours(kind string) {
 	w.t.Helper()
 	register()
 	w.toxic(kind, back, nil)
 }
 
-// flap closes and opens the way in turn.
+// flap closes and opens the proxy in turn.
 func (w *way) flap() (end func()) {
 	w.t.Helper()
 	return inTurn(w.proxy.Stop, w.restart)
 }
 
-// inTurn calls the two functions in turn until it is ended; the second one is the last.
+// inTurn calls the two functions in turn until it is ended. The second one is called
+// last.
 func inTurn(down, up func()) (end func()) {
 	ended, over := make(chan struct{}), make(chan struct{})
 	ends := func() bool {

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// front stands before osemu and takes the control plane away while Object Store stays: what osemu cannot do to itself.
+// front is a proxy in front of osemu that makes the control plane fail while Object
+// Store works, which osemu cannot do itself.
 type front struct {
 	url  string
 	asks atomic.Int64 // questions whose a token is
@@ -47,14 +48,15 @@ func (s *stack) front() *front {
 	return f
 }
 
-// accounts sets what becomes of Access Management calls from now on; nil: osemu answers them.
+// accounts sets the handler of Access Management calls from now on; nil: osemu answers
+// them.
 func (f *front) accounts(trouble func(http.ResponseWriter, *http.Request)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.trouble = trouble
 }
 
-// The ways in which a control plane goes.
+// The ways in which a control plane fails.
 func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 func fails(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
@@ -64,7 +66,7 @@ func crowded(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusTooManyRequests)
 }
 
-// hangs answers when the gateway has long given up.
+// hangs responds long after the gateway has given up.
 func hangs(_ http.ResponseWriter, r *http.Request) {
 	select {
 	case <-r.Context().Done():
@@ -72,7 +74,8 @@ func hangs(_ http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// mintAt gets a token of a control plane from osemu itself, so that the gateway has not heard of it.
+// mintAt requests a token of a control plane from osemu itself, so that the gateway
+// does not know it.
 func (e *emulator) mintAt(t testing.TB, app, plane string) string {
 	t.Helper()
 	form := "client_id=" + app + "&client_secret=secret-" + strings.TrimPrefix(app, "app-") + "&grant_type=client_credentials"

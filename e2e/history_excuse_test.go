@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// excuse is what is documented to be stale by default: what other gateways answer from
-// cache while one that writes has no Redis. It is safe for concurrent use.
+// excuse records the times in which responses may be stale as documented for the
+// default settings: hits of other gateways while a gateway that writes has no Redis. It
+// is safe for concurrent use.
 type excuse struct {
 	granted bool // to this history; a strict one has none
 
@@ -17,10 +18,10 @@ type excuse struct {
 	n    int      // guarded by mu: how often that has changed
 }
 
-// everyone is without Redis: to each gateway the other ones are.
+// everyone stands for all gateways: for each gateway the others are without Redis.
 var everyone = &replica{}
 
-// begin begins a time in which a gateway is without Redis, or everyone.
+// begin begins a time in which a gateway, or everyone, is without Redis.
 func (e *excuse) begin(lost *replica) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -28,8 +29,8 @@ func (e *excuse) begin(lost *replica) {
 	e.n++
 }
 
-// end ends it when these gateways have made up for their writes, before which they answer
-// nothing from cache.
+// end ends such a time when these gateways have marked their unmarked writes. Before
+// that they serve nothing from the cache.
 func (e *excuse) end(back ...*replica) {
 	for deadline := time.Now().Add(patience); !allHit(back) && time.Now().Before(deadline); {
 		pause(10 * time.Millisecond)
@@ -46,8 +47,8 @@ func allHit(replicas []*replica) bool {
 	return true
 }
 
-// asking is to be called before a request through r. What it returns reports, of the
-// answer, whether it may be stale.
+// asking is called before a request through r. It returns a function that reports
+// whether the response may be stale.
 func (e *excuse) asking(r *replica) (stale func(*answer) bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -60,7 +61,8 @@ func (e *excuse) asking(r *replica) (stale func(*answer) bool) {
 	}
 }
 
-// cached reports whether an answer is not of a fetch that was begun for it.
+// cached reports whether a response is from the cache, or from a fetch that another
+// request began.
 func cached(a *answer) bool {
 	status := a.header.Get("Cache-Status")
 	return hit(a) || strings.Contains(status, "collapsed")

@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-// fault is something that goes wrong with one of the gateways, or with all of them, for about so long. It returns when that is over.
+// fault is a failure of one gateway, or of all of them, for about this duration. It
+// returns when the failure is over.
 type fault func(w *world, r *replica, lasts time.Duration)
 
 // pause waits.
 func pause(d time.Duration) { <-time.After(d) }
 
-// faults by their names, for the log.
+// faults are the faults by their names, which are logged.
 var faults = map[string]fault{
 	"upstream slow": func(_ *world, r *replica, lasts time.Duration) {
 		r.upstream.delay(forth, lasts/4)
@@ -84,10 +85,11 @@ var faults = map[string]fault{
 	"slot moves":                slotMoves, // of a cluster
 }
 
-// strictRedis is REDIS_TIMEOUT where Redis is the fault.
+// strictRedis is the REDIS_TIMEOUT of tests in which Redis fails.
 const strictRedis = 200 * time.Millisecond
 
-// requestsLate lets writes arrive when they have been given up.
+// requestsLate delays writes on their way upstream, so that they arrive after the
+// gateway gave them up.
 func requestsLate(w *world, r *replica, _ time.Duration) {
 	const late = historyTimeout * 13 / 10
 	r.upstream.delay(forth, late)
@@ -95,7 +97,8 @@ func requestsLate(w *world, r *replica, _ time.Duration) {
 	r.upstream.heal()
 }
 
-// crowd lets many read one key at once through a gateway whose answers take their time, while it is written through another one again and again.
+// crowd has many clients read one key at once through a gateway with a slow upstream,
+// while the key is written again and again through another gateway.
 func crowd(w *world, r *replica, lasts time.Duration) {
 	q := question{partition: w.random.IntN(historyPartitions), key: w.random.IntN(historyKeys)}
 	other := w.replicas[0]
@@ -120,7 +123,8 @@ func crowd(w *world, r *replica, lasts time.Duration) {
 	r.upstream.heal()
 }
 
-// flushedInMidWrite flushes Redis while writes are on their way upstream, where they arrive, of which nobody hears.
+// flushedInMidWrite flushes Redis while writes are on their way upstream. They arrive,
+// but their responses are lost.
 func flushedInMidWrite(w *world, r *replica, lasts time.Duration) {
 	r.upstream.delay(forth, lasts)
 	r.upstream.hole(back)
@@ -131,8 +135,9 @@ func flushedInMidWrite(w *world, r *replica, lasts time.Duration) {
 	r.upstream.heal()
 }
 
-// writesThrough writes a key of each partition through a gateway, and returns when that and meanwhile are over. The clients ask the other gateways all
-// the while.
+// writesThrough writes a key of each partition through a gateway, and returns when the
+// writes and meanwhile are over. The clients send requests to the other gateways in the
+// meantime.
 func (w *world) writesThrough(r *replica, meanwhile func()) {
 	r.shunned.Store(true)
 	defer r.shunned.Store(false)
@@ -145,7 +150,8 @@ func (w *world) writesThrough(r *replica, meanwhile func()) {
 	writes.Wait()
 }
 
-// killedInMidWrite kills a gateway while a write is on its way upstream, where it arrives, and starts another one in its place.
+// killedInMidWrite kills a gateway while a write is on its way upstream, where it
+// arrives, and starts another gateway in its place.
 func killedInMidWrite(w *world, r *replica, lasts time.Duration) {
 	r.upstream.delay(forth, lasts/2)
 	var write sync.WaitGroup
@@ -158,9 +164,9 @@ func killedInMidWrite(w *world, r *replica, lasts time.Duration) {
 	r.start()
 }
 
-// strangersWrite lets a client of another organization write keys again and again,
-// through all gateways. Object Store refuses it, or serves it as any other where osemu
-// is told so; the gateways do not know which.
+// strangersWrite has a client of another organization write keys again and again,
+// through all gateways. Object Store refuses the writes, or executes them if osemu is
+// configured so; the gateways cannot know in advance.
 func strangersWrite(w *world, _ *replica, lasts time.Duration) {
 	for deadline := time.Now().Add(lasts); time.Now().Before(deadline); pause(5 * time.Millisecond) {
 		c := w.replicas[w.random.IntN(len(w.replicas))].caller()
@@ -173,10 +179,11 @@ func strangersWrite(w *world, _ *replica, lasts time.Duration) {
 	}
 }
 
-// historyClients is how many clients a history has.
+// historyClients is the number of clients of a history.
 const historyClients = 8
 
-// clients lets the clients of a history ask any of the gateways, with short rests, until stop is closed.
+// clients has the clients of a history send requests to any of the gateways, with short
+// pauses, until stop is closed.
 func (w *world) clients(h *history, seed uint64, stop <-chan struct{}) *sync.WaitGroup {
 	all := &sync.WaitGroup{}
 	for n := range historyClients {
@@ -199,7 +206,7 @@ func (w *world) clients(h *history, seed uint64, stop <-chan struct{}) *sync.Wai
 	return all
 }
 
-// any returns some request: of a hundred, 10 write.
+// any returns a random request: of a hundred, 10 are writes.
 func (h *history) any(random *rand.Rand) question {
 	q := question{partition: random.IntN(historyPartitions), key: random.IntN(historyKeys)}
 	switch n := random.IntN(100); {
@@ -223,8 +230,10 @@ func (h *history) any(random *rand.Rand) question {
 	return q
 }
 
-// suffer lets clients ask for so long, and on until enough says that what the history counts is enough, while the faults of these names happen in turn, and
-// returns the history. What happens when is decided by the seed, and by the machine; a slow one is given three times patience.
+// suffer has clients send requests for this duration, and longer until enough reports
+// that the history covers enough, while the named faults happen in turn. It returns the
+// history. The seed and the speed of the machine decide the order of events; a slow
+// machine has three times patience.
 func (w *world) suffer(seed uint64, duration time.Duration, enough func(historyCounts) bool, names ...string) *history {
 	w.t.Helper()
 	h := newHistory(fmt.Sprintf("history-%d", seed))

@@ -13,14 +13,16 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// shelf is the state of one partition: whether it is there, and its keys, 0 for one that is absent. Lists and the deletion of everything make one
-// state of a partition's keys, so that histories are taken apart by partition and not by key.
+// shelf is the state of one partition: whether it exists, and its values by key, 0 for
+// a key that does not exist. Lists and deletions concern all keys of a partition, so
+// that histories are split by partition and not by key.
 type shelf struct {
 	there  bool
 	values [historyKeys]int32
 }
 
-// shelves is what a store that is not a cache does, one request after the other.
+// shelves is the sequential model: a store without a cache, which executes one request
+// after the other.
 var shelves = porcupine.Model{
 	Partition: func(all []porcupine.Operation) [][]porcupine.Operation {
 		parts := make([][]porcupine.Operation, historyPartitions)
@@ -71,8 +73,9 @@ func describe(input, output any) string {
 	}
 }
 
-// step is what one request does, and whether it may be answered so. A write of unknown outcome may always come next; one that never took effect
-// comes after everything.
+// step executes one request on a state, and reports whether the response is correct for
+// it. A write of unknown outcome is correct in any state; one that never took effect is
+// ordered last.
 func (s shelf) step(q question, o outcome) (legal bool, next shelf) {
 	next = s
 	held := s.values[q.key] != 0
@@ -96,7 +99,7 @@ func (s shelf) step(q question, o outcome) (legal bool, next shelf) {
 	return legal || o.status == 0, next
 }
 
-// keys returns a bit for each key that is there.
+// keys returns a bit for each key that exists.
 func (s shelf) keys() (keys uint8) {
 	for i, v := range s.values {
 		if v != 0 {
@@ -106,14 +109,15 @@ func (s shelf) keys() (keys uint8) {
 	return keys
 }
 
-// verdict is whether the history is linearizable.
+// verdict is the result of the checker for a history.
 func (h *history) verdict() porcupine.CheckResult {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return porcupine.CheckOperationsTimeout(shelves, h.operations, patience)
 }
 
-// isLinearizable fails the test if the history is not, and says which request nothing explains.
+// isLinearizable fails the test if the history is not linearizable, and reports the
+// request that no order explains.
 func (h *history) isLinearizable(t *testing.T) {
 	t.Helper()
 	for _, odd := range h.odd[:min(len(h.odd), 5)] {
@@ -131,7 +135,8 @@ func (h *history) isLinearizable(t *testing.T) {
 	}
 }
 
-// blame writes down which request nothing explains, with those that matter to it, and draws the history into a file that stays.
+// blame logs the request that no order explains, with the requests that matter to it,
+// and writes a drawing of the history to a file, which is kept.
 func (h *history) blame(t *testing.T) {
 	t.Helper()
 	for _, part := range shelves.Partition(h.operations) {
@@ -149,7 +154,8 @@ func (h *history) blame(t *testing.T) {
 	}
 }
 
-// around is the first operation of a partition that a linearization does not reach, with those before it, and all before it of unknown outcome.
+// around returns the first operation of a partition that a linearization does not
+// reach, with those before it, and all earlier operations of unknown outcome.
 func around(part, reached []porcupine.Operation) string {
 	rest := slices.Clone(part)
 	for _, o := range reached {
@@ -178,7 +184,8 @@ func around(part, reached []porcupine.Operation) string {
 	return text.String()
 }
 
-// TestTheCheckerTellsLiesFromTruth gives it histories of a few requests.
+// TestTheCheckerTellsLiesFromTruth checks short histories that are linearizable, and
+// some that are not.
 func TestTheCheckerTellsLiesFromTruth(t *testing.T) {
 	t.Parallel()
 	type step struct {

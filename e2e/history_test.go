@@ -16,13 +16,14 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// The place of a history: so many partitions of the demo store with so many keys each. A page of a key list (25) holds them all.
+// The keys of a history: so many partitions of the demo store, with so many keys each.
+// One page of a key list (25) has room for them.
 const (
 	historyPartitions = 5
 	historyKeys       = 4 // of each partition
 )
 
-// verb is what a client of a history asks.
+// verb is the kind of a request of a history.
 type verb uint8
 
 const (
@@ -41,7 +42,7 @@ var verbNames = [...]string{"get", "get-fresh", "head", "list", "put", "delete",
 // String implements [fmt.Stringer].
 func (v verb) String() string { return verbNames[v] }
 
-// writes reports whether the verb changes something.
+// writes reports whether the verb changes the store.
 func (v verb) writes() bool { return v >= putKey }
 
 // question is one request of a history.
@@ -53,14 +54,15 @@ type question struct {
 	pause          time.Duration // of the client of a put, in the middle of its body
 }
 
-// outcome is what is known of a request when its history is over.
+// outcome is the known result of a request when its history is complete.
 type outcome struct {
 	status int   // 0: unknown; the write may have taken effect at any time after it was sent, or never
 	value  int32 // of a key that was read
 	keys   uint8 // a bit for each key that was listed
 }
 
-// history is what some clients asked of one store through any gateways, and what they were told. Its methods are safe for concurrent use.
+// history records the requests that clients sent for one store through several
+// gateways, and their responses. Its methods are safe for concurrent use.
 type history struct {
 	began  time.Time
 	name   string       // of its partitions; histories with names of their own can share a store
@@ -72,7 +74,7 @@ type history struct {
 	odd        []string // answers that nobody should get
 }
 
-// historyCounts says how much a history proves.
+// historyCounts counts what a history covers.
 type historyCounts struct {
 	reads, hits, writes int // answered
 	unknown             int // writes
@@ -83,14 +85,14 @@ type historyCounts struct {
 
 func newHistory(name string) *history { return &history{began: time.Now(), name: name} }
 
-// sofar returns what the history proves as yet.
+// sofar returns the counts up to now.
 func (h *history) sofar() historyCounts {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.counts
 }
 
-// target returns the path of what is asked.
+// target returns the path of the request.
 func (h *history) target(q question) string {
 	partition := fmt.Sprintf("%s/partitions/%s-%d", demoStore, h.name, q.partition)
 	switch q.verb {
@@ -103,19 +105,20 @@ func (h *history) target(q question) string {
 	}
 }
 
-// put returns a put of a value that nobody else writes.
+// put returns a put of a value that no other request writes.
 func (h *history) put(partition, key int) question {
 	return question{verb: putKey, partition: partition, key: key, value: h.latest.Add(1)}
 }
 
-// ask sends a request and writes down what became of it. It returns the answer, nil where there was none.
+// ask sends a request and records its outcome. It returns the response, or nil if there
+// was none.
 func (h *history) ask(client int, c caller, q question) *answer {
 	called := time.Since(h.began)
 	a, err := h.send(c, q)
 	return h.note(client, q, called, a, err)
 }
 
-// askExcused is ask, but does not look at a read of which the answer may be stale.
+// askExcused is ask, but records no read whose response may be stale.
 func (h *history) askExcused(client int, c caller, q question, stale func(*answer) bool) {
 	called := time.Since(h.began)
 	a, err := h.send(c, q)
@@ -128,8 +131,8 @@ func (h *history) askExcused(client int, c caller, q question, stale func(*answe
 	h.note(client, q, called, a, err)
 }
 
-// askAsStranger is ask for a client whose writes may be refused: by Object Store, or by
-// the gateway when there were too many of these. Then nothing has happened.
+// askAsStranger is ask for a client whose writes may be refused, by Object Store, or by
+// the gateway if there were too many of them. A refused write changes nothing.
 func (h *history) askAsStranger(client int, c caller, q question) {
 	called := time.Since(h.began)
 	a, err := h.send(c, q)
@@ -142,7 +145,7 @@ func (h *history) askAsStranger(client int, c caller, q question) {
 	h.note(client, q, called, a, err)
 }
 
-// note writes down what became of a request.
+// note records the outcome of a request.
 func (h *history) note(client int, q question, called time.Duration, a *answer, err error) *answer {
 	returned := time.Since(h.began)
 	o, counts, odd := understand(q, a, err)
@@ -164,8 +167,8 @@ func (h *history) note(client int, q question, called time.Duration, a *answer, 
 	return a
 }
 
-// expects writes down a write that no client asks for, which may take effect at any
-// time from now on.
+// expects records a write that no client sends, and that may take effect at any later
+// time.
 func (h *history) expects(q question) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -198,7 +201,8 @@ func (h *history) send(c caller, q question) (*answer, error) {
 	}
 }
 
-// understand says what an answer, or none, tells of the state of the store. Odd is an answer that nobody should get.
+// understand returns what a response, or its absence, proves about the state of the
+// store. Odd means a response that no client should receive.
 func understand(q question, a *answer, err error) (o outcome, counts historyCounts, odd string) {
 	if err == nil && a.header.Get("Proxy-Status") == "" && a.status < http.StatusInternalServerError {
 		return told(q, a)
@@ -217,7 +221,8 @@ func understand(q question, a *answer, err error) (o outcome, counts historyCoun
 	return outcome{}, counts, odd
 }
 
-// notSent reports whether it is certain that a write never left the gateway: nobody listened, or it was refused with 503.
+// notSent reports whether a write certainly never left the gateway: the connection was
+// refused, or the response was 503.
 func notSent(a *answer, err error) bool {
 	if err != nil {
 		refused, ok := errors.AsType[*net.OpError](err)
@@ -226,7 +231,7 @@ func notSent(a *answer, err error) bool {
 	return a.status == http.StatusServiceUnavailable && a.header.Get("Proxy-Status") != ""
 }
 
-// told reads an answer of upstream or of a cache.
+// told reads a response of upstream or of a cache.
 func told(q question, a *answer) (o outcome, counts historyCounts, odd string) {
 	o.status = a.status
 	if counts.writes = 1; !q.verb.writes() {
@@ -256,7 +261,7 @@ func told(q question, a *answer) (o outcome, counts historyCounts, odd string) {
 	return o, counts, odd
 }
 
-// expected reports whether upstream may answer so.
+// expected reports whether this is a correct response of upstream.
 func expected(v verb, status int) bool {
 	switch v {
 	case putKey:

@@ -19,20 +19,22 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// The times of a history. What is on its way upstream is held up for much less than a lease, which is what coherence assumes.
+// The durations of a history. A request on its way upstream is delayed for much less
+// than a lease, as the protocol assumes.
 const (
 	historyTimeout = time.Second        // UPSTREAM_TIMEOUT
 	historyLease   = 2 * historyTimeout // of a write, and how long an epoch settles
 )
 
-// freshSettings let nothing but coherence end an entry's life.
+// freshSettings are settings with which only coherence ends the life of an entry.
 var freshSettings = []string{
 	"RATE=0", "CACHE_KEY_TTL=1h", "CACHE_KEYS_TTL=1h", "CACHE_STORES_TTL=1h", "AUTH_TTL=1h", "UPSTREAM_TIMEOUT=" + historyTimeout.String(),
 	"LOG_LEVEL=warn", "SECRET=" + strings.Repeat("A", 43),
 }
 
-// world is osemu, a Redis, and gateways that reach both over ways of their own; a cluster
-// they reach directly, because it says itself where its nodes are.
+// world is osemu, a Redis, and gateways that reach each of them through a proxy of
+// their own. A cluster is reached directly, because its nodes announce their own
+// addresses.
 type world struct {
 	t        *testing.T
 	stack    *stack
@@ -46,14 +48,15 @@ type world struct {
 	excuse   excuse
 }
 
-// kind is a program and, where that is mutants, which of them; and how osemu behaves.
+// kind is a program of osgate, the mutant to run if it is a program of mutants, and the
+// flags of osemu.
 type kind struct {
 	program, mutant string
 	flags           []string // of osemu
 	cluster         bool     // Redis is one
 }
 
-// asItIs is osgate without a mutation, before osemu with these flags.
+// asItIs is osgate without a mutation, with these flags of osemu.
 func asItIs(flags ...string) kind { return kind{program: programs.osgate, flags: flags} }
 
 // replica is a gateway that can be killed and started again.
@@ -66,7 +69,7 @@ type replica struct {
 	shunned         atomic.Bool // by the clients
 }
 
-// newWorld starts three gateways, and returns when all of them answer from their caches.
+// newWorld starts three gateways, and returns when each of them answers from its cache.
 func newWorld(t *testing.T, k kind, settings ...string) *world {
 	t.Helper()
 	w := &world{t: t, stack: newStack(t, false, append([]string{"-quiet"}, k.flags...)...), history: newHistory("history")}
@@ -92,8 +95,7 @@ func newWorld(t *testing.T, k kind, settings ...string) *world {
 	return w
 }
 
-// redisURL returns where replica i finds Redis: at the end of a way of its own, or the
-// cluster.
+// redisURL returns the URL of Redis for replica i: its own proxy, or the cluster.
 func (r *replica) redisURL(i int) string {
 	w := r.world
 	if w.cluster != nil {
@@ -103,7 +105,7 @@ func (r *replica) redisURL(i int) string {
 	return "redis://" + r.redis.proxy.Listen + "/0"
 }
 
-// hit reports whether an answer came from a cache.
+// hit reports whether a response came from a cache.
 func hit(a *answer) bool { return strings.Contains(a.header.Get("Cache-Status"), "; hit") }
 
 // start starts the gateway, on a port of its choice.
@@ -123,12 +125,13 @@ func (r *replica) kill() {
 	r.running.Load().stop(syscall.SIGKILL)
 }
 
-// caller returns the application, whose one token all of its clients have, as a client of the gateway.
+// caller returns a client of the gateway with the one token that all clients share.
 func (r *replica) caller() caller {
 	return caller{t: r.world.t, base: r.running.Load().url, token: r.world.token}
 }
 
-// way is a TCP way that can be made longer and cut (toxiproxy). In each direction there is one trouble at a time.
+// way is a TCP proxy that can delay and cut connections (toxiproxy). In each direction
+// there is one fault at a time.
 type way struct {
 	t     testing.TB
 	proxy *toxiproxy.Proxy
@@ -155,30 +158,32 @@ func newWay(t testing.TB, name, to string) *way {
 	return nil
 }
 
-// wayPorts counts the ports that ways had in this process. It begins anywhere.
+// wayPorts counts the ports that proxies of this process have used. It begins at a
+// random one.
 var wayPorts = func() *atomic.Uint32 {
 	var n atomic.Uint32
 	n.Store(rand.Uint32N(1 << 16))
 	return &n
 }()
 
-// wayPort returns a port that no other way of this process had lately, nor a Redis, nor a
-// node of a cluster for its bus: so a way that was closed can be opened again.
+// wayPort returns a port that no proxy of this process has used lately, and that is not
+// for a Redis or the bus of a cluster node. So a proxy that was closed can listen on
+// its port again.
 func wayPort() string { return strconv.Itoa(9000 + int(wayPorts.Add(1)%2000)) }
 
-// delay makes all that goes in a direction so much later.
+// delay delays all data in a direction.
 func (w *way) delay(direction string, d time.Duration) {
 	w.t.Helper()
 	w.trouble("latency", direction, "latency", d.Milliseconds())
 }
 
-// cut drops what goes in a direction and ends its connection.
+// cut drops the data in a direction and ends its connection.
 func (w *way) cut(direction string) { w.t.Helper(); w.trouble("timeout", direction, "timeout", 1) }
 
-// hole drops what goes in a direction, and ends its connection when the way is healed.
+// hole drops the data in a direction, and ends its connection when heal is called.
 func (w *way) hole(direction string) { w.t.Helper(); w.trouble("timeout", direction, "timeout", 0) }
 
-// shorten ends each connection within the answers, after so many bytes of them.
+// shorten ends each connection after so many bytes of a response.
 func (w *way) shorten(bytes int64) { w.t.Helper(); w.trouble("limit_data", back, "bytes", bytes) }
 
 func (w *way) trouble(kind, direction, attribute string, value int64) {
@@ -196,5 +201,5 @@ func (w *way) toxic(kind, direction string, attributes map[string]int64) {
 	}
 }
 
-// heal ends all trouble.
+// heal ends all faults.
 func (w *way) heal() { w.proxy.Toxics.ResetToxics(w.t.Context()) }

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestOnlyListedHeadersGoUpstream sends what proxies have been hurt by, and reads the names of what osemu got.
+// TestOnlyListedHeadersGoUpstream sends headers that have harmed other proxies, and
+// reads the names of the headers that osemu received.
 func TestOnlyListedHeadersGoUpstream(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -47,17 +48,19 @@ func TestOnlyListedHeadersGoUpstream(t *testing.T) {
 	}
 }
 
-// upstream is an Object Store of the test's own, which keeps what it is asked and answers what the test says.
+// upstream is an Object Store of the test. It records requests and sends the responses
+// of the test.
 type upstream struct {
 	*httptest.Server
 	mu   sync.Mutex
 	seen []*http.Request // guarded by mu
 }
 
-// ownToken is what stands before the client ID in the tokens of an upstream.
+// ownToken is the text before the client ID in the tokens of an upstream.
 const ownToken = "a-token-of-the-tests-own-for-"
 
-// newUpstream mints tokens, names the client of each, and leaves all else to answer.
+// newUpstream returns an upstream that mints tokens and names the client of each.
+// answer serves all other requests.
 func newUpstream(t *testing.T, answer http.HandlerFunc) *upstream {
 	t.Helper()
 	u := &upstream{}
@@ -88,7 +91,8 @@ func (u *upstream) requests() []*http.Request {
 	return slices.Clone(u.seen)
 }
 
-// TestOneAuthorizationReachesUpstreamWhateverConnectionSays names Authorization in Connection, which makes plain proxies drop it.
+// TestOneAuthorizationReachesUpstreamWhateverConnectionSays names Authorization in
+// Connection, because of which a plain proxy removes it.
 func TestOneAuthorizationReachesUpstreamWhateverConnectionSays(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{}`) })
@@ -108,7 +112,8 @@ func TestOneAuthorizationReachesUpstreamWhateverConnectionSays(t *testing.T) {
 	}
 }
 
-// TestAnswersComeBackWithoutWhatIsNotTheClients passes unknown headers on and keeps Set-Cookie, Server and hop-by-hop ones.
+// TestAnswersComeBackWithoutWhatIsNotTheClients: unknown headers of upstream reach the
+// client; Set-Cookie, Server and hop-by-hop headers do not.
 func TestAnswersComeBackWithoutWhatIsNotTheClients(t *testing.T) {
 	t.Parallel()
 	const body = `{"stringValue":"x","keyId":"KeyOne","valueType":"STRING"}`

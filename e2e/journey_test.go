@@ -17,9 +17,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestVendorsJourneyWorksThroughTheGateway walks the vendor's page "Object Store v2 REST APIs" from token to statistics, every call
-// through osgate with its defaults. Once with the gateway as base URL of everything, and once by a client that changed nothing at all: its hosts
-// are the vendor's, and name service leads to the gateway.
+// TestVendorsJourneyWorksThroughTheGateway makes all requests of the vendor's page
+// "Object Store v2 REST APIs", from token to statistics, through osgate with its
+// defaults: once with the gateway as base URL, and once by an unchanged client that
+// uses the hosts of the vendor, which resolve to the gateway.
 func TestVendorsJourneyWorksThroughTheGateway(t *testing.T) {
 	t.Parallel()
 	for _, withRedis := range []bool{false, true} {
@@ -39,7 +40,8 @@ func TestVendorsJourneyWorksThroughTheGateway(t *testing.T) {
 	}
 }
 
-// impersonating returns a client that believes it talks to a host of the vendor's.
+// impersonating returns a client that connects to the gateway under a host name of the
+// vendor.
 func (g *gateway) impersonating(host string) caller {
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
@@ -50,7 +52,7 @@ func (g *gateway) impersonating(host string) caller {
 	return caller{t: g.t, base: "http://" + host, client: plainClient(transport)}
 }
 
-// journey is the vendor's page as a client walks it.
+// journey makes the requests of the vendor's page as a client.
 type journey struct {
 	g                      *gateway
 	accounts, store, stats caller
@@ -69,7 +71,8 @@ func (j *journey) walk(t *testing.T) {
 	j.statistics(t)
 }
 
-// tokens gets one by each of the three documented ways and goes on with the connected app's.
+// tokens requests a token in each of the three documented ways, and keeps that of the
+// connected app.
 func (j *journey) tokens(t *testing.T) {
 	mint := func(path, contentType, body string, expires bool) string {
 		t.Helper()
@@ -125,7 +128,7 @@ func (j *journey) identifiers(t *testing.T) {
 	}
 }
 
-// ask is an Object Store operation of env-prod that must succeed.
+// ask sends an Object Store operation for env-prod, which must succeed.
 func (j *journey) ask(t *testing.T, method, path, body string) *answer {
 	t.Helper()
 	var headers []string
@@ -180,7 +183,7 @@ func (j *journey) listsAreAsDocumented(t *testing.T) {
 	j.hasKeys(t, "KeyOne", "KeyTwo")
 }
 
-// hasKeys lists the keys of the demo store's partition; their order is nobody's promise.
+// hasKeys lists the keys of the demo store's partition, whose order is not defined.
 func (j *journey) hasKeys(t *testing.T, want ...string) {
 	t.Helper()
 	var page struct {
@@ -209,7 +212,7 @@ func (j *journey) valueIsAsDocumented(t *testing.T) {
 	}
 }
 
-// storeListDelete does what the page does with myTestKey.
+// storeListDelete makes the requests of the page for myTestKey.
 func (j *journey) storeListDelete(t *testing.T) {
 	key := demoKeys + "/myTestKey"
 	j.ask(t, http.MethodPost, key, `{"stringValue":"Hello World","keyId":"myTestKey","valueType":"STRING"}`)
@@ -228,7 +231,8 @@ func (j *journey) storeListDelete(t *testing.T) {
 	}
 }
 
-// statistics asks with the page's example parameters, moved to now, until all that was done shows.
+// statistics sends the example parameters of the page, with the current time, until all
+// requests are counted.
 func (j *journey) statistics(t *testing.T) {
 	now := time.Now().UTC()
 	lastMonth := time.Date(now.Year(), now.Month()-1, 13, 17, 51, 54, 0, time.UTC)
@@ -262,7 +266,7 @@ func (j *journey) statistics(t *testing.T) {
 	}
 }
 
-// window is the query of a period of time, encoded as the page says.
+// window returns the query of a time range, encoded as on the page.
 func window(from, to time.Time, period string) string {
 	const form = "2006-01-02T15:04:05.000Z"
 	return "?startDate=" + url.QueryEscape(from.UTC().Format(form)) + "&endDate=" + url.QueryEscape(to.UTC().Format(form)) + "&period=" + period
@@ -274,7 +278,7 @@ type count struct {
 	ObjectStoreRequest *int `json:"objectStoreRequestCount"`
 }
 
-// counts asks the Stats API, and checks that the answer has its form.
+// counts requests statistics, and checks the form of the response.
 func (c caller) counts(target string) []count {
 	c.t.Helper()
 	a := c.get(target).is(http.StatusOK)

@@ -8,14 +8,16 @@ import (
 	"time"
 )
 
-// The times of a schedule: longer than those of a history, so that a busy machine does not keep what is meant to happen in one of them from it.
+// The durations of a schedule: longer than those of a history, so that each event
+// happens within its duration on a busy machine too.
 const (
 	scheduleTimeout = 2 * time.Second     // UPSTREAM_TIMEOUT
 	scheduleLease   = 2 * scheduleTimeout // of a write, and how long an epoch settles
 )
 
-// schedules are what each mutant is caught by: a few requests of which the order is made sure of, through gateways a, b and c. Osgate as it is answers
-// them truly.
+// schedules are sequences of a few requests in a fixed order, through gateways a, b and
+// c. Each mutant is detected by one of them. Osgate without a mutation responds
+// correctly to all of them.
 var schedules = map[string]func(w *world){
 	"serves without comparing": func(w *world) {
 		w.cached(b)
@@ -163,7 +165,8 @@ func settingsOf(mutant string) []string {
 // a, b and c are the gateways of a schedule.
 const a, b, c = 0, 1, 2
 
-// cutOff is a write through a gateway that alone has no Redis: CACHE_STRICT refuses it, and without that the others do not learn of it.
+// cutOff is a write through a gateway that alone has no Redis. With CACHE_STRICT it is
+// refused; without it the other gateways do not learn of it.
 func cutOff(w *world) {
 	w.cached(b)
 	w.replicas[a].redis.cut(forth)
@@ -200,7 +203,7 @@ func (w *world) rollsBack(before int32) {
 	w.until(c, getFresh, shows(question{value: before}), patience)
 }
 
-// ask asks through a gateway.
+// ask sends a request through a gateway.
 func (w *world) ask(gateway int, q question) *answer {
 	return w.history.ask(gateway, w.replicas[gateway].caller(), q)
 }
@@ -210,7 +213,7 @@ func (w *world) answered(method string) func(logged) bool {
 	return func(r logged) bool { return toTarget(method, w.history.target(question{}))(r) && r.Status != 0 }
 }
 
-// begin asks through a gateway, and does not wait.
+// begin sends a request through a gateway without waiting for its response.
 func (w *world) begin(gateway int, q question) *sync.WaitGroup {
 	var asking sync.WaitGroup
 	c := w.replicas[gateway].caller()
@@ -218,7 +221,8 @@ func (w *world) begin(gateway int, q question) *sync.WaitGroup {
 	return &asking
 }
 
-// until reads the one key of a schedule through a gateway until an answer holds, or the bound is over.
+// until reads the one key of a schedule through a gateway until a response matches, or
+// the bound is over.
 func (w *world) until(gateway int, v verb, holds func(*answer) bool, bound time.Duration) {
 	for deadline := time.Now().Add(bound); ; pause(10 * time.Millisecond) {
 		if answer := w.ask(gateway, question{verb: v}); answer != nil && holds(answer) || time.Now().After(deadline) {
@@ -227,10 +231,10 @@ func (w *world) until(gateway int, v verb, holds func(*answer) bool, bound time.
 	}
 }
 
-// closed reports whether an answer went past the cache because something is being written.
+// closed reports whether a response bypassed the cache because a write is under way.
 func closed(a *answer) bool { return strings.Contains(a.header.Get("Cache-Status"), "write-in-flight") }
 
-// shows holds for answers with the value of a put.
+// shows matches responses with the value of a put.
 func shows(q question) func(*answer) bool {
 	return func(a *answer) bool {
 		value, ok := valueIn(a.body)

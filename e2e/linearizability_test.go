@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// seedFlag repeats the choices of a run: go test ./e2e -run Linearizable -seed 4711. How the machine interleaves them it does not repeat.
+// seedFlag repeats the random choices of a run: go test ./e2e -run Linearizable -seed
+// 4711. It does not repeat the order of events.
 var seedFlag = flag.Uint64("seed", 0, "of what histories ask and when faults happen; 0: a new one, which is printed")
 
 // seed returns the seed of a test.
@@ -18,7 +19,7 @@ func seed() uint64 {
 	return uint64(1 + rand.Uint32N(1_000_000))
 }
 
-// trial is faults that histories stay linearizable under.
+// trial is a set of faults under which histories stay linearizable.
 type trial struct {
 	settings []string
 	flags    []string // of osemu
@@ -29,8 +30,9 @@ type trial struct {
 	excused  bool // where it is documented that others may be stale
 }
 
-// trials by what goes wrong. Without CACHE_STRICT is what the design promises without it: nothing that one gateway alone loses Redis by, a timeout on
-// a busy machine included, unless what others may answer then is excused.
+// trials by their faults. Those without CACHE_STRICT check what the design promises
+// without it: no fault by which one gateway alone loses Redis, nor a timeout on a busy
+// machine, unless stale responses of the other gateways are excused.
 var trials = map[string]trial{
 	"upstream": {
 		faults:  []string{"upstream slow", "requests late", "a crowd", "answers cut", "upstream failing", "requests cut", "upstream silent", "answers shortened"},
@@ -98,8 +100,9 @@ var trials = map[string]trial{
 	},
 }
 
-// TestHistoriesAreLinearizable lets eight clients read, write, list and delete 20 keys through three gateways while things go wrong, and holds what they
-// were told against a store that does one thing after the other (design: coherence).
+// TestHistoriesAreLinearizable has eight clients read, write, list and delete 20 keys
+// through three gateways during faults. It compares their responses with a store that
+// executes one request after the other (design: coherence).
 func TestHistoriesAreLinearizable(t *testing.T) {
 	t.Parallel()
 	for name, trial := range trials {
@@ -110,7 +113,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 	}
 }
 
-// world makes the world of a trial.
+// world returns the world of a trial.
 func (tt trial) world(t *testing.T) *world {
 	t.Helper()
 	k := asItIs(tt.flags...)
@@ -120,7 +123,7 @@ func (tt trial) world(t *testing.T) *world {
 	return w
 }
 
-// holds fails the test if the history is not linearizable, or proves little.
+// holds fails the test if the history is not linearizable, or covers too little.
 func (tt trial) holds(t *testing.T, h *history) {
 	t.Helper()
 	h.isLinearizable(t)
@@ -129,7 +132,7 @@ func (tt trial) holds(t *testing.T, h *history) {
 	}
 }
 
-// proves reports whether a history of so much is worth to be looked at.
+// proves reports whether the history covers enough to be checked.
 func (tt trial) proves(c historyCounts) bool {
 	return c.reads >= 500 && c.writes >= 20 && 100*c.hits >= tt.hits*c.reads && (c.unknown > 0 || !tt.unknown)
 }

@@ -31,7 +31,7 @@ const (
 	traceAgain = "44444444444444444444444444444444"
 )
 
-// under says that a request belongs to a sampled trace.
+// under returns the Traceparent header of a request that belongs to a sampled trace.
 func under(trace string) string { return "Traceparent: 00-" + trace + "-" + callerSpan + "-01" }
 
 // tree writes the spans of a trace, sorted, each as "kind name < parent's name".
@@ -115,7 +115,8 @@ func TestOneTraceLeadsFromTheCallerToObjectStore(t *testing.T) {
 	}
 }
 
-// tellsTheRest checks what is told of a hit, a refusal, and a request that Object Store refused at first.
+// tellsTheRest checks the traces of a hit, a refusal, and a request that Object Store
+// refused at first.
 func (c *collector) tellsTheRest(s *stack) {
 	c.t.Helper()
 	server, spans := c.awaits(traceHit)
@@ -143,7 +144,8 @@ func (c *collector) tellsTheRest(s *stack) {
 	}
 }
 
-// TestAStrangersWordOnSamplingDoesNotCountButItsFailuresDo: nothing is sampled, except for what is told because it failed.
+// TestAStrangersWordOnSamplingDoesNotCountButItsFailuresDo: a trace is exported only if
+// its request failed.
 func TestAStrangersWordOnSamplingDoesNotCountButItsFailuresDo(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t)
@@ -168,7 +170,7 @@ func TestAStrangersWordOnSamplingDoesNotCountButItsFailuresDo(t *testing.T) {
 	}
 }
 
-// lost finds the counters of exports that failed and of what was lost.
+// lost returns the counters of failed exports and of lost telemetry.
 var lost = []*regexp.Regexp{
 	regexp.MustCompile(`osgate_telemetry_failures_total\{osgate_telemetry_signal="traces"\} [1-9]`),
 	regexp.MustCompile(`osgate_telemetry_failures_total\{osgate_telemetry_signal="metrics"\} [1-9]`),
@@ -177,7 +179,8 @@ var lost = []*regexp.Regexp{
 	regexp.MustCompile(`osgate_telemetry_dropped_total\{osgate_telemetry_signal="logs"\} [1-9]\d`),
 }
 
-// TestACollectorThatIsAwayCostsACounter: refusing connections, and taking them without ever answering.
+// TestACollectorThatIsAwayCostsACounter: the collector refuses connections, or accepts
+// them without a response.
 func TestACollectorThatIsAwayCostsACounter(t *testing.T) {
 	t.Parallel()
 	refusing := func(t *testing.T) string { return "127.0.0.1:" + freePort(t) }
@@ -212,7 +215,7 @@ func TestACollectorThatIsAwayCostsACounter(t *testing.T) {
 	}
 }
 
-// silent listens and never says a word.
+// silent accepts connections and sends nothing on them.
 func silent(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -222,7 +225,8 @@ func silent(t *testing.T) string {
 	return l.Addr().String() // the system takes connections that nobody accepts
 }
 
-// TestReplicasAreToldApart: each has an id of its own, one for all three signals.
+// TestReplicasAreToldApart: each replica has an ID of its own, which is the same for
+// all three signals.
 func TestReplicasAreToldApart(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t)
@@ -236,7 +240,7 @@ func TestReplicasAreToldApart(t *testing.T) {
 	})
 }
 
-// TestAnExporterThatDoesNotExistIsTold names the variable, at start and by check.
+// TestAnExporterThatDoesNotExistIsTold: the start and osgate check name the variable.
 func TestAnExporterThatDoesNotExistIsTold(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"serve", "check"} {

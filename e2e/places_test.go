@@ -10,12 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// location is a row of the vendor's table of BASE_URLs ("Object Store v2 REST APIs").
+// location is a row of the table of BASE_URLs of the vendor ("Object Store v2 REST
+// APIs").
 type location struct{ plane, region, host string }
 
 func (l location) String() string { return l.plane + "/" + l.region }
 
-// locations is that table, written down here once more so that no mistake of the gateway's can hide behind itself.
+// locations is a second copy of the table, so that the test notices a mistake in that
+// of the gateway.
 var locations = []location{
 	{"us", "us-east-1", "object-store-us-east-1.anypoint.mulesoft.com"},
 	{"us", "us-east-2", "object-store-us-east-2.anypoint.mulesoft.com"},
@@ -36,13 +38,13 @@ var locations = []location{
 	{"jp", "ap-northeast-1", "object-store-ap-northeast-1.jp1.platform.mulesoft.com"},
 }
 
-// accountsHosts are the control planes' own.
+// accountsHosts are the hosts of the control planes.
 var accountsHosts = map[string]string{
 	"us": "anypoint.mulesoft.com", "gov": "gov.anypoint.mulesoft.com", "eu": "eu1.anypoint.mulesoft.com",
 	"ca": "ca1.platform.mulesoft.com", "jp": "jp1.platform.mulesoft.com",
 }
 
-// byPlane mints a token of app-one in each control plane.
+// byPlane returns a token of app-one of each control plane.
 func (g *gateway) byPlane() map[string]string {
 	g.t.Helper()
 	tokens := map[string]string{}
@@ -52,10 +54,10 @@ func (g *gateway) byPlane() map[string]string {
 	return tokens
 }
 
-// sighting is a request as osemu saw it.
+// sighting is a request that osemu received.
 type sighting struct{ Host, Target string }
 
-// sightings returns what reached the Object Store API, in order.
+// sightings returns the requests that reached the Object Store API, in order.
 func (e *emulator) sightings() []sighting {
 	e.t.Helper()
 	seen := []sighting{}
@@ -65,7 +67,8 @@ func (e *emulator) sightings() []sighting {
 	return seen
 }
 
-// TestEachBaseURLIsReachedByHostPrefixHeaderAndRoute asks one key in every location, four ways each; osemu's log proves the Host.
+// TestEachBaseURLIsReachedByHostPrefixHeaderAndRoute reads one key in every location,
+// which it names in four ways. The log of osemu proves the Host.
 func TestEachBaseURLIsReachedByHostPrefixHeaderAndRoute(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -137,7 +140,8 @@ func TestTargetsReachObjectStoreByteForByte(t *testing.T) {
 	}
 }
 
-// TestQueriesReachObjectStoreByteForByte also covers what a proxy that parses queries would drop.
+// TestQueriesReachObjectStoreByteForByte includes queries that a proxy which parses
+// them would change.
 func TestQueriesReachObjectStoreByteForByte(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -165,7 +169,8 @@ func TestQueriesReachObjectStoreByteForByte(t *testing.T) {
 	}
 }
 
-// TestAmbiguousPathsAreRefusedAndGoNowhere lists what two servers could read in two ways: none may become another operation.
+// TestAmbiguousPathsAreRefusedAndGoNowhere sends paths that two servers could read in
+// two ways. None of them may become another operation.
 func TestAmbiguousPathsAreRefusedAndGoNowhere(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -218,7 +223,8 @@ func TestABaseURLMayEndInASlash(t *testing.T) {
 	}
 }
 
-// TestTheSurfaceIsClosed asks for what is no operation of Object Store, or not one that is passed on.
+// TestTheSurfaceIsClosed sends requests that are no operations of Object Store, or
+// operations that are not forwarded.
 func TestTheSurfaceIsClosed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -246,7 +252,7 @@ func TestTheSurfaceIsClosed(t *testing.T) {
 	}
 }
 
-// TestUnknownRegionNamesTheWays checks what a client is told that nothing places.
+// TestUnknownRegionNamesTheWays checks the refusal of a request without a location.
 func TestUnknownRegionNamesTheWays(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -302,7 +308,7 @@ func TestLongestRouteWins(t *testing.T) {
 	}
 }
 
-// TestOnlyAllowedLocationsAreReached is data residency.
+// TestOnlyAllowedLocationsAreReached checks data residency.
 func TestOnlyAllowedLocationsAreReached(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -325,7 +331,8 @@ func TestOnlyAllowedLocationsAreReached(t *testing.T) {
 			t.Errorf("%s, not allowed: osemu saw %v, want nothing", l, seen)
 		}
 	}
-	// eu-west-1 is now in one reachable plane only, so it may be said alone.
+	// eu-west-1 is now in one reachable plane only, so that it is valid without a
+	// plane.
 	a := raw(t, g.addr(), get1("gateway", demoKeys+"/KeyOne", "Authorization: Bearer "+tokens["eu"], "X-Osgate-Region: eu-west-1"))
 	if got := a.is(http.StatusOK).header.Get("X-Osgate-Region"); got != "eu/eu-west-1" {
 		t.Errorf("X-Osgate-Region: eu-west-1 went to %q, want eu/eu-west-1", got)
@@ -359,7 +366,7 @@ func TestAccountsCallsGoToTheirPlane(t *testing.T) {
 	}
 }
 
-// TestATokenServesItsOwnPlaneOnly shows an EU token to the US plane.
+// TestATokenServesItsOwnPlaneOnly sends an EU token to the US plane.
 func TestATokenServesItsOwnPlaneOnly(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

@@ -14,19 +14,20 @@ import (
 	"time"
 )
 
-// closedRule forbids what the reload tests read.
+// closedRule forbids the requests of the reload tests.
 const closedRule = "@id(\"closed\")\n@reason(\"closed for now\")\nforbid (principal, action == Action::\"getKey\", resource);\n"
 
-// reloads is how often the gateway has told that it took new rules.
+// reloads returns the number of reloads in the log of the gateway.
 func (g *gateway) reloads() int { return strings.Count(g.stderr.String(), `"msg":"policy"`) }
 
-// reloaded waits until the gateway has taken rules once more than n times.
+// reloaded waits until the gateway has logged more than n reloads.
 func (g *gateway) reloaded(n int) {
 	g.t.Helper()
 	g.stderr.await(g.t, "the new rules to be told", g.ended, func(text string) bool { return strings.Count(text, `"msg":"policy"`) > n })
 }
 
-// TestAHitIsJudgedAnewAfterAReload in both modes: what was cached under one policy is refused under the next, and not asked for again after it.
+// TestAHitIsJudgedAnewAfterAReload: a response that was cached under one policy is
+// refused under the next, and is still cached after it.
 func TestAHitIsJudgedAnewAfterAReload(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -59,14 +60,15 @@ func TestAHitIsJudgedAnewAfterAReload(t *testing.T) {
 	})
 }
 
-// verdicts are what many requests came to.
+// verdicts counts the responses to many requests.
 type verdicts struct {
 	mu              sync.Mutex
 	passed, refused int     // guarded by mu
 	odd             []error // guarded by mu: anything else
 }
 
-// add takes in an answer: a value, or the refusal by the rule that the tests put in and out of force.
+// add counts a response: a value, or the refusal by the rule that the tests add and
+// remove.
 func (v *verdicts) add(a *answer, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -82,7 +84,7 @@ func (v *verdicts) add(a *answer, err error) {
 	}
 }
 
-// all is how many answers there were as yet.
+// all returns the number of responses so far.
 func (v *verdicts) all() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -145,7 +147,8 @@ func TestReloadUnderLoadDropsNothing(t *testing.T) {
 	}
 }
 
-// TestABadFileLeavesTheRulesInForce and tells so in /readyz, in a metric and in one log line, until it is mended.
+// TestABadFileLeavesTheRulesInForce: until the file is repaired, /readyz, a metric and
+// one log line report it.
 func TestABadFileLeavesTheRulesInForce(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, closedRule)
@@ -181,7 +184,8 @@ func TestABadFileLeavesTheRulesInForce(t *testing.T) {
 	g.toldOnce(regexp.MustCompile(regexp.QuoteMeta(filepath.Base(f.path)) + `:3:\d+`))
 }
 
-// TestAPipeInTheFolderHoldsNothingUp: it is told like any other file that cannot be taken, the others are taken when it is gone, and SIGTERM ends the gateway.
+// TestAPipeInTheFolderHoldsNothingUp: it is reported like any other unusable file, the
+// other files are used once it is removed, and SIGTERM ends the gateway.
 func TestAPipeInTheFolderHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, "")
@@ -209,7 +213,8 @@ func TestAPipeInTheFolderHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// toldOnce checks that the log has one line about rules that cannot be read, with where they are wrong in its cause.
+// toldOnce checks that the log has one line about unusable rules, and that its cause
+// names the position of the error.
 func (g *gateway) toldOnce(where *regexp.Regexp) {
 	g.t.Helper()
 	n := 0

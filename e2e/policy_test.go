@@ -25,7 +25,8 @@ type ruleFile struct {
 	path string
 }
 
-// newRules is a folder of one file that permits what these rules do not forbid.
+// newRules returns a folder with one file, which permits all requests that these rules
+// do not forbid.
 func newRules(t *testing.T, rules string) *ruleFile {
 	t.Helper()
 	f := &ruleFile{t, filepath.Join(t.TempDir(), "rules.cedar")}
@@ -33,7 +34,7 @@ func newRules(t *testing.T, rules string) *ruleFile {
 	return f
 }
 
-// setting is the variable that puts the rules in force.
+// setting returns the setting that makes the gateway use the rules.
 func (f *ruleFile) setting() string { return "POLICY=" + filepath.Dir(f.path) }
 
 // write replaces the file as a whole, as editors and configuration management do, with
@@ -52,7 +53,8 @@ func (f *ruleFile) write(text string) {
 	}
 }
 
-// denied checks a refusal by a rule: its id, its reason, and nothing of how it is written. It does not end the test.
+// denied checks a refusal by a rule: its ID and its reason, and that its source text is
+// not in it. It does not end the test.
 func (a *answer) denied(rule, reason string) {
 	a.t.Helper()
 	a.refused(http.StatusForbidden, "denied")
@@ -73,7 +75,7 @@ func (a *answer) ruledBy(rule, reason string) {
 	}
 }
 
-// logs waits for the access line of an answer and checks what it says.
+// logs waits for the access line of a response and checks its fields.
 func (g *gateway) logs(a *answer, want map[string]any) {
 	g.t.Helper()
 	id := a.header.Get("X-Request-Id")
@@ -93,23 +95,24 @@ func (g *gateway) logs(a *answer, want map[string]any) {
 	}
 }
 
-// counts reports whether the metrics page has this line.
+// counts reports whether /metrics contains this line.
 func (g *gateway) counts(line string) bool {
 	page := caller{t: g.t, base: g.admin}.get("/metrics").is(http.StatusOK).body
 	return slices.Contains(strings.Split(page, "\n"), line)
 }
 
-// decisions is the metrics line of how often a rule came to a decision.
+// decisions returns the line of /metrics with the number of decisions of a rule.
 func decisions(rule, decision string, n int) string {
 	return fmt.Sprintf("osgate_policy_decisions_total{osgate_policy_decision=%q,osgate_policy_rule=%q} %d", decision, rule, n)
 }
 
-// toListing holds for the question of which type the environments of org-root are.
+// toListing matches requests for the environments of org-root.
 func toListing(r logged) bool {
 	return strings.HasPrefix(r.Target, "/accounts/api/organizations/org-root/environments")
 }
 
-// TestTheStarterRulesProtectProduction as people copy them, in force, with the types of environments that osemu's Access Management tells.
+// TestTheStarterRulesProtectProduction uses a copy of the starter rules, with the types
+// of environments of the Access Management of osemu.
 func TestTheStarterRulesProtectProduction(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -136,7 +139,8 @@ func TestTheStarterRulesProtectProduction(t *testing.T) {
 	})
 }
 
-// TestTypesOfEnvironmentsAreAskedForOnce whatever is asked of them, and not at all where no rule reads them.
+// TestTypesOfEnvironmentsAreAskedForOnce: one request is sent for them, and none if no
+// rule reads them.
 func TestTypesOfEnvironmentsAreAskedForOnce(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

@@ -14,7 +14,8 @@ import (
 	"testing"
 )
 
-// pit is HTTPS before osemu that can swallow connections: they are taken, and then nothing is ever said.
+// pit is an HTTPS proxy in front of osemu that can swallow connections: it accepts them
+// and sends nothing.
 type pit struct {
 	net.Listener
 	server *httptest.Server
@@ -78,7 +79,10 @@ func (s *stack) pit() (p *pit, settings []string) {
 	return p, []string{"UPSTREAM_OVERRIDE=" + server.URL, "UPSTREAM_CA=" + authority}
 }
 
-// TestARegionThatSwallowsConnectionsKeepsFewWaiting has five requests find out, the others told at once, and all go on when it is back.
+// TestARegionThatSwallowsConnectionsKeepsFewWaiting: five requests wait for the region
+// in vain, later ones are refused at once, and all are served when the region is back.
+// The exact times are proved in fake time by
+// proxy.TestARegionThatSwallowsConnectionsIsAskedByOneRequestAtATime.
 func TestARegionThatSwallowsConnectionsKeepsFewWaiting(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

@@ -9,8 +9,8 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// split starts a Redis with a replica, promotes the replica, and returns a client through a
-// gateway on each: no sentinel tells the former primary of it.
+// split starts a Redis with a replica, promotes the replica, and returns a client
+// through a gateway on each. The former primary is not informed of the promotion.
 func split(t *testing.T, guard ...string) (former, promoted caller, s *stack) {
 	t.Helper()
 	s = newStack(t, false)
@@ -28,9 +28,9 @@ func split(t *testing.T, guard ...string) (former, promoted caller, s *stack) {
 	return former, through(replica), s
 }
 
-// TestASplitBrainIsStaleOnBothSidesAndNoLongerThanTheFreshness shows what the
-// documentation warns of where Redis has no min-replicas-to-write: neither side sees the
-// other's writes, until what it holds is no longer fresh.
+// TestASplitBrainIsStaleOnBothSidesAndNoLongerThanTheFreshness shows the documented
+// effect without min-replicas-to-write: the readers of each side do not see the writes
+// of the other until their entries are no longer fresh.
 func TestASplitBrainIsStaleOnBothSidesAndNoLongerThanTheFreshness(t *testing.T) {
 	t.Parallel()
 	former, promoted, _ := split(t)
@@ -62,7 +62,8 @@ func TestASplitBrainIsStaleOnBothSidesAndNoLongerThanTheFreshness(t *testing.T) 
 	}
 }
 
-// TestAFormerPrimaryThatMayNotWriteServesNoHit is what min-replicas-to-write changes.
+// TestAFormerPrimaryThatMayNotWriteServesNoHit shows the effect of
+// min-replicas-to-write.
 func TestAFormerPrimaryThatMayNotWriteServesNoHit(t *testing.T) {
 	t.Parallel()
 	former, promoted, _ := split(t, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "1")

@@ -11,11 +11,12 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// lasting are the arguments of a Redis that has on its disk whatever it has answered, and
-// whose file of a snapshot may be named anew.
+// lasting are the arguments of a Redis that writes to disk before it answers, and whose
+// snapshot file may be renamed.
 var lasting = []string{"--appendonly", "yes", "--appendfsync", "always", "--enable-protected-configs", "yes"}
 
-// harassed is a Redis that keeps its word and loses neither its data nor its mind, in whatever way it is made hard to reach.
+// harassed is a Redis that loses no acknowledged write, although connections to it are
+// disturbed.
 type harassed struct {
 	servers []*redistest.Server
 	ways    []*way   // to the servers
@@ -23,7 +24,7 @@ type harassed struct {
 	await   func()   // until the Redis is whole
 }
 
-// harassedSingle is one server, with a way of its own for each of two gateways.
+// harassedSingle is one server, with a proxy of its own for each of two gateways.
 func harassedSingle(t *testing.T) *harassed {
 	t.Helper()
 	h := &harassed{servers: []*redistest.Server{redistest.Start(t, lasting...)}, await: func() {}}
@@ -34,7 +35,8 @@ func harassedSingle(t *testing.T) *harassed {
 	return h
 }
 
-// harassedCluster is a cluster whose nodes say that they are at the near ends of the ways to them.
+// harassedCluster is a cluster whose nodes announce the addresses of the proxies in
+// front of them.
 func harassedCluster(t *testing.T) *harassed {
 	t.Helper()
 	cluster := redistest.StartCluster(t, lasting...)
@@ -59,7 +61,7 @@ func harassedCluster(t *testing.T) *harassed {
 	return h
 }
 
-// announced reports whether each node of the cluster leads clients to the ways alone.
+// announced reports whether each node of the cluster announces the proxies only.
 func (h *harassed) announced() bool {
 	for _, node := range h.servers {
 		known := node.Do("CLUSTER", "NODES")
@@ -72,7 +74,7 @@ func (h *harassed) announced() bool {
 	return true
 }
 
-// heal ends what the ways do, and returns when the Redis is whole.
+// heal ends the disturbance of the proxies, and returns when the Redis works.
 func (h *harassed) heal() {
 	for _, w := range h.ways {
 		w.heal()
@@ -80,13 +82,14 @@ func (h *harassed) heal() {
 	h.await()
 }
 
-// A flush comes each second. What lasts longer meets one in each gateway.
+// Gateways flush each second. A disturbance of aFlush meets a flush of each gateway.
 const (
 	aFlush = 1200 * time.Millisecond
 	aBlink = 300 * time.Millisecond
 )
 
-// harassments are what is done to a Redis: to all of it where it is the ways to it, or to one server. Where answers are lost, the script has run.
+// harassments are the disturbances of a Redis: of all proxies in front of it, or of one
+// server. Where responses are lost, the script was executed.
 var harassments = map[string]func(h *harassed){
 	"killed": func(h *harassed) {
 		s := h.any()
@@ -125,7 +128,7 @@ var harassments = map[string]func(h *harassed){
 
 func (h *harassed) any() *redistest.Server { return h.servers[rand.IntN(len(h.servers))] }
 
-// onAllWays makes a trouble on all ways for so long.
+// onAllWays disturbs all proxies for this duration.
 func onAllWays(lasts time.Duration, trouble func(w *way)) func(h *harassed) {
 	return func(h *harassed) {
 		for _, w := range h.ways {

@@ -16,17 +16,19 @@ import (
 	"time"
 )
 
-// place is where an operation counts. A level above the store has none of the names below it.
+// place is the place that an operation is counted for. A level above the store has none
+// of the names below it.
 type place struct{ plane, organization, environment, region, store string }
 
-// levels returns the place and those around it, the organization last.
+// levels returns the place and the levels above it, the organization last.
 func (p place) levels() []place {
 	return []place{
 		p, {p.plane, p.organization, p.environment, p.region, ""}, {p.plane, p.organization, p.environment, "", ""}, {p.plane, p.organization, "", "", ""},
 	}
 }
 
-// statistics is the target at which the Stats API counts the place, by "client" or "upstream", with another parameter after that or none.
+// statistics returns the target of the Stats API for the place, for "client" or
+// "upstream". A further parameter may follow the source.
 func (p place) statistics(source string) string {
 	target := "/" + p.plane + "/api/v1/organizations/" + p.organization
 	for _, part := range [][2]string{{"environments", p.environment}, {"regions", p.region}, {"stores", p.store}} {
@@ -37,7 +39,7 @@ func (p place) statistics(source string) string {
 	return target + today("1hour") + "&source=" + source
 }
 
-// target is the store's, below the plane's and region's prefix.
+// target returns the path of the store, below the prefix of plane and region.
 func (p place) target() string {
 	return fmt.Sprintf("/%s/%s/api/v1/organizations/%s/environments/%s/stores/%s", p.plane, p.region, p.organization, p.environment, p.store)
 }
@@ -51,7 +53,7 @@ func (s sum) add(other sum) {
 	}
 }
 
-// all is the sum over all places.
+// all returns the sum over all places.
 func (s sum) all() (n int) {
 	for _, more := range s {
 		n += more
@@ -79,7 +81,8 @@ const (
 	largeStores = 12 // have one, each written once
 )
 
-// billed returns as how many units operations are billed, some of which are those of the large value.
+// billed returns the number of billing units of operations, of which some are on the
+// large value.
 func (s sum) billed(large sum) sum {
 	units := sum{}
 	units.add(s)
@@ -89,13 +92,13 @@ func (s sum) billed(large sum) sum {
 	return units
 }
 
-// answered is how many operations osemu answered 2xx, by store.
+// answered returns the number of operations that osemu answered with 2xx, by store.
 func (e *emulator) answered() sum {
 	e.t.Helper()
 	return e.answeredTo("")
 }
 
-// answeredTo is answered for operations whose path ends so.
+// answeredTo is answered for operations whose path has this suffix.
 func (e *emulator) answeredTo(end string) sum {
 	e.t.Helper()
 	byHost := map[string]location{}
@@ -118,13 +121,13 @@ func (e *emulator) answeredTo(end string) sum {
 	return s
 }
 
-// apps are the applications of the built-in world by the organization whose they are.
+// apps are the applications of the built-in world, by their organization.
 var apps = map[string]string{"org-root": "app-one", "org-sub": "app-sub", "org-other": "app-other"}
 
-// members is one application of each organization, with a token of each plane.
+// members holds one application of each organization, with a token of each plane.
 type members map[[2]string]caller
 
-// everyone mints the tokens through the gateway.
+// everyone requests the tokens of members through the gateway.
 func (g *gateway) everyone() members {
 	g.t.Helper()
 	all := members{}
@@ -138,10 +141,11 @@ func (g *gateway) everyone() members {
 	return all
 }
 
-// at returns who may ask at the place.
+// at returns the member that may read the statistics of a place.
 func (m members) at(p place) caller { return m[[2]string{p.organization, p.plane}] }
 
-// counted returns what the gateway's Stats API says of each of these places.
+// counted returns the counts of each of these places, from the Stats API of the
+// gateway.
 func (g *gateway) counted(m members, source string, places sum) sum {
 	g.t.Helper()
 	s := sum{}
@@ -151,7 +155,8 @@ func (g *gateway) counted(m members, source string, places sum) sum {
 	return s
 }
 
-// drivers send operations to stores through gateways, each over a connection of its own, and keep account of what they are answered.
+// drivers send operations to stores through gateways, each over a connection of its
+// own, and count the responses.
 type drivers struct {
 	t       testing.TB
 	members members
@@ -168,15 +173,16 @@ type drivers struct {
 	unsettled int         // guarded by mu: sent, and never answered
 }
 
-// offer is an operation in the bytes of its request.
+// offer is an operation, as the bytes of its request.
 type offer struct {
 	place   place
 	request []byte
 	large   bool // about the large value
 }
 
-// newDrivers makes two stores beside the one there is, in each environment and in three regions of two planes, through the gateway and on the account. One
-// of each three holds a large value, which is read now and then.
+// newDrivers creates two stores besides the built-in one, in each environment and in
+// three regions of two planes, through the gateway, and counts these requests. One of
+// each three stores holds a large value, which is read sometimes.
 func newDrivers(g *gateway) *drivers {
 	g.t.Helper()
 	d := &drivers{t: g.t, members: g.everyone(), good: sum{}, large: sum{}, byStatus: map[int]int{}}
@@ -205,7 +211,8 @@ func newDrivers(g *gateway) *drivers {
 	return d
 }
 
-// offer makes an operation out of what comes after the store.
+// offer returns an operation on the store of a place, with this method, path below the
+// store, and body.
 func (d *drivers) offer(p place, method, path, body string) offer {
 	text := method + " " + p.target() + path + " HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer " + d.members.at(p).token + "\r\n"
 	if body != "" {
@@ -214,7 +221,8 @@ func (d *drivers) offer(p place, method, path, body string) offer {
 	return offer{place: p, request: []byte(text + "\r\n" + body), large: strings.HasSuffix(path, "/"+largeKey)}
 }
 
-// usual is what is done with a store: of ten operations, six read one key, two write others, one lists keys, one asks for a key that is not there.
+// usual is the mix of operations for a store: of ten, six read one key, two write other
+// keys, one lists keys, and one reads a key that does not exist.
 func (d *drivers) usual(p place) []offer {
 	const keys = "/partitions/DEFAULT_PARTITION/keys"
 	read := d.offer(p, http.MethodGet, keys+"/KeyOne", "")
@@ -226,7 +234,7 @@ func (d *drivers) usual(p place) []offer {
 	)
 }
 
-// through sends these operations once, one after the other.
+// through sends each of these operations once, one after the other.
 func (d *drivers) through(g *gateway, offers []offer) {
 	d.t.Helper()
 	a := newAccount()
@@ -240,7 +248,7 @@ func (d *drivers) through(g *gateway, offers []offer) {
 	}
 }
 
-// account is what one driver was answered.
+// account counts the responses of one driver.
 type account struct {
 	good, large sum
 	instants    []time.Time
@@ -250,7 +258,7 @@ type account struct {
 
 func newAccount() *account { return &account{good: sum{}, large: sum{}, byStatus: map[int]int{}} }
 
-// settle sends an operation and enters its answer.
+// settle sends an operation and counts its response.
 func (a *account) settle(c *wireCaller, o offer) error {
 	status, sent, err := c.ask(o.request)
 	switch {
@@ -271,7 +279,7 @@ func (a *account) settle(c *wireCaller, o offer) error {
 	return nil
 }
 
-// enter adds a driver's account.
+// enter adds the account of a driver.
 func (d *drivers) enter(a *account) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -284,8 +292,9 @@ func (d *drivers) enter(a *account) {
 	}
 }
 
-// drive lets so many drivers for each gateway send until n requests are sent or halt is called, which takes what is left away. A driver whose gateway has
-// ended stops too. wait returns when all have stopped.
+// drive has so many drivers for each gateway send operations until n requests are sent
+// or halt is called, which cancels the rest. A driver also stops if its gateway has
+// ended. wait returns when all drivers have stopped.
 func (d *drivers) drive(each, n int, gateways ...*gateway) (wait func()) {
 	d.left.Store(int64(n))
 	all := &sync.WaitGroup{}
@@ -309,10 +318,10 @@ func (d *drivers) drive(each, n int, gateways ...*gateway) (wait func()) {
 	return all.Wait
 }
 
-// halt lets the drivers send no more.
+// halt stops the sending.
 func (d *drivers) halt() { d.left.Store(0) }
 
-// since is how many operations were answered 2xx after an instant.
+// since returns the number of operations that were answered with 2xx after an instant.
 func (d *drivers) since(instant time.Time) (n int) {
 	for _, at := range d.instants {
 		if at.After(instant) {
@@ -322,7 +331,7 @@ func (d *drivers) since(instant time.Time) (n int) {
 	return n
 }
 
-// answeredAll fails the test if a request had no answer, or one that is none of the usual.
+// answeredAll fails the test if a request had no response, or an unusual one.
 func (d *drivers) answeredAll(t *testing.T) {
 	t.Helper()
 	statuses := slices.Sorted(maps.Keys(d.byStatus))
@@ -332,14 +341,16 @@ func (d *drivers) answeredAll(t *testing.T) {
 	}
 }
 
-// wireCaller asks over a kept connection with as little work as can be, so that a test's processor time goes into what it is about.
+// wireCaller sends requests over a persistent connection with as little work as
+// possible, so that the processor time of a test is spent on the gateway.
 type wireCaller struct {
 	addr string
 	conn net.Conn // nil: to be dialed
 	in   *bufio.Reader
 }
 
-// ask sends a request and returns the status of its answer, read to the end. sent reports whether the gateway may have got it.
+// ask sends a request and returns the status of its response, which it reads to the
+// end. sent reports whether the gateway may have received the request.
 func (c *wireCaller) ask(request []byte) (status int, sent bool, err error) {
 	if c.conn == nil {
 		if c.conn, err = net.DialTimeout("tcp", c.addr, patience); err != nil {

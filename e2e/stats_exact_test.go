@@ -12,21 +12,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// forms are the forms of Redis that are made hard to reach.
+// forms are the forms of Redis under test.
 var forms = map[string]func(t *testing.T) *harassed{"single": harassedSingle, "cluster": harassedCluster}
 
-// exactSettings let as many requests through as there come, and have one gateway give Redis up early and the other late: so the former has many short
-// outages, and the latter sends each of its batches before it gives up, and does not hear what came of it. Two times UPSTREAM_TIMEOUT after a restart of Redis
-// there are hits again.
+// exactSettings admit all requests, and have one gateway give up Redis early and the
+// other late. The former has many short outages. The latter sends each of its batches
+// before it gives up, and does not receive the result. Hits are possible two times
+// UPSTREAM_TIMEOUT after a restart of Redis.
 var exactSettings = [][]string{
 	{"RATE=0", "LOG_LEVEL=warn", "UPSTREAM_TIMEOUT=5s", "REDIS_TIMEOUT=300ms"},
 	{"RATE=0", "LOG_LEVEL=warn", "UPSTREAM_TIMEOUT=5s", "REDIS_TIMEOUT=1s"},
 }
 
-// fitsTheLog is how many requests osemu's log holds, with room to spare.
+// fitsTheLog is the number of requests for which the log of osemu certainly has room.
 const fitsTheLog = 80_000
 
-// suite is two gateways on one Redis, and those who send through them.
+// suite is two gateways with one Redis, and the drivers that send requests through
+// them.
 type suite struct {
 	*stack
 	t        *testing.T
@@ -49,7 +51,7 @@ func newSuite(t *testing.T, redis *harassed) *suite {
 	return s
 }
 
-// suffers harasses the Redis in this way, and takes that back.
+// suffers disturbs the Redis in this way, and ends the disturbance.
 func (s *suite) suffers(name string) {
 	s.t.Helper()
 	s.suffered[name]++
@@ -57,7 +59,7 @@ func (s *suite) suffers(name string) {
 	s.redis.heal()
 }
 
-// calms waits until the gateways have found their Redis again, and written what they had counted meanwhile.
+// calms waits until the gateways use Redis again and have written all waiting counts.
 func (s *suite) calms() {
 	s.t.Helper()
 	for _, g := range s.gateways {
@@ -65,7 +67,7 @@ func (s *suite) calms() {
 	}
 }
 
-// collect reads osemu's log, and empties it. Nobody sends meanwhile.
+// collect reads the log of osemu and empties it. No requests are sent at the same time.
 func (s *suite) collect() {
 	s.t.Helper()
 	s.upstream.add(s.emulator.answered())
@@ -73,7 +75,8 @@ func (s *suite) collect() {
 	s.emulator.forget()
 }
 
-// recounts stops the gateways at once after some more requests, and compares what a new one says with what was answered.
+// recounts stops the gateways right after some more requests, and compares the counts
+// that a new gateway reads with the responses.
 func (s *suite) recounts() {
 	s.t.Helper()
 	s.drivers.drive(4, 1000, s.gateways...)()
@@ -96,9 +99,11 @@ func (s *suite) recounts() {
 		s.drivers.good.all(), s.upstream.all(), s.drivers.large.all(), s.large.all(), len(s.drivers.good.atEveryLevel()), s.drivers.byStatus, s.suffered)
 }
 
-// TestCountsAreExactWhateverHappensToRedis sends to 36 stores of three organizations through two gateways, while all that can happen to a Redis happens to
-// theirs. In the end each store, region, environment and organization has been counted as often as the client was answered 2xx, and as often as osemu was
-// asked.
+// TestCountsAreExactWhateverHappensToRedis sends requests for 36 stores of three
+// organizations through two gateways, while their Redis is disturbed in each known way.
+// At the end the count of each store, region, environment and organization equals the
+// number of 2xx that the clients received, and the count for upstream equals the number
+// of requests that osemu received.
 func TestCountsAreExactWhateverHappensToRedis(t *testing.T) {
 	t.Parallel()
 	for form, start := range forms {

@@ -18,7 +18,7 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// keeping is where a gateway keeps its counts.
+// keeping is a storage for the counts of a gateway.
 type keeping struct {
 	settings []string
 	flushes  func(t *testing.T) // returns when a flush is under way
@@ -37,7 +37,8 @@ func (k keeping) interrupts(t *testing.T) (heal func()) {
 	return heal
 }
 
-// keepings are a file and a Redis, each for the gateways of one test that come one after the other.
+// keepings are a file and a Redis. Each is used by the gateways of one test, one after
+// the other.
 var keepings = map[string]func(t *testing.T) keeping{
 	"embedded": func(t *testing.T) keeping {
 		t.Helper()
@@ -60,14 +61,15 @@ var keepings = map[string]func(t *testing.T) keeping{
 	},
 }
 
-// evals is what the server says of EVAL, with which counts are written, and else only a script that Redis does not know yet.
+// evals returns the statistics of the server about EVAL. Counts are written with EVAL;
+// other scripts only if Redis does not know them yet.
 func evals(server *redistest.Server) string {
 	_, rest, _ := strings.Cut(server.Do("INFO", "commandstats"), "cmdstat_eval:")
 	line, _, _ := strings.Cut(rest, "\r\n")
 	return line
 }
 
-// changes returns as soon as a file is written to.
+// changes returns as soon as the file is written.
 func changes(t *testing.T, file string) {
 	t.Helper()
 	modified := func() time.Time {
@@ -86,8 +88,9 @@ func changes(t *testing.T, file string) {
 	}
 }
 
-// loses fails the test unless what was counted lies between what was answered, less what was answered after the last flush of gateways that were killed, and
-// what was answered and what may have been. It is looked at as a whole and at each store.
+// loses fails the test if the counts are lower than the answered operations, without
+// those after the last flush of killed gateways, or higher than the operations that
+// were or may have been answered. It compares the sum and each store.
 func (d *drivers) loses(t *testing.T, counted sum, most int) {
 	t.Helper()
 	lost := d.good.all() - counted.all()
@@ -102,13 +105,14 @@ func (d *drivers) loses(t *testing.T, counted sum, most int) {
 	}
 }
 
-// written is until when a gateway has said that everything counted was written. It is safe for concurrent use.
+// written holds the instant up to which a gateway has reported all counts as written.
+// It is safe for concurrent use.
 type written struct {
 	until atomic.Pointer[time.Time]
 	asked sync.WaitGroup
 }
 
-// watch asks the gateway again and again, until it has ended.
+// watch reads the metric of the gateway again and again, until the gateway has ended.
 func watch(g *gateway) *written {
 	w := &written{}
 	w.until.Store(&time.Time{})
@@ -131,7 +135,7 @@ func watch(g *gateway) *written {
 	return w
 }
 
-// lagIn returns how long ago everything counted was last written, by the gateway's metrics.
+// lagIn returns the time since all counts were written, by the metrics of the gateway.
 func lagIn(metrics string) time.Duration {
 	const unknown = time.Hour
 	_, rest, _ := strings.Cut(metrics, "\nosgate_stats_lag_seconds ")
@@ -143,8 +147,9 @@ func lagIn(metrics string) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// TestAKillCostsWhatWasCountedSinceTheLastFlush kills five gateways in a row, every other one in the middle of a flush. Of what was answered nothing is
-// counted twice, and nothing is missing that is older.
+// TestAKillCostsWhatWasCountedSinceTheLastFlush kills five gateways in a row, every
+// second one during a flush. No operation is counted twice, and none that is older than
+// the last flush is missing.
 func TestAKillCostsWhatWasCountedSinceTheLastFlush(t *testing.T) {
 	t.Parallel()
 	for name, keep := range keepings {
@@ -181,7 +186,7 @@ func TestAKillCostsWhatWasCountedSinceTheLastFlush(t *testing.T) {
 	}
 }
 
-// TestSIGTERMUnderLoadLosesNoCount ends a gateway while many ask.
+// TestSIGTERMUnderLoadLosesNoCount ends a gateway while many clients send requests.
 func TestSIGTERMUnderLoadLosesNoCount(t *testing.T) {
 	t.Parallel()
 	for name, keep := range keepings {
@@ -209,7 +214,8 @@ func TestSIGTERMUnderLoadLosesNoCount(t *testing.T) {
 	}
 }
 
-// TestADamagedStatisticsFileIsMovedAside starts gateways on files that are none, or no longer whole.
+// TestADamagedStatisticsFileIsMovedAside starts gateways with files that are no
+// statistics files, or are damaged.
 func TestADamagedStatisticsFileIsMovedAside(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(whole []byte) []byte{

@@ -74,7 +74,7 @@ func TestCountsEqualWhatWasAnsweredWith2xx(t *testing.T) {
 	})
 }
 
-// TestListsNameWhatHasCounts asks for environments, regions and stores.
+// TestListsNameWhatHasCounts requests the lists of environments, regions and stores.
 func TestListsNameWhatHasCounts(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -120,7 +120,8 @@ func TestCountsSurviveARestart(t *testing.T) {
 	})
 }
 
-// TestStrangersReadNoStatistics asks as a member of another organization, and as nobody.
+// TestStrangersReadNoStatistics requests statistics as a member of another
+// organization, and without a token.
 func TestStrangersReadNoStatistics(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {

@@ -43,7 +43,8 @@ func TestHTTPSAndHTTP2AreServed(t *testing.T) {
 	}
 }
 
-// certificate writes a certificate of 127.0.0.1 and of these names and its key to files, and returns whom a client must trust for it.
+// certificate writes a certificate for 127.0.0.1 and these names, and its key, to
+// files, and returns the pool of roots that a client must trust.
 func certificate(t *testing.T, names ...string) (certFile, keyFile string, roots *x509.CertPool) {
 	t.Helper()
 	must := func(err error) {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestTopShowsWhatTheGatewayDoes to whoever has its token, by its configuration or by its address, and says why where it cannot.
+// TestTopShowsWhatTheGatewayDoes runs osgate top with the configuration of the gateway
+// and with its address, and without the token, which it reports.
 func TestTopShowsWhatTheGatewayDoes(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
