@@ -11,7 +11,7 @@ import (
 
 const mintForm = "client_id=app-one&client_secret=secret-one&grant_type=client_credentials"
 
-// mintOnce sends a mint and returns the answer, whatever it is.
+// mintOnce requests a token and returns the response with any status.
 func (c caller) mintOnce() *answer {
 	c.t.Helper()
 	return c.send(http.MethodPost, "/accounts/oauth2/token", mintForm, "Content-Type: application/x-www-form-urlencoded")

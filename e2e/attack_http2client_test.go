@@ -33,7 +33,7 @@ func (at *attackers) http2(settings ...http2.Setting) (*http2Conn, error) {
 	return h, nil
 }
 
-// silentHTTP2 opens a connection with these settings, and reads nothing.
+// silentHTTP2 opens a connection with these settings, and does not read from it.
 func (at *attackers) silentHTTP2(settings ...http2.Setting) (*http2Conn, error) {
 	c, err := at.secure("h2")
 	if err != nil {

@@ -47,7 +47,7 @@ func (g *gateway) resident() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// metrics returns what the gateway exports, in Prometheus's text form.
+// metrics returns the metrics of the gateway in the text form of Prometheus.
 func (g *gateway) metrics() string {
 	g.t.Helper()
 	return caller{t: g.t, base: g.admin}.get("/metrics").is(http.StatusOK).body

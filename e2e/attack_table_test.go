@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// attackRow is what one attack did, and what the good clients saw of it.
+// attackRow is the result of one attack: its requests, and the responses to the good
+// clients.
 type attackRow struct {
 	attack       string
 	connections  int64

@@ -145,7 +145,7 @@ func (a *assault) last(length time.Duration, done chan struct{}, v *view) {
 	v.awaitProgress(before, a.gateway.ended)
 }
 
-// judge fails the test for what a good client or an operator would notice.
+// judge fails the test for each effect on a good client or an operator.
 func (a *assault) judge(row attackRow) {
 	a.Helper()
 	select {

@@ -160,7 +160,8 @@ func newYard(b *testing.B) *yard {
 	return &yard{b: b, upstream: upstream.line(0), bareProxy: filepath.Join(dir, "bareproxy"), target: keyOne, redis: startRedis(b), null: null}
 }
 
-// telemetry adds the settings that export everything to a receiver that drops it; traces are sampled at the default, 1 %.
+// telemetry adds the settings that export everything to a receiver that drops it.
+// Traces are sampled at the default, 1 %.
 func (y *yard) telemetry(settings ...string) []string {
 	y.b.Helper()
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))

@@ -44,7 +44,8 @@ type caller struct {
 // caller returns a client of the gateway without a token.
 func (g *gateway) caller() caller { return caller{t: g.t, base: g.url} }
 
-// as returns a client of the gateway with a fresh token of a connected app ("app-one"), minted through the gateway.
+// as returns a client of the gateway with a new token of a connected app ("app-one"),
+// minted through the gateway.
 func (g *gateway) as(app string) caller {
 	g.t.Helper()
 	c := g.caller()

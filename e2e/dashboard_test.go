@@ -40,7 +40,8 @@ func TestTheDashboard(t *testing.T) {
 	}
 }
 
-// busy sends traffic of every kind through a gateway with the default quota, and returns the request id of a refusal.
+// busy sends requests of every kind through a gateway with the default quota, and
+// returns the request ID of a refusal.
 func busy(t *testing.T, g *gateway) string {
 	t.Helper()
 	one, two := g.as("app-one"), g.as("app-two")
@@ -55,8 +56,8 @@ func busy(t *testing.T, g *gateway) string {
 	return refused.header.Get("X-Request-Id")
 }
 
-// showsTraffic makes traffic while the page is open, and reads of it on the page: health, clients, stores, refusals,
-// charts and the tables behind them.
+// showsTraffic sends requests while the page is open, and reads their figures on the
+// page: health, clients, stores, refusals, charts and the tables behind them.
 func showsTraffic(t *testing.T, b *browser) {
 	s := newStack(t, true)
 	g := s.gateway("RATE_MAX_WAIT=0")

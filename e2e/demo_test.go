@@ -9,15 +9,17 @@ import (
 	"testing"
 )
 
-// TestEachCurlOfTheDemoWorksAsPasted runs osdemo, and each line it prints that begins with "curl " in a shell, in order. A status in the comment
-// above a line ("401") is what that line must get; else it is any 2xx.
+// TestEachCurlOfTheDemoWorksAsPasted runs osdemo, and executes each printed line that
+// begins with "curl " in a shell, in order. If the comment above a line has a status
+// ("401") the response must have it; otherwise it must be 2xx.
 func TestEachCurlOfTheDemoWorksAsPasted(t *testing.T) {
 	t.Parallel()
 	needs(t, "curl")
 	demo := start(t, programs.osdemo, []string{"OSGATE_LISTEN=127.0.0.1:0", "OSGATE_ADMIN_LISTEN=127.0.0.1:0"})
 	demo.stdout.await(t, "osdemo to say how it is stopped", demo.ended, func(text string) bool { return strings.Contains(text, "Ctrl-C") })
 
-	// A .curlrc makes curl tell the status of each answer without a change to the line.
+	// A .curlrc makes curl print the status of each response, without a change to the
+	// line.
 	home := t.TempDir()
 	if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("write-out = \"%{stderr}status=%{http_code}\\n\"\nmax-time = 20\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -51,7 +53,8 @@ func TestEachCurlOfTheDemoWorksAsPasted(t *testing.T) {
 	}
 }
 
-// checkStatuses looks at the status of every answer that a line got. A line with a write-out of its own is read by that: it begins with the status.
+// checkStatuses checks the status of each response to a line. The output of a line with
+// a write-out of its own begins with the status.
 func checkStatuses(t *testing.T, line string, run finished, want string) {
 	t.Helper()
 	statuses := regexp.MustCompile(`(?m)^status=(\d+)$`).FindAllStringSubmatch(run.stderr, -1)

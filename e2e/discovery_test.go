@@ -9,7 +9,8 @@ import (
 
 const orders = prodStores + "/APP_orders__defaultPersistentObjectStore"
 
-// TestAStoreIsFoundInItsRegion creates one in a region and asks for it through a base URL that names none.
+// TestAStoreIsFoundInItsRegion creates a store in a region, and reads it through a base
+// URL without a region.
 func TestAStoreIsFoundInItsRegion(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -44,7 +45,8 @@ func TestAStoreIsFoundInItsRegion(t *testing.T) {
 	})
 }
 
-// TestAStoreOfEveryRegionMustBeNamed asks for the one that the built-in world has in all of them.
+// TestAStoreOfEveryRegionMustBeNamed reads the store that the built-in world has in
+// each region.
 func TestAStoreOfEveryRegionMustBeNamed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

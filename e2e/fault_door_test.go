@@ -22,7 +22,7 @@ type door struct {
 	over   chan struct{} // guarded by mu; closed at the fault's end
 }
 
-// answers is what [inFrontOf] takes.
+// answers is a handler as [inFrontOf] takes it.
 func (d *door) answers(w http.ResponseWriter, r *http.Request) bool {
 	d.mu.Lock()
 	fault, over, meets := d.fault, d.over, strings.HasPrefix(r.URL.Path, d.prefix)
@@ -30,7 +30,7 @@ func (d *door) answers(w http.ResponseWriter, r *http.Request) bool {
 	return fault != nil && meets && fault(w, r, over)
 }
 
-// set begins a fault of requests whose paths begin so.
+// set begins a fault of requests whose paths have this prefix.
 func (d *door) set(prefix string, fault doorFault) (end func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -43,7 +43,7 @@ func (d *door) set(prefix string, fault doorFault) (end func()) {
 	}
 }
 
-// doorFaults are what may go wrong with HTTP answers.
+// doorFaults are the faults of HTTP responses.
 var doorFaults = map[string]doorFault{
 	"black hole": func(_ http.ResponseWriter, r *http.Request, over <-chan struct{}) bool {
 		hold(r, over)

@@ -46,7 +46,7 @@ func logRow(fault string, p promise, fails func(*logReader) (end func())) breakd
 	}
 }
 
-// logReader reads what a gateway logs, and drops it.
+// logReader reads the log of a gateway and drops it.
 type logReader struct {
 	from *os.File
 	may  sync.Mutex // held while it does not read

@@ -15,9 +15,11 @@ import (
 	"time"
 )
 
-// TestMemoryStaysWithinItsBound reads many times more than the cache holds, by random keys, cold and warm, with the largest values that there are in
-// between, and looks at the resident memory all the while. Beside the entries there are the collector's headroom (as much again as is in use, Go's
-// default), answers on their way in (a quarter of CACHE_BYTES), and what a gateway takes that caches nothing.
+// TestMemoryStaysWithinItsBound reads many times more than the cache has room for, by
+// random keys, with some of the largest values, and measures the resident memory during
+// that time. In addition to the entries there are the headroom of the collector (as
+// much again as is in use, the default of Go), responses that are being received (a
+// quarter of CACHE_BYTES), and the memory of a gateway without a cache.
 func TestMemoryStaysWithinItsBound(t *testing.T) {
 	const (
 		readers  = 16

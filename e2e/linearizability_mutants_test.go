@@ -14,8 +14,9 @@ import (
 // mutantVariable chooses which mutant a program of mutants is.
 const mutantVariable = "MUTANT"
 
-// mutations are the edits that make a program of mutants out of osgate: in each, one rule of the coherence protocol is broken for the mutant of this
-// name. The text must be in its file exactly once, so that a mutation cannot come to mean nothing when the code changes.
+// mutations are the edits that turn osgate into a program of mutants. Each breaks one
+// rule of the coherence protocol for the mutant of this name. Its text must be in its
+// file exactly once, so that a change of the code cannot disable a mutation unnoticed.
 var mutations = []struct{ file, from, to string }{
 	{
 		"cache/protocol.go",
@@ -220,8 +221,9 @@ func write(t *testing.T, file string, text []byte) {
 	}
 }
 
-// TestTheCheckerCatchesMutants breaks one rule of the protocol at a time, each in a gateway of its own, and wants the checker to see it, by requests
-// under which osgate as it is stays linearizable.
+// TestTheCheckerCatchesMutants breaks one rule of the protocol at a time, each in a
+// gateway of its own. The checker must detect it, with requests under which osgate
+// without a mutation stays linearizable.
 func TestTheCheckerCatchesMutants(t *testing.T) {
 	t.Parallel()
 	program := mutants(t)

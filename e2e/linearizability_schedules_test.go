@@ -175,7 +175,8 @@ func cutOff(w *world) {
 	w.replicas[a].redis.heal()
 }
 
-// lateWrite is a write that is marked long before it arrives, that begins before meanwhile is called, and is answered so late that its outcome is unknown.
+// lateWrite is a write that is marked long before it reaches upstream. It begins before
+// meanwhile is called, and its response is so late that its outcome is unknown.
 func (w *world) lateWrite(meanwhile func()) {
 	w.replicas[a].upstream.delay(forth, scheduleTimeout*8/10)
 	w.replicas[a].upstream.delay(back, scheduleTimeout*4/10)
@@ -208,7 +209,8 @@ func (w *world) ask(gateway int, q question) *answer {
 	return w.history.ask(gateway, w.replicas[gateway].caller(), q)
 }
 
-// answered holds for a request of this method for the one key of a schedule that upstream has answered.
+// answered matches requests with this method for the one key of a schedule, once
+// upstream has answered them.
 func (w *world) answered(method string) func(logged) bool {
 	return func(r logged) bool { return toTarget(method, w.history.target(question{}))(r) && r.Status != 0 }
 }

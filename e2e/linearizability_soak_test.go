@@ -43,7 +43,8 @@ func ofOneRedis() []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(faults)), func(name string) bool { return name == "slot moves" })
 }
 
-// TestHistoriesStayLinearizable is TestHistoriesAreLinearizable at length, and with everything going wrong at once.
+// TestHistoriesStayLinearizable is TestHistoriesAreLinearizable for a longer time, with
+// all faults at once.
 func TestHistoriesStayLinearizable(t *testing.T) {
 	all := soaked()
 	rounds := max(1, int(*soakFlag/historyRound)/len(all))
@@ -74,7 +75,8 @@ var scheduledOnly = []string{
 	"gives the lease of a confirmable write back", "serves what a lease that ran out was over", "serves what a lost release was over",
 }
 
-// TestRandomHistoriesCatchMutants lets the mutants suffer as osgate does, without a schedule made for them.
+// TestRandomHistoriesCatchMutants runs the mutants with the random faults of osgate,
+// without a schedule.
 func TestRandomHistoriesCatchMutants(t *testing.T) {
 	program := mutants(t)
 	for _, name := range slices.Sorted(maps.Keys(schedules)) {

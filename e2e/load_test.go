@@ -81,7 +81,8 @@ func (s *subject) measure(b *testing.B, connections int) *load {
 	return l
 }
 
-// ticks is the unit of /proc/PID/stat's times (sysconf(_SC_CLK_TCK), 100 on every Linux that Go runs on).
+// ticks is the unit of the times in /proc/PID/stat (sysconf(_SC_CLK_TCK), which is 100
+// on each Linux that Go supports).
 const ticks = 10 * time.Millisecond
 
 // spent returns the processor time that a process has used so far, or 0 where the

@@ -14,7 +14,8 @@ var programs struct{ osgate, osemu, osdemo string }
 
 var osgateFlag = flag.String("osgate", "", "path of the osgate to test; empty: the one of this source")
 
-// sideBySide is how many tests run at once, whatever the number of processors: they mostly wait.
+// sideBySide is the number of tests that run at once, whatever the number of
+// processors: tests mostly wait.
 const sideBySide = "6"
 
 func TestMain(m *testing.M) {
@@ -27,7 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-// run builds the binaries as users get them, without the race detector, runs the tests and removes what it built.
+// run builds the binaries in the form that users get, without the race detector, runs
+// the tests, and removes the binaries.
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "osgate-e2e-")
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestOsemuServesOthersTests as docs/osemu-in-ci.md has it: by variables, livez, reset and the health check, with the addresses of its snippets.
+// TestOsemuServesOthersTests uses osemu as docs/osemu-in-ci.md describes: with its
+// variables, livez, reset and the health check, at the addresses of its snippets.
 func TestOsemuServesOthersTests(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../docs/osemu-in-ci.md")

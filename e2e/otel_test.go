@@ -57,7 +57,8 @@ func ofKind(spans []*tracepb.Span, kind tracepb.Span_SpanKind) []*tracepb.Span {
 	return spans
 }
 
-// awaits waits until the server span of a trace, which is sent with or after all others of it, has come, and returns it with the others.
+// awaits waits until the server span of a trace was received, and returns all spans of
+// the trace. The server span is sent with or after the others.
 func (c *collector) awaits(trace string) (server *tracepb.Span, spans []*tracepb.Span) {
 	c.t.Helper()
 	eventually(c.t, "the trace "+trace, func() bool {
@@ -69,7 +70,8 @@ func (c *collector) awaits(trace string) (server *tracepb.Span, spans []*tracepb
 
 const getKeyRoute = "GET /api/v1/organizations/{organizationId}/environments/{environmentId}/stores/{storeId}/partitions/{partitionId}/keys/{keyId}"
 
-// TestOneTraceLeadsFromTheCallerToObjectStore follows callers' traces through the gateway into osemu's request log, over both forms of OTLP.
+// TestOneTraceLeadsFromTheCallerToObjectStore follows traces of callers through the
+// gateway to the request log of osemu, over both forms of OTLP.
 func TestOneTraceLeadsFromTheCallerToObjectStore(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{"http/protobuf", "grpc"} {

@@ -106,7 +106,8 @@ func TestEachBaseURLIsReachedByHostPrefixHeaderAndRoute(t *testing.T) {
 	}
 }
 
-// TestTargetsReachObjectStoreByteForByte sends odd but legal keys in every way a location can be named.
+// TestTargetsReachObjectStoreByteForByte sends unusual but valid keys in each way in
+// which a location can be named.
 func TestTargetsReachObjectStoreByteForByte(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -284,7 +285,8 @@ func TestUnknownRegionNamesTheWays(t *testing.T) {
 	}
 }
 
-// TestLongestRouteWins places by organization, environment and store, with the default region behind them.
+// TestLongestRouteWins has routes for an organization, an environment and a store, and
+// a default region.
 func TestLongestRouteWins(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

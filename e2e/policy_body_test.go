@@ -21,7 +21,7 @@ const (
 	ceilingRule   = "@id(\"small\")\n@reason(\"" + ceilingReason + "\")\nforbid (principal, action == Action::\"putKey\", resource)\nwhen { context.valueBytes > 100000 };\n"
 )
 
-// sink is an upstream that counts what comes of each body.
+// sink is an upstream that counts the bytes that it receives of each body.
 type sink struct {
 	*upstream
 	began chan struct{} // gets a value when a body's first byte has come
@@ -119,7 +119,8 @@ func (u *upload) isOver() {
 	}
 }
 
-// TestAValueOverTheCeilingGoesNoFurther by its length as told, or cut where it grows over the ceiling.
+// TestAValueOverTheCeilingGoesNoFurther: it is refused by its declared length, or cut
+// where it exceeds the ceiling.
 func TestAValueOverTheCeilingGoesNoFurther(t *testing.T) {
 	t.Parallel()
 	sink := newSink(t)
@@ -169,7 +170,8 @@ func TestAValueOverTheCeilingGoesNoFurther(t *testing.T) {
 	small.answer().is(http.StatusOK)
 }
 
-// TestLargeValuesStreamThroughRulesOnThem: of four values of 10 MB, the first bytes are at upstream before the last are sent, and none is held in memory.
+// TestLargeValuesStreamThroughRulesOnThem sends four values of 10 MB. Their first bytes
+// reach upstream before the last are sent, and no value is held in memory.
 func TestLargeValuesStreamThroughRulesOnThem(t *testing.T) {
 	t.Parallel()
 	sink := newSink(t)

@@ -39,7 +39,7 @@ func TestRulesReadHeadersAndAddresses(t *testing.T) {
 	osgate(t, []string{f.setting()}, "check").says(t, 2, "OSGATE_POLICY", "rules.cedar:3:", "x-app")
 }
 
-// TestUsersAndWhatTheyActForAreJudged by their own names, and statistics like all else.
+// TestUsersAndWhatTheyActForAreJudged: rules name users, and apply to statistics too.
 func TestUsersAndWhatTheyActForAreJudged(t *testing.T) {
 	t.Parallel()
 	f := newRules(t,
@@ -87,7 +87,7 @@ func TestShadowRulesTellAndDoNothing(t *testing.T) {
 	all.logs(u.answer().succeeded(), map[string]any{"shadow": []string{"small"}})
 }
 
-// TestTheRegionThatIsFoundIsJudged where nothing but discovery knows it.
+// TestTheRegionThatIsFoundIsJudged: rules see the region that discovery has found.
 func TestTheRegionThatIsFoundIsJudged(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, forbids("east-only", `principal, action in Action::"read", resource`, `resource.region == "us-west-2"`))

@@ -91,7 +91,8 @@ func (v *verdicts) all() int {
 	return v.passed + v.refused + len(v.odd)
 }
 
-// read has n readers read, each up to 50 times a second and one answer after the other, until stop is closed.
+// read has n readers send requests, each up to 50 times a second and one after the
+// other, until stop is closed.
 func (v *verdicts) read(c caller, n int, stop <-chan struct{}) *sync.WaitGroup {
 	var all sync.WaitGroup
 	for range n {
@@ -111,7 +112,8 @@ func (v *verdicts) read(c caller, n int, stop <-chan struct{}) *sync.WaitGroup {
 	return &all
 }
 
-// TestReloadUnderLoadDropsNothing has up to 300 requests a second come while the rules change, by SIGHUP and by the file alone.
+// TestReloadUnderLoadDropsNothing sends up to 300 requests a second while the rules
+// change, by SIGHUP and by a change of the file alone.
 func TestReloadUnderLoadDropsNothing(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, "")

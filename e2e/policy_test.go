@@ -177,7 +177,8 @@ func TestWhatNobodyCanTypeCountsAsProduction(t *testing.T) {
 	})
 }
 
-// TestTheOtherStarterRulesAreInForce one by one: ceilings, read-only and own stores, with explain agreeing.
+// TestTheOtherStarterRulesAreInForce checks the other starter rules: ceilings,
+// read-only access and own stores. osgate explain must agree.
 func TestTheOtherStarterRulesAreInForce(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gateway("POLICY="+starter, "RATE=0")
@@ -202,7 +203,8 @@ func TestTheOtherStarterRulesAreInForce(t *testing.T) {
 	osgate(t, settings, "explain", "-token-client", "app-reports", "GET", keyOne).says(t, 0, "everyone")
 }
 
-// TestFaultyRulesAreToldBeforeServing by every command that reads the configuration, with file, line and column, under the variable's name.
+// TestFaultyRulesAreToldBeforeServing: each command that reads the configuration
+// reports the file, line and column of an error, and the variable.
 func TestFaultyRulesAreToldBeforeServing(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, "@id(\"odd\")\nforbid (principal, action, resource)\nwhen { resource.environmentTyp == \"production\" };\n")

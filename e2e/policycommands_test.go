@@ -26,7 +26,8 @@ func TestTheStarterRulesPassTheirOwnTest(t *testing.T) {
 	osgate(t, nil, "policy", "check", folder).says(t, 1, bad+":2:")
 }
 
-// TestReplayReadsWhatTheGatewayLogged and says which rule would have refused it.
+// TestReplayReadsWhatTheGatewayLogged: it reports the rule that would have refused a
+// logged request.
 func TestReplayReadsWhatTheGatewayLogged(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

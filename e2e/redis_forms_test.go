@@ -12,7 +12,8 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// TestEveryFormOfRedisServes runs two gateways on a Redis alone, one with sentinels, and a cluster: quota, cache and statistics are one over both.
+// TestEveryFormOfRedisServes runs two gateways with a single Redis, one with sentinels,
+// and a cluster. Quota, cache and statistics are common to both.
 func TestEveryFormOfRedisServes(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) (url string){
@@ -56,7 +57,8 @@ func TestEveryFormOfRedisServes(t *testing.T) {
 	}
 }
 
-// TestAFailoverIsNotTheCallers kills the primary under traffic, and the sentinels promote the replica.
+// TestAFailoverIsNotTheCallers kills the primary while clients send requests, and the
+// sentinels promote the replica.
 func TestAFailoverIsNotTheCallers(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
@@ -75,7 +77,8 @@ func TestAFailoverIsNotTheCallers(t *testing.T) {
 	t.Logf("%v; %d lines", y, len(g.remarks()))
 }
 
-// TestAFrozenPrimaryIsNotTheCallers lets the primary fall silent under traffic, its connections open, until the sentinels have promoted the replica.
+// TestAFrozenPrimaryIsNotTheCallers freezes the primary while clients send requests.
+// Its connections stay open until the sentinels have promoted the replica.
 func TestAFrozenPrimaryIsNotTheCallers(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
@@ -99,7 +102,8 @@ func TestAFrozenPrimaryIsNotTheCallers(t *testing.T) {
 	t.Logf("%v; %d lines", y, len(g.remarks()))
 }
 
-// TestANodeThatIsGoneIsNotTheCallers kills one node of the cluster under traffic and brings it back empty.
+// TestANodeThatIsGoneIsNotTheCallers kills one node of the cluster while clients send
+// requests, and starts it again, empty.
 func TestANodeThatIsGoneIsNotTheCallers(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
@@ -121,8 +125,9 @@ func TestANodeThatIsGoneIsNotTheCallers(t *testing.T) {
 	t.Logf("%v; %d lines", y, len(g.remarks()))
 }
 
-// TestAMovedSlotIsNotTheCallers moves, under traffic, the slots of a client's quota and of a store's generations to another node of the cluster, and
-// stays half way for a while.
+// TestAMovedSlotIsNotTheCallers moves the slots of a client's quota and of a store's
+// generations to another node of the cluster while clients send requests, and pauses in
+// the middle of each move.
 func TestAMovedSlotIsNotTheCallers(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
@@ -146,7 +151,7 @@ func TestAMovedSlotIsNotTheCallers(t *testing.T) {
 	t.Logf("%v; %d lines", y, len(g.remarks()))
 }
 
-// anyKey returns a key of the cluster whose name holds this.
+// anyKey returns a key of the cluster whose name contains this text.
 func anyKey(t *testing.T, cluster *redistest.Cluster, part string) string {
 	t.Helper()
 	var all []string

@@ -89,7 +89,7 @@ func (f *traffic) flows(t *testing.T, n int64) {
 	}
 }
 
-// end stops the callers and returns what they got.
+// end stops the callers and returns the responses that they received.
 func (f *traffic) end() *tally {
 	f.mu.Lock()
 	select {
