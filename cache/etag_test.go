@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestOursETagKnowsOurValidators(t *testing.T) {
+func TestIsOwnETagRecognizesOurValidators(t *testing.T) {
 	ours := ownETag("application/json", []byte("v"))
 	for tag, want := range map[string]bool{
 		ours: true, " " + ours + "\t": true,
@@ -23,12 +23,12 @@ func TestOursETagKnowsOurValidators(t *testing.T) {
 		`"upstream"`:                   false,
 	} {
 		if got := IsOwnETag(tag); got != want {
-			t.Errorf("OursETag(%s) = %t, want %t", tag, got, want)
+			t.Errorf("IsOwnETag(%s) = %t, want %t", tag, got, want)
 		}
 	}
 }
 
-func TestStripOursLeavesUpstreamsValidators(t *testing.T) {
+func TestStripOwnETagsLeavesUpstreamsValidators(t *testing.T) {
 	a, b := ownETag("", []byte("a")), ownETag("", []byte("b"))
 	for _, tt := range []struct{ lines, want []string }{
 		{nil, nil},
@@ -39,12 +39,12 @@ func TestStripOursLeavesUpstreamsValidators(t *testing.T) {
 		{[]string{`  "x" ,, "y"`}, []string{`  "x" ,, "y"`}}, // without our tags: the bytes received
 	} {
 		if diff := cmp.Diff(tt.want, StripOwnETags(tt.lines)); diff != "" {
-			t.Errorf("StripOurs(%q) (-want +got):\n%s", tt.lines, diff)
+			t.Errorf("StripOwnETags(%q) (-want +got):\n%s", tt.lines, diff)
 		}
 	}
 }
 
-func FuzzStripOursLeavesNoneOfOurs(f *testing.F) {
+func FuzzStripOwnETagsLeavesNoneOfOurs(f *testing.F) {
 	ours := ownETag("", nil)
 	f.Add(ours)
 	f.Add(`"a", ` + ours + `, "b"`)
@@ -53,11 +53,11 @@ func FuzzStripOursLeavesNoneOfOurs(f *testing.F) {
 		rest := StripOwnETags([]string{line})
 		for _, l := range rest {
 			if slices.ContainsFunc(slices.Collect(entityTags([]string{l})), IsOwnETag) {
-				t.Errorf("StripOurs(%q) left %q", line, rest)
+				t.Errorf("StripOwnETags(%q) left %q", line, rest)
 			}
 		}
 		if again := StripOwnETags(rest); !slices.Equal(again, rest) {
-			t.Errorf("StripOurs(%q) is %q, and again %q", line, rest, again)
+			t.Errorf("StripOwnETags(%q) is %q, and again %q", line, rest, again)
 		}
 	})
 }

@@ -222,7 +222,7 @@ func TestFreshnessAndStalenessTogetherAreBounded(t *testing.T) {
 	for name, o := range map[string]cache.Options{
 		"StaleIfError":         {KeyTTL: 50 * time.Minute, StaleIfError: 11 * time.Minute},
 		"StaleWhileRevalidate": {KeysTTL: 50 * time.Minute, StaleWhileRevalidate: 11 * time.Minute},
-		"not between":          {StaleIfError: -1},
+		"want 0 or more":       {StaleIfError: -1},
 	} {
 		o.WriteLease = time.Minute
 		if _, err := cache.New(o); err == nil || !strings.Contains(err.Error(), name) {
