@@ -7,79 +7,81 @@ import (
 	"osgate/auth"
 )
 
-// Bounds of an Access Management call, whose caller is never identified: the request holds
-// credentials or a token.
+// Bounds of an Access Management call. Its client is never identified: the request
+// holds credentials or a token.
 const (
-	callBytes  = 64 << 10
-	callTime   = 10 * time.Second // for the whole request body
-	answerTime = 30 * time.Second // for the client to take the whole answer
+	callBytes      = 64 << 10
+	callBodyTime   = 10 * time.Second // for the whole request body
+	callAnswerTime = 30 * time.Second // for the client to take the whole answer
 )
 
-// admitCall refuses an Access Management call of an address that failed too often a moment ago: each is a chance to guess a secret or a token. It refuses
-// a call that is over the rate too: all of them spend the allowance by which tokens are identified.
+// admitCall refuses an Access Management call from an address that failed too often
+// recently: each call is a chance to guess a secret or a token. It also refuses a call
+// over the rate, because every call uses the allowance that identifies tokens.
 func (p *Proxy) admitCall(x *exchange) error {
-	err := p.judgeCall(x)
+	err := p.checkCall(x)
 	if err != nil {
-		p.calls.refused(err)
+		p.calls.countRefusal(err)
 	}
 	return err
 }
 
-func (p *Proxy) judgeCall(x *exchange) error {
+func (p *Proxy) checkCall(x *exchange) error {
 	if len(x.r.Header["Authorization"]) > 1 {
 		return auth.ErrManyTokens
 	}
 	if wait := p.Guesses.Blocked(x.neighborhood()); wait > 0 {
-		return guessing(wait)
+		return tooManyFailures(wait)
 	}
-	if err := p.seatCall(x); err != nil {
+	if err := p.boundCall(x); err != nil {
 		return err
 	}
 	return p.chargeCall(x)
 }
 
-// seatCall takes a slot for an Access Management call, a stranger's for as long as it lasts, and bounds what its client sends and takes, in bytes and
-// in time.
-func (p *Proxy) seatCall(x *exchange) error {
+// boundCall takes a slot of the class unidentified for an Access Management call, and
+// bounds the bytes and the time of its request body and the time of its answer.
+func (p *Proxy) boundCall(x *exchange) error {
 	limit := min(callBytes, p.MaxBody)
 	if x.r.ContentLength > limit {
 		return tooLarge(limit)
 	}
-	if err := p.occupy(x, stranger); err != nil {
+	if err := p.takeSlot(x, unidentified); err != nil {
 		return err
 	}
-	x.body.restrict(x.w.ResponseWriter, limit, callTime)
-	x.w.deadline.total = answerTime
+	x.body.restrict(x.w.ResponseWriter, limit, callBodyTime)
+	x.w.deadline.total = callAnswerTime
 	return nil
 }
 
-// guessing is what an address hears that guesses.
-func guessing(wait time.Duration) refusal {
+// tooManyFailures is the refusal of an address with too many failed identifications.
+func tooManyFailures(wait time.Duration) refusal {
 	return refusal{
 		code: codeOverQuota, detail: "too many failed identifications from this address", retryAfter: wait, violated: policyFailures,
 	}
 }
 
-// neighborhood names whom failures of x count against.
+// neighborhood returns the key under which failures of x's client are counted.
 func (x *exchange) neighborhood() string { return neighborhood(x.client) }
 
-// watch takes from the answer to an Access Management call what it means for us: a new token is worth asking about, a revoked one is known no longer,
-// and a refusal may have been a guess.
-func (p *Proxy) watch(x *exchange, answer *http.Response) {
+// handleCallAnswer applies the result of an Access Management call: a new token is
+// identified ahead, a revoked token is forgotten, and a refusal may have been a guess.
+func (p *Proxy) handleCallAnswer(x *exchange, answer *http.Response) {
 	good := answer.StatusCode >= 200 && answer.StatusCode < 300
 	switch {
 	case failed(x.call, answer.StatusCode):
 		p.Guesses.Failed(x.r.Context(), x.neighborhood())
 	case good && x.call.Mints():
 		x.reply.keep = make([]byte, 0, 1024)
-		x.reply.ended = func(body []byte) { p.minted(x, body) }
+		x.reply.ended = func(body []byte) { p.warmMinted(x, body) }
 	case good && x.call == auth.Revoke:
-		p.revoked(x)
+		p.forgetRevoked(x)
 	}
 }
 
-// failed reports whether an answer of this status means that the call's credentials were wrong. A mint says so by 400 too ("invalid_grant", RFC 6749
-// section 5.2), and a 403 of it is a user that is locked out.
+// failed reports whether an answer with this status means that the call's credentials
+// were wrong. A mint also answers 400 for that ("invalid_grant", RFC 6749 section 5.2),
+// and 403 if the user is locked out.
 func failed(call auth.Call, status int) bool {
 	switch status {
 	case http.StatusUnauthorized:
@@ -90,17 +92,18 @@ func failed(call auth.Call, status int) bool {
 	return false
 }
 
-// minted starts the asking for a token that was minted through us. Its identity is asked of the control plane like any other's: what the mint's
-// request said of the client is nobody's proof.
-func (p *Proxy) minted(x *exchange, body []byte) {
+// warmMinted starts to identify a token that was minted through the gateway. Its
+// identity comes from the control plane, as for any other token: the client ID in the
+// mint's request is no proof.
+func (p *Proxy) warmMinted(x *exchange, body []byte) {
 	if token, ok := auth.MintedToken(body); ok {
 		p.Identity.Warm(x.location.Plane, token)
 	}
 }
 
-// revoked forgets the tokens that upstream has just revoked. That the body is read here proves nothing and needs to prove nothing: what is forgotten
-// is asked again.
-func (p *Proxy) revoked(x *exchange) {
+// forgetRevoked forgets the tokens that upstream has just revoked. The body is only
+// read, not verified, and need not be: a forgotten token is validated again.
+func (p *Proxy) forgetRevoked(x *exchange) {
 	for _, token := range auth.RevokedTokens(x.r.Header.Get("Content-Type"), x.body.copied()) {
 		p.Cache.Revoke(x.r.Context(), p.Identity.Forget(x.location.Plane, token))
 	}

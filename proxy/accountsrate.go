@@ -13,28 +13,29 @@ import (
 )
 
 // Allowances keep a part of each control plane's allowance for identification.
-// *[auth.Authenticator] is one. BeginCall returns 0 where a call of caller may go to plane now,
-// and EndCall is called once when that call is over, with the header of its answer or nil;
-// otherwise BeginCall returns how long the caller has to stay away. Neither waits.
+// *[auth.Authenticator] is one. BeginCall returns 0 if a call of caller may be sent to plane
+// now; then EndCall is called once when the call has ended, with the header of its
+// answer or nil. Otherwise BeginCall returns how long the caller has to wait. Neither method
+// waits.
 type Allowances interface {
 	BeginCall(plane, caller string) (wait time.Duration)
 	EndCall(plane, caller string, answer http.Header)
 }
 
-// CallCounts are what became of Access Management calls since the start.
+// CallCounts are the numbers of Access Management calls since the start, by result.
 type CallCounts struct {
 	Passed   int64 // sent to the control plane
-	Token    int64 // refused: its token is over the rate
-	Address  int64 // refused: its address, without a token that is known to be good, is over the rate
-	Reserved int64 // refused: what is left of the plane's allowance is for identification
-	Guessing int64 // refused: its address has failed too often
-	Failed   int64 // not sent for another reason, such as two tokens or a client that left
+	Token    int64 // refused: the token is over the rate
+	Address  int64 // refused: the address, without a known token, is over the rate
+	Reserved int64 // refused: the rest of the plane's allowance is reserved for identification
+	Guessing int64 // refused: the address has failed too often
+	Failed   int64 // not sent for another reason, such as two tokens, or the client closed its connection
 }
 
-// callCounts are the numbers behind CallCounts.
+// callCounts are the counters behind [CallCounts].
 type callCounts struct{ passed, token, address, reserved, guessing, failed atomic.Int64 }
 
-// CallCounts returns a snapshot. The numbers are not of one instant.
+// CallCounts returns a snapshot. The counters are read one after another.
 func (p *Proxy) CallCounts() CallCounts {
 	n := &p.calls
 	return CallCounts{
@@ -43,8 +44,8 @@ func (p *Proxy) CallCounts() CallCounts {
 	}
 }
 
-// refused counts a call that is refused with r.
-func (n *callCounts) refused(err error) {
+// countRefusal counts a call that is refused with err.
+func (n *callCounts) countRefusal(err error) {
 	r, _ := errors.AsType[refusal](err)
 	switch r.violated {
 	case policyToken:
@@ -60,9 +61,9 @@ func (n *callCounts) refused(err error) {
 	}
 }
 
-// caller names whom a call counts for: its token where the control plane has named whose
-// that is, and else its address. Any other token is what its sender chose, and a new one
-// with each call would never be over a rate.
+// caller returns the key that a call counts for: its token if the control plane has
+// confirmed it, and its address otherwise. Any other token is chosen by the client: if
+// it counted, a client with a new token for each call would never be over the rate.
 func (p *Proxy) caller(x *exchange) (name, policy string) {
 	if token, err := auth.ReadToken(x.r.Header); err == nil {
 		if hash, known := p.Identity.Known(x.location.Plane, token); known {
@@ -72,7 +73,7 @@ func (p *Proxy) caller(x *exchange) (name, policy string) {
 	return x.neighborhood(), policyAddress
 }
 
-// chargeCall takes a unit of the rate of Access Management calls, and never waits for one.
+// chargeCall takes a unit of the rate of Access Management calls, without waiting.
 func (p *Proxy) chargeCall(x *exchange) error {
 	name, policy := p.caller(x)
 	x.caller = name
@@ -84,7 +85,7 @@ func (p *Proxy) chargeCall(x *exchange) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case err != nil:
-		return unlimitable(err)
+		return quotaUnavailable(err)
 	case r.Allowed:
 		return nil
 	}
@@ -98,9 +99,9 @@ func (p *Proxy) chargeCall(x *exchange) error {
 	}
 }
 
-// pass lets a call go to its control plane, unless what is left of the plane's allowance is
-// reserved for identification.
-func (p *Proxy) pass(x *exchange) error {
+// startCall lets a call go to its control plane, unless the rest of the plane's
+// allowance is reserved for identification.
+func (p *Proxy) startCall(x *exchange) error {
 	if p.Allowances != nil {
 		if wait := p.Allowances.BeginCall(x.location.Plane, x.caller); wait > 0 {
 			return refusal{
@@ -108,17 +109,17 @@ func (p *Proxy) pass(x *exchange) error {
 				detail: "the control plane " + x.location.Plane + " answers few more requests at the moment, and these are kept for identification",
 			}
 		}
-		x.passing = true
+		x.usesAllowance = true
 	}
 	p.calls.passed.Add(1)
 	return nil
 }
 
-// passed ends a call that pass let go, once. Answer is the header of the plane's answer,
-// nil where there was none.
-func (p *Proxy) passed(x *exchange, answer http.Header) {
-	if x.passing {
-		x.passing = false
+// endCall ends a call that startCall permitted, once. Answer is the header of the
+// plane's answer, nil if there was none.
+func (p *Proxy) endCall(x *exchange, answer http.Header) {
+	if x.usesAllowance {
+		x.usesAllowance = false
 		p.Allowances.EndCall(x.location.Plane, x.caller, answer)
 	}
 }

@@ -7,14 +7,15 @@ import (
 	"strings"
 )
 
-// clientAddress says from which address a request comes: the connection's peer, or, where that is a proxy that is believed, the last address in
-// X-Forwarded-For that is none. Each proxy adds the peer that it saw at the end, so what stands before an address that is not believed is that
-// client's own invention, and what cannot be read is nobody's word: the proxy that passed it on is the answer then. The zero address is a peer
-// without one (a test's).
+// clientAddress returns the address that a request comes from: the connection's peer,
+// or, if that is a trusted proxy, the last address in X-Forwarded-For that is not. Each
+// proxy appends the peer that it saw, so values before an untrusted address are the
+// client's own claim. If a value cannot be parsed, the result is the proxy that
+// forwarded it. The zero address is a peer without an address (in a test).
 func clientAddress(peer netip.Addr, forwardedFor []string, trusted []netip.Prefix) netip.Addr {
 	for _, line := range slices.Backward(forwardedFor) {
 		for _, hop := range slices.Backward(strings.Split(line, ",")) {
-			if !believed(trusted, peer) {
+			if !isTrusted(trusted, peer) {
 				return peer
 			}
 			before, ok := readAddress(hop)
@@ -27,7 +28,8 @@ func clientAddress(peer netip.Addr, forwardedFor []string, trusted []netip.Prefi
 	return peer
 }
 
-// readAddress reads an address as proxies write it: with or without a port, IPv6 in brackets or bare.
+// readAddress parses an address as proxies write it: with or without a port, IPv6 with
+// or without brackets.
 func readAddress(text string) (netip.Addr, bool) {
 	text = strings.TrimSpace(text)
 	if withPort, err := netip.ParseAddrPort(text); err == nil {
@@ -40,7 +42,8 @@ func readAddress(text string) (netip.Addr, bool) {
 	return plainAddress(a), err == nil
 }
 
-// plainAddress writes IPv4 as IPv4, however the socket had it, and drops the zone, which means nothing elsewhere.
+// plainAddress turns an IPv4-mapped address into IPv4, and removes the zone, which has
+// a meaning on one host only.
 func plainAddress(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // peerAddress returns the address of the connection's other end.
@@ -49,11 +52,13 @@ func peerAddress(r *http.Request) netip.Addr {
 	return a
 }
 
-// ipv6Network is how much of an IPv6 address names who has it: a network of 64 bits is the least that one host is given (RFC 6177).
+// ipv6Network is the number of bits of an IPv6 address that identify its owner: a
+// network of 64 bits is the smallest that one host is assigned (RFC 6177).
 const ipv6Network = 64
 
-// neighborhood names whom a client at a counts with where addresses are limited: an IPv4 address, or an IPv6 network, whose addresses one host can
-// change at will. "" is nobody.
+// neighborhood returns the key under which addresses are limited: an IPv4 address, or
+// an IPv6 network, because one host can change its address within that network at will.
+// It is "" for an invalid address.
 func neighborhood(a netip.Addr) string {
 	switch {
 	case !a.IsValid():

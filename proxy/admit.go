@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// pseudonym is our name in Via, Cache-Status and Proxy-Status.
+// pseudonym is the gateway's name in Via, Cache-Status and Proxy-Status.
 const pseudonym = "osgate"
 
-// admit refuses what no stage needs to see: an exchange that came through us before, and
-// methods that are not forwarded. Neither it nor locate waits for anything, so that they
-// need no slot.
+// admit refuses requests that need no other stage: those that passed this gateway
+// before, and methods that are not forwarded. Neither admit nor locate waits, so that
+// they need no slot.
 func (p *Proxy) admit(x *exchange) error {
 	p.exchanges.add(x.r.Method, 1)
-	if err := p.framed(x); err != nil { // before all else: its connection must end
+	if err := p.checkFraming(x); err != nil { // first, because the connection must end
 		return err
 	}
 	h := x.r.Header
 	switch {
 	case p.draining.Load():
 		return refusal{code: codeDraining, detail: "this gateway is shutting down; another will answer", retryAfter: time.Second}
-	case looped(h["Via"]):
+	case passedBefore(h["Via"]):
 		return refusal{code: codeLoop, detail: "this request has passed this gateway before; its upstream leads back to it"}
 	case x.r.Method == http.MethodConnect || x.r.Method == http.MethodTrace:
 		return refusal{code: codeBadRequest, detail: "method " + x.r.Method + " is not served"}
@@ -32,8 +32,9 @@ func (p *Proxy) admit(x *exchange) error {
 	return nil
 }
 
-// looped reports whether one of the Via values (RFC 9110 section 7.6.3) names us.
-func looped(via []string) bool {
+// passedBefore reports whether one of the Via values (RFC 9110 section 7.6.3) contains
+// our pseudonym.
+func passedBefore(via []string) bool {
 	for _, value := range via {
 		for hop := range strings.SplitSeq(value, ",") {
 			if fields := strings.Fields(hop); len(fields) > 1 && strings.EqualFold(fields[1], pseudonym) {
@@ -44,10 +45,11 @@ func looped(via []string) bool {
 	return false
 }
 
-// maxRequestID bounds a request id that a client or upstream chose.
+// maxRequestID bounds the length of a request id that a client or upstream chose.
 const maxRequestID = 64
 
-// requestID takes the client's X-Request-Id if it is short and plain, else makes one.
+// requestID returns the client's X-Request-Id if it is short and plain, and a new id
+// otherwise.
 func requestID(h http.Header) string {
 	if id := plainID(h.Get("X-Request-Id")); id != "" {
 		return id
@@ -55,7 +57,7 @@ func requestID(h http.Header) string {
 	return strings.ToLower(rand.Text())
 }
 
-// plainID returns an id if it is short and plain, else nothing.
+// plainID returns id if it is short and plain, and "" otherwise.
 func plainID(id string) string {
 	odd := func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))

@@ -12,8 +12,9 @@ import (
 	"osgate/record"
 )
 
-// answer answers what we can say ourselves: statistics always, reads where the cache holds what upstream would say. It comes after token,
-// policy and quota, so that a hit is as hard to get as a miss.
+// answer answers requests that need no upstream: the Stats API always, reads if the
+// cache has the answer. It runs after identification, policy and quota, so that a hit
+// needs the same rights as a miss.
 func (p *Proxy) answer(x *exchange) error {
 	x.enter(record.StageCache)
 	switch {
@@ -25,27 +26,30 @@ func (p *Proxy) answer(x *exchange) error {
 	return nil
 }
 
-// readable are the caller's organizations whose statistics the rules let it read: a sum over several (isMaster) leaves the others out.
+// readable returns those of the client's organizations whose statistics the policy
+// permits the client to read: a sum over several (isMaster) leaves out the rest.
 func (p *Proxy) readable(x *exchange) []string {
 	rules := p.Policy.Rules()
 	if rules == nil || x.op.Ref.Environment != "" {
-		return x.who.Organizations
+		return x.identity.Organizations
 	}
 	facts, err := p.facts(x, rules)
 	if err != nil {
-		return []string{x.op.Ref.Organization} // authorize has judged it
+		return []string{x.op.Ref.Organization} // authorize has permitted it
 	}
-	return slices.DeleteFunc(slices.Clone(x.who.Organizations), func(organization string) bool {
+	return slices.DeleteFunc(slices.Clone(x.identity.Organizations), func(organization string) bool {
 		facts.Operation.Ref.Organization = organization
 		return organization != x.op.Ref.Organization && !rules.Decide(facts).Allowed
 	})
 }
 
 var (
-	// ErrStatisticsBusy is what [Statistics] returns without reading where too many others are being answered.
+	// ErrStatisticsBusy is the error of [Statistics] if too many requests for
+	// statistics are under way. Nothing was read.
 	ErrStatisticsBusy = errors.New("too many statistics are being read")
-	// ErrStatisticsAway is in the chain of what [Statistics] returns where its store cannot be read.
-	ErrStatisticsAway = errors.New("the statistics store does not answer")
+	// ErrStatisticsUnavailable is in the error chain of [Statistics] if the statistics
+	// store cannot be read.
+	ErrStatisticsUnavailable = errors.New("the statistics store does not answer")
 )
 
 // answerStats answers the Stats API from our own counts.
@@ -61,50 +65,52 @@ func (p *Proxy) answerStats(x *exchange) error {
 	x.ourHeaders(h)
 	x.answered = true
 	x.w.WriteHeader(http.StatusOK)
-	_, _ = x.w.Write(body) // a client that left is seen by record
+	_, _ = x.w.Write(body) // record notices a client that has left
 	return nil
 }
 
-// prepare asks the cache ahead what a read needs to know, and returns the context in which that travels with the next question to the same Redis.
-// Nothing is asked for what has no place yet.
+// prepare creates the cache lookup of a read ahead, and returns a context that lets its
+// read of generations travel in the next round trip to the same Redis. It does nothing
+// while the region is unknown.
 func (p *Proxy) prepare(x *exchange) context.Context {
 	ctx := x.r.Context()
 	if x.location.Region == "" {
 		return ctx
 	}
-	p.ask(x)
-	if x.op.Writes() || x.who.Stale { // a token that the control plane cannot vouch for now is for upstream to judge
+	p.setQuestion(x)
+	if x.op.Writes() || x.identity.Stale { // for a stale identity upstream decides, not the cache
 		return ctx
 	}
-	x.look = p.Cache.Prepare(x.question)
-	return x.look.WithRead(ctx)
+	x.search = p.Cache.Prepare(x.question)
+	return x.search.WithRead(ctx)
 }
 
-// ask puts x's question to the cache into words.
-func (p *Proxy) ask(x *exchange) {
+// setQuestion sets the question that x has for the cache.
+func (p *Proxy) setQuestion(x *exchange) {
 	x.question = cache.Question{
 		Location:  x.location.String(),
 		Operation: x.op,
 		Scope:     p.scope(x),
 		Shared:    p.SharedScope,
-		Token:     x.who.Hash,
+		Token:     x.identity.Hash,
 		Client:    x.rec.Principal,
 		Header:    x.r.Header,
 		HasBody:   x.r.ContentLength != 0,
 	}
 }
 
-// answerCached looks into the cache for a read, waits where another is asking the very same, and prepares the filling of a miss.
+// answerCached looks up a read in the cache, waits if another request is fetching the
+// same answer, and on a miss prepares to store the answer.
 func (p *Proxy) answerCached(x *exchange) error {
-	if x.question.Location == "" { // it had no place until now
+	if x.question.Location == "" { // the region was unknown until now
 		p.prepare(x)
 	}
-	if x.look == nil {
+	if x.search == nil {
 		return nil
 	}
-	found := x.look.Look(x.r.Context(), time.Now())
+	found := x.search.Look(x.r.Context(), time.Now())
 	if found.Wait {
-		x.status = found.Status // of a failure that is shared too
+		x.status = found.Status // for a shared failure too
 		var err error
 		if found, err = p.follow(x); err != nil {
 			return err
@@ -114,38 +120,39 @@ func (p *Proxy) answerCached(x *exchange) error {
 	switch {
 	case found.Entry != nil:
 		if found.Fill != nil {
-			p.refresh(x) // begun before the client gets anything, because it may take its time
+			p.refresh(x) // before the answer is written, because a client may read slowly
 		}
-		x.serve(found.Entry)
+		x.serveEntry(found.Entry)
 	case found.OnlyIfCached:
 		return notCached("only-if-cached was asked for and nothing fresh is cached")
 	}
 	return nil
 }
 
-// notCached refuses what is to be answered from the cache alone and is not there (RFC 9111
-// section 5.2.1.7). Nothing was sent upstream.
+// notCached returns the refusal of a request that only the cache may answer, if there
+// is no usable entry (RFC 9111 section 5.2.1.7). It was not sent upstream.
 func notCached(detail string) refusal {
 	return refusal{code: codeUpstreamTimeout, title: "Not in the cache", proxy: proxyInternal, detail: detail}
 }
 
-// follow waits for the fetch that another request makes, a little longer than that may take: who waits is not to ask what hangs once more. Where upstream
-// fails, what is stale stands in for each as it does for whoever asked.
+// follow waits for the fetch of another request, a little longer than that may take:
+// otherwise each waiting request would repeat a fetch that hangs. If upstream fails, a
+// stale entry answers the waiting requests as it answers the first.
 func (p *Proxy) follow(x *exchange) (cache.Result, error) {
-	found, err := x.look.Follow(x.r.Context(), p.Timeout+p.MaxWait+2*dialTimeout)
+	found, err := x.search.Follow(x.r.Context(), p.Timeout+p.MaxWait+2*dialTimeout)
 	if errors.Is(err, cache.ErrLate) {
 		err = refusal{code: codeUpstreamTimeout, detail: "Object Store did not answer in time", cause: err}
 	}
-	if upstreamFailed(err) && x.standIn() {
+	if upstreamFailed(err) && x.hasFallback() {
 		x.rec.Cause = record.Cause(err)
 		return *x.stale, nil
 	}
 	return found, err
 }
 
-// serve answers with an entry.
-func (x *exchange) serve(e *cache.Entry) {
+// serveEntry answers with a cache entry.
+func (x *exchange) serveEntry(e *cache.Entry) {
 	x.answered, x.rec.Hit = true, true
 	x.ourHeaders(x.w.Header())
-	_, _ = e.Serve(x.w, x.r.Header, time.Now()) // a client that left is seen by record
+	_, _ = e.Serve(x.w, x.r.Header, time.Now()) // record notices a client that has left
 }

@@ -13,38 +13,43 @@ import (
 	"osgate/record"
 )
 
-// keptBody is the largest request body that is kept for sending again, and the largest 429 that is kept in case it is not.
+// keptBody is the largest request body, in bytes, that is kept to be sent again, and
+// the largest 429 that is kept while its request waits.
 const keptBody = 64 << 10
 
-// attempts is the way upstream for one exchange: it picks the connection, keeps the time, and sends again what upstream refused with 429, when its turn
-// comes. It stands between ReverseProxy and net/http, whose transport must not see ReverseProxy's hook for informational answers (they would be
-// copied to the client; golang.org/issue/81319).
+// attempts sends one exchange upstream: it chooses the transport, measures the time,
+// and repeats a request that upstream refused with 429 when its turn comes. It is
+// between ReverseProxy and net/http, whose transport must not receive ReverseProxy's
+// hook for informational answers: they would be copied to the client
+// (golang.org/issue/81319).
 type attempts struct {
 	proxy    *Proxy
 	exchange *exchange
-	kept     []byte        // the request body, where it is short enough to be sent again
-	spent    time.Duration // by upstream so far, where the request was sent more than once
+	kept     []byte        // the request body, if it is short enough to be sent again
+	elapsed  time.Duration // upstream's time in the earlier attempts of this request
 }
 
-// RoundTrip implements [http.RoundTripper]. Nothing but a 429 is sent again: what it refuses was not processed.
+// RoundTrip implements [http.RoundTripper]. It repeats a request only after a 429,
+// because a request refused with 429 was not processed.
 func (a *attempts) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := a.keep(r); err != nil {
+	if err := a.bufferBody(r); err != nil {
 		return nil, err
 	}
 	for {
-		answer, err := a.once(r)
+		answer, err := a.send(r)
 		if err != nil || answer.StatusCode != http.StatusTooManyRequests || !a.exchange.objectStore() {
 			return answer, err
 		}
-		if again, err := a.turn(r, answer); !again {
+		if again, err := a.awaitResend(r, answer); !again {
 			return answer, err
 		}
 	}
 }
 
-// keep reads a short body whole, so that it can be sent more than once; a longer one streams, and is sent once. One of unknown length is read until it
-// shows which it is, and goes upstream in the form in which it came.
-func (a *attempts) keep(r *http.Request) error {
+// bufferBody reads a short body completely, so that it can be sent more than once. A
+// longer body streams and is sent once. A body of unknown length is read until it is
+// clear which one it is, and is forwarded in its original form.
+func (a *attempts) bufferBody(r *http.Request) error {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 || r.ContentLength > keptBody {
 		return nil
 	}
@@ -60,82 +65,87 @@ func (a *attempts) keep(r *http.Request) error {
 	return nil
 }
 
-// once sends r. Upstream's time, of which a request that is sent again has the rest, is over the whole of an exchange.
-func (a *attempts) once(r *http.Request) (*http.Response, error) {
+// send sends r. All attempts of an exchange share upstream's time: a repeated request
+// has the rest of it.
+func (a *attempts) send(r *http.Request) (*http.Response, error) {
 	x := a.exchange
 	transport := a.proxy.Transport.Shared
 	if x.op.Confirmable {
 		transport = a.proxy.Transport.Fresh
 	}
-	if x.mark != nil && time.Until(x.mark.Deadline()) < a.proxy.Timeout { // it could take effect after its lease
+	if x.mark != nil && time.Until(x.mark.Deadline()) < a.proxy.Timeout { // the write could take effect after its lease
 		return nil, errLateMark
 	}
 	out := r.WithContext(hookless{r.Context(), x.r.Context()})
 	if a.kept != nil {
 		out.Body = io.NopCloser(bytes.NewReader(a.kept))
 	}
-	attempt := x.try(out)
-	way := &sending{within: max(1, a.proxy.Timeout-a.spent), onConn: func(reused bool) { a.proxy.connected(x, reused) }}
-	answer, err := transport.RoundTrip(out.WithContext(way.in(out.Context())))
-	a.spent += time.Since(x.sent)
-	x.tried(attempt, way, answer, err)
-	a.proxy.sounded(x, err)
+	attempt := x.beginAttempt(out)
+	s := &sending{within: max(1, a.proxy.Timeout-a.elapsed), onConn: func(reused bool) { a.proxy.connected(x, reused) }}
+	answer, err := transport.RoundTrip(out.WithContext(s.in(out.Context())))
+	a.elapsed += time.Since(x.sent)
+	x.endAttempt(attempt, s, answer, err)
+	a.proxy.noteReach(x, err)
 	if err == nil {
 		disconnect(answer.Header)
 	}
 	return answer, err
 }
 
-// turn waits until a request that upstream refused may be sent again: until upstream's pause is over, and then for the same turns as any request that
-// goes upstream, so that what is sent again is counted again. Where that is longer than a request may wait, answer goes to the client as it came.
-func (a *attempts) turn(r *http.Request, answer *http.Response) (again bool, err error) {
+// awaitResend waits until a request that upstream refused may be sent again: until
+// upstream's pause is over, and then for the same turns as any request to upstream, so
+// that the repetition is counted again. If that takes longer than a request may wait,
+// the client gets answer unchanged.
+func (a *attempts) awaitResend(r *http.Request, answer *http.Response) (again bool, err error) {
 	x := a.exchange
-	refusal, short := rewind(answer)
-	x.pushBack(time.Now())
+	refusal, short := bufferAnswer(answer)
+	x.note429(time.Now())
 	a.proxy.pause(x, answer.Header, refusal)
 	if !short || r.Body != nil && a.kept == nil {
 		return false, nil
 	}
 	defer x.enter(record.StageForward)
 	x.enter(record.StageLimit)
-	err = a.proxy.standBack(x)
+	err = a.proxy.awaitPause(x)
 	if err == nil && x.rec.Charged {
 		err = a.proxy.charge(x.r.Context(), x)
 	}
 	if err == nil {
-		err = a.proxy.payBudget(x)
+		err = a.proxy.chargeBudget(x)
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return false, err
 	case err != nil:
-		return false, nil // upstream's own answer is as good as ours
+		return false, nil // the client gets upstream's own 429
 	}
 	if x.mark != nil {
-		_ = x.mark.Renew(r.Context()) // one that is not renewed is seen to be late by once
+		_ = x.mark.Renew(r.Context()) // send detects a mark that was not renewed
 	}
 	return true, nil
 }
 
-// rewind replaces a short body by a copy in memory, so that it can be dropped or passed on later; it returns the copy and whether it was short enough.
-func rewind(answer *http.Response) (text []byte, short bool) {
+// bufferAnswer replaces a short body by a copy in memory, so that the answer can be
+// dropped or forwarded later. It returns the copy and whether the body was short
+// enough.
+func bufferAnswer(answer *http.Response) (text []byte, short bool) {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, keptBody+1))
 	if err != nil || len(text) > keptBody {
 		answer.Body = &joined{io.MultiReader(bytes.NewReader(text), failing{answer.Body, err}), answer.Body}
 		return nil, false
 	}
-	_ = answer.Body.Close() // read to its end
+	_ = answer.Body.Close() // the end was read
 	answer.Body = io.NopCloser(bytes.NewReader(text))
 	return text, true
 }
 
-// joined reads from one and closes another.
+// joined reads from its Reader and closes its Closer.
 type joined struct {
 	io.Reader
 	io.Closer
 }
 
-// failing reads on, or fails at once with the error already met.
+// failing reads from its Reader, or returns err if it is not nil.
 type failing struct {
 	io.Reader
 	err error
@@ -149,22 +159,23 @@ func (f failing) Read(p []byte) (int, error) {
 	return f.Reader.Read(p)
 }
 
-// retryAfter returns how long an answer requests to send nothing, at least interval: that
-// is how long it takes for the next request to be allowed.
+// retryAfter returns the pause that the header of a 429 requests, at least interval:
+// the next request is permitted only after that.
 func retryAfter(h http.Header, interval time.Duration) time.Duration {
 	wait, _ := retryafter.Of(h, time.Now())
 	return max(interval, wait)
 }
 
-// errLateMark is a write whose mark would run out before the write can be known to have taken effect.
+// errLateMark refuses to send a write whose mark would expire before the outcome of the
+// write can be known.
 var errLateMark = errors.New("the write was marked too long ago")
 
-// hookless is its Context without the trace hooks that it has beyond values. Its
-// cancelation is that of Context, which package context finds by a value too: without it,
-// each context made of a hookless one would take a goroutine.
+// hookless is Context without its trace hooks. Other values come from Context, hooks
+// from values. Context's own cancelation must stay visible: package context finds it by
+// a value, and otherwise each derived context would need a goroutine.
 type hookless struct {
 	context.Context                 //nolint:containedctx // it is a context
-	values          context.Context //nolint:containedctx // what Context is made of
+	values          context.Context //nolint:containedctx // the parent of Context, without the hooks
 }
 
 // Value implements [context.Context].

@@ -8,11 +8,12 @@ import (
 	"osgate/record"
 )
 
-// errStale is an identity that the control plane cannot vouch for now.
+// errStale is the cause if only a stale identity is known for a token.
 var errStale = errors.New("it vouched for this token only before it went away")
 
-// authorize asks the org policy, for every exchange anew, cache hits included. What we answer ourselves (statistics) is for members of the organization
-// alone; what upstream answers, upstream decides as well.
+// authorize evaluates the organization's policy for every exchange, cache hits
+// included. The Stats API is answered by the gateway itself, and for members of the
+// organization only. For requests that are forwarded, upstream decides as well.
 func (p *Proxy) authorize(x *exchange) error {
 	x.enter(record.StageAuthorize)
 	if x.call != 0 {
@@ -23,16 +24,17 @@ func (p *Proxy) authorize(x *exchange) error {
 			return err
 		}
 	}
-	if x.op.Stats() && x.who.Stale { // upstream judges what is forwarded; nobody judges what we answer
+	if x.op.Stats() && x.identity.Stale { // this answer is ours: upstream does not check the token again
 		return &auth.UnavailableError{Plane: x.location.Plane, Cause: errStale}
 	}
-	if x.op.Stats() && !x.who.Member(x.op.Ref.Organization) {
+	if x.op.Stats() && !x.identity.Member(x.op.Ref.Organization) {
 		return refusal{code: codeDenied, title: "Not a member of the organization", detail: "the caller does not belong to this organization"}
 	}
 	return nil
 }
 
-// judge asks the rules and notes what they said. A body that is denied whatever it holds is not asked for.
+// judge evaluates the rules and records their decision. If the request is denied
+// whatever its body contains, the body is not read.
 func (p *Proxy) judge(x *exchange, rules *policy.Rules) error {
 	needs := rules.NeedsOf(x.op)
 	facts, d := p.bodiless(x, needs), policy.Decision{Allowed: true}
@@ -46,15 +48,15 @@ func (p *Proxy) judge(x *exchange, rules *policy.Rules) error {
 		d = p.decide(x, rules.Decide, facts)
 	}
 	x.rec.Rule = d.Rule
-	x.note(&d)
+	x.recordDecision(&d)
 	if !d.Allowed {
 		return refusal{code: codeDenied, detail: d.Reason, rule: d.Rule}
 	}
-	x.watch(rules, facts)
+	x.redecideWhileStreaming(rules, facts)
 	return nil
 }
 
-// ids returns the rules of a list, nil for none.
+// ids returns the id of each item of list, nil for an empty list.
 func ids[T any](list []T, id func(T) string) (all []string) {
 	for _, item := range list {
 		all = append(all, id(item))

@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// bounded sends requests and keeps what net/http does not promise, whoever repeats a
-// request:
+// bounded sends requests with guarantees that net/http does not give. They hold for every
+// repetition, by net/http or by this package:
 //
 //   - A GET or HEAD is sent at most three times, the last time over a new connection. Any
 //     other request is sent once: it goes over a second connection only if its header was
 //     never written to the first.
 //   - Upstream gets timeout for each step: for everything up to the answer's header of a
 //     request without a body; for each further part of a body, and for the answer's header
-//     after the last part. Repeats are included. While the caller's body is waited for, no
-//     time counts.
+//     after the last part. Repetitions are included. The time in which the caller's body is
+//     read does not count.
 //   - The answer's body may stand still for idleTimeout. The time between two reads does
 //     not count.
 //
 // An answer 101 is an error and closes the connection: no request offers Upgrade, so a
 // server must not switch protocols (RFC 9110 section 15.2.2), and such an answer never ends.
-// Other informational answers are read over; their headers count to the bounds on the time
-// to the answer and on its header.
+// Other informational answers are skipped; they count toward the bounds on the time to the
+// answer and on the size of its header.
 //
 // A step that takes longer ends the request and closes its connection; the error has the
 // method Timeout. The caller must close the answer's body. Safe for concurrent use.
 type bounded struct {
 	first   *http.Transport
-	last    *http.Transport // for the last sending of a request; nil: first has sent it
+	last    *http.Transport // for the last sending of a request; nil: first sends it too
 	timeout time.Duration
 }
 
@@ -43,7 +43,7 @@ func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	out := s.begin(r, b.timeout)
 	answer, err := b.first.RoundTrip(out)
 	if errors.Is(err, errTooOften) && b.last != nil {
-		s.most = s.tries + 1
+		s.maxTries = s.tries + 1
 		answer, err = b.last.RoundTrip(out)
 	}
 	if err != nil {
@@ -60,14 +60,14 @@ func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// errSwitched is an answer that speaks another protocol from here on.
+// errSwitched is the error of an answer that switches to another protocol.
 var errSwitched = errors.New("upstream answered 101 (Switching Protocols), which no request asks for")
 
 // CloseIdleConnections closes the connections that no request uses.
 func (b *bounded) CloseIdleConnections() { b.first.CloseIdleConnections() }
 
-// pacedBody is a request's body that net/http reads: while it is read, upstream's time does
-// not pass, and after each read upstream has all its time again.
+// pacedBody is a request's body that net/http reads: during a read upstream's time does
+// not count, and after each read it starts again.
 type pacedBody struct {
 	io.ReadCloser
 	sending *sending
@@ -81,7 +81,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// answerBody is an answer's body of which each read is bounded.
+// answerBody is an answer's body with a bound on the time of each read.
 type answerBody struct {
 	io.ReadCloser
 	sending *sending

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// step is what upstream is waited for.
+// step is an action of upstream that the gateway waits for.
 type step uint8
 
 const (
-	stepRequest step = iota // to take the request, and to begin its answer
+	stepRequest step = iota // to accept the request and to begin its answer
 	stepAnswer              // to send more of the answer's body
 )
 
-// clock bounds the steps of one request: it calls end once, on a goroutine of its own, when
-// a step has taken its time. A step of the request cannot be started or stopped any more
-// once the answer is there, because net/http may still read the request's body then. Safe
-// for concurrent use. Make it by [newClock].
+// clock bounds the steps of one request: it calls end once, on a goroutine of its own,
+// when a step has used its time. A step of the request cannot be started or stopped
+// after the answer has arrived, because net/http may still read the request's body
+// then. Safe for concurrent use. Create it with [newClock].
 type clock struct {
 	end   func(step)
 	timer *time.Timer
@@ -24,7 +24,7 @@ type clock struct {
 	mu      sync.Mutex
 	step    step      // guarded by mu
 	running bool      // guarded by mu
-	due     time.Time // guarded by mu: when the running step has taken its time
+	due     time.Time // guarded by mu: end of the running step's time
 }
 
 func newClock(end func(step)) *clock {
@@ -33,7 +33,7 @@ func newClock(end func(step)) *clock {
 	return c
 }
 
-// start begins a step that may take d. It replaces the step that was running.
+// start starts a step that may take d. It replaces the running step.
 func (c *clock) start(s step, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,7 +44,7 @@ func (c *clock) start(s step, d time.Duration) {
 	c.timer.Reset(d)
 }
 
-// stop ends a step in time.
+// stop ends a step that was in time.
 func (c *clock) stop(s step) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

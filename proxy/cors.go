@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// What a page of another origin may send (Fetch Standard, "CORS protocol"): the methods of
-// the API, and the headers that mean something here.
+// The methods and headers that a page of another origin may send (Fetch Standard, "CORS
+// protocol"): those that have a meaning for the API.
 const (
 	corsMethods = "GET, HEAD, PUT, POST, PATCH, DELETE"
 	corsHeaders = "Accept, Authorization, Cache-Control, Content-Encoding, Content-Type, If-Match, If-None-Match, Traceparent, Tracestate, " +
 		"X-ANYPNT-ENV-ID, X-ANYPNT-ORG-ID, X-Osgate-Region, X-Request-Id"
-	corsMaxAge = "600" // seconds for which a browser does not ask again
+	corsMaxAge = "600" // seconds for which a browser caches the preflight's answer
 )
 
-// preflight reports whether a request is a browser's question whether a page of another
-// origin may send its own.
+// preflight reports whether r is a CORS preflight: a browser requests permission for a
+// page of another origin.
 func preflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// allowedOrigin returns the origin of the page that sent a request if it is one of Origins,
-// else nothing.
+// allowedOrigin returns the origin of the page that sent the request if it is one of
+// Origins, and "" otherwise.
 func (p *Proxy) allowedOrigin(h http.Header) string {
 	origins := h["Origin"]
 	if len(origins) != 1 || !slices.Contains(p.Origins, origins[0]) && !slices.Contains(p.Origins, "*") {
@@ -31,8 +31,8 @@ func (p *Proxy) allowedOrigin(h http.Header) string {
 	return origins[0]
 }
 
-// answerPreflight says what a page may send. No cookie is of any use here, so that
-// credentials stay out: a page has to have a token.
+// answerPreflight answers with the methods and headers that a page may send. It does
+// not allow credentials, because the gateway uses no cookies: a page needs a token.
 func (p *Proxy) answerPreflight(x *exchange) error {
 	if x.origin == "" {
 		return refusal{
@@ -49,8 +49,8 @@ func (p *Proxy) answerPreflight(x *exchange) error {
 	return nil
 }
 
-// crossOrigin lets the page of an allowed origin read an answer. What upstream says of
-// origins is not for the gateway's clients where the operator has listed them.
+// crossOrigin lets a page of an allowed origin read the answer. If the operator has
+// listed origins, upstream's own CORS headers are removed.
 func (x *exchange) crossOrigin(h http.Header) {
 	if !x.origins {
 		return

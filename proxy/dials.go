@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// errAllInUse is why a request has no connection to upstream: as many as there may
-// be are in use.
+// errAllInUse is the error of a request that gets no connection to upstream because the
+// maximum number is in use.
 var errAllInUse = errors.New("all upstream connections are in use")
 
-// dials bounds how many connections to upstream are open, so that they leave
-// descriptors for all else. It is safe for concurrent use.
+// dials bounds the number of open connections to upstream, so that they leave file
+// descriptors for other uses. It is safe for concurrent use.
 type dials struct {
-	slots     chan struct{} // one for each connection that is open or being opened
-	wait      time.Duration // for a slot
+	slots     chan struct{} // one element for each connection that is open or being opened
+	wait      time.Duration // bound on the wait for a slot
 	next      func(ctx context.Context, network, address string) (net.Conn, error)
 	closeIdle func() // closes the connections that no request uses
 }
@@ -25,10 +25,11 @@ func newDials(most int, wait time.Duration, next func(context.Context, string, s
 	return &dials{slots: make(chan struct{}, most), wait: wait, next: next, closeIdle: closeIdle}
 }
 
-// dial opens a connection, after waiting for another's end where there is no room. A
-// request that waits for it takes one that becomes idle first.
+// dial opens a connection. If the maximum is open, it first waits until another one is
+// closed. A request that waits here uses a connection that becomes idle, if that
+// happens first.
 func (d *dials) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if err := d.room(ctx); err != nil {
+	if err := d.acquire(ctx); err != nil {
 		return nil, err
 	}
 	c, err := d.next(ctx, network, address)
@@ -39,14 +40,14 @@ func (d *dials) dial(ctx context.Context, network, address string) (net.Conn, er
 	return &dialed{Conn: c, leave: sync.OnceFunc(func() { <-d.slots })}, nil
 }
 
-// room takes a slot.
-func (d *dials) room(ctx context.Context) error {
+// acquire takes a slot, and waits for one if there is none.
+func (d *dials) acquire(ctx context.Context) error {
 	select {
 	case d.slots <- struct{}{}:
 		return nil
 	default:
 	}
-	d.closeIdle() // those of other hosts are of no use to this request
+	d.closeIdle() // this request cannot use connections to other hosts
 	late := time.NewTimer(d.wait)
 	defer late.Stop()
 	select {

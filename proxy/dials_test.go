@@ -60,7 +60,7 @@ func TestADialThatFailsTakesNoSlot(t *testing.T) {
 func TestAConnectionUnderItsCountIsFound(t *testing.T) {
 	t.Parallel()
 	tcp := &net.TCPConn{}
-	if got := bare(tls.Client(&dialed{Conn: tcp}, &tls.Config{MinVersion: tls.VersionTLS12})); got != tcp {
+	if got := underlying(tls.Client(&dialed{Conn: tcp}, &tls.Config{MinVersion: tls.VersionTLS12})); got != tcp {
 		t.Errorf("found %T, want the TCP connection", got)
 	}
 }

@@ -11,36 +11,39 @@ import (
 	"osgate/regionmap"
 )
 
-// discover finds the region of a store that nothing places, by asking all regions of its plane with the caller's own token. It comes after token,
-// policy and quota, because it asks upstream; the policy is asked again, because it has not seen the region.
+// discover finds the region of a store if neither the request nor the configuration
+// names it. It requests the store from all regions of the plane with the client's own
+// token. It runs after identification, policy and quota, because it sends upstream
+// requests; then it evaluates the policy again, now with the region.
 func (p *Proxy) discover(x *exchange) error {
 	if !x.undecided() {
 		return nil
 	}
-	if err := p.stand(x); err != nil {
+	if err := p.awaitUpstream(x); err != nil {
 		return err
 	}
 	location, err := p.Discovery.Find(x.r.Context(), x.location.Plane, x.op.Ref, x.rec.Principal, p.prober(x))
 	if err != nil {
 		return err
 	}
-	x.place(location)
+	x.setLocation(location)
 	return p.authorize(x)
 }
 
-// undecided reports whether the region of x has to be found out.
+// undecided reports whether the region of x is still unknown.
 func (x *exchange) undecided() bool { return x.discovered && x.location.Region == "" }
 
-// place notes where x goes.
-func (x *exchange) place(l regionmap.Location) {
+// setLocation sets the location of x.
+func (x *exchange) setLocation(l regionmap.Location) {
 	x.location = l
 	x.rec.Plane, x.rec.Region = l.Plane, l.Region
 }
 
-// prober returns the question for x's store, which may outlive x: others may wait for the answer when x's client has left.
+// prober returns the probe for x's store. It may run longer than x: others may wait for
+// its result when x's client has left.
 func (p *Proxy) prober(x *exchange) regionmap.Probe {
-	path, ref, authorization, via := x.op.StorePath(), x.ref(), x.token.Header(), via(x.r.ProtoMajor, x.r.ProtoMinor)
-	hash, client, interval := x.who.Hash, p.clientKey(x), x.interval()
+	path, ref, authorization, via := x.op.StorePath(), x.storeRef(), x.token.Header(), via(x.r.ProtoMajor, x.r.ProtoMinor)
+	hash, client, interval := x.identity.Hash, p.clientKey(x), x.interval()
 	return func(ctx context.Context, at regionmap.Location) (regionmap.Finding, error) {
 		if _, err := p.takeBudget(ctx, at, ref, p.MaxWait); err != nil {
 			return regionmap.Absent, err
@@ -50,29 +53,29 @@ func (p *Proxy) prober(x *exchange) regionmap.Probe {
 			return regionmap.Absent, fmt.Errorf("making a probe: %w", err)
 		}
 		r.Host = regionmap.Host(at)
-		r.URL = p.upstream(r.Host, path)
+		r.URL = p.targetURL(r.Host, path)
 		r.Header = http.Header{"Authorization": {authorization}, "Accept": {"application/json"}, "User-Agent": {pseudonym}, "Via": {via}}
 		answer, err := p.Transport.Shared.RoundTrip(r)
 		if err != nil {
 			return regionmap.Absent, fmt.Errorf("probing %s: %w", at, err)
 		}
-		_, _ = rewind(answer) // read to its end where it is short, so that the connection serves again
+		_, _ = bufferAnswer(answer) // read a short body to its end, so that the connection can be reused
 		_ = answer.Body.Close()
 		switch answer.StatusCode {
-		case http.StatusUnauthorized: // upstream knows better than what we hold of the token
+		case http.StatusUnauthorized: // upstream's answer overrides the identity stored for the token
 			p.Identity.Doubt(hash)
 			p.Cache.Revoke(ctx, hash)
 			return regionmap.Absent, fmt.Errorf("probing %s: %w", at, auth.ErrBadToken)
 		case http.StatusTooManyRequests:
 			pause := retryAfter(answer.Header, interval)
 			p.Pauses.Pause(client, pause, interval)
-			return regionmap.Absent, pushedBack(pause)
+			return regionmap.Absent, pausedByUpstream(pause)
 		}
 		return finding(at, answer.StatusCode)
 	}
 }
 
-// finding is what an answer to a probe says.
+// finding turns the status of a probe's answer into a finding.
 func finding(at regionmap.Location, status int) (regionmap.Finding, error) {
 	switch {
 	case status >= 200 && status < 300:
@@ -85,10 +88,11 @@ func finding(at regionmap.Location, status int) (regionmap.Finding, error) {
 	return regionmap.Absent, fmt.Errorf("probing %s: it answered %d", at, status)
 }
 
-// upstream returns the URL of a raw path at a host of the table.
-func (p *Proxy) upstream(host, path string) *url.URL {
-	// Opaque, because net/url would re-encode what it reads: it is written into the request line as it is. It begins with "/api/v1/" or
-	// "/accounts/", never with "//", which would make it an absolute form.
+// targetURL returns the URL of a raw path at an upstream host.
+func (p *Proxy) targetURL(host, path string) *url.URL {
+	// Opaque is written into the request line unchanged, while net/url would encode a
+	// path again. It begins with "/api/v1/" or "/accounts/", never with "//", which
+	// would make it an absolute form.
 	u := &url.URL{Scheme: "https", Host: host, Opaque: path}
 	if p.Override != nil {
 		u.Scheme, u.Host = p.Override.Scheme, p.Override.Host
@@ -96,8 +100,9 @@ func (p *Proxy) upstream(host, path string) *url.URL {
 	return u
 }
 
-// doubtPlace takes from an answer what it says of the place that discovery chose: where the store, or what is in it, is not, it may have gone.
-func (p *Proxy) doubtPlace(x *exchange, status int) {
+// forgetLocation removes a discovered location if the answer shows that the store, or
+// its content, is not there: it may have moved.
+func (p *Proxy) forgetLocation(x *exchange, status int) {
 	if !x.discovered {
 		return
 	}

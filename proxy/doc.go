@@ -1,8 +1,11 @@
-// Package proxy is the life of a request: locate, identify, authorize, limit, answer, forward, and at the end, always, record.
+// Package proxy handles a request from start to end: locate, identify, authorize,
+// limit, answer, forward, and in every case record.
 //
-// The idea a reader needs: [Proxy.serve] is that line, and every decision is made before anything is forwarded. A stage is a method in a file of
-// its own; what one learns the next finds in the exchange, which is passed along and not hidden in a context. An error from any stage is turned into
-// an answer in one place, refuse.go. Forwarding is [httputil.ReverseProxy], whose hooks copy and never decide.
+// [Proxy.serve] calls these stages in order, and every decision is made before the
+// request is forwarded. A stage is a method in a file of its own. Its results are
+// fields of the exchange, which is a parameter of every stage and not hidden in a
+// context. An error from any stage becomes an answer in one place, refuse.go.
+// [httputil.ReverseProxy] forwards; its hooks copy and make no decision.
 //
-// The capabilities themselves live in other packages; this one only calls them in order.
+// The features themselves are in other packages; this one only calls them in order.
 package proxy

@@ -17,68 +17,70 @@ import (
 	"osgate/regionmap"
 )
 
-// exchange is one request and its answer in our hands: what each stage learned, for those after it. It belongs to the goroutine that serves it.
+// exchange is one request with its answer: each stage stores its results here for the
+// next ones. It belongs to the goroutine that serves it.
 type exchange struct {
 	w   *responseWriter
 	r   *http.Request
 	rec record.Exchange
 
-	client netip.Addr // where the request comes from, behind the proxies that are believed
-	slot   slot       // what it holds of the proxy's room
+	client netip.Addr // the client's address, behind the trusted proxies
+	slot   slot
 
 	// locate
-	path, query string // raw, without the gateway's prefix
-	asks        bool   // there is a "?", maybe with nothing behind it
+	path, query string // raw, without the gateway's path prefix
+	forceQuery  bool   // the target has a "?", even if the query is empty
 	op          objectstore.Operation
 	call        auth.Call
-	location    regionmap.Location // Region is empty for what belongs to a plane alone, and until discover has found it
-	discovered  bool               // nothing but discovery says where it is
+	location    regionmap.Location // Region is empty if only the plane matters, and until discover has found it
+	discovered  bool               // only discovery finds the region
 
 	// identify
-	token  auth.Token
-	who    auth.Identity
-	caller string // of an Access Management call: whom it counts for
+	token    auth.Token
+	identity auth.Identity
+	caller   string // of an Access Management call: the token or address that it counts for
 
 	// limit
 	quota  ratelimit.Quota
 	result ratelimit.Result
 
-	// upstream's own 429s: how many, when the first came, and what had been waited before
-	pushedBack  int
-	pushedAt    time.Time
-	spentBefore time.Duration
+	// upstream's own 429s: their number, when the first arrived, and the time waited
+	// before
+	upstream429s    int
+	first429At      time.Time
+	waitedBefore429 time.Duration
 
 	// answer
 	question cache.Question
-	look     *cache.Search // what the cache was asked ahead; nil: nothing
+	search   *cache.Search // the prepared cache lookup; nil: no lookup
 	status   cache.Status
 	fill     *cache.Fill
-	sent     time.Time               // when upstream was asked
-	answered bool                    // by us; nothing is forwarded
-	over     chan<- *record.Exchange // whoever refreshes what x was served takes its record here; nil: nobody does
-	stale    *cache.Result           // stands in for an answer that failed; nil: nothing does
+	sent     time.Time               // when the latest attempt was sent
+	answered bool                    // by the gateway itself; the request is not forwarded
+	recordTo chan<- *record.Exchange // receives the record of x when a refresh follows it; nil: no refresh
+	stale    *cache.Result           // stored answer that replaces one that failed; nil: none
 
 	// forward
-	admission regionmap.Admission
-	passing   bool // a call that spends the plane's allowance is under way
-	body      *requestBody
-	judge     *judging // of a body that is too long to be judged before it is sent; nil: not needed
-	mark      *cache.Mark
-	lease     *lease // of mark
-	reply     *replyBody
-	failure   error // why upstream gave no answer
+	admission     regionmap.Admission
+	usesAllowance bool // a call is under way that uses the plane's allowance
+	body          *requestBody
+	judging       *judging // of a body too long to be judged before it is sent; nil: not needed
+	mark          *cache.Mark
+	lease         *lease // of mark
+	reply         *replyBody
+	failure       error // why there was no answer from upstream
 
-	connected atomic.Bool // a request had a connection to upstream: bytes may have left
+	connected atomic.Bool // a request had a connection to upstream: bytes may have been sent
 
-	origins    bool   // there are pages of other origins that may call
-	origin     string // of the page that called, if it may
-	unrecorded bool   // a probe, which nobody keeps account of
+	origins    bool   // OSGATE_CORS_ORIGINS lists at least one origin
+	origin     string // of the page that sent the request, if it is allowed
+	unrecorded bool   // a health probe: no record is kept
 
-	closing bool // have the client close its connection
-	severed bool // there is no room for an answer: the connection, or the stream, ends
-	timing  bool // tell the client each stage's time
-	stage   record.Stage
-	entered time.Time
+	closing  bool // make the client close its connection
+	noAnswer bool // end the connection or the stream without an answer
+	timing   bool // send Server-Timing
+	stage    record.Stage
+	entered  time.Time
 }
 
 // begin starts an exchange.
@@ -97,26 +99,26 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x.origins, x.origin = len(p.Origins) > 0, p.allowedOrigin(r.Header)
 	x.body = newRequestBody(w, withDeclaredLength(r), p.MaxBody)
 	x.w.body = x.body
-	x.ready()
+	x.takeDeadlines()
 	return x
 }
 
 // declineUpgrade ignores the offer of another protocol, as any server may (RFC 9110
-// section 7.8): the request is served in the protocol that it came in. ReverseProxy would
-// pass the offer on, or refuse one that it cannot read.
+// section 7.8): the request is served in the protocol that it arrived in. ReverseProxy
+// would forward the offer, or refuse one that it cannot parse.
 func declineUpgrade(h http.Header) {
 	delete(h, "Upgrade")
 	delete(h, "Http2-Settings")
 }
 
-// ready takes the deadlines of the exchange and the order of reading and writing into the
-// gateway's own hands. Without full duplex net/http reads what is left of a request before
-// it writes the answer, and without a deadline.
-func (x *exchange) ready() {
+// takeDeadlines makes the gateway, and not net/http, set the deadlines of the exchange
+// and decide in which order to read and write. Without full duplex net/http reads the
+// rest of a request before it writes the answer, and without a deadline.
+func (x *exchange) takeDeadlines() {
 	conn := http.NewResponseController(x.w)
-	disarm(conn, x.r)
+	clearDeadlines(conn, x.r)
 	if x.body.pending() {
-		_ = conn.EnableFullDuplex() // a connection that has none (a test's) needs none
+		_ = conn.EnableFullDuplex() // fails for a test's connection, which does not need it
 	}
 }
 
@@ -129,7 +131,7 @@ func peer(r *http.Request) string {
 	return host
 }
 
-// enter notes that s begins and the stage before it is over.
+// enter records that stage s begins and that the stage before it has ended.
 func (x *exchange) enter(s record.Stage) {
 	now := time.Now()
 	x.rec.Stages[x.stage] += now.Sub(x.entered)
@@ -137,8 +139,9 @@ func (x *exchange) enter(s record.Stage) {
 	x.rec.Walk.Enter(s, now.Sub(x.rec.Start))
 }
 
-// left reports whether the client went away.
+// left reports whether the client has closed its connection or stream.
 func (x *exchange) left() bool { return x.r.Context().Err() == context.Canceled }
 
-// objectStore reports whether the exchange is an Object Store operation: what is limited, cached and counted.
+// objectStore reports whether the exchange is an Object Store operation. Only those are
+// limited, cached and counted.
 func (x *exchange) objectStore() bool { return x.rec.Surface == record.SurfaceObjectStore }

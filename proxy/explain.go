@@ -14,7 +14,8 @@ import (
 	"osgate/ratelimit"
 )
 
-// Explanation is what the gateway would do with a request, as far as that can be known without sending anything.
+// Explanation describes how the gateway would handle a request, as far as that can be
+// known without sending it.
 type Explanation struct {
 	Operation    string // "getKey"
 	Organization string
@@ -23,31 +24,32 @@ type Explanation struct {
 	Partition    string
 	Key          string
 	Location     string // "us/us-east-1", or a plane alone
-	Upstream     string // URL that would be asked, empty where we answer ourselves; the host is that of the Host header
-	Quota        string // rate and burst, empty where nothing is charged
-	QuotaWarning string // how many may come in the first period after a rest, empty where that is no more than the rate
+	Upstream     string // URL of the upstream request, empty if the gateway answers itself; its host is that of the Host header
+	Quota        string // rate and burst, empty if no quota is charged
+	QuotaWarning string // number of requests permitted in the first period after a rest, empty if that is at most the rate
 	QuotaKey     string
 	Cache        string // "10s", "never"
 	CacheKey     string
-	CachePast    string // why it would go past the cache all the same: "no-cache", "write-in-flight", …; empty where it would not
-	Epoch        string // the first digits of the epoch that entries are stored under; empty where it is not known
-	Generations  string // of what the answer depends on: "store 0a1b2c3d, partition -, key 4e5f6071"; "-": it has none yet
-	Rule         string // id of the policy's rule that decides, empty without a policy
-	Facts        string // what the rule may depend on that only a real request tells: "environmentType, headers"
-	Refused      string // why it would be refused, empty where it would not
+	CachePast    string // why it would bypass the cache: "no-cache", "write-in-flight", …; empty if it would not
+	Epoch        string // the first digits of the epoch of stored entries; empty if it is unknown
+	Generations  string // of the resources that the answer depends on: "store 0a1b2c3d, partition -, key 4e5f6071"; "-": no generation yet
+	Rule         string // id of the rule that decides, empty without a policy
+	Facts        string // facts that the rule may read and only a real request has: "environmentType, headers"
+	Refused      string // why it would be refused, empty if it would not be
 	Code         string
 	Status       int
 }
 
-// Explain tells what would become of r if client (a client ID, or "user:<id>") sent it. It sends and charges nothing; the generations are read where
-// replicas share them.
+// Explain returns how r would be handled if client (a client ID, or "user:<id>") sent
+// it. It forwards and charges nothing; generations are read from where replicas share
+// them.
 func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 	x := &exchange{r: r}
 	if err := p.locate(x); err != nil {
 		refused := refusalOf(err)
 		return Explanation{Refused: refused.detail, Code: string(refused.code), Status: answers[refused.code].status}
 	}
-	x.who = auth.Identity{Principal: named(client, x.location.Plane, x.op.Ref.Organization)}
+	x.identity = auth.Identity{Principal: principalNamed(client, x.location.Plane, x.op.Ref.Organization)}
 	ref := x.op.Ref
 	e := Explanation{
 		Operation: x.rec.Operation, Organization: ref.Organization, Environment: ref.Environment, Store: ref.Store, Partition: ref.Partition, Key: ref.Key,
@@ -69,8 +71,8 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 	if !x.objectStore() {
 		return e
 	}
-	if quota := p.Quota(x.who.Name()); quota.Rate > 0 {
-		e.Quota, e.QuotaKey = fmt.Sprintf("%d in %s, burst %d", quota.Rate, quota.Period, quota.Burst), ratelimit.Key(x.location.Plane, x.who.Name())
+	if quota := p.Quota(x.identity.Name()); quota.Rate > 0 {
+		e.Quota, e.QuotaKey = fmt.Sprintf("%d in %s, burst %d", quota.Rate, quota.Period, quota.Burst), ratelimit.Key(x.location.Plane, x.identity.Name())
 		switch {
 		case quota.Algorithm == ratelimit.AlgorithmWindow:
 			e.Quota = fmt.Sprintf("%d in any %s", quota.Rate, quota.Period)
@@ -86,8 +88,8 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 	return e
 }
 
-// named is the principal of that name, a member of organization.
-func named(name, plane, organization string) *auth.Principal {
+// principalNamed returns the principal with that name, a member of organization.
+func principalNamed(name, plane, organization string) *auth.Principal {
 	p := &auth.Principal{Plane: plane, Client: name, Organizations: []string{organization}}
 	if user, ok := strings.CutPrefix(name, "user:"); ok {
 		p.Client, p.User = "", user
@@ -95,15 +97,16 @@ func named(name, plane, organization string) *auth.Principal {
 	return p
 }
 
-// explainPolicy tells which rule decides about x as far as it is known: without its body and its address, and without asking the control plane.
+// explainPolicy returns the policy's decision about x and whether there is a policy. It
+// uses neither the body nor the client address, and does not call the control plane.
 func (p *Proxy) explainPolicy(x *exchange, e *Explanation) (d policy.Decision, ruled bool) {
 	rules := p.Policy.Rules()
 	if rules == nil || x.call != 0 {
 		return d, false
 	}
-	needs := rules.NeedsFor(x.op, x.who.Principal)
+	needs := rules.NeedsFor(x.op, x.identity.Principal)
 	facts := policy.Request{
-		Principal: x.who.Principal, Operation: x.op, Plane: x.location.Plane, Region: x.location.Region, ValueBytes: x.r.ContentLength, TTLSeconds: -1,
+		Principal: x.identity.Principal, Operation: x.op, Plane: x.location.Plane, Region: x.location.Region, ValueBytes: x.r.ContentLength, TTLSeconds: -1,
 		Headers: headersOf(x, needs.Headers), Time: time.Now(), SourceIP: netip.IPv4Unspecified(),
 	}
 	d = p.decide(x, rules.Decide, facts)
@@ -112,7 +115,8 @@ func (p *Proxy) explainPolicy(x *exchange, e *Explanation) (d policy.Decision, r
 	return d, true
 }
 
-// missing are the facts of needs that only a real request tells. A length that the request names is no such fact.
+// missing returns those facts of needs that only a real request has. A length that the
+// request declares is known.
 func (x *exchange) missing(needs policy.Needs) (facts []string) {
 	if needs.Region && x.undecided() {
 		facts = append(facts, "region")
@@ -132,7 +136,8 @@ func (x *exchange) missing(needs policy.Needs) (facts []string) {
 	return facts
 }
 
-// explainCache tells how the cache would look for x. Where the generations cannot be read, that is what it would go past the cache for.
+// explainCache adds how the cache would look up x. If the generations cannot be read,
+// CachePast gives that as the reason.
 func (p *Proxy) explainCache(x *exchange, e *Explanation) {
 	q := cache.Question{Location: x.location.String(), Operation: x.op, Scope: p.scope(x), Header: x.r.Header}
 	c, _ := p.Cache.Explain(x.r.Context(), q)
@@ -147,7 +152,7 @@ func (p *Proxy) explainCache(x *exchange, e *Explanation) {
 	e.Generations = strings.Join(all, ", ")
 }
 
-// upstreamURL prints what rewrite sends.
+// upstreamURL returns the URL that rewrite would send to.
 func (p *Proxy) upstreamURL(x *exchange) string {
 	u := "https://" + p.host(x) + x.upstreamPath()
 	if x.query != "" {

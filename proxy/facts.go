@@ -7,21 +7,22 @@ import (
 	"osgate/policy"
 )
 
-// facts gathers what the rules that apply to x read, and no more than that: a fact that no rule asks for costs nothing.
+// facts returns the facts about x that the applicable rules read, and no other: a fact
+// that no rule reads costs nothing.
 func (p *Proxy) facts(x *exchange, rules *policy.Rules) (policy.Request, error) {
 	needs := rules.NeedsOf(x.op)
 	r := p.bodiless(x, needs)
 	return r, x.bodyFacts(&r, needs)
 }
 
-// bodiless gathers what can be said of x without its body.
+// bodiless returns the facts about x that do not need its body.
 func (p *Proxy) bodiless(x *exchange, needs policy.Needs) policy.Request {
 	r := policy.Request{
-		Principal: x.who.Principal, Operation: x.op, Plane: x.location.Plane, Region: x.location.Region,
+		Principal: x.identity.Principal, Operation: x.op, Plane: x.location.Plane, Region: x.location.Region,
 		ValueBytes: x.r.ContentLength, TTLSeconds: -1, SourceIP: x.client, Time: x.rec.Start,
 	}
 	if needs.EnvironmentType && x.op.Ref.Environment != "" && p.Environments != nil {
-		r.EnvironmentType = p.Environments.Type(x.r.Context(), x.who, x.token, x.op.Ref.Organization, x.op.Ref.Environment)
+		r.EnvironmentType = p.Environments.Type(x.r.Context(), x.identity, x.token, x.op.Ref.Organization, x.op.Ref.Environment)
 	}
 	if len(needs.Headers) > 0 {
 		r.Headers = headersOf(x, needs.Headers)
@@ -29,7 +30,8 @@ func (p *Proxy) bodiless(x *exchange, needs policy.Needs) policy.Request {
 	return r
 }
 
-// bodyFacts adds to r what rules read of x's body. It waits for the client to send its beginning.
+// bodyFacts adds to r the facts about x's body that rules read. It waits until the
+// client has sent the beginning of the body.
 func (x *exchange) bodyFacts(r *policy.Request, needs policy.Needs) error {
 	if needs.Value {
 		head, err := x.valueHead(needs)
@@ -44,8 +46,9 @@ func (x *exchange) bodyFacts(r *policy.Request, needs policy.Needs) error {
 	return nil
 }
 
-// headersOf returns those of the named headers that x has, by their names in lower case. A header that came more than once is told as RFC 9110 section
-// 5.3 joins it. Host is one too, though net/http keeps it apart.
+// headersOf returns those of the named headers that x has, by their names in lower
+// case. Several values of a header are joined as RFC 9110 section 5.3 defines. Host is
+// included, although net/http stores it separately.
 func headersOf(x *exchange, names []string) map[string]string {
 	headers := make(map[string]string, len(names))
 	for _, name := range names {
@@ -58,29 +61,30 @@ func headersOf(x *exchange, names []string) map[string]string {
 	return headers
 }
 
-// decide asks ask, a method of the rules, about x. Where nothing but discovery can tell the region, what is permitted in any region of the plane may be
-// looked for: the region that is found is judged again.
-func (p *Proxy) decide(x *exchange, ask func(policy.Request) policy.Decision, r policy.Request) (d policy.Decision) {
+// decide calls evaluate, a method of the rules, for x. If only discovery can find the
+// region, a request is permitted here if it would be permitted in any region of the
+// plane: the policy is evaluated again for the region that is found.
+func (p *Proxy) decide(x *exchange, evaluate func(policy.Request) policy.Decision, r policy.Request) (d policy.Decision) {
 	if !x.undecided() {
-		return ask(r)
+		return evaluate(r)
 	}
 	for _, end := range p.Regions.Allowed() {
 		if end.Plane != x.location.Plane {
 			continue
 		}
 		r.Region = end.Region
-		if d = ask(r); d.Allowed {
+		if d = evaluate(r); d.Allowed {
 			break
 		}
 	}
 	return d
 }
 
-// watch makes the rules decide again while the body streams. A body is cut if it has an
-// unknown length and grows beyond a permitted size, or if its end changes its type to
-// one that is not permitted.
-func (x *exchange) watch(rules *policy.Rules, r policy.Request) {
-	x.follow(rules, r)
+// redecideWhileStreaming makes the rules decide again while the body streams. A body is
+// cut if it has an unknown length and grows beyond a permitted size, or if its end
+// changes its type to one that is not permitted.
+func (x *exchange) redecideWhileStreaming(rules *policy.Rules, r policy.Request) {
+	x.redecideAtEnd(rules, r)
 	if x.r.ContentLength >= 0 || !rules.NeedsOf(x.op).ValueBytes {
 		return
 	}
@@ -88,7 +92,7 @@ func (x *exchange) watch(rules *policy.Rules, r policy.Request) {
 		r := r
 		r.ValueBytes, r.Time = bytes, time.Now()
 		d := rules.Decide(r)
-		x.body.judged(d)
+		x.body.keepDecision(d)
 		if !d.Allowed {
 			return refusal{code: codeTooLarge, detail: d.Reason, rule: d.Rule}
 		}
@@ -96,15 +100,16 @@ func (x *exchange) watch(rules *policy.Rules, r policy.Request) {
 	}
 }
 
-// reconsider notes what the rules said last of a body that they saw grow: what they say of all of it is what counts.
-func (x *exchange) reconsider() {
-	if d := x.body.verdict(); d != nil {
-		x.note(d)
+// recordLastDecision records the latest decision about a body that was judged while it
+// streamed: the one about the longest part counts.
+func (x *exchange) recordLastDecision() {
+	if d := x.body.lastDecision(); d != nil {
+		x.recordDecision(d)
 	}
 }
 
-// note records what the rules said beside what they decided.
-func (x *exchange) note(d *policy.Decision) {
+// recordDecision records the shadow denials and the rule errors of a decision.
+func (x *exchange) recordDecision(d *policy.Decision) {
 	x.rec.Shadow = ids(d.Shadow, func(s policy.Denial) string { return s.Rule })
 	x.rec.PolicyErrors = ids(d.Errors, func(e policy.RuleError) string { return e.Rule })
 }

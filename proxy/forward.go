@@ -14,19 +14,20 @@ import (
 	"osgate/regionmap"
 )
 
-// forward asks upstream and copies its answer back. A write is marked in the cache before it goes, so that no read can answer from before it.
+// forward sends the request upstream and copies the answer back. A write is marked in
+// the cache before it is sent, so that no read gets an answer from before the write.
 func (p *Proxy) forward(x *exchange) (err error) {
 	x.enter(record.StageForward)
-	defer func() { x.settle(err) }()
+	defer func() { x.finishCache(err) }()
 	if err := x.awaitEnd(); err != nil {
 		return err
 	}
-	defer p.passed(x, nil) // for a call that was never answered
+	defer p.endCall(x, nil) // for a call without an answer
 	if x.failure = p.admitRegion(x); x.failure != nil {
-		return p.excuse(x)
+		return p.fallBack(x)
 	}
 	defer func() { x.admission.Done(time.Now()) }()
-	if err := p.spend(x); err != nil {
+	if err := p.chargeUpstream(x); err != nil {
 		return err
 	}
 	ctx, cancel := x.upstreamContext()
@@ -44,30 +45,32 @@ func (p *Proxy) forward(x *exchange) (err error) {
 		Transport:      &attempts{proxy: p, exchange: x},
 		BufferPool:     &p.buffers,
 		ModifyResponse: func(answer *http.Response) error { return p.relay(ctx, x, answer) },
-		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failure = x.explain(ctx, err) },
+		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failure = x.failureOf(ctx, err) },
 		ErrorLog:       silent,
 	}
 	forwarder.ServeHTTP(x.w, r)
-	return p.excuse(x)
+	return p.fallBack(x)
 }
 
-// silent swallows what ReverseProxy says of copies that were cut; record tells it, once.
+// silent discards ReverseProxy's messages about copies that were cut; record reports
+// them, once.
 var silent = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 
 // markWrite marks a write in the cache before it is sent, and holds the mark until the
-// exchange has concluded. A write whose mark is lost is cut by cancel.
+// exchange has concluded. If the mark is lost, cancel cuts the write.
 func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err error) {
 	if !x.objectStore() || !x.op.Writes() {
 		return nil
 	}
-	// Our validators are weak, and If-Match compares strongly (RFC 9110 section 13.1.1): they can match nothing.
+	// Our validators are weak, and If-Match compares strongly (RFC 9110 section
+	// 13.1.1): they never match.
 	if lines := x.r.Header["If-Match"]; len(lines) > 0 && len(cache.StripOwnETags(lines)) == 0 {
 		return refusal{
 			code: codeBadRequest, status: http.StatusPreconditionFailed, title: "Precondition failed",
 			detail: "If-Match holds a validator of this gateway's cache, which guards no write",
 		}
 	}
-	if err = p.estrange(x); err != nil {
+	if err = p.limitStranger(x); err != nil {
 		return err
 	}
 	if x.mark, err = p.Cache.Mark(x.r.Context(), x.question, time.Now()); err != nil {
@@ -78,13 +81,14 @@ func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err erro
 	}
 	x.lease = holdMark(x.r.Context(), x.mark, p.Timeout, func() {
 		cancel(errUnrenewed)
-		x.body.interrupt() // net/http waits for its read of the body
+		x.body.interrupt() // net/http waits until its read of the body returns
 	})
 	return nil
 }
 
-// upstreamContext is the context of the upstream request. A read ends when its client leaves and nobody else waits for it; a write whose bytes may
-// have left is carried to its answer, so that its outcome is known.
+// upstreamContext returns the context of the upstream request. A read ends when its
+// client leaves and no other request waits for it. A write that may have been sent
+// continues until its answer arrives, so that its outcome is known.
 func (x *exchange) upstreamContext() (context.Context, context.CancelCauseFunc) {
 	parent := x.r.Context()
 	switch {
@@ -102,16 +106,17 @@ func (x *exchange) upstreamContext() (context.Context, context.CancelCauseFunc) 
 	return context.WithCancelCause(parent)
 }
 
-// rewrite makes the upstream request: the location's host, the path's bytes as received, and the headers that are known.
+// rewrite makes the upstream request: the location's host, the path's bytes as
+// received, and the headers of the allow list.
 func (p *Proxy) rewrite(x *exchange, pr *httputil.ProxyRequest) {
 	pr.Out.Host = p.host(x)
-	pr.Out.URL = p.upstream(pr.Out.Host, x.upstreamPath())
-	pr.Out.URL.RawQuery, pr.Out.URL.ForceQuery = x.query, x.asks
+	pr.Out.URL = p.targetURL(pr.Out.Host, x.upstreamPath())
+	pr.Out.URL.RawQuery, pr.Out.URL.ForceQuery = x.query, x.forceQuery
 	pr.Out.Header = x.outHeader()
 	pr.Out.Trailer = nil
 }
 
-// upstreamPath returns the raw path to ask upstream for.
+// upstreamPath returns the raw path of the upstream request.
 func (x *exchange) upstreamPath() string {
 	if x.call != 0 {
 		return x.path
@@ -119,7 +124,7 @@ func (x *exchange) upstreamPath() string {
 	return x.op.Path()
 }
 
-// host returns the upstream host of an exchange, out of the table.
+// host returns the upstream host of an exchange, from the region map.
 func (p *Proxy) host(x *exchange) string {
 	if x.call != 0 {
 		return regionmap.AccountsHost(x.location.Plane)
@@ -127,11 +132,12 @@ func (p *Proxy) host(x *exchange) string {
 	return regionmap.Host(x.location)
 }
 
-// unsentTitle is the title of a refused write of which upstream has got nothing.
+// unsentTitle is the title of a refused write of which no byte was sent upstream.
 const unsentTitle = "Write not sent"
 
-// unrenewed refuses a write that was cut because its mark could not be renewed. A 503 means
-// that nothing was sent; what was sent may have taken effect.
+// unrenewed returns the refusal of a write that was cut because its mark could not be
+// renewed. A 503 means that nothing was sent. A write that was sent may have taken
+// effect.
 func (x *exchange) unrenewed() error {
 	if x.rec.UpstreamAttempts == 0 {
 		return refusal{
@@ -145,8 +151,9 @@ func (x *exchange) unrenewed() error {
 	}
 }
 
-// explain finds out why upstream gave no answer: the client's body, the client's leaving, lateness, or upstream itself.
-func (x *exchange) explain(ctx context.Context, err error) error {
+// failureOf returns why there was no answer from upstream: an error of the client's
+// body, a client that left, a timeout, or an error of upstream.
+func (x *exchange) failureOf(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errUnrenewed) {
 		return x.unrenewed()
 	}
@@ -181,10 +188,11 @@ func (x *exchange) explain(ctx context.Context, err error) error {
 	return refusal{code: codeUpstreamUnreachable, detail: "Object Store could not be reached or broke off", cause: err}
 }
 
-// settle ends what the exchange holds in the cache, with whatever is known of the outcome; err is why there was no answer. Most is done already
-// when the answer's last byte was read.
-func (x *exchange) settle(err error) {
-	if err == nil { // what was stale stood in for it
+// finishCache ends the exchange's fill and mark, with the outcome as far as it is
+// known; err is the reason if there was no answer. After a complete answer replyBody
+// has already done most of it.
+func (x *exchange) finishCache(err error) {
+	if err == nil { // a stale entry was served instead
 		err = x.failure
 	}
 	if x.fill != nil && err != nil {
@@ -194,14 +202,15 @@ func (x *exchange) settle(err error) {
 		x.reply.finish(false)
 		return
 	}
-	if x.mark != nil && !x.connected.Load() { // a write that was never sent will never be done
+	if x.mark != nil && !x.connected.Load() { // a write that was never sent has no effect
 		x.mark.Done(cache.Refused)
 		x.mark = nil
 	}
 	x.conclude(false, 0)
 }
 
-// conclude gives the fill and the mark their outcome, once. Complete says that the answer was read to its end.
+// conclude reports the outcome to the fill and the mark, once. Complete means that the
+// end of the answer was read.
 func (x *exchange) conclude(complete bool, status int) {
 	if x.fill != nil {
 		x.fill.Close(complete)

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// framed refuses a request whose end or target two servers can read differently. The
-// connection of such an HTTP/1 request is closed (RFC 9112 section 6.1).
-func (p *Proxy) framed(x *exchange) error {
+// checkFraming refuses a request whose end or target two servers can read differently.
+// The connection of such an HTTP/1 request is closed (RFC 9112 section 6.1).
+func (p *Proxy) checkFraming(x *exchange) error {
 	switch {
 	case p.Ambiguous != nil && p.Ambiguous(x.r):
 		x.closing = true
 		return refusal{code: codeBadRequest, detail: ambiguousDetail}
-	case strings.ContainsAny(x.r.RequestURI, " #"): // in HTTP/1 a space cannot come so far
+	case strings.ContainsAny(x.r.RequestURI, " #"): // in HTTP/1 net/http has refused a space
 		return refusal{code: codeBadPath, detail: "the request target holds a space or #, which must be percent-encoded"}
 	case x.r.ProtoMajor == 2 && !lengthHolds(x.r):
 		return refusal{code: codeBadRequest, detail: "Content-Length is not the length of the request body"}
@@ -23,13 +23,13 @@ func (p *Proxy) framed(x *exchange) error {
 	return nil
 }
 
-// ambiguousDetail is what the client of an ambiguous request reads.
+// ambiguousDetail is the detail of the refusal of an ambiguous request.
 const ambiguousDetail = "a request may not have both Transfer-Encoding and Content-Length, and none of HTTP/1.0 may have Transfer-Encoding"
 
 // lengthHolds reports whether the Content-Length of an HTTP/2 request can be that of
-// its body, as far as its header section shows (RFC 9113 section 8.1.1). net/http takes
-// the first of several values, counts one that is no number as 0, and overlooks one
-// that is wrong where the header section ends the request: it says 0 then.
+// its body, as far as its header section shows (RFC 9113 section 8.1.1). net/http uses
+// the first of several values, reads a value that is no number as 0, and ignores a
+// wrong value if the header section ends the request: its ContentLength is 0 then.
 func lengthHolds(r *http.Request) bool {
 	values, declared := r.Header["Content-Length"]
 	if !declared {
@@ -55,17 +55,17 @@ func (x *exchange) awaitEnd() error {
 	return nil
 }
 
-// declaredBody is the body of an HTTP/2 request that declares its length. It gives the
-// last bytes only once the client has ended the request, so that no request goes
-// upstream complete whose client sends more than it declared (RFC 9113 section 8.1.1);
-// net/http refuses the bytes that are too many.
+// declaredBody is the body of an HTTP/2 request that declares its length. It returns
+// the last bytes only after the client has ended the request. So a request is never
+// complete upstream if its client sends more than it declared (RFC 9113 section 8.1.1);
+// net/http refuses the surplus bytes.
 type declaredBody struct {
 	io.ReadCloser
-	left int64
+	remaining int64
 }
 
-// withDeclaredLength returns r with a body that is held to its declared length where
-// net/http alone does not hold it.
+// withDeclaredLength returns r with a body that must have its declared length, if
+// net/http alone does not enforce that.
 func withDeclaredLength(r *http.Request) *http.Request {
 	if r.ProtoMajor == 2 && r.ContentLength > 0 {
 		r.Body = &declaredBody{r.Body, r.ContentLength}
@@ -76,16 +76,16 @@ func withDeclaredLength(r *http.Request) *http.Request {
 // Read implements [io.Reader].
 func (b *declaredBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.left -= int64(n)
-	if b.left > 0 || err != nil {
-		return n, err //nolint:wrapcheck // the request's own
+	b.remaining -= int64(n)
+	if b.remaining > 0 || err != nil {
+		return n, err //nolint:wrapcheck // net/http's own error
 	}
 	var more [1]byte
 	for err == nil {
 		_, err = b.ReadCloser.Read(more[:])
 	}
 	if !errors.Is(err, io.EOF) {
-		return 0, err //nolint:wrapcheck // the request's own
+		return 0, err //nolint:wrapcheck // net/http's own error
 	}
 	return n, io.EOF
 }

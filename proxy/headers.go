@@ -12,15 +12,14 @@ import (
 	"osgate/regionmap"
 )
 
-// toUpstream lists the request headers that go upstream as the client sent them. Other
-// headers are not sent: a list of harmful headers would never be complete. Each of them
-// could change the answer. Those in [cache.ChoosingHeaders] are part of a cache entry's
-// name, and notChoosing gives the reason why the others are not. Accept-Encoding is
-// missing on purpose: bodies are identity, and every client can read the cached bytes.
+// toUpstream lists the request headers that are sent upstream unchanged. No other
+// header is sent: a list of harmful headers would never be complete. Each of them could
+// change the answer. Those in [cache.ChoosingHeaders] are part of a cache entry's key,
+// and notChoosing gives the reason why the others are not. Accept-Encoding is missing
+// on purpose: bodies are identity, and every client can read the cached bytes.
 var toUpstream = slices.Concat(cache.ChoosingHeaders, notChoosing)
 
-// notChoosing lists the headers of toUpstream that are not part of a cache entry's
-// name.
+// notChoosing lists the headers of toUpstream that are not part of a cache entry's key.
 var notChoosing = []string{
 	"If-Match",                            // its request is never answered from the cache, and its answer is never stored
 	"If-None-Match",                       // chooses between 200 and 304, and no 304 is stored
@@ -52,14 +51,14 @@ func (x *exchange) outHeader() http.Header {
 	}
 	x.traceContext(out)
 	x.credentials(out)
-	x.way(out)
+	x.setVia(out)
 	return out
 }
 
-// way sets Via and Forwarded. A read whose answer may serve other clients does not
+// setVia sets Via and Forwarded. A read whose answer may serve other clients does not
 // identify its own client: upstream could use these headers in the answer, and their
-// values vary too much for an entry's name.
-func (x *exchange) way(out http.Header) {
+// values vary too much for an entry's key.
+func (x *exchange) setVia(out http.Header) {
 	if x.question.Shared && x.fill != nil {
 		out["Via"], out["Forwarded"] = []string{via(1, 1)}, []string{"for=unknown"}
 		return
@@ -68,8 +67,9 @@ func (x *exchange) way(out http.Header) {
 	out["Forwarded"] = []string{x.forwarded()}
 }
 
-// credentials sets exactly one Authorization: the token that was validated, so that nothing a client says of the header ("Connection: Authorization")
-// can take it away or double it; for Access Management calls the one credential that came.
+// credentials sets exactly one Authorization: the token that was validated. No other
+// header of the client ("Connection: Authorization") can remove or duplicate it. An
+// Access Management call keeps the one Authorization that it has.
 func (x *exchange) credentials(out http.Header) {
 	if x.call == 0 {
 		out.Set("Authorization", x.token.Header())
@@ -80,7 +80,7 @@ func (x *exchange) credentials(out http.Header) {
 	}
 }
 
-// via is our own Via (RFC 9110 section 7.6.3) for a message that came in this version.
+// via returns our own Via (RFC 9110 section 7.6.3) for a message of this HTTP version.
 func via(major, minor int) string {
 	switch {
 	case major >= 2:
@@ -91,7 +91,8 @@ func via(major, minor int) string {
 	return "1.1 " + pseudonym
 }
 
-// forwarded says who asked (RFC 7239). Of what a request says of those before it, only the word of proxies that are believed is passed on.
+// forwarded returns the value of Forwarded (RFC 7239): the client's address, the host
+// and the protocol. Only trusted proxies can change the address.
 func (x *exchange) forwarded() string {
 	proto := "http"
 	if x.r.TLS != nil {
@@ -107,7 +108,8 @@ func (x *exchange) forwarded() string {
 	return fmt.Sprintf(`for=%s;host=%s;proto=%s`, quoted(node), quoted(x.r.Host), proto)
 }
 
-// quoted writes s as a quoted-string (RFC 9110 section 5.6.4), without what could end it.
+// quoted returns s as a quoted-string (RFC 9110 section 5.6.4), without characters that
+// could end it.
 func quoted(s string) string {
 	return `"` + strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' || r == '\\' {
@@ -140,7 +142,8 @@ var forRecipients = []string{
 	"Warning", "Www-Authenticate",
 }
 
-// toClient frees an upstream answer's header of what is not for the client. An unknown header stays: it may carry a confirmation id.
+// toClient removes from an upstream answer the headers that are not for the client. An
+// unknown header stays: it may contain a confirmation id.
 func (x *exchange) toClient(h http.Header) {
 	h.Del("Server")
 	if !x.call.Mints() {
@@ -148,7 +151,8 @@ func (x *exchange) toClient(h http.Header) {
 	}
 }
 
-// ourHeaders adds what every answer of ours and of upstream's carries, live values, never stored ones.
+// ourHeaders adds the headers that every answer has, ours and upstream's: current
+// values, never stored ones.
 func (x *exchange) ourHeaders(h http.Header) {
 	h.Set("X-Request-Id", x.rec.ID)
 	h.Add("Via", via(x.r.ProtoMajor, x.r.ProtoMinor))
@@ -157,12 +161,12 @@ func (x *exchange) ourHeaders(h http.Header) {
 	} else if x.location.Plane != "" {
 		h.Set(regionmap.Header, x.location.Plane)
 	}
-	if x.closing { // so that a client that keeps connections does not meet the listener's end on one (RFC 9112 section 9.6)
+	if x.closing { // so that the client does not reuse a connection that is about to close (RFC 9112 section 9.6)
 		h.Set("Connection", "close")
 	}
 	x.limitHeaders(h)
 	x.crossOrigin(h)
-	if text := x.status.String(); text != "" { // behind those of caches that are closer to the origin (RFC 9211 section 2)
+	if text := x.status.String(); text != "" { // after those of caches closer to the origin (RFC 9211 section 2)
 		h.Add("Cache-Status", text)
 		x.rec.Cache = x.status.Outcome()
 	}
@@ -171,7 +175,8 @@ func (x *exchange) ourHeaders(h http.Header) {
 	}
 }
 
-// serverTiming lists the stages so far in milliseconds (W3C Server Timing).
+// serverTiming returns the time of each stage so far in milliseconds (W3C Server
+// Timing).
 func (x *exchange) serverTiming() string {
 	x.enter(x.stage)
 	var b strings.Builder

@@ -12,8 +12,8 @@ import (
 // receive a complete request.
 type heldBody struct {
 	*requestBody
-	judge   *policy.Judge
-	verdict func(policy.Head) error // called once, with the facts about the whole body
+	judge  *policy.Judge
+	decide func(policy.Head) error // called once, with the facts about the whole body
 
 	last  byte // held back
 	holds bool
@@ -23,14 +23,14 @@ type heldBody struct {
 // Read implements [io.Reader].
 func (b *heldBody) Read(p []byte) (n int, err error) {
 	for n == 0 && err == nil && len(p) > 0 {
-		n, err = b.some(p)
+		n, err = b.readSome(p)
 	}
 	return n, err
 }
 
-// some is Read, but may return 0 bytes without an error when the only byte is held
+// readSome is Read, but may return 0 bytes without an error if the only byte is held
 // back.
-func (b *heldBody) some(p []byte) (int, error) {
+func (b *heldBody) readSome(p []byte) (int, error) {
 	if b.end != nil {
 		return b.release(p)
 	}
@@ -46,9 +46,9 @@ func (b *heldBody) some(p []byte) (int, error) {
 	read, err := b.requestBody.Read(room)
 	_, _ = b.judge.Write(room[:read]) // never fails
 	if errors.Is(err, io.EOF) {
-		if refused := b.verdict(b.judge.Head(true)); refused != nil {
+		if refused := b.decide(b.judge.Head(true)); refused != nil {
 			err = refused
-			b.note(nil, err)
+			b.noteRead(nil, err)
 		}
 	}
 	if b.end = err; err != nil && !errors.Is(err, io.EOF) {

@@ -32,7 +32,7 @@ func TestAHeldBodyIsWholeOrLacksItsEnd(t *testing.T) {
 					times := 0
 					held := &heldBody{
 						requestBody: newRequestBody(httptest.NewRecorder(), r, 1000), judge: policy.NewJudge(objectstore.PutKey, "", ""),
-						verdict: func(policy.Head) error { times++; return verdict },
+						decide: func(policy.Head) error { times++; return verdict },
 					}
 					got, err := readIn(held, room)
 					if verdict == nil && (err != nil || got != body) || verdict != nil && (!errors.Is(err, verdict) || len(got) >= max(1, len(body))) || times != 1 {

@@ -7,7 +7,8 @@ import (
 	"osgate/record"
 )
 
-// identify finds out who asks. Access Management calls bring credentials of their own and identify nobody, so that they pass as they are.
+// identify finds the client's identity. Access Management calls contain credentials of
+// their own: they are not identified, and are forwarded unchanged.
 func (p *Proxy) identify(x *exchange) (err error) {
 	x.enter(record.StageIdentify)
 	if x.call != 0 {
@@ -16,43 +17,44 @@ func (p *Proxy) identify(x *exchange) (err error) {
 	if x.token, err = auth.ReadToken(x.r.Header); err != nil {
 		return err
 	}
-	if x.who, err = p.recognize(x); err != nil {
+	if x.identity, err = p.recognize(x); err != nil {
 		return err
 	}
-	x.rec.Principal, x.rec.Client, x.rec.User = x.who.Name(), x.who.Client, x.who.User
+	x.rec.Principal, x.rec.Client, x.rec.User = x.identity.Name(), x.identity.Client, x.identity.User
 	if p.Identified != nil {
 		p.Identified(x.r)
 	}
 	return nil
 }
 
-// recognize takes a slot for x and returns its caller. From here on an exchange may wait:
-// first of all for a control plane, unless the token is known. Only those that wait for it
-// hold slots as strangers.
+// recognize takes a slot for x and returns its identity. From here on an exchange may
+// wait; the first wait is for a control plane, unless the token is known. Only
+// exchanges that wait for that hold slots of the class unidentified.
 func (p *Proxy) recognize(x *exchange) (auth.Identity, error) {
 	plane, address := x.location.Plane, x.neighborhood()
-	who, standing := p.Identity.Recall(x.r.Context(), plane, x.token, address)
-	if err := p.occupy(x, classOf(standing)); err != nil || standing == auth.Fresh {
-		return who, err
+	identity, standing := p.Identity.Recall(x.r.Context(), plane, x.token, address)
+	if err := p.takeSlot(x, classOf(standing)); err != nil || standing == auth.Fresh {
+		return identity, err
 	}
-	who, err := p.Identity.Identify(x.r.Context(), plane, x.token, address)
+	identity, err := p.Identity.Identify(x.r.Context(), plane, x.token, address)
 	if err == nil {
 		x.slot.promote()
 	}
-	return who, err
+	return identity, err
 }
 
-// classOf returns the class of a caller with a token of this standing. One that was
-// confirmed before is no stranger: it would be shed while a control plane is down.
+// classOf returns the class of a client whose token has this standing. A token that was
+// confirmed before counts as identified: otherwise its client would be shed while a
+// control plane is unavailable.
 func classOf(standing auth.TokenState) class {
 	if standing == auth.Unknown {
-		return stranger
+		return unidentified
 	}
 	return identified
 }
 
-// occupy takes a slot for x, or refuses it.
-func (p *Proxy) occupy(x *exchange, c class) error {
+// takeSlot takes a slot for x, or returns the refusal.
+func (p *Proxy) takeSlot(x *exchange, c class) error {
 	s, short := p.serving.take(c, x.neighborhood())
 	x.slot = s
 	if short != noShortage {
@@ -61,15 +63,15 @@ func (p *Proxy) occupy(x *exchange, c class) error {
 	return nil
 }
 
-// shed is what a client gets for whose exchange there is no slot. An address that holds its
-// share has itself to blame, the others do not.
+// shed returns the refusal of an exchange that gets no slot. If the address holds its
+// whole share, the address is at fault: 429, not 503.
 func shed(short shortage) refusal {
 	r := refusal{code: codeOverloaded, detail: "too many requests are under way", retryAfter: time.Second}
 	switch {
 	case short == shortOfAddress:
 		r.code, r.violated = codeOverQuota, policyUnidentified
 		r.detail = "too many requests from this address are under way that are not identified"
-	case short == shortOfStranger:
+	case short == shortOfUnidentified:
 		r.detail += " that are not identified"
 	}
 	return r

@@ -13,8 +13,9 @@ import (
 	"osgate/record"
 )
 
-// limit takes one unit of the client's quota for an Object Store operation, waiting for its turn as configured. What the cache has to know for a read
-// travels in the same round trip. Where only what reaches upstream counts, spend does it.
+// limit takes one unit of the client's quota for an Object Store operation, and waits
+// for its turn as configured. The cache's read of generations travels in the same round
+// trip. If only upstream requests count, chargeUpstream takes the unit instead.
 func (p *Proxy) limit(x *exchange) error {
 	x.enter(record.StageLimit)
 	if !x.objectStore() {
@@ -27,23 +28,23 @@ func (p *Proxy) limit(x *exchange) error {
 	return p.charge(ctx, x)
 }
 
-// charge takes one unit of the client's quota, waiting for its turn.
+// charge takes one unit of the client's quota, and waits for its turn.
 func (p *Proxy) charge(ctx context.Context, x *exchange) error {
 	quota := p.Quota(x.rec.Principal)
 	if quota.Rate == 0 {
 		return nil
 	}
 	x.quota = quota
-	result, waited, err := p.Limiter.TakeWithin(ctx, p.clientKey(x), quota, p.patience(x))
+	result, waited, err := p.Limiter.TakeWithin(ctx, p.clientKey(x), quota, p.remainingWait(x))
 	x.rec.Waited += waited
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
 	case err != nil:
-		return unlimitable(err)
+		return quotaUnavailable(err)
 	}
 	x.result, x.rec.Charged, x.rec.Degraded = result, true, result.Degraded
-	x.rec.Quota, x.rec.QuotaPeriod, x.rec.QuotaFull, x.rec.Remaining = quota.Rate, quota.Period, full(quota), result.Remaining
+	x.rec.Quota, x.rec.QuotaPeriod, x.rec.QuotaFull, x.rec.Remaining = quota.Rate, quota.Period, maxRemaining(quota), result.Remaining
 	if !result.Allowed {
 		return refusal{
 			code: codeOverQuota, retryAfter: result.RetryAfter, violated: policyClient,
@@ -53,8 +54,10 @@ func (p *Proxy) charge(ctx context.Context, x *exchange) error {
 	return nil
 }
 
-// limitHeaders writes the quota as it is now, in the form of IETF draft-ietf-httpapi-ratelimit-headers-10 and in the one that Anypoint's own
-// APIs have (X-RateLimit-Reset in epoch seconds). The draft has whole seconds only, so all are rounded up.
+// limitHeaders writes the state of the quota, in the form of IETF
+// draft-ietf-httpapi-ratelimit-headers-10 and in that of Anypoint's own APIs
+// (X-RateLimit-Reset in epoch seconds). The draft has whole seconds only, so all values
+// are rounded up.
 func (x *exchange) limitHeaders(h http.Header) {
 	if !x.rec.Charged {
 		return
@@ -62,7 +65,8 @@ func (x *exchange) limitHeaders(h http.Header) {
 	units, window := advertised(x.quota)
 	remaining := strconv.Itoa(x.result.Remaining)
 	limit := strconv.FormatInt(units, 10)
-	// Set without net/http's canonicalization, which these names have already: it is on the path of every hit.
+	// These names are in net/http's canonical form already. Not to canonicalize them
+	// again saves time on every hit.
 	h["Ratelimit-Policy"] = []string{`"` + policyClient + `";q=` + limit + `;w=` + strconv.FormatInt(window, 10)}
 	h["Ratelimit"] = []string{`"` + policyClient + `";r=` + remaining + `;t=` + strconv.FormatInt(seconds(x.result.MoreAfter), 10)}
 	h["X-Ratelimit-Limit"] = []string{limit}
@@ -70,28 +74,31 @@ func (x *exchange) limitHeaders(h http.Header) {
 	h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(ceilUnix(time.Now().Add(x.result.ResetAfter)), 10)}
 }
 
-// advertised is q as the draft can express it: units in a number of whole seconds. They are
-// at least as many as can remain, and their rate is that of q, or less by a part of a unit.
+// advertised returns q in the form of the draft: units in a number of whole seconds.
+// Units is at least the largest possible number of remaining units, and the rate is
+// that of q, or less by a part of a unit.
 func advertised(q ratelimit.Quota) (units, window int64) {
 	window = max(1, int64((q.Period+time.Second-1)/time.Second))
 	units = int64(q.Rate) * window * int64(time.Second) / int64(q.Period)
-	if most := int64(full(q)); units < most {
+	if most := int64(maxRemaining(q)); units < most {
 		times := (most + units - 1) / units
 		return units * times, window * times
 	}
 	return units, window
 }
 
-// full is what remains of q where nothing was asked for long.
-func full(q ratelimit.Quota) int {
+// maxRemaining returns the number of units that remain of q after a long time without a
+// request.
+func maxRemaining(q ratelimit.Quota) int {
 	if q.Algorithm == ratelimit.AlgorithmWindow {
 		return q.Rate
 	}
 	return q.Burst
 }
 
-// seconds rounds d up to whole seconds. The microseconds by which limiters are careful make no second of their own: whoever waits sleeps and sends no
-// more exactly than that.
+// seconds rounds d up to whole seconds. The microseconds that limiters add for safety
+// do not count as another second: a client waits for exactly the seconds that it is
+// sent.
 func seconds(d time.Duration) int64 {
 	if d <= 0 {
 		return 0

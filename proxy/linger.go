@@ -8,29 +8,29 @@ import (
 )
 
 const (
-	// refusalTime bounds how long a client may take over the answer that refuses it.
+	// refusalTime bounds how long a client may take to read a refusal.
 	refusalTime = 10 * time.Second
 
-	// lingerBytes and lingerTime bound what is read of a request after its answer. A
-	// client that sends the whole request before it reads gets to read the answer.
+	// lingerBytes and lingerTime bound how much of a request is read after its answer.
+	// So a client that sends the whole request before it reads can still read the
+	// answer.
 	lingerBytes = 12 << 20
 	lingerTime  = 5 * time.Second
 
-	// expectTime is in the place of lingerTime for a client that waits for "100 Continue".
-	// The answer is what it waits for, so it has nothing to send, and hangs up.
+	// expectTime replaces lingerTime for a client that waits for "100 Continue". It
+	// gets the answer instead, so it sends no body, and closes the connection.
 	expectTime = 500 * time.Millisecond
 
-	// lingerShare: there is one slot for exchanges that were refused for so many slots of
-	// those that are served.
+	// lingerShare is the number of serving slots for each slot of refused exchanges.
 	lingerShare = 2
 )
 
-// retreat gives back the slot of an exchange that is refused, and takes one of those for
-// exchanges whose answers are written and whose requests are read to the end. It reports
-// whether there was one: where there is none, the client gets no answer. On a connection of
-// HTTP/1 whose request was read a refusal waits for nothing, and needs none: it is shorter
-// than what the system keeps for the connection.
-func (p *Proxy) retreat(x *exchange) bool {
+// moveToLingering frees the slot of a refused exchange, and takes one of the slots for
+// exchanges whose answers are being written and whose requests are read to the end. It
+// reports whether there was one; if not, the client gets no answer. An HTTP/1 refusal
+// whose request was read needs no slot, because it does not wait: it is shorter than
+// the socket buffer of the connection.
+func (p *Proxy) moveToLingering(x *exchange) bool {
 	if x.slot.of == p.lingering {
 		return true
 	}
@@ -46,44 +46,44 @@ func (p *Proxy) retreat(x *exchange) bool {
 	return true
 }
 
-// linger ends an exchange on a connection of HTTP/1 whose request was not read to its end.
-// The answer is sent first, and the exchange holds no slot of those that are served. Then
-// what is left of the request is read, bounded, so that the connection can serve again;
-// where its end does not come, the connection is closed. A stream of HTTP/2 has nothing
-// behind it: net/http resets it after the answer (RFC 9113 section 8.1).
+// linger ends an exchange on an HTTP/1 connection whose request was not read to its
+// end. It sends the answer first, while the exchange holds no serving slot. Then it
+// reads the rest of the request, bounded, so that the connection can be reused; if the
+// end does not arrive, it closes the connection. An HTTP/2 stream carries no other
+// request: net/http resets it after the answer (RFC 9113 section 8.1).
 func (p *Proxy) linger(x *exchange) {
 	switch {
-	case x.severed:
-		panic(http.ErrAbortHandler) // net/http's way to close a connection or reset a stream
+	case x.noAnswer:
+		panic(http.ErrAbortHandler) // makes net/http close the connection or reset the stream
 	case !x.body.pending():
 		x.flushStream()
 		return
 	}
-	room := p.retreat(x)
+	room := p.moveToLingering(x)
 	flushed := http.NewResponseController(x.w).Flush() == nil
-	if room && flushed && x.body.drain(x.expects()) || x.w.Header().Get("Connection") == "close" {
+	if room && flushed && x.body.drain(x.expectsContinue()) || x.w.Header().Get("Connection") == "close" {
 		return
 	}
 	panic(http.ErrAbortHandler)
 }
 
-// flushStream sends the answer to a stranger on a stream of HTTP/2 while its slot is held.
-// net/http would do so behind the exchange, and wait there for a client that opens no
-// window (RFC 9113 section 5.2).
+// flushStream sends the answer to an unidentified client on an HTTP/2 stream while the
+// exchange holds its slot. net/http would send it after the exchange, and would wait
+// there for a client that opens no window (RFC 9113 section 5.2).
 func (x *exchange) flushStream() {
-	if x.r.ProtoMajor > 1 && x.slot.class == stranger {
-		_ = http.NewResponseController(x.w).Flush() // a client that left needs nothing
+	if x.r.ProtoMajor > 1 && x.slot.class == unidentified {
+		_ = http.NewResponseController(x.w).Flush() // an error means that the client has left
 	}
 }
 
-// expects reports whether the client waits for "100 Continue" before it sends its body
-// (RFC 9110 section 10.1.1), and was not told to go on.
-func (x *exchange) expects() bool {
+// expectsContinue reports whether the client waits for "100 Continue" before it sends
+// its body (RFC 9110 section 10.1.1), and has not been sent it.
+func (x *exchange) expectsContinue() bool {
 	return x.r.Header.Get("Expect") != "" && x.body.count.Load() == 0
 }
 
-// drain reads what is left of the body and reports whether it came to its end. Awaited
-// says that the client has not begun to send it.
+// drain reads the rest of the body and reports whether it reached the end. Awaited
+// means that the client has not begun to send the body.
 func (b *requestBody) drain(awaited bool) (whole bool) {
 	within := lingerTime
 	if awaited {
@@ -98,7 +98,7 @@ func (b *requestBody) drain(awaited bool) (whole bool) {
 	return b.whole.Load()
 }
 
-// end gives back what an exchange holds, however it ended.
+// end frees the resources of an exchange, however it ended.
 func (x *exchange) end() {
 	x.slot.free()
 	x.body.leave()

@@ -15,7 +15,8 @@ import (
 
 const accountsPrefix = "/accounts/"
 
-// locate reads what is asked and where it goes. It comes first because a token belongs to a control plane.
+// locate reads the operation and the location. It is the first stage after admit
+// because a token belongs to a control plane.
 func (p *Proxy) locate(x *exchange) error {
 	x.enter(record.StageLocate)
 	target, err := p.originForm(x.r)
@@ -27,16 +28,16 @@ func (p *Proxy) locate(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.path, x.query, x.asks = path, query, asks
+	x.path, x.query, x.forceQuery = path, query, asks
 	if strings.HasPrefix(path, accountsPrefix) {
 		return p.locateAccounts(x, place)
 	}
 	return p.locateOperation(x, place)
 }
 
-// named returns the location, or the control plane alone, that a request names itself; the
-// zero one where it names none, or more than one.
-func (p *Proxy) named(r *http.Request) regionmap.Location {
+// namedLocation returns the location, or the control plane alone, that the request
+// itself names. It is zero if the request names none or more than one.
+func (p *Proxy) namedLocation(r *http.Request) regionmap.Location {
 	target, err := p.originForm(r)
 	if err != nil {
 		return regionmap.Location{}
@@ -89,8 +90,8 @@ func (p *Proxy) locateOperation(x *exchange, place regionmap.Place) (err error) 
 	return err
 }
 
-// emptySegment returns an error for a path that holds an empty segment. Key-value clients
-// read a 404 as "no such key", which hides a wrong base URL.
+// emptySegment returns an error if path contains an empty segment. Key-value clients
+// read a 404 as "no such key", which would hide a wrong base URL.
 func emptySegment(path string) error {
 	if path == "/" { // has no segment
 		return nil
@@ -104,8 +105,9 @@ func emptySegment(path string) error {
 	return nil
 }
 
-// originForm returns the request target as it came, path and query. An absolute form (RFC 9112 section 3.2.2) is accepted where it names one of
-// the known hosts or the address that the client connected to: we are no open proxy.
+// originForm returns the request target unchanged: path and query. An absolute form
+// (RFC 9112 section 3.2.2) is accepted if it names one of the known hosts or the
+// address that the client connected to: the gateway is not an open proxy.
 func (p *Proxy) originForm(r *http.Request) (string, error) {
 	if strings.HasPrefix(r.RequestURI, "/") {
 		return r.RequestURI, nil
@@ -128,7 +130,7 @@ func (p *Proxy) originForm(r *http.Request) (string, error) {
 	return rest[at:], nil
 }
 
-// ownAddress reports whether the request's host is the address that the connection came in on.
+// ownAddress reports whether the request's host is the local address of the connection.
 func ownAddress(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {

@@ -6,15 +6,15 @@ import (
 	"osgate/cache"
 )
 
-// outcomeOf returns what a complete answer of upstream says of a write. A 4xx but 408
-// says that it changed nothing and never will; all that is neither that nor a 2xx
-// leaves it open.
+// outcomeOf returns the outcome of a write with a complete answer from upstream. A 2xx
+// means that it was applied. A 4xx except 408 means that it changed nothing and never
+// will. Any other status leaves the outcome unknown.
 //
-// A 4xx about the state of the store (no such key, a key that exists, a validator that
-// does not match) may contradict what is cached. The others are about the caller or the
-// form of the request. To a stranger, a caller that the control plane does not count
-// among the members of the organization, a 404 is one of these: it may hide that there
-// is something.
+// A 4xx about the state of the store (no such key, an existing key, a validator that
+// does not match) may contradict a cached answer. Any other 4xx is about the client or
+// the form of the request. For a stranger, a client that the control plane does not
+// count among the members of the organization, a 404 is of this second kind: it may
+// hide an existing resource.
 func outcomeOf(status int, stranger bool) cache.WriteOutcome {
 	switch {
 	case status >= 200 && status < 300:
@@ -31,8 +31,7 @@ func outcomeOf(status int, stranger bool) cache.WriteOutcome {
 	return cache.Refused
 }
 
-// stranger reports whether the caller is no member of the organization of the
-// operation, by the word of the control plane. That is a hint and no proof: upstream
-// alone decides on rights, and the control plane may not name all organizations that a
-// caller reaches.
-func (x *exchange) stranger() bool { return !x.who.Member(x.op.Ref.Organization) }
+// stranger reports whether the client is not a member of the operation's organization,
+// according to the control plane. That is a hint and no proof: only upstream decides on
+// rights, and the control plane may not list all organizations that a client can use.
+func (x *exchange) stranger() bool { return !x.identity.Member(x.op.Ref.Organization) }

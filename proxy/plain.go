@@ -16,21 +16,23 @@ import (
 	"osgate/cache"
 )
 
-// PlainOptions configure a [Plain]. All fields but the last are needed.
+// PlainOptions configure a [Plain]. All fields but the last are required.
 type PlainOptions struct {
-	Origin    *url.URL          // where every request goes that is not answered here; the client's Host is kept
-	Cache     *cache.Web        // what answers
-	Transport http.RoundTripper // the way to the origin
+	Origin    *url.URL          // receives every request that the cache does not answer; the client's Host is kept
+	Cache     *cache.Web        // the cache
+	Transport http.RoundTripper // sends requests to the origin
 
 	Ambiguous func(*http.Request) bool // as in [Options]
 }
 
-// Plain is the engine of the gateway's cache as a strict shared HTTP cache before one origin: every path and method, no identity, policy or
-// quota, so that public test suites can judge the code that ships. It is an [http.Handler] for a loopback listener and nothing else.
+// Plain is the engine of the gateway's cache as a strict shared HTTP cache in front of
+// one origin. It accepts every path and method, without identity, policy or quota, so
+// that public test suites can test the code that ships. It is an [http.Handler] for a
+// loopback listener only.
 type Plain struct {
 	PlainOptions
 	buffers   buffers
-	slots     chan struct{} // one for each refresh in the background
+	slots     chan struct{} // one element for each refresh in the background
 	refreshes sync.WaitGroup
 }
 
@@ -39,7 +41,8 @@ const (
 	plainRefreshTimeout = time.Minute
 )
 
-// NewPlain returns a Plain. It starts no goroutine; those that requests start end within a minute, and [Plain.Close] waits for them.
+// NewPlain returns a Plain. It starts no goroutine. Goroutines that requests start end
+// within a minute, and [Plain.Close] waits for them.
 func NewPlain(o PlainOptions) (*Plain, error) {
 	if o.Origin == nil || o.Cache == nil || o.Transport == nil {
 		return nil, errors.New("a plain cache needs an origin, a cache and a transport")
@@ -47,12 +50,13 @@ func NewPlain(o PlainOptions) (*Plain, error) {
 	return &Plain{PlainOptions: o, slots: make(chan struct{}, maxPlainRefreshes)}, nil
 }
 
-// Close waits for what is being refreshed in the background. Call it when no request is being served any more.
+// Close waits for the refreshes in the background. Call it when no request is being
+// served any more.
 func (p *Plain) Close() { p.refreshes.Wait() }
 
 // ServeHTTP implements [http.Handler].
 func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w, r, done := patient(w, r)
+	w, r, done := withDeadlines(w, r)
 	defer done()
 	switch {
 	case p.Ambiguous != nil && p.Ambiguous(r):
@@ -62,7 +66,7 @@ func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodConnect:
 		refusePlain(w, r, refusal{code: codeBadRequest, status: http.StatusNotImplemented, title: "Not implemented", detail: "this cache makes no tunnels"})
 		return
-	case looped(r.Header["Via"]):
+	case passedBefore(r.Header["Via"]):
 		refusePlain(w, r, refusal{code: codeLoop, detail: "the request has been here before"})
 		return
 	}
@@ -101,7 +105,8 @@ func ownHeader(r *http.Request) *http.Request {
 	return &own
 }
 
-// refresh asks for what has just been served stale, in the background. Where too much is asked for already, a later request will ask.
+// refresh fetches in the background an answer that has just been served stale. If too
+// many refreshes are under way, it does nothing, and a later request tries again.
 func (p *Plain) refresh(r *http.Request, found cache.WebResult) {
 	select {
 	case p.slots <- struct{}{}:
@@ -109,7 +114,8 @@ func (p *Plain) refresh(r *http.Request, found cache.WebResult) {
 		found.Fetch.Close(false)
 		return
 	}
-	// Without the server's own value ReverseProxy does not panic when a copy is cut: nobody would recover here.
+	// Without the server's own value ReverseProxy does not panic when a copy is cut: no
+	// caller would recover here.
 	ctx := context.WithValue(context.WithoutCancel(r.Context()), http.ServerContextKey, nil)
 	ctx, cancel := context.WithTimeout(ctx, plainRefreshTimeout)
 	again := r.Clone(ctx)
@@ -122,7 +128,7 @@ func (p *Plain) refresh(r *http.Request, found cache.WebResult) {
 	})
 }
 
-// discard is the client of a refresh: nobody.
+// discard is the [http.ResponseWriter] of a refresh, which has no client.
 type discard struct{}
 
 // Header implements [http.ResponseWriter].
@@ -134,13 +140,13 @@ func (discard) Write(b []byte) (int, error) { return len(b), nil }
 // WriteHeader implements [http.ResponseWriter].
 func (discard) WriteHeader(int) {}
 
-// servePlain answers with what is stored.
+// servePlain answers with a cache entry.
 func servePlain(w http.ResponseWriter, r *http.Request, e *cache.Entry, status cache.Status) {
 	w.Header().Set("Cache-Status", status.String())
-	_, _ = e.ServeTo(w, r.Method, r.Header, time.Now()) // a client that left needs nothing
+	_, _ = e.ServeTo(w, r.Method, r.Header, time.Now()) // an error means that the client has left
 }
 
-// refusePlain answers with an error of ours.
+// refusePlain answers with an error of the gateway.
 func refusePlain(w http.ResponseWriter, r *http.Request, refused refusal) {
 	status, title, proxyError := refused.answer()
 	h := w.Header()
@@ -151,14 +157,15 @@ func refusePlain(w http.ResponseWriter, r *http.Request, refused refusal) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that left needs nothing
+		_, _ = w.Write(body) // an error means that the client has left
 	}
 }
 
-// originTitle is the title of an answer in the place of the origin's.
+// originTitle is the title of an error that replaces the origin's answer.
 const originTitle = "No answer from the origin"
 
-// forward asks the origin and copies its answer back, or serves what its answer allows to serve instead.
+// forward sends the request to the origin and copies the answer back, or serves a
+// stored answer if that is permitted.
 func (p *Plain) forward(w http.ResponseWriter, r *http.Request, found cache.WebResult) {
 	x := &plainExchange{plain: p, w: w, r: r, fetch: found.Fetch, status: found.Status}
 	defer x.fetch.Close(false)
@@ -167,13 +174,13 @@ func (p *Plain) forward(w http.ResponseWriter, r *http.Request, found cache.WebR
 		Transport:      x,
 		BufferPool:     &p.buffers,
 		ModifyResponse: x.relay,
-		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.instead(err) },
+		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.serveInstead(err) },
 		ErrorLog:       silent,
 	}
 	forwarder.ServeHTTP(w, r)
 }
 
-// plainExchange is a request that goes to the origin.
+// plainExchange is a request that is sent to the origin.
 type plainExchange struct {
 	plain   *Plain
 	w       http.ResponseWriter
@@ -183,13 +190,13 @@ type plainExchange struct {
 	outcome cache.Outcome
 }
 
-// rewrite makes the origin's request: the client's, but for what is of one hop.
+// rewrite makes the origin's request: the client's, without its hop-by-hop headers.
 func (x *plainExchange) rewrite(pr *httputil.ProxyRequest) {
 	pr.SetURL(x.plain.Origin)
 	pr.Out.Host = pr.In.Host
 	pr.Out.URL.RawQuery, pr.Out.URL.ForceQuery = pr.In.URL.RawQuery, pr.In.URL.ForceQuery
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-		if values := pr.In.Header[name]; len(values) > 0 { // taken away by ReverseProxy; answers may vary by them
+		if values := pr.In.Header[name]; len(values) > 0 { // ReverseProxy has removed them; answers may vary by them
 			pr.Out.Header[name] = values
 		}
 	}
@@ -198,7 +205,8 @@ func (x *plainExchange) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Header["Via"] = append(append([]string(nil), pr.In.Header["Via"]...), via(pr.In.ProtoMajor, pr.In.ProtoMinor))
 }
 
-// RoundTrip implements [http.RoundTripper]: it asks about what is stored, and once more without that if the answer is about something else.
+// RoundTrip implements [http.RoundTripper]. It validates a stored answer, and sends the
+// request once more without a validator if the origin's answer belongs to another one.
 func (x *plainExchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	for {
 		out := r.Clone(r.Context())
@@ -212,11 +220,11 @@ func (x *plainExchange) RoundTrip(r *http.Request) (*http.Response, error) {
 		if !x.outcome.Again {
 			return answer, nil
 		}
-		_ = answer.Body.Close() // a 304 has none
+		_ = answer.Body.Close() // a 304 has no body
 	}
 }
 
-// errStored says that what is stored is to be served in the place of upstream's answer.
+// errStored means that a stored answer is served in place of the origin's.
 var errStored = errors.New("the stored answer is served")
 
 // relay prepares the origin's answer for the client.
@@ -229,8 +237,9 @@ func (x *plainExchange) relay(answer *http.Response) error {
 	return nil
 }
 
-// instead answers where the origin's answer is none for the client: with what is stored, or with an error of ours.
-func (x *plainExchange) instead(err error) {
+// serveInstead answers with a stored answer, or with an error of the gateway, if the
+// origin has no answer for the client.
+func (x *plainExchange) serveInstead(err error) {
 	if !errors.Is(err, errStored) {
 		x.outcome = x.fetch.Disconnected()
 	}
@@ -246,7 +255,8 @@ func (x *plainExchange) instead(err error) {
 	refusePlain(x.w, x.r, refusal{code: codeUpstreamUnreachable, title: originTitle, detail: "the origin could not be reached or broke off"})
 }
 
-// plainBody is the origin's body on its way to the client: it feeds the cache.
+// plainBody is the origin's body on its way to the client. It copies what is read into
+// the cache.
 type plainBody struct {
 	io.ReadCloser
 	exchange *plainExchange
@@ -256,7 +266,7 @@ type plainBody struct {
 func (b *plainBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	_, _ = b.exchange.fetch.Write(p[:n]) // never fails the client
-	if err == io.EOF {                   // before the client sees the end, so that what it asks next finds the entry
+	if err == io.EOF {                   // before the client sees the end, so that its next request finds the entry
 		b.exchange.fetch.Close(true)
 	}
 	return n, err

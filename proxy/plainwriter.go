@@ -5,17 +5,17 @@ import (
 	"net/http"
 )
 
-// plainWriter is the way to a client of [Plain]: it bounds how long the client may take.
+// plainWriter writes to a client of [Plain]. It bounds how long the client may take.
 type plainWriter struct {
 	http.ResponseWriter
 	deadline answerDeadline
 }
 
-// patient returns w and r with the gateway's own deadlines in the place of net/http's, and
-// what ends their use.
-func patient(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request, func()) {
+// withDeadlines returns w and r with the gateway's own deadlines in place of
+// net/http's, and a function that ends their use.
+func withDeadlines(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request, func()) {
 	conn := http.NewResponseController(w)
-	disarm(conn, r)
+	clearDeadlines(conn, r)
 	w = &plainWriter{w, answerDeadline{conn: conn}}
 	if r.Body == nil || r.Body == http.NoBody {
 		return w, r, func() {}

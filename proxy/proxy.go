@@ -18,8 +18,10 @@ import (
 	"osgate/regionmap"
 )
 
-// Identifier says whose token a request carries. *[auth.Authenticator] is one. Identify may wait for a control plane, bounded; its errors refuse the
-// exchange. The other methods never wait. Recall returns what is known of a token in this process.
+// Identifier finds the identity that a token belongs to. *[auth.Authenticator] is one.
+// Identify may wait for a control plane, for a bounded time; its errors refuse the
+// exchange. The other methods never wait. Recall returns what this process knows about
+// a token.
 type Identifier interface {
 	Recall(ctx context.Context, plane string, token auth.Token, address string) (auth.Identity, auth.TokenState)
 	Identify(ctx context.Context, plane string, token auth.Token, address string) (auth.Identity, error)
@@ -29,31 +31,37 @@ type Identifier interface {
 	Known(plane string, token auth.Token) (hash [32]byte, ok bool)
 }
 
-// Limiter takes one unit of a quota, waiting for its turn within a bound. *[ratelimit.Turns] is one. An error means that nobody knows whether there is
-// quota and that configuration says to refuse then.
+// Limiter takes one unit of a quota, and waits for the turn for a bounded time.
+// *[ratelimit.Turns] is one. An error means that the quota cannot be determined, and
+// that the configuration requires a refusal in that case.
 type Limiter interface {
 	TakeWithin(ctx context.Context, key string, q ratelimit.Quota, within time.Duration) (ratelimit.Result, time.Duration, error)
 }
 
-// Guesses slows those who guess. *[ratelimit.Failures] is one. Blocked never waits; it returns how long nothing more of key is tried, 0 where it may be.
+// Guesses slows down clients that guess credentials. *[ratelimit.Failures] is one.
+// Blocked never waits; it returns for how long key is blocked, 0 if it is not.
 type Guesses interface {
 	Blocked(key string) time.Duration
 	Failed(ctx context.Context, key string)
 }
 
-// Environments tells "production", "sandbox", "design" or "unknown" of an environment. *[auth.EnvironmentTypes] is one. Type may wait for a control plane,
-// bounded.
+// Environments finds the type of an environment: "production", "sandbox", "design" or
+// "unknown". *[auth.EnvironmentTypes] is one. Type may wait for a control plane, for a
+// bounded time.
 type Environments interface {
-	Type(ctx context.Context, who auth.Identity, token auth.Token, organization, environment string) string
+	Type(ctx context.Context, identity auth.Identity, token auth.Token, organization, environment string) string
 }
 
-// Statistics answers the Stats API from our own counts, in the media type that it returns. An *[objectstore.QueryError] is the client's fault; any
-// other error is ours, [ErrStatisticsBusy] and [ErrStatisticsAway] in words of their own.
+// Statistics answers the Stats API from the gateway's own counts, in the media type
+// that it returns. An *[objectstore.QueryError] is the client's error; any other error
+// is the gateway's. [ErrStatisticsBusy] and [ErrStatisticsUnavailable] have answers of
+// their own.
 type Statistics interface {
 	Answer(ctx context.Context, plane string, op objectstore.Operation, organizations []string, now time.Time) (body []byte, mediaType string, err error)
 }
 
-// Options are what the pipeline is made of. All of the first group are needed.
+// Options configure a [Proxy]. Every field of the first group is required, and so is
+// Quota.
 type Options struct {
 	Regions    *regionmap.Map
 	Identity   Identifier
@@ -66,71 +74,109 @@ type Options struct {
 	Keeper     record.Keeper
 	Transport  Transport
 
-	Quota          func(principal string) ratelimit.Quota // of a client ID or "user:<id>"; Rate 0: none
-	CallLimiter    ratelimit.Limiter                      // counts Access Management calls; needed where CallRate has a Rate
-	CallRate       ratelimit.Quota                        // of a token, and of an address without a known one; Rate 0: none
-	Allowances     Allowances                             // nil: no part of a plane's allowance is kept for identification
-	Override       *url.URL                               // where every upstream call goes instead, Host header kept; nil: https to the hosts of the table
-	Accounts       bool                                   // pass Access Management calls on
-	Timeout        time.Duration                          // for upstream's answer, as the transport has it; 0: 30 s
-	MaxWait        time.Duration                          // for all turns of an exchange, an upstream 429 included; 0: its 429 is passed on at once
-	Budget         ratelimit.Quota                        // of what asks upstream, over all clients; Rate 0: none
-	BudgetBy       string                                 // what a budget is counted by, see [ratelimit.BudgetKey]
-	Budgeted       func(bool, bool, time.Duration)        // told each decision of the budget: allowed, degraded, how long it waited; nil: nobody is
-	MaxBody        int64                                  // bytes of a request body; 0: 11 MiB
-	MaxExchanges   int                                    // at once; more are shed; 0: 10,000
-	CountUpstream  bool                                   // the client quota counts what asks upstream alone, so that hits are free
-	TrustedProxies []netip.Prefix                         // whose X-Forwarded-For is believed
-	Origins        []string                               // whose pages may call from a browser, "*": any; empty: none
-	Discovery      *regionmap.Discovery                   // finds stores that nothing places; nil: none is looked for
-	Environments   Environments                           // tells the policy of environments; nil: their types are unknown
-	SharedScope    bool                                   // cache entries serve every principal of an environment whose token holds a grant
+	// Quota returns the quota of a client ID or "user:<id>". Rate 0: no quota. Required.
+	Quota func(principal string) ratelimit.Quota
 
-	ServerTiming bool // tell clients each stage's milliseconds
+	// CountUpstream makes the client quota count upstream requests only: hits are free.
+	CountUpstream bool
+
+	// Budget is the quota of upstream requests, over all clients. Rate 0: no budget.
+	// BudgetBy selects the key that it is counted by, see [ratelimit.BudgetKey].
+	// Budgeted is called with each of its decisions: allowed, degraded, and the time
+	// waited. Nil: no call.
+	Budget   ratelimit.Quota
+	BudgetBy string
+	Budgeted func(bool, bool, time.Duration)
+
+	// MaxWait bounds all waiting of an exchange, also after an upstream 429. 0: an
+	// upstream 429 is passed on at once.
+	MaxWait time.Duration
+
+	// Accounts makes the gateway forward Access Management calls. CallRate is the quota
+	// of those of one token, or of one address without a known token; Rate 0: no quota.
+	// CallLimiter counts them; it is required if CallRate has a Rate.
+	Accounts    bool
+	CallRate    ratelimit.Quota
+	CallLimiter ratelimit.Limiter
+
+	// Allowances keep a part of each plane's allowance for identification. Nil: no part.
+	Allowances Allowances
+
+	// Override receives every upstream request, with the original Host header. Nil: https
+	// to the hosts of the region map.
+	Override *url.URL
+
+	Timeout      time.Duration // for upstream's answer, equal to the transport's; 0: 30 s
+	MaxBody      int64         // bytes of a request body; 0: 11 MiB
+	MaxExchanges int           // at once; further ones are shed; 0: 10,000
+
+	// TrustedProxies are the proxies whose X-Forwarded-For is trusted.
+	TrustedProxies []netip.Prefix
+
+	// Origins are the origins of pages that may send requests from a browser. "*": any;
+	// empty: none.
+	Origins []string
+
+	// Discovery finds the region of a store if neither the request nor the configuration
+	// names it. Nil: no discovery.
+	Discovery *regionmap.Discovery
+
+	// Environments finds the types of environments for the policy. Nil: they are unknown.
+	Environments Environments
+
+	// SharedScope lets a cache entry answer every principal of an environment whose token
+	// holds a grant.
+	SharedScope bool
+
+	// ServerTiming sends clients the milliseconds of each stage.
+	ServerTiming bool
 
 	// Ambiguous reports whether a request was framed in more than one way, so that it is
 	// refused and its connection closed. Nil: no request was. Identified is called with
-	// each request whose client was identified. Nil: nothing is called. Many goroutines
-	// call both.
+	// each request whose client was identified. Nil: no call. Many goroutines call both.
 	Ambiguous  func(*http.Request) bool
 	Identified func(*http.Request)
 
-	// RegionChanged is told when connections to a region no longer come about, and when they do again. Many goroutines call it; nil: nobody is told.
+	// RegionChanged is called when connections to a region begin to fail, and when they
+	// succeed again. Many goroutines call it; nil: no call.
 	RegionChanged func(regionmap.ReachState)
 
-	// Trace gives an exchange its place in a trace, and says whether its spans are wanted. Parent is what the caller says, zero where it says nothing;
-	// trusted says that the caller is one of TrustedProxies. Nil: nobody traces, and trace context passes through as it came.
+	// Trace returns the trace context of an exchange, and whether its spans are
+	// recorded. Parent is the client's trace context, zero if it sent none; trusted
+	// reports whether the peer is one of TrustedProxies. Nil: no tracing, and the
+	// client's trace context is forwarded unchanged.
 	Trace func(parent record.Trace, trusted bool) record.Trace
 }
 
 const (
-	maxBody      = 11 << 20
-	maxExchanges = 10_000
-	maxRefreshes = 64
-	maxLessons   = 1_000
+	maxBody        = 11 << 20
+	maxExchanges   = 10_000
+	maxRefreshes   = 64
+	maxTTLRequests = 1_000
 
-	// One in so many slots may be held by the strangers of one address. A burst of
-	// refusals is cut off where it has more under way at once than that.
+	// The share of the slots that unidentified exchanges of one address may hold: one
+	// in so many. A burst of refusals is cut off if it has more than that under way at
+	// once.
 	servingShare, lingeringShare = 16, 8
 )
 
 // Proxy is the client-facing http.Handler. It is safe for concurrent use.
 type Proxy struct {
 	Options
-	buffers   buffers
-	reach     regionmap.Reach
-	strangers Guesses       // by store
-	refreshes chan struct{} // one for each refresh under way
-	lessons   chan struct{} // one for each request for a store's TTL under way
-	calls     callCounts
-	exchanges underWay
-	serving   *slots // of exchanges that may wait for something
-	lingering *slots // of those that were refused, or answered before their request was read
-	retiring  atomic.Bool
-	draining  atomic.Bool
+	buffers     buffers
+	reach       regionmap.Reach
+	strangers   Guesses       // refused writes of strangers, by store
+	refreshes   chan struct{} // one element for each refresh under way
+	ttlRequests chan struct{} // one element for each request for a store's TTL under way
+	calls       callCounts
+	exchanges   underWay
+	serving     *slots // for exchanges that may wait
+	lingering   *slots // for exchanges that are refused, or answered before their request was read
+	retiring    atomic.Bool
+	draining    atomic.Bool
 }
 
-// New returns a Proxy, or an error if a part is missing.
+// New returns a Proxy, or an error if a required option is missing.
 func New(o Options) (*Proxy, error) {
 	if o.Regions == nil || o.Identity == nil || o.Policy == nil || o.Limiter == nil || o.Pauses == nil || o.Guesses == nil ||
 		o.Cache == nil || o.Statistics == nil || o.Keeper == nil || o.Transport.Shared == nil || o.Transport.Fresh == nil || o.Quota == nil {
@@ -147,7 +193,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	return &Proxy{
 		Options: o, strangers: newStrangers(), exchanges: newUnderWay(),
-		refreshes: make(chan struct{}, maxRefreshes), lessons: make(chan struct{}, maxLessons),
+		refreshes: make(chan struct{}, maxRefreshes), ttlRequests: make(chan struct{}, maxTTLRequests),
 		serving: newSlots(o.MaxExchanges, servingShare), lingering: newSlots(max(1, o.MaxExchanges/lingerShare), lingeringShare),
 	}, nil
 }
@@ -160,43 +206,46 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.linger(x)
 }
 
-// serve is the life of a request. Every exchange passes these stages in this order; the first error ends it, and record sees them all.
+// serve handles one request. Every exchange passes these stages in this order. The
+// first error ends it, and record runs in every case.
 func (p *Proxy) serve(x *exchange) {
 	defer p.record(x)
-	err := p.admit(x) // is it a request that anyone may make?
-	if err == nil && greets(x.r) {
-		if err = p.greet(x); err == nil { // it was about the gateway itself
+	err := p.admit(x) // is this a request that any client may send?
+	if err == nil && isSelfRequest(x.r) {
+		if err = p.answerSelf(x); err == nil { // it was for the gateway itself
 			return
 		}
 	}
 	if err == nil {
-		err = p.locate(x) // what is asked, and where does it go?
+		err = p.locate(x) // which operation is it, and which region has the store?
 	}
 	if err == nil {
-		err = p.identify(x) // who asks, and is there room?
+		err = p.identify(x) // which client sent it, and is a slot free?
 	}
 	if err == nil {
-		err = p.authorize(x) // may they?
+		err = p.authorize(x) // does policy permit the operation?
 	}
 	if err == nil {
-		err = p.limit(x) // may they now?
+		err = p.limit(x) // does the client's quota permit it now?
 	}
 	if err == nil {
-		err = p.discover(x) // where is it, if nothing said so?
+		err = p.discover(x) // find the region if it is still unknown
 	}
 	if err == nil {
-		err = p.answer(x) // can we say ourselves?
+		err = p.answer(x) // answer from the cache or our own statistics
 	}
 	if err == nil && !x.answered {
-		err = p.forward(x) // ask Object Store, and copy what it says
+		err = p.forward(x) // send it upstream, and copy the answer back
 	}
 	if err != nil {
 		p.refuse(x, err)
 	}
 }
 
-// Retire has every client close its connection with the next answer, so that it opens one to somebody else. It cannot be undone.
+// Retire makes every client close its connection after the next answer, so that it
+// connects to another replica. It cannot be undone.
 func (p *Proxy) Retire() { p.retiring.Store(true) }
 
-// Drain makes the proxy refuse new exchanges with 503; those under way go on. It cannot be undone.
+// Drain makes the proxy refuse new exchanges with 503; those under way go on. It cannot
+// be undone.
 func (p *Proxy) Drain() { p.draining.Store(true) }

@@ -9,7 +9,8 @@ import (
 	"osgate/regionmap"
 )
 
-// admitRegion admits x to its region. If connections there time out, it refuses x at once.
+// admitRegion returns a refusal if connections to x's region have failed lately, so
+// that the request does not wait for one in vain.
 func (p *Proxy) admitRegion(x *exchange) error {
 	if !x.objectStore() {
 		return nil
@@ -24,41 +25,43 @@ func (p *Proxy) admitRegion(x *exchange) error {
 	return nil
 }
 
-// connected takes that the request has a connection, if it is the one that finds out for others whether its region is back: an answer may be slow for
-// reasons of its own.
+// connected records that the request has a connection. If the request probes for others
+// whether its region is back, that is the result: its answer may be slow for other
+// reasons.
 func (p *Proxy) connected(x *exchange, reused bool) {
 	x.connected.Store(true)
-	if x.admission.Probes() && !reused { // one that was there before may be dead
-		p.tellRegion(x.admission.Reached(time.Now()))
+	if x.admission.Probes() && !reused { // a kept connection may be dead
+		p.reportRegion(x.admission.Reached(time.Now()))
 	}
 }
 
-// sounded takes what an attempt says of x's region.
-func (p *Proxy) sounded(x *exchange, err error) {
+// noteReach records the result of an attempt for x's region.
+func (p *Proxy) noteReach(x *exchange, err error) {
 	switch {
 	case err == nil:
-		p.tellRegion(x.admission.Reached(time.Now()))
-	case swallowed(err):
-		p.tellRegion(x.admission.TimedOut(err.Error(), time.Now()))
-	case x.admission.Probes() && kind(err) != "canceled" && kind(err) != "timeout": // it fails, but keeps nobody waiting
-		p.tellRegion(x.admission.Reached(time.Now()))
+		p.reportRegion(x.admission.Reached(time.Now()))
+	case connectTimedOut(err):
+		p.reportRegion(x.admission.TimedOut(err.Error(), time.Now()))
+	case x.admission.Probes() && errorType(err) != "canceled" && errorType(err) != "timeout": // it failed, but without a wait
+		p.reportRegion(x.admission.Reached(time.Now()))
 	}
 }
 
-// tellRegion tells whoever wants to know that a region is gone or back.
-func (p *Proxy) tellRegion(s regionmap.ReachState, changed bool) {
+// reportRegion calls RegionChanged if a region became unreachable or reachable.
+func (p *Proxy) reportRegion(s regionmap.ReachState, changed bool) {
 	if changed && p.RegionChanged != nil {
 		p.RegionChanged(s)
 	}
 }
 
-// swallowed reports whether err says that a connection did not come about in time.
-func swallowed(err error) bool {
+// connectTimedOut reports whether err means that no connection was established in time.
+func connectTimedOut(err error) bool {
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
 		return e.Timeout()
 	}
 	return errors.Is(err, errNoConnection) || strings.HasSuffix(err.Error(), "TLS handshake timeout") // net/http does not export its type
 }
 
-// Reached returns whether connections come about, for each region that was asked since the start.
-func (p *Proxy) Reached() []regionmap.ReachState { return p.reach.States() }
+// RegionStates returns, for each region that received a request since the start,
+// whether connections to it succeed.
+func (p *Proxy) RegionStates() []regionmap.ReachState { return p.reach.States() }

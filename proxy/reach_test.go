@@ -84,7 +84,7 @@ func TestARegionThatSwallowsConnectionsIsAskedByOneRequestAtATime(t *testing.T) 
 		if want := []string{"us/us-east-1 open", "us/us-east-1 closed"}; !slices.Equal(told, want) {
 			t.Errorf("told %q, want %q", told, want)
 		}
-		if got := g.Reached(); len(got) != 1 || !got[0].OK || !strings.Contains(got[0].LastError, "dial tcp") {
+		if got := g.RegionStates(); len(got) != 1 || !got[0].OK || !strings.Contains(got[0].LastError, "dial tcp") {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -257,12 +257,12 @@ func TestTheTransportTellsConnectionsThatDoNotComeAbout(t *testing.T) {
 				_ = answer.Body.Close()
 				t.Fatal("it answers")
 			}
-			if got := swallowed(err); got != tt.want {
+			if got := connectTimedOut(err); got != tt.want {
 				t.Errorf("%t for %v, want %t", got, err, tt.want)
 			}
 		})
 	}
-	if swallowed(errors.New("the client left")) {
+	if connectTimedOut(errors.New("the client left")) {
 		t.Error("any error does")
 	}
 }

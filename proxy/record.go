@@ -7,28 +7,30 @@ import (
 	"osgate/record"
 )
 
-// statusLeft is recorded, never sent: the client went away before it had its answer (nginx's 499).
+// statusLeft is recorded, never sent: the client left before it had its answer (nginx's
+// 499).
 const statusLeft = 499
 
-// record hands the exchange, whole, to whoever keeps account. It runs when everything else is over, also when an answer was cut, which
-// ReverseProxy tells net/http by a panic that must go on.
+// record passes the complete exchange to the Keeper. It runs last, also if an answer
+// was cut: ReverseProxy reports that to net/http by a panic, which record must
+// continue.
 func (p *Proxy) record(x *exchange) {
-	defer p.exchanges.add(x.r.Method, -1) // when it is recorded, which the end of the process waits for
+	defer p.exchanges.add(x.r.Method, -1) // after the record is kept: the end of the process waits for that
 	cut := recover()                      //nolint:revive // record itself is what serve defers
 	x.enter(x.stage)
 	x.rec.Duration = time.Since(x.rec.Start)
 	x.rec.RequestBytes, x.rec.ResponseBytes = x.body.count.Load(), x.w.bytes
-	x.reconsider()
+	x.recordLastDecision()
 	if x.rec.Status == 0 {
 		x.rec.Status = x.w.status
 	}
 	if cut != nil || x.w.err != nil || x.reply != nil && x.reply.err != nil {
-		x.cut()
+		x.noteCut()
 	}
 	switch {
 	case x.unrecorded:
-	case x.over != nil:
-		x.over <- &x.rec // never waits: whoever refreshes for x keeps account of both
+	case x.recordTo != nil:
+		x.recordTo <- &x.rec // never waits; the refresh keeps one record of both
 	default:
 		p.Keeper.Keep(&x.rec)
 	}
@@ -37,8 +39,9 @@ func (p *Proxy) record(x *exchange) {
 	}
 }
 
-// cut notes whose fault it was that the client did not get all of the answer.
-func (x *exchange) cut() {
+// noteCut records why the client did not get the whole answer: upstream broke off, or
+// the client left.
+func (x *exchange) noteCut() {
 	x.rec.Aborted = true
 	switch {
 	case x.reply != nil && x.reply.err != nil && !x.left():

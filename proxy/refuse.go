@@ -16,10 +16,11 @@ import (
 	"osgate/regionmap"
 )
 
-// code is what went wrong, in one word: the end of the problem's type, a field of the log and a label of the metrics.
+// code is the kind of a refusal: the end of the problem's type, a field of the log and
+// a label of the metrics.
 type code string
 
-// The codes: the closed list of what a client can be told by us.
+// The complete list of codes that the gateway can send to a client.
 const (
 	codeNotObjectStore      code = "not-object-store"
 	codeBadPath             code = "bad-path"
@@ -40,10 +41,12 @@ const (
 	codeDraining            code = "draining"
 )
 
-// proxyInternal is the error type of Proxy-Status where upstream has no part in the answer.
+// proxyInternal is the error type of Proxy-Status if upstream has no part in the
+// answer.
 const proxyInternal = "proxy_internal_response"
 
-// answers is the table from code to answer: the status, a title for people, and the error type of Proxy-Status (RFC 9209 section 2.3).
+// answers maps each code to its answer: the status, a title for people, and the error
+// type of Proxy-Status (RFC 9209 section 2.3).
 var answers = map[code]struct {
 	status int
 	title  string
@@ -68,37 +71,39 @@ var answers = map[code]struct {
 	codeDraining:            {http.StatusServiceUnavailable, "Shutting down", proxyInternal},
 }
 
-// refusal is an error that says how the exchange is to be answered.
+// refusal is an error that defines the answer of the exchange.
 type refusal struct {
 	code       code
 	status     int           // instead of the table's; 0: the table's
-	title      string        // instead of the table's, where that is not true; empty: the table's
+	title      string        // instead of the table's, if that would be wrong; empty: the table's
 	proxy      string        // instead of the table's; empty: the table's
 	detail     string        // for the client
-	cause      error         // for the log alone
+	cause      error         // for the log only
 	retryAfter time.Duration // 0: none
 	gone       bool          // the client has probably left: recorded as 499
-	violated   string        // name of the quota policy that was over its limit, of a 429; empty: none
+	violated   string        // of a 429: name of the quota policy that was exceeded; empty: none
 	rule       string        // id of the policy's rule that refused; empty: none
 }
 
-// The quota policies by their names in RateLimit-Policy and in a problem's violated-policies.
+// The names of the quota policies in RateLimit-Policy and in a problem's
+// violated-policies.
 const (
 	policyClient       = "client"       // the client's own quota
-	policyBudget       = "budget"       // what all clients may ask of upstream
-	policyUpstream     = "upstream"     // Object Store's own limit, met a moment ago
+	policyBudget       = "budget"       // upstream requests of all clients
+	policyUpstream     = "upstream"     // Object Store's own limit, exceeded a moment ago
 	policyToken        = "token"        // Access Management calls with one token
-	policyAddress      = "address"      // Access Management calls of one address, without a token that is known to be good
-	policyPlane        = "plane"        // what the control plane still answers, less what is kept for identification
+	policyAddress      = "address"      // Access Management calls of one address, without a known token
+	policyPlane        = "plane"        // the rest of the control plane's allowance, without the part reserved for identification
 	policyFailures     = "failures"     // failed identifications of one address
 	policyUnidentified = "unidentified" // exchanges of one address that are not identified
-	policyStrangers    = "strangers"    // refused writes of those who are no members of the organization
+	policyStrangers    = "strangers"    // refused writes of clients that are not members of the organization
 )
 
 // Error implements error.
 func (r refusal) Error() string { return string(r.code) + ": " + r.detail }
 
-// answer returns what the client gets of r: the table's, but for what r has of its own.
+// answer returns the status, the title and the error type: those of the table, unless r
+// has its own.
 func (r *refusal) answer() (status int, title, proxyError string) {
 	a := answers[r.code]
 	return cmp.Or(r.status, a.status), cmp.Or(r.title, a.title), cmp.Or(r.proxy, a.proxy)
@@ -108,7 +113,7 @@ func tooLarge(limit int64) refusal {
 	return refusal{code: codeTooLarge, detail: fmt.Sprintf("the request body is larger than %d bytes", limit)}
 }
 
-// refusalOf is the one place where an error of any stage becomes an answer.
+// refusalOf turns an error of any stage into a refusal.
 func refusalOf(err error) refusal {
 	if r, ok := errors.AsType[refusal](err); ok {
 		return r
@@ -137,7 +142,7 @@ func refusalOf(err error) refusal {
 		return r
 	}
 	if e, ok := errors.AsType[*auth.GuessingError](err); ok {
-		return guessing(e.RetryAfter)
+		return tooManyFailures(e.RetryAfter)
 	}
 	switch {
 	case errors.Is(err, objectstore.ErrNotObjectStore):
@@ -150,7 +155,7 @@ func refusalOf(err error) refusal {
 		return refusal{code: codeBadRequest, detail: "more than one Authorization header"}
 	case errors.Is(err, ErrStatisticsBusy):
 		return refusal{code: codeOverloaded, detail: "too many statistics are being read at the moment", cause: err, retryAfter: time.Second}
-	case errors.Is(err, ErrStatisticsAway):
+	case errors.Is(err, ErrStatisticsUnavailable):
 		return refusal{
 			code: codeOverloaded, title: "Statistics unavailable", detail: "the statistics store does not answer", cause: err,
 			retryAfter: time.Second,
@@ -161,7 +166,8 @@ func refusalOf(err error) refusal {
 	return refusal{code: codeOverloaded, title: "No answer", detail: "the gateway cannot answer this at the moment", cause: err, retryAfter: time.Second}
 }
 
-// problem is an answer of ours (RFC 9457), with message beside detail because Object Store's clients look there.
+// problem is the body of a refusal (RFC 9457). It has message in addition to detail
+// because Object Store's clients read message.
 type problem struct {
 	Type     string `json:"type"`
 	Title    string `json:"title"`
@@ -170,14 +176,16 @@ type problem struct {
 	Instance string `json:"instance"`
 	Message  string `json:"message"`
 
-	// Violated names the quota policies of a 429 (draft-ietf-httpapi-ratelimit-headers-10, section "Problem Types").
+	// Violated lists the quota policies of a 429
+	// (draft-ietf-httpapi-ratelimit-headers-10, section "Problem Types").
 	Violated []string `json:"violated-policies,omitempty"`
 
-	// Rule is the id of the policy's rule that refused, for whoever keeps the rules.
+	// Rule is the id of the rule that refused the request, for the policy's operator.
 	Rule string `json:"rule,omitempty"`
 }
 
-// refuse turns an error into the answer. The exchange gives its slot back before it is written.
+// refuse answers with the refusal for err. The exchange frees its slot before the
+// answer is written.
 func (p *Proxy) refuse(x *exchange, err error) {
 	r := refusalOf(err)
 	status, title, proxyError := r.answer()
@@ -185,28 +193,28 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	if r.gone {
 		x.rec.Status = statusLeft
 	}
-	if status == statusLeft { // nobody is refused
+	if status == statusLeft { // a client that left is not refused
 		x.rec.Code = ""
 	}
-	if r.rule != "" || r.code == codeDenied { // what rules permit, none of them has refused
+	if r.rule != "" || r.code == codeDenied { // otherwise the rule permitted the request
 		x.rec.Rule, x.rec.Denied = r.rule, true
 	}
 	if x.w.status != 0 {
-		return // the answer had begun; record tells what became of it
+		return // the answer had begun; record reports how it ended
 	}
-	if status == statusLeft { // a client that closed its sending half alone still listens, and 499 is no status of HTTP
-		x.severed = true
+	if status == statusLeft { // a client that closed only its sending half can still read, and HTTP has no status 499
+		x.noAnswer = true
 		return
 	}
-	if !p.retreat(x) {
-		x.severed, x.rec.Aborted = true, true
+	if !p.moveToLingering(x) {
+		x.noAnswer, x.rec.Aborted = true, true
 		return
 	}
-	if x.location == (regionmap.Location{}) { // no stage has placed it
-		x.location = p.named(x.r)
+	if x.location == (regionmap.Location{}) { // no stage has set it
+		x.location = p.namedLocation(x.r)
 	}
 	h := x.w.Header()
-	clear(h) // what a stage had prepared belongs to another answer
+	clear(h) // a stage may have set headers of another answer
 	x.ourHeaders(h)
 	r.headers(h, proxyError)
 	body := r.problem(title, status, x.rec.ID)
@@ -214,23 +222,23 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	x.w.deadline.total = refusalTime
 	x.w.WriteHeader(status)
 	if x.r.Method != http.MethodHead {
-		_, _ = x.w.Write(body) // a client that left is seen by record
+		_, _ = x.w.Write(body) // record notices a client that has left
 	}
 }
 
-// problem returns the body of the answer to the request with this id.
+// problem returns the body of the refusal of the request with this id.
 func (r refusal) problem(title string, status int, id string) []byte {
-	said := problem{
+	doc := problem{
 		Type: "urn:osgate:" + string(r.code), Title: title, Status: status, Detail: r.detail, Instance: id, Message: r.detail, Rule: r.rule,
 	}
 	if r.violated != "" {
-		said.Violated = []string{r.violated}
+		doc.Violated = []string{r.violated}
 	}
-	body, _ := json.Marshal(said) // plain strings cannot fail to marshal
+	body, _ := json.Marshal(doc) // plain strings cannot fail to marshal
 	return body
 }
 
-// headers adds what goes with the code.
+// headers adds the headers that belong to the code.
 func (r refusal) headers(h http.Header, proxyError string) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

@@ -10,24 +10,25 @@ import (
 	"osgate/cache"
 )
 
-// replyBody is upstream's body on its way to the client: it feeds the cache and knows whether it came to its end.
+// replyBody is upstream's body on its way to the client. It copies what is read into
+// the cache and records whether the end was reached.
 type replyBody struct {
 	io.ReadCloser
 	exchange *exchange
 	answer   *http.Response // whose body it is
 	status   int
-	length   int64 // as announced; -1: not known
-	err      error // upstream broke off
+	length   int64 // as declared; -1: unknown
+	err      error // why upstream broke off; nil: it did not
 	done     bool
 
-	ahead, last []byte // what was read before the client got any of it, in this order
-	rest        error  // what comes after that; nil: more of the body
+	ahead, last []byte // bytes read before the client got any of them, in this order
+	rest        error  // the error after these bytes; nil: more of the body
 
-	keep  []byte       // the body's beginning, for answers that hold a token
+	keep  []byte       // the beginning of a body that contains a token; nil: not kept
 	ended func([]byte) // called at the end of the body if keep is not nil
 }
 
-// maxKeep bounds what is kept of an answer that holds a token.
+// maxKeep bounds how many bytes are kept of an answer that contains a token.
 const maxKeep = 64 << 10
 
 // Read implements [io.Reader].
@@ -44,17 +45,17 @@ func (b *replyBody) Read(p []byte) (int, error) {
 		return 0, b.rest
 	}
 	n, err := b.pull(p)
-	b.over(err)
+	b.noteEnd(err)
 	return n, err
 }
 
-// shortAnswer is the longest body, in bytes, that is read whole before the client gets
-// any of its answer.
+// shortAnswer is the longest body, in bytes, that is read completely before the client
+// gets any of its answer.
 const shortAnswer = 4 << 10
 
-// readAhead reads until the body ends or the fill keeps no more; without a fill that keeps
-// it, until the end of a short body, or once of a long one. It returns why the body broke
-// off meanwhile.
+// readAhead reads until the body ends or the fill keeps no more. Without such a fill it
+// reads a short body to its end, and a long one once. It returns the error if the body
+// broke off meanwhile.
 func (b *replyBody) readAhead(fill *cache.Fill, buffer []byte) error {
 	if fill == nil || !fill.ReadAhead() {
 		return b.readFirst(buffer)
@@ -67,12 +68,12 @@ func (b *replyBody) readAhead(fill *cache.Fill, buffer []byte) error {
 			b.last = bytes.Clone(buffer[:n])
 		}
 		b.rest = err
-		b.over(err)
+		b.noteEnd(err)
 	}
 	return b.err
 }
 
-// readFirst reads a short body to its end, and some of a long one.
+// readFirst reads a short body to its end, and some bytes of a long one.
 func (b *replyBody) readFirst(buffer []byte) error {
 	if b.length == 0 {
 		return nil
@@ -82,13 +83,13 @@ func (b *replyBody) readFirst(buffer []byte) error {
 		more, err := b.pull(buffer[n:])
 		n += more
 		b.rest = err
-		b.over(err)
+		b.noteEnd(err)
 	}
 	b.ahead = bytes.Clone(buffer[:n])
 	return b.err
 }
 
-// pull reads more of the body.
+// pull reads more bytes of the body from upstream.
 func (b *replyBody) pull(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.exchange.rec.UpstreamBytes += int64(n)
@@ -101,10 +102,10 @@ func (b *replyBody) pull(p []byte) (int, error) {
 	return n, err
 }
 
-// over notes how the body ended, if it did.
-func (b *replyBody) over(err error) {
+// noteEnd records how the body ended, if it did.
+func (b *replyBody) noteEnd(err error) {
 	switch {
-	case errors.Is(err, io.EOF): // before the client sees the end, so that what it asks next finds the outcome
+	case errors.Is(err, io.EOF): // before the client sees the end, so that its next request finds the outcome
 		b.exchange.trimTrailers(b.answer)
 		b.finish(true)
 	case err != nil:
@@ -113,17 +114,17 @@ func (b *replyBody) over(err error) {
 	}
 }
 
-// cutOff notes that upstream did not end its answer, which is not stored then.
+// cutOff records that upstream did not end its answer. Such an answer is not stored.
 func (x *exchange) cutOff(err error) {
-	x.rec.UpstreamError = kind(err)
+	x.rec.UpstreamError = errorType(err)
 	if x.status.Stored {
 		x.status.Stored = false
 		x.rec.Cache = x.status.Outcome()
 	}
 }
 
-// Close implements [io.Closer]. What a client that left did not want of a write's short answer is read all the same: a complete answer settles
-// the write.
+// Close implements [io.Closer]. If the client left before the end of a write's short
+// answer, Close reads the rest: a complete answer determines the outcome of the write.
 func (b *replyBody) Close() error {
 	if !b.done && b.err == nil && b.exchange.mark != nil && b.readRest() {
 		b.finish(true)
@@ -132,7 +133,8 @@ func (b *replyBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// readRest reads on for idleTimeout or up to maxKeep bytes, and reports whether that is all.
+// readRest reads on for idleTimeout or up to maxKeep bytes, and reports whether it
+// reached the end.
 func (b *replyBody) readRest() (whole bool) {
 	var buffer [4 << 10]byte
 	end := time.Now().Add(idleTimeout)
@@ -147,7 +149,7 @@ func (b *replyBody) readRest() (whole bool) {
 	return false
 }
 
-// finish settles the exchange's business with the cache, once.
+// finish ends the exchange's fill and mark, once.
 func (b *replyBody) finish(complete bool) {
 	if b.done {
 		return

@@ -166,11 +166,11 @@ func TestASendingIsRefusedBeforeItIsOneTooMany(t *testing.T) {
 		{once: true, written: []int32{0, 1}, refused: errNotTwice},
 		{once: true, written: []int32{0, 0, 0}, refused: errTooOften},
 	} {
-		s := &sending{once: tt.once, most: pooledSendings}
+		s := &sending{once: tt.once, maxTries: pooledSendings}
 		var err error
 		for _, n := range tt.written {
 			s.written.Store(n)
-			err = s.again()
+			err = s.countTry()
 		}
 		if !errors.Is(err, tt.refused) || (err == nil) != (tt.refused == nil) {
 			t.Errorf("%+v: %v", tt, err)
@@ -196,7 +196,7 @@ func TestConnectionsThatNeverComeCostUpstreamsTime(t *testing.T) {
 		if err == nil {
 			_ = answer.Body.Close()
 		}
-		if took := time.Since(start); took != 2*time.Second || !errors.Is(err, errNoConnection) || !swallowed(err) || kind(err) != "timeout" {
+		if took := time.Since(start); took != 2*time.Second || !errors.Is(err, errNoConnection) || !connectTimedOut(err) || errorType(err) != "timeout" {
 			t.Errorf("after %v: %v", took, err)
 		}
 		<-time.After(dialTimeout) // net/http dials on, for the next request

@@ -13,26 +13,26 @@ import (
 	"time"
 )
 
-// pooledSendings is how often a request may be sent over connections that were kept, each
-// of which may have died. One more sending goes over a new connection.
+// pooledSendings is how often a request may be sent over kept connections, each of
+// which may be dead. One more sending uses a new connection.
 const pooledSendings = 2
 
-// sending is one request on its way to upstream, over as many connections as it takes. A
-// caller of a [Transport] that wants to know what became of its request makes one and puts
-// it into the request's context by [sending.in]; each sending is for one request.
+// sending is one request on its way upstream, over as many connections as it takes. A
+// caller of a [Transport] that needs the details of its request creates one and puts it
+// into the request's context with [sending.in]. A sending is for one request only.
 type sending struct {
-	within    time.Duration     // how long upstream may take for the next step; 0: as the transport says
+	within    time.Duration     // how long upstream may take for the next step; 0: the transport's timeout
 	onConn    func(reused bool) // called for each connection before the request is written; nil: no call
-	connected atomic.Bool       // a connection was found: from now on bytes may have left
-	kept      atomic.Bool       // the latest connection had carried a request before
+	connected atomic.Bool       // there was a connection: bytes may have been sent
+	reused    atomic.Bool       // the latest connection had carried an earlier request
 	written   atomic.Int32      // how often the request's header was written
 
-	once   bool // the request must not be written twice
-	tries  int  // by the goroutine of RoundTrip
-	most   int  // tries allowed
-	clock  *clock
-	cancel context.CancelCauseFunc
-	ctx    context.Context //nolint:containedctx // of the request, to read its cause
+	once     bool // the request must not be written twice
+	tries    int  // counted by the goroutine of RoundTrip
+	maxTries int  // upper bound of tries
+	clock    *clock
+	cancel   context.CancelCauseFunc
+	ctx      context.Context //nolint:containedctx // the request's, to read its cause
 }
 
 type sendingKey struct{}
@@ -48,19 +48,19 @@ func sendingOf(ctx context.Context) *sending {
 	return s
 }
 
-// begin returns the request that goes to net/http in the place of r.
+// begin returns the request to pass to net/http instead of r.
 func (s *sending) begin(r *http.Request, timeout time.Duration) *http.Request {
 	if s.within == 0 {
 		s.within = timeout
 	}
 	s.once = r.Method != http.MethodGet && r.Method != http.MethodHead
-	s.most = pooledSendings
-	s.clock = newClock(s.late)
+	s.maxTries = pooledSendings
+	s.clock = newClock(s.timeOut)
 	ctx, cancel := context.WithCancelCause(r.Context())
 	s.ctx, s.cancel = ctx, cancel
 	out := r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:      s.gotConn,
-		WroteHeaders: func() { s.written.Add(1) }, // by the goroutine of a connection
+		WroteHeaders: func() { s.written.Add(1) }, // called by the goroutine of a connection
 	}))
 	if out.Body != nil && out.Body != http.NoBody {
 		out.Body = &pacedBody{out.Body, s}
@@ -69,36 +69,37 @@ func (s *sending) begin(r *http.Request, timeout time.Duration) *http.Request {
 	return out
 }
 
-// again is called before each try to send the request, and refuses one too many.
-func (s *sending) again() error {
+// countTry is called before each try to send the request, and returns an error if there
+// were too many.
+func (s *sending) countTry() error {
 	s.tries++
 	switch {
 	case s.once && s.written.Load() > 0:
 		return errNotTwice
-	case s.tries > s.most:
+	case s.tries > s.maxTries:
 		return errTooOften
 	}
 	return nil
 }
 
-// gotConn notes that the request has a connection. One that carries a write is closed by a
-// reset from now on (SO_LINGER 0, socket(7)): a write that is given up in the middle, or
-// whose process ends, leaves nothing behind that the kernel would still deliver.
+// gotConn records that the request has a connection. A connection that carries a write
+// is closed by a reset from now on (SO_LINGER 0, socket(7)): if the write is given up
+// in the middle, or the process ends, the kernel delivers no byte of it afterwards.
 func (s *sending) gotConn(c httptrace.GotConnInfo) {
 	s.connected.Store(true)
-	s.kept.Store(c.Reused)
+	s.reused.Store(c.Reused)
 	if s.onConn != nil {
 		s.onConn(c.Reused)
 	}
 	if s.once {
-		if tcp, ok := bare(c.Conn).(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // fails on a connection that is closed already
+		if tcp, ok := underlying(c.Conn).(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // fails if the connection is already closed
 		}
 	}
 }
 
-// bare returns the connection under TLS and under the count of connections.
-func bare(c net.Conn) net.Conn {
+// underlying returns the connection below TLS and below [dialed].
+func underlying(c net.Conn) net.Conn {
 	for {
 		switch over := c.(type) {
 		case *tls.Conn:
@@ -111,8 +112,8 @@ func bare(c net.Conn) net.Conn {
 	}
 }
 
-// late gives the request up: upstream has not done the next step in time.
-func (s *sending) late(in step) {
+// timeOut ends the request because upstream has not done the next step in time.
+func (s *sending) timeOut(in step) {
 	switch {
 	case in == stepAnswer:
 		s.cancel(errIdle)
@@ -123,7 +124,8 @@ func (s *sending) late(in step) {
 	}
 }
 
-// cause returns the step that took too long, if late gave the request up for it; else err.
+// cause returns the step that took too long, if timeOut ended the request, and err
+// otherwise.
 func (s *sending) cause(err error) error {
 	if late, ok := errors.AsType[lateError](context.Cause(s.ctx)); ok {
 		return late
@@ -131,13 +133,13 @@ func (s *sending) cause(err error) error {
 	return err
 }
 
-// end frees what the request holds.
+// end frees the resources of the request.
 func (s *sending) end() {
 	s.clock.stop(stepAnswer)
 	s.cancel(nil)
 }
 
-// lateError says that upstream took too long for a step. Its Timeout is true.
+// lateError means that upstream took too long for a step. Its Timeout is true.
 type lateError string
 
 // Error implements error.
@@ -152,7 +154,7 @@ const (
 )
 
 var (
-	// errIdle gives up an answer whose body stands still.
+	// errIdle ends an answer whose body stands still.
 	errIdle = lateError("upstream sent nothing for " + idleTimeout.String())
 
 	errNotTwice = fmt.Errorf("the connection ended, and the request must not be sent twice: %w", syscall.ECONNRESET)

@@ -2,51 +2,52 @@ package proxy
 
 import "sync"
 
-// class says what is known of the caller of an exchange that holds a slot.
+// class is whether the client of an exchange that holds a slot is identified.
 type class uint8
 
 const (
-	stranger   class = iota // not identified; an Access Management call never is
-	identified              // its token has been confirmed, now or before
+	unidentified class = iota // its token is not confirmed; every Access Management call
+	identified                // its token was confirmed, now or before
 )
 
-// shortage says why an exchange gets no slot.
+// shortage is the reason why an exchange gets no slot.
 type shortage uint8
 
 const (
-	noShortage      shortage = iota
-	shortOfAll               // all slots are taken
-	shortOfStranger          // all slots for exchanges that are not identified are taken
-	shortOfAddress           // the address holds as many of those as one address may
-	shortages                // how many there are
+	noShortage          shortage = iota
+	shortOfAll                   // all slots are taken
+	shortOfUnidentified          // all slots for unidentified exchanges are taken
+	shortOfAddress               // the address holds as many of those as one address may hold
+	shortages                    // number of shortages
 )
 
-// reservedShare: one in so many slots is for identified callers alone, so that a client
-// whose token is known is not shed because of clients without one.
+// reservedShare is the share of the slots that only identified clients may take: one in
+// so many. So a client with a known token is not shed because of clients without one.
 const reservedShare = 4
 
-// slots bound how many exchanges are in one state at once, and how many of those are not
-// identified, over all and for one address. They are safe for concurrent use; nothing
-// waits. The table of addresses holds an entry only while that address holds a slot.
+// slots bound how many exchanges are in one state at once, and how many of those are
+// unidentified, in all and from one address. They are safe for concurrent use; no
+// method waits. The table of addresses contains only addresses that hold a slot.
 type slots struct {
-	limit, strangers, address int
+	limit, unidentified, perAddress int
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	held      [2]int     // by class
 	addresses map[string]int
 	refused   [shortages]int64 // since the start
 }
 
-// newSlots returns so many slots, of which the strangers of one address may hold one in
-// addressShare, at least one.
+// newSlots returns limit slots. Unidentified exchanges of one address may hold one in
+// addressShare of them, at least one.
 func newSlots(limit, addressShare int) *slots {
 	return &slots{
-		limit: limit, strangers: limit - limit/reservedShare, address: max(1, limit/addressShare),
+		limit: limit, unidentified: limit - limit/reservedShare, perAddress: max(1, limit/addressShare),
 		addresses: map[string]int{},
 	}
 }
 
-// take returns a slot for a caller of class c at an address, or why there is none.
+// take returns a slot for an exchange of class c from an address, or the reason why
+// there is none.
 func (s *slots) take(c class, address string) (slot, shortage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,29 +56,29 @@ func (s *slots) take(c class, address string) (slot, shortage) {
 		return slot{class: c}, short
 	}
 	s.held[c]++
-	if c == stranger {
+	if c == unidentified {
 		s.addresses[address]++
 	}
 	return slot{of: s, class: c, address: address}, noShortage
 }
 
-// short returns what is missing for one more slot. The caller holds mu.
+// short returns the bound that prevents one more slot. The caller holds mu.
 func (s *slots) short(c class, address string) shortage {
 	switch {
-	case c == stranger && s.addresses[address] >= s.address:
+	case c == unidentified && s.addresses[address] >= s.perAddress:
 		return shortOfAddress
-	case s.held[stranger]+s.held[identified] >= s.limit:
+	case s.held[unidentified]+s.held[identified] >= s.limit:
 		return shortOfAll
-	case c == stranger && s.held[stranger] >= s.strangers:
-		return shortOfStranger
+	case c == unidentified && s.held[unidentified] >= s.unidentified:
+		return shortOfUnidentified
 	}
 	return noShortage
 }
 
-// leave takes a slot of class c back. The caller holds mu.
+// leave takes back a slot of class c. The caller holds mu.
 func (s *slots) leave(c class, address string) {
 	s.held[c]--
-	if c != stranger {
+	if c != unidentified {
 		return
 	}
 	if s.addresses[address]--; s.addresses[address] == 0 {
@@ -85,27 +86,27 @@ func (s *slots) leave(c class, address string) {
 	}
 }
 
-// slot is one exchange's place among slots. The zero slot is none. It belongs to the
+// slot is the slot of one exchange. The zero slot holds none. It belongs to the
 // goroutine that serves the exchange.
 type slot struct {
-	of      *slots // nil: none is held
+	of      *slots // nil: no slot is held
 	class   class
 	address string
 }
 
-// promote notes that the holder has been identified.
+// promote records that the client has been identified.
 func (s *slot) promote() {
 	if s.of == nil || s.class == identified {
 		return
 	}
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
-	s.of.leave(stranger, s.address)
+	s.of.leave(unidentified, s.address)
 	s.of.held[identified]++
 	s.class = identified
 }
 
-// free gives the slot back, once. The class stays known.
+// free gives the slot back, once. The class is kept.
 func (s *slot) free() {
 	if s.of == nil {
 		return
@@ -116,7 +117,7 @@ func (s *slot) free() {
 	s.of = nil
 }
 
-// counts returns what is held, by class, and what was refused since the start.
+// counts returns the slots held now, by class, and the shortages since the start.
 func (s *slots) counts() (held [2]int, refused [shortages]int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

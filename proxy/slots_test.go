@@ -23,11 +23,11 @@ func otherAddresses(i int) string { return fmt.Sprint(i) }
 func TestOneAddressHoldsItsShareOfSlotsAndNoMore(t *testing.T) {
 	for _, tt := range []struct{ limit, want int }{{16, 1}, {160, 10}, {10_000, 625}} {
 		s := newSlots(tt.limit, 16)
-		all, short := takeAll(s, stranger, sameAddress)
+		all, short := takeAll(s, unidentified, sameAddress)
 		if len(all) != tt.want || short != shortOfAddress {
 			t.Errorf("of %d slots one address got %d (%d), want %d", tt.limit, len(all), short, tt.want)
 		}
-		if _, short := s.take(stranger, "192.0.2.2"); short != noShortage {
+		if _, short := s.take(unidentified, "192.0.2.2"); short != noShortage {
 			t.Errorf("another address got none: %d", short)
 		}
 	}
@@ -35,15 +35,15 @@ func TestOneAddressHoldsItsShareOfSlotsAndNoMore(t *testing.T) {
 
 func TestStrangersLeaveAQuarterOfTheSlotsToIdentifiedCallers(t *testing.T) {
 	s := newSlots(100, 16)
-	strangers, short := takeAll(s, stranger, otherAddresses)
-	if len(strangers) != 75 || short != shortOfStranger {
+	strangers, short := takeAll(s, unidentified, otherAddresses)
+	if len(strangers) != 75 || short != shortOfUnidentified {
 		t.Errorf("strangers got %d slots (%d), want 75", len(strangers), short)
 	}
 	callers, short := takeAll(s, identified, sameAddress)
 	if len(callers) != 25 || short != shortOfAll {
 		t.Errorf("identified callers got %d slots (%d), want 25", len(callers), short)
 	}
-	if _, short := s.take(stranger, "new"); short != shortOfAll {
+	if _, short := s.take(unidentified, "new"); short != shortOfAll {
 		t.Errorf("one more stranger is short of %d, want %d", short, shortOfAll)
 	}
 	strangers[0].promote()
@@ -79,11 +79,11 @@ func TestSlotsThatAreGivenBackLeaveNothingBehind(t *testing.T) {
 
 func TestWhatIsShedIsCountedByItsReason(t *testing.T) {
 	s := newSlots(32, 16)
-	takeAll(s, stranger, sameAddress)
-	takeAll(s, stranger, otherAddresses)
+	takeAll(s, unidentified, sameAddress)
+	takeAll(s, unidentified, otherAddresses)
 	takeAll(s, identified, sameAddress)
 	_, refused := s.counts()
-	if refused != [shortages]int64{shortOfAddress: 1, shortOfStranger: 1, shortOfAll: 1} {
+	if refused != [shortages]int64{shortOfAddress: 1, shortOfUnidentified: 1, shortOfAll: 1} {
 		t.Errorf("refused %v", refused)
 	}
 }

@@ -14,12 +14,13 @@ import (
 	"osgate/regionmap"
 )
 
-// spend waits until upstream may be asked, just before it is.
-func (p *Proxy) spend(x *exchange) error {
+// chargeUpstream waits until the request may be sent upstream, and charges it, just
+// before it is sent.
+func (p *Proxy) chargeUpstream(x *exchange) error {
 	if x.call != 0 {
-		err := p.pass(x)
+		err := p.startCall(x)
 		if err != nil {
-			p.calls.refused(err)
+			p.calls.countRefusal(err)
 		}
 		return err
 	}
@@ -27,77 +28,81 @@ func (p *Proxy) spend(x *exchange) error {
 		return nil
 	}
 	defer x.enter(record.StageForward)
-	if err := p.stand(x); err != nil {
+	if err := p.awaitUpstream(x); err != nil {
 		return err
 	}
-	return p.payBudget(x)
+	return p.chargeBudget(x)
 }
 
-// stand waits until upstream's own 429 has passed, and for the client's quota where only what reaches upstream counts.
-func (p *Proxy) stand(x *exchange) error {
+// awaitUpstream waits until the pause after upstream's own 429 is over, and takes a
+// unit of the client's quota if only upstream requests count.
+func (p *Proxy) awaitUpstream(x *exchange) error {
 	x.enter(record.StageLimit)
-	err := p.standBack(x)
+	err := p.awaitPause(x)
 	if err == nil && p.CountUpstream && !x.rec.Charged && x.rec.CausedBy == "" {
 		err = p.charge(x.r.Context(), x)
 	}
 	return err
 }
 
-// payBudget takes the unit of the budget that a request of x costs.
-func (p *Proxy) payBudget(x *exchange) error {
+// chargeBudget takes the unit of the budget that a request of x costs.
+func (p *Proxy) chargeBudget(x *exchange) error {
 	ctx := x.r.Context()
-	if x.rec.Degraded { // it has waited for Redis in vain: twice would be too long with a write's mark
+	if x.rec.Degraded { // it has waited for Redis in vain: a second wait would be too long for the mark of a write
 		ctx = ratelimit.Lost(ctx)
 	}
-	waited, err := p.takeBudget(ctx, x.location, x.ref(), p.patience(x))
+	waited, err := p.takeBudget(ctx, x.location, x.storeRef(), p.remainingWait(x))
 	x.rec.Waited += waited
 	return err
 }
 
-// patience is how much longer x may wait for turns. From upstream's first 429 on all time counts, upstream's own too: what is refused again and again
-// would else go on for ever.
-func (p *Proxy) patience(x *exchange) time.Duration {
+// remainingWait returns how much longer x may wait for turns. After upstream's first
+// 429 all time counts, upstream's own too: otherwise a request that is refused again
+// and again would never end.
+func (p *Proxy) remainingWait(x *exchange) time.Duration {
 	spent := x.rec.Waited
-	if x.pushedBack > 0 {
-		spent = x.spentBefore + time.Since(x.pushedAt)
+	if x.upstream429s > 0 {
+		spent = x.waitedBefore429 + time.Since(x.first429At)
 	}
 	return max(0, p.MaxWait-spent)
 }
 
-// pushBack notes that upstream answered 429 at now.
-func (x *exchange) pushBack(now time.Time) {
-	if x.pushedBack == 0 {
-		x.pushedAt, x.spentBefore = now, x.rec.Waited
+// note429 records that upstream answered 429 at now.
+func (x *exchange) note429(now time.Time) {
+	if x.upstream429s == 0 {
+		x.first429At, x.waitedBefore429 = now, x.rec.Waited
 	}
-	x.pushedBack++
+	x.upstream429s++
 }
 
-// standBack waits while upstream has told this client, or all behind this address, to come later.
-func (p *Proxy) standBack(x *exchange) error {
+// awaitPause waits for the end of the pauses that upstream has requested for this
+// client, or for all clients of this gateway's address.
+func (p *Proxy) awaitPause(x *exchange) error {
 	keys := []string{p.clientKey(x)}
 	if p.Budget.Rate > 0 {
-		keys = append(keys, p.budgetKey(x.location, x.ref()))
+		keys = append(keys, p.budgetKey(x.location, x.storeRef()))
 	}
 	for _, key := range keys {
-		waited, retryAfter, err := p.Pauses.Wait(x.r.Context(), key, p.patience(x))
+		waited, retryAfter, err := p.Pauses.Wait(x.r.Context(), key, p.remainingWait(x))
 		x.rec.Waited += waited
 		if err != nil {
 			return err
 		}
 		if retryAfter > 0 {
-			return pushedBack(retryAfter)
+			return pausedByUpstream(retryAfter)
 		}
 	}
 	return nil
 }
 
-// pushedBack is what a client hears that upstream has told to come later.
-func pushedBack(wait time.Duration) error {
+// pausedByUpstream is the refusal of a client while upstream's pause lasts.
+func pausedByUpstream(wait time.Duration) error {
 	return refusal{code: codeOverQuota, detail: "Object Store refuses further requests at the moment", retryAfter: wait, violated: policyUpstream}
 }
 
-// takeBudget takes one unit of the budget for a request to a location, waiting its turn within a bound.
-func (p *Proxy) takeBudget(ctx context.Context, l regionmap.Location, ref place, within time.Duration) (waited time.Duration, err error) {
+// takeBudget takes one unit of the budget for a request to a location, and waits for
+// its turn for a bounded time.
+func (p *Proxy) takeBudget(ctx context.Context, l regionmap.Location, ref storeRef, within time.Duration) (waited time.Duration, err error) {
 	if p.Budget.Rate == 0 {
 		return 0, nil
 	}
@@ -109,7 +114,7 @@ func (p *Proxy) takeBudget(ctx context.Context, l regionmap.Location, ref place,
 	case errors.Is(err, context.Canceled):
 		return waited, err
 	case err != nil:
-		return waited, unlimitable(err)
+		return waited, quotaUnavailable(err)
 	case !result.Allowed:
 		return waited, refusal{
 			code: codeOverBudget, retryAfter: result.RetryAfter, violated: policyBudget,
@@ -119,22 +124,23 @@ func (p *Proxy) takeBudget(ctx context.Context, l regionmap.Location, ref place,
 	return waited, nil
 }
 
-// unlimitable is what a client hears where nobody can say whether there is quota, and the operator chose to refuse then.
-func unlimitable(err error) error {
+// quotaUnavailable is the refusal if the quota cannot be determined and the
+// configuration requires a refusal then.
+func quotaUnavailable(err error) error {
 	return refusal{
 		code: codeOverloaded, title: "Quotas cannot be counted", detail: "quotas cannot be counted at the moment", cause: err,
 		retryAfter: time.Second,
 	}
 }
 
-// place is what of a request a budget may be counted by.
-type place struct{ organization, environment, store string }
+// storeRef is the part of a request by which a budget may be counted.
+type storeRef struct{ organization, environment, store string }
 
-func (x *exchange) ref() place {
-	return place{x.op.Ref.Organization, x.op.Ref.Environment, x.op.Ref.Store}
+func (x *exchange) storeRef() storeRef {
+	return storeRef{x.op.Ref.Organization, x.op.Ref.Environment, x.op.Ref.Store}
 }
 
-func (p *Proxy) budgetKey(l regionmap.Location, ref place) string {
+func (p *Proxy) budgetKey(l regionmap.Location, ref storeRef) string {
 	return ratelimit.BudgetKey(p.BudgetBy, l.Plane, ref.organization, ref.environment, l.Region, ref.store)
 }
 
@@ -142,18 +148,20 @@ func (p *Proxy) clientKey(x *exchange) string {
 	return ratelimit.Key(x.location.Plane, x.rec.Principal)
 }
 
-// pause notes that upstream answered 429, so that this client is not sent there again before the time, nor anybody where upstream names our address.
+// pause records upstream's 429, so that no request of this client is sent there before
+// the pause ends. If upstream's answer names our address, the pause is for all clients.
 func (p *Proxy) pause(x *exchange, h http.Header, body []byte) {
 	interval := x.interval()
-	p.Pauses.Pause(p.clientKey(x), retryAfter(h, grown(interval, x.pushedBack)), interval)
+	p.Pauses.Pause(p.clientKey(x), retryAfter(h, backoff(interval, x.upstream429s)), interval)
 	if p.Budget.Rate > 0 && namesAddress(body) {
 		interval = p.Budget.Period / time.Duration(p.Budget.Rate)
-		p.Pauses.Pause(p.budgetKey(x.location, x.ref()), retryAfter(h, interval), interval)
+		p.Pauses.Pause(p.budgetKey(x.location, x.storeRef()), retryAfter(h, interval), interval)
 	}
 }
 
-// grown is the pause after the nth 429 of an exchange, where upstream names none: an interval, and twice as long each time, up to a second.
-func grown(interval time.Duration, n int) time.Duration {
+// backoff returns the pause after the nth 429 of an exchange if upstream names none: an
+// interval, and twice as long each time, up to a second.
+func backoff(interval time.Duration, n int) time.Duration {
 	longest := max(interval, time.Second)
 	for ; n > 1 && interval < longest; n-- {
 		interval *= 2
@@ -161,10 +169,12 @@ func grown(interval time.Duration, n int) time.Duration {
 	return min(interval, longest)
 }
 
-// vendorInterval is the time between two requests of Object Store's base rate, 10 a second.
+// vendorInterval is the time between two requests at Object Store's base rate, 10 a
+// second.
 const vendorInterval = 100 * time.Millisecond
 
-// interval is the time between two requests of the client's quota, and of upstream's where it has none.
+// interval returns the time between two requests at the client's quota, or at
+// upstream's rate if it has no quota.
 func (x *exchange) interval() time.Duration {
 	if x.quota.Rate <= 0 {
 		return vendorInterval
@@ -172,8 +182,9 @@ func (x *exchange) interval() time.Duration {
 	return x.quota.Period / time.Duration(x.quota.Rate)
 }
 
-// namesAddress reports whether a 429 says that an address is over its limit: "ip 192.0.2.1 can not perform more requests in this time window" is what
-// Object Store has been seen to answer.
+// namesAddress reports whether a 429 is about an address that is over its limit. Object
+// Store's observed answer is "ip 192.0.2.1 can not perform more requests in this time
+// window".
 func namesAddress(body []byte) bool {
 	words := strings.FieldsFunc(string(body), func(r rune) bool { return r == ' ' || r == '"' || r == ',' })
 	for i, word := range words[:max(0, len(words)-1)] {

@@ -10,59 +10,65 @@ import (
 	"osgate/record"
 )
 
-// errStandIn is an upstream answer for which what is stored and no longer fresh stands in.
-var errStandIn = errors.New("upstream failed")
+// errFallback means that a stale entry replaces an upstream answer.
+var errFallback = errors.New("upstream failed")
 
-// standIn reports whether something stored stands in for a failure of upstream (stale-if-error, RFC 5861 section 4).
-func (x *exchange) standIn() bool {
-	if x.stale == nil && x.look != nil {
-		if found, ok := x.look.Fallback(time.Now()); ok {
+// hasFallback reports whether a stored answer may replace a failure of upstream
+// (stale-if-error, RFC 5861 section 4).
+func (x *exchange) hasFallback() bool {
+	if x.stale == nil && x.search != nil {
+		if found, ok := x.search.Fallback(time.Now()); ok {
 			x.stale = &found
 		}
 	}
 	return x.stale != nil
 }
 
-// excuse returns why upstream gave no answer, unless what is stale could be served in its place.
-func (p *Proxy) excuse(x *exchange) error {
-	if !upstreamFailed(x.failure) || x.w.status != 0 || !x.standIn() {
+// fallBack serves a stale entry in place of a missing upstream answer. It returns the
+// failure if that is not possible.
+func (p *Proxy) fallBack(x *exchange) error {
+	if !upstreamFailed(x.failure) || x.w.status != 0 || !x.hasFallback() {
 		return x.failure
 	}
 	if x.fill != nil {
-		x.fill.Fail(x.failure) // before the client takes its time
+		x.fill.Fail(x.failure) // before the write, because a client may read slowly
 	}
 	r, _ := errors.AsType[refusal](x.failure)
 	x.status = x.stale.Status
 	x.rec.Cause = record.Cause(r.cause)
-	x.serve(x.stale.Entry)
+	x.serveEntry(x.stale.Entry)
 	return nil
 }
 
-// upstreamFailed reports whether err says that upstream could not be reached or did not answer in time, and not that we refused.
+// upstreamFailed reports whether err means that upstream could not be reached or did
+// not answer in time. It is false for a refusal by the gateway.
 func upstreamFailed(err error) bool {
 	r, ok := errors.AsType[refusal](err)
 	return ok && (r.code == codeUpstreamUnreachable || r.code == codeUpstreamTimeout)
 }
 
-// refresh asks upstream again for what x has just been served though it was no longer fresh (stale-while-revalidate, RFC 5861 section 3), and then
-// keeps account of x, which record hands over when it is done. The client waits for nothing. Where there is no room for one more, nothing is asked.
+// refresh fetches again the answer that x has just been served stale
+// (stale-while-revalidate, RFC 5861 section 3). Then it keeps the record of x, which
+// record sends it when x has ended. The client does not wait. If too many refreshes are
+// under way, no request is sent.
 //
-// What it asks of upstream belongs to x: its token, the budget, its client's quota where only what reaches upstream counts, and its record.
+// The upstream request belongs to x: it uses x's token, the budget, its client's quota
+// if only upstream requests count, and its record.
 func (p *Proxy) refresh(x *exchange) {
-	again := p.again(x)
-	x.fill = nil // the other one's now
+	background := p.newRefresh(x)
+	x.fill = nil // belongs to the refresh now
 	select {
 	case p.refreshes <- struct{}{}:
 	default:
-		again.fill.Close(false)
+		background.fill.Close(false)
 		return
 	}
-	over := make(chan *record.Exchange, 1)
-	x.over = over
+	recorded := make(chan *record.Exchange, 1)
+	x.recordTo = recorded
 	go func() { // ends within the bounds of an upstream request and of x; Close waits for it
 		defer func() { <-p.refreshes }()
-		err := p.repeat(again)
-		rec, done := <-over, &again.rec
+		err := p.forwardWithoutClient(background)
+		rec, done := <-recorded, &background.rec
 		defer p.Keeper.Keep(rec)
 		if err != nil {
 			rec.Cause = fmt.Sprintf("refreshing what was stale: %v", err)
@@ -73,27 +79,28 @@ func (p *Proxy) refresh(x *exchange) {
 	}()
 }
 
-// again makes the exchange that repeats x for nobody.
-func (p *Proxy) again(x *exchange) *exchange {
+// newRefresh returns an exchange that repeats x without a client.
+func (p *Proxy) newRefresh(x *exchange) *exchange {
 	r := x.r.WithContext(context.WithoutCancel(x.r.Context()))
 	r.Header = r.Header.Clone()
-	r.Header.Del("If-None-Match") // the answer is to be whole
+	r.Header.Del("If-None-Match") // the answer must be complete
 	r.Body = http.NoBody
-	again := &exchange{
-		r: r, w: newResponseWriter(nowhere{}), rec: x.rec, client: x.client,
-		path: x.path, query: x.query, asks: x.asks, op: x.op, location: x.location, discovered: x.discovered, token: x.token, who: x.who,
+	background := &exchange{
+		r: r, w: newResponseWriter(discardWriter{}), rec: x.rec, client: x.client,
+		path: x.path, query: x.query, forceQuery: x.forceQuery, op: x.op, location: x.location, discovered: x.discovered, token: x.token, identity: x.identity,
 		quota: x.quota, result: x.result, question: x.question, fill: x.fill, entered: time.Now(), stage: record.StageForward,
 	}
-	again.rec.Waited = 0
-	again.body = newRequestBody(again.w, r, p.MaxBody)
-	return again
+	background.rec.Waited = 0
+	background.body = newRequestBody(background.w, r, p.MaxBody)
+	return background
 }
 
-// repeat forwards x. ReverseProxy tells of an answer that was cut by a panic, which nobody waits for here.
-func (p *Proxy) repeat(x *exchange) (err error) {
+// forwardWithoutClient forwards x. ReverseProxy reports a cut answer by a panic, which
+// becomes an error here.
+func (p *Proxy) forwardWithoutClient(x *exchange) (err error) {
 	defer func() {
 		if cut := recover(); cut != nil {
-			err = fmt.Errorf("%w: %v", errStandIn, cut)
+			err = fmt.Errorf("%w: %v", errFallback, cut)
 		}
 	}()
 	ctx, cancel := context.WithTimeout(x.r.Context(), p.Timeout+idleTimeout)
@@ -102,10 +109,11 @@ func (p *Proxy) repeat(x *exchange) (err error) {
 	return p.forward(x)
 }
 
-// Close lets no more be asked for behind clients' backs and waits until what is under way has ended and been recorded, or ctx has. It is for
-// after the last exchange; it cannot be undone.
+// Close permits no more requests without a client, and waits until those under way have
+// ended and been recorded, or until ctx has ended. Call it after the last exchange; it
+// cannot be undone.
 func (p *Proxy) Close(ctx context.Context) error {
-	for _, underWay := range []chan struct{}{p.refreshes, p.lessons} {
+	for _, underWay := range []chan struct{}{p.refreshes, p.ttlRequests} {
 		for range cap(underWay) {
 			select {
 			case underWay <- struct{}{}:
@@ -117,14 +125,14 @@ func (p *Proxy) Close(ctx context.Context) error {
 	return nil
 }
 
-// nowhere is an [http.ResponseWriter] that nobody reads.
-type nowhere struct{}
+// discardWriter is an [http.ResponseWriter] that discards the answer.
+type discardWriter struct{}
 
 // Header implements [http.ResponseWriter].
-func (nowhere) Header() http.Header { return http.Header{} }
+func (discardWriter) Header() http.Header { return http.Header{} }
 
 // Write implements [http.ResponseWriter].
-func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
+func (discardWriter) Write(p []byte) (int, error) { return len(p), nil }
 
 // WriteHeader implements [http.ResponseWriter].
-func (nowhere) WriteHeader(int) {}
+func (discardWriter) WriteHeader(int) {}

@@ -34,8 +34,8 @@ func TestStatisticsThatCannotBeHadSayWhatIsAway(t *testing.T) {
 		detail string
 	}{
 		{ErrStatisticsBusy, 503, "too many statistics are being read at the moment"},
-		{fmt.Errorf("%w: redis is down", ErrStatisticsAway), 503, "the statistics store does not answer"},
-		{fmt.Errorf("%w: %w", ErrStatisticsAway, context.DeadlineExceeded), 503, "the statistics store does not answer"},
+		{fmt.Errorf("%w: redis is down", ErrStatisticsUnavailable), 503, "the statistics store does not answer"},
+		{fmt.Errorf("%w: %w", ErrStatisticsUnavailable, context.DeadlineExceeded), 503, "the statistics store does not answer"},
 		{errors.New("odd"), 503, "the gateway cannot answer this at the moment"},
 	} {
 		g := newRig(t, func(o *Options) { o.Statistics = mute{tt.err} })

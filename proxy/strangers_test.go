@@ -82,7 +82,7 @@ func TestOneAddressCannotHoldTheSlotsOfOthers(t *testing.T) {
 		for i := range 20 { // of one network
 			flood(t, l, 1, loginHead+fmt.Sprintf("X-Forwarded-For: [2001:db8::%x]:1\r\n", i)+bodyOf10+"{")
 		}
-		if held, refused := g.serving.counts(); held[stranger] != 4 || refused[shortOfAddress] != 16 {
+		if held, refused := g.serving.counts(); held[unidentified] != 4 || refused[shortOfAddress] != 16 {
 			t.Errorf("one network holds %v, refused %v; want 4 and 16", held, refused)
 		}
 		x := g.exchanges[0]
@@ -109,10 +109,10 @@ func TestARefusalForWantOfSlotsSaysWhy(t *testing.T) {
 			t.Errorf("got %d %s, Retry-After %q; want %d %s", got, c, retry, want, code)
 		}
 	}
-	mine, _ := g.serving.take(stranger, "192.0.2.7")
+	mine, _ := g.serving.take(unidentified, "192.0.2.7")
 	check(429, "over-quota")
 	mine.free()
-	all, _ := takeAll(g.serving, stranger, otherAddresses)
+	all, _ := takeAll(g.serving, unidentified, otherAddresses)
 	check(503, "overloaded")
 	if w := g.get("two", keyPath); w.Code != 503 || codeOf(t, w) != "overloaded" {
 		t.Errorf("a token that is not known got %d", w.Code)
@@ -132,8 +132,8 @@ func TestAnAccessManagementBodyIsBoundedInTimeAndSize(t *testing.T) {
 			status int
 			within time.Duration
 		}{
-			"one byte, and no more": {func() io.Reader { return newTrickle([]byte("{"), 99, time.Hour) }, 100, 408, callTime},
-			"one byte a second":     {func() io.Reader { return newTrickle([]byte("{"), 99, time.Second) }, 100, 408, callTime},
+			"one byte, and no more": {func() io.Reader { return newTrickle([]byte("{"), 99, time.Hour) }, 100, 408, callBodyTime},
+			"one byte a second":     {func() io.Reader { return newTrickle([]byte("{"), 99, time.Second) }, 100, 408, callBodyTime},
 			"large":                 {func() io.Reader { return bytes.NewReader(make([]byte, large)) }, large, 413, 0},
 			"large, not declared":   {func() io.Reader { return io.MultiReader(bytes.NewReader(make([]byte, large))) }, -1, 413, 0},
 		} {
@@ -222,7 +222,7 @@ func TestAClientThatTakesNoAnswerHoldsASlotForAWhile(t *testing.T) {
 		lasts        time.Duration
 	}{
 		"refused":           {"GET", "/nowhere", 0, 40, refusalTime},
-		"access management": {"GET", "/accounts/api/me", 40, 40, answerTime}, // what is over an address' share is refused
+		"access management": {"GET", "/accounts/api/me", 40, 40, callAnswerTime}, // what is over an address' share is refused
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -235,7 +235,7 @@ func TestAClientThatTakesNoAnswerHoldsASlotForAWhile(t *testing.T) {
 				synctest.Wait()
 				serving, _ := g.serving.counts()
 				lingering, refused := g.lingering.counts()
-				if serving[stranger] != tt.serving || lingering[stranger] != tt.lingering {
+				if serving[unidentified] != tt.serving || lingering[unidentified] != tt.lingering {
 					t.Errorf("slots held %v, lingering %v, refused %v", serving, lingering, refused)
 				}
 				<-time.After(tt.lasts)
@@ -257,10 +257,10 @@ func TestACallerIsNoStrangerOnceItIsIdentified(t *testing.T) {
 		held, _ = g.serving.counts()
 		return reply(200, "{}"), nil
 	}
-	if g.get("one", keyPath); held != [2]int{stranger: 0, identified: 1} {
+	if g.get("one", keyPath); held != [2]int{unidentified: 0, identified: 1} {
 		t.Errorf("an identified caller's exchange holds %v", held)
 	}
-	if g.do(request(t, "GET /accounts/api/me", "Authorization: Bearer one")); held != [2]int{stranger: 1, identified: 0} {
+	if g.do(request(t, "GET /accounts/api/me", "Authorization: Bearer one")); held != [2]int{unidentified: 1, identified: 0} {
 		t.Errorf("an Access Management call holds %v", held)
 	}
 	if held, _ := g.serving.counts(); held != [2]int{} {

@@ -16,22 +16,25 @@ import (
 	"osgate/record"
 )
 
-// trace finds x's place in a trace, if anybody traces. The caller's trace goes on, whoever it is; what it says of sampling is for Trace to believe or not.
+// trace sets the trace context of x, if tracing is on. It continues the trace of any
+// client; Trace decides whether to respect the client's sampled flag.
 func (p *Proxy) trace(x *exchange, peer netip.Addr) {
 	if p.Trace == nil {
 		return
 	}
 	parent, _ := record.ReadTrace(x.r.Header)
-	x.rec.Trace = p.Trace(parent, believed(p.TrustedProxies, peer))
+	x.rec.Trace = p.Trace(parent, isTrusted(p.TrustedProxies, peer))
 }
 
-// believed reports whether a is a proxy whose word of others counts.
-func believed(trusted []netip.Prefix, a netip.Addr) bool {
+// isTrusted reports whether a is a trusted proxy.
+func isTrusted(trusted []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// try begins an attempt to send r. With a trace, it is a span of its own, and r says so; without, the client's own trace context passes as it came.
-func (x *exchange) try(r *http.Request) (a record.Attempt) {
+// beginAttempt begins an attempt to send r. With tracing the attempt has a span of its
+// own, and the traceparent of r names it; without, the client's own trace context is
+// forwarded unchanged.
+func (x *exchange) beginAttempt(r *http.Request) (a record.Attempt) {
 	x.rec.UpstreamAttempts++
 	x.sent = time.Now()
 	a = record.Attempt{Start: x.sent.Sub(x.rec.Start)}
@@ -40,22 +43,23 @@ func (x *exchange) try(r *http.Request) (a record.Attempt) {
 	}
 	a.Span = newSpan()
 	if x.rec.UpstreamAttempts > 1 {
-		r.Header = maps.Clone(r.Header) // the transport may still look at that of the attempt before
+		r.Header = maps.Clone(r.Header) // the transport may still read that of the previous attempt
 	}
 	r.Header[record.Traceparent] = []string{x.rec.Trace.Text(a.Span)}
 	return a
 }
 
-// tried notes the end of an attempt that was written to so many connections; none where it came to no connection.
-func (x *exchange) tried(a record.Attempt, way *sending, answer *http.Response, err error) {
+// endAttempt records the end of an attempt, with the number of connections that its
+// header was written to, which may be 0.
+func (x *exchange) endAttempt(a record.Attempt, s *sending, answer *http.Response, err error) {
 	a.Duration = time.Since(x.sent)
-	resent := max(0, int(way.written.Load())-1)
+	resent := max(0, int(s.written.Load())-1)
 	x.rec.UpstreamAttempts += resent
 	x.rec.UpstreamResent += resent
 	a.Resend = x.rec.UpstreamAttempts - 1
 	if err != nil {
-		a.Error = kind(err)
-		if way.kept.Load() && (a.Error == "connection_reset" || a.Error == "_OTHER") {
+		a.Error = errorType(err)
+		if s.reused.Load() && (a.Error == "connection_reset" || a.Error == "_OTHER") {
 			a.Error = record.KeptConnectionClosed
 		}
 	} else {
@@ -66,7 +70,8 @@ func (x *exchange) tried(a record.Attempt, way *sending, answer *http.Response, 
 	x.rec.Tried(a)
 }
 
-// traceContext makes out's trace context ours: a caller's traceparent is not its upstream's, and each attempt gets its own.
+// traceContext replaces the client's trace context in out by ours: each attempt sets
+// its own traceparent.
 func (x *exchange) traceContext(out http.Header) {
 	if !x.rec.Trace.On() {
 		return
@@ -78,7 +83,7 @@ func (x *exchange) traceContext(out http.Header) {
 	}
 }
 
-// newSpan returns the id of a span: any number but zero.
+// newSpan returns a span id: any number but zero.
 func newSpan() (id [8]byte) {
 	for id == [8]byte{} {
 		n := rand.Uint64() //nolint:gosec // an id must be unique, not secret
@@ -89,8 +94,8 @@ func newSpan() (id [8]byte) {
 	return id
 }
 
-// kind is the word for why a request got no answer, out of a closed list.
-func kind(err error) string {
+// errorType returns why a request has no answer, as one of a closed list of names.
+func errorType(err error) string {
 	var late interface{ Timeout() bool }
 	_, unresolved := errors.AsType[*net.DNSError](err)
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
@@ -108,5 +113,5 @@ func kind(err error) string {
 	case errors.Is(err, syscall.ECONNRESET):
 		return "connection_reset"
 	}
-	return "_OTHER" // the semantic conventions' word for all else
+	return "_OTHER" // the name in the semantic conventions for any other error
 }

@@ -148,7 +148,7 @@ func TestWhyAnAttemptGotNoAnswerIsAWordOutOfAList(t *testing.T) {
 		"connection_refused": &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "connection_reset": &net.OpError{Op: "read", Err: syscall.ECONNRESET},
 		"_OTHER": errors.New("a text not to be told"),
 	} {
-		if got := kind(err); got != want {
+		if got := errorType(err); got != want {
 			t.Errorf("%v is %q, want %q", err, got, want)
 		}
 	}

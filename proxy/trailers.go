@@ -7,11 +7,11 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// trimTrailers leaves in upstream's trailers what may follow a body (RFC 9110 section
-// 6.5.1): no field about framing, routing, credentials, content or caching, no cookie, and
-// none that the header section has too, because net/http would send the header's value
-// again. It is called before the names are announced to the client, so that Trailer lists
-// nothing else, and at the body's end, when fields may come that upstream did not announce.
+// trimTrailers removes from upstream's trailers the fields that must not follow a body
+// (RFC 9110 section 6.5.1): fields about framing, routing, credentials, content or
+// caching, cookies, and fields that the header section has too, because net/http would
+// send the header's value again. It is called before Trailer lists the names for the
+// client, and at the body's end, when fields may arrive that upstream did not announce.
 func (x *exchange) trimTrailers(answer *http.Response) {
 	for name := range answer.Trailer {
 		_, again := answer.Header[name]
@@ -21,7 +21,8 @@ func (x *exchange) trimTrailers(answer *http.Response) {
 	}
 }
 
-// neverTrailing lists what forRecipients and net/http's own list lack.
+// neverTrailing lists forbidden trailers that are missing in forRecipients and in
+// net/http's own list.
 var neverTrailing = []string{
 	"Cache-Status", "Proxy-Status", "Server", "Server-Timing", "Set-Cookie", "Set-Cookie2", "Upgrade", "Via", "X-Osgate-Region", "X-Request-Id",
 }

@@ -11,32 +11,32 @@ import (
 	"time"
 )
 
-// Transport is the way to upstream. Both ways speak HTTP/1.1 only and keep the bounds of
-// [bounded].
+// Transport sends requests upstream. Both round trippers use HTTP/1.1 only and keep the
+// bounds of [bounded].
 type Transport struct {
-	Shared http.RoundTripper // keeps connections
+	Shared http.RoundTripper // keeps connections open
 	Fresh  http.RoundTripper // one connection for each request, so that no request is sent twice
 }
 
 // TransportOptions configure the upstream connections.
 type TransportOptions struct {
-	// Timeout is how long upstream may take for each next step: to accept a connection and
-	// each further part of a request's body, and to begin its answer after the last part.
-	// It is TCP_USER_TIMEOUT too. 0: 30 s.
+	// Timeout is how long upstream may take for each step: to accept a connection and
+	// each further part of a request's body, and to begin its answer after the last
+	// part. It is also the value of TCP_USER_TIMEOUT. 0: 30 s.
 	Timeout time.Duration
 
 	Roots *x509.CertPool // trusted authorities; nil: the system's
 
-	// MaxConnections is how many may be open. Beyond it a request waits for one, up to
-	// 5 s. 0: no bound.
+	// MaxConnections is how many connections may be open. A further request waits up to
+	// 5 s for one. 0: no bound.
 	MaxConnections int
 
-	// IdleTimeout is how long a connection without a request is kept. It must be shorter
-	// than the server's: a server closes its end without regard to a request that is on its
-	// way, and what becomes of a write is unknown then. 0: 30 s.
+	// IdleTimeout is how long a connection without a request is kept. It must be
+	// shorter than the server's: a server closes its end even while a request is on its
+	// way, and the outcome of a write is unknown then. 0: 30 s.
 	IdleTimeout time.Duration
 
-	// Dial replaces TCP, and TLS is not spoken over its connections; nil: TCP. For tests.
+	// Dial replaces TCP; its connections are used without TLS. Nil: TCP. For tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -49,14 +49,14 @@ const (
 )
 
 // NewTransport returns a Transport for a few hosts and many connections. It honors
-// HTTPS_PROXY, follows no redirect and decompresses no answer. It fails if upstream switches
-// protocols.
+// HTTPS_PROXY, follows no redirect and decompresses no answer. It fails if upstream
+// switches protocols.
 func NewTransport(o TransportOptions) Transport {
 	if o.Timeout == 0 {
 		o.Timeout = upstreamTimeout
 	}
-	// net/http repeats HTTP/2 requests without a bound where upstream refuses their
-	// streams, and offers no way to forbid it (docs/adr/0037).
+	// net/http repeats HTTP/2 requests without a bound if upstream refuses their
+	// streams, and has no option to forbid it (docs/adr/0037).
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second, Control: userTimeout(o.Timeout)}
@@ -73,7 +73,7 @@ func NewTransport(o TransportOptions) Transport {
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
 	if o.MaxConnections > 0 {
-		wait := min(dialTimeout, o.Timeout/2) // the region is not to blame: it must end before Timeout does
+		wait := min(dialTimeout, o.Timeout/2) // it must end before Timeout, which would count against the region
 		pooled.DialContext = newDials(o.MaxConnections, wait, dialer.DialContext, pooled.CloseIdleConnections).dial
 	}
 	if o.Dial != nil {
@@ -87,11 +87,12 @@ func NewTransport(o TransportOptions) Transport {
 	}
 }
 
-// proxyOf returns the proxy for r (HTTPS_PROXY and its like). net/http calls it before each
-// sending of r and gives r up on an error, which makes it the place to refuse one more.
+// proxyOf returns the proxy for r (HTTPS_PROXY and related variables). net/http calls
+// it before each sending of r and gives up on an error. So this is the place to refuse
+// one more sending.
 func proxyOf(r *http.Request) (*url.URL, error) {
 	if s := sendingOf(r.Context()); s != nil {
-		if err := s.again(); err != nil {
+		if err := s.countTry(); err != nil {
 			return nil, err
 		}
 	}

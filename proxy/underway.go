@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// methods are those whose exchanges are counted one by one. All others are counted
-// together: a client may send any.
+// methods lists the methods whose exchanges are counted separately. All others are
+// counted together, because a client may send any method.
 var methods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
 	http.MethodConnect, http.MethodTrace,
@@ -16,10 +16,10 @@ var methods = []string{
 // underWay counts the exchanges that are under way, by method. Safe for concurrent use.
 type underWay []atomic.Int64
 
-// newUnderWay returns counts of no exchange.
+// newUnderWay returns counters that are all zero.
 func newUnderWay() underWay { return make(underWay, len(methods)+1) }
 
-// add adds n to the exchanges of a method.
+// add adds n to the count of a method's exchanges.
 func (u underWay) add(method string, n int64) {
 	i := slices.Index(methods, method)
 	if i < 0 {
@@ -36,10 +36,10 @@ func (p *Proxy) Exchanges() (n int64) {
 	return n
 }
 
-// ExchangesByMethod tells how many exchanges of each method are under way; the method is
-// empty for all that are not of HTTP's own.
-func (p *Proxy) ExchangesByMethod(tell func(method string, n int64)) {
+// ExchangesByMethod calls yield with the number of exchanges under way for each method.
+// The method is empty for all methods that HTTP does not define.
+func (p *Proxy) ExchangesByMethod(yield func(method string, n int64)) {
 	for i, method := range append(slices.Clone(methods), "") {
-		tell(method, p.exchanges[i].Load())
+		yield(method, p.exchanges[i].Load())
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"osgate/record"
 )
 
-// unreadDetails are what the client reads where the server under the proxy gives no reason
-// why it could not read a request.
+// unreadDetails are the details for the client if net/http gives no reason why it could
+// not read a request.
 var unreadDetails = map[int]string{
 	http.StatusBadRequest:                  "the request is no request of HTTP/1.0 or HTTP/1.1",
 	http.StatusExpectationFailed:           "no expectation but 100-continue is met",
@@ -23,9 +23,9 @@ var unreadDetails = map[int]string{
 	http.StatusRequestHeaderFieldsTooLarge: "the header section of the request is too large",
 }
 
-// Unread returns the answer to a request of HTTP/1 that could not be read, as a whole
-// message, and keeps a record of it. No stage sees such a request, and nothing of it is
-// known but where it comes from. The reason must not repeat anything of the request.
+// Unread returns the complete answer to an HTTP/1 request that could not be read, and
+// keeps a record of it. Such a request passes no stage, and only its address is known.
+// The reason must not contain any part of the request.
 func (p *Proxy) Unread(remote netip.AddrPort, status int, reason string) []byte {
 	x := record.Exchange{
 		ID: strings.ToLower(rand.Text()), Start: time.Now(), Surface: record.SurfaceNone,
@@ -48,7 +48,7 @@ func (p *Proxy) Unread(remote netip.AddrPort, status int, reason string) []byte 
 	h.Set("Connection", "close")
 	var answer bytes.Buffer
 	fmt.Fprintf(&answer, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
-	_ = h.Write(&answer) // a buffer takes all
+	_ = h.Write(&answer) // a buffer returns no error
 	answer.WriteString("\r\n")
 	answer.Write(body)
 	x.ResponseBytes = int64(len(body))

@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// tcpUserTimeout is TCP_USER_TIMEOUT (tcp(7)), which package syscall does not name.
+// tcpUserTimeout is TCP_USER_TIMEOUT (tcp(7)), which package syscall does not define.
 const tcpUserTimeout = 0x12
 
-// userTimeout bounds how long sent bytes may stay unacknowledged, so that a write does not take effect long after we gave it up.
+// userTimeout bounds how long sent bytes may stay unacknowledged, so that a write does
+// not take effect long after the gateway gave it up.
 func userTimeout(d time.Duration) func(network, address string, c syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) error {
 		var failed error

@@ -7,5 +7,6 @@ import (
 	"time"
 )
 
-// userTimeout does nothing where TCP_USER_TIMEOUT does not exist: there a dead connection is found out by keep-alive probes.
+// userTimeout does nothing on systems without TCP_USER_TIMEOUT. There keep-alive probes
+// detect a dead connection.
 func userTimeout(time.Duration) func(network, address string, c syscall.RawConn) error { return nil }

@@ -10,23 +10,23 @@ import (
 	"osgate/policy"
 )
 
-// judgedBody is the longest body that is judged before any of it is sent. A longer
-// value is judged while it streams.
+// judgedBody is the longest body, in bytes, that is judged before any of it is sent. A
+// longer value is judged while it streams.
 const judgedBody = 64 << 10
 
-// judging is the judgment of a body that streams.
+// judging is the state of judging a body that streams.
 type judging struct {
-	*policy.Judge             // for the whole body; it has not read any byte yet
+	*policy.Judge             // for the whole body; it has not received any byte yet
 	head          policy.Head // the facts about the beginning
 	needs         policy.Needs
-	verdict       func(policy.Head) error // decides at the end of the body; nil: the rules do not decide again
+	decide        func(policy.Head) error // decides at the end of the body; nil: the rules do not decide again
 }
 
 // valueHead judges the body for rules that read it. If a rule in force reads the TTL, a
 // store's definition must be readable completely: a longer or compressed one could set
-// another TTL than the judged one.
+// a different TTL from the judged one.
 func (x *exchange) valueHead(needs policy.Needs) (policy.Head, error) {
-	x.judge = nil
+	x.judging = nil
 	if !policy.Judges(x.op.Kind) {
 		return policy.Head{TTLSeconds: -1}, nil
 	}
@@ -44,15 +44,15 @@ func (x *exchange) valueHead(needs policy.Needs) (policy.Head, error) {
 		}
 		_, _ = j.Write(head) // never fails
 	}
-	told := j.Head(whole)
+	facts := j.Head(whole)
 	if !whole && needs.Definition && x.defines() {
 		return policy.Head{}, refusal{code: codeTooLarge, title: "Store definition not judged", detail: fmt.Sprintf(
 			"the policy has to read a store's definition whole: send it without Content-Encoding and in at most %d bytes", judgedBody)}
 	}
 	if !whole && encoding == "" && !x.defines() {
-		x.judge = &judging{Judge: judge(), head: told, needs: needs}
+		x.judging = &judging{Judge: judge(), head: facts, needs: needs}
 	}
-	return told, x.refuseRepeated(told, needs)
+	return facts, x.refuseRepeated(facts, needs)
 }
 
 // defines reports whether x's body defines a store.
@@ -62,28 +62,28 @@ func (x *exchange) defines() bool {
 
 // refuseRepeated refuses a body that contains a member twice if a rule in force reads
 // its members: upstream may use the other one.
-func (x *exchange) refuseRepeated(told policy.Head, needs policy.Needs) error {
-	if told.Repeated && (needs.Type && !x.defines() || needs.Definition && x.defines()) {
+func (x *exchange) refuseRepeated(facts policy.Head, needs policy.Needs) error {
+	if facts.Repeated && (needs.Type && !x.defines() || needs.Definition && x.defines()) {
 		return refusal{code: codeBadRequest, detail: "the JSON object in the body contains a member twice, so the policy cannot judge it"}
 	}
 	return nil
 }
 
-// follow makes the rules decide again at the end of the body if the whole body has
-// other facts than its beginning.
-func (x *exchange) follow(rules *policy.Rules, r policy.Request) {
-	if x.judge == nil {
+// redecideAtEnd makes the rules decide again at the end of the body if the facts about
+// the whole body differ from those about its beginning.
+func (x *exchange) redecideAtEnd(rules *policy.Rules, r policy.Request) {
+	if x.judging == nil {
 		return
 	}
-	before, needs := x.judge.head, x.judge.needs
-	x.judge.verdict = func(told policy.Head) error {
-		if err := x.refuseRepeated(told, needs); err != nil || told == before {
+	before, needs := x.judging.head, x.judging.needs
+	x.judging.decide = func(facts policy.Head) error {
+		if err := x.refuseRepeated(facts, needs); err != nil || facts == before {
 			return err
 		}
 		r := r
-		r.ValueType, r.TTLSeconds, r.ValueBytes, r.Time = told.ValueType, told.TTLSeconds, x.body.count.Load(), time.Now()
+		r.ValueType, r.TTLSeconds, r.ValueBytes, r.Time = facts.ValueType, facts.TTLSeconds, x.body.count.Load(), time.Now()
 		d := rules.Decide(r)
-		x.body.judged(d)
+		x.body.keepDecision(d)
 		if !d.Allowed {
 			return refusal{code: codeDenied, detail: d.Reason, rule: d.Rule}
 		}
@@ -91,10 +91,10 @@ func (x *exchange) follow(rules *policy.Rules, r policy.Request) {
 	}
 }
 
-// upstreamBody is x's body on its way upstream.
+// upstreamBody returns x's body for the upstream request.
 func (x *exchange) upstreamBody() io.ReadCloser {
-	if x.judge == nil || x.judge.verdict == nil {
+	if x.judging == nil || x.judging.decide == nil {
 		return x.body
 	}
-	return &heldBody{requestBody: x.body, judge: x.judge.Judge, verdict: x.judge.verdict}
+	return &heldBody{requestBody: x.body, judge: x.judging.Judge, decide: x.judging.decide}
 }

@@ -5,22 +5,22 @@ import (
 	"time"
 )
 
-// answerStep is added to idleTimeout where an answer's deadline is set: the answer may
-// stand still for idleTimeout because upstream does, and the deadline may have been set up
-// to deadlineStep before that.
+// answerStep is added to idleTimeout in the deadline of an answer: the answer may stand
+// still for idleTimeout because upstream does, and the deadline may have been set up to
+// deadlineStep earlier.
 const answerStep = 2 * deadlineStep
 
-// answerDeadline bounds how long a client may take over an answer. It counts from the
-// answer's head, not from the request's: a body may take any time to arrive. It belongs to
-// the goroutine that writes the answer.
+// answerDeadline bounds how long a client may take to read an answer. The time starts
+// at the answer's header, not at the request's: a request body may take any time to
+// arrive. It belongs to the goroutine that writes the answer.
 type answerDeadline struct {
 	conn  *http.ResponseController
 	total time.Duration // for the whole answer; 0: none, each write has idleTimeout
-	next  time.Time     // when the deadline is to be set anew; zero: it was never set
+	next  time.Time     // when the deadline must be set again; zero: it was never set
 }
 
-// renew sets the deadline before something is written. A connection without deadlines (a
-// test's) has none to set.
+// renew sets the deadline before a write. A connection without deadlines (in a test)
+// ignores it.
 func (d *answerDeadline) renew() {
 	now := time.Now()
 	switch {
@@ -33,26 +33,26 @@ func (d *answerDeadline) renew() {
 	}
 }
 
-// disarm takes away the deadlines that net/http has set for a stream of HTTP/2. They are
-// timers from the request's head, and end the stream when they fire. Those of a connection
-// of HTTP/1 do no harm: they are looked at only while something is read or written, and are
-// set anew before that.
-func disarm(conn *http.ResponseController, r *http.Request) {
+// clearDeadlines removes the deadlines that net/http has set for an HTTP/2 stream. They
+// are timers from the request's header, and end the stream when they fire. Those of an
+// HTTP/1 connection have no effect: they are checked only during reads and writes, and
+// are set again before those.
+func clearDeadlines(conn *http.ResponseController, r *http.Request) {
 	if r.ProtoMajor > 1 {
 		_ = conn.SetReadDeadline(time.Time{})
 		_ = conn.SetWriteDeadline(time.Time{})
 	}
 }
 
-// responseWriter is the way to the client: it counts, bounds how long the client may take,
-// and lets no informational answer of upstream pass.
+// responseWriter writes to the client. It counts bytes, bounds how long the client may
+// take, and drops informational answers of upstream.
 type responseWriter struct {
 	http.ResponseWriter
 	deadline answerDeadline
-	body     *requestBody // of the same exchange; nil: there is none to look at
+	body     *requestBody // of the same exchange; nil: no body
 	status   int          // 0 until the header is written
 	bytes    int64
-	err      error // the client could not be written to
+	err      error // why the client could not be written to; nil: it could
 }
 
 func newResponseWriter(w http.ResponseWriter) *responseWriter {
@@ -62,8 +62,9 @@ func newResponseWriter(w http.ResponseWriter) *responseWriter {
 // Unwrap lets [http.ResponseController] reach the connection.
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader implements [http.ResponseWriter]. A 1xx is dropped: net/http itself sends the "100 Continue" that is due, and ReverseProxy clears
-// all headers after one (golang.org/issue/81207).
+// WriteHeader implements [http.ResponseWriter]. It drops a 1xx: net/http itself sends a
+// required "100 Continue", and ReverseProxy clears all headers after one
+// (golang.org/issue/81207).
 func (w *responseWriter) WriteHeader(status int) {
 	if status < http.StatusOK || w.status != 0 {
 		return
@@ -71,7 +72,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	w.status = status
 	w.deadline.renew()
 	if _, typed := w.Header()["Content-Type"]; !typed {
-		w.Header()["Content-Type"] = nil // or net/http would guess one from the value: text/html of what begins like a page
+		w.Header()["Content-Type"] = nil // otherwise net/http guesses one from the value: text/html if it begins like a page
 	}
 	if w.body != nil && w.body.pending() {
 		endsConnection(w.Header())
@@ -79,9 +80,9 @@ func (w *responseWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// endsConnection has net/http close the connection behind an answer of unknown length that
-// is given before the request was read to its end. Such an answer ends with the exchange,
-// so that it cannot be cut off where the rest of the request never comes.
+// endsConnection makes net/http close the connection after an answer of unknown length
+// that is sent before the request was read to its end. Such an answer ends with the
+// exchange, so it must not be cut off because the rest of the request never arrives.
 func endsConnection(h http.Header) {
 	if h.Get("Content-Length") == "" {
 		h.Set("Connection", "close")

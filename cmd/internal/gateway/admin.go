@@ -164,7 +164,7 @@ func (g *Gateway) readiness() admin.Readiness {
 			})
 		}
 	}
-	for _, region := range g.proxy.Reached() {
+	for _, region := range g.proxy.RegionStates() {
 		if !region.OK {
 			r.Reasons = append(r.Reasons, admin.Reason{
 				Part:   regionPart + region.Location.String(),

@@ -45,7 +45,7 @@ func (g *Gateway) overview(now time.Time) (admin.Health, any) {
 	for _, plane := range g.auth.Planes() {
 		all = append(all, planeHealth(plane, g.askings.of(plane.Plane).Quantiles(now)))
 	}
-	all = append(all, regionsHealth(traffic.Regions, g.proxy.Reached())...)
+	all = append(all, regionsHealth(traffic.Regions, g.proxy.RegionStates())...)
 	all = append(all, g.statisticsHealth(now), g.cacheHealth(traffic), policyHealth(g.policy.State(), traffic))
 	return admin.NewHealth(g.readiness(), all), traffic
 }

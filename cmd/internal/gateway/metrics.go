@@ -76,7 +76,7 @@ func (p *parts) tellPlanes(tell func(plane, breaker string)) {
 }
 
 func (p *parts) tellRegions(tell func(plane, region, breaker string)) {
-	for _, s := range p.proxy.Reached() {
+	for _, s := range p.proxy.RegionStates() {
 		tell(s.Location.Plane, s.Location.Region, s.Breaker)
 	}
 }

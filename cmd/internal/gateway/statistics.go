@@ -120,7 +120,7 @@ func (a answerer) Answer(ctx context.Context, plane string, op objectstore.Opera
 	defer cancel()
 	said, err := a.counter.Answer(within, stats.Question{Plane: plane, Operation: op, Organizations: organizations}, now)
 	if ctx.Err() == nil && errors.Is(err, stats.ErrUnavailable) {
-		err = fmt.Errorf("%w: %w", proxy.ErrStatisticsAway, err)
+		err = fmt.Errorf("%w: %w", proxy.ErrStatisticsUnavailable, err)
 	}
 	return said.Body, said.Type, err
 }

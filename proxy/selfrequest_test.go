@@ -12,7 +12,7 @@ func TestTheGatewaySaysWhatItIs(t *testing.T) {
 	for _, head := range []string{"GET /", "GET /healthz", "HEAD /", "HEAD /healthz", "GET /?x=y", "GET /healthz?"} {
 		g := newRig(t)
 		w := g.do(request(t, head))
-		body := greeting
+		body := selfDescription
 		if strings.HasPrefix(head, "HEAD") {
 			body = ""
 		}
