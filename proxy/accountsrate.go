@@ -89,13 +89,13 @@ func (p *Proxy) chargeCall(x *exchange) error {
 	case r.Allowed:
 		return nil
 	}
-	who := "this token is"
+	source := "this token"
 	if policy == policyAddress {
-		who = "this address, without a token that is known to be good, is"
+		source = "this address, without a confirmed token,"
 	}
 	return refusal{
 		code: codeOverQuota, retryAfter: r.RetryAfter, violated: policy,
-		detail: fmt.Sprintf("%s over %d Access Management calls a second", who, p.CallRate.Rate),
+		detail: fmt.Sprintf("%s exceeds %d Access Management calls a second", source, p.CallRate.Rate),
 	}
 }
 
@@ -106,7 +106,7 @@ func (p *Proxy) startCall(x *exchange) error {
 		if wait := p.Allowances.BeginCall(x.location.Plane, x.caller); wait > 0 {
 			return refusal{
 				code: codeOverQuota, retryAfter: wait, violated: policyPlane,
-				detail: "the control plane " + x.location.Plane + " answers few more requests at the moment, and these are kept for identification",
+				detail: "the control plane " + x.location.Plane + " permits only a few more requests at the moment, and these are reserved for identification",
 			}
 		}
 		x.usesAllowance = true

@@ -21,7 +21,7 @@ func (p *Proxy) admit(x *exchange) error {
 	h := x.r.Header
 	switch {
 	case p.draining.Load():
-		return refusal{code: codeDraining, detail: "this gateway is shutting down; another will answer", retryAfter: time.Second}
+		return refusal{code: codeDraining, detail: "this gateway is shutting down; send the request to another replica", retryAfter: time.Second}
 	case passedBefore(h["Via"]):
 		return refusal{code: codeLoop, detail: "this request has passed this gateway before; its upstream leads back to it"}
 	case x.r.Method == http.MethodConnect || x.r.Method == http.MethodTrace:

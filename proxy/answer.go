@@ -46,7 +46,7 @@ func (p *Proxy) readable(x *exchange) []string {
 var (
 	// ErrStatisticsBusy is the error of [Statistics] if too many requests for
 	// statistics are under way. Nothing was read.
-	ErrStatisticsBusy = errors.New("too many statistics are being read")
+	ErrStatisticsBusy = errors.New("too many requests for statistics are under way")
 	// ErrStatisticsUnavailable is in the error chain of [Statistics] if the statistics
 	// store cannot be read.
 	ErrStatisticsUnavailable = errors.New("the statistics store does not answer")
@@ -124,7 +124,7 @@ func (p *Proxy) answerCached(x *exchange) error {
 		}
 		x.serveEntry(found.Entry)
 	case found.OnlyIfCached:
-		return notCached("only-if-cached was asked for and nothing fresh is cached")
+		return notCached("the request has only-if-cached, and no fresh answer is stored")
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // errStale is the cause if only a stale identity is known for a token.
-var errStale = errors.New("it vouched for this token only before it went away")
+var errStale = errors.New("the control plane is unavailable, and confirmed this token only before that")
 
 // authorize evaluates the organization's policy for every exchange, cache hits
 // included. The Stats API is answered by the gateway itself, and for members of the
@@ -28,7 +28,7 @@ func (p *Proxy) authorize(x *exchange) error {
 		return &auth.UnavailableError{Plane: x.location.Plane, Cause: errStale}
 	}
 	if x.op.Stats() && !x.identity.Member(x.op.Ref.Organization) {
-		return refusal{code: codeDenied, title: "Not a member of the organization", detail: "the caller does not belong to this organization"}
+		return refusal{code: codeDenied, title: "Not a member of the organization", detail: "the client is not a member of this organization"}
 	}
 	return nil
 }

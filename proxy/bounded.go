@@ -61,7 +61,7 @@ func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // errSwitched is the error of an answer that switches to another protocol.
-var errSwitched = errors.New("upstream answered 101 (Switching Protocols), which no request asks for")
+var errSwitched = errors.New("upstream answered 101 (Switching Protocols), which no request offers")
 
 // CloseIdleConnections closes the connections that no request uses.
 func (b *bounded) CloseIdleConnections() { b.first.CloseIdleConnections() }

@@ -67,7 +67,7 @@ func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err erro
 	if lines := x.r.Header["If-Match"]; len(lines) > 0 && len(cache.StripOwnETags(lines)) == 0 {
 		return refusal{
 			code: codeBadRequest, status: http.StatusPreconditionFailed, title: "Precondition failed",
-			detail: "If-Match holds a validator of this gateway's cache, which guards no write",
+			detail: "If-Match contains an ETag of this gateway's cache, which cannot guard a write",
 		}
 	}
 	if err = p.limitStranger(x); err != nil {

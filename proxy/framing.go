@@ -16,7 +16,7 @@ func (p *Proxy) checkFraming(x *exchange) error {
 		x.closing = true
 		return refusal{code: codeBadRequest, detail: ambiguousDetail}
 	case strings.ContainsAny(x.r.RequestURI, " #"): // in HTTP/1 net/http has refused a space
-		return refusal{code: codeBadPath, detail: "the request target holds a space or #, which must be percent-encoded"}
+		return refusal{code: codeBadPath, detail: "the request target contains a space or #, which must be percent-encoded"}
 	case x.r.ProtoMajor == 2 && !lengthHolds(x.r):
 		return refusal{code: codeBadRequest, detail: "Content-Length is not the length of the request body"}
 	}
@@ -24,7 +24,7 @@ func (p *Proxy) checkFraming(x *exchange) error {
 }
 
 // ambiguousDetail is the detail of the refusal of an ambiguous request.
-const ambiguousDetail = "a request may not have both Transfer-Encoding and Content-Length, and none of HTTP/1.0 may have Transfer-Encoding"
+const ambiguousDetail = "a request must not have both Transfer-Encoding and Content-Length, and in HTTP/1.0 it must not have Transfer-Encoding"
 
 // lengthHolds reports whether the Content-Length of an HTTP/2 request can be that of
 // its body, as far as its header section shows (RFC 9113 section 8.1.1). net/http uses

@@ -70,9 +70,9 @@ func shed(short shortage) refusal {
 	switch {
 	case short == shortOfAddress:
 		r.code, r.violated = codeOverQuota, policyUnidentified
-		r.detail = "too many requests from this address are under way that are not identified"
+		r.detail = "too many unidentified requests from this address are under way"
 	case short == shortOfUnidentified:
-		r.detail += " that are not identified"
+		r.detail = "too many unidentified requests are under way"
 	}
 	return r
 }

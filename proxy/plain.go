@@ -64,10 +64,10 @@ func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusePlain(w, r, refusal{code: codeBadRequest, detail: ambiguousDetail})
 		return
 	case r.Method == http.MethodConnect:
-		refusePlain(w, r, refusal{code: codeBadRequest, status: http.StatusNotImplemented, title: "Not implemented", detail: "this cache makes no tunnels"})
+		refusePlain(w, r, refusal{code: codeBadRequest, status: http.StatusNotImplemented, title: "Not implemented", detail: "this cache does not support CONNECT"})
 		return
 	case passedBefore(r.Header["Via"]):
-		refusePlain(w, r, refusal{code: codeLoop, detail: "the request has been here before"})
+		refusePlain(w, r, refusal{code: codeLoop, detail: "this request has passed this cache before"})
 		return
 	}
 	r = ownHeader(r)
@@ -81,7 +81,7 @@ func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		servePlain(w, r, found.Entry, found.Status)
 	case found.OnlyIfCached:
-		refusePlain(w, r, notCached("only-if-cached was asked for and nothing usable is stored"))
+		refusePlain(w, r, notCached("the request has only-if-cached, and no usable answer is stored"))
 	default:
 		p.forward(w, r, found)
 	}

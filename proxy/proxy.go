@@ -180,7 +180,7 @@ type Proxy struct {
 func New(o Options) (*Proxy, error) {
 	if o.Regions == nil || o.Identity == nil || o.Policy == nil || o.Limiter == nil || o.Pauses == nil || o.Guesses == nil ||
 		o.Cache == nil || o.Statistics == nil || o.Keeper == nil || o.Transport.Shared == nil || o.Transport.Fresh == nil || o.Quota == nil {
-		return nil, errors.New("proxy: a part of the pipeline is missing")
+		return nil, errors.New("proxy: a required option is missing")
 	}
 	if o.Timeout == 0 {
 		o.Timeout = upstreamTimeout

@@ -19,7 +19,7 @@ func (p *Proxy) admitRegion(x *exchange) error {
 	if x.admission, ok = p.reach.Admit(x.location, time.Now()); !ok {
 		return refusal{
 			code:   codeUpstreamUnreachable,
-			detail: "connections to " + x.location.String() + " have not come about lately; it is tried again every few seconds",
+			detail: "connections to " + x.location.String() + " have failed lately; the gateway tries again every few seconds",
 		}
 	}
 	return nil

@@ -66,7 +66,7 @@ var answers = map[code]struct {
 	codeOverBudget:          {http.StatusTooManyRequests, "Over budget", "http_request_denied"},
 	codeTooLarge:            {http.StatusRequestEntityTooLarge, "Request body too large", "http_request_error"},
 	codeUpstreamUnreachable: {http.StatusBadGateway, "No answer from Object Store", "destination_unavailable"},
-	codeUpstreamTimeout:     {http.StatusGatewayTimeout, "Object Store too late", "http_response_timeout"},
+	codeUpstreamTimeout:     {http.StatusGatewayTimeout, "Object Store timeout", "http_response_timeout"},
 	codeOverloaded:          {http.StatusServiceUnavailable, "Overloaded", proxyInternal},
 	codeDraining:            {http.StatusServiceUnavailable, "Shutting down", proxyInternal},
 }
@@ -132,7 +132,7 @@ func refusalOf(err error) refusal {
 	}
 	if e, ok := errors.AsType[*auth.UnavailableError](err); ok {
 		return refusal{code: codeIdentityUnavailable, cause: err, retryAfter: max(e.RetryAfter, time.Second),
-			detail: "the control plane cannot say at the moment whose token this is"}
+			detail: "the control plane cannot identify this token at the moment"}
 	}
 	if e, ok := errors.AsType[*regionmap.UndiscoveredError](err); ok && !errors.Is(err, auth.ErrBadToken) {
 		r := refusal{code: codeUpstreamUnreachable, title: "Region not discovered", detail: e.Error(), cause: errors.Join(e.Unwrap()...)}
@@ -146,15 +146,15 @@ func refusalOf(err error) refusal {
 	}
 	switch {
 	case errors.Is(err, objectstore.ErrNotObjectStore):
-		return refusal{code: codeNotObjectStore, detail: "this method and path are no Object Store v2 or Stats API operation"}
+		return refusal{code: codeNotObjectStore, detail: "this method and path are not an operation of Object Store v2 or the Stats API"}
 	case errors.Is(err, auth.ErrNoToken):
-		return refusal{code: codeNoToken, detail: "send Authorization: Bearer and an Anypoint access token"}
+		return refusal{code: codeNoToken, detail: "the request must have the header Authorization: Bearer with an Anypoint access token"}
 	case errors.Is(err, auth.ErrBadToken):
 		return refusal{code: codeBadToken, detail: "the control plane of this region does not accept this token; mint a new one there"}
 	case errors.Is(err, auth.ErrManyTokens):
-		return refusal{code: codeBadRequest, detail: "more than one Authorization header"}
+		return refusal{code: codeBadRequest, detail: "the request has more than one Authorization header"}
 	case errors.Is(err, ErrStatisticsBusy):
-		return refusal{code: codeOverloaded, detail: "too many statistics are being read at the moment", cause: err, retryAfter: time.Second}
+		return refusal{code: codeOverloaded, detail: "too many requests for statistics are under way", cause: err, retryAfter: time.Second}
 	case errors.Is(err, ErrStatisticsUnavailable):
 		return refusal{
 			code: codeOverloaded, title: "Statistics unavailable", detail: "the statistics store does not answer", cause: err,
@@ -163,7 +163,7 @@ func refusalOf(err error) refusal {
 	case errors.Is(err, context.Canceled):
 		return refusal{code: codeBadRequest, status: statusLeft, detail: "the client closed the request", cause: err, gone: true}
 	}
-	return refusal{code: codeOverloaded, title: "No answer", detail: "the gateway cannot answer this at the moment", cause: err, retryAfter: time.Second}
+	return refusal{code: codeOverloaded, title: "No answer", detail: "the gateway cannot answer this request at the moment", cause: err, retryAfter: time.Second}
 }
 
 // problem is the body of a refusal (RFC 9457). It has message in addition to detail

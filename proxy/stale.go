@@ -71,7 +71,7 @@ func (p *Proxy) refresh(x *exchange) {
 		rec, done := <-recorded, &background.rec
 		defer p.Keeper.Keep(rec)
 		if err != nil {
-			rec.Cause = fmt.Sprintf("refreshing what was stale: %v", err)
+			rec.Cause = fmt.Sprintf("refreshing a stale answer: %v", err)
 		}
 		rec.UpstreamAttempts, rec.UpstreamStatus, rec.UpstreamDuration = done.UpstreamAttempts, done.UpstreamStatus, done.UpstreamDuration
 		rec.UpstreamBytes, rec.Attempts, rec.UpstreamError = done.UpstreamBytes, done.Attempts, done.UpstreamError

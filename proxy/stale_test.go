@@ -91,7 +91,7 @@ func TestARefreshOutlivesItsClientAndIsBounded(t *testing.T) {
 		}
 		<-time.After(upstreamTimeout + idleTimeout)
 		synctest.Wait()
-		if _, last := g.served(); last.Status != 200 || !strings.HasPrefix(last.Cause, "refreshing what was stale") {
+		if _, last := g.served(); last.Status != 200 || !strings.HasPrefix(last.Cause, "refreshing a stale answer") {
 			t.Errorf("record %+v", last)
 		}
 	})
@@ -227,7 +227,7 @@ func TestARefreshThatIsCutDoesNoHarm(t *testing.T) {
 		if err := g.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if _, last := g.served(); last.Status != 200 || last.Aborted || !strings.HasPrefix(last.Cause, "refreshing what was stale") {
+		if _, last := g.served(); last.Status != 200 || last.Aborted || !strings.HasPrefix(last.Cause, "refreshing a stale answer") {
 			t.Errorf("record %+v", last)
 		}
 	})

@@ -33,10 +33,10 @@ func TestStatisticsThatCannotBeHadSayWhatIsAway(t *testing.T) {
 		status int
 		detail string
 	}{
-		{ErrStatisticsBusy, 503, "too many statistics are being read at the moment"},
+		{ErrStatisticsBusy, 503, "too many requests for statistics are under way"},
 		{fmt.Errorf("%w: redis is down", ErrStatisticsUnavailable), 503, "the statistics store does not answer"},
 		{fmt.Errorf("%w: %w", ErrStatisticsUnavailable, context.DeadlineExceeded), 503, "the statistics store does not answer"},
-		{errors.New("odd"), 503, "the gateway cannot answer this at the moment"},
+		{errors.New("odd"), 503, "the gateway cannot answer this request at the moment"},
 	} {
 		g := newRig(t, func(o *Options) { o.Statistics = mute{tt.err} })
 		w := g.get("one", "/api/v1/organizations/o?period=1day")

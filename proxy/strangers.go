@@ -32,7 +32,7 @@ func (p *Proxy) limitStranger(x *exchange) error {
 	}
 	return refusal{
 		code: codeOverQuota, retryAfter: wait, violated: policyStrangers,
-		detail: "Object Store refused too many writes here of clients that are no members of the organization",
+		detail: "Object Store refused too many writes to this store by clients that are not members of the organization",
 	}
 }
 

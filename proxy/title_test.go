@@ -51,7 +51,7 @@ func TestATitleIsTrueOfItsRefusal(t *testing.T) {
 		"Over budget":                      titled(refusal{code: codeOverBudget}),
 		"Request body too large":           titled(tooLarge(1)),
 		"No answer from Object Store":      do("GET "+keyPath, []string{bearer("one")}),
-		"Object Store too late":            titled(refusal{code: codeUpstreamTimeout}),
+		"Object Store timeout":             titled(refusal{code: codeUpstreamTimeout}),
 		"Overloaded":                       do(statistics, []string{bearer("one")}, own(ErrStatisticsBusy)),
 		"Shutting down":                    titled(refusal{code: codeDraining}),
 

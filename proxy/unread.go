@@ -17,9 +17,9 @@ import (
 // unreadDetails are the details for the client if net/http gives no reason why it could
 // not read a request.
 var unreadDetails = map[int]string{
-	http.StatusBadRequest:                  "the request is no request of HTTP/1.0 or HTTP/1.1",
-	http.StatusExpectationFailed:           "no expectation but 100-continue is met",
-	http.StatusNotImplemented:              "the request has a transfer coding that is not read here; chunked is",
+	http.StatusBadRequest:                  "the request is not a valid HTTP/1.0 or HTTP/1.1 request",
+	http.StatusExpectationFailed:           "the only supported expectation is 100-continue",
+	http.StatusNotImplemented:              "the request has an unsupported transfer coding; only chunked is supported",
 	http.StatusRequestHeaderFieldsTooLarge: "the header section of the request is too large",
 }
 

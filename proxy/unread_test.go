@@ -20,13 +20,13 @@ func TestWhatCannotBeReadIsAnsweredAndRecordedLikeAnyRefusal(t *testing.T) {
 		status         int
 		reason, detail string
 	}{
-		{400, "", "the request is no request of HTTP/1.0 or HTTP/1.1"},
+		{400, "", "the request is not a valid HTTP/1.0 or HTTP/1.1 request"},
 		{400, "missing required Host header", "missing required Host header"},
-		{417, "", "no expectation but 100-continue is met"},
+		{417, "", "the only supported expectation is 100-continue"},
 		{431, "", "the header section of the request is too large"},
-		{501, "", "the request has a transfer coding that is not read here; chunked is"},
+		{501, "", "the request has an unsupported transfer coding; only chunked is supported"},
 		{505, "unsupported protocol version", "unsupported protocol version"},
-		{599, "", "the request is no request of HTTP/1.0 or HTTP/1.1"},
+		{599, "", "the request is not a valid HTTP/1.0 or HTTP/1.1 request"},
 	} {
 		g := newRig(t)
 		text := g.Unread(netip.MustParseAddrPort("[::ffff:192.0.2.7]:4711"), tt.status, tt.reason)

@@ -47,7 +47,7 @@ func (x *exchange) valueHead(needs policy.Needs) (policy.Head, error) {
 	facts := j.Head(whole)
 	if !whole && needs.Definition && x.defines() {
 		return policy.Head{}, refusal{code: codeTooLarge, title: "Store definition not judged", detail: fmt.Sprintf(
-			"the policy has to read a store's definition whole: send it without Content-Encoding and in at most %d bytes", judgedBody)}
+			"the policy must read the whole definition of a store: send it without Content-Encoding and in at most %d bytes", judgedBody)}
 	}
 	if !whole && encoding == "" && !x.defines() {
 		x.judging = &judging{Judge: judge(), head: facts, needs: needs}

@@ -136,7 +136,7 @@ func TestReadingStatisticsIsNothingToQuotaAndCache(t *testing.T) {
 			switch status, body := get(t, http.DefaultClient, g.ClientsURL()+storesToday(), token); {
 			case status == 200 && strings.Count(body, "store-with-a-long-name-") == 2000:
 				answered.Add(1)
-			case status != 503 || !strings.Contains(body, `"too many statistics are being read at the moment"`):
+			case status != 503 || !strings.Contains(body, `"too many requests for statistics are under way"`):
 				t.Errorf("%d %.300s", status, body)
 			}
 		})
