@@ -49,7 +49,7 @@ func (p *Proxy) awaitUpstream(x *exchange) error {
 func (p *Proxy) chargeBudget(x *exchange) error {
 	ctx := x.r.Context()
 	if x.rec.Degraded { // it has waited for Redis in vain: a second wait would be too long for the mark of a write
-		ctx = ratelimit.Lost(ctx)
+		ctx = ratelimit.WithoutPrimary(ctx)
 	}
 	waited, err := p.takeBudget(ctx, x.location, x.storeRef(), p.remainingWait(x))
 	x.rec.Waited += waited

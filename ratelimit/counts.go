@@ -5,25 +5,26 @@ import (
 	"time"
 )
 
-// PauseCounts are what has happened with a [Pauses] since the start.
+// PauseCounts are the numbers of events of a [Pauses] since the start.
 type PauseCounts struct {
-	Paused  int64 // calls of Pause: upstream said 429
-	Waited  int64 // calls of Wait that met a pause and went on after it
-	Refused int64 // calls of Wait that met a pause which was too long to be waited for
-	Left    int64 // calls of Wait that were given up
+	Paused  int64 // calls of Pause: upstream answered 429
+	Waited  int64 // calls of Wait that waited until the end of a pause
+	Refused int64 // calls of Wait that were refused because the pause was too long
+	Left    int64 // calls of Wait that ended with their context
 }
 
-// pauseCounts are the numbers behind PauseCounts. What met no pause is not counted, so that it costs nothing.
+// pauseCounts are the counters behind [PauseCounts]. Calls of Wait without a pause are
+// not counted, so that they cost as little as possible.
 type pauseCounts struct{ paused, passed, refused, left atomic.Int64 }
 
-// Counts returns a snapshot. The numbers are not of one instant.
+// Counts returns a snapshot. The counters are read one after another.
 func (p *Pauses) Counts() PauseCounts {
 	n := &p.counts
 	return PauseCounts{Paused: n.paused.Load(), Waited: n.passed.Load(), Refused: n.refused.Load(), Left: n.left.Load()}
 }
 
-// waited counts how a wait for the end of a pause ended.
-func (n *pauseCounts) waited(retryAfter time.Duration, err error) {
+// countWait counts how a wait for the end of a pause ended.
+func (n *pauseCounts) countWait(retryAfter time.Duration, err error) {
 	switch {
 	case err != nil:
 		n.left.Add(1)

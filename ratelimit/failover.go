@@ -6,12 +6,12 @@ import (
 	"fmt"
 )
 
-// Mode says what a [Failover] does while its primary cannot decide.
+// Mode is how a [Failover] decides while its primary is unavailable.
 type Mode string
 
 // The modes, by their names in OSGATE_RATE_REDIS_DOWN.
 const (
-	// ModeLocal asks the fallback, for this replica's share of the quota.
+	// ModeLocal decides with the fallback, for this replica's share of the quota.
 	ModeLocal Mode = "local"
 	// ModeOpen admits everything.
 	ModeOpen Mode = "open"
@@ -21,21 +21,21 @@ const (
 
 // FailoverOptions configures a [Failover].
 type FailoverOptions struct {
-	// Primary is asked first. Required.
+	// Primary decides unless it fails. Required.
 	Primary Limiter
-	// Fallback is asked while Primary returns errors, if Mode is ModeLocal. It must
-	// be one that always decides, such as [Local].
+	// Fallback decides while Primary returns errors, if Mode is ModeLocal. It must be a
+	// limiter that always decides, such as [Local].
 	Fallback Limiter
-	// Mode is what to do without Primary. Empty means ModeLocal.
+	// Mode is how to decide without Primary. Empty means ModeLocal.
 	Mode Mode
 	// Replicas is how many processes share the quota. Less than one means one.
 	Replicas int
 }
 
-// Failover is a [Limiter] that decides without its primary where that fails, and
-// marks such results as degraded. It keeps no state: a primary that is known to be
-// down is expected to say so at once. Each time the primary is lost or found again a
-// key may have one more burst, since the two do not know of each other's units.
+// Failover is a [Limiter] that decides without its primary if that fails, and marks
+// such results as degraded. It keeps no state: a primary that is known to be down
+// should return its error at once. Each time the primary fails or recovers, a key may
+// have one more burst, because primary and fallback do not share their counts.
 type Failover struct{ o FailoverOptions }
 
 var _ Limiter = (*Failover)(nil)
@@ -57,27 +57,30 @@ func NewFailover(o FailoverOptions) *Failover {
 	return &Failover{o}
 }
 
-// lostKey is the key under which a context says that the primary was asked in vain.
-type lostKey struct{}
+// withoutPrimaryKey is the context key that makes a Failover skip its primary.
+type withoutPrimaryKey struct{}
 
-// errLost is why a primary is not asked that failed a moment ago.
-var errLost = errors.New("it failed for this request a moment ago")
+// errSkipped is the error in place of the primary's if the primary is skipped.
+var errSkipped = errors.New("skipped: it failed for this request a moment ago")
 
-// Lost returns a context in which a [Failover] decides without its primary: for a request
-// that has already waited for the primary in vain, and takes from another quota.
-func Lost(ctx context.Context) context.Context { return context.WithValue(ctx, lostKey{}, true) }
+// WithoutPrimary returns a context in which a [Failover] decides without its primary.
+// It is for a request that has already waited for the primary in vain, and takes a unit
+// of another quota.
+func WithoutPrimary(ctx context.Context) context.Context {
+	return context.WithValue(ctx, withoutPrimaryKey{}, true)
+}
 
-// Take implements [Limiter]. An error is ctx's if that ended, or wraps
-// [ErrUnavailable].
+// Take implements [Limiter]. Its error is ctx's if ctx has ended, and wraps
+// [ErrUnavailable] otherwise.
 func (f *Failover) Take(ctx context.Context, key string, q Quota) (Result, error) {
 	if q.unlimited() {
 		return Result{Allowed: true}, nil
 	}
-	result, err := f.ask(ctx, key, q)
+	result, err := f.takePrimary(ctx, key, q)
 	if err == nil {
 		return result, nil
 	}
-	if ctx.Err() != nil { // it was not the primary that failed
+	if ctx.Err() != nil { // the caller gave up; the primary did not fail
 		return Result{}, ctx.Err()
 	}
 	q = q.normal()
@@ -93,10 +96,10 @@ func (f *Failover) Take(ctx context.Context, key string, q Quota) (Result, error
 	}
 }
 
-// ask asks the primary, unless ctx is of a request for which that has just failed.
-func (f *Failover) ask(ctx context.Context, key string, q Quota) (Result, error) {
-	if ctx.Value(lostKey{}) != nil {
-		return Result{}, errLost
+// takePrimary decides with the primary, unless ctx is from WithoutPrimary.
+func (f *Failover) takePrimary(ctx context.Context, key string, q Quota) (Result, error) {
+	if ctx.Value(withoutPrimaryKey{}) != nil {
+		return Result{}, errSkipped
 	}
 	return f.o.Primary.Take(ctx, key, q)
 }

@@ -46,7 +46,7 @@ func TestAPrimaryThatWasLostForARequestIsNotAskedAgainForIt(t *testing.T) {
 		return ratelimit.Result{}, nil
 	})
 	f := ratelimit.NewFailover(ratelimit.FailoverOptions{Primary: primary, Fallback: ratelimit.NewLocal(ratelimit.LocalOptions{}), Replicas: 2})
-	r, err := f.Take(ratelimit.Lost(t.Context()), "k", tenASecond)
+	r, err := f.Take(ratelimit.WithoutPrimary(t.Context()), "k", tenASecond)
 	if err != nil || !r.Allowed || !r.Degraded || r.Remaining != 4 {
 		t.Errorf("%+v, %v; want one of this replica's five", r, err)
 	}

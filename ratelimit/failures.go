@@ -6,37 +6,37 @@ import (
 	"time"
 )
 
-// Failures slows down who guesses: a key (a client's address, say) may fail as often
-// as a quota allows, and is blocked for a while when it has done so.
+// Failures slows down clients that guess credentials: a key (for example a client's
+// address) may fail as often as a quota allows, and then is blocked for a while.
 //
-// The failures are counted by a limiter, over all replicas if it is one that counts
-// so; each replica learns that a key is blocked at the key's next failure there, and
-// remembers it for at most 65,536 keys. So over n replicas, n−1 more than the quota
-// may fail. A Failures is safe for concurrent use.
+// A limiter counts the failures, over all replicas if it is shared. Each replica learns
+// that a key is blocked at the key's next failure there, and remembers up to 65,536
+// blocked keys. So over n replicas, n−1 more failures than the quota are possible. A
+// Failures is safe for concurrent use.
 type Failures struct {
 	limiter Limiter
 	quota   Quota
 	start   time.Time
-	latest  atomic.Int64    // until when any key is blocked
+	latest  atomic.Int64    // the latest end of all blocks
 	blocked *table[blocked] // by the hash of the key
 }
 
-// blocked is until when a key is, in nanoseconds since Failures's start.
+// blocked is the end of a key's block, in nanoseconds since the start of Failures.
 type blocked int64
 
 func (b blocked) expiry() int64 { return int64(b) }
 
-// NewFailures returns a Failures in which nobody has failed. limiter counts, against
-// q; if that has no Rate, nobody is ever blocked.
+// NewFailures returns a Failures without any failure. limiter counts them against q; if
+// q has no Rate, no key is ever blocked.
 func NewFailures(limiter Limiter, q Quota) *Failures {
 	return &Failures{limiter: limiter, quota: q, start: time.Now(), blocked: newTable[blocked](defaultMaxKeys)}
 }
 
-// Blocked returns for how long key must not be let try again, as far as this process
-// knows: 0 if it may. It asks nobody and does not wait.
+// Blocked returns how long key remains blocked, as far as this process knows: 0 if it
+// is not. It does not call the limiter and does not wait.
 func (f *Failures) Blocked(key string) time.Duration {
 	now := int64(time.Since(f.start))
-	if f.latest.Load() <= now { // nobody is, as nearly always
+	if f.latest.Load() <= now { // no key is blocked: the usual case
 		return 0
 	}
 	hash := failuresKey(key)
@@ -46,9 +46,9 @@ func (f *Failures) Blocked(key string) time.Duration {
 	return max(time.Duration(int64(s.entries[hash])-now), 0)
 }
 
-// Failed counts a failure of key, and blocks it where no more are left. It takes as
-// long as the limiter, also if ctx ends: who fails and leaves has failed. Where the
-// limiter cannot decide, nothing is remembered.
+// Failed counts a failure of key, and blocks key if the quota is used up. It takes as
+// long as the limiter, even if ctx ends: the failure of a client that leaves counts. If
+// the limiter cannot decide, the failure is not counted.
 func (f *Failures) Failed(ctx context.Context, key string) {
 	if f.quota.unlimited() {
 		return
@@ -69,11 +69,13 @@ func (f *Failures) Failed(ctx context.Context, key string) {
 	s.put(hash, blocked(until), now)
 }
 
-// maxDebt bounds for how long failures that came at once, beyond what was left, block a key.
+// maxDebt bounds for how long a key is blocked by simultaneous failures beyond the
+// quota.
 const maxDebt = 5 * time.Minute
 
-// until is when a key that is blocked until old is blocked no more: when there will be a unit again; and the time of one unit later for each failure that
-// found none, because many may be under way when the last unit is taken.
+// until returns the new end of the block of a key that is blocked until old: when there
+// will be a unit again. Each failure beyond the quota adds the time of one unit,
+// because many may be under way when the last unit is taken.
 func (f *Failures) until(r Result, old, now int64) int64 {
 	until := max(old, now+int64(r.RetryAfter))
 	if !r.Allowed {

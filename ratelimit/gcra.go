@@ -2,18 +2,17 @@ package ratelimit
 
 import "time"
 
-// horizon bounds the time that a burst may stand for, 36 years, so that instants
-// never overflow.
+// horizon bounds the time of a burst, 36 years, so that instants never overflow.
 const horizon = time.Duration(1) << 60
 
-// step is the generic cell rate algorithm (ITU-T I.371, virtual scheduling): it
-// decides about one unit at the instant now, given the theoretical arrival time
-// (TAT), and returns the TAT to remember. Instants are nanoseconds on any scale that
-// does not run backwards; q is normal and limited.
+// step is the generic cell rate algorithm (ITU-T I.371, virtual scheduling). It decides
+// about one unit at the instant now, given the theoretical arrival time (TAT), and
+// returns the new TAT. Instants are nanoseconds on any scale that does not run
+// backwards; q is normal and limited.
 //
-// The TAT is when the burst would be whole again. A unit is admitted if it comes no
-// earlier than the burst tolerance before the TAT, and moves it on by the emission
-// interval.
+// The TAT is the time at which the whole burst would be available again. A unit is
+// admitted if it arrives no earlier than the burst tolerance before the TAT, and
+// increases the TAT by the emission interval.
 func step(tat, now int64, q Quota) (newTAT int64, r Result) {
 	interval := int64(min(q.interval(), horizon))
 	tolerance := int64(min(times(time.Duration(interval), q.Burst-1), horizon))

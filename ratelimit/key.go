@@ -6,18 +6,18 @@ import (
 	"encoding/binary"
 )
 
-// keyBytes is how much of the hash a key keeps: 128 bits, so that no two of 2^50
-// clients share a quota but with a chance of 2^-28.
+// keyBytes is the number of bytes of the hash in a key: 128 bits, so that among 2^50
+// clients two share a quota with a probability of 2^-28.
 const keyBytes = 16
 
-// Key returns the key of a principal in a control plane: a hash of the two, so that
-// no client ID can be read in Redis and none can be chosen to collide with another
-// (each part is preceded by its length, there is no separator to forge).
+// Key returns the key of a principal in a control plane: a hash of the two. So no
+// client ID can be read in Redis, and none can be chosen to collide with another (each
+// part is preceded by its length, so there is no separator to forge).
 func Key(plane, principal string) string { return hashed(plane, principal) }
 
-// What a budget may go by, by its names in OSGATE_BUDGET_BY.
+// The scopes of a budget, by their names in OSGATE_BUDGET_BY.
 const (
-	// BudgetByEgress is one budget for all that leaves these gateways.
+	// BudgetByEgress is one budget for all requests of these gateways.
 	BudgetByEgress = "egress"
 	// BudgetByOrganization is one for each organization of a plane.
 	BudgetByOrganization = "org"
@@ -25,12 +25,12 @@ const (
 	BudgetByStore = "store"
 )
 
-// BudgetKey returns the key of the upstream budget that a request to a place spends,
-// hashed as [Key] hashes, and never one of its keys. by says which of the other parts
-// matter: none for [BudgetByEgress], plane and organization for
-// [BudgetByOrganization], all for everything else.
+// BudgetKey returns the key of the upstream budget for a request to a place. It is
+// hashed as by [Key], and never equals one of its keys. by selects the other parts that
+// matter: none for [BudgetByEgress], plane and organization for [BudgetByOrganization],
+// all for any other value.
 //
-//nolint:revive // a place has that many parts, and each is looked at
+//nolint:revive // a place has that many parts, and each is used
 func BudgetKey(by, plane, organization, environment, region, store string) string {
 	switch by {
 	case BudgetByEgress:
@@ -42,8 +42,8 @@ func BudgetKey(by, plane, organization, environment, region, store string) strin
 	}
 }
 
-// hashed returns a hash of parts that differs unless all of them and their number are
-// the same.
+// hashed returns a hash of parts. Two results are equal only if the parts and their
+// number are.
 func hashed(parts ...string) string {
 	var b []byte
 	for _, part := range parts {

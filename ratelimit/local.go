@@ -14,12 +14,12 @@ type LocalOptions struct {
 	MaxKeys int
 }
 
-// Local is a [Limiter] for this process alone: exact to the nanosecond, by the
-// process's monotonic clock.
+// Local is a [Limiter] for this process only: exact to the nanosecond, by the process's
+// monotonic clock.
 //
-// It remembers a key for as long as not all that may come at once is there again. If
-// more than MaxKeys keys are in that state, one of those nearest to it is forgotten
-// for each new one, and has all at once.
+// It remembers a key until its whole burst (or window) is available again. If more than
+// MaxKeys keys are remembered, each new key replaces one of those closest to that time,
+// which then has its whole burst at once.
 type Local struct {
 	start    time.Time
 	arrivals *table[arrival] // of keys with GCRA
@@ -28,13 +28,13 @@ type Local struct {
 
 var _ Limiter = (*Local)(nil)
 
-// arrival is a theoretical arrival time, in nanoseconds since Local's start. At that
-// instant the key is as good as new.
+// arrival is a theoretical arrival time, in nanoseconds since the start of Local. At
+// that instant the key has its whole burst again.
 type arrival int64
 
 func (a arrival) expiry() int64 { return int64(a) }
 
-// NewLocal returns a Local in which nobody has taken anything.
+// NewLocal returns a Local from which no unit has been taken.
 func NewLocal(o LocalOptions) *Local {
 	return &Local{start: time.Now(), arrivals: newTable[arrival](o.MaxKeys), windows: newTable[*window](o.MaxKeys)}
 }
@@ -45,7 +45,7 @@ func (l *Local) Take(_ context.Context, key string, q Quota) (Result, error) {
 		return Result{Allowed: true}, nil
 	}
 	if q = q.normal(); q.Algorithm == AlgorithmWindow {
-		return l.takeOfWindow(key, q), nil
+		return l.takeWindow(key, q), nil
 	}
 	s := l.arrivals.shard(key)
 	s.mu.Lock()
@@ -58,7 +58,7 @@ func (l *Local) Take(_ context.Context, key string, q Quota) (Result, error) {
 	return result, nil
 }
 
-func (l *Local) takeOfWindow(key string, q Quota) Result {
+func (l *Local) takeWindow(key string, q Quota) Result {
 	s := l.windows.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()

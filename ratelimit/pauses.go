@@ -9,18 +9,18 @@ import (
 // PausesOptions configures a [Pauses].
 type PausesOptions struct {
 	// MaxKeys bounds the keys that are paused at once, each about 150 bytes. Zero means
-	// 65,536. Beyond, the pause of those nearest to its end is forgotten.
+	// 65,536. Beyond that, the pauses closest to their end are forgotten.
 	MaxKeys int
-	// MaxWaitersPerKey and MaxWaiters bound who waits, as [TurnsOptions] says.
+	// MaxWaitersPerKey and MaxWaiters bound the waiting calls, as in [TurnsOptions].
 	MaxWaitersPerKey, MaxWaiters int
 }
 
-// Pauses keeps keys away from an upstream that has just said 429: until then nothing
-// of a key leaves this process, and what has waited leaves one by one afterwards,
-// first come, first served. It is about this process alone.
+// Pauses keeps keys from an upstream that has just answered 429: until the pause ends
+// no request of the key is sent by this process. Afterwards waiting requests are sent
+// one by one, in the order of their arrival. It knows this process only.
 //
-// A Pauses is safe for concurrent use and starts no goroutines. A key that is not
-// paused, which is nearly every one, costs a look into a map.
+// A Pauses is safe for concurrent use and starts no goroutines. A key without a pause,
+// which is the usual case, costs one map lookup.
 type Pauses struct {
 	start time.Time
 	keys  *table[pause]
@@ -29,15 +29,14 @@ type Pauses struct {
 	counts pauseCounts
 }
 
-// pause is what is known of a key that was paused. Instants are nanoseconds since
-// Pauses's start.
+// pause is the pause of a key. Instants are nanoseconds since the start of Pauses.
 type pause struct {
-	next     int64         // when the next may leave
-	interval time.Duration // between those that leave after one another
-	waiting  int           // who is in Wait
+	next     int64         // when the next request may be sent
+	interval time.Duration // between two requests after the pause
+	waiting  int           // number of calls in Wait
 }
 
-// expiry is when nothing is left of the pause: not as long as anybody waits.
+// expiry is when the pause may be forgotten: never while a call waits.
 func (p pause) expiry() int64 {
 	if p.waiting > 0 {
 		return math.MaxInt64
@@ -45,17 +44,16 @@ func (p pause) expiry() int64 {
 	return p.next
 }
 
-// NewPauses returns a Pauses in which nothing is paused.
+// NewPauses returns a Pauses without any pause.
 func NewPauses(o PausesOptions) *Pauses {
 	p := &Pauses{start: time.Now(), keys: newTable[pause](o.MaxKeys)}
 	p.turns = NewTurns(TurnsOptions{Limiter: departures{p}, MaxWaitersPerKey: o.MaxWaitersPerKey, MaxWaiters: o.MaxWaiters})
 	return p
 }
 
-// Pause keeps back all of key for d; what has waited by then leaves one each interval,
-// or all at once if that is not positive. Of a pause and those before it that have
-// not ended the latest end counts, and the longest interval. Nothing happens where d
-// is not positive.
+// Pause pauses key for d. After that one waiting request is sent each interval, or all
+// at once if interval is not positive. If earlier pauses have not ended, the latest end
+// and the longest interval count. If d is not positive, Pause has no effect.
 func (p *Pauses) Pause(key string, d, interval time.Duration) {
 	if d <= 0 {
 		return
@@ -74,12 +72,12 @@ func (p *Pauses) Pause(key string, d, interval time.Duration) {
 	s.put(key, e, now)
 }
 
-// Wait returns at once if key is not paused. Else it waits until the pause is over and
-// those who came before have left, if that is within the given time, and returns how
-// long it waited. If it is not, or too many wait, it returns retryAfter, positive: how
-// long until somebody who asks again might go. That is at once, or later where another
-// pause came meanwhile. An error is ctx's: the client has left, and its place is given
-// up. Zero or less: nobody waits.
+// Wait returns at once if key is not paused. Otherwise it waits until the pause is over
+// and earlier waiters have been sent, if that is within the given time, and returns how
+// long it waited. If that takes longer, or too many calls wait, it returns retryAfter,
+// positive: how long until a new request might be sent. It may take longer if another
+// pause begins meanwhile. An error is ctx's: the client has left, and its place in the
+// queue is given up. If within is zero or less, Wait does not wait.
 func (p *Pauses) Wait(ctx context.Context, key string, within time.Duration) (waited, retryAfter time.Duration, err error) {
 	interval, paused := p.enter(key)
 	if !paused {
@@ -91,11 +89,11 @@ func (p *Pauses) Wait(ctx context.Context, key string, within time.Duration) (wa
 	if err == nil && !r.Allowed {
 		retryAfter = r.RetryAfter
 	}
-	p.counts.waited(retryAfter, err)
+	p.counts.countWait(retryAfter, err)
 	return waited, retryAfter, err
 }
 
-// enter reports whether key is paused, and counts the caller among its waiters if so.
+// enter reports whether key is paused, and if so counts the caller among its waiters.
 func (p *Pauses) enter(key string) (interval time.Duration, paused bool) {
 	s := p.keys.shard(key)
 	s.mu.Lock()
@@ -113,7 +111,7 @@ func (p *Pauses) enter(key string) (interval time.Duration, paused bool) {
 	return e.interval, true
 }
 
-// leave takes a caller from the waiters of key, unless the pause was forgotten.
+// leave removes a caller from the waiters of key, unless the pause was forgotten.
 func (p *Pauses) leave(key string) {
 	s := p.keys.shard(key)
 	s.mu.Lock()
@@ -126,7 +124,8 @@ func (p *Pauses) leave(key string) {
 
 func (p *Pauses) now() int64 { return int64(time.Since(p.start)) }
 
-// departures decides for the [Turns] of a Pauses who leaves now.
+// departures is the [Limiter] of a Pauses's [Turns]: it decides whether a request may
+// be sent now.
 type departures struct{ pauses *Pauses }
 
 // Take implements [Limiter]. Its error is ctx's.

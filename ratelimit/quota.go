@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Algorithm says how a quota's units are spread over time.
+// Algorithm is how a quota's units are spread over time.
 type Algorithm string
 
 // The algorithms, by their names in OSGATE_RATE_ALGORITHM.
 const (
 	// AlgorithmGCRA admits Burst units at once and then one each Period/Rate: at most
 	// Burst + Rate·t/Period in any time t, so up to 19 in the first second of 10 a
-	// second with a burst of 10. It is what a quota without an algorithm has.
+	// second with a burst of 10. It is the default.
 	AlgorithmGCRA Algorithm = "gcra"
-	// AlgorithmWindow admits at most Rate units in any Period, all at once if they come
-	// so. A Period is half-open: a unit taken at t is there again at t+Period exactly.
+	// AlgorithmWindow admits at most Rate units in any Period, even all at once. A Period
+	// is half-open: a unit taken at t is available again at exactly t+Period.
 	AlgorithmWindow Algorithm = "window"
 )
 
@@ -23,24 +23,25 @@ const (
 // that many instants for each key. A larger one counts as this.
 const MaxWindowRate = 1000
 
-// Quota is how much a key may take.
+// Quota is the number of units that a key may take.
 type Quota struct {
 	// Rate is the number of units in each Period. Zero or less: no limit.
 	Rate int
-	// Period is the time that Rate is meant for. Zero or less means one second.
+	// Period is the time that Rate refers to. Zero or less means one second.
 	Period time.Duration
-	// Burst is how many units may come at once after a rest. Less than one means one,
-	// which spaces units evenly from the first. AlgorithmWindow does not look at it.
+	// Burst is how many units may be taken at once after a pause. Less than one means
+	// one, which spaces units evenly from the first. AlgorithmWindow ignores it.
 	Burst int
-	// Algorithm says how units are spread. All but AlgorithmWindow means AlgorithmGCRA.
+	// Algorithm is how units are spread. Any value except AlgorithmWindow means
+	// AlgorithmGCRA.
 	Algorithm Algorithm
 }
 
 // unlimited reports whether q admits everything.
 func (q Quota) unlimited() bool { return q.Rate <= 0 }
 
-// normal returns q with its defaults and bounds in place. The burst of a window is
-// its rate: so many units are there after a rest.
+// normal returns q with its defaults and bounds applied. The burst of a window is its
+// rate: so many units are available after a pause.
 func (q Quota) normal() Quota {
 	if q.Period <= 0 {
 		q.Period = time.Second
@@ -56,15 +57,15 @@ func (q Quota) normal() Quota {
 	return q
 }
 
-// interval is the time between two units on average, and in GCRA between any two
-// once the burst is spent, of a normal quota: rounded up, so that never more than
+// interval returns the average time between two units of a normal quota, and in GCRA
+// the time between any two after the burst. It is rounded up, so that never more than
 // Rate fit into a Period.
 func (q Quota) interval() time.Duration {
 	return divideUp(q.Period, q.Rate)
 }
 
-// spacing is how much later than a unit that had to be waited for the nth after it
-// comes at the earliest, whoever takes those between. q is normal.
+// spacing returns the least time between a unit that was waited for and the nth unit
+// after it, whichever callers take those in between. q is normal.
 func (q Quota) spacing(n int) time.Duration {
 	if q.Algorithm == AlgorithmWindow {
 		return times(q.Period, n/q.Rate)
@@ -73,8 +74,8 @@ func (q Quota) spacing(n int) time.Duration {
 }
 
 // share returns the nth part of a normal quota. Over n replicas the rate is never
-// exceeded in the long run; in any one Period, n units may come, where Rate or Burst is
-// less than n, since each replica admits one at a time at least.
+// exceeded in the long run. In any one Period, n units are possible if Rate or Burst is
+// less than n, because each replica admits at least one at a time.
 func (q Quota) share(n int) Quota {
 	switch n = max(n, 1); {
 	case q.Algorithm != AlgorithmWindow:

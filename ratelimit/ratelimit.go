@@ -1,19 +1,19 @@
-// Package ratelimit answers "may they now": it holds each client to a quota, over
-// all replicas through Redis or in this process alone.
+// Package ratelimit holds each client to a quota, over all replicas through Redis or in
+// this process only.
 //
-// The idea to keep in mind: a [Limiter] decides about one unit at a time and never
-// waits for quota; the limiters are stacked. [Redis] counts for all replicas,
-// [Failover] puts [Local] in its place while Redis is gone, and [Turns] lets who is
-// over quota wait for a turn instead of refusing at once. Each counts by either of
-// two algorithms, as the quota says: the generic cell rate algorithm (GCRA), which
-// admits a burst and then evenly, and an exact sliding window.
+// A [Limiter] decides about one unit at a time and never waits for quota. The limiters
+// are stacked: [Redis] counts for all replicas, [Failover] replaces it by [Local] while
+// Redis is unavailable, and [Turns] lets a client over quota wait for its turn instead
+// of refusing at once. Each counts by one of two algorithms that the quota selects: the
+// generic cell rate algorithm (GCRA), which admits a burst and then spaces units
+// evenly, and an exact sliding window.
 //
-// Two more things are built on these: [Pauses] keeps away from an upstream that has
-// just said 429, and [Failures] slows down who guesses. An upstream budget is a Turns
-// over the same limiter with a [BudgetKey].
+// Two more types are built on these: [Pauses] sends no request to an upstream that has
+// just answered 429, and [Failures] slows down clients that guess credentials. An
+// upstream budget is a Turns over the same limiter with a [BudgetKey].
 //
-// The package knows keys and quotas, not requests: what counts, for whom, and what
-// the client is told is decided by its callers.
+// The package knows keys and quotas, not requests. Its callers decide which requests
+// count, under which key, and what the client receives.
 package ratelimit
 
 import (
@@ -25,10 +25,10 @@ import (
 // Result is a limiter's decision about one unit. All durations count from now and
 // are never negative.
 type Result struct {
-	// Allowed reports whether the unit was taken. If not, nothing was.
+	// Allowed reports whether the unit was taken. If not, no unit was.
 	Allowed bool
-	// Limit is the quota's Rate; 0 means that there is no limit, and then nothing but
-	// Allowed has a meaning.
+	// Limit is the quota's Rate; 0 means that there is no limit, and then only Allowed
+	// has a meaning.
 	Limit int
 	// Remaining is how many more units would be allowed at this instant.
 	Remaining int
@@ -39,13 +39,14 @@ type Result struct {
 	// what other processes took since it last asked. It may also be too long, by the time
 	// that the answer of a shared limiter took to arrive.
 	RetryAfter time.Duration
-	// MoreAfter is how long until more than Remaining would be allowed at once, as far as
-	// this process knows: RetryAfter if Remaining is 0, and 0 only where all are there.
+	// MoreAfter is how long until more than Remaining would be allowed at once, as far
+	// as this process knows: RetryAfter if Remaining is 0, and 0 only if all units are
+	// available.
 	MoreAfter time.Duration
-	// ResetAfter is how long until all that may come at once would be allowed again:
-	// GCRA's burst, a window's rate.
+	// ResetAfter is how long until the largest possible number of units would be
+	// allowed at once again: GCRA's burst, a window's rate.
 	ResetAfter time.Duration
-	// Degraded reports that the limit shared by all replicas could not be asked, and
+	// Degraded reports that the limiter shared by all replicas was unavailable, and
 	// that the decision was made without it.
 	Degraded bool
 }
@@ -53,14 +54,14 @@ type Result struct {
 // Limiter decides whether a key may take a unit now.
 type Limiter interface {
 	// Take takes one unit of q for key if that is within quota. It never waits for
-	// quota. An error means that nothing could be decided, and is ctx's if that ended;
-	// what it means for the request is up to the caller ([Failover] for example).
-	// Implementations are safe for concurrent use and bounded in time. A key is not
-	// a secret ([Key] makes one) and is always used with the same quota; what another
-	// algorithm counted for it is not looked at.
+	// quota. An error means that no decision was possible, and is ctx's if ctx has
+	// ended; the caller decides how to treat it ([Failover] for example).
+	// Implementations are safe for concurrent use and bounded in time. A key is not a
+	// secret ([Key] makes one) and is always used with the same quota; the count of
+	// another algorithm for it is ignored.
 	Take(ctx context.Context, key string, q Quota) (Result, error)
 }
 
-// ErrUnavailable means that the limit could not be asked and that nothing is
-// admitted without it ([ModeClosed]).
+// ErrUnavailable means that the limiter is unavailable and that no unit is admitted
+// without it ([ModeClosed]).
 var ErrUnavailable = errors.New("rate limit cannot be decided")

@@ -13,21 +13,22 @@ import (
 	"osgate/internal/redisconn"
 )
 
-// errOddAnswer is an answer that no script of ours gives. Of redis_rate, which does not
-// check what it gets, it stands for a panic.
+// errOddAnswer is the error of an answer that none of our scripts gives. redis_rate
+// does not check its answers: there it replaces a panic.
 var errOddAnswer = errors.New("the limiter's script answered in an unknown form")
 
-// takeOfGCRA asks redis_rate. What it finds may not fit the quota: a TAT further away
-// than the whole burst was set under another quota, or before Redis's clock stepped
-// back, and would refuse for as long as that. It is forgotten then, and redis_rate
-// asked again: two round trips more, and one more burst.
-func (l *Redis) takeOfGCRA(ctx context.Context, name string, q Quota) (Result, error) {
+// takeGCRA decides with redis_rate. The stored TAT may not fit the quota: a TAT later
+// than the whole burst was set under another quota, or before Redis's clock was set
+// back, and would refuse for that long. Such a TAT is deleted, and redis_rate decides
+// again: two more round trips, and one more burst.
+func (l *Redis) takeGCRA(ctx context.Context, name string, q Quota) (Result, error) {
 	answer, err := l.allow(ctx, name, q)
 	if err != nil {
 		return Result{}, err
 	}
 	if farthest := lifeOfTAT(q); answer.ResetAfter > farthest {
-		// A key lives as long as its TAT is away. So what others took since is kept.
+		// A key expires at its TAT. So units that other processes took meanwhile are
+		// kept.
 		if err := l.forget.Run(ctx, l.conn.Scripter(), []string{name}, farthest.Milliseconds()).Err(); err != nil {
 			return Result{}, err
 		}
@@ -56,11 +57,11 @@ func (l *Redis) allow(ctx context.Context, name string, q Quota) (r *redis_rate.
 
 // resultOf translates redis_rate's answer.
 //
-// Its script counts in seconds since 2017 as doubles, which are 60 ns apart, so that
-// its own Remaining is one too low for most quotas (8 after the first of ten) and its
-// RetryAfter may end just before the unit is there. Remaining is therefore
-// recomputed from ResetAfter with a tolerance of a thousandth of a unit, and
-// durations to wait are rounded up.
+// Its script counts in seconds since 2017 as doubles, which are 60 ns apart. So its own
+// Remaining is one too low for most quotas (8 after the first of ten), and its
+// RetryAfter may end just before the unit is available. Therefore Remaining is
+// recomputed from ResetAfter with a tolerance of a thousandth of a unit, and durations
+// to wait are rounded up.
 func resultOf(answer *redis_rate.Result, q Quota) Result {
 	r := Result{Allowed: answer.Allowed > 0, Limit: q.Rate, ResetAfter: max(answer.ResetAfter, 0)}
 	if !r.Allowed {
@@ -78,14 +79,14 @@ func resultOf(answer *redis_rate.Result, q Quota) Result {
 	return r
 }
 
-// ticks returns d rounded up to the microseconds in which Redis tells the time, and
-// one more for the doubles.
+// ticks returns d rounded up to microseconds, the resolution of Redis's clock, plus one
+// for the rounding of doubles.
 func ticks(d time.Duration) time.Duration {
 	return max(d, 0).Truncate(time.Microsecond) + 2*time.Microsecond
 }
 
-// scripter gives redis_rate's keys their names: it puts "rate:" before every key,
-// which would hide the prefix that belongs there.
+// scripter corrects the names of redis_rate's keys: redis_rate puts "rate:" before
+// every key, in front of the prefix that must come first.
 type scripter struct{ redisconn.Scripter }
 
 // Eval runs the script given as source.
@@ -93,7 +94,7 @@ func (s scripter) Eval(ctx context.Context, script string, keys []string, args .
 	return s.Scripter.Eval(ctx, script, ownNames(keys), args...)
 }
 
-// EvalSha runs a script that Redis has.
+// EvalSha runs a script that Redis has stored.
 func (s scripter) EvalSha(ctx context.Context, sha1 string, keys []string, args ...any) *redis.Cmd {
 	return s.Scripter.EvalSha(ctx, sha1, ownNames(keys), args...)
 }

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// takeOfWindow runs lua/window.lua. It counts in microseconds, so that a period is
-// rounded up, and Redis tells the time in whole ones, so that who waits for as many as
-// it says never comes too early.
-func (l *Redis) takeOfWindow(ctx context.Context, name string, q Quota) (Result, error) {
+// takeWindow runs lua/window.lua. The script counts in microseconds, so a period is
+// rounded up. Redis's clock has whole microseconds, so a caller that waits for the
+// returned time is never too early.
+func (l *Redis) takeWindow(ctx context.Context, name string, q Quota) (Result, error) {
 	cmd := l.window.Run(ctx, l.conn.Scripter(), []string{name}, q.Rate, int64(divideUp(q.Period, int(time.Microsecond))))
 	if err := cmd.Err(); err != nil {
 		return Result{}, err

@@ -8,23 +8,25 @@ import (
 const (
 	// defaultMaxKeys bounds a table: about 8 MB of keys and instants.
 	defaultMaxKeys = 1 << 16
-	// tableShards is how many locks a table has, so that different keys seldom meet.
+	// tableShards is the number of locks of a table, so that different keys seldom
+	// compete for one.
 	tableShards = 64
-	// evictionSample is how many entries are looked at to make room for a new one.
+	// evictionSample is the number of entries examined to make room for a new one.
 	evictionSample = 8
 )
 
-// table is a bounded map from keys to values that lose their meaning at an instant
-// of their own, after which forgetting them changes nothing.
+// table is a bounded map from keys to values. Each value has an instant after which it
+// may be forgotten without any effect.
 type table[V expiring] struct {
 	seed   maphash.Seed
 	shards []shard[V]
 }
 
-// expiring is a value that knows when it may be forgotten.
+// expiring is a value with the instant, in nanoseconds, after which it may be
+// forgotten.
 type expiring interface{ expiry() int64 }
 
-// shard is a part of a table. Its owner locks mu around all use.
+// shard is a part of a table. Its users lock mu around all use.
 type shard[V expiring] struct {
 	mu      sync.Mutex // guards entries
 	entries map[string]V
@@ -49,8 +51,8 @@ func (t *table[V]) shard(key string) *shard[V] {
 	return &t.shards[maphash.String(t.seed, key)%uint64(len(t.shards))]
 }
 
-// put stores v. For a new key it forgets those of a few others that have expired,
-// and where that makes no room, the one of them that expires first. mu is held.
+// put stores v. For a new key it first examines a few other keys and removes those that
+// have expired, or, if that makes no room, the one that expires first. mu is held.
 func (s *shard[V]) put(key string, v V, now int64) {
 	if _, ok := s.entries[key]; !ok {
 		s.makeRoom(now)
@@ -60,7 +62,7 @@ func (s *shard[V]) put(key string, v V, now int64) {
 
 func (s *shard[V]) makeRoom(now int64) {
 	seen, first, firstExpiry := 0, "", int64(0)
-	for key, v := range s.entries { // starts at random
+	for key, v := range s.entries { // begins at a random entry
 		expiry := v.expiry()
 		if expiry <= now {
 			delete(s.entries, key)

@@ -10,10 +10,10 @@ import (
 const (
 	defaultMaxWaitersPerKey = 1_000
 	defaultMaxWaiters       = 10_000
-	// minPause keeps the head of a queue from asking in a busy loop, should a limiter
-	// refuse without saying for how long.
+	// minPause prevents a busy loop of the head of a queue if a limiter refuses without a
+	// RetryAfter.
 	minPause = 100 * time.Microsecond
-	// maxGrace is the most that somebody waits beyond the bound; see grace.
+	// maxGrace is the longest wait beyond the bound; see [waiter.latest].
 	maxGrace = 100 * time.Millisecond
 )
 
@@ -21,8 +21,8 @@ const (
 type TurnsOptions struct {
 	// Limiter decides. Required.
 	Limiter Limiter
-	// MaxWait is how late a turn may come that Take waits for. Zero or less: it waits
-	// for none.
+	// MaxWait is the longest time until a turn that Take waits for. Zero or less: it
+	// does not wait.
 	MaxWait time.Duration
 	// MaxWaitersPerKey bounds each key's queue. Zero means 1,000.
 	MaxWaitersPerKey int
@@ -30,46 +30,46 @@ type TurnsOptions struct {
 	MaxWaiters int
 }
 
-// Turns lets those over quota wait for their turn instead of refusing them at once:
-// first come, first served for each key in this process. Only the head of a queue
-// asks the limiter, and only when its turn has come, so that waiting costs one
-// question for each turn. Whose turn is certain to come too late is refused at once.
+// Turns lets callers over quota wait for their turn instead of refusing them at once:
+// first come, first served for each key in this process. Only the head of a queue calls
+// the limiter, and only when its turn has come, so that waiting costs one call for each
+// turn. A caller whose turn is certain to come too late is refused at once.
 //
-// A turn that comes in time is served, though the limiter's answers and timers may
-// make it a little late: by a tenth of the bound at most, and 100 ms. So the longest
-// wait is 1.1 times the bound, and one answer of the limiter.
+// A turn that comes in time is served even if the limiter's answers and timers make it
+// a little late: by at most a tenth of the bound, and 100 ms. So the longest wait is
+// 1.1 times the bound, and one answer of the limiter.
 //
-// Several processes over one limiter share its units by luck, each in its own order.
-// A Turns is safe for concurrent use. It starts no goroutines: each waiter waits in
-// its own.
+// Several processes over one limiter compete for its units, each in its own order. A
+// Turns is safe for concurrent use. It starts no goroutines: each waiter waits in its
+// own.
 type Turns struct {
 	o TurnsOptions
 
 	mu      sync.Mutex        // guards all below and everything in the queues
-	queues  map[string]*queue // of the keys that somebody waits for
+	queues  map[string]*queue // of the keys with waiters
 	waiters int               // in all queues
 	arrived uint64            // counts the calls of Take
 }
 
-// queue holds who waits for one key, the head first. It exists only while there is
-// someone.
+// queue holds the waiters for one key, the head first. It exists only while there is
+// one.
 type queue struct {
 	waiters []*waiter
-	next    time.Time // the head's turn, as far as known; never later than it comes
-	last    Result    // what the limiter said last, as of heard
-	heard   time.Time
+	next    time.Time // the head's turn, as far as known; never later than the real one
+	last    Result    // the limiter's latest result, received at lastAt
+	lastAt  time.Time
 }
 
 // waiter is a call of Take in a queue.
 type waiter struct {
 	arrival  uint64
-	within   time.Duration // how late its turn may come
+	within   time.Duration // the longest time until its turn
 	since    time.Time     // when it was queued
 	deadline time.Time     // within later
 	head     chan struct{} // closed when it becomes the head of its queue
-	late     chan struct{} // closed when it is put out since its turn comes too late
+	late     chan struct{} // closed when it is removed because its turn would come too late
 	queued   bool          // in a queue
-	refusal  Result        // what it is told if it is put out
+	refusal  Result        // its result if it is removed
 }
 
 // NewTurns returns a Turns without waiters. It panics if o has no limiter.
@@ -86,16 +86,16 @@ func NewTurns(o TurnsOptions) *Turns {
 	return &Turns{o: o, queues: make(map[string]*queue)}
 }
 
-// Take takes one unit of q for key, waiting its turn for up to MaxWait where the key
-// is over quota, and returns how long it waited for that. A refused result says when
-// the turn would come. An error is the limiter's, or ctx's if that ended, and the
-// place in the queue is given up.
+// Take takes one unit of q for key. If the key is over quota, it waits up to MaxWait
+// for its turn, and returns how long it waited. A refused result contains the time
+// until the turn. An error is the limiter's, or ctx's if ctx has ended; the place in
+// the queue is given up then.
 func (t *Turns) Take(ctx context.Context, key string, q Quota) (r Result, waited time.Duration, err error) {
 	return t.TakeWithin(ctx, key, q, t.o.MaxWait)
 }
 
-// TakeWithin is Take for a turn that comes within maxWait instead of MaxWait: for who
-// has spent a part of his time elsewhere. Zero or less: it waits for none.
+// TakeWithin is Take for a turn that comes within maxWait instead of MaxWait, for a
+// caller that has already waited elsewhere. Zero or less: it does not wait.
 func (t *Turns) TakeWithin(ctx context.Context, key string, q Quota, maxWait time.Duration) (r Result, waited time.Duration, err error) {
 	if q.unlimited() {
 		r, err = t.o.Limiter.Take(ctx, key, q)
@@ -118,9 +118,9 @@ func (t *Turns) TakeWithin(ctx context.Context, key string, q Quota, maxWait tim
 	return r, time.Since(w.since), err
 }
 
-// arrive returns a waiter. If nobody waits for key, it is the first and may ask the
-// limiter; else it is in the queue now, unless it gets a refusal since there is no
-// use in waiting.
+// arrive returns a waiter. If no other waits for key, it is the first and may call the
+// limiter. Otherwise it is in the queue now, or gets a refusal if waiting would be
+// useless.
 func (t *Turns) arrive(key string, q Quota, within time.Duration) (w *waiter, first bool, refusal *Result) {
 	now := time.Now()
 	t.mu.Lock()
@@ -134,8 +134,8 @@ func (t *Turns) arrive(key string, q Quota, within time.Duration) (w *waiter, fi
 	return w, false, t.enqueue(qu, q, w, now)
 }
 
-// queueUp puts a waiter whom the limiter has just refused with r into the queue of
-// its key, which may have come to be meanwhile.
+// queueUp puts a waiter that the limiter has just refused with r into the queue of its
+// key, which may have been created meanwhile.
 func (t *Turns) queueUp(key string, q Quota, w *waiter, r Result) *Result {
 	now := time.Now()
 	t.mu.Lock()
@@ -143,7 +143,7 @@ func (t *Turns) queueUp(key string, q Quota, w *waiter, r Result) *Result {
 	qu := t.queues[key]
 	if qu == nil {
 		qu = &queue{}
-		qu.hear(r, now)
+		qu.update(r, now)
 	}
 	refusal := t.enqueue(qu, q, w, now)
 	if refusal == nil {
@@ -163,8 +163,8 @@ func (t *Turns) enqueue(qu *queue, q Quota, w *waiter, now time.Time) *Result {
 	}
 	w.head, w.late, w.queued = make(chan struct{}), make(chan struct{}), true
 	t.waiters++
-	// In order of arrival, which need not be that of the limiter's answers. The head
-	// keeps its place: it may be asking already.
+	// In order of arrival, which may differ from that of the limiter's answers. The
+	// head keeps its place: it may be calling the limiter already.
 	at := len(qu.waiters)
 	for at > 1 && qu.waiters[at-1].arrival > w.arrival {
 		at--
@@ -176,10 +176,10 @@ func (t *Turns) enqueue(qu *queue, q Quota, w *waiter, now time.Time) *Result {
 	return nil
 }
 
-// wait waits until w is at the head of its queue and its turn has come, and asks the
-// limiter then, again if another process was quicker.
+// wait waits until w is at the head of its queue and its turn has come, and calls the
+// limiter then, again if another process took the unit.
 func (t *Turns) wait(ctx context.Context, key string, q Quota, w *waiter) (Result, error) {
-	timer := time.NewTimer(time.Until(w.patience()))
+	timer := time.NewTimer(time.Until(w.latest()))
 	defer timer.Stop()
 	select {
 	case <-w.head:
@@ -205,7 +205,7 @@ func (t *Turns) wait(ctx context.Context, key string, q Quota, w *waiter) (Resul
 		if err != nil {
 			return Result{}, err
 		}
-		t.hear(key, q, w, r)
+		t.update(key, q, w, r)
 		if r.Allowed {
 			return r, nil
 		}
@@ -217,24 +217,24 @@ func (t *Turns) untilTurn(key string, w *waiter) (pause time.Duration, inTime bo
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	next := t.queues[key].next
-	return time.Until(next), !next.After(w.patience())
+	return time.Until(next), !next.After(w.latest())
 }
 
-// hear takes in what the limiter told the head w, and puts out those behind it
-// whose turn now comes too late, so that they need not wait to hear it.
-func (t *Turns) hear(key string, q Quota, w *waiter, r Result) {
+// update records the limiter's result for the head w, and removes those waiters whose
+// turn now comes too late, so that they are refused at once.
+func (t *Turns) update(key string, q Quota, w *waiter, r Result) {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	qu := t.queues[key]
-	qu.hear(r, now)
+	qu.update(r, now)
 	if r.Allowed {
 		t.remove(key, w)
 	}
 	ahead := 0
 	qu.waiters = slices.DeleteFunc(qu.waiters, func(w *waiter) bool {
-		// The head sees for itself: it may be asking or about to.
-		if turn := qu.turn(ahead, q, now); ahead > 0 && turn.After(w.patience()) {
+		// Not the head: it may be calling the limiter.
+		if turn := qu.turn(ahead, q, now); ahead > 0 && turn.After(w.latest()) {
 			t.waiters--
 			w.queued = false
 			w.refusal = qu.refusal(turn.Sub(now), q, now)
@@ -246,8 +246,8 @@ func (t *Turns) hear(key string, q Quota, w *waiter, r Result) {
 	})
 }
 
-// refuse returns a refusal for w, who has waited in vain: the one it was put out with,
-// or what is known now.
+// refuse returns the refusal for w, which has waited in vain: the one that it was
+// removed with, or one by the current state.
 func (t *Turns) refuse(key string, q Quota, w *waiter) Result {
 	now := time.Now()
 	t.mu.Lock()
@@ -259,7 +259,7 @@ func (t *Turns) refuse(key string, q Quota, w *waiter) Result {
 	return qu.refusal(qu.turn(0, q, now).Sub(now), q, now)
 }
 
-// leave takes w out of its queue, if it is still there.
+// leave removes w from its queue, if it is still there.
 func (t *Turns) leave(key string, w *waiter) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -268,8 +268,8 @@ func (t *Turns) leave(key string, w *waiter) {
 	}
 }
 
-// remove takes w out of the queue that it is in, and makes the next one the head if
-// w was. t.mu is held.
+// remove removes w from its queue, and makes the next one the head if w was. t.mu is
+// held.
 func (t *Turns) remove(key string, w *waiter) {
 	qu := t.queues[key]
 	at := slices.Index(qu.waiters, w)
@@ -283,18 +283,18 @@ func (t *Turns) remove(key string, w *waiter) {
 	}
 }
 
-// hear notes what the limiter said at now.
-func (qu *queue) hear(r Result, now time.Time) {
+// update records the limiter's result at now.
+func (qu *queue) update(r Result, now time.Time) {
 	pause := r.RetryAfter
 	if !r.Allowed {
 		pause = max(pause, minPause)
 	}
-	qu.next, qu.last, qu.heard = now.Add(pause), r, now
+	qu.next, qu.last, qu.lastAt = now.Add(pause), r, now
 }
 
-// turn returns the earliest instant at which somebody with ahead others in front
-// could be served: at once, while units were left when the limiter spoke last, and
-// else no sooner than the quota's spacing after next.
+// turn returns the earliest instant at which a waiter with ahead others in front could
+// be served: at once, if units were left in the limiter's latest result, and otherwise
+// no sooner than the quota's spacing after next.
 func (qu *queue) turn(ahead int, q Quota, now time.Time) time.Time {
 	next := qu.next
 	if next.Before(now) {
@@ -303,17 +303,17 @@ func (qu *queue) turn(ahead int, q Quota, now time.Time) time.Time {
 	return next.Add(q.spacing(max(ahead-qu.last.Remaining, 0)))
 }
 
-// refusal is a result for somebody whose turn would come after wait.
+// refusal returns the result for a waiter whose turn would come after wait.
 func (qu *queue) refusal(wait time.Duration, q Quota, now time.Time) Result {
 	wait = max(wait, minPause)
 	return Result{
 		Limit: q.Rate, Degraded: qu.last.Degraded, RetryAfter: wait, MoreAfter: wait,
-		ResetAfter: max(wait, qu.last.ResetAfter-now.Sub(qu.heard)),
+		ResetAfter: max(wait, qu.last.ResetAfter-now.Sub(qu.lastAt)),
 	}
 }
 
-// patience returns until when w stays: it was let in because its turn comes by its
-// deadline, and is not sent away when it comes a little later than that.
-func (w *waiter) patience() time.Time {
+// latest returns until when w waits: its turn was to come by its deadline, and w is not
+// refused if it comes a little later.
+func (w *waiter) latest() time.Time {
 	return w.deadline.Add(min(w.within/10, maxGrace))
 }

@@ -3,22 +3,23 @@ package ratelimit
 import "time"
 
 // window is a sliding log: the instants at which a key took its latest units, the
-// oldest first, in a ring that grows to the quota's rate as it is needed. Instants are
-// nanoseconds on any scale that does not run backwards. The zero value is empty.
+// oldest first, in a ring that grows up to the quota's rate. Instants are nanoseconds
+// on any scale that does not run backwards. The zero value is empty.
 type window struct {
 	ring  []int64
-	first int   // where the oldest is
-	size  int   // how many there are
-	free  int64 // when the latest has left the window, and all are forgotten
+	first int   // index of the oldest
+	size  int   // number of instants
+	free  int64 // when the latest leaves the window, and all may be forgotten
 }
 
 func (w *window) expiry() int64 { return w.free }
 
 // take decides about one unit at the instant now. q is normal, limited and always the
-// same but for its rate.
+// same except for its rate.
 //
-// A unit is admitted if fewer than Rate were taken later than a Period ago. So the
-// unit after the last of Rate has to wait for the one that was taken Rate before it.
+// A unit is admitted if fewer than Rate units were taken within the last Period. So a
+// unit after the last of Rate must wait for the one that was taken Rate units before
+// it.
 func (w *window) take(now int64, q Quota) Result {
 	for w.size > 0 && w.at(0) <= now-int64(q.Period) {
 		w.first = (w.first + 1) % len(w.ring)
@@ -42,8 +43,7 @@ func (w *window) take(now int64, q Quota) Result {
 // at returns the ith instant from the oldest, which is 0.
 func (w *window) at(i int) int64 { return w.ring[(w.first+i)%len(w.ring)] }
 
-// push appends an instant. The ring is doubled where it is full, but holds most at
-// most.
+// push appends an instant. A full ring is doubled, but holds at most most instants.
 func (w *window) push(now int64, most int) {
 	if w.size == len(w.ring) {
 		larger := make([]int64, min(max(2*w.size, 4), most))

@@ -14,16 +14,16 @@ import (
 type replica struct {
 	shared *Local
 	late   time.Duration // from the decision to the receipt of the next answer
-	spent  *spentKeys
+	spent  *exhaustedKeys
 }
 
-func newReplica(shared *Local) *replica { return &replica{shared: shared, spent: newSpentKeys()} }
+func newReplica(shared *Local) *replica { return &replica{shared: shared, spent: newExhaustedKeys()} }
 
 func (r *replica) Take(ctx context.Context, key string, q Quota) (Result, error) {
 	return r.spent.take(ctx, key, q.normal(), r)
 }
 
-func (r *replica) ask(ctx context.Context, key string, q Quota) (Result, error) {
+func (r *replica) decide(ctx context.Context, key string, q Quota) (Result, error) {
 	result, err := r.shared.Take(ctx, key, q)
 	<-time.After(r.late)
 	return result, err

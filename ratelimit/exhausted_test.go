@@ -11,8 +11,8 @@ import (
 )
 
 // spent knows of a key that it had nothing left until just now.
-func spent(q Quota) *spentKeys {
-	k := newSpentKeys()
+func spent(q Quota) *exhaustedKeys {
+	k := newExhaustedKeys()
 	k.remember("k", q, Result{RetryAfter: time.Second})
 	<-time.After(time.Second)
 	return k
@@ -21,25 +21,25 @@ func spent(q Quota) *spentKeys {
 func TestOneCallerAsksAndTheOthersHearWhatItHeard(t *testing.T) {
 	q := Quota{Rate: 10, Period: time.Second, Burst: 1}.normal()
 	for name, tt := range map[string]struct {
-		heard func(k *spentKeys)
+		heard func(k *exhaustedKeys)
 		err   error
-		want  func(first *question, refusal Result, err error) bool
+		want  func(first *sharedCall, refusal Result, err error) bool
 	}{
 		"nothing left": {
-			func(k *spentKeys) { k.remember("k", q, Result{RetryAfter: time.Second}) }, nil,
-			func(first *question, refusal Result, err error) bool {
+			func(k *exhaustedKeys) { k.remember("k", q, Result{RetryAfter: time.Second}) }, nil,
+			func(first *sharedCall, refusal Result, err error) bool {
 				return first == nil && err == nil && refusal.RetryAfter == time.Second
 			},
 		},
 		"more is left": {
-			func(*spentKeys) {}, nil,
-			func(first *question, refusal Result, err error) bool {
+			func(*exhaustedKeys) {}, nil,
+			func(first *sharedCall, refusal Result, err error) bool {
 				return first == nil && err == nil && refusal == Result{}
 			},
 		},
 		"redis is down": {
-			func(*spentKeys) {}, redisconn.ErrDown,
-			func(first *question, _ Result, err error) bool {
+			func(*exhaustedKeys) {}, redisconn.ErrDown,
+			func(first *sharedCall, _ Result, err error) bool {
 				return first == nil && errors.Is(err, redisconn.ErrDown)
 			},
 		},
