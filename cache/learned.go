@@ -27,7 +27,7 @@ type learned struct {
 	mu      sync.Mutex // guards the fields below
 	stores  recent[digest, storeTimes]
 	failed  recent[digest, time.Time] // when a fetch for a client failed, by store and client
-	fetches map[digest]chan struct{}  // under way, by store; closed at their end
+	fetches map[digest]ttlFetch       // under way, by store
 }
 
 type storeTimes struct {
@@ -43,7 +43,7 @@ func (t storeTimes) current(now time.Time) bool { return t.known && now.Sub(t.si
 func newLearned() *learned {
 	return &learned{
 		stores: newRecent[digest, storeTimes](learnedStores), failed: newRecent[digest, time.Time](learnedStores),
-		fetches: map[digest]chan struct{}{},
+		fetches: map[digest]ttlFetch{},
 	}
 }
 

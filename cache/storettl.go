@@ -17,6 +17,10 @@ const (
 	ttlRetry = 5 * time.Second
 )
 
+// TTLWait is how long an answer waits for its store's TTL at most. It is long enough for
+// a busy upstream. After it, no further answer waits for the same request.
+const TTLWait = time.Second
+
 // longest returns how long an answer to o may be fresh: limit, but at most a hundredth
 // of the TTL of its store, if that is known.
 func (c *Cache) longest(limit time.Duration, location string, o *objectstore.Operation) time.Duration {
@@ -41,11 +45,11 @@ func (c *Cache) lacksTTL(location string, o *objectstore.Operation, now time.Tim
 
 // LearnTTL starts or joins the fetch of a store's TTL without which the answer to q is
 // not kept. End is closed when the TTL is known or cannot be learned now. It is nil if
-// there is no fetch to wait for: the TTL is known, [Options.RequireTTL] is false, or
-// the same client failed to learn it less than 5 s ago. If done is not nil, no other
-// request fetches the store yet: the caller must do so, give the answer to a
-// [Cache.TTLFill], and then call done, exactly once and in any case. LearnTTL never
-// waits.
+// there is no fetch to wait for: the TTL is known, [Options.RequireTTL] is false, the
+// same client failed to learn it less than 5 s ago, or the fetch began [TTLWait] ago. If
+// done is not nil, no other request fetches the store yet: the caller must do so, give
+// the answer to a [Cache.TTLFill], and then call done, exactly once and in any case.
+// LearnTTL never waits.
 func (c *Cache) LearnTTL(q Question, now time.Time) (end <-chan struct{}, done func()) {
 	if !c.lacksTTL(q.Location, &q.Operation, now) {
 		return nil, nil
@@ -71,21 +75,30 @@ func (c *Cache) TTLFill(q Question, now time.Time) *Fill {
 	return &Fill{cache: c, operation: q.Operation, location: q.Location, requestedAt: now, off: detailDisabled}
 }
 
+// ttlFetch is a request for a store's TTL that is under way.
+type ttlFetch struct {
+	began time.Time
+	end   chan struct{} // closed at its end
+}
+
 // join returns the end of the fetch of a store, and true to the caller that must make
 // it. It returns nil if a fetch failed for the client less than ttlRetry ago.
 func (l *learned) join(store digest, client string, now time.Time) (end <-chan struct{}, leads bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if end, ok := l.fetches[store]; ok {
-		return end, false
+	if f, ok := l.fetches[store]; ok {
+		if now.Sub(f.began) >= TTLWait {
+			return nil, false
+		}
+		return f.end, false
 	}
 	times, _ := l.stores.get(store)
 	if at, ok := l.failed.get(failedName(store, client)); ok && now.Sub(at) < ttlRetry && at.After(times.since) {
 		return nil, false
 	}
-	fetch := make(chan struct{})
-	l.fetches[store] = fetch
-	return fetch, true
+	f := ttlFetch{began: now, end: make(chan struct{})}
+	l.fetches[store] = f
+	return f.end, true
 }
 
 // leave ends the fetch of a store that began at began, and reports whether the TTL was
@@ -98,7 +111,7 @@ func (l *learned) leave(store digest, client string, began time.Time) (known boo
 	if !known {
 		l.failed.put(failedName(store, client), began)
 	}
-	close(l.fetches[store])
+	close(l.fetches[store].end)
 	delete(l.fetches, store)
 	return known
 }

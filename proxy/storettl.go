@@ -6,17 +6,14 @@ import (
 	"net/http"
 	"time"
 
+	"osgate/cache"
 	"osgate/objectstore"
 	"osgate/record"
 )
 
-// ttlWait is how long an answer waits for its store's TTL. Without the TTL the answer
-// is not stored.
-const ttlWait = 250 * time.Millisecond
-
 // learnTTL requests the TTL of the store of a value that x has read, if the cache needs
 // it to store the value. It waits until the TTL is known or the request for it has
-// ended, for ttlWait at most. An absent value needs no TTL.
+// ended, for [cache.TTLWait] at most. An absent value needs no TTL.
 func (p *Proxy) learnTTL(ctx context.Context, x *exchange, status int) {
 	if x.fill == nil || status != http.StatusOK && status != http.StatusNoContent {
 		return
@@ -28,7 +25,7 @@ func (p *Proxy) learnTTL(ctx context.Context, x *exchange, status int) {
 	if end == nil {
 		return
 	}
-	timer := time.NewTimer(ttlWait)
+	timer := time.NewTimer(cache.TTLWait)
 	defer timer.Stop()
 	select {
 	case <-end:
