@@ -136,7 +136,7 @@ func (x *exchange) enter(s record.Stage) {
 	now := time.Now()
 	x.rec.Stages[x.stage] += now.Sub(x.entered)
 	x.stage, x.entered = s, now
-	x.rec.Walk.Enter(s, now.Sub(x.rec.Start))
+	x.rec.Timeline.Enter(s, now.Sub(x.rec.Start))
 }
 
 // left reports whether the client has closed its connection or stream.

@@ -67,7 +67,7 @@ func (x *exchange) endAttempt(a record.Attempt, s *sending, answer *http.Respons
 	}
 	x.rec.UpstreamDuration += a.Duration
 	x.rec.UpstreamError = a.Error
-	x.rec.Tried(a)
+	x.rec.AddAttempt(a)
 }
 
 // traceContext replaces the client's trace context in out by ours: each attempt sets

@@ -94,7 +94,7 @@ func TestEachAttemptIsASpanOfTheCallersTrace(t *testing.T) {
 			t.Errorf("state %q, protocol %q", g.sent[2].Header.Get("Tracestate"), x.Protocol)
 		}
 		var way []string
-		for s := range x.Walk.Visits() {
+		for s := range x.Timeline.Visits() {
 			way = append(way, s.String())
 		}
 		if text := strings.Join(way, " "); text != "locate identify authorize limit cache forward limit forward limit forward limit forward" {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// attrs is a list of log attributes to which only what says something is added.
+// attrs is a list of log attributes. Its methods add only values that are not empty.
 type attrs []slog.Attr
 
 func (a *attrs) text(key, value string) {
@@ -32,7 +32,8 @@ func (a *attrs) list(key string, values []string) {
 	}
 }
 
-// stages adds how long an exchange was in each stage that took any time, as a group in the order of the stages.
+// stages adds the time in each stage, in milliseconds, as a group in the order of the
+// stages. Stages that took no time are left out.
 func (a *attrs) stages(key string, took *[stages]time.Duration) {
 	group := make([]slog.Attr, 0, stages)
 	for s, d := range took {

@@ -8,26 +8,29 @@ import (
 	"strings"
 )
 
-// Cause returns what err says went wrong, "" for nil, for [Exchange.Cause] and the log. What net/http quotes of a peer's bytes, which may be a value or a
-// token, is left out, see [WithoutQuotes]; so are a header that is malformed and the names in a certificate, which are told without quotes.
+// Cause returns the text of err for [Exchange.Cause] and the log, "" for nil. It leaves
+// out bytes of a peer that net/http quotes, because they may contain a value or a
+// token, see [WithoutQuotes]. It also leaves out malformed headers and the names in a
+// certificate, which errors contain without quotes.
 func Cause(err error) string {
 	if err == nil {
 		return ""
 	}
-	text := err.Error()
-	for said, plain := range foreign(err) {
-		text = strings.ReplaceAll(text, said, plain)
+	cause := err.Error()
+	for text, replacement := range peerTexts(err) {
+		cause = strings.ReplaceAll(cause, text, replacement)
 	}
-	return WithoutQuotes(text)
+	return WithoutQuotes(cause)
 }
 
-// foreign calls yield with the text of each error within err that repeats a peer's bytes as they came, and what is told in its place.
-func foreign(err error) iter.Seq2[string, string] {
-	return func(yield func(said, plain string) bool) { walk(err, yield) }
+// peerTexts yields the text of each error within err that contains bytes of a peer,
+// with its replacement.
+func peerTexts(err error) iter.Seq2[string, string] {
+	return func(yield func(text, replacement string) bool) { walk(err, yield) }
 }
 
-func walk(err error, yield func(said, plain string) bool) bool {
-	switch e := err.(type) { //nolint:errorlint // each error of the tree is looked at
+func walk(err error, yield func(text, replacement string) bool) bool {
+	switch e := err.(type) { //nolint:errorlint // this function walks the tree itself
 	case nil:
 		return true
 	case textproto.ProtocolError:
@@ -45,8 +48,8 @@ func walk(err error, yield func(said, plain string) bool) bool {
 	return walk(errors.Unwrap(err), yield)
 }
 
-// WithoutQuotes returns text without what stands in it between double quotes, where Go's %q puts what others have said. A quote that is not closed
-// goes to the end.
+// WithoutQuotes replaces each text between double quotes by "…". Go's %q puts texts of
+// other parties there. A quote that is not closed extends to the end.
 func WithoutQuotes(text string) string {
 	if !strings.Contains(text, `"`) {
 		return text
@@ -63,7 +66,8 @@ func WithoutQuotes(text string) string {
 	}
 }
 
-// endOfQuote returns where what follows a quotation begins, whose opening quote is already read.
+// endOfQuote returns the index after the closing quote. The opening quote is not part
+// of text.
 func endOfQuote(text string) int {
 	for i := 0; i < len(text); i++ {
 		switch text[i] {

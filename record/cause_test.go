@@ -13,7 +13,7 @@ import (
 	"osgate/record"
 )
 
-func TestACauseRepeatsNothingThatAPeerSaid(t *testing.T) {
+func TestACauseContainsNoTextOfAPeer(t *testing.T) {
 	certificate := &x509.Certificate{DNSNames: []string{"said.example"}}
 	for want, err := range map[string]error{
 		"":                             nil,

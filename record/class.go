@@ -6,25 +6,27 @@ import (
 	"sync/atomic"
 )
 
-// Class is what kind of line an exchange is in the access log, by which lines may be thinned out.
+// Class is the kind of an exchange's line in the access log. Each class can be sampled.
 type Class uint8
 
-// The classes. Each exchange has exactly one: the first that applies, from the bottom up.
+// The classes. Each exchange has exactly one: the first that applies, from the bottom
+// up.
 const (
-	ClassOK          Class = iota // answered with less than 400, by upstream or by us
-	ClassHit                      // likewise, from the cache
+	ClassOK          Class = iota // a status below 400, from upstream or from the gateway
+	ClassHit                      // the same, from the cache
 	ClassClientError              // upstream answered 4xx, or the client left
-	ClassRefused                  // we answered with a code of ours and less than 500
-	ClassError                    // a 5xx, an answer that was cut, a policy rule that could not be evaluated
+	ClassRefused                  // a problem of the gateway with a status below 500
+	ClassError                    // a 5xx, an answer that was cut off, or a policy rule that could not be evaluated
 	classes
 )
 
-// String returns the class as OSGATE_LOG_SAMPLE writes it: "ok", "hit", "client_error", "refused", "error".
+// String returns the class as written in OSGATE_LOG_SAMPLE: "ok", "hit",
+// "client_error", "refused", "error".
 func (c Class) String() string {
 	return [classes]string{"ok", "hit", "client_error", "refused", "error"}[c]
 }
 
-// statusLeft is recorded, never sent, where the client went away.
+// statusLeft is recorded if the client left. It is never sent.
 const statusLeft = 499
 
 // ClassOf returns the class of x.
@@ -42,18 +44,20 @@ func ClassOf(x *Exchange) Class {
 	return ClassOK
 }
 
-// thinning says of each line of one class whether it is kept. The zero thinning keeps none.
-type thinning struct {
+// sampler decides which lines of one class are kept. The zero sampler keeps none.
+type sampler struct {
 	share float64 // from 0 to 1
 	seen  atomic.Uint64
 }
 
-// golden is 2^64 over the golden ratio. Its multiples modulo 2^64 fill the range evenly, however many are taken (Weyl's sequence), so that the share is
-// exact within a line or two and traffic that repeats itself falls into no step with it. Request ids would not do: clients choose them.
+// golden is 2^64 divided by the golden ratio. Its multiples modulo 2^64 fill the range
+// evenly (Weyl sequence), so the share is exact within one or two lines, and regular
+// traffic does not align with it. Request ids are not used, because clients choose
+// them.
 const golden = 0x9e3779b97f4a7c15
 
-// keeps reports whether the next line is kept.
-func (t *thinning) keeps() bool {
+// keeps reports whether to keep the next line.
+func (t *sampler) keeps() bool {
 	switch {
 	case t.share >= 1:
 		return true

@@ -36,7 +36,7 @@ func TestEachLineHasOneClass(t *testing.T) {
 	}
 }
 
-// exchanges are n of a class, each with an id of its own.
+// exchanges returns n copies of an exchange, each with its own id.
 func exchanges(n int, of record.Exchange) []*record.Exchange {
 	all := make([]*record.Exchange, n)
 	for i := range all {
@@ -47,7 +47,7 @@ func exchanges(n int, of record.Exchange) []*record.Exchange {
 	return all
 }
 
-func TestSampledLinesSayForHowManyTheyStand(t *testing.T) {
+func TestSampledLinesContainTheNumberTheyRepresent(t *testing.T) {
 	shares := map[string]float64{"hit": 0.01, "ok": 0.25, "refused": 0}
 	const n = 4_000
 	for name, tt := range map[string]struct {
@@ -67,15 +67,16 @@ func TestSampledLinesSayForHowManyTheyStand(t *testing.T) {
 			}
 			for _, line := range got {
 				if sample, _ := line["sample"].(float64); sample != tt.sample {
-					t.Fatalf("a line stands for %v, want %v", line["sample"], tt.sample)
+					t.Fatalf("a line has sample %v, want %v", line["sample"], tt.sample)
 				}
 			}
 		})
 	}
 }
 
-// Requests that come round and round are kept in their proportion, whatever the length of the round.
-func TestSamplingFallsIntoNoStepWithTraffic(t *testing.T) {
+// Requests of a repeating sequence are kept in proportion, for any length of the
+// sequence.
+func TestSamplingDoesNotAlignWithTraffic(t *testing.T) {
 	for _, round := range []int{2, 3, 4, 5, 10, 25, 50, 100, 128} {
 		xs := exchanges(round*250, record.Exchange{Status: 200, Hit: true})
 		var first int
@@ -95,7 +96,7 @@ func TestSamplingFallsIntoNoStepWithTraffic(t *testing.T) {
 	}
 }
 
-func TestErrorsCannotBeThinnedOut(t *testing.T) {
+func TestErrorsAreNeverSampled(t *testing.T) {
 	got := sampled(t, slog.LevelInfo, map[string]float64{"error": 0}, &record.Exchange{Status: 500})
 	if len(got) != 1 {
 		t.Errorf("%d lines of an error, want 1", len(got))
@@ -118,7 +119,7 @@ func BenchmarkAccessLog(b *testing.B) {
 		x.Stages[s] = time.Microsecond
 	}
 	for _, share := range slices.Sorted(slices.Values([]float64{1, 0.01})) {
-		l := record.NewAccessLog(slog.New(slog.NewJSONHandler(io.Discard, nil)), map[string]float64{"hit": share}) //nolint:sloglint // what JSON costs is measured
+		l := record.NewAccessLog(slog.New(slog.NewJSONHandler(io.Discard, nil)), map[string]float64{"hit": share}) //nolint:sloglint // the benchmark includes the cost of JSON
 		b.Run(fmt.Sprintf("share=%v", share), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -11,7 +11,7 @@ import (
 	"osgate/record"
 )
 
-// filled returns an exchange of which everything is known.
+// filled returns an exchange in which every field is set.
 func filled(t *testing.T) *record.Exchange {
 	t.Helper()
 	x := &record.Exchange{}
@@ -20,7 +20,7 @@ func filled(t *testing.T) *record.Exchange {
 	return x
 }
 
-// fill gives v, and all that is in it, a value that is not zero.
+// fill sets v, and everything in it, to a value that is not zero.
 func fill(t *testing.T, v reflect.Value) {
 	t.Helper()
 	switch {
@@ -49,7 +49,7 @@ func fill(t *testing.T, v reflect.Value) {
 	}
 }
 
-// Whoever meets a field in a line of the log finds it in docs/operations.md.
+// docs/operations.md describes every field of a log line.
 func TestEveryFieldOfTheLogIsDocumented(t *testing.T) {
 	text, err := os.ReadFile("../docs/operations.md")
 	if err != nil {
@@ -58,7 +58,7 @@ func TestEveryFieldOfTheLogIsDocumented(t *testing.T) {
 	x := filled(t)
 	x.ClientAddr = "another"
 	line := sampled(t, slog.LevelInfo, map[string]float64{"ok": 0.5, "hit": 0.5, "error": 0.5}, x, x)[0]
-	x.PolicyErrors, x.Aborted = nil, false // an error is never thinned out
+	x.PolicyErrors, x.Aborted = nil, false // errors are never sampled
 	maps.Copy(line, sampled(t, slog.LevelInfo, map[string]float64{"ok": 0.5, "hit": 0.5, "refused": 0.5}, x, x, x, x)[0])
 	if len(line) < 35 {
 		t.Errorf("only %d fields: %v", len(line), line)

@@ -1,17 +1,19 @@
-// Package record is what is kept of an exchange when it is over: one [Exchange] value, made by the proxy's last stage and handed to
-// whoever keeps account (access log, statistics, metrics).
+// Package record defines the record of an exchange: one [Exchange] value, made by the
+// last stage of the proxy when the exchange is over. The access log, the statistics,
+// the metrics and the operator's page receive it.
 //
-// The idea a reader needs: an exchange is told once, whole, after its last byte; nothing is logged or counted on the way. An Exchange holds
-// no token, no secret, no value and no object key, so whoever keeps it cannot leak one. The package decides nothing and imports nothing
-// of ours.
+// The idea a reader needs: an exchange is recorded once, as a whole, after its last
+// byte; it is not logged or counted before that. An Exchange contains no token, no
+// secret, no value and no object key, so its receivers cannot leak one. The package
+// makes no decisions and imports no other package of the gateway.
 package record
 
 import "time"
 
-// Surface is which of the gateway's APIs an exchange belongs to.
+// Surface is the API of the gateway that an exchange belongs to.
 type Surface string
 
-// The surfaces. None is what could not be read as any of them.
+// The surfaces. SurfaceNone is for requests that belong to no API.
 const (
 	SurfaceNone        Surface = "none"
 	SurfaceObjectStore Surface = "object-store"
@@ -19,20 +21,21 @@ const (
 	SurfaceAccounts    Surface = "accounts"
 )
 
-// Exchange is one request and its answer. A field is empty (zero) where the exchange ended before it was known. It is written by one
-// goroutine and read-only once handed to a [Keeper].
+// Exchange is one request and its answer. A field is zero if the exchange ended before
+// its value was known. One goroutine writes it; after it is passed to a [Keeper] it is
+// read-only.
 type Exchange struct {
 	ID       string        // X-Request-Id
-	CausedBy string        // ID of the client's exchange for which the gateway itself made this one; empty: a client made it
+	CausedBy string        // ID of the client's exchange that caused this one; empty: a client made it
 	Start    time.Time     // when the request's header was read
-	Duration time.Duration // to the answer's last byte; waiting and upstream included
+	Duration time.Duration // to the answer's last byte, including waiting and upstream
 
 	Method     string
-	Route      string // path with names in place of values; empty for what is no operation
+	Route      string // path with names in place of values; empty if the request is no operation
 	Surface    Surface
 	Operation  string // "getKey"; accounts calls have their own names
 	RemoteAddr string // the connection's peer, without port
-	ClientAddr string // where the request came from, by the word of the proxies that are believed; the peer's own where none is
+	ClientAddr string // address of the client as trusted proxies report it; RemoteAddr without a trusted proxy
 
 	Plane        string
 	Region       string
@@ -40,58 +43,58 @@ type Exchange struct {
 	Environment  string
 	Store        string
 
-	Principal string // the name that quotas and policy know: client ID, or "user:" and the user's id
-	Client    string // client ID, empty where the control plane named none
+	Principal string // the name for quotas and policy: client ID, or "user:" and the user's id
+	Client    string // client ID; empty if the control plane returned none
 	User      string
 
-	Status        int    // as the client got it; 499 when it left before it was answered
-	Code          string // our problem code where the answer is ours ("over-quota"), else empty
-	Cause         string // what went wrong, for the operator; never sent to the client
+	Status        int    // as the client received it; 499 if it left before the answer
+	Code          string // problem code of an answer of the gateway ("over-quota"), otherwise empty
+	Cause         string // error text for the operator; never sent to the client
 	RequestBytes  int64  // body bytes read from the client
 	ResponseBytes int64  // body bytes written to the client
-	Aborted       bool   // the answer was cut after its header was sent
+	Aborted       bool   // the answer was cut off after its header was sent
 
-	Cache             string        // Cache-Status without our name: "hit; ttl=8", "fwd=miss; stored"; empty where nothing is cacheable
+	Cache             string        // Cache-Status without our name: "hit; ttl=8", "fwd=miss; stored"; empty if not cacheable
 	Hit               bool          // answered from the cache
-	UpstreamAttempts  int           // requests sent to Object Store or Access Management for this exchange, replays on new connections included
-	UpstreamResent    int           // those of UpstreamAttempts that followed because a kept connection was closed
+	UpstreamAttempts  int           // requests sent to upstream, including those repeated on a new connection
+	UpstreamResent    int           // those of UpstreamAttempts sent because a kept connection was closed
 	UpstreamStatus    int           // the last attempt's, 0 without an answer
-	UpstreamRequestID string        // the X-Request-Id of the last attempt's answer, if it is short and plain; the client gets ours
+	UpstreamRequestID string        // X-Request-Id of the last answer, if short and plain; the client receives ID
 	UpstreamBytes     int64         // body bytes read of the last attempt's answer
 	UpstreamDuration  time.Duration // of all attempts, to their answers' first byte
-	UpstreamError     string        // kind of failure of the last attempt, as [Attempt] has it; empty where it was answered
+	UpstreamError     string        // kind of failure of the last attempt, see [Attempt]; empty if it was answered
 
 	Charged  bool          // counted against the client quota
-	Degraded bool          // limited in process because Redis was away
-	Waited   time.Duration // for its turn under the quota
+	Degraded bool          // the quota was checked in the process because Redis was unavailable
+	Waited   time.Duration // time that it waited because of the quota
 	Rule     string        // the policy rule that decided
-	Denied   bool          // Rule refused; else it permitted
+	Denied   bool          // Rule denied the request; otherwise it permitted it
 
-	Quota       int           // of the principal, in requests per QuotaPeriod; 0 where none was asked
-	QuotaPeriod time.Duration // what Quota is for
-	QuotaFull   int           // what Remaining is after a while without exchanges: the burst
+	Quota       int           // of the principal, in requests per QuotaPeriod; 0 if no quota was checked
+	QuotaPeriod time.Duration // the period of Quota
+	QuotaFull   int           // maximum of Remaining, reached after a while without exchanges: the burst
 	Remaining   int           // of the quota, after this exchange was charged
 
-	Shadow       []string // ids of the policy rules that would have refused, had they not been in shadow mode
+	Shadow       []string // ids of the policy rules in shadow mode that would have denied the request
 	PolicyErrors []string // ids of the policy rules whose evaluation failed
 
 	Stages [stages]time.Duration // indexed by Stage
 
-	Protocol string    // HTTP version by which the client asked: "1.0", "1.1", "2"
+	Protocol string    // HTTP version of the client's request: "1.0", "1.1", "2"
 	Trace    Trace     // zero: not traced
 	Attempts []Attempt // the first 32
-	Walk     Walk      // when each stage began
+	Timeline Timeline  // when each stage began
 }
 
-// KeptConnectionClosed is the UpstreamError of a request that got no answer because its
-// connection, kept from a request before, was closed: as a rule by a server that closes
-// idle connections.
+// KeptConnectionClosed is the UpstreamError of a request without an answer because its
+// connection, kept from an earlier request, was closed. Usually the server closed an
+// idle connection.
 const KeptConnectionClosed = "kept_connection_closed"
 
-// Stage is a step of the pipeline whose time is kept.
+// Stage is a step of the pipeline whose duration is recorded.
 type Stage uint8
 
-// The stages in the order in which an exchange passes them.
+// The stages in the order in which an exchange passes through them.
 const (
 	StageLocate Stage = iota
 	StageIdentify
@@ -102,18 +105,20 @@ const (
 	stages
 )
 
-// String returns the stage's name as logs and Server-Timing write it: "locate", "identify", …
+// String returns the stage's name as written in logs and in Server-Timing: "locate",
+// "identify", …
 func (s Stage) String() string {
 	return [stages]string{"locate", "identify", "authorize", "limit", "cache", "forward"}[s]
 }
 
-// Keeper keeps account of exchanges. Keep is called once for each exchange, after its answer, on the goroutine that served it: it must not
-// block and must not hold on to x. It is called by many goroutines at once.
+// Keeper receives the records of exchanges. Keep is called once for each exchange,
+// after its answer, on the goroutine that served it. It must not block and must not
+// retain x. It is called by many goroutines at once.
 type Keeper interface {
 	Keep(x *Exchange)
 }
 
-// Keepers hands every exchange to each of them in order.
+// Keepers passes each exchange to all its elements, in order.
 type Keepers []Keeper
 
 // Keep implements [Keeper].

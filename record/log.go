@@ -7,16 +7,20 @@ import (
 	"log/slog"
 )
 
-// AccessLog is a [Keeper] that writes one line per exchange: at Info, at Warn where the answer is a 5xx of ours or upstream's. Empty fields are left
-// out. The field names are those of docs/operations.md. Lines of a class may be thinned out; those that are kept say for how many they stand, so that
-// sums can be scaled.
+// AccessLog is a [Keeper] that writes one line per exchange: at level Warn if the
+// status is a 5xx, of the gateway or of upstream, otherwise at Info. Empty fields are
+// left out. docs/operations.md describes the fields. Lines of a class can be sampled; a
+// sampled line contains the number of lines that it represents, so that sums can be
+// scaled.
 type AccessLog struct {
 	logger *slog.Logger
-	keep   [classes]thinning // indexed by Class
+	keep   [classes]sampler // indexed by Class
 }
 
-// NewAccessLog returns an AccessLog that writes to logger the given shares of the lines, from 0 to 1, by [Class.String]; all of a class that is not named,
-// and of [ClassError] in any case. It is safe for concurrent use as the logger's handler is.
+// NewAccessLog returns an AccessLog that writes to logger. shares maps the name of a
+// class ([Class.String]) to the share of its lines that is written, from 0 to 1.
+// Classes that are not in shares, and [ClassError], are written completely. It is safe
+// for concurrent use if the logger's handler is.
 func NewAccessLog(logger *slog.Logger, shares map[string]float64) *AccessLog {
 	l := &AccessLog{logger: logger}
 	for c := range classes {
@@ -29,7 +33,8 @@ func NewAccessLog(logger *slog.Logger, shares map[string]float64) *AccessLog {
 	return l
 }
 
-// AccessLine is the message of the lines of an [AccessLog], which no other line has.
+// AccessLine is the message of the lines of an [AccessLog]. No other line has this
+// message.
 const AccessLine = "exchange"
 
 // Keep implements [Keeper].
@@ -38,19 +43,19 @@ func (l *AccessLog) Keep(x *Exchange) {
 	if x.Status >= 500 {
 		level = slog.LevelWarn
 	}
-	ctx := context.Background() //nolint:forbidigo // the exchange is over, and its context with it
-	thinning := &l.keep[ClassOf(x)]
-	if !l.logger.Enabled(ctx, level) || !thinning.keeps() {
+	ctx := context.Background() //nolint:forbidigo // the exchange and its context have ended
+	sampler := &l.keep[ClassOf(x)]
+	if !l.logger.Enabled(ctx, level) || !sampler.keeps() {
 		return
 	}
 	a := x.attrs()
-	if thinning.share < 1 {
-		a = append(a, slog.Float64("sample", 1/thinning.share))
+	if sampler.share < 1 {
+		a = append(a, slog.Float64("sample", 1/sampler.share))
 	}
 	l.logger.LogAttrs(ctx, level, AccessLine, a...)
 }
 
-// attrs lists what is known of x, durations in milliseconds.
+// attrs returns the fields of x that are known. Durations are in milliseconds.
 func (x *Exchange) attrs() []slog.Attr {
 	a := make(attrs, 0, 40)
 	a.text("request_id", x.ID)

@@ -12,13 +12,13 @@ import (
 	"osgate/record"
 )
 
-// lines returns what an access log wrote for xs, decoded, times left out.
+// lines returns the decoded lines of an access log for xs, without their times.
 func lines(t *testing.T, level slog.Level, xs ...*record.Exchange) []map[string]any {
 	t.Helper()
 	return sampled(t, level, nil, xs...)
 }
 
-// sampled is lines of a log that keeps shares.
+// sampled does the same as lines for a log with the given shares.
 func sampled(t *testing.T, level slog.Level, shares map[string]float64, xs ...*record.Exchange) []map[string]any {
 	t.Helper()
 	var out bytes.Buffer
@@ -38,7 +38,7 @@ func sampled(t *testing.T, level slog.Level, shares map[string]float64, xs ...*r
 	return all
 }
 
-func TestOneLineTellsAnExchangeAndLeavesOutWhatIsUnknown(t *testing.T) {
+func TestALineContainsAllKnownFieldsOfAnExchange(t *testing.T) {
 	x := &record.Exchange{
 		ID: "r1", Duration: 1500 * time.Microsecond, Method: "GET", Route: "/r", Surface: record.SurfaceObjectStore, Operation: "getKey", Plane: "us",
 		Region: "us-east-1", Organization: "o", Environment: "e", Store: "s", Principal: "c", Status: 200, ResponseBytes: 7, Cache: "hit; ttl=8", Waited: time.Second,

@@ -7,16 +7,17 @@ import (
 	"time"
 )
 
-// Trace is an exchange's place in a distributed trace (W3C Trace Context, level 1). The zero Trace is none: nobody traces.
+// Trace is the position of an exchange in a distributed trace (W3C Trace Context, level
+// 1). The zero Trace means that the exchange is not traced.
 type Trace struct {
-	ID      [16]byte // of the whole trace; the caller's where one came
-	Parent  [8]byte  // the caller's span; zero where the trace begins here
-	Span    [8]byte  // the exchange's own
-	Sampled bool     // decided before the exchange: its spans are wanted
-	State   string   // tracestate, as it came
+	ID      [16]byte // of the whole trace; from the caller if it sent one
+	Parent  [8]byte  // the caller's span; zero if the trace begins here
+	Span    [8]byte  // the span of the exchange
+	Sampled bool     // decided before the exchange: its spans are exported
+	State   string   // tracestate, as received
 }
 
-// On reports whether the exchange has a place in a trace.
+// On reports whether the exchange is part of a trace.
 func (t *Trace) On() bool { return t.ID != [16]byte{} }
 
 // Header fields of W3C Trace Context, in net/http's canonical form.
@@ -25,7 +26,7 @@ const (
 	Tracestate  = "Tracestate"
 )
 
-// Text returns the value of traceparent for what is called on behalf of span.
+// Text returns the traceparent for a request that is sent within span.
 func (t *Trace) Text(span [8]byte) string {
 	var b [textLength]byte
 	copy(b[:], "00-")
@@ -39,12 +40,14 @@ func (t *Trace) Text(span [8]byte) string {
 	return string(b[:])
 }
 
-// textLength is that of a traceparent of version 00: version, trace, span and flags in hexadecimal.
+// textLength is the length of a traceparent of version 00: version, trace, span and
+// flags in hexadecimal.
 const textLength = 2 + 1 + 32 + 1 + 16 + 1 + 2
 
-// ReadTrace reads what a request's header says of the trace it belongs to: the caller's span is Parent, Span is zero. What is not exactly as
-// W3C Trace Context writes it (section 3.2) is no trace, and where traceparent is none, tracestate does not count. A tracestate that is wrong is left
-// out alone.
+// ReadTrace parses the trace context of a request's header. Parent is the caller's
+// span, Span is zero. ok is false if traceparent is not exactly as in W3C Trace
+// Context, section 3.2; tracestate is ignored then. An invalid tracestate alone is left
+// out.
 func ReadTrace(h http.Header) (t Trace, ok bool) {
 	lines := h[Traceparent]
 	if len(lines) != 1 || !t.read(lines[0]) {
@@ -56,7 +59,8 @@ func ReadTrace(h http.Header) (t Trace, ok bool) {
 	return t, true
 }
 
-// read reads a traceparent. Of a version to come, what version 00 has is read, and only "-" may follow it.
+// read parses a traceparent. Of a later version it parses the fields of version 00;
+// only "-" may follow them.
 func (t *Trace) read(text string) bool {
 	if len(text) < textLength || text[2] != '-' || text[35] != '-' || text[52] != '-' {
 		return false
@@ -75,7 +79,7 @@ func (t *Trace) read(text string) bool {
 	return t.On() && t.Parent != [8]byte{}
 }
 
-// unhex reads lower-case hexadecimal, which alone is allowed, into all of to.
+// unhex decodes lower-case hexadecimal (upper case is not allowed) into all of to.
 func unhex(to []byte, text string) bool {
 	for i := range to {
 		high, low := nibble(text[2*i]), nibble(text[2*i+1])
@@ -87,7 +91,7 @@ func unhex(to []byte, text string) bool {
 	return true
 }
 
-// nibble returns what a hexadecimal digit stands for, more than 15 for what is none.
+// nibble returns the value of a hexadecimal digit, or more than 15 if c is not one.
 func nibble(c byte) byte {
 	switch {
 	case c >= '0' && c <= '9':
@@ -100,19 +104,20 @@ func nibble(c byte) byte {
 
 // Attempt is one request sent upstream.
 type Attempt struct {
-	Span     [8]byte       // as upstream got it; zero without a trace
-	Start    time.Duration // after the exchange's
+	Span     [8]byte       // as upstream received it; zero without a trace
+	Start    time.Duration // since the start of the exchange
 	Duration time.Duration // to the answer's first byte, or to the failure
-	Resend   int           // how many requests were sent before, for the same exchange
+	Resend   int           // number of requests sent before, for the same exchange
 	Status   int           // 0 without an answer
-	Error    string        // kind of failure: "timeout", "connection_refused" …; empty where there was an answer
+	Error    string        // kind of failure: "timeout", "connection_refused" …; empty if there was an answer
 }
 
-// maxAttempts bounds how many attempts are kept; more are counted alone.
+// maxAttempts is the maximum number of recorded attempts. Further ones are only
+// counted.
 const maxAttempts = 32
 
-// Tried notes an attempt.
-func (x *Exchange) Tried(a Attempt) {
+// AddAttempt records an attempt.
+func (x *Exchange) AddAttempt(a Attempt) {
 	if len(x.Attempts) < maxAttempts {
 		x.Attempts = append(x.Attempts, a)
 	}

@@ -14,7 +14,7 @@ const (
 	spanID  = "00f067aa0ba902b7"
 )
 
-func TestOnlyWhatW3CAllowsIsATrace(t *testing.T) {
+func TestOnlyAValidTraceparentIsATrace(t *testing.T) {
 	for name, tt := range map[string]struct {
 		lines       []string
 		ok, sampled bool
@@ -23,9 +23,9 @@ func TestOnlyWhatW3CAllowsIsATrace(t *testing.T) {
 		"not sampled":                   {[]string{"00-" + traceID + "-" + spanID + "-00"}, true, false},
 		"flags of level 2":              {[]string{"00-" + traceID + "-" + spanID + "-03"}, true, true},
 		"a version to come":             {[]string{"cc-" + traceID + "-" + spanID + "-01"}, true, true},
-		"a version to come, and more":   {[]string{"cc-" + traceID + "-" + spanID + "-01-what"}, true, true},
+		"a version to come, and more":   {[]string{"cc-" + traceID + "-" + spanID + "-01-more"}, true, true},
 		"a version to come, run on":     {[]string{"cc-" + traceID + "-" + spanID + "-01x"}, false, false},
-		"version 00 and more":           {[]string{"00-" + traceID + "-" + spanID + "-01-what"}, false, false},
+		"version 00 and more":           {[]string{"00-" + traceID + "-" + spanID + "-01-more"}, false, false},
 		"version ff":                    {[]string{"ff-" + traceID + "-" + spanID + "-01"}, false, false},
 		"none":                          {nil, false, false},
 		"empty":                         {[]string{""}, false, false},
@@ -34,10 +34,10 @@ func TestOnlyWhatW3CAllowsIsATrace(t *testing.T) {
 		"no trace":                      {[]string{"00-" + strings.Repeat("0", 32) + "-" + spanID + "-01"}, false, false},
 		"no span":                       {[]string{"00-" + traceID + "-" + strings.Repeat("0", 16) + "-01"}, false, false},
 		"too short":                     {[]string{"00-" + traceID + "-" + spanID + "-0"}, false, false},
-		"something else than a dash":    {[]string{"00-" + traceID + "_" + spanID + "-01"}, false, false},
-		"something else than a number":  {[]string{"00-" + traceID[1:] + "g-" + spanID + "-01"}, false, false},
-		"flags that are none":           {[]string{"00-" + traceID + "-" + spanID + "-0x"}, false, false},
-		"a version that is none":        {[]string{"0x-" + traceID + "-" + spanID + "-01"}, false, false},
+		"not a dash":                    {[]string{"00-" + traceID + "_" + spanID + "-01"}, false, false},
+		"not a number":                  {[]string{"00-" + traceID[1:] + "g-" + spanID + "-01"}, false, false},
+		"flags that are not hex":        {[]string{"00-" + traceID + "-" + spanID + "-0x"}, false, false},
+		"a version that is not hex":     {[]string{"0x-" + traceID + "-" + spanID + "-01"}, false, false},
 		"a colon, which follows on '9'": {[]string{"00-" + traceID[1:] + ":-" + spanID + "-01"}, false, false},
 	} {
 		got, ok := record.ReadTrace(http.Header{record.Traceparent: tt.lines})
@@ -85,7 +85,8 @@ func TestTracestateIsPassedOnWholeOrNotAtAll(t *testing.T) {
 	}
 }
 
-// FuzzReadTrace: what is read is written again as it came, but for the version and what we do not know of the flags.
+// FuzzReadTrace formats a parsed trace again. The result equals the input, except for
+// the version and unknown flags.
 func FuzzReadTrace(f *testing.F) {
 	f.Add("00-"+traceID+"-"+spanID+"-01", "a=1")
 	f.Add("cc-"+traceID+"-"+spanID+"-ff-more", "a=1,b@c=2")
@@ -106,9 +107,9 @@ func FuzzReadTrace(f *testing.F) {
 	})
 }
 
-func TestAWalkIsKeptInOrderAndBounded(t *testing.T) {
-	var w record.Walk
-	w.Enter(record.StageLocate, time.Microsecond) // it is there already
+func TestATimelineIsOrderedAndBounded(t *testing.T) {
+	var w record.Timeline
+	w.Enter(record.StageLocate, time.Microsecond) // no effect: it begins there
 	w.Enter(record.StageIdentify, 10*time.Microsecond)
 	for i := range 100 {
 		w.Enter([]record.Stage{record.StageLimit, record.StageForward}[i%2], time.Duration(20+i)*time.Microsecond)
@@ -129,7 +130,7 @@ func TestAWalkIsKeptInOrderAndBounded(t *testing.T) {
 func TestOnlyTheFirstAttemptsAreKept(t *testing.T) {
 	var x record.Exchange
 	for i := range 100 {
-		x.Tried(record.Attempt{Status: 100 + i})
+		x.AddAttempt(record.Attempt{Status: 100 + i})
 	}
 	if len(x.Attempts) != 32 || x.Attempts[31].Status != 131 {
 		t.Errorf("%d attempts, the last %+v", len(x.Attempts), x.Attempts[len(x.Attempts)-1])

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Bounds of a tracestate (W3C Trace Context section 3.3): 32 members; and 512 characters, the least that must be passed on, are the most here.
+// Limits of a tracestate (W3C Trace Context section 3.3): 32 members, and 512
+// characters. 512 is the least that must be passed on; here it is also the most.
 const (
 	maxMembers     = 32
 	maxState       = 512
@@ -13,7 +14,7 @@ const (
 	maxMemberValue = 256
 )
 
-// readState returns text if it is a tracestate, else "".
+// readState returns text if it is a valid tracestate, otherwise "".
 func readState(text string) string {
 	if len(text) > maxState {
 		return ""
@@ -21,7 +22,7 @@ func readState(text string) string {
 	var keys []string
 	for member := range strings.SplitSeq(text, ",") {
 		member = strings.Trim(member, " \t")
-		if member == "" { // allowed, and no member
+		if member == "" { // an empty member is allowed
 			continue
 		}
 		key, value, ok := strings.Cut(member, "=")
@@ -36,7 +37,8 @@ func readState(text string) string {
 	return text
 }
 
-// isMemberKey reports whether key is a simple key or one of a vendor with many tenants ("tenant@vendor").
+// isMemberKey reports whether key is a simple key or a key of a multi-tenant vendor
+// ("tenant@vendor").
 func isMemberKey(key string) bool {
 	if key == "" || len(key) > maxMemberKey || !isLower(key[0]) && !isDigit(key[0]) || strings.Count(key, "@") > 1 {
 		return false
@@ -49,7 +51,8 @@ func isMemberKey(key string) bool {
 	return true
 }
 
-// isMemberValue reports whether value is printable ASCII without "," and "=", and does not end in a space.
+// isMemberValue reports whether value is printable ASCII without "," and "=", and does
+// not end with a space.
 func isMemberValue(value string) bool {
 	if value == "" || len(value) > maxMemberValue || value[len(value)-1] == ' ' {
 		return false

@@ -2,12 +2,14 @@ package record
 
 import "net/http"
 
-// unitBytes is how much payload is billed as one request ("Object Store v2 usage": one effective API request for each 100 KB).
+// unitBytes is the payload that is billed as one request ("Object Store v2 usage": one
+// effective API request for each 100 KB).
 const unitBytes = 100_000
 
-// Counted reports whether x is an Object Store operation that its client was answered 2xx, by upstream or by the cache, or 304 by ourselves
-// where Object Store was not asked or had said something else: those that statistics count ("Object Store v2 usage": only successful
-// requests count).
+// Counted reports whether statistics count x as an operation: an Object Store operation
+// of a client that was answered 2xx, by upstream or by the cache. A 304 of the gateway
+// counts too, if Object Store was not asked or answered differently ("Object Store v2
+// usage": only successful requests count).
 func (x *Exchange) Counted() bool {
 	if x.Surface != SurfaceObjectStore || x.CausedBy != "" {
 		return false
@@ -18,18 +20,23 @@ func (x *Exchange) Counted() bool {
 	return successful(x.Status)
 }
 
-// Billed reports whether x is an operation that Object Store itself answered 2xx, which is what the vendor bills, whatever became of the answer on
-// its way to the client. What the cache answered alone is not, nor what the cache answered because Object Store failed.
+// Billed reports whether the vendor bills x: an operation that Object Store answered
+// 2xx, even if the answer did not reach the client. An answer from the cache without a
+// request to Object Store is not billed, nor is an answer from the cache because Object
+// Store failed.
 func (x *Exchange) Billed() bool {
 	return x.Surface == SurfaceObjectStore && x.UpstreamAttempts > 0 && successful(x.UpstreamStatus)
 }
 
-// BilledUnits estimates as how many "effective requests" x is billed: 1 for each started 100,000 bytes of the value sent or of the value or list
-// that Object Store answered with, whatever of it the client got, and 1 at least; 0 for what is not [Exchange.Billed].
+// BilledUnits estimates as how many "effective requests" x is billed: one for each
+// started 100,000 bytes of the value that was sent, or of the value or list that Object
+// Store answered, even if the client did not receive all of it; at least 1. It is 0 if
+// x is not [Exchange.Billed].
 //
-// It is an estimate, from what passes the gateway: the vendor bills a list of keys by the values behind them too, and the deletion of a store
-// once more for each of its partitions, neither of which is seen here. Nor is what Object Store still sends when the gateway has stopped
-// reading, because the client has left.
+// It is an estimate from the bytes that pass the gateway. For a list of keys the vendor
+// also bills the values, and for the deletion of a store each of its partitions; the
+// gateway sees neither. Bytes that Object Store sends after the gateway has stopped
+// reading, because the client has left, are not counted either.
 func (x *Exchange) BilledUnits() int64 {
 	if !x.Billed() {
 		return 0
@@ -37,9 +44,10 @@ func (x *Exchange) BilledUnits() int64 {
 	return units(max(x.RequestBytes, x.UpstreamBytes))
 }
 
-// CountedUnits estimates as how many "effective requests" x would be billed had Object Store answered the client itself: 1 for each started
-// 100,000 bytes of the value that the client sent or of the value or list that it got, and 1 at least; 0 for what is not [Exchange.Counted].
-// A 304 of our own is 1, however large the value that was not sent.
+// CountedUnits estimates as how many "effective requests" x would be billed if Object
+// Store itself had answered the client: one for each started 100,000 bytes of the value
+// that the client sent, or of the value or list that it received; at least 1. It is 0
+// if x is not [Exchange.Counted]. A 304 of the gateway is 1, for any size of the value.
 func (x *Exchange) CountedUnits() int64 {
 	if !x.Counted() {
 		return 0

@@ -7,12 +7,12 @@ import (
 	"osgate/record"
 )
 
-func TestWhatCountsAndWhatIsBilled(t *testing.T) {
+func TestCountedAndBilledExchanges(t *testing.T) {
 	const store = record.SurfaceObjectStore
 	for name, tt := range map[string]struct {
 		x               record.Exchange
 		counted, billed bool
-		would, is       int64 // units
+		would, is       int64 // CountedUnits, BilledUnits
 	}{
 		"forwarded":                               {record.Exchange{Surface: store, Status: 200, UpstreamAttempts: 1, UpstreamStatus: 200}, true, true, 1, 1},
 		"hit":                                     {record.Exchange{Surface: store, Status: 200, Hit: true}, true, false, 1, 0},

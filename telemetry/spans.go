@@ -97,7 +97,7 @@ const glance = 100 * time.Microsecond
 // visitsOf returns the visits of x that say something: locate reads what has come, and a glance at the quota on the way to upstream belongs to forward.
 func visitsOf(x *record.Exchange) (visits []visit) {
 	var all []visit
-	for stage, start := range x.Walk.Visits() {
+	for stage, start := range x.Timeline.Visits() {
 		if n := len(all); n > 0 {
 			all[n-1].end = start
 		}

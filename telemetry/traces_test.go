@@ -113,7 +113,7 @@ func journey(place record.Trace) *record.Exchange {
 		{record.StageIdentify, 1}, {record.StageAuthorize, 2}, {record.StageLimit, 3}, {record.StageCache, 4}, {record.StageForward, 10},
 		{record.StageLimit, 40}, {record.StageForward, 530},
 	} {
-		x.Walk.Enter(v.stage, time.Duration(v.ms)*time.Millisecond)
+		x.Timeline.Enter(v.stage, time.Duration(v.ms)*time.Millisecond)
 	}
 	return x
 }
