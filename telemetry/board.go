@@ -10,31 +10,33 @@ import (
 	"osgate/record"
 )
 
-// maxRefusals is how many of the last refusals are kept.
+// maxRefusals is the number of kept refusals.
 const maxRefusals = 50
 
-// Board is a [record.Keeper] for the operator's page: what happened since the start, in the last minute and in each five seconds of the last quarter of an
-// hour, who asks most, how the regions do, and what was refused last. Its memory does not grow with traffic (at most 1.4 MB). Make it by
-// [NewBoard]; it is safe for concurrent use.
+// Board is a [record.Keeper] for the operator's page. It counts since the start, in the
+// last minute, and in intervals of five seconds over the last 15 minutes. It also keeps
+// the busiest clients and stores, the state of the regions, and the last refusals. Its
+// memory does not grow with traffic (at most 1.4 MB). [NewBoard] makes it. It is safe
+// for concurrent use.
 type Board struct {
 	gauges Gauges
 	start  time.Time
 
-	mu       sync.Mutex // guards all below; held for 0.3 µs an exchange
+	mu       sync.Mutex // guards the fields below; held for 0.3 µs per exchange
 	window   window
 	chart    chart
 	totals   [counters]int64
-	codes    []string // those met, by their place after firstCode
+	codes    []string // known codes, by index after firstCode
 	clients  busiest[string]
 	stores   busiest[Place]
 	regions  []*region
 	shadow   rules
-	failing  rules // whose evaluation failed
+	failing  rules // rules whose evaluation failed
 	refusals [maxRefusals]Refusal
-	refused  int // all refusals so far; the next goes to refused modulo maxRefusals
+	refused  int // number of all refusals; the next is stored at refused % maxRefusals
 }
 
-// Place names a store.
+// Place identifies a store.
 type Place struct {
 	Plane        string `json:"plane"`
 	Region       string `json:"region"`
@@ -43,7 +45,7 @@ type Place struct {
 	Store        string `json:"store"`
 }
 
-// NewBoard returns a Board that knows of no exchange yet.
+// NewBoard returns a Board without exchanges.
 func NewBoard(g Gauges) *Board {
 	return &Board{gauges: g, start: time.Now(), clients: newBusiest(strings.Compare), stores: newBusiest(Place.compare)}
 }
@@ -54,7 +56,7 @@ func (b *Board) Keep(x *record.Exchange) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := b.second(now)
-	if x.CausedBy != "" { // no client sent it
+	if x.CausedBy != "" { // a request of the gateway itself
 		b.keepOwn(now, n, x)
 		return
 	}
@@ -70,22 +72,22 @@ func (b *Board) Keep(x *record.Exchange) {
 	if x.Code != "" {
 		b.keepRefusal(now, x)
 	}
-	if x.Principal == "" { // whoever has no name can make up names of stores
+	if x.Principal == "" { // without an identity, the store's name may be invented
 		return
 	}
-	b.clients.add(short(x.Principal), n, outcome == OutcomeRefused, strings.Clone).standing.keep(now, x)
+	b.clients.add(short(x.Principal), n, outcome == OutcomeRefused, strings.Clone).quota.keep(now, x)
 	if x.Store != "" && outcome != OutcomeRefused {
 		b.stores.add(placeOf(x), n, x.Hit, Place.clone)
 	}
 }
 
-// keepOwn counts x, a request of the gateway itself, for what it took upstream.
+// keepOwn counts the upstream part of x, a request of the gateway itself.
 func (b *Board) keepOwn(now time.Time, n int64, x *record.Exchange) {
 	if x.UpstreamAttempts == 0 {
 		return
 	}
 	s := b.window.at(n)
-	for c, by := range map[counter]int64{asked: int64(x.UpstreamAttempts), asking: x.BilledUnits()} {
+	for c, by := range map[counter]int64{upstreamRequests: int64(x.UpstreamAttempts), upstreamUnits: x.BilledUnits()} {
 		s.counts[c] += by
 		b.totals[c] += by
 	}
@@ -95,7 +97,8 @@ func (b *Board) keepOwn(now time.Time, n int64, x *record.Exchange) {
 	}
 }
 
-// second numbers the second of now since the start. The monotonic clock decides, so that a clock that is set moves nothing.
+// second returns the number of seconds from the start to now. It uses the monotonic
+// clock, so setting the clock has no effect.
 func (b *Board) second(now time.Time) int64 { return max(0, int64(now.Sub(b.start)/time.Second)) }
 
 // count adds x to second n and to the totals.
@@ -108,13 +111,13 @@ func (b *Board) count(n int64, outcome Outcome, x *record.Exchange) {
 	add(counter(outcome), 1)
 	add(received, x.RequestBytes)
 	add(transmitted, x.ResponseBytes)
-	add(asked, int64(x.UpstreamAttempts))
+	add(upstreamRequests, int64(x.UpstreamAttempts))
 	switch {
 	case x.Billed():
-		add(asking, x.BilledUnits())
+		add(upstreamUnits, x.BilledUnits())
 	case x.Hit && x.UpstreamAttempts == 0:
-		add(spared, 1)
-		add(sparing, x.CountedUnits())
+		add(savedRequests, 1)
+		add(savedUnits, x.CountedUnits())
 	}
 	if x.Cache != "" {
 		add(lookups, 1)
@@ -124,7 +127,7 @@ func (b *Board) count(n int64, outcome Outcome, x *record.Exchange) {
 		code = b.code(x.Code)
 		add(code, 1)
 	}
-	b.chart.add(n/slotSeconds, outcome, code, x)
+	b.chart.add(n/intervalSeconds, outcome, code, x)
 	s.timings[timeAll].add(x.Duration)
 	if outcome == OutcomeHit {
 		s.timings[timeHit].add(x.Duration)
@@ -134,10 +137,10 @@ func (b *Board) count(n int64, outcome Outcome, x *record.Exchange) {
 	}
 }
 
-// otherCodes is the name of what did not fit into maxCodes.
+// otherCodes is the name of all codes beyond maxCodes.
 const otherCodes = "other"
 
-// code returns the counter of one of the gateway's problem codes.
+// code returns the counter of a problem code.
 func (b *Board) code(code string) counter {
 	for i, known := range b.codes {
 		if known == code || known == otherCodes {
@@ -151,7 +154,7 @@ func (b *Board) code(code string) counter {
 	return firstCode + counter(len(b.codes)-1)
 }
 
-// keepRefusal remembers x among the last refusals.
+// keepRefusal adds x to the last refusals.
 func (b *Board) keepRefusal(now time.Time, x *record.Exchange) {
 	b.refusals[b.refused%maxRefusals] = Refusal{
 		Time:      now,
@@ -167,12 +170,12 @@ func (b *Board) keepRefusal(now time.Time, x *record.Exchange) {
 	b.refused++
 }
 
-// placeOf returns where x's store is.
+// placeOf returns the place of x's store.
 func placeOf(x *record.Exchange) Place {
 	return Place{x.Plane, x.Region, short(x.Organization), short(x.Environment), short(x.Store)}
 }
 
-// compare orders places by their names, the widest first.
+// compare orders places by plane, region, organization, environment and store.
 func (p Place) compare(q Place) int {
 	return cmp.Or(
 		strings.Compare(p.Plane, q.Plane),
@@ -183,7 +186,7 @@ func (p Place) compare(q Place) int {
 	)
 }
 
-// clone returns a copy that holds on to no request's memory.
+// clone returns a copy that does not retain memory of a request.
 func (p Place) clone() Place {
 	return Place{
 		strings.Clone(p.Plane), strings.Clone(p.Region),
@@ -191,7 +194,7 @@ func (p Place) clone() Place {
 	}
 }
 
-// short cuts a name that is longer than maxName, between two characters.
+// short truncates a name that is longer than maxName, between two characters.
 func short(name string) string {
 	if len(name) <= maxName {
 		return name

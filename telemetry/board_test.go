@@ -17,8 +17,8 @@ import (
 	"osgate/telemetry"
 )
 
-// pass lets d go by.
-func pass(d time.Duration) { <-time.After(d) } // the board's seconds pass
+// pass waits until d has passed.
+func pass(d time.Duration) { <-time.After(d) } // time for the board
 
 func count(s telemetry.Snapshot, o telemetry.Outcome) telemetry.Count {
 	at := slices.IndexFunc(s.Outcomes, func(c telemetry.OutcomeCount) bool { return c.Outcome == o })
@@ -31,7 +31,7 @@ func TestEveryExchangeHasOneOutcome(t *testing.T) {
 		want telemetry.Outcome
 	}{
 		"hit":                              {record.Exchange{Status: 200, Hit: true}, telemetry.OutcomeHit},
-		"another's fetch that failed":      {record.Exchange{Status: 503, Hit: true}, telemetry.OutcomeUpstreamError},
+		"another request's fetch failed":   {record.Exchange{Status: 503, Hit: true}, telemetry.OutcomeUpstreamError},
 		"stale, since upstream failed":     {record.Exchange{Status: 200, Hit: true, UpstreamAttempts: 1, UpstreamStatus: 503}, telemetry.OutcomeHit},
 		"not modified, from the cache":     {record.Exchange{Status: 304, Hit: true}, telemetry.OutcomeHit},
 		"upstream's 200":                   {record.Exchange{Status: 200, UpstreamStatus: 200, UpstreamAttempts: 1}, telemetry.OutcomeUpstreamOK},

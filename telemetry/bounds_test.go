@@ -12,7 +12,8 @@ import (
 	"osgate/telemetry"
 )
 
-// distinct is an exchange whose names nobody else has: all that clients choose, and the rule, whose id operators choose.
+// distinct returns an exchange with unique names: all names that clients choose, and
+// the rule, whose id operators choose.
 func distinct(i int) *record.Exchange {
 	x, id := getKey(), fmt.Sprint("distinct", i)
 	x.ID, x.Organization, x.Environment, x.Store, x.Principal, x.Client, x.User = id, id, id, id, id, id, id
@@ -22,7 +23,8 @@ func distinct(i int) *record.Exchange {
 	return x
 }
 
-// broken is distinct where also what should come out of a closed list does not, by a mistake of ours.
+// broken returns a distinct exchange in which the values from closed lists are unique
+// too, as by a bug.
 func broken(i int) *record.Exchange {
 	x, id := distinct(i), fmt.Sprint("distinct", i)
 	x.Route, x.Operation, x.Plane, x.Region, x.Code, x.Cache = id, id, id, id, id, "fwd=miss; detail="+id
@@ -30,9 +32,10 @@ func broken(i int) *record.Exchange {
 	return x
 }
 
-// What bounds a scrape, by what a label set of each metric is worth: a histogram's is one series for each bucket, one for +Inf, sum and count.
+// The maximum number of series in a scrape. A label set of a histogram has one series
+// for each bucket, one for +Inf, the sum and the count.
 const (
-	sets, histogramSets, rules = 2001, 1001, 201 // the one for all others included
+	sets, histogramSets, rules = 2001, 1001, 201 // including the one for all others
 
 	advisedSeries = 14 + 3
 	sizeSeries    = 8 + 3
@@ -64,7 +67,7 @@ func TestSeriesDoNotGrowWithTraffic(t *testing.T) {
 		t.Errorf("%d series after 100,000 distinct exchanges, want the %d there were after the first", got, want)
 	}
 	if strings.Contains(page, "distinct") {
-		t.Error("something that distinguishes exchanges is a label")
+		t.Error("a label contains a name of an exchange")
 	}
 }
 
@@ -84,7 +87,8 @@ func TestPolicyRulesBeyondTheBoundAreOthers(t *testing.T) {
 	}
 }
 
-// What should come out of a closed list and does not, be it by a mistake of ours, is bounded all the same, and so is memory.
+// A value that should be from a closed list and is not, because of a bug, does not make
+// series or memory grow without limit.
 func TestSeriesAreBoundedWhateverTheLabels(t *testing.T) {
 	m := newMetrics(t, telemetry.Options{})
 	const exchanges = 100_000
@@ -109,7 +113,7 @@ func TestSeriesAreBoundedWhateverTheLabels(t *testing.T) {
 			t.Errorf("%d series of %s, want %d", got, metric, bound)
 		}
 		if want := fmt.Sprintf("\n%s{otel_metric_overflow=\"true\"} %d\n", metric, exchanges-bound+1); !strings.Contains(page, want) {
-			t.Errorf("what is beyond the bound is not counted as %s", want)
+			t.Errorf("label sets beyond the limit are not counted as %s", want)
 		}
 	}
 }
@@ -125,7 +129,7 @@ func TestWhatIsTimedBesideExchangesIsBoundedToo(t *testing.T) {
 	m := newMetrics(t, telemetry.Options{})
 	for i := range 3000 {
 		m.RoundTrip("main", fmt.Sprint(i), "", time.Millisecond)
-		m.Asked("us", fmt.Sprint(i), time.Millisecond)
+		m.ControlPlaneCall("us", fmt.Sprint(i), time.Millisecond)
 	}
 	page := scrape(t, m)
 	for _, metric := range []string{"db_client_operation_duration_seconds", "osgate_identity_asking_duration_seconds"} {
@@ -143,7 +147,7 @@ func TestMetricsAllocateNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		m.Keep(x)
 		m.RoundTrip("main", "rate", "", time.Millisecond)
-		m.Budgeted(true, false, time.Millisecond)
+		m.BudgetDecision(true, false, time.Millisecond)
 	}); n > 0 {
 		t.Errorf("%v allocations for an exchange", n)
 	}

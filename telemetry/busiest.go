@@ -6,29 +6,30 @@ import (
 )
 
 const (
-	maxNamed = 512 // names counted at a time
-	topNamed = 50  // names shown
-	maxName  = 128 // bytes of a name that are kept
+	maxNamed = 512 // names that are counted at the same time
+	topNamed = 50  // names in a snapshot
+	maxName  = 128 // maximum length of a name in bytes
 )
 
-// busiest counts by name over the window, for a bounded number of names. When there is no room for a new one, those with nothing in the window are
-// forgotten, and if that is not enough the half that has least: a name that matters comes back with its next exchange. It is not safe
-// for concurrent use.
+// busiest counts requests by name over the window, for a limited number of names. If
+// there is no room for a new name, it drops names without requests in the window, and
+// if necessary the half with the fewest requests. A busy name is added again with its
+// next exchange. It is not safe for concurrent use.
 type busiest[K comparable] struct {
 	named   map[K]*recent
-	compare func(a, b K) int // the order of names that did as much
+	compare func(a, b K) int // the order of names with equal counts
 }
 
 func newBusiest[K comparable](compare func(a, b K) int) busiest[K] {
 	return busiest[K]{named: map[K]*recent{}, compare: compare}
 }
 
-// recent is what one name did in each second of the window.
+// recent has the counts of one name for each second of the window.
 type recent struct {
 	requests [windowSeconds + 1]uint32
-	special  [windowSeconds + 1]uint32 // those of the requests that are told apart: refused ones of a client, hits of a store
+	special  [windowSeconds + 1]uint32 // a subset of requests: refused ones of a client, hits of a store
 	newest   int64
-	standing standing // of a client
+	quota    quotaState // for clients
 }
 
 // row is a name with its sums.
@@ -38,8 +39,8 @@ type row[K comparable] struct {
 	requests, special int64
 }
 
-// add counts one request of k in second n and returns what k did. Intern returns a copy of k that pins nothing else in memory; it is called
-// where k is new.
+// add counts one request of k in second n and returns k's counts. intern returns a copy
+// of k that retains no other memory; it is called if k is new.
 func (b *busiest[K]) add(k K, n int64, special bool, intern func(K) K) *recent {
 	r := b.named[k]
 	if r == nil {
@@ -66,7 +67,7 @@ func (r *recent) add(n int64, special bool) {
 	}
 }
 
-// sum adds up the complete seconds of the window before now.
+// sum returns the sums of the complete seconds of the window before now.
 func (r *recent) sum(now int64) (requests, special int64) {
 	size := int64(len(r.requests))
 	for n := max(0, now-windowSeconds, r.newest-size+1); n < min(now, r.newest+1); n++ {
@@ -76,7 +77,8 @@ func (r *recent) sum(now int64) (requests, special int64) {
 	return requests, special
 }
 
-// prune forgets names until half of the room is free. The second that is running counts too, or all who came within it would be equal.
+// prune drops names until half of the room is free. It includes the current second;
+// otherwise all names that are new in this second would have equal counts.
 func (b *busiest[K]) prune(now int64) {
 	rows := b.rows(now + 1)
 	clear(b.named)
@@ -85,7 +87,8 @@ func (b *busiest[K]) prune(now int64) {
 	}
 }
 
-// rows returns the names that did something in the window before now, those with most first.
+// rows returns the names with requests in the window before now, the largest counts
+// first.
 func (b *busiest[K]) rows(now int64) []row[K] {
 	rows := make([]row[K], 0, len(b.named))
 	for k, r := range b.named {

@@ -8,33 +8,35 @@ import (
 	"osgate/record"
 )
 
-// chartSlots is how many complete slots are kept for charts: those of 15 minutes.
-const chartSlots = 15 * 60 / slotSeconds
+// chartIntervals is the number of complete intervals that are kept for charts: 15
+// minutes.
+const chartIntervals = 15 * 60 / intervalSeconds
 
-// The durations that charts show.
+// The durations shown by charts.
 const (
 	chartAll      = iota // of every exchange
-	chartUpstream        // upstream's part of those that were forwarded
+	chartUpstream        // the upstream part of forwarded exchanges
 	chartTimings
 )
 
-// point is what a chart shows of one slot.
+// point contains the values of one interval.
 type point struct {
 	outcomes [outcomes]uint32
-	refused  [maxCodes]uint32 // by the code's place after firstCode
+	refused  [maxCodes]uint32 // by index of the code after firstCode
 	lookups  uint32
 	timings  [chartTimings]Quantiles
 }
 
-// chart holds the slot that is running and a point for each complete one, about 45 KB. It is not safe for concurrent use.
+// chart holds the current interval and a point for each complete one, about 45 KB. It
+// is not safe for concurrent use.
 type chart struct {
 	running point
-	timings [chartTimings]histogram // of the running slot; its point gets them when it is complete
-	points  [chartSlots]point
-	newest  int64 // the number of the running slot
+	timings [chartTimings]histogram // of the current interval; copied to its point when it is complete
+	points  [chartIntervals]point
+	newest  int64 // the number of the current interval
 }
 
-// add counts x in slot n. Code is the counter of its problem code, if it has one.
+// add counts x in interval n. code is the counter of its problem code, if it has one.
 func (c *chart) add(n int64, outcome Outcome, code counter, x *record.Exchange) {
 	c.advance(n)
 	c.running.outcomes[outcome]++
@@ -50,7 +52,7 @@ func (c *chart) add(n int64, outcome Outcome, code counter, x *record.Exchange) 
 	}
 }
 
-// advance makes slot n the running one; those that nothing came in are empty.
+// advance makes n the current interval. Intervals without exchanges are empty.
 func (c *chart) advance(n int64) {
 	if n <= c.newest {
 		return
@@ -59,50 +61,53 @@ func (c *chart) advance(n int64) {
 		c.running.timings[i] = quantiles(&c.timings[i])
 		c.timings[i] = histogram{}
 	}
-	c.points[c.newest%chartSlots] = c.running
-	for between := max(c.newest+1, n-chartSlots); between < n; between++ {
-		c.points[between%chartSlots] = point{}
+	c.points[c.newest%chartIntervals] = c.running
+	for between := max(c.newest+1, n-chartIntervals); between < n; between++ {
+		c.points[between%chartIntervals] = point{}
 	}
 	c.running, c.newest = point{}, n
 }
 
-// last returns the last complete slots at slot n, at most so many, the oldest first.
+// last returns the complete intervals before interval n, at most the given number, the
+// oldest first.
 func (c *chart) last(n, most int64) []*point {
 	c.advance(n)
 	var points []*point
-	for at := max(0, c.newest-min(most, chartSlots)); at < c.newest; at++ {
-		points = append(points, &c.points[at%chartSlots])
+	for at := max(0, c.newest-min(most, chartIntervals)); at < c.newest; at++ {
+		points = append(points, &c.points[at%chartIntervals])
 	}
 	return points
 }
 
-// MaxRecent is how far back [Board.Recent] looks at most.
-const MaxRecent = chartSlots * slotSeconds * time.Second
+// MaxRecent is the maximum duration of [Board.Recent].
+const MaxRecent = chartIntervals * intervalSeconds * time.Second
 
-// Recent is the traffic of the last minutes, slot by slot, in the form that the charts of the operator's page read as JSON. All series are equally long.
+// Recent is the traffic of the last minutes in intervals, in the JSON form that the
+// charts of the operator's page read. All series have the same length.
 type Recent struct {
-	Step     int                `json:"step"`     // seconds in a slot: 5
-	End      time.Time          `json:"end"`      // of the last slot
-	Outcomes map[Outcome]Series `json:"outcomes"` // exchanges per second; every outcome
-	Refused  map[string]Series  `json:"refused"`  // those of outcome "refused" per second, by problem code; only codes that there were
+	Step     int                `json:"step"`     // length of an interval in seconds: 5
+	End      time.Time          `json:"end"`      // of the last interval
+	Outcomes map[Outcome]Series `json:"outcomes"` // exchanges per second, for every outcome
+	Refused  map[string]Series  `json:"refused"`  // exchanges of outcome "refused" per second, by problem code; only codes that occurred
 	Latency  RecentLatency      `json:"latency"`
-	HitRatio Series             `json:"hitRatio"` // the share of cacheable reads that was answered from the cache
+	HitRatio Series             `json:"hitRatio"` // share of cacheable reads that the cache answered
 }
 
-// RecentLatency is milliseconds, as in [Latencies].
+// RecentLatency contains durations in milliseconds, as [Latencies].
 type RecentLatency struct {
 	All      QuantileSeries `json:"all"`
 	Upstream QuantileSeries `json:"upstream"`
 }
 
-// QuantileSeries is one series of each of the [Quantiles].
+// QuantileSeries has one series for each of the [Quantiles].
 type QuantileSeries struct {
 	P50 Series `json:"p50"`
 	P95 Series `json:"p95"`
 	P99 Series `json:"p99"`
 }
 
-// Series is one number for each slot, the oldest first; NaN where there was nothing to tell, which JSON writes as null.
+// Series has one number per interval, the oldest first. A missing value is NaN, which
+// JSON writes as null.
 type Series []float64
 
 // MarshalJSON writes an array; it never fails.
@@ -122,22 +127,23 @@ func (s Series) MarshalJSON() ([]byte, error) {
 	return append(text, ']'), nil
 }
 
-// Recent returns the complete slots of the time back before now, the present: back in whole slots, rounded up, at most [MaxRecent]; fewer where the board
-// is younger. It holds Keep up while it lasts, about 0.03 ms.
+// Recent returns the complete intervals of the duration back before now, which must be
+// the present time. back is rounded up to whole intervals, at most [MaxRecent]. A
+// younger board returns fewer. Recent blocks Keep for about 0.03 ms.
 func (b *Board) Recent(now time.Time, back time.Duration) Recent {
-	const slot = slotSeconds * time.Second
+	const interval = intervalSeconds * time.Second
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := b.second(now) / slotSeconds
-	points := b.chart.last(n, int64((back+slot-1)/slot))
+	n := b.second(now) / intervalSeconds
+	points := b.chart.last(n, int64((back+interval-1)/interval))
 	since := now.Sub(b.start)
-	r := Recent{Step: slotSeconds, End: now.Add(-since % slot), Outcomes: map[Outcome]Series{}, Refused: map[string]Series{}}
+	r := Recent{Step: intervalSeconds, End: now.Add(-since % interval), Outcomes: map[Outcome]Series{}, Refused: map[string]Series{}}
 	for _, o := range Outcomes() {
-		r.Outcomes[o] = series(points, func(p *point) float64 { return float64(p.outcomes[o]) / slotSeconds })
+		r.Outcomes[o] = series(points, func(p *point) float64 { return float64(p.outcomes[o]) / intervalSeconds })
 	}
 	for i, code := range b.codes {
 		if anyRefused(points, i) {
-			r.Refused[code] = series(points, func(p *point) float64 { return float64(p.refused[i]) / slotSeconds })
+			r.Refused[code] = series(points, func(p *point) float64 { return float64(p.refused[i]) / intervalSeconds })
 		}
 	}
 	r.Latency = RecentLatency{quantileSeries(points, chartAll), quantileSeries(points, chartUpstream)}
@@ -145,7 +151,7 @@ func (b *Board) Recent(now time.Time, back time.Duration) Recent {
 	return r
 }
 
-// anyRefused reports whether any of points has a refusal with the code of that place.
+// anyRefused reports whether any of points has a refusal with the code of that index.
 func anyRefused(points []*point, code int) bool {
 	for _, p := range points {
 		if p.refused[code] > 0 {
@@ -162,7 +168,7 @@ func hitRatio(p *point) float64 {
 	return float64(p.outcomes[OutcomeHit]) / float64(p.lookups)
 }
 
-// series reads one number of each point; never nil.
+// series returns one number of each point; never nil.
 func series(points []*point, read func(p *point) float64) Series {
 	s := make(Series, 0, len(points))
 	for _, p := range points {

@@ -15,21 +15,21 @@ import (
 	"osgate/telemetry"
 )
 
-// hit is a read that the cache answered.
+// hit returns a read that the cache answered.
 func hit() *record.Exchange {
 	x := getKey()
 	x.Hit, x.Cache, x.UpstreamAttempts, x.UpstreamStatus, x.UpstreamDuration = true, "hit; ttl=8", 0, 0, 0
 	return x
 }
 
-// refused is an exchange that we answered with code.
+// refused returns an exchange that was answered with code.
 func refused(code string, status int) *record.Exchange {
 	x := getKey()
 	x.Code, x.Status, x.Cache, x.UpstreamAttempts, x.UpstreamStatus, x.UpstreamDuration = code, status, "", 0, 0, 0
 	return x
 }
 
-// same compares series, in which NaN is a value.
+// same compares series; NaN equals NaN.
 func same(t *testing.T, what string, got telemetry.Series, want ...float64) {
 	t.Helper()
 	if diff := cmp.Diff(telemetry.Series(want), got, cmpopts.EquateNaNs()); diff != "" {
@@ -51,10 +51,10 @@ func TestChartsTellEachFiveSeconds(t *testing.T) {
 		keep(getKey(), hit(), hit(), refused("over-quota", 429))
 		pass(4999 * time.Millisecond)
 		keep(hit(), unreachable)
-		pass(5001 * time.Millisecond) // nothing comes in the second slot
+		pass(5001 * time.Millisecond) // no exchange in the second interval
 		keep(refused("over-quota", 429), refused("denied", 403))
 		pass(5 * time.Second)
-		keep(getKey()) // in the slot that is running
+		keep(getKey()) // in the current interval
 		pass(time.Second)
 		r := b.Recent(time.Now(), telemetry.MaxRecent)
 		none := math.NaN()
@@ -98,7 +98,7 @@ func TestChartsTellQuantiles(t *testing.T) {
 			}
 		}
 		if math.IsNaN(l.All.P50[1]) || !math.IsNaN(l.Upstream.P99[1]) {
-			t.Errorf("of a hit: %v and %v of upstream, want something and nothing", l.All.P50[1], l.Upstream.P99[1])
+			t.Errorf("a hit has the durations %v and upstream %v, want a value and none", l.All.P50[1], l.Upstream.P99[1])
 		}
 	})
 }
@@ -107,9 +107,9 @@ func TestChartsLookBackAQuarterOfAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := telemetry.NewBoard(telemetry.Gauges{})
 		if r := b.Recent(time.Now(), telemetry.MaxRecent); r.HitRatio == nil || len(r.HitRatio) != 0 {
-			t.Errorf("a new board tells %v, want an empty series", r.HitRatio)
+			t.Errorf("a new board has %v, want an empty series", r.HitRatio)
 		}
-		for i := range 200 { // slots, with one exchange more in each
+		for i := range 200 { // intervals, each with one exchange more
 			for range i {
 				b.Keep(getKey())
 			}
@@ -119,17 +119,17 @@ func TestChartsLookBackAQuarterOfAnHour(t *testing.T) {
 			return b.Recent(time.Now(), back).Outcomes[telemetry.OutcomeUpstreamOK]
 		}
 		if all := forwarded(telemetry.MaxRecent); len(all) != 180 || all[0] != 4 || all[179] != 39.8 {
-			t.Errorf("%d slots, from %v to %v; want 180, from 20 exchanges to 199", len(all), all[0], all[len(all)-1])
+			t.Errorf("%d intervals, from %v to %v; want 180, from 20 exchanges to 199", len(all), all[0], all[len(all)-1])
 		}
 		same(t, "ten seconds", forwarded(10*time.Second), 39.6, 39.8)
 		same(t, "six seconds", forwarded(6*time.Second), 39.6, 39.8)
 		if got := len(forwarded(time.Hour)); got != 180 {
-			t.Errorf("an hour back: %d slots, want 180", got)
+			t.Errorf("an hour back: %d intervals, want 180", got)
 		}
 		pass(time.Hour)
 		for i, n := range forwarded(telemetry.MaxRecent) {
 			if n != 0 {
-				t.Errorf("an idle hour later slot %d has %v", i, n)
+				t.Errorf("an idle hour later interval %d has %v", i, n)
 			}
 		}
 	})
@@ -161,7 +161,7 @@ func TestLatencyTellsTheLastMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := telemetry.NewLatency()
 		if got := l.Quantiles(time.Now()); got != (telemetry.Quantiles{}) {
-			t.Errorf("a new one tells %+v", got)
+			t.Errorf("a new Latency has %+v", got)
 		}
 		for range 90 { // seconds
 			l.Add(10 * time.Millisecond)

@@ -7,11 +7,11 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// Connections is how a listener fares.
+// Connections contains the counts of a listener's connections.
 type Connections struct {
-	Limit        int64            // how many there may be
-	Idle, Active int64            // those that are open: without a request, and with one
-	Events       map[string]int64 // what has happened since the start, by kind: a closed list
+	Limit        int64            // maximum number of open connections
+	Idle, Active int64            // open connections without a request, and with one
+	Events       map[string]int64 // events since the start, by kind; a closed list
 }
 
 // The labels of connections.
@@ -21,14 +21,14 @@ const (
 	attrConnectionEvent = attribute.Key("osgate.connection.event")
 )
 
-// observeConnections shows what f tells of each listener.
-func (n *naming) observeConnections(f func(tell func(listener string, c Connections))) {
+// observeConnections shows the connections of each listener that f reports.
+func (n *instrumentBuilder) observeConnections(f func(report func(listener string, c Connections))) {
 	if f == nil {
 		return
 	}
-	open := n.upDownCounter("osgate.connections", "{connection}", "Connections that are open, of clients and of operators.")
-	limit := n.gauge("osgate.connections.limit", "{connection}", "Connections that may be open.")
-	events := n.counter("osgate.connections.events", "{event}", "Connections that were closed for others, refused, or did not come about.")
+	open := n.upDownCounter("osgate.connections", "{connection}", "Open connections of clients and of operators.")
+	limit := n.gauge("osgate.connections.limit", "{connection}", "Maximum number of open connections.")
+	events := n.counter("osgate.connections.events", "{event}", "Connections that were closed to make room, refused, or not established.")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		f(func(listener string, c Connections) {
 			of := attrListener.String(listener)

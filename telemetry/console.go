@@ -8,26 +8,28 @@ import (
 	"time"
 )
 
-// consoleWithin bounds how long an export waits for a reader of the console. Once one has waited in vain none waits until the console is read again.
+// consoleWithin is how long an export waits for the console to be read. After one
+// export has timed out, the next ones do not wait until the console is read again.
 const consoleWithin = 2 * time.Second
 
-// errUnread is a console that takes nothing.
+// errUnread reports that the reader of the console does not read.
 var errUnread = errors.New("the console is not read")
 
-// console writes to a writer that may block, as a pipe does that nobody reads, and gives up then. A write that has begun is finished when the console is
-// read again, so that lines stay whole. Safe for concurrent use.
+// console writes to a writer that may block, as a pipe without a reader does, and gives
+// up then. A write that was started completes when the console is read again, so that
+// lines stay whole. It is safe for concurrent use.
 type console struct {
 	w    io.Writer
-	turn chan struct{} // holds one while a write is under way
+	turn chan struct{} // holds an element during a write
 
 	mu    sync.Mutex
-	busy  bool // a write is under way
-	stuck bool // an export has waited in vain since the write that is under way began
+	busy  bool // a write is running
+	stuck bool // an export has timed out since the current write began
 }
 
 func newConsole(w io.Writer) *console { return &console{w: w, turn: make(chan struct{}, 1)} }
 
-// write writes p whole, or nothing of it for now.
+// write writes p as a whole, or returns an error.
 func (c *console) write(p []byte) error {
 	if c.isStuck() {
 		return errUnread
@@ -62,41 +64,42 @@ func (c *console) write(p []byte) error {
 	}
 }
 
-// isStuck reports whether an export has waited in vain for the write that is under way.
+// isStuck reports whether an export has timed out because of the current write.
 func (c *console) isStuck() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.stuck
 }
 
-// set notes that a write begins or ends.
+// set records that a write begins or ends.
 func (c *console) set(busy bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy, c.stuck = busy, false
 }
 
-// giveUp notes that an export has waited in vain, unless the write has ended meanwhile.
+// giveUp records that an export has timed out, unless the write has ended since.
 func (c *console) giveUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stuck = c.busy
 }
 
-// consoleOf is the console of one exporter. What is not written is counted here and nothing is returned, because an exporter whose encoder has met one error
-// writes no more. Safe for concurrent use.
-type consoleOf struct {
+// signalConsole is the console of one exporter. It counts texts that are not written
+// and returns no error, because the encoder of an exporter stops after its first error.
+// It is safe for concurrent use.
+type signalConsole struct {
 	*console
 	signal signal
 	losses *losses
 }
 
-// Write implements [io.Writer]. The exporters write a span or a log record at a time.
-func (c consoleOf) Write(p []byte) (int, error) {
+// Write implements [io.Writer]. The exporters write one span or log record at a time.
+func (c signalConsole) Write(p []byte) (int, error) {
 	if err := c.write(p); err != nil {
 		held := 1
 		if c.signal == signalMetrics {
-			held = 0 // it is part of the next sums
+			held = 0 // the next sums include it
 		}
 		c.losses.failed(c.signal, err, held)
 	}

@@ -25,9 +25,9 @@ type convention interface {
 	Unit() string
 }
 
-// conventions are the instruments of the semantic conventions that are shown, each with
-// the attributes that are required of it. What else it may have are the methods of its type
-// that begin with Attr.
+// conventions contains the instruments of the semantic conventions that the gateway
+// shows, each with its required attributes. The methods of its type whose names begin
+// with Attr are its optional attributes.
 var conventions = map[convention][]attribute.Key{
 	httpconv.ServerRequestDuration{}:  {semconv.HTTPRequestMethodKey, semconv.URLSchemeKey},
 	httpconv.ServerActiveRequests{}:   {semconv.HTTPRequestMethodKey, semconv.URLSchemeKey},
@@ -46,7 +46,7 @@ var conventions = map[convention][]attribute.Key{
 	processconv.UnixFileDescriptorCount{}: nil, processconv.Uptime{}: nil,
 }
 
-// optional returns the attributes that an instrument may have beside the required ones.
+// optional returns the optional attributes of an instrument.
 func optional(c convention) (keys []attribute.Key) {
 	v := reflect.ValueOf(c)
 	for i := range v.NumMethod() {
@@ -59,8 +59,8 @@ func optional(c convention) (keys []attribute.Key) {
 	return keys
 }
 
-// ours reports whether a name is in a namespace of ours, which the semantic conventions
-// leave to their users.
+// ours reports whether a name is in a namespace of the gateway, which the semantic
+// conventions leave to their users.
 func ours(name string) bool {
 	return strings.HasPrefix(name, "osgate.") || strings.HasPrefix(name, "osv2.")
 }
@@ -78,8 +78,8 @@ func points(data metricdata.Aggregation) (kind string, sets []attribute.Set) {
 	return strings.Replace(kind, "Sum", "Counter", 1), sets
 }
 
-// TestMetricsKeepToTheSemanticConventions in name, unit, kind and attributes, as far as
-// they are none of ours.
+// The name, unit, kind and attributes of each metric follow the conventions, except the
+// gateway's own.
 func TestMetricsKeepToTheSemanticConventions(t *testing.T) {
 	process, err := telemetry.ProcessMetrics()
 	if err != nil {
@@ -120,7 +120,7 @@ func TestMetricsKeepToTheSemanticConventions(t *testing.T) {
 	}
 }
 
-// checkConvention checks unit and kind, and that there is what the attributes stand for.
+// checkConvention checks the unit, the kind and the required attributes.
 func checkConvention(t *testing.T, m metricdata.Metrics, c convention, kind string) {
 	t.Helper()
 	inst, _ := reflect.TypeOf(c).MethodByName("Inst")
@@ -129,7 +129,8 @@ func checkConvention(t *testing.T, m metricdata.Metrics, c convention, kind stri
 	}
 }
 
-// checkAttributes checks the attributes of one data point; c is nil for a metric of ours.
+// checkAttributes checks the attributes of one data point. c is nil for a metric of the
+// gateway's own.
 func checkAttributes(t *testing.T, name string, c convention, set attribute.Set) {
 	t.Helper()
 	if set.HasValue("otel.metric.overflow") {
@@ -154,7 +155,8 @@ func checkAttributes(t *testing.T, name string, c convention, set attribute.Set)
 	}
 }
 
-// lent are the attributes of the semantic conventions that metrics of ours have.
+// lent contains the attributes of the semantic conventions that the gateway's own
+// metrics use.
 var lent = []attribute.Key{
 	semconv.HTTPResponseStatusCodeKey, semconv.ErrorTypeKey, semconv.NetworkIODirectionKey, semconv.ProcessRuntimeVersionKey,
 	semconv.ServiceVersionKey, semconv.VCSRefHeadRevisionKey, semconv.DBSystemNameKey,

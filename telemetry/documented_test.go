@@ -13,15 +13,15 @@ import (
 	"osgate/telemetry"
 )
 
-// everything returns metrics to which everything that there is has happened.
+// everything returns metrics in which every instrument has a value.
 func everything(t *testing.T, readers ...metric.Reader) *telemetry.Metrics {
 	t.Helper()
 	m := newMetrics(t, telemetry.Options{
 		Version: "v1", Readers: readers, Sources: allSources(),
 		Gauges: telemetry.Gauges{
-			ExchangesUnderWay: func(tell func(string, int64)) { tell("GET", 1) }, CacheBytes: func() int64 { return 1 }, CacheEntries: func() int64 { return 1 },
-			RedisUp: func() bool { return true }, CacheEvents: func(tell func(string, int64)) { tell("fill", 1) },
-			CacheLeases: func(tell func(string, int64)) { tell("kept", 1) },
+			ExchangesUnderWay: func(report func(string, int64)) { report("GET", 1) }, CacheBytes: func() int64 { return 1 }, CacheEntries: func() int64 { return 1 },
+			RedisUp: func() bool { return true }, CacheEvents: func(report func(string, int64)) { report("fill", 1) },
+			CacheLeases: func(report func(string, int64)) { report("kept", 1) },
 		},
 		Server: func(record.Surface, string, string) (string, int) { return "object-store.example", 443 },
 	})
@@ -33,8 +33,8 @@ func everything(t *testing.T, readers ...metric.Reader) *telemetry.Metrics {
 	m.Keep(failed)
 	m.Keep(&record.Exchange{Surface: record.SurfaceObjectStore, Operation: "getKey", Status: 200, Hit: true, Cache: "hit; ttl=8"})
 	m.RoundTrip("main", "rate", "timeout", time.Millisecond)
-	m.Asked("us", "named", time.Millisecond)
-	m.Budgeted(true, false, time.Millisecond)
+	m.ControlPlaneCall("us", "named", time.Millisecond)
+	m.BudgetDecision(true, false, time.Millisecond)
 	return m
 }
 
@@ -45,7 +45,7 @@ func TestEveryInstrumentHasUnitAndDescription(t *testing.T) {
 	if err := reader.Collect(t.Context(), &all); err != nil {
 		t.Fatal(err)
 	}
-	// A state has no unit. Prometheus' names would end in "ratio" with "1".
+	// A state has no unit. With unit "1", Prometheus's names would end in "ratio".
 	states := map[string]bool{
 		"osgate.redis.up": true, "osgate.redis.breaker": true, "osgate.identity.breaker": true, "osgate.upstream.breaker": true, "osgate.policy.stale": true, "osgate.build.info": true,
 	}
@@ -63,7 +63,7 @@ func TestEveryInstrumentHasUnitAndDescription(t *testing.T) {
 	}
 }
 
-// Whoever meets a metric or a label finds it in docs/operations.md.
+// docs/operations.md describes every metric and label.
 func TestEveryMetricAndLabelIsDocumented(t *testing.T) {
 	text, err := os.ReadFile("../docs/operations.md")
 	if err != nil {

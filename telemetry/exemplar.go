@@ -8,10 +8,11 @@ import (
 	"osgate/record"
 )
 
-// traceContext returns the context in which what is known of x is recorded: with its span where that is sampled, so that a histogram's exemplar links to
-// it (OpenTelemetry Metrics SDK, "ExemplarFilter": trace_based).
+// traceContext returns the context in which the values of x are recorded. It contains
+// the span if that is sampled, so that the exemplar of a histogram links to it
+// (OpenTelemetry Metrics SDK, "ExemplarFilter": trace_based).
 func traceContext(x *record.Exchange) context.Context {
-	ctx := context.Background() //nolint:forbidigo // an exchange that is over has no context
+	ctx := context.Background() //nolint:forbidigo // the context of an exchange has ended with it
 	if !x.Trace.Sampled {
 		return ctx
 	}

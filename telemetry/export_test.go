@@ -2,5 +2,6 @@ package telemetry
 
 import sdk "go.opentelemetry.io/otel/sdk/metric"
 
-// ProcessMetrics returns what is pushed of this process beside the metrics of a [Metrics].
+// ProcessMetrics returns the metrics of this process that are pushed in addition to
+// those of a [Metrics].
 func ProcessMetrics() (sdk.Producer, error) { return newProcessMetrics(sdk.DefaultTemporalitySelector) }

@@ -13,15 +13,17 @@ import (
 	"time"
 )
 
-// reach is how an exporter reaches a collector by HTTP.
-type reach struct {
-	tls     *tls.Config   // nil: the system's certificates, and none of ours
+// collectorHTTP contains the settings for OTLP over HTTP.
+type collectorHTTP struct {
+	tls     *tls.Config   // nil: the system's root certificates and no client certificate
 	timeout time.Duration // of a request
 }
 
-// client returns a client for one exporter, in the place of the exporter's own, which would follow a redirect with all headers, keys among them, to any
-// host, and take any page for a collector's answer. Proxies are those of the process's environment (HTTPS_PROXY and so on).
-func (c reach) client() *http.Client {
+// client returns the HTTP client of one exporter. It replaces the exporter's own, which
+// follows redirects to any host with all headers, including API keys, and accepts any
+// page as an answer of a collector. The proxy is taken from the process's environment
+// (HTTPS_PROXY and so on).
+func (c collectorHTTP) client() *http.Client {
 	return &http.Client{
 		Timeout:       c.timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -31,37 +33,39 @@ func (c reach) client() *http.Client {
 			TLSClientConfig:     c.tls,
 			TLSHandshakeTimeout: exportTimeout,
 			ForceAttemptHTTP2:   true,
-			MaxIdleConns:        2, // an exporter sends one thing at a time
+			MaxIdleConns:        2, // an exporter sends one request at a time
 			IdleConnTimeout:     90 * time.Second,
 		}},
 	}
 }
 
-// otlpTransport takes for success only what is a collector's, and notes the status of what it is answered.
+// otlpTransport accepts only successful answers of an OTLP collector, and records the
+// status of each answer.
 type otlpTransport struct{ http.Transport }
 
-// errForeign is success that no collector has told.
-var errForeign = errors.New("an answer that is not OTLP's")
+// errNotOTLP reports a successful answer that no OTLP collector sends.
+var errNotOTLP = errors.New("an answer that is not OTLP")
 
-// RoundTrip implements [http.RoundTripper]. An answer of success has the media type of OTLP (OTLP specification, "OTLP/HTTP Response"), or no body: there
-// are receivers that write an empty message so.
+// RoundTrip implements [http.RoundTripper]. A successful answer must have the media
+// type of OTLP (OTLP specification, "OTLP/HTTP Response") or no body: some receivers
+// send an empty body for an empty message.
 func (t *otlpTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	heard, _ := r.Context().Value(heardKey{}).(*heard)
-	heard.note(0)
+	last, _ := r.Context().Value(lastStatusKey{}).(*lastStatus)
+	last.set(0)
 	w, err := t.Transport.RoundTrip(r)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it is the transport's in all but name
+		return nil, err //nolint:wrapcheck // this is the transport
 	}
-	heard.note(w.StatusCode)
-	kind, _, _ := mime.ParseMediaType(w.Header.Get("Content-Type")) // what is malformed is foreign
+	last.set(w.StatusCode)
+	kind, _, _ := mime.ParseMediaType(w.Header.Get("Content-Type")) // a malformed type is not OTLP
 	if w.StatusCode/100 != 2 || kind == "application/x-protobuf" || kind == "application/json" {
 		return w, nil
 	}
 	_, err = bufio.NewReaderSize(w.Body, 1).Peek(1)
-	_ = w.Body.Close() // of which nothing is wanted
+	_ = w.Body.Close() // the body is not used
 	switch {
 	case err == nil:
-		return nil, fmt.Errorf("HTTP status %d with %w", w.StatusCode, errForeign)
+		return nil, fmt.Errorf("HTTP status %d with %w", w.StatusCode, errNotOTLP)
 	case !errors.Is(err, io.EOF):
 		return nil, err //nolint:wrapcheck // as above
 	}
@@ -69,20 +73,22 @@ func (t *otlpTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w, nil
 }
 
-// heard is what an export has heard of a collector by HTTP. A nil heard notes nothing. It is used by one goroutine at a time.
-type heard struct{ status int } // of the last answer; 0 where the last request had none
+// lastStatus is the HTTP status of an export's last answer. Its methods accept a nil
+// receiver. It is used by one goroutine at a time.
+type lastStatus struct{ status int } // 0: the last request had no answer
 
-func (h *heard) note(status int) {
-	if h != nil {
-		h.status = status
+func (l *lastStatus) set(status int) {
+	if l != nil {
+		l.status = status
 	}
 }
 
-// heardKey is under what an export's heard is in its context, which goes through the exporter.
-type heardKey struct{}
+// lastStatusKey is the context key for the lastStatus of an export. The exporter passes
+// the context on to its requests.
+type lastStatusKey struct{}
 
-// listen returns a context whose requests are noted.
-func listen(ctx context.Context) (context.Context, *heard) {
-	h := &heard{}
-	return context.WithValue(ctx, heardKey{}, h), h
+// withLastStatus returns a context that records the status of its requests' answers.
+func withLastStatus(ctx context.Context) (context.Context, *lastStatus) {
+	l := &lastStatus{}
+	return context.WithValue(ctx, lastStatusKey{}, l), l
 }

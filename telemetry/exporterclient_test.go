@@ -20,8 +20,8 @@ import (
 	"osgate/telemetry"
 )
 
-// answering starts a collector that reads what it gets and answers so.
-func answering(t *testing.T, answer http.HandlerFunc) *httptest.Server {
+// newCollector starts a collector that reads each request and calls answer.
+func newCollector(t *testing.T, answer http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -33,19 +33,19 @@ func answering(t *testing.T, answer http.HandlerFunc) *httptest.Server {
 
 func TestARedirectIsAFailureThatNobodyFollows(t *testing.T) {
 	var followed atomic.Int64
-	elsewhere := answering(t, func(http.ResponseWriter, *http.Request) { followed.Add(1) })
+	target := newCollector(t, func(http.ResponseWriter, *http.Request) { followed.Add(1) })
 	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
-			collector := answering(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, status) })
+			collector := newCollector(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target.URL, status) })
 			t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key="+secret) // the exporters read it themselves
 			exports, m, log := sending(t, collector.URL, map[string]string{"OTEL_METRICS_EXPORTER": "otlp"})
 			newMetrics(t, telemetry.Options{Readers: exports.Readers()})
-			sendTraces(t, exports, ten)
-			checkLost(t, m, log, "1", "10", "a redirect: none is followed")
+			sendTraces(t, exports, keepTen)
+			checkLost(t, m, log, "1", "10", "a redirect, which is not followed")
 		})
 	}
 	if n := followed.Load(); n > 0 {
-		t.Errorf("%d exports have gone where a collector pointed", n)
+		t.Errorf("%d exports followed a redirect", n)
 	}
 }
 
@@ -55,8 +55,8 @@ func TestSuccessOfWhatIsNoCollectorIsAFailure(t *testing.T) {
 		kind, body               string
 		failures, dropped, cause string
 	}{
-		"a page":                    {http.StatusOK, "text/html; charset=utf-8", "<p>" + said, "1", "10", "HTTP status 200 with an answer that is not OTLP"},
-		"nobody's bytes":            {http.StatusAccepted, "", said, "1", "10", "HTTP status 202 with an answer that is not OTLP"},
+		"a page":                    {http.StatusOK, "text/html; charset=utf-8", "<p>" + collectorText, "1", "10", "HTTP status 200 with an answer that is not OTLP"},
+		"unknown bytes":             {http.StatusAccepted, "", collectorText, "1", "10", "HTTP status 202 with an answer that is not OTLP"},
 		"an empty message":          {http.StatusOK, "application/x-protobuf", "", "0", "0", ""},
 		"JSON":                      {http.StatusOK, "application/json; charset=utf-8", "{}", "0", "0", ""},
 		"nothing, as some write it": {http.StatusOK, "", "", "0", "0", ""},
@@ -64,7 +64,7 @@ func TestSuccessOfWhatIsNoCollectorIsAFailure(t *testing.T) {
 		"nothing of some kind":      {http.StatusOK, "text/plain", "", "0", "0", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			collector := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			collector := newCollector(t, func(w http.ResponseWriter, _ *http.Request) {
 				if tt.kind != "" {
 					w.Header().Set("Content-Type", tt.kind)
 				}
@@ -72,7 +72,7 @@ func TestSuccessOfWhatIsNoCollectorIsAFailure(t *testing.T) {
 				_, _ = io.WriteString(w, tt.body)
 			})
 			exports, m, log := sending(t, collector.URL, nil)
-			sendTraces(t, exports, ten)
+			sendTraces(t, exports, keepTen)
 			checkLost(t, m, log, tt.failures, tt.dropped, tt.cause)
 		})
 	}
@@ -81,19 +81,21 @@ func TestSuccessOfWhatIsNoCollectorIsAFailure(t *testing.T) {
 func TestTheStatusOfACollectorThatIsBusyIsTheCause(t *testing.T) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
-			collector := answering(t, func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Retry-After", "3600") // longer than an exporter waits
-				http.Error(w, said, status)
+			collector := newCollector(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", "3600") // longer than the exporter waits
+				http.Error(w, collectorText, status)
 			})
 			exports, m, log := sending(t, collector.URL, nil)
-			sendTraces(t, exports, ten)
+			sendTraces(t, exports, keepTen)
 			checkLost(t, m, log, "1", "10", `cause="HTTP status `+strconv.Itoa(status)+`"`)
 		})
 	}
 	t.Run("until there is no time left", func(t *testing.T) {
-		collector := answering(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, said, http.StatusServiceUnavailable) })
+		collector := newCollector(t, func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, collectorText, http.StatusServiceUnavailable)
+		})
 		exports, m, log := sending(t, collector.URL, map[string]string{"OTEL_BSP_EXPORT_TIMEOUT": "1000"})
-		sendTraces(t, exports, ten)
+		sendTraces(t, exports, keepTen)
 		checkLost(t, m, log, "1", "10", `cause="HTTP status 503"`)
 	})
 }
@@ -106,7 +108,7 @@ func TestACollectorThatHangsIsATimeoutForEachSignal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			hang := make(chan struct{})
-			collector := answering(t, func(http.ResponseWriter, *http.Request) { <-hang })
+			collector := newCollector(t, func(http.ResponseWriter, *http.Request) { <-hang })
 			defer close(hang)
 			exports, _, log := sending(t, collector.URL, variables)
 			m := newMetrics(t, telemetry.Options{Readers: exports.Readers()})
@@ -115,7 +117,7 @@ func TestACollectorThatHangsIsATimeoutForEachSignal(t *testing.T) {
 			}
 			exports.Logger(slog.New(slog.NewTextHandler(&lockedBuffer{}, nil))).Warn("a line")
 			if traces := exports.NewTraces(telemetry.TracesOptions{}); traces != nil {
-				ten(traces)
+				keepTen(traces)
 			}
 			end(t, exports)
 			if !log.contains("cause=timeout") {
@@ -126,11 +128,11 @@ func TestACollectorThatHangsIsATimeoutForEachSignal(t *testing.T) {
 }
 
 func TestWhatTheEndOfTheProcessCutsOffIsCalledThat(t *testing.T) {
-	asked, hang := make(chan struct{}), make(chan struct{})
+	received, hang := make(chan struct{}), make(chan struct{})
 	var later atomic.Bool
-	collector := answering(t, func(http.ResponseWriter, *http.Request) {
+	collector := newCollector(t, func(http.ResponseWriter, *http.Request) {
 		if !later.Swap(true) {
-			close(asked)
+			close(received)
 			<-hang
 		}
 	})
@@ -143,20 +145,20 @@ func TestWhatTheEndOfTheProcessCutsOffIsCalledThat(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	over := make(chan error, 1)
 	go func() { over <- exports.Run(ctx) }()
-	<-asked
+	<-received
 	stop()
 	if err := <-over; err != nil {
 		t.Error(err)
 	}
-	if !log.contains("the end of the process") {
+	if !log.contains("the process ended before the answer") {
 		t.Errorf("the log:\n%s", log.text.String())
 	}
 }
 
-// TestARequestHasTheTimeoutOfItsExporter, which then has time to try again.
+// A request has the timeout of its exporter, which can then retry.
 func TestARequestHasTheTimeoutOfItsExporter(t *testing.T) {
 	given := make(chan time.Time, 10)
-	collector := answering(t, func(_ http.ResponseWriter, r *http.Request) {
+	collector := newCollector(t, func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		given <- time.Now()
 	})
@@ -164,7 +166,7 @@ func TestARequestHasTheTimeoutOfItsExporter(t *testing.T) {
 		"OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_TIMEOUT": "50", "OTEL_BSP_EXPORT_TIMEOUT": "1500",
 	})
 	begin := time.Now()
-	sendTraces(t, exports, ten)
+	sendTraces(t, exports, keepTen)
 	if took := (<-given).Sub(begin); took > time.Second {
 		t.Errorf("a request was given up after %v", took)
 	}
@@ -181,7 +183,7 @@ func TestConnectionsToACollectorEndWithTheExports(t *testing.T) {
 	collector.Start()
 	defer collector.Close()
 	exports, _, _ := sending(t, collector.URL, nil)
-	sendTraces(t, exports, ten)
+	sendTraces(t, exports, keepTen)
 	select {
 	case <-closed:
 	case <-time.After(10 * time.Second):
@@ -189,10 +191,11 @@ func TestConnectionsToACollectorEndWithTheExports(t *testing.T) {
 	}
 }
 
-// TestACollectorIsKnownByCertificateAndKnowsUsByOurs: by the variables of all signals, and by those of one.
+// The certificates are set by the variables for all signals, and by those for one.
 func TestACollectorIsKnownByCertificateAndKnowsUsByOurs(t *testing.T) {
 	collector := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
-	// By TLS 1.3 a client may write before it reads why the server refuses its handshake.
+	// With TLS 1.3 a client may write before it reads why the server refused its
+	// handshake.
 	collector.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}
 	collector.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	collector.StartTLS()
@@ -206,16 +209,16 @@ func TestACollectorIsKnownByCertificateAndKnowsUsByOurs(t *testing.T) {
 			"OTEL_EXPORTER_OTLP_" + of + "CLIENT_KEY":         key,
 		}
 		exports, m, log := sending(t, collector.URL, all)
-		sendTraces(t, exports, ten)
+		sendTraces(t, exports, keepTen)
 		checkLost(t, m, log, "0", "0", "")
 		delete(all, "OTEL_EXPORTER_OTLP_"+of+"CLIENT_CERTIFICATE")
 		delete(all, "OTEL_EXPORTER_OTLP_"+of+"CLIENT_KEY")
 		exports, m, log = sending(t, collector.URL, all)
-		sendTraces(t, exports, ten)
+		sendTraces(t, exports, keepTen)
 		checkLost(t, m, log, "1", "10", "remote error: tls: ")
 		delete(all, "OTEL_EXPORTER_OTLP_"+of+"CERTIFICATE")
 		exports, m, log = sending(t, collector.URL, all)
-		sendTraces(t, exports, ten)
+		sendTraces(t, exports, keepTen)
 		checkLost(t, m, log, "1", "10", "certificate signed by unknown authority")
 	}
 }
@@ -226,14 +229,14 @@ func TestCertificatesWithoutTLSAreNamed(t *testing.T) {
 	certificate, key := keyFiles(t, server.TLS.Certificates[0])
 	const endpoint, own = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"
 	checkNamed(t, map[string]exporting{
-		"whom to trust": {exported("OTEL_EXPORTER_OTLP_CERTIFICATE", certificate), []string{endpoint}},
-		"who we are":    {exported("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", certificate, "OTEL_EXPORTER_OTLP_CLIENT_KEY", key), []string{endpoint}},
-		"of one signal": {exported(endpoint, server.URL, own, "http://collector:4318", "OTEL_EXPORTER_OTLP_CERTIFICATE", certificate), []string{own}},
-		"with TLS":      {exported(endpoint, server.URL, "OTEL_EXPORTER_OTLP_CERTIFICATE", certificate), nil},
+		"root certificates":  {exported("OTEL_EXPORTER_OTLP_CERTIFICATE", certificate), []string{endpoint}},
+		"client certificate": {exported("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", certificate, "OTEL_EXPORTER_OTLP_CLIENT_KEY", key), []string{endpoint}},
+		"of one signal":      {exported(endpoint, server.URL, own, "http://collector:4318", "OTEL_EXPORTER_OTLP_CERTIFICATE", certificate), []string{own}},
+		"with TLS":           {exported(endpoint, server.URL, "OTEL_EXPORTER_OTLP_CERTIFICATE", certificate), nil},
 	})
 }
 
-// keyFiles writes a certificate and its key.
+// keyFiles writes a certificate and its key to files.
 func keyFiles(t *testing.T, pair tls.Certificate) (certificate, key string) {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)

@@ -12,29 +12,32 @@ import (
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 )
 
-// losses counts what could not be exported. A collector that is away costs nothing but these counters and a log line a minute. Safe for concurrent use.
+// losses counts failed exports and lost items. An unavailable collector only increases
+// these counters and causes one log line a minute. It is safe for concurrent use.
 type losses struct {
 	logger   *slog.Logger
 	failures [signals]atomic.Int64
 	dropped  [signals]atomic.Int64
-	told     atomic.Int64 // when the last line was written, in Unix seconds
+	logged   atomic.Int64 // time of the last log line, in Unix seconds
 }
 
-// tellEvery is how far apart lines about failures are, in seconds.
-const tellEvery = 60
+// logInterval is the shortest time between two log lines about failures, in seconds.
+const logInterval = 60
 
-// export sends what is held by send, and counts what comes of it: nothing is returned, because the SDK would print it.
+// export calls send, which exports the given number of held items, and counts a
+// failure. It returns no error, because the SDK would print it.
 func (l *losses) export(ctx context.Context, s signal, held int, send func(context.Context) error) {
-	sending, heard := listen(ctx)
+	sending, last := withLastStatus(ctx)
 	if err := send(sending); err != nil {
-		l.count(s, readFailure(err, heard.status, ctx.Err()), held)
+		l.count(s, readFailure(err, last.status, ctx.Err()), held)
 	}
 }
 
-// failed counts an export that failed, and what of the held was lost by it.
+// failed counts an export that failed, and the items lost with it.
 func (l *losses) failed(s signal, err error, held int) { l.count(s, readFailure(err, 0, nil), held) }
 
-// count counts a failure, and what of the held was lost by it. A collector that took all and only has something to say has not failed.
+// count counts a failure, and the items lost with it. An answer that accepts all items
+// and only contains a message is not a failure.
 func (l *losses) count(s signal, f failure, held int) {
 	if f.cause == "" {
 		return
@@ -44,21 +47,21 @@ func (l *losses) count(s signal, f failure, held int) {
 	}
 	l.failures[s].Add(1)
 	l.dropped[s].Add(int64(held))
-	now, last := time.Now().Unix(), l.told.Load()
-	if now-last >= tellEvery && l.told.CompareAndSwap(last, now) {
+	now, last := time.Now().Unix(), l.logged.Load()
+	if now-last >= logInterval && l.logged.CompareAndSwap(last, now) {
 		l.logger.Warn("telemetry could not be exported; more such failures within a minute are only counted", "signal", s.String(), "cause", f.cause)
 	}
 }
 
-// attrSignal says what kind of telemetry a number is about.
+// attrSignal is the kind of telemetry that a count is about.
 const attrSignal = attribute.Key("osgate.telemetry.signal")
 
-// observe shows the counters as metrics of m.
+// observe adds the counters to the metrics of m.
 func (l *losses) observe(m *Metrics) error {
-	n := naming{meter: m.meter}
+	n := instrumentBuilder{meter: m.meter}
 	failures := n.counter("osgate.telemetry.failures", "{export}", "Exports to a collector that failed.")
 	dropped := n.counter("osgate.telemetry.dropped", "{item}",
-		"What was never exported: exchanges and log records that found the queue full, spans and log records of exports that failed.")
+		"Items that were never exported: exchanges and log records because the queue was full, spans and log records of exports that failed.")
 	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for s := range signals {
 			about := metric.WithAttributes(attrSignal.String(s.String()))
@@ -73,12 +76,14 @@ func (l *losses) observe(m *Metrics) error {
 	return n.err()
 }
 
-// countedLogs is an exporter whose failures are counted and end here, and the queue's bound: the SDK drops without a word what finds its own full.
+// countedLogs is an exporter that counts failures instead of returning them. It also
+// bounds the queue, because the SDK does not report records that it drops from a full
+// queue.
 type countedLogs struct {
 	sdklog.Exporter
 	losses  *losses
 	room    int64
-	waiting atomic.Int64 // records in the queue, at least
+	waiting atomic.Int64 // lower bound of the records in the queue
 }
 
 // Export implements [sdklog.Exporter].
@@ -101,5 +106,5 @@ func (q *countedQueue) OnEmit(ctx context.Context, r *sdklog.Record) error {
 		q.logs.losses.dropped[signalLogs].Add(1)
 		return nil
 	}
-	return q.Processor.OnEmit(ctx, r) //nolint:wrapcheck // it is ours in all but name
+	return q.Processor.OnEmit(ctx, r) //nolint:wrapcheck // this is the processor
 }

@@ -17,13 +17,13 @@ const (
 	signals
 )
 
-// String returns the signal's name as attributes write it.
+// String returns the signal's name as in attributes.
 func (s signal) String() string { return [signals]string{"traces", "metrics", "logs"}[s] }
 
-// variable returns the signal's name as variables write it.
+// variable returns the signal's name as in environment variables.
 func (s signal) variable() string { return strings.ToUpper(s.String()) }
 
-// The exporters and protocols of OpenTelemetry that can be chosen.
+// The exporters and protocols that OpenTelemetry's variables can select.
 const (
 	exporterNone    = "none"
 	exporterConsole = "console"
@@ -35,26 +35,29 @@ const (
 	protocolGRPC = "grpc"
 )
 
-// ExportError is a variable of OpenTelemetry that cannot be used. It never holds the value, which may be a secret.
+// ExportError reports an environment variable of OpenTelemetry with an unusable value.
+// It never contains the value, which may be a secret.
 type ExportError struct{ Variable, Detail string }
 
 // Error implements error.
 func (e *ExportError) Error() string { return e.Variable + ": " + e.Detail }
 
-// Exporting says what is exported and how, as OpenTelemetry's variables choose it. The zero Exporting exports nothing.
+// Exporting is the configuration of the exports, from OpenTelemetry's variables. The
+// zero Exporting exports nothing.
 type Exporting struct {
 	sampling  Sampling
-	everyLine bool // of the access log goes out, not only those of sampled traces and of what failed
+	everyLine bool // export every line of the access log, not only those of sampled traces and failures
 	exporters [signals][]string
 	grpc      [signals]bool
-	reach     [signals]reach
+	http      [signals]collectorHTTP
 	spans     batching
 	records   batching
 	interval  time.Duration // between two pushes of metrics
-	timeout   time.Duration // of one
+	timeout   time.Duration // of one push
 }
 
-// batching are the bounds of what waits to be exported, as OTEL_BSP_* (spans) and OTEL_BLRP_* (log records) name them.
+// batching contains the limits of a queue of items to export, as in OTEL_BSP_* (spans)
+// and OTEL_BLRP_* (log records).
 type batching struct {
 	delay, timeout time.Duration
 	queue, size    int
@@ -63,13 +66,18 @@ type batching struct {
 // Traces reports whether traces are exported.
 func (e Exporting) Traces() bool { return len(e.exporters[signalTraces]) > 0 && !e.sampling.off }
 
-// ReadExporting reads OTEL_SDK_DISABLED, OTEL_{TRACES,METRICS,LOGS}_EXPORTER (none, console, otlp, or a list of them; where unset otlp, if
-// OTEL_EXPORTER_OTLP_ENDPOINT or the signal's own is set, else none), OTEL_EXPORTER_OTLP_*_PROTOCOL, OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG,
-// OTEL_METRIC_EXPORT_*, OTEL_BSP_* and OTEL_BLRP_*; of what concerns one signal alone, samplers, propagators and limits, only that of signals that are
-// exported. Where OTEL_LOGS_EXPORTER itself is unset, the access log's records follow the traces' sampling.
+// ReadExporting reads OTEL_SDK_DISABLED, OTEL_{TRACES,METRICS,LOGS}_EXPORTER (none,
+// console, otlp, or a list of them; if unset, otlp if OTEL_EXPORTER_OTLP_ENDPOINT or
+// the signal's own is set, otherwise none), OTEL_EXPORTER_OTLP_*_PROTOCOL,
+// OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG, OTEL_METRIC_EXPORT_*, OTEL_BSP_* and
+// OTEL_BLRP_*. Variables for a single signal (its samplers, propagators and limits) are
+// read only if that signal is exported. If OTEL_LOGS_EXPORTER itself is unset, the
+// records of the access log follow the sampling of the traces.
 //
-// The exporters and the SDK read their own variables; what they would print because they cannot read it, secrets too, or take for something else without a
-// word, is found here. The error joins an [ExportError] for each variable that cannot be used.
+// The exporters and the SDK read their own variables too. They print values that they
+// cannot parse, which may be secrets, or silently misread them; ReadExporting finds
+// these values first. The error joins an [ExportError] for each variable that cannot be
+// used.
 func ReadExporting(getenv func(string) string) (e Exporting, err error) {
 	r := reader{raw: getenv}
 	r.resource()
@@ -79,7 +87,7 @@ func ReadExporting(getenv func(string) string) (e Exporting, err error) {
 	for s := range signals {
 		if e.exporters[s] = r.exporters(s); slices.Contains(e.exporters[s], exporterOTLP) {
 			e.grpc[s] = r.grpc(s)
-			e.reach[s] = r.otlp(s)
+			e.http[s] = r.otlp(s)
 		}
 		if len(e.exporters[s]) > 0 {
 			r.limits(s)
@@ -101,5 +109,6 @@ func ReadExporting(getenv func(string) string) (e Exporting, err error) {
 	return e, errors.Join(r.problems...)
 }
 
-// exportTimeout bounds a single export: less than OpenTelemetry's 30 s, so that a collector that hangs is known to be away before the queue is full.
+// exportTimeout is the timeout of a single export. It is shorter than OpenTelemetry's
+// 30 s, so that a hanging collector is detected before the queue is full.
 const exportTimeout = 10 * time.Second

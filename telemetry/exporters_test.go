@@ -23,16 +23,17 @@ import (
 	"osgate/telemetry"
 )
 
-// secret is a value that is nowhere to be told.
-const secret = "a-secret-not-to-be-told"
+// secret is a value that must not appear in errors.
+const secret = "a-secret-value"
 
-// exporting is an environment, and which of its variables cannot be used.
+// exporting is an environment and the names of its unusable variables.
 type exporting struct {
 	variables map[string]string
 	named     []string
 }
 
-// checkNamed checks that of each environment the variables that cannot be used are named, and their values are not.
+// checkNamed checks that errors name the unusable variables of each environment and do
+// not contain their values.
 func checkNamed(t *testing.T, rows map[string]exporting) {
 	t.Helper()
 	for name, tt := range rows {
@@ -99,7 +100,7 @@ func TestFilesBoundsAndSamplersThatCannotBeUsedAreNamed(t *testing.T) {
 			},
 			[]string{"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_BSP_MAX_QUEUE_SIZE"},
 		},
-		"a sampler that nobody asks": {map[string]string{"OTEL_TRACES_SAMPLER": "xray"}, nil},
+		"a sampler that is not used": {map[string]string{"OTEL_TRACES_SAMPLER": "xray"}, nil},
 		"as the specification has them": {
 			map[string]string{"OTEL_TRACES_EXPORTER": "Console", "OTEL_METRICS_EXPORTER": "prometheus", "OTEL_TRACES_SAMPLER": "ALWAYS_ON"}, nil,
 		},
@@ -107,7 +108,7 @@ func TestFilesBoundsAndSamplersThatCannotBeUsedAreNamed(t *testing.T) {
 		"a resource of a disabled SDK": {
 			map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "a=%zz" + secret, "OTEL_SDK_DISABLED": "true"}, []string{"OTEL_RESOURCE_ATTRIBUTES"},
 		},
-		"what is no text": {
+		"invalid UTF-8": {
 			map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "a=%ff", "OTEL_SERVICE_NAME": "\xff"}, []string{"OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"},
 		},
 		"a good resource": {map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=prod%20a, a=", "OTEL_SERVICE_NAME": "gate"}, nil},
@@ -117,7 +118,7 @@ func TestFilesBoundsAndSamplersThatCannotBeUsedAreNamed(t *testing.T) {
 	})
 }
 
-// lockedBuffer is a log that several goroutines write to.
+// lockedBuffer is a log for several goroutines.
 type lockedBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer // guarded by mu
@@ -137,12 +138,12 @@ func (b *lockedBuffer) contains(text string) bool {
 	return strings.Contains(b.text.String(), text)
 }
 
-// TestACollectorThatRefusesCostsCountersAndOneLine: nothing of what it says, and nothing of its address, is told.
+// The log line contains neither text of the collector nor its address.
 func TestACollectorThatRefusesCostsCountersAndOneLine(t *testing.T) {
 	refusals := make(chan string, 100)
 	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		http.Error(w, "what-a-collector-says", http.StatusForbidden)
+		http.Error(w, collectorText, http.StatusForbidden)
 		refusals <- r.URL.Path
 	}))
 	defer collector.Close()
@@ -176,7 +177,7 @@ func TestACollectorThatRefusesCostsCountersAndOneLine(t *testing.T) {
 	if err := <-over; err != nil {
 		t.Error(err)
 	}
-	page := scrape(t, m) // the last push of metrics was refused too; what Prometheus reads is there
+	page := scrape(t, m) // the last push of metrics was refused too; the scrape works
 	for _, want := range []string{
 		`osgate_telemetry_failures_total{osgate_telemetry_signal="traces"} 3`, `osgate_telemetry_failures_total{osgate_telemetry_signal="metrics"} 1`,
 		`osgate_telemetry_dropped_total{osgate_telemetry_signal="traces"} 3`,
@@ -185,7 +186,7 @@ func TestACollectorThatRefusesCostsCountersAndOneLine(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
-	if text := log.text.String(); strings.Count(text, "\n") != 1 || strings.Contains(text, collector.URL) || strings.Contains(text, "what-a-collector-says") {
+	if text := log.text.String(); strings.Count(text, "\n") != 1 || strings.Contains(text, collector.URL) || strings.Contains(text, collectorText) {
 		t.Errorf("logged:\n%s", text)
 	}
 }
@@ -247,11 +248,12 @@ func TestAnExemplarLinksToTheSpanOfWhatIsSampled(t *testing.T) {
 		}
 	}
 	if strings.Contains(w.Body.String(), `trace_id="07`) {
-		t.Error("there is an exemplar of what was not sampled")
+		t.Error("an exchange that was not sampled has an exemplar")
 	}
 }
 
-// TestTheAccessLogFollowsTheTraces: of what is not asked for by name, lines of exchanges go out only of sampled traces and as warnings.
+// If OTEL_LOGS_EXPORTER is not set, lines of exchanges are exported only as warnings or
+// with sampled traces.
 func TestTheAccessLogFollowsTheTraces(t *testing.T) {
 	sampled := called(t)
 	sampled.Span = [8]byte{1}
@@ -264,7 +266,7 @@ func TestTheAccessLogFollowsTheTraces(t *testing.T) {
 		"an endpoint alone": {map[string]string{}, 3},
 		"no traces":         {map[string]string{"OTEL_TRACES_EXPORTER": "none"}, 3},
 		"none sampled":      {map[string]string{"OTEL_TRACES_SAMPLER": "always_off"}, 3},
-		"asked for":         {map[string]string{"OTEL_LOGS_EXPORTER": "otlp"}, 5},
+		"by name":           {map[string]string{"OTEL_LOGS_EXPORTER": "otlp"}, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			records := 0
@@ -288,7 +290,7 @@ func TestTheAccessLogFollowsTheTraces(t *testing.T) {
 			logger.Info("draining")
 			exports.Close(t.Context())
 			if records != tt.want {
-				t.Errorf("%d records have arrived, want %d", records, tt.want)
+				t.Errorf("%d records arrived, want %d", records, tt.want)
 			}
 		})
 	}

@@ -16,56 +16,59 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// reader reads variables and collects what is wrong with them.
+// reader reads variables and collects the problems.
 type reader struct {
 	raw      func(variable string) string
 	problems []error
 }
 
-// complain says what is wrong with a variable, once: several signals may read it.
-func (r *reader) complain(variable, format string, a ...any) {
+// report adds a problem of a variable, once even if several signals read it.
+func (r *reader) report(variable, format string, a ...any) {
 	problem := ExportError{variable, fmt.Sprintf(format, a...)}
 	if !slices.ContainsFunc(r.problems, func(err error) bool {
-		told, ok := errors.AsType[*ExportError](err)
-		return ok && *told == problem
+		known, ok := errors.AsType[*ExportError](err)
+		return ok && *known == problem
 	}) {
 		r.problems = append(r.problems, &problem)
 	}
 }
 
-// getenv returns a variable without spaces around it.
+// getenv returns a variable without surrounding spaces.
 func (r *reader) getenv(variable string) string { return strings.TrimSpace(r.raw(variable)) }
 
-// exactly returns a variable that others read by themselves, of whom some leave spaces and lines' ends in it.
+// exactly returns a variable that the exporters read too. Some of them do not trim it,
+// so it must not have surrounding spaces or newlines.
 func (r *reader) exactly(variable string) string {
 	if text := r.raw(variable); text != r.getenv(variable) {
-		r.complain(variable, "must not begin or end with a space or a line's end")
+		r.report(variable, "must not begin or end with a space or a newline")
 	}
 	return r.getenv(variable)
 }
 
-// choice returns a variable that has one of a few values, in any case of letters; "" where it has none of them.
+// choice returns a variable that has one of the given values, case-insensitively. It
+// returns "" for any other value.
 func (r *reader) choice(variable string, values ...string) string {
 	text := strings.ToLower(r.getenv(variable))
 	if text != "" && !slices.Contains(values, text) {
-		r.complain(variable, "must be %s or %s", strings.Join(values[:len(values)-1], ", "), values[len(values)-1])
+		r.report(variable, "must be %s or %s", strings.Join(values[:len(values)-1], ", "), values[len(values)-1])
 		return ""
 	}
 	return text
 }
 
-// propagators checks that what is asked for is what is spoken.
+// propagators checks that the selected propagators are supported.
 func (r *reader) propagators() {
-	const variable, spoken = "OTEL_PROPAGATORS", "tracecontext"
+	const variable, supported = "OTEL_PROPAGATORS", "tracecontext"
 	text := r.getenv(variable)
 	names := strings.FieldsFunc(strings.ToLower(text), func(c rune) bool { return c == ',' || c == ' ' })
-	foreign := slices.ContainsFunc(names, func(name string) bool { return name != spoken && name != "baggage" })
-	if text != "" && (foreign || !slices.Contains(names, spoken)) {
-		r.complain(variable, "must be %s, or %s,baggage: traceparent is spoken and nothing else", spoken, spoken)
+	foreign := slices.ContainsFunc(names, func(name string) bool { return name != supported && name != "baggage" })
+	if text != "" && (foreign || !slices.Contains(names, supported)) {
+		r.report(variable, "must be %s, or %s,baggage: only traceparent is supported", supported, supported)
 	}
 }
 
-// limits checks what the SDK reads of a signal's limits and would tell, value and all.
+// limits checks the variables with a signal's limits. The SDK would print invalid ones
+// with their values.
 func (r *reader) limits(s signal) {
 	for _, variable := range [signals][]string{
 		signalTraces: {
@@ -76,16 +79,17 @@ func (r *reader) limits(s signal) {
 	}[s] {
 		text := r.exactly(variable)
 		if n, err := strconv.Atoi(text); text != "" && (err != nil || n < -1) {
-			r.complain(variable, "must be a number from 0 on, or -1 for no limit")
+			r.report(variable, "must be a number not below 0, or -1 for no limit")
 		}
 	}
 }
 
-// resource checks what is told of this process, of which the SDK would tell the part that it cannot read.
+// resource checks the attributes of this process. The SDK would print the part that it
+// cannot parse.
 func (r *reader) resource() {
 	const attributes, name = "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"
 	if !utf8.ValidString(r.getenv(name)) {
-		r.complain(name, "must be UTF-8")
+		r.report(name, "must be UTF-8")
 	}
 	text := r.getenv(attributes)
 	if text == "" {
@@ -95,13 +99,13 @@ func (r *reader) resource() {
 		key, value, ok := strings.Cut(pair, "=")
 		plain, err := url.PathUnescape(value)
 		if !ok || err != nil || strings.TrimSpace(key) == "" || !utf8.ValidString(key+plain) {
-			r.complain(attributes, "must be a list such as name=value,name=value, with values as in URLs")
+			r.report(attributes, "must be a list such as name=value,name=value, with values as in URLs")
 			return
 		}
 	}
 }
 
-// exporters returns which exporters a signal has.
+// exporters returns the selected exporters of a signal.
 func (r *reader) exporters(s signal) (chosen []string) {
 	variable := "OTEL_" + s.variable() + "_EXPORTER"
 	text := r.getenv(variable)
@@ -110,19 +114,20 @@ func (r *reader) exporters(s signal) (chosen []string) {
 	}
 	for name := range strings.SplitSeq(text, ",") {
 		switch name = strings.ToLower(strings.TrimSpace(name)); {
-		case name == "", name == exporterNone, name == exporterPrometheus && s == signalMetrics: // it is served in any case
+		case name == "", name == exporterNone, name == exporterPrometheus && s == signalMetrics: // served at /metrics in any case
 		case name == exporterConsole, name == exporterOTLP:
 			if !slices.Contains(chosen, name) {
 				chosen = append(chosen, name)
 			}
 		default:
-			r.complain(variable, "must be none, console, otlp, or a list of them; Prometheus is served at /metrics in any case")
+			r.report(variable, "must be none, console, otlp, or a list of them; Prometheus is served at /metrics in any case")
 		}
 	}
 	return chosen
 }
 
-// of returns the value of a variable of the OTLP exporter, the signal's own before that of all, and the name under which it was found.
+// of returns the value and the name of a variable of the OTLP exporter. The signal's
+// own variable takes precedence over that of all signals.
 func (r *reader) of(s signal, name string) (value, variable string) {
 	for _, variable = range []string{"OTEL_EXPORTER_OTLP_" + s.variable() + "_" + name, "OTEL_EXPORTER_OTLP_" + name} {
 		if value = r.exactly(variable); value != "" {
@@ -132,33 +137,34 @@ func (r *reader) of(s signal, name string) (value, variable string) {
 	return "", variable
 }
 
-// grpc reports whether a signal goes out by gRPC and not by HTTP.
+// grpc reports whether a signal is exported by gRPC instead of HTTP.
 func (r *reader) grpc(s signal) bool {
 	value, variable := r.of(s, "PROTOCOL")
 	switch value {
 	case "", protocolHTTP, protocolGRPC:
 	default:
-		r.complain(variable, "must be %s or %s", protocolHTTP, protocolGRPC)
+		r.report(variable, "must be %s or %s", protocolHTTP, protocolGRPC)
 	}
 	return value == protocolGRPC
 }
 
-// otlp checks what the exporters themselves would drop and tell on standard error, secrets in it or not, and returns how a collector is reached by HTTP.
-func (r *reader) otlp(s signal) reach {
-	c := reach{timeout: exportTimeout}
+// otlp checks the variables that the exporters would ignore and print on standard
+// error, possibly with secrets. It returns the settings for OTLP over HTTP.
+func (r *reader) otlp(s signal) collectorHTTP {
+	c := collectorHTTP{timeout: exportTimeout}
 	scheme := r.endpoint(s)
 	if value, variable := r.of(s, "TIMEOUT"); value != "" {
 		c.timeout = r.milliseconds(variable, c.timeout)
 	}
 	if value, variable := r.of(s, "HEADERS"); value != "" && !areHeaders(value) {
-		r.complain(variable, "must be a list such as name=value,name=value, with values as in URLs")
+		r.report(variable, "must be a list such as name=value,name=value, with values as in URLs")
 	}
 	if value, variable := r.of(s, "COMPRESSION"); value != "" && value != "gzip" && value != exporterNone {
-		r.complain(variable, "must be gzip or none")
+		r.report(variable, "must be gzip or none")
 	}
 	_, variable := r.of(s, "INSECURE")
 	if insecure := r.choice(variable, "true", "false"); insecure != "" && scheme != "" && (insecure == "true") != (scheme == "http") {
-		r.complain(variable, "contradicts the endpoint, which begins with %s://", scheme)
+		r.report(variable, "contradicts the endpoint, which begins with %s://", scheme)
 	}
 	if s == signalMetrics {
 		r.choice("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative", "delta", "lowmemory")
@@ -166,12 +172,12 @@ func (r *reader) otlp(s signal) reach {
 	}
 	if c.tls = r.files(s); c.tls != nil && scheme == "http" && !r.grpc(s) {
 		_, variable := r.of(s, "ENDPOINT")
-		r.complain(variable, "must begin with https:// where there are certificates")
+		r.report(variable, "must begin with https:// if certificates are set")
 	}
 	return c
 }
 
-// endpoint checks where a signal goes to, and returns the scheme, "" where nothing is said.
+// endpoint checks the endpoint of a signal and returns its scheme, "" if none is set.
 func (r *reader) endpoint(s signal) (scheme string) {
 	value, variable := r.of(s, "ENDPOINT")
 	if value == "" {
@@ -179,26 +185,27 @@ func (r *reader) endpoint(s signal) (scheme string) {
 	}
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		r.complain(variable, "must be a URL such as http://collector:4318")
+		r.report(variable, "must be a URL such as http://collector:4318")
 		return ""
 	}
 	return u.Scheme
 }
 
-// files loads what the exporters by gRPC load too: whom to trust, and who we are; nil where nothing is said.
+// files loads the root certificates and the client certificate, which the gRPC
+// exporters load themselves. It returns nil if none are set.
 func (r *reader) files(s signal) *tls.Config {
 	c := tls.Config{MinVersion: tls.VersionTLS12}
 	if file, variable := r.of(s, "CERTIFICATE"); file != "" {
 		c.RootCAs = x509.NewCertPool()
 		if pem, err := os.ReadFile(file); err != nil || !c.RootCAs.AppendCertsFromPEM(pem) {
-			r.complain(variable, "names no file with PEM certificates")
+			r.report(variable, "must be the name of a file with PEM certificates")
 		}
 	}
 	certificate, variable := r.of(s, "CLIENT_CERTIFICATE")
 	if key, _ := r.of(s, "CLIENT_KEY"); certificate+key != "" {
 		own, err := tls.LoadX509KeyPair(certificate, key)
 		if err != nil {
-			r.complain(variable, "and the one of the same name for CLIENT_KEY must name a PEM certificate and its private key")
+			r.report(variable, "and the matching CLIENT_KEY must be files with a PEM certificate and its private key")
 		}
 		c.Certificates = []tls.Certificate{own}
 	}
@@ -208,7 +215,7 @@ func (r *reader) files(s signal) *tls.Config {
 	return &c
 }
 
-// areHeaders reports whether the exporters can read all of a list of headers.
+// areHeaders reports whether the exporters can parse the whole list of headers.
 func areHeaders(text string) bool {
 	for pair := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(pair, "=")
@@ -220,26 +227,26 @@ func areHeaders(text string) bool {
 	return true
 }
 
-// milliseconds reads a duration as OpenTelemetry writes it.
-func (r *reader) milliseconds(variable string, otherwise time.Duration) time.Duration {
-	return time.Duration(r.number(variable, int(otherwise/time.Millisecond), int(time.Hour/time.Millisecond))) * time.Millisecond
+// milliseconds reads a duration in OpenTelemetry's format.
+func (r *reader) milliseconds(variable string, fallback time.Duration) time.Duration {
+	return time.Duration(r.number(variable, int(fallback/time.Millisecond), int(time.Hour/time.Millisecond))) * time.Millisecond
 }
 
 // number reads a positive number.
-func (r *reader) number(variable string, otherwise, most int) int {
+func (r *reader) number(variable string, fallback, most int) int {
 	text := r.getenv(variable)
 	if text == "" {
-		return otherwise
+		return fallback
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > most {
-		r.complain(variable, "must be a number from 1 to %d", most)
-		return otherwise
+		r.report(variable, "must be a number from 1 to %d", most)
+		return fallback
 	}
 	return n
 }
 
-// batching reads the four variables of a batch.
+// batching reads the four variables of a queue.
 func (r *reader) batching(prefix string, delay time.Duration) batching {
 	return batching{
 		delay:   r.milliseconds(prefix+"SCHEDULE_DELAY", delay),

@@ -7,7 +7,8 @@ import (
 	"osgate/telemetry"
 )
 
-// exported are variables by which everything goes to a collector, and these.
+// exported returns variables that export all signals to a collector, and the given
+// ones.
 func exported(more ...string) map[string]string {
 	variables := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 	for i := 0; i < len(more); i += 2 {
@@ -24,14 +25,14 @@ func TestWhatTheSDKWouldMisreadIsNamed(t *testing.T) {
 		"disabled by yes":             {exported(disabled, "yes"), []string{disabled}},
 		"disabled by a number":        {exported(disabled, "1"), []string{disabled}},
 		"disabled with a space":       {exported(disabled, "true ", "OTEL_TRACES_EXPORTER", "zipkin"), nil},
-		"disabled aloud":              {exported(disabled, "TRUE", "OTEL_TRACES_EXPORTER", "zipkin"), nil},
+		"disabled, upper":             {exported(disabled, "TRUE", "OTEL_TRACES_EXPORTER", "zipkin"), nil},
 		"not disabled":                {exported(disabled, "False", "OTEL_TRACES_EXPORTER", "zipkin"), []string{"OTEL_TRACES_EXPORTER"}},
 		"no propagators":              {exported(propagators, "none"), []string{propagators}},
 		"others":                      {exported(propagators, "tracecontext,b3"), []string{propagators}},
 		"baggage alone":               {exported(propagators, "baggage"), []string{propagators}},
 		"traceparent":                 {exported(propagators, "tracecontext"), nil},
 		"traceparent and baggage":     {exported(propagators, "tracecontext, baggage"), nil},
-		"propagators that none needs": {exported(propagators, "b3", "OTEL_TRACES_EXPORTER", "none"), nil},
+		"propagators that are unused": {exported(propagators, "b3", "OTEL_TRACES_EXPORTER", "none"), nil},
 		"enumerations": {
 			exported(temporality, secret, aggregation, secret, filter, secret, insecure, secret), []string{temporality, aggregation, filter, insecure},
 		},
@@ -43,7 +44,7 @@ func TestWhatTheSDKWouldMisreadIsNamed(t *testing.T) {
 	})
 }
 
-// TestLimitsOfTheSDKAreNumbers: it would tell on standard error those that are none, with their values.
+// The SDK would print invalid limits with their values on standard error.
 func TestLimitsOfTheSDKAreNumbers(t *testing.T) {
 	rows := map[string]exporting{}
 	for _, variable := range []string{
@@ -55,12 +56,13 @@ func TestLimitsOfTheSDKAreNumbers(t *testing.T) {
 		rows[variable+" below none"] = exporting{exported(variable, "-2"), []string{variable}}
 		rows[variable+" with a space"] = exporting{exported(variable, "5 "), []string{variable}}
 		rows[variable+" none"] = exporting{exported(variable, "-1"), nil}
-		rows[variable+" not asked"] = exporting{map[string]string{variable: secret}, nil}
+		rows[variable+" not used"] = exporting{map[string]string{variable: secret}, nil}
 	}
 	checkNamed(t, rows)
 }
 
-// TestSpacesAroundWhatOthersReadAreRefused: of the exporters some trim their variables and some send what they have to another host.
+// Some exporters trim their variables, others use the untrimmed value, even as a host
+// name.
 func TestSpacesAroundWhatOthersReadAreRefused(t *testing.T) {
 	good := map[string]string{
 		"ENDPOINT": "http://collector:4318", "PROTOCOL": "grpc", "HEADERS": "api-key=a", "TIMEOUT": "5000", "COMPRESSION": "gzip", "INSECURE": "true",

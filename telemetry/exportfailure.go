@@ -14,14 +14,15 @@ import (
 	"osgate/record"
 )
 
-// failure is what is known of an export that failed. The zero failure is none.
+// failure describes a failed export. The zero failure means success.
 type failure struct {
-	cause    string // one short line, in no word of the collector's: it may repeat what was sent to it
-	partly   bool   // the collector took the rest
-	rejected int    // where partly, how much it did not take
+	cause    string // one short line without text of the collector, which may repeat the data sent to it
+	partly   bool   // the collector accepted the rest
+	rejected int    // if partly, the number of rejected items
 }
 
-// What the exporters write of an answer that takes a part ("OTLP partial success", all three signals), and before the collector's own words.
+// The exporters' text for a partly rejected export ("OTLP partial success", all three
+// signals), and their text before the collector's own message.
 const (
 	partialSuccess = "OTLP partial success: "
 	bodyFollows    = "body: "
@@ -29,28 +30,29 @@ const (
 
 var (
 	rejectedItems = regexp.MustCompile(`\((\d+) [a-z ]+ rejected\)$`)
-	addresses     = regexp.MustCompile(`https?://\S+`) // which may hold a key
+	addresses     = regexp.MustCompile(`https?://\S+`) // may contain a key
 )
 
-// readFailure reads the error of an exporter, whose last answer by HTTP had this status (0: it had none), and whose context ended so (nil: it did not).
+// readFailure interprets the error of an exporter. status is the HTTP status of its
+// last answer (0: none). ended is the error of its context (nil: it has not ended).
 func readFailure(err error, status int, ended error) failure {
 	f, whole := failure{}, false
 	for _, part := range partsOf(err) {
-		said, partly := strings.CutPrefix(part.Error(), partialSuccess)
+		message, partly := strings.CutPrefix(part.Error(), partialSuccess)
 		if !partly {
 			f.cause, whole = exportCause(part, status, ended), true
-		} else if n := rejectedItems.FindStringSubmatch(said); n != nil {
+		} else if n := rejectedItems.FindStringSubmatch(message); n != nil {
 			lost, _ := strconv.Atoi(n[1])
 			f.rejected += lost
 		}
 	}
 	if f.rejected > 0 && !whole {
-		f.cause, f.partly = "the collector rejected a part of it", true
+		f.cause, f.partly = "the collector rejected a part of the export", true
 	}
 	return f
 }
 
-// partsOf takes apart errors that were joined, and those wrapped that hold a partial success.
+// partsOf splits joined errors, and unwraps errors that contain a partial success.
 func partsOf(err error) (parts []error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, part := range joined.Unwrap() {
@@ -64,7 +66,8 @@ func partsOf(err error) (parts []error) {
 	return []error{err}
 }
 
-// exportCause returns why nothing was taken. The status goes before the end of the time in which the exporter tried again.
+// exportCause returns why the whole export failed. A status takes precedence over the
+// timeout within which the exporter retried.
 func exportCause(err error, status int, ended error) string {
 	var late interface{ Timeout() bool }
 	answer, answered := errors.AsType[interface {
@@ -75,13 +78,13 @@ func exportCause(err error, status int, ended error) string {
 	case answered:
 		return "gRPC status " + answer.GRPCStatus().Code().String()
 	case status >= 300 && status < 400:
-		return fmt.Sprintf("HTTP status %d, a redirect: none is followed", status)
+		return fmt.Sprintf("HTTP status %d, a redirect, which is not followed", status)
 	case status >= 400:
 		return fmt.Sprintf("HTTP status %d", status)
 	case errors.Is(ended, context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &late) && late.Timeout():
 		return "timeout"
 	case errors.Is(ended, context.Canceled):
-		return "the end of the process, which waited no longer"
+		return "the process ended before the answer"
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err

@@ -25,10 +25,11 @@ import (
 	"osgate/telemetry"
 )
 
-// said is what no collector's answer may bring into the log.
-const said = "what-a-collector-says"
+// collectorText is the text of a collector's answers. It must not appear in the log.
+const collectorText = "text-of-a-collector"
 
-// sending opens exports to a collector with these variables, and metrics that show what was lost.
+// sending opens exports to a collector with the given variables, and metrics that count
+// the losses.
 func sending(t *testing.T, endpoint string, more map[string]string) (exports *telemetry.Exports, m *telemetry.Metrics, log *lockedBuffer) {
 	t.Helper()
 	variables := map[string]string{
@@ -52,14 +53,14 @@ func sending(t *testing.T, endpoint string, more map[string]string) (exports *te
 	return exports, m, log
 }
 
-// sendTraces sends what keep keeps, in one batch.
+// sendTraces sends the exchanges that keep adds, in one batch.
 func sendTraces(t *testing.T, exports *telemetry.Exports, keep func(*telemetry.Traces)) {
 	t.Helper()
 	keep(exports.NewTraces(telemetry.TracesOptions{Names: true}))
 	end(t, exports)
 }
 
-// end sends what there is, and nothing more.
+// end sends the remaining items and stops.
 func end(t *testing.T, exports *telemetry.Exports) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -69,29 +70,30 @@ func end(t *testing.T, exports *telemetry.Exports) {
 	}
 }
 
-// ten keeps ten exchanges, a span each.
-func ten(traces *telemetry.Traces) {
+// keepTen keeps ten exchanges with one span each.
+func keepTen(traces *telemetry.Traces) {
 	for range 10 {
 		traces.Keep(&record.Exchange{Start: time.Now(), Trace: traces.Begin(record.Trace{}, false)})
 	}
 }
 
-// partly is a collector's answer of success that has something to say.
-func partly(rejected int64) func(http.ResponseWriter) {
+// partialSuccess returns a successful answer of a collector with a number of rejected
+// spans and a message.
+func partialSuccess(rejected int64) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) {
 		text, _ := proto.Marshal(&collectortrace.ExportTraceServiceResponse{
-			PartialSuccess: &collectortrace.ExportTracePartialSuccess{RejectedSpans: rejected, ErrorMessage: said},
+			PartialSuccess: &collectortrace.ExportTracePartialSuccess{RejectedSpans: rejected, ErrorMessage: collectorText},
 		})
 		w.Header().Set("Content-Type", "application/x-protobuf")
 		_, _ = w.Write(text)
 	}
 }
 
-// raw answers with bytes that are no HTTP.
-func raw(w http.ResponseWriter) {
+// invalidHTTP answers with bytes that are not HTTP.
+func invalidHTTP(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
-		_, err = io.WriteString(conn, "HTTP/1.1 "+said+"\r\n\r\n")
+		_, err = io.WriteString(conn, "HTTP/1.1 "+collectorText+"\r\n\r\n")
 	}
 	if errors.Join(err, conn.Close()) != nil {
 		panic(err)
@@ -104,11 +106,11 @@ func TestWhatACollectorRejectsIsCountedAndItsWordsAreNotTold(t *testing.T) {
 		failures, dropped, cause string
 	}{
 		"all is well":      {func(http.ResponseWriter) {}, "0", "0", ""},
-		"a warning":        {partly(0), "0", "0", ""},
-		"a part rejected":  {partly(3), "1", "3", "rejected a part"},
-		"more than it got": {partly(1 << 40), "1", "10", "rejected a part"},
-		"refused":          {func(w http.ResponseWriter) { http.Error(w, said, http.StatusForbidden) }, "1", "10", "HTTP status 403"},
-		"not HTTP":         {raw, "1", "10", "malformed HTTP status code"},
+		"a warning":        {partialSuccess(0), "0", "0", ""},
+		"a part rejected":  {partialSuccess(3), "1", "3", "rejected a part"},
+		"more than it got": {partialSuccess(1 << 40), "1", "10", "rejected a part"},
+		"refused":          {func(w http.ResponseWriter) { http.Error(w, collectorText, http.StatusForbidden) }, "1", "10", "HTTP status 403"},
+		"not HTTP":         {invalidHTTP, "1", "10", "malformed HTTP status code"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -117,13 +119,13 @@ func TestWhatACollectorRejectsIsCountedAndItsWordsAreNotTold(t *testing.T) {
 			}))
 			defer collector.Close()
 			exports, m, log := sending(t, collector.URL, nil)
-			sendTraces(t, exports, ten)
+			sendTraces(t, exports, keepTen)
 			checkLost(t, m, log, tt.failures, tt.dropped, tt.cause)
 		})
 	}
 }
 
-// checkLost looks at what is counted of traces and told in the log.
+// checkLost checks the counts of traces and the log.
 func checkLost(t *testing.T, m *telemetry.Metrics, log *lockedBuffer, failures, dropped, cause string) {
 	t.Helper()
 	page := scrape(t, m)
@@ -136,19 +138,19 @@ func checkLost(t *testing.T, m *telemetry.Metrics, log *lockedBuffer, failures, 
 		}
 	}
 	text := log.text.String()
-	if strings.Contains(text, said) || strings.Contains(text, "127.0.0.1") || cause == "" && text != "" || !strings.Contains(text, cause) {
-		t.Errorf("the log, which should tell %q:\n%s", cause, text)
+	if strings.Contains(text, collectorText) || strings.Contains(text, "127.0.0.1") || cause == "" && text != "" || !strings.Contains(text, cause) {
+		t.Errorf("the log should contain %q:\n%s", cause, text)
 	}
 }
 
-// refusing is a collector by gRPC.
-type refusing struct {
+// refusingCollector is a gRPC collector that rejects each export.
+type refusingCollector struct {
 	collectortrace.UnimplementedTraceServiceServer
 }
 
 // Export implements [collectortrace.TraceServiceServer].
-func (refusing) Export(context.Context, *collectortrace.ExportTraceServiceRequest) (*collectortrace.ExportTraceServiceResponse, error) {
-	return nil, status.Error(codes.InvalidArgument, said)
+func (refusingCollector) Export(context.Context, *collectortrace.ExportTraceServiceRequest) (*collectortrace.ExportTraceServiceResponse, error) {
+	return nil, status.Error(codes.InvalidArgument, collectorText)
 }
 
 func TestTheWordsOfACollectorByGRPCAreNotToldEither(t *testing.T) {
@@ -157,11 +159,11 @@ func TestTheWordsOfACollectorByGRPCAreNotToldEither(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer()
-	collectortrace.RegisterTraceServiceServer(server, refusing{})
+	collectortrace.RegisterTraceServiceServer(server, refusingCollector{})
 	go func() { _ = server.Serve(listener) }() // ends with Stop
 	defer server.Stop()
 	exports, m, log := sending(t, "http://"+listener.Addr().String(), map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
-	sendTraces(t, exports, ten)
+	sendTraces(t, exports, keepTen)
 	checkLost(t, m, log, "1", "10", "gRPC status InvalidArgument")
 }
 
@@ -193,13 +195,13 @@ func TestHalfARuneCostsNobodyItsSpans(t *testing.T) {
 			spans = 0
 			exports, _, log := sending(t, collector.URL, map[string]string{"OTEL_LOGS_EXPORTER": "none"})
 			sendTraces(t, exports, func(traces *telemetry.Traces) {
-				ten(traces)
+				keepTen(traces)
 				x := &record.Exchange{Start: time.Now(), Trace: traces.Begin(record.Trace{}, false)}
 				set(x)
 				traces.Keep(x)
 			})
 			if spans != 11 {
-				t.Errorf("%d spans have arrived, want 11\n%s", spans, log.text.String())
+				t.Errorf("%d spans arrived, want 11\n%s", spans, log.text.String())
 			}
 		})
 	}
@@ -231,7 +233,7 @@ func TestLogRecordsThatFindTheQueueFullAreCounted(t *testing.T) {
 			kept -= lost
 		}
 	}
-	if kept < 8 || kept > 24 { // the queue, and what had left it
+	if kept < 8 || kept > 24 { // the queue, and records that had left it
 		t.Errorf("%d of 1000 records are not counted as lost", kept)
 	}
 }

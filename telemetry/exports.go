@@ -25,8 +25,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Exports are the open ways out for traces, metrics and logs. Nothing global is set. Make them by [OpenExports]; then [Exports.Run] sends until the
-// end. Safe for concurrent use.
+// Exports sends traces, metrics and logs to their exporters. It sets no global state of
+// OpenTelemetry. [OpenExports] makes it; [Exports.Run] then sends until the end. It is
+// safe for concurrent use.
 type Exports struct {
 	instance   string // a random id of this process
 	about      *resource.Resource
@@ -35,20 +36,21 @@ type Exports struct {
 	spans      []sdktrace.SpanExporter
 	pushers    []*pusher
 	processors []sdklog.Processor
-	clients    []*http.Client // of the exporters by HTTP
-	traces     *Traces        // nil: none are made
+	clients    []*http.Client // of the HTTP exporters
+	traces     *Traces        // nil: no traces
 }
 
-// ExportsOptions set up [Exports].
+// ExportsOptions configures [Exports].
 type ExportsOptions struct {
-	Version string       // of the program; empty: not told
-	Console io.Writer    // for exporters named "console"; written to by several goroutines
-	Logger  *slog.Logger // is told of failures, once a minute at most; must not itself export
+	Version string       // of the program; empty: not exported
+	Console io.Writer    // for exporters named "console"; several goroutines write to it
+	Logger  *slog.Logger // logs failures, at most once a minute; must not export itself
 }
 
-// OpenExports opens what e says. The OTLP exporters read endpoints, headers and timeouts out of the process's environment by themselves, and dial
-// when there is something to send. The processors of logs are the SDK's, which work in the background from now on: [Exports.Close] them where Run is never
-// reached.
+// OpenExports opens the exporters of e. The OTLP exporters read endpoints, headers and
+// timeouts from the process's environment themselves, and connect when there are items
+// to send. The SDK's processors of logs start goroutines now: call [Exports.Close] if
+// Run is never called.
 func OpenExports(ctx context.Context, e Exporting, o ExportsOptions) (*Exports, error) {
 	x := &Exports{instance: newInstance(), plan: e, losses: losses{logger: o.Logger}}
 	shared := newConsole(o.Console)
@@ -59,7 +61,7 @@ func OpenExports(ctx context.Context, e Exporting, o ExportsOptions) (*Exports, 
 	var problems []error
 	for s, open := range [signals]func(context.Context, string, bool, io.Writer) error{x.openTraces, x.openMetrics, x.openLogs} {
 		for _, name := range e.exporters[s] {
-			if err := open(ctx, name, e.grpc[s], consoleOf{shared, signal(s), &x.losses}); err != nil {
+			if err := open(ctx, name, e.grpc[s], signalConsole{shared, signal(s), &x.losses}); err != nil {
 				problems = append(problems, fmt.Errorf("opening the exporter %q of %s: %w", name, signal(s), err))
 			}
 		}
@@ -71,7 +73,7 @@ func OpenExports(ctx context.Context, e Exporting, o ExportsOptions) (*Exports, 
 	return x, nil
 }
 
-// openTraces opens a way for spans.
+// openTraces opens an exporter of spans.
 func (x *Exports) openTraces(ctx context.Context, name string, grpc bool, console io.Writer) (err error) {
 	var e sdktrace.SpanExporter
 	switch {
@@ -88,7 +90,7 @@ func (x *Exports) openTraces(ctx context.Context, name string, grpc bool, consol
 	return err
 }
 
-// openMetrics opens a way for metrics, to which they are pushed.
+// openMetrics opens an exporter of metrics, to which they are pushed.
 func (x *Exports) openMetrics(ctx context.Context, name string, grpc bool, console io.Writer) (err error) {
 	var e sdkmetric.Exporter
 	switch {
@@ -110,7 +112,7 @@ func (x *Exports) openMetrics(ctx context.Context, name string, grpc bool, conso
 	return nil
 }
 
-// openLogs opens a way for log records.
+// openLogs opens an exporter of log records.
 func (x *Exports) openLogs(ctx context.Context, name string, grpc bool, console io.Writer) (err error) {
 	var e sdklog.Exporter
 	switch {
@@ -132,17 +134,18 @@ func (x *Exports) openLogs(ctx context.Context, name string, grpc bool, console 
 	return nil
 }
 
-// client returns the client of an exporter by HTTP.
+// client returns the client of an HTTP exporter.
 func (x *Exports) client(s signal) *http.Client {
-	c := x.plan.reach[s].client()
+	c := x.plan.http[s].client()
 	x.clients = append(x.clients, c)
 	return c
 }
 
-// Instance returns the random id under which this process is told (service.instance.id, unless OTEL_RESOURCE_ATTRIBUTES has another), for [Options].
+// Instance returns the random id of this process (service.instance.id, unless
+// OTEL_RESOURCE_ATTRIBUTES sets another), for [Options].
 func (x *Exports) Instance() string { return x.instance }
 
-// Readers returns what pushes metrics, for [Options].
+// Readers returns the readers that push metrics, for [Options].
 func (x *Exports) Readers() (readers []sdkmetric.Reader) {
 	for _, p := range x.pushers {
 		readers = append(readers, p.reader)
@@ -150,14 +153,14 @@ func (x *Exports) Readers() (readers []sdkmetric.Reader) {
 	return readers
 }
 
-// Attach shows in m what could not be exported. It is called once.
+// Attach adds the counts of failed exports and lost items to m. It is called once.
 func (x *Exports) Attach(m *Metrics) error { return x.losses.observe(m) }
 
-// flushWithin bounds how long the end of a process waits for collectors.
+// flushWithin is how long the end of the process waits for collectors.
 const flushWithin = 5 * time.Second
 
-// Run sends traces until ctx ends, and then, within five seconds, all that is left of traces, metrics and logs. A collector's failures are counted; none
-// is returned.
+// Run sends traces until ctx ends, and then, within five seconds, the remaining traces,
+// metrics and logs. Failures of a collector are counted and not returned.
 func (x *Exports) Run(ctx context.Context) error {
 	var all errgroup.Group
 	if x.traces != nil {
@@ -168,12 +171,12 @@ func (x *Exports) Run(ctx context.Context) error {
 	}
 	all.Go(func() error { <-ctx.Done(); x.Close(ctx); return nil })
 	err := all.Wait()
-	x.hangUp()
+	x.closeIdleConnections()
 	return err
 }
 
-// Close sends what is left of metrics and logs, within five seconds whether ctx has ended or not, and ends what works in the background. It may be
-// called more than once.
+// Close sends the remaining metrics and logs within five seconds, even if ctx has
+// ended, and stops the background goroutines. It may be called more than once.
 func (x *Exports) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
 	defer cancel()
@@ -184,17 +187,17 @@ func (x *Exports) Close(ctx context.Context) {
 	for _, processor := range x.processors {
 		all.Go(func() error { return processor.Shutdown(ctx) })
 	}
-	if x.traces == nil { // whose run ends them otherwise
+	if x.traces == nil { // otherwise its run shuts them down
 		for _, e := range x.spans {
 			all.Go(func() error { return e.Shutdown(ctx) })
 		}
 	}
-	_ = all.Wait() // failed exports are counted; to be closed already is none
-	x.hangUp()
+	_ = all.Wait() // failed exports are counted; closed exporters are not failures
+	x.closeIdleConnections()
 }
 
-// hangUp closes connections that nobody uses, which the exporters leave open.
-func (x *Exports) hangUp() {
+// closeIdleConnections closes idle connections, which the exporters leave open.
+func (x *Exports) closeIdleConnections() {
 	for _, c := range x.clients {
 		c.CloseIdleConnections()
 	}

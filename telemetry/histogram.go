@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// Durations are counted in buckets that grow with them: below 8 µs one a microsecond, above that eight for each doubling, up to 2^27 µs (134 s). A
-// quantile read from them is at most one eighth above the truth, and 6 % off on average.
+// The buckets grow with the duration: below 8 µs each has 1 µs, above that there are
+// eight for each doubling, up to 2^27 µs (134 s). A quantile read from them is at most
+// one eighth too high, and 6 % off on average.
 const (
 	subBits  = 3
 	sub      = 1 << subBits
@@ -36,7 +37,9 @@ func (h *histogram) count() int64 {
 	return sum
 }
 
-// quantile returns a duration that the share q of all added ones do not exceed: the upper bound of the bucket in which that one lies. 0 where there is none.
+// quantile returns a duration that is not exceeded by the share q of all durations: the
+// upper bound of the bucket that contains the quantile. It is 0 if there are no
+// durations.
 func (h *histogram) quantile(q float64) time.Duration {
 	rank := int64(math.Ceil(q * float64(h.count()))) // the rank-th smallest, counted from 1
 	var below int64
@@ -48,7 +51,8 @@ func (h *histogram) quantile(q float64) time.Duration {
 	return 0
 }
 
-// bucketOf returns the index of d's bucket; what is negative or too long goes into the first or last.
+// bucketOf returns the index of d's bucket. Negative durations count to the first
+// bucket, too long ones to the last.
 func bucketOf(d time.Duration) int {
 	us := uint64(max(0, d.Microseconds()))
 	if us < sub {
@@ -62,7 +66,7 @@ func bucketOf(d time.Duration) int {
 	return sub + (exponent-subBits)*sub + mantissa
 }
 
-// upperBound returns the shortest duration that is too long for bucket i.
+// upperBound returns the exclusive upper bound of bucket i.
 func upperBound(i int) time.Duration {
 	if i < sub {
 		return time.Duration(i+1) * time.Microsecond

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Every duration up to the longest lies within its bucket, and a bucket is at most one eighth wide.
+// Every duration up to the longest is in its bucket, and the width of a bucket is at
+// most one eighth.
 func FuzzDurationsLieInTheirBuckets(f *testing.F) {
 	for _, us := range []int64{0, 1, 7, 8, 9, 15, 16, 17, 1000, 40_000, 1 << 26, 1<<27 - 1} {
 		f.Add(us)
@@ -38,7 +39,7 @@ func TestLongDurationsGoIntoTheLastBucket(t *testing.T) {
 func TestQuantileOfFew(t *testing.T) {
 	var h histogram
 	if got := h.quantile(0.5); got != 0 {
-		t.Errorf("the median of nothing is %s, want 0", got)
+		t.Errorf("the median of no durations is %s, want 0", got)
 	}
 	h.add(3 * time.Microsecond)
 	for _, q := range []float64{0.5, 0.95, 0.99} {

@@ -5,32 +5,34 @@ import (
 	"time"
 )
 
-// Latency keeps how long something took within the last minute, for the operator's page: the round trips to Redis, the askings of a control plane. It takes
-// 10 KB however much is added. Make it by [NewLatency]; it is safe for concurrent use.
+// Latency keeps the durations of the last minute for the operator's page: round trips
+// to Redis, or calls to a control plane. It uses 10 KB for any number of durations.
+// [NewLatency] makes it. It is safe for concurrent use.
 type Latency struct {
 	start time.Time
 
-	mu     sync.Mutex // guards spells
-	spells spells
+	mu        sync.Mutex // guards intervals
+	intervals intervals
 }
 
-// NewLatency returns a Latency to which nothing was added yet.
+// NewLatency returns a Latency without durations.
 func NewLatency() *Latency { return &Latency{start: time.Now()} }
 
-// Add takes one duration that ended just now.
+// Add adds a duration that ended just now.
 func (l *Latency) Add(took time.Duration) {
-	n := slotOf(time.Since(l.start))
+	n := intervalOf(time.Since(l.start))
 	l.mu.Lock()
-	l.spells.at(n).add(took, false)
+	l.intervals.at(n).add(took, false)
 	l.mu.Unlock()
 }
 
-// Quantiles returns those of the last minute before now, the present.
+// Quantiles returns the quantiles of the last minute before now, which must be the
+// present time.
 func (l *Latency) Quantiles(now time.Time) Quantiles {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return quantiles(&l.spells.sum(slotOf(now.Sub(l.start))).took)
+	return quantiles(&l.intervals.sum(intervalOf(now.Sub(l.start))).took)
 }
 
-// slotOf numbers the slot that is running so long after the start.
-func slotOf(since time.Duration) int64 { return max(0, int64(since/(slotSeconds*time.Second))) }
+// intervalOf returns the number of the interval that contains the time since the start.
+func intervalOf(since time.Duration) int64 { return max(0, int64(since/(intervalSeconds*time.Second))) }

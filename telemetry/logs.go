@@ -12,12 +12,13 @@ import (
 	"osgate/record"
 )
 
-// Logger returns a logger that writes what logger writes and exports it too; logger itself where no logs are exported.
+// Logger returns a logger that writes to logger and also exports. It returns logger
+// itself if logs are not exported.
 func (x *Exports) Logger(logger *slog.Logger) *slog.Logger {
 	if len(x.processors) == 0 {
 		return logger
 	}
-	options := []sdklog.LoggerProviderOption{sdklog.WithResource(x.about), sdklog.WithAllowKeyDuplication()} // no record of ours repeats a key
+	options := []sdklog.LoggerProviderOption{sdklog.WithResource(x.about), sdklog.WithAllowKeyDuplication()} // our records have no duplicate keys
 	for _, p := range x.processors {
 		options = append(options, sdklog.WithProcessor(p))
 	}
@@ -25,15 +26,17 @@ func (x *Exports) Logger(logger *slog.Logger) *slog.Logger {
 	return slog.New(slog.NewMultiHandler(logger.Handler(), &bridge{exported, logger.Handler(), x.plan.everyLine}))
 }
 
-// bridge exports the records that are written, under the trace that they name. Unless every line is asked for, it leaves out the access log's lines below
-// a warning but for those of sampled traces: a record for each exchange costs more than the rest of telemetry together.
+// bridge exports the records that are written, with the trace that they name. Unless
+// everyLine is set, it leaves out lines of the access log below level Warn that belong
+// to no sampled trace: one record per exchange costs more than all other telemetry
+// together.
 type bridge struct {
 	slog.Handler // exports
 	written      slog.Handler
 	everyLine    bool
 }
 
-// Enabled implements [slog.Handler]: the least level is that of what is written.
+// Enabled implements [slog.Handler]. The level is that of the written log.
 func (b *bridge) Enabled(ctx context.Context, level slog.Level) bool {
 	return b.written.Enabled(ctx, level)
 }
@@ -44,7 +47,7 @@ func (b *bridge) Handle(ctx context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		switch a.Key {
 		case "trace_id":
-			_, _ = hex.Decode(c.TraceID[:], []byte(a.Value.String())) // one that is none is not valid then
+			_, _ = hex.Decode(c.TraceID[:], []byte(a.Value.String())) // an invalid id makes the context invalid
 		case "span_id":
 			_, _ = hex.Decode(c.SpanID[:], []byte(a.Value.String()))
 		case "trace_sampled":

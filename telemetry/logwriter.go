@@ -8,51 +8,57 @@ import (
 )
 
 const (
-	logBytes  = 4 << 20               // the most that waits to be written: the lines of some 5,000 exchanges
-	logBlock  = 4 << 10               // one write: what is no longer than this stays whole in a pipe that others write to as well (PIPE_BUF, pipe(7))
-	logSpare  = 64                    // blocks that are kept for the next lines
-	logLinger = 10 * time.Millisecond // how long the first line waits for others to be written with it
-	logUnread = 2 * time.Second       // a write that takes longer waits for somebody who does not read
+	logBytes  = 4 << 20               // maximum size of the queue: the lines of about 5,000 exchanges
+	logBlock  = 4 << 10               // size of one write; up to this size a pipe with several writers keeps it whole (PIPE_BUF, pipe(7))
+	logSpare  = 64                    // maximum number of empty blocks kept for reuse
+	logLinger = 10 * time.Millisecond // how long the first line waits for further lines
+	logUnread = 2 * time.Second       // a longer write counts as blocked: the log is not read
 )
 
-// LogWriter is the way of log lines to a writer that may block or fail, as standard error does where it is a pipe that nobody reads. Write never waits for
-// that writer: lines wait in a queue of 4 MiB, and a goroutine that there is only while any do writes them ten milliseconds later, whole and in order, as many
-// at a time as fit into 4 KiB. Once a line finds no room none is taken until all that waits is written, so that there is one gap and not many. What is
-// lost, so or by a write that fails, is counted, and told by one line as soon as lines are written again. A process that crashes loses what waits; one
-// that ends calls [LogWriter.Flush]. Safe for concurrent use.
+// LogWriter writes log lines to a writer that may block or fail, such as standard error
+// if it is a pipe without a reader. Write never waits for that writer: lines wait in a
+// queue of 4 MiB. A goroutine, which exists only while lines wait, writes them ten
+// milliseconds later, whole and in order, up to 4 KiB at a time. If a line does not fit
+// into the queue, no further line is accepted until the queue is empty, so that there
+// is one gap instead of many. Lost lines, also those of a failed write, are counted and
+// reported by one line as soon as lines are written again. A process that crashes loses
+// the queue; a process that ends calls [LogWriter.Flush]. It is safe for concurrent
+// use.
 type LogWriter struct {
 	w      io.Writer
 	notice func(lost int64) []byte
 
-	mu      sync.Mutex    // guards all below
-	queue   [][]byte      // blocks of whole lines that the writing goroutine has not taken yet
-	spare   [][]byte      // empty blocks
-	held    int           // bytes of the blocks that wait, and of the one that the goroutine has taken
-	writing bool          // the goroutine runs
-	written chan struct{} // closed when all is written; nil: nobody waits for that
-	full    bool          // a line has found no room
-	failing bool          // the last write failed
-	torn    bool          // it did so within a line
-	begun   time.Time     // when the write that is under way was begun; zero: none is
-	untold  int64         // lines lost that no notice has told yet
-	lost    int64
-	last    time.Time // when a line was last lost
+	mu         sync.Mutex    // guards the fields below
+	queue      [][]byte      // blocks of whole lines for the writing goroutine
+	spare      [][]byte      // empty blocks
+	held       int           // capacity in bytes of the queued blocks and of the block being written
+	writing    bool          // the goroutine is running
+	written    chan struct{} // closed when the queue is written; nil: no Flush waits
+	full       bool          // a line did not fit
+	failing    bool          // the last write failed
+	midLine    bool          // the last write failed within a line
+	writeStart time.Time     // start of the current write; zero: none
+	unreported int64         // lost lines that no notice has reported
+	lost       int64
+	last       time.Time // when the last line was lost
 }
 
-// LogState is how the lines of a log get to their writer.
+// LogState is the state of a [LogWriter].
 type LogState struct {
-	Lost   int64     // lines that were never written, since the start
-	Last   time.Time // when the last of them was lost; zero: none was
-	Unread time.Time // since when a write waits for somebody to read, if for more than two seconds; zero: none does
+	Lost   int64     // lines lost since the start
+	Last   time.Time // when the last line was lost; zero: none was
+	Unread time.Time // since when a write has been blocked, if for more than two seconds; zero: not blocked
 }
 
-// NewLogWriter returns a LogWriter to w, from which a line is lost only while it takes none, or too slowly. notice makes the line, its line feed included,
-// that tells how many were; nil: none does.
+// NewLogWriter returns a LogWriter that writes to w. It loses lines only while w does
+// not accept them, or too slowly. notice returns the line, with its line feed, that
+// reports the number of lost lines; nil: they are not reported in the log.
 func NewLogWriter(w io.Writer, notice func(lost int64) []byte) *LogWriter {
 	return &LogWriter{w: w, notice: notice}
 }
 
-// Write implements [io.Writer] for whole lines. It returns at once and never an error: what cannot be written is counted.
+// Write implements [io.Writer] for whole lines. It returns at once and never an error:
+// lines that cannot be written are counted.
 func (l *LogWriter) Write(lines []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,12 +71,13 @@ func (l *LogWriter) Write(lines []byte) (int, error) {
 	*last = append(*last, lines...)
 	if !l.writing {
 		l.writing = true
-		go l.work() // ends when nothing waits; Flush waits for that
+		go l.work() // ends when the queue is empty; Flush waits for that
 	}
 	return len(lines), nil
 }
 
-// room makes sure that the last block has room for n bytes more, and reports whether that is within the bound. The caller holds mu.
+// room makes room for n more bytes in the last block, and reports whether they are
+// within the limit. The caller holds mu.
 func (l *LogWriter) room(n int) bool {
 	if at := len(l.queue) - 1; at >= 0 && cap(l.queue[at])-len(l.queue[at]) >= n {
 		return true
@@ -89,7 +96,8 @@ func (l *LogWriter) room(n int) bool {
 	return true
 }
 
-// Flush waits until all lines that were taken so far have been written or have failed, but no longer than within.
+// Flush waits until all accepted lines have been written or have failed, but no longer
+// than within.
 func (l *LogWriter) Flush(within time.Duration) {
 	l.mu.Lock()
 	if !l.writing {
@@ -109,25 +117,25 @@ func (l *LogWriter) Flush(within time.Duration) {
 	}
 }
 
-// State returns how it fares.
+// State returns the current state.
 func (l *LogWriter) State() LogState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := LogState{Lost: l.lost, Last: l.last}
-	if !l.begun.IsZero() && time.Since(l.begun) > logUnread {
-		s.Unread = l.begun
+	if !l.writeStart.IsZero() && time.Since(l.writeStart) > logUnread {
+		s.Unread = l.writeStart
 	}
 	return s
 }
 
-// work writes until nothing waits.
+// work writes until the queue is empty.
 func (l *LogWriter) work() {
 	<-time.After(logLinger)
 	for {
-		block, untold := l.take()
+		block, unreported := l.take()
 		switch {
-		case untold > 0:
-			l.tell(untold)
+		case unreported > 0:
+			l.report(unreported)
 		case block != nil:
 			l.write(block)
 		default:
@@ -136,14 +144,15 @@ func (l *LogWriter) work() {
 	}
 }
 
-// take returns the block that has waited longest, or how many lost lines are to be told before it: none while writes fail, or while what waits is older
-// than the gap. With neither the goroutine is over.
-func (l *LogWriter) take() (block []byte, untold int64) {
+// take returns the oldest block, or the number of lost lines to report before it. It
+// returns no number while writes fail, or while the queue contains lines older than the
+// gap. If it returns neither, the goroutine ends.
+func (l *LogWriter) take() (block []byte, unreported int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.full = l.full && len(l.queue) > 0
-	if l.untold > 0 && !l.failing && !l.full && l.notice != nil {
-		return nil, l.untold
+	if l.unreported > 0 && !l.failing && !l.full && l.notice != nil {
+		return nil, l.unreported
 	}
 	if len(l.queue) > 0 {
 		block, l.queue = l.queue[0], l.queue[1:]
@@ -157,17 +166,17 @@ func (l *LogWriter) take() (block []byte, untold int64) {
 	return nil, 0
 }
 
-// tell writes that lines were lost.
-func (l *LogWriter) tell(lost int64) {
+// report writes a notice about lost lines.
+func (l *LogWriter) report(lost int64) {
 	_, err := l.put(l.notice(lost))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failing = err != nil; !l.failing {
-		l.untold -= lost
+		l.unreported -= lost
 	}
 }
 
-// write writes a block and counts the lines of it that it could not write.
+// write writes a block and counts the lines that could not be written.
 func (l *LogWriter) write(block []byte) {
 	n, err := l.put(block)
 	l.mu.Lock()
@@ -181,29 +190,31 @@ func (l *LogWriter) write(block []byte) {
 	}
 }
 
-// put writes text, on a line of its own where the last write ended within one, and returns how much of it was written.
+// put writes text and returns how much of it was written. If the last write ended
+// within a line, text begins on a new line.
 func (l *LogWriter) put(text []byte) (n int, err error) {
 	l.mu.Lock()
-	torn := l.torn
-	l.begun = time.Now()
+	midLine := l.midLine
+	l.writeStart = time.Now()
 	l.mu.Unlock()
-	if torn {
+	if midLine {
 		_, err = l.w.Write([]byte{'\n'})
 	}
 	if err == nil {
 		n, err = l.w.Write(text)
-		torn = err != nil && n > 0 && text[n-1] != '\n'
+		midLine = err != nil && n > 0 && text[n-1] != '\n'
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.begun, l.torn = time.Time{}, torn
+	l.writeStart, l.midLine = time.Time{}, midLine
 	return n, err
 }
 
-// lose counts lines that are never written, the last one also where it ends in no line feed. The caller holds mu.
+// lose counts lines that are never written. The last line counts even without a line
+// feed. The caller holds mu.
 func (l *LogWriter) lose(lines []byte) {
 	n := int64(bytes.Count(bytes.TrimSuffix(lines, []byte{'\n'}), []byte{'\n'}) + 1)
 	l.lost += n
-	l.untold += n
+	l.unreported += n
 	l.last = time.Now()
 }

@@ -12,8 +12,8 @@ import (
 	"osgate/telemetry"
 )
 
-// BenchmarkAccessLogTo is what an exchange pays for its line: written by itself, as before there was a queue, and through a [telemetry.LogWriter]. The time
-// is until all is written.
+// BenchmarkAccessLogTo measures the cost of an exchange's line: with a direct write,
+// and with a [telemetry.LogWriter]. The time ends when all lines are written.
 func BenchmarkAccessLogTo(b *testing.B) {
 	for _, place := range []string{"null", "file", "pipe"} {
 		for _, queued := range []bool{false, true} {

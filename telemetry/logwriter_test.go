@@ -15,15 +15,15 @@ import (
 	"osgate/telemetry"
 )
 
-// gated is a writer that blocks, as a full pipe does, until open is closed.
-type gated struct {
+// blockedWriter is a writer that blocks, as a full pipe does, until open is closed.
+type blockedWriter struct {
 	open chan struct{}
 	lockedBuffer
 }
 
-func newGated() *gated { return &gated{open: make(chan struct{})} }
+func newBlockedWriter() *blockedWriter { return &blockedWriter{open: make(chan struct{})} }
 
-func (g *gated) Write(p []byte) (int, error) {
+func (g *blockedWriter) Write(p []byte) (int, error) {
 	<-g.open
 	return g.lockedBuffer.Write(p)
 }
@@ -40,7 +40,7 @@ func (b *lockedBuffer) lines() []string {
 
 func lostNotice(lost int64) []byte { return fmt.Appendf(nil, "%d lost\n", lost) }
 
-// numbered returns the i-th line, of about the length of an exchange's.
+// numbered returns the i-th line, about as long as the line of an exchange.
 func numbered(i int) string { return fmt.Sprintf("%06d %s", i, strings.Repeat("x", 600)) }
 
 func writeNumbered(t *testing.T, l *telemetry.LogWriter, from, to int) {
@@ -52,10 +52,11 @@ func writeNumbered(t *testing.T, l *telemetry.LogWriter, from, to int) {
 	}
 }
 
-// TestALogThatIsNotReadHoldsUpNobody: what finds room is kept for when it is read again, one line says what is missing, and then the log goes on.
+// Lines that fit into the queue are written when the log is read again, one line
+// reports the lost ones, and then the log continues.
 func TestALogThatIsNotReadHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newGated()
+		w := newBlockedWriter()
 		l, began := telemetry.NewLogWriter(w, lostNotice), time.Now()
 		writeNumbered(t, l, 0, 20_000)
 		<-time.After(time.Second)
@@ -91,10 +92,10 @@ func TestALogThatIsNotReadHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// TestWaitingForAReaderEndsWithTheTimeForIt, because the end of a process waits so.
+// The end of a process waits in this way.
 func TestWaitingForAReaderEndsWithTheTimeForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newGated()
+		w := newBlockedWriter()
 		l, began := telemetry.NewLogWriter(w, nil), time.Now()
 		l.Flush(time.Minute)
 		if took := time.Since(began); took != 0 {
@@ -103,7 +104,7 @@ func TestWaitingForAReaderEndsWithTheTimeForIt(t *testing.T) {
 		writeNumbered(t, l, 0, 1)
 		l.Flush(2 * time.Second)
 		if took := time.Since(began); took != 2*time.Second {
-			t.Errorf("with nobody who reads it took %v, want 2 s", took)
+			t.Errorf("without a reader it took %v, want 2 s", took)
 		}
 		time.AfterFunc(time.Second, func() { close(w.open) })
 		var all sync.WaitGroup
@@ -117,19 +118,19 @@ func TestWaitingForAReaderEndsWithTheTimeForIt(t *testing.T) {
 	})
 }
 
-// slow is a writer that takes its time and keeps what each write was.
-type slow struct{ writes []string }
+// slowWriter is a slow writer that keeps the text of each write.
+type slowWriter struct{ writes []string }
 
-func (s *slow) Write(p []byte) (int, error) {
+func (s *slowWriter) Write(p []byte) (int, error) {
 	<-time.After(time.Millisecond)
 	s.writes = append(s.writes, string(p))
 	return len(p), nil
 }
 
-// TestABurstIsWrittenWholeAndInOrder, as many lines at a time as stay whole in a pipe that others write to.
+// Each write has as many lines as a pipe with several writers keeps whole.
 func TestABurstIsWrittenWholeAndInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w slow
+		var w slowWriter
 		l := telemetry.NewLogWriter(&w, lostNotice)
 		long := strings.Repeat("y", 10_000)
 		writeNumbered(t, l, 0, 3000)
@@ -157,14 +158,14 @@ func TestABurstIsWrittenWholeAndInOrder(t *testing.T) {
 	})
 }
 
-// full is a file on a disk with room for so many bytes.
-type full struct {
+// fullDisk is a file on a disk with room for a number of bytes.
+type fullDisk struct {
 	room int
-	cut  int // writes that it took a part of
+	cut  int // number of partial writes
 	lockedBuffer
 }
 
-func (f *full) Write(p []byte) (int, error) {
+func (f *fullDisk) Write(p []byte) (int, error) {
 	n := min(f.room, len(p))
 	f.room -= n
 	_, _ = f.lockedBuffer.Write(p[:n])
@@ -175,10 +176,10 @@ func (f *full) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestLinesThatADiskHasNoRoomForAreCountedAndToldOnceThereIsSome. The line that was cut ends where it was cut.
+// The line that was cut off ends there.
 func TestLinesThatADiskHasNoRoomForAreCountedAndToldOnceThereIsSome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &full{room: 20}
+		w := &fullDisk{room: 20}
 		l := telemetry.NewLogWriter(w, lostNotice)
 		log := func(text string) { _, _ = io.WriteString(l, text); l.Flush(time.Second) }
 		log("one\ntwo\n")
@@ -199,7 +200,7 @@ func TestLinesThatADiskHasNoRoomForAreCountedAndToldOnceThereIsSome(t *testing.T
 	})
 }
 
-// TestALineThatIsLargerThanTheQueueIsLostAlone: it does not keep out the others.
+// Other lines are not lost.
 func TestALineThatIsLargerThanTheQueueIsLostAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w lockedBuffer
@@ -213,13 +214,14 @@ func TestALineThatIsLargerThanTheQueueIsLostAlone(t *testing.T) {
 	})
 }
 
-// FuzzEveryLineIsWrittenOrCounted: whatever a writer does, the lines that came out are those that went in, in order, and the others are counted.
+// For any behavior of the writer, the written lines are in order and the rest is
+// counted.
 func FuzzEveryLineIsWrittenOrCounted(f *testing.F) {
 	f.Add([]byte{1, 200, 0, 3, 0, 9, 255}, uint16(300))
 	f.Add([]byte{0, 0, 0, 50, 1, 1}, uint16(0))
 	f.Fuzz(func(t *testing.T, script []byte, room uint16) {
 		synctest.Test(t, func(t *testing.T) {
-			w := &full{room: int(room)}
+			w := &fullDisk{room: int(room)}
 			l := telemetry.NewLogWriter(w, lostNotice)
 			var logged []string
 			for i, step := range script {
@@ -238,14 +240,14 @@ func FuzzEveryLineIsWrittenOrCounted(f *testing.F) {
 			}
 			l.Flush(time.Second)
 			all, whole := len(logged), 0
-			for _, line := range w.lines() { // what is none of the lines is a notice, or the beginning of one
+			for _, line := range w.lines() { // a text that is not in logged is a notice or a part of a line
 				if i := slices.Index(logged, line); i >= 0 {
 					logged = logged[i+1:]
 					whole++
 				}
 			}
 			lost := int(l.State().Lost)
-			if least := all - lost; whole < least || whole > least+w.cut { // one that lacks but its line feed is counted
+			if least := all - lost; whole < least || whole > least+w.cut { // a line that lacks only its line feed is counted
 				t.Fatalf("%d lines of %d were written in order, and %d counted as lost", whole, all, lost)
 			}
 		})

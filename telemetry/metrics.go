@@ -16,26 +16,31 @@ import (
 	"osgate/record"
 )
 
-// Options set up [Metrics]. The zero Options work.
+// Options configures [Metrics]. The zero Options work.
 type Options struct {
-	Version  string // of the program, told as service.version; empty: not told
-	Instance string // of this process, told as service.instance.id and with host.name, see [Exports.Instance]; empty: neither is told
-	TLS      bool   // clients speak https to the gateway
+	Version  string // of the program, for service.version; empty: not shown
+	Instance string // of this process, for service.instance.id, see [Exports.Instance]; empty: it and host.name are not shown
+	TLS      bool   // clients use https
 	Gauges   Gauges
 
-	Readers []sdk.Reader // see the same metrics as Prometheus does, see [Exports]; shut down with [Metrics]
+	Readers []sdk.Reader // further readers of the metrics, see [Exports]; shut down with [Metrics]
 	Sources Sources
 
-	// Ready reports whether Gauges and Sources can be read: what pushes metrics may begin before there is what they tell of. Nil: from the start.
+	// Ready reports whether Gauges and Sources can be read. A push of metrics may begin
+	// before their values exist. Nil: they can be read from the start.
 	Ready func() bool
 
-	// Server returns the host and port that exchanges of a surface, plane and region are sent to, for http.client.request.duration. It is called
-	// once for each label set. Nil, or an empty host: not told; plane and region are in any case.
+	// Server returns the host and port to which exchanges of a surface, plane and
+	// region are sent, for http.client.request.duration. It is called once for each
+	// label set. If it is nil or returns an empty host, host and port are not shown;
+	// plane and region always are.
 	Server func(surface record.Surface, plane, region string) (host string, port int)
 }
 
-// Metrics is a [record.Keeper] that counts and times exchanges by OpenTelemetry's metrics SDK, and shows the sums in Prometheus's form. The
-// instruments are described in docs/operations.md. It has a registry and a provider of its own; nothing is global. Safe for concurrent use.
+// Metrics is a [record.Keeper] that counts and times exchanges with OpenTelemetry's
+// metrics SDK, and shows the sums in Prometheus's format. docs/operations.md describes
+// the instruments. It has its own registry and provider and sets no global state. It is
+// safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 	provider *sdk.MeterProvider
@@ -45,8 +50,9 @@ type Metrics struct {
 	rows
 }
 
-// NewMetrics returns Metrics that know of no exchange yet. OpenTelemetry's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES add to what is told
-// of this process (the metric target_info). An error says which instrument or attribute is at fault.
+// NewMetrics returns Metrics without exchanges. OTEL_SERVICE_NAME and
+// OTEL_RESOURCE_ATTRIBUTES add attributes of this process (the metric target_info). An
+// error names the instrument or attribute that caused it.
 func NewMetrics(ctx context.Context, o Options) (*Metrics, error) {
 	about, err := describe(ctx, o.Version, o.Instance)
 	if err != nil {
@@ -64,12 +70,12 @@ func NewMetrics(ctx context.Context, o Options) (*Metrics, error) {
 	reader, err := exporter.New(
 		exporter.WithRegisterer(m.registry),
 		exporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
-		exporter.WithoutScopeInfo(), // there is one scope
+		exporter.WithoutScopeInfo(), // there is only one scope
 	)
 	if err != nil {
 		return nil, fmt.Errorf("making the Prometheus exporter: %w", err)
 	}
-	provider := []sdk.Option{sdk.WithReader(reader), sdk.WithResource(about), sdk.WithCardinalityLimit(0)} // table bounds label sets
+	provider := []sdk.Option{sdk.WithReader(reader), sdk.WithResource(about), sdk.WithCardinalityLimit(0)} // table limits the label sets
 	for _, further := range o.Readers {
 		provider = append(provider, sdk.WithReader(further))
 	}
@@ -83,15 +89,18 @@ func NewMetrics(ctx context.Context, o Options) (*Metrics, error) {
 	return m, nil
 }
 
-// maxScrapes bounds how many scrapes are answered at a time; those beyond it get 503.
+// maxScrapes is the maximum number of concurrent scrapes; further ones are answered
+// 503.
 const maxScrapes = 4
 
-// Handler returns the handler of /metrics: Prometheus's text format, or OpenMetrics where that is asked for.
+// Handler returns the handler of /metrics: Prometheus's text format, or OpenMetrics if
+// the request accepts it.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, EnableOpenMetrics: true})
 }
 
-// Shutdown ends the provider: what readers still hold is sent, within ctx. Metrics keeps accepting exchanges, and forgets them.
+// Shutdown stops the provider. Readers send their remaining data before ctx ends.
+// Metrics still accepts exchanges afterwards, and ignores them.
 func (m *Metrics) Shutdown(ctx context.Context) error {
 	if err := m.provider.Shutdown(ctx); err != nil && !errors.Is(err, sdk.ErrReaderShutdown) {
 		return fmt.Errorf("shutting down metrics: %w", err)

@@ -23,7 +23,7 @@ func newMetrics(tb testing.TB, o telemetry.Options) *telemetry.Metrics {
 	return m
 }
 
-// scrape returns what Prometheus reads.
+// scrape returns the page that Prometheus reads.
 func scrape(tb testing.TB, m *telemetry.Metrics) string {
 	tb.Helper()
 	w := httptest.NewRecorder()
@@ -34,7 +34,7 @@ func scrape(tb testing.TB, m *telemetry.Metrics) string {
 	return w.Body.String()
 }
 
-// series returns the lines of a scrape that are not comments and not the Go runtime's.
+// series returns the lines of a scrape, without comments and metrics of the Go runtime.
 func series(page string) []string {
 	var lines []string
 	for line := range strings.Lines(page) {
@@ -45,7 +45,7 @@ func series(page string) []string {
 	return lines
 }
 
-// getKey is an exchange as the proxy records a GET of a key that upstream answered.
+// getKey returns the exchange of a GET of a key that upstream answered.
 func getKey() *record.Exchange {
 	return &record.Exchange{
 		ID: "request-1", Start: time.Now(), Duration: 40 * time.Millisecond,
@@ -57,14 +57,15 @@ func getKey() *record.Exchange {
 	}
 }
 
-// telling is an exchange like that of [getKey] but for what change changes, and series that it is told in.
-type telling struct {
+// seriesCase is a change to the exchange of [getKey], and the series that the changed
+// exchange has.
+type seriesCase struct {
 	change func(x *record.Exchange)
 	want   []string
 }
 
-// checkTold checks that each exchange is told in its series.
-func checkTold(t *testing.T, rows map[string]telling) {
+// checkSeries checks that each exchange has its series.
+func checkSeries(t *testing.T, rows map[string]seriesCase) {
 	t.Helper()
 	for name, tt := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +84,7 @@ func checkTold(t *testing.T, rows map[string]telling) {
 }
 
 func TestExchangeIsToldInSeries(t *testing.T) {
-	checkTold(t, map[string]telling{
+	checkSeries(t, map[string]seriesCase{
 		"sent again twice": {func(x *record.Exchange) { x.UpstreamResent = 2 }, []string{
 			`osgate_upstream_closed_connections_total{osgate_upstream_closed_outcome="resent"} 2`,
 			`osgate_upstream_closed_connections_total{osgate_upstream_closed_outcome="failed"} 0`,
@@ -128,7 +129,7 @@ func TestExchangeIsToldInSeries(t *testing.T) {
 }
 
 func TestQuotaIsToldInSeries(t *testing.T) {
-	checkTold(t, map[string]telling{
+	checkSeries(t, map[string]seriesCase{
 		"over quota after waiting": {func(x *record.Exchange) {
 			x.Status, x.Code, x.Waited, x.UpstreamAttempts = 429, "over-quota", time.Second, 0
 		}, []string{
@@ -136,7 +137,7 @@ func TestQuotaIsToldInSeries(t *testing.T) {
 			`osgate_quota_decisions_total{osgate_quota_decision="refused",osgate_quota_degraded="false"} 1`,
 			`osgate_quota_wait_seconds_sum 1`,
 		}},
-		"waited, Redis away": {func(x *record.Exchange) { x.Waited, x.Degraded = 100*time.Millisecond, true }, []string{
+		"waited, without Redis": {func(x *record.Exchange) { x.Waited, x.Degraded = 100*time.Millisecond, true }, []string{
 			`osgate_quota_decisions_total{osgate_quota_decision="waited",osgate_quota_degraded="true"} 1`,
 			`osgate_quota_wait_seconds_sum 0.1`,
 		}},
@@ -144,7 +145,7 @@ func TestQuotaIsToldInSeries(t *testing.T) {
 }
 
 func TestFailureIsToldInSeries(t *testing.T) {
-	checkTold(t, map[string]telling{
+	checkSeries(t, map[string]seriesCase{
 		"upstream unreachable after three tries": {func(x *record.Exchange) {
 			x.Status, x.Code, x.UpstreamStatus, x.UpstreamAttempts = 502, "upstream-unreachable", 0, 3
 			x.Attempts = []record.Attempt{{Status: 429, Duration: time.Second}, {Error: "timeout", Duration: 2 * time.Second}, {Error: "connection_refused"}}
@@ -190,12 +191,12 @@ func TestQuotaIsNotCountedWhereItWasNotAsked(t *testing.T) {
 
 func TestGaugesShowWhatTheirFunctionsSay(t *testing.T) {
 	m := newMetrics(t, telemetry.Options{Gauges: telemetry.Gauges{
-		ExchangesUnderWay: func(tell func(string, int64)) { tell("GET", 7); tell("PUT", 0); tell("", 1) },
+		ExchangesUnderWay: func(report func(string, int64)) { report("GET", 7); report("PUT", 0); report("", 1) },
 		CacheBytes:        func() int64 { return 4096 },
 		CacheEntries:      func() int64 { return 3 },
 		RedisUp:           func() bool { return true },
-		CacheEvents:       func(tell func(string, int64)) { tell("fill", 5); tell("eviction", 0) },
-		CacheLeases:       func(tell func(string, int64)) { tell("under_way", 2); tell("kept", 6) },
+		CacheEvents:       func(report func(string, int64)) { report("fill", 5); report("eviction", 0) },
+		CacheLeases:       func(report func(string, int64)) { report("under_way", 2); report("kept", 6) },
 	}})
 	page := scrape(t, m)
 	for _, want := range []string{
@@ -250,7 +251,7 @@ func TestGaugesThatNobodyKeepsAreNotShown(t *testing.T) {
 	page := scrape(t, newMetrics(t, telemetry.Options{}))
 	for _, name := range []string{"active_requests", "osgate_cache_size", "osgate_cache_entries", "osgate_redis_up", "osgate_cache_events"} {
 		if strings.Contains(page, name) {
-			t.Errorf("%s is shown though nobody says what it is", name)
+			t.Errorf("%s is shown without a function", name)
 		}
 	}
 }

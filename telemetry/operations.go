@@ -11,14 +11,15 @@ import (
 	"osgate/record"
 )
 
-// operation is a row of all that is counted by operation alone, so that an exchange finds it once.
+// operation is the row of all counts by operation alone, so that an exchange needs one
+// lookup.
 type operation struct {
 	received, transmitted      tally // bytes of bodies
-	clientUnits, upstreamUnits tally // what clients were answered, what Object Store was asked
+	clientUnits, upstreamUnits tally // answered to clients, and by Object Store
 	saved, savedUnits          tally // by the cache
 }
 
-// tally is one number of a row, with its labels.
+// tally is one count of a row, with its labels.
 type tally struct {
 	n      atomic.Int64
 	labels []metric.ObserveOption
@@ -53,7 +54,7 @@ func (op *operation) keep(x *record.Exchange) {
 	}
 }
 
-// observe tells o every number.
+// observe reports every count to o.
 func (op *operation) observe(o metric.Observer, in instruments) {
 	op.received.observe(o, in.bodies)
 	op.transmitted.observe(o, in.bodies)
@@ -69,7 +70,7 @@ func (t *tally) add(n int64) {
 	}
 }
 
-// observe tells o the number, if there was anything to count.
+// observe reports the count to o unless it is zero.
 func (t *tally) observe(o metric.Observer, counter metric.Int64Observable) {
 	if n := t.n.Load(); n != 0 {
 		o.ObserveInt64(counter, n, t.labels...)

@@ -6,19 +6,20 @@ import (
 	"osgate/record"
 )
 
-// Outcome is how an exchange ended, the first division of everything that is counted here. Each exchange has exactly one.
+// Outcome is how an exchange ended. Counts in this package are divided by it first.
+// Each exchange has exactly one.
 type Outcome uint8
 
 // The outcomes.
 const (
 	OutcomeHit                 Outcome = iota // answered from the cache
-	OutcomeUpstreamOK                         // upstream answered with less than 400
+	OutcomeUpstreamOK                         // upstream answered with a status below 400
 	OutcomeUpstreamClientError                // upstream answered 4xx, its own 429 included
-	OutcomeUpstreamError                      // upstream answered 5xx, broke off, was late or could not be reached
-	OutcomeRefused                            // we answered with a code of ours, without upstream having failed
-	OutcomeLocal                              // we answered without cache and upstream: statistics
-	OutcomeClientLeft                         // the client went away before it had its answer
-	outcomes                                  // how many there are
+	OutcomeUpstreamError                      // upstream answered 5xx, broke off, timed out or was unreachable
+	OutcomeRefused                            // the gateway answered with a problem, and upstream had not failed
+	OutcomeLocal                              // the gateway answered without cache and upstream: statistics
+	OutcomeClientLeft                         // the client left before it received its answer
+	outcomes                                  // the number of outcomes
 )
 
 // Outcomes returns all outcomes in the order of their declaration.
@@ -30,7 +31,8 @@ func Outcomes() []Outcome {
 	return all
 }
 
-// String returns the outcome as metrics and the operator's page write it: "hit", "upstream_ok", …
+// String returns the outcome as in metrics and on the operator's page: "hit",
+// "upstream_ok", …
 func (o Outcome) String() string {
 	return [outcomes]string{"hit", "upstream_ok", "upstream_client_error", "upstream_error", "refused", "local", "client_left"}[o]
 }
@@ -38,7 +40,8 @@ func (o Outcome) String() string {
 // MarshalText returns [Outcome.String]; it never fails.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// The codes of the gateway's answers that count as something else than a refusal, and those that are the client quota's and policy's.
+// Problem codes that do not count as a refusal, and those of the client quota and of
+// policy.
 const (
 	codeUpstreamUnreachable = "upstream-unreachable"
 	codeUpstreamTimeout     = "upstream-timeout"
@@ -46,7 +49,7 @@ const (
 	codeDenied              = "denied"
 )
 
-// statusLeft is recorded, never sent, where the client went away.
+// statusLeft is recorded if the client left. It is never sent.
 const statusLeft = 499
 
 // OutcomeOf returns the outcome of x.
@@ -68,17 +71,20 @@ func OutcomeOf(x *record.Exchange) Outcome {
 	return OutcomeUpstreamOK
 }
 
-// upstreamTrouble reports whether upstream failed x, though the client may have got what is stale in its place.
-func upstreamTrouble(x *record.Exchange) bool {
+// upstreamProblem reports whether upstream failed x, even if the client received a
+// stale answer instead.
+func upstreamProblem(x *record.Exchange) bool {
 	return x.UpstreamStatus >= http.StatusInternalServerError || upstreamFailed(x) || x.Hit && x.UpstreamError != ""
 }
 
-// upstreamFailed reports whether x was sent upstream and did not get a whole answer below 500. One that was answered from the cache all the same is a
-// hit; what upstream said to it is in osgate_upstream_requests_total. A code of upstream's that was given without asking
-// (only-if-cached on an empty cache is answered 504) is a refusal like any other.
+// upstreamFailed reports whether x was sent upstream and received no complete answer
+// below 500. An exchange that the cache answered anyway is a hit;
+// osgate_upstream_requests_total has upstream's answer. An answer with a code of
+// upstream's that was given without a request (only-if-cached without an entry is
+// answered 504) is an ordinary refusal.
 func upstreamFailed(x *record.Exchange) bool {
 	if x.Hit {
-		return x.Status >= http.StatusInternalServerError // another request's fetch, which failed
+		return x.Status >= http.StatusInternalServerError // the fetch of another request, which failed
 	}
 	return x.UpstreamAttempts > 0 && (x.UpstreamStatus >= http.StatusInternalServerError || x.Aborted ||
 		x.Code == codeUpstreamUnreachable || x.Code == codeUpstreamTimeout)

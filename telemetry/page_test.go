@@ -23,8 +23,8 @@ func script(t *testing.T, name string) string {
 	return string(source)
 }
 
-// busy is a board on which everything has happened that it can tell of.
-func busy() *telemetry.Board {
+// busyBoard returns a board in which every field has a value.
+func busyBoard() *telemetry.Board {
 	zero, up := func() int64 { return 0 }, func() bool { return true }
 	b := telemetry.NewBoard(telemetry.Gauges{ExchangesUnderWay: func(func(string, int64)) {}, CacheBytes: zero, CacheEntries: zero, RedisUp: up})
 	over := getKey()
@@ -37,10 +37,11 @@ func busy() *telemetry.Board {
 	return b
 }
 
-// The operator's page and the board agree only by the names in JSON: what the page reads of the traffic, the board writes.
+// The operator's page and the board agree only by the names in JSON: the board writes
+// every name that the page reads.
 func TestPageReadsWhatTheBoardWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := busy()
+		b := busyBoard()
 		pass(5 * time.Second)
 		for _, tt := range []struct {
 			module, variables string

@@ -25,23 +25,23 @@ func TestClientsShowWhatRemainsOfTheirQuota(t *testing.T) {
 	guess.Status, guess.Code, guess.Charged = 429, "over-quota", false
 	free := charged("free", 0)
 	free.Charged = false
-	standing := func(remaining int, over bool) telemetry.Standing {
-		return telemetry.Standing{Quota: 10, Period: 4, Burst: 15, Remaining: &remaining, Over: over}
+	quota := func(remaining int, over bool) telemetry.QuotaState {
+		return telemetry.QuotaState{Quota: 10, Period: 4, Burst: 15, Remaining: &remaining, Over: over}
 	}
 	for name, tt := range map[string]struct {
 		keep []*record.Exchange
 		wait time.Duration
-		want telemetry.Standing
+		want telemetry.QuotaState
 	}{
-		"as last charged":                              {[]*record.Exchange{charged("c", 9), charged("c", 7)}, time.Second, standing(7, false)},
-		"nothing left":                                 {[]*record.Exchange{charged("c", 0)}, 3999 * time.Millisecond, standing(0, false)},
-		"full after a period":                          {[]*record.Exchange{charged("c", 0)}, 4 * time.Second, standing(15, false)},
-		"refused":                                      {[]*record.Exchange{refusal}, time.Second, standing(0, true)},
-		"refused ten seconds ago":                      {[]*record.Exchange{refusal}, 10 * time.Second, standing(15, false)},
-		"refused nine seconds ago":                     {[]*record.Exchange{refusal}, 9 * time.Second, standing(15, true)},
-		"not charged leaves what was":                  {[]*record.Exchange{charged("free", 3), free}, time.Second, standing(3, false)},
-		"no quota asked":                               {[]*record.Exchange{free}, time.Second, telemetry.Standing{}},
-		"an address that guesses is no client's quota": {[]*record.Exchange{guess}, time.Second, telemetry.Standing{}},
+		"as last charged":                              {[]*record.Exchange{charged("c", 9), charged("c", 7)}, time.Second, quota(7, false)},
+		"nothing left":                                 {[]*record.Exchange{charged("c", 0)}, 3999 * time.Millisecond, quota(0, false)},
+		"full after a period":                          {[]*record.Exchange{charged("c", 0)}, 4 * time.Second, quota(15, false)},
+		"refused":                                      {[]*record.Exchange{refusal}, time.Second, quota(0, true)},
+		"refused ten seconds ago":                      {[]*record.Exchange{refusal}, 10 * time.Second, quota(15, false)},
+		"refused nine seconds ago":                     {[]*record.Exchange{refusal}, 9 * time.Second, quota(15, true)},
+		"not charged leaves what was":                  {[]*record.Exchange{charged("free", 3), free}, time.Second, quota(3, false)},
+		"no quota asked":                               {[]*record.Exchange{free}, time.Second, telemetry.QuotaState{}},
+		"an address that guesses is no client's quota": {[]*record.Exchange{guess}, time.Second, telemetry.QuotaState{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestClientsShowWhatRemainsOfTheirQuota(t *testing.T) {
 				if len(clients) != 1 {
 					t.Fatalf("clients %+v", clients)
 				}
-				if diff := cmp.Diff(tt.want, clients[0].Standing); diff != "" {
+				if diff := cmp.Diff(tt.want, clients[0].QuotaState); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
 			})
@@ -67,9 +67,9 @@ func TestHitsAreSavedAndForwardsAreUnits(t *testing.T) {
 		b := telemetry.NewBoard(telemetry.Gauges{})
 		large, big := hit(), getKey()
 		large.ResponseBytes, big.RequestBytes = 250_000, 100_001
-		refreshed := hit() // a 304 to the client, behind whose back the value was fetched anew
+		refreshed := hit() // a 304 to the client, with a fetch of the value in the background
 		refreshed.Status, refreshed.UpstreamAttempts, refreshed.UpstreamStatus, refreshed.UpstreamBytes = 304, 1, 200, 1_000_000
-		missing := hit() // a 404 that the cache holds: a request less, and nothing billed
+		missing := hit() // a cached 404: it saves a request and no units
 		missing.Status = 404
 		stale := hit()
 		stale.UpstreamAttempts, stale.UpstreamStatus = 1, 503
@@ -155,8 +155,8 @@ func TestRegionsTellHowTheyDo(t *testing.T) {
 		keep("eu-west-1", unreachable)
 		pass(time.Second)
 		keep("eu-west-1", stale)
-		keep("us-east-1", func(x *record.Exchange) { x.Status = 499 })         // who knows
-		keep("us-east-1", func(x *record.Exchange) { x.UpstreamAttempts = 0 }) // was not asked
+		keep("us-east-1", func(x *record.Exchange) { x.Status = 499 })         // the result is unknown
+		keep("us-east-1", func(x *record.Exchange) { x.UpstreamAttempts = 0 }) // no request was sent
 		keep("", well)                                                         // Access Management
 		got := b.Snapshot(time.Now()).Regions
 		for i := range got {
@@ -217,7 +217,7 @@ func TestARegionIsFailingThoughWhatIsStaleStandsIn(t *testing.T) {
 			found = found || strings.HasPrefix(line, "http_client_request_duration_seconds_count{") && strings.Contains(line, `error_type="timeout"`)
 		}
 		if !found {
-			t.Error("the duration of what timed out has no error_type")
+			t.Error("the duration of a timeout has no error_type")
 		}
 	})
 }

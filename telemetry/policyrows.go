@@ -9,25 +9,26 @@ import (
 	"osgate/record"
 )
 
-// maxRuleNames bounds the policy rules that are told apart in metrics; those beyond it are counted under otherRules. Their ids are the operator's own
-// words, so that no closed list bounds them.
+// maxRuleNames is the maximum number of policy rules that metrics distinguish; further
+// ones count as otherRules. Operators choose the ids of rules, so they are not from a
+// closed list.
 const maxRuleNames = 200
 
-// verdict is what a policy rule made of an exchange.
+// verdict is the result of a policy rule for an exchange.
 type verdict uint8
 
 const (
 	ruleAllowed verdict = iota
 	ruleDenied
-	ruleShadow // it would have denied, had it not been in shadow mode
+	ruleShadow // in shadow mode; otherwise it would have denied
 	ruleFailed // its evaluation failed
 	verdicts
 )
 
-// ruleRow counts what one rule decided.
+// ruleRow counts the verdicts of one rule.
 type ruleRow [verdicts]tally
 
-// policyRows count by policy rule.
+// policyRows contains the counts of each policy rule.
 type policyRows struct{ *table[string, ruleRow] }
 
 func newPolicyRows() policyRows {
@@ -51,10 +52,11 @@ func ruleLabels(rule string) []attribute.KeyValue {
 	return l
 }
 
-// keep counts what the policy said of x, if it was asked and has rules. What is denied without a rule is no member's business: statistics.
+// keep counts the decision of the policy on x, if policy has rules. A denial without a
+// rule is a refused read of another organization's statistics.
 func (p policyRows) keep(x *record.Exchange) {
 	switch {
-	case x.Code == codeDenied, x.Denied: // a body that grew over what a rule permits is refused as too large
+	case x.Code == codeDenied, x.Denied: // a body that grows beyond a rule's limit is refused as too large
 		p.count(x.Rule, ruleDenied)
 	case x.Rule != "":
 		p.count(x.Rule, ruleAllowed)
@@ -67,10 +69,11 @@ func (p policyRows) keep(x *record.Exchange) {
 	}
 }
 
-// count counts one decision. Rules that have their first bytes in common, more than anybody writes, are one.
+// count counts one verdict. Rules with the same first bytes, more than rule ids
+// normally have, count as one.
 func (p policyRows) count(rule string, v verdict) { p.row(short(rule), ruleLabels)[v].add(1) }
 
-// observe tells o every number.
+// observe reports every count to o.
 func (p policyRows) observe(o metric.Observer, counter metric.Int64Observable) {
 	p.each(func(row *ruleRow) {
 		for v := range row {

@@ -16,14 +16,16 @@ import (
 	"go.opentelemetry.io/otel/semconv/v1.43.0/processconv"
 )
 
-// processMetrics tells of the Go runtime and this process where metrics are pushed to, under the names of OpenTelemetry's semantic conventions. On /metrics
-// are Prometheus's own, go_* and process_*, in their place. It implements [sdk.Producer]. Safe for concurrent use.
+// processMetrics contains the metrics of the Go runtime and of this process for the
+// collectors to which metrics are pushed, with the names of OpenTelemetry's semantic
+// conventions. /metrics has Prometheus's own instead, go_* and process_*. It implements
+// [sdk.Producer] and is safe for concurrent use.
 type processMetrics struct{ reader *sdk.ManualReader }
 
-// newProcessMetrics returns metrics whose sums are of the temporality that an exporter asks for.
+// newProcessMetrics returns metrics with the temporality that an exporter selects.
 func newProcessMetrics(temporality sdk.TemporalitySelector) (processMetrics, error) {
 	p := processMetrics{sdk.NewManualReader(sdk.WithTemporalitySelector(temporality))}
-	n := naming{meter: sdk.NewMeterProvider(sdk.WithReader(p.reader)).Meter("osgate")}
+	n := instrumentBuilder{meter: sdk.NewMeterProvider(sdk.WithReader(p.reader)).Meter("osgate")}
 	n.observeRuntime()
 	if err := n.observeProcess(); err != nil {
 		return p, err
@@ -31,14 +33,15 @@ func newProcessMetrics(temporality sdk.TemporalitySelector) (processMetrics, err
 	return p, n.err()
 }
 
-// Produce implements [sdk.Producer]. What cannot be read is not told; an error would cost the rest of the push.
+// Produce implements [sdk.Producer]. Values that cannot be read are left out; an error
+// would cancel the rest of the push.
 func (p processMetrics) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
 	var all metricdata.ResourceMetrics
 	_ = p.reader.Collect(ctx, &all)
 	return all.ScopeMetrics, nil
 }
 
-// What the package runtime/metrics is asked for.
+// Names of metrics in the package runtime/metrics.
 const (
 	runtimeTotal       = "/memory/classes/total:bytes"
 	runtimeReleased    = "/memory/classes/heap/released:bytes"
@@ -52,7 +55,7 @@ const (
 	runtimeProcessors  = "/sched/gomaxprocs:threads"
 )
 
-// readRuntime returns what the Go runtime counts.
+// readRuntime returns the metrics of the Go runtime.
 func readRuntime() map[string]int64 {
 	var samples []metrics.Sample
 	for _, name := range []string{
@@ -71,8 +74,9 @@ func readRuntime() map[string]int64 {
 	return values
 }
 
-// observeRuntime shows what the Go runtime counts (Semantic Conventions, "Go Runtime Metrics").
-func (n *naming) observeRuntime() {
+// observeRuntime shows the metrics of the Go runtime (Semantic Conventions, "Go Runtime
+// Metrics").
+func (n *instrumentBuilder) observeRuntime() {
 	var used goconv.MemoryUsed
 	memory := n.upDownCounter(used.Name(), used.Unit(), used.Description())
 	stack, other := metric.WithAttributes(used.AttrMemoryType(goconv.MemoryTypeStack)), metric.WithAttributes(used.AttrMemoryType(goconv.MemoryTypeOther))
@@ -93,7 +97,7 @@ func (n *naming) observeRuntime() {
 		now := readRuntime()
 		o.ObserveInt64(memory, now[runtimeStacks], stack)
 		o.ObserveInt64(memory, now[runtimeTotal]-now[runtimeReleased]-now[runtimeStacks], other)
-		if now[runtimeLimit] != math.MaxInt64 { // there is one
+		if now[runtimeLimit] != math.MaxInt64 { // a limit is set
 			o.ObserveInt64(limit, now[runtimeLimit])
 		}
 		for name, instrument := range plain {
@@ -103,7 +107,7 @@ func (n *naming) observeRuntime() {
 	}, instruments...)
 }
 
-// convention is an instrument as the semantic conventions name it.
+// convention is an instrument of the semantic conventions.
 type convention interface {
 	Name() string
 	Unit() string
@@ -116,9 +120,10 @@ func named[C convention, I any](instrument func(name, unit, description string) 
 	return instrument(c.Name(), c.Unit(), c.Description())
 }
 
-// observeProcess shows what the system says of this process (Semantic Conventions, "OS Process Metrics"), as far as Prometheus's collector can read it
-// here: all of it on Linux.
-func (n *naming) observeProcess() error {
+// observeProcess shows the operating system's metrics of this process (Semantic
+// Conventions, "OS Process Metrics"), as far as Prometheus's collector can read them:
+// all of them on Linux.
+func (n *instrumentBuilder) observeProcess() error {
 	system := prometheus.NewRegistry()
 	if err := system.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})); err != nil {
 		return fmt.Errorf("registering the process's metrics: %w", err)
@@ -128,7 +133,7 @@ func (n *naming) observeProcess() error {
 		"process_virtual_memory_bytes":  named[processconv.MemoryVirtual](n.upDownCounter),
 		"process_open_fds":              named[processconv.UnixFileDescriptorCount](n.upDownCounter),
 		"process_max_fds": n.gauge("osgate.process.file_descriptor.limit", "{file_descriptor}",
-			"File descriptors that this process may have open."),
+			"Maximum number of open file descriptors of this process."),
 	}
 	var took processconv.CPUTime
 	cpu, err := n.meter.Float64ObservableCounter(took.Name(), metric.WithUnit(took.Unit()), metric.WithDescription(took.Description()))
@@ -139,7 +144,7 @@ func (n *naming) observeProcess() error {
 		instruments = append(instruments, instrument)
 	}
 	n.register(func(_ context.Context, o metric.Observer) error {
-		families, _ := system.Gather() // what cannot be read is not told
+		families, _ := system.Gather() // values that cannot be read are left out
 		for _, f := range families {
 			value := f.GetMetric()[0].GetGauge().GetValue()
 			if instrument := plain[f.GetName()]; instrument != nil {

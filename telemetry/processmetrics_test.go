@@ -21,17 +21,19 @@ import (
 	"osgate/telemetry"
 )
 
-// pushed is what one process told a collector: of itself by each signal, and its metrics by name.
+// pushed contains the data that one process sent to a collector: its attributes for
+// each signal, and its metrics by name.
 type pushed struct {
-	resources map[string]map[string]string // by the path that it came to
+	resources map[string]map[string]string // by path of the request
 	metrics   map[string]*metricspb.Metric
 }
 
-// push has a process export something of every signal, with these variables, and returns what came.
+// push exports an item of each signal, with the given variables, and returns the
+// received data.
 func push(t *testing.T, variables map[string]string) (got pushed, page string) {
 	t.Helper()
 	got = pushed{map[string]map[string]string{}, map[string]*metricspb.Metric{}}
-	collector := answeringWhat(t, func(path string, body []byte) {
+	collector := recordingCollector(t, func(path string, body []byte) {
 		var about *resourcepb.Resource
 		switch path {
 		case "/v1/traces":
@@ -56,12 +58,13 @@ func push(t *testing.T, variables map[string]string) (got pushed, page string) {
 	exports, _, _ := sending(t, collector, variables)
 	m := newMetrics(t, telemetry.Options{Readers: exports.Readers(), Instance: exports.Instance()})
 	exports.Logger(slog.New(slog.NewTextHandler(&lockedBuffer{}, nil))).Warn("a line")
-	sendTraces(t, exports, ten)
+	sendTraces(t, exports, keepTen)
 	return got, scrape(t, m)
 }
 
-// answeringWhat starts a collector that shows what it gets, one request at a time.
-func answeringWhat(t *testing.T, show func(path string, body []byte)) (endpoint string) {
+// recordingCollector starts a collector that calls show with each request, one at a
+// time.
+func recordingCollector(t *testing.T, show func(path string, body []byte)) (endpoint string) {
 	t.Helper()
 	turn := make(chan struct{}, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -86,7 +89,7 @@ func unmarshal[M proto.Message](t *testing.T, body []byte, into M) M {
 
 var uuid4 = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
-// TestNoTwoProcessesAreTheSameToACollector: their sums would overwrite each other.
+// The sums of two processes would overwrite each other.
 func TestNoTwoProcessesAreTheSameToACollector(t *testing.T) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -97,16 +100,16 @@ func TestNoTwoProcessesAreTheSameToACollector(t *testing.T) {
 		got, page := push(t, map[string]string{})
 		one := got.resources["/v1/metrics"]["service.instance.id"]
 		if !uuid4.MatchString(one) || seen[one] {
-			t.Errorf("%q is no random UUID of its own", one)
+			t.Errorf("%q is not a unique random UUID", one)
 		}
 		seen[one] = true
 		for _, path := range []string{"/v1/traces", "/v1/metrics", "/v1/logs"} {
 			if about := got.resources[path]; about["service.instance.id"] != one || about["host.name"] != host || about["service.name"] != "osgate" {
-				t.Errorf("%s tells %v, want instance %s of host %s", path, about, one, host)
+				t.Errorf("%s has %v, want instance %s of host %s", path, about, one, host)
 			}
 		}
 		if !strings.Contains(page, `service_instance_id="`+one+`"`) {
-			t.Error("target_info does not tell the instance")
+			t.Error("target_info does not contain the instance")
 		}
 	}
 }
@@ -116,19 +119,19 @@ func TestTheEnvironmentHasTheLastWordOnWhoThisIs(t *testing.T) {
 	got, _ := push(t, map[string]string{})
 	for path, about := range got.resources {
 		if about["service.instance.id"] != "gate-7" || about["host.name"] != "somewhere" {
-			t.Errorf("%s tells %v", path, about)
+			t.Errorf("%s has %v", path, about)
 		}
 	}
 }
 
-// processNames are the metrics of the process and the Go runtime that are pushed.
+// processNames contains the pushed metrics of the process and the Go runtime.
 var processNames = []string{
 	"process.cpu.time", "process.memory.usage", "process.memory.virtual", "process.unix.file_descriptor.count", "process.uptime",
 	"osgate.process.file_descriptor.limit", "go.memory.used", "go.memory.limit", "go.memory.allocated", "go.memory.allocations", "go.memory.gc.goal",
 	"go.memory.gc.cycles", "go.goroutine.count", "go.processor.limit",
 }
 
-// TestWhatIsPushedTellsOfTheProcessAndPrometheusHasItsOwn, each once.
+// Each metric is in one place only.
 func TestWhatIsPushedTellsOfTheProcessAndPrometheusHasItsOwn(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 40))
 	docs, err := os.ReadFile("../docs/operations.md")

@@ -4,5 +4,5 @@ package telemetry
 
 import "time"
 
-// processorTime is not known here.
+// processorTime is not available on this system.
 func processorTime() (user, kernel time.Duration, ok bool) { return 0, 0, false }

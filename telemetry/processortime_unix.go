@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// processorTime returns how long this process has kept processors busy, for itself and in the kernel.
+// processorTime returns the CPU time of this process, in user mode and in the kernel.
 func processorTime() (user, kernel time.Duration, ok bool) {
 	var usage syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {

@@ -10,8 +10,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// pusher sends metrics to one exporter, in the place of the SDK's reader, which works without being told to, prints what goes wrong, and at the end keeps no
-// bound on an export. Safe for concurrent use.
+// pusher sends metrics to one exporter. It replaces the SDK's reader, which cannot be
+// stopped, prints errors, and has no timeout for its last export. It is safe for
+// concurrent use.
 type pusher struct {
 	reader            *sdk.ManualReader
 	exporter          sdk.Exporter
@@ -20,7 +21,8 @@ type pusher struct {
 	end               sync.Once
 }
 
-// newPusher returns a pusher of all that its reader sees, and of the process's metrics.
+// newPusher returns a pusher of the metrics that its reader collects, and of the
+// process's metrics.
 func newPusher(e sdk.Exporter, plan Exporting, l *losses) (*pusher, error) {
 	process, err := newProcessMetrics(e.Temporality)
 	if err != nil {
@@ -44,14 +46,14 @@ func (p *pusher) run(ctx context.Context) {
 	}
 }
 
-// push sends metrics once. What cannot be sent is part of the next sums.
+// push sends metrics once. If this fails, the next sums include the values.
 func (p *pusher) push(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	p.losses.export(ctx, signalMetrics, 0, func(ctx context.Context) error {
 		var all metricdata.ResourceMetrics
 		switch err := p.reader.Collect(ctx, &all); {
-		case errors.Is(err, sdk.ErrReaderNotRegistered), errors.Is(err, sdk.ErrReaderShutdown): // there are no metrics yet, or no more
+		case errors.Is(err, sdk.ErrReaderNotRegistered), errors.Is(err, sdk.ErrReaderShutdown): // the metrics are not registered yet, or shut down
 			return nil
 		case err != nil:
 			return err //nolint:wrapcheck // it is counted
@@ -60,10 +62,10 @@ func (p *pusher) push(ctx context.Context) {
 	})
 }
 
-// close sends metrics for the last time, and ends the exporter.
+// close sends metrics for the last time, and shuts down the exporter.
 func (p *pusher) close(ctx context.Context) {
 	p.end.Do(func() {
 		p.push(ctx)
-		_ = p.exporter.Shutdown(ctx) // there is nothing left to lose
+		_ = p.exporter.Shutdown(ctx) // all metrics were sent or counted as lost
 	})
 }

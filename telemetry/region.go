@@ -9,23 +9,25 @@ import (
 	"osgate/record"
 )
 
-// maxRegions bounds how many regions are counted apart: Object Store has 12, and what is in no list of ours is not sent anywhere.
+// maxRegions is the maximum number of regions that are counted separately. Object Store
+// has 12, and requests go only to known regions.
 const maxRegions = 32
 
-// RegionCount is how a region of Object Store did within the last minute, the five seconds that are running included.
+// RegionCount contains the counts of a region of Object Store in the last minute,
+// including the current interval of five seconds.
 type RegionCount struct {
 	Plane, Region string
-	Requests      int64     // exchanges for which it was asked; those that a client left are not among them
-	Failed        int64     // of those: unreachable, late, cut off or answered 5xx
-	Failing       time.Time // when the first of the failures ended after which nothing succeeded; zero where the last one succeeded
-	Latency       Quantiles // to the answer's first byte
+	Requests      int64     // exchanges sent to it, without those that the client left
+	Failed        int64     // those that were unreachable, timed out, were cut off or were answered 5xx
+	Failing       time.Time // end of the first failure since the last success; zero if the last request succeeded
+	Latency       Quantiles // to the first byte of the answer
 }
 
-// region is what is known of one region.
+// region contains the counts of one region.
 type region struct {
 	plane, name string
 	failing     time.Time
-	spells      spells
+	intervals   intervals
 }
 
 // keepRegion counts x, which was sent upstream, for its region in second n.
@@ -34,17 +36,17 @@ func (b *Board) keepRegion(now time.Time, n int64, x *record.Exchange) {
 	if r == nil {
 		return
 	}
-	failed := upstreamTrouble(x)
+	failed := upstreamProblem(x)
 	switch {
 	case !failed:
 		r.failing = time.Time{}
 	case r.failing.IsZero():
 		r.failing = now
 	}
-	r.spells.at(n/slotSeconds).add(x.UpstreamDuration, failed)
+	r.intervals.at(n/intervalSeconds).add(x.UpstreamDuration, failed)
 }
 
-// region returns what is known of a region, nil where no more fit.
+// region returns the counts of a region, nil if there is no room for another one.
 func (b *Board) region(plane, name string) *region {
 	for _, r := range b.regions {
 		if r.name == name && r.plane == plane {
@@ -59,12 +61,13 @@ func (b *Board) region(plane, name string) *region {
 	return r
 }
 
-// regionRows returns the regions that were asked within the minute before second n, by plane and name.
+// regionRows returns the regions with requests in the minute before second n, sorted by
+// plane and name.
 func (b *Board) regionRows(n int64) []RegionCount {
 	rows := make([]RegionCount, 0, len(b.regions))
 	for _, r := range b.regions {
-		if sum := r.spells.sum(n / slotSeconds); sum.asked > 0 {
-			rows = append(rows, RegionCount{r.plane, r.name, sum.asked, sum.failed, r.failing, quantiles(&sum.took)})
+		if sum := r.intervals.sum(n / intervalSeconds); sum.requests > 0 {
+			rows = append(rows, RegionCount{r.plane, r.name, sum.requests, sum.failed, r.failing, quantiles(&sum.took)})
 		}
 	}
 	slices.SortFunc(rows, func(x, y RegionCount) int {

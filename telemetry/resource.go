@@ -10,8 +10,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// describe returns what is told of this process, of which OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES have the last word. An empty version or
-// instance is not told.
+// describe returns the attributes of this process. OTEL_SERVICE_NAME and
+// OTEL_RESOURCE_ATTRIBUTES take precedence. An empty version or instance is left out.
 func describe(ctx context.Context, version, instance string) (*resource.Resource, error) {
 	about := []resource.Option{resource.WithAttributes(semconv.ServiceName("osgate"))}
 	if version != "" {
@@ -19,18 +19,19 @@ func describe(ctx context.Context, version, instance string) (*resource.Resource
 	}
 	if instance != "" {
 		about = append(about, resource.WithAttributes(semconv.ServiceInstanceID(instance)))
-		if host, err := os.Hostname(); err == nil { // a host without a name has none to tell
+		if host, err := os.Hostname(); err == nil { // without a host name the attribute is left out
 			about = append(about, resource.WithAttributes(semconv.HostName(host)))
 		}
 	}
 	r, err := resource.New(ctx, append(about, resource.WithFromEnv(), resource.WithTelemetrySDK())...)
 	if err != nil {
-		return nil, &ExportError{"OTEL_RESOURCE_ATTRIBUTES", "cannot be read"} // err holds the value
+		return nil, &ExportError{"OTEL_RESOURCE_ATTRIBUTES", "cannot be read"} // err contains the value
 	}
 	return r, nil
 }
 
-// newInstance returns an id that no other process has: a random UUID (RFC 9562, section 5.4), as the semantic conventions ask of service.instance.id.
+// newInstance returns a unique id: a random UUID (RFC 9562, section 5.4), as the
+// semantic conventions recommend for service.instance.id.
 func newInstance() string {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails

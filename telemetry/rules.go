@@ -6,20 +6,21 @@ import (
 	"strings"
 )
 
-// maxRules bounds how many policy rules are counted apart; what does not fit is counted under otherRules.
+// maxRules is the maximum number of policy rules that are counted separately; further
+// ones count as otherRules.
 const (
 	maxRules   = 64
 	otherRules = "other"
 )
 
-// RuleCount is how often something happened with one policy rule.
+// RuleCount is how often an event occurred with one policy rule.
 type RuleCount struct {
 	Rule   string `json:"rule"`
 	Window int64  `json:"window"` // in the last minute
 	Total  int64  `json:"total"`  // since the start
 }
 
-// rules counts by policy rule. It is not safe for concurrent use.
+// rules contains counts by policy rule. It is not safe for concurrent use.
 type rules []*rule
 
 type rule struct {
@@ -37,7 +38,7 @@ func (rs *rules) add(n int64, names []string) {
 	}
 }
 
-// of returns the rule of that name, a new one if there is room.
+// of returns the rule with that name. It adds the rule if there is room.
 func (rs *rules) of(name string) *rule {
 	for _, r := range *rs {
 		if r.name == name || r.name == otherRules && len(*rs) == maxRules {
@@ -51,7 +52,8 @@ func (rs *rules) of(name string) *rule {
 	return (*rs)[len(*rs)-1]
 }
 
-// rows returns all counts as of second n, the largest of the window first; never nil, so that JSON says [].
+// rows returns all counts as of second n, the largest in the window first. It is never
+// nil, so that JSON has [].
 func (rs rules) rows(n int64) []RuleCount {
 	rows := make([]RuleCount, 0, len(rs))
 	for _, r := range rs {

@@ -9,18 +9,21 @@ import (
 	"osgate/record"
 )
 
-// Sampling decides which exchanges are traced before anything is known of them. The zero Sampling traces none.
+// Sampling decides, before an exchange begins, whether it is traced. The zero Sampling
+// traces none.
 type Sampling struct {
-	share       float64 // of those that are ours to decide: 0 none, 1 all
-	parentBased bool    // a caller that is believed decides for its own
-	off         bool    // nothing at all, also not what failed
+	share       float64 // of the exchanges without a parent's decision: 0 none, 1 all
+	parentBased bool    // a trusted caller decides for its exchanges
+	off         bool    // trace nothing, not even failures
 }
 
-// defaultShare of exchanges is traced where nothing is said: what goes wrong is told anyhow.
+// defaultShare is the share of traced exchanges if no share is set. Failures are traced
+// in any case.
 const defaultShare = 0.01
 
-// readSampling reads OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG (OpenTelemetry Environment Variable Specification, "General SDK
-// Configuration"), with a default of its own: parentbased_traceidratio with 1 %.
+// readSampling reads OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG (OpenTelemetry
+// Environment Variable Specification, "General SDK Configuration"). Its default
+// differs: parentbased_traceidratio with 1 %.
 func readSampling(getenv func(string) string) (s Sampling, err error) {
 	name, argument := strings.ToLower(getenv("OTEL_TRACES_SAMPLER")), getenv("OTEL_TRACES_SAMPLER_ARG")
 	ratio := 1.0
@@ -48,13 +51,15 @@ func readSampling(getenv func(string) string) (s Sampling, err error) {
 	return s, nil
 }
 
-// sampled decides on an exchange whose trace is t, begun by a caller if parent is set. Strangers choose their trace ids, so that for them we throw dice of
-// our own; a caller that is believed gets the same answer of all who decide by the id.
+// sampled decides on an exchange with trace t. parent reports whether a caller began
+// the trace. Untrusted callers can choose their trace ids, so their exchanges are
+// sampled at random. For a trusted caller the id decides, so that all services that
+// decide by the id agree.
 func (s Sampling) sampled(t *record.Trace, parent, trusted bool) bool {
 	if parent && trusted && s.parentBased {
 		return t.Sampled
 	}
-	n := rand.Uint64() //nolint:gosec // nobody gains by guessing it
+	n := rand.Uint64() //nolint:gosec // guessing it has no use
 	if parent && trusted {
 		n = binary.BigEndian.Uint64(t.ID[8:])
 	}

@@ -12,7 +12,7 @@ import (
 	"osgate/record"
 )
 
-// Attributes of ours. Those of the semantic conventions are semconv's.
+// Attributes of the gateway. Those of the semantic conventions are in package semconv.
 const (
 	attrOperation = attribute.Key("osv2.operation")
 	attrPlane     = attribute.Key("osv2.plane")
@@ -47,7 +47,8 @@ const (
 	attrShortage       = attribute.Key("osgate.slot.shortage")
 )
 
-// What a row is found by, one type for each metric, and the labels that it stands for. What is empty is no label.
+// Keys of rows, one type for each metric, with the values of its labels. An empty value
+// has no label.
 type (
 	serverKey struct {
 		method, route string
@@ -72,12 +73,12 @@ type (
 	}
 )
 
-// labelList collects what is not empty.
+// labelList is a list of labels. Its methods add only values that are not empty.
 type labelList []attribute.KeyValue
 
 func (l *labelList) text(key attribute.Key, value string) {
 	if value != "" {
-		*l = append(*l, key.String(strings.ToValidUTF8(value, ""))) // what is no text costs the whole batch it is in
+		*l = append(*l, key.String(strings.ToValidUTF8(value, ""))) // invalid UTF-8 would lose the whole batch
 	}
 }
 
@@ -92,7 +93,7 @@ func (l *labelList) place(plane, region string) {
 	l.text(attrRegion, region)
 }
 
-// scheme returns the scheme by which clients come.
+// scheme returns the URL scheme of the clients' requests.
 func (m *Metrics) scheme() attribute.KeyValue {
 	if m.options.TLS {
 		return semconv.URLScheme("https")
@@ -147,7 +148,7 @@ func upstreamLabels(k upstreamKey) []attribute.KeyValue {
 	return l
 }
 
-// decision is what the client quota said.
+// decision is the result of the client quota or the budget.
 type decision uint8
 
 const (
@@ -157,65 +158,67 @@ const (
 	decisions
 )
 
-// rows are all label sets that were met.
+// rows contains all label sets that have occurred.
 type rows struct {
-	server     *table[serverKey, labels]
-	client     *table[clientKey, labels]
-	roundTrips *table[roundTripKey, labels]
-	askings    *table[askingKey, labels]
-	exchange   *table[exchangeKey, count]
-	operations *table[string, operation]
-	lookups    *table[cacheKey, count]
-	asked      *table[upstreamKey, count]
-	policy     policyRows
-	resent     *count               // closed connections whose requests were sent again
-	lost       *count               // and those whose requests failed
-	taken      [decisions][2]*count // second index: 1 where degraded
-	budgeted   [decisions][2]*count // likewise
+	server            *table[serverKey, labels]
+	client            *table[clientKey, labels]
+	roundTrips        *table[roundTripKey, labels]
+	controlPlaneCalls *table[controlPlaneKey, labels]
+	exchange          *table[exchangeKey, count]
+	operations        *table[string, operation]
+	lookups           *table[cacheKey, count]
+	upstreamRequests  *table[upstreamKey, count]
+	policy            policyRows
+	resent            *count               // closed connections whose requests were sent again
+	lost              *count               // closed connections whose requests failed
+	quotaDecisions    [decisions][2]*count // second index: 1 if degraded
+	budgetDecisions   [decisions][2]*count // the same
 }
 
 func newRows() rows {
 	r := rows{
-		server:     newTable[serverKey](maxHistograms, newLabels),
-		client:     newTable[clientKey](maxHistograms, newLabels),
-		roundTrips: newTable[roundTripKey](maxHistograms, newLabels),
-		askings:    newTable[askingKey](maxHistograms, newLabels),
-		exchange:   newTable[exchangeKey](maxSeries, newCount),
-		operations: newTable[string](maxSeries, newOperation),
-		lookups:    newTable[cacheKey](maxSeries, newCount),
-		asked:      newTable[upstreamKey](maxSeries, newCount),
-		policy:     newPolicyRows(),
-		resent:     newCount(attrClosedOutcome.String("resent")),
-		lost:       newCount(attrClosedOutcome.String("failed")),
+		server:            newTable[serverKey](maxHistograms, newLabels),
+		client:            newTable[clientKey](maxHistograms, newLabels),
+		roundTrips:        newTable[roundTripKey](maxHistograms, newLabels),
+		controlPlaneCalls: newTable[controlPlaneKey](maxHistograms, newLabels),
+		exchange:          newTable[exchangeKey](maxSeries, newCount),
+		operations:        newTable[string](maxSeries, newOperation),
+		lookups:           newTable[cacheKey](maxSeries, newCount),
+		upstreamRequests:  newTable[upstreamKey](maxSeries, newCount),
+		policy:            newPolicyRows(),
+		resent:            newCount(attrClosedOutcome.String("resent")),
+		lost:              newCount(attrClosedOutcome.String("failed")),
 	}
 	for d, name := range [decisions]string{"admitted", "waited", "refused"} {
 		for i, degraded := range []bool{false, true} {
-			r.taken[d][i] = newCount(attrDecision.String(name), attrDegraded.Bool(degraded))
-			r.budgeted[d][i] = newCount(attrBudgetDecision.String(name), attrBudgetDegraded.Bool(degraded))
+			r.quotaDecisions[d][i] = newCount(attrDecision.String(name), attrDegraded.Bool(degraded))
+			r.budgetDecisions[d][i] = newCount(attrBudgetDecision.String(name), attrBudgetDegraded.Bool(degraded))
 		}
 	}
 	return r
 }
 
-// observe tells o every count. The decisions of quota and budget are told from the start, zeros too, so that an alert sees the first refusal.
+// observe reports every count to o. The decisions of quota and budget are reported from
+// the start, also zeros, so that an alert detects the first refusal.
 func (r *rows) observe(o metric.Observer, in instruments) {
 	r.exchange.each(func(c *count) { c.observe(o, in.exchanges) })
 	r.operations.each(func(op *operation) { op.observe(o, in) })
 	r.lookups.each(func(c *count) { c.observe(o, in.cache) })
-	r.asked.each(func(c *count) { c.observe(o, in.upstream) })
+	r.upstreamRequests.each(func(c *count) { c.observe(o, in.upstream) })
 	r.policy.observe(o, in.rules)
 	for _, c := range []*count{r.resent, r.lost} {
 		o.ObserveInt64(in.closed, c.n.Load(), c.labels...)
 	}
 	for d := range decisions {
 		for i := range 2 {
-			o.ObserveInt64(in.quota, r.taken[d][i].n.Load(), r.taken[d][i].labels...)
-			o.ObserveInt64(in.budget, r.budgeted[d][i].n.Load(), r.budgeted[d][i].labels...)
+			o.ObserveInt64(in.quota, r.quotaDecisions[d][i].n.Load(), r.quotaDecisions[d][i].labels...)
+			o.ObserveInt64(in.budget, r.budgetDecisions[d][i].n.Load(), r.budgetDecisions[d][i].labels...)
 		}
 	}
 }
 
-// knownMethod returns method if it is one of RFC 9110 or RFC 5789, else "_OTHER" as the semantic conventions ask: a client may send any.
+// knownMethod returns method if it is one of RFC 9110 or RFC 5789, otherwise "_OTHER"
+// as the semantic conventions require, because a client may send any method.
 func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
@@ -225,7 +228,8 @@ func knownMethod(method string) string {
 	return semconv.HTTPRequestMethodOther.Value.AsString()
 }
 
-// failureOf returns error.type of a server's answer: our code or the status where it is 5xx, "" where nothing failed.
+// failureOf returns error.type of the answer to a client: the problem code or the
+// status of a 5xx, "" if there was no failure.
 func failureOf(x *record.Exchange) string {
 	switch {
 	case x.Status == statusLeft:
@@ -240,12 +244,13 @@ func failureOf(x *record.Exchange) string {
 	return strconv.Itoa(x.Status)
 }
 
-// upstreamFailureOf returns error.type of upstream's answer as a client sees it, for whom 4xx is an error too.
+// upstreamFailureOf returns error.type of upstream's answer. For an HTTP client, 4xx is
+// an error too.
 func upstreamFailureOf(x *record.Exchange) string {
 	switch {
 	case x.UpstreamStatus >= http.StatusBadRequest:
 		return strconv.Itoa(x.UpstreamStatus)
-	case x.Hit && x.UpstreamError != "", x.UpstreamStatus > 0 && x.UpstreamError != "": // stale stood in, or it was cut
+	case x.Hit && x.UpstreamError != "", x.UpstreamStatus > 0 && x.UpstreamError != "": // a stale answer was used instead, or the answer was cut off
 		return x.UpstreamError
 	case x.UpstreamStatus == 0 && x.Code != "":
 		return x.Code
@@ -255,7 +260,8 @@ func upstreamFailureOf(x *record.Exchange) string {
 	return ""
 }
 
-// readCache takes result and reason out of what the record says of the cache: "hit; ttl=8", "fwd=miss; stored", "fwd=bypass; detail=off".
+// readCache extracts result and reason from the record's cache field: "hit; ttl=8",
+// "fwd=miss; stored", "fwd=bypass; detail=off".
 func readCache(text string) cacheKey {
 	first, rest, _ := strings.Cut(text, ";")
 	k := cacheKey{result: strings.TrimPrefix(first, "fwd=")}

@@ -4,64 +4,67 @@ import (
 	"time"
 )
 
-// nowSeconds is how many complete seconds "now" is the mean of: fewer flicker, more are late.
+// nowSeconds is the number of complete seconds of which PerSecond is the mean. Fewer
+// seconds make it unsteady, more make it late.
 const nowSeconds = 5
 
-// Snapshot is what a [Board] knew at one instant, in the form that the operator's page reads as JSON.
+// Snapshot is the state of a [Board] at one instant, in the JSON form that the
+// operator's page reads.
 type Snapshot struct {
 	Time  time.Time `json:"time"`
-	Start time.Time `json:"start"` // since when totals are counted
+	Start time.Time `json:"start"` // when the totals began
 
-	// WindowSeconds is how many complete seconds "window" covers: 60, or fewer after a start. The second that is running is in the totals alone.
+	// WindowSeconds is the number of complete seconds in "window": 60, or fewer after a
+	// start. The current second is only in the totals.
 	WindowSeconds int64 `json:"windowSeconds"`
 
 	Outcomes  []OutcomeCount `json:"outcomes"` // all of them, in a fixed order
-	Codes     []CodeCount    `json:"codes"`    // our problem codes that were answered since the start, in the order in which they first were
+	Codes     []CodeCount    `json:"codes"`    // problem codes since the start, in the order of their first occurrence
 	Latencies Latencies      `json:"latencies"`
-	Lookups   Count          `json:"lookups"`  // cacheable reads, of which outcome "hit" was answered from the cache
+	Lookups   Count          `json:"lookups"`  // cacheable reads; those with outcome "hit" were answered from the cache
 	Upstream  Count          `json:"upstream"` // requests sent upstream
 	Received  Count          `json:"received"` // bytes of bodies from clients
 	Sent      Count          `json:"sent"`     // bytes of bodies to clients
 	Saved     Saved          `json:"saved"`
 
-	UpstreamUnits Count `json:"upstreamUnits"` // billing units that Object Store was asked for, as [record.Exchange.BilledUnits] estimates them
+	UpstreamUnits Count `json:"upstreamUnits"` // billing units of Object Store, see [record.Exchange.BilledUnits]
 
-	Clients  []ClientCount `json:"clients"` // at most 50, those with most requests in the window first
-	Stores   []StoreCount  `json:"stores"`  // at most 50, likewise
+	Clients  []ClientCount `json:"clients"` // at most 50, the most requests in the window first
+	Stores   []StoreCount  `json:"stores"`  // the same for stores
 	Refusals []Refusal     `json:"refusals"`
 
-	Shadow       []RuleCount `json:"shadow"`       // what policy rules in shadow mode would have refused
+	Shadow       []RuleCount `json:"shadow"`       // refusals that policy rules in shadow mode would have caused
 	PolicyErrors []RuleCount `json:"policyErrors"` // policy rules whose evaluation failed
 
-	Regions []RegionCount `json:"-"` // those with traffic in the last minute, by name: for the page's list of parts
+	Regions []RegionCount `json:"-"` // with traffic in the last minute, sorted by name; for the page's list of parts
 
-	// What [Gauges] say; absent where nobody does.
+	// Values of [Gauges]; absent without a function.
 	ExchangesUnderWay *int64 `json:"exchangesUnderWay,omitempty"`
 	CacheBytes        *int64 `json:"cacheBytes,omitempty"`
 	CacheEntries      *int64 `json:"cacheEntries,omitempty"`
 	RedisUp           *bool  `json:"redisUp,omitempty"`
 }
 
-// Count is how often something happened, or how many bytes went by.
+// Count is a number of events or bytes.
 type Count struct {
 	PerSecond float64 `json:"perSecond"` // mean of the last 5 complete seconds
 	Window    int64   `json:"window"`    // in the window
 	Total     int64   `json:"total"`     // since the start
 }
 
-// Saved is what the cache kept from Object Store.
+// Saved contains the requests that the cache saved.
 type Saved struct {
-	Requests Count `json:"requests"` // answered without asking upstream
-	Units    Count `json:"units"`    // as how many they would have been billed, as [record.Exchange.CountedUnits] estimates it
+	Requests Count `json:"requests"` // answered without a request to upstream
+	Units    Count `json:"units"`    // their billing units, see [record.Exchange.CountedUnits]
 }
 
-// OutcomeCount is a [Count] of exchanges by how they ended.
+// OutcomeCount is a [Count] of exchanges with one outcome.
 type OutcomeCount struct {
 	Outcome Outcome `json:"outcome"`
 	Count
 }
 
-// CodeCount is a [Count] of exchanges that we answered with one of our problem codes.
+// CodeCount is a [Count] of exchanges that were answered with one problem code.
 type CodeCount struct {
 	Code string `json:"code"`
 	Count
@@ -71,10 +74,11 @@ type CodeCount struct {
 type Latencies struct {
 	All      Quantiles `json:"all"`      // of every exchange, to the answer's last byte
 	Hit      Quantiles `json:"hit"`      // of those answered from the cache
-	Upstream Quantiles `json:"upstream"` // upstream's part of those that were forwarded, to the answer's first byte
+	Upstream Quantiles `json:"upstream"` // upstream part of forwarded exchanges, to the first byte of the answer
 }
 
-// Quantiles are milliseconds that half, 95 and 99 of a hundred durations did not exceed, at most one eighth too high; 0 where Count is 0.
+// Quantiles contains the median, the 95th and the 99th percentile of durations in
+// milliseconds, at most one eighth too high. They are 0 if Count is 0.
 type Quantiles struct {
 	Count int64   `json:"count"`
 	P50   float64 `json:"p50"`
@@ -82,16 +86,16 @@ type Quantiles struct {
 	P99   float64 `json:"p99"`
 }
 
-// ClientCount is what a client did within the window.
+// ClientCount contains the counts of a client in the window.
 type ClientCount struct {
 	Principal string  `json:"principal"`
 	Requests  int64   `json:"requests"`
 	Refused   int64   `json:"refused"`
 	PerSecond float64 `json:"perSecond"` // mean of the window
-	Standing
+	QuotaState
 }
 
-// StoreCount is what was asked of a store within the window, refused exchanges left out.
+// StoreCount contains the counts of a store in the window, without refused exchanges.
 type StoreCount struct {
 	Place
 	Requests  int64   `json:"requests"`
@@ -99,18 +103,19 @@ type StoreCount struct {
 	PerSecond float64 `json:"perSecond"` // mean of the window
 }
 
-// Refusal is an exchange that we answered with a problem code.
+// Refusal is an exchange that was answered with a problem code.
 type Refusal struct {
 	Time      time.Time `json:"time"`
 	RequestID string    `json:"requestId"`
 	Code      string    `json:"code"`
 	Status    int       `json:"status"`
-	Principal string    `json:"principal,omitempty"` // empty where nobody was identified
-	Operation string    `json:"operation,omitempty"` // empty for what is none
-	Rule      string    `json:"rule,omitempty"`      // of the policy, where Code is "denied"
+	Principal string    `json:"principal,omitempty"` // empty if the client was not identified
+	Operation string    `json:"operation,omitempty"` // empty if the request was no operation
+	Rule      string    `json:"rule,omitempty"`      // the policy rule, if Code is "denied"
 }
 
-// Snapshot returns what is known at now, the present. It holds Keep up while it lasts, about 0.3 ms.
+// Snapshot returns the state at now, which must be the present time. It blocks Keep for
+// about 0.3 ms.
 func (b *Board) Snapshot(now time.Time) Snapshot {
 	s := Snapshot{
 		Time: now, Start: b.start,
@@ -125,7 +130,7 @@ func (b *Board) Snapshot(now time.Time) Snapshot {
 	s.WindowSeconds = min(n, windowSeconds)
 	b.fillCounts(&s, n)
 	s.Clients = topRows(b.clients.rows(n), func(r row[string]) ClientCount {
-		return ClientCount{r.key, r.requests, r.special, mean(r.requests, s.WindowSeconds), r.recent.standing.at(now)}
+		return ClientCount{r.key, r.requests, r.special, mean(r.requests, s.WindowSeconds), r.recent.quota.at(now)}
 	})
 	s.Stores = topRows(b.stores.rows(n), func(r row[Place]) StoreCount {
 		return StoreCount{Place: r.key, Requests: r.requests, Hits: r.special, PerSecond: mean(r.requests, s.WindowSeconds)}
@@ -136,7 +141,7 @@ func (b *Board) Snapshot(now time.Time) Snapshot {
 	return s
 }
 
-// fillCounts writes all counts and quantiles into s, as of second n.
+// fillCounts writes all counts and quantiles to s, as of second n.
 func (b *Board) fillCounts(s *Snapshot, n int64) {
 	recent, whole := b.window.sum(n, nowSeconds), b.window.sum(n, windowSeconds)
 	count := func(c counter) Count {
@@ -149,9 +154,9 @@ func (b *Board) fillCounts(s *Snapshot, n int64) {
 	for i, code := range b.codes {
 		s.Codes = append(s.Codes, CodeCount{code, count(firstCode + counter(i))})
 	}
-	s.Lookups, s.Upstream = count(lookups), count(asked)
+	s.Lookups, s.Upstream = count(lookups), count(upstreamRequests)
 	s.Received, s.Sent = count(received), count(transmitted)
-	s.Saved, s.UpstreamUnits = Saved{count(spared), count(sparing)}, count(asking)
+	s.Saved, s.UpstreamUnits = Saved{count(savedRequests), count(savedUnits)}, count(upstreamUnits)
 	s.Latencies = Latencies{
 		All:      quantiles(&whole.timings[timeAll]),
 		Hit:      quantiles(&whole.timings[timeHit]),
@@ -168,7 +173,7 @@ func (b *Board) lastRefusals() []Refusal {
 	return last
 }
 
-// topRows turns the first of rows into what is shown; never nil, so that JSON says [].
+// topRows converts the first rows with show. It is never nil, so that JSON has [].
 func topRows[K comparable, R any](rows []row[K], show func(row[K]) R) []R {
 	top := make([]R, 0, topNamed)
 	for _, r := range rows[:min(len(rows), topNamed)] {
@@ -182,7 +187,7 @@ func quantiles(h *histogram) Quantiles {
 	return Quantiles{Count: h.count(), P50: ms(0.50), P95: ms(0.95), P99: ms(0.99)}
 }
 
-// mean returns n per second, 0 before the first second is over.
+// mean returns n per second, or 0 in the first second.
 func mean(n, seconds int64) float64 {
 	if seconds == 0 {
 		return 0

@@ -2,66 +2,67 @@ package telemetry
 
 import "time"
 
-// Sources are numbers that other parts keep and that [Metrics] reads at each scrape, beside [Gauges]. A nil field is not shown. The functions are called
-// by many goroutines at once and must not wait. What they tell as result, event, decision, refusal, plane or connection is a label: closed lists.
+// Sources contains functions that return counts of other packages. [Metrics] calls them
+// at each scrape, as [Gauges]. A nil function is not shown. The functions are called by
+// many goroutines at once and must not block. The parameters result, event, decision,
+// refusal, plane and connection are labels, so their values come from closed lists.
 type Sources struct {
-	Identities func(tell func(result string, n int64))        // how callers were identified since the start
-	Planes     func(tell func(plane, breaker string))         // each control plane asked so far: "closed", "half-open" or "open"
-	Regions    func(tell func(plane, region, breaker string)) // each region of Object Store asked so far: likewise
-	Redis      func(tell func(connection string, r Redis))    // each connection to Redis
-	Statistics func() Statistics                              // how counts get to their store
-	Searches   func(tell func(result string, n int64))        // how searches for stores ended since the start
-	Pauses     func(tell func(event string, n int64))         // what followed from upstream's 429s since the start
-	Calls      func(tell func(decision string, n int64))      // what became of Access Management calls since the start
-	AdminTries func(tell func(refusal string, n int64))       // wrong tokens at the admin listener since the start
-	Policy     func() Policy                                  // the rules in force
-	Slots      func() Slots                                   // how many exchanges hold the room there is
-	Log        func() LogState                                // how lines of the log get to their writer
+	Identities func(report func(result string, n int64))        // identifications of callers since the start
+	Planes     func(report func(plane, breaker string))         // each control plane called so far: "closed", "half-open" or "open"
+	Regions    func(report func(plane, region, breaker string)) // each region of Object Store called so far: the same
+	Redis      func(report func(connection string, r Redis))    // each connection to Redis
+	Statistics func() Statistics                                // state of the statistics
+	Searches   func(report func(result string, n int64))        // results of searches for stores since the start
+	Pauses     func(report func(event string, n int64))         // events after 429s of upstream since the start
+	Calls      func(report func(decision string, n int64))      // Access Management calls since the start
+	AdminTries func(report func(refusal string, n int64))       // wrong tokens at the admin listener since the start
+	Policy     func() Policy                                    // the rules in force
+	Slots      func() Slots                                     // slots of exchanges
+	Log        func() LogState                                  // state of the log's writer
 
-	Connections func(tell func(listener string, c Connections)) // each listener
+	Connections func(report func(listener string, c Connections)) // each listener
 }
 
-// Redis is how a connection to Redis fares.
+// Redis contains the counts of a connection to Redis.
 type Redis struct {
 	Breaker        string // "closed", "half-open" or "open"
 	Open, Idle     int64  // connections
-	TimedOut       int64  // waits for a connection in vain, since the start
-	Skipped        int64  // round trips that were not made because it was known to be down, since the start
+	TimedOut       int64  // timeouts of waiting for a connection, since the start
+	Skipped        int64  // round trips not made because Redis was known to be down, since the start
 	Reused, Dialed int64  // round trips over an idle connection, and over a new one, since the start
-	Stale          int64  // connections closed because they had died or were too old, since the start
+	Stale          int64  // connections closed because they were broken or too old, since the start
 }
 
-// Slots are how many exchanges hold the room that there is for them.
+// Slots contains the counts of the slots of exchanges.
 type Slots struct {
-	// Exchanges that hold a slot now. Refused ones hold slots of their own while their
+	// Exchanges that hold a slot now. Refused ones have separate slots while their
 	// answers are written and the rest of their requests is read.
 	Identified, Unidentified, Refused int64
 
-	// How many may: in all, of those that are not identified, of refused ones.
+	// The limits: of all exchanges, of unidentified ones, of refused ones.
 	Limit, UnidentifiedLimit, RefusedLimit int64
 
-	// Exchanges that got no slot since the start, by what there was too little of: slots,
-	// slots for those that are not identified, those of one address, and those for refused
-	// ones.
+	// Exchanges without a slot since the start, by the limit that was reached: of all
+	// exchanges, of unidentified ones, of one address, and of refused ones.
 	ShortOfAll, ShortOfUnidentified, ShortOfAddress, ShortOfRefused int64
 }
 
-// Statistics is how counts get to their store.
+// Statistics is the state of writing counts to their store.
 type Statistics struct {
-	Lag                time.Duration // since everything counted was last written
-	Series             int64         // counted apart in memory
-	Waiting            int64         // handed to the store and not yet acknowledged
-	Coarsened, Dropped int64         // exchanges counted for their region or organization only, and not at all, since the start
-	Lost               int64         // operations in statistics files that were given up, since the start
+	Lag                time.Duration // time since all counts were last written
+	Series             int64         // kept in memory
+	Waiting            int64         // passed to the store and not yet acknowledged
+	Coarsened, Dropped int64         // exchanges counted only for their region or organization, and not at all, since the start
+	Lost               int64         // operations in statistics files that were damaged or replaced, since the start
 }
 
-// Policy is what rules are in force.
+// Policy is the state of the policy rules.
 type Policy struct {
 	Rules  int64     // in force
-	Shadow int64     // of them those in shadow mode
-	Loaded time.Time // when they were read; zero: there are none
+	Shadow int64     // those of Rules in shadow mode
+	Loaded time.Time // when they were read; zero: there are no rules
 	Stale  bool      // the last attempt to read newer ones failed
 }
 
-// breakers are the states of a circuit breaker as numbers.
+// breakers maps the states of a circuit breaker to numbers.
 var breakers = map[string]int64{"closed": 0, "half-open": 1, "open": 2} //nolint:gochecknoglobals // a table

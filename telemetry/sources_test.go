@@ -9,25 +9,29 @@ import (
 	"osgate/telemetry"
 )
 
-// allSources tell one of each.
+// allSources returns sources with one value of each.
 func allSources() telemetry.Sources {
 	return telemetry.Sources{
-		Identities: func(tell func(string, int64)) { tell("known", 7) },
-		Regions: func(tell func(string, string, string)) {
-			tell("us", "us-east-1", "closed")
-			tell("eu", "eu-west-1", "open")
+		Identities: func(report func(string, int64)) { report("known", 7) },
+		Regions: func(report func(string, string, string)) {
+			report("us", "us-east-1", "closed")
+			report("eu", "eu-west-1", "open")
 		},
-		Planes: func(tell func(string, string)) { tell("us", "closed"); tell("eu", "open"); tell("ca", "half-open") },
-		Redis: func(tell func(string, telemetry.Redis)) {
-			tell("main", telemetry.Redis{Breaker: "half-open", Open: 10, Idle: 4, TimedOut: 3, Skipped: 2, Reused: 100, Dialed: 11, Stale: 1})
+		Planes: func(report func(string, string)) {
+			report("us", "closed")
+			report("eu", "open")
+			report("ca", "half-open")
+		},
+		Redis: func(report func(string, telemetry.Redis)) {
+			report("main", telemetry.Redis{Breaker: "half-open", Open: 10, Idle: 4, TimedOut: 3, Skipped: 2, Reused: 100, Dialed: 11, Stale: 1})
 		},
 		Statistics: func() telemetry.Statistics {
 			return telemetry.Statistics{Lag: 1500 * time.Millisecond, Series: 12, Waiting: 5, Coarsened: 2, Dropped: 1, Lost: 7}
 		},
-		Searches:   func(tell func(string, int64)) { tell("found", 3) },
-		Pauses:     func(tell func(string, int64)) { tell("paused", 4) },
-		Calls:      func(tell func(string, int64)) { tell("passed", 8) },
-		AdminTries: func(tell func(string, int64)) { tell("wrong_token", 5); tell("too_many", 95) },
+		Searches:   func(report func(string, int64)) { report("found", 3) },
+		Pauses:     func(report func(string, int64)) { report("paused", 4) },
+		Calls:      func(report func(string, int64)) { report("passed", 8) },
+		AdminTries: func(report func(string, int64)) { report("wrong_token", 5); report("too_many", 95) },
 		Policy: func() telemetry.Policy {
 			return telemetry.Policy{Rules: 20, Shadow: 2, Loaded: time.Unix(1_700_000_000, 500e6), Stale: true}
 		},
@@ -38,8 +42,8 @@ func allSources() telemetry.Sources {
 			}
 		},
 		Log: func() telemetry.LogState { return telemetry.LogState{Lost: 9} },
-		Connections: func(tell func(string, telemetry.Connections)) {
-			tell("clients", telemetry.Connections{Limit: 100, Idle: 60, Active: 30, Events: map[string]int64{"refused": 8}})
+		Connections: func(report func(string, telemetry.Connections)) {
+			report("clients", telemetry.Connections{Limit: 100, Idle: 60, Active: 30, Events: map[string]int64{"refused": 8}})
 		},
 	}
 }
@@ -90,7 +94,7 @@ func TestSourcesThatNobodyKeepsAreNotShown(t *testing.T) {
 	page := scrape(t, newMetrics(t, telemetry.Options{}))
 	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream_breaker", "osgate_upstream_pauses", "osgate_policy", "osgate_log", "osgate_admin", "osgate_accounts", "osgate_connections", "osgate_slots"} {
 		if strings.Contains(page, name) {
-			t.Errorf("%s is shown though nobody says what it is", name)
+			t.Errorf("%s is shown without a source", name)
 		}
 	}
 }
@@ -106,10 +110,10 @@ func TestRoundTripsAskingsAndBudgetAreTimed(t *testing.T) {
 	m := newMetrics(t, telemetry.Options{})
 	m.RoundTrip("main", "rate", "", 300*time.Microsecond)
 	m.RoundTrip("bodies", "body", "timeout", 50*time.Millisecond)
-	m.Asked("us", "named", 20*time.Millisecond)
-	m.Budgeted(true, false, 0)
-	m.Budgeted(true, true, 100*time.Millisecond)
-	m.Budgeted(false, false, time.Second)
+	m.ControlPlaneCall("us", "named", 20*time.Millisecond)
+	m.BudgetDecision(true, false, 0)
+	m.BudgetDecision(true, true, 100*time.Millisecond)
+	m.BudgetDecision(false, false, time.Second)
 	has(t, scrape(t, m),
 		`db_client_operation_duration_seconds_bucket{db_system_name="redis",osgate_redis_connection="main",osgate_redis_kind="rate",le="0.00025"} 0`,
 		`db_client_operation_duration_seconds_bucket{db_system_name="redis",osgate_redis_connection="main",osgate_redis_kind="rate",le="0.0005"} 1`,

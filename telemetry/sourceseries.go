@@ -10,14 +10,14 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// observeSources registers what is read from the sources that there are.
-func (n *naming) observeSources(s *Sources, version string) {
+// observeSources registers the sources that are set.
+func (n *instrumentBuilder) observeSources(s *Sources, version string) {
 	n.observeBuild(version)
-	n.observeTold(n.counter("osgate.identity.results", "{identification}", "Callers by how they were identified."), attrIdentity, s.Identities)
-	n.observeTold(n.counter("osgate.discovery.searches", "{search}", "Searches for the region of a store, by how they ended."), attrSearch, s.Searches)
-	n.observeTold(n.counter("osgate.upstream.pauses", "{event}", "What followed from upstream's 429s."), attrPause, s.Pauses)
-	n.observeTold(n.counter("osgate.accounts.calls", "{call}", "Access Management calls by what became of them."), attrCall, s.Calls)
-	n.observeTold(n.counter("osgate.admin.refusals", "{request}", "Requests with a wrong token at the admin listener."), attrAdminRefusal, s.AdminTries)
+	n.observeCounts(n.counter("osgate.identity.results", "{identification}", "Callers by the result of their identification."), attrIdentity, s.Identities)
+	n.observeCounts(n.counter("osgate.discovery.searches", "{search}", "Searches for the region of a store, by result."), attrSearch, s.Searches)
+	n.observeCounts(n.counter("osgate.upstream.pauses", "{event}", "Events after 429s of upstream."), attrPause, s.Pauses)
+	n.observeCounts(n.counter("osgate.accounts.calls", "{call}", "Access Management calls by decision."), attrCall, s.Calls)
+	n.observeCounts(n.counter("osgate.admin.refusals", "{request}", "Requests with a wrong token at the admin listener."), attrAdminRefusal, s.AdminTries)
 	n.observePlanes(s.Planes)
 	n.observeRegions(s.Regions)
 	n.observeRedis(s.Redis)
@@ -28,8 +28,8 @@ func (n *naming) observeSources(s *Sources, version string) {
 	n.observeSlots(s.Slots)
 }
 
-// register reads instruments by f, once there is something to read.
-func (n *naming) register(f metric.Callback, instruments ...metric.Observable) {
+// register reads instruments with f, once their values are available.
+func (n *instrumentBuilder) register(f metric.Callback, instruments ...metric.Observable) {
 	whenReady := f
 	if n.ready != nil {
 		whenReady = func(ctx context.Context, o metric.Observer) error {
@@ -43,8 +43,8 @@ func (n *naming) register(f metric.Callback, instruments ...metric.Observable) {
 	n.errors = append(n.errors, err)
 }
 
-// observeTold reads a counter with one label from f, unless that is nil.
-func (n *naming) observeTold(counter metric.Int64Observable, label attribute.Key, f func(tell func(value string, n int64))) {
+// observeCounts reads a counter with one label from f, unless f is nil.
+func (n *instrumentBuilder) observeCounts(counter metric.Int64Observable, label attribute.Key, f func(report func(value string, n int64))) {
 	if f == nil {
 		return
 	}
@@ -56,8 +56,8 @@ func (n *naming) observeTold(counter metric.Int64Observable, label attribute.Key
 	}, counter)
 }
 
-// observeBuild shows what this program was built from.
-func (n *naming) observeBuild(version string) {
+// observeBuild shows the version and the source of this program.
+func (n *instrumentBuilder) observeBuild(version string) {
 	l := labelList{semconv.ProcessRuntimeVersion(runtime.Version())}
 	l.text(semconv.ServiceVersionKey, version)
 	if built, ok := debug.ReadBuildInfo(); ok {
@@ -67,18 +67,18 @@ func (n *naming) observeBuild(version string) {
 			}
 		}
 	}
-	gauge, with := n.gauge("osgate.build.info", "", "1; the labels say what this program was built from."), metric.WithAttributes(l...)
+	gauge, with := n.gauge("osgate.build.info", "", "1; the labels contain the version and the source of this program."), metric.WithAttributes(l...)
 	n.register(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(gauge, 1, with)
 		return nil
 	}, gauge)
 }
 
-func (n *naming) observePlanes(f func(tell func(plane, breaker string))) {
+func (n *instrumentBuilder) observePlanes(f func(report func(plane, breaker string))) {
 	if f == nil {
 		return
 	}
-	gauge := n.gauge("osgate.identity.breaker", "", "Whether a control plane is asked: 0 it is, 1 a probe finds out, 2 it is not.")
+	gauge := n.gauge("osgate.identity.breaker", "", "Breaker of a control plane: 0 closed, 1 half-open, 2 open (no calls).")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		f(func(plane, breaker string) {
 			o.ObserveInt64(gauge, breakers[breaker], metric.WithAttributes(attrPlane.String(plane)))
@@ -87,11 +87,11 @@ func (n *naming) observePlanes(f func(tell func(plane, breaker string))) {
 	}, gauge)
 }
 
-func (n *naming) observeRegions(f func(tell func(plane, region, breaker string))) {
+func (n *instrumentBuilder) observeRegions(f func(report func(plane, region, breaker string))) {
 	if f == nil {
 		return
 	}
-	gauge := n.gauge("osgate.upstream.breaker", "", "Whether a region of Object Store is connected to: 0 it is, 1 a probe finds out, 2 it is not.")
+	gauge := n.gauge("osgate.upstream.breaker", "", "Breaker of a region of Object Store: 0 closed, 1 half-open, 2 open (no connections).")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		f(func(plane, region, breaker string) {
 			o.ObserveInt64(gauge, breakers[breaker], metric.WithAttributes(attrPlane.String(plane), attrRegion.String(region)))
@@ -100,15 +100,15 @@ func (n *naming) observeRegions(f func(tell func(plane, region, breaker string))
 	}, gauge)
 }
 
-func (n *naming) observeRedis(f func(tell func(connection string, r Redis))) {
+func (n *instrumentBuilder) observeRedis(f func(report func(connection string, r Redis))) {
 	if f == nil {
 		return
 	}
-	breaker := n.gauge("osgate.redis.breaker", "", "Whether Redis is asked: 0 it is, 1 a probe finds out, 2 it is not.")
+	breaker := n.gauge("osgate.redis.breaker", "", "Breaker of Redis: 0 closed, 1 half-open, 2 open (no round trips).")
 	skipped := n.counter("osgate.redis.skipped", "{round_trip}", "Round trips that were not made because Redis was known to be down.")
 	connections := n.upDownCounter("db.client.connection.count", "{connection}", "Connections to Redis.")
-	timeouts := n.counter("db.client.connection.timeouts", "{timeout}", "Waits for a connection to Redis in vain.")
-	events := n.counter("osgate.redis.pool.events", "{event}", "What happened with connections to Redis.")
+	timeouts := n.counter("db.client.connection.timeouts", "{timeout}", "Timeouts of waiting for a connection to Redis.")
+	events := n.counter("osgate.redis.pool.events", "{event}", "Events of connections to Redis.")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		f(func(connection string, r Redis) {
 			with := metric.WithAttributes(attrConnection.String(connection))
@@ -126,14 +126,15 @@ func (n *naming) observeRedis(f func(tell func(connection string, r Redis))) {
 	}, breaker, skipped, connections, timeouts, events)
 }
 
-func (n *naming) observeStatistics(f func() Statistics) {
+func (n *instrumentBuilder) observeStatistics(f func() Statistics) {
 	if f == nil {
 		return
 	}
-	lag := n.seconds("osgate.stats.lag", "Time since everything counted was last written.")
-	series := n.gauge("osgate.stats.series", "{series}", "Combinations of place and hour that are counted apart in memory.")
-	waiting := n.gauge("osgate.stats.waiting", "{series}", "Of what was counted: those handed to the store and not yet acknowledged.")
-	lost := n.counter("osgate.stats.losses", "{exchange}", "Exchanges counted for a region or organization only, not at all, or in a file that was given up.")
+	lag := n.seconds("osgate.stats.lag", "Time since all counts were last written.")
+	series := n.gauge("osgate.stats.series", "{series}", "Combinations of place and hour that are counted in memory.")
+	waiting := n.gauge("osgate.stats.waiting", "{series}", "Those of the series that were passed to the store and not yet acknowledged.")
+	lost := n.counter("osgate.stats.losses", "{exchange}",
+		"Exchanges counted only for a region or organization, not at all, or in a file that was damaged or replaced.")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		s := f()
 		o.ObserveFloat64(lag, s.Lag.Seconds())
@@ -146,14 +147,14 @@ func (n *naming) observeStatistics(f func() Statistics) {
 	}, lag, series, waiting, lost)
 }
 
-func (n *naming) observePolicy(f func() Policy) {
+func (n *instrumentBuilder) observePolicy(f func() Policy) {
 	if f == nil {
 		return
 	}
 	rules := n.gauge("osgate.policy.rules", "{rule}", "Policy rules in force, those in shadow mode included.")
 	shadow := n.gauge("osgate.policy.shadow.rules", "{rule}", "Policy rules in shadow mode.")
 	loaded := n.seconds("osgate.policy.loaded.timestamp", "When the rules in force were read, since the Unix epoch.")
-	stale := n.gauge("osgate.policy.stale", "", "1 where newer rules could not be read and the old ones stay in force.")
+	stale := n.gauge("osgate.policy.stale", "", "1 if newer rules could not be read and the old ones stay in force.")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		p := f()
 		o.ObserveInt64(rules, p.Rules)
@@ -166,24 +167,24 @@ func (n *naming) observePolicy(f func() Policy) {
 	}, rules, shadow, loaded, stale)
 }
 
-func (n *naming) observeLog(f func() LogState) {
+func (n *instrumentBuilder) observeLog(f func() LogState) {
 	if f == nil {
 		return
 	}
-	lost := n.counter("osgate.log.lost", "{line}", "Lines of the log that were never written: nobody read them, or writing them failed.")
+	lost := n.counter("osgate.log.lost", "{line}", "Lines of the log that were lost, because the log was not read or a write failed.")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(lost, f().Lost)
 		return nil
 	}, lost)
 }
 
-func (n *naming) observeSlots(f func() Slots) {
+func (n *instrumentBuilder) observeSlots(f func() Slots) {
 	if f == nil {
 		return
 	}
-	held := n.gauge("osgate.slots", "{exchange}", "Exchanges that hold a slot; refused: until their answers are written and their requests are drained.")
-	limit := n.gauge("osgate.slots.limit", "{exchange}", "How many exchanges may hold a slot.")
-	shed := n.counter("osgate.slots.shed", "{exchange}", "Exchanges that got no slot, by what there was too little of.")
+	held := n.gauge("osgate.slots", "{exchange}", "Exchanges that hold a slot; refused: until answer and request are complete.")
+	limit := n.gauge("osgate.slots.limit", "{exchange}", "Maximum number of exchanges that hold a slot.")
+	shed := n.counter("osgate.slots.shed", "{exchange}", "Exchanges without a slot, by the limit that was reached.")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		s := f()
 		for class, taken := range map[string]int64{"identified": s.Identified, "unidentified": s.Unidentified, "refused": s.Refused} {

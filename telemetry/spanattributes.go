@@ -9,7 +9,8 @@ import (
 	"osgate/record"
 )
 
-// Attributes of spans alone. No attribute ever holds a path, a query, a partition, a key or a value: url.path, url.full and url.query are left out.
+// Attributes of spans only. No attribute contains a path, a query, a partition, a key
+// or a value: url.path, url.full and url.query are left out.
 const (
 	attrOrganization = attribute.Key("osv2.organization.id")
 	attrEnvironment  = attribute.Key("osv2.environment.id")
@@ -24,13 +25,14 @@ const (
 
 var methodOther = semconv.HTTPRequestMethodOther.Value.AsString()
 
-// failedHere reports whether the server span of x is in error: 5xx or an answer that broke off, not what is the client's own doing.
+// failedHere reports whether the server span of x has an error: a 5xx, or an answer
+// that broke off, unless the client caused it.
 func failedHere(x *record.Exchange) bool {
 	return x.Status >= 500 || x.Aborted && x.Status != statusLeft
 }
 
-// serverAttributes describe an exchange as the client saw it.
-func (t *Traces) serverAttributes(x *record.Exchange, why string) []attribute.KeyValue {
+// serverAttributes returns the attributes of the server span.
+func (t *Traces) serverAttributes(x *record.Exchange, reason string) []attribute.KeyValue {
 	l := make(labelList, 0, 24)
 	l.method(x.Method)
 	l.text(semconv.HTTPRouteKey, x.Route)
@@ -54,23 +56,23 @@ func (t *Traces) serverAttributes(x *record.Exchange, why string) []attribute.Ke
 	l.text(attrCode, x.Code)
 	l.text(attrPolicyRule, x.Rule)
 	l.text(attrRequestID, x.ID)
-	l.text(attrSampled, why)
+	l.text(attrSampled, reason)
 	l.cache(x)
 	return l
 }
 
-// named tells a name by its hash, and as it is where that is asked for.
+// named adds the hash of a name, and the name itself if the options allow it.
 func (t *Traces) named(l *labelList, hash, plain attribute.Key, name string) {
 	if name == "" {
 		return
 	}
-	l.text(hash, t.hashing.of(string(hash), name))
+	l.text(hash, t.hasher.of(string(hash), name))
 	if t.options.Names {
 		l.text(plain, attributeText(name, maxAttribute))
 	}
 }
 
-// stageAttributes describe what a stage decided.
+// stageAttributes returns the attributes of a stage's span.
 func (t *Traces) stageAttributes(x *record.Exchange, v visit) []attribute.KeyValue {
 	l := labelList{}
 	switch v.stage {
@@ -85,12 +87,12 @@ func (t *Traces) stageAttributes(x *record.Exchange, v visit) []attribute.KeyVal
 	return l
 }
 
-// limitAttributes describe what the client quota decided, and that Redis was asked.
+// limitAttributes adds the decision of the client quota, and that Redis was used.
 func (t *Traces) limitAttributes(l *labelList, x *record.Exchange, v visit) {
 	if !x.Charged || !v.first {
 		return
 	}
-	*l = append(*l, attrDecision.String(decided(x)), attrDegraded.Bool(x.Degraded))
+	*l = append(*l, attrDecision.String(quotaDecision(x)), attrDegraded.Bool(x.Degraded))
 	if x.Waited > 0 {
 		*l = append(*l, attrWaited.Float64(x.Waited.Seconds()))
 	}
@@ -99,8 +101,8 @@ func (t *Traces) limitAttributes(l *labelList, x *record.Exchange, v visit) {
 	}
 }
 
-// decided is the word for what the client quota decided: the one that metrics have.
-func decided(x *record.Exchange) string {
+// quotaDecision returns the decision of the client quota as in metrics.
+func quotaDecision(x *record.Exchange) string {
 	switch {
 	case x.Code == codeOverQuota:
 		return "refused"
@@ -110,7 +112,7 @@ func decided(x *record.Exchange) string {
 	return "admitted"
 }
 
-// clientAttributes describe an attempt to ask upstream.
+// clientAttributes returns the attributes of an attempt's span.
 func (t *Traces) clientAttributes(x *record.Exchange, a record.Attempt) []attribute.KeyValue {
 	l := make(labelList, 0, 10)
 	l.method(x.Method)
@@ -134,7 +136,7 @@ func (t *Traces) clientAttributes(x *record.Exchange, a record.Attempt) []attrib
 	return l
 }
 
-// method tells a request's method, and what it really was where that is none we know.
+// method adds the method of a request. For an unknown method it also adds the original.
 func (l *labelList) method(method string) {
 	known := knownMethod(method)
 	l.text(semconv.HTTPRequestMethodKey, known)
@@ -143,7 +145,7 @@ func (l *labelList) method(method string) {
 	}
 }
 
-// cache tells what became of a cacheable read at the cache.
+// cache adds the cache's result of a cacheable read.
 func (l *labelList) cache(x *record.Exchange) {
 	if x.Cache != "" {
 		k := readCache(x.Cache)

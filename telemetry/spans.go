@@ -11,19 +11,20 @@ import (
 	"osgate/record"
 )
 
-// build makes the spans of x: one for the exchange, one for each visit to a stage, and one for each attempt upstream, in the visit to forward that made
-// it. A span's own start and end are the exchange's, and ids are those that upstream has seen.
-func (t *Traces) build(x *record.Exchange, why string) {
-	ctx := context.Background() //nolint:forbidigo // the exchange is over, and its context with it
+// build makes the spans of x: one for the exchange, one for each visit to a stage, and
+// one for each attempt, within the visit to forward that made it. A span has the times
+// of the exchange, and the id that upstream received.
+func (t *Traces) build(x *record.Exchange, reason string) {
+	ctx := context.Background() //nolint:forbidigo // the exchange and its context have ended
 	if x.Trace.Parent != [8]byte{} {
-		state, _ := trace.ParseTraceState(x.Trace.State) // one that the SDK cannot read is not told
+		state, _ := trace.ParseTraceState(x.Trace.State) // left out if the SDK cannot parse it
 		ctx = trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
 			TraceID: x.Trace.ID, SpanID: x.Trace.Parent, TraceFlags: trace.FlagsSampled, TraceState: state, Remote: true,
 		}))
 	}
 	t.ids.trace, t.ids.span = x.Trace.ID, x.Trace.Span
 	ctx, server := t.tracer.Start(ctx, spanName(x), trace.WithTimestamp(x.Start), trace.WithSpanKind(trace.SpanKindServer))
-	server.SetAttributes(t.serverAttributes(x, why)...)
+	server.SetAttributes(t.serverAttributes(x, reason)...)
 	if failedHere(x) {
 		server.SetStatus(codes.Error, x.Code)
 	}
@@ -37,13 +38,13 @@ func (t *Traces) build(x *record.Exchange, why string) {
 		t.attempts(within, x, attempts[:next])
 		attempts = attempts[next:]
 	}
-	t.attempts(ctx, x, attempts) // made when the client had its answer
+	t.attempts(ctx, x, attempts) // made after the client received its answer
 	server.End(trace.WithTimestamp(x.Start.Add(x.Duration)))
 }
 
-// stage makes the span of a visit and returns the context of what happened in it.
+// stage makes the span of a visit and returns the context for spans within it.
 func (t *Traces) stage(ctx context.Context, x *record.Exchange, v visit) context.Context {
-	t.ids.span = freshSpan()
+	t.ids.span = newSpanID()
 	ctx, span := t.tracer.Start(ctx, v.stage.String(), trace.WithTimestamp(x.Start.Add(v.start)))
 	span.SetAttributes(t.stageAttributes(x, v)...)
 	span.End(trace.WithTimestamp(x.Start.Add(v.end)))
@@ -64,7 +65,7 @@ func (t *Traces) attempts(ctx context.Context, x *record.Exchange, attempts []re
 	}
 }
 
-// begunBefore returns how many of the attempts began before an instant.
+// begunBefore returns how many attempts began before end.
 func begunBefore(attempts []record.Attempt, end time.Duration) (n int) {
 	for n < len(attempts) && attempts[n].Start < end {
 		n++
@@ -72,7 +73,8 @@ func begunBefore(attempts []record.Attempt, end time.Duration) (n int) {
 	return n
 }
 
-// spanName is the name that the semantic conventions for HTTP spans ask for: method and route, without anything that a client can choose.
+// spanName returns the name that the semantic conventions for HTTP spans require:
+// method and route, without any text that a client can choose.
 func spanName(x *record.Exchange) string {
 	method := knownMethod(x.Method)
 	if method == methodOther {
@@ -84,17 +86,19 @@ func spanName(x *record.Exchange) string {
 	return method + " " + x.Route
 }
 
-// visit is the time that an exchange spent in a stage at a stretch.
+// visit is an uninterrupted stay of an exchange in a stage.
 type visit struct {
 	stage      record.Stage
-	start, end time.Duration // after the exchange's start
-	first      bool          // to this stage
+	start, end time.Duration // since the start of the exchange
+	first      bool          // the first visit to this stage
 }
 
-// glance is how short a look back at the quota is no visit: nothing was waited for.
-const glance = 100 * time.Microsecond
+// minLimitVisit is the shortest repeated visit to the limit stage that has a span.
+// During a shorter one the exchange did not wait.
+const minLimitVisit = 100 * time.Microsecond
 
-// visitsOf returns the visits of x that say something: locate reads what has come, and a glance at the quota on the way to upstream belongs to forward.
+// visitsOf returns the visits of x that have spans. Locate has none, and short repeated
+// visits to limit count to forward.
 func visitsOf(x *record.Exchange) (visits []visit) {
 	var all []visit
 	for stage, start := range x.Timeline.Visits() {
@@ -109,7 +113,7 @@ func visitsOf(x *record.Exchange) (visits []visit) {
 		seen[v.stage] = true
 		last := len(visits) - 1
 		switch {
-		case v.stage == record.StageLocate || v.stage == record.StageLimit && !v.first && v.end-v.start < glance:
+		case v.stage == record.StageLocate || v.stage == record.StageLimit && !v.first && v.end-v.start < minLimitVisit:
 		case last >= 0 && visits[last].stage == v.stage:
 			visits[last].end = v.end
 		default:
@@ -119,8 +123,8 @@ func visitsOf(x *record.Exchange) (visits []visit) {
 	return visits
 }
 
-// freshSpan returns an id for a span that nobody has heard of.
-func freshSpan() (id trace.SpanID) {
+// newSpanID returns a random id for a span.
+func newSpanID() (id trace.SpanID) {
 	for !id.IsValid() {
 		binary.BigEndian.PutUint64(id[:], random())
 	}

@@ -9,25 +9,28 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// What bounds the label sets of one metric. All labels come out of closed lists, so that a bound is reached only if one of them is wrong. A histogram's
-// label set is as many series as it has buckets, and three.
+// Limits of the label sets of one metric. All labels come from closed lists, so a limit
+// is reached only by a bug. A label set of a histogram has as many series as there are
+// buckets, and three more.
 const (
 	maxSeries     = 2000
 	maxHistograms = 1000
 )
 
-// overflow is the label of what came after maxSeries label sets were known (OpenTelemetry's metrics SDK, "Cardinality limits").
+// overflow is the label of all values beyond the limit (OpenTelemetry's metrics SDK,
+// "Cardinality limits").
 var overflow = attribute.Bool("otel.metric.overflow", true)
 
-// table holds one row for each label set that was met, up to limit, and one more for all others. A row is found without a lock and, once
-// it is there, without allocating. Safe for concurrent use.
+// table has one row for each label set that has occurred, up to limit, and one more row
+// for all others. Finding a row takes no lock and, if the row exists, no allocation. It
+// is safe for concurrent use.
 type table[K comparable, R any] struct {
 	build func(labels ...attribute.KeyValue) *R
 	rest  *R
 	limit int
 
 	rows atomic.Pointer[map[K]*R]
-	mu   sync.Mutex // held to add a row, which replaces the map whole
+	mu   sync.Mutex // held to add a row, which replaces the map
 }
 
 func newTable[K comparable, R any](limit int, row func(labels ...attribute.KeyValue) *R) *table[K, R] {
@@ -36,7 +39,7 @@ func newTable[K comparable, R any](limit int, row func(labels ...attribute.KeyVa
 	return t
 }
 
-// row returns the row of k, a new one with k's labels where it has none yet.
+// row returns the row of k. If there is none, it adds one with k's labels.
 func (t *table[K, R]) row(k K, labels func(K) []attribute.KeyValue) *R {
 	if r, ok := (*t.rows.Load())[k]; ok {
 		return r
@@ -44,7 +47,7 @@ func (t *table[K, R]) row(k K, labels func(K) []attribute.KeyValue) *R {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	rows := *t.rows.Load()
-	if r, ok := rows[k]; ok { // added while we waited
+	if r, ok := rows[k]; ok { // another goroutine has added it
 		return r
 	}
 	if len(rows) >= t.limit {
@@ -56,7 +59,7 @@ func (t *table[K, R]) row(k K, labels func(K) []attribute.KeyValue) *R {
 	return rows[k]
 }
 
-// each calls f with every row, the one for all others included.
+// each calls f with every row, including the one for all others.
 func (t *table[K, R]) each(f func(*R)) {
 	for _, r := range *t.rows.Load() {
 		f(r)
@@ -64,8 +67,8 @@ func (t *table[K, R]) each(f func(*R)) {
 	f(t.rest)
 }
 
-// count is a row of a counter. It is added to by an atomic of ours and read by OpenTelemetry when somebody asks: 10 ns against the 300 of an
-// instrument's Add (BenchmarkKeep).
+// count is a row of a counter. It is an atomic that OpenTelemetry reads at each scrape:
+// adding takes 10 ns instead of 300 ns for an instrument's Add (BenchmarkKeep).
 type count struct {
 	n      atomic.Int64
 	labels []metric.ObserveOption
@@ -75,14 +78,14 @@ func newCount(labels ...attribute.KeyValue) *count {
 	return &count{labels: []metric.ObserveOption{metric.WithAttributeSet(attribute.NewSet(labels...))}}
 }
 
-// observe tells o the value, if there was anything to count.
+// observe reports the value to o unless it is zero.
 func (c *count) observe(o metric.Observer, counter metric.Int64Observable) {
 	if n := c.n.Load(); n != 0 {
 		o.ObserveInt64(counter, n, c.labels...)
 	}
 }
 
-// labels is a row of a histogram: a label set that is made once.
+// labels is a row of a histogram: its label set, made once.
 type labels struct {
 	record []metric.RecordOption
 }

@@ -7,11 +7,13 @@ import (
 	"encoding/hex"
 )
 
-// hashing makes of a name what says whether two are the same, and no more: without the key nobody finds a name by trying.
-type hashing []byte
+// nameHasher hashes names, so that equal names can be recognized. Without the key,
+// names cannot be found by trying.
+type nameHasher []byte
 
-// newHashing derives hashing from a key, so that the key itself serves one purpose alone; from a random one where there is none.
-func newHashing(key []byte) hashing {
+// newNameHasher derives a nameHasher from a key, so that the key itself has only one
+// purpose. Without a key it uses a random one.
+func newNameHasher(key []byte) nameHasher {
 	if len(key) == 0 {
 		key = make([]byte, sha256.Size)
 		_, _ = rand.Read(key) // never fails (crypto/rand)
@@ -21,11 +23,11 @@ func newHashing(key []byte) hashing {
 	return mac.Sum(nil)
 }
 
-// hashBytes is how much of a hash is told: enough to tell millions of names apart.
+// hashBytes is the exported length of a hash: enough to distinguish millions of names.
 const hashBytes = 8
 
-// of returns the hash of a name of some kind, in hexadecimal.
-func (h hashing) of(kind, name string) string {
+// of returns the hash of a name of the given kind, in hexadecimal.
+func (h nameHasher) of(kind, name string) string {
 	mac := hmac.New(sha256.New, h)
 	mac.Write([]byte(kind))
 	mac.Write([]byte{0})

@@ -14,55 +14,58 @@ import (
 	"osgate/record"
 )
 
-// TracesOptions set up [Traces]. The zero TracesOptions work.
+// TracesOptions configures [Traces]. The zero TracesOptions work.
 type TracesOptions struct {
-	Slow  time.Duration // exchanges that take longer are traced though not sampled, their wait under the quota aside; 0: none
-	Names bool          // tell clients and stores by name, not only by hash
-	Key   []byte        // of the hashes, which are equal wherever it is; empty: a random one
-	TLS   bool          // clients speak https to the gateway
+	Slow  time.Duration // exchanges that take longer, without the wait for the quota, are traced even if not sampled; 0: none
+	Names bool          // export the names of clients and stores, not only hashes
+	Key   []byte        // of the hashes; equal keys give equal hashes; empty: a random key
+	TLS   bool          // clients use https
 	Redis bool          // quotas are counted in Redis
 
-	// Server returns the host and port that exchanges of a surface, plane and region are sent to. Nil, or an empty host: not told.
+	// Server returns the host and port to which exchanges of a surface, plane and
+	// region are sent. If it is nil or returns an empty host, they are left out.
 	Server func(surface record.Surface, plane, region string) (host string, port int)
 }
 
-// Traces is a [record.Keeper] that makes spans of exchanges when they are over. On the path of an exchange there are three random numbers and, of what
-// is traced, a copy into a bounded queue; spans are built and sent by [Exports.Run]. What finds the queue full is dropped and counted. Safe for
-// concurrent use.
+// Traces is a [record.Keeper] that makes spans of exchanges when they are over. During
+// an exchange it draws three random numbers and, if the exchange is traced, copies it
+// into a bounded queue; [Exports.Run] builds and sends the spans. Exchanges that do not
+// fit into the queue are dropped and counted. It is safe for concurrent use.
 type Traces struct {
 	options  TracesOptions
 	sampling Sampling
 	plan     batching
 	spans    []sdktrace.SpanExporter
 	losses   *losses
-	hashing  hashing
+	hasher   nameHasher
 
 	queue  chan traced
-	failed spare // of what is told though it was not sampled, each kind apart: one cannot crowd the other out
-	slow   spare
+	failed tokenBucket // limits unsampled exchanges, separately for each reason
+	slow   tokenBucket
 
-	// of run alone
-	ids    *identities
-	batch  *collected
+	// used only by run
+	ids    *presetIDs
+	batch  *spanCollector
 	tracer trace.Tracer
 }
 
-// traced is an exchange whose spans are wanted.
+// traced is an exchange whose spans are exported.
 type traced struct {
-	x   *record.Exchange
-	why string // "" where it was sampled; else what it is told for
+	x      *record.Exchange
+	reason string // reason it is traced; "" if it was sampled
 }
 
-// NewTraces returns Traces that go out with x, nil where x has no way for traces. It is called once, before Run.
+// NewTraces returns Traces that x exports, or nil if x exports no traces. It is called
+// once, before Run.
 func (x *Exports) NewTraces(o TracesOptions) *Traces {
 	if len(x.spans) == 0 || !x.plan.Traces() {
 		return nil
 	}
 	t := &Traces{
-		options: o, sampling: x.plan.sampling, plan: x.plan.spans, spans: x.spans, losses: &x.losses, hashing: newHashing(o.Key),
-		queue: make(chan traced, x.plan.spans.queue), ids: &identities{}, batch: &collected{},
+		options: o, sampling: x.plan.sampling, plan: x.plan.spans, spans: x.spans, losses: &x.losses, hasher: newNameHasher(o.Key),
+		queue: make(chan traced, x.plan.spans.queue), ids: &presetIDs{}, batch: &spanCollector{},
 	}
-	limits := sdktrace.NewSpanLimits() // of OTEL_SPAN_*
+	limits := sdktrace.NewSpanLimits() // from OTEL_SPAN_*
 	if limits.AttributeValueLengthLimit < 0 {
 		limits.AttributeValueLengthLimit = maxAttribute
 	}
@@ -73,13 +76,15 @@ func (x *Exports) NewTraces(o TracesOptions) *Traces {
 	return t
 }
 
-// maxAttribute bounds the text of an attribute, which a client may have chosen.
+// maxAttribute is the maximum length of an attribute's text, which a client may have
+// chosen.
 const maxAttribute = 256
 
-// maxHashed bounds the names that are told by their hash.
+// maxHashed is the maximum length of a hashed name.
 const maxHashed = 4 << 10
 
-// Begin gives an exchange its place in a trace and decides whether it is sampled, see the Trace option of the proxy.
+// Begin returns the trace of a new exchange and decides whether it is sampled, see the
+// Trace option of the proxy.
 func (t *Traces) Begin(parent record.Trace, trusted bool) record.Trace {
 	place := parent
 	called := parent.On()
@@ -94,10 +99,10 @@ func (t *Traces) Begin(parent record.Trace, trusted bool) record.Trace {
 	return place
 }
 
-// What an exchange that was not sampled is told for.
+// Reasons to trace an exchange that was not sampled.
 const (
-	whyFailed = "failed"
-	whySlow   = "slow"
+	reasonFailed = "failed"
+	reasonSlow   = "slow"
 )
 
 // Keep implements [record.Keeper].
@@ -105,65 +110,69 @@ func (t *Traces) Keep(x *record.Exchange) {
 	if !x.Trace.On() {
 		return
 	}
-	why := ""
+	reason := ""
 	if !x.Trace.Sampled {
-		if why = t.trouble(x); why == "" {
+		if reason = t.reasonToTrace(x); reason == "" {
 			return
 		}
 	}
 	kept := *x
-	for _, text := range []*string{&kept.Method, &kept.Organization, &kept.Environment, &kept.ID, &kept.Rule, &kept.ClientAddr} { // parts of something larger
+	for _, text := range []*string{&kept.Method, &kept.Organization, &kept.Environment, &kept.ID, &kept.Rule, &kept.ClientAddr} { // substrings of larger texts
 		*text = attributeText(*text, maxAttribute)
 	}
-	for _, text := range []*string{&kept.Store, &kept.Principal} { // hashed first
+	for _, text := range []*string{&kept.Store, &kept.Principal} { // they are hashed first
 		*text = attributeText(*text, maxHashed)
 	}
 	select {
-	case t.queue <- traced{&kept, why}:
+	case t.queue <- traced{&kept, reason}:
 	default:
 		t.losses.dropped[signalTraces].Add(1)
 	}
 }
 
-// attributeText returns a copy of text's beginning, at most limit bytes: whole runes, because half a one is no text and costs the whole batch it is in.
+// attributeText returns a copy of the beginning of text, at most limit bytes. It
+// removes incomplete characters: invalid UTF-8 would lose the whole batch.
 func attributeText(text string, limit int) string {
 	return strings.Clone(strings.ToValidUTF8(text[:min(len(text), limit)], ""))
 }
 
-// trouble says what of x is worth telling though it was not sampled, "" where it is nothing or enough was told.
-func (t *Traces) trouble(x *record.Exchange) string {
+// reasonToTrace returns why x is traced although it was not sampled, "" if it is not,
+// or if enough exchanges were traced for that reason.
+func (t *Traces) reasonToTrace(x *record.Exchange) string {
 	switch {
 	case x.Status >= 500, x.UpstreamStatus >= 500, x.Hit && x.UpstreamError != "", x.Aborted && x.Status != statusLeft:
 		if t.failed.take(time.Now()) {
-			return whyFailed
+			return reasonFailed
 		}
 	case t.isSlow(x) && t.slow.take(time.Now()):
-		return whySlow
+		return reasonSlow
 	}
 	return ""
 }
 
-// isSlow reports whether x took long. The wait under the quota does not count, nor does what a stranger can draw out, who is refused or whose credentials
-// are: a refusal reads the rest of the body first.
+// isSlow reports whether x was slow. The wait for the quota does not count. Refused
+// requests and failed logins do not count either, because strangers can prolong them: a
+// refusal reads the rest of the body first.
 func (t *Traces) isSlow(x *record.Exchange) bool {
-	strange := x.Code != "" && x.UpstreamAttempts == 0 || x.Surface == record.SurfaceAccounts && x.Status >= 400
-	return t.options.Slow > 0 && x.Duration-x.Waited > t.options.Slow && !strange
+	refused := x.Code != "" && x.UpstreamAttempts == 0 || x.Surface == record.SurfaceAccounts && x.Status >= 400
+	return t.options.Slow > 0 && x.Duration-x.Waited > t.options.Slow && !refused
 }
 
-// What went wrong is told at most so often: when all goes wrong, a few examples are enough.
+// Limits of the unsampled exchanges that are traced: if everything fails, a few
+// examples are enough.
 const (
-	spareInterval = 100 * time.Millisecond
-	spareBurst    = 10
+	bucketInterval = 100 * time.Millisecond
+	bucketBurst    = 10
 )
 
-// spare is a bucket of tokens, full at first: GCRA with the interval and burst above.
-type spare struct{ next atomic.Int64 } // when the bucket is full again, in Unix nanoseconds
+// tokenBucket is a token bucket, full at first: GCRA with the interval and burst above.
+type tokenBucket struct{ next atomic.Int64 } // when the bucket is full again, in Unix nanoseconds
 
-func (s *spare) take(now time.Time) bool {
+func (s *tokenBucket) take(now time.Time) bool {
 	for {
 		full := s.next.Load()
-		next := max(full, now.UnixNano()) + int64(spareInterval)
-		if next-now.UnixNano() > spareBurst*int64(spareInterval) {
+		next := max(full, now.UnixNano()) + int64(bucketInterval)
+		if next-now.UnixNano() > bucketBurst*int64(bucketInterval) {
 			return false
 		}
 		if s.next.CompareAndSwap(full, next) {
@@ -172,11 +181,11 @@ func (s *spare) take(now time.Time) bool {
 	}
 }
 
-// run builds and sends spans until ctx ends, and then, within flushWithin, what is left.
+// run builds and sends spans until ctx ends, and then, within flushWithin, the rest.
 func (t *Traces) run(ctx context.Context) {
 	sending, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { // an export that is under way gets its chance too
+	stop := context.AfterFunc(ctx, func() { // the current export may complete
 		time.AfterFunc(flushWithin, func() { cancel(context.DeadlineExceeded) })
 	})
 	defer stop()
@@ -185,7 +194,7 @@ func (t *Traces) run(ctx context.Context) {
 	for {
 		select {
 		case k := <-t.queue:
-			t.build(k.x, k.why)
+			t.build(k.x, k.reason)
 			if len(t.batch.spans) >= t.plan.size {
 				t.send(sending)
 			}
@@ -198,11 +207,11 @@ func (t *Traces) run(ctx context.Context) {
 	}
 }
 
-// finish sends what is in the queue, as far as there is time, and ends the exporters.
+// finish sends the queue, as far as time permits, and shuts down the exporters.
 func (t *Traces) finish(ctx context.Context) {
 	for len(t.queue) > 0 && ctx.Err() == nil {
 		k := <-t.queue
-		t.build(k.x, k.why)
+		t.build(k.x, k.reason)
 		if len(t.batch.spans) >= t.plan.size {
 			t.send(ctx)
 		}
@@ -210,11 +219,11 @@ func (t *Traces) finish(ctx context.Context) {
 	t.losses.dropped[signalTraces].Add(int64(len(t.queue)))
 	t.send(ctx)
 	for _, e := range t.spans {
-		_ = e.Shutdown(ctx) // there is nothing left to lose
+		_ = e.Shutdown(ctx) // all spans were sent or counted as lost
 	}
 }
 
-// send exports what was built.
+// send exports the spans that were built.
 func (t *Traces) send(ctx context.Context) {
 	batch := t.batch.take()
 	if len(batch) == 0 {
@@ -227,37 +236,39 @@ func (t *Traces) send(ctx context.Context) {
 	}
 }
 
-// collected is a span processor that collects what ended. It is used by one goroutine.
-type collected struct{ spans []sdktrace.ReadOnlySpan }
+// spanCollector is a span processor that collects ended spans. It is used by one
+// goroutine.
+type spanCollector struct{ spans []sdktrace.ReadOnlySpan }
 
 // OnStart implements [sdktrace.SpanProcessor].
-func (c *collected) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
+func (c *spanCollector) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
 
 // OnEnd implements [sdktrace.SpanProcessor].
-func (c *collected) OnEnd(s sdktrace.ReadOnlySpan) { c.spans = append(c.spans, s) }
+func (c *spanCollector) OnEnd(s sdktrace.ReadOnlySpan) { c.spans = append(c.spans, s) }
 
 // Shutdown implements [sdktrace.SpanProcessor].
-func (c *collected) Shutdown(context.Context) error { return nil }
+func (c *spanCollector) Shutdown(context.Context) error { return nil }
 
 // ForceFlush implements [sdktrace.SpanProcessor].
-func (c *collected) ForceFlush(context.Context) error { return nil }
+func (c *spanCollector) ForceFlush(context.Context) error { return nil }
 
-func (c *collected) take() []sdktrace.ReadOnlySpan {
+func (c *spanCollector) take() []sdktrace.ReadOnlySpan {
 	spans := c.spans
 	c.spans = nil
 	return spans
 }
 
-// identities is an id generator that hands out what was decided when the exchange began. It is used by one goroutine.
-type identities struct {
+// presetIDs is an id generator that returns the ids chosen when the exchange began. It
+// is used by one goroutine.
+type presetIDs struct {
 	trace trace.TraceID
 	span  trace.SpanID
 }
 
 // NewIDs implements [sdktrace.IDGenerator].
-func (i *identities) NewIDs(context.Context) (trace.TraceID, trace.SpanID) { return i.trace, i.span }
+func (i *presetIDs) NewIDs(context.Context) (trace.TraceID, trace.SpanID) { return i.trace, i.span }
 
 // NewSpanID implements [sdktrace.IDGenerator].
-func (i *identities) NewSpanID(context.Context, trace.TraceID) trace.SpanID { return i.span }
+func (i *presetIDs) NewSpanID(context.Context, trace.TraceID) trace.SpanID { return i.span }
 
 func random() uint64 { return rand.Uint64() } //nolint:gosec // an id must be unique, not secret

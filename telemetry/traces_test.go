@@ -20,8 +20,8 @@ import (
 	"osgate/telemetry"
 )
 
-// told is a span as the console exporter writes it.
-type told struct {
+// span is a span in the format of the console exporter.
+type span struct {
 	Name                string
 	SpanContext, Parent struct{ TraceID, SpanID string }
 	SpanKind            int
@@ -34,7 +34,7 @@ type told struct {
 }
 
 // attributes returns the span's attributes by name.
-func (s told) attributes() map[string]any {
+func (s span) attributes() map[string]any {
 	all := map[string]any{}
 	for _, a := range s.Attributes {
 		all[a.Key] = a.Value.Value
@@ -42,13 +42,13 @@ func (s told) attributes() map[string]any {
 	return all
 }
 
-// environment looks up what a test sets.
+// environment returns a getenv function for variables.
 func environment(variables map[string]string) func(string) string {
 	return func(name string) string { return variables[name] }
 }
 
-// tracer opens traces to the console. What end returns is all that was told.
-func tracer(t *testing.T, sampler string, o telemetry.TracesOptions) (traces *telemetry.Traces, end func() []told) {
+// tracer opens traces to the console. end returns all exported spans.
+func tracer(t *testing.T, sampler string, o telemetry.TracesOptions) (traces *telemetry.Traces, end func() []span) {
 	t.Helper()
 	variables := map[string]string{"OTEL_TRACES_EXPORTER": "console"}
 	variables["OTEL_TRACES_SAMPLER"], variables["OTEL_TRACES_SAMPLER_ARG"], _ = strings.Cut(sampler, "=")
@@ -65,13 +65,13 @@ func tracer(t *testing.T, sampler string, o telemetry.TracesOptions) (traces *te
 	ctx, stop := context.WithCancel(t.Context())
 	over := make(chan error, 1)
 	go func() { over <- exports.Run(ctx) }()
-	return traces, func() (spans []told) {
+	return traces, func() (spans []span) {
 		stop()
 		if err := <-over; err != nil {
 			t.Error(err)
 		}
 		for d := json.NewDecoder(&console); d.More(); {
-			var s told
+			var s span
 			if err := d.Decode(&s); err != nil {
 				t.Fatal(err)
 			}
@@ -81,26 +81,27 @@ func tracer(t *testing.T, sampler string, o telemetry.TracesOptions) (traces *te
 	}
 }
 
-const callers = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+const callerTraceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-// called is a caller's trace, sampled.
+// called returns a sampled trace of a caller.
 func called(t *testing.T) record.Trace {
 	t.Helper()
-	parent, ok := record.ReadTrace(map[string][]string{"Traceparent": {callers}})
+	parent, ok := record.ReadTrace(map[string][]string{"Traceparent": {callerTraceparent}})
 	if !ok {
-		t.Fatal("the test's traceparent is none")
+		t.Fatal("the test's traceparent is invalid")
 	}
 	return parent
 }
 
-// journey is an exchange that was limited, missed the cache, was refused once by upstream, waited and was answered.
+// journey returns an exchange that passed the quota, missed the cache, was refused once
+// by upstream, waited and was answered.
 func journey(place record.Trace) *record.Exchange {
 	x := &record.Exchange{
 		ID: "r1", Start: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), Duration: 900 * time.Millisecond, Method: "GET", Route: "/stores/{storeId}",
 		Surface: record.SurfaceObjectStore, Operation: "getKey", ClientAddr: "192.0.2.1", RemoteAddr: "192.0.2.2", Protocol: "1.1",
-		Plane: "us", Region: "us-east-1", Organization: "org", Environment: "env", Store: "a-store-not-to-be-told", Principal: "a-client-not-to-be-told",
+		Plane: "us", Region: "us-east-1", Organization: "org", Environment: "env", Store: "a-secret-store", Principal: "a-secret-client",
 		Status: 200, Cache: "fwd=miss; stored", UpstreamAttempts: 2, UpstreamStatus: 200, Charged: true, Waited: 500 * time.Millisecond, Trace: place,
-		Cause: "a-cause-not-to-be-told", Rule: "rule-1",
+		Cause: "a-secret-cause", Rule: "rule-1",
 		Attempts: []record.Attempt{
 			{Span: [8]byte{1}, Start: 20 * time.Millisecond, Duration: 10 * time.Millisecond, Status: 429},
 			{Span: [8]byte{2}, Start: 540 * time.Millisecond, Duration: 300 * time.Millisecond, Status: 200, Resend: 1},
@@ -125,7 +126,7 @@ func TestSpansTellTheWayOfAnExchange(t *testing.T) {
 	x := journey(traces.Begin(called(t), false))
 	traces.Keep(x)
 	spans := end()
-	byID := map[string]told{}
+	byID := map[string]span{}
 	for _, s := range spans {
 		byID[s.SpanContext.SpanID] = s
 		if s.SpanContext.TraceID != "0af7651916cd43dd8448eb211c80319c" {
@@ -156,9 +157,9 @@ func TestSpansTellTheWayOfAnExchange(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("spans (-want +got):\n%s", diff)
 	}
-	for _, span := range []string{"0100000000000000", "0200000000000000"} {
-		if byID[span].SpanKind != 3 {
-			t.Errorf("the attempt %s, as upstream knows it, is %+v", span, byID[span])
+	for _, id := range []string{"0100000000000000", "0200000000000000"} {
+		if byID[id].SpanKind != 3 {
+			t.Errorf("the attempt %s, as upstream knows it, is %+v", id, byID[id])
 		}
 	}
 }
@@ -187,7 +188,7 @@ func TestAttributesAreThoseOfTheConventionsAndTellNoNames(t *testing.T) {
 			"osgate.policy.rule": "rule-1", "osgate.request_id": "r1", "osgate.cache.result": "miss", "osv2.store.hash": store, "osgate.client.hash": client,
 		}
 		if names {
-			want["osv2.store.name"], want["osgate.client.name"] = "a-store-not-to-be-told", "a-client-not-to-be-told"
+			want["osv2.store.name"], want["osgate.client.name"] = "a-secret-store", "a-secret-client"
 		}
 		if diff := cmp.Diff(want, server); diff != "" {
 			t.Errorf("names %t: server (-want +got):\n%s", names, diff)
@@ -206,14 +207,15 @@ func TestAttributesAreThoseOfTheConventionsAndTellNoNames(t *testing.T) {
 			t.Errorf("limit (-want +got):\n%s", diff)
 		}
 		text, _ := json.Marshal(spans)
-		if !names && bytes.Contains(text, []byte("not-to-be-told")) || len(fmt.Sprint(store)) != 16 || store == client {
+		if !names && bytes.Contains(text, []byte("a-secret-")) || len(fmt.Sprint(store)) != 16 || store == client {
 			t.Errorf("names %t: %s", names, text)
 		}
 	}
 }
 
-// TestWhoDecidesOnSampling: own is the share of exchanges without a caller's trace, stranger and trusted those of callers that say sampled, unsampled that
-// of a caller that is believed and says not sampled.
+// own is the share of sampled exchanges without a caller's trace; stranger and trusted
+// are the shares for callers with the sampled flag; unsampled is the share for trusted
+// callers without it.
 func TestWhoDecidesOnSampling(t *testing.T) {
 	for sampler, want := range map[string]struct{ own, stranger, trusted, unsampled float64 }{
 		"":                             {0.01, 0.01, 1, 0},
@@ -233,7 +235,7 @@ func TestWhoDecidesOnSampling(t *testing.T) {
 			for range rounds {
 				p := record.Trace{}
 				if parent {
-					p = traces.Begin(record.Trace{}, false) // an id by chance
+					p = traces.Begin(record.Trace{}, false) // a random id
 					p.Parent, p.Span, p.Sampled = p.Span, [8]byte{}, sampled
 				}
 				got := traces.Begin(p, trusted)
@@ -279,13 +281,13 @@ func TestTroubleIsToldThoughNotSampledButNotAllOfIt(t *testing.T) {
 		change func(*record.Exchange)
 		why    any
 	}{
-		"ours":           {func(x *record.Exchange) { x.Status, x.Code = 503, "overloaded" }, "failed"},
-		"upstream's":     {func(x *record.Exchange) { x.UpstreamStatus = 500 }, "failed"},
-		"stale stood in": {func(x *record.Exchange) { x.Hit, x.UpstreamStatus, x.UpstreamError = true, 0, "timeout" }, "failed"},
-		"drawn out by a stranger": {func(x *record.Exchange) {
+		"ours":         {func(x *record.Exchange) { x.Status, x.Code = 503, "overloaded" }, "failed"},
+		"upstream's":   {func(x *record.Exchange) { x.UpstreamStatus = 500 }, "failed"},
+		"stale answer": {func(x *record.Exchange) { x.Hit, x.UpstreamStatus, x.UpstreamError = true, 0, "timeout" }, "failed"},
+		"prolonged by a stranger": {func(x *record.Exchange) {
 			x.Duration, x.Status, x.Code, x.UpstreamAttempts = 6*time.Second, 401, "no-token", 0
 		}, nil},
-		"drawn out without credentials": {func(x *record.Exchange) {
+		"prolonged without credentials": {func(x *record.Exchange) {
 			x.Surface, x.Duration, x.Status = record.SurfaceAccounts, 6*time.Second, 401
 		}, nil},
 		"given up by the client": {func(x *record.Exchange) { x.Duration, x.Status, x.Code = 6*time.Second, 499, "bad-request" }, "slow"},
@@ -309,7 +311,7 @@ func TestTroubleIsToldThoughNotSampledButNotAllOfIt(t *testing.T) {
 				}
 			}
 			if why != tt.why {
-				t.Errorf("%s: told as %v, want %v", name, why, tt.why)
+				t.Errorf("%s: traced as %v, want %v", name, why, tt.why)
 			}
 		})
 	}
@@ -325,14 +327,14 @@ func TestTroubleIsToldThoughNotSampledButNotAllOfIt(t *testing.T) {
 			}
 			<-time.After(time.Second)
 		}
-		told := map[any]int{}
+		traced := map[any]int{}
 		for _, s := range end() {
 			if s.SpanKind == 2 {
-				told[s.attributes()["osgate.sampled"]]++
+				traced[s.attributes()["osgate.sampled"]]++
 			}
 		}
-		if told["failed"] != 30 || told["slow"] != 30 {
-			t.Errorf("told of 300 failed and 300 slow ones within 3 s: %v, want 10 a second of each", told)
+		if traced["failed"] != 30 || traced["slow"] != 30 {
+			t.Errorf("traces of 300 failed and 300 slow exchanges within 3 s: %v, want 10 a second of each", traced)
 		}
 	})
 }
@@ -349,7 +351,8 @@ func TestNothingIsTracedWhereTracesAreOff(t *testing.T) {
 	}
 }
 
-// BenchmarkTraces measures what traces cost on the path of an exchange, and what the worker pays for one that is told.
+// BenchmarkTraces measures the cost of traces during an exchange, and the cost of a
+// traced one for the worker.
 func BenchmarkTraces(b *testing.B) {
 	plan, err := telemetry.ReadExporting(environment(map[string]string{"OTEL_TRACES_EXPORTER": "console"}))
 	if err != nil {
@@ -372,7 +375,7 @@ func BenchmarkTraces(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				traces.Keep(x) // nobody takes them out: a full queue costs what one with room does
+				traces.Keep(x) // the queue is never read: a full one costs the same
 			}
 		})
 	}

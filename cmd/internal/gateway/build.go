@@ -220,7 +220,7 @@ func build(o Options) (p *parts, err error) {
 		Keeper: p.keepers(p.logger), Trace: p.tracing(),
 		Transport: transport, Override: c.Upstream.Override.Reveal(), Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies, Origins: c.Server.Origins,
 		Quota: p.quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
-		Budget: budget(c), BudgetBy: c.Budget.By, Budgeted: p.metrics.Budgeted, MaxWait: c.Rate.MaxWait,
+		Budget: budget(c), BudgetBy: c.Budget.By, Budgeted: p.metrics.BudgetDecision, MaxWait: c.Rate.MaxWait,
 		SharedScope: c.Cache.Scope == environmentScope, RegionChanged: p.regionChanged,
 		Timeout: c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), MaxExchanges: c.Server.MaxExchanges, ServerTiming: c.Server.Timing,
 		Ambiguous: conns.Ambiguous, Identified: conns.Identified,

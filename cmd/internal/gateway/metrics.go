@@ -53,7 +53,7 @@ func (p *parts) tripped(connection string) func(redisconn.RoundTrip) {
 
 // asked takes note of an asking of a control plane.
 func (p *parts) asked(q auth.Lookup) {
-	p.metrics.Asked(q.Plane, q.Result, q.Took)
+	p.metrics.ControlPlaneCall(q.Plane, q.Result, q.Took)
 	p.askings.of(q.Plane).Add(q.Took)
 }
 
