@@ -1,5 +1,7 @@
-// Command osdemo is the first look: the gateway with embedded stores and the Object Store v2 emulator in one process on loopback. It mints a token
-// through the gateway and prints curl lines to paste. OSGATE_… variables of the environment are honored over its own settings.
+// Command osdemo is a demonstration: the gateway with embedded stores and the Object
+// Store v2 emulator in one process on loopback. It mints a token through the gateway
+// and prints curl commands to paste. OSGATE_… variables of the environment override its
+// own settings.
 package main
 
 import (
@@ -21,17 +23,18 @@ import (
 	build "osgate/internal/version"
 )
 
-// version is set by the linker; empty in a plain go build.
+// version is set by the linker. It is empty in a plain go build.
 var version string
 
-// The addresses that are tried first; where one is taken, the system picks a port.
+// The addresses that are tried first. If one is in use, the system chooses a port.
 const (
 	clientsAddress  = "127.0.0.1:8080"
 	adminAddress    = "127.0.0.1:8081"
 	emulatorAddress = "127.0.0.1:8090"
 )
 
-// latency is what the emulator adds to each answer, so that a cache hit shows.
+// latency is the delay that the emulator adds to each answer, so that a cache hit is
+// visible.
 const latency = 20 * time.Millisecond
 
 func main() {
@@ -57,10 +60,10 @@ Usage: osdemo
 OSGATE_… variables override the settings of the demo; osgate help lists the commands of the gateway, osemu -h the flags of the emulator.
 `
 
-// misuse is the exit status for arguments that there are not.
+// misuse is the exit status for unknown arguments.
 const misuse = 2
 
-// arguments answers the arguments. It reports whether osdemo ends with that, and the
+// arguments handles the arguments. It reports whether osdemo ends with that, and the
 // exit status.
 func arguments(args []string, out, complaints io.Writer) (status int, ends bool) {
 	if len(args) == 0 {
@@ -131,13 +134,13 @@ func startEmulator(ctx context.Context) (base string, stop func(), err error) {
 		_ = server.Serve(listener) // always ErrServerClosed
 	}()
 	return "http://" + listener.Addr().String(), func() {
-		_ = server.Close() // the gateway has stopped: nothing is under way
+		_ = server.Close() // the gateway has stopped, so no request is running
 		<-done
 		_ = e.Close() // in memory
 	}, nil
 }
 
-// settings are the demo's variables with those of the environment over them.
+// settings returns the demo's variables, overridden by those of the environment.
 func settings(environ []string, upstream string) []string {
 	own := map[string]string{
 		"OSGATE_LISTEN":            free(clientsAddress),
@@ -158,12 +161,13 @@ func settings(environ []string, upstream string) []string {
 	return all
 }
 
-// free returns address if nothing listens there, else one of which the system picks the port.
+// free returns address if no listener uses it, otherwise an address with port 0, for
+// which the system chooses a port.
 func free(address string) string {
 	l, err := net.Listen("tcp", address) //nolint:noctx // returns at once
 	if err != nil {
 		return "127.0.0.1:0"
 	}
-	_ = l.Close() // was only a try
+	_ = l.Close() // opened only to test the address
 	return address
 }

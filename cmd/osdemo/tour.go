@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// tour is what the demo shows: the vendor's documented journey, through the gateway.
+// tour prints the vendor's documented journey, through the gateway.
 type tour struct {
 	gateway, admin, emulator string
 	token                    string
@@ -25,7 +25,7 @@ const (
 	partition = prefix + "/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION"
 )
 
-// mint gets a token the way an application does, through the gateway.
+// mint gets a token as an application does, through the gateway.
 func (t *tour) mint(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -49,7 +49,7 @@ func (t *tour) mint(ctx context.Context) error {
 	return nil
 }
 
-// print writes the tour. Each curl is one line that works as pasted.
+// print writes the tour. Each curl command is one line that can be pasted.
 func (t *tour) print(w io.Writer) {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -77,10 +77,10 @@ func (t *tour) print(w io.Writer) {
 		` -o /dev/null -w '%{http_code} after %{time_total} s\n'`, partition+"/keys/KeyOne?n=[1-30]")
 	curl("Today's counts, in the form of Anypoint's own Stats API", "", "/api/v1/organizations/org-root?"+t.today())
 	say("\nCtrl-C stops everything.")
-	_, _ = io.WriteString(w, b.String()) // nobody to tell
+	_, _ = io.WriteString(w, b.String()) // the reader of the output may have left
 }
 
-// today is a query of the Stats API for the hours of this day so far.
+// today returns a query of the Stats API for the hours of this day so far.
 func (t *tour) today() string {
 	return url.Values{
 		"startDate": {t.now.Truncate(24 * time.Hour).Format(time.RFC3339)},

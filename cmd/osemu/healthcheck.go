@@ -13,7 +13,8 @@ import (
 // healthcheckTimeout is shorter than container runtimes usually allow.
 const healthcheckTimeout = 3 * time.Second
 
-// healthcheck asks the osemu of these settings whether it serves. It needs no shell and no curl, so that it works in an image that holds nothing else.
+// healthcheck checks whether the osemu with these settings serves. It needs no shell
+// and no curl, so that it works in an image that contains only osemu.
 func healthcheck(ctx context.Context, s settings, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
@@ -34,7 +35,7 @@ func healthcheck(ctx context.Context, s settings, stdout, stderr io.Writer) int 
 		fmt.Fprintf(stderr, "osemu: -listen cannot be asked: %v\n", err)
 		return exitMisuse
 	}
-	// Its certificate is for other names, and whether it serves is no secret.
+	// The certificate is for other names, and whether osemu serves is not a secret.
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // see above
 	defer transport.CloseIdleConnections()
 	answer, err := transport.RoundTrip(r)
@@ -42,7 +43,7 @@ func healthcheck(ctx context.Context, s settings, stdout, stderr io.Writer) int 
 		fmt.Fprintf(stderr, "osemu: %v\n", err)
 		return exitFailed
 	}
-	_ = answer.Body.Close() // not read
+	_ = answer.Body.Close() // the body is not needed
 	fmt.Fprintln(stdout, answer.Status)
 	if answer.StatusCode != http.StatusOK {
 		return exitFailed

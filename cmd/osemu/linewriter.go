@@ -9,23 +9,24 @@ import (
 
 // The bounds of a lineWriter.
 const (
-	linesWaiting = 4096        // lines that wait for somebody to read
-	linesFlush   = time.Second // for those that still do at the end
+	linesWaiting = 4096        // lines that may wait for a reader
+	linesFlush   = time.Second // the wait for a reader at the end
 )
 
-// lineWriter writes lines in the background, so that no request waits for a reader: what
-// does not fit is lost, and counted in the line after it. It is safe for concurrent use.
+// lineWriter writes lines in the background, so that no request waits for a reader.
+// Lines that do not fit are lost, and the next line states how many. It is safe for
+// concurrent use.
 type lineWriter struct {
 	out   io.Writer
 	lines chan []byte
 	lost  atomic.Int64
 	quit  chan struct{} // closed by close
-	over  chan struct{} // closed when all is written
+	over  chan struct{} // closed when all lines are written
 }
 
 func newLineWriter(out io.Writer) *lineWriter {
 	w := &lineWriter{out: out, lines: make(chan []byte, linesWaiting), quit: make(chan struct{}), over: make(chan struct{})}
-	go w.write() // ends with close, or stays in a write that nobody reads until the process ends
+	go w.write() // ends with close; a write without a reader blocks until the process ends
 	return w
 }
 
@@ -54,7 +55,8 @@ func (w *lineWriter) write() {
 	}
 }
 
-// put writes a line, behind how many were lost before it. An error has no reader.
+// put writes a line after the number of lines lost before it. Its error is ignored:
+// there is nowhere to report it.
 func (w *lineWriter) put(line []byte) {
 	if n := w.lost.Swap(0); n > 0 {
 		_, _ = fmt.Fprintf(w.out, "osemu: %d lines are missing here: standard error was not read in time\n", n)
@@ -62,7 +64,7 @@ func (w *lineWriter) put(line []byte) {
 	_, _ = w.out.Write(line)
 }
 
-// close writes what waits, as long as somebody reads it.
+// close writes the waiting lines, as long as they are read.
 func (w *lineWriter) close() {
 	close(w.quit)
 	select {

@@ -20,7 +20,7 @@ func TestALogThatNobodyReadsHoldsNobodyUp(t *testing.T) {
 		text, _ := io.ReadAll(reader)
 		read <- string(text)
 	}()
-	// One line and no more is read before room is made for the last.
+	// At most one line is read before there is room for the last line.
 	for w.lost.Load() > 0 {
 		<-time.After(time.Millisecond)
 	}

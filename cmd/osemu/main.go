@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// version is set by the linker; empty in a plain go build.
+// version is set by the linker. It is empty in a plain go build.
 var version string
 
 func main() {

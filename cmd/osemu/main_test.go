@@ -29,7 +29,7 @@ import (
 	"osgate/emulator"
 )
 
-// asProgram makes the test binary be osemu, so that signals hit a real process.
+// asProgram makes the test binary run as osemu, so that signals reach a real process.
 const asProgram = "RUN_AS_OSEMU"
 
 func TestMain(m *testing.M) {
@@ -80,7 +80,7 @@ func (p *process) end(signal os.Signal) int {
 	if err := p.cmd.Process.Signal(signal); err != nil {
 		p.t.Fatal(err)
 	}
-	_ = p.cmd.Wait() // the status tells
+	_ = p.cmd.Wait() // the status shows the result
 	return p.cmd.ProcessState.ExitCode()
 }
 
@@ -164,7 +164,7 @@ func TestStopWaitsForRunningExchanges(t *testing.T) {
 		status, body := p.do(token, "GET", keys+"/KeyOne", "")
 		done <- result{status, body}
 	}()
-	for { // until the request is under way
+	for { // until the request is being processed
 		var log []emulator.Request
 		_, text := p.do(token, "GET", "/_osemu/requests", "")
 		if err := json.Unmarshal([]byte(text), &log); err != nil {
@@ -208,7 +208,7 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 			}
 		}
 	}()
-	for status := 0; status != 200; { // some way into the writing
+	for status := 0; status != 200; { // until some writes have been acknowledged
 		status, _ = p.do(token, "GET", keys+"/k100", "")
 	}
 	p.end(syscall.SIGKILL)
@@ -253,7 +253,7 @@ func TestCertificateMakesItHTTPSWithTLS12(t *testing.T) {
 	}
 }
 
-// certificate writes a self-signed one for 127.0.0.1 and returns the files.
+// certificate writes a self-signed certificate for 127.0.0.1 and returns its files.
 func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -285,7 +285,7 @@ func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	return certFile, keyFile, pool
 }
 
-// ended runs osemu where it ends by itself.
+// ended runs osemu with arguments with which it ends by itself.
 func ended(t *testing.T, args, environ []string) (status int, stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

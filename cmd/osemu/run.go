@@ -22,10 +22,10 @@ const (
 	exitMisuse = 2
 )
 
-// drain is how long a stop waits for running exchanges.
+// drain is the longest wait for running exchanges at the end.
 const drain = 5 * time.Second
 
-// run is the program: it serves until ctx is done and returns the exit status.
+// run serves until ctx is done and returns the exit status.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	s, err := readSettings(args, environ)
 	if errors.Is(err, flag.ErrHelp) {
@@ -66,7 +66,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return exitOK
 }
 
-// serve listens, says where, and serves until ctx is done.
+// serve opens the listener, prints its address, and serves until ctx is done.
 func serve(ctx context.Context, s settings, e *emulator.Emulator, stdout, stderr io.Writer) error {
 	listener, scheme, err := listen(ctx, s)
 	if err != nil {
@@ -90,7 +90,7 @@ func serve(ctx context.Context, s settings, e *emulator.Emulator, stdout, stderr
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if server.Shutdown(stopping) != nil {
-		_ = server.Close() // what still runs has had its time
+		_ = server.Close() // exchanges still running have had their time
 	}
 	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving: %w", err)
@@ -99,7 +99,7 @@ func serve(ctx context.Context, s settings, e *emulator.Emulator, stdout, stderr
 }
 
 // listen returns the listener, with TLS 1.2 or above if there is a certificate, as
-// Object Store v2 itself has it.
+// Object Store v2 itself requires.
 func listen(ctx context.Context, s settings) (net.Listener, string, error) {
 	var config *tls.Config
 	if s.tlsCert != "" {

@@ -15,7 +15,7 @@ import (
 	"osgate/emulator"
 )
 
-// settings are what flags and OSEMU_… variables say.
+// settings holds the values of the flags and the OSEMU_… variables.
 type settings struct {
 	listen          string
 	world           string
@@ -31,14 +31,14 @@ type settings struct {
 	choose          string
 	tlsCert, tlsKey string
 	quiet           bool
-	version         bool // print it and end
-	healthcheck     bool // ask the one that runs, and end
+	version         bool // print the version and exit
+	healthcheck     bool // check the running osemu and exit
 }
 
 // flags returns the flags, bound to s.
 func (s *settings) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("osemu", flag.ContinueOnError)
-	f.SetOutput(io.Discard) // run tells what is wrong
+	f.SetOutput(io.Discard) // run prints the errors
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8090", "`address` to listen on, for all hosts; :0 chooses a free port")
 	f.StringVar(&s.world, "world", "", "JSON `file` with organizations, environments, clients, users, stores, entries (default: the built-in world)")
 	f.StringVar(&s.data, "data", "", "`folder` that keeps all data between runs (default: memory only)")
@@ -60,7 +60,7 @@ func (s *settings) flags() *flag.FlagSet {
 	return f
 }
 
-// flagsAlone are those that have no variable.
+// flagsAlone lists the flags that have no variable.
 var flagsAlone = []string{"healthcheck", "version", "v"}
 
 // variable returns the name of the environment variable of a flag.
@@ -68,7 +68,7 @@ func variable(flagName string) string {
 	return "OSEMU_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
 }
 
-// readSettings reads variables, then flags: these win.
+// readSettings reads the variables, then the flags, which override them.
 func readSettings(args, environ []string) (settings, error) {
 	var s settings
 	f := s.flags()
@@ -105,20 +105,20 @@ func readSettings(args, environ []string) (settings, error) {
 	return s, nil
 }
 
-// Kubernetes sets variables for each Service: of osemu itself, and in exact forms of
-// one whose name begins with osemu-.
+// Kubernetes sets variables for each Service: for osemu itself, and in exact forms for
+// a Service whose name begins with osemu-.
 var (
 	ownLink   = regexp.MustCompile(`^OSEMU_(SERVICE_|PORT$|PORT_)`)
 	otherLink = regexp.MustCompile(`^OSEMU_[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 	otherPort = regexp.MustCompile(`^OSEMU_[A-Z0-9_]+_PORT=(tcp|udp|sctp)://`)
 )
 
-// injected reports whether Kubernetes sets the variable, whose item is "NAME=value".
+// injected reports whether Kubernetes sets the variable of item, "NAME=value".
 func injected(name, item string) bool {
 	return ownLink.MatchString(name) || otherLink.MatchString(name) || otherPort.MatchString(item)
 }
 
-// options returns the settings in the emulator's terms.
+// options returns the settings as options of the emulator.
 func (s settings) options(log io.Writer) (emulator.Options, error) {
 	o := emulator.Options{
 		Data: s.data, Rate: unlimited(s.rate), RateBy: s.rateBy, AccountsRate: unlimited(s.accountsRate), StatsRate: s.statsRate,
@@ -146,7 +146,7 @@ func (s settings) options(log io.Writer) (emulator.Options, error) {
 	return o, nil
 }
 
-// unlimited turns the flags' 0 for no limit into the package's.
+// unlimited turns 0, the flags' value for no limit, into the emulator's value.
 func unlimited(rate int) int {
 	if rate == 0 {
 		return -1
@@ -154,7 +154,7 @@ func unlimited(rate int) int {
 	return rate
 }
 
-// oneLine returns the text of an error that may tell of many things.
+// oneLine returns the text of an error, which may have several lines, on one line.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 const introduction = `osemu is a local Object Store v2 to develop and test against: the Object Store,
@@ -178,7 +178,7 @@ A first look:
 Flags (all but -healthcheck and -version have a variable too: -rate-by is OSEMU_RATE_BY; a flag overrides it):
 `
 
-// writeHelp teaches.
+// writeHelp writes the usage.
 func writeHelp(w io.Writer) {
 	var s settings
 	var text strings.Builder
@@ -216,7 +216,7 @@ For tests:
   GET         /_osemu/openapi.yaml the whole API as OpenAPI 3.1
 `
 
-// welcome is what a person reads at the start.
+// welcome returns the line that is printed at the start.
 func welcome(scheme, address string) string {
 	return fmt.Sprintf("osemu: %s://%s/us/us-east-1 is a BASE_URL; app-one/secret-one is a client of the built-in world; see osemu -h\n",
 		scheme, address)

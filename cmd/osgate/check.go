@@ -14,10 +14,11 @@ import (
 	"osgate/regionmap"
 )
 
-// checkTimeout bounds each question that check asks of a dependency.
+// checkTimeout bounds each request that check sends to a dependency.
 const checkTimeout = 5 * time.Second
 
-// check validates the configuration whole and asks every dependency whether it is there. It changes nothing.
+// check validates the whole configuration and checks that every dependency answers. It
+// changes nothing.
 func (p *program) check(ctx context.Context, args []string) int {
 	if len(args) > 0 {
 		return p.noArguments("check", args)
@@ -38,7 +39,8 @@ func (p *program) check(ctx context.Context, args []string) int {
 	return status
 }
 
-// planes lists the control planes that may be reached; the configuration has been checked.
+// planes returns the control planes that may be reached. The configuration has been
+// validated before.
 func (p *program) planes(c config.Config) []string {
 	m, err := gateway.Regions(c)
 	if err != nil {
@@ -58,7 +60,7 @@ func (p *program) checkRedis(ctx context.Context, c config.Config) int {
 		p.print("%-14s %s\n", "redis", "is not configured: one process, embedded stores")
 		return exitOK
 	}
-	defer func() { _ = conn.Close() }() // nothing is under way
+	defer func() { _ = conn.Close() }() // no command is running
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	start := time.Now()
@@ -75,7 +77,8 @@ func (p *program) checkRedis(ctx context.Context, c config.Config) int {
 	return exitOK
 }
 
-// checkRights tries every command that serving uses, and names those that Redis does not permit.
+// checkRights tries every command that serving uses, and prints those that Redis does
+// not permit.
 func (p *program) checkRights(ctx context.Context, conn *redisconn.Conn) int {
 	lacking, err := conn.Lacking(ctx)
 	switch {
@@ -91,8 +94,9 @@ func (p *program) checkRights(ctx context.Context, conn *redisconn.Conn) int {
 	return exitOK
 }
 
-// warnOfSplitBrain names the primaries that go on taking writes when they lose their
-// replicas. It changes no exit code: a managed service may guard against it otherwise.
+// warnOfSplitBrain prints the primaries that still accept writes after they lose their
+// replicas. It does not change the exit status, because a managed service may prevent a
+// split brain in another way.
 func (p *program) warnOfSplitBrain(ctx context.Context, conn *redisconn.Conn) {
 	unguarded, err := conn.Unguarded(ctx)
 	if err != nil {
@@ -105,7 +109,8 @@ func (p *program) warnOfSplitBrain(ctx context.Context, conn *redisconn.Conn) {
 	}
 }
 
-// checkPlane asks a control plane whose token no token is: any answer but a failure says that it is there.
+// checkPlane calls a control plane's token validation with a token that is not one.
+// Every answer except a failure shows that the plane is available.
 func (p *program) checkPlane(ctx context.Context, c config.Config, plane string) int {
 	name := "plane " + plane
 	took, err := reachPlane(ctx, c, plane)

@@ -7,7 +7,8 @@ import (
 	"osgate/config"
 )
 
-// env prints the table of variables with the values in force. A configuration that cannot be used is told, and the table printed without values.
+// env prints the table of variables with the values in force. If the configuration is
+// invalid, it prints the problems, and the table without values.
 func (p *program) env(args []string) int {
 	flags := flag.NewFlagSet("env", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)

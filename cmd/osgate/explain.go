@@ -15,7 +15,7 @@ import (
 
 const explainUsage = "explain takes METHOD URL, any number of -H 'Name: value', and -token-client ID"
 
-// request is what explain's arguments describe.
+// request holds the arguments of explain.
 type request struct {
 	method, target string
 	host           string
@@ -23,7 +23,7 @@ type request struct {
 	client         string
 }
 
-// explain prints what would become of a request without sending it.
+// explain prints what the gateway would do with a request, without sending it.
 func (p *program) explain(args []string) int {
 	asked, err := parseExplain(args)
 	if err != nil {
@@ -51,7 +51,7 @@ func (p *program) explain(args []string) int {
 	return exitOK
 }
 
-// parseExplain reads the arguments; flags may stand anywhere, as with curl.
+// parseExplain parses the arguments. Flags may be anywhere, as with curl.
 func parseExplain(args []string) (request, error) {
 	r := request{header: http.Header{}, client: "CLIENT_ID"}
 	var words []string
@@ -83,7 +83,8 @@ func parseExplain(args []string) (request, error) {
 	return r, nil
 }
 
-// http builds the request as the server would have read it: from its bytes, so that nothing is cleaned on the way.
+// http builds the request as the server would read it: it parses the raw bytes, so that
+// nothing is normalized on the way.
 func (r request) http() (*http.Request, error) {
 	target := r.target
 	if scheme, rest, ok := strings.Cut(target, "://"); ok {
@@ -115,7 +116,7 @@ func (r request) http() (*http.Request, error) {
 	return read, nil
 }
 
-// framing is the headers by which a server tells how long a body is.
+// framing returns the headers by which a server determines the length of a body.
 func (r request) framing() string {
 	var b strings.Builder
 	for _, name := range []string{"Content-Length", "Transfer-Encoding"} {
@@ -148,7 +149,7 @@ func (p *program) printExplanation(e proxy.Explanation) {
 	p.printFacts(e)
 }
 
-// printFacts tells what the decision may yet depend on.
+// printFacts prints the facts that may still change the decision.
 func (p *program) printFacts(e proxy.Explanation) {
 	if e.Facts != "" {
 		p.print("not known    %s: rules read values that only a real request has\n", e.Facts)

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// hangsUp sends this process a SIGHUP as soon as it is written to, and gives it the time to act.
+// hangsUp sends this process a SIGHUP at the first write, and gives the signal time to
+// arrive.
 type hangsUp struct{ bytes.Buffer }
 
 func (w *hangsUp) Write(p []byte) (int, error) {
@@ -23,8 +24,10 @@ func (w *hangsUp) Write(p []byte) (int, error) {
 	return w.Buffer.Write(p)
 }
 
-// TestAHangupWhileTheGatewayStartsDoesNotEndIt, since who writes the policy may send one at any time: here before the configuration has been read. The test runs
-// itself again, because nothing in a process can outlive a signal that is not asked for.
+// TestAHangupWhileTheGatewayStartsDoesNotEndIt sends SIGHUP before the configuration
+// has been read: a program that writes the policy may send it at any time. The test
+// runs its own binary again, because a process cannot survive a signal that it does not
+// handle.
 func TestAHangupWhileTheGatewayStartsDoesNotEndIt(t *testing.T) {
 	const variable = "OSGATE_TEST_HANGUP"
 	if os.Getenv(variable) != "" {

@@ -10,8 +10,9 @@ import (
 // healthcheckTimeout is shorter than container runtimes usually allow.
 const healthcheckTimeout = 3 * time.Second
 
-// healthcheck asks the running gateway of this configuration for its readiness, over its admin listener. It needs no shell and no curl, so that it works
-// in an image that holds nothing else.
+// healthcheck requests the readiness of the running gateway of this configuration from
+// its admin listener. It needs no shell and no curl, so that it works in an image that
+// contains only the gateway.
 func (p *program) healthcheck(ctx context.Context, args []string) int {
 	if len(args) > 0 {
 		return p.noArguments("healthcheck", args)
@@ -35,7 +36,7 @@ func (p *program) healthcheck(ctx context.Context, args []string) int {
 		p.complain("%v", err)
 		return exitFailed
 	}
-	defer func() { _ = answer.Body.Close() }() // read below as far as it matters
+	defer func() { _ = answer.Body.Close() }() // only the beginning is read, below
 	body, _ := io.ReadAll(io.LimitReader(answer.Body, 4<<10))
 	p.print("%s\n", body)
 	if answer.StatusCode != http.StatusOK {

@@ -1,4 +1,5 @@
-// Command osgate is the gateway: serve runs it, check, explain and env tell what it would do, healthcheck asks a running one.
+// Command osgate is the gateway. The command serve runs it; check, explain and env show
+// how it is set up and what it would do; healthcheck checks a running one.
 package main
 
 import (
@@ -15,7 +16,7 @@ import (
 	build "osgate/internal/version"
 )
 
-// version is set by the linker; empty in a plain go build.
+// version is set by the linker. It is empty in a plain go build.
 var version string
 
 const usage = `osgate is a gateway in front of MuleSoft Anypoint Object Store v2.
@@ -43,7 +44,8 @@ const (
 	exitMisuse = 2
 )
 
-// program is one run of the command, with all that it takes from the process: so that a test can run it whole.
+// program is one run of the command with everything that it uses of the process, so
+// that a test can run the whole command.
 type program struct {
 	environ  []string
 	in       io.Reader
@@ -63,7 +65,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if len(args) > 0 {
 		command, args = args[0], args[1:]
 	}
-	if asksForHelp(args) {
+	if wantsHelp(args) {
 		command = "help"
 	}
 	switch command {
@@ -112,9 +114,9 @@ func (p *program) misuse(format string, args ...any) int {
 	return exitMisuse
 }
 
-// asksForHelp reports whether one of args is a flag that requests the usage. What
-// follows explain's -H is a header.
-func asksForHelp(args []string) bool {
+// wantsHelp reports whether one of args is a flag that requests the usage. The
+// argument after explain's -H is a header.
+func wantsHelp(args []string) bool {
 	for i, arg := range args {
 		if slices.Contains([]string{"-h", "-help", "--help"}, arg) && (i == 0 || args[i-1] != "-H") {
 			return true
@@ -123,7 +125,7 @@ func asksForHelp(args []string) bool {
 	return false
 }
 
-// noArguments returns the misuse of a command that takes none.
+// noArguments reports the misuse of a command that takes no arguments.
 func (p *program) noArguments(command string, args []string) int {
 	return p.misuse("%s takes no arguments and no flags: %q", command, args[0])
 }

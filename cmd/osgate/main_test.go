@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// ran runs the command and returns its exit status and what it wrote.
+// ran runs the command and returns its exit status and its output.
 func ran(t *testing.T, environ []string, args ...string) (status int, out, complaints string) {
 	t.Helper()
 	var o, e bytes.Buffer
@@ -21,7 +21,7 @@ func ran(t *testing.T, environ []string, args ...string) (status int, out, compl
 	return status, o.String(), e.String()
 }
 
-// The page is rewritten by: osgate env -markdown, between its markers.
+// The page is updated with: osgate env -markdown, between its markers.
 func TestTheConfigurationPageIsTheProgramsOwnTable(t *testing.T) {
 	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
@@ -89,7 +89,7 @@ func TestMisuseIsToldInOneLineAndExits2(t *testing.T) {
 	}
 }
 
-// TestUnknownFlagsAreNamed whatever the command.
+// TestUnknownFlagsAreNamed checks every command.
 func TestUnknownFlagsAreNamed(t *testing.T) {
 	for _, args := range [][]string{
 		{"-flyy"}, {"serve", "-flyy"}, {"check", "-flyy"}, {"env", "-flyy"}, {"healthcheck", "-flyy"}, {"explain", "-flyy", "GET", "/x"},
@@ -135,7 +135,8 @@ func TestAConfigurationThatCannotBeUsedStopsEveryCommand(t *testing.T) {
 	}
 }
 
-// TestABadPolicyFileDoesNotMakeARunningGatewayUnhealthy: it serves by the rules that it has, and whoever asks it must be able to.
+// TestABadPolicyFileDoesNotMakeARunningGatewayUnhealthy checks that healthcheck works
+// while the policy file is invalid, because the gateway serves by the rules in force.
 func TestABadPolicyFileDoesNotMakeARunningGatewayUnhealthy(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rules.cedar")
 	if err := os.WriteFile(file, []byte("permit(everything);"), 0o600); err != nil {
@@ -152,7 +153,8 @@ func TestABadPolicyFileDoesNotMakeARunningGatewayUnhealthy(t *testing.T) {
 	}
 }
 
-// TestExplainNamesTheRule that decides, and what it may yet depend on.
+// TestExplainNamesTheRule checks that explain prints the rule that decides and the
+// unknown facts.
 func TestExplainNamesTheRule(t *testing.T) {
 	environ := []string{"OSGATE_POLICY=../../docs/policy", "OSGATE_DEFAULT_REGION=us/us-east-1"}
 	const key = "/api/v1/organizations/o/environments/e/stores/s/partitions/p/keys/k"

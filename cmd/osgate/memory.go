@@ -8,37 +8,37 @@ import (
 	"time"
 )
 
-// processBytes is the memory that a gateway may use beside its cache before the garbage
-// collector works harder than usual.
+// processBytes is the memory, in bytes, that a gateway may use in addition to its cache
+// before the garbage collector works harder than usual.
 const processBytes = 240 << 20
 
-// memoryStep is the least change of the limit that is worth setting: it stops the process
-// for some microseconds.
+// memoryStep is the smallest change of the limit, in bytes, that is applied: each
+// change stops the process for some microseconds.
 const memoryStep = 4 << 20
 
-// memoryEvery is the time between two looks at the cache.
+// memoryEvery is the interval at which the size of the cache is read.
 const memoryEvery = 200 * time.Millisecond
 
-// mostProcessBytes bounds processBytes where more is reachable. What is beyond it is no
-// load that the gateway is made for: the collector works hard, and an alert reports it.
+// mostProcessBytes bounds processBytes if more is reachable. The gateway is not made
+// for a load beyond it: the collector works hard, and an alert reports it.
 const mostProcessBytes = 512 << 20
 
-// memoryLimit returns the limit of a process whose cache holds so many bytes and may hold
-// capacity, and in which so many bytes were reachable when garbage was last collected.
-// The limit is the cached bytes, a quarter more for what the allocator adds, and
-// processBytes. It leaves an eighth of the reachable bytes at least: at a limit below
-// them the collector would never stop.
+// memoryLimit returns the memory limit, in bytes, for a cache that holds cached bytes
+// and may hold capacity, when the last garbage collection found reachable bytes. The
+// limit is the cached bytes, a quarter more for the overhead of the allocator, and
+// processBytes. It leaves room for at least an eighth of the reachable bytes: with a
+// limit below them the collector would never stop.
 func memoryLimit(cached, capacity, reachable int64) int64 {
 	return max(withQuarter(cached)+processBytes, min(reachable+reachable/8, withQuarter(capacity)+mostProcessBytes))
 }
 
 func withQuarter(n int64) int64 { return n + n/4 }
 
-// boundMemory sets the memory limit of Go's garbage collector by what the cache holds,
-// until the context ends. Without a limit the heap grows to twice the reachable bytes.
-// The limit follows what is held and not what may be held, capacity: memory that the
-// cache does not use yet must not go to garbage. It returns at once where the operator
-// has set GOMEMLIMIT.
+// boundMemory sets the memory limit of Go's garbage collector according to the size of
+// the cache, until the context ends. Without a limit the heap grows to twice the
+// reachable bytes. The limit follows the bytes held, not the capacity: memory that the
+// cache does not use yet must not be filled with garbage. boundMemory returns at once
+// if the operator has set GOMEMLIMIT.
 func boundMemory(ctx context.Context, cached func() int64, capacity int64) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return

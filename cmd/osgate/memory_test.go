@@ -10,13 +10,14 @@ import (
 	"time"
 )
 
-// keepMemoryLimit gives the process its limit back when the test ends, and none before.
+// keepMemoryLimit removes the memory limit and restores the former one when the test
+// ends.
 func keepMemoryLimit(t *testing.T) {
 	before := debug.SetMemoryLimit(math.MaxInt64)
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })
 }
 
-// TestTheMemoryLimitFollowsWhatTheCacheHolds in both directions.
+// TestTheMemoryLimitFollowsWhatTheCacheHolds checks growing and shrinking.
 func TestTheMemoryLimitFollowsWhatTheCacheHolds(t *testing.T) {
 	keepMemoryLimit(t)
 	t.Setenv("GOMEMLIMIT", "")
@@ -26,7 +27,7 @@ func TestTheMemoryLimitFollowsWhatTheCacheHolds(t *testing.T) {
 		for _, tt := range []struct{ cached, limit int64 }{
 			{0, 240 << 20},
 			{64 << 20, (64 + 16 + 240) << 20},
-			{65 << 20, (64 + 16 + 240) << 20}, // not worth it
+			{65 << 20, (64 + 16 + 240) << 20}, // smaller than memoryStep
 			{16 << 20, (16 + 4 + 240) << 20},
 		} {
 			cached.Store(tt.cached)
@@ -39,7 +40,8 @@ func TestTheMemoryLimitFollowsWhatTheCacheHolds(t *testing.T) {
 	})
 }
 
-// TestTheOperatorsMemoryLimitCounts in the place of the gateway's.
+// TestTheOperatorsMemoryLimitCounts checks that GOMEMLIMIT replaces the gateway's
+// limit.
 func TestTheOperatorsMemoryLimitCounts(t *testing.T) {
 	keepMemoryLimit(t)
 	t.Setenv("GOMEMLIMIT", "1GiB")
@@ -49,7 +51,8 @@ func TestTheOperatorsMemoryLimitCounts(t *testing.T) {
 	}
 }
 
-// TestTheMemoryLimitLeavesRoomAboveWhatIsReachable, so that collecting garbage ends.
+// TestTheMemoryLimitLeavesRoomAboveWhatIsReachable checks that garbage collection can
+// end.
 func TestTheMemoryLimitLeavesRoomAboveWhatIsReachable(t *testing.T) {
 	const capacity = 256 << 20
 	for _, tt := range []struct{ cached, reachable, want int64 }{

@@ -14,15 +14,17 @@ import (
 )
 
 const (
-	// tokenPath is where Access Management gives a connected app its token ("Object Store v2 REST APIs", bearer token).
+	// tokenPath is the path at which Access Management issues a token to a connected
+	// app ("Object Store v2 REST APIs", bearer token).
 	tokenPath = "/accounts/api/v2/oauth2/token" //nolint:gosec // where tokens come from
-	// mintTimeout bounds the asking for a token.
+	// mintTimeout bounds the request for a token.
 	mintTimeout = 30 * time.Second
-	// maxGrant bounds the answer in bytes, and a file that holds a secret.
+	// maxGrant bounds the size in bytes of the answer, and of a file with a secret.
 	maxGrant = 64 << 10
 )
 
-// mint gets a token of a connected app by its client credentials, from the Access Management of that host at base. No error holds the secret or the token.
+// mint gets a token for a connected app by its client credentials, from the Access
+// Management of that host at base. Its errors contain neither the secret nor the token.
 func (c comparison) mint(ctx context.Context, transport http.RoundTripper, base *url.URL, host string) (string, error) {
 	secret, err := readSecret(c.secretFile)
 	if err != nil {
@@ -41,7 +43,7 @@ func (c comparison) mint(ctx context.Context, transport http.RoundTripper, base 
 	if err != nil {
 		return "", fmt.Errorf("requesting %s: %w", host, err)
 	}
-	defer func() { _ = answer.Body.Close() }() // read below as far as it matters
+	defer func() { _ = answer.Body.Close() }() // read below, up to maxGrant
 	var grant struct {
 		Token string `json:"access_token"`
 	}
@@ -55,13 +57,14 @@ func (c comparison) mint(ctx context.Context, transport http.RoundTripper, base 
 	return grant.Token, nil
 }
 
-// readSecret reads a file that holds a secret and maybe a line's end. Its content is in no error.
+// readSecret reads a file that contains a secret and may end with a newline. Its errors
+// do not contain the content.
 func readSecret(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("reading the client secret: %w", err)
 	}
-	defer func() { _ = f.Close() }() // only read
+	defer func() { _ = f.Close() }() // opened for reading only
 	text, err := io.ReadAll(io.LimitReader(f, maxGrant))
 	if err != nil {
 		return "", fmt.Errorf("reading the client secret: %w", err)

@@ -18,16 +18,17 @@ import (
 
 const policyUsage = "policy takes check [PATH], test [PATH], schema, or replay [-policy PATH] [-environment-types FILE] [-format text|json] ACCESSLOG|-"
 
-// policyArguments are what a command of policy was called with.
+// policyArguments holds the arguments of the policy command.
 type policyArguments struct {
 	command      string
-	path         string // of the rules; empty: those of the configuration
+	path         string // of the rules; empty: the path in the configuration
 	log          string // the access log, "-" for standard input
-	environments string // a file with the types of environments; empty: none is known
+	environments string // a file with the types of environments; empty: all types are unknown
 	format       string
 }
 
-// policy runs a subcommand about org policy. None asks a running gateway, and none changes anything.
+// policy runs a subcommand for the organization's policy. The subcommands do not
+// contact a running gateway and change nothing.
 func (p *program) policy(ctx context.Context, args []string) int {
 	a, err := parsePolicy(args)
 	if err != nil {
@@ -60,7 +61,7 @@ func (p *program) policy(ctx context.Context, args []string) int {
 	return p.describePolicy(rules.State())
 }
 
-// parsePolicy reads the arguments of policy.
+// parsePolicy parses the arguments of policy.
 func parsePolicy(args []string) (policyArguments, error) {
 	if len(args) == 0 {
 		return policyArguments{}, errors.New(policyUsage)
@@ -97,8 +98,9 @@ func parsePolicy(args []string) (policyArguments, error) {
 	return a, errors.New(policyUsage)
 }
 
-// loadPolicy reads the rules at path as they would be in force: with the configuration's headers, and not in its shadow, so that a decision is what the
-// rules say. Faults in them are told one a line, as compilers do.
+// loadPolicy reads the rules at path as the gateway would: with the headers of the
+// configuration, but without shadow mode for all rules, so that a decision is that of
+// the rules. It prints faults one per line, as compilers do.
 func (p *program) loadPolicy(path string, c config.Policy) (*policy.Policy, int) {
 	rules, err := policy.Load(policy.Options{Path: path, Headers: c.Headers})
 	if faults, ok := errors.AsType[*policy.LoadError](err); ok {
@@ -119,13 +121,14 @@ func (p *program) loadPolicy(path string, c config.Policy) (*policy.Policy, int)
 	return rules, exitOK
 }
 
-// isFile reports whether path is a file of rules, whatever its name, rather than a folder of such files.
+// isFile reports whether path is a file of rules, with any name, and not a folder of
+// such files.
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && !info.IsDir()
 }
 
-// located reports whether there is such a region, or such a plane where none is named.
+// located reports whether the region exists, or the plane if region is empty.
 func located(plane, region string) bool {
 	if region == "" {
 		return slices.Contains(regionmap.Planes(), plane)
@@ -133,13 +136,14 @@ func located(plane, region string) bool {
 	return regionmap.Host(regionmap.Location{Plane: plane, Region: region}) != ""
 }
 
-// describePolicy says what was read.
+// describePolicy prints the number of rules and files that were read.
 func (p *program) describePolicy(s policy.State) int {
 	p.print("valid: %s in %s, %d in shadow mode\n", plural(s.Rules, "rule"), plural(s.Files, "file"), s.Shadowed)
 	return exitOK
 }
 
-// testPolicy runs the cases beside the rules: of a folder all that are there, of a file those that are named for it.
+// testPolicy runs the test cases beside the rules: all cases in a folder, or the cases
+// named for a single file.
 func (p *program) testPolicy(rules *policy.Rules, path string) int {
 	if isFile(path) {
 		path = strings.TrimSuffix(path, filepath.Ext(path)) + ".cases.json"
@@ -164,7 +168,7 @@ func (p *program) testPolicy(rules *policy.Rules, path string) int {
 	return exitOK
 }
 
-// plural returns n of a thing: "1 rule", "2 rules".
+// plural returns a number with its noun: "1 rule", "2 rules".
 func plural(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing

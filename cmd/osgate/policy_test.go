@@ -14,7 +14,7 @@ import (
 	"osgate/regionmap"
 )
 
-// folder returns a new folder that holds these files.
+// folder returns a new folder that contains these files.
 func folder(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -54,7 +54,8 @@ func TestPolicyTestShowsWhatIsDecidedOtherwise(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(folder(t, tt.files), tt.path)
 			for _, args := range [][]string{{"policy", "test", path}, {"policy", "test"}} {
-				// In the shadow everything passes: what the rules say is tested all the same.
+				// Shadow mode would let everything pass; the decisions of the rules are
+				// tested all the same.
 				status, out, complaints := ran(t, []string{"OSGATE_POLICY=" + path, "OSGATE_POLICY_SHADOW=true"}, args...)
 				if status != tt.status {
 					t.Errorf("%q: exit %d, want %d", args, status, tt.status)
@@ -88,7 +89,9 @@ func TestFaultsOfAPolicyAreToldAsCompilersDo(t *testing.T) {
 	}
 }
 
-// TestFaultsOfAFileAreToldUnderItsNameWhateverThatIs: what OSGATE_POLICY takes, check takes, and what it finds wrong is no misuse.
+// TestFaultsOfAFileAreToldUnderItsNameWhateverThatIs checks that policy check accepts
+// each file name that OSGATE_POLICY accepts, and that a fault in the file is not a
+// misuse.
 func TestFaultsOfAFileAreToldUnderItsNameWhateverThatIs(t *testing.T) {
 	dir := folder(t, map[string]string{"rules.txt": "permit (everything);", "none.txt": "// none yet\n"})
 	for name, says := range map[string]string{"rules.txt": "rules.txt:1:", "none.txt": "none.txt: the policy holds no rule"} {
@@ -99,7 +102,9 @@ func TestFaultsOfAFileAreToldUnderItsNameWhateverThatIs(t *testing.T) {
 	}
 }
 
-// TestTheStarterRuleOnTheUnionListsItsRegions: of all regions there are, those of its member states and no other. London is in none.
+// TestTheStarterRuleOnTheUnionListsItsRegions checks that the rule lists the regions in
+// member states of the European Union, and no other of all regions. London is not in
+// one.
 func TestTheStarterRuleOnTheUnionListsItsRegions(t *testing.T) {
 	type asked struct {
 		Name, Client, Request, Expect string
@@ -126,7 +131,8 @@ func TestTheStarterRuleOnTheUnionListsItsRegions(t *testing.T) {
 	}
 }
 
-// TestExplainKnowsALengthThatItIsGiven as a server reads it.
+// TestExplainKnowsALengthThatItIsGiven checks that explain reads the length of a body
+// as a server does.
 func TestExplainKnowsALengthThatItIsGiven(t *testing.T) {
 	environ := []string{"OSGATE_POLICY=../../docs/policy", "OSGATE_DEFAULT_REGION=us/us-east-1"}
 	const key = "/api/v1/organizations/o/environments/e/stores/s/partitions/p/keys/k"
@@ -152,7 +158,8 @@ func TestPolicySchemaNamesTheHeadersOfTheConfiguration(t *testing.T) {
 	}
 }
 
-// accessLog is of a day: a delete in production, a read, one of a stranger, and lines that are no exchanges.
+// accessLog contains one day: a delete in production, a read, a request of an unknown
+// caller, and lines that are not exchanges.
 const accessLog = `{"time":"2026-11-21T10:00:00Z","request_id":"first","operation":"deleteStore","plane":"us","region":"us-east-1","organization":"o","environment":"prod","store":"s","principal":"app","status":200}
 {"time":"2026-11-21T10:00:01Z","request_id":"second","operation":"getKey","plane":"us","region":"us-east-1","organization":"o","environment":"prod","store":"s","principal":"app","status":200}
 {"time":"2026-11-21T10:00:02Z","request_id":"third","operation":"deleteStore","plane":"us","region":"us-east-1","organization":"o","environment":"unheard-of","store":"s","principal":"app","status":404}
@@ -186,7 +193,8 @@ func TestPolicyReplaySaysWhatWouldHaveBeenRefused(t *testing.T) {
 	}
 }
 
-// TestAReplayOfNothingFails as a test without cases does: it says nothing of the rules.
+// TestAReplayOfNothingFails checks that a replay of no exchange fails, as a test
+// without cases does: it proves nothing about the rules.
 func TestAReplayOfNothingFails(t *testing.T) {
 	dir := folder(t, map[string]string{"a.cedar": permitAll})
 	for name, log := range map[string]string{
@@ -203,7 +211,7 @@ func TestAReplayOfNothingFails(t *testing.T) {
 	}
 }
 
-// TestAReplayOfASampleSaysSo in both formats.
+// TestAReplayOfASampleSaysSo checks both formats.
 func TestAReplayOfASampleSaysSo(t *testing.T) {
 	dir := folder(t, map[string]string{"a.cedar": permitAll, "access.log": strings.Replace(accessLog, `"status":200`, `"status":200,"sample":10`, 1)})
 	for format, says := range map[string]string{"text": "5 lines: 12 permitted, 0 denied, 0 undecided (of about 12 exchanges, estimated from a sample); 2 skipped", "json": `"sampled": true`} {

@@ -13,13 +13,13 @@ import (
 	"osgate/policy"
 )
 
-// The bounds of what replay reads.
+// The bounds of the input of replay.
 const (
-	maxLogLineBytes          = 1 << 20 // longer lines are no exchanges
+	maxLogLineBytes          = 1 << 20 // longer lines are not exchanges
 	maxEnvironmentTypesBytes = 8 << 20
 )
 
-// replayPolicy says what the rules would have refused of an access log.
+// replayPolicy prints what the rules would have decided about an access log.
 func (p *program) replayPolicy(ctx context.Context, rules *policy.Rules, a policyArguments) int {
 	environments, err := readEnvironmentTypes(a.environments)
 	if err != nil {
@@ -31,7 +31,7 @@ func (p *program) replayPolicy(ctx context.Context, rules *policy.Rules, a polic
 		if err != nil {
 			return p.misuse("reading the access log: %v", err)
 		}
-		defer func() { _ = file.Close() }() // only read
+		defer func() { _ = file.Close() }() // opened for reading only
 		in = file
 	}
 	replay := policy.NewReplay(rules, environments)
@@ -52,7 +52,8 @@ func (p *program) replayPolicy(ctx context.Context, rules *policy.Rules, a polic
 	return status
 }
 
-// readEnvironmentTypes reads a JSON object of environment ids with their types; without a path none is known.
+// readEnvironmentTypes reads a JSON object that maps environment ids to types. Without
+// a path all types are unknown.
 func readEnvironmentTypes(path string) (map[string]string, error) {
 	if path == "" {
 		return nil, nil
@@ -61,7 +62,7 @@ func readEnvironmentTypes(path string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the types of environments: %w", err)
 	}
-	defer func() { _ = file.Close() }() // only read
+	defer func() { _ = file.Close() }() // opened for reading only
 	var types map[string]string
 	if err := json.NewDecoder(io.LimitReader(file, maxEnvironmentTypesBytes)).Decode(&types); err != nil {
 		return nil, fmt.Errorf(`reading the types of environments: %s is not JSON such as {"<environment id>": "production"}: %w`, path, err)
@@ -74,7 +75,8 @@ func readEnvironmentTypes(path string) (map[string]string, error) {
 	return types, nil
 }
 
-// eachLine calls use with every line of in, until ctx ends; the line is only good during the call. Of a line that is too long it sees none.
+// eachLine calls use with every line of in until ctx ends. The line is valid only
+// during the call. For a line that is too long, use is called with an empty line.
 func eachLine(ctx context.Context, in io.Reader, use func(line []byte)) error {
 	lines := bufio.NewReaderSize(in, maxLogLineBytes)
 	long := false
@@ -99,7 +101,7 @@ func eachLine(ctx context.Context, in io.Reader, use func(line []byte)) error {
 	return ctx.Err()
 }
 
-// replayReport is a [policy.Summary] as JSON.
+// replayReport is the JSON form of a [policy.Summary].
 type replayReport struct {
 	Lines     int          `json:"lines"`
 	Skipped   int          `json:"skipped"`
@@ -110,7 +112,7 @@ type replayReport struct {
 	Rules     []replayRule `json:"rules"`
 }
 
-// replayRule is a [policy.RuleSummary] as JSON.
+// replayRule is the JSON form of a [policy.RuleSummary].
 type replayRule struct {
 	Rule      string   `json:"rule"`
 	Denied    int      `json:"denied"`
@@ -136,7 +138,7 @@ func (p *program) printReplayJSON(s policy.Summary) int {
 	return exitOK
 }
 
-// printReplay prints a summary for people. Request ids are the words of clients.
+// printReplay prints a summary as text. Request ids come from clients and are cleaned.
 func (p *program) printReplay(s policy.Summary) {
 	estimated := ""
 	if s.Sampled {

@@ -11,7 +11,8 @@ import (
 	build "osgate/internal/version"
 )
 
-// load reads the configuration and says everything that is wrong with it. Nothing is left to do where ok is false.
+// load reads the configuration and prints every problem. If ok is false, the caller
+// only has to exit.
 func (p *program) load() (c config.Config, ok bool) {
 	c, err := gateway.Configure(p.environ)
 	if err != nil {
@@ -21,7 +22,8 @@ func (p *program) load() (c config.Config, ok bool) {
 	return c, true
 }
 
-// reloadOn has g read its certificates, policy and files of settings again on each of hangups, until stop is called.
+// reloadOn makes g read its certificates, policy and settings files again for each
+// signal in hangups, until stop is called.
 func reloadOn(hangups <-chan os.Signal, g *gateway.Gateway) (stop func()) {
 	end, over := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -47,13 +49,17 @@ func (p *program) serve(ctx context.Context, args []string) int {
 		return p.noArguments("serve", args)
 	}
 	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP) // from the first moment to the last, since it ends a process that does not ask for it; one that comes early waits
+	// SIGHUP would end the process by default, so it is caught from the first moment to
+	// the last. A signal that arrives early waits in the channel.
+	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	signal.Ignore(syscall.SIGPIPE) // whoever reads our output may go: lines are lost then, and counted, and requests go on
+	// The reader of the output may close it: then lines are lost and counted, and
+	// requests are still served.
+	signal.Ignore(syscall.SIGPIPE)
 	var c config.Config
 	lines, flush := gateway.OpenLog(p.err, &c.Log)
 	defer flush()
-	p.err = lines // so that complaints keep their place among the lines
+	p.err = lines // so that error messages keep their order among the log lines
 	var ok bool
 	if c, ok = p.load(); !ok {
 		return exitMisuse

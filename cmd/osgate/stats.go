@@ -21,10 +21,11 @@ import (
 const reconcileUsage = "stats reconcile takes -org ID -from TIME -to TIME and, as needed, -period 1hour|1day|1month, -plane us|eu, -unit requests|billing, " +
 	"-format table|csv|json, -tolerance PERCENT, -gateway URL, -client-id ID and -client-secret-file FILE"
 
-// tokenVariable names the token that is used where no client is given. It is none of the gateway's own variables.
+// tokenVariable names the variable with the token that is used without -client-id. It
+// is not a variable of the gateway.
 const tokenVariable = "OSGATE_TOKEN" //nolint:gosec // its name
 
-// comparison is what the arguments of stats reconcile say.
+// comparison holds the arguments of stats reconcile.
 type comparison struct {
 	organization string
 	from, to     time.Time
@@ -38,7 +39,8 @@ type comparison struct {
 	secretFile   string
 }
 
-// stats runs the subcommands of stats. Unlike elsewhere, a failure is status 2, so that 1 says that the counts differ and nothing else.
+// stats runs the subcommands of stats. Unlike other commands it exits with status 2 on
+// a failure, so that status 1 means only that the counts differ.
 func (p *program) stats(ctx context.Context, args []string) int {
 	if len(args) == 0 || args[0] != "reconcile" {
 		return p.misuse("unknown stats command; want stats reconcile")
@@ -80,7 +82,7 @@ func take(environ []string, name string) (value string, rest []string) {
 	return value, rest
 }
 
-// parseComparison reads the arguments.
+// parseComparison parses the arguments.
 func parseComparison(args []string) (comparison, error) {
 	var c comparison
 	var from, to string
@@ -113,7 +115,7 @@ func parseComparison(args []string) (comparison, error) {
 	return c, c.check()
 }
 
-// check finds what cannot be asked for.
+// check returns an error if an argument is invalid.
 func (c comparison) check() error {
 	switch {
 	case c.organization == "":
@@ -126,7 +128,7 @@ func (c comparison) check() error {
 		return fmt.Errorf("unknown -unit %q; want requests or billing", c.unit)
 	case c.format != "table" && c.format != "csv" && c.format != "json":
 		return fmt.Errorf("unknown -format %q; want table, csv or json", c.format)
-	case !(c.tolerance >= 0): // no number is neither
+	case !(c.tolerance >= 0): // the negation also catches NaN
 		return errors.New("-tolerance is not a percentage; want 0 or more")
 	case (c.clientID == "") != (c.secretFile == ""):
 		return errors.New("-client-id and -client-secret-file must be given together")
@@ -134,7 +136,8 @@ func (c comparison) check() error {
 	return nil
 }
 
-// parseInstant reads an RFC 3339 time, or a day in UTC: its beginning, or with last the beginning of the next day.
+// parseInstant parses an RFC 3339 time, or a day in UTC: its beginning or, with last,
+// the beginning of the next day.
 func parseInstant(name, text string, last bool) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, fmt.Errorf("%s is missing; %s", name, reconcileUsage)
@@ -152,7 +155,7 @@ func parseInstant(name, text string, last bool) (time.Time, error) {
 	return t, nil
 }
 
-// reconcile asks both sides, with one token.
+// reconcile reads the counts of both sides with one token.
 func (p *program) reconcile(ctx context.Context, c config.Config, asked comparison, token string) (*reconcile.Report, error) {
 	transport, err := gateway.Transport(c)
 	if err != nil {
@@ -189,7 +192,8 @@ func (p *program) reconcile(ctx context.Context, c config.Config, asked comparis
 	})
 }
 
-// base returns where the gateway is asked: what -gateway says, else its own address on this machine.
+// base returns the base URL of the gateway: that of -gateway, otherwise the gateway's
+// own address on this machine.
 func (c comparison) base(own config.Config) (*url.URL, error) {
 	if c.gateway != "" {
 		u, err := url.Parse(c.gateway)
@@ -212,7 +216,7 @@ func (c comparison) base(own config.Config) (*url.URL, error) {
 	return &url.URL{Scheme: scheme, Host: net.JoinHostPort(host, port)}, nil
 }
 
-// print writes the report in the format asked for.
+// print writes the report in the chosen format.
 func (c comparison) print(w io.Writer, r *reconcile.Report) error {
 	switch c.format {
 	case "csv":

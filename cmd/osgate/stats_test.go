@@ -20,7 +20,8 @@ import (
 
 const demoKey = "/api/v1/organizations/org-root/environments/env-prod/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION/keys/KeyOne"
 
-// reconciling is an emulator with a gateway in front, and one environment for both the gateway and the command.
+// reconciling is an emulator with a gateway in front of it, and one environment for
+// both the gateway and the command.
 type reconciling struct {
 	environ         []string
 	vendor, gateway string // base URLs
@@ -99,7 +100,7 @@ func (r *reconciling) read(t *testing.T, base string, n int) {
 	}
 }
 
-// run runs stats reconcile over today, as its environment has the token.
+// run runs stats reconcile over today with the token in its environment.
 func (r *reconciling) run(t *testing.T, extra ...string) (status int, out, complaints string) {
 	t.Helper()
 	return r.runWith(t, append(r.environ, "OSGATE_TOKEN="+r.token), extra...)
@@ -116,7 +117,8 @@ func (r *reconciling) runWith(t *testing.T, environ []string, extra ...string) (
 	return status, o.String(), e.String()
 }
 
-// settled runs until the gateway has flushed what it counted, and the report says what is wanted.
+// settled runs stats reconcile until the gateway has flushed its counts and the report
+// contains the wanted text.
 func (r *reconciling) settled(t *testing.T, wanted string, extra ...string) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; <-time.After(50 * time.Millisecond) {
@@ -181,7 +183,8 @@ func TestReconcileGetsATokenByItself(t *testing.T) {
 	}
 }
 
-// TestReconcileFailsWithStatus2 tells failures from differences, in one line and without the token.
+// TestReconcileFailsWithStatus2 checks that failures differ from differences, fit in
+// one line and do not show the token.
 func TestReconcileFailsWithStatus2(t *testing.T) {
 	t.Parallel()
 	r := startReconciling(t)
@@ -219,7 +222,8 @@ func TestReconcileFailsWithStatus2(t *testing.T) {
 	}
 }
 
-// TestReconcileAsksTheGatewayOfItsOwnConfiguration reads the address for clients where no -gateway is given.
+// TestReconcileAsksTheGatewayOfItsOwnConfiguration checks that the address for clients
+// is used without -gateway.
 func TestReconcileAsksTheGatewayOfItsOwnConfiguration(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -20,13 +20,14 @@ import (
 
 const topUsage = "top takes -admin URL, -once and -interval DURATION"
 
-// The intervals at which a running top may ask.
+// The bounds of the interval between two requests of a running top.
 const (
 	minInterval = 250 * time.Millisecond
 	maxInterval = time.Hour
 )
 
-// What a frame is fitted into where nothing says how large the terminal is; what is not written to a terminal gets a line that a long name fits in.
+// The size of a frame if the size of the terminal is unknown. Output that is not a
+// terminal gets a width that a long name fits in.
 const (
 	defaultWidth  = 80
 	defaultHeight = 24
@@ -34,14 +35,14 @@ const (
 	maxWidth      = 1000
 )
 
-// topArguments are what top was called with.
+// topArguments holds the arguments of top.
 type topArguments struct {
 	admin    string // empty: the gateway of this configuration
 	once     bool
 	interval time.Duration
 }
 
-// top shows what the gateway does now: again and again on a terminal, else once.
+// top shows the activity of the gateway: again and again on a terminal, otherwise once.
 func (p *program) top(ctx context.Context, args []string) int {
 	a, err := parseTop(args)
 	if err != nil {
@@ -56,7 +57,7 @@ func (p *program) top(ctx context.Context, args []string) int {
 			return p.misuse("OSGATE_ADMIN_LISTEN cannot be used: %v; give another address with -admin URL", err)
 		}
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: askTimeout}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: requestTimeout}
 	who := operator{base: a.admin, token: c.Admin.Token.Reveal(), transport: transport}
 	first, err := who.overview(ctx)
 	if err != nil {
@@ -79,8 +80,9 @@ func (p *program) top(ctx context.Context, args []string) int {
 	return exitOK
 }
 
-// loadAlone reads the configuration without what it refers to: a running gateway goes on with the policy that it has while the files are wrong, which is
-// when it is looked at. It says everything that is wrong; nothing is left to do where ok is false.
+// loadAlone reads the configuration without the files that it names. A running gateway
+// keeps its policy while the files are invalid, which is when operators look at it.
+// loadAlone prints every problem; if ok is false, the caller only has to exit.
 func (p *program) loadAlone() (c config.Config, ok bool) {
 	c, err := gateway.ConfigureAlone(p.environ)
 	if err != nil {
@@ -90,7 +92,7 @@ func (p *program) loadAlone() (c config.Config, ok bool) {
 	return c, true
 }
 
-// parseTop reads the arguments of top.
+// parseTop parses the arguments of top.
 func parseTop(args []string) (topArguments, error) {
 	var a topArguments
 	flags := flag.NewFlagSet("top", flag.ContinueOnError)
@@ -121,7 +123,7 @@ func parseTop(args []string) (topArguments, error) {
 	return a, nil
 }
 
-// loopbackURL returns how a listener of this machine is called from this machine.
+// loopbackURL returns the URL by which this machine reaches a listener of its own.
 func loopbackURL(listen string) (string, error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -133,7 +135,7 @@ func loopbackURL(listen string) (string, error) {
 	return "http://" + net.JoinHostPort(host, port), nil
 }
 
-// screen returns what standard output is.
+// screen returns a screen for standard output.
 func (p *program) screen() *screen {
 	lookup := func(name string) string { value, _ := take(p.environ, name); return value }
 	s := &screen{out: p.out, pipe: true, dumb: lookup("TERM") == "dumb", lookup: lookup}
@@ -144,7 +146,7 @@ func (p *program) screen() *screen {
 	return s
 }
 
-// number returns a variable of the environment that is a whole number above 0, else 0.
+// number returns the value of a variable that is a whole number above 0, otherwise 0.
 func (s *screen) number(name string) int {
 	n, err := strconv.Atoi(s.lookup(name))
 	if err != nil || n < 1 {

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// gatewayOf returns the address of an admin listener that answers with status and body, if it is asked with this token.
+// gatewayOf returns the address of an admin listener that answers with status and body
+// if the request has this token.
 func gatewayOf(t *testing.T, token string, status int, body string) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -93,7 +94,7 @@ func TestTopRefusesMisuse(t *testing.T) {
 	}
 }
 
-// paper is a terminal that keeps what was written to it. It is safe for concurrent use.
+// paper is a terminal that keeps the text written to it. It is safe for concurrent use.
 type paper struct {
 	mu   sync.Mutex
 	text strings.Builder // guarded by mu
@@ -105,7 +106,7 @@ func (p *paper) Write(text []byte) (int, error) {
 	return p.text.Write(text)
 }
 
-// take returns what was written since the last time.
+// take returns the text written since the last call.
 func (p *paper) take() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,7 +114,7 @@ func (p *paper) take() string {
 	return p.text.String()
 }
 
-// terminal is a screen of a test, of 100 columns and 30 lines, and what is written there.
+// terminal returns a screen of 100 columns and 30 lines, and the text written there.
 func terminal() (*screen, *paper) {
 	out := &paper{}
 	size := map[string]string{"COLUMNS": "100", "LINES": "30"}

@@ -5,28 +5,29 @@ import (
 	"time"
 )
 
-// view is how an overview is looked at.
+// view describes how an overview is drawn.
 type view struct {
 	width  int // columns
-	height int // lines; 0: as many as there are
+	height int // lines; 0: as many as needed
 	color  bool
-	source string // where the overview is from
-	lost   string // what is wrong since it was read; empty: it is of now
+	source string // where the overview comes from
+	lost   string // why no newer overview could be read; empty: the overview is current
 }
 
-// unbounded is the room that a frame has without a height: more than an overview of maxOverviewBytes can fill.
+// unbounded is the number of lines for a frame without a height: more than an overview
+// of maxOverviewBytes can fill.
 const unbounded = maxOverviewBytes
 
-// between is how many columns are between two lists side by side.
+// between is the number of columns between two lists side by side.
 const between = 3
 
-// block is one list, or two side by side.
+// block is one list, or two lists side by side.
 type block struct {
-	left, right table // right has no rows where there is only one
-	least       int   // rows that it gets before those below it get any
+	left, right table // right has no rows if there is only one list
+	least       int   // rows that the block gets before the blocks below it get any
 }
 
-// rows returns how many rows b has.
+// rows returns the number of rows of b.
 func (b block) rows() int { return max(len(b.left.rows), len(b.right.rows)) }
 
 // lines returns b with its first rows.
@@ -49,7 +50,8 @@ func (b block) lines(width, rows int) []line {
 	return left
 }
 
-// half returns the width of the left list: half of all, unless one of the two needs more than that and the other can spare it.
+// half returns the width of the left list: half of the width, unless one list needs
+// more and the other can spare it.
 func (b block) half(width int) int {
 	width -= between
 	half, left, right := width/2, b.left.wanted(width), b.right.wanted(width)
@@ -59,7 +61,8 @@ func (b block) half(width int) int {
 	return min(half, max(left, width-right))
 }
 
-// frame returns o as lines of at most v.width columns, each with a line feed but the last. Without color it holds no control character else.
+// frame returns o as lines of at most v.width columns, separated by line feeds. Without
+// color it contains no other control character.
 func frame(o overview, v view) string {
 	lines := []line{headline(o, v), verdict(o, v)}
 	blocks := blocksOf(o, v.width)
@@ -84,7 +87,8 @@ func frame(o overview, v view) string {
 	return paint(lines, v)
 }
 
-// paint writes lines down. What is no longer so is faint, but for the second line, which says so.
+// paint writes the lines. If the overview is not current, all lines are faint except
+// the second, which states that.
 func paint(lines []line, v view) string {
 	var b strings.Builder
 	for i, l := range lines {
@@ -102,8 +106,9 @@ func paint(lines []line, v view) string {
 	return b.String()
 }
 
-// share returns how many rows each block gets of height lines, -1 for one that gets no line at all: first its title and the least to each in turn, then
-// one more to each in turn.
+// share returns the number of rows for each block within height lines, -1 for a block
+// that is not shown. First each block in turn gets its title and its least rows, then
+// each in turn one row more.
 func share(blocks []block, height int) []int {
 	shown := make([]int, len(blocks))
 	for i, b := range blocks {
@@ -131,7 +136,7 @@ func share(blocks []block, height int) []int {
 	return shown
 }
 
-// airy reports whether height lines leave room for an empty one above each block.
+// airy reports whether height lines leave room for an empty line above each block.
 func airy(shown []int, height int) bool {
 	for _, rows := range shown {
 		if rows >= 0 {
@@ -141,7 +146,7 @@ func airy(shown []int, height int) bool {
 	return height >= 0
 }
 
-// headline says what is shown, and of when.
+// headline names the gateway and the time of the overview.
 func headline(o overview, v view) line {
 	l := line{say(bold, "osgate"), say(plain, " %s  ", o.Version), say(plain, "%s", clock(o.Time))}
 	if up := o.Time.Sub(o.Start); up > 0 {
@@ -150,7 +155,7 @@ func headline(o overview, v view) line {
 	return append(l, say(faint, "  %s", v.source))
 }
 
-// verdict says in one line how the gateway fares.
+// verdict returns the state of the gateway in one line.
 func verdict(o overview, v view) line {
 	if v.lost != "" {
 		return line{say(bad, "%s", v.lost)}
@@ -158,7 +163,7 @@ func verdict(o overview, v view) line {
 	return line{say(stateStyle(o.Health.Status), "%s", strings.ToUpper(o.Health.Status)), say(plain, "  %s", o.Health.Summary)}
 }
 
-// stateStyle returns how a state of a part, of its breaker or of the whole looks.
+// stateStyle returns the style of a state of a part, of its breaker or of the gateway.
 func stateStyle(state string) style {
 	switch state {
 	case "ok", "ready", "closed":

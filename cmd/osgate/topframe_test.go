@@ -18,7 +18,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// busy returns an overview in which everything happens at once, as the admin listener sends it.
+// busy returns an overview with traffic and problems of every kind, as the admin
+// listener sends it.
 func busy(t testing.TB) overview {
 	t.Helper()
 	body, err := os.ReadFile("testdata/top/overview.json")
@@ -32,7 +33,8 @@ func busy(t testing.TB) overview {
 	return o
 }
 
-// The frames are rewritten by: go test ./cmd/osgate -run TestFramesFitTheTerminal -update.
+// The frames are updated with: go test ./cmd/osgate -run TestFramesFitTheTerminal
+// -update.
 func TestFramesFitTheTerminal(t *testing.T) {
 	const source = "http://127.0.0.1:8081"
 	const lost = "NO ANSWER since 04:51:11 UTC, retrying: dial tcp 127.0.0.1:8081: connect: connection refused"
@@ -69,10 +71,11 @@ func TestFramesFitTheTerminal(t *testing.T) {
 	}
 }
 
-// ours are the escape sequences that a frame may hold.
+// ours matches the escape sequences that a frame may contain.
 var ours = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
-// fits fails the test where a frame holds a control character that is not ours, or is larger than the view.
+// fits fails the test if a frame contains any other control character, or is larger
+// than the view.
 func fits(t *testing.T, frame string, v view) {
 	t.Helper()
 	if !v.color && strings.Contains(frame, "\x1b") {
@@ -128,7 +131,7 @@ func TestNamesOfClientsNeverReachTheTerminalAsCommands(t *testing.T) {
 	}
 }
 
-// FuzzAFrameIsNeverMoreThanItsWindow: whatever the gateway says, however the window is.
+// FuzzAFrameIsNeverMoreThanItsWindow tries any overview in any size of window.
 func FuzzAFrameIsNeverMoreThanItsWindow(f *testing.F) {
 	body, err := os.ReadFile("testdata/top/overview.json")
 	if err != nil {

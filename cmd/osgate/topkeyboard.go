@@ -5,14 +5,14 @@ import (
 	"os"
 )
 
-// keyboard is where keys are pressed while frames are shown.
+// keyboard reads keys while frames are shown.
 type keyboard struct {
-	file    *os.File      // of a terminal, else nil: nobody presses any
-	quit    chan struct{} // closed when somebody wants to go
-	restore func()        // the terminal's way with keys from before; nil: it is as it was
+	file    *os.File      // a terminal, or nil: no keys are read
+	quit    chan struct{} // closed when a key requests the end
+	restore func()        // restores the terminal's former mode; nil: the mode is unchanged
 }
 
-// newKeyboard reads keys from in until the process ends, if that is a terminal.
+// newKeyboard reads keys from in until the process ends, if in is a terminal.
 func newKeyboard(in any) *keyboard {
 	k := &keyboard{quit: make(chan struct{})}
 	f, ok := in.(*os.File)
@@ -24,7 +24,8 @@ func newKeyboard(in any) *keyboard {
 	return k
 }
 
-// read closes quit at the first q, Q or Ctrl-D. It waits for keys as long as the process lives: a read of a terminal cannot be broken off.
+// read closes quit at the first q, Q or Ctrl-D. It reads until the process ends,
+// because a read from a terminal cannot be canceled.
 func (k *keyboard) read() {
 	const keys = "qQ\x04"
 	pressed := make([]byte, 64)
@@ -34,13 +35,13 @@ func (k *keyboard) read() {
 			close(k.quit)
 			return
 		}
-		if err != nil { // the terminal is gone, and SIGHUP says so
+		if err != nil { // the terminal was closed, which SIGHUP reports
 			return
 		}
 	}
 }
 
-// take begins to take keys without showing them.
+// take starts to read keys without showing them.
 func (k *keyboard) take() {
 	if k.file != nil && k.restore == nil {
 		k.restore = mute(k.file)

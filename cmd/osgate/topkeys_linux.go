@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mute has a terminal show no keys, and hand over each when it is pressed; Ctrl-C, Ctrl-Z and the like stay signals. Restore undoes it. Both do nothing
-// where f is no terminal.
+// mute makes a terminal pass on each key at once without showing it. Ctrl-C, Ctrl-Z and
+// similar keys stay signals. Restore undoes it. Both do nothing if f is not a terminal.
 func mute(f *os.File) (restore func()) {
 	before, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	if err != nil {
@@ -16,6 +16,6 @@ func mute(f *os.File) (restore func()) {
 	muted := *before
 	muted.Lflag &^= unix.ECHO | unix.ICANON
 	muted.Cc[unix.VMIN], muted.Cc[unix.VTIME] = 1, 0
-	_ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &muted)                    // keys are shown then, and work after Enter
-	return func() { _ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETSF, before) } // without what was typed meanwhile
+	_ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &muted)                    // on failure keys are shown, and work after Enter
+	return func() { _ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETSF, before) } // drops keys typed meanwhile
 }

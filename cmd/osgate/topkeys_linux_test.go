@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pseudoTerminal is one: whoever has hold presses the keys that program gets.
+// pseudoTerminal returns a pseudo terminal: bytes written to hold are the keys that
+// program reads.
 func pseudoTerminal(t *testing.T) (hold, program *os.File) {
 	t.Helper()
 	hold, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -32,7 +33,7 @@ func pseudoTerminal(t *testing.T) (hold, program *os.File) {
 	return hold, program
 }
 
-// modes are the flags of a terminal that say what becomes of keys.
+// modes returns the flags of a terminal that control how keys are handled.
 func modes(t *testing.T, f *os.File) uint32 {
 	t.Helper()
 	settings, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
@@ -42,7 +43,7 @@ func modes(t *testing.T, f *os.File) uint32 {
 	return settings.Lflag & (unix.ECHO | unix.ICANON | unix.ISIG)
 }
 
-// TestTopEndsAtOneKeyThatIsNotShown and leaves the terminal as it was.
+// TestTopEndsAtOneKeyThatIsNotShown also checks that the terminal's mode is restored.
 func TestTopEndsAtOneKeyThatIsNotShown(t *testing.T) {
 	for name, keys := range map[string]string{"q": "xyq", "Q": "Q", "Ctrl-D": "\x04"} {
 		t.Run(name, func(t *testing.T) {
@@ -55,7 +56,7 @@ func TestTopEndsAtOneKeyThatIsNotShown(t *testing.T) {
 			go func() {
 				ended <- watch(t.Context(), out, overview{}, watched{interval: time.Hour, changes: nil, source: "x"})
 			}()
-			go func() { // until top has the terminal
+			go func() { // until top has set the mode
 				for modes(t, program) == before {
 					<-time.After(time.Millisecond)
 				}

@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// The widths from which on two lists stand side by side.
+// The widths from which on two lists are shown side by side.
 const (
 	spendingFrom = 76
 	rulesFrom    = 76
 	busiestFrom  = 120
 )
 
-// blocksOf returns what is shown below the headlines, from the top down, without empty lists.
+// blocksOf returns the blocks below the headlines from top to bottom, without empty
+// lists.
 func blocksOf(o overview, width int) []block {
 	t := o.Traffic
 	var blocks []block
@@ -37,7 +38,8 @@ func blocksOf(o overview, width int) []block {
 	return blocks
 }
 
-// outcomeTitles are the outcomes in the order in which they are shown, and which of them go first where it is narrow.
+// outcomeTitles lists the outcomes in the order in which they are shown, and the order
+// in which they are dropped on a narrow screen.
 var outcomeTitles = []struct {
 	outcome, title string
 	spare          int
@@ -46,7 +48,7 @@ var outcomeTitles = []struct {
 	{"local", "LOCAL", 5}, {"client_left", "GONE", 6},
 }
 
-// requestsTable counts requests by their outcome.
+// requestsTable counts requests by outcome.
 func requestsTable(t traffic) table {
 	list := table{columns: []column{{title: "REQUESTS"}, {title: "ALL", right: true}}}
 	second, minute, start := []cell{say(plain, "per second")}, []cell{say(plain, "last minute")}, []cell{say(plain, "since start")}
@@ -76,7 +78,7 @@ func requestsTable(t traffic) table {
 	return list
 }
 
-// timingsTable tells how long requests took within the last minute.
+// timingsTable shows the latency of requests in the last minute.
 func timingsTable(t traffic) table {
 	list := table{columns: []column{{title: "LATENCY MS"}, {title: "P50", right: true}, {title: "P95", right: true}, {title: "P99", right: true}}}
 	for _, row := range []struct {
@@ -88,7 +90,8 @@ func timingsTable(t traffic) table {
 	return list
 }
 
-// spendingTable tells what was asked of Object Store, and what the cache spared it.
+// spendingTable shows the requests sent to Object Store, and those that the cache
+// saved.
 func spendingTable(t traffic) table {
 	list := table{columns: []column{{title: "OBJECT STORE"}, {title: "MINUTE", right: true}, {title: "START", right: true}}}
 	var hits count
@@ -112,7 +115,7 @@ func partsTable(parts []part) table {
 		{title: "PART", least: 10}, {title: "STATE"}, {title: "P50 MS", right: true, spare: 1}, {title: "P95 MS", right: true, spare: 4},
 		{title: "P99 MS", right: true, spare: 2}, {title: "BREAKER", spare: 3}, {title: "DETAIL", least: 12, spare: 5},
 	}}
-	for _, p := range slices.SortedStableFunc(slices.Values(parts), func(a, b part) int { return cmp.Compare(trouble(b), trouble(a)) }) {
+	for _, p := range slices.SortedStableFunc(slices.Values(parts), func(a, b part) int { return cmp.Compare(urgency(b), urgency(a)) }) {
 		row := []cell{
 			say(plain, "%s", p.Name), say(stateStyle(p.State), "%s", p.State), {}, {}, {}, say(stateStyle(p.Breaker), "%s", p.Breaker),
 			say(plain, "%s", p.Detail),
@@ -125,8 +128,8 @@ func partsTable(parts []part) table {
 	return list
 }
 
-// trouble returns how much a part needs to be seen.
-func trouble(p part) int {
+// urgency returns how urgently a part needs attention.
+func urgency(p part) int {
 	switch p.State {
 	case "ok":
 		return 0
@@ -171,7 +174,7 @@ func storesTable(stores []storeCount) table {
 	return list
 }
 
-// codesTable counts refusals by their reason, the most frequent first.
+// codesTable counts refusals by code, most frequent first.
 func codesTable(codes []codeCount) table {
 	list := table{columns: []column{{title: "REFUSED", least: 10}, {title: "/S", right: true}, {title: "MINUTE", right: true}, {title: "START", right: true}}}
 	most := func(a, b codeCount) int {
@@ -191,7 +194,8 @@ func rulesTable(name string, rules []ruleCount) table {
 	return list
 }
 
-// refusalsTable lists the last refusals. The request id is shown whole wherever it can be: it is what one looks for in the log.
+// refusalsTable lists the last refusals. The request id is shown in full if possible,
+// because people search the log for it.
 func refusalsTable(refusals []refusal) table {
 	list := table{columns: []column{
 		{title: "TIME UTC", spare: 1}, {spare: 2}, {title: "LAST REFUSALS", least: 14}, {title: "CLIENT", least: 8, spare: 3},

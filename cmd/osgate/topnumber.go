@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// number returns n for people: "1,234,567", and from ten million on "12.3M".
+// number returns n as text: "1,234,567", and from ten million on "12.3M".
 func number(n int64) string {
 	if n > -10_000_000 && n < 10_000_000 {
 		return grouped(n)
@@ -40,7 +40,8 @@ func grouped(n int64) string {
 	return digits
 }
 
-// decimal returns f with one digit after the point below a hundred, and none above.
+// decimal returns f with one digit after the point below a hundred, otherwise with
+// none.
 func decimal(f float64) string {
 	switch {
 	case math.Abs(f) < 99.95:
@@ -51,7 +52,7 @@ func decimal(f float64) string {
 	return large(f)
 }
 
-// seconds returns a period of so many seconds: "1s", "1m", "0.5s".
+// seconds returns a period given in seconds as text: "1s", "1m", "0.5s".
 func seconds(f float64) string {
 	if f >= 60 && math.Mod(f, 60) == 0 && f < 1e9 {
 		return strconv.FormatInt(int64(f)/60, 10) + "m"
@@ -59,7 +60,7 @@ func seconds(f float64) string {
 	return strconv.FormatFloat(f, 'g', 4, 64) + "s"
 }
 
-// age returns how long something has lasted in its two largest units: "3d4h", "12m5s".
+// age returns a duration in its two largest units: "3d4h", "12m5s".
 func age(d time.Duration) string {
 	s := int64(d / time.Second)
 	switch {
@@ -73,12 +74,12 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%dd%dh", s/86400, s/3600%24)
 }
 
-// rateCell returns how many there were in a second.
+// rateCell returns a cell with a rate per second.
 func rateCell(s style, perSecond float64) cell { return say(s, "%s", decimal(perSecond)) }
 
 func countCell(s style, n int64) cell { return say(s, "%s", number(n)) }
 
-// msCell returns milliseconds, nothing where q timed nothing.
+// msCell returns a cell with milliseconds, empty if q is empty.
 func msCell(q *quantiles, ms float64) cell {
 	if q.Count == 0 {
 		return say(faint, "-")
@@ -86,7 +87,7 @@ func msCell(q *quantiles, ms float64) cell {
 	return say(plain, "%s", decimal(ms))
 }
 
-// ratioCell returns which share of whole part is.
+// ratioCell returns a cell with part as a percentage of whole.
 func ratioCell(part, whole int64) cell {
 	if whole <= 0 {
 		return say(faint, "-")

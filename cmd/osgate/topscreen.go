@@ -9,18 +9,19 @@ import (
 	"time"
 )
 
-// screen is where frames are shown.
+// screen is the output for frames.
 type screen struct {
 	out    io.Writer
-	file   *os.File // of a terminal, else nil
-	pipe   bool     // no terminal
-	dumb   bool     // a terminal that obeys no escape sequence
+	file   *os.File // a terminal, or nil
+	pipe   bool     // the output is not a terminal
+	dumb   bool     // the terminal does not support escape sequences
 	color  bool
 	keys   *keyboard
-	lookup func(name string) string // of the environment
+	lookup func(name string) string // reads a variable of the environment
 }
 
-// The escape sequences of ECMA-48 and xterm: the other screen, so that what was on this one comes back; no cursor; and no line that goes on in the next.
+// The escape sequences of ECMA-48 and xterm. They switch to the alternate screen, so
+// that the former content can be restored, hide the cursor, and turn off line wrapping.
 const (
 	enterScreen = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 	leaveScreen = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
@@ -29,7 +30,8 @@ const (
 	eraseBelow  = "\x1b[J"
 )
 
-// size returns columns and lines as the terminal says them, else as the environment does.
+// size returns columns and lines as reported by the terminal, otherwise by the
+// environment.
 func (s *screen) size() (width, height int) {
 	if s.file != nil {
 		width, height = windowSize(s.file)
@@ -52,8 +54,8 @@ func (s *screen) write(text string) error {
 	return err
 }
 
-// draw puts a frame in the place of the one before, in one piece. Each line is erased before it is written: after it, the cursor of a line that is full
-// stands on its last character.
+// draw replaces the last frame in one write. Each line is erased before it is written:
+// after a full line, the cursor is still on its last character.
 func (s *screen) draw(frame string, height int) error {
 	frame = homeCursor + eraseRight + strings.ReplaceAll(frame, "\n", "\r\n"+eraseRight)
 	if strings.Count(frame, "\n")+1 < height {
@@ -62,21 +64,22 @@ func (s *screen) draw(frame string, height int) error {
 	return s.write(frame)
 }
 
-// watched is what is shown again and again.
+// watched describes an overview that is shown again and again.
 type watched struct {
 	source   string
 	interval time.Duration
 	ask      func(context.Context) (overview, error)
-	changes  <-chan os.Signal // of the terminal: as windowChanges tells them
+	changes  <-chan os.Signal // of the terminal, see windowChanges
 }
 
-// watch shows o and then what it asks for, until ctx ends or somebody presses q. However it returns, the terminal is as it was. While the gateway does
-// not answer, the last overview stays, faint. It returns what went wrong with the terminal.
+// watch shows o and then each new overview, until ctx ends or q is pressed. It restores
+// the terminal in any case. While the gateway does not answer, the last overview stays,
+// in faint text. It returns an error of the terminal.
 func watch(ctx context.Context, s *screen, o overview, w watched) (err error) {
 	if err := s.enter(); err != nil {
 		return err
 	}
-	defer func() { // after a panic too
+	defer func() { // also after a panic
 		if left := s.leave(); err == nil {
 			err = left
 		}
@@ -104,14 +107,15 @@ func watch(ctx context.Context, s *screen, o overview, w watched) (err error) {
 			if ctx.Err() != nil {
 				return nil
 			}
-			if lost.tell(err, time.Now()); err == nil {
+			if lost.record(err, time.Now()); err == nil {
 				o = next
 			}
 		}
 	}
 }
 
-// stopFor stops the process where change is the wish to stop it (Ctrl-Z), with the terminal as it was until it goes on.
+// stopFor stops the process if change is the signal to stop (Ctrl-Z). The terminal is
+// restored until the process continues.
 func (s *screen) stopFor(change os.Signal) error {
 	if !isStop(change) {
 		return nil
@@ -125,33 +129,34 @@ func (s *screen) stopFor(change os.Signal) error {
 	return s.enter()
 }
 
-// enter takes the terminal for frames.
+// enter prepares the terminal for frames.
 func (s *screen) enter() error {
 	s.keys.take()
 	return s.write(enterScreen)
 }
 
-// leave gives it back as it was.
+// leave restores the terminal.
 func (s *screen) leave() error {
 	s.keys.release()
 	return s.write(leaveScreen)
 }
 
-// loss is a gateway that does not answer. The zero loss is one that does.
+// loss records that a gateway does not answer. The zero value means that it answers.
 type loss struct {
 	err   error
 	since time.Time
 }
 
-// tell takes how the last question ended.
-func (l *loss) tell(err error, now time.Time) {
+// tell records the result of the last request.
+func (l *loss) record(err error, now time.Time) {
 	if err != nil && l.err == nil {
 		l.since = now
 	}
 	l.err = err
 }
 
-// String says since when and why, in one line; empty where nothing is lost.
+// String returns in one line since when and why the gateway does not answer; "" if it
+// answers.
 func (l *loss) String() string {
 	if l.err == nil {
 		return ""

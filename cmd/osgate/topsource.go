@@ -10,13 +10,14 @@ import (
 	"time"
 )
 
-// The bounds of one question to the admin listener.
+// The bounds of one request to the admin listener.
 const (
-	askTimeout       = 5 * time.Second
-	maxOverviewBytes = 4 << 20 // that of a busy gateway has some 30 KB
+	requestTimeout   = 5 * time.Second
+	maxOverviewBytes = 4 << 20 // a busy gateway's overview has about 30 KB
 )
 
-// overview is what GET /api/overview says, as far as it is shown. What another version's gateway does not say stays zero.
+// overview holds the shown fields of GET /api/overview. Fields that a gateway of
+// another version does not send stay zero.
 type overview struct {
 	Time    time.Time `json:"time"`
 	Start   time.Time `json:"start"`
@@ -39,7 +40,7 @@ type part struct {
 	Breaker string     `json:"breaker"`
 }
 
-// quantiles are milliseconds; nothing was timed where Count is 0.
+// quantiles are in milliseconds. If Count is 0, there are no values.
 type quantiles struct {
 	Count int64   `json:"count"`
 	P50   float64 `json:"p50"`
@@ -69,7 +70,7 @@ type traffic struct {
 	PolicyErrors  []ruleCount   `json:"policyErrors"`
 }
 
-// count is how often something happened.
+// count is a number of events.
 type count struct {
 	PerSecond float64 `json:"perSecond"`
 	Window    int64   `json:"window"` // in the last minute
@@ -93,7 +94,7 @@ type clientCount struct {
 	Quota     int64   `json:"quota"`
 	Period    float64 `json:"period"` // seconds
 	Burst     int64   `json:"burst"`
-	Remaining *int64  `json:"remaining"` // nil where no quota was asked
+	Remaining *int64  `json:"remaining"` // nil if no quota was checked
 	Over      bool    `json:"over"`
 }
 
@@ -124,19 +125,20 @@ type ruleCount struct {
 	Total  int64  `json:"total"`
 }
 
-// operator asks the admin listener of a gateway. It never follows a redirect: the token is for this gateway alone.
+// operator calls the admin listener of a gateway. It never follows a redirect, because
+// the token is for this gateway only.
 type operator struct {
-	base      string // such as "http://127.0.0.1:8081", without a slash at its end
+	base      string // such as "http://127.0.0.1:8081", without a trailing slash
 	token     string // empty: none
 	transport http.RoundTripper
 }
 
-// errToken is a gateway that wants another token than it was given.
+// errToken reports that the gateway refused the token.
 var errToken = errors.New("the gateway refused the token: OSGATE_ADMIN_TOKEN or OSGATE_ADMIN_TOKEN_FILE must have the gateway's own value")
 
-// overview asks once, within askTimeout.
+// overview requests the overview once, within requestTimeout.
 func (o operator) overview(ctx context.Context) (overview, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, o.base+"/api/overview", nil)
 	if err != nil {
@@ -150,7 +152,7 @@ func (o operator) overview(ctx context.Context) (overview, error) {
 	if err != nil {
 		return overview{}, err
 	}
-	defer func() { _ = answer.Body.Close() }() // read below as far as it matters
+	defer func() { _ = answer.Body.Close() }() // read below, up to maxOverviewBytes
 	return readOverview(answer)
 }
 
@@ -158,7 +160,7 @@ func (o operator) overview(ctx context.Context) (overview, error) {
 func readOverview(answer *http.Response) (overview, error) {
 	switch answer.StatusCode {
 	case http.StatusOK:
-	case http.StatusUnauthorized, http.StatusTooManyRequests: // 429: wrong too, like many before
+	case http.StatusUnauthorized, http.StatusTooManyRequests: // 429: also a wrong token, after many others
 		return overview{}, errToken
 	default:
 		return overview{}, fmt.Errorf("it answered %d: it is not an admin listener of osgate, or it does not accept this host name", answer.StatusCode)

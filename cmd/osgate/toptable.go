@@ -7,7 +7,7 @@ import (
 	"unicode"
 )
 
-// style is how a piece of text looks where there is color.
+// style is the style of a text on a screen with color.
 type style uint8
 
 const (
@@ -20,24 +20,28 @@ const (
 	bad
 )
 
-// sgr holds the escape sequences of the styles, those of ECMA-48 that every terminal has.
+// sgr holds the escape sequences of the styles: those of ECMA-48 that every terminal
+// supports.
 var sgr = [...]string{plain: "", bold: "\x1b[1m", title: "\x1b[1;4m", faint: "\x1b[2m", good: "\x1b[32m", warning: "\x1b[33m", bad: "\x1b[1;31m"}
 
 const sgrEnd = "\x1b[0m"
 
-// cell is a piece of text that may be printed as it is. Only say makes one of what others wrote.
+// cell is a text that can be printed unchanged. Text from others becomes a cell only
+// through say.
 type cell struct {
 	text string
 	style
 }
 
-// say returns a cell of text without anything that a terminal would obey: names are the words of clients.
+// say returns a cell of text without control characters, because names come from
+// clients.
 func say(s style, format string, args ...any) cell {
 	return cell{clean(fmt.Sprintf(format, args...)), s}
 }
 
-// clean puts a question mark in the place of every rune that is not one visible character: control characters, those that turn the direction of
-// writing, marks on the character before, and bytes that are no UTF-8.
+// clean replaces with a question mark every rune that is not one visible character:
+// control characters, runes that change the direction of writing, combining marks, and
+// bytes that are not UTF-8.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) || unicode.IsMark(r) {
@@ -47,8 +51,9 @@ func clean(text string) string {
 	}, text)
 }
 
-// breadth returns how many columns text takes, or more: terminals differ in what they show twice as wide, and a line must never be longer than it is
-// taken for.
+// breadth returns the number of columns of text, or more: terminals differ in the
+// characters that they show twice as wide, and a line must never be longer than
+// computed.
 func breadth(text string) int {
 	n := 0
 	for _, r := range text {
@@ -58,16 +63,16 @@ func breadth(text string) int {
 }
 
 func runeBreadth(r rune) int {
-	if r < 0x1100 || r >= 0x2010 && r < 0x2028 { // what is before Hangul; dashes, quotation marks and the ellipsis
+	if r < 0x1100 || r >= 0x2010 && r < 0x2028 { // the characters before Hangul; dashes, quotation marks and the ellipsis
 		return 1
 	}
 	return 2
 }
 
-// ellipsis stands for what was cut off.
+// ellipsis replaces text that was cut off.
 const ellipsis = "…"
 
-// cut returns text in at most so many columns.
+// cut returns text cut to at most so many columns.
 func cut(text string, columns int) string {
 	if breadth(text) <= columns {
 		return text
@@ -87,7 +92,7 @@ func cut(text string, columns int) string {
 // line is a line of the screen, from left to right.
 type line []cell
 
-// breadth returns how many columns l takes.
+// breadth returns the number of columns of l.
 func (l line) breadth() int {
 	n := 0
 	for _, c := range l {
@@ -96,7 +101,8 @@ func (l line) breadth() int {
 	return n
 }
 
-// write appends l in at most width columns to b, with neither blanks nor a line feed at its end.
+// write appends l to b in at most width columns, without trailing blanks or a line
+// feed.
 func (l line) write(b *strings.Builder, width int, color bool) {
 	texts, last := make([]string, len(l)), -1
 	for i, c := range l {
@@ -116,24 +122,24 @@ func (l line) write(b *strings.Builder, width int, color bool) {
 	}
 }
 
-// column is what the cells of a column have in common.
+// column holds the title and the layout of a column.
 type column struct {
 	title string
-	right bool // numbers
-	least int  // it may be cut to so many columns; 0: it is shown whole
-	spare int  // where it is narrow, the column with the largest goes first; 0: it stays
+	right bool // aligned right, for numbers
+	least int  // the width in columns to which it may be cut; 0: it is never cut
+	spare int  // on a narrow screen the column with the largest value is dropped first; 0: never dropped
 }
 
 // table is a list with a title over each column.
 type table struct {
 	columns []column
-	rows    [][]cell // of the length of columns
+	rows    [][]cell // each row has as many cells as there are columns
 }
 
-// gap is how many blanks are between two columns of a table.
+// gap is the number of blanks between two columns of a table.
 const gap = 2
 
-// lines returns the titles and the first rows in at most width columns, as far as that can be.
+// lines returns the titles and the first rows in at most width columns, if possible.
 func (t table) lines(width, rows int) []line {
 	if rows < len(t.rows) {
 		t.columns = append([]column(nil), t.columns...)
@@ -157,7 +163,7 @@ func (t table) lines(width, rows int) []line {
 	return lines
 }
 
-// put appends column i of a line to l. What fills a title up is not underlined.
+// put appends column i of a line to l. The padding of a title is not underlined.
 func (t table) put(l line, i int, widths []int, c cell) line {
 	if widths[i] == 0 {
 		return l
@@ -173,7 +179,7 @@ func (t table) put(l line, i int, widths []int, c cell) line {
 	return append(l, cell{text, c.style}, blank)
 }
 
-// fit returns the width of each column, 0 for those that there is no room for.
+// fit returns the width of each column, 0 for columns that do not fit.
 func (t table) fit(width int) []int {
 	gone := make([]bool, len(t.columns))
 	for {
@@ -194,7 +200,8 @@ func (t table) fit(width int) []int {
 	}
 }
 
-// natural returns the widths at which nothing is cut, none above most; 0 for the columns that are gone.
+// natural returns the widths at which no text is cut, each at most most; 0 for dropped
+// columns.
 func (t table) natural(most int, gone []bool) []int {
 	widths := make([]int, len(t.columns))
 	for i, c := range t.columns {
@@ -210,10 +217,12 @@ func (t table) natural(most int, gone []bool) []int {
 	return widths
 }
 
-// wanted returns in how many columns nothing is cut; no column counts for more than most.
+// wanted returns the width at which no text is cut, counting each column as most at
+// most.
 func (t table) wanted(most int) int { return total(t.natural(most, make([]bool, len(t.columns)))) }
 
-// shrink takes from the widest of the columns that may be cut until all fit, and reports whether they do.
+// shrink narrows the widest of the columns that may be cut until all fit, and reports
+// whether they do.
 func (t table) shrink(widths []int, width int) bool {
 	for total(widths) > width {
 		widest := -1
@@ -230,7 +239,7 @@ func (t table) shrink(widths []int, width int) bool {
 	return true
 }
 
-// total returns how wide columns of these widths are with the gaps between them.
+// total returns the width of columns of these widths with the gaps between them.
 func total(widths []int) int {
 	sum := -gap
 	for _, w := range widths {

@@ -4,16 +4,16 @@ package main
 
 import "os"
 
-// isTerminal reports false: what is written is a plain frame, once.
+// isTerminal returns false, so that one plain frame is written.
 func isTerminal(*os.File) bool { return false }
 
-// windowSize knows none.
+// windowSize returns zeros: the size is unknown.
 func windowSize(*os.File) (width, height int) { return 0, 0 }
 
-// windowChanges never says anything.
+// windowChanges returns a channel that never receives.
 func windowChanges() (changes <-chan os.Signal, quiet func()) { return nil, func() {} }
 
-// isStop reports false: there is no such signal.
+// isStop returns false: there is no such signal.
 func isStop(os.Signal) bool { return false }
 
 // stopSelf is never called.

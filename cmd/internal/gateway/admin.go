@@ -18,10 +18,10 @@ import (
 	"osgate/telemetry"
 )
 
-// makeTelemetry makes what counts and shows.
+// makeTelemetry makes the parts that count and show what the gateway does.
 func (p *parts) makeTelemetry() (err error) {
 	gauges := telemetry.Gauges{
-		ExchangesUnderWay: func(tell func(string, int64)) { p.proxy.ExchangesByMethod(tell) },
+		ExchangesUnderWay: func(report func(string, int64)) { p.proxy.ExchangesByMethod(report) },
 		CacheBytes:        func() int64 { return p.cache.Stats().Bytes },
 		CacheEntries:      func() int64 { return int64(p.cache.Stats().Entries) },
 		CacheEvents:       p.cacheEvents,
@@ -42,7 +42,7 @@ func (p *parts) makeTelemetry() (err error) {
 		return err
 	}
 	p.close = append(p.close, func() error {
-		p.exports.Close(context.Background()) // first, because it is bounded
+		p.exports.Close(context.Background()) // closed first, because its time is bounded
 		return p.metrics.Shutdown(context.Background())
 	})
 	return p.exports.Attach(p.metrics)
@@ -60,8 +60,8 @@ func (p *parts) CachedBytes() int64 {
 	return n
 }
 
-// cacheEvents tells what has happened in the cache.
-func (p *parts) cacheEvents(tell func(event string, n int64)) {
+// cacheEvents reports the numbers of the cache's events.
+func (p *parts) cacheEvents(report func(event string, n int64)) {
 	s := p.cache.Stats()
 	for _, event := range []struct {
 		name string
@@ -72,27 +72,28 @@ func (p *parts) cacheEvents(tell func(event string, n int64)) {
 		{"shared_unreadable", s.Shared.Unreadable + p.unreadable()}, {"lease_widened", s.Widened}, {"lease_without_room", s.Settled},
 		{"ttl_learned", s.TTLsLearned}, {"ttl_failed", s.TTLsFailed},
 	} {
-		tell(event.name, event.n)
+		report(event.name, event.n)
 	}
 	for outcome, n := range s.Outcomes {
-		tell("write_"+cache.WriteOutcome(outcome).String(), n)
+		report("write_"+cache.WriteOutcome(outcome).String(), n)
 	}
 }
 
-// cacheLeases reports how many leases of writes this process holds.
-func (p *parts) cacheLeases(tell func(state string, n int64)) {
+// cacheLeases reports the number of leases for writes that this process holds.
+func (p *parts) cacheLeases(report func(state string, n int64)) {
 	s := p.cache.Stats()
-	tell("under_way", s.Held)
-	tell("kept", s.Kept)
+	report("under_way", s.Held)
+	report("kept", s.Kept)
 }
 
-// clientHolds logs that a client keeps reads past the cache.
+// clientHolds logs that a client makes reads bypass the cache.
 func (p *parts) clientHolds(h cache.Holding) {
 	p.logger.Warn("a client keeps reads past the cache", "client", h.Client, "location", h.Location, "store", h.Store, "why", h.Why,
 		"leases", h.Leases, "until", h.Until.UTC().Format(time.RFC3339))
 }
 
-// unreadable is how many identities and grants were found in Redis that none of the replicas with this secret has put there.
+// unreadable returns how many identities and grants in Redis could not be opened,
+// because no replica with this secret stored them.
 func (p *parts) unreadable() (n int64) {
 	if p.identities != nil {
 		n += p.identities.Unreadable()
@@ -103,7 +104,8 @@ func (p *parts) unreadable() (n int64) {
 	return n
 }
 
-// upstreamOf is where exchanges of a surface and place are sent, in the words of the region table.
+// upstreamOf returns the host and port to which exchanges of a surface and place are
+// sent, as the region table names them.
 func upstreamOf(surface record.Surface, plane, region string) (host string, port int) {
 	if surface == record.SurfaceAccounts {
 		return regionmap.AccountsHost(plane), 443
@@ -111,7 +113,7 @@ func upstreamOf(surface record.Surface, plane, region string) (host string, port
 	return regionmap.Host(regionmap.Location{Plane: plane, Region: region}), 443
 }
 
-// adminServer is the operator's listener.
+// adminServer returns the server of the admin listener.
 func (g *Gateway) adminServer() (*http.Server, error) {
 	c, done := g.config, make(chan struct{})
 	handler, err := admin.New(admin.Options{
@@ -143,8 +145,10 @@ func (g *Gateway) adminServer() (*http.Server, error) {
 // adminTimeout bounds an exchange with an operator.
 const adminTimeout = 30 * time.Second
 
-// readiness says whether the gateway can serve, and what it has to do without. A part that is away makes it degraded, not unready: every replica would
-// be unready at once. The exception is a gateway that is set to refuse everything without Redis.
+// readiness returns whether the gateway can serve, and the features that do not work.
+// An unavailable part makes the gateway degraded, not unready: otherwise every replica
+// would be unready at once. The exception is a gateway that is configured to refuse
+// everything without Redis.
 func (g *Gateway) readiness() admin.Readiness {
 	switch g.phase.Load() {
 	case phaseStarting:
@@ -198,35 +202,37 @@ func (g *Gateway) readiness() admin.Readiness {
 	return r
 }
 
-// statisticsReason says what of the counts is late, less exact than it should be, or lost; ok is false where nothing is.
+// statisticsReason returns why counts are late, less exact than they should be, or
+// lost; ok is false if none of this is so.
 func statisticsReason(s stats.Status, losing bool) (r admin.Reason, ok bool) {
-	var troubles []string
+	var problems []string
 	if s.Err != nil {
-		troubles = append(troubles, "counts cannot be stored since "+s.Down.UTC().Format(time.RFC3339)+"; they wait in memory")
+		problems = append(problems, "counts cannot be stored since "+s.Down.UTC().Format(time.RFC3339)+"; they wait in memory")
 	}
 	if losing && s.Lost > 0 {
-		troubles = append(troubles, "a statistics file was damaged or replaced while it was in use: "+
+		problems = append(problems, "a statistics file was damaged or replaced while it was in use: "+
 			strconv.FormatUint(s.Lost, 10)+" operations are no longer counted")
 	}
 	if losing && (s.Lost == 0 || s.Coarsened+s.Dropped > 0) {
-		troubles = append(troubles, "there are more places at a time than can be counted: exchanges are counted without their store, or not at all")
+		problems = append(problems, "there are more places at a time than can be counted: exchanges are counted without their store, or not at all")
 	}
-	return admin.Reason{Part: statisticsPart, Detail: strings.Join(troubles, "; ")}, len(troubles) > 0
+	return admin.Reason{Part: statisticsPart, Detail: strings.Join(problems, "; ")}, len(problems) > 0
 }
 
-// logReason says that lines of the log wait for somebody to read them, or were lost within the last minute; ok is false where neither is so.
+// logReason reports that lines of the log wait for a reader, or were lost within the
+// last minute; ok is false if neither is so.
 func logReason(s telemetry.LogState, now time.Time) (r admin.Reason, ok bool) {
-	var troubles []string
+	var problems []string
 	if !s.Unread.IsZero() {
-		troubles = append(troubles, "the log has not been read since "+s.Unread.UTC().Format(time.RFC3339)+"; lines wait in memory while there is room")
+		problems = append(problems, "the log has not been read since "+s.Unread.UTC().Format(time.RFC3339)+"; lines wait in memory while there is room")
 	}
 	if !s.Last.IsZero() && now.Sub(s.Last) < time.Minute {
-		troubles = append(troubles, "lines could not be written within the last minute and are lost, "+strconv.FormatInt(s.Lost, 10)+" of them since the start")
+		problems = append(problems, "lines could not be written within the last minute and are lost, "+strconv.FormatInt(s.Lost, 10)+" of them since the start")
 	}
-	return admin.Reason{Part: logPart, Detail: strings.Join(troubles, "; ")}, len(troubles) > 0
+	return admin.Reason{Part: logPart, Detail: strings.Join(problems, "; ")}, len(problems) > 0
 }
 
-// purge forgets cached answers for an operator.
+// purge deletes cached answers for an operator.
 func (g *Gateway) purge(ctx context.Context, p admin.PurgeRequest) (int, error) {
 	return g.cache.Purge(ctx, cache.PurgeTarget{
 		All: p.All, Location: p.Location,

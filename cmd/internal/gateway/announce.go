@@ -11,7 +11,7 @@ import (
 	"osgate/telemetry"
 )
 
-// heldBack is a writer that waits until it is released. Safe for concurrent use.
+// heldBack is a writer that blocks until it is released. It is safe for concurrent use.
 type heldBack struct {
 	io.Writer
 	release func()
@@ -27,17 +27,17 @@ func holdBack(w io.Writer) *heldBack {
 // Write implements [io.Writer].
 func (h *heldBack) Write(p []byte) (int, error) {
 	<-h.over
-	return h.Writer.Write(p) //nolint:wrapcheck // it is the other's
+	return h.Writer.Write(p) //nolint:wrapcheck // the error is the other writer's
 }
 
-// announceWithin bounds how long the start waits for somebody to read the addresses.
+// announceWithin bounds how long the start waits for the addresses to be read.
 const announceWithin = 2 * time.Second
 
-// announce says that the gateway serves: its addresses for programs on Out, how it is set up in the log, and what an operator should not have
-// to find out later.
+// announce reports that the gateway serves: it writes the addresses to Out for
+// programs, and logs the main settings and the notes for operators.
 func (g *Gateway) announce() {
 	if g.options.Out != nil {
-		out := telemetry.NewLogWriter(g.options.Out, nil) // whoever reads may be gone, or never come: that is no reason not to serve
+		out := telemetry.NewLogWriter(g.options.Out, nil) // the reader may be absent or leave, which must not keep the gateway from serving
 		fmt.Fprintf(out, "clients %s\nadmin %s\n", g.ClientsURL(), g.AdminURL())
 		out.Flush(announceWithin)
 	}
@@ -52,7 +52,7 @@ func (g *Gateway) announce() {
 	}
 }
 
-// notes are the consequences of the configuration that surprise people.
+// notes returns the consequences of the configuration that may surprise an operator.
 func (g *Gateway) notes() (notes []string) {
 	c := g.config
 	if g.redis == nil && c.StateDir == "" {

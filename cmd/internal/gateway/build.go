@@ -24,64 +24,67 @@ import (
 	"osgate/telemetry"
 )
 
-// parts are what the gateway is made of.
+// parts holds the parts of the gateway.
 type parts struct {
-	config     config.Config
-	version    string
-	logger     *slog.Logger
-	log        *telemetry.LogWriter // of logger; nil: not known
-	regions    *regionmap.Map
-	files      *settingFiles
-	overrides  atomic.Pointer[map[string]int] // of quotas, by client ID
-	redis      *redisconn.Conn                // nil: embedded
-	auth       *auth.Authenticator
-	discovery  *regionmap.Discovery // nil: nothing is looked for
-	cache      *cache.Cache
-	identities *auth.Redis           // nil: each process knows its own
-	grants     *cache.RedisGrants    // nil: as identities
-	bodies     *cache.SharedBodies   // nil: each process keeps its own
-	shared     *redisconn.Conn       // the way of bodies alone, so that they never delay quotas; nil: as bodies
-	plain      *proxy.Plain          // nil: the gateway itself serves clients
-	web        *cache.Web            // of plain
-	coherence  *cache.RedisCoherence // nil: embedded
-	stats      *stats.Counter
-	counts     *redisconn.Conn // the way of statistics alone, so that a list of thousands of stores is nothing to quotas; nil: embedded
-	turns      *turns          // to read statistics
-	exports    *telemetry.Exports
-	console    *heldBack         // of exports, until the addresses have been told
-	traces     *telemetry.Traces // nil: nobody traces
-	metrics    *telemetry.Metrics
-	board      *telemetry.Board
-	trips      *telemetry.Latency // to redis
-	askings    *askings           // of control planes
-	policy     *policy.Policy
-	pauses     *ratelimit.Pauses
-	proxy      *proxy.Proxy
+	config         config.Config
+	version        string
+	logger         *slog.Logger
+	log            *telemetry.LogWriter // the destination of logger; nil: unknown
+	regions        *regionmap.Map
+	files          *settingFiles
+	overrides      atomic.Pointer[map[string]int] // of quotas, by client ID
+	redis          *redisconn.Conn                // nil: embedded
+	auth           *auth.Authenticator
+	discovery      *regionmap.Discovery // nil: stores are not searched for
+	cache          *cache.Cache
+	identities     *auth.Redis           // nil: each process keeps its own identities
+	grants         *cache.RedisGrants    // nil: as identities
+	bodies         *cache.SharedBodies   // nil: each process keeps its own bodies
+	shared         *redisconn.Conn       // a connection for bodies only, so that they never delay quotas; nil: as bodies
+	plain          *proxy.Plain          // nil: the gateway itself serves clients
+	web            *cache.Web            // of plain
+	coherence      *cache.RedisCoherence // nil: embedded
+	stats          *stats.Counter
+	counts         *redisconn.Conn // a connection for statistics only, so that a list of thousands of stores does not delay quotas; nil: embedded
+	turns          *turns          // limits how many read statistics
+	exports        *telemetry.Exports
+	console        *heldBack         // of exports; blocks until the addresses have been written
+	traces         *telemetry.Traces // nil: traces are off
+	metrics        *telemetry.Metrics
+	board          *telemetry.Board
+	trips          *telemetry.Latency // of round trips to Redis
+	planeLatencies *planeLatencies    // of calls to control planes
+	policy         *policy.Policy
+	pauses         *ratelimit.Pauses
+	proxy          *proxy.Proxy
 
 	clients *conns.Listener // nil until it is open
-	admin   *conns.Listener // likewise
+	admin   *conns.Listener // the same
 
 	environments *auth.EnvironmentTypes
 	adminTries   adminTries
 
-	made atomic.Bool // all of them are, and serve: until then metrics read none
+	made atomic.Bool // true once all parts are made and serve; before, metrics read no part
 
-	close []func() error // in the order of making
+	close []func() error // in the order in which the parts were made
 }
 
-// Configure reads the configuration and finds all that is wrong with it, the names of planes and regions, the policy's rules and OpenTelemetry's own
-// variables included.
+// Configure reads the configuration and returns every problem with it, including the
+// names of planes and regions, the rules of the policy and OpenTelemetry's own
+// variables.
 func Configure(environ []string) (config.Config, error) {
 	return config.Load(environ, checkRegions, checkPolicy, checkExports(environ))
 }
 
-// ConfigureAlone is Configure without the files that a running gateway reads again: it goes on with the rules that it has while those on disk are wrong,
-// which is when it is looked at.
+// ConfigureAlone is Configure without the files that a running gateway reads again. A
+// running gateway keeps its rules while the files on disk are invalid, which is when
+// operators look at it.
 func ConfigureAlone(environ []string) (config.Config, error) {
 	return config.Load(config.WithoutLinesFiles(environ), checkRegions)
 }
 
-// checkRegions tells the problems of a region map under the names of the variables that it is made of.
+// checkRegions returns the problems of a region map under the names of the variables
+// that it is made from.
 func checkRegions(c config.Config) (problems []config.Problem) {
 	_, err := regionmap.New(regionOptions(c))
 	all, ok := err.(interface{ Unwrap() []error })
@@ -97,7 +100,7 @@ func checkRegions(c config.Config) (problems []config.Problem) {
 	return problems
 }
 
-// Regions translates what c says of locations into a region map.
+// Regions makes a region map from the locations in c.
 func Regions(c config.Config) (*regionmap.Map, error) {
 	m, err := regionmap.New(regionOptions(c))
 	if err != nil {
@@ -114,17 +117,17 @@ func regionOptions(c config.Config) regionmap.Options {
 	return o
 }
 
-// applySettings puts those of c into force that may change while the gateway runs.
+// applySettings applies the settings in c that may change while the gateway runs.
 func (p *parts) applySettings(c config.Config) error {
 	if err := p.regions.SetRoutes(regionOptions(c).Routes); err != nil {
-		return err //nolint:wrapcheck // it names the route
+		return err //nolint:wrapcheck // the error names the route
 	}
 	p.overrides.Store(&c.Rate.Overrides)
 	p.cache.SetRules(cacheRules(c.Cache.Rules))
 	return nil
 }
 
-// Transport translates what c says of upstream into the way there.
+// Transport makes the transport to upstream that c describes.
 func Transport(c config.Config) (proxy.Transport, error) {
 	o := proxy.TransportOptions{Timeout: c.Upstream.Timeout, IdleTimeout: c.Upstream.Idle, MaxConnections: shares(c).Upstream}
 	if c.Upstream.CA != "" {
@@ -142,7 +145,7 @@ func Transport(c config.Config) (proxy.Transport, error) {
 	return proxy.NewTransport(o), nil
 }
 
-// Endpoint says where the Access Management of a plane is called.
+// Endpoint returns a function that returns the Access Management address of a plane.
 func Endpoint(c config.Config) func(plane string) auth.Endpoint {
 	return func(plane string) auth.Endpoint {
 		host := regionmap.AccountsHost(plane)
@@ -153,10 +156,11 @@ func Endpoint(c config.Config) func(plane string) auth.Endpoint {
 	}
 }
 
-// OpenRedis opens the connection that c names, nil without one. The callbacks of o say who is told of changes. It dials nothing yet.
+// OpenRedis opens the connection that c names, nil without one. The callbacks of o
+// receive changes of its state. It does not connect yet.
 func OpenRedis(c config.Config, o redisconn.Options) (*redisconn.Conn, error) {
 	if c.Redis.URL.Reveal() == "" {
-		return nil, nil //nolint:nilnil // no Redis is a way to run
+		return nil, nil //nolint:nilnil // a gateway without Redis is valid
 	}
 	o.URL, o.Timeout, o.Prefix = c.Redis.URL.Reveal(), c.Redis.Timeout, c.Redis.Prefix
 	conn, err := redisconn.Open(o)
@@ -166,11 +170,11 @@ func OpenRedis(c config.Config, o redisconn.Options) (*redisconn.Conn, error) {
 	return conn, nil
 }
 
-// build makes all parts. On an error those already made are closed.
+// build makes all parts. On an error it closes those already made.
 func build(o Options) (p *parts, err error) {
 	c := o.Config
 	p = &parts{
-		config: c, version: o.Version, logger: o.Logger, log: o.Log, trips: telemetry.NewLatency(), askings: newAskings(),
+		config: c, version: o.Version, logger: o.Logger, log: o.Log, trips: telemetry.NewLatency(), planeLatencies: newPlaneLatencies(),
 		pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}),
 	}
 	defer func() {
@@ -202,7 +206,7 @@ func build(o Options) (p *parts, err error) {
 		}
 	}
 	limiter := p.counting(ratelimit.Mode(c.Rate.RedisDown))
-	each := p.counting(ratelimit.ModeLocal) // what is counted by a rate a second of its own: without Redis this replica's share
+	each := p.counting(ratelimit.ModeLocal) // for limits per second; without Redis the share of this replica
 	guesses := ratelimit.NewFailures(each, perSecond(c.Auth.FailureRate))
 	for _, part := range []func() error{
 		func() error { return p.makeIdentity(transport, guesses) }, p.makeDiscovery,
@@ -231,16 +235,18 @@ func build(o Options) (p *parts, err error) {
 // plainMode is the value of OSGATE_CACHE_MODE that serves public test suites.
 const plainMode = "rfc9111"
 
-// environmentScope is the value of OSGATE_CACHE_SCOPE by which principals share entries.
+// environmentScope is the value of OSGATE_CACHE_SCOPE with which principals share
+// entries.
 const environmentScope = "environment"
 
-// countUpstream is the value of OSGATE_RATE_COUNTS that makes hits free.
+// countUpstream is the value of OSGATE_RATE_COUNTS with which hits cost no quota.
 const countUpstream = "upstream"
 
-// introspect is the value of OSGATE_AUTH that asks by RFC 7662.
+// introspect is the value of OSGATE_AUTH for validation by RFC 7662.
 const introspect = "introspect"
 
-// makeIdentity makes what knows callers by their tokens, over all replicas where they share a Redis and a secret.
+// makeIdentity makes the part that identifies callers by their tokens. Replicas share
+// identities if they share a Redis and a secret.
 func (p *parts) makeIdentity(transport proxy.Transport, guard auth.Guard) (err error) {
 	c := p.config.Auth
 	var asker auth.Resolver = &auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(p.config)}
@@ -263,7 +269,7 @@ func (p *parts) makeIdentity(transport proxy.Transport, guard auth.Guard) (err e
 	return err
 }
 
-// planeChanged tells the one log line that a change of a control plane's state is worth.
+// planeChanged logs one line for a change of a control plane's state.
 func (p *parts) planeChanged(s auth.PlaneState) {
 	if s.OK {
 		p.logger.Info("a control plane is available again", "plane", s.Plane)
@@ -272,7 +278,8 @@ func (p *parts) planeChanged(s auth.PlaneState) {
 	p.logger.Warn("a control plane is unavailable; known tokens are forwarded, unknown ones wait", "plane", s.Plane, "cause", s.LastError)
 }
 
-// regionChanged tells the one log line that it is worth when connections to a region no longer come about, or do again.
+// regionChanged logs one line when connections to a region begin to fail, or succeed
+// again.
 func (p *parts) regionChanged(s regionmap.ReachState) {
 	if s.OK {
 		p.logger.Info("a region is reachable again", "plane", s.Location.Plane, "region", s.Location.Region)
@@ -282,10 +289,12 @@ func (p *parts) regionChanged(s regionmap.ReachState) {
 		"region", s.Location.Region, "cause", s.LastError)
 }
 
-// searchTimeout bounds a search for a store: a region that is silent holds up the first who asks, and one that is slower than this is of no use.
+// searchTimeout bounds a search for a store: an unresponsive region delays the first
+// client that needs it, and an answer later than this is useless.
 const searchTimeout = 10 * time.Second
 
-// makeDiscovery makes what finds stores that nothing places, if that is asked for.
+// makeDiscovery makes the part that searches for stores without a configured location,
+// if it is turned on.
 func (p *parts) makeDiscovery() (err error) {
 	if p.config.Regions.Discover {
 		p.discovery, err = regionmap.NewDiscovery(regionmap.DiscoveryOptions{Map: p.regions, Timeout: min(p.config.Upstream.Timeout, searchTimeout)})
@@ -293,7 +302,7 @@ func (p *parts) makeDiscovery() (err error) {
 	return err
 }
 
-// shut closes what is open, the last made first.
+// shut closes the open parts, last made first.
 func (p *parts) shut() error {
 	var problems []error
 	for _, end := range slices.Backward(p.close) {
@@ -303,7 +312,7 @@ func (p *parts) shut() error {
 	return errors.Join(problems...)
 }
 
-// redisChanged tells the one log line that a change of Redis's state is worth.
+// redisChanged logs one line for a change of Redis's state.
 func (p *parts) redisChanged(s redisconn.State) {
 	if s.OK {
 		p.logger.Info("redis is available again")
@@ -312,7 +321,8 @@ func (p *parts) redisChanged(s redisconn.State) {
 	p.logger.Warn("redis is unavailable", "quotas", quotasWithoutRedis(p.config.Rate), "cause", s.LastError)
 }
 
-// rightsChanged tells the one log line that it is worth which commands Redis does not permit to the user of OSGATE_REDIS_URL.
+// rightsChanged logs one line when the commands change that Redis does not permit to
+// the user of OSGATE_REDIS_URL.
 func (p *parts) rightsChanged(denied string) {
 	if denied == "" {
 		p.logger.Info("redis permits every command that osgate uses")
@@ -321,10 +331,11 @@ func (p *parts) rightsChanged(denied string) {
 	p.logger.Warn("redis does not permit some commands to the user of OSGATE_REDIS_URL; features that need them work as without redis", "commands", denied)
 }
 
-// makeCache makes the cache, coherent over all that share a Redis, else with itself.
+// makeCache makes the cache. It is coherent with all gateways that share its Redis, or
+// within the process without one.
 func (p *parts) makeCache() (err error) {
 	c := p.config.Cache
-	lease := 2 * p.config.Upstream.Timeout // a write takes effect within it, or never
+	lease := 2 * p.config.Upstream.Timeout // within this time a write takes effect, or never
 	var coherence cache.Coherence
 	if p.redis != nil {
 		if p.coherence, err = cache.NewRedisCoherence(p.redis, cache.RedisOptions{Settle: lease, Strict: c.Strict}); err != nil {
@@ -345,7 +356,7 @@ func (p *parts) makeCache() (err error) {
 	return err
 }
 
-// cacheRules translates what the configuration says of the freshness by place.
+// cacheRules translates the freshness rules of the configuration.
 func cacheRules(rules config.CacheRules) (all []cache.Rule) {
 	for _, r := range rules {
 		all = append(all, cache.Rule{Organization: r.Organization, Environment: r.Environment, Store: r.Store, Prefix: r.Prefix, TTL: r.TTL})
@@ -353,8 +364,8 @@ func cacheRules(rules config.CacheRules) (all []cache.Rule) {
 	return all
 }
 
-// share lets replicas that have one secret know each other's grants, which travel with the generations, and serve each other's entries, which have a
-// connection of their own.
+// share lets replicas with the same secret share grants, which are sent together with
+// the generations, and entries, which have a connection of their own.
 func (p *parts) share(o *cache.Options) (err error) {
 	secret := p.config.Key()
 	if p.redis == nil || len(secret) == 0 {
@@ -378,7 +389,8 @@ func (p *parts) share(o *cache.Options) (err error) {
 	return nil
 }
 
-// makePlain makes the strict HTTP cache that takes the gateway's place with OSGATE_CACHE_MODE=rfc9111.
+// makePlain makes the plain HTTP cache that replaces the gateway with
+// OSGATE_CACHE_MODE=rfc9111.
 func (p *parts) makePlain(transport proxy.Transport) (err error) {
 	c := p.config
 	if c.Cache.Mode != plainMode {

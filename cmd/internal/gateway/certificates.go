@@ -15,17 +15,18 @@ import (
 	"osgate/config"
 )
 
-// certificates is the client listener's TLS, read again when its files change.
+// certificates is the TLS configuration of the client listener. It is read again when
+// its files change.
 type certificates struct {
 	files   config.TLS
 	logger  *slog.Logger
 	current atomic.Pointer[tls.Config]
 
-	mu   sync.Mutex // serializes readings; guards seen
-	seen string     // of the files at the last reading
+	mu   sync.Mutex // serializes loads; guards seen
+	seen string     // the fingerprint of the files at the last load
 }
 
-// watchEvery is how often the files are looked at.
+// watchEvery is the interval at which the files are checked.
 const watchEvery = 5 * time.Second
 
 func loadCertificates(files config.TLS, logger *slog.Logger) (*certificates, error) {
@@ -33,7 +34,7 @@ func loadCertificates(files config.TLS, logger *slog.Logger) (*certificates, err
 	return c, c.load()
 }
 
-// load reads the files. What was served before stays on an error.
+// load reads the files. On an error the former certificates stay in use.
 func (c *certificates) load() error {
 	pair, err := tls.LoadX509KeyPair(c.files.Cert, c.files.Key)
 	if err != nil {
@@ -55,7 +56,8 @@ func (c *certificates) load() error {
 	return nil
 }
 
-// config returns the listener's configuration, which takes the current one at each handshake.
+// config returns the configuration of the listener, which takes the current
+// certificates at each handshake.
 func (c *certificates) config() *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
@@ -78,7 +80,7 @@ func (c *certificates) watch(ctx context.Context) error {
 	}
 }
 
-// reload reads the files if they have changed, or whether or not they have.
+// reload reads the files if they have changed, or in any case if anyway is set.
 func (c *certificates) reload(anyway bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,7 +96,7 @@ func (c *certificates) reload(anyway bool) {
 	c.logger.Info("certificates reloaded")
 }
 
-// fingerprint tells whether the files changed: their sizes and times of change.
+// fingerprint returns the sizes and modification times of the files, to detect changes.
 func fingerprint(files config.TLS) (all string) {
 	for _, name := range []string{files.Cert, files.Key, files.ClientCA} {
 		if info, err := os.Stat(name); err == nil {

@@ -12,12 +12,12 @@ import (
 	"osgate/telemetry"
 )
 
-// shares returns how the descriptors of this process are shared out.
+// shares returns the shares into which the descriptors of this process are divided.
 func shares(c config.Config) conns.Shares {
 	return conns.SharesOf(conns.Descriptors(), c.Server.MaxConnections, c.Redis.URL.Reveal() != "")
 }
 
-// bound holds both listeners to their shares of the descriptors.
+// bound limits both listeners to their shares of the descriptors.
 func (g *Gateway) bound(clients, admin net.Listener) {
 	share := shares(g.config)
 	o := conns.Options{
@@ -34,8 +34,8 @@ func (g *Gateway) bound(clients, admin net.Listener) {
 	g.admin = conns.New(admin, conns.Options{Limit: share.Admin, Changed: g.connectionsChanged("admin")})
 }
 
-// connectionsChanged returns what logs the beginning and the end of a listener's
-// troubles, and once a minute those that go on.
+// connectionsChanged returns a function that logs when a problem of a listener begins
+// and ends, and once a minute while it lasts.
 func (p *parts) connectionsChanged(listener string) func(conns.Change) {
 	return func(c conns.Change) {
 		switch {
@@ -51,7 +51,8 @@ func (p *parts) connectionsChanged(listener string) func(conns.Change) {
 	}
 }
 
-// handshakeFailed logs a TLS handshake that came to nothing. Clients cause it at will.
+// handshakeFailed logs a failed TLS handshake, at DEBUG because clients can cause it at
+// will.
 func (p *parts) handshakeFailed(remote net.Addr, err error) {
 	p.logger.Debug("a TLS handshake has failed", slog.String("remote_addr", remote.String()), slog.String("cause", err.Error()))
 }
@@ -65,7 +66,7 @@ func (p *parts) refused(r conns.Refusal) []byte {
 	return p.proxy.Unread(remote, r.Status, r.Reason)
 }
 
-// connectionsReasons returns what is wrong with the clients' connections.
+// connectionsReasons returns the problems with the clients' connections.
 func connectionsReasons(s conns.State, n conns.Counts) (reasons []admin.Reason) {
 	if s.Full {
 		reasons = append(reasons, admin.Reason{Part: connsPart, Detail: fmt.Sprintf(
@@ -77,14 +78,14 @@ func connectionsReasons(s conns.State, n conns.Counts) (reasons []admin.Reason) 
 	return reasons
 }
 
-// tellConnections tells how the listeners fare.
-func (p *parts) tellConnections(tell func(listener string, c telemetry.Connections)) {
+// reportConnections reports the state and counts of the listeners.
+func (p *parts) reportConnections(report func(listener string, c telemetry.Connections)) {
 	for _, l := range []struct {
 		name string
 		*conns.Listener
 	}{{"clients", p.clients}, {"admin", p.admin}} {
 		n := l.Counts()
-		tell(l.name, telemetry.Connections{
+		report(l.name, telemetry.Connections{
 			Limit: int64(n.Limit), Idle: int64(n.Idle), Active: int64(n.Busy),
 			Events: map[string]int64{
 				"closed_idle": n.ClosedIdle, "closed_active": n.ClosedBusy, "refused": n.Refused,

@@ -10,10 +10,12 @@ import (
 	"time"
 )
 
-// TestTheAddressesComeBeforeWhatGoesToTheConsoleWhichNobodyNeedsToRead: programs read two lines of standard output, and no more.
+// TestTheAddressesComeBeforeWhatGoesToTheConsoleWhichNobodyNeedsToRead checks that the
+// addresses are the first lines of standard output: programs read two lines and no
+// more.
 func TestTheAddressesComeBeforeWhatGoesToTheConsoleWhichNobodyNeedsToRead(t *testing.T) {
 	r, w := io.Pipe()
-	defer func() { _ = r.Close() }() // ends the write that was given up
+	defer func() { _ = r.Close() }() // ends the write that was abandoned
 	g, err := New(Options{
 		Config: configured(t), Logger: slog.New(slog.DiscardHandler), Out: w,
 		Environ: []string{"OTEL_METRICS_EXPORTER=console", "OTEL_METRIC_EXPORT_INTERVAL=1"},
@@ -23,7 +25,7 @@ func TestTheAddressesComeBeforeWhatGoesToTheConsoleWhichNobodyNeedsToRead(t *tes
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	<-time.After(20 * time.Millisecond) // there is something to export
+	<-time.After(20 * time.Millisecond) // until a metric can be exported
 	go func() { done <- g.Run(ctx) }()
 	lines := bufio.NewScanner(r)
 	for _, want := range []string{"clients http://", "admin http://"} {

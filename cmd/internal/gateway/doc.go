@@ -1,4 +1,5 @@
-// Package gateway puts the gateway together out of its parts and runs it: it translates a validated config.Config into each package's own options,
-// opens the listeners, and stops everything in order. It is what cmd/osgate and cmd/osdemo share, and the only place that knows all parts; it decides
-// nothing about a request.
+// Package gateway builds the gateway from its parts and runs it. It translates a
+// validated config.Config into the options of each package, opens the listeners, and
+// stops everything in order. cmd/osgate and cmd/osdemo share it. It is the only package
+// that knows all parts, and it makes no decision about a request.
 package gateway

@@ -19,17 +19,18 @@ import (
 	"osgate/telemetry"
 )
 
-// Options say how a gateway is run.
+// Options configures a gateway.
 type Options struct {
 	Config  config.Config
 	Logger  *slog.Logger
-	Log     *telemetry.LogWriter // what Logger writes to, so that lines lost are shown; nil: not known
-	Out     io.Writer            // gets the lines "clients URL" and "admin URL" once both listeners are open; nil: nobody does
-	Environ []string             // where OpenTelemetry's variables choose what is exported; nil: nothing is
+	Log     *telemetry.LogWriter // the destination of Logger, so that lost lines are reported; nil: unknown
+	Out     io.Writer            // receives the lines "clients URL" and "admin URL" once both listeners are open; nil: not written
+	Environ []string             // OpenTelemetry's variables, which choose the exports; nil: no exports
 	Version string
 }
 
-// Gateway is a gateway whose listeners are open. Make it by [New], then [Gateway.Run] it once.
+// Gateway is a gateway whose listeners are open. Make it by [New], then call
+// [Gateway.Run] once.
 type Gateway struct {
 	*parts
 	options Options
@@ -40,7 +41,7 @@ type Gateway struct {
 	losses    losses
 }
 
-// phases of a gateway's life, as /readyz tells them.
+// The phases of a gateway's life, as /readyz reports them.
 const (
 	phaseStarting = iota
 	phaseServing
@@ -50,14 +51,15 @@ const (
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 120 * time.Second
-	readTimeout       = 10 * time.Second // for what net/http reads of a body by itself; the gateway sets deadlines of its own
-	writeGrace        = 60 * time.Second // beyond the longest wait for an answer, for what net/http answers by itself
-	writeByteTimeout  = 60 * time.Second // for a connection of HTTP/2 that takes nothing at all
+	readTimeout       = 10 * time.Second // for bodies that net/http reads by itself; the gateway sets its own deadlines
+	writeGrace        = 60 * time.Second // added to the longest wait for an answer, for answers that net/http sends by itself
+	writeByteTimeout  = 60 * time.Second // for an HTTP/2 connection that accepts no byte
 	maxHeaderBytes    = 64 << 10
 	closeGrace        = time.Second // for an exchange that was cut off to be recorded
 )
 
-// New makes all parts and opens both listeners. Nothing is served yet. On an error nothing stays open.
+// New makes all parts and opens both listeners. It does not serve yet. On an error it
+// closes everything.
 func New(o Options) (*Gateway, error) {
 	p, err := build(o)
 	if err != nil {
@@ -89,7 +91,8 @@ func (g *Gateway) listen() (err error) {
 	return nil
 }
 
-// ClientsURL is the base URL for clients, by loopback where the listener is on every interface.
+// ClientsURL returns the base URL for clients, with a loopback address if the listener
+// is on every interface.
 func (g *Gateway) ClientsURL() string {
 	if g.certs != nil {
 		return "https://" + reachable(g.clients.Addr())
@@ -97,7 +100,7 @@ func (g *Gateway) ClientsURL() string {
 	return "http://" + reachable(g.clients.Addr())
 }
 
-// AdminURL is the base URL for operators.
+// AdminURL returns the base URL for operators.
 func (g *Gateway) AdminURL() string { return "http://" + reachable(g.admin.Addr()) }
 
 // reachable returns an address that a client on this machine can use.
@@ -109,54 +112,58 @@ func reachable(a net.Addr) string {
 	return a.String()
 }
 
-// Run serves until ctx ends, then drains: not ready for OSGATE_DRAIN_DELAY, no new exchanges after it, those under way up to
-// OSGATE_DRAIN_TIMEOUT, counts flushed. It returns nil after an orderly end, which it logs, and logs nothing of the error that it returns.
+// Run serves until ctx ends, then drains: it is not ready for OSGATE_DRAIN_DELAY, then
+// it accepts no new exchanges, waits up to OSGATE_DRAIN_TIMEOUT for the running ones,
+// and flushes the counts. It returns nil after an orderly end, which it logs. It does
+// not log the error that it returns.
 func (g *Gateway) Run(ctx context.Context) error {
 	clients := g.clientServer()
 	admin, err := g.adminServer()
 	if err != nil {
 		return errors.Join(err, g.clients.Close(), g.admin.Close(), g.shut())
 	}
-	// What works in the background outlives the exchanges, so that the last of them is counted.
+	// The background workers run longer than the exchanges, so that the last exchange
+	// is counted.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	workers := g.workers(background)
 	serving, lost := errgroup.WithContext(ctx)
-	serving.Go(func() error { return served(admin.Serve(g.admin)) })
-	serving.Go(func() error { return served(clients.Serve(g.clients)) })
+	serving.Go(func() error { return unlessClosed(admin.Serve(g.admin)) })
+	serving.Go(func() error { return unlessClosed(clients.Serve(g.clients)) })
 	g.announce()
 	g.phase.Store(phaseServing)
-	<-lost.Done() // ctx's end, or a listener's
+	<-lost.Done() // the end of ctx or of a listener
 	problem := g.drain(ctx, clients)
 	stop()
 	problem = errors.Join(problem, workers.Wait(), admin.Close(), serving.Wait(), g.shut())
-	if problem == nil { // else it is told by whoever gets it
+	if problem == nil { // otherwise the caller reports the error
 		g.logger.Info("stopped")
 	}
 	return problem
 }
 
-// Reload reads again what may change while the gateway runs: certificates at once, policy and files of settings as soon as they are at rest. What cannot
-// be used leaves the old in force, is logged, and told in /readyz.
+// Reload reads again the files that may change while the gateway runs: certificates at
+// once, the policy and settings files once they no longer change. An invalid file
+// leaves the former content in force, is logged, and is reported by /readyz.
 func (g *Gateway) Reload() {
 	if g.certs != nil {
 		g.certs.reload(true)
 	}
 	var all sync.WaitGroup
-	all.Go(func() { _ = g.policy.Reload() }) // policyChanged has it
+	all.Go(func() { _ = g.policy.Reload() }) // policyChanged reports the error
 	all.Go(g.files.reload)
 	all.Wait()
 }
 
-// served is what a server's end is worth: nothing where it was asked to end.
-func served(err error) error {
+// unlessClosed returns the error of a server, nil if the server was stopped on purpose.
+func unlessClosed(err error) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return err
 }
 
-// workers starts what works in the background until ctx ends.
+// workers starts the background workers, which run until ctx ends.
 func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 	var all errgroup.Group
 	all.Go(func() error { return g.exports.Run(ctx) })
@@ -184,7 +191,7 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 	return &all
 }
 
-// drain stops serving clients without cutting anybody off before the time.
+// drain stops serving clients. It cuts off no exchange before OSGATE_DRAIN_TIMEOUT.
 func (g *Gateway) drain(ctx context.Context, clients *http.Server) error {
 	g.phase.Store(phaseDraining)
 	g.proxy.Retire()
@@ -201,12 +208,13 @@ func (g *Gateway) drain(ctx context.Context, clients *http.Server) error {
 		err = clients.Close()
 		g.ended(closeGrace)
 	}
-	return errors.Join(err, g.endAskings(within))
+	return errors.Join(err, g.endCalls(within))
 }
 
-// endAskings ends what the exchanges that are over have begun and nobody waits for, all at once: refreshes as long as ctx allows and a moment more,
-// askings and searches within their own bounds.
-func (g *Gateway) endAskings(ctx context.Context) error {
+// endCalls ends, all at once, the calls that finished exchanges have started and no
+// exchange waits for: refreshes as long as ctx lasts and a moment longer, validations
+// and searches within their own bounds.
+func (g *Gateway) endCalls(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(closeGrace, untilEnd(ctx)))
 	defer cancel()
 	var all errgroup.Group
@@ -222,13 +230,14 @@ func (g *Gateway) endAskings(ctx context.Context) error {
 	return all.Wait()
 }
 
-// untilEnd is how long ctx lasts, which has a deadline.
+// untilEnd returns the time until the deadline of ctx.
 func untilEnd(ctx context.Context) time.Duration {
 	end, _ := ctx.Deadline()
 	return time.Until(end)
 }
 
-// ended waits until the exchanges that were cut off have been recorded, at most for grace.
+// ended waits until the exchanges that were cut off have been recorded, for grace at
+// most.
 func (g *Gateway) ended(grace time.Duration) {
 	tick, late := time.NewTicker(10*time.Millisecond), time.After(grace)
 	defer tick.Stop()
@@ -241,7 +250,7 @@ func (g *Gateway) ended(grace time.Duration) {
 	}
 }
 
-// handler is what answers clients.
+// handler returns the handler for clients.
 func (g *Gateway) handler() http.Handler {
 	if g.plain != nil {
 		return g.plain
@@ -252,7 +261,7 @@ func (g *Gateway) handler() http.Handler {
 func (g *Gateway) clientServer() *http.Server {
 	server := &http.Server{
 		Handler:                      g.handler(),
-		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused and recorded like anything else
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused and recorded as other requests are
 		ReadHeaderTimeout:            readHeaderTimeout,
 		ReadTimeout:                  readTimeout,
 		HTTP2:                        &http.HTTP2Config{WriteByteTimeout: writeByteTimeout},
@@ -265,7 +274,8 @@ func (g *Gateway) clientServer() *http.Server {
 	return server
 }
 
-// Check makes all parts of o's gateway and closes them again: what it returns is what serve would stop at.
+// Check makes all parts of o's gateway and closes them again. It returns the error at
+// which serve would stop.
 func Check(o Options) error {
 	p, err := build(o)
 	if err != nil {
@@ -277,8 +287,9 @@ func Check(o Options) error {
 	return errors.Join(err, p.shut())
 }
 
-// Proxy makes the pipeline of o's gateway without a listener, to ask it what it would do. It opens no file: a running gateway may have it locked. The
-// caller must call shut.
+// Proxy makes the pipeline of o's gateway without a listener, to explain what it would
+// do. It opens no file, because a running gateway may have it locked. The caller must
+// call shut.
 func Proxy(o Options) (pipeline *proxy.Proxy, shut func() error, err error) {
 	o.Config.StateDir = ""
 	p, err := build(o)

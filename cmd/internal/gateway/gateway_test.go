@@ -44,7 +44,7 @@ func (j *journal) String() string {
 	return j.text.String()
 }
 
-// upstream is an emulator behind a handler that a test can hold up.
+// upstream returns an emulator behind a handler that a test can block.
 func upstream(t *testing.T, before func(*http.Request)) *httptest.Server {
 	t.Helper()
 	e, err := emulator.New(emulator.Options{Rate: -1})
@@ -59,7 +59,7 @@ func upstream(t *testing.T, before func(*http.Request)) *httptest.Server {
 	return s
 }
 
-// configured reads a configuration as the process would.
+// configured loads a configuration as the process would.
 func configured(t *testing.T, variables ...string) config.Config {
 	t.Helper()
 	c, err := config.Load(append([]string{"OSGATE_LISTEN=127.0.0.1:0", "OSGATE_ADMIN_LISTEN=127.0.0.1:0", "OSGATE_DEFAULT_REGION=us-east-1", "OSGATE_DRAIN_DELAY=0s"}, variables...))
@@ -69,11 +69,11 @@ func configured(t *testing.T, variables ...string) config.Config {
 	return c
 }
 
-// started is a gateway that runs.
+// started is a running gateway.
 type started struct {
 	*Gateway
 	log  *journal
-	stop func() error // ends it and returns what Run returned
+	stop func() error // ends the gateway and returns the error of Run
 }
 
 func start(t *testing.T, c config.Config) *started {
@@ -93,7 +93,7 @@ func start(t *testing.T, c config.Config) *started {
 
 const key = "/api/v1/organizations/org-root/environments/env-prod/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION/keys/KeyOne"
 
-// mint returns a token, got through the gateway.
+// mint returns a token obtained through the gateway.
 func mint(t *testing.T, client *http.Client, base string) string {
 	t.Helper()
 	answer, err := client.Post(base+"/accounts/oauth2/token", "application/x-www-form-urlencoded",
@@ -247,7 +247,8 @@ func TestWhatCannotWorkIsNamedByItsVariable(t *testing.T) {
 	}
 }
 
-// certificate writes a self-signed certificate for loopback and returns its serial number.
+// certificate writes a self-signed certificate for loopback and returns its serial
+// number.
 func certificate(t *testing.T, dir string, serial int64) (cert, keyFile string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -277,7 +278,8 @@ func TestCertificatesAreReadAgainWhenTheyChange(t *testing.T) {
 	dir := t.TempDir()
 	cert, keyFile := certificate(t, dir, 1)
 	g := start(t, configured(t, "OSGATE_UPSTREAM_OVERRIDE="+up.URL, "OSGATE_TLS_CERT="+cert, "OSGATE_TLS_KEY="+keyFile))
-	// serial asks over a new connection, by HTTP/2, whose certificate is served.
+	// serial returns the serial number of the certificate served on a new HTTP/2
+	// connection.
 	serial := func() int64 {
 		client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 		answer, err := client.Get(g.ClientsURL() + key)

@@ -15,7 +15,8 @@ import (
 	"osgate/telemetry"
 )
 
-// The parts by their names in /readyz and on the operator's page; those that end in a blank go with a name of their own.
+// The names of the parts in /readyz and on the operator's page. Those that end in a
+// space are followed by a name.
 const (
 	redisPart      = "redis"
 	rightsPart     = "redis rights"
@@ -29,13 +30,15 @@ const (
 	connsPart      = "connections"
 )
 
-// When a region of Object Store is in trouble, by the requests of the last minute: from this share of failures on, and where all of so many failed.
+// The bounds of a problem with a region of Object Store, by the requests of the last
+// minute: the smallest share of failures, and the number of requests of which all
+// failed.
 const (
 	degradedShare = 0.05
 	downAfter     = 5
 )
 
-// overview is what the operator's page shows of the present.
+// overview returns the present state for the operator's page.
 func (g *Gateway) overview(now time.Time) (admin.Health, any) {
 	traffic := g.board.Snapshot(now)
 	var all []admin.Part
@@ -43,14 +46,14 @@ func (g *Gateway) overview(now time.Time) (admin.Health, any) {
 		all = append(all, g.redisHealth(now))
 	}
 	for _, plane := range g.auth.Planes() {
-		all = append(all, planeHealth(plane, g.askings.of(plane.Plane).Quantiles(now)))
+		all = append(all, planeHealth(plane, g.planeLatencies.of(plane.Plane).Quantiles(now)))
 	}
 	all = append(all, regionsHealth(traffic.Regions, g.proxy.RegionStates())...)
 	all = append(all, g.statisticsHealth(now), g.cacheHealth(traffic), policyHealth(g.policy.State(), traffic))
 	return admin.NewHealth(g.readiness(), all), traffic
 }
 
-// latency is what the page shows of q, nil where nothing was timed.
+// latency returns q for the page, nil if q is empty.
 func latency(q telemetry.Quantiles) *admin.Latency {
 	if q.Count == 0 {
 		return nil
@@ -82,10 +85,11 @@ func planeHealth(s auth.PlaneState, took telemetry.Quantiles) admin.Part {
 	return p
 }
 
-// notAsked is what is said of a part that answers as far as anybody knows.
+// notAsked is the detail of a part that received no request, and has no known problem.
 const notAsked = "No request within the last minute"
 
-// regionsHealth tells of the regions that were asked since the start.
+// regionsHealth returns the health of the regions that received requests since the
+// start.
 func regionsHealth(counts []telemetry.RegionCount, reached []regionmap.ReachState) (all []admin.Part) {
 	for _, s := range reached {
 		i := slices.IndexFunc(counts, func(r telemetry.RegionCount) bool {
@@ -146,16 +150,18 @@ func statisticsHealth(s stats.Status, losing bool, now time.Time) admin.Part {
 	return p
 }
 
-// losses remember when exchanges were last seen to be counted less well than they should be, or not at all. The zero value is that of a start. They are
-// safe for concurrent use.
+// losses records when exchanges were last seen to be counted less exactly than they
+// should be, or not at all. The zero value is the state at the start. It is safe for
+// concurrent use.
 type losses struct {
-	mu   sync.Mutex // guards all below
-	seen uint64     // of the last look
-	grew time.Time  // the last look that saw more than the one before; zero: none has
+	mu   sync.Mutex // guards the fields below
+	seen uint64     // at the last call
+	grew time.Time  // the last call that saw more losses than the call before; zero: none has
 }
 
-// recent reports whether there are more losses in s than at the look before, or were at a look within the last minute. Probes look all the time; after
-// a longer pause it is the losses of the pause that are recent.
+// recent reports whether s has more losses than at the last call, or a call within the
+// last minute found more. Probes call it all the time; after a longer pause, all losses
+// of the pause count as recent.
 func (l *losses) recent(s stats.Status, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -177,7 +183,7 @@ func (g *Gateway) cacheHealth(traffic telemetry.Snapshot) admin.Part {
 	return admin.Part{Name: cachePart, State: admin.PartOK, Detail: held}
 }
 
-// bytesText writes so many bytes for people, as the page does.
+// bytesText returns a number of bytes as text, as the page does.
 func bytesText(n int64) string {
 	size, unit := float64(n), 0
 	units := [...]string{"B", "KiB", "MiB", "GiB", "TiB"}
@@ -190,7 +196,8 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f %s", size, units[unit])
 }
 
-// policyHealth tells of rules that cannot be read, and of those that could not be evaluated: they may refuse what they should not.
+// policyHealth reports rules that cannot be read, and rules that could not be
+// evaluated, which may refuse what they should not.
 func policyHealth(s policy.State, traffic telemetry.Snapshot) admin.Part {
 	if s.Rules == 0 {
 		return admin.Part{Name: policyPart, State: admin.PartIdle, Detail: "There is none: everything that Anypoint permits is permitted"}
@@ -214,15 +221,16 @@ func policyHealth(s policy.State, traffic telemetry.Snapshot) admin.Part {
 	return p
 }
 
-// askings are how long the control planes take to say whose tokens are. They are safe for concurrent use.
-type askings struct {
+// planeLatencies holds the latency of token validation by control plane. It is safe for
+// concurrent use.
+type planeLatencies struct {
 	mu sync.Mutex
-	by map[string]*telemetry.Latency // of the planes that there are
+	by map[string]*telemetry.Latency // of the planes in use
 }
 
-func newAskings() *askings { return &askings{by: map[string]*telemetry.Latency{}} }
+func newPlaneLatencies() *planeLatencies { return &planeLatencies{by: map[string]*telemetry.Latency{}} }
 
-func (a *askings) of(plane string) *telemetry.Latency {
+func (a *planeLatencies) of(plane string) *telemetry.Latency {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	l, ok := a.by[plane]

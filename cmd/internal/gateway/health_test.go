@@ -56,7 +56,8 @@ func TestRegionIsJudgedByItsLastMinute(t *testing.T) {
 	}
 }
 
-// TestARegionThatIsGoneIsDownUntilItIsBack, whether or not it was asked within the last minute; one that is well and was not asked is idle.
+// TestARegionThatIsGoneIsDownUntilItIsBack checks an unreachable region with and
+// without requests in the last minute. A reachable region without requests is idle.
 func TestARegionThatIsGoneIsDownUntilItIsBack(t *testing.T) {
 	since, ohio := time.Now(), regionmap.Location{Plane: "us", Region: "us-east-2"}
 	reached := []regionmap.ReachState{
@@ -152,7 +153,7 @@ func TestReadinessSaysWhatIsWrongWithTheStatistics(t *testing.T) {
 	}
 }
 
-// A counter that can hold one place loses what there is of others.
+// A counter with room for one place loses the counts of others.
 func TestLostCountsAreToldByReadinessAndPage(t *testing.T) {
 	g, err := New(Options{Config: configured(t), Logger: slog.New(slog.DiscardHandler), Version: "test"})
 	if err != nil {
@@ -190,7 +191,7 @@ func TestBytesAreWrittenForPeople(t *testing.T) {
 	}
 }
 
-// shown is what the page shows of a gateway, as far as these tests look.
+// shown holds the fields of the overview that these tests read.
 type shown struct {
 	Health  admin.Health
 	Traffic struct {
@@ -200,7 +201,7 @@ type shown struct {
 	}
 }
 
-// overviewOf reads what is shown until done.
+// overviewOf reads the overview until done returns true.
 func overviewOf(t *testing.T, g *started, done func(shown) bool) shown {
 	t.Helper()
 	tick, late := time.NewTicker(20*time.Millisecond), time.After(time.Minute)

@@ -13,16 +13,19 @@ import (
 )
 
 const (
-	// historyFresh is how long a history serves others who ask for the same: half the time in which the page asks again.
+	// historyFresh is how long a history is reused for the same query: half the
+	// interval at which the page requests it again.
 	historyFresh = 5 * time.Second
-	// historyPatience bounds one reading with the wait for its turn; the page waits no longer.
+	// historyPatience bounds one reading, including the wait for its turn. The page
+	// waits no longer.
 	historyPatience = 15 * time.Second
-	// maxHistories bounds the histories that are held.
+	// maxHistories bounds the number of histories that are held.
 	maxHistories = 16
 )
 
-// histories are what the statistics have lately said to operators: a history of a large organization is a million numbers, and many pages may show the
-// same. They are safe for concurrent use.
+// histories holds the histories that were lately read from the statistics for
+// operators: the history of a large organization is a million numbers, and many pages
+// may show the same one. It is safe for concurrent use.
 type histories struct {
 	readings singleflight.Group
 	turns    *turns
@@ -31,7 +34,7 @@ type histories struct {
 	held map[string]heldHistory
 }
 
-// heldHistory is never written to.
+// heldHistory is never changed.
 type heldHistory struct {
 	admin.History
 	since time.Time
@@ -41,8 +44,9 @@ func newHistories(turns *turns) *histories {
 	return &histories{turns: turns, held: map[string]heldHistory{}}
 }
 
-// of returns the history that q asks for: one that is held, one that somebody is reading, or what read returns. Others may
-// wait for a reading too, so it ends with historyPatience and not with ctx.
+// of returns the history for q: one that is held, one that is being read, or the result
+// of read. Several callers may wait for one reading, so it ends with historyPatience,
+// not with ctx.
 func (h *histories) of(ctx context.Context, q stats.HistoryQuery, read func(context.Context) (admin.History, error)) (admin.History, error) {
 	key := historyKey(q)
 	shared, err, _ := h.readings.Do(key, func() (any, error) {
@@ -87,10 +91,11 @@ func (h *histories) hold(key string, said admin.History, now time.Time) {
 	h.held[key] = heldHistory{said, now}
 }
 
-// historyKey is the same for queries with the same answer: it goes by the buckets that the ends of the time fall in.
+// historyKey returns the same key for queries with the same answer: it uses the buckets
+// that contain the ends of the time range.
 func historyKey(q stats.HistoryQuery) string {
 	from, to := q.From, q.To
-	if !to.Before(from) { // otherwise it is refused, and in one bucket it would look right
+	if !to.Before(from) { // otherwise the query is refused; within one bucket it would look valid
 		from, to = q.Period.Start(from), q.Period.Start(to)
 	}
 	names := []string{q.Plane, q.Organization, q.Environment, q.Region, q.Store}

@@ -14,7 +14,7 @@ import (
 	"osgate/stats"
 )
 
-// asked is a question for the last day, to the second at which it is put.
+// asked is a query for the last day, to the second at which it is sent.
 func asked(store string) stats.HistoryQuery {
 	now := time.Now()
 	return stats.HistoryQuery{Plane: "us", Store: store, From: now.Add(-24 * time.Hour), To: now}
@@ -43,7 +43,7 @@ func TestManyViewersOfOneHistoryCostOneReading(t *testing.T) {
 		}
 		viewers.Wait()
 		<-time.After(time.Until(began.Add(6*time.Second - time.Millisecond)))
-		look(1) // 5 s old at most
+		look(1) // at most 5 s old
 		<-time.After(time.Millisecond)
 		look(2)
 	})
@@ -69,7 +69,7 @@ func TestHistoriesAreReadTwoAtATime(t *testing.T) {
 			})
 		}
 		viewers.Wait()
-		// In 15 s eight pairs get their turn, the last of which ends a second later.
+		// In 15 s eight pairs get their turn; the last pair ends a second later.
 		if took := time.Since(began); most.Load() != 2 || late.Load() != 4 || took != 16*time.Second {
 			t.Errorf("%d at a time, %d of 20 in vain, in %v; want 2, 4 and 16s", most.Load(), late.Load(), took)
 		}

@@ -12,7 +12,7 @@ import (
 	"osgate/stats"
 )
 
-// history answers the operator's page from the statistics.
+// history returns a history for the operator's page from the statistics.
 func (g *Gateway) history(ctx context.Context, q admin.HistoryQuery) (admin.History, error) {
 	period, ok := stats.ParsePeriod(q.Period)
 	if !ok {
@@ -25,7 +25,7 @@ func (g *Gateway) history(ctx context.Context, q admin.HistoryQuery) (admin.Hist
 	return g.histories.of(ctx, asked, func(ctx context.Context) (admin.History, error) { return readHistory(ctx, g.stats, asked) })
 }
 
-// readHistory reads a history from the statistics, in the page's words.
+// readHistory reads a history from the statistics and converts it to the page's types.
 func readHistory(ctx context.Context, counter *stats.Counter, q stats.HistoryQuery) (admin.History, error) {
 	said, err := counter.History(ctx, q, time.Now())
 	if e, ok := errors.AsType[*objectstore.QueryError](err); ok {

@@ -8,8 +8,9 @@ import (
 	"osgate/record"
 )
 
-// libraries is a writer for what libraries say by themselves: net/http's transport, of an answer that nobody asked for. It is told at DEBUG and without what
-// they quote, which may be a value.
+// libraries is a writer for messages that libraries log by themselves, such as that of
+// net/http's transport about an unsolicited response. It logs them at DEBUG without
+// quoted text, which may be a value.
 type libraries struct{ logger *slog.Logger }
 
 // Write implements [io.Writer].
@@ -18,7 +19,8 @@ func (l libraries) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Hear has logger tell what is written to package log, until silence is called. It is the process's one: nobody else may set it meanwhile.
+// Hear makes package log write to logger until silence is called. The output of package
+// log belongs to the process, so no other code may set it meanwhile.
 func Hear(logger *slog.Logger) (silence func()) {
 	flags, out := log.Flags(), log.Writer()
 	log.SetFlags(0)

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestWhatLibrariesSayIsToldWithoutWhatTheyQuote repeats what net/http's transport prints of an answer that nobody asked for. It takes the process's log.
+// TestWhatLibrariesSayIsToldWithoutWhatTheyQuote repeats the message of net/http's
+// transport about an unsolicited response. It changes the output of the process's log.
 func TestWhatLibrariesSayIsToldWithoutWhatTheyQuote(t *testing.T) {
 	var out, before bytes.Buffer
 	defer log.SetOutput(log.Writer())

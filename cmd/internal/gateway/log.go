@@ -10,11 +10,12 @@ import (
 	"osgate/telemetry"
 )
 
-// logWithin bounds how long the end of a process waits for somebody to read its log.
+// logWithin bounds how long the end of a process waits for its log to be read.
 const logWithin = 2 * time.Second
 
-// OpenLog returns a way to w that no exchange waits for, and what a process calls at its end to have written what waits, up to two seconds. What is lost
-// is told by a line in the form that c has by then.
+// OpenLog returns a writer to w that no exchange waits for, and a function to call at
+// the end of the process, which waits up to two seconds for the remaining lines. A line
+// in the format that c has by then states how many lines were lost.
 func OpenLog(w io.Writer, c *config.Log) (lines *telemetry.LogWriter, flush func()) {
 	lines = telemetry.NewLogWriter(w, func(lost int64) []byte {
 		var line bytes.Buffer
@@ -24,7 +25,7 @@ func OpenLog(w io.Writer, c *config.Log) (lines *telemetry.LogWriter, flush func
 	return lines, func() { lines.Flush(logWithin) }
 }
 
-// NewLogger returns a logger to w in the form, and from the level on, that c says.
+// NewLogger returns a logger to w with the format and the lowest level of c.
 func NewLogger(w io.Writer, c config.Log) *slog.Logger {
 	o := &slog.HandlerOptions{Level: c.Minimum()}
 	if c.Format == "text" {

@@ -36,12 +36,13 @@ func TestALogThatIsNotReadOrHasJustLostLinesIsAReason(t *testing.T) {
 	}
 }
 
-// broken is a writer of which the other end is gone.
+// broken is a writer whose other end is closed.
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 
-// TestAddressesAndLogThatNobodyReadsDoNotKeepAGatewayFromServing: it is degraded, because lines of the log are lost.
+// TestAddressesAndLogThatNobodyReadsDoNotKeepAGatewayFromServing checks that the
+// gateway is only degraded, because lines of the log are lost.
 func TestAddressesAndLogThatNobodyReadsDoNotKeepAGatewayFromServing(t *testing.T) {
 	unread, w := io.Pipe()
 	defer func() { _ = unread.Close() }()

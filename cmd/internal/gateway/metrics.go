@@ -9,28 +9,30 @@ import (
 	"osgate/telemetry"
 )
 
-// The connections to Redis by their names in metrics: bodies and statistics have one of their own each, so that they never delay quotas.
+// The names of the connections to Redis in metrics. Bodies and statistics have a
+// connection of their own each, so that they never delay quotas.
 const (
 	mainConnection   = "main"
 	bodiesConnection = "bodies"
 	countsConnection = "statistics"
 )
 
-// sources are what metrics read of the parts at each scrape. The parts are made after the metrics, and before anybody scrapes.
+// sources returns the values that metrics read from the parts at each scrape. The parts
+// are made after the metrics, and before the first scrape.
 func (p *parts) sources() telemetry.Sources {
 	s := telemetry.Sources{
-		Identities: p.tellIdentities, Planes: p.tellPlanes, Regions: p.tellRegions, Statistics: p.tellStatistics, Pauses: p.tellPauses,
-		Connections: p.tellConnections, Slots: p.slots,
+		Identities: p.reportIdentities, Planes: p.reportPlanes, Regions: p.reportRegions, Statistics: p.reportStatistics, Pauses: p.reportPauses,
+		Connections: p.reportConnections, Slots: p.slots,
 	}
 	if p.redis != nil {
-		s.Redis = p.tellRedis
+		s.Redis = p.reportRedis
 	}
-	s.Calls, s.AdminTries = p.tellCalls, p.adminTries.tell
+	s.Calls, s.AdminTries = p.reportCalls, p.adminTries.report
 	if p.config.Regions.Discover {
-		s.Searches = p.tellSearches
+		s.Searches = p.reportSearches
 	}
 	if p.config.Policy.Path != "" {
-		s.Policy = p.tellPolicy
+		s.Policy = p.reportPolicy
 	}
 	if p.log != nil {
 		s.Log = p.log.State
@@ -38,55 +40,56 @@ func (p *parts) sources() telemetry.Sources {
 	return s
 }
 
-// tripped takes note of a round trip over a connection to Redis.
+// tripped returns a function that records a round trip over a connection to Redis.
 func (p *parts) tripped(connection string) func(redisconn.RoundTrip) {
 	return func(t redisconn.RoundTrip) {
 		if p.metrics == nil { // the parts are still being made
 			return
 		}
 		p.metrics.RoundTrip(connection, t.Kind, t.Failure, t.Took)
-		if connection == mainConnection && (t.Failure == "" || t.Failure == "timeout") { // the duration of other failures is not Redis's
+		// The duration of other failures does not describe Redis.
+		if connection == mainConnection && (t.Failure == "" || t.Failure == "timeout") {
 			p.trips.Add(t.Took)
 		}
 	}
 }
 
-// asked takes note of an asking of a control plane.
+// asked records a call to a control plane.
 func (p *parts) asked(q auth.Lookup) {
 	p.metrics.ControlPlaneCall(q.Plane, q.Result, q.Took)
-	p.askings.of(q.Plane).Add(q.Took)
+	p.planeLatencies.of(q.Plane).Add(q.Took)
 }
 
-func (p *parts) tellIdentities(tell func(result string, n int64)) {
+func (p *parts) reportIdentities(report func(result string, n int64)) {
 	n := p.auth.Counts()
-	tell("known", n.Known)
-	tell("shared", n.Shared)
-	tell("asked", n.Asked)
-	tell("stale", n.Stale)
-	tell("refused", n.Refused)
-	tell("unavailable", n.Unavailable)
-	tell("guessing", n.Guessing)
-	tell("client_left", n.Left)
+	report("known", n.Known)
+	report("shared", n.Shared)
+	report("asked", n.Asked)
+	report("stale", n.Stale)
+	report("refused", n.Refused)
+	report("unavailable", n.Unavailable)
+	report("guessing", n.Guessing)
+	report("client_left", n.Left)
 }
 
-func (p *parts) tellPlanes(tell func(plane, breaker string)) {
+func (p *parts) reportPlanes(report func(plane, breaker string)) {
 	for _, s := range p.auth.Planes() {
-		tell(s.Plane, s.Breaker)
+		report(s.Plane, s.Breaker)
 	}
 }
 
-func (p *parts) tellRegions(tell func(plane, region, breaker string)) {
+func (p *parts) reportRegions(report func(plane, region, breaker string)) {
 	for _, s := range p.proxy.RegionStates() {
-		tell(s.Location.Plane, s.Location.Region, s.Breaker)
+		report(s.Location.Plane, s.Location.Region, s.Breaker)
 	}
 }
 
-func (p *parts) tellRedis(tell func(connection string, r telemetry.Redis)) {
-	tell(mainConnection, connectionOf(p.redis))
+func (p *parts) reportRedis(report func(connection string, r telemetry.Redis)) {
+	report(mainConnection, connectionOf(p.redis))
 	if p.shared != nil {
-		tell(bodiesConnection, connectionOf(p.shared))
+		report(bodiesConnection, connectionOf(p.shared))
 	}
-	tell(countsConnection, connectionOf(p.counts))
+	report(countsConnection, connectionOf(p.counts))
 }
 
 func connectionOf(c *redisconn.Conn) telemetry.Redis {
@@ -97,7 +100,7 @@ func connectionOf(c *redisconn.Conn) telemetry.Redis {
 	}
 }
 
-func (p *parts) tellStatistics() telemetry.Statistics {
+func (p *parts) reportStatistics() telemetry.Statistics {
 	s := p.stats.Status()
 	return telemetry.Statistics{
 		Lag: s.Lag(time.Now()), Series: int64(s.Series), Waiting: int64(s.Waiting),
@@ -105,27 +108,27 @@ func (p *parts) tellStatistics() telemetry.Statistics {
 	}
 }
 
-func (p *parts) tellSearches(tell func(result string, n int64)) {
+func (p *parts) reportSearches(report func(result string, n int64)) {
 	n := p.discovery.Counts()
-	tell("found", n.Found)
-	tell("partly", n.Partly)
-	tell("nowhere", n.Nowhere)
-	tell("ambiguous", n.Ambiguous)
-	tell("silent", n.Silent)
-	tell("busy", n.Busy)
+	report("found", n.Found)
+	report("partly", n.Partly)
+	report("nowhere", n.Nowhere)
+	report("ambiguous", n.Ambiguous)
+	report("silent", n.Silent)
+	report("busy", n.Busy)
 }
 
-func (p *parts) tellCalls(tell func(decision string, n int64)) {
+func (p *parts) reportCalls(report func(decision string, n int64)) {
 	n := p.proxy.CallCounts()
-	tell("passed", n.Passed)
-	tell("over_token", n.Token)
-	tell("over_address", n.Address)
-	tell("reserved", n.Reserved)
-	tell("guessing", n.Guessing)
-	tell("failed", n.Failed)
+	report("passed", n.Passed)
+	report("over_token", n.Token)
+	report("over_address", n.Address)
+	report("reserved", n.Reserved)
+	report("guessing", n.Guessing)
+	report("failed", n.Failed)
 }
 
-// adminTries counts wrong tokens at the admin listener. The zero value is that of a start.
+// adminTries counts wrong tokens at the admin listener. The zero value is ready to use.
 // It is safe for concurrent use.
 type adminTries struct{ wrong, tooMany atomic.Int64 }
 
@@ -137,17 +140,17 @@ func (a *adminTries) refused(tooMany bool) {
 	a.wrong.Add(1)
 }
 
-func (a *adminTries) tell(tell func(refusal string, n int64)) {
-	tell("wrong_token", a.wrong.Load())
-	tell("too_many", a.tooMany.Load())
+func (a *adminTries) report(report func(refusal string, n int64)) {
+	report("wrong_token", a.wrong.Load())
+	report("too_many", a.tooMany.Load())
 }
 
-func (p *parts) tellPauses(tell func(event string, n int64)) {
+func (p *parts) reportPauses(report func(event string, n int64)) {
 	n := p.pauses.Counts()
-	tell("paused", n.Paused)
-	tell("waited", n.Waited)
-	tell("refused", n.Refused)
-	tell("client_left", n.Left)
+	report("paused", n.Paused)
+	report("waited", n.Waited)
+	report("refused", n.Refused)
+	report("client_left", n.Left)
 }
 
 func (p *parts) slots() telemetry.Slots {
@@ -159,7 +162,7 @@ func (p *parts) slots() telemetry.Slots {
 	}
 }
 
-func (p *parts) tellPolicy() telemetry.Policy {
+func (p *parts) reportPolicy() telemetry.Policy {
 	s := p.policy.State()
 	return telemetry.Policy{Rules: int64(s.Rules), Shadow: int64(s.Shadowed), Loaded: s.Loaded, Stale: s.Err != nil}
 }

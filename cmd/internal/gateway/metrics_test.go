@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// scraped returns what Prometheus reads of g.
+// scraped returns the metrics of g.
 func scraped(t *testing.T, g *started) string {
 	t.Helper()
 	answer, err := http.Get(g.AdminURL() + "/metrics")
@@ -49,7 +49,8 @@ func reads(t *testing.T, g *started, n int) {
 	}
 }
 
-// wantSeries waits until each pattern is a series of g: an exchange is counted after its answer.
+// wantSeries waits until each pattern matches a series of g, because an exchange is
+// counted after its answer.
 func wantSeries(t *testing.T, g *started, patterns ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -91,7 +92,7 @@ func TestPartsFeedTheMetrics(t *testing.T) {
 	)
 }
 
-// No Redis is needed to see that its trouble shows.
+// TestRedisFeedsTheMetrics needs no Redis to check that failures of Redis are visible.
 func TestRedisFeedsTheMetrics(t *testing.T) {
 	s := upstream(t, func(*http.Request) {})
 	g := start(t, configured(t, "OSGATE_UPSTREAM_OVERRIDE="+s.URL, "OSGATE_REDIS_URL=redis://127.0.0.1:1",

@@ -15,27 +15,27 @@ import (
 	"osgate/internal/watch"
 )
 
-// settingFiles are the settings that are read from files of entries and may change while
-// the gateway runs: OSGATE_ROUTES and the like. They are safe for concurrent use.
+// settingFiles holds the settings that come from entries files and may change while the
+// gateway runs, such as OSGATE_ROUTES. It is safe for concurrent use.
 type settingFiles struct {
-	apply  func(config.Config) error // puts what changed into force
+	apply  func(config.Config) error // applies the changed settings
 	logger *slog.Logger
 
 	watchers map[string]*watch.Watcher // by variable
 
-	mu     sync.Mutex // guards all below
+	mu     sync.Mutex // guards the fields below
 	config config.Config
 	states map[string]settingState // by variable
 }
 
-// settingState is what is known of one file.
+// settingState is the state of one file.
 type settingState struct {
-	loaded time.Time // when its entries in force were read
-	err    error     // why the file as it is now cannot be taken; nil: it is in force
-	since  time.Time // when err was first met
+	loaded time.Time // when the entries in force were read
+	err    error     // why the present content of the file is invalid; nil: it is in force
+	since  time.Time // when err first occurred
 }
 
-// newSettingFiles returns those of c. They are as c has them until they change.
+// newSettingFiles returns the settings files of c, with the content in c.
 func newSettingFiles(c config.Config, logger *slog.Logger, apply func(config.Config) error) *settingFiles {
 	s := &settingFiles{apply: apply, logger: logger, watchers: map[string]*watch.Watcher{}, config: c, states: map[string]settingState{}}
 	for variable, path := range c.LinesFiles() {
@@ -52,8 +52,8 @@ func newSettingFiles(c config.Config, logger *slog.Logger, apply func(config.Con
 	return s
 }
 
-// take puts the entries of a file into force, or reports why it cannot; then those of
-// before stay.
+// take applies the entries of a file, or returns why they are invalid; then the former
+// entries stay in force.
 func (s *settingFiles) take(variable string, files []watch.File, err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,29 +89,29 @@ func valueOf(c config.Config, variable string) string {
 	return rows[i].Value
 }
 
-// names returns the variables that have a file, in order.
+// names returns the variables that have a file, sorted.
 func (s *settingFiles) names() []string { return slices.Sorted(maps.Keys(s.watchers)) }
 
-// reload reads the files again as soon as they are at rest.
+// reload reads the files again once they no longer change.
 func (s *settingFiles) reload() {
 	var all sync.WaitGroup
 	for _, w := range s.watchers {
-		all.Go(func() { _ = w.Reload() }) // take has it
+		all.Go(func() { _ = w.Reload() }) // take reports the error
 	}
 	all.Wait()
 }
 
-// watch takes files that change until ctx ends.
+// watch applies changed files until ctx ends.
 func (s *settingFiles) watch(ctx context.Context) error {
 	var all sync.WaitGroup
 	for _, w := range s.watchers {
-		all.Go(func() { _ = w.Run(ctx) }) // ctx's end
+		all.Go(func() { _ = w.Run(ctx) }) // ends with ctx
 	}
 	all.Wait()
 	return nil
 }
 
-// reasons says which files cannot be taken as they are now.
+// reasons reports the files whose present content is invalid.
 func (s *settingFiles) reasons() (all []admin.Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +130,7 @@ type shownSetting struct {
 	config.Variable
 	// Loaded is when the entries of a file were read.
 	Loaded *time.Time `json:"loaded,omitempty"`
-	// Problem is why the file as it is now is not what is in force.
+	// Problem is why the present content of the file is not in force.
 	Problem string `json:"problem,omitempty"`
 }
 

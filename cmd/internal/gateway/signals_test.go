@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestTheEchoOfASignalIsNoSecondOne: it would end the process without the flush of counts.
+// TestTheEchoOfASignalIsNoSecondOne checks that an echo does not end the process, which
+// would skip the flush of counts.
 func TestTheEchoOfASignalIsNoSecondOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, signaled := context.WithCancel(t.Context())

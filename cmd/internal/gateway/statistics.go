@@ -36,11 +36,13 @@ func (p *parts) makeStats() error {
 	return nil
 }
 
-// countsTimeout bounds a round trip of statistics where OSGATE_REDIS_TIMEOUT does not allow more. No request waits for one but those for statistics: it
-// may be late without Redis being away, and a batch that is not given up early is not in doubt.
+// countsTimeout bounds a round trip of statistics if OSGATE_REDIS_TIMEOUT is shorter.
+// Only requests for statistics wait for these round trips. A slow one does not mean
+// that Redis is unavailable, and a batch that is not abandoned early is not in doubt.
 const countsTimeout = 500 * time.Millisecond
 
-// openCounts opens the way of statistics to Redis, writing and reading. Its state is told by the counter, whose flushes fail without it.
+// openCounts opens the Redis connection for writing and reading statistics. The counter
+// reports its state, because flushes fail without it.
 func (p *parts) openCounts() (err error) {
 	c := p.config
 	c.Redis.Timeout = max(c.Redis.Timeout, countsTimeout)
@@ -51,28 +53,31 @@ func (p *parts) openCounts() (err error) {
 }
 
 const (
-	// maxReadings bounds the readings of the statistics at one time, for operators and clients together. The store is there for counting first, and
-	// a list of 10,000 stores keeps a processor of the gateway busy as long as it is read.
+	// maxReadings bounds the concurrent readings of the statistics, for operators and
+	// clients together. The store is mainly for counting, and a list of 10,000 stores
+	// keeps a processor of the gateway busy while it is read.
 	maxReadings = 2
-	// maxAsking bounds the clients who wait for their turn to read.
+	// maxAsking bounds the number of clients that wait for their turn to read.
 	maxAsking = 64
 	// turnPatience is how long a client waits for its turn.
 	turnPatience = 2 * time.Second
-	// answerPatience bounds the reading of an answer to a client, which may take a round trip for each 500 stores.
+	// answerPatience bounds the reading of an answer for a client, which may take a
+	// round trip for each 500 stores.
 	answerPatience = 10 * time.Second
 )
 
-// turns are who reads the statistics, and who waits to. Turns are given in the order of coming. They are safe for concurrent use.
+// turns limits the readings of the statistics and the clients that wait for one. Turns
+// are given in order of arrival. It is safe for concurrent use.
 type turns struct {
-	readings chan struct{} // one element for each reading under way; the capacity bounds them
-	asking   chan struct{} // one element for each client who reads or waits; the capacity bounds them
+	readings chan struct{} // one element for each running reading; the capacity bounds them
+	asking   chan struct{} // one element for each client that reads or waits; the capacity bounds them
 }
 
 func newTurns() *turns {
 	return &turns{readings: make(chan struct{}, maxReadings), asking: make(chan struct{}, maxReadings+maxAsking)}
 }
 
-// take waits for a turn, as long as ctx lasts. Who has got one must call end.
+// take waits for a turn until ctx ends. The caller must call end after its turn.
 func (t *turns) take(ctx context.Context) (end func(), err error) {
 	select {
 	case t.readings <- struct{}{}:
@@ -82,8 +87,9 @@ func (t *turns) take(ctx context.Context) (end func(), err error) {
 	}
 }
 
-// takeSoon is take for a client, who waits a little and not where too many do. It fails by [proxy.ErrStatisticsBusy] then, and by ctx's error
-// where the client leaves first.
+// takeSoon is take for a client, which waits only a little, and not at all if too many
+// clients do. It then returns [proxy.ErrStatisticsBusy], or ctx's error if the client
+// leaves first.
 func (t *turns) takeSoon(ctx context.Context) (end func(), err error) {
 	select {
 	case t.asking <- struct{}{}:
@@ -103,7 +109,7 @@ func (t *turns) takeSoon(ctx context.Context) (end func(), err error) {
 	return nil, proxy.ErrStatisticsBusy
 }
 
-// answerer asks the statistics in the proxy's words.
+// answerer implements the proxy's interface to the statistics.
 type answerer struct {
 	counter *stats.Counter
 	turns   *turns
@@ -125,7 +131,8 @@ func (a answerer) Answer(ctx context.Context, plane string, op objectstore.Opera
 	return said.Body, said.Type, err
 }
 
-// learner tells the statistics of the organizations that callers belong to: the tree that isMaster sums over.
+// learner passes the organizations of callers on to the statistics: the tree over which
+// isMaster sums.
 type learner struct {
 	auth.Resolver
 	counter *stats.Counter

@@ -69,7 +69,8 @@ func TestClientWhoLeavesWhileWaitingIsNotToldThatTooManyRead(t *testing.T) {
 	}
 }
 
-// crawl is a way to Redis on which questions for counts, and nothing else, take their time: 300 bytes a millisecond.
+// crawl returns a URL of Redis at which answers to queries for counts, and only these,
+// are slow: 300 bytes a millisecond.
 func crawl(t *testing.T, redis *redistest.Server) (url string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -110,8 +111,8 @@ func crawlAcross(to io.Writer, from io.Reader) {
 	}
 }
 
-// TestReadingStatisticsIsNothingToQuotaAndCache has many clients ask for thousands of stores over a connection that is too slow for that, and another
-// read a key meanwhile.
+// TestReadingStatisticsIsNothingToQuotaAndCache lets many clients request thousands of
+// stores over a connection that is too slow for that, while another client reads a key.
 func TestReadingStatisticsIsNothingToQuotaAndCache(t *testing.T) {
 	s := upstream(t, func(*http.Request) {})
 	g := start(t, configured(t, "OSGATE_UPSTREAM_OVERRIDE="+s.URL, "OSGATE_REDIS_URL="+crawl(t, redistest.Start(t)), "OSGATE_REDIS_TIMEOUT=100ms",
@@ -154,13 +155,14 @@ func TestReadingStatisticsIsNothingToQuotaAndCache(t *testing.T) {
 	}
 }
 
-// storesToday is the path of the list of stores of this day.
+// storesToday returns the path of the list of today's stores.
 func storesToday() string {
 	day := time.Now().UTC().Format(time.DateOnly)
 	return "/api/v1/organizations/org-root/environments/env-prod/regions/us-east-1/stores?period=1day&startDate=" + day + "T00:00:00Z&endDate=" + day + "T23:59:59Z"
 }
 
-// readKey reads a key until over is closed, and returns how often, and how often it was answered from cache.
+// readKey reads a key until over is closed, and returns the number of reads and of
+// answers from the cache.
 func readKey(t *testing.T, g *started, token string, over <-chan struct{}) (all, hits int) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

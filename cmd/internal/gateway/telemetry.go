@@ -13,7 +13,7 @@ import (
 	"osgate/telemetry"
 )
 
-// checkExports tells what is wrong with OpenTelemetry's variables.
+// checkExports returns the problems with OpenTelemetry's variables.
 func checkExports(environ []string) func(config.Config) []config.Problem {
 	return func(config.Config) (problems []config.Problem) {
 		_, err := telemetry.ReadExporting(getenv(environ))
@@ -30,7 +30,8 @@ func checkExports(environ []string) func(config.Config) []config.Problem {
 	}
 }
 
-// getenv looks up variables in a list such as "A=b"; of two of one name the first counts, as it does for the exporters.
+// getenv looks up variables in a list such as "A=b". Of two with the same name the
+// first counts, as it does for the exporters.
 func getenv(environ []string) func(string) string {
 	return func(name string) string {
 		i := slices.IndexFunc(environ, func(variable string) bool { return strings.HasPrefix(variable, name+"=") })
@@ -41,7 +42,8 @@ func getenv(environ []string) func(string) string {
 	}
 }
 
-// openExports opens the ways out for telemetry that the environment names; without one, nothing goes out. What is logged from then on goes out too.
+// openExports opens the exports of telemetry that the environment names. Log lines from
+// then on are exported too.
 func (p *parts) openExports(o Options) error {
 	plan, err := telemetry.ReadExporting(getenv(o.Environ))
 	if err != nil {
@@ -65,7 +67,7 @@ func (p *parts) openExports(o Options) error {
 	return nil
 }
 
-// keepers are all that keep account of exchanges.
+// keepers returns the parts that record finished exchanges.
 func (p *parts) keepers(logger *slog.Logger) record.Keepers {
 	all := record.Keepers{p.stats, p.metrics, p.board}
 	if p.traces != nil {
@@ -74,7 +76,8 @@ func (p *parts) keepers(logger *slog.Logger) record.Keepers {
 	return append(all, record.NewAccessLog(logger, p.config.Log.Sample))
 }
 
-// tracing is how the proxy places exchanges in traces, nil where nobody traces.
+// tracing returns the function with which the proxy adds exchanges to traces, nil if
+// traces are off.
 func (p *parts) tracing() func(parent record.Trace, trusted bool) record.Trace {
 	if p.traces == nil {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"osgate/ratelimit"
 )
 
-// quotaCommands are the commands without which no quota can be counted in Redis, and
-// "keys" where its user may not touch ours.
+// quotaCommands lists the commands without which no quota can be counted in Redis, and
+// "keys", for a user without access to the gateway's keys.
 var quotaCommands = []string{"eval", "evalsha", "get", "keys", "set", "time"}
 
 // uncountable reports whether no quota can be counted in Redis.
@@ -21,14 +21,14 @@ func uncountable(s redisconn.State) bool {
 	})
 }
 
-// unserving reports whether this replica refuses every Object Store operation, because it
-// can count no quota and OSGATE_RATE_REDIS_DOWN does not let it go on without. Where only
-// single clients have a quota, the other ones are served.
+// unserving reports whether this replica refuses every Object Store operation, because
+// it can count no quota and OSGATE_RATE_REDIS_DOWN does not let it serve without. If
+// only single clients have a quota, other clients are still served.
 func unserving(c config.Config, s redisconn.State) bool {
 	return c.Rate.RedisDown == string(ratelimit.ModeClosed) && (c.Rate.Limit > 0 || c.Budget.Limit > 0) && uncountable(s)
 }
 
-// quotasWithoutRedis says what becomes of quotas while Redis does not answer.
+// quotasWithoutRedis describes how quotas are handled while Redis does not answer.
 func quotasWithoutRedis(c config.Rate) string {
 	switch ratelimit.Mode(c.RedisDown) {
 	case ratelimit.ModeOpen:
@@ -40,7 +40,8 @@ func quotasWithoutRedis(c config.Rate) string {
 	return "counted in this process"
 }
 
-// redisReasons says that Redis does not answer, and which commands it does not permit.
+// redisReasons reports that Redis does not answer, and the commands that it does not
+// permit.
 func redisReasons(c config.Rate, s redisconn.State) (all []admin.Reason) {
 	if s.Denied != "" {
 		all = append(all, admin.Reason{
