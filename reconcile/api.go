@@ -15,36 +15,37 @@ import (
 )
 
 const (
-	// attempts bounds how often one question is asked.
+	// attempts bounds how often one request is sent.
 	attempts = 5
-	// pause is before the second attempt, doubled before each further one, where the answer names no time.
+	// pause is the wait before the second attempt if the answer gives no time. It
+	// doubles with each further attempt.
 	pause = time.Second
-	// maxPause bounds what is waited before an attempt, whatever the answer names.
+	// maxPause bounds the wait before an attempt, whatever time the answer gives.
 	maxPause = time.Minute
-	// attemptTimeout bounds one attempt with its answer.
+	// attemptTimeout bounds one attempt including its answer.
 	attemptTimeout = 30 * time.Second
 	// maxAnswer bounds an answer in bytes: a list of tens of thousands of names.
 	maxAnswer = 8 << 20
-	// maxReason bounds what an error repeats of an answer, in bytes.
+	// maxReason bounds the part of an answer that an error repeats, in bytes.
 	maxReason = 300
 )
 
 // API is a Stats API over HTTP. It is safe for concurrent use.
 type API struct {
 	Transport http.RoundTripper
-	Base      *url.URL            // what stands before /api/v1
+	Base      *url.URL            // the part before /api/v1
 	Host      string              // Host header; empty: Base's
 	Authorize func(*http.Request) // sets the credentials
-	Query     url.Values          // added to every question
+	Query     url.Values          // added to every request
 }
 
-// Get implements [Source]. An answer that says "later" (429, 502, 503, 504), or none at all, is asked for again, after the time that
-// Retry-After names.
+// Get implements [Source]. It repeats the request after a temporary failure (429, 502,
+// 503, 504, or no answer), after the time that Retry-After gives.
 func (a *API) Get(ctx context.Context, path string, query url.Values) ([]byte, error) {
 	maps.Copy(query, a.Query)
 	wait := pause
 	for attempt := 1; ; attempt++ {
-		body, again, err := a.ask(ctx, path, query)
+		body, again, err := a.attempt(ctx, path, query)
 		if err == nil {
 			return body, nil
 		}
@@ -60,11 +61,12 @@ func (a *API) Get(ctx context.Context, path string, query url.Values) ([]byte, e
 	}
 }
 
-// ask asks once. With an error, again is how long the other side wants to be left alone, and negative where asking again is of no use.
-func (a *API) ask(ctx context.Context, path string, query url.Values) (body []byte, again time.Duration, err error) {
+// attempt sends the request once. With an error, again is the time to wait before the next
+// attempt, negative if another attempt is useless.
+func (a *API) attempt(ctx context.Context, path string, query url.Values) (body []byte, again time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	base := strings.TrimSuffix(a.Base.String(), "/") // its String puts a slash between host and path, where JoinPath leaves none
+	base := strings.TrimSuffix(a.Base.String(), "/") // String puts a slash between host and path, which JoinPath does not
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/api/v1/"+path+"?"+query.Encode(), http.NoBody)
 	if err != nil {
 		return nil, -1, fmt.Errorf("making the request: %w", err)
@@ -76,7 +78,7 @@ func (a *API) ask(ctx context.Context, path string, query url.Values) (body []by
 	if err != nil {
 		return nil, 0, fmt.Errorf("sending the request: %w", err)
 	}
-	defer func() { _ = answer.Body.Close() }() // read below as far as it matters
+	defer func() { _ = answer.Body.Close() }() // read below, up to maxAnswer
 	body, err = io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	switch {
 	case answer.StatusCode != http.StatusOK:
@@ -89,7 +91,7 @@ func (a *API) ask(ctx context.Context, path string, query url.Values) (body []by
 	return body, 0, nil
 }
 
-// retry returns after how long an answer may be asked for again, negative for never.
+// retry returns the time after which a request may be repeated, negative for never.
 func retry(answer *http.Response) time.Duration {
 	switch answer.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -104,7 +106,7 @@ func retry(answer *http.Response) time.Duration {
 // StatusError is an answer other than 200.
 type StatusError struct {
 	Status int
-	Reason string // what the answer says of itself; empty where it says nothing that can be read
+	Reason string // the message in the answer; empty if it has none that can be read
 }
 
 // Error implements error.
@@ -116,8 +118,8 @@ func (e *StatusError) Error() string {
 	return text
 }
 
-// reason finds the message of an error's body, in the forms of the vendor and of problem details (RFC 9457). Only what can be printed is
-// repeated, and not much of it.
+// reason returns the message in the body of an error, in the vendor's form or that of
+// problem details (RFC 9457). It is cleaned of unprintable characters and shortened.
 func reason(body []byte) string {
 	var said struct {
 		Detail  string `json:"detail"`

@@ -11,13 +11,14 @@ import (
 	"time"
 )
 
-// above stands in a table for the name of a store, region or environment that was not counted apart.
+// above replaces, in a table, the name of a store, region or environment without counts
+// of its own.
 const above = "-"
 
 // header is the first line of a table.
 var header = []string{"environment", "region", "store", "theirs", "ours", "difference"}
 
-// fields are a row's cells, in the order of header.
+// fields returns the cells of a row, in the order of header.
 func (r Row) fields() []string {
 	return []string{
 		r.Environment, r.Region, r.Store,
@@ -25,7 +26,7 @@ func (r Row) fields() []string {
 	}
 }
 
-// Table writes r for people: columns that line up, the total last.
+// Table writes r as text: aligned columns, the total last.
 func (r *Report) Table(w io.Writer) error {
 	fmt.Fprintf(w, "organization %s, %s to %s, by %s\n\n", r.Organization, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339), r.Period)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -47,7 +48,7 @@ func (r *Report) Table(w io.Writer) error {
 	return nil
 }
 
-// visible keeps a name from moving a terminal's cursor or the table's columns.
+// visible prevents a name from moving a terminal's cursor or the table's columns.
 func visible(name string) string {
 	quoted := strconv.Quote(name)
 	if quoted == `"`+name+`"` {
@@ -56,7 +57,8 @@ func visible(name string) string {
 	return quoted
 }
 
-// CSV writes r for programs and spreadsheets (RFC 4180): a header, the rows, and the total in a row whose environment is "total".
+// CSV writes r for programs and spreadsheets (RFC 4180): a header, the rows, and the
+// total in a row whose environment is "total".
 func (r *Report) CSV(w io.Writer) error {
 	rows := [][]string{header}
 	for _, row := range r.Rows {
@@ -76,7 +78,8 @@ func (r *Report) CSV(w io.Writer) error {
 	return nil
 }
 
-// harmless keeps a name from being run by a spreadsheet that takes it for a formula (OWASP, "CSV Injection").
+// harmless prevents a spreadsheet from executing a name as a formula (OWASP, "CSV
+// Injection").
 func harmless(name string) string {
 	if name != "" && strings.IndexByte("=+-@\t\r", name[0]) >= 0 {
 		return "'" + name

@@ -1,11 +1,13 @@
-// Package reconcile holds two Stats APIs against each other: the vendor's own and the gateway's. What only the vendor counted went past the
-// gateway.
+// Package reconcile compares two Stats APIs: the vendor's own and the gateway's.
+// Requests that only the vendor counted bypassed the gateway.
 //
-// The idea a reader needs: both speak the same API, so both are walked in the same way, from the environments of an organization to their regions
-// and stores. A store that only one side names counts 0 on the other. What is counted above stores (lists of stores, of regions) is
-// what a level counts beyond all below it, and gets a row of its own.
+// Both have the same API, so both are read in the same way, from the environments of an
+// organization to their regions and stores. A store that only one side lists counts 0
+// on the other. Operations above stores (lists of stores, of regions) are the part of a
+// level's count that is not in the levels below it, and get a row of their own.
 //
-// The package knows the API only by [Source]; [API] is one over HTTP. It decides nothing about credentials.
+// The package uses the API only through [Source]; [API] is a Source over HTTP. It does
+// not handle credentials.
 package reconcile
 
 import (
@@ -18,33 +20,36 @@ import (
 	"time"
 )
 
-// Source is a Stats API. Get returns the body of a 200 for a path below /api/v1 ("organizations/…", escaped). It is called by several goroutines
-// at once and has to end with ctx.
+// Source is a Stats API. Get returns the body of a 200 for an escaped path below
+// /api/v1 ("organizations/…"). It is called by several goroutines at once and must end
+// with ctx.
 type Source interface {
 	Get(ctx context.Context, path string, query url.Values) ([]byte, error)
 }
 
-// Options say what is held against what. All but AtOnce and Now are required.
+// Options configures a comparison. All fields except AtOnce and Now are required.
 type Options struct {
 	Theirs, Ours Source
 	Organization string
 	Period       Period
-	From, To     time.Time // both are widened to whole buckets of Period; From within what both sides keep, 3, 12 or 24 months
-	Now          time.Time // what the retention is reckoned from; zero means the present
-	AtOnce       int       // bounds the requests under way to each side; 0 means 4
+	From, To     time.Time // both are extended to whole buckets of Period; From must be within the retention: 3, 12 or 24 months
+	Now          time.Time // the time from which the retention is computed; zero means the present
+	AtOnce       int       // bounds the concurrent requests to each side; 0 means 4
 }
 
 const (
 	defaultAtOnce = 4
-	// maxWindows bounds how many requests one number may take: three months of hours, the longest that the vendor keeps.
+	// maxWindows bounds the number of requests for one count: three months of hours,
+	// the vendor's retention.
 	maxWindows = 100
 )
 
-// ErrUsage is in the chain of errors that say that the options cannot be used.
+// ErrUsage is in the chain of errors that report invalid options.
 var ErrUsage = errors.New("cannot be asked")
 
-// Row is what both sides counted of something. Store is empty for what was counted for the region and for no store of it, such as lists of
-// stores; Region is for what an environment has beyond its regions; and Environment for what the organization has beyond its environments.
+// Row holds the counts of both sides. Store is empty for operations that belong to a
+// region but to no store, such as lists of stores; Region is empty for the rest of an
+// environment, and Environment for the rest of the organization.
 type Row struct {
 	Environment string `json:"environment"`
 	Region      string `json:"region"`
@@ -53,31 +58,34 @@ type Row struct {
 	Ours        int64  `json:"ours"`
 }
 
-// Difference is what theirs has beyond ours: requests that went past the gateway, where it is positive.
+// Difference returns the requests that Theirs has in addition to Ours. If positive,
+// these requests bypassed the gateway.
 func (r Row) Difference() int64 { return r.Theirs - r.Ours }
 
-// Exceeds reports whether the sides differ by more than a part of the larger one, in percent.
+// Exceeds reports whether the sides differ by more than percent of the larger one.
 func (r Row) Exceeds(percent float64) bool {
 	difference := r.Difference()
 	return float64(max(difference, -difference))*100 > percent*float64(max(r.Theirs, r.Ours))
 }
 
-// Report is the outcome.
+// Report is the result of a comparison.
 type Report struct {
 	Organization string
-	From, To     time.Time // the first instant of the first bucket, and of the one after the last
+	From, To     time.Time // the first instant of the first bucket, and of the bucket after the last
 	Period       Period
-	Rows         []Row // in alphabetical order; those of stores, and others that hold something
-	Total        Row   // of the organization, which is the sum of all rows
+	Rows         []Row // in alphabetical order; those of stores, and others with counts
+	Total        Row   // for the organization: the sum of all rows
 }
 
-// Exceeds reports whether any row differs by more than a part of its larger side, in percent. Where none does the total does not either.
+// Exceeds reports whether any row differs by more than percent of its larger side. If
+// no row does, the total does not either.
 func (r *Report) Exceeds(percent float64) bool {
 	return slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Exceeds(percent) })
 }
 
-// Reconcile asks both sides. An error in whose chain [ErrUsage] is says that o cannot be used; any other comes from a Source, with the side's name
-// before it.
+// Reconcile reads the counts of both sides. An error with [ErrUsage] in its chain means
+// that o is invalid. Any other error comes from a Source and begins with the name of
+// the side.
 func Reconcile(ctx context.Context, o Options) (*Report, error) {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
@@ -131,7 +139,7 @@ func (r *Report) fill(theirs, ours map[place]int64) {
 	})
 }
 
-// own returns what each place has beyond what is below it.
+// own returns the part of each place's count that is not in the places below it.
 func own(counted map[place]int64) map[place]int64 {
 	rest := make(map[place]int64, len(counted))
 	for p, n := range counted {

@@ -13,10 +13,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// place is a store, or with store empty a region, with region empty an environment, with environment empty the organization.
+// place is a store or, with store empty, a region, with region empty an environment,
+// with environment empty the organization.
 type place struct{ environment, region, store string }
 
-// words are the names of the levels below an organization, as paths write them.
+// words are the names of the levels below an organization in paths.
 var words = [...]string{"environments", "regions", "stores"}
 
 // names returns the names of p from the environment down.
@@ -30,7 +31,7 @@ func (p place) names() []string {
 	return names
 }
 
-// around returns the place that p is right below.
+// around returns the place directly above p.
 func (p place) around() (place, bool) {
 	switch {
 	case p.store != "":
@@ -43,7 +44,7 @@ func (p place) around() (place, bool) {
 	return p, true
 }
 
-// child returns the place of a name right below p.
+// child returns the place with the given name directly below p.
 func (p place) child(name string) place {
 	switch {
 	case p.environment == "":
@@ -56,7 +57,7 @@ func (p place) child(name string) place {
 	return p
 }
 
-// walk asks one side for everything that it counted.
+// walk reads all counts of one side.
 type walk struct {
 	source       Source
 	windows      []window
@@ -68,7 +69,7 @@ type walk struct {
 	counted map[place]int64
 }
 
-// run walks level by level, a bounded number of requests at a time.
+// run reads level by level, with a bounded number of concurrent requests.
 func (w *walk) run(ctx context.Context) error {
 	level := []place{{}}
 	for depth := 0; len(level) > 0; depth++ {
@@ -94,7 +95,7 @@ func (w *walk) run(ctx context.Context) error {
 	return nil
 }
 
-// path is that of p, below /api/v1.
+// path returns the path of p below /api/v1.
 func (w *walk) path(p place) string {
 	var b strings.Builder
 	b.WriteString("organizations/" + url.PathEscape(w.organization))
@@ -110,7 +111,8 @@ type point struct {
 	Count int64     `json:"objectStoreRequestCount"`
 }
 
-// count adds up what was counted in p. A bucket that an answer holds beyond the time frame asked for is not taken: the next answer has it.
+// count adds up the counts of p. It skips buckets outside the requested time frame,
+// which are in the next answer.
 func (w *walk) count(ctx context.Context, p place) error {
 	total := int64(0)
 	for _, win := range w.windows {
@@ -133,7 +135,7 @@ func (w *walk) count(ctx context.Context, p place) error {
 	return nil
 }
 
-// list returns the places right below p that were counted in any of the windows.
+// list returns the places directly below p with counts in any of the windows.
 func (w *walk) list(ctx context.Context, p place) ([]place, error) {
 	path := w.path(p) + "/" + words[len(p.names())]
 	seen := map[string]bool{"": true}
@@ -153,7 +155,7 @@ func (w *walk) list(ctx context.Context, p place) ([]place, error) {
 	return below, nil
 }
 
-// get asks for path in one window and decodes the answer into v.
+// get requests path for one window and decodes the answer into v.
 func (w *walk) get(ctx context.Context, path string, win window, v any) error {
 	body, err := w.source.Get(ctx, path, win.query(w.period))
 	if err != nil {
@@ -165,7 +167,7 @@ func (w *walk) get(ctx context.Context, path string, win window, v any) error {
 	return nil
 }
 
-// plain drops what a JSON error quotes of its input.
+// plain removes quoted input from a JSON error.
 func plain(err error) error {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("malformed JSON at byte %d", syntax.Offset)

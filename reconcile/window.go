@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Period is the length of a bucket, as the Stats API's parameter "period" writes it.
+// Period is the length of a bucket, as in the Stats API's parameter "period".
 type Period string
 
 // The periods.
@@ -41,8 +41,10 @@ func (p Period) after(start time.Time) time.Time {
 	}
 }
 
-// reach returns where a window that begins at start ends at the latest: within what one query may ask for ("Usage Metrics Limits": a day of hours, a
-// month of days, two months of months). Days go to the end of their calendar month, which is never too much.
+// reach returns the latest end of a window that begins at start, within the limits of
+// one query ("Usage Metrics Limits": a day of hours, a month of days, two months of
+// months). Days go to the end of their calendar month, which is always within the
+// limit.
 func (p Period) reach(start time.Time) time.Time {
 	switch p {
 	case Hour:
@@ -54,7 +56,8 @@ func (p Period) reach(start time.Time) time.Time {
 	}
 }
 
-// kept is for how many months both sides keep the counts of a period ("Usage Metrics Limits").
+// kept returns the number of months for which both sides keep the counts of a period
+// ("Usage Metrics Limits").
 func (p Period) kept() int {
 	switch p {
 	case Hour:
@@ -66,8 +69,9 @@ func (p Period) kept() int {
 	}
 }
 
-// oldest returns the beginning of the oldest bucket that both sides still know at now: the one that holds the instant one retention ago, which is the
-// last of its month where the month has no such day.
+// oldest returns the beginning of the oldest bucket that both sides still have at now:
+// the one that contains the instant one retention ago, which is the last of its month
+// if the month does not have the day.
 func (p Period) oldest(now time.Time) time.Time {
 	now = now.UTC()
 	there := now.AddDate(0, -p.kept(), 0)
@@ -77,14 +81,15 @@ func (p Period) oldest(now time.Time) time.Time {
 	return p.start(there)
 }
 
-// window is a time frame of whole buckets that one query may ask for: from start on, before end.
+// window is a time frame of whole buckets within the limits of one query: from start,
+// before end.
 type window struct{ start, end time.Time }
 
 func (w window) holds(t time.Time) bool { return !t.Before(w.start) && t.Before(w.end) }
 
-// query returns the query parameters for w. Its endDate is the last millisecond of the last bucket: that is in the
-// bucket whether or not a server takes a bucket that begins at endDate for a part of the range. The vendor's description calls isMaster
-// required.
+// query returns the query parameters for w. Its endDate is the last millisecond of the
+// last bucket, which is in that bucket whether or not a server includes a bucket that
+// begins at endDate. The vendor's description requires isMaster.
 func (w window) query(p Period) url.Values {
 	const layout = "2006-01-02T15:04:05.000Z"
 	return url.Values{
@@ -95,9 +100,10 @@ func (w window) query(p Period) url.Values {
 	}
 }
 
-// cut cuts a time frame, widened to whole buckets, into windows that follow each other. A bucket that begins at to is
-// not in it, unless from is the same instant. What neither side knows at now would be equal, and look like a
-// proof.
+// cut extends a time frame to whole buckets and cuts it into consecutive windows. A
+// bucket that begins at to is not included, unless from is the same instant. A time
+// that neither side keeps any more at now is an error: the counts would be equal and
+// look like a proof.
 func cut(p Period, from, to, now time.Time) ([]window, error) {
 	switch {
 	case p != Hour && p != Day && p != Month:

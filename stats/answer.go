@@ -14,28 +14,31 @@ import (
 // ErrNotMember is returned for an organization that the caller does not belong to.
 var ErrNotMember = errors.New("the caller does not belong to this organization")
 
-// maxScopes is how many scopes or organizations a store is asked about, or told of, at once.
+// maxScopes is the maximum number of scopes or organizations in one call to a store.
 const maxScopes = 500
 
-// Question is a request to the Stats API by a caller who has been identified.
+// Question is a request to the Stats API by an identified caller.
 type Question struct {
-	Plane         string                // whose counts: an organization of one plane is not that of another
+	Plane         string                // an organization belongs to one plane
 	Operation     objectstore.Operation // one of the seven
-	Organizations []string              // those that the caller belongs to, as its control plane says, and may read
+	Organizations []string              // those that the caller belongs to, according to its control plane, and may read
 }
 
 // Answer is the content of a 200.
 type Answer struct {
 	Body []byte
-	Type string // for Content-Type: "application/json", or what format=csv gets
+	Type string // for Content-Type: "application/json", or the CSV type with format=csv
 }
 
-// Answer answers q: with a count for each bucket of the time frame, oldest first, or a list of names in alphabetical order. It is JSON exactly as
-// the vendor's API writes it, or with format=csv a table of the same. What is past its retention at now, and what lies ahead, counts 0.
-// What was counted since the last flush is not in it yet.
+// Answer answers q with a count for each bucket of the time frame, oldest first, or
+// with a list of names in alphabetical order. The answer is JSON exactly as the
+// vendor's API writes it, or with format=csv a table of the same. Buckets past their
+// retention at now, and future ones, count 0. Counts since the last flush are not
+// included yet.
 //
-// Errors: [ErrNotMember]; *[objectstore.QueryError] for a parameter that is missing, malformed or beyond the vendor's limits;
-// [ErrUnavailable] in the chain of those that come from the store.
+// Errors: [ErrNotMember]; *[objectstore.QueryError] for a parameter that is missing,
+// malformed or beyond the vendor's limits; [ErrUnavailable] in the chain of errors of
+// the store.
 func (c *Counter) Answer(ctx context.Context, q Question, now time.Time) (Answer, error) {
 	if !q.Operation.Stats() {
 		return Answer{}, fmt.Errorf("answering statistics: %s is no operation of the Stats API", q.Operation.Kind)
@@ -70,12 +73,14 @@ func (c *Counter) Answer(ctx context.Context, q Question, now time.Time) (Answer
 	return asked.renderPoints(points)
 }
 
-// listsNames tells the three operations that answer with names from the four that answer with counts: their paths end in a word, not in a
-// name.
+// listsNames distinguishes the three operations that return names from the four that
+// return counts: the routes of the three end in a word, not in a parameter.
 func listsNames(route string) bool { return !strings.HasSuffix(route, "}") }
 
-// summed returns whose counts add up to the answer: those of scope or, with isMaster, of a root organization and of all below it that the caller may
-// read, whoever else the tree was learned from; nobody's where scope is a sub-organization then.
+// summed returns the scopes whose counts are added up for the answer: scope itself or,
+// with isMaster, a root organization and all organizations below it that the caller may
+// read, no matter which caller the tree was learned from. With isMaster and a
+// sub-organization it returns no scope.
 func (c *Counter) summed(ctx context.Context, q Question, scope Scope, asked query) ([]Scope, error) {
 	scopes := []Scope{scope}
 	if !asked.master || scope.Environment != "" {
@@ -121,7 +126,8 @@ func (c *Counter) counts(ctx context.Context, scopes []Scope, asked query, now t
 	return points, nil
 }
 
-// names answers with the names right below scope that have counts in the time frame, be they deleted by now.
+// names returns the names directly below scope that have counts in the time frame, even
+// if they have been deleted since.
 func (c *Counter) names(ctx context.Context, scope Scope, asked query, now time.Time) ([]string, error) {
 	starts := asked.starts()
 	starts = starts[retained(starts, asked.period, now):]
@@ -158,10 +164,12 @@ func retained(starts []time.Time, p Period, now time.Time) int {
 	return i
 }
 
-// maxNumbers is how many numbers a store is asked for at once, so that it is busy for a few milliseconds only.
+// maxNumbers is the maximum number of counts in one read from a store, so that the
+// store is busy for a few milliseconds only.
 const maxNumbers = 20_000
 
-// read hands row the counts of each scope of q, of as many scopes at a time as a store may be asked about.
+// read calls row with the counts of each scope of q. It reads as many scopes at a time
+// as one call to a store may contain.
 func (c *Counter) read(ctx context.Context, q CountsQuery, row func(Scope, []Counts)) error {
 	if len(q.Starts) == 0 {
 		return nil
@@ -181,7 +189,8 @@ func (c *Counter) read(ctx context.Context, q CountsQuery, row func(Scope, []Cou
 	return nil
 }
 
-// again reads once more what a store could not tell just now: one late answer of twenty is no reason to have the other nineteen read anew.
+// again repeats a read once if the store was unavailable, so that one late answer of
+// twenty does not make the other nineteen be read again.
 func again[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	said, err := read()
 	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil {

@@ -5,24 +5,30 @@ import (
 	"time"
 )
 
-// Measure says which of a bucket's numbers is meant. Stores write the numbers in this order, or under a letter of each: none ever changes its
-// meaning, and a new one is added at the end. What was written before a measure was added holds 0 of it.
+// Measure identifies one of the numbers of a bucket. Stores write the numbers in this
+// order, or under a letter for each. A measure never changes its meaning, and a new one
+// is added at the end. Data written before a measure was added contains 0 for it.
 type Measure uint8
 
 // The measures.
 const (
-	// Client counts all operations that clients were answered 2xx, from the cache too.
+	// Client counts all operations that were answered 2xx to clients, also from the
+	// cache.
 	Client Measure = iota
-	// Upstream counts the operations that Object Store answered 2xx: what the vendor bills.
+	// Upstream counts the operations that Object Store answered 2xx, which the vendor
+	// bills.
 	Upstream
-	// ClientUnits are the billed units of all that Client counts, as if Object Store had answered them: see record.Exchange.CountedUnits.
+	// ClientUnits counts the billed units of all operations in Client, as if Object
+	// Store had answered them: see record.Exchange.CountedUnits.
 	ClientUnits
-	// UpstreamUnits are the billed units of all that Upstream counts: see record.Exchange.BilledUnits.
+	// UpstreamUnits counts the billed units of all operations in Upstream: see
+	// record.Exchange.BilledUnits.
 	UpstreamUnits
 	measures
 )
 
-// String returns the measure's name for messages: "client", "upstream", "client units", "upstream units".
+// String returns the measure's name for messages: "client", "upstream", "client units"
+// or "upstream units".
 func (m Measure) String() string {
 	return [measures]string{"client", "upstream", "client units", "upstream units"}[m]
 }
@@ -40,10 +46,11 @@ func (c *Counts) Add(other Counts) {
 	}
 }
 
-// operations is how many operations c counts: nearly all that Object Store answered, a client was answered too.
+// operations returns the number of operations that c counts: nearly every operation
+// answered by Object Store was also answered to a client.
 func (c Counts) operations() uint64 { return max(c[Client], c[Upstream]) }
 
-// only returns c with nothing but the measures wanted.
+// only returns c with the wanted measures, and 0 for the rest.
 func (c Counts) only(wanted []Measure) (some Counts) {
 	for _, m := range wanted {
 		some[m] = c[m]
@@ -51,37 +58,37 @@ func (c Counts) only(wanted []Measure) (some Counts) {
 	return some
 }
 
-// Entry is what happened in one scope in one hour, not yet written at the levels above.
+// Entry holds the counts of one scope in one hour, not yet added to the levels above.
 type Entry struct {
 	Scope  Scope
 	Hour   time.Time // the beginning of the hour, UTC
 	Counts Counts
 }
 
-// Batch is what one process counted for one organization, to be applied by a [Store] once and whole. It never changes after it was first
-// handed to a store.
+// Batch holds the counts of one process for one organization. A [Store] applies it
+// once, as a whole. It never changes after it was first passed to a store.
 type Batch struct {
 	Process  string  // a random name, new for each start
-	Sequence uint64  // from 1, rising with every batch of the process whatever its organization
+	Sequence uint64  // from 1, increasing with every batch of the process for any organization
 	Scope    Scope   // the organization
 	Entries  []Entry // all within Scope
 }
 
-// increment is what a batch adds to one bucket of one scope.
+// increment is the amount that a batch adds to one bucket of one scope.
 type increment struct {
 	bucket
 	counts Counts
 }
 
-// bucket names one number (or one for each measure) in a store.
+// bucket identifies one number (or one for each measure) in a store.
 type bucket struct {
 	scope  Scope
 	period Period
 	start  int64 // Unix seconds
 }
 
-// increments returns what the batch adds at every level and for every period, each bucket once and a scope's after
-// those of the scopes around it.
+// increments returns the amounts that the batch adds at every level and for every
+// period: each bucket once, and those of a scope after those of the scopes around it.
 func (b *Batch) increments() []increment {
 	var all []increment
 	index := make(map[bucket]int)
@@ -102,13 +109,14 @@ func (b *Batch) increments() []increment {
 	return all
 }
 
-// sighting says that a scope was last counted in an hour.
+// sighting is a scope and the hour of its latest count.
 type sighting struct {
 	scope Scope
 	hour  time.Time
 }
 
-// sightings returns every scope below the organization that the batch counts in, with the latest hour.
+// sightings returns every scope below the organization with counts in the batch, and
+// its latest hour.
 func (b *Batch) sightings() []sighting {
 	var all []sighting
 	index := make(map[Scope]int)
@@ -131,7 +139,7 @@ func (b *Batch) sightings() []sighting {
 	return all
 }
 
-// latestFirst returns the scopes of the limit sightings that are the latest.
+// latestFirst returns the scopes of the limit latest sightings.
 func latestFirst(seen []sighting, limit int) []Scope {
 	slices.SortFunc(seen, func(a, b sighting) int { return b.hour.Compare(a.hour) })
 	scopes := make([]Scope, min(limit, len(seen)))

@@ -12,31 +12,34 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// maxPruned bounds how many counts of a period one transaction removes because they are past their retention; the rest goes with the next.
+// maxPruned bounds the number of expired counts of a period that one transaction
+// removes. The next transaction removes more.
 const maxPruned = 1000
 
-// Bolt is a [Store] in one file, for a single process. What it has acknowledged is on the disk: it survives a kill -9 and, as far as the disk
-// keeps its word, a power cut. A clock that is ahead for an hour costs it a day's worth of its oldest counts at most. Make it by [OpenBolt].
+// Bolt is a [Store] in one file, for a single process. Acknowledged counts are on the
+// disk: they survive a kill -9 and, if the disk keeps its guarantees, a power failure.
+// A clock that is wrong and ahead for an hour costs at most a day of the oldest counts.
+// Create it with [OpenBolt].
 //
 // The file may be cut, removed or replaced while it is open, and the disk may fail or
 // hang: no call ends the process or takes longer than its ctx. See [Bolt.current] for
-// what becomes of the file, and [Bolt.Lost] for what that costs.
+// how each case is handled, and [Bolt.Lost] for the counts lost.
 type Bolt struct {
 	path   string
 	logger *slog.Logger
 
-	replacing slots                    // taken while the file is looked at and replaced; guards replaced
-	replaced  time.Time                // when a damaged file was replaced last
-	open      atomic.Pointer[openFile] // nil: there is no usable file at present
+	replacing slots                    // held while the file is checked and replaced; guards replaced
+	replaced  time.Time                // when a damaged file was last replaced
+	open      atomic.Pointer[openFile] // nil: there is currently no usable file
 	lost      atomic.Uint64
 	closed    atomic.Bool
 }
 
-// closePatience bounds how long Close waits for the transactions under way.
+// closePatience bounds how long Close waits for running transactions.
 const closePatience = 2 * time.Second
 
-// Close closes the file once the transactions that run are over, and fails where one of
-// them hangs. Every later call on the store fails.
+// Close closes the file after the running transactions end, and fails if one of them
+// hangs. Every later call on the store fails.
 func (s *Bolt) Close() error {
 	s.closed.Store(true)
 	file := s.open.Swap(nil)
@@ -56,10 +59,11 @@ func (s *Bolt) Close() error {
 	}
 }
 
-// MaxEntries implements [Store]. A commit waits for the disk, so it should not be many.
+// MaxEntries implements [Store]. A commit waits for the disk, so there should be few.
 func (s *Bolt) MaxEntries() int { return 2000 }
 
-// Apply implements [Store]: all batches in one transaction, which fails for all or for none.
+// Apply implements [Store]. It applies all batches in one transaction, which succeeds
+// or fails for all of them.
 func (s *Bolt) Apply(ctx context.Context, batches []*Batch) []error {
 	err := s.write(ctx, func(file *openFile, tx *bolt.Tx) error {
 		var added uint64
@@ -118,7 +122,8 @@ func applyTo(tx *bolt.Tx, b *Batch) error {
 	return applied.Put(organization, formatApplied(b.Sequence, b.Process))
 }
 
-// believed moves the file's horizon for a batch that goes up to latest, and returns the hour that retention is reckoned from.
+// believed moves the file's horizon for a batch with the given latest hour, and returns
+// the hour from which retention is computed.
 func believed(tx *bolt.Tx, latest time.Time) (time.Time, error) {
 	meta := tx.Bucket(boltMeta)
 	h := parseHorizon(meta.Get(boltHorizon))
@@ -134,7 +139,8 @@ func believed(tx *bolt.Tx, latest time.Time) (time.Time, error) {
 	return h.at, nil
 }
 
-// prune removes what is past its retention at latest: counts a bounded number at a time, names and organizations once a month.
+// prune removes data past its retention at latest: a bounded number of counts at a
+// time, names and organizations once a month.
 func prune(tx *bolt.Tx, latest time.Time) error {
 	counts := tx.Bucket(boltCounts)
 	for p := range periods {
@@ -164,7 +170,7 @@ func prune(tx *bolt.Tx, latest time.Time) error {
 	return meta.Put(boltPruned, month)
 }
 
-// pruneApplied removes the sequence numbers of organizations that are forgotten.
+// pruneApplied removes the sequence numbers of organizations that were pruned.
 func pruneApplied(tx *bolt.Tx) error {
 	applied, organizations := tx.Bucket(boltApplied), tx.Bucket(boltOrganizations)
 	var old [][]byte
@@ -180,7 +186,7 @@ func pruneApplied(tx *bolt.Tx) error {
 	return deleteAll(applied, old)
 }
 
-// pruneSeen removes what was last counted in before oldest.
+// pruneSeen removes entries whose last count is before oldest.
 func pruneSeen(seen *bolt.Bucket, oldest []byte) error {
 	var old [][]byte
 	err := seen.ForEach(func(key, hour []byte) error {
@@ -221,7 +227,7 @@ func readRow(counts *bolt.Bucket, scope Scope, q CountsQuery) []Counts {
 	row := make([]Counts, len(q.Starts))
 	name := scopeKey(scope)
 	var chunk [maxChunk]Counts
-	var read time.Time // the chunk's beginning
+	var read time.Time // the beginning of the chunk that was read last
 	for i, bucket := range q.Starts {
 		start, at := q.Period.chunk(bucket)
 		if i == 0 || !start.Equal(read) {
@@ -248,7 +254,7 @@ func (s *Bolt) Names(ctx context.Context, scope Scope, since time.Time) ([]strin
 	})
 }
 
-// noteOrganization notes when the organization of b was last counted in.
+// noteOrganization stores the hour of the latest count of b's organization.
 func noteOrganization(tx *bolt.Tx, b *Batch) error {
 	seen, key, hour := tx.Bucket(boltOrganizations), []byte(b.Scope.root()), formatTime(b.latest())
 	if bytes.Compare(seen.Get(key), hour) >= 0 {
@@ -257,7 +263,8 @@ func noteOrganization(tx *bolt.Tx, b *Batch) error {
 	return seen.Put(key, hour)
 }
 
-// Organizations implements [Store]. It reads all that were counted in within the retention of months.
+// Organizations implements [Store]. It reads all organizations with counts within the
+// retention of months.
 func (s *Bolt) Organizations(ctx context.Context, since time.Time, limit int) ([]Scope, error) {
 	return read(ctx, s, func(tx *bolt.Tx) ([]Scope, error) {
 		var seen []sighting

@@ -11,7 +11,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// maxBoltReads bounds the transactions that read a file at one time.
+// maxBoltReads bounds the concurrent read transactions on a file.
 const maxBoltReads = 8
 
 var (
@@ -19,10 +19,11 @@ var (
 	errHangs  = errors.New("the transactions before this one do not end; does the disk answer?")
 )
 
-// slots bound how many do something at one time: one element for each that does.
+// slots bounds how many goroutines do something at one time: one element for each of
+// them.
 type slots chan struct{}
 
-// take waits for a slot as long as ctx lasts. The caller must call free after nil.
+// take waits for a slot until ctx ends. The caller must call free after a nil error.
 func (s slots) take(ctx context.Context) error {
 	select {
 	case s <- struct{}{}:
@@ -37,19 +38,21 @@ func (s slots) free() { <-s }
 // openFile is a statistics file that is open.
 type openFile struct {
 	db     *bolt.DB
-	handle *os.File    // what db reads and writes
+	handle *os.File    // the file that db reads and writes
 	info   os.FileInfo // of handle, when it was opened
 	size   int64       // the largest size seen at the path, in bytes; bbolt never makes a file shorter
 
-	reads, writes slots         // of transactions under way
-	held          atomic.Uint64 // operations that it counts
+	reads, writes slots         // of running transactions
+	held          atomic.Uint64 // operations counted in the file
 
-	// damaged is true once a transaction has met what is no page of a statistics file. bbolt
-	// may hold locks for ever then, so that nothing may be called on db any more.
+	// damaged is true once a transaction has found a page that does not belong to a
+	// statistics file. After that bbolt may hold locks forever, so db must not be used
+	// any more.
 	damaged atomic.Bool
 }
 
-// take opens the file for bbolt and remembers it. It is an OpenFile of [bolt.Options].
+// take opens the file for bbolt and keeps the handle. It is an OpenFile function of
+// [bolt.Options].
 func (f *openFile) take(path string, flag int, mode os.FileMode) (*os.File, error) {
 	handle, err := os.OpenFile(path, flag, mode)
 	if err != nil {
@@ -62,9 +65,9 @@ func (f *openFile) take(path string, flag int, mode os.FileMode) (*os.File, erro
 	return handle, nil
 }
 
-// transact runs do, which is one transaction on f. A file that is cut off or that the disk
-// cannot read shows as a fault of mapped memory, or as a page that bbolt panics at. Either
-// ends the transaction with errDamaged and not the process.
+// transact calls do, which runs one transaction on f. If the file was cut or the disk
+// cannot read it, the process gets a memory fault on mapped memory, or bbolt panics on
+// a page. Both end the transaction with errDamaged instead of ending the process.
 func (f *openFile) transact(ctx context.Context, of slots, do func(*bolt.DB) error) (err error) {
 	if err := of.take(ctx); err != nil {
 		return err
@@ -83,8 +86,8 @@ func (f *openFile) transact(ctx context.Context, of slots, do func(*bolt.DB) err
 	return do(f.db)
 }
 
-// write runs f in a transaction that is on the disk when write returns nil. It replaces the
-// file first, where that is needed.
+// write runs f in a transaction that is on the disk when write returns nil. It first
+// replaces the file if necessary.
 func (s *Bolt) write(ctx context.Context, f func(*openFile, *bolt.Tx) error) error {
 	_, err := bounded(ctx, "writing statistics file", func() (none struct{}, err error) {
 		file, err := s.current(ctx)
@@ -98,7 +101,7 @@ func (s *Bolt) write(ctx context.Context, f func(*openFile, *bolt.Tx) error) err
 	return err
 }
 
-// read returns what f reads of a consistent view of the file.
+// read returns the result of f on a consistent view of the file.
 func read[T any](ctx context.Context, s *Bolt, f func(*bolt.Tx) (T, error)) (T, error) {
 	return bounded(ctx, "reading statistics file", func() (result T, err error) {
 		file := s.open.Load()
@@ -115,9 +118,9 @@ func read[T any](ctx context.Context, s *Bolt, f func(*bolt.Tx) (T, error)) (T, 
 	})
 }
 
-// bounded runs f, and waits for it as long as ctx lasts: bbolt cannot be interrupted, and a
-// disk may hang. f goes on then, and what it returns is dropped. Every error of f wraps
-// [ErrUnavailable] in what bounded returns.
+// bounded runs f and waits for it until ctx ends, because bbolt cannot be interrupted
+// and a disk may hang. After that f keeps running, and its result is dropped. Every
+// error of f is wrapped in [ErrUnavailable].
 func bounded[T any](ctx context.Context, doing string, f func() (T, error)) (none T, err error) {
 	if err := ctx.Err(); err != nil {
 		return none, fmt.Errorf("%s: %w", doing, err)
@@ -127,7 +130,7 @@ func bounded[T any](ctx context.Context, doing string, f func() (T, error)) (non
 		err    error
 	}
 	ended := make(chan outcome, 1)
-	go func() { // ends with f: with ctx until it has a slot, of which there are few
+	go func() { // ends with f: with ctx until f has a slot, and there are few slots
 		result, err := f()
 		ended <- outcome{result, err}
 	}()

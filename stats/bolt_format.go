@@ -5,22 +5,24 @@ import (
 	"time"
 )
 
-// scopeKey names a scope. The byte 0 never occurs in it.
+// scopeKey returns the key of a scope. It never contains the byte 0.
 func scopeKey(s Scope) []byte { return []byte(s.root() + s.path()) }
 
-// nameKey names a scope below an organization, in the order of the scope around it.
+// nameKey returns the key of a scope below an organization, ordered by the scope around
+// it.
 func nameKey(s Scope) []byte {
 	around, name, _ := s.parent()
 	return append(append(scopeKey(around), 0), name...)
 }
 
-// chunkKey is what the keys of all counts in one chunk of time begin with, the scope following: ordered by period and time, so that writing touches
-// few pages and pruning walks from the oldest.
+// chunkKey returns the beginning of the keys of all counts in one chunk of time; the
+// scope follows. The keys are ordered by period and time, so that a write touches few
+// pages and pruning starts at the oldest.
 func chunkKey(p Period, start time.Time) []byte {
 	return appendTime([]byte{boltPeriods[p]}, start)
 }
 
-// appendTime appends t so that bytes compare as times do, those before 1970 too.
+// appendTime appends t so that bytes compare in the order of time, also before 1970.
 func appendTime(b []byte, t time.Time) []byte {
 	const sign = 1 << 63
 	return binary.BigEndian.AppendUint64(b, uint64(t.Unix())^sign)
@@ -28,7 +30,7 @@ func appendTime(b []byte, t time.Time) []byte {
 
 func formatTime(t time.Time) []byte { return appendTime(nil, t) }
 
-// parseTime is the inverse of formatTime; what is none of its results is 1970.
+// parseTime is the inverse of formatTime. It returns 1970 for invalid bytes.
 func parseTime(b []byte) time.Time {
 	const sign = 1 << 63
 	if len(b) != 8 {
@@ -48,10 +50,11 @@ func parseApplied(value []byte) (sequence uint64, process string) {
 	return binary.BigEndian.Uint64(value), string(value[8:])
 }
 
-// formatHorizon writes a horizon in meta.
+// formatHorizon returns the form of a horizon in meta.
 func formatHorizon(h horizon) []byte { return appendTime(formatTime(h.at), h.leap) }
 
-// parseHorizon is the inverse of formatHorizon; what is none of its results knows of no hour.
+// parseHorizon is the inverse of formatHorizon. It returns a zero horizon for invalid
+// bytes.
 func parseHorizon(value []byte) horizon {
 	if len(value) != 16 {
 		return horizon{}

@@ -19,16 +19,16 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// The file's buckets. Their names and forms are its format, which boltFormat counts.
+// The buckets of the file. boltFormat is the version of their names and contents.
 var (
 	boltMeta    = []byte("meta")    // boltVersion, boltPruned, boltHorizon
 	boltCounts  = []byte("counts")  // period, chunk, scope -> packed
-	boltNames   = []byte("names")   // scope, 0, name right below it -> hour last counted in
+	boltNames   = []byte("names")   // scope, 0, name directly below it -> hour of the latest count
 	boltApplied = []byte("applied") // organization -> last sequence number, process
 	boltSubs    = []byte("subs")    // root organization, 0, sub-organization -> 1
-	boltRoots   = []byte("roots")   // sub-organization -> root organization; empty: not known
+	boltRoots   = []byte("roots")   // sub-organization -> root organization; empty: unknown
 
-	boltOrganizations = []byte("organizations") // organization -> hour last counted in
+	boltOrganizations = []byte("organizations") // organization -> hour of the latest count
 
 	boltVersion = []byte("version") // in meta: the format
 	boltPruned  = []byte("pruned")  // in meta: the month in which names were pruned
@@ -37,29 +37,33 @@ var (
 
 const (
 	boltFile   = "stats.db"
-	boltFormat = 2 // 1 had two measures at first and neither organizations nor a horizon; what it lacks is made
-	// boltLock bounds the wait for another process to let go of the file.
+	boltFormat = 2 // format 1 first had two measures and neither organizations nor a horizon, which are added
+	// boltLock bounds the wait for another process to release the file.
 	boltLock = time.Second
 )
 
-// boltPeriods are the first bytes of keys of counts.
+// boltPeriods are the first bytes of the keys of counts.
 var boltPeriods = [periods]byte{Hour: 'h', Day: 'd', Month: 'm'}
 
-// BoltOptions sets up a [Bolt].
+// BoltOptions configures a [Bolt].
 type BoltOptions struct {
-	Dir    string       // where the file is kept; made where it does not exist. Required
-	Logger *slog.Logger // told when a damaged file is moved aside; nil: nobody is
+	Dir    string       // the folder of the file, created if it does not exist. Required
+	Logger *slog.Logger // logs when a damaged file is moved aside; nil: no logging
 }
 
-// errDamaged is a file that is not, or no longer, one of ours.
+// errDamaged reports that a file is not, or is no longer, a statistics file.
 var errDamaged = errors.New("damaged")
 
-// errNewer is a file of a format that is not known yet. It is left alone.
+// errNewer reports that a file has a format that is not known yet. The file is left
+// unchanged.
 var errNewer = errors.New("it was written by a newer osgate: start that version, or name another state directory")
 
-// OpenBolt opens the file stats.db in o.Dir, made where there is none. It waits up to one second for another process that has it open, and then
-// fails. A damaged file is renamed to stats.db.damaged- and the time, and an empty one takes its place: counting goes on, and what can be
-// saved of the old one is still there. A file that a newer version wrote is an error, and is left as it is. The file is read once from end to end.
+// OpenBolt opens the file stats.db in o.Dir, and creates it if it does not exist. It
+// waits up to one second for another process that has it open, and then fails. A
+// damaged file is renamed to stats.db.damaged- and the time, and replaced by an empty
+// one, so that counting continues and the old counts can still be recovered. A file
+// written by a newer version is an error and is left unchanged. OpenBolt reads the
+// whole file once.
 func OpenBolt(o BoltOptions) (*Bolt, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -73,8 +77,8 @@ func OpenBolt(o BoltOptions) (*Bolt, error) {
 	return s, nil
 }
 
-// openNow opens the file at s's path, made where there is none, and moves a damaged one
-// aside.
+// openNow opens the file at s's path, creates it if it does not exist, and moves a
+// damaged one aside.
 func (s *Bolt) openNow(now time.Time) (*openFile, error) {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 		return nil, fmt.Errorf("making state directory: %w", err)
@@ -103,11 +107,12 @@ func (s *Bolt) moveAside(damage error, now time.Time) error {
 	return nil
 }
 
-// openChecked opens path, prepares it where it is new and reads all of it. The error is errDamaged only if the file, and not the disk or another
-// process, is to blame. In that case the file is closed again, but for one too damaged for bbolt to let go of.
+// openChecked opens path, prepares it if it is new, and reads all of it. It returns
+// errDamaged only for a damaged file, not for an error of the disk or another process.
+// In that case it closes the file, unless it is too damaged for bbolt to release it.
 func openChecked(path string) (file *openFile, err error) {
-	// Reading where a damaged page points to, or past the end of a file that was cut off, is a fault in mapped memory that would end the
-	// process.
+	// Reading at the target of a damaged page, or past the end of a file that was cut,
+	// is a fault on mapped memory that would end the process.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
@@ -127,7 +132,8 @@ func openChecked(path string) (file *openFile, err error) {
 	return file, nil
 }
 
-// fault says what bbolt panicked with. A page that points out of the file ends in a fault of memory, whose own words would be taken for a bug of ours.
+// fault describes a panic of bbolt. A page that points out of the file causes a memory
+// fault, whose own message would look like a bug of osgate.
 func fault(thrown any) string {
 	if _, ok := thrown.(runtime.Error); ok {
 		return "its pages point to what is not there"
@@ -135,7 +141,7 @@ func fault(thrown any) string {
 	return fmt.Sprint(thrown)
 }
 
-// blame tells a damaged file from other reasons why one cannot be opened.
+// blame distinguishes a damaged file from other reasons why a file cannot be opened.
 func blame(err error) error {
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return errors.New("it is open in another process; each osgate needs a state directory of its own, or Redis")
@@ -148,7 +154,8 @@ func blame(err error) error {
 	return fmt.Errorf("%w: %w", errDamaged, err)
 }
 
-// check reads everything once, and makes the buckets where they are missing. The format comes first, for only what has one of ours can be read.
+// check reads everything once, and creates missing buckets. It checks the format first,
+// because only a file with a known format can be read.
 func (f *openFile) check() error {
 	if err := f.db.View(known); err != nil {
 		return err
@@ -173,9 +180,9 @@ func (f *openFile) check() error {
 	return nil
 }
 
-// walk touches every byte that bbolt would show, and then has bbolt hold its pages against each other. The order matters: a fault in bbolt's
-// check, which runs in a goroutine of its own, could not be recovered. It returns how many
-// operations the file counts.
+// walk reads every byte that bbolt would show, and then lets bbolt check its pages. The
+// order matters: a fault in bbolt's check, which runs in a goroutine of its own, could
+// not be recovered. walk returns the number of operations counted in the file.
 func walk(tx *bolt.Tx) (held uint64, err error) {
 	sum := crc32.NewIEEE()
 	err = tx.ForEach(func(name []byte, b *bolt.Bucket) error {
@@ -203,7 +210,7 @@ func walk(tx *bolt.Tx) (held uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	for found := range tx.Check() { // to its end, since it waits for its reader
+	for found := range tx.Check() { // to the end, because the checker waits for its reader
 		if err == nil {
 			err = found
 		}
@@ -211,17 +218,17 @@ func walk(tx *bolt.Tx) (held uint64, err error) {
 	return held, err
 }
 
-// ofOrganization reports whether key is that of an organization's months: these count each
-// operation once.
+// ofOrganization reports whether key belongs to the months of an organization, which
+// count each operation once.
 func ofOrganization(key []byte) bool {
 	return len(key) > 9 && key[0] == boltPeriods[Month] && bytes.Count(key[9:], []byte("/")) == 1
 }
 
-// known finds a format that is not ours to read.
+// known returns an error for a format that this version cannot read.
 func known(tx *bolt.Tx) error {
 	meta := tx.Bucket(boltMeta)
 	if meta == nil {
-		return nil // new, or walk will see what else
+		return nil // a new file; walk finds other problems
 	}
 	version := meta.Get(boltVersion)
 	format, err := strconv.Atoi(string(version))
@@ -236,7 +243,8 @@ func known(tx *bolt.Tx) error {
 	return nil
 }
 
-// prepare makes the buckets and notes the format. A file that knows of no horizon yet gets it from the latest day that it has counts of.
+// prepare creates the buckets and stores the format. A file without a horizon gets one
+// from the latest day with counts.
 func prepare(tx *bolt.Tx) error {
 	for _, name := range [][]byte{boltMeta, boltCounts, boltNames, boltApplied, boltSubs, boltRoots, boltOrganizations} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -252,7 +260,7 @@ func prepare(tx *bolt.Tx) error {
 	return meta.Put(boltVersion, []byte(strconv.Itoa(boltFormat)))
 }
 
-// lastChunk returns the beginning of the latest day that has counts; zero where there is none.
+// lastChunk returns the beginning of the latest day with counts, zero if there is none.
 func lastChunk(counts *bolt.Bucket) time.Time {
 	cursor := counts.Cursor()
 	key, _ := cursor.Seek([]byte{boltPeriods[Hour] + 1})

@@ -14,26 +14,27 @@ import (
 )
 
 const (
-	// replacePause is the shortest time between two damaged files: a disk that fails all
-	// the time must not fill itself with files.
+	// replacePause is the shortest time between two damaged files: a disk that keeps
+	// failing must not be filled with files.
 	replacePause = time.Minute
-	// copyBytes is how much one transaction copies into a file that is made again.
+	// copyBytes is the number of bytes that one transaction copies when a file is
+	// restored.
 	copyBytes = 1 << 20
 )
 
-// Lost returns how many operations were counted in files that were given up since the
-// start: damaged, or replaced by another file.
+// Lost returns the number of operations in files abandoned since the start, because
+// they were damaged or replaced by another file.
 func (s *Bolt) Lost() uint64 { return s.lost.Load() }
 
-// current returns the file to write to. It looks at the path first:
+// current returns the file to write to. It checks the path first:
 //
-//   - The file is there: it is returned.
-//   - The file was removed, or its directory: both are made again with all that the open
-//     file holds, which the system keeps while it is open. Nothing is lost.
-//   - Another file is there: that one is opened, and what the former one holds is lost.
-//   - The file is damaged, or is shorter than it was: it is renamed and an empty one takes
-//     its place, at most once a minute.
-//   - The path cannot be looked at: the error is returned, and the file stays open.
+//   - The file exists: it is returned.
+//   - The file or its directory was removed: both are created again with the content of the
+//     open file, which the system keeps while it is open. No counts are lost.
+//   - Another file exists: it is opened, and the counts of the former file are lost.
+//   - The file is damaged, or shorter than before: it is renamed and replaced by an empty
+//     one, at most once a minute.
+//   - The path cannot be checked: the error is returned, and the file stays open.
 //
 // After an error the next call tries again.
 func (s *Bolt) current(ctx context.Context) (*openFile, error) {
@@ -72,8 +73,8 @@ func (s *Bolt) current(ctx context.Context) (*openFile, error) {
 	return made, nil
 }
 
-// exchange makes another file the open one and closes the former, which is whole: it is
-// read until then.
+// exchange makes another file the open one and closes the former, which is undamaged:
+// it can be read until then.
 func (s *Bolt) exchange(former, file *openFile) {
 	s.open.Store(file)
 	if err := former.db.Close(); err != nil {
@@ -89,13 +90,13 @@ func (s *Bolt) adopt(file *openFile, err error) (*openFile, error) {
 	return file, err
 }
 
-// giveUp stops using file. What it counts is lost.
+// giveUp abandons file. Its counts are lost.
 func (s *Bolt) giveUp(file *openFile) {
 	s.open.Store(nil)
 	s.lost.Add(file.held.Load())
 	file.damaged.Store(true)
-	// Only the descriptor is closed, and the mapping stays: bbolt's own Close waits for
-	// locks that a transaction which met damage may hold for ever.
+	// Only the descriptor is closed and the mapping stays: bbolt's own Close waits for
+	// locks that a transaction on a damaged file may hold forever.
 	_ = file.handle.Close()
 }
 
@@ -116,7 +117,7 @@ func (s *Bolt) replaceDamaged(file *openFile, atPath bool, now time.Time) (*open
 	return s.adopt(s.openNow(now))
 }
 
-// restore makes a removed file again, with all that the open one holds.
+// restore creates a removed file again, with the content of the open one.
 func (s *Bolt) restore(ctx context.Context, file *openFile) (*openFile, error) {
 	made, err := s.copyOf(ctx, file)
 	if err != nil {
@@ -128,7 +129,8 @@ func (s *Bolt) restore(ctx context.Context, file *openFile) (*openFile, error) {
 	return made, nil
 }
 
-// copyOf writes what file holds to s's path, whole or not at all, and opens it there.
+// copyOf writes the content of file to s's path, completely or not at all, and opens
+// the copy.
 func (s *Bolt) copyOf(ctx context.Context, file *openFile) (*openFile, error) {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 		return nil, err

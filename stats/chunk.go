@@ -5,13 +5,15 @@ import (
 	"time"
 )
 
-// Stores keep the buckets of a scope by the chunk: the hours of a day, the days of a month, the months of a year. A query reads two or three
-// chunks whatever its time frame, and a name is written once for all buckets of a chunk.
+// Stores keep the buckets of a scope in chunks: the hours of a day, the days of a
+// month, the months of a year. A query reads two or three chunks for any time frame,
+// and a name is stored once for all buckets of a chunk.
 
-// maxChunk is how many buckets a chunk has at most: the days of a month.
+// maxChunk is the maximum number of buckets in a chunk: the days of a month.
 const maxChunk = 31
 
-// chunk returns the beginning of the chunk that the bucket beginning at start lies in, and its place there, from 0.
+// chunk returns the beginning of the chunk that contains the bucket beginning at start,
+// and the index of the bucket in it, from 0.
 func (p Period) chunk(start time.Time) (chunk time.Time, index int) {
 	start = start.UTC()
 	switch p {
@@ -24,11 +26,12 @@ func (p Period) chunk(start time.Time) (chunk time.Time, index int) {
 	}
 }
 
-// packed is a chunk as [Bolt] writes it: how many measures, and for each bucket that has counts its index and the counts as varints. So it grows
-// with what happened, and a file from before a measure was added stays readable.
+// packed is a chunk as [Bolt] stores it: the number of measures, and for each bucket
+// with counts its index and the counts as varints. So its size depends on the counts,
+// and a file from before a measure was added stays readable.
 type packed []byte
 
-// pack writes a chunk.
+// pack encodes a chunk.
 func pack(chunk *[maxChunk]Counts) packed {
 	b := packed{byte(measures)}
 	for i, c := range chunk {
@@ -43,7 +46,8 @@ func pack(chunk *[maxChunk]Counts) packed {
 	return b
 }
 
-// unpack reads a chunk; an empty one is all zero. What is not ok is damaged: read as far as it makes sense.
+// unpack decodes a chunk; an empty one is all zero. If ok is false, b is damaged and
+// chunk holds the buckets before the damage.
 func (b packed) unpack() (chunk [maxChunk]Counts, ok bool) {
 	if len(b) == 0 {
 		return chunk, true
@@ -64,7 +68,7 @@ func (b packed) unpack() (chunk [maxChunk]Counts, ok bool) {
 	return chunk, true
 }
 
-// unpack reads the first width counts from b and returns what follows them.
+// unpack reads the first width counts from b and returns the remaining bytes.
 func (c *Counts) unpack(b []byte, width int) (rest []byte, ok bool) {
 	for m := range c[:width] {
 		n, size := binary.Uvarint(b)

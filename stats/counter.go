@@ -18,21 +18,24 @@ const (
 
 	shards = 16
 
-	// maxName is the longest name that is counted apart, in bytes: escaped, five of them must fit into a key of every store
-	// (bbolt: 32 KiB). Object Store's own names are far shorter.
+	// maxName is the length in bytes of the longest name that is counted separately:
+	// escaped, five names must fit into a key of every store (bbolt: 32 KiB). Object
+	// Store's own names are far shorter.
 	maxName = 1024
 )
 
-// Options sets up a [Counter]. Only Store has to be given.
+// Options configures a [Counter]. Only Store is required.
 type Options struct {
 	Store Store
 
-	// Logger is told when the store goes away and comes back and when counts no longer fit; nil: nobody is.
+	// Logger logs when the store becomes unavailable or available again, and when
+	// counts no longer fit; nil: no logging.
 	Logger *slog.Logger
 
-	// MaxSeries bounds how many (plane, organization, environment, region, store, hour) are counted apart in memory, and again
-	// how many wait for the store; 0 means 65,536, at about 500 bytes each. Beyond it, operations count for their region
-	// or organization only; see [Status].
+	// MaxSeries bounds how many (plane, organization, environment, region, store, hour)
+	// are counted separately in memory, and also how many wait for the store; 0 means
+	// 65,536, at about 500 bytes each. Beyond it, operations count for their region or
+	// organization only; see [Status].
 	MaxSeries int
 
 	// Interval is the time between two flushes; 0 means one second.
@@ -42,7 +45,8 @@ type Options struct {
 	Drain time.Duration
 }
 
-// Counter counts exchanges and answers queries about what was counted. Make it by [New]. Its methods are safe for concurrent use.
+// Counter counts exchanges and answers queries about the counts. Create it with [New].
+// Its methods are safe for concurrent use.
 type Counter struct {
 	store  Store
 	logger *slog.Logger
@@ -58,15 +62,16 @@ type Counter struct {
 	forest  *forest
 	running atomic.Bool
 
-	flushing sync.Mutex // guards outbox and hour, and lets one flush run at a time
+	flushing sync.Mutex // guards outbox and hour, and allows one flush at a time
 	outbox   *outbox
-	hour     int64 // in which series were last forgotten, since the Unix epoch
+	hour     int64 // the hour in which series were last dropped, since the Unix epoch
 
-	mu     sync.Mutex // guards all below
+	mu     sync.Mutex // guards the fields below
 	health health
 }
 
-// New returns a Counter that writes to o.Store once [Counter.Run] runs. It panics without a store.
+// New returns a Counter that writes to o.Store once [Counter.Run] runs. It panics
+// without a store.
 func New(o Options) *Counter {
 	if o.Store == nil {
 		panic("stats: no store")
@@ -98,7 +103,8 @@ func New(o Options) *Counter {
 	return c
 }
 
-// Keep implements [record.Keeper]. It takes well under a microsecond and allocates only for what was not counted before.
+// Keep implements [record.Keeper]. It takes well under a microsecond, and allocates
+// memory only for a new series.
 func (c *Counter) Keep(x *record.Exchange) {
 	if unnamed(x.Plane) || unnamed(x.Organization) {
 		return
@@ -111,7 +117,8 @@ func (c *Counter) Keep(x *record.Exchange) {
 	if c.add(&k, &n, int64(c.o.MaxSeries)) {
 		return
 	}
-	// What has no room of its own counts in the levels above, for which a quarter more is set aside.
+	// An exchange without room for its own series counts in the levels above, for which
+	// a quarter more room is reserved.
 	for k.coarsen() {
 		if c.add(&k, &n, int64(c.o.MaxSeries+c.o.MaxSeries/4+1)) {
 			c.coarsened.Add(1)
@@ -126,8 +133,9 @@ func (c *Counter) add(k *series, n *Counts, limit int64) bool {
 	return c.shards[h%shards].add(k, h, n, &c.held, limit)
 }
 
-// countsOf returns what x adds: to the client's side what its client was answered, to upstream's what Object Store answered, be the client gone by
-// then.
+// countsOf returns the counts of x: the client measures for the answer to the client,
+// the upstream measures for the answer of Object Store, even if the client left before
+// it.
 func countsOf(x *record.Exchange) (n Counts) {
 	if x.Counted() {
 		n[Client], n[ClientUnits] = 1, uint64(max(0, x.CountedUnits()))
@@ -138,8 +146,9 @@ func countsOf(x *record.Exchange) (n Counts) {
 	return n
 }
 
-// scopeOf returns the finest scope that x has names for. The list of regions has no environment, the list of stores has no store. A
-// name too long to be one of Object Store's is left out with all below it.
+// scopeOf returns the finest scope that x has names for. The list of regions has no
+// environment, and the list of stores has no store. A name too long to be one of Object
+// Store's is left out together with the levels below it.
 func scopeOf(x *record.Exchange) Scope {
 	s := Scope{Plane: x.Plane, Organization: x.Organization}
 	switch {
@@ -154,5 +163,5 @@ func scopeOf(x *record.Exchange) Scope {
 	return s
 }
 
-// unnamed reports whether name is none that can be counted apart.
+// unnamed reports whether name cannot be counted separately.
 func unnamed(name string) bool { return name == "" || len(name) > maxName }

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// flushTimeout bounds one flush, in which a store may be handed many batches.
+	// flushTimeout bounds one flush, which may pass many batches to a store.
 	flushTimeout = 10 * time.Second
 	// drainPause is the time between two attempts at the end.
 	drainPause = 100 * time.Millisecond
@@ -18,35 +18,36 @@ const (
 	overflowPause = time.Minute
 )
 
-// Status is how a Counter fares, for health pages and metrics.
+// Status describes the state of a Counter, for health pages and metrics.
 type Status struct {
-	Series    int       // scopes and hours counted apart in memory
-	Waiting   int       // of what was counted: scopes and hours handed to the store and not yet acknowledged
+	Series    int       // scopes and hours counted separately in memory
+	Waiting   int       // scopes and hours passed to the store and not yet acknowledged
 	Coarsened uint64    // exchanges counted for their region or organization only, since the start, because MaxSeries was reached
 	Dropped   uint64    // exchanges not counted at all, since the start, for the same reason
-	Lost      uint64    // operations in files that were given up, since the start; see [Bolt.Lost]
-	Flushed   time.Time // when last everything was written; before the first time, when the Counter was made
+	Lost      uint64    // operations in abandoned files, since the start; see [Bolt.Lost]
+	Flushed   time.Time // when everything was last written; before the first time, when the Counter was made
 	Down      time.Time // since when flushes fail; zero while they succeed
-	Err       error     // why; nil while they succeed
+	Err       error     // why flushes fail; nil while they succeed
 }
 
-// Lag returns how long before now everything counted was last written: up to Options.Interval where all is well.
+// Lag returns the time before now at which all counts were last written: normally up to
+// Options.Interval.
 func (s *Status) Lag(now time.Time) time.Duration { return max(0, now.Sub(s.Flushed)) }
 
-// health is what the flushes have found.
+// health holds the results of the flushes.
 type health struct {
 	waiting  int
 	flushed  time.Time
 	down     time.Time
 	err      error
-	overflow uint64    // coarsened and dropped when it was last warned of
-	warned   time.Time // when that was
+	overflow uint64    // coarsened and dropped at the last warning
+	warned   time.Time // the time of the last warning
 }
 
-// giver is a store that may have to give up what it was given.
+// giver is a store that may have to abandon counts.
 type giver interface{ Lost() uint64 }
 
-// Status returns how the counter fares.
+// Status returns the state of the counter.
 func (c *Counter) Status() Status {
 	lost := uint64(0)
 	if store, ok := c.store.(giver); ok {
@@ -66,9 +67,11 @@ func (c *Counter) Status() Status {
 	}
 }
 
-// Run flushes once in every interval until ctx is over, then once more: again and again until the store has acknowledged everything or
-// Options.Drain is over, in which case it returns an error that says how much is lost. Exchanges kept after ctx is over may not be
-// written, so what serves them has to end first. Run returns an error at once if it runs already.
+// Run flushes once in every interval until ctx ends. Then it flushes again until the
+// store has acknowledged all counts or Options.Drain has passed; in the latter case it
+// returns an error that states how much is lost. Exchanges kept after ctx has ended may
+// not be written, so the servers of exchanges must stop before. Run returns an error at
+// once if it already runs.
 func (c *Counter) Run(ctx context.Context) error {
 	if !c.running.CompareAndSwap(false, true) {
 		return errors.New("stats: Run runs already")
@@ -81,7 +84,7 @@ func (c *Counter) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return c.drain(ctx)
 		case <-tick.C:
-			_ = c.Flush(ctx) // told by observe, and tried again
+			_ = c.Flush(ctx) // observe logs the error, and the next flush tries again
 		}
 	}
 }
@@ -98,7 +101,7 @@ func (c *Counter) drain(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			operations, series := c.unwritten()
-			if series == 0 { // and nothing but trees is, which others tell again
+			if series == 0 { // only trees are left, which others learn again
 				return fmt.Errorf("saving organization trees at the end: %w", err)
 			}
 			return fmt.Errorf("flushing counts at the end, lost at most: %d operations, %d series: %w", operations, series, err)
@@ -107,20 +110,21 @@ func (c *Counter) drain(ctx context.Context) error {
 	}
 }
 
-// unwritten is how many operations were counted that the store has not acknowledged, and in how many series. A batch in doubt is among them.
+// unwritten returns the number of operations that the store has not acknowledged, and
+// the number of their series. It includes a batch in doubt.
 func (c *Counter) unwritten() (operations uint64, series int) {
 	c.flushing.Lock()
 	defer c.flushing.Unlock()
 	operations, series = c.outbox.unwritten()
-	for i := range c.shards { // what the outbox had no room for
+	for i := range c.shards { // counts for which the outbox had no room
 		more, of := c.shards[i].unwritten()
 		operations, series = operations+more, series+of
 	}
 	return operations, series
 }
 
-// Flush hands everything counted so far to the store. An error means that some of it is not acknowledged: it is kept and handed over again by
-// the next Flush.
+// Flush passes all counts so far to the store. An error means that some of them are not
+// acknowledged: they are kept and passed again by the next Flush.
 func (c *Counter) Flush(ctx context.Context) error {
 	c.flushing.Lock()
 	defer c.flushing.Unlock()
@@ -141,15 +145,15 @@ func (c *Counter) write(ctx context.Context) error {
 		tallies, more = c.collect()
 		c.makeRoom(time.Now())
 		c.outbox.put(tallies)
-		if err := c.outbox.send(ctx, c.store); err != nil { // which says nothing of where trees are kept
+		if err := c.outbox.send(ctx, c.store); err != nil { // an error here does not concern the trees
 			return errors.Join(err, c.forest.save(ctx, c.store, time.Now()))
 		}
 	}
 	return c.forest.save(ctx, c.store, time.Now())
 }
 
-// collect takes from the shards what the outbox has room for. The rest stays where it is and goes on counting; more says that there may be
-// some.
+// collect takes from the shards as many counts as the outbox has room for. The rest
+// stays there and keeps counting; more reports whether there may be some.
 func (c *Counter) collect() (all []tally, more bool) {
 	room := max(0, c.o.MaxSeries-c.outbox.held)
 	for i := range c.shards {
@@ -158,8 +162,8 @@ func (c *Counter) collect() (all []tally, more bool) {
 	return all, len(all) == room
 }
 
-// makeRoom forgets the series of past hours when an hour has passed, and all that hold nothing when more than half of the places are taken: the
-// busy ones will be back.
+// makeRoom drops the series of past hours when an hour has passed, and all empty series
+// when more than half of the places are taken: busy series are created again.
 func (c *Counter) makeRoom(now time.Time) {
 	hour := now.Unix() / 3600
 	before := hour
@@ -174,7 +178,8 @@ func (c *Counter) makeRoom(now time.Time) {
 	}
 }
 
-// observe remembers how a flush went, and tells when that has changed. A flush that its caller gave up says nothing about the store.
+// observe records the result of a flush, and logs when it changes. A flush canceled by
+// its caller does not describe the store.
 func (c *Counter) observe(ctx context.Context, err error, began, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -192,7 +197,7 @@ func (c *Counter) observe(ctx context.Context, err error, began, now time.Time) 
 		h.down = time.Time{}
 	}
 	if h.err = err; err == nil {
-		h.flushed = began // what is counted meanwhile need not be in it
+		h.flushed = began // counts added meanwhile may not be written
 	}
 	if n := c.coarsened.Load() + c.dropped.Load(); n > h.overflow && now.Sub(h.warned) >= overflowPause {
 		h.overflow, h.warned = n, now

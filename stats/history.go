@@ -11,16 +11,19 @@ import (
 )
 
 const (
-	// maxHistory is how many buckets a history may have: 16 days of hours, or more than a year of days.
+	// maxHistory is the maximum number of buckets in a history: 16 days of hours, or
+	// more than a year of days.
 	maxHistory = 400
-	// maxChildren is how many children a history lists.
+	// maxChildren is the maximum number of children in a history.
 	maxChildren = 50
-	// maxCompared is how many children, those counted in last, are looked at to find those.
+	// maxCompared is the number of children, those with the latest counts, among which
+	// they are chosen.
 	maxCompared = 10_000
 )
 
-// HistoryQuery asks for the history of a store, a region, an environment, an organization, or, with no organization, of all organizations of a plane
-// or, with no plane either, of all planes.
+// HistoryQuery describes the history of a store, a region, an environment or an
+// organization. An empty organization means all organizations of a plane, and an empty
+// plane all planes.
 type HistoryQuery struct {
 	Plane        string
 	Organization string
@@ -29,16 +32,17 @@ type HistoryQuery struct {
 	Store        string
 
 	Period   Period
-	From, To time.Time // the first bucket holds From, the last holds To; both are required
+	From, To time.Time // the first bucket contains From, the last contains To; both are required
 }
 
-// History is what was counted, for the operator.
+// History holds counts for the operator.
 type History struct {
-	Buckets  []HistoryBucket // oldest first, none left out
-	Children []HistoryChild  // what lies right below: of the 10,000 counted in last the 50 that were counted most, the most first
+	Buckets  []HistoryBucket // oldest first, without gaps
+	Children []HistoryChild  // directly below: of the 10,000 with the latest counts, the 50 with the highest counts, highest first
 
-	// Truncated says that there are more children, whose counts are in Buckets all the same; with no organization asked for, also that
-	// Children and Buckets hold the 500 organizations only that were counted in last.
+	// Truncated reports that there are more children, whose counts are still in
+	// Buckets. Without an organization it also reports that Children and Buckets
+	// contain only the 500 organizations with the latest counts.
 	Truncated bool
 }
 
@@ -55,7 +59,7 @@ type HistoryChild struct {
 	HistoryCounts
 }
 
-// HistoryCounts are all measures of something.
+// HistoryCounts holds all measures.
 type HistoryCounts struct {
 	Client, Upstream           uint64 // operations, see [Client] and [Upstream]
 	ClientUnits, UpstreamUnits uint64 // the same in billed units
@@ -65,11 +69,12 @@ func (c Counts) history() HistoryCounts {
 	return HistoryCounts{Client: c[Client], Upstream: c[Upstream], ClientUnits: c[ClientUnits], UpstreamUnits: c[UpstreamUnits]}
 }
 
-// History returns what was counted in a time frame of at most 400 buckets. It is for the operator, who may see everything; what clients may see is
-// for [Counter.Answer]. What is past its retention at now counts 0, what was counted since the last flush is not in it yet.
+// History returns the counts in a time frame of at most 400 buckets. It is for
+// operators, who may see everything; [Counter.Answer] is for clients. Buckets past
+// their retention at now count 0, and counts since the last flush are not included yet.
 //
-// Errors: *[objectstore.QueryError] for a field that is missing or wrong, by its name in lower case; [ErrUnavailable] in the chain of
-// those that come from the store.
+// Errors: *[objectstore.QueryError] for a field that is missing or invalid, by its name
+// in lower case; [ErrUnavailable] in the chain of errors of the store.
 func (c *Counter) History(ctx context.Context, q HistoryQuery, now time.Time) (History, error) {
 	starts, err := q.starts()
 	if err != nil {
@@ -142,7 +147,7 @@ type chronicle struct {
 
 var allMeasures = []Measure{Client, Upstream, ClientUnits, UpstreamUnits}
 
-// organizations reads all organizations that are known.
+// organizations reads all known organizations.
 func (h *chronicle) organizations(ctx context.Context) error {
 	known, err := again(ctx, func() ([]Scope, error) { return h.counter.store.Organizations(ctx, h.starts[0], maxKnown) })
 	if err != nil {
@@ -164,7 +169,7 @@ func (h *chronicle) organizations(ctx context.Context) error {
 	return nil
 }
 
-// scope reads one scope and what is right below it.
+// scope reads one scope and the scopes directly below it.
 func (h *chronicle) scope(ctx context.Context) error {
 	q := h.query
 	scope := Scope{Plane: q.Plane, Organization: q.Organization, Environment: q.Environment, Region: q.Region, Store: q.Store}
@@ -183,7 +188,8 @@ func (h *chronicle) scope(ctx context.Context) error {
 	return h.below(ctx, scope, names[:min(maxCompared, len(names))])
 }
 
-// below sums what is right below scope, in the coarsest buckets that make up the time frame: there may be thousands.
+// below sums the scopes directly below scope, which may be thousands, in the coarsest
+// buckets that make up the time frame.
 func (h *chronicle) below(ctx context.Context, scope Scope, names []string) error {
 	scopes := make([]Scope, len(names))
 	for i, name := range names {
@@ -209,8 +215,9 @@ func (h *chronicle) below(ctx context.Context, scope Scope, names []string) erro
 	return nil
 }
 
-// cover returns buckets of all periods that together are those of p which begin at starts, one after the other: whole months, then
-// whole days, where there are such, in place of their parts.
+// cover returns buckets of all periods that together are those of p that begin at
+// starts, which are consecutive: whole months, then whole days, instead of their parts
+// if possible.
 func cover(p Period, starts []time.Time) (parts [periods][]time.Time) {
 	end := p.next(starts[len(starts)-1])
 	for at := starts[0]; at.Before(end); {
@@ -240,7 +247,7 @@ func (h *chronicle) child(child HistoryChild, n Counts) {
 	}
 }
 
-// biggest returns the children to be listed, and whether some are not.
+// biggest returns the children to list, and whether some are left out.
 func (h *chronicle) biggest() ([]HistoryChild, bool) {
 	slices.SortFunc(h.children, func(a, b HistoryChild) int {
 		return cmp.Or(cmp.Compare(b.Client, a.Client), cmp.Compare(b.Upstream, a.Upstream), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Plane, b.Plane))

@@ -8,38 +8,41 @@ import (
 	"time"
 )
 
-// defaultMaxBuckets bounds a Memory: 3,000 stores that are busy every hour of a week, at about 100 bytes each.
+// defaultMaxBuckets bounds a Memory: 3,000 stores that are busy every hour of a week,
+// at about 100 bytes each.
 const defaultMaxBuckets = 1 << 19
 
-// MemoryOptions sets up a [Memory]. The zero value works.
+// MemoryOptions configures a [Memory]. The zero value is usable.
 type MemoryOptions struct {
-	// MaxBuckets bounds how many numbers are kept, each with its measures, over all scopes and periods; 0 means 524,288. When they are
-	// used up the oldest hours go first, then the oldest days, then months; where only the current ones are left, new scopes are
-	// no longer kept apart but count at the levels above.
+	// MaxBuckets bounds the number of counts kept, each with its measures, over all
+	// scopes and periods; 0 means 524,288. At the bound, the oldest hours are dropped
+	// first, then the oldest days, then months. If only current ones are left, new
+	// scopes are not kept separately and count at the levels above.
 	MaxBuckets int
 }
 
-// Memory is a [Store] in the process's memory: what it holds ends with the process. A clock that is ahead for an hour costs it a day's worth of its
-// oldest counts at most. Make it by [NewMemory].
+// Memory is a [Store] in the memory of the process, so its counts end with the process.
+// A clock that is wrong and ahead for an hour costs at most a day of the oldest counts.
+// Create it with [NewMemory].
 type Memory struct {
 	limit int
 
-	mu      sync.RWMutex // guards all below
+	mu      sync.RWMutex // guards the fields below
 	nodes   map[Scope]*node
-	tops    map[Scope]*node                     // those of nodes that are organizations
+	tops    map[Scope]*node                     // the nodes of organizations
 	buckets [periods]map[int64]map[*node]Counts // by the bucket's start
-	held    int                                 // numbers in buckets
+	held    int                                 // the number of counts in buckets
 	horizon horizon
 	subs    map[Scope]map[string]bool // of root organizations
 	roots   map[Scope]string          // of sub-organizations
 }
 
-// node is a scope that at least one bucket has a number for.
+// node is a scope with a count in at least one bucket.
 type node struct {
 	scope    Scope
-	buckets  int              // how many have
-	latest   time.Time        // the latest hour counted in
-	children map[string]*node // the scopes right below
+	buckets  int              // the number of buckets with a count
+	latest   time.Time        // the latest hour with counts
+	children map[string]*node // the scopes directly below
 	applied  map[string]uint64
 }
 
@@ -64,7 +67,7 @@ func NewMemory(o MemoryOptions) *Memory {
 // MaxEntries implements [Store].
 func (m *Memory) MaxEntries() int { return 2000 }
 
-// Apply implements [Store]. It fails only when ctx is over.
+// Apply implements [Store]. It fails only if ctx has ended.
 func (m *Memory) Apply(ctx context.Context, batches []*Batch) []error {
 	errs := make([]error, len(batches))
 	for i, b := range batches {
@@ -100,7 +103,7 @@ func (m *Memory) apply(b *Batch) {
 	}
 }
 
-// add adds to one bucket, making room for it where it is new.
+// add adds to one bucket, and makes room for it if it is new.
 func (m *Memory) add(inc increment) {
 	at := m.buckets[inc.period]
 	n := m.nodes[inc.scope]
@@ -120,7 +123,8 @@ func (m *Memory) add(inc increment) {
 	at[inc.start][n] = c
 }
 
-// node returns the node of scope, made with all nodes around it where it is new.
+// node returns the node of scope, and creates it and the nodes around it if they are
+// new.
 func (m *Memory) node(scope Scope) *node {
 	if n := m.nodes[scope]; n != nil {
 		return n
@@ -137,7 +141,7 @@ func (m *Memory) node(scope Scope) *node {
 	return n
 }
 
-// expire drops the buckets that are past their retention at the horizon.
+// expire drops the buckets past their retention at the horizon.
 func (m *Memory) expire() {
 	for p := range periods {
 		oldest := p.oldest(m.horizon.at).Unix()
@@ -165,7 +169,7 @@ func (m *Memory) evict() bool {
 	return false
 }
 
-// drop forgets one bucket of every scope, and the scopes that have no other.
+// drop removes one bucket of every scope, and the scopes that have no other bucket.
 func (m *Memory) drop(p Period, start int64) {
 	for n := range m.buckets[p][start] {
 		m.held--
@@ -175,7 +179,7 @@ func (m *Memory) drop(p Period, start int64) {
 	delete(m.buckets[p], start)
 }
 
-// remove forgets n, and then the node around it, where nothing is left of it.
+// remove removes n, and then the node around it if that is empty.
 func (m *Memory) remove(n *node) {
 	if n.buckets > 0 || len(n.children) > 0 {
 		return

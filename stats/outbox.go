@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// outbox holds what was counted until a store acknowledges it. It belongs to one flush at a time.
+// outbox holds counts until a store acknowledges them. It is used by one flush at a
+// time.
 type outbox struct {
 	process  string
 	sequence uint64
@@ -15,15 +16,15 @@ type outbox struct {
 
 // queue is the part of an outbox for one organization.
 type queue struct {
-	doubt *Batch            // handed to the store and not acknowledged
-	next  map[series]Counts // what gathers for the batches after it
+	doubt *Batch            // passed to the store and not acknowledged
+	next  map[series]Counts // counts for the batches after it
 }
 
 func newOutbox(process string) *outbox {
 	return &outbox{process: process, queues: make(map[Scope]*queue)}
 }
 
-// unwritten is how many operations are held, and in how many series.
+// unwritten returns the number of operations held, and the number of their series.
 func (o *outbox) unwritten() (operations uint64, series int) {
 	for _, q := range o.queues {
 		if q.doubt != nil {
@@ -36,7 +37,7 @@ func (o *outbox) unwritten() (operations uint64, series int) {
 	return operations, o.held
 }
 
-// put adds tallies to what gathers.
+// put adds tallies to the next batches.
 func (o *outbox) put(tallies []tally) {
 	for _, t := range tallies {
 		organization := t.series.scope.organization()
@@ -54,8 +55,8 @@ func (o *outbox) put(tallies []tally) {
 	}
 }
 
-// send hands batches to store, one of each organization at a time, until all is acknowledged or was refused once. It returns the first
-// error.
+// send passes batches to store, one of each organization at a time, until all are
+// acknowledged or refused once. It returns the first error.
 func (o *outbox) send(ctx context.Context, store Store) error {
 	var first error
 	refused := make(map[Scope]bool)
@@ -78,8 +79,8 @@ func (o *outbox) send(ctx context.Context, store Store) error {
 	}
 }
 
-// round returns the batch to be sent now for each organization but those refused: the one in doubt, unchanged, before a new one of limit entries
-// at most.
+// round returns the next batch of each organization except the refused ones: the batch
+// in doubt, unchanged, before a new one of at most limit entries.
 func (o *outbox) round(refused map[Scope]bool, limit int) []*Batch {
 	var batches []*Batch
 	for organization, q := range o.queues {
@@ -94,7 +95,7 @@ func (o *outbox) round(refused map[Scope]bool, limit int) []*Batch {
 	return batches
 }
 
-// cut makes a batch of what has gathered in q, of limit entries at most.
+// cut makes a batch from the counts in q, of at most limit entries.
 func (o *outbox) cut(organization Scope, q *queue, limit int) *Batch {
 	o.sequence++
 	b := &Batch{Process: o.process, Sequence: o.sequence, Scope: organization}
@@ -108,7 +109,7 @@ func (o *outbox) cut(organization Scope, q *queue, limit int) *Batch {
 	return b
 }
 
-// acknowledge forgets the batch in doubt, and the queue with it where nothing else is waiting.
+// acknowledge drops the batch in doubt, and the queue with it if it is empty.
 func (o *outbox) acknowledge(organization Scope) {
 	q := o.queues[organization]
 	o.held -= len(q.doubt.Entries)

@@ -14,7 +14,7 @@ const (
 	periods
 )
 
-// rule is what the vendor says of a period ("Usage Metrics Limits").
+// rule holds the vendor's rules for a period ("Usage Metrics Limits").
 type rule struct {
 	name      string // as in a query
 	window    string // the longest time frame of one query, for messages
@@ -29,7 +29,7 @@ var rules = [periods]rule{
 	Month: {name: "1month", window: "2 months", months: 2, retention: 24},
 }
 
-// ParsePeriod reads a query's period: "1hour", "1day" or "1month". All else is not ok.
+// ParsePeriod parses the period of a query: "1hour", "1day" or "1month".
 func ParsePeriod(name string) (p Period, ok bool) {
 	for p := range periods {
 		if rules[p].name == name {
@@ -67,8 +67,8 @@ func (p Period) next(start time.Time) time.Time {
 	}
 }
 
-// buckets returns the beginnings of the bucket that holds start and of all that begin
-// after it and before end: a bucket that begins at end is not one of them.
+// buckets returns the beginnings of the bucket that contains start and of all buckets
+// that begin after it and before end. A bucket that begins at end is not included.
 func (p Period) buckets(start, end time.Time) []time.Time {
 	all := []time.Time{p.Start(start)}
 	for b := p.next(all[0]); b.Before(end); b = p.next(b) {
@@ -77,9 +77,10 @@ func (p Period) buckets(start, end time.Time) []time.Time {
 	return all
 }
 
-// limit returns the latest end of a time frame that begins at start. A month is a calendar month in the offset of start, so that a client's
-// own March is one month; where the day does not exist in the month reached, its last day stands in (31 January + 1 month = 28 February),
-// as in the java.time that the vendor's dates come from.
+// limit returns the latest end of a time frame that begins at start. A month is a
+// calendar month in the offset of start, so that a client's own March is one month. If
+// the month reached does not have the day, its last day is used (31 January + 1 month =
+// 28 February), as in java.time, which the vendor's dates come from.
 func (p Period) limit(start time.Time) time.Time {
 	r := rules[p]
 	if r.months == 0 {
@@ -88,12 +89,14 @@ func (p Period) limit(start time.Time) time.Time {
 	return addMonths(start, r.months)
 }
 
-// oldest returns the beginning of the oldest bucket that is still kept at now: the one that holds the instant one retention ago.
+// oldest returns the beginning of the oldest bucket that is still kept at now: the one
+// that contains the instant one retention ago.
 func (p Period) oldest(now time.Time) time.Time {
 	return p.Start(addMonths(now.UTC(), -rules[p].retention))
 }
 
-// addMonths returns the same day n calendar months later, or the last of that month where it has no such day.
+// addMonths returns the same day n calendar months later, or the last day of that month
+// if it does not have the day.
 func addMonths(t time.Time, n int) time.Time {
 	there := t.AddDate(0, n, 0)
 	if there.Day() != t.Day() {

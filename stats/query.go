@@ -9,8 +9,9 @@ import (
 	"osgate/objectstore"
 )
 
-// The query parameters that the vendor's description names, and three of ours: source, unit and format. Others are ignored, as the vendor's own
-// clients send isMaster where it means nothing.
+// The query parameters of the vendor's description, and three of osgate: source, unit
+// and format. Others are ignored, because the vendor's own clients send isMaster where
+// it has no meaning.
 const (
 	paramStart  = "startDate"
 	paramEnd    = "endDate"
@@ -21,17 +22,17 @@ const (
 	paramFormat = "format"
 )
 
-// query is what a caller wants to know, read from the raw query.
+// query is a parsed raw query.
 type query struct {
-	start, end time.Time // in the offsets they were given in
+	start, end time.Time // in the offsets given
 	period     Period
 	source     Measure // Client or Upstream
 	billed     bool    // in billed units
-	master     bool    // of a root organization: with its sub-organizations
+	master     bool    // a root organization together with its sub-organizations
 	csv        bool
 }
 
-// parseQuery reads a raw query. Every error is a *[objectstore.QueryError].
+// parseQuery parses a raw query. Every error is a *[objectstore.QueryError].
 func parseQuery(raw string) (query, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -67,7 +68,7 @@ func parseQuery(raw string) (query, error) {
 	return q, q.checkWindow()
 }
 
-// measure returns the numbers that q asks for.
+// measure returns the measure that q requests.
 func (q query) measure() Measure {
 	if q.billed {
 		return q.source.units()
@@ -75,7 +76,8 @@ func (q query) measure() Measure {
 	return q.source
 }
 
-// parseChoice reads a parameter with two values, and reports whether it is the one that is not the default.
+// parseChoice parses a parameter with two values, and reports whether it is the one
+// that is not the default.
 func parseChoice(value, name, standard, other string) (bool, error) {
 	switch value {
 	case "", standard:
@@ -86,11 +88,12 @@ func parseChoice(value, name, standard, other string) (bool, error) {
 	return false, &objectstore.QueryError{Parameter: name, Reason: "must be " + standard + " or " + other}
 }
 
-// dateLayouts are the forms of an ISO 8601 date-time with offset that java.time's OffsetDateTime reads: seconds and their fraction may be
-// left out.
+// dateLayouts are the forms of an ISO 8601 date-time with offset that java.time's
+// OffsetDateTime parses: seconds and their fraction may be missing.
 var dateLayouts = [...]string{time.RFC3339Nano, "2006-01-02T15:04Z07:00"}
 
-// parseDate reads an ISO date-time with offset. A "+" that was not percent-encoded has become a space; it is taken for what it was.
+// parseDate parses an ISO date-time with offset. A "+" that was not percent-encoded has
+// become a space, which is read as "+".
 func parseDate(name, value string) (time.Time, error) {
 	const example = "an ISO 8601 date-time with offset, such as 2024-08-11T17:51:54.000Z, percent-encoded"
 	if value == "" {
@@ -98,7 +101,7 @@ func parseDate(name, value string) (time.Time, error) {
 	}
 	value = strings.ToUpper(strings.Replace(value, " ", "+", 1))
 	for _, layout := range dateLayouts {
-		if t, err := time.ParseInLocation(layout, value, time.UTC); err == nil { // never Local, whose days are not all as long
+		if t, err := time.ParseInLocation(layout, value, time.UTC); err == nil { // not Local, whose days differ in length
 			return t, nil
 		}
 	}
@@ -136,7 +139,7 @@ func parseSource(value string) (Measure, error) {
 	return 0, &objectstore.QueryError{Parameter: paramSource, Reason: "must be client (all operations) or upstream (those that reached Object Store)"}
 }
 
-// checkWindow holds the time frame against the vendor's limits.
+// checkWindow checks the time frame against the vendor's limits.
 func (q query) checkWindow() error {
 	if q.end.Before(q.start) {
 		return &objectstore.QueryError{Parameter: paramEnd, Reason: "is before startDate"}
@@ -149,7 +152,7 @@ func (q query) checkWindow() error {
 	return nil
 }
 
-// span writes a duration in days and what is left of the last: "31 days and 6h8m6s".
+// span returns a duration in days and the rest of the last day: "31 days and 6h8m6s".
 func span(d time.Duration) string {
 	days, rest := d/day, d%day
 	text := fmt.Sprintf("%d days", days)
@@ -165,5 +168,5 @@ func span(d time.Duration) string {
 	return text + " and " + rest.String()
 }
 
-// starts returns the buckets that the query asks about.
+// starts returns the beginnings of the buckets in the query's time frame.
 func (q query) starts() []time.Time { return q.period.buckets(q.start, q.end) }

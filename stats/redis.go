@@ -15,19 +15,22 @@ import (
 )
 
 const (
-	// appliesAtOnce bounds how many batches, each of another organization, are on their way to Redis at the same time.
+	// appliesAtOnce bounds the number of batches, each of another organization, that
+	// are sent to Redis at the same time.
 	appliesAtOnce = 8
-	// sequenceLife is how long Redis remembers the last batch of a process and organization: a batch can be in doubt that long and
-	// still not be counted twice.
+	// sequenceLife is how long Redis remembers the last batch of a process and
+	// organization: a batch may be in doubt for that long and still not be counted
+	// twice.
 	sequenceLife = 30 * 24 * time.Hour
-	// slack is added to the life of everything kept, for clocks and for batches that come late.
+	// slack is added to the life of every key, for clock differences and late batches.
 	slack = 7 * 24 * time.Hour
 	day   = 24 * time.Hour
 )
 
-// layout is how the counts of a period lie in Redis: one hash for each scope and chunk, one field for each bucket and measure. Hashes of
-// this size are stored without pointers (hash-max-listpack-entries, 128 by default), and expire a retention after the last bucket
-// that was new in them.
+// layout describes the counts of a period in Redis: one hash for each scope and chunk,
+// one field for each bucket and measure. Hashes of this size are stored without
+// pointers (hash-max-listpack-entries, 128 by default), and expire one retention after
+// the last new bucket in them.
 type layout struct {
 	letter string
 	chunk  string // time layout of the chunk in the key
@@ -40,27 +43,31 @@ var layouts = [periods]layout{
 	Month: {letter: "m", chunk: "2006", life: 2*366*day + 366*day + slack},
 }
 
-// fieldSuffixes tell the measures of a bucket apart.
+// fieldSuffixes distinguish the measures of a bucket.
 var fieldSuffixes = [measures]string{Client: "", Upstream: "u", ClientUnits: "b", UpstreamUnits: "v"}
 
-// Redis is a [Store] that all gateways share. Every organization has one hash slot; a batch is one script there, so that it is applied whole or
-// not at all. It keeps what Redis keeps: without persistence, or when a replica that lags is promoted, counts are lost with it. Redis must
-// not evict (maxmemory-policy noeviction or a volatile one that is never reached). What is past its retention goes by Redis's clock. Make it
-// by [NewRedis].
+// Redis is a [Store] that all gateways share. Every organization has one hash slot, and
+// a batch is one script there, so that it is applied as a whole or not at all. The
+// store keeps only what Redis keeps: without persistence, or when a lagging replica is
+// promoted, counts are lost. Redis must not evict (maxmemory-policy noeviction or a
+// volatile one that is never reached). Counts past their retention expire by Redis's
+// clock. Create it with [NewRedis].
 type Redis struct {
 	conn *redisconn.Conn
 	seen directory
 }
 
-// NewRedis returns a store on conn, which it does not close.
+// NewRedis returns a store on conn. It does not close conn.
 func NewRedis(conn *redisconn.Conn) *Redis {
 	return &Redis{conn: conn, seen: directory{hours: make(map[Scope]int64)}}
 }
 
-// MaxEntries implements [Store]. Everybody else waits while Redis runs a script: 0.8 ms for 100 stores that were counted before.
+// MaxEntries implements [Store]. Other commands wait while Redis runs a script: 0.8 ms
+// for 100 stores that were counted before.
 func (s *Redis) MaxEntries() int { return 100 }
 
-// Apply implements [Store]. Each batch is one round trip, and beside them one notes which organizations are counted in.
+// Apply implements [Store]. Each batch is one round trip; one more stores which
+// organizations have counts.
 func (s *Redis) Apply(ctx context.Context, batches []*Batch) []error {
 	errs := make([]error, len(batches))
 	var g errgroup.Group
@@ -83,7 +90,8 @@ func (s *Redis) apply(ctx context.Context, b *Batch) error {
 	keys, args := s.arguments(b)
 	var cmd *redis.Cmd
 	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
-		// EVAL, not EVALSHA: the script is small beside its arguments, and nothing has to be loaded again when Redis was restarted.
+		// EVAL, not EVALSHA: the script is small compared with its arguments, and need
+		// not be loaded again after a restart of Redis.
 		cmd = p.Eval(ctx, applyScript, keys, args...)
 		return nil
 	})
@@ -93,7 +101,8 @@ func (s *Redis) apply(ctx context.Context, b *Batch) error {
 	return unavailable("applying batch", err)
 }
 
-// Counts implements [Store]: one round trip, with two or three commands for each scope whatever lies below it.
+// Counts implements [Store] with one round trip, with two or three commands for each
+// scope, regardless of the scopes below it.
 func (s *Redis) Counts(ctx context.Context, q CountsQuery) ([][]Counts, error) {
 	rows := make([][]Counts, len(q.Scopes))
 	if len(q.Starts) == 0 || len(q.Measures) == 0 {
@@ -122,7 +131,7 @@ func (s *Redis) Counts(ctx context.Context, q CountsQuery) ([][]Counts, error) {
 	return rows, nil
 }
 
-// slice is a part of the buckets asked about that lies in one hash.
+// slice is the part of the requested buckets that is in one hash.
 type slice struct {
 	name   string
 	fields []string
@@ -144,7 +153,8 @@ func chunksOf(q CountsQuery) []slice {
 	return all
 }
 
-// appendCounts appends what a HMGET found, for each bucket a value of each measure; 0 for a field that is not there.
+// appendCounts appends the result of an HMGET: for each bucket one value per measure, 0
+// for a missing field.
 func appendCounts(row []Counts, cmd *redis.SliceCmd, wanted []Measure) ([]Counts, error) {
 	values, err := cmd.Result()
 	if err != nil {
@@ -182,7 +192,8 @@ func (s *Redis) Names(ctx context.Context, scope Scope, since time.Time) ([]stri
 	return cmd.Val(), nil
 }
 
-// SaveTree implements [Store]. Root and sub-organizations lie in slots of their own; when it fails, some of the tree may be saved.
+// SaveTree implements [Store]. Root and sub-organizations have different slots; after
+// an error, part of the tree may be saved.
 func (s *Redis) SaveTree(ctx context.Context, t Tree) error {
 	if len(t.Subs) == 0 {
 		return nil
@@ -234,17 +245,20 @@ func (s *Redis) Tree(ctx context.Context, plane, organization string) (Tree, err
 	return Tree{Plane: plane, Root: organization, Subs: subs.Val()}, nil
 }
 
-// hashKey names the counts of a scope in a chunk of time. path begins with a slash or is empty.
+// hashKey returns the key of the counts of a scope in a chunk of time. path begins with
+// a slash or is empty.
 func (s *Redis) hashKey(scope Scope, p Period, chunk string) string {
 	return s.conn.Key("stats", scope.root(), layouts[p].letter, chunk+scope.path())
 }
 
-// namesKey names the sorted set of the names right below scope, by the hour last counted in.
+// namesKey returns the key of the sorted set of the names directly below scope, by the
+// hour of their latest counts.
 func (s *Redis) namesKey(scope Scope) string {
 	return s.conn.Key("stats", scope.root(), "names", scope.path())
 }
 
-// place returns the chunk of a bucket and its field there, to be followed by the measure's suffix.
+// place returns the chunk of a bucket and its field there, without the suffix of the
+// measure.
 func place(p Period, start time.Time) (chunk, field string) {
 	at, index := p.chunk(start)
 	return at.Format(layouts[p].chunk), strconv.Itoa(index)

@@ -40,7 +40,7 @@ end
 return 1
 `
 
-// argument is one key of the script with what belongs to it.
+// argument is one key of the script with its arguments.
 type argument struct {
 	key   string
 	life  time.Duration
@@ -61,7 +61,7 @@ func (s *Redis) arguments(b *Batch) (keys []string, args []any) {
 	return keys, args
 }
 
-// hashes returns the increments by hash. What adds nothing is left out.
+// hashes returns the increments by hash, without those that add 0.
 func (s *Redis) hashes(b *Batch) []argument {
 	type hash struct {
 		scope  Scope
@@ -106,5 +106,6 @@ func (s *Redis) sets(b *Batch) []argument {
 	return all
 }
 
-// kept returns for how many hours before latest names and organizations are kept: as long as the months that they were counted in.
+// kept returns the number of hours before latest for which names and organizations are
+// kept: as long as the months of their counts.
 func kept(latest time.Time) int64 { return hours(latest) - hours(Month.oldest(latest)) }

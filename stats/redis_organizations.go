@@ -9,7 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// forgetScript removes what was last counted in too long ago, by Redis's clock where the gateway's is ahead of it.
+// forgetScript removes entries whose latest count is too old, by Redis's clock if the
+// gateway's clock is ahead of it.
 const forgetScript = `
 -- KEYS: a sorted set by hour
 -- ARGV: the latest hour counted in, for how many hours members are kept
@@ -17,14 +18,17 @@ local oldest = math.min(ARGV[1], math.floor(redis.call('TIME')[1] / 3600)) - ARG
 return redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. oldest)
 `
 
-// directory is which organizations were counted in and not yet noted in Redis. The list of them has a hash slot of its own, so that it cannot be
-// part of the script that applies a batch: it is written beside it, as often as it takes, and no batch waits for it or fails by it.
+// directory holds the organizations with counts that are not yet stored in Redis. Their
+// list has a hash slot of its own, so it cannot be part of the script that applies a
+// batch. It is written separately, as often as necessary, and no batch waits for it or
+// fails because of it.
 type directory struct {
 	mu    sync.Mutex // guards hours
 	hours map[Scope]int64
 }
 
-// add adds the organizations of batches and returns all that are to be noted. Of more than can be known, some are left out.
+// add adds the organizations of batches and returns all that must be written. If there
+// are more than a store remembers, some are left out.
 func (d *directory) add(batches []*Batch) []redis.Z {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -40,12 +44,12 @@ func (d *directory) add(batches []*Batch) []redis.Z {
 	return all
 }
 
-// noted forgets what Redis has been told.
+// noted removes the entries that Redis has received.
 func (d *directory) noted(all []redis.Z) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, z := range all {
-		root, _ := z.Member.(string) // as add made it
+		root, _ := z.Member.(string) // as add created it
 		scope, _ := parseRoot(root)
 		if float64(d.hours[scope]) <= z.Score {
 			delete(d.hours, scope)
@@ -53,7 +57,8 @@ func (d *directory) noted(all []redis.Z) {
 	}
 }
 
-// note writes when the organizations of batches were last counted in. What could not be written is written with the next batches.
+// note writes the hours of the latest counts of the batches' organizations. If it
+// fails, they are written with the next batches.
 func (s *Redis) note(ctx context.Context, batches []*Batch) {
 	all := s.seen.add(batches)
 	if len(all) == 0 {
@@ -105,6 +110,7 @@ func (s *Redis) Organizations(ctx context.Context, since time.Time, limit int) (
 	return all, nil
 }
 
-// organizationsKey names the sorted set of all organizations, by the hour last counted in. No organization has its tag, for each of theirs holds a
-// slash.
+// organizationsKey returns the key of the sorted set of all organizations, by the hour
+// of their latest counts. No organization has the same hash tag, because their tags
+// contain a slash.
 func (s *Redis) organizationsKey() string { return s.conn.Key("stats", "organizations") }

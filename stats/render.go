@@ -8,7 +8,8 @@ import (
 	"strconv"
 )
 
-// The media types of answers. RFC 4180 section 3 gives a CSV's a parameter that says whether there is a header.
+// The media types of answers. RFC 4180 section 3 defines a parameter of CSV that states
+// whether there is a header.
 const (
 	typeJSON = "application/json"
 	typeCSV  = "text/csv; charset=utf-8; header=present"
@@ -20,7 +21,7 @@ type point struct {
 	Count uint64 `json:"objectStoreRequestCount"`
 }
 
-// renderPoints writes counts.
+// renderPoints encodes counts.
 func (q query) renderPoints(points []point) (Answer, error) {
 	if !q.csv {
 		return encode(points)
@@ -32,7 +33,7 @@ func (q query) renderPoints(points []point) (Answer, error) {
 	return table(rows)
 }
 
-// renderNames writes the names right below scope.
+// renderNames encodes the names directly below scope.
 func (q query) renderNames(names []string, scope Scope) (Answer, error) {
 	if !q.csv {
 		return encode(names)
@@ -44,7 +45,8 @@ func (q query) renderNames(names []string, scope Scope) (Answer, error) {
 	return table(rows)
 }
 
-// encode writes JSON as the vendor does: without a line's end, "<", ">" and "&" as they are.
+// encode writes JSON as the vendor does: without a final newline, and with "<", ">" and
+// "&" unescaped.
 func encode(v any) (Answer, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -66,8 +68,9 @@ func table(rows [][]string) (Answer, error) {
 	return Answer{Body: b.Bytes(), Type: typeCSV}, nil
 }
 
-// harmless keeps a name from being run by a spreadsheet that takes it for a formula, with the apostrophe that marks a text there (OWASP, "CSV
-// Injection"). Whoever makes a store chooses its name, and whoever opens the table trusts it.
+// harmless prevents a spreadsheet from executing a name as a formula, by the apostrophe
+// that marks a text there (OWASP, "CSV Injection"). A client that creates a store
+// chooses its name, and a person who opens the table trusts it.
 func harmless(name string) string {
 	if name != "" && bytes.IndexByte([]byte("=+-@\t\r"), name[0]) >= 0 {
 		return "'" + name

@@ -6,8 +6,10 @@ import (
 	"strings"
 )
 
-// Scope is whose operations a number counts: a store's, or with Store empty a region's, with Region empty an environment's, with
-// Environment empty an organization's. Names are decoded, as they are in an objectstore.Ref. Scopes are comparable.
+// Scope identifies the operations that a number counts: those of a store or, with Store
+// empty, of a region, with Region empty of an environment, with Environment empty of an
+// organization. Names are decoded, as they are in an objectstore.Ref. Scopes are
+// comparable.
 type Scope struct {
 	Plane        string
 	Organization string
@@ -45,7 +47,8 @@ func (s Scope) child(name string) Scope {
 	return s
 }
 
-// below returns what the names right below s name: "environment", "region" or "store".
+// below returns the kind of the scopes directly below s: "environment", "region" or
+// "store".
 func (s Scope) below() string {
 	switch {
 	case s.Environment == "":
@@ -80,7 +83,8 @@ func (s Scope) organization() Scope {
 	return Scope{Plane: s.Plane, Organization: s.Organization}
 }
 
-// root returns plane and organization, escaped and joined: two scopes have the same root only if they are in one organization.
+// root returns plane and organization, escaped and joined. Two scopes have the same
+// root only if they are in the same organization.
 func (s Scope) root() string {
 	return url.PathEscape(s.Plane) + "/" + url.PathEscape(s.Organization)
 }
@@ -95,8 +99,8 @@ func parseRoot(root string) (Scope, bool) {
 	return s, ok && planeErr == nil && organizationErr == nil && s.root() == root
 }
 
-// path returns what follows root: "", "/env", "/env/region" or "/env/region/store", each name escaped, so that no name can make up a
-// separator, a brace or a zero byte.
+// path returns the part after root: "", "/env", "/env/region" or "/env/region/store",
+// each name escaped, so that no name can contain a separator, a brace or a zero byte.
 func (s Scope) path() string {
 	var b strings.Builder
 	for _, name := range []string{s.Environment, s.Region, s.Store} {

@@ -8,13 +8,14 @@ import (
 	"sync/atomic"
 )
 
-// series is what is counted apart in memory: a scope in one hour.
+// series is a unit counted separately in memory: a scope in one hour.
 type series struct {
 	scope Scope
 	hour  int64 // hours since the Unix epoch
 }
 
-// clone returns a copy that does not keep alive the request that the names were cut from.
+// clone returns a copy that does not keep in memory the request from which the names
+// were cut.
 func (k *series) clone() series {
 	return series{hour: k.hour, scope: Scope{
 		Plane:        strings.Clone(k.scope.Plane),
@@ -25,8 +26,8 @@ func (k *series) clone() series {
 	}}
 }
 
-// coarsen makes k the series that it counts into when there is no room for its own: its region's, then its organization's. It returns false where
-// there is none.
+// coarsen changes k to the series into which it counts if there is no room for its own:
+// that of its region, then that of its organization. It returns false if there is none.
 func (k *series) coarsen() bool {
 	switch {
 	case k.scope.Store != "":
@@ -39,8 +40,9 @@ func (k *series) coarsen() bool {
 	return true
 }
 
-// hash spreads series over shards and cells. Plane and region are left out, since environments that differ in nothing else are few: hashing is most of
-// what counting costs.
+// hash distributes series over shards and cells. It leaves out plane and region,
+// because few environments differ only in these, and hashing is most of the cost of
+// counting.
 func (k *series) hash(seed maphash.Seed) uint64 {
 	h := maphash.String(seed, k.scope.Store)
 	h = bits.RotateLeft64(h, 16) ^ maphash.String(seed, k.scope.Environment)
@@ -48,28 +50,31 @@ func (k *series) hash(seed maphash.Seed) uint64 {
 	return h + uint64(k.hour)
 }
 
-// cell counts one series until the next flush. It is kept when it has been flushed, so that a busy series costs no allocation.
+// cell counts one series until the next flush. It is kept after a flush, so that a busy
+// series costs no allocation.
 type cell struct {
 	series series
 	next   *cell // of the same hash
 	counts Counts
-	dirty  bool // counts hold something
+	dirty  bool // whether counts is not zero
 }
 
-// tally is what was counted in a series since the last flush.
+// tally holds the counts of a series since the last flush.
 type tally struct {
 	series series
 	counts Counts
 }
 
-// shard is one part of the counter's memory. The parts exist so that a flush never holds up all exchanges.
+// shard is one part of the counter's memory. It is divided so that a flush never delays
+// all exchanges.
 type shard struct {
-	mu    sync.Mutex // guards all below
+	mu    sync.Mutex // guards the fields below
 	cells map[uint64]*cell
 	dirty []*cell
 }
 
-// add counts n in k, whose hash is h. It returns false where k is new and held, the number of cells of all shards, is at limit.
+// add counts n in k, whose hash is h. It returns false if k is new and held, the number
+// of cells in all shards, has reached limit.
 func (s *shard) add(k *series, h uint64, n *Counts, held *atomic.Int64, limit int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +113,8 @@ func (s *shard) drain(all []tally, limit int) []tally {
 	return all
 }
 
-// unwritten is how many operations are counted and not drained, and in how many series.
+// unwritten returns the number of operations counted and not drained, and the number of
+// their series.
 func (s *shard) unwritten() (operations uint64, series int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +124,7 @@ func (s *shard) unwritten() (operations uint64, series int) {
 	return operations, len(s.dirty)
 }
 
-// forget drops the cells of hours before that one that hold nothing.
+// forget drops empty cells of hours before the given one.
 func (s *shard) forget(before int64, held *atomic.Int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,22 +9,24 @@ import (
 )
 
 const (
-	// maxOrganizations bounds how many organizations a process remembers the place of.
+	// maxOrganizations bounds how many organizations a process remembers the root of.
 	maxOrganizations = 1 << 16
-	// saveAgain is how often a tree that is still being learned is written anew, for a store that has forgotten it.
+	// saveAgain is the interval at which a tree that is still being learned is written
+	// again, for a store that has lost it.
 	saveAgain = time.Hour
 )
 
-// forest is the organization trees that this process was told of, until and after they are saved.
+// forest holds the organization trees that this process has learned, before and after
+// they are saved.
 type forest struct {
-	mu    sync.Mutex       // guards all below
+	mu    sync.Mutex       // guards the fields below
 	trees map[Scope]*tree  // by root organization
 	roots map[Scope]string // of sub-organizations
 }
 
 type tree struct {
 	subs    map[string]bool
-	learned bool      // since it was saved
+	learned bool      // seen since it was saved
 	changed bool      // since it was saved
 	saved   time.Time // zero: never
 }
@@ -33,10 +35,11 @@ func newForest() *forest {
 	return &forest{trees: make(map[Scope]*tree), roots: make(map[Scope]string)}
 }
 
-// LearnTree tells that the organizations subs are below the root organization root of a plane, as the control plane says of it. What
-// was learned before stays, for counts outlive organizations. An empty root says that they are below one that is not known. It does not
-// block: the tree is known to this process at once and saved with the next flush. Of more than 65,536 organizations, those learned last are
-// not remembered.
+// LearnTree adds the fact that, according to the control plane, the organizations subs
+// are below the root organization root of a plane. Facts learned before stay, because
+// counts outlive organizations. With an empty root, their root is unknown. It does not
+// block: this process knows the tree at once, and the next flush saves it. Of more than
+// 65,536 organizations, those learned last are not remembered.
 func (c *Counter) LearnTree(plane, root string, subs []string) {
 	if unnamed(plane) || len(root) > maxName {
 		return
@@ -66,7 +69,8 @@ func (f *forest) learn(plane, root string, subs []string) {
 	}
 }
 
-// save writes the trees that have changed, and from time to time those still being learned. It tries each once and returns the first error.
+// save writes the trees that have changed, and at intervals those still being learned.
+// It tries each once and returns the first error.
 func (f *forest) save(ctx context.Context, store Store, now time.Time) error {
 	var first error
 	for _, t := range f.due(now) {
@@ -106,7 +110,8 @@ func (f *forest) savedAt(saved Tree, now time.Time) {
 	t.saved = now
 }
 
-// find returns what this process was told of an organization, in the form of [Store.Tree].
+// find returns the tree that this process has learned of an organization, in the form
+// of [Store.Tree].
 func (f *forest) find(plane, organization string) Tree {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -121,7 +126,8 @@ func (f *forest) find(plane, organization string) Tree {
 	return found
 }
 
-// tree returns what is known of an organization here and in the store, which other processes tell too.
+// tree returns the known tree of an organization, from this process and from the store,
+// to which other processes write too.
 func (c *Counter) tree(ctx context.Context, plane, organization string) (Tree, error) {
 	here := c.forest.find(plane, organization)
 	if here.Root != organization {
