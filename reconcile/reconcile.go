@@ -45,7 +45,7 @@ const (
 )
 
 // ErrUsage is in the chain of errors that report invalid options.
-var ErrUsage = errors.New("cannot be asked")
+var ErrUsage = errors.New("invalid comparison")
 
 // Row holds the counts of both sides. Store is empty for operations that belong to a
 // region but to no store, such as lists of stores; Region is empty for the rest of an

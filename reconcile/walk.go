@@ -159,7 +159,7 @@ func (w *walk) list(ctx context.Context, p place) ([]place, error) {
 func (w *walk) get(ctx context.Context, path string, win window, v any) error {
 	body, err := w.source.Get(ctx, path, win.query(w.period))
 	if err != nil {
-		return fmt.Errorf("asking for %s: %w", path, err)
+		return fmt.Errorf("requesting %s: %w", path, err)
 	}
 	if err := json.Unmarshal(body, v); err != nil {
 		return fmt.Errorf("reading %s: %w", path, plain(err))
@@ -172,5 +172,5 @@ func plain(err error) error {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("malformed JSON at byte %d", syntax.Offset)
 	}
-	return errors.New("the answer has another form than the Stats API's")
+	return errors.New("the answer does not have the form of the Stats API")
 }

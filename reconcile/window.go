@@ -113,7 +113,7 @@ func cut(p Period, from, to, now time.Time) ([]window, error) {
 	case to.Before(from):
 		return nil, fmt.Errorf("%w: to is before from", ErrUsage)
 	case from.After(now):
-		return nil, fmt.Errorf("%w: from lies ahead, and nothing is counted yet", ErrUsage)
+		return nil, fmt.Errorf("%w: from is in the future", ErrUsage)
 	case p.start(from).Before(p.oldest(now)):
 		return nil, fmt.Errorf("%w: with period %s counts are kept for %d months: from may be %s at the earliest",
 			ErrUsage, p, p.kept(), p.oldest(now).Format(time.RFC3339))
@@ -125,7 +125,7 @@ func cut(p Period, from, to, now time.Time) ([]window, error) {
 	var all []window
 	for at := p.start(from); at.Before(end); {
 		if len(all) == maxWindows {
-			return nil, fmt.Errorf("%w: so long a time frame takes more than %d requests for each store; a longer period takes fewer", ErrUsage, maxWindows)
+			return nil, fmt.Errorf("%w: this time frame takes more than %d requests for each store; a longer period takes fewer", ErrUsage, maxWindows)
 		}
 		w := window{start: at, end: p.reach(at)}
 		if w.end.After(end) {

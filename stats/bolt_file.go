@@ -16,7 +16,7 @@ const maxBoltReads = 8
 
 var (
 	errNoFile = errors.New("no file could be opened")
-	errHangs  = errors.New("the transactions before this one do not end; does the disk answer?")
+	errHangs  = errors.New("earlier transactions have not ended; the disk may not respond")
 )
 
 // slots bounds how many goroutines do something at one time: one element for each of

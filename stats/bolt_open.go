@@ -136,7 +136,7 @@ func openChecked(path string) (file *openFile, err error) {
 // fault, whose own message would look like a bug of osgate.
 func fault(thrown any) string {
 	if _, ok := thrown.(runtime.Error); ok {
-		return "its pages point to what is not there"
+		return "its pages point outside the file"
 	}
 	return fmt.Sprint(thrown)
 }
@@ -188,7 +188,7 @@ func walk(tx *bolt.Tx) (held uint64, err error) {
 	err = tx.ForEach(func(name []byte, b *bolt.Bucket) error {
 		return b.ForEach(func(key, value []byte) error {
 			if value == nil {
-				return errors.New("a bucket lies in a bucket")
+				return errors.New("a bucket contains a bucket")
 			}
 			_, _ = sum.Write(key) // never fails
 			_, _ = sum.Write(value)
@@ -236,7 +236,7 @@ func known(tx *bolt.Tx) error {
 	case version == nil:
 		return nil
 	case err != nil || format < 1:
-		return fmt.Errorf("%w: its format is %q, which is none", errDamaged, version)
+		return fmt.Errorf("%w: its format %q is invalid", errDamaged, version)
 	case format > boltFormat:
 		return fmt.Errorf("its format is %d, this version knows up to %d: %w", format, boltFormat, errNewer)
 	}

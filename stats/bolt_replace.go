@@ -66,7 +66,7 @@ func (s *Bolt) current(ctx context.Context) (*openFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.logger.Warn("another statistics file has taken the place of the open one; counting goes on in it",
+	s.logger.Warn("another statistics file replaced the open one; counting continues in it",
 		slog.String("file", s.path), slog.Uint64("lost", file.held.Load()))
 	s.lost.Add(file.held.Load())
 	s.exchange(file, made)

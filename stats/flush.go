@@ -74,7 +74,7 @@ func (c *Counter) Status() Status {
 // once if it already runs.
 func (c *Counter) Run(ctx context.Context) error {
 	if !c.running.CompareAndSwap(false, true) {
-		return errors.New("stats: Run runs already")
+		return errors.New("stats: Run is already running")
 	}
 	defer c.running.Store(false)
 	tick := time.NewTicker(c.o.Interval)

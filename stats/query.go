@@ -146,7 +146,7 @@ func (q query) checkWindow() error {
 	}
 	if limit := q.period.limit(q.start); q.end.After(limit) {
 		return &objectstore.QueryError{Parameter: paramEnd, Reason: fmt.Sprintf(
-			"is too late: with period=%s at most %s after startDate is allowed, until %s; asked was %s, until %s",
+			"is too late: with period=%s at most %s after startDate is allowed, until %s; requested was %s, until %s",
 			q.period, rules[q.period].window, limit.Format(time.RFC3339Nano), span(q.end.Sub(q.start)), q.end.Format(time.RFC3339Nano))}
 	}
 	return nil

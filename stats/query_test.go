@@ -72,8 +72,8 @@ func TestRefusedWindowNamesAllowedAndAsked(t *testing.T) {
 func TestDurationsAreToldInWords(t *testing.T) {
 	t.Parallel()
 	for asked, want := range map[string]string{
-		"startDate=2024-08-11T00:00:00Z&endDate=2024-08-12T00:00:00.001Z&period=1hour": "asked was 1 day and 1ms,",
-		"startDate=2024-08-11T00:00:00Z&endDate=2024-08-13T00:00:00Z&period=1hour":     "asked was 2 days,",
+		"startDate=2024-08-11T00:00:00Z&endDate=2024-08-12T00:00:00.001Z&period=1hour": "requested was 1 day and 1ms,",
+		"startDate=2024-08-11T00:00:00Z&endDate=2024-08-13T00:00:00Z&period=1hour":     "requested was 2 days,",
 	} {
 		_, err := memory(t).Answer(t.Context(), question(t, "us", base+"org?"+asked), noon)
 		if err == nil || !strings.Contains(err.Error(), want) {

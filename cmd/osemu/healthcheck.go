@@ -20,7 +20,7 @@ func healthcheck(ctx context.Context, s settings, stdout, stderr io.Writer) int 
 	defer cancel()
 	host, port, err := net.SplitHostPort(s.listen)
 	if err != nil {
-		fmt.Fprintf(stderr, "osemu: -listen cannot be asked: %v\n", err)
+		fmt.Fprintf(stderr, "osemu: -listen cannot be used: %v\n", err)
 		return exitMisuse
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
@@ -32,7 +32,7 @@ func healthcheck(ctx context.Context, s settings, stdout, stderr io.Writer) int 
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+net.JoinHostPort(host, port)+"/_osemu/livez", nil)
 	if err != nil {
-		fmt.Fprintf(stderr, "osemu: -listen cannot be asked: %v\n", err)
+		fmt.Fprintf(stderr, "osemu: -listen cannot be used: %v\n", err)
 		return exitMisuse
 	}
 	// The certificate is for other names, and whether osemu serves is not a secret.

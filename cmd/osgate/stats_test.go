@@ -196,7 +196,7 @@ func TestReconcileFailsWithStatus2(t *testing.T) {
 	}{
 		{"no token", r.environ, nil, "a token is needed"},
 		{"a token that is none", append(r.environ, "OSGATE_TOKEN=wrong-token"), nil, "401"},
-		{"somebody else's organization", append(r.environ, "OSGATE_TOKEN="+r.token), []string{"-org", "org-other"}, "the vendor's Stats API: asking for organizations/org-other: it answered 403"},
+		{"somebody else's organization", append(r.environ, "OSGATE_TOKEN="+r.token), []string{"-org", "org-other"}, "the vendor's Stats API: requesting organizations/org-other: it answered 403"},
 		{"a plane without a Stats API", r.environ, []string{"-plane", "gov"}, "no Stats API in plane gov"},
 		{"no plane", r.environ, []string{"-plane", "mars"}, "unknown -plane"},
 		{"no such period", append(r.environ, "OSGATE_TOKEN="+r.token), []string{"-period", "1week"}, "the period must be"},
