@@ -66,7 +66,8 @@ func (a *API) Get(ctx context.Context, path string, query url.Values) ([]byte, e
 func (a *API) attempt(ctx context.Context, path string, query url.Values) (body []byte, again time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	base := strings.TrimSuffix(a.Base.String(), "/") // String puts a slash between host and path, which JoinPath does not
+	// String puts a slash between host and path, which JoinPath does not.
+	base := strings.TrimSuffix(a.Base.String(), "/")
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/api/v1/"+path+"?"+query.Encode(), http.NoBody)
 	if err != nil {
 		return nil, -1, fmt.Errorf("making the request: %w", err)

@@ -32,9 +32,11 @@ type Options struct {
 	Theirs, Ours Source
 	Organization string
 	Period       Period
-	From, To     time.Time // both are extended to whole buckets of Period; From must be within the retention: 3, 12 or 24 months
-	Now          time.Time // the time from which the retention is computed; zero means the present
-	AtOnce       int       // bounds the concurrent requests to each side; 0 means 4
+	// Both are extended to whole buckets of Period; From must be within the retention:
+	// 3, 12 or 24 months.
+	From, To time.Time
+	Now      time.Time // the time from which the retention is computed; zero means the present
+	AtOnce   int       // bounds the concurrent requests to each side; 0 means 4
 }
 
 const (

@@ -19,9 +19,10 @@ const maxScopes = 500
 
 // Question is a request to the Stats API by an identified caller.
 type Question struct {
-	Plane         string                // an organization belongs to one plane
-	Operation     objectstore.Operation // one of the seven
-	Organizations []string              // those that the caller belongs to, according to its control plane, and may read
+	Plane     string                // an organization belongs to one plane
+	Operation objectstore.Operation // one of the seven
+	// Those that the caller belongs to, according to its control plane, and may read.
+	Organizations []string
 }
 
 // Answer is the content of a 200.

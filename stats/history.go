@@ -37,8 +37,10 @@ type HistoryQuery struct {
 
 // History holds counts for the operator.
 type History struct {
-	Buckets  []HistoryBucket // oldest first, without gaps
-	Children []HistoryChild  // directly below: of the 10,000 with the latest counts, the 50 with the highest counts, highest first
+	Buckets []HistoryBucket // oldest first, without gaps
+	// Directly below: of the 10,000 with the latest counts, the 50 with the highest
+	// counts, highest first.
+	Children []HistoryChild
 
 	// Truncated reports that there are more children, whose counts are still in
 	// Buckets. Without an organization it also reports that Children and Buckets

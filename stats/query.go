@@ -101,7 +101,8 @@ func parseDate(name, value string) (time.Time, error) {
 	}
 	value = strings.ToUpper(strings.Replace(value, " ", "+", 1))
 	for _, layout := range dateLayouts {
-		if t, err := time.ParseInLocation(layout, value, time.UTC); err == nil { // not Local, whose days differ in length
+		// Not Local, whose days differ in length.
+		if t, err := time.ParseInLocation(layout, value, time.UTC); err == nil {
 			return t, nil
 		}
 	}

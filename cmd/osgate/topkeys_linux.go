@@ -16,6 +16,7 @@ func mute(f *os.File) (restore func()) {
 	muted := *before
 	muted.Lflag &^= unix.ECHO | unix.ICANON
 	muted.Cc[unix.VMIN], muted.Cc[unix.VTIME] = 1, 0
-	_ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &muted)                    // on failure keys are shown, and work after Enter
+	// On failure keys are shown, and work after Enter.
+	_ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &muted)
 	return func() { _ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETSF, before) } // drops keys typed meanwhile
 }

@@ -63,7 +63,8 @@ func breadth(text string) int {
 }
 
 func runeBreadth(r rune) int {
-	if r < 0x1100 || r >= 0x2010 && r < 0x2028 { // the characters before Hangul; dashes, quotation marks and the ellipsis
+	// The characters before Hangul; dashes, quotation marks and the ellipsis.
+	if r < 0x1100 || r >= 0x2010 && r < 0x2028 {
 		return 1
 	}
 	return 2

@@ -37,7 +37,9 @@ const announceWithin = 2 * time.Second
 // programs, and logs the main settings and the notes for operators.
 func (g *Gateway) announce() {
 	if g.options.Out != nil {
-		out := telemetry.NewLogWriter(g.options.Out, nil) // the reader may be absent or leave, which must not keep the gateway from serving
+		// The reader may be absent or leave, which must not keep the gateway from
+		// serving.
+		out := telemetry.NewLogWriter(g.options.Out, nil)
 		fmt.Fprintf(out, "clients %s\nadmin %s\n", g.ClientsURL(), g.AdminURL())
 		out.Flush(announceWithin)
 	}

@@ -26,27 +26,30 @@ import (
 
 // parts holds the parts of the gateway.
 type parts struct {
-	config         config.Config
-	version        string
-	logger         *slog.Logger
-	log            *telemetry.LogWriter // the destination of logger; nil: unknown
-	regions        *regionmap.Map
-	files          *settingFiles
-	overrides      atomic.Pointer[map[string]int] // of quotas, by client ID
-	redis          *redisconn.Conn                // nil: embedded
-	auth           *auth.Authenticator
-	discovery      *regionmap.Discovery // nil: stores are not searched for
-	cache          *cache.Cache
-	identities     *auth.Redis           // nil: each process keeps its own identities
-	grants         *cache.RedisGrants    // nil: as identities
-	bodies         *cache.SharedBodies   // nil: each process keeps its own bodies
-	shared         *redisconn.Conn       // a connection for bodies only, so that they never delay quotas; nil: as bodies
-	plain          *proxy.Plain          // nil: the gateway itself serves clients
-	web            *cache.Web            // of plain
-	coherence      *cache.RedisCoherence // nil: embedded
-	stats          *stats.Counter
-	counts         *redisconn.Conn // a connection for statistics only, so that a list of thousands of stores does not delay quotas; nil: embedded
-	turns          *turns          // limits how many read statistics
+	config     config.Config
+	version    string
+	logger     *slog.Logger
+	log        *telemetry.LogWriter // the destination of logger; nil: unknown
+	regions    *regionmap.Map
+	files      *settingFiles
+	overrides  atomic.Pointer[map[string]int] // of quotas, by client ID
+	redis      *redisconn.Conn                // nil: embedded
+	auth       *auth.Authenticator
+	discovery  *regionmap.Discovery // nil: stores are not searched for
+	cache      *cache.Cache
+	identities *auth.Redis         // nil: each process keeps its own identities
+	grants     *cache.RedisGrants  // nil: as identities
+	bodies     *cache.SharedBodies // nil: each process keeps its own bodies
+	// A connection for bodies only, so that they never delay quotas; nil: as bodies.
+	shared    *redisconn.Conn
+	plain     *proxy.Plain          // nil: the gateway itself serves clients
+	web       *cache.Web            // of plain
+	coherence *cache.RedisCoherence // nil: embedded
+	stats     *stats.Counter
+	// A connection for statistics only, so that a list of thousands of stores does not
+	// delay quotas; nil: embedded.
+	counts         *redisconn.Conn
+	turns          *turns // limits how many read statistics
 	exports        *telemetry.Exports
 	console        *heldBack         // of exports; blocks until the addresses have been written
 	traces         *telemetry.Traces // nil: traces are off

@@ -21,11 +21,13 @@ import (
 
 // Options configures a gateway.
 type Options struct {
-	Config  config.Config
-	Logger  *slog.Logger
-	Log     *telemetry.LogWriter // the destination of Logger, so that lost lines are reported; nil: unknown
-	Out     io.Writer            // receives the lines "clients URL" and "admin URL" once both listeners are open; nil: not written
-	Environ []string             // OpenTelemetry's variables, which choose the exports; nil: no exports
+	Config config.Config
+	Logger *slog.Logger
+	Log    *telemetry.LogWriter // the destination of Logger, so that lost lines are reported; nil: unknown
+	// Receives the lines "clients URL" and "admin URL" once both listeners are open;
+	// nil: not written.
+	Out     io.Writer
+	Environ []string // OpenTelemetry's variables, which choose the exports; nil: no exports
 	Version string
 }
 
@@ -52,10 +54,12 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 120 * time.Second
 	readTimeout       = 10 * time.Second // for bodies that net/http reads by itself; the gateway sets its own deadlines
-	writeGrace        = 60 * time.Second // added to the longest wait for an answer, for answers that net/http sends by itself
-	writeByteTimeout  = 60 * time.Second // for an HTTP/2 connection that accepts no byte
-	maxHeaderBytes    = 64 << 10
-	closeGrace        = time.Second // for an exchange that was cut off to be recorded
+	// Added to the longest wait for an answer, for answers that net/http sends by
+	// itself.
+	writeGrace       = 60 * time.Second
+	writeByteTimeout = 60 * time.Second // for an HTTP/2 connection that accepts no byte
+	maxHeaderBytes   = 64 << 10
+	closeGrace       = time.Second // for an exchange that was cut off to be recorded
 )
 
 // New makes all parts and opens both listeners. It does not serve yet. On an error it
