@@ -64,7 +64,9 @@ func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusePlain(w, r, refusal{code: codeBadRequest, detail: ambiguousDetail})
 		return
 	case r.Method == http.MethodConnect:
-		refusePlain(w, r, refusal{code: codeBadRequest, status: http.StatusNotImplemented, title: "Not implemented", detail: "this cache does not support CONNECT"})
+		refusePlain(w, r, refusal{
+			code: codeBadRequest, status: http.StatusNotImplemented, title: "Not implemented", detail: "this cache does not support CONNECT",
+		})
 		return
 	case passedBefore(r.Header["Via"]):
 		refusePlain(w, r, refusal{code: codeLoop, detail: "this request has passed this cache before"})

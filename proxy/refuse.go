@@ -163,7 +163,10 @@ func refusalOf(err error) refusal {
 	case errors.Is(err, context.Canceled):
 		return refusal{code: codeBadRequest, status: statusLeft, detail: "the client closed the request", cause: err, gone: true}
 	}
-	return refusal{code: codeOverloaded, title: "No answer", detail: "the gateway cannot answer this request at the moment", cause: err, retryAfter: time.Second}
+	return refusal{
+		code: codeOverloaded, title: "No answer", detail: "the gateway cannot answer this request at the moment", cause: err,
+		retryAfter: time.Second,
+	}
 }
 
 // problem is the body of a refusal (RFC 9457). It has message in addition to detail

@@ -142,7 +142,7 @@ func TestReplicasOfADistantLimiterServeAllInTime(t *testing.T) {
 	for name, tt := range map[string]struct {
 		quota ratelimit.Quota
 		turn  time.Duration // of the 50th request
-		trips time.Duration // by which answers may delay it
+		trips int           // by which answers may delay it
 	}{
 		"gcra":   {both(tenASecond)["gcra"], 4 * time.Second, 2},
 		"window": {both(tenASecond)["window"], 4 * time.Second, 4 * 4},
@@ -163,7 +163,7 @@ func TestReplicasOfADistantLimiterServeAllInTime(t *testing.T) {
 				}
 			}
 			clients.Wait()
-			if took, late := time.Since(start), tt.trips*roundTrip; took < tt.turn || took > tt.turn+late {
+			if took, late := time.Since(start), time.Duration(tt.trips)*roundTrip; took < tt.turn || took > tt.turn+late {
 				t.Errorf("%s: all served after %v, want %v and at most %v later", name, took, tt.turn, late)
 			}
 		})

@@ -43,7 +43,8 @@ func (w *window) take(now int64, q Quota) Result {
 // at returns the ith instant from the oldest, which is 0.
 func (w *window) at(i int) int64 { return w.ring[(w.first+i)%len(w.ring)] }
 
-// push appends an instant. A full ring is doubled, but holds at most most instants.
+// push appends an instant. A full ring is doubled, to the length most
+// at the longest.
 func (w *window) push(now int64, most int) {
 	if w.size == len(w.ring) {
 		larger := make([]int64, min(max(2*w.size, 4), most))
