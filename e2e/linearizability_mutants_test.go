@@ -77,9 +77,9 @@ var mutations = []struct{ file, from, to string }{
 	},
 	{
 		"proxy/lease.go",
-		`l.timer.Reset(l.left() / 2)`,
+		`l.timer.Reset(l.remaining() / 2)`,
 		`if !mutant("does not renew a mark") {
-		l.timer.Reset(l.left() / 2)
+		l.timer.Reset(l.remaining() / 2)
 	}`,
 	},
 	{

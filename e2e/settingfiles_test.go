@@ -60,7 +60,7 @@ func TestRoutesAndOverridesChangeWithoutARestart(t *testing.T) {
 	routes.write("org-root=us/us-west-2\norg-root/env-prod=us/atlantis\n")
 	g.signal(syscall.SIGHUP)
 	eventually(t, "readiness to name the file", func() bool {
-		return strings.Contains(operator.get("/readyz").is(http.StatusOK).body, "OSGATE_ROUTES_FILE as it is since")
+		return strings.Contains(operator.get("/readyz").is(http.StatusOK).body, "OSGATE_ROUTES_FILE as of")
 	})
 	if shown := operator.get("/config").is(http.StatusOK).body; !strings.Contains(shown, "atlantis") || !strings.Contains(shown, "org-root=us/us-west-2,") {
 		t.Errorf("/config does not have what is wrong and what is in force: %s", shown)

@@ -72,7 +72,7 @@ func (t *tour) print(w io.Writer) {
 	curl("Store a value", " -H 'Content-Type: application/json' -d '"+value+"'", partition+"/keys/myTestKey")
 	curl("Read it back: after a write no older value is returned", "i", partition+"/keys/myTestKey")
 	curl("Delete it", "i -X DELETE", partition+"/keys/myTestKey")
-	curl("The same store in the EU control plane (Frankfurt) needs a token of that plane: 401", "i", "/eu/eu-central-1"+partition+"/keys/KeyOne")
+	curl("The same store in the EU control plane (Frankfurt): 401, because it needs a token of that plane", "i", "/eu/eu-central-1"+partition+"/keys/KeyOne")
 	curl("Thirty requests as fast as one connection can send them: ten a second are answered, none with 429",
 		` -o /dev/null -w '%{http_code} after %{time_total} s\n'`, partition+"/keys/KeyOne?n=[1-30]")
 	curl("Today's counts, in the form of Anypoint's own Stats API", "", "/api/v1/organizations/org-root?"+t.today())
