@@ -224,8 +224,7 @@ func TestAClientThatTakesNoAnswerHoldsASlotForAWhile(t *testing.T) {
 		lasts        time.Duration
 	}{
 		"refused":           {"GET", "/nowhere", 0, 40, refusalTime},
-		// Requests beyond the share of an address are refused.
-		"access management": {"GET", "/accounts/api/me", 40, 40, callAnswerTime},
+		"access management": {"GET", "/accounts/api/me", 40, 40, callAnswerTime}, // the rest of an address is refused
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -38,7 +38,8 @@ func at(counts map[string]int64) *ledger {
 	return l
 }
 
-// Get implements [reconcile.Source] as the vendor's page describes the API, its limits included.
+// Get implements [reconcile.Source] as the vendor's page describes the API, its limits
+// included.
 func (l *ledger) Get(_ context.Context, path string, query url.Values) ([]byte, error) {
 	l.mu.Lock()
 	l.underway++
@@ -101,7 +102,7 @@ func (l *ledger) list(around []string, start, end time.Time) []string {
 	return names
 }
 
-// count returns a bucket for each hour that has counts, whatever the period. It
+// count returns a bucket for each hour that has counts, for every period. It
 // includes the buckets just outside the time frame.
 func (l *ledger) count(names []string, start, end time.Time) []map[string]any {
 	sums := make(map[time.Time]int64)

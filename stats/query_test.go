@@ -14,7 +14,8 @@ import (
 
 func TestLimitsTable(t *testing.T) {
 	t.Parallel()
-	// "Usage Metrics Limits": the longest time frame is 1 day, 1 month, 2 months; a month is a calendar month.
+	// "Usage Metrics Limits": the longest time frame is 1 day, 1 month, 2 months; a
+	// month is a calendar month.
 	tests := []struct {
 		name               string
 		period, start, end string
