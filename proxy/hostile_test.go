@@ -75,7 +75,7 @@ func (h *hostile) accept() {
 	}
 }
 
-// serve1 reads requests of HTTP/1 and fails each.
+// serve1 reads a request of HTTP/1 and fails it.
 func (h *hostile) serve1(c net.Conn) {
 	in := bufio.NewReader(c)
 	r, err := http.ReadRequest(in)

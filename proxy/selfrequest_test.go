@@ -37,8 +37,8 @@ func TestTheGatewaySaysWhatItIs(t *testing.T) {
 	}
 }
 
-// TestPagesOfListedOriginsMayCall checks that pages of other origins may not call from
-// a browser; by default no page may.
+// TestPagesOfListedOriginsMayCall checks that pages of the listed origins may call from
+// a browser, and no other pages. By default no page may.
 func TestPagesOfListedOriginsMayCall(t *testing.T) {
 	const page, other = "https://app.example.com", "https://evil.example.com"
 	for _, tt := range []struct {

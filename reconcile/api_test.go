@@ -56,8 +56,9 @@ func TestAQuestionGoesOutAsTheAPIHasIt(t *testing.T) {
 	}
 }
 
-// TestLaterIsHonored answers three times with a time for the next attempt. The fourth
-// attempt comes at that time at the earliest, and at most a minute later.
+// TestLaterIsHonored rejects the first attempts with a status that means "later". The
+// next attempt comes after the time in Retry-After, or after a default delay without
+// it, and in any case within a minute.
 func TestLaterIsHonored(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -138,8 +138,7 @@ var kinds = []struct {
 
 var errLost = errors.New("the answer was lost")
 
-// faulty is a store that fails as fate returns: before or after it has done what the
-// call requests.
+// faulty is a store that fails as fate decides: before or after it has applied a batch.
 type faulty struct {
 	stats.Store
 	fate func() fate

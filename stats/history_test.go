@@ -14,7 +14,7 @@ import (
 	"osgate/stats"
 )
 
-// of returns the counts of one bucket, with a different value for each measure.
+// of returns the counts of one bucket, with each measure given separately.
 func of(client, upstream, clientUnits, upstreamUnits uint64) stats.HistoryCounts {
 	return stats.HistoryCounts{Client: client, Upstream: upstream, ClientUnits: clientUnits, UpstreamUnits: upstreamUnits}
 }
