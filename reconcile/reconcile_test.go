@@ -29,7 +29,7 @@ type ledger struct {
 
 var noon = time.Date(2024, 8, 15, 12, 0, 0, 0, time.UTC)
 
-// at returns a ledger whose counts are all at noon.
+// at returns a ledger with all counts at noon.
 func at(counts map[string]int64) *ledger {
 	l := &ledger{hours: make(map[string]map[time.Time]int64)}
 	for place, n := range counts {
