@@ -55,7 +55,7 @@ func TestABadFileOfEntriesIsNamed(t *testing.T) {
 }
 
 // TestNewEntriesAreCheckedWithAllElse checks that new entries are checked together with
-// the rest of the configuration, and change nothing else in it.
+// the rest of the configuration, and that they change no other setting.
 func TestNewEntriesAreCheckedWithAllElse(t *testing.T) {
 	c := loaded(t, "OSGATE_RATE_ALGORITHM=window", "OSGATE_SECRET="+goodKey(), "OSGATE_RATE_OVERRIDES_FILE="+secretFile(t, "one=100\n"))
 	next, err := c.WithLines("OSGATE_RATE_OVERRIDES", []byte("two=200\n"))

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// goodKey is 32 bytes in base64.
+// goodKey is a valid key: 32 bytes in base64.
 func goodKey() string {
 	return base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
 }
@@ -154,8 +154,8 @@ OSGATE_DRAIN_DELAY: "soon" is not a duration from 0s to 1h, such as 5s
 }
 
 func TestOneMistakeIsOneProblem(t *testing.T) {
-	// Each would also break a rule if a variable that does not parse counted as its
-	// zero value.
+	// Each environment would also break a rule if a variable that does not parse
+	// counted as its zero value.
 	for _, environ := range [][]string{
 		{"OSGATE_ADMIN_LISTEN=nowhere"},
 		{"OSGATE_RATE_PERIOD=soon"},
@@ -199,8 +199,8 @@ func TestNamesThatAreNotOursAreIgnored(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318", "OTEL_TRACES_EXPORTER=otlp",
 		"OSGATE_SERVICE_HOST=10.0.0.1", "OSGATE_SERVICE_PORT=8080", "OSGATE_SERVICE_PORT_HTTP=8080",
 		"OSGATE_PORT=tcp://10.0.0.1:8080", "OSGATE_PORT_8080_TCP_ADDR=10.0.0.1",
-		// Variables that Kubernetes sets for a Service osgate-rate, whose name begins
-		// like a setting's.
+		// Kubernetes sets these variables for a Service named osgate-rate. Their names
+		// begin like the name of a setting.
 		"OSGATE_RATE_SERVICE_HOST=10.0.0.1", "OSGATE_RATE_SERVICE_PORT=8081", "OSGATE_RATE_SERVICE_PORT_HTTP_ADMIN=8081",
 		"OSGATE_RATE_PORT=tcp://10.0.0.1:8081", "OSGATE_RATE_PORT_8081_TCP=tcp://10.0.0.1:8081", "OSGATE_RATE_PORT_8081_TCP_PROTO=tcp",
 		"OSGATE_RATE_PORT_8081_TCP_PORT=8081", "OSGATE_RATE_PORT_8081_TCP_ADDR=10.0.0.1", "OSGATE_EU_DNS_PORT=udp://10.0.0.1:53",

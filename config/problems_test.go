@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// invalid is an environment with one mistake, and the one problem that it must give.
+// invalid is an environment with one mistake, and the only problem that Load must
+// report for it.
 type invalid struct {
 	environ  string // variables without prefix, separated by spaces; %20 is a space in a value
 	variable string
@@ -187,7 +188,7 @@ func TestVariablesThatContradictAreRefused(t *testing.T) {
 			"OSGATE_RATE_OVERRIDES"
 		reach  = "; want a location that may be reached"
 		prefix = "not usable in Redis keys; want up to 64 letters, digits and -._:"
-		// for a token that the network can guess
+		// guessed is the problem for a token that an attacker can guess.
 		guessed = "shorter than 16 characters: it can be guessed over the network, because OSGATE_ADMIN_LISTEN is not on loopback; " +
 			"want a random token, such as openssl rand -hex 32 prints"
 	)

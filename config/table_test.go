@@ -71,7 +71,7 @@ func TestTableHasALineForEachVariable(t *testing.T) {
 	}
 }
 
-// brokenWriter fails as a closed pipe does.
+// brokenWriter returns the error of a closed pipe from each write.
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }

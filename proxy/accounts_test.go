@@ -16,7 +16,7 @@ const (
 	revokePath = "/accounts/api/v2/oauth2/revoke"
 )
 
-// slow lets one address fail so often a second.
+// slow limits the failures of one address to that many a second.
 func slow(failures int) func(*Options) {
 	return func(o *Options) {
 		o.Guesses = ratelimit.NewFailures(ratelimit.NewLocal(ratelimit.LocalOptions{}), ratelimit.Quota{Rate: failures, Period: time.Second, Burst: failures})
@@ -34,7 +34,7 @@ func (g *rig) call(from, method, path, body string, lines ...string) int {
 func TestFailedCallsSlowTheirAddressAlone(t *testing.T) {
 	for _, tt := range []struct {
 		name, method, path string
-		status             int // upstream's
+		status             int // of upstream
 		counts             bool
 	}{
 		{"wrong secret", "POST", mintPath, 401, true},
@@ -103,7 +103,7 @@ func TestRevokedTokensAreForgotten(t *testing.T) {
 		}
 		return reply(200, "{}"), nil
 	}
-	for range 2 { // the second is a hit
+	for range 2 { // the second request is a hit
 		g.get("one", keyPath)
 	}
 	if !g.last().Hit {

@@ -15,7 +15,8 @@ import (
 
 const mePath = "/accounts/api/me"
 
-// callRate lets each token, and each address without a known one, call so often a second.
+// callRate limits the calls of each token, and of each address without a known token,
+// to that many a second.
 func callRate(rate int) func(*Options) {
 	return func(o *Options) {
 		o.CallLimiter = ratelimit.NewLocal(ratelimit.LocalOptions{})
@@ -23,7 +24,7 @@ func callRate(rate int) func(*Options) {
 	}
 }
 
-// problemOf reads a problem.
+// problemOf decodes the problem in an answer.
 func problemOf(t *testing.T, w *httptest.ResponseRecorder) (p problem) {
 	t.Helper()
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
@@ -38,11 +39,11 @@ func TestCallsAreLimitedByKnownTokenAndElseByAddress(t *testing.T) {
 	const here, there = "192.0.2.7", "192.0.2.8"
 	for _, tt := range []struct {
 		name         string
-		first        string // whose calls take all that may come at once
+		first        string // its calls use up all that may come at once
 		firstToken   func(i int) string
 		other        string
 		otherToken   string
-		shares       bool // the other call counts with the first ones
+		shares       bool // the other call counts together with the first ones
 		violated     string
 		method, path string
 	}{
@@ -126,7 +127,7 @@ func TestCallsOfOneIPv6NetworkBehindAProxyAreOneAddress(t *testing.T) {
 	})
 }
 
-// account keeps what the proxy says of calls under way.
+// account records what the proxy reports of calls under way.
 type account struct {
 	wait    time.Duration
 	callers []string
@@ -157,7 +158,7 @@ func TestEveryCallThatPassedIsEndedOnce(t *testing.T) {
 	g.call("192.0.2.7", "POST", mintPath, "{}")
 	g.upstream = func(*http.Request) (*http.Response, error) { return nil, http.ErrHandlerTimeout }
 	g.call("192.0.2.7", "POST", mintPath, "{}")
-	g.get("one", keyPath) // no call
+	g.get("one", keyPath) // not a call
 	if a.under != 0 || len(a.heard) != 2 || a.heard[0].Get("X-RateLimit-Remaining") != "7" || a.heard[1] != nil {
 		t.Errorf("%d under way, heard %v", a.under, a.heard)
 	}

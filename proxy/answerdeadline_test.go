@@ -39,7 +39,7 @@ func TestASlowUploadGetsItsAnswer(t *testing.T) {
 			name   string
 			status int
 			answer string
-			thinks time.Duration // upstream, when it has the whole body
+			thinks time.Duration // upstream, after it has received the whole body
 		}{
 			{"created without a body", 201, "", 0},
 			{"no content", 204, "", 0},
@@ -69,8 +69,9 @@ func TestASlowUploadGetsItsAnswer(t *testing.T) {
 	}
 }
 
-// TestARequestMayTakeAsLongAsUpstream: while upstream takes its time net/http reads to see
-// whether the client leaves, and takes a read deadline that passes for that.
+// TestARequestMayTakeAsLongAsUpstream checks requests to a slow upstream. Meanwhile
+// net/http reads from the connection to detect that the client leaves, and a read
+// deadline that passes would look like that.
 func TestARequestMayTakeAsLongAsUpstream(t *testing.T) {
 	for _, version := range []int{1, 2} {
 		for method, size := range map[string]int64{http.MethodGet: 0, http.MethodDelete: 0, http.MethodPost: 2, http.MethodPut: 20 * 64 << 10} {
@@ -84,7 +85,7 @@ func TestARequestMayTakeAsLongAsUpstream(t *testing.T) {
 							}
 						}
 						<-time.After(3 * idleTimeout)
-						return nil, errors.New("connection reset by peer") // the client is there to be answered 502
+						return nil, errors.New("connection reset by peer") // the client is still there and gets the 502
 					}
 					r, err := http.NewRequestWithContext(t.Context(), method, "http://memory"+keyPath, io.LimitReader(endless{}, size))
 					if err != nil {
@@ -108,7 +109,7 @@ func TestARequestMayTakeAsLongAsUpstream(t *testing.T) {
 	}
 }
 
-// endless is a body of the letter x.
+// endless is a body that repeats the letter x.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return copy(p, bytes.Repeat([]byte("x"), len(p))), nil }
@@ -139,7 +140,7 @@ func TestAnUploadMayWaitForUpstreamLongerThanForItsClient(t *testing.T) {
 				if _, err := io.ReadFull(r.Body, half); err != nil {
 					return nil, err
 				}
-				<-time.After(2 * idleTimeout) // it takes no more for now
+				<-time.After(2 * idleTimeout) // upstream reads no more for some time
 				if _, err := io.Copy(io.Discard, r.Body); err != nil {
 					return nil, err
 				}
@@ -161,7 +162,7 @@ func TestAnAnswerMayStandStillWithUpstream(t *testing.T) {
 				answer := reply(200, "")
 				answer.ContentLength = -1
 				soon, late := newTrickle([]byte("value"), 1, deadlineStep-time.Millisecond), newTrickle([]byte("value"), 1, idleTimeout-time.Millisecond)
-				late.rest = nil // it begins with its pause
+				late.rest = nil // it begins with a pause
 				answer.Body = io.NopCloser(io.MultiReader(soon, late))
 				return answer, nil
 			}

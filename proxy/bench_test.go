@@ -12,19 +12,20 @@ import (
 	"osgate/record"
 )
 
-// idle keeps account of nothing.
+// idle is a [Keeper] that does not keep records.
 type idle struct{}
 
 func (idle) Keep(*record.Exchange) {}
 
-// quick is a client that wants no answer.
+// quick is a client that discards the answer.
 type quick struct{ header http.Header }
 
 func (q *quick) Header() http.Header         { return q.header }
 func (q *quick) Write(p []byte) (int, error) { return len(p), nil }
 func (q *quick) WriteHeader(int)             {}
 
-// BenchmarkServe compares, without sockets, what a bare ReverseProxy costs with what the whole pipeline costs: on its way to upstream, and on a hit.
+// BenchmarkServe compares, without sockets, the cost of a bare ReverseProxy with that
+// of the whole pipeline: for a request that goes upstream, and for a hit.
 func BenchmarkServe(b *testing.B) {
 	answer := func(*http.Request) (*http.Response, error) {
 		return &http.Response{

@@ -11,7 +11,7 @@ import (
 	"osgate/cache"
 )
 
-// status is what a client sees of the cache.
+// status requests target and returns the Cache-Status of the answer.
 func status(g *rig, token, target string, lines ...string) string {
 	g.t.Helper()
 	return g.get(token, target, lines...).Header().Get("Cache-Status")
@@ -50,7 +50,7 @@ func TestAHitIsAPrincipalsOwn(t *testing.T) {
 			t.Errorf("%s was served app-one's entry: %s", token, s)
 		}
 	}
-	// A second token of the same client has its own right to prove first.
+	// A second token of the same client must first prove its own right.
 	if s := status(g, "again", keyPath); strings.Contains(s, "hit") {
 		t.Errorf("a token without a grant: %s", s)
 	}
@@ -94,7 +94,7 @@ func TestAWriteIsSeenByTheNextRead(t *testing.T) {
 		}
 		want := "hit"
 		if strings.Contains(write, "confirmable") {
-			want = "fwd=bypass" // it may roll back by itself: nothing is cached meanwhile
+			want = "fwd=bypass" // it may be rolled back: nothing is cached meanwhile
 		}
 		if s := status(g, "one", keyPath); !strings.Contains(s, want) {
 			t.Errorf("after %s and a read: %s, want %s", write, s, want)
@@ -191,7 +191,7 @@ func TestOurValidatorsGuardNoWrite(t *testing.T) {
 	}
 }
 
-// brokenCoherence is a store of generations that is away.
+// brokenCoherence is a store of generations that is unreachable.
 type brokenCoherence struct{ cache.Coherence }
 
 func (brokenCoherence) Read(context.Context, cache.Resources) (cache.Reading, error) {
@@ -213,7 +213,7 @@ func TestAWriteThatMustBeMarkedAndCannotBeIsNotSent(t *testing.T) {
 	}
 }
 
-// withoutCoherence puts a cache before a store of generations that is away.
+// withoutCoherence gives a rig a cache whose store of generations is unreachable.
 func withoutCoherence(t *testing.T) func(*Options) {
 	t.Helper()
 	return func(o *Options) {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// garbage is an upstream that answers every connection with text.
+// garbage is an upstream that answers every connection with text that is not HTTP.
 func garbage(t *testing.T, text string) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -18,13 +18,13 @@ import (
 	"osgate/record"
 )
 
-// gate holds a rig's upstream until it is opened, and counts what came.
+// gate holds the requests to a rig's upstream until it is opened, and counts them.
 type gate struct {
 	open chan struct{}
 	came atomic.Int64
 }
 
-// behind puts a gate before what upstream answers.
+// behind makes upstream's answers wait for a gate.
 func (g *rig) behind(answer func() (*http.Response, error)) *gate {
 	gate := &gate{open: make(chan struct{})}
 	g.upstream = func(r *http.Request) (*http.Response, error) {
@@ -39,7 +39,7 @@ func (g *rig) behind(answer func() (*http.Response, error)) *gate {
 	return gate
 }
 
-// start serves r on a goroutine of its own; the channel brings the answer.
+// start serves r on a goroutine of its own; the answer arrives on the channel.
 func (g *rig) start(r *http.Request) <-chan *httptest.ResponseRecorder {
 	got := make(chan *httptest.ResponseRecorder, 1)
 	go func() { got <- g.do(r) }()
@@ -143,7 +143,7 @@ func TestTheFetchEndsWhenAllHaveLeft(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		leader, follower := g.start(g.read().WithContext(ctx)), g.start(g.read().WithContext(ctx))
 		leave()
-		<-leader // it would not return else: nobody opens the gate
+		<-leader // it returns because its client leaves: the gate stays closed
 		<-follower
 		for _, x := range g.exchanges {
 			if x.Status != statusLeft {
@@ -211,7 +211,7 @@ func TestAnAnswerThatIsCutIsNobodysAnswer(t *testing.T) {
 	})
 }
 
-// stuck is a client that takes nothing until it is released.
+// stuck is a client that accepts no bytes until it is released.
 type stuck struct {
 	*httptest.ResponseRecorder
 	released chan struct{}
@@ -248,7 +248,7 @@ func TestASlowClientHoldsUpNobodyElse(t *testing.T) {
 }
 
 func TestABodyThatOutgrowsTheCacheIsEachOnesOwn(t *testing.T) {
-	body := string(bytes.Repeat([]byte("0123456789abcdef"), 10<<10)) // 160 KiB of 64
+	body := string(bytes.Repeat([]byte("0123456789abcdef"), 10<<10)) // 160 KiB, of which 64 KiB are kept
 	for name, length := range map[string]int64{"announced": int64(len(body)), "of unknown length": -1} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -318,7 +318,7 @@ func TestARefusalBeforeTheFetchIsShared(t *testing.T) {
 		g := newRig(t, func(o *Options) {
 			o.Budget, o.BudgetBy, o.MaxWait = ratelimit.Quota{Rate: 1, Period: time.Minute, Burst: 1}, "egress", time.Second
 		})
-		g.get("one", storePath) // takes the budget
+		g.get("one", storePath) // uses up the budget
 		leader, follower := g.start(g.read()), g.start(g.read())
 		for _, got := range []<-chan *httptest.ResponseRecorder{leader, follower} {
 			if w := <-got; w.Code != 429 || codeOf(t, w) != "over-budget" {
@@ -332,7 +332,7 @@ func TestARefusalBeforeTheFetchIsShared(t *testing.T) {
 	})
 }
 
-// served are the records of exchanges that upstream answered.
+// served returns the number of attempts upstream in all records, and the last record.
 func (g *rig) served() (asked int, last record.Exchange) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

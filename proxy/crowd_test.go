@@ -66,7 +66,7 @@ func TestWhatHangsIsNotAskedByAllWhoWait(t *testing.T) {
 		asked := 0
 		g.upstream = func(r *http.Request) (*http.Response, error) {
 			asked++
-			<-time.After(50 * time.Millisecond) // until it is connected
+			<-time.After(50 * time.Millisecond) // until the connection is there
 			select {
 			case <-time.After(upstreamTimeout):
 			case <-r.Context().Done():
@@ -98,7 +98,7 @@ func TestAnAnswerToABodyIsNobodyElses(t *testing.T) {
 		}
 		return reply(200, "v"+string(body)), nil
 	}
-	g.get("two", storePath+"/partitions/p/keys/other") // its grant
+	g.get("two", storePath+"/partitions/p/keys/other") // to get its grant
 	if w := g.do(g.read("", "poison")); w.Body.String() != "vpoison" || !strings.Contains(w.Header().Get("Cache-Status"), "bypass") {
 		t.Errorf("with a body: %s, %s", w.Body, w.Header().Get("Cache-Status"))
 	}
@@ -122,7 +122,7 @@ func TestAfterARefusalNothingThatWasAskedBeforeIsJoined(t *testing.T) {
 		if w := g.get("one", storePath+"/partitions/p/keys/x"); w.Code != 403 {
 			t.Fatal(w.Code)
 		}
-		follower := g.start(g.read()) // came after the right was seen withdrawn
+		follower := g.start(g.read()) // came after the gateway saw that the right was withdrawn
 		close(open)
 		<-leader
 		if w := <-follower; w.Code != 403 {
@@ -131,7 +131,7 @@ func TestAfterARefusalNothingThatWasAskedBeforeIsJoined(t *testing.T) {
 	})
 }
 
-// refusing lets one unit be taken and refuses all others, in ten milliseconds.
+// refusing admits one unit and refuses all others, each after ten milliseconds.
 type refusing struct{ taken *int }
 
 func (r refusing) TakeWithin(context.Context, string, ratelimit.Quota, time.Duration) (ratelimit.Result, time.Duration, error) {
@@ -156,7 +156,8 @@ func TestOurOwnRefusalIsNoFailureOfUpstreams(t *testing.T) {
 	})
 }
 
-// Lengths around what is kept, announced and not, over real sockets.
+// TestAnswersThatAreReadAheadAreWhole sends bodies with lengths around the number of
+// bytes that is kept, with and without a Content-Length, over real sockets.
 func TestAnswersThatAreReadAheadAreWhole(t *testing.T) {
 	for _, n := range []int{0, 1, 4096, 32767, 32768, 32769, 65535, 65536, 65537, 98304, 200000} {
 		for _, announced := range []bool{true, false} {

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// TestUpstreamConnectionsAreBounded: one too many waits for another's end, and for no
-// longer than a connection may take; what no request uses is closed first.
+// TestUpstreamConnectionsAreBounded checks that a connection beyond the bound waits
+// until another one ends, for at most the time in which a connection must be made.
+// Connections that no request uses are closed first.
 func TestUpstreamConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -45,7 +46,7 @@ func TestUpstreamConnectionsAreBounded(t *testing.T) {
 	})
 }
 
-// TestADialThatFailsTakesNoSlot, nor does one that is given up.
+// TestADialThatFailsTakesNoSlot checks a dial that fails and one that is given up.
 func TestADialThatFailsTakesNoSlot(t *testing.T) {
 	t.Parallel()
 	d := newDials(1, dialTimeout, func(ctx context.Context, _, _ string) (net.Conn, error) { return nil, errors.New("refused") }, func() {})
@@ -56,7 +57,8 @@ func TestADialThatFailsTakesNoSlot(t *testing.T) {
 	}
 }
 
-// TestAConnectionUnderItsCountIsFound, so that a write's connection can be reset.
+// TestAConnectionUnderItsCountIsFound checks that the TCP connection under the one that
+// is counted is found, so that the connection of a write can be reset.
 func TestAConnectionUnderItsCountIsFound(t *testing.T) {
 	t.Parallel()
 	tcp := &net.TCPConn{}

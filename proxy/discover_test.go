@@ -12,7 +12,7 @@ import (
 	"osgate/regionmap"
 )
 
-// discovering makes a rig look for stores in three regions of the US plane.
+// discovering makes a rig search for stores in three regions of the US plane.
 func discovering(t *testing.T, fallback string) func(*Options) {
 	t.Helper()
 	m, err := regionmap.New(regionmap.Options{Regions: []string{"us/us-east-1", "us/us-east-2", "us/us-west-1"}, Default: fallback, Discover: true})
@@ -29,7 +29,8 @@ func discovering(t *testing.T, fallback string) func(*Options) {
 
 var errNoRoute = errors.New("no route to host")
 
-// in answers 200 in the region of that name alone, and counts the probes.
+// in returns an upstream that answers 200 in the region of that name only, and counts
+// the probes.
 func in(region string, probes *atomic.Int64) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		if strings.HasSuffix(r.URL.Opaque, storePath) && r.Method == http.MethodGet {
@@ -42,7 +43,7 @@ func in(region string, probes *atomic.Int64) func(*http.Request) (*http.Response
 	}
 }
 
-// anywhere asks through a host that says nothing about regions.
+// anywhere sends a request with a host that names no region.
 func (g *rig) anywhere(method, path string, lines ...string) (status int, region string) {
 	g.t.Helper()
 	r := request(g.t, method+" "+path, append([]string{"Authorization: Bearer one"}, lines...)...)

@@ -15,8 +15,8 @@ import (
 	"osgate/cache"
 )
 
-// failingUpstreams are upstreams on sockets of their own, each of which fails in one way.
-// The values are base URLs.
+// failingUpstreams returns upstreams on sockets of their own, each of which fails in
+// one way. The values are base URLs.
 func failingUpstreams(t *testing.T) map[string]string {
 	t.Helper()
 	closed := listen(t, nil)
@@ -39,8 +39,8 @@ func failingUpstreams(t *testing.T) map[string]string {
 	}
 }
 
-// listen returns a listener that gives each connection to serve, and closes all that are
-// left when the test ends.
+// listen returns a listener that passes each connection to serve, and closes all that
+// are still open when the test ends.
 func listen(t *testing.T, serve func(net.Conn)) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -63,7 +63,8 @@ func listen(t *testing.T, serve func(net.Conn)) net.Listener {
 	return l
 }
 
-// upstreamFailures is what becomes of each of failingUpstreams.
+// upstreamFailures contains the expected answer and record for each of
+// failingUpstreams.
 var upstreamFailures = map[string]struct {
 	status     int
 	code, kind string
@@ -75,8 +76,8 @@ var upstreamFailures = map[string]struct {
 	"late":      {504, "upstream-timeout", "timeout"},
 }
 
-// TestUpstreamsFailuresAreNamed by status, code and error, with the errors that sockets
-// give: each of them has a method Timeout, which is false for most.
+// TestUpstreamsFailuresAreNamed checks status, code and error, with the errors that
+// sockets return: each of them has a method Timeout, which returns false for most.
 func TestUpstreamsFailuresAreNamed(t *testing.T) {
 	for name, base := range failingUpstreams(t) {
 		t.Run(name, func(t *testing.T) {
@@ -102,8 +103,8 @@ func TestUpstreamsFailuresAreNamed(t *testing.T) {
 	}
 }
 
-// patience is how long an upstream may take for each step: hardly anything where it never
-// answers, and more than any other one needs.
+// patience is how long an upstream may take for each step: a short time for the one
+// that never answers, and more than any other one needs.
 func patience(failure string) time.Duration {
 	if failure == "late" {
 		return 50 * time.Millisecond
@@ -111,7 +112,7 @@ func patience(failure string) time.Duration {
 	return time.Minute
 }
 
-// TestAnOriginsFailuresAreNamed by the plain cache too.
+// TestAnOriginsFailuresAreNamed checks the same for the plain cache.
 func TestAnOriginsFailuresAreNamed(t *testing.T) {
 	for name, base := range failingUpstreams(t) {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +140,7 @@ func TestAnOriginsFailuresAreNamed(t *testing.T) {
 	}
 }
 
-// TestUpstreamsErrorsAreCauses: the record has the error's own text.
+// TestUpstreamsErrorsAreCauses checks that the record contains the text of the error.
 func TestUpstreamsErrorsAreCauses(t *testing.T) {
 	g := newRig(t)
 	g.upstream = func(*http.Request) (*http.Response, error) { return nil, errors.New("a reason") }

@@ -11,8 +11,8 @@ import (
 	"osgate/internal/memnet"
 )
 
-// serveFake serves h on a network in memory, by the time limits of the gateway's own
-// server, and returns the network. It belongs in a synctest bubble.
+// serveFake serves h on a network in memory, with the time limits of the gateway's own
+// server, and returns the network. It must run in a synctest bubble.
 func serveFake(t *testing.T, h http.Handler) *memnet.Listener {
 	t.Helper()
 	l := memnet.Listen()
@@ -25,12 +25,12 @@ func serveFake(t *testing.T, h http.Handler) *memnet.Listener {
 	go func() { _ = s.Serve(l) }() // ends with Close
 	t.Cleanup(func() {
 		_ = s.Close()
-		<-time.After(time.Minute) // what exchanges wait for has an end
+		<-time.After(time.Minute) // waiting exchanges end
 	})
 	return l
 }
 
-// fakeClient is an HTTP client of l that speaks HTTP/2 or HTTP/1.
+// fakeClient returns an HTTP client of l that speaks HTTP/2 or HTTP/1.
 func fakeClient(t *testing.T, l *memnet.Listener, version int) *http.Client {
 	t.Helper()
 	transport := &http.Transport{DialContext: l.Dial, Protocols: new(http.Protocols)}
@@ -40,7 +40,8 @@ func fakeClient(t *testing.T, l *memnet.Listener, version int) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// trickle is a body of so many chunks, each after a pause. Make it by newTrickle.
+// trickle is a body that comes in chunks, with a pause before each. newTrickle makes
+// one.
 type trickle struct {
 	left  int
 	chunk []byte
@@ -50,8 +51,8 @@ type trickle struct {
 	once  sync.Once
 }
 
-// newTrickle returns a body that begins with a chunk and goes on with n more, one each
-// pause.
+// newTrickle returns a body that begins with a chunk and continues with n more, each
+// after a pause.
 func newTrickle(chunk []byte, n int, pause time.Duration) *trickle {
 	return &trickle{left: n, chunk: chunk, pause: pause, rest: chunk, ended: make(chan struct{})}
 }
@@ -79,7 +80,7 @@ func (b *trickle) Close() error {
 	return nil
 }
 
-// slowly is a body of n chunks of 64 KiB, one a second.
+// slowly returns a body of n chunks of 64 KiB, one a second.
 func slowly(n int) *trickle {
 	return newTrickle(bytes.Repeat([]byte("x"), 64<<10), n-1, time.Second)
 }

@@ -166,7 +166,7 @@ func TestUpstreamsAnswersPassUnchanged(t *testing.T) {
 	}
 }
 
-// timeout is what a transport says when an answer's header does not come.
+// timeout is the error of a transport if the header of an answer does not arrive.
 type timeout struct{}
 
 func (timeout) Error() string { return "timeout awaiting response headers" }
@@ -177,7 +177,7 @@ func TestUpstreams429IsWaitedOut(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		change  func(*Options)
-		refused int // how often upstream refuses
+		refused int // number of refusals of upstream
 		body    int
 		headers []string
 		status  int
@@ -221,7 +221,7 @@ func TestUpstreams429IsWaitedOut(t *testing.T) {
 	}
 }
 
-// onlyOnce allows the first unit alone.
+// onlyOnce allows the first unit only.
 type onlyOnce struct{ n *int }
 
 func (o onlyOnce) TakeWithin(context.Context, string, ratelimit.Quota, time.Duration) (ratelimit.Result, time.Duration, error) {

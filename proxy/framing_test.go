@@ -11,8 +11,8 @@ import (
 	"testing/iotest"
 )
 
-// TestAnAmbiguousRequestIsRefusedAndItsConnectionCloses, also where the gateway has no
-// room or drains: the connection must end in any case.
+// TestAnAmbiguousRequestIsRefusedAndItsConnectionCloses also checks a gateway that has
+// no room and one that drains: the connection must end in any case.
 func TestAnAmbiguousRequestIsRefusedAndItsConnectionCloses(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, func(o *Options) { o.Ambiguous = func(*http.Request) bool { return true } })
@@ -27,7 +27,8 @@ func TestAnAmbiguousRequestIsRefusedAndItsConnectionCloses(t *testing.T) {
 	}
 }
 
-// TestAnIdentifiedClientIsToldOf, and nobody else.
+// TestAnIdentifiedClientIsToldOf checks that Identified is called for a client with a
+// known token, and for no other.
 func TestAnIdentifiedClientIsToldOf(t *testing.T) {
 	t.Parallel()
 	identified := 0
@@ -43,12 +44,13 @@ func TestAnIdentifiedClientIsToldOf(t *testing.T) {
 	}
 }
 
-// TestTheLengthOfAnHTTP2RequestMustHold as far as its header section shows.
+// TestTheLengthOfAnHTTP2RequestMustHold checks the length as far as the header section
+// shows it.
 func TestTheLengthOfAnHTTP2RequestMustHold(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		values []string
-		length int64 // as net/http has it: -1 where none is declared and a body follows
+		length int64 // as net/http sets it: -1 if none is declared and a body follows
 		want   bool
 	}{
 		{nil, 0, true},
@@ -72,7 +74,8 @@ func TestTheLengthOfAnHTTP2RequestMustHold(t *testing.T) {
 	}
 }
 
-// TestTheLastBytesOfADeclaredBodyWaitForItsEnd, and do not come where that is no end.
+// TestTheLastBytesOfADeclaredBodyWaitForItsEnd also checks that these bytes are not
+// delivered if the body does not end there.
 func TestTheLastBytesOfADeclaredBodyWaitForItsEnd(t *testing.T) {
 	t.Parallel()
 	tooLong := errors.New("more than declared")

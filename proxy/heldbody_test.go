@@ -15,10 +15,11 @@ import (
 	"osgate/policy"
 )
 
-// onlyStrings permits values of one type.
+// onlyStrings is a rule that permits only values of type STRING.
 const onlyStrings = `@id("only-strings") @reason("strings only") forbid(principal, action in Action::"write", resource) unless { context.valueType == "STRING" };`
 
-// TestAHeldBodyIsWholeOrLacksItsEnd whatever the pieces in which it comes and is read.
+// TestAHeldBodyIsWholeOrLacksItsEnd checks bodies that arrive, and are read, in pieces
+// of several sizes.
 func TestAHeldBodyIsWholeOrLacksItsEnd(t *testing.T) {
 	refused := errors.New("no")
 	const text = `{"stringValue":"a value"}`
@@ -44,7 +45,7 @@ func TestAHeldBodyIsWholeOrLacksItsEnd(t *testing.T) {
 	}
 }
 
-// readIn reads to the end with buffers of n bytes, and once more.
+// readIn reads to the end with buffers of n bytes, and then once more.
 func readIn(r io.Reader, n int) (string, error) {
 	var b strings.Builder
 	p := make([]byte, n)
@@ -64,7 +65,8 @@ func readIn(r io.Reader, n int) (string, error) {
 	}
 }
 
-// stored is an upstream on a socket that keeps the bodies which came to their end.
+// stored is an upstream on a socket that keeps the bodies that it received to their
+// end.
 type stored struct {
 	mu     sync.Mutex
 	bodies []string // guarded by mu
@@ -80,12 +82,12 @@ func (s *stored) answer(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-// put sends a body over a socket, of known length or in chunks.
+// put sends a body over a socket, with a known length or in chunks.
 func put(t *testing.T, front *httptest.Server, body string, chunked bool) *http.Response {
 	t.Helper()
 	var content io.Reader = strings.NewReader(body)
 	if chunked {
-		content = io.MultiReader(content) // of which net/http knows no length
+		content = io.MultiReader(content) // net/http knows no length for it
 	}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, front.URL+keyPath, content)
 	if err != nil {
@@ -103,8 +105,8 @@ func put(t *testing.T, front *httptest.Server, body string, chunked bool) *http.
 	return answer
 }
 
-// TestAValueThatIsNotWhatItBeganAsIsNeverWholeUpstream be it short or long, of known
-// length or not, over sockets.
+// TestAValueThatIsNotWhatItBeganAsIsNeverWholeUpstream checks short and long values,
+// with and without a known length, over sockets.
 func TestAValueThatIsNotWhatItBeganAsIsNeverWholeUpstream(t *testing.T) {
 	long := strings.Repeat("x", 3*judgedBody)
 	for _, tt := range []struct {
@@ -141,7 +143,8 @@ func TestAValueThatIsNotWhatItBeganAsIsNeverWholeUpstream(t *testing.T) {
 	}
 }
 
-// TestRulesInShadowModeRefuseNoBody whatever its end says, and are told of all of it.
+// TestRulesInShadowModeRefuseNoBody checks that a body passes whatever its end
+// contains, and that the rules in shadow mode see all of it.
 func TestRulesInShadowModeRefuseNoBody(t *testing.T) {
 	long := strings.Repeat("x", 3*judgedBody)
 	for _, body := range []string{
@@ -159,7 +162,8 @@ func TestRulesInShadowModeRefuseNoBody(t *testing.T) {
 	}
 }
 
-// TestABodyThatNoRuleAsksForIsNotReadAhead of its sending.
+// TestABodyThatNoRuleAsksForIsNotReadAhead checks that a body is read before the
+// request is sent only if a rule depends on it.
 func TestABodyThatNoRuleAsksForIsNotReadAhead(t *testing.T) {
 	for rules, want := range map[string]bool{"": false, onlyStrings: true} {
 		g := obey(t, rules)

@@ -8,8 +8,9 @@ import (
 
 type valueKey struct{}
 
-// TestAContextWithoutHooksEndsWhatIsMadeOfIt at once, which takes no goroutine for each
-// of them, and keeps every value but the hooks.
+// TestAContextWithoutHooksEndsWhatIsMadeOfIt checks that the children of such a context
+// end at once with it, without a goroutine for each child, and that it keeps every
+// value except the hooks.
 func TestAContextWithoutHooksEndsWhatIsMadeOfIt(t *testing.T) {
 	outer := &httptrace.ClientTrace{}
 	request := httptrace.WithClientTrace(context.WithValue(t.Context(), valueKey{}, "of the request"), outer)

@@ -13,8 +13,8 @@ import (
 	"osgate/record"
 )
 
-// TestConnectionStripsNothingThatWasJudged names each header that goes upstream in
-// Connection, which a plain proxy takes for hop-by-hop.
+// TestConnectionStripsNothingThatWasJudged names in Connection each header that goes
+// upstream. A plain proxy removes such headers as hop-by-hop.
 func TestConnectionStripsNothingThatWasJudged(t *testing.T) {
 	values := map[string]string{"If-Match": `"v1"`, "If-None-Match": `"v2"`}
 	names := slices.Concat(toUpstream, []string{"Authorization", "X-Anypnt-Org-Id", "Via"})
@@ -41,8 +41,8 @@ func TestConnectionStripsNothingThatWasJudged(t *testing.T) {
 	}
 }
 
-// TestConnectionOfAnAnswerHidesNothingFromCacheOrClient names in it what says whether
-// an answer may be stored, and what the client needs.
+// TestConnectionOfAnAnswerHidesNothingFromCacheOrClient names in Connection the headers
+// that state whether an answer may be stored, and those that the client needs.
 func TestConnectionOfAnAnswerHidesNothingFromCacheOrClient(t *testing.T) {
 	for _, tt := range []struct {
 		name, value string
@@ -75,8 +75,8 @@ func TestConnectionOfAnAnswerHidesNothingFromCacheOrClient(t *testing.T) {
 	}
 }
 
-// requestHeaders are those that clients and proxies send (IANA's registry of field
-// names, and what is common beside it).
+// requestHeaders are the headers that clients and proxies send (IANA's registry of
+// field names, and others in common use).
 var requestHeaders = []string{
 	"Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Access-Control-Request-Method", "Authorization", "Baggage", "Cache-Control",
 	"Content-Encoding", "Content-Language", "Content-Location", "Content-Type", "Cookie", "Date", "Dnt", "Early-Data", "Forwarded", "From", "Idempotency-Key",
@@ -85,9 +85,10 @@ var requestHeaders = []string{
 	"X-Forwarded-For", "X-Forwarded-Host", "X-Http-Method-Override", "X-Original-Url", "X-Request-Id", "X-Requested-With",
 }
 
-// TestWhatGoesUpstreamChoosesTheEntry in an environment's scope: a header that upstream
-// gets from the client is part of the entry's name, or is one of few that cannot change
-// what is stored. A header that is added to one list and not to the other fails here.
+// TestWhatGoesUpstreamChoosesTheEntry checks the scope of an environment: a header of
+// the client that goes upstream is part of the entry's name, or is one of the few that
+// cannot change the stored answer. A header that is added to only one of the two lists
+// fails this test.
 func TestWhatGoesUpstreamChoosesTheEntry(t *testing.T) {
 	excused := []string{"Authorization", "If-None-Match", record.Traceparent, record.Tracestate}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(requestHeaders, toUpstream)))) {
@@ -96,7 +97,7 @@ func TestWhatGoesUpstreamChoosesTheEntry(t *testing.T) {
 		}
 		g := newRig(t, func(o *Options) { o.SharedScope = true })
 		g.get("one", keyPath, name+": aaa")
-		g.get("two", keyPath, "Cache-Control: no-store") // for its grant
+		g.get("two", keyPath, "Cache-Control: no-store") // to get its grant
 		sent := strings.Contains(fmt.Sprint(g.sent[0].Header), "aaa")
 		served := strings.Contains(g.get("two", keyPath, name+": bbb").Header().Get("Cache-Status"), "hit")
 		if sent && served {
@@ -116,9 +117,9 @@ func TestWhatGoesUpstreamChoosesTheEntry(t *testing.T) {
 	}
 }
 
-// TestReadsForAllAreSentAlike whoever asks first, by which way and under which name of
-// the gateway: upstream could make its answer of it. Other requests say by which way
-// they came.
+// TestReadsForAllAreSentAlike checks that such reads are the same for every client,
+// path through proxies and host name of the gateway, because upstream could base its
+// answer on them. Other requests state the path that they took.
 func TestReadsForAllAreSentAlike(t *testing.T) {
 	asked := func(scope bool, head string, change func(*http.Request), lines ...string) http.Header {
 		g := newRig(t, func(o *Options) { o.SharedScope = scope })

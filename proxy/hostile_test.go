@@ -16,9 +16,9 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// hostile is an upstream over TLS that offers HTTP/2 and HTTP/1.1 and answers no request:
-// it fails each in one way once the request's header is there. It counts the headers that
-// it got.
+// hostile is an upstream over TLS that offers HTTP/2 and HTTP/1.1 and answers no
+// request: it fails each in one way once it has received the request's header. It
+// counts these headers.
 type hostile struct {
 	fails    failure
 	listener net.Listener
@@ -27,18 +27,18 @@ type hostile struct {
 	conns    sync.WaitGroup
 }
 
-// failure is how a hostile upstream fails a request. After http2 or http1 the connection
-// is closed if it returns true.
+// failure is how a hostile upstream fails a request. After http1 the connection is
+// closed; after http2 it is closed if http2 returns true.
 type failure struct {
 	http2 func(f *http2.Framer, stream uint32) (closes bool)
 	http1 func(c net.Conn, r *http.Request)
 }
 
-// newHostile starts an upstream that ends with the test, and returns it with the
-// certificates that a client must trust.
+// newHostile starts an upstream that stops at the end of the test, and returns it with
+// the certificates that a client must trust.
 func newHostile(t *testing.T, fails failure) (*hostile, *tls.Config) {
 	t.Helper()
-	lender := httptest.NewUnstartedServer(nil) // of a certificate
+	lender := httptest.NewUnstartedServer(nil) // lends its certificate
 	lender.StartTLS()
 	defer lender.Close()
 	trust := lender.Client().Transport.(*http.Transport).TLSClientConfig //nolint:errcheck // it is one
@@ -62,7 +62,7 @@ func (h *hostile) accept() {
 		}
 		h.conns.Go(func() {
 			defer func() { _ = c.Close() }()
-			secure := c.(*tls.Conn) //nolint:errcheck // a TLS listener makes no other
+			secure := c.(*tls.Conn) //nolint:errcheck // a TLS listener returns no other type
 			switch {
 			case secure.Handshake() != nil:
 			case secure.ConnectionState().NegotiatedProtocol == "h2":
@@ -75,7 +75,7 @@ func (h *hostile) accept() {
 	}
 }
 
-// serve1 reads requests and fails each.
+// serve1 reads a request of HTTP/1 and fails it.
 func (h *hostile) serve1(c net.Conn) {
 	in := bufio.NewReader(c)
 	r, err := http.ReadRequest(in)
@@ -86,7 +86,7 @@ func (h *hostile) serve1(c net.Conn) {
 	h.fails.http1(c, r)
 }
 
-// serve2 reads frames and fails each request.
+// serve2 reads frames of HTTP/2 and fails each request.
 func (h *hostile) serve2(c net.Conn) {
 	if _, err := io.CopyN(io.Discard, c, int64(len(http2.ClientPreface))); err != nil {
 		return

@@ -12,8 +12,8 @@ import (
 	"osgate/internal/memnet"
 )
 
-// TestIdleConnectionsEndBeforeUpstreamClosesThem: after 30 s, or what is set, the next
-// request has a new connection.
+// TestIdleConnectionsEndBeforeUpstreamClosesThem checks that after 30 s, or the time
+// that is set, the next request uses a new connection.
 func TestIdleConnectionsEndBeforeUpstreamClosesThem(t *testing.T) {
 	for name, tt := range map[string]struct{ set, idle time.Duration }{
 		"by default": {0, 30 * time.Second},

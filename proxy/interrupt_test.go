@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// deadlines is a response writer that keeps the latest read deadline.
+// deadlines is a response writer that records the latest read deadline.
 type deadlines struct {
 	http.ResponseWriter
 	read time.Time
@@ -19,8 +19,8 @@ func (d *deadlines) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// TestAnInterruptedBodyStaysInterrupted: a read that begins as the body is interrupted
-// does not give the client more time.
+// TestAnInterruptedBodyStaysInterrupted checks that a read that begins while the body
+// is interrupted gives the client no more time.
 func TestAnInterruptedBodyStaysInterrupted(t *testing.T) {
 	w := &deadlines{ResponseWriter: httptest.NewRecorder()}
 	r := httptest.NewRequest(http.MethodPut, "/", strings.NewReader(strings.Repeat("x", 100)))
@@ -30,7 +30,7 @@ func TestAnInterruptedBodyStaysInterrupted(t *testing.T) {
 		t.Fatalf("the first read has the deadline %v, %v; want one ahead", w.read, err)
 	}
 	b.interrupt()
-	b.next = time.Time{} // a second has passed: the deadline is set anew
+	b.next = time.Time{} // a second has passed, so the next read sets the deadline again
 	_, _ = b.Read(some[:])
 	if w.read.After(time.Now()) {
 		t.Errorf("after the interruption a read has until %v", w.read)

@@ -10,7 +10,8 @@ import (
 	"osgate/internal/memnet"
 )
 
-// bubble runs test in fake time with an upstream in memory: all connections, whatever their address, go to it.
+// bubble runs test in fake time with an upstream in memory: all connections, whatever
+// their address, go to it.
 func bubble(t *testing.T, upstream http.HandlerFunc, test func(t *testing.T, g *rig), change ...func(*Options)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -25,9 +26,9 @@ func bubble(t *testing.T, upstream http.HandlerFunc, test func(t *testing.T, g *
 	})
 }
 
-// closeIdle closes the connections that a Transport keeps.
+// closeIdle closes the idle connections of a Transport.
 func closeIdle(t Transport) {
-	t.Shared.(*bounded).CloseIdleConnections() //nolint:errcheck // NewTransport makes no other
+	t.Shared.(*bounded).CloseIdleConnections() //nolint:errcheck // NewTransport returns no other type
 }
 
 func TestAnUpstreamThatDoesNotAnswerIsLate(t *testing.T) {

@@ -19,13 +19,14 @@ import (
 	"osgate/internal/memnet"
 )
 
-// watched is a coherence that notes its marks and fails them when the test says so.
+// watched is a coherence that records its marks, and makes them fail when the test
+// requires it.
 type watched struct {
 	cache.Coherence
-	fails func() error // before each mark; nil: none fails
+	fails func() error // called before each mark; nil: no mark fails
 
 	mu       sync.Mutex
-	marks    []time.Time // guarded by mu: the successful ones
+	marks    []time.Time // guarded by mu: the successful marks
 	releases int         // guarded by mu
 }
 
@@ -49,7 +50,7 @@ func (c *watched) Release(on cache.Resources, writer cache.ID, changed bool) {
 	c.Coherence.Release(on, writer, changed)
 }
 
-// counts returns when the marks were made, and how many leases were given back.
+// counts returns the times of the marks, and how many leases were released.
 func (c *watched) counts() (marks []time.Time, releases int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,7 +62,7 @@ const (
 	testLease   = 2 * testTimeout
 )
 
-// coherent changes a rig's cache to one over c.
+// coherent changes a rig's cache to one that uses c.
 func coherent(t *testing.T, c *watched) func(*Options) {
 	t.Helper()
 	c.Coherence = cache.NewLocalCoherence()
@@ -72,14 +73,15 @@ func coherent(t *testing.T, c *watched) func(*Options) {
 	return func(o *Options) { o.Cache = store }
 }
 
-// longBody is the size of a body that is not kept by [attempts], and so goes upstream while
-// it comes; piece is a sixth of it.
+// longBody is the size of a body that [attempts] does not keep, and that therefore goes
+// upstream while it arrives; piece is a sixth of it.
 const longBody = 6 * keptBody
 
 var piece = strings.Repeat("x", keptBody)
 
-// uploads runs test in fake time with a gateway between an upstream and a client, both over
-// connections in memory. The client has sent the header of a PUT whose body has size bytes.
+// uploads runs test in fake time with a gateway between an upstream and a client, both
+// over connections in memory. The client has sent the header of a PUT with a body of
+// size bytes.
 func uploads(t *testing.T, c *watched, size int, upstream http.HandlerFunc, test func(t *testing.T, client net.Conn)) {
 	t.Helper()
 	bubble(t, upstream, func(t *testing.T, g *rig) {
@@ -116,7 +118,7 @@ func TestAWriteIsMarkedForAsLongAsItMayLand(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 	}
 	uploads(t, c, longBody, read, func(t *testing.T, client net.Conn) {
-		for range 6 { // the client takes its time: longer than upstream may take, longer than a lease in all
+		for range 6 { // the client takes longer than upstream may take, and longer than one lease
 			<-time.After(idleTimeout - 5*time.Second)
 			_, _ = io.WriteString(client, piece)
 		}
@@ -141,14 +143,14 @@ func TestAWriteIsMarkedForAsLongAsItMayLand(t *testing.T) {
 	})
 }
 
-// TestAWriteWhoseMarkIsLostIsCutBeforeItsLeaseEnds: Redis is gone for this gateway alone, in
-// the middle of a write.
+// TestAWriteWhoseMarkIsLostIsCutBeforeItsLeaseEnds makes Redis unreachable for this
+// gateway only, in the middle of a write.
 func TestAWriteWhoseMarkIsLostIsCutBeforeItsLeaseEnds(t *testing.T) {
 	gone := func() error { return errors.New("gone") }
 	for name, tt := range map[string]struct {
 		size     int
-		every    time.Duration // a piece of the body
-		fails    func() error  // from the second mark on
+		every    time.Duration // from one piece of the body to the next
+		fails    func() error  // called from the second mark on
 		releases int           // of the lease
 	}{
 		"while its client sends":  {size: longBody, every: 6 * time.Second, fails: gone},
@@ -180,7 +182,7 @@ func TestAWriteWhoseMarkIsLostIsCutBeforeItsLeaseEnds(t *testing.T) {
 						_, _ = io.WriteString(client, piece)
 					}
 				}()
-				want := http.StatusGatewayTimeout // what was sent may have taken effect
+				want := http.StatusGatewayTimeout // the bytes that were sent may have taken effect
 				if tt.releases > 0 {
 					want = http.StatusServiceUnavailable
 				}
@@ -202,7 +204,8 @@ func TestAWriteWhoseMarkIsLostIsCutBeforeItsLeaseEnds(t *testing.T) {
 	}
 }
 
-// A write that upstream has whole is given up without a word to the client's connection,
+// TestAConnectionServesOnAfterAWriteWhoseMarkIsLost checks that a write that upstream
+// has received completely is given up without an effect on the client's connection,
 // which serves the next request.
 func TestAConnectionServesOnAfterAWriteWhoseMarkIsLost(t *testing.T) {
 	var calls atomic.Int32
@@ -220,7 +223,7 @@ func TestAConnectionServesOnAfterAWriteWhoseMarkIsLost(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusNotFound)
 	}
-	const size = 100 << 10 // longer than what is kept to be sent again
+	const size = 100 << 10 // longer than a body that is kept to be sent again
 	uploads(t, c, size, hangs, func(t *testing.T, client net.Conn) {
 		_, _ = io.WriteString(client, strings.Repeat("x", size))
 		answers := bufio.NewReader(client)
@@ -277,8 +280,8 @@ func TestAWriteThatCouldOutliveItsMarkIsNotSent(t *testing.T) {
 	}
 }
 
-// TestAWriteThatHasNoConnectionYetEndsWithItsClient, and its lease is given back: it will
-// never be done.
+// TestAWriteThatHasNoConnectionYetEndsWithItsClient also checks that the lease of such
+// a write is released, because the write will never be sent.
 func TestAWriteThatHasNoConnectionYetEndsWithItsClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := new(watched)

@@ -20,8 +20,10 @@ func TestSecondsAreRoundedUpButForMicroseconds(t *testing.T) {
 	}
 }
 
-// TestTheQuotaIsToldAsItIs asks twice, two and a half seconds apart, of a quota of ten in a minute. With a burst a unit comes back after each sixth second;
-// in a window the first one does when it is a minute old, and all are there when the second one is.
+// TestTheQuotaIsToldAsItIs sends two requests, two and a half seconds apart, with a
+// quota of ten in a minute. With a burst, a unit becomes available every six seconds.
+// In a window, the first unit becomes available a minute after it was taken, and all
+// are available a minute after the second.
 func TestTheQuotaIsToldAsItIs(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change       func(*Options)
@@ -36,7 +38,7 @@ func TestTheQuotaIsToldAsItIs(t *testing.T) {
 				g := newRig(t, func(o *Options) {
 					o.Quota = func(string) ratelimit.Quota { return ratelimit.Quota{Rate: 10, Period: time.Minute, Burst: 10} }
 				}, tt.change)
-				start := time.Now().Unix() // a bubble begins with a whole second
+				start := time.Now().Unix() // a bubble begins at a whole second
 				for i, want := range []struct {
 					state string
 					reset int64
@@ -55,7 +57,8 @@ func TestTheQuotaIsToldAsItIs(t *testing.T) {
 	}
 }
 
-// TestThePolicyIsTheQuotaThatCanRemain in whole seconds, at the rate that is granted and not more.
+// TestThePolicyIsTheQuotaThatCanRemain checks that the policy has whole seconds and
+// states no higher rate than the one that is granted.
 func TestThePolicyIsTheQuotaThatCanRemain(t *testing.T) {
 	const ms = time.Millisecond
 	for want, tt := range map[string]struct {

@@ -14,7 +14,7 @@ import (
 	"osgate/internal/memnet"
 )
 
-// line is a connection of HTTP/1 by hand.
+// line is a connection of HTTP/1 that the test drives by hand.
 type line struct {
 	net.Conn
 	t  *testing.T
@@ -39,7 +39,8 @@ func (c *line) send(text string) {
 	}
 }
 
-// answer reads an answer whole, and returns its status and whether it ends the connection.
+// answer reads a whole answer, and returns its status and whether it closes the
+// connection.
 func (c *line) answer() (status int, closes bool) {
 	c.t.Helper()
 	a, err := http.ReadResponse(c.in, nil)
@@ -53,7 +54,8 @@ func (c *line) answer() (status int, closes bool) {
 	return a.StatusCode, a.Close
 }
 
-// lasts returns how long the connection stays open, and fails the test if it brings more.
+// lasts returns how long the connection stays open, and fails the test if more bytes
+// arrive on it.
 func (c *line) lasts() time.Duration {
 	c.t.Helper()
 	began := time.Now()
@@ -63,7 +65,7 @@ func (c *line) lasts() time.Duration {
 	return time.Since(began)
 }
 
-// Heads of requests that are refused whatever follows.
+// Heads of requests that are refused whatever follows them.
 const (
 	lostHead   = "PUT /nowhere HTTP/1.1\r\nHost: " + host + "\r\n"
 	loginHead  = "POST /accounts/login HTTP/1.1\r\nHost: " + host + "\r\n"
@@ -120,8 +122,8 @@ func TestAnUnknownExpectationEndsItsConnection(t *testing.T) {
 	})
 }
 
-// TestAnAnswerIsSentBeforeTheRestOfItsRequestIsAwaited and holds no slot of those that are
-// served meanwhile.
+// TestAnAnswerIsSentBeforeTheRestOfItsRequestIsAwaited also checks that such a request
+// holds no slot while its rest is awaited.
 func TestAnAnswerIsSentBeforeTheRestOfItsRequestIsAwaited(t *testing.T) {
 	for name, tt := range map[string]struct {
 		head   string
@@ -162,7 +164,7 @@ func TestARefusedRequestLeavesItsConnectionToTheNext(t *testing.T) {
 		g := newRig(t)
 		c := dial(t, serveFake(t, g))
 		for i, pause := range []time.Duration{0, 0, lingerTime - time.Second} {
-			go func() { // a connection in memory takes nothing ahead of its reader
+			go func() { // a connection in memory has no buffer: a write waits for its reader
 				c.send(wrongHead + bodyOf10 + "01234")
 				<-time.After(pause)
 				c.send("56789")
@@ -179,8 +181,8 @@ func TestARefusedRequestLeavesItsConnectionToTheNext(t *testing.T) {
 	})
 }
 
-// TestTheRestOfARefusedRequestIsNeverTakenForARequest though it looks like one and comes
-// when nobody waits for it any more.
+// TestTheRestOfARefusedRequestIsNeverTakenForARequest sends a rest that looks like a
+// request, after the gateway has stopped waiting for it.
 func TestTheRestOfARefusedRequestIsNeverTakenForARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
@@ -190,7 +192,8 @@ func TestTheRestOfARefusedRequestIsNeverTakenForARequest(t *testing.T) {
 			t.Errorf("status %d", status)
 		}
 		<-time.After(lingerTime)
-		_, _ = io.WriteString(c, "GET "+keyPath+" HTTP/1.1\r\nHost: "+host+"\r\nAuthorization: Bearer one\r\n\r\n") // it may be closed
+		// The connection may already be closed.
+		_, _ = io.WriteString(c, "GET "+keyPath+" HTTP/1.1\r\nHost: "+host+"\r\nAuthorization: Bearer one\r\n\r\n")
 		_ = c.lasts()
 		if len(g.exchanges) != 1 {
 			t.Errorf("%d exchanges, want 1", len(g.exchanges))
@@ -200,7 +203,7 @@ func TestTheRestOfARefusedRequestIsNeverTakenForARequest(t *testing.T) {
 
 func TestWhereTooManyLingerTheConnectionIsClosedInstead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, func(o *Options) { o.MaxExchanges = 16 }) // of those refused one an address
+		g := newRig(t, func(o *Options) { o.MaxExchanges = 16 }) // one for each address among the refused
 		l := serveFake(t, g)
 		first, second := dial(t, l), dial(t, l)
 		first.send(lostHead + bodyOf10)

@@ -6,9 +6,9 @@ import (
 	"osgate/regionmap"
 )
 
-// TestARefusalHasTheLocationThatTheRequestNames whatever stage refuses it: the location
-// that a stage found, else the one in Host, prefix or header. The rig's default region is
-// no such name.
+// TestARefusalHasTheLocationThatTheRequestNames checks this for a refusal of any stage.
+// It is the location that a stage found, or otherwise the one in Host, prefix or
+// header. The rig's default region is not named by the request.
 func TestARefusalHasTheLocationThatTheRequestNames(t *testing.T) {
 	const gateway, eu = "gateway:8080", "X-Osgate-Region: eu/eu-west-1"
 	for name, tt := range map[string]struct {

@@ -39,8 +39,8 @@ func TestOutcomeOfAWriteGoesByTheStatus(t *testing.T) {
 	}
 }
 
-// TestStrangersWhoseWritesAreRefusedAreSlowed: what upstream accepts is never counted,
-// nor is a member.
+// TestStrangersWhoseWritesAreRefusedAreSlowed also checks that a write that upstream
+// accepts never counts, nor does a write of a member.
 func TestStrangersWhoseWritesAreRefusedAreSlowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		status := http.StatusOK
@@ -80,8 +80,8 @@ func TestStrangersWhoseWritesAreRefusedAreSlowed(t *testing.T) {
 	})
 }
 
-// TestWriteThatUpstreamRefusesLeavesTheHitsOfOthers covers every operation that is a
-// write to the cache.
+// TestWriteThatUpstreamRefusesLeavesTheHitsOfOthers checks every operation that is a
+// write for the cache.
 func TestWriteThatUpstreamRefusesLeavesTheHitsOfOthers(t *testing.T) {
 	for _, write := range []string{
 		"PATCH " + storePath + "?confirmable=true", "PUT " + storePath, "DELETE " + storePath, "PUT " + keyPath, "DELETE " + keyPath,

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// wantTold fails unless the reply is as told.
+// wantTold fails the test unless the outcome of the reply, as told returns it, is want.
 func wantTold(t *testing.T, a plainReply, want, when string) {
 	t.Helper()
 	if got := a.told(); got != want {
@@ -19,7 +19,7 @@ func wantTold(t *testing.T, a plainReply, want, when string) {
 func TestPlainInvalidatesWhatASuccessfulUnsafeRequestChanged(t *testing.T) {
 	for name, tt := range map[string]struct {
 		request, answer string
-		want            string // of /a?x afterwards
+		want            string // for /a?x afterwards
 	}{
 		"POST":                          {"POST /a?x", "200", "fetched"},
 		"PUT":                           {"PUT /a?x", "201", "fetched"},
@@ -49,10 +49,11 @@ func TestPlainInvalidatesWhatASuccessfulUnsafeRequestChanged(t *testing.T) {
 	}
 }
 
-// A fetch that began before a write may have read what was there before.
+// TestPlainForgetsWhatWasFetchedWhileItChanged checks a fetch that began before a
+// write: it may have read the old value.
 func TestPlainForgetsWhatWasFetchedWhileItChanged(t *testing.T) {
 	g := newPlainRig(t)
-	g.mu.Lock() // the origin answers when it is free
+	g.mu.Lock() // the origin answers once mu is free
 	g.answer = fresh
 	got := make(chan error, 1)
 	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/a", nil)

@@ -11,13 +11,14 @@ const (
 	stale   = "Cache-Control: max-age=60 | Age: 100"
 )
 
-// plainCase is two requests for one address: what the origin answers to the first, and what the second comes to.
+// plainCase contains two requests for one address: the origin's answer to the first,
+// and the outcome of the second.
 type plainCase struct {
-	answer string // to the first
+	answer string // to the first request
 	first  string // the first request's header
 	second string // the second request's header
-	after  string // the origin's answer to the second, if it is asked; empty: 200, fresh
-	want   string // what the second comes to, see told
+	after  string // the origin's answer to the second, if it receives it; empty: 200, fresh
+	want   string // outcome of the second, as told returns it
 }
 
 func judgePlain(t *testing.T, cases map[string]plainCase) {

@@ -14,18 +14,18 @@ import (
 	"osgate/cache"
 )
 
-// plainRig is a plain cache before an origin, both on sockets of their own.
+// plainRig is a plain cache in front of an origin, both on sockets of their own.
 type plainRig struct {
 	t      *testing.T
 	plain  *Plain
 	url    string
 	client *http.Client
 
-	arrived chan<- struct{} // closed when the origin is asked, before it waits for mu; nil: by nobody
+	arrived chan<- struct{} // closed when the origin gets a request, before it waits for mu; nil: not used
 
 	mu     sync.Mutex
-	answer string          // what the origin answers next
-	asked  []*http.Request // what the origin was asked
+	answer string          // the next answer of the origin
+	asked  []*http.Request // requests to the origin
 	status int             // of the last answer
 	body   int             // of the last body that the origin sent: v1, v2, …
 }
@@ -57,15 +57,15 @@ func newPlainRig(t *testing.T) *plainRig {
 	return g
 }
 
-// begin makes the next body v1.
+// begin resets the count of bodies, so that the next body is v1.
 func (g *plainRig) begin() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.body = 0
 }
 
-// originate answers as the test has it: "404 | Name: value | …". "cut" breaks off in the body, "gone" before an answer. In a value, {+60}
-// is the date in 60 seconds.
+// originate answers as the test has set it: "404 | Name: value | …". "cut" breaks off
+// in the body, "gone" before an answer. In a value, {+60} is the date in 60 seconds.
 func (g *plainRig) originate(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	if g.arrived != nil {
@@ -108,7 +108,7 @@ func (g *plainRig) originate(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// dated replaces {+60} and the like.
+// dated replaces {+60} and similar offsets by the date.
 func dated(value string) string {
 	before, rest, found := strings.Cut(value, "{")
 	if !found {
@@ -119,7 +119,7 @@ func dated(value string) string {
 	return before + time.Now().Add(time.Duration(seconds)*time.Second).UTC().Format(http.TimeFormat) + after
 }
 
-// plainReply is what the client got, and what the origin was asked for it.
+// plainReply is the client's answer, and the requests that the origin received for it.
 type plainReply struct {
 	status int
 	header http.Header
@@ -128,7 +128,8 @@ type plainReply struct {
 	origin int // the status with which the origin answered
 }
 
-// ask sends a request "GET /path | Name: value | …" while the origin answers so.
+// ask sends a request "GET /path | Name: value | …" and sets the origin's answer to
+// answer.
 func (g *plainRig) ask(request, answer string) plainReply {
 	g.t.Helper()
 	parts := strings.Split(request, " | ")
@@ -151,20 +152,21 @@ func (g *plainRig) ask(request, answer string) plainReply {
 	g.mu.Unlock()
 	answered, err := g.client.Do(r)
 	if err != nil && strings.HasSuffix(answer, "cut") {
-		return plainReply{} // it broke off before its header had left the cache
+		return plainReply{} // it broke off before its header left the cache
 	}
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	defer func() { _ = answered.Body.Close() }()
-	body, _ := io.ReadAll(answered.Body) // a cut one is part of some tests
+	body, _ := io.ReadAll(answered.Body) // some tests cut the body
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return plainReply{answered.StatusCode, answered.Header, string(body), g.asked[before:], g.status}
 }
 
-// told is a reply in a word: hit, fetched (from the origin), validated (the origin was asked and said 304), or stale (it was asked in vain), and the status where it is not
-// 200.
+// told returns the outcome of a reply as one word: hit, fetched (from the origin),
+// validated (the origin answered 304), or stale (the origin did not answer usefully).
+// The status follows if it is not 200.
 func (a plainReply) told() string {
 	word := "hit"
 	if len(a.asked) > 0 {

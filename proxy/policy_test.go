@@ -18,7 +18,8 @@ import (
 
 const storePUT = "PUT " + storePath
 
-// ruled makes a rig obey rules, and returns how to replace them.
+// ruled returns a change that puts a rig under rules, and a function that replaces
+// them.
 func ruled(t *testing.T, rules string, headers ...string) (change func(*Options), replace func(string)) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "rules.cedar")
@@ -42,14 +43,15 @@ func ruled(t *testing.T, rules string, headers ...string) (change func(*Options)
 
 const permitAll = `@id("all") permit(principal, action, resource);` + "\n"
 
-// obey returns a rig under rules that permit what they do not forbid.
+// obey returns a rig with rules that permit all that they do not forbid.
 func obey(t *testing.T, forbids string, headers ...string) *rig {
 	t.Helper()
 	change, _ := ruled(t, permitAll+forbids, headers...)
 	return newRig(t, change)
 }
 
-// refused checks that w is the refusal of a rule, told to the client and recorded.
+// refused checks that w is the refusal of a rule, and that the client's answer and the
+// record name the rule.
 func (g *rig) refused(t *testing.T, w interface{ Result() *http.Response }, status int, code, rule, reason string) {
 	t.Helper()
 	answer := w.Result()
@@ -183,7 +185,7 @@ func TestATTLIsJudgedByTheStoresDefinition(t *testing.T) {
 	}
 }
 
-// types tells env types and how often it was asked.
+// types returns the type "production" for every environment and counts its calls.
 type types struct{ asked atomic.Int64 }
 
 func (e *types) Type(context.Context, auth.Identity, auth.Token, string, string) string {

@@ -17,7 +17,8 @@ func TestHostIsAHeaderThatRulesMayRead(t *testing.T) {
 	}
 }
 
-// TestWhatShadowRulesSayOfAGrowingBodyIsWhatTheySayOfAllOfIt: at first no byte of it is known.
+// TestWhatShadowRulesSayOfAGrowingBodyIsWhatTheySayOfAllOfIt uses bodies in chunks: at
+// first no byte of them is known.
 func TestWhatShadowRulesSayOfAGrowingBodyIsWhatTheySayOfAllOfIt(t *testing.T) {
 	g := obey(t, `@id("large") @mode("shadow") forbid(principal, action, resource) when { context.valueBytes > 9 };
 		@id("empty") @mode("shadow") forbid(principal, action, resource) when { context.valueBytes < 3 };
@@ -33,7 +34,8 @@ func TestWhatShadowRulesSayOfAGrowingBodyIsWhatTheySayOfAllOfIt(t *testing.T) {
 	}
 }
 
-// TestADefinitionThatCannotBeReadIsRefusedForRulesInForceAlone: rules in shadow mode refuse nothing, and take its TTL for the longest.
+// TestADefinitionThatCannotBeReadIsRefusedForRulesInForceAlone checks that rules in
+// shadow mode refuse no request, and use the longest TTL for such a definition.
 func TestADefinitionThatCannotBeReadIsRefusedForRulesInForceAlone(t *testing.T) {
 	const rule = `forbid(principal, action, resource) when { context has ttlSeconds && context.ttlSeconds > 86400 };`
 	for name, lines := range map[string][]string{
@@ -62,7 +64,8 @@ func TestAGarbledBodyIsTheClientsFaultWhoeverReadsIt(t *testing.T) {
 	}
 }
 
-// TestARefusalIsRecordedUnderTheRuleThatRefused and never under one that permitted.
+// TestARefusalIsRecordedUnderTheRuleThatRefused also checks that it is never recorded
+// under a rule that permitted.
 func TestARefusalIsRecordedUnderTheRuleThatRefused(t *testing.T) {
 	g := obey(t, `@id("small") forbid(principal, action in Action::"write", resource) when { context.valueBytes > 9 };`)
 	for _, tt := range []struct {
@@ -82,7 +85,8 @@ func TestARefusalIsRecordedUnderTheRuleThatRefused(t *testing.T) {
 	}
 }
 
-// TestAWriteThatIsCutBeforeItIsSentHoldsUpNoReads: nothing of it can take effect later.
+// TestAWriteThatIsCutBeforeItIsSentHoldsUpNoReads checks that reads go on, because no
+// part of such a write can take effect later.
 func TestAWriteThatIsCutBeforeItIsSentHoldsUpNoReads(t *testing.T) {
 	g := obey(t, `@id("small") forbid(principal, action in Action::"write", resource) when { context.valueBytes > 9 };`)
 	g.get("one", keyPath)
@@ -100,7 +104,8 @@ func TestAWriteThatIsCutBeforeItIsSentHoldsUpNoReads(t *testing.T) {
 	}
 }
 
-// TestExplainTellsThatTheAddressMayDecide since it knows none.
+// TestExplainTellsThatTheAddressMayDecide checks that Explain names the address as a
+// fact that it does not know.
 func TestExplainTellsThatTheAddressMayDecide(t *testing.T) {
 	g := obey(t, `@id("inside") forbid(principal, action, resource) unless { context.sourceIP.isInRange(ip("10.0.0.0/8")) };`)
 	if e := g.Explain(request(t, "GET "+keyPath), "app-one"); e.Rule != "inside" || e.Facts != "sourceIP" {
@@ -108,10 +113,11 @@ func TestExplainTellsThatTheAddressMayDecide(t *testing.T) {
 	}
 }
 
-// asked is a body that notes that it was read before its request was answered: net/http tells a client that waits for it to go on.
+// asked is a body that counts the reads before its request was answered. On such a
+// read, net/http sends 100 (Continue) to a client that waits for it.
 type asked struct {
 	io.ReadCloser
-	answer *httptest.ResponseRecorder // nil: there is none to look at
+	answer *httptest.ResponseRecorder // nil: the test has no recorder
 	times  int
 }
 
@@ -122,7 +128,9 @@ func (a *asked) Read(p []byte) (int, error) {
 	return a.ReadCloser.Read(p)
 }
 
-// TestABodyThatIsRefusedWhateverItHoldsIsNotAskedFor by its size, be it known where it goes or not, though other rules ask for its type.
+// TestABodyThatIsRefusedWhateverItHoldsIsNotAskedFor has bodies that are refused
+// because of their size, with a known region and without, although other rules depend
+// on their type.
 func TestABodyThatIsRefusedWhateverItHoldsIsNotAskedFor(t *testing.T) {
 	const rules = `@id("typed") forbid(principal, action == Action::"putKey", resource) when { context.valueType == "BINARY" };
 		@id("small") @reason("at most 9 bytes") forbid(principal, action == Action::"putKey", resource) when { context.valueBytes > 9 };
@@ -161,7 +169,8 @@ func TestABodyThatIsRefusedWhateverItHoldsIsNotAskedFor(t *testing.T) {
 	}
 }
 
-// TestExplainTellsWhatMayDecideOfThisClientsRequest and nothing that only rules for others read.
+// TestExplainTellsWhatMayDecideOfThisClientsRequest checks that Explain names no fact
+// that only rules for other clients read.
 func TestExplainTellsWhatMayDecideOfThisClientsRequest(t *testing.T) {
 	change, _ := ruled(t, permitAll+`
 		forbid(principal == Client::"ops", action, resource) unless { context.sourceIP.isInRange(ip("10.0.0.0/8")) };

@@ -19,7 +19,8 @@ import (
 	"osgate/regionmap"
 )
 
-// swallow is an upstream that answers no connection: the dialer gives up.
+// swallow is an upstream that answers no connection: the dialer gives up after its
+// timeout.
 func swallow(r *http.Request) (*http.Response, error) {
 	select {
 	case <-time.After(dialTimeout):
@@ -29,12 +30,13 @@ func swallow(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// answering is an upstream that answers 200.
+// answering returns an upstream that answers 200 with body.
 func answering(body string) func(*http.Request) (*http.Response, error) {
 	return func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, body), nil }
 }
 
-// loses makes the rig's region be given up, and has upstream answer again by answers.
+// loses makes requests fail until the breaker of the rig's region opens, and then sets
+// upstream's answers.
 func (g *rig) loses(answers func(*http.Request) (*http.Response, error)) {
 	g.t.Helper()
 	g.upstream = swallow
@@ -47,7 +49,8 @@ func (g *rig) loses(answers func(*http.Request) (*http.Response, error)) {
 	g.sent = nil
 }
 
-// refusesAtOnce fails the test unless a request is refused without anybody having been asked.
+// refusesAtOnce fails the test unless a request is refused at once and without a
+// request upstream.
 func (g *rig) refusesAtOnce(target string) {
 	g.t.Helper()
 	sent, start := len(g.sent), time.Now()
@@ -103,7 +106,8 @@ func TestOtherRegionsAreAskedWhileOneIsGone(t *testing.T) {
 	})
 }
 
-// TestWhatFailsWithoutKeepingAnybodyWaitingIsAskedEachTime, and so is what connects and answers late: it may be the fault of what was asked.
+// TestWhatFailsWithoutKeepingAnybodyWaitingIsAskedEachTime also covers an upstream that
+// connects and answers late: the operation may be the reason.
 func TestWhatFailsWithoutKeepingAnybodyWaitingIsAskedEachTime(t *testing.T) {
 	for name, failure := range map[string]error{
 		"refused":      &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED},
@@ -124,7 +128,8 @@ func TestWhatFailsWithoutKeepingAnybodyWaitingIsAskedEachTime(t *testing.T) {
 	}
 }
 
-// TestAnOperationThatIsSlowKeepsNobodyOut: the probe has a connection, and its answer takes long.
+// TestAnOperationThatIsSlowKeepsNobodyOut has a probe that gets a connection and then
+// waits long for its answer.
 func TestAnOperationThatIsSlowKeepsNobodyOut(t *testing.T) {
 	for name, connection := range map[string]struct {
 		reused bool
@@ -208,7 +213,7 @@ func TestWhatIsStaleStandsInForARegionThatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, staleness(t, 0, 40*time.Second))
 		g.get("one", keyPath)
-		g.loses(swallow) // 25 s: no longer fresh
+		g.loses(swallow) // 25 s: the answer is no longer fresh
 		start := time.Now()
 		if w := g.get("one", keyPath); w.Code != http.StatusOK || w.Body.String() != "v1" || time.Since(start) != 0 || len(g.sent) != 0 {
 			t.Errorf("%d %s after %v, %d sent", w.Code, w.Body, time.Since(start), len(g.sent))
@@ -216,9 +221,10 @@ func TestWhatIsStaleStandsInForARegionThatIsGone(t *testing.T) {
 	})
 }
 
-// TestTheTransportTellsConnectionsThatDoNotComeAbout holds swallowed against the errors that net/http returns.
+// TestTheTransportTellsConnectionsThatDoNotComeAbout checks connectTimedOut with the
+// errors that net/http returns.
 func TestTheTransportTellsConnectionsThatDoNotComeAbout(t *testing.T) {
-	mute, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and says nothing
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections and never answers
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,12 +9,13 @@ import (
 	"osgate/record"
 )
 
-// keeper is a [Keeper] that is a function.
+// keeper is a [Keeper] made of a function.
 type keeper func(*record.Exchange)
 
 func (k keeper) Keep(x *record.Exchange) { k(x) }
 
-// TestAnExchangeIsUnderWayUntilItIsRecorded: the end of the process waits for those that are under way, and their records are not to be lost.
+// TestAnExchangeIsUnderWayUntilItIsRecorded checks this because the process waits at
+// its end for the exchanges under way, and must not lose their records.
 func TestAnExchangeIsUnderWayUntilItIsRecorded(t *testing.T) {
 	var g *rig
 	var during []int64
@@ -25,7 +26,8 @@ func TestAnExchangeIsUnderWayUntilItIsRecorded(t *testing.T) {
 	}
 }
 
-// TestExchangesUnderWayAreCountedByMethod: those of HTTP's own each, all others together.
+// TestExchangesUnderWayAreCountedByMethod checks that each of HTTP's own methods has
+// its count, and that all others share one.
 func TestExchangesUnderWayAreCountedByMethod(t *testing.T) {
 	var g *rig
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "BREW", "get"} {
@@ -54,7 +56,8 @@ func TestExchangesUnderWayAreCountedByMethod(t *testing.T) {
 	}
 }
 
-// TestEachAttemptIsKept with its answer and the time that it took, without a trace too.
+// TestEachAttemptIsKept checks that each attempt is recorded with its answer and
+// duration, without a trace too.
 func TestEachAttemptIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, func(o *Options) { o.MaxWait = time.Minute })

@@ -9,7 +9,8 @@ import (
 	"osgate/record"
 )
 
-// TestWhatNetHTTPReplaysIsCounted lets a kept-alive connection die as the second read is on it: Object Store may have answered both.
+// TestWhatNetHTTPReplaysIsCounted lets a kept-alive connection die while the second
+// read uses it: Object Store may have answered both sendings.
 func TestWhatNetHTTPReplaysIsCounted(t *testing.T) {
 	var asked atomic.Int32
 	g, front := socketRig(t, func(w http.ResponseWriter, _ *http.Request) {

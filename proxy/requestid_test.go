@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestAClientsRequestIDIsKeptIfItIsShortAndPlain and replaced by one of ours otherwise.
+// TestAClientsRequestIDIsKeptIfItIsShortAndPlain also checks that any other ID is
+// replaced by a new one.
 func TestAClientsRequestIDIsKeptIfItIsShortAndPlain(t *testing.T) {
 	for id, kept := range map[string]bool{
 		"a": true, "azAZ09-_.": true, strings.Repeat("x", 64): true,

@@ -19,7 +19,7 @@ import (
 	"osgate/record"
 )
 
-// hostileRig is a rig whose upstream is hostile.
+// hostileRig returns a rig whose upstream is hostile.
 func hostileRig(t *testing.T, fails failure) (*rig, *hostile) {
 	t.Helper()
 	h, trust := newHostile(t, fails)
@@ -28,8 +28,8 @@ func hostileRig(t *testing.T, fails failure) (*rig, *hostile) {
 	return newRig(t, func(o *Options) { o.Override, o.Transport = base, transport }), h
 }
 
-// requestsOfAllKinds are the ways in which a request may go upstream, by name, each with
-// the longest list of sendings that it may take.
+// requestsOfAllKinds are the ways in which a request may go upstream, by name, each
+// with the largest number of sendings that it may take.
 var requestsOfAllKinds = map[string]struct {
 	head string
 	body string
@@ -47,8 +47,8 @@ var requestsOfAllKinds = map[string]struct {
 	"a token is minted": {head: "POST /us/accounts/oauth2/token", body: "grant_type=client_credentials", most: 1},
 }
 
-// TestNoFailureOfUpstreamRepeatsARequest: an upstream that offers HTTP/2 fails requests in
-// each way after which net/http's HTTP/2 sends them again.
+// TestNoFailureOfUpstreamRepeatsARequest has an upstream that offers HTTP/2 and fails
+// requests in each way after which net/http's HTTP/2 client would send them again.
 func TestNoFailureOfUpstreamRepeatsARequest(t *testing.T) {
 	reset := func(code http2.ErrCode) func(*http2.Framer, uint32) bool {
 		return func(f *http2.Framer, stream uint32) bool { _ = f.WriteRSTStream(stream, code); return false }
@@ -96,22 +96,22 @@ func TestNoFailureOfUpstreamRepeatsARequest(t *testing.T) {
 	}
 }
 
-// TestDeadConnectionsCostAReadThreeSendingsAndAWriteOne: every kept connection dies with
-// the next request that it gets.
+// TestDeadConnectionsCostAReadThreeSendingsAndAWriteOne checks requests while every
+// kept connection dies with the next request on it.
 func TestDeadConnectionsCostAReadThreeSendingsAndAWriteOne(t *testing.T) {
 	const kept = 8
 	for kind, send := range requestsOfAllKinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			var asked atomic.Int32
-			var used sync.Map // connections by their address
+			var used sync.Map // addresses of kept connections
 			var all sync.WaitGroup
 			all.Add(kept)
 			g, _ := socketRig(t, func(_ http.ResponseWriter, r *http.Request) {
 				if strings.HasSuffix(r.RequestURI, "warm") {
 					used.Store(r.RemoteAddr, true)
 					all.Done()
-					all.Wait() // so that each has a connection of its own
+					all.Wait() // so that each request has its own connection
 					return
 				}
 				asked.Add(1)
@@ -151,18 +151,18 @@ func TestDeadConnectionsCostAReadThreeSendingsAndAWriteOne(t *testing.T) {
 	}
 }
 
-// TestASendingIsRefusedBeforeItIsOneTooMany holds the rule by itself.
+// TestASendingIsRefusedBeforeItIsOneTooMany checks the rule without a transport.
 func TestASendingIsRefusedBeforeItIsOneTooMany(t *testing.T) {
 	for _, tt := range []struct {
 		once    bool
-		written []int32 // before each try
-		refused error   // of the last try
+		written []int32 // value before each try
+		refused error   // error of the last try
 	}{
 		{once: false, written: []int32{0}},
 		{once: false, written: []int32{0, 1}},
 		{once: false, written: []int32{0, 1, 2}, refused: errTooOften},
 		{once: true, written: []int32{0}},
-		{once: true, written: []int32{0, 0}}, // the connection died before anything was written to it
+		{once: true, written: []int32{0, 0}}, // the connection died before a request was written to it
 		{once: true, written: []int32{0, 1}, refused: errNotTwice},
 		{once: true, written: []int32{0, 0, 0}, refused: errTooOften},
 	} {
@@ -178,8 +178,9 @@ func TestASendingIsRefusedBeforeItIsOneTooMany(t *testing.T) {
 	}
 }
 
-// TestConnectionsThatNeverComeCostUpstreamsTime: upstream's time bounds what happens before
-// a connection is there too, and the region's breaker learns why.
+// TestConnectionsThatNeverComeCostUpstreamsTime checks that the time limit of upstream
+// includes the time before a connection exists, and that the region's breaker receives
+// the reason.
 func TestConnectionsThatNeverComeCostUpstreamsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		never := func(context.Context, string, string) (net.Conn, error) {
@@ -199,6 +200,6 @@ func TestConnectionsThatNeverComeCostUpstreamsTime(t *testing.T) {
 		if took := time.Since(start); took != 2*time.Second || !errors.Is(err, errNoConnection) || !connectTimedOut(err) || errorType(err) != "timeout" {
 			t.Errorf("after %v: %v", took, err)
 		}
-		<-time.After(dialTimeout) // net/http dials on, for the next request
+		<-time.After(dialTimeout) // net/http continues to dial for the next request
 	})
 }

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestARetiringGatewayHasItsClientsGoElsewhere with answers of upstream's, of the cache and of its own, all still as they should be.
+// TestARetiringGatewayHasItsClientsGoElsewhere checks answers of upstream, of the cache
+// and of the gateway itself. Their status stays the same.
 func TestARetiringGatewayHasItsClientsGoElsewhere(t *testing.T) {
 	g := newRig(t)
 	g.get("one", keyPath)
@@ -32,7 +33,9 @@ func TestARetiringGatewayHasItsClientsGoElsewhere(t *testing.T) {
 	}
 }
 
-// TestAControlPlaneThatIsAwayIsNotObjectStore: a call that is passed on to it is answered as one that has to ask it.
+// TestAControlPlaneThatIsAwayIsNotObjectStore checks that a call that is passed on to
+// an unreachable control plane gets the same answer as a request that needs the control
+// plane.
 func TestAControlPlaneThatIsAwayIsNotObjectStore(t *testing.T) {
 	for name, failure := range map[string]error{
 		"unreachable": &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "late": os.ErrDeadlineExceeded,

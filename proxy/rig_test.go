@@ -30,30 +30,32 @@ const (
 	host      = "object-store-us-east-1.anypoint.mulesoft.com"
 )
 
-// rig is a proxy with real regions, cache and quota, and with an identity, an upstream and statistics that a test can bend.
+// rig is a proxy with real regions, cache and quota, and with an identity, an upstream
+// and statistics that a test can change.
 type rig struct {
 	*Proxy
 	t        *testing.T
-	upstream func(*http.Request) (*http.Response, error) // answers what is forwarded
+	upstream func(*http.Request) (*http.Response, error) // answers requests that are forwarded
 
-	unreached bool // upstream gets nothing: there is no connection to it
+	unreached bool // no connection to upstream is made, and no request reaches it
 
 	recalled map[string]auth.TokenState // by token; not changed while requests are served
-	waits    func(token auth.Token)     // called by Identify before it answers; nil: it answers at once
+	waits    func(token auth.Token)     // called by Identify before it returns; nil: it returns at once
 
 	mu        sync.Mutex
 	readable  []string     // organizations of the last statistics
-	fresh     int          // requests that got a connection of their own
+	fresh     int          // requests that got a new connection
 	asked     []auth.Token // identifications
-	addresses []string     // from which was asked
+	addresses []string     // client addresses of the identifications
 	doubted   int          // tokens doubted
 	forgotten []string     // planes and tokens forgotten
 	warmed    []string     // planes of tokens warmed
 	exchanges []record.Exchange
-	sent      []*http.Request // what upstream got
+	sent      []*http.Request // requests that upstream received
 }
 
-// who are the tokens of the test world. "stale" is known, but its control plane is down.
+// who contains the tokens of the tests. "stale" is known, but its control plane is
+// down.
 var who = map[string]auth.Principal{
 	"one":   {Client: "app-one", Organizations: []string{"o"}},
 	"again": {Client: "app-one", Organizations: []string{"o"}}, // a second token of the same client
@@ -65,7 +67,8 @@ var who = map[string]auth.Principal{
 	"stale": {Client: "app-one", Organizations: []string{"o"}},
 }
 
-// Recall knows the tokens in recalled and no others: those are asked about, as after a start.
+// Recall knows the tokens in recalled and no others: the proxy must identify those, as
+// after a start.
 func (g *rig) Recall(ctx context.Context, plane string, token auth.Token, address string) (auth.Identity, auth.TokenState) {
 	standing := g.recalled[strings.TrimPrefix(token.Header(), "Bearer ")]
 	if standing != auth.Fresh {
@@ -114,7 +117,7 @@ func (g *rig) Forget(plane string, token auth.Token) (hash [32]byte) {
 	return hash
 }
 
-// Known says that the tokens of the test world were named before.
+// Known reports all tokens of the tests as known.
 func (g *rig) Known(plane string, token auth.Token) (hash [32]byte, ok bool) {
 	name := strings.TrimPrefix(token.Header(), "Bearer ")
 	copy(hash[:], plane+name)
@@ -157,7 +160,8 @@ func (g *rig) send(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// newRig returns a rig whose upstream answers every request with 200 and its own count, and whose quota is plentiful.
+// newRig returns a rig whose upstream answers every request with 200 and a count of the
+// requests, and whose quota is large.
 func newRig(t *testing.T, change ...func(*Options)) *rig {
 	t.Helper()
 	g := &rig{t: t}
@@ -206,7 +210,7 @@ func quota(rate, burst int) func(*Options) {
 	}
 }
 
-// reply makes an upstream answer as a transport would.
+// reply returns an answer of upstream as a transport returns it.
 func reply(status int, body string, header ...string) *http.Response {
 	h := http.Header{"Content-Type": {"application/json"}, "Server": {"upstream/1"}}
 	for i := 0; i < len(header); i += 2 {
@@ -217,7 +221,8 @@ func reply(status int, body string, header ...string) *http.Response {
 	}
 }
 
-// request makes a request as a server would have read it: head is its first line without the protocol, then header lines, then an empty one and the body.
+// request returns a request as a server reads it: head is its first line without the
+// protocol; header lines follow, then an empty line and the body.
 func request(t *testing.T, head string, lines ...string) *http.Request {
 	t.Helper()
 	text := head + " HTTP/1.1\r\nHost: " + host + "\r\n"
@@ -245,10 +250,10 @@ func itoa(n int) string {
 	return string(b)
 }
 
-// serve runs r through g.
+// do serves r with g and returns the answer.
 func (g *rig) do(r *http.Request) (w *httptest.ResponseRecorder) {
 	w = httptest.NewRecorder()
-	defer func() { // as net/http does where a connection is to be closed
+	defer func() { // as net/http does when it must close the connection
 		v := recover()
 		if err, ok := v.(error); v != nil && !(ok && errors.Is(err, http.ErrAbortHandler)) {
 			panic(v)
@@ -258,13 +263,13 @@ func (g *rig) do(r *http.Request) (w *httptest.ResponseRecorder) {
 	return w
 }
 
-// get asks for target with a token.
+// get requests target with a token.
 func (g *rig) get(token, target string, lines ...string) *httptest.ResponseRecorder {
 	g.t.Helper()
 	return g.do(request(g.t, "GET "+target, append([]string{"Authorization: Bearer " + token}, lines...)...))
 }
 
-// last returns the youngest record.
+// last returns the latest record.
 func (g *rig) last() record.Exchange {
 	g.t.Helper()
 	g.mu.Lock()
@@ -275,7 +280,7 @@ func (g *rig) last() record.Exchange {
 	return g.exchanges[len(g.exchanges)-1]
 }
 
-// codeOf reads the code out of a problem.
+// codeOf returns the code in a problem.
 func codeOf(t *testing.T, w *httptest.ResponseRecorder) string {
 	t.Helper()
 	var p problem
@@ -285,7 +290,7 @@ func codeOf(t *testing.T, w *httptest.ResponseRecorder) string {
 	return strings.TrimPrefix(p.Type, "urn:osgate:")
 }
 
-// known identifies one token and keeps no account of it.
+// known identifies one token and keeps no record of its calls.
 type known struct{}
 
 var one = &auth.Principal{Plane: "us", Client: "app-one", Organizations: []string{"o"}}

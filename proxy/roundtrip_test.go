@@ -12,10 +12,10 @@ import (
 	"osgate/ratelimit"
 )
 
-// asking is how often Redis reads for one call of trips.
+// asking is the number of reads of Redis for one call of trips.
 const asking = 2
 
-// onRedis counts quotas and knows generations in a Redis, as a gateway does.
+// onRedis makes a rig count quotas and store generations in Redis, as a gateway does.
 func onRedis(t *testing.T, s *redistest.Server) func(*Options) {
 	t.Helper()
 	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: time.Minute})
@@ -39,7 +39,8 @@ func onRedis(t *testing.T, s *redistest.Server) func(*Options) {
 	}
 }
 
-// trips returns how often Redis has read a socket, twice for this question itself: its command and its end.
+// trips returns how often Redis has read a socket. The query itself adds two reads: its
+// command and its end.
 func trips(t *testing.T, s *redistest.Server) (n int) {
 	t.Helper()
 	for line := range strings.Lines(s.Do("INFO", "stats")) {
@@ -51,7 +52,8 @@ func trips(t *testing.T, s *redistest.Server) (n int) {
 	return 0
 }
 
-// Invariant 3: quota and generations travel together, and a write's quota comes before its mark.
+// TestAReadWaitsForRedisOnceAndAWriteTwice checks invariant 3: quota and generations
+// travel together, and a write's quota comes before its mark.
 func TestAReadWaitsForRedisOnceAndAWriteTwice(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"gcra":   func(*Options) {},
@@ -84,7 +86,8 @@ func TestAReadWaitsForRedisOnceAndAWriteTwice(t *testing.T) {
 	}
 }
 
-// A client that is known to be over quota costs Redis nothing.
+// TestARefusalIsRememberedWithoutRedis checks that a client that is known to be over
+// quota causes no call to Redis.
 func TestARefusalIsRememberedWithoutRedis(t *testing.T) {
 	s := redistest.Start(t)
 	g := newRig(t, onRedis(t, s), func(o *Options) {
@@ -104,7 +107,7 @@ func TestARefusalIsRememberedWithoutRedis(t *testing.T) {
 	}
 }
 
-// window makes quotas exact windows.
+// window changes the algorithm of the quotas to exact windows.
 func window(o *Options) {
 	quota := o.Quota
 	o.Quota = func(principal string) ratelimit.Quota {

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestTheGatewaySaysWhatItIs to people and probes, without a token, and nobody keeps
-// account of it. A target of another method or spelling is no such question.
+// TestTheGatewaySaysWhatItIs checks the description that people and probes get without
+// a token and without a record. A request with another method or spelling does not get
+// it.
 func TestTheGatewaySaysWhatItIs(t *testing.T) {
 	for _, head := range []string{"GET /", "GET /healthz", "HEAD /", "HEAD /healthz", "GET /?x=y", "GET /healthz?"} {
 		g := newRig(t)
@@ -36,7 +37,8 @@ func TestTheGatewaySaysWhatItIs(t *testing.T) {
 	}
 }
 
-// TestPagesOfListedOriginsMayCall from a browser, and no others; by default none.
+// TestPagesOfListedOriginsMayCall checks that pages of the listed origins may call from
+// a browser, and no other pages. By default no page may.
 func TestPagesOfListedOriginsMayCall(t *testing.T) {
 	const page, other = "https://app.example.com", "https://evil.example.com"
 	for _, tt := range []struct {
@@ -70,13 +72,13 @@ func TestPagesOfListedOriginsMayCall(t *testing.T) {
 		if len(g.sent)+len(g.asked) > 0 || len(g.exchanges) != 1 {
 			t.Errorf("%s: a preflight was forwarded, identified or not recorded once", tt.name)
 		}
-		for _, token := range []string{"one", "bad"} { // a refusal may be read too
+		for _, token := range []string{"one", "bad"} { // a page may read a refusal too
 			h := g.get(token, keyPath, "Origin: "+tt.origin).Header()
 			want := ""
 			if tt.allowed {
 				want = tt.origin
 			} else if tt.origins == nil && token == "one" {
-				want = "https://upstreams.example" // passed on, as every header
+				want = "https://upstreams.example" // passed on, as every header is
 			}
 			if got := h.Values("Access-Control-Allow-Origin"); strings.Join(got, ",") != want {
 				t.Errorf("%s: Access-Control-Allow-Origin %q, want %q", tt.name, got, want)

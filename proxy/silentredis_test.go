@@ -12,13 +12,15 @@ import (
 	"osgate/ratelimit"
 )
 
-// Invariant 4: requests go on within 100 ms, which is twice the default of OSGATE_REDIS_TIMEOUT. No round trip lasts longer than that
-// (internal/redisconn, in fake time), so a request may wait for two. Redis is silent, and not yet known to be.
+// TestASilentRedisHoldsUpNoRequestForMoreThanTwoRoundTrips checks invariant 4: requests
+// continue within 100 ms, which is twice the default of OSGATE_REDIS_TIMEOUT. No round
+// trip lasts longer than that (internal/redisconn, in fake time), so a request may wait
+// for two. Redis is silent, and the gateway does not know it yet.
 func TestASilentRedisHoldsUpNoRequestForMoreThanTwoRoundTrips(t *testing.T) {
 	const bound, redisTimeout = 100 * time.Millisecond, 50 * time.Millisecond
 	for _, tt := range []struct {
 		budget   int
-		upstream bool // only what reaches upstream counts
+		upstream bool // only requests that reach upstream count
 		method   string
 		most     int64
 	}{
@@ -51,7 +53,8 @@ func TestASilentRedisHoldsUpNoRequestForMoreThanTwoRoundTrips(t *testing.T) {
 	}
 }
 
-// silentRedis counts quotas and knows generations by conn, and goes on without it.
+// silentRedis makes a rig count quotas and store generations through conn, and continue
+// without it.
 func silentRedis(t *testing.T, conn *redisconn.Conn) func(*Options) {
 	t.Helper()
 	coherence, err := cache.NewRedisCoherence(conn, cache.RedisOptions{Settle: time.Minute})

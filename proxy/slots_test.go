@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// takeAll takes slots of a class until there is none, and returns them and why.
+// takeAll takes slots of a class until none is left, and returns them and the reason of
+// the shortage.
 func takeAll(s *slots, c class, address func(i int) string) (all []slot, short shortage) {
 	for i := 0; ; i++ {
 		taken, short := s.take(c, address(i))

@@ -19,7 +19,7 @@ import (
 	"osgate/record"
 )
 
-// socketRig is a rig between real sockets.
+// socketRig returns a rig between real sockets.
 func socketRig(t *testing.T, upstream http.HandlerFunc, change ...func(*Options)) (*rig, *httptest.Server) {
 	t.Helper()
 	up := httptest.NewServer(upstream)
@@ -36,7 +36,8 @@ func socketRig(t *testing.T, upstream http.HandlerFunc, change ...func(*Options)
 	return g, front
 }
 
-// raw writes text to the server and returns the status line's code of its answer, closing the sending half first where asked.
+// raw writes text to the server and returns the status code of its answer. It closes
+// the sending half of the connection first if the test requires it.
 func raw(t *testing.T, server *httptest.Server, text string, half bool) string {
 	t.Helper()
 	c, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -57,7 +58,8 @@ func raw(t *testing.T, server *httptest.Server, text string, half bool) string {
 	return strings.Fields(line)[1]
 }
 
-// records waits until g has n records: they are made after the client has its answer.
+// records waits until g has n records, because they are made after the client has its
+// answer.
 func records(t *testing.T, g *rig, n int) []record.Exchange {
 	t.Helper()
 	for {
@@ -129,7 +131,8 @@ func TestAClientMayReadWhyItsLargeBodyIsRefused(t *testing.T) {
 	}
 }
 
-// TestALongAnswerThatIsCutIsCutAndRecordedOnce, because its beginning is with the client.
+// TestALongAnswerThatIsCutIsCutAndRecordedOnce checks an answer whose beginning the
+// client already has.
 func TestALongAnswerThatIsCutIsCutAndRecordedOnce(t *testing.T) {
 	half := strings.Repeat("x", 1<<18) // more than the cache keeps
 	g, front := socketRig(t, cutsAfter(half, -1))
@@ -150,7 +153,8 @@ func TestALongAnswerThatIsCutIsCutAndRecordedOnce(t *testing.T) {
 	}
 }
 
-// cutsAfter returns an upstream that announces so many bytes, sends text and breaks off.
+// cutsAfter returns an upstream that announces that many bytes, sends text and breaks
+// off.
 func cutsAfter(text string, length int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if length >= 0 {
@@ -162,8 +166,9 @@ func cutsAfter(text string, length int) http.HandlerFunc {
 	}
 }
 
-// TestWhatIsKnownBeforeTheFirstByteIsRefused: an upstream that breaks off its answer
-// before the client has any of it is 502, of each operation and whoever may store it.
+// TestWhatIsKnownBeforeTheFirstByteIsRefused checks that the client gets a 502 if
+// upstream breaks off its answer before the client has any of it: for each operation,
+// and whether or not the answer may be stored.
 func TestWhatIsKnownBeforeTheFirstByteIsRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		head   string
@@ -272,7 +277,7 @@ func TestADeadConnectionReplaysNoConfirmableRead(t *testing.T) {
 		_ = answer.Body.Close()
 		return answer.StatusCode
 	}
-	if got := get(storePath); got != 200 { // leaves a kept-alive connection behind
+	if got := get(storePath); got != 200 { // leaves a kept-alive connection
 		t.Fatal(got)
 	}
 	if got := get(keyPath + "?confirmable=true"); got != http.StatusBadGateway {
@@ -309,7 +314,7 @@ func TestWriterKeepsTheFirstErrorForTheRecord(t *testing.T) {
 	}
 }
 
-// deaf is a client that cannot be written to.
+// deaf is a client to which no byte can be written.
 type deaf struct{ http.ResponseWriter }
 
 func (deaf) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }

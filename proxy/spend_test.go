@@ -11,7 +11,8 @@ import (
 	"osgate/ratelimit"
 )
 
-// budget gives all clients together so much a second, counted by one word of [ratelimit.BudgetKey].
+// budget gives all clients together rate units a second, counted as one of the values
+// of BudgetBy states, such as [ratelimit.BudgetByEgress].
 func budget(rate int, by string, wait time.Duration) func(*Options) {
 	return func(o *Options) {
 		o.Budget, o.BudgetBy, o.MaxWait = ratelimit.Quota{Rate: rate, Period: time.Second, Burst: rate}, by, wait
@@ -76,10 +77,10 @@ func TestTurnsOfQuotaAndBudgetShareOneWait(t *testing.T) {
 			t.Fatal(w.Code)
 		}
 		second := make(chan int)
-		go func() { second <- g.get("two", keyPath).Code }() // has the budget's next turn, in a second
+		go func() { second <- g.get("two", keyPath).Code }() // gets the next turn of the budget, in a second
 		synctest.Wait()
 		start := time.Now()
-		w := g.get("one", storePath) // a second for its quota, and would have to wait another for the budget
+		w := g.get("one", storePath) // waits a second for its quota, and would wait another for the budget
 		if took := time.Since(start); codeOf(t, w) != "over-budget" || took != time.Second || w.Header().Get("Retry-After") != "1" {
 			t.Errorf("%d %s after %v, want over-budget after a second", w.Code, w.Body, took)
 		}
@@ -112,7 +113,7 @@ func TestCountingUpstreamMakesHitsFree(t *testing.T) {
 func TestUpstreams429KeepsItsClientAwayAndNobodyElse(t *testing.T) {
 	for name, tt := range map[string]struct {
 		body  string
-		other int // what another client gets meanwhile
+		other int // status of another client meanwhile
 	}{
 		"of the client":   {`{"statusMessage":"too many"}`, 200},
 		"of our address":  {`{"statusMessage":"ip 3.16.69.227 can not perform more requests in this time window"}`, 429},
@@ -159,7 +160,9 @@ func TestAnUpstream429IsPaidForAgain(t *testing.T) {
 			return reply(200, "{}"), nil
 		}
 		w := g.get("one", keyPath)
-		if w.Code != 200 || w.Header().Get("X-RateLimit-Remaining") != "9" { // two units, one of which came back in the interval that was waited
+		// Two units were taken; one of them became available during the wait for an
+		// interval.
+		if w.Code != 200 || w.Header().Get("X-RateLimit-Remaining") != "9" {
 			t.Errorf("%d, %s left", w.Code, w.Header().Get("X-RateLimit-Remaining"))
 		}
 		result, _, err := g.Limiter.TakeWithin(t.Context(), ratelimit.BudgetKey(ratelimit.BudgetByEgress, "us", "o", "e", "us-east-1", "s"), g.Budget, 0)

@@ -11,7 +11,7 @@ import (
 	"osgate/ratelimit"
 )
 
-// limited counts how often the quota is asked.
+// limited counts the calls to the quota.
 type limited struct{ asked int }
 
 func (l *limited) TakeWithin(context.Context, string, ratelimit.Quota, time.Duration) (ratelimit.Result, time.Duration, error) {
@@ -27,7 +27,7 @@ func TestWhatIsRefusedEarlyCostsNothingLater(t *testing.T) {
 		status     int
 		asked      int // identifications
 		charged    int // quota taken
-		sent       int // requests upstream
+		sent       int // requests that went upstream
 	}{
 		{name: "loop", head: "GET " + keyPath, lines: []string{"Via: 1.0 squid, 1.1 OSgate (x)"}, code: "loop", status: 508},
 		{name: "trace", head: "TRACE " + keyPath, code: "bad-request", status: 400},
@@ -78,8 +78,8 @@ func TestWhatIsRefusedEarlyCostsNothingLater(t *testing.T) {
 	}
 }
 
-// TestEmptySegmentsInFrontDoNotGoUpstream: a base URL that ends in "/" makes them, and the
-// vendor's own command for a token.
+// TestEmptySegmentsInFrontDoNotGoUpstream checks targets with empty segments. A base
+// URL that ends in "/" produces them, and so does the vendor's own command for a token.
 func TestEmptySegmentsInFrontDoNotGoUpstream(t *testing.T) {
 	for target, want := range map[string]string{
 		"//accounts/api/me": "/accounts/api/me", "/us//accounts/api/me": "/accounts/api/me",
@@ -116,7 +116,7 @@ func TestOverQuotaIsToldInBothForms(t *testing.T) {
 	if g.get("two", keyPath).Code != 200 || g.get("again", keyPath).Code != 429 || g.get("login", keyPath).Code != 200 {
 		t.Error("a quota is not a client's own")
 	}
-	if len(g.sent) != 3 { // one's first, two's, login's; one's second was a hit
+	if len(g.sent) != 3 { // the first of one, of two and of login; the second of one was a hit
 		t.Errorf("%d requests went upstream", len(g.sent))
 	}
 	if x := g.exchanges[2]; x.Code != "over-quota" || !x.Charged || x.UpstreamAttempts != 0 {
@@ -124,7 +124,8 @@ func TestOverQuotaIsToldInBothForms(t *testing.T) {
 	}
 }
 
-// closedLimiter is a quota that nobody can count while configuration says to refuse then.
+// closedLimiter is a quota that cannot be counted, with a configuration that refuses
+// requests in that case.
 type closedLimiter struct{}
 
 func (closedLimiter) TakeWithin(context.Context, string, ratelimit.Quota, time.Duration) (ratelimit.Result, time.Duration, error) {

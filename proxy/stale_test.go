@@ -14,7 +14,8 @@ import (
 	"osgate/ratelimit"
 )
 
-// staleness lets a rig's cache serve answers for longer than they are fresh, which is 10 s.
+// staleness lets a rig's cache serve answers for longer than they are fresh, which is
+// 10 s.
 func staleness(t *testing.T, whileRevalidate, ifError time.Duration) func(*Options) {
 	t.Helper()
 	return func(o *Options) {
@@ -36,7 +37,7 @@ func TestStaleIsServedAtOnceAndAskedForAgain(t *testing.T) {
 		etag := g.get("one", keyPath).Header().Get("Etag")
 		<-time.After(12 * time.Second)
 		gate := g.behind(ok("new"))
-		for range 3 { // upstream does not answer, and nobody waits for it
+		for range 3 { // upstream does not answer, and no request waits for it
 			w := g.get("one", keyPath)
 			if w.Body.String() != "v1" || w.Header().Get("Cache-Status") != "osgate; hit; ttl=-2; detail=stale-while-revalidate" || w.Header().Get("Age") != "12" {
 				t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
@@ -79,7 +80,7 @@ func TestARefreshOutlivesItsClientAndIsBounded(t *testing.T) {
 		g := newRig(t, staleness(t, 20*time.Second, 0))
 		g.get("one", keyPath)
 		<-time.After(12 * time.Second)
-		gate := g.behind(ok("never")) // nobody opens it
+		gate := g.behind(ok("never")) // it stays closed
 		ctx, leave := context.WithCancel(t.Context())
 		g.do(g.read().WithContext(ctx))
 		leave()
@@ -118,7 +119,7 @@ func TestRefreshesAreBoundedInNumber(t *testing.T) {
 		}
 		close(gate.open)
 		synctest.Wait()
-		g.get("one", keys[len(keys)-1]) // what had no room is not forgotten
+		g.get("one", keys[len(keys)-1]) // a refresh that had no room is made later
 		synctest.Wait()
 		if gate.came.Load() != maxRefreshes+1 {
 			t.Errorf("%d in all", gate.came.Load())
@@ -222,7 +223,8 @@ func TestARefreshThatIsCutDoesNoHarm(t *testing.T) {
 			answer.ContentLength, answer.Body = 8, io.NopCloser(io.MultiReader(strings.NewReader("half"), failing{err: io.ErrUnexpectedEOF}))
 			return answer, nil
 		}
-		serverLike := context.WithValue(t.Context(), http.ServerContextKey, &http.Server{ReadHeaderTimeout: time.Second}) // ReverseProxy panics then
+		// With a server in the context, ReverseProxy panics if an answer breaks off.
+		serverLike := context.WithValue(t.Context(), http.ServerContextKey, &http.Server{ReadHeaderTimeout: time.Second})
 		g.do(g.read().WithContext(serverLike))
 		if err := g.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -243,14 +245,14 @@ func TestTheEnvironmentSharesEntriesButNotRights(t *testing.T) {
 		}
 		return ok(r)
 	}
-	for range 3 { // upstream answers it for the store, never for its keys
+	for range 3 { // upstream permits the store, never its keys
 		g.get("two", storePath)
 		if w := g.get("two", keyPath); w.Code != 403 || strings.Contains(w.Header().Get("Cache-Status"), "hit") {
 			t.Errorf("a token without the right: %d %v", w.Code, w.Header())
 		}
 	}
 	other := storePath + "/partitions/p/keys/other"
-	g.get("login", other) // its right to read keys of this store
+	g.get("login", other) // to prove its right to read keys of this store
 	if w := g.get("login", keyPath); w.Body.String() != "v1" || !strings.Contains(w.Header().Get("Cache-Status"), "hit") {
 		t.Errorf("a token with the right: %s %v", w.Body, w.Header())
 	}

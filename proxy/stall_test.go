@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// silentUpstream serves each connection by serve, which is given what comes over it.
+// silentUpstream handles each connection with serve. Its second argument reads from the
+// connection.
 func silentUpstream(t *testing.T, l net.Listener, serve func(c net.Conn, in *bufio.Reader)) {
 	t.Helper()
 	done := make(chan struct{})
@@ -36,7 +37,8 @@ func silentUpstream(t *testing.T, l net.Listener, serve func(c net.Conn, in *buf
 	t.Cleanup(func() { _ = l.Close(); <-done })
 }
 
-// TestAnUpstreamThatStopsReadingIsGivenUp in the time that upstream has for a next step.
+// TestAnUpstreamThatStopsReadingIsGivenUp checks that this happens within the time that
+// upstream has for its next step.
 func TestAnUpstreamThatStopsReadingIsGivenUp(t *testing.T) {
 	for name, upstream := range map[string]http.HandlerFunc{
 		"from the start": func(http.ResponseWriter, *http.Request) { <-time.After(2 * testTimeout) },
@@ -62,9 +64,10 @@ func TestAnUpstreamThatStopsReadingIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestAStalledTLSUpstreamIsGivenUp in its handshake, and where it reads no body.
+// TestAStalledTLSUpstreamIsGivenUp checks an upstream that stalls in its handshake, and
+// one that does not read the body.
 func TestAStalledTLSUpstreamIsGivenUp(t *testing.T) {
-	lender := httptest.NewUnstartedServer(nil) // of a certificate
+	lender := httptest.NewUnstartedServer(nil) // lends its certificate
 	lender.StartTLS()
 	defer lender.Close()
 	listen := func() net.Listener {
@@ -98,8 +101,9 @@ func TestAStalledTLSUpstreamIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatStandsStillIsGivenUp wherever it does: in its body, in its trailers, and
-// in a refusal that the gateway itself reads. What has begun is cut, else it is 504.
+// TestAnAnswerThatStandsStillIsGivenUp checks an answer that stalls in its body, in its
+// trailers, and in a refusal that the gateway itself reads. An answer that has begun is
+// cut; otherwise the client gets a 504.
 func TestAnAnswerThatStandsStillIsGivenUp(t *testing.T) {
 	for name, answer := range map[string]string{
 		"in its body":     "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345",
@@ -159,8 +163,8 @@ func TestTimeThatTheClientTakesIsNotUpstreams(t *testing.T) {
 	})
 }
 
-// TestAWriteThatIsGivenUpLeavesNothingToDeliver: all of it is in the kernel's buffers when
-// upstream's time is over, and upstream reads it only then.
+// TestAWriteThatIsGivenUpLeavesNothingToDeliver checks a write that is completely in
+// the kernel's buffers when upstream's time has passed. Upstream reads only after that.
 func TestAWriteThatIsGivenUpLeavesNothingToDeliver(t *testing.T) {
 	small := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var failed error
@@ -198,7 +202,8 @@ func TestAWriteThatIsGivenUpLeavesNothingToDeliver(t *testing.T) {
 	}
 }
 
-// TestUpstreamsTimeIsOverAllSendingsOfARequest: the pauses between them are the client's.
+// TestUpstreamsTimeIsOverAllSendingsOfARequest checks one time limit for all sendings;
+// the client's pauses between them do not count.
 func TestUpstreamsTimeIsOverAllSendingsOfARequest(t *testing.T) {
 	var asked atomic.Int32
 	upstream := func(w http.ResponseWriter, r *http.Request) {

@@ -20,7 +20,7 @@ func TestStatisticsGoOutInTheirMediaType(t *testing.T) {
 	}
 }
 
-// mute is statistics that cannot be had.
+// mute is a source of statistics that returns only an error.
 type mute struct{ err error }
 
 func (m mute) Answer(context.Context, string, objectstore.Operation, []string, time.Time) ([]byte, string, error) {

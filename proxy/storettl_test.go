@@ -15,7 +15,7 @@ import (
 	"osgate/record"
 )
 
-// ttlRequired has a rig's cache keep only values of stores whose TTL is known.
+// ttlRequired makes a rig's cache keep only values of stores whose TTL is known.
 func ttlRequired(t *testing.T) func(*Options) {
 	t.Helper()
 	return func(o *Options) {
@@ -29,7 +29,8 @@ func ttlRequired(t *testing.T) func(*Options) {
 	}
 }
 
-// storesTakeTheir time to be read, and have a TTL of 400 s; values are there at once.
+// storesTakeTheir returns an upstream that takes d for each read of a store, which has
+// a TTL of 400 s. It returns values at once.
 func storesTakeTheir(d time.Duration) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		if !isStore(r) {
@@ -46,7 +47,7 @@ func storesTakeTheir(d time.Duration) func(*http.Request) (*http.Response, error
 
 func isStore(r *http.Request) bool { return strings.HasSuffix(r.URL.Opaque, "/stores/s") }
 
-// stores returns the requests for stores that upstream got.
+// stores returns the requests for stores that upstream received.
 func (g *rig) stores() (sent []*http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -109,7 +110,7 @@ func TestAValueWaitsForItsTTLForASecondAtMost(t *testing.T) {
 		g.upstream = storesTakeTheir(2 * time.Second)
 		began := time.Now()
 		g.wantStatus(keyPath, "osgate; fwd=miss; detail=ttl-unknown")
-		g.wantStatus(keyPath, "osgate; fwd=miss; detail=ttl-unknown") // which waits no more
+		g.wantStatus(keyPath, "osgate; fwd=miss; detail=ttl-unknown") // this request does not wait
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("both took %v, want 1 s", took)
 		}
@@ -143,7 +144,7 @@ func TestTheRequestForATTLIsCountedWhereUpstreamsAre(t *testing.T) {
 		code      string
 		requested bool
 	}{
-		"the client has none left":  {quota(1, 1), "", true}, // no request of the client
+		"the client has none left":  {quota(1, 1), "", true}, // the request is not the client's
 		"upstream counts, no quota": {func(o *Options) { quota(1, 1)(o); o.CountUpstream = true }, "", true},
 		"the budget has none left":  {func(o *Options) { o.Budget = ratelimit.Quota{Rate: 1, Period: time.Second, Burst: 1} }, "over-budget", false},
 		"nothing has to be counted": {func(o *Options) { o.Quota = func(string) ratelimit.Quota { return ratelimit.Quota{} } }, "", true},

@@ -17,8 +17,8 @@ import (
 	"osgate/internal/memnet"
 )
 
-// flood opens connections that each send head and leave them open, and waits until all
-// have been seen.
+// flood opens connections, each of which sends head and stays open, and waits until the
+// gateway has read all heads.
 func flood(t *testing.T, l *memnet.Listener, n int, head string) {
 	t.Helper()
 	for range n {
@@ -27,7 +27,7 @@ func flood(t *testing.T, l *memnet.Listener, n int, head string) {
 	synctest.Wait()
 }
 
-// from has g take the address of a client from X-Forwarded-For.
+// from makes g take the address of a client from X-Forwarded-For.
 func from(g *rig) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a := r.Header.Get("X-Forwarded-For"); a != "" {
@@ -37,8 +37,8 @@ func from(g *rig) http.Handler {
 	})
 }
 
-// TestAClientWithAKnownTokenIsServedWhileStrangersHoldAllTheirSlots however they came by
-// them.
+// TestAClientWithAKnownTokenIsServedWhileStrangersHoldAllTheirSlots checks this for
+// each way in which strangers can hold them.
 func TestAClientWithAKnownTokenIsServedWhileStrangersHoldAllTheirSlots(t *testing.T) {
 	for name, tt := range map[string]struct {
 		head     string
@@ -77,9 +77,9 @@ func TestAClientWithAKnownTokenIsServedWhileStrangersHoldAllTheirSlots(t *testin
 
 func TestOneAddressCannotHoldTheSlotsOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, func(o *Options) { o.MaxExchanges = 64 }) // four an address
+		g := newRig(t, func(o *Options) { o.MaxExchanges = 64 }) // four for each address
 		l := serveFake(t, from(g))
-		for i := range 20 { // of one network
+		for i := range 20 { // all of one network
 			flood(t, l, 1, loginHead+fmt.Sprintf("X-Forwarded-For: [2001:db8::%x]:1\r\n", i)+bodyOf10+"{")
 		}
 		if held, refused := g.serving.counts(); held[unidentified] != 4 || refused[shortOfAddress] != 16 {
@@ -147,7 +147,7 @@ func TestAnAccessManagementBodyIsBoundedInTimeAndSize(t *testing.T) {
 					client := fakeClient(t, serveFake(t, g), version)
 					r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://memory/accounts/login", tt.body())
 					r.Host, r.ContentLength = host, tt.bytes
-					defer func() { _ = r.Body.Close() }() // HTTP/1's client reads on
+					defer func() { _ = r.Body.Close() }() // the HTTP/1 client continues to read
 					began := time.Now()
 					answer, err := client.Do(r)
 					if err != nil {
@@ -165,14 +165,15 @@ func TestAnAccessManagementBodyIsBoundedInTimeAndSize(t *testing.T) {
 	}
 }
 
-// stream is a connection of HTTP/2 by hand whose client opens no window for answers.
+// stream is a connection of HTTP/2 that the test drives by hand, and whose client opens
+// no window for answers.
 type stream struct {
 	*http2.Framer
 	t *testing.T
 }
 
-// dialClosed opens a connection of HTTP/2 over which no body may be sent to the client.
-// What comes is read and dropped.
+// dialClosed opens a connection of HTTP/2 on which no body may be sent to the client.
+// Frames that arrive are read and dropped.
 func dialClosed(t *testing.T, l *memnet.Listener) *stream {
 	t.Helper()
 	c, err := l.Dial(t.Context(), "", "")
@@ -206,14 +207,15 @@ func (s *stream) ask(id uint32, method, path string, headers ...string) {
 	e := hpack.NewEncoder(&block)
 	fields := append([]string{":method", method, ":scheme", "http", ":authority", host, ":path", path}, headers...)
 	for i := 0; i < len(fields); i += 2 {
-		_ = e.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}) // to memory
+		_ = e.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}) // writes to memory
 	}
 	if err := s.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true}); err != nil {
 		s.t.Errorf("sending a request: %v", err)
 	}
 }
 
-// TestAClientThatTakesNoAnswerHoldsASlotForAWhile and no goroutine behind it.
+// TestAClientThatTakesNoAnswerHoldsASlotForAWhile checks that the slots are free after
+// that time. A goroutine that remains would keep the bubble from ending.
 func TestAClientThatTakesNoAnswerHoldsASlotForAWhile(t *testing.T) {
 	for name, tt := range map[string]struct {
 		method, path string
@@ -222,11 +224,11 @@ func TestAClientThatTakesNoAnswerHoldsASlotForAWhile(t *testing.T) {
 		lasts        time.Duration
 	}{
 		"refused":           {"GET", "/nowhere", 0, 40, refusalTime},
-		"access management": {"GET", "/accounts/api/me", 40, 40, callAnswerTime}, // what is over an address' share is refused
+		"access management": {"GET", "/accounts/api/me", 40, 40, callAnswerTime}, // the rest of an address is refused
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := newRig(t, func(o *Options) { o.MaxExchanges = 640 }) // 40 an address, and 40 of those refused
+				g := newRig(t, func(o *Options) { o.MaxExchanges = 640 }) // 40 for each address, and 40 refused ones
 				g.upstream = func(*http.Request) (*http.Response, error) { return reply(200, `{"user":{}}`), nil }
 				s := dialClosed(t, serveFake(t, g))
 				for i := range 100 {

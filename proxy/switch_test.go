@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// speaker is an upstream on a socket of its own that says to each request what the test has it say, and then waits for the connection's end.
+// speaker is an upstream on a socket of its own that sends the answer that the test
+// sets to each request, and then waits for the end of the connection.
 func speaker(t *testing.T, says string) (base *url.URL, ended <-chan error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -41,7 +42,9 @@ func speaker(t *testing.T, says string) (base *url.URL, ended <-chan error) {
 	return &url.URL{Scheme: "http", Host: l.Addr().String()}, ends
 }
 
-// TestUpstreamThatSwitchesProtocolsIsABadGateway at once, for every kind of request and with an offer of the client's or without: none is passed on.
+// TestUpstreamThatSwitchesProtocolsIsABadGateway checks that the client gets a 502 at
+// once, for every kind of request, with an offer of the client and without: no switch
+// is passed on.
 func TestUpstreamThatSwitchesProtocolsIsABadGateway(t *testing.T) {
 	for name, says := range map[string]string{
 		"to h2c":     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nand on",
@@ -66,7 +69,8 @@ func TestUpstreamThatSwitchesProtocolsIsABadGateway(t *testing.T) {
 	}
 }
 
-// TestNoWayUpstreamSwitchesProtocols whatever uses it: discovery and the calls of the control plane read answers to their end.
+// TestNoWayUpstreamSwitchesProtocols checks the other users of upstream: discovery and
+// the calls of the control plane read answers to their end.
 func TestNoWayUpstreamSwitchesProtocols(t *testing.T) {
 	base, ended := speaker(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 	transport := NewTransport(TransportOptions{})
@@ -88,7 +92,8 @@ func TestNoWayUpstreamSwitchesProtocols(t *testing.T) {
 	}
 }
 
-// TestOtherInformationalAnswersAreReadOver and bounded: the client gets the answer behind them and none of their headers.
+// TestOtherInformationalAnswersAreReadOver checks that the gateway skips such answers
+// up to a bound: the client gets the final answer and none of their headers.
 func TestOtherInformationalAnswersAreReadOver(t *testing.T) {
 	const last = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 	for says, want := range map[string]int{

@@ -17,8 +17,8 @@ func titled(err error) string {
 	return title
 }
 
-// TestATitleIsTrueOfItsRefusal holds for each code, and for each refusal of which the
-// title of its code would not be true.
+// TestATitleIsTrueOfItsRefusal checks each code, and each refusal to which the title of
+// its code would not apply.
 func TestATitleIsTrueOfItsRefusal(t *testing.T) {
 	const statistics = "GET /api/v1/organizations/o?period=1day"
 	bearer := func(who string) string { return "Authorization: Bearer " + who }
@@ -75,7 +75,7 @@ func TestATitleIsTrueOfItsRefusal(t *testing.T) {
 	}
 }
 
-// sentOnce is an exchange of which upstream has got something.
+// sentOnce returns an exchange of which upstream has received a part.
 func sentOnce() *exchange {
 	x := &exchange{}
 	x.rec.UpstreamAttempts = 1

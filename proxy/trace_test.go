@@ -21,7 +21,8 @@ import (
 
 const caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-// tracing gives every exchange a place in a trace of its caller's, or a new one, and notes whom it was told to believe.
+// tracing gives every exchange a place in its caller's trace or in a new one, and
+// records for each whether it may trust the caller.
 func tracing(believed *[]bool) func(*Options) {
 	return func(o *Options) {
 		o.Trace = func(parent record.Trace, trusted bool) record.Trace {
@@ -36,7 +37,8 @@ func tracing(believed *[]bool) func(*Options) {
 	}
 }
 
-// traceparents returns what upstream got, and that each names the attempt of the record.
+// traceparents returns the values that upstream received, and checks that each names
+// the attempt in the record.
 func (g *rig) traceparents() (got []string) {
 	g.t.Helper()
 	x := g.last()
@@ -57,7 +59,7 @@ func TestEachAttemptIsASpanOfTheCallersTrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var believed []bool
 		g := newRig(t, tracing(&believed), func(o *Options) { o.MaxWait = 5 * time.Second })
-		var headers []http.Header // as the transport has them, which may look at them again
+		var headers []http.Header // as the transport got them; it may read them again
 		g.upstream = func(r *http.Request) (*http.Response, error) {
 			headers = append(headers, r.Header)
 			if len(g.sent) < 3 {
@@ -108,7 +110,7 @@ func TestOnlyTrustedProxiesAreBelievedOnSampling(t *testing.T) {
 		var believed []bool
 		g := newRig(t, tracing(&believed), func(o *Options) {
 			if trusted {
-				o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} // request's peer
+				o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} // the peer of request
 			}
 		})
 		if w := g.get("one", keyPath, "Traceparent: "+caller, "X-Forwarded-For: 198.51.100.1"); w.Code != http.StatusOK {
@@ -121,7 +123,8 @@ func TestOnlyTrustedProxiesAreBelievedOnSampling(t *testing.T) {
 	}
 }
 
-// TestATraceThatCannotBeReadGoesNowhere: what follows is a trace of our own, without the state that came.
+// TestATraceThatCannotBeReadGoesNowhere checks that the gateway starts a new trace,
+// without the state of the request.
 func TestATraceThatCannotBeReadGoesNowhere(t *testing.T) {
 	var believed []bool
 	g := newRig(t, tracing(&believed))

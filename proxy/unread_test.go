@@ -14,7 +14,8 @@ import (
 	"osgate/record"
 )
 
-// TestWhatCannotBeReadIsAnsweredAndRecordedLikeAnyRefusal though no stage sees it.
+// TestWhatCannotBeReadIsAnsweredAndRecordedLikeAnyRefusal checks requests that net/http
+// rejects before any stage.
 func TestWhatCannotBeReadIsAnsweredAndRecordedLikeAnyRefusal(t *testing.T) {
 	for _, tt := range []struct {
 		status         int

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// TestAnOfferOfAnotherProtocolIsIgnored and nothing of it goes upstream: the request is
-// served in the protocol that it came in (RFC 9110 section 7.8).
+// TestAnOfferOfAnotherProtocolIsIgnored also checks that no part of the offer goes
+// upstream: the request is served in the protocol in which it came (RFC 9110 section
+// 7.8).
 func TestAnOfferOfAnotherProtocolIsIgnored(t *testing.T) {
 	for name, offer := range map[string][]string{
 		"h2c":            {"Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"},

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestWhatUpstreamSentIsRecordedWhateverTheClientGot has a client that is told 304 while the value is fetched anew behind its back.
+// TestWhatUpstreamSentIsRecordedWhateverTheClientGot has a client that gets a 304 while
+// the gateway fetches the value again in the background.
 func TestWhatUpstreamSentIsRecordedWhateverTheClientGot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, staleness(t, 20*time.Second, 0))
@@ -35,13 +36,14 @@ func TestWhatUpstreamSentIsRecordedWhateverTheClientGot(t *testing.T) {
 	})
 }
 
-// TestWhatIsReadForAClientThatLeftIsUpstreamsToo cuts the answer to a read that changes something, of which the rest is read all the same.
+// TestWhatIsReadForAClientThatLeftIsUpstreamsToo cuts the answer to a read that changes
+// a value. The gateway still reads the rest of that answer.
 func TestWhatIsReadForAClientThatLeftIsUpstreamsToo(t *testing.T) {
 	g := newRig(t)
 	value := strings.Repeat("v", 3*bufferBytes/2)
 	g.upstream = func(*http.Request) (*http.Response, error) { return reply(200, value), nil }
 	func() {
-		defer func() { _ = recover() }() // how ReverseProxy tells net/http
+		defer func() { _ = recover() }() // ReverseProxy reports this to net/http by a panic
 		g.ServeHTTP(deaf{httptest.NewRecorder()}, request(t, "GET "+keyPath+"?confirmable=true", "Authorization: Bearer one"))
 	}()
 	if x := g.last(); x.Status != statusLeft || x.UpstreamBytes != int64(len(value)) {

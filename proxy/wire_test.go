@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// wire writes a GET to the server and returns all that it answers until it closes the
-// connection.
+// wire writes a GET to the server and returns all that the server sends until it closes
+// the connection.
 func wire(t *testing.T, addr, lines string, half bool) string {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -37,8 +37,8 @@ func wire(t *testing.T, addr, lines string, half bool) string {
 	return string(text)
 }
 
-// TestNoContentTypeIsGuessed where upstream sends none: what begins like a page would
-// become one in a browser.
+// TestNoContentTypeIsGuessed checks answers of upstream without a Content-Type: with a
+// guessed one, a browser would show a value that looks like a page as a page.
 func TestNoContentTypeIsGuessed(t *testing.T) {
 	for _, value := range []string{"<html><script>alert(1)</script>", "{}", "\x89PNG\r\n\x1a\n", strings.Repeat("<html>", 10_000)} {
 		_, front := socketRig(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -55,7 +55,8 @@ func TestNoContentTypeIsGuessed(t *testing.T) {
 	}
 }
 
-// TestTrailersHoldOnlyWhatMayFollowABody, whether upstream announces them or not.
+// TestTrailersHoldOnlyWhatMayFollowABody checks trailers that upstream announces and
+// trailers that it does not.
 func TestTrailersHoldOnlyWhatMayFollowABody(t *testing.T) {
 	sent := map[string]string{"X-Checksum": "abc", "Set-Cookie": "s=1", "Etag": `"v"`, "X-Request-Id": "theirs", "X-Both": "trailer", "Www-Authenticate": "Basic"}
 	for _, tt := range []struct {
@@ -114,7 +115,8 @@ func TestTrailersHoldOnlyWhatMayFollowABody(t *testing.T) {
 	}
 }
 
-// TestAHalfClosedClientGetsTheAnswerOrNothing and never a 499, which is no status of HTTP.
+// TestAHalfClosedClientGetsTheAnswerOrNothing also checks that it never gets a 499,
+// which is not a status of HTTP.
 func TestAHalfClosedClientGetsTheAnswerOrNothing(t *testing.T) {
 	g, front := socketRig(t, func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done() // the gateway gives up
@@ -146,7 +148,7 @@ func TestAHalfClosedClientGetsTheAnswerOrNothing(t *testing.T) {
 	_ = c.(*net.TCPConn).CloseWrite() //nolint:errcheck // it was dialed so
 	close(closed)
 	text, _ := io.ReadAll(c)
-	if !strings.HasPrefix(string(text), "HTTP/1.1 200") { // a write is carried to its answer
+	if !strings.HasPrefix(string(text), "HTTP/1.1 200") { // a write continues until its answer
 		t.Errorf("a write: %.200s, want its answer", text)
 	}
 }

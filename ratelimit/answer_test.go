@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestAnswersOfTheScriptAreCorrected has answers as Redis 7.0 gave them.
+// TestAnswersOfTheScriptAreCorrected uses answers that Redis 7.0 returned.
 func TestAnswersOfTheScriptAreCorrected(t *testing.T) {
 	ten := Quota{Rate: 10, Period: time.Second, Burst: 10}
 	third := Quota{Rate: 3, Period: time.Second, Burst: 2}

@@ -15,18 +15,20 @@ import (
 	"osgate/ratelimit"
 )
 
-// The table in docs/adr/0016-choose-gcra-or-window.md is of
+// The table in docs/adr/0016-choose-gcra-or-window.md contains results of
 //
 //	go test -run '^$' -bench 'GCRA|Window' -benchtime 1s ./ratelimit
 
-// plenty never runs out, so that every decision is made anew.
+// plenty never runs out, so that the limiter makes each decision itself and returns
+// none from memory.
 var plenty = ratelimit.Quota{Rate: 1_000_000, Period: time.Second, Burst: 1_000_000}
 
-// plentyOfWindow is the same with a window: for 1,000 keys, 1,000,000 a second of them
-// in Redis, with about 50 instants in each log.
+// plentyOfWindow is the same as plenty, with a window. It is enough for 1,000 keys and
+// 1,000,000 units a second in Redis, with about 50 instants in each log.
 var plentyOfWindow = ratelimit.Quota{Rate: ratelimit.MaxWindowRate, Period: time.Second, Algorithm: ratelimit.AlgorithmWindow}
 
-// plentyOfLocalWindow is for the ten million a second that there are in process.
+// plentyOfLocalWindow is enough for the ten million units a second that a limiter in
+// the process takes.
 var plentyOfLocalWindow = ratelimit.Quota{Rate: ratelimit.MaxWindowRate, Period: time.Millisecond, Algorithm: ratelimit.AlgorithmWindow}
 
 func BenchmarkLocalGCRA(b *testing.B) {
@@ -45,15 +47,16 @@ func BenchmarkRedisWindow(b *testing.B) {
 	benchmarkTake(b, ratelimit.NewRedis(openRedis(b, redistest.Start(b))), plentyOfWindow)
 }
 
-// BenchmarkRedisOverQuota is what a client that hammers costs: nothing in Redis.
+// BenchmarkRedisOverQuota measures a client that is over quota and sends requests
+// without a pause. It costs Redis no work.
 func BenchmarkRedisOverQuota(b *testing.B) {
 	benchmarkTake(b, ratelimit.NewRedis(openRedis(b, redistest.Start(b))), ratelimit.Quota{Rate: 1, Period: time.Hour, Burst: 1})
 }
 
-// BenchmarkStackGCRA is the whole stack of a gateway with Redis.
+// BenchmarkStackGCRA measures all limiters of a gateway with Redis together.
 func BenchmarkStackGCRA(b *testing.B) { benchmarkTake(b, stack(b), plenty) }
 
-// BenchmarkStackWindow is the same with a window.
+// BenchmarkStackWindow measures the same with a window.
 func BenchmarkStackWindow(b *testing.B) { benchmarkTake(b, stack(b), plentyOfWindow) }
 
 func stack(b *testing.B) ratelimit.Limiter {
@@ -67,7 +70,7 @@ func stack(b *testing.B) ratelimit.Limiter {
 	})}
 }
 
-// BenchmarkPausesWait is what a request pays for the pauses of others.
+// BenchmarkPausesWait measures what a request costs while other keys are paused.
 func BenchmarkPausesWait(b *testing.B) {
 	pauses, ctx := ratelimit.NewPauses(ratelimit.PausesOptions{}), b.Context()
 	pauses.Pause(freshKey(), time.Hour, time.Second)
@@ -79,8 +82,8 @@ func BenchmarkPausesWait(b *testing.B) {
 	})
 }
 
-// BenchmarkFailuresBlocked is what a request pays for the failures of others: while
-// nobody is blocked, and while somebody is.
+// BenchmarkFailuresBlocked measures what a request costs because of the failures of
+// other clients: while no client is blocked, and while one is.
 func BenchmarkFailuresBlocked(b *testing.B) {
 	for name, failed := range map[string]bool{"nobody is": false, "somebody is": true} {
 		b.Run(name, func(b *testing.B) {
@@ -96,8 +99,8 @@ func BenchmarkFailuresBlocked(b *testing.B) {
 	}
 }
 
-// BenchmarkRedisCost is the time that Redis itself spends on a Take, by its own
-// account. The log of a window holds up to its rate:
+// BenchmarkRedisCost measures the time that Redis spends on a Take, as Redis reports
+// it. The log of a window holds at most as many instants as its rate:
 //
 //	go test -run '^$' -bench RedisCost -benchtime 50000x ./ratelimit
 func BenchmarkRedisCost(b *testing.B) {
@@ -129,20 +132,21 @@ func BenchmarkRedisCost(b *testing.B) {
 	}
 }
 
-// window is a quota of which 10 callers of 10,000 units a second in all take nearly
-// all.
+// window is a quota of which 10 callers, who take 10,000 units a second in all, use
+// nearly all units.
 func window(rate int) ratelimit.Quota {
 	return ratelimit.Quota{Rate: rate, Period: time.Duration(rate) * 400 * time.Microsecond, Algorithm: ratelimit.AlgorithmWindow}
 }
 
-// strlen is the length of some value in Redis.
+// strlen returns the length of a value in Redis.
 func strlen(s *redistest.Server) int {
 	n, _ := strconv.Atoi(s.Do("STRLEN", s.Do("RANDOMKEY")))
 	return n
 }
 
-// benchmarkTake measures l with 1, 16 and 128 callers at once, each going
-// through 1,000 keys, and reports the median and the 99th percentile of a call.
+// benchmarkTake measures l with 1, 16 and 128 concurrent callers, each of which uses
+// 1,000 keys in turn. It reports the median and the 99th percentile of the duration of
+// a call.
 func benchmarkTake(b *testing.B, l ratelimit.Limiter, q ratelimit.Quota) {
 	b.Helper()
 	keys := make([]string, 1000)

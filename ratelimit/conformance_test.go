@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestLimitersKeepTheContract runs one suite against every limiter that counts, with
-// every algorithm.
+// TestLimitersKeepTheContract runs one test suite against every limiter that counts,
+// with every algorithm.
 func TestLimitersKeepTheContract(t *testing.T) {
 	server := redistest.Start(t)
 	for algorithm, own := range contracts {
@@ -46,7 +46,7 @@ func TestLimitersKeepTheContract(t *testing.T) {
 	}
 }
 
-// alternating asks two limiters by turns, as a load balancer does.
+// alternating calls two limiters in turn, as a load balancer does.
 type alternating struct {
 	limiters [2]ratelimit.Limiter
 	asked    atomic.Uint64
@@ -56,19 +56,21 @@ func (a *alternating) Take(ctx context.Context, key string, q ratelimit.Quota) (
 	return a.limiters[a.asked.Add(1)%2].Take(ctx, key, q)
 }
 
-// hearsay takes units of one key, and keeps account of what may be known of it: a replica
-// counts from when it learns of a refusal, and Redis tells its scripts what the time was
-// when it woke. On a busy machine both lie as far back as an answer takes.
+// hearsay takes units of one key and records what a caller can know of it. A replica
+// counts the time of a refusal from when it receives the refusal, and Redis gives its
+// scripts the time at which it woke up. On a busy machine, both may be late by as much
+// as an answer takes.
 type hearsay struct {
 	ratelimit.Limiter
 	key     string
 	q       ratelimit.Quota
 	slowest time.Duration // of the answers so far
-	said    time.Duration // by the latest answer: how long until another unit would be allowed
-	until   time.Time     // when all that was said is over
+	said    time.Duration // in the latest answer: how long until another unit would be allowed
+	until   time.Time     // when the waiting times of all answers have passed
 }
 
-// slack is how far off Redis may be by rights: nothing for a limiter that is in the process.
+// slack is by how much an answer of Redis may be off. It is 0 for a limiter in the
+// process.
 func (h *hearsay) slack() time.Duration {
 	if _, local := h.Limiter.(*ratelimit.Local); local {
 		return 0
@@ -88,9 +90,10 @@ func (h *hearsay) take(t *testing.T) ratelimit.Result {
 	return r
 }
 
-// wait waits until there is a unit. For one process that is what its latest answer said.
-// With several ones it may have come from the memory of one that does not know what was
-// taken through another: there is a unit when all that they said is over.
+// wait waits until a unit is available. With one process, that is the time in its
+// latest answer. With several, that answer may come from the memory of a process that
+// does not know which units another one took: a unit is available when the times in all
+// their answers have passed.
 func (h *hearsay) wait() {
 	if _, several := h.Limiter.(*alternating); several {
 		<-time.After(time.Until(h.until))
@@ -99,14 +102,14 @@ func (h *hearsay) wait() {
 	<-time.After(h.said)
 }
 
-// promise is a part of a contract. The tests wait in real time for Redis, so that
-// intervals are either too long to pass or short enough to wait for.
+// promise tests a part of a contract. The tests with Redis wait in real time, so an
+// interval is either too long to pass during a test or short enough to wait for.
 type promise func(*testing.T, ratelimit.Limiter, ratelimit.Algorithm)
 
-// contract is what [ratelimit.Limiter] and [ratelimit.Result] promise whatever the
-// algorithm.
+// contract contains the promises of [ratelimit.Limiter] and [ratelimit.Result] for all
+// algorithms.
 //
-//nolint:thelper // these are tests and no helpers: a failure is in the line that says so
+//nolint:thelper // these are tests and no helpers: a failure is reported at the line that failed
 var contract = map[string]promise{
 	"waiting RetryAfter is enough": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
 		for _, q := range []ratelimit.Quota{
@@ -224,7 +227,7 @@ var contract = map[string]promise{
 	},
 }
 
-// contracts is what each algorithm promises beyond that.
+// contracts contains the further promises of each algorithm.
 //
 //nolint:thelper // as above
 var contracts = map[ratelimit.Algorithm]map[string]promise{
@@ -270,7 +273,7 @@ var contracts = map[ratelimit.Algorithm]map[string]promise{
 	},
 	ratelimit.AlgorithmWindow: {
 		"a window is counted down to a refusal": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
-			// The burst is not looked at.
+			// The window algorithm ignores Burst.
 			q, key, start := ratelimit.Quota{Rate: 10, Period: 1000 * time.Second, Burst: 2, Algorithm: algorithm}, freshKey(), time.Now()
 			for remaining := 9; remaining >= 0; remaining-- {
 				r := take(t, l, key, q)
@@ -290,7 +293,7 @@ var contracts = map[ratelimit.Algorithm]map[string]promise{
 		},
 		"units come back one by one, each a period after it was taken": func(t *testing.T, l ratelimit.Limiter, algorithm ratelimit.Algorithm) {
 			h := &hearsay{Limiter: l, key: freshKey(), q: ratelimit.Quota{Rate: 3, Period: 300 * time.Millisecond, Algorithm: algorithm}}
-			var taken [9]time.Time // when a unit was, at the latest
+			var taken [9]time.Time // the latest time at which each unit was taken
 			back := func(i int, start time.Time) time.Duration { return taken[i].Add(h.q.Period).Sub(start) + h.slack() }
 			for i := range taken {
 				if i > 0 {
@@ -298,7 +301,7 @@ var contracts = map[ratelimit.Algorithm]map[string]promise{
 				}
 				start := time.Now()
 				r := h.take(t)
-				for ; !r.Allowed; r = h.take(t) { // the unit of three ago is 270 ms old
+				for ; !r.Allowed; r = h.take(t) { // the unit taken three before this one is 270 ms old
 					if i < 3 || r.RetryAfter > back(i-3, start) {
 						t.Fatalf("unit %d: %+v", i, r)
 					}
@@ -361,7 +364,7 @@ var contracts = map[ratelimit.Algorithm]map[string]promise{
 	},
 }
 
-// exhaust takes all that is left and returns the refusal.
+// exhaust takes all units that are left and returns the refusal.
 func exhaust(t testing.TB, l ratelimit.Limiter, key string, q ratelimit.Quota) ratelimit.Result {
 	t.Helper()
 	r := take(t, l, key, q)
@@ -371,7 +374,7 @@ func exhaust(t testing.TB, l ratelimit.Limiter, key string, q ratelimit.Quota) r
 	return r
 }
 
-// take takes a unit and fails the test where that cannot be decided.
+// take takes a unit, and fails the test on an error.
 func take(t testing.TB, l ratelimit.Limiter, key string, q ratelimit.Quota) ratelimit.Result {
 	t.Helper()
 	r, err := l.Take(t.Context(), key, q)
@@ -381,19 +384,19 @@ func take(t testing.TB, l ratelimit.Limiter, key string, q ratelimit.Quota) rate
 	return r
 }
 
-// justBelow reports whether d is want or, since time passes between decisions, less by
-// what has passed since start. Redis's doubles and rounding up add a few microseconds,
-// and it looks at its clock a little earlier.
+// justBelow reports whether d equals want or, because time passes between decisions, is
+// less by at most the time since start. Redis uses doubles and rounds up, which adds a
+// few microseconds, and it reads its clock a little earlier.
 func justBelow(d, want time.Duration, start time.Time) bool {
 	return d <= want+5*time.Microsecond && d >= want-time.Since(start)-20*time.Millisecond
 }
 
-// freshKey returns a key that nobody else uses.
+// freshKey returns a key that no other test uses.
 func freshKey() string {
 	return ratelimit.Key("test", strconv.FormatUint(rand.Uint64(), 16))
 }
 
-// openRedis opens a connection that is closed when the test ends.
+// openRedis opens a connection and closes it when the test ends.
 func openRedis(t testing.TB, s *redistest.Server) *redisconn.Conn {
 	t.Helper()
 	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: redisTimeout})
@@ -404,9 +407,9 @@ func openRedis(t testing.TB, s *redistest.Server) *redisconn.Conn {
 	return conn
 }
 
-// patience is how long a test waits for anything: it is for what hangs, not for a
-// machine that is busy with other work.
+// patience is how long a test waits for anything. It ends a test that hangs, and is
+// long enough for a machine that is busy with other work.
 const patience = time.Minute
 
-// redisTimeout is generous: what is measured here is not Redis's speed.
+// redisTimeout is long, because these tests do not measure the speed of Redis.
 const redisTimeout = patience

@@ -15,11 +15,11 @@ func TestWhatFollowsFromPausesIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := ratelimit.NewPauses(ratelimit.PausesOptions{})
 		wait := func(ctx context.Context, within time.Duration) { _, _, _ = p.Wait(ctx, "k", within) }
-		wait(t.Context(), time.Second) // not paused: not counted
+		wait(t.Context(), time.Second) // not paused, so not counted
 		p.Pause("k", 0, time.Second)   // no pause
 		p.Pause("k", time.Second, 10*ms)
 		p.Pause("k", time.Second, 10*ms)
-		wait(t.Context(), 10*ms) // too long
+		wait(t.Context(), 10*ms) // longer than the caller waits
 		gone, leave := context.WithTimeout(t.Context(), 100*ms)
 		defer leave()
 		wait(gone, 2*time.Second)

@@ -8,8 +8,9 @@ import (
 	"osgate/ratelimit"
 )
 
-// A client's quota and a budget over all clients are two Turns over one limiter. They
-// have one time budget: what the first has used up, the second cannot.
+// A client's quota and a budget for all clients are two Turns over one limiter. They
+// share one time budget: the time that the first has used is not available to the
+// second.
 func ExampleBudgetKey() {
 	limiter := ratelimit.NewLocal(ratelimit.LocalOptions{})
 	quotas := ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter, MaxWait: time.Second})

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// replica is a limiter that counts in a shared one, as [Redis] does, and gets its answers
-// late.
+// replica is a limiter that counts in a shared limiter, as [Redis] does, and receives
+// its answers late.
 type replica struct {
 	shared *Local
 	late   time.Duration // from the decision to the receipt of the next answer
@@ -29,10 +29,11 @@ func (r *replica) decide(ctx context.Context, key string, q Quota) (Result, erro
 	return result, err
 }
 
-// TestARefusalFromMemoryDoesNotKnowWhatOtherReplicasTook: one of two replicas gets the
-// answer late that nothing is left, and refuses until that is over. The other one has
-// taken the unit that came back before. The quota holds, and after waiting for all that
-// was said, of either replica, there is a unit.
+// TestARefusalFromMemoryDoesNotKnowWhatOtherReplicasTook has two replicas. One receives
+// late the answer that no unit is left, and refuses until the time in that answer has
+// passed. Before that, the other one takes the unit that became available. The quota
+// holds, and a unit is available when the times in the answers of both replicas have
+// passed.
 func TestARefusalFromMemoryDoesNotKnowWhatOtherReplicasTook(t *testing.T) {
 	const ms = time.Millisecond
 	for _, algorithm := range []Algorithm{AlgorithmGCRA, AlgorithmWindow} {
@@ -43,16 +44,16 @@ func TestARefusalFromMemoryDoesNotKnowWhatOtherReplicasTook(t *testing.T) {
 			b.late = 60 * ms
 			start := time.Now()
 			for _, step := range []struct {
-				at         time.Duration // when the replica is asked
+				at         time.Duration // when the replica is called
 				replica    *replica
 				allowed    bool
 				retryAfter time.Duration
 			}{
-				{0, b, true, 100 * ms},        // heard at 60 ms: b knows of nothing until 160 ms
-				{100 * ms, a, true, 100 * ms}, // the unit that came back
+				{0, b, true, 100 * ms},        // received at 60 ms: b refuses from memory until 160 ms
+				{100 * ms, a, true, 100 * ms}, // the unit that became available
 				{100 * ms, b, false, 60 * ms}, // from memory
-				{160 * ms, a, false, 40 * ms}, // the client has waited, and in vain
-				{200 * ms, a, true, 100 * ms}, // now it has waited for all that was said
+				{160 * ms, a, false, 40 * ms}, // the client has waited, and is refused again
+				{200 * ms, a, true, 100 * ms}, // the times in all answers have passed
 			} {
 				<-time.After(step.at - time.Since(start))
 				got, err := step.replica.Take(t.Context(), "k", q)
@@ -65,14 +66,15 @@ func TestARefusalFromMemoryDoesNotKnowWhatOtherReplicasTook(t *testing.T) {
 	}
 }
 
-// TestAClientOfOneReplicaIsServedAfterRetryAfter is what two replicas cannot promise.
+// TestAClientOfOneReplicaIsServedAfterRetryAfter checks a promise that two replicas
+// cannot keep.
 func TestAClientOfOneReplicaIsServedAfterRetryAfter(t *testing.T) {
 	const ms = time.Millisecond
 	for _, algorithm := range []Algorithm{AlgorithmGCRA, AlgorithmWindow} {
 		synctest.Test(t, func(t *testing.T) {
 			q := Quota{Rate: 3, Period: 100 * ms, Burst: 2, Algorithm: algorithm}
 			r := newReplica(NewLocal(LocalOptions{}))
-			for i := range 30 { // slower answers let a client never come to its quota
+			for i := range 30 { // with slower answers, a client never reaches its quota
 				r.late = time.Duration(i) * ms
 				result, err := r.Take(t.Context(), "k", q)
 				for err == nil && result.Allowed {

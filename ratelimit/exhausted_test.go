@@ -10,7 +10,7 @@ import (
 	"osgate/internal/redisconn"
 )
 
-// spent knows of a key that it had nothing left until just now.
+// spent returns the memory of a key that had no unit left until just now.
 func spent(q Quota) *exhaustedKeys {
 	k := newExhaustedKeys()
 	k.remember("k", q, Result{RetryAfter: time.Second})
@@ -86,8 +86,8 @@ func TestAFirstThatGivesUpLeavesItsPlace(t *testing.T) {
 	})
 }
 
-// TestWhatIsKnownOfAnotherQuotaMakesNobodyWait: the first one to ask is first for its own
-// quota alone.
+// TestWhatIsKnownOfAnotherQuotaMakesNobodyWait checks that the first caller goes first
+// for its own quota only.
 func TestWhatIsKnownOfAnotherQuotaMakesNobodyWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := Quota{Rate: 10, Period: time.Second, Burst: 1}.normal()

@@ -97,8 +97,8 @@ func TestWithoutThePrimaryEachReplicaAdmitsItsShare(t *testing.T) {
 
 func TestWithoutThePrimaryAllReplicasTogetherKeepTheWindow(t *testing.T) {
 	for replicas, want := range map[int]struct {
-		atOnce       int // by each
-		inTenSeconds int // by all
+		atOnce       int // by each replica
+		inTenSeconds int // by all replicas
 	}{1: {10, 100}, 3: {3, 90}, 10: {1, 100}, 15: {1, 105}, 20: {1, 100}} {
 		t.Run(strconv.Itoa(replicas), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestWithoutThePrimaryAllReplicasTogetherKeepTheWindow(t *testing.T) {
 					t.Errorf("%d admitted within ten seconds, want %d", len(all), want.inTenSeconds)
 				}
 				if replicas > 10 {
-					return // one each may come at the same time
+					return // one from each replica may come at the same time
 				}
 				for i := 10; i < len(all); i++ {
 					if apart := all[i].Sub(all[i-10]); apart < time.Second {

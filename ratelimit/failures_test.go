@@ -27,7 +27,7 @@ func TestWhoFailsTooOftenIsBlockedUntilTheNextUnit(t *testing.T) {
 				if d := failures.Blocked("other"); d != 0 {
 					t.Errorf("another key is blocked for %v", d)
 				}
-				failures.Failed(t.Context(), "guesser") // one that was let in before
+				failures.Failed(t.Context(), "guesser") // a request that was admitted before
 				if d := failures.Blocked("guesser"); d != wait+100*time.Millisecond {
 					t.Errorf("after a failure more blocked for %v, want %v and the time of a unit", d, wait)
 				}
@@ -97,8 +97,9 @@ func TestWithoutARateOrALimiterThatDecidesNobodyIsBlocked(t *testing.T) {
 	}
 }
 
-// What fails at once, because it was all let in before the first failure, is paid for later: ten a second in the long run, and what was there at once
-// each time.
+// Requests that were all admitted before the first failure may all fail at once. They
+// count later: in the long run ten failures a second are allowed, plus those that were
+// admitted at once each time.
 func TestFailuresAtOnceArePaidForLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failures := ratelimit.NewFailures(ratelimit.NewLocal(ratelimit.LocalOptions{}), both(tenASecond)["gcra"])

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestStep follows keys through time: each row is a unit asked for at an instant.
+// TestStep follows keys through time: each row requests a unit at an instant.
 func TestStep(t *testing.T) {
 	const ms = time.Millisecond
 	type row struct {
@@ -95,9 +95,9 @@ func anyGap(q Quota) *rapid.Generator[time.Duration] {
 	), func(n int64) time.Duration { return time.Duration(n) })
 }
 
-// bucket is the model: a bucket that leaks evenly and into which each unit pours an
-// interval, if it does not overflow. (The continuous-state leaky bucket, the other
-// formulation of the algorithm in ITU-T I.371.)
+// bucket is the model: a bucket that leaks at a constant rate. Each unit adds an
+// interval to it, unless it would overflow. (This is the continuous-state leaky bucket,
+// the other formulation of the algorithm in ITU-T I.371.)
 type bucket struct {
 	level, capacity, unit time.Duration
 }
@@ -155,7 +155,7 @@ func TestNeverMoreThanBurstAndRateInAnyTime(t *testing.T) {
 		}
 		for i, from := range admitted {
 			for j, to := range admitted[i:] {
-				// units <= burst + rate·time/period, without dividing.
+				// units <= burst + rate·time/period, without a division.
 				if over := int64(j + 1 - q.Burst); over > 0 && over*int64(q.Period) > (to-from)*int64(q.Rate) {
 					t.Fatalf("%d units within %v of %+v", j+1, time.Duration(to-from), q)
 				}

@@ -7,8 +7,8 @@ import (
 	"osgate/ratelimit"
 )
 
-// FuzzKeysAreEqualOnlyForEqualParts: nobody can choose a client ID, or a plane, that
-// makes him spend another's quota.
+// FuzzKeysAreEqualOnlyForEqualParts checks that no client can choose a client ID or a
+// plane with which it spends the quota of another client.
 func FuzzKeysAreEqualOnlyForEqualParts(f *testing.F) {
 	f.Add("us", "client", "us", "client")
 	f.Add("us", "client", "u", "sclient")
@@ -31,7 +31,7 @@ func FuzzKeysAreEqualOnlyForEqualParts(f *testing.F) {
 	})
 }
 
-// TestBudgetsGoByWhatTheyShould changes one part after the other.
+// TestBudgetsGoByWhatTheyShould changes the parts of a key one by one.
 func TestBudgetsGoByWhatTheyShould(t *testing.T) {
 	places := [][5]string{ // plane, organization, environment, region, store
 		{"us", "org", "env", "us-east-1", "store"},

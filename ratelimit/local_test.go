@@ -9,9 +9,9 @@ import (
 	"osgate/ratelimit"
 )
 
-// TestFirstSecondAfterARest says in numbers what RATE_BURST and RATE_ALGORITHM mean:
-// asked for ten a second without pause, burst 10 passes 19 in the first second, burst
-// 1 and a window pass 10.
+// TestFirstSecondAfterARest shows in numbers what RATE_BURST and RATE_ALGORITHM mean:
+// at a rate of ten a second, with requests without a pause, burst 10 admits 19 in the
+// first second; burst 1 and a window admit 10.
 func TestFirstSecondAfterARest(t *testing.T) {
 	for _, tt := range []struct {
 		algorithm   ratelimit.Algorithm
@@ -23,7 +23,7 @@ func TestFirstSecondAfterARest(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := ratelimit.NewLocal(ratelimit.LocalOptions{})
 			q, key := ratelimit.Quota{Rate: 10, Period: time.Second, Burst: tt.burst, Algorithm: tt.algorithm}, freshKey()
-			for range 2 { // and again after any rest of a second
+			for range 2 { // and again after each pause of a second
 				passed := 0
 				for start := time.Now(); time.Since(start) < time.Second; <-time.After(time.Millisecond) {
 					if take(t, l, key, q).Allowed {
@@ -44,7 +44,7 @@ func TestLocalForgetsOnlyWhatIsWholeAgain(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := ratelimit.NewLocal(ratelimit.LocalOptions{MaxKeys: 100})
 			const busy = "busy"
-			for range 50 { // 50 other keys in the time in which each is whole again
+			for range 50 { // 50 other keys in the time in which each gets its whole quota back
 				for range 50 {
 					<-time.After(20 * time.Millisecond)
 					take(t, l, freshKey(), q)

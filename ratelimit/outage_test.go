@@ -11,11 +11,12 @@ import (
 	"osgate/ratelimit"
 )
 
-// TestRedisTroubleCostsNoRequestItsDecision puts Redis through what happens to it
-// while clients ask without pause: nobody gets an error or waits until the trouble is
-// over, decisions are marked as degraded, and are Redis's again when it is back.
+// TestRedisTroubleCostsNoRequestItsDecision makes Redis fail in several ways while
+// clients send requests without a pause. No client gets an error or waits until the
+// failure has ended. Decisions are marked as degraded, and Redis makes them again when
+// it is back.
 func TestRedisTroubleCostsNoRequestItsDecision(t *testing.T) {
-	const timeout = time.Second // a machine that is busy is no trouble with Redis
+	const timeout = time.Second // a busy machine must not look like a failure of Redis
 	troubles := map[string]struct{ lose, back func(*redistest.Server) }{
 		"refused":    {(*redistest.Server).Stop, (*redistest.Server).Restart},
 		"black hole": {(*redistest.Server).Pause, (*redistest.Server).Resume},
@@ -47,9 +48,10 @@ func TestRedisTroubleCostsNoRequestItsDecision(t *testing.T) {
 	}
 }
 
-// TestEachLossAndEachReturnOfRedisCostsAtMostOneMoreBurst counts what a client gets that
-// has spent a part of its burst when Redis is lost, and takes all that it can get without
-// Redis and after. Nothing comes back meanwhile: the quota is by the hour.
+// TestEachLossAndEachReturnOfRedisCostsAtMostOneMoreBurst counts the units of a client
+// that has spent a part of its burst when Redis is lost, and that takes all it can get
+// without Redis and after its return. No unit becomes available meanwhile: the period
+// of the quota is an hour.
 func TestEachLossAndEachReturnOfRedisCostsAtMostOneMoreBurst(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -88,8 +90,8 @@ func TestEachLossAndEachReturnOfRedisCostsAtMostOneMoreBurst(t *testing.T) {
 	}
 }
 
-// spendAll takes units until it is refused by a decision that is degraded, or by one that
-// is not, and returns how many there were.
+// spendAll takes units until the limiter refuses one with the given value of Degraded,
+// and returns the number of units admitted.
 func spendAll(t *testing.T, l ratelimit.Limiter, key string, q ratelimit.Quota, degraded bool) (n int) {
 	t.Helper()
 	pause := time.NewTicker(5 * time.Millisecond)
@@ -106,11 +108,11 @@ func spendAll(t *testing.T, l ratelimit.Limiter, key string, q ratelimit.Quota, 
 	return n
 }
 
-// crowd is a few clients that ask a limiter without pause.
+// crowd is a few clients that call a limiter without a pause.
 type crowd struct {
-	degraded atomic.Int64 // 1 if the latest decision was, else 0
+	degraded atomic.Int64 // 1 if the latest decision was degraded, 0 otherwise
 	quit     chan struct{}
-	stop     func() // ends the clients and waits for them
+	stop     func() // stops the clients and waits for them
 }
 
 func startCrowd(t *testing.T, l ratelimit.Limiter) *crowd {
@@ -132,7 +134,8 @@ func (c *crowd) ask(t *testing.T, l ratelimit.Limiter, key string) {
 	pause := time.NewTicker(5 * time.Millisecond)
 	defer pause.Stop()
 	for {
-		// So large that it never runs out: a key known to be over quota asks nobody.
+		// The quota is so large that it never runs out: for a key known to be over
+		// quota, Redis would not be called.
 		r := take(t, l, key, ratelimit.Quota{Rate: 1_000_000, Period: time.Second, Burst: 1_000_000})
 		if r.Degraded {
 			c.degraded.Store(1)
@@ -147,7 +150,7 @@ func (c *crowd) ask(t *testing.T, l ratelimit.Limiter, key string) {
 	}
 }
 
-// await waits until decisions are degraded, or are not, for a while.
+// await waits until decisions have been degraded, or not degraded, for a while.
 func (c *crowd) await(t *testing.T, degraded bool) {
 	t.Helper()
 	want := int64(0)

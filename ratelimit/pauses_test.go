@@ -17,7 +17,7 @@ import (
 
 const ms = time.Millisecond
 
-// departed is a call of Wait that has returned: who it was, when, and with what.
+// departed is a call of Wait that has returned: the caller, the time, and the result.
 type departed struct {
 	Who        int
 	At         time.Duration
@@ -25,7 +25,7 @@ type departed struct {
 	Err        error
 }
 
-// departures collects the calls of Wait for a key, in a bubble.
+// departures collects the calls of Wait for a key, in a synctest bubble.
 type departures struct {
 	t      *testing.T
 	pauses *ratelimit.Pauses
@@ -40,7 +40,7 @@ func newDepartures(t *testing.T) *departures {
 	return &departures{t: t, pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}), start: time.Now()}
 }
 
-// wait starts a call of Wait, and returns when that has returned or waits.
+// wait starts a call of Wait, and returns when the call has returned or waits.
 func (d *departures) wait(ctx context.Context, who int, within time.Duration) {
 	d.calls.Go(func() {
 		called := time.Now()
@@ -55,11 +55,12 @@ func (d *departures) wait(ctx context.Context, who int, within time.Duration) {
 	synctest.Wait()
 }
 
-// want waits for all calls and compares them, in order of departure.
+// want waits for all calls and compares them, in the order in which they returned.
 func (d *departures) want(want ...departed) {
 	d.t.Helper()
 	d.calls.Wait()
-	// Who leaves at the same instant leaves in no order: each is a goroutine of its own.
+	// Calls that return at the same instant have no order: each runs on its own
+	// goroutine.
 	slices.SortFunc(d.all, func(a, b departed) int {
 		if a.At != b.At {
 			return int(a.At - b.At)
@@ -78,10 +79,10 @@ func TestWhatWaitedForAPauseLeavesOneByOneInOrder(t *testing.T) {
 		for who := range 3 {
 			d.wait(t.Context(), who, time.Second)
 		}
-		<-time.After(350 * ms) // the pause is over, but not the queue
+		<-time.After(350 * ms) // the pause has ended, but calls still wait in the queue
 		d.wait(t.Context(), 3, time.Second)
 		d.want(departed{0, 300 * ms, 0, nil}, departed{1, 400 * ms, 0, nil}, departed{2, 500 * ms, 0, nil}, departed{3, 600 * ms, 0, nil})
-		// The interval after the last counts too; then the pause is forgotten.
+		// The interval after the last call counts too; then the pause is forgotten.
 		d.wait(t.Context(), 4, time.Second)
 		d.calls.Wait()
 		<-time.After(100 * ms)
@@ -140,7 +141,8 @@ func TestAShorterPauseDoesNotLetInWhoComesLater(t *testing.T) {
 	})
 }
 
-// TestWhatWasPausedBeforeDoesNotSlowALaterPause: nothing is left of a pause that is over.
+// TestWhatWasPausedBeforeDoesNotSlowALaterPause checks that a pause that has ended has
+// no effect on a later one.
 func TestWhatWasPausedBeforeDoesNotSlowALaterPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDepartures(t)
@@ -197,8 +199,8 @@ func TestPausesOfOneKeyDoNotTouchAnother(t *testing.T) {
 	})
 }
 
-// TestPausesAreBounded: beyond, the pause nearest to its end is forgotten, and who
-// waited for it may go.
+// TestPausesAreBounded checks that, beyond the bound, the pause that ends first is
+// forgotten, and that the calls waiting for it may go on.
 func TestPausesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pauses := ratelimit.NewPauses(ratelimit.PausesOptions{MaxKeys: 1, MaxWaitersPerKey: 1})

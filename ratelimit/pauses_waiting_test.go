@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestAPauseLastsAsLongAsSomebodyWaits holds a waiter between the end of its pause and
-// its departure, where the scheduler may hold it for any time.
+// TestAPauseLastsAsLongAsSomebodyWaits holds a waiting call between the end of its
+// pause and its return, where the scheduler may hold it for any time.
 func TestAPauseLastsAsLongAsSomebodyWaits(t *testing.T) {
 	const pause, interval = 100 * time.Millisecond, 50 * time.Millisecond
 	for name, meanwhile := range map[string]func(p *Pauses){

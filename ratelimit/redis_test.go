@@ -33,7 +33,7 @@ func calls(t *testing.T, s *redistest.Server) int {
 	return sum
 }
 
-// both is a quota by each algorithm.
+// both contains a quota for each algorithm.
 func both(q ratelimit.Quota) map[string]ratelimit.Quota {
 	gcra, window := q, q
 	gcra.Algorithm, window.Algorithm = ratelimit.AlgorithmGCRA, ratelimit.AlgorithmWindow
@@ -61,7 +61,8 @@ func TestEachDecisionIsOneCallAndNoneWhileOverQuotaIsKnown(t *testing.T) {
 			for !take(t, l, key, q).Allowed && time.Since(start) < patience {
 				refused++
 			}
-			// One for each unit that came meanwhile, and one more where it was not the last.
+			// One call for each unit that became available meanwhile, and one more if
+			// that unit was not the last.
 			most := 11 + int(2*10*time.Since(start)/q.Period)
 			if got := calls(t, s) - before; got < 1 || got > most || refused < 10 {
 				t.Errorf("%d refusals within %v cost Redis %d calls, want at most %d", refused, time.Since(start), got, most)
@@ -91,8 +92,8 @@ func TestFlushAndRestartCostAtMostOneMoreBurst(t *testing.T) {
 	s := redistest.Start(t)
 	for name, q := range both(ratelimit.Quota{Rate: 5, Period: time.Hour, Burst: 5}) {
 		key := freshKey()
-		// A limiter of its own each time, as it were another replica: this one's memory
-		// of being over quota would hide the loss.
+		// Each call uses its own limiter, as another replica would: a limiter that
+		// remembers that the key is over quota would hide the loss.
 		spend := func() (n int) {
 			other := ratelimit.NewRedis(openRedis(t, s))
 			for take(t, other, key, q).Allowed {
@@ -120,7 +121,7 @@ func TestKeysInRedisHaveThePrefixAndNoClientIDAndExpire(t *testing.T) {
 			s := redistest.Start(t)
 			l, key := ratelimit.NewRedis(openRedis(t, s)), ratelimit.Key("us", "0oa1b2c3d4")
 			want := "osgate:rate:{" + key + "}:" + name
-			for range 7 { // two refusals too
+			for range 7 { // including two refusals
 				take(t, ratelimit.NewRedis(openRedis(t, s)), key, q)
 			}
 			take(t, l, key, q)
@@ -135,7 +136,7 @@ func TestKeysInRedisHaveThePrefixAndNoClientIDAndExpire(t *testing.T) {
 }
 
 // TestWindowOutlivesAClockThatIsSetBack makes the log in Redis an hour newer than
-// Redis's clock, as if that had been set back or another server had taken over.
+// Redis's clock, as if that clock had been set back or another server had taken over.
 func TestWindowOutlivesAClockThatIsSetBack(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -174,8 +175,9 @@ func TestLogOfAWindowHoldsNoMoreThanTheRate(t *testing.T) {
 	}
 }
 
-// TestGCRAOutlivesAClockThatIsSetBackAndAShorterQuota: what was counted an hour ahead
-// of Redis's clock, or for a quota by the hour, refuses nobody for an hour.
+// TestGCRAOutlivesAClockThatIsSetBackAndAShorterQuota checks that units counted an hour
+// ahead of Redis's clock, or for a quota with a period of an hour, do not cause
+// refusals for an hour.
 func TestGCRAOutlivesAClockThatIsSetBackAndAShorterQuota(t *testing.T) {
 	q := ratelimit.Quota{Rate: 3, Period: 300 * time.Millisecond, Burst: 3}
 	for name, leave := range map[string]func(t *testing.T, s *redistest.Server, key string){
@@ -200,7 +202,7 @@ func TestGCRAOutlivesAClockThatIsSetBackAndAShorterQuota(t *testing.T) {
 			var admitted atomic.Int64
 			var replicas sync.WaitGroup
 			start := time.Now()
-			for range 5 { // at once: what one has taken, the others do not forget
+			for range 5 { // at once: no call discards a unit that another one took
 				l := ratelimit.NewRedis(openRedis(t, s))
 				replicas.Go(func() {
 					for r := take(t, l, key, q); r.Allowed; r = take(t, l, key, q) {
@@ -242,7 +244,8 @@ func TestRedisLimiterSaysThatRedisIsDown(t *testing.T) {
 }
 
 func TestOddAnswersAreErrorsNotPanics(t *testing.T) {
-	// EVALSHA answers as EXISTS does, with a number, which redis_rate takes for a list.
+	// EVALSHA is renamed so that it answers as EXISTS does: with a number, where
+	// redis_rate expects a list.
 	s := redistest.Start(t, "--rename-command", "EVALSHA", "UNUSED", "--rename-command", "EXISTS", "EVALSHA")
 	l := ratelimit.NewRedis(openRedis(t, s))
 	for name, q := range both(ratelimit.Quota{Rate: 10}) {
@@ -300,7 +303,8 @@ func TestManyCallersOfASpentKeyCostRedisItsTurns(t *testing.T) {
 				})
 			}
 			all.Wait()
-			// Before anything is known of the key every caller asks once; a window that frees at once lets some more in.
+			// Before the limiter knows anything of the key, each caller sends one call;
+			// a window in which units become available at once admits some more.
 			if got, most := calls(t, s)-before, int(2*admitted.Load())+2*64; got > most || refused.Load() < 1000 {
 				t.Errorf("%d questions for %d admissions and %d refusals, want at most %d", got, admitted.Load(), refused.Load(), most)
 			}

@@ -12,7 +12,7 @@ import (
 	"osgate/ratelimit"
 )
 
-// replica is what each gateway process has.
+// replica contains the limiters of one gateway process.
 func replica(t *testing.T, s *redistest.Server, maxWait time.Duration) *ratelimit.Turns {
 	t.Helper()
 	return ratelimit.NewTurns(ratelimit.TurnsOptions{
@@ -70,8 +70,9 @@ func TestClientThatHammersCostsRedisItsTurnsAlone(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	// All clients may ask at once whenever nobody waits: at the start, and after a unit
-	// was served. What is refused, a hundred times as much, is free.
+	// All clients may call Redis at once whenever no client waits: at the start, and
+	// after a unit was served. The refusals, a hundred times as many, cost Redis no
+	// call.
 	if n, most := calls(t, s)-before, 20*(int(served.Load())+1); n > most || refused.Load() < 10_000 {
 		t.Errorf("%d calls of Redis for %d units and %d refusals, want at most %d", n, served.Load(), refused.Load(), most)
 	}
@@ -80,7 +81,8 @@ func TestClientThatHammersCostsRedisItsTurnsAlone(t *testing.T) {
 	}
 }
 
-// TestFiftyAtOnceAreAllServedByTwoReplicas: ten at once and forty at ten a second.
+// TestFiftyAtOnceAreAllServedByTwoReplicas sends fifty requests: ten are served at once
+// and forty at ten a second.
 func TestFiftyAtOnceAreAllServedByTwoReplicas(t *testing.T) {
 	t.Parallel()
 	s, start := redistest.Start(t), time.Now()
@@ -103,8 +105,9 @@ func TestFiftyAtOnceAreAllServedByTwoReplicas(t *testing.T) {
 	}
 }
 
-// TestTurnThatComesJustInTimeIsServed: with the default wait of a second, the eleventh
-// to the twentieth of a window of ten wait for all of it, and some answers of Redis.
+// TestTurnThatComesJustInTimeIsServed uses the default wait of a second: the eleventh
+// to the twentieth request of a window of ten wait for all of that second, and for some
+// answers of Redis.
 func TestTurnThatComesJustInTimeIsServed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -132,17 +135,17 @@ func TestTurnThatComesJustInTimeIsServed(t *testing.T) {
 	})
 }
 
-// TestReplicasOfADistantLimiterServeAllInTime is the strict form of the two tests above:
-// fake time, and a limiter whose answers take exactly one round trip. No request is
-// served before its turn, and answers delay the last one by the stated number of round
-// trips at most: with a burst they do not add up, in a window they add up once each
-// period, and without a burst once each turn.
+// TestReplicasOfADistantLimiterServeAllInTime is the strict form of the two tests
+// above: it uses fake time and a limiter whose answers take exactly one round trip. No
+// request is served before its turn, and answers delay the last one by at most the
+// stated number of round trips: with a burst the delays do not add up, in a window they
+// add up once each period, and without a burst once each turn.
 func TestReplicasOfADistantLimiterServeAllInTime(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		quota ratelimit.Quota
 		turn  time.Duration // of the 50th request
-		trips int           // by which answers may delay it
+		trips int           // by which answers may delay that turn
 	}{
 		"gcra":   {both(tenASecond)["gcra"], 4 * time.Second, 2},
 		"window": {both(tenASecond)["window"], 4 * time.Second, 4 * 4},
@@ -173,7 +176,7 @@ func TestReplicasOfADistantLimiterServeAllInTime(t *testing.T) {
 // roundTrip is the time that a distant limiter takes to answer.
 const roundTrip = 2 * time.Millisecond
 
-// distant is a limiter that is as far away as Redis.
+// distant is a limiter whose answers take a round trip, as those of Redis do.
 type distant struct{ ratelimit.Limiter }
 
 func (d distant) Take(ctx context.Context, key string, q ratelimit.Quota) (ratelimit.Result, error) {

@@ -14,7 +14,7 @@ func TestTableIsBounded(t *testing.T) {
 		for i := range rapid.IntRange(0, 2000).Draw(t, "keys") {
 			key := strconv.Itoa(i)
 			s := tab.shard(key)
-			s.put(key, arrival(1_000_000+i), int64(i)) // none ever expires
+			s.put(key, arrival(1_000_000+i), int64(i)) // these never expire
 			if s.entries[key] != arrival(1_000_000+i) {
 				t.Fatalf("key %s is not there after put", key)
 			}
@@ -53,7 +53,7 @@ func TestTableMakesRoomByForgettingWhatExpiresFirst(t *testing.T) {
 	}
 }
 
-// len counts the keys of a table that nobody uses at the time.
+// len returns the number of keys of a table that no goroutine uses at the time.
 func (t *table[V]) len() int {
 	n := 0
 	for i := range t.shards {

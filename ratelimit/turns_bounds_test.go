@@ -44,7 +44,7 @@ func TestQueuesAreBounded(t *testing.T) {
 			}
 		}
 		clients.Wait()
-		// Places are given back.
+		// The places in the queue are free again.
 		<-time.After(time.Second)
 		for i := range 14 {
 			if refused := ask("a"); refused != (i == 13) {
@@ -93,7 +93,7 @@ func TestWhoLeavesGivesUpItsPlace(t *testing.T) {
 func TestLateAnswersOfTheLimiterDoNotChangeTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		local := ratelimit.NewLocal(ratelimit.LocalOptions{})
-		var slow atomic.Bool // the next question takes 10 ms to answer
+		var slow atomic.Bool // the next call takes 10 ms to answer
 		turns := ratelimit.NewTurns(ratelimit.TurnsOptions{MaxWait: time.Minute, Limiter: limiterFunc(
 			func(ctx context.Context, key string, q ratelimit.Quota) (ratelimit.Result, error) {
 				defer func(pause bool) {
@@ -114,15 +114,16 @@ func TestLateAnswersOfTheLimiterDoNotChangeTheOrder(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		// The second was refused first and leads the queue; the first comes before the third.
+		// The second was refused first and is the head of the queue; the first comes
+		// before the third.
 		if a, b, c := <-order, <-order, <-order; a != "head" || b != "slow" || c != "third" {
 			t.Errorf("served: %s, %s, %s; want head, slow, third", a, b, c)
 		}
 	})
 }
 
-// graceOfMaxWait is how much longer than MaxWait, a second, somebody may wait whose
-// turn was to come in time.
+// graceOfMaxWait is how much longer than MaxWait, a second, a request may wait if its
+// turn was to come within MaxWait.
 const graceOfMaxWait = 100 * time.Millisecond
 
 func TestHeadThatIsHeldUpHoldsNobodyBeyondMaxWait(t *testing.T) {

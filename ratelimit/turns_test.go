@@ -13,7 +13,7 @@ import (
 	"osgate/ratelimit"
 )
 
-// counted is a limiter that counts how often it is asked.
+// counted is a limiter that counts its calls.
 type counted struct {
 	ratelimit.Limiter
 	asked atomic.Int64
@@ -24,14 +24,14 @@ func (c *counted) Take(ctx context.Context, key string, q ratelimit.Quota) (rate
 	return c.Limiter.Take(ctx, key, q)
 }
 
-// newTurns returns a Turns over a fresh local limiter and that limiter.
+// newTurns returns a Turns over a new local limiter, and that limiter.
 func newTurns(o ratelimit.TurnsOptions) (*ratelimit.Turns, *counted) {
 	l := &counted{Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{})}
 	o.Limiter = l
 	return ratelimit.NewTurns(o), l
 }
 
-// takeTurn takes a unit, perhaps after waiting, and fails the test on an error.
+// takeTurn takes a unit, after waiting if necessary, and fails the test on an error.
 func takeTurn(t testing.TB, turns *ratelimit.Turns, key string, q ratelimit.Quota) (ratelimit.Result, time.Duration) {
 	t.Helper()
 	r, waited, err := turns.Take(t.Context(), key, q)
@@ -54,7 +54,8 @@ func TestLoopAsFastAsItCanSeesTheRateAndNoRefusal(t *testing.T) {
 				}
 				served++
 			}
-			// 100 turns in ten seconds, the last at their end, and the burst before.
+			// 100 turns in ten seconds, of which the last comes at their end, and the
+			// burst before.
 			if want := 100 + burst; served != want {
 				t.Errorf("burst %d: %d served within 10s, want %d", burst, served, want)
 			}
@@ -192,7 +193,7 @@ func TestWaitersThatAnotherProcessOvertakesAreToldAsSoonAsItIsCertain(t *testing
 		takeTurn(t, turns, "k", q)
 		var clients sync.WaitGroup
 		// The turn at 100 ms goes to the other process. From then on it is certain that
-		// the third's comes at 400 ms, too late.
+		// the turn of the third request comes at 400 ms, which is too late.
 		for i, want := range []struct {
 			allowed bool
 			after   time.Duration
@@ -246,7 +247,7 @@ func TestTurnsPassOnWhatTheFallbackDecided(t *testing.T) {
 	})
 }
 
-// turnsLimiter is a Turns as a limiter.
+// turnsLimiter makes a limiter of a Turns.
 type turnsLimiter struct{ *ratelimit.Turns }
 
 func (l turnsLimiter) Take(ctx context.Context, key string, q ratelimit.Quota) (ratelimit.Result, error) {

@@ -37,8 +37,8 @@ func TestTwoWindowsFullAtOnceAreServedAndTheRestRefusedAtOnce(t *testing.T) {
 	})
 }
 
-// TestNeverMoreThanTheRateInAnyPeriodThroughTurns has clients that loop as fast as
-// they can.
+// TestNeverMoreThanTheRateInAnyPeriodThroughTurns uses clients that send requests in a
+// loop without a pause.
 func TestNeverMoreThanTheRateInAnyPeriodThroughTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns, _ := newTurns(ratelimit.TurnsOptions{MaxWait: time.Second})
@@ -72,14 +72,14 @@ func TestNeverMoreThanTheRateInAnyPeriodThroughTurns(t *testing.T) {
 	})
 }
 
-// TestUnitsThatAreLeftServeTheQueueAtOnce: a head that asks late finds more than its
-// own unit, and those behind it are not refused as if it had not.
+// TestUnitsThatAreLeftServeTheQueueAtOnce has a head of the queue that calls the
+// limiter late. It finds more units than its own, and the requests behind it get them.
 func TestUnitsThatAreLeftServeTheQueueAtOnce(t *testing.T) {
 	for name, q := range both(ratelimit.Quota{Rate: 10, Period: time.Second, Burst: 10}) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				local := ratelimit.NewLocal(ratelimit.LocalOptions{})
-				held := make(chan struct{}) // the head's question is held up until it is closed
+				held := make(chan struct{}) // the head's call waits until this is closed
 				var asked atomic.Int64
 				turns := ratelimit.NewTurns(ratelimit.TurnsOptions{MaxWait: 1500 * time.Millisecond, Limiter: limiterFunc(
 					func(ctx context.Context, key string, q ratelimit.Quota) (ratelimit.Result, error) {

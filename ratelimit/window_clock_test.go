@@ -9,9 +9,9 @@ import (
 )
 
 // TestAClockThatIsSetBackKeepsTheSpacingOfAWindow sets Redis's clock back by two hours
-// when three units have been taken, twenty minutes apart. The latest counts as taken at
-// that moment, and the others as long before it as they were, so that they come back
-// twenty minutes apart too. Each question is another replica's.
+// after three units were taken, twenty minutes apart. The latest counts as taken at
+// that moment, and the others keep their distance from it, so that they become
+// available twenty minutes apart too. Each call comes from another replica.
 func TestAClockThatIsSetBackKeepsTheSpacingOfAWindow(t *testing.T) {
 	t.Parallel()
 	const apart = 20 * time.Minute

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestWindow follows a key through time: each row is a unit asked for at an instant.
+// TestWindow follows a key through time: each row requests a unit at an instant.
 func TestWindow(t *testing.T) {
 	const ms = time.Millisecond
 	q := Quota{Rate: 3, Period: 100 * ms, Algorithm: AlgorithmWindow}.normal()
@@ -23,11 +23,11 @@ func TestWindow(t *testing.T) {
 		{50 * ms, true, 0, 50 * ms, 50 * ms, 100 * ms},
 		{50 * ms, false, 0, 50 * ms, 50 * ms, 100 * ms},
 		{100*ms - 1, false, 0, 1, 1, 50*ms + 1},
-		{100 * ms, true, 0, 10 * ms, 10 * ms, 100 * ms}, // the first is a Period old: half-open
+		{100 * ms, true, 0, 10 * ms, 10 * ms, 100 * ms}, // the first unit is one Period old: the interval is half-open
 		{100 * ms, false, 0, 10 * ms, 10 * ms, 100 * ms},
 		{110 * ms, true, 0, 40 * ms, 40 * ms, 100 * ms},
 		{149 * ms, false, 0, 1 * ms, 1 * ms, 61 * ms},
-		{209 * ms, true, 1, 0, 1 * ms, 100 * ms}, // two had left
+		{209 * ms, true, 1, 0, 1 * ms, 100 * ms}, // two units left the window
 		{210 * ms, true, 1, 0, 99 * ms, 100 * ms},
 		{time.Hour, true, 2, 0, 100 * ms, 100 * ms},
 	}
@@ -52,7 +52,7 @@ func anyWindow() *rapid.Generator[Quota] {
 	})
 }
 
-// anyStep draws the time to the next unit, of the order of a Period or its parts.
+// anyStep draws the time to the next unit: about a Period, or a part of one.
 func anyStep(q Quota) *rapid.Generator[int64] {
 	period := int64(q.Period)
 	return rapid.OneOf(
@@ -62,8 +62,8 @@ func anyStep(q Quota) *rapid.Generator[int64] {
 	)
 }
 
-// TestWindowAgreesWithANaiveLog: the model keeps every unit that was ever admitted and
-// counts those in the Period that ends now.
+// TestWindowAgreesWithANaiveLog compares with a model that keeps every unit that was
+// ever admitted and counts those in the Period that ends now.
 func TestWindowAgreesWithANaiveLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := anyWindow().Draw(t, "quota")
@@ -86,7 +86,8 @@ func TestWindowAgreesWithANaiveLog(t *testing.T) {
 				model = append(model, now)
 			}
 			want := Result{Allowed: allowed, Limit: q.Rate, Remaining: q.Rate - within(now)}
-			// The first instant at which one more would be in, and at which all are out.
+			// The first instant at which one more unit would be allowed, and the one at
+			// which all units have left the window.
 			want.ResetAfter = time.Duration(model[len(model)-1] + period - now)
 			want.MoreAfter = time.Duration(model[len(model)-max(within(now), 1)] + period - now)
 			if want.Remaining == 0 {
@@ -118,7 +119,8 @@ func TestSharesOfAWindowNeverExceedIt(t *testing.T) {
 			}
 			return
 		}
-		// 1 each Period by n replicas is no more than the rate in the long run.
+		// One unit in each Period from each of n replicas is no more than the rate in
+		// the long run.
 		if share.Rate != 1 || int64(share.Period)*int64(q.Rate) < int64(q.Period)*int64(n) {
 			t.Fatalf("share of %d of %+v: %+v, want 1 in %d/%d of the period", n, q, share, n, q.Rate)
 		}
@@ -128,8 +130,8 @@ func TestSharesOfAWindowNeverExceedIt(t *testing.T) {
 	})
 }
 
-// TestSpacingIsALowerBound: whoever takes the units between, the nth after one that
-// had to be waited for comes no sooner.
+// TestSpacingIsALowerBound checks that the nth unit after one that had to be waited for
+// comes no earlier than the spacing, whichever callers take the units between.
 func TestSpacingIsALowerBound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := rapid.OneOf(anyWindow(), anyQuota()).Draw(t, "quota").normal()
@@ -140,7 +142,7 @@ func TestSpacingIsALowerBound(t *testing.T) {
 		}
 		var first int64
 		for n := range 3*q.Rate + 1 {
-			for !r.Allowed { // as soon as there is one
+			for !r.Allowed { // as soon as a unit is available
 				now += int64(r.RetryAfter)
 				r = limiter(now)
 			}
@@ -156,7 +158,7 @@ func TestSpacingIsALowerBound(t *testing.T) {
 }
 
 // anyHistory returns a limiter of one key that has a history, as a function of the
-// instant, and when that ends.
+// instant, and the instant at which that history ends.
 func anyHistory(t *rapid.T, q Quota) (limiter func(now int64) Result, now int64) {
 	var w window
 	var tat int64

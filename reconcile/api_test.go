@@ -15,7 +15,7 @@ import (
 	"osgate/reconcile"
 )
 
-// transport is a round tripper out of a function.
+// transport is a round tripper made of a function.
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -56,7 +56,9 @@ func TestAQuestionGoesOutAsTheAPIHasIt(t *testing.T) {
 	}
 }
 
-// TestLaterIsHonored answers with "later" three times: the fourth attempt comes when it may, not before, and no later than a minute after.
+// TestLaterIsHonored rejects the first attempts with a status that means "later". The
+// next attempt comes after the time in Retry-After, or after a default delay without
+// it, and in any case within a minute.
 func TestLaterIsHonored(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -139,7 +141,8 @@ func TestWaitingEndsWithItsCaller(t *testing.T) {
 	})
 }
 
-// TestAnAnswerWithoutEndIsNotKept reads what never ends: bounded in bytes, and in time where nothing comes.
+// TestAnAnswerWithoutEndIsNotKept reads a body that never ends. Reading is bounded in
+// bytes, and in time if no byte arrives.
 func TestAnAnswerWithoutEndIsNotKept(t *testing.T) {
 	t.Parallel()
 	a := api(func(*http.Request) (*http.Response, error) {

@@ -17,18 +17,19 @@ import (
 	"osgate/reconcile"
 )
 
-// ledger is a Stats API that holds the counts of single hours: by "environment/region/store", shorter for what is of no store.
+// ledger is a Stats API that holds the counts of single hours. A key is
+// "environment/region/store", or a shorter path for counts that belong to no store.
 type ledger struct {
 	hours map[string]map[time.Time]int64
 
-	mu             sync.Mutex // guards what follows
+	mu             sync.Mutex // guards the fields below
 	underway, most int
 	asked          []string
 }
 
 var noon = time.Date(2024, 8, 15, 12, 0, 0, 0, time.UTC)
 
-// at is a ledger whose counts are all of noon.
+// at returns a ledger with all counts at noon.
 func at(counts map[string]int64) *ledger {
 	l := &ledger{hours: make(map[string]map[time.Time]int64)}
 	for place, n := range counts {
@@ -37,7 +38,8 @@ func at(counts map[string]int64) *ledger {
 	return l
 }
 
-// Get implements [reconcile.Source] as the vendor's page describes the API, its limits included.
+// Get implements [reconcile.Source] as the vendor's page describes the API, its limits
+// included.
 func (l *ledger) Get(_ context.Context, path string, query url.Values) ([]byte, error) {
 	l.mu.Lock()
 	l.underway++
@@ -71,7 +73,7 @@ func (l *ledger) Get(_ context.Context, path string, query url.Values) ([]byte, 
 	return json.Marshal(l.count(names, start, end))
 }
 
-// frame reads a query and holds it against the vendor's limits.
+// frame reads a query and checks it against the vendor's limits.
 func frame(query url.Values) (start, end time.Time, err error) {
 	start, err = time.Parse(time.RFC3339, query.Get("startDate"))
 	if err == nil {
@@ -100,7 +102,8 @@ func (l *ledger) list(around []string, start, end time.Time) []string {
 	return names
 }
 
-// count answers with a bucket for each hour that holds something, whatever the period, those just beyond the time frame included.
+// count returns a bucket for each hour that has counts, for every period. It
+// includes the buckets just outside the time frame.
 func (l *ledger) count(names []string, start, end time.Time) []map[string]any {
 	sums := make(map[time.Time]int64)
 	for place, hours := range l.hours {
@@ -186,7 +189,8 @@ func TestToleranceIsPercentOfTheLargerSide(t *testing.T) {
 	}
 }
 
-// TestLongTimeFramesAreCutIntoAllowedOnes counts an hour here and there over a year: each is counted once, whatever the period.
+// TestLongTimeFramesAreCutIntoAllowedOnes counts in some hours of a year. Each is
+// counted once, with every period.
 func TestLongTimeFramesAreCutIntoAllowedOnes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -201,7 +205,7 @@ func TestLongTimeFramesAreCutIntoAllowedOnes(t *testing.T) {
 		hours, want := make(map[time.Time]int64), int64(0)
 		for i, hour := int64(0), tt.from.Truncate(time.Hour); !hour.After(tt.to); i, hour = i+1, hour.Add(37*time.Hour) {
 			hours[hour] = i%7 + 1
-			if hour.Before(tt.to) { // a bucket that begins at to is not asked for
+			if hour.Before(tt.to) { // a bucket that begins at tt.to is not requested
 				want += i%7 + 1
 			}
 		}
@@ -244,7 +248,7 @@ func TestWhatCannotBeAskedIsAMatterOfUsage(t *testing.T) {
 		"backward":        func(o *reconcile.Options) { o.To = noon.Add(-1) },
 		"a century":       func(o *reconcile.Options) { o.To = noon.AddDate(100, 0, 0) },
 		"time to come":    func(o *reconcile.Options) { o.Now = noon.Add(-1) },
-		"the present":     func(o *reconcile.Options) { o.Now = time.Time{} }, // from which noon is too long ago
+		"the present":     func(o *reconcile.Options) { o.Now = time.Time{} }, // now noon is outside the retention
 	} {
 		o := good
 		change(&o)
@@ -254,7 +258,8 @@ func TestWhatCannotBeAskedIsAMatterOfUsage(t *testing.T) {
 	}
 }
 
-// TestWhatNobodyKeepsAnyLongerIsNotCalledEqual asks for the oldest bucket that both sides know, and for the one before it.
+// TestWhatNobodyKeepsAnyLongerIsNotCalledEqual requests the oldest bucket that both
+// sides still have, and the one before it.
 func TestWhatNobodyKeepsAnyLongerIsNotCalledEqual(t *testing.T) {
 	t.Parallel()
 	lastOfMay := time.Date(2024, 5, 31, 10, 30, 0, 0, time.UTC)
@@ -281,7 +286,7 @@ func TestWhatNobodyKeepsAnyLongerIsNotCalledEqual(t *testing.T) {
 	}
 }
 
-// says is a Source that answers everything with the same.
+// says is a Source that returns the same body for every request.
 type says string
 
 func (s says) Get(context.Context, string, url.Values) ([]byte, error) { return []byte(s), nil }

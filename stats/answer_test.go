@@ -25,7 +25,8 @@ func TestParametersAreRequiredForEveryPath(t *testing.T) {
 	}
 }
 
-// allPaths are the seven operations of the Stats API for what get counts in.
+// allPaths are the seven operations of the Stats API for the scopes in which get
+// counts.
 var allPaths = []string{
 	"org",
 	"org/environments",
@@ -40,7 +41,7 @@ func TestOlderThanRetentionIsZero(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		period    string
-		last, now time.Time // at now the bucket of last still counts, a bucket later it does not
+		last, now time.Time // at now, the bucket of last still counts; one bucket later it does not
 		later     time.Time
 	}{
 		{"1hour", noon, noon.AddDate(0, 3, 0).Add(59 * time.Minute), noon.AddDate(0, 3, 0).Add(time.Hour)},
@@ -70,8 +71,9 @@ func TestOlderThanRetentionIsZero(t *testing.T) {
 	}
 }
 
-// TestRetentionIsWholeOnTheLastDaysOfMonths asks on days that the month one retention ago does not have: what was counted from the first to the
-// last day of it is there, and stays.
+// TestRetentionIsWholeOnTheLastDaysOfMonths queries on days that do not exist in the
+// month one retention ago. The counts from the first to the last day of that month are
+// there, and stay.
 func TestRetentionIsWholeOnTheLastDaysOfMonths(t *testing.T) {
 	t.Parallel()
 	at := func(year, month, day int) time.Time {
@@ -114,7 +116,8 @@ func TestNamesWithCountsInTheTimeFrame(t *testing.T) {
 			}
 			c.Keep(with(get(noon.Add(48*time.Hour)), func(x *record.Exchange) { x.Store = "later" }))
 			c.Keep(with(get(noon.Add(-48*time.Hour)), func(x *record.Exchange) { x.Store = "earlier" }))
-			c.Keep(with(get(noon.Add(48*time.Hour)), func(x *record.Exchange) { x.Store = "earlier" })) // seen again since, but not that day
+			// The store is seen again later, but not on that day.
+			c.Keep(with(get(noon.Add(48*time.Hour)), func(x *record.Exchange) { x.Store = "earlier" }))
 			c.Keep(with(get(noon), func(x *record.Exchange) { x.Environment, x.Region, x.Store = "env-2", "eu-west-1", "x" }))
 			c.Keep(with(get(noon), func(x *record.Exchange) { x.Region, x.Store, x.UpstreamAttempts = "us-west-2", "cached", 0 }))
 			flush(t, c)
@@ -202,8 +205,8 @@ func TestOnlyStatsOperationsAreAnswered(t *testing.T) {
 	}
 }
 
-// FuzzAnswer: any query is refused as a wrong one, or answered with no more buckets than
-// the longest time frame has.
+// FuzzAnswer checks that any query is rejected as invalid, or answered with no more
+// buckets than the longest time frame has.
 func FuzzAnswer(f *testing.F) {
 	f.Add("startDate=2024-08-11T17%3A51%3A54.000Z&endDate=2024-09-11T17%3A51%3A54.000Z&period=1month&isMaster=true")
 	f.Add("startDate=2024-08-11T17:51:54+02:00&endDate=2024-08-11T17:51:54Z&period=1hour&source=upstream")

@@ -9,7 +9,8 @@ import (
 	"osgate/stats"
 )
 
-// BenchmarkKeep is what an exchange, just over and so in the processor's cache, pays for being counted: of one store, and of 10,000 in turn.
+// BenchmarkKeep measures the cost of counting an exchange that has just ended, and so
+// is in the processor's cache: for one store, and for 10,000 in turn.
 func BenchmarkKeep(b *testing.B) {
 	exchange := with(get(time.Now()), func(x *record.Exchange) {
 		x.Organization, x.Environment = "4f2a6c1e-6f0e-4d1c-9d0a-6d7f1f6c2b11", "0b9d7c52-1a55-43a7-8e55-5a4f0f0f5d10"
@@ -41,7 +42,7 @@ func BenchmarkKeep(b *testing.B) {
 	}
 }
 
-// benchCases are each store with 10 and with 10,000 object stores.
+// benchCases contain each store with 10 and with 10,000 object stores.
 func benchCases() []benchCase {
 	var all []benchCase
 	for _, kind := range kinds {
@@ -58,7 +59,8 @@ type benchCase struct {
 	open   func(testing.TB) stats.Store
 }
 
-// counter returns a counter whose stores were counted in three hours of the 24 before now.
+// counter returns a counter with counts for all its stores in three of the 24 hours
+// before now.
 func (bc benchCase) counter(b *testing.B) (c *stats.Counter, now time.Time) {
 	b.Helper()
 	now = stats.Hour.Start(time.Now())
@@ -83,7 +85,7 @@ func lastDay(now time.Time) string {
 	return "?startDate=" + now.Add(-24*time.Hour).Format(time.RFC3339) + "&endDate=" + now.Format(time.RFC3339) + "&period=1hour"
 }
 
-// BenchmarkCounts asks for the 25 hours of an organization.
+// BenchmarkCounts queries the 25 hours of an organization.
 func BenchmarkCounts(b *testing.B) {
 	for _, bc := range benchCases() {
 		b.Run(bc.name, func(b *testing.B) {
@@ -99,7 +101,7 @@ func BenchmarkCounts(b *testing.B) {
 	}
 }
 
-// BenchmarkNames asks for the stores that were counted in the last 25 hours.
+// BenchmarkNames queries the stores that were counted in the last 25 hours.
 func BenchmarkNames(b *testing.B) {
 	for _, bc := range benchCases() {
 		b.Run(bc.name, func(b *testing.B) {
@@ -115,7 +117,8 @@ func BenchmarkNames(b *testing.B) {
 	}
 }
 
-// BenchmarkFlush writes one second's counts: of as many stores, all counted before in this hour.
+// BenchmarkFlush writes the counts of one second: one for each store, all of which have
+// counts in this hour already.
 func BenchmarkFlush(b *testing.B) {
 	for _, bc := range benchCases() {
 		b.Run(bc.name, func(b *testing.B) {

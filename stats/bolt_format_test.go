@@ -11,7 +11,7 @@ import (
 	"osgate/stats"
 )
 
-// tamper changes the file in dir behind the store's back.
+// tamper changes the file in dir without the store's knowledge.
 func tamper(t *testing.T, dir string, change func(tx *bolt.Tx) error) {
 	t.Helper()
 	db, err := bolt.Open(filepath.Join(dir, "stats.db"), 0o600, nil)
@@ -31,7 +31,7 @@ func put(bucket, key, value string) func(*bolt.Tx) error {
 	return func(tx *bolt.Tx) error { return tx.Bucket([]byte(bucket)).Put([]byte(key), []byte(value)) }
 }
 
-// counted returns a folder whose file counts 3 in store a at noon.
+// counted returns a folder whose file counts 3 operations in store a at noon.
 func counted(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -44,11 +44,12 @@ func counted(t *testing.T) (dir string) {
 }
 
 func damaged(dir string) []string {
-	found, _ := filepath.Glob(filepath.Join(dir, "*damaged*")) // the pattern is well formed
+	found, _ := filepath.Glob(filepath.Join(dir, "*damaged*")) // the pattern is well-formed
 	return found
 }
 
-// TestBoltOfANewerFormatIsLeftAlone gives a file both a later format and counts that only that one can read.
+// TestBoltOfANewerFormatIsLeftAlone writes to a file both a newer format and counts
+// that only a newer version can read.
 func TestBoltOfANewerFormatIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	dir := counted(t)
@@ -74,7 +75,8 @@ func TestBoltOfANewerFormatIsLeftAlone(t *testing.T) {
 	}
 }
 
-// TestBoltOfTheFirstFormatIsReadAndRenumbered opens what an older version left: after that none that cannot read it takes it for its own.
+// TestBoltOfTheFirstFormatIsReadAndRenumbered opens a file of an older version. After
+// that, no version that cannot read the file accepts it as its own.
 func TestBoltOfTheFirstFormatIsReadAndRenumbered(t *testing.T) {
 	t.Parallel()
 	dir := counted(t)
@@ -106,7 +108,8 @@ func TestBoltWithoutAFormatThatExistsIsDamaged(t *testing.T) {
 	}
 }
 
-// TestUnreadableCountsAreDamage writes what is no chunk into a file that is whole for bbolt.
+// TestUnreadableCountsAreDamage writes a value that is not a chunk into a file that is
+// valid for bbolt.
 func TestUnreadableCountsAreDamage(t *testing.T) {
 	t.Parallel()
 	dir := counted(t)
@@ -117,7 +120,8 @@ func TestUnreadableCountsAreDamage(t *testing.T) {
 	}
 }
 
-// TestBoltForgetsTheSequencesOfForgottenOrganizations counts two years after an organization was last counted in.
+// TestBoltForgetsTheSequencesOfForgottenOrganizations counts two years after the last
+// count of an organization.
 func TestBoltForgetsTheSequencesOfForgottenOrganizations(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

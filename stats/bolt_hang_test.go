@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A transaction that does not end stands for a disk that hangs: bbolt lets one transaction
-// write at a time. Without the bound this test never ends.
+// A transaction that does not end simulates a disk that hangs: bbolt allows one writing
+// transaction at a time. Without the bound this test never ends.
 func TestADiskThatHangsHoldsUpNoCallLongerThanItsContext(t *testing.T) {
 	t.Parallel()
 	s, err := OpenBolt(BoltOptions{Dir: t.TempDir()})

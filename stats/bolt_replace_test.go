@@ -11,7 +11,8 @@ import (
 	"osgate/stats"
 )
 
-// counting returns an open store that counts 3 operations of store a, with its file.
+// counting returns an open store that counts 3 operations of store a, and the path of
+// its file.
 func counting(t *testing.T) (s *stats.Bolt, path string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "state")
@@ -20,7 +21,7 @@ func counting(t *testing.T) (s *stats.Bolt, path string) {
 	return s, filepath.Join(dir, "stats.db")
 }
 
-// tryApply hands b to s and returns what came of it.
+// tryApply applies b to s and returns the error for it.
 func tryApply(t *testing.T, s *stats.Bolt, b *stats.Batch) error {
 	t.Helper()
 	return s.Apply(t.Context(), []*stats.Batch{b})[0]
@@ -35,7 +36,7 @@ func TestAStatisticsFileCutWhileInUseIsReplacedAndItsLossCounted(t *testing.T) {
 			if err := os.Truncate(path, size); err != nil {
 				t.Fatal(err)
 			}
-			// A reader meets the cut first: it fails and the process goes on.
+			// A read finds the damage first: it fails, and the process continues.
 			if _, err := s.Names(t.Context(), org, noon); !errors.Is(err, stats.ErrUnavailable) && err != nil {
 				t.Errorf("Names of a cut file: %v", err)
 			}
@@ -53,7 +54,8 @@ func TestAStatisticsFileCutWhileInUseIsReplacedAndItsLossCounted(t *testing.T) {
 	}
 }
 
-// A file that was already there counts too: the loss is all that the file held.
+// TestTheLossIsAllThatTheFileHeld checks that the loss includes the counts that the
+// file contained when the store opened it.
 func TestTheLossIsAllThatTheFileHeld(t *testing.T) {
 	t.Parallel()
 	dir := counted(t)
@@ -107,7 +109,7 @@ func TestARemovedStatisticsFileIsMadeAgainWithAllItsCounts(t *testing.T) {
 			if got := count(t, s, org, stats.Month, noon); got != 3 {
 				t.Errorf("until it is made again %d operations are counted, want 3", got)
 			}
-			apply(t, s, batch("p", 1, entry(inStore("a"), noon, 3, 2))) // in doubt: it was applied
+			apply(t, s, batch("p", 1, entry(inStore("a"), noon, 3, 2))) // sent again: it was applied before
 			apply(t, s, batch("p", 2, entry(inStore("a"), noon, 4, 4)))
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
@@ -137,7 +139,7 @@ func TestAnotherFileInThePlaceOfTheOpenOneIsUsedAndTheLossCounted(t *testing.T) 
 	}
 }
 
-// A directory that cannot be looked at: a file stands in its place.
+// The state directory cannot be read: a file is in its place.
 func TestAStateDirectoryThatCannotBeReadFailsWritesUntilItIsBack(t *testing.T) {
 	t.Parallel()
 	s, path := counting(t)

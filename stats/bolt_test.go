@@ -18,10 +18,12 @@ import (
 	"osgate/stats"
 )
 
-// killedDir names, in the environment of a child process of TestBoltSurvivesKill, the folder that it writes to.
+// killedDir is an environment variable of a child process of TestBoltSurvivesKill. Its
+// value is the folder to which the child writes.
 const killedDir = "STATS_TEST_KILLED_DIR"
 
-// TestMain runs the tests, or in a child process applies batches until it is killed.
+// TestMain runs the tests. In a child process it applies batches until the parent kills
+// it.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(killedDir); dir != "" {
 		applyUntilKilled(dir)
@@ -29,7 +31,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// applyUntilKilled writes the number of each batch to standard output once the store has acknowledged it.
+// applyUntilKilled writes the number of each batch to standard output once the store
+// has acknowledged the batch.
 func applyUntilKilled(dir string) {
 	s, err := stats.OpenBolt(stats.BoltOptions{Dir: dir})
 	if err != nil {
@@ -44,8 +47,9 @@ func applyUntilKilled(dir string) {
 	}
 }
 
-// TestBoltSurvivesKill kills a process with SIGKILL while it writes: what it said was acknowledged is there, in a file that is whole, and what
-// was on its way is there whole or not at all.
+// TestBoltSurvivesKill kills a process with SIGKILL while it writes. The file is valid
+// and contains each batch that the process reported as acknowledged; a batch that was
+// being written is there as a whole or not at all.
 func TestBoltSurvivesKill(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -103,7 +107,7 @@ func TestBoltKeepsEverythingWhenReopened(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = openBolt(t, dir)
-	apply(t, s, b) // in doubt over a restart of the disk, not of the process
+	apply(t, s, b) // sent again: the store was opened anew by the same process
 	if got := count(t, s, inStore("a"), stats.Hour, noon); got != 3 {
 		t.Errorf("got %d, want 3", got)
 	}
@@ -112,7 +116,8 @@ func TestBoltKeepsEverythingWhenReopened(t *testing.T) {
 	}
 }
 
-// TestBoltFileIsForOneProcess: a second one waits a second for the file, and fails.
+// TestBoltFileIsForOneProcess checks that a second process waits a second for the file,
+// and then fails.
 func TestBoltFileIsForOneProcess(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -158,7 +163,7 @@ func TestBoltThatCannotBeMadeIsNotDamaged(t *testing.T) {
 	}
 }
 
-// whole returns the bytes of a file with a good many counts in it.
+// whole returns the bytes of a file with many counts in it.
 func whole(t *testing.T) []byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -180,8 +185,9 @@ func whole(t *testing.T) []byte {
 	return content
 }
 
-// TestDamagedBoltFileIsMovedAside opens files that are damaged in every way that comes to mind. None may end the process, each is replaced by a
-// store that works, is kept under another name and told of.
+// TestDamagedBoltFileIsMovedAside opens files that are damaged in many ways. No damage
+// may end the process. Each file is replaced by a store that works, kept under another
+// name, and reported.
 func TestDamagedBoltFileIsMovedAside(t *testing.T) {
 	t.Parallel()
 	good := whole(t)
@@ -245,8 +251,10 @@ func TestDamagedBoltFileIsMovedAside(t *testing.T) {
 	}
 }
 
-// TestNoDamageEndsTheProcess overwrites a page or a few bytes at random places, many times: whatever that does to the file, opening it and
-// counting on must not panic, and either all of it is there or it was moved aside. (A changed digit of a count cannot be noticed.)
+// TestNoDamageEndsTheProcess overwrites a page or a few bytes at random places, many
+// times. Whatever that does to the file, opening it and counting must not panic, and
+// either all of the file is there or it was moved aside. (A changed digit of a count
+// cannot be detected.)
 func TestNoDamageEndsTheProcess(t *testing.T) {
 	t.Parallel()
 	good := whole(t)
@@ -270,12 +278,13 @@ func TestNoDamageEndsTheProcess(t *testing.T) {
 		}
 		s, err := stats.OpenBolt(stats.BoltOptions{Dir: dir})
 		if err != nil {
-			if !strings.Contains(err.Error(), "format") { // the damage hit the very byte that says it
+			if !strings.Contains(err.Error(), "format") { // the damage hit the byte of the format
 				t.Fatalf("damage %d: OpenBolt: %v", i, err)
 			}
 			continue
 		}
-		// A store that opens may still find damage; it may refuse, not panic.
+		// A store that opens may still find damage; it may return an error, but must
+		// not panic.
 		_ = s.Apply(t.Context(), []*stats.Batch{batch("q", 1, entry(inStore("a"), noon, 1, 1))})[0]
 		_, _ = s.Names(t.Context(), stats.Scope{Plane: "us", Organization: "org"}, noon)
 		_ = s.Close()

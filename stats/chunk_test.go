@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzPackedChunks says that a chunk is read as it was written, and that no bytes make reading panic.
+// FuzzPackedChunks checks that a chunk is read as it was written, and that no bytes
+// make reading panic.
 func FuzzPackedChunks(f *testing.F) {
 	f.Add([]byte{}, uint8(0), uint64(0), uint64(0))
 	f.Add([]byte{2, 0, 1, 1, 30, 1}, uint8(30), uint64(math.MaxUint64), uint64(1))
@@ -31,7 +32,7 @@ func TestChunkWrittenWithFewerMeasuresIsRead(t *testing.T) {
 	if !ok || chunk[4] != (Counts{Client: 200}) || chunk[5] != (Counts{Client: 7}) {
 		t.Errorf("got %v, %v; want 200 and 7 at 4 and 5", chunk, ok)
 	}
-	chunk, ok = packed{2, 4, 200, 1, 3, 5, 7, 6}.unpack() // before billed units were counted
+	chunk, ok = packed{2, 4, 200, 1, 3, 5, 7, 6}.unpack() // written before billed units were counted
 	if !ok || chunk[4] != (Counts{Client: 200, Upstream: 3}) || chunk[5] != (Counts{Client: 7, Upstream: 6}) {
 		t.Errorf("got %v, %v; want 200, 3 and 7, 6 at 4 and 5", chunk, ok)
 	}

@@ -10,7 +10,8 @@ import (
 	"osgate/stats"
 )
 
-// holdsWhatWasCounted fails the test unless store a counts 1 at that instant in every period, and it and its organization are listed.
+// holdsWhatWasCounted fails the test unless store a has a count of 1 at that instant in
+// every period, and the store and its organization are listed.
 func holdsWhatWasCounted(t *testing.T, s stats.Store, at time.Time, when string) {
 	t.Helper()
 	for _, p := range []stats.Period{stats.Hour, stats.Day, stats.Month} {
@@ -27,17 +28,18 @@ func holdsWhatWasCounted(t *testing.T, s stats.Store, at time.Time, when string)
 	}
 }
 
-// TestAWrongClockCostsNoHistory counts as a gateway does whose clock is five years ahead, for a while, and then right again.
+// TestAWrongClockCostsNoHistory counts like a gateway whose clock is five years ahead
+// for a while, and then right again.
 func TestAWrongClockCostsNoHistory(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			s := kind.open(t)
-			now := stats.Hour.Start(time.Now()) // which Redis knows by itself
+			now := stats.Hour.Start(time.Now()) // Redis reads its own clock
 			other := stats.Scope{Plane: "us", Organization: "other"}
 			apply(t, s, batch("p", 1, entry(inStore("a"), now, 1, 0)))
-			for i := range 150 { // flushes of some minutes, all of the same hour
+			for i := range 150 { // flushes of some minutes, all in the same hour
 				apply(t, s, batch("q", uint64(i+1), entry(other, now.AddDate(5, 0, 0), 1, 0), entry(inOther, now.AddDate(5, 0, 0), 1, 0)))
 			}
 			holdsWhatWasCounted(t, s, now, "while the clock is ahead")
@@ -47,10 +49,11 @@ func TestAWrongClockCostsNoHistory(t *testing.T) {
 	}
 }
 
-// inOther is a store of another organization than org.
+// inOther is a store of an organization other than org.
 var inOther = stats.Scope{Plane: "us", Organization: "other", Environment: "env", Region: "us-east-1", Store: "a"}
 
-// TestAClockThatIsAheadInTheSameOrganization has names of one sorted set in Redis, which the batch itself would shorten.
+// TestAClockThatIsAheadInTheSameOrganization has names in one sorted set in Redis,
+// which the batch itself would shorten.
 func TestAClockThatIsAheadInTheSameOrganization(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
@@ -65,10 +68,11 @@ func TestAClockThatIsAheadInTheSameOrganization(t *testing.T) {
 	}
 }
 
-// TestRetentionCatchesUpAfterARest counts in an hour two years after the last, and in those after it.
+// TestRetentionCatchesUpAfterARest counts in an hour two years after the last one, and
+// in the hours after it.
 func TestRetentionCatchesUpAfterARest(t *testing.T) {
 	t.Parallel()
-	for _, kind := range kinds[:2] { // Redis has a clock
+	for _, kind := range kinds[:2] { // Redis has its own clock
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			s := kind.open(t)
@@ -90,7 +94,8 @@ func TestRetentionCatchesUpAfterARest(t *testing.T) {
 	}
 }
 
-// TestAFileThatKnewNoHorizonHasOne opens what an older version left, with a clock that is ahead.
+// TestAFileThatKnewNoHorizonHasOne opens a file of an older version, with a clock that
+// is ahead.
 func TestAFileThatKnewNoHorizonHasOne(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -105,7 +110,8 @@ func TestAFileThatKnewNoHorizonHasOne(t *testing.T) {
 	holdsWhatWasCounted(t, s, noon, "after the upgrade")
 }
 
-// TestAClockThatWasAheadAtTheFirstStartCostsNothingLater starts a store in the future and goes on in the present.
+// TestAClockThatWasAheadAtTheFirstStartCostsNothingLater starts a store in the future
+// and continues in the present.
 func TestAClockThatWasAheadAtTheFirstStartCostsNothingLater(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {

@@ -96,7 +96,8 @@ func TestCountedAtEveryLevelItHas(t *testing.T) {
 	}
 }
 
-// TestNoNameIsTooLongForAStore counts names that no key of a file could hold, at each level: they must not hold up what is counted after them.
+// TestNoNameIsTooLongForAStore counts names that are too long for any key of a file, at
+// each level. They must not block the counts that come after them.
 func TestNoNameIsTooLongForAStore(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("/", 40_000)
@@ -143,8 +144,9 @@ func TestKeepAllocatesNothingOnceASeriesIsKnown(t *testing.T) {
 	}
 }
 
-// TestKeepHoldsNothingOfTheExchange counts names that are cut from long request targets: what is kept must not keep those alive. It is not
-// parallel, because it looks at the heap.
+// TestKeepHoldsNothingOfTheExchange counts names that are substrings of long request
+// targets: the counter must not keep the targets in memory. It is not parallel, because
+// it measures the heap.
 func TestKeepHoldsNothingOfTheExchange(t *testing.T) {
 	const requests, targetBytes = 64, 1 << 20
 	c := memory(t)
@@ -171,7 +173,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestMoreSeriesThanFitCountAtTheLevelsAbove keeps sums exact and memory bounded when more stores are used than there is room for.
+// TestMoreSeriesThanFitCountAtTheLevelsAbove checks that sums stay exact and memory
+// stays bounded when more stores are used than there is room for.
 func TestMoreSeriesThanFitCountAtTheLevelsAbove(t *testing.T) {
 	t.Parallel()
 	const maxSeries, storesUsed = 40, 1000
@@ -200,7 +203,7 @@ func TestMoreSeriesThanFitCountAtTheLevelsAbove(t *testing.T) {
 	if n := strings.Count(log.String(), "more series than fit"); n != 1 {
 		t.Errorf("told %d times, want once: %s", n, log.String())
 	}
-	// What is flushed makes room.
+	// A flush makes room for new series.
 	c.Keep(with(get(noon), func(x *record.Exchange) { x.Store = "one-more" }))
 	flush(t, c)
 	if got := total(t, c, base+"org/environments/env/regions/us-east-1/stores/one-more"+day, noon); got != 1 {
@@ -208,7 +211,8 @@ func TestMoreSeriesThanFitCountAtTheLevelsAbove(t *testing.T) {
 	}
 }
 
-// TestFlushedSeriesMakeRoom uses other stores after each flush, within one hour: those flushed before give their places up.
+// TestFlushedSeriesMakeRoom uses other stores after each flush, within one hour: the
+// series that were flushed before make room for them.
 func TestFlushedSeriesMakeRoom(t *testing.T) {
 	t.Parallel()
 	const maxSeries = 40

@@ -18,8 +18,9 @@ import (
 	"osgate/stats"
 )
 
-// TestCountsAreExactWhateverTheStoreAnswers counts in several organizations through a store that, as it likes, works, fails, or applies a batch and
-// loses the answer. In the end every store has its count, to the unit.
+// TestCountsAreExactWhateverTheStoreAnswers counts in several organizations through a
+// store that at random works, fails, or applies a batch and loses the answer. In the
+// end the count of every store is exact.
 func TestCountsAreExactWhateverTheStoreAnswers(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -56,7 +57,8 @@ func TestCountsAreExactWhateverTheStoreAnswers(t *testing.T) {
 	})
 }
 
-// TestBatchInDoubtIsSentAgainUnchanged looks at what reaches the store: the same batch until it is acknowledged, later counts in the next.
+// TestBatchInDoubtIsSentAgainUnchanged checks what reaches the store: the same batch
+// until the store acknowledges it, and later counts in the next batch.
 func TestBatchInDoubtIsSentAgainUnchanged(t *testing.T) {
 	t.Parallel()
 	spy := &spy{Store: stats.NewMemory(stats.MemoryOptions{}), err: errLost}
@@ -75,7 +77,8 @@ func TestBatchInDoubtIsSentAgainUnchanged(t *testing.T) {
 	}
 }
 
-// spy notes the batches that reach a store, as sequence:count, and answers as it is told.
+// spy records the batches that reach a store, as sequence:count, and answers as the
+// test sets it.
 type spy struct {
 	stats.Store
 	err  error
@@ -95,7 +98,8 @@ func (s *spy) Apply(_ context.Context, batches []*stats.Batch) []error {
 	return errs
 }
 
-// TestOneOrganizationInDoubtHoldsUpNoOther fails the batches of one organization only.
+// TestOneOrganizationInDoubtHoldsUpNoOther makes only the batches of one organization
+// fail.
 func TestOneOrganizationInDoubtHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	c := stats.New(stats.Options{Store: picky{stats.NewMemory(stats.MemoryOptions{})}})
@@ -155,7 +159,8 @@ func (m measured) Apply(ctx context.Context, batches []*stats.Batch) []error {
 	return m.Store.Apply(ctx, batches)
 }
 
-// TestMemoryIsBoundedWhileTheStoreIsAway fills a counter whose store never answers, and then lets it answer.
+// TestMemoryIsBoundedWhileTheStoreIsAway fills a counter while its store does not
+// answer, and then lets the store answer.
 func TestMemoryIsBoundedWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	down := true
@@ -204,7 +209,7 @@ func TestRunFlushesEverySecond(t *testing.T) {
 	})
 }
 
-// run runs c until the function that it returns is called, which returns Run's error.
+// run starts c.Run and returns a function that stops it and returns its error.
 func run(t *testing.T, c *stats.Counter) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -244,7 +249,9 @@ func TestTheEndIsBoundedAndSaysWhatIsLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := faulty{stats.NewMemory(stats.MemoryOptions{}), func() fate { return fails }}
-		c := stats.New(stats.Options{Store: store, MaxSeries: 1}) // so that the second is not handed over while the first is in doubt
+		// MaxSeries is 1, so that the second batch is not sent while the first is not
+		// acknowledged.
+		c := stats.New(stats.Options{Store: store, MaxSeries: 1})
 		stop := run(t, c)
 		keep(c, 2, get(noon))
 		c.Keep(get(noon.Add(time.Hour)))
@@ -291,7 +298,8 @@ func TestAFlushIsBounded(t *testing.T) {
 	})
 }
 
-// TestAFlushThatItsCallerGaveUpSaysNothingOfTheStore ends Run in the middle of a flush: that is no trouble to be told of.
+// TestAFlushThatItsCallerGaveUpSaysNothingOfTheStore ends Run in the middle of a flush:
+// that is no failure of the store and is not reported.
 func TestAFlushThatItsCallerGaveUpSaysNothingOfTheStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -316,7 +324,7 @@ func TestAFlushThatItsCallerGaveUpSaysNothingOfTheStore(t *testing.T) {
 	})
 }
 
-// once is a store that hangs the first time.
+// once is a store that hangs on the first call.
 type once struct {
 	stats.Store
 	first *bool
@@ -330,7 +338,7 @@ func (o once) Apply(ctx context.Context, batches []*stats.Batch) []error {
 	return o.Store.Apply(ctx, batches)
 }
 
-// hanging is a store that answers only when its caller gives up.
+// hanging is a store that returns only when its caller gives up.
 type hanging struct{ stats.Store }
 
 func (hanging) Apply(ctx context.Context, batches []*stats.Batch) []error {

@@ -28,7 +28,7 @@ func TestUnitTellsRequestsFromWhatIsBilled(t *testing.T) {
 				"&source=upstream": 3, "&source=upstream&unit=requests": 3, "&source=upstream&unit=billing": 8 + 11,
 			} {
 				for _, path := range allPaths[:5] {
-					if strings.HasSuffix(path, "s") { // a list of names
+					if strings.HasSuffix(path, "s") { // the answer is a list of names
 						continue
 					}
 					if got := total(t, c, base+path+day+query, noon); got != want {
@@ -43,7 +43,8 @@ func TestUnitTellsRequestsFromWhatIsBilled(t *testing.T) {
 	}
 }
 
-// TestNamesOfWhatWasCountedBeforeItWasBilled asks for names by billed units: what an older version counted has none, and is named.
+// TestNamesOfWhatWasCountedBeforeItWasBilled queries names by billed units. Counts of
+// an older version have no billed units, and their stores are still listed.
 func TestNamesOfWhatWasCountedBeforeItWasBilled(t *testing.T) {
 	t.Parallel()
 	s := stats.NewMemory(stats.MemoryOptions{})
@@ -92,7 +93,8 @@ func TestFormatsSayTheSame(t *testing.T) {
 	}
 }
 
-// TestNoNameInATableIsAFormula holds each name that a spreadsheet would run against what a table says of it.
+// TestNoNameInATableIsAFormula compares each name that a spreadsheet would run as a
+// formula with its form in a table.
 func TestNoNameInATableIsAFormula(t *testing.T) {
 	t.Parallel()
 	c := memory(t)
@@ -126,13 +128,14 @@ func TestNoNameInATableIsAFormula(t *testing.T) {
 	}
 }
 
-// FuzzTable says that every name of a table is read back as it was, but for the apostrophe.
+// FuzzTable checks that every name in a table is read back unchanged, except for the
+// apostrophe.
 func FuzzTable(f *testing.F) {
 	f.Add("store")
 	f.Add(`=a"b,c`)
 	f.Add("\"")
 	f.Fuzz(func(t *testing.T, name string) {
-		// What no path can hold: see package objectstore.
+		// Names that no path can contain: see package objectstore.
 		if _, err := objectstore.Parse("GET", base+"o/environments/e/stores/"+url.PathEscape(name), ""); err != nil || len(name) > 1024 {
 			return
 		}

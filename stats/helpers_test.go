@@ -23,7 +23,8 @@ const base = "/api/v1/organizations/"
 // noon is the time at which most tests count.
 var noon = time.Date(2024, 8, 15, 12, 0, 0, 0, time.UTC)
 
-// get is an exchange that counts: a key of a store read from Object Store.
+// get returns an exchange that counts: the client read a key of a store from Object
+// Store.
 func get(at time.Time) *record.Exchange {
 	return &record.Exchange{
 		Start: at, Surface: record.SurfaceObjectStore, Operation: "getKey", Status: http.StatusOK,
@@ -32,7 +33,7 @@ func get(at time.Time) *record.Exchange {
 	}
 }
 
-// with returns x changed by f.
+// with returns a copy of x changed by f.
 func with(x *record.Exchange, f func(*record.Exchange)) *record.Exchange {
 	f(x)
 	return x
@@ -51,7 +52,8 @@ func flush(t testing.TB, c *stats.Counter) {
 	}
 }
 
-// question parses a Stats API request. The caller belongs to the organization asked about and to those called sub.
+// question parses a Stats API request. The caller belongs to the organization in the
+// request and to the organizations in sub.
 func question(t testing.TB, plane, target string) stats.Question {
 	t.Helper()
 	path, query, _ := strings.Cut(target, "?")
@@ -62,7 +64,7 @@ func question(t testing.TB, plane, target string) stats.Question {
 	return stats.Question{Plane: plane, Operation: op, Organizations: []string{op.Ref.Organization, "sub", "sub-1", "sub-2"}}
 }
 
-// answer asks for target on plane us and returns the body.
+// answer requests target on plane us and returns the body.
 func answer(t testing.TB, c *stats.Counter, target string, now time.Time) string {
 	t.Helper()
 	said, err := c.Answer(t.Context(), question(t, "us", target), now)
@@ -72,7 +74,7 @@ func answer(t testing.TB, c *stats.Counter, target string, now time.Time) string
 	return string(said.Body)
 }
 
-// total asks for target and sums the counts.
+// total requests target and returns the sum of the counts.
 func total(t testing.TB, c *stats.Counter, target string, now time.Time) int {
 	t.Helper()
 	var points []struct {
@@ -89,7 +91,7 @@ func total(t testing.TB, c *stats.Counter, target string, now time.Time) int {
 	return sum
 }
 
-// day is the query for all hours of the day of noon.
+// day is the query string for all hours of the day of noon.
 const day = "?startDate=2024-08-15T00:00:00Z&endDate=2024-08-15T23:59:59Z&period=1hour"
 
 // memory returns a counter on a store in memory.
@@ -118,10 +120,10 @@ func openRedis(t testing.TB, server *redistest.Server, timeout time.Duration) *s
 	return stats.NewRedis(conn)
 }
 
-// kinds are the stores that keep the contract.
+// kinds are the stores that fulfill the contract.
 var kinds = []struct {
 	name string
-	open func(testing.TB) stats.Store // an empty one
+	open func(testing.TB) stats.Store // opens an empty store
 }{
 	{"memory", func(testing.TB) stats.Store { return stats.NewMemory(stats.MemoryOptions{}) }},
 	{"bolt", func(t testing.TB) stats.Store {
@@ -136,7 +138,7 @@ var kinds = []struct {
 
 var errLost = errors.New("the answer was lost")
 
-// faulty is a store that fails as fate says, before or after it did what it was asked.
+// faulty is a store that fails as fate decides: before or after it has applied a batch.
 type faulty struct {
 	stats.Store
 	fate func() fate
@@ -146,8 +148,8 @@ type fate int
 
 const (
 	works fate = iota
-	fails      // without having been applied
-	loses      // the answer, after it has been applied
+	fails      // the batch was not applied
+	loses      // the answer is lost after the batch was applied
 )
 
 func (f faulty) Apply(ctx context.Context, batches []*stats.Batch) []error {
@@ -164,7 +166,7 @@ func (f faulty) Apply(ctx context.Context, batches []*stats.Batch) []error {
 	return errs
 }
 
-// totalOf is total for the tests that rapid runs.
+// totalOf is total for tests that rapid runs.
 func totalOf(t *rapid.T, c *stats.Counter, target string) int {
 	path, query, _ := strings.Cut(target, "?")
 	op, err := objectstore.Parse(http.MethodGet, path, query)

@@ -14,7 +14,7 @@ import (
 	"osgate/stats"
 )
 
-// of is a history of one bucket's counts, all measures told apart.
+// of returns the counts of one bucket, with each measure given separately.
 func of(client, upstream, clientUnits, upstreamUnits uint64) stats.HistoryCounts {
 	return stats.HistoryCounts{Client: client, Upstream: upstream, ClientUnits: clientUnits, UpstreamUnits: upstreamUnits}
 }
@@ -28,7 +28,9 @@ func history(t testing.TB, c *stats.Counter, q stats.HistoryQuery, now time.Time
 	return h
 }
 
-// TestHistoryOfEveryLevel reads all organizations, one plane, an organization, and down to a store: buckets with every measure, and what lies below.
+// TestHistoryOfEveryLevel reads the history of all organizations, of one plane, of an
+// organization, and so on down to a store: buckets with every measure, and the children
+// of the level.
 func TestHistoryOfEveryLevel(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
@@ -80,8 +82,9 @@ func TestHistoryOfEveryLevel(t *testing.T) {
 	}
 }
 
-// TestHistoryChildrenSumTheWholeTimeFrame reads time frames that begin and end anywhere: the sums of what lies below, which are read by month and day
-// where they can be, equal those of the buckets.
+// TestHistoryChildrenSumTheWholeTimeFrame reads time frames that begin and end
+// anywhere. The sums of the children, which are read by month and day where possible,
+// equal those of the buckets.
 func TestHistoryChildrenSumTheWholeTimeFrame(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
@@ -89,7 +92,7 @@ func TestHistoryChildrenSumTheWholeTimeFrame(t *testing.T) {
 			t.Parallel()
 			c := stats.New(stats.Options{Store: kind.open(t)})
 			from := time.Date(2024, 1, 30, 0, 0, 0, 0, time.UTC)
-			for hour := range 34 * 24 { // to 4 March, over 29 February
+			for hour := range 34 * 24 { // to 4 March, through 29 February
 				keep(c, 1, get(from.Add(time.Duration(hour)*time.Hour)))
 			}
 			flush(t, c)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestAHorizonMovesByAStepAtMost follows one batch after the other: what each is ahead of
-// the hour of the first, and where the horizon is then.
+// TestAHorizonMovesByAStepAtMost applies one batch after the other: by how much each is
+// ahead of the hour of the first, and where the horizon is afterwards.
 func TestAHorizonMovesByAStepAtMost(t *testing.T) {
 	t.Parallel()
 	const day, hour = 24 * time.Hour, time.Hour

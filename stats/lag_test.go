@@ -46,7 +46,7 @@ func TestLagGrowsUntilEverythingIsWritten(t *testing.T) {
 	})
 }
 
-// slow is a store that takes its time.
+// slow is a store that takes some time for each call.
 type slow struct{ stats.Store }
 
 func (s slow) Apply(ctx context.Context, batches []*stats.Batch) []error {
@@ -54,7 +54,9 @@ func (s slow) Apply(ctx context.Context, batches []*stats.Batch) []error {
 	return s.Store.Apply(ctx, batches)
 }
 
-// TestLagCountsFromTheBeginningOfAFlush: what is counted while it runs is not in it.
+// TestLagCountsFromTheBeginningOfAFlush checks that the lag is measured from the
+// beginning of a flush, because the flush does not contain what is counted while it
+// runs.
 func TestLagCountsFromTheBeginningOfAFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := stats.New(stats.Options{Store: slow{stats.NewMemory(stats.MemoryOptions{})}})

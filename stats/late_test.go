@@ -13,11 +13,12 @@ import (
 	"osgate/stats"
 )
 
-// late is a store that can be written, and whose every second answer comes too late, or every one.
+// late is a store that can be written. Every second read fails because its answer comes
+// too late, or every read.
 type late struct {
 	stats.Store
 
-	more  bool // every one
+	more  bool // every read fails
 	reads atomic.Int64
 }
 
@@ -56,7 +57,8 @@ func (s *late) Tree(ctx context.Context, plane, organization string) (stats.Tree
 	return s.Store.Tree(ctx, plane, organization)
 }
 
-// crowd counts once in each of many stores of a late store, more than are read at once.
+// crowd counts once in each of many stores of a late store: more stores than are read
+// at once.
 func crowd(t *testing.T, s *late) *stats.Counter {
 	t.Helper()
 	s.Store = stats.NewMemory(stats.MemoryOptions{})

@@ -7,7 +7,8 @@ import (
 	"osgate/stats"
 )
 
-// TestMasterSumsOnlyWhatTheCallerMayRead asks with a tree that was learned from others.
+// TestMasterSumsOnlyWhatTheCallerMayRead queries with a tree that was learned from
+// other callers.
 func TestMasterSumsOnlyWhatTheCallerMayRead(t *testing.T) {
 	t.Parallel()
 	c := memory(t)
@@ -35,7 +36,8 @@ func TestMasterSumsOnlyWhatTheCallerMayRead(t *testing.T) {
 	}
 }
 
-// TestMasterOfASubOrganizationWithoutAKnownRoot is nothing, here and in a process that reads it from the store.
+// TestMasterOfASubOrganizationWithoutAKnownRoot checks that the sum is empty, in this
+// process and in one that reads the tree from the store.
 func TestMasterOfASubOrganizationWithoutAKnownRoot(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
@@ -44,7 +46,7 @@ func TestMasterOfASubOrganizationWithoutAKnownRoot(t *testing.T) {
 			store := kind.open(t)
 			c := stats.New(stats.Options{Store: store})
 			c.Keep(get(noon))
-			c.LearnTree("us", "org", []string{"below"}) // by one who took it for a root
+			c.LearnTree("us", "org", []string{"below"}) // from a caller that used it as a root
 			c.LearnTree("us", "", []string{"org"})
 			for range 2 {
 				if got := answer(t, c, base+"org"+day+"&isMaster=true", noon); got != "[]" {

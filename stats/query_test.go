@@ -14,7 +14,8 @@ import (
 
 func TestLimitsTable(t *testing.T) {
 	t.Parallel()
-	// "Usage Metrics Limits": the longest time frame is 1 day, 1 month, 2 months; a month is a calendar month.
+	// "Usage Metrics Limits": the longest time frame is 1 day, 1 month, 2 months; a
+	// month is a calendar month.
 	tests := []struct {
 		name               string
 		period, start, end string
@@ -131,7 +132,7 @@ func TestDatesInEveryISOForm(t *testing.T) {
 		"2024-08-15T12:00Z",
 		"2024-08-15t12:00:00z",
 		"2024-08-15T14:00:00%2B02:00",
-		"2024-08-15T14:00:00+02:00", // the plus was not encoded and so is a space
+		"2024-08-15T14:00:00+02:00", // the plus was not encoded, so it is a space
 		"2024-08-15T14:00+02:00",
 		"2024-08-15T07:00:00.000-05:00",
 	} {
@@ -184,11 +185,14 @@ func TestEveryBucketIsAnswered(t *testing.T) {
 	}
 }
 
-// zoned says, in the environment of a child process of TestTheProcessesTimeZoneIsNobodysBusiness, that it is one.
+// zoned is an environment variable that marks the child process of
+// TestTheProcessesTimeZoneIsNobodysBusiness.
 const zoned = "STATS_TEST_ZONED"
 
-// TestTheProcessesTimeZoneIsNobodysBusiness asks, in a process of that time zone, for a calendar month in an offset that is the process's own at that
-// time of the year, and in which the month is an hour shorter than its name says.
+// TestTheProcessesTimeZoneIsNobodysBusiness sends a query from a process with a time
+// zone of its own. The query is for a calendar month, with the offset that the time
+// zone has at that time of the year; in the time zone itself this month is an hour
+// shorter.
 func TestTheProcessesTimeZoneIsNobodysBusiness(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(zoned) == "" {
@@ -199,7 +203,7 @@ func TestTheProcessesTimeZoneIsNobodysBusiness(t *testing.T) {
 		}
 		return
 	}
-	if _, offset := noon.In(time.Local).Zone(); offset != 2*3600 { //nolint:gosmopolitan // it is what this is about
+	if _, offset := noon.In(time.Local).Zone(); offset != 2*3600 { //nolint:gosmopolitan // the local zone is under test
 		t.Fatalf("the child is %d seconds east of UTC", offset)
 	}
 	got := answer(t, memory(t), base+"org?startDate=2024-03-01T00:00:00%2B01:00&endDate=2024-04-01T00:00:00%2B01:00&period=1day", noon)

@@ -12,8 +12,9 @@ import (
 	"osgate/stats"
 )
 
-// TestCountsSurviveRedisOutages counts without a pause while a real Redis is frozen and thawed, with a timeout so short that its answers come too
-// late though the script runs.
+// TestCountsSurviveRedisOutages counts without a pause while a real Redis is stopped
+// and continued. The timeout is so short that answers come too late although the script
+// runs.
 func TestCountsSurviveRedisOutages(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -49,7 +50,7 @@ func TestCountsSurviveRedisOutages(t *testing.T) {
 	}
 }
 
-// flushUntilWritten flushes until the store acknowledges, as Run does.
+// flushUntilWritten flushes until the store acknowledges the batches, as Run does.
 func flushUntilWritten(t *testing.T, c *stats.Counter) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -67,8 +68,9 @@ func flushUntilWritten(t *testing.T, c *stats.Counter) {
 	}
 }
 
-// TestCountsWhileRedisIsGoneAreWrittenWhenItIsBack kills Redis, counts, and starts it again, empty: what it had is gone with it, what was counted
-// since and what was in doubt is there.
+// TestCountsWhileRedisIsGoneAreWrittenWhenItIsBack kills Redis, counts, and starts it
+// again, empty. The counts that Redis had are lost; those made since, and those that
+// were not acknowledged, are there.
 func TestCountsWhileRedisIsGoneAreWrittenWhenItIsBack(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -92,7 +94,8 @@ func TestCountsWhileRedisIsGoneAreWrittenWhenItIsBack(t *testing.T) {
 	}
 }
 
-// TestManyGatewaysOnOneRedisSumUp runs several counters, each with a process name of its own, over answers that get lost.
+// TestManyGatewaysOnOneRedisSumUp runs several counters, each with its own process
+// name, with answers that get lost.
 func TestManyGatewaysOnOneRedisSumUp(t *testing.T) {
 	t.Parallel()
 	store := openRedis(t, redistest.Start(t), time.Minute)

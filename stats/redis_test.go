@@ -21,8 +21,9 @@ func client(t *testing.T, server *redistest.Server) *redis.Client {
 	return c
 }
 
-// TestRedisKeysOfAnOrganizationShareASlot looks at every key that counting makes: each has the organization as its hash tag, so that one script may
-// touch them in a cluster.
+// TestRedisKeysOfAnOrganizationShareASlot checks every key that counting creates. Each
+// has the organization as its hash tag, so that one script may use them all in a
+// cluster.
 func TestRedisKeysOfAnOrganizationShareASlot(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -43,7 +44,8 @@ func TestRedisKeysOfAnOrganizationShareASlot(t *testing.T) {
 		}
 		tags[tag]++
 	}
-	// The list of organizations has a slot of its own. The others have one sequence, three chunks at each of four levels, names at three.
+	// The list of organizations has its own slot. The others have one sequence, three
+	// chunks at each of four levels, and names at three levels.
 	if tags["organizations"] != 1 {
 		t.Errorf("%d lists of organizations", tags["organizations"])
 	}
@@ -58,7 +60,8 @@ func TestRedisKeysOfAnOrganizationShareASlot(t *testing.T) {
 	}
 }
 
-// TestRedisExpiresAfterRetention looks at the life of every key: at least the retention from now, since the counts are of now, and not forever.
+// TestRedisExpiresAfterRetention checks the time to live of every key: at least the
+// retention from now, because the counts are new, and not unlimited.
 func TestRedisExpiresAfterRetention(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -93,7 +96,8 @@ func TestRedisExpiresAfterRetention(t *testing.T) {
 	}
 }
 
-// TestRedisNamesLeaveWithTheirRetention adds to a set in which a name was last seen more than 24 months before.
+// TestRedisNamesLeaveWithTheirRetention adds to a set that contains a name last seen
+// more than 24 months before.
 func TestRedisNamesLeaveWithTheirRetention(t *testing.T) {
 	t.Parallel()
 	s := openRedis(t, redistest.Start(t), time.Minute)
@@ -105,7 +109,8 @@ func TestRedisNamesLeaveWithTheirRetention(t *testing.T) {
 	}
 }
 
-// TestRedisCountsAreStoredWithoutPointers holds the layout to its purpose: a day of hours of both measures is one compact list of at most a kilobyte.
+// TestRedisCountsAreStoredWithoutPointers checks the purpose of the layout: a day of
+// hours of both measures is one compact list of at most a kilobyte.
 func TestRedisCountsAreStoredWithoutPointers(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -124,8 +129,9 @@ func TestRedisCountsAreStoredWithoutPointers(t *testing.T) {
 	}
 }
 
-// TestRedisBatchOfDamagedKeyIsNotCountedTwice replaces a hash by a string, so that the script fails on it: the batch is reported once and gone, and
-// what came before the damaged key in the script is counted once.
+// TestRedisBatchOfDamagedKeyIsNotCountedTwice replaces a hash by a string, so that the
+// script fails on it. The batch is reported once and dropped, and the counts that the
+// script wrote before it reached the damaged key are counted once.
 func TestRedisBatchOfDamagedKeyIsNotCountedTwice(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -141,7 +147,8 @@ func TestRedisBatchOfDamagedKeyIsNotCountedTwice(t *testing.T) {
 	}
 }
 
-// TestRedisScriptIsShort measures the longest time that a full batch keeps a Redis busy: everybody else waits for it.
+// TestRedisScriptIsShort measures how long a full batch keeps Redis busy, because all
+// other clients of Redis wait for that time.
 func TestRedisScriptIsShort(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -170,7 +177,8 @@ func TestRedisScriptIsShort(t *testing.T) {
 	}
 }
 
-// TestAQueryCostsRedisTheSameWhateverTheNumberOfStores counts what Redis does for one query of an organization with few stores and with many.
+// TestAQueryCostsRedisTheSameWhateverTheNumberOfStores counts the work of Redis for one
+// query of an organization with few stores and with many.
 func TestAQueryCostsRedisTheSameWhateverTheNumberOfStores(t *testing.T) {
 	t.Parallel()
 	commands := func(stores int) (n int) {

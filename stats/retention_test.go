@@ -10,7 +10,8 @@ import (
 	"osgate/stats"
 )
 
-// pass lets time pass for a store: scope is counted in once a day between these instants.
+// pass simulates time for a store: scope is counted in once a day between these
+// instants.
 func pass(t testing.TB, s stats.Store, scope stats.Scope, from, to time.Time) {
 	t.Helper()
 	var days []*stats.Batch
@@ -22,14 +23,15 @@ func pass(t testing.TB, s stats.Store, scope stats.Scope, from, to time.Time) {
 	}
 }
 
-// TestStoreForgetsWhatIsPastRetention holds for the stores that the clock of the counts drives; Redis expires by its own, see redis_test.go. Bolt
-// forgets by the chunk: a day of hours, a month of days, a year of months.
+// TestStoreForgetsWhatIsPastRetention runs on the stores whose retention follows the
+// time of the counts; Redis expires keys by its own clock, see redis_test.go. Bolt
+// deletes whole chunks: a day of hours, a month of days, a year of months.
 func TestStoreForgetsWhatIsPastRetention(t *testing.T) {
 	t.Parallel()
 	region := stats.Scope{Plane: "us", Organization: "org", Environment: "env", Region: "us-east-1"}
 	type step struct {
-		after            time.Time // an hour counted in
-		hour, day, month uint64    // of noon, then
+		after            time.Time // an hour with a count in it
+		hour, day, month uint64    // the counts of noon at that time
 		names            []string
 	}
 	tests := []struct {
@@ -90,7 +92,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		sequence++
 		apply(t, s, batch("p", sequence, entry(inStore(name), at, 1, 0)))
 	}
-	// Hours go before days: after two days of hours there is room for some hours of each only, and all of the days.
+	// Hours are dropped before days: after two days of hours there is room for some of
+	// the hours only, and for all days.
 	for i := range 48 {
 		add("a", noon.Add(time.Duration(i)*time.Hour))
 	}
@@ -103,7 +106,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	if got := count(t, s, inStore("a"), stats.Month, noon); got != 48 {
 		t.Errorf("the month: %d, want 48", got)
 	}
-	// More stores than fit into one hour are counted for their region.
+	// If more stores are used than fit into one hour, the rest is counted for their
+	// region.
 	at := noon.Add(48 * time.Hour)
 	for i := range 500 {
 		add(fmt.Sprint("store-", i), at)

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// FuzzScopesHaveKeysOfTheirOwn says that two scopes share a key only if they are the same, whatever bytes their names hold, and that
-// no name brings in a byte that stores separate by.
+// FuzzScopesHaveKeysOfTheirOwn checks that two scopes share a key only if they are the
+// same, whatever bytes their names contain, and that no name brings a byte into a key
+// that stores use as a separator.
 func FuzzScopesHaveKeysOfTheirOwn(f *testing.F) {
 	f.Add("us", "org", "env", "region", "store", "us", "org", "env/region", "store", "")
 	f.Add("us", "a/b", "", "", "", "us", "a", "b", "", "")
@@ -26,7 +27,7 @@ func FuzzScopesHaveKeysOfTheirOwn(f *testing.F) {
 	})
 }
 
-// scopeNamed returns a scope whose names end with the first empty one, as in every scope.
+// scopeNamed returns a scope whose names end at the first empty one, as in every scope.
 func scopeNamed(plane, organization, environment, region, store string) Scope {
 	s := Scope{Plane: plane, Organization: organization}
 	for _, name := range []string{environment, region, store} {

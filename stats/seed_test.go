@@ -8,9 +8,10 @@ import (
 	"osgate/stats"
 )
 
-// seedExamples are the example queries of the vendor's page "Object Store v2 Stats API", each with the body that the page shows for it. Two things
-// on the page cannot be: the end date 2024-11-131, which is refused, and months stamped with the day of the query, where its other examples of
-// months have the first.
+// seedExamples are the example queries of the vendor's page "Object Store v2 Stats
+// API", each with the body that the page shows for it. Two values on the page are
+// impossible: the end date 2024-11-131, which is rejected, and months with the day of
+// the query as their time stamp, where its other examples of months have the first day.
 var seedExamples = []struct {
 	name, target, want string
 }{
@@ -37,7 +38,7 @@ var seedExamples = []struct {
 		`[{"timeStamp":"2024-08-01T00:00:00Z","objectStoreRequestCount":1},{"timeStamp":"2024-09-01T00:00:00Z","objectStoreRequestCount":25}]`},
 }
 
-// seedCounts is what has to be counted for these answers.
+// seedCounts are the counts that lead to these answers.
 var seedCounts = []struct {
 	count        int
 	organization string

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestSeriesOfOneHashAreApart gives three series the same hash: each counts for itself, and is forgotten for itself.
+// TestSeriesOfOneHashAreApart gives three series the same hash: each is counted and
+// forgotten separately.
 func TestSeriesOfOneHashAreApart(t *testing.T) {
 	t.Parallel()
 	const hash, limit = 7, 10

@@ -91,7 +91,7 @@ func TestStoreTellsTheLatestOrganizationsFirst(t *testing.T) {
 				return batch("p", uint64(100+hours), entry(stats.Scope{Plane: "us", Organization: name}, noon.Add(time.Duration(hours)*time.Hour), 1, 0))
 			}
 			apply(t, s, at("first", 0), at("second", 1), at("third", 2), at("both", 3))
-			late := at("both", 1) // what came late makes nothing older
+			late := at("both", 1) // a late count makes no scope older
 			late.Process = "q"
 			apply(t, s, late)
 			for _, tt := range []struct {
@@ -116,7 +116,8 @@ func TestStoreTellsTheLatestOrganizationsFirst(t *testing.T) {
 	}
 }
 
-// TestStoreForgetsOrganizationsPastRetention counts two years later: the list does not grow for ever.
+// TestStoreForgetsOrganizationsPastRetention counts two years later: the list does not
+// grow without end.
 func TestStoreForgetsOrganizationsPastRetention(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
@@ -133,8 +134,9 @@ func TestStoreForgetsOrganizationsPastRetention(t *testing.T) {
 	}
 }
 
-// TestOrganizationsAreNotedWhenRedisIsBack counts while the list of organizations cannot be written: batches do not fail by it, and it is
-// written with the next ones, of whatever organization.
+// TestOrganizationsAreNotedWhenRedisIsBack counts while the list of organizations
+// cannot be written. Batches do not fail because of that, and the list is written with
+// the next batches, of any organization.
 func TestOrganizationsAreNotedWhenRedisIsBack(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -46,7 +46,7 @@ func apply(t testing.TB, s stats.Store, batches ...*stats.Batch) {
 	}
 }
 
-// count reads one number: the client's in the bucket that holds at.
+// count returns one number: the client's operations in the bucket that contains at.
 func count(t testing.TB, s stats.Store, scope stats.Scope, p stats.Period, at time.Time) uint64 {
 	t.Helper()
 	return measure(t, s, scope, p, at, stats.Client)
@@ -63,7 +63,7 @@ func measure(t testing.TB, s stats.Store, scope stats.Scope, p stats.Period, at 
 	return rows[0][0][m]
 }
 
-// clients returns the client's numbers of rows.
+// clients returns the client's operations of each row.
 func clients(rows [][]stats.Counts) [][]uint64 {
 	all := make([][]uint64, len(rows))
 	for i, row := range rows {
@@ -146,7 +146,7 @@ func TestStoreAppliesABatchOnce(t *testing.T) {
 			apply(t, s, one, other)
 			apply(t, s, one)
 			apply(t, s, two, sameName)
-			apply(t, s, two, one) // one comes late, out of a connection that was given up
+			apply(t, s, two, one) // one comes late, from a connection that was given up
 			if got := count(t, s, org, stats.Hour, noon); got != 11 {
 				t.Errorf("got %d, want 11", got)
 			}
@@ -165,7 +165,7 @@ func TestStoreAppliesABatchOnce(t *testing.T) {
 	}
 }
 
-// awkward are names that would run together if a store took them as they are.
+// awkward are names that could be confused if a store used them unencoded.
 var awkward = []string{
 	"a", "a/b", "b", "/", "//", "a:", ":a", "{", "}", "{a}", "a}b", "%2F", "a%2Fb", "%", "a b", "a+b", "*", "?", "[a]", "0", "ü", "名", "'", `"`, `\`, "..",
 	strings.Repeat("x", 1024), strings.Repeat("/", 1024),
@@ -218,7 +218,7 @@ func TestStoreNamesSinceAnHour(t *testing.T) {
 			s := kind.open(t)
 			region := stats.Scope{Plane: "us", Organization: "org", Environment: "env", Region: "us-east-1"}
 			apply(t, s, batch("p", 1, entry(inStore("old"), noon.Add(-2*time.Hour), 1, 0), entry(inStore("new"), noon, 1, 0), entry(inStore("both"), noon, 1, 0)))
-			apply(t, s, batch("p", 2, entry(inStore("both"), noon.Add(-2*time.Hour), 1, 0))) // what came late makes nothing older
+			apply(t, s, batch("p", 2, entry(inStore("both"), noon.Add(-2*time.Hour), 1, 0))) // a late count makes no scope older
 			tests := []struct {
 				since time.Time
 				want  []string
@@ -253,7 +253,9 @@ func TestStoreReadsManyScopesAndBucketsInOrder(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			s := kind.open(t)
-			start := time.Date(2023, 12, 30, 22, 0, 0, 0, time.UTC) // its hours, days and months reach into another day, month and year
+			// Hours, days and months from here continue into another day, month and
+			// year.
+			start := time.Date(2023, 12, 30, 22, 0, 0, 0, time.UTC)
 			sequence := uint64(0)
 			for i := range 4 {
 				sequence++
@@ -278,7 +280,7 @@ func TestStoreReadsManyScopesAndBucketsInOrder(t *testing.T) {
 				for i := range 4 {
 					q.Starts = append(q.Starts, tt.next(tt.period.Start(start), i))
 				}
-				if tt.period == stats.Month { // 30 February is in March
+				if tt.period == stats.Month { // 30 February would be in March
 					tt.want[3] = []uint64{100, 100, 0, 200}
 				}
 				got, err := s.Counts(t.Context(), q)

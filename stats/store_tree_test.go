@@ -24,7 +24,7 @@ func TestStoreTrees(t *testing.T) {
 				}
 			}
 			save("us", "root", "sub-2", "sub-1")
-			save("us", "root", "sub-3", "sub-1") // adds
+			save("us", "root", "sub-3", "sub-1") // adds to the tree
 			save("us", "root")
 			save("us", "roo", "t{sub}/1")
 			save("eu", "root", "sub-9")
@@ -57,7 +57,8 @@ func TestStoreTrees(t *testing.T) {
 	}
 }
 
-// TestStoreKnowsASubOrganizationByItsNameAlone is told that an organization is no root, before and after it is told below which it is.
+// TestStoreKnowsASubOrganizationByItsNameAlone saves that an organization is no root,
+// before and after it saves the root of that organization.
 func TestStoreKnowsASubOrganizationByItsNameAlone(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {

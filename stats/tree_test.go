@@ -52,7 +52,7 @@ func TestMasterSumsRootWithItsSubOrganizations(t *testing.T) {
 					}
 				}
 			}
-			c.LearnTree("us", "root", []string{"sub-2"}) // adds to what is known
+			c.LearnTree("us", "root", []string{"sub-2"}) // adds to the known tree
 			if err := c.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -62,7 +62,8 @@ func TestMasterSumsRootWithItsSubOrganizations(t *testing.T) {
 	}
 }
 
-// TestMasterMeansNothingBelowAnOrganization asks as the vendor's own clients do, who send isMaster everywhere.
+// TestMasterMeansNothingBelowAnOrganization queries as the vendor's own clients do,
+// which send isMaster with every request.
 func TestMasterMeansNothingBelowAnOrganization(t *testing.T) {
 	t.Parallel()
 	c := memory(t)
@@ -93,7 +94,8 @@ func TestTreeIsKnownBeforeItIsSaved(t *testing.T) {
 	}
 }
 
-// TestTreeComesBackToAStoreThatForgot empties the store under a process that goes on learning the tree.
+// TestTreeComesBackToAStoreThatForgot empties the store under a process that continues
+// to learn the tree.
 func TestTreeComesBackToAStoreThatForgot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -127,7 +129,8 @@ func TestTreeComesBackToAStoreThatForgot(t *testing.T) {
 
 type forgetful struct{ stats.Store }
 
-// TestWhatIsLearnedWhileATreeIsSavedIsSavedNext learns of one more organization at the worst instant.
+// TestWhatIsLearnedWhileATreeIsSavedIsSavedNext learns one more organization while the
+// tree is being saved.
 func TestWhatIsLearnedWhileATreeIsSavedIsSavedNext(t *testing.T) {
 	t.Parallel()
 	store := &interrupted{Store: stats.NewMemory(stats.MemoryOptions{})}
@@ -141,7 +144,7 @@ func TestWhatIsLearnedWhileATreeIsSavedIsSavedNext(t *testing.T) {
 	}
 }
 
-// interrupted is a store in which something happens whenever a tree is saved.
+// interrupted is a store that calls saving whenever a tree is saved.
 type interrupted struct {
 	stats.Store
 	saving func()
@@ -152,7 +155,8 @@ func (s *interrupted) SaveTree(ctx context.Context, t stats.Tree) error {
 	return s.Store.SaveTree(ctx, t)
 }
 
-// TestTreesAreSavedThoughCountsAreNot has a store that cannot write any counts, nor the tree of one root.
+// TestTreesAreSavedThoughCountsAreNot has a store that cannot write any counts, nor the
+// tree of one root.
 func TestTreesAreSavedThoughCountsAreNot(t *testing.T) {
 	t.Parallel()
 	store := partly{stats.NewMemory(stats.MemoryOptions{})}
@@ -175,7 +179,7 @@ func TestTreesAreSavedThoughCountsAreNot(t *testing.T) {
 	}
 }
 
-// partly is a store a part of which is away.
+// partly is a store of which a part is unavailable.
 type partly struct{ stats.Store }
 
 func (s partly) Apply(_ context.Context, batches []*stats.Batch) []error {
