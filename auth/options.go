@@ -42,7 +42,8 @@ const (
 	minInterval   = time.Second // between two lookups of one token that its callers can cause
 )
 
-// complete returns o with defaults in place of zero values, or an error for options that cannot work.
+// complete returns o with defaults in place of zero values, or an error for options
+// that cannot work.
 func (o Options) complete() (Options, error) {
 	if o.Resolver == nil || o.TTL <= 0 || o.NegativeTTL < 0 || o.Stale < 0 || o.Timeout < 0 || o.MaxLookups < 0 {
 		return o, errors.New("auth: invalid options: a Resolver and a positive TTL are required, and no value may be negative")

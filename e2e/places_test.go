@@ -341,7 +341,8 @@ func TestOnlyAllowedLocationsAreReached(t *testing.T) {
 	}
 }
 
-// TestAccountsCallsGoToTheirPlane names the control plane by host, prefix, header and default region.
+// TestAccountsCallsGoToTheirPlane names the control plane by host, prefix, header and
+// default region.
 func TestAccountsCallsGoToTheirPlane(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

@@ -2,5 +2,6 @@ package e2e
 
 import "syscall"
 
-// procAttr makes the kernel kill a program when the test process dies, so that a test binary that panics or times out leaves nothing running.
+// procAttr makes the kernel kill a program when the test process dies, so that a test
+// binary that panics or times out leaves nothing running.
 func procAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

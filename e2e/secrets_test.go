@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestNoSecretIsEverWritten does all kinds of things at the most talkative log level. What a stack conceals is searched for at its end, here as in
-// every other test; here values and keys too.
+// TestNoSecretIsEverWritten does all kinds of things at the most talkative log level.
+// What a stack conceals is searched for at its end, here as in every other test; here
+// values and keys too.
 func TestNoSecretIsEverWritten(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {

@@ -105,7 +105,8 @@ func TestCacheRulesChangeWithoutARestart(t *testing.T) {
 	g.degrades(t, false)
 }
 
-// TestSIGHUPReadsCertificatesAgainAtOnce although nothing but the signal says that they have changed.
+// TestSIGHUPReadsCertificatesAgainAtOnce although nothing but the signal says that they
+// have changed.
 func TestSIGHUPReadsCertificatesAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	cert, key, _ := certificate(t)

@@ -72,7 +72,8 @@ func (s sum) atEveryLevel() sum {
 	return all
 }
 
-// largeKey is the key of a value that is billed as largeUnits; all others that are sent and read are billed as one.
+// largeKey is the key of a value that is billed as largeUnits; all others that are sent
+// and read are billed as one.
 const (
 	largeKey   = "large"
 	largeBytes = 250_000

@@ -14,7 +14,8 @@ import (
 // requestsFlag is how many requests are counted in all.
 var requestsFlag = flag.Int("requests", 1_000_000, "how many requests are counted")
 
-// TestAMillionRequestsAreCountedToTheUnit is TestCountsAreExactWhateverHappensToRedis at length and without rests, half of it on each form of Redis.
+// TestAMillionRequestsAreCountedToTheUnit is TestCountsAreExactWhateverHappensToRedis
+// at length and without rests, half of it on each form of Redis.
 func TestAMillionRequestsAreCountedToTheUnit(t *testing.T) {
 	const atOnce = 50_000 // osemu's log has room for all of them
 	for _, form := range slices.Sorted(maps.Keys(forms)) {

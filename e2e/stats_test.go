@@ -15,7 +15,8 @@ func today(period string) string {
 	return window(now.Add(-23*time.Hour), now.Add(30*time.Minute), period)
 }
 
-// TestCountsEqualWhatWasAnsweredWith2xx sends reads, hits, writes and errors to two stores of two environments and counts along.
+// TestCountsEqualWhatWasAnsweredWith2xx sends reads, hits, writes and errors to two
+// stores of two environments and counts along.
 func TestCountsEqualWhatWasAnsweredWith2xx(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {
@@ -97,7 +98,8 @@ func TestListsNameWhatHasCounts(t *testing.T) {
 	})
 }
 
-// TestCountsSurviveARestart ends a gateway by SIGTERM at once after the last answer, so that only its last flush can have kept the counts.
+// TestCountsSurviveARestart ends a gateway by SIGTERM at once after the last answer, so
+// that only its last flush can have kept the counts.
 func TestCountsSurviveARestart(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, s *stack) {

@@ -144,7 +144,8 @@ func TestARefusalOfOurAddressBindsAllClients(t *testing.T) {
 	}
 }
 
-// TestUpstreamsRetryAfterIsObeyed lets osemu say when to come again: what came sooner would only be refused.
+// TestUpstreamsRetryAfterIsObeyed lets osemu say when to come again: what came sooner
+// would only be refused.
 func TestUpstreamsRetryAfterIsObeyed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false, "-rate", "2", "-choose", "retry-after=on")
@@ -157,7 +158,8 @@ func TestUpstreamsRetryAfterIsObeyed(t *testing.T) {
 	}
 }
 
-// TestALongBodyIsNotSentAgain passes osemu's 429 on where the request would have to be kept whole for sending it again.
+// TestALongBodyIsNotSentAgain passes osemu's 429 on where the request would have to be
+// kept whole for sending it again.
 func TestALongBodyIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

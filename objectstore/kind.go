@@ -78,8 +78,8 @@ var table = [kinds]kind{
 	ReadStats:        {name: "readStats", method: http.MethodGet},
 }
 
-// String returns the operation's name as policies, logs and metrics write it: "getKey", "deletePartition", "readStats"; "none" for the
-// zero Kind.
+// String returns the operation's name as policies, logs and metrics write it: "getKey",
+// "deletePartition", "readStats"; "none" for the zero Kind.
 func (k Kind) String() string {
 	if k == 0 || k >= kinds {
 		return "none"

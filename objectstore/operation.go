@@ -95,7 +95,8 @@ func (o Operation) Idempotent() bool {
 	return false
 }
 
-// Retryable reports whether the operation may be sent again although upstream may have received it: only reads without side effects.
+// Retryable reports whether the operation may be sent again although upstream may have
+// received it: only reads without side effects.
 func (o Operation) Retryable() bool { return o.Idempotent() && !o.Writes() }
 
 // Stats reports whether the operation is one of the seven of the Stats API.

@@ -114,7 +114,8 @@ func versioned(path string) bool {
 	return err == nil && filepath.Dir(to) == versionLink
 }
 
-// list returns the sorted names of the visible entries of folder that end in suffix and are no folders.
+// list returns the sorted names of the visible entries of folder that end in suffix and
+// are no folders.
 func list(folder, suffix string) ([]string, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {

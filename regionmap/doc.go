@@ -9,7 +9,8 @@
 // [Map.Locate]. The table is closed: a host from a request, an answer or a redirect is
 // never used.
 //
-// Source: the vendor's page "Object Store v2 REST APIs", table of control plane, BASE_URL and region.
+// Source: the vendor's page "Object Store v2 REST APIs", table of control plane,
+// BASE_URL and region.
 //
 // A [Map] is safe for concurrent use, and only its routes can change. A [Discovery] is
 // safe for concurrent use and remembers its results. The package itself sends nothing:

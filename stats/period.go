@@ -2,8 +2,8 @@ package stats
 
 import "time"
 
-// Period is the length of a bucket, the "period" of a query. Buckets begin on the hour, at midnight and on the first of the month,
-// all in UTC.
+// Period is the length of a bucket, the "period" of a query. Buckets begin on the hour,
+// at midnight and on the first of the month, all in UTC.
 type Period uint8
 
 // The periods, finest first.

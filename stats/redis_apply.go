@@ -2,8 +2,9 @@ package stats
 
 import "time"
 
-// applyScript applies one batch. The sequence number comes first: should a key not be what it was made as, so that the script fails on it, the batch is
-// not applied in part again and again. A gateway's clock that is ahead of Redis's removes no name.
+// applyScript applies one batch. The sequence number comes first: should a key not be
+// what it was made as, so that the script fails on it, the batch is not applied in part
+// again and again. A gateway's clock that is ahead of Redis's removes no name.
 //
 //nolint:dupword // Lua ends its blocks so
 const applyScript = `
