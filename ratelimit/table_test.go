@@ -53,6 +53,18 @@ func TestTableMakesRoomByForgettingWhatExpiresFirst(t *testing.T) {
 	}
 }
 
+func TestRoomIsMadeByALookAtAFewEntries(t *testing.T) {
+	s := newTable[arrival](1).shard("")
+	s.max = 1000
+	for i := range 100 {
+		s.entries[strconv.Itoa(i)] = arrival(7)
+	}
+	s.put("new", 50, 7) // at this instant all others expire
+	if got, want := len(s.entries), 100-evictionSample+1; got != want {
+		t.Errorf("%d entries are left, want %d: as many are forgotten as are looked at", got, want)
+	}
+}
+
 // len returns the number of keys of a table that no goroutine uses at the time.
 func (t *table[V]) len() int {
 	n := 0
