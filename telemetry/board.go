@@ -83,16 +83,8 @@ func (b *Board) Keep(x *record.Exchange) {
 
 // keepOwn counts the upstream part of x, a request of the gateway itself.
 func (b *Board) keepOwn(now time.Time, n int64, x *record.Exchange) {
-	if x.UpstreamAttempts == 0 {
-		return
-	}
-	s := b.window.at(n)
-	for c, by := range map[counter]int64{upstreamRequests: int64(x.UpstreamAttempts), upstreamUnits: x.BilledUnits()} {
-		s.counts[c] += by
-		b.totals[c] += by
-	}
-	s.timings[timeUpstream].add(x.UpstreamDuration)
-	if x.Region != "" {
+	b.countUpstream(b.window.at(n), x)
+	if x.UpstreamAttempts > 0 && x.Region != "" {
 		b.keepRegion(now, n, x)
 	}
 }
@@ -104,37 +96,43 @@ func (b *Board) second(now time.Time) int64 { return max(0, int64(now.Sub(b.star
 // count adds x to second n and to the totals.
 func (b *Board) count(n int64, outcome Outcome, x *record.Exchange) {
 	s := b.window.at(n)
-	add := func(c counter, by int64) {
-		s.counts[c] += by
-		b.totals[c] += by
-	}
-	add(counter(outcome), 1)
-	add(received, x.RequestBytes)
-	add(transmitted, x.ResponseBytes)
-	add(upstreamRequests, int64(x.UpstreamAttempts))
-	switch {
-	case x.Billed():
-		add(upstreamUnits, x.BilledUnits())
-	case x.Hit && x.UpstreamAttempts == 0:
-		add(savedRequests, 1)
-		add(savedUnits, x.CountedUnits())
+	b.add(s, counter(outcome), 1)
+	b.add(s, received, x.RequestBytes)
+	b.add(s, transmitted, x.ResponseBytes)
+	b.countUpstream(s, x)
+	if x.Hit && x.UpstreamAttempts == 0 {
+		b.add(s, savedRequests, 1)
+		b.add(s, savedUnits, x.CountedUnits())
 	}
 	if x.Cache != "" {
-		add(lookups, 1)
+		b.add(s, lookups, 1)
 	}
 	code := counter(0)
 	if x.Code != "" && outcome != OutcomeClientLeft {
 		code = b.code(x.Code)
-		add(code, 1)
+		b.add(s, code, 1)
 	}
 	b.chart.add(n/intervalSeconds, outcome, code, x)
 	s.timings[timeAll].add(x.Duration)
 	if outcome == OutcomeHit {
 		s.timings[timeHit].add(x.Duration)
 	}
-	if x.UpstreamAttempts > 0 {
-		s.timings[timeUpstream].add(x.UpstreamDuration)
+}
+
+// countUpstream adds the upstream part of x to a second and to the totals.
+func (b *Board) countUpstream(s *second, x *record.Exchange) {
+	if x.UpstreamAttempts == 0 {
+		return
 	}
+	b.add(s, upstreamRequests, int64(x.UpstreamAttempts))
+	b.add(s, upstreamUnits, x.BilledUnits())
+	s.timings[timeUpstream].add(x.UpstreamDuration)
+}
+
+// add adds to a counter of a second and of the totals.
+func (b *Board) add(s *second, c counter, by int64) {
+	s.counts[c] += by
+	b.totals[c] += by
 }
 
 // otherCodes is the name of all codes beyond maxCodes.
