@@ -104,6 +104,17 @@ func TestTheFirstReadLearnsTheTTLOfItsStore(t *testing.T) {
 	})
 }
 
+func TestAHeadOfAValueLearnsTheTTLByAGet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, ttlRequired(t))
+		g.upstream = storesTakeTheir(0)
+		g.do(request(t, "HEAD "+keyPath, "Authorization: Bearer one"))
+		if sent := g.stores(); len(sent) != 1 || sent[0].Method != http.MethodGet {
+			t.Errorf("upstream received %+v, want one GET of the store", sent)
+		}
+	})
+}
+
 func TestAValueWaitsForItsTTLForASecondAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, ttlRequired(t))
