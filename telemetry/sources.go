@@ -18,7 +18,7 @@ type Sources struct {
 	AdminTries func(report func(refusal string, n int64))       // wrong tokens at the admin listener since the start
 	Policy     func() Policy                                    // the rules in force
 	Slots      func() Slots                                     // slots of exchanges
-	Log        func() LogState                                  // state of the log's writer
+	LogLost    func() int64                                     // lines of the log that were lost since the start
 
 	Connections func(report func(listener string, c Connections)) // each listener
 }

@@ -41,7 +41,7 @@ func allSources() telemetry.Sources {
 				ShortOfAll: 4, ShortOfUnidentified: 5, ShortOfAddress: 6, ShortOfRefused: 7,
 			}
 		},
-		Log: func() telemetry.LogState { return telemetry.LogState{Lost: 9} },
+		LogLost: func() int64 { return 9 },
 		Connections: func(report func(string, telemetry.Connections)) {
 			report("clients", telemetry.Connections{Limit: 100, Idle: 60, Active: 30, Events: map[string]int64{"refused": 8}})
 		},

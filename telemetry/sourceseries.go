@@ -23,7 +23,7 @@ func (n *instrumentBuilder) observeSources(s *Sources, version string) {
 	n.observeRedis(s.Redis)
 	n.observeStatistics(s.Statistics)
 	n.observePolicy(s.Policy)
-	n.observeLog(s.Log)
+	n.observeLog(s.LogLost)
 	n.observeConnections(s.Connections)
 	n.observeSlots(s.Slots)
 }
@@ -167,13 +167,13 @@ func (n *instrumentBuilder) observePolicy(f func() Policy) {
 	}, rules, shadow, loaded, stale)
 }
 
-func (n *instrumentBuilder) observeLog(f func() LogState) {
+func (n *instrumentBuilder) observeLog(f func() int64) {
 	if f == nil {
 		return
 	}
 	lost := n.counter("osgate.log.lost", "{line}", "Lines of the log that were lost, because the log was not read or a write failed.")
 	n.register(func(_ context.Context, o metric.Observer) error {
-		o.ObserveInt64(lost, f().Lost)
+		o.ObserveInt64(lost, f())
 		return nil
 	}, lost)
 }

@@ -32,6 +32,7 @@ func Rules() Table {
 		version   = "internal/version"
 		retry     = "internal/retryafter"
 		watch     = "internal/watch"
+		logwriter = "telemetry/logwriter"
 	)
 	return Table{
 		// Commands connect the packages. Only they import config and proxy.
@@ -41,7 +42,7 @@ func Rules() Table {
 		gateway: {
 			Imports: []string{
 				"admin", "auth", "cache", "config", "objectstore", "policy", "proxy",
-				"ratelimit", "record", "regionmap", "stats", "telemetry", conns, redisconn, watch,
+				"ratelimit", "record", "regionmap", "stats", "telemetry", logwriter, conns, redisconn, watch,
 			},
 			Tests: []string{"emulator", redistest},
 		},
@@ -59,7 +60,8 @@ func Rules() Table {
 		"ratelimit": {Imports: []string{redisconn}, Tests: []string{redistest}},
 		"regionmap": {Imports: []string{"objectstore", breaker}},
 		"stats":     {Imports: []string{"objectstore", "record", redisconn}, Tests: []string{redistest}},
-		"telemetry": {Imports: []string{"objectstore", "record"}, Tests: []string{memnet}},
+		"telemetry": {Imports: []string{"record"}},
+		logwriter:   {Tests: []string{"record"}},
 		"admin":     {Tests: []string{memnet}},
 		"reconcile": {},
 

@@ -16,6 +16,7 @@ import (
 	"osgate/regionmap"
 	"osgate/stats"
 	"osgate/telemetry"
+	"osgate/telemetry/logwriter"
 )
 
 // makeTelemetry makes the parts that count and show what the gateway does.
@@ -221,7 +222,7 @@ func statisticsReason(s stats.Status, losing bool) (r admin.Reason, ok bool) {
 
 // logReason reports that lines of the log wait for a reader, or were lost within the
 // last minute; ok is false if neither is so.
-func logReason(s telemetry.LogState, now time.Time) (r admin.Reason, ok bool) {
+func logReason(s logwriter.State, now time.Time) (r admin.Reason, ok bool) {
 	var problems []string
 	if !s.Unread.IsZero() {
 		problems = append(problems, "the log has not been read since "+s.Unread.UTC().Format(time.RFC3339)+"; lines wait in memory while there is room")

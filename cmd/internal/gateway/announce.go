@@ -8,7 +8,7 @@ import (
 
 	"osgate/config"
 	"osgate/internal/conns"
-	"osgate/telemetry"
+	"osgate/telemetry/logwriter"
 )
 
 // heldBack is a writer that blocks until it is released. It is safe for concurrent use.
@@ -39,7 +39,7 @@ func (g *Gateway) announce() {
 	if g.options.Out != nil {
 		// The reader may be absent or leave, which must not keep the gateway from
 		// serving.
-		out := telemetry.NewLogWriter(g.options.Out, nil)
+		out := logwriter.New(g.options.Out, nil)
 		fmt.Fprintf(out, "clients %s\nadmin %s\n", g.ClientsURL(), g.AdminURL())
 		out.Flush(announceWithin)
 	}

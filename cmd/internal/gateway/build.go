@@ -22,6 +22,7 @@ import (
 	"osgate/regionmap"
 	"osgate/stats"
 	"osgate/telemetry"
+	"osgate/telemetry/logwriter"
 )
 
 // parts holds the parts of the gateway.
@@ -29,7 +30,7 @@ type parts struct {
 	config     config.Config
 	version    string
 	logger     *slog.Logger
-	log        *telemetry.LogWriter // the destination of logger; nil: unknown
+	log        *logwriter.Writer // the destination of logger; nil: unknown
 	regions    *regionmap.Map
 	files      *settingFiles
 	overrides  atomic.Pointer[map[string]int] // of quotas, by client ID

@@ -16,14 +16,14 @@ import (
 
 	"osgate/config"
 	"osgate/proxy"
-	"osgate/telemetry"
+	"osgate/telemetry/logwriter"
 )
 
 // Options configures a gateway.
 type Options struct {
 	Config config.Config
 	Logger *slog.Logger
-	Log    *telemetry.LogWriter // the destination of Logger, so that lost lines are reported; nil: unknown
+	Log    *logwriter.Writer // the destination of Logger, so that lost lines are reported; nil: unknown
 	// Receives the lines "clients URL" and "admin URL" once both listeners are open;
 	// nil: not written.
 	Out     io.Writer

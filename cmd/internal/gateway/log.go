@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"osgate/config"
-	"osgate/telemetry"
+	"osgate/telemetry/logwriter"
 )
 
 // logWithin bounds how long the end of a process waits for its log to be read.
@@ -16,8 +16,8 @@ const logWithin = 2 * time.Second
 // OpenLog returns a writer to w that no exchange waits for, and a function to call at
 // the end of the process, which waits up to two seconds for the remaining lines. A line
 // in the format that c has by then states how many lines were lost.
-func OpenLog(w io.Writer, c *config.Log) (lines *telemetry.LogWriter, flush func()) {
-	lines = telemetry.NewLogWriter(w, func(lost int64) []byte {
+func OpenLog(w io.Writer, c *config.Log) (lines *logwriter.Writer, flush func()) {
+	lines = logwriter.New(w, func(lost int64) []byte {
 		var line bytes.Buffer
 		NewLogger(&line, *c).Error("lines of the log are missing here: they were not read, or could not be written", "lines", lost)
 		return line.Bytes()

@@ -13,21 +13,21 @@ import (
 
 	"osgate/admin"
 	"osgate/config"
-	"osgate/telemetry"
+	"osgate/telemetry/logwriter"
 )
 
 func TestALogThatIsNotReadOrHasJustLostLinesIsAReason(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for name, tt := range map[string]struct {
-		state telemetry.LogState
+		state logwriter.State
 		want  string // empty: no reason
 	}{
-		"all well":            {telemetry.LogState{}, ""},
-		"not read":            {telemetry.LogState{Unread: now}, "the log has not been read since 2026-01-02T03:04:05Z; lines wait in memory while there is room"},
-		"lost just now":       {telemetry.LogState{Lost: 7, Last: now.Add(-59 * time.Second)}, "lines could not be written within the last minute and are lost, 7 of them since the start"},
-		"lost a minute ago":   {telemetry.LogState{Lost: 7, Last: now.Add(-time.Minute)}, ""},
-		"not read, and lost":  {telemetry.LogState{Lost: 7, Last: now, Unread: now}, "the log has not been read since 2026-01-02T03:04:05Z; lines wait in memory while there is room; lines could not be written within the last minute and are lost, 7 of them since the start"},
-		"not read, lost once": {telemetry.LogState{Lost: 7, Last: now.Add(-time.Hour), Unread: now}, "the log has not been read since 2026-01-02T03:04:05Z; lines wait in memory while there is room"},
+		"all well":            {logwriter.State{}, ""},
+		"not read":            {logwriter.State{Unread: now}, "the log has not been read since 2026-01-02T03:04:05Z; lines wait in memory while there is room"},
+		"lost just now":       {logwriter.State{Lost: 7, Last: now.Add(-59 * time.Second)}, "lines could not be written within the last minute and are lost, 7 of them since the start"},
+		"lost a minute ago":   {logwriter.State{Lost: 7, Last: now.Add(-time.Minute)}, ""},
+		"not read, and lost":  {logwriter.State{Lost: 7, Last: now, Unread: now}, "the log has not been read since 2026-01-02T03:04:05Z; lines wait in memory while there is room; lines could not be written within the last minute and are lost, 7 of them since the start"},
+		"not read, lost once": {logwriter.State{Lost: 7, Last: now.Add(-time.Hour), Unread: now}, "the log has not been read since 2026-01-02T03:04:05Z; lines wait in memory while there is room"},
 	} {
 		r, ok := logReason(tt.state, now)
 		if ok != (tt.want != "") || r.Detail != tt.want || r.Part != "log" {
@@ -48,7 +48,7 @@ func TestAddressesAndLogThatNobodyReadsDoNotKeepAGatewayFromServing(t *testing.T
 	defer func() { _ = unread.Close() }()
 	for name, out := range map[string]io.Writer{"nobody reads them": w, "nobody can": broken{}} {
 		t.Run(name, func(t *testing.T) {
-			lines := telemetry.NewLogWriter(broken{}, nil)
+			lines := logwriter.New(broken{}, nil)
 			g, err := New(Options{Config: configured(t), Logger: slog.New(slog.NewJSONHandler(lines, nil)), Log: lines, Out: out})
 			if err != nil {
 				t.Fatal(err)

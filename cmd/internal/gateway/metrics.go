@@ -35,7 +35,7 @@ func (p *parts) sources() telemetry.Sources {
 		s.Policy = p.reportPolicy
 	}
 	if p.log != nil {
-		s.Log = p.log.State
+		s.LogLost = func() int64 { return p.log.State().Lost }
 	}
 	return s
 }

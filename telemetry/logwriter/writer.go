@@ -1,4 +1,10 @@
-package telemetry
+// Package logwriter writes the log to a writer that may block or fail, so that no
+// exchange ever waits for a reader of the log.
+//
+// The idea a reader needs: lines wait in a queue with a bound, and lines without room
+// are counted instead of waited for. The package knows lines, and nothing of their
+// content.
+package logwriter
 
 import (
 	"bytes"
@@ -15,16 +21,16 @@ const (
 	logUnread = 2 * time.Second       // a longer write counts as blocked: the log is not read
 )
 
-// LogWriter writes log lines to a writer that may block or fail, such as standard error
+// Writer writes log lines to a writer that may block or fail, such as standard error
 // if it is a pipe without a reader. Write never waits for that writer: lines wait in a
 // queue of 4 MiB. A goroutine, which exists only while lines wait, writes them ten
 // milliseconds later, whole and in order, up to 4 KiB at a time. If a line does not fit
 // into the queue, no further line is accepted until the queue is empty, so that there
 // is one gap instead of many. Lost lines, also those of a failed write, are counted and
 // reported by one line as soon as lines are written again. A process that crashes loses
-// the queue; a process that ends calls [LogWriter.Flush]. It is safe for concurrent
+// the queue; a process that ends calls [Writer.Flush]. It is safe for concurrent
 // use.
-type LogWriter struct {
+type Writer struct {
 	w      io.Writer
 	notice func(lost int64) []byte
 
@@ -43,23 +49,23 @@ type LogWriter struct {
 	last       time.Time // when the last line was lost
 }
 
-// LogState is the state of a [LogWriter].
-type LogState struct {
+// State is the state of a [Writer].
+type State struct {
 	Lost   int64     // lines lost since the start
 	Last   time.Time // when the last line was lost; zero: none was
 	Unread time.Time // since when a write has been blocked, if for more than two seconds; zero: not blocked
 }
 
-// NewLogWriter returns a LogWriter that writes to w. It loses lines only while w does
+// New returns a Writer that writes to w. It loses lines only while w does
 // not accept them, or too slowly. notice returns the line, with its line feed, that
 // reports the number of lost lines; nil: they are not reported in the log.
-func NewLogWriter(w io.Writer, notice func(lost int64) []byte) *LogWriter {
-	return &LogWriter{w: w, notice: notice}
+func New(w io.Writer, notice func(lost int64) []byte) *Writer {
+	return &Writer{w: w, notice: notice}
 }
 
 // Write implements [io.Writer] for whole lines. It returns at once and never an error:
 // lines that cannot be written are counted.
-func (l *LogWriter) Write(lines []byte) (int, error) {
+func (l *Writer) Write(lines []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.full || !l.room(len(lines)) {
@@ -78,7 +84,7 @@ func (l *LogWriter) Write(lines []byte) (int, error) {
 
 // room makes room for n more bytes in the last block, and reports whether they are
 // within the limit. The caller holds mu.
-func (l *LogWriter) room(n int) bool {
+func (l *Writer) room(n int) bool {
 	if at := len(l.queue) - 1; at >= 0 && cap(l.queue[at])-len(l.queue[at]) >= n {
 		return true
 	}
@@ -98,7 +104,7 @@ func (l *LogWriter) room(n int) bool {
 
 // Flush waits until all accepted lines have been written or have failed, but no longer
 // than within.
-func (l *LogWriter) Flush(within time.Duration) {
+func (l *Writer) Flush(within time.Duration) {
 	l.mu.Lock()
 	if !l.writing {
 		l.mu.Unlock()
@@ -118,10 +124,10 @@ func (l *LogWriter) Flush(within time.Duration) {
 }
 
 // State returns the current state.
-func (l *LogWriter) State() LogState {
+func (l *Writer) State() State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := LogState{Lost: l.lost, Last: l.last}
+	s := State{Lost: l.lost, Last: l.last}
 	if !l.writeStart.IsZero() && time.Since(l.writeStart) > logUnread {
 		s.Unread = l.writeStart
 	}
@@ -129,7 +135,7 @@ func (l *LogWriter) State() LogState {
 }
 
 // work writes until the queue is empty.
-func (l *LogWriter) work() {
+func (l *Writer) work() {
 	<-time.After(logLinger)
 	for {
 		block, unreported := l.take()
@@ -147,7 +153,7 @@ func (l *LogWriter) work() {
 // take returns the oldest block, or the number of lost lines to report before it. It
 // returns no number while writes fail, or while the queue contains lines older than the
 // gap. If it returns neither, the goroutine ends.
-func (l *LogWriter) take() (block []byte, unreported int64) {
+func (l *Writer) take() (block []byte, unreported int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.full = l.full && len(l.queue) > 0
@@ -167,7 +173,7 @@ func (l *LogWriter) take() (block []byte, unreported int64) {
 }
 
 // report writes a notice about lost lines.
-func (l *LogWriter) report(lost int64) {
+func (l *Writer) report(lost int64) {
 	_, err := l.put(l.notice(lost))
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -177,7 +183,7 @@ func (l *LogWriter) report(lost int64) {
 }
 
 // write writes a block and counts the lines that could not be written.
-func (l *LogWriter) write(block []byte) {
+func (l *Writer) write(block []byte) {
 	n, err := l.put(block)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -192,7 +198,7 @@ func (l *LogWriter) write(block []byte) {
 
 // put writes text and returns how much of it was written. If the last write ended
 // within a line, text begins on a new line.
-func (l *LogWriter) put(text []byte) (n int, err error) {
+func (l *Writer) put(text []byte) (n int, err error) {
 	l.mu.Lock()
 	midLine := l.midLine
 	l.writeStart = time.Now()
@@ -212,7 +218,7 @@ func (l *LogWriter) put(text []byte) (n int, err error) {
 
 // lose counts lines that are never written. The last line counts even without a line
 // feed. The caller holds mu.
-func (l *LogWriter) lose(lines []byte) {
+func (l *Writer) lose(lines []byte) {
 	n := int64(bytes.Count(bytes.TrimSuffix(lines, []byte{'\n'}), []byte{'\n'}) + 1)
 	l.lost += n
 	l.unreported += n

@@ -1,4 +1,4 @@
-package telemetry_test
+package logwriter_test
 
 import (
 	"bytes"
@@ -12,8 +12,31 @@ import (
 	"testing/synctest"
 	"time"
 
-	"osgate/telemetry"
+	"osgate/telemetry/logwriter"
 )
+
+// lockedBuffer is a log for several goroutines.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+// Write implements [io.Writer].
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func (b *lockedBuffer) lines() []string {
+	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+}
 
 // blockedWriter is a writer that blocks, as a full pipe does, until open is closed.
 type blockedWriter struct {
@@ -28,22 +51,12 @@ func (g *blockedWriter) Write(p []byte) (int, error) {
 	return g.lockedBuffer.Write(p)
 }
 
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-func (b *lockedBuffer) lines() []string {
-	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
-}
-
 func lostNotice(lost int64) []byte { return fmt.Appendf(nil, "%d lost\n", lost) }
 
 // numbered returns the i-th line, about as long as the line of an exchange.
 func numbered(i int) string { return fmt.Sprintf("%06d %s", i, strings.Repeat("x", 600)) }
 
-func writeNumbered(t *testing.T, l *telemetry.LogWriter, from, to int) {
+func writeNumbered(t *testing.T, l *logwriter.Writer, from, to int) {
 	t.Helper()
 	for i := from; i < to; i++ {
 		if n, err := fmt.Fprintln(l, numbered(i)); err != nil || n != 608 {
@@ -57,7 +70,7 @@ func writeNumbered(t *testing.T, l *telemetry.LogWriter, from, to int) {
 func TestALogThatIsNotReadHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBlockedWriter()
-		l, began := telemetry.NewLogWriter(w, lostNotice), time.Now()
+		l, began := logwriter.New(w, lostNotice), time.Now()
 		writeNumbered(t, l, 0, 20_000)
 		<-time.After(time.Second)
 		if s := l.State(); !s.Unread.IsZero() {
@@ -96,7 +109,7 @@ func TestALogThatIsNotReadHoldsUpNobody(t *testing.T) {
 func TestWaitingForAReaderEndsWithTheTimeForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBlockedWriter()
-		l, began := telemetry.NewLogWriter(w, nil), time.Now()
+		l, began := logwriter.New(w, nil), time.Now()
 		l.Flush(time.Minute)
 		if took := time.Since(began); took != 0 {
 			t.Errorf("with nothing to write it took %v", took)
@@ -131,7 +144,7 @@ func (s *slowWriter) Write(p []byte) (int, error) {
 func TestABurstIsWrittenWholeAndInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w slowWriter
-		l := telemetry.NewLogWriter(&w, lostNotice)
+		l := logwriter.New(&w, lostNotice)
 		long := strings.Repeat("y", 10_000)
 		writeNumbered(t, l, 0, 3000)
 		_, _ = fmt.Fprintln(l, long)
@@ -180,7 +193,7 @@ func (f *fullDisk) Write(p []byte) (int, error) {
 func TestLinesThatADiskHasNoRoomForAreCountedAndToldOnceThereIsSome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &fullDisk{room: 20}
-		l := telemetry.NewLogWriter(w, lostNotice)
+		l := logwriter.New(w, lostNotice)
 		log := func(text string) { _, _ = io.WriteString(l, text); l.Flush(time.Second) }
 		log("one\ntwo\n")
 		log("three\nfour, which is cut\nfive\n")
@@ -204,7 +217,7 @@ func TestLinesThatADiskHasNoRoomForAreCountedAndToldOnceThereIsSome(t *testing.T
 func TestALineThatIsLargerThanTheQueueIsLostAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w lockedBuffer
-		l := telemetry.NewLogWriter(&w, lostNotice)
+		l := logwriter.New(&w, lostNotice)
 		_, _ = l.Write(bytes.Repeat([]byte{'z'}, 4<<20+1))
 		_, _ = io.WriteString(l, "next\n")
 		l.Flush(time.Second)
@@ -222,7 +235,7 @@ func FuzzEveryLineIsWrittenOrCounted(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte, room uint16) {
 		synctest.Test(t, func(t *testing.T) {
 			w := &fullDisk{room: int(room)}
-			l := telemetry.NewLogWriter(w, lostNotice)
+			l := logwriter.New(w, lostNotice)
 			var logged []string
 			for i, step := range script {
 				switch step % 4 {

@@ -1,19 +1,20 @@
-package telemetry_test
+package logwriter_test
 
 import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"testing"
 	"time"
 
 	"osgate/record"
-	"osgate/telemetry"
+	"osgate/telemetry/logwriter"
 )
 
 // BenchmarkAccessLogTo measures the cost of an exchange's line: with a direct write,
-// and with a [telemetry.LogWriter]. The time ends when all lines are written.
+// and with a [logwriter.Writer]. The time ends when all lines are written.
 func BenchmarkAccessLogTo(b *testing.B) {
 	for _, place := range []string{"null", "file", "pipe"} {
 		for _, queued := range []bool{false, true} {
@@ -28,11 +29,17 @@ func BenchmarkAccessLogTo(b *testing.B) {
 
 func benchmarkLog(b *testing.B, w io.Writer, queued, parallel bool) {
 	b.Helper()
-	lines := telemetry.NewLogWriter(w, nil)
+	lines := logwriter.New(w, nil)
 	if queued {
 		w = lines
 	}
-	x := getKey()
+	x := &record.Exchange{
+		ID: "request-1", Duration: 40 * time.Millisecond, Method: http.MethodGet, Route: "/api/v1/keys/{keyId}",
+		Surface: record.SurfaceObjectStore, Operation: "getKey", Plane: "us", Region: "us-east-1",
+		Organization: "org", Environment: "env", Store: "store", Principal: "client", Client: "client",
+		Status: 200, Cache: "fwd=miss; stored", Charged: true,
+		UpstreamAttempts: 1, UpstreamStatus: 200, UpstreamDuration: 30 * time.Millisecond, RequestBytes: 10, ResponseBytes: 300,
+	}
 	keeper := record.NewAccessLog(slog.New(slog.NewJSONHandler(w, nil)), nil)
 	b.ReportAllocs()
 	if parallel {
