@@ -21,7 +21,7 @@ export GOFLAGS := $(shell go env GOFLAGS) -buildvcs=false
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Start gateway and emulator in one process, and print commands to try
@@ -35,6 +35,7 @@ build: ## Build osgate, osemu and osdemo into bin/
 test: needs ## Run every test, with the race detector; installs missing programs
 	CGO_ENABLED=1 go test -vet=off -race -shuffle=on -count=1 -timeout 20m ./...
 	cd deploy/observe && go test -vet=off -count=1 -timeout 20m ./...
+	cd bench && go test -vet=off -count=1 -timeout 5m ./...
 
 # Commands that `make clients` needs in addition. Its npm packages are in e2e/clients, at the versions of package-lock.json.
 CLIENT_NEEDS := javac=openjdk-17-jdk-headless node=nodejs npm=npm curl=curl
@@ -55,6 +56,7 @@ lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	go vet ./...
 	go vet -tags clients,soak ./e2e
 	cd deploy/observe && go mod tidy -diff && go vet ./...
+	cd bench && go mod tidy -diff && go vet ./...
 	go tool -modfile=tools/go.mod golangci-lint run --allow-parallel-runners
 
 .PHONY: vuln
@@ -110,6 +112,27 @@ faults: needs ## Let each dependency of the gateway fail in each known way for F
 .PHONY: bench
 bench: needs ## Compare bare ReverseProxy, osgate and osgate with cache (BENCH, BENCH_PACKAGES choose others)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(BENCH_PACKAGES)
+
+# Commands that `make bench-peers` needs in addition.
+PEER_NEEDS := nginx=nginx-extras,lua-nginx-redis wrk=wrk redis-server=redis-server
+
+# Settings of `make bench-peers` (bench/README.md): rounds, seconds of a round, connections, scenarios by regular expression, a binary
+# of osgate and one to compare it with, folder for the results, page to update.
+ROUNDS      ?= 5
+SECONDS     ?= 3
+CONNECTIONS ?= 32,128
+ONLY        ?=
+OSGATE      ?=
+OSGATE_BASE ?=
+OUT         ?= bin/bench
+DOCS        ?=
+
+.PHONY: bench-peers
+bench-peers: ## Measure osgate beside nginx with Lua, a bare ReverseProxy and a bare handler (ROUNDS, SECONDS, ONLY)
+	@scripts/install-missing $(PEER_NEEDS)
+	cd bench && go build -o ../bin/osbench .
+	cd bench && exec ../bin/osbench -rounds $(ROUNDS) -seconds $(SECONDS) -connections $(CONNECTIONS) -only '$(ONLY)' \
+		-osgate '$(abspath $(OSGATE))' -osgate-base '$(abspath $(OSGATE_BASE))' -out $(abspath $(OUT)) -docs '$(abspath $(DOCS))'
 
 .PHONY: fmt
 fmt: ## Format the Go files

@@ -1,0 +1,15 @@
+package proc
+
+import (
+	"net"
+)
+
+// FreePort returns a TCP port of loopback that nothing listens on at this moment.
+func FreePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil //nolint:errcheck // the address of a TCP listener
+}

@@ -1,0 +1,54 @@
+package serve
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+)
+
+// proxy is httputil.ReverseProxy with a tuned transport and a buffer pool, and nothing
+// else. BENCH_CA may name the file of a certificate to trust.
+func proxy(upstream string) error {
+	to, err := url.Parse(upstream)
+	if err != nil {
+		return err
+	}
+	trust := &tls.Config{MinVersion: tls.VersionTLS12}
+	if file := os.Getenv("BENCH_CA"); file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		trust.RootCAs = x509.NewCertPool()
+		trust.RootCAs.AppendCertsFromPEM(text)
+	}
+	return listen(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		Transport: &http.Transport{
+			DialContext:        (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+			DisableCompression: true, MaxIdleConnsPerHost: 256, IdleConnTimeout: 75 * time.Second,
+			ResponseHeaderTimeout: 30 * time.Second, TLSClientConfig: trust,
+		},
+		BufferPool: &buffers{},
+	})
+}
+
+// buffers implements [httputil.BufferPool].
+type buffers struct{ pool sync.Pool }
+
+const bufferBytes = 32 << 10
+
+func (b *buffers) Get() []byte {
+	if buffer, ok := b.pool.Get().(*[bufferBytes]byte); ok {
+		return buffer[:]
+	}
+	return make([]byte, bufferBytes)
+}
+
+func (b *buffers) Put(buffer []byte) { b.pool.Put((*[bufferBytes]byte)(buffer)) }
