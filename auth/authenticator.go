@@ -20,11 +20,11 @@ type Authenticator struct {
 	background sync.WaitGroup // of flights and drops; grows only under mu and before closed
 	counts     counts
 
-	mu       sync.Mutex         // guards the fields below, and orders the storing of answers with Forget and Doubt
-	planes   map[string]*plane  // at most one entry for each plane
-	flights  map[digest]*flight // those that callers may still join
-	running  int                // flights and drops under way, forgotten flights included
-	lookups  int                // flights that wait for a control plane
+	mu       sync.Mutex               // guards the fields below, and orders the storing of answers with Forget and Doubt
+	planes   map[string]*plane        // at most one entry for each plane
+	flights  map[digest]*lookupFlight // those that callers may still join
+	running  int                      // flights and drops under way, forgotten flights included
+	lookups  int                      // flights that wait for a control plane
 	floors   floors
 	suspects suspects
 	changes  []PlaneState // not yet reported to OnChange
@@ -53,7 +53,7 @@ func New(o Options) (*Authenticator, error) {
 	}
 	return &Authenticator{
 		options: o, digests: newDigester(secret, o.Resolver.Validator), known: known,
-		planes: map[string]*plane{}, flights: map[digest]*flight{},
+		planes: map[string]*plane{}, flights: map[digest]*lookupFlight{},
 		floors: floors{of: map[digest]time.Time{}, life: o.TTL + o.Stale},
 	}, nil
 }
@@ -76,7 +76,7 @@ func (a *Authenticator) Identify(ctx context.Context, plane string, token Token,
 
 // await identifies the token of q, if v, the known verdict or nil, is not fresh. It
 // returns the flight that found the principal, nil if none did.
-func (a *Authenticator) await(ctx context.Context, q query, v *verdict) (*flight, Identity, error) {
+func (a *Authenticator) await(ctx context.Context, q query, v *verdict) (*lookupFlight, Identity, error) {
 	now := time.Now()
 	if v != nil && v.principal == nil && v.fresh(now) {
 		return nil, Identity{Hash: q.hash}, a.repeat(ctx, q, v)
@@ -94,28 +94,29 @@ func (a *Authenticator) await(ctx context.Context, q query, v *verdict) (*flight
 
 // follow waits for f, where v, which may be nil, is the verdict that was known at now.
 // It returns f if f found the principal.
-func (a *Authenticator) follow(ctx context.Context, q query, f *flight, v *verdict, now time.Time) (*flight, Identity, error) {
+func (a *Authenticator) follow(ctx context.Context, q query, f *lookupFlight, v *verdict, now time.Time) (*lookupFlight, Identity, error) {
 	patience, stop := patienceWith(v, now)
 	defer stop()
 	select {
-	case <-f.done:
+	case <-f.Done():
 	case <-patience:
 		id, err := a.fallback(q, &UnavailableError{Plane: q.plane, Cause: errSlow, RetryAfter: minInterval})
 		return nil, id, err
 	case <-ctx.Done():
 		return nil, Identity{Hash: q.hash}, ctx.Err()
 	}
+	result := f.Result()
 	switch {
-	case f.err != nil:
-		id, err := a.fallback(q, f.err)
-		if err != nil && f.verdict != nil {
+	case result.err != nil:
+		id, err := a.fallback(q, result.err)
+		if err != nil && result.verdict != nil {
 			a.charge(ctx, q, f)
 		}
 		return nil, id, err
-	case f.verdict.principal == nil:
+	case result.verdict.principal == nil:
 		a.charge(ctx, q, f)
 	}
-	id, err := q.identity(f.verdict, false)
+	id, err := q.identity(result.verdict, false)
 	return f, id, err
 }
 
@@ -137,7 +138,7 @@ func patienceWith(v *verdict, now time.Time) (over <-chan time.Time, stop func()
 // flight but only the verdict if that became fresh meanwhile, if the answer to its last
 // lookup was unclear a moment ago, or if the plane is down; in the last case it starts
 // a probe in the background if one is due.
-func (a *Authenticator) findFlight(ctx context.Context, q query) (*flight, *verdict) {
+func (a *Authenticator) findFlight(ctx context.Context, q query) (*lookupFlight, *verdict) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()

@@ -32,7 +32,7 @@ func (a *Authenticator) Counts() Counts {
 }
 
 // add counts a result by f, the flight that found it, or nil if it was known.
-func (n *counts) add(f *flight, id *Identity, err error) {
+func (n *counts) add(f *lookupFlight, id *Identity, err error) {
 	_, guesses := errors.AsType[*GuessingError](err)
 	_, silent := errors.AsType[*UnavailableError](err)
 	switch {
@@ -48,7 +48,7 @@ func (n *counts) add(f *flight, id *Identity, err error) {
 		n.stale.Add(1)
 	case f == nil:
 		n.known.Add(1)
-	case f.shared:
+	case f.Result().shared:
 		n.shared.Add(1)
 	default:
 		n.asked.Add(1)

@@ -3,11 +3,12 @@ package auth
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/binary"
 	"hash"
 	"maps"
 	"sync"
 	"sync/atomic"
+
+	"osgate/internal/lengthprefix"
 )
 
 // digest identifies a token of a plane, in memory and in Redis: HMAC-SHA256 (FIPS
@@ -63,8 +64,7 @@ func (d *digester) scope(plane string) string {
 	}
 	var text []byte
 	for _, name := range []string{plane, d.validator(plane)} {
-		text = binary.AppendUvarint(text, uint64(len(name)))
-		text = append(text, name...)
+		text = lengthprefix.Append(text, name)
 	}
 	if len(*known) < maxScopes {
 		more := maps.Clone(*known)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"osgate/internal/flight"
 )
 
 // UnknownType is the type of an environment whose type could not be found.
@@ -50,12 +52,16 @@ type EnvironmentTypes struct {
 	mu       sync.Mutex // guards the fields below
 	closed   bool
 	known    map[organizationKey]map[string]knownType // by environment
-	flights  map[listingKey]chan struct{}
+	flights  map[listingKey]*listing
 	backoffs map[listingKey]time.Time // no request before this time
 }
 
 // organizationKey identifies an organization of a plane.
 type organizationKey struct{ plane, organization string }
+
+// listing is a request for the environments of an organization that is under way. Its
+// result is stored before it ends.
+type listing = flight.Flight[struct{}]
 
 // listingKey identifies an organization and the token that is used to list its
 // environments. A failure with one token does not affect another, and a token may see
@@ -100,7 +106,7 @@ func NewEnvironmentTypes(o EnvironmentTypesOptions) (*EnvironmentTypes, error) {
 	return &EnvironmentTypes{
 		options:  o,
 		known:    make(map[organizationKey]map[string]knownType),
-		flights:  make(map[listingKey]chan struct{}),
+		flights:  make(map[listingKey]*listing),
 		backoffs: make(map[listingKey]time.Time),
 	}, nil
 }
@@ -114,14 +120,11 @@ func (e *EnvironmentTypes) Type(ctx context.Context, id Identity, token Token, o
 	if !ask {
 		return typ
 	}
-	answered := e.startListing(ctx, at, id, token)
+	underWay := e.startListing(ctx, at, id, token)
 	if !wait {
 		return typ
 	}
-	select {
-	case <-answered:
-	case <-ctx.Done():
-	}
+	_, _ = underWay.Wait(ctx) // after its end, or without it, the known type counts
 	typ, _, _ = e.lookup(at, id, environment)
 	return typ
 }
@@ -143,30 +146,28 @@ func (e *EnvironmentTypes) lookup(at organizationKey, id Identity, environment s
 	return typ, !listed || now.Sub(result.at) >= e.options.TTL, !listed
 }
 
-// startListing starts a listing, once for all concurrent callers with the same token,
-// and returns a channel that is closed when it is over.
-func (e *EnvironmentTypes) startListing(ctx context.Context, at organizationKey, id Identity, token Token) <-chan struct{} {
+// startListing starts a listing, once for all concurrent callers with the same token.
+func (e *EnvironmentTypes) startListing(ctx context.Context, at organizationKey, id Identity, token Token) *listing {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	key := listingKey{at, id.Hash}
-	if answered, ok := e.flights[key]; ok {
-		return answered
+	if underWay, ok := e.flights[key]; ok {
+		return underWay
 	}
-	answered := make(chan struct{})
 	if e.closed || len(e.flights) >= maxListings {
-		close(answered)
-		return answered
+		return flight.Landed(struct{}{})
 	}
-	e.flights[key] = answered
+	started := flight.New[struct{}]()
+	e.flights[key] = started
 	ctx = context.WithoutCancel(ctx) // others may wait for the answer after this caller's ctx ends
 	e.running.Go(func() {
-		defer close(answered)
+		defer started.Land(struct{}{})
 		within, cancel := context.WithTimeout(ctx, e.options.Timeout)
 		defer cancel()
 		types, err := e.options.Lister.ListEnvironments(within, at.plane, at.organization, token)
 		e.learn(key, types, err)
 	})
-	return answered
+	return started
 }
 
 // learn stores the result of a listing, or its failure.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"osgate/internal/breaker"
+	"osgate/internal/flight"
 )
 
 // query is a token to identify and the client address that presented it.
@@ -16,18 +17,22 @@ type query struct {
 	address string // of the client; empty: its failures are not counted
 }
 
-// flight is one lookup, for all callers that wait for its answer.
-type flight struct {
-	done    chan struct{} // closed when the flight is over; verdict and err must not be read before
-	verdict *verdict
-	err     error // why there is no verdict, or why it is unclear
-	shared  bool  // the verdict was shared by another gateway
+// lookupFlight is one lookup, for all callers that wait for its answer.
+type lookupFlight struct {
+	*flight.Flight[lookupResult]
 
 	// awaited is whether a caller waits. Guarded by the Authenticator's mu, as the next
 	// two.
 	awaited bool
 	clean   bool            // a caller waits whose address is no suspect
 	charged map[string]bool // addresses that its refusal was counted against
+}
+
+// lookupResult is the result of a flight.
+type lookupResult struct {
+	verdict *verdict
+	err     error // why there is no verdict, or why it is unclear
+	shared  bool  // the verdict was shared by another gateway
 }
 
 // admission is the permission to send one lookup to a plane.
@@ -57,7 +62,7 @@ const (
 
 // join returns a flight for q's caller to wait for, the one under way or a new one. The
 // caller holds mu.
-func (a *Authenticator) join(ctx context.Context, q query) *flight {
+func (a *Authenticator) join(ctx context.Context, q query) *lookupFlight {
 	f, ok := a.flights[q.hash]
 	if !ok {
 		f = a.start(ctx, q)
@@ -78,16 +83,14 @@ func (a *Authenticator) startUnawaited(ctx context.Context, q query, part int) {
 
 // start starts a flight, which has its own deadlines and continues after its caller's
 // ctx ends. The caller holds mu.
-func (a *Authenticator) start(ctx context.Context, q query) *flight {
-	f := &flight{done: make(chan struct{})}
+func (a *Authenticator) start(ctx context.Context, q query) *lookupFlight {
+	f := &lookupFlight{Flight: flight.New[lookupResult]()}
 	switch {
 	case a.closed:
-		f.err = &UnavailableError{Plane: q.plane, Cause: errClosed}
+		f.Land(lookupResult{err: &UnavailableError{Plane: q.plane, Cause: errClosed}})
+		return f
 	case a.running >= flightsPerLookup*a.options.MaxLookups:
-		f.err = &UnavailableError{Plane: q.plane, Cause: errCrowded, RetryAfter: minInterval}
-	}
-	if f.err != nil {
-		close(f.done)
+		f.Land(lookupResult{err: &UnavailableError{Plane: q.plane, Cause: errCrowded, RetryAfter: minInterval}})
 		return f
 	}
 	a.flights[q.hash] = f
@@ -104,27 +107,28 @@ func (a *Authenticator) start(ctx context.Context, q query) *flight {
 
 // run looks for a shared identity first, and then sends a lookup to the control plane.
 // Waiting callers get the result before it is shared.
-func (a *Authenticator) run(ctx context.Context, q query, f *flight) {
+func (a *Authenticator) run(ctx context.Context, q query, f *lookupFlight) {
 	shared, found := a.findShared(ctx, q.hash)
-	t, ask := a.admit(q, f, shared)
-	if !ask {
-		close(f.done)
+	t, result, needed := a.admit(q, f, shared)
+	if !needed {
+		f.Land(result)
 		return
 	}
 	began := time.Now()
-	v, result, failure := a.fetch(ctx, q)
+	v, answer, failure := a.fetch(ctx, q)
 	a.reportLookup(q.plane, began, v, failure)
-	kept := a.complete(q, f, t, outcome{v, result.Allowance, failure})
-	close(f.done)
+	o := outcome{v, answer.Allowance, failure}
+	kept := a.complete(q, f, t, o)
+	f.Land(o.result())
 	a.notify()
 	if kept {
 		a.share(ctx, q.hash, v, found)
 	}
 }
 
-// admit uses the shared verdict if that is good enough; otherwise it reports whether to
-// send a lookup to the plane. If it returns false, f is over.
-func (a *Authenticator) admit(q query, f *flight, shared *verdict) (t admission, ask bool) {
+// admit uses the shared verdict if that is good enough; otherwise it reports that a
+// lookup at the plane is needed, and permitted. If it returns false, f ends with result.
+func (a *Authenticator) admit(q query, f *lookupFlight, shared *verdict) (t admission, result lookupResult, needed bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
@@ -133,17 +137,17 @@ func (a *Authenticator) admit(q query, f *flight, shared *verdict) (t admission,
 		shared = nil
 	}
 	if shared != nil && better(shared, known, now) {
-		f.verdict, f.shared = shared, true
 		a.finish(q, f, shared)
-		return t, false
+		return t, lookupResult{verdict: shared, shared: true}, false
 	}
 	if shared != nil && a.flights[q.hash] == f && (known == nil || !known.fresh(now) && known.at.Before(shared.at)) {
 		a.known.Set(q.hash, shared) // not fresh, but it allows forwarding while the plane is down
 	}
-	if t, f.err = a.admission(q, f, now); f.err != nil {
+	t, err := a.admission(q, f, now)
+	if err != nil {
 		a.finish(q, f, nil)
 	}
-	return t, f.err == nil
+	return t, lookupResult{err: err}, err == nil
 }
 
 // better reports whether a shared verdict makes a lookup needless: it is fresh; and if
@@ -157,7 +161,7 @@ func better(shared, known *verdict, now time.Time) bool {
 }
 
 // admission permits a lookup for q, or returns the error why not. The caller holds mu.
-func (a *Authenticator) admission(q query, f *flight, now time.Time) (admission, error) {
+func (a *Authenticator) admission(q query, f *lookupFlight, now time.Time) (admission, error) {
 	p := a.plane(q.plane)
 	switch {
 	case a.lookups >= a.options.MaxLookups:
@@ -182,6 +186,14 @@ type outcome struct {
 	verdict   *verdict
 	allowance Allowance
 	failure   *UnavailableError // why there is no verdict, or why it is unclear
+}
+
+// result returns the result for the callers that wait.
+func (o *outcome) result() lookupResult {
+	if o.failure != nil {
+		return lookupResult{verdict: o.verdict, err: o.failure}
+	}
+	return lookupResult{verdict: o.verdict}
 }
 
 // fetch sends a lookup to the control plane.
@@ -214,7 +226,7 @@ func (a *Authenticator) fetch(ctx context.Context, q query) (*verdict, Answer, *
 
 // complete ends f with the outcome of its lookup. It reports whether the verdict is
 // kept and certain, so that it should be shared.
-func (a *Authenticator) complete(q query, f *flight, t admission, o outcome) (kept bool) {
+func (a *Authenticator) complete(q query, f *lookupFlight, t admission, o outcome) (kept bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
@@ -225,9 +237,7 @@ func (a *Authenticator) complete(q query, f *flight, t admission, o outcome) (ke
 	if p.settle(t, o.failure, now) && a.options.OnChange != nil {
 		a.changes = append(a.changes, p.snapshot(now))
 	}
-	f.verdict = o.verdict
 	if o.failure != nil {
-		f.err = o.failure
 		a.finish(q, f, a.keepable(q.hash, o.verdict, now))
 		return false
 	}
@@ -252,7 +262,7 @@ func (a *Authenticator) keepable(h digest, v *verdict, now time.Time) *verdict {
 
 // finish ends f and stores v, if not nil, unless the token was forgotten meanwhile. The
 // caller holds mu.
-func (a *Authenticator) finish(q query, f *flight, v *verdict) (kept bool) {
+func (a *Authenticator) finish(q query, f *lookupFlight, v *verdict) (kept bool) {
 	if a.flights[q.hash] != f {
 		return false
 	}

@@ -81,7 +81,7 @@ const maxCharged = 64
 // charge counts f, which was refused or unclear, against the address of one caller that
 // waited for it. It counts once for each address, so that an application that sends a
 // bad token in a hundred concurrent requests has failed once.
-func (a *Authenticator) charge(ctx context.Context, q query, f *flight) {
+func (a *Authenticator) charge(ctx context.Context, q query, f *lookupFlight) {
 	if !a.guards(q) {
 		return
 	}

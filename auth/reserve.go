@@ -59,7 +59,7 @@ func (p *plane) reserved(caller string, now time.Time) (wait time.Duration) {
 // all callers that wait for the answer use addresses that sent refused tokens a short
 // time ago. Otherwise, one client that guesses would spend the reserve, and no new
 // token of any client could be identified.
-func (a *Authenticator) withheld(p *plane, q query, f *flight, now time.Time) time.Duration {
+func (a *Authenticator) withheld(p *plane, q query, f *lookupFlight, now time.Time) time.Duration {
 	if f.clean || !a.guards(q) {
 		return 0
 	}

@@ -180,20 +180,6 @@ func TestBoundsAdmitTheirOwnDefaults(t *testing.T) {
 	}
 }
 
-func TestDistanceCountsEdits(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		want int
-	}{
-		{"", "", 0}, {"", "abc", 3}, {"abc", "abc", 0}, {"abc", "bc", 1}, {"abcd", "d", 3}, {"abc", "axc", 1}, {"kitten", "sitting", 3},
-		{"flaw", "lawn", 2}, {"ab", "ba", 2},
-	} {
-		if got, back := distance(tt.a, tt.b), distance(tt.b, tt.a); got != tt.want || back != tt.want {
-			t.Errorf("distance of %q and %q is %d, and %d back; want %d", tt.a, tt.b, got, back, tt.want)
-		}
-	}
-}
-
 func TestLogLevelsAreSlogs(t *testing.T) {
 	for text, want := range map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError, "": slog.LevelInfo,

@@ -1,8 +1,11 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"time"
+
+	"osgate/internal/flight"
 )
 
 // exhaustedKeys are the keys known by this process to have no unit left in a shared
@@ -25,11 +28,9 @@ type exhaustion struct {
 	pending *sharedCall // the limiter call after until has passed; nil: none is under way
 }
 
-// sharedCall is a call of the limiter by one caller, whose end others wait for.
-type sharedCall struct {
-	done chan struct{} // closed when the call has ended
-	err  error         // the call's error, for the waiting callers; read after done
-}
+// sharedCall is a call of the limiter by one caller, whose end others wait for. Its
+// result is the error for them.
+type sharedCall = flight.Flight[error]
 
 func (e exhaustion) expiry() int64 { return e.until }
 
@@ -50,8 +51,7 @@ func (k *exhaustedKeys) take(ctx context.Context, key string, q Quota, d decider
 	}
 	result, err = d.decide(ctx, key, q)
 	if first != nil {
-		k.leave(ctx, key, first, err)
-		defer close(first.done) // after the result has been remembered
+		defer first.Land(k.leave(ctx, key, first, err)) // after the result has been remembered
 	}
 	if err == nil && result.Remaining == 0 {
 		k.remember(key, q, result)
@@ -74,26 +74,23 @@ func (k *exhaustedKeys) enter(ctx context.Context, key string, q Quota) (first *
 			return nil, e.refusal(q, now), nil
 		}
 		if e.pending == nil {
-			e.pending = &sharedCall{done: make(chan struct{})}
+			e.pending = flight.New[error]()
 			s.entries[key] = e
 			s.mu.Unlock()
 			return e.pending, Result{}, nil
 		}
 		s.mu.Unlock()
-		select {
-		case <-e.pending.done:
-		case <-ctx.Done():
-			return nil, Result{}, ctx.Err()
-		}
-		if e.pending.err != nil {
-			return nil, Result{}, e.pending.err
+		failure, err := e.pending.Wait(ctx)
+		if err = cmp.Or(err, failure); err != nil {
+			return nil, Result{}, err
 		}
 	}
 }
 
-// leave ends a shared call. The key is not known to be exhausted then. But if the
-// caller itself gave up, the state is kept, and another caller may make the call.
-func (k *exhaustedKeys) leave(ctx context.Context, key string, first *sharedCall, err error) {
+// leave ends a shared call with err and returns the error for the waiting callers. The
+// key is not known to be exhausted then. But if the caller itself gave up, the state is
+// kept, and another caller may make the call.
+func (k *exhaustedKeys) leave(ctx context.Context, key string, first *sharedCall, err error) error {
 	s := k.keys.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,9 +101,10 @@ func (k *exhaustedKeys) leave(ctx context.Context, key string, first *sharedCall
 	} else if e.pending == first {
 		delete(s.entries, key)
 	}
-	if !gaveUp {
-		first.err = err
+	if gaveUp {
+		return nil
 	}
+	return err
 }
 
 // refusal returns the refusal for a key that has no unit left at now, and the zero

@@ -54,9 +54,9 @@ func TestOneCallerAsksAndTheOthersHearWhatItHeard(t *testing.T) {
 				waits := make(chan bool)
 				go func() { waits <- tt.want(k.enter(t.Context(), "k", q)) }()
 				synctest.Wait()
-				k.leave(t.Context(), "k", first, tt.err)
+				failure := k.leave(t.Context(), "k", first, tt.err)
 				tt.heard(k)
-				close(first.done)
+				first.Land(failure)
 				if !<-waits {
 					t.Error("who waited heard something else")
 				}
@@ -78,8 +78,7 @@ func TestAFirstThatGivesUpLeavesItsPlace(t *testing.T) {
 		if err := <-waits; !errors.Is(err, context.Canceled) {
 			t.Errorf("one that waited and left: %v", err)
 		}
-		k.leave(left, "k", first, context.Canceled)
-		close(first.done)
+		first.Land(k.leave(left, "k", first, context.Canceled))
 		if second, _, err := k.enter(t.Context(), "k", q); second == nil || err != nil {
 			t.Errorf("nobody is first after it: %v", err)
 		}

@@ -1,9 +1,9 @@
 package ratelimit
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
+
+	"osgate/internal/lengthprefix"
 )
 
 // keyBytes is the number of bytes of the hash in a key: 128 bits, so that among 2^50
@@ -45,11 +45,6 @@ func BudgetKey(by, plane, organization, environment, region, store string) strin
 // hashed returns a hash of parts. Two results are equal only if the parts and their
 // number are.
 func hashed(parts ...string) string {
-	var b []byte
-	for _, part := range parts {
-		b = binary.AppendUvarint(b, uint64(len(part)))
-		b = append(b, part...)
-	}
-	sum := sha256.Sum256(b)
+	sum := lengthprefix.Sum(parts...)
 	return base64.RawURLEncoding.EncodeToString(sum[:keyBytes])
 }

@@ -124,7 +124,7 @@ func (w *walk) count(ctx context.Context, p place) error {
 			if point.Count < 0 {
 				return fmt.Errorf("reading %s: a count is negative", w.path(p))
 			}
-			if win.holds(w.period.start(point.Time)) {
+			if win.holds(w.period.unit().Start(point.Time)) {
 				total += point.Count
 			}
 		}

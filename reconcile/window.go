@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/url"
 	"time"
+
+	"osgate/internal/calendar"
 )
 
 // Period is the length of a bucket, as in the Stats API's parameter "period".
@@ -16,28 +18,15 @@ const (
 	Month Period = "1month"
 )
 
-// start returns the beginning, in UTC, of the bucket that t falls in.
-func (p Period) start(t time.Time) time.Time {
-	t = t.UTC()
+// unit returns the calendar unit of a bucket.
+func (p Period) unit() calendar.Unit {
 	switch p {
 	case Hour:
-		return t.Truncate(time.Hour)
+		return calendar.Hour
 	case Day:
-		return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+		return calendar.Day
 	default:
-		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
-	}
-}
-
-// after returns the beginning of the bucket after the one that begins at start.
-func (p Period) after(start time.Time) time.Time {
-	switch p {
-	case Hour:
-		return start.Add(time.Hour)
-	case Day:
-		return start.AddDate(0, 0, 1)
-	default:
-		return start.AddDate(0, 1, 0)
+		return calendar.Month
 	}
 }
 
@@ -50,7 +39,7 @@ func (p Period) reach(start time.Time) time.Time {
 	case Hour:
 		return start.Add(24 * time.Hour)
 	case Day:
-		return Month.after(Month.start(start))
+		return calendar.Month.Next(calendar.Month.Start(start))
 	default:
 		return start.AddDate(0, 2, 0)
 	}
@@ -70,16 +59,8 @@ func (p Period) kept() int {
 }
 
 // oldest returns the beginning of the oldest bucket that both sides still have at now:
-// the one that contains the instant one retention ago, which is the last of its month
-// if the month does not have the day.
-func (p Period) oldest(now time.Time) time.Time {
-	now = now.UTC()
-	there := now.AddDate(0, -p.kept(), 0)
-	if there.Day() != now.Day() {
-		there = there.AddDate(0, 0, -there.Day())
-	}
-	return p.start(there)
-}
+// the one that contains the instant one retention ago.
+func (p Period) oldest(now time.Time) time.Time { return p.unit().Oldest(now, p.kept()) }
 
 // window is a time frame of whole buckets within the limits of one query: from start,
 // before end.
@@ -114,16 +95,16 @@ func cut(p Period, from, to, now time.Time) ([]window, error) {
 		return nil, fmt.Errorf("%w: to is before from", ErrUsage)
 	case from.After(now):
 		return nil, fmt.Errorf("%w: from is in the future", ErrUsage)
-	case p.start(from).Before(p.oldest(now)):
+	case p.unit().Start(from).Before(p.oldest(now)):
 		return nil, fmt.Errorf("%w: with period %s counts are kept for %d months: from may be %s at the earliest",
 			ErrUsage, p, p.kept(), p.oldest(now).Format(time.RFC3339))
 	}
-	end := p.start(to)
+	end := p.unit().Start(to)
 	if end.Before(to) || !end.After(from) {
-		end = p.after(end)
+		end = p.unit().Next(end)
 	}
 	var all []window
-	for at := p.start(from); at.Before(end); {
+	for at := p.unit().Start(from); at.Before(end); {
 		if len(all) == maxWindows {
 			return nil, fmt.Errorf("%w: this time frame takes more than %d requests for each store; a longer period takes fewer", ErrUsage, maxWindows)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"osgate/internal/lengthprefix"
 	"osgate/objectstore"
 )
 
@@ -162,7 +163,7 @@ func (d *Discovery) Find(ctx context.Context, plane string, ref objectstore.Ref,
 	case 1:
 		return regions[0], nil
 	}
-	s := digestOf(plane, ref.Organization, ref.Environment, ref.Store)
+	s := lengthprefix.Sum(plane, ref.Organization, ref.Environment, ref.Store)
 	if k, ok := d.recall(s, time.Now()); ok {
 		return k.location, nil
 	}
@@ -188,7 +189,7 @@ func (d *Discovery) Known(plane string, ref objectstore.Ref) Location {
 	if regions := d.regions[plane]; len(regions) == 1 {
 		return regions[0]
 	}
-	if k, ok := d.recall(digestOf(plane, ref.Organization, ref.Environment, ref.Store), time.Now()); ok {
+	if k, ok := d.recall(lengthprefix.Sum(plane, ref.Organization, ref.Environment, ref.Store), time.Now()); ok {
 		return k.location
 	}
 	return Location{Plane: plane}
@@ -201,7 +202,7 @@ func (d *Discovery) Known(plane string, ref objectstore.Ref) Location {
 // search, weak evidence counts only a minute after the store was found or forgotten,
 // and strong evidence at most once in 5 s.
 func (d *Discovery) Forget(at Location, ref objectstore.Ref, evidence Evidence) {
-	s := digestOf(at.Plane, ref.Organization, ref.Environment, ref.Store)
+	s := lengthprefix.Sum(at.Plane, ref.Organization, ref.Environment, ref.Store)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	k, _ := d.known.GetIfPresent(s)
@@ -244,15 +245,4 @@ func (d *Discovery) remember(store digest, o outcome, began time.Time) {
 	k, _ := d.known.GetIfPresent(store)
 	k.location, k.began, k.until = o.location, began, began.Add(life)
 	d.known.Set(store, k)
-}
-
-// digestOf returns the same digest only for the same names: the length of each name
-// precedes it.
-func digestOf(names ...string) digest {
-	b := make([]byte, 0, 256)
-	for _, name := range names {
-		b = binary.AppendUvarint(b, uint64(len(name)))
-		b = append(b, name...)
-	}
-	return sha256.Sum256(b)
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"osgate/internal/flight"
+	"osgate/internal/lengthprefix"
 )
 
 // seeker is a caller of Find with its store and its probe.
@@ -18,45 +21,46 @@ type seeker struct {
 
 // search holds all flights under way for one store.
 type search struct {
-	flights map[string]*flight // by principal
+	flights map[string]*searchFlight // by principal
 }
 
 // any returns one of the flights, nil if there is none.
-func (s *search) any() *flight {
+func (s *search) any() *searchFlight {
 	for _, f := range s.flights {
 		return f
 	}
 	return nil
 }
 
-// flight is one probe of all regions, for all callers that wait for its result.
-type flight struct {
+// searchFlight is one probe of all regions, for all callers that wait for its result.
+type searchFlight struct {
 	principal string
-	done      chan struct{} // closed when the flight is over; the fields below are read only then
-	location  Location
-	err       error
+	*flight.Flight[found]
 }
 
-func finished(principal string, l Location, err error) *flight {
-	f := &flight{principal: principal, done: make(chan struct{}), location: l, err: err}
-	close(f.done)
-	return f
+// found is the result of a search: a location, or an error.
+type found struct {
+	location Location
+	err      error
+}
+
+func landed(principal string, result found) *searchFlight {
+	return &searchFlight{principal, flight.Landed(result)}
 }
 
 // wait returns the result of the flight, or ctx's error if that ends first.
-func (f *flight) wait(ctx context.Context) (Location, error) {
-	select {
-	case <-f.done:
-		return f.location, f.err
-	case <-ctx.Done():
-		return Location{}, ctx.Err()
+func (f *searchFlight) wait(ctx context.Context) (Location, error) {
+	result, err := f.Wait(ctx)
+	if err != nil {
+		return Location{}, err
 	}
+	return result.location, result.err
 }
 
-// join returns the flight that a seeker must wait for: a finished flight with the
+// join returns the flight that a seeker must wait for: a landed flight with the
 // remembered result, the caller's own flight, otherwise another caller's unless the
 // seeker is alone, otherwise a new one.
-func (d *Discovery) join(ctx context.Context, a seeker) *flight {
+func (d *Discovery) join(ctx context.Context, a seeker) *searchFlight {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if f := d.settled(a); f != nil {
@@ -64,7 +68,7 @@ func (d *Discovery) join(ctx context.Context, a seeker) *flight {
 	}
 	s := d.searches[a.store]
 	if s == nil {
-		s = &search{flights: map[string]*flight{}}
+		s = &search{flights: map[string]*searchFlight{}}
 	}
 	own, others := s.flights[a.principal], s.any()
 	switch {
@@ -74,49 +78,48 @@ func (d *Discovery) join(ctx context.Context, a seeker) *flight {
 		return others
 	case d.closed || d.flights >= d.options.MaxFlights:
 		d.counts.busy.Add(1)
-		return finished(a.principal, Location{}, ErrBusy)
+		return landed(a.principal, found{err: ErrBusy})
 	}
 	d.searches[a.store] = s
 	return d.start(ctx, s, a)
 }
 
-// settled returns the remembered result for the store or for the caller as a finished
+// settled returns the remembered result for the store or for the caller as a landed
 // flight, nil if there is none. It runs under the lock, because a flight may have ended
 // between the caller's first check and this one.
-func (d *Discovery) settled(a seeker) *flight {
+func (d *Discovery) settled(a seeker) *searchFlight {
 	now := time.Now()
 	k, ok := d.recall(a.store, now)
 	if ok {
-		return finished(a.principal, k.location, nil)
+		return landed(a.principal, found{location: k.location})
 	}
 	if failed, ok := d.failed.GetIfPresent(a.caller()); ok && now.Before(failed.until) && failed.began.After(k.forgotten) {
-		return finished(a.principal, Location{}, failed.err)
+		return landed(a.principal, found{err: failed.err})
 	}
 	return nil
 }
 
 // start starts the caller's flight, which has its own deadline and outlives its caller.
 // d.mu must be held.
-func (d *Discovery) start(ctx context.Context, s *search, a seeker) *flight {
-	f := &flight{principal: a.principal, done: make(chan struct{})}
+func (d *Discovery) start(ctx context.Context, s *search, a seeker) *searchFlight {
+	f := &searchFlight{a.principal, flight.New[found]()}
 	s.flights[a.principal] = f
 	d.flights++
 	began := time.Now()
 	ctx = context.WithoutCancel(ctx)
 	d.searching.Go(func() { // Close waits for it
-		defer close(f.done)
 		o := d.probeAll(ctx, a)
-		f.location, f.err = o.location, o.err
-		d.land(s, f, a, began, o)
+		d.complete(s, f, a, began, o)
+		f.Land(found{o.location, o.err})
 	})
 	return f
 }
 
 // caller returns the digest of the store and the principal.
-func (a seeker) caller() digest { return digestOf(string(a.store[:]), a.principal) }
+func (a seeker) caller() digest { return lengthprefix.Sum(string(a.store[:]), a.principal) }
 
-// land stores the result of f, unless the store was forgotten meanwhile.
-func (d *Discovery) land(s *search, f *flight, a seeker, began time.Time, o outcome) {
+// complete stores the result of f, unless the store was forgotten meanwhile.
+func (d *Discovery) complete(s *search, f *searchFlight, a seeker, began time.Time, o outcome) {
 	d.counts.ended(&o)
 	d.mu.Lock()
 	defer d.mu.Unlock()

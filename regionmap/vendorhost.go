@@ -1,9 +1,12 @@
 package regionmap
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+
+	"osgate/internal/editdistance"
 )
 
 // vendorDomain is the domain of all hosts of the table.
@@ -54,27 +57,7 @@ func nearestHost(name string) string {
 	for _, p := range planes {
 		known = append(known, p.accounts, p.stats)
 	}
-	return slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
-}
-
-// distance returns the Levenshtein distance of two names: the number of bytes to add,
-// remove or change.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			changed := diagonal
-			if a[i] != b[j] {
-				changed++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(changed, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return slices.MinFunc(known, func(a, b string) int {
+		return cmp.Compare(editdistance.Of(name, a), editdistance.Of(name, b))
+	})
 }

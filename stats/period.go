@@ -1,6 +1,10 @@
 package stats
 
-import "time"
+import (
+	"time"
+
+	"osgate/internal/calendar"
+)
 
 // Period is the length of a bucket, the "period" of a query. Buckets begin on the hour,
 // at midnight and on the first of the month, all in UTC.
@@ -8,10 +12,10 @@ type Period uint8
 
 // The periods, finest first.
 const (
-	Hour Period = iota
-	Day
-	Month
-	periods
+	Hour    = Period(calendar.Hour)
+	Day     = Period(calendar.Day)
+	Month   = Period(calendar.Month)
+	periods = Month + 1
 )
 
 // rule holds the vendor's rules for a period ("Usage Metrics Limits").
@@ -42,30 +46,14 @@ func ParsePeriod(name string) (p Period, ok bool) {
 // String returns the period as queries write it.
 func (p Period) String() string { return rules[p].name }
 
+// unit returns the calendar unit of a bucket.
+func (p Period) unit() calendar.Unit { return calendar.Unit(p) }
+
 // Start returns the beginning, in UTC, of the bucket that t falls in.
-func (p Period) Start(t time.Time) time.Time {
-	t = t.UTC()
-	switch p {
-	case Hour:
-		return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), 0, 0, 0, time.UTC)
-	case Day:
-		return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
-	default:
-		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
-	}
-}
+func (p Period) Start(t time.Time) time.Time { return p.unit().Start(t) }
 
 // next returns the beginning of the bucket after the one that begins at start.
-func (p Period) next(start time.Time) time.Time {
-	switch p {
-	case Hour:
-		return start.Add(time.Hour)
-	case Day:
-		return start.AddDate(0, 0, 1)
-	default:
-		return start.AddDate(0, 1, 0)
-	}
-}
+func (p Period) next(start time.Time) time.Time { return p.unit().Next(start) }
 
 // buckets returns the beginnings of the bucket that contains start and of all buckets
 // that begin after it and before end. A bucket that begins at end is not included.
@@ -78,29 +66,18 @@ func (p Period) buckets(start, end time.Time) []time.Time {
 }
 
 // limit returns the latest end of a time frame that begins at start. A month is a
-// calendar month in the offset of start, so that a client's own March is one month. If
-// the month reached does not have the day, its last day is used (31 January + 1 month =
-// 28 February), as in java.time, which the vendor's dates come from.
+// calendar month in the offset of start, so that a client's own March is one month
+// ([calendar.AddMonths]).
 func (p Period) limit(start time.Time) time.Time {
 	r := rules[p]
 	if r.months == 0 {
 		return start.Add(time.Duration(r.days) * 24 * time.Hour)
 	}
-	return addMonths(start, r.months)
+	return calendar.AddMonths(start, r.months)
 }
 
 // oldest returns the beginning of the oldest bucket that is still kept at now: the one
 // that contains the instant one retention ago.
 func (p Period) oldest(now time.Time) time.Time {
-	return p.Start(addMonths(now.UTC(), -rules[p].retention))
-}
-
-// addMonths returns the same day n calendar months later, or the last day of that month
-// if it does not have the day.
-func addMonths(t time.Time, n int) time.Time {
-	there := t.AddDate(0, n, 0)
-	if there.Day() != t.Day() {
-		there = there.AddDate(0, 0, -there.Day())
-	}
-	return there
+	return p.unit().Oldest(now, rules[p].retention)
 }

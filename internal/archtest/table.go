@@ -33,6 +33,10 @@ func Rules() Table {
 		retry     = "internal/retryafter"
 		watch     = "internal/watch"
 		logwriter = "telemetry/logwriter"
+		flight    = "internal/flight"
+		prefix    = "internal/lengthprefix"
+		calendar  = "internal/calendar"
+		distance  = "internal/editdistance"
 	)
 	return Table{
 		// Commands connect the packages. Only they import config and proxy.
@@ -54,19 +58,19 @@ func Rules() Table {
 		},
 
 		// One capability each.
-		"auth":      {Imports: []string{breaker, redisconn, retry, seal}, Tests: []string{"emulator", memnet, redistest}},
+		"auth":      {Imports: []string{breaker, flight, prefix, redisconn, retry, seal}, Tests: []string{"emulator", memnet, redistest}},
 		"cache":     {Imports: []string{"objectstore", redisconn, seal}, Tests: []string{memnet, redistest}},
 		"policy":    {Imports: []string{"auth", "objectstore", watch}},
-		"ratelimit": {Imports: []string{redisconn}, Tests: []string{redistest}},
-		"regionmap": {Imports: []string{"objectstore", breaker}},
-		"stats":     {Imports: []string{"objectstore", "record", redisconn}, Tests: []string{redistest}},
+		"ratelimit": {Imports: []string{flight, prefix, redisconn}, Tests: []string{redistest}},
+		"regionmap": {Imports: []string{"objectstore", breaker, distance, flight, prefix}},
+		"stats":     {Imports: []string{"objectstore", "record", calendar, redisconn}, Tests: []string{redistest}},
 		"telemetry": {Imports: []string{"record"}},
 		logwriter:   {Tests: []string{"record"}},
 		"admin":     {Tests: []string{memnet}},
-		"reconcile": {},
+		"reconcile": {Imports: []string{calendar}},
 
-		// Leaves: they import no package of this module.
-		"config":      {},
+		// Leaves: they import no package of this module, except a helper of internal.
+		"config":      {Imports: []string{distance}},
 		"objectstore": {},
 		"record":      {},
 
@@ -80,7 +84,11 @@ func Rules() Table {
 		conns:               {},
 		breaker:             {},
 		retry:               {},
-		seal:                {},
+		seal:                {Imports: []string{prefix}},
+		flight:              {},
+		prefix:              {},
+		calendar:            {},
+		distance:            {},
 		redistest:           {},
 		memnet:              {},
 		version:             {},

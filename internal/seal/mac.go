@@ -3,12 +3,13 @@ package seal
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"hash"
 	"io"
 	"log/slog"
 	"sync"
+
+	"osgate/internal/lengthprefix"
 )
 
 // TagBytes is the length of a tag.
@@ -40,8 +41,7 @@ func NewMAC(secret []byte, purpose string) (*MAC, error) {
 // is not valid under another name.
 func (m *MAC) Tag(name, text string) (tag [TagBytes]byte) {
 	s, _ := m.states.Get().(*macState)
-	s.room = binary.AppendUvarint(s.room[:0], uint64(len(name)))
-	s.room = append(append(s.room, name...), text...)
+	s.room = append(lengthprefix.Append(s.room[:0], name), text...)
 	s.Reset()
 	_, _ = s.Write(s.room) // never fails (hash.Hash)
 	s.room = s.Sum(s.room[:0])
