@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"time"
 )
@@ -43,4 +44,16 @@ func (p *program) healthcheck(ctx context.Context, args []string) int {
 		return exitFailed
 	}
 	return exitOK
+}
+
+// loopbackURL returns the URL by which this machine reaches a listener of its own.
+func loopbackURL(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port), nil
 }

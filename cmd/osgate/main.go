@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"osgate/cmd/internal/gateway"
+	"osgate/config"
 	build "osgate/internal/version"
 )
 
@@ -128,4 +129,27 @@ func wantsHelp(args []string) bool {
 // noArguments reports the misuse of a command that takes no arguments.
 func (p *program) noArguments(command string, args []string) int {
 	return p.misuse("%s takes no arguments and no flags: %q", command, args[0])
+}
+
+// load reads the configuration and prints every problem. If ok is false, the caller
+// only has to exit.
+func (p *program) load() (c config.Config, ok bool) {
+	c, err := gateway.Configure(p.environ)
+	if err != nil {
+		p.complain("%v", err)
+		return c, false
+	}
+	return c, true
+}
+
+// loadAlone reads the configuration without the files that it names. A running gateway
+// keeps its policy while the files are invalid, which is when operators look at it.
+// loadAlone prints every problem; if ok is false, the caller only has to exit.
+func (p *program) loadAlone() (c config.Config, ok bool) {
+	c, err := gateway.ConfigureAlone(p.environ)
+	if err != nil {
+		p.complain("%v", err)
+		return c, false
+	}
+	return c, true
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"osgate/cmd/internal/table"
 	"osgate/policy"
 )
 
@@ -149,17 +150,18 @@ func (p *program) printReplay(s policy.Summary) {
 	if len(s.Rules) == 0 {
 		return
 	}
-	list := table{columns: []column{
-		{title: "RULE"}, {title: "DENIED", right: true}, {title: "OF THESE ANSWERED", right: true}, {title: "IN SHADOW", right: true},
-		{title: "UNDECIDED", right: true},
-		{title: "FIRST REQUEST ID"}, {title: "LAST REQUEST ID"}, {title: "UNDECIDED WITHOUT"},
+	list := table.Table{Columns: []table.Column{
+		{Title: "RULE"}, {Title: "DENIED", Right: true}, {Title: "OF THESE ANSWERED", Right: true},
+		{Title: "IN SHADOW", Right: true}, {Title: "UNDECIDED", Right: true},
+		{Title: "FIRST REQUEST ID"}, {Title: "LAST REQUEST ID"}, {Title: "UNDECIDED WITHOUT"},
 	}}
 	for _, r := range s.Rules {
-		row := []cell{say(plain, "%s", r.Rule)}
+		row := []table.Cell{table.Text(r.Rule)}
 		for _, n := range []int{r.Denied, r.Refused, r.Shadow, r.Undecided} {
-			row = append(row, say(plain, "%d", n))
+			row = append(row, table.Styled(table.Plain, "%d", n))
 		}
-		list.rows = append(list.rows, append(row, say(plain, "%s", r.First), say(plain, "%s", r.Last), say(plain, "%s", strings.Join(r.Missing, ", "))))
+		row = append(row, table.Text(r.First), table.Text(r.Last), table.Text(strings.Join(r.Missing, ", ")))
+		list.Add(row...)
 	}
-	p.print("\n%s\n", paint(list.lines(unbounded, len(list.rows)), view{width: unbounded}))
+	p.print("\n%s\n", list)
 }

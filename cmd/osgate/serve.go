@@ -11,17 +11,6 @@ import (
 	build "osgate/internal/version"
 )
 
-// load reads the configuration and prints every problem. If ok is false, the caller
-// only has to exit.
-func (p *program) load() (c config.Config, ok bool) {
-	c, err := gateway.Configure(p.environ)
-	if err != nil {
-		p.complain("%v", err)
-		return c, false
-	}
-	return c, true
-}
-
 // reloadOn makes g read its certificates, policy and settings files again for each
 // signal in hangups, until stop is called.
 func reloadOn(hangups <-chan os.Signal, g *gateway.Gateway) (stop func()) {

@@ -6,16 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"net/url"
-	"os"
-	"strconv"
 	"strings"
 	"time"
 
-	"osgate/cmd/internal/gateway"
-	"osgate/config"
+	"osgate/cmd/internal/top"
 )
 
 const topUsage = "top takes -admin URL, -once and -interval DURATION"
@@ -24,15 +19,6 @@ const topUsage = "top takes -admin URL, -once and -interval DURATION"
 const (
 	minInterval = 250 * time.Millisecond
 	maxInterval = time.Hour
-)
-
-// The size of a frame if the size of the terminal is unknown. Output that is not a
-// terminal gets a width that a long name fits in.
-const (
-	defaultWidth  = 80
-	defaultHeight = 24
-	pipeWidth     = 120
-	maxWidth      = 1000
 )
 
 // topArguments holds the arguments of top.
@@ -57,39 +43,15 @@ func (p *program) top(ctx context.Context, args []string) int {
 			return p.misuse("OSGATE_ADMIN_LISTEN cannot be used: %v; give another address with -admin URL", err)
 		}
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: requestTimeout}
-	who := operator{base: a.admin, token: c.Admin.Token.Reveal(), transport: transport}
-	first, err := who.overview(ctx)
+	err = top.Run(ctx, top.Options{
+		Admin: a.admin, Token: c.Admin.Token.Reveal(), Once: a.once, Interval: a.interval,
+		In: p.in, Out: p.out, Getenv: func(name string) string { value, _ := take(p.environ, name); return value },
+	})
 	if err != nil {
-		p.complain("requesting %s: %v", a.admin, err)
-		return exitFailed
-	}
-	screen := p.screen()
-	if a.once || screen.pipe || screen.dumb {
-		p.print("%s\n", frame(first, view{width: screen.columns(), color: screen.color, source: a.admin}))
-		return exitOK
-	}
-	screen.keys = newKeyboard(p.in)
-	changes, quiet := windowChanges()
-	defer quiet()
-	err = watch(ctx, screen, first, watched{source: a.admin, interval: a.interval, ask: who.overview, changes: changes})
-	if err != nil {
-		p.complain("writing to the terminal: %v", err)
+		p.complain("%v", err)
 		return exitFailed
 	}
 	return exitOK
-}
-
-// loadAlone reads the configuration without the files that it names. A running gateway
-// keeps its policy while the files are invalid, which is when operators look at it.
-// loadAlone prints every problem; if ok is false, the caller only has to exit.
-func (p *program) loadAlone() (c config.Config, ok bool) {
-	c, err := gateway.ConfigureAlone(p.environ)
-	if err != nil {
-		p.complain("%v", err)
-		return c, false
-	}
-	return c, true
 }
 
 // parseTop parses the arguments of top.
@@ -121,36 +83,4 @@ func parseTop(args []string) (topArguments, error) {
 	}
 	a.admin = strings.TrimSuffix(u.String(), "/")
 	return a, nil
-}
-
-// loopbackURL returns the URL by which this machine reaches a listener of its own.
-func loopbackURL(listen string) (string, error) {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return "", err
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port), nil
-}
-
-// screen returns a screen for standard output.
-func (p *program) screen() *screen {
-	lookup := func(name string) string { value, _ := take(p.environ, name); return value }
-	s := &screen{out: p.out, pipe: true, dumb: lookup("TERM") == "dumb", lookup: lookup}
-	if f, ok := p.out.(*os.File); ok && isTerminal(f) {
-		s.pipe, s.file = false, f
-	}
-	s.color = !s.pipe && !s.dumb && lookup("NO_COLOR") == ""
-	return s
-}
-
-// number returns the value of a variable that is a whole number above 0, otherwise 0.
-func (s *screen) number(name string) int {
-	n, err := strconv.Atoi(s.lookup(name))
-	if err != nil || n < 1 {
-		return 0
-	}
-	return n
 }

@@ -28,6 +28,8 @@ func Rules() Table {
 		redistest = "internal/redisconn/redistest"
 		memnet    = "internal/memnet"
 		gateway   = "cmd/internal/gateway"
+		table     = "cmd/internal/table"
+		top       = "cmd/internal/top"
 		conns     = "internal/conns"
 		version   = "internal/version"
 		retry     = "internal/retryafter"
@@ -40,7 +42,12 @@ func Rules() Table {
 	)
 	return Table{
 		// Commands connect the packages. Only they import config and proxy.
-		"cmd/osgate": {Imports: []string{"config", "policy", "proxy", "reconcile", "regionmap", redisconn, version, gateway}, Tests: []string{"emulator"}},
+		"cmd/osgate": {
+			Imports: []string{
+				"config", "policy", "proxy", "reconcile", "regionmap", gateway, table, top, redisconn, version,
+			},
+			Tests: []string{"emulator"},
+		},
 		"cmd/osdemo": {Imports: []string{"emulator", version, gateway}},
 		"cmd/osemu":  {Imports: []string{"emulator", version}, Tests: []string{memnet}},
 		gateway: {
@@ -50,6 +57,9 @@ func Rules() Table {
 			},
 			Tests: []string{"emulator", redistest},
 		},
+
+		top:   {Imports: []string{table}},
+		table: {},
 
 		// The life of a request.
 		"proxy": {

@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"bytes"
@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+
+	"osgate/cmd/internal/table"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -22,7 +24,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // listener sends it.
 func busy(t testing.TB) overview {
 	t.Helper()
-	body, err := os.ReadFile("testdata/top/overview.json")
+	body, err := os.ReadFile("testdata/overview.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,8 +35,8 @@ func busy(t testing.TB) overview {
 	return o
 }
 
-// The frames are updated with: go test ./cmd/osgate -run TestFramesFitTheTerminal
-// -update.
+// The frames are updated with: go test ./cmd/internal/top -run
+// TestFramesFitTheTerminal -update.
 func TestFramesFitTheTerminal(t *testing.T) {
 	const source = "http://127.0.0.1:8081"
 	const lost = "NO ANSWER since 04:51:11 UTC, retrying: dial tcp 127.0.0.1:8081: connect: connection refused"
@@ -53,7 +55,7 @@ func TestFramesFitTheTerminal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.source = source
 			got := frame(busy(t), tt.view) + "\n"
-			file := filepath.Join("testdata", "top", strings.ReplaceAll(tt.name, " ", "-")+".golden")
+			file := filepath.Join("testdata", strings.ReplaceAll(tt.name, " ", "-")+".golden")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
@@ -86,8 +88,8 @@ func fits(t *testing.T, frame string, v view) {
 		t.Errorf("%d lines, want at most %d", len(lines), v.height)
 	}
 	for i, l := range lines {
-		if breadth(l) > v.width {
-			t.Errorf("line %d has %d columns, want at most %d: %q", i+1, breadth(l), v.width, l)
+		if n := (table.Line{table.Text(l)}).Breadth(); n > v.width {
+			t.Errorf("line %d has %d columns, want at most %d: %q", i+1, n, v.width, l)
 		}
 		if at := strings.IndexFunc(l, func(r rune) bool { return !unicode.IsPrint(r) }); at >= 0 {
 			t.Errorf("line %d holds %q", i+1, l[at:])
@@ -133,7 +135,7 @@ func TestNamesOfClientsNeverReachTheTerminalAsCommands(t *testing.T) {
 
 // FuzzAFrameIsNeverMoreThanItsWindow tries any overview in any size of window.
 func FuzzAFrameIsNeverMoreThanItsWindow(f *testing.F) {
-	body, err := os.ReadFile("testdata/top/overview.json")
+	body, err := os.ReadFile("testdata/overview.json")
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,10 +1,12 @@
-package main
+package top
 
 import (
 	"fmt"
 	"math"
 	"strconv"
 	"time"
+
+	"osgate/cmd/internal/table"
 )
 
 // number returns n as text: "1,234,567", and from ten million on "12.3M".
@@ -75,22 +77,24 @@ func age(d time.Duration) string {
 }
 
 // rateCell returns a cell with a rate per second.
-func rateCell(s style, perSecond float64) cell { return say(s, "%s", decimal(perSecond)) }
+func rateCell(s table.Style, perSecond float64) table.Cell {
+	return table.Styled(s, "%s", decimal(perSecond))
+}
 
-func countCell(s style, n int64) cell { return say(s, "%s", number(n)) }
+func countCell(s table.Style, n int64) table.Cell { return table.Styled(s, "%s", number(n)) }
 
 // msCell returns a cell with milliseconds, empty if q is empty.
-func msCell(q *quantiles, ms float64) cell {
+func msCell(q *quantiles, ms float64) table.Cell {
 	if q.Count == 0 {
-		return say(faint, "-")
+		return table.Styled(table.Faint, "-")
 	}
-	return say(plain, "%s", decimal(ms))
+	return table.Text(decimal(ms))
 }
 
 // ratioCell returns a cell with part as a percentage of whole.
-func ratioCell(part, whole int64) cell {
+func ratioCell(part, whole int64) table.Cell {
 	if whole <= 0 {
-		return say(faint, "-")
+		return table.Styled(table.Faint, "-")
 	}
-	return say(plain, "%.0f%%", 100*float64(part)/float64(whole))
+	return table.Styled(table.Plain, "%.0f%%", 100*float64(part)/float64(whole))
 }

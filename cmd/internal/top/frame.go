@@ -1,8 +1,10 @@
-package main
+package top
 
 import (
 	"strings"
 	"time"
+
+	"osgate/cmd/internal/table"
 )
 
 // view describes how an overview is drawn.
@@ -23,29 +25,29 @@ const between = 3
 
 // block is one list, or two lists side by side.
 type block struct {
-	left, right table // right has no rows if there is only one list
-	least       int   // rows that the block gets before the blocks below it get any
+	left, right table.Table // right has no rows if there is only one list
+	least       int         // rows that the block gets before the blocks below it get any
 }
 
 // rows returns the number of rows of b.
-func (b block) rows() int { return max(len(b.left.rows), len(b.right.rows)) }
+func (b block) rows() int { return max(len(b.left.Rows), len(b.right.Rows)) }
 
 // lines returns b with its first rows.
-func (b block) lines(width, rows int) []line {
-	if len(b.right.rows) == 0 {
-		return b.left.lines(width, rows)
+func (b block) lines(width, rows int) []table.Line {
+	if len(b.right.Rows) == 0 {
+		return b.left.Lines(width, rows)
 	}
-	if len(b.left.rows) == 0 {
-		return b.right.lines(width, rows)
+	if len(b.left.Rows) == 0 {
+		return b.right.Lines(width, rows)
 	}
 	half := b.half(width)
-	left, right := b.left.lines(half, min(rows, len(b.left.rows))), b.right.lines(width-between-half, min(rows, len(b.right.rows)))
+	left := b.left.Lines(half, min(rows, len(b.left.Rows)))
+	right := b.right.Lines(width-between-half, min(rows, len(b.right.Rows)))
 	for len(left) < len(right) {
 		left = append(left, nil)
 	}
 	for i, l := range right {
-		blank := strings.Repeat(" ", max(0, half-left[i].breadth())+between)
-		left[i] = append(append(left[i], cell{text: blank}), l...)
+		left[i] = append(append(left[i], table.Blank(max(0, half-left[i].Breadth())+between)), l...)
 	}
 	return left
 }
@@ -54,7 +56,7 @@ func (b block) lines(width, rows int) []line {
 // more and the other can spare it.
 func (b block) half(width int) int {
 	width -= between
-	half, left, right := width/2, b.left.wanted(width), b.right.wanted(width)
+	half, left, right := width/2, b.left.Wanted(width), b.right.Wanted(width)
 	if left > half {
 		return max(half, min(left, width-right))
 	}
@@ -64,7 +66,7 @@ func (b block) half(width int) int {
 // frame returns o as lines of at most v.width columns, separated by line feeds. Without
 // color it contains no other control character.
 func frame(o overview, v view) string {
-	lines := []line{headline(o, v), verdict(o, v)}
+	lines := []table.Line{headline(o, v), verdict(o, v)}
 	blocks := blocksOf(o, v.width)
 	room := v.height - len(lines)
 	if v.height == 0 {
@@ -89,19 +91,19 @@ func frame(o overview, v view) string {
 
 // paint writes the lines. If the overview is not current, all lines are faint except
 // the second, which states that.
-func paint(lines []line, v view) string {
+func paint(lines []table.Line, v view) string {
 	var b strings.Builder
 	for i, l := range lines {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
 		if v.lost != "" && i != 1 {
-			l = append(line(nil), l...)
+			l = append(table.Line(nil), l...)
 			for at := range l {
-				l[at].style = faint
+				l[at].Style = table.Faint
 			}
 		}
-		l.write(&b, v.width, v.color)
+		l.Write(&b, v.width, v.color)
 	}
 	return b.String()
 }
@@ -147,33 +149,38 @@ func airy(shown []int, height int) bool {
 }
 
 // headline names the gateway and the time of the overview.
-func headline(o overview, v view) line {
-	l := line{say(bold, "osgate"), say(plain, " %s  ", o.Version), say(plain, "%s", clock(o.Time))}
-	if up := o.Time.Sub(o.Start); up > 0 {
-		l = append(l, say(plain, "  up %s", age(up)))
+func headline(o overview, v view) table.Line {
+	l := table.Line{
+		table.Styled(table.Bold, "osgate"), table.Styled(table.Plain, " %s  ", o.Version), table.Text(clock(o.Time)),
 	}
-	return append(l, say(faint, "  %s", v.source))
+	if up := o.Time.Sub(o.Start); up > 0 {
+		l = append(l, table.Styled(table.Plain, "  up %s", age(up)))
+	}
+	return append(l, table.Styled(table.Faint, "  %s", v.source))
 }
 
 // verdict returns the state of the gateway in one line.
-func verdict(o overview, v view) line {
+func verdict(o overview, v view) table.Line {
 	if v.lost != "" {
-		return line{say(bad, "%s", v.lost)}
+		return table.Line{table.Styled(table.Bad, "%s", v.lost)}
 	}
-	return line{say(stateStyle(o.Health.Status), "%s", strings.ToUpper(o.Health.Status)), say(plain, "  %s", o.Health.Summary)}
+	return table.Line{
+		table.Styled(stateStyle(o.Health.Status), "%s", strings.ToUpper(o.Health.Status)),
+		table.Styled(table.Plain, "  %s", o.Health.Summary),
+	}
 }
 
 // stateStyle returns the style of a state of a part, of its breaker or of the gateway.
-func stateStyle(state string) style {
+func stateStyle(state string) table.Style {
 	switch state {
 	case "ok", "ready", "closed":
-		return good
+		return table.Good
 	case "idle":
-		return faint
+		return table.Faint
 	case "down", "open":
-		return bad
+		return table.Bad
 	}
-	return warning
+	return table.Warning
 }
 
 // clock returns the time of day of t.

@@ -1,10 +1,11 @@
-package main
+package top
 
 import (
 	"cmp"
 	"context"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,6 +20,15 @@ type screen struct {
 	keys   *keyboard
 	lookup func(name string) string // reads a variable of the environment
 }
+
+// The size of a frame if the size of the terminal is unknown. Output that is not a
+// terminal gets a width that a long name fits in.
+const (
+	defaultWidth  = 80
+	defaultHeight = 24
+	pipeWidth     = 120
+	maxWidth      = 1000
+)
 
 // The escape sequences of ECMA-48 and xterm. They switch to the alternate screen, so
 // that the former content can be restored, hide the cursor, and turn off line wrapping.
@@ -47,6 +57,15 @@ func (s *screen) columns() int {
 	}
 	width, _ := s.size()
 	return width
+}
+
+// number returns the value of a variable that is a whole number above 0, otherwise 0.
+func (s *screen) number(name string) int {
+	n, err := strconv.Atoi(s.lookup(name))
+	if err != nil || n < 1 {
+		return 0
+	}
+	return n
 }
 
 func (s *screen) write(text string) error {
@@ -147,7 +166,7 @@ type loss struct {
 	since time.Time
 }
 
-// tell records the result of the last request.
+// record records the result of the last request.
 func (l *loss) record(err error, now time.Time) {
 	if err != nil && l.err == nil {
 		l.since = now

@@ -1,0 +1,248 @@
+package top
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"osgate/cmd/internal/table"
+)
+
+// The widths from which on two lists are shown side by side.
+const (
+	spendingFrom = 76
+	rulesFrom    = 76
+	busiestFrom  = 120
+)
+
+// blocksOf returns the blocks below the headlines from top to bottom, without empty
+// lists.
+func blocksOf(o overview, width int) []block {
+	t := o.Traffic
+	var blocks []block
+	add := func(least, pairedFrom int, tables ...table.Table) {
+		tables = slices.DeleteFunc(tables, func(t table.Table) bool { return len(t.Rows) == 0 })
+		if len(tables) == 2 && width >= pairedFrom {
+			blocks = append(blocks, block{tables[0], tables[1], least})
+			return
+		}
+		for _, one := range tables {
+			blocks = append(blocks, block{left: one, least: least})
+		}
+	}
+	add(2, 0, requestsTable(t))
+	add(5, spendingFrom, timingsTable(t), spendingTable(t))
+	add(2, 0, partsTable(o.Health.Parts))
+	add(1, busiestFrom, clientsTable(t.Clients), storesTable(t.Stores))
+	add(1, 0, codesTable(t.Codes))
+	add(2, 0, refusalsTable(t.Refusals))
+	add(1, rulesFrom, rulesTable("WOULD BE DENIED BY", t.Shadow), rulesTable("FAILED RULE", t.PolicyErrors))
+	return blocks
+}
+
+// outcomeTitles lists the outcomes in the order in which they are shown, and the order
+// in which they are dropped on a narrow screen.
+var outcomeTitles = []struct {
+	outcome, title string
+	spare          int
+}{
+	{"hit", "HIT", 0}, {"upstream_ok", "OK", 3}, {"upstream_client_error", "4XX", 4}, {"upstream_error", "FAILED", 1},
+	{"refused", "REFUSED", 2}, {"local", "LOCAL", 5}, {"client_left", "GONE", 6},
+}
+
+// requestsTable counts requests by outcome.
+func requestsTable(t traffic) table.Table {
+	list := table.Table{Columns: []table.Column{{Title: "REQUESTS"}, {Title: "ALL", Right: true}}}
+	second := []table.Cell{table.Text("per second")}
+	minute := []table.Cell{table.Text("last minute")}
+	start := []table.Cell{table.Text("since start")}
+	var all count
+	for _, o := range t.Outcomes {
+		all = count{all.PerSecond + o.PerSecond, all.Window + o.Window, all.Total + o.Total}
+	}
+	put := func(s table.Style, n count) {
+		second = append(second, rateCell(s, n.PerSecond))
+		minute = append(minute, countCell(s, n.Window))
+		start = append(start, countCell(s, n.Total))
+	}
+	put(table.Bold, all)
+	for _, known := range outcomeTitles {
+		var n count
+		for _, o := range t.Outcomes {
+			if o.Outcome == known.outcome {
+				n = o.count
+			}
+		}
+		s := table.Plain
+		if known.outcome == "upstream_error" && n.Window > 0 {
+			s = table.Bad
+		}
+		list.Columns = append(list.Columns, table.Column{Title: known.title, Right: true, Spare: known.spare})
+		put(s, n)
+	}
+	list.Rows = [][]table.Cell{second, minute, start}
+	return list
+}
+
+// timingsTable shows the latency of requests in the last minute.
+func timingsTable(t traffic) table.Table {
+	list := table.Table{Columns: []table.Column{
+		{Title: "LATENCY MS"}, {Title: "P50", Right: true}, {Title: "P95", Right: true},
+		{Title: "P99", Right: true},
+	}}
+	for _, row := range []struct {
+		name string
+		of   quantiles
+	}{{"all", t.Latencies.All}, {"cache hits", t.Latencies.Hit}, {"upstream", t.Latencies.Upstream}} {
+		q := &row.of
+		list.Add(table.Text(row.name), msCell(q, q.P50), msCell(q, q.P95), msCell(q, q.P99))
+	}
+	return list
+}
+
+// spendingTable shows the requests sent to Object Store, and those that the cache
+// saved.
+func spendingTable(t traffic) table.Table {
+	list := table.Table{Columns: []table.Column{
+		{Title: "OBJECT STORE"}, {Title: "MINUTE", Right: true}, {Title: "START", Right: true},
+	}}
+	var hits count
+	for _, o := range t.Outcomes {
+		if o.Outcome == "hit" {
+			hits = o.count
+		}
+	}
+	list.Add(table.Text("hit ratio"), ratioCell(hits.Window, t.Lookups.Window), ratioCell(hits.Total, t.Lookups.Total))
+	for _, row := range []struct {
+		name string
+		of   count
+	}{
+		{"requests", t.Upstream}, {"units", t.UpstreamUnits},
+		{"saved", t.Saved.Requests}, {"units saved", t.Saved.Units},
+	} {
+		list.Add(table.Text(row.name), countCell(table.Plain, row.of.Window), countCell(table.Plain, row.of.Total))
+	}
+	return list
+}
+
+func partsTable(parts []part) table.Table {
+	list := table.Table{Columns: []table.Column{
+		{Title: "PART", Least: 10}, {Title: "STATE"}, {Title: "P50 MS", Right: true, Spare: 1},
+		{Title: "P95 MS", Right: true, Spare: 4}, {Title: "P99 MS", Right: true, Spare: 2},
+		{Title: "BREAKER", Spare: 3}, {Title: "DETAIL", Least: 12, Spare: 5},
+	}}
+	most := func(a, b part) int { return cmp.Compare(urgency(b), urgency(a)) }
+	for _, p := range slices.SortedStableFunc(slices.Values(parts), most) {
+		row := []table.Cell{
+			table.Text(p.Name), table.Styled(stateStyle(p.State), "%s", p.State), {}, {}, {},
+			table.Styled(stateStyle(p.Breaker), "%s", p.Breaker),
+			table.Text(p.Detail),
+		}
+		if q := p.Latency; q != nil {
+			row[2], row[3], row[4] = msCell(q, q.P50), msCell(q, q.P95), msCell(q, q.P99)
+		}
+		list.Add(row...)
+	}
+	return list
+}
+
+// urgency returns how urgently a part needs attention.
+func urgency(p part) int {
+	switch p.State {
+	case "ok":
+		return 0
+	case "idle":
+		return -1
+	case "down":
+		return 2
+	}
+	return 1
+}
+
+func clientsTable(clients []clientCount) table.Table {
+	list := table.Table{Columns: []table.Column{
+		{Title: "CLIENT", Least: 10}, {Title: "/S", Right: true},
+		{Title: "REFUSED", Right: true, Spare: 1}, {Title: "LEFT", Right: true},
+		{Title: "QUOTA", Spare: 2}, {},
+	}}
+	for _, c := range clients {
+		row := []table.Cell{
+			table.Text(c.Principal), rateCell(table.Plain, c.PerSecond), countCell(table.Plain, c.Refused), {}, {}, {},
+		}
+		if c.Remaining != nil {
+			row[3] = table.Styled(table.Plain, "%s of %s", number(*c.Remaining), number(c.Burst))
+			row[4] = table.Styled(table.Plain, "%s in %s", number(c.Quota), seconds(c.Period))
+		}
+		if c.Over {
+			row[5] = table.Styled(table.Bad, "over")
+		}
+		list.Add(row...)
+	}
+	return list
+}
+
+func storesTable(stores []storeCount) table.Table {
+	list := table.Table{Columns: []table.Column{
+		{Title: "STORE", Least: 12}, {Title: "ENVIRONMENT", Least: 8, Spare: 1},
+		{Title: "ORGANIZATION", Least: 8, Spare: 3}, {Title: "LOCATION", Spare: 2},
+		{Title: "/S", Right: true}, {Title: "HITS", Right: true},
+	}}
+	for _, s := range stores {
+		list.Add(
+			table.Text(cmp.Or(s.Store, "-")), table.Text(s.Environment), table.Text(s.Organization),
+			table.Text(strings.TrimSuffix(s.Plane+"/"+s.Region, "/")),
+			rateCell(table.Plain, s.PerSecond), ratioCell(s.Hits, s.Requests),
+		)
+	}
+	return list
+}
+
+// codesTable counts refusals by code, most frequent first.
+func codesTable(codes []codeCount) table.Table {
+	list := table.Table{Columns: []table.Column{
+		{Title: "REFUSED", Least: 10}, {Title: "/S", Right: true}, {Title: "MINUTE", Right: true},
+		{Title: "START", Right: true},
+	}}
+	most := func(a, b codeCount) int {
+		return cmp.Or(cmp.Compare(b.Window, a.Window), cmp.Compare(b.Total, a.Total))
+	}
+	for _, c := range slices.SortedStableFunc(slices.Values(codes), most) {
+		list.Add(
+			table.Text(c.Code), rateCell(table.Plain, c.PerSecond),
+			countCell(table.Plain, c.Window), countCell(table.Plain, c.Total),
+		)
+	}
+	return list
+}
+
+func rulesTable(name string, rules []ruleCount) table.Table {
+	list := table.Table{Columns: []table.Column{
+		{Title: name, Least: 10}, {Title: "MINUTE", Right: true}, {Title: "START", Right: true},
+	}}
+	for _, r := range rules {
+		list.Add(table.Text(r.Rule), countCell(table.Plain, r.Window), countCell(table.Plain, r.Total))
+	}
+	return list
+}
+
+// refusalsTable lists the last refusals. The request id is shown in full if possible,
+// because people search the log for it.
+func refusalsTable(refusals []refusal) table.Table {
+	list := table.Table{Columns: []table.Column{
+		{Title: "TIME UTC", Spare: 1}, {Spare: 2}, {Title: "LAST REFUSALS", Least: 14},
+		{Title: "CLIENT", Least: 8, Spare: 3}, {Title: "OPERATION", Spare: 4},
+		{Title: "REQUEST ID"},
+	}}
+	for _, r := range refusals {
+		reason := r.Code
+		if r.Rule != "" {
+			reason += " by " + r.Rule
+		}
+		list.Add(
+			table.Styled(table.Faint, "%s", r.Time.UTC().Format("15:04:05")), table.Styled(table.Plain, "%d", r.Status),
+			table.Styled(table.Warning, "%s", reason), table.Text(r.Principal),
+			table.Text(r.Operation), table.Text(r.RequestID),
+		)
+	}
+	return list
+}
