@@ -12,6 +12,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"osgate/cache/httpcache"
 	"osgate/objectstore"
 )
 
@@ -139,7 +140,7 @@ type Result struct {
 	Entry        *Entry // the entry to serve
 	Fill         *Fill  // takes the answer; it must be closed
 	Wait         bool   // another request is fetching the same entry: [Search.Follow] waits for it
-	Status       Status
+	Status       httpcache.Status
 	OnlyIfCached bool // the client accepts only a stored answer, and none is stored: 504 (RFC 9111 section 5.2.1.7)
 }
 
@@ -176,7 +177,7 @@ func New(o Options) (*Cache, error) {
 		MaximumWeight: uint64(max(o.Bytes, 1)),
 		Weigher:       func(_ digest, e *Entry) uint32 { return e.weight() },
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[digest, *Entry]) time.Duration {
-			return e.Value.lifetime + e.Value.stale.longest()
+			return e.Value.Lifetime + e.Value.stale.longest()
 		}),
 		OnAtomicDeletion: c.counts.deleted,
 		Clock:            &clock{start: time.Now()},
@@ -233,7 +234,7 @@ func (c *Cache) store(key digest, e *Entry) {
 // state.
 func (c *Cache) put(key digest, e *Entry) {
 	c.entries.Compute(key, func(old *Entry, found bool) (*Entry, otter.ComputeOp) {
-		if found && old.requestedAt.After(e.requestedAt) {
+		if found && old.RequestedAt.After(e.RequestedAt) {
 			return old, otter.CancelOp
 		}
 		return e, otter.WriteOp

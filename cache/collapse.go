@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"osgate/cache/httpcache"
 )
 
 // In this file, reads that miss at the same time wait for one fetch. Why a follower may
@@ -137,14 +139,14 @@ func (fs *flights) abandonLocked(f *flight) {
 
 // fetch handles a request that must be sent upstream: it follows a fetch of the same,
 // leads one that others may join, or fetches alone.
-func (s *Search) fetch(ctx context.Context, missed Status, now time.Time) Result {
-	if s.single || s.wants.onlyIfCached {
+func (s *Search) fetch(ctx context.Context, missed httpcache.Status, now time.Time) Result {
+	if s.single || s.wants.OnlyIfCached {
 		return s.sharedOrUpstream(ctx, missed, now)
 	}
 	flights := s.cache.flights
 	// A validator of upstream is forwarded and may make the answer a 304, which no
 	// other request can use.
-	f, leads := flights.join(s.flightKey(), true, len(StripOwnETags(s.question.Header["If-None-Match"])) == 0)
+	f, leads := flights.join(s.flightKey(), true, len(httpcache.StripOwnETags(s.question.Header["If-None-Match"])) == 0)
 	switch {
 	case f == nil:
 		return s.sharedOrUpstream(ctx, missed, now)
@@ -169,7 +171,7 @@ func (s *Search) fetch(ctx context.Context, missed Status, now time.Time) Result
 // sharedOrUpstream handles a request that neither this process nor a fetch under way
 // can answer: it looks among the other replicas' entries, then sends the request
 // upstream.
-func (s *Search) sharedOrUpstream(ctx context.Context, missed Status, now time.Time) Result {
+func (s *Search) sharedOrUpstream(ctx context.Context, missed httpcache.Status, now time.Time) Result {
 	if found := s.findShared(ctx, now); found.Entry != nil {
 		return found
 	}
@@ -234,7 +236,7 @@ func (s *Search) resultOf(ctx context.Context, how flightResult) (result Result,
 	switch e := how.entry; {
 	case how.err != nil:
 		return Result{}, false, how.err
-	case e == nil || !s.wants.accepts(e.Age(now), max(0, e.Left(now))):
+	case e == nil || !s.wants.Accepts(e.Age(now), max(0, e.Left(now))):
 		return s.fill(s.missed.Forward, s.missed.Detail), true, nil
 	default:
 		s.cache.counts.collapsed.Add(1)
@@ -290,12 +292,12 @@ func (f *Fill) Kept() []byte { return slices.Clip(f.body) }
 // sharable reports whether an answer that must not be stored may be given to requests
 // that were made with the same token at the same time. It may if the only reason not to
 // store it is its status, that it is private, or that the store's TTL is not known.
-func (v *verdict) sharable(h http.Header) bool {
-	switch v.refused {
+func sharable(v *httpcache.Verdict, h http.Header) bool {
+	switch v.Refused {
 	case "", "private", detailTTL:
 		return true
 	case "status":
-		return refusedContent(h) == "" && !v.control.noStore && !v.control.noCache.present
+		return refusedContent(h) == "" && !v.Control.NoStore && !v.Control.NoCache.Present
 	}
 	return false
 }

@@ -93,15 +93,15 @@ func TestFollowersGetTheLeadersAnswer(t *testing.T) {
 				leader.finish(tt.status, tt.header, "body")
 				for _, f := range followers {
 					got := <-f
-					if got.err != nil || got.Entry == nil || got.Fill != nil || got.Entry.Status() != tt.status || string(got.Entry.Body()) != "body" {
+					if got.err != nil || got.Entry == nil || got.Fill != nil || got.Entry.Status != tt.status || string(got.Entry.Body) != "body" {
 						t.Fatalf("got %+v", got)
 					}
 					if s := got.Status.String(); s != "osgate; fwd=miss; collapsed" || got.Entry.Age(time.Now()) != time.Second {
 						t.Errorf("%s, age %v", s, got.Entry.Age(time.Now()))
 					}
 					for name := range tt.header {
-						if got.Entry.Header().Get(name) != tt.header.Get(name) {
-							t.Errorf("%s is %q", name, got.Entry.Header().Get(name))
+						if got.Entry.Header.Get(name) != tt.header.Get(name) {
+							t.Errorf("%s is %q", name, got.Entry.Header.Get(name))
 						}
 					}
 				}
@@ -229,7 +229,7 @@ func TestAValidatorOfUpstreamsJoinsButDoesNotLead(t *testing.T) {
 		alone.found.Fill.Response(304, nil, 0)
 		alone.found.Fill.Close(true)
 		leader.finish(200, http.Header{"Etag": {`"theirs"`}}, "v")
-		if got := <-follower; got.Entry == nil || got.Entry.Status() != 200 {
+		if got := <-follower; got.Entry == nil || got.Entry.Status != 200 {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -249,7 +249,7 @@ func TestNothingIsJoinedAcrossAWrite(t *testing.T) {
 		follower := follow(t, c, q)
 		before.finish(200, nil, "old")
 		after.finish(200, nil, "new")
-		if got := <-follower; got.Entry == nil || string(got.Entry.Body()) != "new" {
+		if got := <-follower; got.Entry == nil || string(got.Entry.Body) != "new" {
 			t.Errorf("got %+v", got)
 		}
 	})

@@ -11,11 +11,11 @@
 //
 // The parts, in the order in which [Cache.Look] uses them:
 //
-//   - The client's Cache-Control header (directives.go).
+//   - The client's Cache-Control header ([httpcache.Demands]).
 //   - The generations. protocol.go is the protocol as pure functions. local.go runs it
 //     in one process, redis.go and lua run it over all replicas, and unmarked.go marks
 //     the writes that were forwarded without Redis.
-//   - The entry and its freshness (entry.go, freshness.go).
+//   - The entry and its freshness (entry.go, judge.go).
 //   - The token's grant (grant.go): a token is served hits only for reads that upstream
 //     itself has answered for this token lately.
 //   - The entries (shared.go) and grants (sharedgrant.go) of other replicas, in Redis.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"osgate/cache/httpcache"
 	"osgate/objectstore"
 )
 
@@ -50,8 +51,8 @@ func (c *Cache) Explain(ctx context.Context, q Question) (Explanation, error) {
 		return e, nil
 	case s.limit == 0:
 		e.BypassReason = s.detail
-	case s.wants.noCache:
-		e.BypassReason = detailNoCache
+	case s.wants.NoCache:
+		e.BypassReason = httpcache.DetailNoCache
 	}
 	names := dependencies(&s.question.Operation)
 	peeker, ok := c.options.Coherence.(Peeker)

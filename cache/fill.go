@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"osgate/cache/httpcache"
 	"osgate/objectstore"
 )
 
@@ -26,7 +27,7 @@ type Fill struct {
 	fetch       *Fetch        // of a [Web]; nil: the answer is an operation's
 	flight      *flight       // the requests that wait for this answer; nil: none can wait
 
-	verdict  verdict
+	verdict  httpcache.Verdict
 	status   int
 	header   http.Header
 	length   int64 // -1: not known
@@ -44,12 +45,12 @@ func (f *Fill) Response(status int, header http.Header, contentLength int64) (wi
 		return true, ""
 	}
 	f.verdict = f.judge(status, header)
-	shared := f.flight != nil && f.verdict.sharable(header)
+	shared := f.flight != nil && sharable(&f.verdict, header)
 	if !shared {
 		f.unshare()
 	}
-	if f.verdict.refused != "" && !shared && !learnable(&f.operation, status) {
-		return false, f.verdict.refused
+	if f.verdict.Refused != "" && !shared && !learnable(&f.operation, status) {
+		return false, f.verdict.Refused
 	}
 	f.status, f.length = status, contentLength
 	if f.head() {
@@ -57,32 +58,30 @@ func (f *Fill) Response(status int, header http.Header, contentLength int64) (wi
 	}
 	if !f.reserve(max(f.length, 0)) {
 		f.unshare()
-		f.verdict.refused = "too-large"
-		return false, f.verdict.refused
+		f.verdict.Refused = "too-large"
+		return false, f.verdict.Refused
 	}
 	f.header = f.kept(header)
-	if shared && f.verdict.refused != "" {
+	if shared && f.verdict.Refused != "" {
 		sharedHeader(f.header, header)
 	}
 	f.taking = true
-	return f.verdict.refused == "", f.verdict.refused
+	return f.verdict.Refused == "", f.verdict.Refused
 }
 
 // judge is the verdict under the freshness of the kind, which never exceeds the life of
 // the store's values.
-func (f *Fill) judge(status int, header http.Header) verdict {
+func (f *Fill) judge(status int, header http.Header) httpcache.Verdict {
 	if f.fetch != nil {
-		return f.fetch.rules().judge(status, header)
+		return f.fetch.judge(status, header)
 	}
 	limit := f.limit
 	if limit == 0 {
-		return verdict{refused: f.off}
+		return httpcache.Verdict{Refused: f.off}
 	}
-	limit = f.cache.longest(limit, f.location, &f.operation)
-	r := rules{operation: &f.operation, limit: limit, shared: f.shared}
-	v := r.judge(status, header)
-	if v.refused == "" && status != http.StatusNotFound && f.cache.lacksTTL(f.location, &f.operation, f.requestedAt) {
-		v.refused = detailTTL
+	v := judgeOperation(&f.operation, f.cache.longest(limit, f.location, &f.operation), f.shared, status, header)
+	if v.Refused == "" && status != http.StatusNotFound && f.cache.lacksTTL(f.location, &f.operation, f.requestedAt) {
+		v.Refused = detailTTL
 	}
 	return v
 }
@@ -90,9 +89,9 @@ func (f *Fill) judge(status int, header http.Header) verdict {
 // kept returns a copy of the header that may be replayed.
 func (f *Fill) kept(header http.Header) http.Header {
 	if f.fetch != nil {
-		return replayable(header, &f.verdict.control)
+		return httpcache.Replayable(header, &f.verdict.Control)
 	}
-	return keptHeader(header, f.head())
+	return httpcache.Impersonal(header, f.head())
 }
 
 func (f *Fill) head() bool { return f.operation.Method() == http.MethodHead }
@@ -185,7 +184,7 @@ func (f *Fill) Close(complete bool) {
 		return
 	}
 	f.cache.learned.learn(f)
-	if f.verdict.refused != "" && !f.awaited() {
+	if f.verdict.Refused != "" && !f.awaited() {
 		return
 	}
 	if f.fetch != nil {
@@ -193,14 +192,14 @@ func (f *Fill) Close(complete bool) {
 		return
 	}
 	e := f.entry()
-	if f.verdict.refused == "" {
+	if f.verdict.Refused == "" {
 		f.cache.keep(f.key, e)
 	}
 	f.finishFlight(flightResult{entry: e}) // after it is stored, so that a request that finds no flight finds the entry
 }
 
 // awaited reports whether other requests may use the answer.
-func (f *Fill) awaited() bool { return f.flight != nil && f.verdict.sharable(f.header) }
+func (f *Fill) awaited() bool { return f.flight != nil && sharable(&f.verdict, f.header) }
 
 // trimmed returns the body without spare capacity: an entry is charged for its length.
 func (f *Fill) trimmed() []byte {
@@ -214,8 +213,8 @@ func (f *Fill) trimmed() []byte {
 func (f *Fill) entry() *Entry {
 	e := newEntry(f.status, f.header, f.trimmed(), f.head())
 	e.stamp, e.on = f.stamp, f.on
-	e.requestedAt, e.age, e.lifetime = f.requestedAt, f.verdict.age, f.verdict.lifetime
-	if f.verdict.refused == "" {
+	e.RequestedAt, e.InitialAge, e.Lifetime = f.requestedAt, f.verdict.Age, f.verdict.Lifetime
+	if f.verdict.Refused == "" {
 		e.stale = f.staleness()
 	}
 	return e

@@ -58,8 +58,8 @@ func TestOnlyCompleteBodiesAreStored(t *testing.T) {
 			if (r.Entry != nil) != tt.want {
 				t.Fatalf("stored is %t, want %t", r.Entry != nil, tt.want)
 			}
-			if tt.want && string(r.Entry.Body()) != tt.body {
-				t.Errorf("stored %q, want %q", r.Entry.Body(), tt.body)
+			if tt.want && string(r.Entry.Body) != tt.body {
+				t.Errorf("stored %q, want %q", r.Entry.Body, tt.body)
 			}
 			if n := c.Stats().UnderWay; n != 0 {
 				t.Errorf("%d bytes are still under way", n)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"osgate/cache/httpcache"
 	"osgate/objectstore"
 )
 
@@ -31,7 +32,7 @@ func TestAFetchThatEndedBeforeJoiningIsNotRepeated(t *testing.T) {
 	_, _ = f.Write([]byte("v"))
 	c.Grant(q, now)
 	f.Close(true)
-	if r := late.fetch(t.Context(), Status{Forward: ForwardMiss}, now); r.Entry == nil || len(c.flights.active) != 0 {
+	if r := late.fetch(t.Context(), httpcache.Status{Forward: httpcache.ForwardMiss}, now); r.Entry == nil || len(c.flights.active) != 0 {
 		t.Errorf("got %+v with %d fetches under way, want the stored entry", r, len(c.flights.active))
 	}
 }
@@ -69,7 +70,7 @@ func TestFollowersGetWhatTheirLeaderFindsAtAnotherReplica(t *testing.T) {
 			t.Errorf("the follower got %+v, want to wait for its leader", r)
 		}
 	}
-	shared.entry = &Entry{status: 200, header: http.Header{}, body: []byte("v"), requestedAt: now, lifetime: time.Minute}
+	shared.entry = &Entry{Response: httpcache.Response{Status: 200, Header: http.Header{}, Body: []byte("v"), RequestedAt: now, Lifetime: time.Minute}}
 	if r := leader.Look(t.Context(), now); r.Entry == nil {
 		t.Fatalf("the leader got %+v, want the entry of the other replica", r)
 	}

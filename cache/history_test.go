@@ -210,9 +210,9 @@ func (h *history) through(c *cache.Cache, q cache.Question, register *atomic.Int
 		receive(c, q, r, answer{200, nil, strconv.FormatInt(value, 10)}, now)
 		return value, false
 	}
-	value, err := strconv.ParseInt(string(r.Entry.Body()), 10, 64)
+	value, err := strconv.ParseInt(string(r.Entry.Body), 10, 64)
 	if err != nil {
-		h.Errorf("got a body of %q", r.Entry.Body())
+		h.Errorf("got a body of %q", r.Entry.Body)
 	}
 	return value, true
 }

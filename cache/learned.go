@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -137,7 +138,7 @@ func (l *learned) put(name digest, times storeTimes) {
 // large: upstream replaces such a TTL by 30 days (vendor page "Object Store v2 FAQ").
 func duration(n json.Number, unit time.Duration) time.Duration {
 	v, err := n.Float64()
-	if err != nil || v < 1 || v > maxDelta*float64(time.Second/unit) {
+	if err != nil || v < 1 || v > math.MaxInt32*float64(time.Second/unit) {
 		return 0
 	}
 	return time.Duration(v) * unit

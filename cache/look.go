@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"osgate/cache/httpcache"
 	"osgate/objectstore"
 )
 
@@ -13,11 +14,7 @@ const (
 	detailDisabled  = "disabled"
 	detailRule      = "rule"
 	detailQuery     = "query"
-	detailIfMatch   = "if-match"
 	detailBody      = "body"
-	detailNoStore   = "no-store"
-	detailNoCache   = "no-cache"
-	detailMaxAge    = "max-age"
 	detailGrant     = "grant-expired"
 	detailCoherence = "coherence-unavailable"
 	detailTTL       = "ttl-unknown"
@@ -48,7 +45,7 @@ func (c *Cache) Prepare(q Question) *Search {
 type Search struct {
 	cache       *Cache
 	question    Question
-	wants       demands
+	wants       httpcache.Demands
 	detail      string        // why limit is 0
 	limit       time.Duration // freshness of the kind
 	on          Resources     // the resources that the answer depends on; empty: no generations are needed
@@ -62,9 +59,9 @@ type Search struct {
 	target digest // the kind of read for which the token needs a grant
 	token  ID     // the token's id in the shared store; zero: not known
 
-	flight *flight // the fetch of another request to wait for
-	missed Status  // the reason to send the request upstream if that fetch brings no answer
-	stale  *Entry  // the entry to serve if upstream fails
+	flight *flight          // the fetch of another request to wait for
+	missed httpcache.Status // the reason to send the request upstream if that fetch brings no answer
+	stale  *Entry           // the entry to serve if upstream fails
 }
 
 // WithRead returns a context for the round trips that are made for the request before
@@ -92,7 +89,7 @@ func (s *Search) Look(ctx context.Context, now time.Time) Result {
 		result = s.run(ctx)
 	}
 	s.cache.counts.looked(&result)
-	if s.wants.onlyIfCached && result.Entry == nil { // its Fill holds no bytes yet
+	if s.wants.OnlyIfCached && result.Entry == nil { // its Fill holds no bytes yet
 		return Result{OnlyIfCached: true} // an answer that the gateway makes itself has no Cache-Status (RFC 9211 section 2)
 	}
 	return result
@@ -121,15 +118,15 @@ func (c *Cache) prepare(q Question) Search {
 	s.limit, s.detail = c.freshness(&s.question)
 	switch {
 	case o.CacheKind() == objectstore.CacheNone:
-		s.known = noEntry(ForwardBypass, detailQuery)
+		s.known = noEntry(httpcache.ForwardBypass, detailQuery)
 	case s.limit == 0 && !describesStores(o):
-		s.known = noEntry(ForwardBypass, s.detail)
+		s.known = noEntry(httpcache.ForwardBypass, s.detail)
 	case q.HasBody: // the entry's name does not cover the body
-		s.known = noEntry(ForwardBypass, detailBody)
-	case s.wants.noStore:
-		s.known = noEntry(ForwardRequest, detailNoStore)
+		s.known = noEntry(httpcache.ForwardBypass, detailBody)
+	case s.wants.NoStore:
+		s.known = noEntry(httpcache.ForwardRequest, httpcache.DetailNoStore)
 	case len(q.Header["If-Match"]) > 0: // a cache must not evaluate it (RFC 9111 section 4.3.2)
-		s.known = noEntry(ForwardRequest, detailIfMatch)
+		s.known = noEntry(httpcache.ForwardRequest, httpcache.DetailIfMatch)
 	default:
 		s.on = resourcesOf(q.Location, o.Ref, o.DependsOn())
 	}
@@ -141,16 +138,16 @@ func (s *Search) run(ctx context.Context) Result {
 	reading, err := s.read(ctx)
 	switch {
 	case err != nil:
-		return noEntry(ForwardBypass, detailCoherence)
+		return noEntry(httpcache.ForwardBypass, detailCoherence)
 	case reading.Closed != "":
-		return noEntry(ForwardBypass, reading.Closed)
+		return noEntry(httpcache.ForwardBypass, reading.Closed)
 	}
 	s.stamp, s.key = reading.Stamp, entryKey(&s.question)
 	switch {
 	case s.limit == 0:
-		return s.fill(ForwardBypass, s.detail)
-	case s.wants.noCache:
-		return s.fill(ForwardRequest, detailNoCache)
+		return s.fill(httpcache.ForwardBypass, s.detail)
+	case s.wants.NoCache:
+		return s.fill(httpcache.ForwardRequest, httpcache.DetailNoCache)
 	}
 	return s.choose(ctx, s.now)
 }
@@ -161,8 +158,8 @@ func (s *Search) choose(ctx context.Context, now time.Time) Result {
 	switch {
 	case found.Entry != nil:
 		return s.refresh(found)
-	case found.Status.Forward == ForwardRequest: // the client requires an answer from upstream
-		return s.fill(ForwardRequest, found.Status.Detail)
+	case found.Status.Forward == httpcache.ForwardRequest: // the client requires an answer from upstream
+		return s.fill(httpcache.ForwardRequest, found.Status.Detail)
 	}
 	return s.fetch(ctx, found.Status, now)
 }
@@ -172,7 +169,7 @@ func (s *Search) choose(ctx context.Context, now time.Time) Result {
 func (s *Search) find(now time.Time) Result {
 	e, ok := s.cache.entries.GetIfPresent(s.key)
 	if !ok || !admit(e.stamp, s.stamp) {
-		return noEntry(ForwardMiss, "")
+		return noEntry(httpcache.ForwardMiss, "")
 	}
 	return s.serve(e, now)
 }
@@ -183,25 +180,25 @@ func (s *Search) serve(e *Entry, now time.Time) Result {
 	left := min(e.Left(now), s.limit-age) // a rule may have been set after the entry was stored
 	switch granted, held := s.granted(now); {
 	case !granted && held:
-		return noEntry(ForwardMiss, detailGrant)
+		return noEntry(httpcache.ForwardMiss, detailGrant)
 	case !granted: // no detail: this token must not learn that an entry is stored
-		return noEntry(ForwardMiss, "")
+		return noEntry(httpcache.ForwardMiss, "")
 	case left <= 0:
 		return s.outdated(e, age, left)
-	case !s.wants.accepts(age, left):
-		return noEntry(ForwardRequest, detailMaxAge)
+	case !s.wants.Accepts(age, left):
+		return noEntry(httpcache.ForwardRequest, httpcache.DetailMaxAge)
 	}
-	return Result{Entry: e, Status: Status{Hit: true, TTL: left}}
+	return Result{Entry: e, Status: httpcache.Status{Hit: true, TTL: left}}
 }
 
 // noEntry is the result for a request that is sent upstream and not stored.
-func noEntry(forward Forward, detail string) Result {
-	return Result{Status: Status{Forward: forward, Detail: detail}}
+func noEntry(forward httpcache.Forward, detail string) Result {
+	return Result{Status: httpcache.Status{Forward: forward, Detail: detail}}
 }
 
 // fill is the result for a request that is sent upstream and may be stored.
-func (s *Search) fill(forward Forward, detail string) Result {
-	return Result{Status: Status{Forward: forward, Detail: detail}, Fill: &Fill{
+func (s *Search) fill(forward httpcache.Forward, detail string) Result {
+	return Result{Status: httpcache.Status{Forward: forward, Detail: detail}, Fill: &Fill{
 		cache: s.cache, key: s.key, operation: s.question.Operation, location: s.question.Location, shared: s.question.Shared,
 		stamp: s.stamp, on: s.on, requestedAt: s.now, limit: s.limit, off: s.detail,
 	}}
@@ -245,10 +242,10 @@ func (c *Cache) kindTTL(o *objectstore.Operation) time.Duration {
 }
 
 // demandsOf returns the demands of a client's header that the options allow.
-func (c *Cache) demandsOf(h http.Header) demands {
-	d := demandsOf(h)
+func (c *Cache) demandsOf(h http.Header) httpcache.Demands {
+	d := httpcache.DemandsOf(h)
 	if c.options.IgnoreClients {
-		return demands{onlyIfCached: d.onlyIfCached, hasMaxStale: d.hasMaxStale, maxStale: d.maxStale}
+		return httpcache.Demands{OnlyIfCached: d.OnlyIfCached, HasMaxStale: d.HasMaxStale, MaxStale: d.MaxStale}
 	}
 	return d
 }

@@ -76,9 +76,9 @@ func (s *Search) findShared(ctx context.Context, now time.Time) Result {
 func (s *Search) adopt(e *Entry, now time.Time) bool {
 	c := s.cache
 	e.stamp, e.on = s.stamp, s.on
-	e.lifetime = min(e.lifetime, c.longest(s.limit, s.question.Location, &s.question.Operation))
+	e.Lifetime = min(e.Lifetime, c.longest(s.limit, s.question.Location, &s.question.Operation))
 	e.stale = staleness{min(e.stale.whileRevalidate, c.options.StaleWhileRevalidate), min(e.stale.ifError, c.options.StaleIfError)}
-	if e.Left(now) <= 0 || int64(len(e.body)) > c.options.EntryBytes {
+	if e.Left(now) <= 0 || int64(len(e.Body)) > c.options.EntryBytes {
 		return false
 	}
 	c.put(s.key, e)

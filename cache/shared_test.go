@@ -78,7 +78,7 @@ func TestAbsenceOfAKeyIsShared(t *testing.T) {
 	a.share(t, s, ask(t, "GET", keyPath+"2"), nil, "for the grant")
 	fetch(t, a.Cache, q, 404, nil, "none")
 	await(t, "the 404 is shared", func() bool { return a.Stats().Shared.Kept == 2 })
-	if r := b.Look(t.Context(), q, time.Now()); r.Entry == nil || r.Entry.Status() != 404 || r.Entry.Left(time.Now()) > 2*time.Second {
+	if r := b.Look(t.Context(), q, time.Now()); r.Entry == nil || r.Entry.Status != 404 || r.Entry.Left(time.Now()) > 2*time.Second {
 		t.Errorf("got %s, want a 404 of 2 s at most", r.Status)
 	}
 }

@@ -112,11 +112,11 @@ func (b *SharedBodies) Find(ctx context.Context, name [32]byte) *Entry {
 		return nil
 	}
 	e, age, err := b.open(key, reply[0], time.UnixMicro(clock))
-	if err != nil || age < 0 || int64(len(e.body)) > b.options.EntryBytes {
+	if err != nil || age < 0 || int64(len(e.Body)) > b.options.EntryBytes {
 		b.unreadable.Add(1)
 		return nil
 	}
-	e.requestedAt = began.Add(-age)
+	e.RequestedAt = began.Add(-age)
 	return e
 }
 
@@ -135,7 +135,7 @@ func (b *SharedBodies) open(key, sealed string, clock time.Time) (*Entry, time.D
 
 // Keep implements [Shared]. Run does the work.
 func (b *SharedBodies) Keep(name [32]byte, e *Entry) {
-	size := int64(len(e.body))
+	size := int64(len(e.Body))
 	if size > b.options.EntryBytes {
 		return
 	}
@@ -184,14 +184,14 @@ func (b *SharedBodies) work(ctx context.Context) {
 // write reads Redis's clock, and writes the entry with the time of its request by that
 // clock. It takes two round trips, because that time is part of the sealed text.
 func (b *SharedBodies) write(ctx context.Context, k queuedEntry) {
-	defer b.queued.give(int64(len(k.entry.body)))
+	defer b.queued.give(int64(len(k.entry.Body)))
 	key := b.key(k.name)
-	requestedAt, err := b.instant(ctx, key, k.entry.requestedAt)
+	requestedAt, err := b.instant(ctx, key, k.entry.RequestedAt)
 	if err != nil {
 		b.dropped.Add(1)
 		return
 	}
-	ends := requestedAt.Add(k.entry.lifetime - k.entry.age).UnixMilli()
+	ends := requestedAt.Add(k.entry.Lifetime - k.entry.InitialAge).UnixMilli()
 	sealed := b.sealer.Seal(key, encodeEntry(k.entry, requestedAt))
 	var set *redis.Cmd
 	err = b.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {

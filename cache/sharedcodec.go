@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"osgate/cache/httpcache"
 )
 
 // sharedVersion is the first byte of an encoded entry. An entry of another version is
@@ -23,21 +25,21 @@ const maxShortCount = 1 << 12
 // shared store. The stamp and the resources are not encoded, because they are part of
 // the entry's name.
 func encodeEntry(e *Entry, requestedAt time.Time) []byte {
-	b := make([]byte, 0, 64+headerBytes(e.header)+len(e.body))
+	b := make([]byte, 0, 64+httpcache.HeaderBytes(e.Header)+len(e.Body))
 	flags := byte(0)
-	if e.head {
+	if e.Head {
 		flags = 1
 	}
 	b = append(b, sharedVersion, flags)
-	b = binary.BigEndian.AppendUint16(b, uint16(e.status))
-	for _, n := range []int64{requestedAt.UnixMicro(), int64(e.age), int64(e.lifetime), int64(e.stale.whileRevalidate), int64(e.stale.ifError)} {
+	b = binary.BigEndian.AppendUint16(b, uint16(e.Status))
+	for _, n := range []int64{requestedAt.UnixMicro(), int64(e.InitialAge), int64(e.Lifetime), int64(e.stale.whileRevalidate), int64(e.stale.ifError)} {
 		b = binary.BigEndian.AppendUint64(b, uint64(n))
 	}
-	b = binary.BigEndian.AppendUint32(b, uint32(len(e.header)))
-	for name, values := range e.header {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(e.Header)))
+	for name, values := range e.Header {
 		b = appendValues(appendPart(b, name), values)
 	}
-	return append(b, e.body...)
+	return append(b, e.Body...)
 }
 
 // decodeEntry decodes the bytes of encodeEntry. The entry's body is part of b.
@@ -47,21 +49,21 @@ func decodeEntry(b []byte) (e *Entry, requestedAt time.Time, err error) {
 	if head := d.take(2); d.short || head[0] != sharedVersion || head[1] > 1 {
 		return nil, time.Time{}, errEntry
 	}
-	e = &Entry{head: b[1] == 1, status: int(d.uint16())}
+	e = &Entry{Response: httpcache.Response{Head: b[1] == 1, Status: int(d.uint16())}}
 	requestedAt = time.UnixMicro(d.int64())
-	e.age, e.lifetime = time.Duration(d.int64()), time.Duration(d.int64())
+	e.InitialAge, e.Lifetime = time.Duration(d.int64()), time.Duration(d.int64())
 	e.stale = staleness{time.Duration(d.int64()), time.Duration(d.int64())}
-	e.header = d.header()
+	e.Header = d.header()
 	if d.short || !e.valid() {
 		return nil, time.Time{}, errEntry
 	}
-	e.body = slices.Clip(d.rest)
+	e.Body = slices.Clip(d.rest)
 	return e, requestedAt, nil
 }
 
 // valid reports whether a decoded entry could have been stored.
 func (e *Entry) valid() bool {
-	return e.status >= http.StatusOK && e.status < 600 && e.age >= 0 && e.lifetime > 0 && e.lifetime <= MaxTTL &&
+	return e.Status >= http.StatusOK && e.Status < 600 && e.InitialAge >= 0 && e.Lifetime > 0 && e.Lifetime <= MaxTTL &&
 		e.stale.whileRevalidate >= 0 && e.stale.ifError >= 0
 }
 

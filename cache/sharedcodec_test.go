@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"osgate/cache/httpcache"
 )
 
 func FuzzEntriesSurviveTheWayIntoTextAndBack(f *testing.F) {
@@ -14,13 +16,13 @@ func FuzzEntriesSurviveTheWayIntoTextAndBack(f *testing.F) {
 	f.Add(404, false, "", "", "a", "", []byte(nil), int64(0), int64(1), int64(0))
 	f.Add(204, true, "A", "1", "A", "2", []byte("x"), int64(time.Second), int64(MaxTTL), int64(MaxTTL))
 	f.Fuzz(func(t *testing.T, status int, head bool, name1, value1, name2, value2 string, body []byte, age, lifetime, stale int64) {
-		e := &Entry{status: status, head: head, header: http.Header{}, body: body, age: time.Duration(age), lifetime: time.Duration(lifetime)}
-		e.header[name1] = append(e.header[name1], value1)
-		e.header[name2] = append(e.header[name2], value2)
+		e := &Entry{Response: httpcache.Response{Status: status, Head: head, Header: http.Header{}, Body: body, InitialAge: time.Duration(age), Lifetime: time.Duration(lifetime)}}
+		e.Header[name1] = append(e.Header[name1], value1)
+		e.Header[name2] = append(e.Header[name2], value2)
 		e.stale = staleness{time.Duration(stale), time.Duration(age)}
 		asked := time.UnixMicro(1_700_000_000_000_000 + age%1000)
 		got, at, err := decodeEntry(encodeEntry(e, asked))
-		if status < 200 || status >= 600 || age < 0 || stale < 0 || lifetime <= 0 || e.lifetime > MaxTTL {
+		if status < 200 || status >= 600 || age < 0 || stale < 0 || lifetime <= 0 || e.Lifetime > MaxTTL {
 			if err == nil {
 				t.Errorf("an entry that cannot be was read: %+v", e)
 			}
@@ -29,17 +31,17 @@ func FuzzEntriesSurviveTheWayIntoTextAndBack(f *testing.F) {
 		if err != nil || !at.Equal(asked) {
 			t.Fatalf("got %v, %v, want %v", at, err, asked)
 		}
-		if got.status != e.status || got.head != e.head || string(got.body) != string(body) || !cmp.Equal(got.header, e.header) {
+		if got.Status != e.Status || got.Head != e.Head || string(got.Body) != string(body) || !cmp.Equal(got.Header, e.Header) {
 			t.Errorf("got %+v, want %+v", got, e)
 		}
-		if got.age != e.age || got.lifetime != e.lifetime || got.stale != e.stale {
+		if got.InitialAge != e.InitialAge || got.Lifetime != e.Lifetime || got.stale != e.stale {
 			t.Errorf("got %+v, want %+v", got, e)
 		}
 	})
 }
 
 func FuzzNothingButEntriesIsRead(f *testing.F) {
-	text := encodeEntry(&Entry{status: 200, header: http.Header{"A": {"1", "2"}, "B": {}}, body: []byte("b"), lifetime: time.Second}, time.UnixMicro(1))
+	text := encodeEntry(&Entry{Response: httpcache.Response{Status: 200, Header: http.Header{"A": {"1", "2"}, "B": {}}, Body: []byte("b"), Lifetime: time.Second}}, time.UnixMicro(1))
 	for n := range text {
 		f.Add(text[:n])
 	}
@@ -49,9 +51,9 @@ func FuzzNothingButEntriesIsRead(f *testing.F) {
 		switch {
 		case err != nil && e != nil:
 			t.Error("an entry came with an error")
-		case err == nil && (e.status < 200 || e.status >= 600 || e.lifetime <= 0 || e.header == nil):
+		case err == nil && (e.Status < 200 || e.Status >= 600 || e.Lifetime <= 0 || e.Header == nil):
 			t.Errorf("read %+v", e)
-		case err == nil && len(b) < len(text)-len("b") && e.header["A"] != nil:
+		case err == nil && len(b) < len(text)-len("b") && e.Header["A"] != nil:
 			t.Errorf("read a part of an entry: %+v", e)
 		}
 	})
@@ -63,21 +65,21 @@ func TestAnEntryThatCouldNotHaveBeenStoredIsNotRead(t *testing.T) {
 		want   bool
 	}{
 		"as stored":                 {func(*Entry) {}, true},
-		"the smallest status":       {func(e *Entry) { e.status = 200 }, true},
-		"a smaller status":          {func(e *Entry) { e.status = 199 }, false},
-		"the largest status":        {func(e *Entry) { e.status = 599 }, true},
-		"a larger status":           {func(e *Entry) { e.status = 600 }, false},
-		"a new answer":              {func(e *Entry) { e.age = 0 }, true},
-		"a negative age":            {func(e *Entry) { e.age = -1 }, false},
-		"no lifetime":               {func(e *Entry) { e.lifetime = 0 }, false},
-		"the longest lifetime":      {func(e *Entry) { e.lifetime = MaxTTL }, true},
-		"a longer lifetime":         {func(e *Entry) { e.lifetime = MaxTTL + 1 }, false},
+		"the smallest status":       {func(e *Entry) { e.Status = 200 }, true},
+		"a smaller status":          {func(e *Entry) { e.Status = 199 }, false},
+		"the largest status":        {func(e *Entry) { e.Status = 599 }, true},
+		"a larger status":           {func(e *Entry) { e.Status = 600 }, false},
+		"a new answer":              {func(e *Entry) { e.InitialAge = 0 }, true},
+		"a negative age":            {func(e *Entry) { e.InitialAge = -1 }, false},
+		"no lifetime":               {func(e *Entry) { e.Lifetime = 0 }, false},
+		"the longest lifetime":      {func(e *Entry) { e.Lifetime = MaxTTL }, true},
+		"a longer lifetime":         {func(e *Entry) { e.Lifetime = MaxTTL + 1 }, false},
 		"no time to revalidate":     {func(e *Entry) { e.stale.whileRevalidate = 0 }, true},
 		"negative time to refresh":  {func(e *Entry) { e.stale.whileRevalidate = -1 }, false},
 		"no time to stand in":       {func(e *Entry) { e.stale.ifError = 0 }, true},
 		"negative time to stand in": {func(e *Entry) { e.stale.ifError = -1 }, false},
 	} {
-		e := &Entry{status: 201, header: http.Header{}, age: 1, lifetime: time.Second, stale: staleness{1, 1}}
+		e := &Entry{Response: httpcache.Response{Status: 201, Header: http.Header{}, InitialAge: 1, Lifetime: time.Second}, stale: staleness{1, 1}}
 		tt.change(e)
 		if _, _, err := decodeEntry(encodeEntry(e, time.UnixMicro(1))); (err == nil) != tt.want {
 			t.Errorf("%s: read %t (%v), want %t", name, err == nil, err, tt.want)
@@ -87,9 +89,9 @@ func TestAnEntryThatCouldNotHaveBeenStoredIsNotRead(t *testing.T) {
 
 func TestEveryFieldOfAnEntryIsWrittenOrKnownFromElsewhere(t *testing.T) {
 	// A field that is added to Entry must be encoded, or be set by adopt or Find.
-	const want = "status header body head stamp on requestedAt age lifetime stale web"
+	const want = "Status Header Body Head RequestedAt InitialAge Lifetime Response stamp on stale web"
 	got := ""
-	for _, name := range fieldsOf(Entry{}) {
+	for _, name := range append(fieldsOf(httpcache.Response{}), fieldsOf(Entry{})...) {
 		got += " " + name
 	}
 	if got[1:] != want {

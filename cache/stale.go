@@ -3,13 +3,8 @@ package cache
 import (
 	"net/http"
 	"time"
-)
 
-// Details of a [Status] whose entry is served although it is no longer fresh (RFC
-// 5861).
-const (
-	detailWhileRevalidate = "stale-while-revalidate"
-	detailIfError         = "stale-if-error"
+	"osgate/cache/httpcache"
 )
 
 // staleness is how long an answer may be served after it is no longer fresh: while it
@@ -24,52 +19,37 @@ func (s staleness) longest() time.Duration { return max(s.whileRevalidate, s.ifE
 // the answer stale, and for the absence of a key. They never exceed the life of the
 // store's values.
 func (f *Fill) staleness() staleness {
-	control := &f.verdict.control
-	if f.status == http.StatusNotFound || control.neverStale() {
+	control := &f.verdict.Control
+	if f.status == http.StatusNotFound || control.NeverStale() {
 		return staleness{}
 	}
 	o := &f.cache.options
 	s := staleness{o.StaleWhileRevalidate, o.StaleIfError}
-	if control.whileRevalidate.present {
-		s.whileRevalidate = min(s.whileRevalidate, control.whileRevalidate.d)
+	if control.WhileRevalidate.Present {
+		s.whileRevalidate = min(s.whileRevalidate, control.WhileRevalidate.Length)
 	}
-	if control.ifError.present {
-		s.ifError = min(s.ifError, control.ifError.d)
+	if control.IfError.Present {
+		s.ifError = min(s.ifError, control.IfError.Length)
 	}
 	if life := f.cache.learned.of(f.location, f.operation.Ref).ttl; life > 0 {
-		left := max(0, life-f.verdict.lifetime)
+		left := max(0, life-f.verdict.Lifetime)
 		s = staleness{min(s.whileRevalidate, left), min(s.ifError, left)}
 	}
 	return s
-}
-
-// acceptsStale reports whether the client accepts an entry of this age that has been
-// stale for this time. A max-age without max-stale means fresh answers (RFC 9111
-// section 5.2.1.1).
-func (d *demands) acceptsStale(age, stale time.Duration) bool {
-	switch {
-	case d.noCache || d.minFresh > 0:
-		return false
-	case d.hasMaxStale && stale > d.maxStale:
-		return false
-	case d.hasMaxAge:
-		return d.hasMaxStale && age <= d.maxAge
-	}
-	return true
 }
 
 // outdated handles an entry that is granted but no longer fresh. Within the operator's
 // bound it is served. One request gets a Fill too and fetches the entry again; all
 // others get the entry alone.
 func (s *Search) outdated(e *Entry, age, left time.Duration) Result {
-	if s.single || !s.wants.acceptsStale(age, -left) {
-		return noEntry(ForwardStale, "")
+	if s.single || !s.wants.AcceptsStale(age, -left) {
+		return noEntry(httpcache.ForwardStale, "")
 	}
 	s.stale = e
 	if left <= -e.stale.whileRevalidate {
-		return noEntry(ForwardStale, "")
+		return noEntry(httpcache.ForwardStale, "")
 	}
-	return Result{Entry: e, Status: Status{Hit: true, TTL: left, Detail: detailWhileRevalidate}}
+	return Result{Entry: e, Status: httpcache.Status{Hit: true, TTL: left, Detail: httpcache.DetailWhileRevalidate}}
 }
 
 // refresh adds the Fill to a result that is served stale, unless a fetch is under way
@@ -79,7 +59,7 @@ func (s *Search) refresh(result Result) Result {
 		return result
 	}
 	if f, leads := s.cache.flights.join(s.flightKey(), false, true); leads {
-		result.Fill = s.fill(ForwardStale, "").Fill
+		result.Fill = s.fill(httpcache.ForwardStale, "").Fill
 		result.Fill.flight = f
 	}
 	return result
@@ -94,24 +74,12 @@ func (s *Search) Fallback(now time.Time) (Result, bool) {
 		return Result{}, false
 	}
 	left := s.stale.Left(now)
-	if left <= -s.stale.stale.ifError || !s.wants.acceptsStale(s.stale.Age(now), -left) {
+	if left <= -s.stale.stale.ifError || !s.wants.AcceptsStale(s.stale.Age(now), -left) {
 		return Result{}, false
 	}
 	if granted, _ := s.granted(now); !granted {
 		return Result{}, false
 	}
 	s.cache.counts.fallbacks.Add(1)
-	return Result{Entry: s.stale, Status: Status{Hit: true, TTL: left, Detail: detailIfError}}, true
+	return Result{Entry: s.stale, Status: httpcache.Status{Hit: true, TTL: left, Detail: httpcache.DetailIfError}}, true
 }
-
-// Failed reports whether a stale entry may replace an answer with this status (RFC 5861
-// section 4).
-func Failed(status int) bool {
-	switch status {
-	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return false
-}
-
-func (e *Entry) failed() bool { return Failed(e.status) }

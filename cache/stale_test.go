@@ -66,7 +66,7 @@ func TestReadBeyondTheWindowWaitsForTheRefresh(t *testing.T) {
 		pass(time.Second)
 		late := follow(t, c, q)
 		first.finish(200, nil, "new")
-		if got := <-late; got.Entry == nil || string(got.Entry.Body()) != "new" || got.Status.String() != "osgate; fwd=stale; collapsed" {
+		if got := <-late; got.Entry == nil || string(got.Entry.Body) != "new" || got.Status.String() != "osgate; fwd=stale; collapsed" {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -84,14 +84,14 @@ func TestStaleStandsInForAFailure(t *testing.T) {
 			t.Errorf("got %s", leader.status())
 		}
 		found, ok := leader.search.Fallback(time.Now())
-		if !ok || string(found.Entry.Body()) != "old" || found.Status.String() != "osgate; hit; ttl=-20; detail=stale-if-error" {
+		if !ok || string(found.Entry.Body) != "old" || found.Status.String() != "osgate; hit; ttl=-20; detail=stale-if-error" {
 			t.Errorf("got %t, %+v", ok, found)
 		}
 		leader.finish(503, nil, "down")
-		if got := <-failed; got.Entry == nil || got.Entry.Status() != 200 || got.Status.Detail != "stale-if-error" {
+		if got := <-failed; got.Entry == nil || got.Entry.Status != 200 || got.Status.Detail != "stale-if-error" {
 			t.Errorf("a follower got %+v", got)
 		}
-		if got := <-shared; got.err == nil && got.Entry != nil && got.Entry.Status() == 200 {
+		if got := <-shared; got.err == nil && got.Entry != nil && got.Entry.Status == 200 {
 			t.Errorf("a follower that wants it fresh got %+v", got)
 		}
 		pass(20*time.Second - 1)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"osgate/cache/httpcache"
 )
 
 // Stats is a snapshot of the cache's content and of its counts since it was made.
@@ -73,9 +75,9 @@ func (n *counts) looked(r *Result) {
 		if r.Status.TTL <= 0 {
 			n.stale.Add(1)
 		}
-	case r.Status.Forward == ForwardRequest:
+	case r.Status.Forward == httpcache.ForwardRequest:
 		n.requests.Add(1)
-	case r.Status.Forward == ForwardBypass:
+	case r.Status.Forward == httpcache.ForwardBypass:
 		n.bypasses.Add(1)
 	default:
 		n.misses.Add(1)

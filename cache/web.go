@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"osgate/cache/httpcache"
 )
 
 // WebOptions configure a [Web].
@@ -59,25 +61,25 @@ type WebQuestion struct {
 type WebResult struct {
 	Entry        *Entry // the entry to serve; nil: the request is sent upstream
 	Fetch        *Fetch // handles the request to upstream; with an Entry, a background request for a fresh one
-	Status       Status
+	Status       httpcache.Status
 	OnlyIfCached bool // the client accepts only a stored answer, and none is stored: 504 (RFC 9111 section 5.2.1.7)
 }
 
 // Values of [Forward] in RFC 9211 section 2.2 that only a Web distinguishes.
 const (
-	forwardMethod   Forward = "method"
-	forwardURIMiss  Forward = "uri-miss"
-	forwardVaryMiss Forward = "vary-miss"
+	forwardMethod   httpcache.Forward = "method"
+	forwardURIMiss  httpcache.Forward = "uri-miss"
+	forwardVaryMiss httpcache.Forward = "vary-miss"
 )
 
 // Look answers q from the store, or returns how to forward it. Now is the time of the
 // call. Every Fetch that is returned must be closed.
 func (w *Web) Look(ctx context.Context, q WebQuestion, now time.Time) WebResult {
-	f := &Fetch{web: w, question: q, requestedAt: now, wants: demandsOf(q.Header)}
+	f := &Fetch{web: w, question: q, requestedAt: now, wants: httpcache.DemandsOf(q.Header)}
 	f.key, f.on = w.name(q.Host, q.Target)
 	result := f.look(ctx)
 	w.cache.counts.looked(&Result{Status: result.Status})
-	if f.wants.onlyIfCached && result.Entry == nil && f.readOnly() {
+	if f.wants.OnlyIfCached && result.Entry == nil && f.readOnly() {
 		return WebResult{OnlyIfCached: true, Status: result.Status}
 	}
 	return result

@@ -107,7 +107,7 @@ func TestWebOlderFetchDoesNotReplaceAYoungerOne(t *testing.T) {
 		older.Fetch.Response(t.Context(), http.StatusOK, http.Header{"Cache-Control": {"max-age=60"}}, 3, older.Status)
 		_, _ = older.Fetch.Write([]byte("old"))
 		older.Fetch.Close(true)
-		if got := string(w.Look(t.Context(), webAsk(), time.Now()).Entry.Body()); got != "young" {
+		if got := string(w.Look(t.Context(), webAsk(), time.Now()).Entry.Body); got != "young" {
 			t.Errorf("got %q", got)
 		}
 	})
@@ -204,7 +204,7 @@ func TestWeb304DoesNotDescribeAnotherContent(t *testing.T) {
 	found := w.Look(t.Context(), webAsk(), time.Now())
 	found.Fetch.Header(http.Header{})
 	later := http.Header{"Content-Type": {"image/png"}, "Content-Length": {"9"}, "Foo": {"new"}}
-	h := found.Fetch.Response(t.Context(), http.StatusNotModified, later, 0, found.Status).Entry.Header()
+	h := found.Fetch.Response(t.Context(), http.StatusNotModified, later, 0, found.Status).Entry.Header
 	if h.Get("Content-Type") != "text/html" || h.Get("Content-Length") != "" || h.Get("Foo") != "new" {
 		t.Errorf("got %v", h)
 	}
@@ -263,7 +263,7 @@ func FuzzWebHeadersNeverPanicAndNeverServeWhatIsNotFresh(f *testing.F) {
 			t.Errorf("an answer is served that has been stale for %v", -left)
 		}
 		sink := &countingWriter{header: http.Header{}}
-		if status, err := found.Entry.ServeTo(sink, q.Method, q.Header, time.Now()); err != nil || status < 200 || sink.n > len("value") {
+		if status, err := found.Entry.ServeRange(sink, q.Method, q.Header, time.Now()); err != nil || status < 200 || sink.n > len("value") {
 			t.Errorf("served %d bytes with %d, %v", sink.n, status, err)
 		}
 	})

@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"osgate/cache/httpcache"
 )
 
 // webEntry contains the additional fields of an entry of a [Web]. The store holds one
 // entry per address, without an answer of its own, which contains the variants.
 type webEntry struct {
-	control  responseControl
+	control  httpcache.Control
 	varies   []string      // the request fields by which it was selected
 	values   []string      // the values of these fields, in their normal form
 	kept     time.Duration // after this time from requestedAt the entry is dropped
@@ -45,7 +47,7 @@ func normalized(lines []string) string {
 	for _, line := range lines {
 		for line != "" {
 			var part string
-			part, line = cutItem(line)
+			part, line = httpcache.CutItem(line)
 			parts = append(parts, strings.TrimSpace(part))
 		}
 	}
@@ -53,14 +55,15 @@ func normalized(lines []string) string {
 }
 
 // newVariant makes the entry of a complete answer to f.
-func (f *Fetch) newVariant(status int, header http.Header, body []byte, v *verdict) *Entry {
-	e := &Entry{status: status, header: header, body: body, stamp: f.stamp, on: f.on, requestedAt: f.requestedAt, age: v.age, lifetime: v.lifetime}
-	e.web = &webEntry{control: v.control}
-	e.web.varies, _ = variesBy(header)
+func (f *Fetch) newVariant(status int, header http.Header, body []byte, v *httpcache.Verdict) *Entry {
+	e := &Entry{stamp: f.stamp, on: f.on}
+	e.Response = httpcache.Response{Status: status, Header: header, Body: body, RequestedAt: f.requestedAt, InitialAge: v.Age, Lifetime: v.Lifetime}
+	e.web = &webEntry{control: v.Control}
+	e.web.varies, _ = httpcache.VariesBy(header)
 	for _, name := range e.web.varies {
 		e.web.values = append(e.web.values, normalized(f.question.Header[name]))
 	}
-	e.web.kept = max(0, v.lifetime-v.age) + max(keptStale, v.control.ifError.d, v.control.whileRevalidate.d)
+	e.web.kept = max(0, v.Lifetime-v.Age) + max(keptStale, v.Control.IfError.Length, v.Control.WhileRevalidate.Length)
 	if len(header["Date"]) == 0 { // RFC 9110 section 6.6.1
 		header["Date"] = []string{f.requestedAt.UTC().Format(http.TimeFormat)}
 	}
@@ -72,19 +75,20 @@ func (f *Fetch) newVariant(status int, header http.Header, body []byte, v *verdi
 func (f *Fetch) put(e *Entry) {
 	c := f.web.cache
 	c.entries.Compute(f.key, func(old *Entry, found bool) (*Entry, otter.ComputeOp) {
-		held := &Entry{stamp: e.stamp, on: e.on, requestedAt: e.requestedAt, lifetime: e.web.kept, web: &webEntry{variants: []*Entry{e}}}
+		held := &Entry{stamp: e.stamp, on: e.on, web: &webEntry{variants: []*Entry{e}}}
+		held.RequestedAt, held.Lifetime = e.RequestedAt, e.web.kept
 		if !found {
 			return held, otter.WriteOp
 		}
 		for _, o := range old.web.variants {
-			left := o.web.kept - e.requestedAt.Sub(o.requestedAt)
+			left := o.web.kept - e.RequestedAt.Sub(o.RequestedAt)
 			switch selected := o.web.selects(f.question.Header); {
 			case o.stamp != e.stamp || left <= 0 || len(held.web.variants) >= maxVariants:
-			case selected && o.requestedAt.After(e.requestedAt): // the fetch that began later has the newer state
+			case selected && o.RequestedAt.After(e.RequestedAt): // the fetch that began later has the newer state
 				return old, otter.CancelOp
 			case !selected:
 				held.web.variants = append(held.web.variants, o)
-				held.lifetime = max(held.lifetime, left)
+				held.Lifetime = max(held.Lifetime, left)
 			}
 		}
 		return held, otter.WriteOp
@@ -95,7 +99,7 @@ func (f *Fetch) put(e *Entry) {
 // staleFor returns how long e has been stale at now, and whether it may be served to
 // clients that accept stale answers: upstream has not forbidden it.
 func (e *Entry) staleFor(now time.Time) (stale time.Duration, allowed bool) {
-	return -e.Left(now), !e.web.control.neverStale()
+	return -e.Left(now), !e.web.control.NeverStale()
 }
 
 // variantBytes is the size of the variants of an address.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"osgate/cache/httpcache"
 )
 
 // Fetch handles one request to upstream: it sets the request's header, takes the answer
@@ -15,7 +17,7 @@ import (
 type Fetch struct {
 	web         *Web
 	question    WebQuestion
-	wants       demands
+	wants       httpcache.Demands
 	requestedAt time.Time
 	key         digest
 	on          Resources
@@ -38,20 +40,20 @@ func (f *Fetch) look(ctx context.Context) WebResult {
 		return f.forward(forwardMethod, "")
 	}
 	if f.question.HasBody {
-		return f.forward(ForwardBypass, "content")
+		return f.forward(httpcache.ForwardBypass, "content")
 	}
 	reading, err := f.web.cache.options.Coherence.Read(ctx, f.on)
 	f.stamp, f.open = reading.Stamp, err == nil && reading.Closed == ""
 	if !f.open {
-		return f.forward(ForwardBypass, detailCoherence)
+		return f.forward(httpcache.ForwardBypass, detailCoherence)
 	}
 	h := f.question.Header
 	e, others := f.web.find(f.key, h, f.stamp)
 	switch {
-	case f.wants.noStore:
-		return f.forward(ForwardRequest, detailNoStore)
+	case f.wants.NoStore:
+		return f.forward(httpcache.ForwardRequest, httpcache.DetailNoStore)
 	case len(h["If-Match"]) > 0 || len(h["If-Unmodified-Since"]) > 0: // a cache must not evaluate it (RFC 9111 section 4.3.2)
-		return f.forward(ForwardRequest, detailIfMatch)
+		return f.forward(httpcache.ForwardRequest, httpcache.DetailIfMatch)
 	case e == nil && others:
 		return f.forward(forwardVaryMiss, "")
 	case e == nil:
@@ -66,32 +68,32 @@ func (f *Fetch) choose() WebResult {
 	e := f.stored
 	age, left := e.Age(f.requestedAt), e.Left(f.requestedAt)
 	stale, allowed := e.staleFor(f.requestedAt)
-	window := e.web.control.whileRevalidate
-	switch hit := (Status{Hit: true, TTL: left}); {
-	case f.wants.noCache:
-		return f.forward(ForwardRequest, detailNoCache)
-	case left > 0 && f.wants.accepts(age, left):
+	window := e.web.control.WhileRevalidate
+	switch hit := (httpcache.Status{Hit: true, TTL: left}); {
+	case f.wants.NoCache:
+		return f.forward(httpcache.ForwardRequest, httpcache.DetailNoCache)
+	case left > 0 && f.wants.Accepts(age, left):
 		return WebResult{Entry: e, Status: hit}
 	case left > 0:
-		return f.forward(ForwardRequest, detailMaxAge)
-	case !allowed || !f.wants.acceptsStale(age, stale):
-		return f.forward(ForwardStale, "")
-	case f.wants.hasMaxStale:
+		return f.forward(httpcache.ForwardRequest, httpcache.DetailMaxAge)
+	case !allowed || !f.wants.AcceptsStale(age, stale):
+		return f.forward(httpcache.ForwardStale, "")
+	case f.wants.HasMaxStale:
 		return WebResult{Entry: e, Status: hit}
-	case window.present && stale <= window.d && f.question.Method == http.MethodGet:
-		hit.Detail = detailWhileRevalidate
+	case window.Present && stale <= window.Length && f.question.Method == http.MethodGet:
+		hit.Detail = httpcache.DetailWhileRevalidate
 		result := WebResult{Entry: e, Status: hit}
 		if f.web.startRefresh(f.key) {
 			f.background, result.Fetch = true, f
 		}
 		return result
 	}
-	return f.forward(ForwardStale, "")
+	return f.forward(httpcache.ForwardStale, "")
 }
 
 // forward is the result for a request that is sent upstream.
-func (f *Fetch) forward(forward Forward, detail string) WebResult {
-	return WebResult{Fetch: f, Status: Status{Forward: forward, Detail: detail}}
+func (f *Fetch) forward(forward httpcache.Forward, detail string) WebResult {
+	return WebResult{Fetch: f, Status: httpcache.Status{Forward: forward, Detail: detail}}
 }
 
 // conditional are the request fields that make an answer depend on the client's own
@@ -104,7 +106,7 @@ var conditional = []string{"If-None-Match", "If-Modified-Since", "If-Range", "Ra
 // the stored entry.
 func (f *Fetch) Header(out http.Header) {
 	f.validating = false
-	if f.stored == nil || f.question.Method != http.MethodGet || !revalidatable(f.stored.header) {
+	if f.stored == nil || f.question.Method != http.MethodGet || !httpcache.Revalidatable(f.stored.Header) {
 		return
 	}
 	f.validating = true
@@ -114,22 +116,22 @@ func (f *Fetch) Header(out http.Header) {
 	if tag := f.stored.ETag(); tag != "" {
 		out.Set("If-None-Match", tag)
 	}
-	if modified := f.stored.header.Get("Last-Modified"); modified != "" {
+	if modified := f.stored.Header.Get("Last-Modified"); modified != "" {
 		out.Set("If-Modified-Since", modified)
 	}
 }
 
 // Outcome is how to handle an answer of upstream.
 type Outcome struct {
-	Entry  *Entry // the entry to serve instead of upstream's answer
-	Again  bool   // the answer is about another content than the validated one: send the request once more
-	Status Status // of the answer, for Cache-Status
+	Entry  *Entry           // the entry to serve instead of upstream's answer
+	Again  bool             // the answer is about another content than the validated one: send the request once more
+	Status httpcache.Status // of the answer, for Cache-Status
 }
 
 // Response takes the answer's status and header as upstream sent them, and its length,
 // -1 if it is not known. It keeps no reference to header. Given is the status of the
 // request in the cache.
-func (f *Fetch) Response(ctx context.Context, status int, header http.Header, length int64, given Status) Outcome {
+func (f *Fetch) Response(ctx context.Context, status int, header http.Header, length int64, given httpcache.Status) Outcome {
 	o := Outcome{Status: given}
 	switch {
 	case !f.readOnly():
@@ -141,9 +143,9 @@ func (f *Fetch) Response(ctx context.Context, status int, header http.Header, le
 	case f.validating && status == http.StatusNotModified:
 		o.Entry = f.freshen(ctx, header)
 		o.Status.Detail = "validated"
-	case f.stored != nil && Failed(status) && f.mayServeStale(f.stored.web.control.ifError.d):
-		o.Entry, o.Status = f.stored, f.staleStatus(detailIfError)
-	case f.open && !f.wants.noStore:
+	case f.stored != nil && httpcache.Failed(status) && f.mayServeStale(f.stored.web.control.IfError.Length):
+		o.Entry, o.Status = f.stored, f.staleStatus(httpcache.DetailIfError)
+	case f.open && !f.wants.NoStore:
 		f.fill = f.newFill()
 		stored, reason := f.fill.Response(status, header, length)
 		o.Status.Stored = stored
@@ -159,9 +161,9 @@ func (f *Fetch) newFill() *Fill {
 	return &Fill{cache: f.web.cache, key: f.key, requestedAt: f.requestedAt, fetch: f}
 }
 
-// rules returns the rules by which the answer is judged.
-func (f *Fetch) rules() *rules {
-	return &rules{shared: true, authorized: len(f.question.Header["Authorization"]) > 0, requestedAt: f.requestedAt}
+// judge is [JudgeResource] for an answer to the request.
+func (f *Fetch) judge(status int, header http.Header) httpcache.Verdict {
+	return httpcache.JudgeResource(status, header, len(f.question.Header["Authorization"]) > 0, f.requestedAt)
 }
 
 // Write takes a part of the body. It always accepts all of p.
@@ -189,7 +191,7 @@ func (f *Fetch) Close(complete bool) {
 // the stored entry, unless upstream or the client requires a fresh one (RFC 9111
 // section 4.2.4). Entry is nil if there is none.
 func (f *Fetch) Disconnected() Outcome {
-	if f.stored != nil && f.question.Method == http.MethodGet && f.mayServeStale(max(keptStale, f.stored.web.control.ifError.d)) {
+	if f.stored != nil && f.question.Method == http.MethodGet && f.mayServeStale(max(keptStale, f.stored.web.control.IfError.Length)) {
 		return Outcome{Entry: f.stored, Status: f.staleStatus("disconnected")}
 	}
 	return Outcome{}
@@ -198,18 +200,18 @@ func (f *Fetch) Disconnected() Outcome {
 // MustRevalidate reports whether an entry is stored that upstream forbids to serve
 // without its validation, so that no answer from upstream means a 504 (RFC 9111 section
 // 5.2.2.2).
-func (f *Fetch) MustRevalidate() bool { return f.stored != nil && f.stored.web.control.neverStale() }
+func (f *Fetch) MustRevalidate() bool { return f.stored != nil && f.stored.web.control.NeverStale() }
 
 // mayServeStale reports whether the stored entry may be served without the validation
 // that it needs, up to window after its freshness.
 func (f *Fetch) mayServeStale(window time.Duration) bool {
 	stale, allowed := f.stored.staleFor(f.requestedAt)
-	return allowed && stale <= window && f.wants.acceptsStale(f.stored.Age(f.requestedAt), stale)
+	return allowed && stale <= window && f.wants.AcceptsStale(f.stored.Age(f.requestedAt), stale)
 }
 
 // staleStatus is the status of a stored entry that is served stale.
-func (f *Fetch) staleStatus(detail string) Status {
-	return Status{Hit: true, TTL: f.stored.Left(f.requestedAt), Detail: detail}
+func (f *Fetch) staleStatus(detail string) httpcache.Status {
+	return httpcache.Status{Hit: true, TTL: f.stored.Left(f.requestedAt), Detail: detail}
 }
 
 // invalidateChanged invalidates the entries that a successful unsafe request has

@@ -4,7 +4,10 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+
+	"osgate/cache/httpcache"
 )
 
 // isAbout reports whether a 304 with this header is about e: its entity tag, if it has
@@ -17,7 +20,7 @@ func (e *Entry) isAbout(header http.Header) bool {
 // freshen applies a 304 to the stored answer, and returns the answer in its new state.
 func (f *Fetch) freshen(ctx context.Context, header http.Header) *Entry {
 	old := f.stored
-	merged := updated(old.header, header)
+	merged := updated(old.Header, header)
 	judged := merged.Clone()
 	for _, name := range []string{"Age", "Date"} { // of this answer, not of the stored one
 		judged.Del(name)
@@ -25,9 +28,9 @@ func (f *Fetch) freshen(ctx context.Context, header http.Header) *Entry {
 			judged[name] = values
 		}
 	}
-	verdict := f.rules().judge(old.status, judged)
-	e := f.newVariant(old.status, merged, old.body, &verdict)
-	if verdict.refused != "" {
+	verdict := f.judge(old.Status, judged)
+	e := f.newVariant(old.Status, merged, old.Body, &verdict)
+	if verdict.Refused != "" {
 		f.web.invalidate(ctx, f.on)
 		return e
 	}
@@ -39,8 +42,8 @@ func (f *Fetch) freshen(ctx context.Context, header http.Header) *Entry {
 // 3.2), except those that describe the content, which has not changed.
 func updated(stored, later http.Header) http.Header {
 	merged := stored.Clone()
-	control := responseControlOf(later)
-	for name, values := range replayable(later, &control) {
+	control := httpcache.ControlOf(later)
+	for name, values := range httpcache.Replayable(later, &control) {
 		switch name {
 		case "Content-Encoding", "Content-Range", "Content-Type":
 		default:
@@ -57,14 +60,14 @@ func updated(stored, later http.Header) http.Header {
 // 4.3.5): it freshens the entry if both are the same, otherwise it invalidates the
 // entry.
 func (f *Fetch) learnHead(ctx context.Context, status int, header http.Header) {
-	if status != http.StatusOK || f.stored == nil || f.stored.status != http.StatusOK {
+	if status != http.StatusOK || f.stored == nil || f.stored.Status != http.StatusOK {
 		return
 	}
 	length := header.Get("Content-Length")
-	same := length == "" || length == contentLength(f.stored.body)
+	same := length == "" || length == strconv.Itoa(len(f.stored.Body))
 	for _, name := range []string{"Etag", "Last-Modified"} {
 		value := header.Get(name)
-		same = same && (value == "" || value == f.stored.header.Get(name))
+		same = same && (value == "" || value == f.stored.Header.Get(name))
 	}
 	if !same {
 		f.web.invalidate(ctx, f.on)

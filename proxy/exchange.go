@@ -11,6 +11,7 @@ import (
 
 	"osgate/auth"
 	"osgate/cache"
+	"osgate/cache/httpcache"
 	"osgate/objectstore"
 	"osgate/ratelimit"
 	"osgate/record"
@@ -53,7 +54,7 @@ type exchange struct {
 	// answer
 	question cache.Question
 	search   *cache.Search // the prepared cache lookup; nil: no lookup
-	status   cache.Status
+	status   httpcache.Status
 	fill     *cache.Fill
 	sent     time.Time               // when the latest attempt was sent
 	answered bool                    // by the gateway itself; the request is not forwarded

@@ -10,6 +10,7 @@ import (
 
 	"osgate/auth"
 	"osgate/cache"
+	"osgate/cache/httpcache"
 	"osgate/record"
 	"osgate/regionmap"
 )
@@ -64,7 +65,7 @@ func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err erro
 	}
 	// Our validators are weak, and If-Match compares strongly (RFC 9110 section
 	// 13.1.1): they never match.
-	if lines := x.r.Header["If-Match"]; len(lines) > 0 && len(cache.StripOwnETags(lines)) == 0 {
+	if lines := x.r.Header["If-Match"]; len(lines) > 0 && len(httpcache.StripOwnETags(lines)) == 0 {
 		return refusal{
 			code: codeBadRequest, status: http.StatusPreconditionFailed, title: "Precondition failed",
 			detail: "If-Match contains an ETag of this gateway's cache, which cannot guard a write",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/httpcache"
 	"osgate/record"
 	"osgate/regionmap"
 )
@@ -43,7 +44,7 @@ func (x *exchange) outHeader() http.Header {
 		}
 	}
 	for _, name := range []string{"If-Match", "If-None-Match"} {
-		if theirs := cache.StripOwnETags(out[name]); len(theirs) > 0 {
+		if theirs := httpcache.StripOwnETags(out[name]); len(theirs) > 0 {
 			out[name] = theirs
 		} else {
 			delete(out, name)

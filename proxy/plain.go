@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/httpcache"
 )
 
 // PlainOptions configure a [Plain]. All fields but the last are required.
@@ -122,7 +123,7 @@ func (p *Plain) refresh(r *http.Request, found cache.WebResult) {
 	ctx, cancel := context.WithTimeout(ctx, plainRefreshTimeout)
 	again := r.Clone(ctx)
 	again.Body = http.NoBody
-	found.Entry, found.Status = nil, cache.Status{Forward: cache.ForwardStale}
+	found.Entry, found.Status = nil, httpcache.Status{Forward: httpcache.ForwardStale}
 	p.refreshes.Go(func() { // ends with its timeout; Close waits
 		defer func() { <-p.slots }()
 		defer cancel()
@@ -143,9 +144,9 @@ func (discard) Write(b []byte) (int, error) { return len(b), nil }
 func (discard) WriteHeader(int) {}
 
 // servePlain answers with a cache entry.
-func servePlain(w http.ResponseWriter, r *http.Request, e *cache.Entry, status cache.Status) {
+func servePlain(w http.ResponseWriter, r *http.Request, e *cache.Entry, status httpcache.Status) {
 	w.Header().Set("Cache-Status", status.String())
-	_, _ = e.ServeTo(w, r.Method, r.Header, time.Now()) // an error means that the client has left
+	_, _ = e.ServeRange(w, r.Method, r.Header, time.Now()) // an error means that the client has left
 }
 
 // refusePlain answers with an error of the gateway.
@@ -188,7 +189,7 @@ type plainExchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	fetch   *cache.Fetch
-	status  cache.Status
+	status  httpcache.Status
 	outcome cache.Outcome
 }
 

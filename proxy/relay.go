@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"osgate/cache"
+	"osgate/cache/httpcache"
 )
 
 // relay prepares an upstream answer for the client, before its first byte is written.
@@ -20,7 +21,7 @@ func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) e
 		p.learn(x, answer.StatusCode)
 		p.refusedStranger(x, answer.StatusCode)
 		p.forgetLocation(x, answer.StatusCode)
-		if cache.Failed(answer.StatusCode) && x.hasFallback() {
+		if httpcache.Failed(answer.StatusCode) && x.hasFallback() {
 			return fmt.Errorf("%w: %d", errFallback, answer.StatusCode)
 		}
 		p.learnTTL(ctx, x, answer.StatusCode)

@@ -22,6 +22,7 @@ type Table map[string]Rule
 // to a row. A row for a package that does not exist does no harm.
 func Rules() Table {
 	const (
+		httpcache = "cache/httpcache"
 		redisconn = "internal/redisconn"
 		breaker   = "internal/breaker"
 		seal      = "internal/seal"
@@ -63,13 +64,13 @@ func Rules() Table {
 
 		// The life of a request.
 		"proxy": {
-			Imports: []string{"auth", "cache", "objectstore", "policy", "ratelimit", "record", "regionmap", retry},
+			Imports: []string{"auth", "cache", httpcache, "objectstore", "policy", "ratelimit", "record", "regionmap", retry},
 			Tests:   []string{"emulator", memnet, redisconn, redistest},
 		},
 
 		// One capability each.
 		"auth":      {Imports: []string{breaker, flight, prefix, redisconn, retry, seal}, Tests: []string{"emulator", memnet, redistest}},
-		"cache":     {Imports: []string{"objectstore", redisconn, seal}, Tests: []string{memnet, redistest}},
+		"cache":     {Imports: []string{httpcache, "objectstore", redisconn, seal}, Tests: []string{memnet, redistest}},
 		"policy":    {Imports: []string{"auth", "objectstore", watch}},
 		"ratelimit": {Imports: []string{flight, prefix, redisconn}, Tests: []string{redistest}},
 		"regionmap": {Imports: []string{"objectstore", breaker, distance, flight, prefix}},
@@ -80,6 +81,7 @@ func Rules() Table {
 		"reconcile": {Imports: []string{calendar}},
 
 		// Leaves: they import no package of this module, except a helper of internal.
+		httpcache:     {},
 		"config":      {Imports: []string{distance}},
 		"objectstore": {},
 		"record":      {},
@@ -124,10 +126,11 @@ type Ban struct {
 // Bans returns the packages that must never be linked into a command of this module.
 func Bans() []Ban {
 	const (
-		osgate   = "cmd/osgate"
-		witness  = "the emulator is the other side; the gateway meets it over HTTP alone"
-		helpers  = "test helpers are no part of the gateway"
-		template = "it makes the linker keep every exported method, 8 MB with go-redis; write strings or JSON instead"
+		httpcache = "cache/httpcache"
+		osgate    = "cmd/osgate"
+		witness   = "the emulator is the other side; the gateway meets it over HTTP alone"
+		helpers   = "test helpers are no part of the gateway"
+		template  = "it makes the linker keep every exported method, 8 MB with go-redis; write strings or JSON instead"
 	)
 	return []Ban{
 		{Command: osgate, Package: "osgate/emulator", Because: witness},

@@ -1,11 +1,9 @@
-package cache
+package httpcache
 
 import (
 	"net/http"
 	"testing"
 	"time"
-
-	"osgate/objectstore"
 )
 
 // answerHeader returns a header of pairs of name and value.
@@ -71,24 +69,8 @@ func TestWebStoresWhatASharedCacheMayStoreForAsLongAsItIsFresh(t *testing.T) {
 		{"for CDNs", 200, answerHeader("Cache-Control", "no-store", "Cdn-Cache-Control", "max-age=60"), false, "", time.Minute},
 		{"for CDNs, not to be read", 200, answerHeader("Cache-Control", "no-store", "Cdn-Cache-Control", "max-age=60,"), false, "no-store", 0},
 	} {
-		r := rules{authorized: tt.authorized, requestedAt: asked}
-		if got := r.judge(tt.status, tt.header); got.refused != tt.refused || got.lifetime != tt.lifetime {
-			t.Errorf("%s: refused %q, fresh for %v; want %q, %v", tt.name, got.refused, got.lifetime, tt.refused, tt.lifetime)
-		}
-	}
-}
-
-// A stale answer of an operation is not worth keeping: the cache never validates it
-// with Object Store.
-func TestAnOperationsAnswerThatIsNotFreshIsNotStored(t *testing.T) {
-	read, err := objectstore.Parse(http.MethodGet, "/api/v1/organizations/o/environments/e/stores/s/partitions/p/keys/k", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := rules{operation: &read, limit: time.Minute}
-	for control, want := range map[string]string{"max-age=0, stale-if-error=9": "expired", "max-age=9": ""} {
-		if got := r.judge(http.StatusOK, answerHeader("Cache-Control", control, "Etag", "1")).refused; got != want {
-			t.Errorf("%s: refused %q, want %q", control, got, want)
+		if got := JudgeResource(tt.status, tt.header, tt.authorized, asked); got.Refused != tt.refused || got.Lifetime != tt.lifetime {
+			t.Errorf("%s: refused %q, fresh for %v; want %q, %v", tt.name, got.Refused, got.Lifetime, tt.refused, tt.lifetime)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package cache
+package httpcache
 
 import (
 	"strconv"
@@ -27,6 +27,18 @@ const (
 	ForwardStale   Forward = "stale"   // the stored entry is no longer fresh
 	ForwardRequest Forward = "request" // the client's header requires a request to upstream
 	ForwardBypass  Forward = "bypass"  // the cache is not to be used: turned off, a write in flight, coherence unknown
+)
+
+// Values of [Status].Detail: the field of the request that requires an answer from
+// upstream, and the directive by which an entry is served although it is no longer
+// fresh (RFC 5861).
+const (
+	DetailNoStore         = "no-store"
+	DetailNoCache         = "no-cache"
+	DetailMaxAge          = "max-age"
+	DetailIfMatch         = "if-match"
+	DetailWhileRevalidate = "stale-while-revalidate"
+	DetailIfError         = "stale-if-error"
 )
 
 // cacheName is the gateway's name in Cache-Status.

@@ -1,4 +1,4 @@
-package cache
+package httpcache
 
 import (
 	"slices"
@@ -9,7 +9,7 @@ import (
 )
 
 func TestIsOwnETagRecognizesOurValidators(t *testing.T) {
-	ours := ownETag("application/json", []byte("v"))
+	ours := OwnETag("application/json", []byte("v"))
 	for tag, want := range map[string]bool{
 		ours: true, " " + ours + "\t": true,
 		strings.TrimPrefix(ours, "W/"): false, // a strong tag is not ours
@@ -29,7 +29,7 @@ func TestIsOwnETagRecognizesOurValidators(t *testing.T) {
 }
 
 func TestStripOwnETagsLeavesUpstreamsValidators(t *testing.T) {
-	a, b := ownETag("", []byte("a")), ownETag("", []byte("b"))
+	a, b := OwnETag("", []byte("a")), OwnETag("", []byte("b"))
 	for _, tt := range []struct{ lines, want []string }{
 		{nil, nil},
 		{[]string{a}, nil},
@@ -45,7 +45,7 @@ func TestStripOwnETagsLeavesUpstreamsValidators(t *testing.T) {
 }
 
 func FuzzStripOwnETagsLeavesNoneOfOurs(f *testing.F) {
-	ours := ownETag("", nil)
+	ours := OwnETag("", nil)
 	f.Add(ours)
 	f.Add(`"a", ` + ours + `, "b"`)
 	f.Add(`"a,` + ours + `"`)

@@ -1,10 +1,10 @@
-package cache
+package httpcache
 
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"iter"
-	"net/http"
 	"strings"
 )
 
@@ -17,12 +17,13 @@ const (
 
 var ownEncoding = base64.RawURLEncoding
 
-// ownETag computes our validator of a content. It is the same on every replica and
+// OwnETag computes our validator of a content. It is the same on every replica and
 // after every fetch, as long as the content is the same.
-func ownETag(contentType string, body []byte) string {
+func OwnETag(contentType string, body []byte) string {
 	h := sha256.New()
-	var room [partsBytes]byte
-	_, _ = h.Write(appendPart(room[:0], contentType))
+	room := make([]byte, 0, 64)
+	room = binary.BigEndian.AppendUint32(room, uint32(len(contentType))) // so that a part of the body cannot be a part of the type
+	_, _ = h.Write(append(room, contentType...))
 	_, _ = h.Write(body)
 	return ownPrefix + ownEncoding.EncodeToString(h.Sum(nil)[:ownDigest]) + `"`
 }
@@ -105,27 +106,4 @@ func cutTag(list string) (tag, rest string) {
 		}
 	}
 	return list, ""
-}
-
-// notModifiedSince reports whether If-Modified-Since shows that the client has the
-// content already. Last is the content's Last-Modified. The field counts only without
-// If-None-Match (RFC 9110 section 13.1.3).
-func notModifiedSince(request http.Header, last string) bool {
-	since, err := http.ParseTime(request.Get("If-Modified-Since"))
-	if err != nil {
-		return false
-	}
-	modified, err := http.ParseTime(last)
-	return err == nil && !modified.After(since)
-}
-
-// modified returns the answer's Last-Modified, or "" if upstream sent none. For an
-// answer of a [Web] its Date replaces a missing one (RFC 9111 section 4.3.2). A client
-// of the gateway gets no date except upstream's Last-Modified.
-func (e *Entry) modified() string {
-	last := e.header.Get("Last-Modified")
-	if last == "" && e.web != nil {
-		last = e.header.Get("Date")
-	}
-	return last
 }

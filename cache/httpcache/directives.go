@@ -1,4 +1,4 @@
-package cache
+package httpcache
 
 import (
 	"iter"
@@ -15,7 +15,7 @@ import (
 func directives(lines []string) iter.Seq2[string, string] {
 	return func(yield func(name, argument string) bool) {
 		for _, line := range lines {
-			cut := cutItem
+			cut := CutItem
 			if !closed(line) {
 				cut = cutComma
 			}
@@ -30,23 +30,6 @@ func directives(lines []string) iter.Seq2[string, string] {
 			}
 		}
 	}
-}
-
-// cutItem splits a comma-separated list after its first item. Commas in quoted strings
-// do not count.
-func cutItem(list string) (item, rest string) {
-	quoted := false
-	for i := 0; i < len(list); i++ {
-		switch c := list[i]; {
-		case c == '\\' && quoted:
-			i++
-		case c == '"':
-			quoted = !quoted
-		case c == ',' && !quoted:
-			return list[:i], list[i+1:]
-		}
-	}
-	return list, ""
 }
 
 // closed reports whether every quoted string of a list ends. If one does not, quotes
@@ -67,6 +50,23 @@ func closed(list string) bool {
 func cutComma(list string) (item, rest string) {
 	item, rest, _ = strings.Cut(list, ",")
 	return item, rest
+}
+
+// CutItem splits a comma-separated list after its first item. Commas in quoted strings
+// do not count.
+func CutItem(list string) (item, rest string) {
+	quoted := false
+	for i := 0; i < len(list); i++ {
+		switch c := list[i]; {
+		case c == '\\' && quoted:
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == ',' && !quoted:
+			return list[:i], list[i+1:]
+		}
+	}
+	return list, ""
 }
 
 func unquote(s string) string {
@@ -93,69 +93,84 @@ func deltaSeconds(s string) (d time.Duration, ok bool) {
 	return time.Duration(n) * time.Second, true
 }
 
-// demands are the requirements of a client's header (RFC 9111 section 5.2.1). The zero
+// Demands are the requirements of a client's header (RFC 9111 section 5.2.1). The zero
 // value has none.
-type demands struct {
-	noStore      bool
-	noCache      bool
-	onlyIfCached bool
-	hasMaxAge    bool
-	hasMaxStale  bool
-	maxAge       time.Duration
-	minFresh     time.Duration
-	maxStale     time.Duration // how long an answer may be stale
+type Demands struct {
+	NoStore      bool
+	NoCache      bool
+	OnlyIfCached bool
+	HasMaxAge    bool
+	HasMaxStale  bool
+	MaxAge       time.Duration
+	MinFresh     time.Duration
+	MaxStale     time.Duration // how long an answer may be stale
 }
 
-// demandsOf parses the request header. A directive whose argument cannot be parsed is
+// DemandsOf parses the request header. A directive whose argument cannot be parsed is
 // as strict as possible.
-func demandsOf(h http.Header) (d demands) {
+func DemandsOf(h http.Header) (d Demands) {
 	lines := h["Cache-Control"]
 	if len(lines) == 0 { // RFC 9111 section 5.4: Pragma counts only without Cache-Control
 		for name := range directives(h["Pragma"]) {
-			d.noCache = d.noCache || name == "no-cache"
+			d.NoCache = d.NoCache || name == "no-cache"
 		}
 		return d
 	}
 	for name, argument := range directives(lines) {
 		switch name {
 		case "no-store":
-			d.noStore = true
+			d.NoStore = true
 		case "no-cache":
-			d.noCache = true
+			d.NoCache = true
 		case "only-if-cached":
-			d.onlyIfCached = true
+			d.OnlyIfCached = true
 		case "max-age":
 			age, _ := deltaSeconds(argument)
-			if !d.hasMaxAge || age < d.maxAge {
-				d.maxAge = age
+			if !d.HasMaxAge || age < d.MaxAge {
+				d.MaxAge = age
 			}
-			d.hasMaxAge = true
+			d.HasMaxAge = true
 		case "min-fresh":
 			fresh, ok := deltaSeconds(argument)
 			if !ok {
 				fresh = maxDelta * time.Second
 			}
-			d.minFresh = max(d.minFresh, fresh)
+			d.MinFresh = max(d.MinFresh, fresh)
 		case "max-stale": // without a number: any time
 			stale, ok := deltaSeconds(argument)
 			if !ok && argument == "" {
 				stale = maxDelta * time.Second
 			}
-			if !d.hasMaxStale || stale < d.maxStale {
-				d.maxStale = stale
+			if !d.HasMaxStale || stale < d.MaxStale {
+				d.MaxStale = stale
 			}
-			d.hasMaxStale = true
+			d.HasMaxStale = true
 		}
 	}
 	return d
 }
 
-// accepts reports whether the client accepts an entry of this age that is fresh for the
+// Accepts reports whether the client accepts an entry of this age that is fresh for the
 // time left. max-age=0 forces a request to upstream even if the clock shows an age of
 // 0.
-func (d *demands) accepts(age, left time.Duration) bool {
-	if d.hasMaxAge && (age > d.maxAge || d.maxAge == 0) {
+func (d *Demands) Accepts(age, left time.Duration) bool {
+	if d.HasMaxAge && (age > d.MaxAge || d.MaxAge == 0) {
 		return false
 	}
-	return left >= d.minFresh
+	return left >= d.MinFresh
+}
+
+// AcceptsStale reports whether the client accepts an entry of this age that has been
+// stale for this time. A max-age without max-stale means fresh answers (RFC 9111
+// section 5.2.1.1).
+func (d *Demands) AcceptsStale(age, stale time.Duration) bool {
+	switch {
+	case d.NoCache || d.MinFresh > 0:
+		return false
+	case d.HasMaxStale && stale > d.MaxStale:
+		return false
+	case d.HasMaxAge:
+		return d.HasMaxStale && age <= d.MaxAge
+	}
+	return true
 }

@@ -1,6 +1,7 @@
-package cache
+package httpcache
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -9,29 +10,31 @@ import (
 	"time"
 )
 
-// ServeTo is [Entry.Serve] for a [Web]: it serves a range of a complete stored content
-// as a 206 (RFC 9111 section 3.4). For more than one range it serves the whole content,
-// as RFC 9110 section 14.2 allows.
-func (e *Entry) ServeTo(w http.ResponseWriter, method string, request http.Header, now time.Time) (status int, err error) {
-	if method != http.MethodGet || e.status != http.StatusOK || len(request["Range"]) != 1 || e.notModified(request) || !e.sameAs(request) {
-		return e.Serve(w, request, now)
+// ServeRange is [Response.Serve] for any resource: the answer's Date replaces a missing
+// Last-Modified (RFC 9111 section 4.3.2), and a range of a complete content is served as
+// a 206 (section 3.4). For more than one range it serves the whole content, as RFC 9110
+// section 14.2 allows.
+func (r *Response) ServeRange(w http.ResponseWriter, method string, request http.Header, now time.Time) (status int, err error) {
+	notModified := r.notModified(request, cmp.Or(r.Header.Get("Last-Modified"), r.Header.Get("Date")))
+	if method != http.MethodGet || r.Status != http.StatusOK || len(request["Range"]) != 1 || notModified || !r.sameAs(request) {
+		return r.serve(w, notModified, now)
 	}
-	first, last, ok := byteRange(request["Range"][0], int64(len(e.body)))
+	first, last, ok := byteRange(request["Range"][0], int64(len(r.Body)))
 	if !ok {
-		return e.Serve(w, request, now)
+		return r.serve(w, false, now)
 	}
 	h := w.Header()
-	maps.Copy(h, e.header)
-	h["Age"] = []string{strconv.FormatInt(int64(e.Age(now)/time.Second), 10)}
+	maps.Copy(h, r.Header)
+	h["Age"] = r.ageField(now)
 	if first > last {
-		h["Content-Range"] = []string{fmt.Sprintf("bytes */%d", len(e.body))}
+		h["Content-Range"] = []string{fmt.Sprintf("bytes */%d", len(r.Body))}
 		h["Content-Length"] = []string{"0"}
 		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 		return http.StatusRequestedRangeNotSatisfiable, nil
 	}
-	part := e.body[first : last+1]
-	h["Content-Range"] = []string{fmt.Sprintf("bytes %d-%d/%d", first, last, len(e.body))}
-	h["Content-Length"] = []string{contentLength(part)}
+	part := r.Body[first : last+1]
+	h["Content-Range"] = []string{fmt.Sprintf("bytes %d-%d/%d", first, last, len(r.Body))}
+	h["Content-Length"] = []string{strconv.Itoa(len(part))}
 	w.WriteHeader(http.StatusPartialContent)
 	_, err = w.Write(part)
 	return http.StatusPartialContent, err
@@ -39,17 +42,17 @@ func (e *Entry) ServeTo(w http.ResponseWriter, method string, request http.Heade
 
 // sameAs evaluates If-Range, by strong comparison (RFC 9110 section 13.1.5): it reports
 // whether the client's part is of the stored content.
-func (e *Entry) sameAs(request http.Header) bool {
+func (r *Response) sameAs(request http.Header) bool {
 	condition := request.Get("If-Range")
 	switch {
 	case condition == "":
 		return true
 	case strings.HasPrefix(condition, `"`):
-		return condition == e.ETag()
+		return condition == r.ETag()
 	case strings.HasPrefix(condition, "W/"):
 		return false
 	}
-	return condition == e.header.Get("Last-Modified")
+	return condition == r.Header.Get("Last-Modified")
 }
 
 // byteRange parses a Range with one range of bytes (RFC 9110 section 14.1.2) for a

@@ -1,4 +1,4 @@
-package cache
+package httpcache
 
 import (
 	"slices"
@@ -19,7 +19,7 @@ func TestListsAreCutOutsideOfQuotedStrings(t *testing.T) {
 		var got []string
 		for rest := list; rest != ""; {
 			var item string
-			item, rest = cutItem(rest)
+			item, rest = CutItem(rest)
 			got = append(got, item)
 		}
 		if !slices.Equal(got, want) {

@@ -1,4 +1,4 @@
-package cache
+package httpcache
 
 import (
 	"net/http"
@@ -24,8 +24,10 @@ var droppedWords = []string{
 	"csrf", "xsrf", "session", "x-osgate", "x-amz-cf-",
 }
 
-// keptHeader returns a copy of the fields of upstream's header that may be replayed.
-func keptHeader(h http.Header, head bool) http.Header {
+// Impersonal returns a copy of the fields that the gateway replays to other requests of
+// the same principal: those that say nothing about one connection, request or client.
+// Head reports that h is the answer to a HEAD.
+func Impersonal(h http.Header, head bool) http.Header {
 	kept := make(http.Header, len(h))
 	for name, values := range h {
 		if keep(name) {
@@ -43,31 +45,6 @@ func keptHeader(h http.Header, head bool) http.Header {
 	return kept
 }
 
-// hopHeaders are the fields of one connection or one hop, which no cache stores (RFC
-// 9111 section 3.1), and those that are made anew for each answer.
-var hopHeaders = []string{
-	"Age", "Cache-Status", "Connection", "Content-Length", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
-	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-}
-
-// replayable returns a copy of the fields that a strict shared cache stores: all except
-// those of one hop and those that upstream's directives exclude. Fields that name a
-// client stay: RFC 9111 section 3.1 allows to leave out no others, and section 7.3
-// leaves cookies to the origin.
-func replayable(h http.Header, control *responseControl) http.Header {
-	kept := make(http.Header, len(h))
-	for name, values := range h {
-		kept[name] = slices.Clip(slices.Clone(values))
-	}
-	for name := range directives(h["Connection"]) {
-		kept.Del(name)
-	}
-	for _, name := range slices.Concat(hopHeaders, control.noCache.fields, control.private.fields) {
-		kept.Del(name)
-	}
-	return kept
-}
-
 func keep(name string) bool {
 	if droppedHeaders[http.CanonicalHeaderKey(name)] {
 		return false
@@ -76,13 +53,27 @@ func keep(name string) bool {
 	return !slices.ContainsFunc(droppedWords, func(word string) bool { return strings.Contains(lower, word) })
 }
 
-// headerBytes is an estimate of a header's memory.
-func headerBytes(h http.Header) (n int) {
+// hopHeaders are the fields of one connection or one hop, which no cache stores (RFC
+// 9111 section 3.1), and those that are made anew for each answer.
+var hopHeaders = []string{
+	"Age", "Cache-Status", "Connection", "Content-Length", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
+	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// Replayable returns a copy of the fields that a strict shared cache stores: all except
+// those of one hop and those that upstream's directives exclude. Fields that name a
+// client stay: RFC 9111 section 3.1 allows to leave out no others, and section 7.3
+// leaves cookies to the origin.
+func Replayable(h http.Header, control *Control) http.Header {
+	kept := make(http.Header, len(h))
 	for name, values := range h {
-		n += len(name) + 64
-		for _, v := range values {
-			n += len(v) + 16
-		}
+		kept[name] = slices.Clip(slices.Clone(values))
 	}
-	return n
+	for name := range directives(h["Connection"]) {
+		kept.Del(name)
+	}
+	for _, name := range slices.Concat(hopHeaders, control.NoCache.Fields, control.Private.Fields) {
+		kept.Del(name)
+	}
+	return kept
 }
