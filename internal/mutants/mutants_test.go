@@ -122,6 +122,26 @@ func TestEachMutantGetsItsVerdict(t *testing.T) {
 	}
 }
 
+// A machine may be busier than it was when the tests were measured. The test of this
+// package takes longer than its limit, with a mutation and without one.
+func TestASlowTestIsNoTimeout(t *testing.T) {
+	t.Parallel()
+	target, err := load(t.Context(), write(t, map[string]string{
+		"go.mod":      sample["go.mod"],
+		"p/p.go":      "package p\n\nfunc Sum(a, b int) int { return a + b }\n",
+		"p/p_test.go": "package p\n\nimport (\n\"testing\"\n\"time\"\n)\n\nfunc TestSum(t *testing.T) { time.Sleep(time.Second); Sum(1, 2) }\n",
+	}), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target.leastLimit = 100 * time.Millisecond
+	for _, m := range target.mutations {
+		if trial, err := target.try(t.Context(), m, 4); err != nil || trial.Verdict != Survived {
+			t.Errorf("%s %s, error %v, want %s", m, trial.Verdict, err, Survived)
+		}
+	}
+}
+
 func TestARunReportsSurvivorsAndScore(t *testing.T) {
 	t.Parallel()
 	root := write(t, sample)

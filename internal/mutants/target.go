@@ -23,6 +23,8 @@ type Target struct {
 	mutations []Mutation
 	tests     []Test
 	whole     Coverage // of all tests in one run
+
+	leastLimit time.Duration // minimum time limit of a mutant
 }
 
 // A Test is a test of the package, with its duration and its own coverage.
@@ -40,7 +42,7 @@ func load(ctx context.Context, root, name string) (*Target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("go list ./%s: %w", name, err)
 	}
-	t := Target{Name: name, sources: map[string][]byte{}}
+	t := Target{Name: name, sources: map[string][]byte{}, leastLimit: leastLimit}
 	if err := json.Unmarshal(text, &t); err != nil {
 		return nil, fmt.Errorf("go list ./%s: %w", name, err)
 	}
@@ -96,6 +98,22 @@ func (t *Target) profile(ctx context.Context, dir, program, chosen string, cover
 	}
 	*coverage, err = parseCoverage(text)
 	return output, err
+}
+
+// duration returns how long the tests that a flag chooses take now, without a mutation.
+func (t *Target) duration(ctx context.Context, chosen string) (time.Duration, error) {
+	dir, err := os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "tests")
+	if text, err := t.build(ctx, program); err != nil {
+		return 0, fmt.Errorf("building the tests of %s: %w\n%s", t.Name, err, text)
+	}
+	began := time.Now()
+	_, err = t.test(ctx, dir, program, chosen)
+	return time.Since(began), failed(ctx, err)
 }
 
 // parseTests returns the tests that the output of go test -v reports as passed.

@@ -33,7 +33,7 @@ type Trial struct {
 	By      string // the test that failed first
 }
 
-// leastLimit is the minimum time limit of a mutant, for a busy machine.
+// leastLimit is the minimum time limit of a mutant.
 const leastLimit = 15 * time.Second
 
 // allTests is the flag that chooses all tests, and allTestsLimit is their time limit if
@@ -44,8 +44,9 @@ const (
 )
 
 // try runs the tests that cover the mutation on the mutated package. Their time limit
-// is factor times their duration without the mutation. The checkout does not change:
-// the go command reads the mutated file in place of the original one.
+// is factor times their duration without the mutation, which is measured again when the
+// limit ends. The checkout does not change: the go command reads the mutated file in
+// place of the original one.
 func (t *Target) try(ctx context.Context, m Mutation, factor int) (Trial, error) {
 	trial := Trial{Mutation: m}
 	dir, err := os.MkdirTemp("", "mutants-")
@@ -63,8 +64,13 @@ func (t *Target) try(ctx context.Context, m Mutation, factor int) (Trial, error)
 		return trial, failed(ctx, err)
 	}
 	stages, took := t.stages(m)
+	limit := max(t.leastLimit, time.Duration(factor)*took)
 	for _, stage := range stages {
-		if trial, err = t.judge(ctx, trial, program, stage, time.Duration(factor)*took); err != nil || trial.Verdict != Survived {
+		trial, err = t.judge(ctx, trial, program, stage, limit)
+		if err == nil && trial.Verdict == TimedOut {
+			trial, err = t.judgeAgain(ctx, trial, program, stage, limit, factor)
+		}
+		if err != nil || trial.Verdict != Survived {
 			return trial, err
 		}
 	}
@@ -75,7 +81,7 @@ func (t *Target) try(ctx context.Context, m Mutation, factor int) (Trial, error)
 // TestMain finds a leaked goroutine after a choice of tests, the goroutine might have
 // ended during the other tests: then all tests decide.
 func (t *Target) judge(ctx context.Context, trial Trial, program, chosen string, limit time.Duration) (Trial, error) {
-	limited, cancel := context.WithTimeout(ctx, max(leastLimit, limit))
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	text, err := t.test(limited, filepath.Dir(program), program, chosen)
 	switch {
@@ -89,6 +95,21 @@ func (t *Target) judge(ctx context.Context, trial Trial, program, chosen string,
 		trial.Verdict, trial.By = Killed, firstFailed(text)
 	}
 	return trial, failed(ctx, err)
+}
+
+// judgeAgain judges a mutant that timed out again if the chosen tests also take longer
+// without the mutation now, because the machine is busier than it was when they were
+// measured.
+func (t *Target) judgeAgain(ctx context.Context, trial Trial, program, chosen string, limit time.Duration, factor int) (Trial, error) {
+	took, err := t.duration(ctx, chosen)
+	if err != nil {
+		return trial, err
+	}
+	longer := time.Duration(factor) * took
+	if longer <= limit {
+		return trial, nil
+	}
+	return t.judge(ctx, trial, program, chosen, longer)
 }
 
 // testsPassed reports whether, according to an output, all tests have passed, so that
