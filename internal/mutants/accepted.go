@@ -11,11 +11,12 @@ import (
 type Accepted map[string]map[string]string
 
 // parseAccepted reads a document with a section ("## ") for each package and a list
-// item for each mutation: file, line before, line afterwards, and why the mutant
-// behaves like the original. Other items are ignored.
+// item for each mutation: file, line before, line afterwards, "(1 of 2)" if the file has
+// two such mutations, and why the mutant behaves like the original. Other items are
+// ignored.
 func parseAccepted(document string) Accepted {
 	const code = "(?:`[^`]+`|`` .+? ``)"
-	item := regexp.MustCompile("^- (" + code + ": " + code + " → " + code + "): (.*)$")
+	item := regexp.MustCompile("^- (" + code + ": " + code + " → " + code + `(?: \(\d+ of \d+\))?): (.*)$`)
 	accepted := Accepted{}
 	section := ""
 	for line := range strings.Lines(document) {

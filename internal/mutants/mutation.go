@@ -18,6 +18,7 @@ type Mutation struct {
 	Column int    // column of the changed text, in bytes
 	From   string // the line before the change, without the space around it
 	To     string // the same line afterwards
+	Same   [2]int // its number, from 1, among the mutations of the file with the same lines, and the number of these
 
 	start, end int // the changed text, as offsets in the file
 	text       string
@@ -25,6 +26,14 @@ type Mutation struct {
 
 // String returns the mutation in the form of an accepted one, without its reason.
 func (m Mutation) String() string {
+	if m.Same[1] > 1 {
+		return fmt.Sprintf("%s (%d of %d)", m.lines(), m.Same[0], m.Same[1])
+	}
+	return m.lines()
+}
+
+// lines returns the file and both lines of the mutation.
+func (m Mutation) lines() string {
 	return fmt.Sprintf("%s: %s → %s", quote(m.File), quote(m.From), quote(m.To))
 }
 
@@ -51,7 +60,21 @@ func find(name string, source []byte) ([]Mutation, error) {
 	f := finder{name: name, source: source, positions: files.File(file.FileStart), swaps: swaps()}
 	ast.Walk(function{finder: &f}, file)
 	slices.SortStableFunc(f.found, func(a, b Mutation) int { return a.start - b.start })
+	number(f.found)
 	return f.found, nil
+}
+
+// number sets Same of the mutations of a file, which are in its order.
+func number(mutations []Mutation) {
+	count := map[string]int{}
+	for i := range mutations {
+		m := &mutations[i]
+		count[m.lines()]++
+		m.Same[0] = count[m.lines()]
+	}
+	for i := range mutations {
+		mutations[i].Same[1] = count[mutations[i].lines()]
+	}
 }
 
 // A finder collects the mutations of one file.

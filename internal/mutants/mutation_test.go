@@ -74,6 +74,26 @@ func TestEachOperatorChangesWhatItShould(t *testing.T) {
 	}
 }
 
+func TestMutationsOfTheSameTextAreNumbered(t *testing.T) {
+	t.Parallel()
+	found, err := find("p.go", []byte(inFunction("bool", "if a > b {\nreturn true\n}\nif a < b {\nreturn true\n}\nreturn false")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range found {
+		if strings.HasPrefix(m.From, "return") {
+			got = append(got, m.String())
+		}
+	}
+	want := []string{
+		"`p.go`: `return true` → `return false` (1 of 2)", "`p.go`: `return true` → `return false` (2 of 2)", "`p.go`: `return false` → `return true`",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("mutations (-want +got):\n%s", diff)
+	}
+}
+
 func TestAMutationSaysWhereItIs(t *testing.T) {
 	source := inFunction("", "a = b\n\tf(\n\t\ta)")
 	found, err := find("p.go", []byte(source))

@@ -16,12 +16,9 @@ func shuffle(mutations []Mutation, seed uint64) []Mutation {
 		Mutation
 		rank [sha256.Size]byte
 	}
-	seen := map[string]int{}
 	order := make([]ranked, 0, len(mutations))
 	for _, m := range mutations {
-		text := m.String()
-		seen[text]++
-		order = append(order, ranked{m, sha256.Sum256(fmt.Appendf(nil, "%d %d %s", seed, seen[text], text))})
+		order = append(order, ranked{m, sha256.Sum256(fmt.Appendf(nil, "%d %d %s", seed, m.Same[0], m.lines()))})
 	}
 	slices.SortFunc(order, func(a, b ranked) int {
 		return cmp.Or(bytes.Compare(a.rank[:], b.rank[:]), cmp.Compare(a.start, b.start))

@@ -20,6 +20,7 @@ func TestASeedDecidesTheOrder(t *testing.T) {
 	for i := range 100 {
 		mutations = append(mutations, Mutation{File: "p.go", From: "a", To: fmt.Sprint("b", i/2), start: i}) // each text twice
 	}
+	number(mutations)
 	one := texts(shuffle(mutations, 1))
 	if !slices.Equal(one, texts(shuffle(mutations, 1))) {
 		t.Error("the same seed gives another order")
