@@ -125,6 +125,34 @@ func TestAProbeThatFindsNothingOutGivesWay(t *testing.T) {
 	}
 }
 
+// A location that fails again soon after it was back is probed less often, as if the
+// outage had gone on.
+func TestAnOutageSoonAfterAnotherContinuesIt(t *testing.T) {
+	for _, tt := range []struct{ rest, delay time.Duration }{
+		{30*time.Second - time.Millisecond, 4 * time.Second},
+		{30 * time.Second, time.Second},
+	} {
+		r := newReachRig(t)
+		r.swallows(ohio, 5)
+		r.now = r.now.Add(time.Second)
+		if a, ok := r.Admit(ohio, r.now); ok {
+			a.TimedOut("again", r.now) // the next probe is due in 2 s
+		}
+		r.now = r.now.Add(2 * time.Second)
+		r.reaches(ohio)
+		r.now = r.now.Add(tt.rest)
+		r.swallows(ohio, 5)
+		r.now = r.now.Add(tt.delay - time.Millisecond)
+		if may, _ := r.asks(ohio); may {
+			t.Errorf("%v after the outage: probed within %v of the next one", tt.rest, tt.delay)
+		}
+		r.now = r.now.Add(time.Millisecond)
+		if may, probe := r.asks(ohio); !may || !probe {
+			t.Errorf("%v after the outage: not probed %v after the beginning of the next one", tt.rest, tt.delay)
+		}
+	}
+}
+
 func TestWhatBeganBeforeSaysNothingOfWhatIsNow(t *testing.T) {
 	r := newReachRig(t)
 	early, _ := r.Admit(ohio, r.now)
