@@ -95,7 +95,10 @@ func TestADiskThatDamagesFilesAllTheTimeIsNotFilledWithThem(t *testing.T) {
 func TestARemovedStatisticsFileIsMadeAgainWithAllItsCounts(t *testing.T) {
 	t.Parallel()
 	remove := map[string]func(path string) error{
-		"the file":      os.Remove,
+		"the file": os.Remove,
+		"the file, while a former copy is unfinished": func(path string) error {
+			return errors.Join(os.Remove(path), os.WriteFile(path+".part", []byte("unfinished"), 0o600))
+		},
 		"the directory": func(path string) error { return os.RemoveAll(filepath.Dir(path)) },
 		"moved away":    func(path string) error { return os.Rename(filepath.Dir(path), filepath.Dir(path)+"-away") },
 	}

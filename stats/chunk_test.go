@@ -45,3 +45,19 @@ func TestQuietChunksTakeNoSpace(t *testing.T) {
 		t.Errorf("one busy bucket takes %d bytes, want 6", got)
 	}
 }
+
+func TestADamagedChunkHoldsTheBucketsBeforeTheDamage(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]packed{
+		"a bucket past the last one": {1, 4, 200, 1, maxChunk, 7},
+		"a number that is cut off":   {1, 4, 200, 1, 5, 0xff},
+	} {
+		chunk, ok := damage.unpack()
+		if ok || chunk[4] != (Counts{Client: 200}) || chunk[5] != (Counts{}) {
+			t.Errorf("%s: got %v, %v; want 200 at 4, and damage", name, chunk, ok)
+		}
+	}
+	if chunk, ok := (packed{byte(measures) + 1, 0, 1, 1, 1, 1, 1}).unpack(); ok || chunk != ([maxChunk]Counts{}) {
+		t.Errorf("more measures than there are: got %v, %v; want nothing, and damage", chunk, ok)
+	}
+}

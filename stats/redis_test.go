@@ -1,6 +1,7 @@
 package stats_test
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -144,6 +145,19 @@ func TestRedisBatchOfDamagedKeyIsNotCountedTwice(t *testing.T) {
 	apply(t, s, b)
 	if got := count(t, s, org, stats.Hour, noon); got != 1 {
 		t.Errorf("got %d, want 1", got)
+	}
+}
+
+// TestRedisTreeOfADamagedKeyIsNotSaved replaces the set of a root's sub-organizations by
+// a string, which only the command on that key reports.
+func TestRedisTreeOfADamagedKeyIsNotSaved(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := openRedis(t, server, time.Minute)
+	server.Do("SET", "osgate:stats:{us/root}:subs", "no set")
+	err := s.SaveTree(t.Context(), stats.Tree{Plane: "us", Root: "root", Subs: []string{"sub"}})
+	if !errors.Is(err, stats.ErrUnavailable) {
+		t.Errorf("SaveTree returns %v, want ErrUnavailable", err)
 	}
 }
 

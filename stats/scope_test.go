@@ -38,3 +38,23 @@ func scopeNamed(plane, organization, environment, region, store string) Scope {
 	}
 	return s
 }
+
+func TestAnOrganizationHasNoScopeAroundIt(t *testing.T) {
+	t.Parallel()
+	if around, name, ok := (Scope{Plane: "us", Organization: "org"}).parent(); ok {
+		t.Errorf("%q below %+v, want none", name, around)
+	}
+}
+
+func TestOnlyARootIsParsedAsOne(t *testing.T) {
+	t.Parallel()
+	for _, root := range []string{"", "us", "us/%zz", "%zz/org", "us/a/b", "us/%61"} {
+		if scope, ok := parseRoot(root); ok {
+			t.Errorf("%q is read as %+v", root, scope)
+		}
+	}
+	want := Scope{Plane: "us", Organization: "a/b"}
+	if got, ok := parseRoot(want.root()); !ok || got != want {
+		t.Errorf("got %+v, %t; want %+v", got, ok, want)
+	}
+}
