@@ -1,7 +1,10 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -118,5 +121,39 @@ func TestTTLsAreSecondsThatFit(t *testing.T) {
 		if got := secondsOf(tt.name, []byte(tt.text)); got != tt.want {
 			t.Errorf("%s %s: %d, want %d", tt.name, tt.text, got, tt.want)
 		}
+	}
+}
+
+func TestAFileOfItsOwnIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.cedar")
+	for size, ok := range map[int64]bool{maxBytes: true, maxBytes + 1: false} {
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, size)); err != nil {
+			t.Fatal(err)
+		}
+		if files, err := readFiles(path); (err == nil) != ok || ok && len(files) != 1 {
+			t.Errorf("%d bytes: %d files, %v; want it read: %t", size, len(files), err, ok)
+		}
+	}
+}
+
+// The link to the version of a ConfigMap leads to a file.
+func TestAVersionThatIsNoFolderIsAnError(t *testing.T) {
+	folder := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(folder, "file"), nil, 0o600), os.Symlink("file", filepath.Join(folder, versionLink)),
+		os.Symlink(versionLink+"/p.cedar", filepath.Join(folder, "p.cedar"))); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := readFiles(folder); err == nil || len(files) != 0 {
+		t.Errorf("%d files, no error", len(files))
+	}
+}
+
+func TestTextsOfErrorsHoldNoDetail(t *testing.T) {
+	if got := safeMessage("app-one is odd"); got != "a value could not be converted" {
+		t.Errorf("another error: %q", got)
+	}
+	want := Problem{File: "f.cedar", Message: "it is odd"}
+	if got := syntaxProblem("f.cedar", errors.New("parser error: it is odd")); got != want {
+		t.Errorf("an error without a place: %+v, want %+v", got, want)
 	}
 }

@@ -103,8 +103,10 @@ func TestWhatIsNoCaseIsAnError(t *testing.T) {
 			t.Errorf("%s: %v, want %q and the file in one line", text, err, want)
 		}
 	}
-	if _, err := policy.RunCases(nil, filepath.Join(t.TempDir(), "none"), nil); err == nil {
-		t.Error("no folder: no error")
+	for _, name := range []string{"none", "none.cases.json"} {
+		if report, err := policy.RunCases(nil, filepath.Join(t.TempDir(), name), nil); err == nil {
+			t.Errorf("%s does not exist: %+v and no error", name, report)
+		}
 	}
 	fine := write(t, "a.cases.json", `[{`+store+`, "expect": "allow", "ttlSeconds": 0}, {`+put+`, "expect": "allow", "valueType": "STRING", "headers": {"X-APP": "a"}},
 		{"user": "u", "request": "PUT `+keyOne+`", "expect": "allow", "environmentType": "unknown"}, {"user": "u", "request": "GET /us`+root+`", "expect": "allow"}]`+"\n \n")

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"osgate/auth"
+	"osgate/objectstore"
 	"osgate/policy"
 )
 
@@ -123,6 +124,42 @@ func TestFactsThatAreNotThereFailClosedAndUnnamed(t *testing.T) {
 		}
 		if text := d.Errors[0].Error() + d.Reason; strings.Contains(text, "KeyOne") || strings.Contains(text, "app-one") || strings.Contains(text, "other") {
 			t.Errorf("%s: %q tells a name", rule, text)
+		}
+	}
+}
+
+// A condition may name an entity. The action's groups are known, and no entity but the
+// request's own has attributes.
+func TestConditionsReadTheEntitiesOfTheRequest(t *testing.T) {
+	const absent = "it reads an attribute of an entity that is not part of the request"
+	for _, tt := range []struct {
+		condition, line string
+		want            policy.Decision
+	}{
+		{`action in Action::"read"`, "GET " + keyOne, policy.Decision{Allowed: true, Rule: "r"}},
+		{`action in Action::"read"`, "PUT " + keyOne, policy.Decision{Rule: "default", Reason: "denied by policy"}},
+		{
+			`Store::"env-prod/other".store == "other"`, "GET " + keyOne,
+			policy.Decision{Rule: "default", Reason: "denied by policy", Errors: []policy.RuleError{{Rule: "r", Message: absent}}},
+		},
+	} {
+		p := load(t, `@id("r") permit(principal, action, resource) when { `+tt.condition+` };`)
+		if diff := cmp.Diff(tt.want, p.Decide(requestOf(t, tt.line))); diff != "" {
+			t.Errorf("%s: %s (-want +got)\n%s", tt.line, tt.condition, diff)
+		}
+	}
+}
+
+func TestAnUnknownOperationIsDenied(t *testing.T) {
+	rules := load(t, permitAll+noDeletes).Rules()
+	for _, kind := range []objectstore.Kind{0, 31, 32, 100} { // 31 is the last one that has a slot
+		r := requestOf(t, "GET "+keyOne, func(r *policy.Request) { r.Operation.Kind = kind })
+		want := policy.Decision{Rule: policy.DefaultRule, Reason: "denied by policy"}
+		if diff := cmp.Diff(want, rules.Decide(r)); diff != "" {
+			t.Errorf("kind %d (-want +got)\n%s", kind, diff)
+		}
+		if d := rules.DecideWithoutBody(r); !d.Allowed || d.Rule != "" {
+			t.Errorf("kind %d without its body: %+v, want no decision", kind, d)
 		}
 	}
 }
