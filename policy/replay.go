@@ -13,6 +13,7 @@ import (
 
 	"osgate/auth"
 	"osgate/objectstore"
+	"osgate/record"
 )
 
 // Replay evaluates rules for past requests, read from lines of the access log. A line
@@ -164,10 +165,6 @@ func (p *Replay) decide(l *logLine, r *Request) {
 	}
 }
 
-// statusLeft is the logged status if the client closed its connection before it had the
-// answer.
-const statusLeft = 499
-
 // missingFrom returns the facts about r that l lacks. A body that was refused, or that
 // its client did not send to its end, was read only in part: the logged size is too
 // small.
@@ -178,7 +175,7 @@ func (p *Replay) missingFrom(l *logLine, r *Request) facts {
 	ofSeveral := r.Operation.Stats() && l.Route != "" && !strings.Contains(l.Route, "{regionId}")
 	missing.resource[regionName] = l.Region == "" && !ofSeveral
 	missing.resource[planeName] = l.Plane == ""
-	if (l.Code != "" || l.Status == statusLeft) && slices.Contains(groups(r.Operation.Kind, false), writeGroup) {
+	if (l.Code != "" || l.Status == record.StatusClientLeft) && slices.Contains(groups(r.Operation.Kind, false), writeGroup) {
 		missing.context[valueBytesName] = true
 	}
 	return missing

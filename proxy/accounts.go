@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"osgate/auth"
+	"osgate/record"
 )
 
 // Bounds of an Access Management call. Its client is never identified: the request
@@ -57,7 +58,7 @@ func (p *Proxy) boundCall(x *exchange) error {
 // tooManyFailures is the refusal of an address with too many failed identifications.
 func tooManyFailures(wait time.Duration) refusal {
 	return refusal{
-		code: codeOverQuota, detail: "too many failed identifications from this address", retryAfter: wait, violated: policyFailures,
+		code: record.CodeOverQuota, detail: "too many failed identifications from this address", retryAfter: wait, violated: policyFailures,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"osgate/auth"
 	"osgate/ratelimit"
+	"osgate/record"
 )
 
 // Allowances keep a part of each control plane's allowance for identification.
@@ -94,7 +95,7 @@ func (p *Proxy) chargeCall(x *exchange) error {
 		source = "this address, without a confirmed token,"
 	}
 	return refusal{
-		code: codeOverQuota, retryAfter: r.RetryAfter, violated: policy,
+		code: record.CodeOverQuota, retryAfter: r.RetryAfter, violated: policy,
 		detail: fmt.Sprintf("%s exceeds %d Access Management calls a second", source, p.CallRate.Rate),
 	}
 }
@@ -105,7 +106,7 @@ func (p *Proxy) startCall(x *exchange) error {
 	if p.Allowances != nil {
 		if wait := p.Allowances.BeginCall(x.location.Plane, x.caller); wait > 0 {
 			return refusal{
-				code: codeOverQuota, retryAfter: wait, violated: policyPlane,
+				code: record.CodeOverQuota, retryAfter: wait, violated: policyPlane,
 				detail: "the control plane " + x.location.Plane + " permits only a few more requests at the moment, and these are reserved for identification",
 			}
 		}

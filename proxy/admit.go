@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"osgate/record"
 )
 
 // pseudonym is the gateway's name in Via, Cache-Status and Proxy-Status.
@@ -21,11 +23,11 @@ func (p *Proxy) admit(x *exchange) error {
 	h := x.r.Header
 	switch {
 	case p.draining.Load():
-		return refusal{code: codeDraining, detail: "this gateway is shutting down; send the request to another replica", retryAfter: time.Second}
+		return refusal{code: record.CodeDraining, detail: "this gateway is shutting down; send the request to another replica", retryAfter: time.Second}
 	case passedBefore(h["Via"]):
-		return refusal{code: codeLoop, detail: "this request has passed this gateway before; its upstream leads back to it"}
+		return refusal{code: record.CodeLoop, detail: "this request has passed this gateway before; its upstream leads back to it"}
 	case x.r.Method == http.MethodConnect || x.r.Method == http.MethodTrace:
-		return refusal{code: codeBadRequest, detail: "method " + x.r.Method + " is not served"}
+		return refusal{code: record.CodeBadRequest, detail: "method " + x.r.Method + " is not served"}
 	case x.r.ContentLength > p.MaxBody:
 		return tooLarge(p.MaxBody)
 	}

@@ -132,7 +132,7 @@ func (p *Proxy) answerCached(x *exchange) error {
 // notCached returns the refusal of a request that only the cache may answer, if there
 // is no usable entry (RFC 9111 section 5.2.1.7). It was not sent upstream.
 func notCached(detail string) refusal {
-	return refusal{code: codeUpstreamTimeout, title: "Not in the cache", proxy: proxyInternal, detail: detail}
+	return refusal{code: record.CodeUpstreamTimeout, title: "Not in the cache", proxy: proxyInternal, detail: detail}
 }
 
 // follow waits for the fetch of another request, a little longer than that may take:
@@ -141,7 +141,7 @@ func notCached(detail string) refusal {
 func (p *Proxy) follow(x *exchange) (cache.Result, error) {
 	found, err := x.search.Follow(x.r.Context(), p.Timeout+p.MaxWait+2*dialTimeout)
 	if errors.Is(err, cache.ErrLate) {
-		err = refusal{code: codeUpstreamTimeout, detail: "Object Store did not answer in time", cause: err}
+		err = refusal{code: record.CodeUpstreamTimeout, detail: "Object Store did not answer in time", cause: err}
 	}
 	if upstreamFailed(err) && x.hasFallback() {
 		x.rec.Cause = record.Cause(err)

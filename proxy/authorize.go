@@ -28,7 +28,7 @@ func (p *Proxy) authorize(x *exchange) error {
 		return &auth.UnavailableError{Plane: x.location.Plane, Cause: errStale}
 	}
 	if x.op.Stats() && !x.identity.Member(x.op.Ref.Organization) {
-		return refusal{code: codeDenied, title: "Not a member of the organization", detail: "the client is not a member of this organization"}
+		return refusal{code: record.CodeDenied, title: "Not a member of the organization", detail: "the client is not a member of this organization"}
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func (p *Proxy) judge(x *exchange, rules *policy.Rules) error {
 	x.rec.Rule = d.Rule
 	x.recordDecision(&d)
 	if !d.Allowed {
-		return refusal{code: codeDenied, detail: d.Reason, rule: d.Rule}
+		return refusal{code: record.CodeDenied, detail: d.Reason, rule: d.Rule}
 	}
 	x.redecideWhileStreaming(rules, facts)
 	return nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"osgate/policy"
+	"osgate/record"
 )
 
 // idleTimeout bounds how long a body, of a request or an answer, may stand still.
@@ -253,14 +254,14 @@ func (b *requestBody) failure() error {
 	case errors.Is(err, context.Canceled), errors.Is(err, syscall.ECONNRESET):
 		return context.Canceled
 	case errors.Is(err, io.ErrUnexpectedEOF): // it left, or closed only its sending half and can still read
-		return refusal{code: codeBadRequest, detail: "the request body ended early", cause: err, gone: true}
+		return refusal{code: record.CodeBadRequest, detail: "the request body ended early", cause: err, gone: true}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return b.lateRefusal(err)
 	}
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
 		return tooLarge(b.limit)
 	}
-	return refusal{code: codeBadRequest, detail: "the request body is malformed", cause: err}
+	return refusal{code: record.CodeBadRequest, detail: "the request body is malformed", cause: err}
 }
 
 // lateRefusal is the refusal of a body that took too long.
@@ -269,7 +270,7 @@ func (b *requestBody) lateRefusal(err error) refusal {
 	if b.within > 0 {
 		detail = "the request body took longer than " + b.within.String()
 	}
-	return refusal{code: codeBadRequest, status: http.StatusRequestTimeout, title: "Request body too late", detail: detail, cause: err}
+	return refusal{code: record.CodeBadRequest, status: http.StatusRequestTimeout, title: "Request body too late", detail: detail, cause: err}
 }
 
 // buffers implements [httputil.BufferPool]: without it every answer would allocate 32

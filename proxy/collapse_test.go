@@ -146,7 +146,7 @@ func TestTheFetchEndsWhenAllHaveLeft(t *testing.T) {
 		<-leader // it returns because its client leaves: the gate stays closed
 		<-follower
 		for _, x := range g.exchanges {
-			if x.Status != statusLeft {
+			if x.Status != record.StatusClientLeft {
 				t.Errorf("record %+v", x)
 			}
 		}

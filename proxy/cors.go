@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"osgate/record"
 )
 
 // The methods and headers that a page of another origin may send (Fetch Standard, "CORS
@@ -36,7 +38,7 @@ func (p *Proxy) allowedOrigin(h http.Header) string {
 func (p *Proxy) answerPreflight(x *exchange) error {
 	if x.origin == "" {
 		return refusal{
-			code: codeBadRequest, status: http.StatusForbidden, title: "Origin not allowed",
+			code: record.CodeBadRequest, status: http.StatusForbidden, title: "Origin not allowed",
 			detail: "pages of this origin may not call this gateway from a browser; its operator lists origins in OSGATE_CORS_ORIGINS, by default none",
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"osgate/cache"
 	"osgate/policy"
 	"osgate/ratelimit"
+	"osgate/record"
 )
 
 // Explanation describes how the gateway would handle a request, as far as that can be
@@ -36,7 +37,7 @@ type Explanation struct {
 	Rule         string // id of the rule that decides, empty without a policy
 	Facts        string // facts that the rule may read and only a real request has: "environmentType, headers"
 	Refused      string // why it would be refused, empty if it would not be
-	Code         string
+	Code         record.Code
 	Status       int
 }
 
@@ -47,7 +48,7 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 	x := &exchange{r: r}
 	if err := p.locate(x); err != nil {
 		refused := refusalOf(err)
-		return Explanation{Refused: refused.detail, Code: string(refused.code), Status: answers[refused.code].status}
+		return Explanation{Refused: refused.detail, Code: refused.code, Status: answers[refused.code].status}
 	}
 	x.identity = auth.Identity{Principal: principalNamed(client, x.location.Plane, x.op.Ref.Organization)}
 	ref := x.op.Ref
@@ -56,7 +57,7 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 		Location: x.location.String(), Cache: "never",
 	}
 	if d, ruled := p.explainPolicy(x, &e); ruled && !d.Allowed {
-		e.Refused, e.Code, e.Status = d.Reason, string(codeDenied), http.StatusForbidden
+		e.Refused, e.Code, e.Status = d.Reason, record.CodeDenied, http.StatusForbidden
 		return e
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"osgate/policy"
+	"osgate/record"
 )
 
 // facts returns the facts about x that the applicable rules read, and no other: a fact
@@ -94,7 +95,7 @@ func (x *exchange) redecideWhileStreaming(rules *policy.Rules, r policy.Request)
 		d := rules.Decide(r)
 		x.body.keepDecision(d)
 		if !d.Allowed {
-			return refusal{code: codeTooLarge, detail: d.Reason, rule: d.Rule}
+			return refusal{code: record.CodeTooLarge, detail: d.Reason, rule: d.Rule}
 		}
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/record"
 )
 
 // failingUpstreams returns upstreams on sockets of their own, each of which fails in
@@ -96,7 +97,7 @@ func TestUpstreamsFailuresAreNamed(t *testing.T) {
 			if w.Code != want.status || codeOf(t, w) != want.code || w.Header().Get("RateLimit") == "" || w.Header().Get("Via") != "1.1 osgate" {
 				t.Errorf("%v: %d %s %v, want %d %s", failure, w.Code, w.Body, w.Header(), want.status, want.code)
 			}
-			if x := g.last(); x.Cause == "" || x.Code != want.code || x.UpstreamError != want.kind {
+			if x := g.last(); x.Cause == "" || x.Code != record.Code(want.code) || x.UpstreamError != want.kind {
 				t.Errorf("%v: recorded %+v, want %s", failure, x, want.kind)
 			}
 		})

@@ -67,7 +67,7 @@ func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err erro
 	// 13.1.1): they never match.
 	if lines := x.r.Header["If-Match"]; len(lines) > 0 && len(httpcache.StripOwnETags(lines)) == 0 {
 		return refusal{
-			code: codeBadRequest, status: http.StatusPreconditionFailed, title: "Precondition failed",
+			code: record.CodeBadRequest, status: http.StatusPreconditionFailed, title: "Precondition failed",
 			detail: "If-Match contains an ETag of this gateway's cache, which cannot guard a write",
 		}
 	}
@@ -76,7 +76,7 @@ func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err erro
 	}
 	if x.mark, err = p.Cache.Mark(x.r.Context(), x.question, time.Now()); err != nil {
 		return refusal{
-			code: codeOverloaded, title: unsentTitle, detail: "the write could not be marked for the caches", cause: err,
+			code: record.CodeOverloaded, title: unsentTitle, detail: "the write could not be marked for the caches", cause: err,
 			retryAfter: time.Second,
 		}
 	}
@@ -142,12 +142,12 @@ const unsentTitle = "Write not sent"
 func (x *exchange) unrenewed() error {
 	if x.rec.UpstreamAttempts == 0 {
 		return refusal{
-			code: codeOverloaded, title: unsentTitle, detail: "the write was not sent: its mark for the caches could not be renewed",
+			code: record.CodeOverloaded, title: unsentTitle, detail: "the write was not sent: its mark for the caches could not be renewed",
 			cause: errUnrenewed, retryAfter: time.Second,
 		}
 	}
 	return refusal{
-		code: codeUpstreamTimeout, title: "Write broken off", cause: errUnrenewed,
+		code: record.CodeUpstreamTimeout, title: "Write broken off", cause: errUnrenewed,
 		detail: "the write was broken off, because its mark for the caches could not be renewed; whether it took effect is not known",
 	}
 }
@@ -166,12 +166,12 @@ func (x *exchange) failureOf(ctx context.Context, err error) error {
 	}
 	if errors.Is(err, errLateMark) {
 		return refusal{
-			code: codeOverloaded, title: unsentTitle, detail: "the write waited too long to be sent", cause: err, retryAfter: time.Second,
+			code: record.CodeOverloaded, title: unsentTitle, detail: "the write waited too long to be sent", cause: err, retryAfter: time.Second,
 		}
 	}
 	if errors.Is(err, errAllInUse) {
 		return refusal{
-			code: codeOverloaded, proxy: "connection_limit_reached", detail: "all connections to upstream are in use", cause: err,
+			code: record.CodeOverloaded, proxy: "connection_limit_reached", detail: "all connections to upstream are in use", cause: err,
 			retryAfter: time.Second,
 		}
 	}
@@ -180,13 +180,13 @@ func (x *exchange) failureOf(ctx context.Context, err error) error {
 	switch {
 	case x.call != 0:
 		return refusal{
-			code: codeIdentityUnavailable, title: "No answer from the control plane", cause: err, retryAfter: time.Second,
+			code: record.CodeIdentityUnavailable, title: "No answer from the control plane", cause: err, retryAfter: time.Second,
 			detail: "the control plane " + x.location.Plane + " could not be reached, broke off or did not answer in time",
 		}
 	case timeout:
-		return refusal{code: codeUpstreamTimeout, detail: "Object Store did not answer in time", cause: err}
+		return refusal{code: record.CodeUpstreamTimeout, detail: "Object Store did not answer in time", cause: err}
 	}
-	return refusal{code: codeUpstreamUnreachable, detail: "Object Store could not be reached or broke off", cause: err}
+	return refusal{code: record.CodeUpstreamUnreachable, detail: "Object Store could not be reached or broke off", cause: err}
 }
 
 // finishCache ends the exchange's fill and mark, with the outcome as far as it is

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"osgate/record"
 )
 
 // checkFraming refuses a request whose end or target two servers can read differently.
@@ -14,11 +16,11 @@ func (p *Proxy) checkFraming(x *exchange) error {
 	switch {
 	case p.Ambiguous != nil && p.Ambiguous(x.r):
 		x.closing = true
-		return refusal{code: codeBadRequest, detail: ambiguousDetail}
+		return refusal{code: record.CodeBadRequest, detail: ambiguousDetail}
 	case strings.ContainsAny(x.r.RequestURI, " #"): // in HTTP/1 net/http has refused a space
-		return refusal{code: codeBadPath, detail: "the request target contains a space or #, which must be percent-encoded"}
+		return refusal{code: record.CodeBadPath, detail: "the request target contains a space or #, which must be percent-encoded"}
 	case x.r.ProtoMajor == 2 && !lengthHolds(x.r):
-		return refusal{code: codeBadRequest, detail: "Content-Length is not the length of the request body"}
+		return refusal{code: record.CodeBadRequest, detail: "Content-Length is not the length of the request body"}
 	}
 	return nil
 }

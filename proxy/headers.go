@@ -169,7 +169,7 @@ func (x *exchange) ourHeaders(h http.Header) {
 	x.crossOrigin(h)
 	if text := x.status.String(); text != "" { // after those of caches closer to the origin (RFC 9211 section 2)
 		h.Add("Cache-Status", text)
-		x.rec.Cache = x.status.Outcome()
+		x.rec.Cache = x.status
 	}
 	if x.timing {
 		h.Set("Server-Timing", x.serverTiming())

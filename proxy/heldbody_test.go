@@ -13,6 +13,7 @@ import (
 
 	"osgate/objectstore"
 	"osgate/policy"
+	"osgate/record"
 )
 
 // onlyStrings is a rule that permits only values of type STRING.
@@ -131,7 +132,7 @@ func TestAValueThatIsNotWhatItBeganAsIsNeverWholeUpstream(t *testing.T) {
 			g, front := socketRig(t, s.answer, change)
 			answer := put(t, front, tt.body, chunked)
 			x := records(t, g, 1)[0]
-			if answer.StatusCode != tt.status || x.Code != tt.code {
+			if answer.StatusCode != tt.status || x.Code != record.Code(tt.code) {
 				t.Errorf("%s, chunked %t: %d %s, want %d %s", tt.name, chunked, answer.StatusCode, x.Code, tt.status, tt.code)
 			}
 			s.mu.Lock()

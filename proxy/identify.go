@@ -66,10 +66,10 @@ func (p *Proxy) takeSlot(x *exchange, c class) error {
 // shed returns the refusal of an exchange that gets no slot. If the address holds its
 // whole share, the address is at fault: 429, not 503.
 func shed(short shortage) refusal {
-	r := refusal{code: codeOverloaded, detail: "too many requests are under way", retryAfter: time.Second}
+	r := refusal{code: record.CodeOverloaded, detail: "too many requests are under way", retryAfter: time.Second}
 	switch {
 	case short == shortOfAddress:
-		r.code, r.violated = codeOverQuota, policyUnidentified
+		r.code, r.violated = record.CodeOverQuota, policyUnidentified
 		r.detail = "too many unidentified requests from this address are under way"
 	case short == shortOfUnidentified:
 		r.detail = "too many unidentified requests are under way"

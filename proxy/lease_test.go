@@ -17,6 +17,7 @@ import (
 
 	"osgate/cache"
 	"osgate/internal/memnet"
+	"osgate/record"
 )
 
 // watched is a coherence that records its marks, and makes them fail when the test
@@ -296,7 +297,7 @@ func TestAWriteThatHasNoConnectionYetEndsWithItsClient(t *testing.T) {
 		start := time.Now()
 		time.AfterFunc(time.Second/2, cancel)
 		g.do(request(t, "PUT "+keyPath, "Authorization: Bearer one", "", strings.Repeat("x", 10)).WithContext(ctx))
-		if took := time.Since(start); took != time.Second/2 || g.last().Status != statusLeft {
+		if took := time.Since(start); took != time.Second/2 || g.last().Status != record.StatusClientLeft {
 			t.Errorf("ended after %v with %d", took, g.last().Status)
 		}
 		if _, releases := c.counts(); releases != 1 {

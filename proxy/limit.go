@@ -47,7 +47,7 @@ func (p *Proxy) charge(ctx context.Context, x *exchange) error {
 	x.rec.Quota, x.rec.QuotaPeriod, x.rec.QuotaFull, x.rec.Remaining = quota.Rate, quota.Period, maxRemaining(quota), result.Remaining
 	if !result.Allowed {
 		return refusal{
-			code: codeOverQuota, retryAfter: result.RetryAfter, violated: policyClient,
+			code: record.CodeOverQuota, retryAfter: result.RetryAfter, violated: policyClient,
 			detail: fmt.Sprintf("the client is over its quota of %d requests in %s", quota.Rate, quota.Period),
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"osgate/auth"
 	"osgate/policy"
+	"osgate/record"
 )
 
 const storePUT = "PUT " + storePath
@@ -59,7 +60,7 @@ func (g *rig) refused(t *testing.T, w interface{ Result() *http.Response }, stat
 	if answer.StatusCode != status || !strings.Contains(string(body), `"rule":"`+rule+`"`) || !strings.Contains(string(body), reason) {
 		t.Errorf("answered %d %s; want %d by rule %s, %q", answer.StatusCode, body, status, rule, reason)
 	}
-	if x := g.last(); x.Code != code || x.Rule != rule || x.Status != status {
+	if x := g.last(); x.Code != record.Code(code) || x.Rule != rule || x.Status != status {
 		t.Errorf("recorded %d %s by rule %q, want %d %s by %q", x.Status, x.Code, x.Rule, status, code, rule)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"osgate/record"
 )
 
 func TestHostIsAHeaderThatRulesMayRead(t *testing.T) {
@@ -79,7 +81,7 @@ func TestARefusalIsRecordedUnderTheRuleThatRefused(t *testing.T) {
 		{"", "all", false, request(t, "GET "+keyPath, "Authorization: Bearer one")},
 	} {
 		g.do(tt.r)
-		if x := g.last(); x.Code != tt.code || x.Rule != tt.rule || x.Denied != tt.denied {
+		if x := g.last(); x.Code != record.Code(tt.code) || x.Rule != tt.rule || x.Denied != tt.denied {
 			t.Errorf("%s %s: %q by rule %q, denied %t; want %q, %q, %t", tt.r.Method, tt.r.URL, x.Code, x.Rule, x.Denied, tt.code, tt.rule, tt.denied)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"osgate/record"
 	"osgate/regionmap"
 )
 
@@ -18,7 +19,7 @@ func (p *Proxy) admitRegion(x *exchange) error {
 	var ok bool
 	if x.admission, ok = p.reach.Admit(x.location, time.Now()); !ok {
 		return refusal{
-			code:   codeUpstreamUnreachable,
+			code:   record.CodeUpstreamUnreachable,
 			detail: "connections to " + x.location.String() + " have failed lately; the gateway tries again every few seconds",
 		}
 	}

@@ -7,10 +7,6 @@ import (
 	"osgate/record"
 )
 
-// statusLeft is recorded, never sent: the client left before it had its answer (nginx's
-// 499).
-const statusLeft = 499
-
 // record passes the complete exchange to the Keeper. It runs last, also if an answer
 // was cut: ReverseProxy reports that to net/http by a panic, which record must
 // continue.
@@ -47,6 +43,6 @@ func (x *exchange) noteCut() {
 	case x.reply != nil && x.reply.err != nil && !x.left():
 		x.rec.Cause = "reading upstream's answer: " + record.Cause(x.reply.err)
 	default:
-		x.rec.Status, x.rec.Cause = statusLeft, record.Cause(errors.Join(x.w.err, x.r.Context().Err()))
+		x.rec.Status, x.rec.Cause = record.StatusClientLeft, record.Cause(errors.Join(x.w.err, x.r.Context().Err()))
 	}
 }

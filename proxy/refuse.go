@@ -16,29 +16,12 @@ import (
 	"osgate/regionmap"
 )
 
-// code is the kind of a refusal: the end of the problem's type, a field of the log and
-// a label of the metrics.
-type code string
-
-// The complete list of codes that the gateway can send to a client.
+// Codes in refusals of [Plain].
 const (
-	codeNotObjectStore      code = "not-object-store"
-	codeBadPath             code = "bad-path"
-	codeBadRequest          code = "bad-request"
-	codeLoop                code = "loop"
-	codeRegionUnknown       code = "region-unknown"
-	codeRegionNotAllowed    code = "region-not-allowed"
-	codeNoToken             code = "no-token"
-	codeBadToken            code = "bad-token"
-	codeIdentityUnavailable code = "identity-unavailable"
-	codeDenied              code = "denied"
-	codeOverQuota           code = "over-quota"
-	codeOverBudget          code = "over-budget"
-	codeTooLarge            code = "too-large"
-	codeUpstreamUnreachable code = "upstream-unreachable"
-	codeUpstreamTimeout     code = "upstream-timeout"
-	codeOverloaded          code = "overloaded"
-	codeDraining            code = "draining"
+	codeBadRequest          = record.CodeBadRequest
+	codeLoop                = record.CodeLoop
+	codeUpstreamUnreachable = record.CodeUpstreamUnreachable
+	codeUpstreamTimeout     = record.CodeUpstreamTimeout
 )
 
 // proxyInternal is the error type of Proxy-Status if upstream has no part in the
@@ -47,33 +30,33 @@ const proxyInternal = "proxy_internal_response"
 
 // answers maps each code to its answer: the status, a title for people, and the error
 // type of Proxy-Status (RFC 9209 section 2.3).
-var answers = map[code]struct {
+var answers = map[record.Code]struct {
 	status int
 	title  string
 	proxy  string
 }{
-	codeNotObjectStore:      {http.StatusNotFound, "Not an Object Store v2 operation", "http_request_error"},
-	codeBadPath:             {http.StatusBadRequest, "Bad path", "http_request_error"},
-	codeBadRequest:          {http.StatusBadRequest, "Bad request", "http_request_error"},
-	codeLoop:                {http.StatusLoopDetected, "Loop detected", "proxy_loop_detected"},
-	codeRegionUnknown:       {http.StatusBadRequest, "Region unknown", "http_request_error"},
-	codeRegionNotAllowed:    {http.StatusForbidden, "Region not allowed", "http_request_denied"},
-	codeNoToken:             {http.StatusUnauthorized, "No bearer token", "http_request_denied"},
-	codeBadToken:            {http.StatusUnauthorized, "Bearer token refused", "http_request_denied"},
-	codeIdentityUnavailable: {http.StatusServiceUnavailable, "Identity unavailable", "destination_unavailable"},
-	codeDenied:              {http.StatusForbidden, "Denied by policy", "http_request_denied"},
-	codeOverQuota:           {http.StatusTooManyRequests, "Over quota", "http_request_denied"},
-	codeOverBudget:          {http.StatusTooManyRequests, "Over budget", "http_request_denied"},
-	codeTooLarge:            {http.StatusRequestEntityTooLarge, "Request body too large", "http_request_error"},
-	codeUpstreamUnreachable: {http.StatusBadGateway, "No answer from Object Store", "destination_unavailable"},
-	codeUpstreamTimeout:     {http.StatusGatewayTimeout, "Object Store timeout", "http_response_timeout"},
-	codeOverloaded:          {http.StatusServiceUnavailable, "Overloaded", proxyInternal},
-	codeDraining:            {http.StatusServiceUnavailable, "Shutting down", proxyInternal},
+	record.CodeNotObjectStore:      {http.StatusNotFound, "Not an Object Store v2 operation", "http_request_error"},
+	record.CodeBadPath:             {http.StatusBadRequest, "Bad path", "http_request_error"},
+	record.CodeBadRequest:          {http.StatusBadRequest, "Bad request", "http_request_error"},
+	record.CodeLoop:                {http.StatusLoopDetected, "Loop detected", "proxy_loop_detected"},
+	record.CodeRegionUnknown:       {http.StatusBadRequest, "Region unknown", "http_request_error"},
+	record.CodeRegionNotAllowed:    {http.StatusForbidden, "Region not allowed", "http_request_denied"},
+	record.CodeNoToken:             {http.StatusUnauthorized, "No bearer token", "http_request_denied"},
+	record.CodeBadToken:            {http.StatusUnauthorized, "Bearer token refused", "http_request_denied"},
+	record.CodeIdentityUnavailable: {http.StatusServiceUnavailable, "Identity unavailable", "destination_unavailable"},
+	record.CodeDenied:              {http.StatusForbidden, "Denied by policy", "http_request_denied"},
+	record.CodeOverQuota:           {http.StatusTooManyRequests, "Over quota", "http_request_denied"},
+	record.CodeOverBudget:          {http.StatusTooManyRequests, "Over budget", "http_request_denied"},
+	record.CodeTooLarge:            {http.StatusRequestEntityTooLarge, "Request body too large", "http_request_error"},
+	record.CodeUpstreamUnreachable: {http.StatusBadGateway, "No answer from Object Store", "destination_unavailable"},
+	record.CodeUpstreamTimeout:     {http.StatusGatewayTimeout, "Object Store timeout", "http_response_timeout"},
+	record.CodeOverloaded:          {http.StatusServiceUnavailable, "Overloaded", proxyInternal},
+	record.CodeDraining:            {http.StatusServiceUnavailable, "Shutting down", proxyInternal},
 }
 
 // refusal is an error that defines the answer of the exchange.
 type refusal struct {
-	code       code
+	code       record.Code
 	status     int           // instead of the table's; 0: the table's
 	title      string        // instead of the table's, if that would be wrong; empty: the table's
 	proxy      string        // instead of the table's; empty: the table's
@@ -110,7 +93,7 @@ func (r *refusal) answer() (status int, title, proxyError string) {
 }
 
 func tooLarge(limit int64) refusal {
-	return refusal{code: codeTooLarge, detail: fmt.Sprintf("the request body is larger than %d bytes", limit)}
+	return refusal{code: record.CodeTooLarge, detail: fmt.Sprintf("the request body is larger than %d bytes", limit)}
 }
 
 // refusalOf turns an error of any stage into a refusal.
@@ -119,25 +102,25 @@ func refusalOf(err error) refusal {
 		return r
 	}
 	if e, ok := errors.AsType[*objectstore.PathError](err); ok {
-		return refusal{code: codeBadPath, detail: e.Error()}
+		return refusal{code: record.CodeBadPath, detail: e.Error()}
 	}
 	if e, ok := errors.AsType[*objectstore.QueryError](err); ok {
-		return refusal{code: codeBadRequest, detail: e.Error()}
+		return refusal{code: record.CodeBadRequest, detail: e.Error()}
 	}
 	if e, ok := errors.AsType[*regionmap.UnknownError](err); ok {
-		return refusal{code: codeRegionUnknown, detail: e.Error()}
+		return refusal{code: record.CodeRegionUnknown, detail: e.Error()}
 	}
 	if e, ok := errors.AsType[*regionmap.NotAllowedError](err); ok {
-		return refusal{code: codeRegionNotAllowed, detail: e.Error()}
+		return refusal{code: record.CodeRegionNotAllowed, detail: e.Error()}
 	}
 	if e, ok := errors.AsType[*auth.UnavailableError](err); ok {
-		return refusal{code: codeIdentityUnavailable, cause: err, retryAfter: max(e.RetryAfter, time.Second),
+		return refusal{code: record.CodeIdentityUnavailable, cause: err, retryAfter: max(e.RetryAfter, time.Second),
 			detail: "the control plane cannot identify this token at the moment"}
 	}
 	if e, ok := errors.AsType[*regionmap.UndiscoveredError](err); ok && !errors.Is(err, auth.ErrBadToken) {
-		r := refusal{code: codeUpstreamUnreachable, title: "Region not discovered", detail: e.Error(), cause: errors.Join(e.Unwrap()...)}
+		r := refusal{code: record.CodeUpstreamUnreachable, title: "Region not discovered", detail: e.Error(), cause: errors.Join(e.Unwrap()...)}
 		if e.Late {
-			r.code = codeUpstreamTimeout
+			r.code = record.CodeUpstreamTimeout
 		}
 		return r
 	}
@@ -146,25 +129,25 @@ func refusalOf(err error) refusal {
 	}
 	switch {
 	case errors.Is(err, objectstore.ErrNotObjectStore):
-		return refusal{code: codeNotObjectStore, detail: "this method and path are not an operation of Object Store v2 or the Stats API"}
+		return refusal{code: record.CodeNotObjectStore, detail: "this method and path are not an operation of Object Store v2 or the Stats API"}
 	case errors.Is(err, auth.ErrNoToken):
-		return refusal{code: codeNoToken, detail: "the request must have the header Authorization: Bearer with an Anypoint access token"}
+		return refusal{code: record.CodeNoToken, detail: "the request must have the header Authorization: Bearer with an Anypoint access token"}
 	case errors.Is(err, auth.ErrBadToken):
-		return refusal{code: codeBadToken, detail: "the control plane of this region does not accept this token; mint a new one there"}
+		return refusal{code: record.CodeBadToken, detail: "the control plane of this region does not accept this token; mint a new one there"}
 	case errors.Is(err, auth.ErrManyTokens):
-		return refusal{code: codeBadRequest, detail: "the request has more than one Authorization header"}
+		return refusal{code: record.CodeBadRequest, detail: "the request has more than one Authorization header"}
 	case errors.Is(err, ErrStatisticsBusy):
-		return refusal{code: codeOverloaded, detail: "too many requests for statistics are under way", cause: err, retryAfter: time.Second}
+		return refusal{code: record.CodeOverloaded, detail: "too many requests for statistics are under way", cause: err, retryAfter: time.Second}
 	case errors.Is(err, ErrStatisticsUnavailable):
 		return refusal{
-			code: codeOverloaded, title: "Statistics unavailable", detail: "the statistics store does not answer", cause: err,
+			code: record.CodeOverloaded, title: "Statistics unavailable", detail: "the statistics store does not answer", cause: err,
 			retryAfter: time.Second,
 		}
 	case errors.Is(err, context.Canceled):
-		return refusal{code: codeBadRequest, status: statusLeft, detail: "the client closed the request", cause: err, gone: true}
+		return refusal{code: record.CodeBadRequest, status: record.StatusClientLeft, detail: "the client closed the request", cause: err, gone: true}
 	}
 	return refusal{
-		code: codeOverloaded, title: "No answer", detail: "the gateway cannot answer this request at the moment", cause: err,
+		code: record.CodeOverloaded, title: "No answer", detail: "the gateway cannot answer this request at the moment", cause: err,
 		retryAfter: time.Second,
 	}
 }
@@ -192,20 +175,20 @@ type problem struct {
 func (p *Proxy) refuse(x *exchange, err error) {
 	r := refusalOf(err)
 	status, title, proxyError := r.answer()
-	x.rec.Status, x.rec.Code, x.rec.Cause = status, string(r.code), record.Cause(r.cause)
+	x.rec.Status, x.rec.Code, x.rec.Cause = status, r.code, record.Cause(r.cause)
 	if r.gone {
-		x.rec.Status = statusLeft
+		x.rec.Status = record.StatusClientLeft
 	}
-	if status == statusLeft { // a client that left is not refused
+	if status == record.StatusClientLeft { // a client that left is not refused
 		x.rec.Code = ""
 	}
-	if r.rule != "" || r.code == codeDenied { // otherwise the rule permitted the request
+	if r.rule != "" || r.code == record.CodeDenied { // otherwise the rule permitted the request
 		x.rec.Rule, x.rec.Denied = r.rule, true
 	}
 	if x.w.status != 0 {
 		return // the answer had begun; record reports how it ended
 	}
-	if status == statusLeft { // a client that closed only its sending half can still read, and HTTP has no status 499
+	if status == record.StatusClientLeft { // a client that closed only its sending half can still read, and HTTP has no status 499
 		x.noAnswer = true
 		return
 	}
@@ -250,11 +233,11 @@ func (r refusal) headers(h http.Header, proxyError string) {
 		h.Set("Retry-After", strconv.FormatInt(max(1, seconds(r.retryAfter)), 10))
 	}
 	switch r.code {
-	case codeNoToken:
+	case record.CodeNoToken:
 		h.Set("WWW-Authenticate", `Bearer realm="Anypoint"`)
-	case codeBadToken:
+	case record.CodeBadToken:
 		h.Set("WWW-Authenticate", `Bearer realm="Anypoint", error="invalid_token"`)
-	case codeDraining, codeTooLarge:
+	case record.CodeDraining, record.CodeTooLarge:
 		h.Set("Connection", "close")
 	default:
 	}

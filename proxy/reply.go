@@ -119,7 +119,7 @@ func (x *exchange) cutOff(err error) {
 	x.rec.UpstreamError = errorType(err)
 	if x.status.Stored {
 		x.status.Stored = false
-		x.rec.Cache = x.status.Outcome()
+		x.rec.Cache = x.status
 	}
 }
 

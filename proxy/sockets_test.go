@@ -110,7 +110,7 @@ func TestTheClientsBodyIsTheClientsFault(t *testing.T) {
 				t.Errorf("status %s, want %s", got, tt.status)
 			}
 			x := records(t, g, 1)[0]
-			if x.Status != tt.recorded || x.Code != tt.code || strings.HasPrefix(x.Code, "upstream") {
+			if x.Status != tt.recorded || x.Code != record.Code(tt.code) || strings.HasPrefix(string(x.Code), "upstream") {
 				t.Errorf("record: %d %s (%s), want %d %s", x.Status, x.Code, x.Cause, tt.recorded, tt.code)
 			}
 		})
@@ -145,7 +145,7 @@ func TestALongAnswerThatIsCutIsCutAndRecordedOnce(t *testing.T) {
 		_ = answer.Body.Close()
 	}
 	x := records(t, g, 1)[0]
-	if !x.Aborted || x.Status != 200 || !strings.HasPrefix(x.Cause, "reading upstream's answer") || strings.Contains(x.Cache, "stored") || x.UpstreamError == "" {
+	if !x.Aborted || x.Status != 200 || !strings.HasPrefix(x.Cause, "reading upstream's answer") || x.Cache.Stored || x.UpstreamError == "" {
 		t.Errorf("record %+v", x)
 	}
 	if s := status(g, "one", keyPath); strings.Contains(s, "hit") {
@@ -200,7 +200,7 @@ func TestWhatIsKnownBeforeTheFirstByteIsRefused(t *testing.T) {
 				t.Errorf("%d %s, %v", answer.StatusCode, text, err)
 			}
 			x := records(t, g, 1)[0]
-			if x.Status != 502 || x.Aborted || x.Code != "upstream-unreachable" || strings.Contains(x.Cache, "stored") || x.UpstreamError != "_OTHER" {
+			if x.Status != 502 || x.Aborted || x.Code != "upstream-unreachable" || x.Cache.Stored || x.UpstreamError != "_OTHER" {
 				t.Errorf("record %+v", x)
 			}
 		})

@@ -97,7 +97,7 @@ func (p *Proxy) awaitPause(x *exchange) error {
 
 // pausedByUpstream is the refusal of a client while upstream's pause lasts.
 func pausedByUpstream(wait time.Duration) error {
-	return refusal{code: codeOverQuota, detail: "Object Store refuses further requests at the moment", retryAfter: wait, violated: policyUpstream}
+	return refusal{code: record.CodeOverQuota, detail: "Object Store refuses further requests at the moment", retryAfter: wait, violated: policyUpstream}
 }
 
 // takeBudget takes one unit of the budget for a request to a location, and waits for
@@ -117,7 +117,7 @@ func (p *Proxy) takeBudget(ctx context.Context, l regionmap.Location, ref storeR
 		return waited, quotaUnavailable(err)
 	case !result.Allowed:
 		return waited, refusal{
-			code: codeOverBudget, retryAfter: result.RetryAfter, violated: policyBudget,
+			code: record.CodeOverBudget, retryAfter: result.RetryAfter, violated: policyBudget,
 			detail: fmt.Sprintf("all clients together are over the budget of %d requests in %s", p.Budget.Rate, p.Budget.Period),
 		}
 	}
@@ -128,7 +128,7 @@ func (p *Proxy) takeBudget(ctx context.Context, l regionmap.Location, ref storeR
 // configuration requires a refusal then.
 func quotaUnavailable(err error) error {
 	return refusal{
-		code: codeOverloaded, title: "Quotas cannot be counted", detail: "quotas cannot be counted at the moment", cause: err,
+		code: record.CodeOverloaded, title: "Quotas cannot be counted", detail: "quotas cannot be counted at the moment", cause: err,
 		retryAfter: time.Second,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"osgate/ratelimit"
+	"osgate/record"
 )
 
 // limited counts the calls to the quota.
@@ -71,7 +72,7 @@ func TestWhatIsRefusedEarlyCostsNothingLater(t *testing.T) {
 			if len(g.asked) != tt.asked || limiter.asked != tt.charged || len(g.sent) != tt.sent {
 				t.Errorf("asked %d, charged %d, sent %d; want %d, %d, %d", len(g.asked), limiter.asked, len(g.sent), tt.asked, tt.charged, tt.sent)
 			}
-			if len(g.exchanges) != 1 || g.last().Status != tt.status || g.last().Code != tt.code {
+			if len(g.exchanges) != 1 || g.last().Status != tt.status || g.last().Code != record.Code(tt.code) {
 				t.Errorf("%d records, the last %+v", len(g.exchanges), g.last())
 			}
 		})
@@ -174,7 +175,7 @@ func TestNewNamesNoHalfProxy(t *testing.T) {
 	if _, err := New(Options{}); err == nil {
 		t.Error("a proxy of nothing was made")
 	}
-	if refusalOf(errors.New("x")).code != codeOverloaded {
+	if refusalOf(errors.New("x")).code != record.CodeOverloaded {
 		t.Error("an unknown error is not ours to show")
 	}
 }

@@ -44,7 +44,7 @@ func (p *Proxy) fallBack(x *exchange) error {
 // not answer in time. It is false for a refusal by the gateway.
 func upstreamFailed(err error) bool {
 	r, ok := errors.AsType[refusal](err)
-	return ok && (r.code == codeUpstreamUnreachable || r.code == codeUpstreamTimeout)
+	return ok && (r.code == record.CodeUpstreamUnreachable || r.code == record.CodeUpstreamTimeout)
 }
 
 // refresh fetches again the answer that x has just been served stale

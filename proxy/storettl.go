@@ -90,6 +90,6 @@ func (p *Proxy) fetchStore(request *exchange) {
 	request.rec.Duration, request.rec.Status = time.Since(request.rec.Start), request.w.status
 	if err != nil {
 		r := refusalOf(err)
-		request.rec.Status, request.rec.Code, request.rec.Cause = cmp.Or(r.status, answers[r.code].status), string(r.code), record.Cause(r.cause)
+		request.rec.Status, request.rec.Code, request.rec.Cause = cmp.Or(r.status, answers[r.code].status), r.code, record.Cause(r.cause)
 	}
 }

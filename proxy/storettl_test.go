@@ -168,7 +168,7 @@ func TestTheRequestForATTLIsCountedWhereUpstreamsAre(t *testing.T) {
 					t.Errorf("the client got %d", w.Code)
 				}
 				synctest.Wait()
-				if own := g.own(); len(own) != 1 || own[0].Code != test.code || len(g.stores()) > 0 != test.requested {
+				if own := g.own(); len(own) != 1 || own[0].Code != record.Code(test.code) || len(g.stores()) > 0 != test.requested {
 					t.Errorf("%d requests, records %+v", len(g.stores()), own)
 				}
 			})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"osgate/ratelimit"
+	"osgate/record"
 )
 
 // strangerRefusals is the quota of writes of strangers that Object Store may refuse in
@@ -31,7 +32,7 @@ func (p *Proxy) limitStranger(x *exchange) error {
 		return nil
 	}
 	return refusal{
-		code: codeOverQuota, retryAfter: wait, violated: policyStrangers,
+		code: record.CodeOverQuota, retryAfter: wait, violated: policyStrangers,
 		detail: "Object Store refused too many writes to this store by clients that are not members of the organization",
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"osgate/record"
 )
 
 // speaker is an upstream on a socket of its own that sends the answer that the test
@@ -59,7 +61,7 @@ func TestUpstreamThatSwitchesProtocolsIsABadGateway(t *testing.T) {
 			if strings.Contains(head, "login") {
 				want, status = "identity-unavailable", http.StatusServiceUnavailable
 			}
-			if x := g.last(); w.Code != status || x.Code != want || !strings.Contains(x.Cause, "101") {
+			if x := g.last(); w.Code != status || x.Code != record.Code(want) || !strings.Contains(x.Cause, "101") {
 				t.Errorf("%s, %s: %d %s because of %q, want %d %s", head, name, w.Code, x.Code, x.Cause, status, want)
 			}
 			if err := <-ended; errors.Is(err, os.ErrDeadlineExceeded) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"osgate/record"
 	"osgate/regionmap"
 )
 
@@ -48,16 +49,16 @@ func TestATitleIsTrueOfItsRefusal(t *testing.T) {
 		"Bearer token refused":             do("GET "+keyPath, []string{bearer("bad")}),
 		"Identity unavailable":             do("GET "+keyPath, []string{bearer("down")}),
 		"Over quota":                       titled(tooManyFailures(1)),
-		"Over budget":                      titled(refusal{code: codeOverBudget}),
+		"Over budget":                      titled(refusal{code: record.CodeOverBudget}),
 		"Request body too large":           titled(tooLarge(1)),
 		"No answer from Object Store":      do("GET "+keyPath, []string{bearer("one")}),
-		"Object Store timeout":             titled(refusal{code: codeUpstreamTimeout}),
+		"Object Store timeout":             titled(refusal{code: record.CodeUpstreamTimeout}),
 		"Overloaded":                       do(statistics, []string{bearer("one")}, own(ErrStatisticsBusy)),
-		"Shutting down":                    titled(refusal{code: codeDraining}),
+		"Shutting down":                    titled(refusal{code: record.CodeDraining}),
 
 		"Not in the cache":                 do("GET "+keyPath, []string{bearer("one"), "Cache-Control: only-if-cached"}),
 		"Not a member of the organization": do(statistics, []string{bearer("other")}),
-		"Denied by policy":                 titled(refusal{code: codeDenied, rule: "night"}),
+		"Denied by policy":                 titled(refusal{code: record.CodeDenied, rule: "night"}),
 		"Statistics unavailable":           do(statistics, []string{bearer("one")}, own(ErrStatisticsUnavailable)),
 		"No answer":                        do(statistics, []string{bearer("one")}, own(errors.New("odd"))),
 		"Origin not allowed":               do("OPTIONS "+keyPath, []string{"Origin: https://a.example", "Access-Control-Request-Method: PUT"}),

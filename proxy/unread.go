@@ -29,14 +29,14 @@ var unreadDetails = map[int]string{
 func (p *Proxy) Unread(remote netip.AddrPort, status int, reason string) []byte {
 	x := record.Exchange{
 		ID: strings.ToLower(rand.Text()), Start: time.Now(), Surface: record.SurfaceNone,
-		Status: status, Code: string(codeBadRequest), Cause: reason,
+		Status: status, Code: record.CodeBadRequest, Cause: reason,
 	}
 	if remote.IsValid() {
 		x.RemoteAddr = remote.Addr().Unmap().String()
 		x.ClientAddr = x.RemoteAddr
 	}
 	detail := cmp.Or(reason, unreadDetails[status], unreadDetails[http.StatusBadRequest])
-	r := refusal{code: codeBadRequest, status: status, detail: detail}
+	r := refusal{code: record.CodeBadRequest, status: status, detail: detail}
 	_, title, proxyError := r.answer()
 	body := r.problem(title, status, x.ID)
 	h := http.Header{}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"osgate/record"
 )
 
 // TestWhatUpstreamSentIsRecordedWhateverTheClientGot has a client that gets a 304 while
@@ -46,7 +48,7 @@ func TestWhatIsReadForAClientThatLeftIsUpstreamsToo(t *testing.T) {
 		defer func() { _ = recover() }() // ReverseProxy reports this to net/http by a panic
 		g.ServeHTTP(deaf{httptest.NewRecorder()}, request(t, "GET "+keyPath+"?confirmable=true", "Authorization: Bearer one"))
 	}()
-	if x := g.last(); x.Status != statusLeft || x.UpstreamBytes != int64(len(value)) {
-		t.Errorf("status %d, %d bytes of upstream's; want %d, %d", x.Status, x.UpstreamBytes, statusLeft, len(value))
+	if x := g.last(); x.Status != record.StatusClientLeft || x.UpstreamBytes != int64(len(value)) {
+		t.Errorf("status %d, %d bytes of upstream's; want %d, %d", x.Status, x.UpstreamBytes, record.StatusClientLeft, len(value))
 	}
 }

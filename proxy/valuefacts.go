@@ -8,6 +8,7 @@ import (
 
 	"osgate/objectstore"
 	"osgate/policy"
+	"osgate/record"
 )
 
 // judgedBody is the longest body, in bytes, that is judged before any of it is sent. A
@@ -46,7 +47,7 @@ func (x *exchange) valueHead(needs policy.Needs) (policy.Head, error) {
 	}
 	facts := j.Head(whole)
 	if !whole && needs.Definition && x.defines() {
-		return policy.Head{}, refusal{code: codeTooLarge, title: "Store definition not judged", detail: fmt.Sprintf(
+		return policy.Head{}, refusal{code: record.CodeTooLarge, title: "Store definition not judged", detail: fmt.Sprintf(
 			"the policy must read the whole definition of a store: send it without Content-Encoding and in at most %d bytes", judgedBody)}
 	}
 	if !whole && encoding == "" && !x.defines() {
@@ -64,7 +65,7 @@ func (x *exchange) defines() bool {
 // its members: upstream may use the other one.
 func (x *exchange) refuseRepeated(facts policy.Head, needs policy.Needs) error {
 	if facts.Repeated && (needs.Type && !x.defines() || needs.Definition && x.defines()) {
-		return refusal{code: codeBadRequest, detail: "the JSON object in the body contains a member twice, so the policy cannot judge it"}
+		return refusal{code: record.CodeBadRequest, detail: "the JSON object in the body contains a member twice, so the policy cannot judge it"}
 	}
 	return nil
 }
@@ -85,7 +86,7 @@ func (x *exchange) redecideAtEnd(rules *policy.Rules, r policy.Request) {
 		d := rules.Decide(r)
 		x.body.keepDecision(d)
 		if !d.Allowed {
-			return refusal{code: codeDenied, detail: d.Reason, rule: d.Rule}
+			return refusal{code: record.CodeDenied, detail: d.Reason, rule: d.Rule}
 		}
 		return nil
 	}

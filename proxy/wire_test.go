@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"osgate/record"
 )
 
 // wire writes a GET to the server and returns all that the server sends until it closes
@@ -124,11 +126,11 @@ func TestAHalfClosedClientGetsTheAnswerOrNothing(t *testing.T) {
 	if text := wire(t, front.Listener.Addr().String(), "", true); text != "" {
 		t.Errorf("%.200s, want nothing", text)
 	}
-	if x := records(t, g, 1)[0]; x.Status != statusLeft || x.Code != "" {
-		t.Errorf("recorded %d %s, want %d", x.Status, x.Code, statusLeft)
+	if x := records(t, g, 1)[0]; x.Status != record.StatusClientLeft || x.Code != "" {
+		t.Errorf("recorded %d %s, want %d", x.Status, x.Code, record.StatusClientLeft)
 	}
 	left := newRig(t, func(o *Options) { o.Statistics = mute{fmt.Errorf("waiting: %w", context.Canceled)} })
-	if w := left.get("one", "/api/v1/organizations/o?period=1day"); w.Body.Len() > 0 || len(w.Header()) > 0 || left.last().Status != statusLeft {
+	if w := left.get("one", "/api/v1/organizations/o?period=1day"); w.Body.Len() > 0 || len(w.Header()) > 0 || left.last().Status != record.StatusClientLeft {
 		t.Errorf("statistics: %v %s, recorded %d", w.Header(), w.Body, left.last().Status)
 	}
 	asked, closed := make(chan struct{}, 1), make(chan struct{})

@@ -47,14 +47,14 @@ type Exchange struct {
 	Client    string // client ID; empty if the control plane returned none
 	User      string
 
-	Status        int    // as the client received it; 499 if it left before the answer
-	Code          string // problem code of an answer of the gateway ("over-quota"), otherwise empty
+	Status        int    // as the client received it; StatusClientLeft if it left before the answer
+	Code          Code   // of an answer of the gateway; otherwise empty
 	Cause         string // error text for the operator; never sent to the client
 	RequestBytes  int64  // body bytes read from the client
 	ResponseBytes int64  // body bytes written to the client
 	Aborted       bool   // the answer was cut off after its header was sent
 
-	Cache             string        // Cache-Status without our name: "hit; ttl=8", "fwd=miss; stored"; empty if not cacheable
+	Cache             CacheResult   // zero if not cacheable
 	Hit               bool          // answered from the cache
 	UpstreamAttempts  int           // requests sent to upstream, including those repeated on a new connection
 	UpstreamResent    int           // those of UpstreamAttempts sent because a kept connection was closed

@@ -14,18 +14,18 @@ import (
 // scaled.
 type AccessLog struct {
 	logger *slog.Logger
-	keep   [classes]sampler // indexed by Class
+	keep   [classes]sampler // indexed by class
 }
 
-// NewAccessLog returns an AccessLog that writes to logger. shares maps the name of a
-// class ([Class.String]) to the share of its lines that is written, from 0 to 1.
-// Classes that are not in shares, and [ClassError], are written completely. It is safe
-// for concurrent use if the logger's handler is.
+// NewAccessLog returns an AccessLog that writes to logger. shares maps a class of lines
+// ("ok", "hit", "client_error", "refused") to the share that is written, from 0 to 1.
+// Lines of classes that are not in shares, and of failures ("error"), are all written.
+// It is safe for concurrent use if the logger's handler is.
 func NewAccessLog(logger *slog.Logger, shares map[string]float64) *AccessLog {
 	l := &AccessLog{logger: logger}
 	for c := range classes {
 		share, named := shares[c.String()]
-		if !named || c == ClassError {
+		if !named || c == classError {
 			share = 1
 		}
 		l.keep[c].share = share
@@ -44,7 +44,7 @@ func (l *AccessLog) Keep(x *Exchange) {
 		level = slog.LevelWarn
 	}
 	ctx := context.Background() //nolint:forbidigo // the exchange and its context have ended
-	sampler := &l.keep[ClassOf(x)]
+	sampler := &l.keep[x.class()]
 	if !l.logger.Enabled(ctx, level) || !sampler.keeps() {
 		return
 	}
@@ -77,12 +77,12 @@ func (x *Exchange) attrs() []slog.Attr {
 	a.text("principal", x.Principal)
 	a.text("user", x.User)
 	a = append(a, slog.Int("status", x.Status), slog.Float64("duration_ms", milliseconds(x.Duration)))
-	a.text("code", x.Code)
+	a.text("code", string(x.Code))
 	a.text("cause", x.Cause)
 	a.number("request_bytes", x.RequestBytes)
 	a.number("response_bytes", x.ResponseBytes)
 	a.flag("aborted", x.Aborted)
-	a.text("cache", x.Cache)
+	a.text("cache", x.Cache.Text())
 	a.number("upstream_attempts", int64(x.UpstreamAttempts))
 	a.number("upstream_status", int64(x.UpstreamStatus))
 	a.text("upstream_request_id", x.UpstreamRequestID)

@@ -41,7 +41,7 @@ func sampled(t *testing.T, level slog.Level, shares map[string]float64, xs ...*r
 func TestALineContainsAllKnownFieldsOfAnExchange(t *testing.T) {
 	x := &record.Exchange{
 		ID: "r1", Duration: 1500 * time.Microsecond, Method: "GET", Route: "/r", Surface: record.SurfaceObjectStore, Operation: "getKey", Plane: "us",
-		Region: "us-east-1", Organization: "o", Environment: "e", Store: "s", Principal: "c", Status: 200, ResponseBytes: 7, Cache: "hit; ttl=8", Waited: time.Second,
+		Region: "us-east-1", Organization: "o", Environment: "e", Store: "s", Principal: "c", Status: 200, ResponseBytes: 7, Cache: record.CacheResult{Hit: true, TTL: 8 * time.Second}, Waited: time.Second,
 	}
 	want := []map[string]any{{
 		"level": "INFO", "msg": "exchange", "request_id": "r1", "method": "GET", "route": "/r", "surface": "object-store", "operation": "getKey", "plane": "us",

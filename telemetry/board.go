@@ -52,7 +52,7 @@ func NewBoard(g Gauges) *Board {
 
 // Keep implements [record.Keeper].
 func (b *Board) Keep(x *record.Exchange) {
-	outcome, now := OutcomeOf(x), time.Now()
+	outcome, now := x.Outcome(), time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := b.second(now)
@@ -63,7 +63,7 @@ func (b *Board) Keep(x *record.Exchange) {
 	b.count(n, outcome, x)
 	b.shadow.add(n, x.Shadow)
 	b.failing.add(n, x.PolicyErrors)
-	if outcome == OutcomeClientLeft {
+	if outcome == record.OutcomeClientLeft {
 		return
 	}
 	if x.UpstreamAttempts > 0 && x.Region != "" {
@@ -75,8 +75,8 @@ func (b *Board) Keep(x *record.Exchange) {
 	if x.Principal == "" { // without an identity, the store's name may be invented
 		return
 	}
-	b.clients.add(short(x.Principal), n, outcome == OutcomeRefused, strings.Clone).quota.keep(now, x)
-	if x.Store != "" && outcome != OutcomeRefused {
+	b.clients.add(short(x.Principal), n, outcome == record.OutcomeRefused, strings.Clone).quota.keep(now, x)
+	if x.Store != "" && outcome != record.OutcomeRefused {
 		b.stores.add(placeOf(x), n, x.Hit, Place.clone)
 	}
 }
@@ -94,7 +94,7 @@ func (b *Board) keepOwn(now time.Time, n int64, x *record.Exchange) {
 func (b *Board) second(now time.Time) int64 { return max(0, int64(now.Sub(b.start)/time.Second)) }
 
 // count adds x to second n and to the totals.
-func (b *Board) count(n int64, outcome Outcome, x *record.Exchange) {
+func (b *Board) count(n int64, outcome record.Outcome, x *record.Exchange) {
 	s := b.window.at(n)
 	b.add(s, counter(outcome), 1)
 	b.add(s, received, x.RequestBytes)
@@ -104,17 +104,17 @@ func (b *Board) count(n int64, outcome Outcome, x *record.Exchange) {
 		b.add(s, savedRequests, 1)
 		b.add(s, savedUnits, x.CountedUnits())
 	}
-	if x.Cache != "" {
+	if !x.Cache.IsZero() {
 		b.add(s, lookups, 1)
 	}
 	code := counter(0)
-	if x.Code != "" && outcome != OutcomeClientLeft {
-		code = b.code(x.Code)
+	if x.Code != "" && outcome != record.OutcomeClientLeft {
+		code = b.code(string(x.Code))
 		b.add(s, code, 1)
 	}
 	b.chart.add(n/intervalSeconds, outcome, code, x)
 	s.timings[timeAll].add(x.Duration)
-	if outcome == OutcomeHit {
+	if outcome == record.OutcomeHit {
 		s.timings[timeHit].add(x.Duration)
 	}
 }
@@ -157,12 +157,12 @@ func (b *Board) keepRefusal(now time.Time, x *record.Exchange) {
 	b.refusals[b.refused%maxRefusals] = Refusal{
 		Time:      now,
 		RequestID: short(x.ID),
-		Code:      x.Code,
+		Code:      string(x.Code),
 		Status:    x.Status,
 		Principal: short(x.Principal),
 		Operation: x.Operation,
 	}
-	if x.Code == codeDenied {
+	if x.Code == record.CodeDenied {
 		b.refusals[b.refused%maxRefusals].Rule = short(x.Rule)
 	}
 	b.refused++

@@ -20,37 +20,9 @@ import (
 // pass waits until d has passed.
 func pass(d time.Duration) { <-time.After(d) } // time for the board
 
-func count(s telemetry.Snapshot, o telemetry.Outcome) telemetry.Count {
+func count(s telemetry.Snapshot, o record.Outcome) telemetry.Count {
 	at := slices.IndexFunc(s.Outcomes, func(c telemetry.OutcomeCount) bool { return c.Outcome == o })
 	return s.Outcomes[at].Count
-}
-
-func TestEveryExchangeHasOneOutcome(t *testing.T) {
-	for name, tt := range map[string]struct {
-		x    record.Exchange
-		want telemetry.Outcome
-	}{
-		"hit":                              {record.Exchange{Status: 200, Hit: true}, telemetry.OutcomeHit},
-		"another request's fetch failed":   {record.Exchange{Status: 503, Hit: true}, telemetry.OutcomeUpstreamError},
-		"stale, since upstream failed":     {record.Exchange{Status: 200, Hit: true, UpstreamAttempts: 1, UpstreamStatus: 503}, telemetry.OutcomeHit},
-		"not modified, from the cache":     {record.Exchange{Status: 304, Hit: true}, telemetry.OutcomeHit},
-		"upstream's 200":                   {record.Exchange{Status: 200, UpstreamStatus: 200, UpstreamAttempts: 1}, telemetry.OutcomeUpstreamOK},
-		"upstream's 429":                   {record.Exchange{Status: 429, UpstreamStatus: 429, UpstreamAttempts: 1}, telemetry.OutcomeUpstreamClientError},
-		"upstream's 500":                   {record.Exchange{Status: 500, UpstreamStatus: 500, UpstreamAttempts: 1}, telemetry.OutcomeUpstreamError},
-		"upstream broke off":               {record.Exchange{Status: 200, UpstreamStatus: 200, UpstreamAttempts: 1, Aborted: true}, telemetry.OutcomeUpstreamError},
-		"upstream unreachable":             {record.Exchange{Status: 502, Code: "upstream-unreachable", UpstreamAttempts: 1}, telemetry.OutcomeUpstreamError},
-		"upstream late":                    {record.Exchange{Status: 504, Code: "upstream-timeout", UpstreamAttempts: 1}, telemetry.OutcomeUpstreamError},
-		"only-if-cached, nothing is":       {record.Exchange{Status: 504, Code: "upstream-timeout"}, telemetry.OutcomeRefused},
-		"over quota":                       {record.Exchange{Status: 429, Code: "over-quota"}, telemetry.OutcomeRefused},
-		"body too large, half of it sent":  {record.Exchange{Status: 413, Code: "too-large", UpstreamAttempts: 1}, telemetry.OutcomeRefused},
-		"statistics":                       {record.Exchange{Status: 200}, telemetry.OutcomeLocal},
-		"client left before an answer":     {record.Exchange{Status: 499, Code: "bad-request", UpstreamAttempts: 1}, telemetry.OutcomeClientLeft},
-		"client left while we wrote a hit": {record.Exchange{Status: 499, Hit: true, Aborted: true}, telemetry.OutcomeClientLeft},
-	} {
-		if got := telemetry.OutcomeOf(&tt.x); got != tt.want {
-			t.Errorf("%s: %s, want %s", name, got, tt.want)
-		}
-	}
 }
 
 func TestBoardTellsNowTheLastMinuteAndAll(t *testing.T) {
@@ -62,19 +34,19 @@ func TestBoardTellsNowTheLastMinuteAndAll(t *testing.T) {
 			pass(time.Second)
 		}
 		s := b.Snapshot(time.Now())
-		if got, want := count(s, telemetry.OutcomeUpstreamOK), (telemetry.Count{PerSecond: 2, Window: 120, Total: 140}); got != want {
+		if got, want := count(s, record.OutcomeUpstreamOK), (telemetry.Count{PerSecond: 2, Window: 120, Total: 140}); got != want {
 			t.Errorf("after 70 s with 2 a second: %+v, want %+v", got, want)
 		}
 		if got, want := s.Sent, (telemetry.Count{PerSecond: 600, Window: 36_000, Total: 42_000}); got != want {
 			t.Errorf("bytes sent: %+v, want %+v", got, want)
 		}
 		pass(6 * time.Second)
-		if got, want := count(b.Snapshot(time.Now()), telemetry.OutcomeUpstreamOK), (telemetry.Count{Window: 108, Total: 140}); got != want {
+		if got, want := count(b.Snapshot(time.Now()), record.OutcomeUpstreamOK), (telemetry.Count{Window: 108, Total: 140}); got != want {
 			t.Errorf("six idle seconds later: %+v, want %+v", got, want)
 		}
 		pass(time.Minute)
 		s = b.Snapshot(time.Now())
-		if got, want := count(s, telemetry.OutcomeUpstreamOK), (telemetry.Count{Total: 140}); got != want {
+		if got, want := count(s, record.OutcomeUpstreamOK), (telemetry.Count{Total: 140}); got != want {
 			t.Errorf("an idle minute later: %+v, want %+v", got, want)
 		}
 		if len(s.Clients)+len(s.Stores) > 0 || s.Latencies.All.Count > 0 {
@@ -87,13 +59,13 @@ func TestYoungBoardDividesByItsAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := telemetry.NewBoard(telemetry.Gauges{})
 		b.Keep(getKey())
-		if s := b.Snapshot(time.Now()); s.WindowSeconds != 0 || count(s, telemetry.OutcomeUpstreamOK) != (telemetry.Count{Total: 1}) {
+		if s := b.Snapshot(time.Now()); s.WindowSeconds != 0 || count(s, record.OutcomeUpstreamOK) != (telemetry.Count{Total: 1}) {
 			t.Errorf("within the first second: %+v", s)
 		}
 		b.Keep(getKey())
 		pass(2 * time.Second)
 		s := b.Snapshot(time.Now())
-		if got := count(s, telemetry.OutcomeUpstreamOK).PerSecond; got != 1 || s.WindowSeconds != 2 {
+		if got := count(s, record.OutcomeUpstreamOK).PerSecond; got != 1 || s.WindowSeconds != 2 {
 			t.Errorf("two exchanges in two seconds: %v a second over %d s, want 1 over 2", got, s.WindowSeconds)
 		}
 		if got := s.Clients[0].PerSecond; got != 1 {
@@ -112,8 +84,12 @@ func TestBoardNamesClientsAndStores(t *testing.T) {
 			b.Keep(x)
 		}
 		plain := func(*record.Exchange) {}
-		hit := func(x *record.Exchange) { x.Hit, x.Cache, x.UpstreamAttempts = true, "hit; ttl=8", 0 }
-		over := func(x *record.Exchange) { x.Status, x.Code, x.UpstreamAttempts, x.Cache = 429, "over-quota", 0, "" }
+		hit := func(x *record.Exchange) {
+			x.Hit, x.Cache, x.UpstreamAttempts = true, record.CacheResult{Hit: true, TTL: 8 * time.Second}, 0
+		}
+		over := func(x *record.Exchange) {
+			x.Status, x.Code, x.UpstreamAttempts, x.Cache = 429, "over-quota", 0, record.CacheResult{}
+		}
 		keep("app-one", "orders", plain)
 		keep("app-one", "orders", hit)
 		keep("app-two", "carts", plain)
@@ -135,8 +111,8 @@ func TestBoardNamesClientsAndStores(t *testing.T) {
 		}, s.Stores); diff != "" {
 			t.Errorf("stores (-want +got):\n%s", diff)
 		}
-		if s.Lookups.Window != 4 || count(s, telemetry.OutcomeHit).Window != 1 {
-			t.Errorf("%d lookups with %d hits, want 4 with 1", s.Lookups.Window, count(s, telemetry.OutcomeHit).Window)
+		if s.Lookups.Window != 4 || count(s, record.OutcomeHit).Window != 1 {
+			t.Errorf("%d lookups with %d hits, want 4 with 1", s.Lookups.Window, count(s, record.OutcomeHit).Window)
 		}
 	})
 }
@@ -212,7 +188,7 @@ func TestCodesBeyondTheBoundCountTogether(t *testing.T) {
 		b := telemetry.NewBoard(telemetry.Gauges{})
 		for i := range 100 {
 			x := getKey()
-			x.Status, x.Code = 400, fmt.Sprint("code-", i)
+			x.Status, x.Code = 400, record.Code(fmt.Sprint("code-", i))
 			b.Keep(x)
 		}
 		codes := b.Snapshot(time.Now()).Codes

@@ -19,7 +19,7 @@ func distinct(i int) *record.Exchange {
 	x.ID, x.Organization, x.Environment, x.Store, x.Principal, x.Client, x.User = id, id, id, id, id, id, id
 	x.RemoteAddr, x.ClientAddr, x.Cause, x.Method = id, id, id, id
 	x.Rule, x.Shadow, x.PolicyErrors = id, []string{id}, []string{id}
-	x.Cache = fmt.Sprintf("hit; ttl=%d", i)
+	x.Cache = record.CacheResult{Hit: true, TTL: time.Duration(i) * time.Second}
 	return x
 }
 
@@ -27,7 +27,8 @@ func distinct(i int) *record.Exchange {
 // too, as by a bug.
 func broken(i int) *record.Exchange {
 	x, id := distinct(i), fmt.Sprint("distinct", i)
-	x.Route, x.Operation, x.Plane, x.Region, x.Code, x.Cache = id, id, id, id, id, "fwd=miss; detail="+id
+	x.Route, x.Operation, x.Plane, x.Region, x.Code = id, id, id, id, record.Code(id)
+	x.Cache = record.CacheResult{Forward: record.ForwardMiss, Detail: id}
 	x.Status, x.UpstreamStatus = i, i
 	return x
 }

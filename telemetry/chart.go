@@ -21,7 +21,7 @@ const (
 
 // point contains the values of one interval.
 type point struct {
-	outcomes [outcomes]uint32
+	outcomes [record.NumOutcomes]uint32
 	refused  [maxCodes]uint32 // by index of the code after firstCode
 	lookups  uint32
 	timings  [chartTimings]Quantiles
@@ -37,13 +37,13 @@ type chart struct {
 }
 
 // add counts x in interval n. code is the counter of its problem code, if it has one.
-func (c *chart) add(n int64, outcome Outcome, code counter, x *record.Exchange) {
+func (c *chart) add(n int64, outcome record.Outcome, code counter, x *record.Exchange) {
 	c.advance(n)
 	c.running.outcomes[outcome]++
-	if outcome == OutcomeRefused {
+	if outcome == record.OutcomeRefused {
 		c.running.refused[code-firstCode]++
 	}
-	if x.Cache != "" {
+	if !x.Cache.IsZero() {
 		c.running.lookups++
 	}
 	c.timings[chartAll].add(x.Duration)
@@ -85,12 +85,12 @@ const MaxRecent = chartIntervals * intervalSeconds * time.Second
 // Recent is the traffic of the last minutes in intervals, in the JSON form that the
 // charts of the operator's page read. All series have the same length.
 type Recent struct {
-	Step     int                `json:"step"`     // length of an interval in seconds: 5
-	End      time.Time          `json:"end"`      // of the last interval
-	Outcomes map[Outcome]Series `json:"outcomes"` // exchanges per second, for every outcome
-	Refused  map[string]Series  `json:"refused"`  // exchanges of outcome "refused" per second, by problem code; only codes that occurred
-	Latency  RecentLatency      `json:"latency"`
-	HitRatio Series             `json:"hitRatio"` // share of cacheable reads that the cache answered
+	Step     int                       `json:"step"`     // length of an interval in seconds: 5
+	End      time.Time                 `json:"end"`      // of the last interval
+	Outcomes map[record.Outcome]Series `json:"outcomes"` // exchanges per second, for every outcome
+	Refused  map[string]Series         `json:"refused"`  // exchanges of outcome "refused" per second, by problem code; only codes that occurred
+	Latency  RecentLatency             `json:"latency"`
+	HitRatio Series                    `json:"hitRatio"` // share of cacheable reads that the cache answered
 }
 
 // RecentLatency contains durations in milliseconds, as [Latencies].
@@ -137,8 +137,8 @@ func (b *Board) Recent(now time.Time, back time.Duration) Recent {
 	n := b.second(now) / intervalSeconds
 	points := b.chart.last(n, int64((back+interval-1)/interval))
 	since := now.Sub(b.start)
-	r := Recent{Step: intervalSeconds, End: now.Add(-since % interval), Outcomes: map[Outcome]Series{}, Refused: map[string]Series{}}
-	for _, o := range Outcomes() {
+	r := Recent{Step: intervalSeconds, End: now.Add(-since % interval), Outcomes: map[record.Outcome]Series{}, Refused: map[string]Series{}}
+	for _, o := range record.Outcomes() {
 		r.Outcomes[o] = series(points, func(p *point) float64 { return float64(p.outcomes[o]) / intervalSeconds })
 	}
 	for i, code := range b.codes {
@@ -165,7 +165,7 @@ func hitRatio(p *point) float64 {
 	if p.lookups == 0 {
 		return math.NaN()
 	}
-	return float64(p.outcomes[OutcomeHit]) / float64(p.lookups)
+	return float64(p.outcomes[record.OutcomeHit]) / float64(p.lookups)
 }
 
 // series returns one number of each point; never nil.

@@ -18,14 +18,14 @@ import (
 // hit returns a read that the cache answered.
 func hit() *record.Exchange {
 	x := getKey()
-	x.Hit, x.Cache, x.UpstreamAttempts, x.UpstreamStatus, x.UpstreamDuration = true, "hit; ttl=8", 0, 0, 0
+	x.Hit, x.Cache, x.UpstreamAttempts, x.UpstreamStatus, x.UpstreamDuration = true, record.CacheResult{Hit: true, TTL: 8 * time.Second}, 0, 0, 0
 	return x
 }
 
 // refused returns an exchange that was answered with code.
 func refused(code string, status int) *record.Exchange {
 	x := getKey()
-	x.Code, x.Status, x.Cache, x.UpstreamAttempts, x.UpstreamStatus, x.UpstreamDuration = code, status, "", 0, 0, 0
+	x.Code, x.Status, x.Cache, x.UpstreamAttempts, x.UpstreamStatus, x.UpstreamDuration = record.Code(code), status, record.CacheResult{}, 0, 0, 0
 	return x
 }
 
@@ -58,14 +58,14 @@ func TestChartsTellEachFiveSeconds(t *testing.T) {
 		pass(time.Second)
 		r := b.Recent(time.Now(), telemetry.MaxRecent)
 		none := math.NaN()
-		same(t, "hits", r.Outcomes[telemetry.OutcomeHit], 0.6, 0, 0)
-		same(t, "forwarded", r.Outcomes[telemetry.OutcomeUpstreamOK], 0.2, 0, 0)
-		same(t, "failed", r.Outcomes[telemetry.OutcomeUpstreamError], 0.2, 0, 0)
-		same(t, "refused", r.Outcomes[telemetry.OutcomeRefused], 0.2, 0, 0.4)
+		same(t, "hits", r.Outcomes[record.OutcomeHit], 0.6, 0, 0)
+		same(t, "forwarded", r.Outcomes[record.OutcomeUpstreamOK], 0.2, 0, 0)
+		same(t, "failed", r.Outcomes[record.OutcomeUpstreamError], 0.2, 0, 0)
+		same(t, "refused", r.Outcomes[record.OutcomeRefused], 0.2, 0, 0.4)
 		same(t, "over quota", r.Refused["over-quota"], 0.2, 0, 0.2)
 		same(t, "denied", r.Refused["denied"], 0, 0, 0.2)
 		same(t, "hit ratio", r.HitRatio, 0.75, none, none)
-		if len(r.Outcomes) != len(telemetry.Outcomes()) || len(r.Refused) != 2 {
+		if len(r.Outcomes) != len(record.Outcomes()) || len(r.Refused) != 2 {
 			t.Errorf("outcomes %v, refused %v; want all outcomes, and refusals alone", r.Outcomes, r.Refused)
 		}
 		if want := start.Add(15 * time.Second); r.Step != 5 || !r.End.Equal(want) {
@@ -116,7 +116,7 @@ func TestChartsLookBackAQuarterOfAnHour(t *testing.T) {
 			pass(5 * time.Second)
 		}
 		forwarded := func(back time.Duration) telemetry.Series {
-			return b.Recent(time.Now(), back).Outcomes[telemetry.OutcomeUpstreamOK]
+			return b.Recent(time.Now(), back).Outcomes[record.OutcomeUpstreamOK]
 		}
 		if all := forwarded(telemetry.MaxRecent); len(all) != 180 || all[0] != 4 || all[179] != 39.8 {
 			t.Errorf("%d intervals, from %v to %v; want 180, from 20 exchanges to 199", len(all), all[0], all[len(all)-1])

@@ -29,9 +29,10 @@ func everything(t *testing.T, readers ...metric.Reader) *telemetry.Metrics {
 	x.Waited, x.Rule = time.Millisecond, "team-a"
 	m.Keep(x)
 	failed := getKey()
-	failed.Status, failed.Code, failed.UpstreamStatus, failed.Cache = 502, "upstream-unreachable", 0, `fwd=bypass; detail="settling"`
+	failed.Status, failed.Code, failed.UpstreamStatus = 502, "upstream-unreachable", 0
+	failed.Cache = record.CacheResult{Forward: record.ForwardBypass, Detail: "settling"}
 	m.Keep(failed)
-	m.Keep(&record.Exchange{Surface: record.SurfaceObjectStore, Operation: "getKey", Status: 200, Hit: true, Cache: "hit; ttl=8"})
+	m.Keep(&record.Exchange{Surface: record.SurfaceObjectStore, Operation: "getKey", Status: 200, Hit: true, Cache: record.CacheResult{Hit: true, TTL: 8 * time.Second}})
 	m.RoundTrip("main", "rate", "timeout", time.Millisecond)
 	m.ControlPlaneCall("us", "named", time.Millisecond)
 	m.BudgetDecision(true, false, time.Millisecond)

@@ -189,7 +189,7 @@ func TestHalfARuneCostsNobodyItsSpans(t *testing.T) {
 		"rule":         func(x *record.Exchange) { x.Rule = text },
 		"id":           func(x *record.Exchange) { x.ID = text },
 		"method":       func(x *record.Exchange) { x.Method = text },
-		"code":         func(x *record.Exchange) { x.Code = text },
+		"code":         func(x *record.Exchange) { x.Code = record.Code(text) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			spans = 0

@@ -48,20 +48,3 @@ func TestQuantileOfFew(t *testing.T) {
 		}
 	}
 }
-
-func FuzzReadCacheTakesWordsApart(f *testing.F) {
-	f.Add("hit; ttl=8")
-	f.Add("fwd=miss; stored")
-	f.Add(`fwd=bypass; collapsed; detail="a b"`)
-	f.Add(";;; detail=;detail")
-	f.Fuzz(func(t *testing.T, text string) {
-		k := readCache(text)
-		for _, word := range []string{k.result, k.reason} {
-			for _, r := range word {
-				if r == ';' {
-					t.Errorf("readCache(%q) = %+v", text, k)
-				}
-			}
-		}
-	})
-}

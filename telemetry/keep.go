@@ -18,8 +18,8 @@ func (m *Metrics) Keep(x *record.Exchange) {
 	if x.UpstreamAttempts > 0 {
 		m.keepUpstream(ctx, x)
 	}
-	if x.Cache != "" {
-		m.lookups.row(readCache(x.Cache), cacheLabels).n.Add(1)
+	if !x.Cache.IsZero() {
+		m.lookups.row(cacheKey{x.Cache.Lookup(), x.Cache.Detail}, cacheLabels).n.Add(1)
 	}
 	m.operations.row(x.Operation, operationLabels).keep(x)
 	m.policy.keep(x)
@@ -35,14 +35,14 @@ func (m *Metrics) keepServer(ctx context.Context, x *record.Exchange) {
 		m.requestSize.Record(ctx, x.RequestBytes, with...)
 	}
 
-	outcome := OutcomeOf(x)
+	outcome := x.Outcome()
 	m.exchange.row(exchangeKey{x.Operation, x.Plane, x.Region, outcome, x.Code}, exchangeLabels).n.Add(1)
 }
 
 // sent returns status if a client received it: three digits, and not the status that is
 // recorded for clients that left. Otherwise it returns 0.
 func sent(status int) int {
-	if status < 100 || status > 999 || status == statusLeft {
+	if status < 100 || status > 999 || status == record.StatusClientLeft {
 		return 0
 	}
 	return status
@@ -57,7 +57,7 @@ func (m *Metrics) keepQuota(ctx context.Context, x *record.Exchange) {
 	switch {
 	case !x.Charged: // an address with too many failed identifications is answered over-quota too
 		return
-	case x.Code == codeOverQuota:
+	case x.Code == record.CodeOverQuota:
 		d = refused
 	case x.Waited > 0:
 		d = waited

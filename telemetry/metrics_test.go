@@ -51,7 +51,7 @@ func getKey() *record.Exchange {
 		ID: "request-1", Start: time.Now(), Duration: 40 * time.Millisecond,
 		Method: http.MethodGet, Route: "/api/v1/keys/{keyId}", Surface: record.SurfaceObjectStore, Operation: "getKey",
 		Plane: "us", Region: "us-east-1", Organization: "org", Environment: "env", Store: "store", Principal: "client", Client: "client",
-		Status: 200, Cache: "fwd=miss; stored", Charged: true, UpstreamAttempts: 1, UpstreamStatus: 200, UpstreamDuration: 30 * time.Millisecond,
+		Status: 200, Cache: record.CacheResult{Forward: record.ForwardMiss, Stored: true}, Charged: true, UpstreamAttempts: 1, UpstreamStatus: 200, UpstreamDuration: 30 * time.Millisecond,
 		Attempts:     []record.Attempt{{Status: 200, Duration: 30 * time.Millisecond}},
 		RequestBytes: 10, ResponseBytes: 300,
 	}
@@ -114,12 +114,14 @@ func TestExchangeIsToldInSeries(t *testing.T) {
 			`osgate_quota_decisions_total{osgate_quota_decision="refused",osgate_quota_degraded="false"} 0`,
 		}},
 		"hit": {func(x *record.Exchange) {
-			x.Hit, x.Cache, x.UpstreamAttempts, x.UpstreamStatus, x.UpstreamDuration = true, "hit; ttl=8", 0, 0, 0
+			x.Hit, x.Cache, x.UpstreamAttempts, x.UpstreamStatus, x.UpstreamDuration = true, record.CacheResult{Hit: true, TTL: 8 * time.Second}, 0, 0, 0
 		}, []string{
 			`osgate_exchanges_total{osgate_outcome="hit",osv2_operation="getKey",osv2_plane="us",osv2_region="us-east-1"} 1`,
 			`osgate_cache_lookups_total{osgate_cache_result="hit"} 1`,
 		}},
-		"bypass": {func(x *record.Exchange) { x.Cache = `fwd=bypass; collapsed; detail="write in flight"` }, []string{
+		"bypass": {func(x *record.Exchange) {
+			x.Cache = record.CacheResult{Forward: record.ForwardBypass, Collapsed: true, Detail: "write in flight"}
+		}, []string{
 			`osgate_cache_lookups_total{osgate_cache_reason="write in flight",osgate_cache_result="bypass"} 1`,
 		}},
 		"a method of the client's own": {func(x *record.Exchange) { x.Method = "BREW" }, []string{
@@ -311,7 +313,7 @@ func TestShutdownIsFinalAndHarmless(t *testing.T) {
 
 func BenchmarkKeep(b *testing.B) {
 	quota, hit := getKey(), getKey()
-	hit.Hit, hit.Cache, hit.UpstreamAttempts = true, "hit; ttl=8", 0
+	hit.Hit, hit.Cache, hit.UpstreamAttempts = true, record.CacheResult{Hit: true, TTL: 8 * time.Second}, 0
 	quota.Status, quota.Code, quota.Waited, quota.UpstreamAttempts = 429, "over-quota", time.Second, 0
 	for _, bb := range []struct {
 		name string

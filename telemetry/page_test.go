@@ -70,7 +70,7 @@ func TestPageReadsWhatTheBoardWrites(t *testing.T) {
 
 func TestPageHasWordsForEveryOutcome(t *testing.T) {
 	words := script(t, "words.js")
-	for _, o := range telemetry.Outcomes() {
+	for _, o := range record.Outcomes() {
 		if !strings.Contains(words, "\n  "+o.String()+": [") {
 			t.Errorf("the page has no words for the outcome %s", o)
 		}

@@ -56,7 +56,7 @@ func ruleLabels(rule string) []attribute.KeyValue {
 // rule is a refused read of another organization's statistics.
 func (p policyRows) keep(x *record.Exchange) {
 	switch {
-	case x.Code == codeDenied, x.Denied: // a body that grows beyond a rule's limit is refused as too large
+	case x.Code == record.CodeDenied, x.Denied: // a body that grows beyond a rule's limit is refused as too large
 		p.count(x.Rule, ruleDenied)
 	case x.Rule != "":
 		p.count(x.Rule, ruleAllowed)

@@ -32,7 +32,7 @@ func (s *quotaState) keep(now time.Time, x *record.Exchange) {
 		return
 	}
 	s.quota, s.period, s.full, s.remaining, s.charged = x.Quota, x.QuotaPeriod, x.QuotaFull, x.Remaining, now
-	if x.Code == codeOverQuota {
+	if x.Code == record.CodeOverQuota {
 		s.refused = now
 	}
 }

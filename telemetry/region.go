@@ -36,7 +36,7 @@ func (b *Board) keepRegion(now time.Time, n int64, x *record.Exchange) {
 	if r == nil {
 		return
 	}
-	failed := upstreamProblem(x)
+	failed := x.UpstreamProblem()
 	switch {
 	case !failed:
 		r.failing = time.Time{}

@@ -63,8 +63,8 @@ type (
 	}
 	exchangeKey struct {
 		operation, plane, region string
-		outcome                  Outcome
-		code                     string
+		outcome                  record.Outcome
+		code                     record.Code
 	}
 	cacheKey    struct{ result, reason string }
 	upstreamKey struct {
@@ -129,7 +129,7 @@ func exchangeLabels(k exchangeKey) []attribute.KeyValue {
 	l := labelList{attrOutcome.String(k.outcome.String())}
 	l.text(attrOperation, k.operation)
 	l.place(k.plane, k.region)
-	l.text(attrCode, k.code)
+	l.text(attrCode, string(k.code))
 	return l
 }
 
@@ -232,14 +232,14 @@ func knownMethod(method string) string {
 // status of a 5xx, "" if there was no failure.
 func failureOf(x *record.Exchange) string {
 	switch {
-	case x.Status == statusLeft:
+	case x.ClientLeft():
 		return "client_left"
 	case x.Aborted:
 		return "aborted"
 	case x.Status < http.StatusInternalServerError:
 		return ""
 	case x.Code != "":
-		return x.Code
+		return string(x.Code)
 	}
 	return strconv.Itoa(x.Status)
 }
@@ -253,24 +253,9 @@ func upstreamFailureOf(x *record.Exchange) string {
 	case x.Hit && x.UpstreamError != "", x.UpstreamStatus > 0 && x.UpstreamError != "": // a stale answer was used instead, or the answer was cut off
 		return x.UpstreamError
 	case x.UpstreamStatus == 0 && x.Code != "":
-		return x.Code
+		return string(x.Code)
 	case x.UpstreamStatus == 0 || x.Aborted:
 		return failureOf(x)
 	}
 	return ""
-}
-
-// readCache extracts result and reason from the record's cache field: "hit; ttl=8",
-// "fwd=miss; stored", "fwd=bypass; detail=off".
-func readCache(text string) cacheKey {
-	first, rest, _ := strings.Cut(text, ";")
-	k := cacheKey{result: strings.TrimPrefix(first, "fwd=")}
-	for rest != "" {
-		var item string
-		item, rest, _ = strings.Cut(rest, ";")
-		if reason, ok := strings.CutPrefix(strings.TrimSpace(item), "detail="); ok {
-			k.reason = strings.Trim(reason, `"`)
-		}
-	}
-	return k
 }

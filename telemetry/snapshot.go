@@ -2,6 +2,8 @@ package telemetry
 
 import (
 	"time"
+
+	"osgate/record"
 )
 
 // nowSeconds is the number of complete seconds of which PerSecond is the mean. Fewer
@@ -60,7 +62,7 @@ type Saved struct {
 
 // OutcomeCount is a [Count] of exchanges with one outcome.
 type OutcomeCount struct {
-	Outcome Outcome `json:"outcome"`
+	Outcome record.Outcome `json:"outcome"`
 	Count
 }
 
@@ -147,7 +149,7 @@ func (b *Board) fillCounts(s *Snapshot, n int64) {
 	count := func(c counter) Count {
 		return Count{PerSecond: mean(recent.counts[c], min(n, nowSeconds)), Window: whole.counts[c], Total: b.totals[c]}
 	}
-	for _, o := range Outcomes() {
+	for _, o := range record.Outcomes() {
 		s.Outcomes = append(s.Outcomes, OutcomeCount{o, count(counter(o))})
 	}
 	s.Codes = []CodeCount{}

@@ -28,7 +28,7 @@ var methodOther = semconv.HTTPRequestMethodOther.Value.AsString()
 // failedHere reports whether the server span of x has an error: a 5xx, or an answer
 // that broke off, unless the client caused it.
 func failedHere(x *record.Exchange) bool {
-	return x.Status >= 500 || x.Aborted && x.Status != statusLeft
+	return x.Status >= 500 || x.Aborted && !x.ClientLeft()
 }
 
 // serverAttributes returns the attributes of the server span.
@@ -52,8 +52,8 @@ func (t *Traces) serverAttributes(x *record.Exchange, reason string) []attribute
 	l.text(attrEnvironment, x.Environment)
 	t.named(&l, attrStoreHash, attrStore, x.Store)
 	t.named(&l, attrClientHash, attrClient, x.Principal)
-	l.text(attrOutcome, OutcomeOf(x).String())
-	l.text(attrCode, x.Code)
+	l.text(attrOutcome, x.Outcome().String())
+	l.text(attrCode, string(x.Code))
 	l.text(attrPolicyRule, x.Rule)
 	l.text(attrRequestID, x.ID)
 	l.text(attrSampled, reason)
@@ -104,7 +104,7 @@ func (t *Traces) limitAttributes(l *labelList, x *record.Exchange, v visit) {
 // quotaDecision returns the decision of the client quota as in metrics.
 func quotaDecision(x *record.Exchange) string {
 	switch {
-	case x.Code == codeOverQuota:
+	case x.Code == record.CodeOverQuota:
 		return "refused"
 	case x.Waited > 0:
 		return "waited"
@@ -147,9 +147,6 @@ func (l *labelList) method(method string) {
 
 // cache adds the cache's result of a cacheable read.
 func (l *labelList) cache(x *record.Exchange) {
-	if x.Cache != "" {
-		k := readCache(x.Cache)
-		l.text(attrResult, k.result)
-		l.text(attrReason, k.reason)
-	}
+	l.text(attrResult, x.Cache.Lookup())
+	l.text(attrReason, x.Cache.Detail)
 }

@@ -26,7 +26,7 @@ func (t *Traces) build(x *record.Exchange, reason string) {
 	ctx, server := t.tracer.Start(ctx, spanName(x), trace.WithTimestamp(x.Start), trace.WithSpanKind(trace.SpanKindServer))
 	server.SetAttributes(t.serverAttributes(x, reason)...)
 	if failedHere(x) {
-		server.SetStatus(codes.Error, x.Code)
+		server.SetStatus(codes.Error, string(x.Code))
 	}
 	attempts := x.Attempts
 	for _, v := range visitsOf(x) {

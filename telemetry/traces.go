@@ -140,7 +140,7 @@ func attributeText(text string, limit int) string {
 // or if enough exchanges were traced for that reason.
 func (t *Traces) reasonToTrace(x *record.Exchange) string {
 	switch {
-	case x.Status >= 500, x.UpstreamStatus >= 500, x.Hit && x.UpstreamError != "", x.Aborted && x.Status != statusLeft:
+	case x.Status >= 500, x.UpstreamStatus >= 500, x.Hit && x.UpstreamError != "", x.Aborted && !x.ClientLeft():
 		if t.failed.take(time.Now()) {
 			return reasonFailed
 		}

@@ -100,7 +100,7 @@ func journey(place record.Trace) *record.Exchange {
 		ID: "r1", Start: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), Duration: 900 * time.Millisecond, Method: "GET", Route: "/stores/{storeId}",
 		Surface: record.SurfaceObjectStore, Operation: "getKey", ClientAddr: "192.0.2.1", RemoteAddr: "192.0.2.2", Protocol: "1.1",
 		Plane: "us", Region: "us-east-1", Organization: "org", Environment: "env", Store: "a-secret-store", Principal: "a-secret-client",
-		Status: 200, Cache: "fwd=miss; stored", UpstreamAttempts: 2, UpstreamStatus: 200, Charged: true, Waited: 500 * time.Millisecond, Trace: place,
+		Status: 200, Cache: record.CacheResult{Forward: record.ForwardMiss, Stored: true}, UpstreamAttempts: 2, UpstreamStatus: 200, Charged: true, Waited: 500 * time.Millisecond, Trace: place,
 		Cause: "a-secret-cause", Rule: "rule-1",
 		Attempts: []record.Attempt{
 			{Span: [8]byte{1}, Start: 20 * time.Millisecond, Duration: 10 * time.Millisecond, Status: 429},

@@ -1,5 +1,7 @@
 package telemetry
 
+import "osgate/record"
+
 // windowSeconds is the length of the board's window.
 const windowSeconds = 60
 
@@ -9,7 +11,7 @@ type counter uint8
 // The counters. Those of outcomes have the outcomes' numbers; those of codes begin at
 // firstCode.
 const (
-	received counter = counter(outcomes) + iota // bytes
+	received counter = counter(record.NumOutcomes) + iota // bytes
 	transmitted
 	upstreamRequests
 	upstreamUnits // billing units of Object Store

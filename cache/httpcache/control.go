@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"osgate/record"
 )
 
 // Control contains the directives of an answer: which caches may store it, and how long
@@ -34,7 +36,7 @@ type Qualified struct {
 func (q *Qualified) add(argument string) {
 	q.Present = true
 	for name := range directives([]string{argument}) { // a list of field names has the same syntax
-		if isToken(name) {
+		if record.IsToken(name) {
 			q.Fields = append(q.Fields, name)
 		} else {
 			q.Whole = true

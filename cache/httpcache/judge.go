@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"osgate/record"
 )
 
 // Verdict is the result of judging an answer's header. Refused is the reason not to
@@ -120,7 +122,7 @@ func VariesBy(h http.Header) (names []string, ok bool) {
 		for name := range strings.SplitSeq(line, ",") {
 			switch name = strings.TrimSpace(name); {
 			case name == "":
-			case name == "*" || !isToken(name):
+			case name == "*" || !record.IsToken(name):
 				return nil, false
 			default:
 				names = append(names, http.CanonicalHeaderKey(name))
@@ -171,7 +173,7 @@ func dictionaryMember(member string) bool {
 	case "max-age", "s-maxage", "stale-while-revalidate", "stale-if-error":
 		return len(value) <= maxIntegerDigits && isNumber(value)
 	}
-	return !hasValue || isNumber(value) || isToken(value) || value == "?0" || value == "?1" || len(value) > 1 && unquote(value) != value
+	return !hasValue || isNumber(value) || record.IsToken(value) || value == "?0" || value == "?1" || len(value) > 1 && unquote(value) != value
 }
 
 // maxIntegerDigits is the maximum length of an integer (RFC 9651 section 3.3.1).

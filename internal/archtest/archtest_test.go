@@ -71,7 +71,7 @@ func TestTableKeepsItsLaws(t *testing.T) {
 			t.Errorf("row %s imports emulator; the gateway must not contain it", dir)
 		}
 	}
-	for _, leaf := range []string{"config", "cache/httpcache", "objectstore", "record", "internal/breaker", "internal/seal", "internal/retryafter", "e2e"} {
+	for _, leaf := range []string{"config", "objectstore", "record", "internal/breaker", "internal/seal", "internal/retryafter", "e2e"} {
 		for _, imported := range rules[leaf].Imports {
 			if !slices.Contains([]string{"internal/editdistance", "internal/lengthprefix"}, imported) {
 				t.Errorf("row %s imports %s, want no package of this module but a pure function of internal", leaf, imported)

@@ -70,8 +70,9 @@ func Rules() Table {
 
 		// One capability each.
 		"auth":      {Imports: []string{breaker, flight, prefix, redisconn, retry, seal}, Tests: []string{"emulator", memnet, redistest}},
+		httpcache:   {Imports: []string{"record"}},
 		"cache":     {Imports: []string{httpcache, "objectstore", redisconn, seal}, Tests: []string{memnet, redistest}},
-		"policy":    {Imports: []string{"auth", "objectstore", watch}},
+		"policy":    {Imports: []string{"auth", "objectstore", "record", watch}},
 		"ratelimit": {Imports: []string{flight, prefix, redisconn}, Tests: []string{redistest}},
 		"regionmap": {Imports: []string{"objectstore", breaker, distance, flight, prefix}},
 		"stats":     {Imports: []string{"objectstore", "record", calendar, redisconn}, Tests: []string{redistest}},
@@ -81,7 +82,6 @@ func Rules() Table {
 		"reconcile": {Imports: []string{calendar}},
 
 		// Leaves: they import no package of this module, except a helper of internal.
-		httpcache:     {},
 		"config":      {Imports: []string{distance}},
 		"objectstore": {},
 		"record":      {},

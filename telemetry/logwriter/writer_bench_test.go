@@ -37,7 +37,7 @@ func benchmarkLog(b *testing.B, w io.Writer, queued, parallel bool) {
 		ID: "request-1", Duration: 40 * time.Millisecond, Method: http.MethodGet, Route: "/api/v1/keys/{keyId}",
 		Surface: record.SurfaceObjectStore, Operation: "getKey", Plane: "us", Region: "us-east-1",
 		Organization: "org", Environment: "env", Store: "store", Principal: "client", Client: "client",
-		Status: 200, Charged: true,
+		Status: 200, Cache: record.CacheResult{Forward: record.ForwardMiss, Stored: true}, Charged: true,
 		UpstreamAttempts: 1, UpstreamStatus: 200, UpstreamDuration: 30 * time.Millisecond, RequestBytes: 10, ResponseBytes: 300,
 	}
 	keeper := record.NewAccessLog(slog.New(slog.NewJSONHandler(w, nil)), nil)

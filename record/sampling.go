@@ -6,42 +6,41 @@ import (
 	"sync/atomic"
 )
 
-// Class is the kind of an exchange's line in the access log. Each class can be sampled.
-type Class uint8
+// class is the kind of an exchange's line in the access log. Each class can be sampled.
+// A class groups exchanges by what the client received; [Outcome] is finer and also
+// considers what upstream answered.
+type class uint8
 
 // The classes. Each exchange has exactly one: the first that applies, from the bottom
 // up.
 const (
-	ClassOK          Class = iota // a status below 400, from upstream or from the gateway
-	ClassHit                      // the same, from the cache
-	ClassClientError              // upstream answered 4xx, or the client left
-	ClassRefused                  // a problem of the gateway with a status below 500
-	ClassError                    // a 5xx, an answer that was cut off, or a policy rule that could not be evaluated
+	classOK          class = iota // a status below 400, from upstream or from the gateway
+	classHit                      // the same, from the cache
+	classClientError              // upstream answered 4xx, or the client left
+	classRefused                  // a problem of the gateway with a status below 500
+	classError                    // a 5xx, an answer that was cut off, or a policy rule that could not be evaluated
 	classes
 )
 
 // String returns the class as written in OSGATE_LOG_SAMPLE: "ok", "hit",
 // "client_error", "refused", "error".
-func (c Class) String() string {
+func (c class) String() string {
 	return [classes]string{"ok", "hit", "client_error", "refused", "error"}[c]
 }
 
-// statusLeft is recorded if the client left. It is never sent.
-const statusLeft = 499
-
-// ClassOf returns the class of x.
-func ClassOf(x *Exchange) Class {
+// class returns the class of x.
+func (x *Exchange) class() class {
 	switch {
-	case x.Status >= http.StatusInternalServerError, x.Aborted && x.Status != statusLeft, len(x.PolicyErrors) > 0:
-		return ClassError
-	case x.Code != "" && x.Status != statusLeft:
-		return ClassRefused
+	case x.Status >= http.StatusInternalServerError, x.Aborted && !x.ClientLeft(), len(x.PolicyErrors) > 0:
+		return classError
+	case x.Code != "" && !x.ClientLeft():
+		return classRefused
 	case x.Status >= http.StatusBadRequest:
-		return ClassClientError
+		return classClientError
 	case x.Hit:
-		return ClassHit
+		return classHit
 	}
-	return ClassOK
+	return classOK
 }
 
 // sampler decides which lines of one class are kept. The zero sampler keeps none.

@@ -1,13 +1,9 @@
-package telemetry
+package record
 
-import (
-	"net/http"
+import "net/http"
 
-	"osgate/record"
-)
-
-// Outcome is how an exchange ended. Counts in this package are divided by it first.
-// Each exchange has exactly one.
+// Outcome is how an exchange ended. Metrics and the operator's page divide their counts
+// by it first. Each exchange has exactly one.
 type Outcome uint8
 
 // The outcomes.
@@ -19,12 +15,13 @@ const (
 	OutcomeRefused                            // the gateway answered with a problem, and upstream had not failed
 	OutcomeLocal                              // the gateway answered without cache and upstream: statistics
 	OutcomeClientLeft                         // the client left before it received its answer
-	outcomes                                  // the number of outcomes
+
+	NumOutcomes = iota // the number of outcomes
 )
 
 // Outcomes returns all outcomes in the order of their declaration.
 func Outcomes() []Outcome {
-	all := make([]Outcome, outcomes)
+	all := make([]Outcome, NumOutcomes)
 	for i := range all {
 		all[i] = Outcome(i)
 	}
@@ -34,30 +31,25 @@ func Outcomes() []Outcome {
 // String returns the outcome as in metrics and on the operator's page: "hit",
 // "upstream_ok", …
 func (o Outcome) String() string {
-	return [outcomes]string{"hit", "upstream_ok", "upstream_client_error", "upstream_error", "refused", "local", "client_left"}[o]
+	return [NumOutcomes]string{"hit", "upstream_ok", "upstream_client_error", "upstream_error", "refused", "local", "client_left"}[o]
 }
 
 // MarshalText returns [Outcome.String]; it never fails.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// Problem codes that do not count as a refusal, and those of the client quota and of
-// policy.
-const (
-	codeUpstreamUnreachable = "upstream-unreachable"
-	codeUpstreamTimeout     = "upstream-timeout"
-	codeOverQuota           = "over-quota"
-	codeDenied              = "denied"
-)
+// StatusClientLeft is the recorded status if the client left before it had its answer
+// (nginx's 499). It is never sent.
+const StatusClientLeft = 499
 
-// statusLeft is recorded if the client left. It is never sent.
-const statusLeft = 499
+// ClientLeft reports whether the client left before it had its answer.
+func (x *Exchange) ClientLeft() bool { return x.Status == StatusClientLeft }
 
-// OutcomeOf returns the outcome of x.
-func OutcomeOf(x *record.Exchange) Outcome {
+// Outcome returns the outcome of x.
+func (x *Exchange) Outcome() Outcome {
 	switch {
-	case x.Status == statusLeft:
+	case x.ClientLeft():
 		return OutcomeClientLeft
-	case upstreamFailed(x):
+	case x.upstreamFailed():
 		return OutcomeUpstreamError
 	case x.Code != "":
 		return OutcomeRefused
@@ -71,10 +63,10 @@ func OutcomeOf(x *record.Exchange) Outcome {
 	return OutcomeUpstreamOK
 }
 
-// upstreamProblem reports whether upstream failed x, even if the client received a
+// UpstreamProblem reports whether upstream failed x, even if the client received a
 // stale answer instead.
-func upstreamProblem(x *record.Exchange) bool {
-	return x.UpstreamStatus >= http.StatusInternalServerError || upstreamFailed(x) || x.Hit && x.UpstreamError != ""
+func (x *Exchange) UpstreamProblem() bool {
+	return x.UpstreamStatus >= http.StatusInternalServerError || x.upstreamFailed() || x.Hit && x.UpstreamError != ""
 }
 
 // upstreamFailed reports whether x was sent upstream and received no complete answer
@@ -82,10 +74,10 @@ func upstreamProblem(x *record.Exchange) bool {
 // osgate_upstream_requests_total has upstream's answer. An answer with a code of
 // upstream's that was given without a request (only-if-cached without an entry is
 // answered 504) is an ordinary refusal.
-func upstreamFailed(x *record.Exchange) bool {
+func (x *Exchange) upstreamFailed() bool {
 	if x.Hit {
 		return x.Status >= http.StatusInternalServerError // the fetch of another request, which failed
 	}
 	return x.UpstreamAttempts > 0 && (x.UpstreamStatus >= http.StatusInternalServerError || x.Aborted ||
-		x.Code == codeUpstreamUnreachable || x.Code == codeUpstreamTimeout)
+		x.Code == CodeUpstreamUnreachable || x.Code == CodeUpstreamTimeout)
 }

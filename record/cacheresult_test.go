@@ -1,4 +1,4 @@
-package httpcache
+package record
 
 import (
 	"strings"
@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-func TestStatusIsAStructuredField(t *testing.T) {
-	for want, s := range map[string]Status{
+func TestACacheResultIsAStructuredField(t *testing.T) {
+	for want, s := range map[string]CacheResult{
 		"":                                     {},
 		"osgate; hit; ttl=8":                   {Hit: true, TTL: 8900 * time.Millisecond},
 		"osgate; hit; ttl=0":                   {Hit: true},
@@ -22,24 +22,24 @@ func TestStatusIsAStructuredField(t *testing.T) {
 		if got := s.String(); got != want {
 			t.Errorf("%+v: got %q, want %q", s, got, want)
 		}
-		if got, want := s.Outcome(), strings.TrimPrefix(want, "osgate; "); got != want {
-			t.Errorf("%+v: outcome is %q, want %q", s, got, want)
+		if got, want := s.Text(), strings.TrimPrefix(want, "osgate; "); got != want {
+			t.Errorf("%+v: text is %q, want %q", s, got, want)
 		}
 	}
 }
 
-func FuzzStatusDetailStaysInItsParameter(f *testing.F) {
+func FuzzADetailStaysInItsParameter(f *testing.F) {
 	f.Add("write-in-flight")
 	f.Add(`"; hit; detail="`)
 	f.Add("a\r\nSet-Cookie: x")
 	f.Fuzz(func(t *testing.T, detail string) {
-		rest, ok := strings.CutPrefix(Status{Forward: ForwardMiss, Detail: detail}.String(), "osgate; fwd=miss; detail=")
+		rest, ok := strings.CutPrefix(CacheResult{Forward: ForwardMiss, Detail: detail}.String(), "osgate; fwd=miss; detail=")
 		switch {
 		case detail == "":
 			return
 		case !ok:
 			t.Fatalf("%q: got %q", detail, rest)
-		case isToken(rest):
+		case IsToken(rest):
 			return
 		}
 		for i := 1; i < len(rest)-1; i++ {
