@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"math"
 	"runtime"
 	"runtime/debug"
@@ -10,11 +11,24 @@ import (
 	"time"
 )
 
-// keepMemoryLimit removes the memory limit and restores the former one when the test
-// ends.
+// keepMemoryLimit removes the memory limit and sets the default GC percent, and
+// restores the former ones when the test ends.
 func keepMemoryLimit(t *testing.T) {
-	before := debug.SetMemoryLimit(math.MaxInt64)
-	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	limit, percent := debug.SetMemoryLimit(math.MaxInt64), debug.SetGCPercent(leastPercent)
+	t.Cleanup(func() {
+		debug.SetMemoryLimit(limit)
+		debug.SetGCPercent(percent)
+	})
+}
+
+// garbage is on the heap.
+var garbage []byte
+
+// percentNow returns the GC percent.
+func percentNow() int {
+	percent := debug.SetGCPercent(leastPercent)
+	debug.SetGCPercent(percent)
+	return percent
 }
 
 // TestTheMemoryLimitFollowsWhatTheCacheHolds checks growing and shrinking.
@@ -45,9 +59,62 @@ func TestTheMemoryLimitFollowsWhatTheCacheHolds(t *testing.T) {
 func TestTheOperatorsMemoryLimitCounts(t *testing.T) {
 	keepMemoryLimit(t)
 	t.Setenv("GOMEMLIMIT", "1GiB")
-	boundMemory(t.Context(), func() int64 { return 64 << 20 }, 64<<20)
+	t.Setenv("GOGC", "")
+	bound(t)
 	if got := debug.SetMemoryLimit(-1); got != math.MaxInt64 {
 		t.Errorf("in spite of GOMEMLIMIT the limit was set to %d", got)
+	}
+	if got := percentNow(); got <= leastPercent {
+		t.Errorf("with GOMEMLIMIT the GC percent is %d", got)
+	}
+}
+
+// bound bounds the memory once. The first reading takes all that was allocated for the
+// rate.
+func bound(t *testing.T) {
+	t.Helper()
+	garbage = make([]byte, 32<<20)
+	garbage = nil
+	runtime.GC()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	boundMemory(ctx, func() int64 { return 64 << 20 }, 64<<20)
+}
+
+// TestTheOperatorsGCPercentCounts checks that GOGC replaces the gateway's heap floor.
+func TestTheOperatorsGCPercentCounts(t *testing.T) {
+	keepMemoryLimit(t)
+	t.Setenv("GOGC", "100")
+	t.Setenv("GOMEMLIMIT", "")
+	bound(t)
+	if got := percentNow(); got != leastPercent {
+		t.Errorf("in spite of GOGC the GC percent was set to %d", got)
+	}
+	if got := debug.SetMemoryLimit(-1); got == math.MaxInt64 {
+		t.Error("with GOGC there is no memory limit")
+	}
+}
+
+// TestABusyHeapIsCollectedAtTheFloor, within the most percent. A heap of more than half
+// of the floor, and that of an idle gateway, are collected as by default.
+func TestABusyHeapIsCollectedAtTheFloor(t *testing.T) {
+	for _, tt := range []struct {
+		reachable, rate int64
+		want            int
+	}{
+		{0, 1 << 30, mostPercent}, // before the first collection
+		{2 << 20, 1 << 30, mostPercent},
+		{8 << 20, 1 << 30, 500},
+		{heapFloor / 4, 1 << 30, 300},
+		{heapFloor / 2, 1 << 30, leastPercent},
+		{4 << 30, 1 << 30, leastPercent},
+		{8 << 20, 0, leastPercent},
+		{8 << 20, 60 << 10, leastPercent}, // what an idle gateway allocates
+		{8 << 20, 20 << 20, 250},
+	} {
+		if got := gcPercent(tt.reachable, tt.rate); got != tt.want {
+			t.Errorf("%d bytes reachable, %d a second allocated: %d percent, want %d", tt.reachable, tt.rate, got, tt.want)
+		}
 	}
 }
 
@@ -68,7 +135,7 @@ func TestTheMemoryLimitLeavesRoomAboveWhatIsReachable(t *testing.T) {
 	}
 	kept := make([]byte, 32<<20)
 	runtime.GC()
-	if n := reachable(); n < int64(len(kept)) {
+	if n := readUse().reachable; n < int64(len(kept)) {
 		t.Errorf("%d bytes are reachable, want %d at least", n, len(kept))
 	}
 	runtime.KeepAlive(kept)
