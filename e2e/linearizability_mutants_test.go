@@ -76,14 +76,14 @@ var mutations = []struct{ file, from, to string }{
 		`remember(c, on, writer, until)`,
 	},
 	{
-		"proxy/lease.go",
+		"proxy/write.go",
 		`l.timer.Reset(l.remaining() / 2)`,
 		`if !mutant("does not renew a mark") {
 		l.timer.Reset(l.remaining() / 2)
 	}`,
 	},
 	{
-		"proxy/lease.go",
+		"proxy/write.go",
 		`l := &lease{ctx: ctx, mark: mark, spare: spare, cut: cut}`,
 		`if mutant("does not cut a write without a mark") {
 		cut = func() {}

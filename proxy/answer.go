@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"osgate/cache"
+	"osgate/policy"
 	"osgate/record"
 )
 
@@ -41,6 +43,14 @@ func (p *Proxy) readable(x *exchange) []string {
 		facts.Operation.Ref.Organization = organization
 		return organization != x.op.Ref.Organization && !rules.Decide(facts).Allowed
 	})
+}
+
+// facts returns the facts about x that the applicable rules read, and no other: a fact
+// that no rule reads costs nothing.
+func (p *Proxy) facts(x *exchange, rules *policy.Rules) (policy.Request, error) {
+	needs := rules.NeedsOf(x.op)
+	r := p.bodiless(x, needs)
+	return r, x.bodyFacts(&r, needs)
 }
 
 var (
@@ -99,6 +109,23 @@ func (p *Proxy) setQuestion(x *exchange) {
 	}
 }
 
+// scope returns the scope of the cache entries that may answer the exchange: that of
+// its principal (client and user), or "" for all principals in the environment, whose
+// rights the cache checks itself. Parts are length-prefixed, so that no id can look
+// like two.
+func (p *Proxy) scope(x *exchange) string {
+	if p.SharedScope {
+		return ""
+	}
+	var b strings.Builder
+	for _, part := range []string{x.location.Plane, x.identity.Client, x.identity.User} {
+		b.WriteByte(byte(len(part) >> 8))
+		b.WriteByte(byte(len(part)))
+		b.WriteString(part)
+	}
+	return b.String()
+}
+
 // answerCached looks up a read in the cache, waits if another request is fetching the
 // same answer, and on a miss prepares to store the answer.
 func (p *Proxy) answerCached(x *exchange) error {
@@ -148,6 +175,27 @@ func (p *Proxy) follow(x *exchange) (cache.Result, error) {
 		return *x.stale, nil
 	}
 	return found, err
+}
+
+// errFallback means that a stale entry replaces an upstream answer.
+var errFallback = errors.New("upstream failed")
+
+// hasFallback reports whether a stored answer may replace a failure of upstream
+// (stale-if-error, RFC 5861 section 4).
+func (x *exchange) hasFallback() bool {
+	if x.stale == nil && x.search != nil {
+		if found, ok := x.search.Fallback(time.Now()); ok {
+			x.stale = &found
+		}
+	}
+	return x.stale != nil
+}
+
+// upstreamFailed reports whether err means that upstream could not be reached or did
+// not answer in time. It is false for a refusal by the gateway.
+func upstreamFailed(err error) bool {
+	r, ok := errors.AsType[refusal](err)
+	return ok && (r.code == record.CodeUpstreamUnreachable || r.code == record.CodeUpstreamTimeout)
 }
 
 // serveEntry answers with a cache entry.

@@ -3,14 +3,22 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/netip"
+	"strings"
+	"syscall"
 	"time"
 
 	"osgate/internal/retryafter"
 	"osgate/record"
+	"osgate/regionmap"
 )
 
 // keptBody is the largest request body, in bytes, that is kept to be sent again, and
@@ -92,6 +100,119 @@ func (a *attempts) send(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
+// beginAttempt begins an attempt to send r. With tracing the attempt has a span of its
+// own, and the traceparent of r names it; without, the client's own trace context is
+// forwarded unchanged.
+func (x *exchange) beginAttempt(r *http.Request) (a record.Attempt) {
+	x.rec.UpstreamAttempts++
+	x.sent = time.Now()
+	a = record.Attempt{Start: x.sent.Sub(x.rec.Start)}
+	if !x.rec.Trace.On() {
+		return a
+	}
+	a.Span = newSpan()
+	if x.rec.UpstreamAttempts > 1 {
+		r.Header = maps.Clone(r.Header) // the transport may still read that of the previous attempt
+	}
+	r.Header[record.Traceparent] = []string{x.rec.Trace.Text(a.Span)}
+	return a
+}
+
+// newSpan returns a span id: any number but zero.
+func newSpan() (id [8]byte) {
+	for id == [8]byte{} {
+		n := rand.Uint64() //nolint:gosec // an id must be unique, not secret
+		for i := range id {
+			id[i] = byte(n >> (8 * i))
+		}
+	}
+	return id
+}
+
+// endAttempt records the end of an attempt, with the number of connections that its
+// header was written to, which may be 0.
+func (x *exchange) endAttempt(a record.Attempt, s *sending, answer *http.Response, err error) {
+	a.Duration = time.Since(x.sent)
+	resent := max(0, int(s.written.Load())-1)
+	x.rec.UpstreamAttempts += resent
+	x.rec.UpstreamResent += resent
+	a.Resend = x.rec.UpstreamAttempts - 1
+	if err != nil {
+		a.Error = errorType(err)
+		if s.reused.Load() && (a.Error == "connection_reset" || a.Error == "_OTHER") {
+			a.Error = record.KeptConnectionClosed
+		}
+	} else {
+		a.Status = answer.StatusCode
+	}
+	x.rec.UpstreamDuration += a.Duration
+	x.rec.UpstreamError = a.Error
+	x.rec.AddAttempt(a)
+}
+
+// errorType returns why a request has no answer, as one of a closed list of names.
+func errorType(err error) string {
+	var late interface{ Timeout() bool }
+	_, unresolved := errors.AsType[*net.DNSError](err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.As(err, &late) && late.Timeout():
+		return "timeout"
+	case unresolved:
+		return "name_resolution"
+	case untrusted:
+		return "certificate"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection_refused"
+	case errors.Is(err, syscall.ECONNRESET):
+		return "connection_reset"
+	}
+	return "_OTHER" // the name in the semantic conventions for any other error
+}
+
+// connected records that the request has a connection. If the request probes for others
+// whether its region is back, that is the result: its answer may be slow for other
+// reasons.
+func (p *Proxy) connected(x *exchange, reused bool) {
+	x.connected.Store(true)
+	if x.admission.Probes() && !reused { // a kept connection may be dead
+		p.reportRegion(x.admission.Reached(time.Now()))
+	}
+}
+
+// noteReach records the result of an attempt for x's region.
+func (p *Proxy) noteReach(x *exchange, err error) {
+	switch {
+	case err == nil:
+		p.reportRegion(x.admission.Reached(time.Now()))
+	case connectTimedOut(err):
+		p.reportRegion(x.admission.TimedOut(err.Error(), time.Now()))
+	case x.admission.Probes() && errorType(err) != "canceled" && errorType(err) != "timeout": // it failed, but without a wait
+		p.reportRegion(x.admission.Reached(time.Now()))
+	}
+}
+
+// reportRegion calls RegionChanged if a region became unreachable or reachable.
+func (p *Proxy) reportRegion(s regionmap.ReachState, changed bool) {
+	if changed && p.RegionChanged != nil {
+		p.RegionChanged(s)
+	}
+}
+
+// connectTimedOut reports whether err means that no connection was established in time.
+func connectTimedOut(err error) bool {
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+		return e.Timeout()
+	}
+	return errors.Is(err, errNoConnection) || strings.HasSuffix(err.Error(), "TLS handshake timeout") // net/http does not export its type
+}
+
+// RegionStates returns, for each region that received a request since the start,
+// whether connections to it succeed.
+func (p *Proxy) RegionStates() []regionmap.ReachState { return p.reach.States() }
+
 // awaitResend waits until a request that upstream refused may be sent again: until
 // upstream's pause is over, and then for the same turns as any request to upstream, so
 // that the repetition is counted again. If that takes longer than a request may wait,
@@ -123,6 +244,48 @@ func (a *attempts) awaitResend(r *http.Request, answer *http.Response) (again bo
 		_ = x.mark.Renew(r.Context()) // send detects a mark that was not renewed
 	}
 	return true, nil
+}
+
+// note429 records that upstream answered 429 at now.
+func (x *exchange) note429(now time.Time) {
+	if x.upstream429s == 0 {
+		x.first429At, x.waitedBefore429 = now, x.rec.Waited
+	}
+	x.upstream429s++
+}
+
+// pause records upstream's 429, so that no request of this client is sent there before
+// the pause ends. If upstream's answer names our address, the pause is for all clients.
+func (p *Proxy) pause(x *exchange, h http.Header, body []byte) {
+	interval := x.interval()
+	p.Pauses.Pause(p.clientKey(x), retryAfter(h, backoff(interval, x.upstream429s)), interval)
+	if p.Budget.Rate > 0 && namesAddress(body) {
+		interval = p.Budget.Period / time.Duration(p.Budget.Rate)
+		p.Pauses.Pause(p.budgetKey(x.location, x.storeRef()), retryAfter(h, interval), interval)
+	}
+}
+
+// backoff returns the pause after the nth 429 of an exchange if upstream names none: an
+// interval, and twice as long each time, up to a second.
+func backoff(interval time.Duration, n int) time.Duration {
+	longest := max(interval, time.Second)
+	for ; n > 1 && interval < longest; n-- {
+		interval *= 2
+	}
+	return min(interval, longest)
+}
+
+// namesAddress reports whether a 429 is about an address that is over its limit. Object
+// Store's observed answer is "ip 192.0.2.1 can not perform more requests in this time
+// window".
+func namesAddress(body []byte) bool {
+	words := strings.FieldsFunc(string(body), func(r rune) bool { return r == ' ' || r == '"' || r == ',' })
+	for i, word := range words[:max(0, len(words)-1)] {
+		if _, err := netip.ParseAddr(words[i+1]); err == nil && strings.EqualFold(word, "ip") {
+			return true
+		}
+	}
+	return false
 }
 
 // bufferAnswer replaces a short body by a copy in memory, so that the answer can be

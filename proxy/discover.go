@@ -7,7 +7,6 @@ import (
 	"net/url"
 
 	"osgate/auth"
-	"osgate/objectstore"
 	"osgate/regionmap"
 )
 
@@ -98,19 +97,4 @@ func (p *Proxy) targetURL(host, path string) *url.URL {
 		u.Scheme, u.Host = p.Override.Scheme, p.Override.Host
 	}
 	return u
-}
-
-// forgetLocation removes a discovered location if the answer shows that the store, or
-// its content, is not there: it may have moved.
-func (p *Proxy) forgetLocation(x *exchange, status int) {
-	if !x.discovered {
-		return
-	}
-	deleted := x.op.Kind == objectstore.DeleteStore && status < 300
-	switch {
-	case status == http.StatusNotFound && x.op.Ref.Key != "":
-		p.Discovery.Forget(x.location, x.op.Ref, regionmap.Weak)
-	case status == http.StatusNotFound || deleted:
-		p.Discovery.Forget(x.location, x.op.Ref, regionmap.Strong)
-	}
 }

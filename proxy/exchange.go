@@ -2,9 +2,13 @@ package proxy
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -104,6 +108,99 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	return x
 }
 
+// maxRequestID bounds the length of a request id that a client or upstream chose.
+const maxRequestID = 64
+
+// requestID returns the client's X-Request-Id if it is short and plain, and a new id
+// otherwise.
+func requestID(h http.Header) string {
+	if id := plainID(h.Get("X-Request-Id")); id != "" {
+		return id
+	}
+	return strings.ToLower(rand.Text())
+}
+
+// plainID returns id if it is short and plain, and "" otherwise.
+func plainID(id string) string {
+	odd := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
+	}
+	if len(id) > maxRequestID || strings.ContainsFunc(id, odd) {
+		return ""
+	}
+	return id
+}
+
+// trace sets the trace context of x, if tracing is on. It continues the trace of any
+// client; Trace decides whether to respect the client's sampled flag.
+func (p *Proxy) trace(x *exchange, peer netip.Addr) {
+	if p.Trace == nil {
+		return
+	}
+	parent, _ := record.ReadTrace(x.r.Header)
+	x.rec.Trace = p.Trace(parent, isTrusted(p.TrustedProxies, peer))
+}
+
+// peerAddress returns the address of the connection's other end.
+func peerAddress(r *http.Request) netip.Addr {
+	a, _ := readAddress(r.RemoteAddr)
+	return a
+}
+
+// clientAddress returns the address that a request comes from: the connection's peer,
+// or, if that is a trusted proxy, the last address in X-Forwarded-For that is not. Each
+// proxy appends the peer that it saw, so values before an untrusted address are the
+// client's own claim. If a value cannot be parsed, the result is the proxy that
+// forwarded it. The zero address is a peer without an address (in a test).
+func clientAddress(peer netip.Addr, forwardedFor []string, trusted []netip.Prefix) netip.Addr {
+	for _, line := range slices.Backward(forwardedFor) {
+		for _, hop := range slices.Backward(strings.Split(line, ",")) {
+			if !isTrusted(trusted, peer) {
+				return peer
+			}
+			before, ok := readAddress(hop)
+			if !ok {
+				return peer
+			}
+			peer = before
+		}
+	}
+	return peer
+}
+
+// isTrusted reports whether a is a trusted proxy.
+func isTrusted(trusted []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// readAddress parses an address as proxies write it: with or without a port, IPv6 with
+// or without brackets.
+func readAddress(text string) (netip.Addr, bool) {
+	text = strings.TrimSpace(text)
+	if withPort, err := netip.ParseAddrPort(text); err == nil {
+		return plainAddress(withPort.Addr()), true
+	}
+	if bare, ok := strings.CutPrefix(text, "["); ok {
+		text = strings.TrimSuffix(bare, "]")
+	}
+	a, err := netip.ParseAddr(text)
+	return plainAddress(a), err == nil
+}
+
+// plainAddress turns an IPv4-mapped address into IPv4, and removes the zone, which has
+// a meaning on one host only.
+func plainAddress(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+
+// allowedOrigin returns the origin of the page that sent the request if it is one of
+// Origins, and "" otherwise.
+func (p *Proxy) allowedOrigin(h http.Header) string {
+	origins := h["Origin"]
+	if len(origins) != 1 || !slices.Contains(p.Origins, origins[0]) && !slices.Contains(p.Origins, "*") {
+		return ""
+	}
+	return origins[0]
+}
+
 // declineUpgrade ignores the offer of another protocol, as any server may (RFC 9110
 // section 7.8): the request is served in the protocol that it arrived in. ReverseProxy
 // would forward the offer, or refuse one that it cannot parse.
@@ -146,3 +243,148 @@ func (x *exchange) left() bool { return x.r.Context().Err() == context.Canceled 
 // objectStore reports whether the exchange is an Object Store operation. Only those are
 // limited, cached and counted.
 func (x *exchange) objectStore() bool { return x.rec.Surface == record.SurfaceObjectStore }
+
+// record passes the complete exchange to the Keeper. It runs last, also if an answer
+// was cut: ReverseProxy reports that to net/http by a panic, which record must
+// continue.
+func (p *Proxy) record(x *exchange) {
+	defer p.exchanges.add(x.r.Method, -1) // after the record is kept: the end of the process waits for that
+	cut := recover()                      //nolint:revive // record itself is what serve defers
+	x.enter(x.stage)
+	x.rec.Duration = time.Since(x.rec.Start)
+	x.rec.RequestBytes, x.rec.ResponseBytes = x.body.count.Load(), x.w.bytes
+	x.recordLastDecision()
+	if x.rec.Status == 0 {
+		x.rec.Status = x.w.status
+	}
+	if cut != nil || x.w.err != nil || x.reply != nil && x.reply.err != nil {
+		x.noteCut()
+	}
+	switch {
+	case x.unrecorded:
+	case x.recordTo != nil:
+		x.recordTo <- &x.rec // never waits; the refresh keeps one record of both
+	default:
+		p.Keeper.Keep(&x.rec)
+	}
+	if cut != nil {
+		panic(cut)
+	}
+}
+
+// recordLastDecision records the latest decision about a body that was judged while it
+// streamed: the one about the longest part counts.
+func (x *exchange) recordLastDecision() {
+	if d := x.body.lastDecision(); d != nil {
+		x.recordDecision(d)
+	}
+}
+
+// noteCut records why the client did not get the whole answer: upstream broke off, or
+// the client left.
+func (x *exchange) noteCut() {
+	x.rec.Aborted = true
+	switch {
+	case x.reply != nil && x.reply.err != nil && !x.left():
+		x.rec.Cause = "reading upstream's answer: " + record.Cause(x.reply.err)
+	default:
+		x.rec.Status, x.rec.Cause = record.StatusClientLeft, record.Cause(errors.Join(x.w.err, x.r.Context().Err()))
+	}
+}
+
+const (
+	// refusalTime bounds how long a client may take to read a refusal.
+	refusalTime = 10 * time.Second
+
+	// lingerBytes and lingerTime bound how much of a request is read after its answer.
+	// So a client that sends the whole request before it reads can still read the
+	// answer.
+	lingerBytes = 12 << 20
+	lingerTime  = 5 * time.Second
+
+	// expectTime replaces lingerTime for a client that waits for "100 Continue". It
+	// gets the answer instead, so it sends no body, and closes the connection.
+	expectTime = 500 * time.Millisecond
+
+	// lingerShare is the number of serving slots for each slot of refused exchanges.
+	lingerShare = 2
+)
+
+// moveToLingering frees the slot of a refused exchange, and takes one of the slots for
+// exchanges whose answers are being written and whose requests are read to the end. It
+// reports whether there was one; if not, the client gets no answer. An HTTP/1 refusal
+// whose request was read needs no slot, because it does not wait: it is shorter than
+// the socket buffer of the connection.
+func (p *Proxy) moveToLingering(x *exchange) bool {
+	if x.slot.of == p.lingering {
+		return true
+	}
+	x.slot.free()
+	if x.r.ProtoMajor == 1 && !x.body.pending() {
+		return true
+	}
+	s, short := p.lingering.take(x.slot.class, x.neighborhood())
+	if short != noShortage {
+		return false
+	}
+	x.slot = s
+	return true
+}
+
+// linger ends an exchange on an HTTP/1 connection whose request was not read to its
+// end. It sends the answer first, while the exchange holds no serving slot. Then it
+// reads the rest of the request, bounded, so that the connection can be reused; if the
+// end does not arrive, it closes the connection. An HTTP/2 stream carries no other
+// request: net/http resets it after the answer (RFC 9113 section 8.1).
+func (p *Proxy) linger(x *exchange) {
+	switch {
+	case x.noAnswer:
+		panic(http.ErrAbortHandler) // makes net/http close the connection or reset the stream
+	case !x.body.pending():
+		x.flushStream()
+		return
+	}
+	room := p.moveToLingering(x)
+	flushed := http.NewResponseController(x.w).Flush() == nil
+	if room && flushed && x.body.drain(x.expectsContinue()) || x.w.Header().Get("Connection") == "close" {
+		return
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// flushStream sends the answer to an unidentified client on an HTTP/2 stream while the
+// exchange holds its slot. net/http would send it after the exchange, and would wait
+// there for a client that opens no window (RFC 9113 section 5.2).
+func (x *exchange) flushStream() {
+	if x.r.ProtoMajor > 1 && x.slot.class == unidentified {
+		_ = http.NewResponseController(x.w).Flush() // an error means that the client has left
+	}
+}
+
+// expectsContinue reports whether the client waits for "100 Continue" before it sends
+// its body (RFC 9110 section 10.1.1), and has not been sent it.
+func (x *exchange) expectsContinue() bool {
+	return x.r.Header.Get("Expect") != "" && x.body.count.Load() == 0
+}
+
+// drain reads the rest of the body and reports whether it reached the end. Awaited
+// means that the client has not begun to send the body.
+func (b *requestBody) drain(awaited bool) (whole bool) {
+	within := lingerTime
+	if awaited {
+		within = expectTime
+	}
+	b.closed.Store(true)
+	b.setDeadline(time.Now().Add(within))
+	_, err := io.CopyN(io.Discard, b.raw, lingerBytes)
+	if errors.Is(err, io.EOF) {
+		b.whole.Store(true)
+	}
+	return b.whole.Load()
+}
+
+// end frees the resources of an exchange, however it ended.
+func (x *exchange) end() {
+	x.slot.free()
+	x.body.leave()
+}

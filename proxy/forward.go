@@ -3,14 +3,15 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"sync"
 	"time"
 
 	"osgate/auth"
 	"osgate/cache"
-	"osgate/cache/httpcache"
 	"osgate/record"
 	"osgate/regionmap"
 )
@@ -53,39 +54,103 @@ func (p *Proxy) forward(x *exchange) (err error) {
 	return p.fallBack(x)
 }
 
+// awaitEnd waits for the end of an HTTP/2 request that declares a body of no bytes and
+// has not ended with its header section. Any byte is refused: a request without a body
+// is forwarded before its body is read.
+func (x *exchange) awaitEnd() error {
+	if x.r.ProtoMajor != 2 || x.r.ContentLength != 0 || x.r.Header["Content-Length"] == nil {
+		return nil
+	}
+	if _, err := io.Copy(io.Discard, x.body); err != nil {
+		return errors.Join(x.body.failure(), err)
+	}
+	return nil
+}
+
+// admitRegion returns a refusal if connections to x's region have failed lately, so
+// that the request does not wait for one in vain.
+func (p *Proxy) admitRegion(x *exchange) error {
+	if !x.objectStore() {
+		return nil
+	}
+	var ok bool
+	if x.admission, ok = p.reach.Admit(x.location, time.Now()); !ok {
+		return refusal{
+			code:   record.CodeUpstreamUnreachable,
+			detail: "connections to " + x.location.String() + " have failed lately; the gateway tries again every few seconds",
+		}
+	}
+	return nil
+}
+
+// chargeUpstream waits until the request may be sent upstream, and charges it, just
+// before it is sent.
+func (p *Proxy) chargeUpstream(x *exchange) error {
+	if x.call != 0 {
+		err := p.startCall(x)
+		if err != nil {
+			p.calls.countRefusal(err)
+		}
+		return err
+	}
+	if !x.objectStore() {
+		return nil
+	}
+	defer x.enter(record.StageForward)
+	if err := p.awaitUpstream(x); err != nil {
+		return err
+	}
+	return p.chargeBudget(x)
+}
+
+// upstreamBody returns x's body for the upstream request.
+func (x *exchange) upstreamBody() io.ReadCloser {
+	if x.judging == nil || x.judging.decide == nil {
+		return x.body
+	}
+	return &heldBody{requestBody: x.body, judge: x.judging.Judge, decide: x.judging.decide}
+}
+
+// buffers implements [httputil.BufferPool]: without it every answer would allocate 32
+// KiB.
+type buffers struct{ pool sync.Pool }
+
+const bufferBytes = 32 << 10
+
+// Get returns a buffer.
+func (b *buffers) Get() []byte {
+	if buffer, ok := b.pool.Get().(*[bufferBytes]byte); ok {
+		return buffer[:]
+	}
+	return make([]byte, bufferBytes)
+}
+
+// Put gives a buffer back.
+func (b *buffers) Put(buffer []byte) {
+	if len(buffer) == bufferBytes {
+		b.pool.Put((*[bufferBytes]byte)(buffer))
+	}
+}
+
+// fallBack serves a stale entry in place of a missing upstream answer. It returns the
+// failure if that is not possible.
+func (p *Proxy) fallBack(x *exchange) error {
+	if !upstreamFailed(x.failure) || x.w.status != 0 || !x.hasFallback() {
+		return x.failure
+	}
+	if x.fill != nil {
+		x.fill.Fail(x.failure) // before the write, because a client may read slowly
+	}
+	r, _ := errors.AsType[refusal](x.failure)
+	x.status = x.stale.Status
+	x.rec.Cause = record.Cause(r.cause)
+	x.serveEntry(x.stale.Entry)
+	return nil
+}
+
 // silent discards ReverseProxy's messages about copies that were cut; record reports
 // them, once.
 var silent = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-
-// markWrite marks a write in the cache before it is sent, and holds the mark until the
-// exchange has concluded. If the mark is lost, cancel cuts the write.
-func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err error) {
-	if !x.objectStore() || !x.op.Writes() {
-		return nil
-	}
-	// Our validators are weak, and If-Match compares strongly (RFC 9110 section
-	// 13.1.1): they never match.
-	if lines := x.r.Header["If-Match"]; len(lines) > 0 && len(httpcache.StripOwnETags(lines)) == 0 {
-		return refusal{
-			code: record.CodeBadRequest, status: http.StatusPreconditionFailed, title: "Precondition failed",
-			detail: "If-Match contains an ETag of this gateway's cache, which cannot guard a write",
-		}
-	}
-	if err = p.limitStranger(x); err != nil {
-		return err
-	}
-	if x.mark, err = p.Cache.Mark(x.r.Context(), x.question, time.Now()); err != nil {
-		return refusal{
-			code: record.CodeOverloaded, title: unsentTitle, detail: "the write could not be marked for the caches", cause: err,
-			retryAfter: time.Second,
-		}
-	}
-	x.lease = holdMark(x.r.Context(), x.mark, p.Timeout, func() {
-		cancel(errUnrenewed)
-		x.body.interrupt() // net/http waits until its read of the body returns
-	})
-	return nil
-}
 
 // upstreamContext returns the context of the upstream request. A read ends when its
 // client leaves and no other request waits for it. A write that may have been sent
@@ -131,25 +196,6 @@ func (p *Proxy) host(x *exchange) string {
 		return regionmap.AccountsHost(x.location.Plane)
 	}
 	return regionmap.Host(x.location)
-}
-
-// unsentTitle is the title of a refused write of which no byte was sent upstream.
-const unsentTitle = "Write not sent"
-
-// unrenewed returns the refusal of a write that was cut because its mark could not be
-// renewed. A 503 means that nothing was sent. A write that was sent may have taken
-// effect.
-func (x *exchange) unrenewed() error {
-	if x.rec.UpstreamAttempts == 0 {
-		return refusal{
-			code: record.CodeOverloaded, title: unsentTitle, detail: "the write was not sent: its mark for the caches could not be renewed",
-			cause: errUnrenewed, retryAfter: time.Second,
-		}
-	}
-	return refusal{
-		code: record.CodeUpstreamTimeout, title: "Write broken off", cause: errUnrenewed,
-		detail: "the write was broken off, because its mark for the caches could not be renewed; whether it took effect is not known",
-	}
 }
 
 // failureOf returns why there was no answer from upstream: an error of the client's

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"osgate/cache"
 	"osgate/cache/httpcache"
+	"osgate/ratelimit"
 	"osgate/record"
 	"osgate/regionmap"
 )
@@ -66,6 +68,19 @@ func (x *exchange) setVia(out http.Header) {
 	}
 	out["Via"] = append(slices.Clone(x.r.Header["Via"]), via(x.r.ProtoMajor, x.r.ProtoMinor))
 	out["Forwarded"] = []string{x.forwarded()}
+}
+
+// traceContext replaces the client's trace context in out by ours: each attempt sets
+// its own traceparent.
+func (x *exchange) traceContext(out http.Header) {
+	if !x.rec.Trace.On() {
+		return
+	}
+	delete(out, record.Traceparent)
+	delete(out, record.Tracestate)
+	if state := x.rec.Trace.State; state != "" {
+		out[record.Tracestate] = []string{state}
+	}
 }
 
 // credentials sets exactly one Authorization: the token that was validated. No other
@@ -173,6 +188,59 @@ func (x *exchange) ourHeaders(h http.Header) {
 	}
 	if x.timing {
 		h.Set("Server-Timing", x.serverTiming())
+	}
+}
+
+// limitHeaders writes the state of the quota, in the form of IETF
+// draft-ietf-httpapi-ratelimit-headers-10 and in that of Anypoint's own APIs
+// (X-RateLimit-Reset in epoch seconds). The draft has whole seconds only, so all values
+// are rounded up.
+func (x *exchange) limitHeaders(h http.Header) {
+	if !x.rec.Charged {
+		return
+	}
+	units, window := advertised(x.quota)
+	remaining := strconv.Itoa(x.result.Remaining)
+	limit := strconv.FormatInt(units, 10)
+	// These names are in net/http's canonical form already. Not to canonicalize them
+	// again saves time on every hit.
+	h["Ratelimit-Policy"] = []string{`"` + policyClient + `";q=` + limit + `;w=` + strconv.FormatInt(window, 10)}
+	h["Ratelimit"] = []string{`"` + policyClient + `";r=` + remaining + `;t=` + strconv.FormatInt(seconds(x.result.MoreAfter), 10)}
+	h["X-Ratelimit-Limit"] = []string{limit}
+	h["X-Ratelimit-Remaining"] = []string{remaining}
+	h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(ceilUnix(time.Now().Add(x.result.ResetAfter)), 10)}
+}
+
+// advertised returns q in the form of the draft: units in a number of whole seconds.
+// Units is at least the largest possible number of remaining units, and the rate is
+// that of q, or less by a part of a unit.
+func advertised(q ratelimit.Quota) (units, window int64) {
+	window = max(1, int64((q.Period+time.Second-1)/time.Second))
+	units = int64(q.Rate) * window * int64(time.Second) / int64(q.Period)
+	if most := int64(maxRemaining(q)); units < most {
+		times := (most + units - 1) / units
+		return units * times, window * times
+	}
+	return units, window
+}
+
+func ceilUnix(t time.Time) int64 { return t.Add(time.Second - 1).Unix() }
+
+// crossOrigin lets a page of an allowed origin read the answer. If the operator has
+// listed origins, upstream's own CORS headers are removed.
+func (x *exchange) crossOrigin(h http.Header) {
+	if !x.origins {
+		return
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "Access-Control-") {
+			delete(h, name)
+		}
+	}
+	h.Add("Vary", "Origin")
+	if x.origin != "" {
+		h.Set("Access-Control-Allow-Origin", x.origin)
+		h.Set("Access-Control-Expose-Headers", "*")
 	}
 }
 

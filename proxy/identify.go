@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/netip"
 	"time"
 
 	"osgate/auth"
@@ -75,4 +76,25 @@ func shed(short shortage) refusal {
 		r.detail = "too many unidentified requests are under way"
 	}
 	return r
+}
+
+// neighborhood returns the key under which failures of x's client are counted.
+func (x *exchange) neighborhood() string { return neighborhood(x.client) }
+
+// ipv6Network is the number of bits of an IPv6 address that identify its owner: a
+// network of 64 bits is the smallest that one host is assigned (RFC 6177).
+const ipv6Network = 64
+
+// neighborhood returns the key under which addresses are limited: an IPv4 address, or
+// an IPv6 network, because one host can change its address within that network at will.
+// It is "" for an invalid address.
+func neighborhood(a netip.Addr) string {
+	switch {
+	case !a.IsValid():
+		return ""
+	case a.Is4():
+		return a.String()
+	}
+	network, _ := a.Prefix(ipv6Network) // fails for more bits than an address has
+	return network.String()
 }

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/http"
-	"strconv"
 	"time"
 
 	"osgate/ratelimit"
 	"osgate/record"
+	"osgate/regionmap"
 )
 
 // limit takes one unit of the client's quota for an Object Store operation, and waits
@@ -54,39 +53,6 @@ func (p *Proxy) charge(ctx context.Context, x *exchange) error {
 	return nil
 }
 
-// limitHeaders writes the state of the quota, in the form of IETF
-// draft-ietf-httpapi-ratelimit-headers-10 and in that of Anypoint's own APIs
-// (X-RateLimit-Reset in epoch seconds). The draft has whole seconds only, so all values
-// are rounded up.
-func (x *exchange) limitHeaders(h http.Header) {
-	if !x.rec.Charged {
-		return
-	}
-	units, window := advertised(x.quota)
-	remaining := strconv.Itoa(x.result.Remaining)
-	limit := strconv.FormatInt(units, 10)
-	// These names are in net/http's canonical form already. Not to canonicalize them
-	// again saves time on every hit.
-	h["Ratelimit-Policy"] = []string{`"` + policyClient + `";q=` + limit + `;w=` + strconv.FormatInt(window, 10)}
-	h["Ratelimit"] = []string{`"` + policyClient + `";r=` + remaining + `;t=` + strconv.FormatInt(seconds(x.result.MoreAfter), 10)}
-	h["X-Ratelimit-Limit"] = []string{limit}
-	h["X-Ratelimit-Remaining"] = []string{remaining}
-	h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(ceilUnix(time.Now().Add(x.result.ResetAfter)), 10)}
-}
-
-// advertised returns q in the form of the draft: units in a number of whole seconds.
-// Units is at least the largest possible number of remaining units, and the rate is
-// that of q, or less by a part of a unit.
-func advertised(q ratelimit.Quota) (units, window int64) {
-	window = max(1, int64((q.Period+time.Second-1)/time.Second))
-	units = int64(q.Rate) * window * int64(time.Second) / int64(q.Period)
-	if most := int64(maxRemaining(q)); units < most {
-		times := (most + units - 1) / units
-		return units * times, window * times
-	}
-	return units, window
-}
-
 // maxRemaining returns the number of units that remain of q after a long time without a
 // request.
 func maxRemaining(q ratelimit.Quota) int {
@@ -94,6 +60,125 @@ func maxRemaining(q ratelimit.Quota) int {
 		return q.Rate
 	}
 	return q.Burst
+}
+
+// awaitUpstream waits until the pause after upstream's own 429 is over, and takes a
+// unit of the client's quota if only upstream requests count.
+func (p *Proxy) awaitUpstream(x *exchange) error {
+	x.enter(record.StageLimit)
+	err := p.awaitPause(x)
+	if err == nil && p.CountUpstream && !x.rec.Charged && x.rec.CausedBy == "" {
+		err = p.charge(x.r.Context(), x)
+	}
+	return err
+}
+
+// chargeBudget takes the unit of the budget that a request of x costs.
+func (p *Proxy) chargeBudget(x *exchange) error {
+	ctx := x.r.Context()
+	if x.rec.Degraded { // it has waited for Redis in vain: a second wait would be too long for the mark of a write
+		ctx = ratelimit.WithoutPrimary(ctx)
+	}
+	waited, err := p.takeBudget(ctx, x.location, x.storeRef(), p.remainingWait(x))
+	x.rec.Waited += waited
+	return err
+}
+
+// remainingWait returns how much longer x may wait for turns. After upstream's first
+// 429 all time counts, upstream's own too: otherwise a request that is refused again
+// and again would never end.
+func (p *Proxy) remainingWait(x *exchange) time.Duration {
+	spent := x.rec.Waited
+	if x.upstream429s > 0 {
+		spent = x.waitedBefore429 + time.Since(x.first429At)
+	}
+	return max(0, p.MaxWait-spent)
+}
+
+// awaitPause waits for the end of the pauses that upstream has requested for this
+// client, or for all clients of this gateway's address.
+func (p *Proxy) awaitPause(x *exchange) error {
+	keys := []string{p.clientKey(x)}
+	if p.Budget.Rate > 0 {
+		keys = append(keys, p.budgetKey(x.location, x.storeRef()))
+	}
+	for _, key := range keys {
+		waited, retryAfter, err := p.Pauses.Wait(x.r.Context(), key, p.remainingWait(x))
+		x.rec.Waited += waited
+		if err != nil {
+			return err
+		}
+		if retryAfter > 0 {
+			return pausedByUpstream(retryAfter)
+		}
+	}
+	return nil
+}
+
+// pausedByUpstream is the refusal of a client while upstream's pause lasts.
+func pausedByUpstream(wait time.Duration) error {
+	return refusal{code: record.CodeOverQuota, detail: "Object Store refuses further requests at the moment", retryAfter: wait, violated: policyUpstream}
+}
+
+// takeBudget takes one unit of the budget for a request to a location, and waits for
+// its turn for a bounded time.
+func (p *Proxy) takeBudget(ctx context.Context, l regionmap.Location, ref storeRef, within time.Duration) (waited time.Duration, err error) {
+	if p.Budget.Rate == 0 {
+		return 0, nil
+	}
+	result, waited, err := p.Limiter.TakeWithin(ctx, p.budgetKey(l, ref), p.Budget, within)
+	if err == nil && p.Budgeted != nil {
+		p.Budgeted(result.Allowed, result.Degraded, waited)
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return waited, err
+	case err != nil:
+		return waited, quotaUnavailable(err)
+	case !result.Allowed:
+		return waited, refusal{
+			code: record.CodeOverBudget, retryAfter: result.RetryAfter, violated: policyBudget,
+			detail: fmt.Sprintf("all clients together are over the budget of %d requests in %s", p.Budget.Rate, p.Budget.Period),
+		}
+	}
+	return waited, nil
+}
+
+// quotaUnavailable is the refusal if the quota cannot be determined and the
+// configuration requires a refusal then.
+func quotaUnavailable(err error) error {
+	return refusal{
+		code: record.CodeOverloaded, title: "Quotas cannot be counted", detail: "quotas cannot be counted at the moment", cause: err,
+		retryAfter: time.Second,
+	}
+}
+
+// storeRef is the part of a request by which a budget may be counted.
+type storeRef struct{ organization, environment, store string }
+
+func (x *exchange) storeRef() storeRef {
+	return storeRef{x.op.Ref.Organization, x.op.Ref.Environment, x.op.Ref.Store}
+}
+
+func (p *Proxy) budgetKey(l regionmap.Location, ref storeRef) string {
+	return ratelimit.BudgetKey(p.BudgetBy, l.Plane, ref.organization, ref.environment, l.Region, ref.store)
+}
+
+func (p *Proxy) clientKey(x *exchange) string {
+	return ratelimit.Key(x.location.Plane, x.rec.Principal)
+}
+
+// vendorInterval is the time between two requests at Object Store's base rate, 10 a
+// second.
+const vendorInterval = 100 * time.Millisecond
+
+// interval returns the time between two requests at the client's quota, or at
+// upstream's rate if it has no quota.
+func (x *exchange) interval() time.Duration {
+	if x.quota.Rate <= 0 {
+		return vendorInterval
+	}
+	return x.quota.Period / time.Duration(x.quota.Rate)
 }
 
 // seconds rounds d up to whole seconds. The microseconds that limiters add for safety
@@ -105,5 +190,3 @@ func seconds(d time.Duration) int64 {
 	}
 	return max(1, int64(math.Ceil((d - time.Millisecond).Seconds())))
 }
-
-func ceilUnix(t time.Time) int64 { return t.Add(time.Second - 1).Unix() }

@@ -2,13 +2,123 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"osgate/cache"
+	"osgate/cache/httpcache"
+	"osgate/objectstore"
+	"osgate/regionmap"
 )
+
+// relay prepares an upstream answer for the client, before its first byte is written.
+// It updates what the gateway knows, removes headers that are not for the client, and
+// adds our own. An error means that a stale entry replaces the answer, or that the
+// answer was cut before the client got any of it.
+func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) error {
+	x.rec.UpstreamStatus = answer.StatusCode
+	p.endCall(x, answer.Header)
+	if x.objectStore() {
+		p.learn(x, answer.StatusCode)
+		p.refusedStranger(x, answer.StatusCode)
+		p.forgetLocation(x, answer.StatusCode)
+		if httpcache.Failed(answer.StatusCode) && x.hasFallback() {
+			return fmt.Errorf("%w: %d", errFallback, answer.StatusCode)
+		}
+		p.learnTTL(ctx, x, answer.StatusCode)
+		x.offer(answer)
+	}
+	x.rec.UpstreamRequestID = plainID(answer.Header.Get("X-Request-Id"))
+	x.toClient(answer.Header)
+	x.ourHeaders(answer.Header)
+	x.trimTrailers(answer)
+	x.reply = &replyBody{ReadCloser: answer.Body, exchange: x, answer: answer, status: answer.StatusCode, length: bodyLength(answer)}
+	answer.Body = x.reply
+	if x.call != 0 {
+		p.handleCallAnswer(x, answer)
+	}
+	if err := p.readAhead(ctx, x); err != nil {
+		x.reply = nil // the client gets a different answer
+		return err
+	}
+	return nil
+}
+
+// bodyLength returns the number of bytes that the answer declares for its body, -1 if
+// it declares none.
+func bodyLength(answer *http.Response) int64 {
+	if answer.Body == http.NoBody {
+		return 0
+	}
+	return answer.ContentLength
+}
+
+// readAhead reads the beginning of an answer before the client gets any of it. If other
+// requests may wait for the answer, it reads as much as the fill keeps for them, so
+// that a slow client does not delay them. Of another answer it reads the part in which
+// a failure can still become an error that the client can read. An error means that
+// upstream broke off before that.
+func (p *Proxy) readAhead(ctx context.Context, x *exchange) error {
+	buffer := p.buffers.Get()
+	defer p.buffers.Put(buffer)
+	err := x.reply.readAhead(x.fill, buffer)
+	if err != nil && x.fill != nil {
+		x.fill.Fail(x.failureOf(ctx, err))
+	}
+	return err
+}
+
+// learn applies the status of an answer to the token. A 2xx is a grant, without which
+// the cache serves nothing. A 401 puts the token's identity in doubt. A 401 or 403 ends
+// its grants.
+func (p *Proxy) learn(x *exchange, status int) {
+	switch {
+	case status >= 200 && status < 300:
+		p.Cache.Grant(x.question, x.sent)
+	case status == http.StatusUnauthorized:
+		p.Identity.Doubt(x.identity.Hash)
+		p.Cache.Revoke(x.r.Context(), x.identity.Hash)
+	case status == http.StatusForbidden:
+		p.Cache.Revoke(x.r.Context(), x.identity.Hash)
+	}
+}
+
+// forgetLocation removes a discovered location if the answer shows that the store, or
+// its content, is not there: it may have moved.
+func (p *Proxy) forgetLocation(x *exchange, status int) {
+	if !x.discovered {
+		return
+	}
+	deleted := x.op.Kind == objectstore.DeleteStore && status < 300
+	switch {
+	case status == http.StatusNotFound && x.op.Ref.Key != "":
+		p.Discovery.Forget(x.location, x.op.Ref, regionmap.Weak)
+	case status == http.StatusNotFound || deleted:
+		p.Discovery.Forget(x.location, x.op.Ref, regionmap.Strong)
+	}
+}
+
+// offer passes the header of a miss's answer to the fill, which decides whether to
+// store the answer.
+func (x *exchange) offer(answer *http.Response) {
+	if x.fill != nil {
+		stored, reason := x.fill.Response(answer.StatusCode, answer.Header, answer.ContentLength)
+		x.status.Stored = stored
+		if reason != "" {
+			x.status.Detail = reason
+		}
+	}
+	if x.status.String() != "" && answer.Header.Get("Cache-Control") == "" {
+		answer.Header.Set("Cache-Control", cache.DefaultControl)
+	}
+}
 
 // replyBody is upstream's body on its way to the client. It copies what is read into
 // the cache and records whether the end was reached.
@@ -159,4 +269,24 @@ func (b *replyBody) finish(complete bool) {
 		b.ended(b.keep)
 	}
 	b.exchange.conclude(complete, b.status)
+}
+
+// trimTrailers removes from upstream's trailers the fields that must not follow a body
+// (RFC 9110 section 6.5.1): fields about framing, routing, credentials, content or
+// caching, cookies, and fields that the header section has too, because net/http would
+// send the header's value again. It is called before Trailer lists the names for the
+// client, and at the body's end, when fields may arrive that upstream did not announce.
+func (x *exchange) trimTrailers(answer *http.Response) {
+	for name := range answer.Trailer {
+		_, again := answer.Header[name]
+		if again || !httpguts.ValidTrailerHeader(name) || slices.Contains(forRecipients, name) || slices.Contains(neverTrailing, name) {
+			delete(answer.Trailer, name)
+		}
+	}
+}
+
+// neverTrailing lists forbidden trailers that are missing in forRecipients and in
+// net/http's own list.
+var neverTrailing = []string{
+	"Cache-Status", "Proxy-Status", "Server", "Server-Timing", "Set-Cookie", "Set-Cookie2", "Upgrade", "Via", "X-Osgate-Region", "X-Request-Id",
 }

@@ -5,13 +5,113 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
+
+// bounded sends requests with guarantees that net/http does not give. They hold for every
+// repetition, by net/http or by this package:
+//
+//   - A GET or HEAD is sent at most three times, the last time over a new connection. Any
+//     other request is sent once: it goes over a second connection only if its header was
+//     never written to the first.
+//   - Upstream gets timeout for each step: for everything up to the answer's header of a
+//     request without a body; for each further part of a body, and for the answer's header
+//     after the last part. Repetitions are included. The time in which the caller's body is
+//     read does not count.
+//   - The answer's body may stand still for idleTimeout. The time between two reads does
+//     not count.
+//
+// An answer 101 is an error and closes the connection: no request offers Upgrade, so a
+// server must not switch protocols (RFC 9110 section 15.2.2), and such an answer never ends.
+// Other informational answers are skipped; they count toward the bounds on the time to the
+// answer and on the size of its header.
+//
+// A step that takes longer ends the request and closes its connection; the error has the
+// method Timeout. The caller must close the answer's body. Safe for concurrent use.
+type bounded struct {
+	first   *http.Transport
+	last    *http.Transport // for the last sending of a request; nil: first sends it too
+	timeout time.Duration
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	s := sendingOf(r.Context())
+	if s == nil {
+		s = new(sending)
+		r = r.WithContext(s.in(r.Context()))
+	}
+	out := s.begin(r, b.timeout)
+	answer, err := b.first.RoundTrip(out)
+	if errors.Is(err, errTooOften) && b.last != nil {
+		s.maxTries = s.tries + 1
+		answer, err = b.last.RoundTrip(out)
+	}
+	if err != nil {
+		err = s.cause(err)
+		s.end()
+		return nil, err
+	}
+	s.clock.stop(stepAnswer)
+	answer.Body = &answerBody{answer.Body, s}
+	if answer.StatusCode == http.StatusSwitchingProtocols {
+		_ = answer.Body.Close() // ends the connection
+		return nil, errSwitched
+	}
+	return answer, nil
+}
+
+// errSwitched is the error of an answer that switches to another protocol.
+var errSwitched = errors.New("upstream answered 101 (Switching Protocols), which no request offers")
+
+// CloseIdleConnections closes the connections that no request uses.
+func (b *bounded) CloseIdleConnections() { b.first.CloseIdleConnections() }
+
+// pacedBody is a request's body that net/http reads: during a read upstream's time does
+// not count, and after each read it starts again.
+type pacedBody struct {
+	io.ReadCloser
+	sending *sending
+}
+
+// Read implements [io.Reader].
+func (b *pacedBody) Read(p []byte) (int, error) {
+	b.sending.clock.stop(stepRequest)
+	n, err := b.ReadCloser.Read(p)
+	b.sending.clock.start(stepRequest, b.sending.within)
+	return n, err
+}
+
+// answerBody is an answer's body with a bound on the time of each read.
+type answerBody struct {
+	io.ReadCloser
+	sending *sending
+}
+
+// Read implements [io.Reader].
+func (b *answerBody) Read(p []byte) (int, error) {
+	b.sending.clock.start(stepAnswer, idleTimeout)
+	n, err := b.ReadCloser.Read(p)
+	b.sending.clock.stop(stepAnswer)
+	if err != nil && err != io.EOF { //nolint:errorlint // a body's end is io.EOF itself
+		err = b.sending.cause(err)
+	}
+	return n, err
+}
+
+// Close implements [io.Closer].
+func (b *answerBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.sending.end()
+	return err
+}
 
 // pooledSendings is how often a request may be sent over kept connections, each of
 // which may be dead. One more sending uses a new connection.
@@ -160,3 +260,64 @@ var (
 	errNotTwice = fmt.Errorf("the connection ended, and the request must not be sent twice: %w", syscall.ECONNRESET)
 	errTooOften = fmt.Errorf("one connection after another ended: %w", syscall.ECONNRESET)
 )
+
+// step is an action of upstream that the gateway waits for.
+type step uint8
+
+const (
+	stepRequest step = iota // to accept the request and to begin its answer
+	stepAnswer              // to send more of the answer's body
+)
+
+// clock bounds the steps of one request: it calls end once, on a goroutine of its own,
+// when a step has used its time. A step of the request cannot be started or stopped
+// after the answer has arrived, because net/http may still read the request's body
+// then. Safe for concurrent use. Create it with [newClock].
+type clock struct {
+	end   func(step)
+	timer *time.Timer
+
+	mu      sync.Mutex
+	step    step      // guarded by mu
+	running bool      // guarded by mu
+	due     time.Time // guarded by mu: end of the running step's time
+}
+
+func newClock(end func(step)) *clock {
+	c := &clock{end: end}
+	c.timer = time.AfterFunc(time.Hour, c.fire)
+	return c
+}
+
+// start starts a step that may take d. It replaces the running step.
+func (c *clock) start(s step, d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s < c.step {
+		return
+	}
+	c.step, c.running, c.due = s, true, time.Now().Add(d)
+	c.timer.Reset(d)
+}
+
+// stop ends a step that was in time.
+func (c *clock) stop(s step) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s < c.step {
+		return
+	}
+	c.step, c.running = s, false
+	c.timer.Stop()
+}
+
+// fire calls end, unless the step that set the timer was stopped or replaced meanwhile.
+func (c *clock) fire() {
+	c.mu.Lock()
+	late, s := c.running && !time.Now().Before(c.due), c.step
+	c.running = c.running && !late
+	c.mu.Unlock()
+	if late {
+		c.end(s)
+	}
+}

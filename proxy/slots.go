@@ -1,6 +1,11 @@
 package proxy
 
-import "sync"
+import (
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
 
 // class is whether the client of an exchange that holds a slot is identified.
 type class uint8
@@ -122,4 +127,70 @@ func (s *slots) counts() (held [2]int, refused [shortages]int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.held, s.refused
+}
+
+// Load is the number of slots of a [Proxy] that are in use.
+type Load struct {
+	// Exchanges that hold a slot now. Refused exchanges hold slots of their own while
+	// their answers are written and the rest of their requests is read.
+	Identified, Unidentified, Refused int64
+
+	// The maximum: in all, of unidentified exchanges, of refused exchanges.
+	Limit, UnidentifiedLimit, RefusedLimit int64
+
+	// Exchanges that got no slot since the start, by the bound that was reached: all
+	// slots, slots of unidentified exchanges, those of one address, and those of
+	// refused exchanges. The last are cut off without an answer.
+	ShortOfAll, ShortOfUnidentified, ShortOfAddress, ShortOfRefused int64
+}
+
+// Load returns the slots in use. It never waits for an exchange.
+func (p *Proxy) Load() Load {
+	serving, short := p.serving.counts()
+	lingering, cut := p.lingering.counts()
+	return Load{
+		Identified: int64(serving[identified]), Unidentified: int64(serving[unidentified]),
+		Refused: int64(lingering[identified] + lingering[unidentified]),
+		Limit:   int64(p.serving.limit), UnidentifiedLimit: int64(p.serving.unidentified), RefusedLimit: int64(p.lingering.limit),
+		ShortOfAll: short[shortOfAll], ShortOfUnidentified: short[shortOfUnidentified], ShortOfAddress: short[shortOfAddress],
+		ShortOfRefused: cut[shortOfAll] + cut[shortOfUnidentified] + cut[shortOfAddress],
+	}
+}
+
+// methods lists the methods whose exchanges are counted separately. All others are
+// counted together, because a client may send any method.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+	http.MethodConnect, http.MethodTrace,
+}
+
+// underWay counts the exchanges that are under way, by method. Safe for concurrent use.
+type underWay []atomic.Int64
+
+// newUnderWay returns counters that are all zero.
+func newUnderWay() underWay { return make(underWay, len(methods)+1) }
+
+// add adds n to the count of a method's exchanges.
+func (u underWay) add(method string, n int64) {
+	i := slices.Index(methods, method)
+	if i < 0 {
+		i = len(methods)
+	}
+	u[i].Add(n)
+}
+
+// Exchanges returns how many exchanges are under way.
+func (p *Proxy) Exchanges() (n int64) {
+	for i := range p.exchanges {
+		n += p.exchanges[i].Load()
+	}
+	return n
+}
+
+// ExchangesByMethod calls yield with the number of exchanges under way for each method.
+// The method is empty for all methods that HTTP does not define.
+func (p *Proxy) ExchangesByMethod(yield func(method string, n int64)) {
+	for i, method := range append(slices.Clone(methods), "") {
+		yield(method, p.exchanges[i].Load())
+	}
 }

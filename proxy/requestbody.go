@@ -273,23 +273,104 @@ func (b *requestBody) lateRefusal(err error) refusal {
 	return refusal{code: record.CodeBadRequest, status: http.StatusRequestTimeout, title: "Request body too late", detail: detail, cause: err}
 }
 
-// buffers implements [httputil.BufferPool]: without it every answer would allocate 32
-// KiB.
-type buffers struct{ pool sync.Pool }
+// heldBody is a request body that is judged while it streams. It holds back the last
+// byte until the whole body has been judged: without that byte upstream does not
+// receive a complete request.
+type heldBody struct {
+	*requestBody
+	judge  *policy.Judge
+	decide func(policy.Head) error // called once, with the facts about the whole body
 
-const bufferBytes = 32 << 10
-
-// Get returns a buffer.
-func (b *buffers) Get() []byte {
-	if buffer, ok := b.pool.Get().(*[bufferBytes]byte); ok {
-		return buffer[:]
-	}
-	return make([]byte, bufferBytes)
+	last  byte // held back
+	holds bool
+	end   error // the error after the last byte; nil: the body has not ended
 }
 
-// Put gives a buffer back.
-func (b *buffers) Put(buffer []byte) {
-	if len(buffer) == bufferBytes {
-		b.pool.Put((*[bufferBytes]byte)(buffer))
+// Read implements [io.Reader].
+func (b *heldBody) Read(p []byte) (n int, err error) {
+	for n == 0 && err == nil && len(p) > 0 {
+		n, err = b.readSome(p)
 	}
+	return n, err
+}
+
+// readSome is Read, but may return 0 bytes without an error if the only byte is held
+// back.
+func (b *heldBody) readSome(p []byte) (int, error) {
+	if b.end != nil {
+		return b.release(p)
+	}
+	n := 0
+	var spare [1]byte
+	room := p
+	if b.holds {
+		p[0], n, room = b.last, 1, p[1:]
+	}
+	if len(room) == 0 {
+		room = spare[:]
+	}
+	read, err := b.requestBody.Read(room)
+	_, _ = b.judge.Write(room[:read]) // never fails
+	if errors.Is(err, io.EOF) {
+		if refused := b.decide(b.judge.Head(true)); refused != nil {
+			err = refused
+			b.noteRead(nil, err)
+		}
+	}
+	if b.end = err; err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	if read == 0 { // the held byte is in p already
+		b.holds = b.holds && b.end == nil
+		if b.end == nil {
+			n = 0
+		}
+		return n, b.end
+	}
+	b.last, b.holds = room[read-1], true
+	return n + read - 1, nil
+}
+
+// release returns the held byte and the error after it.
+func (b *heldBody) release(p []byte) (int, error) {
+	if !b.holds || !errors.Is(b.end, io.EOF) {
+		return 0, b.end
+	}
+	p[0], b.holds = b.last, false
+	return 1, b.end
+}
+
+// declaredBody is the body of an HTTP/2 request that declares its length. It returns
+// the last bytes only after the client has ended the request. So a request is never
+// complete upstream if its client sends more than it declared (RFC 9113 section 8.1.1);
+// net/http refuses the surplus bytes.
+type declaredBody struct {
+	io.ReadCloser
+	remaining int64
+}
+
+// withDeclaredLength returns r with a body that must have its declared length, if
+// net/http alone does not enforce that.
+func withDeclaredLength(r *http.Request) *http.Request {
+	if r.ProtoMajor == 2 && r.ContentLength > 0 {
+		r.Body = &declaredBody{r.Body, r.ContentLength}
+	}
+	return r
+}
+
+// Read implements [io.Reader].
+func (b *declaredBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.remaining -= int64(n)
+	if b.remaining > 0 || err != nil {
+		return n, err //nolint:wrapcheck // net/http's own error
+	}
+	var more [1]byte
+	for err == nil {
+		_, err = b.ReadCloser.Read(more[:])
+	}
+	if !errors.Is(err, io.EOF) {
+		return 0, err //nolint:wrapcheck // net/http's own error
+	}
+	return n, io.EOF
 }
