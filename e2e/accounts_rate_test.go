@@ -11,15 +11,15 @@ import (
 
 const mintForm = "client_id=app-one&client_secret=secret-one&grant_type=client_credentials"
 
-// mintOnce requests a token and returns the response with any status.
-func (c caller) mintOnce() *answer {
+// requestToken requests a token and returns the response with any status.
+func (c client) requestToken() *answer {
 	c.t.Helper()
 	return c.send(http.MethodPost, "/accounts/oauth2/token", mintForm, "Content-Type: application/x-www-form-urlencoded")
 }
 
-// rated checks that no more of the answers than a rate a second admits since begin were
+// checkAdmittedRate checks that no more of the answers than a rate a second admits since begin were
 // let through, and returns how many were.
-func rated(t *testing.T, answers []*answer, rate int, begin time.Time, violated string) int {
+func checkAdmittedRate(t *testing.T, answers []*answer, rate int, begin time.Time, violated string) int {
 	t.Helper()
 	passed := 0
 	for _, a := range answers {
@@ -27,8 +27,8 @@ func rated(t *testing.T, answers []*answer, rate int, begin time.Time, violated 
 			passed++
 			continue
 		}
-		a.refused(http.StatusTooManyRequests, "over-quota")
-		a.violates(violated, 1)
+		a.checkRefusal(http.StatusTooManyRequests, "over-quota")
+		a.checkViolatedPolicy(violated, 1)
 	}
 	if most := rate + int(time.Since(begin).Seconds()*float64(rate)) + 1; passed > most {
 		t.Errorf("%d of %d calls passed in %v, at most %d may at %d a second", passed, len(answers), time.Since(begin), most, rate)
@@ -36,45 +36,45 @@ func rated(t *testing.T, answers []*answer, rate int, begin time.Time, violated 
 	return passed
 }
 
-// TestMintsOfAnAddressAreLimited by the default, ten a second.
-func TestMintsOfAnAddressAreLimited(t *testing.T) {
-	inBothModes(t, func(t *testing.T, s *stack) {
-		c, begin := s.gateway().caller(), time.Now()
+// TestTokenRequestsOfOneAddressAreLimited by the default, ten a second.
+func TestTokenRequestsOfOneAddressAreLimited(t *testing.T) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
+		c, begin := s.gateway().client(), time.Now()
 		var answers []*answer
 		for range 60 {
-			answers = append(answers, c.mintOnce())
+			answers = append(answers, c.requestToken())
 		}
-		if passed := rated(t, answers, 10, begin, "address"); passed < 10 {
+		if passed := checkAdmittedRate(t, answers, 10, begin, "address"); passed < 10 {
 			t.Errorf("%d mints passed, want ten at once at least", passed)
 		}
 	})
 }
 
-// TestInventedTokensDoNotEvadeTheRate of their address, a new one with each call.
-func TestInventedTokensDoNotEvadeTheRate(t *testing.T) {
+// TestInventedTokensCountForTheRateOfTheirAddress of their address, a new one with each call.
+func TestInventedTokensCountForTheRateOfTheirAddress(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway("ACCOUNTS_RATE=5", "AUTH_FAILURE_RATE=0")
-	known := g.unheard("app-one")
+	known := g.clientWithUnknownToken("app-one")
 	known.get(keyOne).is(http.StatusOK)
 	begin := time.Now()
 	var answers []*answer
 	for range 40 {
-		c := g.caller()
+		c := g.client()
 		c.token = rand.Text()
 		answers = append(answers, c.get("/accounts/api/me"))
 	}
-	rated(t, answers, 5, begin, "address")
+	checkAdmittedRate(t, answers, 5, begin, "address")
 	known.get("/accounts/api/me").is(http.StatusOK) // a known token of the same address has its own rate
 }
 
-// TestReplicasCountCallsTogether sends one token's through two gateways.
-func TestReplicasCountCallsTogether(t *testing.T) {
+// TestReplicasShareTheRateOfCalls sends one token's through two gateways.
+func TestReplicasShareTheRateOfCalls(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
 	settings := []string{"SECRET=" + strings.Repeat("A", 43), "ACCOUNTS_RATE=5"}
 	a, b := s.gateway(settings...), s.gateway(settings...)
-	one := a.unheard("app-one")
+	one := a.clientWithUnknownToken("app-one")
 	one.get(keyOne).is(http.StatusOK)
 	one.via(b).get(keyOne).is(http.StatusOK)
 	begin := time.Now()
@@ -82,22 +82,22 @@ func TestReplicasCountCallsTogether(t *testing.T) {
 	for range 20 {
 		answers = append(answers, one.get("/accounts/api/me"), one.via(b).get("/accounts/api/me"))
 	}
-	rated(t, answers, 5, begin, "token")
+	checkAdmittedRate(t, answers, 5, begin, "token")
 }
 
-// TestCallsLeaveTheAllowanceToIdentification has one good token ask for me until the
+// TestCallsDoNotUseTheReserveOfIdentification has one good token ask for me until the
 // control plane's allowance is nearly spent, and then new tokens come.
-func TestCallsLeaveTheAllowanceToIdentification(t *testing.T) {
+func TestCallsDoNotUseTheReserveOfIdentification(t *testing.T) {
 	for name, setting := range map[string]string{"without a rate": "ACCOUNTS_RATE=0", "at the default rate": "ACCOUNTS_RATE=10"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStack(t, false, "-accounts-rate", "120", "-choose", "accounts-rate-by=ip")
 			g := s.gateway(setting, "RATE=0", "AUTH_NEGATIVE_TTL=0")
-			var fresh []caller
+			var fresh []client
 			for range 8 {
-				fresh = append(fresh, g.unheard("app-two"))
+				fresh = append(fresh, g.clientWithUnknownToken("app-two"))
 			}
-			good := g.unheard("app-one")
+			good := g.clientWithUnknownToken("app-one")
 			good.get(keyOne).is(http.StatusOK)
 			statuses := map[int]int{}
 			reserved := func() bool {
@@ -115,7 +115,7 @@ func TestCallsLeaveTheAllowanceToIdentification(t *testing.T) {
 					t.Errorf("new token %d got %d after %v: %s", i, a.status, statuses, a.body)
 				}
 			}
-			metrics := caller{t: t, base: g.admin}.get("/metrics").is(http.StatusOK).body
+			metrics := client{t: t, base: g.admin}.get("/metrics").is(http.StatusOK).body
 			for _, decision := range []string{"passed", "reserved"} {
 				if strings.Contains(metrics, fmt.Sprintf("osgate_accounts_calls_total{osgate_accounts_decision=%q} 0\n", decision)) {
 					t.Errorf("no call is counted as %s", decision)

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// TestAnswersHaveTheHeadersOfUpstreamAndNoOthersGuessed: no Content-Type where upstream
+// TestAnswersHaveTheHeadersOfUpstreamOnly: no Content-Type where upstream
 // sends none, its Cache-Status in front of ours, no cookie behind the body, and its
 // X-Request-Id in the log.
-func TestAnswersHaveTheHeadersOfUpstreamAndNoOthersGuessed(t *testing.T) {
+func TestAnswersHaveTheHeadersOfUpstreamOnly(t *testing.T) {
 	t.Parallel()
 	const body = "<html>a value</html>"
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -27,7 +27,7 @@ func TestAnswersHaveTheHeadersOfUpstreamAndNoOthersGuessed(t *testing.T) {
 	})
 	s := newStack(t, false)
 	g := s.gateway("UPSTREAM_OVERRIDE=" + u.URL)
-	a := raw(t, g.addr(), get1("gateway", keyOne, "Authorization: Bearer "+g.mint("app-one", ""))).is(http.StatusOK)
+	a := sendRaw(t, g.addr(), rawGET("gateway", keyOne, "Authorization: Bearer "+g.mint("app-one", ""))).is(http.StatusOK)
 	if _, typed := a.header["Content-Type"]; typed || a.body != body {
 		t.Errorf("Content-Type %q, body %q; want none and the value", a.header["Content-Type"], a.body)
 	}
@@ -37,7 +37,7 @@ func TestAnswersHaveTheHeadersOfUpstreamAndNoOthersGuessed(t *testing.T) {
 	eventually(t, "the access log to have upstream's request id", func() bool {
 		return strings.Contains(g.stderr.String(), `"upstream_request_id":"of-upstream-1"`)
 	})
-	if text := halfClosed(t, g.addr(), get1("gateway", keyOne+"-other", "Authorization: Bearer "+g.mint("app-one", ""))); strings.Contains(text, "s=1") {
+	if text := halfClosed(t, g.addr(), rawGET("gateway", keyOne+"-other", "Authorization: Bearer "+g.mint("app-one", ""))); strings.Contains(text, "s=1") {
 		t.Errorf("a cookie came behind the body: %q", text)
 	}
 }
@@ -49,25 +49,25 @@ func TestNoStatus499IsOnTheWire(t *testing.T) {
 	s := newStack(t, false)
 	g := s.gateway("RATE=0", "CACHE_KEY_TTL=0")
 	token := "Authorization: Bearer " + g.mint("app-one", "")
-	s.emulator.fault("300ms", "")
+	s.emulator.setFault("300ms", "")
 	for _, target := range []string{keyOne, "/accounts/api/me", "/nowhere"} {
-		text := halfClosed(t, g.addr(), get1("gateway", target, token))
+		text := halfClosed(t, g.addr(), rawGET("gateway", target, token))
 		if text != "" && !strings.HasPrefix(text, "HTTP/1.1 200 ") && !strings.HasPrefix(text, "HTTP/1.1 404 ") {
 			t.Errorf("%s: %q, want the answer or nothing", target, text)
 		}
 	}
-	eventually(t, "a client to be recorded as having left", func() bool { return len(g.access(499)) > 0 })
+	eventually(t, "a client to be recorded as having left", func() bool { return len(g.accessLines(499)) > 0 })
 }
 
 // halfClosed sends a request, closes its sending half, and returns all that comes back.
 func halfClosed(t *testing.T, addr, request string) string {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", addr, patience)
+	c, err := net.DialTimeout("tcp", addr, testTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// errOver is returned to an attacker after the end of the attack.
-var errOver = errors.New("the attack is over")
+// errAttackOver is returned to an attacker after the end of the attack.
+var errAttackOver = errors.New("the attack is over")
 
 // attackers open connections to the gateway and send bytes that no library would. Their
 // methods return errors instead of failing the test: that the gateway closes their
@@ -27,17 +27,17 @@ type attackers struct {
 	addresses   int
 	connections atomic.Int64
 	sent        atomic.Int64  // bytes
-	inPlace     chan struct{} // closed when the attackers that gather are in their places
+	ready       chan struct{} // closed when the attackers that gather are in their places
 	ended       chan struct{}
 
-	mu      sync.Mutex
-	open    map[net.Conn]struct{} // guarded by mu; nil when the attack is over
-	origin  int                   // guarded by mu: how many connections were asked for
-	missing int                   // guarded by mu: attackers that are not in their places
+	mu       sync.Mutex
+	open     map[net.Conn]struct{} // guarded by mu; nil when the attack is over
+	dialed   int                   // guarded by mu: how many connections were asked for
+	notReady int                   // guarded by mu: attackers that are not in their places
 }
 
 func newAttackers(a attack) *attackers {
-	at := &attackers{network: 7, addresses: max(1, a.addresses), inPlace: make(chan struct{}), ended: make(chan struct{}), open: map[net.Conn]struct{}{}}
+	at := &attackers{network: 7, addresses: max(1, a.addresses), ready: make(chan struct{}), ended: make(chan struct{}), open: map[net.Conn]struct{}{}}
 	if a.sameAddress {
 		at.network = 0
 	}
@@ -58,8 +58,8 @@ func (at *attackers) stop() {
 	at.open = nil
 }
 
-// over reports whether the attack's time is over.
-func (at *attackers) over() bool {
+// isOver reports whether the attack's time is over.
+func (at *attackers) isOver() bool {
 	select {
 	case <-at.ended:
 		return true
@@ -79,8 +79,8 @@ func (at *attackers) pause(d time.Duration) bool {
 	}
 }
 
-// crowd runs n attackers at once, and waits for all of them.
-func (at *attackers) crowd(n int, each func(i int)) {
+// parallel runs n attackers at once, and waits for all of them.
+func (at *attackers) parallel(n int, each func(i int)) {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() { each(i) })
@@ -88,50 +88,50 @@ func (at *attackers) crowd(n int, each func(i int)) {
 	all.Wait()
 }
 
-// gather runs n attackers at once, and waits for all of them. Each calls placed when it
+// parallelReady runs n attackers at once, and waits for all of them. Each calls placed when it
 // holds all that it can: when all have, the time of the attack begins.
-func (at *attackers) gather(n int, each func(placed func())) {
+func (at *attackers) parallelReady(n int, each func(placed func())) {
 	at.mu.Lock()
-	at.missing = n
+	at.notReady = n
 	at.mu.Unlock()
-	at.crowd(n, func(int) {
+	at.parallel(n, func(int) {
 		each(sync.OnceFunc(func() {
 			at.mu.Lock()
 			defer at.mu.Unlock()
-			if at.missing--; at.missing == 0 {
-				close(at.inPlace)
+			if at.notReady--; at.notReady == 0 {
+				close(at.ready)
 			}
 		}))
 	})
 }
 
-// again runs one attacker over and over until the attack is over, with a pause after
+// repeat runs one attacker over and over until the attack is over, with a pause after
 // each that has failed.
-func (at *attackers) again(each func() error) {
-	for !at.over() {
+func (at *attackers) repeat(each func() error) {
+	for !at.isOver() {
 		if each() != nil {
 			at.pause(20 * time.Millisecond)
 		}
-		at.rest()
+		at.yield()
 	}
 }
 
-// rest leaves the processors to the other tests for a moment where these run, too. With
+// yield leaves the processors to the other tests for a moment where these run, too. With
 // -attack the attackers do not rest.
-func (at *attackers) rest() {
+func (at *attackers) yield() {
 	if *attackFlag == 0 {
 		at.pause(5 * time.Millisecond)
 	}
 }
 
-// tcp opens a connection without TLS, from the next of the attackers' addresses. It is
+// dialTCP opens a connection without TLS, from the next of the attackers' addresses. It is
 // closed when the attack is over.
-func (at *attackers) tcp() (net.Conn, error) {
+func (at *attackers) dialTCP() (net.Conn, error) {
 	at.mu.Lock()
-	from := net.IPv4(127, 0, at.network, byte(1+at.origin%at.addresses))
-	at.origin++
+	from := net.IPv4(127, 0, at.network, byte(1+at.dialed%at.addresses))
+	at.dialed++
 	at.mu.Unlock()
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}, Timeout: patience}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}, Timeout: testTimeout}
 	c, err := d.Dial("tcp", at.addr)
 	if err != nil {
 		return nil, err
@@ -139,16 +139,16 @@ func (at *attackers) tcp() (net.Conn, error) {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	if at.open == nil {
-		return nil, errors.Join(errOver, c.Close())
+		return nil, errors.Join(errAttackOver, c.Close())
 	}
 	at.open[c] = struct{}{}
 	at.connections.Add(1)
 	return &countedConn{Conn: c, at: at}, nil
 }
 
-// secure opens a connection over TLS for one protocol, "h2" or "http/1.1".
-func (at *attackers) secure(protocol string) (net.Conn, error) {
-	c, err := at.tcp()
+// dialTLS opens a connection over TLS for one protocol, "h2" or "http/1.1".
+func (at *attackers) dialTLS(protocol string) (net.Conn, error) {
+	c, err := at.dialTCP()
 	if err != nil {
 		return nil, err
 	}
@@ -159,21 +159,21 @@ func (at *attackers) secure(protocol string) (net.Conn, error) {
 	return s, nil
 }
 
-// http1 opens a connection for HTTP/1.1, over TLS where the gateway has it.
-func (at *attackers) http1() (net.Conn, error) {
+// dialHTTP1 opens a connection for HTTP/1.1, over TLS where the gateway has it.
+func (at *attackers) dialHTTP1() (net.Conn, error) {
 	if at.roots == nil {
-		return at.tcp()
+		return at.dialTCP()
 	}
-	return at.secure("http/1.1")
+	return at.dialTLS("http/1.1")
 }
 
-// trickle opens n connections, sends a text over each, and then one byte after the other
+// sendSlowly opens n connections, sends a text over each, and then one byte after the other
 // with a pause between two.
-func (at *attackers) trickle(n int, text string, pause time.Duration) {
-	at.gather(n, func(placed func()) {
-		at.again(func() error {
+func (at *attackers) sendSlowly(n int, text string, pause time.Duration) {
+	at.parallelReady(n, func(placed func()) {
+		at.repeat(func() error {
 			defer placed()
-			c, err := at.http1()
+			c, err := at.dialHTTP1()
 			if err != nil {
 				return err
 			}
@@ -190,7 +190,7 @@ func (at *attackers) trickle(n int, text string, pause time.Duration) {
 // exchange sends a text over a connection of its own and returns the status of the
 // answer, 0 if there is none.
 func (at *attackers) exchange(text string) (status int, err error) {
-	c, err := at.http1()
+	c, err := at.dialHTTP1()
 	if err != nil {
 		return 0, err
 	}

@@ -8,32 +8,32 @@ import (
 	"time"
 )
 
-// TestAttackOnConnectionsHurtsNoOther opens more connections than the gateway has
+// TestAttackOnConnectionsAffectsNoOtherClient opens more connections than the gateway has
 // descriptors for. The operator's listener answers all the time, as it does in each
 // attack.
-func TestAttackOnConnectionsHurtsNoOther(t *testing.T) {
+func TestAttackOnConnectionsAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	const few = 256 // descriptors
-	hurtNoOther(t, []attack{
-		{name: "idle connections beyond the descriptor limit", descriptors: few, gathers: true, run: func(a *assault) { a.hold(400, "") }},
-		{name: "half-sent headers beyond the descriptor limit", descriptors: few, gathers: true, run: func(a *assault) { a.hold(400, "GET / HT") }},
-		{name: "half-sent headers from two addresses", descriptors: few, addresses: 2, gathers: true, run: func(a *assault) { a.hold(400, "GET / HT") }},
-		{name: "TLS connections beyond the descriptor limit", tls: true, descriptors: few, gathers: true, run: func(a *assault) { a.hold(400, "") }},
-		{name: "kept connections beyond the descriptor limit", descriptors: few, gathers: true, run: func(a *assault) {
-			a.hold(400, "GET "+keyOne+" HTTP/1.1\r\nHost: gateway\r\n\r\n")
+	checkAttacks(t, []attack{
+		{name: "idle connections beyond the descriptor limit", descriptors: few, waitsUntilReady: true, run: func(a *attackRun) { a.holdConnections(400, "") }},
+		{name: "half-sent headers beyond the descriptor limit", descriptors: few, waitsUntilReady: true, run: func(a *attackRun) { a.holdConnections(400, "GET / HT") }},
+		{name: "half-sent headers from two addresses", descriptors: few, addresses: 2, waitsUntilReady: true, run: func(a *attackRun) { a.holdConnections(400, "GET / HT") }},
+		{name: "TLS connections beyond the descriptor limit", tls: true, descriptors: few, waitsUntilReady: true, run: func(a *attackRun) { a.holdConnections(400, "") }},
+		{name: "kept connections beyond the descriptor limit", descriptors: few, waitsUntilReady: true, run: func(a *attackRun) {
+			a.holdConnections(400, "GET "+keyOne+" HTTP/1.1\r\nHost: gateway\r\n\r\n")
 		}},
-		{name: "2,000 idle connections", gathers: true, run: func(a *assault) { a.hold(2000, "") }},
-		{name: "connections opened and closed", run: comeAndGo},
+		{name: "2,000 idle connections", waitsUntilReady: true, run: func(a *attackRun) { a.holdConnections(2000, "") }},
+		{name: "connections opened and closed", run: openAndClose},
 	}...)
 }
 
-// hold opens n connections, sends a text over each, and keeps them until the attack is
+// holdConnections opens n connections, sends a text over each, and keeps them until the attack is
 // over. One that the gateway closes is opened again.
-func (at *attackers) hold(n int, text string) {
-	at.gather(n, func(placed func()) {
-		at.again(func() error {
+func (at *attackers) holdConnections(n int, text string) {
+	at.parallelReady(n, func(placed func()) {
+		at.repeat(func() error {
 			defer placed() // the gateway may refuse it, too
-			c, err := at.http1()
+			c, err := at.dialHTTP1()
 			if err != nil {
 				return err
 			}
@@ -47,11 +47,11 @@ func (at *attackers) hold(n int, text string) {
 	})
 }
 
-// comeAndGo opens connections and closes each at once, some of them by a reset.
-func comeAndGo(a *assault) {
-	a.crowd(16, func(i int) {
-		a.again(func() error {
-			c, err := a.tcp()
+// openAndClose opens connections and closes each at once, some of them by a reset.
+func openAndClose(a *attackRun) {
+	a.parallel(16, func(i int) {
+		a.repeat(func() error {
+			c, err := a.dialTCP()
 			if err != nil {
 				return err
 			}

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// TestAttackByExpectHurtsNoOther sends requests that wait for "100 Continue" and, once they
+// TestAttackByExpectAffectsNoOtherClient sends requests that wait for "100 Continue" and, once they
 // are refused, neither a body nor another request. The gateway closes each connection
 // (RFC 9110 section 10.1.1).
-func TestAttackByExpectHurtsNoOther(t *testing.T) {
+func TestAttackByExpectAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	const (
 		head = "PUT " + demoKeys + "/expect HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
@@ -21,16 +21,16 @@ func TestAttackByExpectHurtsNoOther(t *testing.T) {
 	)
 	for name, text := range map[string]string{"length": long, "chunks": head + "Transfer-Encoding: chunked\r\n\r\n", "ACCOUNTS=false": strings.Replace(long, demoKeys, "/accounts", 1)} {
 		var closed atomic.Int64
-		hurtNoOther(t, attack{
-			name: "Expect without a body, " + name, descriptors: 1024, whole: true,
-			run: func(a *assault) {
-				a.crowd(500, func(int) {
-					if a.refusedAndClosed(text) == nil {
+		checkAttacks(t, attack{
+			name: "Expect without a body, " + name, descriptors: 1024, runsToItsEnd: true,
+			run: func(a *attackRun) {
+				a.parallel(500, func(int) {
+					if a.sendRefusedExpect(text) == nil {
 						closed.Add(1)
 					}
 				})
 			},
-			check: func(a *assault) {
+			check: func(a *attackRun) {
 				if n := closed.Load(); n != 500 {
 					a.Errorf("%d of 500 refused connections were closed, want all", n)
 				}
@@ -39,10 +39,10 @@ func TestAttackByExpectHurtsNoOther(t *testing.T) {
 	}
 }
 
-// refusedAndClosed sends a request that is refused, and returns an error unless the
+// sendRefusedExpect sends a request that is refused, and returns an error unless the
 // gateway closes the connection behind its answer.
-func (at *attackers) refusedAndClosed(text string) error {
-	c, err := at.http1()
+func (at *attackers) sendRefusedExpect(text string) error {
+	c, err := at.dialHTTP1()
 	if err != nil {
 		return err
 	}

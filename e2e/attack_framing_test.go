@@ -12,31 +12,31 @@ import (
 	"time"
 )
 
-// smuggled is the path of requests that are hidden in the bodies of others.
-const smuggled = demoKeys + "/smuggled"
+// hiddenPath is the path of requests that are hidden in the bodies of others.
+const hiddenPath = demoKeys + "/smuggled"
 
-// TestAttackByFramingHurtsNoOther sends requests whose length two servers may read
+// TestAttackByFramingAffectsNoOtherClient sends requests whose length two servers may read
 // differently (RFC 9112 section 6.1), with another request in the ambiguous part. Each
 // gets 400, or 501 if it has an unknown transfer coding, its connection ends, and osemu
 // receives neither of the two. The attacker has a valid token: without one no request
 // reaches osemu in any case.
-func TestAttackByFramingHurtsNoOther(t *testing.T) {
+func TestAttackByFramingAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
-	hurtNoOther(t, attack{
-		name: "requests of two lengths", whole: true,
-		run: func(a *assault) {
-			token := a.token("app-two")
-			for _, head := range framings() {
-				first, next, err := a.smuggle(head, token)
+	checkAttacks(t, attack{
+		name: "requests of two lengths", runsToItsEnd: true,
+		run: func(a *attackRun) {
+			token := a.unknownToken("app-two")
+			for _, head := range attackHeads() {
+				first, next, err := a.sendAmbiguous(head, token)
 				if err != nil {
 					a.Errorf("%q: %v", head, err)
-				} else if want := framingStatus(head); first != want || next != 0 {
+				} else if want := attackHeadStatus(head); first != want || next != 0 {
 					a.Errorf("%q: answered %d, then %d; want %d and the end of the connection", head, first, next, want)
 				}
 			}
 		},
-		check: func(a *assault) {
-			hidden := func(r logged) bool { return strings.Contains(r.Target, "smuggle") }
+		check: func(a *attackRun) {
+			hidden := func(r receivedRequest) bool { return strings.Contains(r.Target, "smuggle") }
 			for _, r := range a.stack.emulator.requests(hidden) {
 				a.Errorf("osemu got %s %s", r.Method, r.Target)
 			}
@@ -44,9 +44,9 @@ func TestAttackByFramingHurtsNoOther(t *testing.T) {
 	})
 }
 
-// framingStatus is the answer to one of framings: 501 where its last transfer coding, or
+// attackHeadStatus is the answer to one of framings: 501 where its last transfer coding, or
 // one of two, is none that is known.
-func framingStatus(head string) int {
+func attackHeadStatus(head string) int {
 	for _, coding := range []string{"identity", "Transfer-Encoding: x\r\n"} {
 		if strings.Contains(head, coding) {
 			return http.StatusNotImplemented
@@ -55,8 +55,8 @@ func framingStatus(head string) int {
 	return http.StatusBadRequest
 }
 
-// framings returns heads, without the empty line at the end, that name no one length.
-func framings() []string {
+// attackHeads returns heads, without the empty line at the end, that name no one length.
+func attackHeads() []string {
 	put := "PUT " + demoKeys + "/smuggler HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
 	both := []string{
 		"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n",
@@ -88,40 +88,40 @@ func framings() []string {
 	return append(all, old+"Transfer-Encoding: chunked\r\n", old+"Transfer-Encoding: chunked\r\nContent-Length: 6\r\n")
 }
 
-// smuggle sends a head, and then bytes that are either an empty chunked body and a
+// sendAmbiguous sends a head, and then bytes that are either an empty chunked body and a
 // request for smuggled, or a body of 6 bytes and an incomplete request. It returns the
 // statuses of the first and the next response, 0 if the connection ends before it.
-func (a *assault) smuggle(head, token string) (first, next int, err error) {
-	c, err := a.tcp()
+func (a *attackRun) sendAmbiguous(head, token string) (first, next int, err error) {
+	c, err := a.dialTCP()
 	if err != nil {
 		return 0, 0, err
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	bearer := "Authorization: Bearer " + token + "\r\n"
-	hidden := "0\r\n\r\nG" + "ET " + smuggled + " HTTP/1.1\r\nHost: gateway\r\n" + bearer + "\r\n"
+	hidden := "0\r\n\r\nG" + "ET " + hiddenPath + " HTTP/1.1\r\nHost: gateway\r\n" + bearer + "\r\n"
 	if _, err := io.WriteString(c, head+bearer+"\r\n"+hidden); err != nil {
 		return 0, 0, err
 	}
 	in := bufio.NewReader(c)
 	for _, status := range []*int{&first, &next} {
 		response, err := http.ReadResponse(in, nil)
-		if ended(err) {
+		if isConnectionEnd(err) {
 			return first, next, nil
 		}
 		if err != nil {
 			return first, next, fmt.Errorf("reading an answer: %w", err)
 		}
 		*status = response.StatusCode
-		if _, err = io.Copy(io.Discard, response.Body); err != nil && !ended(err) {
+		if _, err = io.Copy(io.Discard, response.Body); err != nil && !isConnectionEnd(err) {
 			return first, next, err
 		}
 	}
 	return first, next, nil
 }
 
-// ended reports whether err means that the other side has closed the connection.
-func ended(err error) bool {
+// isConnectionEnd reports whether err means that the other side has closed the connection.
+func isConnectionEnd(err error) bool {
 	var reset *net.OpError
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &reset) && !reset.Timeout()
 }

@@ -10,44 +10,44 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestAttackByHTTP2FramesHurtsNoOther sends frames that are legal one by one, in numbers
+// TestAttackByHTTP2FramesAffectsNoOtherClient sends frames that are legal one by one, in numbers
 // and orders that no client needs, and frames that are not legal (RFC 9113 sections 6
 // and 10.5).
-func TestAttackByHTTP2FramesHurtsNoOther(t *testing.T) {
+func TestAttackByHTTP2FramesAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
-	hurtNoOther(t, []attack{
-		{name: "HTTP/2 header table size changes", tls: true, run: frames(2, tableSizes)},
-		{name: "HTTP/2 rapid reset", tls: true, run: frames(4, rapidReset)},
-		{name: "HTTP/2 endless CONTINUATION", tls: true, run: frames(4, endlessContinuation)},
-		{name: "HTTP/2 SETTINGS flood", tls: true, run: frames(4, settingsFlood)},
-		{name: "HTTP/2 PING flood", tls: true, run: frames(4, pingFlood)},
-		{name: "HTTP/2 SETTINGS and PING flood, answers unread", tls: true, run: unreadAnswers},
-		{name: "HTTP/2 empty DATA flood", tls: true, run: frames(4, emptyData)},
-		{name: "HTTP/2 window games", tls: true, run: frames(4, windowGames)},
-		{name: "HTTP/2 closed windows", tls: true, settings: exchangeSettings(), gathers: true, run: closedWindows("x")},
-		{name: "HTTP/2 closed windows, large headers", tls: true, settings: exchangeSettings(), gathers: true, run: closedWindows(strings.Repeat("x", 30<<10))},
+	checkAttacks(t, []attack{
+		{name: "HTTP/2 header table size changes", tls: true, run: repeatFrames(2, tableSizes)},
+		{name: "HTTP/2 rapid reset", tls: true, run: repeatFrames(4, rapidReset)},
+		{name: "HTTP/2 endless CONTINUATION", tls: true, run: repeatFrames(4, endlessContinuation)},
+		{name: "HTTP/2 SETTINGS flood", tls: true, run: repeatFrames(4, settingsFlood)},
+		{name: "HTTP/2 PING flood", tls: true, run: repeatFrames(4, pingFlood)},
+		{name: "HTTP/2 SETTINGS and PING flood, answers unread", tls: true, run: leaveHTTP2AnswersUnread},
+		{name: "HTTP/2 empty DATA flood", tls: true, run: repeatFrames(4, emptyData)},
+		{name: "HTTP/2 window games", tls: true, run: repeatFrames(4, invalidWindows)},
+		{name: "HTTP/2 closed windows", tls: true, settings: exchangeSettings(), waitsUntilReady: true, run: closedWindows("x")},
+		{name: "HTTP/2 closed windows, large headers", tls: true, settings: exchangeSettings(), waitsUntilReady: true, run: closedWindows(strings.Repeat("x", 30<<10))},
 		{
 			name: "HTTP/2 closed windows from many addresses", tls: true, settings: exchangeSettings(), addresses: fullConnections(),
-			veteransOnly: true, gathers: true, run: closedWindows("x"),
+			knownTokensOnly: true, waitsUntilReady: true, run: closedWindows("x"),
 		},
-		{name: "HTTP/2 lengths that lie", tls: true, run: frames(4, lyingLengths)},
-		{name: "HTTP/2 header bombs", tls: true, run: frames(4, headerBombs)},
+		{name: "HTTP/2 lengths that lie", tls: true, run: repeatFrames(4, wrongLengths)},
+		{name: "HTTP/2 header bombs", tls: true, run: repeatFrames(4, headerBombs)},
 	}...)
 }
 
-// frames lets n attackers write by a connection of their own, over and over: a new one
+// repeatFrames lets n attackers write by a connection of their own, over and over: a new one
 // when the gateway has closed the last.
-func frames(n int, attack func(*http2Conn) error) func(*assault) {
-	return func(a *assault) {
-		a.crowd(n, func(int) {
-			a.again(func() error {
-				h, err := a.http2()
+func repeatFrames(n int, attack func(*http2Conn) error) func(*attackRun) {
+	return func(a *attackRun) {
+		a.parallel(n, func(int) {
+			a.repeat(func() error {
+				h, err := a.dialHTTP2()
 				if err != nil {
 					return err
 				}
-				for err == nil && !a.over() {
+				for err == nil && !a.isOver() {
 					err = attack(h)
-					a.rest()
+					a.yield()
 				}
 				return errors.Join(err, h.Conn.Close())
 			})
@@ -81,7 +81,7 @@ func rapidReset(h *http2Conn) error {
 
 // endlessContinuation sends a header block that never ends (CVE-2023-45288).
 func endlessContinuation(h *http2Conn) error {
-	stream := h.next()
+	stream := h.nextStream()
 	err := h.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: h.encode("GET", keyOne)})
 	for n := 0; err == nil && n < 10_000; n++ {
 		err = h.WriteContinuation(stream, false, h.encode("GET", keyOne, "x-field", strings.Repeat("x", 8<<10))[10:])
@@ -95,16 +95,16 @@ func settingsFlood(h *http2Conn) error {
 
 func pingFlood(h *http2Conn) error { return h.WritePing(false, [8]byte{1}) }
 
-// unreadAnswers sends frames that the gateway has to answer, and reads none of the
+// leaveHTTP2AnswersUnread sends frames that the gateway has to answer, and reads none of the
 // answers (CVE-2019-9512, CVE-2019-9515).
-func unreadAnswers(a *assault) {
-	a.crowd(16, func(int) {
-		a.again(func() error {
-			h, err := a.silentHTTP2()
-			for n := 0; err == nil && !a.over(); n++ {
+func leaveHTTP2AnswersUnread(a *attackRun) {
+	a.parallel(16, func(int) {
+		a.repeat(func() error {
+			h, err := a.dialHTTP2WithoutReading()
+			for n := 0; err == nil && !a.isOver(); n++ {
 				err = errors.Join(settingsFlood(h), pingFlood(h))
 				if n%100 == 0 {
-					a.rest()
+					a.yield()
 				}
 			}
 			if h != nil {
@@ -124,8 +124,8 @@ func emptyData(h *http2Conn) error {
 	return err
 }
 
-// windowGames opens streams whose windows overflow, do not grow, or shrink below zero.
-func windowGames(h *http2Conn) error {
+// invalidWindows opens streams whose windows overflow, do not grow, or shrink below zero.
+func invalidWindows(h *http2Conn) error {
 	stream, err := h.request(false, h.encode("GET", keyOne))
 	return errors.Join(err,
 		h.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}),
@@ -137,16 +137,16 @@ func windowGames(h *http2Conn) error {
 
 // closedWindows opens as many streams as the gateway allows, and more as those end, with
 // a field of this value. It takes none of the answers' bytes.
-func closedWindows(value string) func(*assault) {
-	return func(a *assault) {
-		a.gather(fullConnections(), func(placed func()) {
-			a.again(func() error {
+func closedWindows(value string) func(*attackRun) {
+	return func(a *attackRun) {
+		a.parallelReady(fullConnections(), func(placed func()) {
+			a.repeat(func() error {
 				defer placed()
-				h, err := a.http2(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+				h, err := a.dialHTTP2(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 				if err != nil {
 					return err
 				}
-				for n := 0; err == nil && !a.over(); n++ {
+				for n := 0; err == nil && !a.isOver(); n++ {
 					if n >= 250 && n%10 == 0 {
 						placed()
 						a.pause(500 * time.Millisecond)
@@ -159,9 +159,9 @@ func closedWindows(value string) func(*assault) {
 	}
 }
 
-// lyingLengths sends requests whose content-length is not that of the body (RFC 9113
+// wrongLengths sends requests whose content-length is not that of the body (RFC 9113
 // section 8.1.1).
-func lyingLengths(h *http2Conn) error {
+func wrongLengths(h *http2Conn) error {
 	none, err := h.request(false, h.encode("PUT", demoKeys+"/lie", "content-length", "5"))
 	_ = none
 	if err != nil {

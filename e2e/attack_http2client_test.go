@@ -20,10 +20,10 @@ type http2Conn struct {
 	stream  uint32 // the last one that was opened
 }
 
-// http2 opens a connection with these settings. What the gateway sends is read and
+// dialHTTP2 opens a connection with these settings. What the gateway sends is read and
 // dropped until the connection ends.
-func (at *attackers) http2(settings ...http2.Setting) (*http2Conn, error) {
-	h, err := at.silentHTTP2(settings...)
+func (at *attackers) dialHTTP2(settings ...http2.Setting) (*http2Conn, error) {
+	h, err := at.dialHTTP2WithoutReading(settings...)
 	if err != nil {
 		return nil, err
 	}
@@ -33,9 +33,9 @@ func (at *attackers) http2(settings ...http2.Setting) (*http2Conn, error) {
 	return h, nil
 }
 
-// silentHTTP2 opens a connection with these settings, and does not read from it.
-func (at *attackers) silentHTTP2(settings ...http2.Setting) (*http2Conn, error) {
-	c, err := at.secure("h2")
+// dialHTTP2WithoutReading opens a connection with these settings, and does not read from it.
+func (at *attackers) dialHTTP2WithoutReading(settings ...http2.Setting) (*http2Conn, error) {
+	c, err := at.dialTLS("h2")
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +61,8 @@ func (h *http2Conn) encode(method, path string, more ...string) []byte {
 	return h.block.Bytes()
 }
 
-// next returns the number of a new stream.
-func (h *http2Conn) next() uint32 {
+// nextStream returns the number of a new stream.
+func (h *http2Conn) nextStream() uint32 {
 	if h.stream == 0 {
 		h.stream = 1
 		return h.stream
@@ -74,6 +74,6 @@ func (h *http2Conn) next() uint32 {
 // request opens a stream with a whole header block, and ends it there unless a body is
 // to follow.
 func (h *http2Conn) request(body bool, block []byte) (stream uint32, err error) {
-	stream = h.next()
+	stream = h.nextStream()
 	return stream, h.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block, EndHeaders: true, EndStream: !body})
 }

@@ -50,5 +50,5 @@ func (g *gateway) resident() int64 {
 // metrics returns the metrics of the gateway in the text form of Prometheus.
 func (g *gateway) metrics() string {
 	g.t.Helper()
-	return caller{t: g.t, base: g.admin}.get("/metrics").is(http.StatusOK).body
+	return client{t: g.t, base: g.admin}.get("/metrics").is(http.StatusOK).body
 }

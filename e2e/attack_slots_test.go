@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// TestAttackOnExchangesHurtsNoOther begins more requests than the gateway serves at once,
+// TestAttackOnExchangesAffectsNoOtherClient begins more requests than the gateway serves at once,
 // and ends none of them.
-func TestAttackOnExchangesHurtsNoOther(t *testing.T) {
+func TestAttackOnExchangesAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	const login, key = "/accounts/login", demoKeys + "/unfinished"
 	settings := exchangeSettings()
 	unlimited := append([]string{"ACCOUNTS_RATE=0"}, settings...) // else that refuses most of the logins
 	closed := append([]string{"ACCOUNTS=false"}, settings...)
-	hurtNoOther(t, []attack{
-		{name: "unfinished logins over HTTP/2", tls: true, settings: settings, gathers: true, run: unfinishedStreams(login)},
-		{name: "unfinished logins over HTTP/2, ACCOUNTS_RATE=0", tls: true, settings: unlimited, gathers: true, run: unfinishedStreams(login)},
+	checkAttacks(t, []attack{
+		{name: "unfinished logins over HTTP/2", tls: true, settings: settings, waitsUntilReady: true, run: unfinishedStreams(login)},
+		{name: "unfinished logins over HTTP/2, ACCOUNTS_RATE=0", tls: true, settings: unlimited, waitsUntilReady: true, run: unfinishedStreams(login)},
 		{
 			name: "unfinished logins over HTTP/2 from many addresses", tls: true, settings: unlimited, addresses: fullConnections(),
-			veteransOnly: true, gathers: true, run: unfinishedStreams(login),
+			knownTokensOnly: true, waitsUntilReady: true, run: unfinishedStreams(login),
 		},
-		{name: "unfinished logins over HTTP/2, ACCOUNTS=false", tls: true, settings: closed, gathers: true, run: unfinishedStreams(login)},
-		{name: "unfinished writes over HTTP/2", tls: true, settings: settings, gathers: true, run: unfinishedStreams(key)},
-		{name: "unfinished logins", settings: []string{"MAX_EXCHANGES=200", "ACCOUNTS_RATE=0"}, gathers: true, run: unfinishedBodies(login)},
-		{name: "unfinished logins, ACCOUNTS=false", settings: []string{"MAX_EXCHANGES=200", "ACCOUNTS=false"}, gathers: true, run: unfinishedBodies(login)},
-		{name: "unfinished writes", settings: []string{"MAX_EXCHANGES=200"}, gathers: true, run: unfinishedBodies(key)},
+		{name: "unfinished logins over HTTP/2, ACCOUNTS=false", tls: true, settings: closed, waitsUntilReady: true, run: unfinishedStreams(login)},
+		{name: "unfinished writes over HTTP/2", tls: true, settings: settings, waitsUntilReady: true, run: unfinishedStreams(key)},
+		{name: "unfinished logins", settings: []string{"MAX_EXCHANGES=200", "ACCOUNTS_RATE=0"}, waitsUntilReady: true, run: unfinishedBodies(login)},
+		{name: "unfinished logins, ACCOUNTS=false", settings: []string{"MAX_EXCHANGES=200", "ACCOUNTS=false"}, waitsUntilReady: true, run: unfinishedBodies(login)},
+		{name: "unfinished writes", settings: []string{"MAX_EXCHANGES=200"}, waitsUntilReady: true, run: unfinishedBodies(key)},
 	}...)
 }
 
@@ -48,16 +48,16 @@ func fullConnections() int {
 
 // unfinishedStreams keeps fullConnections full of streams, 250 in each, that have sent
 // one byte of their bodies.
-func unfinishedStreams(path string) func(*assault) {
-	return func(a *assault) {
-		a.gather(fullConnections(), func(placed func()) {
-			a.again(func() error {
+func unfinishedStreams(path string) func(*attackRun) {
+	return func(a *attackRun) {
+		a.parallelReady(fullConnections(), func(placed func()) {
+			a.repeat(func() error {
 				defer placed()
-				h, err := a.http2()
+				h, err := a.dialHTTP2()
 				if err != nil {
 					return err
 				}
-				for n := 0; err == nil && !a.over(); n++ {
+				for n := 0; err == nil && !a.isOver(); n++ {
 					var stream uint32
 					stream, err = h.request(true, h.encode("POST", path, "content-type", "application/json"))
 					err = errors.Join(err, h.WriteData(stream, false, []byte("{")))
@@ -73,8 +73,8 @@ func unfinishedStreams(path string) func(*assault) {
 }
 
 // unfinishedBodies keeps 250 connections open that have sent one byte of a body.
-func unfinishedBodies(path string) func(*assault) {
-	return func(a *assault) {
-		a.hold(250, "POST "+path+" HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+func unfinishedBodies(path string) func(*attackRun) {
+	return func(a *attackRun) {
+		a.holdConnections(250, "POST "+path+" HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
 	}
 }

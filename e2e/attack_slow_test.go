@@ -8,37 +8,37 @@ import (
 	"time"
 )
 
-// TestAttackBySlownessHurtsNoOther sends requests a byte at a time, stops in the middle,
+// TestAttackBySlowRequestsAffectsNoOtherClient sends requests a byte at a time, stops in the middle,
 // and does not read the answers.
-func TestAttackBySlownessHurtsNoOther(t *testing.T) {
+func TestAttackBySlowRequestsAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	const (
 		head  = "GET " + keyOne + " HTTP/1.1\r\nHost: gateway\r\nX-Slow: "
 		login = "POST /accounts/login HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
 		put   = "PUT " + keyOne + " HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
 	)
-	slowly := func(text string) func(*assault) {
-		return func(a *assault) { a.trickle(500, text, 200*time.Millisecond) }
+	slowly := func(text string) func(*attackRun) {
+		return func(a *attackRun) { a.sendSlowly(500, text, 200*time.Millisecond) }
 	}
-	hurtNoOther(t, []attack{
-		{name: "slow headers", gathers: true, run: slowly(head)},
-		{name: "slow headers over TLS", tls: true, gathers: true, run: slowly(head)},
-		{name: "half-open TLS handshakes", tls: true, gathers: true, run: halfOpen},
+	checkAttacks(t, []attack{
+		{name: "slow headers", waitsUntilReady: true, run: slowly(head)},
+		{name: "slow headers over TLS", tls: true, waitsUntilReady: true, run: slowly(head)},
+		{name: "half-open TLS handshakes", tls: true, waitsUntilReady: true, run: halfOpen},
 		{name: "TLS handshakes over and over", tls: true, run: handshakes},
-		{name: "slow bodies of logins", gathers: true, run: slowly(login + "Content-Length: 10000\r\n\r\n")},
-		{name: "slow chunks of logins", gathers: true, run: slowly(login + "Transfer-Encoding: chunked\r\n\r\n1000\r\n")},
-		{name: "slow bodies without a token", gathers: true, run: slowly(put + "Content-Length: 10000\r\n\r\n")},
-		{name: "unread answers", run: unread(get1("gateway", "/", "X-Request-Id: unread"))},
+		{name: "slow bodies of logins", waitsUntilReady: true, run: slowly(login + "Content-Length: 10000\r\n\r\n")},
+		{name: "slow chunks of logins", waitsUntilReady: true, run: slowly(login + "Transfer-Encoding: chunked\r\n\r\n1000\r\n")},
+		{name: "slow bodies without a token", waitsUntilReady: true, run: slowly(put + "Content-Length: 10000\r\n\r\n")},
+		{name: "unread answers", run: leaveAnswersUnread(rawGET("gateway", "/", "X-Request-Id: unread"))},
 	}...)
 }
 
 // halfOpen begins handshakes that never end.
-func halfOpen(a *assault) {
+func halfOpen(a *attackRun) {
 	const hello = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
-	a.gather(500, func(placed func()) {
-		a.again(func() error {
+	a.parallelReady(500, func(placed func()) {
+		a.repeat(func() error {
 			defer placed()
-			c, err := a.tcp()
+			c, err := a.dialTCP()
 			if err != nil {
 				return err
 			}
@@ -54,10 +54,10 @@ func halfOpen(a *assault) {
 
 // handshakes makes handshakes, which cost the gateway more than the attackers, and sends
 // nothing.
-func handshakes(a *assault) {
-	a.crowd(8, func(int) {
-		a.again(func() error {
-			c, err := a.secure("h2")
+func handshakes(a *attackRun) {
+	a.parallel(8, func(int) {
+		a.repeat(func() error {
+			c, err := a.dialTLS("h2")
 			if err != nil {
 				return err
 			}
@@ -66,16 +66,16 @@ func handshakes(a *assault) {
 	})
 }
 
-// unread lets attackers send requests one behind the other, and read no answer.
-func unread(request string) func(*assault) {
-	return func(a *assault) {
+// leaveAnswersUnread lets attackers send requests one behind the other, and read no answer.
+func leaveAnswersUnread(request string) func(*attackRun) {
+	return func(a *attackRun) {
 		many := strings.Repeat(strings.Replace(request, "Connection: close\r\n", "", 1), 100)
-		a.crowd(100, func(int) {
-			a.again(func() error {
-				c, err := a.http1()
-				for err == nil && !a.over() {
+		a.parallel(100, func(int) {
+			a.repeat(func() error {
+				c, err := a.dialHTTP1()
+				for err == nil && !a.isOver() {
 					_, err = io.WriteString(c, many)
-					a.rest()
+					a.yield()
 				}
 				if c != nil {
 					_ = c.Close()

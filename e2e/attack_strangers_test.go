@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// TestAttackOnOthersCacheHurtsNoOther lets a client of another organization, which may do
+// TestAttackOnTheCacheAffectsNoOtherClient lets a client of another organization, which may do
 // nothing here, send what would change a store if it were permitted. The store's readers
 // get hits again once that has been refused.
-func TestAttackOnOthersCacheHurtsNoOther(t *testing.T) {
+func TestAttackOnTheCacheAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	for name, request := range map[string][2]string{
 		"confirmable PATCH of a store": {http.MethodPatch, demoStore + "?confirmable=true"},
@@ -18,19 +18,19 @@ func TestAttackOnOthersCacheHurtsNoOther(t *testing.T) {
 	} {
 		for _, redis := range []bool{false, true} {
 			suffix := map[bool]string{true: ", Redis"}[redis]
-			hurtNoOther(t, attack{
+			checkAttacks(t, attack{
 				name: "a stranger's " + name + suffix, redis: redis,
-				run: func(a *assault) {
-					stranger := a.bystander(false, false)
-					stranger.token = a.token("app-other")
-					for a.pause(bystanderPause) {
+				run: func(a *attackRun) {
+					stranger := a.newClient(false, false)
+					stranger.token = a.unknownToken("app-other")
+					for a.pause(roundPause) {
 						if refused, err := stranger.try(request[0], request[1], `{}`); err == nil && refused.status < 400 {
 							a.Errorf("%s was answered %d, want a refusal", name, refused.status)
 						}
 					}
 				},
-				check: func(a *assault) {
-					eventually(a.T, "a hit behind the stranger's requests", func() bool { return hit(a.good.clients[0].get(keyOne).is(http.StatusOK)) })
+				check: func(a *attackRun) {
+					eventually(a.T, "a hit behind the stranger's requests", func() bool { return isHit(a.legitimate.clients[0].get(keyOne).is(http.StatusOK)) })
 				},
 			})
 		}

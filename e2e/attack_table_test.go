@@ -13,11 +13,11 @@ import (
 // attackRow is the result of one attack: its requests, and the responses to the good
 // clients.
 type attackRow struct {
-	attack       string
-	connections  int64
-	sent         int64 // bytes
-	calm, during *view
-	memory       memoryUse
+	attack           string
+	connections      int64
+	sent             int64 // bytes
+	baseline, during *observations
+	memory           memoryUse
 }
 
 // attackTable is the rows of all attacks that were run. It is safe for concurrent use.
@@ -35,7 +35,7 @@ func (t *attackTable) add(r attackRow) {
 // String returns the row in the form of a line of a log.
 func (r attackRow) String() string {
 	return fmt.Sprintf("%s: %d connections, %s sent; good clients got %s, p99 %v (%v without the attack); memory %s before, %s at most, %s after",
-		r.attack, r.connections, bytesText(r.sent), r.during.statuses(), r.during.p99(), r.calm.p99(),
+		r.attack, r.connections, bytesText(r.sent), r.during.statuses(), r.during.p99(), r.baseline.p99(),
 		mebibytes(r.memory.before), mebibytes(r.memory.peak), mebibytes(r.memory.after))
 }
 
@@ -51,13 +51,13 @@ func (t *attackTable) print(w io.Writer) {
 		"| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, r := range t.rows {
 		fmt.Fprintf(w, "| %s | %d | %s | %s | %v | %v | %s, %s, %s |\n",
-			r.attack, r.connections, bytesText(r.sent), r.during.statuses(), r.calm.p99(), r.during.p99(),
+			r.attack, r.connections, bytesText(r.sent), r.during.statuses(), r.baseline.p99(), r.during.p99(),
 			mebibytes(r.memory.before), mebibytes(r.memory.peak), mebibytes(r.memory.after))
 	}
 }
 
 // statuses returns how often each status was seen: "200 × 912, 201 × 3".
-func (v *view) statuses() string {
+func (v *observations) statuses() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var parts []string
@@ -71,13 +71,13 @@ func (v *view) statuses() string {
 }
 
 // p99 returns the time within which 99 of 100 requests were answered.
-func (v *view) p99() time.Duration {
+func (v *observations) p99() time.Duration {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.took) == 0 {
+	if len(v.latencies) == 0 {
 		return 0
 	}
-	l := load{latencies: slices.Sorted(slices.Values(v.took))}
+	l := load{latencies: slices.Sorted(slices.Values(v.latencies))}
 	return l.quantile(0.99).Round(100 * time.Microsecond)
 }
 

@@ -15,8 +15,8 @@ const (
 	// attackTime is the duration of an attack in an ordinary run of the tests.
 	attackTime = 2 * time.Second
 
-	// calmTime is the duration for which good clients are observed before the attack.
-	calmTime = 500 * time.Millisecond
+	// baselineTime is the duration for which good clients are observed before the attack.
+	baselineTime = 500 * time.Millisecond
 
 	// memoryBound is the memory (RSS) in bytes that no attack may exceed, unless its
 	// own bound says otherwise. It is coarse: it catches growth without a bound.
@@ -32,54 +32,54 @@ type attack struct {
 	redis    bool     // the gateway has a Redis; else its stores are embedded
 	// upstream answers the gateway in osemu's place and reports true, or reports false;
 	// nil: osemu answers everything.
-	upstream     func(http.ResponseWriter, *http.Request) bool
-	descriptors  int            // limit of the gateway's open files; 0: that of the test
-	addresses    int            // of the attackers; 0: one, which is not the good clients'
-	sameAddress  bool           // the attackers have the address of the good clients
-	veteransOnly bool           // only known tokens are served during the attack: no new ones are tried
-	gathers      bool           // the time of the attack begins when its attackers are in their places
-	whole        bool           // the attack ends when run returns, within patience, however long that takes
-	memory       int64          // bound of the gateway's RSS in bytes; 0: memoryBound
-	run          func(*assault) // returns soon after over reports true
-	check        func(*assault) // runs after the attack, when its connections are closed
+	upstream        func(http.ResponseWriter, *http.Request) bool
+	descriptors     int              // limit of the gateway's open files; 0: that of the test
+	addresses       int              // of the attackers; 0: one, which is not the good clients'
+	sameAddress     bool             // the attackers have the address of the good clients
+	knownTokensOnly bool             // only known tokens are served during the attack: no new ones are tried
+	waitsUntilReady bool             // the time of the attack begins when its attackers are in their places
+	runsToItsEnd    bool             // the attack ends when run returns, within patience, however long that takes
+	memory          int64            // bound of the gateway's RSS in bytes; 0: memoryBound
+	run             func(*attackRun) // returns soon after over reports true
+	check           func(*attackRun) // runs after the attack, when its connections are closed
 }
 
-// assault is one run of an attack against a gateway of its own.
-type assault struct {
+// attackRun is one run of an attack against a gateway of its own.
+type attackRun struct {
 	*testing.T
 	*attackers
 	attack
-	stack   *stack
-	gateway *gateway
-	good    *bystanders
+	stack      *stack
+	gateway    *gateway
+	legitimate *legitimateClients
 }
 
-// attacked holds the results of the attacks; TestMain prints it at the end.
-var attacked attackTable
+// attackResults holds the results of the attacks; TestMain prints it at the end.
+var attackResults attackTable
 
-// hurtNoOther runs each attack while clients with good tokens read and write through
+// checkAttacks runs each attack while clients with good tokens read and write through
 // the same gateway. It fails the test unless these clients get nothing but 2xx, the
 // operator's /livez is 200 all the time, the process survives, and its memory stays
 // below the bound. Latencies are printed, never judged.
-func hurtNoOther(t *testing.T, attacks ...attack) {
+func checkAttacks(t *testing.T, attacks ...attack) {
 	t.Helper()
 	for _, a := range attacks {
 		t.Run(strings.NewReplacer(" ", "-", "/", "").Replace(a.name), func(t *testing.T) {
 			t.Parallel()
-			one := &assault{T: t, attack: a}
+			one := &attackRun{T: t, attack: a}
 			one.start()
-			one.wage()
+			one.observe()
 		})
 	}
 }
 
 // start starts the gateway and its good clients.
-func (a *assault) start() {
+func (a *attackRun) start() {
 	a.Helper()
 	a.stack = newStack(a.T, a.redis, a.osemu...)
 	settings := append([]string{"RATE=1000", "RATE_BURST=1000"}, a.settings...)
 	if a.upstream != nil {
-		settings = append(settings, "UPSTREAM_OVERRIDE="+inFrontOf(a.T, a.stack.emulator, a.upstream))
+		settings = append(settings, "UPSTREAM_OVERRIDE="+startProxy(a.T, a.stack.emulator, a.upstream))
 	}
 	a.attackers = newAttackers(a.attack)
 	if a.tls {
@@ -87,74 +87,74 @@ func (a *assault) start() {
 		settings = append(settings, "TLS_CERT="+cert, "TLS_KEY="+key)
 		a.roots = roots
 	}
-	a.gateway = a.stack.confined(a.descriptors, settings...)
+	a.gateway = a.stack.gatewayWithDescriptors(a.descriptors, settings...)
 	a.addr = a.gateway.addr()
-	a.good = newBystanders(a)
+	a.legitimate = newLegitimateClients(a)
 }
 
-// wage watches the good clients without the attack, then with it, and judges.
-func (a *assault) wage() {
+// observe watches the good clients without the attack, then with it, and judges.
+func (a *attackRun) observe() {
 	a.Helper()
-	length, calmLength := attackTime, calmTime
+	length, calmLength := attackTime, baselineTime
 	if *attackFlag > 0 {
 		length, calmLength = *attackFlag, *attackFlag
 	}
-	calm := a.good.watch(a, func(*view) { <-time.After(calmLength) })
+	calm := a.legitimate.observe(a, func(*observations) { <-time.After(calmLength) })
 	memory := a.gateway.watchMemory()
-	during := a.good.watch(a, func(v *view) {
+	during := a.legitimate.observe(a, func(v *observations) {
 		done := make(chan struct{})
 		go func() { // ends with the attack
 			defer a.stop()
-			a.last(length, done, v)
+			a.awaitEnd(length, done, v)
 		}()
 		a.attack.run(a)
 		close(done)
 		<-a.ended
 	})
 	row := attackRow{
-		attack: a.name, connections: a.connections.Load(), sent: a.sent.Load(), calm: calm, during: during, memory: memory(),
+		attack: a.name, connections: a.connections.Load(), sent: a.sent.Load(), baseline: calm, during: during, memory: memory(),
 	}
 	a.Logf("%v", row)
-	attacked.add(row)
-	a.judge(row)
+	attackResults.add(row)
+	a.checkEffects(row)
 	if a.check != nil && !a.Failed() {
 		a.attack.check(a)
 	}
 }
 
-// last returns when the attack has lasted long enough: this long since its attackers are
+// awaitEnd returns when the attack has lasted long enough: this long since its attackers are
 // in their places, or until its run is done where it is to run as a whole, and until each
 // good client has been through two rounds meanwhile. A client that does not get that far
 // within patience is one that the attack has hurt.
-func (a *assault) last(length time.Duration, done chan struct{}, v *view) {
+func (a *attackRun) awaitEnd(length time.Duration, done chan struct{}, v *observations) {
 	before := v.progress()
-	begins := a.inPlace
-	if a.whole {
+	begins := a.ready
+	if a.runsToItsEnd {
 		begins, length = done, 0
 	}
-	if a.whole || a.gathers {
+	if a.runsToItsEnd || a.waitsUntilReady {
 		select {
 		case <-begins:
-		case <-time.After(patience):
+		case <-time.After(testTimeout):
 		}
 	}
-	if !a.whole {
+	if !a.runsToItsEnd {
 		before = v.progress()
 	}
 	<-time.After(length)
 	v.awaitProgress(before, a.gateway.ended)
 }
 
-// judge fails the test for each effect on a good client or an operator.
-func (a *assault) judge(row attackRow) {
+// checkEffects fails the test for each effect on a good client or an operator.
+func (a *attackRun) checkEffects(row attackRow) {
 	a.Helper()
 	select {
 	case <-a.gateway.ended:
 		a.Fatalf("the attack ended the gateway: %v", row)
 	default:
 	}
-	row.calm.onlySuccesses(a.T, "before the attack")
-	row.during.onlySuccesses(a.T, "during the attack")
+	row.baseline.checkOnlySuccesses(a.T, "before the attack")
+	row.during.checkOnlySuccesses(a.T, "during the attack")
 	bound := a.attack.memory
 	if bound == 0 {
 		bound = memoryBound
@@ -164,16 +164,16 @@ func (a *assault) judge(row attackRow) {
 	}
 }
 
-// confined starts osgate with a limit of open files; 0: that of the test.
-func (s *stack) confined(descriptors int, settings ...string) *gateway {
+// gatewayWithDescriptors starts osgate with a limit of open files; 0: that of the test.
+func (s *stack) gatewayWithDescriptors(descriptors int, settings ...string) *gateway {
 	s.t.Helper()
 	if descriptors == 0 {
 		return s.gateway(settings...)
 	}
 	g := &gateway{stack: s}
-	s.t.Cleanup(func() { s.keepsSecrets(g) })
+	s.t.Cleanup(func() { s.checkNoSecretsWritten(g) })
 	limited := fmt.Sprintf(`ulimit -n %d; exec "$0"`, descriptors)
-	g.process = start(s.t, "/bin/sh", s.environment(settings...), "-c", limited, programs.osgate)
-	g.serves()
+	g.process = startProgram(s.t, "/bin/sh", s.environment(settings...), "-c", limited, programs.osgate)
+	g.awaitReady()
 	return g
 }

@@ -11,46 +11,46 @@ import (
 	"time"
 )
 
-// TestAttackOnIdentificationHurtsNoOther keeps the gateway and the control plane busy
+// TestAttackOnIdentificationAffectsNoOtherClient keeps the gateway and the control plane busy
 // with tokens. New tokens are identified all the time, as in each attack.
-func TestAttackOnIdentificationHurtsNoOther(t *testing.T) {
+func TestAttackOnIdentificationAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	const mint = "client_id=app-one&client_secret=guess&grant_type=client_credentials"
-	own, guessed := allowanceForAll(200), allowanceForAll(200)
-	hurtNoOther(t, []attack{
-		{name: "guessed tokens", run: guesses},
-		{name: "guessed tokens, Redis", redis: true, run: guesses},
+	own, guessed := sharedAllowance(200), sharedAllowance(200)
+	checkAttacks(t, []attack{
+		{name: "guessed tokens", run: guessTokens},
+		{name: "guessed tokens, Redis", redis: true, run: guessTokens},
 		{
 			name: "guessed tokens, one allowance for all", upstream: guessed, settings: []string{"AUTH_FAILURE_RATE=1000"},
-			osemu: []string{"-accounts-rate", "0"}, run: guesses,
+			osemu: []string{"-accounts-rate", "0"}, run: guessTokens,
 		},
-		{name: "requests without a token", run: requests(8, get1("gateway", keyOne))},
-		{name: "guessed secrets", run: requests(8, post1("/accounts/oauth2/token", mint))},
-		{name: "tokens that name nobody", upstream: namesNobody, run: nobodies},
-		{name: "me over and over", upstream: own, osemu: []string{"-accounts-rate", "0"}, run: meOverAndOver},
+		{name: "requests without a token", run: repeatRequest(8, rawGET("gateway", keyOne))},
+		{name: "guessed secrets", run: repeatRequest(8, rawPOST("/accounts/oauth2/token", mint))},
+		{name: "tokens that name nobody", upstream: answerWithoutClient, run: sendTokensWithoutClient},
+		{name: "me over and over", upstream: own, osemu: []string{"-accounts-rate", "0"}, run: useUpAllowance},
 	}...)
 }
 
-// guesses uses tokens that do not exist, each of them once.
-func guesses(a *assault) {
+// guessTokens uses tokens that do not exist, each of them once.
+func guessTokens(a *attackRun) {
 	var n atomic.Int64
-	a.crowd(8, func(int) {
-		a.again(func() error {
-			_, err := a.exchange(get1("gateway", keyOne, fmt.Sprintf("Authorization: Bearer guess-%d", n.Add(1))))
+	a.parallel(8, func(int) {
+		a.repeat(func() error {
+			_, err := a.exchange(rawGET("gateway", keyOne, fmt.Sprintf("Authorization: Bearer guess-%d", n.Add(1))))
 			return err
 		})
 	})
 }
 
-// post1 writes a POST request with a form by hand.
-func post1(target, form string) string {
+// rawPOST writes a POST request with a form by hand.
+func rawPOST(target, form string) string {
 	return "POST " + target + " HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
 		fmt.Sprintf("Content-Length: %d\r\n\r\n", len(form)) + form
 }
 
-// namesNobody is a control plane that answers about some tokens by a readable 200
+// answerWithoutClient is a control plane that answers about some tokens by a readable 200
 // without a client and a user.
-func namesNobody(w http.ResponseWriter, r *http.Request) bool {
+func answerWithoutClient(w http.ResponseWriter, r *http.Request) bool {
 	if !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer nobody") {
 		return false
 	}
@@ -59,16 +59,16 @@ func namesNobody(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// nobodies uses ten such tokens a second.
-func nobodies(a *assault) {
+// sendTokensWithoutClient uses ten such tokens a second.
+func sendTokensWithoutClient(a *attackRun) {
 	for n := 0; a.pause(100 * time.Millisecond); n++ {
-		_, _ = a.exchange(get1("gateway", keyOne, fmt.Sprintf("Authorization: Bearer nobody-%d", n)))
+		_, _ = a.exchange(rawGET("gateway", keyOne, fmt.Sprintf("Authorization: Bearer nobody-%d", n)))
 	}
 }
 
-// allowanceForAll is a control plane that answers so many requests in all, and says how
+// sharedAllowance is a control plane that answers so many requests in all, and says how
 // many are left, as the vendor's does in a minute.
-func allowanceForAll(limit int64) func(http.ResponseWriter, *http.Request) bool {
+func sharedAllowance(limit int64) func(http.ResponseWriter, *http.Request) bool {
 	var spent atomic.Int64
 	reset := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
 	return func(w http.ResponseWriter, r *http.Request) bool {
@@ -86,11 +86,11 @@ func allowanceForAll(limit int64) func(http.ResponseWriter, *http.Request) bool 
 	}
 }
 
-// meOverAndOver spends what the control plane allows, with one good token.
-func meOverAndOver(a *assault) {
-	request := get1("gateway", "/accounts/api/me", "Authorization: Bearer "+a.token("app-other"))
-	a.crowd(4, func(int) {
-		for n := 0; n < 100 && !a.over(); n++ {
+// useUpAllowance spends what the control plane allows, with one good token.
+func useUpAllowance(a *attackRun) {
+	request := rawGET("gateway", "/accounts/api/me", "Authorization: Bearer "+a.unknownToken("app-other"))
+	a.parallel(4, func(int) {
+		for n := 0; n < 100 && !a.isOver(); n++ {
 			_, _ = a.exchange(request)
 		}
 	})

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// inFrontOf starts a server that passes each request on to osemu unless answers reports
+// startProxy starts a server that passes each request on to osemu unless answers reports
 // that it has answered it, and returns its base URL.
-func inFrontOf(t *testing.T, e *emulator, answers func(http.ResponseWriter, *http.Request) bool) string {
+func startProxy(t *testing.T, e *emulator, answers func(http.ResponseWriter, *http.Request) bool) string {
 	t.Helper()
 	target, err := url.Parse(e.url)
 	if err != nil {
@@ -28,12 +28,12 @@ func inFrontOf(t *testing.T, e *emulator, answers func(http.ResponseWriter, *htt
 	return server.URL
 }
 
-// TestAttackBySwitchingUpstreamHurtsNoOther has Object Store answer plain reads by 101
+// TestAttackBySwitchingUpstreamAffectsNoOtherClient has Object Store answer plain reads by 101
 // (Switching Protocols, RFC 9110 section 15.2.2), which is no answer to them: 502.
-func TestAttackBySwitchingUpstreamHurtsNoOther(t *testing.T) {
+func TestAttackBySwitchingUpstreamAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
-	hurtNoOther(t, attack{
-		name: "an upstream that switches protocols", whole: true,
+	checkAttacks(t, attack{
+		name: "an upstream that switches protocols", runsToItsEnd: true,
 		upstream: func(w http.ResponseWriter, r *http.Request) bool {
 			if !strings.HasSuffix(r.URL.Path, "/switches") {
 				return false
@@ -45,11 +45,11 @@ func TestAttackBySwitchingUpstreamHurtsNoOther(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 			return true // and the connection stays
 		},
-		run: func(a *assault) {
-			reader := a.bystander(false, false)
-			reader.token = a.token("app-two")
+		run: func(a *attackRun) {
+			reader := a.newClient(false, false)
+			reader.token = a.unknownToken("app-two")
 			for range 20 {
-				reader.get(demoKeys+"/switches").refused(http.StatusBadGateway, "upstream-unreachable")
+				reader.get(demoKeys+"/switches").checkRefusal(http.StatusBadGateway, "upstream-unreachable")
 			}
 		},
 	})

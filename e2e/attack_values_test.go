@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestAttackByOddValuesStoresNothingForbidden sends values whose type a policy forbids, in
+// TestAttackByDisguisedValuesStoresNoForbiddenType sends values whose type a policy forbids, in
 // forms that hide the type from a careless reader. The attacker has a valid token.
-func TestAttackByOddValuesStoresNothingForbidden(t *testing.T) {
+func TestAttackByDisguisedValuesStoresNoForbiddenType(t *testing.T) {
 	t.Parallel()
 	rules := newRules(t, "forbid (principal, action in [Action::\"putKey\", Action::\"postKey\"], resource)\n"+
 		"unless { context has valueType && context.valueType == \"STRING\" };\n")
@@ -27,19 +27,19 @@ func TestAttackByOddValuesStoresNothingForbidden(t *testing.T) {
 		"\ufeff" + `{` + binary + `}`,
 		`[{"valueType":"STRING"},{` + binary + `}]`,
 	}
-	hurtNoOther(t, attack{
-		name: "values that hide their type", settings: []string{rules.setting()}, whole: true,
-		run: func(a *assault) {
-			writer := a.bystander(false, false)
-			writer.token = a.token("app-two")
+	checkAttacks(t, attack{
+		name: "values that hide their type", settings: []string{rules.setting()}, runsToItsEnd: true,
+		run: func(a *attackRun) {
+			writer := a.newClient(false, false)
+			writer.token = a.unknownToken("app-two")
 			for i, body := range bodies {
 				for _, method := range []string{http.MethodPut, http.MethodPost} {
 					_, _ = writer.try(method, fmt.Sprintf("%s/odd-%d", demoKeys, i), body, "Content-Type: application/json")
 				}
 			}
 		},
-		check: func(a *assault) {
-			reader := caller{t: a.T, base: a.stack.emulator.url, token: a.token("app-one")}
+		check: func(a *attackRun) {
+			reader := client{t: a.T, base: a.stack.emulator.url, token: a.unknownToken("app-one")}
 			for i, body := range bodies {
 				stored := reader.get(fmt.Sprintf("/us/us-east-1%s/odd-%d", demoKeys, i))
 				if strings.Contains(stored.body, "BINARY") {

@@ -32,7 +32,7 @@ import (
 // allocs/req and cpu-µs/req are those of the measured process, without load generator,
 // upstream and Redis.
 func BenchmarkGateway(b *testing.B) {
-	y := newYard(b)
+	y := newBenchmark(b)
 	subjects := []*subject{
 		y.bare("bare ReverseProxy"),
 		y.gateway("pass-through, embedded", false, "CACHE_KEY_TTL=0"),
@@ -59,20 +59,20 @@ func BenchmarkGateway(b *testing.B) {
 				if s == subjects[0] {
 					bare = last
 				}
-				measured.add(s.name, concurrency, last, bare)
+				benchmarkResults.add(s.name, concurrency, last, bare)
 			}
 		}
 	}
 }
 
-// measured holds the results of BenchmarkGateway; TestMain prints it at the end.
-var measured results
+// benchmarkResults holds the results of BenchmarkGateway; TestMain prints it at the end.
+var benchmarkResults results
 
 // results are the rows of a table in the order in which they were first measured.
-type results struct{ rows []*row }
+type results struct{ rows []*resultRow }
 
-// row is one subject at one concurrency.
-type row struct {
+// resultRow is one subject at one concurrency.
+type resultRow struct {
 	name        string
 	concurrency int
 	loads       []*load
@@ -80,10 +80,10 @@ type row struct {
 }
 
 func (r *results) add(name string, concurrency int, l, bare *load) {
-	i := slices.IndexFunc(r.rows, func(w *row) bool { return w.name == name && w.concurrency == concurrency })
+	i := slices.IndexFunc(r.rows, func(w *resultRow) bool { return w.name == name && w.concurrency == concurrency })
 	if i < 0 {
 		i = len(r.rows)
-		r.rows = append(r.rows, &row{name: name, concurrency: concurrency})
+		r.rows = append(r.rows, &resultRow{name: name, concurrency: concurrency})
 	}
 	r.rows[i].loads, r.rows[i].bare = append(r.rows[i].loads, l), append(r.rows[i].bare, bare)
 }
@@ -104,7 +104,7 @@ func (r *results) print(out io.Writer) {
 }
 
 // String returns the row's cells.
-func (w *row) String() string {
+func (w *resultRow) String() string {
 	rate := w.median(func(l, _ *load) float64 { return l.rate() })
 	rateRatio := w.median(func(l, bare *load) float64 { return l.rate() / bare.rate() })
 	p50 := w.median(func(l, _ *load) float64 { return float64(l.quantile(0.5).Microseconds()) })
@@ -118,7 +118,7 @@ func (w *row) String() string {
 
 // median returns the median of a figure over the rounds, or 0 if there is none (without
 // a bare proxy to compare with).
-func (w *row) median(figure func(l, bare *load) float64) float64 {
+func (w *resultRow) median(figure func(l, bare *load) float64) float64 {
 	var all []float64
 	for i, l := range w.loads {
 		bare := w.bare[i]
@@ -136,16 +136,16 @@ func (w *row) median(figure func(l, bare *load) float64) float64 {
 	return all[len(all)/2]
 }
 
-// yard is shared by the subjects of a benchmark: an upstream, a Redis, and a file for
+// benchmark is shared by the subjects of a benchmark: an upstream, a Redis, and a file for
 // logs that are dropped.
-type yard struct {
+type benchmark struct {
 	b                           *testing.B
 	upstream, bareProxy, target string
 	redis                       *redis
-	null                        *os.File
+	devNull                     *os.File
 }
 
-func newYard(b *testing.B) *yard {
+func newBenchmark(b *testing.B) *benchmark {
 	b.Helper()
 	dir := b.TempDir()
 	if err := build(dir, "osgate/e2e/testdata/upstream", "osgate/e2e/testdata/bareproxy"); err != nil {
@@ -156,13 +156,13 @@ func newYard(b *testing.B) *yard {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = null.Close() })
-	upstream := start(b, filepath.Join(dir, "upstream"), nil)
-	return &yard{b: b, upstream: upstream.line(0), bareProxy: filepath.Join(dir, "bareproxy"), target: keyOne, redis: startRedis(b), null: null}
+	upstream := startProgram(b, filepath.Join(dir, "upstream"), nil)
+	return &benchmark{b: b, upstream: upstream.stdoutLine(0), bareProxy: filepath.Join(dir, "bareproxy"), target: keyOne, redis: startRedis(b), devNull: null}
 }
 
 // telemetry adds the settings that export everything to a receiver that drops it.
 // Traces are sampled at the default, 1 %.
-func (y *yard) telemetry(settings ...string) []string {
+func (y *benchmark) telemetry(settings ...string) []string {
 	y.b.Helper()
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	y.b.Cleanup(receiver.Close)
@@ -185,37 +185,37 @@ func (s *subject) slug() string {
 }
 
 // bare starts the bare proxy.
-func (y *yard) bare(name string) *subject {
-	p := start(y.b, y.bareProxy, nil, y.upstream)
-	url := p.line(0)
+func (y *benchmark) bare(name string) *subject {
+	p := startProgram(y.b, y.bareProxy, nil, y.upstream)
+	url := p.stdoutLine(0)
 	return &subject{
-		name: name, process: p, addr: strings.TrimPrefix(url, "http://"), request: []byte(keepAlive(y.target, "token-of-nobody")),
+		name: name, process: p, addr: strings.TrimPrefix(url, "http://"), request: []byte(keepAliveRequest(y.target, "token-of-nobody")),
 		mallocs: func() float64 {
-			n, _ := strconv.ParseFloat(strings.TrimSpace(caller{t: y.b, base: url}.get("/mallocs").body), 64)
+			n, _ := strconv.ParseFloat(strings.TrimSpace(client{t: y.b, base: url}.get("/mallocs").body), 64)
 			return n
 		},
 	}
 }
 
-// keepAlive is a request that keeps the connection open.
-func keepAlive(target, token string) string {
-	return strings.Replace(get1("gateway", target, "Authorization: Bearer "+token, "Accept: application/json", "User-Agent: bench"), "Connection: close\r\n", "", 1)
+// keepAliveRequest is a request that keeps the connection open.
+func keepAliveRequest(target, token string) string {
+	return strings.Replace(rawGET("gateway", target, "Authorization: Bearer "+token, "Accept: application/json", "User-Agent: bench"), "Connection: close\r\n", "", 1)
 }
 
-// allocated returns the number of allocated objects of Prometheus metrics.
-var allocated = regexp.MustCompile(`(?m)^(?:go_memstats_mallocs_total|go_gc_heap_allocs_objects_total|go_memory_allocations_total)(?:\{[^}]*\})? (\S+)$`)
+// mallocsMetric returns the number of allocated objects of Prometheus metrics.
+var mallocsMetric = regexp.MustCompile(`(?m)^(?:go_memstats_mallocs_total|go_gc_heap_allocs_objects_total|go_memory_allocations_total)(?:\{[^}]*\})? (\S+)$`)
 
 // gateway starts osgate with a quota that is counted but never reached, and checks that
 // its responses are those of the row.
-func (y *yard) gateway(name string, withRedis bool, settings ...string) *subject {
+func (y *benchmark) gateway(name string, withRedis bool, settings ...string) *subject {
 	s := &stack{t: y.b, emulator: &emulator{url: y.upstream}}
 	if withRedis {
 		s.redis = y.redis
 	}
 	g := &gateway{stack: s}
-	settings = append([]string{"RATE=1000000", "RATE_BURST=1000000", "REDIS_PREFIX=" + strings.Map(letters, name)}, settings...)
-	g.process = startWriting(y.b, y.null, programs.osgate, s.environment(settings...))
-	g.serves()
+	settings = append([]string{"RATE=1000000", "RATE_BURST=1000000", "REDIS_PREFIX=" + strings.Map(onlyLetters, name)}, settings...)
+	g.process = startProgramWithStderr(y.b, y.devNull, programs.osgate, s.environment(settings...))
+	g.awaitReady()
 	one := g.as("app-one")
 	one.get(y.target).is(http.StatusOK)
 	status := one.get(y.target).is(http.StatusOK).header.Get("Cache-Status")
@@ -223,9 +223,9 @@ func (y *yard) gateway(name string, withRedis bool, settings ...string) *subject
 		name += " (" + status + ")"
 	}
 	return &subject{
-		name: name, process: g.process, addr: g.addr(), request: []byte(keepAlive(y.target, one.token)),
+		name: name, process: g.process, addr: g.addr(), request: []byte(keepAliveRequest(y.target, one.token)),
 		mallocs: func() float64 {
-			match := allocated.FindStringSubmatch(caller{t: y.b, base: g.admin}.get("/metrics").body)
+			match := mallocsMetric.FindStringSubmatch(client{t: y.b, base: g.admin}.get("/metrics").body)
 			if match == nil {
 				return 0
 			}
@@ -235,7 +235,7 @@ func (y *yard) gateway(name string, withRedis bool, settings ...string) *subject
 	}
 }
 
-func letters(r rune) rune {
+func onlyLetters(r rune) rune {
 	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
 		return r
 	}

@@ -24,10 +24,10 @@ type browser struct {
 	t   testing.TB
 	tab func() context.Context // lasts as long as the test
 
-	mu        sync.Mutex
-	complaint []string        // guarded by mu: errors and warnings of the console, the Content-Security-Policy's among them
-	network   []string        // guarded by mu: what could not be loaded
-	hosts     map[string]bool // guarded by mu: whom the page asked
+	mu            sync.Mutex
+	consoleErrors []string        // guarded by mu: errors and warnings of the console, the Content-Security-Policy's among them
+	loadErrors    []string        // guarded by mu: what could not be loaded
+	hosts         map[string]bool // guarded by mu: whom the page asked
 }
 
 // startBrowsers starts a Chromium without a window, which ends with the test, and
@@ -35,7 +35,7 @@ type browser struct {
 // cookies nor a cache.
 func startBrowsers(t *testing.T) (open func(t *testing.T) *browser) {
 	t.Helper()
-	needs(t, "chromium")
+	requireProgram(t, "chromium")
 	allocator, stop := chromedp.NewExecAllocator(t.Context(),
 		append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU)...)
 	first, closeFirst := chromedp.NewContext(allocator)
@@ -51,31 +51,31 @@ func startBrowsers(t *testing.T) (open func(t *testing.T) *browser) {
 		if err := chromedp.Do(tab, chromedp.EmulateViewport(1280, 900)); err != nil {
 			t.Fatalf("opening a tab: %v", err)
 		}
-		if err := chromedp.Listen(tab, b.note); err != nil {
+		if err := chromedp.Listen(tab, b.record); err != nil {
 			t.Fatalf("listening to the browser: %v", err)
 		}
 		return b
 	}
 }
 
-// note records errors of the page and the hosts of its requests.
-func (b *browser) note(event any) {
+// record records errors of the page and the hosts of its requests.
+func (b *browser) record(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
-		b.complaint = append(b.complaint, "exception: "+e.ExceptionDetails.Text)
+		b.consoleErrors = append(b.consoleErrors, "exception: "+e.ExceptionDetails.Text)
 	case *runtime.EventConsoleAPICalled:
 		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
-			b.complaint = append(b.complaint, fmt.Sprintf("console: %s", e.Args[0].Value))
+			b.consoleErrors = append(b.consoleErrors, fmt.Sprintf("console: %s", e.Args[0].Value))
 		}
 	case *log.EventEntryAdded:
 		text := fmt.Sprintf("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL)
 		switch {
 		case e.Entry.Source == log.EntrySourceNetwork:
-			b.network = append(b.network, text)
+			b.loadErrors = append(b.loadErrors, text)
 		case e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning:
-			b.complaint = append(b.complaint, text)
+			b.consoleErrors = append(b.consoleErrors, text)
 		}
 	case *network.EventRequestWillBeSent:
 		// Chromium loads glyphs of its own, of the calendar in a date field, as data:
@@ -86,24 +86,24 @@ func (b *browser) note(event any) {
 	}
 }
 
-// hadNothingToComplain fails the test if the page logged an error, violated its policy,
+// checkNoErrors fails the test if the page logged an error, violated its policy,
 // sent a request to another host than these, or failed to load a resource.
-func (b *browser) hadNothingToComplain(base ...string) {
+func (b *browser) checkNoErrors(base ...string) {
 	b.t.Helper()
-	b.askedOnly(base...)
+	b.checkConsoleAndHosts(base...)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, text := range b.network {
+	for _, text := range b.loadErrors {
 		b.t.Errorf("the page could not load: %s", text)
 	}
 }
 
-// askedOnly is hadNothingToComplain for a page whose gateway was stopped for a while.
-func (b *browser) askedOnly(base ...string) {
+// checkConsoleAndHosts is checkNoErrors for a page whose gateway was stopped for a while.
+func (b *browser) checkConsoleAndHosts(base ...string) {
 	b.t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, text := range b.complaint {
+	for _, text := range b.consoleErrors {
 		b.t.Errorf("the page complained: %s", text)
 	}
 	if len(b.hosts) == 0 {
@@ -119,7 +119,7 @@ func (b *browser) askedOnly(base ...string) {
 // do runs actions, each with a time limit.
 func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.tab(), patience)
+	ctx, cancel := context.WithTimeout(b.tab(), testTimeout)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		b.t.Fatalf("in the browser: %v", err)
@@ -138,7 +138,7 @@ func (b *browser) click(selector string) {
 // evaluate returns the value of a JavaScript expression.
 func evaluate[T any](b *browser, expression string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.tab(), patience)
+	ctx, cancel := context.WithTimeout(b.tab(), testTimeout)
 	defer cancel()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
 	if err != nil {
@@ -147,29 +147,29 @@ func evaluate[T any](b *browser, expression string) T {
 	return value
 }
 
-// until waits for a JavaScript expression to be true, also over reloads of the page.
-func (b *browser) until(what, expression string) {
+// waitFor waits for a JavaScript expression to be true, also over reloads of the page.
+func (b *browser) waitFor(what, expression string) {
 	b.t.Helper()
 	eventually(b.t, what, func() bool {
-		ctx, cancel := context.WithTimeout(b.tab(), patience)
+		ctx, cancel := context.WithTimeout(b.tab(), testTimeout)
 		defer cancel()
 		holds, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression))
 		return err == nil && holds
 	})
 }
 
-// shows waits until the text of an element contains all of these texts.
-func (b *browser) shows(selector string, texts ...string) {
+// waitForText waits until the text of an element contains all of these texts.
+func (b *browser) waitForText(selector string, texts ...string) {
 	b.t.Helper()
 	var conditions []string
 	for _, text := range texts {
 		conditions = append(conditions, fmt.Sprintf("(document.querySelector(%q)?.innerText ?? '').includes(%q)", selector, text))
 	}
-	b.until(fmt.Sprintf("%s to show %q", selector, texts), strings.Join(conditions, " && "))
+	b.waitFor(fmt.Sprintf("%s to show %q", selector, texts), strings.Join(conditions, " && "))
 }
 
-// looks sets the width of the window and the preferred color scheme.
-func (b *browser) looks(width int64, scheme string) {
+// setAppearance sets the width of the window and the preferred color scheme.
+func (b *browser) setAppearance(width int64, scheme string) {
 	b.t.Helper()
 	b.do(chromedp.EmulateViewport(width, 900))
 	_, err := chromedp.Call(b.tab(), emulation.SetEmulatedMedia,
@@ -179,23 +179,23 @@ func (b *browser) looks(width int64, scheme string) {
 	}
 }
 
-// forgetsCookies ends every session of the browser.
-func (b *browser) forgetsCookies() {
+// clearCookies ends every session of the browser.
+func (b *browser) clearCookies() {
 	b.t.Helper()
 	if _, err := chromedp.Call(b.tab(), network.ClearBrowserCookies, cdp.Empty{}); err != nil {
 		b.t.Fatalf("clearing the cookies: %v", err)
 	}
 }
 
-// picture stores an image of the whole page in the folder that OSGATE_E2E_ARTIFACTS
+// screenshot stores an image of the whole page in the folder that OSGATE_E2E_ARTIFACTS
 // names, or in artifacts.
-func (b *browser) picture(name string) {
+func (b *browser) screenshot(name string) {
 	b.t.Helper()
 	folder := os.Getenv("OSGATE_E2E_ARTIFACTS")
 	if folder == "" {
 		folder = "artifacts"
 	}
-	ctx, cancel := context.WithTimeout(b.tab(), patience)
+	ctx, cancel := context.WithTimeout(b.tab(), testTimeout)
 	defer cancel()
 	image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100)) // 100: PNG
 	if err != nil {

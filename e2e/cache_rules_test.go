@@ -9,7 +9,7 @@ import (
 // TestACacheRuleTurnsTheCacheOffByPlace, for stores that others write past the gateway.
 func TestACacheRuleTurnsTheCacheOffByPlace(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		one := s.gateway("RATE=0", "CACHE_RULES=org-root/env-prod/APP_demo*=off,org-root=1h").as("app-one")
 		other := strings.Replace(demoKeys, "env-prod", "env-sandbox", 1)
 		for range 2 {
@@ -24,9 +24,9 @@ func TestACacheRuleTurnsTheCacheOffByPlace(t *testing.T) {
 	})
 }
 
-// TestClientsCannotForceMissesWhereTheOperatorDecides: Postman and HttpURLConnection send
+// TestClientsCannotForceMissesWithoutCacheClientControl: Postman and HttpURLConnection send
 // Cache-Control: no-cache with each request.
-func TestClientsCannotForceMissesWhereTheOperatorDecides(t *testing.T) {
+func TestClientsCannotForceMissesWithoutCacheClientControl(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	for setting, want := range map[string]string{"true": "osgate; fwd=request; stored; detail=no-cache", "false": "osgate; hit"} {

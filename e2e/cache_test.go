@@ -11,21 +11,21 @@ import (
 
 const keyOne = demoKeys + "/KeyOne"
 
-// seen returns the number of requests that osemu received for a target.
-func (e *emulator) seen(method, target string) int {
+// countRequests returns the number of requests that osemu received for a target.
+func (e *emulator) countRequests(method, target string) int {
 	e.t.Helper()
-	return len(e.requests(toTarget(method, target)))
+	return len(e.requests(hasTarget(method, target)))
 }
 
 // TestASecondReadIsAnsweredFromTheCache counts the requests that osemu received, and
 // reads the headers of a miss and a hit (RFC 9211, RFC 9111, RFC 9110 section 13).
 func TestASecondReadIsAnsweredFromTheCache(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		one := s.gateway().as("app-one")
 		for _, target := range []string{keyOne, prodStores} {
 			miss, hit := one.get(target).is(http.StatusOK), one.get(target).is(http.StatusOK)
-			if n := s.emulator.seen("GET", target); n != 1 {
+			if n := s.emulator.countRequests("GET", target); n != 1 {
 				t.Errorf("%s: osemu received %d requests, want 1", target, n)
 			}
 			if got, form := miss.header.Get("Cache-Status"), regexp.MustCompile(`^osgate; fwd=(uri-)?miss; stored$`); !form.MatchString(got) {
@@ -55,43 +55,43 @@ func TestASecondReadIsAnsweredFromTheCache(t *testing.T) {
 			if a := one.get(target, "If-None-Match: "+etag); a.status != http.StatusNotModified || a.body != "" || a.header.Get("ETag") != etag {
 				t.Errorf("%s: If-None-Match with its ETag: %d %q %v, want 304, no body, the ETag", target, a.status, a.body, a.header)
 			}
-			if n := s.emulator.seen("GET", target); n != 1 {
+			if n := s.emulator.countRequests("GET", target); n != 1 {
 				t.Errorf("%s: osemu received %d requests, want 1", target, n)
 			}
 			one.get(target, `If-None-Match: "other"`).is(http.StatusOK)
-			if one.get(target, "Cache-Control: no-cache").is(http.StatusOK); s.emulator.seen("GET", target) != 2 {
+			if one.get(target, "Cache-Control: no-cache").is(http.StatusOK); s.emulator.countRequests("GET", target) != 2 {
 				t.Errorf("%s: a read with no-cache did not reach Object Store", target)
 			}
 		}
 	})
 }
 
-// TestOurValidatorsNeverGoUpstream sends a validator of the gateway with a read that
+// TestValidatorsOfTheGatewayAreNotSentUpstream sends a validator of the gateway with a read that
 // must go upstream, and with a write.
-func TestOurValidatorsNeverGoUpstream(t *testing.T) {
+func TestValidatorsOfTheGatewayAreNotSentUpstream(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	one := s.gateway().as("app-one")
 	one.get(keyOne).is(http.StatusOK)
 	etag := one.get(keyOne).is(http.StatusOK).header.Get("ETag")
-	s.emulator.forget()
+	s.emulator.clearRequests()
 	one.get(keyOne, "Cache-Control: no-cache", "If-None-Match: "+etag)
 	one.get(keyOne, "Cache-Control: no-cache", `If-None-Match: "theirs", `+etag)
-	seen := s.emulator.requests(toTarget("GET", keyOne))
-	if len(seen) != 2 || seen[0].has("If-None-Match") || !seen[1].has("If-None-Match") {
+	seen := s.emulator.requests(hasTarget("GET", keyOne))
+	if len(seen) != 2 || seen[0].hasHeader("If-None-Match") || !seen[1].hasHeader("If-None-Match") {
 		t.Errorf("osemu saw %v, want If-None-Match where it held another's validator too, and only there", seen)
 	}
 	one.send(http.MethodPut, keyOne, stringValue("KeyOne", "x"), "Content-Type: application/json", "If-Match: "+etag).is(http.StatusPreconditionFailed)
-	if n := s.emulator.seen("PUT", keyOne); n != 0 {
+	if n := s.emulator.countRequests("PUT", keyOne); n != 0 {
 		t.Errorf("osemu saw a write that our own validator guards, want it refused here")
 	}
 }
 
-// TestAWriteThroughAnyGatewayIsSeenAtOnce reads after each kind of write, with Redis
+// TestWriteThroughAnyGatewayIsReadAtOnce reads after each kind of write, with Redis
 // through another gateway.
-func TestAWriteThroughAnyGatewayIsSeenAtOnce(t *testing.T) {
+func TestWriteThroughAnyGatewayIsReadAtOnce(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		writer := s.gateway("RATE=0").as("app-one")
 		reader := writer
 		if s.redis != nil {
@@ -132,11 +132,11 @@ func TestAWriteThroughAnyGatewayIsSeenAtOnce(t *testing.T) {
 	})
 }
 
-// TestNobodyGetsWhatAnotherFetched reads a cached key as another client, as a client
+// TestClientsGetNoCachedAnswersOfOtherClients reads a cached key as another client, as a client
 // with fewer rights, and as the same client after it lost its right.
-func TestNobodyGetsWhatAnotherFetched(t *testing.T) {
+func TestClientsGetNoCachedAnswersOfOtherClients(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		g := s.gateway("RATE=0")
 		one := g.as("app-one")
 		one.get(keyOne).is(http.StatusOK)
@@ -144,18 +144,18 @@ func TestNobodyGetsWhatAnotherFetched(t *testing.T) {
 
 		two := g.as("app-two")
 		two.get(demoKeys + "/KeyTwo").is(http.StatusOK) // Object Store says yes to this token too, for this kind of read of this store
-		s.emulator.forget()
+		s.emulator.clearRequests()
 		two.get(keyOne).is(http.StatusOK)
-		if n := s.emulator.seen("GET", keyOne); n != 1 {
+		if n := s.emulator.countRequests("GET", keyOne); n != 1 {
 			t.Errorf("a second client's read: osemu received %d requests, want 1", n)
 		}
 		g.as("app-read").get(keyOne).is(http.StatusForbidden)
 		g.as("app-other").get(keyOne).is(http.StatusForbidden)
-		if n := s.emulator.seen("GET", keyOne); n != 3 {
+		if n := s.emulator.countRequests("GET", keyOne); n != 3 {
 			t.Errorf("two clients without the right: osemu received %d requests in all, want 3", n)
 		}
 
-		s.emulator.allow("app-one", "read:store")
+		s.emulator.setScopes("app-one", "read:store")
 		narrow := g.as("app-one") // the same principal; Object Store has never said yes to this token
 		narrow.get(keyOne).is(http.StatusForbidden)
 		narrow.get(prodStores).is(http.StatusOK)
@@ -166,7 +166,7 @@ func TestNobodyGetsWhatAnotherFetched(t *testing.T) {
 // TestConfirmableReadsAlwaysReachObjectStore: each of them changes state there.
 func TestConfirmableReadsAlwaysReachObjectStore(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		one := s.gateway().as("app-one")
 		one.get(keyOne).is(http.StatusOK)
 		const target = keyOne + "?confirmable=true"
@@ -175,7 +175,7 @@ func TestConfirmableReadsAlwaysReachObjectStore(t *testing.T) {
 				t.Errorf("a confirmable read: Cache-Status %q", a.header.Get("Cache-Status"))
 			}
 		}
-		if n := s.emulator.seen("GET", target); n != 2 {
+		if n := s.emulator.countRequests("GET", target); n != 2 {
 			t.Errorf("two confirmable reads: osemu received %d requests", n)
 		}
 	})
@@ -191,23 +191,23 @@ func TestAKindTurnedOffIsNotCached(t *testing.T) {
 			one := s.gateway(setting).as("app-one")
 			one.get(target).is(http.StatusOK)
 			one.get(target).is(http.StatusOK)
-			if n := s.emulator.seen("GET", target); n != 2 {
+			if n := s.emulator.countRequests("GET", target); n != 2 {
 				t.Errorf("osemu received %d requests, want 2", n)
 			}
 		})
 	}
 }
 
-// TestARightTakenAwayEndsWithinAuthTTL reads a cached key with a token whose client
+// TestRemovedScopeEndsHitsWithinAuthTTL reads a cached key with a token whose client
 // loses the right to read it. The entry outlives the test, so that only the end of the
 // grant causes the refusal. The exact time is proved in fake time by
 // cache.TestRightThatIsTakenAwayEndsWithinTheGrantTTL.
-func TestARightTakenAwayEndsWithinAuthTTL(t *testing.T) {
+func TestRemovedScopeEndsHitsWithinAuthTTL(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		one := s.gateway("RATE=0", "AUTH_TTL=1s", "CACHE_KEY_TTL=1h", "SECRET="+strings.Repeat("A", 43)).as("app-one")
 		one.get(keyOne).is(http.StatusOK)
-		s.emulator.allow("app-one", "read:store")
-		within(t, time.Second, "the refusal", func() bool { return one.get(keyOne).status == http.StatusForbidden })
+		s.emulator.setScopes("app-one", "read:store")
+		eventuallyWithin(t, time.Second, "the refusal", func() bool { return one.get(keyOne).status == http.StatusForbidden })
 	})
 }

@@ -20,35 +20,35 @@ const (
 	demoKeys   = demoStore + "/partitions/DEFAULT_PARTITION/keys"
 )
 
-// plainClient returns a client that follows no redirect and requests no compression.
-func plainClient(t *http.Transport) *http.Client {
+// newHTTPClient returns a client that follows no redirect and requests no compression.
+func newHTTPClient(t *http.Transport) *http.Client {
 	t.DisableCompression, t.MaxIdleConnsPerHost = true, 64
 	return &http.Client{
-		Transport: t, Timeout: patience,
+		Transport: t, Timeout: testTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-var ordinary = plainClient(&http.Transport{})
+var defaultHTTPClient = newHTTPClient(&http.Transport{})
 
-// caller is a client application: a base URL, a token, and headers that it sends with
+// client is a client application: a base URL, a token, and headers that it sends with
 // each request.
-type caller struct {
-	t       testing.TB
-	base    string
-	token   string
-	headers []string     // "Name: value"; "Host: …" sets the request's host
-	client  *http.Client // nil: ordinary
+type client struct {
+	t          testing.TB
+	base       string
+	token      string
+	headers    []string     // "Name: value"; "Host: …" sets the request's host
+	httpClient *http.Client // nil: ordinary
 }
 
-// caller returns a client of the gateway without a token.
-func (g *gateway) caller() caller { return caller{t: g.t, base: g.url} }
+// client returns a client of the gateway without a token.
+func (g *gateway) client() client { return client{t: g.t, base: g.url} }
 
 // as returns a client of the gateway with a new token of a connected app ("app-one"),
 // minted through the gateway.
-func (g *gateway) as(app string) caller {
+func (g *gateway) as(app string) client {
 	g.t.Helper()
-	c := g.caller()
+	c := g.client()
 	c.token = g.mint(app, "")
 	return c
 }
@@ -58,28 +58,28 @@ func (g *gateway) as(app string) caller {
 func (g *gateway) mint(app, prefix string) string {
 	g.t.Helper()
 	form := fmt.Sprintf("client_id=%s&client_secret=%s&grant_type=client_credentials", app, "secret-"+strings.TrimPrefix(app, "app-"))
-	a := g.caller().send(http.MethodPost, prefix+"/accounts/oauth2/token", form, "Content-Type: application/x-www-form-urlencoded")
+	a := g.client().send(http.MethodPost, prefix+"/accounts/oauth2/token", form, "Content-Type: application/x-www-form-urlencoded")
 	token := a.is(http.StatusOK).token()
-	g.stack.conceal(token)
+	g.stack.addSecret(token)
 	return token
 }
 
 // via returns the same client with the base URL of another gateway.
-func (c caller) via(g *gateway) caller { c.base = g.url; return c }
+func (c client) via(g *gateway) client { c.base = g.url; return c }
 
 // with returns a client that sends these headers too, with each request.
-func (c caller) with(headers ...string) caller {
+func (c client) with(headers ...string) client {
 	c.headers = append(append([]string(nil), c.headers...), headers...)
 	return c
 }
 
-func (c caller) get(path string, headers ...string) *answer {
+func (c client) get(path string, headers ...string) *answer {
 	c.t.Helper()
 	return c.send(http.MethodGet, path, "", headers...)
 }
 
 // put stores a string under a key of the demo store.
-func (c caller) put(key, value string) *answer {
+func (c client) put(key, value string) *answer {
 	c.t.Helper()
 	return c.send(http.MethodPut, demoKeys+"/"+key, stringValue(key, value), "Content-Type: application/json")
 }
@@ -89,7 +89,7 @@ func stringValue(key, value string) string {
 }
 
 // send sends one request and ends the test if there is no response.
-func (c caller) send(method, path, body string, headers ...string) *answer {
+func (c client) send(method, path, body string, headers ...string) *answer {
 	c.t.Helper()
 	a, err := c.try(method, path, body, headers...)
 	if err != nil {
@@ -99,7 +99,7 @@ func (c caller) send(method, path, body string, headers ...string) *answer {
 }
 
 // try sends one request. It may be called from any goroutine.
-func (c caller) try(method, path, body string, headers ...string) (*answer, error) {
+func (c client) try(method, path, body string, headers ...string) (*answer, error) {
 	if body == "" {
 		return c.tryBody(method, path, http.NoBody, 0, headers...)
 	}
@@ -107,7 +107,7 @@ func (c caller) try(method, path, body string, headers ...string) (*answer, erro
 }
 
 // tryBody is try with a body of size bytes.
-func (c caller) tryBody(method, path string, body io.Reader, size int64, headers ...string) (*answer, error) {
+func (c client) tryBody(method, path string, body io.Reader, size int64, headers ...string) (*answer, error) {
 	r, err := http.NewRequestWithContext(context.Background(), method, c.base+path, body)
 	if err != nil {
 		return nil, err
@@ -124,29 +124,29 @@ func (c caller) tryBody(method, path string, body io.Reader, size int64, headers
 		}
 		r.Header.Add(name, value)
 	}
-	client := c.client
+	client := c.httpClient
 	if client == nil {
-		client = ordinary
+		client = defaultHTTPClient
 	}
 	sent := time.Now()
 	response, err := client.Do(r)
 	if err != nil {
 		return nil, err
 	}
-	return read(c.t, method+" "+path, response, sent)
+	return readAnswer(c.t, method+" "+path, response, sent)
 }
 
-// raw sends these bytes over a new connection, so that no library changes them, and
+// sendRaw sends these bytes over a new connection, so that no library changes them, and
 // returns the first final response.
-func raw(t testing.TB, addr, request string) *answer {
+func sendRaw(t testing.TB, addr, request string) *answer {
 	t.Helper()
 	sent := time.Now()
-	c, err := net.DialTimeout("tcp", addr, patience)
+	c, err := net.DialTimeout("tcp", addr, testTimeout)
 	if err != nil {
 		t.Fatalf("dialing: %v", err)
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(sent.Add(patience))
+	_ = c.SetDeadline(sent.Add(testTimeout))
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatalf("sending %q: %v", request, err)
 	}
@@ -156,19 +156,19 @@ func raw(t testing.TB, addr, request string) *answer {
 	if err != nil {
 		t.Fatalf("reading the answer to %q: %v", line, err)
 	}
-	a, err := read(t, line, response, sent)
+	a, err := readAnswer(t, line, response, sent)
 	if err != nil {
 		t.Fatalf("reading the answer to %q: %v", line, err)
 	}
 	return a
 }
 
-// get1 returns a GET request of HTTP/1.1 in which target is written byte for byte.
-func get1(host, target string, headers ...string) string {
-	return "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n" + fields(headers) + "\r\n"
+// rawGET returns a GET request of HTTP/1.1 in which target is written byte for byte.
+func rawGET(host, target string, headers ...string) string {
+	return "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n" + headerLines(headers) + "\r\n"
 }
 
-func fields(headers []string) string {
+func headerLines(headers []string) string {
 	var b strings.Builder
 	for _, h := range headers {
 		b.WriteString(h + "\r\n")
@@ -186,7 +186,7 @@ type answer struct {
 	took    time.Duration // from the sending of the request to the last byte of the response
 }
 
-func read(t testing.TB, request string, response *http.Response, sent time.Time) (*answer, error) {
+func readAnswer(t testing.TB, request string, response *http.Response, sent time.Time) (*answer, error) {
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
@@ -233,9 +233,9 @@ func (a *answer) token() string {
 	return minted.Token
 }
 
-// refused checks that the response is a problem of the gateway in its full form (RFC
+// checkRefusal checks that the response is a problem of the gateway in its full form (RFC
 // 9457, RFC 9209) with this status and code. It does not end the test.
-func (a *answer) refused(status int, code string) {
+func (a *answer) checkRefusal(status int, code string) {
 	a.t.Helper()
 	var p struct {
 		Type, Title, Detail, Instance, Message string

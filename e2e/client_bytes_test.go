@@ -15,23 +15,23 @@ import (
 // was recorded: the lines of a request with and without a body, in the library's order
 // and spelling. "{length}" and "{host}" stand for what differs.
 type clientBytes struct {
-	read, write string // what follows the request line
-	expects     bool   // a write waits for "100 Continue" before its body
+	read, write     string // what follows the request line
+	expectsContinue bool   // a write waits for "100 Continue" before its body
 }
 
-// jdkOffer is on every request of the JDK's HttpClient over plain HTTP. Apache HttpClient
+// jdkUpgradeOffer is on every request of the JDK's HttpClient over plain HTTP. Apache HttpClient
 // 5.4 sends its offer with reads alone.
-const jdkOffer = "HTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\nUpgrade: h2c\nUser-Agent: Java-http-client/17.0.15\n"
+const jdkUpgradeOffer = "HTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\nUpgrade: h2c\nUser-Agent: Java-http-client/17.0.15\n"
 
 var clientLibraries = map[string]clientBytes{
 	"JDK 17 HttpClient": {
-		read:  "Connection: Upgrade, HTTP2-Settings\nContent-Length: 0\nHost: {host}\n" + jdkOffer,
-		write: "Connection: Upgrade, HTTP2-Settings\nContent-Length: {length}\nHost: {host}\n" + jdkOffer + "Content-Type: application/json\n",
+		read:  "Connection: Upgrade, HTTP2-Settings\nContent-Length: 0\nHost: {host}\n" + jdkUpgradeOffer,
+		write: "Connection: Upgrade, HTTP2-Settings\nContent-Length: {length}\nHost: {host}\n" + jdkUpgradeOffer + "Content-Type: application/json\n",
 	},
 	"JDK 17 HttpClient, expectContinue": {
-		read:    "Connection: Upgrade, HTTP2-Settings\nContent-Length: 0\nHost: {host}\n" + jdkOffer,
-		write:   "Connection: Upgrade, HTTP2-Settings\nContent-Length: {length}\nExpect: 100-Continue\nHost: {host}\n" + jdkOffer + "Content-Type: application/json\n",
-		expects: true,
+		read:            "Connection: Upgrade, HTTP2-Settings\nContent-Length: 0\nHost: {host}\n" + jdkUpgradeOffer,
+		write:           "Connection: Upgrade, HTTP2-Settings\nContent-Length: {length}\nExpect: 100-Continue\nHost: {host}\n" + jdkUpgradeOffer + "Content-Type: application/json\n",
+		expectsContinue: true,
 	},
 	"Apache HttpClient 5.4.1": {
 		read: "Accept-Encoding: gzip, x-gzip, deflate\nHost: {host}\nConnection: keep-alive\nUser-Agent: Apache-HttpClient/5.4.1 (Java/17.0.15)\n" +
@@ -44,7 +44,7 @@ var clientLibraries = map[string]clientBytes{
 			"Upgrade: TLS/1.2\nConnection: Upgrade\n",
 		write: "Accept-Encoding: gzip, x-gzip, deflate\nHost: {host}\nContent-Length: {length}\nContent-Type: application/json; charset=UTF-8\n" +
 			"Connection: keep-alive\nUser-Agent: Apache-HttpClient/5.4.1 (Java/17.0.15)\nExpect: 100-continue\n",
-		expects: true,
+		expectsContinue: true,
 	},
 }
 
@@ -55,17 +55,19 @@ func TestClientsThatOfferAnUpgradeAreServed(t *testing.T) {
 	s := newStack(t, false)
 	g := s.gateway("RATE=0")
 	token := g.mint("app-one", "")
-	s.emulator.forget()
+	s.emulator.clearRequests()
 	for name, library := range clientLibraries {
 		library.journey(t, name, g.addr(), "", token)
 		library.journey(t, name+", to osemu", strings.TrimPrefix(s.emulator.url, "http://"), "/us/us-east-1", token)
 	}
-	through := s.emulator.requests(func(r logged) bool { return toObjectStore(r) && notTTL(r) && r.has("Via") })
+	through := s.emulator.requests(func(r receivedRequest) bool {
+		return isObjectStoreRequest(r) && isNoTTLRequest(r) && r.hasHeader("Via")
+	})
 	if want := 3 * len(clientLibraries); len(through) != want {
 		t.Errorf("osemu saw %d requests through osgate, want %d", len(through), want)
 	}
 	for _, r := range through {
-		if r.has("Upgrade") || r.has("HTTP2-Settings") || r.has("Connection") || r.has("Expect") {
+		if r.hasHeader("Upgrade") || r.hasHeader("HTTP2-Settings") || r.hasHeader("Connection") || r.hasHeader("Expect") {
 			t.Errorf("%s %s: osemu saw %v, want nothing of the offer", r.Method, r.Target, r.Headers)
 		}
 	}
@@ -74,17 +76,17 @@ func TestClientsThatOfferAnUpgradeAreServed(t *testing.T) {
 // journey writes a key, reads it and deletes it over one connection.
 func (b clientBytes) journey(t *testing.T, name, addr, prefix, token string) {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", addr, patience)
+	c, err := net.DialTimeout("tcp", addr, testTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	wire := clientWire{t: t, name: name, conn: c, answers: bufio.NewReader(c), addr: addr, token: token}
 	id := strings.ReplaceAll(name, " ", "-")
 	key, body := prefix+demoKeys+"/"+id, stringValue(id, name)
 	wire.send(http.MethodPut+" "+key, b.write, len(body))
-	if b.expects {
+	if b.expectsContinue {
 		if a, _ := wire.answer(http.MethodPut); a != http.StatusContinue {
 			t.Fatalf("%s: PUT: %d, want 100 before the body", name, a)
 		}

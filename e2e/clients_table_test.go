@@ -13,7 +13,7 @@ import (
 
 // clientRow is a client in docs/compatibility.md.
 type clientRow struct {
-	client, version, what, setting string
+	client, version, usage, setting string
 }
 
 // pinned reports whether the version is one of package-lock.json, and not the machine's.
@@ -26,7 +26,7 @@ func (r clientRow) String() string {
 	if !r.pinned() {
 		version = ""
 	}
-	return fmt.Sprintf("| %s | %s | %s | works | %s |", r.client, version, r.what, r.setting)
+	return fmt.Sprintf("| %s | %s | %s | works | %s |", r.client, version, r.usage, r.setting)
 }
 
 // compatibility is the clients that worked.
@@ -35,17 +35,17 @@ type compatibility struct {
 	rows []clientRow // guarded by mu
 }
 
-// hold compares what a client got with what it is to get, and keeps its row if they are
+// compare compares what a client got with what it is to get, and keeps its row if they are
 // the same.
-func (c *compatibility) hold(t *testing.T, r clientRow, steps []step, wanted []want) {
+func (c *compatibility) compare(t *testing.T, r clientRow, steps []step, wanted []expectedStep) {
 	t.Helper()
 	for i := range max(len(steps), len(wanted)) {
 		switch {
 		case i >= len(steps):
-			t.Errorf("%s %s: nothing of %q", r.client, r.version, wanted[i].what)
+			t.Errorf("%s %s: nothing of %q", r.client, r.version, wanted[i].name)
 		case i >= len(wanted):
-			t.Errorf("%s %s: %q was not expected", r.client, r.version, steps[i].what)
-		case !calledAs(steps[i].what, wanted[i].what) || !steps[i].is(wanted[i].status, wanted[i].text):
+			t.Errorf("%s %s: %q was not expected", r.client, r.version, steps[i].name)
+		case !isSameStep(steps[i].name, wanted[i].name) || !steps[i].is(wanted[i].status, wanted[i].text):
 			t.Errorf("%s %s: %v, want %v", r.client, r.version, steps[i], wanted[i])
 		}
 	}
@@ -57,15 +57,15 @@ func (c *compatibility) hold(t *testing.T, r clientRow, steps []step, wanted []w
 	c.rows = append(c.rows, r)
 }
 
-// calledAs reports whether a step is the one wanted; "…" stands for the middle of its name.
-func calledAs(what, wanted string) bool {
+// isSameStep reports whether a step is the one wanted; "…" stands for the middle of its name.
+func isSameStep(what, wanted string) bool {
 	start, end, short := strings.Cut(wanted, "…")
 	return what == wanted || short && strings.HasPrefix(what, start) && strings.HasSuffix(what, end)
 }
 
-// matches fails the test where the page's table has not just the rows that were kept.
+// checkPage fails the test where the page's table has not just the rows that were kept.
 // Versions that the machine chooses are not compared.
-func (c *compatibility) matches(t *testing.T, page string) {
+func (c *compatibility) checkPage(t *testing.T, page string) {
 	t.Helper()
 	if t.Failed() {
 		return

@@ -15,7 +15,7 @@ import (
 // step is one line that a client program of e2e/clients prints: what it did, and what it
 // got.
 type step struct {
-	what, status, body string
+	name, status, body string
 }
 
 // is a step that wants a status and a body that holds text.
@@ -23,32 +23,32 @@ func (s step) is(status, text string) bool {
 	return s.status == status && strings.Contains(s.body, text)
 }
 
-// want is what a step is to have got.
-type want struct{ what, status, text string }
+// expectedStep is what a step is to have got.
+type expectedStep struct{ name, status, text string }
 
 // The journeys of the client programs.
 var (
-	wroteReadDeleted = []want{
+	basicJourney = []expectedStep{
 		{"write", "201", ""}, {"read", "200", `"stringValue":"one"`}, {"list", "200", `"values":`},
 		{"delete", "204", ""}, {"read what was deleted", "404", "statusMessage"},
 	}
-	apacheJourney = []want{
+	apacheJourney = []expectedStep{
 		{"write", "201", ""}, {"read", "200", `"stringValue":"one"`}, {"read again", "200", `"stringValue":"one"`}, {"look", "204", ""},
 		{"write, expectContinueEnabled", "200", ""}, {"read what was written", "200", `"stringValue":"two"`}, {"list", "200", `"values":`},
 		{"delete", "204", ""}, {"read what was deleted", "404", "statusMessage"},
 	}
-	jdkJourney = slices.Concat([]want{
+	jdkJourney = slices.Concat([]expectedStep{
 		{"write", "201", ""}, {"read", "200", `"stringValue":"one"`}, {"read again", "200", `"stringValue":"one"`},
 		{"write, expectContinue", "200", ""}, {"read what was written", "200", `"stringValue":"two"`},
 		{"write of unknown length", "200", ""}, {"list", "200", `"values":`},
-	}, slices.Repeat([]want{{"20 writes at once", "201", ""}}, 20), []want{
+	}, slices.Repeat([]expectedStep{{"20 writes at once", "201", ""}}, 20), []expectedStep{
 		{"delete", "204", ""}, {"read what was deleted", "404", "statusMessage"},
 	})
-	urlConnectionJourney = []want{
+	urlConnectionJourney = []expectedStep{
 		{"write", "201", ""}, {"read", "200", `"stringValue":"one"`}, {"read without caches", "200", `"stringValue":"one"`}, {"list", "200", `"values":`},
 		{"delete", "204", ""}, {"read what was deleted", "404", "statusMessage"},
 	}
-	postmanJourney = []want{
+	postmanJourney = []expectedStep{
 		{"GET /accounts/api/me", "200", `"client_id":"app-one"`},
 		{"GET /accounts/api/organizations/:organizationId/environments", "200", `"env-prod"`},
 		{"GET /api/v1/organizations/:organizationId/regions", "200", `"us-east-1"`},
@@ -73,7 +73,7 @@ func TestRealClients(t *testing.T) {
 			client  string
 			program []string
 			base    string
-			want    []want
+			want    []expectedStep
 			what    string // they do
 		}{
 			{"JDK HttpClient", java("JDKClient.java"), prefix, jdkJourney, "`h2c` offered with every request, `expectContinue`, 20 requests at once"},
@@ -81,13 +81,13 @@ func TestRealClients(t *testing.T) {
 			{"Apache HttpClient", apache("5.4.1"), prefix, apacheJourney, "`TLS/1.2` offered with every read, `expectContinueEnabled`"},
 			{"Apache HttpClient", apache("5.5.1"), prefix, apacheJourney, "`expectContinueEnabled`"},
 			{"JDK HttpClient", java("JDKClient.java"), prefix + "/", jdkJourney, "the same with a base URL that ends in `/`"},
-			{"fetch of Node", []string{"node", "fetch.mjs"}, prefix, wroteReadDeleted, "nothing"},
+			{"fetch of Node", []string{"node", "fetch.mjs"}, prefix, basicJourney, "nothing"},
 		} {
 			t.Run(c.client, func(t *testing.T) {
 				t.Parallel()
 				keys := fmt.Sprintf("%s/partitions/client-%d/keys", demoStore, i) // its own
 				version, steps := runClient(t, c.program, c.base, keys, token)
-				tried.hold(t, clientRow{c.client, version, c.what, "base URL"}, steps, c.want)
+				tried.compare(t, clientRow{c.client, version, c.what, "base URL"}, steps, c.want)
 			})
 		}
 		t.Run("newman", func(t *testing.T) {
@@ -97,12 +97,12 @@ func TestRealClients(t *testing.T) {
 				t.Fatal(err)
 			}
 			version, steps := runClient(t, []string{"node", "postman.js"}, description, g.url, token)
-			tried.hold(t, clientRow{"newman (Postman)", version, "a collection made of osemu's OpenAPI description", "`baseUrl`"}, steps, postmanJourney)
+			tried.compare(t, clientRow{"newman (Postman)", version, "a collection made of osemu's OpenAPI description", "`baseUrl`"}, steps, postmanJourney)
 		})
 		t.Run("curl", func(t *testing.T) { t.Parallel(); curlOffersHTTP2(t, tried, prefix, token) })
 		t.Run("anypoint-cli-v4", func(t *testing.T) { t.Parallel(); anypointCLI(t, tried, s) })
 	})
-	tried.matches(t, "../docs/compatibility.md")
+	tried.checkPage(t, "../docs/compatibility.md")
 }
 
 func java(file string) []string { return []string{"java", file} }
@@ -129,7 +129,7 @@ func clientFile(pattern string) string {
 // its steps.
 func runClient(t *testing.T, program []string, arguments ...string) (version string, steps []step) {
 	t.Helper()
-	needs(t, program[0])
+	requireProgram(t, program[0])
 	program = slices.Clone(program)
 	for i, word := range program[1:] {
 		program[i+1] = clientFile(word)
@@ -141,20 +141,20 @@ func runClient(t *testing.T, program []string, arguments ...string) (version str
 	return readSteps(got.stdout)
 }
 
-// clientPatience is how long a client may take, a Java machine and all, on a machine that
+// clientTimeout is how long a client may take, a Java machine and all, on a machine that
 // is busy with other work.
-const clientPatience = 5 * patience
+const clientTimeout = 5 * testTimeout
 
 // runToEnd runs a client to its end.
-func runToEnd(t *testing.T, program string, environment []string, arguments ...string) finished {
+func runToEnd(t *testing.T, program string, environment []string, arguments ...string) programResult {
 	t.Helper()
-	p := start(t, program, environment, arguments...)
+	p := startProgram(t, program, environment, arguments...)
 	select {
 	case <-p.ended:
-	case <-time.After(clientPatience):
-		t.Fatalf("%s is still running after %v", p.name, clientPatience)
+	case <-time.After(clientTimeout):
+		t.Fatalf("%s is still running after %v", p.name, clientTimeout)
 	}
-	return finished{code: p.cmd.ProcessState.ExitCode(), stdout: p.stdout.String(), stderr: p.stderr.String()}
+	return programResult{code: p.cmd.ProcessState.ExitCode(), stdout: p.stdout.String(), stderr: p.stderr.String()}
 }
 
 func readSteps(text string) (version string, steps []step) {
@@ -173,7 +173,7 @@ func readSteps(text string) (version string, steps []step) {
 // curlOffersHTTP2 has curl offer an upgrade to HTTP/2 over plain HTTP, with a body long
 // enough that it waits for "100 Continue", and without one.
 func curlOffersHTTP2(t *testing.T, tried *compatibility, base, token string) {
-	needs(t, "curl")
+	requireProgram(t, "curl")
 	value := filepath.Join(t.TempDir(), "value.json")
 	if err := os.WriteFile(value, []byte(stringValue("curl", strings.Repeat("one", 1<<20))), 0o600); err != nil {
 		t.Fatal(err)
@@ -201,19 +201,19 @@ func curlOffersHTTP2(t *testing.T, tried *compatibility, base, token string) {
 		steps = append(steps, step{call.what, status, size})
 	}
 	version := strings.Fields(runToEnd(t, "curl", nil, "--version").stdout)[1]
-	tried.hold(t, clientRow{"curl", version, "`--http2`: `h2c` offered with every request, 3 MiB with `Expect`", "URL"}, steps,
-		[]want{{"write", "201", ""}, {"read", "200", "31457"}, {"delete", "204", ""}})
+	tried.compare(t, clientRow{"curl", version, "`--http2`: `h2c` offered with every request, 3 MiB with `Expect`", "URL"}, steps,
+		[]expectedStep{{"write", "201", ""}, {"read", "200", "31457"}, {"delete", "204", ""}})
 }
 
 // anypointCLI runs the vendor's command line as its users do, where the name service
 // leads the vendor's names to osgate, and to osemu.
 func anypointCLI(t *testing.T, tried *compatibility, s *stack) {
-	needs(t, "node")
+	requireProgram(t, "node")
 	const controlPlane = "anypoint.mulesoft.com"
 	cert, key, _ := certificate(t, controlPlane)
 	through := s.gateway("TLS_CERT="+cert, "TLS_KEY="+key)
-	direct := start(t, programs.osemu, nil, "-listen", "127.0.0.1:0", "-tls-cert", cert, "-tls-key", key)
-	_, port, _ := strings.Cut(direct.line(0), "https://127.0.0.1:")
+	direct := startProgram(t, programs.osemu, nil, "-listen", "127.0.0.1:0", "-tls-cert", cert, "-tls-key", key)
+	_, port, _ := strings.Cut(direct.stdoutLine(0), "https://127.0.0.1:")
 	_, throughPort, _ := strings.Cut(through.addr(), ":")
 	program := clientFile("node_modules/anypoint-cli-v4/bin/run")
 	for where, port := range map[string]string{"osgate": throughPort, "osemu": strings.TrimRight(port, "/ \n")} {
@@ -234,7 +234,7 @@ func anypointCLI(t *testing.T, tried *compatibility, s *stack) {
 			steps = append(steps, step{command[0], result, strings.Join(strings.Fields(got.stdout), " ")})
 		}
 		version, _, _ := strings.Cut(strings.TrimPrefix(runToEnd(t, "node", environment, program, "--version").stdout, "anypoint-cli-v4/"), " ")
-		tried.hold(t, clientRow{"anypoint-cli-v4", version, "to " + where + " over HTTPS: environments, user, business groups", "name service, or `ANYPOINT_HOST` with a name that holds `anypoint.mulesoft`"}, steps, []want{
+		tried.compare(t, clientRow{"anypoint-cli-v4", version, "to " + where + " over HTTPS: environments, user, business groups", "name service, or `ANYPOINT_HOST` with a name that holds `anypoint.mulesoft`"}, steps, []expectedStep{
 			{"account:environment:list", "works", `"env-sandbox"`}, {"account:environment:describe", "works", "env-sandbox"},
 			{"account:user:describe", "works", "Ada Admin"}, {"account:business-group:list", "works", "org-root"},
 			{"account:business-group:describe", "works", "Acme"},

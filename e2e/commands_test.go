@@ -8,19 +8,19 @@ import (
 	"testing"
 )
 
-// osgate runs a command of osgate until it ends, with these settings ("RATE=0") as its
+// runOsgate runs a command of osgate until it ends, with these settings ("RATE=0") as its
 // environment.
-func osgate(t *testing.T, settings []string, arguments ...string) finished {
+func runOsgate(t *testing.T, settings []string, arguments ...string) programResult {
 	t.Helper()
 	var environment []string
 	for _, s := range settings {
 		environment = append(environment, "OSGATE_"+s)
 	}
-	return execute(t, programs.osgate, environment, arguments...)
+	return runProgram(t, programs.osgate, environment, arguments...)
 }
 
-// says checks the exit code, and that the output contains all of the texts.
-func (f finished) says(t *testing.T, code int, texts ...string) {
+// checkOutput checks the exit code, and that the output contains all of the texts.
+func (f programResult) checkOutput(t *testing.T, code int, texts ...string) {
 	t.Helper()
 	if f.code != code {
 		t.Errorf("exit code %d, want %d\n%s%s", f.code, code, f.stdout, f.stderr)
@@ -32,36 +32,36 @@ func (f finished) says(t *testing.T, code int, texts ...string) {
 	}
 }
 
-// TestVersionSaysSomething runs osgate version, and commands that do not exist, which
+// TestVersionAndUsageArePrinted runs osgate version, and commands that do not exist, which
 // print the usage.
-func TestVersionSaysSomething(t *testing.T) {
+func TestVersionAndUsageArePrinted(t *testing.T) {
 	t.Parallel()
-	run := osgate(t, nil, "version")
-	run.says(t, 0, "osgate")
+	run := runOsgate(t, nil, "version")
+	run.checkOutput(t, 0, "osgate")
 	for _, arguments := range [][]string{{"no-such-command"}, {"explain"}, {"serve", "-no-such-flag"}} {
-		if run := osgate(t, nil, arguments...); run.code != 2 || run.stdout+run.stderr == "" {
+		if run := runOsgate(t, nil, arguments...); run.code != 2 || run.stdout+run.stderr == "" {
 			t.Errorf("osgate %v: exit code %d, %q, want 2 and a text", arguments, run.code, run.stdout+run.stderr)
 		}
 	}
 }
 
-// TestEachProgramKnowsItsVersionAndItsUsage runs each program with the flags for its
+// TestEachProgramPrintsItsVersionAndUsage runs each program with the flags for its
 // version and its usage, and with an unknown flag, which it names. None of them begins
 // to serve.
-func TestEachProgramKnowsItsVersionAndItsUsage(t *testing.T) {
+func TestEachProgramPrintsItsVersionAndUsage(t *testing.T) {
 	t.Parallel()
 	for name, program := range map[string]string{"osgate": programs.osgate, "osemu": programs.osemu, "osdemo": programs.osdemo} {
 		for _, flag := range []string{"-v", "-version", "--version"} {
-			if run := execute(t, program, nil, flag); run.code != 0 || !strings.HasPrefix(run.stdout, name+" ") || strings.Count(run.stdout, "\n") != 1 {
+			if run := runProgram(t, program, nil, flag); run.code != 0 || !strings.HasPrefix(run.stdout, name+" ") || strings.Count(run.stdout, "\n") != 1 {
 				t.Errorf("%s %s: exit code %d, %q%q, want 0 and its version", name, flag, run.code, run.stdout, run.stderr)
 			}
 		}
 		for _, flag := range []string{"-h", "-help", "--help"} {
-			if run := execute(t, program, nil, flag); run.code != 0 || !strings.HasPrefix(run.stdout, name+" is ") {
+			if run := runProgram(t, program, nil, flag); run.code != 0 || !strings.HasPrefix(run.stdout, name+" is ") {
 				t.Errorf("%s %s: exit code %d, %q%q, want 0 and its usage", name, flag, run.code, run.stdout, run.stderr)
 			}
 		}
-		execute(t, program, nil, "-no-such-flag").says(t, 2, name, "-no-such-flag")
+		runProgram(t, program, nil, "-no-such-flag").checkOutput(t, 2, name, "-no-such-flag")
 	}
 }
 
@@ -78,12 +78,12 @@ func TestServicesOfKubernetesDoNotStopTheStart(t *testing.T) {
 			injected = append(injected, service+form)
 		}
 	}
-	osgate(t, injected, "explain", "GET", "http://localhost:8080/us/us-east-1"+demoKeys+"/k").says(t, 0, "us/us-east-1")
-	osgate(t, append(injected, "LISTEN_PORT=8080"), "serve").says(t, 2, "OSGATE_LISTEN_PORT", "the nearest name is OSGATE_LISTEN")
+	runOsgate(t, injected, "explain", "GET", "http://localhost:8080/us/us-east-1"+demoKeys+"/k").checkOutput(t, 0, "us/us-east-1")
+	runOsgate(t, append(injected, "LISTEN_PORT=8080"), "serve").checkOutput(t, 2, "OSGATE_LISTEN_PORT", "the nearest name is OSGATE_LISTEN")
 }
 
-// variables are the names of the contract, without their prefix.
-const variables = `LISTEN ADMIN_LISTEN ADMIN_TOKEN SECRET ACCOUNTS ACCOUNTS_RATE TLS_CERT TLS_KEY TLS_CLIENT_CA REDIS_URL REDIS_TIMEOUT REDIS_PREFIX STATE_DIR PLANES REGIONS
+// settingNames are the names of the contract, without their prefix.
+const settingNames = `LISTEN ADMIN_LISTEN ADMIN_TOKEN SECRET ACCOUNTS ACCOUNTS_RATE TLS_CERT TLS_KEY TLS_CLIENT_CA REDIS_URL REDIS_TIMEOUT REDIS_PREFIX STATE_DIR PLANES REGIONS
 	DEFAULT_REGION ROUTES DISCOVER UPSTREAM_OVERRIDE UPSTREAM_CA UPSTREAM_TIMEOUT UPSTREAM_IDLE_TIMEOUT AUTH AUTH_TTL AUTH_NEGATIVE_TTL AUTH_STALE AUTH_CLIENT_ID AUTH_CLIENT_SECRET
 	AUTH_INTROSPECTION_URL AUTH_FAILURE_RATE RATE RATE_PERIOD RATE_ALGORITHM RATE_BURST RATE_MAX_WAIT RATE_COUNTS RATE_OVERRIDES RATE_REDIS_DOWN REPLICAS BUDGET BUDGET_BY
 	CACHE_KEY_TTL CACHE_STORES_TTL CACHE_KEYS_TTL CACHE_BYTES CACHE_ENTRY_BYTES CACHE_SHARED CACHE_SCOPE CACHE_STALE_IF_ERROR CACHE_STALE_WHILE_REVALIDATE CACHE_RULES CACHE_CLIENT_CONTROL CACHE_STRICT
@@ -93,12 +93,12 @@ const variables = `LISTEN ADMIN_LISTEN ADMIN_TOKEN SECRET ACCOUNTS ACCOUNTS_RATE
 // values.
 func TestEnvListsEveryVariableAndMasksSecrets(t *testing.T) {
 	t.Parallel()
-	run := osgate(t, []string{
+	run := runOsgate(t, []string{
 		"RATE=37", "SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "ADMIN_TOKEN=not-to-be-told", "REDIS_URL=redis://user:not-to-be-told@127.0.0.1:1/0",
 		"AUTH_INTROSPECTION_URL=https://idp.example/introspect?key=not-to-be-told",
 	}, "env")
-	run.says(t, 0)
-	for name := range strings.FieldsSeq(variables) {
+	run.checkOutput(t, 0)
+	for name := range strings.FieldsSeq(settingNames) {
 		if !regexp.MustCompile(`(?m)^\W*OSGATE_` + name + `\b`).MatchString(run.stdout) {
 			t.Errorf("osgate env does not list OSGATE_%s", name)
 		}
@@ -113,20 +113,20 @@ func TestEnvListsEveryVariableAndMasksSecrets(t *testing.T) {
 	}
 }
 
-// TestCheckSaysWhatItFound runs osgate check without a problem, without Redis, with
+// TestCheckReportsRedisAndTheControlPlane runs osgate check without a problem, without Redis, with
 // Redis unavailable, and with the control plane unavailable.
-func TestCheckSaysWhatItFound(t *testing.T) {
+func TestCheckReportsRedisAndTheControlPlane(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
 	override := "UPSTREAM_OVERRIDE=" + s.emulator.url
-	osgate(t, []string{override, "REDIS_URL=" + s.redis.url()}, "check").says(t, 0, "redis")
-	osgate(t, []string{override}, "check").says(t, 0, "redis")
+	runOsgate(t, []string{override, "REDIS_URL=" + s.redis.url()}, "check").checkOutput(t, 0, "redis")
+	runOsgate(t, []string{override}, "check").checkOutput(t, 0, "redis")
 	s.redis.kill()
-	osgate(t, []string{override, "REDIS_URL=" + s.redis.url()}, "check").says(t, 1, "redis")
+	runOsgate(t, []string{override, "REDIS_URL=" + s.redis.url()}, "check").checkOutput(t, 1, "redis")
 	s.emulator.stop(syscall.SIGKILL)
-	osgate(t, []string{override}, "check").says(t, 1, "cannot be reached")
+	runOsgate(t, []string{override}, "check").checkOutput(t, 1, "cannot be reached")
 	for _, command := range []string{"check", "serve"} {
-		osgate(t, []string{override, "TLS_CERT=/absent", "TLS_KEY=/absent"}, command).says(t, 2, "OSGATE_TLS_CERT", "/absent")
+		runOsgate(t, []string{override, "TLS_CERT=/absent", "TLS_KEY=/absent"}, command).checkOutput(t, 2, "OSGATE_TLS_CERT", "/absent")
 	}
 }
 
@@ -139,35 +139,35 @@ func TestEveryProblemOfTheConfigurationIsNamedAtOnce(t *testing.T) {
 		"REDIS_URL=redis://user:not-to-be-told@%%", "SECRET=not-to-be-told", "ADMIN_LISTEN=0.0.0.0:0", "PLANES=mars", "POLICY=/etc/policy",
 	}
 	for _, command := range []string{"check", "serve"} {
-		run := osgate(t, wrong, command)
+		run := runOsgate(t, wrong, command)
 		var names []string
 		for _, w := range wrong {
 			name, _, _ := strings.Cut(w, "=")
 			names = append(names, "OSGATE_"+name)
 		}
 		names[slices.Index(names, "OSGATE_ADMIN_LISTEN")] = "OSGATE_ADMIN_TOKEN" // what is missing then
-		run.says(t, 2, append(names, "the nearest name is OSGATE_RATE")...)
+		run.checkOutput(t, 2, append(names, "the nearest name is OSGATE_RATE")...)
 		if strings.Contains(run.stdout+run.stderr, "not-to-be-told") {
 			t.Errorf("osgate %s shows a secret:\n%s%s", command, run.stdout, run.stderr)
 		}
 	}
 }
 
-// TestExplainTellsWhatBecomesOfARequest checks each value that decides about a request.
-func TestExplainTellsWhatBecomesOfARequest(t *testing.T) {
+// TestExplainShowsHowARequestIsHandled checks each value that decides about a request.
+func TestExplainShowsHowARequestIsHandled(t *testing.T) {
 	t.Parallel()
 	settings := []string{"DEFAULT_REGION=us/us-east-1", "ROUTES=org-root/env-prod/routed=eu/eu-west-1"}
 	const upstream = "https://object-store-eu-west-1.eu1.anypoint.mulesoft.com"
 	host := "Host: object-store-eu-west-1.eu1.anypoint.mulesoft.com"
 	odd := demoKeys + "/a%2Fb+c"
-	byHost := osgate(t, settings, "explain", "GET", odd, "-H", host)
-	byHost.says(t, 0, "getKey", "org-root", "env-prod", "APP_demo__defaultPersistentObjectStore", "DEFAULT_PARTITION", "eu/eu-west-1", upstream+odd, "quota key", "cache key")
-	byPrefix := osgate(t, settings, "explain", "GET", "http://localhost:8080/eu/eu-west-1"+odd)
+	byHost := runOsgate(t, settings, "explain", "GET", odd, "-H", host)
+	byHost.checkOutput(t, 0, "getKey", "org-root", "env-prod", "APP_demo__defaultPersistentObjectStore", "DEFAULT_PARTITION", "eu/eu-west-1", upstream+odd, "quota key", "cache key")
+	byPrefix := runOsgate(t, settings, "explain", "GET", "http://localhost:8080/eu/eu-west-1"+odd)
 	if byPrefix.code != 0 || byPrefix.stdout != byHost.stdout {
 		t.Errorf("the output differs for a prefix and for a Host:\n%s\n%s", byPrefix.stdout, byHost.stdout)
 	}
-	osgate(t, settings, "explain", "PUT", prodStores+"/routed").says(t, 0, "eu/eu-west-1", upstream+prodStores+"/routed")
-	osgate(t, settings, "explain", "GET", demoKeys+"/..").says(t, 1, "bad-path")
-	osgate(t, settings, "explain", "GET", "/nothing").says(t, 1, "not-object-store")
-	osgate(t, nil, "explain", "GET", odd).says(t, 1, "region-unknown", "X-Osgate-Region")
+	runOsgate(t, settings, "explain", "PUT", prodStores+"/routed").checkOutput(t, 0, "eu/eu-west-1", upstream+prodStores+"/routed")
+	runOsgate(t, settings, "explain", "GET", demoKeys+"/..").checkOutput(t, 1, "bad-path")
+	runOsgate(t, settings, "explain", "GET", "/nothing").checkOutput(t, 1, "not-object-store")
+	runOsgate(t, nil, "explain", "GET", odd).checkOutput(t, 1, "region-unknown", "X-Osgate-Region")
 }

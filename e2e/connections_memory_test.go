@@ -25,7 +25,7 @@ func TestThousandsOfConnectionsStayWithinMemory(t *testing.T) {
 	allowDescriptors(t, 15_000)
 	for name, tt := range map[string]struct {
 		scheme       string
-		dial         func(f entrance, t testing.TB) visitor
+		dial         func(f schemeGateway, t testing.TB) clientConn
 		idle, active int
 		bound        int64
 	}{
@@ -35,32 +35,32 @@ func TestThousandsOfConnectionsStayWithinMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStack(t, false)
-			f := s.entrance(t, tt.scheme, "RATE=0", "CACHE_KEY_TTL=0", "UPSTREAM_TIMEOUT=10m", "LOG_LEVEL=warn")
-			token := f.app(t).token
+			f := s.schemeGateway(t, tt.scheme, "RATE=0", "CACHE_KEY_TTL=0", "UPSTREAM_TIMEOUT=10m", "LOG_LEVEL=warn")
+			token := f.newClient(t).token
 			before := f.memory(t, "VmRSS")
-			crowd := make([]visitor, tt.idle)
+			crowd := make([]clientConn, tt.idle)
 			visit := func(i int) error {
 				if crowd[i] == nil {
 					crowd[i] = tt.dial(f, t)
 				}
-				return crowd[i].visit()
+				return crowd[i].exchange()
 			}
-			atOnce(t, tt.idle, visit)
-			s.emulator.fault("10m", "")
-			t.Cleanup(func() { s.emulator.fault("", "") })
-			atOnce(t, tt.active, func(i int) error {
-				return tt.dial(f, t).ask("GET", fmt.Sprintf("%s/key-%d", demoKeys, i), "Bearer "+token)
+			concurrently(t, tt.idle, visit)
+			s.emulator.setFault("10m", "")
+			t.Cleanup(func() { s.emulator.setFault("", "") })
+			concurrently(t, tt.active, func(i int) error {
+				return tt.dial(f, t).send("GET", fmt.Sprintf("%s/key-%d", demoKeys, i), "Bearer "+token)
 			})
-			for f.open("idle") < tt.idle { // those that were opened first are closed after two minutes
-				atOnce(t, tt.idle, func(i int) error {
-					if crowd[i].visit() == nil {
+			for f.openConnections("idle") < tt.idle { // those that were opened first are closed after two minutes
+				concurrently(t, tt.idle, func(i int) error {
+					if crowd[i].exchange() == nil {
 						return nil
 					}
 					crowd[i] = nil
 					return visit(i)
 				})
 			}
-			eventually(t, "all connections to be counted", func() bool { return f.open("idle") >= tt.idle && f.open("active") >= tt.active })
+			eventually(t, "all connections to be counted", func() bool { return f.openConnections("idle") >= tt.idle && f.openConnections("active") >= tt.active })
 			now, most := f.memory(t, "VmRSS"), f.memory(t, "VmHWM")
 			t.Logf("resident: %d MB before, %d MB with %d idle and %d active connections, %d MB at most", before/1e6, now/1e6, tt.idle, tt.active, most/1e6)
 			if most > tt.bound {
@@ -88,34 +88,34 @@ func allowDescriptors(t *testing.T, n uint64) {
 	t.Cleanup(func() { _ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before) })
 }
 
-// visitor is a connection of a client.
-type visitor interface {
+// clientConn is a connection of a client.
+type clientConn interface {
 	// visit sends a request that the gateway answers itself, and reads the answer.
-	visit() error
+	exchange() error
 	// ask sends a request.
-	ask(method, path, authorization string) error
+	send(method, path, authorization string) error
 }
 
-type visitor1 struct {
+type http1ClientConn struct {
 	net.Conn
-	from *bufio.Reader
+	reader *bufio.Reader
 }
 
-func dialHTTP1(f entrance, t testing.TB) visitor {
+func dialHTTP1(f schemeGateway, t testing.TB) clientConn {
 	c := f.dial(t, "http/1.1")
-	return &visitor1{c, bufio.NewReaderSize(c, 512)}
+	return &http1ClientConn{c, bufio.NewReaderSize(c, 512)}
 }
 
-func (v *visitor1) ask(method, path, authorization string) error {
+func (v *http1ClientConn) send(method, path, authorization string) error {
 	_, err := fmt.Fprintf(v, "%s %s HTTP/1.1\r\nHost: gateway\r\nAuthorization: %s\r\n\r\n", method, path, authorization)
 	return err
 }
 
-func (v *visitor1) visit() error {
-	if err := v.ask("GET", "/nowhere", "none"); err != nil {
+func (v *http1ClientConn) exchange() error {
+	if err := v.send("GET", "/nowhere", "none"); err != nil {
 		return err
 	}
-	a, err := http.ReadResponse(v.from, nil)
+	a, err := http.ReadResponse(v.reader, nil)
 	if err != nil {
 		return err
 	}
@@ -123,15 +123,15 @@ func (v *visitor1) visit() error {
 	return err
 }
 
-// visitor2 sends its requests on streams of HTTP/2 one after the other.
-type visitor2 struct {
+// http2ClientConn sends its requests on streams of HTTP/2 one after the other.
+type http2ClientConn struct {
 	*frameConn
 	stream uint32
 }
 
-func dialHTTP2(f entrance, t testing.TB) visitor { return &visitor2{f.frames(t), 1} }
+func dialHTTP2(f schemeGateway, t testing.TB) clientConn { return &http2ClientConn{f.dialFrames(t), 1} }
 
-func (v *visitor2) ask(method, path, authorization string) error {
+func (v *http2ClientConn) send(method, path, authorization string) error {
 	v.header.Reset()
 	for _, field := range []hpack.HeaderField{
 		{Name: ":method", Value: method}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: path}, {Name: ":authority", Value: "gateway"},
@@ -146,8 +146,8 @@ func (v *visitor2) ask(method, path, authorization string) error {
 	return err
 }
 
-func (v *visitor2) visit() error {
-	if err := v.ask("GET", "/nowhere", "none"); err != nil {
+func (v *http2ClientConn) exchange() error {
+	if err := v.send("GET", "/nowhere", "none"); err != nil {
 		return err
 	}
 	for {
@@ -164,8 +164,8 @@ func (v *visitor2) visit() error {
 	}
 }
 
-// atOnce does something n times, several of them at once.
-func atOnce(t *testing.T, n int, do func(i int) error) {
+// concurrently does something n times, several of them at once.
+func concurrently(t *testing.T, n int, do func(i int) error) {
 	t.Helper()
 	var all sync.WaitGroup
 	var next atomic.Int64
@@ -181,10 +181,10 @@ func atOnce(t *testing.T, n int, do func(i int) error) {
 	all.Wait()
 }
 
-// open returns how many client connections are in this state.
-func (f entrance) open(state string) int {
+// openConnections returns how many client connections are in this state.
+func (f schemeGateway) openConnections(state string) int {
 	name := `osgate_connections{osgate_connection_state="` + state + `",osgate_listener="clients"} `
-	_, rest, _ := strings.Cut(caller{t: f.t, base: f.admin}.get("/metrics").body, name)
+	_, rest, _ := strings.Cut(client{t: f.t, base: f.admin}.get("/metrics").body, name)
 	number, _, _ := strings.Cut(rest, "\n")
 	n, _ := strconv.Atoi(number) // 0 where there is none
 	return n

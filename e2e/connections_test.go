@@ -19,21 +19,21 @@ import (
 func (s *stack) gatewayWithin(descriptors int, settings ...string) *gateway {
 	s.t.Helper()
 	g := &gateway{stack: s}
-	s.t.Cleanup(func() { s.keepsSecrets(g) })
-	g.process = start(s.t, "sh", s.environment(settings...), "-c", fmt.Sprintf("ulimit -n %d && exec %s serve", descriptors, programs.osgate))
-	g.serves()
+	s.t.Cleanup(func() { s.checkNoSecretsWritten(g) })
+	g.process = startProgram(s.t, "sh", s.environment(settings...), "-c", fmt.Sprintf("ulimit -n %d && exec %s serve", descriptors, programs.osgate))
+	g.awaitReady()
 	return g
 }
 
 // connect opens a connection to the clients' listener that ends with the test.
 func (g *gateway) connect(t testing.TB) net.Conn {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", g.addr(), patience)
+	c, err := net.DialTimeout("tcp", g.addr(), testTimeout)
 	if err != nil {
 		t.Fatalf("dialing: %v", err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	return c
 }
 
@@ -43,8 +43,8 @@ func isClosed(c net.Conn) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// lines returns the lines of the gateway's log with this message.
-func (g *gateway) lines(message string) (lines []map[string]any) {
+// logLines returns the lines of the gateway's log with this message.
+func (g *gateway) logLines(message string) (lines []map[string]any) {
 	for line := range strings.Lines(g.stderr.String()) {
 		var fields map[string]any
 		if json.Unmarshal([]byte(line), &fields) == nil && fields["msg"] == message {
@@ -54,18 +54,18 @@ func (g *gateway) lines(message string) (lines []map[string]any) {
 	return lines
 }
 
-const fullMessage = "all connections are in use; idle ones are closed for new ones"
+const connectionsInUseMessage = "all connections are in use; idle ones are closed for new ones"
 
-// TestTheConnectionIdleForLongestIsClosedForANewOne, a client with a good token notices
+// TestLongestIdleConnectionIsClosedForANewOne, a client with a good token notices
 // nothing, and the operator reads it in one line, the readiness and the metrics.
-func TestTheConnectionIdleForLongestIsClosedForANewOne(t *testing.T) {
+func TestLongestIdleConnectionIsClosedForANewOne(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gateway("MAX_CONNECTIONS=10", "RATE=0", "CACHE_KEY_TTL=0")
 	own := &http.Transport{}
 	t.Cleanup(own.CloseIdleConnections)
 	c := g.as("app-one")
-	ordinary.CloseIdleConnections()
-	c.client = plainClient(own)
+	defaultHTTPClient.CloseIdleConnections()
+	c.httpClient = newHTTPClient(own)
 	c.get(demoKeys + "/KeyOne").is(http.StatusOK) // over a connection that is identified from now on
 	idle := make([]net.Conn, 30)
 	for i := range idle {
@@ -76,7 +76,7 @@ func TestTheConnectionIdleForLongestIsClosedForANewOne(t *testing.T) {
 		c.put("edge", strconv.Itoa(i)).good()
 		c.get(demoKeys + "/edge").is(http.StatusOK)
 	}
-	admin := caller{t: t, base: g.admin}
+	admin := client{t: t, base: g.admin}
 	if ready := admin.get("/readyz").is(http.StatusOK).body; !strings.Contains(ready, `"connections"`) || !strings.Contains(ready, "degraded") {
 		t.Errorf("readiness %s, want degraded by connections", ready)
 	}
@@ -89,7 +89,7 @@ func TestTheConnectionIdleForLongestIsClosedForANewOne(t *testing.T) {
 			t.Errorf("no %s… among the metrics", want)
 		}
 	}
-	if got := g.lines(fullMessage); len(got) != 1 || got[0]["level"] != "WARN" {
+	if got := g.logLines(connectionsInUseMessage); len(got) != 1 || got[0]["level"] != "WARN" {
 		t.Errorf("%d lines of it in the log, %v, want one WARN", len(got), got)
 	}
 }
@@ -100,7 +100,7 @@ func TestAdminAnswersAtTheDescriptorLimit(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gatewayWithin(256, "RATE=0", "CACHE_KEY_TTL=0")
 	c := g.as("app-one")
-	admin := caller{t: t, base: g.admin, client: plainClient(&http.Transport{DisableKeepAlives: true})}
+	admin := client{t: t, base: g.admin, httpClient: newHTTPClient(&http.Transport{DisableKeepAlives: true})}
 	for i := range 600 {
 		g.connect(t)
 		if i%60 == 59 {
@@ -109,40 +109,40 @@ func TestAdminAnswersAtTheDescriptorLimit(t *testing.T) {
 			c.get(demoKeys + "/edge").is(http.StatusOK)
 		}
 	}
-	if n := len(g.lines(fullMessage)); n != 1 {
+	if n := len(g.logLines(connectionsInUseMessage)); n != 1 {
 		t.Errorf("%d lines say that connections are all in use, want one", n)
 	}
-	if n := len(g.lines("new connections cannot be accepted")); n != 0 {
+	if n := len(g.logLines("new connections cannot be accepted")); n != 0 {
 		t.Errorf("the system gave no connections %d times, want never: the bound is below its limit", n)
 	}
 }
 
-// TestMissingDescriptorsAreOneLineWithACount however often the system refuses a connection.
-func TestMissingDescriptorsAreOneLineWithACount(t *testing.T) {
+// TestMissingDescriptorsAreLoggedOnceWithACount however often the system refuses a connection.
+func TestMissingDescriptorsAreLoggedOnceWithACount(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gatewayWithin(96, "MAX_CONNECTIONS=1000") // more than there is room for
 	for range 300 {
 		g.connect(t)
 	}
-	admin := caller{t: t, base: g.admin}
+	admin := client{t: t, base: g.admin}
 	eventually(t, "readiness to have the reason", func() bool {
 		a, err := admin.try(http.MethodGet, "/readyz", "")
 		return err == nil && strings.Contains(a.body, "new connections cannot be accepted")
 	})
-	got := g.lines("new connections cannot be accepted")
+	got := g.logLines("new connections cannot be accepted")
 	if len(got) != 1 || got[0]["level"] != "WARN" || got[0]["failures"] != 1.0 || got[0]["listener"] != "clients" {
 		t.Errorf("%d lines of it in the log, %v, want one WARN with a count", len(got), got)
 	}
 }
 
-// TestAdminAnswersWhileItsOwnConnectionsAreAllTaken by clients that send nothing, and
+// TestAdminAnswersWhileAllAdminConnectionsAreInUse by clients that send nothing, and
 // that want more connections than there are descriptors.
-func TestAdminAnswersWhileItsOwnConnectionsAreAllTaken(t *testing.T) {
+func TestAdminAnswersWhileAllAdminConnectionsAreInUse(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gatewayWithin(256)
-	admin := caller{t: t, base: g.admin, client: plainClient(&http.Transport{DisableKeepAlives: true})}
+	admin := client{t: t, base: g.admin, httpClient: newHTTPClient(&http.Transport{DisableKeepAlives: true})}
 	for i := range 600 {
-		c, err := net.DialTimeout("tcp", strings.TrimPrefix(g.admin, "http://"), patience)
+		c, err := net.DialTimeout("tcp", strings.TrimPrefix(g.admin, "http://"), testTimeout)
 		if err != nil {
 			t.Fatalf("dialing: %v", err)
 		}
@@ -152,7 +152,7 @@ func TestAdminAnswersWhileItsOwnConnectionsAreAllTaken(t *testing.T) {
 			g.as("app-one").get(demoKeys + "/KeyOne").is(http.StatusOK)
 		}
 	}
-	if n := len(g.lines("new connections cannot be accepted")); n != 0 {
+	if n := len(g.logLines("new connections cannot be accepted")); n != 0 {
 		t.Errorf("the system gave no connections %d times, want never: the bound is below its limit", n)
 	}
 }

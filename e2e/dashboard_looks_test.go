@@ -19,19 +19,19 @@ func isReadable(t *testing.T, b *browser) {
 	s := newStack(t, true)
 	g := s.gateway("RATE_MAX_WAIT=0")
 	b.visit(g.admin)
-	refused := busy(t, g)
-	b.shows("#refusals", refused)
-	b.until("the charts", "document.querySelectorAll('canvas').length === 4")
-	b.until("the first slot of a chart", "document.querySelector('#requests-chart [role=img]').ariaLabel.includes('Refused: over-quota')")
-	b.shows("#children", "org-root")
+	refused := generateTraffic(t, g)
+	b.waitForText("#refusals", refused)
+	b.waitFor("the charts", "document.querySelectorAll('canvas').length === 4")
+	b.waitFor("the first slot of a chart", "document.querySelector('#requests-chart [role=img]').ariaLabel.includes('Refused: over-quota')")
+	b.waitForText("#children", "org-root")
 	contrast, err := os.ReadFile("testdata/contrast.js")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, width := range []int64{1280, 390} {
 		for _, scheme := range []string{"light", "dark"} {
-			b.looks(width, scheme)
-			b.until("the charts to fit", "[...document.querySelectorAll('.drawing')].every((d) => Math.abs(d.querySelector('.uplot').clientWidth - d.clientWidth) <= 1)")
+			b.setAppearance(width, scheme)
+			b.waitFor("the charts to fit", "[...document.querySelectorAll('.drawing')].every((d) => Math.abs(d.querySelector('.uplot').clientWidth - d.clientWidth) <= 1)")
 			name := fmt.Sprintf("dashboard-%d-%s", width, scheme)
 			if sideways := evaluate[int64](b, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); sideways > 0 {
 				t.Errorf("%s: the page is %d pixels wider than the window", name, sideways)
@@ -39,27 +39,27 @@ func isReadable(t *testing.T, b *browser) {
 			for _, text := range evaluate[[]string](b, string(contrast)) {
 				t.Errorf("%s: contrast %s, want 4.5 or more", name, text)
 			}
-			b.picture(name)
+			b.screenshot(name)
 		}
 	}
-	b.hadNothingToComplain(g.admin)
+	b.checkNoErrors(g.admin)
 }
 
-// named are the roles whose elements must all have a name for screen readers.
-var named = map[string]bool{
+// namedRoles are the roles whose elements must all have a name for screen readers.
+var namedRoles = map[string]bool{
 	"button": true, "link": true, "textbox": true, "radio": true, "combobox": true, "image": true, "table": true, "meter": true, "dialog": true,
 	"navigation": true, "region": true, "form": true, "heading": true, "columnheader": true, "rowheader": true, "InputTime": true, "Date": true,
 }
 
-// isUsableUnseen reads the accessibility tree as a screen reader does, and uses the
+// isUsableByScreenReader reads the accessibility tree as a screen reader does, and uses the
 // page by keyboard.
-func isUsableUnseen(t *testing.T, b *browser) {
+func isUsableByScreenReader(t *testing.T, b *browser) {
 	s := newStack(t, true)
 	g := s.gateway("RATE_MAX_WAIT=0")
 	b.visit(g.admin)
-	b.shows("#refusals", busy(t, g))
-	b.until("the charts", "document.querySelectorAll('canvas').length === 4")
-	b.shows("#children", "org-root")
+	b.waitForText("#refusals", generateTraffic(t, g))
+	b.waitFor("the charts", "document.querySelectorAll('canvas').length === 4")
+	b.waitForText("#children", "org-root")
 
 	roles := b.roles()
 	for _, role := range []string{"banner", "main", "contentinfo", "navigation", "status", "meter", "table", "image", "heading"} {
@@ -77,8 +77,8 @@ func isUsableUnseen(t *testing.T, b *browser) {
 	if bare := evaluate[int](b, "[...document.querySelectorAll('table')].filter((t) => t.querySelector('thead th:not([scope])') || t.querySelector('tbody th:not([scope])')).length"); bare != 0 {
 		t.Errorf("%d tables have headings without scope", bare)
 	}
-	b.tabsToTheEnd()
-	b.hadNothingToComplain(g.admin)
+	b.tabToTheEnd()
+	b.checkNoErrors(g.admin)
 }
 
 // roles counts the elements of the accessibility tree by role, and fails the test if an
@@ -96,16 +96,16 @@ func (b *browser) roles() map[string]int {
 		}
 		role := strings.Trim(string(node.Role.Value), `"`)
 		counts[role]++
-		if name := node.Name; named[role] && (name == nil || strings.Trim(string(name.Value), `" `) == "") {
+		if name := node.Name; namedRoles[role] && (name == nil || strings.Trim(string(name.Value), `" `) == "") {
 			b.t.Errorf("a %s of the page has no name: node %s", role, node.NodeID)
 		}
 	}
 	return counts
 }
 
-// tabsToTheEnd presses Tab until the last link of the page has the focus. It fails the
+// tabToTheEnd presses Tab until the last link of the page has the focus. It fails the
 // test if an element keeps the focus or does not show it.
-func (b *browser) tabsToTheEnd() {
+func (b *browser) tabToTheEnd() {
 	b.t.Helper()
 	const most = 150
 	const outlined = "document.activeElement === document.body || getComputedStyle(document.activeElement).outlineStyle !== 'none'"
@@ -121,16 +121,16 @@ func (b *browser) tabsToTheEnd() {
 	b.t.Errorf("the focus is on %s after %d Tabs, want it at the end", evaluate[string](b, "document.activeElement.outerHTML"), most)
 }
 
-// showsNothingInWords: an empty page states what it will show.
-func showsNothingInWords(t *testing.T, b *browser) {
+// showsEmptyPage: an empty page states what it will show.
+func showsEmptyPage(t *testing.T, b *browser) {
 	g := newStack(t, false).gateway()
 	b.visit(g.admin)
-	b.shows("#notice", "No request yet")
-	b.shows("#clients", "No client in the last minute.")
-	b.shows("#stores", "No store in the last minute.")
-	b.shows("#refusals", "None since the start.")
-	b.shows("#history-total", "There are no counts for this place and time.")
-	b.shows("#children", "No counts of organizations in this time.")
-	caller{t: t, base: g.admin}.get("/api/overview").is(http.StatusOK)
-	b.hadNothingToComplain(g.admin)
+	b.waitForText("#notice", "No request yet")
+	b.waitForText("#clients", "No client in the last minute.")
+	b.waitForText("#stores", "No store in the last minute.")
+	b.waitForText("#refusals", "None since the start.")
+	b.waitForText("#history-total", "There are no counts for this place and time.")
+	b.waitForText("#children", "No counts of organizations in this time.")
+	client{t: t, base: g.admin}.get("/api/overview").is(http.StatusOK)
+	b.checkNoErrors(g.admin)
 }

@@ -20,12 +20,12 @@ func TestTheDashboard(t *testing.T) {
 	open := startBrowsers(t)
 	for name, test := range map[string]func(*testing.T, *browser){
 		"shows the traffic as it happens":   showsTraffic,
-		"shows in words that there is none": showsNothingInWords,
-		"asks before it purges":             asksBeforeItPurges,
-		"comes back after a restart":        comesBack,
-		"asks for the admin token":          asksForTheToken,
+		"shows in words that there is none": showsEmptyPage,
+		"asks before it purges":             confirmsPurge,
+		"comes back after a restart":        reconnects,
+		"asks for the admin token":          requiresToken,
 		"is readable in every window":       isReadable,
-		"is usable without seeing it":       isUsableUnseen,
+		"is usable without seeing it":       isUsableByScreenReader,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -40,9 +40,9 @@ func TestTheDashboard(t *testing.T) {
 	}
 }
 
-// busy sends requests of every kind through a gateway with the default quota, and
+// generateTraffic sends requests of every kind through a gateway with the default quota, and
 // returns the request ID of a refusal.
-func busy(t *testing.T, g *gateway) string {
+func generateTraffic(t *testing.T, g *gateway) string {
 	t.Helper()
 	one, two := g.as("app-one"), g.as("app-two")
 	for range 3 {
@@ -51,8 +51,8 @@ func busy(t *testing.T, g *gateway) string {
 	two.put("shown", "x").succeeded()
 	two.get(demoKeys + "/absent").is(http.StatusNotFound)
 	one.get(keyOne).is(http.StatusOK)
-	refused := one.refusedFor("over-quota", 12)
-	g.caller().get(keyOne).is(http.StatusUnauthorized)
+	refused := one.awaitRefusal("over-quota", 12)
+	g.client().get(keyOne).is(http.StatusUnauthorized)
 	return refused.header.Get("X-Request-Id")
 }
 
@@ -62,29 +62,29 @@ func showsTraffic(t *testing.T, b *browser) {
 	s := newStack(t, true)
 	g := s.gateway("RATE_MAX_WAIT=0")
 	b.visit(g.admin)
-	b.shows("#status", "Ready")
-	b.shows("#notice", "No request yet")
-	b.shows("#parts", "Redis", "OK", "Statistics")
+	b.waitForText("#status", "Ready")
+	b.waitForText("#notice", "No request yet")
+	b.waitForText("#parts", "Redis", "OK", "Statistics")
 
-	refused := busy(t, g)
-	b.shows("#clients", "app-one", "over quota", "app-two", "of 10")
-	b.shows("#stores", demoName, "us/us-east-1", "org-root")
-	b.shows("#refusals", refused, "429 over-quota", "401 no-token", "not identified")
-	b.shows("#codes", "over-quota", "no-token")
-	b.shows("#parts", "Control plane us", "Region us/us-east-1")
-	b.until("the notice to go", "document.querySelector('#notice').innerText === ''")
+	refused := generateTraffic(t, g)
+	b.waitForText("#clients", "app-one", "over quota", "app-two", "of 10")
+	b.waitForText("#stores", demoName, "us/us-east-1", "org-root")
+	b.waitForText("#refusals", refused, "429 over-quota", "401 no-token", "not identified")
+	b.waitForText("#codes", "over-quota", "no-token")
+	b.waitForText("#parts", "Control plane us", "Region us/us-east-1")
+	b.waitFor("the notice to go", "document.querySelector('#notice').innerText === ''")
 
 	for _, name := range []string{"requests", "latency", "ratio"} {
 		chart := "#" + name + "-chart "
-		b.until("the chart of "+name, fmt.Sprintf("document.querySelector('%scanvas')?.width > 100", chart))
+		b.waitFor("the chart of "+name, fmt.Sprintf("document.querySelector('%scanvas')?.width > 100", chart))
 		b.click(chart + "summary")
-		b.until("the numbers of "+name, fmt.Sprintf("document.querySelectorAll('%stbody tr').length > 0", chart))
+		b.waitFor("the numbers of "+name, fmt.Sprintf("document.querySelectorAll('%stbody tr').length > 0", chart))
 	}
-	b.until("the chart to say what it shows",
+	b.waitFor("the chart to say what it shows",
 		"/Requests per second by outcome\\. Latest, .*Cache hit .*Refused: over-quota/.test(document.querySelector('#requests-chart [role=img]').ariaLabel)")
 	b.click("#requests-chart li:first-child button")
-	b.until("a line to be hidden", "document.querySelector('#requests-chart li:first-child button').ariaPressed === 'false'")
-	b.hadNothingToComplain(g.admin)
+	b.waitFor("a line to be hidden", "document.querySelector('#requests-chart li:first-child button').ariaPressed === 'false'")
+	b.checkNoErrors(g.admin)
 }
 
 // showsHistory reads the counts from all organizations down to one store, in requests
@@ -97,118 +97,118 @@ func showsHistory(t *testing.T, s *stack, b *browser) {
 		one.get(keyOne).is(http.StatusOK)
 	}
 	b.visit(g.admin)
-	b.shows("#status", "Ready")
-	b.shows("#history-total", "5 requests answered to clients, 2 answered by Object Store")
+	b.waitForText("#status", "Ready")
+	b.waitForText("#history-total", "5 requests answered to clients, 2 answered by Object Store")
 	for _, step := range []string{"org-root", "env-prod", "us-east-1", demoName} {
-		b.shows("#children", step, "60 %") // of the two, one was the gateway's own, for the store's TTL
+		b.waitForText("#children", step, "60 %") // of the two, one was the gateway's own, for the store's TTL
 		b.click("#children tr:first-child button")
-		b.shows("#history-path li:last-child", step)
-		b.shows("#history-total", "5 requests")
+		b.waitForText("#history-path li:last-child", step)
+		b.waitForText("#history-total", "5 requests")
 	}
-	b.until("no level below a store", "document.querySelector('#history-children').hidden")
+	b.waitFor("no level below a store", "document.querySelector('#history-children').hidden")
 	b.click("input[value=units]")
-	b.shows("#history-total", "5 billing units")
+	b.waitForText("#history-total", "5 billing units")
 	for _, preset := range []string{"1day", "1month"} {
 		b.click("[data-preset='" + preset + "']")
-		b.shows("#history-total", "5 billing units")
+		b.waitForText("#history-total", "5 billing units")
 	}
 	b.click("#history-path li:first-child button")
-	b.shows("#children", "org-root", "control plane us")
+	b.waitForText("#children", "org-root", "control plane us")
 
 	b.do(chromedp.SetValue(chromedp.CSS("[name=from]"), "2020-01-01T00:00"), chromedp.SetValue(chromedp.CSS("[name=period]"), "1hour"))
 	b.click("#history-form [type=submit]")
-	b.shows("#history-problem", "To is too late", "at most 400 buckets")
+	b.waitForText("#history-problem", "To is too late", "at most 400 buckets")
 	if s.redis != nil {
 		s.redis.kill()
 		// Yesterday's midnight is in no range that was shown before and is held for a while.
 		b.do(chromedp.SetValue(chromedp.CSS("[name=from]"), time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)+"T00:00"))
 		b.click("#history-form [type=submit]")
-		b.shows("#history-problem", "The statistics cannot be read now")
-		b.shows("#parts", "Down")
+		b.waitForText("#history-problem", "The statistics cannot be read now")
+		b.waitForText("#parts", "Down")
 		s.redis.restart()
-		b.until("the problem to go by itself, of a range that does not move too",
+		b.waitFor("the problem to go by itself, of a range that does not move too",
 			"document.querySelector('#history-problem').innerText === '' && !document.querySelector('#history-form [aria-pressed=true]')")
 	}
 	b.click("[data-preset='1hour']")
-	b.until("the problem to go", "document.querySelector('#history-problem').innerText === ''")
-	b.askedOnly(g.admin)
+	b.waitFor("the problem to go", "document.querySelector('#history-problem').innerText === ''")
+	b.checkConsoleAndHosts(g.admin)
 }
 
-// asksBeforeItPurges: the page requests a confirmation, and reports the number of
+// confirmsPurge: the page requests a confirmation, and reports the number of
 // purged entries.
-func asksBeforeItPurges(t *testing.T, b *browser) {
+func confirmsPurge(t *testing.T, b *browser) {
 	s := newStack(t, false)
 	g := s.gateway("CACHE_KEY_TTL=1h")
 	one := g.as("app-one")
 	one.get(keyOne).is(http.StatusOK)
 	b.visit(g.admin)
 	b.click("#purge-open")
-	b.until("the dialog to be open", "document.querySelector('#purge').open && document.querySelector('#purge').contains(document.activeElement)")
+	b.waitFor("the dialog to be open", "document.querySelector('#purge').open && document.querySelector('#purge').contains(document.activeElement)")
 	b.do(chromedp.KeyEvent(kb.Escape))
-	b.until("the dialog to be closed, and the focus to be where it was",
+	b.waitFor("the dialog to be closed, and the focus to be where it was",
 		"!document.querySelector('#purge').open && document.activeElement.id === 'purge-open'")
 	if a := one.get(keyOne); !strings.Contains(a.header.Get("Cache-Status"), "hit") {
 		t.Errorf("Cache-Status %q after nothing was purged, want a hit", a.header.Get("Cache-Status"))
 	}
 	b.click("#purge-open")
 	b.click("#purge-go")
-	b.shows("#purge-problem", "Location is required, unless everything is purged.")
+	b.waitForText("#purge-problem", "Location is required, unless everything is purged.")
 	b.click("#purge [value=all]")
-	b.shows("#purge-go", "Purge everything")
+	b.waitForText("#purge-go", "Purge everything")
 	b.click("#purge-go")
-	b.shows("#purged", "Purged", "cached answer")
+	b.waitForText("#purged", "Purged", "cached answer")
 	if a := one.get(keyOne); strings.Contains(a.header.Get("Cache-Status"), "hit") {
 		t.Errorf("Cache-Status %q after a purge of everything, want no hit", a.header.Get("Cache-Status"))
 	}
-	b.askedOnly(g.admin)
+	b.checkConsoleAndHosts(g.admin)
 }
 
-// comesBack: the page connects again by itself, and until then states the age of its
+// reconnects: the page connects again by itself, and until then states the age of its
 // figures.
-func comesBack(t *testing.T, b *browser) {
+func reconnects(t *testing.T, b *browser) {
 	s := newStack(t, false)
 	admin := "ADMIN_LISTEN=127.0.0.1:" + freePort(t)
 	g := s.gateway(admin)
 	b.visit(g.admin)
-	b.shows("#status", "Ready")
+	b.waitForText("#status", "Ready")
 	evaluate[bool](b, "window.same = true")
 	g.kill()
-	b.shows("#status", "Not reachable")
-	b.shows("#notice", "Not reachable since", "figures are from that time")
-	b.until("the figures to be dimmed", "document.body.dataset.link === 'lost'")
+	b.waitForText("#status", "Not reachable")
+	b.waitForText("#notice", "Not reachable since", "figures are from that time")
+	b.waitFor("the figures to be dimmed", "document.body.dataset.link === 'lost'")
 
 	g = s.gateway(admin)
-	b.shows("#status", "Ready")
+	b.waitForText("#status", "Ready")
 	g.as("app-one").get(keyOne).is(http.StatusOK)
-	b.shows("#clients", "app-one")
+	b.waitForText("#clients", "app-one")
 	if !evaluate[bool](b, "window.same === true") {
 		t.Error("the page was loaded again, want it to come back by itself")
 	}
-	b.askedOnly(g.admin)
+	b.checkConsoleAndHosts(g.admin)
 }
 
 // kill ends the gateway as a crash would.
 func (g *gateway) kill() { g.t.Helper(); g.stop(syscall.SIGKILL) }
 
-// asksForTheToken once, and again when the session is over.
-func asksForTheToken(t *testing.T, b *browser) {
+// requiresToken once, and again when the session is over.
+func requiresToken(t *testing.T, b *browser) {
 	s := newStack(t, false)
 	const token = "the-operators-token-of-this-test"
-	s.conceal(token)
+	s.addSecret(token)
 	g := s.gateway("ADMIN_TOKEN=" + token)
 	b.visit(g.admin)
 	b.do(chromedp.SendKeys(chromedp.CSS("#token"), "another"+kb.Enter))
-	b.shows("#problem", "Wrong token")
+	b.waitForText("#problem", "Wrong token")
 	b.do(chromedp.SendKeys(chromedp.CSS("#token"), token+kb.Enter))
-	b.shows("#status", "Ready")
+	b.waitForText("#status", "Ready")
 	b.click("#logout button")
-	b.shows("label", "Admin token")
+	b.waitForText("label", "Admin token")
 
 	b.do(chromedp.SendKeys(chromedp.CSS("#token"), token+kb.Enter))
-	b.shows("#status", "Ready")
-	b.forgetsCookies()
+	b.waitForText("#status", "Ready")
+	b.clearCookies()
 	b.click("#pause")
 	b.click("#pause") // opens the stream again, now without a session
-	b.shows("label", "Admin token")
-	b.askedOnly(g.admin)
+	b.waitForText("label", "Admin token")
+	b.checkConsoleAndHosts(g.admin)
 }

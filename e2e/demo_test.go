@@ -14,8 +14,8 @@ import (
 // ("401") the response must have it; otherwise it must be 2xx.
 func TestEachCurlOfTheDemoWorksAsPasted(t *testing.T) {
 	t.Parallel()
-	needs(t, "curl")
-	demo := start(t, programs.osdemo, []string{"OSGATE_LISTEN=127.0.0.1:0", "OSGATE_ADMIN_LISTEN=127.0.0.1:0"})
+	requireProgram(t, "curl")
+	demo := startProgram(t, programs.osdemo, []string{"OSGATE_LISTEN=127.0.0.1:0", "OSGATE_ADMIN_LISTEN=127.0.0.1:0"})
 	demo.stdout.await(t, "osdemo to say how it is stopped", demo.ended, func(text string) bool { return strings.Contains(text, "Ctrl-C") })
 
 	// A .curlrc makes curl print the status of each response, without a change to the
@@ -34,7 +34,7 @@ func TestEachCurlOfTheDemoWorksAsPasted(t *testing.T) {
 			continue
 		}
 		curls++
-		run := execute(t, "/bin/sh", []string{"CURL_HOME=" + home}, "-c", line)
+		run := runProgram(t, "/bin/sh", []string{"CURL_HOME=" + home}, "-c", line)
 		if run.code != 0 {
 			t.Errorf("%s\nexit code %d: %s", line, run.code, run.stderr)
 		}
@@ -55,7 +55,7 @@ func TestEachCurlOfTheDemoWorksAsPasted(t *testing.T) {
 
 // checkStatuses checks the status of each response to a line. The output of a line with
 // a write-out of its own begins with the status.
-func checkStatuses(t *testing.T, line string, run finished, want string) {
+func checkStatuses(t *testing.T, line string, run programResult, want string) {
 	t.Helper()
 	statuses := regexp.MustCompile(`(?m)^status=(\d+)$`).FindAllStringSubmatch(run.stderr, -1)
 	if statuses == nil {

@@ -7,18 +7,18 @@ import (
 	"testing"
 )
 
-const orders = prodStores + "/APP_orders__defaultPersistentObjectStore"
+const ordersStore = prodStores + "/APP_orders__defaultPersistentObjectStore"
 
-// TestAStoreIsFoundInItsRegion creates a store in a region, and reads it through a base
+// TestStoreIsFoundInItsRegion creates a store in a region, and reads it through a base
 // URL without a region.
-func TestAStoreIsFoundInItsRegion(t *testing.T) {
+func TestStoreIsFoundInItsRegion(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		g := s.gateway("DISCOVER=true", "DEFAULT_REGION=", "RATE=0", "PLANES=us", "CACHE_KEY_TTL=0")
 		one := g.as("app-one")
-		one.send(http.MethodPut, "/us/us-west-2"+orders, `{"storeId":"APP_orders__defaultPersistentObjectStore"}`, "Content-Type: application/json").succeeded()
-		s.emulator.forget()
-		const key = orders + "/partitions/DEFAULT_PARTITION/keys/k"
+		one.send(http.MethodPut, "/us/us-west-2"+ordersStore, `{"storeId":"APP_orders__defaultPersistentObjectStore"}`, "Content-Type: application/json").succeeded()
+		s.emulator.clearRequests()
+		const key = ordersStore + "/partitions/DEFAULT_PARTITION/keys/k"
 		var all sync.WaitGroup
 		for range 20 { // they wait for one search
 			all.Go(func() {
@@ -31,7 +31,7 @@ func TestAStoreIsFoundInItsRegion(t *testing.T) {
 		one.send(http.MethodPut, key, stringValue("k", "v"), "Content-Type: application/json").succeeded()
 		one.get(key).is(http.StatusOK)
 		hosts := map[string]int{}
-		for _, r := range s.emulator.requests(toTarget(http.MethodGet, orders)) {
+		for _, r := range s.emulator.requests(hasTarget(http.MethodGet, ordersStore)) {
 			hosts[r.Host]++
 		}
 		for host, n := range hosts {
@@ -45,15 +45,15 @@ func TestAStoreIsFoundInItsRegion(t *testing.T) {
 	})
 }
 
-// TestAStoreOfEveryRegionMustBeNamed reads the store that the built-in world has in
+// TestStoreThatExistsInSeveralRegionsNeedsARegion reads the store that the built-in world has in
 // each region.
-func TestAStoreOfEveryRegionMustBeNamed(t *testing.T) {
+func TestStoreThatExistsInSeveralRegionsNeedsARegion(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway("DISCOVER=true", "DEFAULT_REGION=", "REGIONS=us/us-east-1,us/us-west-2")
 	one := g.as("app-one")
 	a := one.get(keyOne)
-	a.refused(http.StatusBadRequest, "region-unknown")
+	a.checkRefusal(http.StatusBadRequest, "region-unknown")
 	if !strings.Contains(a.body, "us/us-east-1, us/us-west-2") {
 		t.Errorf("the refusal does not name the regions: %s", a.body)
 	}

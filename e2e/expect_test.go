@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// unanswerable is a request that is refused, and whose body waits for "100 Continue".
-const unanswerable = "PUT /nowhere HTTP/1.1\r\nHost: gateway\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"
+// refusedExpectRequest is a request that is refused, and whose body waits for "100 Continue".
+const refusedExpectRequest = "PUT /nowhere HTTP/1.1\r\nHost: gateway\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"
 
-// reports returns the value of a metric without labels.
-func (g *gateway) reports(name string) int {
+// metric returns the value of a metric without labels.
+func (g *gateway) metric(name string) int {
 	g.t.Helper()
-	page := caller{t: g.t, base: g.admin}.get("/metrics").is(http.StatusOK).body
+	page := client{t: g.t, base: g.admin}.get("/metrics").is(http.StatusOK).body
 	for line := range strings.Lines(page) {
 		if text, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
 			value, err := strconv.ParseFloat(text, 64)
@@ -31,15 +31,15 @@ func (g *gateway) reports(name string) int {
 	return 0
 }
 
-// refusedExpect sends unanswerable, reads the refusal, and leaves the connection open.
-func (g *gateway) refusedExpect() net.Conn {
+// sendRefusedExpect sends unanswerable, reads the refusal, and leaves the connection open.
+func (g *gateway) sendRefusedExpect() net.Conn {
 	g.t.Helper()
 	c, err := net.Dial("tcp", g.addr())
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	g.t.Cleanup(func() { _ = c.Close() })
-	if _, err := io.WriteString(c, unanswerable); err != nil {
+	if _, err := io.WriteString(c, refusedExpectRequest); err != nil {
 		g.t.Fatal(err)
 	}
 	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -53,25 +53,25 @@ func (g *gateway) refusedExpect() net.Conn {
 	return c
 }
 
-// TestARefusedExpectHoldsNothing in the gateway, though its client neither sends the body
+// TestRefusedExpectLeavesNoGoroutineAndNoDescriptor in the gateway, though its client neither sends the body
 // nor hangs up.
-func TestARefusedExpectHoldsNothing(t *testing.T) {
+func TestRefusedExpectLeavesNoGoroutineAndNoDescriptor(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gateway()
-	goroutines, descriptors := g.reports("go_goroutines"), g.reports("process_open_fds")
+	goroutines, descriptors := g.metric("go_goroutines"), g.metric("process_open_fds")
 	for range 200 {
-		g.refusedExpect()
+		g.sendRefusedExpect()
 	}
 	const others = 20 // connections and goroutines of the admin listener and the emulator
 	eventually(t, "goroutines and descriptors to be given back", func() bool {
-		return g.reports("go_goroutines") < goroutines+others && g.reports("process_open_fds") < descriptors+others
+		return g.metric("go_goroutines") < goroutines+others && g.metric("process_open_fds") < descriptors+others
 	})
 }
 
 func TestARefusedExpectDoesNotDelayTheEndOfTheProcess(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gateway("DRAIN_TIMEOUT=1h")
-	g.refusedExpect()
+	g.sendRefusedExpect()
 	if code := g.stop(syscall.SIGTERM); code != 0 { // within the patience of tests
 		t.Errorf("exit %d, want 0", code)
 	}

@@ -12,12 +12,12 @@ var usRegions = []string{
 	"ap-southeast-1", "ap-southeast-2", "ap-northeast-1",
 }
 
-// TestAProgramThatAsksAllRegionsAtOnceIsServed: 24 requests of one client, with the
+// TestClientThatQueriesAllRegionsAtOnceIsServed: 24 requests of one client, with the
 // settings that a gateway and an Object Store have by themselves. Such a program takes
 // all but 200 for a store that does not exist.
-func TestAProgramThatAsksAllRegionsAtOnceIsServed(t *testing.T) {
+func TestClientThatQueriesAllRegionsAtOnceIsServed(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		one := s.gateway().as("app-one")
 		var all sync.WaitGroup
 		for _, region := range usRegions {

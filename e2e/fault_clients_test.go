@@ -11,79 +11,79 @@ import (
 
 // The kinds of requests that the clients of an ordeal send.
 const (
-	aRead      = "read"
-	aFreshRead = "fresh read" // past the cache
-	aWrite     = "write"
-	aNewToken  = "new token"  // a read with a token that the gateway has not seen
-	aMint      = "mint"       // a token through the gateway
-	aQuery     = "statistics" // the Stats API
+	kindRead       = "read"
+	kindFreshRead  = "fresh read" // past the cache
+	kindWrite      = "write"
+	kindNewToken   = "new token"  // a read with a token that the gateway has not seen
+	kindMint       = "mint"       // a token through the gateway
+	kindStatistics = "statistics" // the Stats API
 )
 
-// pauses are the intervals between two requests of a kind, whether or not they are
+// sendIntervals are the intervals between two requests of a kind, whether or not they are
 // answered.
-var pauses = map[string]time.Duration{
-	aRead: 100 * time.Millisecond, aFreshRead: 150 * time.Millisecond, aWrite: 150 * time.Millisecond,
-	aNewToken: 400 * time.Millisecond, aMint: 400 * time.Millisecond, aQuery: 400 * time.Millisecond,
+var sendIntervals = map[string]time.Duration{
+	kindRead: 100 * time.Millisecond, kindFreshRead: 150 * time.Millisecond, kindWrite: 150 * time.Millisecond,
+	kindNewToken: 400 * time.Millisecond, kindMint: 400 * time.Millisecond, kindStatistics: 400 * time.Millisecond,
 }
 
-// mostOpen is the maximum number of requests of an ordeal that wait for a response.
-const mostOpen = 500
+// maxPending is the maximum number of requests of an ordeal that wait for a response.
+const maxPending = 500
 
-// visit is a request of a good client and its outcome.
-type visit struct {
+// requestResult is a request of a good client and its outcome.
+type requestResult struct {
 	kind   string
-	at     time.Time
+	sentAt time.Time
 	took   time.Duration
 	status int // 0: no answer
 	hit    bool
-	why    string // of what is no 2xx
+	cause  string // of what is no 2xx
 }
 
 // String returns a visit as a test reports it.
-func (v visit) String() string {
-	return fmt.Sprintf("%s: status %d after %v, %s", v.kind, v.status, v.took.Round(time.Millisecond), v.why)
+func (v requestResult) String() string {
+	return fmt.Sprintf("%s: status %d after %v, %s", v.kind, v.status, v.took.Round(time.Millisecond), v.cause)
 }
 
-func (v visit) good() bool { return v.status >= 200 && v.status < 300 }
+func (v requestResult) succeeded() bool { return v.status >= 200 && v.status < 300 }
 
-// counts reports whether statistics count it.
-func (v visit) counts() bool { return v.kind != aMint && v.kind != aQuery }
+// isCounted reports whether statistics count it.
+func (v requestResult) isCounted() bool { return v.kind != kindMint && v.kind != kindStatistics }
 
 // allows reports whether a client may see this outcome during the fault.
-func (r *ordeal) allows(v visit) bool {
-	if v.good() {
+func (r *faultRun) allows(v requestResult) bool {
+	if v.succeeded() {
 		return true
 	}
-	return slices.Contains(map[string][]int{aNewToken: r.newcomers, aMint: r.mints, aQuery: r.statistics}[v.kind], v.status) ||
-		v.counts() && v.kind != aNewToken && slices.Contains(r.known, v.status)
+	return slices.Contains(map[string][]int{kindNewToken: r.newTokens, kindMint: r.mints, kindStatistics: r.statistics}[v.kind], v.status) ||
+		v.isCounted() && v.kind != kindNewToken && slices.Contains(r.known, v.status)
 }
 
-// patrons are the good clients of an ordeal. Each kind of request is sent at a steady rate.
-type patrons struct {
-	ordeal *ordeal
-	known  caller // with a token that the gateway knows
-	none   caller // without one
-	stop   chan struct{}
-	began  time.Time
-	all    sync.WaitGroup
+// faultClients are the good clients of an ordeal. Each kind of request is sent at a steady rate.
+type faultClients struct {
+	run       *faultRun
+	known     client // with a token that the gateway knows
+	tokenless client // without one
+	stop      chan struct{}
+	began     time.Time
+	all       sync.WaitGroup
 
-	mu     sync.Mutex
-	open   int     // guarded by mu: requests that wait for an answer
-	visits []visit // guarded by mu: those that are over
+	mu      sync.Mutex
+	pending int             // guarded by mu: requests that wait for an answer
+	results []requestResult // guarded by mu: those that are over
 }
 
-func newPatrons(r *ordeal) *patrons {
+func newFaultClients(r *faultRun) *faultClients {
 	r.Helper()
-	none := caller{t: r, base: r.gateway.url, client: fresh(nil)} // so that net/http repeats no request
+	none := client{t: r, base: r.gateway.url, httpClient: newHTTPClientWithoutKeepAlive(nil)} // so that net/http repeats no request
 	known := none
 	known.token = r.gateway.mint("app-one", "")
-	return &patrons{ordeal: r, known: known, none: none}
+	return &faultClients{run: r, known: known, tokenless: none}
 }
 
-// come has the clients send requests until leave is called.
-func (p *patrons) come() {
+// startSending has the clients send requests until leave is called.
+func (p *faultClients) startSending() {
 	p.stop, p.began = make(chan struct{}), time.Now()
-	for kind, pause := range pauses {
+	for kind, pause := range sendIntervals {
 		p.all.Go(func() {
 			tick := time.NewTicker(pause)
 			defer tick.Stop()
@@ -99,77 +99,77 @@ func (p *patrons) come() {
 	}
 }
 
-// leave stops the sending, and returns when all requests have ended.
-func (p *patrons) leave() {
+// stopSending stops the sending, and returns when all requests have ended.
+func (p *faultClients) stopSending() {
 	close(p.stop)
 	p.all.Wait()
 }
 
 // send sends a request of this kind without waiting for its response.
-func (p *patrons) send(kind string) {
+func (p *faultClients) send(kind string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.open == mostOpen {
+	if p.pending == maxPending {
 		return
 	}
-	p.open++
+	p.pending++
 	p.all.Go(func() {
-		v := visit{kind: kind, at: time.Now()}
-		a, err := p.ask(kind)
-		v.took = time.Since(v.at)
+		v := requestResult{kind: kind, sentAt: time.Now()}
+		a, err := p.try(kind)
+		v.took = time.Since(v.sentAt)
 		if err != nil {
-			v.why = err.Error()
-		} else if v.status, v.hit = a.status, hit(a); !v.good() {
-			v.why = a.body
+			v.cause = err.Error()
+		} else if v.status, v.hit = a.status, isHit(a); !v.succeeded() {
+			v.cause = a.body
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.open--
-		p.visits = append(p.visits, v)
+		p.pending--
+		p.results = append(p.results, v)
 	})
 }
 
-func (p *patrons) ask(kind string) (*answer, error) {
+func (p *faultClients) try(kind string) (*answer, error) {
 	const form = "Content-Type: application/x-www-form-urlencoded"
 	switch kind {
-	case aFreshRead:
+	case kindFreshRead:
 		return p.known.try(http.MethodGet, keyOne, "", "Cache-Control: no-cache")
-	case aWrite:
+	case kindWrite:
 		return p.known.try(http.MethodPut, demoKeys+"/of-the-ordeal", stringValue("of-the-ordeal", "x"), "Content-Type: application/json")
-	case aNewToken:
-		newcomer := p.none
-		token, err := p.ordeal.stack.emulator.token("app-two")
+	case kindNewToken:
+		newcomer := p.tokenless
+		token, err := p.run.stack.emulator.mint("app-two")
 		if err != nil {
 			return nil, err
 		}
-		p.ordeal.stack.conceal(token)
+		p.run.stack.addSecret(token)
 		newcomer.token = token
-		return p.patiently(newcomer, http.MethodGet, keyOne, "")
-	case aMint:
-		return p.patiently(p.none, http.MethodPost, "/accounts/oauth2/token", "client_id=app-two&client_secret=secret-two&grant_type=client_credentials", form)
-	case aQuery:
+		return p.tryAgainAfterStall(newcomer, http.MethodGet, keyOne, "")
+	case kindMint:
+		return p.tryAgainAfterStall(p.tokenless, http.MethodPost, "/accounts/oauth2/token", "client_id=app-two&client_secret=secret-two&grant_type=client_credentials", form)
+	case kindStatistics:
 		const turn = time.Second // a reading that waited so long for its turn
-		a, err := p.known.try(http.MethodGet, "/api/v1/organizations/org-root"+today("1hour"), "")
+		a, err := p.known.try(http.MethodGet, "/api/v1/organizations/org-root"+lastDayQuery("1hour"), "")
 		if *faultsFlag == 0 && err == nil && a.status == http.StatusServiceUnavailable && a.took > turn {
-			return p.known.try(http.MethodGet, "/api/v1/organizations/org-root"+today("1hour"), "")
+			return p.known.try(http.MethodGet, "/api/v1/organizations/org-root"+lastDayQuery("1hour"), "")
 		}
 		return a, err
 	}
 	return p.known.try(http.MethodGet, keyOne, "")
 }
 
-// patiently is persist in an ordinary run of the tests, where this machine may stand still.
-func (p *patrons) patiently(c caller, method, path, body string, headers ...string) (*answer, error) {
+// tryAgainAfterStall is persist in an ordinary run of the tests, where this machine may stand still.
+func (p *faultClients) tryAgainAfterStall(c client, method, path, body string, headers ...string) (*answer, error) {
 	if *faultsFlag > 0 {
 		return c.try(method, path, body, headers...)
 	}
-	return c.persist(method, path, body, headers...)
+	return c.tryAgainAfterStall(method, path, body, headers...)
 }
 
-// token mints a token at osemu itself. It may be called from any goroutine.
-func (e *emulator) token(app string) (string, error) {
+// mint mints a token at osemu itself. It may be called from any goroutine.
+func (e *emulator) mint(app string) (string, error) {
 	form := "client_id=" + app + "&client_secret=secret-two&grant_type=client_credentials"
-	a, err := caller{t: e.t, base: e.url}.try(http.MethodPost, "/us/accounts/oauth2/token", form, "Content-Type: application/x-www-form-urlencoded")
+	a, err := client{t: e.t, base: e.url}.try(http.MethodPost, "/us/accounts/oauth2/token", form, "Content-Type: application/x-www-form-urlencoded")
 	if err != nil {
 		return "", fmt.Errorf("minting at osemu: %w", err)
 	}
@@ -182,25 +182,25 @@ func (e *emulator) token(app string) (string, error) {
 	return minted.Access, nil
 }
 
-// calms waits for a period in which all requests were answered with 2xx, at least one
+// awaitSuccesses waits for a period in which all requests were answered with 2xx, at least one
 // of each kind, and returns the beginning of the period, which is not before from.
-func (p *patrons) calms(from time.Time) (since time.Time) {
-	p.ordeal.Helper()
-	lasting := min(time.Second, length()/2)
-	eventually(p.ordeal, "clients that see nothing but 2xx", func() bool {
+func (p *faultClients) awaitSuccesses(from time.Time) (since time.Time) {
+	p.run.Helper()
+	lasting := min(time.Second, faultLength()/2)
+	eventually(p.run, "clients that see nothing but 2xx", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		since = from
-		for _, v := range p.visits {
-			if !v.good() && !v.at.Before(since) {
-				since = v.at.Add(time.Nanosecond)
+		for _, v := range p.results {
+			if !v.succeeded() && !v.sentAt.Before(since) {
+				since = v.sentAt.Add(time.Nanosecond)
 			}
 		}
 		served := map[string]bool{}
-		for _, v := range p.visits {
-			served[v.kind] = served[v.kind] || !v.at.Before(since)
+		for _, v := range p.results {
+			served[v.kind] = served[v.kind] || !v.sentAt.Before(since)
 		}
-		for kind := range pauses {
+		for kind := range sendIntervals {
 			if !served[kind] {
 				return false
 			}
@@ -210,31 +210,31 @@ func (p *patrons) calms(from time.Time) (since time.Time) {
 	return since
 }
 
-// hitSince returns the time of the first hit whose request was sent after an instant.
-func (p *patrons) hitSince(t time.Time) (at time.Time, ok bool) {
+// firstHitAfter returns the time of the first hit whose request was sent after an instant.
+func (p *faultClients) firstHitAfter(t time.Time) (at time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.IndexFunc(p.visits, func(v visit) bool { return v.hit && v.at.After(t) })
+	i := slices.IndexFunc(p.results, func(v requestResult) bool { return v.hit && v.sentAt.After(t) })
 	if i < 0 {
 		return t, false
 	}
-	return p.visits[i].at.Add(p.visits[i].took), true
+	return p.results[i].sentAt.Add(p.results[i].took), true
 }
 
-// refusedSince reports whether a client has received a response other than 2xx since an
+// failedSince reports whether a client has received a response other than 2xx since an
 // instant.
-func (p *patrons) refusedSince(t time.Time) bool {
+func (p *faultClients) failedSince(t time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.ContainsFunc(p.visits, func(v visit) bool { return !v.good() && v.at.After(t) })
+	return slices.ContainsFunc(p.results, func(v requestResult) bool { return !v.succeeded() && v.sentAt.After(t) })
 }
 
 // lastRefusal returns the time from an instant to the sending of the last request with
 // a response other than 2xx.
-func lastRefusal(visits []visit, since time.Time) (after time.Duration) {
+func lastRefusal(visits []requestResult, since time.Time) (after time.Duration) {
 	for _, v := range visits {
-		if !v.good() {
-			after = max(after, v.at.Sub(since))
+		if !v.succeeded() {
+			after = max(after, v.sentAt.Sub(since))
 		}
 	}
 	return after
@@ -242,16 +242,16 @@ func lastRefusal(visits []visit, since time.Time) (after time.Duration) {
 
 // phases returns the requests that ended before the fault began, those that were sent
 // after its end, and the rest.
-func (p *patrons) phases(calm, began, ended time.Time) (before, during, after []visit) {
+func (p *faultClients) phases(calm, began, ended time.Time) (before, during, after []requestResult) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, v := range p.visits {
+	for _, v := range p.results {
 		switch {
-		case v.at.Add(v.took).Before(began):
-			if !v.at.Before(calm) {
+		case v.sentAt.Add(v.took).Before(began):
+			if !v.sentAt.Before(calm) {
 				before = append(before, v)
 			}
-		case v.at.After(ended):
+		case v.sentAt.After(ended):
 			after = append(after, v)
 		default:
 			during = append(during, v)
@@ -260,16 +260,16 @@ func (p *patrons) phases(calm, began, ended time.Time) (before, during, after []
 	return before, during, after
 }
 
-// served returns the number of operations that were answered with 2xx, and the number
+// countServed returns the number of operations that were answered with 2xx, and the number
 // of those that the gateway may have answered so.
-func (p *patrons) served() (good, unsettled int) {
+func (p *faultClients) countServed() (good, unsettled int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, v := range p.visits {
-		if v.counts() && v.good() {
+	for _, v := range p.results {
+		if v.isCounted() && v.succeeded() {
 			good++
 		}
-		if v.counts() && v.status == 0 {
+		if v.isCounted() && v.status == 0 {
 			unsettled++
 		}
 	}

@@ -45,7 +45,7 @@ func fill(t *testing.T, dir string) (end func()) {
 	name := filepath.Join(dir, "filling")
 	var err error
 	for n := 0; err == nil; n++ {
-		err = os.WriteFile(fmt.Sprint(name, n), noise(4<<10), 0o600)
+		err = os.WriteFile(fmt.Sprint(name, n), randomBytes(4<<10), 0o600)
 	}
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("filling the disk: %v", err)

@@ -8,20 +8,20 @@ import (
 )
 
 // logRows: requests go on, and lines wait, or are lost and counted.
-func logRows() []breakdown {
-	lost := promise{noticed: func(r *ordeal) bool { return r.gateway.linesLost() > 0 }}
-	return []breakdown{
-		logRow("nobody reads", promise{noticed: readiness("log")}, (*logReader).pause),
-		logRow("reader gone", lost, (*logReader).leave),
+func logRows() []faultCase {
+	lost := allowedOutcomes{detected: func(r *faultRun) bool { return r.gateway.lostLogLines() > 0 }}
+	return []faultCase{
+		logRow("nobody reads", allowedOutcomes{detected: degradedPart("log")}, (*logReader).pause),
+		logRow("reader gone", lost, (*logReader).close),
 		{
-			dependency: "log", fault: "disk full", storage: single, promise: lost, lingers: true, begin: fullDisk,
-			prepare: func(r *ordeal) []string {
+			dependency: "log", fault: "disk full", storage: single, allowedOutcomes: lost, staysDegraded: true, begin: fillDisk,
+			prepare: func(r *faultRun) []string {
 				r.launch = func(settings ...string) *gateway {
 					file, err := os.Create(filepath.Join(r.TempDir(), "log"))
 					if err != nil {
 						r.Fatal(err)
 					}
-					return r.stack.gatewayLogging(file, settings...)
+					return r.stack.gatewayLoggingTo(file, settings...)
 				}
 				return nil
 			},
@@ -30,26 +30,26 @@ func logRows() []breakdown {
 }
 
 // logRow is a row in which it is the reader of the log that fails.
-func logRow(fault string, p promise, fails func(*logReader) (end func())) breakdown {
+func logRow(fault string, p allowedOutcomes, fails func(*logReader) (end func())) faultCase {
 	var reader *logReader
-	return breakdown{
-		dependency: "log", fault: fault, storage: embedded, promise: p, lingers: true,
-		prepare: func(r *ordeal) []string {
+	return faultCase{
+		dependency: "log", fault: fault, storage: embedded, allowedOutcomes: p, staysDegraded: true,
+		prepare: func(r *faultRun) []string {
 			r.launch = func(settings ...string) *gateway {
 				var to *os.File
 				reader, to = newLogReader(r.T)
-				return r.stack.gatewayLogging(to, settings...)
+				return r.stack.gatewayLoggingTo(to, settings...)
 			}
 			return nil
 		},
-		begin: func(*ordeal) func() { return fails(reader) },
+		begin: func(*faultRun) func() { return fails(reader) },
 	}
 }
 
 // logReader reads the log of a gateway and drops it.
 type logReader struct {
-	from *os.File
-	may  sync.Mutex // held while it does not read
+	from    *os.File
+	reading sync.Mutex // held while it does not read
 }
 
 // newLogReader returns a reader, and where the log goes to.
@@ -65,9 +65,9 @@ func newLogReader(t *testing.T) (*logReader, *os.File) {
 func (l *logReader) read() {
 	room := make([]byte, 4<<10)
 	for {
-		l.may.Lock()
+		l.reading.Lock()
 		_, err := l.from.Read(room)
-		l.may.Unlock()
+		l.reading.Unlock()
 		if err != nil {
 			return
 		}
@@ -76,12 +76,12 @@ func (l *logReader) read() {
 
 // pause stops the reading.
 func (l *logReader) pause() (end func()) {
-	l.may.Lock()
-	return l.may.Unlock
+	l.reading.Lock()
+	return l.reading.Unlock
 }
 
-// leave ends the reading for ever.
-func (l *logReader) leave() (end func()) {
+// close ends the reading for ever.
+func (l *logReader) close() (end func()) {
 	_ = l.from.Close()
 	return func() {}
 }

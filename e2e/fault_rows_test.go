@@ -27,11 +27,11 @@ var (
 	unreachable = []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
 )
 
-// TestFaultsBesideTheGatewayCostNoMoreThanIsDocumented is the matrix: each dependency
+// TestDependencyFaultsHaveOnlyTheDocumentedEffects is the matrix: each dependency
 // fails in each way while good clients read and write. See docs/operations.md, "Faults".
-func TestFaultsBesideTheGatewayCostNoMoreThanIsDocumented(t *testing.T) {
+func TestDependencyFaultsHaveOnlyTheDocumentedEffects(t *testing.T) {
 	t.Parallel()
-	withstand(t, slices.Concat(redisRows(), objectStoreRows(), controlPlaneRows(), collectorRows(), logRows(), diskRows(), policyRows()))
+	runFaultCases(t, slices.Concat(redisRows(), objectStoreRows(), controlPlaneRows(), collectorRows(), logRows(), diskRows(), policyRows()))
 }
 
 // storages are the storages of the rows of a dependency that is no storage itself.
@@ -42,8 +42,8 @@ func storages() []string {
 	return []string{embedded}
 }
 
-// each returns a row for each fault and storage.
-func each(b breakdown, storages []string, faults map[string]func(*ordeal) func()) (rows []breakdown) {
+// eachFault returns a row for each fault and storage.
+func eachFault(b faultCase, storages []string, faults map[string]func(*faultRun) func()) (rows []faultCase) {
 	for _, name := range slices.Sorted(maps.Keys(faults)) {
 		for _, storage := range storages {
 			b.fault, b.begin, b.storage = name, faults[name], storage
@@ -53,36 +53,36 @@ func each(b breakdown, storages []string, faults map[string]func(*ordeal) func()
 	return rows
 }
 
-// overWays returns the faults of wayFaults with these names, or all of them without
+// proxyFaultsNamed returns the faults of proxyFaults with these names, or all of them without
 // names.
-func overWays(names ...string) map[string]func(*ordeal) func() {
-	faults := map[string]func(*ordeal) func(){}
-	for name, fault := range wayFaults {
+func proxyFaultsNamed(names ...string) map[string]func(*faultRun) func() {
+	faults := map[string]func(*faultRun) func(){}
+	for name, fault := range proxyFaults {
 		if len(names) == 0 || slices.Contains(names, name) {
-			faults[name] = onWays(fault)
+			faults[name] = onProxies(fault)
 		}
 	}
 	return faults
 }
 
-// atDoor returns the faults of doorFaults with these names, for requests whose path has
+// httpFaultsNamed returns the faults of httpFaults with these names, for requests whose path has
 // this prefix.
-func atDoor(prefix string, names ...string) map[string]func(*ordeal) func() {
-	faults := map[string]func(*ordeal) func(){}
+func httpFaultsNamed(prefix string, names ...string) map[string]func(*faultRun) func() {
+	faults := map[string]func(*faultRun) func(){}
 	for _, name := range names {
-		faults[name] = func(r *ordeal) func() { return r.door.set(prefix, doorFaults[name]) }
+		faults[name] = func(r *faultRun) func() { return r.httpProxy.setFault(prefix, httpFaults[name]) }
 	}
 	return faults
 }
 
 // redisRows: requests are served as without Redis; statistics cannot be read.
-func redisRows() []breakdown {
-	b := breakdown{
-		dependency: "Redis", promise: promise{statistics: unavailable, noticed: readiness("redis")},
-		prepare: func(r *ordeal) []string { r.ways = r.redis.ways; return nil },
+func redisRows() []faultCase {
+	b := faultCase{
+		dependency: "Redis", allowedOutcomes: allowedOutcomes{statistics: unavailable, detected: degradedPart("redis")},
+		prepare: func(r *faultRun) []string { r.proxies = r.redis.proxies; return nil },
 	}
-	faults := overWays()
-	configured := func(name, during, after string) func(*ordeal) func() {
+	faults := proxyFaultsNamed()
+	configured := func(name, during, after string) func(*faultRun) func() {
 		return onServers(
 			func(s *redistest.Server) { s.Do("CONFIG", "SET", name, during) },
 			func(s *redistest.Server) { s.Do("CONFIG", "SET", name, after) },
@@ -90,22 +90,22 @@ func redisRows() []breakdown {
 	}
 	faults["reads, does not write: full (OOM)"] = configured("maxmemory", "1", "0")
 	faults["reads, does not write: too few replicas (NOREPLICAS)"] = configured("min-replicas-to-write", "1", "0")
-	faults["reads, does not write: cannot persist (MISCONF)"] = func(r *ordeal) func() {
+	faults["reads, does not write: cannot persist (MISCONF)"] = func(r *faultRun) func() {
 		return onServers(r.failToSave, func(s *redistest.Server) { s.Do("CONFIG", "SET", "stop-writes-on-bgsave-error", "no") })(r)
 	}
-	flapping := map[string]func(*ordeal) func(){"flapping": faults["flapping"]}
+	flapping := map[string]func(*faultRun) func(){"flapping": faults["flapping"]}
 	delete(faults, "flapping")
-	rows := each(b, []string{single, cluster}, faults)
-	b.noticed = nil
-	rows = append(rows, each(b, []string{single, cluster}, flapping)...)
-	node := map[string]func(*ordeal) func(){"one node refused": func(r *ordeal) func() { return wayFaults["refused"](r.ways[1]) }}
-	return append(rows, each(b, []string{cluster}, node)...)
+	rows := eachFault(b, []string{single, cluster}, faults)
+	b.detected = nil
+	rows = append(rows, eachFault(b, []string{single, cluster}, flapping)...)
+	node := map[string]func(*faultRun) func(){"one node refused": func(r *faultRun) func() { return proxyFaults["refused"](r.proxies[1]) }}
+	return append(rows, eachFault(b, []string{cluster}, node)...)
 }
 
 // onServers calls one function for each server of an ordeal's Redis, and the other at
 // the end of the fault.
-func onServers(during, after func(*redistest.Server)) func(*ordeal) func() {
-	return func(r *ordeal) func() {
+func onServers(during, after func(*redistest.Server)) func(*faultRun) func() {
+	return func(r *faultRun) func() {
 		for _, s := range r.redis.servers {
 			during(s)
 		}
@@ -119,7 +119,7 @@ func onServers(during, after func(*redistest.Server)) func(*ordeal) func() {
 
 // failToSave makes a Redis fail to save, because its file has the name of a folder. It
 // refuses writes then.
-func (r *ordeal) failToSave(s *redistest.Server) {
+func (r *faultRun) failToSave(s *redistest.Server) {
 	r.Helper()
 	s.Do("CONFIG", "SET", "dbfilename", ".")
 	s.Do("CONFIG", "SET", "save", "3600 1")
@@ -132,40 +132,40 @@ func (r *ordeal) failToSave(s *redistest.Server) {
 
 // objectStoreRows: a request that cannot be sent gets 502 or 504, others get the error
 // of Object Store. Tokens stay known, and statistics are served.
-func objectStoreRows() []breakdown {
-	down := promise{known: unreachable, newcomers: unreachable, mints: unreachable, noticed: refusals}
-	over := breakdown{
-		dependency: "Object Store", promise: down,
-		prepare: func(r *ordeal) []string { // whose tokens are is not asked by the way that breaks down
-			w := newWay(r, "way to Object Store", strings.TrimPrefix(r.stack.emulator.url, "http://"))
-			r.ways = []*way{w}
-			return append(r.introspecting(r.introspector()), "UPSTREAM_OVERRIDE=http://"+w.proxy.Listen)
+func objectStoreRows() []faultCase {
+	down := allowedOutcomes{known: unreachable, newTokens: unreachable, mints: unreachable, detected: clientRefused}
+	over := faultCase{
+		dependency: "Object Store", allowedOutcomes: down,
+		prepare: func(r *faultRun) []string { // whose tokens are is not asked by the way that breaks down
+			w := newTCPProxy(r, "way to Object Store", strings.TrimPrefix(r.stack.emulator.url, "http://"))
+			r.proxies = []*tcpProxy{w}
+			return append(r.introspectionSettings(r.startIntrospection()), "UPSTREAM_OVERRIDE=http://"+w.proxy.Listen)
 		},
 	}
-	rows := each(over, storages(), overWays())
-	answers := breakdown{dependency: "Object Store", promise: down, prepare: (*ordeal).withDoor}
+	rows := eachFault(over, storages(), proxyFaultsNamed())
+	answers := faultCase{dependency: "Object Store", allowedOutcomes: down, prepare: (*faultRun).withHTTPFaults}
 	answers.known = append([]int{http.StatusTooManyRequests, http.StatusInternalServerError}, unreachable...)
-	answers.newcomers = answers.known // mints do not meet this fault, but a machine that stands still is no better
-	rows = append(rows, each(answers, storages(), atDoor("/api/v1/", "resets within answers", "heads without bodies", "429 and 500 by turns"))...)
+	answers.newTokens = answers.known // mints do not meet this fault, but a machine that stands still is no better
+	rows = append(rows, eachFault(answers, storages(), httpFaultsNamed("/api/v1/", "resets within answers", "heads without bodies", "429 and 500 by turns"))...)
 	for i, row := range rows {
 		if row.fault == "slow" || row.fault == "heads without bodies" { // nothing is refused within a short time
-			rows[i].noticed = nil
+			rows[i].detected = nil
 		}
 	}
 	return rows
 }
 
-// introspecting returns the settings for an introspection endpoint of the test.
-func (r *ordeal) introspecting(address string) []string {
+// introspectionSettings returns the settings for an introspection endpoint of the test.
+func (r *faultRun) introspectionSettings(address string) []string {
 	return []string{
 		"AUTH=introspect", "AUTH_CLIENT_ID=app-two", "AUTH_CLIENT_SECRET=secret-two",
 		"AUTH_INTROSPECTION_URL=http://" + address + "/us/accounts/api/v2/oauth2/introspect",
 	}
 }
 
-// introspector starts an endpoint that answers as osemu does and adds the organization
+// startIntrospection starts an endpoint that answers as osemu does and adds the organization
 // of each token, which is required for statistics. It returns its address.
-func (r *ordeal) introspector() string {
+func (r *faultRun) startIntrospection() string {
 	r.Helper()
 	target, err := url.Parse(r.stack.emulator.url)
 	if err != nil {
@@ -186,28 +186,28 @@ func (r *ordeal) introspector() string {
 	return server.Listener.Addr().String()
 }
 
-// withDoor puts a proxy in front of osemu.
-func (r *ordeal) withDoor() []string {
-	r.door = &door{}
-	return []string{"UPSTREAM_OVERRIDE=" + inFrontOf(r.T, r.stack.emulator, r.door.answers)}
+// withHTTPFaults puts a proxy in front of osemu.
+func (r *faultRun) withHTTPFaults() []string {
+	r.httpProxy = &httpFaultProxy{}
+	return []string{"UPSTREAM_OVERRIDE=" + startProxy(r.T, r.stack.emulator, r.httpProxy.handle)}
 }
 
 // controlPlaneRows: known tokens are served, new ones get 503, and so do statistics
 // while the control plane confirms no token.
-func controlPlaneRows() []breakdown {
+func controlPlaneRows() []faultCase {
 	const brief = "AUTH_TTL=2s" // so that tokens that are known are asked about, too
-	away := promise{newcomers: unavailable, mints: unreachable, statistics: unavailable, noticed: refusals}
-	own := breakdown{
-		dependency: "control plane", promise: away,
-		prepare: func(r *ordeal) []string { return append(r.withDoor(), brief) },
+	away := allowedOutcomes{newTokens: unavailable, mints: unreachable, statistics: unavailable, detected: clientRefused}
+	own := faultCase{
+		dependency: "control plane", allowedOutcomes: away,
+		prepare: func(r *faultRun) []string { return append(r.withHTTPFaults(), brief) },
 	}
 	own.mints = append([]int{http.StatusTooManyRequests, http.StatusInternalServerError}, unreachable...)
-	endpoint := breakdown{
-		dependency: "introspection endpoint", promise: away,
-		prepare: func(r *ordeal) []string {
-			w := newWay(r, "way to introspection", r.introspector())
-			r.ways = []*way{w}
-			return append(r.introspecting(w.proxy.Listen), brief)
+	endpoint := faultCase{
+		dependency: "introspection endpoint", allowedOutcomes: away,
+		prepare: func(r *faultRun) []string {
+			w := newTCPProxy(r, "way to introspection", r.startIntrospection())
+			r.proxies = []*tcpProxy{w}
+			return append(r.introspectionSettings(w.proxy.Listen), brief)
 		},
 	}
 	faults := []string{"refused", "resets"}
@@ -215,36 +215,36 @@ func controlPlaneRows() []breakdown {
 		faults = append(faults, "SYN swallowed")
 	}
 	return append(
-		each(own, storages(), atDoor("/accounts/", "black hole", "slow", "resets within answers", "garbage", "flapping", "429 and 500 by turns")),
-		each(endpoint, storages(), overWays(faults...))...)
+		eachFault(own, storages(), httpFaultsNamed("/accounts/", "black hole", "slow", "resets within answers", "garbage", "flapping", "429 and 500 by turns")),
+		eachFault(endpoint, storages(), proxyFaultsNamed(faults...))...)
 }
 
 // collectorRows: clients are not affected.
-func collectorRows() []breakdown {
-	b := breakdown{
-		dependency: "collector",
-		promise:    promise{noticed: func(r *ordeal) bool { return r.losses().since(r.before)["exports failed"] > 0 }},
-		prepare: func(r *ordeal) []string {
-			w := newWay(r, "way to the collector", strings.TrimPrefix(startCollector(r).http, "http://"))
-			r.ways = []*way{w}
-			return exporting("http://"+w.proxy.Listen, "http/protobuf", "OTEL_TRACES_SAMPLER=always_on", "OTEL_LOGS_EXPORTER=otlp",
+func collectorRows() []faultCase {
+	b := faultCase{
+		dependency:      "collector",
+		allowedOutcomes: allowedOutcomes{detected: func(r *faultRun) bool { return r.losses().since(r.before)["exports failed"] > 0 }},
+		prepare: func(r *faultRun) []string {
+			w := newTCPProxy(r, "way to the collector", strings.TrimPrefix(startCollector(r).http, "http://"))
+			r.proxies = []*tcpProxy{w}
+			return exportSettings("http://"+w.proxy.Listen, "http/protobuf", "OTEL_TRACES_SAMPLER=always_on", "OTEL_LOGS_EXPORTER=otlp",
 				"OTEL_EXPORTER_OTLP_TIMEOUT=1000", "OTEL_BSP_EXPORT_TIMEOUT=1000", "OTEL_BLRP_EXPORT_TIMEOUT=1000", "OTEL_METRIC_EXPORT_TIMEOUT=1000")
 		},
 	}
-	return each(b, []string{embedded}, overWays())
+	return eachFault(b, []string{embedded}, proxyFaultsNamed())
 }
 
 // policyRows: the rules that were read before the fault stay in force.
-func policyRows() (rows []breakdown) {
+func policyRows() (rows []faultCase) {
 	for name, breaks := range map[string]func(*ruleFile){
 		"removed": func(f *ruleFile) { f.remove() },
 		"garbage": func(f *ruleFile) { f.write("permit (principal, act") },
 	} {
 		var rules *ruleFile
-		rows = append(rows, breakdown{
-			dependency: "policy file", fault: name, storage: embedded, promise: promise{noticed: readiness("policy")},
-			prepare: func(r *ordeal) []string { rules = newRules(r.T, ""); return []string{rules.setting()} },
-			begin: func(*ordeal) func() {
+		rows = append(rows, faultCase{
+			dependency: "policy file", fault: name, storage: embedded, allowedOutcomes: allowedOutcomes{detected: degradedPart("policy")},
+			prepare: func(r *faultRun) []string { rules = newRules(r.T, ""); return []string{rules.setting()} },
+			begin: func(*faultRun) func() {
 				breaks(rules)
 				return func() { rules.write(permitAll) }
 			},
@@ -263,12 +263,12 @@ func (f *ruleFile) remove() {
 
 // diskRows: all requests are served, and counts wait in memory until they can be
 // written.
-func diskRows() []breakdown {
-	late := promise{statistics: unavailable, noticed: readiness("statistics")}
-	rows := []breakdown{
-		{fault: "full", promise: late, begin: fullDisk},
-		{fault: "unreadable", promise: late, begin: unreadable},
-		{fault: "removed", promise: promise{statistics: unavailable}, begin: removed},
+func diskRows() []faultCase {
+	late := allowedOutcomes{statistics: unavailable, detected: degradedPart("statistics")}
+	rows := []faultCase{
+		{fault: "full", allowedOutcomes: late, begin: fillDisk},
+		{fault: "unreadable", allowedOutcomes: late, begin: makeStateDirUnreadable},
+		{fault: "removed", allowedOutcomes: allowedOutcomes{statistics: unavailable}, begin: removeStateDir},
 	}
 	if *faultsFlag > 0 {
 		rows = append(rows, smallDiskRow())
@@ -281,27 +281,27 @@ func diskRows() []breakdown {
 
 // smallDiskRow is a row with a small file system that is full. Where the user may not
 // mount one, it is the row before.
-func smallDiskRow() breakdown {
+func smallDiskRow() faultCase {
 	var disk string
-	return breakdown{
-		fault: "full, a file system of 1 MiB", promise: promise{statistics: unavailable},
-		prepare: func(r *ordeal) []string {
+	return faultCase{
+		fault: "full, a file system of 1 MiB", allowedOutcomes: allowedOutcomes{statistics: unavailable},
+		prepare: func(r *faultRun) []string {
 			if disk = smallDisk(r.T); disk != "" {
 				r.dir = filepath.Join(disk, "state")
 			}
 			return []string{"STATE_DIR=" + r.dir}
 		},
-		begin: func(r *ordeal) func() {
+		begin: func(r *faultRun) func() {
 			if disk == "" {
-				return fullDisk(r)
+				return fillDisk(r)
 			}
 			return fill(r.T, disk)
 		},
 	}
 }
 
-// fullDisk makes all writes of the gateway to files fail.
-func fullDisk(r *ordeal) func() {
+// fillDisk makes all writes of the gateway to files fail.
+func fillDisk(r *faultRun) func() {
 	r.Helper()
 	r.gateway.limitFiles(0)
 	return func() {
@@ -313,9 +313,9 @@ func fullDisk(r *ordeal) func() {
 	}
 }
 
-// unreadable replaces the folder by a link to itself, which no user can open, not even
+// makeStateDirUnreadable replaces the folder by a link to itself, which no user can open, not even
 // root.
-func unreadable(r *ordeal) func() {
+func makeStateDirUnreadable(r *faultRun) func() {
 	r.Helper()
 	aside := r.dir + ".aside"
 	if err := errors.Join(os.Rename(r.dir, aside), os.Symlink(r.dir, r.dir)); err != nil {
@@ -328,8 +328,8 @@ func unreadable(r *ordeal) func() {
 	}
 }
 
-// removed removes the folder and its contents.
-func removed(r *ordeal) func() {
+// removeStateDir removes the folder and its contents.
+func removeStateDir(r *faultRun) func() {
 	r.Helper()
 	if err := os.RemoveAll(r.dir); err != nil {
 		r.Fatal(err)

@@ -13,13 +13,13 @@ import (
 
 // faultRow is the result of one row of the matrix.
 type faultRow struct {
-	breakdown
-	before, during, after  []visit
+	faultCase
+	before, during, after  []requestResult
 	recovered, ready, hits time.Duration // since the end of the fault
 	lost                   losses        // while the gateway lived
 	drained                time.Duration // from SIGTERM to the end of the process
 	code                   int           // of its exit
-	announced, lostAtEnd   int           // operations: what the log reports, and what was not counted
+	reported, lostAtEnd    int           // operations: what the log reports, and what was not counted
 }
 
 // faultTable holds the results of rows. It is safe for concurrent use.
@@ -57,28 +57,28 @@ func (r *faultRow) String() string {
 }
 
 func (r *faultRow) cells() []string {
-	ready := rough(r.ready)
-	if r.lingers {
+	ready := durationText(r.ready)
+	if r.staysDegraded {
 		ready = "-"
 	}
-	end := fmt.Sprintf("%s, exit %d", rough(r.drained), r.code)
-	if r.announced > 0 || r.lostAtEnd > 0 {
-		end += fmt.Sprintf(", %d counts lost, at most %d reported", r.lostAtEnd, r.announced)
+	end := fmt.Sprintf("%s, exit %d", durationText(r.drained), r.code)
+	if r.reported > 0 || r.lostAtEnd > 0 {
+		end += fmt.Sprintf(", %d counts lost, at most %d reported", r.lostAtEnd, r.reported)
 	}
 	return []string{
-		seen(r.before), seen(r.during), seen(r.after), r.longest(),
-		strings.Join([]string{rough(r.recovered), ready, rough(r.hits)}, ", "), r.lost.String(), end,
+		countByStatus(r.before), countByStatus(r.during), countByStatus(r.after), r.longestWait(),
+		strings.Join([]string{durationText(r.recovered), ready, durationText(r.hits)}, ", "), r.lost.String(), end,
 	}
 }
 
-// seen returns the number of responses by status: all 2xx together, others by kind of
+// countByStatus returns the number of responses by status: all 2xx together, others by kind of
 // request.
-func seen(visits []visit) string {
+func countByStatus(visits []requestResult) string {
 	good, others := 0, map[string]int{}
 	for _, v := range visits {
 		what := fmt.Sprint(v.kind, " ", v.status)
 		switch {
-		case v.good():
+		case v.succeeded():
 			good++
 			continue
 		case v.status == 0:
@@ -93,14 +93,14 @@ func seen(visits []visit) string {
 	return strings.Join(parts, ", ")
 }
 
-// longest returns the longest wait for a response, with its request.
-func (r *faultRow) longest() string {
-	v := slices.MaxFunc(slices.Concat(r.before, r.during, r.after), func(a, b visit) int { return int(a.took - b.took) })
-	return fmt.Sprintf("%s (%s %d)", rough(v.took), v.kind, v.status)
+// longestWait returns the longest wait for a response, with its request.
+func (r *faultRow) longestWait() string {
+	v := slices.MaxFunc(slices.Concat(r.before, r.during, r.after), func(a, b requestResult) int { return int(a.took - b.took) })
+	return fmt.Sprintf("%s (%s %d)", durationText(v.took), v.kind, v.status)
 }
 
-// rough returns a duration in the form of the table.
-func rough(d time.Duration) string {
+// durationText returns a duration in the form of the table.
+func durationText(d time.Duration) string {
 	if d < time.Second {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	}
@@ -117,10 +117,10 @@ var lossMetrics = map[string]string{
 }
 
 // losses reads the metrics.
-func (r *ordeal) losses() losses {
+func (r *faultRun) losses() losses {
 	r.Helper()
 	l := losses{}
-	for line := range strings.Lines(caller{t: r, base: r.gateway.admin}.get("/metrics").is(http.StatusOK).body) {
+	for line := range strings.Lines(client{t: r, base: r.gateway.admin}.get("/metrics").is(http.StatusOK).body) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		name, _, _ = strings.Cut(name, "{")
 		what, ok := lossMetrics[name]

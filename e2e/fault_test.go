@@ -33,49 +33,49 @@ const (
 	cluster  = "cluster"
 )
 
-// breakdown is one row of the matrix: a fault of one dependency of the gateway.
-type breakdown struct {
+// faultCase is one row of the matrix: a fault of one dependency of the gateway.
+type faultCase struct {
 	dependency, fault, storage string
-	promise
-	prepare func(*ordeal) (settings []string) // starts what breaks down; nil: there is nothing to start
-	begin   func(*ordeal) (end func())        // begins the fault
-	lingers bool                              // /readyz stays degraded for a minute after the fault
+	allowedOutcomes
+	prepare       func(*faultRun) (settings []string) // starts what breaks down; nil: there is nothing to start
+	begin         func(*faultRun) (end func())        // begins the fault
+	staysDegraded bool                                // /readyz stays degraded for a minute after the fault
 }
 
-// promise is what good clients may see during a fault, in addition to 2xx.
-type promise struct {
+// allowedOutcomes is what good clients may see during a fault, in addition to 2xx.
+type allowedOutcomes struct {
 	known      []int // reads and writes of a client whose token is known
-	newcomers  []int // reads with tokens that the gateway sees for the first time
+	newTokens  []int // reads with tokens that the gateway sees for the first time
 	mints      []int // mints through the gateway
 	statistics []int // the Stats API
 	// noticed reports whether the gateway has detected the fault, which lasts at least
 	// until then; nil: it need not detect it.
-	noticed func(*ordeal) bool
+	detected func(*faultRun) bool
 }
 
-// ordeal is a run of one row, with a gateway of its own.
-type ordeal struct {
+// faultRun is a run of one row, with a gateway of its own.
+type faultRun struct {
 	*testing.T
-	breakdown
-	stack    *stack
-	redis    *harassed // nil: embedded
-	ways     []*way    // those that break down
-	door     *door     // nil: none
-	dir      string    // STATE_DIR; empty: none
-	launch   func(settings ...string) *gateway
-	settings []string
-	gateway  *gateway
-	clients  *patrons
-	before   losses    // as of the fault's begin
-	began    time.Time // the fault
-	row      faultRow
+	faultCase
+	stack     *stack
+	redis     *disturbedRedis // nil: embedded
+	proxies   []*tcpProxy     // those that break down
+	httpProxy *httpFaultProxy // nil: none
+	dir       string          // STATE_DIR; empty: none
+	launch    func(settings ...string) *gateway
+	settings  []string
+	gateway   *gateway
+	clients   *faultClients
+	before    losses    // as of the fault's begin
+	began     time.Time // the fault
+	row       faultRow
 }
 
-// broken holds the results of the rows; TestMain prints it at the end.
-var broken faultTable
+// faultResults holds the results of the rows; TestMain prints it at the end.
+var faultResults faultTable
 
-// withstand runs the rows, several at a time, independent of other tests.
-func withstand(t *testing.T, rows []breakdown) {
+// runFaultCases runs the rows, several at a time, independent of other tests.
+func runFaultCases(t *testing.T, rows []faultCase) {
 	t.Helper()
 	var all sync.WaitGroup
 	atOnce := faultRows
@@ -89,7 +89,7 @@ func withstand(t *testing.T, rows []breakdown) {
 			defer func() { <-places }()
 			name := strings.Join([]string{b.dependency, b.fault, b.storage}, "/")
 			t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
-				(&ordeal{T: t, breakdown: b}).run()
+				(&faultRun{T: t, faultCase: b}).run()
 			})
 		})
 	}
@@ -98,30 +98,30 @@ func withstand(t *testing.T, rows []breakdown) {
 
 // run observes good clients before, during and after the fault, compares the counts
 // with their responses, and ends the gateway during a second fault of the same kind.
-func (r *ordeal) run() {
+func (r *faultRun) run() {
 	r.Helper()
 	r.start()
-	r.row.breakdown = r.breakdown
-	r.clients.come()
-	calm := r.clients.calms(r.clients.began)
-	end := r.strike()
-	r.lasts()
+	r.row.faultCase = r.faultCase
+	r.clients.startSending()
+	calm := r.clients.awaitSuccesses(r.clients.began)
+	end := r.beginFault()
+	r.awaitDetection()
 	ended := time.Now()
 	end()
-	r.settles(ended)
-	r.clients.leave()
+	r.awaitRecovery(ended)
+	r.clients.stopSending()
 	r.row.before, r.row.during, r.row.after = r.clients.phases(calm, r.began, ended)
 	r.row.recovered = lastRefusal(r.row.after, ended)
-	r.judge()
-	r.recount(r.gateway, 0)
+	r.checkOutcomes()
+	r.checkCounts(r.gateway, 0)
 	r.row.lost = r.losses().since(r.before)
-	r.drain()
+	r.drainDuringFault()
 	r.Logf("%v", &r.row)
-	broken.add(&r.row)
+	faultResults.add(&r.row)
 }
 
-// length returns the minimum duration of a fault.
-func length() time.Duration {
+// faultLength returns the minimum duration of a fault.
+func faultLength() time.Duration {
 	if *faultsFlag > 0 {
 		return *faultsFlag
 	}
@@ -129,7 +129,7 @@ func length() time.Duration {
 }
 
 // start starts the gateway and its dependencies.
-func (r *ordeal) start() {
+func (r *faultRun) start() {
 	r.Helper()
 	r.stack = newStack(r.T, false, "-quiet", "-accounts-rate", "0")
 	r.settings = []string{"RATE=1000", "RATE_BURST=1000", "DRAIN_TIMEOUT=" + faultDrain.String(), "SECRET=" + strings.Repeat("A", 43)}
@@ -141,17 +141,17 @@ func (r *ordeal) start() {
 		r.dir = r.TempDir() + "/state"
 		r.settings = append(r.settings, "STATE_DIR="+r.dir)
 	case single:
-		r.redis = harassedSingle(r.T)
+		r.redis = newDisturbedServer(r.T)
 	case cluster:
-		r.redis = harassedCluster(r.T)
+		r.redis = newDisturbedCluster(r.T)
 	}
 	if r.redis != nil {
 		r.settings = append(r.settings, "REDIS_URL="+r.redis.urls[0])
 	}
 	if r.redis != nil && *faultsFlag == 0 { // a machine that is busy is no fault
-		timeout := busyRedis
+		timeout := longRedisTimeout
 		if r.dependency == "Redis" {
-			timeout = troubledRedis.String()
+			timeout = failingRedisTimeout.String()
 		}
 		r.settings = append(r.settings, "REDIS_TIMEOUT="+timeout)
 	}
@@ -160,44 +160,44 @@ func (r *ordeal) start() {
 		r.settings = append(r.settings, r.prepare(r)...)
 	}
 	r.gateway = r.launch(r.settings...)
-	r.clients = newPatrons(r)
+	r.clients = newFaultClients(r)
 }
 
-// strike begins the fault.
-func (r *ordeal) strike() (end func()) {
+// beginFault begins the fault.
+func (r *faultRun) beginFault() (end func()) {
 	r.Helper()
 	r.before, r.began = r.losses(), time.Now()
 	return r.begin(r)
 }
 
-// lasts returns when the fault has lasted long enough.
-func (r *ordeal) lasts() {
+// awaitDetection returns when the fault has lasted long enough.
+func (r *faultRun) awaitDetection() {
 	r.Helper()
-	<-time.After(length())
-	if r.noticed != nil {
-		eventually(r, "the gateway to notice the fault", func() bool { return r.noticed(r) })
+	<-time.After(faultLength())
+	if r.detected != nil {
+		eventually(r, "the gateway to notice the fault", func() bool { return r.detected(r) })
 	}
 }
 
-// settles waits until clients receive nothing but 2xx, the gateway is ready, and there
+// awaitRecovery waits until clients receive nothing but 2xx, the gateway is ready, and there
 // are hits.
-func (r *ordeal) settles(ended time.Time) {
+func (r *faultRun) awaitRecovery(ended time.Time) {
 	r.Helper()
-	if !r.lingers {
-		admin := caller{t: r, base: r.gateway.admin}
+	if !r.staysDegraded {
+		admin := client{t: r, base: r.gateway.admin}
 		eventually(r, "readiness after the fault", func() bool { return strings.Contains(admin.get("/readyz").body, `"status":"ready"`) })
 		r.row.ready = time.Since(ended)
 	}
 	eventually(r, "a hit after the fault", func() bool {
-		at, ok := r.clients.hitSince(ended)
+		at, ok := r.clients.firstHitAfter(ended)
 		r.row.hits = at.Sub(ended)
 		return ok
 	})
-	r.clients.calms(ended)
+	r.clients.awaitSuccesses(ended)
 }
 
-// judge fails the test for each response during the fault that is not promised.
-func (r *ordeal) judge() {
+// checkOutcomes fails the test for each response during the fault that is not promised.
+func (r *faultRun) checkOutcomes() {
 	r.Helper()
 	for _, v := range r.row.during {
 		if !r.allows(v) {
@@ -207,15 +207,15 @@ func (r *ordeal) judge() {
 	}
 }
 
-// recount fails the test unless the counts of a gateway agree with the responses of the
+// checkCounts fails the test unless the counts of a gateway agree with the responses of the
 // clients: each 2xx is counted or reported as lost, and otherwise only requests without
 // a response may be counted.
-func (r *ordeal) recount(g *gateway, announced int) (lost int) {
+func (r *faultRun) checkCounts(g *gateway, announced int) (lost int) {
 	r.Helper()
-	served, unsettled := r.clients.served()
+	served, unsettled := r.clients.countServed()
 	counted, one := -1, r.clients.known.via(g)
 	eventually(r, "the statistics", func() bool {
-		a, err := one.try(http.MethodGet, "/api/v1/organizations/org-root"+today("1hour"), "")
+		a, err := one.try(http.MethodGet, "/api/v1/organizations/org-root"+lastDayQuery("1hour"), "")
 		if err != nil || a.status != http.StatusOK {
 			return false
 		}
@@ -230,38 +230,38 @@ func (r *ordeal) recount(g *gateway, announced int) (lost int) {
 	return max(0, served-counted)
 }
 
-// drain ends the gateway by SIGTERM during a second fault, and compares the counts that
+// drainDuringFault ends the gateway by SIGTERM during a second fault, and compares the counts that
 // another gateway finds.
-func (r *ordeal) drain() {
+func (r *faultRun) drainDuringFault() {
 	r.Helper()
-	r.clients.come()
-	end := r.strike()
-	<-time.After(min(length()/3, 2*time.Second))
+	r.clients.startSending()
+	end := r.beginFault()
+	<-time.After(min(faultLength()/3, 2*time.Second))
 	term := time.Now()
 	r.row.code = r.gateway.stop(syscall.SIGTERM)
 	r.row.drained = time.Since(term)
-	r.clients.leave()
+	r.clients.stopSending()
 	end()
-	if bound := faultDrain + stopTime; *faultsFlag > 0 && r.row.drained > bound {
+	if bound := faultDrain + shutdownTime; *faultsFlag > 0 && r.row.drained > bound {
 		r.Errorf("SIGTERM: it ended after %v, want at most %v", r.row.drained, bound)
 	}
 	log := r.gateway.stderr.String()
-	r.row.announced = announced(log)
-	ordered := r.row.announced == 0 && !strings.Contains(log, "saving organization trees at the end")
+	r.row.reported = reportedLosses(log)
+	ordered := r.row.reported == 0 && !strings.Contains(log, "saving organization trees at the end")
 	if ordered != (r.row.code == 0) {
-		r.Errorf("SIGTERM: exit code %d, and %d operations reported as lost", r.row.code, r.row.announced)
+		r.Errorf("SIGTERM: exit code %d, and %d operations reported as lost", r.row.code, r.row.reported)
 	}
-	r.row.lostAtEnd = r.recount(r.stack.gateway(r.settings...), r.row.announced)
+	r.row.lostAtEnd = r.checkCounts(r.stack.gateway(r.settings...), r.row.reported)
 }
 
-// stopTime is the time that the end of a process may take beyond OSGATE_DRAIN_TIMEOUT:
+// shutdownTime is the time that the end of a process may take beyond OSGATE_DRAIN_TIMEOUT:
 // a second for exchanges that are cut off, 5 s for requests to a control plane, 5 s for
 // counts and telemetry, 2 s for the log, and 2 s for a slow machine.
-const stopTime = 15 * time.Second
+const shutdownTime = 15 * time.Second
 
-// announced returns the number of operations that the last line of the log reports as
+// reportedLosses returns the number of operations that the last line of the log reports as
 // lost.
-func announced(log string) (operations int) {
+func reportedLosses(log string) (operations int) {
 	const words = "lost at most: "
 	if i := strings.LastIndex(log, words); i >= 0 {
 		_, _ = fmt.Sscan(log[i+len(words):], &operations) // 0 where it is no number
@@ -269,13 +269,13 @@ func announced(log string) (operations int) {
 	return operations
 }
 
-// readiness returns a condition: /readyz names this part.
-func readiness(part string) func(*ordeal) bool {
-	return func(r *ordeal) bool {
-		return strings.Contains(caller{t: r, base: r.gateway.admin}.get("/readyz").body, `"part":"`+part)
+// degradedPart returns a condition: /readyz names this part.
+func degradedPart(part string) func(*faultRun) bool {
+	return func(r *faultRun) bool {
+		return strings.Contains(client{t: r, base: r.gateway.admin}.get("/readyz").body, `"part":"`+part)
 	}
 }
 
-// refusals is a condition: a client has received a response other than 2xx since the
+// clientRefused is a condition: a client has received a response other than 2xx since the
 // fault began.
-func refusals(r *ordeal) bool { return r.clients.refusedSince(r.began) }
+func clientRefused(r *faultRun) bool { return r.clients.failedSince(r.began) }

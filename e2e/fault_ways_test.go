@@ -17,23 +17,27 @@ import (
 // requests.
 const flapTime = 200 * time.Millisecond
 
-// wayFaults are the faults of a TCP proxy. Each returns a function that ends it.
-var wayFaults = map[string]func(*way) (end func()){
-	"refused":       func(w *way) func() { w.t.Helper(); w.proxy.Stop(); return w.restart },
-	"SYN swallowed": func(w *way) func() { w.t.Helper(); return w.swallow() },
-	"black hole":    func(w *way) func() { w.t.Helper(); w.hole(back); return w.heal },
-	"slow":          func(w *way) func() { w.t.Helper(); w.ours("drip"); return w.heal },
-	"resets":        func(w *way) func() { w.t.Helper(); w.trouble("reset_peer", back, "timeout", 0); return w.heal },
-	"garbage":       func(w *way) func() { w.t.Helper(); w.ours("garbage"); return w.heal },
-	"flapping":      func(w *way) func() { w.t.Helper(); return w.flap() },
+// proxyFaults are the faults of a TCP proxy. Each returns a function that ends it.
+var proxyFaults = map[string]func(*tcpProxy) (end func()){
+	"refused":       func(w *tcpProxy) func() { w.t.Helper(); w.proxy.Stop(); return w.restart },
+	"SYN swallowed": func(w *tcpProxy) func() { w.t.Helper(); return w.swallowConnections() },
+	"black hole":    func(w *tcpProxy) func() { w.t.Helper(); w.blackHole(toClient); return w.heal },
+	"slow":          func(w *tcpProxy) func() { w.t.Helper(); w.addOwnToxic("drip"); return w.heal },
+	"resets": func(w *tcpProxy) func() {
+		w.t.Helper()
+		w.addFault("reset_peer", toClient, "timeout", 0)
+		return w.heal
+	},
+	"garbage":  func(w *tcpProxy) func() { w.t.Helper(); w.addOwnToxic("garbage"); return w.heal },
+	"flapping": func(w *tcpProxy) func() { w.t.Helper(); return w.flap() },
 }
 
-// onWays returns a fault of the proxies of an ordeal.
-func onWays(fault func(*way) (end func())) func(*ordeal) func() {
-	return func(r *ordeal) func() {
+// onProxies returns a fault of the proxies of an ordeal.
+func onProxies(fault func(*tcpProxy) (end func())) func(*faultRun) func() {
+	return func(r *faultRun) func() {
 		r.Helper()
 		var ends []func()
-		for _, w := range r.ways {
+		for _, w := range r.proxies {
 			ends = append(ends, fault(w))
 		}
 		return func() {
@@ -45,23 +49,23 @@ func onWays(fault func(*way) (end func())) func(*ordeal) func() {
 }
 
 // restart opens the proxy again, at its former address.
-func (w *way) restart() {
+func (w *tcpProxy) restart() {
 	w.t.Helper()
 	if err := w.proxy.Start(); err != nil {
 		w.t.Errorf("opening the %s again: %v", w.proxy.Name, err)
 	}
 }
 
-// swallow closes the proxy and listens at its address with a full queue: the kernel
+// swallowConnections closes the proxy and listens at its address with a full queue: the kernel
 // drops new connections.
-func (w *way) swallow() (end func()) {
+func (w *tcpProxy) swallowConnections() (end func()) {
 	w.t.Helper()
 	w.proxy.Stop()
 	l, err := net.Listen("tcp", w.proxy.Listen)
 	if err != nil {
 		w.t.Fatalf("listening at the address of the %s: %v", w.proxy.Name, err)
 	}
-	full(w.t, l)
+	fillQueue(w.t, l)
 	var filling []net.Conn
 	for range 8 {
 		c, err := net.DialTimeout("tcp", w.proxy.Listen, 200*time.Millisecond)
@@ -80,8 +84,8 @@ func (w *way) swallow() (end func()) {
 	}
 }
 
-// full fills the queue of connections of a listener.
-func full(t testing.TB, l net.Listener) {
+// fillQueue fills the queue of connections of a listener.
+func fillQueue(t testing.TB, l net.Listener) {
 	t.Helper()
 	socket, ok := l.(syscall.Conn)
 	if !ok {
@@ -107,14 +111,14 @@ type (
 
 // Pipe implements [toxics.Toxic].
 func (*garbage) Pipe(stub *toxics.ToxicStub) {
-	pass(stub, func(data []byte) bool { return put(stub, noise(len(data))) })
+	forwardChunks(stub, func(data []byte) bool { return forwardBytes(stub, randomBytes(len(data))) })
 }
 
 // Pipe implements [toxics.Toxic].
 func (*drip) Pipe(stub *toxics.ToxicStub) {
-	pass(stub, func(data []byte) bool {
+	forwardChunks(stub, func(data []byte) bool {
 		for i := range data {
-			if !put(stub, data[i:i+1]) {
+			if !forwardBytes(stub, data[i:i+1]) {
 				return false
 			}
 			select {
@@ -133,8 +137,8 @@ func (*garbage) Cleanup(stub *toxics.ToxicStub) { stub.Close() }
 // Cleanup implements [toxics.CleanupToxic].
 func (*drip) Cleanup(stub *toxics.ToxicStub) { stub.Close() }
 
-// pass forwards data until the connection or the toxic ends.
-func pass(stub *toxics.ToxicStub, each func(data []byte) bool) {
+// forwardChunks forwards data until the connection or the toxic ends.
+func forwardChunks(stub *toxics.ToxicStub, each func(data []byte) bool) {
 	for {
 		select {
 		case <-stub.Interrupt:
@@ -151,8 +155,8 @@ func pass(stub *toxics.ToxicStub, each func(data []byte) bool) {
 	}
 }
 
-// put forwards bytes, and returns false if the toxic was ended before.
-func put(stub *toxics.ToxicStub, data []byte) bool {
+// forwardBytes forwards bytes, and returns false if the toxic was ended before.
+func forwardBytes(stub *toxics.ToxicStub, data []byte) bool {
 	select {
 	case stub.Output <- &stream.StreamChunk{Data: data, Timestamp: time.Now()}:
 		return true
@@ -161,8 +165,8 @@ func put(stub *toxics.ToxicStub, data []byte) bool {
 	}
 }
 
-// noise returns n random bytes.
-func noise(n int) []byte {
+// randomBytes returns n random bytes.
+func randomBytes(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
 		b[i] = byte(rand.IntN(256))
@@ -170,28 +174,28 @@ func noise(n int) []byte {
 	return b
 }
 
-// register registers the toxics of this file with toxiproxy.
-var register = sync.OnceFunc(func() {
+// registerToxics registers the toxics of this file with toxiproxy.
+var registerToxics = sync.OnceFunc(func() {
 	toxics.Register("garbage", new(garbage))
 	toxics.Register("drip", new(drip))
 })
 
-// ours starts a toxic of this file for responses.
-func (w *way) ours(kind string) {
+// addOwnToxic starts a toxic of this file for responses.
+func (w *tcpProxy) addOwnToxic(kind string) {
 	w.t.Helper()
-	register()
-	w.toxic(kind, back, nil)
+	registerToxics()
+	w.addToxic(kind, toClient, nil)
 }
 
 // flap closes and opens the proxy in turn.
-func (w *way) flap() (end func()) {
+func (w *tcpProxy) flap() (end func()) {
 	w.t.Helper()
-	return inTurn(w.proxy.Stop, w.restart)
+	return alternate(w.proxy.Stop, w.restart)
 }
 
-// inTurn calls the two functions in turn until it is ended. The second one is called
+// alternate calls the two functions in turn until it is ended. The second one is called
 // last.
-func inTurn(down, up func()) (end func()) {
+func alternate(down, up func()) (end func()) {
 	ended, over := make(chan struct{}), make(chan struct{})
 	ends := func() bool {
 		select {

@@ -9,17 +9,17 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestAnswersOfHTTP2ThatAreNotOursAreAsDocumented compares each response of net/http
+// TestAnswersOfNetHTTPToHTTP2AreAsDocumented compares each response of net/http
 // itself with its row in docs/operations.md: status, Content-Type and body, and no
 // header of the gateway.
-func TestAnswersOfHTTP2ThatAreNotOursAreAsDocumented(t *testing.T) {
+func TestAnswersOfNetHTTPToHTTP2AreAsDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := newStack(t, false)
-	f := s.entrance(t, "HTTPS")
+	f := s.schemeGateway(t, "HTTPS")
 	for name, tt := range map[string]struct {
 		fields             []string
 		status, kind, body string
@@ -36,9 +36,9 @@ func TestAnswersOfHTTP2ThatAreNotOursAreAsDocumented(t *testing.T) {
 		"TE":                {[]string{"te", "gzip"}, "400", "text/plain; charset=utf-8", `request header "TE" may only be "trailers" in HTTP/2`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := f.frames(t)
-			h.open(true, append([]string{":method", "GET", ":scheme", "https", ":path", keyOne, ":authority", "gateway"}, tt.fields...)...)
-			head, body := h.whole()
+			h := f.dialFrames(t)
+			h.openStream(true, append([]string{":method", "GET", ":scheme", "https", ":path", keyOne, ":authority", "gateway"}, tt.fields...)...)
+			head, body := h.readAnswer()
 			if head["status"] != tt.status || head["content-type"] != tt.kind || strings.TrimSpace(body) != tt.body {
 				t.Errorf("%v %q, want %s, %s, %q", head, body, tt.status, tt.kind, tt.body)
 			}
@@ -56,8 +56,8 @@ func TestAnswersOfHTTP2ThatAreNotOursAreAsDocumented(t *testing.T) {
 	}
 }
 
-// whole reads the response on stream 1 to its end.
-func (s *frameConn) whole() (head map[string]string, body string) {
+// readAnswer reads the response on stream 1 to its end.
+func (s *frameConn) readAnswer() (head map[string]string, body string) {
 	s.t.Helper()
 	head = map[string]string{}
 	for {

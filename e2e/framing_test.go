@@ -64,61 +64,61 @@ func ambiguousRequest(head, key, token string) string {
 		"2\r\n{}\r\n0\r\n\r\n"
 }
 
-// entrance is a gateway that clients reach by HTTP or HTTPS.
-type entrance struct {
+// schemeGateway is a gateway that clients reach by HTTP or HTTPS.
+type schemeGateway struct {
 	*gateway
 	roots *x509.CertPool // nil: HTTP
 }
 
-// entrance starts a gateway for a scheme, HTTP or HTTPS.
-func (s *stack) entrance(t *testing.T, scheme string, settings ...string) entrance {
+// schemeGateway starts a gateway for a scheme, HTTP or HTTPS.
+func (s *stack) schemeGateway(t *testing.T, scheme string, settings ...string) schemeGateway {
 	t.Helper()
 	if scheme == "HTTP" {
-		return entrance{gateway: s.gateway(settings...)}
+		return schemeGateway{gateway: s.gateway(settings...)}
 	}
 	cert, key, roots := certificate(t)
-	return entrance{gateway: s.gateway(append(settings, "TLS_CERT="+cert, "TLS_KEY="+key)...), roots: roots}
+	return schemeGateway{gateway: s.gateway(append(settings, "TLS_CERT="+cert, "TLS_KEY="+key)...), roots: roots}
 }
 
 // dial opens a connection that is closed when the test ends.
-func (f entrance) dial(t testing.TB, protocol string) net.Conn {
+func (f schemeGateway) dial(t testing.TB, protocol string) net.Conn {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", f.addr(), patience)
+	c, err := net.DialTimeout("tcp", f.addr(), testTimeout)
 	if err != nil {
 		t.Fatalf("dialing: %v", err)
 	}
 	if f.roots != nil {
 		c = tls.Client(c, &tls.Config{RootCAs: f.roots, ServerName: "127.0.0.1", NextProtos: []string{protocol}})
 	}
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
-// app returns a client with a token and with connections of its own.
-func (f entrance) app(t testing.TB) caller {
+// newClient returns a client with a token and with connections of its own.
+func (f schemeGateway) newClient(t testing.TB) client {
 	t.Helper()
-	c := f.caller()
+	c := f.client()
 	if f.roots != nil {
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: f.roots}, ForceAttemptHTTP2: true}
 		t.Cleanup(transport.CloseIdleConnections)
-		c.client = plainClient(transport)
+		c.httpClient = newHTTPClient(transport)
 	}
 	c.token = c.send(http.MethodPost, "/accounts/oauth2/token", "client_id=app-one&client_secret=secret-one&grant_type=client_credentials",
 		"Content-Type: application/x-www-form-urlencoded").is(http.StatusOK).token()
-	f.stack.conceal(c.token)
+	f.stack.addSecret(c.token)
 	return c
 }
 
-// TestAmbiguousFramingIsRefusedAndItsConnectionEnds sends each of ambiguousHeads over
+// TestAmbiguousFramingIsRefusedAndTheConnectionIsClosed sends each of ambiguousHeads over
 // HTTP and HTTPS, between pipelined requests. The request before it is served, those
 // after it are not.
-func TestAmbiguousFramingIsRefusedAndItsConnectionEnds(t *testing.T) {
+func TestAmbiguousFramingIsRefusedAndTheConnectionIsClosed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	for _, scheme := range []string{"HTTP", "HTTPS"} {
-		f := s.entrance(t, scheme, "RATE=0")
-		token := f.app(t).token
+		f := s.schemeGateway(t, scheme, "RATE=0")
+		token := f.newClient(t).token
 		for name, head := range ambiguousHeads {
 			t.Run(scheme+" "+name, func(t *testing.T) {
 				read := "GET " + demoKeys + "/KeyOne HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer " + token + "\r\n\r\n"
@@ -133,14 +133,14 @@ func TestAmbiguousFramingIsRefusedAndItsConnectionEnds(t *testing.T) {
 				if len(answers) != 2 || answers[0].status != http.StatusOK {
 					t.Fatalf("answers %v, want 200 and %d, and the connection's end", answers, want)
 				}
-				answers[1].refused(want, "bad-request")
+				answers[1].checkRefusal(want, "bad-request")
 				if a := answers[1]; a.header.Get("Connection") != "close" {
 					t.Errorf("the refusal is %v %s, want one that closes", a.header, a.body)
 				}
 			})
 		}
 	}
-	if got := s.emulator.requests(func(r logged) bool { return strings.HasSuffix(r.Target, "/smuggled") }); len(got) > 0 {
+	if got := s.emulator.requests(func(r receivedRequest) bool { return strings.HasSuffix(r.Target, "/smuggled") }); len(got) > 0 {
 		t.Errorf("Object Store received %v", got)
 	}
 }
@@ -163,7 +163,7 @@ func allAnswers(t *testing.T, c net.Conn) (all []*answer) {
 		if v := response.Header.Get("Connection"); response.Close && v == "" {
 			response.Header.Set("Connection", "close") // net/http removes it
 		}
-		a, err := read(t, "pipelined", response, time.Now())
+		a, err := readAnswer(t, "pipelined", response, time.Now())
 		if err != nil {
 			t.Fatalf("reading answer %d: %v", len(all)+1, err)
 		}
@@ -179,7 +179,7 @@ type frameConn struct {
 	encoder *hpack.Encoder
 }
 
-func (f entrance) frames(t testing.TB) *frameConn {
+func (f schemeGateway) dialFrames(t testing.TB) *frameConn {
 	t.Helper()
 	c := f.dial(t, "h2")
 	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
@@ -199,8 +199,8 @@ func (s *frameConn) must(err error) {
 	}
 }
 
-// open begins a request on stream 1, with the fields in this order.
-func (s *frameConn) open(end bool, fields ...string) {
+// openStream begins a request on stream 1, with the fields in this order.
+func (s *frameConn) openStream(end bool, fields ...string) {
 	s.t.Helper()
 	for i := 0; i < len(fields); i += 2 {
 		s.must(s.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}))
@@ -240,14 +240,14 @@ func (s *frameConn) outcome() string {
 	}
 }
 
-// TestHTTP2RequestsThatContradictThemselvesGoNowhere sends requests whose
+// TestContradictoryHTTP2RequestsAreNotForwarded sends requests whose
 // Content-Length is not the length of the body, and requests with an invalid path. None
 // of them reaches Object Store.
-func TestHTTP2RequestsThatContradictThemselvesGoNowhere(t *testing.T) {
+func TestContradictoryHTTP2RequestsAreNotForwarded(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
-	f := s.entrance(t, "HTTPS", "RATE=0")
-	c := f.app(t)
+	f := s.schemeGateway(t, "HTTPS", "RATE=0")
+	c := f.newClient(t)
 	long := stringValue("right", strings.Repeat("x", 15_000))
 	for name, tt := range map[string]struct {
 		path    string   // behind the keys' path; empty: /lie
@@ -274,7 +274,7 @@ func TestHTTP2RequestsThatContradictThemselvesGoNowhere(t *testing.T) {
 		"no length":                        {path: "/right", data: []string{long[:100], long[100:], ""}, want: "201"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := f.frames(t)
+			h := f.dialFrames(t)
 			path := tt.path
 			if path == "" {
 				path = "/lie"
@@ -284,7 +284,7 @@ func TestHTTP2RequestsThatContradictThemselvesGoNowhere(t *testing.T) {
 			for _, n := range tt.lengths {
 				fields = append(fields, "content-length", n)
 			}
-			h.open(tt.ended, fields...)
+			h.openStream(tt.ended, fields...)
 			for i, data := range tt.data {
 				h.must(h.WriteData(1, i == len(tt.data)-1, []byte(data)))
 			}
@@ -295,7 +295,7 @@ func TestHTTP2RequestsThatContradictThemselvesGoNowhere(t *testing.T) {
 		})
 	}
 	c.get(demoKeys + "/lie").is(http.StatusNotFound)
-	reached := s.emulator.requests(func(r logged) bool {
+	reached := s.emulator.requests(func(r receivedRequest) bool {
 		return r.Method == http.MethodPut && !strings.HasSuffix(r.Target, "/right")
 	})
 	if len(reached) > 0 {
@@ -303,18 +303,18 @@ func TestHTTP2RequestsThatContradictThemselvesGoNowhere(t *testing.T) {
 	}
 }
 
-// TestATargetWithAFragmentGoesNowhere sends a request of HTTP/1.1 with a fragment in
+// TestTargetWithAFragmentIsRefused sends a request of HTTP/1.1 with a fragment in
 // its target.
-func TestATargetWithAFragmentGoesNowhere(t *testing.T) {
+func TestTargetWithAFragmentIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway()
 	token := g.mint("app-one", "")
-	a := raw(t, g.addr(), get1("gateway", demoKeys+"/KeyOne#fragment", "Authorization: Bearer "+token))
+	a := sendRaw(t, g.addr(), rawGET("gateway", demoKeys+"/KeyOne#fragment", "Authorization: Bearer "+token))
 	if a.is(http.StatusBadRequest); !strings.Contains(a.body, "urn:osgate:bad-path") {
 		t.Errorf("refused with %s, want bad-path", a.body)
 	}
-	if got := s.emulator.requests(toObjectStore); len(got) > 0 {
+	if got := s.emulator.requests(isObjectStoreRequest); len(got) > 0 {
 		t.Errorf("Object Store received %v", fmt.Sprint(got))
 	}
 }

@@ -11,16 +11,16 @@ func TestBrowsersAndProbesAreAnswered(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	closed, open := s.gateway("RATE=0"), s.gateway("RATE=0", "CORS_ORIGINS=https://app.example.com")
-	s.emulator.forget()
+	s.emulator.clearRequests()
 	preflight := []string{"Origin: https://app.example.com", "Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: authorization,content-type"}
-	closed.caller().send(http.MethodOptions, keyOne, "", preflight...).refused(http.StatusForbidden, "bad-request")
-	a := open.caller().send(http.MethodOptions, keyOne, "", preflight...).is(http.StatusNoContent)
+	closed.client().send(http.MethodOptions, keyOne, "", preflight...).checkRefusal(http.StatusForbidden, "bad-request")
+	a := open.client().send(http.MethodOptions, keyOne, "", preflight...).is(http.StatusNoContent)
 	if got := a.header.Get("Access-Control-Allow-Origin"); got != "https://app.example.com" {
 		t.Errorf("Access-Control-Allow-Origin %q of a preflight", got)
 	}
 	for _, path := range []string{"/", "/healthz"} {
 		var said struct{ Service, Status string }
-		a := closed.caller().get(path).is(http.StatusOK)
+		a := closed.client().get(path).is(http.StatusOK)
 		if a.decode(&said); said.Service != "osgate" || said.Status != "ok" {
 			t.Errorf("%s: %s", path, a.body)
 		}

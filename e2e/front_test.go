@@ -12,30 +12,30 @@ import (
 	"time"
 )
 
-// front is a proxy in front of osemu that makes the control plane fail while Object
+// controlPlaneProxy is a proxy in front of osemu that makes the control plane fail while Object
 // Store works, which osemu cannot do itself.
-type front struct {
+type controlPlaneProxy struct {
 	url  string
 	asks atomic.Int64 // questions whose a token is
 
 	mu      sync.Mutex
-	trouble func(http.ResponseWriter, *http.Request) // guarded by mu: answers Access Management calls; nil: osemu does
+	failure func(http.ResponseWriter, *http.Request) // guarded by mu: answers Access Management calls; nil: osemu does
 }
 
-func (s *stack) front() *front {
+func (s *stack) controlPlaneProxy() *controlPlaneProxy {
 	s.t.Helper()
 	target, err := url.Parse(s.emulator.url)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	f := &front{}
+	f := &controlPlaneProxy{}
 	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host }}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/accounts/api/me" {
 			f.asks.Add(1)
 		}
 		f.mu.Lock()
-		trouble := f.trouble
+		trouble := f.failure
 		f.mu.Unlock()
 		if trouble != nil && strings.HasPrefix(r.URL.Path, "/accounts/") {
 			trouble(w, r)
@@ -48,29 +48,29 @@ func (s *stack) front() *front {
 	return f
 }
 
-// accounts sets the handler of Access Management calls from now on; nil: osemu answers
+// setFailure sets the handler of Access Management calls from now on; nil: osemu answers
 // them.
-func (f *front) accounts(trouble func(http.ResponseWriter, *http.Request)) {
+func (f *controlPlaneProxy) setFailure(trouble func(http.ResponseWriter, *http.Request)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.trouble = trouble
+	f.failure = trouble
 }
 
 // The ways in which a control plane fails.
-func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+func resetConnection(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-func fails(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+func answer500(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
 
-func crowded(w http.ResponseWriter, _ *http.Request) {
+func answer429(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Retry-After", "1")
 	w.WriteHeader(http.StatusTooManyRequests)
 }
 
-// hangs responds long after the gateway has given up.
-func hangs(_ http.ResponseWriter, r *http.Request) {
+// answerNever responds long after the gateway has given up.
+func answerNever(_ http.ResponseWriter, r *http.Request) {
 	select {
 	case <-r.Context().Done():
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 	}
 }
 
@@ -79,6 +79,6 @@ func hangs(_ http.ResponseWriter, r *http.Request) {
 func (e *emulator) mintAt(t testing.TB, app, plane string) string {
 	t.Helper()
 	form := "client_id=" + app + "&client_secret=secret-" + strings.TrimPrefix(app, "app-") + "&grant_type=client_credentials"
-	a := caller{t: t, base: e.url}.send(http.MethodPost, "/"+plane+"/accounts/oauth2/token", form, "Content-Type: application/x-www-form-urlencoded")
+	a := client{t: t, base: e.url}.send(http.MethodPost, "/"+plane+"/accounts/oauth2/token", form, "Content-Type: application/x-www-form-urlencoded")
 	return a.is(http.StatusOK).token()
 }

@@ -7,32 +7,32 @@ import (
 	"time"
 )
 
-// excuse records the times in which responses may be stale as documented for the
+// staleness records the times in which responses may be stale as documented for the
 // default settings: hits of other gateways while a gateway that writes has no Redis. It
 // is safe for concurrent use.
-type excuse struct {
-	granted bool // to this history; a strict one has none
+type staleness struct {
+	allowed bool // to this history; a strict one has none
 
-	mu   sync.Mutex
-	lost *replica // guarded by mu: the gateway without Redis, or everyone; nil: all have it
-	n    int      // guarded by mu: how often that has changed
+	mu           sync.Mutex
+	withoutRedis *replica // guarded by mu: the gateway without Redis, or everyone; nil: all have it
+	changes      int      // guarded by mu: how often that has changed
 }
 
-// everyone stands for all gateways: for each gateway the others are without Redis.
-var everyone = &replica{}
+// allReplicas stands for all gateways: for each gateway the others are without Redis.
+var allReplicas = &replica{}
 
 // begin begins a time in which a gateway, or everyone, is without Redis.
-func (e *excuse) begin(lost *replica) {
+func (e *staleness) begin(lost *replica) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.lost = lost
-	e.n++
+	e.withoutRedis = lost
+	e.changes++
 }
 
 // end ends such a time when these gateways have marked their unmarked writes. Before
 // that they serve nothing from the cache.
-func (e *excuse) end(back ...*replica) {
-	for deadline := time.Now().Add(patience); !allHit(back) && time.Now().Before(deadline); {
+func (e *staleness) end(back ...*replica) {
+	for deadline := time.Now().Add(testTimeout); !allHit(back) && time.Now().Before(deadline); {
 		pause(10 * time.Millisecond)
 	}
 	e.begin(nil)
@@ -40,30 +40,30 @@ func (e *excuse) end(back ...*replica) {
 
 func allHit(replicas []*replica) bool {
 	for _, r := range replicas {
-		if a, err := r.caller().try(http.MethodGet, keyOne, ""); err != nil || !hit(a) {
+		if a, err := r.client().try(http.MethodGet, keyOne, ""); err != nil || !isHit(a) {
 			return false
 		}
 	}
 	return true
 }
 
-// asking is called before a request through r. It returns a function that reports
+// beforeRequest is called before a request through r. It returns a function that reports
 // whether the response may be stale.
-func (e *excuse) asking(r *replica) (stale func(*answer) bool) {
+func (e *staleness) beforeRequest(r *replica) (stale func(*answer) bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	before, lost := e.n, e.lost
+	before, lost := e.changes, e.withoutRedis
 	return func(a *answer) bool {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		overlaps := lost != nil && lost != r || e.n != before && e.lost != r
-		return e.granted && overlaps && cached(a)
+		overlaps := lost != nil && lost != r || e.changes != before && e.withoutRedis != r
+		return e.allowed && overlaps && isCachedOrCollapsed(a)
 	}
 }
 
-// cached reports whether a response is from the cache, or from a fetch that another
+// isCachedOrCollapsed reports whether a response is from the cache, or from a fetch that another
 // request began.
-func cached(a *answer) bool {
+func isCachedOrCollapsed(a *answer) bool {
 	status := a.header.Get("Cache-Status")
-	return hit(a) || strings.Contains(status, "collapsed")
+	return isHit(a) || strings.Contains(status, "collapsed")
 }

@@ -10,153 +10,153 @@ import (
 
 // fault is a failure of one gateway, or of all of them, for about this duration. It
 // returns when the failure is over.
-type fault func(w *world, r *replica, lasts time.Duration)
+type fault func(w *deployment, r *replica, lasts time.Duration)
 
 // pause waits.
 func pause(d time.Duration) { <-time.After(d) }
 
 // faults are the faults by their names, which are logged.
 var faults = map[string]fault{
-	"upstream slow": func(_ *world, r *replica, lasts time.Duration) {
-		r.upstream.delay(forth, lasts/4)
-		r.upstream.delay(back, lasts/4)
+	"upstream slow": func(_ *deployment, r *replica, lasts time.Duration) {
+		r.upstream.delay(toServer, lasts/4)
+		r.upstream.delay(toClient, lasts/4)
 		pause(lasts)
 		r.upstream.heal()
 	},
-	"requests late": requestsLate,
-	"a crowd":       crowd,
-	"requests cut": func(_ *world, r *replica, lasts time.Duration) {
-		r.upstream.cut(forth)
+	"requests late": delayWrites,
+	"a crowd":       readByMany,
+	"requests cut": func(_ *deployment, r *replica, lasts time.Duration) {
+		r.upstream.cut(toServer)
 		pause(lasts / 4)
 		r.upstream.heal()
 	},
-	"answers cut": func(_ *world, r *replica, lasts time.Duration) {
-		r.upstream.cut(back)
+	"answers cut": func(_ *deployment, r *replica, lasts time.Duration) {
+		r.upstream.cut(toClient)
 		pause(lasts / 4)
 		r.upstream.heal()
 	},
-	"answers shortened": func(_ *world, r *replica, lasts time.Duration) {
-		r.upstream.shorten(4000)
+	"answers shortened": func(_ *deployment, r *replica, lasts time.Duration) {
+		r.upstream.truncate(4000)
 		pause(lasts)
 		r.upstream.heal()
 	},
-	"upstream silent": func(_ *world, r *replica, lasts time.Duration) {
-		r.upstream.hole(back)
+	"upstream silent": func(_ *deployment, r *replica, lasts time.Duration) {
+		r.upstream.blackHole(toClient)
 		pause(lasts)
 		r.upstream.heal()
 	},
-	"upstream failing": func(w *world, _ *replica, lasts time.Duration) {
+	"upstream failing": func(w *deployment, _ *replica, lasts time.Duration) {
 		w.stack.emulator.backDoor(http.MethodPut, "faults", `{"500":0.05,"reset":0.05,"cut":0.05,"on":["objectstore"]}`)
 		pause(lasts)
 		w.stack.emulator.backDoor(http.MethodPut, "faults", "{}")
 	},
-	"Redis flushed":              func(w *world, _ *replica, _ time.Duration) { w.redis.Flush() },
-	"Redis flushed in mid-write": flushedInMidWrite,
-	"Redis restarted": func(w *world, _ *replica, lasts time.Duration) {
+	"Redis flushed":              func(w *deployment, _ *replica, _ time.Duration) { w.redis.Flush() },
+	"Redis flushed in mid-write": flushDuringWrites,
+	"Redis restarted": func(w *deployment, _ *replica, lasts time.Duration) {
 		w.redis.Stop()
 		pause(lasts / 2)
 		w.redis.Restart()
 	},
-	"Redis slow": func(w *world, _ *replica, lasts time.Duration) {
+	"Redis slow": func(w *deployment, _ *replica, lasts time.Duration) {
 		for _, r := range w.replicas {
-			r.redis.delay(back, 2*strictRedis)
+			r.redis.delay(toClient, 2*shortRedisTimeout)
 		}
 		pause(lasts)
 		for _, r := range w.replicas {
 			r.redis.heal()
 		}
 	},
-	"Redis lost to one": func(_ *world, r *replica, lasts time.Duration) {
-		r.redis.cut(forth)
+	"Redis lost to one": func(_ *deployment, r *replica, lasts time.Duration) {
+		r.redis.cut(toServer)
 		pause(lasts)
 		r.redis.heal()
 	},
-	"Redis silent to one": func(_ *world, r *replica, lasts time.Duration) {
-		r.redis.hole(back)
+	"Redis silent to one": func(_ *deployment, r *replica, lasts time.Duration) {
+		r.redis.blackHole(toClient)
 		pause(lasts)
 		r.redis.heal()
 	},
-	"gateway killed":            killedInMidWrite,
-	"strangers write":           strangersWrite,
-	"long writes":               longWritesPass,
-	"Redis lost in long writes": lostInLongWrites,
+	"gateway killed":            killDuringWrite,
+	"strangers write":           foreignWrites,
+	"long writes":               longWrites,
+	"Redis lost in long writes": loseRedisInLongWrites,
 	"Redis full":                redisFull,
 	"Redis unsaved":             redisUnsaved,
-	"slot moves":                slotMoves, // of a cluster
+	"slot moves":                moveSlot, // of a cluster
 }
 
-// strictRedis is the REDIS_TIMEOUT of tests in which Redis fails.
-const strictRedis = 200 * time.Millisecond
+// shortRedisTimeout is the REDIS_TIMEOUT of tests in which Redis fails.
+const shortRedisTimeout = 200 * time.Millisecond
 
-// requestsLate delays writes on their way upstream, so that they arrive after the
+// delayWrites delays writes on their way upstream, so that they arrive after the
 // gateway gave them up.
-func requestsLate(w *world, r *replica, _ time.Duration) {
+func delayWrites(w *deployment, r *replica, _ time.Duration) {
 	const late = historyTimeout * 13 / 10
-	r.upstream.delay(forth, late)
-	w.writesThrough(r, func() { pause(late) })
+	r.upstream.delay(toServer, late)
+	w.writeThrough(r, func() { pause(late) })
 	r.upstream.heal()
 }
 
-// crowd has many clients read one key at once through a gateway with a slow upstream,
+// readByMany has many clients read one key at once through a gateway with a slow upstream,
 // while the key is written again and again through another gateway.
-func crowd(w *world, r *replica, lasts time.Duration) {
-	q := question{partition: w.random.IntN(historyPartitions), key: w.random.IntN(historyKeys)}
+func readByMany(w *deployment, r *replica, lasts time.Duration) {
+	q := historyRequest{partition: w.random.IntN(historyPartitions), key: w.random.IntN(historyKeys)}
 	other := w.replicas[0]
 	if other == r {
 		other = w.replicas[1]
 	}
-	r.upstream.delay(back, lasts/3)
+	r.upstream.delay(toClient, lasts/3)
 	var all sync.WaitGroup
 	deadline := time.Now().Add(lasts)
 	for n := range historyClients {
 		all.Go(func() {
 			for time.Now().Before(deadline) {
-				w.history.ask(historyClients+1+n, r.caller(), q)
+				w.history.perform(historyClients+1+n, r.client(), q)
 			}
 		})
 	}
 	for range 6 {
-		w.history.ask(historyClients, other.caller(), w.history.put(q.partition, q.key))
+		w.history.perform(historyClients, other.client(), w.history.newPut(q.partition, q.key))
 		pause(lasts / 6)
 	}
 	all.Wait()
 	r.upstream.heal()
 }
 
-// flushedInMidWrite flushes Redis while writes are on their way upstream. They arrive,
+// flushDuringWrites flushes Redis while writes are on their way upstream. They arrive,
 // but their responses are lost.
-func flushedInMidWrite(w *world, r *replica, lasts time.Duration) {
-	r.upstream.delay(forth, lasts)
-	r.upstream.hole(back)
-	w.writesThrough(r, func() {
+func flushDuringWrites(w *deployment, r *replica, lasts time.Duration) {
+	r.upstream.delay(toServer, lasts)
+	r.upstream.blackHole(toClient)
+	w.writeThrough(r, func() {
 		pause(lasts / 4)
 		w.redis.Flush()
 	})
 	r.upstream.heal()
 }
 
-// writesThrough writes a key of each partition through a gateway, and returns when the
+// writeThrough writes a key of each partition through a gateway, and returns when the
 // writes and meanwhile are over. The clients send requests to the other gateways in the
 // meantime.
-func (w *world) writesThrough(r *replica, meanwhile func()) {
-	r.shunned.Store(true)
-	defer r.shunned.Store(false)
+func (w *deployment) writeThrough(r *replica, meanwhile func()) {
+	r.avoided.Store(true)
+	defer r.avoided.Store(false)
 	var writes sync.WaitGroup
 	for partition := range historyPartitions {
-		q := w.history.put(partition, w.random.IntN(historyKeys))
-		writes.Go(func() { w.history.ask(historyClients, r.caller(), q) })
+		q := w.history.newPut(partition, w.random.IntN(historyKeys))
+		writes.Go(func() { w.history.perform(historyClients, r.client(), q) })
 	}
 	meanwhile()
 	writes.Wait()
 }
 
-// killedInMidWrite kills a gateway while a write is on its way upstream, where it
+// killDuringWrite kills a gateway while a write is on its way upstream, where it
 // arrives, and starts another gateway in its place.
-func killedInMidWrite(w *world, r *replica, lasts time.Duration) {
-	r.upstream.delay(forth, lasts/2)
+func killDuringWrite(w *deployment, r *replica, lasts time.Duration) {
+	r.upstream.delay(toServer, lasts/2)
 	var write sync.WaitGroup
-	q := w.history.put(w.random.IntN(historyPartitions), w.random.IntN(historyKeys))
-	write.Go(func() { w.history.ask(historyClients, r.caller(), q) })
+	q := w.history.newPut(w.random.IntN(historyPartitions), w.random.IntN(historyKeys))
+	write.Go(func() { w.history.perform(historyClients, r.client(), q) })
 	pause(lasts / 4)
 	r.kill()
 	write.Wait()
@@ -164,37 +164,37 @@ func killedInMidWrite(w *world, r *replica, lasts time.Duration) {
 	r.start()
 }
 
-// strangersWrite has a client of another organization write keys again and again,
+// foreignWrites has a client of another organization write keys again and again,
 // through all gateways. Object Store refuses the writes, or executes them if osemu is
 // configured so; the gateways cannot know in advance.
-func strangersWrite(w *world, _ *replica, lasts time.Duration) {
+func foreignWrites(w *deployment, _ *replica, lasts time.Duration) {
 	for deadline := time.Now().Add(lasts); time.Now().Before(deadline); pause(5 * time.Millisecond) {
-		c := w.replicas[w.random.IntN(len(w.replicas))].caller()
-		c.token = w.stranger
-		q := w.history.put(w.random.IntN(historyPartitions), w.random.IntN(historyKeys))
+		c := w.replicas[w.random.IntN(len(w.replicas))].client()
+		c.token = w.foreignToken
+		q := w.history.newPut(w.random.IntN(historyPartitions), w.random.IntN(historyKeys))
 		if w.random.IntN(8) == 0 {
-			q = question{verb: deleteKeys, partition: q.partition}
+			q = historyRequest{operation: deleteKeys, partition: q.partition}
 		}
-		w.history.askAsStranger(historyClients, c, q)
+		w.history.performAsStranger(historyClients, c, q)
 	}
 }
 
 // historyClients is the number of clients of a history.
 const historyClients = 8
 
-// clients has the clients of a history send requests to any of the gateways, with short
+// startClients has the clients of a history send requests to any of the gateways, with short
 // pauses, until stop is closed.
-func (w *world) clients(h *history, seed uint64, stop <-chan struct{}) *sync.WaitGroup {
+func (w *deployment) startClients(h *history, seed uint64, stop <-chan struct{}) *sync.WaitGroup {
 	all := &sync.WaitGroup{}
 	for n := range historyClients {
 		random := rand.New(rand.NewPCG(seed, uint64(n)))
 		all.Go(func() {
 			for {
 				r := w.replicas[random.IntN(len(w.replicas))]
-				for r.shunned.Load() { // never all of them
+				for r.avoided.Load() { // never all of them
 					r = w.replicas[random.IntN(len(w.replicas))]
 				}
-				h.askExcused(n, r.caller(), h.any(random), w.excuse.asking(r))
+				h.performUnlessStale(n, r.client(), h.randomRequest(random), w.staleness.beforeRequest(r))
 				select {
 				case <-stop:
 					return
@@ -206,47 +206,47 @@ func (w *world) clients(h *history, seed uint64, stop <-chan struct{}) *sync.Wai
 	return all
 }
 
-// any returns a random request: of a hundred, 10 are writes.
-func (h *history) any(random *rand.Rand) question {
-	q := question{partition: random.IntN(historyPartitions), key: random.IntN(historyKeys)}
+// randomRequest returns a random request: of a hundred, 10 are writes.
+func (h *history) randomRequest(random *rand.Rand) historyRequest {
+	q := historyRequest{partition: random.IntN(historyPartitions), key: random.IntN(historyKeys)}
 	switch n := random.IntN(100); {
 	case n < 7:
-		return h.put(q.partition, q.key)
+		return h.newPut(q.partition, q.key)
 	case n < 8:
-		q.verb = deleteKey
+		q.operation = deleteKey
 	case n < 9:
-		q.verb = deleteKeys
+		q.operation = deleteKeys
 	case n < 10:
-		q.verb = deletePartition
+		q.operation = deletePartition
 	case n < 20:
-		q.verb = listKeys
+		q.operation = listKeys
 	case n < 30:
-		q.verb = headKey
+		q.operation = headKey
 	case n < 36:
-		q.verb = getFresh
+		q.operation = getKeyNoCache
 	default:
-		q.verb = getKey
+		q.operation = getKey
 	}
 	return q
 }
 
-// suffer has clients send requests for this duration, and longer until enough reports
+// runFaults has clients send requests for this duration, and longer until enough reports
 // that the history covers enough, while the named faults happen in turn. It returns the
 // history. The seed and the speed of the machine decide the order of events; a slow
 // machine has three times patience.
-func (w *world) suffer(seed uint64, duration time.Duration, enough func(historyCounts) bool, names ...string) *history {
+func (w *deployment) runFaults(seed uint64, duration time.Duration, enough func(historyCounts) bool, names ...string) *history {
 	w.t.Helper()
 	h := newHistory(fmt.Sprintf("history-%d", seed))
 	random := rand.New(rand.NewPCG(seed, historyClients))
 	w.history, w.random = h, random
 	stop := make(chan struct{})
-	clients := w.clients(h, seed, stop)
+	clients := w.startClients(h, seed, stop)
 	defer clients.Wait()
 	defer close(stop)
 	happened := map[string]int{}
 	goesOn := func() bool {
 		past := time.Since(h.began)
-		return past < duration || past < 3*patience && !enough(h.sofar())
+		return past < duration || past < 3*testTimeout && !enough(h.countsSoFar())
 	}
 	for n := random.IntN(len(names)); goesOn(); n++ {
 		pause(time.Duration(100+random.IntN(300)) * time.Millisecond)

@@ -8,76 +8,76 @@ import (
 	"time"
 )
 
-// longWrite is how long the client of a long write pauses in the middle of its body: the
+// longWritePause is how long the client of a long write pauses in the middle of its body: the
 // write takes longer than its lease, unless that is renewed.
-const longWrite = historyLease * 5 / 4
+const longWritePause = historyLease * 5 / 4
 
-// pausing is a body that stands still for a while in its middle. It is too long to be kept
+// pausingBody is a body that stands still for a while in its middle. It is too long to be kept
 // by a gateway, which so sends upstream what it has.
-type pausing struct {
+type pausingBody struct {
 	io.Reader
 	size int
 }
 
-// pausingBody returns a JSON text with spaces before its end.
-func pausingBody(text string, pause time.Duration) *pausing {
+// newPausingBody returns a JSON text with spaces before its end.
+func newPausingBody(text string, pause time.Duration) *pausingBody {
 	const spaces = 70 << 10
 	text = strings.TrimSuffix(text, "}") + strings.Repeat(" ", spaces) + "}"
 	half := len(text) / 2
-	return &pausing{io.MultiReader(strings.NewReader(text[:half]), &late{pause, strings.NewReader(text[half:])}), len(text)}
+	return &pausingBody{io.MultiReader(strings.NewReader(text[:half]), &delayedReader{pause, strings.NewReader(text[half:])}), len(text)}
 }
 
-// late is a reader that comes late.
-type late struct {
-	by time.Duration
+// delayedReader is a reader that comes late.
+type delayedReader struct {
+	delay time.Duration
 	io.Reader
 }
 
-func (l *late) Read(p []byte) (int, error) {
-	pause(l.by)
-	l.by = 0
+func (l *delayedReader) Read(p []byte) (int, error) {
+	pause(l.delay)
+	l.delay = 0
 	return l.Reader.Read(p)
 }
 
 // tryPausing is try for a PUT whose client pauses in the middle of its body.
-func (c caller) tryPausing(path, text string, pause time.Duration) (*answer, error) {
-	body := pausingBody(text, pause)
+func (c client) tryPausing(path, text string, pause time.Duration) (*answer, error) {
+	body := newPausingBody(text, pause)
 	return c.tryBody(http.MethodPut, path, body, int64(body.size), "Content-Type: application/json")
 }
 
-// longWrites begins a long write in each partition through a gateway, which the clients
+// startLongWrites begins a long write in each partition through a gateway, which the clients
 // shun until the returned group is done.
-func (w *world) longWrites(r *replica) *sync.WaitGroup {
-	r.shunned.Store(true)
+func (w *deployment) startLongWrites(r *replica) *sync.WaitGroup {
+	r.avoided.Store(true)
 	writes := &sync.WaitGroup{}
 	for partition := range historyPartitions {
-		q := w.history.put(partition, w.random.IntN(historyKeys))
-		q.pause = longWrite
-		writes.Go(func() { w.history.ask(historyClients, r.caller(), q) })
+		q := w.history.newPut(partition, w.random.IntN(historyKeys))
+		q.pause = longWritePause
+		writes.Go(func() { w.history.perform(historyClients, r.client(), q) })
 	}
 	return writes
 }
 
-// longWritesPass lets writes take longer than their leases. Their answers take their time,
+// longWrites lets writes take longer than their leases. Their answers take their time,
 // so that others can read what was written before its lease is given back.
-func longWritesPass(w *world, r *replica, _ time.Duration) {
-	defer r.shunned.Store(false)
-	r.upstream.delay(back, historyTimeout/2)
-	w.longWrites(r).Wait()
+func longWrites(w *deployment, r *replica, _ time.Duration) {
+	defer r.avoided.Store(false)
+	r.upstream.delay(toClient, historyTimeout/2)
+	w.startLongWrites(r).Wait()
 	r.upstream.heal()
 }
 
-// lostInLongWrites takes Redis from one gateway in the middle of its long writes, and gives
+// loseRedisInLongWrites takes Redis from one gateway in the middle of its long writes, and gives
 // it back when they are over and their leases have run out. Without CACHE_STRICT the
 // others may be stale until that gateway has made up for them, and serves hits again.
-func lostInLongWrites(w *world, r *replica, lasts time.Duration) {
-	defer r.shunned.Store(false)
-	writes := w.longWrites(r)
+func loseRedisInLongWrites(w *deployment, r *replica, lasts time.Duration) {
+	defer r.avoided.Store(false)
+	writes := w.startLongWrites(r)
 	pause(lasts)
-	w.excuse.begin(r)
-	r.redis.cut(forth)
+	w.staleness.begin(r)
+	r.redis.cut(toServer)
 	writes.Wait()
 	pause(historyLease / 2)
 	r.redis.heal()
-	w.excuse.end(r)
+	w.staleness.end(r)
 }

@@ -47,7 +47,7 @@ func TestMemoryStaysWithinItsBound(t *testing.T) {
 			before := g.process.resident(t)
 			var reading sync.WaitGroup
 			began := time.Now()
-			y := &tally{byStatus: map[int]int{}}
+			y := &answerCounts{byStatus: map[int]int{}}
 			for i := range readers {
 				reading.Go(func() {
 					for n := i; time.Since(began) < period; n += readers {
@@ -70,7 +70,7 @@ func TestMemoryStaysWithinItsBound(t *testing.T) {
 				pause(50 * time.Millisecond)
 			}
 			reading.Wait()
-			y.only(t, http.StatusOK)
+			y.checkStatuses(t, http.StatusOK)
 			bound := 2*(cacheBytes+cacheBytes/4) + constant
 			t.Logf("%v; resident: %d MiB at the start, %d MiB at most, bound %d MiB", y, before>>20, peak>>20, bound>>20)
 			if peak > bound {

@@ -13,34 +13,34 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// shelf is the state of one partition: whether it exists, and its values by key, 0 for
+// partitionState is the state of one partition: whether it exists, and its values by key, 0 for
 // a key that does not exist. Lists and deletions concern all keys of a partition, so
 // that histories are split by partition and not by key.
-type shelf struct {
-	there  bool
+type partitionState struct {
+	exists bool
 	values [historyKeys]int32
 }
 
-// shelves is the sequential model: a store without a cache, which executes one request
+// storeModel is the sequential model: a store without a cache, which executes one request
 // after the other.
-var shelves = porcupine.Model{
+var storeModel = porcupine.Model{
 	Partition: func(all []porcupine.Operation) [][]porcupine.Operation {
 		parts := make([][]porcupine.Operation, historyPartitions)
 		for _, o := range all {
-			p := questionOf(o).partition
+			p := requestOf(o).partition
 			parts[p] = append(parts[p], o)
 		}
 		return parts
 	},
-	Init: func() any { return shelf{} },
+	Init: func() any { return partitionState{} },
 	Step: func(state, input, output any) (bool, any) {
-		s, _ := state.(shelf)
-		q, _ := input.(question)
+		s, _ := state.(partitionState)
+		q, _ := input.(historyRequest)
 		o, _ := output.(outcome)
-		return s.step(q, o)
+		return s.execute(q, o)
 	},
 	Hash: func(state any) uint64 {
-		s, _ := state.(shelf)
+		s, _ := state.(partitionState)
 		hash := uint64(1)
 		for _, v := range s.values {
 			hash = hash*1_000_003 + uint64(v)
@@ -51,56 +51,56 @@ var shelves = porcupine.Model{
 	DescribeState:     func(state any) string { return fmt.Sprint(state) },
 }
 
-func questionOf(o porcupine.Operation) question {
-	q, _ := o.Input.(question)
+func requestOf(o porcupine.Operation) historyRequest {
+	q, _ := o.Input.(historyRequest)
 	return q
 }
 
 func describe(input, output any) string {
-	q, _ := input.(question)
+	q, _ := input.(historyRequest)
 	o, _ := output.(outcome)
-	text := fmt.Sprintf("%v %d/%d", q.verb, q.partition, q.key)
-	if q.verb == putKey {
+	text := fmt.Sprintf("%v %d/%d", q.operation, q.partition, q.key)
+	if q.operation == putKey {
 		text += fmt.Sprintf(" := %d", q.value)
 	}
 	switch {
 	case o.status == 0:
 		return text + " -> ?"
-	case q.verb == listKeys:
+	case q.operation == listKeys:
 		return fmt.Sprintf("%s -> %d %0*b", text, o.status, historyKeys, o.keys)
 	default:
 		return fmt.Sprintf("%s -> %d %d", text, o.status, o.value)
 	}
 }
 
-// step executes one request on a state, and reports whether the response is correct for
+// execute executes one request on a state, and reports whether the response is correct for
 // it. A write of unknown outcome is correct in any state; one that never took effect is
 // ordered last.
-func (s shelf) step(q question, o outcome) (legal bool, next shelf) {
+func (s partitionState) execute(q historyRequest, o outcome) (legal bool, next partitionState) {
 	next = s
 	held := s.values[q.key] != 0
-	switch q.verb {
-	case getKey, getFresh:
+	switch q.operation {
+	case getKey, getKeyNoCache:
 		return o.value == s.values[q.key] && (o.status == http.StatusOK) == held, s
 	case headKey:
 		return (o.status == http.StatusNoContent) == held, s
 	case listKeys:
-		return o.keys == s.keys() && (o.status == http.StatusOK) == s.there, s
+		return o.keys == s.keys() && (o.status == http.StatusOK) == s.exists, s
 	case putKey:
-		next.there, next.values[q.key] = true, q.value
+		next.exists, next.values[q.key] = true, q.value
 		legal = (o.status == http.StatusOK) == held
 	case deleteKey:
 		next.values[q.key] = 0
 		legal = (o.status == http.StatusNoContent) == held
 	case deleteKeys, deletePartition:
-		next = shelf{there: s.there && q.verb == deleteKeys}
-		legal = (o.status == http.StatusNoContent) == s.there
+		next = partitionState{exists: s.exists && q.operation == deleteKeys}
+		legal = (o.status == http.StatusNoContent) == s.exists
 	}
 	return legal || o.status == 0, next
 }
 
 // keys returns a bit for each key that exists.
-func (s shelf) keys() (keys uint8) {
+func (s partitionState) keys() (keys uint8) {
 	for i, v := range s.values {
 		if v != 0 {
 			keys |= 1 << i
@@ -109,54 +109,54 @@ func (s shelf) keys() (keys uint8) {
 	return keys
 }
 
-// verdict is the result of the checker for a history.
-func (h *history) verdict() porcupine.CheckResult {
+// check is the result of the checker for a history.
+func (h *history) check() porcupine.CheckResult {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return porcupine.CheckOperationsTimeout(shelves, h.operations, patience)
+	return porcupine.CheckOperationsTimeout(storeModel, h.operations, testTimeout)
 }
 
-// isLinearizable fails the test if the history is not linearizable, and reports the
+// checkLinearizable fails the test if the history is not linearizable, and reports the
 // request that no order explains.
-func (h *history) isLinearizable(t *testing.T) {
+func (h *history) checkLinearizable(t *testing.T) {
 	t.Helper()
-	for _, odd := range h.odd[:min(len(h.odd), 5)] {
+	for _, odd := range h.invalid[:min(len(h.invalid), 5)] {
 		t.Errorf("an answer that nobody should get: %s", odd)
 	}
 	began := time.Now()
-	switch verdict := h.verdict(); verdict {
+	switch verdict := h.check(); verdict {
 	case porcupine.Ok:
 		t.Logf("%v; checked in %v", h.counts, time.Since(began).Round(time.Millisecond))
 	case porcupine.Illegal:
 		t.Errorf("NOT linearizable: %v", h.counts)
-		h.blame(t)
+		h.logViolation(t)
 	default:
-		t.Errorf("the checker came to no end within %v: %v", patience, h.counts)
+		t.Errorf("the checker came to no end within %v: %v", testTimeout, h.counts)
 	}
 }
 
-// blame logs the request that no order explains, with the requests that matter to it,
+// logViolation logs the request that no order explains, with the requests that matter to it,
 // and writes a drawing of the history to a file, which is kept.
-func (h *history) blame(t *testing.T) {
+func (h *history) logViolation(t *testing.T) {
 	t.Helper()
-	for _, part := range shelves.Partition(h.operations) {
-		verdict, info := porcupine.CheckOperationsVerbose(shelves, part, patience)
+	for _, part := range storeModel.Partition(h.operations) {
+		verdict, info := porcupine.CheckOperationsVerbose(storeModel, part, testTimeout)
 		if verdict != porcupine.Illegal {
 			continue
 		}
 		if file, err := os.CreateTemp("", "osgate-history-*.html"); err == nil { //nolint:usetesting // it is looked at when the test is over
-			t.Logf("drawn in %s (%v)", file.Name(), porcupine.Visualize(shelves, info, file))
+			t.Logf("drawn in %s (%v)", file.Name(), porcupine.Visualize(storeModel, info, file))
 			_ = file.Close()
 		}
 		longest := slices.MaxFunc(info.PartialLinearizationsOperations()[0], func(a, b []porcupine.Operation) int { return cmp.Compare(len(a), len(b)) })
-		t.Log(around(part, longest))
+		t.Log(operationsAround(part, longest))
 		return
 	}
 }
 
-// around returns the first operation of a partition that a linearization does not
+// operationsAround returns the first operation of a partition that a linearization does not
 // reach, with those before it, and all earlier operations of unknown outcome.
-func around(part, reached []porcupine.Operation) string {
+func operationsAround(part, reached []porcupine.Operation) string {
 	rest := slices.Clone(part)
 	for _, o := range reached {
 		if i := slices.Index(rest, o); i >= 0 {
@@ -184,26 +184,26 @@ func around(part, reached []porcupine.Operation) string {
 	return text.String()
 }
 
-// TestTheCheckerTellsLiesFromTruth checks short histories that are linearizable, and
+// TestCheckerRejectsHistoriesThatAreNotLinearizable checks short histories that are linearizable, and
 // some that are not.
-func TestTheCheckerTellsLiesFromTruth(t *testing.T) {
+func TestCheckerRejectsHistoriesThatAreNotLinearizable(t *testing.T) {
 	t.Parallel()
 	type step struct {
 		from, to int64 // to 0: unknown
-		question
+		historyRequest
 		outcome
 	}
 	put := func(from, to int64, status int, value int32) step {
-		return step{from, to, question{verb: putKey, value: value}, outcome{status: status}}
+		return step{from, to, historyRequest{operation: putKey, value: value}, outcome{status: status}}
 	}
-	ask := func(from, to int64, v verb, status int) step {
-		return step{from, to, question{verb: v}, outcome{status: status}}
+	ask := func(from, to int64, v operation, status int) step {
+		return step{from, to, historyRequest{operation: v}, outcome{status: status}}
 	}
 	get := func(from, to int64, value int32) step {
-		return step{from, to, question{}, outcome{status: 200, value: value}}
+		return step{from, to, historyRequest{}, outcome{status: 200, value: value}}
 	}
 	list := func(from, to int64, keys uint8) step {
-		return step{from, to, question{verb: listKeys}, outcome{status: 200, keys: keys}}
+		return step{from, to, historyRequest{operation: listKeys}, outcome{status: 200, keys: keys}}
 	}
 	truth, lie := porcupine.Ok, porcupine.Illegal
 	for name, tt := range map[string]struct {
@@ -234,9 +234,9 @@ func TestTheCheckerTellsLiesFromTruth(t *testing.T) {
 			if s.to == 0 {
 				s.to = 1 << 60
 			}
-			h.operations = append(h.operations, porcupine.Operation{ClientId: i, Input: s.question, Output: s.outcome, Call: s.from, Return: s.to})
+			h.operations = append(h.operations, porcupine.Operation{ClientId: i, Input: s.historyRequest, Output: s.outcome, Call: s.from, Return: s.to})
 		}
-		if got := h.verdict(); got != tt.want {
+		if got := h.check(); got != tt.want {
 			t.Errorf("%s: got %v, want %v", name, got, tt.want)
 		}
 	}

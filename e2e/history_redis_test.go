@@ -11,12 +11,12 @@ import (
 )
 
 // redisFull lets Redis answer reads and refuse writes, because it has no room (OOM).
-func redisFull(w *world, _ *replica, lasts time.Duration) {
-	w.cannotWrite(lasts, [2]string{"maxmemory", "1"}, [2]string{"maxmemory", "0"})
+func redisFull(w *deployment, _ *replica, lasts time.Duration) {
+	w.refuseWrites(lasts, [2]string{"maxmemory", "1"}, [2]string{"maxmemory", "0"})
 }
 
 // redisUnsaved lets Redis refuse writes because it could not save (MISCONF).
-func redisUnsaved(w *world, _ *replica, lasts time.Duration) {
+func redisUnsaved(w *deployment, _ *replica, lasts time.Duration) {
 	const failed = "rdb_last_bgsave_status:err"
 	if !strings.Contains(w.redis.Do("INFO", "persistence"), failed) {
 		w.redis.Do("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
@@ -32,20 +32,20 @@ func redisUnsaved(w *world, _ *replica, lasts time.Duration) {
 		eventually(w.t, "Redis to fail to save", func() bool { return strings.Contains(w.redis.Do("INFO", "persistence"), failed) })
 	}
 	const setting = "stop-writes-on-bgsave-error"
-	w.cannotWrite(lasts, [2]string{setting, "yes"}, [2]string{setting, "no"})
+	w.refuseWrites(lasts, [2]string{setting, "yes"}, [2]string{setting, "no"})
 }
 
-// cannotWrite lets Redis refuse writes by one setting, and take them again by another one.
-func (w *world) cannotWrite(lasts time.Duration, refuse, take [2]string) {
-	w.excuse.begin(everyone)
+// refuseWrites lets Redis refuse writes by one setting, and take them again by another one.
+func (w *deployment) refuseWrites(lasts time.Duration, refuse, take [2]string) {
+	w.staleness.begin(allReplicas)
 	w.redis.Do("CONFIG", "SET", refuse[0], refuse[1])
 	pause(lasts)
 	w.redis.Do("CONFIG", "SET", take[0], take[1])
-	w.excuse.end(w.replicas...)
+	w.staleness.end(w.replicas...)
 }
 
-// slotMoves moves the slot of the store to another node of the cluster, key by key.
-func slotMoves(w *world, _ *replica, _ time.Duration) {
+// moveSlot moves the slot of the store to another node of the cluster, key by key.
+func moveSlot(w *deployment, _ *replica, _ time.Duration) {
 	c := w.cluster
 	slot := c.Slot(anyKey(w.t, c, ":generation:"))
 	to := (c.Owner(slot) + 1) % redistest.Nodes

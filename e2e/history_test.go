@@ -23,31 +23,31 @@ const (
 	historyKeys       = 4 // of each partition
 )
 
-// verb is the kind of a request of a history.
-type verb uint8
+// operation is the kind of a request of a history.
+type operation uint8
 
 const (
-	getKey          verb = iota
-	getFresh             // GET of a key with Cache-Control: no-cache
-	headKey              // HEAD of a key
-	listKeys             // of the partition
-	putKey               // with a value of its own
-	deleteKey            //
-	deleteKeys           // DELETE of all keys of the partition, which stays
-	deletePartition      // with its keys
+	getKey          operation = iota
+	getKeyNoCache             // GET of a key with Cache-Control: no-cache
+	headKey                   // HEAD of a key
+	listKeys                  // of the partition
+	putKey                    // with a value of its own
+	deleteKey                 //
+	deleteKeys                // DELETE of all keys of the partition, which stays
+	deletePartition           // with its keys
 )
 
-var verbNames = [...]string{"get", "get-fresh", "head", "list", "put", "delete", "delete-keys", "delete-partition"}
+var operationNames = [...]string{"get", "get-fresh", "head", "list", "put", "delete", "delete-keys", "delete-partition"}
 
 // String implements [fmt.Stringer].
-func (v verb) String() string { return verbNames[v] }
+func (v operation) String() string { return operationNames[v] }
 
 // writes reports whether the verb changes the store.
-func (v verb) writes() bool { return v >= putKey }
+func (v operation) writes() bool { return v >= putKey }
 
-// question is one request of a history.
-type question struct {
-	verb           verb
+// historyRequest is one request of a history.
+type historyRequest struct {
+	operation      operation
 	partition, key int
 	value          int32         // of a put; never 0
 	confirmable    bool          // a put that rolls back by itself, unless it is confirmed
@@ -64,14 +64,14 @@ type outcome struct {
 // history records the requests that clients sent for one store through several
 // gateways, and their responses. Its methods are safe for concurrent use.
 type history struct {
-	began  time.Time
-	name   string       // of its partitions; histories with names of their own can share a store
-	latest atomic.Int32 // value written
+	began       time.Time
+	name        string       // of its partitions; histories with names of their own can share a store
+	latestValue atomic.Int32 // value written
 
 	mu         sync.Mutex // guards all below
 	operations []porcupine.Operation
 	counts     historyCounts
-	odd        []string // answers that nobody should get
+	invalid    []string // answers that nobody should get
 }
 
 // historyCounts counts what a history covers.
@@ -80,22 +80,22 @@ type historyCounts struct {
 	unknown             int // writes
 	refused             int // writes that the gateway did not send, and said so
 	lost                int // reads without an answer of upstream or cache
-	excused             int // reads that may have been stale, and are not looked at
+	maybeStale          int // reads that may have been stale, and are not looked at
 }
 
 func newHistory(name string) *history { return &history{began: time.Now(), name: name} }
 
-// sofar returns the counts up to now.
-func (h *history) sofar() historyCounts {
+// countsSoFar returns the counts up to now.
+func (h *history) countsSoFar() historyCounts {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.counts
 }
 
 // target returns the path of the request.
-func (h *history) target(q question) string {
+func (h *history) target(q historyRequest) string {
 	partition := fmt.Sprintf("%s/partitions/%s-%d", demoStore, h.name, q.partition)
-	switch q.verb {
+	switch q.operation {
 	case deletePartition:
 		return partition
 	case listKeys, deleteKeys:
@@ -105,35 +105,35 @@ func (h *history) target(q question) string {
 	}
 }
 
-// put returns a put of a value that no other request writes.
-func (h *history) put(partition, key int) question {
-	return question{verb: putKey, partition: partition, key: key, value: h.latest.Add(1)}
+// newPut returns a put of a value that no other request writes.
+func (h *history) newPut(partition, key int) historyRequest {
+	return historyRequest{operation: putKey, partition: partition, key: key, value: h.latestValue.Add(1)}
 }
 
-// ask sends a request and records its outcome. It returns the response, or nil if there
+// perform sends a request and records its outcome. It returns the response, or nil if there
 // was none.
-func (h *history) ask(client int, c caller, q question) *answer {
+func (h *history) perform(client int, c client, q historyRequest) *answer {
 	called := time.Since(h.began)
 	a, err := h.send(c, q)
-	return h.note(client, q, called, a, err)
+	return h.record(client, q, called, a, err)
 }
 
-// askExcused is ask, but records no read whose response may be stale.
-func (h *history) askExcused(client int, c caller, q question, stale func(*answer) bool) {
+// performUnlessStale is ask, but records no read whose response may be stale.
+func (h *history) performUnlessStale(client int, c client, q historyRequest, stale func(*answer) bool) {
 	called := time.Since(h.began)
 	a, err := h.send(c, q)
-	if err == nil && !q.verb.writes() && stale(a) {
+	if err == nil && !q.operation.writes() && stale(a) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.counts.excused++
+		h.counts.maybeStale++
 		return
 	}
-	h.note(client, q, called, a, err)
+	h.record(client, q, called, a, err)
 }
 
-// askAsStranger is ask for a client whose writes may be refused, by Object Store, or by
+// performAsStranger is ask for a client whose writes may be refused, by Object Store, or by
 // the gateway if there were too many of them. A refused write changes nothing.
-func (h *history) askAsStranger(client int, c caller, q question) {
+func (h *history) performAsStranger(client int, c client, q historyRequest) {
 	called := time.Since(h.began)
 	a, err := h.send(c, q)
 	if err == nil && (a.status == http.StatusForbidden || a.status == http.StatusTooManyRequests) {
@@ -142,18 +142,18 @@ func (h *history) askAsStranger(client int, c caller, q question) {
 		h.counts.refused++
 		return
 	}
-	h.note(client, q, called, a, err)
+	h.record(client, q, called, a, err)
 }
 
-// note records the outcome of a request.
-func (h *history) note(client int, q question, called time.Duration, a *answer, err error) *answer {
+// record records the outcome of a request.
+func (h *history) record(client int, q historyRequest, called time.Duration, a *answer, err error) *answer {
 	returned := time.Since(h.began)
-	o, counts, odd := understand(q, a, err)
+	o, counts, odd := interpret(q, a, err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts.add(counts)
 	if odd != "" {
-		h.odd = append(h.odd, fmt.Sprintf("%v: %s", q, odd))
+		h.invalid = append(h.invalid, fmt.Sprintf("%v: %s", q, odd))
 	}
 	if counts.refused+counts.lost > 0 || odd != "" {
 		return a
@@ -167,9 +167,9 @@ func (h *history) note(client int, q question, called time.Duration, a *answer, 
 	return a
 }
 
-// expects records a write that no client sends, and that may take effect at any later
+// recordPending records a write that no client sends, and that may take effect at any later
 // time.
-func (h *history) expects(q question) {
+func (h *history) recordPending(q historyRequest) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts.unknown++
@@ -178,9 +178,9 @@ func (h *history) expects(q question) {
 	})
 }
 
-func (h *history) send(c caller, q question) (*answer, error) {
-	switch q.verb {
-	case getFresh:
+func (h *history) send(c client, q historyRequest) (*answer, error) {
+	switch q.operation {
+	case getKeyNoCache:
 		return c.try(http.MethodGet, h.target(q), "", "Cache-Control: no-cache")
 	case headKey:
 		return c.try(http.MethodHead, h.target(q), "")
@@ -201,14 +201,14 @@ func (h *history) send(c caller, q question) (*answer, error) {
 	}
 }
 
-// understand returns what a response, or its absence, proves about the state of the
+// interpret returns what a response, or its absence, proves about the state of the
 // store. Odd means a response that no client should receive.
-func understand(q question, a *answer, err error) (o outcome, counts historyCounts, odd string) {
+func interpret(q historyRequest, a *answer, err error) (o outcome, counts historyCounts, odd string) {
 	if err == nil && a.header.Get("Proxy-Status") == "" && a.status < http.StatusInternalServerError {
-		return told(q, a)
+		return interpretAnswer(q, a)
 	}
 	switch {
-	case !q.verb.writes():
+	case !q.operation.writes():
 		counts.lost = 1
 	case notSent(a, err):
 		counts.refused = 1
@@ -231,24 +231,24 @@ func notSent(a *answer, err error) bool {
 	return a.status == http.StatusServiceUnavailable && a.header.Get("Proxy-Status") != ""
 }
 
-// told reads a response of upstream or of a cache.
-func told(q question, a *answer) (o outcome, counts historyCounts, odd string) {
+// interpretAnswer reads a response of upstream or of a cache.
+func interpretAnswer(q historyRequest, a *answer) (o outcome, counts historyCounts, odd string) {
 	o.status = a.status
-	if counts.writes = 1; !q.verb.writes() {
+	if counts.writes = 1; !q.operation.writes() {
 		counts.reads, counts.writes = 1, 0
 	}
 	if strings.Contains(a.header.Get("Cache-Status"), "; hit") {
 		counts.hits = 1
 	}
-	if !expected(q.verb, a.status) {
+	if !isExpectedStatus(q.operation, a.status) {
 		return o, counts, fmt.Sprintf("%d %s", a.status, a.body)
 	}
 	if a.status != http.StatusOK {
 		return o, counts, ""
 	}
 	var ok bool
-	switch q.verb {
-	case getKey, getFresh:
+	switch q.operation {
+	case getKey, getKeyNoCache:
 		o.value, ok = valueIn(a.body)
 	case listKeys:
 		o.keys, ok = keysIn(a.body)
@@ -261,12 +261,12 @@ func told(q question, a *answer) (o outcome, counts historyCounts, odd string) {
 	return o, counts, odd
 }
 
-// expected reports whether this is a correct response of upstream.
-func expected(v verb, status int) bool {
+// isExpectedStatus reports whether this is a correct response of upstream.
+func isExpectedStatus(v operation, status int) bool {
 	switch v {
 	case putKey:
 		return status == http.StatusOK || status == http.StatusCreated
-	case getKey, getFresh, listKeys:
+	case getKey, getKeyNoCache, listKeys:
 		return status == http.StatusOK || status == http.StatusNotFound
 	default:
 		return status == http.StatusNoContent || status == http.StatusNotFound
@@ -314,5 +314,5 @@ func (c *historyCounts) add(more historyCounts) {
 // String implements [fmt.Stringer].
 func (c historyCounts) String() string {
 	return fmt.Sprintf("%d reads (%d hits, %d%%), %d writes, %d writes of unknown outcome, %d refused, %d reads lost, %d excused",
-		c.reads, c.hits, 100*c.hits/max(1, c.reads), c.writes, c.unknown, c.refused, c.lost, c.excused)
+		c.reads, c.hits, 100*c.hits/max(1, c.reads), c.writes, c.unknown, c.refused, c.lost, c.maybeStale)
 }

@@ -26,70 +26,70 @@ const (
 	historyLease   = 2 * historyTimeout // of a write, and how long an epoch settles
 )
 
-// freshSettings are settings with which only coherence ends the life of an entry.
-var freshSettings = []string{
+// longFreshnessSettings are settings with which only coherence ends the life of an entry.
+var longFreshnessSettings = []string{
 	"RATE=0", "CACHE_KEY_TTL=1h", "CACHE_KEYS_TTL=1h", "CACHE_STORES_TTL=1h", "AUTH_TTL=1h", "UPSTREAM_TIMEOUT=" + historyTimeout.String(),
 	"LOG_LEVEL=warn", "SECRET=" + strings.Repeat("A", 43),
 }
 
-// world is osemu, a Redis, and gateways that reach each of them through a proxy of
+// deployment is osemu, a Redis, and gateways that reach each of them through a proxy of
 // their own. A cluster is reached directly, because its nodes announce their own
 // addresses.
-type world struct {
-	t        *testing.T
-	stack    *stack
-	redis    *redistest.Server  // nil where there is a cluster
-	cluster  *redistest.Cluster // nil where there is none
-	replicas []*replica
-	token    string
-	stranger string // the token of a client of another organization
-	history  *history
-	random   *rand.Rand // of faults; for the test's own goroutine
-	excuse   excuse
+type deployment struct {
+	t            *testing.T
+	stack        *stack
+	redis        *redistest.Server  // nil where there is a cluster
+	cluster      *redistest.Cluster // nil where there is none
+	replicas     []*replica
+	token        string
+	foreignToken string // the token of a client of another organization
+	history      *history
+	random       *rand.Rand // of faults; for the test's own goroutine
+	staleness    staleness
 }
 
-// kind is a program of osgate, the mutant to run if it is a program of mutants, and the
+// setup is a program of osgate, the mutant to run if it is a program of mutants, and the
 // flags of osemu.
-type kind struct {
+type setup struct {
 	program, mutant string
 	flags           []string // of osemu
 	cluster         bool     // Redis is one
 }
 
-// asItIs is osgate without a mutation, with these flags of osemu.
-func asItIs(flags ...string) kind { return kind{program: programs.osgate, flags: flags} }
+// unmutated is osgate without a mutation, with these flags of osemu.
+func unmutated(flags ...string) setup { return setup{program: programs.osgate, flags: flags} }
 
 // replica is a gateway that can be killed and started again.
 type replica struct {
-	world           *world
-	kind            kind
+	deployment      *deployment
+	setup           setup
 	settings        []string
-	upstream, redis *way
+	upstream, redis *tcpProxy
 	running         atomic.Pointer[gateway]
-	shunned         atomic.Bool // by the clients
+	avoided         atomic.Bool // by the clients
 }
 
-// newWorld starts three gateways, and returns when each of them answers from its cache.
-func newWorld(t *testing.T, k kind, settings ...string) *world {
+// newDeployment starts three gateways, and returns when each of them answers from its cache.
+func newDeployment(t *testing.T, k setup, settings ...string) *deployment {
 	t.Helper()
-	w := &world{t: t, stack: newStack(t, false, append([]string{"-quiet"}, k.flags...)...), history: newHistory("history")}
+	w := &deployment{t: t, stack: newStack(t, false, append([]string{"-quiet"}, k.flags...)...), history: newHistory("history")}
 	if k.cluster {
 		w.cluster = redistest.StartCluster(t, "--cluster-node-timeout", "60000") // none is lost
 	} else {
 		w.redis = redistest.Start(t, "--enable-protected-configs", "yes")
 	}
 	for i := range 3 {
-		r := &replica{world: w, kind: k, upstream: newWay(t, fmt.Sprint("upstream of ", i), strings.TrimPrefix(w.stack.emulator.url, "http://"))}
+		r := &replica{deployment: w, setup: k, upstream: newTCPProxy(t, fmt.Sprint("upstream of ", i), strings.TrimPrefix(w.stack.emulator.url, "http://"))}
 		r.settings = append(append([]string{
-			"UPSTREAM_OVERRIDE=http://" + r.upstream.proxy.Listen, "REDIS_URL=" + r.redisURL(i), "REDIS_TIMEOUT=" + busyRedis,
-		}, freshSettings...), settings...)
+			"UPSTREAM_OVERRIDE=http://" + r.upstream.proxy.Listen, "REDIS_URL=" + r.redisURL(i), "REDIS_TIMEOUT=" + longRedisTimeout,
+		}, longFreshnessSettings...), settings...)
 		w.replicas = append(w.replicas, r)
 		r.start()
 	}
 	w.token = w.replicas[0].running.Load().mint("app-one", "")
-	w.stranger = w.replicas[0].running.Load().mint("app-other", "")
+	w.foreignToken = w.replicas[0].running.Load().mint("app-other", "")
 	for _, r := range w.replicas {
-		eventually(t, "the first hit", func() bool { return hit(r.caller().get(keyOne)) })
+		eventually(t, "the first hit", func() bool { return isHit(r.client().get(keyOne)) })
 	}
 	w.history = newHistory("history")
 	return w
@@ -97,58 +97,58 @@ func newWorld(t *testing.T, k kind, settings ...string) *world {
 
 // redisURL returns the URL of Redis for replica i: its own proxy, or the cluster.
 func (r *replica) redisURL(i int) string {
-	w := r.world
+	w := r.deployment
 	if w.cluster != nil {
 		return w.cluster.URL()
 	}
-	r.redis = newWay(w.t, fmt.Sprint("redis of ", i), w.redis.Addr())
+	r.redis = newTCPProxy(w.t, fmt.Sprint("redis of ", i), w.redis.Addr())
 	return "redis://" + r.redis.proxy.Listen + "/0"
 }
 
-// hit reports whether a response came from a cache.
-func hit(a *answer) bool { return strings.Contains(a.header.Get("Cache-Status"), "; hit") }
+// isHit reports whether a response came from a cache.
+func isHit(a *answer) bool { return strings.Contains(a.header.Get("Cache-Status"), "; hit") }
 
 // start starts the gateway, on a port of its choice.
 func (r *replica) start() {
-	r.world.t.Helper()
-	s := r.world.stack
+	r.deployment.t.Helper()
+	s := r.deployment.stack
 	g := &gateway{stack: s}
-	s.t.Cleanup(func() { s.keepsSecrets(g) })
-	g.process = start(s.t, r.kind.program, append(s.environment(r.settings...), mutantVariable+"="+r.kind.mutant))
-	g.serves()
+	s.t.Cleanup(func() { s.checkNoSecretsWritten(g) })
+	g.process = startProgram(s.t, r.setup.program, append(s.environment(r.settings...), mutantVariable+"="+r.setup.mutant))
+	g.awaitReady()
 	r.running.Store(g)
 }
 
 // kill ends the gateway as a crash would.
 func (r *replica) kill() {
-	r.world.t.Helper()
+	r.deployment.t.Helper()
 	r.running.Load().stop(syscall.SIGKILL)
 }
 
-// caller returns a client of the gateway with the one token that all clients share.
-func (r *replica) caller() caller {
-	return caller{t: r.world.t, base: r.running.Load().url, token: r.world.token}
+// client returns a client of the gateway with the one token that all clients share.
+func (r *replica) client() client {
+	return client{t: r.deployment.t, base: r.running.Load().url, token: r.deployment.token}
 }
 
-// way is a TCP proxy that can delay and cut connections (toxiproxy). In each direction
+// tcpProxy is a TCP proxy that can delay and cut connections (toxiproxy). In each direction
 // there is one fault at a time.
-type way struct {
+type tcpProxy struct {
 	t     testing.TB
 	proxy *toxiproxy.Proxy
 }
 
 // The directions of a way.
 const (
-	forth = "upstream"   // what is asked
-	back  = "downstream" // what is answered
+	toServer = "upstream"   // what is asked
+	toClient = "downstream" // what is answered
 )
 
-func newWay(t testing.TB, name, to string) *way {
+func newTCPProxy(t testing.TB, name, to string) *tcpProxy {
 	t.Helper()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	var err error
 	for range 100 { // another process may have the port
-		w := &way{t: t, proxy: toxiproxy.NewProxy(server, name, "127.0.0.1:"+wayPort(), to)}
+		w := &tcpProxy{t: t, proxy: toxiproxy.NewProxy(server, name, "127.0.0.1:"+proxyPort(), to)}
 		if err = w.proxy.Start(); err == nil {
 			t.Cleanup(w.proxy.Stop)
 			return w
@@ -158,40 +158,49 @@ func newWay(t testing.TB, name, to string) *way {
 	return nil
 }
 
-// wayPorts counts the ports that proxies of this process have used. It begins at a
+// proxyPorts counts the ports that proxies of this process have used. It begins at a
 // random one.
-var wayPorts = func() *atomic.Uint32 {
+var proxyPorts = func() *atomic.Uint32 {
 	var n atomic.Uint32
 	n.Store(rand.Uint32N(1 << 16))
 	return &n
 }()
 
-// wayPort returns a port that no proxy of this process has used lately, and that is not
+// proxyPort returns a port that no proxy of this process has used lately, and that is not
 // for a Redis or the bus of a cluster node. So a proxy that was closed can listen on
 // its port again.
-func wayPort() string { return strconv.Itoa(9000 + int(wayPorts.Add(1)%2000)) }
+func proxyPort() string { return strconv.Itoa(9000 + int(proxyPorts.Add(1)%2000)) }
 
 // delay delays all data in a direction.
-func (w *way) delay(direction string, d time.Duration) {
+func (w *tcpProxy) delay(direction string, d time.Duration) {
 	w.t.Helper()
-	w.trouble("latency", direction, "latency", d.Milliseconds())
+	w.addFault("latency", direction, "latency", d.Milliseconds())
 }
 
 // cut drops the data in a direction and ends its connection.
-func (w *way) cut(direction string) { w.t.Helper(); w.trouble("timeout", direction, "timeout", 1) }
-
-// hole drops the data in a direction, and ends its connection when heal is called.
-func (w *way) hole(direction string) { w.t.Helper(); w.trouble("timeout", direction, "timeout", 0) }
-
-// shorten ends each connection after so many bytes of a response.
-func (w *way) shorten(bytes int64) { w.t.Helper(); w.trouble("limit_data", back, "bytes", bytes) }
-
-func (w *way) trouble(kind, direction, attribute string, value int64) {
+func (w *tcpProxy) cut(direction string) {
 	w.t.Helper()
-	w.toxic(kind, direction, map[string]int64{attribute: value})
+	w.addFault("timeout", direction, "timeout", 1)
 }
 
-func (w *way) toxic(kind, direction string, attributes map[string]int64) {
+// blackHole drops the data in a direction, and ends its connection when heal is called.
+func (w *tcpProxy) blackHole(direction string) {
+	w.t.Helper()
+	w.addFault("timeout", direction, "timeout", 0)
+}
+
+// truncate ends each connection after so many bytes of a response.
+func (w *tcpProxy) truncate(bytes int64) {
+	w.t.Helper()
+	w.addFault("limit_data", toClient, "bytes", bytes)
+}
+
+func (w *tcpProxy) addFault(kind, direction, attribute string, value int64) {
+	w.t.Helper()
+	w.addToxic(kind, direction, map[string]int64{attribute: value})
+}
+
+func (w *tcpProxy) addToxic(kind, direction string, attributes map[string]int64) {
 	w.t.Helper()
 	text, _ := json.Marshal(map[string]any{ // strings and numbers cannot fail to marshal
 		"type": kind, "name": direction, "stream": direction, "attributes": attributes,
@@ -202,4 +211,4 @@ func (w *way) toxic(kind, direction string, attributes map[string]int64) {
 }
 
 // heal ends all faults.
-func (w *way) heal() { w.proxy.Toxics.ResetToxics(w.t.Context()) }
+func (w *tcpProxy) heal() { w.proxy.Toxics.ResetToxics(w.t.Context()) }

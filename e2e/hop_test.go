@@ -18,16 +18,16 @@ func TestOnlyListedHeadersGoUpstream(t *testing.T) {
 	g := s.gateway("CACHE_KEY_TTL=0")
 	authorization := "Authorization: Bearer " + g.mint("app-one", "")
 	body := stringValue("headers", "x")
-	s.emulator.forget()
-	request := "PUT " + demoKeys + "/headers HTTP/1.1\r\nHost: gateway\r\n" + fields([]string{
+	s.emulator.clearRequests()
+	request := "PUT " + demoKeys + "/headers HTTP/1.1\r\nHost: gateway\r\n" + headerLines([]string{
 		authorization, "Accept: application/json", "Content-Type: application/json", "User-Agent: mule", "If-Match: *", "X-ANYPNT-ORG-ID: org-root", "X-Anypnt-Env-Id: env-prod",
 		"Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", fmt.Sprintf("Content-Length: %d", len(body)),
 		"Accept-Encoding: gzip, br", "Cookie: a=b", "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Host: evil", "X-Forwarded-Uri: /evil", "X-Real-Ip: 10.0.0.1", "X-Original-Url: /evil",
 		"X_Forwarded_User: admin", "X-Http-Method-Override: DELETE", "TE: trailers", "Trailer: X-Late", "Keep-Alive: 5", "Proxy-Authorization: Basic eA==", "Proxy-Connection: keep-alive",
 		"X-Osgate-Region: us/us-east-1", "Origin: http://evil", "Referer: http://evil", "Range: bytes=0-1", "X-Anything: else", "Connection: close, X-Anypnt-Env-Id, Content-Type, Accept, If-Match, User-Agent, Traceparent, Authorization",
 	}) + "\r\n" + body
-	a := raw(t, g.addr(), request)
-	seen := s.emulator.requests(toTarget("PUT", demoKeys+"/headers"))
+	a := sendRaw(t, g.addr(), request)
+	seen := s.emulator.requests(hasTarget("PUT", demoKeys+"/headers"))
 	if len(seen) != 1 {
 		t.Fatalf("answered %d %s; osemu saw %v, want one PUT", a.status, a.body, seen)
 	}
@@ -42,7 +42,7 @@ func TestOnlyListedHeadersGoUpstream(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"Authorization", "Accept", "Content-Type", "User-Agent", "If-Match", "X-Anypnt-Org-Id", "X-Anypnt-Env-Id", "Traceparent", "Via", "Forwarded"} {
-		if !seen[0].has(name) {
+		if !seen[0].hasHeader(name) {
 			t.Errorf("the header %s did not go upstream; osemu saw %v", name, seen[0].Headers)
 		}
 	}
@@ -52,12 +52,12 @@ func TestOnlyListedHeadersGoUpstream(t *testing.T) {
 // of the test.
 type upstream struct {
 	*httptest.Server
-	mu   sync.Mutex
-	seen []*http.Request // guarded by mu
+	mu       sync.Mutex
+	received []*http.Request // guarded by mu
 }
 
-// ownToken is the text before the client ID in the tokens of an upstream.
-const ownToken = "a-token-of-the-tests-own-for-"
+// upstreamTokenPrefix is the text before the client ID in the tokens of an upstream.
+const upstreamTokenPrefix = "a-token-of-the-tests-own-for-"
 
 // newUpstream returns an upstream that mints tokens and names the client of each.
 // answer serves all other requests.
@@ -68,15 +68,15 @@ func newUpstream(t *testing.T, answer http.HandlerFunc) *upstream {
 		w.Header().Set("Content-Type", "application/json")
 		switch r.URL.Path {
 		case "/accounts/oauth2/token":
-			_, _ = fmt.Fprintf(w, `{"access_token":%q,"expires_in":3600,"token_type":"bearer"}`, ownToken+r.FormValue("client_id"))
+			_, _ = fmt.Fprintf(w, `{"access_token":%q,"expires_in":3600,"token_type":"bearer"}`, upstreamTokenPrefix+r.FormValue("client_id"))
 		case "/accounts/api/me":
 			_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 			_, _ = fmt.Fprintf(w, `{"client":{"client_id":%q,"name":"one","org_id":"org-root","redirect_uris":[],"grant_types":["client_credentials"]},
 				"user":{"id":"u1","organizationId":"org-root","organization":{"id":"org-root","name":"Acme"},"memberOfOrganizations":[{"id":"org-root","name":"Acme"}]}}`,
-				strings.TrimPrefix(token, ownToken))
+				strings.TrimPrefix(token, upstreamTokenPrefix))
 		default:
 			u.mu.Lock()
-			u.seen = append(u.seen, r)
+			u.received = append(u.received, r)
 			u.mu.Unlock()
 			answer(w, r)
 		}
@@ -88,20 +88,20 @@ func newUpstream(t *testing.T, answer http.HandlerFunc) *upstream {
 func (u *upstream) requests() []*http.Request {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return slices.Clone(u.seen)
+	return slices.Clone(u.received)
 }
 
-// TestOneAuthorizationReachesUpstreamWhateverConnectionSays names Authorization in
+// TestOneAuthorizationReachesUpstreamEvenIfConnectionNamesIt names Authorization in
 // Connection, because of which a plain proxy removes it.
-func TestOneAuthorizationReachesUpstreamWhateverConnectionSays(t *testing.T) {
+func TestOneAuthorizationReachesUpstreamEvenIfConnectionNamesIt(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{}`) })
 	s := newStack(t, false)
 	g := s.gateway("UPSTREAM_OVERRIDE="+u.URL, "CACHE_KEY_TTL=0")
 	token := g.mint("app-one", "")
-	raw(t, g.addr(), "GET "+keyOne+" HTTP/1.1\r\nHost: gateway\r\nAuthorization: bearer "+token+"\r\nConnection: close, Authorization\r\n\r\n").is(http.StatusOK)
-	twice := get1("gateway", keyOne, "Authorization: Bearer "+token, "Authorization: Bearer "+token)
-	raw(t, g.addr(), twice).refused(http.StatusBadRequest, "bad-request")
+	sendRaw(t, g.addr(), "GET "+keyOne+" HTTP/1.1\r\nHost: gateway\r\nAuthorization: bearer "+token+"\r\nConnection: close, Authorization\r\n\r\n").is(http.StatusOK)
+	twice := rawGET("gateway", keyOne, "Authorization: Bearer "+token, "Authorization: Bearer "+token)
+	sendRaw(t, g.addr(), twice).checkRefusal(http.StatusBadRequest, "bad-request")
 	seen := u.requests()
 	if len(seen) != 1 {
 		t.Fatalf("upstream saw %d requests, want 1", len(seen))
@@ -112,9 +112,9 @@ func TestOneAuthorizationReachesUpstreamWhateverConnectionSays(t *testing.T) {
 	}
 }
 
-// TestAnswersComeBackWithoutWhatIsNotTheClients: unknown headers of upstream reach the
+// TestAnswersReachClientsWithoutHopByHopHeadersAndCookies: unknown headers of upstream reach the
 // client; Set-Cookie, Server and hop-by-hop headers do not.
-func TestAnswersComeBackWithoutWhatIsNotTheClients(t *testing.T) {
+func TestAnswersReachClientsWithoutHopByHopHeadersAndCookies(t *testing.T) {
 	t.Parallel()
 	const body = `{"stringValue":"x","keyId":"KeyOne","valueType":"STRING"}`
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -154,20 +154,20 @@ func TestAnswersComeBackWithoutWhatIsNotTheClients(t *testing.T) {
 	}
 }
 
-// TestWhatWeDoNotSpeakIsRefused sends methods, targets, header sections and framings
+// TestUnsupportedRequestsAreRefused sends methods, targets, header sections and framings
 // that the gateway does not serve, each over a connection of its own. All refusals have
 // one form, also those of requests that net/http itself would refuse.
-func TestWhatWeDoNotSpeakIsRefused(t *testing.T) {
+func TestUnsupportedRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway("RATE=0")
 	token := "Authorization: Bearer " + g.mint("app-one", "")
-	s.emulator.forget()
+	s.emulator.clearRequests()
 	line := func(method, target string, headers ...string) string {
-		return method + " " + target + " HTTP/1.1\r\nHost: gateway\r\n" + fields(append(headers, token)) + "\r\n"
+		return method + " " + target + " HTTP/1.1\r\nHost: gateway\r\n" + headerLines(append(headers, token)) + "\r\n"
 	}
 	put := func(version string, framing ...string) string {
-		return "PUT " + keyOne + " HTTP/" + version + "\r\nHost: gateway\r\n" + token + "\r\n" + fields(framing) + "\r\n"
+		return "PUT " + keyOne + " HTTP/" + version + "\r\nHost: gateway\r\n" + token + "\r\n" + headerLines(framing) + "\r\n"
 	}
 	const both, chunks = "Content-Length: 12", "2\r\n{}\r\n0\r\n\r\n"
 	for name, tt := range map[string]struct {
@@ -223,25 +223,25 @@ func TestWhatWeDoNotSpeakIsRefused(t *testing.T) {
 		"a chunk longer than its size":   {put("1.1", "Transfer-Encoding: chunked") + "1\r\n{}\r\n0\r\n\r\n", 400, "bad-request"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := raw(t, g.addr(), tt.request)
-			a.refused(tt.status, tt.code)
+			a := sendRaw(t, g.addr(), tt.request)
+			a.checkRefusal(tt.status, tt.code)
 			if region := a.header.Get("X-Osgate-Region"); region != "" && region != "us/us-east-1" {
 				t.Errorf("X-Osgate-Region %q", region)
 			}
 		})
 	}
-	if seen := s.emulator.requests(notIdentity); len(seen) > 0 {
+	if seen := s.emulator.requests(isNoIdentityRequest); len(seen) > 0 {
 		t.Errorf("osemu received %v, want no request", seen)
 	}
 	known := "http://object-store-eu-west-1.anypoint.mulesoft.com"
-	raw(t, g.addr(), "GET "+known+keyOne+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+token+"\r\n\r\n").is(http.StatusOK)
-	if seen := s.emulator.sightings(); len(seen) == 0 || seen[0] != (sighting{"object-store-eu-west-1.anypoint.mulesoft.com", keyOne}) {
+	sendRaw(t, g.addr(), "GET "+known+keyOne+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+token+"\r\n\r\n").is(http.StatusOK)
+	if seen := s.emulator.receivedTargets(); len(seen) == 0 || seen[0] != (receivedTarget{"object-store-eu-west-1.anypoint.mulesoft.com", keyOne}) {
 		t.Errorf("absolute form of a known host: osemu saw %v, want it at that host", seen)
 	}
 }
 
-// TestALoopIsFound sends a request with the Via that the gateway sends upstream.
-func TestALoopIsFound(t *testing.T) {
+// TestForwardingLoopIsRefused sends a request with the Via that the gateway sends upstream.
+func TestForwardingLoopIsRefused(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{}`) })
 	s := newStack(t, false)
@@ -252,7 +252,7 @@ func TestALoopIsFound(t *testing.T) {
 	if len(seen) != 1 || !strings.HasPrefix(strings.Join(seen[0].Header["Via"], ", "), "1.1 somebody-else, 1.1 ") {
 		t.Fatalf("upstream saw %v, want one request with our Via behind the other's", seen)
 	}
-	one.get(keyOne, "Via: "+strings.Join(seen[0].Header["Via"], ", ")).refused(http.StatusLoopDetected, "loop")
+	one.get(keyOne, "Via: "+strings.Join(seen[0].Header["Via"], ", ")).checkRefusal(http.StatusLoopDetected, "loop")
 	if n := len(u.requests()); n != 1 {
 		t.Errorf("upstream saw %d requests, want 1", n)
 	}
@@ -264,7 +264,7 @@ func TestRefusalsHaveOneForm(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway()
-	s.conceal("a-token-nobody-minted")
+	s.addSecret("a-token-nobody-minted")
 	for authorization, code := range map[string]string{
 		"": "no-token", "Bearer a-token-nobody-minted": "bad-token", "bearer a-token-nobody-minted": "bad-token", "Basic YTpi": "no-token", "Bearer": "no-token", "Bearer ": "no-token",
 	} {
@@ -272,8 +272,8 @@ func TestRefusalsHaveOneForm(t *testing.T) {
 		if authorization != "" {
 			headers = append(headers, "Authorization: "+authorization)
 		}
-		a := raw(t, g.addr(), get1("gateway", keyOne, headers...))
-		a.refused(http.StatusUnauthorized, code)
+		a := sendRaw(t, g.addr(), rawGET("gateway", keyOne, headers...))
+		a.checkRefusal(http.StatusUnauthorized, code)
 		if got := a.header.Get("Www-Authenticate"); !strings.HasPrefix(got, "Bearer") {
 			t.Errorf("%q: WWW-Authenticate %q, want Bearer", authorization, got)
 		}
@@ -281,14 +281,14 @@ func TestRefusalsHaveOneForm(t *testing.T) {
 			t.Errorf("%q: X-Osgate-Region %q on a refusal, want us/us-east-1", authorization, got)
 		}
 	}
-	head := raw(t, g.addr(), strings.Replace(get1("gateway", keyOne), "GET", "HEAD", 1))
+	head := sendRaw(t, g.addr(), strings.Replace(rawGET("gateway", keyOne), "GET", "HEAD", 1))
 	if head.is(http.StatusUnauthorized); head.body != "" {
 		t.Errorf("HEAD was answered with a body: %q", head.body)
 	}
-	if a := g.caller().get(keyOne, "X-Request-Id: mine-1"); a.header.Get("X-Request-Id") != "mine-1" {
+	if a := g.client().get(keyOne, "X-Request-Id: mine-1"); a.header.Get("X-Request-Id") != "mine-1" {
 		t.Errorf("a plain X-Request-Id was replaced by %q", a.header.Get("X-Request-Id"))
 	}
-	if a := g.caller().get(keyOne, "X-Request-Id: <script>"+strings.Repeat("x", 500)); strings.Contains(a.header.Get("X-Request-Id"), "script") {
+	if a := g.client().get(keyOne, "X-Request-Id: <script>"+strings.Repeat("x", 500)); strings.Contains(a.header.Get("X-Request-Id"), "script") {
 		t.Errorf("an invalid X-Request-Id was kept: %q", a.header.Get("X-Request-Id"))
 	}
 }

@@ -11,27 +11,27 @@ import (
 	"time"
 )
 
-// unheard returns a client with a token that the gateway does not know.
-func (g *gateway) unheard(app string) caller {
+// clientWithUnknownToken returns a client with a token that the gateway does not know.
+func (g *gateway) clientWithUnknownToken(app string) client {
 	g.t.Helper()
-	c := g.caller()
+	c := g.client()
 	c.token = g.stack.emulator.mintAt(g.t, app, "us")
-	g.stack.conceal(c.token)
+	g.stack.addSecret(c.token)
 	return c
 }
 
-func toMe(r logged) bool { return r.Target == "/accounts/api/me" }
+func isIdentityRequest(r receivedRequest) bool { return r.Target == "/accounts/api/me" }
 
-// TestAThousandFirstRequestsAskOnce sends a thousand requests with one unknown token
+// TestThousandRequestsWithANewTokenSendOneLookup sends a thousand requests with one unknown token
 // before the control plane has answered the first.
-func TestAThousandFirstRequestsAskOnce(t *testing.T) {
+func TestThousandRequestsWithANewTokenSendOneLookup(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false, "-latency", "300ms")
 	g := s.gateway("RATE=0", "CACHE_KEY_TTL=0", "MAX_EXCHANGES=20000") // one address holds a sixteenth before it is identified
-	one := g.unheard("app-one")
-	s.emulator.forget()
+	one := g.clientWithUnknownToken("app-one")
+	s.emulator.clearRequests()
 	var all sync.WaitGroup
-	var y = tally{byStatus: map[int]int{}}
+	var y = answerCounts{byStatus: map[int]int{}}
 	for range 1000 {
 		all.Go(func() { y.add(one.try(http.MethodGet, keyOne, "")) })
 	}
@@ -39,7 +39,7 @@ func TestAThousandFirstRequestsAskOnce(t *testing.T) {
 	if y.byStatus[http.StatusOK] != 1000 {
 		t.Errorf("%v; want 1000 times 200", &y)
 	}
-	if asked := len(s.emulator.requests(toMe)); asked != 1 {
+	if asked := len(s.emulator.requests(isIdentityRequest)); asked != 1 {
 		t.Errorf("osemu received %d requests for the owner of the token, want 1", asked)
 	}
 }
@@ -51,42 +51,42 @@ func TestAThousandFirstRequestsAskOnce(t *testing.T) {
 func TestARevokedTokenStopsWithinAuthTTL(t *testing.T) {
 	t.Parallel()
 	const statistics = "/api/v1/organizations/org-root"
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		g := s.gateway("RATE=0", "AUTH_TTL=1s", "CACHE_KEY_TTL=1h", "SECRET="+strings.Repeat("A", 43))
 		reader, counter, through := g.as("app-one"), g.as("app-one"), g.as("app-one")
-		for target, c := range map[string]caller{keyOne: reader, statistics + today("1hour"): counter} {
+		for target, c := range map[string]client{keyOne: reader, statistics + lastDayQuery("1hour"): counter} {
 			c.get(target).is(http.StatusOK)
 			c.get(target).is(http.StatusOK)
-			caller{t: t, base: s.emulator.url + "/us"}.revoke(c.token).is(http.StatusOK)
-			within(t, time.Second, "the token to be refused", func() bool { return c.get(target).status == http.StatusUnauthorized })
+			client{t: t, base: s.emulator.url + "/us"}.revoke(c.token).is(http.StatusOK)
+			eventuallyWithin(t, time.Second, "the token to be refused", func() bool { return c.get(target).status == http.StatusUnauthorized })
 		}
 		through.get(keyOne).is(http.StatusOK)
-		g.caller().revoke(through.token).is(http.StatusOK)
-		through.get(keyOne).refused(http.StatusUnauthorized, "bad-token")
+		g.client().revoke(through.token).is(http.StatusOK)
+		through.get(keyOne).checkRefusal(http.StatusUnauthorized, "bad-token")
 	})
 }
 
 // revoke revokes a token as its own client would.
-func (c caller) revoke(token string) *answer {
+func (c client) revoke(token string) *answer {
 	c.t.Helper()
 	return c.send(http.MethodPost, "/accounts/api/v2/oauth2/revoke", url.Values{"token": {token}}.Encode(),
 		"Content-Type: application/x-www-form-urlencoded", "Authorization: Basic YXBwLW9uZTpzZWNyZXQtb25l")
 }
 
-// TestKnownTokensOutliveTheControlPlane has the control plane fail in four ways.
+// TestKnownTokensAreServedWithoutTheControlPlane has the control plane fail in four ways.
 // Requests with a known token are forwarded for AUTH_STALE, those with an unknown token
 // get 503 with Retry-After, and no response calls a token bad.
-func TestKnownTokensOutliveTheControlPlane(t *testing.T) {
+func TestKnownTokensAreServedWithoutTheControlPlane(t *testing.T) {
 	t.Parallel()
-	for name, trouble := range map[string]func(http.ResponseWriter, *http.Request){"cut": cut, "fails": fails, "crowded": crowded, "hangs": hangs} {
+	for name, trouble := range map[string]func(http.ResponseWriter, *http.Request){"cut": resetConnection, "fails": answer500, "crowded": answer429, "hangs": answerNever} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStack(t, false)
-			f := s.front()
+			f := s.controlPlaneProxy()
 			g := s.gateway("RATE=0", "AUTH_TTL=1s", "AUTH_STALE=9s", "CACHE_KEY_TTL=0", "UPSTREAM_OVERRIDE="+f.url)
-			known, unknown := g.as("app-one"), g.unheard("app-two")
+			known, unknown := g.as("app-one"), g.clientWithUnknownToken("app-two")
 			known.get(keyOne).is(http.StatusOK)
-			f.accounts(trouble)
+			f.setFailure(trouble)
 			gone := time.Now()
 			for served := 0; time.Since(gone) < 3*time.Second || served < 5; served++ {
 				a := known.get(keyOne)
@@ -96,14 +96,14 @@ func TestKnownTokensOutliveTheControlPlane(t *testing.T) {
 				a.is(http.StatusOK)
 				if served%10 == 0 {
 					a := unknown.get(keyOne)
-					a.refused(http.StatusServiceUnavailable, "identity-unavailable")
+					a.checkRefusal(http.StatusServiceUnavailable, "identity-unavailable")
 					if seconds, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || seconds < 1 {
 						t.Errorf("Retry-After %q, want seconds", a.header.Get("Retry-After"))
 					}
 				}
 				<-time.After(20 * time.Millisecond)
 			}
-			within(t, 10*time.Second-time.Since(gone), "what is known to grow too old", func() bool {
+			eventuallyWithin(t, 10*time.Second-time.Since(gone), "what is known to grow too old", func() bool {
 				a := known.get(keyOne)
 				if a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
 					t.Errorf("%s: status %d, want 200 or 503", a.request, a.status)
@@ -113,23 +113,23 @@ func TestKnownTokensOutliveTheControlPlane(t *testing.T) {
 			if since := time.Since(gone); since < 9*time.Second {
 				t.Errorf("a known token was refused after %v, want AUTH_STALE of 9 s beyond AUTH_TTL", since)
 			}
-			f.accounts(nil)
+			f.setFailure(nil)
 			// A probe without an answer ends after 5 s, and the next one begins 10 s
 			// later at the latest.
-			within(t, 15*time.Second, "the control plane to be asked again", func() bool { return known.get(keyOne).status == http.StatusOK })
+			eventuallyWithin(t, 15*time.Second, "the control plane to be asked again", func() bool { return known.get(keyOne).status == http.StatusOK })
 			unknown.get(keyOne).is(http.StatusOK)
 		})
 	}
 }
 
-// TestAForgedMintIsChargedToWhomTheControlPlaneNames adds a second client ID to the
+// TestForgedTokenRequestIsChargedToTheClientThatTheControlPlaneNames adds a second client ID to the
 // body of a token request, in each way that two servers could read differently.
-func TestAForgedMintIsChargedToWhomTheControlPlaneNames(t *testing.T) {
+func TestForgedTokenRequestIsChargedToTheClientThatTheControlPlaneNames(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway("RATE=50", "RATE_PERIOD=1h", "RATE_BURST=50", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0")
 	const form, v2 = "/accounts/oauth2/token", "/accounts/api/v2/oauth2/token"
-	remaining := func(c caller) int {
+	remaining := func(c client) int {
 		left, err := strconv.Atoi(c.get(keyOne).is(http.StatusOK).header.Get("X-RateLimit-Remaining"))
 		if err != nil {
 			t.Fatal(err)
@@ -143,11 +143,11 @@ func TestAForgedMintIsChargedToWhomTheControlPlaneNames(t *testing.T) {
 		"duplicate field": {form, "client_id=app-two&client_secret=secret-two&grant_type=client_credentials&client_id=app-one", "Content-Type: application/x-www-form-urlencoded"},
 		"query":           {form + "?client_id=app-one", "client_id=app-two&client_secret=secret-two&grant_type=client_credentials", "Content-Type: application/x-www-form-urlencoded"},
 	} {
-		a := g.caller().send(http.MethodPost, mint.path, mint.body, mint.header)
+		a := g.client().send(http.MethodPost, mint.path, mint.body, mint.header)
 		if a.status != http.StatusOK {
 			continue // osemu does not take it: nobody is charged
 		}
-		forged := g.caller()
+		forged := g.client()
 		forged.token = a.token()
 		ones, twos := remaining(one), remaining(two)
 		theirs := remaining(forged)
@@ -166,26 +166,26 @@ func TestAForgedMintIsChargedToWhomTheControlPlaneNames(t *testing.T) {
 	}
 }
 
-// TestATokenServesInItsOwnPlaneAlone sends a token of the EU plane to the US plane.
-func TestATokenServesInItsOwnPlaneAlone(t *testing.T) {
+// TestTokenIsValidInItsOwnPlaneOnly sends a token of the EU plane to the US plane.
+func TestTokenIsValidInItsOwnPlaneOnly(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway()
-	eu := g.caller()
+	eu := g.client()
 	eu.token = g.mint("app-one", "/eu")
 	eu.get("/eu/eu-west-1" + keyOne).is(http.StatusOK)
-	eu.get("/us/us-east-1"+keyOne).refused(http.StatusUnauthorized, "bad-token")
+	eu.get("/us/us-east-1"+keyOne).checkRefusal(http.StatusUnauthorized, "bad-token")
 	eu.get("/eu/eu-west-1" + keyOne).is(http.StatusOK)
 }
 
-// TestGuessingIsSlowed sends wrong tokens and secrets from one address. A client with a
+// TestGuessingTokensIsLimited sends wrong tokens and secrets from one address. A client with a
 // known token at that address is served, and another address behind the same proxy is
 // not affected.
-func TestGuessingIsSlowed(t *testing.T) {
+func TestGuessingTokensIsLimited(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		g := s.gateway("AUTH_FAILURE_RATE=3", "RATE=0", "TRUSTED_PROXIES=127.0.0.0/8,::1/128")
-		guesser, neighbor := g.caller().with("X-Forwarded-For: 198.51.100.1"), g.caller().with("X-Forwarded-For: 198.51.100.2")
+		guesser, neighbor := g.client().with("X-Forwarded-For: 198.51.100.1"), g.client().with("X-Forwarded-For: 198.51.100.2")
 		known := g.as("app-one").with("X-Forwarded-For: 198.51.100.1")
 		known.get(keyOne).is(http.StatusOK)
 		statuses, began := map[int]int{}, time.Now()
@@ -194,7 +194,7 @@ func TestGuessingIsSlowed(t *testing.T) {
 			a := guesser.get(keyOne)
 			statuses[a.status]++
 			if a.status == http.StatusTooManyRequests {
-				a.refused(http.StatusTooManyRequests, "over-quota")
+				a.checkRefusal(http.StatusTooManyRequests, "over-quota")
 				known.get(keyOne).is(http.StatusOK)
 			}
 		}
@@ -204,7 +204,7 @@ func TestGuessingIsSlowed(t *testing.T) {
 			t.Errorf("40 guesses: %v; want from %d to %d times 401, and 429", statuses, rate, most)
 		}
 		neighbor.token = "a-typo"
-		neighbor.get(keyOne).refused(http.StatusUnauthorized, "bad-token")
+		neighbor.get(keyOne).checkRefusal(http.StatusUnauthorized, "bad-token")
 
 		mints := map[int]int{}
 		for i := range 40 {
@@ -218,9 +218,9 @@ func TestGuessingIsSlowed(t *testing.T) {
 	})
 }
 
-// TestAFleetBehindOneAddressCanMint has 200 applications behind one address request
+// TestManyApplicationsBehindOneAddressGetTokens has 200 applications behind one address request
 // tokens at once.
-func TestAFleetBehindOneAddressCanMint(t *testing.T) {
+func TestManyApplicationsBehindOneAddressGetTokens(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway("AUTH_FAILURE_RATE=1", "RATE=0", "ACCOUNTS_RATE=200")
@@ -229,7 +229,7 @@ func TestAFleetBehindOneAddressCanMint(t *testing.T) {
 		all.Go(func() {
 			app := []string{"app-one", "app-two", "app-read"}[i%3]
 			form := fmt.Sprintf("client_id=%s&client_secret=%s&grant_type=client_credentials", app, "secret-"+strings.TrimPrefix(app, "app-"))
-			a, err := g.caller().try(http.MethodPost, "/accounts/oauth2/token", form, "Content-Type: application/x-www-form-urlencoded")
+			a, err := g.client().try(http.MethodPost, "/accounts/oauth2/token", form, "Content-Type: application/x-www-form-urlencoded")
 			if err != nil || a.status != http.StatusOK {
 				t.Errorf("minting for %s: %v, %v", app, a, err)
 			}
@@ -238,15 +238,15 @@ func TestAFleetBehindOneAddressCanMint(t *testing.T) {
 	all.Wait()
 }
 
-// TestAnXForwardedForOfAStrangerIsNothing sends wrong tokens with invented addresses in
+// TestXForwardedForOfUntrustedClientsIsIgnored sends wrong tokens with invented addresses in
 // X-Forwarded-For.
-func TestAnXForwardedForOfAStrangerIsNothing(t *testing.T) {
+func TestXForwardedForOfUntrustedClientsIsIgnored(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway("AUTH_FAILURE_RATE=3", "RATE=0")
 	statuses := map[int]int{}
 	for i := range 40 {
-		c := g.caller().with(fmt.Sprintf("X-Forwarded-For: 198.51.100.%d", i))
+		c := g.client().with(fmt.Sprintf("X-Forwarded-For: 198.51.100.%d", i))
 		c.token = fmt.Sprintf("guess-%d", i)
 		statuses[c.get(keyOne).status]++
 	}
@@ -255,9 +255,9 @@ func TestAnXForwardedForOfAStrangerIsNothing(t *testing.T) {
 	}
 }
 
-// TestReplicasShareWhatTheyKnowOfTokens sends to a second gateway a token that the
+// TestReplicasShareIdentities sends to a second gateway a token that the
 // first one has identified.
-func TestReplicasShareWhatTheyKnowOfTokens(t *testing.T) {
+func TestReplicasShareIdentities(t *testing.T) {
 	t.Parallel()
 	secret := "SECRET=" + strings.Repeat("A", 43)
 	for name, settings := range map[string][]string{"with a secret": {secret}, "without": nil} {
@@ -265,28 +265,28 @@ func TestReplicasShareWhatTheyKnowOfTokens(t *testing.T) {
 			t.Parallel()
 			s := newStack(t, true)
 			a, b := s.gateway(append(settings, "RATE=0")...), s.gateway(append(settings, "RATE=0")...)
-			one := a.unheard("app-one")
-			s.emulator.forget()
+			one := a.clientWithUnknownToken("app-one")
+			s.emulator.clearRequests()
 			one.get(keyOne).is(http.StatusOK)
 			want := 2
 			if settings != nil {
 				want = 1
-				eventually(t, "the identity to be in Redis", func() bool { return strings.Contains(s.redis.all(t), ":identity:") })
+				eventually(t, "the identity to be in Redis", func() bool { return strings.Contains(s.redis.keyNames(t), ":identity:") })
 			}
 			one.via(b).get(keyOne).is(http.StatusOK)
-			if asked := len(s.emulator.requests(toMe)); asked != want {
+			if asked := len(s.emulator.requests(isIdentityRequest)); asked != want {
 				t.Errorf("two gateways sent %d requests to the control plane, want %d", asked, want)
 			}
-			if keys := s.redis.all(t); strings.Contains(keys, "app-one") || strings.Contains(keys, one.token) {
+			if keys := s.redis.keyNames(t); strings.Contains(keys, "app-one") || strings.Contains(keys, one.token) {
 				t.Errorf("Redis has a client or a token in a key:\n%s", keys)
 			}
 		})
 	}
 }
 
-// TestIntrospectionNamesTheSameCallers makes the requests of a journey with RFC 7662
+// TestIntrospectionIdentifiesTheSameClients makes the requests of a journey with RFC 7662
 // instead of /accounts/api/me.
-func TestIntrospectionNamesTheSameCallers(t *testing.T) {
+func TestIntrospectionIdentifiesTheSameClients(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"seconds": nil, "milliseconds": {"-choose", "introspect-time=milliseconds"}} {
 		t.Run(name, func(t *testing.T) {
@@ -296,12 +296,12 @@ func TestIntrospectionNamesTheSameCallers(t *testing.T) {
 			one, two := g.as("app-one"), g.as("app-two")
 			one.get(keyOne).is(http.StatusOK)
 			one.get(keyOne).is(http.StatusOK)
-			one.get(keyOne).refused(http.StatusTooManyRequests, "over-quota")
+			one.get(keyOne).checkRefusal(http.StatusTooManyRequests, "over-quota")
 			two.get(keyOne).is(http.StatusOK)
-			stranger := g.caller()
+			stranger := g.client()
 			stranger.token = "nobody-minted-this"
-			stranger.get(keyOne).refused(http.StatusUnauthorized, "bad-token")
-			if asked := s.emulator.requests(toMe); len(asked) > 0 {
+			stranger.get(keyOne).checkRefusal(http.StatusUnauthorized, "bad-token")
+			if asked := s.emulator.requests(isIdentityRequest); len(asked) > 0 {
 				t.Errorf("/accounts/api/me received %d requests in spite of OSGATE_AUTH=introspect", len(asked))
 			}
 		})
@@ -310,6 +310,6 @@ func TestIntrospectionNamesTheSameCallers(t *testing.T) {
 		t.Parallel()
 		s := newStack(t, false)
 		g := s.gateway("AUTH=introspect", "AUTH_CLIENT_ID=app-two", "AUTH_CLIENT_SECRET=wrong")
-		g.as("app-one").get(keyOne).refused(http.StatusServiceUnavailable, "identity-unavailable")
+		g.as("app-one").get(keyOne).checkRefusal(http.StatusServiceUnavailable, "identity-unavailable")
 	})
 }

@@ -28,13 +28,13 @@ func TestVendorsJourneyWorksThroughTheGateway(t *testing.T) {
 			t.Run(fmt.Sprintf("redis=%v,keptHosts=%v", withRedis, keptHosts), func(t *testing.T) {
 				t.Parallel()
 				g := newStack(t, withRedis).gateway()
-				j := journey{g: g, accounts: g.caller(), store: g.caller(), stats: g.caller()}
+				j := journey{g: g, accounts: g.client(), store: g.client(), stats: g.client()}
 				if keptHosts {
 					j.accounts = g.impersonating("anypoint.mulesoft.com")
 					j.store = g.impersonating("object-store-us-east-1.anypoint.mulesoft.com")
 					j.stats = g.impersonating("object-store-stats.anypoint.mulesoft.com")
 				}
-				j.walk(t)
+				j.run(t)
 			})
 		}
 	}
@@ -42,25 +42,25 @@ func TestVendorsJourneyWorksThroughTheGateway(t *testing.T) {
 
 // impersonating returns a client that connects to the gateway under a host name of the
 // vendor.
-func (g *gateway) impersonating(host string) caller {
+func (g *gateway) impersonating(host string) client {
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, g.addr())
 	}
 	transport := &http.Transport{DialContext: dial}
 	g.t.Cleanup(transport.CloseIdleConnections)
-	return caller{t: g.t, base: "http://" + host, client: plainClient(transport)}
+	return client{t: g.t, base: "http://" + host, httpClient: newHTTPClient(transport)}
 }
 
 // journey makes the requests of the vendor's page as a client.
 type journey struct {
 	g                      *gateway
-	accounts, store, stats caller
+	accounts, store, stats client
 	counted                int // Object Store operations of env-prod answered 2xx, and all of them
 	countedAll             int
 }
 
-func (j *journey) walk(t *testing.T) {
+func (j *journey) run(t *testing.T) {
 	j.tokens(t)
 	j.identifiers(t)
 	j.regions(t)
@@ -83,7 +83,7 @@ func (j *journey) tokens(t *testing.T) {
 			ExpiresIn int    `json:"expires_in"`
 		}
 		a.decode(&answer)
-		j.g.stack.conceal(answer.Token)
+		j.g.stack.addSecret(answer.Token)
 		if answer.Token == "" || !strings.EqualFold(answer.Type, "bearer") || expires && answer.ExpiresIn != 3600 {
 			t.Errorf("%s answered %s, want a bearer token", path, a.body)
 		}
@@ -128,8 +128,8 @@ func (j *journey) identifiers(t *testing.T) {
 	}
 }
 
-// ask sends an Object Store operation for env-prod, which must succeed.
-func (j *journey) ask(t *testing.T, method, path, body string) *answer {
+// send sends an Object Store operation for env-prod, which must succeed.
+func (j *journey) send(t *testing.T, method, path, body string) *answer {
 	t.Helper()
 	var headers []string
 	if body != "" {
@@ -157,7 +157,7 @@ func (j *journey) stores(t *testing.T) {
 		Values        []map[string]any
 		NextPageToken *string
 	}
-	a := j.ask(t, http.MethodGet, prodStores, "")
+	a := j.send(t, http.MethodGet, prodStores, "")
 	a.decode(&page)
 	want := []map[string]any{{
 		"storeId": "APP_demo__defaultPersistentObjectStore", "encrypted": true, "permanentOsFlag": false, "persistent": true,
@@ -177,7 +177,7 @@ func (j *journey) stores(t *testing.T) {
 }
 
 func (j *journey) listsAreAsDocumented(t *testing.T) {
-	if got, want := j.ask(t, http.MethodGet, demoStore+"/partitions", "").body, `{"values":["DEFAULT_PARTITION"],"nextPageToken":null}`; !sameJSON(got, want) {
+	if got, want := j.send(t, http.MethodGet, demoStore+"/partitions", "").body, `{"values":["DEFAULT_PARTITION"],"nextPageToken":null}`; !sameJSON(got, want) {
 		t.Errorf("partitions: %s, want %s", got, want)
 	}
 	j.hasKeys(t, "KeyOne", "KeyTwo")
@@ -190,7 +190,7 @@ func (j *journey) hasKeys(t *testing.T, want ...string) {
 		Values        []map[string]string
 		NextPageToken *string
 	}
-	a := j.ask(t, http.MethodGet, demoKeys, "")
+	a := j.send(t, http.MethodGet, demoKeys, "")
 	a.decode(&page)
 	var got []string
 	for _, v := range page.Values {
@@ -204,7 +204,7 @@ func (j *journey) hasKeys(t *testing.T, want ...string) {
 
 func (j *journey) valueIsAsDocumented(t *testing.T) {
 	var value map[string]any
-	a := j.ask(t, http.MethodGet, demoKeys+"/KeyTwo", "")
+	a := j.send(t, http.MethodGet, demoKeys+"/KeyTwo", "")
 	a.decode(&value)
 	text, _ := value["binaryValue"].(string)
 	if bytes, err := base64.StdEncoding.DecodeString(text); err != nil || len(bytes) == 0 || value["keyId"] != "KeyTwo" || value["valueType"] != "BINARY" {
@@ -215,16 +215,16 @@ func (j *journey) valueIsAsDocumented(t *testing.T) {
 // storeListDelete makes the requests of the page for myTestKey.
 func (j *journey) storeListDelete(t *testing.T) {
 	key := demoKeys + "/myTestKey"
-	j.ask(t, http.MethodPost, key, `{"stringValue":"Hello World","keyId":"myTestKey","valueType":"STRING"}`)
+	j.send(t, http.MethodPost, key, `{"stringValue":"Hello World","keyId":"myTestKey","valueType":"STRING"}`)
 	j.hasKeys(t, "KeyOne", "KeyTwo", "myTestKey")
 	var value map[string]any
-	j.ask(t, http.MethodGet, key, "").decode(&value)
+	j.send(t, http.MethodGet, key, "").decode(&value)
 	for name, want := range map[string]any{"stringValue": "Hello World", "keyId": "myTestKey", "valueType": "STRING"} {
 		if value[name] != want {
 			t.Errorf("myTestKey: %s is %v, want %v", name, value[name], want)
 		}
 	}
-	j.ask(t, http.MethodDelete, key, "").is(http.StatusNoContent)
+	j.send(t, http.MethodDelete, key, "").is(http.StatusNoContent)
 	j.hasKeys(t, "KeyOne", "KeyTwo")
 	if a := j.store.get(key); a.status != http.StatusNotFound {
 		t.Errorf("myTestKey after its deletion: %d, want 404", a.status)
@@ -236,7 +236,7 @@ func (j *journey) storeListDelete(t *testing.T) {
 func (j *journey) statistics(t *testing.T) {
 	now := time.Now().UTC()
 	lastMonth := time.Date(now.Year(), now.Month()-1, 13, 17, 51, 54, 0, time.UTC)
-	monthly, daily := window(lastMonth, now, "1month"), window(now.AddDate(0, 0, -2), now, "1day")
+	monthly, daily := statsQuery(lastMonth, now, "1month"), statsQuery(now.AddDate(0, 0, -2), now, "1day")
 	const (
 		root        = "/api/v1/organizations/org-root"
 		environment = root + "/environments/env-prod"
@@ -260,14 +260,14 @@ func (j *journey) statistics(t *testing.T) {
 		})
 	}
 	sub := j.g.as("app-sub")
-	sub.base, sub.client = j.stats.base, j.stats.client
+	sub.base, sub.httpClient = j.stats.base, j.stats.httpClient
 	if counts := sub.counts("/api/v1/organizations/org-sub" + monthly); len(counts) != 2 || total(counts) != 0 {
 		t.Errorf("counts of org-sub: %v, want two months of nothing", counts)
 	}
 }
 
-// window returns the query of a time range, encoded as on the page.
-func window(from, to time.Time, period string) string {
+// statsQuery returns the query of a time range, encoded as on the page.
+func statsQuery(from, to time.Time, period string) string {
 	const form = "2006-01-02T15:04:05.000Z"
 	return "?startDate=" + url.QueryEscape(from.UTC().Format(form)) + "&endDate=" + url.QueryEscape(to.UTC().Format(form)) + "&period=" + period
 }
@@ -279,7 +279,7 @@ type count struct {
 }
 
 // counts requests statistics, and checks the form of the response.
-func (c caller) counts(target string) []count {
+func (c client) counts(target string) []count {
 	c.t.Helper()
 	a := c.get(target).is(http.StatusOK)
 	var counts []count

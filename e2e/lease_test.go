@@ -17,9 +17,9 @@ var refusedWrites = []string{
 	"PUT " + keyOne,
 }
 
-// TestRefusedWriteLeavesTheHitsOfOthers sends writes that Object Store answers with
+// TestRefusedWriteKeepsTheHitsOfOtherClients sends writes that Object Store answers with
 // 403: of a client of another organization, and of a member without the right.
-func TestRefusedWriteLeavesTheHitsOfOthers(t *testing.T) {
+func TestRefusedWriteKeepsTheHitsOfOtherClients(t *testing.T) {
 	t.Parallel()
 	for name, withRedis := range map[string]bool{"in process": false, "in Redis": true} {
 		t.Run(name, func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestRefusedWriteLeavesTheHitsOfOthers(t *testing.T) {
 			one := g.as("app-one")
 			paths := []string{keyOne, demoStore, prodStores}
 			for _, path := range paths {
-				eventually(t, "a hit", func() bool { return hit(one.get(path)) })
+				eventually(t, "a hit", func() bool { return isHit(one.get(path)) })
 			}
 			for _, client := range []string{"app-other", "app-read"} {
 				c := g.as(client)
@@ -39,7 +39,7 @@ func TestRefusedWriteLeavesTheHitsOfOthers(t *testing.T) {
 						t.Fatalf("%s %s: %d %s", client, write, a.status, a.body)
 					}
 					for _, path := range paths {
-						eventually(t, "a hit after "+client+" "+write, func() bool { return undisturbed(t, one.get(path)) })
+						eventually(t, "a hit after "+client+" "+write, func() bool { return isHitOrWriteInFlight(t, one.get(path)) })
 					}
 				}
 			}
@@ -47,25 +47,25 @@ func TestRefusedWriteLeavesTheHitsOfOthers(t *testing.T) {
 	}
 }
 
-// undisturbed reports whether an answer is a hit, and fails the test if the entry was
+// isHitOrWriteInFlight reports whether an answer is a hit, and fails the test if the entry was
 // invalidated. Until the lease of a write is given back, the answer comes from Object
 // Store.
-func undisturbed(t *testing.T, a *answer) bool {
+func isHitOrWriteInFlight(t *testing.T, a *answer) bool {
 	t.Helper()
-	if !hit(a) && !closed(a) {
+	if !isHit(a) && !isWriteInFlight(a) {
 		t.Errorf("Cache-Status %q, want a hit: the refused write cost the entry", a.header.Get("Cache-Status"))
 	}
-	return hit(a)
+	return isHit(a)
 }
 
-// TestClientThatKeepsAStorePastTheCacheIsSeen: a client with the right to do so holds
+// TestClientThatKeepsLeasesOnAStoreIsReported: a client with the right to do so holds
 // the lease of a confirmable write of a store.
-func TestClientThatKeepsAStorePastTheCacheIsSeen(t *testing.T) {
+func TestClientThatKeepsLeasesOnAStoreIsReported(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		g := s.gateway()
 		one := g.as("app-one")
-		eventually(t, "a hit", func() bool { return hit(one.get(keyOne)) })
+		eventually(t, "a hit", func() bool { return isHit(one.get(keyOne)) })
 		const keep = demoKeys + "/KeyOne?confirmable=true"
 		for range 2 {
 			one.get(keep).is(http.StatusOK)
@@ -73,13 +73,13 @@ func TestClientThatKeepsAStorePastTheCacheIsSeen(t *testing.T) {
 		if a := one.send(http.MethodPatch, demoStore+"?confirmable=true", `{"defaultTtlSeconds":1000}`, "Content-Type: application/json"); a.status >= 300 {
 			t.Fatalf("PATCH store: %d %s", a.status, a.body)
 		}
-		if a := g.as("app-two").get(demoKeys + "/KeyTwo"); !closed(a) {
+		if a := g.as("app-two").get(demoKeys + "/KeyTwo"); !isWriteInFlight(a) {
 			t.Errorf("another client's read: Cache-Status %q, want write-in-flight", a.header.Get("Cache-Status"))
 		}
 		for range 3 {
 			g.as("app-other").send(http.MethodDelete, demoStore, "").is(http.StatusForbidden)
 		}
-		metrics := (caller{t: t, base: g.admin}).get("/metrics").body
+		metrics := (client{t: t, base: g.admin}).get("/metrics").body
 		for _, want := range []string{
 			`osgate_cache_leases{osgate_cache_lease="kept"} 3`, `osgate_cache_leases{osgate_cache_lease="under_way"} 0`,
 			`osgate_cache_events_total{osgate_cache_event="write_applied"} 3`, `osgate_cache_events_total{osgate_cache_event="write_refused"} 3`,
@@ -99,23 +99,23 @@ func TestClientThatKeepsAStorePastTheCacheIsSeen(t *testing.T) {
 // writes without a pause.
 func TestStrangersCannotKeepReadsPastTheCache(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		g := s.gateway("RATE=0")
 		other := g.as("app-other")
 		got := map[int]int{}
 		for range 100 {
 			a := other.send(http.MethodPatch, demoStore+"?confirmable=true", "{}", "Content-Type: application/json")
 			if got[a.status]++; a.status == http.StatusTooManyRequests {
-				a.refused(http.StatusTooManyRequests, "over-quota")
+				a.checkRefusal(http.StatusTooManyRequests, "over-quota")
 			}
 		}
 		if got[http.StatusForbidden] < 10 || got[http.StatusTooManyRequests] < 10 || got[http.StatusForbidden]+got[http.StatusTooManyRequests] != 100 {
 			t.Errorf("100 writes of a stranger: %v, want some 403 of Object Store, and 429 beyond", got)
 		}
-		if n := s.emulator.seen(http.MethodPatch, demoStore+"?confirmable=true"); n != got[http.StatusForbidden] {
+		if n := s.emulator.countRequests(http.MethodPatch, demoStore+"?confirmable=true"); n != got[http.StatusForbidden] {
 			t.Errorf("Object Store got %d of them", n)
 		}
 		one := g.as("app-one")
-		eventually(t, "a hit", func() bool { return hit(one.get(keyOne)) })
+		eventually(t, "a hit", func() bool { return isHit(one.get(keyOne)) })
 	})
 }

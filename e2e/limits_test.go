@@ -22,10 +22,10 @@ import (
 // sandboxKeys are the keys of another store of the same organization.
 const sandboxKeys = "/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION/keys"
 
-// structured checks the same fields as limited, by a parser of structured fields (RFC
+// checkStructuredQuota checks the same fields as limited, by a parser of structured fields (RFC
 // 9651): both are lists of strings with integer parameters
 // (draft-ietf-httpapi-ratelimit-headers-10). It does not end the test.
-func (a *answer) structured(limit, window int64) {
+func (a *answer) checkStructuredQuota(limit, window int64) {
 	a.t.Helper()
 	for name, parameters := range map[string][]string{"RateLimit-Policy": {"q", "w"}, "RateLimit": {"r", "t"}} {
 		list, err := httpsfv.UnmarshalList(a.header.Values(name))
@@ -55,12 +55,12 @@ func (a *answer) structured(limit, window int64) {
 			a.t.Errorf("%s: %d, %s %v of %d in %d s", a.request, a.status, name, got, limit, window)
 		}
 	}
-	a.resets(int(window))
+	a.checkQuotaReset(int(window))
 }
 
-// violates checks that a refusal names this quota policy alone, and has a Retry-After
+// checkViolatedPolicy checks that a refusal names this quota policy alone, and has a Retry-After
 // of 1 to so many seconds.
-func (a *answer) violates(policy string, within int) {
+func (a *answer) checkViolatedPolicy(policy string, within int) {
 	a.t.Helper()
 	var p struct {
 		Violated []string `json:"violated-policies"`
@@ -73,8 +73,8 @@ func (a *answer) violates(policy string, within int) {
 	}
 }
 
-// unlimited checks that the response has no header of a quota.
-func (a *answer) unlimited() {
+// checkNoQuota checks that the response has no header of a quota.
+func (a *answer) checkNoQuota() {
 	a.t.Helper()
 	for _, name := range []string{"RateLimit-Policy", "RateLimit", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} {
 		if got := a.header.Get(name); got != "" {
@@ -83,14 +83,14 @@ func (a *answer) unlimited() {
 	}
 }
 
-// TestTheQuotaIsToldInStructuredFields parses the headers of a miss, a hit, an error of
+// TestQuotaHeadersAreStructuredFields parses the headers of a miss, a hit, an error of
 // upstream, a write and a refusal, with each algorithm.
-func TestTheQuotaIsToldInStructuredFields(t *testing.T) {
+func TestQuotaHeadersAreStructuredFields(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"gcra", "window"} {
 		t.Run(algorithm, func(t *testing.T) {
 			t.Parallel()
-			inBothModes(t, func(t *testing.T, s *stack) {
+			withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 				one := s.gateway("RATE=5", "RATE_BURST=5", "RATE_PERIOD=1h", "RATE_MAX_WAIT=0", "RATE_ALGORITHM="+algorithm).as("app-one")
 				hit := func() *answer {
 					one.get(keyOne).is(http.StatusOK)
@@ -102,14 +102,14 @@ func TestTheQuotaIsToldInStructuredFields(t *testing.T) {
 				}()
 				written := one.put("told", "x").succeeded()
 				absent := one.get(demoKeys + "/absent").is(http.StatusNotFound)
-				s.emulator.fault("", "500=1")
+				s.emulator.setFault("", "500=1")
 				failed := one.get(demoKeys + "/failing").is(http.StatusInternalServerError)
 				over := one.get(keyOne)
-				over.refused(http.StatusTooManyRequests, "over-quota")
-				over.violates("client", 3600)
+				over.checkRefusal(http.StatusTooManyRequests, "over-quota")
+				over.checkViolatedPolicy("client", 3600)
 				for left, a := range []*answer{over, failed, absent, written, hit} {
-					a.structured(5, 3600)
-					if got := max(0, left-1); a.limited(5, 3600) != got {
+					a.checkStructuredQuota(5, 3600)
+					if got := max(0, left-1); a.checkQuota(5, 3600) != got {
 						t.Errorf("%s: RateLimit %q, want %d left", a.request, a.header.Get("RateLimit"), got)
 					}
 				}
@@ -118,16 +118,16 @@ func TestTheQuotaIsToldInStructuredFields(t *testing.T) {
 	}
 }
 
-// TestHitsAreFreeWhereUpstreamCounts has a quota of one request an hour, which 300 hits
+// TestHitsUseNoQuotaIfUpstreamRequestsAreCounted has a quota of one request an hour, which 300 hits
 // do not use.
-func TestHitsAreFreeWhereUpstreamCounts(t *testing.T) {
+func TestHitsUseNoQuotaIfUpstreamRequestsAreCounted(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		one := s.gateway("RATE_COUNTS=upstream", "RATE=1", "RATE_PERIOD=1h", "RATE_BURST=1", "RATE_MAX_WAIT=0").as("app-one")
-		one.get(keyOne).is(http.StatusOK).structured(1, 3600)
+		one.get(keyOne).is(http.StatusOK).checkStructuredQuota(1, 3600)
 		for range 300 {
 			hit := one.get(keyOne).is(http.StatusOK)
-			hit.unlimited()
+			hit.checkNoQuota()
 			if got := hit.header.Get("Cache-Status"); !strings.HasPrefix(got, "osgate; hit") {
 				t.Fatalf("Cache-Status %q, want a hit", got)
 			}
@@ -136,57 +136,57 @@ func TestHitsAreFreeWhereUpstreamCounts(t *testing.T) {
 			}
 		}
 		miss := one.get(demoKeys + "/absent")
-		miss.refused(http.StatusTooManyRequests, "over-quota")
-		miss.violates("client", 3600)
-		miss.structured(1, 3600)
-		one.get(keyOne).is(http.StatusOK).unlimited()
-		if n := len(s.emulator.requests(toObjectStore, notTTL)); n != 1 {
+		miss.checkRefusal(http.StatusTooManyRequests, "over-quota")
+		miss.checkViolatedPolicy("client", 3600)
+		miss.checkStructuredQuota(1, 3600)
+		one.get(keyOne).is(http.StatusOK).checkNoQuota()
+		if n := len(s.emulator.requests(isObjectStoreRequest, isNoTTLRequest)); n != 1 {
 			t.Errorf("osemu saw %d requests, want 1", n)
 		}
 	})
 }
 
-// TestMissesAreSpacedWhereUpstreamCounts sends misses only, through two gateways.
-func TestMissesAreSpacedWhereUpstreamCounts(t *testing.T) {
+// TestMissesAreLimitedIfUpstreamRequestsAreCounted sends misses only, through two gateways.
+func TestMissesAreLimitedIfUpstreamRequestsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
-	b := paced(3*time.Second, 50, everywhere(s.gateways(2, "RATE_COUNTS=upstream", "RATE_MAX_WAIT=0"), "app-one")...)
-	b.evenly(t, 10, len(s.emulator.requests(toObjectStore)))
+	b := sendAtRate(3*time.Second, 50, clientOfEach(s.gateways(2, "RATE_COUNTS=upstream", "RATE_MAX_WAIT=0"), "app-one")...)
+	b.checkRate(t, 10, len(s.emulator.requests(isObjectStoreRequest)))
 }
 
-// TestABudgetBindsAllClients sends the requests of two clients through two gateways.
+// TestBudgetIsSharedByAllClients sends the requests of two clients through two gateways.
 // Together they reach Object Store no more often than one budget allows.
-func TestABudgetBindsAllClients(t *testing.T) {
+func TestBudgetIsSharedByAllClients(t *testing.T) {
 	t.Parallel()
 	for _, by := range []string{"egress", "org", "store"} {
 		t.Run(by, func(t *testing.T) {
 			t.Parallel()
 			s := newStack(t, true)
 			gateways := s.gateways(2, "RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=0", "BUDGET=5", "BUDGET_BY="+by)
-			one, two := everywhere(gateways, "app-one"), everywhere(gateways, "app-two")
-			b := paced(2500*time.Millisecond, 40, one[0], two[1], one[1], two[0])
-			admitted := len(s.emulator.requests(toObjectStore))
+			one, two := clientOfEach(gateways, "app-one"), clientOfEach(gateways, "app-two")
+			b := sendAtRate(2500*time.Millisecond, 40, one[0], two[1], one[1], two[0])
+			admitted := len(s.emulator.requests(isObjectStoreRequest))
 			if most := 5 + 5*b.elapsed.Seconds() + 1; float64(admitted) > most {
 				t.Errorf("osemu saw %d requests, want at most 5 + 5 a second + 1 = %.1f; %v", admitted, most, b)
 			}
-			b.notStarved(t, 5, admitted)
-			b.only(t, http.StatusNotFound, http.StatusTooManyRequests)
+			b.checkLowerBound(t, 5, admitted)
+			b.checkStatuses(t, http.StatusNotFound, http.StatusTooManyRequests)
 			if b.byStatus[http.StatusNotFound] != admitted {
 				t.Errorf("osemu saw %d requests; %v", admitted, b)
 			}
-			eachAdmitted(t, gateways)
+			checkEachAdmitted(t, gateways)
 		})
 	}
 }
 
-// refusedFor sends requests for a key that is not cached, several at once, until the
+// awaitRefusal sends requests for a key that is not cached, several at once, until the
 // client is refused, and returns the refusal. The time that this takes, patience at
 // most, is not part of any promise: that the first request over a quota or budget is
 // refused is proved in packages ratelimit and proxy.
-func (c caller) refusedFor(code string, atOnce int) *answer {
+func (c client) awaitRefusal(code string, atOnce int) *answer {
 	c.t.Helper()
 	var refusal atomic.Pointer[answer]
-	for began := time.Now(); refusal.Load() == nil && time.Since(began) < patience; {
+	for began := time.Now(); refusal.Load() == nil && time.Since(began) < testTimeout; {
 		var all sync.WaitGroup
 		for range atOnce { // so that the client exceeds its budget on a slow machine too
 			all.Go(func() {
@@ -200,59 +200,59 @@ func (c caller) refusedFor(code string, atOnce int) *answer {
 	if refusal.Load() == nil {
 		c.t.Fatalf("never %s", code)
 	}
-	refusal.Load().refused(http.StatusTooManyRequests, code)
+	refusal.Load().checkRefusal(http.StatusTooManyRequests, code)
 	return refusal.Load()
 }
 
-// TestTheBudgetIsSpentOnWhatAsksUpstream: without budget, misses of all clients are
+// TestBudgetIsUsedByRequestsToUpstreamOnly: without budget, misses of all clients are
 // refused and hits are still served. A budget by store does not affect other stores.
-func TestTheBudgetIsSpentOnWhatAsksUpstream(t *testing.T) {
+func TestBudgetIsUsedByRequestsToUpstreamOnly(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		g := s.gateway("RATE=1000", "RATE_BURST=1000", "RATE_MAX_WAIT=0", "BUDGET=5", "BUDGET_BY=store", "CACHE_KEY_TTL=1h")
 		one, two := g.as("app-one"), g.as("app-two")
 		one.get(keyOne).is(http.StatusOK)
-		for _, c := range []caller{one, two, one} {
-			over := c.refusedFor("over-budget", 20)
-			over.violates("budget", 1)
-			over.structured(1000, 1) // the client's own quota was charged, and is in the headers
+		for _, c := range []client{one, two, one} {
+			over := c.awaitRefusal("over-budget", 20)
+			over.checkViolatedPolicy("budget", 1)
+			over.checkStructuredQuota(1000, 1) // the client's own quota was charged, and is in the headers
 		}
 		for range 50 {
 			one.get(keyOne).is(http.StatusOK)
 		}
-		if n := s.emulator.seen("GET", keyOne); n != 1 {
+		if n := s.emulator.countRequests("GET", keyOne); n != 1 {
 			t.Errorf("osemu received %d requests for a cached key, want 1", n)
 		}
 		for range 5 {
-			one.refusedFor("over-budget", 20)
+			one.awaitRefusal("over-budget", 20)
 			one.get(sandboxKeys + "?pageSize=1").is(http.StatusOK)
 		}
 	})
 }
 
-// TestABudgetIsWaitedForAsAQuotaIs sends more requests at once than the budget allows.
+// TestRequestsOverTheBudgetWaitForTheirTurn sends more requests at once than the budget allows.
 // All of them are served, none before its turn.
-func TestABudgetIsWaitedForAsAQuotaIs(t *testing.T) {
+func TestRequestsOverTheBudgetWaitForTheirTurn(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
 	gateways := s.gateways(2, "BUDGET=5", "RATE_MAX_WAIT=60s")
-	b := volley(15, 0, everywhere(gateways, "app-one")...)
-	b.only(t, http.StatusNotFound)
+	b := sendDistinct(15, 0, clientOfEach(gateways, "app-one")...)
+	b.checkStatuses(t, http.StatusNotFound)
 	if b.elapsed < 1900*time.Millisecond {
 		t.Errorf("%v; want 5 at once and 10 in 2 s", b)
 	}
 }
 
-// TestWhoseTurnComesTooLateIsRefusedAtOnce sends 20 requests at once to a gateway that
+// TestRequestWhoseTurnIsTooLateIsRefusedAtOnce sends 20 requests at once to a gateway that
 // allows one in 8 s and lets each wait for 10 s. One is served at once, one after 8 s,
 // and the rest are refused before that. That they are refused at once is proved in fake
 // time by ratelimit.TestWhoseTurnWouldComeTooLateIsRefusedAtOnce.
-func TestWhoseTurnComesTooLateIsRefusedAtOnce(t *testing.T) {
+func TestRequestWhoseTurnIsTooLateIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		one := s.gateway("RATE=1", "RATE_PERIOD=8s", "RATE_BURST=1", "RATE_MAX_WAIT=10s").as("app-one")
-		b := volley(20, 0, one)
-		b.only(t, http.StatusNotFound, http.StatusTooManyRequests)
+		b := sendDistinct(20, 0, one)
+		b.checkStatuses(t, http.StatusNotFound, http.StatusTooManyRequests)
 		if got := b.byStatus[http.StatusNotFound]; got != 2 || b.elapsed < 7900*time.Millisecond {
 			t.Errorf("%v; want 2 served, one of them after 8 s", b)
 		}
@@ -262,19 +262,19 @@ func TestWhoseTurnComesTooLateIsRefusedAtOnce(t *testing.T) {
 	})
 }
 
-// TestWhoLeavesGivesItsTurnUp has clients wait for a turn and close their connections.
+// TestClientThatClosesItsConnectionGivesUpItsTurn has clients wait for a turn and close their connections.
 // A later client does not wait for their turns. Its turn comes after 3 s; the test
 // allows 30 s, because 12 turns would take 36 s. The exact time is proved in fake time
 // by ratelimit.TestWhoLeavesGivesUpItsPlace.
-func TestWhoLeavesGivesItsTurnUp(t *testing.T) {
+func TestClientThatClosesItsConnectionGivesUpItsTurn(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		one := s.gateway("RATE=1", "RATE_PERIOD=3s", "RATE_BURST=1", "RATE_MAX_WAIT=60s").as("app-one")
 		one.get(demoKeys + "/absent").is(http.StatusNotFound)
 		leaving := one
-		leaving.client = plainClient(&http.Transport{})
-		leaving.client.Timeout = 300 * time.Millisecond
-		b := volley(12, 0, leaving)
+		leaving.httpClient = newHTTPClient(&http.Transport{})
+		leaving.httpClient.Timeout = 300 * time.Millisecond
+		b := sendDistinct(12, 0, leaving)
 		served := b.byStatus[http.StatusNotFound] // a turn may have come before these requests were sent
 		if len(b.failures)+served != 12 || served > 6 {
 			t.Fatalf("%v; want no response within 300 ms to most of the requests", b)
@@ -282,22 +282,22 @@ func TestWhoLeavesGivesItsTurnUp(t *testing.T) {
 		if took := one.get(demoKeys + "/absent").is(http.StatusNotFound).took; took > 30*time.Second {
 			t.Errorf("a client waited %v, want 3 s: it waited for clients that had left", took)
 		}
-		if n := len(s.emulator.requests(toObjectStore)); n > 3+served {
+		if n := len(s.emulator.requests(isObjectStoreRequest)); n > 3+served {
 			t.Errorf("osemu saw %d requests, want 2: none of a client that left", n)
 		}
 	})
 }
 
-// asked returns how many scripts on keys of quotas a Redis executed while run was
+// countScripts returns how many scripts on keys of quotas a Redis executed while run was
 // running, as MONITOR reports them.
-func asked(t *testing.T, r *redistest.Server, run func()) (times int) {
+func countScripts(t *testing.T, r *redistest.Server, run func()) (times int) {
 	t.Helper()
 	c, err := net.Dial("tcp", r.Addr())
 	if err != nil {
 		t.Fatalf("dialing Redis: %v", err)
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(2 * patience))
+	_ = c.SetDeadline(time.Now().Add(2 * testTimeout))
 	if _, err := io.WriteString(c, "MONITOR\r\n"); err != nil {
 		t.Fatalf("sending MONITOR to Redis: %v", err)
 	}
@@ -324,21 +324,21 @@ func asked(t *testing.T, r *redistest.Server, run func()) (times int) {
 	return times
 }
 
-// TestARefusedClientCostsRedisItsTurnsAlone has a client over quota send as much as it
+// TestRefusedClientCausesOneRedisScriptPerTurn has a client over quota send as much as it
 // can. A request that is refused before the next turn of its client costs Redis
 // nothing.
-func TestARefusedClientCostsRedisItsTurnsAlone(t *testing.T) {
+func TestRefusedClientCausesOneRedisScriptPerTurn(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"gcra", "window"} {
 		t.Run(algorithm, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
 			s := newStack(t, false)
-			g := s.gateway("REDIS_URL="+server.URL(), "REDIS_TIMEOUT="+busyRedis, "RATE_PERIOD=60s", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0", "RATE_ALGORITHM="+algorithm)
-			crowd := slices.Repeat(everywhere([]*gateway{g}, "app-one"), 8)
-			var y *tally
-			times := asked(t, server, func() { y = hammerUntil(1000, keyOne, crowd...) })
-			y.only(t, http.StatusOK, http.StatusTooManyRequests)
+			g := s.gateway("REDIS_URL="+server.URL(), "REDIS_TIMEOUT="+longRedisTimeout, "RATE_PERIOD=60s", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0", "RATE_ALGORITHM="+algorithm)
+			crowd := slices.Repeat(clientOfEach([]*gateway{g}, "app-one"), 8)
+			var y *answerCounts
+			times := countScripts(t, server, func() { y = sendUntilCounted(1000, keyOne, crowd...) })
+			y.checkStatuses(t, http.StatusOK, http.StatusTooManyRequests)
 			// When a turn comes all callers may send a script at the same moment.
 			if admitted := y.byStatus[http.StatusOK]; times < admitted || times > len(crowd)*(admitted+1) {
 				t.Errorf("Redis executed %d scripts for %d admitted requests, want no more than one of each caller for each turn; %v", times, admitted, y)

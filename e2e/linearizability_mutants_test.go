@@ -221,26 +221,26 @@ func write(t *testing.T, file string, text []byte) {
 	}
 }
 
-// TestTheCheckerCatchesMutants breaks one rule of the protocol at a time, each in a
+// TestCheckerDetectsMutants breaks one rule of the protocol at a time, each in a
 // gateway of its own. The checker must detect it, with requests under which osgate
 // without a mutation stays linearizable.
-func TestTheCheckerCatchesMutants(t *testing.T) {
+func TestCheckerDetectsMutants(t *testing.T) {
 	t.Parallel()
 	program := mutants(t)
 	for name, schedule := range schedules {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, kind{program: program, mutant: name}, settingsOf(name)...)
+			w := newDeployment(t, setup{program: program, mutant: name}, mutantSettings(name)...)
 			schedule(w)
-			if got := w.history.verdict(); got != porcupine.Illegal {
+			if got := w.history.check(); got != porcupine.Illegal {
 				t.Errorf("got %v, want the checker to see that the gateway lies: %v", got, w.history.counts)
 			}
 		})
 		t.Run("not "+name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, asItIs(), settingsOf("not "+name)...)
+			w := newDeployment(t, unmutated(), mutantSettings("not "+name)...)
 			schedule(w)
-			w.history.isLinearizable(t)
+			w.history.checkLinearizable(t)
 		})
 	}
 }

@@ -18,145 +18,145 @@ const (
 // schedules are sequences of a few requests in a fixed order, through gateways a, b and
 // c. Each mutant is detected by one of them. Osgate without a mutation responds
 // correctly to all of them.
-var schedules = map[string]func(w *world){
-	"serves without comparing": func(w *world) {
-		w.cached(b)
-		w.ask(a, w.history.put(0, 0))
-		w.until(b, getKey, hit, patience)
+var schedules = map[string]func(w *deployment){
+	"serves without comparing": func(w *deployment) {
+		w.fillCache(b)
+		w.send(a, w.history.newPut(0, 0))
+		w.readUntil(b, getKey, isHit, testTimeout)
 	},
-	"stamps after the fetch": func(w *world) {
-		w.cached(b)
-		w.stack.emulator.forget()
-		w.replicas[b].upstream.delay(back, scheduleTimeout/2)
-		read := w.begin(b, question{verb: getFresh})
-		w.stack.emulator.receives(func(r logged) bool {
-			return r.Method == http.MethodGet && r.Target == w.history.target(question{}) && r.Status != 0
+	"stamps after the fetch": func(w *deployment) {
+		w.fillCache(b)
+		w.stack.emulator.clearRequests()
+		w.replicas[b].upstream.delay(toClient, scheduleTimeout/2)
+		read := w.start(b, historyRequest{operation: getKeyNoCache})
+		w.stack.emulator.awaitRequest(func(r receivedRequest) bool {
+			return r.Method == http.MethodGet && r.Target == w.history.target(historyRequest{}) && r.Status != 0
 		})
-		w.ask(a, w.history.put(0, 0))
+		w.send(a, w.history.newPut(0, 0))
 		read.Wait()
 		w.replicas[b].upstream.heal()
-		w.until(b, getKey, hit, patience)
+		w.readUntil(b, getKey, isHit, testTimeout)
 	},
-	"joins a fetch from before a write": func(w *world) {
-		w.ask(a, w.history.put(0, 0))
-		w.until(c, headKey, hit, patience) // its lease has been given back
-		w.stack.emulator.forget()
-		w.replicas[b].upstream.delay(back, scheduleTimeout*8/10)
-		read := w.begin(b, question{})
-		w.stack.emulator.receives(w.answered(http.MethodGet))
-		w.ask(a, w.history.put(0, 0))
-		w.until(c, headKey, hit, scheduleTimeout*2/10)
-		w.ask(b, question{})
+	"joins a fetch from before a write": func(w *deployment) {
+		w.send(a, w.history.newPut(0, 0))
+		w.readUntil(c, headKey, isHit, testTimeout) // its lease has been given back
+		w.stack.emulator.clearRequests()
+		w.replicas[b].upstream.delay(toClient, scheduleTimeout*8/10)
+		read := w.start(b, historyRequest{})
+		w.stack.emulator.awaitRequest(w.isAnswered(http.MethodGet))
+		w.send(a, w.history.newPut(0, 0))
+		w.readUntil(c, headKey, isHit, scheduleTimeout*2/10)
+		w.send(b, historyRequest{})
 		read.Wait()
 	},
-	"marks afterwards": func(w *world) {
-		w.cached(b)
-		w.replicas[a].upstream.delay(back, scheduleTimeout*6/10)
-		latest := w.history.put(0, 0)
-		write := w.begin(a, latest)
-		w.until(c, getFresh, shows(latest), scheduleLease)
-		w.until(b, getKey, hit, patience)
+	"marks afterwards": func(w *deployment) {
+		w.fillCache(b)
+		w.replicas[a].upstream.delay(toClient, scheduleTimeout*6/10)
+		latest := w.history.newPut(0, 0)
+		write := w.start(a, latest)
+		w.readUntil(c, getKeyNoCache, hasValueOf(latest), scheduleLease)
+		w.readUntil(b, getKey, isHit, testTimeout)
 		write.Wait()
 	},
-	"serves under a lease": func(w *world) {
-		w.ask(a, w.history.put(0, 0))
-		w.lateWrite(func() {})
+	"serves under a lease": func(w *deployment) {
+		w.send(a, w.history.newPut(0, 0))
+		w.delayedWrite(func() {})
 	},
-	"does not settle": func(w *world) {
-		w.cached(b)
-		w.lateWrite(func() {
-			w.until(b, getKey, closed, scheduleTimeout)
-			w.replicas[a].redis.hole(forth) // or the renewal of its mark would make up for it
+	"does not settle": func(w *deployment) {
+		w.fillCache(b)
+		w.delayedWrite(func() {
+			w.readUntil(b, getKey, isWriteInFlight, scheduleTimeout)
+			w.replicas[a].redis.blackHole(toServer) // or the renewal of its mark would make up for it
 			w.redis.Flush()
 		})
 	},
-	"gives every lease back": func(w *world) {
-		w.ask(a, w.history.put(0, 0))
-		w.replicas[a].upstream.delay(forth, scheduleTimeout*3/2)
-		latest := w.history.put(0, 0)
-		w.ask(a, latest) // its outcome is unknown when it has yet to arrive
-		w.until(b, getKey, hit, scheduleTimeout*4/10)
-		w.until(c, getFresh, shows(latest), scheduleLease)
-		w.until(b, getKey, hit, patience)
+	"gives every lease back": func(w *deployment) {
+		w.send(a, w.history.newPut(0, 0))
+		w.replicas[a].upstream.delay(toServer, scheduleTimeout*3/2)
+		latest := w.history.newPut(0, 0)
+		w.send(a, latest) // its outcome is unknown when it has yet to arrive
+		w.readUntil(b, getKey, isHit, scheduleTimeout*4/10)
+		w.readUntil(c, getKeyNoCache, hasValueOf(latest), scheduleLease)
+		w.readUntil(b, getKey, isHit, testTimeout)
 	},
-	"keeps what a write changed": func(w *world) {
-		w.cached(b)
-		w.ask(a, w.history.put(0, 0))
-		w.until(b, getKey, hit, patience)
+	"keeps what a write changed": func(w *deployment) {
+		w.fillCache(b)
+		w.send(a, w.history.newPut(0, 0))
+		w.readUntil(b, getKey, isHit, testTimeout)
 	},
-	"serves what a lease that ran out was over": func(w *world) {
-		w.cached(b)
-		w.replicas[a].upstream.delay(back, scheduleTimeout*3/2)
-		w.ask(a, w.history.put(0, 0)) // its outcome is unknown, though it has arrived
-		w.until(b, getKey, hit, scheduleLease+patience)
+	"serves what a lease that ran out was over": func(w *deployment) {
+		w.fillCache(b)
+		w.replicas[a].upstream.delay(toClient, scheduleTimeout*3/2)
+		w.send(a, w.history.newPut(0, 0)) // its outcome is unknown, though it has arrived
+		w.readUntil(b, getKey, isHit, scheduleLease+testTimeout)
 	},
-	"gives the lease of a confirmable write back": func(w *world) {
-		w.cached(b)
-		before := w.history.latest.Load()
-		pending := w.history.put(0, 0)
+	"gives the lease of a confirmable write back": func(w *deployment) {
+		w.fillCache(b)
+		before := w.history.latestValue.Load()
+		pending := w.history.newPut(0, 0)
 		pending.confirmable = true
-		w.ask(a, pending)
-		w.until(b, getKey, hit, scheduleTimeout)
-		w.rollsBack(before)
-		w.until(b, getKey, hit, scheduleTimeout)
+		w.send(a, pending)
+		w.readUntil(b, getKey, isHit, scheduleTimeout)
+		w.rollBack(before)
+		w.readUntil(b, getKey, isHit, scheduleTimeout)
 	},
-	"writes without a mark": cutOff,
-	"does not renew a mark": func(w *world) {
-		w.cached(b)
-		w.replicas[a].upstream.delay(back, scheduleTimeout*6/10)
-		latest := w.history.put(0, 0)
+	"writes without a mark": writeWithoutRedis,
+	"does not renew a mark": func(w *deployment) {
+		w.fillCache(b)
+		w.replicas[a].upstream.delay(toClient, scheduleTimeout*6/10)
+		latest := w.history.newPut(0, 0)
 		latest.pause = scheduleLease * 5 / 4
-		write := w.begin(a, latest)
-		w.until(b, getKey, closed, patience)
-		w.until(b, getKey, hit, latest.pause) // never, unless its lease runs out
-		w.until(c, getFresh, shows(latest), patience)
-		w.until(b, getKey, hit, patience)
+		write := w.start(a, latest)
+		w.readUntil(b, getKey, isWriteInFlight, testTimeout)
+		w.readUntil(b, getKey, isHit, latest.pause) // never, unless its lease runs out
+		w.readUntil(c, getKeyNoCache, hasValueOf(latest), testTimeout)
+		w.readUntil(b, getKey, isHit, testTimeout)
 		write.Wait()
 	},
-	"does not cut a write without a mark": func(w *world) {
-		w.lostInLongWrite(func() { w.until(b, getKey, hit, patience) })
-		w.until(b, getKey, hit, patience)
+	"does not cut a write without a mark": func(w *deployment) {
+		w.longWriteWithoutRedis(func() { w.readUntil(b, getKey, isHit, testTimeout) })
+		w.readUntil(b, getKey, isHit, testTimeout)
 	},
-	"serves what a lost release was over": func(w *world) {
-		w.cached(b)
-		w.replicas[a].upstream.delay(back, scheduleTimeout*6/10)
-		write := w.begin(a, w.history.put(0, 0))
-		w.until(b, getKey, closed, patience)
-		w.replicas[a].redis.cut(forth)
+	"serves what a lost release was over": func(w *deployment) {
+		w.fillCache(b)
+		w.replicas[a].upstream.delay(toClient, scheduleTimeout*6/10)
+		write := w.start(a, w.history.newPut(0, 0))
+		w.readUntil(b, getKey, isWriteInFlight, testTimeout)
+		w.replicas[a].redis.cut(toServer)
 		write.Wait()
-		w.until(b, getKey, hit, scheduleLease+patience)
+		w.readUntil(b, getKey, isHit, scheduleLease+testTimeout)
 	},
-	"forgets a mark that was lost": func(w *world) {
-		w.lostInLongWrite(func() { // what b answers until a has made up for its write may be stale
-			eventually(w.t, "a hit", func() bool { return hit(w.replicas[b].caller().get(w.history.target(question{}))) })
+	"forgets a mark that was lost": func(w *deployment) {
+		w.longWriteWithoutRedis(func() { // what b answers until a has made up for its write may be stale
+			eventually(w.t, "a hit", func() bool { return isHit(w.replicas[b].client().get(w.history.target(historyRequest{}))) })
 		})
 		w.replicas[a].redis.heal()
-		w.until(a, getKey, hit, patience) // it has made up for its write
-		w.until(b, getKey, hit, patience)
+		w.readUntil(a, getKey, isHit, testTimeout) // it has made up for its write
+		w.readUntil(b, getKey, isHit, testTimeout)
 	},
 }
 
-// lostInLongWrite is a write through a that is longer than its lease, and in whose middle a
+// longWriteWithoutRedis is a write through a that is longer than its lease, and in whose middle a
 // alone loses Redis. Meanwhile is called then.
-func (w *world) lostInLongWrite(meanwhile func()) {
-	w.cached(b)
-	latest := w.history.put(0, 0)
+func (w *deployment) longWriteWithoutRedis(meanwhile func()) {
+	w.fillCache(b)
+	latest := w.history.newPut(0, 0)
 	latest.pause = scheduleLease * 3 / 2
-	write := w.begin(a, latest)
-	w.until(b, getKey, closed, patience)
-	w.replicas[a].redis.cut(forth)
+	write := w.start(a, latest)
+	w.readUntil(b, getKey, isWriteInFlight, testTimeout)
+	w.replicas[a].redis.cut(toServer)
 	meanwhile()
 	write.Wait()
 }
 
-// byDefault are the mutants, and gateways as they are, that run without CACHE_STRICT. To
+// withoutStrict are the mutants, and gateways as they are, that run without CACHE_STRICT. To
 // write without a mark needs no broken code.
-var byDefault = []string{"writes without a mark", "forgets a mark that was lost", "not forgets a mark that was lost"}
+var withoutStrict = []string{"writes without a mark", "forgets a mark that was lost", "not forgets a mark that was lost"}
 
-// settingsOf returns the settings of a mutant.
-func settingsOf(mutant string) []string {
+// mutantSettings returns the settings of a mutant.
+func mutantSettings(mutant string) []string {
 	settings := []string{"UPSTREAM_TIMEOUT=" + scheduleTimeout.String()}
-	if slices.Contains(byDefault, mutant) {
+	if slices.Contains(withoutStrict, mutant) {
 		return settings
 	}
 	return append(settings, "CACHE_STRICT=true")
@@ -165,79 +165,83 @@ func settingsOf(mutant string) []string {
 // a, b and c are the gateways of a schedule.
 const a, b, c = 0, 1, 2
 
-// cutOff is a write through a gateway that alone has no Redis. With CACHE_STRICT it is
+// writeWithoutRedis is a write through a gateway that alone has no Redis. With CACHE_STRICT it is
 // refused; without it the other gateways do not learn of it.
-func cutOff(w *world) {
-	w.cached(b)
-	w.replicas[a].redis.cut(forth)
-	w.ask(a, w.history.put(0, 0))
-	w.until(b, getKey, hit, patience)
+func writeWithoutRedis(w *deployment) {
+	w.fillCache(b)
+	w.replicas[a].redis.cut(toServer)
+	w.send(a, w.history.newPut(0, 0))
+	w.readUntil(b, getKey, isHit, testTimeout)
 	w.replicas[a].redis.heal()
 }
 
-// lateWrite is a write that is marked long before it reaches upstream. It begins before
+// delayedWrite is a write that is marked long before it reaches upstream. It begins before
 // meanwhile is called, and its response is so late that its outcome is unknown.
-func (w *world) lateWrite(meanwhile func()) {
-	w.replicas[a].upstream.delay(forth, scheduleTimeout*8/10)
-	w.replicas[a].upstream.delay(back, scheduleTimeout*4/10)
-	latest := w.history.put(0, 0)
-	write := w.begin(a, latest)
+func (w *deployment) delayedWrite(meanwhile func()) {
+	w.replicas[a].upstream.delay(toServer, scheduleTimeout*8/10)
+	w.replicas[a].upstream.delay(toClient, scheduleTimeout*4/10)
+	latest := w.history.newPut(0, 0)
+	write := w.start(a, latest)
 	meanwhile()
-	w.until(b, getKey, hit, scheduleTimeout*6/10)
-	w.until(c, getFresh, shows(latest), scheduleLease)
-	w.until(b, getKey, hit, patience)
+	w.readUntil(b, getKey, isHit, scheduleTimeout*6/10)
+	w.readUntil(c, getKeyNoCache, hasValueOf(latest), scheduleLease)
+	w.readUntil(b, getKey, isHit, testTimeout)
 	write.Wait()
 }
 
-// cached writes a value and reads it through a gateway until its cache answers.
-func (w *world) cached(gateway int) {
-	w.ask(a, w.history.put(0, 0))
-	w.until(gateway, getKey, hit, patience)
+// fillCache writes a value and reads it through a gateway until its cache answers.
+func (w *deployment) fillCache(gateway int) {
+	w.send(a, w.history.newPut(0, 0))
+	w.readUntil(gateway, getKey, isHit, testTimeout)
 }
 
-// rollsBack lets the confirmable write of the one key of a schedule roll back by
+// rollBack lets the confirmable write of the one key of a schedule roll back by
 // itself. To the history that is a put of the value of before, which may take effect at
 // any time from now on.
-func (w *world) rollsBack(before int32) {
-	w.history.expects(question{verb: putKey, value: before})
+func (w *deployment) rollBack(before int32) {
+	w.history.recordPending(historyRequest{operation: putKey, value: before})
 	w.stack.emulator.backDoor(http.MethodPost, "clock", `{"advance":"11m"}`)
-	w.until(c, getFresh, shows(question{value: before}), patience)
+	w.readUntil(c, getKeyNoCache, hasValueOf(historyRequest{value: before}), testTimeout)
 }
 
-// ask sends a request through a gateway.
-func (w *world) ask(gateway int, q question) *answer {
-	return w.history.ask(gateway, w.replicas[gateway].caller(), q)
+// send sends a request through a gateway.
+func (w *deployment) send(gateway int, q historyRequest) *answer {
+	return w.history.perform(gateway, w.replicas[gateway].client(), q)
 }
 
-// answered matches requests with this method for the one key of a schedule, once
+// isAnswered matches requests with this method for the one key of a schedule, once
 // upstream has answered them.
-func (w *world) answered(method string) func(logged) bool {
-	return func(r logged) bool { return toTarget(method, w.history.target(question{}))(r) && r.Status != 0 }
+func (w *deployment) isAnswered(method string) func(receivedRequest) bool {
+	return func(r receivedRequest) bool {
+		return hasTarget(method, w.history.target(historyRequest{}))(r) && r.Status != 0
+	}
 }
 
-// begin sends a request through a gateway without waiting for its response.
-func (w *world) begin(gateway int, q question) *sync.WaitGroup {
+// start sends a request through a gateway without waiting for its response.
+func (w *deployment) start(gateway int, q historyRequest) *sync.WaitGroup {
 	var asking sync.WaitGroup
-	c := w.replicas[gateway].caller()
-	asking.Go(func() { w.history.ask(10+gateway, c, q) })
+	c := w.replicas[gateway].client()
+	asking.Go(func() { w.history.perform(10+gateway, c, q) })
 	return &asking
 }
 
-// until reads the one key of a schedule through a gateway until a response matches, or
+// readUntil reads the one key of a schedule through a gateway until a response matches, or
 // the bound is over.
-func (w *world) until(gateway int, v verb, holds func(*answer) bool, bound time.Duration) {
+func (w *deployment) readUntil(gateway int, v operation, holds func(*answer) bool, bound time.Duration) {
 	for deadline := time.Now().Add(bound); ; pause(10 * time.Millisecond) {
-		if answer := w.ask(gateway, question{verb: v}); answer != nil && holds(answer) || time.Now().After(deadline) {
+		if answer := w.send(gateway, historyRequest{operation: v}); answer != nil && holds(answer) || time.Now().After(deadline) {
 			return
 		}
 	}
 }
 
-// closed reports whether a response bypassed the cache because a write is under way.
-func closed(a *answer) bool { return strings.Contains(a.header.Get("Cache-Status"), "write-in-flight") }
+// isWriteInFlight reports whether a response bypassed the cache because a write is under way.
+func isWriteInFlight(a *answer) bool {
+	return strings.Contains(a.header.Get("Cache-Status"), "write-in-flight")
+}
 
-// shows matches responses with the value of a put.
-func shows(q question) func(*answer) bool {
+// hasValueOf matches responses with the value of a put.
+func hasValueOf(q historyRequest) func(*answer) bool {
 	return func(a *answer) bool {
 		value, ok := valueIn(a.body)
 		return ok && value == q.value

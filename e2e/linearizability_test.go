@@ -21,13 +21,13 @@ func seed() uint64 {
 
 // trial is a set of faults under which histories stay linearizable.
 type trial struct {
-	settings []string
-	flags    []string // of osemu
-	cluster  bool     // Redis is one
-	faults   []string
-	hits     int // of a hundred reads, at least
-	unknown  bool
-	excused  bool // where it is documented that others may be stale
+	settings   []string
+	flags      []string // of osemu
+	cluster    bool     // Redis is one
+	faults     []string
+	hits       int // of a hundred reads, at least
+	unknown    bool
+	mayBeStale bool // where it is documented that others may be stale
 }
 
 // trials by their faults. Those without CACHE_STRICT check what the design promises
@@ -59,41 +59,41 @@ var trials = map[string]trial{
 		hits: 2,
 	},
 	"Redis lost": {
-		settings: []string{"CACHE_STRICT=true", "REDIS_TIMEOUT=" + strictRedis.String()},
+		settings: []string{"CACHE_STRICT=true", "REDIS_TIMEOUT=" + shortRedisTimeout.String()},
 		faults:   []string{"Redis lost to one", "Redis slow", "Redis silent to one", "upstream slow"},
 		hits:     10,
 	},
 	"long writes, Redis lost": {
-		settings: []string{"CACHE_STRICT=true", "REDIS_TIMEOUT=" + strictRedis.String()},
+		settings: []string{"CACHE_STRICT=true", "REDIS_TIMEOUT=" + shortRedisTimeout.String()},
 		faults:   []string{"long writes", "Redis lost in long writes"},
 		hits:     5,
 		unknown:  true, // they are cut
 	},
 	"long writes, Redis lost, by default": {
-		settings: []string{"REDIS_TIMEOUT=" + busyRedis},
-		faults:   []string{"Redis lost in long writes", "long writes"},
-		hits:     5,
-		excused:  true,
+		settings:   []string{"REDIS_TIMEOUT=" + longRedisTimeout},
+		faults:     []string{"Redis lost in long writes", "long writes"},
+		hits:       5,
+		mayBeStale: true,
 	},
 	"Redis cannot write": {
-		settings: []string{"CACHE_STRICT=true", "REDIS_TIMEOUT=" + strictRedis.String()},
+		settings: []string{"CACHE_STRICT=true", "REDIS_TIMEOUT=" + shortRedisTimeout.String()},
 		faults:   []string{"Redis full", "upstream slow", "Redis unsaved", "upstream slow"},
 		hits:     5,
 	},
 	"Redis cannot write, by default": {
-		settings: []string{"REDIS_TIMEOUT=" + busyRedis},
-		faults:   []string{"Redis full", "upstream slow", "Redis unsaved", "upstream slow"},
-		hits:     5,
-		excused:  true,
+		settings:   []string{"REDIS_TIMEOUT=" + longRedisTimeout},
+		faults:     []string{"Redis full", "upstream slow", "Redis unsaved", "upstream slow"},
+		hits:       5,
+		mayBeStale: true,
 	},
 	"slots move": {
-		settings: []string{"REDIS_TIMEOUT=" + busyRedis},
+		settings: []string{"REDIS_TIMEOUT=" + longRedisTimeout},
 		cluster:  true,
 		faults:   []string{"slot moves", "upstream slow", "slot moves", "answers cut"},
 		hits:     2,
 	},
 	"gateways killed": {
-		settings: []string{"CACHE_STRICT=true", "REDIS_TIMEOUT=" + strictRedis.String()},
+		settings: []string{"CACHE_STRICT=true", "REDIS_TIMEOUT=" + shortRedisTimeout.String()},
 		faults:   []string{"gateway killed", "upstream slow", "Redis flushed", "gateway killed", "upstream slow", "gateway killed", "upstream slow"},
 		hits:     2,
 		unknown:  true,
@@ -107,32 +107,32 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 	t.Parallel()
 	for name, trial := range trials {
 		t.Run(name, func(t *testing.T) { // one after the other: each keeps two processors busy
-			w := trial.world(t)
-			trial.holds(t, w.suffer(seed(), 5*time.Second, trial.proves, trial.faults...))
+			w := trial.deployment(t)
+			trial.checkHistory(t, w.runFaults(seed(), 5*time.Second, trial.coversEnough, trial.faults...))
 		})
 	}
 }
 
-// world returns the world of a trial.
-func (tt trial) world(t *testing.T) *world {
+// deployment returns the world of a trial.
+func (tt trial) deployment(t *testing.T) *deployment {
 	t.Helper()
-	k := asItIs(tt.flags...)
+	k := unmutated(tt.flags...)
 	k.cluster = tt.cluster
-	w := newWorld(t, k, tt.settings...)
-	w.excuse.granted = tt.excused
+	w := newDeployment(t, k, tt.settings...)
+	w.staleness.allowed = tt.mayBeStale
 	return w
 }
 
-// holds fails the test if the history is not linearizable, or covers too little.
-func (tt trial) holds(t *testing.T, h *history) {
+// checkHistory fails the test if the history is not linearizable, or covers too little.
+func (tt trial) checkHistory(t *testing.T, h *history) {
 	t.Helper()
-	h.isLinearizable(t)
-	if !tt.proves(h.counts) {
+	h.checkLinearizable(t)
+	if !tt.coversEnough(h.counts) {
 		t.Errorf("%v: proves little; want %d%% hits, and writes of unknown outcome: %v", h.counts, tt.hits, tt.unknown)
 	}
 }
 
-// proves reports whether the history covers enough to be checked.
-func (tt trial) proves(c historyCounts) bool {
+// coversEnough reports whether the history covers enough to be checked.
+func (tt trial) coversEnough(c historyCounts) bool {
 	return c.reads >= 500 && c.writes >= 20 && 100*c.hits >= tt.hits*c.reads && (c.unknown > 0 || !tt.unknown)
 }

@@ -38,12 +38,12 @@ func (s *subject) measure(b *testing.B, connections int) *load {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	latencies := make([][]time.Duration, connections)
-	lines := make([]*line, connections)
+	lines := make([]*benchConn, connections)
 	for i := range lines {
-		lines[i] = dial(b, s.addr)
+		lines[i] = dialBenchConn(b, s.addr)
 		latencies[i] = make([]time.Duration, 0, b.N/connections+b.N/8+1)
 	}
-	mallocs, cpu := s.mallocs(), spent(s.process)
+	mallocs, cpu := s.mallocs(), cpuTime(s.process)
 	b.ResetTimer()
 	began := time.Now()
 	var all sync.WaitGroup
@@ -63,7 +63,7 @@ func (s *subject) measure(b *testing.B, connections int) *load {
 	l := &load{elapsed: time.Since(began), latencies: slices.Concat(latencies...)}
 	b.StopTimer()
 	n := float64(b.N)
-	l.cpu = time.Duration(float64(spent(s.process)-cpu) / n)
+	l.cpu = time.Duration(float64(cpuTime(s.process)-cpu) / n)
 	if mallocs > 0 {
 		l.mallocs = (s.mallocs() - mallocs) / n
 	}
@@ -85,9 +85,9 @@ func (s *subject) measure(b *testing.B, connections int) *load {
 // on each Linux that Go supports).
 const ticks = 10 * time.Millisecond
 
-// spent returns the processor time that a process has used so far, or 0 where the
+// cpuTime returns the processor time that a process has used so far, or 0 where the
 // system does not report it.
-func spent(p *process) time.Duration {
+func cpuTime(p *process) time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
@@ -102,14 +102,14 @@ func spent(p *process) time.Duration {
 	return time.Duration(user+system) * ticks
 }
 
-// line is a persistent connection that does as little as HTTP/1.1 allows, so that the
+// benchConn is a persistent connection that does as little as HTTP/1.1 allows, so that the
 // client costs less than the gateway that is measured.
-type line struct {
+type benchConn struct {
 	net.Conn
 	in *bufio.Reader
 }
 
-func dial(b *testing.B, addr string) *line {
+func dialBenchConn(b *testing.B, addr string) *benchConn {
 	b.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -117,7 +117,7 @@ func dial(b *testing.B, addr string) *line {
 	}
 	b.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(5 * time.Minute))
-	return &line{Conn: c, in: bufio.NewReader(c)}
+	return &benchConn{Conn: c, in: bufio.NewReader(c)}
 }
 
 var (
@@ -127,7 +127,7 @@ var (
 
 // roundTrip sends a request and reads a response with status 200 and a Content-Length
 // to its end.
-func (l *line) roundTrip(request []byte) error {
+func (l *benchConn) roundTrip(request []byte) error {
 	if _, err := l.Write(request); err != nil {
 		return err
 	}

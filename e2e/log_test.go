@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// gatewayLogging is [stack.gateway] with standard error connected to a file, which it
+// gatewayLoggingTo is [stack.gateway] with standard error connected to a file, which it
 // closes.
-func (s *stack) gatewayLogging(to *os.File, settings ...string) *gateway {
+func (s *stack) gatewayLoggingTo(to *os.File, settings ...string) *gateway {
 	s.t.Helper()
-	g := &gateway{stack: s, process: startWriting(s.t, to, programs.osgate, s.environment(settings...))}
+	g := &gateway{stack: s, process: startProgramWithStderr(s.t, to, programs.osgate, s.environment(settings...))}
 	if err := to.Close(); err != nil {
 		s.t.Fatal(err)
 	}
-	g.serves()
+	g.awaitReady()
 	return g
 }
 
@@ -39,10 +39,10 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// linesLost returns the number of lost lines of the log, of /metrics.
-func (g *gateway) linesLost() int {
+// lostLogLines returns the number of lost lines of the log, of /metrics.
+func (g *gateway) lostLogLines() int {
 	g.t.Helper()
-	for line := range strings.Lines((caller{t: g.t, base: g.admin}).get("/metrics").is(http.StatusOK).body) {
+	for line := range strings.Lines((client{t: g.t, base: g.admin}).get("/metrics").is(http.StatusOK).body) {
 		if text, ok := strings.CutPrefix(line, "osgate_log_lost_total "); ok {
 			n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 			if err != nil {
@@ -55,26 +55,26 @@ func (g *gateway) linesLost() int {
 	return 0
 }
 
-// degradedFor reports whether /readyz names the log as degraded, with this text.
-func (g *gateway) degradedFor(detail string) bool {
-	a := caller{t: g.t, base: g.admin}.get("/readyz").is(http.StatusOK)
+// isLogDegraded reports whether /readyz names the log as degraded, with this text.
+func (g *gateway) isLogDegraded(detail string) bool {
+	a := client{t: g.t, base: g.admin}.get("/readyz").is(http.StatusOK)
 	return strings.Contains(a.body, `"degraded"`) && strings.Contains(a.body, `"part":"log"`) && strings.Contains(a.body, detail)
 }
 
-// TestALogThatNobodyReadsHoldsUpNeitherRequestsNorTheEnd: lines that wait are written
+// TestUnreadLogDelaysNeitherRequestsNorTheEnd: lines that wait are written
 // if the log is read later, and all requests are counted.
-func TestALogThatNobodyReadsHoldsUpNeitherRequestsNorTheEnd(t *testing.T) {
+func TestUnreadLogDelaysNeitherRequestsNorTheEnd(t *testing.T) {
 	t.Parallel()
 	s, state := newStack(t, false), t.TempDir()
 	_, unread := pipe(t)
-	g := s.gatewayLogging(unread, "RATE=0", "STATE_DIR="+state)
+	g := s.gatewayLoggingTo(unread, "RATE=0", "STATE_DIR="+state)
 	one := g.as("app-one")
 	const requests = 2000 // a pipe holds 64 KiB, a tenth of their lines
 	for range requests {
 		one.get(keyOne).is(http.StatusOK)
 	}
-	eventually(t, "readiness to be degraded", func() bool { return g.degradedFor("the log has not been read") })
-	if n := g.linesLost(); n != 0 {
+	eventually(t, "readiness to be degraded", func() bool { return g.isLogDegraded("the log has not been read") })
+	if n := g.lostLogLines(); n != 0 {
 		t.Errorf("%d lines were lost though there was room", n)
 	}
 	began := time.Now()
@@ -83,18 +83,18 @@ func TestALogThatNobodyReadsHoldsUpNeitherRequestsNorTheEnd(t *testing.T) {
 	}
 	t.Logf("it ended within %v", time.Since(began))
 	again := s.gateway("RATE=0", "STATE_DIR="+state)
-	if got := total(again.as("app-one").counts("/api/v1/organizations/org-root" + today("1hour"))); got != requests {
+	if got := total(again.as("app-one").counts("/api/v1/organizations/org-root" + lastDayQuery("1hour"))); got != requests {
 		t.Errorf("%d requests are counted, want %d", got, requests)
 	}
 }
 
-// TestALogThatIsReadLateIsWholeAndInOrder reads a log that is longer than the buffer of
+// TestLogThatIsReadLateIsCompleteAndInOrder reads a log that is longer than the buffer of
 // a pipe.
-func TestALogThatIsReadLateIsWholeAndInOrder(t *testing.T) {
+func TestLogThatIsReadLateIsCompleteAndInOrder(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	r, unread := pipe(t)
-	g := s.gatewayLogging(unread, "RATE=0")
+	g := s.gatewayLoggingTo(unread, "RATE=0")
 	one := g.as("app-one")
 	const requests = 500
 	for i := range requests {
@@ -121,19 +121,19 @@ func TestALogThatIsReadLateIsWholeAndInOrder(t *testing.T) {
 	}
 }
 
-// TestWhoReadsTheLogMayGo: lines that can no longer be written are counted as lost.
-func TestWhoReadsTheLogMayGo(t *testing.T) {
+// TestClosedLogPipeStopsNothing: lines that can no longer be written are counted as lost.
+func TestClosedLogPipeStopsNothing(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	r, w := pipe(t)
-	g := s.gatewayLogging(w, "RATE=0")
+	g := s.gatewayLoggingTo(w, "RATE=0")
 	_ = r.Close()
 	one := g.as("app-one")
 	for range 20 {
 		one.get(keyOne).is(http.StatusOK)
 	}
-	eventually(t, "the lines to be counted as lost", func() bool { return g.linesLost() >= 20 })
-	if !g.degradedFor("lost") {
+	eventually(t, "the lines to be counted as lost", func() bool { return g.lostLogLines() >= 20 })
+	if !g.isLogDegraded("lost") {
 		t.Error("readiness is not degraded")
 	}
 	if code := g.stop(syscall.SIGTERM); code != 0 {
@@ -141,8 +141,8 @@ func TestWhoReadsTheLogMayGo(t *testing.T) {
 	}
 }
 
-// TestALogOnAFullDiskIsCounted.
-func TestALogOnAFullDiskIsCounted(t *testing.T) {
+// TestLogLinesOnAFullDiskAreCountedAsLost.
+func TestLogLinesOnAFullDiskAreCountedAsLost(t *testing.T) {
 	t.Parallel()
 	disk, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -151,20 +151,20 @@ func TestALogOnAFullDiskIsCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newStack(t, false).gatewayLogging(disk, "RATE=0")
+	g := newStack(t, false).gatewayLoggingTo(disk, "RATE=0")
 	one := g.as("app-one")
 	for range 20 {
 		one.get(keyOne).is(http.StatusOK)
 	}
-	eventually(t, "the lines to be counted as lost", func() bool { return g.linesLost() >= 20 })
+	eventually(t, "the lines to be counted as lost", func() bool { return g.lostLogLines() >= 20 })
 	if code := g.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("SIGTERM: exit code %d, want 0", code)
 	}
 }
 
-// TestWhoReadsTheAddressesMayGo closes the pipe of standard output, to which the traces
+// TestClosedStandardOutputStopsNothing closes the pipe of standard output, to which the traces
 // are written too.
-func TestWhoReadsTheAddressesMayGo(t *testing.T) {
+func TestClosedStandardOutputStopsNothing(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	r, w := pipe(t)
@@ -182,7 +182,7 @@ func TestWhoReadsTheAddressesMayGo(t *testing.T) {
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	_ = w.Close()
 	g := &gateway{process: &process{t: t}, stack: s, url: "http://" + clients, admin: "http://" + operators}
-	admin := caller{t: t, base: g.admin}
+	admin := client{t: t, base: g.admin}
 	eventually(t, "osgate to be ready", func() bool {
 		a, err := admin.try(http.MethodGet, "/readyz", "")
 		return err == nil && a.status == http.StatusOK
@@ -199,7 +199,7 @@ func TestWhoReadsTheAddressesMayGo(t *testing.T) {
 		if err != nil {
 			t.Errorf("SIGTERM: %v, want exit code 0", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Error("it does not end")
 	}
 }

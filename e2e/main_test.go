@@ -14,23 +14,23 @@ var programs struct{ osgate, osemu, osdemo string }
 
 var osgateFlag = flag.String("osgate", "", "path of the osgate to test; empty: the one of this source")
 
-// sideBySide is the number of tests that run at once, whatever the number of
+// parallelTests is the number of tests that run at once, whatever the number of
 // processors: tests mostly wait.
-const sideBySide = "6"
+const parallelTests = "6"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
 	if !chosen {
-		_ = flag.Set("test.parallel", sideBySide) // a number
+		_ = flag.Set("test.parallel", parallelTests) // a number
 	}
-	os.Exit(run(m))
+	os.Exit(runTests(m))
 }
 
-// run builds the binaries in the form that users get, without the race detector, runs
+// runTests builds the binaries in the form that users get, without the race detector, runs
 // the tests, and removes the binaries.
-func run(m *testing.M) int {
+func runTests(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "osgate-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "making a folder for the binaries:", err)
@@ -45,9 +45,9 @@ func run(m *testing.M) int {
 	if *osgateFlag != "" {
 		programs.osgate = *osgateFlag
 	}
-	defer measured.print(os.Stdout)
-	defer attacked.print(os.Stdout)
-	defer broken.print(os.Stdout)
+	defer benchmarkResults.print(os.Stdout)
+	defer attackResults.print(os.Stdout)
+	defer faultResults.print(os.Stdout)
 	return m.Run()
 }
 

@@ -8,18 +8,18 @@ import (
 	"testing"
 )
 
-// TestHealthcheckAsksTheRunningGateway runs osgate healthcheck with the configuration
+// TestHealthcheckReportsTheRunningGateway runs osgate healthcheck with the configuration
 // of a running gateway, and again after its end.
-func TestHealthcheckAsksTheRunningGateway(t *testing.T) {
+func TestHealthcheckReportsTheRunningGateway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway()
 	settings := []string{"ADMIN_LISTEN=" + strings.TrimPrefix(g.admin, "http://")}
-	osgate(t, settings, "healthcheck").says(t, 0)
+	runOsgate(t, settings, "healthcheck").checkOutput(t, 0)
 	if code := g.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("SIGTERM: exit code %d, want 0", code)
 	}
-	osgate(t, settings, "healthcheck").says(t, 1)
+	runOsgate(t, settings, "healthcheck").checkOutput(t, 1)
 }
 
 // TestSIGTERMLetsRunningExchangesFinish sends SIGTERM during an exchange. Readiness
@@ -30,8 +30,8 @@ func TestSIGTERMLetsRunningExchangesFinish(t *testing.T) {
 	g := s.gateway("DRAIN_DELAY=1s", "CACHE_KEY_TTL=0")
 	one := g.as("app-one")
 	one.get(keyOne).is(http.StatusOK)
-	s.emulator.forget()
-	s.emulator.fault("2s", "")
+	s.emulator.clearRequests()
+	s.emulator.setFault("2s", "")
 	running := make(chan *answer, 1)
 	go func() {
 		a, err := one.try(http.MethodGet, keyOne, "")
@@ -40,9 +40,9 @@ func TestSIGTERMLetsRunningExchangesFinish(t *testing.T) {
 		}
 		running <- a
 	}()
-	s.emulator.receives(toTarget("GET", keyOne))
+	s.emulator.awaitRequest(hasTarget("GET", keyOne))
 	g.signal(syscall.SIGTERM)
-	admin := caller{t: t, base: g.admin}
+	admin := client{t: t, base: g.admin}
 	eventually(t, "readiness to go", func() bool { return admin.get("/readyz").status == http.StatusServiceUnavailable })
 	if a := <-running; a != nil {
 		a.is(http.StatusOK)
@@ -52,14 +52,14 @@ func TestSIGTERMLetsRunningExchangesFinish(t *testing.T) {
 	}
 }
 
-// TestTheAdminListenerShowsTheConfigurationMasked reads /config and /metrics, and
+// TestAdminListenerMasksSecretsOfTheConfiguration reads /config and /metrics, and
 // /config with a foreign Host.
-func TestTheAdminListenerShowsTheConfigurationMasked(t *testing.T) {
+func TestAdminListenerMasksSecretsOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway("SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 	g.as("app-one").get(keyOne).is(http.StatusOK)
-	admin := caller{t: t, base: g.admin}
+	admin := client{t: t, base: g.admin}
 	configuration := admin.get("/config").is(http.StatusOK)
 	if !json.Valid([]byte(configuration.body)) || strings.Contains(configuration.body, "MDEyMzQ1") {
 		t.Errorf("/config is %s, want JSON without secrets", configuration.body)

@@ -7,24 +7,24 @@ import (
 	"testing"
 )
 
-// TestOsemuServesOthersTests uses osemu as docs/osemu-in-ci.md describes: with its
+// TestOsemuWorksAsDocumentedForCI uses osemu as docs/osemu-in-ci.md describes: with its
 // variables, livez, reset and the health check, at the addresses of its snippets.
-func TestOsemuServesOthersTests(t *testing.T) {
+func TestOsemuWorksAsDocumentedForCI(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../docs/osemu-in-ci.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := start(t, programs.osemu, []string{"OSEMU_RATE=0", "OSEMU_LISTEN=127.0.0.1:0"})
-	address := run.line(0)
+	run := startProgram(t, programs.osemu, []string{"OSEMU_RATE=0", "OSEMU_LISTEN=127.0.0.1:0"})
+	address := run.stdoutLine(0)
 	for _, snippet := range []string{"OSEMU_RATE", "/_osemu/livez", "/_osemu/reset", "/us/us-east-1", "app-one", "secret-one", "org-root", "env-prod"} {
 		if !strings.Contains(string(page), snippet) {
 			t.Errorf("docs/osemu-in-ci.md does not have %q", snippet)
 		}
 	}
-	c := caller{t: t, base: address}
+	c := client{t: t, base: address}
 	c.get("/_osemu/livez").is(http.StatusOK)
-	execute(t, programs.osemu, nil, "-listen", strings.TrimPrefix(address, "http://"), "-healthcheck").says(t, 0, "200 OK")
+	runProgram(t, programs.osemu, nil, "-listen", strings.TrimPrefix(address, "http://"), "-healthcheck").checkOutput(t, 0, "200 OK")
 	minted := c.send(http.MethodPost, "/us/accounts/api/v2/oauth2/token", "client_id=app-one&client_secret=secret-one&grant_type=client_credentials",
 		"Content-Type: application/x-www-form-urlencoded").is(http.StatusOK)
 	c.token = minted.token()
@@ -36,5 +36,5 @@ func TestOsemuServesOthersTests(t *testing.T) {
 	c.get(key).is(http.StatusNotFound)
 	c.get("/us/us-east-1" + keyOne).is(http.StatusOK)
 	run.stop(os.Kill)
-	execute(t, programs.osemu, nil, "-listen", strings.TrimPrefix(address, "http://"), "-healthcheck").says(t, 1, "refused")
+	runProgram(t, programs.osemu, nil, "-listen", strings.TrimPrefix(address, "http://"), "-healthcheck").checkOutput(t, 1, "refused")
 }

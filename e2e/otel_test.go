@@ -14,8 +14,8 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
-// exporting are settings that send everything to a collector, at once.
-func exporting(endpoint, protocol string, more ...string) []string {
+// exportSettings are settings that send everything to a collector, at once.
+func exportSettings(endpoint, protocol string, more ...string) []string {
 	return append([]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL=" + protocol,
 		"OTEL_BSP_SCHEDULE_DELAY=50", "OTEL_BLRP_SCHEDULE_DELAY=50", "OTEL_METRIC_EXPORT_INTERVAL=200",
@@ -31,11 +31,11 @@ const (
 	traceAgain = "44444444444444444444444444444444"
 )
 
-// under returns the Traceparent header of a request that belongs to a sampled trace.
-func under(trace string) string { return "Traceparent: 00-" + trace + "-" + callerSpan + "-01" }
+// traceparent returns the Traceparent header of a request that belongs to a sampled trace.
+func traceparent(trace string) string { return "Traceparent: 00-" + trace + "-" + callerSpan + "-01" }
 
-// tree writes the spans of a trace, sorted, each as "kind name < parent's name".
-func tree(spans []*tracepb.Span) (lines []string) {
+// spanTree writes the spans of a trace, sorted, each as "kind name < parent's name".
+func spanTree(spans []*tracepb.Span) (lines []string) {
 	names := map[string]string{callerSpan: "caller"}
 	for _, s := range spans {
 		names[hex.EncodeToString(s.GetSpanId())] = s.GetName()
@@ -48,8 +48,8 @@ func tree(spans []*tracepb.Span) (lines []string) {
 	return lines
 }
 
-// ofKind returns the spans of a kind in the order of their start.
-func ofKind(spans []*tracepb.Span, kind tracepb.Span_SpanKind) []*tracepb.Span {
+// spansOfKind returns the spans of a kind in the order of their start.
+func spansOfKind(spans []*tracepb.Span, kind tracepb.Span_SpanKind) []*tracepb.Span {
 	spans = slices.DeleteFunc(slices.Clone(spans), func(s *tracepb.Span) bool { return s.GetKind() != kind })
 	slices.SortFunc(spans, func(a, b *tracepb.Span) int {
 		return int(int64(a.GetStartTimeUnixNano()) - int64(b.GetStartTimeUnixNano()))
@@ -57,22 +57,22 @@ func ofKind(spans []*tracepb.Span, kind tracepb.Span_SpanKind) []*tracepb.Span {
 	return spans
 }
 
-// awaits waits until the server span of a trace was received, and returns all spans of
+// awaitTrace waits until the server span of a trace was received, and returns all spans of
 // the trace. The server span is sent with or after the others.
-func (c *collector) awaits(trace string) (server *tracepb.Span, spans []*tracepb.Span) {
+func (c *collector) awaitTrace(trace string) (server *tracepb.Span, spans []*tracepb.Span) {
 	c.t.Helper()
 	eventually(c.t, "the trace "+trace, func() bool {
 		spans = c.trace(trace)
-		return len(ofKind(spans, tracepb.Span_SPAN_KIND_SERVER)) > 0
+		return len(spansOfKind(spans, tracepb.Span_SPAN_KIND_SERVER)) > 0
 	})
-	return ofKind(spans, tracepb.Span_SPAN_KIND_SERVER)[0], spans
+	return spansOfKind(spans, tracepb.Span_SPAN_KIND_SERVER)[0], spans
 }
 
 const getKeyRoute = "GET /api/v1/organizations/{organizationId}/environments/{environmentId}/stores/{storeId}/partitions/{partitionId}/keys/{keyId}"
 
-// TestOneTraceLeadsFromTheCallerToObjectStore follows traces of callers through the
+// TestOneTraceSpansClientGatewayAndObjectStore follows traces of callers through the
 // gateway to the request log of osemu, over both forms of OTLP.
-func TestOneTraceLeadsFromTheCallerToObjectStore(t *testing.T) {
+func TestOneTraceSpansClientGatewayAndObjectStore(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{"http/protobuf", "grpc"} {
 		t.Run(protocol, func(t *testing.T) {
@@ -80,24 +80,24 @@ func TestOneTraceLeadsFromTheCallerToObjectStore(t *testing.T) {
 			c := startCollector(t)
 			s := newStack(t, true, "-rate", "2") // the first read of a store takes two
 			endpoint := map[string]string{"http/protobuf": c.http, "grpc": c.grpc}[protocol]
-			g := s.gateway(exporting(endpoint, protocol, "TRUSTED_PROXIES=127.0.0.0/8", "RATE_MAX_WAIT=10s")...)
+			g := s.gateway(exportSettings(endpoint, protocol, "TRUSTED_PROXIES=127.0.0.0/8", "RATE_MAX_WAIT=10s")...)
 			one := g.as("app-one")
-			one.get(keyOne, under(traceMiss), "Tracestate: vendor=1").is(http.StatusOK)
-			one.get(keyOne, under(traceHit)).is(http.StatusOK)
-			g.caller().get(keyOne, under(traceDeny)).is(http.StatusUnauthorized)
-			one.get(demoKeys+"/KeyTwo", under(traceAgain)).is(http.StatusOK)
+			one.get(keyOne, traceparent(traceMiss), "Tracestate: vendor=1").is(http.StatusOK)
+			one.get(keyOne, traceparent(traceHit)).is(http.StatusOK)
+			g.client().get(keyOne, traceparent(traceDeny)).is(http.StatusUnauthorized)
+			one.get(demoKeys+"/KeyTwo", traceparent(traceAgain)).is(http.StatusOK)
 
-			server, spans := c.awaits(traceMiss)
+			server, spans := c.awaitTrace(traceMiss)
 			want := []string{
 				"client " + getKeyRoute + " < forward", "internal authorize < " + getKeyRoute, "internal cache < " + getKeyRoute,
 				"internal forward < " + getKeyRoute, "internal identify < " + getKeyRoute, "internal limit < " + getKeyRoute,
 				"server " + getKeyRoute + " < caller",
 			}
-			if got := tree(spans); !slices.Equal(got, want) {
+			if got := spanTree(spans); !slices.Equal(got, want) {
 				t.Errorf("the trace of a miss:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
-			received := s.emulator.requests(toTarget(http.MethodGet, keyOne))
-			attempt := ofKind(spans, tracepb.Span_SPAN_KIND_CLIENT)[0]
+			received := s.emulator.requests(hasTarget(http.MethodGet, keyOne))
+			attempt := spansOfKind(spans, tracepb.Span_SPAN_KIND_CLIENT)[0]
 			if want := "00-" + traceMiss + "-" + hex.EncodeToString(attempt.GetSpanId()) + "-01"; len(received) != 1 || received[0].Traceparent != want {
 				t.Errorf("osemu got %+v, want traceparent %s", received, want)
 			}
@@ -107,31 +107,31 @@ func TestOneTraceLeadsFromTheCallerToObjectStore(t *testing.T) {
 				}
 			}
 			line := "exchange " + hex.EncodeToString(server.GetSpanId())
-			eventually(t, "the log record of the trace", func() bool { return slices.Equal(c.told(traceMiss), []string{line}) })
+			eventually(t, "the log record of the trace", func() bool { return slices.Equal(c.logRecords(traceMiss), []string{line}) })
 			for _, metric := range []string{"http.server.request.duration", "osgate.exchanges", "osgate.telemetry.failures", "process.memory.usage", "go.memory.used"} {
-				eventually(t, metric, func() bool { return c.has(metric) })
+				eventually(t, metric, func() bool { return c.hasMetric(metric) })
 			}
-			c.tellsTheRest(s)
-			c.holdsNone(append(s.hidden(), one.token, "KeyOne", "KeyTwo")...)
+			c.checkOtherTraces(s)
+			c.checkNoSecrets(append(s.allSecrets(), one.token, "KeyOne", "KeyTwo")...)
 		})
 	}
 }
 
-// tellsTheRest checks the traces of a hit, a refusal, and a request that Object Store
+// checkOtherTraces checks the traces of a hit, a refusal, and a request that Object Store
 // refused at first.
-func (c *collector) tellsTheRest(s *stack) {
+func (c *collector) checkOtherTraces(s *stack) {
 	c.t.Helper()
-	server, spans := c.awaits(traceHit)
-	if len(ofKind(spans, tracepb.Span_SPAN_KIND_CLIENT)) != 0 || attribute(server.GetAttributes(), "osgate.cache.result") != "hit" {
-		c.t.Errorf("the trace of a hit: %s, %v", tree(spans), server.GetAttributes())
+	server, spans := c.awaitTrace(traceHit)
+	if len(spansOfKind(spans, tracepb.Span_SPAN_KIND_CLIENT)) != 0 || attribute(server.GetAttributes(), "osgate.cache.result") != "hit" {
+		c.t.Errorf("the trace of a hit: %s, %v", spanTree(spans), server.GetAttributes())
 	}
-	server, spans = c.awaits(traceDeny)
+	server, spans = c.awaitTrace(traceDeny)
 	if attribute(server.GetAttributes(), "osgate.code") != "no-token" || attribute(server.GetAttributes(), "http.response.status_code") != "401" {
-		c.t.Errorf("the trace of a refusal: %s, %v", tree(spans), server.GetAttributes())
+		c.t.Errorf("the trace of a refusal: %s, %v", spanTree(spans), server.GetAttributes())
 	}
-	_, spans = c.awaits(traceAgain)
-	attempts := ofKind(spans, tracepb.Span_SPAN_KIND_CLIENT)
-	received := s.emulator.requests(toTarget(http.MethodGet, demoKeys+"/KeyTwo"))
+	_, spans = c.awaitTrace(traceAgain)
+	attempts := spansOfKind(spans, tracepb.Span_SPAN_KIND_CLIENT)
+	received := s.emulator.requests(hasTarget(http.MethodGet, demoKeys+"/KeyTwo"))
 	if len(attempts) < 2 || len(received) != len(attempts) {
 		c.t.Fatalf("%d attempts were told, osemu got %d", len(attempts), len(received))
 	}
@@ -146,34 +146,34 @@ func (c *collector) tellsTheRest(s *stack) {
 	}
 }
 
-// TestAStrangersWordOnSamplingDoesNotCountButItsFailuresDo: a trace is exported only if
+// TestUntrustedSamplingFlagIsIgnoredButFailuresAreTraced: a trace is exported only if
 // its request failed.
-func TestAStrangersWordOnSamplingDoesNotCountButItsFailuresDo(t *testing.T) {
+func TestUntrustedSamplingFlagIsIgnoredButFailuresAreTraced(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t)
 	s := newStack(t, false)
-	g := s.gateway(exporting(c.http, "http/protobuf", "OTEL_TRACES_SAMPLER_ARG=0", "CACHE_KEY_TTL=0")...)
+	g := s.gateway(exportSettings(c.http, "http/protobuf", "OTEL_TRACES_SAMPLER_ARG=0", "CACHE_KEY_TTL=0")...)
 	one := g.as("app-one")
-	one.get(keyOne, under(traceMiss)).is(http.StatusOK)
-	s.emulator.fault("", "500=1")
-	one.get(keyOne, under(traceDeny)).is(http.StatusInternalServerError)
-	server, _ := c.awaits(traceDeny)
+	one.get(keyOne, traceparent(traceMiss)).is(http.StatusOK)
+	s.emulator.setFault("", "500=1")
+	one.get(keyOne, traceparent(traceDeny)).is(http.StatusInternalServerError)
+	server, _ := c.awaitTrace(traceDeny)
 	if why := attribute(server.GetAttributes(), "osgate.sampled"); why != "failed" {
 		t.Errorf("told as %q", why)
 	}
-	eventually(t, "the log record of what failed", func() bool { return len(c.told(traceDeny)) > 0 })
-	if spans, lines := c.trace(traceMiss), c.told(traceMiss); len(spans)+len(lines) > 0 {
-		t.Errorf("a stranger had itself sampled: %v %v", tree(spans), lines)
+	eventually(t, "the log record of what failed", func() bool { return len(c.logRecords(traceDeny)) > 0 })
+	if spans, lines := c.trace(traceMiss), c.logRecords(traceMiss); len(spans)+len(lines) > 0 {
+		t.Errorf("a stranger had itself sampled: %v %v", spanTree(spans), lines)
 	}
-	for _, r := range s.emulator.requests(toTarget(http.MethodGet, keyOne)) {
+	for _, r := range s.emulator.requests(hasTarget(http.MethodGet, keyOne)) {
 		if !strings.HasSuffix(r.Traceparent, "-00") {
 			t.Errorf("osemu was told %s", r.Traceparent)
 		}
 	}
 }
 
-// lost returns the counters of failed exports and of lost telemetry.
-var lost = []*regexp.Regexp{
+// lossCounters returns the counters of failed exports and of lost telemetry.
+var lossCounters = []*regexp.Regexp{
 	regexp.MustCompile(`osgate_telemetry_failures_total\{osgate_telemetry_signal="traces"\} [1-9]`),
 	regexp.MustCompile(`osgate_telemetry_failures_total\{osgate_telemetry_signal="metrics"\} [1-9]`),
 	regexp.MustCompile(`osgate_telemetry_failures_total\{osgate_telemetry_signal="logs"\} [1-9]`),
@@ -181,29 +181,29 @@ var lost = []*regexp.Regexp{
 	regexp.MustCompile(`osgate_telemetry_dropped_total\{osgate_telemetry_signal="logs"\} [1-9]\d`),
 }
 
-// TestACollectorThatIsAwayCostsACounter: the collector refuses connections, or accepts
+// TestUnavailableCollectorIsCountedAndAffectsNoRequest: the collector refuses connections, or accepts
 // them without a response.
-func TestACollectorThatIsAwayCostsACounter(t *testing.T) {
+func TestUnavailableCollectorIsCountedAndAffectsNoRequest(t *testing.T) {
 	t.Parallel()
 	refusing := func(t *testing.T) string { return "127.0.0.1:" + freePort(t) }
 	for name, tt := range map[string]struct {
 		endpoint func(t *testing.T) string
 		protocol string
 	}{
-		"refusing": {refusing, "http/protobuf"}, "silent": {silent, "http/protobuf"}, "refusing gRPC": {refusing, "grpc"}, "silent by gRPC": {silent, "grpc"},
+		"refusing": {refusing, "http/protobuf"}, "silent": {startSilentListener, "http/protobuf"}, "refusing gRPC": {refusing, "grpc"}, "silent by gRPC": {startSilentListener, "grpc"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStack(t, false)
-			g := s.gateway(exporting("http://"+tt.endpoint(t), tt.protocol, "OTEL_TRACES_SAMPLER=always_on", "OTEL_BSP_EXPORT_TIMEOUT=300",
+			g := s.gateway(exportSettings("http://"+tt.endpoint(t), tt.protocol, "OTEL_TRACES_SAMPLER=always_on", "OTEL_BSP_EXPORT_TIMEOUT=300",
 				"OTEL_BLRP_EXPORT_TIMEOUT=300", "OTEL_METRIC_EXPORT_TIMEOUT=300", "OTEL_BSP_MAX_QUEUE_SIZE=8", "OTEL_BLRP_MAX_QUEUE_SIZE=8",
 				"OTEL_EXPORTER_OTLP_HEADERS=api-key=a-key-not-to-be-told", "RATE=0")...)
-			s.conceal("a-key-not-to-be-told")
+			s.addSecret("a-key-not-to-be-told")
 			one := g.as("app-one")
-			admin := caller{t: t, base: g.admin}
-			for _, counter := range lost {
+			admin := client{t: t, base: g.admin}
+			for _, counter := range lossCounters {
 				eventually(t, counter.String(), func() bool {
-					volley(40, 0, one).only(t, http.StatusOK, http.StatusNotFound) // more at once than a queue takes
+					sendDistinct(40, 0, one).checkStatuses(t, http.StatusOK, http.StatusNotFound) // more at once than a queue takes
 					return counter.MatchString(admin.get("/metrics").body)
 				})
 			}
@@ -217,8 +217,8 @@ func TestACollectorThatIsAwayCostsACounter(t *testing.T) {
 	}
 }
 
-// silent accepts connections and sends nothing on them.
-func silent(t *testing.T) string {
+// startSilentListener accepts connections and sends nothing on them.
+func startSilentListener(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -227,14 +227,14 @@ func silent(t *testing.T) string {
 	return l.Addr().String() // the system takes connections that nobody accepts
 }
 
-// TestReplicasAreToldApart: each replica has an ID of its own, which is the same for
+// TestReplicasHaveDistinctInstanceIDs: each replica has an ID of its own, which is the same for
 // all three signals.
-func TestReplicasAreToldApart(t *testing.T) {
+func TestReplicasHaveDistinctInstanceIDs(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t)
 	s := newStack(t, false)
 	for range 2 {
-		s.gateway(exporting(c.http, "http/protobuf", "OTEL_TRACES_SAMPLER=always_on")...).as("app-one").get(keyOne).is(http.StatusOK)
+		s.gateway(exportSettings(c.http, "http/protobuf", "OTEL_TRACES_SAMPLER=always_on")...).as("app-one").get(keyOne).is(http.StatusOK)
 	}
 	eventually(t, "all signals of both", func() bool {
 		whole, partly := c.senders()
@@ -242,11 +242,11 @@ func TestReplicasAreToldApart(t *testing.T) {
 	})
 }
 
-// TestAnExporterThatDoesNotExistIsTold: the start and osgate check name the variable.
-func TestAnExporterThatDoesNotExistIsTold(t *testing.T) {
+// TestUnknownExporterIsReported: the start and osgate check name the variable.
+func TestUnknownExporterIsReported(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"serve", "check"} {
-		f := execute(t, programs.osgate, []string{"OTEL_TRACES_EXPORTER=zipkin", "OTEL_EXPORTER_OTLP_PROTOCOL=carrier-pigeon", "OTEL_LOGS_EXPORTER=otlp"}, command)
+		f := runProgram(t, programs.osgate, []string{"OTEL_TRACES_EXPORTER=zipkin", "OTEL_EXPORTER_OTLP_PROTOCOL=carrier-pigeon", "OTEL_LOGS_EXPORTER=otlp"}, command)
 		if f.code != 2 || !strings.Contains(f.stderr, "OTEL_TRACES_EXPORTER") || !strings.Contains(f.stderr, "OTEL_EXPORTER_OTLP_PROTOCOL") ||
 			strings.Contains(f.stderr, "zipkin") || strings.Contains(f.stderr, "pigeon") {
 			t.Errorf("%s ended with %d:\n%s", command, f.code, f.stderr)

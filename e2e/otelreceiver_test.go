@@ -77,12 +77,12 @@ func (c *collector) receive(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	c.keep(message)
+	c.add(message)
 	w.Header().Set("Content-Type", "application/x-protobuf") // an empty message is an empty body
 }
 
-// keep decodes a message and adds its contents.
-func (c *collector) keep(message proto.Message) {
+// add decodes a message and adds its contents.
+func (c *collector) add(message proto.Message) {
 	text, _ := proto.Marshal(message) // it was just unmarshaled
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,14 +90,14 @@ func (c *collector) keep(message proto.Message) {
 	switch m := message.(type) {
 	case *collectortrace.ExportTraceServiceRequest:
 		for _, of := range m.GetResourceSpans() {
-			c.sender(of.GetResource(), 1)
+			c.addSender(of.GetResource(), 1)
 			for _, scope := range of.GetScopeSpans() {
 				c.spans = append(c.spans, scope.GetSpans()...)
 			}
 		}
 	case *collectormetrics.ExportMetricsServiceRequest:
 		for _, of := range m.GetResourceMetrics() {
-			c.sender(of.GetResource(), 2)
+			c.addSender(of.GetResource(), 2)
 			for _, scope := range of.GetScopeMetrics() {
 				for _, metric := range scope.GetMetrics() {
 					c.metrics[metric.GetName()] = true
@@ -106,7 +106,7 @@ func (c *collector) keep(message proto.Message) {
 		}
 	case *collectorlogs.ExportLogsServiceRequest:
 		for _, of := range m.GetResourceLogs() {
-			c.sender(of.GetResource(), 4)
+			c.addSender(of.GetResource(), 4)
 			for _, scope := range of.GetScopeLogs() {
 				c.records = append(c.records, scope.GetLogRecords()...)
 			}
@@ -114,8 +114,8 @@ func (c *collector) keep(message proto.Message) {
 	}
 }
 
-// sender notes the process that sent a signal. c.mu is held.
-func (c *collector) sender(r *resourcepb.Resource, signal int) {
+// addSender notes the process that sent a signal. c.mu is held.
+func (c *collector) addSender(r *resourcepb.Resource, signal int) {
 	c.services[attribute(r.GetAttributes(), "service.name")] = true
 	c.instances[attribute(r.GetAttributes(), "service.instance.id")] |= signal
 }
@@ -163,8 +163,8 @@ func (c *collector) trace(id string) (spans []*tracepb.Span) {
 	return spans
 }
 
-// told returns the log records of a trace, each as its message and span ID.
-func (c *collector) told(trace string) (lines []string) {
+// logRecords returns the log records of a trace, each as its message and span ID.
+func (c *collector) logRecords(trace string) (lines []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.records {
@@ -175,15 +175,15 @@ func (c *collector) told(trace string) (lines []string) {
 	return lines
 }
 
-// has reports whether a metric was received.
-func (c *collector) has(metric string) bool {
+// hasMetric reports whether a metric was received.
+func (c *collector) hasMetric(metric string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.metrics[metric]
 }
 
-// holdsNone fails the test if a message contains one of these secrets.
-func (c *collector) holdsNone(secrets ...string) {
+// checkNoSecrets fails the test if a message contains one of these secrets.
+func (c *collector) checkNoSecrets(secrets ...string) {
 	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -214,16 +214,16 @@ type (
 )
 
 func (s traceService) Export(_ context.Context, r *collectortrace.ExportTraceServiceRequest) (*collectortrace.ExportTraceServiceResponse, error) {
-	s.c.keep(r)
+	s.c.add(r)
 	return &collectortrace.ExportTraceServiceResponse{}, nil
 }
 
 func (s metricsService) Export(_ context.Context, r *collectormetrics.ExportMetricsServiceRequest) (*collectormetrics.ExportMetricsServiceResponse, error) {
-	s.c.keep(r)
+	s.c.add(r)
 	return &collectormetrics.ExportMetricsServiceResponse{}, nil
 }
 
 func (s logsService) Export(_ context.Context, r *collectorlogs.ExportLogsServiceRequest) (*collectorlogs.ExportLogsServiceResponse, error) {
-	s.c.keep(r)
+	s.c.add(r)
 	return &collectorlogs.ExportLogsServiceResponse{}, nil
 }

@@ -44,8 +44,8 @@ var accountsHosts = map[string]string{
 	"ca": "ca1.platform.mulesoft.com", "jp": "jp1.platform.mulesoft.com",
 }
 
-// byPlane returns a token of app-one of each control plane.
-func (g *gateway) byPlane() map[string]string {
+// tokensByPlane returns a token of app-one of each control plane.
+func (g *gateway) tokensByPlane() map[string]string {
 	g.t.Helper()
 	tokens := map[string]string{}
 	for plane := range accountsHosts {
@@ -54,15 +54,15 @@ func (g *gateway) byPlane() map[string]string {
 	return tokens
 }
 
-// sighting is a request that osemu received.
-type sighting struct{ Host, Target string }
+// receivedTarget is a request that osemu received.
+type receivedTarget struct{ Host, Target string }
 
-// sightings returns the requests that reached the Object Store API, in order.
-func (e *emulator) sightings() []sighting {
+// receivedTargets returns the requests that reached the Object Store API, in order.
+func (e *emulator) receivedTargets() []receivedTarget {
 	e.t.Helper()
-	seen := []sighting{}
-	for _, r := range e.requests(toObjectStore) {
-		seen = append(seen, sighting{r.Host, r.Target})
+	seen := []receivedTarget{}
+	for _, r := range e.requests(isObjectStoreRequest) {
+		seen = append(seen, receivedTarget{r.Host, r.Target})
 	}
 	return seen
 }
@@ -77,7 +77,7 @@ func TestEachBaseURLIsReachedByHostPrefixHeaderAndRoute(t *testing.T) {
 		routes = append(routes, fmt.Sprintf("org-root/env-prod/routed-%d=%s", i, l))
 	}
 	g := s.gateway("DEFAULT_REGION=", "RATE=0", "ROUTES="+strings.Join(routes, ","))
-	tokens := g.byPlane()
+	tokens := g.tokensByPlane()
 	for i, l := range locations {
 		for _, way := range []struct{ name, store, host, prefix, header string }{
 			{name: "host", store: "any", host: l.host},
@@ -86,14 +86,14 @@ func TestEachBaseURLIsReachedByHostPrefixHeaderAndRoute(t *testing.T) {
 			{name: "header", store: "any", host: "gateway", header: "X-Osgate-Region: " + l.String()},
 			{name: "route", store: fmt.Sprintf("routed-%d", i), host: "gateway"},
 		} {
-			s.emulator.forget()
+			s.emulator.clearRequests()
 			target := fmt.Sprintf("%s/%s/partitions/p/keys/%s%%2F%d?confirmable=false", prodStores, way.store, way.name, i)
 			headers := []string{"Authorization: Bearer " + tokens[l.plane]}
 			if way.header != "" {
 				headers = append(headers, way.header)
 			}
-			a := raw(t, g.addr(), get1(way.host, way.prefix+target, headers...))
-			if diff := cmp.Diff([]sighting{{l.host, target}}, s.emulator.sightings()); diff != "" {
+			a := sendRaw(t, g.addr(), rawGET(way.host, way.prefix+target, headers...))
+			if diff := cmp.Diff([]receivedTarget{{l.host, target}}, s.emulator.receivedTargets()); diff != "" {
 				t.Errorf("%s by %s (answered %d %s): osemu saw (-want +got):\n%s", l, way.name, a.status, a.body, diff)
 			}
 			if got := a.header.Get("X-Osgate-Region"); got != l.String() {
@@ -126,15 +126,15 @@ func TestTargetsReachObjectStoreByteForByte(t *testing.T) {
 			{host: "gateway", header: "X-Osgate-Region: us/us-east-1"},
 			{host: "gateway"}, // the default region
 		} {
-			s.emulator.forget()
+			s.emulator.clearRequests()
 			target := demoKeys + "/" + key
 			headers := []string{token}
 			if way.header != "" {
 				headers = append(headers, way.header)
 			}
-			a := raw(t, g.addr(), get1(way.host, way.prefix+target, headers...))
-			want := []sighting{{"object-store-us-east-1.anypoint.mulesoft.com", target}}
-			if diff := cmp.Diff(want, s.emulator.sightings()); diff != "" {
+			a := sendRaw(t, g.addr(), rawGET(way.host, way.prefix+target, headers...))
+			want := []receivedTarget{{"object-store-us-east-1.anypoint.mulesoft.com", target}}
+			if diff := cmp.Diff(want, s.emulator.receivedTargets()); diff != "" {
 				t.Errorf("key %s by %+v (answered %d %s): osemu saw (-want +got):\n%s", key, way, a.status, a.body, diff)
 			}
 		}
@@ -151,16 +151,16 @@ func TestQueriesReachObjectStoreByteForByte(t *testing.T) {
 	for _, query := range []string{
 		"", "?", "?pageSize=3", "?pageSize=3&nextPageToken=a%2Bb%3D", "?beginsWith=a+b", "?beginsWith=a%20b&x=%7E~", "?empty=&flag", "?b=1&a=2", "?a=1&&b=2", "?q=[x]/?",
 	} {
-		s.emulator.forget()
-		a := raw(t, g.addr(), get1("gateway", prodStores+query, token))
-		if diff := cmp.Diff([]sighting{{"object-store-us-east-1.anypoint.mulesoft.com", prodStores + query}}, s.emulator.sightings()); diff != "" {
+		s.emulator.clearRequests()
+		a := sendRaw(t, g.addr(), rawGET("gateway", prodStores+query, token))
+		if diff := cmp.Diff([]receivedTarget{{"object-store-us-east-1.anypoint.mulesoft.com", prodStores + query}}, s.emulator.receivedTargets()); diff != "" {
 			t.Errorf("query %q (answered %d %s): osemu saw (-want +got):\n%s", query, a.status, a.body, diff)
 		}
 	}
 	for _, query := range []string{"?a=1;b=2", "?a=%zz", "?confirmable=true;confirmable=false"} { // two servers may read these differently: refused, or untouched
-		s.emulator.forget()
-		a := raw(t, g.addr(), get1("gateway", prodStores+query, token))
-		seen := s.emulator.sightings()
+		s.emulator.clearRequests()
+		a := sendRaw(t, g.addr(), rawGET("gateway", prodStores+query, token))
+		seen := s.emulator.receivedTargets()
 		if a.status == http.StatusBadRequest && len(seen) == 0 {
 			continue
 		}
@@ -170,14 +170,14 @@ func TestQueriesReachObjectStoreByteForByte(t *testing.T) {
 	}
 }
 
-// TestAmbiguousPathsAreRefusedAndGoNowhere sends paths that two servers could read in
+// TestAmbiguousPathsAreRefusedAndNotForwarded sends paths that two servers could read in
 // two ways. None of them may become another operation.
-func TestAmbiguousPathsAreRefusedAndGoNowhere(t *testing.T) {
+func TestAmbiguousPathsAreRefusedAndNotForwarded(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway("RATE=0")
 	token := "Authorization: Bearer " + g.mint("app-one", "")
-	s.emulator.forget()
+	s.emulator.clearRequests()
 	for _, path := range []string{
 		demoKeys + "/..", demoKeys + "/.", demoKeys + "/%2e%2e", demoKeys + "/%2E.", demoKeys + "/.%2e", demoKeys + "/..;x", demoKeys + "/..;", demoKeys + "/.;x=y",
 		demoKeys + "/%252e", demoKeys + "/%252e%252e", demoKeys + "/..%2Fx", demoKeys + "/x%2F..", demoKeys + "/x%2F..%2Fy", demoKeys + "/x%5C..", demoKeys + "/..%5Cx",
@@ -187,11 +187,11 @@ func TestAmbiguousPathsAreRefusedAndGoNowhere(t *testing.T) {
 		"//nowhere", "/us//us-east-1" + demoKeys + "/KeyOne", "/api//v1" + demoKeys[len("/api/v1"):], "/api/v1/" + demoKeys[len("/api/v1"):], "/accounts//api/me", "/accounts/api/me/",
 	} {
 		for _, method := range []string{"GET", "DELETE"} {
-			request := strings.Replace(get1("gateway", path, token), "GET", method, 1)
-			raw(t, g.addr(), request).refused(http.StatusBadRequest, "bad-path")
+			request := strings.Replace(rawGET("gateway", path, token), "GET", method, 1)
+			sendRaw(t, g.addr(), request).checkRefusal(http.StatusBadRequest, "bad-path")
 		}
 	}
-	if seen := s.emulator.requests(toObjectStore); len(seen) > 0 {
+	if seen := s.emulator.requests(isObjectStoreRequest); len(seen) > 0 {
 		t.Errorf("osemu saw %v, want nothing", seen)
 	}
 }
@@ -204,21 +204,21 @@ func TestABaseURLMayEndInASlash(t *testing.T) {
 	g := s.gateway("RATE=0", "CACHE_KEY_TTL=0")
 	form := "client_id=app-one&client_secret=secret-one&grant_type=client_credentials"
 	for _, front := range []string{"//", "/us//", "//us/", "///"} {
-		s.emulator.forget()
+		s.emulator.clearRequests()
 		request := fmt.Sprintf("POST %saccounts/oauth2/token HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n"+
 			"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", front, len(form), form)
-		token := raw(t, g.addr(), request).is(http.StatusOK).token()
-		s.conceal(token)
+		token := sendRaw(t, g.addr(), request).is(http.StatusOK).token()
+		s.addSecret(token)
 		for _, front := range []string{"/", "/us/us-east-1/", "//us/us-east-1", "//us/us-east-1//", "/api/v1/", "//api/v1//"} {
-			raw(t, g.addr(), get1("gateway", front+keyOne, "Authorization: Bearer "+token)).is(http.StatusOK)
+			sendRaw(t, g.addr(), rawGET("gateway", front+keyOne, "Authorization: Bearer "+token)).is(http.StatusOK)
 		}
-		raw(t, g.addr(), get1("object-store-us-east-1.anypoint.mulesoft.com", "/"+keyOne, "Authorization: Bearer "+token)).is(http.StatusOK)
-		for _, r := range s.emulator.requests(notIdentity) {
+		sendRaw(t, g.addr(), rawGET("object-store-us-east-1.anypoint.mulesoft.com", "/"+keyOne, "Authorization: Bearer "+token)).is(http.StatusOK)
+		for _, r := range s.emulator.requests(isNoIdentityRequest) {
 			if r.Target != keyOne && r.Target != "/accounts/oauth2/token" {
 				t.Errorf("%s: osemu saw %s, want no empty segment", front, r.Target)
 			}
 		}
-		if n := len(s.emulator.requests(toTarget("GET", keyOne))); n != 7 {
+		if n := len(s.emulator.requests(hasTarget("GET", keyOne))); n != 7 {
 			t.Errorf("%s: osemu saw %d reads, want 7", front, n)
 		}
 	}
@@ -231,7 +231,7 @@ func TestTheSurfaceIsClosed(t *testing.T) {
 	s := newStack(t, false)
 	g := s.gateway("RATE=0")
 	token := "Authorization: Bearer " + g.mint("app-one", "")
-	s.emulator.forget()
+	s.emulator.clearRequests()
 	for _, line := range []string{
 		"POST /", "GET /favicon.ico", "POST /healthz", "OPTIONS /", "GET /api", "GET /api/v1", "GET /api/v1/organizations", "GET /api/v2/organizations/org-root/regions",
 		"GET " + prodStores + "/myTestStoreId/objects", "GET /data/s/keys/k", "POST " + prodStores, "PUT " + demoKeys, "POST " + demoStore, "PATCH " + demoKeys + "/KeyOne",
@@ -242,26 +242,26 @@ func TestTheSurfaceIsClosed(t *testing.T) {
 		"GET /xx/us-east-1" + demoKeys,
 	} {
 		method, path, _ := strings.Cut(line, " ")
-		a := raw(t, g.addr(), strings.Replace(get1("gateway", path, token), "GET", method, 1))
+		a := sendRaw(t, g.addr(), strings.Replace(rawGET("gateway", path, token), "GET", method, 1))
 		if a.status == http.StatusBadRequest && strings.Contains(path, "..") {
 			continue // refused for its dots: as good
 		}
-		a.refused(http.StatusNotFound, "not-object-store")
+		a.checkRefusal(http.StatusNotFound, "not-object-store")
 	}
-	if seen := s.emulator.requests(notIdentity); len(seen) > 0 {
+	if seen := s.emulator.requests(isNoIdentityRequest); len(seen) > 0 {
 		t.Errorf("osemu saw %v, want nothing", seen)
 	}
 }
 
-// TestUnknownRegionNamesTheWays checks the refusal of a request without a location.
-func TestUnknownRegionNamesTheWays(t *testing.T) {
+// TestUnknownRegionNamesAllWaysToSetOne checks the refusal of a request without a location.
+func TestUnknownRegionNamesAllWaysToSetOne(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway("DEFAULT_REGION=", "ROUTES=org-root/env-sandbox=eu/eu-west-1")
 	token := "Authorization: Bearer " + g.mint("app-one", "/us")
-	s.emulator.forget()
-	a := raw(t, g.addr(), get1("gateway", demoKeys+"/KeyOne", token))
-	a.refused(http.StatusBadRequest, "region-unknown")
+	s.emulator.clearRequests()
+	a := sendRaw(t, g.addr(), rawGET("gateway", demoKeys+"/KeyOne", token))
+	a.checkRefusal(http.StatusBadRequest, "region-unknown")
 	for _, way := range []string{"Host", "prefix", "X-Osgate-Region", "OSGATE_ROUTES", "OSGATE_DEFAULT_REGION"} {
 		if !strings.Contains(a.body, way) {
 			t.Errorf("region-unknown says %s, want it to name %s", a.body, way)
@@ -269,18 +269,18 @@ func TestUnknownRegionNamesTheWays(t *testing.T) {
 	}
 	us := "object-store-us-east-1.anypoint.mulesoft.com"
 	for name, request := range map[string]string{
-		"host against prefix":     get1(us, "/eu/eu-west-1"+demoKeys+"/KeyOne", token),
-		"host against header":     get1(us, demoKeys+"/KeyOne", token, "X-Osgate-Region: us/us-west-1"),
-		"prefix against header":   get1("gateway", "/us/us-east-1"+demoKeys+"/KeyOne", token, "X-Osgate-Region: eu/eu-west-1"),
-		"region id in two planes": get1("gateway", demoKeys+"/KeyOne", token, "X-Osgate-Region: eu-west-1"),
-		"no such region":          get1("gateway", demoKeys+"/KeyOne", token, "X-Osgate-Region: us/mars-1"),
-		"prefix without region":   get1("gateway", "/us/mars-1"+demoKeys+"/KeyOne", token),
+		"host against prefix":     rawGET(us, "/eu/eu-west-1"+demoKeys+"/KeyOne", token),
+		"host against header":     rawGET(us, demoKeys+"/KeyOne", token, "X-Osgate-Region: us/us-west-1"),
+		"prefix against header":   rawGET("gateway", "/us/us-east-1"+demoKeys+"/KeyOne", token, "X-Osgate-Region: eu/eu-west-1"),
+		"region id in two planes": rawGET("gateway", demoKeys+"/KeyOne", token, "X-Osgate-Region: eu-west-1"),
+		"no such region":          rawGET("gateway", demoKeys+"/KeyOne", token, "X-Osgate-Region: us/mars-1"),
+		"prefix without region":   rawGET("gateway", "/us/mars-1"+demoKeys+"/KeyOne", token),
 	} {
-		if a := raw(t, g.addr(), request); a.status != http.StatusBadRequest {
+		if a := sendRaw(t, g.addr(), request); a.status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s, want 400", name, a.status, a.body)
 		}
 	}
-	if seen := s.emulator.requests(toObjectStore); len(seen) > 0 {
+	if seen := s.emulator.requests(isObjectStoreRequest); len(seen) > 0 {
 		t.Errorf("osemu saw %v, want nothing", seen)
 	}
 }
@@ -301,10 +301,10 @@ func TestLongestRouteWins(t *testing.T) {
 		prodStores + "/a%2Fb":                                            "sa-east-1",
 		"/api/v1/organizations/org-sub/environments/env-sub/stores":      "us-west-2",
 	} {
-		s.emulator.forget()
-		a := raw(t, g.addr(), get1("gateway", target, token))
-		want := []sighting{{"object-store-" + region + ".anypoint.mulesoft.com", target}}
-		if diff := cmp.Diff(want, s.emulator.sightings()); diff != "" {
+		s.emulator.clearRequests()
+		a := sendRaw(t, g.addr(), rawGET("gateway", target, token))
+		want := []receivedTarget{{"object-store-" + region + ".anypoint.mulesoft.com", target}}
+		if diff := cmp.Diff(want, s.emulator.receivedTargets()); diff != "" {
 			t.Errorf("%s (answered %d %s): osemu saw (-want +got):\n%s", target, a.status, a.body, diff)
 		}
 	}
@@ -318,24 +318,24 @@ func TestOnlyAllowedLocationsAreReached(t *testing.T) {
 	tokens := map[string]string{"eu": g.mint("app-one", "/eu"), "us": g.mint("app-one", "/us")}
 	allowed := []string{"eu/eu-central-1", "eu/eu-west-1", "us/us-east-1"}
 	for _, l := range locations {
-		s.emulator.forget()
-		a := raw(t, g.addr(), get1(l.host, demoKeys+"/KeyOne", "Authorization: Bearer "+tokens[l.plane]))
-		seen := s.emulator.sightings()
+		s.emulator.clearRequests()
+		a := sendRaw(t, g.addr(), rawGET(l.host, demoKeys+"/KeyOne", "Authorization: Bearer "+tokens[l.plane]))
+		seen := s.emulator.receivedTargets()
 		if slices.Contains(allowed, l.String()) {
-			elsewhere := func(s sighting) bool { return s.Host != l.host }
+			elsewhere := func(s receivedTarget) bool { return s.Host != l.host }
 			if a.status != http.StatusOK || len(seen) == 0 || slices.ContainsFunc(seen, elsewhere) {
 				t.Errorf("%s, allowed: %d %s, osemu saw %v", l, a.status, a.body, seen)
 			}
 			continue
 		}
-		a.refused(http.StatusForbidden, "region-not-allowed")
+		a.checkRefusal(http.StatusForbidden, "region-not-allowed")
 		if len(seen) > 0 {
 			t.Errorf("%s, not allowed: osemu saw %v, want nothing", l, seen)
 		}
 	}
 	// eu-west-1 is now in one reachable plane only, so that it is valid without a
 	// plane.
-	a := raw(t, g.addr(), get1("gateway", demoKeys+"/KeyOne", "Authorization: Bearer "+tokens["eu"], "X-Osgate-Region: eu-west-1"))
+	a := sendRaw(t, g.addr(), rawGET("gateway", demoKeys+"/KeyOne", "Authorization: Bearer "+tokens["eu"], "X-Osgate-Region: eu-west-1"))
 	if got := a.is(http.StatusOK).header.Get("X-Osgate-Region"); got != "eu/eu-west-1" {
 		t.Errorf("X-Osgate-Region: eu-west-1 went to %q, want eu/eu-west-1", got)
 	}
@@ -348,20 +348,20 @@ func TestAccountsCallsGoToTheirPlane(t *testing.T) {
 	s := newStack(t, false)
 	g := s.gateway("DEFAULT_REGION=ca/ca-central-1", "ACCOUNTS_RATE=0")
 	const me = "/accounts/api/me"
-	for plane, token := range g.byPlane() {
+	for plane, token := range g.tokensByPlane() {
 		authorization := "Authorization: Bearer " + token
 		requests := map[string]string{
-			"host":   get1(accountsHosts[plane], me, authorization),
-			"prefix": get1("gateway", "/"+plane+me, authorization),
-			"header": get1("gateway", me, authorization, "X-Osgate-Region: "+plane),
+			"host":   rawGET(accountsHosts[plane], me, authorization),
+			"prefix": rawGET("gateway", "/"+plane+me, authorization),
+			"header": rawGET("gateway", me, authorization, "X-Osgate-Region: "+plane),
 		}
 		if plane == "ca" {
-			requests["default"] = get1("gateway", me, authorization)
+			requests["default"] = rawGET("gateway", me, authorization)
 		}
 		for way, request := range requests {
-			s.emulator.forget()
-			raw(t, g.addr(), request).is(http.StatusOK)
-			relayed := func(r logged) bool { return r.Target == me && r.has("Via") } // not the gateway's own question
+			s.emulator.clearRequests()
+			sendRaw(t, g.addr(), request).is(http.StatusOK)
+			relayed := func(r receivedRequest) bool { return r.Target == me && r.hasHeader("Via") } // not the gateway's own question
 			if seen := s.emulator.requests(relayed); len(seen) != 1 || seen[0].Host != accountsHosts[plane] {
 				t.Errorf("me of %s by %s: osemu saw %v, want one at %s", plane, way, seen, accountsHosts[plane])
 			}
@@ -369,16 +369,16 @@ func TestAccountsCallsGoToTheirPlane(t *testing.T) {
 	}
 }
 
-// TestATokenServesItsOwnPlaneOnly sends an EU token to the US plane.
-func TestATokenServesItsOwnPlaneOnly(t *testing.T) {
+// TestTokenOfAnotherPlaneReachesNoObjectStore sends an EU token to the US plane.
+func TestTokenOfAnotherPlaneReachesNoObjectStore(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway()
 	token := "Authorization: Bearer " + g.mint("app-one", "/eu")
-	s.emulator.forget()
-	raw(t, g.addr(), get1("gateway", "/us/us-east-1"+demoKeys+"/KeyOne", token)).refused(http.StatusUnauthorized, "bad-token")
-	if seen := s.emulator.requests(toObjectStore); len(seen) > 0 {
+	s.emulator.clearRequests()
+	sendRaw(t, g.addr(), rawGET("gateway", "/us/us-east-1"+demoKeys+"/KeyOne", token)).checkRefusal(http.StatusUnauthorized, "bad-token")
+	if seen := s.emulator.requests(isObjectStoreRequest); len(seen) > 0 {
 		t.Errorf("osemu saw %v at Object Store, want nothing", seen)
 	}
-	raw(t, g.addr(), get1("gateway", "/eu/eu-west-1"+demoKeys+"/KeyOne", token)).is(http.StatusOK)
+	sendRaw(t, g.addr(), rawGET("gateway", "/eu/eu-west-1"+demoKeys+"/KeyOne", token)).is(http.StatusOK)
 }

@@ -16,29 +16,29 @@ import (
 
 // ceiling is how many bytes a value may have here.
 const (
-	ceiling       = 100_000
-	ceilingReason = "at most 100,000 bytes"
-	ceilingRule   = "@id(\"small\")\n@reason(\"" + ceilingReason + "\")\nforbid (principal, action == Action::\"putKey\", resource)\nwhen { context.valueBytes > 100000 };\n"
+	valueLimit       = 100_000
+	valueLimitReason = "at most 100,000 bytes"
+	valueLimitRule   = "@id(\"small\")\n@reason(\"" + valueLimitReason + "\")\nforbid (principal, action == Action::\"putKey\", resource)\nwhen { context.valueBytes > 100000 };\n"
 )
 
-// sink is an upstream that counts the bytes that it receives of each body.
-type sink struct {
+// bodySink is an upstream that counts the bytes that it receives of each body.
+type bodySink struct {
 	*upstream
 	began chan struct{} // gets a value when a body's first byte has come
 
 	mu     sync.Mutex
-	bodies []received // guarded by mu
+	bodies []receivedBody // guarded by mu
 }
 
-// received is a body as far as it came.
-type received struct {
+// receivedBody is a body as far as it came.
+type receivedBody struct {
 	bytes int64
 	whole bool
 }
 
-func newSink(t *testing.T) *sink {
+func newBodySink(t *testing.T) *bodySink {
 	t.Helper()
-	s := &sink{began: make(chan struct{}, 64)}
+	s := &bodySink{began: make(chan struct{}, 64)}
 	s.upstream = newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		first := make([]byte, 1)
 		n, err := r.Body.Read(first)
@@ -50,15 +50,15 @@ func newSink(t *testing.T) *sink {
 			rest, err = io.Copy(io.Discard, r.Body)
 		}
 		s.mu.Lock()
-		s.bodies = append(s.bodies, received{int64(n) + rest, err == nil || errors.Is(err, io.EOF)})
+		s.bodies = append(s.bodies, receivedBody{int64(n) + rest, err == nil || errors.Is(err, io.EOF)})
 		s.mu.Unlock()
 		_, _ = fmt.Fprint(w, `{}`)
 	})
 	return s
 }
 
-// got waits until n bodies have come to an end, and returns them.
-func (s *sink) got(t *testing.T, n int) []received {
+// awaitBodies waits until n bodies have come to an end, and returns them.
+func (s *bodySink) awaitBodies(t *testing.T, n int) []receivedBody {
 	t.Helper()
 	eventually(t, "the bodies at upstream", func() bool {
 		s.mu.Lock()
@@ -67,7 +67,7 @@ func (s *sink) got(t *testing.T, n int) []received {
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]received(nil), s.bodies...)
+	return append([]receivedBody(nil), s.bodies...)
 }
 
 // upload is a PUT of keyOne by hand, on a connection of its own.
@@ -84,10 +84,10 @@ func (g *gateway) upload(t *testing.T, token string, headers ...string) *upload 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	u := &upload{c, t, bufio.NewReader(c)}
 	headers = append(headers, "Authorization: Bearer "+token, "Content-Type: application/json")
-	u.write("PUT " + keyOne + " HTTP/1.1\r\nHost: gateway\r\n" + fields(headers) + "\r\n")
+	u.write("PUT " + keyOne + " HTTP/1.1\r\nHost: gateway\r\n" + headerLines(headers) + "\r\n")
 	return u
 }
 
@@ -104,37 +104,37 @@ func (u *upload) answer() *answer {
 	if err != nil {
 		u.t.Fatalf("reading the answer: %v", err)
 	}
-	a, err := read(u.t, "PUT "+keyOne, response, time.Now())
+	a, err := readAnswer(u.t, "PUT "+keyOne, response, time.Now())
 	if err != nil {
 		u.t.Fatalf("reading the answer: %v", err)
 	}
 	return a
 }
 
-// isOver checks that the gateway closed the connection, and cleanly.
-func (u *upload) isOver() {
+// checkClosed checks that the gateway closed the connection, and cleanly.
+func (u *upload) checkClosed() {
 	u.t.Helper()
 	if n, err := u.in.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		u.t.Errorf("after the refusal: %d bytes, %v; want the connection's end", n, err)
 	}
 }
 
-// TestAValueOverTheCeilingGoesNoFurther: it is refused by its declared length, or cut
+// TestValueOverTheLimitIsNotForwarded: it is refused by its declared length, or cut
 // where it exceeds the ceiling.
-func TestAValueOverTheCeilingGoesNoFurther(t *testing.T) {
+func TestValueOverTheLimitIsNotForwarded(t *testing.T) {
 	t.Parallel()
-	sink := newSink(t)
+	sink := newBodySink(t)
 	// That another rule wants to look into values is no reason to ask for one that is too large.
-	f := newRules(t, forbids("typed", `principal, action == Action::"putKey", resource`, `context.valueType == "BINARY"`)+ceilingRule)
+	f := newRules(t, forbidRule("typed", `principal, action == Action::"putKey", resource`, `context.valueType == "BINARY"`)+valueLimitRule)
 	g := newStack(t, false).gateway(f.setting(), "UPSTREAM_OVERRIDE="+sink.URL, "RATE=0")
 	token := g.mint("app-one", "")
 
-	told := g.upload(t, token, fmt.Sprintf("Content-Length: %d", ceiling+1))
-	told.write(strings.Repeat("x", ceiling+1))
-	told.answer().denied("small", ceilingReason)
+	told := g.upload(t, token, fmt.Sprintf("Content-Length: %d", valueLimit+1))
+	told.write(strings.Repeat("x", valueLimit+1))
+	told.answer().checkDenial("small", valueLimitReason)
 
-	expecting := g.upload(t, token, fmt.Sprintf("Content-Length: %d", ceiling+1), "Expect: 100-continue")
-	expecting.answer().denied("small", ceilingReason) // and no 100 before it
+	expecting := g.upload(t, token, fmt.Sprintf("Content-Length: %d", valueLimit+1), "Expect: 100-continue")
+	expecting.answer().checkDenial("small", valueLimitReason) // and no 100 before it
 	if n := len(sink.requests()); n != 0 {
 		t.Errorf("upstream got %d requests, want none", n)
 	}
@@ -143,11 +143,11 @@ func TestAValueOverTheCeilingGoesNoFurther(t *testing.T) {
 	if a := short.answer(); a.status != http.StatusContinue {
 		t.Errorf("a body of unknown length: %d, want 100", a.status)
 	}
-	short.chunk(ceiling)
+	short.chunk(valueLimit)
 	short.write("0\r\n\r\n")
 	short.answer().is(http.StatusOK)
-	if bodies := sink.got(t, 1); bodies[0] != (received{ceiling, true}) {
-		t.Errorf("upstream got %+v, want all of a value of %d bytes", bodies, ceiling)
+	if bodies := sink.awaitBodies(t, 1); bodies[0] != (receivedBody{valueLimit, true}) {
+		t.Errorf("upstream got %+v, want all of a value of %d bytes", bodies, valueLimit)
 	}
 
 	long := g.upload(t, token, "Transfer-Encoding: chunked")
@@ -156,13 +156,13 @@ func TestAValueOverTheCeilingGoesNoFurther(t *testing.T) {
 	}
 	long.write("0\r\n\r\n")
 	a := long.answer()
-	a.refused(http.StatusRequestEntityTooLarge, "too-large")
-	a.ruledBy("small", ceilingReason)
-	long.isOver()
-	g.logs(a, map[string]any{"rule": "small", "code": "too-large"})
-	eventually(t, "the denials to be counted", func() bool { return g.counts(decisions("small", "deny", 3)) })
-	if cut := sink.got(t, 2)[1]; cut.whole || cut.bytes > ceiling {
-		t.Errorf("upstream got %+v, want a body that is cut and has at most %d bytes", cut, ceiling)
+	a.checkRefusal(http.StatusRequestEntityTooLarge, "too-large")
+	a.checkRule("small", valueLimitReason)
+	long.checkClosed()
+	g.checkAccessLog(a, map[string]any{"rule": "small", "code": "too-large"})
+	eventually(t, "the denials to be counted", func() bool { return g.hasMetricLine(decisionsMetric("small", "deny", 3)) })
+	if cut := sink.awaitBodies(t, 2)[1]; cut.whole || cut.bytes > valueLimit {
+		t.Errorf("upstream got %+v, want a body that is cut and has at most %d bytes", cut, valueLimit)
 	}
 
 	small := g.upload(t, token, "Content-Length: 2")
@@ -170,11 +170,11 @@ func TestAValueOverTheCeilingGoesNoFurther(t *testing.T) {
 	small.answer().is(http.StatusOK)
 }
 
-// TestLargeValuesStreamThroughRulesOnThem sends four values of 10 MB. Their first bytes
+// TestLargeValuesAreStreamedUnderRulesOnValues sends four values of 10 MB. Their first bytes
 // reach upstream before the last are sent, and no value is held in memory.
-func TestLargeValuesStreamThroughRulesOnThem(t *testing.T) {
+func TestLargeValuesAreStreamedUnderRulesOnValues(t *testing.T) {
 	t.Parallel()
-	sink := newSink(t)
+	sink := newBodySink(t)
 	f := newRules(t, `@id("large") forbid (principal, action == Action::"putKey", resource) when { context.valueBytes > 10500000 || context.valueType == "NUMBER" };`)
 	g := newStack(t, false).gateway(f.setting(), "UPSTREAM_OVERRIDE="+sink.URL, "RATE=0")
 	token := g.mint("app-one", "")
@@ -183,26 +183,26 @@ func TestLargeValuesStreamThroughRulesOnThem(t *testing.T) {
 	warm.write("{}")
 	warm.answer().is(http.StatusOK)
 	<-sink.began
-	before := g.holds(t)
+	before := g.residentBytes(t)
 	all := make([]*upload, uploads)
 	for i := range all {
 		length := []string{fmt.Sprintf("Content-Length: %d", large), "Transfer-Encoding: chunked"}[i%2]
 		all[i] = g.upload(t, token, length)
-		all[i].send(i, part)
+		all[i].sendPart(i, part)
 	}
 	for range all {
 		select {
 		case <-sink.began:
-		case <-time.After(patience):
+		case <-time.After(testTimeout):
 			t.Fatal("upstream gets nothing of a value before all of it is sent")
 		}
 	}
 	most := 0
 	for sent := part; sent < large; sent += part {
 		for i, u := range all {
-			u.send(i, part)
+			u.sendPart(i, part)
 		}
-		most = max(most, g.holds(t)-before)
+		most = max(most, g.residentBytes(t)-before)
 	}
 	for i, u := range all {
 		if i%2 == 1 {
@@ -210,8 +210,8 @@ func TestLargeValuesStreamThroughRulesOnThem(t *testing.T) {
 		}
 		u.answer().is(http.StatusOK)
 	}
-	for _, body := range sink.got(t, 1+uploads)[1:] {
-		if body != (received{large, true}) {
+	for _, body := range sink.awaitBodies(t, 1+uploads)[1:] {
+		if body != (receivedBody{large, true}) {
 			t.Errorf("upstream got %+v, want all of a value of %d bytes", body, large)
 		}
 	}
@@ -221,8 +221,8 @@ func TestLargeValuesStreamThroughRulesOnThem(t *testing.T) {
 	}
 }
 
-// holds returns how many bytes of memory the process has resident (proc(5)).
-func (p *process) holds(t *testing.T) int {
+// residentBytes returns how many bytes of memory the process has resident (proc(5)).
+func (p *process) residentBytes(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
 	var all, resident int
@@ -235,8 +235,8 @@ func (p *process) holds(t *testing.T) int {
 	return resident * os.Getpagesize()
 }
 
-// send sends n bytes, as a chunk in uploads of odd number.
-func (u *upload) send(i, n int) {
+// sendPart sends n bytes, as a chunk in uploads of odd number.
+func (u *upload) sendPart(i, n int) {
 	if i%2 == 1 {
 		u.chunk(n)
 		return

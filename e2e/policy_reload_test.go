@@ -17,20 +17,20 @@ import (
 // closedRule forbids the requests of the reload tests.
 const closedRule = "@id(\"closed\")\n@reason(\"closed for now\")\nforbid (principal, action == Action::\"getKey\", resource);\n"
 
-// reloads returns the number of reloads in the log of the gateway.
-func (g *gateway) reloads() int { return strings.Count(g.stderr.String(), `"msg":"policy"`) }
+// reloadCount returns the number of reloads in the log of the gateway.
+func (g *gateway) reloadCount() int { return strings.Count(g.stderr.String(), `"msg":"policy"`) }
 
-// reloaded waits until the gateway has logged more than n reloads.
-func (g *gateway) reloaded(n int) {
+// awaitReload waits until the gateway has logged more than n reloads.
+func (g *gateway) awaitReload(n int) {
 	g.t.Helper()
 	g.stderr.await(g.t, "the new rules to be told", g.ended, func(text string) bool { return strings.Count(text, `"msg":"policy"`) > n })
 }
 
-// TestAHitIsJudgedAnewAfterAReload: a response that was cached under one policy is
+// TestHitIsAuthorizedByTheReloadedPolicy: a response that was cached under one policy is
 // refused under the next, and is still cached after it.
-func TestAHitIsJudgedAnewAfterAReload(t *testing.T) {
+func TestHitIsAuthorizedByTheReloadedPolicy(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		f := newRules(t, "")
 		g := s.gateway(f.setting(), "CACHE_KEY_TTL=1m", "RATE=0")
 		one := g.as("app-one")
@@ -38,38 +38,38 @@ func TestAHitIsJudgedAnewAfterAReload(t *testing.T) {
 		tag := one.get(keyOne).is(http.StatusOK).header.Get("Etag")
 		one.get(keyOne, "If-None-Match: "+tag).is(http.StatusNotModified)
 		swap := func(rules string) {
-			n := g.reloads()
+			n := g.reloadCount()
 			f.write(permitAll + rules)
 			g.signal(syscall.SIGHUP)
-			g.reloaded(n)
+			g.awaitReload(n)
 		}
 		swap(closedRule)
 		a := one.get(keyOne)
-		a.denied("closed", "closed for now")
+		a.checkDenial("closed", "closed for now")
 		if got := a.header.Get("Cache-Status") + a.header.Get("Age") + a.header.Get("Etag"); got != "" {
 			t.Errorf("the refusal tells of what is cached: %q", got)
 		}
-		one.get(keyOne, "If-None-Match: "+tag).denied("closed", "closed for now")
-		one.get(keyOne, "Cache-Control: only-if-cached").denied("closed", "closed for now")
+		one.get(keyOne, "If-None-Match: "+tag).checkDenial("closed", "closed for now")
+		one.get(keyOne, "Cache-Control: only-if-cached").checkDenial("closed", "closed for now")
 		one.send(http.MethodHead, keyOne, "").succeeded()
 		swap("")
 		one.get(keyOne).is(http.StatusOK)
-		if n := s.emulator.seen(http.MethodGet, keyOne); n != 1 {
+		if n := s.emulator.countRequests(http.MethodGet, keyOne); n != 1 {
 			t.Errorf("osemu was asked %d times, want once", n)
 		}
 	})
 }
 
-// verdicts counts the responses to many requests.
-type verdicts struct {
+// reloadAnswers counts the responses to many requests.
+type reloadAnswers struct {
 	mu              sync.Mutex
 	passed, refused int     // guarded by mu
-	odd             []error // guarded by mu: anything else
+	unexpected      []error // guarded by mu: anything else
 }
 
 // add counts a response: a value, or the refusal by the rule that the tests add and
 // remove.
-func (v *verdicts) add(a *answer, err error) {
+func (v *reloadAnswers) add(a *answer, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
@@ -78,22 +78,22 @@ func (v *verdicts) add(a *answer, err error) {
 	case err == nil && a.status == http.StatusForbidden && strings.Contains(a.body, `"rule":"closed"`):
 		v.refused++
 	case err == nil:
-		v.odd = append(v.odd, fmt.Errorf("answered %d %s", a.status, a.body))
+		v.unexpected = append(v.unexpected, fmt.Errorf("answered %d %s", a.status, a.body))
 	default:
-		v.odd = append(v.odd, err)
+		v.unexpected = append(v.unexpected, err)
 	}
 }
 
-// all returns the number of responses so far.
-func (v *verdicts) all() int {
+// count returns the number of responses so far.
+func (v *reloadAnswers) count() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.passed + v.refused + len(v.odd)
+	return v.passed + v.refused + len(v.unexpected)
 }
 
-// read has n readers send requests, each up to 50 times a second and one after the
+// startReaders has n readers send requests, each up to 50 times a second and one after the
 // other, until stop is closed.
-func (v *verdicts) read(c caller, n int, stop <-chan struct{}) *sync.WaitGroup {
+func (v *reloadAnswers) startReaders(c client, n int, stop <-chan struct{}) *sync.WaitGroup {
 	var all sync.WaitGroup
 	for range n {
 		all.Go(func() {
@@ -120,28 +120,28 @@ func TestReloadUnderLoadDropsNothing(t *testing.T) {
 	g := newStack(t, false).gateway(f.setting(), "RATE=0")
 	one := g.as("app-one")
 	one.get(keyOne).is(http.StatusOK)
-	var v verdicts
+	var v reloadAnswers
 	stop, began := make(chan struct{}), time.Now()
-	all := v.read(one, 6, stop)
+	all := v.startReaders(one, 6, stop)
 	for i := range 24 {
-		n := g.reloads()
+		n := g.reloadCount()
 		want := []int{http.StatusForbidden, http.StatusOK}[i%2]
 		f.write(permitAll + []string{closedRule, ""}[i%2])
 		if i < 22 { // the last two are found by looking at the file
 			g.signal(syscall.SIGHUP)
 		}
-		g.reloaded(n)
+		g.awaitReload(n)
 		if a := one.get(keyOne); a.status != want {
 			t.Errorf("after reload %d: %d, want %d", i, a.status, want)
 		}
-		before := v.all()
-		eventually(t, "more requests", func() bool { return v.all() >= before+15 })
+		before := v.count()
+		eventually(t, "more requests", func() bool { return v.count() >= before+15 })
 	}
 	close(stop)
 	all.Wait()
 	seconds := time.Since(began).Seconds()
-	if len(v.odd) > 0 {
-		t.Errorf("%d of %d requests got something else than a value or the refusal, the first: %v", len(v.odd), v.passed+v.refused+len(v.odd), v.odd[0])
+	if len(v.unexpected) > 0 {
+		t.Errorf("%d of %d requests got something else than a value or the refusal, the first: %v", len(v.unexpected), v.passed+v.refused+len(v.unexpected), v.unexpected[0])
 	}
 	t.Logf("%d values and %d refusals in %.1f s over 24 reloads", v.passed, v.refused, seconds)
 	if v.passed == 0 || v.refused == 0 {
@@ -161,7 +161,7 @@ func TestABadFileLeavesTheRulesInForce(t *testing.T) {
 			Status  string
 			Reasons []struct{ Part, Detail string }
 		}
-		caller{t: t, base: g.admin}.get("/readyz").is(http.StatusOK).decode(&r)
+		client{t: t, base: g.admin}.get("/readyz").is(http.StatusOK).decode(&r)
 		for _, reason := range r.Reasons {
 			parts += reason.Part + " "
 		}
@@ -174,21 +174,21 @@ func TestABadFileLeavesTheRulesInForce(t *testing.T) {
 		status, parts := ready()
 		return status == "degraded" && strings.Contains(parts, "policy ")
 	})
-	eventually(t, "osgate_policy_stale", func() bool { return g.counts("osgate_policy_stale 1") })
-	one.get(keyOne).denied("closed", "closed for now")
+	eventually(t, "osgate_policy_stale", func() bool { return g.hasMetricLine("osgate_policy_stale 1") })
+	one.get(keyOne).checkDenial("closed", "closed for now")
 	f.write(permitAll)
-	g.reloaded(0) // by itself
+	g.awaitReload(0) // by itself
 	one.get(keyOne).is(http.StatusOK)
 	if status, parts := ready(); status != before || strings.Contains(parts, "policy") {
 		t.Errorf("mended: %s because of %q, want %s", status, parts, before)
 	}
-	eventually(t, "osgate_policy_stale", func() bool { return g.counts("osgate_policy_stale 0") })
-	g.toldOnce(regexp.MustCompile(regexp.QuoteMeta(filepath.Base(f.path)) + `:3:\d+`))
+	eventually(t, "osgate_policy_stale", func() bool { return g.hasMetricLine("osgate_policy_stale 0") })
+	g.checkErrorIsLoggedOnce(regexp.MustCompile(regexp.QuoteMeta(filepath.Base(f.path)) + `:3:\d+`))
 }
 
-// TestAPipeInTheFolderHoldsNothingUp: it is reported like any other unusable file, the
+// TestPipeInThePolicyFolderBlocksNothing: it is reported like any other unusable file, the
 // other files are used once it is removed, and SIGTERM ends the gateway.
-func TestAPipeInTheFolderHoldsNothingUp(t *testing.T) {
+func TestPipeInThePolicyFolderBlocksNothing(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, "")
 	pipe := filepath.Join(filepath.Dir(f.path), "z.cedar")
@@ -196,28 +196,28 @@ func TestAPipeInTheFolderHoldsNothingUp(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	osgate(t, []string{f.setting()}, "policy", "check").says(t, 2, "z.cedar is no regular file")
+	runOsgate(t, []string{f.setting()}, "policy", "check").checkOutput(t, 2, "z.cedar is no regular file")
 	f.write(permitAll + closedRule)
 	g.signal(syscall.SIGHUP)
-	eventually(t, "osgate_policy_stale", func() bool { return g.counts("osgate_policy_stale 1") })
+	eventually(t, "osgate_policy_stale", func() bool { return g.hasMetricLine("osgate_policy_stale 1") })
 	g.as("app-one").get(keyOne).is(http.StatusOK)
 	if err := os.Remove(pipe); err != nil {
 		t.Fatal(err)
 	}
-	g.reloaded(0) // by itself
-	g.as("app-one").get(keyOne).denied("closed", "closed for now")
+	g.awaitReload(0) // by itself
+	g.as("app-one").get(keyOne).checkDenial("closed", "closed for now")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "osgate_policy_stale", func() bool { return g.counts("osgate_policy_stale 1") })
+	eventually(t, "osgate_policy_stale", func() bool { return g.hasMetricLine("osgate_policy_stale 1") })
 	if status := g.stop(syscall.SIGTERM); status != 0 {
 		t.Errorf("SIGTERM: exit %d, want 0", status)
 	}
 }
 
-// toldOnce checks that the log has one line about unusable rules, and that its cause
+// checkErrorIsLoggedOnce checks that the log has one line about unusable rules, and that its cause
 // names the position of the error.
-func (g *gateway) toldOnce(where *regexp.Regexp) {
+func (g *gateway) checkErrorIsLoggedOnce(where *regexp.Regexp) {
 	g.t.Helper()
 	n := 0
 	for line := range strings.Lines(g.stderr.String()) {

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// TestAPolicyThatIsBeingWrittenIsNotTakenHalf: its writer takes longer than a file has to
+// TestPolicyFileThatIsBeingWrittenIsNotLoaded: its writer takes longer than a file has to
 // be at rest, and SIGHUP comes in between. A try counts where the machine let the writer go
 // on in time; policy's own test has the bound in fake time.
-func TestAPolicyThatIsBeingWrittenIsNotTakenHalf(t *testing.T) {
+func TestPolicyFileThatIsBeingWrittenIsNotLoaded(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, closedRule)
 	g := newStack(t, false).gateway(f.setting(), "RATE=0")
 	one := g.as("app-one")
-	one.get(keyOne).denied("closed", "closed for now")
+	one.get(keyOne).checkDenial("closed", "closed for now")
 	for try := 0; ; try++ {
 		reason := fmt.Sprint("closed for good, try ", try)
 		lifted, inTime := f.writeSlowly(t, g, strings.Replace(closedRule, "closed for now", reason, 1), func() bool {

@@ -53,16 +53,16 @@ func (f *ruleFile) write(text string) {
 	}
 }
 
-// denied checks a refusal by a rule: its ID and its reason, and that its source text is
+// checkDenial checks a refusal by a rule: its ID and its reason, and that its source text is
 // not in it. It does not end the test.
-func (a *answer) denied(rule, reason string) {
+func (a *answer) checkDenial(rule, reason string) {
 	a.t.Helper()
-	a.refused(http.StatusForbidden, "denied")
-	a.ruledBy(rule, reason)
+	a.checkRefusal(http.StatusForbidden, "denied")
+	a.checkRule(rule, reason)
 }
 
-// ruledBy checks that a refusal names this rule with this reason.
-func (a *answer) ruledBy(rule, reason string) {
+// checkRule checks that a refusal names this rule with this reason.
+func (a *answer) checkRule(rule, reason string) {
 	a.t.Helper()
 	var p struct{ Rule, Detail string }
 	if err := json.Unmarshal([]byte(a.body), &p); err != nil || p.Rule != rule || p.Detail != reason {
@@ -75,13 +75,13 @@ func (a *answer) ruledBy(rule, reason string) {
 	}
 }
 
-// logs waits for the access line of a response and checks its fields.
-func (g *gateway) logs(a *answer, want map[string]any) {
+// checkAccessLog waits for the access line of a response and checks its fields.
+func (g *gateway) checkAccessLog(a *answer, want map[string]any) {
 	g.t.Helper()
 	id := a.header.Get("X-Request-Id")
 	var line map[string]any
 	eventually(g.t, "the access line of "+a.request, func() bool {
-		for _, l := range g.access(a.status) {
+		for _, l := range g.accessLines(a.status) {
 			if l["request_id"] == id {
 				line = l
 			}
@@ -95,19 +95,19 @@ func (g *gateway) logs(a *answer, want map[string]any) {
 	}
 }
 
-// counts reports whether /metrics contains this line.
-func (g *gateway) counts(line string) bool {
-	page := caller{t: g.t, base: g.admin}.get("/metrics").is(http.StatusOK).body
+// hasMetricLine reports whether /metrics contains this line.
+func (g *gateway) hasMetricLine(line string) bool {
+	page := client{t: g.t, base: g.admin}.get("/metrics").is(http.StatusOK).body
 	return slices.Contains(strings.Split(page, "\n"), line)
 }
 
-// decisions returns the line of /metrics with the number of decisions of a rule.
-func decisions(rule, decision string, n int) string {
+// decisionsMetric returns the line of /metrics with the number of decisions of a rule.
+func decisionsMetric(rule, decision string, n int) string {
 	return fmt.Sprintf("osgate_policy_decisions_total{osgate_policy_decision=%q,osgate_policy_rule=%q} %d", decision, rule, n)
 }
 
-// toListing matches requests for the environments of org-root.
-func toListing(r logged) bool {
+// isEnvironmentRequest matches requests for the environments of org-root.
+func isEnvironmentRequest(r receivedRequest) bool {
 	return strings.HasPrefix(r.Target, "/accounts/api/organizations/org-root/environments")
 }
 
@@ -116,62 +116,62 @@ func toListing(r logged) bool {
 func TestTheStarterRulesProtectProduction(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
-	g := s.gateway("POLICY="+starter, "RATE=0")
+	g := s.gateway("POLICY="+starterRules, "RATE=0")
 	one, two := g.as("app-one"), g.as("app-two")
-	for i, c := range []caller{one, two, one} {
+	for i, c := range []client{one, two, one} {
 		key := fmt.Sprintf("k%d", i)
 		c.send(http.MethodPut, sandboxKeys+"/"+key, stringValue(key, "v"), "Content-Type: application/json").succeeded()
 		c.send(http.MethodDelete, sandboxKeys+"/"+key, "").succeeded()
 	}
-	s.emulator.forget()
-	for _, c := range []caller{one, two} {
-		c.send(http.MethodDelete, demoKeys+"/KeyTwo", "").denied(noDeletes, noDeletesReason)
+	s.emulator.clearRequests()
+	for _, c := range []client{one, two} {
+		c.send(http.MethodDelete, demoKeys+"/KeyTwo", "").checkDenial(noDeletes, noDeletesReason)
 	}
 	a := one.send(http.MethodDelete, strings.Replace(demoKeys, "env-prod", "env%2Dp%72od", 1)+"/KeyTwo", "")
-	a.denied(noDeletes, noDeletesReason)
-	if seen := s.emulator.requests(notIdentity); len(seen) != 0 {
+	a.checkDenial(noDeletes, noDeletesReason)
+	if seen := s.emulator.requests(isNoIdentityRequest); len(seen) != 0 {
 		t.Errorf("osemu saw %v, want nothing: what is denied goes nowhere, and types are asked for once", seen)
 	}
-	g.logs(a, map[string]any{"rule": noDeletes, "code": "denied", "operation": "deleteKey", "principal": "app-one"})
+	g.checkAccessLog(a, map[string]any{"rule": noDeletes, "code": "denied", "operation": "deleteKey", "principal": "app-one"})
 	one.get(demoKeys + "/KeyTwo").is(http.StatusOK)
 	eventually(t, "the decisions to be counted", func() bool {
-		return g.counts(decisions(noDeletes, "deny", 3)) && g.counts(decisions("everyone", "allow", 7))
+		return g.hasMetricLine(decisionsMetric(noDeletes, "deny", 3)) && g.hasMetricLine(decisionsMetric("everyone", "allow", 7))
 	})
 }
 
-// TestTypesOfEnvironmentsAreAskedForOnce: one request is sent for them, and none if no
+// TestTypesOfEnvironmentsAreRequestedOnce: one request is sent for them, and none if no
 // rule reads them.
-func TestTypesOfEnvironmentsAreAskedForOnce(t *testing.T) {
+func TestTypesOfEnvironmentsAreRequestedOnce(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
-	g := s.gateway("POLICY="+starter, "RATE=0")
-	callers := []caller{g.as("app-one"), g.as("app-two"), g.as("app-one")}
+	g := s.gateway("POLICY="+starterRules, "RATE=0")
+	callers := []client{g.as("app-one"), g.as("app-two"), g.as("app-one")}
 	for _, c := range callers {
 		c.get(keyOne).is(http.StatusOK)
 	}
-	if n := len(s.emulator.requests(toListing)); n != 0 {
+	if n := len(s.emulator.requests(isEnvironmentRequest)); n != 0 {
 		t.Errorf("reads asked for types %d times, want 0: no rule on reads wants to know", n)
 	}
 	for i := range 30 {
 		callers[i%3].send(http.MethodDelete, sandboxKeys+"/none", "")
 	}
-	if n := len(s.emulator.requests(toListing)); n != 1 {
+	if n := len(s.emulator.requests(isEnvironmentRequest)); n != 1 {
 		t.Errorf("30 deletes by 3 tokens asked for types %d times, want once", n)
 	}
 }
 
-// TestWhatNobodyCanTypeCountsAsProduction while the control plane does not answer, and no longer.
-func TestWhatNobodyCanTypeCountsAsProduction(t *testing.T) {
+// TestEnvironmentOfUnknownTypeCountsAsProduction while the control plane does not answer, and no longer.
+func TestEnvironmentOfUnknownTypeCountsAsProduction(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
-	f := s.front()
-	g := s.gateway("POLICY="+starter, "RATE=0", "UPSTREAM_OVERRIDE="+f.url)
+	f := s.controlPlaneProxy()
+	g := s.gateway("POLICY="+starterRules, "RATE=0", "UPSTREAM_OVERRIDE="+f.url)
 	one := g.as("app-one")
 	one.get(keyOne).is(http.StatusOK)
-	f.accounts(fails)
-	one.send(http.MethodDelete, sandboxKeys+"/KeyTwo", "").denied(noDeletes, noDeletesReason)
+	f.setFailure(answer500)
+	one.send(http.MethodDelete, sandboxKeys+"/KeyTwo", "").checkDenial(noDeletes, noDeletesReason)
 	one.get(keyOne).is(http.StatusOK)
-	f.accounts(nil)
+	f.setFailure(nil)
 	eventually(t, "a delete in the sandbox", func() bool {
 		return one.send(http.MethodDelete, sandboxKeys+"/KeyTwo", "").status != http.StatusForbidden
 	})
@@ -181,38 +181,38 @@ func TestWhatNobodyCanTypeCountsAsProduction(t *testing.T) {
 // read-only access and own stores. osgate explain must agree.
 func TestTheOtherStarterRulesAreInForce(t *testing.T) {
 	t.Parallel()
-	g := newStack(t, false).gateway("POLICY="+starter, "RATE=0")
+	g := newStack(t, false).gateway("POLICY="+starterRules, "RATE=0")
 	one := g.as("app-one")
 	const store = "/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_ceilings"
 	define := func(method, body string) *answer {
 		return one.send(method, store, body, "Content-Type: application/json")
 	}
-	define(http.MethodPut, `{"storeId":"APP_ceilings"}`).denied("stores-say-their-ttl", "A store says how long its entries live (defaultTtlSeconds), up to a week")
+	define(http.MethodPut, `{"storeId":"APP_ceilings"}`).checkDenial("stores-say-their-ttl", "A store says how long its entries live (defaultTtlSeconds), up to a week")
 	define(http.MethodPut, `{"storeId":"APP_ceilings","defaultTtlSeconds":604801}`).is(http.StatusForbidden)
 	define(http.MethodPut, `{"storeId":"APP_ceilings","defaultTtlSeconds":604800}`).succeeded()
-	define(http.MethodPatch, `{"defaultTtlSeconds":604801}`).denied("stores-keep-their-ttl", "Entries of a store live up to a week (defaultTtlSeconds)")
-	define(http.MethodPatch, `{"defaultTtlSeconds":3600,"defaultTtlSeconds":0}`).refused(http.StatusBadRequest, "bad-request")
+	define(http.MethodPatch, `{"defaultTtlSeconds":604801}`).checkDenial("stores-keep-their-ttl", "Entries of a store live up to a week (defaultTtlSeconds)")
+	define(http.MethodPatch, `{"defaultTtlSeconds":3600,"defaultTtlSeconds":0}`).checkRefusal(http.StatusBadRequest, "bad-request")
 	define(http.MethodPatch, `{"defaultTtlSeconds":3600}`).succeeded()
 	large := one.send(http.MethodPut, store+"/partitions/p/keys/k", stringValue("k", strings.Repeat("x", 1<<20)), "Content-Type: application/json")
-	large.denied("values-up-to-1-mib", "Values may have up to 1 MiB")
-	one.get("/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_billing%5F_x").denied("billing-stores-are-billings", "Stores that begin with APP_billing__ belong to another client")
-	settings := []string{"POLICY=" + starter, "DEFAULT_REGION=us/us-east-1"}
-	osgate(t, settings, "explain", "-token-client", "app-one", "DELETE", keyOne).says(t, 1, noDeletes, noDeletesReason, "environmentType")
-	osgate(t, settings, "explain", "-token-client", "app-reports", "PUT", keyOne).says(t, 1, "app-reports-reads-only", "403 denied")
-	osgate(t, settings, "explain", "-token-client", "app-reports", "GET", keyOne+"?confirmable=true").says(t, 1, "app-reports-reads-only")
-	osgate(t, settings, "explain", "-token-client", "app-reports", "GET", keyOne).says(t, 0, "everyone")
+	large.checkDenial("values-up-to-1-mib", "Values may have up to 1 MiB")
+	one.get("/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_billing%5F_x").checkDenial("billing-stores-are-billings", "Stores that begin with APP_billing__ belong to another client")
+	settings := []string{"POLICY=" + starterRules, "DEFAULT_REGION=us/us-east-1"}
+	runOsgate(t, settings, "explain", "-token-client", "app-one", "DELETE", keyOne).checkOutput(t, 1, noDeletes, noDeletesReason, "environmentType")
+	runOsgate(t, settings, "explain", "-token-client", "app-reports", "PUT", keyOne).checkOutput(t, 1, "app-reports-reads-only", "403 denied")
+	runOsgate(t, settings, "explain", "-token-client", "app-reports", "GET", keyOne+"?confirmable=true").checkOutput(t, 1, "app-reports-reads-only")
+	runOsgate(t, settings, "explain", "-token-client", "app-reports", "GET", keyOne).checkOutput(t, 0, "everyone")
 }
 
-// TestFaultyRulesAreToldBeforeServing: each command that reads the configuration
+// TestFaultyRulesAreReportedBeforeServing: each command that reads the configuration
 // reports the file, line and column of an error, and the variable.
-func TestFaultyRulesAreToldBeforeServing(t *testing.T) {
+func TestFaultyRulesAreReportedBeforeServing(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, "@id(\"odd\")\nforbid (principal, action, resource)\nwhen { resource.environmentTyp == \"production\" };\n")
 	empty := t.TempDir()
 	for _, command := range []string{"serve", "check"} {
-		osgate(t, []string{"POLICY=" + filepath.Dir(f.path)}, command).says(t, 2, "OSGATE_POLICY", "rules.cedar:3:")
-		osgate(t, []string{"POLICY=" + f.path}, command).says(t, 2, "OSGATE_POLICY", "rules.cedar:3:")
-		osgate(t, []string{"POLICY=" + empty}, command).says(t, 2, "OSGATE_POLICY", "no .cedar file")
-		osgate(t, []string{"POLICY=" + filepath.Join(empty, "absent")}, command).says(t, 2, "OSGATE_POLICY", "absent")
+		runOsgate(t, []string{"POLICY=" + filepath.Dir(f.path)}, command).checkOutput(t, 2, "OSGATE_POLICY", "rules.cedar:3:")
+		runOsgate(t, []string{"POLICY=" + f.path}, command).checkOutput(t, 2, "OSGATE_POLICY", "rules.cedar:3:")
+		runOsgate(t, []string{"POLICY=" + empty}, command).checkOutput(t, 2, "OSGATE_POLICY", "no .cedar file")
+		runOsgate(t, []string{"POLICY=" + filepath.Join(empty, "absent")}, command).checkOutput(t, 2, "OSGATE_POLICY", "absent")
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestAValueIsJudgedWhole under a rule that permits strings alone, with osemu to show
+// TestRulesReadTheWholeValue under a rule that permits strings alone, with osemu to show
 // what Object Store would have stored of each body.
-func TestAValueIsJudgedWhole(t *testing.T) {
+func TestRulesReadTheWholeValue(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, "@id(\"strings\")\n@reason(\"strings only\")\nforbid (principal, action in [Action::\"putKey\", Action::\"postKey\"], resource)\nunless { context.valueType == \"STRING\" };\n")
 	s := newStack(t, false)

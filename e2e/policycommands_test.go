@@ -7,23 +7,23 @@ import (
 	"testing"
 )
 
-// starter is the set of rules that people copy.
-const starter = "../docs/policy"
+// starterRules is the set of rules that people copy.
+const starterRules = "../docs/policy"
 
 // TestTheStarterRulesPassTheirOwnTest and are valid, by path and by configuration.
 func TestTheStarterRulesPassTheirOwnTest(t *testing.T) {
 	t.Parallel()
-	osgate(t, nil, "policy", "test", starter).says(t, 0, "passed: ")
-	osgate(t, []string{"POLICY=" + starter}, "policy", "test").says(t, 0, "passed: ")
-	osgate(t, nil, "policy", "check", starter).says(t, 0, "valid: ")
-	osgate(t, nil, "policy", "schema").says(t, 0, "entity Client in [Organization]", "action getKey")
-	osgate(t, nil, "policy", "check").says(t, 2, "OSGATE_POLICY")
+	runOsgate(t, nil, "policy", "test", starterRules).checkOutput(t, 0, "passed: ")
+	runOsgate(t, []string{"POLICY=" + starterRules}, "policy", "test").checkOutput(t, 0, "passed: ")
+	runOsgate(t, nil, "policy", "check", starterRules).checkOutput(t, 0, "valid: ")
+	runOsgate(t, nil, "policy", "schema").checkOutput(t, 0, "entity Client in [Organization]", "action getKey")
+	runOsgate(t, nil, "policy", "check").checkOutput(t, 2, "OSGATE_POLICY")
 	folder := t.TempDir()
 	bad := filepath.Join(folder, "bad.cedar")
 	if err := os.WriteFile(bad, []byte("permit (principal, action, resource)\nwhen { nonsense };\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	osgate(t, nil, "policy", "check", folder).says(t, 1, bad+":2:")
+	runOsgate(t, nil, "policy", "check", folder).checkOutput(t, 1, bad+":2:")
 }
 
 // TestReplayReadsWhatTheGatewayLogged: it reports the rule that would have refused a
@@ -42,6 +42,6 @@ func TestReplayReadsWhatTheGatewayLogged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	osgate(t, nil, "policy", "replay", "-policy", folder, log).says(t, 0, "1 denied", "not-app-one", "to-be-refused")
-	osgate(t, []string{"POLICY=" + folder}, "policy", "replay", "-format", "json", log).says(t, 0, `"denied": 1`, `"first": "to-be-refused"`)
+	runOsgate(t, nil, "policy", "replay", "-policy", folder, log).checkOutput(t, 0, "1 denied", "not-app-one", "to-be-refused")
+	runOsgate(t, []string{"POLICY=" + folder}, "policy", "replay", "-format", "json", log).checkOutput(t, 0, `"denied": 1`, `"first": "to-be-refused"`)
 }

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// patience bounds every wait of a test: for a program to start or to end, for a
+// testTimeout bounds every wait of a test: for a program to start or to end, for a
 // response, for a condition. It is there to end a test that hangs, and is no measure of
 // speed: on a busy machine everything may take this long.
-const patience = time.Minute
+const testTimeout = time.Minute
 
 // process is a program that a test started.
 type process struct {
@@ -27,15 +27,15 @@ type process struct {
 	ended          chan struct{} // closed when the program has ended
 }
 
-// start runs a program with exactly this environment, and a PATH. When the test ends
+// startProgram runs a program with exactly this environment, and a PATH. When the test ends
 // the program is killed; if the test failed its output is logged.
-func start(t testing.TB, program string, environment []string, arguments ...string) *process {
+func startProgram(t testing.TB, program string, environment []string, arguments ...string) *process {
 	t.Helper()
-	return startWriting(t, nil, program, environment, arguments...)
+	return startProgramWithStderr(t, nil, program, environment, arguments...)
 }
 
-// startWriting is start with standard error connected to a file instead of a buffer.
-func startWriting(t testing.TB, stderr *os.File, program string, environment []string, arguments ...string) *process {
+// startProgramWithStderr is start with standard error connected to a file instead of a buffer.
+func startProgramWithStderr(t testing.TB, stderr *os.File, program string, environment []string, arguments ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: program[strings.LastIndexByte(program, '/')+1:], stdout: newOutput(), stderr: newOutput(), ended: make(chan struct{})}
 	p.cmd = exec.Command(program, arguments...)
@@ -45,7 +45,7 @@ func startWriting(t testing.TB, stderr *os.File, program string, environment []s
 		p.cmd.Stderr = stderr
 	}
 	p.cmd.SysProcAttr = procAttr()
-	p.cmd.WaitDelay = patience
+	p.cmd.WaitDelay = testTimeout
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", p.name, err)
 	}
@@ -75,9 +75,9 @@ func tail(text string) string {
 	return "…" + text[len(text)-most:]
 }
 
-// line waits for the n-th line of standard output, counted from 0, and returns it
+// stdoutLine waits for the n-th line of standard output, counted from 0, and returns it
 // without its line feed.
-func (p *process) line(n int) string {
+func (p *process) stdoutLine(n int) string {
 	p.t.Helper()
 	var lines []string
 	p.stdout.await(p.t, p.name+" to print its addresses", p.ended, func(text string) bool {
@@ -109,61 +109,61 @@ func (p *process) wait() int {
 	select {
 	case <-p.ended:
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(patience):
-		p.t.Fatalf("%s is still running after %v", p.name, patience)
+	case <-time.After(testTimeout):
+		p.t.Fatalf("%s is still running after %v", p.name, testTimeout)
 		return -1
 	}
 }
 
 // output is a buffer for the output of a program. It is safe for concurrent use.
 type output struct {
-	mu    sync.Mutex
-	text  bytes.Buffer  // guarded by mu
-	grown chan struct{} // guarded by mu; closed, and replaced, by each write
+	mu      sync.Mutex
+	text    bytes.Buffer  // guarded by mu
+	changed chan struct{} // guarded by mu; closed, and replaced, by each write
 }
 
-func newOutput() *output { return &output{grown: make(chan struct{})} }
+func newOutput() *output { return &output{changed: make(chan struct{})} }
 
 // Write implements [io.Writer].
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	close(o.grown)
-	o.grown = make(chan struct{})
+	close(o.changed)
+	o.changed = make(chan struct{})
 	return o.text.Write(p)
 }
 
 // String returns the text that was written so far.
 func (o *output) String() string {
-	text, _ := o.state()
+	text, _ := o.snapshot()
 	return text
 }
 
-func (o *output) state() (string, <-chan struct{}) {
+func (o *output) snapshot() (string, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.text.String(), o.grown
+	return o.text.String(), o.changed
 }
 
 // await waits until holds returns true for the text that was written. It fails the test
 // after patience, or if the program ends first.
 func (o *output) await(t testing.TB, what string, ended <-chan struct{}, holds func(text string) bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(testTimeout)
 	for {
-		text, grown := o.state()
+		text, grown := o.snapshot()
 		if holds(text) {
 			return
 		}
 		select {
 		case <-grown:
 		case <-ended:
-			if text, _ := o.state(); holds(text) {
+			if text, _ := o.snapshot(); holds(text) {
 				return
 			}
 			t.Fatalf("waiting for %s: the program ended first", what)
 		case <-deadline:
-			t.Fatalf("waiting for %s: not within %v", what, patience)
+			t.Fatalf("waiting for %s: not within %v", what, testTimeout)
 		}
 	}
 }
@@ -174,19 +174,19 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(patience)
+	deadline := time.After(testTimeout)
 	for !cond() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("waiting for %s: not within %v", what, patience)
+			t.Fatalf("waiting for %s: not within %v", what, testTimeout)
 		}
 	}
 }
 
-// within waits until cond returns true. It fails the test if a call of cond that began
+// eventuallyWithin waits until cond returns true. It fails the test if a call of cond that began
 // later than bound still returns false: a slow machine alone cannot make it fail.
-func within(t testing.TB, bound time.Duration, what string, cond func() bool) {
+func eventuallyWithin(t testing.TB, bound time.Duration, what string, cond func() bool) {
 	t.Helper()
 	began := time.Now()
 	eventually(t, what, func() bool {
@@ -199,23 +199,23 @@ func within(t testing.TB, bound time.Duration, what string, cond func() bool) {
 	})
 }
 
-// finished is the result of a program that has ended.
-type finished struct {
+// programResult is the result of a program that has ended.
+type programResult struct {
 	code           int
 	stdout, stderr string
 }
 
-// execute runs a program until it ends, for patience at most, and returns its exit code
+// runProgram runs a program until it ends, for patience at most, and returns its exit code
 // and output.
-func execute(t testing.TB, program string, environment []string, arguments ...string) finished {
+func runProgram(t testing.TB, program string, environment []string, arguments ...string) programResult {
 	t.Helper()
-	p := start(t, program, environment, arguments...)
+	p := startProgram(t, program, environment, arguments...)
 	code := p.wait()
-	return finished{code: code, stdout: p.stdout.String(), stderr: p.stderr.String()}
+	return programResult{code: code, stdout: p.stdout.String(), stderr: p.stderr.String()}
 }
 
-// needs fails the test if program is not installed.
-func needs(t testing.TB, program string) {
+// requireProgram fails the test if program is not installed.
+func requireProgram(t testing.TB, program string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); errors.Is(err, exec.ErrNotFound) {
 		t.Fatalf("%s is not installed; this test needs it (apt-get install %s)", program, program)

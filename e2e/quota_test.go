@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// tally counts the responses that a group of callers received.
-type tally struct {
+// answerCounts counts the responses that a group of callers received.
+type answerCounts struct {
 	mu       sync.Mutex
 	byStatus map[int]int           // guarded by mu
 	slowest  map[int]time.Duration // guarded by mu; by status
@@ -22,7 +22,7 @@ type tally struct {
 	elapsed  time.Duration         // from the first request's start to the last answer's end
 }
 
-func (y *tally) add(a *answer, err error) {
+func (y *answerCounts) add(a *answer, err error) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if err != nil {
@@ -37,29 +37,29 @@ func (y *tally) add(a *answer, err error) {
 	y.slowest[a.status] = max(y.slowest[a.status], a.took)
 }
 
-func (y *tally) String() string {
+func (y *answerCounts) String() string {
 	return fmt.Sprintf("answers by status %v, %d failures, longest %v, in %v", y.byStatus, len(y.failures), y.longest, y.elapsed)
 }
 
-// hammer has each caller send a request each interval for this duration. An interval of
+// sendFor has each caller send a request each interval for this duration. An interval of
 // 0 means that the next request follows the response at once.
-func hammer(duration, interval time.Duration, path string, callers ...caller) *tally {
-	return hammerWhile(func(y *tally) bool { return time.Since(y.began) < duration }, interval, path, callers...)
+func sendFor(duration, interval time.Duration, path string, callers ...client) *answerCounts {
+	return sendWhile(func(y *answerCounts) bool { return time.Since(y.began) < duration }, interval, path, callers...)
 }
 
-// hammerUntil has each caller send one request after the other for three seconds, and
+// sendUntilCounted has each caller send one request after the other for three seconds, and
 // longer on a slow machine: until one status has been counted so many times, or
 // patience is over.
-func hammerUntil(answers int, path string, callers ...caller) *tally {
-	return hammerWhile(func(y *tally) bool {
-		return time.Since(y.began) < 3*time.Second || y.most() < answers && time.Since(y.began) < patience
+func sendUntilCounted(answers int, path string, callers ...client) *answerCounts {
+	return sendWhile(func(y *answerCounts) bool {
+		return time.Since(y.began) < 3*time.Second || y.mostFrequent() < answers && time.Since(y.began) < testTimeout
 	}, 0, path, callers...)
 }
 
-// hammerWhile has each caller send a request each interval while goesOn returns true.
+// sendWhile has each caller send a request each interval while goesOn returns true.
 // An interval of 0 means that the next request follows the response at once.
-func hammerWhile(goesOn func(*tally) bool, interval time.Duration, path string, callers ...caller) *tally {
-	y := &tally{byStatus: map[int]int{}, began: time.Now()}
+func sendWhile(goesOn func(*answerCounts) bool, interval time.Duration, path string, callers ...client) *answerCounts {
+	y := &answerCounts{byStatus: map[int]int{}, began: time.Now()}
 	var all sync.WaitGroup
 	for _, c := range callers {
 		all.Go(func() {
@@ -83,14 +83,14 @@ func hammerWhile(goesOn func(*tally) bool, interval time.Duration, path string, 
 }
 
 // count returns the number of responses with this status so far.
-func (y *tally) count(status int) int {
+func (y *answerCounts) count(status int) int {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	return y.byStatus[status]
 }
 
-// most returns the number of responses with the most frequent status.
-func (y *tally) most() (n int) {
+// mostFrequent returns the number of responses with the most frequent status.
+func (y *answerCounts) mostFrequent() (n int) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	for _, answers := range y.byStatus {
@@ -99,37 +99,37 @@ func (y *tally) most() (n int) {
 	return n
 }
 
-// tenASecond fails the test unless this status was counted 20 times or more, and no
+// checkTenPerSecond fails the test unless this status was counted 20 times or more, and no
 // more often than a burst of 10 and then 10 a second allow.
-func (y *tally) tenASecond(t *testing.T, status int) {
+func (y *answerCounts) checkTenPerSecond(t *testing.T, status int) {
 	t.Helper()
 	if n := float64(y.byStatus[status]); n < 20 || n > 11+10*y.elapsed.Seconds() {
 		t.Errorf("%v; want the burst of 10 and then 10 a second", y)
 	}
 }
 
-// TestClientsDoNotTouchEachOther uses all of the quota of one client. The quota of
+// TestClientsHaveSeparateQuotas uses all of the quota of one client. The quota of
 // another client stays as it was.
-func TestClientsDoNotTouchEachOther(t *testing.T) {
+func TestClientsHaveSeparateQuotas(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		g := s.gateway("RATE=5", "RATE_PERIOD=1h", "RATE_BURST=5", "RATE_MAX_WAIT=0")
 		one, two := g.as("app-one"), g.as("app-two")
 		for range 5 {
 			one.get(keyOne).is(http.StatusOK)
 		}
-		one.get(keyOne).refused(http.StatusTooManyRequests, "over-quota")
+		one.get(keyOne).checkRefusal(http.StatusTooManyRequests, "over-quota")
 		if got := two.get(keyOne).is(http.StatusOK).header.Get("X-RateLimit-Remaining"); got != "4" {
 			t.Errorf("the second client's X-RateLimit-Remaining is %s, want 4", got)
 		}
 		again := g.as("app-one") // another token of the same client has the same quota
-		again.get(keyOne).refused(http.StatusTooManyRequests, "over-quota")
+		again.get(keyOne).checkRefusal(http.StatusTooManyRequests, "over-quota")
 	})
 }
 
-// limited checks that the response has the quota in each documented form, and returns
+// checkQuota checks that the response has the quota in each documented form, and returns
 // the remaining units.
-func (a *answer) limited(limit, window int) (remaining int) {
+func (a *answer) checkQuota(limit, window int) (remaining int) {
 	a.t.Helper()
 	if got, form := a.header.Get("RateLimit-Policy"), regexp.MustCompile(fmt.Sprintf(`^"[^"]+";q=%d;w=%d$`, limit, window)); !form.MatchString(got) {
 		a.t.Errorf("%s: %d, RateLimit-Policy %q, want the form %v", a.request, a.status, got, form)
@@ -144,15 +144,15 @@ func (a *answer) limited(limit, window int) (remaining int) {
 	if got := a.header.Get("X-RateLimit-Remaining"); got != state[1] {
 		a.t.Errorf("%s: X-RateLimit-Remaining %q beside RateLimit %q", a.request, got, a.header.Get("RateLimit"))
 	}
-	a.resets(window)
+	a.checkQuotaReset(window)
 	remaining, _ = strconv.Atoi(state[1]) // digits, by the expression
 	return remaining
 }
 
-// resets checks that X-RateLimit-Reset is between the Date of the response and so many
+// checkQuotaReset checks that X-RateLimit-Reset is between the Date of the response and so many
 // seconds later, with a tolerance of one second. The exact value is proved in fake time
 // by proxy.TestTheQuotaIsToldAsItIs.
-func (a *answer) resets(within int) {
+func (a *answer) checkQuotaReset(within int) {
 	a.t.Helper()
 	date, dateErr := http.ParseTime(a.header.Get("Date"))
 	reset, err := strconv.ParseInt(a.header.Get("X-RateLimit-Reset"), 10, 64)
@@ -166,26 +166,26 @@ func (a *answer) resets(within int) {
 // upstream and a 429.
 func TestEveryChargedAnswerShowsTheQuota(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		one := s.gateway("RATE_PERIOD=10s", "RATE_MAX_WAIT=0").as("app-one")
 		first := one.get(keyOne).is(http.StatusOK)
-		if got := first.limited(10, 10); got != 9 {
+		if got := first.checkQuota(10, 10); got != 9 {
 			t.Errorf("first answer: %d left, want 9", got)
 		}
 		second := one.get(keyOne).is(http.StatusOK)
-		second.limited(10, 10)
+		second.checkQuota(10, 10)
 		if !strings.Contains(second.header.Get("Cache-Status"), "hit") {
 			t.Errorf("second answer: Cache-Status %q, want a hit, with the quota live on it", second.header.Get("Cache-Status"))
 		}
-		one.get(demoKeys+"/absent").is(http.StatusNotFound).limited(10, 10)
+		one.get(demoKeys+"/absent").is(http.StatusNotFound).checkQuota(10, 10)
 		var over *answer
 		for range 100 { // at most 10 + 1 a second pass
 			if over = one.get(keyOne); over.status == http.StatusTooManyRequests {
 				break
 			}
 		}
-		over.refused(http.StatusTooManyRequests, "over-quota")
-		if got := over.limited(10, 10); got != 0 {
+		over.checkRefusal(http.StatusTooManyRequests, "over-quota")
+		if got := over.checkQuota(10, 10); got != 0 {
 			t.Errorf("429: %d left, want 0", got)
 		}
 		if after, err := strconv.Atoi(over.header.Get("Retry-After")); err != nil || after < 1 || after > 2 { // one a second
@@ -199,8 +199,8 @@ func TestEveryChargedAnswerShowsTheQuota(t *testing.T) {
 func TestOverridesGiveAClientItsOwnQuota(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gateway("RATE_OVERRIDES=app-two=100")
-	g.as("app-two").get(keyOne).is(http.StatusOK).limited(100, 1)
-	g.as("app-one").get(keyOne).is(http.StatusOK).limited(10, 1)
+	g.as("app-two").get(keyOne).is(http.StatusOK).checkQuota(100, 1)
+	g.as("app-one").get(keyOne).is(http.StatusOK).checkQuota(10, 1)
 	off := newStack(t, false).gateway("RATE=0").as("app-one").get(keyOne).is(http.StatusOK)
 	for _, name := range []string{"RateLimit", "RateLimit-Policy", "X-RateLimit-Limit"} {
 		if got := off.header.Get(name); got != "" {
@@ -209,17 +209,17 @@ func TestOverridesGiveAClientItsOwnQuota(t *testing.T) {
 	}
 }
 
-// TestALoopAsFastAsItCanSeesNo429 has a client send one request after the other with
+// TestClientInALoopGetsNo429 has a client send one request after the other with
 // the default settings. Each waits for its turn.
-func TestALoopAsFastAsItCanSeesNo429(t *testing.T) {
+func TestClientInALoopGetsNo429(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		one := s.gateway("CACHE_KEY_TTL=0").as("app-one")
-		y := hammerUntil(20, keyOne, one)
+		y := sendUntilCounted(20, keyOne, one)
 		if len(y.byStatus) != 1 || len(y.failures) > 0 {
 			t.Errorf("%v; want 200 alone", y)
 		}
-		y.tenASecond(t, http.StatusOK)
+		y.checkTenPerSecond(t, http.StatusOK)
 	})
 }
 
@@ -227,13 +227,13 @@ func TestALoopAsFastAsItCanSeesNo429(t *testing.T) {
 // requests that are refused early. They use no quota.
 func TestOnlyObjectStoreOperationsAreCharged(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		one := s.gateway("RATE=2", "RATE_PERIOD=1h", "RATE_BURST=2", "RATE_MAX_WAIT=0").as("app-one")
 		now := time.Now()
 		for range 3 {
 			for _, a := range []*answer{
 				one.get("/accounts/api/me").is(http.StatusOK),
-				one.get("/api/v1/organizations/org-root" + window(now.Add(-time.Hour), now, "1hour")).is(http.StatusOK),
+				one.get("/api/v1/organizations/org-root" + statsQuery(now.Add(-time.Hour), now, "1hour")).is(http.StatusOK),
 				one.get("/nothing").is(http.StatusNotFound),
 				one.get(demoKeys + "/%252e").is(http.StatusBadRequest),
 			} {
@@ -244,7 +244,7 @@ func TestOnlyObjectStoreOperationsAreCharged(t *testing.T) {
 		}
 		one.get(keyOne).is(http.StatusOK)
 		one.get(keyOne).is(http.StatusOK)
-		one.get(keyOne).refused(http.StatusTooManyRequests, "over-quota")
+		one.get(keyOne).checkRefusal(http.StatusTooManyRequests, "over-quota")
 		one.get("/accounts/api/me").is(http.StatusOK)
 	})
 }

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// TestRequestsGoOnWithoutRedis stops Redis in two ways while clients send requests
+// TestRequestsAreServedWithoutRedis stops Redis in two ways while clients send requests
 // within the local share, and starts it again. All requests are served.
-func TestRequestsGoOnWithoutRedis(t *testing.T) {
+func TestRequestsAreServedWithoutRedis(t *testing.T) {
 	t.Parallel()
 	for name, outage := range map[string]struct{ begin, end func(r *redis) }{
 		"killed":  {begin: func(r *redis) { r.kill() }, end: func(r *redis) { r.restart() }},
@@ -20,23 +20,23 @@ func TestRequestsGoOnWithoutRedis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStack(t, true)
-			g := s.gateway("REDIS_TIMEOUT="+troubledRedis.String(), "RATE=1000", "RATE_BURST=1000")
+			g := s.gateway("REDIS_TIMEOUT="+failingRedisTimeout.String(), "RATE=1000", "RATE_BURST=1000")
 			one, two := g.as("app-one"), g.as("app-two")
-			f := begin(t, one, two, one, two)
-			f.flows(t, 2)
+			f := startTraffic(t, one, two, one, two)
+			f.awaitRounds(t, 2)
 			outage.begin(s.redis)
-			g.degrades(t, true)
-			f.flows(t, 12)
+			g.awaitDegraded(t, true)
+			f.awaitRounds(t, 12)
 			one.put("written-in-the-dark", "x").succeeded()
 			if a := one.get(demoKeys + "/written-in-the-dark").is(http.StatusOK); !strings.Contains(a.body, `"x"`) {
 				t.Errorf("a write without Redis was not seen: %s", a.body)
 			}
-			f.end().only(t, http.StatusOK)
+			f.finish().checkStatuses(t, http.StatusOK)
 			g.as("app-sub").get("/api/v1/organizations/org-sub/environments/env-sub/stores").is(http.StatusOK) // a token that is minted without Redis
 
 			outage.end(s.redis)
-			g.degrades(t, false)
-			s.redis.wipe(t)
+			g.awaitDegraded(t, false)
+			s.redis.deleteAllKeys(t)
 			one.get(demoKeys + "/absent").is(http.StatusNotFound)
 			eventually(t, "quotas in Redis again", func() bool {
 				one.get(demoKeys + "/absent")
@@ -47,31 +47,31 @@ func TestRequestsGoOnWithoutRedis(t *testing.T) {
 	}
 }
 
-// degrades waits until /readyz reports the gateway as degraded, or no longer does if
+// awaitDegraded waits until /readyz reports the gateway as degraded, or no longer does if
 // want is false. Its status is 200 all the time.
-func (g *gateway) degrades(t *testing.T, want bool) {
+func (g *gateway) awaitDegraded(t *testing.T, want bool) {
 	t.Helper()
-	ready := caller{t: t, base: g.admin}
+	ready := client{t: t, base: g.admin}
 	eventually(t, fmt.Sprintf("readiness to be degraded: %v", want), func() bool {
 		return strings.Contains(ready.get("/readyz").is(http.StatusOK).body, "degraded") == want
 	})
 	ready.get("/livez").is(http.StatusOK)
 }
 
-// wipe deletes everything in Redis.
-func (r *redis) wipe(t *testing.T) {
+// deleteAllKeys deletes everything in Redis.
+func (r *redis) deleteAllKeys(t *testing.T) {
 	t.Helper()
 	if answer, err := r.command("FLUSHALL"); err != nil || answer != "+OK" {
 		t.Fatalf("FLUSHALL: %q, %v", answer, err)
 	}
 }
 
-// TestASilentRedisHoldsNoRequestLong sends requests while Redis does not respond, with
+// TestSilentRedisDelaysNoRequestForLong sends requests while Redis does not respond, with
 // the default REDIS_TIMEOUT of 50 ms. Its bound is coarse, and detects the timeout of
 // the client library (3 s, with retries). The exact bound is proved by
 // internal/redisconn.TestASilentRedisHoldsNobodyLongerThanTheDefaultTimeout, in fake
 // time.
-func TestASilentRedisHoldsNoRequestLong(t *testing.T) {
+func TestSilentRedisDelaysNoRequestForLong(t *testing.T) {
 	t.Parallel()
 	const coarse = 2500 * time.Millisecond
 	s := newStack(t, true)
@@ -94,39 +94,39 @@ func TestASilentRedisHoldsNoRequestLong(t *testing.T) {
 	}
 }
 
-// TestRedisAwayAtTheStartIsNoReasonNotToServe starts the gateway before Redis. It
+// TestGatewayServesIfRedisIsUnavailableAtTheStart starts the gateway before Redis. It
 // serves.
-func TestRedisAwayAtTheStartIsNoReasonNotToServe(t *testing.T) {
+func TestGatewayServesIfRedisIsUnavailableAtTheStart(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
 	s.redis.kill()
-	g := s.gateway("REDIS_TIMEOUT=" + troubledRedis.String())
+	g := s.gateway("REDIS_TIMEOUT=" + failingRedisTimeout.String())
 	one := g.as("app-one")
 	for range 5 {
 		one.get(keyOne).is(http.StatusOK)
 	}
-	g.degrades(t, true)
+	g.awaitDegraded(t, true)
 	s.redis.restart()
-	g.degrades(t, false)
+	g.awaitDegraded(t, false)
 	one.get(keyOne).is(http.StatusOK)
 }
 
-// TestTheLocalShareIsTheQuotaByReplicas stops Redis under one of two replicas, which
+// TestLocalShareIsTheQuotaDividedByReplicas stops Redis under one of two replicas, which
 // then admits half of the quota.
-func TestTheLocalShareIsTheQuotaByReplicas(t *testing.T) {
+func TestLocalShareIsTheQuotaDividedByReplicas(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
 	g := s.gateway("REDIS_TIMEOUT=", "REPLICAS=2", "RATE_BURST=2", "RATE_MAX_WAIT=0", "CACHE_KEY_TTL=0")
 	one := g.as("app-one")
 	one.get(keyOne).is(http.StatusOK)
 	s.redis.kill()
-	g.degrades(t, true)
-	s.emulator.forget()
-	y := hammerWhile(func(y *tally) bool {
+	g.awaitDegraded(t, true)
+	s.emulator.clearRequests()
+	y := sendWhile(func(y *answerCounts) bool {
 		past := time.Since(y.began)
-		return past < 2*time.Second || past < patience && (y.count(http.StatusOK) < 5 || y.count(http.StatusTooManyRequests) == 0)
+		return past < 2*time.Second || past < testTimeout && (y.count(http.StatusOK) < 5 || y.count(http.StatusTooManyRequests) == 0)
 	}, 20*time.Millisecond, keyOne, one, one)
-	admitted := float64(len(s.emulator.requests(toObjectStore)))
+	admitted := float64(len(s.emulator.requests(isObjectStoreRequest)))
 	if most := 2 + 5*y.elapsed.Seconds() + 1; admitted > most || admitted < 5 {
 		t.Errorf("%v; osemu saw %.0f, want at most %.1f: half of 10 a second", y, admitted, most)
 	}

@@ -27,18 +27,18 @@ func TestEveryFormOfRedisServes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStack(t, false)
-			gateways := s.gateways(2, "REDIS_URL="+start(t), "REDIS_TIMEOUT="+busyRedis, "RATE_MAX_WAIT=0", "RATE_OVERRIDES=app-two=1000")
-			one, two := everywhere(gateways, "app-one"), everywhere(gateways, "app-two")
-			b := paced(2*time.Second, 50, one...)
-			b.evenly(t, 10, len(s.emulator.requests(toObjectStore)))
-			eachAdmitted(t, gateways)
+			gateways := s.gateways(2, "REDIS_URL="+start(t), "REDIS_TIMEOUT="+longRedisTimeout, "RATE_MAX_WAIT=0", "RATE_OVERRIDES=app-two=1000")
+			one, two := clientOfEach(gateways, "app-one"), clientOfEach(gateways, "app-two")
+			b := sendAtRate(2*time.Second, 50, one...)
+			b.checkRate(t, 10, len(s.emulator.requests(isObjectStoreRequest)))
+			checkEachAdmitted(t, gateways)
 
 			asked := 0
 			for i, c := range two {
 				other := two[1-i]
 				eventually(t, "a hit: the write's lease is given back behind its answer", func() bool {
 					asked++
-					return hit(c.get(keyOne).is(http.StatusOK))
+					return isHit(c.get(keyOne).is(http.StatusOK))
 				})
 				other.put("KeyOne", "written-"+strconv.Itoa(i)).succeeded()
 				asked += 2 // this and the next
@@ -48,107 +48,107 @@ func TestEveryFormOfRedisServes(t *testing.T) {
 			}
 			eventually(t, fmt.Sprint(asked, " counted over both gateways"), func() bool {
 				const root = "/api/v1/organizations/org-root"
-				return total(two[0].counts(root+today("1hour"))) == asked && total(two[1].counts(root+today("1hour"))) == asked
+				return total(two[0].counts(root+lastDayQuery("1hour"))) == asked && total(two[1].counts(root+lastDayQuery("1hour"))) == asked
 			})
 			for _, g := range gateways {
-				g.degrades(t, false)
+				g.awaitDegraded(t, false)
 			}
 		})
 	}
 }
 
-// TestAFailoverIsNotTheCallers kills the primary while clients send requests, and the
+// TestRedisFailoverFailsNoRequest kills the primary while clients send requests, and the
 // sentinels promote the replica.
-func TestAFailoverIsNotTheCallers(t *testing.T) {
+func TestRedisFailoverFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
 	s := newStack(t, false)
-	g := s.gateway("REDIS_URL="+sentinels.URL(), "REDIS_TIMEOUT="+troubledRedis.String(), "RATE=1000", "RATE_BURST=1000")
+	g := s.gateway("REDIS_URL="+sentinels.URL(), "REDIS_TIMEOUT="+failingRedisTimeout.String(), "RATE=1000", "RATE_BURST=1000")
 	one, two := g.as("app-one"), g.as("app-two")
-	f := begin(t, one, two, one, two)
-	f.flows(t, 2)
+	f := startTraffic(t, one, two, one, two)
+	f.awaitRounds(t, 2)
 	sentinels.Failover()
-	g.degrades(t, false)
-	f.flows(t, 5)
-	y := f.end()
-	y.only(t, http.StatusOK)
-	g.saysLittle(t)
-	one.countsIn(t, sentinels.Primary())
-	t.Logf("%v; %d lines", y, len(g.remarks()))
+	g.awaitDegraded(t, false)
+	f.awaitRounds(t, 5)
+	y := f.finish()
+	y.checkStatuses(t, http.StatusOK)
+	g.checkLogLength(t)
+	one.awaitQuotaIn(t, sentinels.Primary())
+	t.Logf("%v; %d lines", y, len(g.linesNotOfExchanges()))
 }
 
-// TestAFrozenPrimaryIsNotTheCallers freezes the primary while clients send requests.
+// TestFrozenRedisPrimaryFailsNoRequest freezes the primary while clients send requests.
 // Its connections stay open until the sentinels have promoted the replica.
-func TestAFrozenPrimaryIsNotTheCallers(t *testing.T) {
+func TestFrozenRedisPrimaryFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
 	s := newStack(t, false)
-	g := s.gateway("REDIS_URL="+sentinels.URL(), "REDIS_TIMEOUT="+troubledRedis.String(), "RATE=1000", "RATE_BURST=1000")
+	g := s.gateway("REDIS_URL="+sentinels.URL(), "REDIS_TIMEOUT="+failingRedisTimeout.String(), "RATE=1000", "RATE_BURST=1000")
 	one, two := g.as("app-one"), g.as("app-two")
-	f := begin(t, one, two, one, two)
-	f.flows(t, 2)
+	f := startTraffic(t, one, two, one, two)
+	f.awaitRounds(t, 2)
 	old := sentinels.Freeze()
-	if late := (caller{t: t, base: g.admin}).get("/metrics").body; !strings.Contains(late, `error_type="timeout"`) { // gone or not: a replica may be faster
+	if late := (client{t: t, base: g.admin}).get("/metrics").body; !strings.Contains(late, `error_type="timeout"`) { // gone or not: a replica may be faster
 		t.Error("no round trip to Redis was late while its primary was silent")
 	}
-	g.degrades(t, false) // on the new primary
-	f.flows(t, 5)
+	g.awaitDegraded(t, false) // on the new primary
+	f.awaitRounds(t, 5)
 	old.Resume() // and is made a replica of the other
-	f.flows(t, 10)
-	g.degrades(t, false)
-	y := f.end()
-	y.only(t, http.StatusOK)
-	g.saysLittle(t)
-	t.Logf("%v; %d lines", y, len(g.remarks()))
+	f.awaitRounds(t, 10)
+	g.awaitDegraded(t, false)
+	y := f.finish()
+	y.checkStatuses(t, http.StatusOK)
+	g.checkLogLength(t)
+	t.Logf("%v; %d lines", y, len(g.linesNotOfExchanges()))
 }
 
-// TestANodeThatIsGoneIsNotTheCallers kills one node of the cluster while clients send
+// TestLostRedisNodeFailsNoRequest kills one node of the cluster while clients send
 // requests, and starts it again, empty.
-func TestANodeThatIsGoneIsNotTheCallers(t *testing.T) {
+func TestLostRedisNodeFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
 	s := newStack(t, false)
-	g := s.gateway("REDIS_URL="+cluster.URL(), "REDIS_TIMEOUT="+troubledRedis.String(), "RATE=1000", "RATE_BURST=1000")
+	g := s.gateway("REDIS_URL="+cluster.URL(), "REDIS_TIMEOUT="+failingRedisTimeout.String(), "RATE=1000", "RATE_BURST=1000")
 	one, two := g.as("app-one"), g.as("app-two")
-	f := begin(t, one, two, one, two)
-	f.flows(t, 2)
+	f := startTraffic(t, one, two, one, two)
+	f.awaitRounds(t, 2)
 	cluster.Stop(1)
-	g.degrades(t, true)
-	f.flows(t, 10)
+	g.awaitDegraded(t, true)
+	f.awaitRounds(t, 10)
 	cluster.Node(1).Restart()
 	cluster.Await()
-	g.degrades(t, false)
-	f.flows(t, 5)
-	y := f.end()
-	y.only(t, http.StatusOK)
-	g.saysLittle(t)
-	t.Logf("%v; %d lines", y, len(g.remarks()))
+	g.awaitDegraded(t, false)
+	f.awaitRounds(t, 5)
+	y := f.finish()
+	y.checkStatuses(t, http.StatusOK)
+	g.checkLogLength(t)
+	t.Logf("%v; %d lines", y, len(g.linesNotOfExchanges()))
 }
 
-// TestAMovedSlotIsNotTheCallers moves the slots of a client's quota and of a store's
+// TestMovedRedisSlotFailsNoRequest moves the slots of a client's quota and of a store's
 // generations to another node of the cluster while clients send requests, and pauses in
 // the middle of each move.
-func TestAMovedSlotIsNotTheCallers(t *testing.T) {
+func TestMovedRedisSlotFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
 	s := newStack(t, false)
-	g := s.gateway("REDIS_URL="+cluster.URL(), "REDIS_TIMEOUT="+troubledRedis.String(), "RATE=1000", "RATE_BURST=1000")
+	g := s.gateway("REDIS_URL="+cluster.URL(), "REDIS_TIMEOUT="+failingRedisTimeout.String(), "RATE=1000", "RATE_BURST=1000")
 	one := g.as("app-one")
-	f := begin(t, one, one, one, one)
-	f.flows(t, 2)
+	f := startTraffic(t, one, one, one, one)
+	f.awaitRounds(t, 2)
 	for _, kind := range []string{":rate:", ":generation:"} {
 		key := anyKey(t, cluster, kind)
 		slot := cluster.Slot(key)
 		to := (cluster.Owner(slot) + 1) % redistest.Nodes
 		cluster.BeginMove(slot, to)
-		f.flows(t, 5)
+		f.awaitRounds(t, 5)
 		cluster.EndMove(slot, to)
-		f.flows(t, 5)
+		f.awaitRounds(t, 5)
 	}
-	y := f.end()
-	y.only(t, http.StatusOK)
-	g.degrades(t, false)
-	t.Logf("%v; %d lines", y, len(g.remarks()))
+	y := f.finish()
+	y.checkStatuses(t, http.StatusOK)
+	g.awaitDegraded(t, false)
+	t.Logf("%v; %d lines", y, len(g.linesNotOfExchanges()))
 }
 
 // anyKey returns a key of the cluster whose name contains this text.

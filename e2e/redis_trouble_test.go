@@ -12,25 +12,25 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// troubledRedis is the REDIS_TIMEOUT of tests in which Redis fails. It is longer than
+// failingRedisTimeout is the REDIS_TIMEOUT of tests in which Redis fails. It is longer than
 // the default, so that a busy machine is not taken for a failure. The bound of the
 // default timeout is proved in fake time (internal/redisconn).
-const troubledRedis = time.Second
+const failingRedisTimeout = time.Second
 
 // traffic is a group of callers that send requests until end is called.
 type traffic struct {
-	*tally
+	*answerCounts
 	answered []atomic.Int64 // by caller
 	began    time.Time
 	stop     chan struct{}
 	all      sync.WaitGroup
 }
 
-// begin has each caller read a cached key, and write and read a key of its own, every
+// startTraffic has each caller read a cached key, and write and read a key of its own, every
 // 100 ms. Each read must return the last write.
-func begin(t *testing.T, callers ...caller) *traffic {
+func startTraffic(t *testing.T, callers ...client) *traffic {
 	t.Helper()
-	f := &traffic{tally: &tally{byStatus: map[int]int{}}, answered: make([]atomic.Int64, len(callers)), began: time.Now(), stop: make(chan struct{})}
+	f := &traffic{answerCounts: &answerCounts{byStatus: map[int]int{}}, answered: make([]atomic.Int64, len(callers)), began: time.Now(), stop: make(chan struct{})}
 	for i, c := range callers {
 		f.all.Go(func() {
 			tick := time.NewTicker(100 * time.Millisecond)
@@ -51,13 +51,13 @@ func begin(t *testing.T, callers ...caller) *traffic {
 			}
 		})
 	}
-	t.Cleanup(func() { f.end() })
+	t.Cleanup(func() { f.finish() })
 	return f
 }
 
 // write stores a value and returns it, or an empty text if the outcome of the write is
 // unknown.
-func (f *traffic) write(c caller, key, value string) string {
+func (f *traffic) write(c client, key, value string) string {
 	a, err := c.try(http.MethodPut, demoKeys+"/"+key, stringValue(key, value), "Content-Type: application/json")
 	if err == nil && a.status == http.StatusCreated {
 		a.status = http.StatusOK // so that there is one good status
@@ -70,7 +70,7 @@ func (f *traffic) write(c caller, key, value string) string {
 }
 
 // readBack reads a key and compares it with the written value.
-func (f *traffic) readBack(t *testing.T, c caller, key, written string) {
+func (f *traffic) readBack(t *testing.T, c client, key, written string) {
 	t.Helper()
 	a, err := c.try(http.MethodGet, demoKeys+"/"+key, "")
 	f.add(a, err)
@@ -79,9 +79,9 @@ func (f *traffic) readBack(t *testing.T, c caller, key, written string) {
 	}
 }
 
-// flows waits until each caller has completed more than n further rounds of two or
+// awaitRounds waits until each caller has completed more than n further rounds of two or
 // three requests. No request of them may last as long as the failure of Redis.
-func (f *traffic) flows(t *testing.T, n int64) {
+func (f *traffic) awaitRounds(t *testing.T, n int64) {
 	t.Helper()
 	for i := range f.answered {
 		before := f.answered[i].Load()
@@ -89,8 +89,8 @@ func (f *traffic) flows(t *testing.T, n int64) {
 	}
 }
 
-// end stops the callers and returns the responses that they received.
-func (f *traffic) end() *tally {
+// finish stops the callers and returns the responses that they received.
+func (f *traffic) finish() *answerCounts {
 	f.mu.Lock()
 	select {
 	case <-f.stop:
@@ -100,11 +100,11 @@ func (f *traffic) end() *tally {
 	f.mu.Unlock()
 	f.all.Wait()
 	f.elapsed = time.Since(f.began)
-	return f.tally
+	return f.answerCounts
 }
 
-// remarks returns the lines of the log that are not about exchanges.
-func (g *gateway) remarks() (lines []string) {
+// linesNotOfExchanges returns the lines of the log that are not about exchanges.
+func (g *gateway) linesNotOfExchanges() (lines []string) {
 	for line := range strings.Lines(g.stderr.String()) {
 		if !strings.Contains(line, `"msg":"exchange"`) {
 			lines = append(lines, line)
@@ -113,19 +113,19 @@ func (g *gateway) remarks() (lines []string) {
 	return lines
 }
 
-// outages returns how many times the log reports that Redis is gone.
-func (g *gateway) outages() int {
-	return strings.Count(strings.Join(g.remarks(), ""), `"msg":"redis is unavailable`)
+// redisOutages returns how many times the log reports that Redis is gone.
+func (g *gateway) redisOutages() int {
+	return strings.Count(strings.Join(g.linesNotOfExchanges(), ""), `"msg":"redis is unavailable`)
 }
 
-// saysLittle fails the test if the log has more than one line about Redis for each
+// checkLogLength fails the test if the log has more than one line about Redis for each
 // change of its state, or more than ten lines that are about neither Redis nor
 // exchanges. A busy machine may cause some changes of state.
-func (g *gateway) saysLittle(t *testing.T) {
+func (g *gateway) checkLogLength(t *testing.T) {
 	t.Helper()
 	gone := map[string]bool{}
 	others := 0
-	for _, line := range g.remarks() {
+	for _, line := range g.linesNotOfExchanges() {
 		change := false
 		for said, lost := range map[string]bool{"redis is unavailable": true, "redis is available again": false, "counts cannot be written": true, "counts are written again": false} {
 			if !strings.Contains(line, `"msg":"`+said) {
@@ -134,7 +134,7 @@ func (g *gateway) saysLittle(t *testing.T) {
 			change = true
 			what, _, _ := strings.Cut(said, " ")
 			if gone[what] == lost {
-				t.Errorf("the log says twice in a row that %s:\n%s", said, strings.Join(g.remarks(), ""))
+				t.Errorf("the log says twice in a row that %s:\n%s", said, strings.Join(g.linesNotOfExchanges(), ""))
 				return
 			}
 			gone[what] = lost
@@ -144,13 +144,13 @@ func (g *gateway) saysLittle(t *testing.T) {
 		}
 	}
 	if others > 10 {
-		t.Errorf("%d lines of the log about no exchange and no change:\n%s", others, strings.Join(g.remarks(), ""))
+		t.Errorf("%d lines of the log about no exchange and no change:\n%s", others, strings.Join(g.linesNotOfExchanges(), ""))
 	}
 }
 
-// countsIn deletes all keys of this Redis, and waits until the gateway counts the
+// awaitQuotaIn deletes all keys of this Redis, and waits until the gateway counts the
 // caller's quota there again.
-func (c caller) countsIn(t *testing.T, r *redistest.Server) {
+func (c client) awaitQuotaIn(t *testing.T, r *redistest.Server) {
 	t.Helper()
 	r.Do("FLUSHALL")
 	eventually(t, "quotas in Redis again", func() bool {
@@ -159,10 +159,10 @@ func (c caller) countsIn(t *testing.T, r *redistest.Server) {
 	})
 }
 
-// TestTroubleWithRedisIsNotTheCallers makes Redis fail in each way except those of
-// TestRequestsGoOnWithoutRedis, and ends the failure, while clients send requests
+// TestRedisFailuresFailNoRequest makes Redis fail in each way except those of
+// TestRequestsAreServedWithoutRedis, and ends the failure, while clients send requests
 // within their quota. All requests are served.
-func TestTroubleWithRedisIsNotTheCallers(t *testing.T) {
+func TestRedisFailuresFailNoRequest(t *testing.T) {
 	t.Parallel()
 	repeated := func(command ...string) func(*redistest.Server, *redistest.Wire) {
 		return func(r *redistest.Server, _ *redistest.Wire) { r.Do(command...) }
@@ -172,7 +172,7 @@ func TestTroubleWithRedisIsNotTheCallers(t *testing.T) {
 		degrades   bool // for as long as the trouble lasts
 	}{
 		"slow": {
-			begin:    func(_ *redistest.Server, w *redistest.Wire) { w.Lengthen(troubledRedis) },
+			begin:    func(_ *redistest.Server, w *redistest.Wire) { w.Lengthen(failingRedisTimeout) },
 			end:      func(_ *redistest.Server, w *redistest.Wire) { w.Lengthen(0) },
 			degrades: true,
 		},
@@ -197,60 +197,60 @@ func TestTroubleWithRedisIsNotTheCallers(t *testing.T) {
 				server := redistest.Start(t)
 				wire := redistest.NewWire(t, server)
 				s := newStack(t, false)
-				g := s.gateway("REDIS_URL="+wire.URL(), "REDIS_TIMEOUT="+troubledRedis.String(), "RATE=1000", "RATE_BURST=1000", "RATE_ALGORITHM="+algorithm)
+				g := s.gateway("REDIS_URL="+wire.URL(), "REDIS_TIMEOUT="+failingRedisTimeout.String(), "RATE=1000", "RATE_BURST=1000", "RATE_ALGORITHM="+algorithm)
 				one, two := g.as("app-one"), g.as("app-two")
-				f := begin(t, one, two, one, two)
-				f.flows(t, 2)
+				f := startTraffic(t, one, two, one, two)
+				f.awaitRounds(t, 2)
 				trouble.begin(server, wire)
 				if trouble.degrades {
-					g.degrades(t, true)
+					g.awaitDegraded(t, true)
 				}
-				f.flows(t, 12) // for more than a second
+				f.awaitRounds(t, 12) // for more than a second
 				trouble.end(server, wire)
 				ended := time.Now()
-				g.degrades(t, false)
+				g.awaitDegraded(t, false)
 				recovered := time.Since(ended)
-				f.flows(t, 2)
-				y := f.end()
-				y.only(t, http.StatusOK)
-				g.saysLittle(t)
-				one.countsIn(t, server)
-				t.Logf("%v; recovered after %v; %d lines", y, recovered.Round(time.Millisecond), len(g.remarks()))
+				f.awaitRounds(t, 2)
+				y := f.finish()
+				y.checkStatuses(t, http.StatusOK)
+				g.checkLogLength(t)
+				one.awaitQuotaIn(t, server)
+				t.Logf("%v; recovered after %v; %d lines", y, recovered.Round(time.Millisecond), len(g.linesNotOfExchanges()))
 			})
 		}
 	}
 }
 
-// TestAnOutageOfRedisGrantsOneMoreBurst stops Redis under two gateways whose client is
+// TestRedisOutageAdmitsOneMoreBurstAtEachEnd stops Redis under two gateways whose client is
 // over its quota, and starts it again, empty. The client gets one more burst for the
 // loss and one for the return.
-func TestAnOutageOfRedisGrantsOneMoreBurst(t *testing.T) {
+func TestRedisOutageAdmitsOneMoreBurstAtEachEnd(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"gcra", "window"} {
 		t.Run(algorithm, func(t *testing.T) {
 			t.Parallel()
 			s := newStack(t, true)
 			gateways := s.gateways(2, "REPLICAS=2", "RATE_MAX_WAIT=0", "RATE_ALGORITHM="+algorithm)
-			one := everywhere(gateways, "app-one")
-			result := make(chan *barrage, 1)
-			go func() { result <- paced(5*time.Second, 50, one...) }()
-			s.emulator.receives(toObjectStore)
+			one := clientOfEach(gateways, "app-one")
+			result := make(chan *distinctRequests, 1)
+			go func() { result <- sendAtRate(5*time.Second, 50, one...) }()
+			s.emulator.awaitRequest(isObjectStoreRequest)
 			s.redis.kill()
 			for _, g := range gateways {
-				g.degrades(t, true)
+				g.awaitDegraded(t, true)
 			}
 			s.redis.restart()
 			for _, g := range gateways {
-				g.degrades(t, false)
+				g.awaitDegraded(t, false)
 			}
 			b := <-result
-			admitted := float64(len(s.emulator.requests(toObjectStore)))
-			outages := max(gateways[0].outages(), gateways[1].outages()) // one, and what a busy machine takes for one
+			admitted := float64(len(s.emulator.requests(isObjectStoreRequest)))
+			outages := max(gateways[0].redisOutages(), gateways[1].redisOutages()) // one, and what a busy machine takes for one
 			if most := float64(10+20*outages) + 10*b.elapsed.Seconds() + 1; admitted > most {
 				t.Errorf("osemu saw %.0f requests, want at most %d bursts of 10 + 10 a second + 1 = %.1f; %v", admitted, 1+2*outages, most, b)
 			}
-			b.notStarved(t, 10, int(admitted))
-			b.only(t, http.StatusNotFound, http.StatusTooManyRequests)
+			b.checkLowerBound(t, 10, int(admitted))
+			b.checkStatuses(t, http.StatusNotFound, http.StatusTooManyRequests)
 			t.Logf("%v", b)
 		})
 	}

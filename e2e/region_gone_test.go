@@ -14,61 +14,61 @@ import (
 	"testing"
 )
 
-// pit is an HTTPS proxy in front of osemu that can swallow connections: it accepts them
+// swallowingProxy is an HTTPS proxy in front of osemu that can swallow connections: it accepts them
 // and sends nothing.
-type pit struct {
+type swallowingProxy struct {
 	net.Listener
 	server *httptest.Server
 
-	mu   sync.Mutex // guards all below
-	deep bool
-	in   []net.Conn // swallowed
+	mu          sync.Mutex // guards all below
+	swallows    bool
+	connections []net.Conn // swallowed
 }
 
 // Accept implements [net.Listener]: it returns connections while the pit is not deep.
-func (p *pit) Accept() (net.Conn, error) {
+func (p *swallowingProxy) Accept() (net.Conn, error) {
 	for {
 		c, err := p.Listener.Accept()
-		if err != nil || !p.swallowed(c) {
+		if err != nil || !p.keepIfSwallowed(c) {
 			return c, err
 		}
 	}
 }
 
-func (p *pit) swallowed(c net.Conn) bool {
+func (p *swallowingProxy) keepIfSwallowed(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.deep {
-		p.in = append(p.in, c)
+	if p.swallows {
+		p.connections = append(p.connections, c)
 	}
-	return p.deep
+	return p.swallows
 }
 
-// swallow begins to swallow connections, those that there are included, or ends it.
-func (p *pit) swallow(deep bool) {
+// setSwallows begins to swallow connections, those that there are included, or ends it.
+func (p *swallowingProxy) setSwallows(deep bool) {
 	p.mu.Lock()
-	p.deep = deep
-	for _, c := range p.in {
+	p.swallows = deep
+	for _, c := range p.connections {
 		_ = c.Close()
 	}
-	p.in = nil
+	p.connections = nil
 	p.mu.Unlock()
 	p.server.CloseClientConnections()
 }
 
-// pit returns one before osemu, and the settings of a gateway that goes through it.
-func (s *stack) pit() (p *pit, settings []string) {
+// swallowingProxy returns one before osemu, and the settings of a gateway that goes through it.
+func (s *stack) swallowingProxy() (p *swallowingProxy, settings []string) {
 	s.t.Helper()
 	target, err := url.Parse(s.emulator.url)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	server := httptest.NewUnstartedServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host }})
-	p = &pit{Listener: server.Listener, server: server}
+	p = &swallowingProxy{Listener: server.Listener, server: server}
 	server.Listener = p
 	server.StartTLS()
 	s.t.Cleanup(func() {
-		p.swallow(false)
+		p.setSwallows(false)
 		server.Close()
 	})
 	authority := filepath.Join(s.t.TempDir(), "authority.pem")
@@ -79,23 +79,23 @@ func (s *stack) pit() (p *pit, settings []string) {
 	return p, []string{"UPSTREAM_OVERRIDE=" + server.URL, "UPSTREAM_CA=" + authority}
 }
 
-// TestARegionThatSwallowsConnectionsKeepsFewWaiting: five requests wait for the region
+// TestFewRequestsWaitForARegionThatDoesNotAnswer: five requests wait for the region
 // in vain, later ones are refused at once, and all are served when the region is back.
 // The exact times are proved in fake time by
 // proxy.TestARegionThatSwallowsConnectionsIsAskedByOneRequestAtATime.
-func TestARegionThatSwallowsConnectionsKeepsFewWaiting(t *testing.T) {
+func TestFewRequestsWaitForARegionThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
-	p, settings := s.pit()
+	p, settings := s.swallowingProxy()
 	g := s.gateway(append(settings, "RATE=0", "CACHE_KEY_TTL=0")...)
-	one, admin := g.as("app-one"), caller{t: t, base: g.admin}
+	one, admin := g.as("app-one"), client{t: t, base: g.admin}
 	one.get(keyOne).is(http.StatusOK)
 	degraded := func() bool { return strings.Contains(admin.get("/readyz").body, `"region us/us-east-1"`) }
 	if degraded() {
 		t.Fatal("degraded while all is well")
 	}
 
-	p.swallow(true)
+	p.setSwallows(true)
 	var waiting sync.WaitGroup
 	for range 5 {
 		waiting.Go(func() {
@@ -109,7 +109,7 @@ func TestARegionThatSwallowsConnectionsKeepsFewWaiting(t *testing.T) {
 	eventually(t, "a request to be told at once", func() bool {
 		a := one.get(keyOne)
 		if a.status == http.StatusBadGateway {
-			a.refused(http.StatusBadGateway, "upstream-unreachable")
+			a.checkRefusal(http.StatusBadGateway, "upstream-unreachable")
 			return strings.Contains(a.header.Get("Proxy-Status"), "destination_unavailable")
 		}
 		return false
@@ -122,7 +122,7 @@ func TestARegionThatSwallowsConnectionsKeepsFewWaiting(t *testing.T) {
 		t.Error("the metric does not tell")
 	}
 
-	p.swallow(false)
+	p.setSwallows(false)
 	eventually(t, "the region to be back", func() bool { return one.get(keyOne).status == http.StatusOK })
 	if degraded() {
 		t.Errorf("readiness %s", admin.get("/readyz").body)

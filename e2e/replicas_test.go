@@ -22,40 +22,40 @@ func (s *stack) gateways(n int, settings ...string) []*gateway {
 	return all
 }
 
-// everywhere returns one client of each of these gateways, all with the same token.
+// clientOfEach returns one client of each of these gateways, all with the same token.
 // Each gateway has identified the token when everywhere returns.
-func everywhere(gateways []*gateway, app string) []caller {
+func clientOfEach(gateways []*gateway, app string) []client {
 	first := gateways[0].as(app)
-	callers := make([]caller, len(gateways))
+	callers := make([]client, len(gateways))
 	now := time.Now()
 	for i, g := range gateways {
 		callers[i] = first.via(g)
-		callers[i].get("/api/v1/organizations/org-root" + window(now.Add(-time.Hour), now, "1hour")).is(http.StatusOK) // takes who it is, and is not charged
+		callers[i].get("/api/v1/organizations/org-root" + statsQuery(now.Add(-time.Hour), now, "1hour")).is(http.StatusOK) // takes who it is, and is not charged
 	}
 	return callers
 }
 
-// barrage is a tally of requests that each have a key of their own, so that the log of
+// distinctRequests is a tally of requests that each have a key of their own, so that the log of
 // osemu shows which of them reached it.
-type barrage struct {
-	*tally
-	sent  map[string]time.Time // by target
-	paces map[int]*pace        // by which tenth of a second a request was sent in, from the first on
+type distinctRequests struct {
+	*answerCounts
+	sent   map[string]time.Time // by target
+	tenths map[int]*tenthCounts // by which tenth of a second a request was sent in, from the first on
 }
 
-// pace counts the requests that were sent in one tenth of a second.
-type pace struct{ sent, prompt int } // prompt: answered within it, or half of one
+// tenthCounts counts the requests that were sent in one tenth of a second.
+type tenthCounts struct{ sent, prompt int } // prompt: answered within it, or half of one
 
-// paced sends this many requests a second for this duration through the callers,
+// sendAtRate sends this many requests a second for this duration through the callers,
 // without waiting for responses.
-func paced(duration time.Duration, rate int, callers ...caller) *barrage {
+func sendAtRate(duration time.Duration, rate int, callers ...client) *distinctRequests {
 	n := int(duration.Seconds() * float64(rate))
-	return volley(n, time.Second/time.Duration(rate), callers...)
+	return sendDistinct(n, time.Second/time.Duration(rate), callers...)
 }
 
-// volley sends n requests, one each interval, through the callers.
-func volley(n int, interval time.Duration, callers ...caller) *barrage {
-	b := &barrage{tally: &tally{byStatus: map[int]int{}}, sent: map[string]time.Time{}, paces: map[int]*pace{}}
+// sendDistinct sends n requests, one each interval, through the callers.
+func sendDistinct(n int, interval time.Duration, callers ...client) *distinctRequests {
+	b := &distinctRequests{answerCounts: &answerCounts{byStatus: map[int]int{}}, sent: map[string]time.Time{}, tenths: map[int]*tenthCounts{}}
 	began := time.Now()
 	var all sync.WaitGroup
 	for i := range n {
@@ -66,7 +66,7 @@ func volley(n int, interval time.Duration, callers ...caller) *barrage {
 		caller := callers[(i+rand.IntN(len(callers)))%len(callers)] // not by turns: they would be in step with the quota
 		all.Go(func() {
 			b.add(caller.try(http.MethodGet, target, ""))
-			b.paced(sent.Sub(began), time.Since(began))
+			b.recordTiming(sent.Sub(began), time.Since(began))
 		})
 	}
 	all.Wait()
@@ -74,25 +74,25 @@ func volley(n int, interval time.Duration, callers ...caller) *barrage {
 	return b
 }
 
-// paced enters when a request was sent and answered.
-func (b *barrage) paced(sent, answered time.Duration) {
+// recordTiming enters when a request was sent and answered.
+func (b *distinctRequests) recordTiming(sent, answered time.Duration) {
 	const tenth = time.Second / 10
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := int(sent / tenth)
-	if b.paces[n] == nil {
-		b.paces[n] = &pace{}
+	if b.tenths[n] == nil {
+		b.tenths[n] = &tenthCounts{}
 	}
-	b.paces[n].sent++
+	b.tenths[n].sent++
 	if answered < time.Duration(n+1)*tenth+tenth/2 {
-		b.paces[n].prompt++
+		b.tenths[n].prompt++
 	}
 }
 
-// calm returns the number of tenths of a second in which the machine was fast enough:
+// promptTenths returns the number of tenths of a second in which the machine was fast enough:
 // three or more requests were sent, and all were answered promptly.
-func (b *barrage) calm() (n int) {
-	for _, p := range b.paces {
+func (b *distinctRequests) promptTenths() (n int) {
+	for _, p := range b.tenths {
 		if p.sent >= 3 && p.sent == p.prompt {
 			n++
 		}
@@ -100,18 +100,18 @@ func (b *barrage) calm() (n int) {
 	return n
 }
 
-// notStarved fails the test unless osemu received most of the requests that a quota of
+// checkLowerBound fails the test unless osemu received most of the requests that a quota of
 // so many a second admits in the calm time.
-func (b *barrage) notStarved(t *testing.T, rate float64, admitted int) {
+func (b *distinctRequests) checkLowerBound(t *testing.T, rate float64, admitted int) {
 	t.Helper()
-	if least := 0.7 * rate * float64(b.calm()) / 10; float64(admitted) < least {
-		t.Errorf("osemu saw %d requests, want at least %.1f, in %d calm tenths of a second; %v", admitted, least, b.calm(), b)
+	if least := 0.7 * rate * float64(b.promptTenths()) / 10; float64(admitted) < least {
+		t.Errorf("osemu saw %d requests, want at least %.1f, in %d calm tenths of a second; %v", admitted, least, b.promptTenths(), b)
 	}
 }
 
-// only fails the test if a response has another status than these, or a request has no
+// checkStatuses fails the test if a response has another status than these, or a request has no
 // response.
-func (y *tally) only(t *testing.T, statuses ...int) {
+func (y *answerCounts) checkStatuses(t *testing.T, statuses ...int) {
 	t.Helper()
 	for status := range y.byStatus {
 		if !slices.Contains(statuses, status) {
@@ -124,11 +124,11 @@ func (y *tally) only(t *testing.T, statuses ...int) {
 	}
 }
 
-// evenly fails the test unless osemu received as many requests as a bucket of this
+// checkRate fails the test unless osemu received as many requests as a bucket of this
 // burst admits at 10 a second. The upper bound holds on any machine, since all
 // admissions lie between the first request and the last response. The lower bound
 // counts the calm time only.
-func (b *barrage) evenly(t *testing.T, burst, admitted int) {
+func (b *distinctRequests) checkRate(t *testing.T, burst, admitted int) {
 	t.Helper()
 	if most := float64(burst) + 10*b.elapsed.Seconds() + 1; float64(admitted) > most {
 		t.Errorf("osemu saw %d requests, want at most %d + 10 a second + 1 = %.1f; %v", admitted, burst, most, b)
@@ -137,18 +137,18 @@ func (b *barrage) evenly(t *testing.T, burst, admitted int) {
 	if burst == 1 {
 		rate *= 0.8 // nothing comes 100 ms after the one before to the microsecond: of requests 20 ms apart each sixth passes
 	}
-	b.notStarved(t, rate, admitted)
+	b.checkLowerBound(t, rate, admitted)
 	if b.byStatus[http.StatusNotFound] != admitted {
 		t.Errorf("%v; want 404 for each of the %d that osemu saw, and 429 for the rest", b, admitted)
 	}
-	b.only(t, http.StatusNotFound, http.StatusTooManyRequests)
+	b.checkStatuses(t, http.StatusNotFound, http.StatusTooManyRequests)
 }
 
-// eachAdmitted fails the test if one of the gateways admitted no request.
-func eachAdmitted(t *testing.T, gateways []*gateway) {
+// checkEachAdmitted fails the test if one of the gateways admitted no request.
+func checkEachAdmitted(t *testing.T, gateways []*gateway) {
 	t.Helper()
 	for i, g := range gateways {
-		if len(g.access(http.StatusNotFound)) == 0 {
+		if len(g.accessLines(http.StatusNotFound)) == 0 {
 			t.Errorf("gateway %d of %d admitted nothing", i+1, len(gateways))
 		}
 	}
@@ -162,57 +162,57 @@ func TestOneQuotaOverAllReplicas(t *testing.T) {
 		for _, burst := range []int{1, 10} {
 			t.Run(fmt.Sprintf("replicas=%d,burst=%d", replicas, burst), func(t *testing.T) {
 				t.Parallel()
-				oneQuota(t, replicas, burst)
+				checkOneQuota(t, replicas, burst)
 			})
 		}
 	}
 }
 
-// restless is the duration for which a client sends requests without a pause.
-const restless = 10 * time.Second
+// loadTime is the duration for which a client sends requests without a pause.
+const loadTime = 10 * time.Second
 
-func oneQuota(t *testing.T, replicas, burst int) {
+func checkOneQuota(t *testing.T, replicas, burst int) {
 	t.Helper()
 	s := newStack(t, replicas > 1)
 	gateways := s.gateways(replicas, "RATE_MAX_WAIT=0", fmt.Sprintf("RATE_BURST=%d", burst))
-	b := paced(restless, 50, everywhere(gateways, "app-one")...)
-	b.evenly(t, burst, len(s.emulator.requests(toObjectStore)))
-	eachAdmitted(t, gateways)
+	b := sendAtRate(loadTime, 50, clientOfEach(gateways, "app-one")...)
+	b.checkRate(t, burst, len(s.emulator.requests(isObjectStoreRequest)))
+	checkEachAdmitted(t, gateways)
 }
 
-// TestNeverElevenInASlidingSecond checks the promise of the window: for one gateway
+// TestWindowAdmitsTenInAnySecondAtMost checks the promise of the window: for one gateway
 // with embedded stores, and for several with one Redis.
-func TestNeverElevenInASlidingSecond(t *testing.T) {
+func TestWindowAdmitsTenInAnySecondAtMost(t *testing.T) {
 	t.Parallel()
 	for _, replicas := range []int{1, 2, 3} {
 		t.Run(fmt.Sprintf("replicas=%d", replicas), func(t *testing.T) {
 			t.Parallel()
-			neverEleven(t, replicas)
+			checkNeverEleven(t, replicas)
 		})
 	}
 }
 
-func neverEleven(t *testing.T, replicas int) {
+func checkNeverEleven(t *testing.T, replicas int) {
 	t.Helper()
 	s := newStack(t, replicas > 1)
 	gateways := s.gateways(replicas, "RATE_ALGORITHM=window", "RATE_MAX_WAIT=0")
-	b := paced(restless, 50, everywhere(gateways, "app-one")...)
-	admitted := s.emulator.requests(toObjectStore)
-	b.neverWithin(t, time.Second, 11, admitted)
-	b.notStarved(t, 10, len(admitted))
-	b.only(t, http.StatusNotFound, http.StatusTooManyRequests)
-	eachAdmitted(t, gateways)
+	b := sendAtRate(loadTime, 50, clientOfEach(gateways, "app-one")...)
+	admitted := s.emulator.requests(isObjectStoreRequest)
+	b.checkNeverWithin(t, time.Second, 11, admitted)
+	b.checkLowerBound(t, 10, len(admitted))
+	b.checkStatuses(t, http.StatusNotFound, http.StatusTooManyRequests)
+	checkEachAdmitted(t, gateways)
 }
 
-// neverWithin fails the test if n requests that osemu received were admitted within
+// checkNeverWithin fails the test if n requests that osemu received were admitted within
 // less than a period. The instant of an admission is not visible: it lies between the
 // sending of the request and its arrival at osemu. So the test fails only where the
 // last of n requests reached osemu less than a period after the first of them was sent,
 // which proves that the period was too short.
-func (b *barrage) neverWithin(t *testing.T, period time.Duration, n int, admitted []logged) {
+func (b *distinctRequests) checkNeverWithin(t *testing.T, period time.Duration, n int, admitted []receivedRequest) {
 	t.Helper()
 	const drift = 2 * time.Millisecond // of the clock that the log is written by, as it is set right
-	slices.SortFunc(admitted, func(x, y logged) int { return x.Time.Compare(y.Time) })
+	slices.SortFunc(admitted, func(x, y receivedRequest) int { return x.Time.Compare(y.Time) })
 	for i := range max(0, len(admitted)-n+1) {
 		some := admitted[i : i+n]
 		began := b.sent[some[0].Target]
@@ -228,34 +228,34 @@ func (b *barrage) neverWithin(t *testing.T, period time.Duration, n int, admitte
 	}
 }
 
-// TestAWindowAdmitsAllAtOnce sends a whole quota at once through two gateways, which is
+// TestWindowAdmitsAWholeQuotaAtOnce sends a whole quota at once through two gateways, which is
 // served at once, and then one request more, which is not.
-func TestAWindowAdmitsAllAtOnce(t *testing.T) {
+func TestWindowAdmitsAWholeQuotaAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
-	one := everywhere(s.gateways(2, "RATE_ALGORITHM=window", "RATE_PERIOD=10s", "RATE_MAX_WAIT=0"), "app-one")
-	volley(10, 0, one...).only(t, http.StatusNotFound)
+	one := clientOfEach(s.gateways(2, "RATE_ALGORITHM=window", "RATE_PERIOD=10s", "RATE_MAX_WAIT=0"), "app-one")
+	sendDistinct(10, 0, one...).checkStatuses(t, http.StatusNotFound)
 	for _, c := range one {
-		c.get(keyOne).refused(http.StatusTooManyRequests, "over-quota")
+		c.get(keyOne).checkRefusal(http.StatusTooManyRequests, "over-quota")
 	}
-	if n := len(s.emulator.requests(toObjectStore)); n != 10 {
+	if n := len(s.emulator.requests(isObjectStoreRequest)); n != 10 {
 		t.Errorf("osemu saw %d requests, want 10", n)
 	}
 }
 
-// TestFiftyAtOnceAreServedInTime sends fifty requests at once through two gateways. All
+// TestFiftyRequestsAtOnceAreServedAtTheirTurns sends fifty requests at once through two gateways. All
 // wait for their turns and are served, none before its turn. That none is served late
 // is proved in fake time by ratelimit.TestReplicasOfADistantLimiterServeAllInTime.
-func TestFiftyAtOnceAreServedInTime(t *testing.T) {
+func TestFiftyRequestsAtOnceAreServedAtTheirTurns(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"gcra", "window"} {
 		t.Run(algorithm, func(t *testing.T) {
 			t.Parallel()
 			s := newStack(t, true)
-			one := everywhere(s.gateways(2, "RATE_ALGORITHM="+algorithm, "RATE_MAX_WAIT=60s"), "app-one")
-			b := volley(50, 0, one...)
-			b.only(t, http.StatusNotFound)
-			admitted := s.emulator.requests(toObjectStore)
+			one := clientOfEach(s.gateways(2, "RATE_ALGORITHM="+algorithm, "RATE_MAX_WAIT=60s"), "app-one")
+			b := sendDistinct(50, 0, one...)
+			b.checkStatuses(t, http.StatusNotFound)
+			admitted := s.emulator.requests(isObjectStoreRequest)
 			if len(admitted) != 50 {
 				t.Errorf("osemu saw %d requests, want 50; %v", len(admitted), b)
 			}
@@ -263,17 +263,17 @@ func TestFiftyAtOnceAreServedInTime(t *testing.T) {
 				t.Errorf("%v; want 4 s", b)
 			}
 			if algorithm == "window" {
-				b.tooSoon(t, admitted)
+				b.checkNotTooSoon(t, admitted)
 			}
 		})
 	}
 }
 
-// tooSoon fails the test if osemu received more than 10 requests a second of those that
+// checkNotTooSoon fails the test if osemu received more than 10 requests a second of those that
 // were sent at once, counted from the sending of the first.
-func (b *barrage) tooSoon(t *testing.T, admitted []logged) {
+func (b *distinctRequests) checkNotTooSoon(t *testing.T, admitted []receivedRequest) {
 	t.Helper()
-	slices.SortFunc(admitted, func(x, y logged) int { return x.Time.Compare(y.Time) })
+	slices.SortFunc(admitted, func(x, y receivedRequest) int { return x.Time.Compare(y.Time) })
 	began := slices.MinFunc(slices.Collect(maps.Values(b.sent)), time.Time.Compare).Round(0)
 	for i, r := range admitted {
 		if least := time.Duration(i/10) * time.Second; r.Time.Sub(began) < least-100*time.Millisecond {
@@ -282,16 +282,16 @@ func (b *barrage) tooSoon(t *testing.T, admitted []logged) {
 	}
 }
 
-// TestReplicasWaitForOneQueue has a client send one request after the other through two
+// TestReplicasShareOneQueue has a client send one request after the other through two
 // gateways at once. Turns are those of one quota, and no request is refused.
-func TestReplicasWaitForOneQueue(t *testing.T) {
+func TestReplicasShareOneQueue(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
-	one := everywhere(s.gateways(2, "RATE_MAX_WAIT=60s"), "app-one")
-	y := hammerUntil(20, demoKeys+"/absent", one...)
-	y.only(t, http.StatusNotFound)
-	y.tenASecond(t, http.StatusNotFound)
-	for _, r := range s.emulator.requests(toObjectStore) {
+	one := clientOfEach(s.gateways(2, "RATE_MAX_WAIT=60s"), "app-one")
+	y := sendUntilCounted(20, demoKeys+"/absent", one...)
+	y.checkStatuses(t, http.StatusNotFound)
+	y.checkTenPerSecond(t, http.StatusNotFound)
+	for _, r := range s.emulator.requests(isObjectStoreRequest) {
 		if !strings.HasSuffix(r.Target, "/absent") {
 			t.Errorf("osemu saw %s", r.Target)
 		}

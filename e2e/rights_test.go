@@ -12,9 +12,9 @@ import (
 // redisPassword is that of the user that docs/operations.md documents.
 const redisPassword = "e2e-redis-password"
 
-// documentedUser returns the arguments of a redis-server with the user that
+// documentedUserArguments returns the arguments of a redis-server with the user that
 // docs/operations.md documents. Every stack with a Redis runs as that user.
-func documentedUser(t testing.TB) []string {
+func documentedUserArguments(t testing.TB) []string {
 	t.Helper()
 	page, err := os.ReadFile("../docs/operations.md")
 	if err != nil {
@@ -33,43 +33,43 @@ func asDocumentedUser(url string) string {
 	return strings.Replace(url, "redis://", "redis://osgate:"+redisPassword+"@", 1)
 }
 
-// refusedNothing fails the test where the server, if it still runs, refused a command.
-func (r *redis) refusedNothing() {
+// checkNoRefusedCommands fails the test where the server, if it still runs, refused a command.
+func (r *redis) checkNoRefusedCommands() {
 	if first, err := r.command("ACL LOG"); err == nil && first != "*0" {
 		r.t.Errorf("Redis refused commands of the documented user: ACL LOG has %s", first)
 	}
 }
 
-// limitedRedis starts a Redis of a form with the documented user, and returns its nodes too.
-var limitedRedis = map[string]func(t *testing.T) (url string, nodes []*redistest.Server){
+// restrictedRedis starts a Redis of a form with the documented user, and returns its nodes too.
+var restrictedRedis = map[string]func(t *testing.T) (url string, nodes []*redistest.Server){
 	"one server": func(t *testing.T) (string, []*redistest.Server) {
 		t.Helper()
-		s := redistest.Start(t, documentedUser(t)...)
+		s := redistest.Start(t, documentedUserArguments(t)...)
 		return asDocumentedUser(s.URL()), []*redistest.Server{s}
 	},
 	"cluster": func(t *testing.T) (string, []*redistest.Server) {
 		t.Helper()
-		c := redistest.StartCluster(t, append(documentedUser(t), "--cluster-node-timeout", "60000")...) // none is lost
+		c := redistest.StartCluster(t, append(documentedUserArguments(t), "--cluster-node-timeout", "60000")...) // none is lost
 		return asDocumentedUser(c.URL()), []*redistest.Server{c.Node(0), c.Node(1), c.Node(2)}
 	},
 }
 
-// TestTheDocumentedRightsAreEnough for all that two gateways use Redis for, also in a cluster.
-func TestTheDocumentedRightsAreEnough(t *testing.T) {
+// TestDocumentedRedisPermissionsAreSufficient for all that two gateways use Redis for, also in a cluster.
+func TestDocumentedRedisPermissionsAreSufficient(t *testing.T) {
 	t.Parallel()
-	for name, start := range limitedRedis {
+	for name, start := range restrictedRedis {
 		for _, algorithm := range []string{"gcra", "window"} {
 			t.Run(name+" "+algorithm, func(t *testing.T) {
 				t.Parallel()
 				address, nodes := start(t)
 				s := newStack(t, false)
 				settings := []string{
-					"REDIS_URL=" + address, "REDIS_TIMEOUT=" + busyRedis, "RATE_ALGORITHM=" + algorithm, "RATE=1000", "RATE_BURST=1000", "BUDGET=1000",
+					"REDIS_URL=" + address, "REDIS_TIMEOUT=" + longRedisTimeout, "RATE_ALGORITHM=" + algorithm, "RATE=1000", "RATE_BURST=1000", "BUDGET=1000",
 					"SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
 				}
-				osgate(t, append(settings, "UPSTREAM_OVERRIDE="+s.emulator.url), "check").says(t, 0, "permits every command")
+				runOsgate(t, append(settings, "UPSTREAM_OVERRIDE="+s.emulator.url), "check").checkOutput(t, 0, "permits every command")
 				for _, g := range s.gateways(2, settings...) {
-					usesAllOfRedis(t, g)
+					useAllOfRedis(t, g)
 				}
 				for i, node := range nodes {
 					if refused := node.Do("ACL", "LOG"); refused != "0" {
@@ -81,9 +81,9 @@ func TestTheDocumentedRightsAreEnough(t *testing.T) {
 	}
 }
 
-// usesAllOfRedis reads, writes, lists and deletes through g, confirmably too, has a token
+// useAllOfRedis reads, writes, lists and deletes through g, confirmably too, has a token
 // refused and one revoked, purges the cache, and waits for the statistics.
-func usesAllOfRedis(t *testing.T, g *gateway) {
+func useAllOfRedis(t *testing.T, g *gateway) {
 	t.Helper()
 	c := g.as("app-one")
 	for range 3 {
@@ -96,22 +96,22 @@ func usesAllOfRedis(t *testing.T, g *gateway) {
 	}
 	c.get(keyOne + "?confirmable=true")
 	c.send(http.MethodDelete, keyOne, "").succeeded()
-	admin := caller{t: t, base: g.admin}
+	admin := client{t: t, base: g.admin}
 	admin.send(http.MethodPost, "/cache/purge", `{"all":true}`, "Content-Type: application/json").is(http.StatusOK)
-	bad := caller{t: t, base: g.url, token: "no-such-token"}
+	bad := client{t: t, base: g.url, token: "no-such-token"}
 	bad.get(keyOne).is(http.StatusUnauthorized)
 	const root = "/api/v1/organizations/org-root"
-	eventually(t, "the operations to be counted", func() bool { return total(c.counts(root+today("1hour"))) > 0 })
+	eventually(t, "the operations to be counted", func() bool { return total(c.counts(root+lastDayQuery("1hour"))) > 0 })
 	for _, list := range []string{"/environments", "/environments/env-prod/regions", "/environments/env-prod/regions/us-east-1/stores"} {
-		c.get(root + list + today("1hour")).is(http.StatusOK)
+		c.get(root + list + lastDayQuery("1hour")).is(http.StatusOK)
 	}
-	g.caller().revoke(c.token).is(http.StatusOK)
-	g.degrades(t, false)
+	g.client().revoke(c.token).is(http.StatusOK)
+	g.awaitDegraded(t, false)
 }
 
-// TestAMissingRightIsAReasonOfItsOwn in /readyz and for check, by name, and no outage
+// TestMissingRedisPermissionIsNamedInReadiness in /readyz and for check, by name, and no outage
 // that comes and goes: requests are served as without Redis. It ends when it is granted.
-func TestAMissingRightIsAReasonOfItsOwn(t *testing.T) {
+func TestMissingRedisPermissionIsNamedInReadiness(t *testing.T) {
 	t.Parallel()
 	for name, missing := range map[string][]string{
 		"scripts":  {"eval", "evalsha"},
@@ -120,26 +120,26 @@ func TestAMissingRightIsAReasonOfItsOwn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := redistest.Start(t, documentedUser(t)...)
+			server := redistest.Start(t, documentedUserArguments(t)...)
 			for _, command := range missing {
 				server.Do("ACL", "SETUSER", "osgate", "-"+command)
 			}
 			s := newStack(t, false)
 			address := "REDIS_URL=" + asDocumentedUser(server.URL())
-			osgate(t, []string{"UPSTREAM_OVERRIDE=" + s.emulator.url, address}, "check").says(t, 1, append(missing, "does not permit")...)
-			g := s.gateway(address, "REDIS_TIMEOUT="+busyRedis, "RATE=1000", "RATE_BURST=1000")
+			runOsgate(t, []string{"UPSTREAM_OVERRIDE=" + s.emulator.url, address}, "check").checkOutput(t, 1, append(missing, "does not permit")...)
+			g := s.gateway(address, "REDIS_TIMEOUT="+longRedisTimeout, "RATE=1000", "RATE_BURST=1000")
 			c := g.as("app-one")
 			for range 20 {
 				c.put("KeyOne", "v").succeeded()
 				c.get(keyOne).is(http.StatusOK)
 			}
-			ready := caller{t: t, base: g.admin}
+			ready := client{t: t, base: g.admin}
 			eventually(t, "readiness to name the commands", func() bool {
 				body := ready.get("/readyz").is(http.StatusOK).body
 				return strings.Contains(body, "redis rights") && strings.Contains(body, strings.Join(missing, ", "))
 			})
-			if g.outages() > 0 {
-				t.Errorf("a missing right counts as an outage:\n%s", strings.Join(g.remarks(), ""))
+			if g.redisOutages() > 0 {
+				t.Errorf("a missing right counts as an outage:\n%s", strings.Join(g.linesNotOfExchanges(), ""))
 			}
 			for _, command := range missing {
 				server.Do("ACL", "SETUSER", "osgate", "+"+command)
@@ -147,7 +147,7 @@ func TestAMissingRightIsAReasonOfItsOwn(t *testing.T) {
 			eventually(t, "readiness to have no such reason", func() bool {
 				return !strings.Contains(ready.get("/readyz").is(http.StatusOK).body, "redis rights")
 			})
-			osgate(t, []string{"UPSTREAM_OVERRIDE=" + s.emulator.url, address}, "check").says(t, 0, "permits every command")
+			runOsgate(t, []string{"UPSTREAM_OVERRIDE=" + s.emulator.url, address}, "check").checkOutput(t, 0, "permits every command")
 		})
 	}
 }

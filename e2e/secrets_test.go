@@ -11,12 +11,12 @@ import (
 // values and keys too.
 func TestNoSecretIsEverWritten(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		for _, secret := range []string{"a-key-not-to-be-told", "a-value-not-to-be-told", "a-query-not-to-be-told", "redis-password-not-to-be-told"} {
-			s.conceal(secret)
+			s.addSecret(secret)
 		}
 		g := s.gateway("LOG_LEVEL=debug", "RATE_MAX_WAIT=0", "UPSTREAM_TIMEOUT=500ms", "SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
-		s.conceal("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE")
+		s.addSecret("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE")
 		one := g.as("app-one")
 		use := func() {
 			one.put("a-key-not-to-be-told", "a-value-not-to-be-told")
@@ -28,22 +28,22 @@ func TestNoSecretIsEverWritten(t *testing.T) {
 		}
 		use()
 		for _, fault := range []string{"reset=1", "500=1", "cut=1"} {
-			s.emulator.fault("", fault)
+			s.emulator.setFault("", fault)
 			for _, request := range []string{"PUT", "GET"} {
 				_, _ = one.try(request, demoKeys+"/a-key-not-to-be-told", stringValue("a-key-not-to-be-told", "a-value-not-to-be-told")) // a cut answer is none
 			}
 		}
-		s.emulator.fault("", "")
-		bad := g.caller()
+		s.emulator.setFault("", "")
+		bad := g.client()
 		bad.token = "a-token-not-to-be-told"
-		s.conceal(bad.token)
+		s.addSecret(bad.token)
 		bad.get(keyOne).is(http.StatusUnauthorized)
-		g.caller().send(http.MethodPost, "/accounts/login", `{"username":"admin","password":"a-password-not-to-be-told"}`, "Content-Type: application/json")
-		s.conceal("a-password-not-to-be-told")
-		page := caller{t: t, base: g.admin}
+		g.client().send(http.MethodPost, "/accounts/login", `{"username":"admin","password":"a-password-not-to-be-told"}`, "Content-Type: application/json")
+		s.addSecret("a-password-not-to-be-told")
+		page := client{t: t, base: g.admin}
 		for _, path := range []string{"/metrics", "/config", "/readyz"} {
 			text := page.get(path).is(http.StatusOK).body
-			for _, secret := range append(s.hidden(), one.token) {
+			for _, secret := range append(s.allSecrets(), one.token) {
 				if strings.Contains(text, secret) {
 					t.Errorf("%s shows %q", path, secret)
 				}
@@ -52,8 +52,8 @@ func TestNoSecretIsEverWritten(t *testing.T) {
 		if s.redis == nil {
 			return
 		}
-		keys := s.redis.all(t)
-		for _, secret := range append(s.hidden(), "app-one", one.token) {
+		keys := s.redis.keyNames(t)
+		for _, secret := range append(s.allSecrets(), "app-one", one.token) {
 			if strings.Contains(keys, secret) {
 				t.Errorf("Redis keys hold %q: %s", secret, keys)
 			}

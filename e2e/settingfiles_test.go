@@ -10,20 +10,20 @@ import (
 	"testing"
 )
 
-// setting is a file of entries of a test.
-type setting struct {
+// settingFile is a file of entries of a test.
+type settingFile struct {
 	t    *testing.T
 	path string
 }
 
-func newSetting(t *testing.T, entries string) setting {
+func newSettingFile(t *testing.T, entries string) settingFile {
 	t.Helper()
-	f := setting{t, filepath.Join(t.TempDir(), "entries")}
+	f := settingFile{t, filepath.Join(t.TempDir(), "entries")}
 	f.write(entries)
 	return f
 }
 
-func (f setting) write(entries string) {
+func (f settingFile) write(entries string) {
 	f.t.Helper()
 	if err := os.WriteFile(f.path, []byte(entries), 0o600); err != nil {
 		f.t.Fatal(err)
@@ -36,11 +36,11 @@ func (f setting) write(entries string) {
 func TestRoutesAndOverridesChangeWithoutARestart(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
-	routes := newSetting(t, "# ours\norg-root=us/us-east-2\n")
-	overrides := newSetting(t, "app-two=50\n")
+	routes := newSettingFile(t, "# ours\norg-root=us/us-east-2\n")
+	overrides := newSettingFile(t, "app-two=50\n")
 	files := []string{"ROUTES_FILE=" + routes.path, "RATE_OVERRIDES_FILE=" + overrides.path}
 	g := s.gateway(append(files, "RATE=20")...)
-	one, operator := g.as("app-one"), caller{t: t, base: g.admin}
+	one, operator := g.as("app-one"), client{t: t, base: g.admin}
 	leads := func(region string) func() bool {
 		return func() bool { return one.get(prodStores).is(http.StatusOK).header.Get("X-Osgate-Region") == region }
 	}
@@ -68,12 +68,12 @@ func TestRoutesAndOverridesChangeWithoutARestart(t *testing.T) {
 	if !leads("us/us-west-2")() {
 		t.Error("a bad file changed the routes")
 	}
-	osgate(t, append(files, "ADMIN_LISTEN="+strings.TrimPrefix(g.admin, "http://")), "healthcheck").says(t, 0)
-	osgate(t, files, "explain", "GET", prodStores).says(t, 2, "OSGATE_ROUTES_FILE", "atlantis")
+	runOsgate(t, append(files, "ADMIN_LISTEN="+strings.TrimPrefix(g.admin, "http://")), "healthcheck").checkOutput(t, 0)
+	runOsgate(t, files, "explain", "GET", prodStores).checkOutput(t, 2, "OSGATE_ROUTES_FILE", "atlantis")
 
 	routes.write("org-root=us/us-west-1\n")
 	eventually(t, "the route of the mended file", leads("us/us-west-1"))
-	g.degrades(t, false)
+	g.awaitDegraded(t, false)
 }
 
 // TestCacheRulesChangeWithoutARestart: a store that another program writes past the gateway
@@ -81,13 +81,13 @@ func TestRoutesAndOverridesChangeWithoutARestart(t *testing.T) {
 func TestCacheRulesChangeWithoutARestart(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
-	rules := newSetting(t, "# none yet\n")
+	rules := newSettingFile(t, "# none yet\n")
 	g := s.gateway("CACHE_RULES_FILE="+rules.path, "RATE=0", "CACHE_KEY_TTL=1m")
 	one := g.as("app-one")
 	cached := func(want bool) func() bool {
 		return func() bool {
 			one.get(keyOne).is(http.StatusOK)
-			return hit(one.get(keyOne).is(http.StatusOK)) == want
+			return isHit(one.get(keyOne).is(http.StatusOK)) == want
 		}
 	}
 	eventually(t, "hits", cached(true)) // as soon as the life of the store's values is known
@@ -96,13 +96,13 @@ func TestCacheRulesChangeWithoutARestart(t *testing.T) {
 	eventually(t, "no hits by the new rule", cached(false))
 	rules.write("org-root/env-prod=soon\n")
 	g.signal(syscall.SIGHUP)
-	g.degrades(t, true)
+	g.awaitDegraded(t, true)
 	if !cached(false)() {
 		t.Error("a bad file changed the rules")
 	}
 	rules.write("# none again\n")
 	eventually(t, "hits without a rule", cached(true))
-	g.degrades(t, false)
+	g.awaitDegraded(t, false)
 }
 
 // TestSIGHUPReadsCertificatesAgainAtOnce although nothing but the signal says that they
@@ -126,9 +126,9 @@ func TestSIGHUPReadsCertificatesAgainAtOnce(t *testing.T) {
 		}
 	}
 	reload(2)
-	c := g.caller()
+	c := g.client()
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	t.Cleanup(transport.CloseIdleConnections)
-	c.client = plainClient(transport)
+	c.httpClient = newHTTPClient(transport)
 	c.get(keyOne).is(http.StatusUnauthorized) // over a connection that trusts the new certificate alone
 }

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// secret is an OSGATE_SECRET for the replicas of one deployment.
-var secret = "SECRET=" + strings.Repeat("A", 43)
+// sharedSecret is an OSGATE_SECRET for the replicas of one deployment.
+var sharedSecret = "SECRET=" + strings.Repeat("A", 43)
 
-func (a *answer) hit(want bool) *answer {
+func (a *answer) checkHit(want bool) *answer {
 	a.t.Helper()
 	if got := a.header.Get("Cache-Status"); strings.HasPrefix(got, "osgate; hit") != want {
 		a.t.Errorf("%s: Cache-Status %q, want a hit: %v", a.request, got, want)
@@ -22,17 +22,17 @@ func (a *answer) hit(want bool) *answer {
 	return a
 }
 
-// TestARestartAndAnotherReplicaStartWarm reads a value through one gateway and then,
+// TestRestartedAndAdditionalReplicasUseTheSharedCache reads a value through one gateway and then,
 // with the same token, through one that was started later. With a secret the second
 // answers from the cache of the first; without one it requests the value itself. Redis
 // holds no readable text.
-func TestARestartAndAnotherReplicaStartWarm(t *testing.T) {
+func TestRestartedAndAdditionalReplicasUseTheSharedCache(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		settings []string
 		warm     bool
 	}{
-		"with a secret": {[]string{secret}, true}, "without": {nil, false}, "switched off": {[]string{secret, "CACHE_SHARED=false"}, false},
+		"with a secret": {[]string{sharedSecret}, true}, "without": {nil, false}, "switched off": {[]string{sharedSecret, "CACHE_SHARED=false"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -42,79 +42,79 @@ func TestARestartAndAnotherReplicaStartWarm(t *testing.T) {
 			one := a.as("app-one")
 			one.put("warm", "a-value-that-must-not-be-read-in-redis").succeeded()
 			path := demoKeys + "/warm"
-			first := one.get(path).is(http.StatusOK).hit(false)
+			first := one.get(path).is(http.StatusOK).checkHit(false)
 			eventually(t, "a hit: the write's lease is given back behind its answer", func() bool {
 				return strings.HasPrefix(one.get(path).is(http.StatusOK).header.Get("Cache-Status"), "osgate; hit")
 			})
 			if tt.warm {
-				eventually(t, "the body to be in Redis", func() bool { return strings.Contains(s.redis.all(t), ":body:") })
+				eventually(t, "the body to be in Redis", func() bool { return strings.Contains(s.redis.keyNames(t), ":body:") })
 			}
 			b := s.gateway(settings...)
-			s.emulator.forget()
-			second := one.via(b).get(path).is(http.StatusOK).hit(tt.warm)
+			s.emulator.clearRequests()
+			second := one.via(b).get(path).is(http.StatusOK).checkHit(tt.warm)
 			if second.body != first.body {
 				t.Errorf("another replica answers %q, want %q", second.body, first.body)
 			}
-			if asked := len(s.emulator.requests(toTarget(http.MethodGet, path))); asked != map[bool]int{true: 0, false: 1}[tt.warm] {
+			if asked := len(s.emulator.requests(hasTarget(http.MethodGet, path))); asked != map[bool]int{true: 0, false: 1}[tt.warm] {
 				t.Errorf("osemu received %d requests", asked)
 			}
 			other := b.as("app-one") // another token of the same client has no grant yet
-			other.get(path).is(http.StatusOK).hit(false)
+			other.get(path).is(http.StatusOK).checkHit(false)
 			one.via(b).put("warm", "written-later").succeeded()
-			if got := one.get(path).is(http.StatusOK).hit(false); !strings.Contains(got.body, "written-later") {
+			if got := one.get(path).is(http.StatusOK).checkHit(false); !strings.Contains(got.body, "written-later") {
 				t.Errorf("after a write through the other replica: %s", got.body)
 			}
 		})
 	}
 }
 
-// TestARightWithdrawnEndsOnEveryReplica removes the scopes of a client. The 403 that
+// TestRemovedScopeEndsHitsOnEveryReplica removes the scopes of a client. The 403 that
 // one replica receives ends the hits of the other.
-func TestARightWithdrawnEndsOnEveryReplica(t *testing.T) {
+func TestRemovedScopeEndsHitsOnEveryReplica(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
-	a, b := s.gateway("RATE=0", "CACHE_KEY_TTL=1h", secret), s.gateway("RATE=0", "CACHE_KEY_TTL=1h", secret)
+	a, b := s.gateway("RATE=0", "CACHE_KEY_TTL=1h", sharedSecret), s.gateway("RATE=0", "CACHE_KEY_TTL=1h", sharedSecret)
 	one := a.as("app-one")
-	for _, c := range []caller{one, one.via(b)} {
+	for _, c := range []client{one, one.via(b)} {
 		c.get(keyOne).is(http.StatusOK)
-		c.get(keyOne).is(http.StatusOK).hit(true)
+		c.get(keyOne).is(http.StatusOK).checkHit(true)
 	}
-	s.emulator.allow("app-one")
+	s.emulator.setScopes("app-one")
 	one.get(demoKeys + "/KeyTwo").is(http.StatusForbidden)
 	one.via(b).get(keyOne).is(http.StatusForbidden)
 }
 
-// TestAStampedeCostsOneRequest sends a thousand requests for a cold key at once.
-func TestAStampedeCostsOneRequest(t *testing.T) {
+// TestThousandMissesOfOneKeySendOneRequest sends a thousand requests for a cold key at once.
+func TestThousandMissesOfOneKeySendOneRequest(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		g := s.gateway("RATE=0", "CACHE_KEY_TTL=1h")
 		one := g.as("app-one")
 		one.get(demoStore).is(http.StatusOK)
-		s.emulator.fault("500ms", "")
-		s.emulator.forget()
+		s.emulator.setFault("500ms", "")
+		s.emulator.clearRequests()
 		var all sync.WaitGroup
-		y := tally{byStatus: map[int]int{}}
+		y := answerCounts{byStatus: map[int]int{}}
 		for range 1000 {
 			all.Go(func() { y.add(one.try(http.MethodGet, keyOne, "")) })
 		}
 		all.Wait()
-		if asked := len(s.emulator.requests(toTarget(http.MethodGet, keyOne))); asked != 1 || y.byStatus[http.StatusOK] != 1000 {
+		if asked := len(s.emulator.requests(hasTarget(http.MethodGet, keyOne))); asked != 1 || y.byStatus[http.StatusOK] != 1000 {
 			t.Errorf("osemu received %d requests; %v; want 1, and 1000 times 200", asked, &y)
 		}
 	})
 }
 
-// TestStaleAnswersBridgeAnOutageAndNoWrite has upstream fail. Stale answers are served
+// TestStaleAnswersAreServedInAnOutageUntilAWrite has upstream fail. Stale answers are served
 // until a write makes them invalid.
-func TestStaleAnswersBridgeAnOutageAndNoWrite(t *testing.T) {
+func TestStaleAnswersAreServedInAnOutageUntilAWrite(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway("RATE=0", "CACHE_KEY_TTL=1s", "CACHE_STALE_IF_ERROR=10m")
 	one := g.as("app-one")
 	fresh := one.get(keyOne).is(http.StatusOK)
 	<-time.After(1100 * time.Millisecond)
-	s.emulator.fault("", "500=1")
+	s.emulator.setFault("", "500=1")
 	if a := one.get(keyOne).is(http.StatusOK); a.body != fresh.body || !strings.Contains(a.header.Get("Cache-Status"), "ttl=-") {
 		t.Errorf("while upstream fails: Cache-Status %q, %s", a.header.Get("Cache-Status"), a.body)
 	}
@@ -122,16 +122,16 @@ func TestStaleAnswersBridgeAnOutageAndNoWrite(t *testing.T) {
 	one.get(keyOne).is(http.StatusInternalServerError)
 }
 
-// TestOneEnvironmentSharesEntriesAmongThoseWhoMayReadThem reads as two clients of an
+// TestEnvironmentScopeSharesEntriesAmongPermittedClients reads as two clients of an
 // environment, and as one that may read stores only.
-func TestOneEnvironmentSharesEntriesAmongThoseWhoMayReadThem(t *testing.T) {
+func TestEnvironmentScopeSharesEntriesAmongPermittedClients(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, func(t *testing.T, s *stack) {
-		g := s.gateway("RATE=0", "CACHE_SCOPE=environment", "CACHE_KEY_TTL=1h", secret)
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
+		g := s.gateway("RATE=0", "CACHE_SCOPE=environment", "CACHE_KEY_TTL=1h", sharedSecret)
 		one, two, read := g.as("app-one"), g.as("app-two"), g.as("app-read")
-		one.get(keyOne).is(http.StatusOK).hit(false)
-		two.get(demoKeys + "/KeyTwo").is(http.StatusOK).hit(false) // its grant for the values of this store
-		two.get(keyOne).is(http.StatusOK).hit(true)
+		one.get(keyOne).is(http.StatusOK).checkHit(false)
+		two.get(demoKeys + "/KeyTwo").is(http.StatusOK).checkHit(false) // its grant for the values of this store
+		two.get(keyOne).is(http.StatusOK).checkHit(true)
 		read.get(demoStore).is(http.StatusOK)
 		for range 2 {
 			read.get(keyOne).is(http.StatusForbidden)
@@ -157,7 +157,7 @@ func TestThePlainModeIsAStrictSharedCache(t *testing.T) {
 	defer origin.Close()
 	s := newStack(t, false)
 	g := s.gateway("CACHE_MODE=rfc9111", "UPSTREAM_OVERRIDE="+origin.URL)
-	c := g.caller()
+	c := g.client()
 	for path, same := range map[string]bool{"/max-age=60": true, "/s-maxage=60": true, "/no-store": false, "/private,max-age=60": false} {
 		first, second := c.get(path).is(http.StatusOK), c.get(path).is(http.StatusOK)
 		if (first.body == second.body) != same || second.header.Get("Cache-Status") == "" {

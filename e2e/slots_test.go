@@ -73,9 +73,9 @@ func (f *flood) read() {
 	}
 }
 
-// TestStrangersCannotShedAClientWhoseTokenIsKnown by requests whose bodies never come, be
+// TestUnidentifiedRequestsDoNotShedAKnownClient by requests whose bodies never come, be
 // they passed on or refused.
-func TestStrangersCannotShedAClientWhoseTokenIsKnown(t *testing.T) {
+func TestUnidentifiedRequestsDoNotShedAKnownClient(t *testing.T) {
 	t.Parallel()
 	cert, key, roots := certificate(t)
 	s := newStack(t, false)
@@ -83,10 +83,10 @@ func TestStrangersCannotShedAClientWhoseTokenIsKnown(t *testing.T) {
 	for name, settings := range map[string]string{"passed on": "ACCOUNTS=true", "refused": "ACCOUNTS=false"} {
 		t.Run(name, func(t *testing.T) {
 			g := s.gateway(settings, "RATE=0", "ACCOUNTS_RATE=0", "MAX_EXCHANGES=1000", "TLS_CERT="+cert, "TLS_KEY="+key)
-			good := g.caller()
+			good := g.client()
 			transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
 			t.Cleanup(transport.CloseIdleConnections)
-			good.token, good.client = token, plainClient(transport)
+			good.token, good.httpClient = token, newHTTPClient(transport)
 			good.get(keyOne).is(http.StatusOK) // now its token is known
 			var answers atomic.Int64
 			const connections, streams = 8, 250
@@ -104,18 +104,18 @@ func TestStrangersCannotShedAClientWhoseTokenIsKnown(t *testing.T) {
 					t.Errorf("PUT: %d %s", a.status, a.body)
 				}
 			}
-			if most > 0 && g.counts(`osgate_slots_shed_total{osgate_slot_shortage="address"} 0`) {
+			if most > 0 && g.hasMetricLine(`osgate_slots_shed_total{osgate_slot_shortage="address"} 0`) {
 				t.Error("nothing was shed")
 			}
 		})
 	}
 }
 
-// TestWhatAStrangerHoldsIsGivenBack when it goes, and is shown while it is held.
-func TestWhatAStrangerHoldsIsGivenBack(t *testing.T) {
+// TestSlotsOfUnidentifiedRequestsAreReleased when it goes, and is shown while it is held.
+func TestSlotsOfUnidentifiedRequestsAreReleased(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gateway("MAX_EXCHANGES=64") // four an address
-	held := func(n string) bool { return g.counts(`osgate_slots{osgate_slot_class="unidentified"} ` + n) }
+	held := func(n string) bool { return g.hasMetricLine(`osgate_slots{osgate_slot_class="unidentified"} ` + n) }
 	var connections []net.Conn
 	for range 10 {
 		c, err := net.Dial("tcp", g.addr())
@@ -128,12 +128,12 @@ func TestWhatAStrangerHoldsIsGivenBack(t *testing.T) {
 		}
 	}
 	eventually(t, "four slots to be held", func() bool { return held("4") })
-	eventually(t, "six to be shed", func() bool { return g.counts(`osgate_slots_shed_total{osgate_slot_shortage="address"} 6`) })
+	eventually(t, "six to be shed", func() bool { return g.hasMetricLine(`osgate_slots_shed_total{osgate_slot_shortage="address"} 6`) })
 	for _, c := range connections {
 		_ = c.Close()
 	}
-	eventually(t, "no slot to be held", func() bool { return held("0") && g.counts(`osgate_slots{osgate_slot_class="refused"} 0`) })
-	if lines := g.access(http.StatusTooManyRequests); len(lines) != 6 || !strings.Contains(g.stderr.String(), `"code":"over-quota"`) {
+	eventually(t, "no slot to be held", func() bool { return held("0") && g.hasMetricLine(`osgate_slots{osgate_slot_class="refused"} 0`) })
+	if lines := g.accessLines(http.StatusTooManyRequests); len(lines) != 6 || !strings.Contains(g.stderr.String(), `"code":"over-quota"`) {
 		t.Errorf("%d lines of the access log say 429, want 6", len(lines))
 	}
 }

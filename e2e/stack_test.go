@@ -18,9 +18,9 @@ import (
 	"time"
 )
 
-// busyRedis is the REDIS_TIMEOUT of tests in which Redis does not fail: long enough for
+// longRedisTimeout is the REDIS_TIMEOUT of tests in which Redis does not fail: long enough for
 // a busy machine.
-const busyRedis = "1m"
+const longRedisTimeout = "1m"
 
 // stack is the environment of one test: osemu, a Redis unless the gateways use embedded
 // stores, and the gateways in front of them.
@@ -45,9 +45,9 @@ func newStack(t testing.TB, withRedis bool, flags ...string) *stack {
 	return s
 }
 
-// inBothModes runs a test twice, with embedded stores and with Redis. The flags are for
+// withAndWithoutRedis runs a test twice, with embedded stores and with Redis. The flags are for
 // osemu.
-func inBothModes(t *testing.T, test func(t *testing.T, s *stack), flags ...string) {
+func withAndWithoutRedis(t *testing.T, test func(t *testing.T, s *stack), flags ...string) {
 	t.Helper()
 	for name, withRedis := range map[string]bool{"embedded": false, "redis": true} {
 		t.Run(name, func(t *testing.T) {
@@ -57,15 +57,15 @@ func inBothModes(t *testing.T, test func(t *testing.T, s *stack), flags ...strin
 	}
 }
 
-// conceal adds a text that no gateway of the stack may write.
-func (s *stack) conceal(secret string) {
+// addSecret adds a text that no gateway of the stack may write.
+func (s *stack) addSecret(secret string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.secrets = append(s.secrets, secret)
 }
 
-// hidden returns the texts that no gateway of the stack may write.
-func (s *stack) hidden() []string {
+// allSecrets returns the texts that no gateway of the stack may write.
+func (s *stack) allSecrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.secrets)
@@ -80,7 +80,7 @@ func (s *stack) environment(settings ...string) []string {
 	}
 	if s.redis != nil {
 		byName["OSGATE_REDIS_URL"] = s.redis.url()
-		byName["OSGATE_REDIS_TIMEOUT"] = busyRedis
+		byName["OSGATE_REDIS_TIMEOUT"] = longRedisTimeout
 	}
 	for _, setting := range settings {
 		name, value, _ := strings.Cut(setting, "=")
@@ -104,28 +104,28 @@ func (s *stack) environment(settings ...string) []string {
 func (s *stack) gateway(settings ...string) *gateway {
 	s.t.Helper()
 	g := &gateway{stack: s}
-	s.t.Cleanup(func() { s.keepsSecrets(g) }) // runs after the process was killed and its output is complete
-	g.process = start(s.t, programs.osgate, s.environment(settings...))
-	g.serves()
+	s.t.Cleanup(func() { s.checkNoSecretsWritten(g) }) // runs after the process was killed and its output is complete
+	g.process = startProgram(s.t, programs.osgate, s.environment(settings...))
+	g.awaitReady()
 	return g
 }
 
-// serves waits until the gateway has printed its addresses and is ready.
-func (g *gateway) serves() {
+// awaitReady waits until the gateway has printed its addresses and is ready.
+func (g *gateway) awaitReady() {
 	g.t.Helper()
-	g.url, g.admin = g.listens(0, "clients"), g.listens(1, "admin")
-	admin := caller{t: g.t, base: g.admin}
+	g.url, g.admin = g.listenerURL(0, "clients"), g.listenerURL(1, "admin")
+	admin := client{t: g.t, base: g.admin}
 	eventually(g.t, "osgate to be ready", func() bool { return admin.get("/readyz").status == http.StatusOK })
 }
 
-// keepsSecrets fails the test if the gateway wrote a text of hidden.
-func (s *stack) keepsSecrets(g *gateway) {
+// checkNoSecretsWritten fails the test if the gateway wrote a text of hidden.
+func (s *stack) checkNoSecretsWritten(g *gateway) {
 	s.t.Helper()
 	if g.process == nil {
 		return
 	}
 	text := g.stdout.String() + g.stderr.String()
-	for _, secret := range s.hidden() {
+	for _, secret := range s.allSecrets() {
 		if strings.Contains(text, secret) {
 			s.t.Errorf("osgate wrote a secret, %q, to its output", secret)
 		}
@@ -139,11 +139,11 @@ type gateway struct {
 	url, admin string // base URLs of the two listeners, without a trailing slash
 }
 
-// listens returns the URL in the n-th line of standard output, such as "clients
+// listenerURL returns the URL in the n-th line of standard output, such as "clients
 // http://127.0.0.1:8080".
-func (g *gateway) listens(n int, listener string) string {
+func (g *gateway) listenerURL(n int, listener string) string {
 	g.t.Helper()
-	line := g.line(n)
+	line := g.stdoutLine(n)
 	url, ok := strings.CutPrefix(line, listener+" ")
 	if !ok || !strings.HasPrefix(url, "http") {
 		g.t.Fatalf("osgate printed %q as line %d, want %q", line, n+1, listener+" http://…")
@@ -154,8 +154,8 @@ func (g *gateway) listens(n int, listener string) string {
 // addr returns the host:port of the clients' listener.
 func (g *gateway) addr() string { return g.url[strings.Index(g.url, "://")+len("://"):] }
 
-// access returns the lines of the access log that have this status.
-func (g *gateway) access(status int) []map[string]any {
+// accessLines returns the lines of the access log that have this status.
+func (g *gateway) accessLines(status int) []map[string]any {
 	var lines []map[string]any
 	for line := range strings.Lines(g.stderr.String()) {
 		var fields map[string]any
@@ -172,8 +172,8 @@ type emulator struct {
 	url string
 }
 
-// logged is one request that osemu received.
-type logged struct {
+// receivedRequest is one request that osemu received.
+type receivedRequest struct {
 	Time                         time.Time
 	Host, Method, Target, Client string
 	Status                       int
@@ -181,22 +181,22 @@ type logged struct {
 	Traceparent                  string
 }
 
-// receives waits until osemu has received a request that matches condition. If osemu
+// awaitRequest waits until osemu has received a request that matches condition. If osemu
 // has a latency, it has not answered by then.
-func (e *emulator) receives(condition func(logged) bool) {
+func (e *emulator) awaitRequest(condition func(receivedRequest) bool) {
 	e.t.Helper()
 	eventually(e.t, "the request to reach osemu", func() bool { return len(e.requests(condition)) > 0 })
 }
 
-// has reports whether the request had a header of this name.
-func (r logged) has(name string) bool {
+// hasHeader reports whether the request had a header of this name.
+func (r receivedRequest) hasHeader(name string) bool {
 	return slices.ContainsFunc(r.Headers, func(h string) bool { return strings.EqualFold(h, name) })
 }
 
 func startEmulator(t testing.TB, flags ...string) *emulator {
 	t.Helper()
-	e := &emulator{process: start(t, programs.osemu, nil, append([]string{"-listen", "127.0.0.1:0"}, flags...)...)}
-	line := e.line(0)
+	e := &emulator{process: startProgram(t, programs.osemu, nil, append([]string{"-listen", "127.0.0.1:0"}, flags...)...)}
+	line := e.stdoutLine(0)
 	if e.url = line[max(0, strings.Index(line, "http://")):]; !strings.HasPrefix(e.url, "http://") {
 		t.Fatalf("osemu printed %q as its first line, want its address", line)
 	}
@@ -206,40 +206,40 @@ func startEmulator(t testing.TB, flags ...string) *emulator {
 
 // requests returns the requests that osemu received and that match all conditions, in
 // order.
-func (e *emulator) requests(conditions ...func(logged) bool) []logged {
+func (e *emulator) requests(conditions ...func(receivedRequest) bool) []receivedRequest {
 	e.t.Helper()
-	var all []logged
-	a := caller{t: e.t, base: e.url}.get("/_osemu/requests")
+	var all []receivedRequest
+	a := client{t: e.t, base: e.url}.get("/_osemu/requests")
 	a.is(http.StatusOK)
 	a.decode(&all)
-	return slices.DeleteFunc(all, func(r logged) bool {
-		return slices.ContainsFunc(conditions, func(holds func(logged) bool) bool { return !holds(r) })
+	return slices.DeleteFunc(all, func(r receivedRequest) bool {
+		return slices.ContainsFunc(conditions, func(holds func(receivedRequest) bool) bool { return !holds(r) })
 	})
 }
 
-// toObjectStore matches requests to the Object Store API: those that are limited,
+// isObjectStoreRequest matches requests to the Object Store API: those that are limited,
 // cached and counted.
-func toObjectStore(r logged) bool { return strings.HasPrefix(r.Target, "/api/v1/") }
+func isObjectStoreRequest(r receivedRequest) bool { return strings.HasPrefix(r.Target, "/api/v1/") }
 
-// notIdentity matches all requests except those for the owner of a token, which the
+// isNoIdentityRequest matches all requests except those for the owner of a token, which the
 // gateway sends by itself as soon as a token is minted.
-func notIdentity(r logged) bool { return r.Target != "/accounts/api/me" }
+func isNoIdentityRequest(r receivedRequest) bool { return r.Target != "/accounts/api/me" }
 
-// notTTL matches all requests except those of the gateway itself for the TTL of the
+// isNoTTLRequest matches all requests except those of the gateway itself for the TTL of the
 // demo store.
-func notTTL(r logged) bool { return r.Target != demoStore }
+func isNoTTLRequest(r receivedRequest) bool { return r.Target != demoStore }
 
-// toTarget matches requests with exactly this method and target.
-func toTarget(method, target string) func(logged) bool {
-	return func(r logged) bool { return r.Method == method && r.Target == target }
+// hasTarget matches requests with exactly this method and target.
+func hasTarget(method, target string) func(receivedRequest) bool {
+	return func(r receivedRequest) bool { return r.Method == method && r.Target == target }
 }
 
-// forget empties osemu's request log.
-func (e *emulator) forget() { e.t.Helper(); e.backDoor(http.MethodDelete, "requests", "") }
+// clearRequests empties osemu's request log.
+func (e *emulator) clearRequests() { e.t.Helper(); e.backDoor(http.MethodDelete, "requests", "") }
 
-// fault sets the latency ("2s") and one fault ("reset=1") of osemu, and ends those
+// setFault sets the latency ("2s") and one fault ("reset=1") of osemu, and ends those
 // before. Empty texts mean none.
-func (e *emulator) fault(latency, fault string) {
+func (e *emulator) setFault(latency, fault string) {
 	e.t.Helper()
 	setting := map[string]any{}
 	if latency != "" {
@@ -252,8 +252,8 @@ func (e *emulator) fault(latency, fault string) {
 	e.backDoor(http.MethodPut, "faults", string(body))
 }
 
-// allow replaces the scopes of a client.
-func (e *emulator) allow(client string, scopes ...string) {
+// setScopes replaces the scopes of a client.
+func (e *emulator) setScopes(client string, scopes ...string) {
 	e.t.Helper()
 	body, _ := json.Marshal(map[string]any{"scopes": scopes}) // strings cannot fail to marshal
 	e.backDoor(http.MethodPatch, "clients/"+client, string(body))
@@ -261,7 +261,7 @@ func (e *emulator) allow(client string, scopes ...string) {
 
 func (e *emulator) backDoor(method, path, body string) {
 	e.t.Helper()
-	if a := (caller{t: e.t, base: e.url}).send(method, "/_osemu/"+path, body); a.status >= 300 {
+	if a := (client{t: e.t, base: e.url}).send(method, "/_osemu/"+path, body); a.status >= 300 {
 		e.t.Fatalf("osemu's back door: %s %s: %d %s", method, path, a.status, a.body)
 	}
 }
@@ -275,11 +275,11 @@ type redis struct {
 
 func startRedis(t testing.TB) *redis {
 	t.Helper()
-	needs(t, "redis-server")
+	requireProgram(t, "redis-server")
 	for range 5 { // between choosing a free port and binding it, another process may take it
 		r := &redis{t: t, port: freePort(t)}
 		if r.launch() {
-			t.Cleanup(r.refusedNothing) // while it runs
+			t.Cleanup(r.checkNoRefusedCommands) // while it runs
 			return r
 		}
 	}
@@ -291,7 +291,7 @@ func startRedis(t testing.TB) *redis {
 func (r *redis) launch() bool {
 	r.t.Helper()
 	arguments := []string{"--bind", "127.0.0.1", "--port", r.port, "--save", "", "--appendonly", "no", "--dir", r.t.TempDir()}
-	r.process = start(r.t, "redis-server", nil, append(arguments, documentedUser(r.t)...)...)
+	r.process = startProgram(r.t, "redis-server", nil, append(arguments, documentedUserArguments(r.t)...)...)
 	up := false
 	eventually(r.t, "redis-server", func() bool {
 		up = strings.Contains(r.stdout.String(), "Ready to accept connections") // another server may answer at the port
@@ -337,12 +337,12 @@ func (r *redis) restart() {
 
 // command sends one inline command and returns the first line of the answer.
 func (r *redis) command(command string) (string, error) {
-	c, err := net.DialTimeout("tcp", "127.0.0.1:"+r.port, patience)
+	c, err := net.DialTimeout("tcp", "127.0.0.1:"+r.port, testTimeout)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	if _, err := fmt.Fprintf(c, "%s\r\n", command); err != nil {
 		return "", err
 	}
@@ -350,8 +350,8 @@ func (r *redis) command(command string) (string, error) {
 	return string(bytes.TrimSpace(line)), err
 }
 
-// all returns the names of all keys, one in each line.
-func (r *redis) all(t testing.TB) string {
+// keyNames returns the names of all keys, one in each line.
+func (r *redis) keyNames(t testing.TB) string {
 	t.Helper()
 	text, err := exec.Command("redis-cli", "-p", r.port, "--scan").CombinedOutput()
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// TestAStateDirectoryInTroubleIsSurvivedSaidAndCounted cuts, removes and replaces the
+// TestDamagedStateDirectoryFailsNoRequestAndIsReported cuts, removes and replaces the
 // statistics file of a gateway that serves. Every request is answered, counting goes on in
 // a file at the same path, and what is lost is reported.
-func TestAStateDirectoryInTroubleIsSurvivedSaidAndCounted(t *testing.T) {
+func TestDamagedStateDirectoryFailsNoRequestAndIsReported(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		trouble func(path string) error
@@ -43,7 +43,7 @@ func TestAStateDirectoryInTroubleIsSurvivedSaidAndCounted(t *testing.T) {
 					one.get(keyOne).is(http.StatusOK)
 				}
 			}
-			sum := func() int { return total(one.counts("/api/v1/organizations/org-root" + today("1hour"))) }
+			sum := func() int { return total(one.counts("/api/v1/organizations/org-root" + lastDayQuery("1hour"))) }
 			read()
 			eventually(t, "5 counts", func() bool { return sum() == 5 })
 			if err := tt.trouble(filepath.Join(dir, "stats.db")); err != nil {
@@ -52,21 +52,21 @@ func TestAStateDirectoryInTroubleIsSurvivedSaidAndCounted(t *testing.T) {
 			read()
 			eventually(t, "the counts afterwards", func() bool {
 				one.get(keyOne).is(http.StatusOK)
-				a := one.get("/api/v1/organizations/org-root" + today("1hour"))
+				a := one.get("/api/v1/organizations/org-root" + lastDayQuery("1hour"))
 				return a.status == http.StatusOK
 			})
 			lost := fmt.Sprintf(`osgate_stats_losses_total{osgate_stats_loss="file"} %d`, tt.lost)
 			eventually(t, lost, func() bool {
-				return strings.Contains(caller{t: t, base: g.admin}.get("/metrics").is(http.StatusOK).body, lost)
+				return strings.Contains(client{t: t, base: g.admin}.get("/metrics").is(http.StatusOK).body, lost)
 			})
 			if tt.lost > 0 {
-				ready := caller{t: t, base: g.admin}.get("/readyz").is(http.StatusOK)
+				ready := client{t: t, base: g.admin}.get("/readyz").is(http.StatusOK)
 				if !strings.Contains(ready.body, `"part":"statistics"`) || !strings.Contains(ready.body, "5 operations are no longer counted") {
 					t.Errorf("readiness reports %s, want the loss", ready.body)
 				}
 			}
 			eventually(t, "statistics", func() bool { // a damaged file is read again once it is replaced
-				a := one.get("/api/v1/organizations/org-root" + today("1hour"))
+				a := one.get("/api/v1/organizations/org-root" + lastDayQuery("1hour"))
 				return a.status == http.StatusOK
 			})
 			before := sum()

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// forms are the forms of Redis under test.
-var forms = map[string]func(t *testing.T) *harassed{"single": harassedSingle, "cluster": harassedCluster}
+// redisForms are the forms of Redis under test.
+var redisForms = map[string]func(t *testing.T) *disturbedRedis{"single": newDisturbedServer, "cluster": newDisturbedCluster}
 
 // exactSettings admit all requests, and have one gateway give up Redis early and the
 // other late. The former has many short outages. The latter sends each of its batches
@@ -24,105 +24,105 @@ var exactSettings = [][]string{
 	{"RATE=0", "LOG_LEVEL=warn", "UPSTREAM_TIMEOUT=5s", "REDIS_TIMEOUT=1s"},
 }
 
-// fitsTheLog is the number of requests for which the log of osemu certainly has room.
-const fitsTheLog = 80_000
+// requestLogCapacity is the number of requests for which the log of osemu certainly has room.
+const requestLogCapacity = 80_000
 
-// suite is two gateways with one Redis, and the drivers that send requests through
+// countingRun is two gateways with one Redis, and the drivers that send requests through
 // them.
-type suite struct {
+type countingRun struct {
 	*stack
-	t        *testing.T
-	redis    *harassed
-	gateways []*gateway
-	drivers  *drivers
-	upstream sum            // what osemu has answered 2xx, as far as it was asked
-	large    sum            // those of upstream that are about the large value
-	suffered map[string]int // how often, by name of the harassment
+	t         *testing.T
+	redis     *disturbedRedis
+	gateways  []*gateway
+	clients   *loadClients
+	upstream  placeCounts    // what osemu has answered 2xx, as far as it was asked
+	large     placeCounts    // those of upstream that are about the large value
+	disturbed map[string]int // how often, by name of the harassment
 }
 
-func newSuite(t *testing.T, redis *harassed) *suite {
+func newCountingRun(t *testing.T, redis *disturbedRedis) *countingRun {
 	t.Helper()
-	s := &suite{stack: newStack(t, false, "-quiet"), t: t, redis: redis, upstream: sum{}, large: sum{}, suffered: map[string]int{}}
+	s := &countingRun{stack: newStack(t, false, "-quiet"), t: t, redis: redis, upstream: placeCounts{}, large: placeCounts{}, disturbed: map[string]int{}}
 	for i, settings := range exactSettings {
 		s.gateways = append(s.gateways, s.gateway(append(settings, "REDIS_URL="+redis.urls[i])...))
 	}
-	s.drivers = newDrivers(s.gateways[0])
-	s.drivers.drive(4, 2000, s.gateways...)() // as long as Redis is well, there are hits
+	s.clients = newLoadClients(s.gateways[0])
+	s.clients.start(4, 2000, s.gateways...)() // as long as Redis is well, there are hits
 	return s
 }
 
-// suffers disturbs the Redis in this way, and ends the disturbance.
-func (s *suite) suffers(name string) {
+// disturb disturbs the Redis in this way, and ends the disturbance.
+func (s *countingRun) disturb(name string) {
 	s.t.Helper()
-	s.suffered[name]++
-	harassments[name](s.redis)
+	s.disturbed[name]++
+	disturbances[name](s.redis)
 	s.redis.heal()
 }
 
-// calms waits until the gateways use Redis again and have written all waiting counts.
-func (s *suite) calms() {
+// awaitRecovery waits until the gateways use Redis again and have written all waiting counts.
+func (s *countingRun) awaitRecovery() {
 	s.t.Helper()
 	for _, g := range s.gateways {
-		g.degrades(s.t, false)
+		g.awaitDegraded(s.t, false)
 	}
 }
 
 // collect reads the log of osemu and empties it. No requests are sent at the same time.
-func (s *suite) collect() {
+func (s *countingRun) collect() {
 	s.t.Helper()
-	s.upstream.add(s.emulator.answered())
-	s.large.add(s.emulator.answeredTo("/" + largeKey))
-	s.emulator.forget()
+	s.upstream.add(s.emulator.countAnswered())
+	s.large.add(s.emulator.countAnsweredTo("/" + largeKey))
+	s.emulator.clearRequests()
 }
 
-// recounts stops the gateways right after some more requests, and compares the counts
+// checkCounts stops the gateways right after some more requests, and compares the counts
 // that a new gateway reads with the responses.
-func (s *suite) recounts() {
+func (s *countingRun) checkCounts() {
 	s.t.Helper()
-	s.drivers.drive(4, 1000, s.gateways...)()
+	s.clients.start(4, 1000, s.gateways...)()
 	for i, g := range s.gateways {
 		if code := g.stop(syscall.SIGTERM); code != 0 {
 			s.t.Errorf("gateway %d ended with %d, want 0: all counts written", i+1, code)
 		}
 	}
 	s.collect()
-	witness := s.gateway("RATE=0", "REDIS_URL="+s.redis.urls[0], "REDIS_TIMEOUT="+busyRedis)
-	for source, want := range map[string]sum{
-		"client": s.drivers.good.atEveryLevel(), "client&unit=billing": s.drivers.good.billed(s.drivers.large).atEveryLevel(),
+	witness := s.gateway("RATE=0", "REDIS_URL="+s.redis.urls[0], "REDIS_TIMEOUT="+longRedisTimeout)
+	for source, want := range map[string]placeCounts{
+		"client": s.clients.succeeded.atEveryLevel(), "client&unit=billing": s.clients.succeeded.billed(s.clients.large).atEveryLevel(),
 		"upstream": s.upstream.atEveryLevel(), "upstream&unit=billing": s.upstream.billed(s.large).atEveryLevel(),
 	} {
-		if diff := cmp.Diff(want, witness.counted(s.drivers.members, source, s.drivers.good.atEveryLevel())); diff != "" {
+		if diff := cmp.Diff(want, witness.readCounts(s.clients.members, source, s.clients.succeeded.atEveryLevel())); diff != "" {
 			s.t.Errorf("source=%s: answered 2xx (-) and counted (+):\n%s", source, diff)
 		}
 	}
 	s.t.Logf("%d requests answered 2xx, %d of them by Object Store (%d and %d with the large value), compared at %d places; answers by status %v; through %v",
-		s.drivers.good.all(), s.upstream.all(), s.drivers.large.all(), s.large.all(), len(s.drivers.good.atEveryLevel()), s.drivers.byStatus, s.suffered)
+		s.clients.succeeded.total(), s.upstream.total(), s.clients.large.total(), s.large.total(), len(s.clients.succeeded.atEveryLevel()), s.clients.byStatus, s.disturbed)
 }
 
-// TestCountsAreExactWhateverHappensToRedis sends requests for 36 stores of three
+// TestCountsAreExactDuringRedisFailures sends requests for 36 stores of three
 // organizations through two gateways, while their Redis is disturbed in each known way.
 // At the end the count of each store, region, environment and organization equals the
 // number of 2xx that the clients received, and the count for upstream equals the number
 // of requests that osemu received.
-func TestCountsAreExactWhateverHappensToRedis(t *testing.T) {
+func TestCountsAreExactDuringRedisFailures(t *testing.T) {
 	t.Parallel()
-	for form, start := range forms {
+	for form, start := range redisForms {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
-			s := newSuite(t, start(t))
-			s.drivers.rest = 5 * time.Millisecond // there are other tests
-			wait := s.drivers.drive(4, fitsTheLog, s.gateways...)
-			names := slices.Collect(maps.Keys(harassments))
+			s := newCountingRun(t, start(t))
+			s.clients.pause = 5 * time.Millisecond // there are other tests
+			wait := s.clients.start(4, requestLogCapacity, s.gateways...)
+			names := slices.Collect(maps.Keys(disturbances))
 			for _, i := range rand.Perm(len(names)) {
-				s.suffers(names[i])
-				s.calms()
+				s.disturb(names[i])
+				s.awaitRecovery()
 			}
-			s.drivers.halt()
+			s.clients.stop()
 			wait()
-			s.recounts()
-			s.drivers.answeredAll(t)
-			if s.upstream.all() == s.drivers.good.all() || s.large.all() <= largeStores || s.large.all() == s.drivers.large.all() || s.drivers.byStatus[http.StatusNotFound] == 0 {
-				t.Errorf("answers by status %v, %d by Object Store: the test proves little", s.drivers.byStatus, s.upstream.all())
+			s.checkCounts()
+			s.clients.checkAllAnswered(t)
+			if s.upstream.total() == s.clients.succeeded.total() || s.large.total() <= largeStores || s.large.total() == s.clients.large.total() || s.clients.byStatus[http.StatusNotFound] == 0 {
+				t.Errorf("answers by status %v, %d by Object Store: the test proves little", s.clients.byStatus, s.upstream.total())
 			}
 		})
 	}

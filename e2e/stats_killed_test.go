@@ -18,59 +18,59 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// keeping is a storage for the counts of a gateway.
-type keeping struct {
-	settings []string
-	flushes  func(t *testing.T) // returns when a flush is under way
-	loses    func() func()      // loses what the store answers, until it is called; nil: one that is in the process
+// countStore is a storage for the counts of a gateway.
+type countStore struct {
+	settings    []string
+	awaitFlush  func(t *testing.T) // returns when a flush is under way
+	loseAnswers func() func()      // loses what the store answers, until it is called; nil: one that is in the process
 }
 
-// interrupts returns in the middle of a flush.
-func (k keeping) interrupts(t *testing.T) (heal func()) {
+// interruptFlush returns in the middle of a flush.
+func (k countStore) interruptFlush(t *testing.T) (heal func()) {
 	t.Helper()
-	if k.loses == nil {
-		k.flushes(t)
+	if k.loseAnswers == nil {
+		k.awaitFlush(t)
 		return func() {}
 	}
-	heal = k.loses()
-	pause(aFlush) // the batch is with the store
+	heal = k.loseAnswers()
+	pause(flushTime) // the batch is with the store
 	return heal
 }
 
-// keepings are a file and a Redis. Each is used by the gateways of one test, one after
+// countStores are a file and a Redis. Each is used by the gateways of one test, one after
 // the other.
-var keepings = map[string]func(t *testing.T) keeping{
-	"embedded": func(t *testing.T) keeping {
+var countStores = map[string]func(t *testing.T) countStore{
+	"embedded": func(t *testing.T) countStore {
 		t.Helper()
 		dir := t.TempDir()
-		return keeping{settings: []string{"STATE_DIR=" + dir}, flushes: func(t *testing.T) { t.Helper(); changes(t, filepath.Join(dir, "stats.db")) }}
+		return countStore{settings: []string{"STATE_DIR=" + dir}, awaitFlush: func(t *testing.T) { t.Helper(); awaitFileWrite(t, filepath.Join(dir, "stats.db")) }}
 	},
-	"redis": func(t *testing.T) keeping {
+	"redis": func(t *testing.T) countStore {
 		t.Helper()
 		server := redistest.Start(t)
-		w := newWay(t, "redis of the killed", server.Addr())
-		return keeping{
+		w := newTCPProxy(t, "redis of the killed", server.Addr())
+		return countStore{
 			settings: []string{"REDIS_URL=redis://" + w.proxy.Listen + "/0", "REDIS_TIMEOUT=1s"},
-			flushes: func(t *testing.T) {
+			awaitFlush: func(t *testing.T) {
 				t.Helper()
-				before := evals(server)
-				eventually(t, "a flush", func() bool { return evals(server) != before })
+				before := evalStatistics(server)
+				eventually(t, "a flush", func() bool { return evalStatistics(server) != before })
 			},
-			loses: func() func() { w.hole(back); return w.heal },
+			loseAnswers: func() func() { w.blackHole(toClient); return w.heal },
 		}
 	},
 }
 
-// evals returns the statistics of the server about EVAL. Counts are written with EVAL;
+// evalStatistics returns the statistics of the server about EVAL. Counts are written with EVAL;
 // other scripts only if Redis does not know them yet.
-func evals(server *redistest.Server) string {
+func evalStatistics(server *redistest.Server) string {
 	_, rest, _ := strings.Cut(server.Do("INFO", "commandstats"), "cmdstat_eval:")
 	line, _, _ := strings.Cut(rest, "\r\n")
 	return line
 }
 
-// changes returns as soon as the file is written.
-func changes(t *testing.T, file string) {
+// awaitFileWrite returns as soon as the file is written.
+func awaitFileWrite(t *testing.T, file string) {
 	t.Helper()
 	modified := func() time.Time {
 		info, err := os.Stat(file)
@@ -81,43 +81,43 @@ func changes(t *testing.T, file string) {
 	}
 	before, look := modified(), time.NewTicker(200*time.Microsecond)
 	defer look.Stop()
-	for deadline := time.Now().Add(patience); modified().Equal(before); <-look.C {
+	for deadline := time.Now().Add(testTimeout); modified().Equal(before); <-look.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s is not written to", file)
 		}
 	}
 }
 
-// loses fails the test if the counts are lower than the answered operations, without
+// checkLosses fails the test if the counts are lower than the answered operations, without
 // those after the last flush of killed gateways, or higher than the operations that
 // were or may have been answered. It compares the sum and each store.
-func (d *drivers) loses(t *testing.T, counted sum, most int) {
+func (d *loadClients) checkLosses(t *testing.T, counted placeCounts, most int) {
 	t.Helper()
-	lost := d.good.all() - counted.all()
-	t.Logf("%d answered 2xx, %d of them not counted, at most %d answered after the last flush; %d without an answer", d.good.all(), lost, most, d.unsettled)
-	if lost > most || lost < -d.unsettled {
-		t.Errorf("%d of %d are not counted, want at most the %d after the last flush, and at least -%d", lost, d.good.all(), most, d.unsettled)
+	lost := d.succeeded.total() - counted.total()
+	t.Logf("%d answered 2xx, %d of them not counted, at most %d answered after the last flush; %d without an answer", d.succeeded.total(), lost, most, d.unanswered)
+	if lost > most || lost < -d.unanswered {
+		t.Errorf("%d of %d are not counted, want at most the %d after the last flush, and at least -%d", lost, d.succeeded.total(), most, d.unanswered)
 	}
 	for p, n := range counted {
-		if n > d.good[p]+d.unsettled {
-			t.Errorf("%v: %d counted, %d answered and %d without an answer", p, n, d.good[p], d.unsettled)
+		if n > d.succeeded[p]+d.unanswered {
+			t.Errorf("%v: %d counted, %d answered and %d without an answer", p, n, d.succeeded[p], d.unanswered)
 		}
 	}
 }
 
-// written holds the instant up to which a gateway has reported all counts as written.
+// flushWatch holds the instant up to which a gateway has reported all counts as written.
 // It is safe for concurrent use.
-type written struct {
-	until atomic.Pointer[time.Time]
-	asked sync.WaitGroup
+type flushWatch struct {
+	until   atomic.Pointer[time.Time]
+	reading sync.WaitGroup
 }
 
-// watch reads the metric of the gateway again and again, until the gateway has ended.
-func watch(g *gateway) *written {
-	w := &written{}
+// watchFlushes reads the metric of the gateway again and again, until the gateway has ended.
+func watchFlushes(g *gateway) *flushWatch {
+	w := &flushWatch{}
 	w.until.Store(&time.Time{})
-	admin := caller{t: g.t, base: g.admin}
-	w.asked.Go(func() {
+	admin := client{t: g.t, base: g.admin}
+	w.reading.Go(func() {
 		for {
 			select {
 			case <-g.ended:
@@ -126,7 +126,7 @@ func watch(g *gateway) *written {
 			}
 			now := time.Now()
 			if a, err := admin.try(http.MethodGet, "/metrics", ""); err == nil {
-				if until := now.Add(-lagIn(a.body)); until.After(*w.until.Load()) {
+				if until := now.Add(-flushLag(a.body)); until.After(*w.until.Load()) {
 					w.until.Store(&until)
 				}
 			}
@@ -135,8 +135,8 @@ func watch(g *gateway) *written {
 	return w
 }
 
-// lagIn returns the time since all counts were written, by the metrics of the gateway.
-func lagIn(metrics string) time.Duration {
+// flushLag returns the time since all counts were written, by the metrics of the gateway.
+func flushLag(metrics string) time.Duration {
 	const unknown = time.Hour
 	_, rest, _ := strings.Cut(metrics, "\nosgate_stats_lag_seconds ")
 	value, _, _ := strings.Cut(rest, "\n")
@@ -147,40 +147,40 @@ func lagIn(metrics string) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// TestAKillCostsWhatWasCountedSinceTheLastFlush kills five gateways in a row, every
+// TestKillLosesOnlyCountsSinceTheLastFlush kills five gateways in a row, every
 // second one during a flush. No operation is counted twice, and none that is older than
 // the last flush is missing.
-func TestAKillCostsWhatWasCountedSinceTheLastFlush(t *testing.T) {
+func TestKillLosesOnlyCountsSinceTheLastFlush(t *testing.T) {
 	t.Parallel()
-	for name, keep := range keepings {
+	for name, keep := range countStores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, k := newStack(t, false, "-quiet"), keep(t)
 			settings := append([]string{"RATE=0", "LOG_LEVEL=warn"}, k.settings...)
 			g := s.gateway(settings...)
-			d := newDrivers(g)
-			d.rest = 10 * time.Millisecond
+			d := newLoadClients(g)
+			d.pause = 10 * time.Millisecond
 			most := 0
 			for round := range 5 {
-				began, w := time.Now(), watch(g)
+				began, w := time.Now(), watchFlushes(g)
 				const sending = 4
-				wait := d.drive(sending, fitsTheLog, g)
+				wait := d.start(sending, requestLogCapacity, g)
 				eventually(t, "a second to be written", func() bool { return w.until.Load().After(began.Add(time.Second)) })
-				pause(time.Duration(rand.Int64N(int64(aFlush)))) // at no instant of the second in particular
+				pause(time.Duration(rand.Int64N(int64(flushTime)))) // at no instant of the second in particular
 				healed := func() {}
 				if round%2 == 1 {
-					healed = k.interrupts(t)
+					healed = k.interruptFlush(t)
 				}
 				g.stop(syscall.SIGKILL)
 				wait()
 				healed()
-				w.asked.Wait()
-				most += d.since(*w.until.Load()) + sending // of each, one answer that is not yet counted
+				w.reading.Wait()
+				most += d.succeededAfter(*w.until.Load()) + sending // of each, one answer that is not yet counted
 				g = s.gateway(settings...)
 			}
-			d.loses(t, g.counted(d.members, "client", d.good), most)
-			if most >= d.good.all() {
-				t.Errorf("%d of %d answers came after the last flush: the test proves little", most, d.good.all())
+			d.checkLosses(t, g.readCounts(d.members, "client", d.succeeded), most)
+			if most >= d.succeeded.total() {
+				t.Errorf("%d of %d answers came after the last flush: the test proves little", most, d.succeeded.total())
 			}
 		})
 	}
@@ -189,26 +189,26 @@ func TestAKillCostsWhatWasCountedSinceTheLastFlush(t *testing.T) {
 // TestSIGTERMUnderLoadLosesNoCount ends a gateway while many clients send requests.
 func TestSIGTERMUnderLoadLosesNoCount(t *testing.T) {
 	t.Parallel()
-	for name, keep := range keepings {
+	for name, keep := range countStores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, k := newStack(t, false, "-quiet"), keep(t)
 			settings := append([]string{"RATE=0", "LOG_LEVEL=warn"}, k.settings...)
 			g := s.gateway(settings...)
-			d := newDrivers(g)
-			wait := d.drive(8, fitsTheLog, g)
-			k.flushes(t)
-			pause(aFlush)
+			d := newLoadClients(g)
+			wait := d.start(8, requestLogCapacity, g)
+			k.awaitFlush(t)
+			pause(flushTime)
 			if code := g.stop(syscall.SIGTERM); code != 0 {
 				t.Errorf("exit code %d, want 0", code)
 			}
 			wait()
 			g = s.gateway(settings...)
-			d.loses(t, g.counted(d.members, "client", d.good), 0)
-			want := s.emulator.answered()
-			counted := g.counted(d.members, "upstream", want)
-			if lost := want.all() - counted.all(); lost < 0 || lost > d.unsettled { // one that nobody heard of may have been given up
-				t.Errorf("%d of %d that osemu answered are not counted as such; %d without an answer", lost, want.all(), d.unsettled)
+			d.checkLosses(t, g.readCounts(d.members, "client", d.succeeded), 0)
+			want := s.emulator.countAnswered()
+			counted := g.readCounts(d.members, "upstream", want)
+			if lost := want.total() - counted.total(); lost < 0 || lost > d.unanswered { // one that nobody heard of may have been given up
+				t.Errorf("%d of %d that osemu answered are not counted as such; %d without an answer", lost, want.total(), d.unanswered)
 			}
 		})
 	}
@@ -248,9 +248,9 @@ func TestADamagedStatisticsFileIsMovedAside(t *testing.T) {
 				one.get(keyOne).is(200)
 			}
 			eventually(t, "counts from anew", func() bool {
-				return total(one.counts("/api/v1/organizations/org-root"+today("1hour"))) == 3
+				return total(one.counts("/api/v1/organizations/org-root"+lastDayQuery("1hour"))) == 3
 			})
-			g.degrades(t, false)
+			g.awaitDegraded(t, false)
 			aside, err := filepath.Glob(file + ".damaged-*")
 			if err != nil || len(aside) != 1 {
 				t.Fatalf("moved aside: %v, %v; want one file", aside, err)
@@ -258,7 +258,7 @@ func TestADamagedStatisticsFileIsMovedAside(t *testing.T) {
 			if kept, err := os.ReadFile(aside[0]); err != nil || !bytes.Equal(kept, damaged) {
 				t.Errorf("%s has not the %d bytes of the damaged file: %v", aside[0], len(damaged), err)
 			}
-			if said := fmt.Sprint(g.remarks()); !strings.Contains(said, "damaged and was moved aside") || !strings.Contains(said, aside[0]) {
+			if said := fmt.Sprint(g.linesNotOfExchanges()); !strings.Contains(said, "damaged and was moved aside") || !strings.Contains(said, aside[0]) {
 				t.Errorf("the log does not say that %s was moved to %s:\n%s", file, aside[0], said)
 			}
 		})

@@ -11,14 +11,14 @@ import (
 func TestALockIsNotServedAfterItExpired(t *testing.T) {
 	t.Parallel()
 	const ttl = 2 * time.Second
-	inBothModes(t, func(t *testing.T, s *stack) {
+	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		store := prodStores + "/APP_locks"
 		lock := store + "/partitions/p/keys/lock"
-		direct := caller{t: t, base: s.emulator.url + "/us/us-east-1", token: s.gateway("RATE=0").mint("app-one", "")}
+		direct := client{t: t, base: s.emulator.url + "/us/us-east-1", token: s.gateway("RATE=0").mint("app-one", "")}
 		direct.send(http.MethodPut, store, `{"storeId":"APP_locks","defaultTtlSeconds":2,"isFixedTtl":true}`, "Content-Type: application/json").succeeded()
 		direct.send(http.MethodPut, lock, `{"stringValue":"held"}`, "Content-Type: application/json").succeeded()
 		one := s.gateway("RATE=0").as("app-one")
-		s.emulator.forget()
+		s.emulator.clearRequests()
 		one.get(lock).is(http.StatusOK)
 		eventually(t, "the lock to expire in the store itself", func() bool { return direct.get(lock).status == http.StatusNotFound })
 		for expired := time.Now(); ; {
@@ -28,7 +28,7 @@ func TestALockIsNotServedAfterItExpired(t *testing.T) {
 				break
 			}
 		}
-		if n := len(s.emulator.requests(toTarget(http.MethodGet, store))); n != 1 {
+		if n := len(s.emulator.requests(hasTarget(http.MethodGet, store))); n != 1 {
 			t.Errorf("osemu received %d requests for the store, want 1", n)
 		}
 	})

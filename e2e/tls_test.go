@@ -28,17 +28,17 @@ func TestHTTPSAndHTTP2AreServed(t *testing.T) {
 	for version, http2 := range map[string]bool{"1.1": false, "2": true} {
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: http2}
 		t.Cleanup(transport.CloseIdleConnections)
-		c := g.caller()
-		c.client = plainClient(transport)
+		c := g.client()
+		c.httpClient = newHTTPClient(transport)
 		minted := c.send(http.MethodPost, "/accounts/oauth2/token", "client_id=app-one&client_secret=secret-one&grant_type=client_credentials",
 			"Content-Type: application/x-www-form-urlencoded").is(http.StatusOK)
 		c.token = minted.token()
-		g.stack.conceal(c.token)
+		g.stack.addSecret(c.token)
 		if got, want := c.get(keyOne).is(http.StatusOK).header.Get("Via"), version+" osgate"; got != want {
 			t.Errorf("HTTP/%s: Via %q, want %q", version, got, want)
 		}
 	}
-	if a := raw(t, g.addr(), get1("gateway", keyOne)); a.status != http.StatusBadRequest {
+	if a := sendRaw(t, g.addr(), rawGET("gateway", keyOne)); a.status != http.StatusBadRequest {
 		t.Errorf("plain HTTP on the HTTPS listener: %d, want 400", a.status)
 	}
 }

@@ -6,29 +6,29 @@ import (
 	"testing"
 )
 
-// TestTopShowsWhatTheGatewayDoes runs osgate top with the configuration of the gateway
+// TestTopShowsTheTrafficOfTheGateway runs osgate top with the configuration of the gateway
 // and with its address, and without the token, which it reports.
-func TestTopShowsWhatTheGatewayDoes(t *testing.T) {
+func TestTopShowsTheTrafficOfTheGateway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway("ADMIN_TOKEN=an-operators-token", "RATE_MAX_WAIT=0s", "RATE=2", "RATE_PERIOD=1h", "RATE_BURST=2")
-	s.conceal("an-operators-token")
+	s.addSecret("an-operators-token")
 	one := g.as("app-one")
 	for range 10 {
 		one.get(keyOne)
 	}
-	refused := g.caller().get(keyOne, "X-Request-Id: of-a-stranger").is(401)
+	refused := g.client().get(keyOne, "X-Request-Id: of-a-stranger").is(401)
 	token, listen := "ADMIN_TOKEN=an-operators-token", "ADMIN_LISTEN="+strings.TrimPrefix(g.admin, "http://")
 	eventually(t, "a second to be over, so that there is a window", func() bool {
-		return strings.Contains(osgate(t, []string{token, listen}, "top", "-once").stdout, "APP_demo")
+		return strings.Contains(runOsgate(t, []string{token, listen}, "top", "-once").stdout, "APP_demo")
 	})
-	run := osgate(t, []string{token}, "top", "-admin", g.admin)
-	run.says(t, 0, "READY", "app-one", "APP_demo", "region us/us-east-1", "over-quota", "no-token", refused.header.Get("X-Request-Id"), "hit ratio")
+	run := runOsgate(t, []string{token}, "top", "-admin", g.admin)
+	run.checkOutput(t, 0, "READY", "app-one", "APP_demo", "region us/us-east-1", "over-quota", "no-token", refused.header.Get("X-Request-Id"), "hit ratio")
 	if strings.Contains(run.stdout, "\x1b") || run.stderr != "" {
 		t.Errorf("into a pipe it writes escape sequences, or complains: %q %q", run.stdout, run.stderr)
 	}
-	osgate(t, []string{listen}, "top").says(t, 1, "OSGATE_ADMIN_TOKEN")
-	osgate(t, []string{token}, "top", "-interval", "0s").says(t, 2, "-interval")
+	runOsgate(t, []string{listen}, "top").checkOutput(t, 1, "OSGATE_ADMIN_TOKEN")
+	runOsgate(t, []string{token}, "top", "-interval", "0s").checkOutput(t, 2, "-interval")
 	g.stop(syscall.SIGTERM)
-	osgate(t, []string{token, listen}, "top").says(t, 1, g.admin, "connection refused")
+	runOsgate(t, []string{token, listen}, "top").checkOutput(t, 1, g.admin, "connection refused")
 }

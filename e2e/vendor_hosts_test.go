@@ -6,17 +6,17 @@ import (
 	"testing"
 )
 
-// TestTheURLsOfTheRegionListWork for writing and reading: a client that follows the
+// TestURLsOfTheRegionListWork for writing and reading: a client that follows the
 // vendor's own list reaches that region and no other one. osemu answers them too.
-func TestTheURLsOfTheRegionListWork(t *testing.T) {
+func TestURLsOfTheRegionListWork(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway("RATE=0", "CACHE_KEY_TTL=0", "DEFAULT_REGION=us/us-east-1")
-	tokens := g.byPlane()
+	tokens := g.tokensByPlane()
 	for _, l := range locations {
 		authorization := "Authorization: Bearer " + tokens[l.plane]
 		var regions []struct{ ID, URL string }
-		raw(t, g.addr(), get1(l.host, "/api/v1/organizations/org-root/regions", authorization)).is(http.StatusOK).decode(&regions)
+		sendRaw(t, g.addr(), rawGET(l.host, "/api/v1/organizations/org-root/regions", authorization)).is(http.StatusOK).decode(&regions)
 		url := ""
 		for _, r := range regions {
 			if r.ID == l.region {
@@ -28,22 +28,22 @@ func TestTheURLsOfTheRegionListWork(t *testing.T) {
 			t.Fatalf("%s: the list has the URL %q", l, url)
 		}
 		host = "object-store." + host
-		s.emulator.forget()
-		a := raw(t, g.addr(), get1(host, keyOne, authorization)).is(http.StatusOK)
-		if seen := s.emulator.sightings(); len(seen) != 1 || seen[0].Host != l.host || a.header.Get("X-Osgate-Region") != l.String() {
+		s.emulator.clearRequests()
+		a := sendRaw(t, g.addr(), rawGET(host, keyOne, authorization)).is(http.StatusOK)
+		if seen := s.emulator.receivedTargets(); len(seen) != 1 || seen[0].Host != l.host || a.header.Get("X-Osgate-Region") != l.String() {
 			t.Errorf("%s by %s: osemu saw %v, X-Osgate-Region %q; want its own region asked", l, host, seen, a.header.Get("X-Osgate-Region"))
 		}
-		raw(t, strings.TrimPrefix(s.emulator.url, "http://"), get1(host, keyOne, authorization)).is(http.StatusOK)
+		sendRaw(t, strings.TrimPrefix(s.emulator.url, "http://"), rawGET(host, keyOne, authorization)).is(http.StatusOK)
 	}
-	s.emulator.forget()
-	a := raw(t, g.addr(), get1("object-store.eu-central-3.anypoint.mulesoft.com", keyOne, "Authorization: Bearer "+tokens["us"]))
-	a.refused(http.StatusBadRequest, "region-unknown")
+	s.emulator.clearRequests()
+	a := sendRaw(t, g.addr(), rawGET("object-store.eu-central-3.anypoint.mulesoft.com", keyOne, "Authorization: Bearer "+tokens["us"]))
+	a.checkRefusal(http.StatusBadRequest, "region-unknown")
 	if !strings.Contains(a.body, "object-store-eu-central-1.anypoint.mulesoft.com") {
 		t.Errorf("the refusal is %s, want it to name the nearest host", a.body)
 	}
-	raw(t, g.addr(), "GET http://object-store-us-east-9.anypoint.mulesoft.com"+keyOne+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").
-		refused(http.StatusBadRequest, "region-unknown")
-	if seen := s.emulator.sightings(); len(seen) > 0 {
+	sendRaw(t, g.addr(), "GET http://object-store-us-east-9.anypoint.mulesoft.com"+keyOne+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").
+		checkRefusal(http.StatusBadRequest, "region-unknown")
+	if seen := s.emulator.receivedTargets(); len(seen) > 0 {
 		t.Errorf("osemu saw %v, want nothing", seen)
 	}
 }
