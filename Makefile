@@ -128,11 +128,23 @@ OUT         ?= bin/bench
 DOCS        ?=
 
 .PHONY: bench-peers
-bench-peers: ## Measure osgate beside nginx with Lua, a bare ReverseProxy and a bare handler (ROUNDS, SECONDS, ONLY)
+bench-peers: ## Compare osgate with nginx and Lua, a bare ReverseProxy and a bare handler (ROUNDS, SECONDS, ONLY)
 	@scripts/install-missing $(PEER_NEEDS)
 	cd bench && go build -o ../bin/osbench .
 	cd bench && exec ../bin/osbench -rounds $(ROUNDS) -seconds $(SECONDS) -connections $(CONNECTIONS) -only '$(ONLY)' \
 		-osgate '$(abspath $(OSGATE))' -osgate-base '$(abspath $(OSGATE_BASE))' -out $(abspath $(OUT)) -docs '$(abspath $(DOCS))'
+
+# Settings of `make bench-compare`: the commit to compare with, benchmarks by regular expression, packages, how often each one runs, and
+# for how long.
+BASE             ?=
+COMPARE          ?= .
+COMPARE_PACKAGES ?= ./auth ./cache ./objectstore ./policy ./proxy ./ratelimit ./record ./stats ./telemetry ./internal/redisconn
+COMPARE_COUNT    ?= 6
+COMPARE_TIME     ?= 0.2s
+
+.PHONY: bench-compare
+bench-compare: needs ## Compare the Go benchmarks of this checkout with those of the commit BASE, by benchstat
+	@bench/compare '$(BASE)' '$(COMPARE)' '$(COMPARE_COUNT)' '$(COMPARE_TIME)' $(COMPARE_PACKAGES)
 
 .PHONY: fmt
 fmt: ## Format the Go files

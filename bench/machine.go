@@ -15,7 +15,8 @@ import (
 // build builds osgate from the checkout that this program's folder is in, as make build
 // does.
 func build(ctx context.Context, to string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-C", "..", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", to, "./cmd/osgate")
+	cmd := exec.CommandContext(ctx, "go", "build", "-C", "..", "-trimpath", "-tags", "grpcnotrace",
+		"-ldflags", "-s -w", "-o", to, "./cmd/osgate")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building osgate: %w\n%s", err, out)
@@ -38,7 +39,7 @@ func describe(ctx context.Context, o options) *report.Run {
 		Versions: map[string]string{
 			"osgate": osgate,
 			"Go":     strings.TrimPrefix(runtime.Version(), "go"),
-			"nginx":  after(output(ctx, "nginx", "-v"), "nginx/"),
+			"nginx":  behind(output(ctx, "nginx", "-v"), "nginx/"),
 			"Redis":  field(output(ctx, "redis-server", "--version"), "v="),
 			"wrk":    field(output(ctx, "wrk", "-v"), "debian/"),
 			"Linux":  output(ctx, "uname", "-r"),
@@ -80,7 +81,8 @@ func machine() string {
 	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
 		_, _ = fmt.Sscanf(string(text), "MemTotal: %d kB", &kilobytes)
 	}
-	return fmt.Sprintf("%s, %d cores, %d GB of memory, %s/%s", cpu, runtime.NumCPU(), kilobytes>>20, runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%s, %d cores, %d GB of memory, %s/%s",
+		cpu, runtime.NumCPU(), kilobytes>>20, runtime.GOOS, runtime.GOARCH)
 }
 
 // loadAverage returns the three load averages.
@@ -92,7 +94,7 @@ func loadAverage() string {
 	return strings.Join(strings.Fields(string(text))[:3], " ")
 }
 
-// output returns what a command prints, in one line, and "unknown" if it fails.
+// output returns the first line of the output of a command, and "unknown" if it fails.
 func output(ctx context.Context, name string, arguments ...string) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -105,8 +107,8 @@ func output(ctx context.Context, name string, arguments ...string) string {
 	return line
 }
 
-// after returns the text behind a prefix, wherever it is.
-func after(text, prefix string) string {
+// behind returns the text behind a prefix, wherever it is.
+func behind(text, prefix string) string {
 	_, rest, ok := strings.Cut(text, prefix)
 	if !ok {
 		return "unknown"
@@ -114,8 +116,8 @@ func after(text, prefix string) string {
 	return rest
 }
 
-// field is after, up to the next blank.
+// field is behind, up to the next blank.
 func field(text, prefix string) string {
-	value, _, _ := strings.Cut(after(text, prefix), " ")
+	value, _, _ := strings.Cut(behind(text, prefix), " ")
 	return value
 }

@@ -1,6 +1,6 @@
-// Command bench measures osgate beside its peers: nginx with Lua, a bare
-// httputil.ReverseProxy and a bare net/http handler, all on this machine, in interleaved
-// rounds. README.md has the ways to use it.
+// Command bench compares osgate with nginx with Lua, a bare httputil.ReverseProxy and a
+// bare net/http handler, all on this machine, in interleaved rounds. README.md describes
+// how to use it.
 package main
 
 import (
@@ -58,7 +58,7 @@ func parse(arguments []string) (options, error) {
 	flags.StringVar(&o.osgate, "osgate", "", "binary of osgate; empty: built from this checkout")
 	flags.StringVar(&o.base, "osgate-base", "", "a second binary, which is measured in the same rounds as \"before\"")
 	flags.StringVar(&o.out, "out", "results", "folder for results.json, results.md and results.svg")
-	flags.StringVar(&o.docs, "docs", "", "performance.md to update with the results; the chart is written beside it")
+	flags.StringVar(&o.docs, "docs", "", "performance.md to update with the results; the chart is written into the same folder")
 	flags.DurationVar(&o.limit, "limit", 90*time.Minute, "longest time of the whole run")
 	if err := flags.Parse(arguments); err != nil {
 		return o, err
@@ -118,8 +118,8 @@ func run(ctx context.Context, arguments []string) error {
 	return failure
 }
 
-// measureAll runs the chosen scenarios and adds what they measured to result. After an
-// error it goes on with the next scenario, except when ctx has ended.
+// measureAll runs the chosen scenarios and adds their samples to result. After an error
+// it continues with the next scenario, unless ctx has ended.
 func measureAll(ctx context.Context, o options, only *regexp.Regexp, result *report.Run) error {
 	var failures []error
 	nonce := strconv.FormatInt(result.Started.UnixNano(), 36)
@@ -130,15 +130,8 @@ func measureAll(ctx context.Context, o options, only *regexp.Regexp, result *rep
 		if ctx.Err() != nil {
 			return errors.Join(append(failures, context.Cause(ctx))...)
 		}
-		names := report.Scenario{Name: sc.name, Title: sc.title, References: sc.references}
-		for _, subject := range sc.subjects {
-			names.Subjects = append(names.Subjects, subject.name)
-			if strings.HasSuffix(subject.name, " before") {
-				names.References = append(names.References, subject.name)
-			}
-		}
 		samples, err := sc.run(ctx, o.settings, nonce)
-		result.Scenarios = append(result.Scenarios, names)
+		result.Scenarios = append(result.Scenarios, sc.describe())
 		result.Samples = append(result.Samples, samples...)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("%s: %w", sc.name, err))

@@ -9,17 +9,18 @@ import (
 	"osgate/bench/report"
 )
 
-// kind is what a scenario is about: what its answers must be.
+// kind is the kind of answers that a scenario requires.
 type kind int
 
 const (
-	pass    kind = iota // 2xx, from anywhere
+	same    kind = iota // a subject's: the kind of its scenario
+	pass                // 2xx, from anywhere
 	hit                 // from the cache
 	miss                // each from the origin
 	refused             // 429
 )
 
-// usage is what the processes of a site have used so far.
+// usage is the use of the processes of a site so far.
 type usage struct {
 	subject, redis, origin time.Duration
 	mallocs                float64
@@ -48,9 +49,11 @@ func (s *site) used(ctx context.Context, t *target) (u usage, err error) {
 	return u, err
 }
 
-// measure runs a load against a target and returns what it cost. The caller adds the
-// names.
-func (s *site) measure(ctx context.Context, t *target, run func(context.Context) (load.Result, error)) (report.Sample, error) {
+// sender sends a load and returns its measurements.
+type sender func(context.Context) (load.Result, error)
+
+// measure runs a load against a target and returns its costs. The caller adds the names.
+func (s *site) measure(ctx context.Context, t *target, run sender) (report.Sample, error) {
 	if err := t.process.Err(); err != nil {
 		return report.Sample{}, err
 	}
@@ -77,12 +80,22 @@ func (s *site) measure(ctx context.Context, t *target, run func(context.Context)
 	each := func(before, after time.Duration) float64 { return float64((after - before).Nanoseconds()) / 1e3 / n }
 	sample := report.Sample{
 		Requests: r.Requests, Rate: n / (float64(r.Microseconds) / 1e6), P50: r.P50, P90: r.P90, P99: r.P99, Max: r.Max,
-		CPU: each(before.subject, after.subject), RedisCPU: each(before.redis, after.redis), OriginCPU: each(before.origin, after.origin),
+		CPU: each(before.subject, after.subject), OriginCPU: each(before.origin, after.origin),
 		Mallocs: (after.mallocs - before.mallocs) / n, Reads: float64(after.reads-before.reads) / n,
 		Refused: float64(r.Not2xx) / n, Bytes: float64(r.Bytes) / n, Peak: peak, Commands: map[string]report.Command{},
 	}
-	for name, c := range since(before.commands, after.commands, r.Requests) {
-		sample.Commands[name] = report.Command(c)
+	if t.redis {
+		sample.RedisCPU = each(before.redis, after.redis)
+		for name, c := range since(before.commands, after.commands, r.Requests) {
+			sample.Commands[name] = report.Command(c)
+		}
+	}
+	if t.farRedis != 0 {
+		trip, err := redisRoundTrip(ctx, t.farRedis)
+		if err != nil {
+			return report.Sample{}, err
+		}
+		sample.RedisTrip = float64(trip.Nanoseconds()) / 1e3
 	}
 	if r.Broken > 0 {
 		sample.Problem = "connections broke or timed out"

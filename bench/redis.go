@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,14 +25,42 @@ func redisCall(ctx context.Context, port int, words ...string) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		return "", err
 	}
-	command := fmt.Sprintf("*%d\r\n", len(words))
+	var command strings.Builder
+	fmt.Fprintf(&command, "*%d\r\n", len(words))
 	for _, word := range words {
-		command += fmt.Sprintf("$%d\r\n%s\r\n", len(word), word)
+		fmt.Fprintf(&command, "$%d\r\n%s\r\n", len(word), word)
 	}
-	if _, err := io.WriteString(conn, command); err != nil {
+	if _, err := io.WriteString(conn, command.String()); err != nil {
 		return "", err
 	}
 	return readString(bufio.NewReader(conn))
+}
+
+// redisRoundTrip returns the median time of a PING on a port of loopback.
+func redisRoundTrip(ctx context.Context, port int) (time.Duration, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return 0, err
+	}
+	in := bufio.NewReader(conn)
+	times := make([]time.Duration, 101)
+	for i := range times {
+		begun := time.Now()
+		if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+			return 0, err
+		}
+		if _, err := readString(in); err != nil {
+			return 0, err
+		}
+		times[i] = time.Since(begun)
+	}
+	slices.Sort(times)
+	return times[len(times)/2], nil
 }
 
 // readString reads a simple string or a bulk string of the Redis protocol.
@@ -56,7 +85,7 @@ func readString(in *bufio.Reader) (string, error) {
 	return "", errors.New("redis answered " + strconv.Quote(line))
 }
 
-// command is what Redis has counted for one of its commands.
+// command holds the counts of one of Redis's commands.
 type command struct {
 	Calls        float64 `json:"calls"`
 	Microseconds float64 `json:"microseconds"` // in total
@@ -68,6 +97,11 @@ func commandStats(ctx context.Context, port int) (map[string]command, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading Redis's command statistics: %w", err)
 	}
+	return parseCommandStats(text), nil
+}
+
+// parseCommandStats reads the section commandstats of INFO.
+func parseCommandStats(text string) map[string]command {
 	all := map[string]command{}
 	for line := range strings.Lines(text) {
 		// cmdstat_get:calls=1,usec=2,usec_per_call=2.00,rejected_calls=0,failed_calls=0
@@ -86,10 +120,10 @@ func commandStats(ctx context.Context, port int) (map[string]command, error) {
 		}
 		all[name] = c
 	}
-	return all, nil
+	return all
 }
 
-// since returns what was counted between two statistics, for each of so many requests.
+// since returns the counts between two statistics, divided by a number of requests.
 // Commands of which there is less than one in a hundred requests are left out.
 func since(before, after map[string]command, requests int64) map[string]command {
 	each := map[string]command{}

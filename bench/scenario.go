@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"osgate/bench/load"
@@ -16,51 +15,33 @@ type scenario struct {
 	name, title string
 	kind        kind
 	plan        load.Plan
+	shape       shape
 	connections []int
 	subjects    []subject
-	references  []string // names of subjects whose rate the others are divided by
+	references  []string // names of subjects; the rates of the others are divided by theirs
+	once        bool     // identities and grants last for the whole run: each cache is filled once
 }
 
-// settings are what the command line chooses.
-type settings struct {
-	rounds, seconds int
-	connections     []int
-	osgate, base    string // binaries; base may be ""
-}
+// shape is how the requests come.
+type shape int
 
-// mule is the load of most scenarios: what many Mule apps send.
-func mule() load.Plan { return load.Plan{Store: "bench", Clients: 1000, Each: 5} }
+const (
+	closed shape = iota // wrk: each connection waits for its answer
+	bulk                // the same, with large bodies
+	open                // 500 requests a second, at planned times
+)
 
-// scenarios returns all scenarios.
-func scenarios(c settings) []scenario {
-	gateway := func(o gatewayOptions) []subject { return c.gateways("osgate", o) }
-	all := []scenario{{
-		name: "hit-redis", title: "Cached GET, with Redis", kind: hit, plan: mule(), connections: c.connections,
-		subjects:   slices.Concat([]subject{nginxSubject(false, plenty())}, gateway(gatewayOptions{quota: plenty()})),
-		references: []string{"nginx + Lua"},
-	}, {
-		name: "miss-redis", title: "Miss, with Redis", kind: miss, plan: mule(), connections: c.connections,
-		subjects: slices.Concat([]subject{nginxSubject(false, plenty()), proxySubject(false)},
-			gateway(gatewayOptions{quota: plenty()})),
-		references: []string{"nginx + Lua", "bare ReverseProxy"},
-	}, {
-		name: "hit-embedded", title: "Cached GET, embedded", kind: hit, plan: mule(), connections: c.connections,
-		subjects:   slices.Concat([]subject{bareSubject()}, gateway(gatewayOptions{embedded: true, quota: plenty()})),
-		references: []string{"bare handler"},
-	}}
-	return all
-}
-
-// gateways returns one subject, or two if there is a base binary: before and after.
-func (c settings) gateways(name string, o gatewayOptions) []subject {
-	if c.base == "" {
-		return []subject{gatewaySubject(name, c.osgate, o)}
+// describe returns the description of a scenario for the report.
+func (sc scenario) describe() report.Scenario {
+	d := report.Scenario{Name: sc.name, Title: sc.title, References: sc.references, Open: sc.shape == open}
+	for _, s := range sc.subjects {
+		d.Subjects = append(d.Subjects, s.name)
 	}
-	return []subject{gatewaySubject(name+" before", c.base, o), gatewaySubject(name+" after", c.osgate, o)}
+	return d
 }
 
 // run measures a scenario: it starts all subjects, and loads one after the other in each
-// round, a different one first.
+// round, a different one first. Nonce makes keys that no other run has.
 func (sc scenario) run(ctx context.Context, c settings, nonce string) (samples []report.Sample, err error) {
 	s, err := newSite(ctx)
 	if err != nil {
@@ -79,11 +60,15 @@ func (sc scenario) run(ctx context.Context, c settings, nonce string) (samples [
 		for _, connections := range sc.connections {
 			for i := range targets {
 				turn := (i + round) % len(targets)
-				sample, err := sc.sample(ctx, s, targets[turn], round, connections, fmt.Sprintf("%s-%d-%d-%d-", nonce, turn, round, connections), c)
-				if err != nil {
-					return samples, fmt.Errorf("%s: %w", sc.subjects[turn].name, err)
+				l := loading{
+					scenario: sc, subject: sc.subjects[turn], connections: connections, seed: round + 1,
+					seconds: c.seconds, fresh: fmt.Sprintf("%s-%d-%d-%d-", nonce, turn, round, connections),
 				}
-				sample.Subject = sc.subjects[turn].name
+				sample, err := l.sample(ctx, s, targets[turn])
+				if err != nil {
+					return samples, fmt.Errorf("%s: %w", l.subject.name, err)
+				}
+				sample.Round = round
 				samples = append(samples, sample)
 				progress(sample)
 			}
@@ -92,24 +77,59 @@ func (sc scenario) run(ctx context.Context, c settings, nonce string) (samples [
 	return samples, nil
 }
 
-// sample fills the cache, if the scenario is about hits, and measures one target.
-func (sc scenario) sample(ctx context.Context, s *site, t *target, round, connections int, fresh string, c settings) (report.Sample, error) {
-	plan, warm := sc.plan, sc.plan
-	if sc.kind == miss {
-		plan.Fresh, warm.Each = fresh, 1
+// loading is one load of one subject.
+type loading struct {
+	scenario    scenario
+	subject     subject
+	connections int
+	seed        int
+	seconds     int
+	fresh       string // prefix of keys that no other load has
+}
+
+// sample fills the cache of a target and measures it.
+func (l loading) sample(ctx context.Context, s *site, t *target) (report.Sample, error) {
+	judged, plan := l.scenario.kind, l.scenario.plan
+	if l.subject.kind != same {
+		judged = l.subject.kind
 	}
-	// A minute after the last time, the identities and grants of the tokens have ended. To
-	// renew them is no part of a hit.
-	if err := load.Warm(ctx, t.address, warm); err != nil && sc.kind != refused {
-		return report.Sample{}, err
+	if l.subject.plan != nil {
+		plan = *l.subject.plan
 	}
-	closed := load.Wrk{Dir: s.dir, Connections: connections, Duration: time.Duration(c.seconds) * time.Second}
+	warm := plan
+	switch {
+	case l.scenario.kind == miss:
+		plan.Fresh, warm.Each = l.fresh, 1
+	case l.scenario.shape == bulk:
+		warm.Store = "bench"
+	}
+	// A minute after the last time, the identities and grants of the tokens have ended.
+	// To renew them is no part of a hit.
+	if !l.scenario.once || !t.warm {
+		if err := load.Warm(ctx, t.address, warm); err != nil {
+			return report.Sample{}, err
+		}
+		t.warm = true
+	}
 	sample, err := s.measure(ctx, t, func(ctx context.Context) (load.Result, error) {
-		return closed.Run(ctx, t.address, plan, round+1)
+		return l.send(ctx, s.dir, t.address, plan)
 	})
-	sample.Scenario, sample.Connections, sample.Round = sc.name, connections, round
-	sample.Problem = sc.kind.judge(sample)
+	sample.Scenario, sample.Subject, sample.Connections = l.scenario.name, l.subject.name, l.connections
+	sample.Problem = judged.judge(sample)
 	return sample, err
+}
+
+// send sends the requests.
+func (l loading) send(ctx context.Context, dir, address string, plan load.Plan) (load.Result, error) {
+	duration := time.Duration(l.seconds) * time.Second
+	switch l.scenario.shape {
+	case open:
+		return load.Open{Rate: 500, Connections: 64, Duration: 2 * duration}.Run(ctx, address, plan, l.seed)
+	case bulk:
+		return load.Bulk{Connections: l.connections, Duration: duration}.Run(ctx, address, plan)
+	default:
+		return load.Wrk{Dir: dir, Connections: l.connections, Duration: duration}.Run(ctx, address, plan, l.seed)
+	}
 }
 
 // progress writes a line for each sample, so that a long run is seen to work.

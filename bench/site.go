@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,8 +17,8 @@ import (
 	"osgate/bench/proc"
 )
 
-// site is what the subjects of one scenario share: a folder, the origin, a Redis and a
-// receiver of telemetry, all on free ports of loopback.
+// site holds the servers that the subjects of one scenario share: the origin, a Redis and
+// a receiver of telemetry, all on free ports of loopback, and their folder.
 type site struct {
 	dir       string // removed by close
 	self      string // this program, which holds the small servers
@@ -30,8 +31,8 @@ type site struct {
 	sink          string // base URL
 }
 
-// newSite starts the shared servers of a scenario. The folder is in memory if the machine
-// has such a file system, so that no disk is measured.
+// newSite starts the shared servers of a scenario. The folder is in memory if the
+// machine has such a file system, so that no disk is measured.
 func newSite(ctx context.Context) (*site, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -55,8 +56,8 @@ func newSite(ctx context.Context) (*site, error) {
 
 // close ends every process of the site, the last one first, and removes its folder.
 func (s *site) close() {
-	for i := len(s.processes) - 1; i >= 0; i-- {
-		s.processes[i].Stop()
+	for _, p := range slices.Backward(s.processes) {
+		p.Stop()
 	}
 	_ = os.RemoveAll(s.dir)
 }
@@ -73,12 +74,12 @@ func (s *site) start(ctx context.Context, o proc.Options) (*proc.Process, []stri
 }
 
 // serve starts one of the servers of this program.
-func (s *site) serve(ctx context.Context, lines int, env []string, arguments ...string) (*proc.Process, []string, error) {
-	return s.start(ctx, proc.Options{Name: arguments[0], Path: s.self, Args: arguments, Env: env, Lines: lines})
+func (s *site) serve(ctx context.Context, lines int, arguments ...string) (*proc.Process, []string, error) {
+	return s.start(ctx, proc.Options{Name: arguments[0], Path: s.self, Args: arguments, Lines: lines})
 }
 
 func (s *site) startOrigin(ctx context.Context) error {
-	p, lines, err := s.serve(ctx, 2, nil, "origin", s.certificate)
+	p, lines, err := s.serve(ctx, 2, "origin", s.certificate)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (s *site) startOrigin(ctx context.Context) error {
 }
 
 func (s *site) startSink(ctx context.Context) error {
-	_, lines, err := s.serve(ctx, 1, nil, "sink")
+	_, lines, err := s.serve(ctx, 1, "sink")
 	if err != nil {
 		return err
 	}
@@ -132,7 +133,8 @@ func fetch(ctx context.Context, url string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	answer, err := http.DefaultClient.Do(r)
+	transport := &http.Transport{DisableKeepAlives: true}
+	answer, err := transport.RoundTrip(r)
 	if err != nil {
 		return "", err
 	}

@@ -1,5 +1,5 @@
-// Package load sends requests to a server under test: in a closed loop by wrk, and at
-// planned times in an open loop.
+// Package load sends requests to a server under test: in a closed loop, by wrk or with
+// large bodies, and at planned times in an open loop.
 package load
 
 import (
@@ -7,20 +7,20 @@ import (
 	"strconv"
 )
 
-// Plan is what the requests are. Client 7 has the token "token-7", and reads keys of its
+// Plan describes requests. Client 7 has the token "token-7", and reads keys of its
 // own: with five of them the keys 35 to 39.
 type Plan struct {
 	Store   string // its values have the size that the origin gives them
 	Clients int
 	Each    int    // values of each client
 	Fresh   string // not "": each key is requested once, and begins with this text
-	Method  string // GET or PUT
-	Body    int    // bytes of a request body, a multiple of 16
+	Body    int    // bytes of a request body, a multiple of 16; for Bulk only: 0 sends GETs, more sends PUTs
 }
 
 // base returns the path of the keys of the plan's store.
 func (p Plan) base() string {
-	return "/api/v1/organizations/org-bench/environments/env-bench/stores/" + p.Store + "/partitions/DEFAULT_PARTITION/keys/"
+	const environment = "/api/v1/organizations/org-bench/environments/env-bench"
+	return environment + "/stores/" + p.Store + "/partitions/DEFAULT_PARTITION/keys/"
 }
 
 // Key returns the path of a value of a client.
@@ -31,7 +31,7 @@ func (p Plan) Key(client, value int) string {
 // Token returns the value of the Authorization field of a client.
 func Token(client int) string { return "Bearer token-" + strconv.Itoa(client) }
 
-// Result is what a closed loop measured.
+// Result holds the measurements of a load.
 type Result struct {
 	Requests     int64   `json:"requests"`
 	Microseconds int64   `json:"microseconds"`

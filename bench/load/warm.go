@@ -12,7 +12,7 @@ import (
 
 // Warm requests every value of a plan once, over 32 connections, so that the answers
 // are in the cache and the tokens are known. It returns the first error, among them an
-// answer that is not 200.
+// answer that has neither status 200 nor, with a quota that is used up, 429.
 func Warm(ctx context.Context, address string, p Plan) error {
 	const workers = 32
 	transport := &http.Transport{MaxIdleConnsPerHost: workers, DisableCompression: true}
@@ -28,7 +28,8 @@ func Warm(ctx context.Context, address string, p Plan) error {
 				if n >= p.Clients*p.Each {
 					return
 				}
-				if err := get(ctx, transport, "http://"+address+p.Key(n/p.Each, n%p.Each), Token(n/p.Each)); err != nil {
+				client, value := n/p.Each, n%p.Each
+				if err := get(ctx, transport, "http://"+address+p.Key(client, value), Token(client)); err != nil {
 					cancel(err)
 				}
 			}
@@ -55,7 +56,7 @@ func get(ctx context.Context, transport *http.Transport, url, token string) erro
 		return err
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
+	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusTooManyRequests {
 		text, _ := io.ReadAll(io.LimitReader(answer.Body, 512))
 		return fmt.Errorf("%s was answered %s: %s", url, answer.Status, text)
 	}

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
 )
 
@@ -35,14 +34,9 @@ func (w Wrk) Run(ctx context.Context, address string, p Plan, seed int) (Result,
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.Duration+30*time.Second)
 	defer cancel()
-	method := p.Method
-	if method == "" {
-		method = "GET"
-	}
-	cmd := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(w.Connections), "-d"+strconv.Itoa(int(w.Duration.Seconds()))+"s",
-		"--timeout", "10s", "-s", script, "http://"+address, "--",
-		p.base(), strconv.Itoa(p.Clients), strconv.Itoa(p.Each), p.Fresh, method, strconv.Itoa(p.Body), strconv.Itoa(seed))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(w.Connections),
+		"-d"+strconv.Itoa(int(w.Duration.Seconds()))+"s", "--timeout", "10s", "-s", script, "http://"+address, "--",
+		p.base(), strconv.Itoa(p.Clients), strconv.Itoa(p.Each), p.Fresh, strconv.Itoa(seed))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return Result{}, fmt.Errorf("wrk: %w\n%s", err, out)

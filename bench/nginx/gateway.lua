@@ -1,13 +1,13 @@
--- The decisions of the peer, in the access phase of nginx: whose token is this, may the
--- client now, and the count of the request. One pipeline goes to Redis, over a
--- connection from nginx's pool.
+-- The decisions of the peer, in the access phase of nginx: the client of the token, its
+-- quota, and the count of the request. One pipeline goes to Redis, over a connection from
+-- nginx's pool.
 local redis = require "nginx.redis"
 
 local tokens = ngx.shared.tokens
 local M = {}
 
--- client returns the client id of the request's token: from the shared dictionary, else
--- from Access Management.
+-- client returns the client id of the request's token: from the shared dictionary or,
+-- once a minute, from Access Management.
 local function client()
     local token = ngx.var.http_authorization
     if not token then

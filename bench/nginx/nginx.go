@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-//go:embed nginx.conf gateway.lua gcra.lua
+//go:embed nginx.conf gateway.lua redis_rate/allow.lua
 var files embed.FS
 
 // Write makes a folder for nginx and writes its configuration there, with the values in
@@ -30,8 +30,8 @@ func Write(dir string, values map[string]string) error {
 	return nil
 }
 
-// Script returns the script that counts a quota in Redis.
-func Script() string { return read("gcra.lua") }
+// Script returns the script that counts a quota in Redis: the one that osgate uses too.
+func Script() string { return read("redis_rate/allow.lua") }
 
 // read returns an embedded file.
 func read(name string) string {

@@ -4,7 +4,7 @@ import (
 	"net"
 )
 
-// FreePort returns a TCP port of loopback that nothing listens on at this moment.
+// FreePort returns a TCP port of loopback that is free at this moment.
 func FreePort() (int, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package proc starts the programs of a measurement, reads what they use, and ends them
-// by their process id.
+// Package proc starts the programs of a measurement, reads the processor time and memory
+// that they use, and ends them by their process id.
 package proc
 
 import (
@@ -38,10 +38,10 @@ type Process struct {
 // Patience bounds the start and the end of a program.
 const Patience = 20 * time.Second
 
-// Start starts a program and returns the first lines of its standard output. The kernel
-// sends the program SIGTERM when this process dies. The program is in a process group
-// of its own, so that an interrupt from the terminal reaches only this process, which
-// then ends the others in order.
+// Start starts a program and returns the first lines of its standard output. On Linux
+// the kernel sends the program SIGTERM when this process dies. The program is in a
+// process group of its own, so that an interrupt from the terminal reaches only this
+// process, which then ends the others in order.
 func Start(ctx context.Context, o Options) (*Process, []string, error) {
 	log, err := os.Create(o.Log)
 	if err != nil {
@@ -55,7 +55,7 @@ func Start(ctx context.Context, o Options) (*Process, []string, error) {
 	cmd := exec.Command(o.Path, o.Args...) //nolint:noctx // Stop ends it, in order and by its id
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, o.Env...)
 	cmd.Stdout, cmd.Stderr = write, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	cmd.SysProcAttr = attributes()
 	err = cmd.Start()
 	_ = write.Close()
 	if err != nil {
@@ -75,7 +75,8 @@ func Start(ctx context.Context, o Options) (*Process, []string, error) {
 	return p, lines, nil
 }
 
-// firstLines returns the first n lines of the program's output. The rest goes to its log.
+// firstLines returns the first n lines of the program's output. The rest goes to its
+// log.
 func (p *Process) firstLines(ctx context.Context, from *os.File, n int) ([]string, error) {
 	type result struct {
 		lines []string
@@ -129,19 +130,17 @@ func (p *Process) Err() error {
 	}
 }
 
-// Stop ends the program and its children and waits for their end: by SIGTERM, and after
-// 5 seconds by SIGKILL.
+// Stop ends the program and waits for its end: by SIGTERM, and after 5 seconds by
+// SIGKILL. Then it kills the rest of the program's process group, such as workers.
 func (p *Process) Stop() {
-	children, _ := p.pids()
+	group := -p.cmd.Process.Pid // every program leads one, see Start
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
 	case <-time.After(5 * time.Second):
-		for _, pid := range children {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-		<-p.ended
 	}
+	_ = syscall.Kill(group, syscall.SIGKILL)
+	<-p.ended
 	_ = p.log.Close()
 }
 

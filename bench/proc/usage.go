@@ -92,8 +92,8 @@ func (p *Process) pids() ([]int, error) {
 	return pids, nil
 }
 
-// stat returns the fields of /proc/PID/stat from the third on: the state and the parent's
-// id come first.
+// stat returns the fields of /proc/PID/stat from the third on: the state and the
+// parent's id come first.
 func stat(pid int) ([]string, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

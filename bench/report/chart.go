@@ -17,7 +17,7 @@ func (r *Run) WriteChart(w io.Writer) {
 	for _, row := range rows {
 		most[row.group()] = max(most[row.group()], row.Rate)
 	}
-	var body string
+	var body strings.Builder
 	for _, row := range rows {
 		if row.Scenario.Open {
 			continue
@@ -25,17 +25,19 @@ func (r *Run) WriteChart(w io.Writer) {
 		if row.group() != group {
 			group = row.group()
 			y += gap
-			body += fmt.Sprintf(`<text class="head" x="8" y="%d">%s</text>`+"\n", y, html.EscapeString(group))
+			fmt.Fprintf(&body, `<text class="head" x="8" y="%d">%s</text>`+"\n", y, html.EscapeString(group))
 			y += 8
 		}
 		class := "peer"
-		if row.isGateway() {
+		if isGateway(row.Subject) {
 			class = "osgate"
 		}
 		length := int(row.Rate / most[group] * (width - left - 90))
-		body += fmt.Sprintf(`<text x="%d" y="%d" text-anchor="end">%s</text>`, left-8, y+bar-5, html.EscapeString(row.Subject))
-		body += fmt.Sprintf(`<rect class="%s" x="%d" y="%d" width="%d" height="%d" rx="2"/>`, class, left, y, max(length, 1), bar-4)
-		body += fmt.Sprintf(`<text x="%d" y="%d">%.0f/s</text>`+"\n", left+length+6, y+bar-5, row.Rate)
+		fmt.Fprintf(&body, `<text x="%d" y="%d" text-anchor="end">%s</text>`,
+			left-8, y+bar-5, html.EscapeString(row.Subject))
+		fmt.Fprintf(&body, `<rect class="%s" x="%d" y="%d" width="%d" height="%d" rx="2"/>`,
+			class, left, y, max(length, 1), bar-4)
+		fmt.Fprintf(&body, `<text x="%d" y="%d">%.0f/s</text>`+"\n", left+length+6, y+bar-5, row.Rate)
 		y += bar
 	}
 	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">
@@ -52,13 +54,10 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 }
 </style>
 %s</svg>
-`, width, y+top, width, y+top, body)
+`, width, y+top, width, y+top, body.String())
 }
 
 // group is the heading of the bars that are drawn to one scale.
 func (row Row) group() string {
 	return fmt.Sprintf("%s, %d connections", row.Scenario.Title, row.Connections)
 }
-
-// isGateway reports whether the row is osgate's, and no peer's.
-func (row Row) isGateway() bool { return strings.HasPrefix(row.Subject, "osgate") }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Sample is what one round measured of one subject.
+// A Sample holds the measurements of one subject in one round.
 type Sample struct {
 	Scenario    string `json:"scenario"`
 	Subject     string `json:"subject"`
@@ -27,19 +27,20 @@ type Sample struct {
 	RedisCPU  float64 `json:"redisCPU"`
 	OriginCPU float64 `json:"originCPU"`
 
-	Mallocs  float64            `json:"mallocs,omitempty"`  // objects allocated for each request
-	Commands map[string]Command `json:"commands,omitempty"` // of Redis, for each request
-	Reads    float64            `json:"reads"`              // values read from the origin for each request
-	Refused  float64            `json:"refused,omitempty"`  // share of answers with a status above 399
-	Bytes    float64            `json:"bytes"`              // received for each request
-	Peak     int64              `json:"peak"`               // most resident memory, in bytes
+	Mallocs   float64            `json:"mallocs,omitempty"`   // objects allocated for each request
+	Commands  map[string]Command `json:"commands,omitempty"`  // of Redis, for each request
+	RedisTrip float64            `json:"redisTrip,omitempty"` // time of a PING through the delay, in microseconds
+	Reads     float64            `json:"reads"`               // values read from the origin for each request
+	Refused   float64            `json:"refused,omitempty"`   // share of answers with a status above 399
+	Bytes     float64            `json:"bytes"`               // received for each request
+	Peak      int64              `json:"peak"`                // most resident memory, in bytes
 
-	// Problem is not "" if the sample is not one of what the scenario is about, such as a
+	// Problem is not "" if the sample does not have the kind of its scenario, such as a
 	// hit that was a miss.
 	Problem string `json:"problem,omitempty"`
 }
 
-// Command is what Redis counted of one of its commands.
+// Command holds the counts of one of Redis's commands.
 type Command struct {
 	Calls        float64 `json:"calls"`
 	Microseconds float64 `json:"microseconds"`
@@ -50,7 +51,7 @@ type Scenario struct {
 	Name       string   `json:"name"`
 	Title      string   `json:"title"`
 	Subjects   []string `json:"subjects"`
-	References []string `json:"references"` // subjects whose rate the others are divided by
+	References []string `json:"references"` // subjects; the rates of the others are divided by theirs
 	Open       bool     `json:"open"`       // an open loop: the latency of the first reference is subtracted
 }
 
@@ -75,8 +76,8 @@ type Row struct {
 	Connections int
 	Sample      // medians
 
-	// Ratios are medians of the rate divided by that of each reference in the same round;
-	// 0 for the reference itself.
+	// Ratios are medians of the rate divided by that of each reference in the same
+	// round; 0 for the reference itself.
 	Ratios []float64
 
 	// CPURatios are the same of the processor time for each request.
@@ -141,6 +142,7 @@ func (r *Run) row(s Scenario, subject string, connections int) Row {
 		P99:      middle(func(s Sample) float64 { return s.P99 }),
 		CPU:      middle(func(s Sample) float64 { return s.CPU }),
 		RedisCPU: middle(func(s Sample) float64 { return s.RedisCPU }),
+		Reads:    middle(func(s Sample) float64 { return s.Reads }),
 		Mallocs:  middle(func(s Sample) float64 { return s.Mallocs }),
 		Peak:     int64(middle(func(s Sample) float64 { return float64(s.Peak) })),
 	}}
@@ -152,7 +154,7 @@ func (r *Run) row(s Scenario, subject string, connections int) Row {
 	}
 	for i, reference := range s.References {
 		theirs := r.samples(s, reference, connections)
-		if !compares(subject, reference) {
+		if !compares(subject, reference) && !s.Open {
 			theirs = nil
 		}
 		row.Ratios = append(row.Ratios, pairs(mine, theirs, func(a, b Sample) float64 { return a.Rate / b.Rate }))
@@ -165,14 +167,20 @@ func (r *Run) row(s Scenario, subject string, connections int) Row {
 	return row
 }
 
-// compares reports whether a subject is compared with a reference: not with itself, and
-// with what was before only if it is what came after.
+// compares reports whether a subject is compared with a reference: only osgate is, not
+// with itself, and with a base binary ("before") only if it is the other one ("after").
 func compares(subject, reference string) bool {
+	if !isGateway(subject) {
+		return false
+	}
 	if name, before := strings.CutSuffix(reference, " before"); before {
 		return subject == name+" after"
 	}
 	return subject != reference
 }
+
+// isGateway reports whether a subject is osgate, and no peer.
+func isGateway(subject string) bool { return strings.HasPrefix(subject, "osgate") }
 
 // pairs returns the median of a figure of two samples of the same round, and 0 if there
 // is none.

@@ -21,16 +21,19 @@ func (r *Run) Save(dir string) error {
 	var table, chart bytes.Buffer
 	r.WriteMarkdown(&table)
 	r.WriteChart(&chart)
-	for name, content := range map[string][]byte{"results.json": append(text, '\n'), "results.md": table.Bytes(), "results.svg": chart.Bytes()} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil { //nolint:gosec // results are for everyone
+	files := map[string][]byte{
+		"results.json": append(text, '\n'), "results.md": table.Bytes(), "results.svg": chart.Bytes(),
+	}
+	for name, content := range files {
+		if err := write(filepath.Join(dir, name), content); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Document replaces what is between the markers of a page by the table, and writes the
-// chart beside the page.
+// Document replaces the text between the markers of a page by the table, and writes the
+// chart into the folder of the page.
 func (r *Run) Document(page string) error {
 	text, err := os.ReadFile(page)
 	if err != nil {
@@ -46,8 +49,13 @@ func (r *Run) Document(page string) error {
 	r.WriteMarkdown(&table)
 	r.WriteChart(&chart)
 	content := bytes.Join([][]byte{head, []byte(begin), table.Bytes(), []byte(end), tail}, nil)
-	if err := os.WriteFile(page, content, 0o644); err != nil { //nolint:gosec // a page of the repository
+	if err := write(page, content); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(filepath.Dir(page), "performance.svg"), chart.Bytes(), 0o644) //nolint:gosec // the same
+	return write(filepath.Join(filepath.Dir(page), "performance.svg"), chart.Bytes())
+}
+
+// write writes a file that everyone may read.
+func write(file string, content []byte) error {
+	return os.WriteFile(file, content, 0o644) //nolint:gosec // results are no secret
 }

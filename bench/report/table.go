@@ -11,8 +11,8 @@ import (
 // columns are the heads of the table.
 func columns() []string {
 	return []string{
-		"scenario", "conns", "subject", "requests/s", "ratio", "p50 ms", "p99 ms", "CPU µs", "CPU ratio", "Redis CPU µs", "Redis commands",
-		"allocations", "peak MB",
+		"scenario", "conns", "subject", "requests/s", "ratio", "p50 ms", "p99 ms", "CPU µs", "CPU ratio",
+		"Redis CPU µs", "Redis commands", "allocations", "peak MB", "origin %",
 	}
 }
 
@@ -23,19 +23,15 @@ func (row Row) cells() []string {
 	if row.Scenario.Open {
 		connections = "open"
 	}
-	redis := "" // without commands, Redis's own clock is all that runs there
-	if len(row.Commands) > 0 {
-		redis = positive("%.1f", row.RedisCPU)
-	}
 	return []string{
 		row.Scenario.Name, connections, row.Subject, fmt.Sprintf("%.0f", row.Rate), row.ratio(),
 		fmt.Sprintf("%.2f", row.P50/1e3), fmt.Sprintf("%.2f", row.P99/1e3), positive("%.1f", row.CPU),
-		row.cpuRatio(), redis, commands(row.Commands), positive("%.0f", row.Mallocs),
-		positive("%.0f", float64(row.Peak)/1e6),
+		row.cpuRatio(), positive("%.1f", row.RedisCPU), commands(row.Commands), positive("%.0f", row.Mallocs),
+		positive("%.0f", float64(row.Peak)/1e6), fmt.Sprintf("%.0f", row.Reads*100),
 	}
 }
 
-// ratio returns what the row is compared with its references.
+// ratio returns the ratios of the row's rate, or in an open loop the latency that it adds.
 func (row Row) ratio() string {
 	if row.Scenario.Open {
 		if row.AddedP50 == 0 && row.AddedP99 == 0 {
@@ -46,7 +42,7 @@ func (row Row) ratio() string {
 	return row.against(row.Ratios)
 }
 
-// cpuRatio returns what the row's processor time is compared with its references.
+// cpuRatio returns the ratios of the row's processor time.
 func (row Row) cpuRatio() string {
 	if row.Scenario.Open {
 		return ""
@@ -62,7 +58,7 @@ func (row Row) against(ratios []float64) string {
 			texts = append(texts, fmt.Sprintf("%.2f × %s", ratio, row.Scenario.References[i]))
 		}
 	}
-	return strings.Join(texts, ", ")
+	return strings.Join(texts, "; ")
 }
 
 // positive formats a figure that is not 0.
@@ -100,21 +96,34 @@ func (r *Run) Heading() []string {
 	for _, name := range slices.Sorted(maps.Keys(r.Versions)) {
 		versions = append(versions, name+" "+r.Versions[name])
 	}
-	return []string{
+	lines := []string{
 		"Measured on " + r.Started.UTC().Format("2006-01-02 15:04 UTC") + ", " + r.Machine + ".",
 		"Load average at the start and at the end: " + r.Load + ".",
 		"Versions: " + strings.Join(versions, ", ") + ".",
 		"Command: `" + r.Command + "`.",
-		fmt.Sprintf("Medians of %d interleaved rounds of %d s; a ratio is the median of the ratios within a round.", r.Rounds, r.Seconds),
+		fmt.Sprintf("Medians of %d interleaved rounds of %d s; a ratio is the median of the ratios within a round.",
+			r.Rounds, r.Seconds),
 	}
+	var trips []float64
+	for _, sample := range r.Samples {
+		if sample.RedisTrip > 0 {
+			trips = append(trips, sample.RedisTrip)
+		}
+	}
+	if len(trips) > 0 {
+		const text = "A PING through the delay of the rows `…-far` took %.2f ms."
+		lines = append(lines, fmt.Sprintf(text, Median(trips)/1e3))
+	}
+	return lines
 }
 
-// Problems returns the rows of which a sample is not what its scenario is about.
+// Problems names the rows with a sample that does not have the kind of its scenario.
 func (r *Run) Problems() []string {
 	var all []string
 	for _, row := range r.Rows() {
 		for _, problem := range row.Problems {
-			all = append(all, fmt.Sprintf("%s, %s, %d connections: %s", row.Scenario.Name, row.Subject, row.Connections, problem))
+			all = append(all, fmt.Sprintf("%s, %s, %d connections: %s",
+				row.Scenario.Name, row.Subject, row.Connections, problem))
 		}
 	}
 	return all

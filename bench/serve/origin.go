@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 )
 
-// origin serves what the gateway needs of Object Store and Access Management, over
-// plain HTTP and over TLS. It writes its certificate into a file, and prints both
+// origin serves the part of Object Store and Access Management that the gateway needs,
+// over plain HTTP and over TLS. It writes its certificate into a file, and prints both
 // addresses.
 func origin(certificateFile string) error {
 	certificate, err := newCertificate(certificateFile)
@@ -69,7 +69,8 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		w.WriteHeader(http.StatusOK)
 	case len(segments) == 9: // …/stores/S
-		answer(w, `{"storeId":"`+segments[8]+`","defaultTtlSeconds":2592000,"defaultConfirmationTtlSeconds":600,"persistent":true,"encrypted":false}`)
+		answer(w, `{"storeId":"`+segments[8]+`","defaultTtlSeconds":2592000,"defaultConfirmationTtlSeconds":600,`+
+			`"persistent":true,"encrypted":false}`)
 	default:
 		http.NotFound(w, r)
 	}
@@ -104,11 +105,13 @@ func account(w http.ResponseWriter, r *http.Request, segments []string) {
 	case !ok:
 		w.WriteHeader(http.StatusUnauthorized)
 	case r.URL.Path == "/accounts/api/me":
-		answer(w, `{"client":{"client_id":"app-`+n+`","name":"app","org_id":"org-bench","redirect_uris":[],"grant_types":["client_credentials"]},`+
-			`"user":{"id":"user-1","organizationId":"org-bench","organization":{"id":"org-bench","name":"Bench","isRoot":true,"subOrganizationIds":[]},`+
+		answer(w, `{"client":{"client_id":"app-`+n+`","name":"app","org_id":"org-bench","redirect_uris":[],`+
+			`"grant_types":["client_credentials"]},"user":{"id":"user-1","organizationId":"org-bench",`+
+			`"organization":{"id":"org-bench","name":"Bench","isRoot":true,"subOrganizationIds":[]},`+
 			`"memberOfOrganizations":[{"id":"org-bench","name":"Bench"}]}}`)
 	case segments[len(segments)-1] == "environments":
-		answer(w, `{"data":[{"id":"env-bench","name":"bench","organizationId":"org-bench","isProduction":true,"type":"production"}],"total":1}`)
+		answer(w, `{"data":[{"id":"env-bench","name":"bench","organizationId":"org-bench","isProduction":true,`+
+			`"type":"production"}],"total":1}`)
 	default:
 		http.NotFound(w, r)
 	}

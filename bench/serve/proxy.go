@@ -12,22 +12,19 @@ import (
 	"time"
 )
 
-// proxy is httputil.ReverseProxy with a tuned transport and a buffer pool, and nothing
-// else. BENCH_CA may name the file of a certificate to trust.
-func proxy(upstream string) error {
+// proxy is httputil.ReverseProxy with a tuned transport and a buffer pool. It trusts
+// the certificate in a file.
+func proxy(upstream, certificateFile string) error {
 	to, err := url.Parse(upstream)
 	if err != nil {
 		return err
 	}
-	trust := &tls.Config{MinVersion: tls.VersionTLS12}
-	if file := os.Getenv("BENCH_CA"); file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		trust.RootCAs = x509.NewCertPool()
-		trust.RootCAs.AppendCertsFromPEM(text)
+	text, err := os.ReadFile(certificateFile)
+	if err != nil {
+		return err
 	}
+	trust := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	trust.RootCAs.AppendCertsFromPEM(text)
 	return listen(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
 		Transport: &http.Transport{
@@ -44,6 +41,7 @@ type buffers struct{ pool sync.Pool }
 
 const bufferBytes = 32 << 10
 
+// Get returns a buffer of bufferBytes.
 func (b *buffers) Get() []byte {
 	if buffer, ok := b.pool.Get().(*[bufferBytes]byte); ok {
 		return buffer[:]
@@ -51,4 +49,5 @@ func (b *buffers) Get() []byte {
 	return make([]byte, bufferBytes)
 }
 
+// Put takes a buffer of Get back.
 func (b *buffers) Put(buffer []byte) { b.pool.Put((*[bufferBytes]byte)(buffer)) }

@@ -1,6 +1,6 @@
 // Package serve holds the servers of a measurement that are not under test, or are
 // there to compare with: the origin, a bare handler, a bare reverse proxy, a receiver
-// of telemetry, and a proxy that delays what passes. Each runs in a process of its own,
+// of telemetry, and a proxy that delays all data. Each runs in a process of its own,
 // so that its processor time can be told apart, and prints its address as the first
 // line.
 package serve
@@ -22,8 +22,8 @@ func Run(name string, arguments []string) (bool, error) {
 		err = origin(arguments[0])
 	case name == "bare" && len(arguments) == 0:
 		err = listen(bare())
-	case name == "proxy" && len(arguments) == 1:
-		err = proxy(arguments[0])
+	case name == "proxy" && len(arguments) == 2:
+		err = proxy(arguments[0], arguments[1])
 	case name == "sink" && len(arguments) == 0:
 		err = listen(http.HandlerFunc(sink))
 	case name == "delay" && len(arguments) == 2:

@@ -1,6 +1,4 @@
--- The script of github.com/go-redis/redis_rate v10 (allowN), with which osgate counts a
--- quota too. Copyright (c) 2017 Pavel Pravosud, from https://github.com/rwz/redis-gcra
--- (MIT licence).
+-- this script has side-effects, so it requires replicate commands mode
 redis.replicate_commands()
 
 local rate_limit_key = KEYS[1]
@@ -13,6 +11,13 @@ local emission_interval = period / rate
 local increment = emission_interval * cost
 local burst_offset = emission_interval * burst
 
+-- redis returns time as an array containing two integers: seconds of the epoch
+-- time (10 digits) and microseconds (6 digits). for convenience we need to
+-- convert them to a floating point number. the resulting number is 16 digits,
+-- bordering on the limits of a 64-bit double-precision floating point number.
+-- adjust the epoch to be relative to Jan 1, 2017 00:00:00 GMT to avoid floating
+-- point problems. this approach is good until "now" is 2,483,228,799 (Wed, 09
+-- Sep 2048 01:46:39 GMT), when the adjusted value is 16 digits.
 local jan_1_2017 = 1483228800
 local now = redis.call("TIME")
 now = (now[1] - jan_1_2017) + (now[2] / 1000000)
