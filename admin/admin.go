@@ -27,11 +27,11 @@ type Options struct {
 	Readiness func() Readiness
 	// Overview returns the data of /api/overview and /api/live: the health of the
 	// gateway, made by [NewHealth], and its traffic as a value for encoding/json. The
-	// page reads the JSON form of telemetry.Snapshot.
+	// page reads the JSON form of board.Snapshot.
 	Overview func(now time.Time) (health Health, traffic any)
 	// Recent returns the data of /api/recent as a value for encoding/json: the traffic
 	// of the duration back before now, at most [MaxRecent]. The page reads the JSON
-	// form of telemetry.Recent.
+	// form of board.Recent.
 	Recent func(now time.Time, back time.Duration) any
 	// History returns the data of /api/history from the statistics. An *[InputError]
 	// reports an invalid field of the request. Any other error means that the

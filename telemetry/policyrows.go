@@ -14,6 +14,9 @@ import (
 // closed list.
 const maxRuleNames = 200
 
+// otherRules is the name of all rules beyond maxRuleNames.
+const otherRules = "other"
+
 // verdict is the result of a policy rule for an exchange.
 type verdict uint8
 
@@ -71,7 +74,9 @@ func (p policyRows) keep(x *record.Exchange) {
 
 // count counts one verdict. Rules with the same first bytes, more than rule ids
 // normally have, count as one.
-func (p policyRows) count(rule string, v verdict) { p.row(short(rule), ruleLabels)[v].add(1) }
+func (p policyRows) count(rule string, v verdict) {
+	p.row(record.ShortName(rule), ruleLabels)[v].add(1)
+}
 
 // observe reports every count to o.
 func (p policyRows) observe(o metric.Observer, counter metric.Int64Observable) {

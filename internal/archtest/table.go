@@ -35,6 +35,7 @@ func Rules() Table {
 		version   = "internal/version"
 		retry     = "internal/retryafter"
 		watch     = "internal/watch"
+		board     = "telemetry/board"
 		logwriter = "telemetry/logwriter"
 		flight    = "internal/flight"
 		prefix    = "internal/lengthprefix"
@@ -54,7 +55,7 @@ func Rules() Table {
 		gateway: {
 			Imports: []string{
 				"admin", "auth", "cache", "config", "objectstore", "policy", "proxy",
-				"ratelimit", "record", "regionmap", "stats", "telemetry", logwriter, conns, redisconn, watch,
+				"ratelimit", "record", "regionmap", "stats", "telemetry", board, logwriter, conns, redisconn, watch,
 			},
 			Tests: []string{"emulator", redistest},
 		},
@@ -77,6 +78,7 @@ func Rules() Table {
 		"regionmap": {Imports: []string{"objectstore", breaker, distance, flight, prefix}},
 		"stats":     {Imports: []string{"objectstore", "record", calendar, redisconn}, Tests: []string{redistest}},
 		"telemetry": {Imports: []string{"record"}},
+		board:       {Imports: []string{"record"}},
 		logwriter:   {Tests: []string{"record"}},
 		"admin":     {Tests: []string{memnet}},
 		"reconcile": {Imports: []string{calendar}},

@@ -16,6 +16,7 @@ import (
 	"osgate/regionmap"
 	"osgate/stats"
 	"osgate/telemetry"
+	"osgate/telemetry/board"
 	"osgate/telemetry/logwriter"
 )
 
@@ -34,7 +35,10 @@ func (p *parts) makeTelemetry() (err error) {
 			return s.OK && s.Denied == ""
 		}
 	}
-	p.board = telemetry.NewBoard(gauges)
+	p.board = board.New(board.Gauges{
+		ExchangesUnderWay: gauges.ExchangesUnderWay, RedisUp: gauges.RedisUp,
+		CacheBytes: gauges.CacheBytes, CacheEntries: gauges.CacheEntries,
+	})
 	p.metrics, err = telemetry.NewMetrics(context.Background(), telemetry.Options{
 		Version: p.version, TLS: p.config.TLS.Cert != "", Gauges: gauges, Sources: p.sources(), Server: upstreamOf,
 		Readers: p.exports.Readers(), Instance: p.exports.Instance(), Ready: p.made.Load,

@@ -22,6 +22,7 @@ import (
 	"osgate/regionmap"
 	"osgate/stats"
 	"osgate/telemetry"
+	"osgate/telemetry/board"
 	"osgate/telemetry/logwriter"
 )
 
@@ -55,9 +56,9 @@ type parts struct {
 	console        *heldBack         // of exports; blocks until the addresses have been written
 	traces         *telemetry.Traces // nil: traces are off
 	metrics        *telemetry.Metrics
-	board          *telemetry.Board
-	trips          *telemetry.Latency // of round trips to Redis
-	planeLatencies *planeLatencies    // of calls to control planes
+	board          *board.Board
+	trips          *board.Latency  // of round trips to Redis
+	planeLatencies *planeLatencies // of calls to control planes
 	policy         *policy.Policy
 	pauses         *ratelimit.Pauses
 	proxy          *proxy.Proxy
@@ -178,7 +179,8 @@ func OpenRedis(c config.Config, o redisconn.Options) (*redisconn.Conn, error) {
 func build(o Options) (p *parts, err error) {
 	c := o.Config
 	p = &parts{
-		config: c, version: o.Version, logger: o.Logger, log: o.Log, trips: telemetry.NewLatency(), planeLatencies: newPlaneLatencies(),
+		config: c, version: o.Version, logger: o.Logger, log: o.Log,
+		trips: board.NewLatency(), planeLatencies: newPlaneLatencies(),
 		pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}),
 	}
 	defer func() {

@@ -12,7 +12,7 @@ import (
 	"osgate/policy"
 	"osgate/regionmap"
 	"osgate/stats"
-	"osgate/telemetry"
+	"osgate/telemetry/board"
 )
 
 // The names of the parts in /readyz and on the operator's page. Those that end in a
@@ -54,7 +54,7 @@ func (g *Gateway) overview(now time.Time) (admin.Health, any) {
 }
 
 // latency returns q for the page, nil if q is empty.
-func latency(q telemetry.Quantiles) *admin.Latency {
+func latency(q board.Quantiles) *admin.Latency {
 	if q.Count == 0 {
 		return nil
 	}
@@ -72,7 +72,7 @@ func (g *Gateway) redisHealth(now time.Time) admin.Part {
 	return p
 }
 
-func planeHealth(s auth.PlaneState, took telemetry.Quantiles) admin.Part {
+func planeHealth(s auth.PlaneState, took board.Quantiles) admin.Part {
 	p := admin.Part{
 		Name: planePart + s.Plane, State: admin.PartOK, Detail: "It identifies tokens", Since: s.Since, Breaker: s.Breaker, Latency: latency(took),
 	}
@@ -90,13 +90,13 @@ const notAsked = "No request within the last minute"
 
 // regionsHealth returns the health of the regions that received requests since the
 // start.
-func regionsHealth(counts []telemetry.RegionCount, reached []regionmap.ReachState) (all []admin.Part) {
+func regionsHealth(counts []board.RegionCount, reached []regionmap.ReachState) (all []admin.Part) {
 	for _, s := range reached {
-		i := slices.IndexFunc(counts, func(r telemetry.RegionCount) bool {
+		i := slices.IndexFunc(counts, func(r board.RegionCount) bool {
 			return r.Plane == s.Location.Plane && r.Region == s.Location.Region
 		})
 		if i < 0 {
-			counts = append(counts, telemetry.RegionCount{})
+			counts = append(counts, board.RegionCount{})
 			i = len(counts) - 1
 		}
 		all = append(all, regionHealth(counts[i], s))
@@ -104,7 +104,7 @@ func regionsHealth(counts []telemetry.RegionCount, reached []regionmap.ReachStat
 	return all
 }
 
-func regionHealth(r telemetry.RegionCount, s regionmap.ReachState) admin.Part {
+func regionHealth(r board.RegionCount, s regionmap.ReachState) admin.Part {
 	p := admin.Part{
 		Name: regionPart + s.Location.String(), State: admin.PartOK, Detail: "Object Store answers", Breaker: s.Breaker,
 		Latency: latency(r.Latency), Requests: &r.Requests, Errors: &r.Failed,
@@ -171,7 +171,7 @@ func (l *losses) recent(s stats.Status, now time.Time) bool {
 	return !l.grew.IsZero() && now.Sub(l.grew) < time.Minute
 }
 
-func (g *Gateway) cacheHealth(traffic telemetry.Snapshot) admin.Part {
+func (g *Gateway) cacheHealth(traffic board.Snapshot) admin.Part {
 	s := g.cache.Stats()
 	held := fmt.Sprintf("%d answers in %s", s.Entries, bytesText(s.Bytes))
 	switch {
@@ -198,7 +198,7 @@ func bytesText(n int64) string {
 
 // policyHealth reports rules that cannot be read, and rules that could not be
 // evaluated, which may refuse what they should not.
-func policyHealth(s policy.State, traffic telemetry.Snapshot) admin.Part {
+func policyHealth(s policy.State, traffic board.Snapshot) admin.Part {
 	if s.Rules == 0 {
 		return admin.Part{Name: policyPart, State: admin.PartIdle, Detail: "There is none: everything that Anypoint permits is permitted"}
 	}
@@ -225,17 +225,17 @@ func policyHealth(s policy.State, traffic telemetry.Snapshot) admin.Part {
 // concurrent use.
 type planeLatencies struct {
 	mu sync.Mutex
-	by map[string]*telemetry.Latency // of the planes in use
+	by map[string]*board.Latency // of the planes in use
 }
 
-func newPlaneLatencies() *planeLatencies { return &planeLatencies{by: map[string]*telemetry.Latency{}} }
+func newPlaneLatencies() *planeLatencies { return &planeLatencies{by: map[string]*board.Latency{}} }
 
-func (a *planeLatencies) of(plane string) *telemetry.Latency {
+func (a *planeLatencies) of(plane string) *board.Latency {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	l, ok := a.by[plane]
 	if !ok {
-		l = telemetry.NewLatency()
+		l = board.NewLatency()
 		a.by[plane] = l
 	}
 	return l

@@ -20,7 +20,7 @@ import (
 	"osgate/record"
 	"osgate/regionmap"
 	"osgate/stats"
-	"osgate/telemetry"
+	"osgate/telemetry/board"
 )
 
 var virginia = regionmap.Location{Plane: "us", Region: "us-east-1"}
@@ -39,8 +39,9 @@ func TestRegionIsJudgedByItsLastMinute(t *testing.T) {
 		"the only four":       {4, 4, admin.PartDegraded, "4 of 4 requests failed within the last minute"},
 		"all of five or more": {5, 5, admin.PartDown, "5 of 5 requests failed within the last minute"},
 	} {
-		counts := []telemetry.RegionCount{{Plane: "eu", Region: "us-east-1"}, {
-			Plane: "us", Region: "us-east-1", Requests: tt.requests, Failed: tt.failed, Failing: began, Latency: telemetry.Quantiles{Count: tt.requests, P50: 1, P95: 2, P99: 3},
+		counts := []board.RegionCount{{Plane: "eu", Region: "us-east-1"}, {
+			Plane: "us", Region: "us-east-1", Requests: tt.requests, Failed: tt.failed, Failing: began,
+			Latency: board.Quantiles{Count: tt.requests, P50: 1, P95: 2, P99: 3},
 		}}
 		got := regionsHealth(counts, []regionmap.ReachState{{Location: virginia, OK: true, Breaker: "closed"}})
 		want := []admin.Part{{
@@ -65,9 +66,9 @@ func TestARegionThatIsGoneIsDownUntilItIsBack(t *testing.T) {
 		{Location: ohio, OK: true, Breaker: "closed"},
 	}
 	for _, asked := range []int64{0, 1, 100} {
-		var counts []telemetry.RegionCount
+		var counts []board.RegionCount
 		if asked > 0 {
-			counts = append(counts, telemetry.RegionCount{Plane: "us", Region: "us-east-1", Requests: asked})
+			counts = append(counts, board.RegionCount{Plane: "us", Region: "us-east-1", Requests: asked})
 		}
 		got := regionsHealth(counts, reached)
 		want := []admin.Part{{
@@ -84,8 +85,8 @@ func TestARegionThatIsGoneIsDownUntilItIsBack(t *testing.T) {
 
 func TestPartsSayWhatIsWrongWithThem(t *testing.T) {
 	now := time.Now()
-	asked := telemetry.Quantiles{Count: 1}
-	failing := telemetry.Snapshot{PolicyErrors: []telemetry.RuleCount{{Rule: "a", Window: 2}, {Rule: "old", Total: 9}}}
+	asked := board.Quantiles{Count: 1}
+	failing := board.Snapshot{PolicyErrors: []board.RuleCount{{Rule: "a", Window: 2}, {Rule: "old", Total: 9}}}
 	for name, tt := range map[string]struct {
 		got    admin.Part
 		state  admin.State
@@ -93,14 +94,14 @@ func TestPartsSayWhatIsWrongWithThem(t *testing.T) {
 		since  time.Time
 	}{
 		"plane":              {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, asked), admin.PartOK, "identifies tokens", now},
-		"plane, not asked":   {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, telemetry.Quantiles{}), admin.PartIdle, "No request", time.Time{}},
+		"plane, not asked":   {planeHealth(auth.PlaneState{Plane: "us", OK: true, Since: now}, board.Quantiles{}), admin.PartIdle, "No request", time.Time{}},
 		"plane, down":        {planeHealth(auth.PlaneState{Plane: "us", Since: now, LastError: "no route"}, asked), admin.PartDown, "no route", now},
 		"statistics":         {statisticsHealth(stats.Status{Flushed: now.Add(-2 * time.Second)}, false, now), admin.PartOK, "2 s ago", time.Time{}},
 		"statistics, down":   {statisticsHealth(stats.Status{Flushed: now.Add(-8 * time.Second), Down: now, Err: errors.New("disk full")}, true, now), admin.PartDown, "8 s wait in memory: disk full", now},
 		"statistics, losing": {statisticsHealth(stats.Status{Flushed: now, Coarsened: 4, Dropped: 7}, true, now), admin.PartDegraded, "0 s ago; of more places at a time than fit, 4 exchanges were counted without their store and 7 not at all", time.Time{}},
 		"statistics, lost":   {statisticsHealth(stats.Status{Flushed: now, Coarsened: 4}, false, now), admin.PartOK, "4 exchanges were counted without their store and 0 not at all", time.Time{}},
-		"policy":             {policyHealth(policy.State{Rules: 3, Shadowed: 1, Loaded: now}, telemetry.Snapshot{}), admin.PartOK, "3 rules, 1 of them in shadow", now},
-		"no policy":          {policyHealth(policy.State{}, telemetry.Snapshot{}), admin.PartIdle, "none", time.Time{}},
+		"policy":             {policyHealth(policy.State{Rules: 3, Shadowed: 1, Loaded: now}, board.Snapshot{}), admin.PartOK, "3 rules, 1 of them in shadow", now},
+		"no policy":          {policyHealth(policy.State{}, board.Snapshot{}), admin.PartIdle, "none", time.Time{}},
 		"policy, errors":     {policyHealth(policy.State{Rules: 3, Loaded: now}, failing), admin.PartDegraded, "1 rules could not be evaluated within the last minute: a", time.Time{}},
 		"policy, unread":     {policyHealth(policy.State{Rules: 3, Err: errors.New("line 4"), Since: now}, failing), admin.PartDegraded, "line 4", now},
 	} {
@@ -195,9 +196,9 @@ func TestBytesAreWrittenForPeople(t *testing.T) {
 type shown struct {
 	Health  admin.Health
 	Traffic struct {
-		Saved         telemetry.Saved
-		UpstreamUnits telemetry.Count
-		Clients       []telemetry.ClientCount
+		Saved         board.Saved
+		UpstreamUnits board.Count
+		Clients       []board.ClientCount
 	}
 }
 

@@ -1,4 +1,4 @@
-package telemetry_test
+package board_test
 
 import (
 	"encoding/json"
@@ -14,39 +14,55 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"osgate/record"
-	"osgate/telemetry"
+	"osgate/telemetry/board"
 )
+
+// getKey returns the exchange of a GET of a key that upstream answered.
+func getKey() *record.Exchange {
+	return &record.Exchange{
+		ID: "request-1", Start: time.Now(), Duration: 40 * time.Millisecond,
+		Method: http.MethodGet, Route: "/api/v1/keys/{keyId}", Surface: record.SurfaceObjectStore, Operation: "getKey",
+		Plane: "us", Region: "us-east-1", Organization: "org", Environment: "env", Store: "store",
+		Principal: "client", Client: "client",
+		Status: 200, Cache: record.CacheResult{Forward: record.ForwardMiss, Stored: true}, Charged: true,
+		UpstreamAttempts: 1, UpstreamStatus: 200, UpstreamDuration: 30 * time.Millisecond,
+		Attempts:     []record.Attempt{{Status: 200, Duration: 30 * time.Millisecond}},
+		RequestBytes: 10, ResponseBytes: 300,
+	}
+}
 
 // pass waits until d has passed.
 func pass(d time.Duration) { <-time.After(d) } // time for the board
 
-func count(s telemetry.Snapshot, o record.Outcome) telemetry.Count {
-	at := slices.IndexFunc(s.Outcomes, func(c telemetry.OutcomeCount) bool { return c.Outcome == o })
+func count(s board.Snapshot, o record.Outcome) board.Count {
+	at := slices.IndexFunc(s.Outcomes, func(c board.OutcomeCount) bool { return c.Outcome == o })
 	return s.Outcomes[at].Count
 }
 
 func TestBoardTellsNowTheLastMinuteAndAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := telemetry.NewBoard(telemetry.Gauges{})
+		b := board.New(board.Gauges{})
 		for range 70 { // seconds, two exchanges in each
 			b.Keep(getKey())
 			b.Keep(getKey())
 			pass(time.Second)
 		}
 		s := b.Snapshot(time.Now())
-		if got, want := count(s, record.OutcomeUpstreamOK), (telemetry.Count{PerSecond: 2, Window: 120, Total: 140}); got != want {
+		want := board.Count{PerSecond: 2, Window: 120, Total: 140}
+		if got := count(s, record.OutcomeUpstreamOK); got != want {
 			t.Errorf("after 70 s with 2 a second: %+v, want %+v", got, want)
 		}
-		if got, want := s.Sent, (telemetry.Count{PerSecond: 600, Window: 36_000, Total: 42_000}); got != want {
+		if got, want := s.Sent, (board.Count{PerSecond: 600, Window: 36_000, Total: 42_000}); got != want {
 			t.Errorf("bytes sent: %+v, want %+v", got, want)
 		}
 		pass(6 * time.Second)
-		if got, want := count(b.Snapshot(time.Now()), record.OutcomeUpstreamOK), (telemetry.Count{Window: 108, Total: 140}); got != want {
+		want = board.Count{Window: 108, Total: 140}
+		if got := count(b.Snapshot(time.Now()), record.OutcomeUpstreamOK); got != want {
 			t.Errorf("six idle seconds later: %+v, want %+v", got, want)
 		}
 		pass(time.Minute)
 		s = b.Snapshot(time.Now())
-		if got, want := count(s, record.OutcomeUpstreamOK), (telemetry.Count{Total: 140}); got != want {
+		if got, want := count(s, record.OutcomeUpstreamOK), (board.Count{Total: 140}); got != want {
 			t.Errorf("an idle minute later: %+v, want %+v", got, want)
 		}
 		if len(s.Clients)+len(s.Stores) > 0 || s.Latencies.All.Count > 0 {
@@ -57,14 +73,15 @@ func TestBoardTellsNowTheLastMinuteAndAll(t *testing.T) {
 
 func TestYoungBoardDividesByItsAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := telemetry.NewBoard(telemetry.Gauges{})
+		b := board.New(board.Gauges{})
 		b.Keep(getKey())
-		if s := b.Snapshot(time.Now()); s.WindowSeconds != 0 || count(s, record.OutcomeUpstreamOK) != (telemetry.Count{Total: 1}) {
+		s := b.Snapshot(time.Now())
+		if s.WindowSeconds != 0 || count(s, record.OutcomeUpstreamOK) != (board.Count{Total: 1}) {
 			t.Errorf("within the first second: %+v", s)
 		}
 		b.Keep(getKey())
 		pass(2 * time.Second)
-		s := b.Snapshot(time.Now())
+		s = b.Snapshot(time.Now())
 		if got := count(s, record.OutcomeUpstreamOK).PerSecond; got != 1 || s.WindowSeconds != 2 {
 			t.Errorf("two exchanges in two seconds: %v a second over %d s, want 1 over 2", got, s.WindowSeconds)
 		}
@@ -76,7 +93,7 @@ func TestYoungBoardDividesByItsAge(t *testing.T) {
 
 func TestBoardNamesClientsAndStores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := telemetry.NewBoard(telemetry.Gauges{})
+		b := board.New(board.Gauges{})
 		keep := func(principal, store string, change func(x *record.Exchange)) {
 			x := getKey()
 			x.Principal, x.Store = principal, store
@@ -98,14 +115,14 @@ func TestBoardNamesClientsAndStores(t *testing.T) {
 		keep("app-two", "orders", func(x *record.Exchange) { x.Status = 499 })
 		pass(10 * time.Second)
 		s := b.Snapshot(time.Now())
-		if diff := cmp.Diff([]telemetry.ClientCount{
+		if diff := cmp.Diff([]board.ClientCount{
 			{Principal: "app-one", Requests: 3, Refused: 1, PerSecond: 0.3},
 			{Principal: "app-two", Requests: 1, PerSecond: 0.1},
 		}, s.Clients); diff != "" {
 			t.Errorf("clients (-want +got):\n%s", diff)
 		}
-		place := func(store string) telemetry.Place { return telemetry.Place{"us", "us-east-1", "org", "env", store} }
-		if diff := cmp.Diff([]telemetry.StoreCount{
+		place := func(store string) board.Place { return board.Place{"us", "us-east-1", "org", "env", store} }
+		if diff := cmp.Diff([]board.StoreCount{
 			{Place: place("orders"), Requests: 2, Hits: 1, PerSecond: 0.2},
 			{Place: place("carts"), Requests: 1, PerSecond: 0.1},
 		}, s.Stores); diff != "" {
@@ -119,7 +136,7 @@ func TestBoardNamesClientsAndStores(t *testing.T) {
 
 func TestBoardKeepsTheHeaviestNamesAndNoMoreThanFit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := telemetry.NewBoard(telemetry.Gauges{})
+		b := board.New(board.Gauges{})
 		for i := range 20_000 {
 			x := getKey()
 			x.Principal, x.Store = fmt.Sprint("tail-", i), fmt.Sprint("tail-", i)
@@ -145,7 +162,7 @@ func TestBoardKeepsTheHeaviestNamesAndNoMoreThanFit(t *testing.T) {
 
 func TestNamesAreCutBetweenCharacters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := telemetry.NewBoard(telemetry.Gauges{})
+		b := board.New(board.Gauges{})
 		x := getKey()
 		x.Store = strings.Repeat("a", 127) + "é" + strings.Repeat("b", 1<<16)
 		b.Keep(x)
@@ -158,7 +175,7 @@ func TestNamesAreCutBetweenCharacters(t *testing.T) {
 
 func TestLastRefusalsComeLatestFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := telemetry.NewBoard(telemetry.Gauges{})
+		b := board.New(board.Gauges{})
 		start := time.Now()
 		b.Keep(getKey())
 		for i := range 60 {
@@ -171,7 +188,7 @@ func TestLastRefusalsComeLatestFirst(t *testing.T) {
 		if len(got) != 50 {
 			t.Fatalf("%d refusals, want the last 50", len(got))
 		}
-		want := telemetry.Refusal{
+		want := board.Refusal{
 			Time: start.Add(59 * time.Second), RequestID: "request-59", Code: "denied", Status: 403, Principal: "client", Operation: "getKey",
 		}
 		if diff := cmp.Diff(want, got[0]); diff != "" {
@@ -185,7 +202,7 @@ func TestLastRefusalsComeLatestFirst(t *testing.T) {
 
 func TestCodesBeyondTheBoundCountTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := telemetry.NewBoard(telemetry.Gauges{})
+		b := board.New(board.Gauges{})
 		for i := range 100 {
 			x := getKey()
 			x.Status, x.Code = 400, record.Code(fmt.Sprint("code-", i))
@@ -200,7 +217,7 @@ func TestCodesBeyondTheBoundCountTogether(t *testing.T) {
 
 func TestLatenciesAreQuantiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := telemetry.NewBoard(telemetry.Gauges{})
+		b := board.New(board.Gauges{})
 		for i := 1; i <= 100; i++ {
 			x := getKey()
 			x.Duration, x.UpstreamDuration = time.Duration(i)*time.Millisecond, time.Duration(i)*100*time.Microsecond
@@ -219,14 +236,14 @@ func TestLatenciesAreQuantiles(t *testing.T) {
 				t.Errorf("%s is %v ms, want %v or at most one eighth more", name, tt.got, tt.truth)
 			}
 		}
-		if l.All.Count != 100 || l.Upstream.Count != 100 || l.Hit != (telemetry.Quantiles{}) {
+		if l.All.Count != 100 || l.Upstream.Count != 100 || l.Hit != (board.Quantiles{}) {
 			t.Errorf("counts %d, %d and hits %+v, want 100, 100 and none", l.All.Count, l.Upstream.Count, l.Hit)
 		}
 	})
 }
 
 func TestEmptyBoardIsJSONWithoutNull(t *testing.T) {
-	text, err := json.Marshal(telemetry.NewBoard(telemetry.Gauges{}).Snapshot(time.Now()))
+	text, err := json.Marshal(board.New(board.Gauges{}).Snapshot(time.Now()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +253,7 @@ func TestEmptyBoardIsJSONWithoutNull(t *testing.T) {
 }
 
 func TestBoardShowsWhatGaugesSay(t *testing.T) {
-	b := telemetry.NewBoard(telemetry.Gauges{CacheBytes: func() int64 { return 42 }, RedisUp: func() bool { return false }})
+	b := board.New(board.Gauges{CacheBytes: func() int64 { return 42 }, RedisUp: func() bool { return false }})
 	s := b.Snapshot(time.Now())
 	if s.CacheBytes == nil || *s.CacheBytes != 42 || s.RedisUp == nil || *s.RedisUp || s.CacheEntries != nil {
 		t.Errorf("gauges read %v, %v, %v; want 42, false and nothing", s.CacheBytes, s.RedisUp, s.CacheEntries)
@@ -244,7 +261,7 @@ func TestBoardShowsWhatGaugesSay(t *testing.T) {
 }
 
 func TestConcurrentExchangesAreAllOnTheBoard(t *testing.T) {
-	b := telemetry.NewBoard(telemetry.Gauges{})
+	b := board.New(board.Gauges{})
 	const keepers, each = 8, 2000
 	var wg sync.WaitGroup
 	for k := range keepers {
@@ -273,14 +290,36 @@ func TestConcurrentExchangesAreAllOnTheBoard(t *testing.T) {
 }
 
 func BenchmarkSnapshot(b *testing.B) {
-	board := telemetry.NewBoard(telemetry.Gauges{})
+	counts := board.New(board.Gauges{})
 	for i := range 2000 {
 		x := getKey()
 		x.Principal, x.Store = fmt.Sprint(i), fmt.Sprint(i)
-		board.Keep(x)
+		counts.Keep(x)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		board.Snapshot(time.Now())
+		counts.Snapshot(time.Now())
+	}
+}
+
+func BenchmarkKeep(b *testing.B) {
+	over := getKey()
+	over.Status, over.Code, over.Waited, over.UpstreamAttempts = 429, "over-quota", time.Second, 0
+	for name, x := range map[string]*record.Exchange{"forwarded": getKey(), "hit": hit(), "over quota": over} {
+		counts := board.New(board.Gauges{})
+		b.Run(name+" alone", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				counts.Keep(x)
+			}
+		})
+		b.Run(name+" parallel", func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					counts.Keep(x)
+				}
+			})
+		})
 	}
 }

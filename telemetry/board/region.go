@@ -1,4 +1,4 @@
-package telemetry
+package board
 
 import (
 	"cmp"
@@ -56,7 +56,7 @@ func (b *Board) region(plane, name string) *region {
 	if len(b.regions) == maxRegions {
 		return nil
 	}
-	r := &region{plane: strings.Clone(short(plane)), name: strings.Clone(short(name))}
+	r := &region{plane: strings.Clone(record.ShortName(plane)), name: strings.Clone(record.ShortName(name))}
 	b.regions = append(b.regions, r)
 	return r
 }

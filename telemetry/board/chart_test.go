@@ -1,4 +1,4 @@
-package telemetry_test
+package board_test
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"osgate/record"
-	"osgate/telemetry"
+	"osgate/telemetry/board"
 )
 
 // hit returns a read that the cache answered.
@@ -30,16 +30,16 @@ func refused(code string, status int) *record.Exchange {
 }
 
 // same compares series; NaN equals NaN.
-func same(t *testing.T, what string, got telemetry.Series, want ...float64) {
+func same(t *testing.T, what string, got board.Series, want ...float64) {
 	t.Helper()
-	if diff := cmp.Diff(telemetry.Series(want), got, cmpopts.EquateNaNs()); diff != "" {
+	if diff := cmp.Diff(board.Series(want), got, cmpopts.EquateNaNs()); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
 
 func TestChartsTellEachFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := telemetry.NewBoard(telemetry.Gauges{})
+		b := board.New(board.Gauges{})
 		start := time.Now()
 		keep := func(xs ...*record.Exchange) {
 			for _, x := range xs {
@@ -56,7 +56,7 @@ func TestChartsTellEachFiveSeconds(t *testing.T) {
 		pass(5 * time.Second)
 		keep(getKey()) // in the current interval
 		pass(time.Second)
-		r := b.Recent(time.Now(), telemetry.MaxRecent)
+		r := b.Recent(time.Now(), board.MaxRecent)
 		none := math.NaN()
 		same(t, "hits", r.Outcomes[record.OutcomeHit], 0.6, 0, 0)
 		same(t, "forwarded", r.Outcomes[record.OutcomeUpstreamOK], 0.2, 0, 0)
@@ -76,7 +76,7 @@ func TestChartsTellEachFiveSeconds(t *testing.T) {
 
 func TestChartsTellQuantiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := telemetry.NewBoard(telemetry.Gauges{})
+		b := board.New(board.Gauges{})
 		for i := 1; i <= 100; i++ {
 			x := getKey()
 			x.Duration, x.UpstreamDuration = time.Duration(i)*time.Millisecond, time.Duration(i)*100*time.Microsecond
@@ -85,9 +85,9 @@ func TestChartsTellQuantiles(t *testing.T) {
 		pass(5 * time.Second)
 		b.Keep(hit())
 		pass(5 * time.Second)
-		l := b.Recent(time.Now(), telemetry.MaxRecent).Latency
+		l := b.Recent(time.Now(), board.MaxRecent).Latency
 		for name, tt := range map[string]struct {
-			got   telemetry.Series
+			got   board.Series
 			truth float64
 		}{
 			"p50": {l.All.P50, 50}, "p95": {l.All.P95, 95}, "p99": {l.All.P99, 99},
@@ -105,8 +105,8 @@ func TestChartsTellQuantiles(t *testing.T) {
 
 func TestChartsLookBackAQuarterOfAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := telemetry.NewBoard(telemetry.Gauges{})
-		if r := b.Recent(time.Now(), telemetry.MaxRecent); r.HitRatio == nil || len(r.HitRatio) != 0 {
+		b := board.New(board.Gauges{})
+		if r := b.Recent(time.Now(), board.MaxRecent); r.HitRatio == nil || len(r.HitRatio) != 0 {
 			t.Errorf("a new board has %v, want an empty series", r.HitRatio)
 		}
 		for i := range 200 { // intervals, each with one exchange more
@@ -115,10 +115,10 @@ func TestChartsLookBackAQuarterOfAnHour(t *testing.T) {
 			}
 			pass(5 * time.Second)
 		}
-		forwarded := func(back time.Duration) telemetry.Series {
+		forwarded := func(back time.Duration) board.Series {
 			return b.Recent(time.Now(), back).Outcomes[record.OutcomeUpstreamOK]
 		}
-		if all := forwarded(telemetry.MaxRecent); len(all) != 180 || all[0] != 4 || all[179] != 39.8 {
+		if all := forwarded(board.MaxRecent); len(all) != 180 || all[0] != 4 || all[179] != 39.8 {
 			t.Errorf("%d intervals, from %v to %v; want 180, from 20 exchanges to 199", len(all), all[0], all[len(all)-1])
 		}
 		same(t, "ten seconds", forwarded(10*time.Second), 39.6, 39.8)
@@ -127,7 +127,7 @@ func TestChartsLookBackAQuarterOfAnHour(t *testing.T) {
 			t.Errorf("an hour back: %d intervals, want 180", got)
 		}
 		pass(time.Hour)
-		for i, n := range forwarded(telemetry.MaxRecent) {
+		for i, n := range forwarded(board.MaxRecent) {
 			if n != 0 {
 				t.Errorf("an idle hour later interval %d has %v", i, n)
 			}
@@ -137,12 +137,12 @@ func TestChartsLookBackAQuarterOfAnHour(t *testing.T) {
 
 func TestChartsAreJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := telemetry.NewBoard(telemetry.Gauges{})
+		b := board.New(board.Gauges{})
 		b.Keep(hit())
 		pass(5 * time.Second)
 		b.Keep(refused("denied", 403))
 		pass(5 * time.Second)
-		text, err := json.Marshal(b.Recent(time.Now(), telemetry.MaxRecent))
+		text, err := json.Marshal(b.Recent(time.Now(), board.MaxRecent))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,8 +159,8 @@ func TestChartsAreJSON(t *testing.T) {
 
 func TestLatencyTellsTheLastMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := telemetry.NewLatency()
-		if got := l.Quantiles(time.Now()); got != (telemetry.Quantiles{}) {
+		l := board.NewLatency()
+		if got := l.Quantiles(time.Now()); got != (board.Quantiles{}) {
 			t.Errorf("a new Latency has %+v", got)
 		}
 		for range 90 { // seconds

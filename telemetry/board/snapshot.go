@@ -1,4 +1,4 @@
-package telemetry
+package board
 
 import (
 	"time"
@@ -116,6 +116,18 @@ type Refusal struct {
 	Rule      string    `json:"rule,omitempty"`      // the policy rule, if Code is "denied"
 }
 
+// Gauges contains functions that return current values of other packages. They are
+// called for each [Snapshot]. A nil function is not shown. The functions are called by
+// many goroutines at once and must not block.
+type Gauges struct {
+	// ExchangesUnderWay reports how many exchanges of each method are under way.
+	ExchangesUnderWay func(report func(method string, n int64))
+
+	CacheBytes   func() int64 // memory of the cached answers in this process
+	CacheEntries func() int64
+	RedisUp      func() bool // whether Redis answers; nil in embedded mode
+}
+
 // Snapshot returns the state at now, which must be the present time. It blocks Keep for
 // about 0.3 ms.
 func (b *Board) Snapshot(now time.Time) Snapshot {
@@ -141,6 +153,25 @@ func (b *Board) Snapshot(now time.Time) Snapshot {
 	s.Shadow, s.PolicyErrors = b.shadow.rows(n), b.failing.rows(n)
 	s.Regions = b.regionRows(n)
 	return s
+}
+
+// underWay returns how many exchanges of all methods are under way, nil if there is no
+// function.
+func (g *Gauges) underWay() *int64 {
+	if g.ExchangesUnderWay == nil {
+		return nil
+	}
+	all := int64(0)
+	g.ExchangesUnderWay(func(_ string, n int64) { all += n })
+	return &all
+}
+
+// read returns the result of f, nil without a function.
+func read[T any](f func() T) *T {
+	if f == nil {
+		return nil
+	}
+	return new(f())
 }
 
 // fillCounts writes all counts and quantiles to s, as of second n.

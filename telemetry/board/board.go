@@ -1,11 +1,18 @@
-package telemetry
+// Package board keeps the numbers of the operator's page: counts since the start and in
+// the last minute, charts of the last quarter of an hour, the busiest clients and
+// stores, the regions, and the last refusals.
+//
+// The idea a reader needs: a [Board] is a record.Keeper whose memory does not grow with
+// traffic. Names of clients and stores are kept for a minute, and only the busiest ones.
+// [Snapshot] and [Recent] are the JSON that the page and osgate top read, defined only
+// here.
+package board
 
 import (
 	"cmp"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"osgate/record"
 )
@@ -16,7 +23,7 @@ const maxRefusals = 50
 // Board is a [record.Keeper] for the operator's page. It counts since the start, in the
 // last minute, and in intervals of five seconds over the last 15 minutes. It also keeps
 // the busiest clients and stores, the state of the regions, and the last refusals. Its
-// memory does not grow with traffic (at most 1.4 MB). [NewBoard] makes it. It is safe
+// memory does not grow with traffic (at most 1.4 MB). [New] makes it. It is safe
 // for concurrent use.
 type Board struct {
 	gauges Gauges
@@ -45,8 +52,8 @@ type Place struct {
 	Store        string `json:"store"`
 }
 
-// NewBoard returns a Board without exchanges.
-func NewBoard(g Gauges) *Board {
+// New returns a Board without exchanges.
+func New(g Gauges) *Board {
 	return &Board{gauges: g, start: time.Now(), clients: newBusiest(strings.Compare), stores: newBusiest(Place.compare)}
 }
 
@@ -75,7 +82,7 @@ func (b *Board) Keep(x *record.Exchange) {
 	if x.Principal == "" { // without an identity, the store's name may be invented
 		return
 	}
-	b.clients.add(short(x.Principal), n, outcome == record.OutcomeRefused, strings.Clone).quota.keep(now, x)
+	b.clients.add(record.ShortName(x.Principal), n, outcome == record.OutcomeRefused, strings.Clone).quota.keep(now, x)
 	if x.Store != "" && outcome != record.OutcomeRefused {
 		b.stores.add(placeOf(x), n, x.Hit, Place.clone)
 	}
@@ -156,21 +163,24 @@ func (b *Board) code(code string) counter {
 func (b *Board) keepRefusal(now time.Time, x *record.Exchange) {
 	b.refusals[b.refused%maxRefusals] = Refusal{
 		Time:      now,
-		RequestID: short(x.ID),
+		RequestID: record.ShortName(x.ID),
 		Code:      string(x.Code),
 		Status:    x.Status,
-		Principal: short(x.Principal),
+		Principal: record.ShortName(x.Principal),
 		Operation: x.Operation,
 	}
 	if x.Code == record.CodeDenied {
-		b.refusals[b.refused%maxRefusals].Rule = short(x.Rule)
+		b.refusals[b.refused%maxRefusals].Rule = record.ShortName(x.Rule)
 	}
 	b.refused++
 }
 
 // placeOf returns the place of x's store.
 func placeOf(x *record.Exchange) Place {
-	return Place{x.Plane, x.Region, short(x.Organization), short(x.Environment), short(x.Store)}
+	return Place{
+		x.Plane, x.Region,
+		record.ShortName(x.Organization), record.ShortName(x.Environment), record.ShortName(x.Store),
+	}
 }
 
 // compare orders places by plane, region, organization, environment and store.
@@ -190,16 +200,4 @@ func (p Place) clone() Place {
 		strings.Clone(p.Plane), strings.Clone(p.Region),
 		strings.Clone(p.Organization), strings.Clone(p.Environment), strings.Clone(p.Store),
 	}
-}
-
-// short truncates a name that is longer than maxName, between two characters.
-func short(name string) string {
-	if len(name) <= maxName {
-		return name
-	}
-	cut := maxName
-	for cut > 0 && !utf8.RuneStart(name[cut]) {
-		cut--
-	}
-	return name[:cut] + "…"
 }

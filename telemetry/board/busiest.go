@@ -1,4 +1,4 @@
-package telemetry
+package board
 
 import (
 	"cmp"
@@ -8,7 +8,6 @@ import (
 const (
 	maxNamed = 512 // names that are counted at the same time
 	topNamed = 50  // names in a snapshot
-	maxName  = 128 // maximum length of a name in bytes
 )
 
 // busiest counts requests by name over the window, for a limited number of names. If

@@ -1,9 +1,11 @@
-package telemetry
+package board
 
 import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"osgate/record"
 )
 
 // maxRules is the maximum number of policy rules that are counted separately; further
@@ -32,7 +34,7 @@ type rule struct {
 // add counts each of names once, in second n.
 func (rs *rules) add(n int64, names []string) {
 	for _, name := range names {
-		r := rs.of(short(name))
+		r := rs.of(record.ShortName(name))
 		r.total++
 		r.recent.add(n, false)
 	}

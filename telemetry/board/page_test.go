@@ -1,4 +1,4 @@
-package telemetry_test
+package board_test
 
 import (
 	"encoding/json"
@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"osgate/record"
-	"osgate/telemetry"
+	"osgate/telemetry/board"
 )
 
 // script returns a module of the operator's page.
 func script(t *testing.T, name string) string {
 	t.Helper()
-	source, err := os.ReadFile("../admin/page/assets/" + name)
+	source, err := os.ReadFile("../../admin/page/assets/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,9 +24,11 @@ func script(t *testing.T, name string) string {
 }
 
 // busyBoard returns a board in which every field has a value.
-func busyBoard() *telemetry.Board {
+func busyBoard() *board.Board {
 	zero, up := func() int64 { return 0 }, func() bool { return true }
-	b := telemetry.NewBoard(telemetry.Gauges{ExchangesUnderWay: func(func(string, int64)) {}, CacheBytes: zero, CacheEntries: zero, RedisUp: up})
+	b := board.New(board.Gauges{
+		ExchangesUnderWay: func(func(string, int64)) {}, CacheBytes: zero, CacheEntries: zero, RedisUp: up,
+	})
 	over := getKey()
 	over.Status, over.Code, over.Quota, over.QuotaPeriod, over.QuotaFull = 429, "over-quota", 10, time.Second, 10
 	denied := getKey()
@@ -49,7 +51,7 @@ func TestPageReadsWhatTheBoardWrites(t *testing.T) {
 			value             any
 		}{
 			{"traffic.js", "t|latencies|saved|requests|units|q|o|c|s|r", 60, b.Snapshot(time.Now())},
-			{"recent.js", "recent", 6, b.Recent(time.Now(), telemetry.MaxRecent)},
+			{"recent.js", "recent", 6, b.Recent(time.Now(), board.MaxRecent)},
 		} {
 			text, err := json.Marshal(tt.value)
 			if err != nil {
