@@ -8,10 +8,13 @@ import (
 	"maps"
 	"math"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
+
+	"osgate/internal/editdistance"
 )
 
 // Load reads a Config from environ, whose items have the form of [os.Environ]:
@@ -259,3 +262,49 @@ func (l *loader) settings() map[string]setting {
 	}
 	return given
 }
+
+// Kubernetes sets variables for each Service in the namespace of a pod. Those of the
+// Service osgate begin with OSGATE_SERVICE_ and OSGATE_PORT, those of a Service
+// osgate-admin with OSGATE_ADMIN_; they are not settings. For any other Service only
+// the exact forms count, so that a misspelled setting is still refused.
+var (
+	ownLink   = regexp.MustCompile(`^` + Prefix + `(SERVICE_|PORT)`)
+	otherLink = regexp.MustCompile(`^` + Prefix + `[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+	otherPort = regexp.MustCompile(`^` + Prefix + `[A-Z0-9_]+_PORT=(tcp|udp|sctp)://`)
+)
+
+// injected reports whether item of the environment ("NAME=value") is a variable that
+// Kubernetes sets for a Service. A name that ends in _PORT counts only with an address,
+// as Kubernetes writes it.
+func injected(name, item string) bool {
+	return ownLink.MatchString(name) || otherLink.MatchString(name) || otherPort.MatchString(item)
+}
+
+// nearest returns the candidate with the fewest insertions, deletions and replacements
+// from name, ignoring case. Among equal candidates it returns the one with the longest
+// prefix in common with name, because people make more mistakes at the end. It returns
+// "" if there are no candidates.
+func nearest(name string, candidates []string) string {
+	name = strings.ToUpper(name[:min(len(name), comparedBytes)])
+	best, least, longest := "", 0, 0
+	for _, candidate := range candidates {
+		d, shared := editdistance.Of(name, candidate), sharedStart(name, candidate)
+		if best == "" || d < least || d == least && shared > longest {
+			best, least, longest = candidate, d, shared
+		}
+	}
+	return best
+}
+
+// sharedStart returns the length in bytes of the common prefix of a and b.
+func sharedStart(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// comparedBytes bounds the work of nearest: no osgate name is longer, and an
+// environment may hold megabytes.
+const comparedBytes = 64

@@ -210,3 +210,171 @@ func list(text string) ([]string, error) {
 	}
 	return items, nil
 }
+
+// Origins are origins of web pages as browsers write them (RFC 6454 section 6.1), in
+// lower case, without duplicates; or "*" alone.
+type Origins []string
+
+// parseOrigins parses a list of origins.
+func parseOrigins(text string) (Origins, error) {
+	items, err := list(text)
+	if err != nil {
+		return nil, err
+	}
+	var origins Origins
+	for _, item := range items {
+		origin := strings.ToLower(item)
+		u, err := url.Parse(origin)
+		switch {
+		case origin == "*" && len(items) == 1:
+		case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || origin != u.Scheme+"://"+u.Host:
+			return nil, fmt.Errorf("%s is not an origin; want one such as https://app.example.com, without a path, or * alone", quote(item))
+		case slices.Contains(origins, origin):
+			return nil, fmt.Errorf("%s is given twice; want it once", quote(origin))
+		}
+		origins = append(origins, origin)
+	}
+	return origins, nil
+}
+
+// Headers are names of request headers in lower case, without duplicates.
+type Headers []string
+
+// confidential lists the headers whose values only the control plane may read.
+var confidential = []string{"authorization", "cookie", "proxy-authorization"}
+
+// notInName reports whether r does not occur in the header names in use. RFC 9110
+// section 5.1 allows more characters.
+func notInName(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+}
+
+// parseHeaders parses a list of header names.
+func parseHeaders(text string) (Headers, error) {
+	items, err := list(text)
+	if err != nil {
+		return nil, err
+	}
+	var headers Headers
+	for _, item := range items {
+		name := strings.ToLower(item)
+		switch {
+		case strings.ContainsFunc(name, notInName):
+			return nil, fmt.Errorf("%s is not a header name; want a name such as x-app-name", quote(item))
+		case slices.Contains(confidential, name):
+			return nil, fmt.Errorf("%s contains a secret, so rules may not read it; want a header of your own, such as x-app-name", quote(item))
+		case slices.Contains(headers, name):
+			return nil, fmt.Errorf("%s is given twice; want it once", quote(name))
+		}
+		headers = append(headers, name)
+	}
+	return headers, nil
+}
+
+// Shares maps a class of access lines to the share of its lines that is kept, from 0 to
+// 1. All lines of a class without an entry are kept.
+type Shares map[string]float64
+
+// sampled lists the classes of access lines that may be sampled. Failures are always
+// kept.
+var sampled = []string{"hit", "ok", "client_error", "refused"}
+
+// parseShares parses a list of class=share pairs.
+func parseShares(text string) (Shares, error) {
+	items, err := list(text)
+	if err != nil {
+		return nil, err
+	}
+	shares := Shares{}
+	for _, item := range items {
+		class, value, ok := strings.Cut(item, "=")
+		class = strings.TrimSpace(class)
+		share, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		_, twice := shares[class]
+		switch {
+		case !ok || err != nil || !(share >= 0 && share <= 1):
+			return nil, fmt.Errorf("%s is not CLASS=SHARE; want a share from 0 to 1, such as hit=0.01", quote(item))
+		case !slices.Contains(sampled, class):
+			return nil, fmt.Errorf("%s is not a class; want one of %s", quote(class), strings.Join(sampled, ", "))
+		case twice:
+			return nil, fmt.Errorf("%s is given twice; want it once", quote(class))
+		}
+		shares[class] = share
+	}
+	return shares, nil
+}
+
+// Route sends an organization, one of its environments, or one store of that
+// environment to a location. Environment and Store are "" if the route is for all of
+// them; the three names are decoded.
+type Route struct {
+	Organization, Environment, Store string
+	Location                         Location
+}
+
+// Routes are the routes in the order given, no two for the same place; nil if there are
+// none. The longest match wins.
+type Routes []Route
+
+// parseRoutes parses place=location pairs. The last = of a pair separates the two, so
+// that a place may contain others.
+func parseRoutes(text string) (Routes, error) {
+	items, err := list(text)
+	if err != nil {
+		return nil, err
+	}
+	var routes Routes
+	places := make(map[Route]bool, len(items))
+	for _, item := range items {
+		route, err := parseRoute(item)
+		if err != nil {
+			return nil, err
+		}
+		place := route
+		place.Location = ""
+		if places[place] {
+			return nil, fmt.Errorf("%s repeats a place; want one route for each place", quote(item))
+		}
+		places[place] = true
+		routes = append(routes, route)
+	}
+	return routes, nil
+}
+
+// parseRoute parses one place=location pair.
+func parseRoute(item string) (Route, error) {
+	at := strings.LastIndex(item, "=")
+	if at < 0 {
+		return Route{}, fmt.Errorf("%s has no =; want org=plane/region, org/env=… or org/env/store=…", quote(item))
+	}
+	location, err := parseLocation(strings.TrimSpace(item[at+1:]))
+	if err != nil {
+		return Route{}, err
+	}
+	segments := strings.Split(strings.TrimSpace(item[:at]), "/")
+	if len(segments) > 3 {
+		return Route{}, fmt.Errorf("%s has %d segments; want org, org/env or org/env/store (write a / inside a name as %%2F)",
+			quote(item), len(segments))
+	}
+	place := make([]string, 3)
+	for i, segment := range segments {
+		if place[i], err = decodeSegment(segment); err != nil {
+			return Route{}, fmt.Errorf("%s holds %w", quote(item), err)
+		}
+	}
+	return Route{Organization: place[0], Environment: place[1], Store: place[2], Location: location}, nil
+}
+
+// decodeSegment decodes one segment of a place, once.
+func decodeSegment(segment string) (string, error) {
+	decoded, err := url.PathUnescape(segment)
+	switch {
+	case err != nil:
+		return "", errors.New("an invalid percent-encoding; want % and two hexadecimal digits")
+	case decoded == "":
+		return "", errors.New("an empty segment; want org, org/env or org/env/store")
+	case !utf8.ValidString(decoded) || strings.ContainsFunc(decoded, unicode.IsControl):
+		return "", errors.New("a segment that is not plain UTF-8 text")
+	}
+	return decoded, nil
+}

@@ -1,11 +1,19 @@
 package conns
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"net/http"
+	"os"
+	"strconv"
+	"strings"
 	"sync/atomic"
+	"syscall"
+	"time"
 )
 
 // Conn is a client connection that a [Listener] accepted, as it came from the network:
@@ -166,4 +174,129 @@ func Identified(r *http.Request) {
 		return
 	}
 	c.table.change(c, func(s *connState) { s.identified = true })
+}
+
+// restAfter is the default time after which an HTTP/1 connection without a request
+// rests. For a connection, net/http keeps a goroutine with a stack that a request has
+// grown, and two buffers; a resting connection needs a small part of that.
+const restAfter = time.Second
+
+// pause reads the beginning of a request, which may take long to arrive. If no byte
+// arrives for a while, it reports the end of the connection to net/http, whose Close
+// then lets the connection rest.
+func (s *stream) pause(p []byte) (int, error) {
+	until := s.until()
+	first := time.Now().Add(s.listener.o.Rest)
+	if !until.IsZero() && until.Before(first) {
+		return s.Conn.Read(p) //nolint:wrapcheck // the network's own error
+	}
+	if err := s.Conn.SetReadDeadline(first); err != nil {
+		return 0, err //nolint:wrapcheck // the network's own error
+	}
+	n, err := s.Conn.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) && n == 0 {
+		s.resting.Store(true)
+		return 0, io.EOF // net/http takes it for a client that has left, and sends no answer
+	}
+	if failed := s.Conn.SetReadDeadline(until); failed != nil && err == nil {
+		err = failed
+	}
+	return n, err //nolint:wrapcheck // the network's own error
+}
+
+// SetReadDeadline implements [net.Conn].
+func (s *stream) SetReadDeadline(t time.Time) error {
+	s.deadline.Store(0)
+	if !t.IsZero() {
+		s.deadline.Store(t.UnixNano())
+	}
+	return s.Conn.SetReadDeadline(t) //nolint:wrapcheck // the network's own error
+}
+
+// SetDeadline implements [net.Conn].
+func (s *stream) SetDeadline(t time.Time) error {
+	return errors.Join(s.SetReadDeadline(t), s.SetWriteDeadline(t))
+}
+
+// until returns the read deadline that net/http has set, zero for none.
+func (s *stream) until() time.Time {
+	if at := s.deadline.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// Close implements [net.Conn]. A connection that is to rest stays open.
+func (s *stream) Close() error {
+	if s.resting.CompareAndSwap(true, false) {
+		go s.rest() // ends with the client's next byte, the deadline, or Close of the listener
+		return nil
+	}
+	return s.Conn.Close() //nolint:wrapcheck // the network's own error
+}
+
+// rest waits for the client's next byte, and passes the connection to net/http again.
+// It closes the connection if no byte arrives before the deadline.
+func (s *stream) rest() {
+	c := s.conn
+	if !s.listener.table.rest(c, true) || c.SetReadDeadline(s.until()) != nil || readable(c.Conn) != nil {
+		_ = s.Conn.Close() // the client has left, or must connect again
+		return
+	}
+	s.listener.table.rest(c, false)
+	s.listener.hand(newStream(s.listener, c, s.tls), c)
+}
+
+// pauses reports whether the next read is the first one of a request, on a connection
+// that can rest.
+func (c *Conn) pauses() bool {
+	_, socket := c.Conn.(syscall.Conn)
+	return socket && canWait && !c.atomicBusy.Load() && !c.framing.begun
+}
+
+// Refusal is a request that net/http refuses by itself, before any handler: it cannot be
+// read, or its header section is too large.
+type Refusal struct {
+	Remote net.Addr // address of the client
+	Status int      // status code of net/http's answer
+	Reason string   // net/http's text, which quotes no part of the request; may be empty
+}
+
+// refusal returns the answer that replaces net/http's, nil if p is not such an answer.
+// net/http writes it at once, before a handler has begun.
+func (s *stream) refusal(p []byte) []byte {
+	if s.listener.o.Refuse == nil || s.conn.handled.Load() {
+		return nil
+	}
+	rest, found := bytes.CutPrefix(p, []byte("HTTP/1.1 "))
+	if !found {
+		return nil
+	}
+	line, _, _ := strings.Cut(string(rest), "\r\n") // "400 Bad Request: missing required Host header"
+	code, phrase, _ := strings.Cut(line, " ")
+	status, err := strconv.Atoi(code)
+	if err != nil {
+		return nil
+	}
+	_, reason, _ := strings.Cut(phrase, ": ")
+	return s.listener.o.Refuse(Refusal{Remote: s.RemoteAddr(), Status: status, Reason: reason})
+}
+
+// Limits of reading the rest of a refused request after the answer.
+const (
+	drainBytes = 1 << 20
+	drainTime  = 500 * time.Millisecond
+)
+
+// refuse writes the listener's answer, and then reads for a while: to close a
+// connection on which bytes are unread resets it, and the client may lose the answer
+// (RFC 9112 section 9.6).
+func refuse(c net.Conn, answer []byte) error {
+	if _, err := c.Write(answer); err != nil {
+		return err //nolint:wrapcheck // the network's own error
+	}
+	if closeWrite(c) == nil && c.SetReadDeadline(time.Now().Add(drainTime)) == nil { // otherwise the client has left
+		_, _ = io.CopyN(io.Discard, c, drainBytes) // ends with the client's end, or at the limits
+	}
+	return nil
 }

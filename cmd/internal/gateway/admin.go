@@ -1,9 +1,13 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,7 +15,10 @@ import (
 
 	"osgate/admin"
 	"osgate/cache"
+	"osgate/config"
+	"osgate/internal/redisconn"
 	"osgate/objectstore"
+	"osgate/ratelimit"
 	"osgate/record"
 	"osgate/regionmap"
 	"osgate/stats"
@@ -245,4 +252,84 @@ func (g *Gateway) purge(ctx context.Context, p admin.PurgeRequest) (int, error) 
 			Organization: p.Organization, Environment: p.Environment, Store: p.Store, Partition: p.Partition, Key: objectstore.CanonicalKey(p.Key),
 		},
 	})
+}
+
+// quotaCommands lists the commands without which no quota can be counted in Redis, and
+// "keys", for a user without access to the gateway's keys.
+var quotaCommands = []string{"eval", "evalsha", "get", "keys", "set", "time"}
+
+// uncountable reports whether no quota can be counted in Redis.
+func uncountable(s redisconn.State) bool {
+	return !s.OK || slices.ContainsFunc(strings.Split(s.Denied, ","), func(name string) bool {
+		return slices.Contains(quotaCommands, strings.TrimSpace(name))
+	})
+}
+
+// unserving reports whether this replica refuses every Object Store operation, because
+// it can count no quota and OSGATE_RATE_REDIS_DOWN does not let it serve without. If
+// only single clients have a quota, other clients are still served.
+func unserving(c config.Config, s redisconn.State) bool {
+	return c.Rate.RedisDown == string(ratelimit.ModeClosed) && (c.Rate.Limit > 0 || c.Budget.Limit > 0) && uncountable(s)
+}
+
+// quotasWithoutRedis describes how quotas are handled while Redis does not answer.
+func quotasWithoutRedis(c config.Rate) string {
+	switch ratelimit.Mode(c.RedisDown) {
+	case ratelimit.ModeOpen:
+		return "not counted, every request passes (OSGATE_RATE_REDIS_DOWN=open)"
+	case ratelimit.ModeClosed:
+		return "not counted, requests that cost quota are refused with 503 overloaded (OSGATE_RATE_REDIS_DOWN=closed)"
+	case ratelimit.ModeLocal:
+	}
+	return "counted in this process"
+}
+
+// redisReasons reports that Redis does not answer, and the commands that it does not
+// permit.
+func redisReasons(c config.Rate, s redisconn.State) (all []admin.Reason) {
+	if s.Denied != "" {
+		all = append(all, admin.Reason{
+			Part: rightsPart,
+			Detail: "Redis does not permit the user of OSGATE_REDIS_URL to run: " + s.Denied +
+				"; features that need these commands work as without Redis; grant them with ACL SETUSER",
+		})
+	}
+	if !s.OK {
+		all = append(all, admin.Reason{
+			Part: redisPart, Detail: "Redis does not answer: quotas are " + quotasWithoutRedis(c) + ", nothing is answered from cache, statistics wait",
+		})
+	}
+	return all
+}
+
+// history returns a history for the operator's page from the statistics.
+func (g *Gateway) history(ctx context.Context, q admin.HistoryQuery) (admin.History, error) {
+	period, ok := stats.ParsePeriod(q.Period)
+	if !ok {
+		return admin.History{}, &admin.InputError{Field: "period", Detail: "must be 1hour, 1day or 1month"}
+	}
+	asked := stats.HistoryQuery{
+		Plane: q.Plane, Organization: q.Organization, Environment: q.Environment, Region: q.Region, Store: q.Store,
+		Period: period, From: q.From, To: q.To,
+	}
+	return g.histories.of(ctx, asked, func(ctx context.Context) (admin.History, error) { return readHistory(ctx, g.stats, asked) })
+}
+
+// readHistory reads a history from the statistics and converts it to the page's types.
+func readHistory(ctx context.Context, counter *stats.Counter, q stats.HistoryQuery) (admin.History, error) {
+	said, err := counter.History(ctx, q, time.Now())
+	if e, ok := errors.AsType[*objectstore.QueryError](err); ok {
+		return admin.History{}, &admin.InputError{Field: e.Parameter, Detail: e.Reason}
+	}
+	if err != nil {
+		return admin.History{}, fmt.Errorf("reading the statistics: %w", err)
+	}
+	h := admin.History{Truncated: said.Truncated}
+	for _, b := range said.Buckets {
+		h.Buckets = append(h.Buckets, admin.Bucket{Time: b.Time, Sums: admin.Sums(b.HistoryCounts)})
+	}
+	for _, c := range said.Children {
+		h.Children = append(h.Children, admin.Child{Plane: cmp.Or(c.Plane, q.Plane), Name: c.Name, Sums: admin.Sums(c.HistoryCounts)})
+	}
+	return h, nil
 }
