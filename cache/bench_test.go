@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/internal/redisconn/redistest"
 )
 
@@ -112,7 +113,7 @@ func BenchmarkMark(b *testing.B) {
 // BenchmarkRedis measures the round trips that a shared coherence adds to a read and to
 // a write.
 func BenchmarkRedis(b *testing.B) {
-	coherence := onRedis(b, redistest.Start(b), cache.RedisOptions{Settle: time.Minute})
+	coherence := onRedis(b, redistest.Start(b), coherence.RedisOptions{Settle: time.Minute})
 	c := newCache(b, func(o *cache.Options) {
 		o.Bytes, o.KeyTTL, o.GrantTTL, o.Coherence = 64<<20, time.Hour, time.Hour, coherence
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"osgate/cache/coherence"
 	"osgate/cache/httpcache"
 	"osgate/objectstore"
 )
@@ -60,12 +61,12 @@ type Options struct {
 	// Rules are the rules of [Cache.SetRules] at the start.
 	Rules []Rule
 
-	// Coherence keeps track of writes. Nil: [NewLocalCoherence].
-	Coherence Coherence
+	// Coherence keeps track of writes. Nil: [coherence.NewLocal].
+	Coherence coherence.Tracker
 
 	// SharedGrants shares grants with the other replicas. Nil: each process learns
 	// grants by itself.
-	SharedGrants SharedGrants
+	SharedGrants coherence.SharedGrants
 
 	// OnHold reports leases with which a client keeps reads from the cache, if they are
 	// worth a log line: at most one a minute for each client, and 60 a minute for all.
@@ -81,7 +82,7 @@ type Options struct {
 // TTL, a read prolongs the life of a value ("Object Store v2 FAQ"). A read that is
 // answered from the cache does not, so each value in use must be read upstream now and
 // then.
-const MaxTTL = time.Hour
+const MaxTTL = coherence.MaxAge
 
 const (
 	defaultConfirmation = 10 * time.Minute
@@ -148,7 +149,7 @@ type Result struct {
 type Cache struct {
 	options  Options
 	entries  *otter.Cache[digest, *Entry]
-	grants   *grants
+	grants   *coherence.Grants
 	learned  *learned
 	flights  *flights
 	holders  *holders
@@ -163,12 +164,12 @@ func New(o Options) (*Cache, error) {
 		return nil, err
 	}
 	if o.Coherence == nil {
-		o.Coherence = NewLocalCoherence()
+		o.Coherence = coherence.NewLocal()
 	}
 	if o.ConfirmationLease == 0 {
 		o.ConfirmationLease = defaultConfirmation
 	}
-	c := &Cache{options: o, grants: newGrants(o.GrantTTL), learned: newLearned(), flights: newFlights(), holders: newHolders(o.OnHold)}
+	c := &Cache{options: o, grants: coherence.NewGrants(o.GrantTTL), learned: newLearned(), flights: newFlights(), holders: newHolders(o.OnHold)}
 	if len(o.Rules) > 0 {
 		c.SetRules(o.Rules)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/objectstore"
 )
 
@@ -317,13 +318,15 @@ type outage struct{}
 
 var errGone = errors.New("gone")
 
-func (outage) Read(context.Context, cache.Resources) (cache.Reading, error) {
-	return cache.Reading{}, errGone
+func (outage) Read(context.Context, coherence.Resources) (coherence.Reading, error) {
+	return coherence.Reading{}, errGone
 }
-func (outage) Mark(context.Context, cache.Resources, cache.ID, time.Duration) error { return errGone }
-func (outage) Settled() int64                                                       { return 0 }
-func (outage) Release(cache.Resources, cache.ID, bool)                              {}
-func (outage) Reset(context.Context) error                                          { return errGone }
+func (outage) Mark(context.Context, coherence.Resources, coherence.ID, time.Duration) error {
+	return errGone
+}
+func (outage) Settled() int64                                  { return 0 }
+func (outage) Release(coherence.Resources, coherence.ID, bool) {}
+func (outage) Reset(context.Context) error                     { return errGone }
 
 func TestNothingIsServedOrStoredWithoutCoherence(t *testing.T) {
 	c := newCache(t, func(o *cache.Options) { o.Coherence = outage{} })

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"osgate/cache/coherence"
 	"osgate/cache/httpcache"
 )
 
@@ -38,7 +39,7 @@ const (
 type flightKey struct {
 	token [32]byte
 	entry digest
-	stamp Stamp
+	stamp coherence.Stamp
 	floor time.Time // when upstream last refused the token: a later request does not join a fetch from before the refusal
 }
 
@@ -179,7 +180,7 @@ func (s *Search) sharedOrUpstream(ctx context.Context, missed httpcache.Status, 
 }
 
 func (s *Search) flightKey() flightKey {
-	return flightKey{s.question.Token, s.key, s.stamp, s.cache.grants.refused(s.question.Token)}
+	return flightKey{s.question.Token, s.key, s.stamp, s.cache.grants.Refused(s.question.Token)}
 }
 
 // errNoFlight is the error of Follow without a flight.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 )
 
 // reader is a read through a search, which may wait for another read.
@@ -256,7 +257,7 @@ func TestNothingIsJoinedAcrossAWrite(t *testing.T) {
 }
 
 func TestNothingIsJoinedWhereCoherenceIsUnknown(t *testing.T) {
-	c := newCache(t, func(o *cache.Options) { o.Coherence = &away{Coherence: cache.NewLocalCoherence()} })
+	c := newCache(t, func(o *cache.Options) { o.Coherence = &away{Tracker: coherence.NewLocal()} })
 	for range 2 {
 		if r := read(t, c, ask(t, "GET", keyPath)); r.found.Wait || r.found.Fill != nil {
 			t.Errorf("%+v", r.found)
@@ -265,10 +266,10 @@ func TestNothingIsJoinedWhereCoherenceIsUnknown(t *testing.T) {
 }
 
 // away is a store of generations that cannot be read.
-type away struct{ cache.Coherence }
+type away struct{ coherence.Tracker }
 
-func (*away) Read(context.Context, cache.Resources) (cache.Reading, error) {
-	return cache.Reading{}, errors.New("away")
+func (*away) Read(context.Context, coherence.Resources) (coherence.Reading, error) {
+	return coherence.Reading{}, errors.New("away")
 }
 
 func TestWaitingIsBounded(t *testing.T) {

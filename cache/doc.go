@@ -1,22 +1,21 @@
 // Package cache stores answers of Object Store. It decides how long an answer is fresh,
 // which requests it may be served to, and whether a write has made it invalid since.
 //
-// A write does not search for entries to delete. Every entry carries a [Stamp]: the
-// random generations of all resources that it was read from, taken before the fetch. A
-// write gives the resources that it touches new generations, and holds a lease on them
-// until its outcome is certain ([Cache.Mark]). An entry is served only while its stamp
-// equals the stamp that a read gets now and no lease is alive on its resources
-// ([Coherence]). So the answer of a fetch that races a write is stored under a stamp
-// that no later read gets.
+// A write does not search for entries to delete. Every entry carries a
+// [coherence.Stamp]: the random generations of all resources that it was read from,
+// taken before the fetch. A write gives the resources that it touches new generations,
+// and holds a lease on them until its outcome is certain ([Cache.Mark]). An entry is
+// served only while its stamp equals the stamp that a read gets now and no lease is
+// alive on its resources ([coherence.Tracker]). So the answer of a fetch that races a
+// write is stored under a stamp that no later read gets.
 //
 // The parts, in the order in which [Cache.Look] uses them:
 //
 //   - The client's Cache-Control header ([httpcache.Demands]).
-//   - The generations. protocol.go is the protocol as pure functions. local.go runs it
-//     in one process, redis.go and lua run it over all replicas, and unmarked.go marks
-//     the writes that were forwarded without Redis.
+//   - The generations ([coherence.Tracker]) of the resources of an operation
+//     (resource.go).
 //   - The entry and its freshness (entry.go, judge.go).
-//   - The token's grant (grant.go): a token is served hits only for reads that upstream
+//   - The token's grant ([coherence.Grants]): a token is served hits only for reads that upstream
 //     itself has answered for this token lately.
 //   - The entries (shared.go) and grants (sharedgrant.go) of other replicas, in Redis.
 //   - A [Fill], which comes with each miss and keeps the answer while it streams to the

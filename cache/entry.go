@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"osgate/cache/coherence"
 	"osgate/cache/httpcache"
 )
 
@@ -14,8 +15,8 @@ import (
 type Entry struct {
 	httpcache.Response
 
-	stamp Stamp // the generations, read before the fetch
-	on    Resources
+	stamp coherence.Stamp // the generations, read before the fetch
+	on    coherence.Resources
 	stale staleness // how long it may be served after it is no longer fresh
 
 	web *webEntry // nil: the answer to an operation

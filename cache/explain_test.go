@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/internal/redisconn/redistest"
 )
 
 func TestExplainTellsHowAReadWouldBeLookedFor(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	coherence := onRedis(t, s, cache.RedisOptions{Settle: time.Minute})
+	coherence := onRedis(t, s, coherence.RedisOptions{Settle: time.Minute})
 	c := newCache(t, func(o *cache.Options) { o.Coherence = coherence })
 	q := ask(t, "GET", keyPath)
 	explain := func(q cache.Question) cache.Explanation {

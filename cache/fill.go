@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"osgate/cache/coherence"
 	"osgate/cache/httpcache"
 	"osgate/objectstore"
 )
@@ -19,8 +20,8 @@ type Fill struct {
 	operation   objectstore.Operation
 	location    string
 	shared      bool
-	stamp       Stamp
-	on          Resources
+	stamp       coherence.Stamp
+	on          coherence.Resources
 	requestedAt time.Time
 	limit       time.Duration // freshness of the kind; 0: learn from the answer, do not store it
 	off         string        // why limit is 0

@@ -178,7 +178,7 @@ func TestMemoryStaysWithinBytes(t *testing.T) {
 	if s.Bytes < bytes*9/10 || s.Evictions == 0 {
 		t.Errorf("only %d of %d bytes are used and %d evicted: too few for this test", s.Bytes, bytes, s.Evictions)
 	}
-	const generations = 20 << 20 // the size in the comment of NewLocalCoherence
+	const generations = 20 << 20 // the size in the comment of coherence.NewLocal
 	if used > bytes+generations {
 		t.Errorf("%d bytes of heap for %d bytes configured and %d of generations", used, bytes, generations)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/internal/redisconn"
 	"osgate/internal/redisconn/redistest"
 )
@@ -61,7 +62,7 @@ func twoGateways(t *testing.T, s place, strict bool) (h *history, caches []*cach
 	h = &history{T: t, ended: make(chan struct{}), conns: map[*cache.Cache]*redisconn.Conn{}}
 	for range 2 {
 		conn := dial(t, s)
-		coherence := onConn(t, conn, cache.RedisOptions{Settle: historyLease, Strict: strict})
+		coherence := onConn(t, conn, coherence.RedisOptions{Settle: historyLease, Strict: strict})
 		c := newCache(t, func(o *cache.Options) { o.WriteLease, o.Coherence = historyLease, coherence })
 		caches, h.conns[c] = append(caches, c), conn
 	}
@@ -78,15 +79,15 @@ func dial(t testing.TB, s place) *redisconn.Conn {
 }
 
 // onRedis returns the coherence of a gateway that runs until the test ends.
-func onRedis(t testing.TB, s place, o cache.RedisOptions) *cache.RedisCoherence {
+func onRedis(t testing.TB, s place, o coherence.RedisOptions) *coherence.Redis {
 	t.Helper()
 	return onConn(t, dial(t, s), o)
 }
 
 // onConn is onRedis over a connection, which it closes at the end.
-func onConn(t testing.TB, conn *redisconn.Conn, o cache.RedisOptions) *cache.RedisCoherence {
+func onConn(t testing.TB, conn *redisconn.Conn, o coherence.RedisOptions) *coherence.Redis {
 	t.Helper()
-	c, err := cache.NewRedisCoherence(conn, o)
+	c, err := coherence.NewRedis(conn, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/internal/redisconn/redistest"
 )
 
@@ -198,7 +199,7 @@ func TestShortConfirmationTimeDoesNotShortenTheLease(t *testing.T) {
 
 func TestRenewalOutlivesTheClient(t *testing.T) {
 	c := newCache(t, func(o *cache.Options) {
-		o.Coherence = onRedis(t, redistest.Start(t), cache.RedisOptions{Settle: time.Minute})
+		o.Coherence = onRedis(t, redistest.Start(t), coherence.RedisOptions{Settle: time.Minute})
 	})
 	m := mark(t, c, ask(t, "PUT", keyPath))
 	before := m.Deadline()
@@ -357,7 +358,7 @@ func TestPurgeReachesOtherGateways(t *testing.T) {
 			s := redistest.Start(t)
 			var gateways [2]*cache.Cache
 			for i := range gateways {
-				coherence := onRedis(t, s, cache.RedisOptions{Settle: time.Minute})
+				coherence := onRedis(t, s, coherence.RedisOptions{Settle: time.Minute})
 				gateways[i] = newCache(t, func(o *cache.Options) { o.Coherence = coherence })
 			}
 			q := ask(t, "GET", keyPath)

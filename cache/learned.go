@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"osgate/internal/recent"
+
 	"osgate/objectstore"
 )
 
@@ -26,9 +28,9 @@ const (
 // confirmable operation may still roll back ("Object Store v2 REST APIs").
 type learned struct {
 	mu      sync.Mutex // guards the fields below
-	stores  recent[digest, storeTimes]
-	failed  recent[digest, time.Time] // when a fetch for a client failed, by store and client
-	fetches map[digest]ttlFetch       // under way, by store
+	stores  recent.Map[digest, storeTimes]
+	failed  recent.Map[digest, time.Time] // when a fetch for a client failed, by store and client
+	fetches map[digest]ttlFetch           // under way, by store
 }
 
 type storeTimes struct {
@@ -43,7 +45,7 @@ func (t storeTimes) current(now time.Time) bool { return t.known && now.Sub(t.si
 
 func newLearned() *learned {
 	return &learned{
-		stores: newRecent[digest, storeTimes](learnedStores), failed: newRecent[digest, time.Time](learnedStores),
+		stores: recent.New[digest, storeTimes](learnedStores), failed: recent.New[digest, time.Time](learnedStores),
 		fetches: map[digest]ttlFetch{},
 	}
 }
@@ -55,7 +57,7 @@ func (l *learned) of(location string, ref objectstore.Ref) storeTimes {
 	name := storeName(location, ref)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	times, _ := l.stores.get(name)
+	times, _ := l.stores.Get(name)
 	return times
 }
 
@@ -65,7 +67,7 @@ func (l *learned) forget(location string, ref objectstore.Ref, now time.Time) {
 	name := storeName(location, ref)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stores.put(name, storeTimes{since: now})
+	l.stores.Put(name, storeTimes{since: now})
 }
 
 // learnable reports whether the answer to o describes stores.
@@ -129,8 +131,8 @@ func isObject(text []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(text, " 
 func (l *learned) put(name digest, times storeTimes) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if known, ok := l.stores.get(name); !ok || !known.since.After(times.since) {
-		l.stores.put(name, times)
+	if known, ok := l.stores.Get(name); !ok || !known.since.After(times.since) {
+		l.stores.Put(name, times)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"osgate/cache/coherence"
 	"osgate/cache/httpcache"
 	"osgate/objectstore"
 )
@@ -46,18 +47,18 @@ type Search struct {
 	cache       *Cache
 	question    Question
 	wants       httpcache.Demands
-	detail      string        // why limit is 0
-	limit       time.Duration // freshness of the kind
-	on          Resources     // the resources that the answer depends on; empty: no generations are needed
-	pendingRead PendingRead   // the read that WithRead has started; nil: none
-	known       Result        // the result if no generations are needed
-	single      bool          // do not share a fetch with other requests, serve no stale entry
+	detail      string                // why limit is 0
+	limit       time.Duration         // freshness of the kind
+	on          coherence.Resources   // the resources that the answer depends on; empty: no generations are needed
+	pendingRead coherence.PendingRead // the read that WithRead has started; nil: none
+	known       Result                // the result if no generations are needed
+	single      bool                  // do not share a fetch with other requests, serve no stale entry
 
 	now    time.Time // when the generations were read
 	key    digest
-	stamp  Stamp
-	target digest // the kind of read for which the token needs a grant
-	token  ID     // the token's id in the shared store; zero: not known
+	stamp  coherence.Stamp
+	target digest       // the kind of read for which the token needs a grant
+	token  coherence.ID // the token's id in the shared store; zero: not known
 
 	flight *flight          // the fetch of another request to wait for
 	missed httpcache.Status // the reason to send the request upstream if that fetch brings no answer
@@ -69,7 +70,7 @@ type Search struct {
 // WithRead returns ctx itself if the search needs no generations or they cannot be sent
 // along.
 func (s *Search) WithRead(ctx context.Context) context.Context {
-	if s.on.n == 0 {
+	if s.on.Len() == 0 {
 		return ctx
 	}
 	ctx, s.pendingRead = s.startRead(ctx)
@@ -84,7 +85,7 @@ func (s *Search) Look(ctx context.Context, now time.Time) Result {
 		return Result{}
 	}
 	result := s.known
-	if s.on.n > 0 {
+	if s.on.Len() > 0 {
 		s.now = now
 		result = s.run(ctx)
 	}
@@ -168,7 +169,7 @@ func (s *Search) choose(ctx context.Context, now time.Time) Result {
 // upstream.
 func (s *Search) find(now time.Time) Result {
 	e, ok := s.cache.entries.GetIfPresent(s.key)
-	if !ok || !admit(e.stamp, s.stamp) {
+	if !ok || !coherence.Admit(e.stamp, s.stamp) {
 		return noEntry(httpcache.ForwardMiss, "")
 	}
 	return s.serve(e, now)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"osgate/cache/coherence"
 	"osgate/objectstore"
 )
 
@@ -15,8 +16,8 @@ import (
 type Mark struct {
 	cache       *Cache
 	question    Question
-	on          Resources
-	writer      ID
+	on          coherence.Resources
+	writer      coherence.ID
 	client      string // the name under which its lease is counted
 	began       time.Time
 	mayRollBack bool // the operation may roll back by itself after its answer
@@ -33,7 +34,7 @@ type Mark struct {
 // whether to send it. The Mark is nil then.
 func (c *Cache) Mark(ctx context.Context, q Question, now time.Time) (*Mark, error) {
 	o := &q.Operation
-	m := &Mark{cache: c, question: q, writer: newID(), lease: c.options.WriteLease}
+	m := &Mark{cache: c, question: q, writer: coherence.NewID(), lease: c.options.WriteLease}
 	if m.mayRollBack = mayRollBack(o); m.mayRollBack {
 		m.lease = max(m.lease, c.confirmation(&q))
 	}

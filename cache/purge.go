@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"osgate/cache/coherence"
 	"osgate/objectstore"
 )
 
@@ -37,7 +38,7 @@ func (c *Cache) Purge(ctx context.Context, p PurgeTarget) (int, error) {
 		return 0, errPurgeTarget
 	}
 	on := resourcesOf(p.Location, p.Ref, set)
-	writer := newID()
+	writer := coherence.NewID()
 	err := c.options.Coherence.Mark(ctx, on, writer, c.options.WriteLease)
 	c.options.Coherence.Release(on, writer, true)
 	return c.drop(on), wrapPurge(err)
@@ -68,9 +69,9 @@ func touchedBy(ref objectstore.Ref) objectstore.Resources {
 }
 
 // drop removes the entries that depend on any of the resources.
-func (c *Cache) drop(on Resources) (n int) {
+func (c *Cache) drop(on coherence.Resources) (n int) {
 	for key, e := range c.entries.All() {
-		if e.on.overlaps(&on) {
+		if e.on.Overlaps(&on) {
 			if _, dropped := c.entries.Invalidate(key); dropped {
 				n++
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/internal/redisconn"
 	"osgate/internal/redisconn/redistest"
 )
@@ -22,8 +23,8 @@ var (
 // replica is a gateway's cache that shares entries and grants.
 type replica struct {
 	*cache.Cache
-	coherence *cache.RedisCoherence
-	grants    *cache.RedisGrants
+	coherence *coherence.Redis
+	grants    *coherence.RedisGrants
 	bodies    *cache.SharedBodies
 }
 
@@ -45,7 +46,7 @@ func startReplica(t testing.TB, s place, secret []byte, settle time.Duration, ch
 // closes.
 func replicaOn(t testing.TB, s place, conn *redisconn.Conn, secret []byte, settle time.Duration, change ...func(*cache.Options)) *replica {
 	t.Helper()
-	r := &replica{coherence: onConn(t, conn, cache.RedisOptions{Settle: settle})}
+	r := &replica{coherence: onConn(t, conn, coherence.RedisOptions{Settle: settle})}
 	r.bodies = bodiesOn(t, dialURL(t, s.URL(), time.Minute), secret)
 	r.grants = grantsOf(t, r.coherence, secret)
 	r.Cache = newCache(t, append([]func(*cache.Options){func(o *cache.Options) {
@@ -54,7 +55,7 @@ func replicaOn(t testing.TB, s place, conn *redisconn.Conn, secret []byte, settl
 	return r
 }
 
-func grantsOf(t testing.TB, c *cache.RedisCoherence, secret []byte) *cache.RedisGrants {
+func grantsOf(t testing.TB, c *coherence.Redis, secret []byte) *coherence.RedisGrants {
 	t.Helper()
 	g, err := c.Grants(secret)
 	if err != nil {

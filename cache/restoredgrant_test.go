@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/internal/redisconn/redistest"
 )
 
@@ -143,7 +144,7 @@ func TestGrantsOfAnotherSecretAreWorthNothing(t *testing.T) {
 
 func TestGrantsNeedASecret(t *testing.T) {
 	s := redistest.Start(t)
-	c := onConn(t, dialURL(t, s.URL(), time.Minute), cache.RedisOptions{Settle: time.Minute})
+	c := onConn(t, dialURL(t, s.URL(), time.Minute), coherence.RedisOptions{Settle: time.Minute})
 	for _, secret := range [][]byte{nil, sharedSecret[1:]} {
 		if g, err := c.Grants(secret); err == nil || g != nil {
 			t.Errorf("grants are shared with a secret of %d bytes", len(secret))

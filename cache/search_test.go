@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/internal/redisconn"
 	"osgate/internal/redisconn/redistest"
 )
@@ -34,7 +35,7 @@ func newCarrier(t testing.TB) *carrier {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	coherence, err := cache.NewRedisCoherence(conn, cache.RedisOptions{Settle: time.Minute})
+	coherence, err := coherence.NewRedis(conn, coherence.RedisOptions{Settle: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func TestSearchAsksByItselfWhereNothingTraveled(t *testing.T) {
 func TestNothingTravelsWhereNothingIsAsked(t *testing.T) {
 	c := newCarrier(t)
 	off := newCache(t, func(o *cache.Options) {
-		o.KeyTTL, o.Coherence = 0, onRedis(t, c.server, cache.RedisOptions{Settle: time.Minute})
+		o.KeyTTL, o.Coherence = 0, onRedis(t, c.server, coherence.RedisOptions{Settle: time.Minute})
 	})
 	for name, s := range map[string]*cache.Search{
 		"a write":         c.cache.Prepare(ask(t, "PUT", keyPath)),

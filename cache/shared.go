@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"time"
+
+	"osgate/cache/coherence"
 )
 
 // Shared shares entries between the caches of one deployment. [*SharedBodies]
@@ -32,7 +34,7 @@ type SharedStats struct {
 
 // sharedName returns the name of the answer to a question in one state. An answer that
 // a write has made invalid has a name that no later read uses.
-func sharedName(key digest, stamp *Stamp) digest {
+func sharedName(key digest, stamp *coherence.Stamp) digest {
 	b := make([]byte, 0, 160)
 	b = append(appendPart(b, "osgate shared body 1"), key[:]...)
 	b = append(b, stamp.Epoch[:]...)

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,6 +21,9 @@ import (
 	"osgate/internal/redisconn"
 	"osgate/internal/seal"
 )
+
+// errOddClock is the error for an answer that is not Redis's clock.
+var errOddClock = errors.New("the script of the clock returned an unexpected answer")
 
 const (
 	// keepQueue bounds the entries that wait to be written. keepBytes bounds the bodies
@@ -213,11 +217,11 @@ func (b *SharedBodies) instant(ctx context.Context, key string, at time.Time) (t
 		return time.Time{}, fmt.Errorf("reading Redis's clock: %w", err)
 	}
 	if len(reply) != 1 {
-		return time.Time{}, errOddAnswer
+		return time.Time{}, errOddClock
 	}
 	clock, err := strconv.ParseInt(reply[0], 10, 64)
 	if err != nil {
-		return time.Time{}, errOddAnswer
+		return time.Time{}, errOddClock
 	}
 	return time.UnixMicro(clock).Add(-time.Since(at)), nil
 }

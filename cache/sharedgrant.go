@@ -5,53 +5,13 @@ import (
 	"crypto/sha256"
 	"time"
 
+	"osgate/cache/coherence"
 	"osgate/objectstore"
 )
 
-// SharedGrants shares the grants of tokens between the caches of one deployment. It
-// uses the same store as their [Coherence], so that grants are read together with the
-// generations. [*RedisGrants] implements it. Tokens must have the same hash in all
-// replicas. It may drop any grant at any time. It is safe for concurrent use.
-type SharedGrants interface {
-	// ReadFor is [Coherence].Read with the [TokenInfo] of key in the reading.
-	ReadFor(ctx context.Context, on Resources, key SharedGrantKey) (Reading, error)
-
-	// StartReadFor is [ReadStarter].StartRead for a ReadFor.
-	StartReadFor(ctx context.Context, on Resources, key SharedGrantKey) (context.Context, PendingRead)
-
-	// Publish stores a grant that was given under the id. Shared and sent are the time
-	// when its request was sent, by the clock of a TokenInfo and by the local clock. It
-	// does not wait, and the grant may be lost. It has no effect if the token has
-	// another id by now.
-	Publish(key SharedGrantKey, id ID, shared, sent time.Time)
-
-	// Revoke gives key's token the id, which revokes all its grants; key's Target is
-	// ignored. It waits at most as long as one round trip may take. If it fails, it is
-	// tried again later.
-	Revoke(ctx context.Context, key SharedGrantKey, id ID)
-}
-
-// SharedGrantKey is the name of a token and of the reads for which it may hold a grant.
-// The fields are digests over the token's keyed hash, so they cannot be guessed without
-// it.
-type SharedGrantKey struct {
-	Token, Target [sha256.Size]byte
-	TTL           time.Duration // how long a grant lives
-}
-
-// TokenInfo is the state of a token in [SharedGrants]. The zero value means that the
-// state is not known.
-type TokenInfo struct {
-	ID          ID        // the token's
-	RequestedAt time.Time // when the grant's request was sent, by the local clock, rounded down; zero: no grant
-	Clock       time.Time // the clock of the shared store when it answered
-
-	Began, Ended time.Time // when the read began and ended, by the local clock
-}
-
 // sharedGrantKey returns the key of the token and target in the shared store.
-func (c *Cache) sharedGrantKey(token [32]byte, target digest) SharedGrantKey {
-	key := SharedGrantKey{Token: tokenName(token), TTL: c.options.GrantTTL}
+func (c *Cache) sharedGrantKey(token [32]byte, target digest) coherence.GrantKey {
+	key := coherence.GrantKey{Token: tokenName(token), TTL: c.options.GrantTTL}
 	b := make([]byte, 0, 128)
 	b = append(appendPart(b, "osgate shared grant 1"), token[:]...)
 	key.Target = sha256.Sum256(append(b, target[:]...))
@@ -71,12 +31,12 @@ func (c *Cache) sharesGrants() bool {
 
 // startRead begins the search's Read, with its token's grant if grants are shared. The
 // PendingRead is nil if the read cannot be sent along.
-func (s *Search) startRead(ctx context.Context) (context.Context, PendingRead) {
+func (s *Search) startRead(ctx context.Context) (context.Context, coherence.PendingRead) {
 	if s.cache.sharesGrants() {
 		s.target = grantTarget(&s.question)
 		return s.cache.options.SharedGrants.StartReadFor(ctx, s.on, s.cache.sharedGrantKey(s.question.Token, s.target))
 	}
-	if starter, ok := s.cache.options.Coherence.(ReadStarter); ok {
+	if starter, ok := s.cache.options.Coherence.(coherence.ReadStarter); ok {
 		return starter.StartRead(ctx, s.on)
 	}
 	return ctx, nil
@@ -84,7 +44,7 @@ func (s *Search) startRead(ctx context.Context) (context.Context, PendingRead) {
 
 // read returns the result of the pending read, once, or reads the generations itself.
 // It merges the state of the token that came with them.
-func (s *Search) read(ctx context.Context) (reading Reading, err error) {
+func (s *Search) read(ctx context.Context) (reading coherence.Reading, err error) {
 	shares := s.cache.sharesGrants()
 	s.target = grantTarget(&s.question)
 	switch pendingRead := s.pendingRead; {
@@ -96,8 +56,8 @@ func (s *Search) read(ctx context.Context) (reading Reading, err error) {
 	default:
 		reading, err = s.cache.options.Coherence.Read(ctx, s.on)
 	}
-	if s.token = reading.TokenInfo.ID; shares && s.token != (ID{}) {
-		s.cache.grants.learn(s.question.Token, s.target, &reading.TokenInfo)
+	if s.token = reading.TokenInfo.ID; shares && s.token != (coherence.ID{}) {
+		s.cache.grants.Learn(s.question.Token, s.target, &reading.TokenInfo)
 	}
 	return reading, err
 }
@@ -105,8 +65,8 @@ func (s *Search) read(ctx context.Context) (reading Reading, err error) {
 // granted reports whether the token holds a grant at now, and whether it has held one
 // (rule 1 of grants).
 func (s *Search) granted(now time.Time) (alive, held bool) {
-	alive, held, id := s.cache.grants.alive(s.question.Token, s.target, now)
-	if s.cache.sharesGrants() && (s.token == (ID{}) || id != s.token) {
+	alive, held, id := s.cache.grants.Alive(s.question.Token, s.target, now)
+	if s.cache.sharesGrants() && (s.token == (coherence.ID{}) || id != s.token) {
 		return false, false
 	}
 	return alive, held
@@ -120,7 +80,7 @@ func (c *Cache) Grant(q Question, now time.Time) {
 		return
 	}
 	target := grantTarget(&q)
-	if id, shared, publish := c.grants.add(q.Token, target, now); publish {
+	if id, shared, publish := c.grants.Add(q.Token, target, now); publish {
 		c.options.SharedGrants.Publish(c.sharedGrantKey(q.Token, target), id, shared, now)
 	}
 }
@@ -130,9 +90,9 @@ func (c *Cache) Grant(q Question, now time.Time) {
 // not count any more. Revoke waits until the other replicas can see it, at most as long
 // as one round trip may take. The end of ctx does not cut it short.
 func (c *Cache) Revoke(ctx context.Context, token [32]byte) {
-	id := newID()
-	c.grants.revoke(token, id, time.Now())
+	id := coherence.NewID()
+	c.grants.Revoke(token, id, time.Now())
 	if c.sharesGrants() {
-		c.options.SharedGrants.Revoke(context.WithoutCancel(ctx), SharedGrantKey{Token: tokenName(token), TTL: c.options.GrantTTL}, id)
+		c.options.SharedGrants.Revoke(context.WithoutCancel(ctx), coherence.GrantKey{Token: tokenName(token), TTL: c.options.GrantTTL}, id)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/internal/redisconn/redistest"
 )
 
@@ -98,7 +99,7 @@ func TestSharedGrantEndsWithItsLife(t *testing.T) {
 
 func TestGrantsTravelWithTheGenerations(t *testing.T) {
 	c := newCarrier(t)
-	coherence, err := cache.NewRedisCoherence(c.conn, cache.RedisOptions{Settle: time.Minute}) // its Run does not run, so it sends no commands by itself
+	coherence, err := coherence.NewRedis(c.conn, coherence.RedisOptions{Settle: time.Minute}) // its Run does not run, so it sends no commands by itself
 	if err != nil {
 		t.Fatal(err)
 	}

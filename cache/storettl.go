@@ -92,8 +92,8 @@ func (l *learned) join(store digest, client string, now time.Time) (end <-chan s
 		}
 		return f.end, false
 	}
-	times, _ := l.stores.get(store)
-	if at, ok := l.failed.get(failedName(store, client)); ok && now.Sub(at) < ttlRetry && at.After(times.since) {
+	times, _ := l.stores.Get(store)
+	if at, ok := l.failed.Get(failedName(store, client)); ok && now.Sub(at) < ttlRetry && at.After(times.since) {
 		return nil, false
 	}
 	f := ttlFetch{began: now, end: make(chan struct{})}
@@ -106,10 +106,10 @@ func (l *learned) join(store digest, client string, now time.Time) (end <-chan s
 func (l *learned) leave(store digest, client string, began time.Time) (known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	times, _ := l.stores.get(store)
+	times, _ := l.stores.Get(store)
 	known = times.known && !times.since.Before(began)
 	if !known {
-		l.failed.put(failedName(store, client), began)
+		l.failed.Put(failedName(store, client), began)
 	}
 	close(l.fetches[store].end)
 	delete(l.fetches, store)

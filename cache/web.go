@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"osgate/cache/coherence"
 	"osgate/cache/httpcache"
 )
 
@@ -86,26 +87,24 @@ func (w *Web) Look(ctx context.Context, q WebQuestion, now time.Time) WebResult 
 }
 
 // name returns the key of an address, and the resource that its entries depend on.
-func (w *Web) name(host, target string) (digest, Resources) {
+func (w *Web) name(host, target string) (digest, coherence.Resources) {
 	var room [partsBytes]byte
 	b := appendPart(room[:0], "osgate web 1")
 	key := digest(sha256.Sum256(appendPart(appendPart(b, strings.ToLower(host)), target)))
-	on := Resources{n: 1}
-	on.list[0] = Resource{Hash: key}
-	return key, on
+	return key, coherence.Of(coherence.Resource{Hash: key})
 }
 
 // find returns the newest stored answer that matches a request with this header, and
 // whether others are stored. It must have the given stamp: an answer that was stored
 // before an invalidation does not count.
-func (w *Web) find(key digest, header http.Header, stamp Stamp) (e *Entry, others bool) {
+func (w *Web) find(key digest, header http.Header, stamp coherence.Stamp) (e *Entry, others bool) {
 	held, ok := w.cache.entries.GetIfPresent(key)
 	if !ok {
 		return nil, false
 	}
 	for _, e := range held.web.variants {
 		switch {
-		case !admit(e.stamp, stamp):
+		case !coherence.Admit(e.stamp, stamp):
 		case e.web.selects(header):
 			return e, true
 		default:
@@ -117,8 +116,8 @@ func (w *Web) find(key digest, header http.Header, stamp Stamp) (e *Entry, other
 
 // invalidate makes the stored answers of an address unservable, and the answers that
 // are being fetched now too.
-func (w *Web) invalidate(ctx context.Context, on Resources) {
-	_ = w.cache.options.Coherence.Mark(ctx, on, newID(), 0) // the coherence in process never fails
+func (w *Web) invalidate(ctx context.Context, on coherence.Resources) {
+	_ = w.cache.options.Coherence.Mark(ctx, on, coherence.NewID(), 0) // the coherence in process never fails
 }
 
 // startRefresh reports whether no other request validates the entry of key in the

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"osgate/cache/coherence"
 	"osgate/cache/httpcache"
 )
 
@@ -20,8 +21,8 @@ type Fetch struct {
 	wants       httpcache.Demands
 	requestedAt time.Time
 	key         digest
-	on          Resources
-	stamp       Stamp
+	on          coherence.Resources
+	stamp       coherence.Stamp
 	open        bool // the state was known: answers may be stored
 
 	stored     *Entry // the entry that may be validated, or served if upstream does not answer

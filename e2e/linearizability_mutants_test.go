@@ -19,9 +19,9 @@ const mutantVariable = "MUTANT"
 // file exactly once, so that a change of the code cannot disable a mutation unnoticed.
 var mutations = []struct{ file, from, to string }{
 	{
-		"cache/protocol.go",
-		`func admit(entry, read Stamp) bool { return entry == read }`,
-		`func admit(entry, read Stamp) bool { return entry == read || mutant("serves without comparing") }`,
+		"cache/coherence/protocol.go",
+		`func Admit(entry, read Stamp) bool { return entry == read }`,
+		`func Admit(entry, read Stamp) bool { return entry == read || mutant("serves without comparing") }`,
 	},
 	{
 		"cache/look.go",
@@ -56,7 +56,7 @@ var mutations = []struct{ file, from, to string }{
 		`Release(m.on, m.writer, outcome != Refused && !mutant("keeps what a write changed"))`,
 	},
 	{
-		"cache/script.go",
+		"cache/coherence/script.go",
 		`script(enterLua, markLua)`,
 		`script(enterLua, outliving(markLua))`,
 	},
@@ -66,12 +66,12 @@ var mutations = []struct{ file, from, to string }{
 		`return flightKey{s.question.Token, s.key, collapsing(s),`,
 	},
 	{
-		"cache/redis.go",
+		"cache/coherence/redis.go",
 		`return []any{remembered, newIDs(1), c.options.Settle.Microseconds(),`,
 		`return []any{remembered, newIDs(1), settling(c),`,
 	},
 	{
-		"cache/redis.go",
+		"cache/coherence/redis.go",
 		`c.unmarked.add(on, writer, until)`,
 		`remember(c, on, writer, until)`,
 	},
@@ -93,7 +93,7 @@ var mutations = []struct{ file, from, to string }{
 }
 
 // mutantSources are added to the packages of these names.
-var mutantSources = map[string]string{"cache": cacheMutants, "proxy": proxyMutants}
+var mutantSources = map[string]string{"cache": cacheMutants, "cache/coherence": coherenceMutants, "proxy": proxyMutants}
 
 const proxyMutants = `package proxy
 
@@ -107,15 +107,15 @@ const cacheMutants = `package cache
 import (
 	"context"
 	"os"
-	"strings"
-	"time"
+
+	"osgate/cache/coherence"
 )
 
 var chosenMutant = os.Getenv("` + mutantVariable + `")
 
 func mutant(name string) bool { return name == chosenMutant }
 
-func stamped(f *Fill) Stamp {
+func stamped(f *Fill) coherence.Stamp {
 	if !mutant("stamps after the fetch") {
 		return f.stamp
 	}
@@ -137,6 +137,26 @@ func mutantKeeps(m *Mark, outcome WriteOutcome) bool {
 	return mutant("gives every lease back")
 }
 
+func collapsing(s *Search) coherence.Stamp {
+	if mutant("joins a fetch from before a write") {
+		return coherence.Stamp{}
+	}
+	return s.stamp
+}
+`
+
+const coherenceMutants = `package coherence
+
+import (
+	"os"
+	"strings"
+	"time"
+)
+
+var chosenMutant = os.Getenv("` + mutantVariable + `")
+
+func mutant(name string) bool { return name == chosenMutant }
+
 // outliving is the script of a mark, of a mutant without what ends a generation with
 // its lease.
 func outliving(script string) string {
@@ -148,20 +168,13 @@ func outliving(script string) string {
 
 // remember remembers a write that went unmarked, but not one whose mark could not be
 // renewed where the mutant forgets these.
-func remember(c *RedisCoherence, on Resources, writer ID, until time.Time) {
+func remember(c *Redis, on Resources, writer ID, until time.Time) {
 	if !mutant("forgets a mark that was lost") {
 		c.unmarked.add(on, writer, until)
 	}
 }
 
-func collapsing(s *Search) Stamp {
-	if mutant("joins a fetch from before a write") {
-		return Stamp{}
-	}
-	return s.stamp
-}
-
-func settling(c *RedisCoherence) int64 {
+func settling(c *Redis) int64 {
 	if mutant("does not settle") {
 		return 0
 	}
@@ -192,7 +205,7 @@ func mutated(t *testing.T, dir string) map[string]string {
 	}
 	sources := map[string][]byte{}
 	for name, source := range mutantSources {
-		sources[filepath.Join(root, name, "mutant.go")] = []byte(source)
+		sources[filepath.Join(root, filepath.FromSlash(name), "mutant.go")] = []byte(source)
 	}
 	for _, m := range mutations {
 		file := filepath.Join(root, filepath.FromSlash(m.file))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 )
 
 // status requests target and returns the Cache-Status of the answer.
@@ -192,13 +193,13 @@ func TestOurValidatorsGuardNoWrite(t *testing.T) {
 }
 
 // brokenCoherence is a store of generations that is unreachable.
-type brokenCoherence struct{ cache.Coherence }
+type brokenCoherence struct{ coherence.Tracker }
 
-func (brokenCoherence) Read(context.Context, cache.Resources) (cache.Reading, error) {
-	return cache.Reading{}, errors.New("away")
+func (brokenCoherence) Read(context.Context, coherence.Resources) (coherence.Reading, error) {
+	return coherence.Reading{}, errors.New("away")
 }
 
-func (brokenCoherence) Mark(context.Context, cache.Resources, cache.ID, time.Duration) error {
+func (brokenCoherence) Mark(context.Context, coherence.Resources, coherence.ID, time.Duration) error {
 	return errors.New("away")
 }
 
@@ -218,7 +219,7 @@ func withoutCoherence(t *testing.T) func(*Options) {
 	t.Helper()
 	return func(o *Options) {
 		store, err := cache.New(cache.Options{
-			KeyTTL: 1e9, Bytes: 1 << 20, EntryBytes: 1 << 16, GrantTTL: 1e9, WriteLease: 1e9, Coherence: brokenCoherence{cache.NewLocalCoherence()},
+			KeyTTL: 1e9, Bytes: 1 << 20, EntryBytes: 1 << 16, GrantTTL: 1e9, WriteLease: 1e9, Coherence: brokenCoherence{coherence.NewLocal()},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/internal/memnet"
 	"osgate/record"
 )
@@ -23,7 +24,7 @@ import (
 // watched is a coherence that records its marks, and makes them fail when the test
 // requires it.
 type watched struct {
-	cache.Coherence
+	coherence.Tracker
 	fails func() error // called before each mark; nil: no mark fails
 
 	mu       sync.Mutex
@@ -31,7 +32,7 @@ type watched struct {
 	releases int         // guarded by mu
 }
 
-func (c *watched) Mark(ctx context.Context, on cache.Resources, writer cache.ID, lease time.Duration) error {
+func (c *watched) Mark(ctx context.Context, on coherence.Resources, writer coherence.ID, lease time.Duration) error {
 	begun := time.Now()
 	if c.fails != nil {
 		if err := c.fails(); err != nil {
@@ -41,14 +42,14 @@ func (c *watched) Mark(ctx context.Context, on cache.Resources, writer cache.ID,
 	c.mu.Lock()
 	c.marks = append(c.marks, begun)
 	c.mu.Unlock()
-	return c.Coherence.Mark(ctx, on, writer, lease)
+	return c.Tracker.Mark(ctx, on, writer, lease)
 }
 
-func (c *watched) Release(on cache.Resources, writer cache.ID, changed bool) {
+func (c *watched) Release(on coherence.Resources, writer coherence.ID, changed bool) {
 	c.mu.Lock()
 	c.releases++
 	c.mu.Unlock()
-	c.Coherence.Release(on, writer, changed)
+	c.Tracker.Release(on, writer, changed)
 }
 
 // counts returns the times of the marks, and how many leases were released.
@@ -66,7 +67,7 @@ const (
 // coherent changes a rig's cache to one that uses c.
 func coherent(t *testing.T, c *watched) func(*Options) {
 	t.Helper()
-	c.Coherence = cache.NewLocalCoherence()
+	c.Tracker = coherence.NewLocal()
 	store, err := cache.New(cache.Options{Bytes: 1 << 20, EntryBytes: 1 << 16, WriteLease: testLease, Coherence: c})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/internal/redisconn"
 	"osgate/internal/redisconn/redistest"
 	"osgate/ratelimit"
@@ -23,7 +24,7 @@ func onRedis(t *testing.T, s *redistest.Server) func(*Options) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	coherence, err := cache.NewRedisCoherence(conn, cache.RedisOptions{Settle: time.Minute})
+	coherence, err := coherence.NewRedis(conn, coherence.RedisOptions{Settle: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

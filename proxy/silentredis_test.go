@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/internal/redisconn"
 	"osgate/internal/redisconn/redistest"
 	"osgate/ratelimit"
@@ -57,7 +58,7 @@ func TestASilentRedisHoldsUpNoRequestForMoreThanTwoRoundTrips(t *testing.T) {
 // without it.
 func silentRedis(t *testing.T, conn *redisconn.Conn) func(*Options) {
 	t.Helper()
-	coherence, err := cache.NewRedisCoherence(conn, cache.RedisOptions{Settle: time.Minute})
+	coherence, err := coherence.NewRedis(conn, coherence.RedisOptions{Settle: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

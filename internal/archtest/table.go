@@ -22,7 +22,9 @@ type Table map[string]Rule
 // to a row. A row for a package that does not exist does no harm.
 func Rules() Table {
 	const (
+		coherence = "cache/coherence"
 		httpcache = "cache/httpcache"
+		recent    = "internal/recent"
 		redisconn = "internal/redisconn"
 		breaker   = "internal/breaker"
 		seal      = "internal/seal"
@@ -54,7 +56,7 @@ func Rules() Table {
 		"cmd/osemu":  {Imports: []string{"emulator", version}, Tests: []string{memnet}},
 		gateway: {
 			Imports: []string{
-				"admin", "auth", "cache", "config", "objectstore", "policy", "proxy",
+				"admin", "auth", "cache", coherence, "config", "objectstore", "policy", "proxy",
 				"ratelimit", "record", "regionmap", "stats", "telemetry", board, logwriter, conns, redisconn, watch,
 			},
 			Tests: []string{"emulator", redistest},
@@ -66,13 +68,14 @@ func Rules() Table {
 		// The life of a request.
 		"proxy": {
 			Imports: []string{"auth", "cache", httpcache, "objectstore", "policy", "ratelimit", "record", "regionmap", retry},
-			Tests:   []string{"emulator", memnet, redisconn, redistest},
+			Tests:   []string{coherence, "emulator", memnet, redisconn, redistest},
 		},
 
 		// One capability each.
 		"auth":      {Imports: []string{breaker, flight, prefix, redisconn, retry, seal}, Tests: []string{"emulator", memnet, redistest}},
 		httpcache:   {Imports: []string{"record"}},
-		"cache":     {Imports: []string{httpcache, "objectstore", redisconn, seal}, Tests: []string{memnet, redistest}},
+		"cache":     {Imports: []string{coherence, httpcache, "objectstore", recent, redisconn, seal}, Tests: []string{redistest}},
+		coherence:   {Imports: []string{recent, redisconn, seal}, Tests: []string{redistest}},
 		"policy":    {Imports: []string{"auth", "objectstore", "record", watch}},
 		"ratelimit": {Imports: []string{flight, prefix, redisconn}, Tests: []string{redistest}},
 		"regionmap": {Imports: []string{"objectstore", breaker, distance, flight, prefix}},
@@ -96,6 +99,7 @@ func Rules() Table {
 		// Internal packages.
 		redisconn:           {Imports: []string{breaker}, Tests: []string{redistest}},
 		conns:               {},
+		recent:              {},
 		breaker:             {},
 		retry:               {},
 		seal:                {Imports: []string{prefix}},
@@ -128,11 +132,10 @@ type Ban struct {
 // Bans returns the packages that must never be linked into a command of this module.
 func Bans() []Ban {
 	const (
-		httpcache = "cache/httpcache"
-		osgate    = "cmd/osgate"
-		witness   = "the emulator is the other side; the gateway meets it over HTTP alone"
-		helpers   = "test helpers are no part of the gateway"
-		template  = "it makes the linker keep every exported method, 8 MB with go-redis; write strings or JSON instead"
+		osgate   = "cmd/osgate"
+		witness  = "the emulator is the other side; the gateway meets it over HTTP alone"
+		helpers  = "test helpers are no part of the gateway"
+		template = "it makes the linker keep every exported method, 8 MB with go-redis; write strings or JSON instead"
 	)
 	return []Ban{
 		{Command: osgate, Package: "osgate/emulator", Because: witness},

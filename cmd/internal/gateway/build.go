@@ -13,6 +13,7 @@ import (
 
 	"osgate/auth"
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/config"
 	"osgate/internal/conns"
 	"osgate/internal/redisconn"
@@ -39,14 +40,14 @@ type parts struct {
 	auth       *auth.Authenticator
 	discovery  *regionmap.Discovery // nil: stores are not searched for
 	cache      *cache.Cache
-	identities *auth.Redis         // nil: each process keeps its own identities
-	grants     *cache.RedisGrants  // nil: as identities
-	bodies     *cache.SharedBodies // nil: each process keeps its own bodies
+	identities *auth.Redis            // nil: each process keeps its own identities
+	grants     *coherence.RedisGrants // nil: as identities
+	bodies     *cache.SharedBodies    // nil: each process keeps its own bodies
 	// A connection for bodies only, so that they never delay quotas; nil: as bodies.
 	shared    *redisconn.Conn
-	plain     *proxy.Plain          // nil: the gateway itself serves clients
-	web       *cache.Web            // of plain
-	coherence *cache.RedisCoherence // nil: embedded
+	plain     *proxy.Plain     // nil: the gateway itself serves clients
+	web       *cache.Web       // of plain
+	coherence *coherence.Redis // nil: embedded
 	stats     *stats.Counter
 	// A connection for statistics only, so that a list of thousands of stores does not
 	// delay quotas; nil: embedded.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"osgate/cache"
+	"osgate/cache/coherence"
 	"osgate/config"
 	"osgate/internal/conns"
 	"osgate/internal/redisconn"
@@ -15,18 +16,18 @@ import (
 func (p *parts) makeCache() (err error) {
 	c := p.config.Cache
 	lease := 2 * p.config.Upstream.Timeout // within this time a write takes effect, or never
-	var coherence cache.Coherence
+	var writes coherence.Tracker           // nil: in process
 	if p.redis != nil {
-		if p.coherence, err = cache.NewRedisCoherence(p.redis, cache.RedisOptions{Settle: lease, Strict: c.Strict}); err != nil {
+		if p.coherence, err = coherence.NewRedis(p.redis, coherence.RedisOptions{Settle: lease, Strict: c.Strict}); err != nil {
 			return err
 		}
-		coherence = p.coherence
+		writes = p.coherence
 	}
 	o := cache.Options{
 		KeyTTL: c.KeyTTL, StoresTTL: c.StoresTTL, KeysTTL: c.KeysTTL, Bytes: int64(c.Bytes), EntryBytes: int64(min(c.EntryBytes, c.Bytes)),
 		StaleIfError: c.StaleIfError, StaleWhileRevalidate: c.StaleWhileRevalidate,
 		IgnoreClients: !c.ClientControl, RequireTTL: true, Rules: cacheRules(c.Rules),
-		GrantTTL: p.config.Auth.TTL, WriteLease: lease, Coherence: coherence, OnHold: p.clientHolds,
+		GrantTTL: p.config.Auth.TTL, WriteLease: lease, Coherence: writes, OnHold: p.clientHolds,
 	}
 	if err = p.share(&o); err != nil {
 		return err
