@@ -153,7 +153,7 @@ func TestUnclearAnswerIsChargedToItsCallersAddress(t *testing.T) {
 			_, _ = a.Identify(t.Context(), "us", next(), here)
 		}
 		if g.failed[here] != 20 || len(g.failed) != 1 {
-			t.Errorf("20 tokens that name nobody are charged as %v", g.failed)
+			t.Errorf("20 tokens without a client and a user are charged as %v", g.failed)
 		}
 		for range 10 {
 			_, _ = a.Identify(t.Context(), "us", token, there)

@@ -17,8 +17,8 @@ func (c client) requestToken() *answer {
 	return c.send(http.MethodPost, "/accounts/oauth2/token", mintForm, "Content-Type: application/x-www-form-urlencoded")
 }
 
-// checkAdmittedRate checks that no more of the answers than a rate a second admits since begin were
-// let through, and returns how many were.
+// checkAdmittedRate checks that the gateway passed on no more requests than the rate
+// per second admits since begin, and returns how many it passed on.
 func checkAdmittedRate(t *testing.T, answers []*answer, rate int, begin time.Time, violated string) int {
 	t.Helper()
 	passed := 0
@@ -31,12 +31,12 @@ func checkAdmittedRate(t *testing.T, answers []*answer, rate int, begin time.Tim
 		a.checkViolatedPolicy(violated, 1)
 	}
 	if most := rate + int(time.Since(begin).Seconds()*float64(rate)) + 1; passed > most {
-		t.Errorf("%d of %d calls passed in %v, at most %d may at %d a second", passed, len(answers), time.Since(begin), most, rate)
+		t.Errorf("%d of %d calls passed in %v, want at most %d at %d per second", passed, len(answers), time.Since(begin), most, rate)
 	}
 	return passed
 }
 
-// TestTokenRequestsOfOneAddressAreLimited by the default, ten a second.
+// TestTokenRequestsOfOneAddressAreLimited: the default is ten per second.
 func TestTokenRequestsOfOneAddressAreLimited(t *testing.T) {
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		c, begin := s.gateway().client(), time.Now()
@@ -45,12 +45,12 @@ func TestTokenRequestsOfOneAddressAreLimited(t *testing.T) {
 			answers = append(answers, c.requestToken())
 		}
 		if passed := checkAdmittedRate(t, answers, 10, begin, "address"); passed < 10 {
-			t.Errorf("%d mints passed, want ten at once at least", passed)
+			t.Errorf("%d token requests passed, want at least ten at once", passed)
 		}
 	})
 }
 
-// TestInventedTokensCountForTheRateOfTheirAddress of their address, a new one with each call.
+// TestInventedTokensCountForTheRateOfTheirAddress: each call has a new invented token.
 func TestInventedTokensCountForTheRateOfTheirAddress(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -68,7 +68,7 @@ func TestInventedTokensCountForTheRateOfTheirAddress(t *testing.T) {
 	known.get("/accounts/api/me").is(http.StatusOK) // a known token of the same address has its own rate
 }
 
-// TestReplicasShareTheRateOfCalls sends one token's through two gateways.
+// TestReplicasShareTheRateOfCalls sends calls with one token through two gateways.
 func TestReplicasShareTheRateOfCalls(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
@@ -85,8 +85,8 @@ func TestReplicasShareTheRateOfCalls(t *testing.T) {
 	checkAdmittedRate(t, answers, 5, begin, "token")
 }
 
-// TestCallsDoNotUseTheReserveOfIdentification has one good token ask for me until the
-// control plane's allowance is nearly spent, and then new tokens come.
+// TestCallsDoNotUseTheReserveOfIdentification: calls with one valid token use the
+// control plane's allowance up to the reserve. Then new tokens are identified.
 func TestCallsDoNotUseTheReserveOfIdentification(t *testing.T) {
 	for name, setting := range map[string]string{"without a rate": "ACCOUNTS_RATE=0", "at the default rate": "ACCOUNTS_RATE=10"} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestCallsDoNotUseTheReserveOfIdentification(t *testing.T) {
 			}
 			for i, c := range fresh {
 				if a := c.get(keyOne); a.status != http.StatusOK {
-					t.Errorf("new token %d got %d after %v: %s", i, a.status, statuses, a.body)
+					t.Errorf("the answer to new token %d is %d after %v: %s, want 200", i, a.status, statuses, a.body)
 				}
 			}
 			metrics := client{t: t, base: g.admin}.get("/metrics").is(http.StatusOK).body

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// TestAnswersHaveTheHeadersOfUpstreamOnly: no Content-Type where upstream
-// sends none, its Cache-Status in front of ours, no cookie behind the body, and its
-// X-Request-Id in the log.
+// TestAnswersHaveTheHeadersOfUpstreamOnly: an answer without Content-Type stays without
+// one. Upstream's Cache-Status stands before the gateway's. A Set-Cookie trailer is
+// dropped. The log has upstream's X-Request-Id.
 func TestAnswersHaveTheHeadersOfUpstreamOnly(t *testing.T) {
 	t.Parallel()
 	const body = "<html>a value</html>"
@@ -32,18 +32,18 @@ func TestAnswersHaveTheHeadersOfUpstreamOnly(t *testing.T) {
 		t.Errorf("Content-Type %q, body %q; want none and the value", a.header["Content-Type"], a.body)
 	}
 	if got := strings.Join(a.header["Cache-Status"], ", "); !strings.HasPrefix(got, "edge; fwd=miss, osgate; fwd=miss") {
-		t.Errorf("Cache-Status %q, want upstream's in front of ours", got)
+		t.Errorf("Cache-Status is %q, want upstream's before the gateway's", got)
 	}
 	eventually(t, "the access log to have upstream's request id", func() bool {
 		return strings.Contains(g.stderr.String(), `"upstream_request_id":"of-upstream-1"`)
 	})
 	if text := halfClosed(t, g.addr(), rawGET("gateway", keyOne+"-other", "Authorization: Bearer "+g.mint("app-one", ""))); strings.Contains(text, "s=1") {
-		t.Errorf("a cookie came behind the body: %q", text)
+		t.Errorf("the trailer has a cookie: %q", text)
 	}
 }
 
-// TestNoStatus499IsOnTheWire where a client closes its sending half: it gets the answer or
-// nothing.
+// TestNoStatus499IsOnTheWire: a client that closes the sending half of its connection
+// receives the answer or no byte.
 func TestNoStatus499IsOnTheWire(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -53,13 +53,14 @@ func TestNoStatus499IsOnTheWire(t *testing.T) {
 	for _, target := range []string{keyOne, "/accounts/api/me", "/nowhere"} {
 		text := halfClosed(t, g.addr(), rawGET("gateway", target, token))
 		if text != "" && !strings.HasPrefix(text, "HTTP/1.1 200 ") && !strings.HasPrefix(text, "HTTP/1.1 404 ") {
-			t.Errorf("%s: %q, want the answer or nothing", target, text)
+			t.Errorf("%s: %q, want the answer or no byte", target, text)
 		}
 	}
 	eventually(t, "a client to be recorded as having left", func() bool { return len(g.accessLines(499)) > 0 })
 }
 
-// halfClosed sends a request, closes its sending half, and returns all that comes back.
+// halfClosed sends a request, closes the connection's sending half, and returns all
+// received bytes.
 func halfClosed(t *testing.T, addr, request string) string {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", addr, testTimeout)

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestAttackOnTheAdminListenerAffectsNoOtherClient tries wrong tokens at the operator's listener, from
-// the operator's own address, as behind a proxy. The right one works all the time.
+// TestAttackOnTheAdminListenerAffectsNoOtherClient sends wrong tokens to the admin
+// listener from the operator's own address, as behind a proxy. The right token works
+// all the time.
 func TestAttackOnTheAdminListenerAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	const token = "the-operators-own-token"

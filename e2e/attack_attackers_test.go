@@ -17,9 +17,9 @@ import (
 // errAttackOver is returned to an attacker after the end of the attack.
 var errAttackOver = errors.New("the attack is over")
 
-// attackers open connections to the gateway and send bytes that no library would. Their
-// methods return errors instead of failing the test: that the gateway closes their
-// connections is what it should do. They are safe for concurrent use.
+// attackers open connections to the gateway and send bytes that no library would send.
+// Their methods return errors instead of failing the test, because the gateway should
+// close their connections. They are safe for concurrent use.
 type attackers struct {
 	addr        string
 	roots       *x509.CertPool // nil: the gateway serves plain HTTP
@@ -27,13 +27,13 @@ type attackers struct {
 	addresses   int
 	connections atomic.Int64
 	sent        atomic.Int64  // bytes
-	ready       chan struct{} // closed when the attackers that gather are in their places
+	ready       chan struct{} // closed when all attackers of parallelReady are ready
 	ended       chan struct{}
 
 	mu       sync.Mutex
 	open     map[net.Conn]struct{} // guarded by mu; nil when the attack is over
-	dialed   int                   // guarded by mu: how many connections were asked for
-	notReady int                   // guarded by mu: attackers that are not in their places
+	dialed   int                   // guarded by mu: number of opened connections
+	notReady int                   // guarded by mu: attackers that are not ready yet
 }
 
 func newAttackers(a attack) *attackers {
@@ -88,8 +88,9 @@ func (at *attackers) parallel(n int, each func(i int)) {
 	all.Wait()
 }
 
-// parallelReady runs n attackers at once, and waits for all of them. Each calls placed when it
-// holds all that it can: when all have, the time of the attack begins.
+// parallelReady runs n attackers at once, and waits for all of them. Each calls placed
+// when it holds all of its connections. When all attackers have called it, the time of
+// the attack begins.
 func (at *attackers) parallelReady(n int, each func(placed func())) {
 	at.mu.Lock()
 	at.notReady = n
@@ -105,8 +106,8 @@ func (at *attackers) parallelReady(n int, each func(placed func())) {
 	})
 }
 
-// repeat runs one attacker over and over until the attack is over, with a pause after
-// each that has failed.
+// repeat runs one attacker again and again until the attack is over, with a pause after
+// each failure.
 func (at *attackers) repeat(each func() error) {
 	for !at.isOver() {
 		if each() != nil {
@@ -116,16 +117,16 @@ func (at *attackers) repeat(each func() error) {
 	}
 }
 
-// yield leaves the processors to the other tests for a moment where these run, too. With
-// -attack the attackers do not rest.
+// yield lets other tests use the processors for a moment. With -attack, attackers do
+// not pause.
 func (at *attackers) yield() {
 	if *attackFlag == 0 {
 		at.pause(5 * time.Millisecond)
 	}
 }
 
-// dialTCP opens a connection without TLS, from the next of the attackers' addresses. It is
-// closed when the attack is over.
+// dialTCP opens a connection without TLS, from the next of the attackers' addresses. It
+// is closed when the attack is over.
 func (at *attackers) dialTCP() (net.Conn, error) {
 	at.mu.Lock()
 	from := net.IPv4(127, 0, at.network, byte(1+at.dialed%at.addresses))
@@ -167,8 +168,8 @@ func (at *attackers) dialHTTP1() (net.Conn, error) {
 	return at.dialTLS("http/1.1")
 }
 
-// sendSlowly opens n connections, sends a text over each, and then one byte after the other
-// with a pause between two.
+// sendSlowly opens n connections, sends a text over each, and then one byte at a time
+// with a pause after each.
 func (at *attackers) sendSlowly(n int, text string, pause time.Duration) {
 	at.parallelReady(n, func(placed func()) {
 		at.repeat(func() error {
@@ -187,8 +188,8 @@ func (at *attackers) sendSlowly(n int, text string, pause time.Duration) {
 	})
 }
 
-// exchange sends a text over a connection of its own and returns the status of the
-// answer, 0 if there is none.
+// exchange sends a text over a new connection and returns the status of the answer, or
+// 0 if there is no answer.
 func (at *attackers) exchange(text string) (status int, err error) {
 	c, err := at.dialHTTP1()
 	if err != nil {

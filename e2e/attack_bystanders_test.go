@@ -14,25 +14,25 @@ import (
 )
 
 const (
-	// roundPause is how long a good client waits between two rounds.
+	// roundPause is the pause of a good client between two rounds.
 	roundPause = 100 * time.Millisecond
 
-	// newTokenPause is how long passes between two tokens that the gateway sees for the
-	// first time.
+	// newTokenPause is the pause between two tokens that the gateway has not seen
+	// before.
 	newTokenPause = 500 * time.Millisecond
 )
 
 // legitimateClients are the good clients: they read and write with valid tokens, over
-// connections that they keep and over new ones.
+// kept connections and over new ones.
 type legitimateClients struct {
-	clients         []client // with tokens that the gateway knows
+	clients         []client // their tokens are known to the gateway
 	tokenless       client   // without a token
 	emulator        *emulator
 	knownTokensOnly bool
 	admin           client
 }
 
-// newLegitimateClients mints a token, and uses it once over each connection that is kept.
+// newLegitimateClients mints a token, and uses it once over each kept connection.
 func newLegitimateClients(a *attackRun) *legitimateClients {
 	a.Helper()
 	kept := func(http2 bool) client { return a.newClient(http2, false) }
@@ -62,13 +62,14 @@ func (a *attackRun) newClient(http2, eachAnew bool) client {
 	return c
 }
 
-// newHTTPClientWithoutKeepAlive returns a client that opens a connection for each request.
+// newHTTPClientWithoutKeepAlive returns a client that opens a connection for each
+// request.
 func newHTTPClientWithoutKeepAlive(roots *x509.CertPool) *http.Client {
 	return newHTTPClient(&http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots}})
 }
 
-// unknownToken gets a token of a connected app from osemu itself, so that the gateway sees it
-// for the first time when it is used.
+// unknownToken requests a token of a connected app from osemu directly. The gateway
+// sees the token for the first time when it is used.
 func (a *attackRun) unknownToken(app string) string {
 	a.Helper()
 	token := a.stack.emulator.mintAt(a.T, app, "us")
@@ -76,14 +77,15 @@ func (a *attackRun) unknownToken(app string) string {
 	return token
 }
 
-// observations records the responses that good clients received. It is safe for concurrent use.
+// observations records the responses that good clients received. It is safe for
+// concurrent use.
 type observations struct {
 	mu        sync.Mutex
 	byStatus  map[int]int     // guarded by mu
-	failures  []string        // guarded by mu: requests without an answer, answers that are wrong
+	failures  []string        // guarded by mu: requests without an answer, and wrong answers
 	lost      int             // guarded by mu: requests without an answer
-	latencies []time.Duration // guarded by mu; of each answer
-	rounds    []int           // guarded by mu; of each loop of requests, those that are over
+	latencies []time.Duration // guarded by mu: the latency of each answer
+	rounds    []int           // guarded by mu: the finished rounds of each loop
 }
 
 func (v *observations) add(what string, a *answer, err error) *answer {
@@ -102,36 +104,36 @@ func (v *observations) add(what string, a *answer, err error) *answer {
 	return a
 }
 
-// addFailure notes an answer that is wrong in spite of its status.
+// addFailure records an answer that is wrong although its status is 2xx.
 func (v *observations) addFailure(what string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.failures = append(v.failures, what)
 }
 
-// checkOnlySuccesses fails the test unless there were answers, and all of them were good.
+// checkOnlySuccesses fails the test if there is no answer, or if an answer is not good.
 func (v *observations) checkOnlySuccesses(t *testing.T, when string) {
 	t.Helper()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.failures) > 0 {
-		t.Errorf("%s, good clients were not served %d times, first: %s", when, len(v.failures), v.failures[0])
+		t.Errorf("%s, good clients had %d failures, the first is: %s", when, len(v.failures), v.failures[0])
 	}
 	if len(v.latencies) == 0 {
-		t.Errorf("%s, no good client got an answer", when)
+		t.Errorf("%s, no good client received an answer", when)
 	}
 }
 
-// progress returns how many rounds each loop of requests has been through.
+// progress returns how many rounds each loop of requests has finished.
 func (v *observations) progress() []int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return slices.Clone(v.rounds)
 }
 
-// awaitProgress waits until each loop has been through two more rounds than before. A
-// loop that has not within patience is noted as a failure. It returns early when the
-// gateway has ended.
+// awaitProgress waits until each loop has finished two more rounds. It records a
+// failure for a loop that has not within patience. It returns early when the gateway
+// has ended.
 func (v *observations) awaitProgress(before []int, ended <-chan struct{}) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -150,13 +152,14 @@ func (v *observations) awaitProgress(before []int, ended <-chan struct{}) {
 		case <-ended:
 			return
 		case <-latest:
-			v.addFailure(fmt.Sprintf("client %d stood still for %v", standing, testTimeout))
+			v.addFailure(fmt.Sprintf("client %d finished no round within %v", standing, testTimeout))
 			return
 		}
 	}
 }
 
-// observe has the good clients send requests while run runs, and returns their view.
+// observe lets the good clients send requests while run runs, and returns their
+// observations.
 func (b *legitimateClients) observe(a *attackRun, run func(*observations)) *observations {
 	v := &observations{byStatus: map[int]int{}}
 	rounds := []func(n int){func(int) { b.probe(v) }}
@@ -183,8 +186,8 @@ func (b *legitimateClients) observe(a *attackRun, run func(*observations)) *obse
 	return v
 }
 
-// loop is the i-th loop of requests: a round and a pause in turn, until it is stopped or
-// the gateway has ended.
+// loop is the i-th loop of requests: rounds with a pause between them, until it is
+// stopped or the gateway has ended.
 func (v *observations) loop(i int, pause time.Duration, round func(n int), stop, ended <-chan struct{}) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
@@ -207,11 +210,12 @@ func (v *observations) loop(i int, pause time.Duration, round func(n int), stop,
 func (b *legitimateClients) probe(v *observations) {
 	alive, err := b.admin.tryAgainAfterStall(http.MethodGet, "/livez", "")
 	if err != nil || alive.status != http.StatusOK {
-		v.addFailure(fmt.Sprintf("/livez of the operator: %v, %+v", err, alive))
+		v.addFailure(fmt.Sprintf("the operator's /livez: %v, %+v", err, alive))
 	}
 }
 
-// readAndWrite reads a cached key, writes a key of its own, and reads the value back.
+// readAndWrite reads a cached key, writes a key of its own, and reads the written value
+// back.
 func (c client) readAndWrite(v *observations, key string, n int) {
 	a, err := c.tryAgainAfterStall(http.MethodGet, keyOne, "")
 	v.add("reading", a, err)
@@ -225,18 +229,19 @@ func (c client) readAndWrite(v *observations, key string, n int) {
 	}
 	a, err = c.tryAgainAfterStall(http.MethodGet, demoKeys+"/"+key, "")
 	if a = v.add("reading back", a, err); a != nil && a.status == http.StatusOK && !strings.Contains(a.body, `"`+value+`"`) {
-		v.addFailure(fmt.Sprintf("read %s, wrote %s", a.body, value))
+		v.addFailure(fmt.Sprintf("the value read is %s, want %s", a.body, value))
 	}
 }
 
-// stallTime is a time within which a client on a machine that runs has sent its request. The
-// gateway closes a connection on which a request's head takes 10 s.
+// stallTime is the longest time that a client needs to send its request while the
+// machine runs normally. The gateway closes a connection that has not sent a request's
+// header within 10 s.
 const stallTime = 5 * time.Second
 
-// tryAgainAfterStall is try for a client that repeats a request which got no answer or 503, once,
-// where this machine stood still for longer than a client may, or than the gateway waits
-// for the control plane: the tests run many attacks at a time. What an attack brings about
-// is refused at once.
+// tryAgainAfterStall is try, but it repeats a request once if the request received no
+// answer or 503 and this machine was stalled: longer than stallTime, or longer than the
+// gateway waits for the control plane. The tests run many attacks at the same time. A
+// refusal that an attack causes is immediate.
 func (c client) tryAgainAfterStall(method, path, body string, headers ...string) (*answer, error) {
 	sent := time.Now()
 	a, err := c.try(method, path, body, headers...)

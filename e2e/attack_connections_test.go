@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// TestAttackOnConnectionsAffectsNoOtherClient opens more connections than the gateway has
-// descriptors for. The operator's listener answers all the time, as it does in each
-// attack.
+// TestAttackOnConnectionsAffectsNoOtherClient opens more connections than the gateway's
+// descriptor limit. The admin listener answers all the time, as in each attack.
 func TestAttackOnConnectionsAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	const few = 256 // descriptors
@@ -27,12 +26,12 @@ func TestAttackOnConnectionsAffectsNoOtherClient(t *testing.T) {
 	}...)
 }
 
-// holdConnections opens n connections, sends a text over each, and keeps them until the attack is
-// over. One that the gateway closes is opened again.
+// holdConnections opens n connections, sends a text over each, and keeps them until the
+// attack is over. It replaces connections that the gateway closes.
 func (at *attackers) holdConnections(n int, text string) {
 	at.parallelReady(n, func(placed func()) {
 		at.repeat(func() error {
-			defer placed() // the gateway may refuse it, too
+			defer placed() // the gateway may also refuse it
 			c, err := at.dialHTTP1()
 			if err != nil {
 				return err
@@ -47,7 +46,7 @@ func (at *attackers) holdConnections(n int, text string) {
 	})
 }
 
-// openAndClose opens connections and closes each at once, some of them by a reset.
+// openAndClose opens connections and closes each at once, some of them with a reset.
 func openAndClose(a *attackRun) {
 	a.parallel(16, func(i int) {
 		a.repeat(func() error {

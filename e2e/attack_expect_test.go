@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestAttackByExpectAffectsNoOtherClient sends requests that wait for "100 Continue" and, once they
-// are refused, neither a body nor another request. The gateway closes each connection
-// (RFC 9110 section 10.1.1).
+// TestAttackByExpectAffectsNoOtherClient sends requests that wait for "100 Continue".
+// After the refusal it sends neither the body nor another request. The gateway closes
+// each connection (RFC 9110 section 10.1.1).
 func TestAttackByExpectAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	const (
@@ -32,7 +32,7 @@ func TestAttackByExpectAffectsNoOtherClient(t *testing.T) {
 			},
 			check: func(a *attackRun) {
 				if n := closed.Load(); n != 500 {
-					a.Errorf("%d of 500 refused connections were closed, want all", n)
+					a.Errorf("the gateway closed %d of 500 refused connections, want all", n)
 				}
 			},
 		})
@@ -40,7 +40,7 @@ func TestAttackByExpectAffectsNoOtherClient(t *testing.T) {
 }
 
 // sendRefusedExpect sends a request that is refused, and returns an error unless the
-// gateway closes the connection behind its answer.
+// gateway closes the connection after its answer.
 func (at *attackers) sendRefusedExpect(text string) error {
 	c, err := at.dialHTTP1()
 	if err != nil {
@@ -59,7 +59,7 @@ func (at *attackers) sendRefusedExpect(text string) error {
 		return err
 	}
 	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
-		return errors.Join(errors.New("the connection stays"), err)
+		return errors.Join(errors.New("the connection is still open after the answer"), err)
 	}
 	return nil
 }

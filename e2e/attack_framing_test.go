@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// hiddenPath is the path of requests that are hidden in the bodies of others.
+// hiddenPath is the path of requests that are hidden in the bodies of other requests.
 const hiddenPath = demoKeys + "/smuggled"
 
-// TestAttackByFramingAffectsNoOtherClient sends requests whose length two servers may read
-// differently (RFC 9112 section 6.1), with another request in the ambiguous part. Each
-// gets 400, or 501 if it has an unknown transfer coding, its connection ends, and osemu
-// receives neither of the two. The attacker has a valid token: without one no request
-// reaches osemu in any case.
+// TestAttackByFramingAffectsNoOtherClient sends requests whose length two servers may
+// interpret differently (RFC 9112 section 6.1), with another request in the ambiguous
+// part. The answer is 400, or 501 for an unknown transfer coding. The gateway closes
+// the connection, and osemu receives neither of the two requests. The attacker has a
+// valid token, because a request without one never reaches osemu.
 func TestAttackByFramingAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	checkAttacks(t, attack{
@@ -31,21 +31,21 @@ func TestAttackByFramingAffectsNoOtherClient(t *testing.T) {
 				if err != nil {
 					a.Errorf("%q: %v", head, err)
 				} else if want := attackHeadStatus(head); first != want || next != 0 {
-					a.Errorf("%q: answered %d, then %d; want %d and the end of the connection", head, first, next, want)
+					a.Errorf("%q: the answers are %d and %d, want %d and the end of the connection", head, first, next, want)
 				}
 			}
 		},
 		check: func(a *attackRun) {
 			hidden := func(r receivedRequest) bool { return strings.Contains(r.Target, "smuggle") }
 			for _, r := range a.stack.emulator.requests(hidden) {
-				a.Errorf("osemu got %s %s", r.Method, r.Target)
+				a.Errorf("osemu received %s %s", r.Method, r.Target)
 			}
 		},
 	})
 }
 
-// attackHeadStatus is the answer to one of framings: 501 where its last transfer coding, or
-// one of two, is none that is known.
+// attackHeadStatus is the expected status for a header of attackHeads: 501 if its last
+// transfer coding, or one of two, is unknown.
 func attackHeadStatus(head string) int {
 	for _, coding := range []string{"identity", "Transfer-Encoding: x\r\n"} {
 		if strings.Contains(head, coding) {
@@ -55,7 +55,8 @@ func attackHeadStatus(head string) int {
 	return http.StatusBadRequest
 }
 
-// attackHeads returns heads, without the empty line at the end, that name no one length.
+// attackHeads returns request headers without a clear body length. Each lacks the empty
+// line at its end.
 func attackHeads() []string {
 	put := "PUT " + demoKeys + "/smuggler HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
 	both := []string{
@@ -88,9 +89,10 @@ func attackHeads() []string {
 	return append(all, old+"Transfer-Encoding: chunked\r\n", old+"Transfer-Encoding: chunked\r\nContent-Length: 6\r\n")
 }
 
-// sendAmbiguous sends a head, and then bytes that are either an empty chunked body and a
-// request for smuggled, or a body of 6 bytes and an incomplete request. It returns the
-// statuses of the first and the next response, 0 if the connection ends before it.
+// sendAmbiguous sends a header and then bytes that are either an empty chunked body and
+// a request for smuggled, or a body of 6 bytes and an incomplete request. It returns
+// the statuses of the first and the second response, or 0 if the connection ends before
+// a response.
 func (a *attackRun) sendAmbiguous(head, token string) (first, next int, err error) {
 	c, err := a.dialTCP()
 	if err != nil {
@@ -120,7 +122,7 @@ func (a *attackRun) sendAmbiguous(head, token string) (first, next int, err erro
 	return first, next, nil
 }
 
-// isConnectionEnd reports whether err means that the other side has closed the connection.
+// isConnectionEnd reports whether err means that the peer has closed the connection.
 func isConnectionEnd(err error) bool {
 	var reset *net.OpError
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &reset) && !reset.Timeout()

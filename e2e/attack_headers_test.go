@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// TestAttackByLargeHeadersAffectsNoOtherClient sends requests whose heads are as large as they
-// can be, and in ways that could fill memory, logs or metrics.
+// TestAttackByLargeHeadersAffectsNoOtherClient sends requests with the largest accepted
+// headers, and requests that could fill memory, logs or metrics.
 func TestAttackByLargeHeadersAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
-	const large = 60 << 10 // bytes, just below what the gateway reads of a head
+	const large = 60 << 10 // bytes, just below the gateway's header limit
 	checkAttacks(t, []attack{
 		{name: "large header values", run: repeatRequest(16, rawGET("gateway", keyOne, "X-Large: "+strings.Repeat("x", large)))},
 		{name: "too large headers", run: repeatRequest(16, rawGET("gateway", keyOne, "X-Large: "+strings.Repeat("x", 1<<20)))},
@@ -24,12 +24,12 @@ func TestAttackByLargeHeadersAffectsNoOtherClient(t *testing.T) {
 	}...)
 }
 
-// chunkedLogin is the head of a login whose body follows in chunks.
+// chunkedLogin is the header of a login with a chunked body.
 const chunkedLogin = "POST /accounts/login HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-// TestAttackByInventedNamesAffectsNoOtherClient sends methods, paths, hosts, request ids and
-// addresses that are different each time. The operator's series of metrics stay as few
-// as before, and no line of the log is one that an attacker wrote.
+// TestAttackByInventedNamesAffectsNoOtherClient sends different methods, paths, hosts,
+// request ids and addresses each time. The number of the gateway's metric series does
+// not grow, and an attacker cannot write a line of the log.
 func TestAttackByInventedNamesAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	var series int
@@ -48,18 +48,19 @@ func TestAttackByInventedNamesAffectsNoOtherClient(t *testing.T) {
 		},
 		check: func(a *attackRun) {
 			if after := strings.Count(a.gateway.metrics(), "\n"); after > series+200 {
-				a.Errorf("the operator's metrics grew from %d lines to %d", series, after)
+				a.Errorf("the number of metrics lines grew from %d to %d", series, after)
 			}
 			for line := range strings.Lines(a.gateway.stderr.String()) {
 				if !strings.HasPrefix(line, `{"time":`) {
-					a.Errorf("a line of the log was not written by the gateway: %q", line)
+					a.Errorf("the gateway did not write this line of the log: %q", line)
 				}
 			}
 		},
 	})
 }
 
-// inventedRequest returns the n-th of requests that have all names in them different.
+// inventedRequest returns the n-th request. Each of its names is different from those
+// of the other requests.
 func inventedRequest(n int) string {
 	name := fmt.Sprintf("N%d", n)
 	return name + " /api/v1/organizations/" + name + "/environments/" + name + "/stores/" + name + "?" + name + "=1 HTTP/1.1\r\n" +
@@ -68,8 +69,8 @@ func inventedRequest(n int) string {
 		fmt.Sprintf("X-Forwarded-For: 10.%d.%d.%d\r\n", n>>16&255, n>>8&255, n&255) + "Connection: close\r\n\r\n"
 }
 
-// repeatRequest lets n attackers send a request over and over, each time by a connection of
-// its own.
+// repeatRequest lets n attackers send a request again and again, each time over a new
+// connection.
 func repeatRequest(n int, request string) func(*attackRun) {
 	return func(a *attackRun) {
 		a.parallel(n, func(int) {

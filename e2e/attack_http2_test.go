@@ -10,9 +10,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestAttackByHTTP2FramesAffectsNoOtherClient sends frames that are legal one by one, in numbers
-// and orders that no client needs, and frames that are not legal (RFC 9113 sections 6
-// and 10.5).
+// TestAttackByHTTP2FramesAffectsNoOtherClient sends legal frames in numbers and orders
+// that no client needs, and illegal frames (RFC 9113 sections 6 and 10.5).
 func TestAttackByHTTP2FramesAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	checkAttacks(t, []attack{
@@ -30,13 +29,13 @@ func TestAttackByHTTP2FramesAffectsNoOtherClient(t *testing.T) {
 			name: "HTTP/2 closed windows from many addresses", tls: true, settings: exchangeSettings(), addresses: fullConnections(),
 			knownTokensOnly: true, waitsUntilReady: true, run: closedWindows("x"),
 		},
-		{name: "HTTP/2 lengths that lie", tls: true, run: repeatFrames(4, wrongLengths)},
+		{name: "HTTP/2 wrong content lengths", tls: true, run: repeatFrames(4, wrongLengths)},
 		{name: "HTTP/2 header bombs", tls: true, run: repeatFrames(4, headerBombs)},
 	}...)
 }
 
-// repeatFrames lets n attackers write by a connection of their own, over and over: a new one
-// when the gateway has closed the last.
+// repeatFrames lets n attackers write over connections of their own. Each opens a new
+// connection when the gateway has closed the previous one.
 func repeatFrames(n int, attack func(*http2Conn) error) func(*attackRun) {
 	return func(a *attackRun) {
 		a.parallel(n, func(int) {
@@ -79,7 +78,7 @@ func rapidReset(h *http2Conn) error {
 	return h.WriteRSTStream(stream, http2.ErrCodeCancel)
 }
 
-// endlessContinuation sends a header block that never ends (CVE-2023-45288).
+// endlessContinuation sends a header block without an end (CVE-2023-45288).
 func endlessContinuation(h *http2Conn) error {
 	stream := h.nextStream()
 	err := h.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: h.encode("GET", keyOne)})
@@ -95,8 +94,8 @@ func settingsFlood(h *http2Conn) error {
 
 func pingFlood(h *http2Conn) error { return h.WritePing(false, [8]byte{1}) }
 
-// leaveHTTP2AnswersUnread sends frames that the gateway has to answer, and reads none of the
-// answers (CVE-2019-9512, CVE-2019-9515).
+// leaveHTTP2AnswersUnread sends frames that require answers of the gateway, and reads
+// no answer (CVE-2019-9512, CVE-2019-9515).
 func leaveHTTP2AnswersUnread(a *attackRun) {
 	a.parallel(16, func(int) {
 		a.repeat(func() error {
@@ -124,7 +123,8 @@ func emptyData(h *http2Conn) error {
 	return err
 }
 
-// invalidWindows opens streams whose windows overflow, do not grow, or shrink below zero.
+// invalidWindows opens streams whose windows overflow, do not grow, or shrink below
+// zero.
 func invalidWindows(h *http2Conn) error {
 	stream, err := h.request(false, h.encode("GET", keyOne))
 	return errors.Join(err,
@@ -135,8 +135,9 @@ func invalidWindows(h *http2Conn) error {
 	)
 }
 
-// closedWindows opens as many streams as the gateway allows, and more as those end, with
-// a field of this value. It takes none of the answers' bytes.
+// closedWindows opens as many streams as the gateway allows, and replaces those that
+// end. Each request has a header field with this value. It reads none of the answers'
+// bytes.
 func closedWindows(value string) func(*attackRun) {
 	return func(a *attackRun) {
 		a.parallelReady(fullConnections(), func(placed func()) {
@@ -159,8 +160,8 @@ func closedWindows(value string) func(*attackRun) {
 	}
 }
 
-// wrongLengths sends requests whose content-length is not that of the body (RFC 9113
-// section 8.1.1).
+// wrongLengths sends requests whose content-length differs from their body's length
+// (RFC 9113 section 8.1.1).
 func wrongLengths(h *http2Conn) error {
 	none, err := h.request(false, h.encode("PUT", demoKeys+"/lie", "content-length", "5"))
 	_ = none
@@ -175,7 +176,8 @@ func wrongLengths(h *http2Conn) error {
 	return errors.Join(err, h.WriteData(two, true, []byte("data")))
 }
 
-// headerBombs sends a few bytes that name a large field of the table again and again.
+// headerBombs sends a few bytes that refer to a large field of the table again and
+// again.
 func headerBombs(h *http2Conn) error {
 	first := bytes.Clone(h.encode("GET", keyOne, "x-bomb", strings.Repeat("x", 3000)))
 	if _, err := h.request(false, first); err != nil {

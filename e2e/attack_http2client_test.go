@@ -10,30 +10,31 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// http2Conn is an attacker's connection by HTTP/2, of which it writes each frame by
-// itself. Only one goroutine may write.
+// http2Conn is an attacker's HTTP/2 connection that writes single frames. Only one
+// goroutine may write.
 type http2Conn struct {
 	net.Conn
 	*http2.Framer
-	block   bytes.Buffer // of the header fields that encode writes
+	block   bytes.Buffer // the header fields that encode writes
 	encoder *hpack.Encoder
-	stream  uint32 // the last one that was opened
+	stream  uint32 // the last opened stream
 }
 
-// dialHTTP2 opens a connection with these settings. What the gateway sends is read and
-// dropped until the connection ends.
+// dialHTTP2 opens a connection with these settings. It reads and drops the gateway's
+// frames until the connection ends.
 func (at *attackers) dialHTTP2(settings ...http2.Setting) (*http2Conn, error) {
 	h, err := at.dialHTTP2WithoutReading(settings...)
 	if err != nil {
 		return nil, err
 	}
-	go func() { // ends with the connection, which the end of the attack closes
+	go func() { // ends with the connection, which is closed at the end of the attack
 		_, _ = io.Copy(io.Discard, h.Conn)
 	}()
 	return h, nil
 }
 
-// dialHTTP2WithoutReading opens a connection with these settings, and does not read from it.
+// dialHTTP2WithoutReading opens a connection with these settings, and does not read
+// from it.
 func (at *attackers) dialHTTP2WithoutReading(settings ...http2.Setting) (*http2Conn, error) {
 	c, err := at.dialTLS("h2")
 	if err != nil {
@@ -51,7 +52,8 @@ func (at *attackers) dialHTTP2WithoutReading(settings ...http2.Setting) (*http2C
 	return h, nil
 }
 
-// encode returns the header block of a request. More fields are names and values in turn.
+// encode returns the header block of a request. The other fields are names and values
+// in turn.
 func (h *http2Conn) encode(method, path string, more ...string) []byte {
 	h.block.Reset()
 	all := append([]string{":method", method, ":scheme", "https", ":authority", "gateway", ":path", path}, more...)
@@ -71,8 +73,8 @@ func (h *http2Conn) nextStream() uint32 {
 	return h.stream
 }
 
-// request opens a stream with a whole header block, and ends it there unless a body is
-// to follow.
+// request opens a stream with a complete header block, and ends it unless a body
+// follows.
 func (h *http2Conn) request(body bool, block []byte) (stream uint32, err error) {
 	stream = h.nextStream()
 	return stream, h.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block, EndHeaders: true, EndStream: !body})

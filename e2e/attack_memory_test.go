@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// memoryUse is the resident memory of a process in bytes, before, during and after.
+// memoryUse is the resident memory of a process in bytes: before, during and after an
+// attack.
 type memoryUse struct{ before, peak, after int64 }
 
-// watchMemory reads the gateway's memory every 50 ms until the function that it returns
-// is called.
+// watchMemory reads the gateway's memory every 50 ms until its caller calls the
+// returned function.
 func (g *gateway) watchMemory() (result func() memoryUse) {
 	use := memoryUse{before: g.resident()}
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -37,7 +38,8 @@ func (g *gateway) watchMemory() (result func() memoryUse) {
 	}
 }
 
-// resident returns the gateway's resident memory in bytes, 0 if it has ended.
+// resident returns the gateway's resident memory in bytes, or 0 if the gateway has
+// ended.
 func (g *gateway) resident() int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", g.cmd.Process.Pid))
 	var size, pages int64
@@ -47,7 +49,7 @@ func (g *gateway) resident() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// metrics returns the metrics of the gateway in the text form of Prometheus.
+// metrics returns the gateway's metrics in the text form of Prometheus.
 func (g *gateway) metrics() string {
 	g.t.Helper()
 	return client{t: g.t, base: g.admin}.get("/metrics").is(http.StatusOK).body

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// TestAttackOnExchangesAffectsNoOtherClient begins more requests than the gateway serves at once,
-// and ends none of them.
+// TestAttackOnExchangesAffectsNoOtherClient begins more requests than the gateway
+// serves at once, and finishes none of them.
 func TestAttackOnExchangesAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	const login, key = "/accounts/login", demoKeys + "/unfinished"
 	settings := exchangeSettings()
-	unlimited := append([]string{"ACCOUNTS_RATE=0"}, settings...) // else that refuses most of the logins
+	unlimited := append([]string{"ACCOUNTS_RATE=0"}, settings...) // the default rate would refuse most of the logins
 	closed := append([]string{"ACCOUNTS=false"}, settings...)
 	checkAttacks(t, []attack{
 		{name: "unfinished logins over HTTP/2", tls: true, settings: settings, waitsUntilReady: true, run: unfinishedStreams(login)},
@@ -29,8 +29,8 @@ func TestAttackOnExchangesAffectsNoOtherClient(t *testing.T) {
 	}...)
 }
 
-// exchangeSettings makes the gateway small enough that fullConnections fill it. With
-// -attack it is as it comes: 10,000 exchanges.
+// exchangeSettings limits the gateway's exchanges so that fullConnections fill it. With
+// -attack, the limit is the default: 10,000 exchanges.
 func exchangeSettings() []string {
 	if *attackFlag > 0 {
 		return nil
@@ -38,7 +38,8 @@ func exchangeSettings() []string {
 	return []string{"MAX_EXCHANGES=200"}
 }
 
-// fullConnections is how many connections of 250 streams are more than all exchanges.
+// fullConnections is a number of connections: 250 streams on each are more than all
+// exchanges.
 func fullConnections() int {
 	if *attackFlag > 0 {
 		return 41
@@ -46,8 +47,8 @@ func fullConnections() int {
 	return 2
 }
 
-// unfinishedStreams keeps fullConnections full of streams, 250 in each, that have sent
-// one byte of their bodies.
+// unfinishedStreams keeps 250 streams open on each of fullConnections. Each stream has
+// sent one byte of its body.
 func unfinishedStreams(path string) func(*attackRun) {
 	return func(a *attackRun) {
 		a.parallelReady(fullConnections(), func(placed func()) {
@@ -61,7 +62,7 @@ func unfinishedStreams(path string) func(*attackRun) {
 					var stream uint32
 					stream, err = h.request(true, h.encode("POST", path, "content-type", "application/json"))
 					err = errors.Join(err, h.WriteData(stream, false, []byte("{")))
-					if n >= 250 && n%10 == 0 { // in the place of those that have been answered
+					if n >= 250 && n%10 == 0 { // in place of the answered ones
 						placed()
 						a.pause(500 * time.Millisecond)
 					}
@@ -72,7 +73,7 @@ func unfinishedStreams(path string) func(*attackRun) {
 	}
 }
 
-// unfinishedBodies keeps 250 connections open that have sent one byte of a body.
+// unfinishedBodies keeps 250 connections open. Each has sent one byte of a body.
 func unfinishedBodies(path string) func(*attackRun) {
 	return func(a *attackRun) {
 		a.holdConnections(250, "POST "+path+" HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")

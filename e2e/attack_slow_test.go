@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestAttackBySlowRequestsAffectsNoOtherClient sends requests a byte at a time, stops in the middle,
-// and does not read the answers.
+// TestAttackBySlowRequestsAffectsNoOtherClient sends requests one byte at a time, stops
+// before their end, and does not read the answers.
 func TestAttackBySlowRequestsAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	const (
@@ -24,7 +24,7 @@ func TestAttackBySlowRequestsAffectsNoOtherClient(t *testing.T) {
 		{name: "slow headers", waitsUntilReady: true, run: slowly(head)},
 		{name: "slow headers over TLS", tls: true, waitsUntilReady: true, run: slowly(head)},
 		{name: "half-open TLS handshakes", tls: true, waitsUntilReady: true, run: halfOpen},
-		{name: "TLS handshakes over and over", tls: true, run: handshakes},
+		{name: "repeated TLS handshakes", tls: true, run: handshakes},
 		{name: "slow bodies of logins", waitsUntilReady: true, run: slowly(login + "Content-Length: 10000\r\n\r\n")},
 		{name: "slow chunks of logins", waitsUntilReady: true, run: slowly(login + "Transfer-Encoding: chunked\r\n\r\n1000\r\n")},
 		{name: "slow bodies without a token", waitsUntilReady: true, run: slowly(put + "Content-Length: 10000\r\n\r\n")},
@@ -32,7 +32,7 @@ func TestAttackBySlowRequestsAffectsNoOtherClient(t *testing.T) {
 	}...)
 }
 
-// halfOpen begins handshakes that never end.
+// halfOpen begins TLS handshakes and does not finish them.
 func halfOpen(a *attackRun) {
 	const hello = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 	a.parallelReady(500, func(placed func()) {
@@ -52,8 +52,8 @@ func halfOpen(a *attackRun) {
 	})
 }
 
-// handshakes makes handshakes, which cost the gateway more than the attackers, and sends
-// nothing.
+// handshakes makes TLS handshakes, which cost the gateway more than the attackers, and
+// sends no request.
 func handshakes(a *attackRun) {
 	a.parallel(8, func(int) {
 		a.repeat(func() error {
@@ -66,7 +66,8 @@ func handshakes(a *attackRun) {
 	})
 }
 
-// leaveAnswersUnread lets attackers send requests one behind the other, and read no answer.
+// leaveAnswersUnread lets attackers send requests one after the other, and read no
+// answer.
 func leaveAnswersUnread(request string) func(*attackRun) {
 	return func(a *attackRun) {
 		many := strings.Repeat(strings.Replace(request, "Connection: close\r\n", "", 1), 100)

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestAttackOnTheCacheAffectsNoOtherClient lets a client of another organization, which may do
-// nothing here, send what would change a store if it were permitted. The store's readers
-// get hits again once that has been refused.
+// TestAttackOnTheCacheAffectsNoOtherClient: a client of another organization, without
+// any permission here, sends requests that would change a store if they were permitted.
+// After the refusals the store's readers get hits again.
 func TestAttackOnTheCacheAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	for name, request := range map[string][2]string{
@@ -25,12 +25,12 @@ func TestAttackOnTheCacheAffectsNoOtherClient(t *testing.T) {
 					stranger.token = a.unknownToken("app-other")
 					for a.pause(roundPause) {
 						if refused, err := stranger.try(request[0], request[1], `{}`); err == nil && refused.status < 400 {
-							a.Errorf("%s was answered %d, want a refusal", name, refused.status)
+							a.Errorf("the answer to %s is %d, want a refusal", name, refused.status)
 						}
 					}
 				},
 				check: func(a *attackRun) {
-					eventually(a.T, "a hit behind the stranger's requests", func() bool { return isHit(a.legitimate.clients[0].get(keyOne).is(http.StatusOK)) })
+					eventually(a.T, "a hit after the stranger's requests", func() bool { return isHit(a.legitimate.clients[0].get(keyOne).is(http.StatusOK)) })
 				},
 			})
 		}

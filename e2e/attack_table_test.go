@@ -20,7 +20,7 @@ type attackRow struct {
 	memory           memoryUse
 }
 
-// attackTable is the rows of all attacks that were run. It is safe for concurrent use.
+// attackTable is the rows of all finished attacks. It is safe for concurrent use.
 type attackTable struct {
 	mu   sync.Mutex
 	rows []attackRow // guarded by mu
@@ -32,14 +32,14 @@ func (t *attackTable) add(r attackRow) {
 	t.rows = append(t.rows, r)
 }
 
-// String returns the row in the form of a line of a log.
+// String returns the row as a line of a log.
 func (r attackRow) String() string {
-	return fmt.Sprintf("%s: %d connections, %s sent; good clients got %s, p99 %v (%v without the attack); memory %s before, %s at most, %s after",
+	return fmt.Sprintf("%s: %d connections, %s sent; good clients received %s, p99 %v (%v without the attack); memory %s before, %s at most, %s after",
 		r.attack, r.connections, bytesText(r.sent), r.during.statuses(), r.during.p99(), r.baseline.p99(),
 		mebibytes(r.memory.before), mebibytes(r.memory.peak), mebibytes(r.memory.after))
 }
 
-// print writes the table in Markdown, as docs/operations.md keeps it.
+// print writes the table in Markdown, as docs/operations.md contains it.
 func (t *attackTable) print(w io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -47,7 +47,7 @@ func (t *attackTable) print(w io.Writer) {
 		return
 	}
 	slices.SortFunc(t.rows, func(a, b attackRow) int { return strings.Compare(a.attack, b.attack) })
-	fmt.Fprint(w, "\n| attack | connections | sent | good clients saw | p99 without | p99 with | memory before, most, after |\n"+
+	fmt.Fprint(w, "\n| attack | connections | sent | answers to good clients | p99 without | p99 with | memory before, most, after |\n"+
 		"| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, r := range t.rows {
 		fmt.Fprintf(w, "| %s | %d | %s | %s | %v | %v | %s, %s, %s |\n",
@@ -56,7 +56,7 @@ func (t *attackTable) print(w io.Writer) {
 	}
 }
 
-// statuses returns how often each status was seen: "200 × 912, 201 × 3".
+// statuses returns how often each status was received: "200 × 912, 201 × 3".
 func (v *observations) statuses() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()

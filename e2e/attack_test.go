@@ -9,36 +9,38 @@ import (
 	"time"
 )
 
-var attackFlag = flag.Duration("attack", 0, "how long each attack lasts; the table of attacks is printed too. 0: 2 s, no table")
+var attackFlag = flag.Duration("attack", 0, "duration of each attack; the table of attacks is printed too. 0: 2 s, no table")
 
 const (
 	// attackTime is the duration of an attack in an ordinary run of the tests.
 	attackTime = 2 * time.Second
 
-	// baselineTime is the duration for which good clients are observed before the attack.
+	// baselineTime is the duration for which good clients are observed before the
+	// attack.
 	baselineTime = 500 * time.Millisecond
 
-	// memoryBound is the memory (RSS) in bytes that no attack may exceed, unless its
-	// own bound says otherwise. It is coarse: it catches growth without a bound.
+	// memoryBound is the most memory (RSS) in bytes that the gateway may use in an
+	// attack without a bound of its own. It is coarse: it detects growth without a
+	// limit.
 	memoryBound = 400 << 20
 )
 
-// attack is one way in which a client without a valid token may try to hurt others.
+// attack is one way in which a client without a valid token may try to harm others.
 type attack struct {
 	name     string
 	settings []string // of the gateway, as "RATE=0"
 	tls      bool     // the gateway serves HTTPS and HTTP/2
 	osemu    []string // flags of osemu
-	redis    bool     // the gateway has a Redis; else its stores are embedded
-	// upstream answers the gateway in osemu's place and reports true, or reports false;
-	// nil: osemu answers everything.
+	redis    bool     // the gateway has a Redis; otherwise its stores are embedded
+	// upstream answers the gateway in place of osemu and reports true, or reports
+	// false; nil: osemu answers all requests
 	upstream        func(http.ResponseWriter, *http.Request) bool
 	descriptors     int              // limit of the gateway's open files; 0: that of the test
-	addresses       int              // of the attackers; 0: one, which is not the good clients'
+	addresses       int              // addresses of the attackers; 0: one address, different from the good clients'
 	sameAddress     bool             // the attackers have the address of the good clients
-	knownTokensOnly bool             // only known tokens are served during the attack: no new ones are tried
-	waitsUntilReady bool             // the time of the attack begins when its attackers are in their places
-	runsToItsEnd    bool             // the attack ends when run returns, within patience, however long that takes
+	knownTokensOnly bool             // the good clients use only known tokens during the attack
+	waitsUntilReady bool             // the time of the attack begins when its attackers are ready
+	runsToItsEnd    bool             // the attack ends when run returns, within patience
 	memory          int64            // bound of the gateway's RSS in bytes; 0: memoryBound
 	run             func(*attackRun) // returns soon after over reports true
 	check           func(*attackRun) // runs after the attack, when its connections are closed
@@ -57,10 +59,10 @@ type attackRun struct {
 // attackResults holds the results of the attacks; TestMain prints it at the end.
 var attackResults attackTable
 
-// checkAttacks runs each attack while clients with good tokens read and write through
-// the same gateway. It fails the test unless these clients get nothing but 2xx, the
+// checkAttacks runs each attack while clients with valid tokens read and write through
+// the same gateway. It fails the test unless each of their answers is 2xx, the
 // operator's /livez is 200 all the time, the process survives, and its memory stays
-// below the bound. Latencies are printed, never judged.
+// below the bound. Latencies are printed, but have no bound.
 func checkAttacks(t *testing.T, attacks ...attack) {
 	t.Helper()
 	for _, a := range attacks {
@@ -92,7 +94,8 @@ func (a *attackRun) start() {
 	a.legitimate = newLegitimateClients(a)
 }
 
-// observe watches the good clients without the attack, then with it, and judges.
+// observe observes the good clients without the attack, then with it, and checks the
+// effects.
 func (a *attackRun) observe() {
 	a.Helper()
 	length, calmLength := attackTime, baselineTime
@@ -122,10 +125,10 @@ func (a *attackRun) observe() {
 	}
 }
 
-// awaitEnd returns when the attack has lasted long enough: this long since its attackers are
-// in their places, or until its run is done where it is to run as a whole, and until each
-// good client has been through two rounds meanwhile. A client that does not get that far
-// within patience is one that the attack has hurt.
+// awaitEnd returns when the attack has lasted long enough: when its time since its
+// attackers were ready has passed, or when run has returned if the attack runs to its
+// end. Each good client must also have finished two rounds. If a client does not within
+// patience, the attack has harmed it.
 func (a *attackRun) awaitEnd(length time.Duration, done chan struct{}, v *observations) {
 	before := v.progress()
 	begins := a.ready
@@ -160,7 +163,7 @@ func (a *attackRun) checkEffects(row attackRow) {
 		bound = memoryBound
 	}
 	if row.memory.peak > bound {
-		a.Errorf("the gateway took %s of memory, want at most %s", mebibytes(row.memory.peak), mebibytes(bound))
+		a.Errorf("the gateway used %s of memory, want at most %s", mebibytes(row.memory.peak), mebibytes(bound))
 	}
 }
 

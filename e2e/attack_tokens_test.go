@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestAttackOnIdentificationAffectsNoOtherClient keeps the gateway and the control plane busy
-// with tokens. New tokens are identified all the time, as in each attack.
+// TestAttackOnIdentificationAffectsNoOtherClient keeps the gateway and the control
+// plane busy with tokens. New tokens are identified all the time, as in each attack.
 func TestAttackOnIdentificationAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	const mint = "client_id=app-one&client_secret=guess&grant_type=client_credentials"
@@ -26,8 +26,8 @@ func TestAttackOnIdentificationAffectsNoOtherClient(t *testing.T) {
 		},
 		{name: "requests without a token", run: repeatRequest(8, rawGET("gateway", keyOne))},
 		{name: "guessed secrets", run: repeatRequest(8, rawPOST("/accounts/oauth2/token", mint))},
-		{name: "tokens that name nobody", upstream: answerWithoutClient, run: sendTokensWithoutClient},
-		{name: "me over and over", upstream: own, osemu: []string{"-accounts-rate", "0"}, run: useUpAllowance},
+		{name: "tokens without a client and a user", upstream: answerWithoutClient, run: sendTokensWithoutClient},
+		{name: "repeated requests for me", upstream: own, osemu: []string{"-accounts-rate", "0"}, run: useUpAllowance},
 	}...)
 }
 
@@ -42,16 +42,16 @@ func guessTokens(a *attackRun) {
 	})
 }
 
-// rawPOST writes a POST request with a form by hand.
+// rawPOST returns the bytes of a POST request with a form.
 func rawPOST(target, form string) string {
 	return "POST " + target + " HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
 		fmt.Sprintf("Content-Length: %d\r\n\r\n", len(form)) + form
 }
 
-// answerWithoutClient is a control plane that answers about some tokens by a readable 200
-// without a client and a user.
+// answerWithoutClient is a control plane that answers lookups of some tokens with a
+// valid 200 without a client and a user.
 func answerWithoutClient(w http.ResponseWriter, r *http.Request) bool {
-	if !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer nobody") {
+	if !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer clientless") {
 		return false
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -62,12 +62,12 @@ func answerWithoutClient(w http.ResponseWriter, r *http.Request) bool {
 // sendTokensWithoutClient uses ten such tokens a second.
 func sendTokensWithoutClient(a *attackRun) {
 	for n := 0; a.pause(100 * time.Millisecond); n++ {
-		_, _ = a.exchange(rawGET("gateway", keyOne, fmt.Sprintf("Authorization: Bearer nobody-%d", n)))
+		_, _ = a.exchange(rawGET("gateway", keyOne, fmt.Sprintf("Authorization: Bearer clientless-%d", n)))
 	}
 }
 
-// sharedAllowance is a control plane that answers so many requests in all, and says how
-// many are left, as the vendor's does in a minute.
+// sharedAllowance is a control plane that has one allowance for all requests and
+// reports how many are left, as the vendor's does per minute.
 func sharedAllowance(limit int64) func(http.ResponseWriter, *http.Request) bool {
 	var spent atomic.Int64
 	reset := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
@@ -86,7 +86,7 @@ func sharedAllowance(limit int64) func(http.ResponseWriter, *http.Request) bool 
 	}
 }
 
-// useUpAllowance spends what the control plane allows, with one good token.
+// useUpAllowance uses the control plane's whole allowance, with one valid token.
 func useUpAllowance(a *attackRun) {
 	request := rawGET("gateway", "/accounts/api/me", "Authorization: Bearer "+a.unknownToken("app-other"))
 	a.parallel(4, func(int) {

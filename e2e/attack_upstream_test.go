@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// startProxy starts a server that passes each request on to osemu unless answers reports
-// that it has answered it, and returns its base URL.
+// startProxy starts a server that passes each request on to osemu unless answers
+// reports that it has answered the request, and returns its base URL.
 func startProxy(t *testing.T, e *emulator, answers func(http.ResponseWriter, *http.Request) bool) string {
 	t.Helper()
 	target, err := url.Parse(e.url)
@@ -28,8 +28,9 @@ func startProxy(t *testing.T, e *emulator, answers func(http.ResponseWriter, *ht
 	return server.URL
 }
 
-// TestAttackBySwitchingUpstreamAffectsNoOtherClient has Object Store answer plain reads by 101
-// (Switching Protocols, RFC 9110 section 15.2.2), which is no answer to them: 502.
+// TestAttackBySwitchingUpstreamAffectsNoOtherClient: Object Store answers plain reads
+// with 101 (Switching Protocols, RFC 9110 section 15.2.2). This is no valid answer: the
+// gateway answers 502.
 func TestAttackBySwitchingUpstreamAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	checkAttacks(t, attack{
@@ -43,7 +44,7 @@ func TestAttackBySwitchingUpstreamAffectsNoOtherClient(t *testing.T) {
 				return false
 			}
 			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
-			return true // and the connection stays
+			return true // and the connection stays open
 		},
 		run: func(a *attackRun) {
 			reader := a.newClient(false, false)

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// TestAttackByDisguisedValuesStoresNoForbiddenType sends values whose type a policy forbids, in
-// forms that hide the type from a careless reader. The attacker has a valid token.
+// TestAttackByDisguisedValuesStoresNoForbiddenType sends values of a type that a policy
+// forbids, in forms that hide the type from a careless parser. The attacker has a valid
+// token.
 func TestAttackByDisguisedValuesStoresNoForbiddenType(t *testing.T) {
 	t.Parallel()
 	rules := newRules(t, "forbid (principal, action in [Action::\"putKey\", Action::\"postKey\"], resource)\n"+

@@ -20,14 +20,14 @@ import (
 // BenchmarkGateway compares the gateway with a bare httputil.ReverseProxy that has the
 // same transport settings: in one run, on one machine, in front of one constant
 // upstream, each in a process of its own. The load is a closed loop over persistent
-// connections: a slow response delays the next request, so latencies are those of a
-// client that waits, and not of an open stream of arrivals. Each of three rounds
-// measures all subjects in turn. The bare proxy is measured first and last in each; the
-// difference between the two is the drift of the machine. The access log is on, at its
-// default level, and goes to /dev/null; one row turns it off. The rows with telemetry
-// export 1 % of the traces with their log records, and all metrics, by OTLP to a
-// receiver in the process of the load generator, which reads and drops them; one row
-// exports every log record.
+// connections: a slow response delays the next request. The latencies are therefore
+// those of a client that waits, and not of an open stream of arrivals. Each of three
+// rounds measures all subjects in turn. The bare proxy is measured first and last in
+// each round; the difference between the two is the drift of the machine. The access
+// log is on, at its default level, and is written to /dev/null; one row turns it off.
+// The rows with telemetry export 1 % of the traces with their log records, and all
+// metrics, by OTLP to a receiver in the process of the load generator, which reads and
+// drops them; one row exports every log record.
 //
 // allocs/req and cpu-µs/req are those of the measured process, without load generator,
 // upstream and Redis.
@@ -54,7 +54,7 @@ func BenchmarkGateway(b *testing.B) {
 				var last *load
 				b.Run(fmt.Sprintf("%s/c=%d/round=%d", s.slug(), concurrency, round+1), func(b *testing.B) { last = s.measure(b, concurrency) })
 				if last == nil {
-					continue // not asked for by -bench, or failed
+					continue // not selected by -bench, or failed
 				}
 				if s == subjects[0] {
 					bare = last
@@ -65,10 +65,11 @@ func BenchmarkGateway(b *testing.B) {
 	}
 }
 
-// benchmarkResults holds the results of BenchmarkGateway; TestMain prints it at the end.
+// benchmarkResults holds the results of BenchmarkGateway; TestMain prints it at the
+// end.
 var benchmarkResults results
 
-// results are the rows of a table in the order in which they were first measured.
+// results are the rows of a table, in the order of their first measurement.
 type results struct{ rows []*resultRow }
 
 // resultRow is one subject at one concurrency.
@@ -76,7 +77,7 @@ type resultRow struct {
 	name        string
 	concurrency int
 	loads       []*load
-	bare        []*load // the bare proxy's in the same round; nil where it was not measured
+	bare        []*load // the bare proxy's in the same round; nil if it was not measured
 }
 
 func (r *results) add(name string, concurrency int, l, bare *load) {
@@ -88,7 +89,7 @@ func (r *results) add(name string, concurrency int, l, bare *load) {
 	r.rows[i].loads, r.rows[i].bare = append(r.rows[i].loads, l), append(r.rows[i].bare, bare)
 }
 
-// print writes the table, if there is one.
+// print writes the table, if there are results.
 func (r *results) print(out io.Writer) {
 	if len(r.rows) == 0 {
 		return
@@ -116,8 +117,8 @@ func (w *resultRow) String() string {
 		w.concurrency, w.name, rate, rateRatio, p50/1e3, p99/1e3, mallocs, cpu, cpuRatio)
 }
 
-// median returns the median of a figure over the rounds, or 0 if there is none (without
-// a bare proxy to compare with).
+// median returns the median of a figure over the rounds, or 0 if there is no figure
+// (without a bare proxy to compare with).
 func (w *resultRow) median(figure func(l, bare *load) float64) float64 {
 	var all []float64
 	for i, l := range w.loads {
@@ -136,8 +137,8 @@ func (w *resultRow) median(figure func(l, bare *load) float64) float64 {
 	return all[len(all)/2]
 }
 
-// benchmark is shared by the subjects of a benchmark: an upstream, a Redis, and a file for
-// logs that are dropped.
+// benchmark is shared by the subjects of a benchmark: an upstream, a Redis, and a file
+// for dropped logs.
 type benchmark struct {
 	b                           *testing.B
 	upstream, bareProxy, target string
@@ -175,7 +176,7 @@ type subject struct {
 	process *process
 	addr    string
 	request []byte
-	mallocs func() float64 // objects allocated so far; 0 where the program does not tell
+	mallocs func() float64 // objects allocated so far; 0 if the program does not report it
 }
 
 // slug returns the name as part of the name of a benchmark.
@@ -189,7 +190,7 @@ func (y *benchmark) bare(name string) *subject {
 	p := startProgram(y.b, y.bareProxy, nil, y.upstream)
 	url := p.stdoutLine(0)
 	return &subject{
-		name: name, process: p, addr: strings.TrimPrefix(url, "http://"), request: []byte(keepAliveRequest(y.target, "token-of-nobody")),
+		name: name, process: p, addr: strings.TrimPrefix(url, "http://"), request: []byte(keepAliveRequest(y.target, "unknown-token")),
 		mallocs: func() float64 {
 			n, _ := strconv.ParseFloat(strings.TrimSpace(client{t: y.b, base: url}.get("/mallocs").body), 64)
 			return n
@@ -202,7 +203,7 @@ func keepAliveRequest(target, token string) string {
 	return strings.Replace(rawGET("gateway", target, "Authorization: Bearer "+token, "Accept: application/json", "User-Agent: bench"), "Connection: close\r\n", "", 1)
 }
 
-// mallocsMetric returns the number of allocated objects of Prometheus metrics.
+// mallocsMetric returns the number of allocated objects from Prometheus metrics.
 var mallocsMetric = regexp.MustCompile(`(?m)^(?:go_memstats_mallocs_total|go_gc_heap_allocs_objects_total|go_memory_allocations_total)(?:\{[^}]*\})? (\S+)$`)
 
 // gateway starts osgate with a quota that is counted but never reached, and checks that

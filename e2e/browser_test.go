@@ -19,15 +19,15 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser is one tab of a Chromium, with the errors in it.
+// browser is one tab of a Chromium, with its errors.
 type browser struct {
 	t   testing.TB
 	tab func() context.Context // lasts as long as the test
 
 	mu            sync.Mutex
-	consoleErrors []string        // guarded by mu: errors and warnings of the console, the Content-Security-Policy's among them
-	loadErrors    []string        // guarded by mu: what could not be loaded
-	hosts         map[string]bool // guarded by mu: whom the page asked
+	consoleErrors []string        // guarded by mu: errors and warnings of the console, also those of the Content-Security-Policy
+	loadErrors    []string        // guarded by mu: resources that failed to load
+	hosts         map[string]bool // guarded by mu: hosts of the page's requests
 }
 
 // startBrowsers starts a Chromium without a window, which ends with the test, and
@@ -52,7 +52,7 @@ func startBrowsers(t *testing.T) (open func(t *testing.T) *browser) {
 			t.Fatalf("opening a tab: %v", err)
 		}
 		if err := chromedp.Listen(tab, b.record); err != nil {
-			t.Fatalf("listening to the browser: %v", err)
+			t.Fatalf("enabling the events of the browser: %v", err)
 		}
 		return b
 	}
@@ -78,16 +78,16 @@ func (b *browser) record(event any) {
 			b.consoleErrors = append(b.consoleErrors, text)
 		}
 	case *network.EventRequestWillBeSent:
-		// Chromium loads glyphs of its own, of the calendar in a date field, as data:
-		// URLs. For the page itself the policy refuses them.
+		// Chromium loads its own glyphs, such as the calendar in a date field, as data:
+		// URLs. The page's policy refuses them for the page itself.
 		if u, err := url.Parse(e.Request.URL); err == nil && u.Scheme != "about" && u.Scheme != "data" {
 			b.hosts[u.Scheme+"://"+u.Host] = true
 		}
 	}
 }
 
-// checkNoErrors fails the test if the page logged an error, violated its policy,
-// sent a request to another host than these, or failed to load a resource.
+// checkNoErrors fails the test if the page logged an error, violated its policy, sent a
+// request to another host than these, or failed to load a resource.
 func (b *browser) checkNoErrors(base ...string) {
 	b.t.Helper()
 	b.checkConsoleAndHosts(base...)
@@ -98,20 +98,21 @@ func (b *browser) checkNoErrors(base ...string) {
 	}
 }
 
-// checkConsoleAndHosts is checkNoErrors for a page whose gateway was stopped for a while.
+// checkConsoleAndHosts is checkNoErrors for a page whose gateway was stopped for a
+// while.
 func (b *browser) checkConsoleAndHosts(base ...string) {
 	b.t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, text := range b.consoleErrors {
-		b.t.Errorf("the page complained: %s", text)
+		b.t.Errorf("the page logged an error: %s", text)
 	}
 	if len(b.hosts) == 0 {
-		b.t.Error("no request of the page was seen: this test does not see what it should")
+		b.t.Error("no request of the page was recorded")
 	}
 	for host := range b.hosts {
 		if !slices.Contains(base, host) {
-			b.t.Errorf("the page asked %s, want nobody but %v", host, base)
+			b.t.Errorf("the page sent a request to %s, want only %v", host, base)
 		}
 	}
 }
@@ -147,7 +148,7 @@ func evaluate[T any](b *browser, expression string) T {
 	return value
 }
 
-// waitFor waits for a JavaScript expression to be true, also over reloads of the page.
+// waitFor waits until a JavaScript expression is true, also over reloads of the page.
 func (b *browser) waitFor(what, expression string) {
 	b.t.Helper()
 	eventually(b.t, what, func() bool {
@@ -175,7 +176,7 @@ func (b *browser) setAppearance(width int64, scheme string) {
 	_, err := chromedp.Call(b.tab(), emulation.SetEmulatedMedia,
 		emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 	if err != nil {
-		b.t.Fatalf("preferring %s: %v", scheme, err)
+		b.t.Fatalf("setting the color scheme %s: %v", scheme, err)
 	}
 }
 
@@ -199,12 +200,12 @@ func (b *browser) screenshot(name string) {
 	defer cancel()
 	image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100)) // 100: PNG
 	if err != nil {
-		b.t.Fatalf("taking a picture: %v", err)
+		b.t.Fatalf("taking a screenshot: %v", err)
 	}
 	if err := os.MkdirAll(folder, 0o750); err != nil {
-		b.t.Fatalf("making the folder of pictures: %v", err)
+		b.t.Fatalf("making the folder of screenshots: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(folder, name+".png"), image, 0o600); err != nil {
-		b.t.Fatalf("keeping a picture: %v", err)
+		b.t.Fatalf("writing a screenshot: %v", err)
 	}
 }

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestACacheRuleTurnsTheCacheOffByPlace, for stores that others write past the gateway.
+// TestACacheRuleTurnsTheCacheOffByPlace: a rule turns the cache off for a store that
+// others write without the gateway.
 func TestACacheRuleTurnsTheCacheOffByPlace(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -14,7 +15,7 @@ func TestACacheRuleTurnsTheCacheOffByPlace(t *testing.T) {
 		other := strings.Replace(demoKeys, "env-prod", "env-sandbox", 1)
 		for range 2 {
 			if got := one.get(demoKeys + "/KeyOne").is(http.StatusOK).header.Get("Cache-Status"); got != "osgate; fwd=bypass; detail=rule" {
-				t.Errorf("a store that is turned off: %s", got)
+				t.Errorf("a store with its cache turned off: %s", got)
 			}
 		}
 		one.get(other + "/KeyOne").is(http.StatusOK)
@@ -24,8 +25,8 @@ func TestACacheRuleTurnsTheCacheOffByPlace(t *testing.T) {
 	})
 }
 
-// TestClientsCannotForceMissesWithoutCacheClientControl: Postman and HttpURLConnection send
-// Cache-Control: no-cache with each request.
+// TestClientsCannotForceMissesWithoutCacheClientControl: Postman and HttpURLConnection
+// send Cache-Control: no-cache with each request.
 func TestClientsCannotForceMissesWithoutCacheClientControl(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

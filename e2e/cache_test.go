@@ -18,7 +18,7 @@ func (e *emulator) countRequests(method, target string) int {
 }
 
 // TestASecondReadIsAnsweredFromTheCache counts the requests that osemu received, and
-// reads the headers of a miss and a hit (RFC 9211, RFC 9111, RFC 9110 section 13).
+// checks the headers of a miss and a hit (RFC 9211, RFC 9111, RFC 9110 section 13).
 func TestASecondReadIsAnsweredFromTheCache(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -41,7 +41,7 @@ func TestASecondReadIsAnsweredFromTheCache(t *testing.T) {
 				t.Errorf("%s: Age %q, want seconds", target, hit.header.Get("Age"))
 			}
 			if miss.header.Get("Age") != "" {
-				t.Errorf("%s: Age %q on a miss", target, miss.header.Get("Age"))
+				t.Errorf("%s: Age is %q on a miss, want none", target, miss.header.Get("Age"))
 			}
 			for _, a := range []*answer{miss, hit} {
 				if got := a.header.Get("Cache-Control"); got != "private, no-cache" {
@@ -60,14 +60,14 @@ func TestASecondReadIsAnsweredFromTheCache(t *testing.T) {
 			}
 			one.get(target, `If-None-Match: "other"`).is(http.StatusOK)
 			if one.get(target, "Cache-Control: no-cache").is(http.StatusOK); s.emulator.countRequests("GET", target) != 2 {
-				t.Errorf("%s: a read with no-cache did not reach Object Store", target)
+				t.Errorf("%s: osemu did not receive the read with no-cache", target)
 			}
 		}
 	})
 }
 
-// TestValidatorsOfTheGatewayAreNotSentUpstream sends a validator of the gateway with a read that
-// must go upstream, and with a write.
+// TestValidatorsOfTheGatewayAreNotSentUpstream sends a validator of the gateway with a
+// read that must go upstream, and with a write.
 func TestValidatorsOfTheGatewayAreNotSentUpstream(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -79,16 +79,16 @@ func TestValidatorsOfTheGatewayAreNotSentUpstream(t *testing.T) {
 	one.get(keyOne, "Cache-Control: no-cache", `If-None-Match: "theirs", `+etag)
 	seen := s.emulator.requests(hasTarget("GET", keyOne))
 	if len(seen) != 2 || seen[0].hasHeader("If-None-Match") || !seen[1].hasHeader("If-None-Match") {
-		t.Errorf("osemu saw %v, want If-None-Match where it held another's validator too, and only there", seen)
+		t.Errorf("osemu received %v, want If-None-Match only with the validator of another origin", seen)
 	}
 	one.send(http.MethodPut, keyOne, stringValue("KeyOne", "x"), "Content-Type: application/json", "If-Match: "+etag).is(http.StatusPreconditionFailed)
 	if n := s.emulator.countRequests("PUT", keyOne); n != 0 {
-		t.Errorf("osemu saw a write that our own validator guards, want it refused here")
+		t.Errorf("osemu received a write with the gateway's own validator, want the gateway to refuse it")
 	}
 }
 
-// TestWriteThroughAnyGatewayIsReadAtOnce reads after each kind of write, with Redis
-// through another gateway.
+// TestWriteThroughAnyGatewayIsReadAtOnce reads after each kind of write. With Redis, it
+// reads through another gateway.
 func TestWriteThroughAnyGatewayIsReadAtOnce(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -101,30 +101,30 @@ func TestWriteThroughAnyGatewayIsReadAtOnce(t *testing.T) {
 		for i := range 20 {
 			value := strconv.Itoa(i)
 			writer.put("fresh", value).succeeded()
-			for range 2 { // the second from the cache, if it may
+			for range 2 { // the second read from the cache, if allowed
 				if a := reader.get(key).is(http.StatusOK); !strings.Contains(a.body, `"`+value+`"`) {
-					t.Fatalf("after the write of %s a read gave %s (%s)", value, a.body, a.header.Get("Cache-Status"))
+					t.Fatalf("after the write of %s a read returned %s (%s)", value, a.body, a.header.Get("Cache-Status"))
 				}
 			}
 		}
 		writer.send(http.MethodPost, key, stringValue("fresh", "posted"), "Content-Type: application/json").succeeded()
 		if a := reader.get(key).is(http.StatusOK); !strings.Contains(a.body, "posted") {
-			t.Errorf("after a POST a read gave %s", a.body)
+			t.Errorf("after a POST a read returned %s", a.body)
 		}
 		writer.send(http.MethodDelete, key, "").succeeded()
 		reader.get(key).is(http.StatusNotFound)
-		reader.get(key).is(http.StatusNotFound) // a 404 may be remembered for a moment, but not beyond a write
+		reader.get(key).is(http.StatusNotFound) // a 404 may be cached for a moment, but not after a write
 		writer.put("fresh", "again").succeeded()
 		reader.get(key).is(http.StatusOK)
 
 		reader.get(prodStores).is(http.StatusOK)
 		writer.send(http.MethodPut, prodStores+"/made-here", `{"storeId":"made-here"}`, "Content-Type: application/json").succeeded()
 		if a := reader.get(prodStores).is(http.StatusOK); !strings.Contains(a.body, "made-here") {
-			t.Errorf("after a store was made the list gave %s", a.body)
+			t.Errorf("after a store was created the list is %s", a.body)
 		}
 		writer.send(http.MethodDelete, prodStores+"/made-here", "").succeeded()
 		if a := reader.get(prodStores).is(http.StatusOK); strings.Contains(a.body, "made-here") {
-			t.Errorf("after the store was deleted the list gave %s", a.body)
+			t.Errorf("after the store was deleted the list is %s", a.body)
 		}
 		reader.get(key).is(http.StatusOK)
 		writer.send(http.MethodDelete, demoStore+"/partitions/DEFAULT_PARTITION", "").succeeded()
@@ -132,18 +132,18 @@ func TestWriteThroughAnyGatewayIsReadAtOnce(t *testing.T) {
 	})
 }
 
-// TestClientsGetNoCachedAnswersOfOtherClients reads a cached key as another client, as a client
-// with fewer rights, and as the same client after it lost its right.
+// TestClientsGetNoCachedAnswersOfOtherClients reads a cached key as another client, as
+// a client with fewer rights, and as the same client after it lost its right.
 func TestClientsGetNoCachedAnswersOfOtherClients(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		g := s.gateway("RATE=0")
 		one := g.as("app-one")
 		one.get(keyOne).is(http.StatusOK)
-		one.get(keyOne).is(http.StatusOK) // from the cache, if anything is
+		one.get(keyOne).is(http.StatusOK) // from the cache if possible
 
 		two := g.as("app-two")
-		two.get(demoKeys + "/KeyTwo").is(http.StatusOK) // Object Store says yes to this token too, for this kind of read of this store
+		two.get(demoKeys + "/KeyTwo").is(http.StatusOK) // Object Store permits this kind of read of this store for this token too
 		s.emulator.clearRequests()
 		two.get(keyOne).is(http.StatusOK)
 		if n := s.emulator.countRequests("GET", keyOne); n != 1 {
@@ -156,14 +156,15 @@ func TestClientsGetNoCachedAnswersOfOtherClients(t *testing.T) {
 		}
 
 		s.emulator.setScopes("app-one", "read:store")
-		narrow := g.as("app-one") // the same principal; Object Store has never said yes to this token
+		narrow := g.as("app-one") // the same principal, but Object Store has never permitted this token's read
 		narrow.get(keyOne).is(http.StatusForbidden)
 		narrow.get(prodStores).is(http.StatusOK)
 		narrow.get(keyOne).is(http.StatusForbidden)
 	})
 }
 
-// TestConfirmableReadsAlwaysReachObjectStore: each of them changes state there.
+// TestConfirmableReadsAlwaysReachObjectStore: each of them changes state in Object
+// Store.
 func TestConfirmableReadsAlwaysReachObjectStore(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -172,11 +173,11 @@ func TestConfirmableReadsAlwaysReachObjectStore(t *testing.T) {
 		const target = keyOne + "?confirmable=true"
 		for range 2 {
 			if a := one.get(target); strings.Contains(a.header.Get("Cache-Status"), "hit") || strings.Contains(a.header.Get("Cache-Status"), "stored") {
-				t.Errorf("a confirmable read: Cache-Status %q", a.header.Get("Cache-Status"))
+				t.Errorf("a confirmable read: Cache-Status is %q, want no hit", a.header.Get("Cache-Status"))
 			}
 		}
 		if n := s.emulator.countRequests("GET", target); n != 2 {
-			t.Errorf("two confirmable reads: osemu received %d requests", n)
+			t.Errorf("two confirmable reads: osemu received %d requests, want 2", n)
 		}
 	})
 }
@@ -200,8 +201,8 @@ func TestAKindTurnedOffIsNotCached(t *testing.T) {
 
 // TestRemovedScopeEndsHitsWithinAuthTTL reads a cached key with a token whose client
 // loses the right to read it. The entry outlives the test, so that only the end of the
-// grant causes the refusal. The exact time is proved in fake time by
-// cache.TestRightThatIsTakenAwayEndsWithinTheGrantTTL.
+// grant causes the refusal. cache.TestRightThatIsTakenAwayEndsWithinTheGrantTTL proves
+// the exact time, in fake time.
 func TestRemovedScopeEndsHitsWithinAuthTTL(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Paths of the built-in world of osemu, below a base URL.
+// The paths of osemu's built-in world, below a base URL.
 const (
 	prodStores = "/api/v1/organizations/org-root/environments/env-prod/stores"
 	demoStore  = prodStores + "/APP_demo__defaultPersistentObjectStore"
@@ -31,14 +31,13 @@ func newHTTPClient(t *http.Transport) *http.Client {
 
 var defaultHTTPClient = newHTTPClient(&http.Transport{})
 
-// client is a client application: a base URL, a token, and headers that it sends with
-// each request.
+// client is a client application: a base URL, a token, and headers of each request.
 type client struct {
 	t          testing.TB
 	base       string
 	token      string
 	headers    []string     // "Name: value"; "Host: …" sets the request's host
-	httpClient *http.Client // nil: ordinary
+	httpClient *http.Client // nil: the default HTTP client
 }
 
 // client returns a client of the gateway without a token.
@@ -53,8 +52,8 @@ func (g *gateway) as(app string) client {
 	return c
 }
 
-// mint requests a token of a connected app through the gateway. It is of the control
-// plane that prefix names ("/eu"), or of the default one if prefix is empty.
+// mint requests a token of a connected app through the gateway, from the control plane
+// that prefix names ("/eu"), or from the default one if prefix is empty.
 func (g *gateway) mint(app, prefix string) string {
 	g.t.Helper()
 	form := fmt.Sprintf("client_id=%s&client_secret=%s&grant_type=client_credentials", app, "secret-"+strings.TrimPrefix(app, "app-"))
@@ -67,7 +66,7 @@ func (g *gateway) mint(app, prefix string) string {
 // via returns the same client with the base URL of another gateway.
 func (c client) via(g *gateway) client { c.base = g.url; return c }
 
-// with returns a client that sends these headers too, with each request.
+// with returns a client that also sends these headers with each request.
 func (c client) with(headers ...string) client {
 	c.headers = append(append([]string(nil), c.headers...), headers...)
 	return c
@@ -163,7 +162,7 @@ func sendRaw(t testing.TB, addr, request string) *answer {
 	return a
 }
 
-// rawGET returns a GET request of HTTP/1.1 in which target is written byte for byte.
+// rawGET returns an HTTP/1.1 GET request that contains target byte for byte.
 func rawGET(host, target string, headers ...string) string {
 	return "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n" + headerLines(headers) + "\r\n"
 }
@@ -176,7 +175,7 @@ func headerLines(headers []string) string {
 	return b.String()
 }
 
-// answer is a response that was read to its end.
+// answer is a completely read response.
 type answer struct {
 	t       testing.TB
 	request string
@@ -233,8 +232,8 @@ func (a *answer) token() string {
 	return minted.Token
 }
 
-// checkRefusal checks that the response is a problem of the gateway in its full form (RFC
-// 9457, RFC 9209) with this status and code. It does not end the test.
+// checkRefusal checks that the response is a problem of the gateway in its full form
+// (RFC 9457, RFC 9209) with this status and code. It does not end the test.
 func (a *answer) checkRefusal(status int, code string) {
 	a.t.Helper()
 	var p struct {

@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// clientBytes is what a client library puts on the wire with its default settings, as it
-// was recorded: the lines of a request with and without a body, in the library's order
-// and spelling. "{length}" and "{host}" stand for what differs.
+// clientBytes are the recorded bytes of a client library with its default settings: the
+// lines of a request with and without a body, in the library's order and spelling.
+// "{length}" and "{host}" replace the variable parts.
 type clientBytes struct {
-	read, write     string // what follows the request line
+	read, write     string // the lines after the request line
 	expectsContinue bool   // a write waits for "100 Continue" before its body
 }
 
-// jdkUpgradeOffer is on every request of the JDK's HttpClient over plain HTTP. Apache HttpClient
-// 5.4 sends its offer with reads alone.
+// jdkUpgradeOffer is in every request of the JDK's HttpClient over plain HTTP. Apache
+// HttpClient 5.4 sends its offer only with reads.
 const jdkUpgradeOffer = "HTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\nUpgrade: h2c\nUser-Agent: Java-http-client/17.0.15\n"
 
 var clientLibraries = map[string]clientBytes{
@@ -48,8 +48,8 @@ var clientLibraries = map[string]clientBytes{
 	},
 }
 
-// TestClientsThatOfferAnUpgradeAreServed byte for byte as they ask, a write, a read and a
-// delete over one connection, by osgate and by osemu alike.
+// TestClientsThatOfferAnUpgradeAreServed sends a write, a read and a delete over one
+// connection, byte for byte as the clients do. osgate and osemu both serve them.
 func TestClientsThatOfferAnUpgradeAreServed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -64,11 +64,11 @@ func TestClientsThatOfferAnUpgradeAreServed(t *testing.T) {
 		return isObjectStoreRequest(r) && isNoTTLRequest(r) && r.hasHeader("Via")
 	})
 	if want := 3 * len(clientLibraries); len(through) != want {
-		t.Errorf("osemu saw %d requests through osgate, want %d", len(through), want)
+		t.Errorf("osemu received %d requests through osgate, want %d", len(through), want)
 	}
 	for _, r := range through {
 		if r.hasHeader("Upgrade") || r.hasHeader("HTTP2-Settings") || r.hasHeader("Connection") || r.hasHeader("Expect") {
-			t.Errorf("%s %s: osemu saw %v, want nothing of the offer", r.Method, r.Target, r.Headers)
+			t.Errorf("%s %s: osemu received %v, want no header of the offer", r.Method, r.Target, r.Headers)
 		}
 	}
 }
@@ -105,7 +105,7 @@ func (b clientBytes) journey(t *testing.T, name, addr, prefix, token string) {
 	}
 }
 
-// clientWire is a connection on which a client's bytes are written.
+// clientWire is a connection for a client's recorded bytes.
 type clientWire struct {
 	t           *testing.T
 	name        string
@@ -121,14 +121,14 @@ func (w clientWire) write(text string) {
 	}
 }
 
-// send writes the head of a request.
+// send writes the header of a request.
 func (w clientWire) send(line, head string, length int) {
 	w.t.Helper()
 	head = strings.NewReplacer("\n", "\r\n", "{host}", w.addr, "{length}", fmt.Sprint(length)).Replace(head)
 	w.write(line + " HTTP/1.1\r\n" + head + "Authorization: Bearer " + w.token + "\r\n\r\n")
 }
 
-// answer reads the next answer, an informational one too.
+// answer reads the next answer, or an informational answer.
 func (w clientWire) answer(method string) (status int, body string) {
 	w.t.Helper()
 	answer, err := http.ReadResponse(w.answers, &http.Request{Method: method})

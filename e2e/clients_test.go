@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// step is one line that a client program of e2e/clients prints: what it did, and what it
-// got.
+// step is one line that a client program of e2e/clients prints: its action and the
+// result.
 type step struct {
 	name, status, body string
 }
 
-// is a step that wants a status and a body that holds text.
+// is a step that expects a status and a body that contains text.
 func (s step) is(status, text string) bool {
 	return s.status == status && strings.Contains(s.body, text)
 }
 
-// expectedStep is what a step is to have got.
+// expectedStep is the expected result of a step.
 type expectedStep struct{ name, status, text string }
 
 // The journeys of the client programs.
@@ -60,8 +60,9 @@ var (
 	}
 )
 
-// TestRealClients runs programs of others with their default settings through osgate to
-// osemu, and holds docs/compatibility.md to what they got. `make clients` installs them.
+// TestRealClients runs client programs with their default settings through osgate to
+// osemu, and compares docs/compatibility.md with their results. `make clients` installs
+// them.
 func TestRealClients(t *testing.T) {
 	s := newStack(t, false, "-quiet")
 	g := s.gateway("RATE=0")
@@ -74,7 +75,7 @@ func TestRealClients(t *testing.T) {
 			program []string
 			base    string
 			want    []expectedStep
-			what    string // they do
+			what    string // the steps, in docs/compatibility.md
 		}{
 			{"JDK HttpClient", java("JDKClient.java"), prefix, jdkJourney, "`h2c` offered with every request, `expectContinue`, 20 requests at once"},
 			{"HttpURLConnection", java("URLConnectionClient.java"), prefix, urlConnectionJourney, "with and without caches"},
@@ -85,7 +86,7 @@ func TestRealClients(t *testing.T) {
 		} {
 			t.Run(c.client, func(t *testing.T) {
 				t.Parallel()
-				keys := fmt.Sprintf("%s/partitions/client-%d/keys", demoStore, i) // its own
+				keys := fmt.Sprintf("%s/partitions/client-%d/keys", demoStore, i) // a partition of its own
 				version, steps := runClient(t, c.program, c.base, keys, token)
 				tried.compare(t, clientRow{c.client, version, c.what, "base URL"}, steps, c.want)
 			})
@@ -107,7 +108,7 @@ func TestRealClients(t *testing.T) {
 
 func java(file string) []string { return []string{"java", file} }
 
-// apache runs the Apache HttpClient of a version, which is in a jar of WireMock's.
+// apache runs the Apache HttpClient of a version. WireMock's jar contains it.
 func apache(version string) []string {
 	return []string{"java", "-cp", clientFile("node_modules/httpclient-" + version + "/build/*.jar"), "ApacheClient.java"}
 }
@@ -125,8 +126,7 @@ func clientFile(pattern string) string {
 	return path
 }
 
-// runClient runs a client program to its end, and returns the version that it printed and
-// its steps.
+// runClient runs a client program to its end, and returns its version and its steps.
 func runClient(t *testing.T, program []string, arguments ...string) (version string, steps []step) {
 	t.Helper()
 	requireProgram(t, program[0])
@@ -141,8 +141,8 @@ func runClient(t *testing.T, program []string, arguments ...string) (version str
 	return readSteps(got.stdout)
 }
 
-// clientTimeout is how long a client may take, a Java machine and all, on a machine that
-// is busy with other work.
+// clientTimeout is the time limit of a client, including the start of a Java machine,
+// on a busy machine.
 const clientTimeout = 5 * testTimeout
 
 // runToEnd runs a client to its end.
@@ -170,8 +170,9 @@ func readSteps(text string) (version string, steps []step) {
 	return version, steps
 }
 
-// curlOffersHTTP2 has curl offer an upgrade to HTTP/2 over plain HTTP, with a body long
-// enough that it waits for "100 Continue", and without one.
+// curlOffersHTTP2 runs curl with an offer of an upgrade to HTTP/2 over plain HTTP: once
+// with a body that is so long that curl waits for "100 Continue", and once without a
+// body.
 func curlOffersHTTP2(t *testing.T, tried *compatibility, base, token string) {
 	requireProgram(t, "curl")
 	value := filepath.Join(t.TempDir(), "value.json")
@@ -205,8 +206,8 @@ func curlOffersHTTP2(t *testing.T, tried *compatibility, base, token string) {
 		[]expectedStep{{"write", "201", ""}, {"read", "200", "31457"}, {"delete", "204", ""}})
 }
 
-// anypointCLI runs the vendor's command line as its users do, where the name service
-// leads the vendor's names to osgate, and to osemu.
+// anypointCLI runs the vendor's command-line program as its users do. The name service
+// resolves the vendor's names to osgate, and to osemu.
 func anypointCLI(t *testing.T, tried *compatibility, s *stack) {
 	requireProgram(t, "node")
 	const controlPlane = "anypoint.mulesoft.com"

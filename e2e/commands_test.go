@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// runOsgate runs a command of osgate until it ends, with these settings ("RATE=0") as its
-// environment.
+// runOsgate runs a command of osgate until it ends, with these settings ("RATE=0") as
+// its environment.
 func runOsgate(t *testing.T, settings []string, arguments ...string) programResult {
 	t.Helper()
 	var environment []string
@@ -32,8 +32,8 @@ func (f programResult) checkOutput(t *testing.T, code int, texts ...string) {
 	}
 }
 
-// TestVersionAndUsageArePrinted runs osgate version, and commands that do not exist, which
-// print the usage.
+// TestVersionAndUsageArePrinted runs osgate version, and unknown commands, which print
+// the usage.
 func TestVersionAndUsageArePrinted(t *testing.T) {
 	t.Parallel()
 	run := runOsgate(t, nil, "version")
@@ -46,8 +46,8 @@ func TestVersionAndUsageArePrinted(t *testing.T) {
 }
 
 // TestEachProgramPrintsItsVersionAndUsage runs each program with the flags for its
-// version and its usage, and with an unknown flag, which it names. None of them begins
-// to serve.
+// version and its usage, and with an unknown flag. The message names the unknown flag.
+// No program begins to serve.
 func TestEachProgramPrintsItsVersionAndUsage(t *testing.T) {
 	t.Parallel()
 	for name, program := range map[string]string{"osgate": programs.osgate, "osemu": programs.osemu, "osdemo": programs.osdemo} {
@@ -66,7 +66,7 @@ func TestEachProgramPrintsItsVersionAndUsage(t *testing.T) {
 }
 
 // TestServicesOfKubernetesDoNotStopTheStart sets variables that Kubernetes derives from
-// services, whose names begin like settings. A misspelled setting stops the start.
+// services, and whose names begin like settings. A misspelled setting stops the start.
 func TestServicesOfKubernetesDoNotStopTheStart(t *testing.T) {
 	t.Parallel()
 	var injected []string
@@ -82,7 +82,7 @@ func TestServicesOfKubernetesDoNotStopTheStart(t *testing.T) {
 	runOsgate(t, append(injected, "LISTEN_PORT=8080"), "serve").checkOutput(t, 2, "OSGATE_LISTEN_PORT", "the nearest name is OSGATE_LISTEN")
 }
 
-// settingNames are the names of the contract, without their prefix.
+// settingNames are the names of all settings, without their prefix.
 const settingNames = `LISTEN ADMIN_LISTEN ADMIN_TOKEN SECRET ACCOUNTS ACCOUNTS_RATE TLS_CERT TLS_KEY TLS_CLIENT_CA REDIS_URL REDIS_TIMEOUT REDIS_PREFIX STATE_DIR PLANES REGIONS
 	DEFAULT_REGION ROUTES DISCOVER UPSTREAM_OVERRIDE UPSTREAM_CA UPSTREAM_TIMEOUT UPSTREAM_IDLE_TIMEOUT AUTH AUTH_TTL AUTH_NEGATIVE_TTL AUTH_STALE AUTH_CLIENT_ID AUTH_CLIENT_SECRET
 	AUTH_INTROSPECTION_URL AUTH_FAILURE_RATE RATE RATE_PERIOD RATE_ALGORITHM RATE_BURST RATE_MAX_WAIT RATE_COUNTS RATE_OVERRIDES RATE_REDIS_DOWN REPLICAS BUDGET BUDGET_BY
@@ -94,8 +94,8 @@ const settingNames = `LISTEN ADMIN_LISTEN ADMIN_TOKEN SECRET ACCOUNTS ACCOUNTS_R
 func TestEnvListsEveryVariableAndMasksSecrets(t *testing.T) {
 	t.Parallel()
 	run := runOsgate(t, []string{
-		"RATE=37", "SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "ADMIN_TOKEN=not-to-be-told", "REDIS_URL=redis://user:not-to-be-told@127.0.0.1:1/0",
-		"AUTH_INTROSPECTION_URL=https://idp.example/introspect?key=not-to-be-told",
+		"RATE=37", "SECRET=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "ADMIN_TOKEN=not-to-be-shown", "REDIS_URL=redis://user:not-to-be-shown@127.0.0.1:1/0",
+		"AUTH_INTROSPECTION_URL=https://idp.example/introspect?key=not-to-be-shown",
 	}, "env")
 	run.checkOutput(t, 0)
 	for name := range strings.FieldsSeq(settingNames) {
@@ -104,17 +104,17 @@ func TestEnvListsEveryVariableAndMasksSecrets(t *testing.T) {
 		}
 	}
 	if !regexp.MustCompile(`(?m)^OSGATE_RATE\b.*\b37\b`).MatchString(run.stdout) {
-		t.Errorf("osgate env does not show the value in force of OSGATE_RATE")
+		t.Errorf("osgate env does not show the effective value of OSGATE_RATE")
 	}
-	for _, secret := range []string{"not-to-be-told", "MDEyMzQ1"} {
+	for _, secret := range []string{"not-to-be-shown", "MDEyMzQ1"} {
 		if strings.Contains(run.stdout+run.stderr, secret) {
 			t.Errorf("osgate env shows a secret")
 		}
 	}
 }
 
-// TestCheckReportsRedisAndTheControlPlane runs osgate check without a problem, without Redis, with
-// Redis unavailable, and with the control plane unavailable.
+// TestCheckReportsRedisAndTheControlPlane runs osgate check without a problem, without
+// Redis, with Redis unavailable, and with the control plane unavailable.
 func TestCheckReportsRedisAndTheControlPlane(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
@@ -136,7 +136,7 @@ func TestEveryProblemOfTheConfigurationIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	wrong := []string{
 		"RATE=ten", "CACHE_KEY_TTL=2h", "RATEE=1", "DEFAULT_REGION=us/mars-1", "ROUTES=org-root", "UPSTREAM_OVERRIDE=not a url", "MAX_BODY=much", "LOG_LEVEL=loud",
-		"REDIS_URL=redis://user:not-to-be-told@%%", "SECRET=not-to-be-told", "ADMIN_LISTEN=0.0.0.0:0", "PLANES=mars", "POLICY=/etc/policy",
+		"REDIS_URL=redis://user:not-to-be-shown@%%", "SECRET=not-to-be-shown", "ADMIN_LISTEN=0.0.0.0:0", "PLANES=mars", "POLICY=/etc/policy",
 	}
 	for _, command := range []string{"check", "serve"} {
 		run := runOsgate(t, wrong, command)
@@ -145,15 +145,16 @@ func TestEveryProblemOfTheConfigurationIsNamedAtOnce(t *testing.T) {
 			name, _, _ := strings.Cut(w, "=")
 			names = append(names, "OSGATE_"+name)
 		}
-		names[slices.Index(names, "OSGATE_ADMIN_LISTEN")] = "OSGATE_ADMIN_TOKEN" // what is missing then
+		names[slices.Index(names, "OSGATE_ADMIN_LISTEN")] = "OSGATE_ADMIN_TOKEN" // the text of the problem that is missing then
 		run.checkOutput(t, 2, append(names, "the nearest name is OSGATE_RATE")...)
-		if strings.Contains(run.stdout+run.stderr, "not-to-be-told") {
+		if strings.Contains(run.stdout+run.stderr, "not-to-be-shown") {
 			t.Errorf("osgate %s shows a secret:\n%s%s", command, run.stdout, run.stderr)
 		}
 	}
 }
 
-// TestExplainShowsHowARequestIsHandled checks each value that decides about a request.
+// TestExplainShowsHowARequestIsHandled checks each value that decides how a request is
+// handled.
 func TestExplainShowsHowARequestIsHandled(t *testing.T) {
 	t.Parallel()
 	settings := []string{"DEFAULT_REGION=us/us-east-1", "ROUTES=org-root/env-prod/routed=eu/eu-west-1"}

@@ -18,9 +18,9 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// TestThousandsOfConnectionsStayWithinMemory: those that are idle after a request, and
-// those with a request that Object Store has not answered yet. The bounds, in bytes,
-// include what the gateway needs without connections.
+// TestThousandsOfConnectionsStayWithinMemory: connections that are idle after a
+// request, and connections with a request that Object Store has not answered yet. The
+// bounds, in bytes, include the gateway's memory without connections.
 func TestThousandsOfConnectionsStayWithinMemory(t *testing.T) {
 	allowDescriptors(t, 15_000)
 	for name, tt := range map[string]struct {
@@ -51,7 +51,7 @@ func TestThousandsOfConnectionsStayWithinMemory(t *testing.T) {
 			concurrently(t, tt.active, func(i int) error {
 				return tt.dial(f, t).send("GET", fmt.Sprintf("%s/key-%d", demoKeys, i), "Bearer "+token)
 			})
-			for f.openConnections("idle") < tt.idle { // those that were opened first are closed after two minutes
+			for f.openConnections("idle") < tt.idle { // the gateway closes the first ones after two minutes
 				concurrently(t, tt.idle, func(i int) error {
 					if crowd[i].exchange() == nil {
 						return nil
@@ -62,9 +62,9 @@ func TestThousandsOfConnectionsStayWithinMemory(t *testing.T) {
 			}
 			eventually(t, "all connections to be counted", func() bool { return f.openConnections("idle") >= tt.idle && f.openConnections("active") >= tt.active })
 			now, most := f.memory(t, "VmRSS"), f.memory(t, "VmHWM")
-			t.Logf("resident: %d MB before, %d MB with %d idle and %d active connections, %d MB at most", before/1e6, now/1e6, tt.idle, tt.active, most/1e6)
+			t.Logf("resident: %d MB before, %d MB with %d idle and %d active connections, bound %d MB", before/1e6, now/1e6, tt.idle, tt.active, most/1e6)
 			if most > tt.bound {
-				t.Errorf("the gateway used %d bytes, want %d at most", most, tt.bound)
+				t.Errorf("the gateway used %d bytes, want at most %d", most, tt.bound)
 			}
 		})
 	}
@@ -123,7 +123,7 @@ func (v *http1ClientConn) exchange() error {
 	return err
 }
 
-// http2ClientConn sends its requests on streams of HTTP/2 one after the other.
+// http2ClientConn sends its requests one after the other on HTTP/2 streams.
 type http2ClientConn struct {
 	*frameConn
 	stream uint32
@@ -164,7 +164,7 @@ func (v *http2ClientConn) exchange() error {
 	}
 }
 
-// concurrently does something n times, several of them at once.
+// concurrently calls a function n times, several calls at once.
 func concurrently(t *testing.T, n int, do func(i int) error) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -181,16 +181,16 @@ func concurrently(t *testing.T, n int, do func(i int) error) {
 	all.Wait()
 }
 
-// openConnections returns how many client connections are in this state.
+// openConnections returns the number of client connections in this state.
 func (f schemeGateway) openConnections(state string) int {
 	name := `osgate_connections{osgate_connection_state="` + state + `",osgate_listener="clients"} `
 	_, rest, _ := strings.Cut(client{t: f.t, base: f.admin}.get("/metrics").body, name)
 	number, _, _ := strings.Cut(rest, "\n")
-	n, _ := strconv.Atoi(number) // 0 where there is none
+	n, _ := strconv.Atoi(number) // 0 without such a line
 	return n
 }
 
-// memory returns the bytes that the kernel counts for the process under this name.
+// memory returns the bytes that the kernel reports for the process under this name.
 func (p *process) memory(t testing.TB, name string) int64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
@@ -199,7 +199,7 @@ func (p *process) memory(t testing.TB, name string) int64 {
 	}
 	for line := range strings.Lines(string(status)) {
 		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == name+":" {
-			n, _ := strconv.ParseInt(fields[1], 10, 64) // the kernel's own number
+			n, _ := strconv.ParseInt(fields[1], 10, 64) // a number of the kernel
 			return n << 10
 		}
 	}

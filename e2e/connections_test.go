@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// gatewayWithin starts osgate with so many file descriptors, and no more for whatever
-// is set.
+// gatewayWithin starts osgate with a limit of file descriptors, which no setting
+// exceeds.
 func (s *stack) gatewayWithin(descriptors int, settings ...string) *gateway {
 	s.t.Helper()
 	g := &gateway{stack: s}
@@ -56,8 +56,8 @@ func (g *gateway) logLines(message string) (lines []map[string]any) {
 
 const connectionsInUseMessage = "all connections are in use; idle ones are closed for new ones"
 
-// TestLongestIdleConnectionIsClosedForANewOne, a client with a good token notices
-// nothing, and the operator reads it in one line, the readiness and the metrics.
+// TestLongestIdleConnectionIsClosedForANewOne: a client with a valid token is not
+// affected. One log line, the readiness and the metrics report it.
 func TestLongestIdleConnectionIsClosedForANewOne(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gateway("MAX_CONNECTIONS=10", "RATE=0", "CACHE_KEY_TTL=0")
@@ -86,16 +86,16 @@ func TestLongestIdleConnectionIsClosedForANewOne(t *testing.T) {
 		`osgate_connections_events_total{osgate_connection_event="closed_idle",osgate_listener="clients"} 2`,
 	} {
 		if !strings.Contains(metrics, want) {
-			t.Errorf("no %s… among the metrics", want)
+			t.Errorf("the metrics have no %s…", want)
 		}
 	}
 	if got := g.logLines(connectionsInUseMessage); len(got) != 1 || got[0]["level"] != "WARN" {
-		t.Errorf("%d lines of it in the log, %v, want one WARN", len(got), got)
+		t.Errorf("the log has %d lines of it, %v, want one WARN", len(got), got)
 	}
 }
 
-// TestAdminAnswersAtTheDescriptorLimit while clients that send nothing want more
-// connections than there are descriptors, and one with a good token is served.
+// TestAdminAnswersAtTheDescriptorLimit: silent clients open more connections than there
+// are descriptors, and a client with a valid token is served.
 func TestAdminAnswersAtTheDescriptorLimit(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gatewayWithin(256, "RATE=0", "CACHE_KEY_TTL=0")
@@ -110,17 +110,18 @@ func TestAdminAnswersAtTheDescriptorLimit(t *testing.T) {
 		}
 	}
 	if n := len(g.logLines(connectionsInUseMessage)); n != 1 {
-		t.Errorf("%d lines say that connections are all in use, want one", n)
+		t.Errorf("%d lines report that all connections are in use, want one", n)
 	}
 	if n := len(g.logLines("new connections cannot be accepted")); n != 0 {
-		t.Errorf("the system gave no connections %d times, want never: the bound is below its limit", n)
+		t.Errorf("the system refused %d connections, want none: the bound is below its limit", n)
 	}
 }
 
-// TestMissingDescriptorsAreLoggedOnceWithACount however often the system refuses a connection.
+// TestMissingDescriptorsAreLoggedOnceWithACount however often the system refuses a
+// connection.
 func TestMissingDescriptorsAreLoggedOnceWithACount(t *testing.T) {
 	t.Parallel()
-	g := newStack(t, false).gatewayWithin(96, "MAX_CONNECTIONS=1000") // more than there is room for
+	g := newStack(t, false).gatewayWithin(96, "MAX_CONNECTIONS=1000") // more than the limit
 	for range 300 {
 		g.connect(t)
 	}
@@ -131,12 +132,12 @@ func TestMissingDescriptorsAreLoggedOnceWithACount(t *testing.T) {
 	})
 	got := g.logLines("new connections cannot be accepted")
 	if len(got) != 1 || got[0]["level"] != "WARN" || got[0]["failures"] != 1.0 || got[0]["listener"] != "clients" {
-		t.Errorf("%d lines of it in the log, %v, want one WARN with a count", len(got), got)
+		t.Errorf("the log has %d lines of it, %v, want one WARN with a count", len(got), got)
 	}
 }
 
-// TestAdminAnswersWhileAllAdminConnectionsAreInUse by clients that send nothing, and
-// that want more connections than there are descriptors.
+// TestAdminAnswersWhileAllAdminConnectionsAreInUse: silent clients open more admin
+// connections than there are descriptors.
 func TestAdminAnswersWhileAllAdminConnectionsAreInUse(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gatewayWithin(256)
@@ -153,7 +154,7 @@ func TestAdminAnswersWhileAllAdminConnectionsAreInUse(t *testing.T) {
 		}
 	}
 	if n := len(g.logLines("new connections cannot be accepted")); n != 0 {
-		t.Errorf("the system gave no connections %d times, want never: the bound is below its limit", n)
+		t.Errorf("the system refused %d connections, want none: the bound is below its limit", n)
 	}
 }
 

@@ -51,8 +51,8 @@ var namedRoles = map[string]bool{
 	"navigation": true, "region": true, "form": true, "heading": true, "columnheader": true, "rowheader": true, "InputTime": true, "Date": true,
 }
 
-// isUsableByScreenReader reads the accessibility tree as a screen reader does, and uses the
-// page by keyboard.
+// isUsableByScreenReader reads the accessibility tree as a screen reader does, and uses
+// the page by keyboard.
 func isUsableByScreenReader(t *testing.T, b *browser) {
 	s := newStack(t, true)
 	g := s.gateway("RATE_MAX_WAIT=0")
@@ -112,13 +112,13 @@ func (b *browser) tabToTheEnd() {
 	for range most {
 		b.do(chromedp.KeyEvent(kb.Tab))
 		if !evaluate[bool](b, outlined) {
-			b.t.Errorf("the focus cannot be seen on %s", evaluate[string](b, "document.activeElement.outerHTML"))
+			b.t.Errorf("the focus is not visible on %s", evaluate[string](b, "document.activeElement.outerHTML"))
 		}
 		if evaluate[bool](b, "document.activeElement === [...document.querySelectorAll('footer a')].at(-1)") {
 			return
 		}
 	}
-	b.t.Errorf("the focus is on %s after %d Tabs, want it at the end", evaluate[string](b, "document.activeElement.outerHTML"), most)
+	b.t.Errorf("the focus is on %s after %d Tabs, want the last link", evaluate[string](b, "document.activeElement.outerHTML"), most)
 }
 
 // showsEmptyPage: an empty page states what it will show.

@@ -19,13 +19,13 @@ func TestTheDashboard(t *testing.T) {
 	t.Parallel()
 	open := startBrowsers(t)
 	for name, test := range map[string]func(*testing.T, *browser){
-		"shows the traffic as it happens":   showsTraffic,
-		"shows in words that there is none": showsEmptyPage,
-		"asks before it purges":             confirmsPurge,
-		"comes back after a restart":        reconnects,
-		"asks for the admin token":          requiresToken,
-		"is readable in every window":       isReadable,
-		"is usable without seeing it":       isUsableByScreenReader,
+		"shows the traffic as it happens": showsTraffic,
+		"has texts for an empty page":     showsEmptyPage,
+		"confirms a purge":                confirmsPurge,
+		"reconnects after a restart":      reconnects,
+		"requires the admin token":        requiresToken,
+		"is readable in every window":     isReadable,
+		"is usable by a screen reader":    isUsableByScreenReader,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -40,8 +40,8 @@ func TestTheDashboard(t *testing.T) {
 	}
 }
 
-// generateTraffic sends requests of every kind through a gateway with the default quota, and
-// returns the request ID of a refusal.
+// generateTraffic sends requests of every kind through a gateway with the default
+// quota, and returns the request ID of a refusal.
 func generateTraffic(t *testing.T, g *gateway) string {
 	t.Helper()
 	one, two := g.as("app-one"), g.as("app-two")
@@ -72,7 +72,7 @@ func showsTraffic(t *testing.T, b *browser) {
 	b.waitForText("#refusals", refused, "429 over-quota", "401 no-token", "not identified")
 	b.waitForText("#codes", "over-quota", "no-token")
 	b.waitForText("#parts", "Control plane us", "Region us/us-east-1")
-	b.waitFor("the notice to go", "document.querySelector('#notice').innerText === ''")
+	b.waitFor("the notice to disappear", "document.querySelector('#notice').innerText === ''")
 
 	for _, name := range []string{"requests", "latency", "ratio"} {
 		chart := "#" + name + "-chart "
@@ -80,10 +80,10 @@ func showsTraffic(t *testing.T, b *browser) {
 		b.click(chart + "summary")
 		b.waitFor("the numbers of "+name, fmt.Sprintf("document.querySelectorAll('%stbody tr').length > 0", chart))
 	}
-	b.waitFor("the chart to say what it shows",
+	b.waitFor("the chart to have its description",
 		"/Requests per second by outcome\\. Latest, .*Cache hit .*Refused: over-quota/.test(document.querySelector('#requests-chart [role=img]').ariaLabel)")
 	b.click("#requests-chart li:first-child button")
-	b.waitFor("a line to be hidden", "document.querySelector('#requests-chart li:first-child button').ariaPressed === 'false'")
+	b.waitFor("a series of the chart to be hidden", "document.querySelector('#requests-chart li:first-child button').ariaPressed === 'false'")
 	b.checkNoErrors(g.admin)
 }
 
@@ -100,7 +100,7 @@ func showsHistory(t *testing.T, s *stack, b *browser) {
 	b.waitForText("#status", "Ready")
 	b.waitForText("#history-total", "5 requests answered to clients, 2 answered by Object Store")
 	for _, step := range []string{"org-root", "env-prod", "us-east-1", demoName} {
-		b.waitForText("#children", step, "60 %") // of the two, one was the gateway's own, for the store's TTL
+		b.waitForText("#children", step, "60 %") // one of the two is the gateway's own, for the store's TTL
 		b.click("#children tr:first-child button")
 		b.waitForText("#history-path li:last-child", step)
 		b.waitForText("#history-total", "5 requests")
@@ -120,17 +120,18 @@ func showsHistory(t *testing.T, s *stack, b *browser) {
 	b.waitForText("#history-problem", "To is too late", "at most 400 buckets")
 	if s.redis != nil {
 		s.redis.kill()
-		// Yesterday's midnight is in no range that was shown before and is held for a while.
+		// Yesterday's midnight is not in any range that was shown before, and is locked
+		// for a while.
 		b.do(chromedp.SetValue(chromedp.CSS("[name=from]"), time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)+"T00:00"))
 		b.click("#history-form [type=submit]")
 		b.waitForText("#history-problem", "The statistics cannot be read now")
 		b.waitForText("#parts", "Down")
 		s.redis.restart()
-		b.waitFor("the problem to go by itself, of a range that does not move too",
+		b.waitFor("the problem to disappear without an action, of a range that does not move too",
 			"document.querySelector('#history-problem').innerText === '' && !document.querySelector('#history-form [aria-pressed=true]')")
 	}
 	b.click("[data-preset='1hour']")
-	b.waitFor("the problem to go", "document.querySelector('#history-problem').innerText === ''")
+	b.waitFor("the problem to disappear", "document.querySelector('#history-problem').innerText === ''")
 	b.checkConsoleAndHosts(g.admin)
 }
 
@@ -145,10 +146,10 @@ func confirmsPurge(t *testing.T, b *browser) {
 	b.click("#purge-open")
 	b.waitFor("the dialog to be open", "document.querySelector('#purge').open && document.querySelector('#purge').contains(document.activeElement)")
 	b.do(chromedp.KeyEvent(kb.Escape))
-	b.waitFor("the dialog to be closed, and the focus to be where it was",
+	b.waitFor("the dialog to be closed, and the focus to be back",
 		"!document.querySelector('#purge').open && document.activeElement.id === 'purge-open'")
 	if a := one.get(keyOne); !strings.Contains(a.header.Get("Cache-Status"), "hit") {
-		t.Errorf("Cache-Status %q after nothing was purged, want a hit", a.header.Get("Cache-Status"))
+		t.Errorf("Cache-Status is %q after a cancelled purge, want a hit", a.header.Get("Cache-Status"))
 	}
 	b.click("#purge-open")
 	b.click("#purge-go")
@@ -158,12 +159,12 @@ func confirmsPurge(t *testing.T, b *browser) {
 	b.click("#purge-go")
 	b.waitForText("#purged", "Purged", "cached answer")
 	if a := one.get(keyOne); strings.Contains(a.header.Get("Cache-Status"), "hit") {
-		t.Errorf("Cache-Status %q after a purge of everything, want no hit", a.header.Get("Cache-Status"))
+		t.Errorf("Cache-Status is %q after a purge of everything, want no hit", a.header.Get("Cache-Status"))
 	}
 	b.checkConsoleAndHosts(g.admin)
 }
 
-// reconnects: the page connects again by itself, and until then states the age of its
+// reconnects: the page reconnects by itself, and until then states the age of its
 // figures.
 func reconnects(t *testing.T, b *browser) {
 	s := newStack(t, false)
@@ -182,7 +183,7 @@ func reconnects(t *testing.T, b *browser) {
 	g.as("app-one").get(keyOne).is(http.StatusOK)
 	b.waitForText("#clients", "app-one")
 	if !evaluate[bool](b, "window.same === true") {
-		t.Error("the page was loaded again, want it to come back by itself")
+		t.Error("the page was loaded again, want it to reconnect by itself")
 	}
 	b.checkConsoleAndHosts(g.admin)
 }
@@ -190,7 +191,8 @@ func reconnects(t *testing.T, b *browser) {
 // kill ends the gateway as a crash would.
 func (g *gateway) kill() { g.t.Helper(); g.stop(syscall.SIGKILL) }
 
-// requiresToken once, and again when the session is over.
+// requiresToken: the page requires the token at first, and again after the session has
+// ended.
 func requiresToken(t *testing.T, b *browser) {
 	s := newStack(t, false)
 	const token = "the-operators-token-of-this-test"

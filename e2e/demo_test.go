@@ -16,7 +16,7 @@ func TestEachCurlOfTheDemoWorksAsPasted(t *testing.T) {
 	t.Parallel()
 	requireProgram(t, "curl")
 	demo := startProgram(t, programs.osdemo, []string{"OSGATE_LISTEN=127.0.0.1:0", "OSGATE_ADMIN_LISTEN=127.0.0.1:0"})
-	demo.stdout.await(t, "osdemo to say how it is stopped", demo.ended, func(text string) bool { return strings.Contains(text, "Ctrl-C") })
+	demo.stdout.await(t, "osdemo to print how to stop it", demo.ended, func(text string) bool { return strings.Contains(text, "Ctrl-C") })
 
 	// A .curlrc makes curl print the status of each response, without a change to the
 	// line.
@@ -67,7 +67,7 @@ func checkStatuses(t *testing.T, line string, run programResult, want string) {
 	expected := regexp.MustCompile(`^` + want + `$`)
 	for _, s := range statuses {
 		if !expected.MatchString(s[1]) {
-			t.Errorf("%s\nanswered %s, want %s:\n%s", line, s[1], want, run.stdout)
+			t.Errorf("%s\nthe answer is %s, want %s:\n%s", line, s[1], want, run.stdout)
 			return
 		}
 	}

@@ -20,7 +20,7 @@ func TestStoreIsFoundInItsRegion(t *testing.T) {
 		s.emulator.clearRequests()
 		const key = ordersStore + "/partitions/DEFAULT_PARTITION/keys/k"
 		var all sync.WaitGroup
-		for range 20 { // they wait for one search
+		for range 20 { // both wait for one search
 			all.Go(func() {
 				if a, err := one.try(http.MethodGet, key, ""); err != nil || a.status != http.StatusNotFound || a.header.Get("X-Osgate-Region") != "us/us-west-2" {
 					t.Errorf("%v %v", a, err)
@@ -36,17 +36,17 @@ func TestStoreIsFoundInItsRegion(t *testing.T) {
 		}
 		for host, n := range hosts {
 			if n != 1 {
-				t.Errorf("%s was asked %d times for the store, want once", host, n)
+				t.Errorf("%s received %d requests for the store, want one", host, n)
 			}
 		}
 		if len(hosts) < 2 {
-			t.Errorf("asked %v, want every region of the plane", hosts)
+			t.Errorf("the requests went to %v, want every region of the plane", hosts)
 		}
 	})
 }
 
-// TestStoreThatExistsInSeveralRegionsNeedsARegion reads the store that the built-in world has in
-// each region.
+// TestStoreThatExistsInSeveralRegionsNeedsARegion reads the store that the built-in
+// world has in each region.
 func TestStoreThatExistsInSeveralRegionsNeedsARegion(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

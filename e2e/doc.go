@@ -7,5 +7,5 @@
 // Object Store; the gateway's own statements do not count. The tests need redis-server,
 // curl and chromium in PATH, and fail if one is missing. Screenshots of the operator's
 // page are kept in the folder that OSGATE_E2E_ARTIFACTS names, or in the folder
-// artifacts beside this file.
+// artifacts next to this file.
 package e2e

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// refusedExpectRequest is a request that is refused, and whose body waits for "100 Continue".
+// refusedExpectRequest is a request that is refused, and whose body waits for "100
+// Continue".
 const refusedExpectRequest = "PUT /nowhere HTTP/1.1\r\nHost: gateway\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"
 
 // metric returns the value of a metric without labels.
@@ -31,7 +32,8 @@ func (g *gateway) metric(name string) int {
 	return 0
 }
 
-// sendRefusedExpect sends unanswerable, reads the refusal, and leaves the connection open.
+// sendRefusedExpect sends refusedExpectRequest, reads the refusal, and leaves the
+// connection open.
 func (g *gateway) sendRefusedExpect() net.Conn {
 	g.t.Helper()
 	c, err := net.Dial("tcp", g.addr())
@@ -48,13 +50,13 @@ func (g *gateway) sendRefusedExpect() net.Conn {
 	}
 	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusNotFound || !answer.Close {
-		g.t.Errorf("%d, ends its connection %t; want 404, true", answer.StatusCode, answer.Close)
+		g.t.Errorf("the status is %d, the end of the connection is %t; want 404, true", answer.StatusCode, answer.Close)
 	}
 	return c
 }
 
-// TestRefusedExpectLeavesNoGoroutineAndNoDescriptor in the gateway, though its client neither sends the body
-// nor hangs up.
+// TestRefusedExpectLeavesNoGoroutineAndNoDescriptor in the gateway, although its client
+// neither sends the body nor closes the connection.
 func TestRefusedExpectLeavesNoGoroutineAndNoDescriptor(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gateway()
@@ -63,7 +65,7 @@ func TestRefusedExpectLeavesNoGoroutineAndNoDescriptor(t *testing.T) {
 		g.sendRefusedExpect()
 	}
 	const others = 20 // connections and goroutines of the admin listener and the emulator
-	eventually(t, "goroutines and descriptors to be given back", func() bool {
+	eventually(t, "goroutines and descriptors to be released", func() bool {
 		return g.metric("go_goroutines") < goroutines+others && g.metric("process_open_fds") < descriptors+others
 	})
 }
@@ -72,7 +74,7 @@ func TestARefusedExpectDoesNotDelayTheEndOfTheProcess(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gateway("DRAIN_TIMEOUT=1h")
 	g.sendRefusedExpect()
-	if code := g.stop(syscall.SIGTERM); code != 0 { // within the patience of tests
-		t.Errorf("exit %d, want 0", code)
+	if code := g.stop(syscall.SIGTERM); code != 0 { // before the tests lose patience
+		t.Errorf("the exit code is %d, want 0", code)
 	}
 }

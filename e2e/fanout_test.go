@@ -12,9 +12,9 @@ var usRegions = []string{
 	"ap-southeast-1", "ap-southeast-2", "ap-northeast-1",
 }
 
-// TestClientThatQueriesAllRegionsAtOnceIsServed: 24 requests of one client, with the
-// settings that a gateway and an Object Store have by themselves. Such a program takes
-// all but 200 for a store that does not exist.
+// TestClientThatQueriesAllRegionsAtOnceIsServed: one client sends 24 requests to a
+// gateway and an Object Store with default settings. Such a program treats all statuses
+// except 200 as a missing store.
 func TestClientThatQueriesAllRegionsAtOnceIsServed(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {

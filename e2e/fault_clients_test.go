@@ -12,15 +12,15 @@ import (
 // The kinds of requests that the clients of an ordeal send.
 const (
 	kindRead       = "read"
-	kindFreshRead  = "fresh read" // past the cache
+	kindFreshRead  = "fresh read" // not from the cache
 	kindWrite      = "write"
 	kindNewToken   = "new token"  // a read with a token that the gateway has not seen
 	kindMint       = "mint"       // a token through the gateway
 	kindStatistics = "statistics" // the Stats API
 )
 
-// sendIntervals are the intervals between two requests of a kind, whether or not they are
-// answered.
+// sendIntervals are the intervals between two requests of a kind, whether or not they
+// are answered.
 var sendIntervals = map[string]time.Duration{
 	kindRead: 100 * time.Millisecond, kindFreshRead: 150 * time.Millisecond, kindWrite: 150 * time.Millisecond,
 	kindNewToken: 400 * time.Millisecond, kindMint: 400 * time.Millisecond, kindStatistics: 400 * time.Millisecond,
@@ -36,20 +36,20 @@ type requestResult struct {
 	took   time.Duration
 	status int // 0: no answer
 	hit    bool
-	cause  string // of what is no 2xx
+	cause  string // the body of an answer other than 2xx
 }
 
-// String returns a visit as a test reports it.
+// String returns the result in the form of a test's message.
 func (v requestResult) String() string {
 	return fmt.Sprintf("%s: status %d after %v, %s", v.kind, v.status, v.took.Round(time.Millisecond), v.cause)
 }
 
 func (v requestResult) succeeded() bool { return v.status >= 200 && v.status < 300 }
 
-// isCounted reports whether statistics count it.
+// isCounted reports whether statistics count the request.
 func (v requestResult) isCounted() bool { return v.kind != kindMint && v.kind != kindStatistics }
 
-// allows reports whether a client may see this outcome during the fault.
+// allows reports whether a client may receive this outcome during the fault.
 func (r *faultRun) allows(v requestResult) bool {
 	if v.succeeded() {
 		return true
@@ -58,29 +58,30 @@ func (r *faultRun) allows(v requestResult) bool {
 		v.isCounted() && v.kind != kindNewToken && slices.Contains(r.known, v.status)
 }
 
-// faultClients are the good clients of an ordeal. Each kind of request is sent at a steady rate.
+// faultClients are the good clients of an ordeal. Each kind of request is sent at a
+// steady rate.
 type faultClients struct {
 	run       *faultRun
 	known     client // with a token that the gateway knows
-	tokenless client // without one
+	tokenless client // without a token
 	stop      chan struct{}
 	began     time.Time
 	all       sync.WaitGroup
 
 	mu      sync.Mutex
 	pending int             // guarded by mu: requests that wait for an answer
-	results []requestResult // guarded by mu: those that are over
+	results []requestResult // guarded by mu: the results so far
 }
 
 func newFaultClients(r *faultRun) *faultClients {
 	r.Helper()
-	none := client{t: r, base: r.gateway.url, httpClient: newHTTPClientWithoutKeepAlive(nil)} // so that net/http repeats no request
+	none := client{t: r, base: r.gateway.url, httpClient: newHTTPClientWithoutKeepAlive(nil)} // so that net/http does not repeat requests
 	known := none
 	known.token = r.gateway.mint("app-one", "")
 	return &faultClients{run: r, known: known, tokenless: none}
 }
 
-// startSending has the clients send requests until leave is called.
+// startSending lets the clients send requests until stopSending is called.
 func (p *faultClients) startSending() {
 	p.stop, p.began = make(chan struct{}), time.Now()
 	for kind, pause := range sendIntervals {
@@ -148,7 +149,7 @@ func (p *faultClients) try(kind string) (*answer, error) {
 	case kindMint:
 		return p.tryAgainAfterStall(p.tokenless, http.MethodPost, "/accounts/oauth2/token", "client_id=app-two&client_secret=secret-two&grant_type=client_credentials", form)
 	case kindStatistics:
-		const turn = time.Second // a reading that waited so long for its turn
+		const turn = time.Second // a read that waited so long for its turn
 		a, err := p.known.try(http.MethodGet, "/api/v1/organizations/org-root"+lastDayQuery("1hour"), "")
 		if *faultsFlag == 0 && err == nil && a.status == http.StatusServiceUnavailable && a.took > turn {
 			return p.known.try(http.MethodGet, "/api/v1/organizations/org-root"+lastDayQuery("1hour"), "")
@@ -158,7 +159,8 @@ func (p *faultClients) try(kind string) (*answer, error) {
 	return p.known.try(http.MethodGet, keyOne, "")
 }
 
-// tryAgainAfterStall is persist in an ordinary run of the tests, where this machine may stand still.
+// tryAgainAfterStall repeats a request in an ordinary run of the tests, where this
+// machine may stall.
 func (p *faultClients) tryAgainAfterStall(c client, method, path, body string, headers ...string) (*answer, error) {
 	if *faultsFlag > 0 {
 		return c.try(method, path, body, headers...)
@@ -166,7 +168,7 @@ func (p *faultClients) tryAgainAfterStall(c client, method, path, body string, h
 	return c.tryAgainAfterStall(method, path, body, headers...)
 }
 
-// mint mints a token at osemu itself. It may be called from any goroutine.
+// mint mints a token at osemu directly. It may be called from any goroutine.
 func (e *emulator) mint(app string) (string, error) {
 	form := "client_id=" + app + "&client_secret=secret-two&grant_type=client_credentials"
 	a, err := client{t: e.t, base: e.url}.try(http.MethodPost, "/us/accounts/oauth2/token", form, "Content-Type: application/x-www-form-urlencoded")
@@ -182,12 +184,13 @@ func (e *emulator) mint(app string) (string, error) {
 	return minted.Access, nil
 }
 
-// awaitSuccesses waits for a period in which all requests were answered with 2xx, at least one
-// of each kind, and returns the beginning of the period, which is not before from.
+// awaitSuccesses waits for a period in which all requests were answered with 2xx, at
+// least one of each kind. It returns the beginning of the period, which is not before
+// from.
 func (p *faultClients) awaitSuccesses(from time.Time) (since time.Time) {
 	p.run.Helper()
 	lasting := min(time.Second, faultLength()/2)
-	eventually(p.run, "clients that see nothing but 2xx", func() bool {
+	eventually(p.run, "clients that receive only 2xx", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		since = from
@@ -210,7 +213,8 @@ func (p *faultClients) awaitSuccesses(from time.Time) (since time.Time) {
 	return since
 }
 
-// firstHitAfter returns the time of the first hit whose request was sent after an instant.
+// firstHitAfter returns the time of the first hit whose request was sent after an
+// instant.
 func (p *faultClients) firstHitAfter(t time.Time) (at time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -260,8 +264,8 @@ func (p *faultClients) phases(calm, began, ended time.Time) (before, during, aft
 	return before, during, after
 }
 
-// countServed returns the number of operations that were answered with 2xx, and the number
-// of those that the gateway may have answered so.
+// countServed returns the number of operations that were answered with 2xx, and the
+// number of those that may have been.
 func (p *faultClients) countServed() (good, unsettled int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

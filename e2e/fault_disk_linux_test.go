@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitFiles lets a process write no file beyond so many bytes (RLIMIT_FSIZE). To a
-// program that is a disk without room: its writes fail.
+// limitFiles limits the files that a process writes to this many bytes (RLIMIT_FSIZE).
+// For a program this is a full disk: its writes fail.
 func (p *process) limitFiles(bytes uint64) {
 	p.t.Helper()
 	limit := unix.Rlimit{Cur: bytes, Max: math.MaxUint64}
@@ -22,13 +22,13 @@ func (p *process) limitFiles(bytes uint64) {
 	}
 }
 
-// smallDisk mounts a file system of one MiB, and returns its folder; empty where this user
-// may not mount.
+// smallDisk mounts a file system of one MiB, and returns its folder, or an empty string
+// if this user may not mount.
 func smallDisk(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Logf("no disk of its own: %v", err)
+		t.Logf("no file system of its own: %v", err)
 		return ""
 	}
 	t.Cleanup(func() {
@@ -39,7 +39,7 @@ func smallDisk(t *testing.T) string {
 	return dir
 }
 
-// fill leaves a file system no room, and returns how it is made good.
+// fill fills a file system, and returns a function that frees the space.
 func fill(t *testing.T, dir string) (end func()) {
 	t.Helper()
 	name := filepath.Join(dir, "filling")
@@ -57,7 +57,7 @@ func fill(t *testing.T, dir string) (end func()) {
 			err = errors.Join(err, os.Remove(one))
 		}
 		if err != nil {
-			t.Errorf("making room: %v", err)
+			t.Errorf("freeing space: %v", err)
 		}
 	}
 }

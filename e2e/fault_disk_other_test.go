@@ -4,14 +4,14 @@ package e2e
 
 import "testing"
 
-// limitFiles needs Linux, where a process's limits can be set from outside.
+// limitFiles needs Linux, where another process can set a process's limits.
 func (p *process) limitFiles(uint64) {
 	p.t.Helper()
-	p.t.Fatal("the disk can be filled on Linux alone")
+	p.t.Fatal("the disk can be filled only on Linux")
 }
 
-// smallDisk has none.
+// smallDisk returns an empty string.
 func smallDisk(*testing.T) string { return "" }
 
-// fill is never called: there is no small disk.
+// fill is never called, because there is no small disk.
 func fill(*testing.T, string) (end func()) { return func() {} }

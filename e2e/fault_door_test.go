@@ -10,19 +10,20 @@ import (
 	"time"
 )
 
-// httpFault answers a request and reports true, or reports false. over is closed when the
-// fault is.
+// httpFault answers a request and reports true, or reports false. over is closed when
+// the fault ends.
 type httpFault func(w http.ResponseWriter, r *http.Request, over <-chan struct{}) bool
 
-// httpFaultProxy stands before osemu. It passes requests on, but for those that meet its fault.
+// httpFaultProxy is a proxy in front of osemu. It passes on the requests that are not
+// affected by its fault.
 type httpFaultProxy struct {
 	mu     sync.Mutex
-	prefix string        // guarded by mu: of the paths that meet it
+	prefix string        // guarded by mu: prefix of the affected paths
 	fault  httpFault     // guarded by mu; nil: none
 	ended  chan struct{} // guarded by mu; closed at the fault's end
 }
 
-// handle is a handler as [startProxy] takes it.
+// handle is a handler for [startProxy].
 func (d *httpFaultProxy) handle(w http.ResponseWriter, r *http.Request) bool {
 	d.mu.Lock()
 	fault, over, meets := d.fault, d.ended, strings.HasPrefix(r.URL.Path, d.prefix)
@@ -96,13 +97,13 @@ var httpFaults = map[string]httpFault{
 	},
 }
 
-// faultTurn counts the requests that meet a fault by turns.
+// faultTurn counts the requests that are affected by a fault by turns.
 var faultTurn atomic.Int64
 
 // truncatedAnswer is an answer that stops within its body.
 const truncatedAnswer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"keyId\":"
 
-// waitForEnd returns when the fault is over, or the request is.
+// waitForEnd returns when the fault or the request has ended.
 func waitForEnd(r *http.Request, over <-chan struct{}) {
 	select {
 	case <-over:
@@ -110,7 +111,7 @@ func waitForEnd(r *http.Request, over <-chan struct{}) {
 	}
 }
 
-// endedWithin lets this time pass, and reports whether the fault was over before.
+// endedWithin waits for this time, and reports whether the fault has ended before.
 func endedWithin(d time.Duration, over <-chan struct{}) bool {
 	select {
 	case <-over:
@@ -120,7 +121,7 @@ func endedWithin(d time.Duration, over <-chan struct{}) bool {
 	}
 }
 
-// answerByHand answers on the connection itself, which it closes.
+// answerByHand writes the answer to the connection itself, and closes the connection.
 func answerByHand(w http.ResponseWriter, answer func(net.Conn)) bool {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

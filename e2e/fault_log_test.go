@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// logRows: requests go on, and lines wait, or are lost and counted.
+// logRows: requests are served, and log lines wait, or are lost and counted.
 func logRows() []faultCase {
 	lost := allowedOutcomes{detected: func(r *faultRun) bool { return r.gateway.lostLogLines() > 0 }}
 	return []faultCase{
-		logRow("nobody reads", allowedOutcomes{detected: degradedPart("log")}, (*logReader).pause),
+		logRow("reader paused", allowedOutcomes{detected: degradedPart("log")}, (*logReader).pause),
 		logRow("reader gone", lost, (*logReader).close),
 		{
 			dependency: "log", fault: "disk full", storage: single, allowedOutcomes: lost, staysDegraded: true, begin: fillDisk,
@@ -29,7 +29,7 @@ func logRows() []faultCase {
 	}
 }
 
-// logRow is a row in which it is the reader of the log that fails.
+// logRow is a row in which the reader of the log fails.
 func logRow(fault string, p allowedOutcomes, fails func(*logReader) (end func())) faultCase {
 	var reader *logReader
 	return faultCase{
@@ -49,10 +49,10 @@ func logRow(fault string, p allowedOutcomes, fails func(*logReader) (end func())
 // logReader reads the log of a gateway and drops it.
 type logReader struct {
 	from    *os.File
-	reading sync.Mutex // held while it does not read
+	reading sync.Mutex // locked while it does not read
 }
 
-// newLogReader returns a reader, and where the log goes to.
+// newLogReader returns a reader, and the file that the log is written to.
 func newLogReader(t *testing.T) (*logReader, *os.File) {
 	t.Helper()
 	r, w := pipe(t)
@@ -61,7 +61,7 @@ func newLogReader(t *testing.T) (*logReader, *os.File) {
 	return l, w
 }
 
-// read reads while it may.
+// read reads unless it is paused.
 func (l *logReader) read() {
 	room := make([]byte, 4<<10)
 	for {
@@ -80,7 +80,7 @@ func (l *logReader) pause() (end func()) {
 	return l.reading.Unlock
 }
 
-// close ends the reading for ever.
+// close ends the reading permanently.
 func (l *logReader) close() (end func()) {
 	_ = l.from.Close()
 	return func() {}

@@ -27,8 +27,8 @@ var (
 	unreachable = []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
 )
 
-// TestDependencyFaultsHaveOnlyTheDocumentedEffects is the matrix: each dependency
-// fails in each way while good clients read and write. See docs/operations.md, "Faults".
+// TestDependencyFaultsHaveOnlyTheDocumentedEffects is the matrix: each dependency fails
+// in each way while good clients read and write. See docs/operations.md, "Faults".
 func TestDependencyFaultsHaveOnlyTheDocumentedEffects(t *testing.T) {
 	t.Parallel()
 	runFaultCases(t, slices.Concat(redisRows(), objectStoreRows(), controlPlaneRows(), collectorRows(), logRows(), diskRows(), policyRows()))
@@ -53,8 +53,8 @@ func eachFault(b faultCase, storages []string, faults map[string]func(*faultRun)
 	return rows
 }
 
-// proxyFaultsNamed returns the faults of proxyFaults with these names, or all of them without
-// names.
+// proxyFaultsNamed returns the faults of proxyFaults with these names, or all of them
+// without names.
 func proxyFaultsNamed(names ...string) map[string]func(*faultRun) func() {
 	faults := map[string]func(*faultRun) func(){}
 	for name, fault := range proxyFaults {
@@ -65,8 +65,8 @@ func proxyFaultsNamed(names ...string) map[string]func(*faultRun) func() {
 	return faults
 }
 
-// httpFaultsNamed returns the faults of httpFaults with these names, for requests whose path has
-// this prefix.
+// httpFaultsNamed returns the faults of httpFaults with these names, for requests whose
+// path has this prefix.
 func httpFaultsNamed(prefix string, names ...string) map[string]func(*faultRun) func() {
 	faults := map[string]func(*faultRun) func(){}
 	for _, name := range names {
@@ -136,7 +136,7 @@ func objectStoreRows() []faultCase {
 	down := allowedOutcomes{known: unreachable, newTokens: unreachable, mints: unreachable, detected: clientRefused}
 	over := faultCase{
 		dependency: "Object Store", allowedOutcomes: down,
-		prepare: func(r *faultRun) []string { // whose tokens are is not asked by the way that breaks down
+		prepare: func(r *faultRun) []string { // lookups of tokens do not use the failing way
 			w := newTCPProxy(r, "way to Object Store", strings.TrimPrefix(r.stack.emulator.url, "http://"))
 			r.proxies = []*tcpProxy{w}
 			return append(r.introspectionSettings(r.startIntrospection()), "UPSTREAM_OVERRIDE=http://"+w.proxy.Listen)
@@ -145,10 +145,10 @@ func objectStoreRows() []faultCase {
 	rows := eachFault(over, storages(), proxyFaultsNamed())
 	answers := faultCase{dependency: "Object Store", allowedOutcomes: down, prepare: (*faultRun).withHTTPFaults}
 	answers.known = append([]int{http.StatusTooManyRequests, http.StatusInternalServerError}, unreachable...)
-	answers.newTokens = answers.known // mints do not meet this fault, but a machine that stands still is no better
+	answers.newTokens = answers.known // token requests do not meet this fault, but they too may meet a stalled machine
 	rows = append(rows, eachFault(answers, storages(), httpFaultsNamed("/api/v1/", "resets within answers", "heads without bodies", "429 and 500 by turns"))...)
 	for i, row := range rows {
-		if row.fault == "slow" || row.fault == "heads without bodies" { // nothing is refused within a short time
+		if row.fault == "slow" || row.fault == "heads without bodies" { // no request is refused within a short time
 			rows[i].detected = nil
 		}
 	}
@@ -163,8 +163,8 @@ func (r *faultRun) introspectionSettings(address string) []string {
 	}
 }
 
-// startIntrospection starts an endpoint that answers as osemu does and adds the organization
-// of each token, which is required for statistics. It returns its address.
+// startIntrospection starts an endpoint that answers as osemu does and adds the
+// organization of each token, which is required for statistics. It returns its address.
 func (r *faultRun) startIntrospection() string {
 	r.Helper()
 	target, err := url.Parse(r.stack.emulator.url)
@@ -195,7 +195,7 @@ func (r *faultRun) withHTTPFaults() []string {
 // controlPlaneRows: known tokens are served, new ones get 503, and so do statistics
 // while the control plane confirms no token.
 func controlPlaneRows() []faultCase {
-	const brief = "AUTH_TTL=2s" // so that tokens that are known are asked about, too
+	const brief = "AUTH_TTL=2s" // so that known tokens are looked up again
 	away := allowedOutcomes{newTokens: unavailable, mints: unreachable, statistics: unavailable, detected: clientRefused}
 	own := faultCase{
 		dependency: "control plane", allowedOutcomes: away,
@@ -279,8 +279,8 @@ func diskRows() []faultCase {
 	return rows
 }
 
-// smallDiskRow is a row with a small file system that is full. Where the user may not
-// mount one, it is the row before.
+// smallDiskRow is a row with a full small file system. If the user may not mount one,
+// it is the same row without it.
 func smallDiskRow() faultCase {
 	var disk string
 	return faultCase{
@@ -300,7 +300,7 @@ func smallDiskRow() faultCase {
 	}
 }
 
-// fillDisk makes all writes of the gateway to files fail.
+// fillDisk makes all of the gateway's writes to files fail.
 func fillDisk(r *faultRun) func() {
 	r.Helper()
 	r.gateway.limitFiles(0)
@@ -313,8 +313,8 @@ func fillDisk(r *faultRun) func() {
 	}
 }
 
-// makeStateDirUnreadable replaces the folder by a link to itself, which no user can open, not even
-// root.
+// makeStateDirUnreadable replaces the folder by a link to itself, which no user can
+// open, not even root.
 func makeStateDirUnreadable(r *faultRun) func() {
 	r.Helper()
 	aside := r.dir + ".aside"

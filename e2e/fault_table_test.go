@@ -16,10 +16,10 @@ type faultRow struct {
 	faultCase
 	before, during, after  []requestResult
 	recovered, ready, hits time.Duration // since the end of the fault
-	lost                   losses        // while the gateway lived
+	lost                   losses        // during the gateway's life
 	drained                time.Duration // from SIGTERM to the end of the process
 	code                   int           // of its exit
-	reported, lostAtEnd    int           // operations: what the log reports, and what was not counted
+	reported, lostAtEnd    int           // operations: the losses that the log reports, and those that were not counted
 }
 
 // faultTable holds the results of rows. It is safe for concurrent use.
@@ -71,8 +71,8 @@ func (r *faultRow) cells() []string {
 	}
 }
 
-// countByStatus returns the number of responses by status: all 2xx together, others by kind of
-// request.
+// countByStatus returns the number of responses by status: all 2xx together, others by
+// kind of request.
 func countByStatus(visits []requestResult) string {
 	good, others := 0, map[string]int{}
 	for _, v := range visits {

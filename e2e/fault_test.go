@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-var faultsFlag = flag.Duration("faults", 0, "how long each fault of the matrix lasts; all rows run, and the table is printed. 0: a second, fewer rows, no table")
+var faultsFlag = flag.Duration("faults", 0, "duration of each fault of the matrix; all rows run, and the table is printed. 0: a second, fewer rows, no table")
 
 const (
 	// faultTime is the minimum duration of a fault in an ordinary run of the tests.
@@ -37,16 +37,16 @@ const (
 type faultCase struct {
 	dependency, fault, storage string
 	allowedOutcomes
-	prepare       func(*faultRun) (settings []string) // starts what breaks down; nil: there is nothing to start
+	prepare       func(*faultRun) (settings []string) // starts the failing dependency; nil: there is none to start
 	begin         func(*faultRun) (end func())        // begins the fault
 	staysDegraded bool                                // /readyz stays degraded for a minute after the fault
 }
 
-// allowedOutcomes is what good clients may see during a fault, in addition to 2xx.
+// allowedOutcomes is what good clients may receive during a fault, in addition to 2xx.
 type allowedOutcomes struct {
 	known      []int // reads and writes of a client whose token is known
-	newTokens  []int // reads with tokens that the gateway sees for the first time
-	mints      []int // mints through the gateway
+	newTokens  []int // reads with tokens that the gateway has not seen before
+	mints      []int // token requests through the gateway
 	statistics []int // the Stats API
 	// noticed reports whether the gateway has detected the fault, which lasts at least
 	// until then; nil: it need not detect it.
@@ -59,14 +59,14 @@ type faultRun struct {
 	faultCase
 	stack     *stack
 	redis     *disturbedRedis // nil: embedded
-	proxies   []*tcpProxy     // those that break down
+	proxies   []*tcpProxy     // the failing ones
 	httpProxy *httpFaultProxy // nil: none
 	dir       string          // STATE_DIR; empty: none
 	launch    func(settings ...string) *gateway
 	settings  []string
 	gateway   *gateway
 	clients   *faultClients
-	before    losses    // as of the fault's begin
+	before    losses    // since the beginning of the fault
 	began     time.Time // the fault
 	row       faultRow
 }
@@ -148,7 +148,7 @@ func (r *faultRun) start() {
 	if r.redis != nil {
 		r.settings = append(r.settings, "REDIS_URL="+r.redis.urls[0])
 	}
-	if r.redis != nil && *faultsFlag == 0 { // a machine that is busy is no fault
+	if r.redis != nil && *faultsFlag == 0 { // a busy machine is no fault
 		timeout := longRedisTimeout
 		if r.dependency == "Redis" {
 			timeout = failingRedisTimeout.String()
@@ -175,11 +175,11 @@ func (r *faultRun) awaitDetection() {
 	r.Helper()
 	<-time.After(faultLength())
 	if r.detected != nil {
-		eventually(r, "the gateway to notice the fault", func() bool { return r.detected(r) })
+		eventually(r, "the gateway to detect the fault", func() bool { return r.detected(r) })
 	}
 }
 
-// awaitRecovery waits until clients receive nothing but 2xx, the gateway is ready, and there
+// awaitRecovery waits until clients receive only 2xx, the gateway is ready, and there
 // are hits.
 func (r *faultRun) awaitRecovery(ended time.Time) {
 	r.Helper()
@@ -201,15 +201,15 @@ func (r *faultRun) checkOutcomes() {
 	r.Helper()
 	for _, v := range r.row.during {
 		if !r.allows(v) {
-			r.Errorf("while the fault lasted: %v", v)
+			r.Errorf("during the fault: %v", v)
 			return
 		}
 	}
 }
 
-// checkCounts fails the test unless the counts of a gateway agree with the responses of the
-// clients: each 2xx is counted or reported as lost, and otherwise only requests without
-// a response may be counted.
+// checkCounts fails the test unless the counts of a gateway agree with the responses of
+// the clients: each 2xx is counted or reported as lost, and of the others only requests
+// without a response may be counted.
 func (r *faultRun) checkCounts(g *gateway, announced int) (lost int) {
 	r.Helper()
 	served, unsettled := r.clients.countServed()
@@ -225,13 +225,13 @@ func (r *faultRun) checkCounts(g *gateway, announced int) (lost int) {
 		return counted >= served-announced
 	})
 	if counted > served+unsettled {
-		r.Errorf("%d operations are counted, %d were answered 2xx and %d not to their end", counted, served, unsettled)
+		r.Errorf("%d operations are counted, %d were answered with 2xx, and %d have no complete answer", counted, served, unsettled)
 	}
 	return max(0, served-counted)
 }
 
-// drainDuringFault ends the gateway by SIGTERM during a second fault, and compares the counts that
-// another gateway finds.
+// drainDuringFault ends the gateway by SIGTERM during a second fault, and compares the
+// counts that another gateway finds.
 func (r *faultRun) drainDuringFault() {
 	r.Helper()
 	r.clients.startSending()
@@ -243,7 +243,7 @@ func (r *faultRun) drainDuringFault() {
 	r.clients.stopSending()
 	end()
 	if bound := faultDrain + shutdownTime; *faultsFlag > 0 && r.row.drained > bound {
-		r.Errorf("SIGTERM: it ended after %v, want at most %v", r.row.drained, bound)
+		r.Errorf("the gateway ended %v after SIGTERM, want at most %v", r.row.drained, bound)
 	}
 	log := r.gateway.stderr.String()
 	r.row.reported = reportedLosses(log)
@@ -254,17 +254,18 @@ func (r *faultRun) drainDuringFault() {
 	r.row.lostAtEnd = r.checkCounts(r.stack.gateway(r.settings...), r.row.reported)
 }
 
-// shutdownTime is the time that the end of a process may take beyond OSGATE_DRAIN_TIMEOUT:
-// a second for exchanges that are cut off, 5 s for requests to a control plane, 5 s for
-// counts and telemetry, 2 s for the log, and 2 s for a slow machine.
+// shutdownTime is the time that the end of a process may take beyond
+// OSGATE_DRAIN_TIMEOUT: a second for exchanges that are cut off, 5 s for requests to a
+// control plane, 5 s for counts and telemetry, 2 s for the log, and 2 s for a slow
+// machine.
 const shutdownTime = 15 * time.Second
 
-// reportedLosses returns the number of operations that the last line of the log reports as
-// lost.
+// reportedLosses returns the number of operations that the last line of the log reports
+// as lost.
 func reportedLosses(log string) (operations int) {
 	const words = "lost at most: "
 	if i := strings.LastIndex(log, words); i >= 0 {
-		_, _ = fmt.Sscan(log[i+len(words):], &operations) // 0 where it is no number
+		_, _ = fmt.Sscan(log[i+len(words):], &operations) // 0 if it is no number
 	}
 	return operations
 }
@@ -276,6 +277,6 @@ func degradedPart(part string) func(*faultRun) bool {
 	}
 }
 
-// clientRefused is a condition: a client has received a response other than 2xx since the
-// fault began.
+// clientRefused is a condition: a client has received a response other than 2xx since
+// the fault began.
 func clientRefused(r *faultRun) bool { return r.clients.failedSince(r.began) }

@@ -56,8 +56,8 @@ func (w *tcpProxy) restart() {
 	}
 }
 
-// swallowConnections closes the proxy and listens at its address with a full queue: the kernel
-// drops new connections.
+// swallowConnections closes the proxy and listens at its address with a full queue: the
+// kernel drops new connections.
 func (w *tcpProxy) swallowConnections() (end func()) {
 	w.t.Helper()
 	w.proxy.Stop()
@@ -97,13 +97,13 @@ func fillQueue(t testing.TB, l net.Listener) {
 	}
 	var failed error
 	if err := control.Control(func(fd uintptr) { failed = syscall.Listen(int(fd), 0) }); err != nil || failed != nil {
-		t.Fatalf("listening without room: %v, %v", err, failed)
+		t.Fatalf("listening with a full queue: %v, %v", err, failed)
 	}
 }
 
 // garbage is a toxic that replaces each byte by another one. drip is a toxic that sends
-// one byte each 20 ms. When they are to end they wait for no reader, which may have
-// left, and end their connections.
+// one byte each 20 ms. At their end they do not wait for a reader, which may have left,
+// and they close their connections.
 type (
 	garbage struct{}
 	drip    struct{}
@@ -193,8 +193,8 @@ func (w *tcpProxy) flap() (end func()) {
 	return alternate(w.proxy.Stop, w.restart)
 }
 
-// alternate calls the two functions in turn until it is ended. The second one is called
-// last.
+// alternate calls the two functions in turn until it is ended. The second function is
+// called last.
 func alternate(down, up func()) (end func()) {
 	ended, over := make(chan struct{}), make(chan struct{})
 	ends := func() bool {

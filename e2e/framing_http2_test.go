@@ -9,9 +9,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestAnswersOfNetHTTPToHTTP2AreAsDocumented compares each response of net/http
-// itself with its row in docs/operations.md: status, Content-Type and body, and no
-// header of the gateway.
+// TestAnswersOfNetHTTPToHTTP2AreAsDocumented compares each response of net/http itself
+// with its row in docs/operations.md: status, Content-Type and body, and no header of
+// the gateway.
 func TestAnswersOfNetHTTPToHTTP2AreAsDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/operations.md")

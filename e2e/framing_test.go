@@ -21,7 +21,7 @@ import (
 )
 
 // ambiguousHeads are header sections, without the request line, of requests whose end
-// two servers can place differently. A head that begins with a version is sent with it
+// two servers can place differently. One that begins with a version is sent with it
 // instead of HTTP/1.1.
 var ambiguousHeads = map[string]string{
 	"length first":          "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
@@ -45,12 +45,12 @@ var ambiguousHeads = map[string]string{
 	"HTTP/1.0 folded, tabs": "HTTP/1.0\nTransfer-Encoding:\n\t chunked\n",
 }
 
-// unknownCodings are the names of ambiguousHeads that are refused with 501. The rest is
-// refused with 400.
+// unknownCodings are the names of ambiguousHeads that are refused with 501. The others
+// are refused with 400.
 var unknownCodings = []string{"encoding twice", "another encoding"}
 
-// ambiguousRequest returns a write with this head and a body that fits both of its
-// lengths.
+// ambiguousRequest returns a write with this header section and a body that fits both
+// of its lengths.
 func ambiguousRequest(head, key, token string) string {
 	version := "HTTP/1.1"
 	if rest, old := strings.CutPrefix(head, "HTTP/1.0"); old {
@@ -110,9 +110,9 @@ func (f schemeGateway) newClient(t testing.TB) client {
 	return c
 }
 
-// TestAmbiguousFramingIsRefusedAndTheConnectionIsClosed sends each of ambiguousHeads over
-// HTTP and HTTPS, between pipelined requests. The request before it is served, those
-// after it are not.
+// TestAmbiguousFramingIsRefusedAndTheConnectionIsClosed sends each of ambiguousHeads
+// over HTTP and HTTPS, between pipelined requests. The request before it is served,
+// those after it are not.
 func TestAmbiguousFramingIsRefusedAndTheConnectionIsClosed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -135,7 +135,7 @@ func TestAmbiguousFramingIsRefusedAndTheConnectionIsClosed(t *testing.T) {
 				}
 				answers[1].checkRefusal(want, "bad-request")
 				if a := answers[1]; a.header.Get("Connection") != "close" {
-					t.Errorf("the refusal is %v %s, want one that closes", a.header, a.body)
+					t.Errorf("the refusal is %v %s, want one that closes the connection", a.header, a.body)
 				}
 			})
 		}
@@ -270,7 +270,7 @@ func TestContradictoryHTTP2RequestsAreNotForwarded(t *testing.T) {
 		"a path with a space":              {path: "/a b", ended: true},
 		"a path with a fragment":           {path: "/a#b", ended: true},
 		"a right length":                   {path: "/right", lengths: []string{strconv.Itoa(len(long))}, data: []string{long}, want: "201"},
-		"a right length, ended apart":      {path: "/right", lengths: []string{strconv.Itoa(len(long))}, data: []string{long, ""}, want: "201"},
+		"a right length, ended separately": {path: "/right", lengths: []string{strconv.Itoa(len(long))}, data: []string{long, ""}, want: "201"},
 		"no length":                        {path: "/right", data: []string{long[:100], long[100:], ""}, want: "201"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -303,8 +303,8 @@ func TestContradictoryHTTP2RequestsAreNotForwarded(t *testing.T) {
 	}
 }
 
-// TestTargetWithAFragmentIsRefused sends a request of HTTP/1.1 with a fragment in
-// its target.
+// TestTargetWithAFragmentIsRefused sends an HTTP/1.1 request with a fragment in its
+// target.
 func TestTargetWithAFragmentIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -312,7 +312,7 @@ func TestTargetWithAFragmentIsRefused(t *testing.T) {
 	token := g.mint("app-one", "")
 	a := sendRaw(t, g.addr(), rawGET("gateway", demoKeys+"/KeyOne#fragment", "Authorization: Bearer "+token))
 	if a.is(http.StatusBadRequest); !strings.Contains(a.body, "urn:osgate:bad-path") {
-		t.Errorf("refused with %s, want bad-path", a.body)
+		t.Errorf("the refusal is %s, want bad-path", a.body)
 	}
 	if got := s.emulator.requests(isObjectStoreRequest); len(got) > 0 {
 		t.Errorf("Object Store received %v", fmt.Sprint(got))

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestBrowsersAndProbesAreAnswered: a page of a listed origin may call, others may not,
-// and whoever asks for / or /healthz learns what this is.
+// TestBrowsersAndProbesAreAnswered: a page of a listed origin may send requests, other
+// pages may not. The answers to / and /healthz name the service.
 func TestBrowsersAndProbesAreAnswered(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -16,7 +16,7 @@ func TestBrowsersAndProbesAreAnswered(t *testing.T) {
 	closed.client().send(http.MethodOptions, keyOne, "", preflight...).checkRefusal(http.StatusForbidden, "bad-request")
 	a := open.client().send(http.MethodOptions, keyOne, "", preflight...).is(http.StatusNoContent)
 	if got := a.header.Get("Access-Control-Allow-Origin"); got != "https://app.example.com" {
-		t.Errorf("Access-Control-Allow-Origin %q of a preflight", got)
+		t.Errorf("Access-Control-Allow-Origin is %q in the answer to a preflight", got)
 	}
 	for _, path := range []string{"/", "/healthz"} {
 		var said struct{ Service, Status string }
@@ -26,12 +26,12 @@ func TestBrowsersAndProbesAreAnswered(t *testing.T) {
 		}
 	}
 	if seen := s.emulator.requests(); len(seen) > 0 {
-		t.Errorf("osemu saw %v, want nothing", seen)
+		t.Errorf("osemu received %v, want no request", seen)
 	}
 	one := open.as("app-one").with("Origin: https://app.example.com")
 	for range 2 { // a miss and a hit
 		if got := one.get(keyOne).is(http.StatusOK).header.Get("Access-Control-Allow-Origin"); got != "https://app.example.com" {
-			t.Errorf("Access-Control-Allow-Origin %q of an answer", got)
+			t.Errorf("Access-Control-Allow-Origin is %q in an answer", got)
 		}
 	}
 }

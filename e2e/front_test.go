@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// controlPlaneProxy is a proxy in front of osemu that makes the control plane fail while Object
-// Store works, which osemu cannot do itself.
+// controlPlaneProxy is a proxy in front of osemu that makes the control plane fail
+// while Object Store works, which osemu cannot do itself.
 type controlPlaneProxy struct {
 	url  string
-	asks atomic.Int64 // questions whose a token is
+	asks atomic.Int64 // requests for a token's identity
 
 	mu      sync.Mutex
-	failure func(http.ResponseWriter, *http.Request) // guarded by mu: answers Access Management calls; nil: osemu does
+	failure func(http.ResponseWriter, *http.Request) // guarded by mu: answers Access Management calls; nil: osemu answers them
 }
 
 func (s *stack) controlPlaneProxy() *controlPlaneProxy {
@@ -48,15 +48,15 @@ func (s *stack) controlPlaneProxy() *controlPlaneProxy {
 	return f
 }
 
-// setFailure sets the handler of Access Management calls from now on; nil: osemu answers
-// them.
+// setFailure sets the handler of Access Management calls from now on; nil: osemu
+// answers them.
 func (f *controlPlaneProxy) setFailure(trouble func(http.ResponseWriter, *http.Request)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.failure = trouble
 }
 
-// The ways in which a control plane fails.
+// The failures of a control plane.
 func resetConnection(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 func answer500(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
@@ -66,7 +66,7 @@ func answer429(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusTooManyRequests)
 }
 
-// answerNever responds long after the gateway has given up.
+// answerNever answers long after the gateway has stopped waiting.
 func answerNever(_ http.ResponseWriter, r *http.Request) {
 	select {
 	case <-r.Context().Done():
@@ -74,7 +74,7 @@ func answerNever(_ http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// mintAt requests a token of a control plane from osemu itself, so that the gateway
+// mintAt requests a token of a control plane directly from osemu, so that the gateway
 // does not know it.
 func (e *emulator) mintAt(t testing.TB, app, plane string) string {
 	t.Helper()

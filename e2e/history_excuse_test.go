@@ -11,17 +11,17 @@ import (
 // default settings: hits of other gateways while a gateway that writes has no Redis. It
 // is safe for concurrent use.
 type staleness struct {
-	allowed bool // to this history; a strict one has none
+	allowed bool // used by this history; a strict history has none
 
 	mu           sync.Mutex
-	withoutRedis *replica // guarded by mu: the gateway without Redis, or everyone; nil: all have it
-	changes      int      // guarded by mu: how often that has changed
+	withoutRedis *replica // guarded by mu: the gateway without Redis, or all of them; nil: all have Redis
+	changes      int      // guarded by mu: number of changes
 }
 
-// allReplicas stands for all gateways: for each gateway the others are without Redis.
+// allReplicas means all gateways: for each gateway the others are without Redis.
 var allReplicas = &replica{}
 
-// begin begins a time in which a gateway, or everyone, is without Redis.
+// begin begins a time in which a gateway, or all of them, are without Redis.
 func (e *staleness) begin(lost *replica) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -30,7 +30,7 @@ func (e *staleness) begin(lost *replica) {
 }
 
 // end ends such a time when these gateways have marked their unmarked writes. Before
-// that they serve nothing from the cache.
+// that they serve no entry of the cache.
 func (e *staleness) end(back ...*replica) {
 	for deadline := time.Now().Add(testTimeout); !allHit(back) && time.Now().Before(deadline); {
 		pause(10 * time.Millisecond)
@@ -47,8 +47,8 @@ func allHit(replicas []*replica) bool {
 	return true
 }
 
-// beforeRequest is called before a request through r. It returns a function that reports
-// whether the response may be stale.
+// beforeRequest is called before a request through r. It returns a function that
+// reports whether the response may be stale.
 func (e *staleness) beforeRequest(r *replica) (stale func(*answer) bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -61,8 +61,8 @@ func (e *staleness) beforeRequest(r *replica) (stale func(*answer) bool) {
 	}
 }
 
-// isCachedOrCollapsed reports whether a response is from the cache, or from a fetch that another
-// request began.
+// isCachedOrCollapsed reports whether a response is from the cache, or from a fetch of
+// another request.
 func isCachedOrCollapsed(a *answer) bool {
 	status := a.header.Get("Cache-Status")
 	return isHit(a) || strings.Contains(status, "collapsed")

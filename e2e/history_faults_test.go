@@ -12,7 +12,7 @@ import (
 // returns when the failure is over.
 type fault func(w *deployment, r *replica, lasts time.Duration)
 
-// pause waits.
+// pause waits for this duration.
 func pause(d time.Duration) { <-time.After(d) }
 
 // faults are the faults by their names, which are logged.
@@ -50,8 +50,8 @@ var faults = map[string]fault{
 		pause(lasts)
 		w.stack.emulator.backDoor(http.MethodPut, "faults", "{}")
 	},
-	"Redis flushed":              func(w *deployment, _ *replica, _ time.Duration) { w.redis.Flush() },
-	"Redis flushed in mid-write": flushDuringWrites,
+	"Redis flushed":               func(w *deployment, _ *replica, _ time.Duration) { w.redis.Flush() },
+	"Redis flushed during writes": flushDuringWrites,
 	"Redis restarted": func(w *deployment, _ *replica, lasts time.Duration) {
 		w.redis.Stop()
 		pause(lasts / 2)
@@ -89,7 +89,7 @@ var faults = map[string]fault{
 const shortRedisTimeout = 200 * time.Millisecond
 
 // delayWrites delays writes on their way upstream, so that they arrive after the
-// gateway gave them up.
+// gateway has stopped waiting.
 func delayWrites(w *deployment, r *replica, _ time.Duration) {
 	const late = historyTimeout * 13 / 10
 	r.upstream.delay(toServer, late)
@@ -97,8 +97,8 @@ func delayWrites(w *deployment, r *replica, _ time.Duration) {
 	r.upstream.heal()
 }
 
-// readByMany has many clients read one key at once through a gateway with a slow upstream,
-// while the key is written again and again through another gateway.
+// readByMany lets many clients read one key at once through a gateway with a slow
+// upstream, while the key is written again and again through another gateway.
 func readByMany(w *deployment, r *replica, lasts time.Duration) {
 	q := historyRequest{partition: w.random.IntN(historyPartitions), key: w.random.IntN(historyKeys)}
 	other := w.replicas[0]
@@ -136,8 +136,8 @@ func flushDuringWrites(w *deployment, r *replica, lasts time.Duration) {
 }
 
 // writeThrough writes a key of each partition through a gateway, and returns when the
-// writes and meanwhile are over. The clients send requests to the other gateways in the
-// meantime.
+// writes and meanwhile have ended. Until then the clients send requests to the other
+// gateways.
 func (w *deployment) writeThrough(r *replica, meanwhile func()) {
 	r.avoided.Store(true)
 	defer r.avoided.Store(false)
@@ -150,8 +150,8 @@ func (w *deployment) writeThrough(r *replica, meanwhile func()) {
 	writes.Wait()
 }
 
-// killDuringWrite kills a gateway while a write is on its way upstream, where it
-// arrives, and starts another gateway in its place.
+// killDuringWrite kills a gateway while its write is on the way upstream, where the
+// write arrives. Then it starts another gateway in its place.
 func killDuringWrite(w *deployment, r *replica, lasts time.Duration) {
 	r.upstream.delay(toServer, lasts/2)
 	var write sync.WaitGroup
@@ -164,7 +164,7 @@ func killDuringWrite(w *deployment, r *replica, lasts time.Duration) {
 	r.start()
 }
 
-// foreignWrites has a client of another organization write keys again and again,
+// foreignWrites lets a client of another organization write keys again and again,
 // through all gateways. Object Store refuses the writes, or executes them if osemu is
 // configured so; the gateways cannot know in advance.
 func foreignWrites(w *deployment, _ *replica, lasts time.Duration) {
@@ -182,8 +182,8 @@ func foreignWrites(w *deployment, _ *replica, lasts time.Duration) {
 // historyClients is the number of clients of a history.
 const historyClients = 8
 
-// startClients has the clients of a history send requests to any of the gateways, with short
-// pauses, until stop is closed.
+// startClients lets the clients of a history send requests to any of the gateways, with
+// short pauses, until stop is closed.
 func (w *deployment) startClients(h *history, seed uint64, stop <-chan struct{}) *sync.WaitGroup {
 	all := &sync.WaitGroup{}
 	for n := range historyClients {
@@ -206,7 +206,7 @@ func (w *deployment) startClients(h *history, seed uint64, stop <-chan struct{})
 	return all
 }
 
-// randomRequest returns a random request: of a hundred, 10 are writes.
+// randomRequest returns a random request: 10 of 100 are writes.
 func (h *history) randomRequest(random *rand.Rand) historyRequest {
 	q := historyRequest{partition: random.IntN(historyPartitions), key: random.IntN(historyKeys)}
 	switch n := random.IntN(100); {
@@ -230,10 +230,10 @@ func (h *history) randomRequest(random *rand.Rand) historyRequest {
 	return q
 }
 
-// runFaults has clients send requests for this duration, and longer until enough reports
-// that the history covers enough, while the named faults happen in turn. It returns the
-// history. The seed and the speed of the machine decide the order of events; a slow
-// machine has three times patience.
+// runFaults lets clients send requests for this duration, and longer until enough
+// reports that the history covers enough, while the named faults happen in turn. It
+// returns the history. The seed and the speed of the machine determine the order of
+// events; a slow machine has three times patience.
 func (w *deployment) runFaults(seed uint64, duration time.Duration, enough func(historyCounts) bool, names ...string) *history {
 	w.t.Helper()
 	h := newHistory(fmt.Sprintf("history-%d", seed))
@@ -254,7 +254,7 @@ func (w *deployment) runFaults(seed uint64, duration time.Duration, enough func(
 		happened[name]++
 		faults[name](w, w.replicas[random.IntN(len(w.replicas))], time.Duration(300+random.IntN(400))*time.Millisecond)
 	}
-	pause(historyLease / 4) // whole again
+	pause(historyLease / 4) // complete again
 	w.t.Logf("seed %d: %v", seed, happened)
 	return h
 }

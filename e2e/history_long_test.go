@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// longWritePause is how long the client of a long write pauses in the middle of its body: the
-// write takes longer than its lease, unless that is renewed.
+// longWritePause is the pause of a long write's client in the middle of its body: the
+// write takes longer than its lease, unless the lease is renewed.
 const longWritePause = historyLease * 5 / 4
 
-// pausingBody is a body that stands still for a while in its middle. It is too long to be kept
-// by a gateway, which so sends upstream what it has.
+// pausingBody is a body that pauses in its middle. It is too long for the gateway to
+// keep, so the gateway sends its first half upstream.
 type pausingBody struct {
 	io.Reader
 	size int
@@ -27,7 +27,7 @@ func newPausingBody(text string, pause time.Duration) *pausingBody {
 	return &pausingBody{io.MultiReader(strings.NewReader(text[:half]), &delayedReader{pause, strings.NewReader(text[half:])}), len(text)}
 }
 
-// delayedReader is a reader that comes late.
+// delayedReader is a reader that returns its first byte late.
 type delayedReader struct {
 	delay time.Duration
 	io.Reader
@@ -45,8 +45,8 @@ func (c client) tryPausing(path, text string, pause time.Duration) (*answer, err
 	return c.tryBody(http.MethodPut, path, body, int64(body.size), "Content-Type: application/json")
 }
 
-// startLongWrites begins a long write in each partition through a gateway, which the clients
-// shun until the returned group is done.
+// startLongWrites begins a long write in each partition through a gateway. The clients
+// do not use this gateway until the returned group is done.
 func (w *deployment) startLongWrites(r *replica) *sync.WaitGroup {
 	r.avoided.Store(true)
 	writes := &sync.WaitGroup{}
@@ -58,8 +58,8 @@ func (w *deployment) startLongWrites(r *replica) *sync.WaitGroup {
 	return writes
 }
 
-// longWrites lets writes take longer than their leases. Their answers take their time,
-// so that others can read what was written before its lease is given back.
+// longWrites lets writes take longer than their leases. Their answers are slow, so that
+// other clients can read written values before the lease is released.
 func longWrites(w *deployment, r *replica, _ time.Duration) {
 	defer r.avoided.Store(false)
 	r.upstream.delay(toClient, historyTimeout/2)
@@ -67,9 +67,10 @@ func longWrites(w *deployment, r *replica, _ time.Duration) {
 	r.upstream.heal()
 }
 
-// loseRedisInLongWrites takes Redis from one gateway in the middle of its long writes, and gives
-// it back when they are over and their leases have run out. Without CACHE_STRICT the
-// others may be stale until that gateway has made up for them, and serves hits again.
+// loseRedisInLongWrites disconnects one gateway from Redis in the middle of its long
+// writes, and reconnects it when the writes are over and their leases have expired.
+// Without CACHE_STRICT the other gateways may be stale until that gateway has marked
+// its writes, and serves hits again.
 func loseRedisInLongWrites(w *deployment, r *replica, lasts time.Duration) {
 	defer r.avoided.Store(false)
 	writes := w.startLongWrites(r)

@@ -15,16 +15,16 @@ import (
 	"time"
 )
 
-// TestMemoryStaysWithinItsBound reads many times more than the cache has room for, by
+// TestMemoryStaysWithinItsBound reads many times more bytes than the cache can hold, by
 // random keys, with some of the largest values, and measures the resident memory during
-// that time. In addition to the entries there are the headroom of the collector (as
-// much again as is in use, the default of Go), responses that are being received (a
-// quarter of CACHE_BYTES), and the memory of a gateway without a cache.
+// that time. In addition to the entries, the bound includes the headroom of the
+// collector (the default of Go: as much as is in use), responses that are being
+// received (a quarter of CACHE_BYTES), and the memory of a gateway without a cache.
 func TestMemoryStaysWithinItsBound(t *testing.T) {
 	const (
 		readers  = 16
 		values   = 4000 // of 1 to 100 KB, 200 MB in all
-		large    = 4    // as large as can be
+		large    = 4    // the largest possible value
 		constant = 64 << 20
 		period   = 20 * time.Second
 	)
@@ -39,7 +39,7 @@ func TestMemoryStaysWithinItsBound(t *testing.T) {
 			for n := range values + large {
 				length := 1000 + 99_000*(n%100)/99
 				if n >= values {
-					length = 7_800_000 // 10.4 MB in the base64 that the limit counts
+					length = 7_800_000 // 10.4 MB in base64, which the limit counts
 				}
 				body := `{"stringValue":"` + strings.Repeat("v", length) + `"}`
 				straight.send(http.MethodPut, target(n), body, "Content-Type: application/json").succeeded()
@@ -51,7 +51,7 @@ func TestMemoryStaysWithinItsBound(t *testing.T) {
 			for i := range readers {
 				reading.Go(func() {
 					for n := i; time.Since(began) < period; n += readers {
-						which := n // all of them once, and then at random, and few of them often
+						which := n // each of them once, and then random ones, a few of them often
 						switch {
 						case n >= values && n%50 == 0:
 							which = values + rand.IntN(large)
@@ -82,16 +82,16 @@ func TestMemoryStaysWithinItsBound(t *testing.T) {
 
 var residentLine = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
 
-// resident returns how many bytes of memory a process has (proc(5)).
+// resident returns the resident memory of a process in bytes (proc(5)).
 func (p *process) resident(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
-		t.Skipf("this system tells no resident memory: %v", err)
+		t.Skipf("this system does not report resident memory: %v", err)
 	}
 	match := residentLine.FindSubmatch(text)
 	if match == nil {
-		t.Skip("this system tells no resident memory")
+		t.Skip("this system does not report resident memory")
 	}
 	kilobytes, _ := strconv.Atoi(string(match[1])) // digits
 	return kilobytes << 10

@@ -13,16 +13,16 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// partitionState is the state of one partition: whether it exists, and its values by key, 0 for
-// a key that does not exist. Lists and deletions concern all keys of a partition, so
-// that histories are split by partition and not by key.
+// partitionState is the state of one partition: whether it exists, and its values by
+// key, 0 for a key that does not exist. Lists and deletions concern all keys of a
+// partition, so that histories are split by partition and not by key.
 type partitionState struct {
 	exists bool
 	values [historyKeys]int32
 }
 
-// storeModel is the sequential model: a store without a cache, which executes one request
-// after the other.
+// storeModel is the sequential model: a store without a cache, which executes one
+// request after the other.
 var storeModel = porcupine.Model{
 	Partition: func(all []porcupine.Operation) [][]porcupine.Operation {
 		parts := make([][]porcupine.Operation, historyPartitions)
@@ -73,9 +73,9 @@ func describe(input, output any) string {
 	}
 }
 
-// execute executes one request on a state, and reports whether the response is correct for
-// it. A write of unknown outcome is correct in any state; one that never took effect is
-// ordered last.
+// execute executes one request on a state, and reports whether the response is correct
+// for it. A write of unknown outcome is correct in any state; a write that never took
+// effect is ordered last.
 func (s partitionState) execute(q historyRequest, o outcome) (legal bool, next partitionState) {
 	next = s
 	held := s.values[q.key] != 0
@@ -121,7 +121,7 @@ func (h *history) check() porcupine.CheckResult {
 func (h *history) checkLinearizable(t *testing.T) {
 	t.Helper()
 	for _, odd := range h.invalid[:min(len(h.invalid), 5)] {
-		t.Errorf("an answer that nobody should get: %s", odd)
+		t.Errorf("no client should receive this answer: %s", odd)
 	}
 	began := time.Now()
 	switch verdict := h.check(); verdict {
@@ -131,12 +131,12 @@ func (h *history) checkLinearizable(t *testing.T) {
 		t.Errorf("NOT linearizable: %v", h.counts)
 		h.logViolation(t)
 	default:
-		t.Errorf("the checker came to no end within %v: %v", testTimeout, h.counts)
+		t.Errorf("the checker did not finish within %v: %v", testTimeout, h.counts)
 	}
 }
 
-// logViolation logs the request that no order explains, with the requests that matter to it,
-// and writes a drawing of the history to a file, which is kept.
+// logViolation logs the request that no order explains, with the requests that affect
+// it, and writes a drawing of the history to a file, which is kept.
 func (h *history) logViolation(t *testing.T) {
 	t.Helper()
 	for _, part := range storeModel.Partition(h.operations) {
@@ -154,8 +154,8 @@ func (h *history) logViolation(t *testing.T) {
 	}
 }
 
-// operationsAround returns the first operation of a partition that a linearization does not
-// reach, with those before it, and all earlier operations of unknown outcome.
+// operationsAround returns the first operation of a partition that a linearization does
+// not reach, with those before it, and all earlier operations of unknown outcome.
 func operationsAround(part, reached []porcupine.Operation) string {
 	rest := slices.Clone(part)
 	for _, o := range reached {
@@ -184,8 +184,8 @@ func operationsAround(part, reached []porcupine.Operation) string {
 	return text.String()
 }
 
-// TestCheckerRejectsHistoriesThatAreNotLinearizable checks short histories that are linearizable, and
-// some that are not.
+// TestCheckerRejectsHistoriesThatAreNotLinearizable checks short histories that are
+// linearizable, and some that are not.
 func TestCheckerRejectsHistoriesThatAreNotLinearizable(t *testing.T) {
 	t.Parallel()
 	type step struct {
@@ -210,24 +210,24 @@ func TestCheckerRejectsHistoriesThatAreNotLinearizable(t *testing.T) {
 		steps []step
 		want  porcupine.CheckResult
 	}{
-		"read after write":                 {[]step{put(1, 2, 201, 1), get(3, 4, 1)}, truth},
-		"stale read":                       {[]step{put(1, 2, 201, 1), put(3, 4, 200, 2), get(5, 6, 1)}, lie},
-		"reads while a write is on":        {[]step{put(1, 2, 201, 1), put(3, 9, 200, 2), get(4, 5, 1), get(6, 7, 2)}, truth},
-		"a read behind another":            {[]step{put(1, 2, 201, 1), put(3, 9, 200, 2), get(4, 5, 2), get(6, 7, 1)}, lie},
-		"unknown, and never seen":          {[]step{put(1, 2, 201, 1), put(3, 0, 0, 2), get(5, 6, 1)}, truth},
-		"unknown, and seen late":           {[]step{put(1, 2, 201, 1), put(3, 0, 0, 2), get(5, 6, 1), get(7, 8, 2)}, truth},
-		"unknown, and seen to come and go": {[]step{put(1, 2, 201, 1), put(3, 0, 0, 2), get(5, 6, 2), get(7, 8, 1)}, lie},
-		"value from nowhere":               {[]step{put(1, 2, 201, 1), get(3, 4, 7)}, lie},
-		"absent key":                       {[]step{ask(1, 2, getKey, 404), ask(3, 4, headKey, 404)}, truth},
-		"absent after a write":             {[]step{put(1, 2, 201, 1), ask(3, 4, getKey, 404)}, lie},
-		"HEAD of what was deleted":         {[]step{put(1, 2, 201, 1), ask(3, 4, deleteKey, 204), ask(5, 6, headKey, 204)}, lie},
-		"list without what was written":    {[]step{put(1, 2, 201, 1), list(3, 4, 0)}, lie},
-		"list":                             {[]step{put(1, 2, 201, 1), list(3, 4, 1)}, truth},
-		"list of a deleted partition":      {[]step{put(1, 2, 201, 1), ask(3, 4, deletePartition, 204), list(5, 6, 1)}, lie},
-		"partition that stays":             {[]step{put(1, 2, 201, 1), ask(3, 4, deleteKeys, 204), list(5, 6, 0)}, truth},
-		"partition that goes":              {[]step{put(1, 2, 201, 1), ask(3, 4, deletePartition, 204), list(5, 6, 0)}, lie},
-		"a key of a deleted partition":     {[]step{put(1, 2, 201, 1), ask(3, 4, deletePartition, 204), get(5, 6, 1)}, lie},
-		"made twice":                       {[]step{put(1, 2, 201, 1), put(3, 4, 201, 2)}, lie},
+		"read after write":                         {[]step{put(1, 2, 201, 1), get(3, 4, 1)}, truth},
+		"stale read":                               {[]step{put(1, 2, 201, 1), put(3, 4, 200, 2), get(5, 6, 1)}, lie},
+		"reads during a write":                     {[]step{put(1, 2, 201, 1), put(3, 9, 200, 2), get(4, 5, 1), get(6, 7, 2)}, truth},
+		"a read after another":                     {[]step{put(1, 2, 201, 1), put(3, 9, 200, 2), get(4, 5, 2), get(6, 7, 1)}, lie},
+		"unknown, and never read":                  {[]step{put(1, 2, 201, 1), put(3, 0, 0, 2), get(5, 6, 1)}, truth},
+		"unknown, and read late":                   {[]step{put(1, 2, 201, 1), put(3, 0, 0, 2), get(5, 6, 1), get(7, 8, 2)}, truth},
+		"unknown, and read, absent and read again": {[]step{put(1, 2, 201, 1), put(3, 0, 0, 2), get(5, 6, 2), get(7, 8, 1)}, lie},
+		"a value that no client wrote":             {[]step{put(1, 2, 201, 1), get(3, 4, 7)}, lie},
+		"absent key":                               {[]step{ask(1, 2, getKey, 404), ask(3, 4, headKey, 404)}, truth},
+		"absent after a write":                     {[]step{put(1, 2, 201, 1), ask(3, 4, getKey, 404)}, lie},
+		"HEAD of a deleted key":                    {[]step{put(1, 2, 201, 1), ask(3, 4, deleteKey, 204), ask(5, 6, headKey, 204)}, lie},
+		"list without a written key":               {[]step{put(1, 2, 201, 1), list(3, 4, 0)}, lie},
+		"list":                                     {[]step{put(1, 2, 201, 1), list(3, 4, 1)}, truth},
+		"list of a deleted partition":              {[]step{put(1, 2, 201, 1), ask(3, 4, deletePartition, 204), list(5, 6, 1)}, lie},
+		"partition that stays":                     {[]step{put(1, 2, 201, 1), ask(3, 4, deleteKeys, 204), list(5, 6, 0)}, truth},
+		"partition that goes":                      {[]step{put(1, 2, 201, 1), ask(3, 4, deletePartition, 204), list(5, 6, 0)}, lie},
+		"a key of a deleted partition":             {[]step{put(1, 2, 201, 1), ask(3, 4, deletePartition, 204), get(5, 6, 1)}, lie},
+		"created twice":                            {[]step{put(1, 2, 201, 1), put(3, 4, 201, 2)}, lie},
 	} {
 		h := newHistory("model")
 		for i, s := range tt.steps {
@@ -237,7 +237,7 @@ func TestCheckerRejectsHistoriesThatAreNotLinearizable(t *testing.T) {
 			h.operations = append(h.operations, porcupine.Operation{ClientId: i, Input: s.historyRequest, Output: s.outcome, Call: s.from, Return: s.to})
 		}
 		if got := h.check(); got != tt.want {
-			t.Errorf("%s: got %v, want %v", name, got, tt.want)
+			t.Errorf("%s: the result is %v, want %v", name, got, tt.want)
 		}
 	}
 }

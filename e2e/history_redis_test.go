@@ -27,7 +27,7 @@ func redisUnsaved(w *deployment, _ *replica, lasts time.Duration) {
 		}
 		w.redis.Do("CONFIG", "SET", "dir", dir)
 		w.redis.Do("CONFIG", "SET", "save", "3600 1")
-		_ = os.Remove(dir) // one that is still there does not fail the save, and the test then waits in vain
+		_ = os.Remove(dir) // an existing file does not make the save fail, and the test would wait in vain
 		w.redis.Do("BGSAVE")
 		eventually(w.t, "Redis to fail to save", func() bool { return strings.Contains(w.redis.Do("INFO", "persistence"), failed) })
 	}
@@ -35,7 +35,8 @@ func redisUnsaved(w *deployment, _ *replica, lasts time.Duration) {
 	w.refuseWrites(lasts, [2]string{setting, "yes"}, [2]string{setting, "no"})
 }
 
-// refuseWrites lets Redis refuse writes by one setting, and take them again by another one.
+// refuseWrites makes Redis refuse writes by one setting, and accept them again by
+// another one.
 func (w *deployment) refuseWrites(lasts time.Duration, refuse, take [2]string) {
 	w.staleness.begin(allReplicas)
 	w.redis.Do("CONFIG", "SET", refuse[0], refuse[1])
@@ -55,5 +56,5 @@ func moveSlot(w *deployment, _ *replica, _ time.Duration) {
 		c.MoveKeys(slot, to, keys[rand.IntN(len(keys))])
 	}
 	c.EndMove(slot, to)
-	pause(historyLease) // else it settles all the time
+	pause(historyLease) // otherwise the gateway settles all the time
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// The keys of a history: so many partitions of the demo store, with so many keys each.
-// One page of a key list (25) has room for them.
+// The keys of a history: the partitions of the demo store, and the keys of each. They
+// fit on one page of a key list (25).
 const (
 	historyPartitions = 5
 	historyKeys       = 4 // of each partition
@@ -65,22 +65,22 @@ type outcome struct {
 // gateways, and their responses. Its methods are safe for concurrent use.
 type history struct {
 	began       time.Time
-	name        string       // of its partitions; histories with names of their own can share a store
+	name        string       // its partitions; histories with names of their own can share a store
 	latestValue atomic.Int32 // value written
 
-	mu         sync.Mutex // guards all below
+	mu         sync.Mutex // guards the fields below
 	operations []porcupine.Operation
 	counts     historyCounts
-	invalid    []string // answers that nobody should get
+	invalid    []string // answers that no client should receive
 }
 
 // historyCounts counts what a history covers.
 type historyCounts struct {
 	reads, hits, writes int // answered
 	unknown             int // writes
-	refused             int // writes that the gateway did not send, and said so
+	refused             int // writes that the gateway reported as not sent
 	lost                int // reads without an answer of upstream or cache
-	maybeStale          int // reads that may have been stale, and are not looked at
+	maybeStale          int // reads that may have been stale, and are not checked
 }
 
 func newHistory(name string) *history { return &history{began: time.Now(), name: name} }
@@ -110,15 +110,16 @@ func (h *history) newPut(partition, key int) historyRequest {
 	return historyRequest{operation: putKey, partition: partition, key: key, value: h.latestValue.Add(1)}
 }
 
-// perform sends a request and records its outcome. It returns the response, or nil if there
-// was none.
+// perform sends a request and records its outcome. It returns the response, or nil if
+// there was none.
 func (h *history) perform(client int, c client, q historyRequest) *answer {
 	called := time.Since(h.began)
 	a, err := h.send(c, q)
 	return h.record(client, q, called, a, err)
 }
 
-// performUnlessStale is ask, but records no read whose response may be stale.
+// performUnlessStale is perform, but it does not record a read whose response may be
+// stale.
 func (h *history) performUnlessStale(client int, c client, q historyRequest, stale func(*answer) bool) {
 	called := time.Since(h.began)
 	a, err := h.send(c, q)
@@ -131,8 +132,9 @@ func (h *history) performUnlessStale(client int, c client, q historyRequest, sta
 	h.record(client, q, called, a, err)
 }
 
-// performAsStranger is ask for a client whose writes may be refused, by Object Store, or by
-// the gateway if there were too many of them. A refused write changes nothing.
+// performAsStranger is perform for a client whose writes may be refused: by Object
+// Store, or by the gateway if there are too many of them. A refused write does not
+// change the store.
 func (h *history) performAsStranger(client int, c client, q historyRequest) {
 	called := time.Since(h.began)
 	a, err := h.send(c, q)
@@ -161,14 +163,14 @@ func (h *history) record(client int, q historyRequest, called time.Duration, a *
 	operation := porcupine.Operation{ClientId: client, Input: q, Output: o, Call: int64(called), Return: int64(returned)}
 	if o.status == 0 {
 		operation.Return = math.MaxInt64
-		operation.ClientId = 1000 + h.counts.unknown // to be drawn on a line of its own
+		operation.ClientId = 1000 + h.counts.unknown // drawn on a line of its own
 	}
 	h.operations = append(h.operations, operation)
 	return a
 }
 
-// recordPending records a write that no client sends, and that may take effect at any later
-// time.
+// recordPending records a write that no client sends, and that may take effect at any
+// later time.
 func (h *history) recordPending(q historyRequest) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

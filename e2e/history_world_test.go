@@ -23,10 +23,11 @@ import (
 // than a lease, as the protocol assumes.
 const (
 	historyTimeout = time.Second        // UPSTREAM_TIMEOUT
-	historyLease   = 2 * historyTimeout // of a write, and how long an epoch settles
+	historyLease   = 2 * historyTimeout // of a write, and of the settling of an epoch
 )
 
-// longFreshnessSettings are settings with which only coherence ends the life of an entry.
+// longFreshnessSettings are settings with which only coherence ends the life of an
+// entry.
 var longFreshnessSettings = []string{
 	"RATE=0", "CACHE_KEY_TTL=1h", "CACHE_KEYS_TTL=1h", "CACHE_STORES_TTL=1h", "AUTH_TTL=1h", "UPSTREAM_TIMEOUT=" + historyTimeout.String(),
 	"LOG_LEVEL=warn", "SECRET=" + strings.Repeat("A", 43),
@@ -38,22 +39,22 @@ var longFreshnessSettings = []string{
 type deployment struct {
 	t            *testing.T
 	stack        *stack
-	redis        *redistest.Server  // nil where there is a cluster
-	cluster      *redistest.Cluster // nil where there is none
+	redis        *redistest.Server  // nil with a cluster
+	cluster      *redistest.Cluster // nil without a cluster
 	replicas     []*replica
 	token        string
 	foreignToken string // the token of a client of another organization
 	history      *history
-	random       *rand.Rand // of faults; for the test's own goroutine
+	random       *rand.Rand // for faults; used by the test's own goroutine
 	staleness    staleness
 }
 
-// setup is a program of osgate, the mutant to run if it is a program of mutants, and the
-// flags of osemu.
+// setup is a program of osgate, the mutant to run if it is a program of mutants, and
+// the flags of osemu.
 type setup struct {
 	program, mutant string
 	flags           []string // of osemu
-	cluster         bool     // Redis is one
+	cluster         bool     // Redis is a cluster
 }
 
 // unmutated is osgate without a mutation, with these flags of osemu.
@@ -66,10 +67,11 @@ type replica struct {
 	settings        []string
 	upstream, redis *tcpProxy
 	running         atomic.Pointer[gateway]
-	avoided         atomic.Bool // by the clients
+	avoided         atomic.Bool // used by the clients
 }
 
-// newDeployment starts three gateways, and returns when each of them answers from its cache.
+// newDeployment starts three gateways, and returns when each of them answers from its
+// cache.
 func newDeployment(t *testing.T, k setup, settings ...string) *deployment {
 	t.Helper()
 	w := &deployment{t: t, stack: newStack(t, false, append([]string{"-quiet"}, k.flags...)...), history: newHistory("history")}
@@ -125,29 +127,29 @@ func (r *replica) kill() {
 	r.running.Load().stop(syscall.SIGKILL)
 }
 
-// client returns a client of the gateway with the one token that all clients share.
+// client returns a client of the gateway with the token that all clients share.
 func (r *replica) client() client {
 	return client{t: r.deployment.t, base: r.running.Load().url, token: r.deployment.token}
 }
 
-// tcpProxy is a TCP proxy that can delay and cut connections (toxiproxy). In each direction
-// there is one fault at a time.
+// tcpProxy is a TCP proxy that can delay and cut connections (toxiproxy). In each
+// direction there is one fault at a time.
 type tcpProxy struct {
 	t     testing.TB
 	proxy *toxiproxy.Proxy
 }
 
-// The directions of a way.
+// The directions of a proxy.
 const (
-	toServer = "upstream"   // what is asked
-	toClient = "downstream" // what is answered
+	toServer = "upstream"   // requests
+	toClient = "downstream" // answers
 )
 
 func newTCPProxy(t testing.TB, name, to string) *tcpProxy {
 	t.Helper()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	var err error
-	for range 100 { // another process may have the port
+	for range 100 { // another process may use the port
 		w := &tcpProxy{t: t, proxy: toxiproxy.NewProxy(server, name, "127.0.0.1:"+proxyPort(), to)}
 		if err = w.proxy.Start(); err == nil {
 			t.Cleanup(w.proxy.Stop)
@@ -166,9 +168,9 @@ var proxyPorts = func() *atomic.Uint32 {
 	return &n
 }()
 
-// proxyPort returns a port that no proxy of this process has used lately, and that is not
-// for a Redis or the bus of a cluster node. So a proxy that was closed can listen on
-// its port again.
+// proxyPort returns a port that no proxy of this process has used lately, and that is
+// not for a Redis or the bus of a cluster node. So a closed proxy can listen on its
+// port again.
 func proxyPort() string { return strconv.Itoa(9000 + int(proxyPorts.Add(1)%2000)) }
 
 // delay delays all data in a direction.
@@ -206,7 +208,7 @@ func (w *tcpProxy) addToxic(kind, direction string, attributes map[string]int64)
 		"type": kind, "name": direction, "stream": direction, "attributes": attributes,
 	})
 	if _, err := w.proxy.Toxics.AddToxicJson(io.Reader(strings.NewReader(string(text)))); err != nil {
-		w.t.Fatalf("making trouble on the %s: %v", w.proxy.Name, err)
+		w.t.Fatalf("adding a fault to the %s: %v", w.proxy.Name, err)
 	}
 }
 

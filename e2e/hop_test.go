@@ -29,12 +29,12 @@ func TestOnlyListedHeadersGoUpstream(t *testing.T) {
 	a := sendRaw(t, g.addr(), request)
 	seen := s.emulator.requests(hasTarget("PUT", demoKeys+"/headers"))
 	if len(seen) != 1 {
-		t.Fatalf("answered %d %s; osemu saw %v, want one PUT", a.status, a.body, seen)
+		t.Fatalf("the answer is %d %s; osemu received %v, want one PUT", a.status, a.body, seen)
 	}
 	allowed := []string{
 		"Authorization", "Accept", "Content-Type", "Content-Encoding", "Content-Length", "If-Match", "If-None-Match", "User-Agent", "X-Anypnt-Org-Id", "X-Anypnt-Env-Id",
 		"Traceparent", "Tracestate", "Via", "Forwarded",
-		"Host", // where a log counts it among the headers
+		"Host", // a log may count it among the headers
 	}
 	for _, name := range seen[0].Headers {
 		if !slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, name) }) {
@@ -43,7 +43,7 @@ func TestOnlyListedHeadersGoUpstream(t *testing.T) {
 	}
 	for _, name := range []string{"Authorization", "Accept", "Content-Type", "User-Agent", "If-Match", "X-Anypnt-Org-Id", "X-Anypnt-Env-Id", "Traceparent", "Via", "Forwarded"} {
 		if !seen[0].hasHeader(name) {
-			t.Errorf("the header %s did not go upstream; osemu saw %v", name, seen[0].Headers)
+			t.Errorf("the header %s did not go upstream; osemu received %v", name, seen[0].Headers)
 		}
 	}
 }
@@ -59,7 +59,7 @@ type upstream struct {
 // upstreamTokenPrefix is the text before the client ID in the tokens of an upstream.
 const upstreamTokenPrefix = "a-token-of-the-tests-own-for-"
 
-// newUpstream returns an upstream that mints tokens and names the client of each.
+// newUpstream returns an upstream that mints tokens and identifies the client of each.
 // answer serves all other requests.
 func newUpstream(t *testing.T, answer http.HandlerFunc) *upstream {
 	t.Helper()
@@ -92,7 +92,7 @@ func (u *upstream) requests() []*http.Request {
 }
 
 // TestOneAuthorizationReachesUpstreamEvenIfConnectionNamesIt names Authorization in
-// Connection, because of which a plain proxy removes it.
+// Connection. A plain proxy therefore removes it.
 func TestOneAuthorizationReachesUpstreamEvenIfConnectionNamesIt(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{}`) })
@@ -104,16 +104,16 @@ func TestOneAuthorizationReachesUpstreamEvenIfConnectionNamesIt(t *testing.T) {
 	sendRaw(t, g.addr(), twice).checkRefusal(http.StatusBadRequest, "bad-request")
 	seen := u.requests()
 	if len(seen) != 1 {
-		t.Fatalf("upstream saw %d requests, want 1", len(seen))
+		t.Fatalf("upstream received %d requests, want 1", len(seen))
 	}
 	scheme, sent, _ := strings.Cut(seen[0].Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "bearer") || sent != token || len(seen[0].Header["Authorization"]) != 1 {
-		t.Errorf("upstream saw Authorization %v, want the token, once", seen[0].Header["Authorization"])
+		t.Errorf("upstream received Authorization %v, want the token, once", seen[0].Header["Authorization"])
 	}
 }
 
-// TestAnswersReachClientsWithoutHopByHopHeadersAndCookies: unknown headers of upstream reach the
-// client; Set-Cookie, Server and hop-by-hop headers do not.
+// TestAnswersReachClientsWithoutHopByHopHeadersAndCookies: unknown headers of upstream
+// reach the client; Set-Cookie, Server and hop-by-hop headers do not.
 func TestAnswersReachClientsWithoutHopByHopHeadersAndCookies(t *testing.T) {
 	t.Parallel()
 	const body = `{"stringValue":"x","keyId":"KeyOne","valueType":"STRING"}`
@@ -142,10 +142,10 @@ func TestAnswersReachClientsWithoutHopByHopHeadersAndCookies(t *testing.T) {
 			t.Errorf("%s: %v, want the unknown header X-Confirmation-Id", way, a.header)
 		}
 		if got := a.header.Get("X-Request-Id"); got == "theirs" || len(a.header["X-Request-Id"]) != 1 {
-			t.Errorf("%s: X-Request-Id %v, want ours alone", way, a.header["X-Request-Id"])
+			t.Errorf("%s: X-Request-Id %v, want only the gateway's", way, a.header["X-Request-Id"])
 		}
 		if got := a.header["X-Ratelimit-Limit"]; len(got) != 1 || got[0] != "10" {
-			t.Errorf("%s: X-RateLimit-Limit %v, want ours alone", way, got)
+			t.Errorf("%s: X-RateLimit-Limit %v, want only the gateway's", way, got)
 		}
 	}
 	// The second request is the gateway's own, for the store's TTL.
@@ -154,9 +154,9 @@ func TestAnswersReachClientsWithoutHopByHopHeadersAndCookies(t *testing.T) {
 	}
 }
 
-// TestUnsupportedRequestsAreRefused sends methods, targets, header sections and framings
-// that the gateway does not serve, each over a connection of its own. All refusals have
-// one form, also those of requests that net/http itself would refuse.
+// TestUnsupportedRequestsAreRefused sends methods, targets, header sections and
+// framings that the gateway does not serve, each over a connection of its own. All
+// refusals have one form, also those of requests that net/http itself would refuse.
 func TestUnsupportedRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -183,7 +183,7 @@ func TestUnsupportedRequestsAreRefused(t *testing.T) {
 		"unknown method":          {line("BREW", keyOne), 404, "not-object-store"},
 		"asterisk":                {line("OPTIONS", "*"), 404, "not-object-store"},
 
-		"no HTTP":               {"hello\r\n\r\n", 400, "bad-request"},
+		"not HTTP":              {"hello\r\n\r\n", 400, "bad-request"},
 		"another version":       {strings.Replace(line("GET", keyOne), "HTTP/1.1", "HTTP/3.0", 1), 505, "bad-request"},
 		"two hosts":             {line("GET", keyOne, "Host: other"), 400, "bad-request"},
 		"no host":               {"GET " + keyOne + " HTTP/1.1\r\n" + token + "\r\n\r\n", 400, "bad-request"},
@@ -191,7 +191,7 @@ func TestUnsupportedRequestsAreRefused(t *testing.T) {
 		"a control byte":        {line("GET", keyOne, "X-Any: a\x00b"), 400, "bad-request"},
 		"a header too large":    {line("GET", keyOne, "X-Any: "+strings.Repeat("x", 100<<10)), 431, "bad-request"},
 		"an unknown Expect":     {put("1.1", "Expect: more", "Content-Length: 2") + "{}", 417, "bad-request"},
-		"a body over the bound": {put("1.1", "Content-Length: 99999999"), 413, "too-large"},
+		"a body over the limit": {put("1.1", "Content-Length: 99999999"), 413, "too-large"},
 
 		"two lengths":                    {put("1.1", "Content-Length: 2", "Content-Length: 3") + "{}x", 400, "bad-request"},
 		"two lengths in one field":       {put("1.1", "Content-Length: 2, 3") + "{}x", 400, "bad-request"},
@@ -204,7 +204,7 @@ func TestUnsupportedRequestsAreRefused(t *testing.T) {
 		"length, then encoding":          {put("1.1", both, "Transfer-Encoding: chunked") + chunks, 400, "bad-request"},
 		"encoding, then length":          {put("1.1", "Transfer-Encoding: chunked", both) + chunks, 400, "bad-request"},
 		"encoding in capitals":           {put("1.1", both, "TRANSFER-ENCODING: CHUNKED") + chunks, 400, "bad-request"},
-		"encoding behind a tab":          {put("1.1", both, "Transfer-Encoding:\tchunked") + chunks, 400, "bad-request"},
+		"encoding after a tab":           {put("1.1", both, "Transfer-Encoding:\tchunked") + chunks, 400, "bad-request"},
 		"encoding with a space":          {put("1.1", both, "Transfer-Encoding : chunked") + chunks, 400, "bad-request"},
 		"encoding folded":                {put("1.1", both, "Transfer-Encoding:\r\n chunked") + chunks, 400, "bad-request"},
 		"encoding and length 0":          {put("1.1", "Content-Length: 0", "Transfer-Encoding: chunked") + chunks, 400, "bad-request"},
@@ -214,7 +214,7 @@ func TestUnsupportedRequestsAreRefused(t *testing.T) {
 		"encoding of two kinds":          {put("1.1", "Transfer-Encoding: gzip, chunked") + chunks, 501, "bad-request"},
 		"encoding, then identity":        {put("1.1", "Transfer-Encoding: chunked, identity") + chunks, 501, "bad-request"},
 		"encoding with a vertical tab":   {put("1.1", "Transfer-Encoding: \x0bchunked") + chunks, 400, "bad-request"},
-		"encoding of no known kind":      {put("1.1", both, "Transfer-Encoding: x") + chunks, 501, "bad-request"},
+		"unknown encoding":               {put("1.1", both, "Transfer-Encoding: x") + chunks, 501, "bad-request"},
 		"identity":                       {put("1.1", both, "Transfer-Encoding: identity") + chunks, 501, "bad-request"},
 		"HTTP/1.0, encoding":             {put("1.0", "Transfer-Encoding: chunked") + chunks, 400, "bad-request"},
 		"HTTP/1.0, encoding and length":  {put("1.0", both, "Transfer-Encoding: chunked") + chunks, 400, "bad-request"},
@@ -236,25 +236,26 @@ func TestUnsupportedRequestsAreRefused(t *testing.T) {
 	known := "http://object-store-eu-west-1.anypoint.mulesoft.com"
 	sendRaw(t, g.addr(), "GET "+known+keyOne+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+token+"\r\n\r\n").is(http.StatusOK)
 	if seen := s.emulator.receivedTargets(); len(seen) == 0 || seen[0] != (receivedTarget{"object-store-eu-west-1.anypoint.mulesoft.com", keyOne}) {
-		t.Errorf("absolute form of a known host: osemu saw %v, want it at that host", seen)
+		t.Errorf("absolute form of a known host: osemu received %v, want it at that host", seen)
 	}
 }
 
-// TestForwardingLoopIsRefused sends a request with the Via that the gateway sends upstream.
+// TestForwardingLoopIsRefused sends a request with the Via that the gateway sends
+// upstream.
 func TestForwardingLoopIsRefused(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{}`) })
 	s := newStack(t, false)
 	g := s.gateway("UPSTREAM_OVERRIDE="+u.URL, "CACHE_KEY_TTL=0")
 	one := g.as("app-one")
-	one.get(keyOne, "Via: 1.1 somebody-else").is(http.StatusOK)
+	one.get(keyOne, "Via: 1.1 another-proxy").is(http.StatusOK)
 	seen := u.requests()
-	if len(seen) != 1 || !strings.HasPrefix(strings.Join(seen[0].Header["Via"], ", "), "1.1 somebody-else, 1.1 ") {
-		t.Fatalf("upstream saw %v, want one request with our Via behind the other's", seen)
+	if len(seen) != 1 || !strings.HasPrefix(strings.Join(seen[0].Header["Via"], ", "), "1.1 another-proxy, 1.1 ") {
+		t.Fatalf("upstream received %v, want one request with the gateway's Via after the other one", seen)
 	}
 	one.get(keyOne, "Via: "+strings.Join(seen[0].Header["Via"], ", ")).checkRefusal(http.StatusLoopDetected, "loop")
 	if n := len(u.requests()); n != 1 {
-		t.Errorf("upstream saw %d requests, want 1", n)
+		t.Errorf("upstream received %d requests, want 1", n)
 	}
 }
 
@@ -264,9 +265,9 @@ func TestRefusalsHaveOneForm(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	g := s.gateway()
-	s.addSecret("a-token-nobody-minted")
+	s.addSecret("an-unknown-token")
 	for authorization, code := range map[string]string{
-		"": "no-token", "Bearer a-token-nobody-minted": "bad-token", "bearer a-token-nobody-minted": "bad-token", "Basic YTpi": "no-token", "Bearer": "no-token", "Bearer ": "no-token",
+		"": "no-token", "Bearer an-unknown-token": "bad-token", "bearer an-unknown-token": "bad-token", "Basic YTpi": "no-token", "Bearer": "no-token", "Bearer ": "no-token",
 	} {
 		var headers []string
 		if authorization != "" {
@@ -283,7 +284,7 @@ func TestRefusalsHaveOneForm(t *testing.T) {
 	}
 	head := sendRaw(t, g.addr(), strings.Replace(rawGET("gateway", keyOne), "GET", "HEAD", 1))
 	if head.is(http.StatusUnauthorized); head.body != "" {
-		t.Errorf("HEAD was answered with a body: %q", head.body)
+		t.Errorf("the answer to HEAD has a body: %q", head.body)
 	}
 	if a := g.client().get(keyOne, "X-Request-Id: mine-1"); a.header.Get("X-Request-Id") != "mine-1" {
 		t.Errorf("a plain X-Request-Id was replaced by %q", a.header.Get("X-Request-Id"))

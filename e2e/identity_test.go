@@ -22,12 +22,12 @@ func (g *gateway) clientWithUnknownToken(app string) client {
 
 func isIdentityRequest(r receivedRequest) bool { return r.Target == "/accounts/api/me" }
 
-// TestThousandRequestsWithANewTokenSendOneLookup sends a thousand requests with one unknown token
-// before the control plane has answered the first.
+// TestThousandRequestsWithANewTokenSendOneLookup sends a thousand requests with one
+// unknown token before the control plane has answered the first.
 func TestThousandRequestsWithANewTokenSendOneLookup(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false, "-latency", "300ms")
-	g := s.gateway("RATE=0", "CACHE_KEY_TTL=0", "MAX_EXCHANGES=20000") // one address holds a sixteenth before it is identified
+	g := s.gateway("RATE=0", "CACHE_KEY_TTL=0", "MAX_EXCHANGES=20000") // an unidentified address holds at most a sixteenth of the slots
 	one := g.clientWithUnknownToken("app-one")
 	s.emulator.clearRequests()
 	var all sync.WaitGroup
@@ -40,14 +40,14 @@ func TestThousandRequestsWithANewTokenSendOneLookup(t *testing.T) {
 		t.Errorf("%v; want 1000 times 200", &y)
 	}
 	if asked := len(s.emulator.requests(isIdentityRequest)); asked != 1 {
-		t.Errorf("osemu received %d requests for the owner of the token, want 1", asked)
+		t.Errorf("osemu received %d requests for the principal of the token, want 1", asked)
 	}
 }
 
 // TestARevokedTokenStopsWithinAuthTTL revokes two tokens at the control plane, which
-// stop within AUTH_TTL, and one through the gateway, which stops at once. Reads of a
-// key end with the grant, and statistics, which the gateway answers itself, with the
-// identity. The exact time is proved in fake time by auth.TestYesHoldsForTTL.
+// are refused within AUTH_TTL, and one through the gateway, which is refused at once.
+// Reads of a key end with the grant, and statistics, which the gateway answers itself,
+// end with the identity. auth.TestYesHoldsForTTL proves the exact time, in fake time.
 func TestARevokedTokenStopsWithinAuthTTL(t *testing.T) {
 	t.Parallel()
 	const statistics = "/api/v1/organizations/org-root"
@@ -73,9 +73,9 @@ func (c client) revoke(token string) *answer {
 		"Content-Type: application/x-www-form-urlencoded", "Authorization: Basic YXBwLW9uZTpzZWNyZXQtb25l")
 }
 
-// TestKnownTokensAreServedWithoutTheControlPlane has the control plane fail in four ways.
-// Requests with a known token are forwarded for AUTH_STALE, those with an unknown token
-// get 503 with Retry-After, and no response calls a token bad.
+// TestKnownTokensAreServedWithoutTheControlPlane makes the control plane fail in four
+// ways. Requests with a known token are forwarded for AUTH_STALE, those with an unknown
+// token get 503 with Retry-After, and no response calls a token invalid.
 func TestKnownTokensAreServedWithoutTheControlPlane(t *testing.T) {
 	t.Parallel()
 	for name, trouble := range map[string]func(http.ResponseWriter, *http.Request){"cut": resetConnection, "fails": answer500, "crowded": answer429, "hangs": answerNever} {
@@ -91,7 +91,7 @@ func TestKnownTokensAreServedWithoutTheControlPlane(t *testing.T) {
 			for served := 0; time.Since(gone) < 3*time.Second || served < 5; served++ {
 				a := known.get(keyOne)
 				if a.status == http.StatusServiceUnavailable && time.Since(gone) >= 9*time.Second {
-					break // so slow is the machine
+					break // possible on a slow machine only
 				}
 				a.is(http.StatusOK)
 				if served%10 == 0 {
@@ -103,7 +103,7 @@ func TestKnownTokensAreServedWithoutTheControlPlane(t *testing.T) {
 				}
 				<-time.After(20 * time.Millisecond)
 			}
-			eventuallyWithin(t, 10*time.Second-time.Since(gone), "what is known to grow too old", func() bool {
+			eventuallyWithin(t, 10*time.Second-time.Since(gone), "the known identity to grow too old", func() bool {
 				a := known.get(keyOne)
 				if a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
 					t.Errorf("%s: status %d, want 200 or 503", a.request, a.status)
@@ -111,19 +111,20 @@ func TestKnownTokensAreServedWithoutTheControlPlane(t *testing.T) {
 				return a.status == http.StatusServiceUnavailable
 			})
 			if since := time.Since(gone); since < 9*time.Second {
-				t.Errorf("a known token was refused after %v, want AUTH_STALE of 9 s beyond AUTH_TTL", since)
+				t.Errorf("a known token is refused after %v, want AUTH_STALE of 9 s beyond AUTH_TTL", since)
 			}
 			f.setFailure(nil)
 			// A probe without an answer ends after 5 s, and the next one begins 10 s
 			// later at the latest.
-			eventuallyWithin(t, 15*time.Second, "the control plane to be asked again", func() bool { return known.get(keyOne).status == http.StatusOK })
+			eventuallyWithin(t, 15*time.Second, "the next lookup at the control plane", func() bool { return known.get(keyOne).status == http.StatusOK })
 			unknown.get(keyOne).is(http.StatusOK)
 		})
 	}
 }
 
-// TestForgedTokenRequestIsChargedToTheClientThatTheControlPlaneNames adds a second client ID to the
-// body of a token request, in each way that two servers could read differently.
+// TestForgedTokenRequestIsChargedToTheClientThatTheControlPlaneNames adds a second
+// client ID to the body of a token request, in each way that two servers could
+// interpret differently.
 func TestForgedTokenRequestIsChargedToTheClientThatTheControlPlaneNames(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -138,14 +139,14 @@ func TestForgedTokenRequestIsChargedToTheClientThatTheControlPlaneNames(t *testi
 	}
 	one, two := g.as("app-one"), g.as("app-two")
 	for name, mint := range map[string]struct{ path, body, header string }{
-		"upper case twin": {v2, `{"client_id":"app-two","CLIENT_ID":"app-one","client_secret":"secret-two","grant_type":"client_credentials"}`, "Content-Type: application/json"},
+		"upper-case twin": {v2, `{"client_id":"app-two","CLIENT_ID":"app-one","client_secret":"secret-two","grant_type":"client_credentials"}`, "Content-Type: application/json"},
 		"duplicate key":   {v2, `{"client_id":"app-one","client_id":"app-two","client_secret":"secret-two","grant_type":"client_credentials"}`, "Content-Type: application/json"},
 		"duplicate field": {form, "client_id=app-two&client_secret=secret-two&grant_type=client_credentials&client_id=app-one", "Content-Type: application/x-www-form-urlencoded"},
 		"query":           {form + "?client_id=app-one", "client_id=app-two&client_secret=secret-two&grant_type=client_credentials", "Content-Type: application/x-www-form-urlencoded"},
 	} {
 		a := g.client().send(http.MethodPost, mint.path, mint.body, mint.header)
 		if a.status != http.StatusOK {
-			continue // osemu does not take it: nobody is charged
+			continue // osemu refuses it: no client is charged
 		}
 		forged := g.client()
 		forged.token = a.token()
@@ -178,9 +179,9 @@ func TestTokenIsValidInItsOwnPlaneOnly(t *testing.T) {
 	eu.get("/eu/eu-west-1" + keyOne).is(http.StatusOK)
 }
 
-// TestGuessingTokensIsLimited sends wrong tokens and secrets from one address. A client with a
-// known token at that address is served, and another address behind the same proxy is
-// not affected.
+// TestGuessingTokensIsLimited sends wrong tokens and secrets from one address. A client
+// with a known token at that address is served, and another address behind the same
+// proxy is not affected.
 func TestGuessingTokensIsLimited(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -199,7 +200,7 @@ func TestGuessingTokensIsLimited(t *testing.T) {
 			}
 		}
 		const rate = 3
-		most := rate + 1 + int(rate*time.Since(began).Seconds()) // the one that takes the last unit finds none left
+		most := rate + 1 + int(rate*time.Since(began).Seconds()) // the request that takes the last unit has no unit left after it
 		if statuses[http.StatusUnauthorized] < rate || statuses[http.StatusUnauthorized] > most || len(statuses) != 2 {
 			t.Errorf("40 guesses: %v; want from %d to %d times 401, and 429", statuses, rate, most)
 		}
@@ -218,8 +219,8 @@ func TestGuessingTokensIsLimited(t *testing.T) {
 	})
 }
 
-// TestManyApplicationsBehindOneAddressGetTokens has 200 applications behind one address request
-// tokens at once.
+// TestManyApplicationsBehindOneAddressGetTokens: 200 applications behind one address
+// request tokens at once.
 func TestManyApplicationsBehindOneAddressGetTokens(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -238,8 +239,8 @@ func TestManyApplicationsBehindOneAddressGetTokens(t *testing.T) {
 	all.Wait()
 }
 
-// TestXForwardedForOfUntrustedClientsIsIgnored sends wrong tokens with invented addresses in
-// X-Forwarded-For.
+// TestXForwardedForOfUntrustedClientsIsIgnored sends wrong tokens with invented
+// addresses in X-Forwarded-For.
 func TestXForwardedForOfUntrustedClientsIsIgnored(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -284,8 +285,8 @@ func TestReplicasShareIdentities(t *testing.T) {
 	}
 }
 
-// TestIntrospectionIdentifiesTheSameClients makes the requests of a journey with RFC 7662
-// instead of /accounts/api/me.
+// TestIntrospectionIdentifiesTheSameClients sends the requests of a journey with RFC
+// 7662 instead of /accounts/api/me.
 func TestIntrospectionIdentifiesTheSameClients(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"seconds": nil, "milliseconds": {"-choose", "introspect-time=milliseconds"}} {
@@ -299,14 +300,14 @@ func TestIntrospectionIdentifiesTheSameClients(t *testing.T) {
 			one.get(keyOne).checkRefusal(http.StatusTooManyRequests, "over-quota")
 			two.get(keyOne).is(http.StatusOK)
 			stranger := g.client()
-			stranger.token = "nobody-minted-this"
+			stranger.token = "an-unminted-token"
 			stranger.get(keyOne).checkRefusal(http.StatusUnauthorized, "bad-token")
 			if asked := s.emulator.requests(isIdentityRequest); len(asked) > 0 {
-				t.Errorf("/accounts/api/me received %d requests in spite of OSGATE_AUTH=introspect", len(asked))
+				t.Errorf("/accounts/api/me received %d requests although OSGATE_AUTH=introspect", len(asked))
 			}
 		})
 	}
-	t.Run("credentials that the control plane refuses are nobody's fault but ours", func(t *testing.T) {
+	t.Run("credentials that the control plane refuses are the gateway's own fault", func(t *testing.T) {
 		t.Parallel()
 		s := newStack(t, false)
 		g := s.gateway("AUTH=introspect", "AUTH_CLIENT_ID=app-two", "AUTH_CLIENT_SECRET=wrong")

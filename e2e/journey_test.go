@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestVendorsJourneyWorksThroughTheGateway makes all requests of the vendor's page
+// TestVendorsJourneyWorksThroughTheGateway sends all requests of the vendor's page
 // "Object Store v2 REST APIs", from token to statistics, through osgate with its
 // defaults: once with the gateway as base URL, and once by an unchanged client that
 // uses the hosts of the vendor, which resolve to the gateway.
@@ -52,11 +52,11 @@ func (g *gateway) impersonating(host string) client {
 	return client{t: g.t, base: "http://" + host, httpClient: newHTTPClient(transport)}
 }
 
-// journey makes the requests of the vendor's page as a client.
+// journey sends the requests of the vendor's page as a client.
 type journey struct {
 	g                      *gateway
 	accounts, store, stats client
-	counted                int // Object Store operations of env-prod answered 2xx, and all of them
+	counted                int // Object Store operations of env-prod with a 2xx answer, and all operations
 	countedAll             int
 }
 
@@ -71,8 +71,8 @@ func (j *journey) run(t *testing.T) {
 	j.statistics(t)
 }
 
-// tokens requests a token in each of the three documented ways, and keeps that of the
-// connected app.
+// tokens requests a token in each of the three documented ways, and keeps the token of
+// the connected app.
 func (j *journey) tokens(t *testing.T) {
 	mint := func(path, contentType, body string, expires bool) string {
 		t.Helper()
@@ -85,7 +85,7 @@ func (j *journey) tokens(t *testing.T) {
 		a.decode(&answer)
 		j.g.stack.addSecret(answer.Token)
 		if answer.Token == "" || !strings.EqualFold(answer.Type, "bearer") || expires && answer.ExpiresIn != 3600 {
-			t.Errorf("%s answered %s, want a bearer token", path, a.body)
+			t.Errorf("the answer to %s is %s, want a bearer token", path, a.body)
 		}
 		return answer.Token
 	}
@@ -97,7 +97,7 @@ func (j *journey) tokens(t *testing.T) {
 	j.accounts.token, j.store.token, j.stats.token = token, token, token
 }
 
-// identifiers finds the organization's and the environment's.
+// identifiers reads the ids of the organization and the environment.
 func (j *journey) identifiers(t *testing.T) {
 	var me struct {
 		User struct {
@@ -106,7 +106,7 @@ func (j *journey) identifiers(t *testing.T) {
 	}
 	j.accounts.get("/accounts/api/me").is(http.StatusOK).decode(&me)
 	if got := me.User.Organization; got.ID != "org-root" || got.Name != "Acme" {
-		t.Errorf("me names the organization %+v, want org-root, Acme", got)
+		t.Errorf("me has the organization %+v, want org-root, Acme", got)
 	}
 	var environments struct {
 		Data []struct{ ID, Name, OrganizationID string }
@@ -151,7 +151,7 @@ func (j *journey) regions(t *testing.T) {
 	}
 }
 
-// stores lists them, and finds every field of the documented output.
+// stores lists the stores, and checks every field of the documented output.
 func (j *journey) stores(t *testing.T) {
 	var page struct {
 		Values        []map[string]any
@@ -163,7 +163,7 @@ func (j *journey) stores(t *testing.T) {
 		"storeId": "APP_demo__defaultPersistentObjectStore", "encrypted": true, "permanentOsFlag": false, "persistent": true,
 		"defaultTtlSeconds": 2592000.0, "defaultConfirmationTtlSeconds": 600.0, "isFixedTtl": nil,
 	}}
-	if len(page.Values) == 1 { // the vendor prints null; whether false is said instead nobody outside knows
+	if len(page.Values) == 1 { // the vendor prints null; whether it also sends false is not known
 		if fixed, said := page.Values[0]["isFixedTtl"].(bool); said && !fixed {
 			page.Values[0]["isFixedTtl"] = nil
 		}
@@ -212,7 +212,7 @@ func (j *journey) valueIsAsDocumented(t *testing.T) {
 	}
 }
 
-// storeListDelete makes the requests of the page for myTestKey.
+// storeListDelete sends the requests of the page for myTestKey.
 func (j *journey) storeListDelete(t *testing.T) {
 	key := demoKeys + "/myTestKey"
 	j.send(t, http.MethodPost, key, `{"stringValue":"Hello World","keyId":"myTestKey","valueType":"STRING"}`)
@@ -252,7 +252,7 @@ func (j *journey) statistics(t *testing.T) {
 		{root + monthly, 2, j.countedAll},
 		{environment + monthly, 2, j.counted},
 		{region + monthly, 2, j.counted},
-		{region + "/stores/APP_demo__defaultPersistentObjectStore" + monthly, 2, j.counted - 1}, // the store list is no store's
+		{region + "/stores/APP_demo__defaultPersistentObjectStore" + monthly, 2, j.counted - 1}, // the list of stores does not count for a store
 	} {
 		eventually(t, "the counts of "+q.target, func() bool {
 			counts := j.stats.counts(q.target)
@@ -262,7 +262,7 @@ func (j *journey) statistics(t *testing.T) {
 	sub := j.g.as("app-sub")
 	sub.base, sub.httpClient = j.stats.base, j.stats.httpClient
 	if counts := sub.counts("/api/v1/organizations/org-sub" + monthly); len(counts) != 2 || total(counts) != 0 {
-		t.Errorf("counts of org-sub: %v, want two months of nothing", counts)
+		t.Errorf("counts of org-sub: %v, want two months without counts", counts)
 	}
 }
 

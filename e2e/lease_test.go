@@ -17,8 +17,8 @@ var refusedWrites = []string{
 	"PUT " + keyOne,
 }
 
-// TestRefusedWriteKeepsTheHitsOfOtherClients sends writes that Object Store answers with
-// 403: of a client of another organization, and of a member without the right.
+// TestRefusedWriteKeepsTheHitsOfOtherClients sends writes that Object Store answers
+// with 403: of a client of another organization, and of a member without the right.
 func TestRefusedWriteKeepsTheHitsOfOtherClients(t *testing.T) {
 	t.Parallel()
 	for name, withRedis := range map[string]bool{"in process": false, "in Redis": true} {
@@ -47,13 +47,13 @@ func TestRefusedWriteKeepsTheHitsOfOtherClients(t *testing.T) {
 	}
 }
 
-// isHitOrWriteInFlight reports whether an answer is a hit, and fails the test if the entry was
-// invalidated. Until the lease of a write is given back, the answer comes from Object
-// Store.
+// isHitOrWriteInFlight reports whether an answer is a hit, and fails the test if the
+// entry was invalidated. Until the lease of a write is released, the answer comes from
+// Object Store.
 func isHitOrWriteInFlight(t *testing.T, a *answer) bool {
 	t.Helper()
 	if !isHit(a) && !isWriteInFlight(a) {
-		t.Errorf("Cache-Status %q, want a hit: the refused write cost the entry", a.header.Get("Cache-Status"))
+		t.Errorf("Cache-Status is %q, want a hit: the refused write removed the entry", a.header.Get("Cache-Status"))
 	}
 	return isHit(a)
 }
@@ -85,7 +85,7 @@ func TestClientThatKeepsLeasesOnAStoreIsReported(t *testing.T) {
 			`osgate_cache_events_total{osgate_cache_event="write_applied"} 3`, `osgate_cache_events_total{osgate_cache_event="write_refused"} 3`,
 		} {
 			if !strings.Contains(metrics, "\n"+want+"\n") {
-				t.Errorf("/metrics does not say %s", want)
+				t.Errorf("/metrics does not have %s", want)
 			}
 		}
 		eventually(t, "the line that names the client", func() bool {
@@ -113,7 +113,7 @@ func TestStrangersCannotKeepReadsPastTheCache(t *testing.T) {
 			t.Errorf("100 writes of a stranger: %v, want some 403 of Object Store, and 429 beyond", got)
 		}
 		if n := s.emulator.countRequests(http.MethodPatch, demoStore+"?confirmable=true"); n != got[http.StatusForbidden] {
-			t.Errorf("Object Store got %d of them", n)
+			t.Errorf("Object Store received %d of them", n)
 		}
 		one := g.as("app-one")
 		eventually(t, "a hit", func() bool { return isHit(one.get(keyOne)) })

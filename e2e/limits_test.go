@@ -22,8 +22,8 @@ import (
 // sandboxKeys are the keys of another store of the same organization.
 const sandboxKeys = "/api/v1/organizations/org-root/environments/env-sandbox/stores/APP_demo__defaultPersistentObjectStore/partitions/DEFAULT_PARTITION/keys"
 
-// checkStructuredQuota checks the same fields as limited, by a parser of structured fields (RFC
-// 9651): both are lists of strings with integer parameters
+// checkStructuredQuota checks the same fields as limited, with a parser of structured
+// fields (RFC 9651): both are lists of strings with integer parameters
 // (draft-ietf-httpapi-ratelimit-headers-10). It does not end the test.
 func (a *answer) checkStructuredQuota(limit, window int64) {
 	a.t.Helper()
@@ -35,7 +35,7 @@ func (a *answer) checkStructuredQuota(limit, window int64) {
 		}
 		item, ok := list[0].(httpsfv.Item)
 		if policy, text := item.Value.(string); !ok || !text || policy != "client" {
-			a.t.Errorf("%s: %d, %s is of %v, want the string client", a.request, a.status, name, list[0])
+			a.t.Errorf("%s: %d, %s has %v, want the string client", a.request, a.status, name, list[0])
 			continue
 		}
 		got := map[string]int64{}
@@ -58,15 +58,15 @@ func (a *answer) checkStructuredQuota(limit, window int64) {
 	a.checkQuotaReset(int(window))
 }
 
-// checkViolatedPolicy checks that a refusal names this quota policy alone, and has a Retry-After
-// of 1 to so many seconds.
+// checkViolatedPolicy checks that a refusal names only this quota policy, and has a
+// Retry-After from 1 to this number of seconds.
 func (a *answer) checkViolatedPolicy(policy string, within int) {
 	a.t.Helper()
 	var p struct {
 		Violated []string `json:"violated-policies"`
 	}
 	if err := json.Unmarshal([]byte(a.body), &p); err != nil || !slices.Equal(p.Violated, []string{policy}) {
-		a.t.Errorf("%s: %d, violated policies %q, want %s alone; body %q: %v", a.request, a.status, p.Violated, policy, a.body, err)
+		a.t.Errorf("%s: %d, violated policies %q, want only %s; body %q: %v", a.request, a.status, p.Violated, policy, a.body, err)
 	}
 	if after, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || after < 1 || after > within {
 		a.t.Errorf("%s: %d, Retry-After %q, want 1 to %d seconds", a.request, a.status, a.header.Get("Retry-After"), within)
@@ -78,7 +78,7 @@ func (a *answer) checkNoQuota() {
 	a.t.Helper()
 	for _, name := range []string{"RateLimit-Policy", "RateLimit", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} {
 		if got := a.header.Get(name); got != "" {
-			a.t.Errorf("%s: %d, %s %q on what was not charged", a.request, a.status, name, got)
+			a.t.Errorf("%s: %d, %s is %q although the request was not charged", a.request, a.status, name, got)
 		}
 	}
 }
@@ -100,7 +100,7 @@ func TestQuotaHeadersAreStructuredFields(t *testing.T) {
 					}
 					return a
 				}()
-				written := one.put("told", "x").succeeded()
+				written := one.put("charged", "x").succeeded()
 				absent := one.get(demoKeys + "/absent").is(http.StatusNotFound)
 				s.emulator.setFault("", "500=1")
 				failed := one.get(demoKeys + "/failing").is(http.StatusInternalServerError)
@@ -118,8 +118,8 @@ func TestQuotaHeadersAreStructuredFields(t *testing.T) {
 	}
 }
 
-// TestHitsUseNoQuotaIfUpstreamRequestsAreCounted has a quota of one request an hour, which 300 hits
-// do not use.
+// TestHitsUseNoQuotaIfUpstreamRequestsAreCounted sends 300 hits with a quota of one
+// request per hour, which they do not use.
 func TestHitsUseNoQuotaIfUpstreamRequestsAreCounted(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -141,12 +141,13 @@ func TestHitsUseNoQuotaIfUpstreamRequestsAreCounted(t *testing.T) {
 		miss.checkStructuredQuota(1, 3600)
 		one.get(keyOne).is(http.StatusOK).checkNoQuota()
 		if n := len(s.emulator.requests(isObjectStoreRequest, isNoTTLRequest)); n != 1 {
-			t.Errorf("osemu saw %d requests, want 1", n)
+			t.Errorf("osemu received %d requests, want 1", n)
 		}
 	})
 }
 
-// TestMissesAreLimitedIfUpstreamRequestsAreCounted sends misses only, through two gateways.
+// TestMissesAreLimitedIfUpstreamRequestsAreCounted sends misses only, through two
+// gateways.
 func TestMissesAreLimitedIfUpstreamRequestsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
@@ -154,8 +155,8 @@ func TestMissesAreLimitedIfUpstreamRequestsAreCounted(t *testing.T) {
 	b.checkRate(t, 10, len(s.emulator.requests(isObjectStoreRequest)))
 }
 
-// TestBudgetIsSharedByAllClients sends the requests of two clients through two gateways.
-// Together they reach Object Store no more often than one budget allows.
+// TestBudgetIsSharedByAllClients sends the requests of two clients through two
+// gateways. Together they reach Object Store no more often than one budget allows.
 func TestBudgetIsSharedByAllClients(t *testing.T) {
 	t.Parallel()
 	for _, by := range []string{"egress", "org", "store"} {
@@ -167,12 +168,12 @@ func TestBudgetIsSharedByAllClients(t *testing.T) {
 			b := sendAtRate(2500*time.Millisecond, 40, one[0], two[1], one[1], two[0])
 			admitted := len(s.emulator.requests(isObjectStoreRequest))
 			if most := 5 + 5*b.elapsed.Seconds() + 1; float64(admitted) > most {
-				t.Errorf("osemu saw %d requests, want at most 5 + 5 a second + 1 = %.1f; %v", admitted, most, b)
+				t.Errorf("osemu received %d requests, want at most 5 + 5 a second + 1 = %.1f; %v", admitted, most, b)
 			}
 			b.checkLowerBound(t, 5, admitted)
 			b.checkStatuses(t, http.StatusNotFound, http.StatusTooManyRequests)
 			if b.byStatus[http.StatusNotFound] != admitted {
-				t.Errorf("osemu saw %d requests; %v", admitted, b)
+				t.Errorf("osemu received %d requests; %v", admitted, b)
 			}
 			checkEachAdmitted(t, gateways)
 		})
@@ -180,9 +181,9 @@ func TestBudgetIsSharedByAllClients(t *testing.T) {
 }
 
 // awaitRefusal sends requests for a key that is not cached, several at once, until the
-// client is refused, and returns the refusal. The time that this takes, patience at
-// most, is not part of any promise: that the first request over a quota or budget is
-// refused is proved in packages ratelimit and proxy.
+// client is refused, and returns the refusal. This may take up to patience, which no
+// promise limits: packages ratelimit and proxy prove that the first request over a
+// quota or budget is refused.
 func (c client) awaitRefusal(code string, atOnce int) *answer {
 	c.t.Helper()
 	var refusal atomic.Pointer[answer]
@@ -230,8 +231,8 @@ func TestBudgetIsUsedByRequestsToUpstreamOnly(t *testing.T) {
 	})
 }
 
-// TestRequestsOverTheBudgetWaitForTheirTurn sends more requests at once than the budget allows.
-// All of them are served, none before its turn.
+// TestRequestsOverTheBudgetWaitForTheirTurn sends more requests at once than the budget
+// allows. All of them are served, none before its turn.
 func TestRequestsOverTheBudgetWaitForTheirTurn(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
@@ -243,10 +244,11 @@ func TestRequestsOverTheBudgetWaitForTheirTurn(t *testing.T) {
 	}
 }
 
-// TestRequestWhoseTurnIsTooLateIsRefusedAtOnce sends 20 requests at once to a gateway that
-// allows one in 8 s and lets each wait for 10 s. One is served at once, one after 8 s,
-// and the rest are refused before that. That they are refused at once is proved in fake
-// time by ratelimit.TestWhoseTurnWouldComeTooLateIsRefusedAtOnce.
+// TestRequestWhoseTurnIsTooLateIsRefusedAtOnce sends 20 requests at once to a gateway
+// that allows one in 8 s and lets each wait for 10 s. One is served at once, one after
+// 8 s, and the rest are refused before that.
+// ratelimit.TestWhoseTurnWouldComeTooLateIsRefusedAtOnce proves in fake time that they
+// are refused at once.
 func TestRequestWhoseTurnIsTooLateIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -262,10 +264,10 @@ func TestRequestWhoseTurnIsTooLateIsRefusedAtOnce(t *testing.T) {
 	})
 }
 
-// TestClientThatClosesItsConnectionGivesUpItsTurn has clients wait for a turn and close their connections.
-// A later client does not wait for their turns. Its turn comes after 3 s; the test
-// allows 30 s, because 12 turns would take 36 s. The exact time is proved in fake time
-// by ratelimit.TestWhoLeavesGivesUpItsPlace.
+// TestClientThatClosesItsConnectionGivesUpItsTurn lets clients wait for a turn and
+// close their connections. A later client does not wait for their turns. Its turn comes
+// after 3 s; the test allows 30 s, because 12 turns would take 36 s.
+// ratelimit.TestWhoLeavesGivesUpItsPlace proves the exact time, in fake time.
 func TestClientThatClosesItsConnectionGivesUpItsTurn(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -283,13 +285,13 @@ func TestClientThatClosesItsConnectionGivesUpItsTurn(t *testing.T) {
 			t.Errorf("a client waited %v, want 3 s: it waited for clients that had left", took)
 		}
 		if n := len(s.emulator.requests(isObjectStoreRequest)); n > 3+served {
-			t.Errorf("osemu saw %d requests, want 2: none of a client that left", n)
+			t.Errorf("osemu received %d requests, want 2: none of a client that left", n)
 		}
 	})
 }
 
-// countScripts returns how many scripts on keys of quotas a Redis executed while run was
-// running, as MONITOR reports them.
+// countScripts returns how many scripts on keys of quotas a Redis executed during run,
+// by its MONITOR output.
 func countScripts(t *testing.T, r *redistest.Server, run func()) (times int) {
 	t.Helper()
 	c, err := net.Dial("tcp", r.Addr())
@@ -324,9 +326,9 @@ func countScripts(t *testing.T, r *redistest.Server, run func()) (times int) {
 	return times
 }
 
-// TestRefusedClientCausesOneRedisScriptPerTurn has a client over quota send as much as it
-// can. A request that is refused before the next turn of its client costs Redis
-// nothing.
+// TestRefusedClientCausesOneRedisScriptPerTurn: a client over quota sends as many
+// requests as it can. A request that is refused before the next turn of its client
+// causes no command to Redis.
 func TestRefusedClientCausesOneRedisScriptPerTurn(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"gcra", "window"} {
@@ -339,9 +341,9 @@ func TestRefusedClientCausesOneRedisScriptPerTurn(t *testing.T) {
 			var y *answerCounts
 			times := countScripts(t, server, func() { y = sendUntilCounted(1000, keyOne, crowd...) })
 			y.checkStatuses(t, http.StatusOK, http.StatusTooManyRequests)
-			// When a turn comes all callers may send a script at the same moment.
+			// At the time of a turn all callers may send a script at the same moment.
 			if admitted := y.byStatus[http.StatusOK]; times < admitted || times > len(crowd)*(admitted+1) {
-				t.Errorf("Redis executed %d scripts for %d admitted requests, want no more than one of each caller for each turn; %v", times, admitted, y)
+				t.Errorf("Redis executed %d scripts for %d admitted requests, want at most one for each caller and turn; %v", times, admitted, y)
 			}
 			if refused := y.byStatus[http.StatusTooManyRequests]; refused < 1000 {
 				t.Errorf("%v; want 1000 refusals", y)

@@ -11,7 +11,8 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// mutantVariable chooses which mutant a program of mutants is.
+// mutantVariable names the environment variable that selects the mutant in a program of
+// mutants.
 const mutantVariable = "MUTANT"
 
 // mutations are the edits that turn osgate into a program of mutants. Each breaks one
@@ -182,7 +183,7 @@ func settling(c *Redis) int64 {
 }
 `
 
-// mutants builds the program of all mutants, which goes with the test.
+// mutants builds the program of all mutants, and removes it when the test ends.
 func mutants(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -215,7 +216,7 @@ func mutated(t *testing.T, dir string) map[string]string {
 			}
 		}
 		if n := bytes.Count(sources[file], []byte(m.from)); n != 1 {
-			t.Fatalf("%s has %d times the text that a mutation replaces, want it once: %s", m.file, n, m.from)
+			t.Fatalf("%s contains the text that a mutation replaces %d times, want it once: %s", m.file, n, m.from)
 		}
 		sources[file] = bytes.Replace(sources[file], []byte(m.from), []byte(m.to), 1)
 	}
@@ -246,7 +247,7 @@ func TestCheckerDetectsMutants(t *testing.T) {
 			w := newDeployment(t, setup{program: program, mutant: name}, mutantSettings(name)...)
 			schedule(w)
 			if got := w.history.check(); got != porcupine.Illegal {
-				t.Errorf("got %v, want the checker to see that the gateway lies: %v", got, w.history.counts)
+				t.Errorf("the result is %v, want the checker to detect the stale answer: %v", got, w.history.counts)
 			}
 		})
 		t.Run("not "+name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 // happens within its duration on a busy machine too.
 const (
 	scheduleTimeout = 2 * time.Second     // UPSTREAM_TIMEOUT
-	scheduleLease   = 2 * scheduleTimeout // of a write, and how long an epoch settles
+	scheduleLease   = 2 * scheduleTimeout // of a write, and of the settling of an epoch
 )
 
 // schedules are sequences of a few requests in a fixed order, through gateways a, b and
@@ -39,7 +39,7 @@ var schedules = map[string]func(w *deployment){
 	},
 	"joins a fetch from before a write": func(w *deployment) {
 		w.send(a, w.history.newPut(0, 0))
-		w.readUntil(c, headKey, isHit, testTimeout) // its lease has been given back
+		w.readUntil(c, headKey, isHit, testTimeout) // its lease has been released
 		w.stack.emulator.clearRequests()
 		w.replicas[b].upstream.delay(toClient, scheduleTimeout*8/10)
 		read := w.start(b, historyRequest{})
@@ -66,7 +66,7 @@ var schedules = map[string]func(w *deployment){
 		w.fillCache(b)
 		w.delayedWrite(func() {
 			w.readUntil(b, getKey, isWriteInFlight, scheduleTimeout)
-			w.replicas[a].redis.blackHole(toServer) // or the renewal of its mark would make up for it
+			w.replicas[a].redis.blackHole(toServer) // otherwise the renewal of its mark would replace it
 			w.redis.Flush()
 		})
 	},
@@ -74,7 +74,7 @@ var schedules = map[string]func(w *deployment){
 		w.send(a, w.history.newPut(0, 0))
 		w.replicas[a].upstream.delay(toServer, scheduleTimeout*3/2)
 		latest := w.history.newPut(0, 0)
-		w.send(a, latest) // its outcome is unknown when it has yet to arrive
+		w.send(a, latest) // its outcome is unknown while it has not arrived
 		w.readUntil(b, getKey, isHit, scheduleTimeout*4/10)
 		w.readUntil(c, getKeyNoCache, hasValueOf(latest), scheduleLease)
 		w.readUntil(b, getKey, isHit, testTimeout)
@@ -87,7 +87,7 @@ var schedules = map[string]func(w *deployment){
 	"serves what a lease that ran out was over": func(w *deployment) {
 		w.fillCache(b)
 		w.replicas[a].upstream.delay(toClient, scheduleTimeout*3/2)
-		w.send(a, w.history.newPut(0, 0)) // its outcome is unknown, though it has arrived
+		w.send(a, w.history.newPut(0, 0)) // its outcome is unknown, although it has arrived
 		w.readUntil(b, getKey, isHit, scheduleLease+testTimeout)
 	},
 	"gives the lease of a confirmable write back": func(w *deployment) {
@@ -127,17 +127,17 @@ var schedules = map[string]func(w *deployment){
 		w.readUntil(b, getKey, isHit, scheduleLease+testTimeout)
 	},
 	"forgets a mark that was lost": func(w *deployment) {
-		w.longWriteWithoutRedis(func() { // what b answers until a has made up for its write may be stale
+		w.longWriteWithoutRedis(func() { // answers of b may be stale until a has marked its write
 			eventually(w.t, "a hit", func() bool { return isHit(w.replicas[b].client().get(w.history.target(historyRequest{}))) })
 		})
 		w.replicas[a].redis.heal()
-		w.readUntil(a, getKey, isHit, testTimeout) // it has made up for its write
+		w.readUntil(a, getKey, isHit, testTimeout) // it has marked its write
 		w.readUntil(b, getKey, isHit, testTimeout)
 	},
 }
 
-// longWriteWithoutRedis is a write through a that is longer than its lease, and in whose middle a
-// alone loses Redis. Meanwhile is called then.
+// longWriteWithoutRedis is a write through a that is longer than its lease. In its
+// middle only a loses Redis. Then meanwhile is called.
 func (w *deployment) longWriteWithoutRedis(meanwhile func()) {
 	w.fillCache(b)
 	latest := w.history.newPut(0, 0)
@@ -149,8 +149,8 @@ func (w *deployment) longWriteWithoutRedis(meanwhile func()) {
 	write.Wait()
 }
 
-// withoutStrict are the mutants, and gateways as they are, that run without CACHE_STRICT. To
-// write without a mark needs no broken code.
+// withoutStrict are the mutants, and unmutated gateways, that run without CACHE_STRICT.
+// A write without a mark needs no mutated code there.
 var withoutStrict = []string{"writes without a mark", "forgets a mark that was lost", "not forgets a mark that was lost"}
 
 // mutantSettings returns the settings of a mutant.
@@ -165,8 +165,8 @@ func mutantSettings(mutant string) []string {
 // a, b and c are the gateways of a schedule.
 const a, b, c = 0, 1, 2
 
-// writeWithoutRedis is a write through a gateway that alone has no Redis. With CACHE_STRICT it is
-// refused; without it the other gateways do not learn of it.
+// writeWithoutRedis is a write through a gateway that alone has no Redis. With
+// CACHE_STRICT it is refused; without it the other gateways do not know of it.
 func writeWithoutRedis(w *deployment) {
 	w.fillCache(b)
 	w.replicas[a].redis.cut(toServer)
@@ -175,8 +175,8 @@ func writeWithoutRedis(w *deployment) {
 	w.replicas[a].redis.heal()
 }
 
-// delayedWrite is a write that is marked long before it reaches upstream. It begins before
-// meanwhile is called, and its response is so late that its outcome is unknown.
+// delayedWrite is a write that is marked long before it reaches upstream. It begins
+// before meanwhile is called, and its response is so late that its outcome is unknown.
 func (w *deployment) delayedWrite(meanwhile func()) {
 	w.replicas[a].upstream.delay(toServer, scheduleTimeout*8/10)
 	w.replicas[a].upstream.delay(toClient, scheduleTimeout*4/10)
@@ -195,9 +195,9 @@ func (w *deployment) fillCache(gateway int) {
 	w.readUntil(gateway, getKey, isHit, testTimeout)
 }
 
-// rollBack lets the confirmable write of the one key of a schedule roll back by
-// itself. To the history that is a put of the value of before, which may take effect at
-// any time from now on.
+// rollBack lets the confirmable write of the one key of a schedule roll back by itself.
+// In the history this is a put of the value of before, which may take effect at any
+// time from now on.
 func (w *deployment) rollBack(before int32) {
 	w.history.recordPending(historyRequest{operation: putKey, value: before})
 	w.stack.emulator.backDoor(http.MethodPost, "clock", `{"advance":"11m"}`)
@@ -225,8 +225,8 @@ func (w *deployment) start(gateway int, q historyRequest) *sync.WaitGroup {
 	return &asking
 }
 
-// readUntil reads the one key of a schedule through a gateway until a response matches, or
-// the bound is over.
+// readUntil reads the one key of a schedule through a gateway until a response matches,
+// or the bound is over.
 func (w *deployment) readUntil(gateway int, v operation, holds func(*answer) bool, bound time.Duration) {
 	for deadline := time.Now().Add(bound); ; pause(10 * time.Millisecond) {
 		if answer := w.send(gateway, historyRequest{operation: v}); answer != nil && holds(answer) || time.Now().After(deadline) {
@@ -235,7 +235,8 @@ func (w *deployment) readUntil(gateway int, v operation, holds func(*answer) boo
 	}
 }
 
-// isWriteInFlight reports whether a response bypassed the cache because a write is under way.
+// isWriteInFlight reports whether a response bypassed the cache because a write is
+// under way.
 func isWriteInFlight(a *answer) bool {
 	return strings.Contains(a.header.Get("Cache-Status"), "write-in-flight")
 }

@@ -12,19 +12,19 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// soakFlag is how long the histories of a soak take in all.
-var soakFlag = flag.Duration("soak", 10*time.Minute, "how long histories are made")
+// soakFlag is the total duration of a soak's histories.
+var soakFlag = flag.Duration("soak", 10*time.Minute, "total duration of the histories of a soak")
 
-// historyRound is how long one history of a soak takes: short enough for the checker.
+// historyRound is the duration of one history of a soak: short enough for the checker.
 const historyRound = 20 * time.Second
 
-// soakTrials are the trials of a soak besides those of [TestHistoriesAreLinearizable]. By default
-// is what is promised without CACHE_STRICT: nothing that one gateway alone loses Redis by, but
-// what is excused.
+// soakTrials are the trials of a soak in addition to those of
+// [TestHistoriesAreLinearizable]. "By default" is the promise without CACHE_STRICT: no
+// fault by which only one gateway loses Redis, except the excused ones.
 func soakTrials() map[string]trial {
 	all := maps.Clone(trials)
 	all["everything"] = trial{settings: trials["gateways killed"].settings, faults: singleRedisFaults(), hits: 3, unknown: true}
-	all["everything, by default"] = trial{
+	all["all faults, by default"] = trial{
 		settings: []string{"REDIS_TIMEOUT=" + longRedisTimeout},
 		faults: slices.DeleteFunc(singleRedisFaults(), func(name string) bool {
 			return slices.Contains([]string{"Redis lost to one", "Redis silent to one", "Redis slow", "gateway killed"}, name)
@@ -59,8 +59,9 @@ func TestHistoriesStayLinearizable(t *testing.T) {
 	}
 }
 
-// mutantFaults returns the faults by which a mutant is caught at random. Those that take long
-// are few among all others, and so are alone for the mutants that need them.
+// mutantFaults returns the faults by which random histories detect a mutant. Long
+// faults are rare among the others, so they are the only ones for the mutants that need
+// them.
 func mutantFaults(mutant string) []string {
 	switch mutant {
 	case "does not renew a mark", "does not cut a write without a mark", "forgets a mark that was lost":
@@ -69,8 +70,9 @@ func mutantFaults(mutant string) []string {
 	return singleRedisFaults()
 }
 
-// scheduledOnly are the mutants that only their schedules catch: the clients of a history
-// send nothing confirmable, and write a key again long before a lease on it has run out.
+// scheduledOnly are the mutants that only their schedules detect: the clients of a
+// history send no confirmable request, and write a key again long before a lease on it
+// has expired.
 var scheduledOnly = []string{
 	"gives the lease of a confirmable write back", "serves what a lease that ran out was over", "serves what a lost release was over",
 }
@@ -89,11 +91,11 @@ func TestRandomHistoriesDetectMutants(t *testing.T) {
 			for round := range uint64(6) {
 				h := w.runFaults(seed()+round, historyRound/2, func(historyCounts) bool { return true }, mutantFaults(name)...)
 				if h.check() == porcupine.Illegal {
-					t.Logf("caught in round %d: %v", round+1, h.counts)
+					t.Logf("detected in round %d: %v", round+1, h.counts)
 					return
 				}
 			}
-			t.Error("not caught in six rounds")
+			t.Error("not detected in six rounds")
 		})
 	}
 }

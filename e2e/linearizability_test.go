@@ -9,7 +9,7 @@ import (
 
 // seedFlag repeats the random choices of a run: go test ./e2e -run Linearizable -seed
 // 4711. It does not repeat the order of events.
-var seedFlag = flag.Uint64("seed", 0, "of what histories ask and when faults happen; 0: a new one, which is printed")
+var seedFlag = flag.Uint64("seed", 0, "of the requests of histories and the times of faults; 0: a new one, which is printed")
 
 // seed returns the seed of a test.
 func seed() uint64 {
@@ -23,16 +23,16 @@ func seed() uint64 {
 type trial struct {
 	settings   []string
 	flags      []string // of osemu
-	cluster    bool     // Redis is one
+	cluster    bool     // Redis is a cluster
 	faults     []string
-	hits       int // of a hundred reads, at least
+	hits       int // minimum of hits in a hundred reads
 	unknown    bool
-	mayBeStale bool // where it is documented that others may be stale
+	mayBeStale bool // the documentation allows stale answers of other gateways
 }
 
-// trials by their faults. Those without CACHE_STRICT check what the design promises
-// without it: no fault by which one gateway alone loses Redis, nor a timeout on a busy
-// machine, unless stale responses of the other gateways are excused.
+// trials are the trials by their faults. Those without CACHE_STRICT check the design's
+// promise without it: no fault by which only one gateway loses Redis, nor a timeout on
+// a busy machine, unless stale responses of the other gateways are excused.
 var trials = map[string]trial{
 	"upstream": {
 		faults:  []string{"upstream slow", "requests late", "a crowd", "answers cut", "upstream failing", "requests cut", "upstream silent", "answers shortened"},
@@ -52,7 +52,7 @@ var trials = map[string]trial{
 	},
 	"Redis flushed and restarted": {
 		faults: []string{
-			"Redis flushed in mid-write", "upstream slow", "answers cut", "upstream slow", "upstream slow",
+			"Redis flushed during writes", "upstream slow", "answers cut", "upstream slow", "upstream slow",
 			"Redis restarted", "upstream slow", "answers cut", "upstream slow", "upstream slow",
 			"Redis flushed", "upstream slow", "answers cut", "upstream slow", "upstream slow",
 		},
@@ -100,7 +100,7 @@ var trials = map[string]trial{
 	},
 }
 
-// TestHistoriesAreLinearizable has eight clients read, write, list and delete 20 keys
+// TestHistoriesAreLinearizable lets eight clients read, write, list and delete 20 keys
 // through three gateways during faults. It compares their responses with a store that
 // executes one request after the other (design: coherence).
 func TestHistoriesAreLinearizable(t *testing.T) {

@@ -21,8 +21,8 @@ import (
 type load struct {
 	latencies []time.Duration // of each request, in ascending order
 	elapsed   time.Duration
-	cpu       time.Duration // of the measured process, user and system, for each request
-	mallocs   float64       // objects allocated by it for each request; 0: unknown
+	cpu       time.Duration // of the measured process, user and system, per request
+	mallocs   float64       // objects that it allocated per request; 0: unknown
 }
 
 func (l *load) rate() float64 { return float64(len(l.latencies)) / l.elapsed.Seconds() }
@@ -31,8 +31,8 @@ func (l *load) quantile(q float64) time.Duration {
 	return l.latencies[max(0, int(math.Ceil(q*float64(len(l.latencies))))-1)]
 }
 
-// measure sends b.N requests over this many connections, each of which waits for a
-// response before the next request, and reports the result.
+// measure sends b.N requests over this many connections, and reports the result. Each
+// connection waits for a response before its next request.
 func (s *subject) measure(b *testing.B, connections int) *load {
 	b.Helper()
 	var left atomic.Int64
@@ -85,14 +85,14 @@ func (s *subject) measure(b *testing.B, connections int) *load {
 // on each Linux that Go supports).
 const ticks = 10 * time.Millisecond
 
-// cpuTime returns the processor time that a process has used so far, or 0 where the
-// system does not report it.
+// cpuTime returns the processor time that a process has used so far, or 0 if the system
+// does not report it.
 func cpuTime(p *process) time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(text), ") ") // past the name, which may hold spaces
+	_, rest, _ := strings.Cut(string(text), ") ") // after the name, which may contain spaces
 	fields := strings.Fields(rest)
 	if len(fields) < 13 {
 		return 0
@@ -102,8 +102,8 @@ func cpuTime(p *process) time.Duration {
 	return time.Duration(user+system) * ticks
 }
 
-// benchConn is a persistent connection that does as little as HTTP/1.1 allows, so that the
-// client costs less than the gateway that is measured.
+// benchConn is a persistent connection with the minimum that HTTP/1.1 requires, so that
+// the client costs less than the measured gateway.
 type benchConn struct {
 	net.Conn
 	in *bufio.Reader
@@ -136,7 +136,7 @@ func (l *benchConn) roundTrip(request []byte) error {
 		return err
 	}
 	if !bytes.HasPrefix(first, statusOK) {
-		return fmt.Errorf("answered %q", first)
+		return fmt.Errorf("the answer is %q", first)
 	}
 	length := -1
 	for {

@@ -39,7 +39,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// lostLogLines returns the number of lost lines of the log, of /metrics.
+// lostLogLines returns the number of lost log lines from /metrics.
 func (g *gateway) lostLogLines() int {
 	g.t.Helper()
 	for line := range strings.Lines((client{t: g.t, base: g.admin}).get("/metrics").is(http.StatusOK).body) {
@@ -61,8 +61,8 @@ func (g *gateway) isLogDegraded(detail string) bool {
 	return strings.Contains(a.body, `"degraded"`) && strings.Contains(a.body, `"part":"log"`) && strings.Contains(a.body, detail)
 }
 
-// TestUnreadLogDelaysNeitherRequestsNorTheEnd: lines that wait are written
-// if the log is read later, and all requests are counted.
+// TestUnreadLogDelaysNeitherRequestsNorTheEnd: waiting lines are written if the log is
+// read later, and all requests are counted.
 func TestUnreadLogDelaysNeitherRequestsNorTheEnd(t *testing.T) {
 	t.Parallel()
 	s, state := newStack(t, false), t.TempDir()
@@ -75,7 +75,7 @@ func TestUnreadLogDelaysNeitherRequestsNorTheEnd(t *testing.T) {
 	}
 	eventually(t, "readiness to be degraded", func() bool { return g.isLogDegraded("the log has not been read") })
 	if n := g.lostLogLines(); n != 0 {
-		t.Errorf("%d lines were lost though there was room", n)
+		t.Errorf("%d lines were lost although there was room", n)
 	}
 	began := time.Now()
 	if code := g.stop(syscall.SIGTERM); code != 0 {
@@ -88,8 +88,8 @@ func TestUnreadLogDelaysNeitherRequestsNorTheEnd(t *testing.T) {
 	}
 }
 
-// TestLogThatIsReadLateIsCompleteAndInOrder reads a log that is longer than the buffer of
-// a pipe.
+// TestLogThatIsReadLateIsCompleteAndInOrder reads a log that is longer than the buffer
+// of a pipe.
 func TestLogThatIsReadLateIsCompleteAndInOrder(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -112,16 +112,17 @@ func TestLogThatIsReadLateIsCompleteAndInOrder(t *testing.T) {
 	for _, want := range []string{`"serving"`, `"request-0"`, `"request-250"`, fmt.Sprintf(`"request-%d"`, requests-1), `"draining"`, `"stopped"`} {
 		i := bytes.Index(log[at:], []byte(want))
 		if i < 0 {
-			t.Fatalf("no %s after the line before it, in\n%s", want, tail(string(log)))
+			t.Fatalf("the line %s does not follow the line before it, in\n%s", want, tail(string(log)))
 		}
 		at += i
 	}
 	if got := bytes.Count(log, []byte(`"request_id":"request-`)); got != requests {
-		t.Errorf("%d lines of %d requests", got, requests)
+		t.Errorf("the log has %d lines for %d requests", got, requests)
 	}
 }
 
-// TestClosedLogPipeStopsNothing: lines that can no longer be written are counted as lost.
+// TestClosedLogPipeStopsNothing: lines that can no longer be written are counted as
+// lost.
 func TestClosedLogPipeStopsNothing(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -141,7 +142,7 @@ func TestClosedLogPipeStopsNothing(t *testing.T) {
 	}
 }
 
-// TestLogLinesOnAFullDiskAreCountedAsLost.
+// TestLogLinesOnAFullDiskAreCountedAsLost writes the log to /dev/full.
 func TestLogLinesOnAFullDiskAreCountedAsLost(t *testing.T) {
 	t.Parallel()
 	disk, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -162,8 +163,8 @@ func TestLogLinesOnAFullDiskAreCountedAsLost(t *testing.T) {
 	}
 }
 
-// TestClosedStandardOutputStopsNothing closes the pipe of standard output, to which the traces
-// are written too.
+// TestClosedStandardOutputStopsNothing closes the pipe of standard output, to which the
+// traces are written too.
 func TestClosedStandardOutputStopsNothing(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

@@ -9,13 +9,14 @@ import (
 	"testing"
 )
 
-// programs holds the paths of the binaries under test. TestMain sets it before any test runs.
+// programs holds the paths of the binaries under test. TestMain sets it before any test
+// runs.
 var programs struct{ osgate, osemu, osdemo string }
 
 var osgateFlag = flag.String("osgate", "", "path of the osgate to test; empty: the one of this source")
 
-// parallelTests is the number of tests that run at once, whatever the number of
-// processors: tests mostly wait.
+// parallelTests is the number of tests that run at once, for any number of processors:
+// tests mostly wait.
 const parallelTests = "6"
 
 func TestMain(m *testing.M) {
@@ -28,8 +29,8 @@ func TestMain(m *testing.M) {
 	os.Exit(runTests(m))
 }
 
-// runTests builds the binaries in the form that users get, without the race detector, runs
-// the tests, and removes the binaries.
+// runTests builds the binaries in the form that users get, without the race detector,
+// runs the tests, and removes the binaries.
 func runTests(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "osgate-e2e-")
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestHealthcheckReportsTheRunningGateway runs osgate healthcheck with the configuration
-// of a running gateway, and again after its end.
+// TestHealthcheckReportsTheRunningGateway runs osgate healthcheck with the
+// configuration of a running gateway, and again after its end.
 func TestHealthcheckReportsTheRunningGateway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -43,7 +43,7 @@ func TestSIGTERMLetsRunningExchangesFinish(t *testing.T) {
 	s.emulator.awaitRequest(hasTarget("GET", keyOne))
 	g.signal(syscall.SIGTERM)
 	admin := client{t: t, base: g.admin}
-	eventually(t, "readiness to go", func() bool { return admin.get("/readyz").status == http.StatusServiceUnavailable })
+	eventually(t, "readiness to end", func() bool { return admin.get("/readyz").status == http.StatusServiceUnavailable })
 	if a := <-running; a != nil {
 		a.is(http.StatusOK)
 	}
@@ -68,6 +68,6 @@ func TestAdminListenerMasksSecretsOfTheConfiguration(t *testing.T) {
 		t.Errorf("/metrics is %s, want the Prometheus text format", a.body)
 	}
 	if a := admin.get("/config", "Host: evil.example"); a.status != http.StatusForbidden {
-		t.Errorf("/config under the Host of a stranger: %d, want 403", a.status)
+		t.Errorf("/config with another server's Host: %d, want 403", a.status)
 	}
 }

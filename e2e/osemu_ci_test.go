@@ -29,7 +29,7 @@ func TestOsemuWorksAsDocumentedForCI(t *testing.T) {
 		"Content-Type: application/x-www-form-urlencoded").is(http.StatusOK)
 	c.token = minted.token()
 	key := "/us/us-east-1" + demoKeys + "/ours"
-	for range 20 { // more than the vendor's ten a second
+	for range 20 { // more than the vendor's ten per second
 		c.send(http.MethodPut, key, stringValue("ours", "v"), "Content-Type: application/json").succeeded()
 	}
 	c.send(http.MethodPost, "/_osemu/reset", "").is(http.StatusNoContent)

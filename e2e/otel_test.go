@@ -14,7 +14,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
-// exportSettings are settings that send everything to a collector, at once.
+// exportSettings are settings that export all signals to a collector, at once.
 func exportSettings(endpoint, protocol string, more ...string) []string {
 	return append([]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL=" + protocol,
@@ -22,7 +22,7 @@ func exportSettings(endpoint, protocol string, more ...string) []string {
 	}, more...)
 }
 
-// Traces that callers begin, and the span that calls the gateway.
+// The traces that clients begin, and the span that calls the gateway.
 const (
 	callerSpan = "00f067aa0ba902b7"
 	traceMiss  = "11111111111111111111111111111111"
@@ -31,7 +31,8 @@ const (
 	traceAgain = "44444444444444444444444444444444"
 )
 
-// traceparent returns the Traceparent header of a request that belongs to a sampled trace.
+// traceparent returns the Traceparent header of a request that belongs to a sampled
+// trace.
 func traceparent(trace string) string { return "Traceparent: 00-" + trace + "-" + callerSpan + "-01" }
 
 // spanTree writes the spans of a trace, sorted, each as "kind name < parent's name".
@@ -57,8 +58,8 @@ func spansOfKind(spans []*tracepb.Span, kind tracepb.Span_SpanKind) []*tracepb.S
 	return spans
 }
 
-// awaitTrace waits until the server span of a trace was received, and returns all spans of
-// the trace. The server span is sent with or after the others.
+// awaitTrace waits until the server span of a trace was received, and returns all spans
+// of the trace. The server span is sent with or after the others.
 func (c *collector) awaitTrace(trace string) (server *tracepb.Span, spans []*tracepb.Span) {
 	c.t.Helper()
 	eventually(c.t, "the trace "+trace, func() bool {
@@ -70,7 +71,7 @@ func (c *collector) awaitTrace(trace string) (server *tracepb.Span, spans []*tra
 
 const getKeyRoute = "GET /api/v1/organizations/{organizationId}/environments/{environmentId}/stores/{storeId}/partitions/{partitionId}/keys/{keyId}"
 
-// TestOneTraceSpansClientGatewayAndObjectStore follows traces of callers through the
+// TestOneTraceSpansClientGatewayAndObjectStore follows traces of clients through the
 // gateway to the request log of osemu, over both forms of OTLP.
 func TestOneTraceSpansClientGatewayAndObjectStore(t *testing.T) {
 	t.Parallel()
@@ -78,7 +79,7 @@ func TestOneTraceSpansClientGatewayAndObjectStore(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			c := startCollector(t)
-			s := newStack(t, true, "-rate", "2") // the first read of a store takes two
+			s := newStack(t, true, "-rate", "2") // the first read of a store causes two
 			endpoint := map[string]string{"http/protobuf": c.http, "grpc": c.grpc}[protocol]
 			g := s.gateway(exportSettings(endpoint, protocol, "TRUSTED_PROXIES=127.0.0.0/8", "RATE_MAX_WAIT=10s")...)
 			one := g.as("app-one")
@@ -99,7 +100,7 @@ func TestOneTraceSpansClientGatewayAndObjectStore(t *testing.T) {
 			received := s.emulator.requests(hasTarget(http.MethodGet, keyOne))
 			attempt := spansOfKind(spans, tracepb.Span_SPAN_KIND_CLIENT)[0]
 			if want := "00-" + traceMiss + "-" + hex.EncodeToString(attempt.GetSpanId()) + "-01"; len(received) != 1 || received[0].Traceparent != want {
-				t.Errorf("osemu got %+v, want traceparent %s", received, want)
+				t.Errorf("osemu received %+v, want traceparent %s", received, want)
 			}
 			for key, want := range map[string]string{"server.address": "object-store-us-east-1.anypoint.mulesoft.com", "http.response.status_code": "200"} {
 				if got := attribute(attempt.GetAttributes(), key); got != want {
@@ -117,8 +118,8 @@ func TestOneTraceSpansClientGatewayAndObjectStore(t *testing.T) {
 	}
 }
 
-// checkOtherTraces checks the traces of a hit, a refusal, and a request that Object Store
-// refused at first.
+// checkOtherTraces checks the traces of a hit, a refusal, and a request that Object
+// Store refused at first.
 func (c *collector) checkOtherTraces(s *stack) {
 	c.t.Helper()
 	server, spans := c.awaitTrace(traceHit)
@@ -133,7 +134,7 @@ func (c *collector) checkOtherTraces(s *stack) {
 	attempts := spansOfKind(spans, tracepb.Span_SPAN_KIND_CLIENT)
 	received := s.emulator.requests(hasTarget(http.MethodGet, demoKeys+"/KeyTwo"))
 	if len(attempts) < 2 || len(received) != len(attempts) {
-		c.t.Fatalf("%d attempts were told, osemu got %d", len(attempts), len(received))
+		c.t.Fatalf("%d attempts were exported, osemu received %d", len(attempts), len(received))
 	}
 	for i, a := range attempts {
 		resent, span := attribute(a.GetAttributes(), "http.request.resend_count"), received[i].Traceparent[36:52]
@@ -159,15 +160,15 @@ func TestUntrustedSamplingFlagIsIgnoredButFailuresAreTraced(t *testing.T) {
 	one.get(keyOne, traceparent(traceDeny)).is(http.StatusInternalServerError)
 	server, _ := c.awaitTrace(traceDeny)
 	if why := attribute(server.GetAttributes(), "osgate.sampled"); why != "failed" {
-		t.Errorf("told as %q", why)
+		t.Errorf("exported as %q", why)
 	}
-	eventually(t, "the log record of what failed", func() bool { return len(c.logRecords(traceDeny)) > 0 })
+	eventually(t, "the log record of the failure", func() bool { return len(c.logRecords(traceDeny)) > 0 })
 	if spans, lines := c.trace(traceMiss), c.logRecords(traceMiss); len(spans)+len(lines) > 0 {
-		t.Errorf("a stranger had itself sampled: %v %v", spanTree(spans), lines)
+		t.Errorf("an untrusted client caused the sampling: %v %v", spanTree(spans), lines)
 	}
 	for _, r := range s.emulator.requests(hasTarget(http.MethodGet, keyOne)) {
 		if !strings.HasSuffix(r.Traceparent, "-00") {
-			t.Errorf("osemu was told %s", r.Traceparent)
+			t.Errorf("osemu received %s", r.Traceparent)
 		}
 	}
 }
@@ -181,8 +182,8 @@ var lossCounters = []*regexp.Regexp{
 	regexp.MustCompile(`osgate_telemetry_dropped_total\{osgate_telemetry_signal="logs"\} [1-9]\d`),
 }
 
-// TestUnavailableCollectorIsCountedAndAffectsNoRequest: the collector refuses connections, or accepts
-// them without a response.
+// TestUnavailableCollectorIsCountedAndAffectsNoRequest: the collector refuses
+// connections, or accepts them without a response.
 func TestUnavailableCollectorIsCountedAndAffectsNoRequest(t *testing.T) {
 	t.Parallel()
 	refusing := func(t *testing.T) string { return "127.0.0.1:" + freePort(t) }
@@ -197,21 +198,21 @@ func TestUnavailableCollectorIsCountedAndAffectsNoRequest(t *testing.T) {
 			s := newStack(t, false)
 			g := s.gateway(exportSettings("http://"+tt.endpoint(t), tt.protocol, "OTEL_TRACES_SAMPLER=always_on", "OTEL_BSP_EXPORT_TIMEOUT=300",
 				"OTEL_BLRP_EXPORT_TIMEOUT=300", "OTEL_METRIC_EXPORT_TIMEOUT=300", "OTEL_BSP_MAX_QUEUE_SIZE=8", "OTEL_BLRP_MAX_QUEUE_SIZE=8",
-				"OTEL_EXPORTER_OTLP_HEADERS=api-key=a-key-not-to-be-told", "RATE=0")...)
-			s.addSecret("a-key-not-to-be-told")
+				"OTEL_EXPORTER_OTLP_HEADERS=api-key=a-key-not-to-be-shown", "RATE=0")...)
+			s.addSecret("a-key-not-to-be-shown")
 			one := g.as("app-one")
 			admin := client{t: t, base: g.admin}
 			for _, counter := range lossCounters {
 				eventually(t, counter.String(), func() bool {
-					sendDistinct(40, 0, one).checkStatuses(t, http.StatusOK, http.StatusNotFound) // more at once than a queue takes
+					sendDistinct(40, 0, one).checkStatuses(t, http.StatusOK, http.StatusNotFound) // more at once than a queue holds
 					return counter.MatchString(admin.get("/metrics").body)
 				})
 			}
 			if code := g.stop(syscall.SIGTERM); code != 0 {
-				t.Errorf("it ended with %d", code)
+				t.Errorf("its exit code is %d", code)
 			}
 			if n := strings.Count(g.stderr.String(), "telemetry could not be exported"); n != 1 {
-				t.Errorf("%d lines tell of the collector", n)
+				t.Errorf("%d lines report the failure of the collector", n)
 			}
 		})
 	}
@@ -224,11 +225,11 @@ func startSilentListener(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	return l.Addr().String() // the system takes connections that nobody accepts
+	return l.Addr().String() // the system accepts connections before the program does
 }
 
-// TestReplicasHaveDistinctInstanceIDs: each replica has an ID of its own, which is the same for
-// all three signals.
+// TestReplicasHaveDistinctInstanceIDs: each replica has an ID of its own, which is the
+// same for all three signals.
 func TestReplicasHaveDistinctInstanceIDs(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t)
@@ -249,7 +250,7 @@ func TestUnknownExporterIsReported(t *testing.T) {
 		f := runProgram(t, programs.osgate, []string{"OTEL_TRACES_EXPORTER=zipkin", "OTEL_EXPORTER_OTLP_PROTOCOL=carrier-pigeon", "OTEL_LOGS_EXPORTER=otlp"}, command)
 		if f.code != 2 || !strings.Contains(f.stderr, "OTEL_TRACES_EXPORTER") || !strings.Contains(f.stderr, "OTEL_EXPORTER_OTLP_PROTOCOL") ||
 			strings.Contains(f.stderr, "zipkin") || strings.Contains(f.stderr, "pigeon") {
-			t.Errorf("%s ended with %d:\n%s", command, f.code, f.stderr)
+			t.Errorf("the exit code of %s is %d:\n%s", command, f.code, f.stderr)
 		}
 	}
 }

@@ -23,19 +23,19 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// collector receives OTLP by HTTP and gRPC, and keeps each message, decoded and in
+// collector receives OTLP over HTTP and gRPC, and keeps each message, decoded and in
 // bytes.
 type collector struct {
 	t         testing.TB
 	http      string // endpoints
 	grpc      string
 	mu        sync.Mutex
-	raw       bytes.Buffer        // guarded by mu, like all below
+	raw       bytes.Buffer        // guarded by mu, like all fields below
 	spans     []*tracepb.Span     // of all resources
 	metrics   map[string]bool     // by name
 	records   []*logspb.LogRecord // of all resources
-	services  map[string]bool     // the names of those that sent
-	instances map[string]int      // the ids of those that sent, and which signals each has sent, a bit for each
+	services  map[string]bool     // the names of the senders
+	instances map[string]int      // the ids of the senders, and the signals that each has sent, a bit for each signal
 }
 
 func startCollector(t testing.TB) *collector {
@@ -73,7 +73,7 @@ func (c *collector) receive(w http.ResponseWriter, r *http.Request) {
 		message = &collectorlogs.ExportLogsServiceRequest{}
 	}
 	if message == nil || r.Header.Get("Content-Type") != "application/x-protobuf" || proto.Unmarshal(body, message) != nil {
-		c.t.Errorf("the collector got %s %s of %s", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
+		c.t.Errorf("the collector received %s %s of %s", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -114,14 +114,14 @@ func (c *collector) add(message proto.Message) {
 	}
 }
 
-// addSender notes the process that sent a signal. c.mu is held.
+// addSender records the process that sent a signal. c.mu is held.
 func (c *collector) addSender(r *resourcepb.Resource, signal int) {
 	c.services[attribute(r.GetAttributes(), "service.name")] = true
 	c.instances[attribute(r.GetAttributes(), "service.instance.id")] |= signal
 }
 
 // senders returns the IDs of the processes that have sent traces, metrics and logs, and
-// of those that have sent some of them only.
+// of those that have sent only some of them.
 func (c *collector) senders() (whole, partly []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,7 +135,7 @@ func (c *collector) senders() (whole, partly []string) {
 	return whole, partly
 }
 
-// attribute returns the value of an attribute, or "" if there is none.
+// attribute returns the value of an attribute, or "" if it is missing.
 func attribute(all []*commonpb.KeyValue, key string) string {
 	for _, a := range all {
 		if a.GetKey() == key {

@@ -16,8 +16,8 @@ type location struct{ plane, region, host string }
 
 func (l location) String() string { return l.plane + "/" + l.region }
 
-// locations is a second copy of the table, so that the test notices a mistake in that
-// of the gateway.
+// locations is a second copy of the table, so that the test detects a mistake in the
+// gateway's table.
 var locations = []location{
 	{"us", "us-east-1", "object-store-us-east-1.anypoint.mulesoft.com"},
 	{"us", "us-east-2", "object-store-us-east-2.anypoint.mulesoft.com"},
@@ -94,7 +94,7 @@ func TestEachBaseURLIsReachedByHostPrefixHeaderAndRoute(t *testing.T) {
 			}
 			a := sendRaw(t, g.addr(), rawGET(way.host, way.prefix+target, headers...))
 			if diff := cmp.Diff([]receivedTarget{{l.host, target}}, s.emulator.receivedTargets()); diff != "" {
-				t.Errorf("%s by %s (answered %d %s): osemu saw (-want +got):\n%s", l, way.name, a.status, a.body, diff)
+				t.Errorf("%s by %s (the answer is %d %s): osemu received (-want +got):\n%s", l, way.name, a.status, a.body, diff)
 			}
 			if got := a.header.Get("X-Osgate-Region"); got != l.String() {
 				t.Errorf("%s by %s: X-Osgate-Region %q, want %s", l, way.name, got, l)
@@ -135,14 +135,14 @@ func TestTargetsReachObjectStoreByteForByte(t *testing.T) {
 			a := sendRaw(t, g.addr(), rawGET(way.host, way.prefix+target, headers...))
 			want := []receivedTarget{{"object-store-us-east-1.anypoint.mulesoft.com", target}}
 			if diff := cmp.Diff(want, s.emulator.receivedTargets()); diff != "" {
-				t.Errorf("key %s by %+v (answered %d %s): osemu saw (-want +got):\n%s", key, way, a.status, a.body, diff)
+				t.Errorf("key %s by %+v (the answer is %d %s): osemu received (-want +got):\n%s", key, way, a.status, a.body, diff)
 			}
 		}
 	}
 }
 
-// TestQueriesReachObjectStoreByteForByte includes queries that a proxy which parses
-// them would change.
+// TestQueriesReachObjectStoreByteForByte includes queries that a parsing proxy would
+// change.
 func TestQueriesReachObjectStoreByteForByte(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -154,10 +154,10 @@ func TestQueriesReachObjectStoreByteForByte(t *testing.T) {
 		s.emulator.clearRequests()
 		a := sendRaw(t, g.addr(), rawGET("gateway", prodStores+query, token))
 		if diff := cmp.Diff([]receivedTarget{{"object-store-us-east-1.anypoint.mulesoft.com", prodStores + query}}, s.emulator.receivedTargets()); diff != "" {
-			t.Errorf("query %q (answered %d %s): osemu saw (-want +got):\n%s", query, a.status, a.body, diff)
+			t.Errorf("query %q (the answer is %d %s): osemu received (-want +got):\n%s", query, a.status, a.body, diff)
 		}
 	}
-	for _, query := range []string{"?a=1;b=2", "?a=%zz", "?confirmable=true;confirmable=false"} { // two servers may read these differently: refused, or untouched
+	for _, query := range []string{"?a=1;b=2", "?a=%zz", "?confirmable=true;confirmable=false"} { // two servers may interpret these differently: refused, or unchanged
 		s.emulator.clearRequests()
 		a := sendRaw(t, g.addr(), rawGET("gateway", prodStores+query, token))
 		seen := s.emulator.receivedTargets()
@@ -165,13 +165,13 @@ func TestQueriesReachObjectStoreByteForByte(t *testing.T) {
 			continue
 		}
 		if len(seen) != 1 || seen[0].Target != prodStores+query {
-			t.Errorf("query %q (answered %d): osemu saw %v, want it refused with 400 or untouched", query, a.status, seen)
+			t.Errorf("query %q (the answer is %d): osemu received %v, want a refusal with 400 or the query unchanged", query, a.status, seen)
 		}
 	}
 }
 
-// TestAmbiguousPathsAreRefusedAndNotForwarded sends paths that two servers could read in
-// two ways. None of them may become another operation.
+// TestAmbiguousPathsAreRefusedAndNotForwarded sends paths that two servers could
+// interpret in two ways. None of them may become another operation.
 func TestAmbiguousPathsAreRefusedAndNotForwarded(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -192,12 +192,13 @@ func TestAmbiguousPathsAreRefusedAndNotForwarded(t *testing.T) {
 		}
 	}
 	if seen := s.emulator.requests(isObjectStoreRequest); len(seen) > 0 {
-		t.Errorf("osemu saw %v, want nothing", seen)
+		t.Errorf("osemu received %v, want no request", seen)
 	}
 }
 
-// TestABaseURLMayEndInASlash in each way in which a place is named, as the vendor's own
-// command for a token has it; upstream gets one slash.
+// TestABaseURLMayEndInASlash sends paths that begin with two slashes, in each way in
+// which a place is named, as the vendor's own command for a token does. Upstream
+// receives one slash.
 func TestABaseURLMayEndInASlash(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -215,11 +216,11 @@ func TestABaseURLMayEndInASlash(t *testing.T) {
 		sendRaw(t, g.addr(), rawGET("object-store-us-east-1.anypoint.mulesoft.com", "/"+keyOne, "Authorization: Bearer "+token)).is(http.StatusOK)
 		for _, r := range s.emulator.requests(isNoIdentityRequest) {
 			if r.Target != keyOne && r.Target != "/accounts/oauth2/token" {
-				t.Errorf("%s: osemu saw %s, want no empty segment", front, r.Target)
+				t.Errorf("%s: osemu received %s, want no empty segment", front, r.Target)
 			}
 		}
 		if n := len(s.emulator.requests(hasTarget("GET", keyOne))); n != 7 {
-			t.Errorf("%s: osemu saw %d reads, want 7", front, n)
+			t.Errorf("%s: osemu received %d reads, want 7", front, n)
 		}
 	}
 }
@@ -244,16 +245,17 @@ func TestTheSurfaceIsClosed(t *testing.T) {
 		method, path, _ := strings.Cut(line, " ")
 		a := sendRaw(t, g.addr(), strings.Replace(rawGET("gateway", path, token), "GET", method, 1))
 		if a.status == http.StatusBadRequest && strings.Contains(path, "..") {
-			continue // refused for its dots: as good
+			continue // a refusal for its dots is as good
 		}
 		a.checkRefusal(http.StatusNotFound, "not-object-store")
 	}
 	if seen := s.emulator.requests(isNoIdentityRequest); len(seen) > 0 {
-		t.Errorf("osemu saw %v, want nothing", seen)
+		t.Errorf("osemu received %v, want no request", seen)
 	}
 }
 
-// TestUnknownRegionNamesAllWaysToSetOne checks the refusal of a request without a location.
+// TestUnknownRegionNamesAllWaysToSetOne checks the refusal of a request without a
+// location.
 func TestUnknownRegionNamesAllWaysToSetOne(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -264,7 +266,7 @@ func TestUnknownRegionNamesAllWaysToSetOne(t *testing.T) {
 	a.checkRefusal(http.StatusBadRequest, "region-unknown")
 	for _, way := range []string{"Host", "prefix", "X-Osgate-Region", "OSGATE_ROUTES", "OSGATE_DEFAULT_REGION"} {
 		if !strings.Contains(a.body, way) {
-			t.Errorf("region-unknown says %s, want it to name %s", a.body, way)
+			t.Errorf("region-unknown has %s, want it to name %s", a.body, way)
 		}
 	}
 	us := "object-store-us-east-1.anypoint.mulesoft.com"
@@ -281,7 +283,7 @@ func TestUnknownRegionNamesAllWaysToSetOne(t *testing.T) {
 		}
 	}
 	if seen := s.emulator.requests(isObjectStoreRequest); len(seen) > 0 {
-		t.Errorf("osemu saw %v, want nothing", seen)
+		t.Errorf("osemu received %v, want no request", seen)
 	}
 }
 
@@ -305,7 +307,7 @@ func TestLongestRouteWins(t *testing.T) {
 		a := sendRaw(t, g.addr(), rawGET("gateway", target, token))
 		want := []receivedTarget{{"object-store-" + region + ".anypoint.mulesoft.com", target}}
 		if diff := cmp.Diff(want, s.emulator.receivedTargets()); diff != "" {
-			t.Errorf("%s (answered %d %s): osemu saw (-want +got):\n%s", target, a.status, a.body, diff)
+			t.Errorf("%s (the answer is %d %s): osemu received (-want +got):\n%s", target, a.status, a.body, diff)
 		}
 	}
 }
@@ -324,13 +326,13 @@ func TestOnlyAllowedLocationsAreReached(t *testing.T) {
 		if slices.Contains(allowed, l.String()) {
 			elsewhere := func(s receivedTarget) bool { return s.Host != l.host }
 			if a.status != http.StatusOK || len(seen) == 0 || slices.ContainsFunc(seen, elsewhere) {
-				t.Errorf("%s, allowed: %d %s, osemu saw %v", l, a.status, a.body, seen)
+				t.Errorf("%s, allowed: %d %s, osemu received %v", l, a.status, a.body, seen)
 			}
 			continue
 		}
 		a.checkRefusal(http.StatusForbidden, "region-not-allowed")
 		if len(seen) > 0 {
-			t.Errorf("%s, not allowed: osemu saw %v, want nothing", l, seen)
+			t.Errorf("%s, not allowed: osemu received %v, want no request", l, seen)
 		}
 	}
 	// eu-west-1 is now in one reachable plane only, so that it is valid without a
@@ -361,9 +363,9 @@ func TestAccountsCallsGoToTheirPlane(t *testing.T) {
 		for way, request := range requests {
 			s.emulator.clearRequests()
 			sendRaw(t, g.addr(), request).is(http.StatusOK)
-			relayed := func(r receivedRequest) bool { return r.Target == me && r.hasHeader("Via") } // not the gateway's own question
+			relayed := func(r receivedRequest) bool { return r.Target == me && r.hasHeader("Via") } // not the gateway's own lookup
 			if seen := s.emulator.requests(relayed); len(seen) != 1 || seen[0].Host != accountsHosts[plane] {
-				t.Errorf("me of %s by %s: osemu saw %v, want one at %s", plane, way, seen, accountsHosts[plane])
+				t.Errorf("me of %s by %s: osemu received %v, want one at %s", plane, way, seen, accountsHosts[plane])
 			}
 		}
 	}
@@ -378,7 +380,7 @@ func TestTokenOfAnotherPlaneReachesNoObjectStore(t *testing.T) {
 	s.emulator.clearRequests()
 	sendRaw(t, g.addr(), rawGET("gateway", "/us/us-east-1"+demoKeys+"/KeyOne", token)).checkRefusal(http.StatusUnauthorized, "bad-token")
 	if seen := s.emulator.requests(isObjectStoreRequest); len(seen) > 0 {
-		t.Errorf("osemu saw %v at Object Store, want nothing", seen)
+		t.Errorf("Object Store received %v, want no request", seen)
 	}
 	sendRaw(t, g.addr(), rawGET("gateway", "/eu/eu-west-1"+demoKeys+"/KeyOne", token)).is(http.StatusOK)
 }

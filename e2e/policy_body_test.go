@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// ceiling is how many bytes a value may have here.
+// ceiling is the largest size of a value in bytes here.
 const (
 	valueLimit       = 100_000
 	valueLimitReason = "at most 100,000 bytes"
@@ -24,13 +24,13 @@ const (
 // bodySink is an upstream that counts the bytes that it receives of each body.
 type bodySink struct {
 	*upstream
-	began chan struct{} // gets a value when a body's first byte has come
+	began chan struct{} // receives a value when the first byte of a body has arrived
 
 	mu     sync.Mutex
 	bodies []receivedBody // guarded by mu
 }
 
-// receivedBody is a body as far as it came.
+// receivedBody is the received part of a body.
 type receivedBody struct {
 	bytes int64
 	whole bool
@@ -57,7 +57,7 @@ func newBodySink(t *testing.T) *bodySink {
 	return s
 }
 
-// awaitBodies waits until n bodies have come to an end, and returns them.
+// awaitBodies waits until n bodies have ended, and returns them.
 func (s *bodySink) awaitBodies(t *testing.T, n int) []receivedBody {
 	t.Helper()
 	eventually(t, "the bodies at upstream", func() bool {
@@ -70,7 +70,7 @@ func (s *bodySink) awaitBodies(t *testing.T, n int) []receivedBody {
 	return append([]receivedBody(nil), s.bodies...)
 }
 
-// upload is a PUT of keyOne by hand, on a connection of its own.
+// upload is a PUT of keyOne, written byte by byte, on a connection of its own.
 type upload struct {
 	net.Conn
 	t  *testing.T
@@ -91,13 +91,13 @@ func (g *gateway) upload(t *testing.T, token string, headers ...string) *upload 
 	return u
 }
 
-// write sends text; that the gateway stops reading is seen in its answer.
+// write sends text. If the gateway has stopped reading, its answer shows it.
 func (u *upload) write(text string) { _, _ = io.WriteString(u, text) }
 
 // chunk sends n bytes as a chunk.
 func (u *upload) chunk(n int) { u.write(fmt.Sprintf("%x\r\n%s\r\n", n, strings.Repeat("x", n))) }
 
-// answer reads the next answer, be it an informational one.
+// answer reads the next answer, or an informational answer.
 func (u *upload) answer() *answer {
 	u.t.Helper()
 	response, err := http.ReadResponse(u.in, &http.Request{Method: http.MethodPut})
@@ -111,7 +111,7 @@ func (u *upload) answer() *answer {
 	return a
 }
 
-// checkClosed checks that the gateway closed the connection, and cleanly.
+// checkClosed checks that the gateway closed the connection without an error.
 func (u *upload) checkClosed() {
 	u.t.Helper()
 	if n, err := u.in.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
@@ -119,12 +119,13 @@ func (u *upload) checkClosed() {
 	}
 }
 
-// TestValueOverTheLimitIsNotForwarded: it is refused by its declared length, or cut
-// where it exceeds the ceiling.
+// TestValueOverTheLimitIsNotForwarded: it is refused because of its declared length, or
+// cut where it exceeds the ceiling.
 func TestValueOverTheLimitIsNotForwarded(t *testing.T) {
 	t.Parallel()
 	sink := newBodySink(t)
-	// That another rule wants to look into values is no reason to ask for one that is too large.
+	// Another rule needs the content of values. A value that is too large is not
+	// requested for it.
 	f := newRules(t, forbidRule("typed", `principal, action == Action::"putKey", resource`, `context.valueType == "BINARY"`)+valueLimitRule)
 	g := newStack(t, false).gateway(f.setting(), "UPSTREAM_OVERRIDE="+sink.URL, "RATE=0")
 	token := g.mint("app-one", "")
@@ -136,18 +137,18 @@ func TestValueOverTheLimitIsNotForwarded(t *testing.T) {
 	expecting := g.upload(t, token, fmt.Sprintf("Content-Length: %d", valueLimit+1), "Expect: 100-continue")
 	expecting.answer().checkDenial("small", valueLimitReason) // and no 100 before it
 	if n := len(sink.requests()); n != 0 {
-		t.Errorf("upstream got %d requests, want none", n)
+		t.Errorf("upstream received %d requests, want none", n)
 	}
 
 	short := g.upload(t, token, "Transfer-Encoding: chunked", "Expect: 100-continue")
 	if a := short.answer(); a.status != http.StatusContinue {
-		t.Errorf("a body of unknown length: %d, want 100", a.status)
+		t.Errorf("the answer to a body of unknown length is %d, want 100", a.status)
 	}
 	short.chunk(valueLimit)
 	short.write("0\r\n\r\n")
 	short.answer().is(http.StatusOK)
 	if bodies := sink.awaitBodies(t, 1); bodies[0] != (receivedBody{valueLimit, true}) {
-		t.Errorf("upstream got %+v, want all of a value of %d bytes", bodies, valueLimit)
+		t.Errorf("upstream received %+v, want all of a value of %d bytes", bodies, valueLimit)
 	}
 
 	long := g.upload(t, token, "Transfer-Encoding: chunked")
@@ -162,7 +163,7 @@ func TestValueOverTheLimitIsNotForwarded(t *testing.T) {
 	g.checkAccessLog(a, map[string]any{"rule": "small", "code": "too-large"})
 	eventually(t, "the denials to be counted", func() bool { return g.hasMetricLine(decisionsMetric("small", "deny", 3)) })
 	if cut := sink.awaitBodies(t, 2)[1]; cut.whole || cut.bytes > valueLimit {
-		t.Errorf("upstream got %+v, want a body that is cut and has at most %d bytes", cut, valueLimit)
+		t.Errorf("upstream received %+v, want a body that is cut and has at most %d bytes", cut, valueLimit)
 	}
 
 	small := g.upload(t, token, "Content-Length: 2")
@@ -170,8 +171,8 @@ func TestValueOverTheLimitIsNotForwarded(t *testing.T) {
 	small.answer().is(http.StatusOK)
 }
 
-// TestLargeValuesAreStreamedUnderRulesOnValues sends four values of 10 MB. Their first bytes
-// reach upstream before the last are sent, and no value is held in memory.
+// TestLargeValuesAreStreamedUnderRulesOnValues sends four values of 10 MB. Their first
+// bytes reach upstream before the last are sent, and no value is held in memory.
 func TestLargeValuesAreStreamedUnderRulesOnValues(t *testing.T) {
 	t.Parallel()
 	sink := newBodySink(t)
@@ -194,7 +195,7 @@ func TestLargeValuesAreStreamedUnderRulesOnValues(t *testing.T) {
 		select {
 		case <-sink.began:
 		case <-time.After(testTimeout):
-			t.Fatal("upstream gets nothing of a value before all of it is sent")
+			t.Fatal("upstream receives no byte of a value before all of it is sent")
 		}
 	}
 	most := 0
@@ -212,16 +213,16 @@ func TestLargeValuesAreStreamedUnderRulesOnValues(t *testing.T) {
 	}
 	for _, body := range sink.awaitBodies(t, 1+uploads)[1:] {
 		if body != (receivedBody{large, true}) {
-			t.Errorf("upstream got %+v, want all of a value of %d bytes", body, large)
+			t.Errorf("upstream received %+v, want all of a value of %d bytes", body, large)
 		}
 	}
-	t.Logf("%d KiB more were resident while 4 values of 10 MB went through", most>>10)
+	t.Logf("%d KiB more were resident during 4 values of 10 MB", most>>10)
 	if most > large {
-		t.Errorf("%d bytes more were resident while 4 values of %d went through: they do not stream", most, large)
+		t.Errorf("%d bytes more were resident during 4 values of %d: they are not streamed", most, large)
 	}
 }
 
-// residentBytes returns how many bytes of memory the process has resident (proc(5)).
+// residentBytes returns the resident memory of the process in bytes (proc(5)).
 func (p *process) residentBytes(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
@@ -230,7 +231,7 @@ func (p *process) residentBytes(t *testing.T) int {
 		_, err = fmt.Sscan(string(text), &all, &resident)
 	}
 	if err != nil {
-		t.Skipf("this system tells no resident memory: %v", err)
+		t.Skipf("this system does not report resident memory: %v", err)
 	}
 	return resident * os.Getpagesize()
 }

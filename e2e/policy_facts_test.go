@@ -15,7 +15,8 @@ func forbidRule(id, scope, condition string) string {
 
 const anyScope = "principal, action, resource"
 
-// TestRulesReadHeadersAndAddresses that the configuration names and believes, and no others.
+// TestRulesReadHeadersAndAddresses: rules read only the headers that the configuration
+// names, and the client addresses behind trusted proxies.
 func TestRulesReadHeadersAndAddresses(t *testing.T) {
 	t.Parallel()
 	f := newRules(t,
@@ -63,7 +64,8 @@ func TestRulesReadUsersAndOperations(t *testing.T) {
 	one.get(keyOne).is(http.StatusOK)
 }
 
-// TestShadowRulesAreReportedAndRefuseNothing one by one, and all of them by the variable.
+// TestShadowRulesAreReportedAndRefuseNothing sets shadow mode for single rules, and by
+// the variable for all of them.
 func TestShadowRulesAreReportedAndRefuseNothing(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -96,7 +98,7 @@ func TestRulesReadTheDiscoveredRegion(t *testing.T) {
 	for region, want := range map[string]int{"us-east-2": http.StatusOK, "us-west-2": http.StatusForbidden} {
 		store := prodStores + "/APP_in_" + region
 		one.send(http.MethodPut, "/us/"+region+store, `{"storeId":"APP_in_`+region+`"}`, "Content-Type: application/json").succeeded()
-		for range 2 { // as it is found, and as it is known
+		for range 2 { // when the region is found, and when it is known
 			if a := one.get(store).is(want); want == http.StatusForbidden {
 				a.checkDenial("east-only", "no east-only")
 			}
@@ -104,7 +106,7 @@ func TestRulesReadTheDiscoveredRegion(t *testing.T) {
 	}
 }
 
-// TestRulesReadNamesAsObjectStoreDoes however they are written.
+// TestRulesReadNamesAsObjectStoreDoes: a rule matches a name in each of its encodings.
 func TestRulesReadNamesAsObjectStoreDoes(t *testing.T) {
 	t.Parallel()
 	f := newRules(t,

@@ -23,11 +23,11 @@ func (g *gateway) reloadCount() int { return strings.Count(g.stderr.String(), `"
 // awaitReload waits until the gateway has logged more than n reloads.
 func (g *gateway) awaitReload(n int) {
 	g.t.Helper()
-	g.stderr.await(g.t, "the new rules to be told", g.ended, func(text string) bool { return strings.Count(text, `"msg":"policy"`) > n })
+	g.stderr.await(g.t, "the new rules to be logged", g.ended, func(text string) bool { return strings.Count(text, `"msg":"policy"`) > n })
 }
 
-// TestHitIsAuthorizedByTheReloadedPolicy: a response that was cached under one policy is
-// refused under the next, and is still cached after it.
+// TestHitIsAuthorizedByTheReloadedPolicy: a response that was cached under one policy
+// is refused under the next, and is still cached after it.
 func TestHitIsAuthorizedByTheReloadedPolicy(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -47,7 +47,7 @@ func TestHitIsAuthorizedByTheReloadedPolicy(t *testing.T) {
 		a := one.get(keyOne)
 		a.checkDenial("closed", "closed for now")
 		if got := a.header.Get("Cache-Status") + a.header.Get("Age") + a.header.Get("Etag"); got != "" {
-			t.Errorf("the refusal tells of what is cached: %q", got)
+			t.Errorf("the refusal has a Cache-Status: %q", got)
 		}
 		one.get(keyOne, "If-None-Match: "+tag).checkDenial("closed", "closed for now")
 		one.get(keyOne, "Cache-Control: only-if-cached").checkDenial("closed", "closed for now")
@@ -55,7 +55,7 @@ func TestHitIsAuthorizedByTheReloadedPolicy(t *testing.T) {
 		swap("")
 		one.get(keyOne).is(http.StatusOK)
 		if n := s.emulator.countRequests(http.MethodGet, keyOne); n != 1 {
-			t.Errorf("osemu was asked %d times, want once", n)
+			t.Errorf("osemu received %d requests, want one", n)
 		}
 	})
 }
@@ -64,7 +64,7 @@ func TestHitIsAuthorizedByTheReloadedPolicy(t *testing.T) {
 type reloadAnswers struct {
 	mu              sync.Mutex
 	passed, refused int     // guarded by mu
-	unexpected      []error // guarded by mu: anything else
+	unexpected      []error // guarded by mu: all other answers
 }
 
 // add counts a response: a value, or the refusal by the rule that the tests add and
@@ -78,7 +78,7 @@ func (v *reloadAnswers) add(a *answer, err error) {
 	case err == nil && a.status == http.StatusForbidden && strings.Contains(a.body, `"rule":"closed"`):
 		v.refused++
 	case err == nil:
-		v.unexpected = append(v.unexpected, fmt.Errorf("answered %d %s", a.status, a.body))
+		v.unexpected = append(v.unexpected, fmt.Errorf("the answer is %d %s", a.status, a.body))
 	default:
 		v.unexpected = append(v.unexpected, err)
 	}
@@ -91,7 +91,7 @@ func (v *reloadAnswers) count() int {
 	return v.passed + v.refused + len(v.unexpected)
 }
 
-// startReaders has n readers send requests, each up to 50 times a second and one after the
+// startReaders lets n readers send requests, each up to 50 per second and one after the
 // other, until stop is closed.
 func (v *reloadAnswers) startReaders(c client, n int, stop <-chan struct{}) *sync.WaitGroup {
 	var all sync.WaitGroup
@@ -112,7 +112,7 @@ func (v *reloadAnswers) startReaders(c client, n int, stop <-chan struct{}) *syn
 	return &all
 }
 
-// TestReloadUnderLoadDropsNothing sends up to 300 requests a second while the rules
+// TestReloadUnderLoadDropsNothing sends up to 300 requests per second while the rules
 // change, by SIGHUP and by a change of the file alone.
 func TestReloadUnderLoadDropsNothing(t *testing.T) {
 	t.Parallel()
@@ -127,12 +127,12 @@ func TestReloadUnderLoadDropsNothing(t *testing.T) {
 		n := g.reloadCount()
 		want := []int{http.StatusForbidden, http.StatusOK}[i%2]
 		f.write(permitAll + []string{closedRule, ""}[i%2])
-		if i < 22 { // the last two are found by looking at the file
+		if i < 22 { // the last two are found by a check of the file
 			g.signal(syscall.SIGHUP)
 		}
 		g.awaitReload(n)
 		if a := one.get(keyOne); a.status != want {
-			t.Errorf("after reload %d: %d, want %d", i, a.status, want)
+			t.Errorf("after reload %d the answer is %d, want %d", i, a.status, want)
 		}
 		before := v.count()
 		eventually(t, "more requests", func() bool { return v.count() >= before+15 })
@@ -141,11 +141,11 @@ func TestReloadUnderLoadDropsNothing(t *testing.T) {
 	all.Wait()
 	seconds := time.Since(began).Seconds()
 	if len(v.unexpected) > 0 {
-		t.Errorf("%d of %d requests got something else than a value or the refusal, the first: %v", len(v.unexpected), v.passed+v.refused+len(v.unexpected), v.unexpected[0])
+		t.Errorf("%d of %d requests received neither a value nor the refusal, the first: %v", len(v.unexpected), v.passed+v.refused+len(v.unexpected), v.unexpected[0])
 	}
 	t.Logf("%d values and %d refusals in %.1f s over 24 reloads", v.passed, v.refused, seconds)
 	if v.passed == 0 || v.refused == 0 {
-		t.Errorf("%d values and %d refusals: this was no load", v.passed, v.refused)
+		t.Errorf("%d values and %d refusals: the load was too small", v.passed, v.refused)
 	}
 }
 
@@ -170,7 +170,7 @@ func TestABadFileLeavesTheRulesInForce(t *testing.T) {
 	before, _ := ready()
 	f.write(permitAll + "@id(\"odd\")\nforbid (principal, action, resource)\nwhen { resource.sstore == \"x\" };\n")
 	g.signal(syscall.SIGHUP)
-	eventually(t, "/readyz to tell of the policy", func() bool {
+	eventually(t, "/readyz to report the policy", func() bool {
 		status, parts := ready()
 		return status == "degraded" && strings.Contains(parts, "policy ")
 	})
@@ -180,14 +180,14 @@ func TestABadFileLeavesTheRulesInForce(t *testing.T) {
 	g.awaitReload(0) // by itself
 	one.get(keyOne).is(http.StatusOK)
 	if status, parts := ready(); status != before || strings.Contains(parts, "policy") {
-		t.Errorf("mended: %s because of %q, want %s", status, parts, before)
+		t.Errorf("after the repair: %s because of %q, want %s", status, parts, before)
 	}
 	eventually(t, "osgate_policy_stale", func() bool { return g.hasMetricLine("osgate_policy_stale 0") })
 	g.checkErrorIsLoggedOnce(regexp.MustCompile(regexp.QuoteMeta(filepath.Base(f.path)) + `:3:\d+`))
 }
 
-// TestPipeInThePolicyFolderBlocksNothing: it is reported like any other unusable file, the
-// other files are used once it is removed, and SIGTERM ends the gateway.
+// TestPipeInThePolicyFolderBlocksNothing: it is reported like any other unusable file,
+// the other files are used after its removal, and SIGTERM ends the gateway.
 func TestPipeInThePolicyFolderBlocksNothing(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, "")
@@ -211,12 +211,12 @@ func TestPipeInThePolicyFolderBlocksNothing(t *testing.T) {
 	}
 	eventually(t, "osgate_policy_stale", func() bool { return g.hasMetricLine("osgate_policy_stale 1") })
 	if status := g.stop(syscall.SIGTERM); status != 0 {
-		t.Errorf("SIGTERM: exit %d, want 0", status)
+		t.Errorf("SIGTERM: exit code %d, want 0", status)
 	}
 }
 
-// checkErrorIsLoggedOnce checks that the log has one line about unusable rules, and that its cause
-// names the position of the error.
+// checkErrorIsLoggedOnce checks that the log has one line about unusable rules, and
+// that its cause names the position of the error.
 func (g *gateway) checkErrorIsLoggedOnce(where *regexp.Regexp) {
 	g.t.Helper()
 	n := 0
@@ -226,7 +226,7 @@ func (g *gateway) checkErrorIsLoggedOnce(where *regexp.Regexp) {
 			continue
 		}
 		if n++; l.Level != "ERROR" || !where.MatchString(l.Cause) {
-			g.t.Errorf("the log says %s, want an error at %v", line, where)
+			g.t.Errorf("the log has %s, want an error at %v", line, where)
 		}
 	}
 	if n != 1 {

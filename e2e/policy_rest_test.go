@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// TestPolicyFileThatIsBeingWrittenIsNotLoaded: its writer takes longer than a file has to
-// be at rest, and SIGHUP comes in between. A try counts where the machine let the writer go
-// on in time; policy's own test has the bound in fake time.
+// TestPolicyFileThatIsBeingWrittenIsNotLoaded: the writer of the file needs more time
+// than a file has to be at rest, and SIGHUP arrives during the writing. A try counts
+// only if the machine was fast enough for the writer; policy's own test proves the
+// bound in fake time.
 func TestPolicyFileThatIsBeingWrittenIsNotLoaded(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, closedRule)
@@ -34,9 +35,10 @@ func TestPolicyFileThatIsBeingWrittenIsNotLoaded(t *testing.T) {
 	}
 }
 
-// writeSlowly writes a file that permits all at first and forbids with the rule at its end,
-// in pieces, for longer than a file has to be at rest. It reports whether lifted was ever
-// true meanwhile, and whether no two pieces were further apart than half of that time.
+// writeSlowly writes a file in pieces, for longer than a file has to be at rest. The
+// file permits all requests at first and forbids with the rule at its end. writeSlowly
+// reports whether lifted was ever true during the writing, and whether each two pieces
+// were at most half of that time apart.
 func (f *ruleFile) writeSlowly(t *testing.T, g *gateway, rule string, lifted func() bool) (ever, inTime bool) {
 	t.Helper()
 	const rest = 4 * time.Second

@@ -37,8 +37,8 @@ func newRules(t *testing.T, rules string) *ruleFile {
 // setting returns the setting that makes the gateway use the rules.
 func (f *ruleFile) setting() string { return "POLICY=" + filepath.Dir(f.path) }
 
-// write replaces the file as a whole, as editors and configuration management do, with
-// what has been at rest for an hour: what has not is taken later.
+// write replaces the file as a whole, as editors and configuration management do. The
+// new file's time is an hour ago, so that it is at rest and is read at once.
 func (f *ruleFile) write(text string) {
 	f.t.Helper()
 	if err := os.WriteFile(f.path+".new", []byte(text), 0o600); err != nil {
@@ -53,8 +53,8 @@ func (f *ruleFile) write(text string) {
 	}
 }
 
-// checkDenial checks a refusal by a rule: its ID and its reason, and that its source text is
-// not in it. It does not end the test.
+// checkDenial checks a refusal by a rule: its ID and its reason, and that the refusal
+// does not contain the rule's source text. It does not end the test.
 func (a *answer) checkDenial(rule, reason string) {
 	a.t.Helper()
 	a.checkRefusal(http.StatusForbidden, "denied")
@@ -90,7 +90,7 @@ func (g *gateway) checkAccessLog(a *answer, want map[string]any) {
 	})
 	for name, value := range want {
 		if fmt.Sprint(line[name]) != fmt.Sprint(value) {
-			g.t.Errorf("%s: the access line says %s %v, want %v: %v", a.request, name, line[name], value, line)
+			g.t.Errorf("%s: the access line has %s %v, want %v: %v", a.request, name, line[name], value, line)
 		}
 	}
 }
@@ -130,7 +130,7 @@ func TestTheStarterRulesProtectProduction(t *testing.T) {
 	a := one.send(http.MethodDelete, strings.Replace(demoKeys, "env-prod", "env%2Dp%72od", 1)+"/KeyTwo", "")
 	a.checkDenial(noDeletes, noDeletesReason)
 	if seen := s.emulator.requests(isNoIdentityRequest); len(seen) != 0 {
-		t.Errorf("osemu saw %v, want nothing: what is denied goes nowhere, and types are asked for once", seen)
+		t.Errorf("osemu received %v, want no request: a denied request is not forwarded, and types are requested once", seen)
 	}
 	g.checkAccessLog(a, map[string]any{"rule": noDeletes, "code": "denied", "operation": "deleteKey", "principal": "app-one"})
 	one.get(demoKeys + "/KeyTwo").is(http.StatusOK)
@@ -150,17 +150,18 @@ func TestTypesOfEnvironmentsAreRequestedOnce(t *testing.T) {
 		c.get(keyOne).is(http.StatusOK)
 	}
 	if n := len(s.emulator.requests(isEnvironmentRequest)); n != 0 {
-		t.Errorf("reads asked for types %d times, want 0: no rule on reads wants to know", n)
+		t.Errorf("reads requested types %d times, want 0: no rule on reads needs types", n)
 	}
 	for i := range 30 {
 		callers[i%3].send(http.MethodDelete, sandboxKeys+"/none", "")
 	}
 	if n := len(s.emulator.requests(isEnvironmentRequest)); n != 1 {
-		t.Errorf("30 deletes by 3 tokens asked for types %d times, want once", n)
+		t.Errorf("30 deletes with 3 tokens requested types %d times, want once", n)
 	}
 }
 
-// TestEnvironmentOfUnknownTypeCountsAsProduction while the control plane does not answer, and no longer.
+// TestEnvironmentOfUnknownTypeCountsAsProduction only while the control plane does not
+// answer.
 func TestEnvironmentOfUnknownTypeCountsAsProduction(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)

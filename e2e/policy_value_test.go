@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestRulesReadTheWholeValue under a rule that permits strings alone, with osemu to show
-// what Object Store would have stored of each body.
+// TestRulesReadTheWholeValue under a rule that permits only strings. osemu shows what
+// Object Store would have stored of each body.
 func TestRulesReadTheWholeValue(t *testing.T) {
 	t.Parallel()
 	f := newRules(t, "@id(\"strings\")\n@reason(\"strings only\")\nforbid (principal, action in [Action::\"putKey\", Action::\"postKey\"], resource)\nunless { context.valueType == \"STRING\" };\n")
@@ -19,12 +19,12 @@ func TestRulesReadTheWholeValue(t *testing.T) {
 	for i, tt := range []struct {
 		name, body string
 		status     int
-		stored     string // the type that osemu stores where nothing is judged; empty: it refuses the body
+		stored     string // the type that osemu stores without a rule; empty: osemu refuses the body
 	}{
-		{"of the issue", `{"valueType":"STRING"` + strings.Repeat(" ", 4200) + `,"valueType":"BINARY","binaryValue":"QUJD"}`, 400, "BINARY"},
+		{"the value of the issue", `{"valueType":"STRING"` + strings.Repeat(" ", 4200) + `,"valueType":"BINARY","binaryValue":"QUJD"}`, 400, "BINARY"},
 		{"escaped", `{"valueType":"STRING","value\u0054ype":"BINARY","binaryValue":"QUJD"}`, 400, "BINARY"},
-		{"in another case", `{"valueType":"STRING","VALUETYPE":"BINARY","binaryValue":"QUJD"}`, 403, "any"},
-		{"far behind", `{"valueType":"STRING","metadata":"` + long + `","valueType":"BINARY","binaryValue":"QUJD"}`, 400, "any"},
+		{"in upper case", `{"valueType":"STRING","VALUETYPE":"BINARY","binaryValue":"QUJD"}`, 403, "any"},
+		{"at the end of a long body", `{"valueType":"STRING","metadata":"` + long + `","valueType":"BINARY","binaryValue":"QUJD"}`, 400, "any"},
 		{"a long value of another type", `{"valueType":"STRING","stringValue":"` + long + `","binaryValue":"QUJD"}`, 403, "any"},
 		{"a string", `{"stringValue":"x","valueType":"STRING"}`, 0, "STRING"},
 		{"a long string", `{"stringValue":"` + long + `","valueType":"STRING"}`, 0, "STRING"},

@@ -7,10 +7,11 @@ import (
 	"testing"
 )
 
-// starterRules is the set of rules that people copy.
+// starterRules is the folder of the starter rules.
 const starterRules = "../docs/policy"
 
-// TestTheStarterRulesPassTheirOwnTest and are valid, by path and by configuration.
+// TestTheStarterRulesPassTheirOwnTest: they pass it and are valid, by path and by
+// configuration.
 func TestTheStarterRulesPassTheirOwnTest(t *testing.T) {
 	t.Parallel()
 	runOsgate(t, nil, "policy", "test", starterRules).checkOutput(t, 0, "passed: ")

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// testTimeout bounds every wait of a test: for a program to start or to end, for a
-// response, for a condition. It is there to end a test that hangs, and is no measure of
-// speed: on a busy machine everything may take this long.
+// testTimeout limits every wait of a test: for a program to start or to end, for a
+// response, for a condition. It ends a test that hangs, and is no measure of speed: on
+// a busy machine each wait may take this long.
 const testTimeout = time.Minute
 
 // process is a program that a test started.
@@ -27,14 +27,15 @@ type process struct {
 	ended          chan struct{} // closed when the program has ended
 }
 
-// startProgram runs a program with exactly this environment, and a PATH. When the test ends
-// the program is killed; if the test failed its output is logged.
+// startProgram runs a program with exactly this environment, and a PATH. When the test
+// ends the program is killed; if the test failed its output is logged.
 func startProgram(t testing.TB, program string, environment []string, arguments ...string) *process {
 	t.Helper()
 	return startProgramWithStderr(t, nil, program, environment, arguments...)
 }
 
-// startProgramWithStderr is start with standard error connected to a file instead of a buffer.
+// startProgramWithStderr is startProgram with standard error connected to a file
+// instead of a buffer.
 func startProgramWithStderr(t testing.TB, stderr *os.File, program string, environment []string, arguments ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: program[strings.LastIndexByte(program, '/')+1:], stdout: newOutput(), stderr: newOutput(), ended: make(chan struct{})}
@@ -62,7 +63,7 @@ func (p *process) cleanup() {
 	_ = p.cmd.Process.Kill()
 	<-p.ended
 	if p.t.Failed() {
-		p.t.Logf("%s (pid %d) wrote on stdout:\n%s\nand on stderr:\n%s", p.name, p.cmd.Process.Pid, tail(p.stdout.String()), tail(p.stderr.String()))
+		p.t.Logf("%s (pid %d) wrote to stdout:\n%s\nand to stderr:\n%s", p.name, p.cmd.Process.Pid, tail(p.stdout.String()), tail(p.stderr.String()))
 	}
 }
 
@@ -133,7 +134,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.text.Write(p)
 }
 
-// String returns the text that was written so far.
+// String returns all text written so far.
 func (o *output) String() string {
 	text, _ := o.snapshot()
 	return text
@@ -145,8 +146,8 @@ func (o *output) snapshot() (string, <-chan struct{}) {
 	return o.text.String(), o.changed
 }
 
-// await waits until holds returns true for the text that was written. It fails the test
-// after patience, or if the program ends first.
+// await waits until holds returns true for the written text. It fails the test after
+// patience, or if the program ends first.
 func (o *output) await(t testing.TB, what string, ended <-chan struct{}, holds func(text string) bool) {
 	t.Helper()
 	deadline := time.After(testTimeout)
@@ -184,8 +185,9 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// eventuallyWithin waits until cond returns true. It fails the test if a call of cond that began
-// later than bound still returns false: a slow machine alone cannot make it fail.
+// eventuallyWithin waits until cond returns true. It fails the test if a call of cond
+// that began later than bound still returns false: a slow machine alone cannot make it
+// fail.
 func eventuallyWithin(t testing.TB, bound time.Duration, what string, cond func() bool) {
 	t.Helper()
 	began := time.Now()
@@ -205,8 +207,8 @@ type programResult struct {
 	stdout, stderr string
 }
 
-// runProgram runs a program until it ends, for patience at most, and returns its exit code
-// and output.
+// runProgram runs a program until it ends, for patience at most, and returns its exit
+// code and output.
 func runProgram(t testing.TB, program string, environment []string, arguments ...string) programResult {
 	t.Helper()
 	p := startProgram(t, program, environment, arguments...)

@@ -41,14 +41,14 @@ func (y *answerCounts) String() string {
 	return fmt.Sprintf("answers by status %v, %d failures, longest %v, in %v", y.byStatus, len(y.failures), y.longest, y.elapsed)
 }
 
-// sendFor has each caller send a request each interval for this duration. An interval of
-// 0 means that the next request follows the response at once.
+// sendFor lets each caller send one request per interval for this duration. An interval
+// of 0 means that the next request follows the response at once.
 func sendFor(duration, interval time.Duration, path string, callers ...client) *answerCounts {
 	return sendWhile(func(y *answerCounts) bool { return time.Since(y.began) < duration }, interval, path, callers...)
 }
 
-// sendUntilCounted has each caller send one request after the other for three seconds, and
-// longer on a slow machine: until one status has been counted so many times, or
+// sendUntilCounted lets each caller send one request after the other for three seconds,
+// and longer on a slow machine: until one status has been counted so many times, or
 // patience is over.
 func sendUntilCounted(answers int, path string, callers ...client) *answerCounts {
 	return sendWhile(func(y *answerCounts) bool {
@@ -56,7 +56,7 @@ func sendUntilCounted(answers int, path string, callers ...client) *answerCounts
 	}, 0, path, callers...)
 }
 
-// sendWhile has each caller send a request each interval while goesOn returns true.
+// sendWhile lets each caller send one request per interval while goesOn returns true.
 // An interval of 0 means that the next request follows the response at once.
 func sendWhile(goesOn func(*answerCounts) bool, interval time.Duration, path string, callers ...client) *answerCounts {
 	y := &answerCounts{byStatus: map[int]int{}, began: time.Now()}
@@ -99,8 +99,8 @@ func (y *answerCounts) mostFrequent() (n int) {
 	return n
 }
 
-// checkTenPerSecond fails the test unless this status was counted 20 times or more, and no
-// more often than a burst of 10 and then 10 a second allow.
+// checkTenPerSecond fails the test unless this status was counted 20 times or more, and
+// at most as often as a burst of 10 and then 10 per second allow.
 func (y *answerCounts) checkTenPerSecond(t *testing.T, status int) {
 	t.Helper()
 	if n := float64(y.byStatus[status]); n < 20 || n > 11+10*y.elapsed.Seconds() {
@@ -109,7 +109,7 @@ func (y *answerCounts) checkTenPerSecond(t *testing.T, status int) {
 }
 
 // TestClientsHaveSeparateQuotas uses all of the quota of one client. The quota of
-// another client stays as it was.
+// another client does not change.
 func TestClientsHaveSeparateQuotas(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -127,8 +127,8 @@ func TestClientsHaveSeparateQuotas(t *testing.T) {
 	})
 }
 
-// checkQuota checks that the response has the quota in each documented form, and returns
-// the remaining units.
+// checkQuota checks that the response has the quota in each documented form, and
+// returns the remaining units.
 func (a *answer) checkQuota(limit, window int) (remaining int) {
 	a.t.Helper()
 	if got, form := a.header.Get("RateLimit-Policy"), regexp.MustCompile(fmt.Sprintf(`^"[^"]+";q=%d;w=%d$`, limit, window)); !form.MatchString(got) {
@@ -142,22 +142,22 @@ func (a *answer) checkQuota(limit, window int) (remaining int) {
 		a.t.Errorf("%s: X-RateLimit-Limit %q, want %d", a.request, got, limit)
 	}
 	if got := a.header.Get("X-RateLimit-Remaining"); got != state[1] {
-		a.t.Errorf("%s: X-RateLimit-Remaining %q beside RateLimit %q", a.request, got, a.header.Get("RateLimit"))
+		a.t.Errorf("%s: X-RateLimit-Remaining is %q, but RateLimit is %q", a.request, got, a.header.Get("RateLimit"))
 	}
 	a.checkQuotaReset(window)
 	remaining, _ = strconv.Atoi(state[1]) // digits, by the expression
 	return remaining
 }
 
-// checkQuotaReset checks that X-RateLimit-Reset is between the Date of the response and so many
-// seconds later, with a tolerance of one second. The exact value is proved in fake time
-// by proxy.TestTheQuotaIsToldAsItIs.
+// checkQuotaReset checks that X-RateLimit-Reset is between the Date of the response and
+// this number of seconds later, with a tolerance of one second.
+// proxy.TestTheQuotaIsToldAsItIs proves the exact value, in fake time.
 func (a *answer) checkQuotaReset(within int) {
 	a.t.Helper()
 	date, dateErr := http.ParseTime(a.header.Get("Date"))
 	reset, err := strconv.ParseInt(a.header.Get("X-RateLimit-Reset"), 10, 64)
 	if until := reset - date.Unix(); dateErr != nil || err != nil || until < -1 || until > int64(within)+1 {
-		a.t.Errorf("%s: X-RateLimit-Reset %q in an answer of %q, want epoch seconds from then to %d later",
+		a.t.Errorf("%s: X-RateLimit-Reset is %q in an answer of %q, want epoch seconds from then to %d later",
 			a.request, a.header.Get("X-RateLimit-Reset"), a.header.Get("Date"), within)
 	}
 }
@@ -175,11 +175,11 @@ func TestEveryChargedAnswerShowsTheQuota(t *testing.T) {
 		second := one.get(keyOne).is(http.StatusOK)
 		second.checkQuota(10, 10)
 		if !strings.Contains(second.header.Get("Cache-Status"), "hit") {
-			t.Errorf("second answer: Cache-Status %q, want a hit, with the quota live on it", second.header.Get("Cache-Status"))
+			t.Errorf("second answer: Cache-Status is %q, want a hit, with the current quota", second.header.Get("Cache-Status"))
 		}
 		one.get(demoKeys+"/absent").is(http.StatusNotFound).checkQuota(10, 10)
 		var over *answer
-		for range 100 { // at most 10 + 1 a second pass
+		for range 100 { // at most 10 + 1 per second pass
 			if over = one.get(keyOne); over.status == http.StatusTooManyRequests {
 				break
 			}
@@ -188,13 +188,13 @@ func TestEveryChargedAnswerShowsTheQuota(t *testing.T) {
 		if got := over.checkQuota(10, 10); got != 0 {
 			t.Errorf("429: %d left, want 0", got)
 		}
-		if after, err := strconv.Atoi(over.header.Get("Retry-After")); err != nil || after < 1 || after > 2 { // one a second
-			t.Errorf("429: Retry-After %q, want 1 or so", over.header.Get("Retry-After"))
+		if after, err := strconv.Atoi(over.header.Get("Retry-After")); err != nil || after < 1 || after > 2 { // one per second
+			t.Errorf("429: Retry-After is %q, want about 1", over.header.Get("Retry-After"))
 		}
 	})
 }
 
-// TestOverridesGiveAClientItsOwnQuota gives one client 100 requests a second, as the
+// TestOverridesGiveAClientItsOwnQuota gives one client 100 requests per second, as the
 // vendor's premium add-on does.
 func TestOverridesGiveAClientItsOwnQuota(t *testing.T) {
 	t.Parallel()
@@ -209,8 +209,8 @@ func TestOverridesGiveAClientItsOwnQuota(t *testing.T) {
 	}
 }
 
-// TestClientInALoopGetsNo429 has a client send one request after the other with
-// the default settings. Each waits for its turn.
+// TestClientInALoopGetsNo429: a client sends one request after the other with the
+// default settings. Each waits for its turn.
 func TestClientInALoopGetsNo429(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -238,7 +238,7 @@ func TestOnlyObjectStoreOperationsAreCharged(t *testing.T) {
 				one.get(demoKeys + "/%252e").is(http.StatusBadRequest),
 			} {
 				if got := a.header.Get("RateLimit"); got != "" {
-					t.Errorf("%s: RateLimit %q on what is not charged", a.request, got)
+					t.Errorf("%s: RateLimit is %q although the request is not charged", a.request, got)
 				}
 			}
 		}

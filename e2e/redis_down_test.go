@@ -29,7 +29,7 @@ func TestRequestsAreServedWithoutRedis(t *testing.T) {
 			f.awaitRounds(t, 12)
 			one.put("written-in-the-dark", "x").succeeded()
 			if a := one.get(demoKeys + "/written-in-the-dark").is(http.StatusOK); !strings.Contains(a.body, `"x"`) {
-				t.Errorf("a write without Redis was not seen: %s", a.body)
+				t.Errorf("the answer is older than a write without Redis: %s", a.body)
 			}
 			f.finish().checkStatuses(t, http.StatusOK)
 			g.as("app-sub").get("/api/v1/organizations/org-sub/environments/env-sub/stores").is(http.StatusOK) // a token that is minted without Redis
@@ -47,8 +47,8 @@ func TestRequestsAreServedWithoutRedis(t *testing.T) {
 	}
 }
 
-// awaitDegraded waits until /readyz reports the gateway as degraded, or no longer does if
-// want is false. Its status is 200 all the time.
+// awaitDegraded waits until /readyz reports the gateway as degraded, or no longer does
+// if want is false. Its status is 200 all the time.
 func (g *gateway) awaitDegraded(t *testing.T, want bool) {
 	t.Helper()
 	ready := client{t: t, base: g.admin}
@@ -66,11 +66,11 @@ func (r *redis) deleteAllKeys(t *testing.T) {
 	}
 }
 
-// TestSilentRedisDelaysNoRequestForLong sends requests while Redis does not respond, with
-// the default REDIS_TIMEOUT of 50 ms. Its bound is coarse, and detects the timeout of
-// the client library (3 s, with retries). The exact bound is proved by
-// internal/redisconn.TestASilentRedisHoldsNobodyLongerThanTheDefaultTimeout, in fake
-// time.
+// TestSilentRedisDelaysNoRequestForLong sends requests while Redis does not respond,
+// with the default REDIS_TIMEOUT of 50 ms. Its bound is coarse, and detects the timeout
+// of the client library (3 s, with retries).
+// internal/redisconn.TestASilentRedisHoldsNobodyLongerThanTheDefaultTimeout proves the
+// exact bound, in fake time.
 func TestSilentRedisDelaysNoRequestForLong(t *testing.T) {
 	t.Parallel()
 	const coarse = 2500 * time.Millisecond
@@ -88,7 +88,7 @@ func TestSilentRedisDelaysNoRequestForLong(t *testing.T) {
 			start := time.Now()
 			ask()
 			if took := time.Since(start); took > coarse {
-				t.Errorf("a %s took %v while Redis was silent, want 100 ms, and no more than %v on a busy machine", what, took, coarse)
+				t.Errorf("a %s took %v while Redis was silent, want 100 ms, and at most %v on a busy machine", what, took, coarse)
 			}
 		}
 	}
@@ -111,8 +111,8 @@ func TestGatewayServesIfRedisIsUnavailableAtTheStart(t *testing.T) {
 	one.get(keyOne).is(http.StatusOK)
 }
 
-// TestLocalShareIsTheQuotaDividedByReplicas stops Redis under one of two replicas, which
-// then admits half of the quota.
+// TestLocalShareIsTheQuotaDividedByReplicas stops Redis under one of two replicas,
+// which then admits half of the quota.
 func TestLocalShareIsTheQuotaDividedByReplicas(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
@@ -128,7 +128,7 @@ func TestLocalShareIsTheQuotaDividedByReplicas(t *testing.T) {
 	}, 20*time.Millisecond, keyOne, one, one)
 	admitted := float64(len(s.emulator.requests(isObjectStoreRequest)))
 	if most := 2 + 5*y.elapsed.Seconds() + 1; admitted > most || admitted < 5 {
-		t.Errorf("%v; osemu saw %.0f, want at most %.1f: half of 10 a second", y, admitted, most)
+		t.Errorf("%v; osemu received %.0f, want at most %.1f: half of 10 a second", y, admitted, most)
 	}
 	if y.byStatus[http.StatusOK] == 0 || y.byStatus[http.StatusTooManyRequests] == 0 || len(y.byStatus) > 2 || len(y.failures) > 0 {
 		t.Errorf("%v; want 200 and 429 alone", y)

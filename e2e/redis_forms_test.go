@@ -13,7 +13,7 @@ import (
 )
 
 // TestEveryFormOfRedisServes runs two gateways with a single Redis, one with sentinels,
-// and a cluster. Quota, cache and statistics are common to both.
+// and a cluster. The gateways share quota, cache and statistics.
 func TestEveryFormOfRedisServes(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) (url string){
@@ -36,12 +36,12 @@ func TestEveryFormOfRedisServes(t *testing.T) {
 			asked := 0
 			for i, c := range two {
 				other := two[1-i]
-				eventually(t, "a hit: the write's lease is given back behind its answer", func() bool {
+				eventually(t, "a hit: the write's lease is released after its answer", func() bool {
 					asked++
 					return isHit(c.get(keyOne).is(http.StatusOK))
 				})
 				other.put("KeyOne", "written-"+strconv.Itoa(i)).succeeded()
-				asked += 2 // this and the next
+				asked += 2 // this read and the next one
 				if a := c.get(keyOne).is(http.StatusOK); !strings.Contains(a.body, `"written-`+strconv.Itoa(i)+`"`) {
 					t.Errorf("gateway %d serves %s after the other wrote %d", i+1, a.body, i)
 				}
@@ -57,8 +57,8 @@ func TestEveryFormOfRedisServes(t *testing.T) {
 	}
 }
 
-// TestRedisFailoverFailsNoRequest kills the primary while clients send requests, and the
-// sentinels promote the replica.
+// TestRedisFailoverFailsNoRequest kills the primary while clients send requests, and
+// the sentinels promote the replica.
 func TestRedisFailoverFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
@@ -88,12 +88,12 @@ func TestFrozenRedisPrimaryFailsNoRequest(t *testing.T) {
 	f := startTraffic(t, one, two, one, two)
 	f.awaitRounds(t, 2)
 	old := sentinels.Freeze()
-	if late := (client{t: t, base: g.admin}).get("/metrics").body; !strings.Contains(late, `error_type="timeout"`) { // gone or not: a replica may be faster
+	if late := (client{t: t, base: g.admin}).get("/metrics").body; !strings.Contains(late, `error_type="timeout"`) { // the connection may or may not be closed: a replica may be faster
 		t.Error("no round trip to Redis was late while its primary was silent")
 	}
 	g.awaitDegraded(t, false) // on the new primary
 	f.awaitRounds(t, 5)
-	old.Resume() // and is made a replica of the other
+	old.Resume() // and becomes a replica of the other
 	f.awaitRounds(t, 10)
 	g.awaitDegraded(t, false)
 	y := f.finish()

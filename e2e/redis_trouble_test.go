@@ -12,9 +12,9 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// failingRedisTimeout is the REDIS_TIMEOUT of tests in which Redis fails. It is longer than
-// the default, so that a busy machine is not taken for a failure. The bound of the
-// default timeout is proved in fake time (internal/redisconn).
+// failingRedisTimeout is the REDIS_TIMEOUT of tests in which Redis fails. It is longer
+// than the default, so that a busy machine does not look like a failure.
+// internal/redisconn proves the bound of the default timeout, in fake time.
 const failingRedisTimeout = time.Second
 
 // traffic is a group of callers that send requests until end is called.
@@ -26,8 +26,8 @@ type traffic struct {
 	all      sync.WaitGroup
 }
 
-// startTraffic has each caller read a cached key, and write and read a key of its own, every
-// 100 ms. Each read must return the last write.
+// startTraffic lets each caller read a cached key, and write and read a key of its own,
+// every 100 ms. Each read must return the last write.
 func startTraffic(t *testing.T, callers ...client) *traffic {
 	t.Helper()
 	f := &traffic{answerCounts: &answerCounts{byStatus: map[int]int{}}, answered: make([]atomic.Int64, len(callers)), began: time.Now(), stop: make(chan struct{})}
@@ -60,7 +60,7 @@ func startTraffic(t *testing.T, callers ...client) *traffic {
 func (f *traffic) write(c client, key, value string) string {
 	a, err := c.try(http.MethodPut, demoKeys+"/"+key, stringValue(key, value), "Content-Type: application/json")
 	if err == nil && a.status == http.StatusCreated {
-		a.status = http.StatusOK // so that there is one good status
+		a.status = http.StatusOK // so that there is one expected status
 	}
 	f.add(a, err)
 	if err != nil || a.status != http.StatusOK {
@@ -75,12 +75,12 @@ func (f *traffic) readBack(t *testing.T, c client, key, written string) {
 	a, err := c.try(http.MethodGet, demoKeys+"/"+key, "")
 	f.add(a, err)
 	if err == nil && a.status == http.StatusOK && written != "" && !strings.Contains(a.body, `"`+written+`"`) {
-		t.Errorf("read %s of key %s, wrote %s", a.body, key, written)
+		t.Errorf("the value read is %s of key %s, want %s", a.body, key, written)
 	}
 }
 
-// awaitRounds waits until each caller has completed more than n further rounds of two or
-// three requests. No request of them may last as long as the failure of Redis.
+// awaitRounds waits until each caller has completed more than n further rounds of two
+// or three requests. No request of them may last as long as the failure of Redis.
 func (f *traffic) awaitRounds(t *testing.T, n int64) {
 	t.Helper()
 	for i := range f.answered {
@@ -113,7 +113,7 @@ func (g *gateway) linesNotOfExchanges() (lines []string) {
 	return lines
 }
 
-// redisOutages returns how many times the log reports that Redis is gone.
+// redisOutages returns how many times the log reports that Redis is unavailable.
 func (g *gateway) redisOutages() int {
 	return strings.Count(strings.Join(g.linesNotOfExchanges(), ""), `"msg":"redis is unavailable`)
 }
@@ -134,7 +134,7 @@ func (g *gateway) checkLogLength(t *testing.T) {
 			change = true
 			what, _, _ := strings.Cut(said, " ")
 			if gone[what] == lost {
-				t.Errorf("the log says twice in a row that %s:\n%s", said, strings.Join(g.linesNotOfExchanges(), ""))
+				t.Errorf("the log reports twice in a row that %s:\n%s", said, strings.Join(g.linesNotOfExchanges(), ""))
 				return
 			}
 			gone[what] = lost
@@ -144,7 +144,7 @@ func (g *gateway) checkLogLength(t *testing.T) {
 		}
 	}
 	if others > 10 {
-		t.Errorf("%d lines of the log about no exchange and no change:\n%s", others, strings.Join(g.linesNotOfExchanges(), ""))
+		t.Errorf("%d lines of the log are about no exchange and no change:\n%s", others, strings.Join(g.linesNotOfExchanges(), ""))
 	}
 }
 
@@ -169,7 +169,7 @@ func TestRedisFailuresFailNoRequest(t *testing.T) {
 	}
 	for name, trouble := range map[string]struct {
 		begin, end func(*redistest.Server, *redistest.Wire)
-		degrades   bool // for as long as the trouble lasts
+		degrades   bool // during the whole failure
 	}{
 		"slow": {
 			begin:    func(_ *redistest.Server, w *redistest.Wire) { w.Lengthen(failingRedisTimeout) },
@@ -177,7 +177,7 @@ func TestRedisFailuresFailNoRequest(t *testing.T) {
 			degrades: true,
 		},
 		"read-only": {
-			begin:    repeated("REPLICAOF", "127.0.0.1", "1"), // where nobody is
+			begin:    repeated("REPLICAOF", "127.0.0.1", "1"), // no Redis listens there
 			end:      repeated("REPLICAOF", "NO", "ONE"),
 			degrades: true,
 		},
@@ -221,9 +221,9 @@ func TestRedisFailuresFailNoRequest(t *testing.T) {
 	}
 }
 
-// TestRedisOutageAdmitsOneMoreBurstAtEachEnd stops Redis under two gateways whose client is
-// over its quota, and starts it again, empty. The client gets one more burst for the
-// loss and one for the return.
+// TestRedisOutageAdmitsOneMoreBurstAtEachEnd stops Redis under two gateways whose
+// client is over its quota, and starts it again, empty. The client gets one more burst
+// for the loss and one for the return.
 func TestRedisOutageAdmitsOneMoreBurstAtEachEnd(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"gcra", "window"} {
@@ -245,9 +245,9 @@ func TestRedisOutageAdmitsOneMoreBurstAtEachEnd(t *testing.T) {
 			}
 			b := <-result
 			admitted := float64(len(s.emulator.requests(isObjectStoreRequest)))
-			outages := max(gateways[0].redisOutages(), gateways[1].redisOutages()) // one, and what a busy machine takes for one
+			outages := max(gateways[0].redisOutages(), gateways[1].redisOutages()) // one, and those that a busy machine causes
 			if most := float64(10+20*outages) + 10*b.elapsed.Seconds() + 1; admitted > most {
-				t.Errorf("osemu saw %.0f requests, want at most %d bursts of 10 + 10 a second + 1 = %.1f; %v", admitted, 1+2*outages, most, b)
+				t.Errorf("osemu received %.0f requests, want at most %d bursts of 10 + 10 a second + 1 = %.1f; %v", admitted, 1+2*outages, most, b)
 			}
 			b.checkLowerBound(t, 10, int(admitted))
 			b.checkStatuses(t, http.StatusNotFound, http.StatusTooManyRequests)

@@ -14,18 +14,18 @@ import (
 	"testing"
 )
 
-// swallowingProxy is an HTTPS proxy in front of osemu that can swallow connections: it accepts them
-// and sends nothing.
+// swallowingProxy is an HTTPS proxy in front of osemu that can swallow connections: it
+// accepts them and sends nothing.
 type swallowingProxy struct {
 	net.Listener
 	server *httptest.Server
 
-	mu          sync.Mutex // guards all below
+	mu          sync.Mutex // guards the fields below
 	swallows    bool
 	connections []net.Conn // swallowed
 }
 
-// Accept implements [net.Listener]: it returns connections while the pit is not deep.
+// Accept implements [net.Listener]: it returns connections unless they are swallowed.
 func (p *swallowingProxy) Accept() (net.Conn, error) {
 	for {
 		c, err := p.Listener.Accept()
@@ -44,7 +44,7 @@ func (p *swallowingProxy) keepIfSwallowed(c net.Conn) bool {
 	return p.swallows
 }
 
-// setSwallows begins to swallow connections, those that there are included, or ends it.
+// setSwallows begins to swallow connections, also the open ones, or stops it.
 func (p *swallowingProxy) setSwallows(deep bool) {
 	p.mu.Lock()
 	p.swallows = deep
@@ -56,7 +56,8 @@ func (p *swallowingProxy) setSwallows(deep bool) {
 	p.server.CloseClientConnections()
 }
 
-// swallowingProxy returns one before osemu, and the settings of a gateway that goes through it.
+// swallowingProxy returns a proxy in front of osemu, and the settings of a gateway that
+// goes through it.
 func (s *stack) swallowingProxy() (p *swallowingProxy, settings []string) {
 	s.t.Helper()
 	target, err := url.Parse(s.emulator.url)
@@ -79,10 +80,10 @@ func (s *stack) swallowingProxy() (p *swallowingProxy, settings []string) {
 	return p, []string{"UPSTREAM_OVERRIDE=" + server.URL, "UPSTREAM_CA=" + authority}
 }
 
-// TestFewRequestsWaitForARegionThatDoesNotAnswer: five requests wait for the region
-// in vain, later ones are refused at once, and all are served when the region is back.
-// The exact times are proved in fake time by
-// proxy.TestARegionThatSwallowsConnectionsIsAskedByOneRequestAtATime.
+// TestFewRequestsWaitForARegionThatDoesNotAnswer: five requests wait for the region in
+// vain, later ones are refused at once, and all are served when the region has
+// recovered. proxy.TestARegionThatSwallowsConnectionsIsAskedByOneRequestAtATime proves
+// the exact times, in fake time.
 func TestFewRequestsWaitForARegionThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -92,7 +93,7 @@ func TestFewRequestsWaitForARegionThatDoesNotAnswer(t *testing.T) {
 	one.get(keyOne).is(http.StatusOK)
 	degraded := func() bool { return strings.Contains(admin.get("/readyz").body, `"region us/us-east-1"`) }
 	if degraded() {
-		t.Fatal("degraded while all is well")
+		t.Fatal("readiness is degraded although all services answer")
 	}
 
 	p.setSwallows(true)
@@ -101,12 +102,12 @@ func TestFewRequestsWaitForARegionThatDoesNotAnswer(t *testing.T) {
 		waiting.Go(func() {
 			a, err := one.try(http.MethodGet, keyOne, "")
 			if err != nil || a.status != http.StatusGatewayTimeout {
-				t.Errorf("%v, %v; want 504 while nobody knows", a, err)
+				t.Errorf("%v, %v; want 504 while the region's state is unknown", a, err)
 			}
 		})
 	}
 	waiting.Wait()
-	eventually(t, "a request to be told at once", func() bool {
+	eventually(t, "a request to be refused at once", func() bool {
 		a := one.get(keyOne)
 		if a.status == http.StatusBadGateway {
 			a.checkRefusal(http.StatusBadGateway, "upstream-unreachable")
@@ -119,18 +120,18 @@ func TestFewRequestsWaitForARegionThatDoesNotAnswer(t *testing.T) {
 	}
 	metrics := admin.get("/metrics").body
 	if state := `osgate_upstream_breaker{osv2_plane="us",osv2_region="us-east-1"} `; !strings.Contains(metrics, state+"2") && !strings.Contains(metrics, state+"1") {
-		t.Error("the metric does not tell")
+		t.Error("the metric does not report the region")
 	}
 
 	p.setSwallows(false)
-	eventually(t, "the region to be back", func() bool { return one.get(keyOne).status == http.StatusOK })
+	eventually(t, "the region to recover", func() bool { return one.get(keyOne).status == http.StatusOK })
 	if degraded() {
 		t.Errorf("readiness %s", admin.get("/readyz").body)
 	}
 	for _, line := range []string{"a region is unreachable", "a region is reachable again"} {
-		eventually(t, "the log to say "+line, func() bool { return strings.Contains(g.stderr.String(), line) })
+		eventually(t, "the log to have "+line, func() bool { return strings.Contains(g.stderr.String(), line) })
 		if n := strings.Count(g.stderr.String(), line); n != 1 {
-			t.Errorf("%d lines say %q, want 1", n, line)
+			t.Errorf("%d lines have %q, want 1", n, line)
 		}
 	}
 }

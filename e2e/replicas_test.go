@@ -30,30 +30,30 @@ func clientOfEach(gateways []*gateway, app string) []client {
 	now := time.Now()
 	for i, g := range gateways {
 		callers[i] = first.via(g)
-		callers[i].get("/api/v1/organizations/org-root" + statsQuery(now.Add(-time.Hour), now, "1hour")).is(http.StatusOK) // takes who it is, and is not charged
+		callers[i].get("/api/v1/organizations/org-root" + statsQuery(now.Add(-time.Hour), now, "1hour")).is(http.StatusOK) // requests the token's identity, and is not charged
 	}
 	return callers
 }
 
-// distinctRequests is a tally of requests that each have a key of their own, so that the log of
-// osemu shows which of them reached it.
+// distinctRequests is a tally of requests that each have a key of their own. osemu's
+// log therefore shows which of them it received.
 type distinctRequests struct {
 	*answerCounts
 	sent   map[string]time.Time // by target
-	tenths map[int]*tenthCounts // by which tenth of a second a request was sent in, from the first on
+	tenths map[int]*tenthCounts // by the tenth of a second in which a request was sent, counted from the first
 }
 
 // tenthCounts counts the requests that were sent in one tenth of a second.
-type tenthCounts struct{ sent, prompt int } // prompt: answered within it, or half of one
+type tenthCounts struct{ sent, prompt int } // prompt: answered within a tenth of a second, or half of one
 
-// sendAtRate sends this many requests a second for this duration through the callers,
+// sendAtRate sends this many requests per second for this duration through the callers,
 // without waiting for responses.
 func sendAtRate(duration time.Duration, rate int, callers ...client) *distinctRequests {
 	n := int(duration.Seconds() * float64(rate))
 	return sendDistinct(n, time.Second/time.Duration(rate), callers...)
 }
 
-// sendDistinct sends n requests, one each interval, through the callers.
+// sendDistinct sends n requests, one per interval, through the callers.
 func sendDistinct(n int, interval time.Duration, callers ...client) *distinctRequests {
 	b := &distinctRequests{answerCounts: &answerCounts{byStatus: map[int]int{}}, sent: map[string]time.Time{}, tenths: map[int]*tenthCounts{}}
 	began := time.Now()
@@ -63,7 +63,7 @@ func sendDistinct(n int, interval time.Duration, callers ...client) *distinctReq
 		target := fmt.Sprintf("%s/of-its-own-%d", demoKeys, i)
 		sent := time.Now()
 		b.sent[target] = sent
-		caller := callers[(i+rand.IntN(len(callers)))%len(callers)] // not by turns: they would be in step with the quota
+		caller := callers[(i+rand.IntN(len(callers)))%len(callers)] // not by turns, which would be in step with the quota
 		all.Go(func() {
 			b.add(caller.try(http.MethodGet, target, ""))
 			b.recordTiming(sent.Sub(began), time.Since(began))
@@ -74,7 +74,7 @@ func sendDistinct(n int, interval time.Duration, callers ...client) *distinctReq
 	return b
 }
 
-// recordTiming enters when a request was sent and answered.
+// recordTiming records when a request was sent and answered.
 func (b *distinctRequests) recordTiming(sent, answered time.Duration) {
 	const tenth = time.Second / 10
 	b.mu.Lock()
@@ -89,8 +89,8 @@ func (b *distinctRequests) recordTiming(sent, answered time.Duration) {
 	}
 }
 
-// promptTenths returns the number of tenths of a second in which the machine was fast enough:
-// three or more requests were sent, and all were answered promptly.
+// promptTenths returns the number of tenths of a second in which the machine was fast
+// enough: three or more requests were sent, and all were answered promptly.
 func (b *distinctRequests) promptTenths() (n int) {
 	for _, p := range b.tenths {
 		if p.sent >= 3 && p.sent == p.prompt {
@@ -100,22 +100,22 @@ func (b *distinctRequests) promptTenths() (n int) {
 	return n
 }
 
-// checkLowerBound fails the test unless osemu received most of the requests that a quota of
-// so many a second admits in the calm time.
+// checkLowerBound fails the test unless osemu received most of the requests that a
+// quota of this many per second admits in the calm time.
 func (b *distinctRequests) checkLowerBound(t *testing.T, rate float64, admitted int) {
 	t.Helper()
 	if least := 0.7 * rate * float64(b.promptTenths()) / 10; float64(admitted) < least {
-		t.Errorf("osemu saw %d requests, want at least %.1f, in %d calm tenths of a second; %v", admitted, least, b.promptTenths(), b)
+		t.Errorf("osemu received %d requests, want at least %.1f, in %d calm tenths of a second; %v", admitted, least, b.promptTenths(), b)
 	}
 }
 
-// checkStatuses fails the test if a response has another status than these, or a request has no
-// response.
+// checkStatuses fails the test if a response has another status than these, or a
+// request has no response.
 func (y *answerCounts) checkStatuses(t *testing.T, statuses ...int) {
 	t.Helper()
 	for status := range y.byStatus {
 		if !slices.Contains(statuses, status) {
-			t.Errorf("%v; want %v alone", y, statuses)
+			t.Errorf("%v; want only %v", y, statuses)
 			return
 		}
 	}
@@ -125,21 +125,21 @@ func (y *answerCounts) checkStatuses(t *testing.T, statuses ...int) {
 }
 
 // checkRate fails the test unless osemu received as many requests as a bucket of this
-// burst admits at 10 a second. The upper bound holds on any machine, since all
-// admissions lie between the first request and the last response. The lower bound
-// counts the calm time only.
+// burst admits at 10 per second. The upper bound holds on any machine, because all
+// admissions are between the first request and the last response. The lower bound
+// counts only the calm time.
 func (b *distinctRequests) checkRate(t *testing.T, burst, admitted int) {
 	t.Helper()
 	if most := float64(burst) + 10*b.elapsed.Seconds() + 1; float64(admitted) > most {
-		t.Errorf("osemu saw %d requests, want at most %d + 10 a second + 1 = %.1f; %v", admitted, burst, most, b)
+		t.Errorf("osemu received %d requests, want at most %d + 10 a second + 1 = %.1f; %v", admitted, burst, most, b)
 	}
 	rate := 10.0
 	if burst == 1 {
-		rate *= 0.8 // nothing comes 100 ms after the one before to the microsecond: of requests 20 ms apart each sixth passes
+		rate *= 0.8 // no request arrives exactly 100 ms after the one before: of requests 20 ms apart each sixth passes
 	}
 	b.checkLowerBound(t, rate, admitted)
 	if b.byStatus[http.StatusNotFound] != admitted {
-		t.Errorf("%v; want 404 for each of the %d that osemu saw, and 429 for the rest", b, admitted)
+		t.Errorf("%v; want 404 for each of the %d that osemu received, and 429 for the rest", b, admitted)
 	}
 	b.checkStatuses(t, http.StatusNotFound, http.StatusTooManyRequests)
 }
@@ -149,7 +149,7 @@ func checkEachAdmitted(t *testing.T, gateways []*gateway) {
 	t.Helper()
 	for i, g := range gateways {
 		if len(g.accessLines(http.StatusNotFound)) == 0 {
-			t.Errorf("gateway %d of %d admitted nothing", i+1, len(gateways))
+			t.Errorf("gateway %d of %d admitted no request", i+1, len(gateways))
 		}
 	}
 }
@@ -180,8 +180,8 @@ func checkOneQuota(t *testing.T, replicas, burst int) {
 	checkEachAdmitted(t, gateways)
 }
 
-// TestWindowAdmitsTenInAnySecondAtMost checks the promise of the window: for one gateway
-// with embedded stores, and for several with one Redis.
+// TestWindowAdmitsTenInAnySecondAtMost checks the promise of the window: for one
+// gateway with embedded stores, and for several with one Redis.
 func TestWindowAdmitsTenInAnySecondAtMost(t *testing.T) {
 	t.Parallel()
 	for _, replicas := range []int{1, 2, 3} {
@@ -204,14 +204,14 @@ func checkNeverEleven(t *testing.T, replicas int) {
 	checkEachAdmitted(t, gateways)
 }
 
-// checkNeverWithin fails the test if n requests that osemu received were admitted within
-// less than a period. The instant of an admission is not visible: it lies between the
-// sending of the request and its arrival at osemu. So the test fails only where the
-// last of n requests reached osemu less than a period after the first of them was sent,
-// which proves that the period was too short.
+// checkNeverWithin fails the test if n requests that osemu received were admitted
+// within less than a period. The instant of an admission is not visible: it is between
+// the sending of the request and its arrival at osemu. So the test fails only if the
+// last of n requests reached osemu less than a period after the first of them was sent.
+// This proves that the period was too short.
 func (b *distinctRequests) checkNeverWithin(t *testing.T, period time.Duration, n int, admitted []receivedRequest) {
 	t.Helper()
-	const drift = 2 * time.Millisecond // of the clock that the log is written by, as it is set right
+	const drift = 2 * time.Millisecond // corrections of the clock that the log's times are from
 	slices.SortFunc(admitted, func(x, y receivedRequest) int { return x.Time.Compare(y.Time) })
 	for i := range max(0, len(admitted)-n+1) {
 		some := admitted[i : i+n]
@@ -222,14 +222,14 @@ func (b *distinctRequests) checkNeverWithin(t *testing.T, period time.Duration, 
 			}
 		}
 		if span := some[n-1].Time.Sub(began.Round(0)); span < period-drift {
-			t.Errorf("%d requests from %s on were admitted within %v, want no less than %v for so many; %v", n, some[0].Target, span, period, b)
+			t.Errorf("%d requests from %s on were admitted within %v, want at least %v for this number; %v", n, some[0].Target, span, period, b)
 			return
 		}
 	}
 }
 
-// TestWindowAdmitsAWholeQuotaAtOnce sends a whole quota at once through two gateways, which is
-// served at once, and then one request more, which is not.
+// TestWindowAdmitsAWholeQuotaAtOnce sends a whole quota at once through two gateways,
+// which is served at once, and then one more request, which is not.
 func TestWindowAdmitsAWholeQuotaAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
@@ -239,13 +239,14 @@ func TestWindowAdmitsAWholeQuotaAtOnce(t *testing.T) {
 		c.get(keyOne).checkRefusal(http.StatusTooManyRequests, "over-quota")
 	}
 	if n := len(s.emulator.requests(isObjectStoreRequest)); n != 10 {
-		t.Errorf("osemu saw %d requests, want 10", n)
+		t.Errorf("osemu received %d requests, want 10", n)
 	}
 }
 
-// TestFiftyRequestsAtOnceAreServedAtTheirTurns sends fifty requests at once through two gateways. All
-// wait for their turns and are served, none before its turn. That none is served late
-// is proved in fake time by ratelimit.TestReplicasOfADistantLimiterServeAllInTime.
+// TestFiftyRequestsAtOnceAreServedAtTheirTurns sends fifty requests at once through two
+// gateways. All wait for their turns and are served, none before its turn.
+// ratelimit.TestReplicasOfADistantLimiterServeAllInTime proves in fake time that none
+// is served late.
 func TestFiftyRequestsAtOnceAreServedAtTheirTurns(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"gcra", "window"} {
@@ -257,9 +258,9 @@ func TestFiftyRequestsAtOnceAreServedAtTheirTurns(t *testing.T) {
 			b.checkStatuses(t, http.StatusNotFound)
 			admitted := s.emulator.requests(isObjectStoreRequest)
 			if len(admitted) != 50 {
-				t.Errorf("osemu saw %d requests, want 50; %v", len(admitted), b)
+				t.Errorf("osemu received %d requests, want 50; %v", len(admitted), b)
 			}
-			if b.elapsed < 3900*time.Millisecond { // 10 at once, 40 at 10 a second
+			if b.elapsed < 3900*time.Millisecond { // 10 at once, 40 at 10 per second
 				t.Errorf("%v; want 4 s", b)
 			}
 			if algorithm == "window" {
@@ -269,20 +270,20 @@ func TestFiftyRequestsAtOnceAreServedAtTheirTurns(t *testing.T) {
 	}
 }
 
-// checkNotTooSoon fails the test if osemu received more than 10 requests a second of those that
-// were sent at once, counted from the sending of the first.
+// checkNotTooSoon fails the test if osemu received more than 10 requests per second of
+// those that were sent at once, counted from the sending of the first.
 func (b *distinctRequests) checkNotTooSoon(t *testing.T, admitted []receivedRequest) {
 	t.Helper()
 	slices.SortFunc(admitted, func(x, y receivedRequest) int { return x.Time.Compare(y.Time) })
 	began := slices.MinFunc(slices.Collect(maps.Values(b.sent)), time.Time.Compare).Round(0)
 	for i, r := range admitted {
 		if least := time.Duration(i/10) * time.Second; r.Time.Sub(began) < least-100*time.Millisecond {
-			t.Errorf("request %d came to osemu %v after the first was sent, want %v", i+1, r.Time.Sub(began), least)
+			t.Errorf("request %d reached osemu %v after the first was sent, want %v", i+1, r.Time.Sub(began), least)
 		}
 	}
 }
 
-// TestReplicasShareOneQueue has a client send one request after the other through two
+// TestReplicasShareOneQueue: a client sends one request after the other through two
 // gateways at once. Turns are those of one quota, and no request is refused.
 func TestReplicasShareOneQueue(t *testing.T) {
 	t.Parallel()
@@ -293,7 +294,7 @@ func TestReplicasShareOneQueue(t *testing.T) {
 	y.checkTenPerSecond(t, http.StatusNotFound)
 	for _, r := range s.emulator.requests(isObjectStoreRequest) {
 		if !strings.HasSuffix(r.Target, "/absent") {
-			t.Errorf("osemu saw %s", r.Target)
+			t.Errorf("osemu received %s", r.Target)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// redisPassword is that of the user that docs/operations.md documents.
+// redisPassword is the password of the user that docs/operations.md documents.
 const redisPassword = "e2e-redis-password"
 
 // documentedUserArguments returns the arguments of a redis-server with the user that
@@ -33,14 +33,16 @@ func asDocumentedUser(url string) string {
 	return strings.Replace(url, "redis://", "redis://osgate:"+redisPassword+"@", 1)
 }
 
-// checkNoRefusedCommands fails the test where the server, if it still runs, refused a command.
+// checkNoRefusedCommands fails the test if the server, which may have ended, refused a
+// command.
 func (r *redis) checkNoRefusedCommands() {
 	if first, err := r.command("ACL LOG"); err == nil && first != "*0" {
 		r.t.Errorf("Redis refused commands of the documented user: ACL LOG has %s", first)
 	}
 }
 
-// restrictedRedis starts a Redis of a form with the documented user, and returns its nodes too.
+// restrictedRedis starts a Redis of a form with the documented user, and returns its
+// nodes too.
 var restrictedRedis = map[string]func(t *testing.T) (url string, nodes []*redistest.Server){
 	"one server": func(t *testing.T) (string, []*redistest.Server) {
 		t.Helper()
@@ -54,7 +56,8 @@ var restrictedRedis = map[string]func(t *testing.T) (url string, nodes []*redist
 	},
 }
 
-// TestDocumentedRedisPermissionsAreSufficient for all that two gateways use Redis for, also in a cluster.
+// TestDocumentedRedisPermissionsAreSufficient for all commands of two gateways, also in
+// a cluster.
 func TestDocumentedRedisPermissionsAreSufficient(t *testing.T) {
 	t.Parallel()
 	for name, start := range restrictedRedis {
@@ -81,8 +84,9 @@ func TestDocumentedRedisPermissionsAreSufficient(t *testing.T) {
 	}
 }
 
-// useAllOfRedis reads, writes, lists and deletes through g, confirmably too, has a token
-// refused and one revoked, purges the cache, and waits for the statistics.
+// useAllOfRedis sends requests through g that use all of Redis: it reads, writes, lists
+// and deletes, also with confirmable operations, lets a token be refused and one be
+// revoked, purges the cache, and waits for the statistics.
 func useAllOfRedis(t *testing.T, g *gateway) {
 	t.Helper()
 	c := g.as("app-one")
@@ -109,8 +113,9 @@ func useAllOfRedis(t *testing.T, g *gateway) {
 	g.awaitDegraded(t, false)
 }
 
-// TestMissingRedisPermissionIsNamedInReadiness in /readyz and for check, by name, and no outage
-// that comes and goes: requests are served as without Redis. It ends when it is granted.
+// TestMissingRedisPermissionIsNamedInReadiness: /readyz and check name the missing
+// permission. It is not an outage that begins and ends again and again: requests are
+// served as without Redis. The report ends when the permission is granted.
 func TestMissingRedisPermissionIsNamedInReadiness(t *testing.T) {
 	t.Parallel()
 	for name, missing := range map[string][]string{

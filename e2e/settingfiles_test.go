@@ -30,9 +30,9 @@ func (f settingFile) write(entries string) {
 	}
 }
 
-// TestRoutesAndOverridesChangeWithoutARestart, on their own and by SIGHUP. A file that is
-// wrong changes nothing: /readyz and /config have it, the container stays healthy, and a
-// start is refused.
+// TestRoutesAndOverridesChangeWithoutARestart, by a check of the file and by SIGHUP. A
+// wrong file has no effect: /readyz and /config report it, the container stays healthy,
+// and a start is refused.
 func TestRoutesAndOverridesChangeWithoutARestart(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -51,7 +51,7 @@ func TestRoutesAndOverridesChangeWithoutARestart(t *testing.T) {
 		t.Errorf("the files of the start are not in force: %v", one.get(prodStores).header)
 	}
 
-	overrides.write("app-one=40\n") // found by looking
+	overrides.write("app-one=40\n") // found by a check of the file
 	routes.write("org-root=us/us-west-2\norg-root/env-sandbox=eu/eu-west-1\n")
 	g.signal(syscall.SIGHUP)
 	eventually(t, "the new route", leads("us/us-west-2"))
@@ -63,7 +63,7 @@ func TestRoutesAndOverridesChangeWithoutARestart(t *testing.T) {
 		return strings.Contains(operator.get("/readyz").is(http.StatusOK).body, "OSGATE_ROUTES_FILE as of")
 	})
 	if shown := operator.get("/config").is(http.StatusOK).body; !strings.Contains(shown, "atlantis") || !strings.Contains(shown, "org-root=us/us-west-2,") {
-		t.Errorf("/config does not have what is wrong and what is in force: %s", shown)
+		t.Errorf("/config does not have the error and the effective values: %s", shown)
 	}
 	if !leads("us/us-west-2")() {
 		t.Error("a bad file changed the routes")
@@ -72,12 +72,12 @@ func TestRoutesAndOverridesChangeWithoutARestart(t *testing.T) {
 	runOsgate(t, files, "explain", "GET", prodStores).checkOutput(t, 2, "OSGATE_ROUTES_FILE", "atlantis")
 
 	routes.write("org-root=us/us-west-1\n")
-	eventually(t, "the route of the mended file", leads("us/us-west-1"))
+	eventually(t, "the route of the corrected file", leads("us/us-west-1"))
 	g.awaitDegraded(t, false)
 }
 
-// TestCacheRulesChangeWithoutARestart: a store that another program writes past the gateway
-// is taken out of the cache, and put back.
+// TestCacheRulesChangeWithoutARestart: a store that another program writes without the
+// gateway is excluded from the cache, and included again.
 func TestCacheRulesChangeWithoutARestart(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -90,7 +90,7 @@ func TestCacheRulesChangeWithoutARestart(t *testing.T) {
 			return isHit(one.get(keyOne).is(http.StatusOK)) == want
 		}
 	}
-	eventually(t, "hits", cached(true)) // as soon as the life of the store's values is known
+	eventually(t, "hits", cached(true)) // as soon as the TTL of the store's values is known
 	rules.write("org-root/env-prod=off\n")
 	g.signal(syscall.SIGHUP)
 	eventually(t, "no hits by the new rule", cached(false))
@@ -105,8 +105,8 @@ func TestCacheRulesChangeWithoutARestart(t *testing.T) {
 	g.awaitDegraded(t, false)
 }
 
-// TestSIGHUPReadsCertificatesAgainAtOnce although nothing but the signal says that they
-// have changed.
+// TestSIGHUPReadsCertificatesAgainAtOnce although only the signal shows that they have
+// changed.
 func TestSIGHUPReadsCertificatesAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	cert, key, _ := certificate(t)
@@ -130,5 +130,5 @@ func TestSIGHUPReadsCertificatesAgainAtOnce(t *testing.T) {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	t.Cleanup(transport.CloseIdleConnections)
 	c.httpClient = newHTTPClient(transport)
-	c.get(keyOne).is(http.StatusUnauthorized) // over a connection that trusts the new certificate alone
+	c.get(keyOne).is(http.StatusUnauthorized) // over a connection that trusts only the new certificate
 }

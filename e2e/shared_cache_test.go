@@ -22,10 +22,10 @@ func (a *answer) checkHit(want bool) *answer {
 	return a
 }
 
-// TestRestartedAndAdditionalReplicasUseTheSharedCache reads a value through one gateway and then,
-// with the same token, through one that was started later. With a secret the second
-// answers from the cache of the first; without one it requests the value itself. Redis
-// holds no readable text.
+// TestRestartedAndAdditionalReplicasUseTheSharedCache reads a value through one gateway
+// and then, with the same token, through one that was started later. With a secret the
+// second answers from the cache of the first; without one it requests the value itself.
+// Redis contains no readable text.
 func TestRestartedAndAdditionalReplicasUseTheSharedCache(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -43,7 +43,7 @@ func TestRestartedAndAdditionalReplicasUseTheSharedCache(t *testing.T) {
 			one.put("warm", "a-value-that-must-not-be-read-in-redis").succeeded()
 			path := demoKeys + "/warm"
 			first := one.get(path).is(http.StatusOK).checkHit(false)
-			eventually(t, "a hit: the write's lease is given back behind its answer", func() bool {
+			eventually(t, "a hit: the write's lease is released after its answer", func() bool {
 				return strings.HasPrefix(one.get(path).is(http.StatusOK).header.Get("Cache-Status"), "osgate; hit")
 			})
 			if tt.warm {
@@ -84,7 +84,8 @@ func TestRemovedScopeEndsHitsOnEveryReplica(t *testing.T) {
 	one.via(b).get(keyOne).is(http.StatusForbidden)
 }
 
-// TestThousandMissesOfOneKeySendOneRequest sends a thousand requests for a cold key at once.
+// TestThousandMissesOfOneKeySendOneRequest sends a thousand requests for a cold key at
+// once.
 func TestThousandMissesOfOneKeySendOneRequest(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -105,8 +106,8 @@ func TestThousandMissesOfOneKeySendOneRequest(t *testing.T) {
 	})
 }
 
-// TestStaleAnswersAreServedInAnOutageUntilAWrite has upstream fail. Stale answers are served
-// until a write makes them invalid.
+// TestStaleAnswersAreServedInAnOutageUntilAWrite makes upstream fail. Stale answers are
+// served until a write invalidates them.
 func TestStaleAnswersAreServedInAnOutageUntilAWrite(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -116,14 +117,14 @@ func TestStaleAnswersAreServedInAnOutageUntilAWrite(t *testing.T) {
 	<-time.After(1100 * time.Millisecond)
 	s.emulator.setFault("", "500=1")
 	if a := one.get(keyOne).is(http.StatusOK); a.body != fresh.body || !strings.Contains(a.header.Get("Cache-Status"), "ttl=-") {
-		t.Errorf("while upstream fails: Cache-Status %q, %s", a.header.Get("Cache-Status"), a.body)
+		t.Errorf("during the failure of upstream: Cache-Status %q, %s", a.header.Get("Cache-Status"), a.body)
 	}
-	one.put("KeyOne", "perhaps") // whose outcome nobody knows
+	one.put("KeyOne", "perhaps") // its outcome is unknown
 	one.get(keyOne).is(http.StatusInternalServerError)
 }
 
 // TestEnvironmentScopeSharesEntriesAmongPermittedClients reads as two clients of an
-// environment, and as one that may read stores only.
+// environment, and as one that may only read stores.
 func TestEnvironmentScopeSharesEntriesAmongPermittedClients(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// flood is a connection of HTTP/2 that sends requests without their ends. It counts those
+// flood is an HTTP/2 connection that sends requests without their ends. It counts those
 // that are answered, or whose streams are reset.
 type flood struct {
 	framer  *http2.Framer
@@ -43,7 +43,7 @@ func (g *gateway) flood(roots *x509.CertPool, answers *atomic.Int64, n int, path
 	}
 }
 
-// post sends a request without its end. A connection that was closed takes no more.
+// post sends a request without its end. A closed connection takes no more requests.
 func (f *flood) post(stream uint32, host, path string) {
 	var block bytes.Buffer
 	e := hpack.NewEncoder(&block)
@@ -73,14 +73,14 @@ func (f *flood) read() {
 	}
 }
 
-// TestUnidentifiedRequestsDoNotShedAKnownClient by requests whose bodies never come, be
-// they passed on or refused.
+// TestUnidentifiedRequestsDoNotShedAKnownClient: the bodies of the unidentified
+// requests never arrive. The requests are forwarded or refused.
 func TestUnidentifiedRequestsDoNotShedAKnownClient(t *testing.T) {
 	t.Parallel()
 	cert, key, roots := certificate(t)
 	s := newStack(t, false)
 	token := s.gateway("RATE=0").as("app-one").token
-	for name, settings := range map[string]string{"passed on": "ACCOUNTS=true", "refused": "ACCOUNTS=false"} {
+	for name, settings := range map[string]string{"forwarded": "ACCOUNTS=true", "refused": "ACCOUNTS=false"} {
 		t.Run(name, func(t *testing.T) {
 			g := s.gateway(settings, "RATE=0", "ACCOUNTS_RATE=0", "MAX_EXCHANGES=1000", "TLS_CERT="+cert, "TLS_KEY="+key)
 			good := g.client()
@@ -105,16 +105,17 @@ func TestUnidentifiedRequestsDoNotShedAKnownClient(t *testing.T) {
 				}
 			}
 			if most > 0 && g.hasMetricLine(`osgate_slots_shed_total{osgate_slot_shortage="address"} 0`) {
-				t.Error("nothing was shed")
+				t.Error("no request was shed")
 			}
 		})
 	}
 }
 
-// TestSlotsOfUnidentifiedRequestsAreReleased when it goes, and is shown while it is held.
+// TestSlotsOfUnidentifiedRequestsAreReleased when the request ends, and are shown while
+// they are held.
 func TestSlotsOfUnidentifiedRequestsAreReleased(t *testing.T) {
 	t.Parallel()
-	g := newStack(t, false).gateway("MAX_EXCHANGES=64") // four an address
+	g := newStack(t, false).gateway("MAX_EXCHANGES=64") // four per address
 	held := func(n string) bool { return g.hasMetricLine(`osgate_slots{osgate_slot_class="unidentified"} ` + n) }
 	var connections []net.Conn
 	for range 10 {
@@ -134,6 +135,6 @@ func TestSlotsOfUnidentifiedRequestsAreReleased(t *testing.T) {
 	}
 	eventually(t, "no slot to be held", func() bool { return held("0") && g.hasMetricLine(`osgate_slots{osgate_slot_class="refused"} 0`) })
 	if lines := g.accessLines(http.StatusTooManyRequests); len(lines) != 6 || !strings.Contains(g.stderr.String(), `"code":"over-quota"`) {
-		t.Errorf("%d lines of the access log say 429, want 6", len(lines))
+		t.Errorf("%d lines of the access log have 429, want 6", len(lines))
 	}
 }

@@ -28,9 +28,9 @@ func splitRedis(t *testing.T, guard ...string) (former, promoted client, s *stac
 	return former, through(replica), s
 }
 
-// TestSplitBrainIsStaleOnBothSidesForTheFreshnessAtMost shows the documented
-// effect without min-replicas-to-write: the readers of each side do not see the writes
-// of the other until their entries are no longer fresh.
+// TestSplitBrainIsStaleOnBothSidesForTheFreshnessAtMost shows the documented effect
+// without min-replicas-to-write: the readers of each side do not receive the writes of
+// the other until their entries are no longer fresh.
 func TestSplitBrainIsStaleOnBothSidesForTheFreshnessAtMost(t *testing.T) {
 	t.Parallel()
 	former, promoted, _ := splitRedis(t)

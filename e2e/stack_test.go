@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// longRedisTimeout is the REDIS_TIMEOUT of tests in which Redis does not fail: long enough for
-// a busy machine.
+// longRedisTimeout is the REDIS_TIMEOUT of tests in which Redis does not fail: long
+// enough for a busy machine.
 const longRedisTimeout = "1m"
 
 // stack is the environment of one test: osemu, a Redis unless the gateways use embedded
@@ -45,8 +45,8 @@ func newStack(t testing.TB, withRedis bool, flags ...string) *stack {
 	return s
 }
 
-// withAndWithoutRedis runs a test twice, with embedded stores and with Redis. The flags are for
-// osemu.
+// withAndWithoutRedis runs a test twice, with embedded stores and with Redis. The flags
+// are for osemu.
 func withAndWithoutRedis(t *testing.T, test func(t *testing.T, s *stack), flags ...string) {
 	t.Helper()
 	for name, withRedis := range map[string]bool{"embedded": false, "redis": true} {
@@ -181,8 +181,8 @@ type receivedRequest struct {
 	Traceparent                  string
 }
 
-// awaitRequest waits until osemu has received a request that matches condition. If osemu
-// has a latency, it has not answered by then.
+// awaitRequest waits until osemu has received a request that matches condition. If
+// osemu has a latency, it has not answered by then.
 func (e *emulator) awaitRequest(condition func(receivedRequest) bool) {
 	e.t.Helper()
 	eventually(e.t, "the request to reach osemu", func() bool { return len(e.requests(condition)) > 0 })
@@ -217,16 +217,16 @@ func (e *emulator) requests(conditions ...func(receivedRequest) bool) []received
 	})
 }
 
-// isObjectStoreRequest matches requests to the Object Store API: those that are limited,
+// isObjectStoreRequest matches requests to the Object Store API, which are limited,
 // cached and counted.
 func isObjectStoreRequest(r receivedRequest) bool { return strings.HasPrefix(r.Target, "/api/v1/") }
 
-// isNoIdentityRequest matches all requests except those for the owner of a token, which the
-// gateway sends by itself as soon as a token is minted.
+// isNoIdentityRequest matches all requests except lookups, which the gateway sends by
+// itself as soon as a token is minted.
 func isNoIdentityRequest(r receivedRequest) bool { return r.Target != "/accounts/api/me" }
 
-// isNoTTLRequest matches all requests except those of the gateway itself for the TTL of the
-// demo store.
+// isNoTTLRequest matches all requests except the gateway's own requests for the TTL of
+// the demo store.
 func isNoTTLRequest(r receivedRequest) bool { return r.Target != demoStore }
 
 // hasTarget matches requests with exactly this method and target.
@@ -266,7 +266,7 @@ func (e *emulator) backDoor(method, path, body string) {
 	}
 }
 
-// redis is a running redis-server that writes nothing to disk.
+// redis is a running redis-server that does not write to disk.
 type redis struct {
 	t    testing.TB
 	port string
@@ -276,7 +276,7 @@ type redis struct {
 func startRedis(t testing.TB) *redis {
 	t.Helper()
 	requireProgram(t, "redis-server")
-	for range 5 { // between choosing a free port and binding it, another process may take it
+	for range 5 { // another process may take the free port before it is bound
 		r := &redis{t: t, port: freePort(t)}
 		if r.launch() {
 			t.Cleanup(r.checkNoRefusedCommands) // while it runs
@@ -331,7 +331,7 @@ func (r *redis) kill() { r.t.Helper(); r.stop(syscall.SIGKILL) }
 func (r *redis) restart() {
 	r.t.Helper()
 	if !r.launch() {
-		r.t.Fatal("redis-server does not come back on its port")
+		r.t.Fatal("redis-server does not start again on its port")
 	}
 }
 

@@ -11,18 +11,18 @@ import (
 )
 
 // TestDamagedStateDirectoryFailsNoRequestAndIsReported cuts, removes and replaces the
-// statistics file of a gateway that serves. Every request is answered, counting goes on in
-// a file at the same path, and what is lost is reported.
+// statistics file of a gateway that serves. Every request is answered, counting
+// continues in a file at the same path, and the loss is reported.
 func TestDamagedStateDirectoryFailsNoRequestAndIsReported(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		trouble func(path string) error
-		lost    int // of the requests before the trouble
+		lost    int // of the requests before the damage
 	}{
-		"the file is cut to nothing": {func(path string) error { return os.Truncate(path, 0) }, 5},
-		"the file is cut to a page":  {func(path string) error { return os.Truncate(path, 4096) }, 5},
-		"the file is removed":        {os.Remove, 0},
-		"the directory is removed":   {func(path string) error { return os.RemoveAll(filepath.Dir(path)) }, 0},
+		"the file is cut to no bytes": {func(path string) error { return os.Truncate(path, 0) }, 5},
+		"the file is cut to a page":   {func(path string) error { return os.Truncate(path, 4096) }, 5},
+		"the file is removed":         {os.Remove, 0},
+		"the directory is removed":    {func(path string) error { return os.RemoveAll(filepath.Dir(path)) }, 0},
 		"the file is exchanged": {func(path string) error {
 			other := path + ".other"
 			if err := os.WriteFile(other, nil, 0o600); err != nil {

@@ -11,17 +11,17 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// durableRedis are the arguments of a Redis that writes to disk before it answers, and whose
-// snapshot file may be renamed.
+// durableRedis are the arguments of a Redis that writes to disk before it answers, and
+// whose snapshot file may be renamed.
 var durableRedis = []string{"--appendonly", "yes", "--appendfsync", "always", "--enable-protected-configs", "yes"}
 
-// disturbedRedis is a Redis that loses no acknowledged write, although connections to it are
-// disturbed.
+// disturbedRedis is a Redis that loses no acknowledged write, although connections to
+// it are disturbed.
 type disturbedRedis struct {
 	servers      []*redistest.Server
 	proxies      []*tcpProxy // to the servers
 	urls         []string    // one for each gateway
-	awaitWorking func()      // until the Redis is whole
+	awaitWorking func()      // until the Redis has recovered
 }
 
 // newDisturbedServer is one server, with a proxy of its own for each of two gateways.
@@ -48,12 +48,12 @@ func newDisturbedCluster(t *testing.T) *disturbedRedis {
 		addresses.Add("addr", w.proxy.Listen)
 	}
 	h.awaitWorking = func() {
-		for i, node := range h.servers { // one that was restarted has forgotten
+		for i, node := range h.servers { // a restarted node has forgotten
 			_, port, _ := strings.Cut(h.proxies[i].proxy.Listen, ":")
 			node.Do("CONFIG", "SET", "cluster-announce-port", port)
 		}
 		cluster.Await()
-		eventually(t, "each node to know the ways to all others", h.announcesProxies)
+		eventually(t, "each node to know the proxies of all others", h.announcesProxies)
 	}
 	h.awaitWorking()
 	one := "redis://" + h.proxies[0].proxy.Listen + "?" + addresses.Encode()
@@ -88,8 +88,8 @@ const (
 	shortOutage = 300 * time.Millisecond
 )
 
-// disturbances are the disturbances of a Redis: of all proxies in front of it, or of one
-// server. Where responses are lost, the script was executed.
+// disturbances are the disturbances of a Redis: of all proxies in front of it, or of
+// one server. Where responses are lost, the script was executed.
 var disturbances = map[string]func(h *disturbedRedis){
 	"killed": func(h *disturbedRedis) {
 		s := h.anyServer()
@@ -117,7 +117,7 @@ var disturbances = map[string]func(h *disturbedRedis){
 	"answers reset":     onAllProxies(shortOutage, func(w *tcpProxy) { w.addFault("reset_peer", toClient, "timeout", 0) }),
 	"answers shortened": onAllProxies(flushTime, func(w *tcpProxy) { w.truncate(int64(1 + rand.IntN(2000))) }),
 	"requests cut":      onAllProxies(shortOutage, func(w *tcpProxy) { w.cut(toServer) }),
-	"lost and killed": func(h *disturbedRedis) { // the batch in doubt is on the disk of a server that comes back
+	"lost and killed": func(h *disturbedRedis) { // the batch in doubt is on the disk of a server that is started again
 		for _, w := range h.proxies {
 			w.blackHole(toClient)
 		}

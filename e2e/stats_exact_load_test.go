@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// countedPlace is the place that an operation is counted for. A level above the store has none
-// of the names below it.
+// countedPlace is the place that an operation is counted for. A level above the store
+// has none of the names below it.
 type countedPlace struct{ plane, organization, environment, region, store string }
 
 // levels returns the place and the levels above it, the organization last.
@@ -72,14 +72,14 @@ func (s placeCounts) atEveryLevel() placeCounts {
 	return all
 }
 
-// largeKey is the key of a value that is billed as largeUnits; all others that are sent
-// and read are billed as one.
+// largeKey is the key of a value that is billed as largeUnits; all other values that
+// are sent and read are billed as one.
 const (
 	largeKey   = "large"
 	largeBytes = 250_000
 	largeUnits = 3
 
-	largeStores = 12 // have one, each written once
+	largeStores = 12 // stores with a large value, each written once
 )
 
 // billed returns the number of billing units of operations, of which some are on the
@@ -93,13 +93,14 @@ func (s placeCounts) billed(large placeCounts) placeCounts {
 	return units
 }
 
-// countAnswered returns the number of operations that osemu answered with 2xx, by store.
+// countAnswered returns the number of operations that osemu answered with 2xx, by
+// store.
 func (e *emulator) countAnswered() placeCounts {
 	e.t.Helper()
 	return e.countAnsweredTo("")
 }
 
-// countAnsweredTo is answered for operations whose path has this suffix.
+// countAnsweredTo is countAnswered for operations whose path has this suffix.
 func (e *emulator) countAnsweredTo(end string) placeCounts {
 	e.t.Helper()
 	byHost := map[string]location{}
@@ -114,7 +115,7 @@ func (e *emulator) countAnsweredTo(end string) placeCounts {
 		}
 		parts := strings.Split(path, "/") // "", api, v1, organizations, org-root, environments, env-prod, stores, the store, …
 		if len(parts) < 9 {
-			e.t.Fatalf("osemu saw %s, which is in no store", r.Target)
+			e.t.Fatalf("osemu received %s, which is in no store", r.Target)
 		}
 		l := byHost[r.Host]
 		s[countedPlace{l.plane, parts[4], parts[6], l.region, parts[8]}]++
@@ -168,7 +169,7 @@ type loadClients struct {
 
 	mu           sync.Mutex
 	succeeded    placeCounts // guarded by mu: answered 2xx
-	large        placeCounts // guarded by mu: those of good that are about the large value
+	large        placeCounts // guarded by mu: those of good that concern the large value
 	successTimes []time.Time // guarded by mu: of each of these; in no order
 	byStatus     map[int]int // guarded by mu
 	unanswered   int         // guarded by mu: sent, and never answered
@@ -178,12 +179,12 @@ type loadClients struct {
 type loadRequest struct {
 	place   countedPlace
 	request []byte
-	large   bool // about the large value
+	large   bool // concerns the large value
 }
 
-// newLoadClients creates two stores besides the built-in one, in each environment and in
-// three regions of two planes, through the gateway, and counts these requests. One of
-// each three stores holds a large value, which is read sometimes.
+// newLoadClients creates two stores in addition to the built-in one, in each
+// environment and in three regions of two planes, through the gateway, and counts these
+// requests. One of three stores has a large value, which is read sometimes.
 func newLoadClients(g *gateway) *loadClients {
 	g.t.Helper()
 	d := &loadClients{t: g.t, members: g.mintMembers(), succeeded: placeCounts{}, large: placeCounts{}, byStatus: map[int]int{}}
@@ -212,8 +213,8 @@ func newLoadClients(g *gateway) *loadClients {
 	return d
 }
 
-// newRequest returns an operation on the store of a place, with this method, path below the
-// store, and body.
+// newRequest returns an operation on the store of a place, with this method, path below
+// the store, and body.
 func (d *loadClients) newRequest(p countedPlace, method, path, body string) loadRequest {
 	text := method + " " + p.target() + path + " HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer " + d.members.client(p).token + "\r\n"
 	if body != "" {
@@ -222,8 +223,8 @@ func (d *loadClients) newRequest(p countedPlace, method, path, body string) load
 	return loadRequest{place: p, request: []byte(text + "\r\n" + body), large: strings.HasSuffix(path, "/"+largeKey)}
 }
 
-// usualRequests is the mix of operations for a store: of ten, six read one key, two write other
-// keys, one lists keys, and one reads a key that does not exist.
+// usualRequests is the mix of operations for a store: of ten, six read one key, two
+// write other keys, one lists keys, and one reads a key that does not exist.
 func (d *loadClients) usualRequests(p countedPlace) []loadRequest {
 	const keys = "/partitions/DEFAULT_PARTITION/keys"
 	read := d.newRequest(p, http.MethodGet, keys+"/KeyOne", "")
@@ -282,7 +283,7 @@ func (a *loadCounts) send(c *wireClient, o loadRequest) error {
 	return nil
 }
 
-// addCounts adds the account of a driver.
+// addCounts adds the counts of a driver.
 func (d *loadClients) addCounts(a *loadCounts) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -295,9 +296,9 @@ func (d *loadClients) addCounts(a *loadCounts) {
 	}
 }
 
-// start has so many drivers for each gateway send operations until n requests are sent
-// or halt is called, which cancels the rest. A driver also stops if its gateway has
-// ended. wait returns when all drivers have stopped.
+// start lets this number of drivers for each gateway send operations until n requests
+// are sent or halt is called, which cancels the rest. A driver also stops if its
+// gateway has ended. wait returns when all drivers have stopped.
 func (d *loadClients) start(each, n int, gateways ...*gateway) (wait func()) {
 	d.remaining.Store(int64(n))
 	all := &sync.WaitGroup{}
@@ -324,7 +325,8 @@ func (d *loadClients) start(each, n int, gateways ...*gateway) (wait func()) {
 // stop stops the sending.
 func (d *loadClients) stop() { d.remaining.Store(0) }
 
-// succeededAfter returns the number of operations that were answered with 2xx after an instant.
+// succeededAfter returns the number of operations that were answered with 2xx after an
+// instant.
 func (d *loadClients) succeededAfter(instant time.Time) (n int) {
 	for _, at := range d.successTimes {
 		if at.After(instant) {
@@ -340,7 +342,7 @@ func (d *loadClients) checkAllAnswered(t *testing.T) {
 	statuses := slices.Sorted(maps.Keys(d.byStatus))
 	usual := []int{http.StatusOK, http.StatusCreated, http.StatusNoContent, http.StatusNotFound}
 	if slices.ContainsFunc(statuses, func(status int) bool { return !slices.Contains(usual, status) }) || d.unanswered > 0 {
-		t.Errorf("answers by status %v, and %d requests without; want %v alone", d.byStatus, d.unanswered, usual)
+		t.Errorf("answers by status %v, and %d requests without an answer; want only %v", d.byStatus, d.unanswered, usual)
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// requestsFlag is how many requests are counted in all.
-var requestsFlag = flag.Int("requests", 1_000_000, "how many requests are counted")
+// requestsFlag is the total number of counted requests.
+var requestsFlag = flag.Int("requests", 1_000_000, "total number of counted requests")
 
-// TestMillionRequestsAreCountedExactly is TestCountsAreExactDuringRedisFailures
-// at length and without rests, half of it on each form of Redis.
+// TestMillionRequestsAreCountedExactly is TestCountsAreExactDuringRedisFailures at
+// length and without pauses, half of it on each form of Redis.
 func TestMillionRequestsAreCountedExactly(t *testing.T) {
 	const atOnce = 50_000 // osemu's log has room for all of them
 	for _, form := range slices.Sorted(maps.Keys(redisForms)) {

@@ -15,29 +15,30 @@ import (
 // redisForms are the forms of Redis under test.
 var redisForms = map[string]func(t *testing.T) *disturbedRedis{"single": newDisturbedServer, "cluster": newDisturbedCluster}
 
-// exactSettings admit all requests, and have one gateway give up Redis early and the
-// other late. The former has many short outages. The latter sends each of its batches
-// before it gives up, and does not receive the result. Hits are possible two times
+// exactSettings admit all requests. One gateway gives up Redis early and the other
+// late. The former has many short outages. The latter sends each of its batches before
+// it gives up, and does not receive the result. Hits are possible two times
 // UPSTREAM_TIMEOUT after a restart of Redis.
 var exactSettings = [][]string{
 	{"RATE=0", "LOG_LEVEL=warn", "UPSTREAM_TIMEOUT=5s", "REDIS_TIMEOUT=300ms"},
 	{"RATE=0", "LOG_LEVEL=warn", "UPSTREAM_TIMEOUT=5s", "REDIS_TIMEOUT=1s"},
 }
 
-// requestLogCapacity is the number of requests for which the log of osemu certainly has room.
+// requestLogCapacity is the number of requests for which the log of osemu certainly has
+// room.
 const requestLogCapacity = 80_000
 
-// countingRun is two gateways with one Redis, and the drivers that send requests through
-// them.
+// countingRun is two gateways with one Redis, and the drivers that send requests
+// through them.
 type countingRun struct {
 	*stack
 	t         *testing.T
 	redis     *disturbedRedis
 	gateways  []*gateway
 	clients   *loadClients
-	upstream  placeCounts    // what osemu has answered 2xx, as far as it was asked
-	large     placeCounts    // those of upstream that are about the large value
-	disturbed map[string]int // how often, by name of the harassment
+	upstream  placeCounts    // operations that osemu has answered with 2xx, as far as its log was read
+	large     placeCounts    // upstream operations that concern the large value
+	disturbed map[string]int // how often, by name of the disturbance
 }
 
 func newCountingRun(t *testing.T, redis *disturbedRedis) *countingRun {
@@ -47,7 +48,7 @@ func newCountingRun(t *testing.T, redis *disturbedRedis) *countingRun {
 		s.gateways = append(s.gateways, s.gateway(append(settings, "REDIS_URL="+redis.urls[i])...))
 	}
 	s.clients = newLoadClients(s.gateways[0])
-	s.clients.start(4, 2000, s.gateways...)() // as long as Redis is well, there are hits
+	s.clients.start(4, 2000, s.gateways...)() // while Redis works, there are hits
 	return s
 }
 
@@ -59,7 +60,8 @@ func (s *countingRun) disturb(name string) {
 	s.redis.heal()
 }
 
-// awaitRecovery waits until the gateways use Redis again and have written all waiting counts.
+// awaitRecovery waits until the gateways use Redis again and have written all waiting
+// counts.
 func (s *countingRun) awaitRecovery() {
 	s.t.Helper()
 	for _, g := range s.gateways {
@@ -75,8 +77,8 @@ func (s *countingRun) collect() {
 	s.emulator.clearRequests()
 }
 
-// checkCounts stops the gateways right after some more requests, and compares the counts
-// that a new gateway reads with the responses.
+// checkCounts stops the gateways right after some more requests, and compares the
+// counts that a new gateway reads with the responses.
 func (s *countingRun) checkCounts() {
 	s.t.Helper()
 	s.clients.start(4, 1000, s.gateways...)()
@@ -110,7 +112,7 @@ func TestCountsAreExactDuringRedisFailures(t *testing.T) {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
 			s := newCountingRun(t, start(t))
-			s.clients.pause = 5 * time.Millisecond // there are other tests
+			s.clients.pause = 5 * time.Millisecond // other tests run at the same time
 			wait := s.clients.start(4, requestLogCapacity, s.gateways...)
 			names := slices.Collect(maps.Keys(disturbances))
 			for _, i := range rand.Perm(len(names)) {

@@ -22,7 +22,7 @@ import (
 type countStore struct {
 	settings    []string
 	awaitFlush  func(t *testing.T) // returns when a flush is under way
-	loseAnswers func() func()      // loses what the store answers, until it is called; nil: one that is in the process
+	loseAnswers func() func()      // until it is called, the store's answers are lost; nil: the store is in the process
 }
 
 // interruptFlush returns in the middle of a flush.
@@ -33,12 +33,12 @@ func (k countStore) interruptFlush(t *testing.T) (heal func()) {
 		return func() {}
 	}
 	heal = k.loseAnswers()
-	pause(flushTime) // the batch is with the store
+	pause(flushTime) // the store has the batch
 	return heal
 }
 
-// countStores are a file and a Redis. Each is used by the gateways of one test, one after
-// the other.
+// countStores are a file and a Redis. Each is used by the gateways of one test, one
+// after the other.
 var countStores = map[string]func(t *testing.T) countStore{
 	"embedded": func(t *testing.T) countStore {
 		t.Helper()
@@ -61,8 +61,8 @@ var countStores = map[string]func(t *testing.T) countStore{
 	},
 }
 
-// evalStatistics returns the statistics of the server about EVAL. Counts are written with EVAL;
-// other scripts only if Redis does not know them yet.
+// evalStatistics returns the server's statistics about EVAL. Counts are written with
+// EVAL; other scripts only if Redis does not know them yet.
 func evalStatistics(server *redistest.Server) string {
 	_, rest, _ := strings.Cut(server.Do("INFO", "commandstats"), "cmdstat_eval:")
 	line, _, _ := strings.Cut(rest, "\r\n")
@@ -75,7 +75,7 @@ func awaitFileWrite(t *testing.T, file string) {
 	modified := func() time.Time {
 		info, err := os.Stat(file)
 		if err != nil {
-			t.Fatalf("looking at the statistics file: %v", err)
+			t.Fatalf("reading the state of the statistics file: %v", err)
 		}
 		return info.ModTime()
 	}
@@ -83,14 +83,14 @@ func awaitFileWrite(t *testing.T, file string) {
 	defer look.Stop()
 	for deadline := time.Now().Add(testTimeout); modified().Equal(before); <-look.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s is not written to", file)
+			t.Fatalf("%s is not written", file)
 		}
 	}
 }
 
-// checkLosses fails the test if the counts are lower than the answered operations, without
-// those after the last flush of killed gateways, or higher than the operations that
-// were or may have been answered. It compares the sum and each store.
+// checkLosses fails the test if the counts are lower than the answered operations,
+// without those after the last flush of killed gateways, or higher than the operations
+// that were or may have been answered. It compares the sum and each store.
 func (d *loadClients) checkLosses(t *testing.T, counted placeCounts, most int) {
 	t.Helper()
 	lost := d.succeeded.total() - counted.total()
@@ -105,14 +105,15 @@ func (d *loadClients) checkLosses(t *testing.T, counted placeCounts, most int) {
 	}
 }
 
-// flushWatch holds the instant up to which a gateway has reported all counts as written.
-// It is safe for concurrent use.
+// flushWatch holds the instant up to which a gateway has reported all counts as
+// written. It is safe for concurrent use.
 type flushWatch struct {
 	until   atomic.Pointer[time.Time]
 	reading sync.WaitGroup
 }
 
-// watchFlushes reads the metric of the gateway again and again, until the gateway has ended.
+// watchFlushes reads the metric of the gateway again and again, until the gateway has
+// ended.
 func watchFlushes(g *gateway) *flushWatch {
 	w := &flushWatch{}
 	w.until.Store(&time.Time{})
@@ -135,7 +136,8 @@ func watchFlushes(g *gateway) *flushWatch {
 	return w
 }
 
-// flushLag returns the time since all counts were written, by the metrics of the gateway.
+// flushLag returns the time since all counts were written, by the metrics of the
+// gateway.
 func flushLag(metrics string) time.Duration {
 	const unknown = time.Hour
 	_, rest, _ := strings.Cut(metrics, "\nosgate_stats_lag_seconds ")
@@ -166,7 +168,7 @@ func TestKillLosesOnlyCountsSinceTheLastFlush(t *testing.T) {
 				const sending = 4
 				wait := d.start(sending, requestLogCapacity, g)
 				eventually(t, "a second to be written", func() bool { return w.until.Load().After(began.Add(time.Second)) })
-				pause(time.Duration(rand.Int64N(int64(flushTime)))) // at no instant of the second in particular
+				pause(time.Duration(rand.Int64N(int64(flushTime)))) // at any instant of the second
 				healed := func() {}
 				if round%2 == 1 {
 					healed = k.interruptFlush(t)
@@ -175,7 +177,7 @@ func TestKillLosesOnlyCountsSinceTheLastFlush(t *testing.T) {
 				wait()
 				healed()
 				w.reading.Wait()
-				most += d.succeededAfter(*w.until.Load()) + sending // of each, one answer that is not yet counted
+				most += d.succeededAfter(*w.until.Load()) + sending // one answer of each that is not yet counted
 				g = s.gateway(settings...)
 			}
 			d.checkLosses(t, g.readCounts(d.members, "client", d.succeeded), most)
@@ -207,7 +209,7 @@ func TestSIGTERMUnderLoadLosesNoCount(t *testing.T) {
 			d.checkLosses(t, g.readCounts(d.members, "client", d.succeeded), 0)
 			want := s.emulator.countAnswered()
 			counted := g.readCounts(d.members, "upstream", want)
-			if lost := want.total() - counted.total(); lost < 0 || lost > d.unanswered { // one that nobody heard of may have been given up
+			if lost := want.total() - counted.total(); lost < 0 || lost > d.unanswered { // an unanswered one may have been given up
 				t.Errorf("%d of %d that osemu answered are not counted as such; %d without an answer", lost, want.total(), d.unanswered)
 			}
 		})
@@ -221,7 +223,7 @@ func TestADamagedStatisticsFileIsMovedAside(t *testing.T) {
 	for name, damage := range map[string]func(whole []byte) []byte{
 		"garbage": func([]byte) []byte { return bytes.Repeat([]byte("no statistics "), 1000) },
 		"cut off": func(whole []byte) []byte { return whole[:len(whole)/2] },
-		"emptied": func(whole []byte) []byte { clear(whole[2*os.Getpagesize():]); return whole }, // all but where it says how it is laid out
+		"emptied": func(whole []byte) []byte { clear(whole[2*os.Getpagesize():]); return whole }, // all but the part with its layout
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -247,19 +249,19 @@ func TestADamagedStatisticsFileIsMovedAside(t *testing.T) {
 			for range 3 {
 				one.get(keyOne).is(200)
 			}
-			eventually(t, "counts from anew", func() bool {
+			eventually(t, "counts from the start", func() bool {
 				return total(one.counts("/api/v1/organizations/org-root"+lastDayQuery("1hour"))) == 3
 			})
 			g.awaitDegraded(t, false)
 			aside, err := filepath.Glob(file + ".damaged-*")
 			if err != nil || len(aside) != 1 {
-				t.Fatalf("moved aside: %v, %v; want one file", aside, err)
+				t.Fatalf("moved: %v, %v; want one file", aside, err)
 			}
 			if kept, err := os.ReadFile(aside[0]); err != nil || !bytes.Equal(kept, damaged) {
-				t.Errorf("%s has not the %d bytes of the damaged file: %v", aside[0], len(damaged), err)
+				t.Errorf("%s does not have the %d bytes of the damaged file: %v", aside[0], len(damaged), err)
 			}
 			if said := fmt.Sprint(g.linesNotOfExchanges()); !strings.Contains(said, "damaged and was moved aside") || !strings.Contains(said, aside[0]) {
-				t.Errorf("the log does not say that %s was moved to %s:\n%s", file, aside[0], said)
+				t.Errorf("the log does not report that %s was moved to %s:\n%s", file, aside[0], said)
 			}
 		})
 	}

@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// lastDayQuery is a query of this day and the last, by the hour's longest window.
+// lastDayQuery is a query of this day and the last one, with the longest window of the
+// hour.
 func lastDayQuery(period string) string {
 	now := time.Now()
 	return statsQuery(now.Add(-23*time.Hour), now.Add(30*time.Minute), period)
 }
 
 // TestCountsEqualTheNumberOf2xxAnswers sends reads, hits, writes and errors to two
-// stores of two environments and counts along.
+// stores of two environments, and compares the counts with the answers.
 func TestCountsEqualTheNumberOf2xxAnswers(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -75,7 +76,8 @@ func TestCountsEqualTheNumberOf2xxAnswers(t *testing.T) {
 	})
 }
 
-// TestListsNameAllPlacesWithCounts requests the lists of environments, regions and stores.
+// TestListsNameAllPlacesWithCounts requests the lists of environments, regions and
+// stores.
 func TestListsNameAllPlacesWithCounts(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -143,7 +145,8 @@ func TestStrangersReadNoStatistics(t *testing.T) {
 	})
 }
 
-// TestStatisticsKeepTheVendorsRules are the 400s and the empty answers of the page.
+// TestStatisticsKeepTheVendorsRules checks the 400s and the empty answers of the
+// vendor's page.
 func TestStatisticsKeepTheVendorsRules(t *testing.T) {
 	t.Parallel()
 	g := newStack(t, false).gateway()
@@ -152,15 +155,15 @@ func TestStatisticsKeepTheVendorsRules(t *testing.T) {
 	august := time.Date(2025, time.August, 11, 17, 51, 54, 0, time.UTC)
 	september := time.Date(2025, time.September, 11, 17, 51, 54, 0, time.UTC)
 	for name, query := range map[string]string{
-		"no parameter":           "",
-		"no period":              strings.TrimSuffix(statsQuery(august, september, "1day"), "&period=1day"),
-		"unknown period":         statsQuery(august, september, "1week"),
-		"two hours over a day":   statsQuery(august, august.Add(26*time.Hour), "1hour"),
-		"a day over a month":     statsQuery(august, september.AddDate(0, 0, 1), "1day"),
-		"a day over two months":  statsQuery(august, august.AddDate(0, 2, 1), "1month"),
-		"the end before":         statsQuery(september, august, "1day"),
-		"not a date":             "?startDate=2024-11-131T17%3A51%3A54.000Z&endDate=2024-11-13T17%3A51%3A54.000Z&period=1day",
-		"isMaster is no boolean": statsQuery(august, september, "1day") + "&isMaster=perhaps",
+		"no parameter":             "",
+		"no period":                strings.TrimSuffix(statsQuery(august, september, "1day"), "&period=1day"),
+		"unknown period":           statsQuery(august, september, "1week"),
+		"two hours over a day":     statsQuery(august, august.Add(26*time.Hour), "1hour"),
+		"a day over a month":       statsQuery(august, september.AddDate(0, 0, 1), "1day"),
+		"a day over two months":    statsQuery(august, august.AddDate(0, 2, 1), "1month"),
+		"the end before the start": statsQuery(september, august, "1day"),
+		"not a date":               "?startDate=2024-11-131T17%3A51%3A54.000Z&endDate=2024-11-13T17%3A51%3A54.000Z&period=1day",
+		"isMaster is no boolean":   statsQuery(august, september, "1day") + "&isMaster=perhaps",
 	} {
 		if a := one.get(root + query); a.status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s, want 400", name, a.status, a.body)

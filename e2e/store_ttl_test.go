@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// TestALockIsNotServedAfterItExpired, beyond a hundredth of its TTL, although no client has
-// read the store's settings. The store's own clock decides when the lock has expired.
+// TestALockIsNotServedAfterItExpired, except for a hundredth of its TTL, although no
+// client has read the store's settings. The store's own clock decides when the lock has
+// expired.
 func TestALockIsNotServedAfterItExpired(t *testing.T) {
 	t.Parallel()
 	const ttl = 2 * time.Second

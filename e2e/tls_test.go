@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// TestHTTPSAndHTTP2AreServed with a certificate from files, and plain HTTP no longer is.
+// TestHTTPSAndHTTP2AreServed with a certificate from files, and plain HTTP is not.
 func TestHTTPSAndHTTP2AreServed(t *testing.T) {
 	t.Parallel()
 	cert, key, roots := certificate(t)

@@ -27,12 +27,12 @@ func TestInvalidBodiesAreAnswered4xx(t *testing.T) {
 	one := g.as("app-one")
 	one.put("body", strings.Repeat("x", 60<<10)).succeeded()
 	if a := one.get(demoKeys + "/body").is(http.StatusOK); len(a.body) < 60<<10 {
-		t.Errorf("60 KiB were read as %d bytes", len(a.body))
+		t.Errorf("the gateway read %d bytes of 60 KiB", len(a.body))
 	}
 }
 
-// TestClientThatClosesItsConnectionIsNoUpstreamFailure closes a connection before osemu has
-// answered, and reads the access log.
+// TestClientThatClosesItsConnectionIsNoUpstreamFailure closes a connection before osemu
+// has answered, and reads the access log.
 func TestClientThatClosesItsConnectionIsNoUpstreamFailure(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -58,11 +58,11 @@ func TestClientThatClosesItsConnectionIsNoUpstreamFailure(t *testing.T) {
 	}
 }
 
-// TestUpstreamFailuresAreNamed has osemu cut connections and respond late, and the
+// TestUpstreamFailuresAreNamed makes osemu cut connections and respond late, and the
 // control plane fail. The responses are 502, 504 and 503, never 401 or 500. The 504 is
 // due after UPSTREAM_TIMEOUT, half a second; the test allows 20 s, because osemu itself
-// responds after 25 s. The exact time is proved in fake time by
-// proxy.TestAnUpstreamThatDoesNotAnswerIsLate.
+// responds after 25 s. proxy.TestAnUpstreamThatDoesNotAnswerIsLate proves the exact
+// time, in fake time.
 func TestUpstreamFailuresAreNamed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -107,7 +107,7 @@ func TestUpstreamFailuresAreNamed(t *testing.T) {
 func TestTheLargestValuePassesBothWays(t *testing.T) {
 	t.Parallel()
 	one := newStack(t, false).gateway().as("app-one")
-	value := strings.Repeat("0123456789", 750_000) // 10 MB as base64: the vendor measures values so
+	value := strings.Repeat("0123456789", 750_000) // 10 MB as base64, which the vendor's limit counts
 	one.put("large", value).succeeded()
 	if a := one.get(demoKeys + "/large").is(http.StatusOK); !strings.Contains(a.body, value) {
 		t.Errorf("7.5 MB were read as %d bytes, which differ", len(a.body))

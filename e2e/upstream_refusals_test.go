@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// TestClientAtFullSpeedGetsNo429OfObjectStore sends as many requests as it can, over many
-// connections, through the gateway to an osemu that admits 10 in any second. Each
-// request waits for its turn. Where one reaches osemu a moment too early, the gateway
+// TestClientAtFullSpeedGetsNo429OfObjectStore sends as many requests as it can, over
+// many connections, through the gateway to an osemu that admits 10 in any second. Each
+// request waits for its turn. If one reaches osemu a moment too early, the gateway
 // waits and sends it again.
 func TestClientAtFullSpeedGetsNo429OfObjectStore(t *testing.T) {
 	t.Parallel()
@@ -31,22 +31,22 @@ func TestClientAtFullSpeedGetsNo429OfObjectStore(t *testing.T) {
 			y.checkTenPerSecond(t, http.StatusOK)
 			served := s.emulator.requests(isObjectStoreRequest, func(r receivedRequest) bool { return r.Status == http.StatusOK })
 			if len(served) != y.byStatus[http.StatusOK] {
-				t.Errorf("osemu served %d requests, the client got %v", len(served), y)
+				t.Errorf("osemu served %d requests, the client received %v", len(served), y)
 			}
 			t.Logf("osemu refused %d of %d", len(s.emulator.requests(isObjectStoreRequest))-len(served), len(served))
 		})
 	}
 }
 
-// refuseObjectStore has osemu answer 429 to each Object Store request, and to no other, until
-// fault ends it.
+// refuseObjectStore makes osemu answer 429 to each Object Store request, and to no
+// other, until fault ends it.
 func (e *emulator) refuseObjectStore() {
 	e.t.Helper()
 	e.backDoor(http.MethodPut, "faults", `{"429":1,"on":["objectstore"]}`)
 }
 
-// TestUpstreams429IsRelayedAndObeyed has osemu refuse one client. The next
-// requests of this client do not reach osemu, those of another client do.
+// TestUpstreams429IsRelayedAndObeyed makes osemu refuse one client. The next requests
+// of this client do not reach osemu, those of another client do.
 func TestUpstreams429IsRelayedAndObeyed(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -68,14 +68,14 @@ func TestUpstreams429IsRelayedAndObeyed(t *testing.T) {
 		paused.checkViolatedPolicy("upstream", 100)
 		one.put("in-the-pause", "x").checkRefusal(http.StatusTooManyRequests, "over-quota")
 		if n := len(s.emulator.requests(isObjectStoreRequest)); n != 1 {
-			t.Errorf("osemu saw %d requests of a client that it refused once, want 1", n)
+			t.Errorf("osemu received %d requests of a client that it refused once, want 1", n)
 		}
 		two.get(keyOne).is(http.StatusOK)
 	})
 }
 
-// TestUpstreams429IsRetriedUntilItEnds has osemu refuse a read and a write for a while. The
-// gateway sends them again, and the client receives no 429.
+// TestUpstreams429IsRetriedUntilItEnds makes osemu refuse a read and a write for a
+// while. The gateway sends them again, and the client receives no 429.
 func TestUpstreams429IsRetriedUntilItEnds(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
@@ -99,10 +99,10 @@ func TestUpstreams429IsRetriedUntilItEnds(t *testing.T) {
 	})
 }
 
-// TestRefusalOfTheGatewaysAddressPausesAllClients has an upstream that refuses all requests of
-// an address, and names it. With a budget, no request of any client is sent until
-// Retry-After is over. Without a budget, or where upstream names a client, the requests
-// of other clients are sent.
+// TestRefusalOfTheGatewaysAddressPausesAllClients has an upstream that refuses all
+// requests of an address, and names it. With a budget, no request of any client is sent
+// until Retry-After is over. Without a budget, or if upstream names a client, the
+// requests of other clients are sent.
 func TestRefusalOfTheGatewaysAddressPausesAllClients(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -137,15 +137,15 @@ func TestRefusalOfTheGatewaysAddressPausesAllClients(t *testing.T) {
 					asked += i + 1
 				}
 				if n := len(u.requests()); n != asked {
-					t.Errorf("upstream got %d requests, the latest of %d clients, want %d", n, i+2, asked)
+					t.Errorf("upstream received %d requests, the latest of %d clients, want %d", n, i+2, asked)
 				}
 			}
 		})
 	}
 }
 
-// TestUpstreamsRetryAfterIsObeyed lets osemu say when to come again: what came sooner
-// would only be refused.
+// TestUpstreamsRetryAfterIsObeyed: osemu answers with Retry-After, and refuses each
+// request that arrives sooner.
 func TestUpstreamsRetryAfterIsObeyed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false, "-rate", "2", "-choose", "retry-after=on")
@@ -153,13 +153,13 @@ func TestUpstreamsRetryAfterIsObeyed(t *testing.T) {
 	y := sendFor(3*time.Second, 0, keyOne, one, one)
 	y.checkStatuses(t, http.StatusOK)
 	refused := len(s.emulator.requests(isObjectStoreRequest, func(r receivedRequest) bool { return r.Status == http.StatusTooManyRequests }))
-	if most := 4 * (1 + y.elapsed.Seconds()); float64(refused) > most { // two callers, who know a second after each refusal only that it is over
+	if most := 4 * (1 + y.elapsed.Seconds()); float64(refused) > most { // two callers, which know with a precision of a second when a refusal is over
 		t.Errorf("osemu refused %d requests in %v, want at most %.0f; %v", refused, y.elapsed, most, y)
 	}
 }
 
-// TestLongBodyIsNotSentAgain passes osemu's 429 on where the request would have to be
-// kept whole for sending it again.
+// TestLongBodyIsNotSentAgain: osemu's 429 is passed on if the gateway would have to
+// keep the whole request for sending it again.
 func TestLongBodyIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -170,11 +170,12 @@ func TestLongBodyIsNotSentAgain(t *testing.T) {
 		t.Errorf("%v %s, want osemu's own answer", a.header, a.body)
 	}
 	if n := len(s.emulator.requests(isObjectStoreRequest)); n != 1 {
-		t.Errorf("osemu saw %d requests, want 1", n)
+		t.Errorf("osemu received %d requests, want 1", n)
 	}
 }
 
-// sendExpecting sends a request that is to get this status. It may be called from any goroutine.
+// sendExpecting sends a request, and fails the test unless the answer has this status.
+// It may be called from any goroutine.
 func (c client) sendExpecting(t *testing.T, status int, method, path, body string) {
 	if a, err := c.try(method, path, body, "Content-Type: application/json"); err != nil {
 		t.Errorf("%s %s: %v", method, path, err)

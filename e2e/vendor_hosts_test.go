@@ -7,7 +7,7 @@ import (
 )
 
 // TestURLsOfTheRegionListWork for writing and reading: a client that follows the
-// vendor's own list reaches that region and no other one. osemu answers them too.
+// vendor's own list reaches only that region. osemu answers them too.
 func TestURLsOfTheRegionListWork(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -31,7 +31,7 @@ func TestURLsOfTheRegionListWork(t *testing.T) {
 		s.emulator.clearRequests()
 		a := sendRaw(t, g.addr(), rawGET(host, keyOne, authorization)).is(http.StatusOK)
 		if seen := s.emulator.receivedTargets(); len(seen) != 1 || seen[0].Host != l.host || a.header.Get("X-Osgate-Region") != l.String() {
-			t.Errorf("%s by %s: osemu saw %v, X-Osgate-Region %q; want its own region asked", l, host, seen, a.header.Get("X-Osgate-Region"))
+			t.Errorf("%s by %s: osemu received %v, X-Osgate-Region %q; want the request in its own region", l, host, seen, a.header.Get("X-Osgate-Region"))
 		}
 		sendRaw(t, strings.TrimPrefix(s.emulator.url, "http://"), rawGET(host, keyOne, authorization)).is(http.StatusOK)
 	}
@@ -44,6 +44,6 @@ func TestURLsOfTheRegionListWork(t *testing.T) {
 	sendRaw(t, g.addr(), "GET http://object-store-us-east-9.anypoint.mulesoft.com"+keyOne+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").
 		checkRefusal(http.StatusBadRequest, "region-unknown")
 	if seen := s.emulator.receivedTargets(); len(seen) > 0 {
-		t.Errorf("osemu saw %v, want nothing", seen)
+		t.Errorf("osemu received %v, want no request", seen)
 	}
 }

@@ -1,7 +1,7 @@
-// Command bareproxy is what the gateway is measured against: httputil.ReverseProxy with
-// a tuned transport and a buffer pool, and nothing else. It takes the upstream's base
-// URL and prints its own as the first line. GET /mallocs answers how many objects it
-// has allocated so far.
+// Command bareproxy is the reference for the gateway's measurements:
+// httputil.ReverseProxy with a tuned transport and a buffer pool. Its argument is the
+// upstream's base URL. It prints its own base URL as the first line. GET /mallocs
+// returns the number of objects that it has allocated so far.
 package main
 
 import (

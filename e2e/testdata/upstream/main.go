@@ -1,6 +1,6 @@
-// Command upstream is a constant Object Store for benchmarks: it mints one token, knows
-// whose it is, and answers every other request with the same value, as fast as net/http
-// can. It prints its address as the first line.
+// Command upstream is a constant Object Store for benchmarks: it mints one token,
+// identifies its principal, and answers every other request with the same value, as
+// fast as net/http can. It prints its address as the first line.
 package main
 
 import (
