@@ -18,6 +18,8 @@ func build(ctx context.Context, to string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-C", "..", "-trimpath", "-tags", "grpcnotrace",
 		"-ldflags", "-s -w", "-o", to, "./cmd/osgate")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it then ends its compilers
+	cmd.WaitDelay = 10 * time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building osgate: %w\n%s", err, out)
 	}

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// WriteChart writes the rates of the closed loops as bars in SVG, a group for each
-// scenario and number of connections. It has the colors of the reader's light or dark
-// mode.
+// WriteChart writes the rates of the closed loops as bars in SVG, with the processor time
+// of a request, a group for each scenario and number of connections. It has the colors of
+// the reader's light or dark mode.
 func (r *Run) WriteChart(w io.Writer) {
 	const width, left, bar, gap, top = 820, 250, 18, 26, 16
 	rows := r.Rows()
@@ -32,16 +32,17 @@ func (r *Run) WriteChart(w io.Writer) {
 		if isGateway(row.Subject) {
 			class = "osgate"
 		}
-		length := int(row.Rate / most[group] * (width - left - 90))
+		length := int(row.Rate / most[group] * (width - left - 130))
 		fmt.Fprintf(&body, `<text x="%d" y="%d" text-anchor="end">%s</text>`,
 			left-8, y+bar-5, html.EscapeString(row.Subject))
 		fmt.Fprintf(&body, `<rect class="%s" x="%d" y="%d" width="%d" height="%d" rx="2"/>`,
 			class, left, y, max(length, 1), bar-4)
-		fmt.Fprintf(&body, `<text x="%d" y="%d">%.0f/s</text>`+"\n", left+length+6, y+bar-5, row.Rate)
+		fmt.Fprintf(&body, `<text x="%d" y="%d">%.0f/s, %.1f µs</text>`+"\n",
+			left+length+6, y+bar-5, row.Rate, row.CPU)
 		y += bar
 	}
 	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">
-<title>Requests a second of osgate and its peers</title>
+<title>Requests a second, and processor time of a request, of osgate and its peers</title>
 <style>
 text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .head { font-weight: 600 }

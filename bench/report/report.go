@@ -76,6 +76,8 @@ type Row struct {
 	Connections int
 	Sample      // medians
 
+	LowestCPU float64 // of all rounds
+
 	// Ratios are medians of the rate divided by that of each reference in the same
 	// round; 0 for the reference itself.
 	Ratios []float64
@@ -147,6 +149,9 @@ func (r *Run) row(s Scenario, subject string, connections int) Row {
 		Peak:     int64(middle(func(s Sample) float64 { return float64(s.Peak) })),
 	}}
 	for _, sample := range mine {
+		if row.LowestCPU == 0 || sample.CPU < row.LowestCPU {
+			row.LowestCPU = sample.CPU
+		}
 		row.Commands = sample.Commands // of any round: they do not vary
 		if sample.Problem != "" && !slices.Contains(row.Problems, sample.Problem) {
 			row.Problems = append(row.Problems, sample.Problem)

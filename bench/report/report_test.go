@@ -41,6 +41,9 @@ func TestRatiosAreThoseOfOneRound(t *testing.T) {
 	if want := "2.00 × peer; 0.50 × osgate before"; after.cpuRatio() != want {
 		t.Errorf("ratio of CPU %q, want %q", after.cpuRatio(), want)
 	}
+	if after.LowestCPU != 20 {
+		t.Errorf("the lowest CPU is %v, want that of the first round", after.LowestCPU)
+	}
 	if rows[0].ratio() != "" {
 		t.Errorf("the peer is compared with %q, want nothing", rows[0].ratio())
 	}

@@ -11,8 +11,8 @@ import (
 // columns are the heads of the table.
 func columns() []string {
 	return []string{
-		"scenario", "conns", "subject", "requests/s", "ratio", "p50 ms", "p99 ms", "CPU µs", "CPU ratio",
-		"Redis CPU µs", "Redis commands", "allocations", "peak MB", "origin %",
+		"scenario", "conns", "subject", "requests/s", "ratio", "p50 ms", "p99 ms", "CPU µs", "lowest",
+		"CPU ratio", "Redis CPU µs", "Redis commands", "allocations", "peak MB", "origin %",
 	}
 }
 
@@ -26,7 +26,7 @@ func (row Row) cells() []string {
 	return []string{
 		row.Scenario.Name, connections, row.Subject, fmt.Sprintf("%.0f", row.Rate), row.ratio(),
 		fmt.Sprintf("%.2f", row.P50/1e3), fmt.Sprintf("%.2f", row.P99/1e3), positive("%.1f", row.CPU),
-		row.cpuRatio(), positive("%.1f", row.RedisCPU), commands(row.Commands), positive("%.0f", row.Mallocs),
+		positive("%.1f", row.LowestCPU), row.cpuRatio(), positive("%.1f", row.RedisCPU), commands(row.Commands), positive("%.0f", row.Mallocs),
 		positive("%.0f", float64(row.Peak)/1e6), fmt.Sprintf("%.0f", row.Reads*100),
 	}
 }
@@ -149,7 +149,7 @@ func (r *Run) WriteText(w io.Writer) {
 		fmt.Fprintln(w, line)
 	}
 	fmt.Fprintln(w)
-	lines, left := [][]string{columns()}, map[int]bool{0: true, 2: true, 4: true, 8: true, 10: true} // columns of words
+	lines, left := [][]string{columns()}, map[int]bool{0: true, 2: true, 4: true, 9: true, 11: true} // columns of words
 	for _, row := range r.Rows() {
 		lines = append(lines, row.cells())
 	}
