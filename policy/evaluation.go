@@ -59,7 +59,6 @@ func (w *evaluation) set(r Request, reads *facts, a *action) {
 // reset makes w ready for another request and keeps its memory.
 func (w *evaluation) reset() {
 	clear(w.scratch)
-	clear(w.candidates.buf[:])
 	*w = evaluation{scratch: w.scratch}
 }
 
