@@ -142,6 +142,9 @@ func TestConditionsReadTheEntitiesOfTheRequest(t *testing.T) {
 			`Store::"env-prod/other".store == "other"`, "GET " + keyOne,
 			policy.Decision{Rule: "default", Reason: "denied by policy", Errors: []policy.RuleError{{Rule: "r", Message: absent}}},
 		},
+		{`(if true then resource else resource) has other`, "GET " + keyOne, policy.Decision{Rule: "default", Reason: "denied by policy"}},
+		{`(if true then resource else resource) has key`, "GET " + keyOne, policy.Decision{Allowed: true, Rule: "r"}},
+		{`(if true then context else context).valueBytes == 0`, "GET " + keyOne, policy.Decision{Allowed: true, Rule: "r"}},
 	} {
 		p := load(t, `@id("r") permit(principal, action, resource) when { `+tt.condition+` };`)
 		if diff := cmp.Diff(tt.want, p.Decide(requestOf(t, tt.line))); diff != "" {

@@ -50,7 +50,10 @@ func TestFactsAreThoseThatARuleReads(t *testing.T) {
 			t.Errorf("%s: %v", condition, problems)
 			continue
 		}
-		f, keys := rules[0].facts, func(m map[types.String]bool) []types.String { return slices.Sorted(maps.Keys(m)) }
+		f, keys := rules[0].facts, func(m map[types.String]bool) []types.String {
+			maps.DeleteFunc(m, func(_ types.String, reads bool) bool { return !reads })
+			return slices.Sorted(maps.Keys(m))
+		}
 		got := read{Resource: keys(f.resource), Context: keys(f.context), Headers: keys(f.headers), Tested: keys(f.tested), Whole: f.wholeContext}
 		for _, kind := range resourceLevels {
 			if f.names(kind) {
