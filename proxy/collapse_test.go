@@ -287,6 +287,25 @@ func TestReadsWithABodyAreEachTheirOwn(t *testing.T) {
 	})
 }
 
+// The first request may wait for its turn and for a connection before it is sent.
+func TestAFollowerWaitsAsLongAsAFetchMayTake(t *testing.T) {
+	for wait, want := range map[time.Duration]int{dialTimeout: http.StatusOK, 3 * dialTimeout: http.StatusGatewayTimeout} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, func(o *Options) { o.MaxWait = time.Second })
+			gate := g.behind(ok("v"))
+			leader, follower := g.start(g.read()), g.start(g.read())
+			<-time.After(upstreamTimeout + time.Second + wait)
+			close(gate.open)
+			if w := <-follower; w.Code != want {
+				t.Errorf("a fetch %v after its timeout: the follower gets %d %s, want %d", wait, w.Code, w.Body, want)
+			}
+			if w := <-leader; w.Code != http.StatusOK || gate.came.Load() != 1 {
+				t.Errorf("the leader gets %d %s after %d requests", w.Code, w.Body, gate.came.Load())
+			}
+		})
+	}
+}
+
 func TestOnlyTheLeaderPaysForWhatAsksUpstream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, quota(1, 1), func(o *Options) {

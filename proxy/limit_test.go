@@ -102,6 +102,15 @@ func TestExplainTellsTheQuotaByItsAlgorithm(t *testing.T) {
 	}
 }
 
+func TestExplainTellsWhatIsNeverCached(t *testing.T) {
+	g := newRig(t)
+	for head, want := range map[string]string{"GET " + keyPath: "10s", "GET " + storePath: "1m0s", "PUT " + keyPath: "never"} {
+		if e := g.Explain(request(t, head), "app-one"); e.Cache != want || (e.CacheKey == "") != (want == "never") {
+			t.Errorf("%s: cache %q, key %q; want %q", head, e.Cache, e.CacheKey, want)
+		}
+	}
+}
+
 func TestExchangeTellsWhatRemainsOfItsQuota(t *testing.T) {
 	type told struct {
 		quota, full, remaining int

@@ -90,6 +90,17 @@ func TestTurnsOfQuotaAndBudgetShareOneWait(t *testing.T) {
 	})
 }
 
+func TestWaitingForTheBudgetIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, budget(1, ratelimit.BudgetByEgress, 1500*time.Millisecond))
+		for _, want := range []time.Duration{0, time.Second} {
+			if w := g.get("one", storePath, "Cache-Control: no-cache"); w.Code != 200 || g.last().Waited != want {
+				t.Errorf("%d, waited for %v, want %v", w.Code, g.last().Waited, want)
+			}
+		}
+	})
+}
+
 func TestCountingUpstreamMakesHitsFree(t *testing.T) {
 	g := newRig(t, quota(1, 1), func(o *Options) { o.CountUpstream = true })
 	miss := g.get("one", keyPath)
