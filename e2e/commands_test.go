@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -119,11 +118,11 @@ func TestCheckReportsRedisAndTheControlPlane(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, true)
 	override := "UPSTREAM_OVERRIDE=" + s.emulator.url
-	runOsgate(t, []string{override, "REDIS_URL=" + s.redis.url()}, "check").checkOutput(t, 0, "redis")
+	runOsgate(t, []string{override, "REDIS_URL=" + s.redis.url(), "REDIS_TIMEOUT=" + longRedisTimeout}, "check").checkOutput(t, 0, "redis")
 	runOsgate(t, []string{override}, "check").checkOutput(t, 0, "redis")
 	s.redis.kill()
 	runOsgate(t, []string{override, "REDIS_URL=" + s.redis.url()}, "check").checkOutput(t, 1, "redis")
-	s.emulator.stop(syscall.SIGKILL)
+	s.emulator.kill()
 	runOsgate(t, []string{override}, "check").checkOutput(t, 1, "cannot be reached")
 	for _, command := range []string{"check", "serve"} {
 		runOsgate(t, []string{override, "TLS_CERT=/absent", "TLS_KEY=/absent"}, command).checkOutput(t, 2, "OSGATE_TLS_CERT", "/absent")

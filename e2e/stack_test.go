@@ -5,12 +5,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -193,6 +191,13 @@ func (r receivedRequest) hasHeader(name string) bool {
 	return slices.ContainsFunc(r.Headers, func(h string) bool { return strings.EqualFold(h, name) })
 }
 
+// kill ends osemu as a crash would. Its port refuses connections until the test ends.
+func (e *emulator) kill() {
+	e.t.Helper()
+	e.stop(syscall.SIGKILL)
+	holdPort(e.t, e.url)
+}
+
 func startEmulator(t testing.TB, flags ...string) *emulator {
 	t.Helper()
 	e := &emulator{process: startProgram(t, programs.osemu, nil, append([]string{"-listen", "127.0.0.1:0"}, flags...)...)}
@@ -303,22 +308,6 @@ func (r *redis) launch() bool {
 		}
 	})
 	return up
-}
-
-// freePort returns a TCP port that is not in use. It is below the range from which the
-// system assigns ports (from 32768 on Linux), so that no other program is assigned it
-// before the program of the test listens, or while that program is stopped.
-func freePort(t testing.TB) string {
-	t.Helper()
-	for range 100 {
-		port := strconv.Itoa(11_000 + rand.IntN(11_000)) // above 10080, which browsers refuse
-		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // url returns the URL of Redis with the user that docs/operations.md documents.

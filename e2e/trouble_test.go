@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -98,7 +97,7 @@ func TestUpstreamFailuresAreNamed(t *testing.T) {
 	}
 	s.emulator.setFault("", "")
 	one.get(keyOne).is(http.StatusOK)
-	s.emulator.stop(syscall.SIGKILL)
+	s.emulator.kill()
 	one.get(keyOne).checkRefusal(http.StatusBadGateway, "upstream-unreachable")
 }
 
