@@ -169,7 +169,9 @@ func TestAnUnknownOperationIsDenied(t *testing.T) {
 
 func TestNobodyIsNoPrincipal(t *testing.T) {
 	r := requestOf(t, "GET "+keyOne, func(r *policy.Request) { r.Principal = nil })
-	if d := load(t, `permit(principal is Client, action, resource); permit(principal in Organization::"org-root", action, resource);`).Decide(r); d.Allowed {
+	p := load(t, `permit(principal is Client, action, resource); permit(principal in Organization::"org-root", action, resource);
+		permit(principal, action, resource) when { principal in Organization::"org-root" };`)
+	if d := p.Decide(r); d.Allowed || len(d.Errors) > 0 {
 		t.Errorf("%+v, want a denial", d)
 	}
 }
