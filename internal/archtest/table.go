@@ -37,8 +37,11 @@ func Rules() Table {
 		version   = "internal/version"
 		retry     = "internal/retryafter"
 		watch     = "internal/watch"
+		attrs     = "telemetry/attributes"
 		board     = "telemetry/board"
+		export    = "telemetry/export"
 		logwriter = "telemetry/logwriter"
+		metrics   = "telemetry/metrics"
 		flight    = "internal/flight"
 		prefix    = "internal/lengthprefix"
 		calendar  = "internal/calendar"
@@ -57,7 +60,8 @@ func Rules() Table {
 		gateway: {
 			Imports: []string{
 				"admin", "auth", "cache", coherence, "config", "objectstore", "policy", "proxy",
-				"ratelimit", "record", "regionmap", "stats", "telemetry", board, logwriter, conns, redisconn, watch,
+				"ratelimit", "record", "regionmap", "stats",
+				board, export, logwriter, metrics, conns, redisconn, watch,
 			},
 			Tests: []string{"emulator", redistest},
 		},
@@ -80,8 +84,12 @@ func Rules() Table {
 		"ratelimit": {Imports: []string{flight, prefix, redisconn}, Tests: []string{redistest}},
 		"regionmap": {Imports: []string{"objectstore", breaker, distance, flight, prefix}},
 		"stats":     {Imports: []string{"objectstore", "record", calendar, redisconn}, Tests: []string{redistest}},
-		"telemetry": {Imports: []string{"record"}},
+
+		// What the gateway tells of itself.
+		attrs:       {Imports: []string{"record"}},
 		board:       {Imports: []string{"record"}},
+		export:      {Imports: []string{"record", attrs, metrics}},
+		metrics:     {Imports: []string{"record", attrs}},
 		logwriter:   {Tests: []string{"record"}},
 		"admin":     {Tests: []string{memnet}},
 		"reconcile": {Imports: []string{calendar}},

@@ -22,14 +22,14 @@ import (
 	"osgate/record"
 	"osgate/regionmap"
 	"osgate/stats"
-	"osgate/telemetry"
 	"osgate/telemetry/board"
 	"osgate/telemetry/logwriter"
+	"osgate/telemetry/metrics"
 )
 
 // makeTelemetry makes the parts that count and show what the gateway does.
 func (p *parts) makeTelemetry() (err error) {
-	gauges := telemetry.Gauges{
+	gauges := metrics.Gauges{
 		ExchangesUnderWay: func(report func(string, int64)) { p.proxy.ExchangesByMethod(report) },
 		CacheBytes:        func() int64 { return p.cache.Stats().Bytes },
 		CacheEntries:      func() int64 { return int64(p.cache.Stats().Entries) },
@@ -46,9 +46,10 @@ func (p *parts) makeTelemetry() (err error) {
 		ExchangesUnderWay: gauges.ExchangesUnderWay, RedisUp: gauges.RedisUp,
 		CacheBytes: gauges.CacheBytes, CacheEntries: gauges.CacheEntries,
 	})
-	p.metrics, err = telemetry.NewMetrics(context.Background(), telemetry.Options{
+	p.metrics, err = metrics.New(context.Background(), metrics.Options{
 		Version: p.version, TLS: p.config.TLS.Cert != "", Gauges: gauges, Sources: p.sources(), Server: upstreamOf,
 		Readers: p.exports.Readers(), Instance: p.exports.Instance(), Ready: p.made.Load,
+		Exports: p.exports.Losses,
 	})
 	if err != nil {
 		return err
@@ -57,7 +58,7 @@ func (p *parts) makeTelemetry() (err error) {
 		p.exports.Close(context.Background()) // closed first, because its time is bounded
 		return p.metrics.Shutdown(context.Background())
 	})
-	return p.exports.Attach(p.metrics)
+	return nil
 }
 
 // CachedBytes returns the bytes of cached answers, and of answers that are being read

@@ -22,9 +22,10 @@ import (
 	"osgate/ratelimit"
 	"osgate/regionmap"
 	"osgate/stats"
-	"osgate/telemetry"
 	"osgate/telemetry/board"
+	"osgate/telemetry/export"
 	"osgate/telemetry/logwriter"
+	"osgate/telemetry/metrics"
 )
 
 // parts holds the parts of the gateway.
@@ -53,10 +54,10 @@ type parts struct {
 	// delay quotas; nil: embedded.
 	counts         *redisconn.Conn
 	turns          *turns // limits how many read statistics
-	exports        *telemetry.Exports
-	console        *heldBack         // of exports; blocks until the addresses have been written
-	traces         *telemetry.Traces // nil: traces are off
-	metrics        *telemetry.Metrics
+	exports        *export.Exports
+	console        *heldBack      // of exports; blocks until the addresses have been written
+	traces         *export.Traces // nil: traces are off
+	metrics        *metrics.Metrics
 	board          *board.Board
 	trips          *board.Latency  // of round trips to Redis
 	planeLatencies *planeLatencies // of calls to control planes

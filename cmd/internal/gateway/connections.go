@@ -9,7 +9,7 @@ import (
 	"osgate/admin"
 	"osgate/config"
 	"osgate/internal/conns"
-	"osgate/telemetry"
+	"osgate/telemetry/metrics"
 )
 
 // shares returns the shares into which the descriptors of this process are divided.
@@ -79,13 +79,13 @@ func connectionsReasons(s conns.State, n conns.Counts) (reasons []admin.Reason) 
 }
 
 // reportConnections reports the state and counts of the listeners.
-func (p *parts) reportConnections(report func(listener string, c telemetry.Connections)) {
+func (p *parts) reportConnections(report func(listener string, c metrics.Connections)) {
 	for _, l := range []struct {
 		name string
 		*conns.Listener
 	}{{"clients", p.clients}, {"admin", p.admin}} {
 		n := l.Counts()
-		report(l.name, telemetry.Connections{
+		report(l.name, metrics.Connections{
 			Limit: int64(n.Limit), Idle: int64(n.Idle), Active: int64(n.Busy),
 			Events: map[string]int64{
 				"closed_idle": n.ClosedIdle, "closed_active": n.ClosedBusy, "refused": n.Refused,

@@ -6,7 +6,7 @@ import (
 
 	"osgate/auth"
 	"osgate/internal/redisconn"
-	"osgate/telemetry"
+	"osgate/telemetry/metrics"
 )
 
 // The names of the connections to Redis in metrics. Bodies and statistics have a
@@ -19,8 +19,8 @@ const (
 
 // sources returns the values that metrics read from the parts at each scrape. The parts
 // are made after the metrics, and before the first scrape.
-func (p *parts) sources() telemetry.Sources {
-	s := telemetry.Sources{
+func (p *parts) sources() metrics.Sources {
+	s := metrics.Sources{
 		Identities: p.reportIdentities, Planes: p.reportPlanes, Regions: p.reportRegions, Statistics: p.reportStatistics, Pauses: p.reportPauses,
 		Connections: p.reportConnections, Slots: p.slots,
 	}
@@ -84,7 +84,7 @@ func (p *parts) reportRegions(report func(plane, region, breaker string)) {
 	}
 }
 
-func (p *parts) reportRedis(report func(connection string, r telemetry.Redis)) {
+func (p *parts) reportRedis(report func(connection string, r metrics.Redis)) {
 	report(mainConnection, connectionOf(p.redis))
 	if p.shared != nil {
 		report(bodiesConnection, connectionOf(p.shared))
@@ -92,17 +92,17 @@ func (p *parts) reportRedis(report func(connection string, r telemetry.Redis)) {
 	report(countsConnection, connectionOf(p.counts))
 }
 
-func connectionOf(c *redisconn.Conn) telemetry.Redis {
+func connectionOf(c *redisconn.Conn) metrics.Redis {
 	n := c.Counts()
-	return telemetry.Redis{
+	return metrics.Redis{
 		Breaker: c.State().Breaker, Open: n.Open, Idle: n.Idle, TimedOut: n.TimedOut, Skipped: n.Skipped,
 		Reused: n.Reused, Dialed: n.Dialed, Stale: n.Stale,
 	}
 }
 
-func (p *parts) reportStatistics() telemetry.Statistics {
+func (p *parts) reportStatistics() metrics.Statistics {
 	s := p.stats.Status()
-	return telemetry.Statistics{
+	return metrics.Statistics{
 		Lag: s.Lag(time.Now()), Series: int64(s.Series), Waiting: int64(s.Waiting),
 		Coarsened: int64(s.Coarsened), Dropped: int64(s.Dropped), Lost: int64(s.Lost),
 	}
@@ -153,16 +153,16 @@ func (p *parts) reportPauses(report func(event string, n int64)) {
 	report("client_left", n.Left)
 }
 
-func (p *parts) slots() telemetry.Slots {
+func (p *parts) slots() metrics.Slots {
 	l := p.proxy.Load()
-	return telemetry.Slots{
+	return metrics.Slots{
 		Identified: l.Identified, Unidentified: l.Unidentified, Refused: l.Refused,
 		Limit: l.Limit, UnidentifiedLimit: l.UnidentifiedLimit, RefusedLimit: l.RefusedLimit,
 		ShortOfAll: l.ShortOfAll, ShortOfUnidentified: l.ShortOfUnidentified, ShortOfAddress: l.ShortOfAddress, ShortOfRefused: l.ShortOfRefused,
 	}
 }
 
-func (p *parts) reportPolicy() telemetry.Policy {
+func (p *parts) reportPolicy() metrics.Policy {
 	s := p.policy.State()
-	return telemetry.Policy{Rules: int64(s.Rules), Shadow: int64(s.Shadowed), Loaded: s.Loaded, Stale: s.Err != nil}
+	return metrics.Policy{Rules: int64(s.Rules), Shadow: int64(s.Shadowed), Loaded: s.Loaded, Stale: s.Err != nil}
 }

@@ -10,19 +10,19 @@ import (
 
 	"osgate/config"
 	"osgate/record"
-	"osgate/telemetry"
+	"osgate/telemetry/export"
 )
 
 // checkExports returns the problems with OpenTelemetry's variables.
 func checkExports(environ []string) func(config.Config) []config.Problem {
 	return func(config.Config) (problems []config.Problem) {
-		_, err := telemetry.ReadExporting(getenv(environ))
+		_, err := export.ReadPlan(getenv(environ))
 		all, ok := err.(interface{ Unwrap() []error })
 		if !ok {
 			return nil
 		}
 		for _, err := range all.Unwrap() {
-			if e, ok := errors.AsType[*telemetry.ExportError](err); ok {
+			if e, ok := errors.AsType[*export.VariableError](err); ok {
 				problems = append(problems, config.Problem{Variable: e.Variable, Detail: e.Detail})
 			}
 		}
@@ -45,7 +45,7 @@ func getenv(environ []string) func(string) string {
 // openExports opens the exports of telemetry that the environment names. Log lines from
 // then on are exported too.
 func (p *parts) openExports(o Options) error {
-	plan, err := telemetry.ReadExporting(getenv(o.Environ))
+	plan, err := export.ReadPlan(getenv(o.Environ))
 	if err != nil {
 		return err
 	}
@@ -54,14 +54,16 @@ func (p *parts) openExports(o Options) error {
 		out = io.Discard
 	}
 	p.console = holdBack(out)
-	p.exports, err = telemetry.OpenExports(context.Background(), plan, telemetry.ExportsOptions{Version: o.Version, Console: p.console, Logger: o.Logger})
+	p.exports, err = export.Open(context.Background(), plan, export.Options{
+		Version: o.Version, Console: p.console, Logger: o.Logger,
+	})
 	if err != nil {
 		return err
 	}
 	p.close = append(p.close, func() error { p.exports.Close(context.Background()); return nil }, func() error { p.console.release(); return nil })
 	p.logger = p.exports.Logger(o.Logger)
 	c := p.config
-	p.traces = p.exports.NewTraces(telemetry.TracesOptions{
+	p.traces = p.exports.NewTraces(export.TracesOptions{
 		Slow: c.Trace.Slow, Names: c.Trace.Names, Key: c.Key(), TLS: c.TLS.Cert != "", Redis: c.Redis.URL.Reveal() != "", Server: upstreamOf,
 	})
 	return nil

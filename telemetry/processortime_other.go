@@ -1,8 +1,0 @@
-//go:build !unix
-
-package telemetry
-
-import "time"
-
-// processorTime is not available on this system.
-func processorTime() (user, kernel time.Duration, ok bool) { return 0, 0, false }
