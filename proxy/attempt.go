@@ -81,7 +81,7 @@ func (a *attempts) send(r *http.Request) (*http.Response, error) {
 	if x.op.Confirmable {
 		transport = a.proxy.Transport.Fresh
 	}
-	if x.mark != nil && time.Until(x.mark.Deadline()) < a.proxy.Timeout { // the write could take effect after its lease
+	if x.lease != nil && x.lease.remaining() < 0 { // the write could take effect after its mark
 		return nil, errLateMark
 	}
 	out := r.WithContext(hookless{r.Context(), x.r.Context()})
@@ -240,8 +240,8 @@ func (a *attempts) awaitResend(r *http.Request, answer *http.Response) (again bo
 	case err != nil:
 		return false, nil // the client gets upstream's own 429
 	}
-	if x.mark != nil {
-		_ = x.mark.Renew(r.Context()) // send detects a mark that was not renewed
+	if x.lease != nil {
+		_ = x.lease.mark.Renew(r.Context()) // send detects a mark that was not renewed
 	}
 	return true, nil
 }

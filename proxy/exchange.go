@@ -70,8 +70,7 @@ type exchange struct {
 	usesAllowance bool // a call is under way that uses the plane's allowance
 	body          *requestBody
 	judging       *judging // of a body too long to be judged before it is sent; nil: not needed
-	mark          *cache.Mark
-	lease         *lease // of mark
+	lease         *lease   // of a write that is marked and whose outcome is not decided; nil: none
 	reply         *replyBody
 	failure       error // why there was no answer from upstream
 

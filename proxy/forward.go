@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"osgate/auth"
-	"osgate/cache"
 	"osgate/record"
 	"osgate/regionmap"
 )
@@ -249,30 +248,18 @@ func (x *exchange) finishCache(err error) {
 		x.reply.finish(false)
 		return
 	}
-	if x.mark != nil && !x.connected.Load() { // a write that was never sent has no effect
-		x.mark.Done(cache.Refused)
-		x.mark = nil
-	}
 	x.conclude(false, 0)
 }
 
 // conclude reports the outcome to the fill and the mark, once. Complete means that the
-// end of the answer was read.
+// end of the answer with this status was read.
 func (x *exchange) conclude(complete bool, status int) {
 	if x.fill != nil {
 		x.fill.Close(complete)
 		x.fill = nil
 	}
 	if x.lease != nil {
-		x.lease.release()
+		x.lease.end(x.writeOutcome(complete, status))
+		x.lease = nil
 	}
-	if x.mark == nil {
-		return
-	}
-	outcome := cache.Unknown
-	if complete {
-		outcome = outcomeOf(status, x.stranger())
-	}
-	x.mark.Done(outcome)
-	x.mark = nil
 }

@@ -236,7 +236,7 @@ func (x *exchange) cutOff(err error) {
 // Close implements [io.Closer]. If the client left before the end of a write's short
 // answer, Close reads the rest: a complete answer determines the outcome of the write.
 func (b *replyBody) Close() error {
-	if !b.done && b.err == nil && b.exchange.mark != nil && b.readRest() {
+	if !b.done && b.err == nil && b.exchange.lease != nil && b.readRest() {
 		b.finish(true)
 	}
 	b.finish(false)

@@ -16,7 +16,7 @@ import (
 
 // markWrite marks a write in the cache before it is sent, and holds the mark until the
 // exchange has concluded. If the mark is lost, cancel cuts the write.
-func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err error) {
+func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) error {
 	if !x.objectStore() || !x.op.Writes() {
 		return nil
 	}
@@ -28,16 +28,17 @@ func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) (err erro
 			detail: "If-Match contains an ETag of this gateway's cache, which cannot guard a write",
 		}
 	}
-	if err = p.limitStranger(x); err != nil {
+	if err := p.limitStranger(x); err != nil {
 		return err
 	}
-	if x.mark, err = p.Cache.Mark(x.r.Context(), x.question, time.Now()); err != nil {
+	mark, err := p.Cache.Mark(x.r.Context(), x.question, time.Now())
+	if err != nil {
 		return refusal{
 			code: record.CodeOverloaded, title: unsentTitle, detail: "the write could not be marked for the caches", cause: err,
 			retryAfter: time.Second,
 		}
 	}
-	x.lease = holdMark(x.r.Context(), x.mark, p.Timeout, func() {
+	x.lease = holdMark(x.r.Context(), mark, p.Timeout, func() {
 		cancel(errUnrenewed)
 		x.body.interrupt() // net/http waits until its read of the body returns
 	})
@@ -93,7 +94,7 @@ func (p *Proxy) limitStranger(x *exchange) error {
 
 // refusedStranger counts a stranger's write that upstream answered with 403.
 func (p *Proxy) refusedStranger(x *exchange, status int) {
-	if status == http.StatusForbidden && x.mark != nil && x.stranger() {
+	if status == http.StatusForbidden && x.lease != nil && x.stranger() {
 		p.strangers.Failed(x.r.Context(), x.strangerKey())
 	}
 }
@@ -108,6 +109,18 @@ func (x *exchange) strangerKey() string {
 	}
 	ref := x.op.Ref
 	return strings.Join([]string{x.location.String(), ref.Organization, ref.Environment, ref.Store, home}, "|")
+}
+
+// writeOutcome decides the outcome of x's write, for the end of its mark. Complete means
+// that the end of upstream's answer with this status was read.
+func (x *exchange) writeOutcome(complete bool, status int) cache.WriteOutcome {
+	switch {
+	case complete:
+		return outcomeOf(status, x.stranger())
+	case x.reply == nil && !x.connected.Load(): // it was never sent
+		return cache.Refused
+	}
+	return cache.Unknown
 }
 
 // outcomeOf returns the outcome of a write with a complete answer from upstream. A 2xx
@@ -146,20 +159,20 @@ const renewAgain = time.Second
 // errUnrenewed cuts a write whose mark could not be renewed.
 var errUnrenewed = errors.New("the write's mark could not be renewed in time")
 
-// lease renews the mark of a write that is under way, and cuts the write if the
-// renewals fail. What upstream has received of the write takes effect within spare, or
+// lease holds the mark of a write that is under way: it renews the mark, and cuts the
+// write if the renewals fail. What upstream has received of the write takes effect within spare, or
 // never. So the write must end that long before the mark's deadline. Create it with
 // [holdMark].
 type lease struct {
-	ctx      context.Context //nolint:containedctx // of the renewals
-	mark     *cache.Mark
-	spare    time.Duration
-	cut      func()
-	timer    *time.Timer
-	released atomic.Bool
+	ctx   context.Context //nolint:containedctx // of the renewals
+	mark  *cache.Mark
+	spare time.Duration
+	cut   func()
+	timer *time.Timer
+	ended atomic.Bool
 }
 
-// holdMark renews mark until the returned lease is released. It calls cut, once or more
+// holdMark renews mark until the returned lease is ended. It calls cut, once or more
 // and on a goroutine of its own, if mark could not be renewed and only spare is left
 // until its deadline.
 func holdMark(ctx context.Context, mark *cache.Mark, spare time.Duration, cut func()) *lease {
@@ -177,7 +190,7 @@ func (l *lease) remaining() time.Duration { return time.Until(l.mark.Deadline())
 func (l *lease) renew() {
 	left := l.remaining()
 	switch {
-	case l.released.Load():
+	case l.ended.Load():
 		return
 	case left <= 0:
 		l.cut()
@@ -185,7 +198,7 @@ func (l *lease) renew() {
 	}
 	late := time.AfterFunc(left, l.cut)
 	err := l.mark.Renew(l.ctx)
-	if !late.Stop() || l.released.Load() {
+	if !late.Stop() || l.ended.Load() {
 		return
 	}
 	pause := l.remaining() / 2
@@ -195,8 +208,9 @@ func (l *lease) renew() {
 	l.timer.Reset(pause)
 }
 
-// release ends the renewals. It may be called more than once.
-func (l *lease) release() {
-	l.released.Store(true)
+// end ends the renewals and the mark.
+func (l *lease) end(outcome cache.WriteOutcome) {
+	l.ended.Store(true)
 	l.timer.Stop()
+	l.mark.Done(outcome)
 }
