@@ -20,44 +20,46 @@ import (
 // The upstream request belongs to x: it uses x's token, the budget, its client's quota
 // if only upstream requests count, and its record.
 func (p *Proxy) refresh(x *exchange) {
-	background := p.newRefresh(x)
+	own := p.newRefresh(x)
 	x.fill = nil // belongs to the refresh now
 	select {
 	case p.refreshes <- struct{}{}:
 	default:
-		background.fill.Close(false)
+		own.fill.Close(false)
 		return
 	}
 	recorded := make(chan *record.Exchange, 1)
 	x.recordTo = recorded
 	go func() { // ends within the bounds of an upstream request and of x; Close waits for it
 		defer func() { <-p.refreshes }()
-		err := p.forwardWithoutClient(background)
-		rec, done := <-recorded, &background.rec
+		err := p.forwardWithoutClient(own)
+		rec := <-recorded
 		defer p.Keeper.Keep(rec)
 		if err != nil {
 			rec.Cause = fmt.Sprintf("refreshing a stale answer: %v", err)
 		}
-		rec.UpstreamAttempts, rec.UpstreamStatus, rec.UpstreamDuration = done.UpstreamAttempts, done.UpstreamStatus, done.UpstreamDuration
-		rec.UpstreamBytes, rec.Attempts, rec.UpstreamError = done.UpstreamBytes, done.Attempts, done.UpstreamError
-		rec.Charged, rec.Degraded = rec.Charged || done.Charged, rec.Degraded || done.Degraded
+		rec.AddRefresh(&own.rec)
 	}()
 }
 
 // newRefresh returns an exchange that repeats x without a client.
 func (p *Proxy) newRefresh(x *exchange) *exchange {
+	header := x.r.Header.Clone()
+	header.Del("If-None-Match") // the answer must be complete
+	own := p.ownRequest(x, header)
+	own.rec, own.rec.Waited = x.rec, 0
+	own.quota, own.result, own.question, own.fill, own.stage = x.quota, x.result, x.question, x.fill, record.StageForward
+	return own
+}
+
+// ownRequest returns an exchange without a client that sends x's request upstream, with
+// this header and without a body.
+func (p *Proxy) ownRequest(x *exchange, header http.Header) *exchange {
 	r := x.r.WithContext(context.WithoutCancel(x.r.Context()))
-	r.Header = r.Header.Clone()
-	r.Header.Del("If-None-Match") // the answer must be complete
-	r.Body = http.NoBody
-	background := &exchange{
-		r: r, w: newResponseWriter(discardWriter{}), rec: x.rec, client: x.client,
-		path: x.path, query: x.query, forceQuery: x.forceQuery, op: x.op, location: x.location, discovered: x.discovered, token: x.token, identity: x.identity,
-		quota: x.quota, result: x.result, question: x.question, fill: x.fill, entered: time.Now(), stage: record.StageForward,
-	}
-	background.rec.Waited = 0
-	background.body = newRequestBody(background.w, r, p.MaxBody)
-	return background
+	r.Header, r.Body = header, http.NoBody
+	own := &exchange{r: r, w: newResponseWriter(discardWriter{}), sender: x.sender, target: x.target, entered: time.Now()}
+	own.body = newRequestBody(own.w, r, p.MaxBody)
+	return own
 }
 
 // forwardWithoutClient forwards x. ReverseProxy reports a cut answer by a panic, which
@@ -151,24 +153,20 @@ func (p *Proxy) newTTLRequest(x *exchange) (*exchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	r := x.r.WithContext(context.WithoutCancel(x.r.Context()))
-	r.Method, r.Body, r.ContentLength, r.Trailer = http.MethodGet, http.NoBody, 0, nil
-	r.Header = http.Header{"Authorization": {x.token.Header()}, "Accept": {"application/json"}, "User-Agent": {pseudonym}}
-	request := &exchange{
-		r: r, w: newResponseWriter(discardWriter{}), client: x.client, op: op, path: op.Path(),
-		location: x.location, discovered: x.discovered, token: x.token, identity: x.identity, entered: now, stage: record.StageLimit,
-	}
-	request.body = newRequestBody(request.w, r, p.MaxBody)
-	request.rec = record.Exchange{
-		ID: requestID(nil), CausedBy: x.rec.ID, Start: now, Protocol: x.rec.Protocol, RemoteAddr: x.rec.RemoteAddr, ClientAddr: x.rec.ClientAddr,
-		Method: r.Method, Route: op.Route(), Surface: x.rec.Surface, Operation: op.Kind.String(), Plane: x.rec.Plane, Region: x.rec.Region,
-		Organization: op.Ref.Organization, Environment: op.Ref.Environment, Store: op.Ref.Store,
-		Principal: x.rec.Principal, Client: x.rec.Client, User: x.rec.User,
-	}
-	p.setQuestion(request)
-	request.fill = p.Cache.TTLFill(request.question, now)
-	return request, nil
+	own := p.ownRequest(x, x.storeHeader())
+	own.r.Method, own.r.ContentLength, own.r.Trailer = http.MethodGet, 0, nil
+	own.path, own.query, own.forceQuery = op.Path(), "", false
+	own.rec, own.stage = x.rec.Derive(requestID(nil), http.MethodGet, own.entered), record.StageLimit
+	own.setOperation(op)
+	p.setQuestion(own)
+	own.fill = p.Cache.TTLFill(own.question, own.entered)
+	return own, nil
+}
+
+// storeHeader returns the header of a request for the store of x that the gateway makes
+// itself, with the token of x's client.
+func (x *exchange) storeHeader() http.Header {
+	return http.Header{"Authorization": {x.token.Header()}, "Accept": {"application/json"}, "User-Agent": {pseudonym}}
 }
 
 // fetchStore forwards an exchange of newTTLRequest, which is the gateway's own and has

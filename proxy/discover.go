@@ -41,7 +41,8 @@ func (x *exchange) setLocation(l regionmap.Location) {
 // prober returns the probe for x's store. It may run longer than x: others may wait for
 // its result when x's client has left.
 func (p *Proxy) prober(x *exchange) regionmap.Probe {
-	path, ref, authorization, via := x.op.StorePath(), x.storeRef(), x.token.Header(), via(x.r.ProtoMajor, x.r.ProtoMinor)
+	path, ref, header := x.op.StorePath(), x.storeRef(), x.storeHeader()
+	header.Set("Via", via(x.r.ProtoMajor, x.r.ProtoMinor))
 	hash, client, interval := x.identity.Hash, p.clientKey(x), x.interval()
 	return func(ctx context.Context, at regionmap.Location) (regionmap.Finding, error) {
 		if _, err := p.takeBudget(ctx, at, ref, p.MaxWait); err != nil {
@@ -53,7 +54,7 @@ func (p *Proxy) prober(x *exchange) regionmap.Probe {
 		}
 		r.Host = regionmap.Host(at)
 		r.URL = p.targetURL(r.Host, path)
-		r.Header = http.Header{"Authorization": {authorization}, "Accept": {"application/json"}, "User-Agent": {pseudonym}, "Via": {via}}
+		r.Header = header.Clone()
 		answer, err := p.Transport.Shared.RoundTrip(r)
 		if err != nil {
 			return regionmap.Absent, fmt.Errorf("probing %s: %w", at, err)

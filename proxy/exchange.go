@@ -29,21 +29,9 @@ type exchange struct {
 	r   *http.Request
 	rec record.Exchange
 
-	client netip.Addr // the client's address, behind the trusted proxies
+	sender // set by begin and identify
+	target // set by locate
 	slot   slot
-
-	// locate
-	path, query string // raw, without the gateway's path prefix
-	forceQuery  bool   // the target has a "?", even if the query is empty
-	op          objectstore.Operation
-	call        auth.Call
-	location    regionmap.Location // Region is empty if only the plane matters, and until discover has found it
-	discovered  bool               // only discovery finds the region
-
-	// identify
-	token    auth.Token
-	identity auth.Identity
-	caller   string // of an Access Management call: the token or address that it counts for
 
 	// limit
 	quota  ratelimit.Quota
@@ -85,6 +73,24 @@ type exchange struct {
 	timing   bool // send Server-Timing
 	stage    record.Stage
 	entered  time.Time
+}
+
+// sender is the client of an exchange.
+type sender struct {
+	client   netip.Addr // its address, behind the trusted proxies
+	token    auth.Token
+	identity auth.Identity
+	caller   string // of an Access Management call: the token or address that it counts for
+}
+
+// target is what a request is for.
+type target struct {
+	path, query string // raw, without the gateway's path prefix
+	forceQuery  bool   // the target has a "?", even if the query is empty
+	op          objectstore.Operation
+	call        auth.Call
+	location    regionmap.Location // Region is empty if only the plane matters, and until discover has found it
+	discovered  bool               // only discovery finds the region
 }
 
 // begin starts an exchange.

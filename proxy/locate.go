@@ -65,16 +65,15 @@ func (p *Proxy) locateAccounts(x *exchange, place regionmap.Place) (err error) {
 	return err
 }
 
-func (p *Proxy) locateOperation(x *exchange, place regionmap.Place) (err error) {
-	x.op, err = objectstore.Parse(x.r.Method, x.path, x.query)
+func (p *Proxy) locateOperation(x *exchange, place regionmap.Place) error {
+	op, err := objectstore.Parse(x.r.Method, x.path, x.query)
 	if errors.Is(err, objectstore.ErrNotObjectStore) {
 		return cmp.Or(emptySegment(x.path), err)
 	}
 	if err != nil {
 		return err
 	}
-	x.rec.Surface, x.rec.Operation, x.rec.Route = record.SurfaceObjectStore, x.op.Kind.String(), x.op.Route()
-	x.rec.Organization, x.rec.Environment, x.rec.Store = x.op.Ref.Organization, x.op.Ref.Environment, x.op.Ref.Store
+	x.setOperation(op)
 	plane, undecided := p.Regions.Undecided(place, x.op.Ref)
 	switch {
 	case x.op.Stats():
@@ -88,6 +87,13 @@ func (p *Proxy) locateOperation(x *exchange, place regionmap.Place) (err error) 
 	}
 	x.rec.Plane, x.rec.Region = x.location.Plane, x.location.Region
 	return err
+}
+
+// setOperation sets the operation of x.
+func (x *exchange) setOperation(op objectstore.Operation) {
+	x.op = op
+	x.rec.Surface, x.rec.Operation, x.rec.Route = record.SurfaceObjectStore, op.Kind.String(), op.Route()
+	x.rec.Organization, x.rec.Environment, x.rec.Store = op.Ref.Organization, op.Ref.Environment, op.Ref.Store
 }
 
 // emptySegment returns an error if path contains an empty segment. Key-value clients

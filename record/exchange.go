@@ -86,6 +86,24 @@ type Exchange struct {
 	Timeline Timeline  // when each stage began
 }
 
+// Derive returns the record of an exchange with this id and method that the gateway
+// makes by itself for x at start: it has the same client and location.
+func (x *Exchange) Derive(id, method string, start time.Time) Exchange {
+	return Exchange{
+		ID: id, CausedBy: x.ID, Start: start, Method: method, Protocol: x.Protocol,
+		RemoteAddr: x.RemoteAddr, ClientAddr: x.ClientAddr, Plane: x.Plane, Region: x.Region,
+		Principal: x.Principal, Client: x.Client, User: x.User,
+	}
+}
+
+// AddRefresh adds to x, which was answered with a stale answer, what its refresh did
+// upstream.
+func (x *Exchange) AddRefresh(refresh *Exchange) {
+	x.UpstreamAttempts, x.UpstreamStatus, x.UpstreamDuration = refresh.UpstreamAttempts, refresh.UpstreamStatus, refresh.UpstreamDuration
+	x.UpstreamBytes, x.Attempts, x.UpstreamError = refresh.UpstreamBytes, refresh.Attempts, refresh.UpstreamError
+	x.Charged, x.Degraded = x.Charged || refresh.Charged, x.Degraded || refresh.Degraded
+}
+
 // KeptConnectionClosed is the UpstreamError of a request without an answer because its
 // connection, kept from an earlier request, was closed. Usually the server closed an
 // idle connection.
