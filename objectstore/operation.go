@@ -1,7 +1,6 @@
 package objectstore
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -33,10 +32,6 @@ func (o Operation) Path() string { return o.path }
 
 // RawQuery returns the query as received, without "?".
 func (o Operation) RawQuery() string { return o.rawQuery }
-
-// Canonical returns the canonical escaped path. It is equal for all spellings of one
-// Ref, and [Parse] accepts it.
-func (o Operation) Canonical() string { return o.Ref.path(templates[o.tmpl]) }
 
 // Route returns the path with names in the place of values, for logs, traces and metrics:
 // "/api/v1/organizations/{organizationId}/regions".
@@ -83,21 +78,6 @@ func (o Operation) Touches() Resources {
 // Writes reports whether the operation may change a resource: all but reads that are
 // not confirmable.
 func (o Operation) Writes() bool { return o.Touches() != 0 }
-
-// Idempotent reports whether two executions of the operation have the same effect as
-// one (RFC 9110 section 9.2.2). Object Store's POST and PATCH and all confirmable
-// operations are not idempotent.
-func (o Operation) Idempotent() bool {
-	switch o.Method() {
-	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete:
-		return !o.Confirmable
-	}
-	return false
-}
-
-// Retryable reports whether the operation may be sent again although upstream may have
-// received it: only reads without side effects.
-func (o Operation) Retryable() bool { return o.Idempotent() && !o.Writes() }
 
 // Stats reports whether the operation is one of the seven of the Stats API.
 func (o Operation) Stats() bool { return o.Kind == ReadStats }

@@ -183,8 +183,8 @@ func TestConfirmableIsSeenInEverySpelling(t *testing.T) {
 			if err != nil || o.Confirmable != want || o.RawQuery() != query {
 				t.Errorf("%s ?%s: confirmable %v, query %q, error %v; want %v", method, query, o.Confirmable, o.RawQuery(), err, want)
 			}
-			if want && (o.CacheKind() != objectstore.CacheNone || o.Retryable() || o.Idempotent() || !o.Touches().Has(objectstore.Key)) {
-				t.Errorf("%s ?%s is confirmable but cached, retried or touches nothing", method, query)
+			if want && (o.CacheKind() != objectstore.CacheNone || !o.Touches().Has(objectstore.Key)) {
+				t.Errorf("%s ?%s is confirmable but cached or touches nothing", method, query)
 			}
 		}
 	}
@@ -227,8 +227,8 @@ func TestOnlyUnderstoodQueriesAreCached(t *testing.T) {
 
 func TestPropertiesOfOperations(t *testing.T) {
 	type row struct {
-		Depends, Touches                 string
-		Writes, Idempotent, Retryable, C bool
+		Depends, Touches string
+		Writes, C        bool
 	}
 	got := map[string]row{}
 	kinds := map[objectstore.Kind]bool{}
@@ -252,37 +252,37 @@ func TestPropertiesOfOperations(t *testing.T) {
 		if o.Confirmable {
 			name += " confirmable"
 		}
-		got[name] = row{o.DependsOn().String(), o.Touches().String(), o.Writes(), o.Idempotent(), o.Retryable(), o.CacheKind() != objectstore.CacheNone}
+		got[name] = row{o.DependsOn().String(), o.Touches().String(), o.Writes(), o.CacheKind() != objectstore.CacheNone}
 	}
 	want := map[string]row{
-		"listRegions":                  {"R", "", false, true, true, true},
-		"listStores":                   {"S", "", false, true, true, true},
-		"getStore":                     {"s", "", false, true, true, true},
-		"putStore":                     {"", "S s", true, true, false, false},
-		"patchStore":                   {"", "S s", true, false, false, false},
-		"deleteStore":                  {"", "S s", true, true, false, false},
-		"deletePartitions":             {"", "S s", true, true, false, false},
-		"listPartitions":               {"s ps", "", false, true, true, true},
-		"listKeys":                     {"s p pk", "", false, true, true, true},
-		"deleteKeys":                   {"", "ps p pk", true, true, false, false},
-		"getKey":                       {"s p k", "", false, true, true, true},
-		"postKey":                      {"", "ps pk k", true, false, false, false},
-		"putKey":                       {"", "ps pk k", true, true, false, false},
-		"getKey confirmable":           {"", "ps pk k", true, false, false, false},
-		"headKey":                      {"s p k", "", false, true, true, true},
-		"headPartition":                {"", "", false, true, true, false},
-		"listValues":                   {"", "", false, true, true, false},
-		"readStats":                    {"", "", false, true, true, false},
-		"deleteKey":                    {"", "ps pk k", true, true, false, false},
-		"deletePartition":              {"", "ps p pk", true, true, false, false},
-		"ack":                          {"", "ps pk k", true, false, false, false},
-		"deletePartitions confirmable": {"", "S s", true, false, false, false},
-		"getStore confirmable":         {"", "S s", true, false, false, false},
-		"listStores confirmable":       {"", "", false, false, false, false},
-		"listValues confirmable":       {"", "ps p pk", true, false, false, false},
-		"deletePartition confirmable":  {"", "ps p pk", true, false, false, false},
-		"extend":                       {"", "ps pk k", true, false, false, false},
-		"nack":                         {"", "ps pk k", true, true, false, false},
+		"listRegions":                  {"R", "", false, true},
+		"listStores":                   {"S", "", false, true},
+		"getStore":                     {"s", "", false, true},
+		"putStore":                     {"", "S s", true, false},
+		"patchStore":                   {"", "S s", true, false},
+		"deleteStore":                  {"", "S s", true, false},
+		"deletePartitions":             {"", "S s", true, false},
+		"listPartitions":               {"s ps", "", false, true},
+		"listKeys":                     {"s p pk", "", false, true},
+		"deleteKeys":                   {"", "ps p pk", true, false},
+		"getKey":                       {"s p k", "", false, true},
+		"postKey":                      {"", "ps pk k", true, false},
+		"putKey":                       {"", "ps pk k", true, false},
+		"getKey confirmable":           {"", "ps pk k", true, false},
+		"headKey":                      {"s p k", "", false, true},
+		"headPartition":                {"", "", false, false},
+		"listValues":                   {"", "", false, false},
+		"readStats":                    {"", "", false, false},
+		"deleteKey":                    {"", "ps pk k", true, false},
+		"deletePartition":              {"", "ps p pk", true, false},
+		"ack":                          {"", "ps pk k", true, false},
+		"deletePartitions confirmable": {"", "S s", true, false},
+		"getStore confirmable":         {"", "S s", true, false},
+		"listStores confirmable":       {"", "", false, false},
+		"listValues confirmable":       {"", "ps p pk", true, false},
+		"deletePartition confirmable":  {"", "ps p pk", true, false},
+		"extend":                       {"", "ps pk k", true, false},
+		"nack":                         {"", "ps pk k", true, false},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("properties (-want +got):\n%s", diff)

@@ -1,9 +1,6 @@
 package objectstore
 
-import (
-	"net/url"
-	"strings"
-)
+import "strings"
 
 // Ref names an object, or a level above it, by the decoded, canonical segments of its
 // path. An empty field means that the operation is above that level. In Key a space is
@@ -42,39 +39,4 @@ func (r *Ref) set(name, value string) {
 	case "confirmationId":
 		r.Confirmation = value
 	}
-}
-
-// get is the inverse of set.
-func (r Ref) get(name string) string {
-	switch name {
-	case "organizationId":
-		return r.Organization
-	case "environmentId":
-		return r.Environment
-	case "regionId":
-		return r.Region
-	case "storeId":
-		return r.Store
-	case "partitionId":
-		return r.Partition
-	case "keyId":
-		return r.Key
-	default:
-		return r.Confirmation
-	}
-}
-
-// path returns the canonical escaped path of r for template t.
-func (r Ref) path(t template) string {
-	var b strings.Builder
-	b.WriteString(base)
-	for _, s := range t.segments {
-		b.WriteByte('/')
-		if s.literal {
-			b.WriteString(s.text)
-			continue
-		}
-		b.WriteString(url.PathEscape(r.get(s.text)))
-	}
-	return b.String()
 }
