@@ -104,12 +104,6 @@ func (p *Policy) Rules() *Rules {
 	return nil
 }
 
-// Needs is [Rules.Needs] of the rules in force.
-func (p *Policy) Needs() Needs { return p.Rules().Needs() }
-
-// Decide is [Rules.Decide] of the rules in force.
-func (p *Policy) Decide(r Request) Decision { return p.Rules().Decide(r) }
-
 // State returns the state of the rules in force.
 func (p *Policy) State() State {
 	if s := p.state.Load(); s != nil {

@@ -48,13 +48,6 @@ type Limiter interface {
 	TakeWithin(ctx context.Context, key string, q ratelimit.Quota, within time.Duration) (ratelimit.Result, time.Duration, error)
 }
 
-// Guesses slows down clients that guess credentials. *[ratelimit.Failures] is one.
-// Blocked never waits; it returns for how long key is blocked, 0 if it is not.
-type Guesses interface {
-	Blocked(key string) time.Duration
-	Failed(ctx context.Context, key string)
-}
-
 // Environments finds the type of an environment: "production", "sandbox", "design" or
 // "unknown". *[auth.EnvironmentTypes] is one. Type may wait for a control plane, for a
 // bounded time.
@@ -78,7 +71,7 @@ type Options struct {
 	Policy     *policy.Policy
 	Limiter    Limiter
 	Pauses     *ratelimit.Pauses
-	Guesses    Guesses
+	Guesses    *ratelimit.Failures // slows down clients that guess credentials
 	Cache      *cache.Cache
 	Statistics Statistics
 	Keeper     record.Keeper
@@ -175,9 +168,9 @@ type Proxy struct {
 	Options
 	buffers     buffers
 	reach       regionmap.Reach
-	strangers   Guesses       // refused writes of strangers, by store
-	refreshes   chan struct{} // one element for each refresh under way
-	ttlRequests chan struct{} // one element for each request for a store's TTL under way
+	strangers   *ratelimit.Failures // refused writes of strangers, by store
+	refreshes   chan struct{}       // one element for each refresh under way
+	ttlRequests chan struct{}       // one element for each request for a store's TTL under way
 	calls       callCounts
 	exchanges   underWay
 	serving     *slots // for exchanges that may wait

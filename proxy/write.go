@@ -71,7 +71,7 @@ var strangerRefusals = ratelimit.Quota{Rate: 1, Period: time.Second, Burst: 10}
 
 // newStrangers returns a count of the refused writes of strangers, for this process
 // only.
-func newStrangers() Guesses {
+func newStrangers() *ratelimit.Failures {
 	return ratelimit.NewFailures(ratelimit.NewLocal(ratelimit.LocalOptions{}), strangerRefusals)
 }
 
