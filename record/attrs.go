@@ -1,11 +1,12 @@
 package record
 
 import (
+	"encoding/hex"
 	"log/slog"
 	"time"
 )
 
-// attrs is a list of log attributes. Its methods add only values that are not empty.
+// attrs are the fields of a line as attributes of [log/slog].
 type attrs []slog.Attr
 
 func (a *attrs) text(key, value string) {
@@ -31,6 +32,12 @@ func (a *attrs) list(key string, values []string) {
 		*a = append(*a, slog.Any(key, values))
 	}
 }
+
+func (a *attrs) integer(key string, value int64) { *a = append(*a, slog.Int64(key, value)) }
+
+func (a *attrs) float(key string, value float64) { *a = append(*a, slog.Float64(key, value)) }
+
+func (a *attrs) hex(key string, value []byte) { a.text(key, hex.EncodeToString(value)) }
 
 // stages adds the time in each stage, in milliseconds, as a group in the order of the
 // stages. Stages that took no time are left out.

@@ -3,8 +3,9 @@ package record
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
+	"io"
 	"log/slog"
+	"time"
 )
 
 // AccessLog is a [Keeper] that writes one line per exchange: at level Warn if the
@@ -14,17 +15,32 @@ import (
 // scaled.
 type AccessLog struct {
 	logger *slog.Logger
+	lines  *lineWriter      // nil: lines are written by logger
 	keep   [classes]sampler // indexed by class
 }
 
-// NewAccessLog returns an AccessLog that writes to logger. shares maps a class of lines
-// ("ok", "hit", "client_error", "refused") to the share that is written, from 0 to 1.
-// Lines of classes that are not in shares, and of failures ("error"), are all written.
-// It is safe for concurrent use if the logger's handler is.
-func NewAccessLog(logger *slog.Logger, shares map[string]float64) *AccessLog {
-	l := &AccessLog{logger: logger}
+// AccessLogOptions configure an [AccessLog]. Logger is required.
+type AccessLogOptions struct {
+	Logger *slog.Logger
+	// Lines receives the lines as JSON, each with one Write, in the form of
+	// [slog.JSONHandler]. It is the writer behind Logger, whose level still decides. nil:
+	// Logger writes the lines, which takes several times the processor time.
+	Lines io.Writer
+	// Shares maps a class of lines ("ok", "hit", "client_error", "refused") to the share
+	// that is written, from 0 to 1. Lines of classes that are not in it, and of failures
+	// ("error"), are all written.
+	Shares map[string]float64
+}
+
+// NewAccessLog returns an AccessLog. It is safe for concurrent use if the logger's
+// handler and Lines are.
+func NewAccessLog(o AccessLogOptions) *AccessLog {
+	l := &AccessLog{logger: o.Logger}
+	if o.Lines != nil {
+		l.lines = newLineWriter(o.Lines)
+	}
 	for c := range classes {
-		share, named := shares[c.String()]
+		share, named := o.Shares[c.String()]
 		if !named || c == classError {
 			share = 1
 		}
@@ -48,61 +64,90 @@ func (l *AccessLog) Keep(x *Exchange) {
 	if !l.logger.Enabled(ctx, level) || !sampler.keeps() {
 		return
 	}
-	a := x.attrs()
-	if sampler.share < 1 {
-		a = append(a, slog.Float64("sample", 1/sampler.share))
+	if l.lines != nil {
+		l.lines.write(level, x, sampler.share)
+		return
 	}
+	a := make(attrs, 0, 40)
+	x.describe(&a, sampler.share)
 	l.logger.LogAttrs(ctx, level, AccessLine, a...)
 }
 
-// attrs returns the fields of x that are known. Durations are in milliseconds.
-func (x *Exchange) attrs() []slog.Attr {
-	a := make(attrs, 0, 40)
-	a.text("request_id", x.ID)
-	a.text("caused_by", x.CausedBy)
-	a.text("protocol", x.Protocol)
-	a.text("method", x.Method)
-	a.text("route", x.Route)
-	a.text("surface", string(x.Surface))
-	a.text("operation", x.Operation)
-	a.text("remote_addr", x.RemoteAddr)
+// fields receives the fields of a line in their order. Its methods leave out values
+// that are empty.
+type fields interface {
+	text(key, value string)
+	number(key string, value int64)
+	flag(key string, value bool)
+	list(key string, values []string)
+	integer(key string, value int64) // also 0
+	float(key string, value float64) // also 0
+	hex(key string, value []byte)
+	stages(key string, took *[stages]time.Duration)
+}
+
+// describe passes the fields of x that are known, in a line that stands for 1/share
+// exchanges. Durations are in milliseconds.
+func (x *Exchange) describe(f fields, share float64) {
+	f.text("request_id", x.ID)
+	f.text("caused_by", x.CausedBy)
+	f.text("protocol", x.Protocol)
+	f.text("method", x.Method)
+	f.text("route", x.Route)
+	f.text("surface", string(x.Surface))
+	f.text("operation", x.Operation)
+	f.text("remote_addr", x.RemoteAddr)
 	if x.ClientAddr != x.RemoteAddr {
-		a.text("client_addr", x.ClientAddr)
+		f.text("client_addr", x.ClientAddr)
 	}
-	a.text("plane", x.Plane)
-	a.text("region", x.Region)
-	a.text("organization", x.Organization)
-	a.text("environment", x.Environment)
-	a.text("store", x.Store)
-	a.text("principal", x.Principal)
-	a.text("user", x.User)
-	a = append(a, slog.Int("status", x.Status), slog.Float64("duration_ms", milliseconds(x.Duration)))
-	a.text("code", string(x.Code))
-	a.text("cause", x.Cause)
-	a.number("request_bytes", x.RequestBytes)
-	a.number("response_bytes", x.ResponseBytes)
-	a.flag("aborted", x.Aborted)
-	a.text("cache", x.Cache.Text())
-	a.number("upstream_attempts", int64(x.UpstreamAttempts))
-	a.number("upstream_status", int64(x.UpstreamStatus))
-	a.text("upstream_request_id", x.UpstreamRequestID)
-	a.text("upstream_error", x.UpstreamError)
-	if x.UpstreamAttempts > 0 {
-		a = append(a, slog.Float64("upstream_ms", milliseconds(x.UpstreamDuration)))
-	}
-	a.number("units", cmp.Or(x.BilledUnits(), x.CountedUnits()))
-	a.flag("charged", x.Charged)
-	a.flag("degraded", x.Degraded)
+	f.text("plane", x.Plane)
+	f.text("region", x.Region)
+	f.text("organization", x.Organization)
+	f.text("environment", x.Environment)
+	f.text("store", x.Store)
+	f.text("principal", x.Principal)
+	f.text("user", x.User)
+	x.describeAnswer(f)
+	x.describeUpstream(f)
+	f.number("units", cmp.Or(x.BilledUnits(), x.CountedUnits()))
+	f.flag("charged", x.Charged)
+	f.flag("degraded", x.Degraded)
 	if x.Waited > 0 {
-		a = append(a, slog.Float64("waited_ms", milliseconds(x.Waited)))
+		f.float("waited_ms", milliseconds(x.Waited))
 	}
-	a.text("rule", x.Rule)
-	a.list("shadow", x.Shadow)
-	a.list("policy_errors", x.PolicyErrors)
-	a.stages("stages_ms", &x.Stages)
+	f.text("rule", x.Rule)
+	f.list("shadow", x.Shadow)
+	f.list("policy_errors", x.PolicyErrors)
+	f.stages("stages_ms", &x.Stages)
 	if x.Trace.On() {
-		a = append(a, slog.String("trace_id", hex.EncodeToString(x.Trace.ID[:])), slog.String("span_id", hex.EncodeToString(x.Trace.Span[:])))
-		a.flag("trace_sampled", x.Trace.Sampled)
+		f.hex("trace_id", x.Trace.ID[:])
+		f.hex("span_id", x.Trace.Span[:])
+		f.flag("trace_sampled", x.Trace.Sampled)
 	}
-	return a
+	if share < 1 {
+		f.float("sample", 1/share)
+	}
+}
+
+// describeAnswer passes the fields of the answer to the client.
+func (x *Exchange) describeAnswer(f fields) {
+	f.integer("status", int64(x.Status))
+	f.float("duration_ms", milliseconds(x.Duration))
+	f.text("code", string(x.Code))
+	f.text("cause", x.Cause)
+	f.number("request_bytes", x.RequestBytes)
+	f.number("response_bytes", x.ResponseBytes)
+	f.flag("aborted", x.Aborted)
+	f.text("cache", x.Cache.Text())
+}
+
+// describeUpstream passes the fields of the requests to upstream.
+func (x *Exchange) describeUpstream(f fields) {
+	f.number("upstream_attempts", int64(x.UpstreamAttempts))
+	f.number("upstream_status", int64(x.UpstreamStatus))
+	f.text("upstream_request_id", x.UpstreamRequestID)
+	f.text("upstream_error", x.UpstreamError)
+	if x.UpstreamAttempts > 0 {
+		f.float("upstream_ms", milliseconds(x.UpstreamDuration))
+	}
 }

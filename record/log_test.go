@@ -3,7 +3,9 @@ package record_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,16 +23,41 @@ func lines(t *testing.T, level slog.Level, xs ...*record.Exchange) []map[string]
 // sampled does the same as lines for a log with the given shares.
 func sampled(t *testing.T, level slog.Level, shares map[string]float64, xs ...*record.Exchange) []map[string]any {
 	t.Helper()
+	all := written(t, level, shares, false, xs...)
+	if direct := written(t, level, shares, true, xs...); !cmp.Equal(all, direct) {
+		t.Errorf("lines that are encoded directly differ (-log/slog +direct):\n%s", cmp.Diff(all, direct))
+	}
+	return all
+}
+
+// written returns the decoded lines, encoded directly or by log/slog.
+func written(t *testing.T, level slog.Level, shares map[string]float64, direct bool, xs ...*record.Exchange) []map[string]any {
+	t.Helper()
 	var out bytes.Buffer
-	keepers := record.Keepers{record.NewAccessLog(slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: level})), shares)}
+	o := record.AccessLogOptions{Logger: slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: level})), Shares: shares}
+	if direct {
+		o.Lines = &out
+	}
+	keepers := record.Keepers{record.NewAccessLog(o)}
 	for _, x := range xs {
 		keepers.Keep(x)
 	}
+	return decode(t, &out)
+}
+
+// decode returns the lines in a log, without their times, which must be RFC 3339.
+func decode(t *testing.T, log io.Reader) []map[string]any {
+	t.Helper()
 	var all []map[string]any
-	for d := json.NewDecoder(&out); d.More(); {
+	for d := json.NewDecoder(log); d.More(); {
 		var line map[string]any
 		if err := d.Decode(&line); err != nil {
 			t.Fatal(err)
+		}
+		if text, _ := line["time"].(string); text == "" {
+			t.Errorf("the line has no time: %v", line)
+		} else if at, err := time.Parse(time.RFC3339Nano, text); err != nil || time.Since(at) > time.Minute {
+			t.Errorf("the time of the line is %q", text)
 		}
 		delete(line, "time")
 		all = append(all, line)
@@ -71,4 +98,52 @@ func TestStagesHaveNames(t *testing.T) {
 	if diff := cmp.Diff([]string{"locate", "identify", "authorize", "limit", "cache", "forward"}, names); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// FuzzBothEncodingsOfALineAreEqual for all texts, numbers and times.
+func FuzzBothEncodingsOfALineAreEqual(f *testing.F) {
+	f.Add("r1", "a \"quoted\" \\ text", "<&>\u2028\x7f\t\x00", int64(7), int64(1500), uint8(1))
+	f.Add("", "invalid \xff\xc0 UTF-8", "\xed\xa0\x80", int64(-1), int64(0), uint8(0))
+	f.Add("größe", "\U0001f600", "", int64(1<<60), int64(1<<40), uint8(255))
+	f.Fuzz(func(t *testing.T, id, cause, rule string, bytes, micros int64, bits uint8) {
+		took := time.Duration(micros) * time.Microsecond
+		x := &record.Exchange{
+			ID: id, Cause: cause, Rule: rule, Shadow: []string{rule, cause}, RequestBytes: bytes, Duration: took, Waited: took,
+			Status: 200 + int(bits), Charged: bits&1 > 0, Aborted: bits&2 > 0, UpstreamAttempts: int(bits & 4), UpstreamDuration: took,
+		}
+		if bits&8 > 0 {
+			x.PolicyErrors = []string{id}
+			x.Stages[record.StageLimit], x.Stages[record.StageForward] = took, took/3
+			x.Trace = record.Trace{Sampled: bits&16 > 0}
+			copy(x.Trace.ID[:], "0123456789abcdef")
+			copy(x.Trace.Span[:], "01234567")
+		}
+		lines(t, slog.LevelInfo, x)
+	})
+}
+
+// TestALineIsOneWrite, so that lines of concurrent exchanges never mix.
+func TestALineIsOneWrite(t *testing.T) {
+	var w writes
+	l := record.NewAccessLog(record.AccessLogOptions{Logger: slog.New(slog.NewJSONHandler(&w, nil)), Lines: &w})
+	for range 3 {
+		l.Keep(&record.Exchange{Status: 200})
+	}
+	if len(w) != 3 {
+		t.Fatalf("3 lines were %d writes", len(w))
+	}
+	for _, line := range w {
+		if !strings.HasPrefix(line, "{") || strings.Index(line, "\n") != len(line)-1 {
+			t.Errorf("a write is not one line: %q", line)
+		}
+	}
+}
+
+// writes holds the text of each write.
+type writes []string
+
+// Write implements [io.Writer].
+func (w *writes) Write(text []byte) (int, error) {
+	*w = append(*w, string(text))
+	return len(text), nil
 }

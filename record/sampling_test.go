@@ -94,12 +94,21 @@ func BenchmarkAccessLog(b *testing.B) {
 		x.Stages[s] = time.Microsecond
 	}
 	for _, share := range slices.Sorted(slices.Values([]float64{1, 0.01})) {
-		l := record.NewAccessLog(slog.New(slog.NewJSONHandler(io.Discard, nil)), map[string]float64{"hit": share}) //nolint:sloglint // the benchmark includes the cost of JSON
-		b.Run(fmt.Sprintf("share=%v", share), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				l.Keep(&x)
+		for _, direct := range []bool{false, true} {
+			o := record.AccessLogOptions{
+				Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // the benchmark includes the cost of JSON
+				Shares: map[string]float64{"hit": share},
 			}
-		})
+			if direct {
+				o.Lines = io.Discard
+			}
+			l := record.NewAccessLog(o)
+			b.Run(fmt.Sprintf("share=%v/direct=%v", share, direct), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					l.Keep(&x)
+				}
+			})
+		}
 	}
 }

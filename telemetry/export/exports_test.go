@@ -203,7 +203,7 @@ func TestLogRecordsGoOutUnderTheirTraceAndAtTheLevelOfTheLog(t *testing.T) {
 	logger := exports.Logger(slog.New(slog.NewJSONHandler(&written, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	place := called(t)
 	place.Span = [8]byte{1}
-	access := record.NewAccessLog(logger, nil)
+	access := record.NewAccessLog(record.AccessLogOptions{Logger: logger})
 	access.Keep(&record.Exchange{Status: 503, Trace: place})
 	access.Keep(&record.Exchange{Status: 200, Trace: place})
 	logger.With("a", 1).WithGroup("g").Warn("something", "b", 2)
@@ -262,7 +262,7 @@ func TestTheAccessLogFollowsTheTraces(t *testing.T) {
 			defer collector.Close()
 			exports, _, _ := sending(t, collector.URL, tt.variables)
 			logger := exports.Logger(slog.New(slog.NewTextHandler(&lockedBuffer{}, nil)))
-			access := record.NewAccessLog(logger, nil)
+			access := record.NewAccessLog(record.AccessLogOptions{Logger: logger})
 			for _, x := range []record.Exchange{{Status: 200}, {Status: 503}, {Status: 200, Trace: sampled}, {Status: 200, Trace: unsampled}} {
 				access.Keep(&x)
 			}

@@ -40,7 +40,7 @@ func benchmarkLog(b *testing.B, w io.Writer, queued, parallel bool) {
 		Status: 200, Cache: record.CacheResult{Forward: record.ForwardMiss, Stored: true}, Charged: true,
 		UpstreamAttempts: 1, UpstreamStatus: 200, UpstreamDuration: 30 * time.Millisecond, RequestBytes: 10, ResponseBytes: 300,
 	}
-	keeper := record.NewAccessLog(slog.New(slog.NewJSONHandler(w, nil)), nil)
+	keeper := record.NewAccessLog(record.AccessLogOptions{Logger: slog.New(slog.NewJSONHandler(w, nil)), Lines: w})
 	b.ReportAllocs()
 	if parallel {
 		b.RunParallel(func(pb *testing.PB) {

@@ -229,7 +229,7 @@ func build(o Options) (p *parts, err error) {
 		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter, MaxWaiters: c.Server.MaxExchanges / 2}), Pauses: p.pauses, Guesses: guesses,
 		Cache: p.cache, Statistics: answerer{p.stats, p.turns}, Discovery: p.discovery,
 		CallLimiter: each, CallRate: perSecond(c.AccountsRate), Allowances: p.allowances(),
-		Keeper: p.keepers(p.logger), Trace: p.tracing(),
+		Keeper: p.keepers(o), Trace: p.tracing(),
 		Transport: transport, Override: c.Upstream.Override.Reveal(), Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies, Origins: c.Server.Origins,
 		Quota: p.quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
 		Budget: budget(c), BudgetBy: c.Budget.By, Budgeted: p.metrics.BudgetDecision, MaxWait: c.Rate.MaxWait,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"slices"
 	"strings"
 
@@ -70,12 +69,16 @@ func (p *parts) openExports(o Options) error {
 }
 
 // keepers returns the parts that record finished exchanges.
-func (p *parts) keepers(logger *slog.Logger) record.Keepers {
+func (p *parts) keepers(o Options) record.Keepers {
 	all := record.Keepers{p.stats, p.metrics, p.board}
 	if p.traces != nil {
 		all = append(all, p.traces)
 	}
-	return append(all, record.NewAccessLog(logger, p.config.Log.Sample))
+	access := record.AccessLogOptions{Logger: p.logger, Shares: p.config.Log.Sample}
+	if o.Log != nil && p.config.Log.Format == "json" && p.logger == o.Logger { // and not exported
+		access.Lines = o.Log
+	}
+	return append(all, record.NewAccessLog(access))
 }
 
 // tracing returns the function with which the proxy adds exchanges to traces, nil if
