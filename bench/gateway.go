@@ -103,8 +103,8 @@ func allocated() *regexp.Regexp {
 	return regexp.MustCompile(`(?m)^go_(?:memory_allocations|memstats_mallocs)_total(?:\{[^}]*\})? (\S+)$`)
 }
 
-// mallocs returns how many objects the target has allocated so far, and 0 if it does not
-// state that.
+// mallocs returns how many objects the target has allocated so far, and 0 if it does
+// not state that.
 func (t *target) mallocs(ctx context.Context) (float64, error) {
 	if t.metrics == "" {
 		return 0, nil

@@ -58,6 +58,9 @@ func makeVariables(o options) string {
 	if o.seconds != 3 {
 		fmt.Fprintf(&text, " SECONDS=%d", o.seconds)
 	}
+	if connections := fmt.Sprint(o.connections); connections != "[32 128]" {
+		fmt.Fprintf(&text, " CONNECTIONS=%s", strings.ReplaceAll(strings.Trim(connections, "[]"), " ", ","))
+	}
 	if o.only != "" {
 		fmt.Fprintf(&text, " ONLY='%s'", o.only)
 	}

@@ -1,6 +1,6 @@
 // Command bench compares osgate with nginx with Lua, a bare httputil.ReverseProxy and a
-// bare net/http handler, all on this machine, in interleaved rounds. README.md describes
-// how to use it.
+// bare net/http handler, all on this machine, in interleaved rounds. README.md
+// describes how to use it.
 package main
 
 import (
@@ -58,7 +58,7 @@ func parse(arguments []string) (options, error) {
 	flags.StringVar(&o.osgate, "osgate", "", "binary of osgate; empty: built from this checkout")
 	flags.StringVar(&o.base, "osgate-base", "", "a second binary, which is measured in the same rounds as \"before\"")
 	flags.StringVar(&o.out, "out", "results", "folder for results.json, results.md and results.svg")
-	flags.StringVar(&o.docs, "docs", "", "performance.md to update with the results; the chart is written into the same folder")
+	flags.StringVar(&o.docs, "docs", "", "performance.md to update; the chart is written into the same folder")
 	flags.DurationVar(&o.limit, "limit", 90*time.Minute, "longest time of the whole run")
 	if err := flags.Parse(arguments); err != nil {
 		return o, err

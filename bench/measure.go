@@ -52,7 +52,8 @@ func (s *site) used(ctx context.Context, t *target) (u usage, err error) {
 // sender sends a load and returns its measurements.
 type sender func(context.Context) (load.Result, error)
 
-// measure runs a load against a target and returns its costs. The caller adds the names.
+// measure runs a load against a target and returns its costs. The caller adds the
+// names.
 func (s *site) measure(ctx context.Context, t *target, run sender) (report.Sample, error) {
 	if err := t.process.Err(); err != nil {
 		return report.Sample{}, err

@@ -79,8 +79,8 @@ func (s *site) nginx(ctx context.Context, o peerOptions) (*target, error) {
 	})
 }
 
-// nginxUser returns the line that makes nginx's workers run as the user of this program.
-// nginx accepts it from root only.
+// nginxUser returns the line that makes nginx's workers run as the user of this
+// program. nginx accepts it from root only.
 func nginxUser() string {
 	me, err := user.Current()
 	if err != nil || me.Uid != "0" {

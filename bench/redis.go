@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// redisCall sends one command to the Redis on a port of loopback and returns its answer,
-// which must be a string.
+// redisCall sends one command to the Redis on a port of loopback and returns its
+// answer, which must be a string.
 func redisCall(ctx context.Context, port int, words ...string) (string, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))

@@ -40,8 +40,8 @@ func (sc scenario) describe() report.Scenario {
 	return d
 }
 
-// run measures a scenario: it starts all subjects, and loads one after the other in each
-// round, a different one first. Nonce makes keys that no other run has.
+// run measures a scenario: it starts all subjects, and loads one after the other in
+// each round, a different one first. Nonce makes keys that no other run has.
 func (sc scenario) run(ctx context.Context, c settings, nonce string) (samples []report.Sample, err error) {
 	s, err := newSite(ctx)
 	if err != nil {

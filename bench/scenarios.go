@@ -96,7 +96,8 @@ func (c settings) misses() []scenario {
 	}}
 }
 
-// differences compare osgate with osgate: a refusal with a hit, and telemetry with none.
+// differences compare osgate with osgate: a refusal with a hit, and telemetry with
+// none.
 func (c settings) differences() []scenario {
 	over := c.gateways("osgate, over quota", gatewayOptions{quota: noQuota()})
 	for i := range over {

@@ -17,8 +17,8 @@ import (
 	"osgate/bench/proc"
 )
 
-// site holds the servers that the subjects of one scenario share: the origin, a Redis and
-// a receiver of telemetry, all on free ports of loopback, and their folder.
+// site holds the servers that the subjects of one scenario share: the origin, a Redis
+// and a receiver of telemetry, all on free ports of loopback, and their folder.
 type site struct {
 	dir       string // removed by close
 	self      string // this program, which holds the small servers

@@ -16,8 +16,9 @@ import (
 )
 
 // Open is an open loop: each request has a planned time, which does not depend on the
-// answers before it. A latency counts from the planned time, so that a server that stalls is charged
-// for the requests that had to wait meanwhile (this corrects coordinated omission).
+// answers before it. A latency counts from the planned time, so that a server that
+// stalls is charged for the requests that had to wait meanwhile (this corrects
+// coordinated omission).
 type Open struct {
 	Rate        int // requests a second
 	Duration    time.Duration
@@ -65,8 +66,8 @@ type job struct {
 	text string
 }
 
-// plan hands out each request at its time. The channel has room for all of them, so that
-// a slow server delays none.
+// plan hands out each request at its time. The channel has room for all of them, so
+// that a slow server delays none.
 func (o Open) plan(ctx context.Context, p Plan, seed int, start time.Time, planned chan<- job) {
 	defer close(planned)
 	random := rand.New(rand.NewPCG(uint64(seed), 1)) //nolint:gosec // an order to repeat

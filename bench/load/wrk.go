@@ -16,8 +16,8 @@ import (
 //go:embed wrk.lua
 var wrkScript []byte
 
-// Wrk is a closed loop: each connection sends its next request when it has the answer to
-// the last one. So its latencies are those of clients that wait, and not of requests
+// Wrk is a closed loop: each connection sends its next request when it has the answer
+// to the last one. So its latencies are those of clients that wait, and not of requests
 // that arrive at times of their own.
 type Wrk struct {
 	Dir         string // for the script

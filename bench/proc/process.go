@@ -1,5 +1,5 @@
-// Package proc starts the programs of a measurement, reads the processor time and memory
-// that they use, and ends them by their process id.
+// Package proc starts the programs of a measurement, reads the processor time and
+// memory that they use, and ends them by their process id.
 package proc
 
 import (

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// WriteChart writes the rates of the closed loops as bars in SVG, with the processor time
-// of a request, a group for each scenario and number of connections. It has the colors of
-// the reader's light or dark mode.
+// WriteChart writes the rates of the closed loops as bars in SVG, with the processor
+// time of a request, a group for each scenario and number of connections. It has the
+// colors of the reader's light or dark mode.
 func (r *Run) WriteChart(w io.Writer) {
 	const width, left, bar, gap, top = 820, 250, 18, 26, 16
 	rows := r.Rows()

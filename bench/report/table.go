@@ -16,8 +16,8 @@ func columns() []string {
 	}
 }
 
-// cells returns a row as texts, in the order of columns. A figure that does not exist is
-// "".
+// cells returns a row as texts, in the order of columns. A figure that does not exist
+// is "".
 func (row Row) cells() []string {
 	connections := fmt.Sprint(row.Connections)
 	if row.Scenario.Open {
@@ -26,12 +26,14 @@ func (row Row) cells() []string {
 	return []string{
 		row.Scenario.Name, connections, row.Subject, fmt.Sprintf("%.0f", row.Rate), row.ratio(),
 		fmt.Sprintf("%.2f", row.P50/1e3), fmt.Sprintf("%.2f", row.P99/1e3), positive("%.1f", row.CPU),
-		positive("%.1f", row.LowestCPU), row.cpuRatio(), positive("%.1f", row.RedisCPU), commands(row.Commands), positive("%.0f", row.Mallocs),
+		positive("%.1f", row.LowestCPU), row.cpuRatio(), positive("%.1f", row.RedisCPU), commands(row.Commands),
+		positive("%.0f", row.Mallocs),
 		positive("%.0f", float64(row.Peak)/1e6), fmt.Sprintf("%.0f", row.Reads*100),
 	}
 }
 
-// ratio returns the ratios of the row's rate, or in an open loop the latency that it adds.
+// ratio returns the ratios of the row's rate, or in an open loop the latency that it
+// adds.
 func (row Row) ratio() string {
 	if row.Scenario.Open {
 		if row.AddedP50 == 0 && row.AddedP99 == 0 {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// bare returns a handler that writes the header fields of a cached answer of osgate and a
-// body of 1 KiB, without any decision: no program on net/http can be faster.
+// bare returns a handler that writes the header fields of a cached answer of osgate and
+// a body of 1 KiB, without any decision: no program on net/http can be faster.
 func bare() http.Handler {
 	fields := http.Header{
 		"Age":                   {"0"},

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// newCertificate makes a certificate for 127.0.0.1 that is its own authority, and writes
-// it into a file. The hosts of Object Store and Access Management are in it too, because
-// the gateway keeps their names behind OSGATE_UPSTREAM_OVERRIDE.
+// newCertificate makes a certificate for 127.0.0.1 that is its own authority, and
+// writes it into a file. The hosts of Object Store and Access Management are in it too,
+// because the gateway keeps their names behind OSGATE_UPSTREAM_OVERRIDE.
 func newCertificate(file string) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

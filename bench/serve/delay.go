@@ -56,8 +56,8 @@ type part struct {
 	data []byte
 }
 
-// carry copies the data of one connection to the other, each part later by the same time:
-// a part does not wait for the one before it.
+// carry copies the data of one connection to the other, each part later by the same
+// time: a part does not wait for the one before it.
 func carry(to, from net.Conn, by time.Duration) {
 	parts := make(chan part, 1024)
 	go func() { // ends when from is closed or fails
