@@ -8,20 +8,24 @@ import (
 	"time"
 )
 
-// overview is the page's data about the present.
-type overview struct {
+// Overview is the answer of /api/overview and the data of /api/live, without the fields
+// that differ between viewers.
+type Overview struct {
 	Time    time.Time `json:"time"`
-	Start   time.Time `json:"start"`
+	Start   time.Time `json:"start"` // of the process
 	Version string    `json:"version"`
 	Health  Health    `json:"health"`
-	Traffic any       `json:"traffic"`
+
+	// Traffic is the value that [Options.Overview] returns. A reader sets it to a pointer
+	// to that type before it decodes an Overview.
+	Traffic any `json:"traffic"`
 }
 
 // encodeOverview returns the overview at now as JSON, without the fields that differ
 // between viewers.
 func (s *server) encodeOverview(now time.Time) ([]byte, error) {
 	health, traffic := s.Overview(now)
-	body, err := json.Marshal(overview{Time: now, Start: s.Start, Version: s.Version, Health: health, Traffic: traffic})
+	body, err := json.Marshal(Overview{Time: now, Start: s.Start, Version: s.Version, Health: health, Traffic: traffic})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the overview: %w", err)
 	}

@@ -37,6 +37,18 @@ func (o Outcome) String() string {
 // MarshalText returns [Outcome.String]; it never fails.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
+// UnmarshalText sets o to the outcome with that name. A name that it does not know, of
+// another version of the gateway, becomes [NumOutcomes]; it never fails.
+func (o *Outcome) UnmarshalText(name []byte) error {
+	*o = NumOutcomes
+	for _, known := range Outcomes() {
+		if known.String() == string(name) {
+			*o = known
+		}
+	}
+	return nil
+}
+
 // StatusClientLeft is the recorded status if the client left before it had its answer
 // (nginx's 499). It is never sent.
 const StatusClientLeft = 499

@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"errors"
 	"testing"
 
 	"osgate/record"
@@ -31,5 +32,19 @@ func TestEveryExchangeHasOneOutcome(t *testing.T) {
 		if got := tt.x.Outcome(); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
 		}
+	}
+}
+
+func TestAnOutcomeIsReadByItsName(t *testing.T) {
+	for _, want := range record.Outcomes() {
+		name, err := want.MarshalText()
+		var got record.Outcome
+		if err := errors.Join(err, got.UnmarshalText(name)); err != nil || got != want {
+			t.Errorf("%s is read as %d, %v", name, got, err)
+		}
+	}
+	var newer record.Outcome
+	if err := newer.UnmarshalText([]byte("of another version")); err != nil || newer != record.NumOutcomes {
+		t.Errorf("an unknown name is read as %d, %v", newer, err)
 	}
 }

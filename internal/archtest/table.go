@@ -66,7 +66,7 @@ func Rules() Table {
 			Tests: []string{"emulator", redistest},
 		},
 
-		top:   {Imports: []string{table}},
+		top:   {Imports: []string{"admin", "record", board, table}},
 		table: {},
 
 		// The life of a request.

@@ -164,8 +164,9 @@ func verdict(o overview, v view) table.Line {
 	if v.lost != "" {
 		return table.Line{table.Styled(table.Bad, "%s", v.lost)}
 	}
+	state := string(o.Health.Status)
 	return table.Line{
-		table.Styled(stateStyle(o.Health.Status), "%s", strings.ToUpper(o.Health.Status)),
+		table.Styled(stateStyle(state), "%s", strings.ToUpper(state)),
 		table.Styled(table.Plain, "  %s", o.Health.Summary),
 	}
 }

@@ -5,7 +5,10 @@ import (
 	"slices"
 	"strings"
 
+	"osgate/admin"
 	"osgate/cmd/internal/table"
+	"osgate/record"
+	"osgate/telemetry/board"
 )
 
 // The widths from which on two lists are shown side by side.
@@ -43,38 +46,40 @@ func blocksOf(o overview, width int) []block {
 // outcomeTitles lists the outcomes in the order in which they are shown, and the order
 // in which they are dropped on a narrow screen.
 var outcomeTitles = []struct {
-	outcome, title string
-	spare          int
+	outcome record.Outcome
+	title   string
+	spare   int
 }{
-	{"hit", "HIT", 0}, {"upstream_ok", "OK", 3}, {"upstream_client_error", "4XX", 4}, {"upstream_error", "FAILED", 1},
-	{"refused", "REFUSED", 2}, {"local", "LOCAL", 5}, {"client_left", "GONE", 6},
+	{record.OutcomeHit, "HIT", 0}, {record.OutcomeUpstreamOK, "OK", 3}, {record.OutcomeUpstreamClientError, "4XX", 4},
+	{record.OutcomeUpstreamError, "FAILED", 1}, {record.OutcomeRefused, "REFUSED", 2},
+	{record.OutcomeLocal, "LOCAL", 5}, {record.OutcomeClientLeft, "GONE", 6},
 }
 
 // requestsTable counts requests by outcome.
-func requestsTable(t traffic) table.Table {
+func requestsTable(t board.Snapshot) table.Table {
 	list := table.Table{Columns: []table.Column{{Title: "REQUESTS"}, {Title: "ALL", Right: true}}}
 	second := []table.Cell{table.Text("per second")}
 	minute := []table.Cell{table.Text("last minute")}
 	start := []table.Cell{table.Text("since start")}
-	var all count
+	var all board.Count
 	for _, o := range t.Outcomes {
-		all = count{all.PerSecond + o.PerSecond, all.Window + o.Window, all.Total + o.Total}
+		all.PerSecond, all.Window, all.Total = all.PerSecond+o.PerSecond, all.Window+o.Window, all.Total+o.Total
 	}
-	put := func(s table.Style, n count) {
+	put := func(s table.Style, n board.Count) {
 		second = append(second, rateCell(s, n.PerSecond))
 		minute = append(minute, countCell(s, n.Window))
 		start = append(start, countCell(s, n.Total))
 	}
 	put(table.Bold, all)
 	for _, known := range outcomeTitles {
-		var n count
+		var n board.Count
 		for _, o := range t.Outcomes {
 			if o.Outcome == known.outcome {
-				n = o.count
+				n = o.Count
 			}
 		}
 		s := table.Plain
-		if known.outcome == "upstream_error" && n.Window > 0 {
+		if known.outcome == record.OutcomeUpstreamError && n.Window > 0 {
 			s = table.Bad
 		}
 		list.Columns = append(list.Columns, table.Column{Title: known.title, Right: true, Spare: known.spare})
@@ -85,16 +90,16 @@ func requestsTable(t traffic) table.Table {
 }
 
 // timingsTable shows the latency of requests in the last minute.
-func timingsTable(t traffic) table.Table {
+func timingsTable(t board.Snapshot) table.Table {
 	list := table.Table{Columns: []table.Column{
 		{Title: "LATENCY MS"}, {Title: "P50", Right: true}, {Title: "P95", Right: true},
 		{Title: "P99", Right: true},
 	}}
 	for _, row := range []struct {
 		name string
-		of   quantiles
+		of   board.Quantiles
 	}{{"all", t.Latencies.All}, {"cache hits", t.Latencies.Hit}, {"upstream", t.Latencies.Upstream}} {
-		q := &row.of
+		q := row.of
 		list.Add(table.Text(row.name), msCell(q, q.P50), msCell(q, q.P95), msCell(q, q.P99))
 	}
 	return list
@@ -102,20 +107,20 @@ func timingsTable(t traffic) table.Table {
 
 // spendingTable shows the requests sent to Object Store, and those that the cache
 // saved.
-func spendingTable(t traffic) table.Table {
+func spendingTable(t board.Snapshot) table.Table {
 	list := table.Table{Columns: []table.Column{
 		{Title: "OBJECT STORE"}, {Title: "MINUTE", Right: true}, {Title: "START", Right: true},
 	}}
-	var hits count
+	var hits board.Count
 	for _, o := range t.Outcomes {
-		if o.Outcome == "hit" {
-			hits = o.count
+		if o.Outcome == record.OutcomeHit {
+			hits = o.Count
 		}
 	}
 	list.Add(table.Text("hit ratio"), ratioCell(hits.Window, t.Lookups.Window), ratioCell(hits.Total, t.Lookups.Total))
 	for _, row := range []struct {
 		name string
-		of   count
+		of   board.Count
 	}{
 		{"requests", t.Upstream}, {"units", t.UpstreamUnits},
 		{"saved", t.Saved.Requests}, {"units saved", t.Saved.Units},
@@ -125,20 +130,21 @@ func spendingTable(t traffic) table.Table {
 	return list
 }
 
-func partsTable(parts []part) table.Table {
+func partsTable(parts []admin.Part) table.Table {
 	list := table.Table{Columns: []table.Column{
 		{Title: "PART", Least: 10}, {Title: "STATE"}, {Title: "P50 MS", Right: true, Spare: 1},
 		{Title: "P95 MS", Right: true, Spare: 4}, {Title: "P99 MS", Right: true, Spare: 2},
 		{Title: "BREAKER", Spare: 3}, {Title: "DETAIL", Least: 12, Spare: 5},
 	}}
-	most := func(a, b part) int { return cmp.Compare(urgency(b), urgency(a)) }
+	most := func(a, b admin.Part) int { return cmp.Compare(urgency(b), urgency(a)) }
 	for _, p := range slices.SortedStableFunc(slices.Values(parts), most) {
 		row := []table.Cell{
-			table.Text(p.Name), table.Styled(stateStyle(p.State), "%s", p.State), {}, {}, {},
+			table.Text(p.Name), table.Styled(stateStyle(string(p.State)), "%s", p.State), {}, {}, {},
 			table.Styled(stateStyle(p.Breaker), "%s", p.Breaker),
 			table.Text(p.Detail),
 		}
-		if q := p.Latency; q != nil {
+		if p.Latency != nil {
+			q := board.Quantiles(*p.Latency)
 			row[2], row[3], row[4] = msCell(q, q.P50), msCell(q, q.P95), msCell(q, q.P99)
 		}
 		list.Add(row...)
@@ -147,19 +153,19 @@ func partsTable(parts []part) table.Table {
 }
 
 // urgency returns how urgently a part needs attention.
-func urgency(p part) int {
+func urgency(p admin.Part) int {
 	switch p.State {
-	case "ok":
+	case admin.PartOK:
 		return 0
-	case "idle":
+	case admin.PartIdle:
 		return -1
-	case "down":
+	case admin.PartDown:
 		return 2
 	}
 	return 1
 }
 
-func clientsTable(clients []clientCount) table.Table {
+func clientsTable(clients []board.ClientCount) table.Table {
 	list := table.Table{Columns: []table.Column{
 		{Title: "CLIENT", Least: 10}, {Title: "/S", Right: true},
 		{Title: "REFUSED", Right: true, Spare: 1}, {Title: "LEFT", Right: true},
@@ -170,8 +176,8 @@ func clientsTable(clients []clientCount) table.Table {
 			table.Text(c.Principal), rateCell(table.Plain, c.PerSecond), countCell(table.Plain, c.Refused), {}, {}, {},
 		}
 		if c.Remaining != nil {
-			row[3] = table.Styled(table.Plain, "%s of %s", number(*c.Remaining), number(c.Burst))
-			row[4] = table.Styled(table.Plain, "%s in %s", number(c.Quota), seconds(c.Period))
+			row[3] = table.Styled(table.Plain, "%s of %s", number(int64(*c.Remaining)), number(int64(c.Burst)))
+			row[4] = table.Styled(table.Plain, "%s in %s", number(int64(c.Quota)), seconds(c.Period))
 		}
 		if c.Over {
 			row[5] = table.Styled(table.Bad, "over")
@@ -181,7 +187,7 @@ func clientsTable(clients []clientCount) table.Table {
 	return list
 }
 
-func storesTable(stores []storeCount) table.Table {
+func storesTable(stores []board.StoreCount) table.Table {
 	list := table.Table{Columns: []table.Column{
 		{Title: "STORE", Least: 12}, {Title: "ENVIRONMENT", Least: 8, Spare: 1},
 		{Title: "ORGANIZATION", Least: 8, Spare: 3}, {Title: "LOCATION", Spare: 2},
@@ -198,12 +204,12 @@ func storesTable(stores []storeCount) table.Table {
 }
 
 // codesTable counts refusals by code, most frequent first.
-func codesTable(codes []codeCount) table.Table {
+func codesTable(codes []board.CodeCount) table.Table {
 	list := table.Table{Columns: []table.Column{
 		{Title: "REFUSED", Least: 10}, {Title: "/S", Right: true}, {Title: "MINUTE", Right: true},
 		{Title: "START", Right: true},
 	}}
-	most := func(a, b codeCount) int {
+	most := func(a, b board.CodeCount) int {
 		return cmp.Or(cmp.Compare(b.Window, a.Window), cmp.Compare(b.Total, a.Total))
 	}
 	for _, c := range slices.SortedStableFunc(slices.Values(codes), most) {
@@ -215,7 +221,7 @@ func codesTable(codes []codeCount) table.Table {
 	return list
 }
 
-func rulesTable(name string, rules []ruleCount) table.Table {
+func rulesTable(name string, rules []board.RuleCount) table.Table {
 	list := table.Table{Columns: []table.Column{
 		{Title: name, Least: 10}, {Title: "MINUTE", Right: true}, {Title: "START", Right: true},
 	}}
@@ -227,7 +233,7 @@ func rulesTable(name string, rules []ruleCount) table.Table {
 
 // refusalsTable lists the last refusals. The request id is shown in full if possible,
 // because people search the log for it.
-func refusalsTable(refusals []refusal) table.Table {
+func refusalsTable(refusals []board.Refusal) table.Table {
 	list := table.Table{Columns: []table.Column{
 		{Title: "TIME UTC", Spare: 1}, {Spare: 2}, {Title: "LAST REFUSALS", Least: 14},
 		{Title: "CLIENT", Least: 8, Spare: 3}, {Title: "OPERATION", Spare: 4},

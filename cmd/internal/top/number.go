@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"osgate/cmd/internal/table"
+	"osgate/telemetry/board"
 )
 
 // number returns n as text: "1,234,567", and from ten million on "12.3M".
@@ -84,7 +85,7 @@ func rateCell(s table.Style, perSecond float64) table.Cell {
 func countCell(s table.Style, n int64) table.Cell { return table.Styled(s, "%s", number(n)) }
 
 // msCell returns a cell with milliseconds, empty if q is empty.
-func msCell(q *quantiles, ms float64) table.Cell {
+func msCell(q board.Quantiles, ms float64) table.Cell {
 	if q.Count == 0 {
 		return table.Styled(table.Faint, "-")
 	}
