@@ -58,6 +58,7 @@ type Conn struct {
 	onRights func(denied string)
 	skipped  atomic.Int64 // round trips not made because Redis was known to be down
 
+	group   *group         // nil: every round trip has a connection of its own
 	trips   chan *trip     // to idle workers
 	workers chan struct{}  // one element per worker; the capacity bounds them
 	quit    chan struct{}  // closed by Close
@@ -128,6 +129,9 @@ func Open(o Options) (*Conn, error) {
 		breaker:  breaker.New(breaker.Options{TripAfter: tripAfter, TripOver: tripOver, MinDelay: o.Timeout, MaxDelay: maxDelay, Calm: calm}),
 		state:    State{OK: true, Since: time.Now()},
 	}
+	if o.Group && s.single != nil {
+		c.group = newGroup(endpointOf(s.single))
+	}
 	return c, nil
 }
 
@@ -160,12 +164,11 @@ func (c *Conn) Do(ctx context.Context, queue func(context.Context, redis.Pipelin
 	if own == 0 {
 		return nil
 	}
-	settle := func(outage error) { c.settle(round, outage) }
 	if rider == nil {
-		return c.roundTrip(ctx, p, own, settle).own
+		return c.roundTrip(ctx, p, own, account{c, round, false}).own
 	}
 	refused := queueRider(ctx, rider, p)
-	end := c.roundTrip(ctx, p, own, settle)
+	end := c.roundTrip(ctx, p, own, account{c, round, false})
 	finishRider(rider, cmp.Or(refused, end.rider))
 	return end.own
 }
@@ -186,7 +189,7 @@ func (c *Conn) enter(ctx context.Context) (round uint64, err error) {
 func (c *Conn) Ping(ctx context.Context) error {
 	p := c.client.Pipeline()
 	p.Set(ctx, c.Key("probe", "probe"), "", time.Second)
-	return c.roundTrip(ctx, p, p.Len(), c.probed).own
+	return c.roundTrip(ctx, p, p.Len(), account{conn: c, probe: true}).own
 }
 
 // Run pings once a second until ctx ends, and then returns nil. It keeps State up to
@@ -255,6 +258,9 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	err := c.client.Close()
+	if c.group != nil {
+		c.group.close()
+	}
 	c.probes.Wait()
 	close(c.quit)
 	c.awaitWorkers()
@@ -283,6 +289,21 @@ func (c *Conn) admit(ctx context.Context) (round uint64, err error) {
 	}
 	c.skipped.Add(1)
 	return 0, c.downErr
+}
+
+// account receives the outcome of a round trip for the breaker.
+type account struct {
+	conn  *Conn
+	round uint64 // the breaker's, in which the round trip was admitted
+	probe bool   // a probe belongs to no round
+}
+
+func (a account) settle(outage error) {
+	if a.probe {
+		a.conn.probed(outage)
+		return
+	}
+	a.conn.settle(a.round, outage)
 }
 
 // settle reports the outcome of a round trip admitted in round to the breaker. A reply

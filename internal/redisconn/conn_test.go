@@ -46,6 +46,7 @@ func openHasty(t *testing.T, url string) (*redisconn.Conn, <-chan redisconn.Stat
 func openWith(t *testing.T, o redisconn.Options) (*redisconn.Conn, <-chan redisconn.State) {
 	t.Helper()
 	changes := make(chan redisconn.State, 100)
+	o.Group = true
 	o.OnChange = func(s redisconn.State) { changes <- s }
 	c, err := redisconn.Open(o)
 	if err != nil {

@@ -56,7 +56,8 @@ func failureOf(outage error) string {
 	}
 	netErr, isNet := errors.AsType[net.Error](outage)
 	switch {
-	case errors.Is(outage, errBusy), errors.Is(outage, redis.ErrPoolTimeout), errors.Is(outage, redis.ErrPoolExhausted):
+	case errors.Is(outage, errBusy), errors.Is(outage, errNoConnection), errors.Is(outage, redis.ErrPoolTimeout),
+		errors.Is(outage, redis.ErrPoolExhausted):
 		return failureNoConnection
 	case errors.Is(outage, io.EOF):
 		return failureConnection
@@ -111,5 +112,25 @@ func (c *Conn) Counts() Counts {
 		n.Open, n.Idle = int64(s.TotalConns), int64(s.IdleConns)
 		n.Reused, n.Dialed, n.TimedOut, n.Stale = int64(s.Hits), int64(s.Misses), int64(s.Timeouts), int64(s.StaleConns)
 	}
+	if c.group != nil {
+		c.group.count(&n)
+	}
 	return n
+}
+
+// count adds the group's connection to n.
+func (g *group) count(n *Counts) {
+	n.Reused += g.counts.reused.Load()
+	n.Dialed += g.counts.dialed.Load()
+	n.TimedOut += g.counts.timedOut.Load()
+	n.Stale += g.counts.stale.Load()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.line == nil {
+		return
+	}
+	n.Open++
+	if len(g.line.pending) == 0 {
+		n.Idle++
+	}
 }

@@ -32,6 +32,10 @@ type Options struct {
 	// Timeout limits each round trip, including the wait for a connection. Zero means
 	// 50 ms.
 	Timeout time.Duration
+	// Group sends the round trips of callers that wait at the same time together, over
+	// one connection, if the URL is that of one server. It is for small commands and
+	// replies, because a large one delays the others.
+	Group bool
 	// Prefix is the beginning of every key. Empty means "osgate". It must not contain
 	// braces, which would choose the cluster slot, blanks or control characters.
 	Prefix string

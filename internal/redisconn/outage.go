@@ -20,6 +20,8 @@ var ErrDown = errors.New("redis is down")
 var (
 	errLate = errors.New("no answer in time")
 	errBusy = errors.New("too many round trips in flight")
+
+	errNoConnection = errors.New("no connection in time")
 )
 
 // outageCodes are the first words of error replies that mean that this Redis cannot
@@ -89,7 +91,7 @@ func (c *Conn) describe(outage error) string {
 	switch {
 	case errors.Is(outage, errLate), errors.Is(outage, context.DeadlineExceeded), isNet && netErr.Timeout():
 		return fmt.Sprintf("no answer within %v", c.timeout)
-	case errors.Is(outage, redis.ErrPoolTimeout), errors.Is(outage, redis.ErrPoolExhausted):
+	case errors.Is(outage, redis.ErrPoolTimeout), errors.Is(outage, redis.ErrPoolExhausted), errors.Is(outage, errNoConnection):
 		return fmt.Sprintf("no free connection within %v", c.timeout)
 	case errors.Is(outage, io.EOF):
 		return "it closed the connection"

@@ -24,7 +24,7 @@ type trip struct {
 	cancel   context.CancelFunc
 	pipeline redis.Pipeliner
 	own      int // number of the caller's commands; a rider's commands follow them
-	settle   func(outage error)
+	account  account
 	settled  atomic.Bool
 	done     chan outcome // receives the outages; never blocks
 }
@@ -45,10 +45,10 @@ func (t *trip) run() {
 	t.cancel()
 }
 
-// report passes only the first outcome that it receives to settle.
+// report passes only the first outcome that it receives to the breaker.
 func (t *trip) report(outage error) {
 	if t.settled.CompareAndSwap(false, true) {
-		t.settle(outage)
+		t.account.settle(outage)
 	}
 }
 
@@ -73,14 +73,14 @@ func firstOutage(cmds []redis.Cmder) error {
 }
 
 // roundTrip sends the pipeline, whose first own commands are the caller's, and waits
-// for it as long as ctx and the timeout allow. settle receives the caller's outcome
-// once, also if it comes after the caller has left because of ctx.
-func (c *Conn) roundTrip(ctx context.Context, p redis.Pipeliner, own int, settle func(outage error)) outcome {
+// for it as long as ctx and the timeout allow. The account receives the caller's
+// outcome once, also if it comes after the caller has left because of ctx.
+func (c *Conn) roundTrip(ctx context.Context, p redis.Pipeliner, own int, a account) outcome {
 	kind, began := c.kindOf(p), time.Now()
 	if c.cluster {
 		sendOnce(ctx, p)
 	}
-	outages, left := c.send(ctx, p, own, settle)
+	outages, left := c.send(ctx, p, own, a)
 	c.reportTrip(kind, began, outages.own, left)
 	if denied(outages.own) || denied(outages.rider) {
 		c.suspected.Store(true)
@@ -93,8 +93,13 @@ func (c *Conn) roundTrip(ctx context.Context, p redis.Pipeliner, own int, settle
 
 // send makes the round trip and returns the outages as the client library reports them,
 // or ctx's error if the caller left.
-func (c *Conn) send(ctx context.Context, p redis.Pipeliner, own int, settle func(outage error)) (outages outcome, left error) {
-	t := &trip{pipeline: p, own: own, settle: settle, done: make(chan outcome, 1)}
+func (c *Conn) send(ctx context.Context, p redis.Pipeliner, own int, a account) (outages outcome, left error) {
+	if c.group != nil {
+		if m := c.group.member(p.Cmds(), own, a); m != nil {
+			return c.group.do(ctx, m)
+		}
+	}
+	t := &trip{pipeline: p, own: own, account: a, done: make(chan outcome, 1)}
 	t.ctx, t.cancel = context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 	if outage, left := c.start(ctx, t); outage != nil || left != nil {
 		t.cancel()

@@ -202,7 +202,7 @@ func build(o Options) (p *parts, err error) {
 	if err != nil {
 		return p, err
 	}
-	if p.redis, err = OpenRedis(c, redisconn.Options{OnChange: p.redisChanged, OnRights: p.rightsChanged, OnTrip: p.tripped(mainConnection)}); err != nil {
+	if p.redis, err = OpenRedis(c, redisconn.Options{Group: true, OnChange: p.redisChanged, OnRights: p.rightsChanged, OnTrip: p.tripped(mainConnection)}); err != nil {
 		return p, err
 	}
 	if p.redis != nil {

@@ -1,0 +1,187 @@
+package redisconn
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// endpoint is one server, and how to connect to it.
+type endpoint struct {
+	network, addr      string
+	tls                *tls.Config // nil: plain
+	username, password string
+	name               string // of the client; empty: none
+	db                 int
+	connecting         time.Duration // the limit of a connection, with its handshake
+	timeout            time.Duration // of a round trip
+}
+
+// endpointOf returns the server of o.
+func endpointOf(o *redis.Options) endpoint {
+	return endpoint{
+		network: o.Network, addr: o.Addr, tls: o.TLSConfig,
+		username: o.Username, password: o.Password, name: o.ClientName, db: o.DB,
+		connecting: o.DialTimeout, timeout: min(o.ReadTimeout, o.WriteTimeout),
+	}
+}
+
+// dial connects and authenticates.
+func (e *endpoint) dial(ctx context.Context) (*line, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.connecting)
+	defer cancel()
+	var conn net.Conn
+	var err error
+	if e.tls != nil {
+		conn, err = (&tls.Dialer{Config: e.tls}).DialContext(ctx, e.network, e.addr)
+	} else {
+		conn, err = (&net.Dialer{}).DialContext(ctx, e.network, e.addr)
+	}
+	if err != nil {
+		return nil, err //nolint:wrapcheck // describe needs its kind
+	}
+	l := &line{conn: conn}
+	l.reader = bufio.NewReaderSize(l, readBuffer)
+	stop := context.AfterFunc(ctx, l.close)
+	err = e.introduce(l)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// introduce sends what a new connection begins with, in one round trip.
+func (e *endpoint) introduce(l *line) error {
+	var request []byte
+	var cmds []*redis.StatusCmd
+	send := func(args ...any) {
+		request, _ = appendCommand(request, args...) // only texts and numbers
+		cmds = append(cmds, redis.NewStatusCmd(context.Background(), args...))
+	}
+	switch {
+	case e.password != "" && e.username != "":
+		send("auth", e.username, e.password)
+	case e.password != "":
+		send("auth", e.password)
+	}
+	if e.db > 0 {
+		send("select", e.db)
+	}
+	if e.name != "" {
+		send("client", "setname", e.name)
+	}
+	if len(cmds) == 0 {
+		return nil
+	}
+	if _, err := l.conn.Write(request); err != nil {
+		return err //nolint:wrapcheck // describe needs its kind
+	}
+	var refused error
+	for _, cmd := range cmds {
+		if err := readReply(l.reader, cmd); err != nil {
+			return err
+		}
+		if refused == nil {
+			refused = cmd.Err()
+		}
+	}
+	return refused
+}
+
+// silence is how long after its deadline a batch may still be answered: the connection
+// is closed if nothing has arrived then.
+const silence = tripOver
+
+var (
+	errUnasked = errors.New("it sent data that was not requested")
+	errSilent  = errors.New("it has been silent for too long")
+)
+
+// line is a connection of a [group]. Batches are answered on it in the order in which
+// they were sent.
+type line struct {
+	conn   net.Conn
+	reader *bufio.Reader // over Read; only for the goroutine that reads
+	passed func() error  // called when a read deadline has passed; its error ends the line
+
+	// The group's mutex guards the fields below.
+	pending []*batch  // sent, and not answered completely; oldest first
+	joining time.Time // when those that wait are sent, although the latest batch has no answer
+	failure error     // why the leader closed the connection; nil: it did not
+}
+
+// Read reads from the connection. A deadline that passes may end batches, but not the
+// reply that is being read.
+func (l *line) Read(p []byte) (int, error) {
+	for {
+		n, err := l.conn.Read(p)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || l.passed == nil {
+			return n, err //nolint:wrapcheck // its kind is the kind of the outage
+		}
+		if err := l.passed(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// close closes the connection at once: TLS would first send that it ends, and may wait
+// for that.
+func (l *line) close() {
+	conn := l.conn
+	if over, ok := conn.(*tls.Conn); ok {
+		conn = over.NetConn()
+	}
+	_ = conn.Close() // of no use any more, whatever that returns
+}
+
+// due returns when the reader must act although nothing arrives: when those that wait
+// must be sent, the next batch is late, or the line has been silent for too long. It is
+// zero if nothing is under way.
+func (l *line) due(now time.Time) time.Time {
+	if len(l.pending) == 0 {
+		return time.Time{}
+	}
+	due := l.pending[0].deadline.Add(silence)
+	waited := slices.IndexFunc(l.pending, func(b *batch) bool { return !b.late })
+	if waited >= 0 && l.pending[waited].deadline.Before(due) {
+		due = l.pending[waited].deadline
+	}
+	if l.joining.After(now) && l.joining.Before(due) {
+		return l.joining
+	}
+	return due
+}
+
+// add adds a batch that is about to be sent, and sets its deadline. Callers join the
+// next batch for the given time. The group's mutex must be held.
+func (l *line) add(b *batch, now time.Time, joining time.Duration) error {
+	l.pending = append(l.pending, b)
+	l.joining = now.Add(joining)
+	return errors.Join(l.conn.SetWriteDeadline(b.deadline), l.conn.SetReadDeadline(l.due(now)))
+}
+
+// expire marks the batches that are late and returns them, and sets the next deadline.
+// It fails if the line has been silent for too long. The group's mutex must be held.
+func (l *line) expire(now time.Time) (late []*batch, err error) {
+	for _, b := range l.pending {
+		if !b.late && !b.deadline.After(now) {
+			b.late = true
+			late = append(late, b)
+		}
+	}
+	if len(l.pending) > 0 && !l.pending[0].deadline.Add(silence).After(now) {
+		return late, errSilent
+	}
+	return late, l.conn.SetReadDeadline(l.due(now)) //nolint:wrapcheck // its kind is the kind of the outage
+}
