@@ -14,6 +14,7 @@ import (
 
 	"osgate/cache/coherence"
 	"osgate/cache/httpcache"
+	"osgate/internal/entrystore"
 	"osgate/objectstore"
 )
 
@@ -148,13 +149,13 @@ type Result struct {
 // Cache stores answers. Create it with [New]. Its methods are safe for concurrent use.
 type Cache struct {
 	options  Options
-	entries  *otter.Cache[digest, *Entry]
+	entries  entrystore.Store[digest, *Entry]
 	grants   *coherence.Grants
 	learned  *learned
 	flights  *flights
 	holders  *holders
 	rules    atomic.Pointer[[]Rule] // nil: no rules
-	underWay budget
+	underWay httpcache.Budget
 	counts   counts
 }
 
@@ -173,50 +174,25 @@ func New(o Options) (*Cache, error) {
 	if len(o.Rules) > 0 {
 		c.SetRules(o.Rules)
 	}
-	c.underWay.limit = max(o.Bytes/underWayShare, o.EntryBytes)
-	entries, err := otter.New(&otter.Options[digest, *Entry]{
-		MaximumWeight: uint64(max(o.Bytes, 1)),
-		Weigher:       func(_ digest, e *Entry) uint32 { return e.weight() },
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[digest, *Entry]) time.Duration {
-			return e.Value.Lifetime + e.Value.stale.longest()
-		}),
-		OnAtomicDeletion: c.counts.deleted,
-		Clock:            &clock{start: time.Now()},
-		Executor:         func(maintain func()) { maintain() },
+	c.underWay.Limit = max(o.Bytes/underWayShare, o.EntryBytes)
+	entries, err := entrystore.New(entrystore.Options[digest, *Entry]{
+		Bytes: o.Bytes, Weigh: (*Entry).weight, OnDeletion: c.counts.deleted,
+		Lifetime: func(e *Entry) time.Duration { return e.Lifetime + e.stale.longest() },
 	})
 	if err != nil {
-		return nil, fmt.Errorf("making the entry store: %w", err)
+		return nil, err
 	}
 	c.entries = entries
 	return c, nil
 }
 
-// clock is the time of [time.Now], without ticks: with it otter starts no goroutine of
-// its own, and Run frees expired entries instead.
-type clock struct{ start time.Time }
-
-// NowNano implements [otter.Clock].
-func (c *clock) NowNano() int64 { return c.start.UnixNano() + int64(time.Since(c.start)) }
-
-// Tick implements [otter.Clock].
-func (c *clock) Tick(time.Duration) <-chan time.Time { return nil }
-
-// cleanUpEvery is how often Run frees expired entries.
-const cleanUpEvery = time.Second
-
 // Run frees expired entries until ctx is done, then it returns nil. Without Run they
 // are freed only when the cache needs room.
-func (c *Cache) Run(ctx context.Context) error {
-	tick := time.NewTicker(cleanUpEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			c.entries.CleanUp()
-		}
-	}
+func (c *Cache) Run(ctx context.Context) error { return c.entries.Run(ctx) }
+
+// intake returns the copy of a body that may become an entry.
+func (c *Cache) intake() httpcache.Intake {
+	return httpcache.Intake{Max: c.options.EntryBytes, Budget: &c.underWay}
 }
 
 // Key returns the name of the entry that answers q, in hexadecimal.

@@ -288,7 +288,7 @@ func (f *Fill) ReadAhead() bool { return f.flight != nil && f.taking }
 
 // Kept returns the bytes of the body that have been kept so far. They are shared and
 // must not be changed.
-func (f *Fill) Kept() []byte { return slices.Clip(f.body) }
+func (f *Fill) Kept() []byte { return f.body.Bytes() }
 
 // sharable reports whether an answer that must not be stored may be given to requests
 // that were made with the same token at the same time. It may if the only reason not to

@@ -23,9 +23,6 @@
 //   - One fetch for all misses of one token for one entry (collapse.go).
 //   - Stale answers, within bounds (stale.go). A write ends these too.
 //
-// [Web] is the same engine without Object Store: any resource, by RFC 9111 alone, with
-// validation (web.go and the other web files).
-//
 // The package does not fetch. It does not decide whether a client may make a request:
 // identity, policy and quota come before. It does not revalidate answers of Object
 // Store, which has no documented validators. A cache error is a miss, never an answer

@@ -18,8 +18,6 @@ type Entry struct {
 	stamp coherence.Stamp // the generations, read before the fetch
 	on    coherence.Resources
 	stale staleness // how long it may be served after it is no longer fresh
-
-	web *webEntry // nil: the answer to an operation
 }
 
 // DefaultControl replaces Cache-Control if upstream sent none. The answer belongs to
@@ -44,6 +42,6 @@ func newEntry(status int, header http.Header, body []byte, head bool) *Entry {
 // the key, the node and links of the entry store (TestMemoryStaysWithinBytes).
 const entryOverhead = 1024
 
-func (e *Entry) weight() uint32 { return uint32(e.Bytes() + e.variantBytes() + entryOverhead) }
+func (e *Entry) weight() uint32 { return uint32(e.Bytes() + entryOverhead) }
 
 func (e *Entry) failed() bool { return httpcache.Failed(e.Status) }

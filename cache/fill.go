@@ -2,8 +2,6 @@ package cache
 
 import (
 	"net/http"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"osgate/cache/coherence"
@@ -25,16 +23,13 @@ type Fill struct {
 	requestedAt time.Time
 	limit       time.Duration // freshness of the kind; 0: learn from the answer, do not store it
 	off         string        // why limit is 0
-	fetch       *Fetch        // of a [Web]; nil: the answer is an operation's
 	flight      *flight       // the requests that wait for this answer; nil: none can wait
 
-	verdict  httpcache.Verdict
-	status   int
-	header   http.Header
-	length   int64 // -1: not known
-	body     []byte
-	reserved int64 // bytes taken from the cache's budget for answers that are being received
-	taking   bool
+	verdict httpcache.Verdict
+	status  int
+	header  http.Header
+	body    httpcache.Intake
+	taking  bool
 }
 
 // Response takes the answer's status and header, exactly as upstream sent them and
@@ -53,16 +48,16 @@ func (f *Fill) Response(status int, header http.Header, contentLength int64) (wi
 	if f.verdict.Refused != "" && !shared && !learnable(&f.operation, status) {
 		return false, f.verdict.Refused
 	}
-	f.status, f.length = status, contentLength
+	f.status = status
 	if f.head() {
-		f.length = 0
+		contentLength = 0
 	}
-	if !f.reserve(max(f.length, 0)) {
+	if !f.body.Expect(contentLength) {
 		f.unshare()
 		f.verdict.Refused = "too-large"
 		return false, f.verdict.Refused
 	}
-	f.header = f.kept(header)
+	f.header = httpcache.Impersonal(header, f.head())
 	if shared && f.verdict.Refused != "" {
 		sharedHeader(f.header, header)
 	}
@@ -73,9 +68,6 @@ func (f *Fill) Response(status int, header http.Header, contentLength int64) (wi
 // judge is the verdict under the freshness of the kind, which never exceeds the life of
 // the store's values.
 func (f *Fill) judge(status int, header http.Header) httpcache.Verdict {
-	if f.fetch != nil {
-		return f.fetch.judge(status, header)
-	}
 	limit := f.limit
 	if limit == 0 {
 		return httpcache.Verdict{Refused: f.off}
@@ -87,14 +79,6 @@ func (f *Fill) judge(status int, header http.Header) httpcache.Verdict {
 	return v
 }
 
-// kept returns a copy of the header that may be replayed.
-func (f *Fill) kept(header http.Header) http.Header {
-	if f.fetch != nil {
-		return httpcache.Replayable(header, &f.verdict.Control)
-	}
-	return httpcache.Impersonal(header, f.head())
-}
-
 func (f *Fill) head() bool { return f.operation.Method() == http.MethodHead }
 
 // Write keeps a copy of p. It always accepts all of p. It drops the entry if the body
@@ -103,44 +87,10 @@ func (f *Fill) Write(p []byte) (int, error) {
 	if !f.taking || len(p) == 0 {
 		return len(p), nil
 	}
-	if need := len(f.body) + len(p); need > cap(f.body) && !f.grow(need) {
+	if !f.body.Append(p) {
 		f.outgrow()
-		return len(p), nil
 	}
-	f.body = append(f.body, p...)
 	return len(p), nil
-}
-
-// firstBytes is the initial capacity for a body of unknown length.
-const firstBytes = 4 << 10
-
-// grow makes room for need bytes, and reports whether so many are allowed. The new
-// capacity is the announced length, otherwise twice the old one.
-func (f *Fill) grow(need int) bool {
-	size := int(f.length)
-	if size < need {
-		size = max(need, min(max(2*cap(f.body), firstBytes), int(f.cache.options.EntryBytes)))
-	}
-	if !f.reserve(int64(size)) {
-		return false
-	}
-	body := make([]byte, len(f.body), size)
-	copy(body, f.body)
-	f.body = body
-	return true
-}
-
-// reserve raises the fill's share of the budget to n bytes, and reports whether that is
-// within EntryBytes and the budget.
-func (f *Fill) reserve(n int64) bool {
-	if n <= f.reserved {
-		return true
-	}
-	if n > f.cache.options.EntryBytes || !f.cache.underWay.take(n-f.reserved) {
-		return false
-	}
-	f.reserved = n
-	return true
 }
 
 // outgrow drops the entry and wakes the followers. The bytes that were read ahead stay,
@@ -169,9 +119,8 @@ func (f *Fill) finishFlight(how flightResult) {
 
 // giveUp drops the bytes that were kept.
 func (f *Fill) giveUp() {
-	f.taking, f.body, f.header = false, nil, nil
-	f.cache.underWay.give(f.reserved)
-	f.reserved = 0
+	f.taking, f.header = false, nil
+	f.body.Drop()
 }
 
 // Close ends the answer. Complete reports whether the answer ended as upstream meant it
@@ -181,15 +130,11 @@ func (f *Fill) giveUp() {
 func (f *Fill) Close(complete bool) {
 	defer f.finishFlight(flightResult{})
 	defer f.giveUp()
-	if !f.taking || !complete || f.length >= 0 && int64(len(f.body)) != f.length {
+	if !f.taking || !complete || !f.body.Whole() {
 		return
 	}
 	f.cache.learned.learn(f)
 	if f.verdict.Refused != "" && !f.awaited() {
-		return
-	}
-	if f.fetch != nil {
-		f.fetch.put(f.fetch.newVariant(f.status, f.header, f.trimmed(), &f.verdict))
 		return
 	}
 	e := f.entry()
@@ -202,17 +147,9 @@ func (f *Fill) Close(complete bool) {
 // awaited reports whether other requests may use the answer.
 func (f *Fill) awaited() bool { return f.flight != nil && sharable(&f.verdict, f.header) }
 
-// trimmed returns the body without spare capacity: an entry is charged for its length.
-func (f *Fill) trimmed() []byte {
-	if cap(f.body) > len(f.body)+len(f.body)/8 {
-		return slices.Clone(f.body)
-	}
-	return f.body
-}
-
 // entry makes the entry of the complete answer.
 func (f *Fill) entry() *Entry {
-	e := newEntry(f.status, f.header, f.trimmed(), f.head())
+	e := newEntry(f.status, f.header, f.body.Body(), f.head())
 	e.stamp, e.on = f.stamp, f.on
 	e.RequestedAt, e.InitialAge, e.Lifetime = f.requestedAt, f.verdict.Age, f.verdict.Lifetime
 	if f.verdict.Refused == "" {
@@ -220,19 +157,3 @@ func (f *Fill) entry() *Entry {
 	}
 	return e
 }
-
-// budget is a number of bytes that may be in use at once.
-type budget struct {
-	limit int64
-	used  atomic.Int64
-}
-
-func (b *budget) take(n int64) bool {
-	if b.used.Add(n) > b.limit {
-		b.used.Add(-n)
-		return false
-	}
-	return true
-}
-
-func (b *budget) give(n int64) { b.used.Add(-n) }

@@ -102,7 +102,7 @@ func (l *learned) learn(f *Fill) {
 	var found []storeObject
 	if f.operation.Kind == objectstore.GetStore {
 		var one storeObject
-		if json.Unmarshal(f.body, &one) != nil || !isObject(f.body) {
+		if json.Unmarshal(f.body.Bytes(), &one) != nil || !isObject(f.body.Bytes()) {
 			return
 		}
 		one.StoreID = f.operation.Ref.Store // the name in the request; the answer may write it differently
@@ -111,7 +111,7 @@ func (l *learned) learn(f *Fill) {
 		var page struct {
 			Values []storeObject `json:"values"`
 		}
-		if json.Unmarshal(f.body, &page) != nil {
+		if json.Unmarshal(f.body.Bytes(), &page) != nil {
 			return
 		}
 		found = page.Values

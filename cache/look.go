@@ -201,7 +201,7 @@ func noEntry(forward httpcache.Forward, detail string) Result {
 func (s *Search) fill(forward httpcache.Forward, detail string) Result {
 	return Result{Status: httpcache.Status{Forward: forward, Detail: detail}, Fill: &Fill{
 		cache: s.cache, key: s.key, operation: s.question.Operation, location: s.question.Location, shared: s.question.Shared,
-		stamp: s.stamp, on: s.on, requestedAt: s.now, limit: s.limit, off: s.detail,
+		stamp: s.stamp, on: s.on, requestedAt: s.now, limit: s.limit, off: s.detail, body: s.cache.intake(),
 	}}
 }
 

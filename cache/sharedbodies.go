@@ -18,6 +18,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"osgate/cache/httpcache"
 	"osgate/internal/redisconn"
 	"osgate/internal/seal"
 )
@@ -63,7 +64,7 @@ type SharedBodies struct {
 	body, clock *redis.Script
 
 	queue  chan queuedEntry
-	queued budget
+	queued httpcache.Budget
 
 	kept, dropped, unreadable atomic.Int64
 }
@@ -93,7 +94,7 @@ func NewSharedBodies(conn *redisconn.Conn, secret []byte, o SharedOptions) (*Sha
 		conn: conn, options: o, sealer: sealer, names: names,
 		body: redis.NewScript(bodyLua), clock: redis.NewScript(clockLua), queue: make(chan queuedEntry, keepQueue),
 	}
-	b.queued.limit = max(keepBytes, o.EntryBytes)
+	b.queued.Limit = max(keepBytes, o.EntryBytes)
 	return b, nil
 }
 
@@ -143,14 +144,14 @@ func (b *SharedBodies) Keep(name [32]byte, e *Entry) {
 	if size > b.options.EntryBytes {
 		return
 	}
-	if !b.queued.take(size) {
+	if !b.queued.Take(size) {
 		b.dropped.Add(1)
 		return
 	}
 	select {
 	case b.queue <- queuedEntry{name, e}:
 	default:
-		b.queued.give(size)
+		b.queued.Give(size)
 		b.dropped.Add(1)
 	}
 }
@@ -188,7 +189,7 @@ func (b *SharedBodies) work(ctx context.Context) {
 // write reads Redis's clock, and writes the entry with the time of its request by that
 // clock. It takes two round trips, because that time is part of the sealed text.
 func (b *SharedBodies) write(ctx context.Context, k queuedEntry) {
-	defer b.queued.give(int64(len(k.entry.Body)))
+	defer b.queued.Give(int64(len(k.entry.Body)))
 	key := b.key(k.name)
 	requestedAt, err := b.instant(ctx, key, k.entry.RequestedAt)
 	if err != nil {

@@ -42,7 +42,7 @@ type Stats struct {
 func (c *Cache) Stats() Stats {
 	n := &c.counts
 	stats := Stats{
-		Entries: c.entries.EstimatedSize(), Bytes: int64(c.entries.WeightedSize()), UnderWay: c.underWay.used.Load(),
+		Entries: c.entries.EstimatedSize(), Bytes: int64(c.entries.WeightedSize()), UnderWay: c.underWay.Used(),
 		Hits: n.hits.Load(), Misses: n.misses.Load(), Stale: n.stale.Load(), Fallbacks: n.fallbacks.Load(), Collapsed: n.collapsed.Load(),
 		Requests: n.requests.Load(), Bypasses: n.bypasses.Load(),
 		Fills: n.fills.Load(), Marks: n.marks.Load(), Evictions: n.evictions.Load(),

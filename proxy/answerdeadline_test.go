@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"osgate/cache"
+	"osgate/plaincache"
 )
 
 // upload sends a body to keyPath and returns the status and the body of the answer.
@@ -178,7 +178,7 @@ func TestAnAnswerMayStandStillWithUpstream(t *testing.T) {
 func TestASlowUploadThroughAPlainCacheGetsItsAnswer(t *testing.T) {
 	for _, version := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
-			web, err := cache.NewWeb(cache.WebOptions{Bytes: 1 << 20, EntryBytes: 64 << 10})
+			web, err := plaincache.New(plaincache.Options{Bytes: 1 << 20, EntryBytes: 64 << 10})
 			if err != nil {
 				t.Fatal(err)
 			}

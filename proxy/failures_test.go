@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"osgate/cache"
+	"osgate/plaincache"
 	"osgate/record"
 )
 
@@ -117,7 +117,7 @@ func patience(failure string) time.Duration {
 func TestAnOriginsFailuresAreNamed(t *testing.T) {
 	for name, base := range failingUpstreams(t) {
 		t.Run(name, func(t *testing.T) {
-			web, err := cache.NewWeb(cache.WebOptions{Bytes: 1 << 20, EntryBytes: 64 << 10})
+			web, err := plaincache.New(plaincache.Options{Bytes: 1 << 20, EntryBytes: 64 << 10})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,14 +13,14 @@ import (
 	"sync"
 	"time"
 
-	"osgate/cache"
 	"osgate/cache/httpcache"
+	"osgate/plaincache"
 )
 
 // PlainOptions configure a [Plain]. All fields but the last are required.
 type PlainOptions struct {
 	Origin    *url.URL          // receives every request that the cache does not answer; the client's Host is kept
-	Cache     *cache.Web        // the cache
+	Cache     *plaincache.Cache // the cache
 	Transport http.RoundTripper // sends requests to the origin
 
 	Ambiguous func(*http.Request) bool // as in [Options]
@@ -74,7 +74,7 @@ func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r = ownHeader(r)
-	found := p.Cache.Look(r.Context(), cache.WebQuestion{
+	found := p.Cache.Look(r.Context(), plaincache.Question{
 		Method: r.Method, Host: r.Host, Target: r.URL.RequestURI(), Header: r.Header, HasBody: r.ContentLength != 0,
 	}, time.Now())
 	switch {
@@ -110,7 +110,7 @@ func ownHeader(r *http.Request) *http.Request {
 
 // refresh fetches in the background an answer that has just been served stale. If too
 // many refreshes are under way, it does nothing, and a later request tries again.
-func (p *Plain) refresh(r *http.Request, found cache.WebResult) {
+func (p *Plain) refresh(r *http.Request, found plaincache.Result) {
 	select {
 	case p.slots <- struct{}{}:
 	default:
@@ -144,7 +144,7 @@ func (discard) Write(b []byte) (int, error) { return len(b), nil }
 func (discard) WriteHeader(int) {}
 
 // servePlain answers with a cache entry.
-func servePlain(w http.ResponseWriter, r *http.Request, e *cache.Entry, status httpcache.Status) {
+func servePlain(w http.ResponseWriter, r *http.Request, e *plaincache.Entry, status httpcache.Status) {
 	w.Header().Set("Cache-Status", status.String())
 	_, _ = e.ServeRange(w, r.Method, r.Header, time.Now()) // an error means that the client has left
 }
@@ -169,7 +169,7 @@ const originTitle = "No answer from the origin"
 
 // forward sends the request to the origin and copies the answer back, or serves a
 // stored answer if that is permitted.
-func (p *Plain) forward(w http.ResponseWriter, r *http.Request, found cache.WebResult) {
+func (p *Plain) forward(w http.ResponseWriter, r *http.Request, found plaincache.Result) {
 	x := &plainExchange{plain: p, w: w, r: r, fetch: found.Fetch, status: found.Status}
 	defer x.fetch.Close(false)
 	forwarder := httputil.ReverseProxy{
@@ -188,9 +188,9 @@ type plainExchange struct {
 	plain   *Plain
 	w       http.ResponseWriter
 	r       *http.Request
-	fetch   *cache.Fetch
+	fetch   *plaincache.Fetch
 	status  httpcache.Status
-	outcome cache.Outcome
+	outcome plaincache.Outcome
 }
 
 // rewrite makes the origin's request: the client's, without its hop-by-hop headers.

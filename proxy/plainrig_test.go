@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"osgate/cache"
+	"osgate/plaincache"
 )
 
 // plainRig is a plain cache in front of an origin, both on sockets of their own.
@@ -34,7 +34,7 @@ func newPlainRig(t *testing.T) *plainRig {
 	t.Helper()
 	g := &plainRig{t: t}
 	origin := httptest.NewServer(http.HandlerFunc(g.originate))
-	web, err := cache.NewWeb(cache.WebOptions{Bytes: 1 << 20, EntryBytes: 64 << 10})
+	web, err := plaincache.New(plaincache.Options{Bytes: 1 << 20, EntryBytes: 64 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,6 +184,6 @@ func (a plainReply) told() string {
 	return word
 }
 
-func webQuestion(method, host, target string) cache.WebQuestion {
-	return cache.WebQuestion{Method: method, Host: host, Target: target, Header: http.Header{}}
+func webQuestion(method, host, target string) plaincache.Question {
+	return plaincache.Question{Method: method, Host: host, Target: target, Header: http.Header{}}
 }

@@ -25,6 +25,7 @@ func Rules() Table {
 		coherence = "cache/coherence"
 		httpcache = "cache/httpcache"
 		recent    = "internal/recent"
+		entries   = "internal/entrystore"
 		redisconn = "internal/redisconn"
 		breaker   = "internal/breaker"
 		seal      = "internal/seal"
@@ -59,7 +60,7 @@ func Rules() Table {
 		"cmd/osemu":  {Imports: []string{"emulator", version}, Tests: []string{memnet}},
 		gateway: {
 			Imports: []string{
-				"admin", "auth", "cache", coherence, "config", "objectstore", "policy", "proxy",
+				"admin", "auth", "cache", coherence, "config", "objectstore", "plaincache", "policy", "proxy",
 				"ratelimit", "record", "regionmap", "stats",
 				board, export, logwriter, metrics, conns, redisconn, watch,
 			},
@@ -71,19 +72,20 @@ func Rules() Table {
 
 		// The life of a request.
 		"proxy": {
-			Imports: []string{"auth", "cache", httpcache, "objectstore", "policy", "ratelimit", "record", "regionmap", retry},
+			Imports: []string{"auth", "cache", httpcache, "objectstore", "plaincache", "policy", "ratelimit", "record", "regionmap", retry},
 			Tests:   []string{coherence, "emulator", memnet, redisconn, redistest},
 		},
 
 		// One capability each.
-		"auth":      {Imports: []string{breaker, flight, prefix, redisconn, retry, seal}, Tests: []string{"emulator", memnet, redistest}},
-		httpcache:   {Imports: []string{"record"}},
-		"cache":     {Imports: []string{coherence, httpcache, "objectstore", recent, redisconn, seal}, Tests: []string{redistest}},
-		coherence:   {Imports: []string{recent, redisconn, seal}, Tests: []string{redistest}},
-		"policy":    {Imports: []string{"auth", "objectstore", "record", watch}},
-		"ratelimit": {Imports: []string{flight, prefix, redisconn}, Tests: []string{redistest}},
-		"regionmap": {Imports: []string{"objectstore", breaker, distance, flight, prefix}},
-		"stats":     {Imports: []string{"objectstore", "record", calendar, redisconn}, Tests: []string{redistest}},
+		"auth":       {Imports: []string{breaker, flight, prefix, redisconn, retry, seal}, Tests: []string{"emulator", memnet, redistest}},
+		httpcache:    {Imports: []string{"record"}},
+		"cache":      {Imports: []string{coherence, httpcache, "objectstore", entries, recent, redisconn, seal}, Tests: []string{redistest}},
+		"plaincache": {Imports: []string{coherence, httpcache, entries}},
+		coherence:    {Imports: []string{recent, redisconn, seal}, Tests: []string{redistest}},
+		"policy":     {Imports: []string{"auth", "objectstore", "record", watch}},
+		"ratelimit":  {Imports: []string{flight, prefix, redisconn}, Tests: []string{redistest}},
+		"regionmap":  {Imports: []string{"objectstore", breaker, distance, flight, prefix}},
+		"stats":      {Imports: []string{"objectstore", "record", calendar, redisconn}, Tests: []string{redistest}},
 
 		// What the gateway tells of itself.
 		attrs:       {Imports: []string{"record"}},
@@ -108,6 +110,7 @@ func Rules() Table {
 		redisconn:           {Imports: []string{breaker}, Tests: []string{redistest}},
 		conns:               {},
 		recent:              {},
+		entries:             {},
 		breaker:             {},
 		retry:               {},
 		seal:                {Imports: []string{prefix}},

@@ -67,8 +67,8 @@ func (p *parts) CachedBytes() int64 {
 	s := p.cache.Stats()
 	n := s.Bytes + s.UnderWay
 	if p.web != nil {
-		s = p.web.Stats()
-		n += s.Bytes + s.UnderWay
+		web := p.web.Stats()
+		n += web.Bytes + web.UnderWay
 	}
 	return n
 }

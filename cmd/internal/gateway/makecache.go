@@ -8,6 +8,7 @@ import (
 	"osgate/config"
 	"osgate/internal/conns"
 	"osgate/internal/redisconn"
+	"osgate/plaincache"
 	"osgate/proxy"
 )
 
@@ -76,7 +77,7 @@ func (p *parts) makePlain(transport proxy.Transport) (err error) {
 	if c.Cache.Mode != plainMode {
 		return nil
 	}
-	if p.web, err = cache.NewWeb(cache.WebOptions{Bytes: int64(c.Cache.Bytes), EntryBytes: int64(min(c.Cache.EntryBytes, c.Cache.Bytes))}); err != nil {
+	if p.web, err = plaincache.New(plaincache.Options{Bytes: int64(c.Cache.Bytes), EntryBytes: int64(min(c.Cache.EntryBytes, c.Cache.Bytes))}); err != nil {
 		return fmt.Errorf("making the plain cache: %w", err)
 	}
 	p.plain, err = proxy.NewPlain(proxy.PlainOptions{

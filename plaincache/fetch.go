@@ -1,4 +1,4 @@
-package cache
+package plaincache
 
 import (
 	"context"
@@ -16,11 +16,11 @@ import (
 // while it streams by, and stores, freshens or invalidates entries. It is for one
 // goroutine at a time, and Close must always be called.
 type Fetch struct {
-	web         *Web
-	question    WebQuestion
+	cache       *Cache
+	question    Question
 	wants       httpcache.Demands
 	requestedAt time.Time
-	key         digest
+	key         name
 	on          coherence.Resources
 	stamp       coherence.Stamp
 	open        bool // the state was known: answers may be stored
@@ -28,7 +28,12 @@ type Fetch struct {
 	stored     *Entry // the entry that may be validated, or served if upstream does not answer
 	validating bool   // the request validates stored
 	background bool
-	fill       *Fill
+
+	taking  bool // the answer will be stored if it is complete and small enough
+	verdict httpcache.Verdict
+	status  int
+	header  http.Header
+	body    httpcache.Intake
 }
 
 func (f *Fetch) readOnly() bool {
@@ -36,20 +41,20 @@ func (f *Fetch) readOnly() bool {
 }
 
 // look chooses how to handle the request.
-func (f *Fetch) look(ctx context.Context) WebResult {
+func (f *Fetch) look(ctx context.Context) Result {
 	if !f.readOnly() {
 		return f.forward(forwardMethod, "")
 	}
 	if f.question.HasBody {
 		return f.forward(httpcache.ForwardBypass, "content")
 	}
-	reading, err := f.web.cache.options.Coherence.Read(ctx, f.on)
+	reading, err := f.cache.writes.Read(ctx, f.on)
 	f.stamp, f.open = reading.Stamp, err == nil && reading.Closed == ""
 	if !f.open {
-		return f.forward(httpcache.ForwardBypass, detailCoherence)
+		return f.forward(httpcache.ForwardBypass, "coherence-unavailable")
 	}
 	h := f.question.Header
-	e, others := f.web.find(f.key, h, f.stamp)
+	e, others := f.cache.find(f.key, h, f.stamp)
 	switch {
 	case f.wants.NoStore:
 		return f.forward(httpcache.ForwardRequest, httpcache.DetailNoStore)
@@ -65,26 +70,26 @@ func (f *Fetch) look(ctx context.Context) WebResult {
 }
 
 // choose serves the stored entry if the client and upstream both allow it.
-func (f *Fetch) choose() WebResult {
+func (f *Fetch) choose() Result {
 	e := f.stored
 	age, left := e.Age(f.requestedAt), e.Left(f.requestedAt)
 	stale, allowed := e.staleFor(f.requestedAt)
-	window := e.web.control.WhileRevalidate
+	window := e.control.WhileRevalidate
 	switch hit := (httpcache.Status{Hit: true, TTL: left}); {
 	case f.wants.NoCache:
 		return f.forward(httpcache.ForwardRequest, httpcache.DetailNoCache)
 	case left > 0 && f.wants.Accepts(age, left):
-		return WebResult{Entry: e, Status: hit}
+		return Result{Entry: e, Status: hit}
 	case left > 0:
 		return f.forward(httpcache.ForwardRequest, httpcache.DetailMaxAge)
 	case !allowed || !f.wants.AcceptsStale(age, stale):
 		return f.forward(httpcache.ForwardStale, "")
 	case f.wants.HasMaxStale:
-		return WebResult{Entry: e, Status: hit}
+		return Result{Entry: e, Status: hit}
 	case window.Present && stale <= window.Length && f.question.Method == http.MethodGet:
 		hit.Detail = httpcache.DetailWhileRevalidate
-		result := WebResult{Entry: e, Status: hit}
-		if f.web.startRefresh(f.key) {
+		result := Result{Entry: e, Status: hit}
+		if f.cache.startRefresh(f.key) {
 			f.background, result.Fetch = true, f
 		}
 		return result
@@ -93,8 +98,8 @@ func (f *Fetch) choose() WebResult {
 }
 
 // forward is the result for a request that is sent upstream.
-func (f *Fetch) forward(forward httpcache.Forward, detail string) WebResult {
-	return WebResult{Fetch: f, Status: httpcache.Status{Forward: forward, Detail: detail}}
+func (f *Fetch) forward(forward httpcache.Forward, detail string) Result {
+	return Result{Fetch: f, Status: httpcache.Status{Forward: forward, Detail: detail}}
 }
 
 // conditional are the request fields that make an answer depend on the client's own
@@ -144,11 +149,10 @@ func (f *Fetch) Response(ctx context.Context, status int, header http.Header, le
 	case f.validating && status == http.StatusNotModified:
 		o.Entry = f.freshen(ctx, header)
 		o.Status.Detail = "validated"
-	case f.stored != nil && httpcache.Failed(status) && f.mayServeStale(f.stored.web.control.IfError.Length):
+	case f.stored != nil && httpcache.Failed(status) && f.mayServeStale(f.stored.control.IfError.Length):
 		o.Entry, o.Status = f.stored, f.staleStatus(httpcache.DetailIfError)
 	case f.open && !f.wants.NoStore:
-		f.fill = f.newFill()
-		stored, reason := f.fill.Response(status, header, length)
+		stored, reason := f.take(status, header, length)
 		o.Status.Stored = stored
 		if reason != "" {
 			o.Status.Detail = reason
@@ -157,33 +161,51 @@ func (f *Fetch) Response(ctx context.Context, status int, header http.Header, le
 	return o
 }
 
-// newFill returns the Fill for the answer.
-func (f *Fetch) newFill() *Fill {
-	return &Fill{cache: f.web.cache, key: f.key, requestedAt: f.requestedAt, fetch: f}
+// take begins to store the answer. If it is not stored, reason is a token for
+// [httpcache.Status].Detail.
+func (f *Fetch) take(status int, header http.Header, length int64) (stored bool, reason string) {
+	if f.verdict = f.judge(status, header); f.verdict.Refused != "" {
+		return false, f.verdict.Refused
+	}
+	f.body = httpcache.Intake{Max: f.cache.options.EntryBytes, Budget: &f.cache.underWay}
+	if !f.body.Expect(length) {
+		return false, "too-large"
+	}
+	f.status, f.header, f.taking = status, httpcache.Replayable(header, &f.verdict.Control), true
+	return true, ""
 }
 
-// judge is [JudgeResource] for an answer to the request.
+// judge is [httpcache.JudgeResource] for an answer to the request.
 func (f *Fetch) judge(status int, header http.Header) httpcache.Verdict {
 	return httpcache.JudgeResource(status, header, len(f.question.Header["Authorization"]) > 0, f.requestedAt)
 }
 
-// Write takes a part of the body. It always accepts all of p.
+// Write keeps a copy of a part of the body. It always accepts all of p. An answer that
+// is too large is not stored.
 func (f *Fetch) Write(p []byte) (int, error) {
-	if f.fill != nil {
-		return f.fill.Write(p)
+	if f.taking && !f.body.Append(p) {
+		f.drop()
 	}
 	return len(p), nil
 }
 
+func (f *Fetch) drop() {
+	f.taking, f.header = false, nil
+	f.body.Drop()
+}
+
 // Close ends the fetch. Complete reports whether the answer's body ended as upstream
-// meant it to. A second call has no effect.
+// meant it to. An answer that was cut is never stored, nor one whose length differs from
+// its Content-Length. A second call has no effect.
 func (f *Fetch) Close(complete bool) {
-	if f.fill != nil {
-		f.fill.Close(complete)
-		f.fill = nil
+	if f.taking {
+		if complete && f.body.Whole() {
+			f.put(f.newEntry(f.status, f.header, f.body.Body(), &f.verdict))
+		}
+		f.drop()
 	}
 	if f.background {
-		f.web.endRefresh(f.key)
+		f.cache.endRefresh(f.key)
 		f.background = false
 	}
 }
@@ -192,7 +214,7 @@ func (f *Fetch) Close(complete bool) {
 // the stored entry, unless upstream or the client requires a fresh one (RFC 9111
 // section 4.2.4). Entry is nil if there is none.
 func (f *Fetch) Disconnected() Outcome {
-	if f.stored != nil && f.question.Method == http.MethodGet && f.mayServeStale(max(keptStale, f.stored.web.control.IfError.Length)) {
+	if f.stored != nil && f.question.Method == http.MethodGet && f.mayServeStale(max(keptStale, f.stored.control.IfError.Length)) {
 		return Outcome{Entry: f.stored, Status: f.staleStatus("disconnected")}
 	}
 	return Outcome{}
@@ -201,7 +223,7 @@ func (f *Fetch) Disconnected() Outcome {
 // MustRevalidate reports whether an entry is stored that upstream forbids to serve
 // without its validation, so that no answer from upstream means a 504 (RFC 9111 section
 // 5.2.2.2).
-func (f *Fetch) MustRevalidate() bool { return f.stored != nil && f.stored.web.control.NeverStale() }
+func (f *Fetch) MustRevalidate() bool { return f.stored != nil && f.stored.control.NeverStale() }
 
 // mayServeStale reports whether the stored entry may be served without the validation
 // that it needs, up to window after its freshness.
@@ -222,15 +244,15 @@ func (f *Fetch) invalidateChanged(ctx context.Context, status int, header http.H
 	if safe(f.question.Method) || status < http.StatusOK || status >= http.StatusBadRequest {
 		return
 	}
-	f.web.invalidate(ctx, f.on)
+	f.cache.invalidate(ctx, f.on)
 	base, err := url.Parse("http://" + f.question.Host + f.question.Target)
 	if err != nil {
 		return
 	}
 	for _, line := range slices.Concat(header["Location"], header["Content-Location"]) {
 		if named, err := base.Parse(line); err == nil && strings.EqualFold(named.Host, base.Host) {
-			_, on := f.web.name(named.Host, named.RequestURI())
-			f.web.invalidate(ctx, on)
+			_, on := addressOf(named.Host, named.RequestURI())
+			f.cache.invalidate(ctx, on)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package cache_test
+package plaincache_test
 
 import (
 	"context"
@@ -8,29 +8,29 @@ import (
 	"testing/synctest"
 	"time"
 
-	"osgate/cache"
+	"osgate/plaincache"
 )
 
-func newWeb(t testing.TB) *cache.Web {
+func newWeb(t testing.TB) *plaincache.Cache {
 	t.Helper()
-	w, err := cache.NewWeb(cache.WebOptions{Bytes: 1 << 20, EntryBytes: 8 << 10})
+	w, err := plaincache.New(plaincache.Options{Bytes: 1 << 20, EntryBytes: 8 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-func webAsk(header ...string) cache.WebQuestion {
+func webAsk(header ...string) plaincache.Question {
 	h := http.Header{}
 	for i := 0; i < len(header); i += 2 {
 		h.Add(header[i], header[i+1])
 	}
-	return cache.WebQuestion{Method: http.MethodGet, Host: "h", Target: "/a", Header: h}
+	return plaincache.Question{Method: http.MethodGet, Host: "h", Target: "/a", Header: h}
 }
 
 // webFetch looks up q and, if no stored answer is served, gives upstream's answer to
 // the Fetch. It returns Cache-Status.
-func webFetch(ctx context.Context, w *cache.Web, q cache.WebQuestion, header http.Header, body string) string {
+func webFetch(ctx context.Context, w *plaincache.Cache, q plaincache.Question, header http.Header, body string) string {
 	found := w.Look(ctx, q, time.Now())
 	if found.Entry != nil || found.Fetch == nil {
 		return found.Status.String()
@@ -164,7 +164,7 @@ func TestWebForgetsWhatAnUnsafeRequestChanged(t *testing.T) {
 			w := newWeb(t)
 			other := webAsk()
 			other.Target = "/b"
-			for _, q := range []cache.WebQuestion{webAsk(), other} {
+			for _, q := range []plaincache.Question{webAsk(), other} {
 				webFetch(t.Context(), w, q, http.Header{"Cache-Control": {"max-age=60"}}, "v")
 			}
 			unsafe := webAsk()
@@ -190,7 +190,7 @@ func TestWebVariantsOfBeforeAChangeTakeNoRoom(t *testing.T) {
 	found := w.Look(t.Context(), change, time.Now())
 	found.Fetch.Response(t.Context(), http.StatusOK, nil, 0, found.Status)
 	found.Fetch.Close(true)
-	for _, web := range []*cache.Web{w, alone} {
+	for _, web := range []*plaincache.Cache{w, alone} {
 		webFetch(t.Context(), web, webAsk("Foo", "after"), header, "v")
 	}
 	if got, want := w.Stats().Bytes, alone.Stats().Bytes; got != want {
@@ -277,3 +277,6 @@ type countingWriter struct {
 func (w *countingWriter) Header() http.Header         { return w.header }
 func (w *countingWriter) Write(b []byte) (int, error) { w.n += len(b); return len(b), nil }
 func (w *countingWriter) WriteHeader(int)             {}
+
+// pass lets time pass in a bubble of synctest.
+func pass(d time.Duration) { <-time.After(d) }

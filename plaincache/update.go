@@ -1,4 +1,4 @@
-package cache
+package plaincache
 
 import (
 	"context"
@@ -29,9 +29,9 @@ func (f *Fetch) freshen(ctx context.Context, header http.Header) *Entry {
 		}
 	}
 	verdict := f.judge(old.Status, judged)
-	e := f.newVariant(old.Status, merged, old.Body, &verdict)
+	e := f.newEntry(old.Status, merged, old.Body, &verdict)
 	if verdict.Refused != "" {
-		f.web.invalidate(ctx, f.on)
+		f.cache.invalidate(ctx, f.on)
 		return e
 	}
 	f.put(e)
@@ -70,7 +70,7 @@ func (f *Fetch) learnHead(ctx context.Context, status int, header http.Header) {
 		same = same && (value == "" || value == f.stored.Header.Get(name))
 	}
 	if !same {
-		f.web.invalidate(ctx, f.on)
+		f.cache.invalidate(ctx, f.on)
 		return
 	}
 	f.freshen(ctx, header)

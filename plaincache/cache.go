@@ -1,0 +1,170 @@
+// Package plaincache is the engine of OSGATE_CACHE_MODE=rfc9111: a strict shared HTTP
+// cache of any resource, whose entries are fresh for as long as their origin states, by
+// RFC 9111 alone. It has no principals, no grants and no writes of other processes.
+//
+// It judges, validates and serves answers by package httpcache, as the gateway's cache
+// does, so that public test suites judge that package. Look-up, variants and the request
+// to the origin are its own. An invalidation is a mark in package coherence, in process:
+// an answer that was being fetched meanwhile is stored under a stamp that no read uses.
+package plaincache
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"osgate/cache/coherence"
+	"osgate/cache/httpcache"
+	"osgate/internal/entrystore"
+)
+
+// Options configure a [Cache].
+type Options struct {
+	// Bytes bounds the entries: bodies, headers and the memory that it takes to keep
+	// them. EntryBytes bounds one body; larger ones are not stored.
+	Bytes, EntryBytes int64
+}
+
+// Cache stores the answers of an origin. Create it with [New]. Its methods are safe for
+// concurrent use.
+type Cache struct {
+	options  Options
+	entries  entrystore.Store[name, *address]
+	writes   coherence.Tracker
+	underWay httpcache.Budget
+
+	mu         sync.Mutex    // guards refreshing
+	refreshing map[name]bool // addresses being validated in the background; one for each Fetch at most
+}
+
+// name is the key of an address: a hash of host and target.
+type name [sha256.Size]byte
+
+// underWayShare is the part of Bytes, 1 divided by this, that answers may take in
+// addition while they are being received.
+const underWayShare = 4
+
+// New returns an empty Cache. It starts no goroutine; [Cache.Run] frees expired
+// entries.
+func New(o Options) (*Cache, error) {
+	entries, err := entrystore.New(entrystore.Options[name, *address]{
+		Bytes: o.Bytes, Weigh: (*address).weight, Lifetime: func(a *address) time.Duration { return a.kept },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache{options: o, entries: entries, writes: coherence.NewLocal(), refreshing: map[name]bool{}}
+	c.underWay.Limit = max(o.Bytes/underWayShare, o.EntryBytes)
+	return c, nil
+}
+
+// Run frees expired entries until ctx is done, then it returns nil. Without Run they
+// are freed only when the cache needs room.
+func (c *Cache) Run(ctx context.Context) error { return c.entries.Run(ctx) }
+
+// Stats is a snapshot of the cache's content.
+type Stats struct {
+	Entries  int   // addresses with a stored answer, including those that have expired since the last clean-up
+	Bytes    int64 // the size of the entries, counted as for [Options].Bytes
+	UnderWay int64 // bytes of answers that are being received
+}
+
+// Stats returns a snapshot. The numbers are not of one instant.
+func (c *Cache) Stats() Stats {
+	return Stats{Entries: c.entries.EstimatedSize(), Bytes: int64(c.entries.WeightedSize()), UnderWay: c.underWay.Used()}
+}
+
+// Question is a request to a [Cache].
+type Question struct {
+	Method string
+	Host   string      // as in the request; case is ignored
+	Target string      // path and query as received
+	Header http.Header // the request's header, read only
+
+	// HasBody reports whether the request has a body. A GET with a body bypasses the
+	// cache: the key does not cover the body.
+	HasBody bool
+}
+
+// Result is the answer to a [Question].
+type Result struct {
+	Entry        *Entry // the entry to serve; nil: the request is sent upstream
+	Fetch        *Fetch // handles the request to upstream; with an Entry, a background request for a fresh one
+	Status       httpcache.Status
+	OnlyIfCached bool // the client accepts only a stored answer, and none is stored: 504 (RFC 9111 section 5.2.1.7)
+}
+
+// Values of [Forward] in RFC 9211 section 2.2 that only a Web distinguishes.
+const (
+	forwardMethod   httpcache.Forward = "method"
+	forwardURIMiss  httpcache.Forward = "uri-miss"
+	forwardVaryMiss httpcache.Forward = "vary-miss"
+)
+
+// Look answers q from the store, or returns how to forward it. Now is the time of the
+// call. Every Fetch that is returned must be closed.
+func (c *Cache) Look(ctx context.Context, q Question, now time.Time) Result {
+	f := &Fetch{cache: c, question: q, requestedAt: now, wants: httpcache.DemandsOf(q.Header)}
+	f.key, f.on = addressOf(q.Host, q.Target)
+	result := f.look(ctx)
+	if f.wants.OnlyIfCached && result.Entry == nil && f.readOnly() {
+		return Result{OnlyIfCached: true, Status: result.Status}
+	}
+	return result
+}
+
+// addressOf returns the key of an address, and the resource that its entries depend on.
+func addressOf(host, target string) (name, coherence.Resources) {
+	host = strings.ToLower(host)
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, 256), uint32(len(host)))
+	key := name(sha256.Sum256(append(append(b, host...), target...)))
+	return key, coherence.Of(coherence.Resource{Hash: key})
+}
+
+// find returns the newest stored answer that matches a request with this header, and
+// whether others are stored. It must have the given stamp: an answer that was stored
+// before an invalidation does not count.
+func (c *Cache) find(key name, header http.Header, stamp coherence.Stamp) (e *Entry, others bool) {
+	held, ok := c.entries.GetIfPresent(key)
+	if !ok {
+		return nil, false
+	}
+	for _, e := range held.variants {
+		switch {
+		case !coherence.Admit(e.stamp, stamp):
+		case e.selects(header):
+			return e, true
+		default:
+			others = true
+		}
+	}
+	return nil, others
+}
+
+// invalidate makes the stored answers of an address unservable, and the answers that
+// are being fetched now too.
+func (c *Cache) invalidate(ctx context.Context, on coherence.Resources) {
+	_ = c.writes.Mark(ctx, on, coherence.NewID(), 0) // the tracker in process never fails
+}
+
+// startRefresh reports whether no other request validates the entry of key in the
+// background. If it returns true, the caller must call endRefresh.
+func (c *Cache) startRefresh(key name) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refreshing[key] {
+		return false
+	}
+	c.refreshing[key] = true
+	return true
+}
+
+func (c *Cache) endRefresh(key name) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.refreshing, key)
+}
