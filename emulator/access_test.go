@@ -10,7 +10,7 @@ import (
 	"osgate/emulator"
 )
 
-// operations are the 21, each with the scopes of which any one suffices.
+// operations are the 21 operations, each with the scopes of which one is enough.
 var operations = []struct {
 	method, target, body string
 	scopes               string
@@ -53,7 +53,7 @@ func TestScopesDecideWhatATokenMay(t *testing.T) {
 				want = o.status
 			}
 			if got := c.do(o.method, o.target, o.body); got.status != want {
-				t.Errorf("scope %q: %s %s: got %d %s, want %d", scope, o.method, o.target, got.status, got.body, want)
+				t.Errorf("scope %q: %s %s: the answer is %d %s, want %d", scope, o.method, o.target, got.status, got.body, want)
 			}
 		}
 	}
@@ -64,7 +64,7 @@ func TestRightsThatAreTakenAreGoneAtOnce(t *testing.T) {
 	c.must(http.StatusOK, http.MethodGet, demoKeys, "")
 	got := c.must(http.StatusOK, http.MethodPatch, "/_osemu/clients/app-one", `{"scopes":["read:store"]}`)
 	if strings.Contains(got.body, "secret-one") {
-		t.Errorf("the answer tells the secret: %s", got.body)
+		t.Errorf("the answer contains the secret: %s", got.body)
 	}
 	c.must(http.StatusForbidden, http.MethodGet, demoKeys, "")
 	c.must(http.StatusOK, http.MethodGet, east+prod, "")
@@ -110,14 +110,14 @@ func TestRequestWithoutAGoodTokenIsUnauthorized(t *testing.T) {
 		authorization string
 		status        int
 	}{
-		"none":         {"", 401},
-		"unknown":      {"Bearer 11111111-2222-3333-4444-555555555555", 401},
-		"empty":        {"Bearer ", 401},
-		"scheme alone": {"Bearer", 401},
-		"Basic":        {"Basic " + base64.StdEncoding.EncodeToString([]byte("app-one:secret-one")), 401},
-		"longer":       {"Bearer " + good + "x", 401},
-		"lower case":   {"bearer " + good, 200},
-		"upper case":   {"BEARER " + good, 200},
+		"none":                   {"", 401},
+		"unknown":                {"Bearer 11111111-2222-3333-4444-555555555555", 401},
+		"empty":                  {"Bearer ", 401},
+		"scheme without a token": {"Bearer", 401},
+		"Basic":                  {"Basic " + base64.StdEncoding.EncodeToString([]byte("app-one:secret-one")), 401},
+		"longer":                 {"Bearer " + good + "x", 401},
+		"lower case":             {"bearer " + good, 200},
+		"upper case":             {"BEARER " + good, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var headers []string

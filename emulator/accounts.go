@@ -12,7 +12,7 @@ import (
 type accountsCall struct {
 	*Emulator
 	*exchange
-	params params // of a POST's body
+	params params // from a POST's body
 	id     string // the organization in the path
 	below  string // the environment in the path
 }
@@ -66,8 +66,8 @@ func (e *Emulator) accountsAnswer(x *exchange) answer {
 }
 
 // subject returns the key under which a request counts: the token's client or user, or
-// the client that requests a token, or otherwise the address; always the address if
-// that is chosen.
+// the client that requests a token, or otherwise the address. With accounts-rate-by=ip
+// it is always the address.
 func (c *accountsCall) subject() string {
 	id, _, basic := c.in.BasicAuth()
 	switch {

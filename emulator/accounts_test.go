@@ -33,36 +33,36 @@ func TestTokenEndpointsTakeTheDocumentedForms(t *testing.T) {
 		headers    []string
 		status     int
 	}{
-		"old, form":               {"/accounts/oauth2/token", form, formType, 200},
-		"old, JSON":               {"/accounts/oauth2/token", object, nil, 400},
-		"first, JSON":             {"/accounts/api/oauth2/token", object, nil, 200},
-		"second, form":            {"/accounts/api/v2/oauth2/token", form, formType, 200},
-		"second, JSON":            {"/accounts/api/v2/oauth2/token", object, nil, 200},
-		"second, Basic":           {"/accounts/api/v2/oauth2/token", "grant_type=client_credentials", append(formType, "Authorization", basic), 200},
-		"Basic beside form":       {"/accounts/api/v2/oauth2/token", "grant_type=client_credentials&client_id=app-two&client_secret=wrong", append(formType, "Authorization", basic), 200},
-		"name in other case too":  {"/accounts/api/v2/oauth2/token", strings.Replace(object, "{", `{"CLIENT_ID":"app-two",`, 1), nil, 200},
-		"wrong secret":            {"/accounts/api/v2/oauth2/token", strings.Replace(form, "secret-one", "secret-two", 1), formType, 401},
-		"unknown client":          {"/accounts/api/v2/oauth2/token", strings.Replace(form, "app-one", "app-none", 1), formType, 401},
-		"no client":               {"/accounts/api/v2/oauth2/token", "grant_type=client_credentials", formType, 401},
-		"no grant type":           {"/accounts/api/v2/oauth2/token", "client_id=app-one&client_secret=secret-one", formType, 400},
-		"grant type unknown":      {"/accounts/api/v2/oauth2/token", strings.Replace(form, "client_credentials", "magic", 1), formType, 400},
-		"grant type not allowed":  {"/accounts/api/v2/oauth2/token", strings.Replace(form, "client_credentials", "password", 1) + "&username=admin&password=admin-password", formType, 400},
-		"parameter twice":         {"/accounts/api/v2/oauth2/token", form + "&client_id=app-two", formType, 400},
-		"malformed form":          {"/accounts/api/v2/oauth2/token", "%zz", formType, 400},
-		"malformed JSON":          {"/accounts/api/v2/oauth2/token", "{", nil, 400},
-		"no content type we know": {"/accounts/api/v2/oauth2/token", form, []string{"Content-Type", "text/plain"}, 415},
+		"old, form":              {"/accounts/oauth2/token", form, formType, 200},
+		"old, JSON":              {"/accounts/oauth2/token", object, nil, 400},
+		"first, JSON":            {"/accounts/api/oauth2/token", object, nil, 200},
+		"second, form":           {"/accounts/api/v2/oauth2/token", form, formType, 200},
+		"second, JSON":           {"/accounts/api/v2/oauth2/token", object, nil, 200},
+		"second, Basic":          {"/accounts/api/v2/oauth2/token", "grant_type=client_credentials", append(formType, "Authorization", basic), 200},
+		"Basic and form":         {"/accounts/api/v2/oauth2/token", "grant_type=client_credentials&client_id=app-two&client_secret=wrong", append(formType, "Authorization", basic), 200},
+		"name in other case too": {"/accounts/api/v2/oauth2/token", strings.Replace(object, "{", `{"CLIENT_ID":"app-two",`, 1), nil, 200},
+		"wrong secret":           {"/accounts/api/v2/oauth2/token", strings.Replace(form, "secret-one", "secret-two", 1), formType, 401},
+		"unknown client":         {"/accounts/api/v2/oauth2/token", strings.Replace(form, "app-one", "app-none", 1), formType, 401},
+		"no client":              {"/accounts/api/v2/oauth2/token", "grant_type=client_credentials", formType, 401},
+		"no grant type":          {"/accounts/api/v2/oauth2/token", "client_id=app-one&client_secret=secret-one", formType, 400},
+		"grant type unknown":     {"/accounts/api/v2/oauth2/token", strings.Replace(form, "client_credentials", "magic", 1), formType, 400},
+		"grant type not allowed": {"/accounts/api/v2/oauth2/token", strings.Replace(form, "client_credentials", "password", 1) + "&username=admin&password=admin-password", formType, 400},
+		"parameter twice":        {"/accounts/api/v2/oauth2/token", form + "&client_id=app-two", formType, 400},
+		"malformed form":         {"/accounts/api/v2/oauth2/token", "%zz", formType, 400},
+		"malformed JSON":         {"/accounts/api/v2/oauth2/token", "{", nil, 400},
+		"unknown content type":   {"/accounts/api/v2/oauth2/token", form, []string{"Content-Type", "text/plain"}, 415},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := c.must(row.status, http.MethodPost, "/us"+row.path, row.body, row.headers...)
 			answer := decode[map[string]any](t, got)
 			if row.status != 200 {
 				if answer["error"] == "" || strings.Contains(got.body, "secret-") {
-					t.Errorf("got %s", got.body)
+					t.Errorf("the answer is %s", got.body)
 				}
 				return
 			}
 			if answer["expires_in"] != 3600.0 || answer["token_type"] != "bearer" || len(minted(t, got)) != 36 {
-				t.Errorf("got %s", got.body)
+				t.Errorf("the answer is %s", got.body)
 			}
 			holder := client{t: t, e: e, token: minted(t, got)}
 			me := decode[me](t, holder.get("/us/accounts/api/me"))
@@ -110,7 +110,7 @@ func TestMeTellsClientUserAndOrganizations(t *testing.T) {
 	} {
 		got := decode[me](t, as(t, e, "us", name).get("/us/accounts/api/me"))
 		if got.Client == nil || got.User == nil {
-			t.Fatalf("app-%s: got %+v", name, got)
+			t.Fatalf("app-%s: the answer is %+v", name, got)
 		}
 		if got.Client.ClientID != "app-"+name || got.Client.OrgID != row.home || len(got.Client.GrantTypes) != 1 || got.Client.RedirectURIs == nil {
 			t.Errorf("app-%s: client is %+v", name, *got.Client)
@@ -137,7 +137,7 @@ func TestLoginActsForTheUser(t *testing.T) {
 	c := login(t, e)
 	got := decode[me](t, c.get("/us/accounts/api/me"))
 	if got.Client != nil || got.User == nil || got.User.Username != "admin" {
-		t.Errorf("got %+v", got)
+		t.Errorf("the answer is %+v", got)
 	}
 	c.must(http.StatusOK, http.MethodGet, demoKeys, "")
 	c.must(http.StatusOK, http.MethodGet, "/us/api/v1/organizations/org-sub"+anHour, "")
@@ -156,10 +156,10 @@ func TestLoginActsForTheUser(t *testing.T) {
 func TestUserIsToldFlatByUsersMeAndProfile(t *testing.T) {
 	c := one(t)
 	if got := decode[map[string]any](t, c.get("/us/accounts/api/users/me")); got["id"] != "user-admin" || got["organization"] == nil {
-		t.Errorf("users/me: got %v", got)
+		t.Errorf("users/me: the answer is %v", got)
 	}
 	if got := decode[map[string]any](t, c.get("/us/accounts/api/profile")); got["username"] != "admin" || got["organizationId"] != "org-root" {
-		t.Errorf("profile: got %v", got)
+		t.Errorf("profile: the answer is %v", got)
 	}
 }
 
@@ -193,12 +193,12 @@ func TestEnvironmentsAreInData(t *testing.T) {
 	c.must(http.StatusBadRequest, http.MethodGet, "/us/accounts/api/organizations/org-root/environments?limit=x", "")
 	one := decode[environment](t, c.get("/us/accounts/api/organizations/org-root/environments/env-sandbox"))
 	if one.ID != "env-sandbox" || one.IsProduction {
-		t.Errorf("one environment: got %+v", one)
+		t.Errorf("one environment: the answer is %+v", one)
 	}
 	c.must(http.StatusNotFound, http.MethodGet, "/us/accounts/api/organizations/org-root/environments/env-sub", "")
 	c.must(http.StatusForbidden, http.MethodGet, "/us/accounts/api/organizations/org-other/environments/env-other", "")
 	if got := decode[organization](t, c.get("/us/accounts/api/organizations/org-sub")); got.ID != "org-sub" || got.IsRoot {
-		t.Errorf("organization: got %+v", got)
+		t.Errorf("organization: the answer is %+v", got)
 	}
 }
 
@@ -220,33 +220,33 @@ func TestIntrospectionTellsWhatATokenIs(t *testing.T) {
 		return decode[introspected](t, c.form("/us/accounts/api/v2/oauth2/introspect", "token="+token, "Authorization", basic))
 	}
 	if got := v2(c, c.token); !got.Active || got.ClientID == nil || *got.ClientID != "app-one" || got.Expires-got.Issued != 3600 {
-		t.Errorf("v2: got %+v", got)
+		t.Errorf("v2: the answer is %+v", got)
 	}
 	if got := v2(c, other.token); !got.Active {
-		t.Errorf("v2 of another organization: got %+v", got)
+		t.Errorf("v2 of another organization: the answer is %+v", got)
 	}
 	if got := v2(c, login(t, e).token); !got.Active || got.ClientID != nil || got.Username != "admin" {
-		t.Errorf("v2 of a user: got %+v", got)
+		t.Errorf("v2 of a user: the answer is %+v", got)
 	}
 	if got := v2(c, as(t, e, "eu", "one").token); got != (introspected{}) {
-		t.Errorf("v2 of another plane: got %+v", got)
+		t.Errorf("v2 of another plane: the answer is %+v", got)
 	}
 	if got := v2(c, "nonsense"); got != (introspected{}) {
-		t.Errorf("v2 of nonsense: got %+v", got)
+		t.Errorf("v2 of an unknown token: the answer is %+v", got)
 	}
 	v1 := decode[introspected](t, c.do(http.MethodPost, "/us/accounts/api/oauth2/introspect", `{"token":"`+other.token+`"}`))
 	if !v1.Active || v1.Expires-v1.Issued != 3600_000 {
-		t.Errorf("v1: got %+v", v1)
+		t.Errorf("v1: the answer is %+v", v1)
 	}
 	c.want(c.form("/us/accounts/api/v2/oauth2/introspect", "token="+c.token), http.StatusUnauthorized)
 	c.want(c.form("/us/accounts/api/v2/oauth2/introspect", "", "Authorization", basic), http.StatusBadRequest)
 
 	chosen := one(t, "introspect-foreign=deny", "introspect-time=milliseconds")
 	if got := v2(chosen, as(t, chosen.e, "us", "other").token); got.Active {
-		t.Errorf("introspect-foreign=deny: got %+v", got)
+		t.Errorf("introspect-foreign=deny: the answer is %+v", got)
 	}
 	if got := v2(chosen, chosen.token); got.Expires-got.Issued != 3600_000 {
-		t.Errorf("introspect-time=milliseconds: got %+v", got)
+		t.Errorf("introspect-time=milliseconds: the answer is %+v", got)
 	}
 }
 
@@ -276,13 +276,13 @@ func TestUsersTokensRefresh(t *testing.T) {
 	first := decode[map[string]any](t, c.form("/us/accounts/api/v2/oauth2/token", app+"grant_type=password&username=admin&password=admin-password"))
 	refresh, _ := first["refresh_token"].(string)
 	if refresh == "" {
-		t.Fatalf("got %v", first)
+		t.Fatalf("the answer is %v", first)
 	}
 	c.advance(89 * day)
 	second := decode[map[string]any](t, c.form("/us/accounts/api/v2/oauth2/token", app+"grant_type=refresh_token&refresh_token="+refresh))
 	c.token, _ = second["access_token"].(string)
 	if got := decode[me](t, c.get("/us/accounts/api/me")); got.Client == nil || got.User == nil || got.Client.ClientID != "app-one" || got.User.Username != "admin" {
-		t.Errorf("me: got %+v", got)
+		t.Errorf("me: the answer is %+v", got)
 	}
 	c.advance(2 * day)
 	c.want(c.form("/us/accounts/api/v2/oauth2/token", app+"grant_type=refresh_token&refresh_token="+refresh), http.StatusBadRequest)
@@ -297,12 +297,12 @@ func TestAccountsLimitIsByClientAndMinute(t *testing.T) {
 			got := one.must(http.StatusOK, http.MethodGet, "/us/accounts/api/me", "")
 			want := []string{"5", []string{"3", "2", "1", "0"}[i], "946684860"} // synctest starts at 2000-01-01
 			if have := []string{got.header.Get("X-RateLimit-Limit"), got.header.Get("X-RateLimit-Remaining"), got.header.Get("X-RateLimit-Reset")}; !cmp.Equal(have, want) {
-				t.Errorf("request %d: got %v, want %v", i+2, have, want)
+				t.Errorf("request %d: the answer is %v, want %v", i+2, have, want)
 			}
 		}
 		got := one.must(http.StatusTooManyRequests, http.MethodGet, "/us/accounts/api/me", "")
 		if got.header.Get("X-RateLimit-Remaining") != "0" {
-			t.Errorf("429: remaining %q", got.header.Get("X-RateLimit-Remaining"))
+			t.Errorf("429: remaining is %q", got.header.Get("X-RateLimit-Remaining"))
 		}
 		one.want(client{t: t, e: e}.form("/us/accounts/api/v2/oauth2/token", "client_id=app-one"), http.StatusTooManyRequests)
 		two.must(http.StatusOK, http.MethodGet, "/us/accounts/api/me", "")
@@ -313,7 +313,7 @@ func TestAccountsLimitIsByClientAndMinute(t *testing.T) {
 	c := as(t, free, "us", "one")
 	for range 600 {
 		if got := c.must(http.StatusOK, http.MethodGet, "/us/accounts/api/me", ""); got.header.Get("X-RateLimit-Limit") != "" {
-			t.Fatal("no limit, but a header")
+			t.Fatal("the answer has a header of the limit without a limit")
 		}
 	}
 }

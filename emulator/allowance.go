@@ -11,7 +11,7 @@ import (
 // each minute of the clock, reported in X-RateLimit headers. It is safe for concurrent
 // use.
 type allowance struct {
-	limit int // negative: none
+	limit int // negative: no limit
 
 	mu     sync.Mutex // guards minute and spent
 	minute time.Time
@@ -28,7 +28,7 @@ type balance struct {
 	reset            time.Time
 }
 
-// take spends one request of the subject, and reports whether that was one too many.
+// take uses one request of the subject, and reports whether its allowance was exceeded.
 func (l *allowance) take(subject string, now time.Time) (left balance, over bool) {
 	if l.limit < 0 {
 		return balance{}, false

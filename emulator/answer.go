@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// answer is a whole response, made before any of it is sent.
+// answer is a complete response, built before it is sent.
 type answer struct {
 	status int
 	header http.Header
@@ -19,7 +19,7 @@ func jsonAnswer(status int, v any) answer {
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
-		panic("emulator: an answer that does not marshal: " + err.Error()) // all are types of ours
+		panic("emulator: an answer that does not marshal: " + err.Error()) // all types are this package's own
 	}
 	return answer{status, http.Header{"Content-Type": {"application/json"}}, bytes.TrimSuffix(body.Bytes(), []byte("\n"))}
 }

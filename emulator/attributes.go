@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// attributes are a store's. The order of the fields is the order on the vendor's page.
+// attributes are a store's attributes. The order of the fields is the order on the
+// vendor's page.
 type attributes struct {
 	StoreID                       string `json:"storeId"`
 	Encrypted                     bool   `json:"encrypted"`
@@ -40,10 +41,10 @@ func (a attributes) confirmationTTL() time.Duration {
 func (a attributes) fixed() bool { return a.IsFixedTTL != nil && *a.IsFixedTTL }
 
 // apply reads the attributes that f has and returns how many it recognized. A TTL that
-// is out of bounds becomes the default silently (page "Object Store v2": "the value
-// defaults to 2592000 seconds (30 days), without returning an error").
+// is out of bounds becomes the default without an error (page "Object Store v2": "the
+// value defaults to 2592000 seconds (30 days), without returning an error").
 func (a *attributes) apply(f fields) (recognized int, err error) {
-	id, maximumEntries := a.StoreID, int64(0) // the latter is taken and has no effect
+	id, maximumEntries := a.StoreID, int64(0) // the latter is accepted and has no effect
 	for _, member := range []struct {
 		name string
 		into any

@@ -114,7 +114,7 @@ func (e *Emulator) postClock(r *http.Request) (answer, error) {
 	return jsonAnswer(http.StatusOK, map[string]time.Time{"now": e.clock.now()}), nil
 }
 
-// patchClient gives a client other rights; they hold for the tokens it has too.
+// patchClient gives a client other scopes; they also apply to its existing tokens.
 func (e *Emulator) patchClient(r *http.Request, id string) (answer, error) {
 	body, err := readBody(r, maxForm)
 	if err != nil {
@@ -145,8 +145,7 @@ func (e *Emulator) patchClient(r *http.Request, id string) (answer, error) {
 	return jsonAnswer(http.StatusOK, client), nil
 }
 
-// world returns the world as it was given, but for the clients, which are as they are
-// now, and without secrets.
+// world returns the world of the start with the current clients, and without secrets.
 func (e *Emulator) world() World {
 	w := *e.directory.world
 	w.Clients = nil

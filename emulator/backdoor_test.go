@@ -40,18 +40,18 @@ func TestRequestLogHasTargetsExactlyAsOnTheWire(t *testing.T) {
 	}
 	log := w.e.Requests()
 	if len(log) != len(targets) {
-		t.Fatalf("got %d requests, want %d", len(log), len(targets))
+		t.Fatalf("the log has %d requests, want %d", len(log), len(targets))
 	}
 	for i, entry := range log {
 		if entry.Target != targets[i] {
-			t.Errorf("got %q, want %q", entry.Target, targets[i])
+			t.Errorf("the answer is %q, want %q", entry.Target, targets[i])
 		}
 		if entry.Client != "app-one" || !slices.Equal(entry.Headers, []string{"Authorization", "X-One"}) || entry.Status == 0 {
-			t.Errorf("%s: got %+v", entry.Target, entry)
+			t.Errorf("%s: the answer is %+v", entry.Target, entry)
 		}
 	}
 	if log[0].Host != "wire.example:81" || log[6].Host != "elsewhere.example" {
-		t.Errorf("hosts: got %q and %q", log[0].Host, log[6].Host)
+		t.Errorf("hosts: the answers are %q and %q", log[0].Host, log[6].Host)
 	}
 }
 
@@ -59,7 +59,7 @@ func TestRequestLogIsToldAndForgotten(t *testing.T) {
 	c := one(t)
 	c.must(http.StatusNoContent, http.MethodDelete, "/_osemu/requests", "")
 	if got := c.get("/_osemu/requests").body; got != "[]" {
-		t.Errorf("after DELETE: got %s", got)
+		t.Errorf("after DELETE: the log is %s", got)
 	}
 	c.must(http.StatusNotFound, http.MethodGet, demoKeys+"/none?a=b", "")
 	client{t: t, e: c.e, host: "other"}.get("/nowhere")
@@ -69,7 +69,7 @@ func TestRequestLogIsToldAndForgotten(t *testing.T) {
 	var got []string
 	for _, entry := range log {
 		if entry.Time.IsZero() || time.Since(entry.Time) > time.Minute {
-			t.Errorf("%s: time is %v", entry.Target, entry.Time)
+			t.Errorf("%s: the time is %v", entry.Target, entry.Time)
 		}
 		got = append(got, fmt.Sprint(entry.Host, " ", entry.Method, " ", entry.Target, " ", entry.Client, " ", entry.Status))
 	}
@@ -82,7 +82,7 @@ func TestRequestLogIsToldAndForgotten(t *testing.T) {
 		"localhost GET " + demo + " app-two 401",
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("got  %q\nwant %q", got, want)
+		t.Errorf("the answer is  %q\nwant %q", got, want)
 	}
 	var raw []map[string]any
 	if err := json.Unmarshal([]byte(c.get("/_osemu/requests").body), &raw); err != nil {
@@ -103,16 +103,16 @@ func TestRequestIsInTheLogBeforeItsAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if log := w.e.Requests(); len(log) != 1 || log[0].Status != 200 {
-			t.Fatalf("round %d: got %+v", i, log)
+			t.Fatalf("round %d: the answer is %+v", i, log)
 		}
 	}
 	w.faults(`{"reset":1}`)
 	w.e.ForgetRequests()
-	if _, _, err := w.fetch(http.MethodPost, demo, ""); err == nil { // a GET would be sent again by the client
+	if _, _, err := w.fetch(http.MethodPost, demo, ""); err == nil { // the client would send a GET again
 		t.Error("the connection was not reset")
 	}
 	if log := w.e.Requests(); len(log) != 1 || log[0].Status != 0 {
-		t.Errorf("reset: got %+v", log)
+		t.Errorf("reset: the answer is %+v", log)
 	}
 }
 
@@ -124,7 +124,7 @@ func TestClockMovesThirtyDays(t *testing.T) {
 	}
 	c.token = as(t, c.e, "us", "one").token
 	if got := c.value(demoKeys + "/KeyOne"); got != "Not Found" {
-		t.Errorf("after 30 days the key holds %q", got)
+		t.Errorf("after 30 days the value of the key is %q", got)
 	}
 	for _, wrong := range []string{`{}`, `{"advance":"-1h"}`, `{"advance":5}`, `{"advance":"soon"}`, `{"advance":"9999999h"}`, ``, `[]`} {
 		c.must(http.StatusBadRequest, http.MethodPost, "/_osemu/clock", wrong)
@@ -146,15 +146,15 @@ func TestWorldIsToldWithoutSecrets(t *testing.T) {
 	got := c.must(http.StatusOK, http.MethodGet, "/_osemu/world", "")
 	for _, secret := range []string{"secret-", "admin-password"} {
 		if strings.Contains(got.body, secret) {
-			t.Errorf("the world tells %s…", secret)
+			t.Errorf("the world contains %s…", secret)
 		}
 	}
 	w, err := emulator.ParseWorld("world", []byte(got.body))
 	if err != nil {
-		t.Fatalf("the world told is not one: %v", err)
+		t.Fatalf("the returned world is invalid: %v", err)
 	}
 	if len(w.Organizations) != 3 || len(w.Clients) != 5 || !slices.Equal(w.Clients[1].Scopes, []string{"manage:store"}) {
-		t.Errorf("got %+v", w)
+		t.Errorf("the answer is %+v", w)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestBackDoorHasNothingElse(t *testing.T) {
 		method, target, _ := strings.Cut(request, " ")
 		c.must(http.StatusNotFound, method, target, "")
 	}
-	if got := len(c.e.Requests()); got != 1 { // the mint
-		t.Errorf("the back door's own requests are in the log: %d", got)
+	if got := len(c.e.Requests()); got != 1 { // the token request
+		t.Errorf("the log has %d of the back door's own requests", got)
 	}
 }

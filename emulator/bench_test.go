@@ -10,7 +10,7 @@ import (
 	"osgate/emulator"
 )
 
-// bigKeys are the keys of the partition that filled makes.
+// bigKeys are the keys of the partition that filled creates.
 const bigKeys = east + prod + "/big/partitions/p/keys"
 
 // filled returns a client of an emulator with a partition of n keys.
@@ -27,7 +27,8 @@ func filled(tb testing.TB, n int) client {
 	return as(tb, e, "us", "one")
 }
 
-// Pages stay flat in time as the partition grows, wherever they begin.
+// BenchmarkPageOfKeys: the time of a page does not grow with the partition, and does
+// not depend on the page's beginning.
 func BenchmarkPageOfKeys(b *testing.B) {
 	for _, n := range []int{1_000, 100_000, 1_000_000} {
 		c := filled(b, n)
@@ -83,7 +84,8 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
-// Many clients at once, under the race detector, end in a state that one of them left.
+// After requests of many clients at once, under the race detector, each key has the
+// last value of its client.
 func TestConcurrentRequestsDoNotDisturbEachOther(t *testing.T) {
 	e := start(t, emulator.Options{Seed: 1, AccountsRate: -1})
 	done := make(chan string)
@@ -100,7 +102,7 @@ func TestConcurrentRequestsDoNotDisturbEachOther(t *testing.T) {
 	c := as(t, e, "us", "one")
 	for n := range clients {
 		if got := c.value(fmt.Sprintf("%s/own-%d", demoKeys, n)); got != fmt.Sprint(rounds-1) {
-			t.Errorf("client %d left %q", n, got)
+			t.Errorf("client %d reads %q after its last write", n, got)
 		}
 	}
 }
@@ -121,7 +123,7 @@ func (c client) busy(n, rounds int) string {
 				continue
 			}
 			if got := c.do(request[0], request[1], request[2]); got.status >= 500 {
-				return fmt.Sprintf("%v: got %d %s", request, got.status, got.body)
+				return fmt.Sprintf("%v: the answer is %d %s", request, got.status, got.body)
 			}
 		}
 	}

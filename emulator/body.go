@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxBody holds any legal value with the overhead of JSON around it; a long
-	// string that is all escapes may not fit.
+	// maxBody is enough for any legal value in JSON, except a long string of which each
+	// character is escaped.
 	maxBody = 16 << 20
 	// maxForm limits the bodies that Access Management and the back door read.
 	maxForm = 1 << 20

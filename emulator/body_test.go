@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestABodyIsWholeOrRefused, also where its length is not known before.
+// TestABodyIsWholeOrRefused, also if its length is not declared.
 func TestABodyIsWholeOrRefused(t *testing.T) {
 	const limit = 100
 	for _, known := range []bool{true, false} {
@@ -18,7 +18,7 @@ func TestABodyIsWholeOrRefused(t *testing.T) {
 			}
 			body, err := readBody(r, limit)
 			if (err == nil) != ok || ok && len(body) != n {
-				t.Errorf("%d bytes, length known: %t: got %d, %v", n, known, len(body), err)
+				t.Errorf("%d bytes, length known: %t: the result is %d, %v", n, known, len(body), err)
 			}
 		}
 	}

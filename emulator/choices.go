@@ -51,35 +51,36 @@ func Choices() []Choice {
 	return []Choice{
 		postExisting:        {"post-existing", []string{"upsert", "409"}, "POST of a key that exists"},
 		missingStore:        {"missing-store", []string{"404", "create"}, "a key written to a store that does not exist"},
-		putAnswer:           {"put-answer", []string{"created", "200", "204"}, "status of PUT key; created: 201 for a new key, else 200"},
+		putAnswer:           {"put-answer", []string{"created", "200", "204"}, "status of PUT key; created: 201 for a new key, otherwise 200"},
 		writeBody:           {"write-body", []string{"empty", "object"}, "body of the answer to a written key or store"},
 		overPageSize:        {"page-size", []string{"clamp", "400"}, "a pageSize above 25"},
 		listOrder:           {"list-order", []string{"insertion", "name"}, "order of lists without beginsWith"},
 		etags:               {"etag", []string{"off", "on"}, "ETag, If-Match and If-None-Match on keys"},
-		confirmationID:      {"confirmation-id", []string{"header", "body"}, "how a confirmation id is told: X-Confirmation-Id or confirmationId"},
+		confirmationID:      {"confirmation-id", []string{"header", "body"}, "where a confirmation id is returned: X-Confirmation-Id or confirmationId"},
 		retryAfter:          {"retry-after", []string{"off", "on"}, "Retry-After on an Object Store 429"},
 		errorBody:           {"error-body", []string{"status", "message", "named", "empty"}, "body of an Object Store error other than 429"},
 		oversizeStatus:      {"oversize", []string{"413", "400"}, "a value above 10 MB or metadata above 4 KB"},
 		keyLimit:            {"key-limit", []string{"1024", "256"}, "longest key in bytes"},
-		rateCounts:          {"rate-counts", []string{"all", "2xx"}, "what uses up the rate: all that was let in, or only what succeeded"},
+		rateCounts:          {"rate-counts", []string{"all", "2xx"}, "requests that use the rate: all admitted ones, or only successful ones"},
 		foreignOrganization: {"foreign-organization", []string{"403", "404", "served"}, "stores of an organization that the token does not belong to"},
 		regionURL:           {"region-url", []string{"documented", "table"}, "url of a region: the page's odd form (http, dot), or the table's host"},
 		statsPlanes:         {"stats-planes", []string{"all", "documented"}, "planes with a Stats API; documented: us and eu"},
 		loginClient:         {"login-client", []string{"absent", "present"}, "client in the me of a login token"},
 		introspectForeign:   {"introspect-foreign", []string{"allow", "deny"}, "introspection of another organization's tokens"},
 		introspectTime:      {"introspect-time", []string{"seconds", "milliseconds"}, "iat and exp of introspection v2"},
-		accountsRateBy:      {"accounts-rate-by", []string{"client", "ip"}, "whom an Access Management request counts for: client or user, or address"},
-		emptySegments:       {"empty-segments", []string{"accounts", "all", "none"}, "whose paths may begin with empty segments: a base URL with a slash"},
+		accountsRateBy:      {"accounts-rate-by", []string{"client", "ip"}, "subject of Access Management's limit: client or user, or address"},
+		emptySegments:       {"empty-segments", []string{"accounts", "all", "none"}, "paths that may begin with empty segments: a base URL with a slash"},
 		ttlNames:            {"ttl-names", []string{"seconds", "milliseconds"}, "a store's TTLs: defaultTtlSeconds (pages) or defaultTtlMillis (OpenAPI)"},
 		encryptedForm:       {"encrypted", []string{"boolean", "string"}, "encrypted of a store: true (pages, users) or \"true\" (OpenAPI)"},
 		valueKeyID:          {"value-key-id", []string{"present", "absent"}, "keyId in the values of a partition; the OpenAPI's example has none"},
 	}
 }
 
-// chosen is the value in force for each row of Choices.
+// chosen is the current value of each row of Choices.
 type chosen []string
 
-// choose returns the defaults with the picks in their place, or every pick that is wrong.
+// choose returns the defaults, replaced by the picks, or an error that names every
+// wrong pick.
 func choose(picks map[string]string) (chosen, error) {
 	var c chosen
 	var problems []error

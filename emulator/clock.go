@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// maxAdvance bounds how far ahead of the machine the clock may be.
+// maxAdvance is the most time that the clock may be ahead of the machine's.
 const maxAdvance = 50 * 365 * 24 * time.Hour
 
 var errAdvance = errors.New("the clock goes forward only, and at most 50 years ahead")

@@ -9,7 +9,8 @@ import (
 // not define how it is returned; a 204 can return it only in a header.
 const confirmationHeader = "X-Confirmation-Id"
 
-// newConfirmation returns a confirmation of the call's operation that is not pending yet.
+// newConfirmation returns a confirmation of the call's operation that is not pending
+// yet.
 func (c *call) newConfirmation() *confirmation {
 	return &confirmation{
 		id: c.ids.uuid(), store: c.ref.store, partition: c.ref.partition, key: c.ref.key,
@@ -26,7 +27,7 @@ func (c *call) confirmed(a answer) answer {
 		a.header.Set(confirmationHeader, c.pending.id)
 		return a
 	case c.in.Method == http.MethodGet:
-		return a // it is in the object already
+		return a // the object already contains it
 	}
 	status := a.status
 	if status == http.StatusNoContent {

@@ -8,11 +8,11 @@ import (
 // A confirmable operation takes effect at once and stays pending: an ack makes it
 // final, a nack or the end of its time rolls it back, a PATCH gives it more time.
 //
-// Each pending change of a key keeps an undo: the key's item before it. The undos of one
-// key form a stack, the oldest first. Rolling back the top one restores its item; rolling
-// back a lower one passes its item to the one above. A change that makes a key's value
-// final (an ack, a write that needs no confirmation) settles the undos below: they have no
-// item to restore any more.
+// Each pending change of a key keeps an undo: the key's item before it. The undos of
+// one key form a stack, the oldest first. Rolling back the top one restores its item;
+// rolling back a lower one passes its item to the one above. A change that makes a
+// key's value final (an ack, a write that needs no confirmation) settles the undos
+// below: they have no item to restore any more.
 
 // confirmation is a pending operation.
 type confirmation struct {
@@ -24,7 +24,7 @@ type confirmation struct {
 	place            int // in the heap; -1 when settled
 }
 
-// undo is the item of one key before a pending operation. Once settled it is void.
+// undo is the item of one key before a pending operation. A settled undo is void.
 type undo struct {
 	of     *confirmation
 	key    string
@@ -33,7 +33,8 @@ type undo struct {
 	void   bool
 }
 
-// confirmations is a heap of the pending ones, the first to expire on top, with an index.
+// confirmations is a heap of the pending confirmations, the first to expire on top,
+// with an index.
 type confirmations struct {
 	list []*confirmation
 	byID map[string]*confirmation
@@ -121,7 +122,7 @@ func (p *partition) keepUndos(key string, stack []*undo) {
 	p.undos[key] = stack
 }
 
-// finish takes c off the pending ones.
+// finish removes c from the pending confirmations.
 func (s *space) finish(c *confirmation) {
 	if c.place >= 0 {
 		heap.Remove(&s.pending, c.place)
@@ -130,8 +131,8 @@ func (s *space) finish(c *confirmation) {
 	s.forgetConfirmation(c)
 }
 
-// forgetPending removes the confirmations for which match returns true from the pending
-// ones, because the items that they would restore no longer exist.
+// forgetPending removes the pending confirmations for which match returns true, because
+// the items that they would restore no longer exist.
 func (s *space) forgetPending(match func(*confirmation) bool) {
 	for _, c := range s.pending.byID {
 		if match(c) {
@@ -158,8 +159,8 @@ func (s *space) ack(c *confirmation) {
 	s.finish(c)
 }
 
-// rollBack undoes c. A restored item may have expired meanwhile; then it is removed at
-// its next use, as any other.
+// rollBack undoes c. A restored item may have expired; then it is removed at its next
+// use, like any other.
 func (s *space) rollBack(c *confirmation) {
 	if st, p := s.find(c.store, c.partition); p != nil {
 		if p.hidden == c {
@@ -174,7 +175,7 @@ func (s *space) rollBack(c *confirmation) {
 	s.finish(c)
 }
 
-// rollBackKey takes u off the stack of its key.
+// rollBackKey removes u from the stack of its key.
 func (s *space) rollBackKey(st *store, p *partition, u *undo) {
 	stack, at := p.undos[u.key], p.position(u)
 	u.void = true
@@ -190,7 +191,7 @@ func (s *space) rollBackKey(st *store, p *partition, u *undo) {
 	p.keepUndos(u.key, append(stack[:at:at], stack[at+1:]...))
 }
 
-// position returns where in the stack of its key u is.
+// position returns the position of u in the stack of its key.
 func (p *partition) position(u *undo) int {
 	for i, other := range p.undos[u.key] {
 		if other == u {

@@ -19,7 +19,7 @@ func (c client) confirmable(method, target, body string) string {
 	got := c.do(method, target+"?confirmable=true", body)
 	id := got.header.Get(idHeader)
 	if got.status >= 300 || id == "" {
-		c.t.Fatalf("%s %s: got %d %s and confirmation %q", method, target, got.status, got.body, id)
+		c.t.Fatalf("%s %s: the answer is %d %s with confirmation %q", method, target, got.status, got.body, id)
 	}
 	return target + "/confirmations/" + id
 }
@@ -42,7 +42,7 @@ func TestConfirmableWriteHoldsOnlyOnceAcknowledged(t *testing.T) {
 			fresh := c.confirmable(http.MethodPut, demoKeys+"/fresh", `{"stringValue":"new"}`)
 			gone := c.confirmable(http.MethodDelete, demoKeys+"/KeyTwo", "")
 			if one, fresh, gone := c.value(demoKeys+"/KeyOne"), c.value(demoKeys+"/fresh"), c.get(demoKeys+"/KeyTwo").status; one != "new" || fresh != "new" || gone != 404 {
-				t.Errorf("pending: got %q, %q, %d", one, fresh, gone)
+				t.Errorf("pending: the values are %q, %q, %d", one, fresh, gone)
 			}
 			want := [3]string{"Key 1 value", "Not Found", "OK"}
 			if end.final {
@@ -53,7 +53,7 @@ func TestConfirmableWriteHoldsOnlyOnceAcknowledged(t *testing.T) {
 			}
 			got := [3]string{c.value(demoKeys + "/KeyOne"), c.value(demoKeys + "/fresh"), http.StatusText(c.get(demoKeys + "/KeyTwo").status)}
 			if got != want {
-				t.Errorf("after: got %q, want %q", got, want)
+				t.Errorf("after: the value is %q, want %q", got, want)
 			}
 			for _, path := range []string{over, fresh, gone} {
 				for _, method := range []string{http.MethodPost, http.MethodDelete} {
@@ -71,7 +71,7 @@ func TestConfirmableReadsChangeNothing(t *testing.T) {
 				c := one(t)
 				end.end(c, c.confirmable(method, demoKeys+"/KeyOne", ""))
 				if got := c.value(demoKeys + "/KeyOne"); got != "Key 1 value" {
-					t.Errorf("got %q", got)
+					t.Errorf("the value is %q", got)
 				}
 			})
 		}
@@ -96,7 +96,7 @@ func TestConfirmableDeletionOfAPartitionHoldsOnlyOnceAcknowledged(t *testing.T) 
 				want = "Not Found"
 			}
 			if got := c.value(demoKeys + "/KeyOne"); got != want {
-				t.Errorf("after: got %q, want %q", got, want)
+				t.Errorf("after: the value is %q, want %q", got, want)
 			}
 		})
 	}
@@ -111,10 +111,10 @@ func TestWriteIntoAPartitionWhoseDeletionIsPendingKeepsIt(t *testing.T) {
 			c.put(demoKeys+"/KeyOne", "later")
 			end.end(c, demoKeys+"/k/confirmations/"+got.header.Get(idHeader))
 			if got := c.value(demoKeys + "/KeyOne"); got != "later" {
-				t.Errorf("the later write holds %q", got)
+				t.Errorf("the value of the later write is %q", got)
 			}
 			if got := c.get(demoKeys + "/KeyTwo").status; (got == http.StatusOK) == end.final {
-				t.Errorf("the other key answers %d", got)
+				t.Errorf("the answer for the other key is %d", got)
 			}
 		})
 	}
@@ -157,7 +157,7 @@ func TestRollBackDoesNotBringBackWhatHasExpired(t *testing.T) {
 	c.confirmable(http.MethodPut, newKeys+"/k", `{"stringValue":"new"}`)
 	c.advance(601 * time.Second)
 	if keys, _ := c.list(newKeys); len(keys) != 0 {
-		t.Errorf("after 601 s of 100 there are keys %v", keys)
+		t.Errorf("after 601 s with a TTL of 100 s the keys are %v", keys)
 	}
 }
 
@@ -190,7 +190,7 @@ func TestConfirmationIDIsToldAsChosen(t *testing.T) {
 		got := c.do(request.method, request.target+"?confirmable=true", request.body)
 		id, _ := decode[map[string]any](t, got)["confirmationId"].(string)
 		if got.header.Get(idHeader) != "" || id == "" {
-			t.Errorf("%s %s: got %d %s, header %q", request.method, request.target, got.status, got.body, got.header.Get(idHeader))
+			t.Errorf("%s %s: the answer is %d %s, header %q", request.method, request.target, got.status, got.body, got.header.Get(idHeader))
 		}
 	}
 }
@@ -199,7 +199,7 @@ func TestOperationThatIsNotConfirmableTellsNoID(t *testing.T) {
 	c := one(t)
 	for _, query := range []string{"", "?confirmable=false"} {
 		if id := c.get(demoKeys + "/KeyOne" + query).header.Get(idHeader); id != "" {
-			t.Errorf("%q: got id %s", query, id)
+			t.Errorf("%q: the id is %s", query, id)
 		}
 	}
 	for _, query := range []string{"?confirmable=", "?confirmable=1", "?confirmable=TRUE"} {
@@ -207,8 +207,8 @@ func TestOperationThatIsNotConfirmableTellsNoID(t *testing.T) {
 	}
 }
 
-// A deletion ends the pending operations below it: nothing of the deleted data is
-// restored, however those end, even if new data have the same names by then.
+// A deletion ends the pending operations below it. Their end restores none of the
+// deleted data, even if new data have the same names then.
 func TestDeletionEndsWhatWasPendingBelow(t *testing.T) {
 	for _, deletion := range []struct {
 		target string
@@ -235,10 +235,10 @@ func TestDeletionEndsWhatWasPendingBelow(t *testing.T) {
 					c.must(http.StatusNotFound, http.MethodDelete, read, "")
 				}
 				if got := c.value(newKeys + "/k"); got != "Not Found" {
-					t.Errorf("the deleted key holds %q", got)
+					t.Errorf("the value of the deleted key is %q", got)
 				}
 				if got := c.value(newKeys + "/other"); got != "v" {
-					t.Errorf("the key written since holds %q", got)
+					t.Errorf("the value of the key that was written later is %q", got)
 				}
 			})
 		}
@@ -256,7 +256,7 @@ func TestAckOfAPartitionsDeletionEndsWhatWasPendingInIt(t *testing.T) {
 	c.put(demoKeys+"/KeyTwo", "new")
 	c.advance(601 * time.Second)
 	if keys, _ := c.list(demoKeys); len(keys) != 1 {
-		t.Errorf("keys came back: %v", keys)
+		t.Errorf("deleted keys exist again: %v", keys)
 	}
 }
 
@@ -330,7 +330,7 @@ func TestKeyHoldsTheLastOperationThatWasNotRolledBack(t *testing.T) {
 				want = "Not Found"
 			}
 			if got := c.value(key); got != want {
-				rt.Fatalf("after %+v: got %q, want %q", steps, got, want)
+				rt.Fatalf("after %+v: the value is %q, want %q", steps, got, want)
 			}
 		}
 	})

@@ -18,13 +18,13 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// description is openapi.yaml, which every answer in these tests is held against.
+// description is openapi.yaml, with which every answer in these tests is compared.
 type description struct {
 	document *openapi3.T
 	paths    []described
 
 	mu     sync.Mutex      // guards passed
-	passed map[string]bool // bodies that were found in order, by operation, status and type
+	passed map[string]bool // valid bodies by operation, status and type
 }
 
 // described is one path of the document.
@@ -84,8 +84,8 @@ func contract(t testing.TB) *description {
 	return d
 }
 
-// find returns the operation that a request is for, or nil. Its path is split as it
-// came, so that %2F stays within a segment.
+// find returns the operation of a request, or nil. Its path is split as received, so
+// that %2F stays within a segment.
 func (d *description) find(r *http.Request) *match {
 	raw, _, _ := strings.Cut(r.RequestURI, "?")
 	if _, after, absolute := strings.Cut(raw, "://"); absolute && !strings.HasPrefix(raw, "/") {
@@ -106,7 +106,8 @@ func (d *description) find(r *http.Request) *match {
 	return nil
 }
 
-// under returns the segments below the server's prefix. A host of the vendor's has none.
+// under returns the segments below the server's prefix. A host of the vendor's has
+// none.
 func (p described) under(host string, segments []string) ([]string, bool) {
 	if strings.HasSuffix(host, ".mulesoft.com") {
 		return segments, p.on(host)
@@ -134,10 +135,11 @@ func (p described) on(host string) bool {
 			return !strings.HasPrefix(host, "object-store")
 		}
 	}
-	return true // the back door is everywhere
+	return true // the back door is on every host
 }
 
-// names returns the decoded parameters of a path, or reports that it is another one.
+// names returns the decoded parameters of a path, or reports that the path is another
+// one.
 func (p described) names(segments []string) (map[string]string, bool) {
 	names := map[string]string{}
 	for i, s := range p.segments {
@@ -187,7 +189,7 @@ func (d *description) check(r *http.Request, got response) error {
 	return err
 }
 
-// known reports whether a body was in order before: many answers are alike.
+// known reports whether a body was valid before: many answers are alike.
 func (d *description) known(body string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -223,8 +225,8 @@ func (d *description) checkRefusal(got response) error {
 	return schemas["AccountsError"].Value.VisitJSON(body, openapi3.EnableJSONSchema2020())
 }
 
-// input is a request as the validator wants it. A HEAD is shown as GET: the validator
-// would look at no part of its answer.
+// input is a request in the validator's form. A HEAD is presented as GET, because the
+// validator would not check its answer.
 func (d *description) input(r *http.Request, m *match) *openapi3filter.RequestValidationInput {
 	shown := r.Clone(r.Context())
 	if r.Method == http.MethodHead {
@@ -245,12 +247,12 @@ func conform(t testing.TB, r *http.Request, got response) response {
 		return got
 	}
 	if err := contract(t).check(r, got); err != nil {
-		t.Errorf("%s %.200s: got %d %.300s: not as openapi.yaml has it: %v", r.Method, r.RequestURI, got.status, got.body, err)
+		t.Errorf("%s %.200s: the answer is %d %.300s: it differs from openapi.yaml: %v", r.Method, r.RequestURI, got.status, got.body, err)
 	}
 	return got
 }
 
-// key names an answer of an operation.
+// key identifies an answer of an operation.
 func (m *match) key(status int) string { return m.operation.OperationID + " " + strconv.Itoa(status) }
 
 // answers returns the key of every answer in the document.

@@ -65,11 +65,11 @@ func TestDataSurviveARestart(t *testing.T) {
 	}
 	before := state()
 	first := decode[page](t, c.get(newKeys))
-	counted := c.get(asked(stats, time.Now().UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "1month")).body
+	counted := c.get(statsTarget(stats, time.Now().UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "1month")).body
 
 	c = again(t, c, o)
-	if got := c.get(asked(stats, time.Now().UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "1month")).body; got != counted || strings.Count(got, `Count":0}`) == strings.Count(got, "Count") {
-		t.Errorf("counts: got %s, want %s", got, counted)
+	if got := c.get(statsTarget(stats, time.Now().UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "1month")).body; got != counted || strings.Count(got, `Count":0}`) == strings.Count(got, "Count") {
+		t.Errorf("the counts are %s, want %s", got, counted)
 	}
 	if diff := cmp.Diff(before, state()); diff != "" {
 		t.Errorf("after a restart: %s", diff)
@@ -80,7 +80,7 @@ func TestDataSurviveARestart(t *testing.T) {
 	c.advance(101 * time.Second)
 	c = again(t, c, o)
 	if keys, _ := c.list(newKeys); len(keys) != 0 {
-		t.Errorf("the clock was not kept: %d keys are there after 1001 s of 1000", len(keys))
+		t.Errorf("the clock was not kept: %d keys exist 1001 s after a TTL of 1000 s", len(keys))
 	}
 	if err := c.e.Close(); err != nil {
 		t.Error(err)
@@ -105,7 +105,7 @@ func TestConfirmationsSurviveARestart(t *testing.T) {
 			c.must(http.StatusNotFound, http.MethodHead, demo+"/partitions/whole", "")
 			for _, path := range paths {
 				end.end(c, path)
-				c.get(demo) // where what has expired is rolled back
+				c.get(demo) // expired operations are rolled back there
 				c = again(t, c, o)
 			}
 			want := []string{"Key 1 value", "OK", "final", "v"}
@@ -114,7 +114,7 @@ func TestConfirmationsSurviveARestart(t *testing.T) {
 			}
 			got := []string{c.value(demoKeys + "/KeyOne"), http.StatusText(c.get(demoKeys + "/KeyTwo").status), c.value(demoKeys + "/final"), c.value(demo + "/partitions/whole/keys/k")}
 			if !cmp.Equal(got, want) {
-				t.Errorf("got %q, want %q", got, want)
+				t.Errorf("the value is %q, want %q", got, want)
 			}
 			if err := c.e.Close(); err != nil {
 				t.Error(err)
@@ -207,7 +207,7 @@ func TestRestartsChangeNothing(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
 			memory, disk := w.step(t, rt)
 			if memory != disk {
-				rt.Fatalf("in memory %d, on disk %d", memory, disk)
+				rt.Fatalf("in memory the status is %d, on disk %d", memory, disk)
 			}
 			for _, list := range []string{demo + "/partitions", demo + "/partitions/P?inclusion=all", demo + "/partitions/Q?inclusion=all"} {
 				if memory, disk := w.memory.get(list), w.disk.get(list); memory.status != disk.status || memory.body != disk.body {
@@ -218,7 +218,7 @@ func TestRestartsChangeNothing(t *testing.T) {
 	})
 }
 
-// step does one thing to both and returns the statuses.
+// step sends one request to both and returns the statuses.
 func (w *twins) step(t *testing.T, rt *rapid.T) (memory, disk int) {
 	t.Helper()
 	partition := demo + "/partitions/" + rapid.SampledFrom([]string{"P", "Q"}).Draw(rt, "partition")
@@ -264,7 +264,7 @@ func (w *twins) both(method, target, body string) (memory, disk int) {
 	return w.memory.do(method, target, body).status, w.disk.do(method, target, body).status
 }
 
-// begin sends a confirmable request, to be confirmed under the key path.
+// begin sends a confirmable request for the path of a key.
 func (w *twins) begin(method, target, body, key string) (memory, disk int) {
 	one, two := w.memory.do(method, target+"?confirmable=true", body), w.disk.do(method, target+"?confirmable=true", body)
 	if one.status < 300 {
@@ -278,6 +278,6 @@ func TestDataFolderServesOneEmulatorAtATime(t *testing.T) {
 	o := emulator.Options{Data: t.TempDir()}
 	start(t, o)
 	if _, err := emulator.New(o); err == nil || !strings.Contains(err.Error(), "another process uses it") {
-		t.Errorf("got %v", err)
+		t.Errorf("the error is %v", err)
 	}
 }

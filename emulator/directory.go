@@ -89,7 +89,7 @@ func (d *directory) home(g *grant) string {
 	return d.usersByID[g.User].Organization
 }
 
-// scopes returns the rights of a token now. A user has every right.
+// scopes returns the current rights of a token. A user has every right.
 func (d *directory) scopes(g *grant) []string {
 	if g.Client == "" {
 		return allScopes()
@@ -115,7 +115,7 @@ func (d *directory) owns(organization, environment string) bool {
 	return ok && e.Organization == organization
 }
 
-// below returns the organizations under id, the nearest first.
+// below returns the organizations below id, the nearest first.
 func (d *directory) below(id string) []string {
 	all := slices.Clone(d.children[id])
 	for i := 0; i < len(all); i++ {
@@ -124,7 +124,7 @@ func (d *directory) below(id string) []string {
 	return all
 }
 
-// above returns the organizations over id, the root first.
+// above returns the organizations above id, the root first.
 func (d *directory) above(id string) []string {
 	var all []string
 	for parent := d.orgs[id].Parent; parent != ""; parent = d.orgs[parent].Parent {

@@ -17,16 +17,16 @@ import (
 // disk stores the contents of the memory in a bbolt file: the changes by one request
 // are one transaction, committed before the answer is sent. It does not wait until the
 // file is on the device (bbolt's NoSync), so that the data survive the end of the
-// process, but not a failure of the machine. A nil disk stores nothing.
+// process, but not a failure of the machine. A nil disk does not store data.
 type disk struct {
 	db *bbolt.DB
 
 	mu     sync.Mutex // guards failed
-	failed error      // the first write that went wrong; none is tried after it
+	failed error      // the first failed write; there is no write after it
 }
 
 // change is one write: a value, or nil to delete the key, or all keys that begin with
-// it where below.
+// it if below is true.
 type change struct {
 	bucket string
 	key    string
@@ -34,7 +34,7 @@ type change struct {
 	below  bool
 }
 
-// The buckets. Keys are names joined by a NUL, which no name holds.
+// The buckets. Keys are names joined by a NUL, which no name contains.
 const (
 	storeBucket        = "stores"
 	partitionBucket    = "partitions"
@@ -54,7 +54,7 @@ func buckets() []string {
 	}
 }
 
-// openDisk opens the file in a folder, which it makes if need be.
+// openDisk opens the file in a folder, which it creates if necessary.
 func openDisk(folder string) (*disk, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("making data folder: %w", err)
@@ -122,7 +122,7 @@ func (c change) apply(b *bbolt.Bucket) error {
 	return b.Put([]byte(c.key), c.value)
 }
 
-// close flushes and closes the file, and returns the first write that went wrong.
+// close flushes and closes the file, and returns the error of the first failed write.
 func (d *disk) close() error {
 	if d == nil {
 		return nil
@@ -132,7 +132,7 @@ func (d *disk) close() error {
 	return errors.Join(d.failed, d.db.Sync(), d.db.Close())
 }
 
-// read visits every record of a bucket. The slices are valid during the visit only.
+// read visits every record of a bucket. The slices are valid only during the visit.
 func (d *disk) read(bucket string, visit func(key string, value []byte) error) error {
 	return d.db.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket([]byte(bucket)).ForEach(func(key, value []byte) error {
@@ -144,7 +144,7 @@ func (d *disk) read(bucket string, visit func(key string, value []byte) error) e
 	})
 }
 
-// record encodes v, which is a type of ours that always marshals.
+// record encodes v. Its type is this package's own and always marshals.
 func record(v any) []byte {
 	encoded, err := json.Marshal(v)
 	if err != nil {
@@ -155,7 +155,7 @@ func record(v any) []byte {
 
 func joined(parts ...string) string { return strings.Join(parts, "\x00") }
 
-// countRecord is how many requests of a series an hour had.
+// countRecord is the number of requests of a series in an hour.
 type countRecord struct {
 	Series [5]string `json:"series"`
 	Hour   int64     `json:"hour"`
@@ -167,8 +167,7 @@ func countKey(of series, hour int64) string {
 	return joined(of.plane, of.organization, of.environment, of.region, of.store, time.Unix(hour, 0).UTC().Format(time.RFC3339))
 }
 
-// keepCount keeps a count. That a write went wrong shows at the next change of data
-// and at close.
+// keepCount keeps a count. The next change of data and close report its failure.
 func (d *disk) keepCount(of series, hour, n int64) {
 	if d == nil {
 		return

@@ -8,8 +8,8 @@ import (
 	"osgate/emulator"
 )
 
-// The table of unknown properties in the package comment names every choice and every
-// value but the default.
+// The list of unknown properties in the package comment names every choice and every
+// value except the default.
 func TestTableOfUnknownsNamesEveryChoice(t *testing.T) {
 	comment, err := os.ReadFile("doc.go")
 	if err != nil {
@@ -18,11 +18,11 @@ func TestTableOfUnknownsNamesEveryChoice(t *testing.T) {
 	words := strings.NewReplacer("//", " ", "\n", " ", "\t", " ", ",", " ").Replace(string(comment))
 	for _, c := range emulator.Choices() {
 		if !strings.Contains(words, " "+c.Name+"="+c.Values[1]) {
-			t.Errorf("%s=%s is not in it", c.Name, c.Values[1])
+			t.Errorf("doc.go lacks %s=%s", c.Name, c.Values[1])
 		}
 		for _, value := range c.Values[2:] {
 			if !strings.Contains(words, " "+value+" ") {
-				t.Errorf("value %s of %s is not in it", value, c.Name)
+				t.Errorf("doc.go lacks value %s of %s", value, c.Name)
 			}
 		}
 	}

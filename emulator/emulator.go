@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Emulator is the Object Store v2, Stats and Access Management APIs of all five
-// control planes in one http.Handler. It is safe for concurrent use and runs no
-// goroutine of its own. Make one with New, and Close it.
+// Emulator is the Object Store v2, Stats and Access Management APIs of all five control
+// planes in one http.Handler. It is safe for concurrent use and runs no goroutine of
+// its own. Create one with New, and Close it.
 type Emulator struct {
 	chosen    chosen
 	rateBy    string
@@ -25,7 +25,7 @@ type Emulator struct {
 	window    *window
 
 	statsWindow *window
-	options     Options // as completed
+	options     Options // with defaults
 	fault       Faults  // of the start
 
 	running sync.RWMutex // held while a request is processed; Reset waits for it
@@ -35,8 +35,8 @@ type Emulator struct {
 	requests  requestLog
 	faults    *faults
 	disk      *disk
-	seeded    bool // the disk holds the stores of the world already
-	runs      int  // that used the disk before this one
+	seeded    bool // the disk already has the stores of the world
+	runs      int  // former users of the disk
 
 	operations     []operation
 	accountsRoutes map[string]map[string]func(*accountsCall) (answer, error)
@@ -48,7 +48,7 @@ type Emulator struct {
 	log   io.Writer
 }
 
-// New returns an emulator, or everything that is wrong with the options.
+// New returns an emulator, or an error that lists every problem of the options.
 func New(options Options) (*Emulator, error) {
 	o, problems := options.complete()
 	picked, err := choose(o.Choose)
@@ -86,7 +86,7 @@ func (e *Emulator) populate(o Options) error {
 			return err
 		}
 	}
-	// Each run has ids of its own, also where the seed is the same.
+	// Each run has ids of its own, even with the same seed.
 	e.ids = newDice(o.Seed, "ids "+strconv.Itoa(e.runs))
 	if e.tokenKey == nil {
 		e.tokenKey = e.ids.bytes(32)
@@ -103,7 +103,7 @@ func (e *Emulator) populate(o Options) error {
 	)
 }
 
-// seed makes the stores and entries of a world.
+// seed creates the stores and entries of a world.
 func (e *Emulator) seed(w *World) error {
 	now := e.clock.now()
 	type storeID struct{ environment, id string }
@@ -123,7 +123,7 @@ func (e *Emulator) seed(w *World) error {
 	for _, entry := range w.Entries {
 		v, err := entry.object().value()
 		if err != nil {
-			return err // cannot be: the world was checked
+			return err // impossible: the world was checked
 		}
 		key, err := canonicalKey(entry.Key, maxName)
 		if err != nil {
@@ -160,7 +160,7 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.sendFaulty(w, r, fault)
 }
 
-// process answers a request and notes it, but for sending the answer.
+// process answers a request and logs it. It does not send the answer.
 func (e *Emulator) process(x *exchange) (a answer, fault faultKind, latency time.Duration) {
 	e.running.RLock()
 	defer e.running.RUnlock()
@@ -170,11 +170,11 @@ func (e *Emulator) process(x *exchange) (a answer, fault faultKind, latency time
 	if fault != resetFault {
 		e.requests.answered(entry, a.status)
 	}
-	e.tell(x, a, fault)
+	e.logExchange(x, a, fault)
 	return a, fault, latency
 }
 
-// answer makes the answer to a request, unless a fault does.
+// answer returns the answer to a request, or that of a fault.
 func (e *Emulator) answer(x *exchange, fault faultKind) answer {
 	switch fault {
 	case resetFault:
@@ -199,8 +199,8 @@ func (e *Emulator) answer(x *exchange, fault faultKind) answer {
 		"/{plane}/{region}/api/v1/, /{plane}/accounts/ or /{plane}/api/v1/, as in /us/us-east-1/api/v1/organizations/org-root/regions"})
 }
 
-// spaceOf returns the space of an id, made if need be: there are as many as the world
-// has environments, times 17.
+// spaceOf returns the space of an id, which it creates if necessary. There are at most
+// 17 spaces for each environment of the world.
 func (e *Emulator) spaceOf(id spaceID) *space {
 	e.spacesMu.Lock()
 	defer e.spacesMu.Unlock()

@@ -12,7 +12,7 @@ import (
 // tag is the entity tag of an item.
 func (it *item) tag() string { return strconv.Quote(strconv.FormatUint(it.version, 10)) }
 
-// tagged returns a with the ETag of the call's item, where etags are on.
+// tagged returns a with the ETag of the call's item if etag=on.
 func (c *call) tagged(a answer) answer {
 	if c.chosen.is(etags, "on") {
 		a.header.Set("ETag", c.item.tag())
@@ -35,8 +35,8 @@ func (c *call) precondition(before *item) error {
 	return nil
 }
 
-// matches reports whether the condition header names the tag of it, or is "*" and it
-// is there at all. The tags are strong, so a weak one is compared without its prefix.
+// matches reports whether the condition header names the tag of it, or is "*" and the
+// item exists. The tags are strong, so a weak one is compared without its prefix.
 func matches(header http.Header, name string, it *item) bool {
 	if it == nil {
 		return false

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// exchange is a request in our hands.
+// exchange is a request while the emulator handles it.
 type exchange struct {
 	in       *http.Request
 	target   string // exactly as on the wire
 	rawQuery string
 	place    place
 	token    digest // of the bearer token, if there is one
-	grant    *grant // of the token; nil if there is none, or it is invalid or of another plane
+	grant    *grant // of the token; nil without a token, or if it is invalid or of another plane
 	client   string // the token's client, of any plane
-	refusal  error  // why there is no grant
+	refusal  error  // the reason for a missing grant
 }
 
 // newExchange finds the place of a request and the grant of its token.
@@ -45,7 +45,7 @@ func (e *Emulator) newExchange(r *http.Request) *exchange {
 	return x
 }
 
-// authenticated returns why there is no grant, or nil if there is one.
+// authenticated returns the reason for a missing grant, or nil with a grant.
 func (x *exchange) authenticated() error { return x.refusal }
 
 // address returns the client's IP address.

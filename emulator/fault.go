@@ -27,9 +27,9 @@ type Faults struct {
 	// Cut is a connection that ends in the middle of the answer (before it, if it has
 	// no body); the request is processed.
 	Cut float64
-	// Slow is an answer that trickles in over a second; the request is processed.
+	// Slow is an answer that is sent in parts over a second; the request is processed.
 	Slow float64
-	// On are the services that this is about: "objectstore", "accounts", "stats".
+	// On are the services that the faults apply to: "objectstore", "accounts", "stats".
 	// None means all of them.
 	On []string
 }
@@ -113,7 +113,7 @@ func (f *Faults) check() error {
 	return errors.Join(problems...)
 }
 
-// MarshalJSON implements json.Marshaler: the form that PUT /_osemu/faults takes.
+// MarshalJSON implements json.Marshaler in the form that PUT /_osemu/faults accepts.
 func (f Faults) MarshalJSON() ([]byte, error) {
 	form := map[string]any{"latency": f.Latency.String()}
 	for _, k := range f.kinds() {
@@ -205,8 +205,8 @@ func (f *faults) current() Faults {
 	return f.now
 }
 
-// draw decides for one exchange. Only kinds that can happen take a number, so that a
-// seed gives the same faults to the same requests.
+// draw chooses the fault of one exchange. Only possible kinds use a random number, so
+// that a seed gives the same faults to the same requests.
 func (f *faults) draw(s service) (faultKind, time.Duration) {
 	now := f.current()
 	if len(now.On) > 0 && !slices.Contains(now.On, string(s)) {

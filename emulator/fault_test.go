@@ -74,7 +74,7 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 			w.faults(`{"fault":"` + name + `=1"}`)
 			status, text, err := w.fetch(http.MethodPut, demoKeys+"/k", body)
 			if !row.happened(status, text, err) {
-				t.Errorf("got %d %q, %v", status, text, err)
+				t.Errorf("the answer is %d %q, %v", status, text, err)
 			}
 			w.faults(`{}`)
 			want := "Not Found"
@@ -82,7 +82,7 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 				want = "stored"
 			}
 			if got := w.value(demoKeys + "/k"); got != want {
-				t.Errorf("afterwards the key holds %q, want %q", got, want)
+				t.Errorf("afterwards the value of the key is %q, want %q", got, want)
 			}
 		})
 	}
@@ -94,11 +94,11 @@ func TestCutAnswerEndsInTheMiddle(t *testing.T) {
 	w.faults(`{"cut":1}`)
 	status, part, err := w.fetch(http.MethodGet, demo, "")
 	if status != 200 || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.HasPrefix(whole, part) || len(part) != len(whole)/2 {
-		t.Errorf("got %d, %d of %d bytes, %v", status, len(part), len(whole), err)
+		t.Errorf("the answer is %d, %d of %d bytes, %v", status, len(part), len(whole), err)
 	}
 }
 
-// In a bubble, where a second is a second exactly.
+// In a bubble, in which a second lasts exactly a second.
 func TestLatencyAndSlownessTakeTheirTime(t *testing.T) {
 	for setting, want := range map[string]time.Duration{
 		`{}`:                           0,
@@ -145,7 +145,7 @@ func TestFaultsHitOnlyTheServicesNamed(t *testing.T) {
 		c.must(http.StatusOK, http.MethodPut, "/_osemu/faults", `{"500":1,"on":`+on+`}`)
 		got := [3]int{c.get(demo).status, c.get("/us/accounts/api/me").status, c.get("/us/api/v1/organizations/org-root" + anHour).status}
 		if got != want {
-			t.Errorf("on %s: got %v, want %v", on, got, want)
+			t.Errorf("on %s: the error is %v, want %v", on, got, want)
 		}
 	}
 }
@@ -166,7 +166,7 @@ func TestFaultSettingsAreReplacedWhole(t *testing.T) {
 	} {
 		c.must(http.StatusOK, http.MethodPut, "/_osemu/faults", row.put)
 		if got := c.get("/_osemu/faults").body; got != row.want {
-			t.Errorf("after %s: got %s, want %s", row.put, got, row.want)
+			t.Errorf("after %s: the faults are %s, want %s", row.put, got, row.want)
 		}
 	}
 	for _, wrong := range []string{
@@ -175,7 +175,7 @@ func TestFaultSettingsAreReplacedWhole(t *testing.T) {
 	} {
 		c.must(http.StatusBadRequest, http.MethodPut, "/_osemu/faults", wrong)
 	}
-	c.must(http.StatusOK, http.MethodGet, demo, "") // none of them was half taken
+	c.must(http.StatusOK, http.MethodGet, demo, "") // no fault was set in part
 }
 
 func TestSeedMakesFaultsAndIDsRepeatable(t *testing.T) {
@@ -194,7 +194,7 @@ func TestSeedMakesFaultsAndIDsRepeatable(t *testing.T) {
 	}
 	random, other := run(0), run(0)
 	if seven == run(8) || random == other {
-		t.Error("two runs with different seeds, or with none, are the same")
+		t.Error("two runs with different seeds, or without a seed, are the same")
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 	"osgate/emulator"
 )
 
-// wired returns the request a server makes of these bytes, or nil if it would refuse them.
+// wired returns the request that a server reads from these bytes, or nil if it would
+// refuse them.
 func wired(method, target, headers, body string) *http.Request {
 	text := method + " " + target + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n" + headers + "\r\n" + body
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
@@ -24,7 +25,7 @@ func wired(method, target, headers, body string) *http.Request {
 	return r
 }
 
-// For any request, the answer is no 5xx but 501, and its body is empty or JSON.
+// For any request, the only 5xx answer is 501, and the body is empty or JSON.
 func FuzzHandler(f *testing.F) {
 	e := start(f, emulator.Options{AccountsRate: -1})
 	token := as(f, e, "us", "one").token
@@ -58,7 +59,7 @@ func FuzzHandler(f *testing.F) {
 		w := httptest.NewRecorder()
 		e.ServeHTTP(w, r)
 		if w.Code >= 500 && w.Code != 501 || w.Code < 200 {
-			t.Errorf("%s %q: got %d %s", method, target, w.Code, w.Body)
+			t.Errorf("%s %q: the answer is %d %s", method, target, w.Code, w.Body)
 		}
 		conform(t, r, response{w.Code, w.Header(), w.Body.String()})
 		if w.Body.Len() > 0 && w.Header().Get("Content-Type") != "application/yaml" && !json.Valid(w.Body.Bytes()) {
@@ -92,7 +93,7 @@ func FuzzKeyInPath(f *testing.F) {
 		}
 		decoded, err := url.PathUnescape(raw)
 		if err != nil || strings.Contains(raw, "/") {
-			t.Fatalf("%q was taken", segment)
+			t.Fatalf("%q was accepted", segment)
 		}
 		want := `{"keyId":` + quoted(strings.ReplaceAll(decoded, " ", "+")) + `}`
 		keys, _ := c.list(demoKeys)
@@ -105,13 +106,14 @@ func FuzzKeyInPath(f *testing.F) {
 	})
 }
 
-// sameJSON reports whether two texts are the same but for how characters are escaped.
+// sameJSON reports whether two texts are the same except for the escapes of characters.
 func sameJSON(a, b string) bool {
 	var x, y map[string]string
 	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && len(x) == 1 && x["keyId"] == y["keyId"]
 }
 
-// No text makes a world that New refuses, or a panic.
+// For each text that ParseWorld accepts, New returns no error, and no text causes a
+// panic.
 func FuzzParseWorld(f *testing.F) {
 	f.Add(smallWorld)
 	f.Add(`{"organizations":[{"id":"a","name":"A","parent":"a"}]}`)

@@ -19,7 +19,7 @@ const (
 	demoKeys  = demo + "/partitions/DEFAULT_PARTITION/keys"
 )
 
-// client sends requests straight to an emulator's handler.
+// client sends requests directly to an emulator's handler.
 type client struct {
 	t     testing.TB
 	e     *emulator.Emulator
@@ -27,7 +27,7 @@ type client struct {
 	token string
 }
 
-// anHour is a query of the Stats API that is always in order.
+// anHour is a query of the Stats API that is always valid.
 const anHour = "?startDate=2026-01-01T00:00:00Z&endDate=2026-01-01T01:00:00Z&period=1hour"
 
 // response is an answer with its body read.
@@ -71,12 +71,12 @@ func minted(t testing.TB, got response) string {
 	t.Helper()
 	token, _ := decode[map[string]any](t, got)["access_token"].(string)
 	if token == "" {
-		t.Fatalf("no token in %s", got.body)
+		t.Fatalf("%s has no token", got.body)
 	}
 	return token
 }
 
-// one returns a client of app-one in the US with choices made.
+// one returns a client of app-one in the US with these choices.
 func one(t testing.TB, choices ...string) client {
 	t.Helper()
 	picks := map[string]string{}
@@ -107,7 +107,7 @@ func (c client) do(method, target, body string, headers ...string) response {
 	return c.send(r)
 }
 
-// raw sends a request as a server would have made it from the wire.
+// raw sends a request as a server would have read it from the connection.
 func (c client) raw(r *http.Request) response {
 	c.t.Helper()
 	r.Host = c.host
@@ -142,7 +142,7 @@ func (c client) must(status int, method, target, body string, headers ...string)
 	c.t.Helper()
 	got := c.do(method, target, body, headers...)
 	if got.status != status {
-		c.t.Fatalf("%s %.200s: got %d %.300s, want %d", method, target, got.status, got.body, status)
+		c.t.Fatalf("%s %.200s: the answer is %d %.300s, want %d", method, target, got.status, got.body, status)
 	}
 	return got
 }
@@ -150,7 +150,7 @@ func (c client) must(status int, method, target, body string, headers ...string)
 func (c client) want(got response, status int) {
 	c.t.Helper()
 	if got.status != status {
-		c.t.Fatalf("got %d %.300s, want %d", got.status, got.body, status)
+		c.t.Fatalf("the answer is %d %.300s, want %d", got.status, got.body, status)
 	}
 }
 
@@ -158,11 +158,11 @@ func (c client) want(got response, status int) {
 func (c client) put(target, value string) {
 	c.t.Helper()
 	if got := c.do(http.MethodPut, target, `{"stringValue":`+quoted(value)+`}`); got.status >= 300 {
-		c.t.Fatalf("PUT %.200s: got %d %.300s", target, got.status, got.body)
+		c.t.Fatalf("PUT %.200s: the answer is %d %.300s", target, got.status, got.body)
 	}
 }
 
-// value returns the string stored under a key, or the status if there is none.
+// value returns the string stored under a key, or the status if there is no string.
 func (c client) value(target string) string {
 	c.t.Helper()
 	got := c.get(target)
@@ -173,13 +173,13 @@ func (c client) value(target string) string {
 	return text
 }
 
-// list follows a list to its end and returns its values as JSON.
+// list reads a list to its end and returns its values as JSON.
 func (c client) list(target string) (values []string, pages int) {
 	c.t.Helper()
 	return c.follow(target, "")
 }
 
-// follow is list from a page token on.
+// follow is list, beginning at a page token.
 func (c client) follow(target, token string) (values []string, pages int) {
 	c.t.Helper()
 	separator := "?"

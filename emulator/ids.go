@@ -14,7 +14,7 @@ type dice struct {
 	rng *rand.ChaCha8
 }
 
-// newDice returns dice for a purpose: two purposes of one seed do not disturb each
+// newDice returns dice for a purpose: two purposes of one seed do not affect each
 // other. A seed of zero is a random one.
 func newDice(seed int64, purpose string) *dice {
 	var key [32]byte

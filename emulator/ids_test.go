@@ -15,7 +15,7 @@ var uuid = regexp.MustCompile("^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a
 // issued contains ids by their value, with the kind of each.
 type issued map[string]string
 
-// add notes an id, which must be new: an old token would be another client's.
+// add records an id, which must be new: an old token would be another client's.
 func (i issued) add(t *testing.T, id, made string) {
 	t.Helper()
 	if !uuid.MatchString(id) {
@@ -46,7 +46,7 @@ func TestSeedDoesNotRepeatTheIDsOfAFormerRun(t *testing.T) {
 			for token, id := range clients {
 				c := client{t: t, e: e, host: "localhost", token: token}
 				if got := decode[me](t, c.must(http.StatusOK, http.MethodGet, "/us/accounts/api/me", "")); got.Client == nil || got.Client.ClientID != id {
-					t.Errorf("seed %d, run %d: a token of %s is good for %+v", seed, run, id, got.Client)
+					t.Errorf("seed %d, run %d: a token of %s is valid for %+v", seed, run, id, got.Client)
 				}
 			}
 			for round := range 4 + run {

@@ -5,8 +5,8 @@ import "time"
 // The methods below record the changes of a space for its disk; keep commits them
 // together.
 
-// storeRecord, partitionRecord and itemRecord are the things of a shelf as the disk
-// has them, with their place in it.
+// storeRecord, partitionRecord and itemRecord are the contents of a shelf in their form
+// on disk, with their place in it.
 type storeRecord struct {
 	Age        uint64     `json:"age"`
 	Attributes attributes `json:"attributes"`
@@ -54,7 +54,7 @@ func (id spaceID) key(names ...string) string {
 	return joined(append([]string{id.plane, id.region, id.environment}, names...)...)
 }
 
-// note adds a change to those of this operation.
+// note adds a change to the changes of this operation.
 func (s *space) note(c change) {
 	if s.disk != nil {
 		s.changes = append(s.changes, c)
@@ -108,8 +108,8 @@ func (s *space) forgetItem(st *store, p *partition, key string) {
 	s.note(change{bucket: itemBucket, key: s.id.key(st.id, p.name, key)})
 }
 
-// keepConfirmation notes that c is to be kept as it is at the end of the operation: it
-// may change many times until then.
+// keepConfirmation marks c to be kept in its state at the end of the operation: it may
+// change many times until then.
 func (s *space) keepConfirmation(c *confirmation) {
 	if s.disk == nil {
 		return

@@ -14,17 +14,17 @@ func TestObjectComesBackAsThePageShowsIt(t *testing.T) {
 	got := c.must(http.StatusOK, http.MethodGet, demoKeys+"/KeyTwo", "").body
 	want := `{"binaryValue":"++Kn0AIBAQBbwoABDiJLZXkgMiBWYWx1ZSL8rNmhAQEBAWphdmEuaW8uU2VyaWFsaXphYmzlgGFwcGxpY2F0aW9uL2pzb247IGNoYXJzZXQ9VVRGLbgAAAAAAAAADQ==","keyId":"KeyTwo","valueType":"BINARY"}`
 	if got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+		t.Errorf("the answer is  %s\nwant %s", got, want)
 	}
 	c.must(http.StatusCreated, http.MethodPost, demoKeys+"/myTestKey", `{"stringValue":"Hello World","keyId":"myTestKey","valueType":"STRING"}`)
 	got = c.must(http.StatusOK, http.MethodGet, demoKeys, "").body
 	if want := `{"values":[{"keyId":"KeyTwo"},{"keyId":"KeyOne"},{"keyId":"myTestKey"}],"nextPageToken":null}`; got != want {
-		t.Errorf("keys after POST: got %s, want %s", got, want)
+		t.Errorf("the keys after POST are %s, want %s", got, want)
 	}
 	c.must(http.StatusNoContent, http.MethodDelete, demoKeys+"/myTestKey", "")
 	got = c.must(http.StatusOK, http.MethodGet, demoKeys, "").body
 	if want := `{"values":[{"keyId":"KeyTwo"},{"keyId":"KeyOne"}],"nextPageToken":null}`; got != want {
-		t.Errorf("keys after DELETE: got %s, want %s", got, want)
+		t.Errorf("the keys after DELETE are %s, want %s", got, want)
 	}
 }
 
@@ -44,7 +44,7 @@ func TestWhatIsStoredComesBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.do(http.MethodPut, demoKeys+"/k", row.sent, "Content-Type", "Application/JSON; charset=utf-8")
 			if got := c.get(demoKeys + "/k").body; got != row.want {
-				t.Errorf("sent %s: got %s, want %s", row.sent, got, row.want)
+				t.Errorf("after %s the object is %s, want %s", row.sent, got, row.want)
 			}
 		})
 	}
@@ -56,38 +56,38 @@ func TestObjectThatIsNotRightIsRefusedAndChangesNothing(t *testing.T) {
 		body   string
 		status int
 	}{
-		"no body":             {"", 415},
-		"no JSON":             {`{"stringValue":`, 400},
-		"no object":           {`["stringValue"]`, 400},
-		"null":                {`null`, 400},
-		"more behind":         {`{"stringValue":"v"}{}`, 400},
-		"not UTF-8":           {"{\"stringValue\":\"\xff\"}", 400},
-		"no value":            {`{}`, 400},
-		"name in other case":  {`{"StringValue":"v"}`, 400},
-		"two values":          {`{"stringValue":"v","numberValue":1}`, 400},
-		"string that is none": {`{"stringValue":1}`, 400},
-		"number that is none": {`{"numberValue":"1"}`, 400},
-		"number infinite":     {`{"numberValue":1e999}`, 400},
-		"number a list":       {`{"numberValue":[1]}`, 400},
-		"base64 malformed":    {`{"binaryValue":"AAE"}`, 400},
-		"base64 of the URL":   {`{"binaryValue":"-_-_"}`, 400},
-		"base64 with a break": {`{"binaryValue":"AAEC\n"}`, 400},
-		"valueType unknown":   {`{"stringValue":"v","valueType":"TEXT"}`, 400},
-		"valueType other":     {`{"stringValue":"v","valueType":"NUMBER"}`, 400},
-		"keyId other":         {`{"stringValue":"v","keyId":"KeyTwo"}`, 400},
-		"index negative":      {`{"stringValue":"v","index":-1}`, 400},
-		"index fraction":      {`{"stringValue":"v","index":1.5}`, 400},
-		"metadata no object":  {`{"stringValue":"v","metadata":"a"}`, 400},
-		"metadata no strings": {`{"stringValue":"v","metadata":{"a":1}}`, 400},
+		"no body":                  {"", 415},
+		"not JSON":                 {`{"stringValue":`, 400},
+		"not an object":            {`["stringValue"]`, 400},
+		"null":                     {`null`, 400},
+		"text after the object":    {`{"stringValue":"v"}{}`, 400},
+		"not UTF-8":                {"{\"stringValue\":\"\xff\"}", 400},
+		"no value":                 {`{}`, 400},
+		"name in other case":       {`{"StringValue":"v"}`, 400},
+		"two values":               {`{"stringValue":"v","numberValue":1}`, 400},
+		"string that is no string": {`{"stringValue":1}`, 400},
+		"number that is no number": {`{"numberValue":"1"}`, 400},
+		"number infinite":          {`{"numberValue":1e999}`, 400},
+		"number a list":            {`{"numberValue":[1]}`, 400},
+		"base64 malformed":         {`{"binaryValue":"AAE"}`, 400},
+		"base64 of the URL":        {`{"binaryValue":"-_-_"}`, 400},
+		"base64 with a break":      {`{"binaryValue":"AAEC\n"}`, 400},
+		"unknown valueType":        {`{"stringValue":"v","valueType":"TEXT"}`, 400},
+		"other valueType":          {`{"stringValue":"v","valueType":"NUMBER"}`, 400},
+		"other keyId":              {`{"stringValue":"v","keyId":"KeyTwo"}`, 400},
+		"negative index":           {`{"stringValue":"v","index":-1}`, 400},
+		"fraction as index":        {`{"stringValue":"v","index":1.5}`, 400},
+		"metadata not an object":   {`{"stringValue":"v","metadata":"a"}`, 400},
+		"metadata without strings": {`{"stringValue":"v","metadata":{"a":1}}`, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, method := range []string{http.MethodPut, http.MethodPost} {
 				got := c.must(row.status, method, demoKeys+"/KeyOne", row.body)
 				if message := decode[map[string]any](t, got)["statusMessage"]; message == "" {
-					t.Errorf("%s: the body says nothing: %s", method, got.body)
+					t.Errorf("%s: the body does not explain the error: %s", method, got.body)
 				}
 				if got := c.value(demoKeys + "/KeyOne"); got != "Key 1 value" {
-					t.Errorf("%s: the key holds %q now", method, got)
+					t.Errorf("%s: the value of the key is now %q", method, got)
 				}
 			}
 		})
@@ -105,7 +105,7 @@ func TestValueOf10MBIsTheLargest(t *testing.T) {
 	longest := strings.Repeat("a", 10<<20/4*3)
 	c.put(demoKeys+"/k", longest)
 	if got := c.value(demoKeys + "/k"); got != longest {
-		t.Errorf("got %d bytes back, want %d", len(got), len(longest))
+		t.Errorf("the answer has %d bytes, want %d", len(got), len(longest))
 	}
 	c.must(http.StatusRequestEntityTooLarge, http.MethodPut, demoKeys+"/k", strings.Repeat(" ", 17<<20))
 }
@@ -156,10 +156,10 @@ func TestKeyNamesFollowTheRules(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.RequestURI = target // as a server has it: httptest would refuse some
+			r.RequestURI = target // as a server reads it: httptest would refuse some
 			got := c.raw(r)
 			if got.status != row.status {
-				t.Fatalf("PUT %.80q: got %d %s, want %d", row.segment, got.status, got.body, row.status)
+				t.Fatalf("PUT %.80q: the answer is %d %s, want %d", row.segment, got.status, got.body, row.status)
 			}
 			if row.status != 201 {
 				return
@@ -167,7 +167,7 @@ func TestKeyNamesFollowTheRules(t *testing.T) {
 			r.Method = http.MethodGet
 			decoded, _ := url.PathUnescape(row.segment)
 			if got := c.raw(r); !strings.Contains(got.body, `"keyId":`+quoted(decoded)) {
-				t.Errorf("GET %.80q: got %s", row.segment, got.body)
+				t.Errorf("GET %.80q: the answer is %s", row.segment, got.body)
 			}
 		})
 	}
@@ -178,13 +178,13 @@ func TestSpaceInAKeyIsStoredAsPlus(t *testing.T) {
 	c.put(demoKeys+"/a%20b", "v")
 	for _, spelling := range []string{"a%20b", "a+b", "a%2Bb", "%61+%62"} {
 		if got := c.value(demoKeys + "/" + spelling); got != "v" {
-			t.Errorf("%s: got %q", spelling, got)
+			t.Errorf("%s: the answer is %q", spelling, got)
 		}
 	}
 	c.must(http.StatusOK, http.MethodPut, demoKeys+"/a+b", `{"stringValue":"w","keyId":"a b"}`)
 	for _, prefix := range []string{"a%20", "a+", "a%2B"} {
 		if got := c.get(demoKeys + "?beginsWith=" + prefix).body; got != `{"values":[{"keyId":"a+b"}],"nextPageToken":null}` {
-			t.Errorf("beginsWith=%s: got %s", prefix, got)
+			t.Errorf("beginsWith=%s: the keys are %s", prefix, got)
 		}
 	}
 }
@@ -225,24 +225,24 @@ func TestChoicesOfWritesAreKept(t *testing.T) {
 	one(t, "put-answer=200").must(http.StatusOK, http.MethodPut, demoKeys+"/k", body)
 	one(t, "put-answer=204").must(http.StatusNoContent, http.MethodPut, demoKeys+"/k", body)
 	if got := created.do(http.MethodPut, demoKeys+"/k", body).body; got != "" {
-		t.Errorf("write-body=empty: got %s", got)
+		t.Errorf("write-body=empty: the answer is %s", got)
 	}
 	got := one(t, "write-body=object").must(http.StatusCreated, http.MethodPut, demoKeys+"/k", body).body
 	if want := `{"keyId":"k","stringValue":"v","valueType":"STRING"}`; got != want {
-		t.Errorf("write-body=object: got %s, want %s", got, want)
+		t.Errorf("write-body=object: the answer is %s, want %s", got, want)
 	}
 
 	conflict := one(t, "post-existing=409")
 	conflict.must(http.StatusCreated, http.MethodPost, demoKeys+"/k", body)
 	conflict.must(http.StatusConflict, http.MethodPost, demoKeys+"/k", `{"stringValue":"w"}`)
 	if got := conflict.value(demoKeys + "/k"); got != "v" {
-		t.Errorf("after a conflict the key holds %q", got)
+		t.Errorf("after a conflict the value of the key is %q", got)
 	}
 
 	missing := one(t, "missing-store=create")
 	missing.put(east+prod+"/new/partitions/p/keys/k", "v")
 	if got := missing.get(east + prod + "/new").status; got != http.StatusOK {
-		t.Errorf("missing-store=create: the store answers %d", got)
+		t.Errorf("missing-store=create: the answer for the store is %d", got)
 	}
 }
 
@@ -263,7 +263,7 @@ func TestNumberOperationsCalculate(t *testing.T) {
 	} {
 		got := c.must(http.StatusOK, http.MethodPost, demoKeys+"/n", step.body, "Content-Type", media).body
 		if want := `{"keyId":"n","numberValue":` + step.want + `,"valueType":"NUMBER"}`; got != want {
-			t.Errorf("%s: got %s, want %s", step.body, got, want)
+			t.Errorf("%s: the answer is %s, want %s", step.body, got, want)
 		}
 	}
 	for _, wrong := range []string{`{}`, `{"numberValue":"x"}`, `{"numberValue":1,"operation":"divide"}`, `{"numberValue":1,"operation":7}`, `{"operation":"multiply","numberValue":1e308}`, `[]`} {
@@ -279,7 +279,7 @@ func TestETagsCompareAndSwapWhereChosen(t *testing.T) {
 	c.put(demoKeys+"/k", "1")
 	first := c.get(demoKeys + "/k").header.Get("ETag")
 	if head := c.must(http.StatusNoContent, http.MethodHead, demoKeys+"/k", "").header.Get("ETag"); head != first || first == "" {
-		t.Fatalf("GET has ETag %q, HEAD %q", first, head)
+		t.Fatalf("the ETag of GET is %q, of HEAD %q", first, head)
 	}
 	c.must(http.StatusNotModified, http.MethodGet, demoKeys+"/k", "", "If-None-Match", `"x", W/`+first)
 	c.must(http.StatusOK, http.MethodPut, demoKeys+"/k", `{"stringValue":"2"}`, "If-Match", first)
@@ -290,12 +290,12 @@ func TestETagsCompareAndSwapWhereChosen(t *testing.T) {
 	second := c.get(demoKeys + "/k").header.Get("ETag")
 	c.must(http.StatusPreconditionFailed, http.MethodPut, demoKeys+"/k", `{"stringValue":"3"}`, "If-Match", "W/"+second)
 	if got := c.value(demoKeys + "/k"); got != "2" {
-		t.Errorf("the key holds %q", got)
+		t.Errorf("the value of the key is %q", got)
 	}
 	off := one(t)
 	off.must(http.StatusOK, http.MethodPut, demoKeys+"/KeyOne", `{"stringValue":"v"}`, "If-Match", `"x"`)
 	if tag := off.get(demoKeys + "/KeyOne").header.Get("ETag"); tag != "" {
-		t.Errorf("etag=off: got %s", tag)
+		t.Errorf("etag=off: the answer is %s", tag)
 	}
 }
 
@@ -307,7 +307,7 @@ func TestErrorBodiesAreAsChosen(t *testing.T) {
 		"error-body=empty":   ``,
 	} {
 		if got := one(t, choice).must(http.StatusNotFound, http.MethodGet, demoKeys+"/none", "").body; got != want {
-			t.Errorf("%s: got %s, want %s", choice, got, want)
+			t.Errorf("%s: the answer is %s, want %s", choice, got, want)
 		}
 	}
 }

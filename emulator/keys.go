@@ -2,8 +2,8 @@ package emulator
 
 import "net/http"
 
-// listKeys answers with the keys of a partition, which extends the life of those it
-// names: the vendor counts Retrieve All Keys as a read.
+// listKeys answers with the keys of a partition, which extends the life of the listed
+// ones: the vendor counts Retrieve All Keys as a read.
 func (c *call) listKeys() (answer, error) {
 	page, more, err := c.livePage(true)
 	if err != nil {
@@ -52,8 +52,8 @@ func (c *call) listObjects() (answer, error) {
 	return pageAnswer(c, values, page, more), nil
 }
 
-// fitting returns how many of a page's values go into one answer: as many as together
-// are no longer than the longest one may be, and at least one.
+// fitting returns how many of a page's values are in one answer: the most that together
+// are no longer than the longest value, and at least one.
 func fitting(page []*slot[*item]) int {
 	size := 0
 	for i, found := range page {
@@ -65,8 +65,8 @@ func fitting(page []*slot[*item]) int {
 	return len(page)
 }
 
-// listedObject is an object as GET of a partition shows it: with an index, and with ""
-// for no metadata.
+// listedObject is an object in the form of GET of a partition: with an index, and with
+// "" without metadata.
 func listedObject(key string, v value, inclusion string) map[string]any {
 	listed := map[string]any{"keyId": key, "valueType": v.kind, "index": 0}
 	if v.index != nil {
@@ -139,7 +139,7 @@ func (c *call) headKey() (answer, error) {
 	return c.tagged(c.confirmed(emptyAnswer(http.StatusNoContent))), nil
 }
 
-// readKey finds the item of the path, and makes its read pending where confirmable.
+// readKey finds the item of the path, and makes its read pending if it is confirmable.
 func (c *call) readKey() error {
 	confirmable, err := c.confirmable()
 	if err != nil {

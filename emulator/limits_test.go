@@ -27,7 +27,7 @@ func TestSizeOfAValueIsThatOfItsBase64(t *testing.T) {
 		}
 		_, err := o.value()
 		if (err == nil) != row.fits || err != nil && err.status != http.StatusRequestEntityTooLarge {
-			t.Errorf("%s: got %v", name, err)
+			t.Errorf("%s: the answer is %v", name, err)
 		}
 	}
 }
@@ -48,7 +48,7 @@ func TestPageOfObjectsIsNoLongerThanTheLongestObject(t *testing.T) {
 			page = append(page, &slot[*item]{thing: &item{value: value{text: strings.Repeat("x", n)}}})
 		}
 		if got := fitting(page); got != row.want {
-			t.Errorf("%v: got %d, want %d", row.lengths, got, row.want)
+			t.Errorf("%v: the answer is %d, want %d", row.lengths, got, row.want)
 		}
 	}
 }
@@ -60,14 +60,14 @@ func TestRequestLogIsBounded(t *testing.T) {
 		l.add(x, time.Now())
 	}
 	if got := len(l.all()); got == 0 || got >= 64 {
-		t.Errorf("%d requests of 1 MiB are kept", got)
+		t.Errorf("the log keeps %d requests of 1 MiB", got)
 	}
 	x.target = "/"
 	for range maxRequests + 10 {
 		l.add(x, time.Now())
 	}
 	if got := len(l.all()); got != maxRequests {
-		t.Errorf("%d requests are kept", got)
+		t.Errorf("the log keeps %d requests", got)
 	}
 }
 
@@ -78,13 +78,13 @@ func TestTokensAreBounded(t *testing.T) {
 		held.add(digest{byte(i), byte(i >> 8), byte(i >> 16)}, &grant{}, now)
 	}
 	if len(held.held) != maxTokens || len(held.line) != maxTokens {
-		t.Errorf("%d tokens are held, %d in line", len(held.held), len(held.line))
+		t.Errorf("%d tokens are kept, %d in line", len(held.held), len(held.line))
 	}
 	if held.get(digest{}, now) != nil {
-		t.Error("the oldest token is still good")
+		t.Error("the oldest token is still valid")
 	}
 	if gone := held.add(digest{1, 2, 3, 4}, &grant{}, now.Add(time.Hour)); len(gone) != maxTokens {
-		t.Errorf("an hour later %d went", len(gone))
+		t.Errorf("an hour later %d were removed", len(gone))
 	}
 }
 
@@ -99,7 +99,7 @@ func TestSubjectsOfTheRateAreForgotten(t *testing.T) {
 	}
 	w.take("one more")
 	if len(w.logs) != 1 {
-		t.Errorf("%d subjects are remembered", len(w.logs))
+		t.Errorf("%d subjects are kept", len(w.logs))
 	}
 }
 
@@ -110,6 +110,6 @@ func TestSubjectsOfTheAllowanceAreBounded(t *testing.T) {
 		a.take(string(rune(i))+"x", now)
 	}
 	if len(a.spent) > maxSubjects+1 {
-		t.Errorf("%d subjects are remembered", len(a.spent))
+		t.Errorf("%d subjects are kept", len(a.spent))
 	}
 }

@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// loaded is a thing on its way to a shelf.
+// loaded is an item that is loaded for a shelf.
 type loaded[T any] struct {
 	name  string
 	age   uint64
 	thing T
 }
 
-// group gathers the things of many shelves.
+// group collects the items of many shelves.
 type group[T any] map[*shelf[T]][]loaded[T]
 
-// fill puts the things on their shelves in the order of their ages.
+// fill puts the items on their shelves in the order of their ages.
 func (g group[T]) fill() {
 	for s, things := range g {
 		slices.SortFunc(things, func(a, b loaded[T]) int { return cmp.Compare(a.age, b.age) })
@@ -32,7 +32,7 @@ func (g group[T]) fill() {
 // errOrphan is the error for a record whose store or partition is missing.
 var errOrphan = errors.New("a record without what it belongs to")
 
-// load reads everything that a former run kept.
+// load reads all data that a former run kept.
 func (e *Emulator) load() error {
 	for _, read := range []func() error{
 		e.loadMeta, e.loadStores, e.loadPartitions, e.loadItems, e.loadConfirmations, e.loadTokens, e.loadScopes, e.loadCounts,
@@ -64,7 +64,7 @@ func (e *Emulator) loadMeta() error {
 	})
 }
 
-// spaceAt returns the space that a key begins with, and the names behind.
+// spaceAt returns the space that a key begins with, and the names after it.
 func (e *Emulator) spaceAt(key string) (*space, []string) {
 	parts := strings.Split(key, "\x00")
 	return e.spaceOf(spaceID{parts[0], parts[1], parts[2]}), parts[3:]
@@ -96,7 +96,7 @@ func (e *Emulator) loadPartitions() error {
 		s, names := e.spaceAt(key)
 		p := newPartition(names[1])
 		if r.Hidden != "" {
-			p.hidden = &confirmation{id: r.Hidden} // until the confirmations are there
+			p.hidden = &confirmation{id: r.Hidden} // until the confirmations are loaded
 		}
 		st := s.store(names[0])
 		if st == nil {

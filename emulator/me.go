@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// longAgo is the creation time of everything in the world, in all answers.
+// longAgo is the creation time of all items of the world, in all answers.
 const longAgo = "2024-01-01T00:00:00.000Z"
 
 // meJSON is the answer of /accounts/api/me. Client is absent for a login, user for a
@@ -64,25 +64,25 @@ type organizationJSON struct {
 }
 
 // me returns the client and user of a token. A connected app's user is the one that
-// created it, as the app sees it: the organizations are those of the app.
+// created it, as the app receives it: the organizations are those of the app.
 func (c *accountsCall) me() (answer, error) {
 	if err := c.authenticated(); err != nil {
 		return answer{}, err
 	}
-	var told meJSON
+	var shown meJSON
 	if client, ok := c.directory.client(c.grant.Client); ok {
-		told.Client = &clientJSON{
+		shown.Client = &clientJSON{
 			ClientID: client.ID, Name: client.Name, OrgID: client.Organization,
 			RedirectURIs: append([]string{}, client.RedirectURIs...), GrantTypes: client.GrantTypes,
 		}
 	} else if c.chosen.is(loginClient, "present") {
-		told.Client = &clientJSON{
+		shown.Client = &clientJSON{
 			ClientID: "anypoint-platform", Name: "Anypoint Platform", OrgID: c.directory.home(c.grant),
 			RedirectURIs: []string{}, GrantTypes: []string{"password"},
 		}
 	}
-	told.User = c.userTold()
-	return jsonAnswer(http.StatusOK, told), nil
+	shown.User = c.tokenUser()
+	return jsonAnswer(http.StatusOK, shown), nil
 }
 
 // usersMe is the user of me alone, without the wrapper.
@@ -90,11 +90,11 @@ func (c *accountsCall) usersMe() (answer, error) {
 	if err := c.authenticated(); err != nil {
 		return answer{}, err
 	}
-	told := c.userTold()
-	if told == nil {
+	user := c.tokenUser()
+	if user == nil {
 		return answer{}, problemf(http.StatusNotFound, "the token has no user")
 	}
-	return jsonAnswer(http.StatusOK, told), nil
+	return jsonAnswer(http.StatusOK, user), nil
 }
 
 // profile is the user without the organizations.
@@ -102,18 +102,18 @@ func (c *accountsCall) profile() (answer, error) {
 	if err := c.authenticated(); err != nil {
 		return answer{}, err
 	}
-	told := c.userTold()
-	if told == nil {
+	user := c.tokenUser()
+	if user == nil {
 		return answer{}, problemf(http.StatusNotFound, "the token has no user")
 	}
 	return jsonAnswer(http.StatusOK, map[string]any{
-		"id": told.ID, "username": told.Username, "firstName": told.FirstName, "lastName": told.LastName,
-		"email": told.Email, "organizationId": told.OrganizationID, "enabled": told.Enabled, "type": told.Type,
+		"id": user.ID, "username": user.Username, "firstName": user.FirstName, "lastName": user.LastName,
+		"email": user.Email, "organizationId": user.OrganizationID, "enabled": user.Enabled, "type": user.Type,
 	}), nil
 }
 
-// userTold returns the user of the token, or nil.
-func (c *accountsCall) userTold() *userJSON {
+// tokenUser returns the user of the token, or nil.
+func (c *accountsCall) tokenUser() *userJSON {
 	id := c.grant.User
 	if client, ok := c.directory.client(c.grant.Client); ok && id == "" {
 		id = client.CreatedBy
@@ -125,19 +125,19 @@ func (c *accountsCall) userTold() *userJSON {
 	home := c.directory.home(c.grant)
 	member := []organizationJSON{}
 	for _, o := range append([]string{home}, c.directory.below(home)...) {
-		member = append(member, c.directory.told(o))
+		member = append(member, c.directory.organizationOf(o))
 	}
 	return &userJSON{
 		ID: user.ID, CreatedAt: longAgo, UpdatedAt: longAgo, OrganizationID: home,
 		FirstName: user.FirstName, LastName: user.LastName, Email: user.Email, Username: user.Username,
 		Enabled: !user.Disabled, IDProviderID: "mulesoft", Type: "host",
-		Organization: c.directory.told(home), MemberOfOrganizations: member, ContributorOfOrganizations: member,
+		Organization: c.directory.organizationOf(home), MemberOfOrganizations: member, ContributorOfOrganizations: member,
 		Properties: map[string]any{},
 	}
 }
 
-// told returns an organization as Access Management shows it.
-func (d *directory) told(id string) organizationJSON {
+// organizationOf returns an organization in Access Management's form.
+func (d *directory) organizationOf(id string) organizationJSON {
 	o := d.orgs[id]
 	quota := map[string]int{"base": 1, "addOn": 0}
 	return organizationJSON{
@@ -171,7 +171,7 @@ func (c *accountsCall) organization() (answer, error) {
 	return jsonAnswer(http.StatusOK, struct {
 		organizationJSON
 		Environments []environmentJSON `json:"environments"`
-	}{c.directory.told(c.id), c.directory.environmentsOf(c.id)}), nil
+	}{c.directory.organizationOf(c.id), c.directory.environmentsOf(c.id)}), nil
 }
 
 type environmentJSON struct {
@@ -237,7 +237,8 @@ func (c *accountsCall) environment() (answer, error) {
 	return answer{}, problemf(http.StatusNotFound, "organization %q has no environment %q", c.id, c.below)
 }
 
-// number reads a query parameter: otherwise if it is absent, most if it is more.
+// number reads a query parameter. It returns otherwise if it is absent, and at most
+// most.
 func number(text string, otherwise, least, most int) (int, error) {
 	if text == "" {
 		return otherwise, nil

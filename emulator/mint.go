@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// grantTypes are those that the token endpoints know; the vendor has two more,
+// grantTypes are those that the token endpoints accept; the vendor has two more,
 // authorization_code and jwt_bearer, which need a browser or a signature.
 func grantTypes() []string { return []string{"client_credentials", "password", "refresh_token"} }
 
@@ -20,7 +20,7 @@ type tokenJSON struct {
 }
 
 // mint answers the token endpoints. The old one, which Runtime Manager's credentials
-// use, takes forms only.
+// use, accepts only forms.
 func (c *accountsCall) mint() (answer, error) {
 	if c.place.path == "/accounts/oauth2/token" && mediaTypeOf(c.in) == "application/json" {
 		return answer{}, oauthProblem(http.StatusBadRequest, "invalid_request", "this endpoint takes application/x-www-form-urlencoded")
@@ -76,8 +76,8 @@ func (c *accountsCall) token(g grant, refresh, redirect string) answer {
 	return a
 }
 
-// authenticatedClient returns the client that the request authenticates: by Basic if it
-// has that, otherwise by client_id and client_secret in its body.
+// authenticatedClient returns the client that the request authenticates: with Basic if
+// present, otherwise by client_id and client_secret in its body.
 func (c *accountsCall) authenticatedClient() (Client, error) {
 	id, secret, basic := c.in.BasicAuth()
 	if !basic {
@@ -153,18 +153,18 @@ func (c *accountsCall) introspection(callersHome string, milliseconds bool) (ans
 	if g == nil || g.Plane != c.place.plane || foreign {
 		return jsonAnswer(http.StatusOK, map[string]bool{"active": false}), nil
 	}
-	told := introspectionJSON{
+	found := introspectionJSON{
 		Active: true, TokenType: "bearer", UserID: g.User, Username: c.directory.usersByID[g.User].Username,
 		IssuedAt: g.Issued.Unix(), Expires: g.Expires.Unix(),
 	}
 	if g.Client != "" {
-		told.ClientID = &g.Client
-		told.Scope = strings.Join(c.directory.scopes(g), " ")
+		found.ClientID = &g.Client
+		found.Scope = strings.Join(c.directory.scopes(g), " ")
 	}
 	if milliseconds {
-		told.IssuedAt, told.Expires = g.Issued.UnixMilli(), g.Expires.UnixMilli()
+		found.IssuedAt, found.Expires = g.Issued.UnixMilli(), g.Expires.UnixMilli()
 	}
-	return jsonAnswer(http.StatusOK, told), nil
+	return jsonAnswer(http.StatusOK, found), nil
 }
 
 // revoke ends a token (RFC 7009). It may be called by the client that the token was

@@ -8,12 +8,12 @@ import (
 )
 
 // calculate changes a number in place. The API description defines this for POST ("in a
-// non-idempotent fashion") with a media type; the members of the body are chosen by us:
-// {"operation":"add","numberValue":5}, with add, subtract, multiply. A key that does
-// not exist counts as 0.
+// non-idempotent fashion") with a media type; the members of the body are the
+// emulator's choice: {"operation":"add","numberValue":5}, with add, subtract, multiply.
+// A key that does not exist counts as 0.
 func (c *call) calculate() (answer, error) {
 	operation := "add"
-	var operand json.RawMessage // a json.Number would take "1" for 1
+	var operand json.RawMessage // a json.Number would accept "1" for 1
 	if err := c.body.read("operation", &operation); err != nil {
 		return answer{}, err
 	}
@@ -52,7 +52,7 @@ func arithmetic(operation, a, b string) (string, bool) {
 			return strconv.FormatInt(n, 10), true
 		}
 	}
-	p, _ := strconv.ParseFloat(a, 64) // both are finite, it was checked
+	p, _ := strconv.ParseFloat(a, 64) // both are finite, which was checked
 	q, _ := strconv.ParseFloat(b, 64)
 	var r float64
 	switch operation {

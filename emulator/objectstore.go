@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// call is one Object Store request that has been understood.
+// call is one parsed Object Store request.
 type call struct {
 	*Emulator
 	*exchange
@@ -18,7 +18,7 @@ type call struct {
 	body      fields
 	number    bool // the body is a number operation
 	space     *space
-	now       time.Time // taken under the space's lock
+	now       time.Time // read under the space's lock
 
 	// The store, partition and so on of the path, as far as they have been read.
 	store     *store
@@ -105,7 +105,7 @@ func (e *Emulator) foreign(organization string) error {
 	return problemf(http.StatusForbidden, "the token does not belong to organization %q", organization)
 }
 
-// numberOperation is the one media type that the API description gives POST of a key.
+// numberOperation is the one media type that the API description has for POST of a key.
 const numberOperation = "application/vnd.objectstore.v1.numberoperation+json"
 
 // readBody reads the body that the operation needs, before any lock is taken.
@@ -130,7 +130,7 @@ func (c *call) readBody() (err error) {
 	return err
 }
 
-// oversize gives a problem of size the status that was chosen for it.
+// oversize returns a problem of size with the chosen status.
 func (c *call) oversize(p *problem) error {
 	if c.chosen.is(oversizeStatus, "400") {
 		return &problem{http.StatusBadRequest, p.message}
@@ -138,7 +138,8 @@ func (c *call) oversize(p *problem) error {
 	return p
 }
 
-// one returns the value of a query parameter, "" if it is absent. Twice is a problem.
+// one returns the value of a query parameter, "" if it is absent. A repeated parameter
+// is a problem.
 func (c *call) one(name string) (string, error) {
 	values := c.query[name]
 	if len(values) > 1 {
@@ -150,8 +151,8 @@ func (c *call) one(name string) (string, error) {
 	return values[0], nil
 }
 
-// confirmable reports whether the operation is to be confirmed. The API description
-// calls the parameter required, the vendor's own examples leave it out.
+// confirmable reports whether the operation needs a confirmation. The API description
+// calls the parameter required, the vendor's own examples omit it.
 func (c *call) confirmable() (bool, error) {
 	text, err := c.one("confirmable")
 	switch {
@@ -195,7 +196,7 @@ func (c *call) wantItem() error {
 	return nil
 }
 
-// missing is the problem of a name that leads nowhere, in the description's words.
+// missing is the problem of an unknown name, in the description's words.
 func missing(what, name string) error {
 	return problemf(http.StatusNotFound, "The requested resource does not exist on this service: no %s %q", what, name)
 }
@@ -223,8 +224,8 @@ func (e *Emulator) objectStoreProblem(err error) answer {
 	return a
 }
 
-// statusResponse is the one error body that anybody has seen of Object Store v2: that
-// of its 429, logged by the Mule connector in 2019.
+// statusResponse is the only known error body of Object Store v2: that of its 429,
+// logged by the Mule connector in 2019.
 func statusResponse(message string) any {
 	return struct {
 		Status        string  `json:"status"`

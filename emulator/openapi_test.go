@@ -38,8 +38,8 @@ type sample struct {
 
 const credentials = "client_id=app-one&client_secret=secret-one"
 
-// everyAnswer has a request for each operation, which succeeds, and more for answers
-// that need a choice or a world of their own.
+// everyAnswer has a request for each operation, which succeeds, and more requests for
+// answers that need a choice or a world of their own.
 func everyAnswer() []sample {
 	form := []string{"Content-Type", formType}
 	mint := "grant_type=client_credentials&" + credentials
@@ -147,7 +147,7 @@ func (s sample) request(c client) *http.Request {
 	r.Host = c.host
 	r.Header.Set("Authorization", "Bearer "+c.token)
 	if strings.Contains(s.target, "/oauth2/") && !strings.HasSuffix(s.target, "/api/oauth2/introspect") || strings.HasSuffix(s.target, "/login") {
-		r.Header.Del("Authorization") // these authenticate by their body
+		r.Header.Del("Authorization") // these authenticate with their body
 	}
 	if s.body != "" {
 		r.Header.Set("Content-Type", "application/json")
@@ -158,7 +158,7 @@ func (s sample) request(c client) *http.Request {
 	return r
 }
 
-// spoiled sends the request changed so that the answer is to have this status.
+// spoiled sends the request with a change that causes this status.
 func (s sample) spoiled(t *testing.T, status int) response {
 	orphan := strings.HasSuffix(s.target, "/users/me") || strings.HasSuffix(s.target, "/profile")
 	oneEnvironment := strings.Contains(s.target, east+root+"/environments")
@@ -212,8 +212,8 @@ func setBody(r *http.Request, text string) {
 	r.Body = httptest.NewRequest(r.Method, "/", strings.NewReader(text)).Body
 }
 
-// Every operation of the document is served, and every answer that it lists is one
-// that the emulator gives: success and error, each in the shape described.
+// The emulator serves every operation of the document, and returns every answer that it
+// lists: success and error, each in the described shape.
 func TestEveryAnswerInTheDocumentIsGiven(t *testing.T) {
 	d := contract(t)
 	given := map[string]bool{}
@@ -232,7 +232,7 @@ func TestEveryAnswerInTheDocumentIsGiven(t *testing.T) {
 			}
 		}
 		if got := c.send(r); got.status != s.status {
-			t.Errorf("%s %s: got %d %.200s, want %d", s.method, s.target, got.status, got.body, s.status)
+			t.Errorf("%s %s: the answer is %d %.200s, want %d", s.method, s.target, got.status, got.body, s.status)
 			continue
 		}
 		given[m.key(s.status)] = true
@@ -245,12 +245,12 @@ func TestEveryAnswerInTheDocumentIsGiven(t *testing.T) {
 	}
 	for _, answer := range d.answers() {
 		if !given[answer] {
-			t.Errorf("nobody was given %s", answer)
+			t.Errorf("no request received %s", answer)
 		}
 	}
 }
 
-// The emulator has no route that the document leaves out.
+// The emulator has no route that is not in the document.
 func TestEveryRouteIsInTheDocument(t *testing.T) {
 	d := contract(t)
 	c := one(t)
@@ -278,11 +278,11 @@ func TestEveryRouteIsInTheDocument(t *testing.T) {
 		for _, method := range methods {
 			r := httptest.NewRequest(method, target, strings.NewReader(""))
 			r.Host = c.host
-			got := c.send(r) // without a token: the request has no effect, except where none is needed
+			got := c.send(r) // without a token: the request has no effect, except on routes without authentication
 			isServed := got.status != http.StatusMethodNotAllowed && got.status != http.StatusNotImplemented &&
 				!(got.status == http.StatusNotFound && regexp.MustCompile("no such p|the back door has").MatchString(got.body))
 			if isServed != (d.find(r) != nil) {
-				t.Errorf("%s %s: got %d %.100s; in the document: %t", method, target, got.status, got.body, d.find(r) != nil)
+				t.Errorf("%s %s: the answer is %d %.100s; in the document: %t", method, target, got.status, got.body, d.find(r) != nil)
 			}
 			if isServed {
 				served++
@@ -310,12 +310,12 @@ func routesIn(t *testing.T, file, pattern string) map[string]bool {
 		paths[found[1]] = true
 	}
 	if len(paths) == 0 {
-		t.Fatalf("no routes found in %s", file)
+		t.Fatalf("%s has no routes", file)
 	}
 	return paths
 }
 
-// The scopes in the document are those that decide.
+// The scopes in the document are those that the emulator requires.
 func TestScopesAreThoseOfTheDocument(t *testing.T) {
 	d := contract(t)
 	scopes := []string{"read:store", "manage:store", "manage:store_data", "read:store_metrics"}
@@ -335,7 +335,7 @@ func TestScopesAreThoseOfTheDocument(t *testing.T) {
 			r := s.request(c)
 			c.must(http.StatusOK, http.MethodPatch, "/_osemu/clients/app-one", `{"scopes":["`+scope+`"]}`)
 			if got := c.send(r); (got.status != http.StatusForbidden) != enough {
-				t.Errorf("%s with %s: got %d; in the document it is enough: %t", m.operation.OperationID, scope, got.status, enough)
+				t.Errorf("%s with %s: the answer is %d; in the document it is enough: %t", m.operation.OperationID, scope, got.status, enough)
 			}
 			c.must(http.StatusOK, http.MethodPatch, "/_osemu/clients/app-one", `{"scopes":["manage:store_data"]}`)
 		}
@@ -382,12 +382,12 @@ func TestBodiesThatTheDocumentRefusesAreRefused(t *testing.T) {
 			t.Errorf("%s %s %s: the document allows it", s.method, s.target, s.body)
 		}
 		if got := c.send(r); got.status < 400 || got.status > 499 {
-			t.Errorf("%s %s %s: got %d %.200s", s.method, s.target, s.body, got.status, got.body)
+			t.Errorf("%s %s %s: the answer is %d %.200s", s.method, s.target, s.body, got.status, got.body)
 		}
 	}
 }
 
-// The document is served as it is in the source.
+// The document is served unchanged.
 func TestDocumentsAreServed(t *testing.T) {
 	c := one(t)
 	for name, mediaType := range map[string]string{"openapi.yaml": "application/yaml", "world.schema.json": "application/schema+json"} {
@@ -397,7 +397,7 @@ func TestDocumentsAreServed(t *testing.T) {
 		}
 		got := c.get("/_osemu/" + name)
 		if got.status != http.StatusOK || got.body != string(want) || got.header.Get("Content-Type") != mediaType {
-			t.Errorf("%s: got %d, %d bytes of %s", name, got.status, len(got.body), got.header.Get("Content-Type"))
+			t.Errorf("%s: the answer is %d, %d bytes of %s", name, got.status, len(got.body), got.header.Get("Content-Type"))
 		}
 	}
 }

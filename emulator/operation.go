@@ -21,12 +21,12 @@ const (
 )
 
 // operation is one of the 19 of the API description, or one of the two deletions that
-// the vendor lists as billable and describes nowhere (partitions of a store, keys of a
+// the vendor lists as billable without a description (partitions of a store, keys of a
 // partition).
 type operation struct {
 	resource resource
 	method   string
-	scopes   []string // any of them suffices; none wanted if empty
+	scopes   []string // one of them is enough; empty: no scope is required
 	body     bodyKind
 	run      func(*call) (answer, error)
 }
@@ -38,7 +38,7 @@ const (
 	noBody bodyKind = iota
 	optionalObject
 	wantedObject
-	keyObject // JSON, or a number operation where POST
+	keyObject // JSON, or a number operation for POST
 )
 
 func operations() []operation {
@@ -75,7 +75,7 @@ func operations() []operation {
 type ref struct{ organization, environment, store, partition, key, confirmation string }
 
 // route returns the operation and the names in its path, or a problem: 404 for a path
-// that is not Object Store's, 501 for the one that the vendor's page shows without a
+// that is not Object Store's, 501 for the path that the vendor's page shows without a
 // definition, 405.
 func (e *Emulator) route(method, path string) (operation, ref, error) {
 	segments, err := decodeSegments(strings.TrimPrefix(path, "/api/v1/"))
@@ -101,7 +101,7 @@ func (e *Emulator) route(method, path string) (operation, ref, error) {
 	return operation{}, ref{}, problemf(http.StatusMethodNotAllowed, "%s is not a method of a %s", method, where)
 }
 
-// resourceOf returns which path the decoded segments are.
+// resourceOf returns the kind of the path with these decoded segments.
 func resourceOf(segments []string) (resource, bool) {
 	if len(segments) == 3 && segments[0] == "organizations" && segments[2] == "regions" {
 		return regionsPath, true
@@ -120,7 +120,7 @@ func resourceOf(segments []string) (resource, bool) {
 	return where, ok
 }
 
-// refOf returns the names among the segments of a path that resourceOf knows.
+// refOf returns the names among the segments of a path that resourceOf recognizes.
 func (e *Emulator) refOf(segments []string) (ref, error) {
 	var r ref
 	for i, into := range []*string{&r.organization, &r.environment, &r.store, &r.partition, &r.key, &r.confirmation} {
@@ -152,7 +152,7 @@ func (e *Emulator) keyLimit() int {
 	return maxName
 }
 
-// permits reports whether any of the scopes held suffices for o.
+// permits reports whether one of the scopes held is enough for o.
 func (o operation) permits(held []string) bool {
 	return len(o.scopes) == 0 || slices.ContainsFunc(o.scopes, func(s string) bool { return slices.Contains(held, s) })
 }

@@ -48,15 +48,15 @@ type Options struct {
 	// Seed makes faults and ids repeatable. Zero means a random seed.
 	Seed int64
 
-	// StatsLag is how long a request takes to show in the Stats API.
+	// StatsLag is the time after which the Stats API shows a request.
 	StatsLag time.Duration
 
 	// Choose sets properties that are not known outside the vendor: choice to value, as
 	// listed by Choices. A choice that is not named has its default.
 	Choose map[string]string
 
-	// Log receives one line a request that a person can read; nil means none.
-	// Writes do not overlap.
+	// Log receives one readable line per request; nil means none. Writes do not
+	// overlap.
 	Log io.Writer
 }
 
@@ -67,7 +67,8 @@ const (
 	maxRate = 100_000
 )
 
-// complete returns o with defaults in place of zero values, or every problem it has.
+// complete returns o with defaults in place of zero values, or an error that lists all
+// of its problems.
 func (o Options) complete() (Options, error) {
 	var problems []error
 	if o.World == nil {

@@ -10,12 +10,11 @@ import (
 	"strings"
 )
 
-// pageSize is the most that a list shows at once (page "Object Store v2 REST APIs":
-// "a maximum of 25 keys with each GET operation").
+// pageSize is the largest page of a list (page "Object Store v2 REST APIs": "a maximum
+// of 25 keys with each GET operation").
 const pageSize = 25
 
-// tagBytes is how much of its MAC a page token carries: enough that an invented one is
-// refused.
+// tagBytes is the length of a page token's MAC: enough to refuse an invented token.
 const tagBytes = 12
 
 // listing reads the parameters of a list.
@@ -27,7 +26,7 @@ func (c *call) listing(prefixed bool) (listing, error) {
 			return listing{}, err
 		}
 		if c.operation.resource == keysPath {
-			l.prefix = strings.ReplaceAll(l.prefix, " ", "+") // as keys are stored
+			l.prefix = strings.ReplaceAll(l.prefix, " ", "+") // in the form of stored keys
 		}
 	}
 	if l.limit, err = c.pageSize(); err != nil {
@@ -73,13 +72,13 @@ func pageAnswer[V, T any](c *call, values []V, page []*slot[T], more bool) answe
 	return jsonAnswer(http.StatusOK, envelope)
 }
 
-// sealToken makes the token of the page behind m.
+// sealToken returns the token of the page after m.
 func (c *call) sealToken(m mark, prefix string) string {
 	content := append(binary.AppendUvarint(nil, m.age), m.name...)
 	return base64.RawURLEncoding.EncodeToString(append(c.tokenTag(content, prefix), content...))
 }
 
-// openToken returns the mark in a token of this very list, or a problem.
+// openToken returns the mark in a token of exactly this list, or a problem.
 func (c *call) openToken(token string) (mark, error) {
 	invented := problemf(http.StatusBadRequest, "nextPageToken is not one that this list gave out")
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)

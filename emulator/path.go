@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// splitTarget returns the raw path and the raw query of a request, exactly as they
-// came on the wire: r.URL may have been re-encoded on the way.
+// splitTarget returns the raw path and the raw query of a request, exactly as received:
+// r.URL may have been re-encoded.
 func splitTarget(r *http.Request) (path, query string) {
 	target := r.RequestURI
 	if target == "" { // not from a server
@@ -57,7 +57,7 @@ func checkName(what, name string, limit int) *problem {
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 
-// problem is an error that the client reads.
+// problem is an error that the client receives.
 type problem struct {
 	status  int
 	message string

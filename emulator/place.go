@@ -27,8 +27,8 @@ type plane struct {
 type region struct{ id, name string }
 
 // planes is the vendor's table of BASE_URLs (page "Object Store v2 REST APIs"), 17
-// rows, written down here a second time: the emulator is a witness for the gateway,
-// so it shares no table with it.
+// rows. It is a second copy: the emulator is a witness for the gateway, so it shares no
+// table with it.
 func planes() []plane {
 	return []plane{
 		{"us", "anypoint.mulesoft.com", "anypoint.mulesoft.com", []region{
@@ -61,7 +61,7 @@ func planes() []plane {
 	}
 }
 
-// place is which API of which plane and region a request is for.
+// place is the API, plane and region of a request.
 type place struct {
 	service service
 	plane   string
@@ -73,7 +73,7 @@ type place struct {
 type atlas struct {
 	planes  map[string]plane
 	byHost  map[string]place    // path empty
-	regions map[location]region // every location there is
+	regions map[location]region // every location
 }
 
 // location is a plane and a region of it: a region id alone is not unique.
@@ -100,7 +100,7 @@ func newAtlas() *atlas {
 // host returns the Object Store host of a region.
 func (p plane) host(regionID string) string { return "object-store-" + regionID + "." + p.suffix }
 
-// dottedHost returns the host of a region as the list of regions has it on the vendor's
+// dottedHost returns the host of a region as in the list of regions on the vendor's
 // page: with a dot where the table of hosts has a dash.
 func (p plane) dottedHost(regionID string) string { return "object-store." + regionID + "." + p.suffix }
 
@@ -133,8 +133,8 @@ func (a *atlas) locate(host, path string) place {
 	return place{service: objectStoreService, plane: planeID, region: regionID, path: "/" + below}.checked()
 }
 
-// locate returns the place of a request. Empty segments in front of its path are left
-// out where that is chosen.
+// locate returns the place of a request. It removes empty segments at the beginning of
+// its path if that is chosen.
 func (e *Emulator) locate(host, path string) place {
 	p := e.atlas.locate(host, path)
 	if p.service != nowhere || e.chosen.is(emptySegments, "none") {
@@ -147,8 +147,8 @@ func (e *Emulator) locate(host, path string) place {
 	return p
 }
 
-// withoutEmptyFront returns path without the empty segments in front of its prefix and of
-// the first "api" or "accounts".
+// withoutEmptyFront returns path without the empty segments in front of its prefix and
+// of the first "api" or "accounts".
 func withoutEmptyFront(path string) string {
 	var front strings.Builder
 	rest := path
@@ -164,7 +164,7 @@ func withoutEmptyFront(path string) string {
 	return path
 }
 
-// checked returns p, or nowhere when its path is not one that its service has.
+// checked returns p, or nowhere if its service does not have the path.
 func (p place) checked() place {
 	prefix := "/api/v1/"
 	if p.service == accountsService {

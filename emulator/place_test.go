@@ -46,12 +46,12 @@ func TestEachHostAndItsPrefixReachTheSameData(t *testing.T) {
 	for _, v := range vendorsHosts { // and by the host of the list of regions
 		c := clients[v.plane]
 		if got := c.must(http.StatusOK, http.MethodGet, key, "", "Host", strings.Replace(v.host, "store-", "store.", 1)); !strings.Contains(got.body, v.host) {
-			t.Errorf("%s with a dot: got %s", v.host, got.body)
+			t.Errorf("%s with a dot: the answer is %s", v.host, got.body)
 		}
 	}
 	for _, v := range vendorsHosts {
 		if got := clients[v.plane].value("/" + v.plane + "/" + v.region + key); got != v.host {
-			t.Errorf("%s/%s: got what was stored through %q, want %q", v.plane, v.region, got, v.host)
+			t.Errorf("%s/%s: the value is the one stored through %q, want %q", v.plane, v.region, got, v.host)
 		}
 	}
 }
@@ -115,13 +115,13 @@ func TestPathOfNoServiceIsNotFound(t *testing.T) {
 	}
 }
 
-// A base URL that ends in a slash makes empty segments in front of a path. The vendor's
-// page has a command for a token that does.
+// A base URL that ends in a slash makes empty segments at the beginning of a path. The
+// vendor's page has such a command for a token.
 func TestEmptySegmentsInFrontAreLeftOutWhereChosen(t *testing.T) {
 	const none, accounts, all = "none", "accounts", "all"
 	for _, at := range []struct {
 		host, target string
-		served       []string // by which choices
+		served       []string // the choices with this result
 	}{
 		{"localhost", "//us/accounts/api/me", []string{accounts, all}},
 		{"localhost", "/us//accounts/api/me", []string{accounts, all}},
@@ -179,14 +179,14 @@ func TestRegionsAreThePlanesInTheDocumentedForm(t *testing.T) {
 	e := start(t, emulator.Options{})
 	us := decode[[]region](t, as(t, e, "us", "one").get("/us/eu-west-1/api/v1/organizations/org-root/regions"))
 	if len(us) != 12 || us[0] != (region{"us-east-1", "US East (N. Virginia)", "http://object-store.us-east-1.anypoint.mulesoft.com"}) {
-		t.Errorf("us: got %d regions, the first %+v", len(us), us[0])
+		t.Errorf("us: the list has %d regions, the first is %+v", len(us), us[0])
 	}
 	jp := decode[[]region](t, as(t, e, "jp", "one").get("/jp/ap-northeast-1/api/v1/organizations/org-root/regions"))
 	if len(jp) != 1 || jp[0].URL != "http://object-store.ap-northeast-1.jp1.platform.mulesoft.com" {
-		t.Errorf("jp: got %+v", jp)
+		t.Errorf("jp: the answer is %+v", jp)
 	}
 	chosen := decode[[]region](t, one(t, "region-url=table").get("/us/us-east-1/api/v1/organizations/org-root/regions"))
 	if chosen[0].URL != "https://object-store-us-east-1.anypoint.mulesoft.com" {
-		t.Errorf("region-url=table: got %q", chosen[0].URL)
+		t.Errorf("region-url=table: the url is %q", chosen[0].URL)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"osgate/emulator"
 )
 
-// passed sends n reads of a target and returns how many were let in.
+// passed sends n reads of a target and returns how many were admitted.
 func (c client) passed(n int, target string, headers ...string) (in int) {
 	c.t.Helper()
 	for range n {
@@ -22,7 +22,7 @@ func (c client) passed(n int, target string, headers ...string) (in int) {
 			in++
 		case http.StatusTooManyRequests:
 		default:
-			c.t.Fatalf("GET %s: got %d %s", target, got.status, got.body)
+			c.t.Fatalf("GET %s: the answer is %d %s", target, got.status, got.body)
 		}
 	}
 	return in
@@ -32,25 +32,25 @@ func TestTenInAnySlidingSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := as(t, start(t, emulator.Options{Rate: 10}), "us", "one")
 		if got := c.passed(4, demo); got != 4 {
-			t.Errorf("at 0 ms: %d of 4", got)
+			t.Errorf("at 0 ms %d of 4 passed", got)
 		}
 		c.advance(600 * time.Millisecond)
 		if got := c.passed(9, demo); got != 6 {
-			t.Errorf("at 600 ms: %d of 9, want the 6 that are left", got)
+			t.Errorf("at 600 ms %d of 9 passed, want the 6 remaining", got)
 		}
 		c.advance(399 * time.Millisecond)
 		if got := c.passed(3, demo); got != 0 {
-			t.Errorf("at 999 ms: %d of 3", got)
+			t.Errorf("at 999 ms %d of 3 passed", got)
 		}
 		c.advance(time.Millisecond)
 		if got := c.passed(9, demo); got != 4 {
-			t.Errorf("at 1000 ms: %d of 9, want the 4 that came free", got)
+			t.Errorf("at 1000 ms %d of 9 passed, want the 4 that are free again", got)
 		}
 	})
 }
 
-// However requests come, no second holds more than the rate, and none is refused while
-// the second before it held less.
+// In any order of requests, no second has more than the rate, and no request is refused
+// if the second before it has fewer.
 func TestSlidingSecondIsExact(t *testing.T) {
 	gap := rapid.SampledFrom([]int{0, 0, 1, 99, 100, 200, 250, 500, 999, 1000})
 	rapid.Check(t, func(rt *rapid.T) {
@@ -83,7 +83,7 @@ func firstWrongAdmission(t *testing.T, gaps []int) string {
 		}
 		in := c.passed(1, demo) == 1
 		if in != (recent < 5) {
-			return fmt.Sprintf("at %v, %d in the second before: let in %v", now, recent, in)
+			return fmt.Sprintf("at %v, %d in the second before: admitted is %v", now, recent, in)
 		}
 		if in {
 			admitted = append(admitted, now)
@@ -100,13 +100,13 @@ func TestRefusalIsInTheVendorsBody(t *testing.T) {
 			got := c.must(http.StatusTooManyRequests, http.MethodGet, demo, "")
 			want := `{"status":"failure","statusMessage":"` + who + ` can not perform more requests in this time window","stackTrace":null}`
 			if got.body != want || got.header.Get("Retry-After") != "" {
-				t.Errorf("by %s: got %s, Retry-After %q; want %s", by, got.body, got.header.Get("Retry-After"), want)
+				t.Errorf("by %s: the answer is %s, Retry-After %q; want %s", by, got.body, got.header.Get("Retry-After"), want)
 			}
 		}
 		c := as(t, start(t, emulator.Options{Rate: 1, Choose: map[string]string{"retry-after": "on"}}), "us", "one")
 		c.passed(1, demo)
 		if got := c.get(demo).header.Get("Retry-After"); got != "1" {
-			t.Errorf("retry-after=on: got %q", got)
+			t.Errorf("retry-after=on: Retry-After is %q", got)
 		}
 	})
 }
@@ -114,7 +114,7 @@ func TestRefusalIsInTheVendorsBody(t *testing.T) {
 func TestRateIsSharedByWhomTheOptionNames(t *testing.T) {
 	west := strings.Replace(demo, "us-east-1", "us-west-1", 1)
 	sandbox := strings.Replace(demo, "env-prod", "env-sandbox", 1)
-	for by, want := range map[string]map[string]int{ // how many of 3 pass after app-one took 3 of 4 at the demo store
+	for by, want := range map[string]map[string]int{ // how many of 3 pass after app-one used 3 of 4 at the demo store
 		"client":   {"same": 1, "other client": 3, "other store": 1, "other region": 1, "other environment": 1, "list of stores": 1},
 		"location": {"same": 1, "other client": 3, "other store": 1, "other region": 3, "other environment": 1, "list of stores": 1},
 		"app":      {"same": 1, "other client": 1, "other store": 3, "other region": 3, "other environment": 3, "list of stores": 3},
@@ -160,7 +160,7 @@ func TestApplicationIsReadFromTheStoresName(t *testing.T) {
 		c.passed(1, east+prod+"/APP_shop__orders")
 		c.passed(1, east+prod+"/APP_shop_cart")
 		if got := c.passed(1, east+prod+"/APP_shop__users"); got != 0 {
-			t.Error("a third request of one application in a second was let in")
+			t.Error("a third request of one application in a second was admitted")
 		}
 	})
 }
@@ -199,7 +199,7 @@ func TestPlanesCountApart(t *testing.T) {
 		e := start(t, emulator.Options{Rate: 1})
 		as(t, e, "us", "one").passed(1, demo)
 		if got := as(t, e, "eu", "one").passed(1, "/eu/eu-west-1"+prod); got != 1 {
-			t.Error("a request in one plane used up another's rate")
+			t.Error("a request in one plane used the rate of another")
 		}
 	})
 }

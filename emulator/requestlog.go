@@ -14,17 +14,19 @@ type Request struct {
 	Method string    `json:"method"`
 	// Target is the path and query exactly as on the wire.
 	Target string `json:"target"`
-	// Client is the client id that its token belongs to, empty for a user's or for none.
+	// Client is the client id that its token belongs to, empty for a user's or for
+	// none.
 	Client string `json:"client"`
 	// Status is 0 until the answer is known, and for a connection that was reset.
 	Status int `json:"status"`
 	// Headers are the names of its header fields in canonical form, sorted.
 	Headers []string `json:"headers"`
-	// Traceparent is the value of that field (W3C Trace Context), which holds no secret.
+	// Traceparent is the value of that field (W3C Trace Context), which contains no
+	// secret.
 	Traceparent string `json:"traceparent,omitempty"`
 }
 
-// The log keeps the latest requests only, by number and by size.
+// The log keeps only the latest requests, limited by number and by size.
 const (
 	maxRequests     = 100_000
 	maxRequestBytes = 64 << 20
@@ -33,12 +35,12 @@ const (
 // requestLog contains the received requests, in the order in which they arrived. It is
 // safe for concurrent use.
 type requestLog struct {
-	mu    sync.Mutex // guards all below
+	mu    sync.Mutex // guards the fields below
 	list  []*Request
 	bytes int
 }
 
-// add notes that x has come.
+// add records that x has been received.
 func (l *requestLog) add(x *exchange, now time.Time) *Request {
 	entry := &Request{
 		Time: now, Host: x.in.Host, Method: x.in.Method, Target: x.target, Client: x.client,
@@ -56,7 +58,7 @@ func (l *requestLog) add(x *exchange, now time.Time) *Request {
 	return entry
 }
 
-// size is about how much memory an entry takes.
+// size is the approximate memory of an entry in bytes.
 func (r *Request) size() int {
 	n := 200 + len(r.Host) + len(r.Method) + len(r.Target) + len(r.Client) + len(r.Traceparent)
 	for _, name := range r.Headers {
@@ -65,7 +67,7 @@ func (r *Request) size() int {
 	return n
 }
 
-// answered notes the status of an entry, before the client can see it.
+// answered records the status of an entry, before the client can receive it.
 func (l *requestLog) answered(entry *Request, status int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,7 +85,7 @@ func (l *requestLog) all() []Request {
 	return list
 }
 
-// clear forgets all.
+// clear empties the log.
 func (l *requestLog) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

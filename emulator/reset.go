@@ -6,10 +6,10 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Reset makes everything as it was at the start of an empty emulator: the stores and
-// entries of the world, rights, counts, quotas, clock and faults. The request log is
-// cleared. Tokens stay valid, so that a program under test need not mint again. It waits
-// for the requests that are being processed.
+// Reset restores the state of the start of an empty emulator: the stores and entries of
+// the world, rights, counts, quotas, clock and faults. The request log is cleared.
+// Tokens stay valid, so that a program under test need not mint again. It waits for the
+// requests that are being processed.
 func (e *Emulator) Reset() error {
 	e.running.Lock()
 	defer e.running.Unlock()
@@ -32,7 +32,7 @@ func (e *Emulator) Reset() error {
 	return e.disk.write(change{bucket: metaBucket, key: "clock", value: record(int64(0))})
 }
 
-// clear deletes all that Reset forgets.
+// clear deletes all data that Reset removes.
 func (d *disk) clear() error {
 	if d == nil {
 		return nil

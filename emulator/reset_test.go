@@ -63,8 +63,8 @@ const (
 	benchStats  = "/us/api/v1/organizations/org-root?period=1day&startDate=2026-01-01T00:00:00Z&endDate=2026-01-02T00:00:00Z"
 )
 
-// TestResetMakesAllAsItWasAtTheStart in memory and in a folder, at whose next start the
-// data are the same too.
+// TestResetMakesAllAsItWasAtTheStart in memory and in a folder, whose data are the same
+// at the next start too.
 func TestResetMakesAllAsItWasAtTheStart(t *testing.T) {
 	for name, folder := range map[string]string{"memory": "", "folder": t.TempDir()} {
 		t.Run(name, func(t *testing.T) {
@@ -82,9 +82,9 @@ func TestResetMakesAllAsItWasAtTheStart(t *testing.T) {
 
 			b.send(http.MethodPost, "/_osemu/reset", "", 204)
 			if got := b.e.Requests(); len(got) != 0 {
-				t.Errorf("%d requests are remembered", len(got))
+				t.Errorf("the log has %d requests", len(got))
 			}
-			b.send(http.MethodGet, benchKeys+"/KeyOne", "", 200) // the token is still good
+			b.send(http.MethodGet, benchKeys+"/KeyOne", "", 200) // the token is still valid
 			b.send(http.MethodGet, benchKeys+"/New", "", 404)
 			b.send(http.MethodGet, benchStores+"/new", "", 404)
 			if folder == "" {
@@ -112,7 +112,7 @@ func TestTheStatsAPIAnswers429WhereItIsChosen(t *testing.T) {
 	b.send(http.MethodGet, benchStats, "", 200)
 }
 
-// TestWhatTheOpenAPISaysOfStoresAndValuesCanBeChosen, both ways.
+// TestWhatTheOpenAPISaysOfStoresAndValuesCanBeChosen, with both values of each choice.
 func TestWhatTheOpenAPISaysOfStoresAndValuesCanBeChosen(t *testing.T) {
 	b := newBench(t, emulator.Options{Rate: -1, Choose: map[string]string{"ttl-names": "milliseconds", "encrypted": "string", "value-key-id": "absent"}})
 	b.send(http.MethodPut, benchStores+"/s", `{"defaultTtlMillis":60000,"encrypted":"false"}`, 200)

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// send writes the answer out.
+// send sends the answer.
 func (a answer) send(w http.ResponseWriter) {
 	a.writeHeader(w)
-	_, _ = w.Write(a.body) // the client may have gone
+	_, _ = w.Write(a.body) // the client may have closed its connection
 }
 
 func (a answer) writeHeader(w http.ResponseWriter) {
@@ -24,10 +24,10 @@ func (a answer) writeHeader(w http.ResponseWriter) {
 	w.WriteHeader(a.status)
 }
 
-// slowness is how long a slow answer takes.
+// slowness is the duration of a slow answer.
 const slowness = time.Second
 
-// sendFaulty writes the answer out as the fault has it.
+// sendFaulty sends the answer with the fault.
 func (a answer) sendFaulty(w http.ResponseWriter, r *http.Request, fault faultKind) {
 	switch fault {
 	case resetFault:
@@ -46,7 +46,7 @@ func (a answer) sendFaulty(w http.ResponseWriter, r *http.Request, fault faultKi
 	}
 }
 
-// sendSlowly writes the answer out in ten parts over a second.
+// sendSlowly sends the answer in ten parts over a second.
 func (a answer) sendSlowly(w http.ResponseWriter, r *http.Request) {
 	const parts = 10
 	if len(a.body) == 0 {
@@ -64,7 +64,7 @@ func (a answer) sendSlowly(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reset ends the connection with a TCP reset, or, where that cannot be done (HTTP/2),
+// reset ends the connection with a TCP reset, or, if that is impossible (HTTP/2),
 // aborts the exchange.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
@@ -83,7 +83,7 @@ func reset(w http.ResponseWriter) {
 	conn.Close()
 }
 
-// wait waits for d, or until the client has gone.
+// wait waits for d, or until the client has closed its connection.
 func wait(r *http.Request, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -93,8 +93,8 @@ func wait(r *http.Request, d time.Duration) {
 	}
 }
 
-// tell logs an exchange.
-func (e *Emulator) tell(x *exchange, a answer, fault faultKind) {
+// logExchange logs an exchange.
+func (e *Emulator) logExchange(x *exchange, a answer, fault faultKind) {
 	if e.log == nil {
 		return
 	}

@@ -20,13 +20,13 @@ type service struct {
 	base, auth                string
 	client, secret            string
 	organization, environment string
-	store                     string        // to be made and deleted
+	store                     string        // created and deleted by the test
 	pace                      time.Duration // between requests
-	patience                  int           // how often a read is tried that may lag behind a write
+	patience                  int           // maximum number of tries of a read that may be delayed after a write
 	token                     string
 }
 
-// serviceFromEnvironment returns the real service, or the variables that are missing.
+// serviceFromEnvironment returns the real service, or the missing variables.
 func serviceFromEnvironment() (s *service, missing []string) {
 	s = &service{
 		store: "osgate-contract-" + strconv.FormatInt(time.Now().UnixNano(), 36),
@@ -46,23 +46,23 @@ func serviceFromEnvironment() (s *service, missing []string) {
 	return s, missing
 }
 
-// told is an answer with its body decoded as JSON, nil if it is not JSON.
-type told struct {
+// serviceAnswer is an answer with its body decoded as JSON, nil if it is not JSON.
+type serviceAnswer struct {
 	response
 	value any
 }
 
 // send sends a request, paced, and again while the answer is 429.
-func (s *service) send(ctx context.Context, method, target, body string) (told, error) {
+func (s *service) send(ctx context.Context, method, target, body string) (serviceAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		if err := rest(ctx, s.pace); err != nil {
-			return told{}, err
+			return serviceAnswer{}, err
 		}
 		r, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
 		if err != nil {
-			return told{}, err
+			return serviceAnswer{}, err
 		}
 		r.Header.Set("Authorization", "Bearer "+s.token)
 		if body != "" {
@@ -70,25 +70,25 @@ func (s *service) send(ctx context.Context, method, target, body string) (told, 
 		}
 		answer, err := http.DefaultTransport.RoundTrip(r) // follows no redirect
 		if err != nil {
-			return told{}, err
+			return serviceAnswer{}, err
 		}
 		text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 		answer.Body.Close()
 		if err != nil {
-			return told{}, err
+			return serviceAnswer{}, err
 		}
-		got := told{response: response{answer.StatusCode, answer.Header, string(text)}}
+		got := serviceAnswer{response: response{answer.StatusCode, answer.Header, string(text)}}
 		_ = json.Unmarshal(text, &got.value)
 		if got.status != http.StatusTooManyRequests {
 			return got, nil
 		}
 		if err := rest(ctx, 2*time.Second); err != nil {
-			return told{}, errors.New("429 for a minute")
+			return serviceAnswer{}, errors.New("429 for a minute")
 		}
 	}
 }
 
-// rest lets d pass, unless ctx ends first.
+// rest waits for d, unless ctx ends first.
 func rest(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -100,16 +100,16 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// ask sends a request and fails the test unless the answer has one of the statuses and,
-// if there is a check, passes it. Reads are repeated, because their results may be
+// require sends a request and fails the test unless the answer has one of the statuses and
+// passes the check, if there is one. Reads are repeated, because their results may be
 // delayed.
-func (s *service) ask(t *testing.T, method, target, body string, check func(any) error, statuses ...int) told {
+func (s *service) require(t *testing.T, method, target, body string, check func(any) error, statuses ...int) serviceAnswer {
 	t.Helper()
 	tries := 1
 	if method == http.MethodGet || method == http.MethodHead {
 		tries = s.patience
 	}
-	var got told
+	var got serviceAnswer
 	var wrong error
 	for range tries {
 		var err error
@@ -118,7 +118,7 @@ func (s *service) ask(t *testing.T, method, target, body string, check func(any)
 		}
 		wrong = nil
 		if !slices.Contains(statuses, got.status) {
-			wrong = fmt.Errorf("the status is to be one of %v", statuses)
+			wrong = fmt.Errorf("the status must be one of %v", statuses)
 		} else if check != nil {
 			wrong = check(got.value)
 		}
@@ -126,7 +126,7 @@ func (s *service) ask(t *testing.T, method, target, body string, check func(any)
 			return got
 		}
 	}
-	t.Fatalf("%s %s: got %d %.300s: %v", method, target, got.status, got.body, wrong)
+	t.Fatalf("%s %s: the answer is %d %.300s: %v", method, target, got.status, got.body, wrong)
 	return got
 }
 
@@ -139,7 +139,7 @@ func (s *service) keys(partition string) string {
 	return s.base + s.stores() + "/" + s.store + "/partitions/" + partition + "/keys"
 }
 
-// member returns the value at a path of member names, nil if there is none.
+// member returns the value at a path of member names, nil if it is missing.
 func member(of any, path ...string) any {
 	for _, name := range path {
 		object, _ := of.(map[string]any)
@@ -154,8 +154,8 @@ func elements(of any, path ...string) []any {
 	return list
 }
 
-// anyOf returns a check that some element of a list at path has this value in a member,
-// or is it where the member is "".
+// anyOf returns a check that an element of the list at path has this value in a member,
+// or is this value if the member is "".
 func anyOf(want any, name string, path ...string) func(any) error {
 	return func(of any) error {
 		for _, element := range elements(of, path...) {

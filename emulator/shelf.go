@@ -17,12 +17,12 @@ import (
 type shelf[T any] struct {
 	head  tower[T]
 	count int
-	byAge []*slot[T] // ascending; removed slots stay until half are gone
+	byAge []*slot[T] // ascending; removed slots stay until half of them are removed
 	gone  int
 	next  uint64 // age of the next slot
 }
 
-// slot is one thing on a shelf.
+// slot is one item of a shelf.
 type slot[T any] struct {
 	name    string
 	age     uint64
@@ -36,7 +36,7 @@ type tower[T any] struct {
 	next []*tower[T]
 }
 
-// mark is a position on a shelf: just behind the slot of this name and age. The zero
+// mark is a position on a shelf: directly after the slot of this name and age. The zero
 // mark is the beginning.
 type mark struct {
 	name string
@@ -46,7 +46,7 @@ type mark struct {
 const maxHeight = 16 // 4^16 names
 
 // newShelf returns an empty shelf. Its ages begin at the time of day, so that they are
-// above those of any shelf it takes the place of, in this run or one before.
+// above those of any shelf that it replaces, in this run or an earlier one.
 func newShelf[T any]() *shelf[T] {
 	return &shelf[T]{head: tower[T]{next: make([]*tower[T], maxHeight)}, next: uint64(time.Now().UnixMicro())}
 }
@@ -54,7 +54,7 @@ func newShelf[T any]() *shelf[T] {
 func (s *shelf[T]) len() int { return s.count }
 
 // before stores in path, at each height, the last tower whose name is less than name,
-// and returns the first one that is not, or nil.
+// and returns the first tower whose name is not, or nil.
 func (s *shelf[T]) before(name string, path *[maxHeight]*tower[T]) *tower[T] {
 	at := &s.head
 	for h := maxHeight - 1; h >= 0; h-- {
@@ -75,7 +75,7 @@ func (s *shelf[T]) slot(name string) *slot[T] {
 	return nil
 }
 
-// get returns the thing of a name.
+// get returns the item of a name.
 func (s *shelf[T]) get(name string) (thing T, ok bool) {
 	if found := s.slot(name); found != nil {
 		return found.thing, true
@@ -83,10 +83,10 @@ func (s *shelf[T]) get(name string) (thing T, ok bool) {
 	return thing, false
 }
 
-// put sets the thing of a name, which keeps its place if it has one.
+// put sets the item of a name. An existing name keeps its place.
 func (s *shelf[T]) put(name string, thing T) { s.putAt(name, thing, s.next) }
 
-// putAt is put for a thing of a certain age, above that of all slots there are.
+// putAt is put for an item of a certain age, which must be above that of all slots.
 func (s *shelf[T]) putAt(name string, thing T, age uint64) {
 	var path [maxHeight]*tower[T]
 	if t := s.before(name, &path); t != nil && t.slot.name == name {
@@ -106,7 +106,7 @@ func (s *shelf[T]) putAt(name string, thing T, age uint64) {
 	s.count++
 }
 
-// remove takes a name off the shelf and reports whether it was there.
+// remove removes a name from the shelf and reports whether it existed.
 func (s *shelf[T]) remove(name string) bool {
 	var path [maxHeight]*tower[T]
 	t := s.before(name, &path)
@@ -127,7 +127,8 @@ func (s *shelf[T]) remove(name string) bool {
 	return true
 }
 
-// each visits all slots by age until visit returns false. The shelf must not change meanwhile.
+// each visits all slots by age until visit returns false. The shelf must not change
+// during the visits.
 func (s *shelf[T]) each(visit func(*slot[T]) bool) {
 	s.eachByAge(mark{}, visit)
 }
@@ -167,8 +168,8 @@ type listing struct {
 }
 
 // page returns up to l.limit slots for which alive returns true, and whether more
-// follow. A list by prefix is sorted by name: only then can it be found without a
-// search through the whole shelf.
+// follow. A list by prefix is sorted by name: otherwise it would need a search through
+// the whole shelf.
 func (s *shelf[T]) page(l listing, alive func(*slot[T]) bool) (page []*slot[T], more bool) {
 	visit := func(found *slot[T]) bool {
 		if !alive(found) {

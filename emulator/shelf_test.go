@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A shelf is checked against a slice in order of insertion.
+// A shelf is compared with a slice in order of insertion.
 func TestShelfListsWhatIsThereInBothOrders(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newShelf[int]()
@@ -43,19 +43,19 @@ func TestShelfListsWhatIsThereInBothOrders(t *testing.T) {
 			}
 			l.limit = rapid.IntRange(1, 5).Draw(rt, "limit")
 			if got := pages(s, l, things, rt); !slices.Equal(got, want) {
-				rt.Fatalf("%+v: got %v, want %v", l, got, want)
+				rt.Fatalf("%+v: the page is %v, want %v", l, got, want)
 			}
 		}
 	})
 }
 
-// pages follows a listing to its end.
+// pages reads a listing to its end.
 func pages(s *shelf[int], l listing, things map[string]int, rt *rapid.T) (names []string) {
 	for {
 		page, more := s.page(l, func(*slot[int]) bool { return true })
 		for _, found := range page {
 			if found.thing != things[found.name] {
-				rt.Fatalf("%s holds %d, want %d", found.name, found.thing, things[found.name])
+				rt.Fatalf("%s has %d, want %d", found.name, found.thing, things[found.name])
 			}
 			names = append(names, found.name)
 		}
@@ -67,7 +67,7 @@ func pages(s *shelf[int], l listing, things map[string]int, rt *rapid.T) (names 
 	}
 }
 
-// Removed slots do not stay for ever.
+// Removed slots are released at some time.
 func TestShelfForgetsWhatIsRemoved(t *testing.T) {
 	s := newShelf[int]()
 	for i := range 100_000 {
@@ -75,6 +75,6 @@ func TestShelfForgetsWhatIsRemoved(t *testing.T) {
 		s.remove(fmt.Sprint(i))
 	}
 	if len(s.byAge) > 4 || s.len() != 0 {
-		t.Errorf("%d slots are held for %d things", len(s.byAge), s.len())
+		t.Errorf("%d slots are kept for %d items", len(s.byAge), s.len())
 	}
 }

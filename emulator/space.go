@@ -11,16 +11,16 @@ type space struct {
 	id   spaceID
 	disk *disk // nil: memory only
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards the fields below
 	stores  *shelf[*store]
 	pending confirmations
-	version uint64   // of the object written last
+	version uint64   // of the last written object
 	undone  uint64   // order of the latest undo
 	changes []change // of this operation, for disk
 	unkept  map[*confirmation]struct{}
 }
 
-// spaceID names a space. None of its parts holds a control character.
+// spaceID identifies a space. None of its parts contains a control character.
 type spaceID struct{ plane, region, environment string }
 
 // store is an object store.
@@ -31,7 +31,7 @@ type store struct {
 }
 
 // partition is a named part of a store. It exists from the first write to it until it
-// is deleted, however empty.
+// is deleted, even without keys.
 type partition struct {
 	name  string
 	items *shelf[*item]
@@ -43,7 +43,7 @@ type partition struct {
 	undos map[string][]*undo
 }
 
-// item is the object of one key. Only expires ever changes.
+// item is the object of one key. Only expires changes.
 type item struct {
 	value
 	version uint64
@@ -109,7 +109,8 @@ func (s *space) setStore(id string, a attributes) *store {
 	return st
 }
 
-// ensurePartition returns the partition of that name, made or brought back if need be.
+// ensurePartition returns the partition of that name, which it creates or restores if
+// necessary.
 func (s *space) ensurePartition(st *store, name string) *partition {
 	p, ok := st.partitions.get(name)
 	if ok && p.hidden == nil {
@@ -124,8 +125,8 @@ func (s *space) ensurePartition(st *store, name string) *partition {
 	return p
 }
 
-// put stores a value under a key. It starts a new life: a write resets the TTL of
-// fixed and rolling stores alike.
+// put stores a value under a key. It starts a new life: a write resets the TTL of fixed
+// and rolling stores alike.
 func (s *space) put(st *store, p *partition, key string, v value, now time.Time) *item {
 	s.version++
 	it := &item{value: v, version: s.version, expires: now.Add(st.attributes.ttl())}
@@ -161,7 +162,7 @@ func (s *space) touch(st *store, p *partition, key string, it *item, now time.Ti
 	}
 }
 
-// removeStore deletes a store with all that is in it.
+// removeStore deletes a store with its contents.
 func (s *space) removeStore(st *store) {
 	s.stores.remove(st.id)
 	s.forgetStore(st)

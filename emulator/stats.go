@@ -6,8 +6,8 @@ import (
 )
 
 // series is the key under which requests are counted. Environment is empty for the list
-// of regions, store for operations that concern no single store; those count only for
-// the levels above.
+// of regions, store for operations that do not concern a single store; those count only
+// for the levels above.
 type series struct{ plane, organization, environment, region, store string }
 
 // counts are the Object Store requests answered 2xx, by series and hour. It is safe
@@ -16,7 +16,7 @@ type counts struct {
 	lag  time.Duration
 	disk *disk
 
-	mu     sync.Mutex                 // guards all below
+	mu     sync.Mutex                 // guards the fields below
 	hours  map[series]map[int64]int64 // by the hour's start in Unix seconds
 	recent []counted                  // not shown yet, the oldest first
 	pruned time.Time
@@ -30,7 +30,7 @@ type counted struct {
 }
 
 // retention returns for how many months the counts of a period are kept (page "Object
-// Store v2 REST APIs", "Usage Metrics Limits"), or 0 if there is no such period.
+// Store v2 REST APIs", "Usage Metrics Limits"), or 0 for an unknown period.
 func retention(period string) int {
 	return map[string]int{"1hour": 3, "1day": 12, "1month": 24}[period]
 }
@@ -59,7 +59,7 @@ func (s *counts) count(at place, r ref, now time.Time) {
 	s.recent = append(s.recent, counted{of, minute, 1})
 }
 
-// add counts n requests of a minute where queries see them.
+// add counts n requests of a minute, visible to queries.
 func (s *counts) add(of series, minute, n int64) {
 	hour := time.Unix(minute, 0).Truncate(time.Hour).Unix()
 	hours := s.hours[of]
@@ -71,7 +71,7 @@ func (s *counts) add(of series, minute, n int64) {
 	s.disk.keepCount(of, hour, hours[hour])
 }
 
-// show makes counts visible that are old enough.
+// show makes old enough counts visible.
 func (s *counts) show(now time.Time) {
 	for len(s.recent) > 0 && now.Sub(time.Unix(s.recent[0].minute, 0)) >= s.lag {
 		first := s.recent[0]
@@ -100,7 +100,7 @@ func (s *counts) prune(now time.Time) {
 	}
 }
 
-// each visits every count of the series for which match holds.
+// each visits every count of the series for which match returns true.
 func (s *counts) each(now time.Time, match func(series) bool, visit func(of series, hour time.Time, n int64)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

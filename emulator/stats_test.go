@@ -16,8 +16,8 @@ import (
 
 const stats = "/us/api/v1/organizations/org-root"
 
-// asked returns the target of a request to the Stats API.
-func asked(path, start, end, period string, more ...string) string {
+// statsTarget returns the target of a request to the Stats API.
+func statsTarget(path, start, end, period string, more ...string) string {
 	q := url.Values{"startDate": {start}, "endDate": {end}, "period": {period}}
 	return path + "?" + q.Encode() + strings.Join(more, "")
 }
@@ -26,7 +26,7 @@ func asked(path, start, end, period string, more ...string) string {
 func buckets(t testing.TB, got response) []string {
 	t.Helper()
 	if got.status != http.StatusOK {
-		t.Fatalf("got %d %s", got.status, got.body)
+		t.Fatalf("the answer is %d %s", got.status, got.body)
 	}
 	list := []string{}
 	for _, b := range decode[[]struct {
@@ -63,7 +63,7 @@ func TestBucketsAreThePeriodsFromStartToEnd(t *testing.T) {
 			"without seconds":    {"2024-11-11T17:51Z", "2024-11-11T17:52Z", "1day", []string{"2024-11-11T00:00:00Z 0"}},
 			"three months' ends": {"2024-01-31T00:00:00Z", "2024-03-31T00:00:00Z", "1month", []string{"2024-01-01T00:00:00Z 0", "2024-02-01T00:00:00Z 0", "2024-03-01T00:00:00Z 0"}},
 		} {
-			if diff := cmp.Diff(row.want, buckets(c.t, c.get(asked(stats, row.start, row.end, row.period)))); diff != "" {
+			if diff := cmp.Diff(row.want, buckets(c.t, c.get(statsTarget(stats, row.start, row.end, row.period)))); diff != "" {
 				c.t.Errorf("%s: %s", name, diff)
 			}
 		}
@@ -90,17 +90,17 @@ func TestWindowOfAQueryIsInCalendarMonths(t *testing.T) {
 		"no period":                         {"2024-08-11T17:51:54Z", "2024-08-11T17:51:54Z", "", 400},
 		"no start":                          {"", "2024-08-11T17:51:54Z", "1day", 400},
 		"no end":                            {"2024-08-11T17:51:54Z", "", "1day", 400},
-		"the page's slip of the pen":        {"2024-11-11T17:51:54.000Z", "2024-11-131T17:51:54.000Z", "1day", 400},
+		"the page's own mistake":            {"2024-11-11T17:51:54.000Z", "2024-11-131T17:51:54.000Z", "1day", 400},
 		"no offset":                         {"2024-08-11T17:51:54", "2024-08-11T17:51:54Z", "1day", 400},
-		"a date alone":                      {"2024-08-11", "2024-08-11T17:51:54Z", "1day", 400},
+		"a date without a time":             {"2024-08-11", "2024-08-11T17:51:54Z", "1day", 400},
 		"a space for a plus":                {"2024-08-11T17:51:54 02:00", "2024-08-11T17:51:54Z", "1day", 400},
 		"no such day":                       {"2024-02-30T00:00:00Z", "2024-03-01T00:00:00Z", "1day", 400},
-		"before there were computers":       {"0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "1month", 400},
+		"before the epoch":                  {"0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "1month", 400},
 	} {
 		for _, path := range []string{"", "/environments", "/environments/env-prod", "/environments/env-prod/regions", "/environments/env-prod/regions/us-east-1",
 			"/environments/env-prod/regions/us-east-1/stores", "/environments/env-prod/regions/us-east-1/stores/" + demoStore} {
-			if got := c.get(asked(stats+path, row.start, row.end, row.period)); got.status != row.status {
-				t.Errorf("%s: %s: got %d %s, want %d", name, path, got.status, got.body, row.status)
+			if got := c.get(statsTarget(stats+path, row.start, row.end, row.period)); got.status != row.status {
+				t.Errorf("%s: %s: the answer is %d %s, want %d", name, path, got.status, got.body, row.status)
 			}
 		}
 	}
@@ -128,13 +128,13 @@ func TestWhatWasServedIsCountedAtEveryLevel(t *testing.T) {
 			"/environments/env-prod/regions/us-east-1": {3, 1}, "/environments/env-prod/regions/eu-west-1": {1, 0},
 			"/environments/env-prod/regions/us-east-1/stores/" + demoStore: {2, 1},
 		} {
-			got := buckets(c.t, c.get(asked(stats+path, "2000-01-01T00:00:00Z", "2000-01-01T02:00:00Z", "1hour")))
+			got := buckets(c.t, c.get(statsTarget(stats+path, "2000-01-01T00:00:00Z", "2000-01-01T02:00:00Z", "1hour")))
 			expected := []string{fmt.Sprint("2000-01-01T00:00:00Z ", want[0]), fmt.Sprint("2000-01-01T01:00:00Z ", want[1])}
 			if diff := cmp.Diff(expected, got); diff != "" {
 				c.t.Errorf("%q: %s", path, diff)
 			}
 			for _, period := range []string{"1day", "1month"} {
-				got := buckets(c.t, c.get(asked(stats+path, "2000-01-01T00:00:00Z", "2000-01-01T02:00:00Z", period)))
+				got := buckets(c.t, c.get(statsTarget(stats+path, "2000-01-01T00:00:00Z", "2000-01-01T02:00:00Z", period)))
 				if diff := cmp.Diff([]string{fmt.Sprint("2000-01-01T00:00:00Z ", want[0]+want[1])}, got); diff != "" {
 					c.t.Errorf("%q by %s: %s", path, period, diff)
 				}
@@ -146,11 +146,11 @@ func TestWhatWasServedIsCountedAtEveryLevel(t *testing.T) {
 			"/environments/env-prod/regions/us-east-1/stores": `["` + demoStore + `"]`,
 			"/environments/none/regions":                      `[]`,
 		} {
-			if got := c.get(asked(stats+path, "2000-01-01T00:00:00Z", "2000-01-01T00:00:00Z", "1hour")).body; got != want {
-				c.t.Errorf("%q: got %s, want %s", path, got, want)
+			if got := c.get(statsTarget(stats+path, "2000-01-01T00:00:00Z", "2000-01-01T00:00:00Z", "1hour")).body; got != want {
+				c.t.Errorf("%q: the answer is %s, want %s", path, got, want)
 			}
-			if got := c.get(asked(stats+path, "2000-01-01T02:00:00Z", "2000-01-01T03:00:00Z", "1hour")).body; got != "[]" {
-				c.t.Errorf("%q, later: got %s", path, got)
+			if got := c.get(statsTarget(stats+path, "2000-01-01T02:00:00Z", "2000-01-01T03:00:00Z", "1hour")).body; got != "[]" {
+				c.t.Errorf("%q, later: the answer is %s", path, got)
 			}
 		}
 	})
@@ -161,17 +161,17 @@ func TestMasterSumsARootAndIsEmptyForASubOrganization(t *testing.T) {
 		c.get(demo)
 		sub := as(t, c.e, "us", "sub")
 		sub.get(east + "/api/v1/organizations/org-sub/environments/env-sub/stores/" + demoStore)
-		ask := func(org, master string) string {
-			return asked("/us/api/v1/organizations/"+org, "2000-01-01T00:00:00Z", "2000-01-01T00:00:00Z", "1day", "&isMaster=", master)
+		of := func(org, master string) string {
+			return statsTarget("/us/api/v1/organizations/"+org, "2000-01-01T00:00:00Z", "2000-01-01T00:00:00Z", "1day", "&isMaster=", master)
 		}
 		for target, want := range map[string]string{
-			ask("org-root", "true"):  `[{"timeStamp":"2000-01-01T00:00:00Z","objectStoreRequestCount":2}]`,
-			ask("org-root", "false"): `[{"timeStamp":"2000-01-01T00:00:00Z","objectStoreRequestCount":1}]`,
-			ask("org-sub", "true"):   `[]`,
-			ask("org-sub", "false"):  `[{"timeStamp":"2000-01-01T00:00:00Z","objectStoreRequestCount":1}]`,
+			of("org-root", "true"):  `[{"timeStamp":"2000-01-01T00:00:00Z","objectStoreRequestCount":2}]`,
+			of("org-root", "false"): `[{"timeStamp":"2000-01-01T00:00:00Z","objectStoreRequestCount":1}]`,
+			of("org-sub", "true"):   `[]`,
+			of("org-sub", "false"):  `[{"timeStamp":"2000-01-01T00:00:00Z","objectStoreRequestCount":1}]`,
 		} {
 			if got := c.get(target).body; got != want {
-				c.t.Errorf("%s: got %s, want %s", target, got, want)
+				c.t.Errorf("%s: the answer is %s, want %s", target, got, want)
 			}
 		}
 	})
@@ -181,17 +181,17 @@ func TestCountsAreKeptAsLongAsTheirPeriodIs(t *testing.T) {
 	for period, months := range map[string]int{"1hour": 3, "1day": 12, "1month": 24} {
 		inBubble(t, emulator.Options{}, func(c client) {
 			c.get(demo)
-			question := asked(stats, "2000-01-01T00:00:00Z", "2000-01-01T00:00:00Z", period)
+			target := statsTarget(stats, "2000-01-01T00:00:00Z", "2000-01-01T00:00:00Z", period)
 			c.advance(time.Duration(months*30-15) * day)
 			c = c.renew()
-			if got := buckets(c.t, c.get(question)); !cmp.Equal(got, []string{"2000-01-01T00:00:00Z 1"}) {
-				c.t.Errorf("%s, before its time: got %v", period, got)
+			if got := buckets(c.t, c.get(target)); !cmp.Equal(got, []string{"2000-01-01T00:00:00Z 1"}) {
+				c.t.Errorf("%s, before its time: the answer is %v", period, got)
 			}
 			c.advance(80 * day)
 			c = c.renew()
 			c.get(demo) // removes old counts
-			if got := buckets(c.t, c.get(question)); !cmp.Equal(got, []string{"2000-01-01T00:00:00Z 0"}) {
-				c.t.Errorf("%s, after its time: got %v", period, got)
+			if got := buckets(c.t, c.get(target)); !cmp.Equal(got, []string{"2000-01-01T00:00:00Z 0"}) {
+				c.t.Errorf("%s, after its time: the answer is %v", period, got)
 			}
 		})
 	}
@@ -199,7 +199,7 @@ func TestCountsAreKeptAsLongAsTheirPeriodIs(t *testing.T) {
 
 func TestStatsLagDelaysWhatIsShown(t *testing.T) {
 	inBubble(t, emulator.Options{StatsLag: 30 * time.Minute}, func(c client) {
-		question := asked(stats, "2000-01-01T00:00:00Z", "2000-01-01T00:00:00Z", "1day")
+		target := statsTarget(stats, "2000-01-01T00:00:00Z", "2000-01-01T00:00:00Z", "1day")
 		c.get(demo)
 		c.get(demo)
 		for _, step := range []struct {
@@ -207,8 +207,8 @@ func TestStatsLagDelaysWhatIsShown(t *testing.T) {
 			want  string
 		}{{0, "0"}, {29 * time.Minute, "0"}, {time.Minute, "2"}} {
 			c.advance(step.after)
-			if got := buckets(c.t, c.get(question)); got[0] != "2000-01-01T00:00:00Z "+step.want {
-				c.t.Errorf("%v later: got %v, want %s", step.after, got, step.want)
+			if got := buckets(c.t, c.get(target)); got[0] != "2000-01-01T00:00:00Z "+step.want {
+				c.t.Errorf("%v later: the answer is %v, want %s", step.after, got, step.want)
 			}
 		}
 	})

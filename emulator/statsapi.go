@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// statsQuery is a question to the Stats API.
+// statsQuery is a query of the Stats API.
 type statsQuery struct {
 	organizations []string
 	environment   string
 	region        string
 	store         string
-	list          func(series) string // which part to list; nil: counts
+	list          func(series) string // the requested list; nil: counts
 	period        string
 	first         time.Time // the start of the first bucket
-	end           time.Time // no bucket begins here or later, but for the first
+	end           time.Time // no bucket begins here or later, except the first
 	oldest        time.Time // earlier counts are dropped
 }
 
@@ -58,11 +58,11 @@ func (e *Emulator) statsResult(x *exchange) (answer, error) {
 	if !slices.Contains(e.directory.scopes(x.grant), scopeMetrics) {
 		return answer{}, problemf(http.StatusForbidden, "the token lacks the scope %s", scopeMetrics)
 	}
-	return e.statsAsked(x, q, organization)
+	return e.answerStats(x, q, organization)
 }
 
-// statsAsked reads the query of a path and answers it.
-func (e *Emulator) statsAsked(x *exchange, q statsQuery, organization string) (answer, error) {
+// answerStats reads the query of a path and answers it.
+func (e *Emulator) answerStats(x *exchange, q statsQuery, organization string) (answer, error) {
 	query, err := url.ParseQuery(x.rawQuery)
 	if err != nil {
 		return answer{}, problemf(http.StatusBadRequest, "the query is malformed")
@@ -113,7 +113,7 @@ func statsRoute(segments []string) (q statsQuery, organization string, ok bool) 
 }
 
 // isMaster reads the parameter of that name. The API description calls it required, the
-// vendor's page leaves it out.
+// vendor's page omits it.
 func isMaster(query url.Values) (bool, error) {
 	switch query.Get("isMaster") {
 	case "", "false":
@@ -150,7 +150,7 @@ func (q *statsQuery) window(query url.Values, now time.Time) error {
 	return nil
 }
 
-// longest returns how far a query of that period may reach from start (page "Object
+// longest returns the latest end of a query of that period from start (page "Object
 // Store v2 REST APIs", "Usage Metrics Limits"): months are the calendar's.
 func longest(period string, start time.Time) (furthest time.Time, words string) {
 	switch period {
@@ -172,7 +172,7 @@ func addMonths(t time.Time, months int) time.Time {
 }
 
 // instant reads a date-time with an offset, as Java's OffsetDateTime does: seconds may
-// be left out. A + that is not encoded is a space, and refused.
+// be omitted. A + that is not encoded is a space, and refused.
 func instant(query url.Values, name string) (time.Time, error) {
 	text := query.Get(name)
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00"} {
@@ -223,16 +223,16 @@ func (q statsQuery) matches(planeID string) func(series) bool {
 // covers reports whether an hour is in the requested buckets and not yet dropped.
 func (q statsQuery) covers(hour time.Time) bool {
 	b := bucket(q.period, hour)
-	return q.asks(b) && !b.Before(bucket(q.period, q.oldest))
+	return q.inRange(b) && !b.Before(bucket(q.period, q.oldest))
 }
 
-// asks reports whether the bucket that begins at b is in the range: the one that
+// inRange reports whether the bucket that begins at b is in the range: the one that
 // contains startDate, and those that begin after it and before endDate.
-func (q statsQuery) asks(b time.Time) bool {
+func (q statsQuery) inRange(b time.Time) bool {
 	return b.Equal(q.first) || b.After(q.first) && b.Before(q.end)
 }
 
-// statsBuckets returns one count a period, zeros included.
+// statsBuckets returns one count per period, including zeros.
 func (e *Emulator) statsBuckets(planeID string, q statsQuery, now time.Time) []bucketJSON {
 	sums := map[time.Time]int64{}
 	e.stats.each(now, q.matches(planeID), func(_ series, hour time.Time, n int64) {
@@ -241,7 +241,7 @@ func (e *Emulator) statsBuckets(planeID string, q statsQuery, now time.Time) []b
 		}
 	})
 	list := []bucketJSON{}
-	for t := q.first; q.asks(t); t = after(q.period, t) {
+	for t := q.first; q.inRange(t); t = after(q.period, t) {
 		list = append(list, bucketJSON{t, sums[t]})
 	}
 	return list

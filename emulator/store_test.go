@@ -30,13 +30,13 @@ func TestStoreComesBackAsThePageShowsIt(t *testing.T) {
 	c := one(t)
 	want := `{"storeId":"APP_demo__defaultPersistentObjectStore","encrypted":true,"permanentOsFlag":false,"persistent":true,"defaultTtlSeconds":2592000,"defaultConfirmationTtlSeconds":600,"isFixedTtl":null}`
 	if got := c.get(demo).body; got != want {
-		t.Errorf("store: got %s, want %s", got, want)
+		t.Errorf("the store is %s, want %s", got, want)
 	}
 	if got := c.get(east + prod).body; got != `{"values":[`+want+`],"nextPageToken":null}` {
-		t.Errorf("stores: got %s", got)
+		t.Errorf("the stores are %s", got)
 	}
 	if got := c.get(demo + "/partitions").body; got != `{"values":["DEFAULT_PARTITION"],"nextPageToken":null}` {
-		t.Errorf("partitions: got %s", got)
+		t.Errorf("the partitions are %s", got)
 	}
 }
 
@@ -50,20 +50,20 @@ func TestStoreIsMadeAndChangedByItsAttributes(t *testing.T) {
 		{"again: defaults", "PUT", `{}`, `"encrypted":true,"permanentOsFlag":false,"persistent":true,"defaultTtlSeconds":2592000,"defaultConfirmationTtlSeconds":600,"isFixedTtl":null`},
 	} {
 		if got := c.must(http.StatusOK, step.method, newStore, step.body).body; got != "" {
-			t.Errorf("%s: answered with %s", step.name, got)
+			t.Errorf("%s: the answer is %s", step.name, got)
 		}
 		if got := c.get(newStore).body; got != `{"storeId":"new",`+step.want+`}` {
-			t.Errorf("%s: got %s", step.name, got)
+			t.Errorf("%s: the store is %s", step.name, got)
 		}
 	}
 	c.put(newKeys+"/k", "v")
 	c.must(http.StatusOK, http.MethodPut, newStore, `{"defaultTtlSeconds":60}`)
 	if got := c.value(newKeys + "/k"); got != "v" {
-		t.Errorf("PUT of an existing store: its key holds %q", got)
+		t.Errorf("PUT of an existing store: the value of its key is %q", got)
 	}
 	got := one(t, "write-body=object").must(http.StatusOK, http.MethodPut, newStore, `{"isFixedTtl":false}`).body
 	if !strings.Contains(got, `"isFixedTtl":false`) {
-		t.Errorf("write-body=object: got %s", got)
+		t.Errorf("write-body=object: the answer is %s", got)
 	}
 }
 
@@ -75,7 +75,7 @@ func TestTTLOutOfBoundsSilentlyBecomes30Days(t *testing.T) {
 		for _, method := range []string{http.MethodPut, http.MethodPatch} {
 			c.must(http.StatusOK, method, newStore, `{"defaultTtlSeconds":`+sent+`}`)
 			if got := c.get(newStore).body; !strings.Contains(got, fmt.Sprintf(`"defaultTtlSeconds":%d,`, want)) {
-				t.Errorf("%s %s: got %s", method, sent, got)
+				t.Errorf("%s %s: the answer is %s", method, sent, got)
 			}
 		}
 	}
@@ -112,7 +112,7 @@ func TestPartitionBeginsWithItsFirstKeyAndStays(t *testing.T) {
 	c.must(http.StatusNoContent, http.MethodDelete, newKeys+"/k", "")
 	c.must(http.StatusNoContent, http.MethodHead, newStore+"/partitions/p", "")
 	if got := c.get(newKeys).body; got != `{"values":[],"nextPageToken":null}` {
-		t.Errorf("keys of an empty partition: got %s", got)
+		t.Errorf("the keys of an empty partition are %s", got)
 	}
 }
 
@@ -131,20 +131,20 @@ func TestDeletionTakesAllThatIsBelow(t *testing.T) {
 		}
 		c.must(http.StatusNoContent, http.MethodDelete, row.target, "")
 		if got := c.get(row.below).status; got != http.StatusNotFound {
-			t.Errorf("DELETE %s: %s answers %d after it", row.target, row.below, got)
+			t.Errorf("DELETE %s: the answer for %s is %d after it", row.target, row.below, got)
 		}
 		if got := c.get(newKeys + "/k").status; got != http.StatusNotFound {
-			t.Errorf("DELETE %s: the key answers %d after it", row.target, got)
+			t.Errorf("DELETE %s: the answer for the key is %d after it", row.target, got)
 		}
 		if row.stays != "" {
 			if got := c.get(row.stays).status; got != http.StatusOK {
-				t.Errorf("DELETE %s: %s answers %d after it", row.target, row.stays, got)
+				t.Errorf("DELETE %s: the answer for %s is %d after it", row.target, row.stays, got)
 			}
 		}
 		c.must(http.StatusOK, http.MethodPut, newStore, "") // the second answer is empty
 		c.put(newKeys+"/later", "v")
 		if got := c.get(newKeys + "/k").status; got != http.StatusNotFound {
-			t.Errorf("DELETE %s: the key came back", row.target)
+			t.Errorf("DELETE %s: the key exists again", row.target)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestObjectsOfAPartitionShowWhatIsAskedFor(t *testing.T) {
 		"?inclusion=all":      `{"index":3,"keyId":"a","metadata":{"m":"1"},"stringValue":"s","valueType":"STRING"},{"index":0,"keyId":"b","metadata":"","numberValue":7,"valueType":"NUMBER"}`,
 	} {
 		if got := c.get(newStore + "/partitions/p" + query).body; got != `{"values":[`+want+`],"nextPageToken":null}` {
-			t.Errorf("%q: got %s", query, got)
+			t.Errorf("%q: the answer is %s", query, got)
 		}
 	}
 	c.must(http.StatusBadRequest, http.MethodGet, newStore+"/partitions/p?inclusion=values", "")
@@ -183,10 +183,10 @@ func TestListsComeInPagesOf25(t *testing.T) {
 			t.Errorf("%d keys: %s", n, diff)
 		}
 		if pages != (n+24)/25 {
-			t.Errorf("%d keys: got %d pages", n, pages)
+			t.Errorf("%d keys: the list has %d pages", n, pages)
 		}
 		if objects, pages := c.list(store + "/partitions/p?inclusion=all"); len(objects) != n || pages != (n+24)/25 {
-			t.Errorf("%d objects: got %d on %d pages", n, len(objects), pages)
+			t.Errorf("%d objects: the list has %d on %d pages", n, len(objects), pages)
 		}
 	}
 	for i := range 60 {
@@ -194,13 +194,13 @@ func TestListsComeInPagesOf25(t *testing.T) {
 		c.put(fmt.Sprintf("%s/partitions/p%02d/keys/k", demo, i), "v")
 	}
 	if stores, pages := c.list(east + prod); len(stores) != 65 || pages != 3 {
-		t.Errorf("got %d stores on %d pages, want 65 on 3", len(stores), pages)
+		t.Errorf("the list has %d stores on %d pages, want 65 on 3", len(stores), pages)
 	}
 	if stores, pages := c.list(east + prod + "?beginsWith=t"); len(stores) != 60 || pages != 3 {
-		t.Errorf("got %d stores with a prefix on %d pages, want 60 on 3", len(stores), pages)
+		t.Errorf("the list has %d stores with a prefix on %d pages, want 60 on 3", len(stores), pages)
 	}
 	if partitions, pages := c.list(demo + "/partitions"); len(partitions) != 61 || pages != 3 {
-		t.Errorf("got %d partitions on %d pages, want 61 on 3", len(partitions), pages)
+		t.Errorf("the list has %d partitions on %d pages, want 61 on 3", len(partitions), pages)
 	}
 }
 
@@ -211,7 +211,7 @@ func TestPageSizeIsAtMost25(t *testing.T) {
 	}
 	for query, want := range map[string]int{"": 25, "?pageSize=25": 25, "?pageSize=1": 1, "?pageSize=7": 7, "?pageSize=26": 25, "?pageSize=1000": 25} {
 		if got := len(decode[page](t, c.get(demoKeys+query)).Values); got != want {
-			t.Errorf("%q: got %d, want %d", query, got, want)
+			t.Errorf("%q: the answer is %d, want %d", query, got, want)
 		}
 	}
 	for _, size := range []string{"0", "-1", "x", "1.5", "99999999999999999999", "1&pageSize=2"} {
@@ -229,7 +229,7 @@ func TestListOrderIsAsChosen(t *testing.T) {
 		c.put(demoKeys+"/A", "v")
 		for _, size := range []string{"25", "2", "1"} {
 			if got, _ := c.list(demoKeys + "?pageSize=" + size); !slices.Equal(got, want) {
-				t.Errorf("%s, %s a page: got %v, want %v", choice, size, got, want)
+				t.Errorf("%s, %s per page: the list is %v, want %v", choice, size, got, want)
 			}
 		}
 	}
@@ -254,7 +254,7 @@ func TestPageTokenStaysGoodWhileEntriesChange(t *testing.T) {
 			for i := 10; i < 15; i++ {
 				c.must(http.StatusNoContent, http.MethodDelete, fmt.Sprintf("%s/k%03d", demoKeys, i), "")
 			}
-			for i := range 100 { // every second of the rest goes, in its name order
+			for i := range 100 { // every second one of the others is removed, in the order of names
 				if name := fmt.Sprintf("k%03d", i); i > 40 && i%2 == 1 && name != last {
 					c.must(http.StatusNoContent, http.MethodDelete, demoKeys+"/"+name, "")
 				}
@@ -300,7 +300,7 @@ func TestInventedPageTokenIsRefused(t *testing.T) {
 		"twice":               demoKeys + "?nextPageToken=" + token + "&nextPageToken=" + token,
 	} {
 		if got := c.get(target); got.status != http.StatusBadRequest {
-			t.Errorf("%s: got %d %s", name, got.status, got.body)
+			t.Errorf("%s: the answer is %d %s", name, got.status, got.body)
 		}
 	}
 }
@@ -321,7 +321,7 @@ func TestFixedTTLEndsWhateverIsRead(t *testing.T) {
 		t.Errorf("after 101 s of 100: %q", got)
 	}
 	if keys, _ := c.list(newKeys); len(keys) != 0 {
-		t.Errorf("after 101 s of 100 there are keys %v", keys)
+		t.Errorf("after 101 s with a TTL of 100 s the keys are %v", keys)
 	}
 	c.must(http.StatusCreated, http.MethodPut, newKeys+"/k", `{"stringValue":"w"}`)
 	c.advance(60 * time.Second)
@@ -332,7 +332,7 @@ func TestFixedTTLEndsWhateverIsRead(t *testing.T) {
 	}
 }
 
-// Of 30 days the last 7 are those in which a read counts.
+// A read counts in the last 7 of the 30 days.
 func TestRollingTTLIsExtendedByReadsOfTheLastSevenDays(t *testing.T) {
 	for name, row := range map[string]struct {
 		readAt  time.Duration
@@ -344,7 +344,7 @@ func TestRollingTTLIsExtendedByReadsOfTheLastSevenDays(t *testing.T) {
 		"GET late":                   {24 * day, func(c client) { c.value(demoKeys + "/KeyOne") }, true},
 		"list of keys late":          {24 * day, func(c client) { c.list(demoKeys) }, true},
 		"list of objects late":       {24 * day, func(c client) { c.list(demo + "/partitions/DEFAULT_PARTITION") }, true},
-		"list that leaves it out":    {24 * day, func(c client) { c.list(demoKeys + "?beginsWith=KeyT") }, false},
+		"list without it":            {24 * day, func(c client) { c.list(demoKeys + "?beginsWith=KeyT") }, false},
 		"HEAD late":                  {24 * day, func(c client) { c.do(http.MethodHead, demoKeys+"/KeyOne", "") }, false},
 		"HEAD of the partition late": {24 * day, func(c client) { c.do(http.MethodHead, demo+"/partitions/DEFAULT_PARTITION", "") }, false},
 		"PUT early":                  {2 * day, func(c client) { c.put(demoKeys+"/KeyOne", "Key 1 value") }, true},

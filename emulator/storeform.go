@@ -28,8 +28,8 @@ func (c *call) shown(a attributes) any {
 	return shown
 }
 
-// storeBody returns the body of a store's write with the names of the pages, where those
-// of the OpenAPI description were chosen.
+// storeBody returns the body of a store's write with the names of the pages if those of
+// the OpenAPI description are chosen.
 func (c *call) storeBody() (fields, error) {
 	body := maps.Clone(c.body)
 	if c.chosen.is(ttlNames, "milliseconds") {

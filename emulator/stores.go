@@ -126,7 +126,8 @@ func (c *call) headPartition() (answer, error) {
 	return emptyAnswer(http.StatusNoContent), nil
 }
 
-// deletePartition removes a partition with its keys; where confirmable, for now.
+// deletePartition removes a partition with its keys; if it is confirmable, until it is
+// settled.
 func (c *call) deletePartition() (answer, error) {
 	confirmable, err := c.confirmable()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 const (
 	accessLife  = time.Hour           // expires_in 3600 in every sample
 	refreshLife = 90 * 24 * time.Hour // page "Connected apps for developers"
-	maxTokens   = 100_000             // then the oldest go
+	maxTokens   = 100_000             // then the oldest ones are removed
 )
 
 // grant is the client or user, and the plane, of a token.
@@ -29,7 +29,7 @@ type digest [sha256.Size]byte
 
 func digestOf(token string) digest { return sha256.Sum256([]byte(token)) }
 
-// tokens are those of one lifetime. It is safe for concurrent use.
+// tokens are the tokens of one lifetime. It is safe for concurrent use.
 type tokens struct {
 	life   time.Duration
 	bucket string // on disk
@@ -43,7 +43,7 @@ func newTokens(life time.Duration, bucket string) *tokens {
 	return &tokens{life: life, bucket: bucket, held: map[digest]*grant{}}
 }
 
-// add makes a token good from now on, and returns the tokens that had to go for it.
+// add makes a token valid from now on, and returns the tokens that it removed for it.
 func (t *tokens) add(d digest, g *grant, now time.Time) (gone []digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -72,14 +72,14 @@ func (t *tokens) get(d digest, now time.Time) *grant {
 	return nil
 }
 
-// revoke makes a token bad.
+// revoke makes a token invalid.
 func (t *tokens) revoke(d digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.held, d)
 }
 
-// restore makes tokens of a former run good again.
+// restore makes tokens of a former run valid again.
 func (t *tokens) restore(kept map[digest]*grant) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -101,7 +101,7 @@ func (e *Emulator) issue(kind *tokens, g grant) string {
 	for _, old := range gone {
 		changes = append(changes, change{bucket: kind.bucket, key: old.String()})
 	}
-	_ = e.disk.write(changes...) // that it went wrong shows at the next change of data
+	_ = e.disk.write(changes...) // the next change of data reports the failure
 	return token
 }
 

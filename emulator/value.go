@@ -43,7 +43,7 @@ type value struct {
 	kind     string // a value type
 	text     string // the string, the number's literal, or base64
 	metadata map[string]string
-	index    *int // as it was sent
+	index    *int // as received
 }
 
 // value checks an object and returns its value.
@@ -115,7 +115,7 @@ func numberText(f float64) json.RawMessage {
 	return strconv.AppendFloat(nil, f, 'f', -1, 64)
 }
 
-// object returns v in the form in which it travels.
+// object returns v in its form in requests and answers.
 func (v value) object(key string) object {
 	o := object{KeyID: key, ValueType: v.kind, Metadata: v.metadata, Index: v.index}
 	switch v.kind {

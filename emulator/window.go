@@ -10,15 +10,15 @@ import (
 // ratePeriod is the sliding second of the vendor's "flat 10 req/sec".
 const ratePeriod = time.Second
 
-// window is an exact sliding log: of each subject it lets at most rate requests in
-// during any second, all at once if they come so. It is safe for concurrent use.
+// window is an exact sliding log: it admits at most rate requests of each subject in
+// any second, even all at once. It is safe for concurrent use.
 type window struct {
 	rate  int // negative: no limit
 	clock *clock
 
 	mu   sync.Mutex // guards logs, swept
 	logs map[string][]time.Time
-	// swept is when the idle subjects were last forgotten.
+	// swept is the time of the last removal of idle subjects.
 	swept time.Time
 }
 
@@ -45,7 +45,7 @@ func (w *window) take(subject string) (admitted time.Time, wait time.Duration) {
 	return now, 0
 }
 
-// giveBack takes an admission out of the log again.
+// giveBack removes an admission from the log.
 func (w *window) giveBack(subject string, admitted time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -54,7 +54,7 @@ func (w *window) giveBack(subject string, admitted time.Time) {
 	}
 }
 
-// recent drops entries that are a period old from a log: they limit no request any
+// recent drops entries that are a period old from a log: they do not limit requests any
 // more.
 func recent(log []time.Time, now time.Time) []time.Time {
 	for len(log) > 0 && now.Sub(log[0]) >= ratePeriod {
@@ -100,7 +100,7 @@ func (e *Emulator) rateSubject(x *exchange, r ref) subject {
 	case s.kind == "app" && r.store != "":
 		s.name = application(r.store)
 		s.key = at + "\x00" + s.name
-	default: // by client, also for each region if by location, and operations without a store
+	default: // by client, also for each region with location, and for operations without a store
 		s.kind, s.name = "client", x.grant.Client
 		if s.name == "" {
 			s.kind, s.name = "user", x.grant.User
@@ -113,8 +113,9 @@ func (e *Emulator) rateSubject(x *exchange, r ref) subject {
 	return s
 }
 
-// application returns the application a store belongs to: CloudHub names stores
-// APP_<app>__<store> (Mule 4) or APP_<app>_<store> (Mule 3). Any other is its own.
+// application returns the application that a store belongs to: CloudHub names stores
+// APP_<app>__<store> (Mule 4) or APP_<app>_<store> (Mule 3). Any other store is an
+// application of its own.
 func application(storeID string) string {
 	name, ok := strings.CutPrefix(storeID, "APP_")
 	if !ok {

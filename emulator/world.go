@@ -43,9 +43,10 @@ type Client struct {
 	Secret       Secret `json:"secret"`
 	Name         string `json:"name,omitempty"`
 	Organization string `json:"organization"`
-	// Scopes are any of read:store, manage:store, manage:store_data and read:store_metrics.
+	// Scopes are any of read:store, manage:store, manage:store_data and
+	// read:store_metrics.
 	Scopes []string `json:"scopes"`
-	// CreatedBy is the id of the user that /accounts/api/me returns beside the client;
+	// CreatedBy is the id of the user that /accounts/api/me returns with the client;
 	// empty means that it returns none.
 	CreatedBy string `json:"createdBy,omitempty"`
 	// GrantTypes are client_credentials (the default), password and refresh_token.
@@ -114,9 +115,9 @@ const (
 
 func allScopes() []string { return []string{scopeRead, scopeManage, scopeData, scopeMetrics} }
 
-// BuiltInWorld returns the world there is when none is given: organization org-root
-// with sub-organization org-sub, a stranger org-other, five connected apps, the user
-// admin, and a store with two keys in each environment and region. The caller owns it.
+// BuiltInWorld returns the default world: organization org-root with sub-organization
+// org-sub, a separate org-other, five connected apps, the user admin, and a store with
+// two keys in each environment and region. The caller owns it.
 func BuiltInWorld() *World {
 	const store = "APP_demo__defaultPersistentObjectStore"
 	one, two := "Key 1 value", vendorsBinary
@@ -162,7 +163,7 @@ func BuiltInWorld() *World {
 // application stored.
 const vendorsBinary = "++Kn0AIBAQBbwoABDiJLZXkgMiBWYWx1ZSL8rNmhAQEBAWphdmEuaW8uU2VyaWFsaXphYmzlgGFwcGxpY2F0aW9uL2pzb247IGNoYXJzZXQ9VVRGLbgAAAAAAAAADQ=="
 
-// object returns the entry in the form in which clients send it.
+// object returns the entry in the form of clients' requests.
 func (e Entry) object() object {
 	o := object{KeyID: e.Key, StringValue: e.String, BinaryValue: e.Binary, Metadata: e.Metadata}
 	if e.Number != nil {

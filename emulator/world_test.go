@@ -38,41 +38,41 @@ func TestWorldFromAFileIsServed(t *testing.T) {
 	c.token = minted(t, got)
 	const stores = "/eu-west-1/api/v1/organizations/p/environments/e/stores"
 	if got := c.get("/eu" + stores + "/s/partitions/p/keys/a%20b").body; got != `{"keyId":"a+b","metadata":{"any":"thing"},"numberValue":7,"valueType":"NUMBER"}` {
-		t.Errorf("the entry: got %s", got)
+		t.Errorf("the entry is %s", got)
 	}
 	if got := c.get("/eu" + stores).body; !strings.Contains(got, `"defaultTtlSeconds":60,"defaultConfirmationTtlSeconds":600,"isFixedTtl":true`) {
-		t.Errorf("the store: got %s", got)
+		t.Errorf("the store is %s", got)
 	}
 	if got := c.get("/eu/eu-central-1/api/v1/organizations/p/environments/e/stores").body; got != `{"values":[],"nextPageToken":null}` {
-		t.Errorf("another region: got %s", got)
+		t.Errorf("another region: the answer is %s", got)
 	}
 	if got := decode[me](t, c.get("/eu/accounts/api/me")); got.User != nil || got.Client == nil {
-		t.Errorf("me of a client that nobody made: got %+v", got)
+		t.Errorf("me of a client without a creator: the answer is %+v", got)
 	}
 	c.must(http.StatusNotFound, http.MethodGet, "/eu/accounts/api/users/me", "")
 }
 
 func TestErrorsOfAWorldNameLineAndMember(t *testing.T) {
 	for name, row := range map[string]struct{ old, new, want string }{
-		"unknown member":         {`"type": "design"`, `"kind": "design"`, "w.json:6: environments[0].kind: there is no such member"},
-		"member in other case":   {`"scopes"`, `"Scopes"`, "w.json:9: clients[0].Scopes: there is no such member"},
-		"member twice":           {`"id": "c",`, `"id": "c", "id": "d",`, "w.json: line 8: clients[0].id is given twice"},
-		"malformed":              {`"name": "O"}`, `"name": "O"`, "w.json:4: malformed JSON: invalid character '{' looking for beginning of object key string"},
-		"wrong type":             {`["manage:store_data"]`, `"manage:store_data"`, "w.json:9: clients.scopes: a string where a []string should be"},
-		"unknown scope":          {`manage:store_data`, `fly`, `w.json:9: clients[0].scopes: "fly" is not one of read:store, manage:store, manage:store_data, read:store_metrics`},
-		"unknown organization":   {`"organization": "p"`, `"organization": "q"`, `w.json:6: environments[0].organization: no organization "q"`},
-		"circle":                 {`{"id": "o", "name": "O"}`, `{"id": "o", "name": "O", "parent": "p"}`, `w.json:3: organizations[0].parent: organization "o" is above itself`},
-		"twice the same":         {`"id": "p", "name"`, `"id": "o", "name"`, `w.json:4: organizations[1].id: a second organization "o"`},
-		"missing secret":         {`"secret": "hush", `, ``, `w.json:7: clients[0].secret: missing`},
-		"unknown grant type":     {`"secret": "hush"`, `"secret": "hush", "grantTypes": ["magic"]`, `w.json:8: clients[0].grantTypes: "magic" is not one of client_credentials, password, refresh_token`},
-		"unknown creator":        {`"secret": "hush"`, `"secret": "hush", "createdBy": "v"`, `w.json:8: clients[0].createdBy: no user "v"`},
-		"unknown location":       {`eu/eu-west-1`, `us/eu-west-9`, `w.json:12: stores[0].locations: "us/eu-west-9" is not a plane/region such as us/us-east-1`},
-		"unknown environment":    {`"storeId": "s", "environment": "e"`, `"storeId": "s", "environment": "f"`, `w.json:12: stores[0].environment: no environment "f"`},
-		"unknown store":          {`"storeId": "s", "partitionId"`, `"storeId": "t", "partitionId"`, `w.json:14: entries[0].storeId: no store "t" in environment "e"`},
-		"key with a pipe":        {`"a b"`, `"a|b"`, `w.json:14: entries[0].keyId: the key has a pipe character`},
-		"no value":               {`"numberValue": 7, `, ``, `w.json:14: entries[0]: exactly one of stringValue, numberValue and binaryValue is wanted, not 0`},
-		"type of an environment": {`"design"`, `"test"`, `w.json:6: environments[0].type: "test" is not production, sandbox or design`},
-		"name no path can hold":  {`{"id": "o",`, `{"id": "..",`, `w.json:3: organizations[0].id: the organization is a dot segment`},
+		"unknown member":                {`"type": "design"`, `"kind": "design"`, "w.json:6: environments[0].kind: there is no such member"},
+		"member in other case":          {`"scopes"`, `"Scopes"`, "w.json:9: clients[0].Scopes: there is no such member"},
+		"member twice":                  {`"id": "c",`, `"id": "c", "id": "d",`, "w.json: line 8: clients[0].id is given twice"},
+		"malformed":                     {`"name": "O"}`, `"name": "O"`, "w.json:4: malformed JSON: invalid character '{' looking for beginning of object key string"},
+		"wrong type":                    {`["manage:store_data"]`, `"manage:store_data"`, "w.json:9: clients.scopes: a string where a []string should be"},
+		"unknown scope":                 {`manage:store_data`, `fly`, `w.json:9: clients[0].scopes: "fly" is not one of read:store, manage:store, manage:store_data, read:store_metrics`},
+		"unknown organization":          {`"organization": "p"`, `"organization": "q"`, `w.json:6: environments[0].organization: no organization "q"`},
+		"circle":                        {`{"id": "o", "name": "O"}`, `{"id": "o", "name": "O", "parent": "p"}`, `w.json:3: organizations[0].parent: organization "o" is above itself`},
+		"twice the same":                {`"id": "p", "name"`, `"id": "o", "name"`, `w.json:4: organizations[1].id: a second organization "o"`},
+		"missing secret":                {`"secret": "hush", `, ``, `w.json:7: clients[0].secret: missing`},
+		"unknown grant type":            {`"secret": "hush"`, `"secret": "hush", "grantTypes": ["magic"]`, `w.json:8: clients[0].grantTypes: "magic" is not one of client_credentials, password, refresh_token`},
+		"unknown creator":               {`"secret": "hush"`, `"secret": "hush", "createdBy": "v"`, `w.json:8: clients[0].createdBy: no user "v"`},
+		"unknown location":              {`eu/eu-west-1`, `us/eu-west-9`, `w.json:12: stores[0].locations: "us/eu-west-9" is not a plane/region such as us/us-east-1`},
+		"unknown environment":           {`"storeId": "s", "environment": "e"`, `"storeId": "s", "environment": "f"`, `w.json:12: stores[0].environment: no environment "f"`},
+		"unknown store":                 {`"storeId": "s", "partitionId"`, `"storeId": "t", "partitionId"`, `w.json:14: entries[0].storeId: no store "t" in environment "e"`},
+		"key with a pipe":               {`"a b"`, `"a|b"`, `w.json:14: entries[0].keyId: the key has a pipe character`},
+		"no value":                      {`"numberValue": 7, `, ``, `w.json:14: entries[0]: exactly one of stringValue, numberValue and binaryValue is wanted, not 0`},
+		"type of an environment":        {`"design"`, `"test"`, `w.json:6: environments[0].type: "test" is not production, sandbox or design`},
+		"name that no path can contain": {`{"id": "o",`, `{"id": "..",`, `w.json:3: organizations[0].id: the organization is a dot segment`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Replace(smallWorld, row.old, row.new, 1)
@@ -84,10 +84,10 @@ func TestErrorsOfAWorldNameLineAndMember(t *testing.T) {
 				t.Fatal("no error")
 			}
 			if !slices.Contains(strings.Split(err.Error(), "\n"), row.want) {
-				t.Errorf("got  %v\nwant %s", err, row.want)
+				t.Errorf("the error is %v\nwant %s", err, row.want)
 			}
 			if strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "pssst") {
-				t.Errorf("the error tells a secret: %v", err)
+				t.Errorf("the error contains a secret: %v", err)
 			}
 		})
 	}
@@ -109,7 +109,7 @@ func TestEveryProblemOfAWorldIsToldAtOnce(t *testing.T) {
 	text := strings.NewReplacer(`"parent": "o"`, `"parent": "x"`, `"type": "design"`, `"type": "y"`, `"fly"`, `z`).Replace(smallWorld)
 	_, err := emulator.ParseWorld("w.json", []byte(text))
 	if err == nil || len(strings.Split(err.Error(), "\n")) != 2 {
-		t.Errorf("got %v", err)
+		t.Errorf("the error is %v", err)
 	}
 }
 

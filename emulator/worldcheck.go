@@ -16,8 +16,8 @@ type worldCheck struct {
 	stores   map[[2]string]bool
 }
 
-// check returns everything that is wrong with w, each with its path in the JSON form
-// and, where w is from a file, the line.
+// check returns all problems of w, each with its path in the JSON form and, if w is
+// from a file, the line.
 func (w *World) check() []error {
 	c := &worldCheck{
 		world: w, orgs: map[string]Organization{}, envs: map[string]bool{},
@@ -30,7 +30,7 @@ func (w *World) check() []error {
 	return c.problems
 }
 
-// report notes a problem at path, which is a format for index, if bad.
+// report records a problem at path, which is a format for index, if bad is true.
 func (c *worldCheck) report(bad bool, index int, path, format string, args ...any) {
 	if !bad {
 		return
@@ -43,7 +43,7 @@ func (c *worldCheck) report(bad bool, index int, path, format string, args ...an
 	c.problems = append(c.problems, fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...)))
 }
 
-// name reports a name that no path could hold.
+// name reports a name that no path can contain.
 func (c *worldCheck) name(index int, path, what, name string) {
 	if err := checkName(what, name, maxName); err != nil {
 		c.report(true, index, path, "%s", err.message)

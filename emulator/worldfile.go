@@ -58,7 +58,7 @@ type positions struct {
 	offset  int64
 }
 
-// here returns the line of the decoder, which only moves on.
+// here returns the line of the decoder, which only moves forward.
 func (p *positions) here() int {
 	to := p.decoder.InputOffset()
 	p.line += bytes.Count(p.text[p.offset:to], []byte("\n"))
@@ -114,7 +114,7 @@ func (p *positions) elements(path string) error {
 func parentPath(path string) string { return path[:max(0, strings.LastIndexAny(path, ".["))] }
 
 // unknownMembers returns a problem for every member that a world does not have. Editors
-// put "$schema" at the top; it is let pass.
+// put "$schema" at the top; it is accepted.
 func unknownMembers(name string, at map[string]int) []error {
 	known := map[string]bool{}
 	knownMembers(reflect.TypeFor[World](), "", known)

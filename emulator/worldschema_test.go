@@ -64,7 +64,7 @@ func TestWorldsAreValidByTheirSchema(t *testing.T) {
 	}
 }
 
-// The schema knows every location that there is.
+// The schema has every location.
 func TestWorldSchemaNamesEveryLocation(t *testing.T) {
 	schema := worldSchema(t)
 	c := one(t)
@@ -139,13 +139,13 @@ func TestSchemaRefusesWhatTheLoaderRefusesForShape(t *testing.T) {
 				t.Error("the loader does not refuse it")
 			}
 			if err := validate(t, schema, text); (err != nil) != row.kind {
-				t.Errorf("the schema says %v; to be refused: %t", err, row.kind)
+				t.Errorf("the result of the schema is %v; want a refusal: %t", err, row.kind)
 			}
 		})
 	}
 }
 
-// The examples in the schema are valid where they stand.
+// The examples in the schema are valid at their places.
 func TestExamplesOfTheWorldSchemaAreValid(t *testing.T) {
 	for name, list := range worldSchema(t).Properties {
 		if name == "$schema" {

@@ -30,7 +30,7 @@ func (c *call) putKey() (answer, error) {
 }
 
 // postKey stores a value, as the vendor's page shows, or calculates with a number, as
-// its API description has it.
+// its API description defines.
 func (c *call) postKey() (answer, error) {
 	if c.number {
 		return c.calculate()
@@ -102,8 +102,8 @@ func objectOf(f fields) (object, error) {
 	return o, nil
 }
 
-// write stores v under the key of the path, makes that pending where confirmable, and
-// reports whether the key is new.
+// write stores v under the key of the path, makes that pending if it is confirmable,
+// and reports whether the key is new.
 func (c *call) write(v value, confirmable bool) (created bool, err error) {
 	if err := c.wantItem(); c.store == nil {
 		if !c.chosen.is(missingStore, "create") {
