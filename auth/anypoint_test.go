@@ -144,13 +144,13 @@ func TestMeNamesThePrincipal(t *testing.T) {
 				}
 			}
 			if got.Member("not-mine") || got.Member("") {
-				t.Errorf("member of what is not its own: %v", got.Organizations)
+				t.Errorf("member of a foreign organization: %v", got.Organizations)
 			}
 		})
 	}
 }
 
-func TestMeIsAskedAtThePlane(t *testing.T) {
+func TestMeIsRequestedAtThePlane(t *testing.T) {
 	var got *http.Request
 	a := accounts(t, func(w http.ResponseWriter, r *http.Request) {
 		got = r.Clone(r.Context())
@@ -168,7 +168,7 @@ func TestMeIsAskedAtThePlane(t *testing.T) {
 			t.Fatal(err)
 		}
 		if plane != "eu" || got.Method != http.MethodGet || got.RequestURI != path || got.Host != "eu1.anypoint.mulesoft.com" {
-			t.Errorf("plane %q asked %s %s of %s, want GET %s", plane, got.Method, got.RequestURI, got.Host, path)
+			t.Errorf("plane %q received %s %s of %s, want GET %s", plane, got.Method, got.RequestURI, got.Host, path)
 		}
 		want := http.Header{"Authorization": {"Bearer " + secret}, "Accept": {"application/json"}, "User-Agent": {"osgate"}, "Accept-Encoding": {"gzip"}}
 		if diff := cmp.Diff(want, got.Header); diff != "" {

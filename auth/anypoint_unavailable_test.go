@@ -42,7 +42,7 @@ func echo(status int, body string) http.HandlerFunc {
 	}
 }
 
-func TestRefusalIsToldFromFailure(t *testing.T) {
+func TestRefusalIsDistinguishedFromFailure(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		answer  http.HandlerFunc
@@ -94,7 +94,7 @@ func TestRefusalIsToldFromFailure(t *testing.T) {
 
 // Without an answer of the plane, requests with other tokens would fail too. This is
 // distinguished from an answer without a verdict.
-func TestUnreachedIsTold(t *testing.T) {
+func TestUnreachedPlaneIsReported(t *testing.T) {
 	hangUp := func(result string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			conn, _, err := http.NewResponseController(w).Hijack()
@@ -157,7 +157,7 @@ func TestCauseOfFailureIsKept(t *testing.T) {
 	})
 	_, err := a.Lookup(t.Context(), "eu", auth.NewToken(secret))
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || !strings.Contains(err.Error(), "eu1.anypoint.mulesoft.com") {
-		t.Errorf("error %v, want one that says what is wrong with which host", err)
+		t.Errorf("the error is %v, want one that names the failure and the host", err)
 	}
 	a.Endpoint = func(string) auth.Endpoint {
 		return auth.Endpoint{URL: &url.URL{Scheme: "http", Host: "a host"}, Host: "h"}
@@ -190,7 +190,7 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 		}
 	}
 	elsewhere.Range(func(path, authorization any) bool {
-		t.Errorf("%v was asked with %q", path, authorization)
+		t.Errorf("%v received %q", path, authorization)
 		return true
 	})
 }
@@ -254,7 +254,7 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 	}
 }
 
-func TestControlPlaneSaysWhenToComeBack(t *testing.T) {
+func TestRetryAfterOfTheControlPlaneIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now().Unix()
 		at := func(s int64) string { return fmt.Sprint(now + s) }

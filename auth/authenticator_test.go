@@ -87,7 +87,7 @@ func TestRefusalWithPrincipalIsRefusal(t *testing.T) {
 	}
 }
 
-func TestConcurrentFirstRequestsAskOnce(t *testing.T) {
+func TestConcurrentFirstRequestsSendOneLookup(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer resolverFunc
 		check  func(id auth.Identity, err error) bool
@@ -119,7 +119,7 @@ func TestConcurrentFirstRequestsAskOnce(t *testing.T) {
 
 // A caller that found no answer, and joins after the lookup is over, gets the answer
 // without another lookup.
-func TestLateComerDoesNotAskAgain(t *testing.T) {
+func TestLateCallerSendsNoSecondLookup(t *testing.T) {
 	resolver, lookups := counted(yes) // without delay: many callers find no answer and then no lookup to join
 	a := newAuthenticator(t, resolver)
 	const tokens, callers = 300, 8
@@ -140,7 +140,7 @@ func TestLateComerDoesNotAskAgain(t *testing.T) {
 	}
 }
 
-func TestFirstCallersLeavingFailsNobody(t *testing.T) {
+func TestFirstCallersLeavingFailsNoOtherCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
 		first, leave := context.WithCancel(context.WithValue(t.Context(), key{}, "trace"))
@@ -158,13 +158,13 @@ func TestFirstCallersLeavingFailsNobody(t *testing.T) {
 		var all sync.WaitGroup
 		all.Go(func() {
 			if _, err := a.Identify(first, "us", token, ""); !errors.Is(err, context.Canceled) || time.Since(started) != time.Second {
-				t.Errorf("who left: %v after %v", err, time.Since(started))
+				t.Errorf("the caller that left: %v after %v", err, time.Since(started))
 			}
 		})
 		synctest.Wait()
 		all.Go(func() {
 			if id, err := a.Identify(t.Context(), "us", token, ""); err != nil || id.Client == "" || time.Since(started) != 2*time.Second {
-				t.Errorf("who stayed: %v after %v", err, time.Since(started))
+				t.Errorf("the caller that stayed: %v after %v", err, time.Since(started))
 			}
 		})
 		pass(time.Second)
@@ -194,7 +194,7 @@ func TestAnswerOutlivesItsCallers(t *testing.T) {
 	})
 }
 
-func TestTokenOfOnePlaneIsAskedOnAnother(t *testing.T) {
+func TestTokenOfOnePlaneIsLookedUpOnAnother(t *testing.T) {
 	resolver, lookups := counted(func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 		if plane != "eu" {
 			return no(ctx, plane, token)

@@ -30,7 +30,7 @@ func (r *limitedPlane) Lookup(ctx context.Context, plane string, token auth.Toke
 
 func (*limitedPlane) Validator(string) string { return "test" }
 
-func TestRefreshAndWarmGiveWayWhenLittleMayBeAsked(t *testing.T) {
+func TestRefreshAndWarmGiveWayWhenTheAllowanceIsLow(t *testing.T) {
 	for _, tt := range []struct {
 		name             string
 		limit, remaining int
@@ -72,7 +72,7 @@ func TestRefreshAndWarmGiveWayWhenLittleMayBeAsked(t *testing.T) {
 					want += 2
 				}
 				if got := lookups.Load(); got != want {
-					t.Errorf("%d lookups, want %d: another plane, and whoever waits, are not held up", got, want)
+					t.Errorf("%d lookups, want %d: another plane and waiting callers are not delayed", got, want)
 				}
 			})
 		})
@@ -180,7 +180,7 @@ func TestAllowanceIsReadOfEveryAnswer(t *testing.T) {
 	})
 }
 
-func TestTooManyRequestsAreToldApart(t *testing.T) {
+func TestTooManyRequestsAreDistinguished(t *testing.T) {
 	for status, want := range map[int]bool{429: true, 503: false, 500: false, 404: false} {
 		answer := transport(func(*http.Request) (*http.Response, error) { return response(status, nil, ""), nil })
 		for _, a := range []auth.Resolver{&auth.Anypoint{Endpoint: endpoint, Transport: answer}, &auth.Introspection{Endpoint: endpoint, Transport: answer}} {

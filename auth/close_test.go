@@ -47,7 +47,7 @@ func TestCloseAmongRequests(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if closed {
-			t.Error("asked after Close")
+			t.Error("a lookup was sent after Close")
 		}
 		return yes(ctx, plane, token)
 	})

@@ -63,8 +63,8 @@ func TestEveryIdentificationIsCountedOnce(t *testing.T) {
 	})
 }
 
-// TestAskingsAreToldWithTheirAnswer and with their plane and duration, each once.
-func TestAskingsAreToldWithTheirAnswer(t *testing.T) {
+// TestLookupsAreReportedWithTheirAnswer and with their plane and duration, each once.
+func TestLookupsAreReportedWithTheirAnswer(t *testing.T) {
 	limited := func(_ context.Context, plane string, _ auth.Token) (*auth.Principal, error) {
 		return nil, &auth.UnavailableError{Plane: plane, Cause: http.ErrBodyNotAllowed, Limited: true}
 	}
@@ -115,7 +115,7 @@ func TestWhatBecameKnownMeanwhileCountsAsKnown(t *testing.T) {
 	}
 }
 
-func TestIdentitiesAreCountedWhereNobodyIsTold(t *testing.T) {
+func TestIdentitiesAreCountedWithoutAnObserver(t *testing.T) {
 	a := newAuthenticator(t, yes)
 	if _, err := a.Identify(t.Context(), "us", token, ""); err != nil || a.Counts() != (auth.Counts{Asked: 1}) {
 		t.Errorf("%v, %+v", err, a.Counts())

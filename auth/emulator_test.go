@@ -184,10 +184,10 @@ func TestAllowanceOfTheEmulatorIsKept(t *testing.T) {
 	}
 	a.Warm("us", minted) // 3 of 20 are left
 	if got := w.requestsTo("/accounts/api/me"); got != 8 {
-		t.Errorf("%d lookups, want nothing that nobody waits for", got)
+		t.Errorf("%d lookups, want none without a waiting caller", got)
 	}
 	expect(t, a, "us", minted, "fresh")
 	if got := w.requestsTo("/accounts/api/me"); got != 9 {
-		t.Errorf("%d lookups, want once more for who waits", got)
+		t.Errorf("%d lookups, want one more for a waiting caller", got)
 	}
 }

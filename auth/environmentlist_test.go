@@ -54,8 +54,8 @@ func (l *listing) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"X-Page": {strconv.Itoa(offset)}}, Body: b}, nil
 }
 
-// TestEnvironmentsAreListedPageByPage up to the total, to a page that is empty, or to the
-// largest number of pages.
+// TestEnvironmentsAreListedPageByPage up to the total, to a page that is empty, or to
+// the largest number of pages.
 func TestEnvironmentsAreListedPageByPage(t *testing.T) {
 	for _, tt := range []struct{ environments, claims, want, pages int }{
 		{0, 0, 0, 1}, {499, 0, 499, 1}, {500, 0, 500, 1}, {501, 0, 501, 2}, {1000, 0, 1000, 2}, {1200, 0, 1200, 3},
@@ -76,7 +76,7 @@ func TestEnvironmentsAreListedPageByPage(t *testing.T) {
 		for n, lookups := range l.lookups {
 			offset := strconv.Itoa(n * 500)
 			if want := "limit=500&offset=" + offset; lookups != want || spent[n] != "us Bearer t "+offset {
-				t.Errorf("page %d: asked %q and told %q, want %q", n, lookups, spent[n], want)
+				t.Errorf("page %d: the requests are %q and the reports %q, want %q", n, lookups, spent[n], want)
 			}
 			if rest, closed := l.bodies[n].left(); rest != 0 || !closed {
 				t.Errorf("page %d: %d bytes are not read, closed: %t", n, rest, closed)

@@ -107,7 +107,7 @@ func TestATypeIsGoneAfterExactlyADay(t *testing.T) {
 	})
 }
 
-func TestCloseOfEnvironmentTypesWaitsAndAsksNoMore(t *testing.T) {
+func TestCloseOfEnvironmentTypesWaitsAndSendsNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &lister{types: map[string]string{"env": "production"}, takes: 2 * time.Second}
 		e := newTypes(t, auth.EnvironmentTypesOptions{Lister: l})

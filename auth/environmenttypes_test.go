@@ -12,9 +12,9 @@ import (
 	"osgate/emulator"
 )
 
-// TestEnvironmentTypesAreWhatTheControlPlaneSays uses an Access Management over real
+// TestEnvironmentTypesAreTheControlPlanes uses an Access Management over real
 // sockets.
-func TestEnvironmentTypesAreWhatTheControlPlaneSays(t *testing.T) {
+func TestEnvironmentTypesAreTheControlPlanes(t *testing.T) {
 	w := newWorld(t, emulator.Options{})
 	token := w.mint(t, "us", "one")
 	types, err := (&auth.Anypoint{Transport: w.transport, Endpoint: w.endpoint}).ListEnvironments(t.Context(), "us", "org-root", token)
@@ -23,7 +23,7 @@ func TestEnvironmentTypesAreWhatTheControlPlaneSays(t *testing.T) {
 	}
 	_, err = (&auth.Anypoint{Transport: w.transport, Endpoint: w.endpoint}).ListEnvironments(t.Context(), "us", "org-other", token)
 	if err == nil {
-		t.Error("a stranger's organization told its environments")
+		t.Error("a foreign organization has environments")
 	}
 	_, err = (&auth.Anypoint{Transport: w.transport, Endpoint: w.endpoint}).ListEnvironments(t.Context(), "us", "org-root", auth.NewToken("nobody"))
 	if !errors.Is(err, auth.ErrBadToken) {
@@ -85,9 +85,9 @@ func inBubble(t *testing.T, l *lister, f func(typeOf func(id auth.Identity, orga
 	})
 }
 
-// TestAnEnvironmentTypeIsAskedForOnce: concurrent callers share one listing, and the
+// TestAnEnvironmentTypeIsRequestedOnce: concurrent callers share one listing, and the
 // next follows after an hour, while the old type is returned.
-func TestAnEnvironmentTypeIsAskedForOnce(t *testing.T) {
+func TestAnEnvironmentTypeIsRequestedOnce(t *testing.T) {
 	l := &lister{types: map[string]string{"env": "production"}, takes: time.Second}
 	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
 		var crowd sync.WaitGroup
@@ -109,15 +109,15 @@ func TestAnEnvironmentTypeIsAskedForOnce(t *testing.T) {
 		}
 		<-time.After(2 * time.Second)
 		if got := typeOf(caller(1), "org", "env"); got != "sandbox" || l.times() != 2 {
-			t.Errorf("after the second asking: %q, %d lookups; want sandbox, 2", got, l.times())
+			t.Errorf("after the second request: %q, %d lookups; want sandbox, 2", got, l.times())
 		}
 	})
 }
 
-// TestAnEnvironmentThatNobodyTellsIsUnknown: after a failure the plane gets no requests
-// for a while, the refusal of one token does not affect another, and organizations to
-// which the caller does not belong are never listed.
-func TestAnEnvironmentThatNobodyTellsIsUnknown(t *testing.T) {
+// TestAnEnvironmentThatNoAnswerListsIsUnknown: after a failure the plane gets no
+// requests for a while, the refusal of one token does not affect another, and
+// organizations to which the caller does not belong are never listed.
+func TestAnEnvironmentThatNoAnswerListsIsUnknown(t *testing.T) {
 	l := &lister{err: auth.ErrBadToken}
 	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
 		want := func(why, typ string, lookups int) {
@@ -129,7 +129,7 @@ func TestAnEnvironmentThatNobodyTellsIsUnknown(t *testing.T) {
 		want("refused", auth.UnknownType, 1)
 		want("refused a moment ago", auth.UnknownType, 1)
 		if typeOf(caller(1), "another", "env") != auth.UnknownType || l.times() != 1 {
-			t.Error("a stranger's organization was asked about")
+			t.Error("a request for a foreign organization was sent")
 		}
 		l.set(nil, &auth.UnavailableError{Plane: "us", Unreached: true, Cause: errors.New("down")})
 		if typeOf(caller(2), "org", "env") != auth.UnknownType || l.times() != 2 {
@@ -169,29 +169,29 @@ func TestATokenThatSeesLessTakesNothingFromOthers(t *testing.T) {
 	l := &lister{types: map[string]string{"sand": "sandbox"}}
 	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
 		if got := typeOf(caller(1), "org", "prod"); got != auth.UnknownType {
-			t.Errorf("what the first token is not told: %q, want unknown", got)
+			t.Errorf("the type that the first token may not read is %q, want unknown", got)
 		}
 		l.set(map[string]string{"sand": "sandbox", "prod": "production"}, nil)
 		if got := typeOf(caller(2), "org", "prod"); got != "production" || l.times() != 2 {
-			t.Errorf("a token that sees more, a moment later: %q, %d lookups; want production, 2", got, l.times())
+			t.Errorf("with a token that reads more, a moment later: %q, %d lookups; want production, 2", got, l.times())
 		}
 		l.set(map[string]string{"sand": "sandbox"}, nil)
 		typeOf(caller(3), "org", "new")
 		if got := typeOf(caller(2), "org", "prod"); got != "production" || l.times() != 3 {
-			t.Errorf("after a token that sees less: %q, %d lookups; want production, 3", got, l.times())
+			t.Errorf("after a token that reads less: %q, %d lookups; want production, 3", got, l.times())
 		}
 		<-time.After(25 * time.Hour)
 		typeOf(caller(3), "org", "new")
 		l.set(nil, &auth.UnavailableError{Plane: "us", Unreached: true, Cause: errors.New("down")})
 		if got := typeOf(caller(2), "org", "prod"); got != auth.UnknownType {
-			t.Errorf("what nobody was told for a day: %q, want unknown", got)
+			t.Errorf("a type without an answer for a day is %q, want unknown", got)
 		}
 	})
 }
 
-// TestASilentControlPlaneHoldsUpNobodyForLong limits the wait of the first caller; the
+// TestASilentControlPlaneDelaysNoCallerForLong limits the wait of the first caller; the
 // next callers do not wait.
-func TestASilentControlPlaneHoldsUpNobodyForLong(t *testing.T) {
+func TestASilentControlPlaneDelaysNoCallerForLong(t *testing.T) {
 	l := &lister{takes: time.Hour}
 	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
 		began := time.Now()

@@ -9,7 +9,7 @@ import (
 	"osgate/auth"
 )
 
-func TestForgottenTokenIsAskedAgain(t *testing.T) {
+func TestForgottenTokenIsLookedUpAgain(t *testing.T) {
 	resolver, lookups := counted(yes)
 	a := newAuthenticator(t, resolver)
 	expect(t, a, "us", token, "fresh")
@@ -41,13 +41,13 @@ func TestAnswerOnItsWayIsForgottenToo(t *testing.T) {
 		began := time.Now()
 		all.Go(func() {
 			if got := outcome(a.Identify(t.Context(), "us", token, "")); got != "refused" || time.Since(began) != 3*time.Second {
-				t.Errorf("who comes after: %s after %v", got, time.Since(began))
+				t.Errorf("a later caller: %s after %v", got, time.Since(began))
 			}
 		})
 		synctest.Wait()
 		pass(2 * time.Second) // the yes has come, the no has not
 		if got := outcome(a.Identify(t.Context(), "us", token, "")); got != "refused" || lookups.Load() != 2 {
-			t.Errorf("who comes when the yes has come: %s, %d lookups", got, lookups.Load())
+			t.Errorf("a caller after the positive answer: %s, %d lookups", got, lookups.Load())
 		}
 		all.Wait()
 	})
@@ -72,7 +72,7 @@ func TestForgottenTokenIsNotForwardedWhileThePlaneIsDown(t *testing.T) {
 	})
 }
 
-func TestDoubtedTokenIsAskedAgain(t *testing.T) {
+func TestDoubtedTokenIsLookedUpAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		resolver, lookups := counted(yes)
 		a := newAuthenticator(t, resolver)
@@ -92,7 +92,7 @@ func TestDoubtedTokenIsAskedAgain(t *testing.T) {
 	})
 }
 
-func TestDoubtsDoNotMakeTheGatewayAskEachTime(t *testing.T) {
+func TestDoubtsDoNotCauseALookupEachTime(t *testing.T) {
 	for _, negative := range []time.Duration{0, time.Second / 2, time.Second, negativeTTL} {
 		synctest.Test(t, func(t *testing.T) {
 			resolver, lookups := counted(yes)

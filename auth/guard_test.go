@@ -175,7 +175,7 @@ func TestGoodTokenNeverMeetsTheGuard(t *testing.T) {
 		trip(t, a)
 		identify("stale")
 		if g.looked != 0 || len(g.failed) != 0 {
-			t.Errorf("the guard was asked %d times, and told %v", g.looked, g.failed)
+			t.Errorf("the guard received %d calls, and reported %v", g.looked, g.failed)
 		}
 		plane.become(no)
 		pass(longestPause)
@@ -187,7 +187,7 @@ func TestGoodTokenNeverMeetsTheGuard(t *testing.T) {
 	})
 }
 
-func TestOutageIsNobodysGuess(t *testing.T) {
+func TestOutageCountsAsNoGuess(t *testing.T) {
 	g := newTally()
 	next := newTokens()
 	a := newAuthenticator(t, failing, guarded(g))

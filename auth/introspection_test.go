@@ -66,7 +66,7 @@ func TestIntrospectionNamesThePrincipal(t *testing.T) {
 	}
 }
 
-func TestIntrospectionTellsRefusalFromFailure(t *testing.T) {
+func TestIntrospectionDistinguishesRefusalFromFailure(t *testing.T) {
 	past := fmt.Sprint(time.Now().Add(-time.Minute).Unix())
 	for _, tt := range []struct {
 		name    string
@@ -162,7 +162,7 @@ func TestIntrospectionErrorsHoldNoSecret(t *testing.T) {
 	}
 }
 
-func TestIntrospectionIsAskedAsTheStandardSays(t *testing.T) {
+func TestIntrospectionRequestIsTheStandards(t *testing.T) {
 	var got *http.Request
 	var form url.Values
 	i := introspected(t, func(w http.ResponseWriter, r *http.Request) {
@@ -249,7 +249,7 @@ func TestIntrospectionNeverPrints(t *testing.T) {
 	}
 }
 
-func TestValidatorsAreToldApart(t *testing.T) {
+func TestValidatorsAreDistinguished(t *testing.T) {
 	at := func(base string) func(string) auth.Endpoint {
 		to, err := url.Parse(base)
 		if err != nil {

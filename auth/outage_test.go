@@ -180,7 +180,7 @@ func TestKnownTokenDoesNotWaitForASilentPlane(t *testing.T) {
 
 // An answer without a verdict concerns the token that was sent. A client that can cause
 // 5xx answers must not make the plane count as down for others.
-func TestFailureForOneTokenShutsOutNobody(t *testing.T) {
+func TestFailureForOneTokenRefusesNoOther(t *testing.T) {
 	for name, fails := range map[string]resolverFunc{
 		"5xx": failing, "an error of another kind": func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, errors.New("odd") },
 	} {
@@ -204,10 +204,10 @@ func TestFailureForOneTokenShutsOutNobody(t *testing.T) {
 	}
 }
 
-func TestFailureSaysWhatTheAskerSaid(t *testing.T) {
+func TestFailureHasTheResolversError(t *testing.T) {
 	cause := errors.New("odd")
 	result := &auth.UnavailableError{Plane: "us", RetryAfter: 7 * time.Second, Cause: cause}
-	for name, fails := range map[string]error{"its own": result, "wrapped": fmt.Errorf("asking: %w", result)} {
+	for name, fails := range map[string]error{"its own": result, "wrapped": fmt.Errorf("lookup: %w", result)} {
 		a := newAuthenticator(t, func(context.Context, string, auth.Token) (*auth.Principal, error) { return nil, fails })
 		_, err := a.Identify(t.Context(), "us", token, "")
 		if failure, ok := errors.AsType[*auth.UnavailableError](err); !ok || *failure != *result || !errors.Is(err, cause) {

@@ -150,7 +150,7 @@ func TestProbesAreOneAtATimeAndFurtherAndFurtherApart(t *testing.T) {
 			t.Errorf("probes at %v, %d at once; want some at %v, one at a time", probes, most, want)
 		}
 		if waited.Load() != int64(len(probes)) || atOnce.Load() != 600-waited.Load() {
-			t.Errorf("%d callers waited for %d probes, %d were told at once", waited.Load(), len(probes), atOnce.Load())
+			t.Errorf("%d callers waited for %d probes, %d were refused at once", waited.Load(), len(probes), atOnce.Load())
 		}
 	})
 }
@@ -203,7 +203,7 @@ func TestKnownTokensDoNotWaitForProbes(t *testing.T) {
 	})
 }
 
-func TestChangesOfAPlaneAreToldOnce(t *testing.T) {
+func TestChangesOfAPlaneAreReportedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		next := newTokens()
 		var plane changing
@@ -275,12 +275,12 @@ func TestAskingsAreBounded(t *testing.T) {
 			}
 			all.Wait()
 			if lookups.Load() != int64(want) || good.Load() != int64(want) || crowded.Load() != int64(1000-want) {
-				t.Errorf("%d lookups, %d good, %d sent away; want %d lookups", lookups.Load(), good.Load(), crowded.Load(), want)
+				t.Errorf("%d lookups, %d succeeded, %d refused; want %d lookups", lookups.Load(), good.Load(), crowded.Load(), want)
 			}
 			expect(t, a, "us", next(), "fresh")
 			for _, s := range a.Planes() {
 				if !s.OK || s.LastError != "" {
-					t.Errorf("what was not asked is no failure of the plane: %+v", s)
+					t.Errorf("a lookup that was not sent counts as a failure of the plane: %+v", s)
 				}
 			}
 		}

@@ -13,7 +13,7 @@ import (
 
 // After a token was revoked and forgotten, it is refused, regardless of lookups that
 // were under way in this gateway or another.
-func TestForgottenTokenIsGoodForNobodyAfterwards(t *testing.T) {
+func TestForgottenTokenIsValidForNoLaterCaller(t *testing.T) {
 	var ended sync.Map // token -> true
 	resolver := func(ctx context.Context, plane string, token auth.Token) (*auth.Principal, error) {
 		_, over := ended.Load(token.Header())

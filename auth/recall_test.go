@@ -36,7 +36,7 @@ func TestRecallReportsTheStandingOfATokenAndNeverWaits(t *testing.T) {
 			synctest.Wait()
 		}
 		if lookups.Load() < 2 {
-			t.Error("a token in use was not asked about again ahead of its end")
+			t.Error("a token in use was not looked up again before its end")
 		}
 	})
 }

@@ -47,7 +47,7 @@ func TestHotTokenNeverWaits(t *testing.T) {
 		for i := 2; i < len(answered); i++ {
 			gap := answered[i].Sub(answered[i-1])
 			if gap < ttl*70/100 || gap > ttl*90/100+100*time.Millisecond {
-				t.Errorf("asked again after %v, want between 70 and 90 %% of %v", gap, ttl)
+				t.Errorf("the next lookup is after %v, want between 70 and 90 %% of %v", gap, ttl)
 			}
 			distinct[gap] = true
 		}
@@ -93,7 +93,7 @@ func TestIdleTokenIsNotRefreshed(t *testing.T) {
 		use(t, a, token, time.Second, ttl*69/100)
 		pass(time.Hour)
 		if got := lookups.Load(); got != 1 {
-			t.Errorf("%d lookups for a token that nobody uses", got)
+			t.Errorf("%d lookups for an unused token", got)
 		}
 	})
 }

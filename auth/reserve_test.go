@@ -70,7 +70,7 @@ func TestLowAllowanceOfOneCallerIsItsOwnAndOfTwoIsAllCallers(t *testing.T) {
 		passes(a, "four", left(1, reset))
 		for _, caller := range []string{"one", "four", "five"} {
 			if passes(a, caller, nil) {
-				t.Errorf("two callers got the report that little is left, and %s might call", caller)
+				t.Errorf("two callers received the report of a low allowance, and %s may still send calls", caller)
 			}
 		}
 	})
@@ -98,7 +98,7 @@ func TestCallsUnderWayCountAsSpent(t *testing.T) {
 	})
 }
 
-func TestAskingsAndListingsTellOfTheAllowanceToo(t *testing.T) {
+func TestLookupsAndListingsReportTheAllowanceToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		plane := &limitedPlane{f: resolverFunc(yes)}
 		reset := time.Now().Add(30 * time.Second)
@@ -107,14 +107,14 @@ func TestAskingsAndListingsTellOfTheAllowanceToo(t *testing.T) {
 		expect(t, a, "us", token, "fresh")
 		hash, known := a.Known("us", token)
 		if !known || a.BeginCall("us", auth.CallerOf(hash)) == 0 {
-			t.Error("an asking got the report that little is left for its token, and calls with it went on")
+			t.Error("a lookup received the report of a low allowance, and calls with its token were still passed on")
 		}
 		if a.BeginCall("us", "192.0.2.1") != 0 {
 			t.Error("one low answer held for all")
 		}
 		a.NoteAllowance("us", auth.NewToken("of a listing"), left(19, reset))
 		if a.BeginCall("us", "192.0.2.1") == 0 {
-			t.Error("a listing of environments got the report too, and calls went on")
+			t.Error("a listing of environments received the report too, and calls were still passed on")
 		}
 	})
 }
@@ -123,7 +123,7 @@ func TestOnlyTokensThatThePlaneNamedAreKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthenticator(t, yes)
 		if _, known := a.Known("us", token); known {
-			t.Error("a token of which nothing was asked is known")
+			t.Error("a token without a lookup is known")
 		}
 		expect(t, a, "us", token, "fresh")
 		if _, known := a.Known("us", token); !known {
@@ -146,11 +146,11 @@ func TestOnlyTokensThatThePlaneNamedAreKnown(t *testing.T) {
 	})
 }
 
-func TestPassingCallsAreNoAskings(t *testing.T) {
+func TestPassedCallsAreNoLookups(t *testing.T) {
 	a := newAuthenticator(t, yes)
 	passes(a, "one", nil)
 	if got := a.Planes(); len(got) != 0 {
-		t.Errorf("a plane that was never asked has the state %+v", got)
+		t.Errorf("a plane without a lookup has the state %+v", got)
 	}
 }
 

@@ -60,7 +60,7 @@ func TestIdentityFromTheFutureIsNotTaken(t *testing.T) {
 
 // A revoked token is valid for no longer than its life, counted from the yes of the
 // control plane, however often its identity is restored.
-func TestRevokedTokenOutlivesNoLifeWhoeverPutsItBack(t *testing.T) {
+func TestRevokedTokenOutlivesNoLifeWhenPutBack(t *testing.T) {
 	s := redistest.Start(t)
 	brief := func(o *auth.Options) {
 		o.TTL, o.Stale, o.Shared, o.Secret = time.Second, time.Second, redisPlace(t, s, sealSecret), sealSecret

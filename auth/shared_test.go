@@ -22,7 +22,7 @@ func replica(t *testing.T, f resolverFunc, s auth.Shared, changes ...func(*auth.
 	return newAuthenticator(t, f, append(changes, func(o *auth.Options) { o.Shared, o.Secret = s, []byte("the same for all, 32 bytes or more") })...)
 }
 
-func TestReplicasAskOnce(t *testing.T) {
+func TestReplicasSendOneLookup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		resolver, lookups := counted(after(time.Second, yes))
 		p := newPlace()
@@ -43,7 +43,7 @@ func TestReplicasAskOnce(t *testing.T) {
 		pass(40 * time.Second)
 		expect(t, replica(t, resolver, p), "us", token, "fresh")
 		if got := lookups.Load(); got != 2 {
-			t.Errorf("%d lookups, want again for what is older than its life", got)
+			t.Errorf("%d lookups, want another one for an expired identity", got)
 		}
 		expect(t, replica(t, resolver, p), "eu", token, "fresh")
 		if got := lookups.Load(); got != 3 {
@@ -60,7 +60,7 @@ type named struct {
 
 func (n named) Validator(string) string { return n.name }
 
-func TestWhatOneValidatorSaidCountsForNoOther(t *testing.T) {
+func TestAnswerOfOneValidatorCountsForNoOther(t *testing.T) {
 	p := newPlace()
 	hashes := map[[32]byte]string{}
 	for _, name := range []string{"me https://anypoint.mulesoft.com", "introspect https://anypoint.mulesoft.com", "introspect https://elsewhere.example", ""} {
@@ -91,13 +91,13 @@ func TestRefreshTakesTheYoungerYes(t *testing.T) {
 			}
 		}
 		if got := lookups.Load(); got > int64(lasts/(ttl*70/100))+1 {
-			t.Errorf("%d replicas asked %d times, want no more than one would", len(replicas), got)
+			t.Errorf("%d replicas sent %d lookups, want at most those of one replica", len(replicas), got)
 		}
 	})
 }
 
 // A refresh does not use the answer of another gateway if that is as old, or older.
-func TestRefreshAsksWhereOthersKnowNothingNew(t *testing.T) {
+func TestRefreshSendsALookupWithoutANewerSharedAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		resolver, lookups := counted(yes)
 		p := newPlace()
@@ -289,7 +289,7 @@ func TestSharedYesFromAfterwardsIsTaken(t *testing.T) {
 	})
 }
 
-func TestEndOfATokenIsToldToTheOthers(t *testing.T) {
+func TestEndOfATokenIsShared(t *testing.T) {
 	for name, end := range map[string]func(a *auth.Authenticator, hash [32]byte){
 		"forgotten": func(a *auth.Authenticator, _ [32]byte) { a.Forget("us", token) },
 		"doubted":   func(a *auth.Authenticator, hash [32]byte) { a.Doubt(hash) },
@@ -319,7 +319,7 @@ func TestEndOfATokenIsToldToTheOthers(t *testing.T) {
 		expect(t, replica(t, no, p), "us", token, "refused")
 		synctest.Wait()
 		if len(p.kept) != 0 {
-			t.Error("what was refused is still shared")
+			t.Error("a refused token is still shared")
 		}
 	})
 }

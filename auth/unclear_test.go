@@ -81,13 +81,13 @@ func TestAnswerAboutNoTokenInParticularIsTroubleOfThePlane(t *testing.T) {
 			a := newAuthenticator(t, nil, func(o *auth.Options) { o.Resolver = asker })
 			trip(t, a)
 			if got := a.Planes(); got[0].LastError == "" {
-				t.Errorf("the cause is not told: %+v", got)
+				t.Errorf("the cause is missing: %+v", got)
 			}
 		})
 	}
 }
 
-func TestUnclearTokenIsAskedAboutOnceInAWhile(t *testing.T) {
+func TestUnclearTokenIsLookedUpOnceInAWhile(t *testing.T) {
 	for name, answer := range map[string]resolverFunc{"by its error": unclear, "by no principal": noPrincipal} {
 		synctest.Test(t, func(t *testing.T) {
 			resolver, lookups := counted(answer)
@@ -171,7 +171,7 @@ func TestUnclearAnswerIsChargedToItsCallersAddress(t *testing.T) {
 
 // A known token is forwarded in spite of an unclear answer, which does not count as a
 // failure of its address.
-func TestUnclearAnswerAboutAKnownTokenIsNobodysGuess(t *testing.T) {
+func TestUnclearAnswerAboutAKnownTokenIsNoGuess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newTally()
 		var plane changing

@@ -22,11 +22,11 @@ func TestFirstRequestFindsWhatWasWarmed(t *testing.T) {
 		}
 		pass(time.Second)
 		if got := outcome(a.Identify(t.Context(), "us", early, "")); got != "fresh" || time.Since(began) != 2*time.Second {
-			t.Errorf("who comes while it is asked: %s after %v", got, time.Since(began))
+			t.Errorf("a caller during the lookup: %s after %v", got, time.Since(began))
 		}
 		synctest.Wait()
 		if got := outcome(a.Identify(t.Context(), "us", late, "")); got != "fresh" || time.Since(began) != 2*time.Second {
-			t.Errorf("who comes then: %s after %v", got, time.Since(began))
+			t.Errorf("a caller after the lookup: %s after %v", got, time.Since(began))
 		}
 		a.Warm("us", late)
 		synctest.Wait()

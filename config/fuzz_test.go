@@ -9,10 +9,10 @@ import (
 	"osgate/config"
 )
 
-// FuzzLoadNeverPanicsNorTellsASecret checks that any environment loads or fails without
+// FuzzLoadNeverPanicsNorShowsASecret checks that any environment loads or fails without
 // a panic, that a failure has at least one problem, and that neither error nor table
 // shows a secret.
-func FuzzLoadNeverPanicsNorTellsASecret(f *testing.F) {
+func FuzzLoadNeverPanicsNorShowsASecret(f *testing.F) {
 	f.Add("RATE=10\nLISTEN=:0")
 	f.Add("ROUTES=org=us/us-east-1,org/env=eu/eu-west-1,org/env/st%2Fore=jp/ap-northeast-1")
 	f.Add("RATE_OVERRIDES=a=100,b=200\nRATE_PERIOD=1ms\nRATE=1001")

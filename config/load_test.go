@@ -121,7 +121,7 @@ func TestEmptyCountsAsUnset(t *testing.T) {
 	}
 }
 
-func TestAllProblemsAreToldAtOnceInOrder(t *testing.T) {
+func TestAllProblemsAreReportedAtOnceInOrder(t *testing.T) {
 	got := problemsOf(t,
 		"OSGATE_ZEBRA=1",
 		"OSGATE_LOG_LEVEL=loud",
@@ -256,7 +256,7 @@ func TestOnlyOneNewlineIsTrimmedFromAFile(t *testing.T) {
 	}
 }
 
-func TestTableTellsTheValueInForceAndItsSource(t *testing.T) {
+func TestTableShowsTheEffectiveValueAndItsSource(t *testing.T) {
 	c := loaded(t, "OSGATE_RATE=25", "OSGATE_CACHE_BYTES=1048576", "OSGATE_ADMIN_TOKEN=top-secret")
 	want := []config.Variable{
 		{

@@ -73,7 +73,7 @@ func TestAConfigPrintsNoSecret(t *testing.T) {
 	findSecret(t, "the table", table.String(), texts)
 }
 
-func TestASecretSaysThatItIsRedacted(t *testing.T) {
+func TestASecretPrintsAsRedacted(t *testing.T) {
 	s, none := config.NewSecret("hunter2"), config.Secret{}
 	const want = "[redacted]"
 	for verb, got := range map[string]string{

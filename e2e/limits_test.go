@@ -247,7 +247,7 @@ func TestRequestsOverTheBudgetWaitForTheirTurn(t *testing.T) {
 // TestRequestWhoseTurnIsTooLateIsRefusedAtOnce sends 20 requests at once to a gateway
 // that allows one in 8 s and lets each wait for 10 s. One is served at once, one after
 // 8 s, and the rest are refused before that.
-// ratelimit.TestWhoseTurnWouldComeTooLateIsRefusedAtOnce proves in fake time that they
+// ratelimit.TestARequestWhoseTurnIsTooLateIsRefusedAtOnce proves in fake time that they
 // are refused at once.
 func TestRequestWhoseTurnIsTooLateIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
@@ -267,7 +267,7 @@ func TestRequestWhoseTurnIsTooLateIsRefusedAtOnce(t *testing.T) {
 // TestClientThatClosesItsConnectionGivesUpItsTurn lets clients wait for a turn and
 // close their connections. A later client does not wait for their turns. Its turn comes
 // after 3 s; the test allows 30 s, because 12 turns would take 36 s.
-// ratelimit.TestWhoLeavesGivesUpItsPlace proves the exact time, in fake time.
+// ratelimit.TestAClientThatLeavesGivesUpItsPlace proves the exact time, in fake time.
 func TestClientThatClosesItsConnectionGivesUpItsTurn(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {

@@ -97,8 +97,8 @@ func TestHeaderNamesAreTokensInOrderEachOnce(t *testing.T) {
 	}
 }
 
-// TestManyProblemsAreToldInPart, and how many are not.
-func TestManyProblemsAreToldInPart(t *testing.T) {
+// TestManyProblemsAreReportedInPart, and how many are not.
+func TestManyProblemsAreReportedInPart(t *testing.T) {
 	for n, more := range map[int]string{maxReported: "", maxReported + 1: "; and 1 more", maxReported + 5: "; and 5 more"} {
 		e := LoadError{Problems: slices.Repeat([]Problem{{File: "f", Message: "m"}}, n)}
 		if got, want := e.Error(), "policy: "+strings.Repeat("f: m; ", maxReported-1)+"f: m"+more; got != want {

@@ -45,7 +45,7 @@ func TestACaseThatLeavesOutItsCallersPlaceHasDefaults(t *testing.T) {
 	}
 }
 
-func TestCasesThatFailAreToldAsADiff(t *testing.T) {
+func TestCasesThatFailAreReportedAsADiff(t *testing.T) {
 	folder := write(t, "deletes.cases.json", casesOfDeletes)
 	report, err := policy.RunCases(load(t, permitAll+`forbid(principal, action in Action::"read", resource) when { `+overflow+` || resource.key == "KeyOne" };`, "x-app").Rules(), folder, nil)
 	if err != nil {

@@ -77,7 +77,7 @@ func TestDecisionsNameTheirRule(t *testing.T) {
 	}
 }
 
-func TestShadowOptionTellsDenialsAndPermitsAll(t *testing.T) {
+func TestShadowOptionReportsDenialsAndPermitsAll(t *testing.T) {
 	folder := write(t, "p.cedar", noDeletes+`@id("reads") permit(principal, action in Action::"read", resource);`)
 	p, err := policy.Load(policy.Options{Path: folder, Shadow: true})
 	if err != nil {
@@ -97,8 +97,8 @@ func TestShadowOptionTellsDenialsAndPermitsAll(t *testing.T) {
 	}
 }
 
-// TestAShadowPermitIsToldOnlyWhereItWouldChangeTheDecision.
-func TestAShadowPermitIsToldOnlyWhereItWouldChangeTheDecision(t *testing.T) {
+// TestAShadowPermitIsReportedOnlyIfItWouldChangeTheDecision.
+func TestAShadowPermitIsReportedOnlyIfItWouldChangeTheDecision(t *testing.T) {
 	const shadow = `@id("s") @mode("shadow") permit(principal, action, resource);` + "\n"
 	for rules, want := range map[string]policy.Decision{
 		shadow + permitAll: {Allowed: true, Rule: "all"},
@@ -123,7 +123,7 @@ func TestFactsThatAreNotThereFailClosedAndUnnamed(t *testing.T) {
 			t.Fatalf("%s: %+v, want a denial by the second rule with its error", rule, d)
 		}
 		if text := d.Errors[0].Error() + d.Reason; strings.Contains(text, "KeyOne") || strings.Contains(text, "app-one") || strings.Contains(text, "other") {
-			t.Errorf("%s: %q tells a name", rule, text)
+			t.Errorf("%s: %q contains a name", rule, text)
 		}
 	}
 }

@@ -125,9 +125,9 @@ func TestAVersionIsReadWholeWhileItsLinkIsSwapped(t *testing.T) {
 	}
 }
 
-// TestAFileSystemThatHangsIsToldAndHoldsNobodyUp: neither the rules in force nor the
-// end of Run; and the files are read again when it answers.
-func TestAFileSystemThatHangsIsToldAndHoldsNobodyUp(t *testing.T) {
+// TestAFileSystemThatHangsIsReportedAndDelaysNoRequest: neither the rules in force nor
+// the end of Run; and the files are read again when it answers.
+func TestAFileSystemThatHangsIsReportedAndDelaysNoRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []error
 		p, err := load(Options{Path: "x", OnChange: func(s State) { told = append(told, s.Err) }}, readings(version(1)))
@@ -168,8 +168,8 @@ func TestAFileSystemThatHangsIsToldAndHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// TestRunTellsOfAHangingFileSystemByItself within a quarter of a minute.
-func TestRunTellsOfAHangingFileSystemByItself(t *testing.T) {
+// TestRunReportsAHangingFileSystemByItself within a quarter of a minute.
+func TestRunReportsAHangingFileSystemByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, err := load(Options{Path: "x"}, readings(version(1)))
 		if err != nil {

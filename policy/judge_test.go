@@ -175,8 +175,8 @@ func TestAnEncodedBodyIsNotJudged(t *testing.T) {
 	}
 }
 
-// TestWhatABeginningTellsIsWhatItSays until the rest of the body contradicts it.
-func TestWhatABeginningTellsIsWhatItSays(t *testing.T) {
+// TestTheBeginningOfABodyHasItsType until the rest of the body contradicts it.
+func TestTheBeginningOfABodyHasItsType(t *testing.T) {
 	j := policy.NewJudge(objectstore.PutKey, jsonType, "")
 	for _, step := range []struct{ text, want string }{
 		{`{"keyId":"k","binaryValue`, ""}, {`":"AAAA`, "BINARY"}, {`","valueType":"BINARY"`, "BINARY"}, {`,"string\u0056alue":""`, ""}, {`}`, ""},

@@ -13,7 +13,7 @@ import (
 	"osgate/policy"
 )
 
-func TestFaultsAreToldWithTheirPlace(t *testing.T) {
+func TestFaultsAreReportedWithTheirPlace(t *testing.T) {
 	for _, tt := range []struct {
 		name, rules string
 		want        string // in the one problem
@@ -61,7 +61,7 @@ func TestFaultsAreToldWithTheirPlace(t *testing.T) {
 	}
 }
 
-func TestEveryFaultIsTold(t *testing.T) {
+func TestEveryFaultIsReported(t *testing.T) {
 	_, err := policy.Load(policy.Options{Path: write(t, "a.cedar", when(`resource.a == ""`)+"\n"+when(`resource.b == ""`), "b.cedar", "permit(", "c.cedar", `@x("") `+permitAll)})
 	for _, want := range []string{"a.cedar:1:1: ", "a.cedar:2:1: ", "b.cedar:1:", "c.cedar:1:1: "} {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
@@ -94,9 +94,9 @@ func TestAnEmptyFileLiftsNoRules(t *testing.T) {
 	}
 }
 
-// TestAMisspelledAttributeIsToldOnce and not once for each type that a resource may
+// TestAMisspelledAttributeIsReportedOnce and not once for each type that a resource may
 // have.
-func TestAMisspelledAttributeIsToldOnce(t *testing.T) {
+func TestAMisspelledAttributeIsReportedOnce(t *testing.T) {
 	_, err := policy.Load(policy.Options{Path: write(t, "p.cedar", `permit(principal, action, resource) when { resource.sstore == "x" };`)})
 	e, ok := errors.AsType[*policy.LoadError](err)
 	if !ok || len(e.Problems) != 1 || !strings.Contains(e.Problems[0].Message, "`sstore`") {
@@ -104,8 +104,9 @@ func TestAMisspelledAttributeIsToldOnce(t *testing.T) {
 	}
 }
 
-// TestAFaultIsToldOnceHoweverManyActionsTheRuleFits, and all faults in the same order each time.
-func TestAFaultIsToldOnceHoweverManyActionsTheRuleFits(t *testing.T) {
+// TestAFaultIsReportedOnceForAnyNumberOfActions, and all faults in the same order each
+// time.
+func TestAFaultIsReportedOnceForAnyNumberOfActions(t *testing.T) {
 	folder := write(t, "p.cedar", permitAll+`forbid (principal, action, resource) when { !(context has user) || context.user == "x" || resource.b == "" };`+
 		"\n"+`forbid (principal, action, resource) when { context.nothing || resource.a == "" || resource.key == 1 };`)
 	for range 5 {

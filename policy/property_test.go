@@ -129,7 +129,7 @@ func TestDecisionsAreCedars(t *testing.T) {
 				want = want && cedar.Decision(all.Get(e.PolicyID).Effect() == cedar.Permit) // a forbid that fails denies
 			}
 			if got := p.Decide(r); got.Allowed != bool(want) {
-				t.Fatalf("%s\n%+v\nwe say %+v, Cedar %v %v", strings.Join(rules, "\n"), r, got, want, diagnostic)
+				t.Fatalf("%s\n%+v\nthe result is %+v, Cedar's is %v %v", strings.Join(rules, "\n"), r, got, want, diagnostic)
 			}
 		}
 	})

@@ -62,7 +62,7 @@ func TestABadFileLeavesTheOldRulesServing(t *testing.T) {
 				t.Errorf("state %+v after %+v, want the old one with an error", after, before)
 			}
 			if len(told) != 1 || !errors.Is(told[0].Err, after.Err) {
-				t.Errorf("told %+v, want the error once", told)
+				t.Errorf("reported %+v, want the error once", told)
 			}
 		})
 	}

@@ -21,7 +21,7 @@ func logged(id, operation, principal string, more ...any) []byte {
 	return out.Bytes()
 }
 
-func TestReplayTellsWhatRulesWouldHaveDone(t *testing.T) {
+func TestReplayReportsTheDecisionsOfRules(t *testing.T) {
 	all := permitAll
 	for _, tt := range []struct {
 		name, rules string
@@ -123,8 +123,8 @@ func TestALineOfAThinnedOutLogCountsForAllThatItStandsFor(t *testing.T) {
 	}
 }
 
-// TestWhatIsMissingIsToldOnceAndInOrder over all lines.
-func TestWhatIsMissingIsToldOnceAndInOrder(t *testing.T) {
+// TestMissingDataIsReportedOnceAndInOrder over all lines.
+func TestMissingDataIsReportedOnceAndInOrder(t *testing.T) {
 	rule := `@id("k") forbid(principal, action, resource) when { resource.plane == "x" || resource.region == "x" || resource.key == "x" || context.confirmable || context has ttlSeconds };`
 	replay := policy.NewReplay(load(t, permitAll+rule).Rules(), nil)
 	for range 20 {

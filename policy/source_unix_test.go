@@ -13,9 +13,9 @@ import (
 	"osgate/policy"
 )
 
-// TestWhatIsNoRegularFileIsToldAndNotWaitedFor: a pipe without a writer, a device
+// TestAnIrregularFileIsReportedAndNotWaitedFor: a pipe without a writer, a device
 // without an end, a folder, and a file above the limit.
-func TestWhatIsNoRegularFileIsToldAndNotWaitedFor(t *testing.T) {
+func TestAnIrregularFileIsReportedAndNotWaitedFor(t *testing.T) {
 	for want, put := range map[string]func(path string) error{
 		"z.cedar is no regular file": func(path string) error { return syscall.Mkfifo(path, 0o600) },
 		"p.cedar is no regular file": func(path string) error {

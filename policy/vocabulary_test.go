@@ -14,7 +14,7 @@ import (
 
 // Each row is a condition, or a whole scope, that is true for the first request and
 // false for the second.
-func TestEveryWordOfTheVocabularyMeansWhatItSays(t *testing.T) {
+func TestEveryWordOfTheVocabularyHasItsMeaning(t *testing.T) {
 	get, list := "GET "+keyOne, "GET "+prod+"/stores"
 	user := func(r *policy.Request) {
 		r.Principal = &auth.Principal{User: "u-1", Organizations: []string{"org-root"}}

@@ -18,7 +18,7 @@ func spent(q Quota) *exhaustedKeys {
 	return k
 }
 
-func TestOneCallerAsksAndTheOthersHearWhatItHeard(t *testing.T) {
+func TestOneCallerReadsTheStateAndTheOthersShareItsAnswer(t *testing.T) {
 	q := Quota{Rate: 10, Period: time.Second, Burst: 1}.normal()
 	for name, tt := range map[string]struct {
 		heard func(k *exhaustedKeys)
@@ -49,7 +49,7 @@ func TestOneCallerAsksAndTheOthersHearWhatItHeard(t *testing.T) {
 				k := spent(q)
 				first, _, err := k.enter(t.Context(), "k", q)
 				if first == nil || err != nil {
-					t.Fatalf("nobody is first: %v", err)
+					t.Fatalf("no caller is first: %v", err)
 				}
 				waits := make(chan bool)
 				go func() { waits <- tt.want(k.enter(t.Context(), "k", q)) }()
@@ -58,7 +58,7 @@ func TestOneCallerAsksAndTheOthersHearWhatItHeard(t *testing.T) {
 				tt.heard(k)
 				first.Land(failure)
 				if !<-waits {
-					t.Error("who waited heard something else")
+					t.Error("a waiting caller received another answer")
 				}
 			})
 		})
@@ -76,24 +76,24 @@ func TestAFirstThatGivesUpLeavesItsPlace(t *testing.T) {
 		synctest.Wait()
 		leave()
 		if err := <-waits; !errors.Is(err, context.Canceled) {
-			t.Errorf("one that waited and left: %v", err)
+			t.Errorf("a caller that waited and left: %v", err)
 		}
 		first.Land(k.leave(left, "k", first, context.Canceled))
 		if second, _, err := k.enter(t.Context(), "k", q); second == nil || err != nil {
-			t.Errorf("nobody is first after it: %v", err)
+			t.Errorf("no caller is first after it: %v", err)
 		}
 	})
 }
 
-// TestWhatIsKnownOfAnotherQuotaMakesNobodyWait checks that the first caller goes first
-// for its own quota only.
-func TestWhatIsKnownOfAnotherQuotaMakesNobodyWait(t *testing.T) {
+// TestTheStateOfAnotherQuotaDelaysNoCaller checks that the first caller is first only
+// for its own quota.
+func TestTheStateOfAnotherQuotaDelaysNoCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := Quota{Rate: 10, Period: time.Second, Burst: 1}.normal()
 		k := spent(q)
 		q.Rate++
 		if first, refusal, err := k.enter(t.Context(), "k", q); first != nil || refusal != (Result{}) || err != nil {
-			t.Errorf("first %v, refusal %+v, %v; want the limiter to be asked", first, refusal, err)
+			t.Errorf("first is %v, the refusal is %+v, %v; want a call of the limiter", first, refusal, err)
 		}
 	})
 }

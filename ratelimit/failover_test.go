@@ -29,7 +29,7 @@ var lost = limiterFunc(func(context.Context, string, ratelimit.Quota) (ratelimit
 
 var tenASecond = ratelimit.Quota{Rate: 10, Period: time.Second, Burst: 10}
 
-func TestFailoverAsksThePrimaryAlone(t *testing.T) {
+func TestFailoverUsesOnlyThePrimary(t *testing.T) {
 	want := ratelimit.Result{Allowed: true, Limit: 10, Remaining: 7}
 	primary := limiterFunc(func(context.Context, string, ratelimit.Quota) (ratelimit.Result, error) { return want, nil })
 	for _, mode := range []ratelimit.Mode{"", ratelimit.ModeLocal, ratelimit.ModeOpen, ratelimit.ModeClosed} {
@@ -40,9 +40,9 @@ func TestFailoverAsksThePrimaryAlone(t *testing.T) {
 	}
 }
 
-func TestAPrimaryThatWasLostForARequestIsNotAskedAgainForIt(t *testing.T) {
+func TestAPrimaryThatWasLostForARequestIsNotUsedAgainForIt(t *testing.T) {
 	primary := limiterFunc(func(context.Context, string, ratelimit.Quota) (ratelimit.Result, error) {
-		t.Error("the primary is asked")
+		t.Error("the primary is used")
 		return ratelimit.Result{}, nil
 	})
 	f := ratelimit.NewFailover(ratelimit.FailoverOptions{Primary: primary, Fallback: ratelimit.NewLocal(ratelimit.LocalOptions{}), Replicas: 2})

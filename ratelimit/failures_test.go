@@ -10,7 +10,7 @@ import (
 	"osgate/ratelimit"
 )
 
-func TestWhoFailsTooOftenIsBlockedUntilTheNextUnit(t *testing.T) {
+func TestAClientThatFailsTooOftenIsBlockedUntilTheNextUnit(t *testing.T) {
 	for name, wait := range map[string]time.Duration{"gcra": 100 * time.Millisecond, "window": time.Second} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestEachReplicaLearnsOfABlockAtItsNextFailure(t *testing.T) {
 				two.Failed(t.Context(), key)
 			}
 			if a, b := one.Blocked(key), two.Blocked(key); a != 0 || b <= 0 {
-				t.Errorf("blocked for %v and %v, want the one that heard of the last", a, b)
+				t.Errorf("blocked for %v and %v, want the end that includes the last failure", a, b)
 			}
 			one.Failed(t.Context(), key)
 			if one.Blocked(key) <= 0 {
@@ -66,7 +66,7 @@ func TestEachReplicaLearnsOfABlockAtItsNextFailure(t *testing.T) {
 	}
 }
 
-func TestFailuresOfWhoHasLeftCount(t *testing.T) {
+func TestFailuresOfClientsThatLeftCount(t *testing.T) {
 	limiter := limiterFunc(func(ctx context.Context, _ string, _ ratelimit.Quota) (ratelimit.Result, error) {
 		return ratelimit.Result{RetryAfter: time.Hour}, ctx.Err()
 	})
@@ -79,7 +79,7 @@ func TestFailuresOfWhoHasLeftCount(t *testing.T) {
 	}
 }
 
-func TestWithoutARateOrALimiterThatDecidesNobodyIsBlocked(t *testing.T) {
+func TestWithoutARateOrALimiterThatDecidesNoClientIsBlocked(t *testing.T) {
 	refusing := limiterFunc(func(context.Context, string, ratelimit.Quota) (ratelimit.Result, error) {
 		return ratelimit.Result{RetryAfter: time.Hour}, nil
 	})

@@ -48,7 +48,7 @@ func (d *departures) wait(ctx context.Context, who int, within time.Duration) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if waited != time.Since(called) {
-			d.t.Errorf("%d: waited %v, but says %v", who, time.Since(called), waited)
+			d.t.Errorf("%d: waited %v, but reports %v", who, time.Since(called), waited)
 		}
 		d.all = append(d.all, departed{who, time.Since(d.start), retryAfter, err})
 	})
@@ -93,7 +93,7 @@ func TestWhatWaitedForAPauseLeavesOneByOneInOrder(t *testing.T) {
 	})
 }
 
-func TestWhoseSlotComesTooLateIsToldAtOnceWhenItIs(t *testing.T) {
+func TestARequestWhoseSlotComesTooLateIsRefusedAtOnceWithItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDepartures(t)
 		d.pauses.Pause("k", 300*ms, 100*ms)
@@ -131,7 +131,7 @@ func TestASecondPauseProlongsAndNeverShortens(t *testing.T) {
 	}
 }
 
-func TestAShorterPauseDoesNotLetInWhoComesLater(t *testing.T) {
+func TestAShorterPauseAdmitsNoLaterRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDepartures(t)
 		d.pauses.Pause("k", 300*ms, 100*ms)
@@ -155,7 +155,7 @@ func TestWhatWasPausedBeforeDoesNotSlowALaterPause(t *testing.T) {
 	})
 }
 
-func TestWhoeverAPauseMakesTooLateIsNotHeldBeyondHisBound(t *testing.T) {
+func TestARequestThatAPauseMakesTooLateWaitsNoLongerThanItsBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDepartures(t)
 		d.pauses.Pause("k", 300*ms, 100*ms)
@@ -166,7 +166,7 @@ func TestWhoeverAPauseMakesTooLateIsNotHeldBeyondHisBound(t *testing.T) {
 	})
 }
 
-func TestWhoLeavesAPauseGivesUpItsSlot(t *testing.T) {
+func TestAClientThatLeavesAPauseGivesUpItsSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDepartures(t)
 		d.pauses.Pause("k", 300*ms, 100*ms)

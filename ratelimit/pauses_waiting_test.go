@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestAPauseLastsAsLongAsSomebodyWaits holds a waiting call between the end of its
+// TestAPauseLastsAsLongAsARequestWaits holds a waiting call between the end of its
 // pause and its return, where the scheduler may hold it for any time.
-func TestAPauseLastsAsLongAsSomebodyWaits(t *testing.T) {
+func TestAPauseLastsAsLongAsARequestWaits(t *testing.T) {
 	const pause, interval = 100 * time.Millisecond, 50 * time.Millisecond
 	for name, meanwhile := range map[string]func(p *Pauses){
 		"nothing happens": func(*Pauses) {},
@@ -36,7 +36,7 @@ func TestAPauseLastsAsLongAsSomebodyWaits(t *testing.T) {
 				p.leave("k")
 				<-time.After(time.Millisecond)
 				if _, paused := p.enter("k"); paused {
-					t.Error("the key is still paused when nobody waits")
+					t.Error("the key is still paused although no request waits")
 				}
 			})
 		})

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestQueuesAreForgottenWhenNobodyWaits(t *testing.T) {
+func TestQueuesAreForgottenWhenNoRequestWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := NewTurns(TurnsOptions{Limiter: NewLocal(LocalOptions{}), MaxWait: 200 * time.Millisecond})
 		var clients sync.WaitGroup

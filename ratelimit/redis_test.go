@@ -228,7 +228,7 @@ func shifted(log string, d time.Duration) string {
 	return string(b)
 }
 
-func TestRedisLimiterSaysThatRedisIsDown(t *testing.T) {
+func TestRedisLimiterReportsThatRedisIsUnavailable(t *testing.T) {
 	s := redistest.Start(t)
 	l := ratelimit.NewRedis(openRedis(t, s))
 	s.Stop()

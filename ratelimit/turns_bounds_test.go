@@ -55,7 +55,7 @@ func TestQueuesAreBounded(t *testing.T) {
 	})
 }
 
-func TestWhoLeavesGivesUpItsPlace(t *testing.T) {
+func TestAClientThatLeavesGivesUpItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns, l := newTurns(ratelimit.TurnsOptions{MaxWait: time.Minute})
 		q := ratelimit.Quota{Rate: 10, Period: time.Second, Burst: 1}
@@ -85,7 +85,7 @@ func TestWhoLeavesGivesUpItsPlace(t *testing.T) {
 			t.Errorf("the last: %v after %v, want the first turn, after 100ms", err, time.Since(start))
 		}
 		if n := l.asked.Load() - asked; n != 1 {
-			t.Errorf("the limiter was asked %d times, want once, by who remained", n)
+			t.Errorf("the limiter received %d calls, want one, of the remaining caller", n)
 		}
 	})
 }
@@ -126,7 +126,7 @@ func TestLateAnswersOfTheLimiterDoNotChangeTheOrder(t *testing.T) {
 // turn was to come within MaxWait.
 const graceOfMaxWait = 100 * time.Millisecond
 
-func TestHeadThatIsHeldUpHoldsNobodyBeyondMaxWait(t *testing.T) {
+func TestAHeadThatIsHeldUpDelaysNoRequestBeyondMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		local := ratelimit.NewLocal(ratelimit.LocalOptions{})
 		var stuck atomic.Bool
@@ -178,7 +178,7 @@ func TestErrorsOfTheLimiterEndTheWait(t *testing.T) {
 	})
 }
 
-func TestLimiterThatNeverAdmitsHoldsNobodyBeyondMaxWait(t *testing.T) {
+func TestALimiterThatNeverAdmitsDelaysNoRequestBeyondMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := ratelimit.NewTurns(ratelimit.TurnsOptions{MaxWait: time.Second, Limiter: limiterFunc(
 			func(context.Context, string, ratelimit.Quota) (ratelimit.Result, error) {

@@ -60,7 +60,7 @@ func TestLoopAsFastAsItCanSeesTheRateAndNoRefusal(t *testing.T) {
 				t.Errorf("burst %d: %d served within 10s, want %d", burst, served, want)
 			}
 			if asked := l.asked.Load(); asked > int64(2*served) {
-				t.Errorf("burst %d: the limiter was asked %d times for %d units", burst, asked, served)
+				t.Errorf("burst %d: the limiter received %d calls for %d units", burst, asked, served)
 			}
 		})
 	}
@@ -136,12 +136,12 @@ func TestWaitingCostsOneQuestionForEachTurn(t *testing.T) {
 			t.Errorf("%d served, want about 120", n)
 		}
 		if asked := l.asked.Load(); asked > served.Load()+2 {
-			t.Errorf("the limiter was asked %d times for %d units and %d refusals", asked, served.Load(), refused.Load())
+			t.Errorf("the limiter received %d calls for %d units and %d refusals", asked, served.Load(), refused.Load())
 		}
 	})
 }
 
-func TestWhoseTurnWouldComeTooLateIsRefusedAtOnce(t *testing.T) {
+func TestARequestWhoseTurnIsTooLateIsRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns, l := newTurns(ratelimit.TurnsOptions{MaxWait: 300 * time.Millisecond})
 		q := ratelimit.Quota{Rate: 10, Period: time.Second, Burst: 1}
@@ -161,7 +161,7 @@ func TestWhoseTurnWouldComeTooLateIsRefusedAtOnce(t *testing.T) {
 			t.Errorf("the fourth: %+v after %v, want refused at once, with its turn in 400ms", r, waited)
 		}
 		if l.asked.Load() != asked {
-			t.Error("the limiter was asked about somebody whose turn is known to come too late")
+			t.Error("the limiter received a call for a request whose turn is known to come too late")
 		}
 		clients.Wait()
 	})
@@ -178,7 +178,7 @@ func TestSlowQuotaIsRefusedAtOnce(t *testing.T) {
 	})
 }
 
-func TestWaitersThatAnotherProcessOvertakesAreToldAsSoonAsItIsCertain(t *testing.T) {
+func TestWaitersThatAnotherProcessOvertakesAreRefusedAsSoonAsItIsCertain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, start := ratelimit.NewLocal(ratelimit.LocalOptions{}), time.Now()
 		var overtaken atomic.Bool
@@ -223,7 +223,7 @@ func TestKeysDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
-func TestWithoutMaxWaitNobodyWaits(t *testing.T) {
+func TestWithoutMaxWaitNoRequestWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns, _ := newTurns(ratelimit.TurnsOptions{})
 		q := ratelimit.Quota{Rate: 10, Period: time.Second, Burst: 1}

@@ -125,7 +125,7 @@ func TestABoundOfOnesOwnCountsInsteadOfMaxWait(t *testing.T) {
 		asked := l.asked.Load()
 		for _, d := range []time.Duration{-1, 0, 199 * time.Millisecond} {
 			if allowed, waited := within(d); allowed || waited != 0 || l.asked.Load() != asked {
-				t.Errorf("within %v: allowed %v after %v, asked %d times; want refused at once, unasked",
+				t.Errorf("within %v: allowed %v after %v, with %d calls; want a refusal at once, without a call",
 					d, allowed, waited, l.asked.Load()-asked)
 			}
 		}

@@ -36,7 +36,7 @@ func api(f transport) *reconcile.API {
 	}
 }
 
-func TestAQuestionGoesOutAsTheAPIHasIt(t *testing.T) {
+func TestTheRequestHasTheFormOfTheAPI(t *testing.T) {
 	t.Parallel()
 	var got *http.Request
 	a := api(func(r *http.Request) (*http.Response, error) {
@@ -87,7 +87,7 @@ func TestLaterIsHonored(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefusedIsToldAtOnceWithItsReason(t *testing.T) {
+func TestARefusalIsReportedAtOnceWithItsReason(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		answer *http.Response
@@ -113,7 +113,7 @@ func TestWhatIsRefusedIsToldAtOnceWithItsReason(t *testing.T) {
 	}
 }
 
-func TestASideThatIsAwayIsGivenUp(t *testing.T) {
+func TestAnUnavailableSideIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0

@@ -237,7 +237,7 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeAskedIsAMatterOfUsage(t *testing.T) {
+func TestAnImpossibleQueryIsAnErrorOfUsage(t *testing.T) {
 	t.Parallel()
 	good := reconcile.Options{Theirs: at(nil), Ours: at(nil), Organization: "org", Period: reconcile.Day, From: noon, To: noon, Now: noon}
 	for name, change := range map[string]func(*reconcile.Options){
@@ -258,9 +258,9 @@ func TestWhatCannotBeAskedIsAMatterOfUsage(t *testing.T) {
 	}
 }
 
-// TestWhatNobodyKeepsAnyLongerIsNotCalledEqual requests the oldest bucket that both
+// TestCountsPastRetentionAreNotReportedAsEqual requests the oldest bucket that both
 // sides still have, and the one before it.
-func TestWhatNobodyKeepsAnyLongerIsNotCalledEqual(t *testing.T) {
+func TestCountsPastRetentionAreNotReportedAsEqual(t *testing.T) {
 	t.Parallel()
 	lastOfMay := time.Date(2024, 5, 31, 10, 30, 0, 0, time.UTC)
 	for _, tt := range []struct {
@@ -281,7 +281,7 @@ func TestWhatNobodyKeepsAnyLongerIsNotCalledEqual(t *testing.T) {
 		l.asked = nil
 		o.From, o.To = tt.oldest.Add(-1), tt.now
 		if _, err := reconcile.Reconcile(t.Context(), o); !errors.Is(err, reconcile.ErrUsage) || !strings.Contains(err.Error(), tt.says) || l.asked != nil {
-			t.Errorf("by %s, what is older: %v after %d requests; want %q, and nobody asked", tt.period, err, len(l.asked), tt.says)
+			t.Errorf("by %s, past retention: %v after %d requests; want %q, and no request", tt.period, err, len(l.asked), tt.says)
 		}
 	}
 }

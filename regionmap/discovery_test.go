@@ -90,7 +90,7 @@ func (p *prober) searches(t *testing.T) int {
 	defer p.mu.Unlock()
 	n := p.probed[east]
 	if p.probed[ohio] != n || p.probed[west] != n || len(p.probed) > 3 {
-		t.Errorf("regions were not asked alike: %v", p.probed)
+		t.Errorf("the requests to the regions differ: %v", p.probed)
 	}
 	p.probed = map[regionmap.Location]int{}
 	return n
@@ -154,7 +154,7 @@ func TestStoreIsWhereExactlyOneRegionHasIt(t *testing.T) {
 				t.Fatalf("got %v, error %v; want %v", got, err, tt.want)
 			}
 			if err != nil && !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("error %q does not say %q", err, tt.says)
+				t.Errorf("error %q does not contain %q", err, tt.says)
 			}
 		})
 	}
@@ -176,7 +176,7 @@ func TestAmbiguousStoreIsAnUnknownRegionThatListsThem(t *testing.T) {
 	}
 }
 
-func TestSilentRegionsAreNamedWithWhatTheirProbesSaid(t *testing.T) {
+func TestSilentRegionsAreNamedWithTheirProbesErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		answers answers
@@ -220,7 +220,7 @@ func TestSilentRegionsAreNamedWithWhatTheirProbesSaid(t *testing.T) {
 	}
 }
 
-func TestAllowedRegionsOfOnePlaneAreAskedAtOnce(t *testing.T) {
+func TestAllowedRegionsOfOnePlaneAreProbedAtOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name, plane string
 		options     regionmap.Options
@@ -261,7 +261,7 @@ func TestAllowedRegionsOfOnePlaneAreAskedAtOnce(t *testing.T) {
 	}
 }
 
-func TestPlaneThatMayNotBeReachedIsNotAsked(t *testing.T) {
+func TestPlaneThatIsNotAllowedIsNotProbed(t *testing.T) {
 	d := newDiscovery(t, threeRegions, regionmap.DiscoveryOptions{})
 	p := newProber(nil)
 	_, err := d.Find(t.Context(), "jp", store, "one", p.probe)
@@ -281,7 +281,7 @@ func TestDiscoveryOptionsThatCannotWorkAreRefused(t *testing.T) {
 	}
 }
 
-func TestWhatIsKnownIsToldWithoutAsking(t *testing.T) {
+func TestAKnownRegionNeedsNoSearch(t *testing.T) {
 	d := newDiscovery(t, regionmap.Options{Regions: []string{"us/us-east-1", "us/us-east-2", "us/us-west-1", "jp/*"}}, regionmap.DiscoveryOptions{})
 	only := regionmap.Location{Plane: "jp", Region: "ap-northeast-1"}
 	if got := d.Known("jp", store); got != only {
@@ -364,7 +364,7 @@ func BenchmarkFindKnownStore(b *testing.B) {
 	}
 }
 
-func TestKnownAsksNobody(t *testing.T) {
+func TestKnownSendsNoRequest(t *testing.T) {
 	d := newDiscovery(t, threeRegions, regionmap.DiscoveryOptions{})
 	if got := d.Known("us", store); got != (regionmap.Location{Plane: "us"}) {
 		t.Errorf("before anything is known: %v", got)

@@ -33,7 +33,7 @@ func (r *reachRig) swallows(l regionmap.Location, n int) (changes int) {
 	for range n {
 		a, ok := r.Admit(l, r.now)
 		if !ok {
-			r.Fatalf("%s is not asked any more", l)
+			r.Fatalf("%s receives no request any more", l)
 		}
 		if _, changed := a.TimedOut("dial tcp: i/o timeout", r.now); changed {
 			changes++
@@ -47,7 +47,7 @@ func (r *reachRig) swallows(l regionmap.Location, n int) (changes int) {
 func (r *reachRig) reaches(l regionmap.Location) (changed bool) {
 	a, ok := r.Admit(l, r.now)
 	if !ok {
-		r.Fatalf("%s is not asked", l)
+		r.Fatalf("%s receives no request", l)
 	}
 	_, changed = a.Reached(r.now)
 	a.Done(r.now)
@@ -66,7 +66,7 @@ func TestALocationIsLeftAloneAfterFiveConnectionsInARowThatDidNotComeAbout(t *te
 		t.Errorf("%d changes by the fifth, want 1", n)
 	}
 	if may, _ := r.asks(ohio); may {
-		t.Error("asked after five")
+		t.Error("a request was admitted after five")
 	}
 	if may, _ := r.asks(east); !may {
 		t.Error("another location is left alone too")
@@ -86,7 +86,7 @@ func TestOneRequestFindsOutWhetherALocationIsBack(t *testing.T) {
 	for _, delay := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
 		r.now = r.now.Add(delay - time.Millisecond)
 		if may, _ := r.asks(ohio); may {
-			t.Fatalf("asked before %v were over", delay)
+			t.Fatalf("a request was admitted before %v were over", delay)
 		}
 		r.now = r.now.Add(time.Millisecond)
 		probe, ok := r.Admit(ohio, r.now)
@@ -94,7 +94,7 @@ func TestOneRequestFindsOutWhetherALocationIsBack(t *testing.T) {
 			t.Fatalf("not probed after %v", delay)
 		}
 		if may, _ := r.asks(ohio); may {
-			t.Fatal("asked while a probe is under way")
+			t.Fatal("a request was admitted during a probe")
 		}
 		if _, changed := probe.TimedOut("again", r.now); changed {
 			t.Fatal("a probe that fails is a change")
@@ -106,7 +106,7 @@ func TestOneRequestFindsOutWhetherALocationIsBack(t *testing.T) {
 		t.Error("a probe that comes back is no change")
 	}
 	if may, probe := r.asks(ohio); !may || probe {
-		t.Errorf("asked is %t, probed is %t after a probe came back", may, probe)
+		t.Errorf("admitted is %t, probed is %t after a probe returned", may, probe)
 	}
 }
 
@@ -117,11 +117,11 @@ func TestAProbeThatFindsNothingOutGivesWay(t *testing.T) {
 	probe, _ := r.Admit(ohio, r.now)
 	probe.Done(r.now)
 	if may, _ := r.asks(ohio); may {
-		t.Error("asked at once after a probe that found nothing out")
+		t.Error("a request was admitted at once after a probe without a result")
 	}
 	r.now = r.now.Add(2 * time.Second)
 	if may, probe := r.asks(ohio); !may || !probe {
-		t.Errorf("asked is %t, probed is %t; want the next probe", may, probe)
+		t.Errorf("admitted is %t, probed is %t; want the next probe", may, probe)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestAnOutageSoonAfterAnotherContinuesIt(t *testing.T) {
 	}
 }
 
-func TestWhatBeganBeforeSaysNothingOfWhatIsNow(t *testing.T) {
+func TestAnEarlierRequestDoesNotChangeTheCurrentState(t *testing.T) {
 	r := newReachRig(t)
 	early, _ := r.Admit(ohio, r.now)
 	late, _ := r.Admit(ohio, r.now)
@@ -170,7 +170,7 @@ func TestWhatBeganBeforeSaysNothingOfWhatIsNow(t *testing.T) {
 	}
 }
 
-func TestTheZeroApproachSaysNothing(t *testing.T) {
+func TestTheZeroAdmissionHasNoEffect(t *testing.T) {
 	var a regionmap.Admission
 	a.Done(time.Now())
 	if _, changed := a.Reached(time.Now()); changed || a.Probes() {

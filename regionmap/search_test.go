@@ -109,7 +109,7 @@ func TestWhatOneCallerDoesNotFindAnotherSearchesItself(t *testing.T) {
 	}
 }
 
-func TestLatecomersWaitForWhoeverStillSearches(t *testing.T) {
+func TestLatecomersWaitForTheRemainingSearch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiscovery(t, threeRegions, regionmap.DiscoveryOptions{})
 		none, p := newProber(nil), newProber(has(ohio))
@@ -123,7 +123,7 @@ func TestLatecomersWaitForWhoeverStillSearches(t *testing.T) {
 		<-time.After(1500 * time.Millisecond) // the first has not found the store, and the second searches
 		began := time.Now()
 		if l, err := d.Find(t.Context(), "us", store, "three", p.probe); l != ohio || err != nil || time.Since(began) != 500*time.Millisecond {
-			t.Errorf("%v, error %v after %v; want what the second finds 500ms later", l, err, time.Since(began))
+			t.Errorf("%v, error %v after %v; want the result of the second search 500ms later", l, err, time.Since(began))
 		}
 		callers.Wait()
 		if n := p.searches(t); n != 1 {

@@ -56,7 +56,7 @@ func TestDiscoveryIsForStoresThatNothingPlacesInOnePlane(t *testing.T) {
 	}
 }
 
-func TestUnnamedPlaneIsToldToThoseWhoseStoreIsNotLookedFor(t *testing.T) {
+func TestUnnamedPlaneIsReportedForStoresWithoutASearch(t *testing.T) {
 	m := newMap(t, regionmap.Options{Planes: []string{"us", "eu"}, Discover: true})
 	_, err := m.Locate(regionmap.Place{}, store)
 	unknown, ok := errors.AsType[*regionmap.UnknownError](err)

@@ -7,9 +7,9 @@ import (
 	"osgate/regionmap"
 )
 
-// TestACallOfAControlPlaneIsToldTheWaysThatHelpIt and none of the ways that name a
+// TestTheRefusalOfAControlPlaneCallNamesTheUsableWays and none of the ways that name a
 // region.
-func TestACallOfAControlPlaneIsToldTheWaysThatHelpIt(t *testing.T) {
+func TestTheRefusalOfAControlPlaneCallNamesTheUsableWays(t *testing.T) {
 	m, err := regionmap.New(regionmap.Options{})
 	if err != nil {
 		t.Fatal(err)

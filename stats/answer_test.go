@@ -181,7 +181,7 @@ func TestPlanesAreApart(t *testing.T) {
 	}
 }
 
-func TestSourceTellsClientsFromUpstream(t *testing.T) {
+func TestSourceDistinguishesClientsFromUpstream(t *testing.T) {
 	t.Parallel()
 	c := memory(t)
 	keep(c, 2, get(noon))
@@ -235,7 +235,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		for _, p := range points {
 			if diff := cmp.Diff(0.0, p["objectStoreRequestCount"]); diff != "" {
-				t.Fatalf("Answer(%q) counts what nobody did: %s", query, diff)
+				t.Fatalf("Answer(%q) counts operations that were not executed: %s", query, diff)
 			}
 		}
 	})

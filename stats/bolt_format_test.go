@@ -63,7 +63,7 @@ func TestBoltOfANewerFormatIsLeftAlone(t *testing.T) {
 	_, err = stats.OpenBolt(stats.BoltOptions{Dir: dir})
 	for _, part := range []string{path, "format is 3", "up to 2", "start that version", "another state directory"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("OpenBolt: %v, want it to say %q", err, part)
+			t.Errorf("OpenBolt: %v, want an error with %q", err, part)
 		}
 	}
 	after, err := os.ReadFile(path)

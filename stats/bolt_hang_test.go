@@ -33,7 +33,7 @@ func TestADiskThatHangsHoldsUpNoCallLongerThanItsContext(t *testing.T) {
 		t.Errorf("a read meanwhile: %v", err)
 	}
 	if err := s.Close(); err == nil {
-		t.Error("Close reports nothing of the transaction that hangs")
+		t.Error("Close does not report the transaction that hangs")
 	}
 	if err := hanging.Rollback(); err != nil {
 		t.Fatal(err)

@@ -159,7 +159,7 @@ func TestBoltThatCannotBeMadeIsNotDamaged(t *testing.T) {
 		t.Error("a folder was opened as a file")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "stats.db")); err != nil {
-		t.Errorf("what is no damaged file was moved aside: %v", err)
+		t.Errorf("a file without damage was moved aside: %v", err)
 	}
 }
 
@@ -242,10 +242,10 @@ func TestDamagedBoltFileIsMovedAside(t *testing.T) {
 				t.Errorf("the file moved aside has %d bytes (%v), want the %d that were there", len(kept), err, len(content))
 			}
 			if !strings.Contains(log.String(), aside[0]) || !strings.Contains(log.String(), path) {
-				t.Errorf("told: %s; want both names", log.String())
+				t.Errorf("the report is %s; want both names", log.String())
 			}
 			if strings.Contains(log.String(), "runtime error") {
-				t.Errorf("told: %s; which looks like a bug of the gateway and not like damage", log.String())
+				t.Errorf("the report is %s; it looks like a bug of the gateway and not like damage", log.String())
 			}
 		})
 	}

@@ -201,7 +201,7 @@ func TestMoreSeriesThanFitCountAtTheLevelsAbove(t *testing.T) {
 		}
 	}
 	if n := strings.Count(log.String(), "more series than fit"); n != 1 {
-		t.Errorf("told %d times, want once: %s", n, log.String())
+		t.Errorf("reported %d times, want once: %s", n, log.String())
 	}
 	// A flush makes room for new series.
 	c.Keep(with(get(noon), func(x *record.Exchange) { x.Store = "one-more" }))
@@ -230,7 +230,7 @@ func TestFlushedSeriesMakeRoom(t *testing.T) {
 	})
 }
 
-func TestOverflowIsToldOnceAMinute(t *testing.T) {
+func TestOverflowIsReportedOnceAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
@@ -247,7 +247,7 @@ func TestOverflowIsToldOnceAMinute(t *testing.T) {
 			<-time.After(time.Second)
 		}
 		if n := strings.Count(log.String(), "more series than fit"); n != 2 {
-			t.Errorf("told %d times in 90 seconds, want 2", n)
+			t.Errorf("reported %d times in 90 seconds, want 2", n)
 		}
 	})
 }

@@ -159,9 +159,9 @@ func (m measured) Apply(ctx context.Context, batches []*stats.Batch) []error {
 	return m.Store.Apply(ctx, batches)
 }
 
-// TestMemoryIsBoundedWhileTheStoreIsAway fills a counter while its store does not
-// answer, and then lets the store answer.
-func TestMemoryIsBoundedWhileTheStoreIsAway(t *testing.T) {
+// TestMemoryIsBoundedWhileTheStoreIsUnavailable fills a counter while its store does
+// not answer, and then lets the store answer.
+func TestMemoryIsBoundedWhileTheStoreIsUnavailable(t *testing.T) {
 	t.Parallel()
 	down := true
 	c := stats.New(stats.Options{MaxSeries: 50, Store: faulty{stats.NewMemory(stats.MemoryOptions{}), func() fate {
@@ -245,7 +245,7 @@ func TestTheEndFlushesWhatIsLeft(t *testing.T) {
 	})
 }
 
-func TestTheEndIsBoundedAndSaysWhatIsLost(t *testing.T) {
+func TestTheEndIsBoundedAndReportsItsLosses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := faulty{stats.NewMemory(stats.MemoryOptions{}), func() fate { return fails }}
@@ -298,9 +298,9 @@ func TestAFlushIsBounded(t *testing.T) {
 	})
 }
 
-// TestAFlushThatItsCallerGaveUpSaysNothingOfTheStore ends Run in the middle of a flush:
-// that is no failure of the store and is not reported.
-func TestAFlushThatItsCallerGaveUpSaysNothingOfTheStore(t *testing.T) {
+// TestAFlushThatItsCallerGaveUpDoesNotChangeTheStoresState ends Run in the middle of a
+// flush: that is no failure of the store and is not reported.
+func TestAFlushThatItsCallerGaveUpDoesNotChangeTheStoresState(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
@@ -319,7 +319,7 @@ func TestAFlushThatItsCallerGaveUpSaysNothingOfTheStore(t *testing.T) {
 			t.Errorf("got %d, want 1", got)
 		}
 		if log.Len() > 0 {
-			t.Errorf("told: %s; want nothing", log.String())
+			t.Errorf("the report is %s; want none", log.String())
 		}
 	})
 }
@@ -365,7 +365,7 @@ func TestOnlyOneRun(t *testing.T) {
 	})
 }
 
-func TestTroubleIsToldOnceAndItsEndToo(t *testing.T) {
+func TestTroubleIsReportedOnceAndItsEndToo(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	next := fails
@@ -387,6 +387,6 @@ func TestTroubleIsToldOnceAndItsEndToo(t *testing.T) {
 		t.Errorf("Status = %+v, want none of it", s)
 	}
 	if got := log.String(); strings.Count(got, "cannot be written") != 1 || strings.Count(got, "written again") != 1 {
-		t.Errorf("told: %s; want each once", got)
+		t.Errorf("the report is %s; want each once", got)
 	}
 }

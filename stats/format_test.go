@@ -13,7 +13,7 @@ import (
 	"osgate/stats"
 )
 
-func TestUnitTellsRequestsFromWhatIsBilled(t *testing.T) {
+func TestUnitDistinguishesRequestsFromBilledUnits(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {

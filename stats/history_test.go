@@ -123,7 +123,7 @@ func TestHistoryChildrenSumTheWholeTimeFrame(t *testing.T) {
 	}
 }
 
-func TestHistoryListsTheBiggestAndSaysThatThereAreMore(t *testing.T) {
+func TestHistoryListsTheBiggestAndReportsThatThereAreMore(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
@@ -211,7 +211,7 @@ func (away) Organizations(context.Context, time.Time, int) ([]stats.Scope, error
 	return nil, fmt.Errorf("%w: gone", stats.ErrUnavailable)
 }
 
-func TestHistoryOfAStoreThatIsAway(t *testing.T) {
+func TestHistoryOfAnUnavailableStore(t *testing.T) {
 	t.Parallel()
 	c := stats.New(stats.Options{Store: away{stats.NewMemory(stats.MemoryOptions{})}})
 	for _, q := range []stats.HistoryQuery{{}, {Plane: "us", Organization: "org"}} {

@@ -72,12 +72,12 @@ func crowd(t *testing.T, s *late) *stats.Counter {
 
 const storesOfTheDay = base + "org/environments/env/regions/us-east-1/stores" + day
 
-func TestALateReadIsAskedOnceMore(t *testing.T) {
+func TestALateReadIsRepeatedOnce(t *testing.T) {
 	t.Parallel()
 	s := &late{}
 	c := crowd(t, s)
 	if got := strings.Count(answer(t, c, storesOfTheDay, noon), `"store-`); got != 1200 || s.reads.Load() != 8 {
-		t.Errorf("%d stores in %d reads; want 1200, and the names and each of three parts asked twice", got, s.reads.Load())
+		t.Errorf("%d stores in %d reads; want 1200, and the names and each of three parts read twice", got, s.reads.Load())
 	}
 	if got := total(t, c, base+"org"+day+"&isMaster=true", noon); got != 1200 {
 		t.Errorf("%d with sub-organizations, want 1200", got)
@@ -91,7 +91,7 @@ func TestALateReadIsAskedOnceMore(t *testing.T) {
 	}
 }
 
-func TestAStoreThatIsAwayIsAskedTwiceAndNoMore(t *testing.T) {
+func TestAnUnavailableStoreIsReadTwiceAndNoMore(t *testing.T) {
 	t.Parallel()
 	s := &late{more: true}
 	c := crowd(t, s)
@@ -102,6 +102,6 @@ func TestAStoreThatIsAwayIsAskedTwiceAndNoMore(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Answer(gone, op, noon); err == nil || s.reads.Load() != 3 {
-		t.Errorf("%v after %d reads; want an error, and nothing asked again for a caller who left", err, s.reads.Load())
+		t.Errorf("%v after %d reads; want an error, and no further read for a caller that left", err, s.reads.Load())
 	}
 }

@@ -56,7 +56,7 @@ func TestLimitsTable(t *testing.T) {
 	}
 }
 
-func TestRefusedWindowNamesAllowedAndAsked(t *testing.T) {
+func TestRefusedWindowNamesAllowedAndRequested(t *testing.T) {
 	t.Parallel()
 	q := question(t, "us", base+"org?startDate=2024-08-11T17:51:54Z&endDate=2024-09-12T00:00:00Z&period=1day")
 	_, err := memory(t).Answer(t.Context(), q, noon)
@@ -65,12 +65,12 @@ func TestRefusedWindowNamesAllowedAndAsked(t *testing.T) {
 	}
 	for _, want := range []string{"endDate", "period=1day", "1 month", "2024-09-11T17:51:54Z", "31 days and 6h8m6s", "2024-09-12T00:00:00Z"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("error %q does not say %q", err, want)
+			t.Errorf("error %q does not contain %q", err, want)
 		}
 	}
 }
 
-func TestDurationsAreToldInWords(t *testing.T) {
+func TestDurationsAreWrittenInWords(t *testing.T) {
 	t.Parallel()
 	for asked, want := range map[string]string{
 		"startDate=2024-08-11T00:00:00Z&endDate=2024-08-12T00:00:00.001Z&period=1hour": "requested was 1 day and 1ms,",
@@ -186,14 +186,14 @@ func TestEveryBucketIsAnswered(t *testing.T) {
 }
 
 // zoned is an environment variable that marks the child process of
-// TestTheProcessesTimeZoneIsNobodysBusiness.
+// TestTheProcessesTimeZoneHasNoEffect.
 const zoned = "STATS_TEST_ZONED"
 
-// TestTheProcessesTimeZoneIsNobodysBusiness sends a query from a process with a time
+// TestTheProcessesTimeZoneHasNoEffect sends a query from a process with a time
 // zone of its own. The query is for a calendar month, with the offset that the time
 // zone has at that time of the year; in the time zone itself this month is an hour
 // shorter.
-func TestTheProcessesTimeZoneIsNobodysBusiness(t *testing.T) {
+func TestTheProcessesTimeZoneHasNoEffect(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(zoned) == "" {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")

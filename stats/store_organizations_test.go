@@ -81,7 +81,7 @@ func TestStoreKnowsItsOrganizations(t *testing.T) {
 	}
 }
 
-func TestStoreTellsTheLatestOrganizationsFirst(t *testing.T) {
+func TestStoreListsTheLatestOrganizationsFirst(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {

@@ -317,7 +317,7 @@ func TestStoreTakesAFullBatchOfStores(t *testing.T) {
 	}
 }
 
-func TestStoreAppliesNothingWhenItsCallerIsGone(t *testing.T) {
+func TestStoreAppliesNoBatchWhenItsCallerHasLeft(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {

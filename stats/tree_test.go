@@ -230,7 +230,7 @@ func TestTreeWaitsForTheStore(t *testing.T) {
 	}
 }
 
-func TestAnEndThatLosesTreesAloneSaysSo(t *testing.T) {
+func TestAnEndThatLosesOnlyTreesReportsIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := stats.New(stats.Options{Store: treeless{stats.NewMemory(stats.MemoryOptions{})}})

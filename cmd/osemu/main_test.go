@@ -321,7 +321,7 @@ func TestHelpTeaches(t *testing.T) {
 	}
 }
 
-func TestMisuseIsToldInOneLineAndExits2(t *testing.T) {
+func TestMisuseIsReportedInOneLineAndExits2(t *testing.T) {
 	folder := t.TempDir()
 	world := filepath.Join(folder, "w.json")
 	if err := os.WriteFile(world, []byte("{\n \"organizations\": [{\"id\": \"..\"}]\n}"), 0o600); err != nil {

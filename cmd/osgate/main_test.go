@@ -38,7 +38,7 @@ func TestTheConfigurationPageIsTheProgramsOwnTable(t *testing.T) {
 	}
 }
 
-func TestExplainTellsWhatWouldBecomeOfARequest(t *testing.T) {
+func TestExplainShowsTheHandlingOfARequest(t *testing.T) {
 	const store = "/api/v1/organizations/o/environments/e/stores/s"
 	for _, tt := range []struct {
 		name    string
@@ -70,14 +70,14 @@ func TestExplainTellsWhatWouldBecomeOfARequest(t *testing.T) {
 			}
 			for _, says := range tt.says {
 				if !strings.Contains(out, says) {
-					t.Errorf("does not say %q:\n%s", says, out)
+					t.Errorf("does not contain %q:\n%s", says, out)
 				}
 			}
 		})
 	}
 }
 
-func TestMisuseIsToldInOneLineAndExits2(t *testing.T) {
+func TestMisuseIsReportedInOneLineAndExits2(t *testing.T) {
 	for _, args := range [][]string{
 		{"fly"}, {"-fly"}, {"serve", "now"}, {"serve", "-x"}, {"check", "x"}, {"env", "-x"}, {"healthcheck", "x"}, {"explain"}, {"explain", "GET"}, {"explain", "GET", "/x", "-H"}, {"explain", "GET", "/x", "-H", "nothing"},
 		{"explain", "GET", "/a b"}, {"explain", "G T", "/x"},

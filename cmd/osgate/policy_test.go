@@ -62,7 +62,7 @@ func TestPolicyTestShowsWhatIsDecidedOtherwise(t *testing.T) {
 				}
 				for _, says := range tt.says {
 					if !strings.Contains(out+complaints, says) {
-						t.Errorf("%q does not say %q:\n%s%s", args, says, out, complaints)
+						t.Errorf("%q does not contain %q:\n%s%s", args, says, out, complaints)
 					}
 				}
 			}
@@ -70,7 +70,7 @@ func TestPolicyTestShowsWhatIsDecidedOtherwise(t *testing.T) {
 	}
 }
 
-func TestFaultsOfAPolicyAreToldAsCompilersDo(t *testing.T) {
+func TestFaultsOfAPolicyHaveTheFormOfCompilers(t *testing.T) {
 	dir := folder(t, map[string]string{"a.cedar": permitAll, "b.cedar": "permit (principal, action, resource)\nwhen { resource.stroe == \"x\" };\n"})
 	for _, path := range []string{dir, filepath.Join(dir, "b.cedar")} {
 		for _, command := range []string{"check", "test"} {
@@ -89,10 +89,10 @@ func TestFaultsOfAPolicyAreToldAsCompilersDo(t *testing.T) {
 	}
 }
 
-// TestFaultsOfAFileAreToldUnderItsNameWhateverThatIs checks that policy check accepts
+// TestFaultsOfAFileHaveItsNameOfAnyForm checks that policy check accepts
 // each file name that OSGATE_POLICY accepts, and that a fault in the file is not a
 // misuse.
-func TestFaultsOfAFileAreToldUnderItsNameWhateverThatIs(t *testing.T) {
+func TestFaultsOfAFileHaveItsNameOfAnyForm(t *testing.T) {
 	dir := folder(t, map[string]string{"rules.txt": "permit (everything);", "none.txt": "// none yet\n"})
 	for name, says := range map[string]string{"rules.txt": "rules.txt:1:", "none.txt": "none.txt: the policy holds no rule"} {
 		path := filepath.Join(dir, name)
@@ -166,7 +166,7 @@ const accessLog = `{"time":"2026-11-21T10:00:00Z","request_id":"first","operatio
 {"level":"INFO","msg":"ready"}
 no JSON`
 
-func TestPolicyReplaySaysWhatWouldHaveBeenRefused(t *testing.T) {
+func TestPolicyReplayReportsWhatItWouldHaveRefused(t *testing.T) {
 	dir := folder(t, map[string]string{"a.cedar": permitAll + noDeletes + noKeyShadow, "types.json": `{"prod": "production"}`, "access.log": accessLog})
 	want := replayReport{Lines: 5, Skipped: 2, Permitted: 1, Denied: 1, Undecided: 1, Rules: []replayRule{
 		{Rule: "no-deletes", Denied: 1, Refused: 1, Undecided: 1, Missing: []string{"resource.environmentType"}, First: "first", Last: "third"},
@@ -188,7 +188,7 @@ func TestPolicyReplaySaysWhatWouldHaveBeenRefused(t *testing.T) {
 	status, out, _ := ran(t, nil, "policy", "replay", "-policy", dir, "-environment-types", types, log)
 	for _, says := range []string{"5 lines: 1 permitted, 1 denied, 1 undecided; 2 skipped", "RULE ", "no-deletes ", "first", "third", "resource.environmentType", "no-key "} {
 		if status != exitOK || !strings.Contains(out, says) {
-			t.Errorf("exit %d, it does not say %q:\n%s", status, says, out)
+			t.Errorf("exit %d, the output does not contain %q:\n%s", status, says, out)
 		}
 	}
 }
@@ -211,8 +211,8 @@ func TestAReplayOfNothingFails(t *testing.T) {
 	}
 }
 
-// TestAReplayOfASampleSaysSo checks both formats.
-func TestAReplayOfASampleSaysSo(t *testing.T) {
+// TestAReplayOfASampleIsReportedAsOne checks both formats.
+func TestAReplayOfASampleIsReportedAsOne(t *testing.T) {
 	dir := folder(t, map[string]string{"a.cedar": permitAll, "access.log": strings.Replace(accessLog, `"status":200`, `"status":200,"sample":10`, 1)})
 	for format, says := range map[string]string{"text": "5 lines: 12 permitted, 0 denied, 0 undecided (of about 12 exchanges, estimated from a sample); 2 skipped", "json": `"sampled": true`} {
 		if status, out, _ := ran(t, nil, "policy", "replay", "-format", format, "-policy", dir, filepath.Join(dir, "access.log")); status != exitOK || !strings.Contains(out, says) {

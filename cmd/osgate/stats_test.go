@@ -127,7 +127,7 @@ func (r *reconciling) settled(t *testing.T, wanted string, extra ...string) {
 			return
 		}
 		if complaints != "" || time.Now().After(end) {
-			t.Fatalf("it never says %q: %s%s", wanted, out, complaints)
+			t.Fatalf("the output never contains %q: %s%s", wanted, out, complaints)
 		}
 	}
 }
@@ -222,9 +222,9 @@ func TestReconcileFailsWithStatus2(t *testing.T) {
 	}
 }
 
-// TestReconcileAsksTheGatewayOfItsOwnConfiguration checks that the address for clients
+// TestReconcileReadsTheGatewayOfItsOwnConfiguration checks that the address for clients
 // is used without -gateway.
-func TestReconcileAsksTheGatewayOfItsOwnConfiguration(t *testing.T) {
+func TestReconcileReadsTheGatewayOfItsOwnConfiguration(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		environ []string

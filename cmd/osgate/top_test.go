@@ -36,7 +36,7 @@ func gatewayOf(t *testing.T, token string, status int, body string) string {
 	return server.URL
 }
 
-func TestTopPrintsOnePlainFrameWhereNobodyWatches(t *testing.T) {
+func TestTopPrintsOnePlainFrameWithoutATerminal(t *testing.T) {
 	body, err := os.ReadFile(overviewFile)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestTopPrintsOnePlainFrameWhereNobodyWatches(t *testing.T) {
 	}
 }
 
-func TestTopSaysWhyThereIsNothingToShow(t *testing.T) {
+func TestTopReportsWhyItHasNoFigures(t *testing.T) {
 	for _, tt := range []struct {
 		name, admin, says string
 	}{
