@@ -149,7 +149,7 @@ func confirmsPurge(t *testing.T, b *browser) {
 	b.waitFor("the dialog to be closed, and the focus to be back",
 		"!document.querySelector('#purge').open && document.activeElement.id === 'purge-open'")
 	if a := one.get(keyOne); !strings.Contains(a.header.Get("Cache-Status"), "hit") {
-		t.Errorf("Cache-Status is %q after a cancelled purge, want a hit", a.header.Get("Cache-Status"))
+		t.Errorf("Cache-Status is %q after a canceled purge, want a hit", a.header.Get("Cache-Status"))
 	}
 	b.click("#purge-open")
 	b.click("#purge-go")

@@ -71,6 +71,8 @@ type grantKey struct {
 // published to the other replicas.
 type grant struct{ requestedAt, published time.Time }
 
+// NewGrants returns the grants of this process, none yet. Each is valid for ttl after
+// its request was sent upstream. They are safe for concurrent use.
 func NewGrants(ttl time.Duration) *Grants {
 	g := &Grants{ttl: ttl}
 	for i := range g.shards {

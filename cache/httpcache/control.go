@@ -21,8 +21,8 @@ type Control struct {
 
 // NeverStale reports whether upstream forbids a shared cache to serve the answer when
 // it is no longer fresh (RFC 9111 section 4.2.4).
-func (s *Control) NeverStale() bool {
-	return s.MustRevalidate || s.ProxyRevalidate || s.SharedLifetime || s.NoCache.Whole
+func (c *Control) NeverStale() bool {
+	return c.MustRevalidate || c.ProxyRevalidate || c.SharedLifetime || c.NoCache.Whole
 }
 
 // Qualified is a directive that may name the fields that it applies to. A cache may

@@ -210,7 +210,7 @@ func (t *Target) try(ctx context.Context, m Mutation, factor int) (Trial, error)
 	for _, stage := range stages {
 		trial, err = t.judge(ctx, trial, program, stage, limit)
 		if err == nil && trial.Verdict == TimedOut {
-			trial, err = t.judgeAgain(ctx, trial, program, stage, limit, factor)
+			trial, err = t.judgeAgain(ctx, trial, program, stage, limits{now: limit, factor: factor})
 		}
 		if err != nil || trial.Verdict != Survived {
 			return trial, err
@@ -239,16 +239,23 @@ func (t *Target) judge(ctx context.Context, trial Trial, program, chosen string,
 	return trial, failed(ctx, err)
 }
 
+// limits are the time limit of a mutant that timed out, and the factor by which a limit
+// exceeds the time of the tests without the mutation.
+type limits struct {
+	now    time.Duration
+	factor int
+}
+
 // judgeAgain judges a mutant that timed out again if the chosen tests also take longer
 // without the mutation now, because the machine is busier than it was when they were
 // measured.
-func (t *Target) judgeAgain(ctx context.Context, trial Trial, program, chosen string, limit time.Duration, factor int) (Trial, error) {
+func (t *Target) judgeAgain(ctx context.Context, trial Trial, program, chosen string, l limits) (Trial, error) {
 	took, err := t.duration(ctx, chosen)
 	if err != nil {
 		return trial, err
 	}
-	longer := time.Duration(factor) * took
-	if longer <= limit {
+	longer := time.Duration(l.factor) * took
+	if longer <= l.now {
 		return trial, nil
 	}
 	return t.judge(ctx, trial, program, chosen, longer)

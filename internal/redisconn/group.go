@@ -60,6 +60,7 @@ type dialed struct {
 
 func newGroup(e endpoint) *group {
 	g := &group{endpoint: e, joinWithin: joinWithin}
+	//nolint:forbidigo // a connection outlives the caller that needed it first
 	g.quit, g.cancel = context.WithCancel(context.Background())
 	return g
 }

@@ -1,7 +1,6 @@
 package redisconn_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -53,7 +52,7 @@ func benchmarkTrips(b *testing.B, c *redisconn.Conn, callers int) {
 	call := func(n int) {
 		start := time.Now()
 		key := fmt.Sprint(n % 1000)
-		if err := script.Run(context.Background(), c.Scripter(), []string{key}, n, "argument").Err(); err != nil {
+		if err := script.Run(b.Context(), c.Scripter(), []string{key}, n, "argument").Err(); err != nil {
 			b.Error(err)
 		}
 		if n < len(took) {

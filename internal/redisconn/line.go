@@ -50,7 +50,7 @@ func (e *endpoint) dial(ctx context.Context) (*line, error) {
 	l := &line{conn: conn}
 	l.reader = bufio.NewReaderSize(l, readBuffer)
 	stop := context.AfterFunc(ctx, l.close)
-	err = e.introduce(l)
+	err = e.introduce(ctx, l)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -62,12 +62,12 @@ func (e *endpoint) dial(ctx context.Context) (*line, error) {
 }
 
 // introduce sends what a new connection begins with, in one round trip.
-func (e *endpoint) introduce(l *line) error {
+func (e *endpoint) introduce(ctx context.Context, l *line) error {
 	var request []byte
 	var cmds []*redis.StatusCmd
 	send := func(args ...any) {
 		request, _ = appendCommand(request, args...) // only texts and numbers
-		cmds = append(cmds, redis.NewStatusCmd(context.Background(), args...))
+		cmds = append(cmds, redis.NewStatusCmd(ctx, args...))
 	}
 	switch {
 	case e.password != "" && e.username != "":

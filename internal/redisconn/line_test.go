@@ -33,7 +33,8 @@ func TestAGroupConnectsByTLSAndIntroducesItself(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, value.([]any))
+			command, _ := value.([]any)
+			got = append(got, command)
 		}
 		want := [][]any{{"auth", "user", "secret"}, {"select", "2"}, {"client", "setname", "me"}}
 		if !slices.EqualFunc(got, want, slices.Equal[[]any]) {

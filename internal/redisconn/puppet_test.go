@@ -84,7 +84,9 @@ func (p *peer) expect(n int) (keys []string) {
 		if err != nil {
 			p.t.Fatalf("reading commands: %v after %q", err, keys)
 		}
-		keys = append(keys, value.([]any)[1].(string))
+		command, _ := value.([]any)
+		key, _ := command[1].(string)
+		keys = append(keys, key)
 	}
 	return keys
 }

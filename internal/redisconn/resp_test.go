@@ -82,11 +82,11 @@ func TestRepliesAreSet(t *testing.T) {
 	if !errors.Is(missing.Err(), redis.Nil) || !redis.HasErrorPrefix(refused.Err(), "WRONGTYPE") {
 		t.Errorf("got %v and %v", missing.Err(), refused.Err())
 	}
-	status, number, any := redis.NewStatusCmd(t.Context()), redis.NewIntCmd(t.Context()), redis.NewCmd(t.Context())
+	status, number, list := redis.NewStatusCmd(t.Context()), redis.NewIntCmd(t.Context()), redis.NewCmd(t.Context())
 	read("+OK\r\n", status)
 	read(":7\r\n", number)
-	read("*1\r\n$1\r\na\r\n", any)
-	if list, err := any.StringSlice(); status.Val() != "OK" || number.Val() != 7 || err != nil || list[0] != "a" {
-		t.Errorf("got %v, %v, %v", status, number, any)
+	read("*1\r\n$1\r\na\r\n", list)
+	if texts, err := list.StringSlice(); status.Val() != "OK" || number.Val() != 7 || err != nil || texts[0] != "a" {
+		t.Errorf("got %v, %v, %v", status, number, list)
 	}
 }

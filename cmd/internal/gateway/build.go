@@ -203,13 +203,7 @@ func build(o Options) (p *parts, err error) {
 	if err != nil {
 		return p, err
 	}
-	if p.redis, err = OpenRedis(c, redisconn.Options{Group: true, OnChange: p.redisChanged, OnRights: p.rightsChanged, OnTrip: p.tripped(mainConnection)}); err != nil {
-		return p, err
-	}
-	if p.redis != nil {
-		p.close = append(p.close, p.redis.Close)
-	}
-	for _, part := range []func() error{p.makeStats, p.makeCache, p.makeTelemetry} {
+	for _, part := range []func() error{p.openRedis, p.makeStats, p.makeCache, p.makeTelemetry} {
 		if err = part(); err != nil {
 			return p, err
 		}
@@ -239,6 +233,17 @@ func build(o Options) (p *parts, err error) {
 		Ambiguous: conns.Ambiguous, Identified: conns.Identified,
 	})
 	return p, err
+}
+
+// openRedis opens the connection to Redis that exchanges use, if Redis is configured.
+func (p *parts) openRedis() (err error) {
+	p.redis, err = OpenRedis(p.config, redisconn.Options{
+		Group: true, OnChange: p.redisChanged, OnRights: p.rightsChanged, OnTrip: p.tripped(mainConnection),
+	})
+	if p.redis != nil {
+		p.close = append(p.close, p.redis.Close)
+	}
+	return err
 }
 
 // plainMode is the value of OSGATE_CACHE_MODE that serves public test suites.

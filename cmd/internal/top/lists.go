@@ -161,6 +161,7 @@ func urgency(p admin.Part) int {
 		return -1
 	case admin.PartDown:
 		return 2
+	case admin.PartDegraded:
 	}
 	return 1
 }
