@@ -205,16 +205,23 @@ func (g *group) take() *batch {
 }
 
 // send sends the batch, and reports false if the connection has ended before anything
-// was sent.
+// was sent. A batch whose deadline has passed, because the process did not run for a
+// while, is late and is not sent: its write would end the connection, and with it the
+// batches under way.
 func (g *group) send(l *line, b *batch) bool {
+	now := time.Now()
+	expired := !b.deadline.After(now)
+	var err error
 	g.mu.Lock()
 	if g.line != l {
 		g.mu.Unlock()
 		return false
 	}
-	err := l.add(b, time.Now(), g.joinWithin)
+	if !expired {
+		err = l.add(b, now, g.joinWithin)
+	}
 	g.mu.Unlock()
-	if err == nil {
+	if !expired && err == nil {
 		_, err = l.conn.Write(g.buffer)
 	}
 	g.mu.Lock()
@@ -230,6 +237,9 @@ func (g *group) send(l *line, b *batch) bool {
 	}
 	g.mu.Unlock()
 	call(next)
+	if expired {
+		b.end(errLate, len(b.members))
+	}
 	return true
 }
 

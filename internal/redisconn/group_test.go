@@ -102,6 +102,34 @@ func TestAnswersThatAreLateAreSkipped(t *testing.T) {
 	}
 }
 
+// TestABatchThatIsLateBeforeItIsSentLeavesTheConnection: a process that did not run for
+// longer than the timeout does not end the round trips under way.
+func TestABatchThatIsLateBeforeItIsSentLeavesTheConnection(t *testing.T) {
+	c, p := puppeteer(t, time.Minute, time.Hour)
+	at := first(t, c, p)
+	one := ask(t.Context(), c, "one")
+	at.expect(1)
+	late := ask(t.Context(), c, "late")
+	next := ask(t.Context(), c, "next")
+	awaitWaiting(t, c.group, 2)
+	c.group.mu.Lock()
+	c.group.waiting[0].deadline = time.Now() // the next batch has the deadline of its oldest member
+	c.group.mu.Unlock()
+	at.answer("one")
+	want(t, one, "one")
+	for _, ended := range []<-chan result{late, next} {
+		if r := <-ended; !errors.Is(r.err, ErrDown) {
+			t.Errorf("a caller of the late batch got %q, %v; want ErrDown", r.value, r.err)
+		}
+	}
+	again := ask(t.Context(), c, "again")
+	at.answer(at.expect(1)...)
+	want(t, again, "again")
+	if n := c.Counts(); n.Dialed != 1 || n.Stale != 0 {
+		t.Errorf("counts %+v, want one connection", n)
+	}
+}
+
 // TestAnswersMayArriveInPieces, of which one arrives after those that wait were sent,
 // and one after the batch was given up.
 func TestAnswersMayArriveInPieces(t *testing.T) {
