@@ -9,12 +9,12 @@
 // alive on its resources ([coherence.Tracker]). So the answer of a fetch that races a
 // write is stored under a stamp that no later read gets.
 //
-// The parts, in the order in which [Cache.Look] uses them:
+// The parts, in the order in which a [Search] uses them:
 //
 //   - The client's Cache-Control header ([httpcache.Demands]).
 //   - The generations ([coherence.Tracker]) of the resources of an operation
 //     (resource.go).
-//   - The entry and its freshness (entry.go, judge.go).
+//   - The entry and its freshness (entry.go).
 //   - The token's grant ([coherence.Grants]): a token is served hits only for reads that upstream
 //     itself has answered for this token lately.
 //   - The entries (shared.go) and grants (sharedgrant.go) of other replicas, in Redis.

@@ -116,7 +116,7 @@ type Resources uint8
 const (
 	RegionList    Resources = 1 << iota // R: the regions of an organization
 	StoreList                           // S: the stores of an environment
-	Store                               // R: the regions of an organization
+	Store                               // s: a store and all in it
 	PartitionList                       // ps: the partitions of a store
 	Partition                           // p: a partition and all in it
 	KeyList                             // pk: the keys of a partition
@@ -128,7 +128,8 @@ var resourceNames = []string{"R", "S", "s", "ps", "p", "pk", "k"}
 // Has reports whether all of other is in r.
 func (r Resources) Has(other Resources) bool { return r&other == other }
 
-// String lists the resources by the short names of docs/architecture.md, widest first: "s ps k".
+// String lists the resources by short names, widest first: "s ps k". The constants have
+// the names in their comments.
 func (r Resources) String() string {
 	var names []string
 	for i, name := range resourceNames {

@@ -12,8 +12,8 @@ import (
 // pseudonym is the gateway's name in Via, Cache-Status and Proxy-Status.
 const pseudonym = "osgate"
 
-// admit refuses requests that need no other stage: those that passed this gateway
-// before, and methods that are not forwarded. Neither admit nor locate waits, so that
+// admit counts the exchange, and refuses what no client may send: requests that passed
+// this gateway before, and methods that are not forwarded. Neither admit nor locate waits, so that
 // they need no slot.
 func (p *Proxy) admit(x *exchange) error {
 	p.exchanges.add(x.r.Method, 1)

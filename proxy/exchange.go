@@ -249,9 +249,9 @@ func (x *exchange) left() bool { return x.r.Context().Err() == context.Canceled 
 // limited, cached and counted.
 func (x *exchange) objectStore() bool { return x.rec.Surface == record.SurfaceObjectStore }
 
-// record passes the complete exchange to the Keeper. It runs last, also if an answer
-// was cut: ReverseProxy reports that to net/http by a panic, which record must
-// continue.
+// record passes the complete exchange to the Keeper. It ends the stages, also if an
+// answer was cut: ReverseProxy reports that to net/http by a panic, which record raises
+// again. Only linger and end follow.
 func (p *Proxy) record(x *exchange) {
 	defer p.exchanges.add(x.r.Method, -1) // after the record is kept: the end of the process waits for that
 	cut := recover()                      //nolint:revive // record itself is what serve defers

@@ -1,9 +1,9 @@
-// Package record defines the record of an exchange: one [Exchange] value, made by the
-// last stage of the proxy when the exchange is over. The access log, the statistics,
-// the metrics and the operator's page receive it.
+// Package record defines the record of an exchange: one [Exchange] value, which the
+// stages of the proxy fill in and pass on when the exchange is over. The access log, the
+// statistics, the metrics and the operator's page receive it.
 //
-// The idea a reader needs: an exchange is recorded once, as a whole, after its last
-// byte; it is not logged or counted before that. An Exchange contains no token, no
+// The idea a reader needs: an exchange is recorded once, as a whole, after its
+// answer was written; it is not logged or counted before that. An Exchange contains no token, no
 // secret, no value and no object key, so its receivers cannot leak one. The package
 // makes no decisions and imports no other package of the gateway.
 package record
@@ -130,8 +130,8 @@ func (s Stage) String() string {
 }
 
 // Keeper receives the records of exchanges. Keep is called once for each exchange,
-// after its answer, on the goroutine that served it. It must not block and must not
-// retain x. It is called by many goroutines at once.
+// after its answer, on the goroutine that served it or on that of its refresh. It must
+// not block and must not retain x. It is called by many goroutines at once.
 type Keeper interface {
 	Keep(x *Exchange)
 }

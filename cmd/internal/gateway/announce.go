@@ -88,7 +88,7 @@ func (g *Gateway) notes() (notes []string) {
 		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL validates the tokens of all control planes; set OSGATE_PLANES to the plane that it belongs to")
 	}
 	if share, limit := shares(c), conns.Descriptors(); share.Sum() > limit {
-		notes = append(notes, fmt.Sprintf("OSGATE_MAX_CONNECTIONS and the rest of the process may need %d file descriptors, but the limit is %d;  "+
+		notes = append(notes, fmt.Sprintf("OSGATE_MAX_CONNECTIONS and the rest of the process may need %d file descriptors, but the limit is %d; "+
 			"raise the limit (ulimit -n, LimitNOFILE)", share.Sum(), limit))
 	}
 	if c.Upstream.Override.Reveal() != nil {
