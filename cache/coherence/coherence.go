@@ -25,8 +25,10 @@ type Tracker interface {
 
 	// Mark holds a lease on the resources for the writer, at least for the given time
 	// from the moment of the call. A lease that runs out gives the resources new
-	// generations; a lease of 0 does so at once. Mark returns only when readers on all
-	// replicas see it; after an error some may see it. To mark again under the same
+	// generations; a lease of 0 does so at once. nil means that the write may be
+	// sent: readers on all replicas see the mark, or Redis failed, which is not strict, the
+	// write is remembered, and this gateway alone bypasses its cache. After an error some
+	// may see it. To mark again under the same
 	// writer renews the lease, and an error of that leaves the old lease. The zero
 	// writer's lease cannot be given back.
 	Mark(ctx context.Context, on Resources, writer ID, lease time.Duration) error

@@ -226,6 +226,25 @@ func TestForgottenScriptsAreSentAgain(t *testing.T) {
 	}
 }
 
+// TestACallThatRanIsNotSentAgain, when Redis does not know the script of another call of
+// the same round trip: it would use the id of its new generation twice.
+func TestACallThatRanIsNotSentAgain(t *testing.T) {
+	s := redistest.Start(t)
+	c := gateway(t, s)
+	known := redis.NewScript(writes + `return { tostring(redis.call("INCR", KEYS[1])) }`)
+	unknown := redis.NewScript(writes + `return { "second " .. redis.call("INCR", KEYS[1]) }`)
+	s.Do("SCRIPT", "LOAD", writes+`return { tostring(redis.call("INCR", KEYS[1])) }`)
+	calls := []call{{script: known, keys: []string{"a"}}, {script: unknown, keys: []string{"b"}}, {script: known, keys: []string{"c"}}}
+	if err := run(t.Context(), c.conn, calls); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"1", "second 1", "1"} {
+		if got := calls[i].answer; len(got) != 1 || got[0] != want {
+			t.Errorf("the answer of call %d is %q, want %q", i, got, want)
+		}
+	}
+}
+
 func TestLeasesOfASlotAreBounded(t *testing.T) {
 	s := redistest.Start(t)
 	c := gateway(t, s)

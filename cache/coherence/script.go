@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,16 +81,30 @@ func (c *call) queue(ctx context.Context, p redis.Pipeliner, whole bool) *redis.
 	return c.script.EvalSha(ctx, p, c.keys, c.args...)
 }
 
-// run runs the calls in one round trip, and in one more if Redis does not know a script
-// (because the script is new or Redis was restarted). Scripts may run twice, because
-// the result is the same. After an error it is not known which calls took effect.
+// run runs the calls in one round trip, and in one more those whose scripts Redis does
+// not know (because a script is new or Redis was restarted). A call that ran is not sent
+// again: it would use the id of its generation twice. After an error it is not known
+// which calls took effect.
 func run(ctx context.Context, conn *redisconn.Conn, calls []call) error {
 	cmds, err := send(ctx, conn, calls, false)
-	if err == nil && unknownScript(cmds) {
-		cmds, err = send(ctx, conn, calls, true)
-	}
 	if err != nil {
 		return err
+	}
+	var unknown []int
+	var again []call
+	for i, cmd := range cmds {
+		if notKnown(cmd) {
+			unknown, again = append(unknown, i), append(again, calls[i])
+		}
+	}
+	if len(again) > 0 {
+		sent, err := send(ctx, conn, again, true)
+		if err != nil {
+			return err
+		}
+		for i, at := range unknown {
+			cmds[at] = sent[i]
+		}
 	}
 	return take(calls, cmds)
 }
@@ -121,11 +136,7 @@ func take(calls []call, cmds []*redis.Cmd) (first error) {
 	return first
 }
 
-func unknownScript(cmds []*redis.Cmd) bool {
-	for _, cmd := range cmds {
-		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-			return true
-		}
-	}
-	return false
-}
+// unknownScript reports whether Redis did not know a script of one of the commands.
+func unknownScript(cmds []*redis.Cmd) bool { return slices.ContainsFunc(cmds, notKnown) }
+
+func notKnown(cmd *redis.Cmd) bool { return redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") }
