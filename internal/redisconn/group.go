@@ -231,8 +231,9 @@ func (g *group) send(l *line, b *batch) bool {
 		l.failure = err
 		l.close() // the reader ends the batches
 	}
-	// Those that joined meanwhile wait for the answer, unless it has arrived already.
-	if g.line != l || len(l.pending) == 0 || len(g.waiting) >= maxBatch {
+	// Those that joined meanwhile wait for the answer, unless it has arrived already or the
+	// write took so long that they have waited enough.
+	if g.line != l || len(l.pending) == 0 || len(g.waiting) >= maxBatch || !time.Now().Before(l.joining) {
 		next = g.elect()
 	}
 	g.mu.Unlock()

@@ -39,7 +39,7 @@ func (g *group) deadlinePassed(l *line) error {
 	g.mu.Lock()
 	late, err := l.expire(now)
 	var next *member
-	if len(late) > 0 || !now.Before(l.joining) {
+	if err == nil && (len(late) > 0 || !now.Before(l.joining)) { // hangUp elects if the line ends
 		next = g.elect()
 	}
 	g.mu.Unlock()

@@ -100,8 +100,9 @@ func (e *endpoint) introduce(ctx context.Context, l *line) error {
 }
 
 // silence is how long after its deadline a batch may still be answered: the connection
-// is closed if nothing has arrived then.
-const silence = tripOver
+// is closed if it has not been answered completely then. It is well below tripOver, so
+// that one dead connection does not count as an outage of Redis.
+const silence = tripOver / 2
 
 var (
 	errUnasked = errors.New("it sent data that was not requested")
