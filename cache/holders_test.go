@@ -104,14 +104,14 @@ func TestClientWithTooManyLeasesHoldsTheStoreInTheirPlace(t *testing.T) {
 		key := Question{Location: "l", Operation: writeOf(t, "", "GET s/partitions/p/keys/77777").Operation}
 		on := resourcesOf("l", key.Operation.Ref, key.Operation.DependsOn())
 		wantReason(t, c, on, "write-in-flight", "a key of the store")
-		if want := (Holding{"heavy", "l", "s", clientLeases + 1, HoldMany, time.Now().Add(10 * time.Minute)}); len(*told) != 1 || (*told)[0] != want {
+		if want := (Holding{"heavy", "l", "s", clientLeases + 1, HoldMany, time.Now().Add(11 * time.Minute)}); len(*told) != 1 || (*told)[0] != want {
 			t.Errorf("reported %+v, want once %+v", *told, want)
 		}
 		confirmable("light", 1).Done(Refused)
 		if c.Stats().Widened != s.Widened {
 			t.Error("the leases of one client count against another")
 		}
-		<-time.After(10 * time.Minute)
+		<-time.After(11 * time.Minute)
 		wantReason(t, c, on, "", "after all leases have run out")
 		begin(t, c, writeOf(t, "heavy", "PUT s/partitions/p/keys/1")).Done(Applied)
 		if after := c.Stats(); after.Widened != s.Widened || after.Kept != 0 {

@@ -138,7 +138,7 @@ func TestConfirmableKeepsItsLeaseForTheConfirmationTime(t *testing.T) {
 				c := newCache(t)
 				method, path := split(write)
 				mark(t, c, ask(t, method, path)).Done(cache.Applied)
-				pass(10*time.Minute - 1)
+				pass(11*time.Minute - 1) // the write may take effect a minute after its mark
 				wantLook(t, c, ask(t, "GET", keyPath), writeInFlight, "")
 				pass(1)
 				wantMiss(t, c, ask(t, "GET", keyPath))
@@ -178,10 +178,37 @@ func TestConfirmationTimeOfTheStoreIsLearned(t *testing.T) {
 		c := newCache(t)
 		fetch(t, c, ask(t, "GET", storePath), 200, nil, `{"storeId":"st","defaultConfirmationTtlSeconds":1200}`)
 		mark(t, c, ask(t, "DELETE", keyPath+"?confirmable=true")).Done(cache.Applied)
-		pass(20*time.Minute - 1)
+		pass(21*time.Minute - 1)
 		wantLook(t, c, ask(t, "GET", keyPath), writeInFlight, "")
 		pass(1)
 		wantMiss(t, c, ask(t, "GET", keyPath))
+	})
+}
+
+// TestAConfirmationTimeLearnedLongAgoShortensNoLease, because the store may have been
+// changed since without the gateway.
+func TestAConfirmationTimeLearnedLongAgoShortensNoLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t)
+		fetch(t, c, ask(t, "GET", storePath), 200, nil, `{"storeId":"st","defaultConfirmationTtlSeconds":5}`)
+		pass(time.Hour)
+		mark(t, c, ask(t, "DELETE", keyPath+"?confirmable=true")).Done(cache.Applied)
+		pass(11*time.Minute - 1)
+		wantLook(t, c, ask(t, "GET", keyPath), writeInFlight, "")
+		pass(1)
+		wantMiss(t, c, ask(t, "GET", keyPath))
+	})
+}
+
+// TestAConfirmableWriteMustTakeEffectWithinTheLeaseOfAWrite, so that its lease lasts for
+// the whole confirmation time after that.
+func TestAConfirmableWriteMustTakeEffectWithinTheLeaseOfAWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t)
+		m := mark(t, c, ask(t, "PUT", keyPath+"?confirmable=true"))
+		if left := time.Until(m.Deadline()); left != time.Minute {
+			t.Errorf("the write may take effect for %v, want 1m", left)
+		}
 	})
 }
 
@@ -190,7 +217,7 @@ func TestShortConfirmationTimeDoesNotShortenTheLease(t *testing.T) {
 		c := newCache(t)
 		fetch(t, c, ask(t, "GET", storePath), 200, nil, `{"storeId":"st","defaultConfirmationTtlSeconds":5}`)
 		mark(t, c, ask(t, "DELETE", keyPath+"?confirmable=true")).Done(cache.Applied)
-		pass(time.Minute - 1)
+		pass(65*time.Second - 1)
 		wantLook(t, c, ask(t, "GET", keyPath), writeInFlight, "")
 		pass(1)
 		wantMiss(t, c, ask(t, "GET", keyPath))

@@ -36,7 +36,7 @@ func (c *Cache) Mark(ctx context.Context, q Question, now time.Time) (*Mark, err
 	o := &q.Operation
 	m := &Mark{cache: c, question: q, writer: coherence.NewID(), lease: c.options.WriteLease}
 	if m.mayRollBack = mayRollBack(o); m.mayRollBack {
-		m.lease = max(m.lease, c.confirmation(&q))
+		m.lease += c.confirmation(&q, now) // upstream counts it from when the write takes effect
 	}
 	m.countLease(now)
 	if err := m.mark(ctx, now); err != nil {
@@ -52,19 +52,21 @@ func (c *Cache) Mark(ctx context.Context, q Question, now time.Time) (*Mark, err
 // confirmable operation, or one that prolongs it.
 func mayRollBack(o *objectstore.Operation) bool { return o.Confirmable || o.Kind == objectstore.Extend }
 
-// confirmation is how long a confirmable operation on q's store may still roll back.
-func (c *Cache) confirmation(q *Question) time.Duration {
-	if times := c.learned.of(q.Location, q.Operation.Ref); times.confirmation > 0 {
+// confirmation is how long after it took effect a confirmable operation on q's store may
+// still roll back. A store may have been changed since its times were learned long ago.
+func (c *Cache) confirmation(q *Question, now time.Time) time.Duration {
+	times := c.learned.of(q.Location, q.Operation.Ref)
+	if times.confirmation > 0 && times.current(now) {
 		return times.confirmation
 	}
-	return c.options.ConfirmationLease
+	return max(times.confirmation, c.options.ConfirmationLease)
 }
 
 func (m *Mark) mark(ctx context.Context, now time.Time) error {
 	if err := m.cache.options.Coherence.Mark(ctx, m.on, m.writer, m.lease); err != nil {
 		return fmt.Errorf("marking a write: %w", err)
 	}
-	deadline := now.Add(m.lease)
+	deadline := now.Add(m.cache.options.WriteLease)
 	m.deadline.Store(&deadline)
 	return nil
 }
@@ -76,7 +78,8 @@ func (m *Mark) Deadline() time.Time { return *m.deadline.Load() }
 // Renew prolongs the lease by its full length from now, for a body that takes long to
 // send. It must be called before the deadline. The end of ctx does not stop it: a write
 // under way continues to its answer even if its client disconnects. An error leaves
-// lease and deadline as they were.
+// lease and deadline as they were; nil may mean that the renewal is only remembered, as
+// in [coherence.Tracker].
 func (m *Mark) Renew(ctx context.Context) error {
 	if m.done.Load() {
 		return nil
