@@ -93,14 +93,18 @@ const (
 // validate returns all errors in o.
 func (o *Options) validate() error {
 	var problems []error
-	for name, ttl := range map[string]time.Duration{"KeyTTL": o.KeyTTL, "StoresTTL": o.StoresTTL, "KeysTTL": o.KeysTTL} {
+	for name, ttl := range map[string]time.Duration{
+		"KeyTTL": o.KeyTTL, "StoresTTL": o.StoresTTL, "KeysTTL": o.KeysTTL,
+	} {
 		if ttl < 0 || ttl > MaxTTL {
-			problems = append(problems, fmt.Errorf("invalid %s %v: want 0 to %v, because only a read upstream renews a rolling TTL", name, ttl, MaxTTL))
+			problems = append(problems, fmt.Errorf(
+				"invalid %s %v: want 0 to %v, because only a read upstream renews a rolling TTL", name, ttl, MaxTTL))
 		}
 	}
 	problems = append(problems, o.validateStale()...)
 	if o.EntryBytes < 0 || o.EntryBytes > math.MaxInt32 || o.Bytes < o.EntryBytes {
-		problems = append(problems, fmt.Errorf("invalid EntryBytes %d: want 0 to Bytes (%d), and less than 2 GiB", o.EntryBytes, o.Bytes))
+		problems = append(problems, fmt.Errorf(
+			"invalid EntryBytes %d: want 0 to Bytes (%d), and less than 2 GiB", o.EntryBytes, o.Bytes))
 	}
 	if o.GrantTTL < 0 || o.ConfirmationLease < 0 {
 		problems = append(problems, errors.New("invalid GrantTTL or ConfirmationLease: want 0 or more"))
@@ -113,10 +117,13 @@ func (o *Options) validate() error {
 
 // validateStale returns the errors in the times for stale answers.
 func (o *Options) validateStale() (problems []error) {
-	for name, stale := range map[string]time.Duration{"StaleWhileRevalidate": o.StaleWhileRevalidate, "StaleIfError": o.StaleIfError} {
+	for name, stale := range map[string]time.Duration{
+		"StaleWhileRevalidate": o.StaleWhileRevalidate, "StaleIfError": o.StaleIfError,
+	} {
 		if ttl := max(o.KeyTTL, o.StoresTTL, o.KeysTTL); stale < 0 || stale > 0 && ttl+stale > MaxTTL {
-			problems = append(problems, fmt.Errorf("invalid %s %v: want 0 or more, and with the longest freshness (%v) at most %v, because only a read "+
-				"upstream renews a rolling TTL", name, stale, ttl, MaxTTL))
+			problems = append(problems, fmt.Errorf(
+				"invalid %s %v: want 0 or more, and with the longest freshness (%v) at most %v, because only a read "+
+					"upstream renews a rolling TTL", name, stale, ttl, MaxTTL))
 		}
 	}
 	return problems
@@ -126,12 +133,18 @@ func (o *Options) validateStale() (problems []error) {
 type Question struct {
 	Location  string                // "us/us-east-1"
 	Operation objectstore.Operation // the operation of the request
-	Scope     string                // selects the entries that may answer: opaque, equal for requests that may share entries
-	Shared    bool                  // Scope contains several principals: an answer that upstream marks private is not stored
-	Token     [32]byte              // keyed hash of the request's token, for grants
-	Client    string                // the client's name in quotas and logs, under which its leases are counted
-	Header    http.Header           // the request's header, read only
-	HasBody   bool                  // the request has a body, which the entry's name does not cover: the cache is not used
+	// Selects the entries that may answer: opaque, equal for requests that may share
+	// entries.
+	Scope string
+	// Scope contains several principals: an answer that upstream marks private is not
+	// stored.
+	Shared bool
+	Token  [32]byte    // keyed hash of the request's token, for grants
+	Client string      // the client's name in quotas and logs, under which its leases are counted
+	Header http.Header // the request's header, read only
+	// The request has a body, which the entry's name does not cover: the cache is not
+	// used.
+	HasBody bool
 }
 
 // Result is the cache's answer to a [Question]. Without Entry, Fill and Wait, the
@@ -170,7 +183,10 @@ func New(o Options) (*Cache, error) {
 	if o.ConfirmationLease == 0 {
 		o.ConfirmationLease = defaultConfirmation
 	}
-	c := &Cache{options: o, grants: coherence.NewGrants(o.GrantTTL), learned: newLearned(), flights: newFlights(), holders: newHolders(o.OnHold)}
+	c := &Cache{
+		options: o, grants: coherence.NewGrants(o.GrantTTL), learned: newLearned(),
+		flights: newFlights(), holders: newHolders(o.OnHold),
+	}
 	if len(o.Rules) > 0 {
 		c.SetRules(o.Rules)
 	}

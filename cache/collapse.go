@@ -40,7 +40,9 @@ type flightKey struct {
 	token [32]byte
 	entry digest
 	stamp coherence.Stamp
-	floor time.Time // when upstream last refused the token: a later request does not join a fetch from before the refusal
+	// When upstream last refused the token: a later request does not join a fetch from
+	// before the refusal.
+	floor time.Time
 }
 
 // flightResult is the result of a fetch for its followers. The zero value makes each of

@@ -73,7 +73,8 @@ func dependencies(o *objectstore.Operation) (names []string) {
 		name string
 	}{
 		{objectstore.RegionList, "region list"}, {objectstore.StoreList, "store list"}, {objectstore.Store, "store"},
-		{objectstore.PartitionList, "partition list"}, {objectstore.Partition, "partition"}, {objectstore.KeyList, "key list"}, {objectstore.Key, "key"},
+		{objectstore.PartitionList, "partition list"}, {objectstore.Partition, "partition"},
+		{objectstore.KeyList, "key list"}, {objectstore.Key, "key"},
 	} {
 		if o.DependsOn().Has(one.is) {
 			names = append(names, one.name)

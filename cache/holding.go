@@ -30,7 +30,8 @@ func (m *Mark) countLease(now time.Time) {
 // notice reports the client's leases.
 func (m *Mark) notice(why string, held int, now time.Time) {
 	m.cache.holders.report(m.client, now, Holding{
-		Client: m.client, Location: m.question.Location, Store: m.question.Operation.Ref.Store, Leases: held, Why: why, Until: now.Add(m.lease),
+		Client: m.client, Location: m.question.Location, Store: m.question.Operation.Ref.Store,
+		Leases: held, Why: why, Until: now.Add(m.lease),
 	})
 }
 

@@ -18,7 +18,9 @@ const maxNotFound = 2 * time.Second
 // before Expires); upstream cannot raise the operator's limit. Shared reports that the
 // entry will be served to more than one principal. The lifetime of an answer that may
 // be stored is positive and longer than its age.
-func judgeOperation(o *objectstore.Operation, limit time.Duration, shared bool, status int, h http.Header) httpcache.Verdict {
+func judgeOperation(
+	o *objectstore.Operation, limit time.Duration, shared bool, status int, h http.Header,
+) httpcache.Verdict {
 	v := httpcache.Verdict{Control: httpcache.ControlOf(h), Age: httpcache.AgeOf(h)}
 	if v.Refused = refusedOperation(o, status, h, &v.Control, shared); v.Refused != "" {
 		return v
@@ -38,7 +40,9 @@ func judgeOperation(o *objectstore.Operation, limit time.Duration, shared bool, 
 
 // refusedOperation returns the reason not to store an answer to o, empty if there is
 // none.
-func refusedOperation(o *objectstore.Operation, status int, h http.Header, control *httpcache.Control, shared bool) string {
+func refusedOperation(
+	o *objectstore.Operation, status int, h http.Header, control *httpcache.Control, shared bool,
+) string {
 	if !storable(o, status) {
 		return "status"
 	}
@@ -48,7 +52,9 @@ func refusedOperation(o *objectstore.Operation, status int, h http.Header, contr
 	switch {
 	case control.NoStore:
 		return "no-store"
-	case control.NoCache.Present: // it could be stored, but each use needs a validation, and upstream documents no validator
+	case control.NoCache.Present:
+		// It could be stored, but each use needs a validation, and upstream documents no
+		// validator.
 		return "no-cache"
 	case control.Private.Present && shared:
 		return "private"

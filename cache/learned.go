@@ -34,7 +34,9 @@ type learned struct {
 }
 
 type storeTimes struct {
-	since        time.Time     // answers to requests sent before this are ignored, because the store has been changed since
+	// Answers to requests sent before this are ignored, because the store has been
+	// changed since.
+	since        time.Time
 	known        bool          // a store object was read; false: only since counts
 	ttl          time.Duration // defaultTtlSeconds; 0: not known, or none was stated
 	confirmation time.Duration // defaultConfirmationTtlSeconds; 0: not known, or none was stated

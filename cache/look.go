@@ -91,7 +91,8 @@ func (s *Search) Look(ctx context.Context, now time.Time) Result {
 	}
 	s.cache.counts.looked(&result)
 	if s.wants.OnlyIfCached && result.Entry == nil { // its Fill holds no bytes yet
-		return Result{OnlyIfCached: true} // an answer that the gateway makes itself has no Cache-Status (RFC 9211 section 2)
+		// An answer that the gateway makes itself has no Cache-Status (RFC 9211 section 2).
+		return Result{OnlyIfCached: true}
 	}
 	return result
 }
@@ -100,8 +101,8 @@ func (s *Search) Look(ctx context.Context, now time.Time) Result {
 // cached.
 func cacheable(o *objectstore.Operation) bool {
 	switch o.Kind {
-	case objectstore.ListRegions, objectstore.ListStores, objectstore.GetStore, objectstore.ListPartitions, objectstore.ListKeys,
-		objectstore.HeadKey, objectstore.GetKey:
+	case objectstore.ListRegions, objectstore.ListStores, objectstore.GetStore, objectstore.ListPartitions,
+		objectstore.ListKeys, objectstore.HeadKey, objectstore.GetKey:
 		return !o.Confirmable
 	default:
 		return false
@@ -200,8 +201,9 @@ func noEntry(forward httpcache.Forward, detail string) Result {
 // fill is the result for a request that is sent upstream and may be stored.
 func (s *Search) fill(forward httpcache.Forward, detail string) Result {
 	return Result{Status: httpcache.Status{Forward: forward, Detail: detail}, Fill: &Fill{
-		cache: s.cache, key: s.key, operation: s.question.Operation, location: s.question.Location, shared: s.question.Shared,
-		stamp: s.stamp, on: s.on, requestedAt: s.now, limit: s.limit, off: s.detail, body: s.cache.intake(),
+		cache: s.cache, key: s.key, operation: s.question.Operation, location: s.question.Location,
+		shared: s.question.Shared, stamp: s.stamp, on: s.on, requestedAt: s.now, limit: s.limit,
+		off: s.detail, body: s.cache.intake(),
 	}}
 }
 

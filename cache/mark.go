@@ -98,7 +98,8 @@ func (m *Mark) Done(outcome WriteOutcome) {
 	}
 	now := time.Now()
 	if o := &m.question.Operation; outcome != Refused && o.Touches().Has(objectstore.Store) {
-		m.cache.learned.forget(m.question.Location, o.Ref, now) // under the lease the cache learned nothing about the store
+		// Under the lease the cache learned nothing about the store.
+		m.cache.learned.forget(m.question.Location, o.Ref, now)
 	}
 	m.countEnd(outcome, now)
 	if m.keeps(outcome) {

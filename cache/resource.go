@@ -36,7 +36,9 @@ func resourceOf(location string, ref objectstore.Ref, one objectstore.Resources)
 	if one == objectstore.Key {
 		b = appendPart(b, ref.Key)
 	}
-	return coherence.Resource{Slot: slotOf(location, ref.Organization, ref.Environment, ref.Store), Hash: sha256.Sum256(b)}
+	return coherence.Resource{
+		Slot: slotOf(location, ref.Organization, ref.Environment, ref.Store), Hash: sha256.Sum256(b),
+	}
 }
 
 // slotOf returns the slot of a store with these names: FNV-1a, which only needs to

@@ -48,7 +48,8 @@ func (c *Cache) ruled(limit time.Duration, o *objectstore.Operation) (ttl time.D
 
 func (r *Rule) matches(ref *objectstore.Ref) bool {
 	switch {
-	case r.Organization != "" && r.Organization != ref.Organization, r.Environment != "" && r.Environment != ref.Environment:
+	case r.Organization != "" && r.Organization != ref.Organization,
+		r.Environment != "" && r.Environment != ref.Environment:
 		return false
 	case r.Prefix:
 		return ref.Store != "" && strings.HasPrefix(ref.Store, r.Store)

@@ -79,7 +79,9 @@ func (s *Search) adopt(e *Entry, now time.Time) bool {
 	c := s.cache
 	e.stamp, e.on = s.stamp, s.on
 	e.Lifetime = min(e.Lifetime, c.longest(s.limit, s.question.Location, &s.question.Operation))
-	e.stale = staleness{min(e.stale.whileRevalidate, c.options.StaleWhileRevalidate), min(e.stale.ifError, c.options.StaleIfError)}
+	e.stale = staleness{
+		min(e.stale.whileRevalidate, c.options.StaleWhileRevalidate), min(e.stale.ifError, c.options.StaleIfError),
+	}
 	if e.Left(now) <= 0 || int64(len(e.Body)) > c.options.EntryBytes {
 		return false
 	}

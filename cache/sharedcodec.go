@@ -32,7 +32,10 @@ func encodeEntry(e *Entry, requestedAt time.Time) []byte {
 	}
 	b = append(b, sharedVersion, flags)
 	b = binary.BigEndian.AppendUint16(b, uint16(e.Status))
-	for _, n := range []int64{requestedAt.UnixMicro(), int64(e.InitialAge), int64(e.Lifetime), int64(e.stale.whileRevalidate), int64(e.stale.ifError)} {
+	for _, n := range []int64{
+		requestedAt.UnixMicro(), int64(e.InitialAge), int64(e.Lifetime),
+		int64(e.stale.whileRevalidate), int64(e.stale.ifError),
+	} {
 		b = binary.BigEndian.AppendUint64(b, uint64(n))
 	}
 	b = binary.BigEndian.AppendUint32(b, uint32(len(e.Header)))

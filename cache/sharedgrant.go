@@ -52,7 +52,8 @@ func (s *Search) read(ctx context.Context) (reading coherence.Reading, err error
 		s.pendingRead = nil
 		reading, err = pendingRead.Read(ctx)
 	case shares:
-		reading, err = s.cache.options.SharedGrants.ReadFor(ctx, s.on, s.cache.sharedGrantKey(s.question.Token, s.target))
+		reading, err = s.cache.options.SharedGrants.ReadFor(ctx, s.on,
+			s.cache.sharedGrantKey(s.question.Token, s.target))
 	default:
 		reading, err = s.cache.options.Coherence.Read(ctx, s.on)
 	}
@@ -93,6 +94,7 @@ func (c *Cache) Revoke(ctx context.Context, token [32]byte) {
 	id := coherence.NewID()
 	c.grants.Revoke(token, id, time.Now())
 	if c.sharesGrants() {
-		c.options.SharedGrants.Revoke(context.WithoutCancel(ctx), coherence.GrantKey{Token: tokenName(token), TTL: c.options.GrantTTL}, id)
+		c.options.SharedGrants.Revoke(context.WithoutCancel(ctx),
+			coherence.GrantKey{Token: tokenName(token), TTL: c.options.GrantTTL}, id)
 	}
 }

@@ -25,10 +25,12 @@ type Stats struct {
 	Marks     int64                // writes announced
 	Outcomes  [writeOutcomes]int64 // the Marks that have ended, by [WriteOutcome]
 	Widened   int64                // the Marks with a lease on the whole store, because their client holds too many
-	Settled   int64                // leases without room, so that all reads of their part of the store bypassed the cache too
-	Held      int64                // leases of writes under way
-	Kept      int64                // leases of ended writes, which run out by themselves
-	Evictions int64                // entries dropped for room before they expired
+	// Leases without room, so that all reads of their part of the store bypassed the
+	// cache too.
+	Settled   int64
+	Held      int64 // leases of writes under way
+	Kept      int64 // leases of ended writes, which run out by themselves
+	Evictions int64 // entries dropped for room before they expired
 
 	TTLsLearned int64 // stores whose TTL was fetched
 	TTLsFailed  int64 // fetches that did not return a store's TTL
@@ -43,7 +45,8 @@ func (c *Cache) Stats() Stats {
 	n := &c.counts
 	stats := Stats{
 		Entries: c.entries.EstimatedSize(), Bytes: int64(c.entries.WeightedSize()), UnderWay: c.underWay.Used(),
-		Hits: n.hits.Load(), Misses: n.misses.Load(), Stale: n.stale.Load(), Fallbacks: n.fallbacks.Load(), Collapsed: n.collapsed.Load(),
+		Hits: n.hits.Load(), Misses: n.misses.Load(), Stale: n.stale.Load(),
+		Fallbacks: n.fallbacks.Load(), Collapsed: n.collapsed.Load(),
 		Requests: n.requests.Load(), Bypasses: n.bypasses.Load(),
 		Fills: n.fills.Load(), Marks: n.marks.Load(), Evictions: n.evictions.Load(),
 		TTLsLearned: n.ttlsLearned.Load(), TTLsFailed: n.ttlsFailed.Load(),
@@ -61,7 +64,8 @@ func (c *Cache) Stats() Stats {
 }
 
 type counts struct {
-	hits, misses, stale, fallbacks, collapsed, requests, bypasses, fills, marks, evictions, sharedHits, sharedMisses, widened atomic.Int64
+	hits, misses, stale, fallbacks, collapsed, requests, bypasses, fills, marks, evictions,
+	sharedHits, sharedMisses, widened atomic.Int64
 
 	ttlsLearned, ttlsFailed atomic.Int64
 

@@ -72,7 +72,9 @@ func (c *Cache) LearnTTL(q Question, now time.Time) (end <-chan struct{}, done f
 // for [Cache.LearnTTL]. It learns from the answer and stores no entry. Now is the
 // moment before the request is sent.
 func (c *Cache) TTLFill(q Question, now time.Time) *Fill {
-	return &Fill{cache: c, operation: q.Operation, location: q.Location, requestedAt: now, off: detailDisabled, body: c.intake()}
+	return &Fill{
+		cache: c, operation: q.Operation, location: q.Location, requestedAt: now, off: detailDisabled, body: c.intake(),
+	}
 }
 
 // ttlFetch is a request for a store's TTL that is under way.

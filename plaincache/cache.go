@@ -75,7 +75,9 @@ type Stats struct {
 
 // Stats returns a snapshot. The numbers are not of one instant.
 func (c *Cache) Stats() Stats {
-	return Stats{Entries: c.entries.EstimatedSize(), Bytes: int64(c.entries.WeightedSize()), UnderWay: c.underWay.Used()}
+	return Stats{
+		Entries: c.entries.EstimatedSize(), Bytes: int64(c.entries.WeightedSize()), UnderWay: c.underWay.Used(),
+	}
 }
 
 // Question is a request to a [Cache].

@@ -58,7 +58,8 @@ func (f *Fetch) look(ctx context.Context) Result {
 	switch {
 	case f.wants.NoStore:
 		return f.forward(httpcache.ForwardRequest, httpcache.DetailNoStore)
-	case len(h["If-Match"]) > 0 || len(h["If-Unmodified-Since"]) > 0: // a cache must not evaluate it (RFC 9111 section 4.3.2)
+	case len(h["If-Match"]) > 0 || len(h["If-Unmodified-Since"]) > 0:
+		// A cache must not evaluate it (RFC 9111 section 4.3.2).
 		return f.forward(httpcache.ForwardRequest, httpcache.DetailIfMatch)
 	case e == nil && others:
 		return f.forward(forwardVaryMiss, "")
@@ -137,7 +138,9 @@ type Outcome struct {
 // Response takes the answer's status and header as upstream sent them, and its length,
 // -1 if it is not known. It keeps no reference to header. Given is the status of the
 // request in the cache.
-func (f *Fetch) Response(ctx context.Context, status int, header http.Header, length int64, given httpcache.Status) Outcome {
+func (f *Fetch) Response(
+	ctx context.Context, status int, header http.Header, length int64, given httpcache.Status,
+) Outcome {
 	o := Outcome{Status: given}
 	switch {
 	case !f.readOnly():
@@ -214,7 +217,8 @@ func (f *Fetch) Close(complete bool) {
 // the stored entry, unless upstream or the client requires a fresh one (RFC 9111
 // section 4.2.4). Entry is nil if there is none.
 func (f *Fetch) Disconnected() Outcome {
-	if f.stored != nil && f.question.Method == http.MethodGet && f.mayServeStale(max(keptStale, f.stored.control.IfError.Length)) {
+	if f.stored != nil && f.question.Method == http.MethodGet &&
+		f.mayServeStale(max(keptStale, f.stored.control.IfError.Length)) {
 		return Outcome{Entry: f.stored, Status: f.staleStatus("disconnected")}
 	}
 	return Outcome{}

@@ -51,8 +51,8 @@ func (c *Case) parseRequest() (Request, error) {
 	}
 	r := Request{
 		Principal: &auth.Principal{Plane: plane, Client: c.Client, User: c.User, Organizations: c.Organizations},
-		Operation: op, Plane: plane, Region: region, EnvironmentType: c.EnvironmentType, ValueBytes: c.ValueBytes, ValueType: c.ValueType,
-		TTLSeconds: -1, SourceIP: c.SourceIP, Time: c.Time,
+		Operation: op, Plane: plane, Region: region, EnvironmentType: c.EnvironmentType,
+		ValueBytes: c.ValueBytes, ValueType: c.ValueType, TTLSeconds: -1, SourceIP: c.SourceIP, Time: c.Time,
 	}
 	if c.TTLSeconds != nil {
 		r.TTLSeconds = *c.TTLSeconds
@@ -76,8 +76,10 @@ func (c *Case) callerProblem() error {
 		return fmt.Errorf(`expect is %q, not "allow" or "deny"`, c.Expect)
 	case c.Client == "" && c.User == "":
 		return errors.New("client: neither a client nor a user is named")
-	case c.EnvironmentType != "" && !slices.Contains([]string{"production", "sandbox", "design", unknownType}, c.EnvironmentType):
-		return fmt.Errorf(`environmentType is %q, not "production", "sandbox", "design" or "unknown"`, c.EnvironmentType)
+	case c.EnvironmentType != "" &&
+		!slices.Contains([]string{"production", "sandbox", "design", unknownType}, c.EnvironmentType):
+		return fmt.Errorf(`environmentType is %q, not "production", "sandbox", "design" or "unknown"`,
+			c.EnvironmentType)
 	}
 	return nil
 }

@@ -21,12 +21,15 @@ const casesSuffix = ".cases.json"
 // client that belongs to the request's organization, an environment of unknown type, no
 // body.
 type Case struct {
-	Name          string            `json:"name,omitzero"`
-	Client        string            `json:"client,omitzero"`
-	User          string            `json:"user,omitzero"`          // for which the client acts, or which calls without a client
-	Organizations []string          `json:"organizations,omitzero"` // of the principal; left out: the request's organization
-	Request       string            `json:"request"`                // "GET /us/us-east-1/api/v1/…", as a client sends it
-	Headers       map[string]string `json:"headers,omitzero"`
+	Name   string `json:"name,omitzero"`
+	Client string `json:"client,omitzero"`
+	// For which the client acts, or which calls without a client.
+	User string `json:"user,omitzero"`
+	// Of the principal; left out: the request's organization.
+	Organizations []string `json:"organizations,omitzero"`
+	// "GET /us/us-east-1/api/v1/…", as a client sends it.
+	Request string            `json:"request"`
+	Headers map[string]string `json:"headers,omitzero"`
 
 	EnvironmentType string     `json:"environmentType,omitzero"`
 	ValueBytes      int64      `json:"valueBytes,omitzero"`

@@ -96,7 +96,8 @@ func (d *Decision) deny(found []finding) (held bool) {
 		switch {
 		case f.rule.shadow:
 			d.Shadow = append(d.Shadow, f.denial())
-		case d.Rule == "" || d.Reason == failedReason && f.err == "": // a forbid that applies is a better reason than one that fails
+		case d.Rule == "" || d.Reason == failedReason && f.err == "":
+			// A forbid that applies is a better reason than one that fails.
 			d.Rule, d.Reason = f.rule.id, f.denial().Reason
 		}
 		d.addError(f)

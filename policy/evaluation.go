@@ -184,7 +184,9 @@ func (w *evaluation) attribute(name types.String) (types.String, bool) {
 }
 
 // contextNames are the attributes of the context.
-var contextNames = []types.String{userName, valueBytesName, valueTypeName, ttlSecondsName, confirmableName, sourceIPName, timeName, headersName}
+var contextNames = []types.String{
+	userName, valueBytesName, valueTypeName, ttlSecondsName, confirmableName, sourceIPName, timeName, headersName,
+}
 
 // context returns the attributes of the context that the rules read.
 func (w *evaluation) context() types.Record {

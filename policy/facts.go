@@ -15,15 +15,20 @@ type facts struct {
 	headers  map[types.String]bool
 	tested   map[types.String]bool // attributes of either, or headers, whose presence is tested ("has")
 
-	typed        bool  // a rule that is not in shadow mode reads valueType
-	definition   bool  // a rule that is not in shadow mode reads ttlSeconds
-	wholeContext bool  // context or context.headers is used as a whole
-	named        uint8 // bits by level: the rules name entities of that type, so that ids and parents of the resource are needed
+	typed        bool // a rule that is not in shadow mode reads valueType
+	definition   bool // a rule that is not in shadow mode reads ttlSeconds
+	wholeContext bool // context or context.headers is used as a whole
+	// Bits by level: the rules name entities of that type, so that ids and parents of the
+	// resource are needed.
+	named uint8
 }
 
 // newFacts returns empty facts to which others can be added.
 func newFacts() facts {
-	return facts{resource: map[types.String]bool{}, context: map[types.String]bool{}, headers: map[types.String]bool{}, tested: map[types.String]bool{}}
+	return facts{
+		resource: map[types.String]bool{}, context: map[types.String]bool{},
+		headers: map[types.String]bool{}, tested: map[types.String]bool{},
+	}
 }
 
 // factsOf returns the facts that p reads.
@@ -88,7 +93,9 @@ func (f *facts) attribute(n ast.StrOpNode, tested bool) bool {
 			return false
 		}
 		of = f.headers
-	default: // an attribute of an expression, which may evaluate to the resource; a context in it counts as used as a whole
+	default:
+		// An attribute of an expression, which may evaluate to the resource; a context in
+		// it counts as used as a whole.
 		f.resource[n.Value] = true
 		if tested && slices.Contains(resourceAttributes, n.Value) {
 			f.tested[n.Value] = true

@@ -91,7 +91,9 @@ func actionFits(scope ast.IsActionScopeNode, a *action) bool {
 // find appends to lists each list of rules that fit: those for all, for the principal's
 // type, for the principal and for its organizations.
 func (x *index) find(lists [][]*rule, uid types.EntityUID, p *auth.Principal, s slot) [][]*rule {
-	places := [...]indexKey{{slot: s}, {principal: types.EntityUID{Type: uid.Type}, typed: true, slot: s}, {principal: uid, slot: s}}
+	places := [...]indexKey{
+		{slot: s}, {principal: types.EntityUID{Type: uid.Type}, typed: true, slot: s}, {principal: uid, slot: s},
+	}
 	for _, at := range places {
 		if found := x.rules[at]; len(found) > 0 {
 			lists = append(lists, found)
@@ -99,7 +101,9 @@ func (x *index) find(lists [][]*rule, uid types.EntityUID, p *auth.Principal, s 
 	}
 	if x.organizations && p != nil {
 		for _, id := range p.Organizations {
-			if found := x.rules[indexKey{principal: types.EntityUID{Type: organizationType, ID: types.String(id)}, slot: s}]; len(found) > 0 {
+			if found := x.rules[indexKey{
+				principal: types.EntityUID{Type: organizationType, ID: types.String(id)}, slot: s,
+			}]; len(found) > 0 {
 				lists = append(lists, found)
 			}
 		}

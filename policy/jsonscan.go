@@ -38,8 +38,10 @@ const (
 // size. It reports the names and values of the object's direct members and holds one of
 // them at a time. The zero value with both functions set is ready for use.
 type scanner struct {
-	named  func(token []byte) // called at the end of a name; nil: it is longer than maxToken
-	valued func(token []byte) // called at the end of a scalar value; nil: the value is longer than maxToken, or an object or array
+	named func(token []byte) // called at the end of a name; nil: it is longer than maxToken
+	// Called at the end of a scalar value; nil: the value is longer than maxToken, or an
+	// object or array.
+	valued func(token []byte)
 
 	state   scanState
 	depth   int

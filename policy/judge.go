@@ -107,7 +107,8 @@ func formOf(kind objectstore.Kind, contentType string) form {
 		return formOther
 	case media == numberOperation && kind == objectstore.PostKey:
 		return formNumberOperation
-	case media == numberOperation, media != "application/json" && !strings.HasSuffix(media, "+json"): // RFC 6839 section 3.1
+	case media == numberOperation, media != "application/json" && !strings.HasSuffix(media, "+json"):
+		// RFC 6839 section 3.1.
 		return formOther
 	}
 	return formJSON
@@ -173,7 +174,8 @@ var (
 // name takes the JSON string of a member's name; nil: the name is too long.
 func (j *Judge) name(token []byte) {
 	var name string
-	if token == nil || json.Unmarshal(token, &name) != nil || len(j.names) == maxMembers || strings.ContainsFunc(name, ambiguous) {
+	if token == nil || json.Unmarshal(token, &name) != nil || len(j.names) == maxMembers ||
+		strings.ContainsFunc(name, ambiguous) {
 		j.unjudgeable = true
 		return
 	}
@@ -184,7 +186,8 @@ func (j *Judge) name(token []byte) {
 		known = definitionNames
 	}
 	// Some JSON parsers match names without regard to case.
-	j.unjudgeable = j.unjudgeable || !slices.Contains(known, name) && slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, name) })
+	j.unjudgeable = j.unjudgeable || !slices.Contains(known, name) &&
+		slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, name) })
 	if t := typeOfMember[name]; t != "" && isValue(j.kind) {
 		j.unjudgeable = j.unjudgeable || j.implied != "" && j.implied != t
 		j.implied = t
@@ -205,7 +208,8 @@ func (j *Judge) value(token []byte) {
 	switch name := j.names[len(j.names)-1]; {
 	case name == "valueType" && isValue(j.kind):
 		var text string
-		if token == nil || json.Unmarshal(token, &text) != nil || !slices.Contains([]string{"STRING", "NUMBER", "BINARY"}, text) {
+		if token == nil || json.Unmarshal(token, &text) != nil ||
+			!slices.Contains([]string{"STRING", "NUMBER", "BINARY"}, text) {
 			j.unjudgeable = true // numbers too, which some parsers use as an index into the list of types
 		}
 		j.declared = text

@@ -7,8 +7,10 @@ import (
 
 // Problem is one error in a policy file.
 type Problem struct {
-	File    string
-	Line    int // from 1; the line of the rule's first character if that of the error is unknown; 0: the file as a whole
+	File string
+	// From 1; the line of the rule's first character if that of the error is unknown; 0:
+	// the file as a whole.
+	Line    int
 	Column  int // from 1
 	Rule    string
 	Message string

@@ -76,7 +76,9 @@ func load(o Options, read func() ([]watch.File, error)) (*Policy, error) {
 	}
 	o.Headers = headers
 	p := &Policy{options: o, read: read}
-	p.watcher = watch.New(watch.Options{Read: func() ([]watch.File, error) { return p.read() }, Take: p.take, Rest: o.Rest})
+	p.watcher = watch.New(watch.Options{
+		Read: func() ([]watch.File, error) { return p.read() }, Take: p.take, Rest: o.Rest,
+	})
 	files, err := p.watcher.Rested()
 	if err != nil {
 		return nil, reading(err)
@@ -91,7 +93,9 @@ func load(o Options, read func() ([]watch.File, error)) (*Policy, error) {
 
 // describe returns the State of rules just read.
 func describe(files []watch.File, rules *Rules) State {
-	return State{Files: len(files), Rules: rules.Len(), Shadowed: rules.shadowed, Loaded: time.Now(), Hash: watch.Hash(files)}
+	return State{
+		Files: len(files), Rules: rules.Len(), Shadowed: rules.shadowed, Loaded: time.Now(), Hash: watch.Hash(files),
+	}
 }
 
 // Rules returns the rules in force. They are immutable, so that [Rules.Needs] lists
@@ -259,7 +263,8 @@ func pin(path string) (pinned string, isFolder bool, err error) {
 		return "", false, err
 	}
 	version, err := filepath.EvalSymlinks(filepath.Join(pinned, versionLink))
-	if errors.Is(err, os.ErrNotExist) || slices.ContainsFunc(names, func(name string) bool { return !versioned(filepath.Join(pinned, name)) }) {
+	if errors.Is(err, os.ErrNotExist) ||
+		slices.ContainsFunc(names, func(name string) bool { return !versioned(filepath.Join(pinned, name)) }) {
 		return pinned, true, nil
 	}
 	return version, true, err //nolint:wrapcheck // by the caller

@@ -41,7 +41,9 @@ func NewReplay(rs *Rules, environments map[string]string) *Replay {
 	for _, name := range []types.String{valueTypeName, ttlSecondsName, confirmableName, headersName} {
 		missing.context[name] = true
 	}
-	return &Replay{rules: rs, environments: environments, missing: missing, tally: tally{byRule: make(map[string]*ruleTally)}}
+	return &Replay{
+		rules: rs, environments: environments, missing: missing, tally: tally{byRule: make(map[string]*ruleTally)},
+	}
 }
 
 // logLine contains the fields of the access log that a Replay reads
@@ -114,17 +116,22 @@ func kindByName(name string) (objectstore.Kind, bool) {
 // "?", so that the resource has the right type.
 func (l *logLine) request(environments map[string]string) (Request, error) {
 	kind, ok := kindByName(l.Operation)
-	if !ok || l.Principal == "" || l.Organization == "" || l.CausedBy != "" { // policy does not decide about the gateway's own requests
+	// Policy does not decide about the gateway's own requests.
+	if !ok || l.Principal == "" || l.Organization == "" || l.CausedBy != "" {
 		return Request{}, errNoExchange
 	}
-	op := objectstore.Operation{Kind: kind, Ref: objectstore.Ref{Organization: l.Organization, Environment: l.Environment, Store: l.Store}}
+	op := objectstore.Operation{Kind: kind, Ref: objectstore.Ref{
+		Organization: l.Organization, Environment: l.Environment, Store: l.Store,
+	}}
 	switch allowed := resourceTypes(kind); allowed[0] {
 	case keyType:
 		op.Ref.Partition, op.Ref.Key = "?", "?"
 	case partitionType:
 		op.Ref.Partition = "?"
 	}
-	principal := &auth.Principal{Plane: l.Plane, Client: l.Principal, User: l.User, Organizations: []string{l.Organization}}
+	principal := &auth.Principal{
+		Plane: l.Plane, Client: l.Principal, User: l.User, Organizations: []string{l.Organization},
+	}
 	if user, isUser := strings.CutPrefix(l.Principal, "user:"); isUser {
 		principal.Client, principal.User = "", user
 	}
@@ -134,8 +141,9 @@ func (l *logLine) request(environments map[string]string) (Request, error) {
 	}
 	from, _ := netip.ParseAddr(address)
 	return Request{
-		Principal: principal, Operation: op, Plane: l.Plane, Region: l.Region, EnvironmentType: environments[l.Environment],
-		ValueBytes: l.RequestBytes, TTLSeconds: -1, SourceIP: from, Time: l.Time,
+		Principal: principal, Operation: op, Plane: l.Plane, Region: l.Region,
+		EnvironmentType: environments[l.Environment], ValueBytes: l.RequestBytes, TTLSeconds: -1,
+		SourceIP: from, Time: l.Time,
 	}, nil
 }
 
@@ -176,7 +184,8 @@ func (p *Replay) missingFrom(l *logLine, r *Request) facts {
 	ofSeveral := r.Operation.Stats() && l.Route != "" && !strings.Contains(l.Route, "{regionId}")
 	missing.resource[regionName] = l.Region == "" && !ofSeveral
 	missing.resource[planeName] = l.Plane == ""
-	if (l.Code != "" || l.Status == record.StatusClientLeft) && slices.Contains(groups(r.Operation.Kind, false), writeGroup) {
+	if (l.Code != "" || l.Status == record.StatusClientLeft) &&
+		slices.Contains(groups(r.Operation.Kind, false), writeGroup) {
 		missing.context[valueBytesName] = true
 	}
 	return missing
@@ -264,8 +273,10 @@ func (f *facts) mayMislead(missing *facts) bool {
 // Summary is the result of a Replay. If the log was sampled (OSGATE_LOG_SAMPLE), a line
 // represents several exchanges, and all counts but those of lines are estimates.
 type Summary struct {
-	Lines     int  // read
-	Skipped   int  // of Lines, those that describe no exchange of an identified principal with Object Store or its statistics
+	Lines int // read
+	// Of Lines, those that describe no exchange of an identified principal with Object
+	// Store or its statistics.
+	Skipped   int
 	Sampled   bool // some line represents more than one exchange
 	Permitted int
 	Denied    int
@@ -335,13 +346,14 @@ func (of *ruleTally) addMissing(names []string) {
 func (p *Replay) Summary() Summary {
 	t := &p.tally
 	s := Summary{
-		Lines: t.lines, Skipped: t.skipped, Sampled: t.sampled, Permitted: round(t.permitted), Denied: round(t.denied), Undecided: round(t.undecided),
+		Lines: t.lines, Skipped: t.skipped, Sampled: t.sampled,
+		Permitted: round(t.permitted), Denied: round(t.denied), Undecided: round(t.undecided),
 	}
 	for _, id := range append(p.rules.IDs(), DefaultRule) {
 		if of := t.byRule[id]; of != nil {
 			s.Rules = append(s.Rules, RuleSummary{
-				Rule: id, Denied: round(of.denied), Refused: round(of.refused), Shadow: round(of.shadow), Undecided: round(of.undecided),
-				Missing: of.missing, First: of.first, Last: of.last,
+				Rule: id, Denied: round(of.denied), Refused: round(of.refused), Shadow: round(of.shadow),
+				Undecided: round(of.undecided), Missing: of.missing, First: of.first, Last: of.last,
 			})
 		}
 	}

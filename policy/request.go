@@ -16,13 +16,14 @@ type Request struct {
 	Plane     string
 	Region    string // empty: the one in the path of the Stats API, if any
 
-	EnvironmentType string            // "production", "sandbox" or "design"; empty: "unknown"
-	ValueBytes      int64             // size of the request's body; below 0: unknown so far, and 0 for the rules
-	ValueType       string            // as a [Judge] returns it; empty: none, or the body cannot be judged
-	TTLSeconds      int64             // as a [Judge] returns it; below 0: none
-	SourceIP        netip.Addr        // the client's address; a rule that reads an invalid one fails
-	Time            time.Time         // when the request arrived; a rule that reads a zero one fails
-	Headers         map[string]string // the headers of [Needs], by their names in lower case; absent headers have no entry
+	EnvironmentType string     // "production", "sandbox" or "design"; empty: "unknown"
+	ValueBytes      int64      // size of the request's body; below 0: unknown so far, and 0 for the rules
+	ValueType       string     // as a [Judge] returns it; empty: none, or the body cannot be judged
+	TTLSeconds      int64      // as a [Judge] returns it; below 0: none
+	SourceIP        netip.Addr // the client's address; a rule that reads an invalid one fails
+	Time            time.Time  // when the request arrived; a rule that reads a zero one fails
+	// The headers of [Needs], by their names in lower case; absent headers have no entry.
+	Headers map[string]string
 }
 
 // Decision is the result. A denial contains the id of the rule and a reason that the
@@ -35,8 +36,10 @@ type Decision struct {
 	Rule   string
 	Reason string // of a denial: the rule's @reason
 
-	Shadow        []Denial    // denials by rules in shadow mode
-	ShadowPermits []string    // ids of rules in shadow mode that would have permitted a request that no rule in force permits
+	Shadow []Denial // denials by rules in shadow mode
+	// Ids of rules in shadow mode that would have permitted a request that no rule in
+	// force permits.
+	ShadowPermits []string
 	Errors        []RuleError // of rules whose evaluation failed
 }
 

@@ -40,7 +40,9 @@ func compile(files []watch.File, o Options) (*Rules, error) {
 		rs.all = append(rs.all, found...)
 		problems = append(problems, wrong...)
 		if len(rs.all) > maxRules {
-			return nil, &LoadError{Problems: []Problem{{File: f.Name, Message: fmt.Sprintf("with this file there are more than %d rules", maxRules)}}}
+			return nil, &LoadError{Problems: []Problem{{
+				File: f.Name, Message: fmt.Sprintf("with this file there are more than %d rules", maxRules),
+			}}}
 		}
 	}
 	validator, err := newValidator(o.Headers)
@@ -52,7 +54,9 @@ func compile(files []watch.File, o Options) (*Rules, error) {
 	case len(problems) > 0:
 		return nil, &LoadError{Problems: problems}
 	case len(rs.all) == 0:
-		return nil, &LoadError{Problems: []Problem{{File: files[0].Name, Message: ErrNoRules.Error()}}, cause: ErrNoRules}
+		return nil, &LoadError{
+			Problems: []Problem{{File: files[0].Name, Message: ErrNoRules.Error()}}, cause: ErrNoRules,
+		}
 	}
 	rs.index(o.Headers)
 	return rs, nil
@@ -67,7 +71,8 @@ func (rs *Rules) check(v *validate.Validator, headers []string) []Problem {
 			rs.shadowed++
 		}
 		if first := rs.byID[types.PolicyID(r.id)]; first != nil {
-			problems = append(problems, r.at(fmt.Sprintf("its id is that of the rule at %s:%d", first.file, first.ast.Position.Line)))
+			problems = append(problems,
+				r.at(fmt.Sprintf("its id is that of the rule at %s:%d", first.file, first.ast.Position.Line)))
 		}
 		rs.byID[types.PolicyID(r.id)] = r
 		problems = append(problems, r.problems(v, headers)...)

@@ -32,7 +32,8 @@ func Schema(headers []string) string {
 		for _, t := range resourceTypes(k) {
 			resources = append(resources, string(t))
 		}
-		fmt.Fprintf(&b, "action %s in [%s] appliesTo {\n  principal: [Client, User],\n  resource: [%s],\n  context: Facts,\n};\n",
+		fmt.Fprintf(&b,
+			"action %s in [%s] appliesTo {\n  principal: [Client, User],\n  resource: [%s],\n  context: Facts,\n};\n",
 			k, strings.Join(groups(k, false), ", "), strings.Join(resources, ", "))
 	}
 	return b.String()

@@ -33,7 +33,8 @@ func newValidator(headers []string) (*validate.Validator, error) {
 func (r *rule) problems(v *validate.Validator, headers []string) []Problem {
 	all := r.hasProblems(headers)
 	if err := v.Policy("", r.ast); err != nil {
-		for _, line := range slices.SortedFunc(strings.SplitSeq(err.Error(), "\n"), causesFirst) { // its lines have no fixed order
+		// Its lines have no fixed order.
+		for _, line := range slices.SortedFunc(strings.SplitSeq(err.Error(), "\n"), causesFirst) {
 			if !harmless(line) {
 				all = append(all, r.at(onEntityType.ReplaceAllString(forAction.ReplaceAllString(line, ""), "")))
 			}
@@ -93,7 +94,9 @@ func harmless(message string) bool {
 }
 
 // resourceAttributes are the names of the attributes of a resource.
-var resourceAttributes = []types.String{organizationName, environmentName, environmentTypeName, storeName, partitionName, keyName, planeName, regionName}
+var resourceAttributes = []types.String{
+	organizationName, environmentName, environmentTypeName, storeName, partitionName, keyName, planeName, regionName,
+}
 
 // hasProblems returns the unknown attributes whose presence r tests. Cedar evaluates
 // "has" to false for an attribute that no entity can have, so that a rule with a
@@ -107,9 +110,12 @@ func (r *rule) hasProblems(headers []string) []Problem {
 			}
 		}
 	}
-	unknown(r.facts.resource, func(name types.String) bool { return slices.Contains(resourceAttributes, name) }, "attribute of a resource")
-	unknown(r.facts.context, func(name types.String) bool { return slices.Contains(contextNames, name) }, "attribute of the context")
-	unknown(r.facts.headers, func(name types.String) bool { return slices.Contains(headers, string(name)) }, "header that rules may read")
+	unknown(r.facts.resource, func(name types.String) bool { return slices.Contains(resourceAttributes, name) },
+		"attribute of a resource")
+	unknown(r.facts.context, func(name types.String) bool { return slices.Contains(contextNames, name) },
+		"attribute of the context")
+	unknown(r.facts.headers, func(name types.String) bool { return slices.Contains(headers, string(name)) },
+		"header that rules may read")
 	return all
 }
 
@@ -180,5 +186,6 @@ func (r *rule) idProblems(uid types.EntityUID, equal bool) []Problem {
 		return nil
 	}
 	form := strings.Join([]string{"<environment>", "<store>", "<partition>", "<key>"}[:level(uid.Type)], "/")
-	return []Problem{r.at(fmt.Sprintf(`no resource is called %s: the id is "%s", with "/" in a name as %%2F and "%%" as %%25`, uid, form))}
+	return []Problem{r.at(fmt.Sprintf(
+		`no resource is called %s: the id is "%s", with "/" in a name as %%2F and "%%" as %%25`, uid, form))}
 }

@@ -85,9 +85,11 @@ func resourceTypes(k objectstore.Kind) []types.EntityType {
 		return []types.EntityType{organizationType}
 	case objectstore.ListStores:
 		return []types.EntityType{environmentType}
-	case objectstore.GetStore, objectstore.PutStore, objectstore.PatchStore, objectstore.DeleteStore, objectstore.ListPartitions, objectstore.DeletePartitions:
+	case objectstore.GetStore, objectstore.PutStore, objectstore.PatchStore, objectstore.DeleteStore,
+		objectstore.ListPartitions, objectstore.DeletePartitions:
 		return []types.EntityType{storeType}
-	case objectstore.HeadPartition, objectstore.ListValues, objectstore.DeletePartition, objectstore.ListKeys, objectstore.DeleteKeys:
+	case objectstore.HeadPartition, objectstore.ListValues, objectstore.DeletePartition,
+		objectstore.ListKeys, objectstore.DeleteKeys:
 		return []types.EntityType{partitionType}
 	default:
 		return []types.EntityType{keyType}
@@ -155,7 +157,9 @@ func actions() [slots]action {
 			for _, g := range groups(k, confirmable) {
 				parents = append(parents, types.NewEntityUID(actionType, types.String(g)))
 			}
-			all[slotOf(k, confirmable)] = action{k, uid, types.Entity{UID: uid, Parents: types.NewEntityUIDSet(parents...)}}
+			all[slotOf(k, confirmable)] = action{
+				k, uid, types.Entity{UID: uid, Parents: types.NewEntityUIDSet(parents...)},
+			}
 		}
 	}
 	return all

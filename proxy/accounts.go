@@ -63,7 +63,8 @@ func (p *Proxy) boundCall(x *exchange) error {
 // tooManyFailures is the refusal of an address with too many failed identifications.
 func tooManyFailures(wait time.Duration) refusal {
 	return refusal{
-		code: record.CodeOverQuota, detail: "too many failed identifications from this address", retryAfter: wait, violated: policyFailures,
+		code: record.CodeOverQuota, detail: "too many failed identifications from this address",
+		retryAfter: wait, violated: policyFailures,
 	}
 }
 
@@ -206,7 +207,8 @@ func (p *Proxy) startCall(x *exchange) error {
 		if wait := p.Allowances.BeginCall(x.location.Plane, x.caller); wait > 0 {
 			return refusal{
 				code: record.CodeOverQuota, retryAfter: wait, violated: policyPlane,
-				detail: "the control plane " + x.location.Plane + " permits only a few more requests at the moment, and these are reserved for identification",
+				detail: "the control plane " + x.location.Plane +
+					" permits only a few more requests at the moment, and these are reserved for identification",
 			}
 		}
 		x.usesAllowance = true

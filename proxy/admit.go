@@ -23,9 +23,14 @@ func (p *Proxy) admit(x *exchange) error {
 	h := x.r.Header
 	switch {
 	case p.draining.Load():
-		return refusal{code: record.CodeDraining, detail: "this gateway is shutting down; send the request to another replica", retryAfter: time.Second}
+		return refusal{
+			code: record.CodeDraining, detail: "this gateway is shutting down; send the request to another replica",
+			retryAfter: time.Second,
+		}
 	case passedBefore(h["Via"]):
-		return refusal{code: record.CodeLoop, detail: "this request has passed this gateway before; its upstream leads back to it"}
+		return refusal{
+			code: record.CodeLoop, detail: "this request has passed this gateway before; its upstream leads back to it",
+		}
 	case x.r.Method == http.MethodConnect || x.r.Method == http.MethodTrace:
 		return refusal{code: record.CodeBadRequest, detail: "method " + x.r.Method + " is not served"}
 	case x.r.ContentLength > p.MaxBody:
@@ -55,7 +60,9 @@ func (p *Proxy) checkFraming(x *exchange) error {
 		x.closing = true
 		return refusal{code: record.CodeBadRequest, detail: ambiguousDetail}
 	case strings.ContainsAny(x.r.RequestURI, " #"): // in HTTP/1 net/http has refused a space
-		return refusal{code: record.CodeBadPath, detail: "the request target contains a space or #, which must be percent-encoded"}
+		return refusal{
+			code: record.CodeBadPath, detail: "the request target contains a space or #, which must be percent-encoded",
+		}
 	case x.r.ProtoMajor == 2 && !lengthHolds(x.r):
 		return refusal{code: record.CodeBadRequest, detail: "Content-Length is not the length of the request body"}
 	}
@@ -116,7 +123,8 @@ func (p *Proxy) answerSelf(x *exchange) error {
 // preflight reports whether r is a CORS preflight: a browser requests permission for a
 // page of another origin.
 func preflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" &&
+		r.Header.Get("Access-Control-Request-Method") != ""
 }
 
 // The methods and headers that a page of another origin may send (Fetch Standard, "CORS

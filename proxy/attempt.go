@@ -189,7 +189,8 @@ func (p *Proxy) noteReach(x *exchange, err error) {
 		p.reportRegion(x.admission.Reached(time.Now()))
 	case connectTimedOut(err):
 		p.reportRegion(x.admission.TimedOut(err.Error(), time.Now()))
-	case x.admission.Probes() && errorType(err) != "canceled" && errorType(err) != "timeout": // it failed, but without a wait
+	case x.admission.Probes() && errorType(err) != "canceled" && errorType(err) != "timeout":
+		// It failed, but without a wait.
 		p.reportRegion(x.admission.Reached(time.Now()))
 	}
 }
@@ -206,7 +207,8 @@ func connectTimedOut(err error) bool {
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
 		return e.Timeout()
 	}
-	return errors.Is(err, errNoConnection) || strings.HasSuffix(err.Error(), "TLS handshake timeout") // net/http does not export its type
+	// net/http does not export its type.
+	return errors.Is(err, errNoConnection) || strings.HasSuffix(err.Error(), "TLS handshake timeout")
 }
 
 // RegionStates returns, for each region that received a request since the start,

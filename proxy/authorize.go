@@ -32,7 +32,10 @@ func (p *Proxy) authorize(x *exchange) error {
 		return &auth.UnavailableError{Plane: x.location.Plane, Cause: errStale}
 	}
 	if x.op.Stats() && !x.identity.Member(x.op.Ref.Organization) {
-		return refusal{code: record.CodeDenied, title: "Not a member of the organization", detail: "the client is not a member of this organization"}
+		return refusal{
+			code: record.CodeDenied, title: "Not a member of the organization",
+			detail: "the client is not a member of this organization",
+		}
 	}
 	return nil
 }
@@ -67,7 +70,8 @@ func (p *Proxy) bodiless(x *exchange, needs policy.Needs) policy.Request {
 		ValueBytes: x.r.ContentLength, TTLSeconds: -1, SourceIP: x.client, Time: x.rec.Start,
 	}
 	if needs.EnvironmentType && x.op.Ref.Environment != "" && p.Environments != nil {
-		r.EnvironmentType = p.Environments.Type(x.r.Context(), x.identity, x.token, x.op.Ref.Organization, x.op.Ref.Environment)
+		r.EnvironmentType = p.Environments.Type(x.r.Context(), x.identity, x.token,
+			x.op.Ref.Organization, x.op.Ref.Environment)
 	}
 	if len(needs.Headers) > 0 {
 		r.Headers = headersOf(x, needs.Headers)
@@ -109,7 +113,9 @@ func headersOf(x *exchange, names []string) map[string]string {
 // decide calls evaluate, a method of the rules, for x. If only discovery can find the
 // region, a request is permitted here if it would be permitted in any region of the
 // plane: the policy is evaluated again for the region that is found.
-func (p *Proxy) decide(x *exchange, evaluate func(policy.Request) policy.Decision, r policy.Request) (d policy.Decision) {
+func (p *Proxy) decide(
+	x *exchange, evaluate func(policy.Request) policy.Decision, r policy.Request,
+) (d policy.Decision) {
 	if !x.undecided() {
 		return evaluate(r)
 	}
@@ -195,8 +201,11 @@ func (x *exchange) valueHead(needs policy.Needs) (policy.Head, error) {
 	}
 	facts := j.Head(whole)
 	if !whole && needs.Definition && x.defines() {
-		return policy.Head{}, refusal{code: record.CodeTooLarge, title: "Store definition not judged", detail: fmt.Sprintf(
-			"the policy must read the whole definition of a store: send it without Content-Encoding and in at most %d bytes", judgedBody)}
+		return policy.Head{}, refusal{
+			code: record.CodeTooLarge, title: "Store definition not judged", detail: fmt.Sprintf(
+				"the policy must read the whole definition of a store: send it without Content-Encoding and in at most %d bytes",
+				judgedBody),
+		}
 	}
 	if !whole && encoding == "" && !x.defines() {
 		x.judging = &judging{Judge: judge(), head: facts, needs: needs}
@@ -213,7 +222,10 @@ func (x *exchange) defines() bool {
 // its members: upstream may use the other one.
 func (x *exchange) refuseRepeated(facts policy.Head, needs policy.Needs) error {
 	if facts.Repeated && (needs.Type && !x.defines() || needs.Definition && x.defines()) {
-		return refusal{code: record.CodeBadRequest, detail: "the JSON object in the body contains a member twice, so the policy cannot judge it"}
+		return refusal{
+			code:   record.CodeBadRequest,
+			detail: "the JSON object in the body contains a member twice, so the policy cannot judge it",
+		}
 	}
 	return nil
 }
@@ -230,7 +242,8 @@ func (x *exchange) redecideAtEnd(rules *policy.Rules, r policy.Request) {
 			return err
 		}
 		r := r
-		r.ValueType, r.TTLSeconds, r.ValueBytes, r.Time = facts.ValueType, facts.TTLSeconds, x.body.count.Load(), time.Now()
+		r.ValueType, r.TTLSeconds, r.ValueBytes, r.Time =
+			facts.ValueType, facts.TTLSeconds, x.body.count.Load(), time.Now()
 		d := rules.Decide(r)
 		x.body.keepDecision(d)
 		if !d.Allowed {

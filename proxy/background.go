@@ -48,7 +48,8 @@ func (p *Proxy) newRefresh(x *exchange) *exchange {
 	header.Del("If-None-Match") // the answer must be complete
 	own := p.ownRequest(x, header)
 	own.rec, own.rec.Waited = x.rec, 0
-	own.quota, own.result, own.question, own.fill, own.stage = x.quota, x.result, x.question, x.fill, record.StageForward
+	own.quota, own.result, own.question, own.fill, own.stage =
+		x.quota, x.result, x.question, x.fill, record.StageForward
 	return own
 }
 
@@ -57,7 +58,9 @@ func (p *Proxy) newRefresh(x *exchange) *exchange {
 func (p *Proxy) ownRequest(x *exchange, header http.Header) *exchange {
 	r := x.r.WithContext(context.WithoutCancel(x.r.Context()))
 	r.Header, r.Body = header, http.NoBody
-	own := &exchange{r: r, w: newResponseWriter(discardWriter{}), sender: x.sender, target: x.target, entered: time.Now()}
+	own := &exchange{
+		r: r, w: newResponseWriter(discardWriter{}), sender: x.sender, target: x.target, entered: time.Now(),
+	}
 	own.body = newRequestBody(own.w, r, p.MaxBody)
 	return own
 }
@@ -179,6 +182,7 @@ func (p *Proxy) fetchStore(request *exchange) {
 	request.rec.Duration, request.rec.Status = time.Since(request.rec.Start), request.w.status
 	if err != nil {
 		r := refusalOf(err)
-		request.rec.Status, request.rec.Code, request.rec.Cause = cmp.Or(r.status, answers[r.code].status), r.code, record.Cause(r.cause)
+		request.rec.Status, request.rec.Code, request.rec.Cause =
+			cmp.Or(r.status, answers[r.code].status), r.code, record.Cause(r.cause)
 	}
 }

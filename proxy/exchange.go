@@ -97,7 +97,9 @@ type target struct {
 func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	now := time.Now()
 	x := &exchange{r: r, entered: now, w: newResponseWriter(w), timing: p.ServerTiming, closing: p.retiring.Load()}
-	x.rec = record.Exchange{ID: requestID(r.Header), Start: now, Method: r.Method, Surface: record.SurfaceNone, RemoteAddr: peer(r)}
+	x.rec = record.Exchange{
+		ID: requestID(r.Header), Start: now, Method: r.Method, Surface: record.SurfaceNone, RemoteAddr: peer(r),
+	}
 	x.rec.Protocol, _, _ = strings.Cut(via(r.ProtoMajor, r.ProtoMinor), " ")
 	address := peerAddress(r)
 	p.trace(x, address)

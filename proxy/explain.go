@@ -25,20 +25,26 @@ type Explanation struct {
 	Partition    string
 	Key          string
 	Location     string // "us/us-east-1", or a plane alone
-	Upstream     string // URL of the upstream request, empty if the gateway answers itself; its host is that of the Host header
-	Quota        string // rate and burst, empty if no quota is charged
-	QuotaWarning string // number of requests permitted in the first period after a rest, empty if that is at most the rate
+	// URL of the upstream request, empty if the gateway answers itself; its host is that
+	// of the Host header.
+	Upstream string
+	Quota    string // rate and burst, empty if no quota is charged
+	// Number of requests permitted in the first period after a rest, empty if that is at
+	// most the rate.
+	QuotaWarning string
 	QuotaKey     string
 	Cache        string // "10s", "never"
 	CacheKey     string
 	CachePast    string // why it would bypass the cache: "no-cache", "write-in-flight", …; empty if it would not
 	Epoch        string // the first digits of the epoch of stored entries; empty if it is unknown
-	Generations  string // of the resources that the answer depends on: "store 0a1b2c3d, partition -, key 4e5f6071"; "-": no generation yet
-	Rule         string // id of the rule that decides, empty without a policy
-	Facts        string // facts that the rule may read and only a real request has: "environmentType, headers"
-	Refused      string // why it would be refused, empty if it would not be
-	Code         record.Code
-	Status       int
+	// Of the resources that the answer depends on: "store 0a1b2c3d, partition -, key
+	// 4e5f6071"; "-": no generation yet.
+	Generations string
+	Rule        string // id of the rule that decides, empty without a policy
+	Facts       string // facts that the rule may read and only a real request has: "environmentType, headers"
+	Refused     string // why it would be refused, empty if it would not be
+	Code        record.Code
+	Status      int
 }
 
 // Explain returns how r would be handled if client (a client ID, or "user:<id>") sent
@@ -53,8 +59,8 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 	x.identity = auth.Identity{Principal: principalNamed(client, x.location.Plane, x.op.Ref.Organization)}
 	ref := x.op.Ref
 	e := Explanation{
-		Operation: x.rec.Operation, Organization: ref.Organization, Environment: ref.Environment, Store: ref.Store, Partition: ref.Partition, Key: ref.Key,
-		Location: x.location.String(), Cache: "never",
+		Operation: x.rec.Operation, Organization: ref.Organization, Environment: ref.Environment,
+		Store: ref.Store, Partition: ref.Partition, Key: ref.Key, Location: x.location.String(), Cache: "never",
 	}
 	if d, ruled := p.explainPolicy(x, &e); ruled && !d.Allowed {
 		e.Refused, e.Code, e.Status = d.Reason, record.CodeDenied, http.StatusForbidden
@@ -73,7 +79,8 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 		return e
 	}
 	if quota := p.Quota(x.identity.Name()); quota.Rate > 0 {
-		e.Quota, e.QuotaKey = fmt.Sprintf("%d in %s, burst %d", quota.Rate, quota.Period, quota.Burst), ratelimit.Key(x.location.Plane, x.identity.Name())
+		e.Quota, e.QuotaKey = fmt.Sprintf("%d in %s, burst %d", quota.Rate, quota.Period, quota.Burst),
+			ratelimit.Key(x.location.Plane, x.identity.Name())
 		switch {
 		case quota.Algorithm == ratelimit.AlgorithmWindow:
 			e.Quota = fmt.Sprintf("%d in any %s", quota.Rate, quota.Period)
@@ -107,8 +114,9 @@ func (p *Proxy) explainPolicy(x *exchange, e *Explanation) (d policy.Decision, r
 	}
 	needs := rules.NeedsFor(x.op, x.identity.Principal)
 	facts := policy.Request{
-		Principal: x.identity.Principal, Operation: x.op, Plane: x.location.Plane, Region: x.location.Region, ValueBytes: x.r.ContentLength, TTLSeconds: -1,
-		Headers: headersOf(x, needs.Headers), Time: time.Now(), SourceIP: netip.IPv4Unspecified(),
+		Principal: x.identity.Principal, Operation: x.op, Plane: x.location.Plane, Region: x.location.Region,
+		ValueBytes: x.r.ContentLength, TTLSeconds: -1, Headers: headersOf(x, needs.Headers),
+		Time: time.Now(), SourceIP: netip.IPv4Unspecified(),
 	}
 	d = p.decide(x, rules.Decide, facts)
 	e.Rule = d.Rule

@@ -75,8 +75,9 @@ func (p *Proxy) admitRegion(x *exchange) error {
 	var ok bool
 	if x.admission, ok = p.reach.Admit(x.location, time.Now()); !ok {
 		return refusal{
-			code:   record.CodeUpstreamUnreachable,
-			detail: "connections to " + x.location.String() + " have failed lately; the gateway tries again every few seconds",
+			code: record.CodeUpstreamUnreachable,
+			detail: "connections to " + x.location.String() +
+				" have failed lately; the gateway tries again every few seconds",
 		}
 	}
 	return nil
@@ -211,13 +212,14 @@ func (x *exchange) failureOf(ctx context.Context, err error) error {
 	}
 	if errors.Is(err, errLateMark) {
 		return refusal{
-			code: record.CodeOverloaded, title: unsentTitle, detail: "the write waited too long to be sent", cause: err, retryAfter: time.Second,
+			code: record.CodeOverloaded, title: unsentTitle, detail: "the write waited too long to be sent",
+			cause: err, retryAfter: time.Second,
 		}
 	}
 	if errors.Is(err, errAllInUse) {
 		return refusal{
-			code: record.CodeOverloaded, proxy: "connection_limit_reached", detail: "all connections to upstream are in use", cause: err,
-			retryAfter: time.Second,
+			code: record.CodeOverloaded, proxy: "connection_limit_reached",
+			detail: "all connections to upstream are in use", cause: err, retryAfter: time.Second,
 		}
 	}
 	var late interface{ Timeout() bool }
@@ -225,13 +227,17 @@ func (x *exchange) failureOf(ctx context.Context, err error) error {
 	switch {
 	case x.call != 0:
 		return refusal{
-			code: record.CodeIdentityUnavailable, title: "No answer from the control plane", cause: err, retryAfter: time.Second,
-			detail: "the control plane " + x.location.Plane + " could not be reached, broke off or did not answer in time",
+			code: record.CodeIdentityUnavailable, title: "No answer from the control plane",
+			cause: err, retryAfter: time.Second,
+			detail: "the control plane " + x.location.Plane +
+				" could not be reached, broke off or did not answer in time",
 		}
 	case timeout:
 		return refusal{code: record.CodeUpstreamTimeout, detail: "Object Store did not answer in time", cause: err}
 	}
-	return refusal{code: record.CodeUpstreamUnreachable, detail: "Object Store could not be reached or broke off", cause: err}
+	return refusal{
+		code: record.CodeUpstreamUnreachable, detail: "Object Store could not be reached or broke off", cause: err,
+	}
 }
 
 // finishCache ends the exchange's fill and mark, with the outcome as far as it is

@@ -24,7 +24,8 @@ var toUpstream = slices.Concat(cache.ChoosingHeaders, notChoosing)
 
 // notChoosing lists the headers of toUpstream that are not part of a cache entry's key.
 var notChoosing = []string{
-	"If-Match",                            // its request is never answered from the cache, and its answer is never stored
+	// Its request is never answered from the cache, and its answer is never stored.
+	"If-Match",
 	"If-None-Match",                       // chooses between 200 and 304, and no 304 is stored
 	record.Traceparent, record.Tracestate, // differ with each request; no server selects its answer by them
 }
@@ -153,9 +154,9 @@ func disconnect(h http.Header) {
 // sections 8, 10.2 and 11.6.1, RFC 9111 section 5, RFC 6265). A Connection must not
 // name them.
 var forRecipients = []string{
-	"Accept-Ranges", "Age", "Allow", "Cache-Control", "Cdn-Cache-Control", "Content-Encoding", "Content-Language", "Content-Length", "Content-Location",
-	"Content-Range", "Content-Type", "Date", "Etag", "Expires", "Last-Modified", "Location", "Pragma", "Retry-After", "Set-Cookie", "Vary",
-	"Warning", "Www-Authenticate",
+	"Accept-Ranges", "Age", "Allow", "Cache-Control", "Cdn-Cache-Control", "Content-Encoding", "Content-Language",
+	"Content-Length", "Content-Location", "Content-Range", "Content-Type", "Date", "Etag", "Expires", "Last-Modified",
+	"Location", "Pragma", "Retry-After", "Set-Cookie", "Vary", "Warning", "Www-Authenticate",
 }
 
 // toClient removes from an upstream answer the headers that are not for the client. An
@@ -205,7 +206,9 @@ func (x *exchange) limitHeaders(h http.Header) {
 	// These names are in net/http's canonical form already. Not to canonicalize them
 	// again saves time on every hit.
 	h["Ratelimit-Policy"] = []string{`"` + policyClient + `";q=` + limit + `;w=` + strconv.FormatInt(window, 10)}
-	h["Ratelimit"] = []string{`"` + policyClient + `";r=` + remaining + `;t=` + strconv.FormatInt(seconds(x.result.MoreAfter), 10)}
+	h["Ratelimit"] = []string{
+		`"` + policyClient + `";r=` + remaining + `;t=` + strconv.FormatInt(seconds(x.result.MoreAfter), 10),
+	}
 	h["X-Ratelimit-Limit"] = []string{limit}
 	h["X-Ratelimit-Remaining"] = []string{remaining}
 	h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(ceilUnix(time.Now().Add(x.result.ResetAfter)), 10)}

@@ -43,7 +43,8 @@ func (p *Proxy) charge(ctx context.Context, x *exchange) error {
 		return quotaUnavailable(err)
 	}
 	x.result, x.rec.Charged, x.rec.Degraded = result, true, result.Degraded
-	x.rec.Quota, x.rec.QuotaPeriod, x.rec.QuotaFull, x.rec.Remaining = quota.Rate, quota.Period, maxRemaining(quota), result.Remaining
+	x.rec.Quota, x.rec.QuotaPeriod, x.rec.QuotaFull, x.rec.Remaining =
+		quota.Rate, quota.Period, maxRemaining(quota), result.Remaining
 	if !result.Allowed {
 		return refusal{
 			code: record.CodeOverQuota, retryAfter: result.RetryAfter, violated: policyClient,
@@ -117,12 +118,17 @@ func (p *Proxy) awaitPause(x *exchange) error {
 
 // pausedByUpstream is the refusal of a client while upstream's pause lasts.
 func pausedByUpstream(wait time.Duration) error {
-	return refusal{code: record.CodeOverQuota, detail: "Object Store refuses further requests at the moment", retryAfter: wait, violated: policyUpstream}
+	return refusal{
+		code: record.CodeOverQuota, detail: "Object Store refuses further requests at the moment",
+		retryAfter: wait, violated: policyUpstream,
+	}
 }
 
 // takeBudget takes one unit of the budget for a request to a location, and waits for
 // its turn for a bounded time.
-func (p *Proxy) takeBudget(ctx context.Context, l regionmap.Location, ref storeRef, within time.Duration) (waited time.Duration, err error) {
+func (p *Proxy) takeBudget(
+	ctx context.Context, l regionmap.Location, ref storeRef, within time.Duration,
+) (waited time.Duration, err error) {
 	if p.Budget.Rate == 0 {
 		return 0, nil
 	}
@@ -138,7 +144,8 @@ func (p *Proxy) takeBudget(ctx context.Context, l regionmap.Location, ref storeR
 	case !result.Allowed:
 		return waited, refusal{
 			code: record.CodeOverBudget, retryAfter: result.RetryAfter, violated: policyBudget,
-			detail: fmt.Sprintf("all clients together are over the budget of %d requests in %s", p.Budget.Rate, p.Budget.Period),
+			detail: fmt.Sprintf("all clients together are over the budget of %d requests in %s",
+				p.Budget.Rate, p.Budget.Period),
 		}
 	}
 	return waited, nil
@@ -148,8 +155,8 @@ func (p *Proxy) takeBudget(ctx context.Context, l regionmap.Location, ref storeR
 // configuration requires a refusal then.
 func quotaUnavailable(err error) error {
 	return refusal{
-		code: record.CodeOverloaded, title: "Quotas cannot be counted", detail: "quotas cannot be counted at the moment", cause: err,
-		retryAfter: time.Second,
+		code: record.CodeOverloaded, title: "Quotas cannot be counted",
+		detail: "quotas cannot be counted at the moment", cause: err, retryAfter: time.Second,
 	}
 }
 

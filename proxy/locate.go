@@ -56,7 +56,9 @@ func (p *Proxy) locateAccounts(x *exchange, place regionmap.Place) (err error) {
 	}
 	call, ok := auth.ReadCall(x.r.Method, x.path)
 	if !ok || !p.Accounts {
-		return refusal{code: record.CodeNotObjectStore, detail: "this gateway does not forward this Access Management call"}
+		return refusal{
+			code: record.CodeNotObjectStore, detail: "this gateway does not forward this Access Management call",
+		}
 	}
 	x.call = call
 	x.rec.Surface, x.rec.Operation, x.rec.Route = record.SurfaceAccounts, call.String(), call.Route(x.path)
@@ -131,7 +133,9 @@ func (p *Proxy) originForm(r *http.Request) (string, error) {
 		return "", err
 	}
 	if place.Plane == "" && !ownAddress(r) {
-		return "", refusal{code: record.CodeBadRequest, detail: "this gateway does not serve the host in the request target"}
+		return "", refusal{
+			code: record.CodeBadRequest, detail: "this gateway does not serve the host in the request target",
+		}
 	}
 	return rest[at:], nil
 }

@@ -66,7 +66,8 @@ func (p *Plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case r.Method == http.MethodConnect:
 		refusePlain(w, r, refusal{
-			code: codeBadRequest, status: http.StatusNotImplemented, title: "Not implemented", detail: "this cache does not support CONNECT",
+			code: codeBadRequest, status: http.StatusNotImplemented, title: "Not implemented",
+			detail: "this cache does not support CONNECT",
 		})
 		return
 	case passedBefore(r.Header["Via"]):
@@ -155,7 +156,8 @@ func refusePlain(w http.ResponseWriter, r *http.Request, refused refusal) {
 	h := w.Header()
 	refused.headers(h, proxyError)
 	body, _ := json.Marshal(problem{ // plain strings cannot fail to marshal
-		Type: "urn:osgate:" + string(refused.code), Title: title, Status: status, Detail: refused.detail, Message: refused.detail,
+		Type: "urn:osgate:" + string(refused.code), Title: title, Status: status,
+		Detail: refused.detail, Message: refused.detail,
 	})
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
@@ -205,7 +207,8 @@ func (x *plainExchange) rewrite(pr *httputil.ProxyRequest) {
 	}
 	pr.Out.Header.Del("Upgrade")
 	pr.Out.Header.Del("Connection")
-	pr.Out.Header["Via"] = append(append([]string(nil), pr.In.Header["Via"]...), via(pr.In.ProtoMajor, pr.In.ProtoMinor))
+	pr.Out.Header["Via"] = append(append([]string(nil), pr.In.Header["Via"]...),
+		via(pr.In.ProtoMajor, pr.In.ProtoMinor))
 }
 
 // RoundTrip implements [http.RoundTripper]. It validates a stored answer, and sends the
@@ -252,10 +255,14 @@ func (x *plainExchange) serveInstead(err error) {
 	}
 	var late interface{ Timeout() bool }
 	if x.fetch.MustRevalidate() || errors.As(err, &late) && late.Timeout() {
-		refusePlain(x.w, x.r, refusal{code: codeUpstreamTimeout, title: originTitle, detail: "the origin did not answer"})
+		refusePlain(x.w, x.r, refusal{
+			code: codeUpstreamTimeout, title: originTitle, detail: "the origin did not answer",
+		})
 		return
 	}
-	refusePlain(x.w, x.r, refusal{code: codeUpstreamUnreachable, title: originTitle, detail: "the origin could not be reached or broke off"})
+	refusePlain(x.w, x.r, refusal{
+		code: codeUpstreamUnreachable, title: originTitle, detail: "the origin could not be reached or broke off",
+	})
 }
 
 // plainBody is the origin's body on its way to the client. It copies what is read into

@@ -45,7 +45,9 @@ type Identifier interface {
 // *[ratelimit.Turns] is one. An error means that the quota cannot be determined, and
 // that the configuration requires a refusal in that case.
 type Limiter interface {
-	TakeWithin(ctx context.Context, key string, q ratelimit.Quota, within time.Duration) (ratelimit.Result, time.Duration, error)
+	TakeWithin(
+		ctx context.Context, key string, q ratelimit.Quota, within time.Duration,
+	) (ratelimit.Result, time.Duration, error)
 }
 
 // Environments finds the type of an environment: "production", "sandbox", "design" or
@@ -60,7 +62,9 @@ type Environments interface {
 // is the gateway's. [ErrStatisticsBusy] and [ErrStatisticsUnavailable] have answers of
 // their own.
 type Statistics interface {
-	Answer(ctx context.Context, plane string, op objectstore.Operation, organizations []string, now time.Time) (body []byte, mediaType string, err error)
+	Answer(
+		ctx context.Context, plane string, op objectstore.Operation, organizations []string, now time.Time,
+	) (body []byte, mediaType string, err error)
 }
 
 // Options configure a [Proxy]. Every field of the first group is required, and so is
@@ -181,8 +185,9 @@ type Proxy struct {
 
 // New returns a Proxy, or an error if a required option is missing.
 func New(o Options) (*Proxy, error) {
-	if o.Regions == nil || o.Identity == nil || o.Policy == nil || o.Limiter == nil || o.Pauses == nil || o.Guesses == nil ||
-		o.Cache == nil || o.Statistics == nil || o.Keeper == nil || o.Transport.Shared == nil || o.Transport.Fresh == nil || o.Quota == nil {
+	if o.Regions == nil || o.Identity == nil || o.Policy == nil || o.Limiter == nil || o.Pauses == nil ||
+		o.Guesses == nil || o.Cache == nil || o.Statistics == nil || o.Keeper == nil ||
+		o.Transport.Shared == nil || o.Transport.Fresh == nil || o.Quota == nil {
 		return nil, errors.New("proxy: a required option is missing")
 	}
 	if o.Timeout == 0 {
@@ -197,7 +202,8 @@ func New(o Options) (*Proxy, error) {
 	return &Proxy{
 		Options: o, strangers: newStrangers(), exchanges: newUnderWay(),
 		refreshes: make(chan struct{}, maxRefreshes), ttlRequests: make(chan struct{}, maxTTLRequests),
-		serving: newSlots(o.MaxExchanges, servingShare), lingering: newSlots(max(1, o.MaxExchanges/lingerShare), lingeringShare),
+		serving:   newSlots(o.MaxExchanges, servingShare),
+		lingering: newSlots(max(1, o.MaxExchanges/lingerShare), lingeringShare),
 	}, nil
 }
 

@@ -76,12 +76,14 @@ type refusal struct {
 // The names of the quota policies in RateLimit-Policy and in a problem's
 // violated-policies.
 const (
-	policyClient       = "client"       // the client's own quota
-	policyBudget       = "budget"       // upstream requests of all clients
-	policyUpstream     = "upstream"     // Object Store's own limit, exceeded a moment ago
-	policyToken        = "token"        // Access Management calls with one token
-	policyAddress      = "address"      // Access Management calls of one address, without a known token
-	policyPlane        = "plane"        // the rest of the control plane's allowance, without the part reserved for identification
+	policyClient   = "client"   // the client's own quota
+	policyBudget   = "budget"   // upstream requests of all clients
+	policyUpstream = "upstream" // Object Store's own limit, exceeded a moment ago
+	policyToken    = "token"    // Access Management calls with one token
+	policyAddress  = "address"  // Access Management calls of one address, without a known token
+	// The rest of the control plane's allowance, without the part reserved for
+	// identification.
+	policyPlane        = "plane"
 	policyFailures     = "failures"     // failed identifications of one address
 	policyUnidentified = "unidentified" // exchanges of one address that are not identified
 	policyStrangers    = "strangers"    // refused writes of clients that are not members of the organization
@@ -123,7 +125,8 @@ func refusalOf(err error) refusal {
 			detail: "the control plane cannot identify this token at the moment"}
 	}
 	if e, ok := errors.AsType[*regionmap.UndiscoveredError](err); ok && !errors.Is(err, auth.ErrBadToken) {
-		r := refusal{code: record.CodeUpstreamUnreachable, title: "Region not discovered", detail: e.Error(), cause: errors.Join(e.Unwrap()...)}
+		r := refusal{code: record.CodeUpstreamUnreachable, title: "Region not discovered", detail: e.Error(),
+			cause: errors.Join(e.Unwrap()...)}
 		if e.Late {
 			r.code = record.CodeUpstreamTimeout
 		}
@@ -134,26 +137,31 @@ func refusalOf(err error) refusal {
 	}
 	switch {
 	case errors.Is(err, objectstore.ErrNotObjectStore):
-		return refusal{code: record.CodeNotObjectStore, detail: "this method and path are not an operation of Object Store v2 or the Stats API"}
+		return refusal{code: record.CodeNotObjectStore,
+			detail: "this method and path are not an operation of Object Store v2 or the Stats API"}
 	case errors.Is(err, auth.ErrNoToken):
-		return refusal{code: record.CodeNoToken, detail: "the request must have the header Authorization: Bearer with an Anypoint access token"}
+		return refusal{code: record.CodeNoToken,
+			detail: "the request must have the header Authorization: Bearer with an Anypoint access token"}
 	case errors.Is(err, auth.ErrBadToken):
-		return refusal{code: record.CodeBadToken, detail: "the control plane of this region does not accept this token; mint a new one there"}
+		return refusal{code: record.CodeBadToken,
+			detail: "the control plane of this region does not accept this token; mint a new one there"}
 	case errors.Is(err, auth.ErrManyTokens):
 		return refusal{code: record.CodeBadRequest, detail: "the request has more than one Authorization header"}
 	case errors.Is(err, ErrStatisticsBusy):
-		return refusal{code: record.CodeOverloaded, detail: "too many requests for statistics are under way", cause: err, retryAfter: time.Second}
+		return refusal{code: record.CodeOverloaded, detail: "too many requests for statistics are under way",
+			cause: err, retryAfter: time.Second}
 	case errors.Is(err, ErrStatisticsUnavailable):
 		return refusal{
-			code: record.CodeOverloaded, title: "Statistics unavailable", detail: "the statistics store does not answer", cause: err,
-			retryAfter: time.Second,
+			code: record.CodeOverloaded, title: "Statistics unavailable",
+			detail: "the statistics store does not answer", cause: err, retryAfter: time.Second,
 		}
 	case errors.Is(err, context.Canceled):
-		return refusal{code: record.CodeBadRequest, status: record.StatusClientLeft, detail: "the client closed the request", cause: err, gone: true}
+		return refusal{code: record.CodeBadRequest, status: record.StatusClientLeft,
+			detail: "the client closed the request", cause: err, gone: true}
 	}
 	return refusal{
-		code: record.CodeOverloaded, title: "No answer", detail: "the gateway cannot answer this request at the moment", cause: err,
-		retryAfter: time.Second,
+		code: record.CodeOverloaded, title: "No answer",
+		detail: "the gateway cannot answer this request at the moment", cause: err, retryAfter: time.Second,
 	}
 }
 
@@ -193,7 +201,9 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	if x.w.status != 0 {
 		return // the answer had begun; record reports how it ended
 	}
-	if status == record.StatusClientLeft { // a client that closed only its sending half can still read, and HTTP has no status 499
+	// A client that closed only its sending half can still read, and HTTP has no status
+	// 499.
+	if status == record.StatusClientLeft {
 		x.noAnswer = true
 		return
 	}
@@ -220,7 +230,8 @@ func (p *Proxy) refuse(x *exchange, err error) {
 // problem returns the body of the refusal of the request with this id.
 func (r refusal) problem(title string, status int, id string) []byte {
 	doc := problem{
-		Type: "urn:osgate:" + string(r.code), Title: title, Status: status, Detail: r.detail, Instance: id, Message: r.detail, Rule: r.rule,
+		Type: "urn:osgate:" + string(r.code), Title: title, Status: status, Detail: r.detail,
+		Instance: id, Message: r.detail, Rule: r.rule,
 	}
 	if r.violated != "" {
 		doc.Violated = []string{r.violated}

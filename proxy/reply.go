@@ -39,7 +39,9 @@ func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) e
 	x.toClient(answer.Header)
 	x.ourHeaders(answer.Header)
 	x.trimTrailers(answer)
-	x.reply = &replyBody{ReadCloser: answer.Body, exchange: x, answer: answer, status: answer.StatusCode, length: bodyLength(answer)}
+	x.reply = &replyBody{
+		ReadCloser: answer.Body, exchange: x, answer: answer, status: answer.StatusCode, length: bodyLength(answer),
+	}
 	answer.Body = x.reply
 	if x.call != 0 {
 		p.handleCallAnswer(x, answer)
@@ -279,7 +281,8 @@ func (b *replyBody) finish(complete bool) {
 func (x *exchange) trimTrailers(answer *http.Response) {
 	for name := range answer.Trailer {
 		_, again := answer.Header[name]
-		if again || !httpguts.ValidTrailerHeader(name) || slices.Contains(forRecipients, name) || slices.Contains(neverTrailing, name) {
+		if again || !httpguts.ValidTrailerHeader(name) ||
+			slices.Contains(forRecipients, name) || slices.Contains(neverTrailing, name) {
 			delete(answer.Trailer, name)
 		}
 	}
@@ -288,5 +291,6 @@ func (x *exchange) trimTrailers(answer *http.Response) {
 // neverTrailing lists forbidden trailers that are missing in forRecipients and in
 // net/http's own list.
 var neverTrailing = []string{
-	"Cache-Status", "Proxy-Status", "Server", "Server-Timing", "Set-Cookie", "Set-Cookie2", "Upgrade", "Via", "X-Osgate-Region", "X-Request-Id",
+	"Cache-Status", "Proxy-Status", "Server", "Server-Timing", "Set-Cookie", "Set-Cookie2", "Upgrade", "Via",
+	"X-Osgate-Region", "X-Request-Id",
 }

@@ -32,15 +32,17 @@ type requestBody struct {
 	bounded  io.ReadCloser
 	deadline *http.ResponseController
 	limit    int64
-	judge    func(bytes int64) error // reports whether so many bytes may be sent, before the last of them are; nil: no bound
-	count    atomic.Int64
-	closed   atomic.Bool
-	next     time.Time     // when the deadline must be set again
-	within   time.Duration // bound on the time of the whole body; 0: idleTimeout alone bounds it
-	until    time.Time     // the end of within
-	stream   bool          // it has a stream of its own (HTTP/2)
-	follows  bool          // the next request follows it on the connection (HTTP/1)
-	whole    atomic.Bool   // its end was read
+	// Reports whether so many bytes may be sent, before the last of them are; nil: no
+	// bound.
+	judge   func(bytes int64) error
+	count   atomic.Int64
+	closed  atomic.Bool
+	next    time.Time     // when the deadline must be set again
+	within  time.Duration // bound on the time of the whole body; 0: idleTimeout alone bounds it
+	until   time.Time     // the end of within
+	stream  bool          // it has a stream of its own (HTTP/2)
+	follows bool          // the next request follows it on the connection (HTTP/1)
+	whole   atomic.Bool   // its end was read
 
 	head   []byte // the bytes that peek read
 	unread []byte // the part of head that Read has not returned yet
@@ -56,8 +58,8 @@ type requestBody struct {
 
 func newRequestBody(w http.ResponseWriter, r *http.Request, limit int64) *requestBody {
 	return &requestBody{
-		raw: r.Body, bounded: http.MaxBytesReader(w, r.Body, limit), deadline: http.NewResponseController(w), limit: limit,
-		stream:  r.ProtoMajor > 1,
+		raw: r.Body, bounded: http.MaxBytesReader(w, r.Body, limit),
+		deadline: http.NewResponseController(w), limit: limit, stream: r.ProtoMajor > 1,
 		follows: r.ProtoMajor == 1 && r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0,
 	}
 }
@@ -183,7 +185,8 @@ const peekBytes = 2 << 10
 func (b *requestBody) peek(limit int) (head []byte, whole bool) {
 	if b.head == nil {
 		b.head = make([]byte, 0, min(limit, peekBytes))
-		for len(b.head) < limit && b.end == nil { // the buffer grows with the received bytes: an idle client uses little memory
+		// The buffer grows with the received bytes: an idle client uses little memory.
+		for len(b.head) < limit && b.end == nil {
 			b.head = slices.Grow(b.head, 1)
 			var n int
 			n, b.end = b.pull(b.head[len(b.head):min(cap(b.head), limit)])
@@ -270,7 +273,10 @@ func (b *requestBody) lateRefusal(err error) refusal {
 	if b.within > 0 {
 		detail = "the request body took longer than " + b.within.String()
 	}
-	return refusal{code: record.CodeBadRequest, status: http.StatusRequestTimeout, title: "Request body too late", detail: detail, cause: err}
+	return refusal{
+		code: record.CodeBadRequest, status: http.StatusRequestTimeout, title: "Request body too late",
+		detail: detail, cause: err,
+	}
 }
 
 // heldBody is a request body that is judged while it streams. It holds back the last

@@ -150,9 +150,10 @@ func (p *Proxy) Load() Load {
 	lingering, cut := p.lingering.counts()
 	return Load{
 		Identified: int64(serving[identified]), Unidentified: int64(serving[unidentified]),
-		Refused: int64(lingering[identified] + lingering[unidentified]),
-		Limit:   int64(p.serving.limit), UnidentifiedLimit: int64(p.serving.unidentified), RefusedLimit: int64(p.lingering.limit),
-		ShortOfAll: short[shortOfAll], ShortOfUnidentified: short[shortOfUnidentified], ShortOfAddress: short[shortOfAddress],
+		Refused: int64(lingering[identified] + lingering[unidentified]), Limit: int64(p.serving.limit),
+		UnidentifiedLimit: int64(p.serving.unidentified), RefusedLimit: int64(p.lingering.limit),
+		ShortOfAll: short[shortOfAll], ShortOfUnidentified: short[shortOfUnidentified],
+		ShortOfAddress: short[shortOfAddress],
 		ShortOfRefused: cut[shortOfAll] + cut[shortOfUnidentified] + cut[shortOfAddress],
 	}
 }
@@ -160,8 +161,8 @@ func (p *Proxy) Load() Load {
 // methods lists the methods whose exchanges are counted separately. All others are
 // counted together, because a client may send any method.
 var methods = []string{
-	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
-	http.MethodConnect, http.MethodTrace,
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	http.MethodOptions, http.MethodConnect, http.MethodTrace,
 }
 
 // underWay counts the exchanges that are under way, by method. Safe for concurrent use.

@@ -63,10 +63,11 @@ func NewTransport(o TransportOptions) Transport {
 	protocols.SetHTTP1(true)
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second, Control: userTimeout(o.Timeout)}
 	pooled := &http.Transport{
-		Proxy:                  proxyOf,
-		Protocols:              protocols,
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12}, // "TLS 1.2 and above" (vendor FAQ)
+		Proxy:       proxyOf,
+		Protocols:   protocols,
+		DialContext: dialer.DialContext,
+		// "TLS 1.2 and above" (vendor FAQ).
+		TLSClientConfig:        &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    dialTimeout,
 		DisableCompression:     true, // bodies are identity, byte for byte
 		MaxIdleConnsPerHost:    idlePerHost,
@@ -114,7 +115,9 @@ type dials struct {
 	closeIdle func() // closes the connections that no request uses
 }
 
-func newDials(most int, wait time.Duration, next func(context.Context, string, string) (net.Conn, error), closeIdle func()) *dials {
+func newDials(
+	most int, wait time.Duration, next func(context.Context, string, string) (net.Conn, error), closeIdle func(),
+) *dials {
 	return &dials{slots: make(chan struct{}, most), wait: wait, next: next, closeIdle: closeIdle}
 }
 

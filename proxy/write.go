@@ -34,8 +34,8 @@ func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) error {
 	mark, err := p.Cache.Mark(x.r.Context(), x.question, time.Now())
 	if err != nil {
 		return refusal{
-			code: record.CodeOverloaded, title: unsentTitle, detail: "the write could not be marked for the caches", cause: err,
-			retryAfter: time.Second,
+			code: record.CodeOverloaded, title: unsentTitle, detail: "the write could not be marked for the caches",
+			cause: err, retryAfter: time.Second,
 		}
 	}
 	x.lease = holdMark(x.r.Context(), mark, p.Timeout, func() {
@@ -54,8 +54,9 @@ const unsentTitle = "Write not sent"
 func (x *exchange) unrenewed() error {
 	if x.rec.UpstreamAttempts == 0 {
 		return refusal{
-			code: record.CodeOverloaded, title: unsentTitle, detail: "the write was not sent: its mark for the caches could not be renewed",
-			cause: errUnrenewed, retryAfter: time.Second,
+			code: record.CodeOverloaded, title: unsentTitle,
+			detail: "the write was not sent: its mark for the caches could not be renewed", cause: errUnrenewed,
+			retryAfter: time.Second,
 		}
 	}
 	return refusal{

@@ -72,7 +72,8 @@ func (w *responseWriter) WriteHeader(status int) {
 	w.status = status
 	w.deadline.renew()
 	if _, typed := w.Header()["Content-Type"]; !typed {
-		w.Header()["Content-Type"] = nil // otherwise net/http guesses one from the value: text/html if it begins like a page
+		// Otherwise net/http guesses one from the value: text/html if it begins like a page.
+		w.Header()["Content-Type"] = nil
 	}
 	if w.body != nil && w.body.pending() {
 		endsConnection(w.Header())

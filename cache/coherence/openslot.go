@@ -42,5 +42,6 @@ func (c *Redis) runMark(ctx context.Context, calls []call) error {
 // are not on one node. The second form is that of a key that expires while the script
 // runs.
 func spansNodes(err error) bool {
-	return redis.HasErrorPrefix(err, "TRYAGAIN") || err != nil && strings.Contains(err.Error(), "attempted to access a non local key")
+	return redis.HasErrorPrefix(err, "TRYAGAIN") ||
+		err != nil && strings.Contains(err.Error(), "attempted to access a non local key")
 }

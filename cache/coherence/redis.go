@@ -94,7 +94,8 @@ func NewRedis(conn *redisconn.Conn, o RedisOptions) (*Redis, error) {
 		return nil, errSettle
 	}
 	c := &Redis{
-		conn: conn, options: o, scripts: newScripts(), releases: make(chan release, releaseQueue), unmarked: newUnmarked(), grants: newGrantsRun(),
+		conn: conn, options: o, scripts: newScripts(), releases: make(chan release, releaseQueue),
+		unmarked: newUnmarked(), grants: newGrantsRun(),
 	}
 	for i := range c.slots {
 		s := &c.slots[i]
@@ -245,7 +246,10 @@ func (c *Redis) calls(on Resources, script *redis.Script, args ...any) []call {
 	calls := make([]call, 0, 1)
 	for i := 0; i < on.n; {
 		slot, first := on.list[i].Slot, i
-		one := call{script: script, slot: slot, keys: make([]string, 1, 1+on.n), args: make([]any, 0, headArgs+len(args)+2*on.n)}
+		one := call{
+			script: script, slot: slot,
+			keys: make([]string, 1, 1+on.n), args: make([]any, 0, headArgs+len(args)+2*on.n),
+		}
 		one.keys[0] = c.slots[slot].key
 		one.args = append(append(one.args, c.head(slot)...), args...)
 		for ; i < on.n && on.list[i].Slot == slot; i++ {
@@ -279,7 +283,9 @@ func (c *Redis) head(slot uint8) []any {
 	if id := c.slots[slot].remembered.Load(); id != nil {
 		remembered = id[:]
 	}
-	return []any{remembered, newIDs(1), c.options.Settle.Microseconds(), flag(c.options.Strict), generationLife.Milliseconds()}
+	return []any{
+		remembered, newIDs(1), c.options.Settle.Microseconds(), flag(c.options.Strict), generationLife.Milliseconds(),
+	}
 }
 
 // flag returns a boolean in the form that the scripts expect.

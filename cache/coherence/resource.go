@@ -6,7 +6,9 @@ import "iter"
 // one location, its partition, a list. It is a hash and reveals nothing about the
 // thing.
 type Resource struct {
-	Slot uint8 // below Slots; the same for all resources of one store, so that a shared store can keep them in one place
+	// Below Slots; the same for all resources of one store, so that a shared store can
+	// keep them in one place.
+	Slot uint8
 	Hash [32]byte
 }
 

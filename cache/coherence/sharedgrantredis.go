@@ -47,7 +47,9 @@ type grantsRun struct {
 }
 
 func newGrantsRun() grantsRun {
-	return grantsRun{updates: make(chan tokenUpdate, publishQueue), revocations: revocations{tokens: map[[32]byte]tokenUpdate{}}}
+	return grantsRun{
+		updates: make(chan tokenUpdate, publishQueue), revocations: revocations{tokens: map[[32]byte]tokenUpdate{}},
+	}
 }
 
 // Unpublished returns the number of grants and revocations that were not written to
@@ -71,7 +73,9 @@ func (g *RedisGrants) ReadFor(ctx context.Context, on Resources, key GrantKey) (
 // readCalls makes the calls of a read; the last one is for the token and its grant.
 func (g *RedisGrants) readCalls(on Resources, key *GrantKey) []call {
 	c := g.coherence
-	return append(c.calls(on, c.scripts.read), call{script: c.scripts.token, keys: c.grantRedisKeys(key), args: []any{newIDs(1), idLife(key.TTL)}})
+	return append(c.calls(on, c.scripts.read), call{
+		script: c.scripts.token, keys: c.grantRedisKeys(key), args: []any{newIDs(1), idLife(key.TTL)},
+	})
 }
 
 // readingFor returns the reading in the answers to a read that began at began.

@@ -22,7 +22,8 @@ var ownEncoding = base64.RawURLEncoding
 func OwnETag(contentType string, body []byte) string {
 	h := sha256.New()
 	room := make([]byte, 0, 64)
-	room = binary.BigEndian.AppendUint32(room, uint32(len(contentType))) // so that a part of the body cannot be a part of the type
+	// So that a part of the body cannot be a part of the type.
+	room = binary.BigEndian.AppendUint32(room, uint32(len(contentType)))
 	_, _ = h.Write(append(room, contentType...))
 	_, _ = h.Write(body)
 	return ownPrefix + ownEncoding.EncodeToString(h.Sum(nil)[:ownDigest]) + `"`

@@ -10,18 +10,20 @@ import (
 // wrong for the next: hop-by-hop fields (RFC 9110 section 7.6.1), identity, and the
 // fields that the gateway sets itself on every answer.
 var droppedHeaders = map[string]bool{
-	"Age": true, "Alt-Svc": true, "Authentication-Info": true, "Cache-Status": true, "Connection": true, "Content-Length": true, "Keep-Alive": true,
-	"Proxy-Authenticate": true, "Proxy-Authentication-Info": true, "Proxy-Connection": true, "Proxy-Status": true, "Public-Key-Pins": true,
-	"Retry-After": true, "Server": true, "Server-Timing": true, "Set-Cookie": true, "Set-Cookie2": true, "Te": true, "Trailer": true,
-	"Traceparent": true, "Traceresponse": true, "Tracestate": true, "Transfer-Encoding": true, "Upgrade": true, "Via": true, "Www-Authenticate": true,
+	"Age": true, "Alt-Svc": true, "Authentication-Info": true, "Cache-Status": true, "Connection": true,
+	"Content-Length": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authentication-Info": true,
+	"Proxy-Connection": true, "Proxy-Status": true, "Public-Key-Pins": true, "Retry-After": true, "Server": true,
+	"Server-Timing": true, "Set-Cookie": true, "Set-Cookie2": true, "Te": true, "Trailer": true,
+	"Traceparent": true, "Traceresponse": true, "Tracestate": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Via": true, "Www-Authenticate": true,
 }
 
 // droppedWords are parts of the names of fields that belong to one request or one
 // client: X-RateLimit-Remaining, RateLimit-Policy, X-Amzn-Requestid, X-Correlation-Id,
 // X-B3-Traceid, X-Auth-Token, X-Osgate-Region.
 var droppedWords = []string{
-	"ratelimit", "rate-limit", "request-id", "requestid", "correlation", "trace", "-span", "cookie", "auth", "access-token",
-	"csrf", "xsrf", "session", "x-osgate", "x-amz-cf-",
+	"ratelimit", "rate-limit", "request-id", "requestid", "correlation", "trace", "-span", "cookie", "auth",
+	"access-token", "csrf", "xsrf", "session", "x-osgate", "x-amz-cf-",
 }
 
 // Impersonal returns a copy of the fields that the gateway replays to other requests of
@@ -56,8 +58,9 @@ func keep(name string) bool {
 // hopHeaders are the fields of one connection or one hop, which no cache stores (RFC
 // 9111 section 3.1), and those that are made anew for each answer.
 var hopHeaders = []string{
-	"Age", "Cache-Status", "Connection", "Content-Length", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
-	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Age", "Cache-Status", "Connection", "Content-Length", "Keep-Alive", "Proxy-Authenticate",
+	"Proxy-Authentication-Info", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding",
+	"Upgrade",
 }
 
 // Replayable returns a copy of the fields that a strict shared cache stores: all except

@@ -33,7 +33,9 @@ func JudgeResource(status int, h http.Header, authorized bool, requestedAt time.
 }
 
 // judge returns the reason not to store the answer, or how long it is fresh.
-func (c *Control) judge(status int, h http.Header, authorized bool, requestedAt time.Time) (refused string, fresh time.Duration) {
+func (c *Control) judge(
+	status int, h http.Header, authorized bool, requestedAt time.Time,
+) (refused string, fresh time.Duration) {
 	known := understood(status)
 	switch {
 	case status < http.StatusOK, status == http.StatusPartialContent, status == http.StatusNotModified:
@@ -66,9 +68,9 @@ func (c *Control) judge(status int, h http.Header, authorized bool, requestedAt 
 // must-understand requires, except 206, which is never stored here.
 func understood(status int) bool {
 	switch status {
-	case http.StatusOK, http.StatusNonAuthoritativeInfo, http.StatusNoContent, http.StatusMultipleChoices, http.StatusMovedPermanently,
-		http.StatusPermanentRedirect, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone, http.StatusRequestURITooLong,
-		http.StatusNotImplemented:
+	case http.StatusOK, http.StatusNonAuthoritativeInfo, http.StatusNoContent, http.StatusMultipleChoices,
+		http.StatusMovedPermanently, http.StatusPermanentRedirect, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusGone, http.StatusRequestURITooLong, http.StatusNotImplemented:
 		return true
 	}
 	return false
@@ -166,14 +168,16 @@ func validTarget(lines []string) bool {
 
 func dictionaryMember(member string) bool {
 	name, value, hasValue := strings.Cut(member, "=")
-	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-.*") != "" || strings.IndexByte("0123456789_-.", name[0]) >= 0 {
+	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-.*") != "" ||
+		strings.IndexByte("0123456789_-.", name[0]) >= 0 {
 		return false
 	}
 	switch name {
 	case "max-age", "s-maxage", "stale-while-revalidate", "stale-if-error":
 		return len(value) <= maxIntegerDigits && isNumber(value)
 	}
-	return !hasValue || isNumber(value) || record.IsToken(value) || value == "?0" || value == "?1" || len(value) > 1 && unquote(value) != value
+	return !hasValue || isNumber(value) || record.IsToken(value) || value == "?0" || value == "?1" ||
+		len(value) > 1 && unquote(value) != value
 }
 
 // maxIntegerDigits is the maximum length of an integer (RFC 9651 section 3.3.1).

@@ -14,9 +14,12 @@ import (
 // Last-Modified (RFC 9111 section 4.3.2), and a range of a complete content is served as
 // a 206 (section 3.4). For more than one range it serves the whole content, as RFC 9110
 // section 14.2 allows.
-func (r *Response) ServeRange(w http.ResponseWriter, method string, request http.Header, now time.Time) (status int, err error) {
+func (r *Response) ServeRange(
+	w http.ResponseWriter, method string, request http.Header, now time.Time,
+) (status int, err error) {
 	notModified := r.notModified(request, cmp.Or(r.Header.Get("Last-Modified"), r.Header.Get("Date")))
-	if method != http.MethodGet || r.Status != http.StatusOK || len(request["Range"]) != 1 || notModified || !r.sameAs(request) {
+	if method != http.MethodGet || r.Status != http.StatusOK || len(request["Range"]) != 1 ||
+		notModified || !r.sameAs(request) {
 		return r.serve(w, notModified, now)
 	}
 	first, last, ok := byteRange(request["Range"][0], int64(len(r.Body)))
