@@ -71,7 +71,8 @@ type server struct {
 // New returns the handler. It returns an error if a part is missing, or if the listener
 // would be open to the network without a token.
 func New(o Options) (http.Handler, error) {
-	if o.Readiness == nil || o.Overview == nil || o.Recent == nil || o.History == nil || o.Settings == nil || o.Metrics == nil || o.Purge == nil {
+	if o.Readiness == nil || o.Overview == nil || o.Recent == nil || o.History == nil ||
+		o.Settings == nil || o.Metrics == nil || o.Purge == nil {
 		return nil, errors.New("admin: an option is missing")
 	}
 	if !o.Loopback && o.Token == "" {
@@ -126,7 +127,8 @@ func (s *server) routes() http.Handler {
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy",
+			"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")        // for browsers that do not support frame-ancestors
 		h.Set("Referrer-Policy", "same-origin") // with no-referrer the form sends "Origin: null"
@@ -146,7 +148,10 @@ func only(method string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
 			w.Header().Set("Allow", allowed)
-			problem{Code: "method-not-allowed", Status: http.StatusMethodNotAllowed, Detail: r.URL.Path + " supports " + allowed}.write(w)
+			problem{
+				Code: "method-not-allowed", Status: http.StatusMethodNotAllowed,
+				Detail: r.URL.Path + " supports " + allowed,
+			}.write(w)
 			return
 		}
 		next(w, r)
@@ -154,7 +159,9 @@ func only(method string, next http.HandlerFunc) http.Handler {
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
-	problem{Code: "not-found", Status: http.StatusNotFound, Detail: "this path does not exist; the page is at /"}.write(w)
+	problem{
+		Code: "not-found", Status: http.StatusNotFound, Detail: "this path does not exist; the page is at /",
+	}.write(w)
 }
 
 // Status is the state of the process.

@@ -63,7 +63,10 @@ func loopbackHost(host string) bool {
 func (g *guard) checkOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		problem{Code: "cross-origin", Status: http.StatusForbidden, Detail: "the request comes from a page of another origin"}.write(w)
+		problem{
+			Code: "cross-origin", Status: http.StatusForbidden,
+			Detail: "the request comes from a page of another origin",
+		}.write(w)
 	}))
 	return protection.Handler(next)
 }
@@ -80,7 +83,10 @@ func (g *guard) require(next http.Handler) http.Handler {
 			tooManyTries(w, wait)
 		default:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="osgate admin"`)
-			problem{Code: "unauthorized", Status: http.StatusUnauthorized, Detail: "send Authorization: Bearer with the admin token, or log in at /"}.write(w)
+			problem{
+				Code: "unauthorized", Status: http.StatusUnauthorized,
+				Detail: "send Authorization: Bearer with the admin token, or log in at /",
+			}.write(w)
 		}
 	})
 }

@@ -74,10 +74,12 @@ func (s *server) history(w http.ResponseWriter, r *http.Request) {
 		s.Logger.Warn("history could not be read", "error", err)
 		w.Header().Set("Retry-After", retryAfter(historyRetry))
 		problem{
-			Code: "statistics-unavailable", Status: http.StatusServiceUnavailable, Detail: "the statistics cannot be read now; the log contains the reason",
+			Code: "statistics-unavailable", Status: http.StatusServiceUnavailable,
+			Detail: "the statistics cannot be read now; the log contains the reason",
 		}.write(w)
 	default:
-		h.Buckets, h.Children = append([]Bucket{}, h.Buckets...), append([]Child{}, h.Children...) // JSON has [], not null
+		// JSON has [], not null
+		h.Buckets, h.Children = append([]Bucket{}, h.Buckets...), append([]Child{}, h.Children...)
 		s.writeJSON(w, http.StatusOK, historyAnswer{q.Period, q.Scope, q.From, q.To, h})
 	}
 }
@@ -103,7 +105,8 @@ func readHistoryQuery(raw string, now time.Time) (HistoryQuery, error) {
 	}
 	q, from, to := HistoryQuery{}, "", ""
 	fields := map[string]*string{
-		"plane": &q.Plane, "organization": &q.Organization, "environment": &q.Environment, "region": &q.Region, "store": &q.Store,
+		"plane": &q.Plane, "organization": &q.Organization, "environment": &q.Environment,
+		"region": &q.Region, "store": &q.Store,
 		"period": &q.Period, "from": &from, "to": &to,
 	}
 	for name, given := range values {

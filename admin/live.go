@@ -61,7 +61,10 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-s.streams }()
 	default:
 		w.Header().Set("Retry-After", retryAfter(streamRetry))
-		problem{Code: "too-many-streams", Status: http.StatusServiceUnavailable, Detail: "too many pages are open; close one, or try again later"}.write(w)
+		problem{
+			Code: "too-many-streams", Status: http.StatusServiceUnavailable,
+			Detail: "too many pages are open; close one, or try again later",
+		}.write(w)
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")

@@ -35,7 +35,9 @@ func (g *guard) inSession(r *http.Request, now time.Time) bool {
 func (g *guard) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
 	if err := r.ParseForm(); err != nil {
-		problem{Code: "bad-input", Status: http.StatusBadRequest, Detail: "the body is not a form", Field: "token"}.write(w)
+		problem{
+			Code: "bad-input", Status: http.StatusBadRequest, Detail: "the body is not a form", Field: "token",
+		}.write(w)
 		return
 	}
 	now := time.Now()

@@ -62,7 +62,8 @@ func (s *server) recent(w http.ResponseWriter, r *http.Request) {
 		seconds, err := strconv.Atoi(text)
 		back = time.Duration(seconds) * time.Second
 		if err != nil || seconds < int(minRecent/time.Second) || seconds > int(MaxRecent/time.Second) {
-			badInput(w, &InputError{"seconds", fmt.Sprintf("must be a whole number from %.0f to %.0f", minRecent.Seconds(), MaxRecent.Seconds())})
+			badInput(w, &InputError{"seconds",
+				fmt.Sprintf("must be a whole number from %.0f to %.0f", minRecent.Seconds(), MaxRecent.Seconds())})
 			return
 		}
 	}

@@ -17,6 +17,7 @@ type problem struct {
 
 // write sends p.
 func (p problem) write(w http.ResponseWriter) {
+	// strings and numbers never fail
 	body, _ := json.Marshal(struct {
 		Type   string `json:"type"`
 		Title  string `json:"title"`
@@ -24,7 +25,7 @@ func (p problem) write(w http.ResponseWriter) {
 		Detail string `json:"detail"`
 		Field  string `json:"field,omitempty"`
 		Purged *int   `json:"purged,omitempty"`
-	}{"urn:osgate:admin:" + p.Code, http.StatusText(p.Status), p.Status, p.Detail, p.Field, p.Purged}) // strings and numbers never fail
+	}{"urn:osgate:admin:" + p.Code, http.StatusText(p.Status), p.Status, p.Detail, p.Field, p.Purged})
 	send(w, p.Status, "application/problem+json", body)
 }
 
@@ -41,7 +42,10 @@ func (s *server) writeJSON(w http.ResponseWriter, status int, v any) {
 // unwritable reports that a value cannot be encoded as JSON.
 func (s *server) unwritable(w http.ResponseWriter, err error) {
 	s.Logger.Error("admin answer could not be encoded as JSON", "error", err)
-	problem{Code: "internal", Status: http.StatusInternalServerError, Detail: "the answer could not be encoded as JSON; the log contains the reason"}.write(w)
+	problem{
+		Code: "internal", Status: http.StatusInternalServerError,
+		Detail: "the answer could not be encoded as JSON; the log contains the reason",
+	}.write(w)
 }
 
 // badInput reports an invalid field of a request.

@@ -203,7 +203,8 @@ func refusePurge(w http.ResponseWriter, err error) {
 		p.Field, p.Detail = e.Field, e.Detail
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		p.Code, p.Status, p.Detail = "too-large", http.StatusRequestEntityTooLarge, "the body must not be larger than 64 KiB"
+		p.Code, p.Status, p.Detail = "too-large", http.StatusRequestEntityTooLarge,
+			"the body must not be larger than 64 KiB"
 	}
 	if errors.Is(err, errMediaType) {
 		p.Code, p.Status = "media-type", http.StatusUnsupportedMediaType

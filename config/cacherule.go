@@ -53,7 +53,8 @@ func parseCacheRule(item string) (r CacheRule, err error) {
 	}
 	segments := strings.Split(strings.TrimSpace(item[:at]), "/")
 	if len(segments) > 3 {
-		return r, fmt.Errorf("%s has %d segments; want org, org/env or org/env/store (write a / inside a name as %%2F)", quote(item), len(segments))
+		return r, fmt.Errorf("%s has %d segments; want org, org/env or org/env/store (write a / inside a name as %%2F)",
+			quote(item), len(segments))
 	}
 	if len(segments) == 3 {
 		segments[2], r.Prefix = strings.CutSuffix(segments[2], "*")
@@ -82,7 +83,8 @@ func parseFreshness(item, text string) (time.Duration, error) {
 	}
 	ttl, err := time.ParseDuration(text)
 	if err != nil || ttl < 0 || ttl > time.Hour {
-		return 0, fmt.Errorf("%s has an invalid freshness; want off or a duration from 0s to 1h, such as %s", quote(item), "org/env/store=2s")
+		return 0, fmt.Errorf("%s has an invalid freshness; want off or a duration from 0s to 1h, such as %s",
+			quote(item), "org/env/store=2s")
 	}
 	return ttl, nil
 }

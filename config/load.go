@@ -221,7 +221,8 @@ func (l *loader) parse() (Config, error) {
 		parseErr, _ := errors.AsType[env.ParseError](err)
 		problem, ok := errors.AsType[problemError](parseErr.Err)
 		if !ok {
-			return Config{}, fmt.Errorf("reading the environment: field %s of type %s has no parser", parseErr.Name, parseErr.Type)
+			return Config{}, fmt.Errorf("reading the environment: field %s of type %s has no parser",
+				parseErr.Name, parseErr.Type)
 		}
 		l.problems = append(l.problems, problem.Problem)
 	}
@@ -269,7 +270,8 @@ func (l *loader) settings() map[string]setting {
 // only the exact forms below count, so that a misspelled setting is still refused.
 var (
 	ownLink   = regexp.MustCompile(`^` + Prefix + `(SERVICE_|PORT)`)
-	otherLink = regexp.MustCompile(`^` + Prefix + `[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+	otherLink = regexp.MustCompile(`^` + Prefix +
+		`[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 	otherPort = regexp.MustCompile(`^` + Prefix + `[A-Z0-9_]+_PORT=(tcp|udp|sctp)://`)
 )
 

@@ -93,7 +93,8 @@ func parseText(f *field, text string) (string, error) {
 func ranged[T cmp.Ordered](parse func(string) (T, error), kind string) parseFunc[T] {
 	return func(f *field, text string) (T, error) {
 		value, err := parse(text)
-		if err == nil && (f.min == "" || value >= bound(parse, f.min)) && (f.max == "" || value <= bound(parse, f.max)) {
+		if err == nil &&
+			(f.min == "" || value >= bound(parse, f.min)) && (f.max == "" || value <= bound(parse, f.max)) {
 			return value, nil
 		}
 		right := "of at least " + f.min
@@ -156,7 +157,8 @@ func parseOverrides(f *field, text string) (map[string]int, error) {
 		case client == "":
 			return nil, fmt.Errorf("%s is not CLIENT_ID=QUOTA; want a pair such as clientId=100", quote(item))
 		case err != nil || limit < 0 || limit > maxRate:
-			return nil, fmt.Errorf("%s has no quota from 0 to %d; want a pair such as clientId=100", quote(item), maxRate)
+			return nil, fmt.Errorf("%s has no quota from 0 to %d; want a pair such as clientId=100",
+				quote(item), maxRate)
 		}
 		if _, err := parseText(f, client); err != nil {
 			return nil, fmt.Errorf("the client ID of %s %w", quote(item), err)
@@ -182,11 +184,13 @@ func parsePrefixes(_ *field, text string) ([]netip.Prefix, error) {
 	for _, item := range items {
 		prefix, err := netip.ParsePrefix(item)
 		if err != nil {
-			return nil, fmt.Errorf("%s is not a CIDR; want a prefix such as 10.0.0.0/8 or 2001:db8::/32 (/32 or /128 for one address)",
+			return nil, fmt.Errorf(
+				"%s is not a CIDR; want a prefix such as 10.0.0.0/8 or 2001:db8::/32 (/32 or /128 for one address)",
 				quote(item))
 		}
 		if prefix.Addr().Is4In6() {
-			return nil, fmt.Errorf("%s would match no IPv4 address; want the IPv4 form, such as 10.0.0.0/8", quote(item))
+			return nil, fmt.Errorf("%s would match no IPv4 address; want the IPv4 form, such as 10.0.0.0/8",
+				quote(item))
 		}
 		prefixes = append(prefixes, prefix.Masked())
 	}
@@ -228,7 +232,9 @@ func parseOrigins(text string) (Origins, error) {
 		switch {
 		case origin == "*" && len(items) == 1:
 		case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || origin != u.Scheme+"://"+u.Host:
-			return nil, fmt.Errorf("%s is not an origin; want one such as https://app.example.com, without a path, or * alone", quote(item))
+			return nil, fmt.Errorf(
+				"%s is not an origin; want one such as https://app.example.com, without a path, or * alone",
+				quote(item))
 		case slices.Contains(origins, origin):
 			return nil, fmt.Errorf("%s is given twice; want it once", quote(origin))
 		}
@@ -262,7 +268,9 @@ func parseHeaders(text string) (Headers, error) {
 		case strings.ContainsFunc(name, notInName):
 			return nil, fmt.Errorf("%s is not a header name; want a name such as x-app-name", quote(item))
 		case slices.Contains(confidential, name):
-			return nil, fmt.Errorf("%s contains a secret, so rules may not read it; want a header of your own, such as x-app-name", quote(item))
+			return nil, fmt.Errorf(
+				"%s contains a secret, so rules may not read it; want a header of your own, such as x-app-name",
+				quote(item))
 		case slices.Contains(headers, name):
 			return nil, fmt.Errorf("%s is given twice; want it once", quote(name))
 		}
@@ -353,7 +361,8 @@ func parseRoute(item string) (Route, error) {
 	}
 	segments := strings.Split(strings.TrimSpace(item[:at]), "/")
 	if len(segments) > 3 {
-		return Route{}, fmt.Errorf("%s has %d segments; want org, org/env or org/env/store (write a / inside a name as %%2F)",
+		return Route{}, fmt.Errorf(
+			"%s has %d segments; want org, org/env or org/env/store (write a / inside a name as %%2F)",
 			quote(item), len(segments))
 	}
 	place := make([]string, 3)

@@ -39,7 +39,9 @@ func (l *loader) applyRules(c Config) {
 			bad[l.fields[i].Name] = true
 		}
 	}
-	for _, r := range slices.Concat(listenerRules(), redisRules(), regionRules(), upstreamRules(), rateRules(), cacheRules()) {
+	for _, r := range slices.Concat(
+		listenerRules(), redisRules(), regionRules(), upstreamRules(), rateRules(), cacheRules(),
+	) {
 		if slices.ContainsFunc(r.on, func(name string) bool { return bad[Prefix+name] }) {
 			continue
 		}
@@ -57,14 +59,16 @@ func listenerRules() []rule {
 			"required because OSGATE_ADMIN_LISTEN is not on loopback; want a token here, or a listener on 127.0.0.1",
 			"ADMIN_TOKEN", "ADMIN_LISTEN"),
 		on(func(c Config) bool { return strings.ContainsFunc(c.Admin.Token.Reveal(), notVisible) },
-			"contains characters that an Authorization header cannot carry; want visible ASCII without spaces", "ADMIN_TOKEN"),
+			"contains characters that an Authorization header cannot carry; want visible ASCII without spaces",
+			"ADMIN_TOKEN"),
 		// The right token is never refused, however many wrong tokens arrive. Only its
 		// length protects it from being guessed.
 		on(func(c Config) bool {
 			return !c.Admin.Listen.Loopback() && c.Admin.Token.Reveal() != "" && c.Admin.ShortToken()
 		},
 			fmt.Sprintf("shorter than %d characters: it can be guessed over the network, because OSGATE_ADMIN_LISTEN is not on loopback; "+
-				"want a random token, such as openssl rand -hex 32 prints", MinAdminToken), "ADMIN_TOKEN", "ADMIN_LISTEN"),
+				"want a random token, such as openssl rand -hex 32 prints", MinAdminToken),
+			"ADMIN_TOKEN", "ADMIN_LISTEN"),
 		{on: []string{"SECRET"}, broken: func(c Config) string {
 			if _, err := decodeKey(c.Secret.Reveal()); err != nil && c.Secret.Reveal() != "" {
 				return err.Error() + "; want exactly 32 random bytes in base64, such as openssl rand -base64 32 prints"
@@ -90,7 +94,8 @@ func redisRules() []rule {
 				return ""
 			}
 			if err := checkRedisURL(c.Redis.URL.Reveal()); err != nil {
-				return err.Error() + "; want redis://user:password@host:6379/0 or rediss://…, with special characters percent-encoded"
+				return err.Error() +
+					"; want redis://user:password@host:6379/0 or rediss://…, with special characters percent-encoded"
 			}
 			return ""
 		}},
@@ -118,7 +123,8 @@ func checkRedisURL(text string) error {
 		}
 	}
 	// An @ here is most likely the end of a password that contains a ? or #.
-	if _, err := url.ParseQuery(u.RawQuery); err != nil || strings.ContainsAny(u.RawQuery, "@") || strings.Contains(text, "#") {
+	if _, err := url.ParseQuery(u.RawQuery); err != nil ||
+		strings.ContainsAny(u.RawQuery, "@") || strings.Contains(text, "#") {
 		return errors.New("has a query or fragment that cannot be read")
 	}
 	return nil
@@ -196,7 +202,8 @@ func rateRules() []rule {
 		return most
 	}
 	tooMany := func(limit int, c Config) bool { return c.Rate.Algorithm == "window" && limit > maxWindowRate }
-	window := fmt.Sprintf("too high for OSGATE_RATE_ALGORITHM=window, which stores every request of a period; want at most %d",
+	window := fmt.Sprintf(
+		"too high for OSGATE_RATE_ALGORITHM=window, which stores every request of a period; want at most %d",
 		maxWindowRate)
 	return []rule{
 		on(func(c Config) bool { return tooMany(c.Rate.Limit, c) }, window, "RATE", "RATE_ALGORITHM"),

@@ -99,7 +99,8 @@ func (x *Exchange) Derive(id, method string, start time.Time) Exchange {
 // AddRefresh adds to x, which was answered with a stale answer, what its refresh did
 // upstream.
 func (x *Exchange) AddRefresh(refresh *Exchange) {
-	x.UpstreamAttempts, x.UpstreamStatus, x.UpstreamDuration = refresh.UpstreamAttempts, refresh.UpstreamStatus, refresh.UpstreamDuration
+	x.UpstreamAttempts, x.UpstreamStatus, x.UpstreamDuration =
+		refresh.UpstreamAttempts, refresh.UpstreamStatus, refresh.UpstreamDuration
 	x.UpstreamBytes, x.Attempts, x.UpstreamError = refresh.UpstreamBytes, refresh.Attempts, refresh.UpstreamError
 	x.Charged, x.Degraded = x.Charged || refresh.Charged, x.Degraded || refresh.Degraded
 }

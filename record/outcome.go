@@ -31,7 +31,9 @@ func Outcomes() []Outcome {
 // String returns the outcome as in metrics and on the operator's page: "hit",
 // "upstream_ok", …
 func (o Outcome) String() string {
-	return [NumOutcomes]string{"hit", "upstream_ok", "upstream_client_error", "upstream_error", "refused", "local", "client_left"}[o]
+	return [NumOutcomes]string{
+		"hit", "upstream_ok", "upstream_client_error", "upstream_error", "refused", "local", "client_left",
+	}[o]
 }
 
 // MarshalText returns [Outcome.String]; it never fails.

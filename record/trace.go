@@ -66,7 +66,8 @@ func (t *Trace) read(text string) bool {
 		return false
 	}
 	var version, flags [1]byte
-	if !unhex(version[:], text[:2]) || !unhex(t.ID[:], text[3:35]) || !unhex(t.Parent[:], text[36:52]) || !unhex(flags[:], text[53:55]) {
+	if !unhex(version[:], text[:2]) || !unhex(t.ID[:], text[3:35]) ||
+		!unhex(t.Parent[:], text[36:52]) || !unhex(flags[:], text[53:55]) {
 		return false
 	}
 	switch {

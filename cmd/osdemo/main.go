@@ -192,7 +192,8 @@ const (
 func (t *tour) mint(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, t.gateway+"/accounts/oauth2/token", strings.NewReader(client))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		t.gateway+"/accounts/oauth2/token", strings.NewReader(client))
 	if err != nil {
 		return err
 	}
@@ -223,19 +224,24 @@ func (t *tour) print(w io.Writer) {
 	say("osemu     %s   (a local Object Store v2: %s latency, 10 requests a second)", t.emulator, latency)
 	say("dashboard %s/  (health, requests by outcome, latency, hit ratio, clients, stores, refusals)", t.admin)
 	say("\nPaste any of these into another terminal. The token is valid for an hour.")
-	say("\n# A token of your own, minted through the gateway\ncurl -s -d '%s' %s/accounts/oauth2/token", client, t.gateway)
+	say("\n# A token of your own, minted through the gateway\ncurl -s -d '%s' %s/accounts/oauth2/token",
+		client, t.gateway)
 	curl("The identity behind the token", "", "/accounts/api/me")
 	curl("Environments, regions, stores, partitions, keys", "", "/accounts/api/organizations/org-root/environments")
 	partitions, _, _ := strings.Cut(partition, "/DEFAULT_PARTITION")
-	for _, target := range []string{"/api/v1/organizations/org-root/regions", prefix + "/stores", partitions, partition + "/keys"} {
+	for _, target := range []string{
+		"/api/v1/organizations/org-root/regions", prefix + "/stores", partitions, partition + "/keys",
+	} {
 		say("curl -s -H 'Authorization: Bearer %s' '%s%s'", t.token, t.gateway, target)
 	}
-	curl("A value. Run it twice and look at Cache-Status and Age; RateLimit shows the rest of the quota", "i", partition+"/keys/KeyOne")
+	curl("A value. Run it twice and look at Cache-Status and Age; RateLimit shows the rest of the quota",
+		"i", partition+"/keys/KeyOne")
 	value := `{"stringValue":"Hello World","keyId":"myTestKey","valueType":"STRING"}`
 	curl("Store a value", " -H 'Content-Type: application/json' -d '"+value+"'", partition+"/keys/myTestKey")
 	curl("Read it back: after a write no older value is returned", "i", partition+"/keys/myTestKey")
 	curl("Delete it", "i -X DELETE", partition+"/keys/myTestKey")
-	curl("The same store in the EU control plane (Frankfurt): 401, because it needs a token of that plane", "i", "/eu/eu-central-1"+partition+"/keys/KeyOne")
+	curl("The same store in the EU control plane (Frankfurt): 401, because it needs a token of that plane",
+		"i", "/eu/eu-central-1"+partition+"/keys/KeyOne")
 	curl("Thirty requests as fast as one connection can send them: ten a second are answered, none with 429",
 		` -o /dev/null -w '%{http_code} after %{time_total} s\n'`, partition+"/keys/KeyOne?n=[1-30]")
 	curl("Today's counts, in the form of Anypoint's own Stats API", "", "/api/v1/organizations/org-root?"+t.today())

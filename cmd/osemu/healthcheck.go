@@ -30,7 +30,8 @@ func healthcheck(ctx context.Context, s settings, stdout, stderr io.Writer) int 
 	if s.tlsCert != "" {
 		scheme = "https"
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+net.JoinHostPort(host, port)+"/_osemu/livez", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		scheme+"://"+net.JoinHostPort(host, port)+"/_osemu/livez", nil)
 	if err != nil {
 		fmt.Fprintf(stderr, "osemu: -listen cannot be used: %v\n", err)
 		return exitMisuse

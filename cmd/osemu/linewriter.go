@@ -25,7 +25,9 @@ type lineWriter struct {
 }
 
 func newLineWriter(out io.Writer) *lineWriter {
-	w := &lineWriter{out: out, lines: make(chan []byte, linesWaiting), quit: make(chan struct{}), over: make(chan struct{})}
+	w := &lineWriter{
+		out: out, lines: make(chan []byte, linesWaiting), quit: make(chan struct{}), over: make(chan struct{}),
+	}
 	go w.write() // ends with close; a write without a reader blocks until the process ends
 	return w
 }

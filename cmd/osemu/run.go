@@ -108,7 +108,8 @@ func listen(ctx context.Context, s settings) (net.Listener, string, error) {
 			return nil, "", fmt.Errorf("reading certificate: %w", err)
 		}
 		config = &tls.Config{
-			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"},
+			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate},
+			NextProtos: []string{"h2", "http/1.1"},
 		}
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.listen)

@@ -40,12 +40,16 @@ func (s *settings) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("osemu", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // run prints the errors
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8090", "`address` to listen on, for all hosts; :0 chooses a free port")
-	f.StringVar(&s.world, "world", "", "JSON `file` with organizations, environments, clients, users, stores, entries (default: the built-in world)")
+	f.StringVar(&s.world, "world", "",
+		"JSON `file` with organizations, environments, clients, users, stores, entries (default: the built-in world)")
 	f.StringVar(&s.data, "data", "", "`folder` that keeps all data between runs (default: memory only)")
 	f.IntVar(&s.rate, "rate", 10, "Object Store requests in any sliding second; 0: no limit")
-	f.StringVar(&s.rateBy, "rate-by", "client", "scope of -rate: client, location (a client in each region), app, store or ip")
-	f.IntVar(&s.accountsRate, "accounts-rate", 500, "Access Management requests per minute of a client or user; 0: no limit")
-	f.IntVar(&s.statsRate, "stats-rate", 0, "Stats API requests of a client in any sliding second, before 429; 0: no limit")
+	f.StringVar(&s.rateBy, "rate-by", "client",
+		"scope of -rate: client, location (a client in each region), app, store or ip")
+	f.IntVar(&s.accountsRate, "accounts-rate", 500,
+		"Access Management requests per minute of a client or user; 0: no limit")
+	f.IntVar(&s.statsRate, "stats-rate", 0,
+		"Stats API requests of a client in any sliding second, before 429; 0: no limit")
 	f.DurationVar(&s.latency, "latency", 0, "`time` added to each answer, such as 20ms")
 	f.StringVar(&s.fault, "fault", "0", "`probabilities`, such as 429=0.01,500=0.01,reset=0.01,cut=0.01,slow=0.01")
 	f.Int64Var(&s.seed, "seed", 0, "makes faults and ids repeatable (default: random)")
@@ -54,7 +58,8 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.tlsCert, "tls-cert", "", "PEM `file`: serve HTTPS")
 	f.StringVar(&s.tlsKey, "tls-key", "", "PEM `file`: key of -tls-cert")
 	f.BoolVar(&s.quiet, "quiet", false, "do not log requests on standard error")
-	f.BoolVar(&s.healthcheck, "healthcheck", false, "report whether the osemu at -listen answers, by the exit status; for containers")
+	f.BoolVar(&s.healthcheck, "healthcheck", false,
+		"report whether the osemu at -listen answers, by the exit status; for containers")
 	f.BoolVar(&s.version, "version", false, "print the version and exit; -v too")
 	f.BoolVar(&s.version, "v", false, "print the version and exit")
 	return f
@@ -109,7 +114,8 @@ func readSettings(args, environ []string) (settings, error) {
 // a Service whose name begins with osemu-.
 var (
 	ownLink   = regexp.MustCompile(`^OSEMU_(SERVICE_|PORT$|PORT_)`)
-	otherLink = regexp.MustCompile(`^OSEMU_[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+	otherLink = regexp.MustCompile(
+		`^OSEMU_[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 	otherPort = regexp.MustCompile(`^OSEMU_[A-Z0-9_]+_PORT=(tcp|udp|sctp)://`)
 )
 
@@ -121,7 +127,8 @@ func injected(name, item string) bool {
 // options returns the settings as options of the emulator.
 func (s settings) options(log io.Writer) (emulator.Options, error) {
 	o := emulator.Options{
-		Data: s.data, Rate: unlimited(s.rate), RateBy: s.rateBy, AccountsRate: unlimited(s.accountsRate), StatsRate: s.statsRate,
+		Data: s.data, Rate: unlimited(s.rate), RateBy: s.rateBy,
+		AccountsRate: unlimited(s.accountsRate), StatsRate: s.statsRate,
 		Latency: s.latency, Fault: s.fault, Seed: s.seed, StatsLag: s.statsLag, Choose: map[string]string{},
 	}
 	if !s.quiet {

@@ -86,8 +86,8 @@ func (p *program) checkRights(ctx context.Context, conn *redisconn.Conn) int {
 		p.print("%-14s the permitted commands are unknown: %v\n", "redis", err)
 		return exitFailed
 	case len(lacking) > 0:
-		p.print("%-14s does not permit the user of OSGATE_REDIS_URL to run: %s; grant them with ACL SETUSER … +%s\n", "redis",
-			strings.Join(lacking, ", "), strings.Join(lacking, " +"))
+		p.print("%-14s does not permit the user of OSGATE_REDIS_URL to run: %s; grant them with ACL SETUSER … +%s\n",
+			"redis", strings.Join(lacking, ", "), strings.Join(lacking, " +"))
 		return exitFailed
 	}
 	p.print("%-14s permits every command that osgate uses\n", "redis")

@@ -137,9 +137,11 @@ func (p *program) printExplanation(e proxy.Explanation) {
 		return
 	}
 	for _, row := range []struct{ name, value string }{
-		{"operation", e.Operation}, {"organization", e.Organization}, {"environment", e.Environment}, {"store", e.Store}, {"partition", e.Partition},
-		{"key", e.Key}, {"location", e.Location}, {"upstream", e.Upstream}, {"quota", e.Quota}, {"warning", e.QuotaWarning},
-		{"quota key", e.QuotaKey}, {"rule", e.Rule}, {"cache", e.Cache},
+		{"operation", e.Operation}, {"organization", e.Organization}, {"environment", e.Environment},
+		{"store", e.Store}, {"partition", e.Partition}, {"key", e.Key},
+		{"location", e.Location}, {"upstream", e.Upstream},
+		{"quota", e.Quota}, {"warning", e.QuotaWarning}, {"quota key", e.QuotaKey},
+		{"rule", e.Rule}, {"cache", e.Cache},
 		{"cache key", e.CacheKey}, {"passed by", e.CachePast}, {"epoch", e.Epoch}, {"generations", e.Generations},
 	} {
 		if row.value != "" {

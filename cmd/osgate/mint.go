@@ -32,13 +32,18 @@ func (c comparison) mint(ctx context.Context, transport http.RoundTripper, base 
 	}
 	ctx, cancel := context.WithTimeout(ctx, mintTimeout)
 	defer cancel()
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.clientID}, "client_secret": {secret}}.Encode()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath(tokenPath).String(), strings.NewReader(form))
+	form := url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {c.clientID}, "client_secret": {secret},
+	}.Encode()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		base.JoinPath(tokenPath).String(), strings.NewReader(form))
 	if err != nil {
 		return "", errors.New("making the request")
 	}
 	r.Host = host
-	r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}, "User-Agent": {"osgate"}}
+	r.Header = http.Header{
+		"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}, "User-Agent": {"osgate"},
+	}
 	answer, err := transport.RoundTrip(r)
 	if err != nil {
 		return "", fmt.Errorf("requesting %s: %w", host, err)

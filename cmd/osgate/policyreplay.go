@@ -47,7 +47,8 @@ func (p *program) replayPolicy(ctx context.Context, rules *policy.Rules, a polic
 		p.printReplay(summary)
 	}
 	if summary.Lines == summary.Skipped {
-		p.complain("nothing was replayed: none of the lines is an exchange in JSON (OSGATE_LOG_FORMAT=json, not compressed)")
+		p.complain(
+			"nothing was replayed: none of the lines is an exchange in JSON (OSGATE_LOG_FORMAT=json, not compressed)")
 		return exitFailed
 	}
 	return status
@@ -66,11 +67,15 @@ func readEnvironmentTypes(path string) (map[string]string, error) {
 	defer func() { _ = file.Close() }() // opened for reading only
 	var types map[string]string
 	if err := json.NewDecoder(io.LimitReader(file, maxEnvironmentTypesBytes)).Decode(&types); err != nil {
-		return nil, fmt.Errorf(`reading the types of environments: %s is not JSON such as {"<environment id>": "production"}: %w`, path, err)
+		return nil, fmt.Errorf(
+			`reading the types of environments: %s is not JSON such as {"<environment id>": "production"}: %w`,
+			path, err)
 	}
 	for id, kind := range types {
 		if kind != "production" && kind != "sandbox" && kind != "design" {
-			return nil, fmt.Errorf("reading the types of environments: %s: %q has type %q; want production, sandbox or design", path, id, kind)
+			return nil, fmt.Errorf(
+				"reading the types of environments: %s: %q has type %q; want production, sandbox or design",
+				path, id, kind)
 		}
 	}
 	return types, nil
@@ -143,9 +148,11 @@ func (p *program) printReplayJSON(s policy.Summary) int {
 func (p *program) printReplay(s policy.Summary) {
 	estimated := ""
 	if s.Sampled {
-		estimated = fmt.Sprintf(" (of about %s, estimated from a sample)", plural(s.Permitted+s.Denied+s.Undecided, "exchange"))
+		estimated = fmt.Sprintf(" (of about %s, estimated from a sample)",
+			plural(s.Permitted+s.Denied+s.Undecided, "exchange"))
 	}
-	p.print("%s: %d permitted, %d denied, %d undecided%s; %d skipped, which are not exchanges of an identified principal\n",
+	p.print(
+		"%s: %d permitted, %d denied, %d undecided%s; %d skipped, which are not exchanges of an identified principal\n",
 		plural(s.Lines, "line"), s.Permitted, s.Denied, s.Undecided, estimated, s.Skipped)
 	if len(s.Rules) == 0 {
 		return

@@ -56,7 +56,9 @@ func (p *program) serve(ctx context.Context, args []string) int {
 	log := gateway.NewLogger(lines, c.Log)
 	silence := gateway.Hear(log)
 	defer silence()
-	g, err := gateway.New(gateway.Options{Config: c, Logger: log, Log: lines, Out: p.out, Version: build.Of(version), Environ: p.environ})
+	g, err := gateway.New(gateway.Options{
+		Config: c, Logger: log, Log: lines, Out: p.out, Version: build.Of(version), Environ: p.environ,
+	})
 	if err != nil {
 		p.complain("%v", err)
 		return exitMisuse

@@ -150,13 +150,16 @@ func parseInstant(name, text string, last bool) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, fmt.Errorf("invalid %s %q; want a day such as 2024-08-31 or a time such as 2024-08-31T12:00:00Z", name, text)
+		return t, fmt.Errorf("invalid %s %q; want a day such as 2024-08-31 or a time such as 2024-08-31T12:00:00Z",
+			name, text)
 	}
 	return t, nil
 }
 
 // reconcile reads the counts of both sides with one token.
-func (p *program) reconcile(ctx context.Context, c config.Config, asked comparison, token string) (*reconcile.Report, error) {
+func (p *program) reconcile(
+	ctx context.Context, c config.Config, asked comparison, token string,
+) (*reconcile.Report, error) {
 	transport, err := gateway.Transport(c)
 	if err != nil {
 		return nil, err
@@ -174,7 +177,8 @@ func (p *program) reconcile(ctx context.Context, c config.Config, asked comparis
 			return nil, fmt.Errorf("getting a token: %w", err)
 		}
 	case token == "":
-		return nil, errors.New("a token is needed: set " + tokenVariable + ", or give -client-id and -client-secret-file")
+		return nil, errors.New(
+			"a token is needed: set " + tokenVariable + ", or give -client-id and -client-secret-file")
 	}
 	authorize := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
 	host := regionmap.StatsHost(asked.plane)
@@ -197,7 +201,8 @@ func (p *program) reconcile(ctx context.Context, c config.Config, asked comparis
 func (c comparison) base(own config.Config) (*url.URL, error) {
 	if c.gateway != "" {
 		u, err := url.Parse(c.gateway)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" ||
+			u.Host == "" || u.User != nil || u.RawQuery != "" {
 			return nil, errors.New("-gateway is not a URL such as http://gateway:8080")
 		}
 		return u, nil

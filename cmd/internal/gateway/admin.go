@@ -80,9 +80,12 @@ func (p *parts) cacheEvents(report func(event string, n int64)) {
 		name string
 		n    int64
 	}{
-		{"fill", s.Fills}, {"eviction", s.Evictions}, {"mark", s.Marks}, {"collapsed", s.Collapsed}, {"stale", s.Stale}, {"fallback", s.Fallbacks},
-		{"shared_hit", s.SharedHits}, {"shared_miss", s.SharedMisses}, {"shared_kept", s.Shared.Kept}, {"shared_dropped", s.Shared.Dropped},
-		{"shared_unreadable", s.Shared.Unreadable + p.unreadable()}, {"lease_widened", s.Widened}, {"lease_without_room", s.Settled},
+		{"fill", s.Fills}, {"eviction", s.Evictions}, {"mark", s.Marks}, {"collapsed", s.Collapsed},
+		{"stale", s.Stale}, {"fallback", s.Fallbacks},
+		{"shared_hit", s.SharedHits}, {"shared_miss", s.SharedMisses},
+		{"shared_kept", s.Shared.Kept}, {"shared_dropped", s.Shared.Dropped},
+		{"shared_unreadable", s.Shared.Unreadable + p.unreadable()},
+		{"lease_widened", s.Widened}, {"lease_without_room", s.Settled},
 		{"ttl_learned", s.TTLsLearned}, {"ttl_failed", s.TTLsFailed},
 	} {
 		report(event.name, event.n)
@@ -101,7 +104,8 @@ func (p *parts) cacheLeases(report func(state string, n int64)) {
 
 // clientHolds logs that a client makes reads bypass the cache.
 func (p *parts) clientHolds(h cache.Holding) {
-	p.logger.Warn("a client keeps reads past the cache", "client", h.Client, "location", h.Location, "store", h.Store, "why", h.Why,
+	p.logger.Warn("a client keeps reads past the cache",
+		"client", h.Client, "location", h.Location, "store", h.Store, "why", h.Why,
 		"leases", h.Leases, "until", h.Until.UTC().Format(time.RFC3339))
 }
 
@@ -130,7 +134,8 @@ func upstreamOf(surface record.Surface, plane, region string) (host string, port
 func (g *Gateway) adminServer() (*http.Server, error) {
 	c, done := g.config, make(chan struct{})
 	handler, err := admin.New(admin.Options{
-		Token: admin.Token(c.Admin.Token.Reveal()), Loopback: c.Admin.Listen.Loopback(), Version: g.version, Start: time.Now(),
+		Token: admin.Token(c.Admin.Token.Reveal()), Loopback: c.Admin.Listen.Loopback(),
+		Version: g.version, Start: time.Now(),
 		Readiness: g.readiness,
 		Overview:  g.overview,
 		Recent:    func(now time.Time, back time.Duration) any { return g.board.Recent(now, back) },
@@ -196,7 +201,9 @@ func (g *Gateway) readiness() admin.Readiness {
 	if s := g.policy.State(); s.Err != nil {
 		since, loaded := s.Since.UTC().Format(time.RFC3339), s.Loaded.UTC().Format(time.RFC3339)
 		r.Reasons = append(r.Reasons, admin.Reason{
-			Part: policyPart, Detail: "the rules files as of " + since + " are invalid, see the log; the rules of " + loaded + " stay in force",
+			Part: policyPart,
+			Detail: "the rules files as of " + since + " are invalid, see the log; the rules of " + loaded +
+				" stay in force",
 		})
 	}
 	r.Reasons = append(r.Reasons, g.files.reasons()...)
@@ -220,7 +227,8 @@ func (g *Gateway) readiness() admin.Readiness {
 func statisticsReason(s stats.Status, losing bool) (r admin.Reason, ok bool) {
 	var problems []string
 	if s.Err != nil {
-		problems = append(problems, "counts cannot be stored since "+s.Down.UTC().Format(time.RFC3339)+"; they wait in memory")
+		problems = append(problems,
+			"counts cannot be stored since "+s.Down.UTC().Format(time.RFC3339)+"; they wait in memory")
 	}
 	if losing && s.Lost > 0 {
 		problems = append(problems, "a statistics file was damaged or replaced while it was in use: "+
@@ -237,10 +245,12 @@ func statisticsReason(s stats.Status, losing bool) (r admin.Reason, ok bool) {
 func logReason(s logwriter.State, now time.Time) (r admin.Reason, ok bool) {
 	var problems []string
 	if !s.Unread.IsZero() {
-		problems = append(problems, "the log has not been read since "+s.Unread.UTC().Format(time.RFC3339)+"; lines wait in memory while there is room")
+		problems = append(problems, "the log has not been read since "+s.Unread.UTC().Format(time.RFC3339)+
+			"; lines wait in memory while there is room")
 	}
 	if !s.Last.IsZero() && now.Sub(s.Last) < time.Minute {
-		problems = append(problems, "lines could not be written within the last minute and are lost, "+strconv.FormatInt(s.Lost, 10)+" of them since the start")
+		problems = append(problems, "lines could not be written within the last minute and are lost, "+
+			strconv.FormatInt(s.Lost, 10)+" of them since the start")
 	}
 	return admin.Reason{Part: logPart, Detail: strings.Join(problems, "; ")}, len(problems) > 0
 }
@@ -250,7 +260,8 @@ func (g *Gateway) purge(ctx context.Context, p admin.PurgeRequest) (int, error) 
 	return g.cache.Purge(ctx, cache.PurgeTarget{
 		All: p.All, Location: p.Location,
 		Ref: objectstore.Ref{
-			Organization: p.Organization, Environment: p.Environment, Store: p.Store, Partition: p.Partition, Key: objectstore.CanonicalKey(p.Key),
+			Organization: p.Organization, Environment: p.Environment, Store: p.Store,
+			Partition: p.Partition, Key: objectstore.CanonicalKey(p.Key),
 		},
 	})
 }
@@ -270,7 +281,8 @@ func uncountable(s redisconn.State) bool {
 // it can count no quota and OSGATE_RATE_REDIS_DOWN does not let it serve without. If
 // only single clients have a quota, other clients are still served.
 func unserving(c config.Config, s redisconn.State) bool {
-	return c.Rate.RedisDown == string(ratelimit.ModeClosed) && (c.Rate.Limit > 0 || c.Budget.Limit > 0) && uncountable(s)
+	return c.Rate.RedisDown == string(ratelimit.ModeClosed) &&
+		(c.Rate.Limit > 0 || c.Budget.Limit > 0) && uncountable(s)
 }
 
 // quotasWithoutRedis describes how quotas are handled while Redis does not answer.
@@ -297,7 +309,9 @@ func redisReasons(c config.Rate, s redisconn.State) (all []admin.Reason) {
 	}
 	if !s.OK {
 		all = append(all, admin.Reason{
-			Part: redisPart, Detail: "Redis does not answer: quotas are " + quotasWithoutRedis(c) + ", nothing is answered from cache, statistics wait",
+			Part: redisPart,
+			Detail: "Redis does not answer: quotas are " + quotasWithoutRedis(c) +
+				", nothing is answered from cache, statistics wait",
 		})
 	}
 	return all
@@ -313,7 +327,9 @@ func (g *Gateway) history(ctx context.Context, q admin.HistoryQuery) (admin.Hist
 		Plane: q.Plane, Organization: q.Organization, Environment: q.Environment, Region: q.Region, Store: q.Store,
 		Period: period, From: q.From, To: q.To,
 	}
-	return g.histories.of(ctx, asked, func(ctx context.Context) (admin.History, error) { return readHistory(ctx, g.stats, asked) })
+	return g.histories.of(ctx, asked, func(ctx context.Context) (admin.History, error) {
+		return readHistory(ctx, g.stats, asked)
+	})
 }
 
 // readHistory reads a history from the statistics and converts it to the page's types.
@@ -330,7 +346,9 @@ func readHistory(ctx context.Context, counter *stats.Counter, q stats.HistoryQue
 		h.Buckets = append(h.Buckets, admin.Bucket{Time: b.Time, Sums: admin.Sums(b.HistoryCounts)})
 	}
 	for _, c := range said.Children {
-		h.Children = append(h.Children, admin.Child{Plane: cmp.Or(c.Plane, q.Plane), Name: c.Name, Sums: admin.Sums(c.HistoryCounts)})
+		h.Children = append(h.Children, admin.Child{
+			Plane: cmp.Or(c.Plane, q.Plane), Name: c.Name, Sums: admin.Sums(c.HistoryCounts),
+		})
 	}
 	return h, nil
 }

@@ -70,7 +70,9 @@ func (g *Gateway) notes() (notes []string) {
 		notes = append(notes, "Access Management calls carry secrets and arrive over plain HTTP; set OSGATE_TLS_CERT and _KEY, or OSGATE_ACCOUNTS=false")
 	}
 	if c.Admin.Token.Reveal() != "" && c.Admin.ShortToken() {
-		notes = append(notes, fmt.Sprintf("OSGATE_ADMIN_TOKEN has fewer than %d characters: it can be guessed; set a random one", config.MinAdminToken))
+		notes = append(notes, fmt.Sprintf(
+			"OSGATE_ADMIN_TOKEN has fewer than %d characters: it can be guessed; set a random one",
+			config.MinAdminToken))
 	}
 	if g.redis == nil && c.Rate.Replicas > 1 {
 		notes = append(notes, "without OSGATE_REDIS_URL each replica counts separately: a client has its full quota in each of OSGATE_REPLICAS")
@@ -79,17 +81,20 @@ func (g *Gateway) notes() (notes []string) {
 		notes = append(notes, "OSGATE_STATE_DIR is not used: statistics are kept in Redis")
 	}
 	if c.Auth.Mode != introspect && (c.Auth.ClientID != "" || c.Auth.IntrospectionURL.Reveal() != nil) {
-		notes = append(notes, "OSGATE_AUTH_CLIENT_ID and OSGATE_AUTH_INTROSPECTION_URL are not used: OSGATE_AUTH is "+c.Auth.Mode)
+		notes = append(notes,
+			"OSGATE_AUTH_CLIENT_ID and OSGATE_AUTH_INTROSPECTION_URL are not used: OSGATE_AUTH is "+c.Auth.Mode)
 	}
 	if u := c.Auth.IntrospectionURL.Reveal(); c.Auth.Mode == introspect && u != nil && u.Scheme == "http" {
-		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL is plain HTTP: the client secret and every token are sent to it unencrypted")
+		notes = append(notes,
+			"OSGATE_AUTH_INTROSPECTION_URL is plain HTTP: the client secret and every token are sent to it unencrypted")
 	}
 	if c.Auth.Mode == introspect && c.Auth.IntrospectionURL.Reveal() != nil && len(g.regions.EnabledPlanes()) > 1 {
 		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL validates the tokens of all control planes; set OSGATE_PLANES to the plane that it belongs to")
 	}
 	if share, limit := shares(c), conns.Descriptors(); share.Sum() > limit {
-		notes = append(notes, fmt.Sprintf("OSGATE_MAX_CONNECTIONS and the rest of the process may need %d file descriptors, but the limit is %d; "+
-			"raise the limit (ulimit -n, LimitNOFILE)", share.Sum(), limit))
+		notes = append(notes, fmt.Sprintf(
+			"OSGATE_MAX_CONNECTIONS and the rest of the process may need %d file descriptors, but the limit is %d; "+
+				"raise the limit (ulimit -n, LimitNOFILE)", share.Sum(), limit))
 	}
 	if c.Upstream.Override.Reveal() != nil {
 		notes = append(notes, "every upstream call goes to OSGATE_UPSTREAM_OVERRIDE and not to Anypoint")

@@ -101,7 +101,9 @@ func checkRegions(c config.Config) (problems []config.Problem) {
 	}
 	for _, err := range all.Unwrap() {
 		if e, ok := errors.AsType[*regionmap.OptionError](err); ok {
-			variable := map[string]string{"Planes": "PLANES", "Regions": "REGIONS", "Routes": "ROUTES", "Default": "DEFAULT_REGION"}[e.Option]
+			variable := map[string]string{
+				"Planes": "PLANES", "Regions": "REGIONS", "Routes": "ROUTES", "Default": "DEFAULT_REGION",
+			}[e.Option]
 			problems = append(problems, config.Problem{Variable: config.Prefix + variable, Detail: e.Detail})
 		}
 	}
@@ -112,15 +114,18 @@ func checkRegions(c config.Config) (problems []config.Problem) {
 func Regions(c config.Config) (*regionmap.Map, error) {
 	m, err := regionmap.New(regionOptions(c))
 	if err != nil {
-		return nil, fmt.Errorf("reading OSGATE_PLANES, OSGATE_REGIONS, OSGATE_ROUTES and OSGATE_DEFAULT_REGION: %w", err)
+		return nil, fmt.Errorf(
+			"reading OSGATE_PLANES, OSGATE_REGIONS, OSGATE_ROUTES and OSGATE_DEFAULT_REGION: %w", err)
 	}
 	return m, nil
 }
 
 func regionOptions(c config.Config) regionmap.Options {
-	o := regionmap.Options{Discover: c.Regions.Discover, Planes: c.Regions.Planes, Regions: c.Regions.Allowed, Default: string(c.Regions.Default)}
+	o := regionmap.Options{Discover: c.Regions.Discover, Planes: c.Regions.Planes,
+		Regions: c.Regions.Allowed, Default: string(c.Regions.Default)}
 	for _, r := range c.Regions.Routes {
-		o.Routes = append(o.Routes, regionmap.Route{Organization: r.Organization, Environment: r.Environment, Store: r.Store, To: string(r.Location)})
+		o.Routes = append(o.Routes, regionmap.Route{Organization: r.Organization, Environment: r.Environment,
+			Store: r.Store, To: string(r.Location)})
 	}
 	return o
 }
@@ -137,7 +142,8 @@ func (p *parts) applySettings(c config.Config) error {
 
 // Transport makes the transport to upstream that c describes.
 func Transport(c config.Config) (proxy.Transport, error) {
-	o := proxy.TransportOptions{Timeout: c.Upstream.Timeout, IdleTimeout: c.Upstream.Idle, MaxConnections: shares(c).Upstream}
+	o := proxy.TransportOptions{Timeout: c.Upstream.Timeout, IdleTimeout: c.Upstream.Idle,
+		MaxConnections: shares(c).Upstream}
 	if c.Upstream.CA != "" {
 		pem, err := os.ReadFile(c.Upstream.CA)
 		if err != nil {
@@ -182,9 +188,8 @@ func OpenRedis(c config.Config, o redisconn.Options) (*redisconn.Conn, error) {
 func build(o Options) (p *parts, err error) {
 	c := o.Config
 	p = &parts{
-		config: c, version: o.Version, logger: o.Logger, log: o.Log,
-		trips: board.NewLatency(), planeLatencies: newPlaneLatencies(),
-		pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}),
+		config: c, version: o.Version, logger: o.Logger, log: o.Log, trips: board.NewLatency(),
+		planeLatencies: newPlaneLatencies(), pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}),
 	}
 	defer func() {
 		if err != nil {
@@ -221,16 +226,17 @@ func build(o Options) (p *parts, err error) {
 	}
 	p.proxy, err = proxy.New(proxy.Options{
 		Regions: p.regions, Identity: p.auth, Policy: p.policy, Environments: p.environments,
-		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter, MaxWaiters: c.Server.MaxExchanges / 2}), Pauses: p.pauses, Guesses: guesses,
-		Cache: p.cache, Statistics: answerer{p.stats, p.turns}, Discovery: p.discovery,
-		CallLimiter: each, CallRate: perSecond(c.AccountsRate), Allowances: p.allowances(),
-		Keeper: p.keepers(o), Trace: p.tracing(),
-		Transport: transport, Override: c.Upstream.Override.Reveal(), Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies, Origins: c.Server.Origins,
+		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter,
+			MaxWaiters: c.Server.MaxExchanges / 2}),
+		Pauses: p.pauses, Guesses: guesses, Cache: p.cache, Statistics: answerer{p.stats, p.turns},
+		Discovery: p.discovery, CallLimiter: each, CallRate: perSecond(c.AccountsRate), Allowances: p.allowances(),
+		Keeper: p.keepers(o), Trace: p.tracing(), Transport: transport, Override: c.Upstream.Override.Reveal(),
+		Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies, Origins: c.Server.Origins,
 		Quota: p.quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
 		Budget: budget(c), BudgetBy: c.Budget.By, Budgeted: p.metrics.BudgetDecision, MaxWait: c.Rate.MaxWait,
 		SharedScope: c.Cache.Scope == environmentScope, RegionChanged: p.regionChanged,
-		Timeout: c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), MaxExchanges: c.Server.MaxExchanges, ServerTiming: c.Server.Timing,
-		Ambiguous: conns.Ambiguous, Identified: conns.Identified,
+		Timeout: c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), MaxExchanges: c.Server.MaxExchanges,
+		ServerTiming: c.Server.Timing, Ambiguous: conns.Ambiguous, Identified: conns.Identified,
 	})
 	return p, err
 }
@@ -266,12 +272,13 @@ func (p *parts) makeIdentity(transport proxy.Transport, guard auth.Guard) (err e
 	var asker auth.Resolver = &auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(p.config)}
 	if c.Mode == introspect {
 		asker = &auth.Introspection{
-			Transport: transport.Shared, Endpoint: Endpoint(p.config), URL: c.IntrospectionURL.Reveal(), ClientID: c.ClientID, Secret: c.ClientSecret.Reveal(),
+			Transport: transport.Shared, Endpoint: Endpoint(p.config), URL: c.IntrospectionURL.Reveal(),
+			ClientID: c.ClientID, Secret: c.ClientSecret.Reveal(),
 		}
 	}
 	o := auth.Options{
-		Resolver: &learner{asker, p.stats}, TTL: c.TTL, NegativeTTL: c.NegativeTTL, Stale: c.Stale, Secret: p.config.Key(), Guard: guard,
-		OnChange: p.planeChanged, OnLookup: p.asked,
+		Resolver: &learner{asker, p.stats}, TTL: c.TTL, NegativeTTL: c.NegativeTTL, Stale: c.Stale,
+		Secret: p.config.Key(), Guard: guard, OnChange: p.planeChanged, OnLookup: p.asked,
 	}
 	if p.redis != nil && len(o.Secret) > 0 {
 		if p.identities, err = auth.NewRedis(p.redis, o.Secret); err != nil {
@@ -289,7 +296,8 @@ func (p *parts) planeChanged(s auth.PlaneState) {
 		p.logger.Info("a control plane is available again", "plane", s.Plane)
 		return
 	}
-	p.logger.Warn("a control plane is unavailable; known tokens are forwarded, unknown ones wait", "plane", s.Plane, "cause", s.LastError)
+	p.logger.Warn("a control plane is unavailable; known tokens are forwarded, unknown ones wait",
+		"plane", s.Plane, "cause", s.LastError)
 }
 
 // regionChanged logs one line when connections to a region begin to fail, or succeed
@@ -299,8 +307,8 @@ func (p *parts) regionChanged(s regionmap.ReachState) {
 		p.logger.Info("a region is reachable again", "plane", s.Location.Plane, "region", s.Location.Region)
 		return
 	}
-	p.logger.Warn("a region is unreachable: connections to it fail; one request at a time tries", "plane", s.Location.Plane,
-		"region", s.Location.Region, "cause", s.LastError)
+	p.logger.Warn("a region is unreachable: connections to it fail; one request at a time tries",
+		"plane", s.Location.Plane, "region", s.Location.Region, "cause", s.LastError)
 }
 
 // searchTimeout bounds a search for a store: an unresponsive region delays the first
@@ -311,7 +319,8 @@ const searchTimeout = 10 * time.Second
 // if it is turned on.
 func (p *parts) makeDiscovery() (err error) {
 	if p.config.Regions.Discover {
-		p.discovery, err = regionmap.NewDiscovery(regionmap.DiscoveryOptions{Map: p.regions, Timeout: min(p.config.Upstream.Timeout, searchTimeout)})
+		p.discovery, err = regionmap.NewDiscovery(regionmap.DiscoveryOptions{Map: p.regions,
+			Timeout: min(p.config.Upstream.Timeout, searchTimeout)})
 	}
 	return err
 }
@@ -359,7 +368,8 @@ func (p *parts) counting(without ratelimit.Mode) ratelimit.Limiter {
 // quotas returns a function that returns the quota of a client.
 func (p *parts) quotas(c config.Rate) func(principal string) ratelimit.Quota {
 	return func(principal string) ratelimit.Quota {
-		q := ratelimit.Quota{Rate: c.Limit, Period: c.Period, Burst: c.Burst, Algorithm: ratelimit.Algorithm(c.Algorithm)}
+		q := ratelimit.Quota{Rate: c.Limit, Period: c.Period, Burst: c.Burst,
+			Algorithm: ratelimit.Algorithm(c.Algorithm)}
 		if own, ok := (*p.overrides.Load())[principal]; ok {
 			q.Rate = own
 		}
@@ -385,5 +395,6 @@ func (p *parts) allowances() proxy.Allowances {
 // budget returns the limit on requests to upstream each second, over all clients, by
 // the same algorithm as their quotas.
 func budget(c config.Config) ratelimit.Quota {
-	return ratelimit.Quota{Rate: c.Budget.Limit, Period: time.Second, Burst: c.Budget.Limit, Algorithm: ratelimit.Algorithm(c.Rate.Algorithm)}
+	return ratelimit.Quota{Rate: c.Budget.Limit, Period: time.Second, Burst: c.Budget.Limit,
+		Algorithm: ratelimit.Algorithm(c.Rate.Algorithm)}
 }

@@ -40,7 +40,9 @@ func (c *certificates) load() error {
 	if err != nil {
 		return fmt.Errorf("reading OSGATE_TLS_CERT and OSGATE_TLS_KEY: %w", err)
 	}
-	t := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	t := &tls.Config{
+		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+	}
 	if c.files.ClientCA != "" {
 		pem, err := os.ReadFile(c.files.ClientCA)
 		if err != nil {

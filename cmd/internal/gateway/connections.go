@@ -42,11 +42,13 @@ func (p *parts) connectionsChanged(listener string) func(conns.Change) {
 		case c.Problem == conns.Full && c.Over:
 			p.logger.Info("there is room for connections again", "listener", listener, "closed", c.Times)
 		case c.Problem == conns.Full:
-			p.logger.Warn("all connections are in use; idle ones are closed for new ones", "listener", listener, "closed", c.Times)
+			p.logger.Warn("all connections are in use; idle ones are closed for new ones",
+				"listener", listener, "closed", c.Times)
 		case c.Over:
 			p.logger.Info("connections are accepted again", "listener", listener, "failures", c.Times)
 		default:
-			p.logger.Warn("new connections cannot be accepted", "listener", listener, "failures", c.Times, "cause", c.Cause)
+			p.logger.Warn("new connections cannot be accepted",
+				"listener", listener, "failures", c.Times, "cause", c.Cause)
 		}
 	}
 }
@@ -54,7 +56,8 @@ func (p *parts) connectionsChanged(listener string) func(conns.Change) {
 // handshakeFailed logs a failed TLS handshake, at DEBUG because clients can cause it at
 // will.
 func (p *parts) handshakeFailed(remote net.Addr, err error) {
-	p.logger.Debug("a TLS handshake has failed", slog.String("remote_addr", remote.String()), slog.String("cause", err.Error()))
+	p.logger.Debug("a TLS handshake has failed",
+		slog.String("remote_addr", remote.String()), slog.String("cause", err.Error()))
 }
 
 // refused answers a request that the server could not read.
@@ -73,7 +76,9 @@ func connectionsReasons(s conns.State, n conns.Counts) (reasons []admin.Reason) 
 			"all %d connections were in use within the last 10 seconds: idle ones are closed for new ones; new ones are refused where none is idle", n.Limit)})
 	}
 	if s.Failing {
-		reasons = append(reasons, admin.Reason{Part: connsPart, Detail: "new connections cannot be accepted: " + s.Cause})
+		reasons = append(reasons, admin.Reason{
+			Part: connsPart, Detail: "new connections cannot be accepted: " + s.Cause,
+		})
 	}
 	return reasons
 }

@@ -63,7 +63,10 @@ func latency(q board.Quantiles) *admin.Latency {
 
 func (g *Gateway) redisHealth(now time.Time) admin.Part {
 	s := g.redis.State()
-	p := admin.Part{Name: redisPart, State: admin.PartOK, Detail: "It answers", Since: s.Since, Breaker: s.Breaker, Latency: latency(g.trips.Quantiles(now))}
+	p := admin.Part{
+		Name: redisPart, State: admin.PartOK, Detail: "It answers", Since: s.Since,
+		Breaker: s.Breaker, Latency: latency(g.trips.Quantiles(now)),
+	}
 	if !s.OK {
 		p.State, p.Detail = admin.PartDown, "It does not answer: "+s.LastError
 	} else if s.Denied != "" {
@@ -74,7 +77,8 @@ func (g *Gateway) redisHealth(now time.Time) admin.Part {
 
 func planeHealth(s auth.PlaneState, took board.Quantiles) admin.Part {
 	p := admin.Part{
-		Name: planePart + s.Plane, State: admin.PartOK, Detail: "It identifies tokens", Since: s.Since, Breaker: s.Breaker, Latency: latency(took),
+		Name: planePart + s.Plane, State: admin.PartOK, Detail: "It identifies tokens", Since: s.Since,
+		Breaker: s.Breaker, Latency: latency(took),
 	}
 	switch {
 	case !s.OK:
@@ -133,7 +137,10 @@ func (g *Gateway) statisticsHealth(now time.Time) admin.Part {
 
 func statisticsHealth(s stats.Status, losing bool, now time.Time) admin.Part {
 	lag := s.Lag(now).Seconds()
-	p := admin.Part{Name: statisticsPart, State: admin.PartOK, Detail: fmt.Sprintf("Counts were stored %.0f s ago", lag), Since: s.Down}
+	p := admin.Part{
+		Name: statisticsPart, State: admin.PartOK, Detail: fmt.Sprintf("Counts were stored %.0f s ago", lag),
+		Since: s.Down,
+	}
 	switch {
 	case s.Err != nil:
 		p.State, p.Detail = admin.PartDown, fmt.Sprintf("The counts of the last %.0f s wait in memory: %v", lag, s.Err)
@@ -141,7 +148,8 @@ func statisticsHealth(s stats.Status, losing bool, now time.Time) admin.Part {
 		p.State = admin.PartDegraded
 	}
 	if s.Lost > 0 {
-		p.Detail += fmt.Sprintf("; %d operations were counted in files that were damaged or replaced, and are lost", s.Lost)
+		p.Detail += fmt.Sprintf(
+			"; %d operations were counted in files that were damaged or replaced, and are lost", s.Lost)
 	}
 	if s.Coarsened+s.Dropped > 0 {
 		p.Detail += fmt.Sprintf("; of more places at a time than fit, %d exchanges were counted without their store and %d not at all since the start",
@@ -176,9 +184,15 @@ func (g *Gateway) cacheHealth(traffic board.Snapshot) admin.Part {
 	held := fmt.Sprintf("%d answers in %s", s.Entries, bytesText(s.Bytes))
 	switch {
 	case g.redis != nil && !g.redis.State().OK:
-		return admin.Part{Name: cachePart, State: admin.PartDegraded, Detail: "Nothing is answered from it while Redis is unavailable; " + held}
+		return admin.Part{
+			Name: cachePart, State: admin.PartDegraded,
+			Detail: "Nothing is answered from it while Redis is unavailable; " + held,
+		}
 	case traffic.Lookups.Window == 0:
-		return admin.Part{Name: cachePart, State: admin.PartIdle, Detail: "No cacheable request within the last minute; " + held}
+		return admin.Part{
+			Name: cachePart, State: admin.PartIdle,
+			Detail: "No cacheable request within the last minute; " + held,
+		}
 	}
 	return admin.Part{Name: cachePart, State: admin.PartOK, Detail: held}
 }
@@ -200,9 +214,15 @@ func bytesText(n int64) string {
 // evaluated, which may refuse what they should not.
 func policyHealth(s policy.State, traffic board.Snapshot) admin.Part {
 	if s.Rules == 0 {
-		return admin.Part{Name: policyPart, State: admin.PartIdle, Detail: "There is none: everything that Anypoint permits is permitted"}
+		return admin.Part{
+			Name: policyPart, State: admin.PartIdle,
+			Detail: "There is none: everything that Anypoint permits is permitted",
+		}
 	}
-	p := admin.Part{Name: policyPart, State: admin.PartOK, Detail: fmt.Sprintf("%d rules, %d of them in shadow mode", s.Rules, s.Shadowed), Since: s.Loaded}
+	p := admin.Part{
+		Name: policyPart, State: admin.PartOK,
+		Detail: fmt.Sprintf("%d rules, %d of them in shadow mode", s.Rules, s.Shadowed), Since: s.Loaded,
+	}
 	var failing []string
 	for _, r := range traffic.PolicyErrors {
 		if r.Window > 0 {
@@ -211,7 +231,8 @@ func policyHealth(s policy.State, traffic board.Snapshot) admin.Part {
 	}
 	switch {
 	case s.Err != nil:
-		p.State, p.Since, p.Detail = admin.PartDegraded, s.Since, "The changed files are invalid; the previous rules stay in force: "+s.Err.Error()
+		p.State, p.Since, p.Detail = admin.PartDegraded, s.Since,
+			"The changed files are invalid; the previous rules stay in force: "+s.Err.Error()
 	case len(failing) > 0:
 		const shown = 3
 		names := strings.Join(failing[:min(len(failing), shown)], ", ")

@@ -47,7 +47,9 @@ func newHistories(turns *turns) *histories {
 // of returns the history for q: one that is held, one that is being read, or the result
 // of read. Several callers may wait for one reading, so it ends with historyPatience,
 // not with ctx.
-func (h *histories) of(ctx context.Context, q stats.HistoryQuery, read func(context.Context) (admin.History, error)) (admin.History, error) {
+func (h *histories) of(
+	ctx context.Context, q stats.HistoryQuery, read func(context.Context) (admin.History, error),
+) (admin.History, error) {
 	key := historyKey(q)
 	shared, err, _ := h.readings.Do(key, func() (any, error) {
 		if said, ok := h.fresh(key, time.Now()); ok {

@@ -19,7 +19,8 @@ const logWithin = 2 * time.Second
 func OpenLog(w io.Writer, c *config.Log) (lines *logwriter.Writer, flush func()) {
 	lines = logwriter.New(w, func(lost int64) []byte {
 		var line bytes.Buffer
-		NewLogger(&line, *c).Error("lines of the log are missing here: they were not read, or could not be written", "lines", lost)
+		NewLogger(&line, *c).Error("lines of the log are missing here: they were not read, or could not be written",
+			"lines", lost)
 		return line.Bytes()
 	})
 	return lines, func() { lines.Flush(logWithin) }

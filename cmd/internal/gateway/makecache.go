@@ -19,13 +19,15 @@ func (p *parts) makeCache() (err error) {
 	lease := 2 * p.config.Upstream.Timeout // within this time a write takes effect, or never
 	var writes coherence.Tracker           // nil: in process
 	if p.redis != nil {
-		if p.coherence, err = coherence.NewRedis(p.redis, coherence.RedisOptions{Settle: lease, Strict: c.Strict}); err != nil {
+		if p.coherence, err = coherence.NewRedis(p.redis,
+			coherence.RedisOptions{Settle: lease, Strict: c.Strict}); err != nil {
 			return err
 		}
 		writes = p.coherence
 	}
 	o := cache.Options{
-		KeyTTL: c.KeyTTL, StoresTTL: c.StoresTTL, KeysTTL: c.KeysTTL, Bytes: int64(c.Bytes), EntryBytes: int64(min(c.EntryBytes, c.Bytes)),
+		KeyTTL: c.KeyTTL, StoresTTL: c.StoresTTL, KeysTTL: c.KeysTTL,
+		Bytes: int64(c.Bytes), EntryBytes: int64(min(c.EntryBytes, c.Bytes)),
 		StaleIfError: c.StaleIfError, StaleWhileRevalidate: c.StaleWhileRevalidate,
 		IgnoreClients: !c.ClientControl, RequireTTL: true, Rules: cacheRules(c.Rules),
 		GrantTTL: p.config.Auth.TTL, WriteLease: lease, Coherence: writes, OnHold: p.clientHolds,
@@ -40,7 +42,9 @@ func (p *parts) makeCache() (err error) {
 // cacheRules translates the freshness rules of the configuration.
 func cacheRules(rules config.CacheRules) (all []cache.Rule) {
 	for _, r := range rules {
-		all = append(all, cache.Rule{Organization: r.Organization, Environment: r.Environment, Store: r.Store, Prefix: r.Prefix, TTL: r.TTL})
+		all = append(all, cache.Rule{
+			Organization: r.Organization, Environment: r.Environment, Store: r.Store, Prefix: r.Prefix, TTL: r.TTL,
+		})
 	}
 	return all
 }
@@ -63,7 +67,8 @@ func (p *parts) share(o *cache.Options) (err error) {
 		return err
 	}
 	p.close = append(p.close, p.shared.Close)
-	if p.bodies, err = cache.NewSharedBodies(p.shared, secret, cache.SharedOptions{EntryBytes: o.EntryBytes}); err != nil {
+	if p.bodies, err = cache.NewSharedBodies(p.shared, secret,
+		cache.SharedOptions{EntryBytes: o.EntryBytes}); err != nil {
 		return fmt.Errorf("sharing bodies: %w", err)
 	}
 	o.Shared = p.bodies
@@ -77,7 +82,9 @@ func (p *parts) makePlain(transport proxy.Transport) (err error) {
 	if c.Cache.Mode != plainMode {
 		return nil
 	}
-	if p.web, err = plaincache.New(plaincache.Options{Bytes: int64(c.Cache.Bytes), EntryBytes: int64(min(c.Cache.EntryBytes, c.Cache.Bytes))}); err != nil {
+	if p.web, err = plaincache.New(plaincache.Options{
+		Bytes: int64(c.Cache.Bytes), EntryBytes: int64(min(c.Cache.EntryBytes, c.Cache.Bytes)),
+	}); err != nil {
 		return fmt.Errorf("making the plain cache: %w", err)
 	}
 	p.plain, err = proxy.NewPlain(proxy.PlainOptions{

@@ -21,7 +21,8 @@ const (
 // are made after the metrics, and before the first scrape.
 func (p *parts) sources() metrics.Sources {
 	s := metrics.Sources{
-		Identities: p.reportIdentities, Planes: p.reportPlanes, Regions: p.reportRegions, Statistics: p.reportStatistics, Pauses: p.reportPauses,
+		Identities: p.reportIdentities, Planes: p.reportPlanes, Regions: p.reportRegions,
+		Statistics: p.reportStatistics, Pauses: p.reportPauses,
 		Connections: p.reportConnections, Slots: p.slots,
 	}
 	if p.redis != nil {
@@ -158,7 +159,8 @@ func (p *parts) slots() metrics.Slots {
 	return metrics.Slots{
 		Identified: l.Identified, Unidentified: l.Unidentified, Refused: l.Refused,
 		Limit: l.Limit, UnidentifiedLimit: l.UnidentifiedLimit, RefusedLimit: l.RefusedLimit,
-		ShortOfAll: l.ShortOfAll, ShortOfUnidentified: l.ShortOfUnidentified, ShortOfAddress: l.ShortOfAddress, ShortOfRefused: l.ShortOfRefused,
+		ShortOfAll: l.ShortOfAll, ShortOfUnidentified: l.ShortOfUnidentified,
+		ShortOfAddress: l.ShortOfAddress, ShortOfRefused: l.ShortOfRefused,
 	}
 }
 

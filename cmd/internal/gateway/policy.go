@@ -43,7 +43,9 @@ func checkPolicy(c config.Config) (problems []config.Problem) {
 // returns the types of environments.
 func (p *parts) makePolicy(transport proxy.Transport) (err error) {
 	p.environments, err = auth.NewEnvironmentTypes(auth.EnvironmentTypesOptions{
-		Lister: &auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(p.config), OnAnswer: p.auth.NoteAllowance},
+		Lister: &auth.Anypoint{
+			Transport: transport.Shared, Endpoint: Endpoint(p.config), OnAnswer: p.auth.NoteAllowance,
+		},
 	})
 	if err != nil || p.config.Policy.Path == "" {
 		p.policy = &policy.Policy{}
@@ -58,7 +60,8 @@ func (p *parts) makePolicy(transport proxy.Transport) (err error) {
 // policyChanged logs one line for a change of the rules.
 func (p *parts) policyChanged(s policy.State) {
 	if s.Err != nil {
-		p.logger.Error("the policy cannot be read; the rules in force stay", "rules", s.Rules, "loaded", s.Loaded, "cause", s.Err.Error())
+		p.logger.Error("the policy cannot be read; the rules in force stay",
+			"rules", s.Rules, "loaded", s.Loaded, "cause", s.Err.Error())
 		return
 	}
 	p.logger.Info("policy", "files", s.Files, "rules", s.Rules, "shadowed", s.Shadowed, "hash", s.Hash)

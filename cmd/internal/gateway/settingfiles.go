@@ -37,7 +37,10 @@ type settingState struct {
 
 // newSettingFiles returns the settings files of c, with the content in c.
 func newSettingFiles(c config.Config, logger *slog.Logger, apply func(config.Config) error) *settingFiles {
-	s := &settingFiles{apply: apply, logger: logger, watchers: map[string]*watch.Watcher{}, config: c, states: map[string]settingState{}}
+	s := &settingFiles{
+		apply: apply, logger: logger, watchers: map[string]*watch.Watcher{},
+		config: c, states: map[string]settingState{},
+	}
 	for variable, path := range c.LinesFiles() {
 		s.states[variable] = settingState{loaded: time.Now()}
 		s.watchers[variable] = watch.New(watch.Options{
@@ -70,8 +73,8 @@ func (s *settingFiles) take(variable string, files []watch.File, err error) erro
 		}
 		before.err = err
 		s.states[variable] = before
-		s.logger.Error("a settings file is invalid; its entries in force stay", "variable", variable+"_FILE", "loaded", before.loaded,
-			"cause", err.Error())
+		s.logger.Error("a settings file is invalid; its entries in force stay",
+			"variable", variable+"_FILE", "loaded", before.loaded, "cause", err.Error())
 		return err
 	}
 	changed := !reflect.DeepEqual(valueOf(s.config, variable), valueOf(next, variable))

@@ -116,7 +116,9 @@ type answerer struct {
 }
 
 // Answer implements [proxy.Statistics].
-func (a answerer) Answer(ctx context.Context, plane string, op objectstore.Operation, organizations []string, now time.Time) ([]byte, string, error) {
+func (a answerer) Answer(
+	ctx context.Context, plane string, op objectstore.Operation, organizations []string, now time.Time,
+) ([]byte, string, error) {
 	end, err := a.turns.takeSoon(ctx)
 	if err != nil {
 		return nil, "", err
@@ -124,7 +126,8 @@ func (a answerer) Answer(ctx context.Context, plane string, op objectstore.Opera
 	defer end()
 	within, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
-	said, err := a.counter.Answer(within, stats.Question{Plane: plane, Operation: op, Organizations: organizations}, now)
+	said, err := a.counter.Answer(within,
+		stats.Question{Plane: plane, Operation: op, Organizations: organizations}, now)
 	if ctx.Err() == nil && errors.Is(err, stats.ErrUnavailable) {
 		err = fmt.Errorf("%w: %w", proxy.ErrStatisticsUnavailable, err)
 	}

@@ -59,11 +59,14 @@ func (p *parts) openExports(o Options) error {
 	if err != nil {
 		return err
 	}
-	p.close = append(p.close, func() error { p.exports.Close(context.Background()); return nil }, func() error { p.console.release(); return nil })
+	p.close = append(p.close,
+		func() error { p.exports.Close(context.Background()); return nil },
+		func() error { p.console.release(); return nil })
 	p.logger = p.exports.Logger(o.Logger)
 	c := p.config
 	p.traces = p.exports.NewTraces(export.TracesOptions{
-		Slow: c.Trace.Slow, Names: c.Trace.Names, Key: c.Key(), TLS: c.TLS.Cert != "", Redis: c.Redis.URL.Reveal() != "", Server: upstreamOf,
+		Slow: c.Trace.Slow, Names: c.Trace.Names, Key: c.Key(), TLS: c.TLS.Cert != "",
+		Redis: c.Redis.URL.Reveal() != "", Server: upstreamOf,
 	})
 	return nil
 }

@@ -35,7 +35,8 @@ type operator struct {
 }
 
 // errToken reports that the gateway refused the token.
-var errToken = errors.New("the gateway refused the token: OSGATE_ADMIN_TOKEN or OSGATE_ADMIN_TOKEN_FILE must have the gateway's own value")
+var errToken = errors.New(
+	"the gateway refused the token: OSGATE_ADMIN_TOKEN or OSGATE_ADMIN_TOKEN_FILE must have the gateway's own value")
 
 // overview requests the overview once, within requestTimeout.
 func (o operator) overview(ctx context.Context) (overview, error) {
@@ -64,7 +65,9 @@ func readOverview(answer *http.Response) (overview, error) {
 	case http.StatusUnauthorized, http.StatusTooManyRequests: // 429: also a wrong token, after many others
 		return overview{}, errToken
 	default:
-		return overview{}, fmt.Errorf("it answered %d: it is not an admin listener of osgate, or it does not accept this host name", answer.StatusCode)
+		return overview{}, fmt.Errorf(
+			"it answered %d: it is not an admin listener of osgate, or it does not accept this host name",
+			answer.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxOverviewBytes+1))
 	if err != nil {
