@@ -122,7 +122,8 @@ func (c *accountsCall) readParams() error {
 	case "application/json":
 		c.params, err = jsonParams(body)
 	default:
-		err = problemf(http.StatusUnsupportedMediaType, "Content-Type is neither application/x-www-form-urlencoded nor application/json")
+		err = problemf(http.StatusUnsupportedMediaType,
+			"Content-Type is neither application/x-www-form-urlencoded nor application/json")
 	}
 	return err
 }
@@ -184,7 +185,9 @@ func accountsProblem(err error) answer {
 	if !ok {
 		p = problemf(http.StatusInternalServerError, "%v", err)
 	}
-	a := jsonAnswer(p.status, map[string]any{"name": http.StatusText(p.status), "message": p.message, "status": p.status})
+	a := jsonAnswer(p.status, map[string]any{
+		"name": http.StatusText(p.status), "message": p.message, "status": p.status,
+	})
 	if p.status == http.StatusUnauthorized {
 		a.header.Set("WWW-Authenticate", "Bearer")
 	}

@@ -21,7 +21,9 @@ func jsonAnswer(status int, v any) answer {
 	if err := encoder.Encode(v); err != nil {
 		panic("emulator: an answer that does not marshal: " + err.Error()) // all types are this package's own
 	}
-	return answer{status, http.Header{"Content-Type": {"application/json"}}, bytes.TrimSuffix(body.Bytes(), []byte("\n"))}
+	return answer{
+		status, http.Header{"Content-Type": {"application/json"}}, bytes.TrimSuffix(body.Bytes(), []byte("\n")),
+	}
 }
 
 // emptyAnswer returns an answer without a body.

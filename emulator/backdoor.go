@@ -74,8 +74,9 @@ func (e *Emulator) backDoorCall(x *exchange, request, client string) (answer, er
 	case "GET world.schema.json":
 		return answer{http.StatusOK, http.Header{"Content-Type": {"application/schema+json"}}, worldSchema}, nil
 	}
-	return answer{}, problemf(http.StatusNotFound, "the back door has GET livez, POST reset, GET and DELETE requests, GET and PUT faults, POST clock, "+
-		"PATCH clients/{id}, GET world, GET openapi.yaml, GET world.schema.json")
+	return answer{}, problemf(http.StatusNotFound,
+		"the back door has GET livez, POST reset, GET and DELETE requests, GET and PUT faults, POST clock, "+
+			"PATCH clients/{id}, GET world, GET openapi.yaml, GET world.schema.json")
 }
 
 func (e *Emulator) putFaults(r *http.Request) (answer, error) {
@@ -132,7 +133,8 @@ func (e *Emulator) patchClient(r *http.Request, id string) (answer, error) {
 		return answer{}, problemf(http.StatusBadRequest, "scopes is missing")
 	}
 	if scope, bad := unknownScope(scopes); bad {
-		return answer{}, problemf(http.StatusBadRequest, "scopes: %q is not one of %s", scope, strings.Join(allScopes(), ", "))
+		return answer{}, problemf(http.StatusBadRequest,
+			"scopes: %q is not one of %s", scope, strings.Join(allScopes(), ", "))
 	}
 	client, ok := e.directory.setScopes(id, scopes)
 	if !ok {

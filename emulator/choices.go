@@ -92,7 +92,8 @@ func choose(picks map[string]string) (chosen, error) {
 			value = row.Values[0]
 		}
 		if !slices.Contains(row.Values, value) {
-			problems = append(problems, fmt.Errorf("choice %s=%s: one of %s", row.Name, value, strings.Join(row.Values, ", ")))
+			problems = append(problems,
+				fmt.Errorf("choice %s=%s: one of %s", row.Name, value, strings.Join(row.Values, ", ")))
 		}
 		c = append(c, value)
 	}

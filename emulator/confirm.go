@@ -40,7 +40,8 @@ func (c *call) confirmed(a answer) answer {
 // found under any key of it.
 func (c *call) wantConfirmation() error {
 	found := c.space.pending.byID[c.ref.confirmation]
-	if found == nil || found.store != c.ref.store || found.partition != c.ref.partition || found.key != "" && found.key != c.ref.key {
+	if found == nil || found.store != c.ref.store || found.partition != c.ref.partition ||
+		found.key != "" && found.key != c.ref.key {
 		return missing("operation that waits for confirmation", c.ref.confirmation)
 	}
 	c.pending = found

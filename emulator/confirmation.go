@@ -153,7 +153,9 @@ func (s *space) ack(c *confirmation) {
 		if p.hidden == c {
 			st.partitions.remove(p.name)
 			s.forgetPartition(st, p)
-			s.forgetPending(func(d *confirmation) bool { return d != c && d.store == c.store && d.partition == c.partition })
+			s.forgetPending(func(d *confirmation) bool {
+				return d != c && d.store == c.store && d.partition == c.partition
+			})
 		}
 	}
 	s.finish(c)

@@ -22,8 +22,9 @@ type directory struct {
 
 func newDirectory(w *World) *directory {
 	d := &directory{
-		world: w, orgs: map[string]Organization{}, children: map[string][]string{}, environments: map[string]Environment{},
-		usersByID: map[string]User{}, usersByName: map[string]User{}, clients: map[string]Client{},
+		world: w, orgs: map[string]Organization{}, children: map[string][]string{},
+		environments: map[string]Environment{}, usersByID: map[string]User{},
+		usersByName: map[string]User{}, clients: map[string]Client{},
 	}
 	for _, o := range w.Organizations {
 		d.orgs[o.ID] = o

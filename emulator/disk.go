@@ -164,7 +164,8 @@ type countRecord struct {
 
 // countKey is the key of a count; the value repeats it, decoded.
 func countKey(of series, hour int64) string {
-	return joined(of.plane, of.organization, of.environment, of.region, of.store, time.Unix(hour, 0).UTC().Format(time.RFC3339))
+	return joined(of.plane, of.organization, of.environment, of.region, of.store,
+		time.Unix(hour, 0).UTC().Format(time.RFC3339))
 }
 
 // keepCount keeps a count. The next change of data and close report its failure.

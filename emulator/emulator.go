@@ -69,8 +69,9 @@ func New(options Options) (*Emulator, error) {
 		atlas: newAtlas(), directory: newDirectory(o.World),
 		faults: &faults{dice: newDice(o.Seed, "faults")},
 		access: newTokens(accessLife, accessBucket), refresh: newTokens(refreshLife, refreshBucket),
-		window: newWindow(o.Rate, clock), allowance: &allowance{limit: o.AccountsRate}, stats: newCounts(o.StatsLag, kept),
-		operations: operations(), accountsRoutes: accountsRoutes(), spaces: map[spaceID]*space{},
+		window: newWindow(o.Rate, clock), allowance: &allowance{limit: o.AccountsRate},
+		stats: newCounts(o.StatsLag, kept), operations: operations(), accountsRoutes: accountsRoutes(),
+		spaces: map[spaceID]*space{},
 	}
 	e.faults.set(fault)
 	if err := e.populate(o); err != nil {
@@ -180,7 +181,8 @@ func (e *Emulator) answer(x *exchange, fault faultKind) answer {
 	case resetFault:
 		return answer{}
 	case tooManyFault:
-		return jsonAnswer(http.StatusTooManyRequests, statusResponse("client can not perform more requests in this time window"))
+		return jsonAnswer(http.StatusTooManyRequests,
+			statusResponse("client can not perform more requests in this time window"))
 	case internalFault:
 		return jsonAnswer(http.StatusInternalServerError, statusResponse("a fault that was asked for"))
 	case noFault, cutFault, slowFault:

@@ -44,7 +44,8 @@ func matches(header http.Header, name string, it *item) bool {
 	for _, line := range header.Values(name) {
 		for tag := range strings.SplitSeq(line, ",") {
 			tag = strings.TrimSpace(tag)
-			if tag == "*" || strings.TrimPrefix(tag, "W/") == it.tag() && (name != "If-Match" || !strings.HasPrefix(tag, "W/")) {
+			if tag == "*" ||
+				strings.TrimPrefix(tag, "W/") == it.tag() && (name != "If-Match" || !strings.HasPrefix(tag, "W/")) {
 				return true
 			}
 		}

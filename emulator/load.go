@@ -35,7 +35,8 @@ var errOrphan = errors.New("a record without what it belongs to")
 // load reads all data that a former run kept.
 func (e *Emulator) load() error {
 	for _, read := range []func() error{
-		e.loadMeta, e.loadStores, e.loadPartitions, e.loadItems, e.loadConfirmations, e.loadTokens, e.loadScopes, e.loadCounts,
+		e.loadMeta, e.loadStores, e.loadPartitions, e.loadItems,
+		e.loadConfirmations, e.loadTokens, e.loadScopes, e.loadCounts,
 	} {
 		if err := read(); err != nil {
 			return err

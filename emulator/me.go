@@ -131,8 +131,8 @@ func (c *accountsCall) tokenUser() *userJSON {
 		ID: user.ID, CreatedAt: longAgo, UpdatedAt: longAgo, OrganizationID: home,
 		FirstName: user.FirstName, LastName: user.LastName, Email: user.Email, Username: user.Username,
 		Enabled: !user.Disabled, IDProviderID: "mulesoft", Type: "host",
-		Organization: c.directory.organizationOf(home), MemberOfOrganizations: member, ContributorOfOrganizations: member,
-		Properties: map[string]any{},
+		Organization: c.directory.organizationOf(home), MemberOfOrganizations: member,
+		ContributorOfOrganizations: member, Properties: map[string]any{},
 	}
 }
 

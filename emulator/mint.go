@@ -23,7 +23,8 @@ type tokenJSON struct {
 // use, accepts only forms.
 func (c *accountsCall) mint() (answer, error) {
 	if c.place.path == "/accounts/oauth2/token" && mediaTypeOf(c.in) == "application/json" {
-		return answer{}, oauthProblem(http.StatusBadRequest, "invalid_request", "this endpoint takes application/x-www-form-urlencoded")
+		return answer{}, oauthProblem(http.StatusBadRequest, "invalid_request",
+			"this endpoint takes application/x-www-form-urlencoded")
 	}
 	client, err := c.authenticatedClient()
 	if err != nil {
@@ -34,10 +35,12 @@ func (c *accountsCall) mint() (answer, error) {
 		return answer{}, oauthProblem(http.StatusBadRequest, "invalid_request", "grant_type is missing")
 	}
 	if !slices.Contains(grantTypes(), grantType) {
-		return answer{}, oauthProblem(http.StatusBadRequest, "unsupported_grant_type", "grant_type is none of "+strings.Join(grantTypes(), ", "))
+		return answer{}, oauthProblem(http.StatusBadRequest, "unsupported_grant_type",
+			"grant_type is none of "+strings.Join(grantTypes(), ", "))
 	}
 	if !slices.Contains(client.GrantTypes, grantType) {
-		return answer{}, oauthProblem(http.StatusBadRequest, "unauthorized_client", "the client may not use this grant_type")
+		return answer{}, oauthProblem(http.StatusBadRequest, "unauthorized_client",
+			"the client may not use this grant_type")
 	}
 	return c.mintFor(client, grantType)
 }
@@ -129,7 +132,8 @@ func (c *accountsCall) introspect() (answer, error) {
 // introspectV2 is the second: a connected app authenticates with Basic.
 func (c *accountsCall) introspectV2() (answer, error) {
 	if mediaTypeOf(c.in) != "application/x-www-form-urlencoded" {
-		return answer{}, oauthProblem(http.StatusBadRequest, "invalid_request", "this endpoint takes application/x-www-form-urlencoded")
+		return answer{}, oauthProblem(http.StatusBadRequest, "invalid_request",
+			"this endpoint takes application/x-www-form-urlencoded")
 	}
 	client, err := c.authenticatedClient()
 	if err != nil {
@@ -189,7 +193,8 @@ func (c *accountsCall) revoke() (answer, error) {
 		if g == nil || g.Plane != c.place.plane {
 			continue
 		}
-		mine := owner != "" && g.Client == owner || c.grant != nil && g.Client == c.grant.Client && g.User == c.grant.User
+		mine := owner != "" && g.Client == owner ||
+			c.grant != nil && g.Client == c.grant.Client && g.User == c.grant.User
 		if !mine {
 			return answer{}, oauthProblem(http.StatusBadRequest, "unauthorized_client", "the token is another client's")
 		}

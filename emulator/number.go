@@ -32,7 +32,8 @@ func (c *call) calculate() (answer, error) {
 	}
 	text, ok := arithmetic(operation, old.text, string(operand))
 	if !ok {
-		return answer{}, problemf(http.StatusBadRequest, "operation is not one of add, subtract, multiply, or the result is out of range")
+		return answer{}, problemf(http.StatusBadRequest,
+			"operation is not one of add, subtract, multiply, or the result is out of range")
 	}
 	v := old
 	v.text = text

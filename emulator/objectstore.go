@@ -214,7 +214,9 @@ func (e *Emulator) objectStoreProblem(err error) answer {
 	case e.chosen.is(errorBody, "message"):
 		a = jsonAnswer(p.status, map[string]any{"message": p.message})
 	case e.chosen.is(errorBody, "named"):
-		a = jsonAnswer(p.status, map[string]any{"name": http.StatusText(p.status), "message": p.message, "status": p.status})
+		a = jsonAnswer(p.status, map[string]any{
+			"name": http.StatusText(p.status), "message": p.message, "status": p.status,
+		})
 	default:
 		a = jsonAnswer(p.status, statusResponse(p.message))
 	}
@@ -239,7 +241,8 @@ func (e *Emulator) overRate(s subject, wait time.Duration) answer { return e.too
 
 // tooMany returns the vendor's 429 for a client over its rate.
 func (e *Emulator) tooMany(who string, wait time.Duration) answer {
-	a := jsonAnswer(http.StatusTooManyRequests, statusResponse(who+" can not perform more requests in this time window"))
+	a := jsonAnswer(http.StatusTooManyRequests,
+		statusResponse(who+" can not perform more requests in this time window"))
 	if e.chosen.is(retryAfter, "on") {
 		a.header.Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
 	}

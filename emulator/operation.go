@@ -85,9 +85,11 @@ func (e *Emulator) route(method, path string) (operation, ref, error) {
 	where, ok := resourceOf(segments)
 	if !ok {
 		if len(segments) == 7 && segments[6] == "objects" && segments[4] == "stores" {
-			return operation{}, ref{}, problemf(http.StatusNotImplemented, "This request is not implemented on this service: nobody has defined …/objects")
+			return operation{}, ref{}, problemf(http.StatusNotImplemented,
+				"This request is not implemented on this service: nobody has defined …/objects")
 		}
-		return operation{}, ref{}, problemf(http.StatusNotFound, "The requested resource does not exist on this service: no such path")
+		return operation{}, ref{}, problemf(http.StatusNotFound,
+			"The requested resource does not exist on this service: no such path")
 	}
 	names, err := e.refOf(segments)
 	if err != nil {

@@ -38,7 +38,9 @@ func (d *disk) clear() error {
 		return nil
 	}
 	err := d.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range []string{storeBucket, partitionBucket, itemBucket, confirmationBucket, scopeBucket, countBucket} {
+		for _, name := range []string{
+			storeBucket, partitionBucket, itemBucket, confirmationBucket, scopeBucket, countBucket,
+		} {
 			if err := tx.DeleteBucket([]byte(name)); err != nil {
 				return err
 			}

@@ -149,7 +149,8 @@ func (s *shelf[T]) eachByAge(from mark, visit func(*slot[T]) bool) {
 
 func (s *shelf[T]) eachByName(from mark, prefix string, visit func(*slot[T]) bool) {
 	var path [maxHeight]*tower[T]
-	for t := s.before(max(from.name, prefix), &path); t != nil && strings.HasPrefix(t.slot.name, prefix); t = t.next[0] {
+	for t := s.before(max(from.name, prefix), &path); t != nil &&
+		strings.HasPrefix(t.slot.name, prefix); t = t.next[0] {
 		if t.slot.name == from.name && from.age != 0 {
 			continue
 		}

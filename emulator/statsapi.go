@@ -41,7 +41,8 @@ func (e *Emulator) statsResult(x *exchange) (answer, error) {
 	}
 	q, organization, ok := statsRoute(segments)
 	if !ok {
-		return answer{}, problemf(http.StatusNotFound, "The requested resource does not exist on this service: no such path")
+		return answer{}, problemf(http.StatusNotFound,
+			"The requested resource does not exist on this service: no such path")
 	}
 	if x.in.Method != http.MethodGet {
 		return answer{}, problemf(http.StatusMethodNotAllowed, "%s is not a method of the Stats API", x.in.Method)
@@ -143,7 +144,8 @@ func (q *statsQuery) window(query url.Values, now time.Time) error {
 	}
 	furthest, words := longest(q.period, start)
 	if end.After(furthest) {
-		return problemf(http.StatusBadRequest, "from startDate to endDate is more than %s, the most for period=%s", words, q.period)
+		return problemf(http.StatusBadRequest,
+			"from startDate to endDate is more than %s, the most for period=%s", words, q.period)
 	}
 	q.first, q.end = bucket(q.period, start), end
 	q.oldest = addMonths(now, -retention(q.period))
@@ -180,7 +182,8 @@ func instant(query url.Values, name string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, problemf(http.StatusBadRequest, "%s is missing or not a date-time such as 2024-08-11T17:51:54.000Z", name)
+	return time.Time{}, problemf(http.StatusBadRequest,
+		"%s is missing or not a date-time such as 2024-08-11T17:51:54.000Z", name)
 }
 
 // bucket returns the UTC start of the period that t is in.

@@ -14,8 +14,10 @@ func (c *call) shown(a attributes) any {
 		return a
 	}
 	shown := map[string]any{
-		"storeId": a.StoreID, "encrypted": a.Encrypted, "permanentOsFlag": a.PermanentOSFlag, "persistent": a.Persistent,
-		"defaultTtlSeconds": a.DefaultTTLSeconds, "defaultConfirmationTtlSeconds": a.DefaultConfirmationTTLSeconds, "isFixedTtl": a.IsFixedTTL,
+		"storeId": a.StoreID, "encrypted": a.Encrypted,
+		"permanentOsFlag": a.PermanentOSFlag, "persistent": a.Persistent,
+		"defaultTtlSeconds": a.DefaultTTLSeconds, "defaultConfirmationTtlSeconds": a.DefaultConfirmationTTLSeconds,
+		"isFixedTtl": a.IsFixedTTL,
 	}
 	if text {
 		shown["encrypted"] = strconv.FormatBool(a.Encrypted)
@@ -23,7 +25,8 @@ func (c *call) shown(a attributes) any {
 	if milliseconds {
 		delete(shown, "defaultTtlSeconds")
 		delete(shown, "defaultConfirmationTtlSeconds")
-		shown["defaultTtlMillis"], shown["defaultConfirmationTtlMillis"] = 1000*a.DefaultTTLSeconds, 1000*a.DefaultConfirmationTTLSeconds
+		shown["defaultTtlMillis"], shown["defaultConfirmationTtlMillis"] =
+			1000*a.DefaultTTLSeconds, 1000*a.DefaultConfirmationTTLSeconds
 	}
 	return shown
 }
@@ -33,7 +36,9 @@ func (c *call) shown(a attributes) any {
 func (c *call) storeBody() (fields, error) {
 	body := maps.Clone(c.body)
 	if c.chosen.is(ttlNames, "milliseconds") {
-		for from, to := range map[string]string{"defaultTtlMillis": "defaultTtlSeconds", "defaultConfirmationTtlMillis": "defaultConfirmationTtlSeconds"} {
+		for from, to := range map[string]string{
+			"defaultTtlMillis": "defaultTtlSeconds", "defaultConfirmationTtlMillis": "defaultConfirmationTtlSeconds",
+		} {
 			var milliseconds int64
 			if err := body.read(from, &milliseconds); err != nil {
 				return nil, err

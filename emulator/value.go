@@ -53,14 +53,16 @@ func (o object) value() (value, *problem) {
 		return value{}, err
 	}
 	if o.ValueType != "" && o.ValueType != kind {
-		return value{}, problemf(http.StatusBadRequest, "valueType %q does not go with the value field given; it is one of STRING, NUMBER, BINARY", o.ValueType)
+		return value{}, problemf(http.StatusBadRequest,
+			"valueType %q does not go with the value field given; it is one of STRING, NUMBER, BINARY", o.ValueType)
 	}
 	size := len(text)
 	if kind != typeBinary {
 		size = base64.StdEncoding.EncodedLen(len(text))
 	}
 	if size > maxValue {
-		return value{}, problemf(http.StatusRequestEntityTooLarge, "the value has %d bytes in base64, more than %d", size, maxValue)
+		return value{}, problemf(http.StatusRequestEntityTooLarge,
+			"the value has %d bytes in base64, more than %d", size, maxValue)
 	}
 	if o.Index != nil && *o.Index < 0 {
 		return value{}, problemf(http.StatusBadRequest, "index is below zero")
@@ -68,7 +70,8 @@ func (o object) value() (value, *problem) {
 	if len(o.Metadata) > 0 {
 		encoded, _ := json.Marshal(o.Metadata) // strings always marshal
 		if len(encoded) > maxMetadata {
-			return value{}, problemf(http.StatusRequestEntityTooLarge, "the metadata has %d bytes, more than %d", len(encoded), maxMetadata)
+			return value{}, problemf(http.StatusRequestEntityTooLarge,
+				"the metadata has %d bytes, more than %d", len(encoded), maxMetadata)
 		}
 	}
 	return value{kind: kind, text: text, metadata: o.Metadata, index: o.Index}, nil
@@ -96,7 +99,8 @@ func (o object) content() (kind, text string, err *problem) {
 		}
 	}
 	if given != 1 {
-		return "", "", problemf(http.StatusBadRequest, "exactly one of stringValue, numberValue and binaryValue is wanted, not %d", given)
+		return "", "", problemf(http.StatusBadRequest,
+			"exactly one of stringValue, numberValue and binaryValue is wanted, not %d", given)
 	}
 	return kind, text, nil
 }

@@ -81,7 +81,8 @@ func (c *worldCheck) environments() {
 		c.name(i, "environments[%d].id", "environment", e.ID)
 		c.report(c.envs[e.ID], i, "environments[%d].id", "a second environment %q", e.ID)
 		c.report(!known, i, "environments[%d].organization", "no organization %q", e.Organization)
-		c.report(!slices.Contains(types, e.Type), i, "environments[%d].type", "%q is not production, sandbox or design", e.Type)
+		c.report(!slices.Contains(types, e.Type), i, "environments[%d].type",
+			"%q is not production, sandbox or design", e.Type)
 		c.envs[e.ID] = true
 	}
 }
@@ -106,7 +107,8 @@ func (c *worldCheck) peopleAndApps() {
 		c.report(!known, i, "clients[%d].organization", "no organization %q", a.Organization)
 		c.report(a.CreatedBy != "" && !c.users[a.CreatedBy], i, "clients[%d].createdBy", "no user %q", a.CreatedBy)
 		for _, kind := range a.GrantTypes {
-			c.report(!slices.Contains(grantTypes(), kind), i, "clients[%d].grantTypes", "%q is not one of %s", kind, strings.Join(grantTypes(), ", "))
+			c.report(!slices.Contains(grantTypes(), kind), i, "clients[%d].grantTypes",
+				"%q is not one of %s", kind, strings.Join(grantTypes(), ", "))
 		}
 		scope, bad := unknownScope(a.Scopes)
 		c.report(bad, i, "clients[%d].scopes", "%q is not one of %s", scope, strings.Join(allScopes(), ", "))
@@ -139,7 +141,8 @@ func (c *worldCheck) content() {
 		c.stores[id] = true
 	}
 	for i, e := range c.world.Entries {
-		c.report(!c.stores[[2]string{e.Environment, e.Store}], i, "entries[%d].storeId", "no store %q in environment %q", e.Store, e.Environment)
+		c.report(!c.stores[[2]string{e.Environment, e.Store}], i, "entries[%d].storeId",
+			"no store %q in environment %q", e.Store, e.Environment)
 		c.name(i, "entries[%d].partitionId", "partition", e.Partition)
 		if _, err := canonicalKey(e.Key, maxName); err != nil {
 			c.report(true, i, "entries[%d].keyId", "%s", err.message)

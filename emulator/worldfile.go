@@ -180,7 +180,8 @@ func locatedJSONError(name string, text []byte, err error) error {
 		return fmt.Errorf("%s:%d: malformed JSON: %w", name, line(syntax.Offset), err)
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("%s:%d: %s: a %s where a %s should be", name, line(wrong.Offset), wrong.Field, wrong.Value, wrong.Type)
+		return fmt.Errorf("%s:%d: %s: a %s where a %s should be",
+			name, line(wrong.Offset), wrong.Field, wrong.Value, wrong.Type)
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }

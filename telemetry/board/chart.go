@@ -88,9 +88,11 @@ type Recent struct {
 	Step     int                       `json:"step"`     // length of an interval in seconds: 5
 	End      time.Time                 `json:"end"`      // of the last interval
 	Outcomes map[record.Outcome]Series `json:"outcomes"` // exchanges per second, for every outcome
-	Refused  map[string]Series         `json:"refused"`  // exchanges of outcome "refused" per second, by problem code; only codes that occurred
-	Latency  RecentLatency             `json:"latency"`
-	HitRatio Series                    `json:"hitRatio"` // share of cacheable reads that the cache answered
+	// exchanges of outcome "refused" per second, by problem code; only codes that
+	// occurred
+	Refused  map[string]Series `json:"refused"`
+	Latency  RecentLatency     `json:"latency"`
+	HitRatio Series            `json:"hitRatio"` // share of cacheable reads that the cache answered
 }
 
 // RecentLatency contains durations in milliseconds, as [Latencies].
@@ -137,7 +139,10 @@ func (b *Board) Recent(now time.Time, back time.Duration) Recent {
 	n := b.second(now) / intervalSeconds
 	points := b.chart.last(n, int64((back+interval-1)/interval))
 	since := now.Sub(b.start)
-	r := Recent{Step: intervalSeconds, End: now.Add(-since % interval), Outcomes: map[record.Outcome]Series{}, Refused: map[string]Series{}}
+	r := Recent{
+		Step: intervalSeconds, End: now.Add(-since % interval),
+		Outcomes: map[record.Outcome]Series{}, Refused: map[string]Series{},
+	}
 	for _, o := range record.Outcomes() {
 		r.Outcomes[o] = series(points, func(p *point) float64 { return float64(p.outcomes[o]) / intervalSeconds })
 	}

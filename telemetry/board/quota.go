@@ -12,11 +12,12 @@ const overQuotaTime = 10 * time.Second
 // QuotaState is the state of a client's quota. The zero QuotaState means that no quota
 // was checked; it is left out of the JSON.
 type QuotaState struct {
-	Quota     int     `json:"quota,omitempty"`     // requests in Period
-	Period    float64 `json:"period,omitempty"`    // seconds
-	Burst     int     `json:"burst,omitempty"`     // maximum of Remaining
-	Remaining *int    `json:"remaining,omitempty"` // after the last charged exchange; Burst after a Period without requests
-	Over      bool    `json:"over,omitempty"`      // refused because of the quota within the last 10 seconds
+	Quota  int     `json:"quota,omitempty"`  // requests in Period
+	Period float64 `json:"period,omitempty"` // seconds
+	Burst  int     `json:"burst,omitempty"`  // maximum of Remaining
+	// after the last charged exchange; Burst after a Period without requests
+	Remaining *int `json:"remaining,omitempty"`
+	Over      bool `json:"over,omitempty"` // refused because of the quota within the last 10 seconds
 }
 
 // quotaState contains the quota of the last charged exchange of a client.

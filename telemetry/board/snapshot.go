@@ -147,7 +147,9 @@ func (b *Board) Snapshot(now time.Time) Snapshot {
 		return ClientCount{r.key, r.requests, r.special, mean(r.requests, s.WindowSeconds), r.recent.quota.at(now)}
 	})
 	s.Stores = topRows(b.stores.rows(n), func(r row[Place]) StoreCount {
-		return StoreCount{Place: r.key, Requests: r.requests, Hits: r.special, PerSecond: mean(r.requests, s.WindowSeconds)}
+		return StoreCount{
+			Place: r.key, Requests: r.requests, Hits: r.special, PerSecond: mean(r.requests, s.WindowSeconds),
+		}
 	})
 	s.Refusals = b.lastRefusals()
 	s.Shadow, s.PolicyErrors = b.shadow.rows(n), b.failing.rows(n)

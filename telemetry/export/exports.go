@@ -72,7 +72,9 @@ func Open(ctx context.Context, e Plan, o Options) (*Exports, error) {
 		return nil, err
 	}
 	var problems []error
-	for s, open := range [signals]func(context.Context, string, bool, io.Writer) error{x.openTraces, x.openMetrics, x.openLogs} {
+	for s, open := range [signals]func(context.Context, string, bool, io.Writer) error{
+		x.openTraces, x.openMetrics, x.openLogs,
+	} {
 		for _, name := range e.exporters[s] {
 			if err := open(ctx, name, e.grpc[s], signalConsole{shared, signal(s), &x.losses}); err != nil {
 				problems = append(problems, fmt.Errorf("opening the exporter %q of %s: %w", name, signal(s), err))
@@ -151,7 +153,8 @@ func (x *Exports) openLogs(ctx context.Context, name string, grpc bool, console 
 	}
 	b := x.plan.records
 	counted := &countedLogs{Exporter: e, losses: &x.losses, room: int64(b.queue)}
-	processor := sdklog.NewBatchProcessor(counted, sdklog.WithExportInterval(b.delay), sdklog.WithExportTimeout(b.timeout),
+	processor := sdklog.NewBatchProcessor(counted,
+		sdklog.WithExportInterval(b.delay), sdklog.WithExportTimeout(b.timeout),
 		sdklog.WithMaxQueueSize(b.queue), sdklog.WithExportMaxBatchSize(min(b.size, b.queue)))
 	x.processors = append(x.processors, &countedQueue{processor, counted})
 	return nil

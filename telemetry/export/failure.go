@@ -81,7 +81,8 @@ func exportCause(err error, status int, ended error) string {
 		return fmt.Sprintf("HTTP status %d, a redirect, which is not followed", status)
 	case status >= 400:
 		return fmt.Sprintf("HTTP status %d", status)
-	case errors.Is(ended, context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &late) && late.Timeout():
+	case errors.Is(ended, context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &late) && late.Timeout():
 		return "timeout"
 	case errors.Is(ended, context.Canceled):
 		return "the process ended before the answer"

@@ -18,7 +18,8 @@ func (x *Exports) Logger(logger *slog.Logger) *slog.Logger {
 	if len(x.processors) == 0 {
 		return logger
 	}
-	options := []sdklog.LoggerProviderOption{sdklog.WithResource(x.about), sdklog.WithAllowKeyDuplication()} // our records have no duplicate keys
+	// our records have no duplicate keys
+	options := []sdklog.LoggerProviderOption{sdklog.WithResource(x.about), sdklog.WithAllowKeyDuplication()}
 	for _, p := range x.processors {
 		options = append(options, sdklog.WithProcessor(p))
 	}

@@ -46,7 +46,8 @@ func (l *losses) count(s signal, f failure, held int) {
 	l.dropped[s].Add(int64(held))
 	now, last := time.Now().Unix(), l.logged.Load()
 	if now-last >= logInterval && l.logged.CompareAndSwap(last, now) {
-		l.logger.Warn("telemetry could not be exported; more such failures within a minute are only counted", "signal", s.String(), "cause", f.cause)
+		l.logger.Warn("telemetry could not be exported; more such failures within a minute are only counted",
+			"signal", s.String(), "cause", f.cause)
 	}
 }
 
@@ -71,7 +72,9 @@ type countedLogs struct {
 // Export implements [sdklog.Exporter].
 func (e *countedLogs) Export(ctx context.Context, records []sdklog.Record) error {
 	e.waiting.Add(-int64(len(records)))
-	e.losses.export(ctx, signalLogs, len(records), func(ctx context.Context) error { return e.Exporter.Export(ctx, records) })
+	e.losses.export(ctx, signalLogs, len(records), func(ctx context.Context) error {
+		return e.Exporter.Export(ctx, records)
+	})
 	return nil
 }
 

@@ -30,7 +30,8 @@ func newPusher(e sdk.Exporter, plan Plan, l *losses) (*pusher, error) {
 	if err != nil {
 		return nil, err
 	}
-	reader := sdk.NewManualReader(sdk.WithTemporalitySelector(e.Temporality), sdk.WithAggregationSelector(e.Aggregation), sdk.WithProducer(process))
+	reader := sdk.NewManualReader(sdk.WithTemporalitySelector(e.Temporality),
+		sdk.WithAggregationSelector(e.Aggregation), sdk.WithProducer(process))
 	return &pusher{reader: reader, exporter: e, interval: plan.interval, timeout: plan.timeout, losses: l}, nil
 }
 
@@ -55,7 +56,8 @@ func (p *pusher) push(ctx context.Context) {
 	p.losses.export(ctx, signalMetrics, 0, func(ctx context.Context) error {
 		var all metricdata.ResourceMetrics
 		switch err := p.reader.Collect(ctx, &all); {
-		case errors.Is(err, sdk.ErrReaderNotRegistered), errors.Is(err, sdk.ErrReaderShutdown): // the metrics are not registered yet, or shut down
+		// the metrics are not registered yet, or shut down
+		case errors.Is(err, sdk.ErrReaderNotRegistered), errors.Is(err, sdk.ErrReaderShutdown):
 			return nil
 		case err != nil:
 			return err //nolint:wrapcheck // it is counted

@@ -20,11 +20,13 @@ func (t *Traces) build(x *record.Exchange, reason string) {
 	if x.Trace.Parent != [8]byte{} {
 		state, _ := trace.ParseTraceState(x.Trace.State) // left out if the SDK cannot parse it
 		ctx = trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
-			TraceID: x.Trace.ID, SpanID: x.Trace.Parent, TraceFlags: trace.FlagsSampled, TraceState: state, Remote: true,
+			TraceID: x.Trace.ID, SpanID: x.Trace.Parent, TraceFlags: trace.FlagsSampled,
+			TraceState: state, Remote: true,
 		}))
 	}
 	t.ids.trace, t.ids.span = x.Trace.ID, x.Trace.Span
-	ctx, server := t.tracer.Start(ctx, spanName(x), trace.WithTimestamp(x.Start), trace.WithSpanKind(trace.SpanKindServer))
+	ctx, server := t.tracer.Start(ctx, spanName(x),
+		trace.WithTimestamp(x.Start), trace.WithSpanKind(trace.SpanKindServer))
 	server.SetAttributes(t.serverAttributes(x, reason)...)
 	if failedHere(x) {
 		server.SetStatus(codes.Error, string(x.Code))
@@ -57,7 +59,8 @@ func (t *Traces) attempts(ctx context.Context, x *record.Exchange, attempts []re
 	for _, a := range attempts {
 		t.ids.span = a.Span
 		start := x.Start.Add(a.Start)
-		_, span := t.tracer.Start(ctx, spanName(x), trace.WithTimestamp(start), trace.WithSpanKind(trace.SpanKindClient))
+		_, span := t.tracer.Start(ctx, spanName(x),
+			trace.WithTimestamp(start), trace.WithSpanKind(trace.SpanKindClient))
 		span.SetAttributes(t.clientAttributes(x, a)...)
 		if a.Error != "" || a.Status >= 400 {
 			span.SetStatus(codes.Error, "")

@@ -16,11 +16,13 @@ import (
 
 // TracesOptions configures [Traces]. The zero TracesOptions work.
 type TracesOptions struct {
-	Slow  time.Duration // exchanges that take longer, without the wait for the quota, are traced even if not sampled; 0: none
-	Names bool          // export the names of clients and stores, not only hashes
-	Key   []byte        // of the hashes; equal keys give equal hashes; empty: a random key
-	TLS   bool          // clients use https
-	Redis bool          // quotas are counted in Redis
+	// exchanges that take longer, without the wait for the quota, are traced even if
+	// not sampled; 0: none
+	Slow  time.Duration
+	Names bool   // export the names of clients and stores, not only hashes
+	Key   []byte // of the hashes; equal keys give equal hashes; empty: a random key
+	TLS   bool   // clients use https
+	Redis bool   // quotas are counted in Redis
 
 	// Server returns the host and port to which exchanges of a surface, plane and
 	// region are sent. If it is nil or returns an empty host, they are left out.
@@ -62,14 +64,16 @@ func (x *Exports) NewTraces(o TracesOptions) *Traces {
 		return nil
 	}
 	t := &Traces{
-		options: o, sampling: x.plan.sampling, plan: x.plan.spans, spans: x.spans, losses: &x.losses, hasher: newNameHasher(o.Key),
+		options: o, sampling: x.plan.sampling, plan: x.plan.spans, spans: x.spans,
+		losses: &x.losses, hasher: newNameHasher(o.Key),
 		queue: make(chan traced, x.plan.spans.queue), ids: &presetIDs{}, batch: &spanCollector{},
 	}
 	limits := sdktrace.NewSpanLimits() // from OTEL_SPAN_*
 	if limits.AttributeValueLengthLimit < 0 {
 		limits.AttributeValueLengthLimit = maxAttribute
 	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(x.about), sdktrace.WithIDGenerator(t.ids), sdktrace.WithSpanProcessor(t.batch),
+	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(x.about),
+		sdktrace.WithIDGenerator(t.ids), sdktrace.WithSpanProcessor(t.batch),
 		sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithRawSpanLimits(limits))
 	t.tracer = provider.Tracer("osgate")
 	x.traces = t
@@ -117,7 +121,10 @@ func (t *Traces) Keep(x *record.Exchange) {
 		}
 	}
 	kept := *x
-	for _, text := range []*string{&kept.Method, &kept.Organization, &kept.Environment, &kept.ID, &kept.Rule, &kept.ClientAddr} { // substrings of larger texts
+	// substrings of larger texts
+	for _, text := range []*string{
+		&kept.Method, &kept.Organization, &kept.Environment, &kept.ID, &kept.Rule, &kept.ClientAddr,
+	} {
 		*text = attributeText(*text, maxAttribute)
 	}
 	for _, text := range []*string{&kept.Store, &kept.Principal} { // they are hashed first
@@ -231,7 +238,9 @@ func (t *Traces) send(ctx context.Context) {
 	}
 	for _, e := range t.spans {
 		within, cancel := context.WithTimeout(ctx, t.plan.timeout)
-		t.losses.export(within, signalTraces, len(batch), func(ctx context.Context) error { return e.ExportSpans(ctx, batch) })
+		t.losses.export(within, signalTraces, len(batch), func(ctx context.Context) error {
+			return e.ExportSpans(ctx, batch)
+		})
 		cancel()
 	}
 }

@@ -72,8 +72,10 @@ func (r *reader) propagators() {
 func (r *reader) limits(s signal) {
 	for _, variable := range [signals][]string{
 		signalTraces: {
-			"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
-			"OTEL_SPAN_EVENT_COUNT_LIMIT", "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_LINK_COUNT_LIMIT", "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+			"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT",
+			"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+			"OTEL_SPAN_EVENT_COUNT_LIMIT", "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+			"OTEL_SPAN_LINK_COUNT_LIMIT", "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
 		},
 		signalLogs: {"OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT"},
 	}[s] {
@@ -109,18 +111,21 @@ func (r *reader) resource() {
 func (r *reader) exporters(s signal) (chosen []string) {
 	variable := "OTEL_" + s.variable() + "_EXPORTER"
 	text := r.getenv(variable)
-	if text == "" && (r.getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || r.getenv("OTEL_EXPORTER_OTLP_"+s.variable()+"_ENDPOINT") != "") {
+	if text == "" && (r.getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" ||
+		r.getenv("OTEL_EXPORTER_OTLP_"+s.variable()+"_ENDPOINT") != "") {
 		text = exporterOTLP
 	}
 	for name := range strings.SplitSeq(text, ",") {
 		switch name = strings.ToLower(strings.TrimSpace(name)); {
-		case name == "", name == exporterNone, name == exporterPrometheus && s == signalMetrics: // served at /metrics in any case
+		case name == "", name == exporterNone,
+			name == exporterPrometheus && s == signalMetrics: // served at /metrics in any case
 		case name == exporterConsole, name == exporterOTLP:
 			if !slices.Contains(chosen, name) {
 				chosen = append(chosen, name)
 			}
 		default:
-			r.report(variable, "must be none, console, otlp, or a list of them; Prometheus is served at /metrics in any case")
+			r.report(variable,
+				"must be none, console, otlp, or a list of them; Prometheus is served at /metrics in any case")
 		}
 	}
 	return chosen
@@ -163,12 +168,14 @@ func (r *reader) otlp(s signal) collectorHTTP {
 		r.report(variable, "must be gzip or none")
 	}
 	_, variable := r.of(s, "INSECURE")
-	if insecure := r.choice(variable, "true", "false"); insecure != "" && scheme != "" && (insecure == "true") != (scheme == "http") {
+	if insecure := r.choice(variable, "true", "false"); insecure != "" && scheme != "" &&
+		(insecure == "true") != (scheme == "http") {
 		r.report(variable, "contradicts the endpoint, which begins with %s://", scheme)
 	}
 	if s == signalMetrics {
 		r.choice("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative", "delta", "lowmemory")
-		r.choice("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "explicit_bucket_histogram", "base2_exponential_bucket_histogram")
+		r.choice("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+			"explicit_bucket_histogram", "base2_exponential_bucket_histogram")
 	}
 	if c.tls = r.files(s); c.tls != nil && scheme == "http" && !r.grpc(s) {
 		_, variable := r.of(s, "ENDPOINT")
@@ -220,7 +227,8 @@ func areHeaders(text string) bool {
 	for pair := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(pair, "=")
 		plain, err := url.PathUnescape(value)
-		if !ok || err != nil || !httpguts.ValidHeaderFieldName(strings.TrimSpace(name)) || !httpguts.ValidHeaderFieldValue(plain) {
+		if !ok || err != nil ||
+			!httpguts.ValidHeaderFieldName(strings.TrimSpace(name)) || !httpguts.ValidHeaderFieldValue(plain) {
 			return false
 		}
 	}
@@ -229,7 +237,8 @@ func areHeaders(text string) bool {
 
 // milliseconds reads a duration in OpenTelemetry's format.
 func (r *reader) milliseconds(variable string, fallback time.Duration) time.Duration {
-	return time.Duration(r.number(variable, int(fallback/time.Millisecond), int(time.Hour/time.Millisecond))) * time.Millisecond
+	return time.Duration(r.number(variable,
+		int(fallback/time.Millisecond), int(time.Hour/time.Millisecond))) * time.Millisecond
 }
 
 // number reads a positive number.

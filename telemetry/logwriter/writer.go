@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	logBytes  = 4 << 20               // maximum size of the queue: the lines of about 5,000 exchanges
-	logBlock  = 4 << 10               // size of one write; up to this size a pipe with several writers keeps it whole (PIPE_BUF, pipe(7))
+	logBytes = 4 << 20 // maximum size of the queue: the lines of about 5,000 exchanges
+	// size of one write; up to this size a pipe with several writers keeps it whole
+	// (PIPE_BUF, pipe(7))
+	logBlock  = 4 << 10
 	logSpare  = 64                    // maximum number of empty blocks kept for reuse
 	logLinger = 10 * time.Millisecond // how long the first line waits for further lines
 	logUnread = 2 * time.Second       // a longer write counts as blocked: the log is not read

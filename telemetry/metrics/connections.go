@@ -28,7 +28,8 @@ func (n *instrumentBuilder) observeConnections(f func(report func(listener strin
 	}
 	open := n.upDownCounter("osgate.connections", "{connection}", "Open connections of clients and of operators.")
 	limit := n.gauge("osgate.connections.limit", "{connection}", "Maximum number of open connections.")
-	events := n.counter("osgate.connections.events", "{event}", "Connections that were closed to make room, refused, or not established.")
+	events := n.counter("osgate.connections.events", "{event}",
+		"Connections that were closed to make room, refused, or not established.")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		f(func(listener string, c Connections) {
 			of := attrListener.String(listener)

@@ -44,7 +44,8 @@ func (m *Metrics) RoundTrip(connection, kind, failure string, took time.Duration
 // kind of its answer. Both come from closed lists.
 func (m *Metrics) ControlPlaneCall(plane, answer string, took time.Duration) {
 	ctx := context.Background() //nolint:forbidigo // it has no deadline and no values
-	m.controlPlaneDuration.Record(ctx, took.Seconds(), m.controlPlaneCalls.row(controlPlaneKey{plane, answer}, controlPlaneLabels).record...)
+	m.controlPlaneDuration.Record(ctx, took.Seconds(),
+		m.controlPlaneCalls.row(controlPlaneKey{plane, answer}, controlPlaneLabels).record...)
 }
 
 // BudgetDecision counts one decision of the budget: whether a request may be sent

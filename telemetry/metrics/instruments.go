@@ -40,7 +40,9 @@ type instruments struct {
 
 // httpBuckets are the buckets, in seconds, that the semantic conventions for HTTP
 // metrics recommend.
-var httpBuckets = metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+var httpBuckets = metric.WithExplicitBucketBoundaries(
+	0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
+)
 
 // waitBuckets are the buckets, in seconds, for waiting because of a quota, at most five
 // seconds by default.
@@ -50,38 +52,52 @@ var waitBuckets = metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 
 // buckets of the semantic conventions begin at a millisecond, within which most round
 // redisBuckets end, and extend to ten seconds, which none reaches: OSGATE_REDIS_TIMEOUT
 // is 50 ms by default.
-var redisBuckets = metric.WithExplicitBucketBoundaries(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+var redisBuckets = metric.WithExplicitBucketBoundaries(
+	0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
+)
 
 // sizeBuckets are the buckets, in bytes, for bodies. 100,000 is the billing unit,
 // 10,000,000 the largest value of Object Store.
-var sizeBuckets = metric.WithExplicitBucketBoundaries(100, 1_000, 10_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
+var sizeBuckets = metric.WithExplicitBucketBoundaries(
+	100, 1_000, 10_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000,
+)
 
 func newInstruments(meter metric.Meter) (instruments, error) {
 	n := instrumentBuilder{meter: meter}
 	made := instruments{
 		meter: meter,
 
-		serverDuration:       n.histogram("http.server.request.duration", "Duration of exchanges, to the answer's last byte.", httpBuckets),
-		clientDuration:       n.histogram("http.client.request.duration", "Duration of each attempt upstream, to the answer's first byte.", httpBuckets),
-		redisDuration:        n.histogram("db.client.operation.duration", "Duration of round trips to Redis, with the wait for a connection.", redisBuckets),
-		controlPlaneDuration: n.histogram("osgate.identity.asking.duration", "Duration of calls to a control plane to validate a token.", httpBuckets),
-		wait:                 n.histogram("osgate.quota.wait", "Time that exchanges waited because of the quota.", waitBuckets),
-		budgetWait:           n.histogram("osgate.budget.wait", "Time that requests waited because of the budget.", waitBuckets),
-		requestSize:          n.sizes("http.server.request.body.size", "Sizes of request bodies, without empty ones."),
-		responseSize:         n.sizes("http.server.response.body.size", "Sizes of response bodies, with empty ones."),
+		serverDuration: n.histogram("http.server.request.duration",
+			"Duration of exchanges, to the answer's last byte.", httpBuckets),
+		clientDuration: n.histogram("http.client.request.duration",
+			"Duration of each attempt upstream, to the answer's first byte.", httpBuckets),
+		redisDuration: n.histogram("db.client.operation.duration",
+			"Duration of round trips to Redis, with the wait for a connection.", redisBuckets),
+		controlPlaneDuration: n.histogram("osgate.identity.asking.duration",
+			"Duration of calls to a control plane to validate a token.", httpBuckets),
+		wait: n.histogram("osgate.quota.wait", "Time that exchanges waited because of the quota.", waitBuckets),
+		budgetWait: n.histogram("osgate.budget.wait",
+			"Time that requests waited because of the budget.", waitBuckets),
+		requestSize:  n.sizes("http.server.request.body.size", "Sizes of request bodies, without empty ones."),
+		responseSize: n.sizes("http.server.response.body.size", "Sizes of response bodies, with empty ones."),
 
 		exchanges: n.counter("osgate.exchanges", "{exchange}", "Exchanges that are over, including refused ones."),
-		bodies:    n.counter("osgate.body.io", "By", "Bytes of bodies read from clients (receive) and written to them (transmit)."),
-		quota:     n.counter("osgate.quota.decisions", "{decision}", "Decisions of the client quota; degraded: made without Redis."),
-		budget:    n.counter("osgate.budget.decisions", "{decision}", "Decisions of the budget over all clients; degraded: as for the quota."),
-		rules:     n.counter("osgate.policy.decisions", "{decision}", "Decisions of policy rules."),
-		cache:     n.counter("osgate.cache.lookups", "{lookup}", "Cacheable reads by the cache's result (RFC 9211)."),
-		upstream:  n.counter("osgate.upstream.requests", "{request}", "Requests sent upstream, by the status of their exchange's last one."),
+		bodies: n.counter("osgate.body.io", "By",
+			"Bytes of bodies read from clients (receive) and written to them (transmit)."),
+		quota: n.counter("osgate.quota.decisions", "{decision}",
+			"Decisions of the client quota; degraded: made without Redis."),
+		budget: n.counter("osgate.budget.decisions", "{decision}",
+			"Decisions of the budget over all clients; degraded: as for the quota."),
+		rules: n.counter("osgate.policy.decisions", "{decision}", "Decisions of policy rules."),
+		cache: n.counter("osgate.cache.lookups", "{lookup}", "Cacheable reads by the cache's result (RFC 9211)."),
+		upstream: n.counter("osgate.upstream.requests", "{request}",
+			"Requests sent upstream, by the status of their exchange's last one."),
 		closed: n.counter("osgate.upstream.closed.connections", "{connection}",
 			"Kept connections that upstream closed during a request: the request was sent again, or failed."),
 		billed: n.counter("osgate.billing.units", "{unit}",
 			"Billing units, one for each started 100 KB of a successful operation: answered to clients, and answered by Object Store."),
-		saved: n.counter("osgate.cache.saved.requests", "{request}", "Object Store requests that were not sent because the cache answered."),
+		saved: n.counter("osgate.cache.saved.requests", "{request}",
+			"Object Store requests that were not sent because the cache answered."),
 		units: n.counter("osgate.cache.saved.units", "{unit}",
 			"Billing units of the saved requests: one for each started 100 KB of the answer (\"Object Store v2 usage\")."),
 	}
@@ -95,7 +111,9 @@ type instrumentBuilder struct {
 	errors []error
 }
 
-func (n *instrumentBuilder) histogram(name, description string, buckets metric.HistogramOption) metric.Float64Histogram {
+func (n *instrumentBuilder) histogram(
+	name, description string, buckets metric.HistogramOption,
+) metric.Float64Histogram {
 	h, err := n.meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description), buckets)
 	n.errors = append(n.errors, err)
 	return h
@@ -159,12 +177,14 @@ func (m *Metrics) observe() error {
 	if f := g.CacheEntries; f != nil {
 		n.observe(n.gauge("osgate.cache.entries", "{entry}", "Cached answers in this process."), f)
 	}
-	n.observeCounts(n.counter("osgate.cache.events", "{event}", "Events in the cache, without lookups."), attrEvent, g.CacheEvents)
+	n.observeCounts(n.counter("osgate.cache.events", "{event}", "Events in the cache, without lookups."),
+		attrEvent, g.CacheEvents)
 	n.observeCounts(n.gauge("osgate.cache.leases", "{lease}",
 		"Leases of writes, during which reads bypass the cache: of writes under way, and kept after them."),
 		attrLease, g.CacheLeases)
 	if f := g.RedisUp; f != nil {
-		n.observe(n.gauge("osgate.redis.up", "", "1 if Redis answers, otherwise 0."), func() int64 { return oneIf(f()) })
+		n.observe(n.gauge("osgate.redis.up", "", "1 if Redis answers, otherwise 0."),
+			func() int64 { return oneIf(f()) })
 	}
 	n.observeSources(&m.options.Sources, m.options.Version)
 	return n.err()

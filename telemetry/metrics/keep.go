@@ -83,13 +83,15 @@ func (m *Metrics) keepUpstream(ctx context.Context, x *record.Exchange) {
 	if x.UpstreamError == record.KeptConnectionClosed {
 		m.lost.n.Add(1)
 	}
-	m.upstreamRequests.row(upstreamKey{x.Operation, x.Plane, x.Region, status}, upstreamLabels).n.Add(int64(x.UpstreamAttempts))
+	m.upstreamRequests.row(upstreamKey{x.Operation, x.Plane, x.Region, status}, upstreamLabels).n.
+		Add(int64(x.UpstreamAttempts))
 	for i, a := range x.Attempts {
 		k := clientKey{
 			surface: x.Surface, method: attributes.KnownMethod(x.Method), plane: x.Plane, region: x.Region,
 			status: attributes.SentStatus(a.Status), failure: attemptFailure(a),
 		}
-		if i == len(x.Attempts)-1 && a.Status == x.UpstreamStatus { // otherwise it is not the last attempt: there were more than are recorded
+		// otherwise it is not the last attempt: there were more than are recorded
+		if i == len(x.Attempts)-1 && a.Status == x.UpstreamStatus {
 			k.failure = upstreamFailureOf(x)
 		}
 		m.clientDuration.Record(ctx, a.Duration.Seconds(), m.client.row(k, m.clientLabels).record...)

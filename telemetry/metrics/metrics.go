@@ -94,7 +94,8 @@ func New(ctx context.Context, o Options) (*Metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the Prometheus exporter: %w", err)
 	}
-	provider := []sdk.Option{sdk.WithReader(reader), sdk.WithResource(about), sdk.WithCardinalityLimit(0)} // table limits the label sets
+	// table limits the label sets
+	provider := []sdk.Option{sdk.WithReader(reader), sdk.WithResource(about), sdk.WithCardinalityLimit(0)}
 	for _, further := range o.Readers {
 		provider = append(provider, sdk.WithReader(further))
 	}
@@ -118,7 +119,9 @@ const maxScrapes = 4
 // Handler returns the handler of /metrics: Prometheus's text format, or OpenMetrics if
 // the request accepts it.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, EnableOpenMetrics: true})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: maxScrapes, EnableOpenMetrics: true,
+	})
 }
 
 // Shutdown stops the provider. Readers send their remaining data before ctx ends.

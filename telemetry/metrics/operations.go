@@ -31,9 +31,12 @@ func newOperation(kv ...attribute.KeyValue) *operation {
 		return []metric.ObserveOption{metric.WithAttributeSet(attribute.NewSet(append(slices.Clone(kv), more...)...))}
 	}
 	return &operation{
-		received: tally{labels: with(semconv.NetworkIODirectionReceive)}, transmitted: tally{labels: with(semconv.NetworkIODirectionTransmit)},
-		clientUnits: tally{labels: with(attrParty.String("client"))}, upstreamUnits: tally{labels: with(attrParty.String("upstream"))},
-		saved: tally{labels: with()}, savedUnits: tally{labels: with()},
+		received:      tally{labels: with(semconv.NetworkIODirectionReceive)},
+		transmitted:   tally{labels: with(semconv.NetworkIODirectionTransmit)},
+		clientUnits:   tally{labels: with(attrParty.String("client"))},
+		upstreamUnits: tally{labels: with(attrParty.String("upstream"))},
+		saved:         tally{labels: with()},
+		savedUnits:    tally{labels: with()},
 	}
 }
 

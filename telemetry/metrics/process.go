@@ -59,8 +59,8 @@ const (
 func readRuntime() map[string]int64 {
 	var samples []metrics.Sample
 	for _, name := range []string{
-		runtimeTotal, runtimeReleased, runtimeStacks, runtimeLimit, runtimeGoal, runtimeAllocated, runtimeAllocations, runtimeCycles, runtimeGoroutines,
-		runtimeProcessors,
+		runtimeTotal, runtimeReleased, runtimeStacks, runtimeLimit, runtimeGoal,
+		runtimeAllocated, runtimeAllocations, runtimeCycles, runtimeGoroutines, runtimeProcessors,
 	} {
 		samples = append(samples, metrics.Sample{Name: name})
 	}
@@ -79,7 +79,8 @@ func readRuntime() map[string]int64 {
 func (n *instrumentBuilder) observeRuntime() {
 	var used goconv.MemoryUsed
 	memory := n.upDownCounter(used.Name(), used.Unit(), used.Description())
-	stack, other := metric.WithAttributes(used.AttrMemoryType(goconv.MemoryTypeStack)), metric.WithAttributes(used.AttrMemoryType(goconv.MemoryTypeOther))
+	stack, other := metric.WithAttributes(used.AttrMemoryType(goconv.MemoryTypeStack)),
+		metric.WithAttributes(used.AttrMemoryType(goconv.MemoryTypeOther))
 	limit := named[goconv.MemoryLimit](n.upDownCounter)
 	instruments := []metric.Observable{memory, limit}
 	plain := map[string]metric.Int64Observable{
@@ -136,7 +137,8 @@ func (n *instrumentBuilder) observeProcess() error {
 			"Maximum number of open file descriptors of this process."),
 	}
 	var took processconv.CPUTime
-	cpu, err := n.meter.Float64ObservableCounter(took.Name(), metric.WithUnit(took.Unit()), metric.WithDescription(took.Description()))
+	cpu, err := n.meter.Float64ObservableCounter(took.Name(),
+		metric.WithUnit(took.Unit()), metric.WithDescription(took.Description()))
 	n.errors = append(n.errors, err)
 	uptime := n.seconds(processconv.Uptime{}.Name(), processconv.Uptime{}.Description())
 	instruments := []metric.Observable{cpu, uptime}

@@ -7,8 +7,9 @@ import "time"
 // many goroutines at once and must not block. The parameters result, event, decision,
 // refusal, plane and connection are labels, so their values come from closed lists.
 type Sources struct {
-	Identities func(report func(result string, n int64))        // identifications of callers since the start
-	Planes     func(report func(plane, breaker string))         // each control plane called so far: "closed", "half-open" or "open"
+	Identities func(report func(result string, n int64)) // identifications of callers since the start
+	// each control plane called so far: "closed", "half-open" or "open"
+	Planes     func(report func(plane, breaker string))
 	Regions    func(report func(plane, region, breaker string)) // each region of Object Store called so far: the same
 	Redis      func(report func(connection string, r Redis))    // each connection to Redis
 	Statistics func() Statistics                                // state of the statistics
@@ -49,11 +50,13 @@ type Slots struct {
 
 // Statistics is the state of writing counts to their store.
 type Statistics struct {
-	Lag                time.Duration // time since all counts were last written
-	Series             int64         // kept in memory
-	Waiting            int64         // passed to the store and not yet acknowledged
-	Coarsened, Dropped int64         // exchanges counted only for their region or organization, and not at all, since the start
-	Lost               int64         // operations in statistics files that were damaged or replaced, since the start
+	Lag     time.Duration // time since all counts were last written
+	Series  int64         // kept in memory
+	Waiting int64         // passed to the store and not yet acknowledged
+	// exchanges counted only for their region or organization, and not at all, since
+	// the start
+	Coarsened, Dropped int64
+	Lost               int64 // operations in statistics files that were damaged or replaced, since the start
 }
 
 // Policy is the state of the policy rules.

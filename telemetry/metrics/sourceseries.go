@@ -15,11 +15,16 @@ import (
 // observeSources registers the sources that are set.
 func (n *instrumentBuilder) observeSources(s *Sources, version string) {
 	n.observeBuild(version)
-	n.observeCounts(n.counter("osgate.identity.results", "{identification}", "Callers by the result of their identification."), attrIdentity, s.Identities)
-	n.observeCounts(n.counter("osgate.discovery.searches", "{search}", "Searches for the region of a store, by result."), attrSearch, s.Searches)
-	n.observeCounts(n.counter("osgate.upstream.pauses", "{event}", "Events after 429s of upstream."), attrPause, s.Pauses)
-	n.observeCounts(n.counter("osgate.accounts.calls", "{call}", "Access Management calls by decision."), attrCall, s.Calls)
-	n.observeCounts(n.counter("osgate.admin.refusals", "{request}", "Requests with a wrong token at the admin listener."), attrAdminRefusal, s.AdminTries)
+	n.observeCounts(n.counter("osgate.identity.results", "{identification}",
+		"Callers by the result of their identification."), attrIdentity, s.Identities)
+	n.observeCounts(n.counter("osgate.discovery.searches", "{search}",
+		"Searches for the region of a store, by result."), attrSearch, s.Searches)
+	n.observeCounts(n.counter("osgate.upstream.pauses", "{event}",
+		"Events after 429s of upstream."), attrPause, s.Pauses)
+	n.observeCounts(n.counter("osgate.accounts.calls", "{call}",
+		"Access Management calls by decision."), attrCall, s.Calls)
+	n.observeCounts(n.counter("osgate.admin.refusals", "{request}",
+		"Requests with a wrong token at the admin listener."), attrAdminRefusal, s.AdminTries)
 	n.observePlanes(s.Planes)
 	n.observeRegions(s.Regions)
 	n.observeRedis(s.Redis)
@@ -46,7 +51,9 @@ func (n *instrumentBuilder) register(f metric.Callback, instruments ...metric.Ob
 }
 
 // observeCounts reads a counter with one label from f, unless f is nil.
-func (n *instrumentBuilder) observeCounts(counter metric.Int64Observable, label attribute.Key, f func(report func(value string, n int64))) {
+func (n *instrumentBuilder) observeCounts(
+	counter metric.Int64Observable, label attribute.Key, f func(report func(value string, n int64)),
+) {
 	if f == nil {
 		return
 	}
@@ -69,7 +76,8 @@ func (n *instrumentBuilder) observeBuild(version string) {
 			}
 		}
 	}
-	gauge, with := n.gauge("osgate.build.info", "", "1; the labels contain the version and the source of this program."), metric.WithAttributes(l...)
+	gauge, with := n.gauge("osgate.build.info", "",
+		"1; the labels contain the version and the source of this program."), metric.WithAttributes(l...)
 	n.register(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(gauge, 1, with)
 		return nil
@@ -80,7 +88,8 @@ func (n *instrumentBuilder) observePlanes(f func(report func(plane, breaker stri
 	if f == nil {
 		return
 	}
-	gauge := n.gauge("osgate.identity.breaker", "", "Breaker of a control plane: 0 closed, 1 half-open, 2 open (no calls).")
+	gauge := n.gauge("osgate.identity.breaker", "",
+		"Breaker of a control plane: 0 closed, 1 half-open, 2 open (no calls).")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		f(func(plane, breaker string) {
 			o.ObserveInt64(gauge, breakers[breaker], metric.WithAttributes(attributes.Plane.String(plane)))
@@ -93,7 +102,8 @@ func (n *instrumentBuilder) observeRegions(f func(report func(plane, region, bre
 	if f == nil {
 		return
 	}
-	gauge := n.gauge("osgate.upstream.breaker", "", "Breaker of a region of Object Store: 0 closed, 1 half-open, 2 open (no connections).")
+	gauge := n.gauge("osgate.upstream.breaker", "",
+		"Breaker of a region of Object Store: 0 closed, 1 half-open, 2 open (no connections).")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		f(func(plane, region, breaker string) {
 			of := metric.WithAttributes(attributes.Plane.String(plane), attributes.Region.String(region))
@@ -108,9 +118,11 @@ func (n *instrumentBuilder) observeRedis(f func(report func(connection string, r
 		return
 	}
 	breaker := n.gauge("osgate.redis.breaker", "", "Breaker of Redis: 0 closed, 1 half-open, 2 open (no round trips).")
-	skipped := n.counter("osgate.redis.skipped", "{round_trip}", "Round trips that were not made because Redis was known to be down.")
+	skipped := n.counter("osgate.redis.skipped", "{round_trip}",
+		"Round trips that were not made because Redis was known to be down.")
 	connections := n.upDownCounter("db.client.connection.count", "{connection}", "Connections to Redis.")
-	timeouts := n.counter("db.client.connection.timeouts", "{timeout}", "Timeouts of waiting for a connection to Redis.")
+	timeouts := n.counter("db.client.connection.timeouts", "{timeout}",
+		"Timeouts of waiting for a connection to Redis.")
 	events := n.counter("osgate.redis.pool.events", "{event}", "Events of connections to Redis.")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		f(func(connection string, r Redis) {
@@ -122,7 +134,8 @@ func (n *instrumentBuilder) observeRedis(f func(report func(connection string, r
 			o.ObserveInt64(connections, r.Open-r.Idle, metric.WithAttributes(pool, semconv.DBClientConnectionStateUsed))
 			o.ObserveInt64(timeouts, r.TimedOut, metric.WithAttributes(pool))
 			for event, times := range map[string]int64{"reused": r.Reused, "dialed": r.Dialed, "stale": r.Stale} {
-				o.ObserveInt64(events, times, metric.WithAttributes(attrConnection.String(connection), attrPoolEvent.String(event)))
+				o.ObserveInt64(events, times,
+					metric.WithAttributes(attrConnection.String(connection), attrPoolEvent.String(event)))
 			}
 		})
 		return nil
@@ -135,7 +148,8 @@ func (n *instrumentBuilder) observeStatistics(f func() Statistics) {
 	}
 	lag := n.seconds("osgate.stats.lag", "Time since all counts were last written.")
 	series := n.gauge("osgate.stats.series", "{series}", "Combinations of place and hour that are counted in memory.")
-	waiting := n.gauge("osgate.stats.waiting", "{series}", "Those of the series that were passed to the store and not yet acknowledged.")
+	waiting := n.gauge("osgate.stats.waiting", "{series}",
+		"Those of the series that were passed to the store and not yet acknowledged.")
 	lost := n.counter("osgate.stats.losses", "{exchange}",
 		"Exchanges counted only for a region or organization, not at all, or in a file that was damaged or replaced.")
 	n.register(func(_ context.Context, o metric.Observer) error {
@@ -174,7 +188,8 @@ func (n *instrumentBuilder) observeLog(f func() int64) {
 	if f == nil {
 		return
 	}
-	lost := n.counter("osgate.log.lost", "{line}", "Lines of the log that were lost, because the log was not read or a write failed.")
+	lost := n.counter("osgate.log.lost", "{line}",
+		"Lines of the log that were lost, because the log was not read or a write failed.")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(lost, f())
 		return nil
@@ -185,19 +200,25 @@ func (n *instrumentBuilder) observeSlots(f func() Slots) {
 	if f == nil {
 		return
 	}
-	held := n.gauge("osgate.slots", "{exchange}", "Exchanges that hold a slot; refused: until answer and request are complete.")
+	held := n.gauge("osgate.slots", "{exchange}",
+		"Exchanges that hold a slot; refused: until answer and request are complete.")
 	limit := n.gauge("osgate.slots.limit", "{exchange}", "Maximum number of exchanges that hold a slot.")
 	shed := n.counter("osgate.slots.shed", "{exchange}", "Exchanges without a slot, by the limit that was reached.")
 	n.register(func(_ context.Context, o metric.Observer) error {
 		s := f()
-		for class, taken := range map[string]int64{"identified": s.Identified, "unidentified": s.Unidentified, "refused": s.Refused} {
+		for class, taken := range map[string]int64{
+			"identified": s.Identified, "unidentified": s.Unidentified, "refused": s.Refused,
+		} {
 			o.ObserveInt64(held, taken, metric.WithAttributes(attrSlotClass.String(class)))
 		}
-		for class, most := range map[string]int64{"all": s.Limit, "unidentified": s.UnidentifiedLimit, "refused": s.RefusedLimit} {
+		for class, most := range map[string]int64{
+			"all": s.Limit, "unidentified": s.UnidentifiedLimit, "refused": s.RefusedLimit,
+		} {
 			o.ObserveInt64(limit, most, metric.WithAttributes(attrSlotClass.String(class)))
 		}
 		for shortage, times := range map[string]int64{
-			"all": s.ShortOfAll, "unidentified": s.ShortOfUnidentified, "address": s.ShortOfAddress, "refused": s.ShortOfRefused,
+			"all": s.ShortOfAll, "unidentified": s.ShortOfUnidentified,
+			"address": s.ShortOfAddress, "refused": s.ShortOfRefused,
 		} {
 			o.ObserveInt64(shed, times, metric.WithAttributes(attrShortage.String(shortage)))
 		}

@@ -45,7 +45,8 @@ func handler(upstream *url.URL) http.Handler {
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(upstream) },
 		Transport: &http.Transport{
 			DialContext:        (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-			DisableCompression: true, MaxIdleConnsPerHost: 256, IdleConnTimeout: 75 * time.Second, ResponseHeaderTimeout: 30 * time.Second,
+			DisableCompression: true, MaxIdleConnsPerHost: 256,
+			IdleConnTimeout: 75 * time.Second, ResponseHeaderTimeout: 30 * time.Second,
 		},
 		BufferPool: &buffers{},
 	}
