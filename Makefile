@@ -14,7 +14,8 @@ BENCH_PACKAGES ?= ./e2e/...
 # with an older version and GOTOOLCHAIN=local.
 export GOTOOLCHAIN := go$(shell sed -n 's/^go //p' go.mod)
 
-# VERSION is linked in by name; -buildvcs would run git again, which fails in a checkout of another user.
+# VERSION is linked in by name; -buildvcs would run git again, which fails in a checkout
+# of another user.
 export GOFLAGS := $(shell go env GOFLAGS) -buildvcs=false
 
 .DEFAULT_GOAL := help
@@ -37,7 +38,8 @@ test: needs ## Run every test, with the race detector; installs missing programs
 	cd deploy/observe && go test -vet=off -count=1 -timeout 20m ./...
 	cd bench && go test -vet=off -count=1 -timeout 5m ./...
 
-# Commands that `make clients` needs in addition. Its npm packages are in e2e/clients, at the versions of package-lock.json.
+# Commands that `make clients` needs in addition. Its npm packages are in e2e/clients,
+# at the versions of package-lock.json.
 CLIENT_NEEDS := javac=openjdk-17-jdk-headless node=nodejs npm=npm curl=curl
 
 .PHONY: clients
@@ -81,8 +83,9 @@ soak: needs ## Check random histories for SOAK (10m), find mutants, count a mill
 	CGO_ENABLED=1 go test -vet=off -race -tags soak -count=1 -timeout 90m -v \
 		-run 'TestHistoriesStayLinearizable|TestRandomHistoriesDetectMutants|TestMemoryStaysWithinItsBound|TestMillionRequestsAreCountedExactly' ./e2e -soak $(SOAK)
 
-# Settings of `make mutants`: packages, mutants per package (0: all), seed of the sample, time limit, number of mutants at
-# the same time, and one file.go or file.go:line to restrict it to.
+# Settings of `make mutants`: packages, mutants per package (0: all), seed of the
+# sample, time limit, number of mutants at the same time, and one file.go or
+# file.go:line to restrict it to.
 MUTANTS         ?= auth cache ratelimit stats policy proxy regionmap objectstore emulator
 MUTANTS_SAMPLE  ?= 60
 MUTANTS_SEED    ?= 1
@@ -116,8 +119,9 @@ bench: needs ## Compare bare ReverseProxy, osgate and osgate with cache (BENCH, 
 # Commands that `make bench-peers` needs in addition.
 PEER_NEEDS := nginx=nginx-extras,lua-nginx-redis wrk=wrk redis-server=redis-server
 
-# Settings of `make bench-peers` (bench/README.md): rounds, seconds of a round, connections, scenarios by regular expression, a binary
-# of osgate and one to compare it with, folder for the results, page to update.
+# Settings of `make bench-peers` (bench/README.md): rounds, seconds of a round,
+# connections, scenarios by regular expression, a binary of osgate and one to compare it
+# with, folder for the results, page to update.
 ROUNDS      ?= 5
 SECONDS     ?= 3
 CONNECTIONS ?= 32,128
@@ -134,8 +138,8 @@ bench-peers: ## Compare osgate with nginx and Lua, a bare ReverseProxy and a bar
 	cd bench && exec ../bin/osbench -rounds $(ROUNDS) -seconds $(SECONDS) -connections $(CONNECTIONS) -only '$(ONLY)' \
 		-osgate '$(abspath $(OSGATE))' -osgate-base '$(abspath $(OSGATE_BASE))' -out $(abspath $(OUT)) -docs '$(abspath $(DOCS))'
 
-# Settings of `make bench-compare`: the commit to compare with, benchmarks by regular expression, packages, how often each one runs, and
-# for how long.
+# Settings of `make bench-compare`: the commit to compare with, benchmarks by regular
+# expression, packages, how often each one runs, and for how long.
 BASE             ?=
 COMPARE          ?= .
 COMPARE_PACKAGES ?= ./auth ./cache ./objectstore ./policy ./proxy ./ratelimit ./record ./stats ./telemetry ./internal/redisconn

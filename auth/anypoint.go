@@ -78,7 +78,11 @@ func (a *Anypoint) Lookup(ctx context.Context, plane string, token Token) (Answe
 	r.Header = http.Header{"Authorization": {token.Header()}, "Accept": {"application/json"}, "User-Agent": {"osgate"}}
 	answer, err := a.Transport.RoundTrip(r)
 	if err != nil {
-		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("request to %s: %w", end.Host, redact(err, token.reveal())), Unreached: true}
+		return Answer{}, &UnavailableError{
+			Plane:     plane,
+			Cause:     fmt.Errorf("request to %s: %w", end.Host, redact(err, token.reveal())),
+			Unreached: true,
+		}
 	}
 	defer answer.Body.Close()
 	defer drain(answer.Body)

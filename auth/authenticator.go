@@ -20,7 +20,8 @@ type Authenticator struct {
 	background sync.WaitGroup // of flights and drops; grows only under mu and before closed
 	counts     counts
 
-	mu       sync.Mutex               // guards the fields below, and orders the storing of answers with Forget and Doubt
+	// guards the fields below, and orders the storing of answers with Forget and Doubt
+	mu       sync.Mutex
 	planes   map[string]*plane        // at most one entry for each plane
 	flights  map[digest]*lookupFlight // those that callers may still join
 	running  int                      // flights and drops under way, forgotten flights included
@@ -94,7 +95,9 @@ func (a *Authenticator) await(ctx context.Context, q query, v *verdict) (*lookup
 
 // follow waits for f, where v, which may be nil, is the verdict that was known at now.
 // It returns f if f found the principal.
-func (a *Authenticator) follow(ctx context.Context, q query, f *lookupFlight, v *verdict, now time.Time) (*lookupFlight, Identity, error) {
+func (a *Authenticator) follow(
+	ctx context.Context, q query, f *lookupFlight, v *verdict, now time.Time,
+) (*lookupFlight, Identity, error) {
 	patience, stop := patienceWith(v, now)
 	defer stop()
 	select {

@@ -23,7 +23,10 @@ const (
 
 // String returns the call's name in logs and metrics; "none" for the zero Call.
 func (c Call) String() string {
-	return [...]string{"none", "mintToken", "login", "revokeToken", "me", "profile", "getOrganization", "listEnvironments", "getEnvironment"}[c]
+	return [...]string{
+		"none", "mintToken", "login", "revokeToken", "me", "profile",
+		"getOrganization", "listEnvironments", "getEnvironment",
+	}[c]
 }
 
 // Route returns the call's path with names in the place of values.
@@ -103,7 +106,8 @@ func MintedToken(body []byte) (Token, bool) {
 	var answer struct {
 		Token string `json:"access_token"`
 	}
-	if parse(body, &answer) != nil || answer.Token == "" || len(answer.Token) > maxToken || strings.ContainsFunc(answer.Token, invisible) {
+	if parse(body, &answer) != nil || answer.Token == "" || len(answer.Token) > maxToken ||
+		strings.ContainsFunc(answer.Token, invisible) {
 		return Token{}, false
 	}
 	return NewToken(answer.Token), true

@@ -33,7 +33,10 @@ type mac struct {
 }
 
 func newDigester(secret []byte, validator func(plane string) string) *digester {
-	d := &digester{validator: validator, macs: sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, secret)} }}}
+	d := &digester{
+		validator: validator,
+		macs:      sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, secret)} }},
+	}
 	d.scopes.Store(&map[string]string{})
 	return d
 }

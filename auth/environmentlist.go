@@ -27,7 +27,9 @@ type environmentsPage struct {
 }
 
 // ListEnvironments implements [EnvironmentLister] by the listing of Access Management.
-func (a *Anypoint) ListEnvironments(ctx context.Context, plane, organization string, token Token) (map[string]string, error) {
+func (a *Anypoint) ListEnvironments(
+	ctx context.Context, plane, organization string, token Token,
+) (map[string]string, error) {
 	types := make(map[string]string)
 	for page := range maxPages {
 		result, err := a.listEnvironments(ctx, plane, organization, token, page*pageOfEnvironments)
@@ -66,7 +68,9 @@ func environmentType(typ string, production bool) string {
 }
 
 // listEnvironments reads one page.
-func (a *Anypoint) listEnvironments(ctx context.Context, plane, organization string, token Token, offset int) (page environmentsPage, err error) {
+func (a *Anypoint) listEnvironments(
+	ctx context.Context, plane, organization string, token Token, offset int,
+) (page environmentsPage, err error) {
 	end := a.Endpoint(plane)
 	u := end.URL.JoinPath(organizationsPath, url.PathEscape(organization), environmentsSegment)
 	u.RawQuery = url.Values{"limit": {strconv.Itoa(pageOfEnvironments)}, "offset": {strconv.Itoa(offset)}}.Encode()
@@ -78,7 +82,11 @@ func (a *Anypoint) listEnvironments(ctx context.Context, plane, organization str
 	r.Header = http.Header{"Authorization": {token.Header()}, "Accept": {"application/json"}, "User-Agent": {"osgate"}}
 	answer, err := a.Transport.RoundTrip(r)
 	if err != nil {
-		return page, &UnavailableError{Plane: plane, Cause: fmt.Errorf("request to %s: %w", end.Host, redact(err, token.reveal())), Unreached: true}
+		return page, &UnavailableError{
+			Plane:     plane,
+			Cause:     fmt.Errorf("request to %s: %w", end.Host, redact(err, token.reveal())),
+			Unreached: true,
+		}
 	}
 	defer answer.Body.Close()
 	defer drain(answer.Body)

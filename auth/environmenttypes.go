@@ -114,7 +114,9 @@ func NewEnvironmentTypes(o EnvironmentTypesOptions) (*EnvironmentTypes, error) {
 // Type returns "production", "sandbox" or "design", or [UnknownType] if the control
 // plane cannot be reached, does not list the environment for this caller, or does not
 // have it. It waits only if the environment was in no answer before.
-func (e *EnvironmentTypes) Type(ctx context.Context, id Identity, token Token, organization, environment string) string {
+func (e *EnvironmentTypes) Type(
+	ctx context.Context, id Identity, token Token, organization, environment string,
+) string {
 	at := organizationKey{id.Plane, organization}
 	typ, ask, wait := e.lookup(at, id, environment)
 	if !ask {

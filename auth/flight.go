@@ -127,8 +127,11 @@ func (a *Authenticator) run(ctx context.Context, q query, f *lookupFlight) {
 }
 
 // admit uses the shared verdict if that is good enough; otherwise it reports that a
-// lookup at the plane is needed, and permitted. If it returns false, f ends with result.
-func (a *Authenticator) admit(q query, f *lookupFlight, shared *verdict) (t admission, result lookupResult, needed bool) {
+// lookup at the plane is needed, and permitted. If it returns false, f ends with
+// result.
+func (a *Authenticator) admit(
+	q query, f *lookupFlight, shared *verdict,
+) (t admission, result lookupResult, needed bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()

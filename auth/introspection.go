@@ -30,9 +30,10 @@ const maxIntrospection = 1 << 20
 type Introspection struct {
 	Transport http.RoundTripper
 	Endpoint  func(plane string) Endpoint // of each plane's own introspection; not used if URL is set
-	URL       *url.URL                    // one introspection endpoint for the tokens of all planes; nil: each plane's own
-	ClientID  string
-	Secret    string
+	// one introspection endpoint for the tokens of all planes; nil: each plane's own
+	URL      *url.URL
+	ClientID string
+	Secret   string
 }
 
 // introspected contains the members of an answer that are used (RFC 7662 section 2.2,
@@ -71,11 +72,15 @@ func (i *Introspection) target(plane string) (*url.URL, string) {
 func (i *Introspection) Lookup(ctx context.Context, plane string, token Token) (Answer, error) {
 	r, host, err := i.request(ctx, plane, token)
 	if err != nil {
-		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("making the request: %w", i.redact(err, token))}
+		return Answer{}, &UnavailableError{
+			Plane: plane, Cause: fmt.Errorf("making the request: %w", i.redact(err, token)),
+		}
 	}
 	answer, err := i.Transport.RoundTrip(r)
 	if err != nil {
-		return Answer{}, &UnavailableError{Plane: plane, Cause: fmt.Errorf("request to %s: %w", host, i.redact(err, token)), Unreached: true}
+		return Answer{}, &UnavailableError{
+			Plane: plane, Cause: fmt.Errorf("request to %s: %w", host, i.redact(err, token)), Unreached: true,
+		}
 	}
 	defer answer.Body.Close()
 	defer drain(answer.Body)
@@ -100,12 +105,13 @@ func statusError(plane string, answer *http.Response, host string) *UnavailableE
 		credentials = refusesClient(answer.Body)
 	}
 	if credentials {
-		return unavailable(plane, answer, fmt.Errorf("%s answered %d: it does not accept the gateway's own credentials", host, answer.StatusCode))
+		return unavailable(plane, answer,
+			fmt.Errorf("%s answered %d: it does not accept the gateway's own credentials", host, answer.StatusCode))
 	}
 	failure := unavailable(plane, answer, fmt.Errorf("%s answered %d", host, answer.StatusCode))
 	switch answer.StatusCode {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusUnprocessableEntity,
-		http.StatusRequestHeaderFieldsTooLarge:
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong,
+		http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge:
 		failure.Answered = true
 	}
 	return failure
@@ -131,7 +137,9 @@ func (i *Introspection) request(ctx context.Context, plane string, token Token) 
 		return nil, host, err
 	}
 	r.Host = host
-	r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}, "User-Agent": {"osgate"}}
+	r.Header = http.Header{
+		"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}, "User-Agent": {"osgate"},
+	}
 	r.SetBasicAuth(url.QueryEscape(i.ClientID), url.QueryEscape(i.Secret))
 	return r, host, nil
 }
@@ -144,7 +152,8 @@ func (i *Introspection) redact(err error, token Token) error {
 	if i.URL != nil {
 		query = i.URL.RawQuery
 	}
-	return redact(err, text, url.QueryEscape(text), i.Secret, secret, base64.StdEncoding.EncodeToString([]byte(id+":"+secret)), query)
+	return redact(err, text, url.QueryEscape(text), i.Secret, secret,
+		base64.StdEncoding.EncodeToString([]byte(id+":"+secret)), query)
 }
 
 // readIntrospection reads the principal of a token. Errors: [ErrBadToken],

@@ -46,7 +46,8 @@ const (
 // that cannot work.
 func (o Options) complete() (Options, error) {
 	if o.Resolver == nil || o.TTL <= 0 || o.NegativeTTL < 0 || o.Stale < 0 || o.Timeout < 0 || o.MaxLookups < 0 {
-		return o, errors.New("auth: invalid options: a Resolver and a positive TTL are required, and no value may be negative")
+		return o, errors.New(
+			"auth: invalid options: a Resolver and a positive TTL are required, and no value may be negative")
 	}
 	if o.Timeout == 0 {
 		o.Timeout = lookupTimeout

@@ -70,7 +70,9 @@ func (p *plane) probeDue(now time.Time) bool {
 
 // down returns the error for a lookup that is not sent because p is down.
 func (p *plane) down(now time.Time) error {
-	return &UnavailableError{Plane: p.state.Plane, RetryAfter: max(p.breaker.RetryAfter(now), minInterval), Cause: errDown}
+	return &UnavailableError{
+		Plane: p.state.Plane, RetryAfter: max(p.breaker.RetryAfter(now), minInterval), Cause: errDown,
+	}
 }
 
 // noteLookup stores the allowance in the answer to a lookup for caller.

@@ -38,7 +38,8 @@ type Redis struct {
 //go:embed look.lua
 var lookLua string
 
-// NewRedis returns a Redis over conn, or an error for a secret that is shorter than 32 bytes.
+// NewRedis returns a Redis over conn, or an error for a secret that is shorter than 32
+// bytes.
 func NewRedis(conn *redisconn.Conn, secret []byte) (*Redis, error) {
 	sealer, err := seal.New(secret, "identities 2")
 	if err != nil {
@@ -57,7 +58,9 @@ type record struct {
 
 // issue returns when e was issued, and for how long it is valid.
 func (e *record) issue() seal.Issue {
-	return seal.Issue{Placed: time.UnixMicro(e.Placed), Made: time.UnixMicro(e.Made), Life: time.Duration(e.Life) * time.Microsecond}
+	return seal.Issue{
+		Placed: time.UnixMicro(e.Placed), Made: time.UnixMicro(e.Made), Life: time.Duration(e.Life) * time.Microsecond,
+	}
 }
 
 // Get implements [Shared]. The age is that of the sealed record by Redis's clock,

@@ -36,9 +36,9 @@ func (p *plane) note(caller string, result Allowance) {
 // calls; 0: it is not reserved.
 //
 // It is not documented for whom Access Management counts a request. If it counts this
-// gateway as a whole, the latest answers to any two callers report the same. If it counts
-// each client, a report concerns that client only. So a low report to one caller holds for
-// that caller alone, and low reports to two callers hold for all.
+// gateway as a whole, the latest answers to any two callers report the same. If it
+// counts each client, a report concerns that client only. So a low report to one caller
+// holds for that caller alone, and low reports to two callers hold for all.
 func (p *plane) reserved(caller string, now time.Time) (wait time.Duration) {
 	all := true
 	for _, s := range p.reports {

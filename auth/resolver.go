@@ -89,9 +89,9 @@ func unreadable(plane string, answer *http.Response, host string, cause error) *
 	return failure
 }
 
-// retryAfter returns how long an answer requests to send nothing. Access Management sends
-// X-RateLimit-Reset, in epoch seconds, with every answer; it is a time to wait only where
-// the answer is 429.
+// retryAfter returns how long an answer requests to send nothing. Access Management
+// sends X-RateLimit-Reset, in epoch seconds, with every answer; it is a time to wait
+// only where the answer is 429.
 func retryAfter(answer *http.Response) time.Duration {
 	if wait, ok := retryafter.Of(answer.Header, time.Now()); ok && wait > 0 {
 		return wait

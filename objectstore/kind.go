@@ -87,7 +87,8 @@ func (k Kind) String() string {
 	return table[k].name
 }
 
-// Kinds returns all kinds in the order of their declaration, for tables and documentation.
+// Kinds returns all kinds in the order of their declaration, for tables and
+// documentation.
 func Kinds() []Kind {
 	all := make([]Kind, 0, kinds-1)
 	for k := ListRegions; k < kinds; k++ {

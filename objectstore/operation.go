@@ -33,8 +33,8 @@ func (o Operation) Path() string { return o.path }
 // RawQuery returns the query as received, without "?".
 func (o Operation) RawQuery() string { return o.rawQuery }
 
-// Route returns the path with names in the place of values, for logs, traces and metrics:
-// "/api/v1/organizations/{organizationId}/regions".
+// Route returns the path with names in the place of values, for logs, traces and
+// metrics: "/api/v1/organizations/{organizationId}/regions".
 func (o Operation) Route() string { return templates[o.tmpl].route }
 
 // CacheKind returns the class of the answer. It is CacheNone if the answer must not be

@@ -51,9 +51,9 @@ func (e *QueryError) Error() string {
 // it.
 //
 // Errors: *[PathError] if there are more than 32 segments, or if a segment is empty, is
-// not valid UTF-8, contains a control byte or "|", or contains "." or ".." between "/" and
-// "\" (decoded once or twice, without path parameters); *[QueryError] for a malformed
-// query; [ErrNotObjectStore] for any other request that is no operation.
+// not valid UTF-8, contains a control byte or "|", or contains "." or ".." between "/"
+// and "\" (decoded once or twice, without path parameters); *[QueryError] for a
+// malformed query; [ErrNotObjectStore] for any other request that is no operation.
 func Parse(method, path, rawQuery string) (Operation, error) {
 	rest, ok := strings.CutPrefix(path, base+"/")
 	if !ok {

@@ -47,7 +47,9 @@ func (p pause) expiry() int64 {
 // NewPauses returns a Pauses without any pause.
 func NewPauses(o PausesOptions) *Pauses {
 	p := &Pauses{start: time.Now(), keys: newTable[pause](o.MaxKeys)}
-	p.turns = NewTurns(TurnsOptions{Limiter: departures{p}, MaxWaitersPerKey: o.MaxWaitersPerKey, MaxWaiters: o.MaxWaiters})
+	p.turns = NewTurns(TurnsOptions{
+		Limiter: departures{p}, MaxWaitersPerKey: o.MaxWaitersPerKey, MaxWaiters: o.MaxWaiters,
+	})
 	return p
 }
 
@@ -78,7 +80,9 @@ func (p *Pauses) Pause(key string, d, interval time.Duration) {
 // positive: how long until a new request might be sent. It may take longer if another
 // pause begins meanwhile. An error is ctx's: the client has left, and its place in the
 // queue is given up. If within is zero or less, Wait does not wait.
-func (p *Pauses) Wait(ctx context.Context, key string, within time.Duration) (waited, retryAfter time.Duration, err error) {
+func (p *Pauses) Wait(
+	ctx context.Context, key string, within time.Duration,
+) (waited, retryAfter time.Duration, err error) {
 	interval, paused := p.enter(key)
 	if !paused {
 		return 0, 0, nil
@@ -146,5 +150,8 @@ func (d departures) Take(ctx context.Context, key string, q Quota) (Result, erro
 	}
 	e.next = now + int64(e.interval)
 	s.entries[key] = e
-	return Result{Allowed: true, Limit: q.Rate, RetryAfter: e.interval, MoreAfter: e.interval, ResetAfter: e.interval}, nil
+	return Result{
+		Allowed: true, Limit: q.Rate,
+		RetryAfter: e.interval, MoreAfter: e.interval, ResetAfter: e.interval,
+	}, nil
 }

@@ -14,8 +14,8 @@ const (
 	// Burst + Rate·t/Period in any time t, so up to 19 in the first second of 10 a
 	// second with a burst of 10. It is the default.
 	AlgorithmGCRA Algorithm = "gcra"
-	// AlgorithmWindow admits at most Rate units in any Period, even all at once. A Period
-	// is half-open: a unit taken at t is available again at exactly t+Period.
+	// AlgorithmWindow admits at most Rate units in any Period, even all at once. A
+	// Period is half-open: a unit taken at t is available again at exactly t+Period.
 	AlgorithmWindow Algorithm = "window"
 )
 

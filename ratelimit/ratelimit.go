@@ -32,12 +32,12 @@ type Result struct {
 	Limit int
 	// Remaining is how many more units would be allowed at this instant.
 	Remaining int
-	// RetryAfter is how long until another unit would be allowed, as far as this process
-	// knows: 0 if Remaining is not, and positive after a refusal. A unit is allowed after
-	// that time unless another caller takes it first. Another process may have taken it
-	// already: a refusal may come from the memory of this process, which does not know
-	// what other processes took since it last asked. It may also be too long, by the time
-	// that the answer of a shared limiter took to arrive.
+	// RetryAfter is how long until another unit would be allowed, as far as this
+	// process knows: 0 if Remaining is not, and positive after a refusal. A unit is
+	// allowed after that time unless another caller takes it first. Another process may
+	// have taken it already: a refusal may come from the memory of this process, which
+	// does not know what other processes took since it last asked. It may also be too
+	// long, by the time that the answer of a shared limiter took to arrive.
 	RetryAfter time.Duration
 	// MoreAfter is how long until more than Remaining would be allowed at once, as far
 	// as this process knows: RetryAfter if Remaining is 0, and 0 only if all units are

@@ -9,7 +9,8 @@ import (
 // rounded up. Redis's clock has whole microseconds, so a caller that waits for the
 // returned time is never too early.
 func (l *Redis) takeWindow(ctx context.Context, name string, q Quota) (Result, error) {
-	cmd := l.window.Run(ctx, l.conn.Scripter(), []string{name}, q.Rate, int64(divideUp(q.Period, int(time.Microsecond))))
+	cmd := l.window.Run(ctx, l.conn.Scripter(), []string{name},
+		q.Rate, int64(divideUp(q.Period, int(time.Microsecond))))
 	if err := cmd.Err(); err != nil {
 		return Result{}, err
 	}

@@ -10,8 +10,8 @@ import (
 const (
 	defaultMaxWaitersPerKey = 1_000
 	defaultMaxWaiters       = 10_000
-	// minPause prevents a busy loop of the head of a queue if a limiter refuses without a
-	// RetryAfter.
+	// minPause prevents a busy loop of the head of a queue if a limiter refuses without
+	// a RetryAfter.
 	minPause = 100 * time.Microsecond
 	// maxGrace is the longest wait beyond the bound; see [waiter.latest].
 	maxGrace = 100 * time.Millisecond
@@ -96,7 +96,9 @@ func (t *Turns) Take(ctx context.Context, key string, q Quota) (r Result, waited
 
 // TakeWithin is Take for a turn that comes within maxWait instead of MaxWait, for a
 // caller that has already waited elsewhere. Zero or less: it does not wait.
-func (t *Turns) TakeWithin(ctx context.Context, key string, q Quota, maxWait time.Duration) (r Result, waited time.Duration, err error) {
+func (t *Turns) TakeWithin(
+	ctx context.Context, key string, q Quota, maxWait time.Duration,
+) (r Result, waited time.Duration, err error) {
 	if q.unlimited() {
 		r, err = t.o.Limiter.Take(ctx, key, q)
 		return r, 0, err

@@ -61,9 +61,11 @@ func (a *API) Get(ctx context.Context, path string, query url.Values) ([]byte, e
 	}
 }
 
-// attempt sends the request once. With an error, again is the time to wait before the next
-// attempt, negative if another attempt is useless.
-func (a *API) attempt(ctx context.Context, path string, query url.Values) (body []byte, again time.Duration, err error) {
+// attempt sends the request once. With an error, again is the time to wait before the
+// next attempt, negative if another attempt is useless.
+func (a *API) attempt(
+	ctx context.Context, path string, query url.Values,
+) (body []byte, again time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	// String puts a slash between host and path, which JoinPath does not.

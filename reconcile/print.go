@@ -28,7 +28,8 @@ func (r Row) fields() []string {
 
 // Table writes r as text: aligned columns, the total last.
 func (r *Report) Table(w io.Writer) error {
-	fmt.Fprintf(w, "organization %s, %s to %s, by %s\n\n", r.Organization, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339), r.Period)
+	fmt.Fprintf(w, "organization %s, %s to %s, by %s\n\n",
+		r.Organization, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339), r.Period)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, strings.Join(header, "\t"))
 	for _, row := range r.Rows {

@@ -104,13 +104,18 @@ func Reconcile(ctx context.Context, o Options) (*Report, error) {
 	}
 	var counted [2]map[place]int64
 	for i, source := range []Source{o.Theirs, o.Ours} {
-		w := &walk{source: source, windows: windows, period: o.Period, organization: o.Organization, atOnce: o.AtOnce, counted: make(map[place]int64)}
+		w := &walk{
+			source: source, windows: windows, period: o.Period, organization: o.Organization,
+			atOnce: o.AtOnce, counted: make(map[place]int64),
+		}
 		if err := w.run(ctx); err != nil {
 			return nil, fmt.Errorf("%s: %w", [2]string{"the vendor's Stats API", "the gateway's Stats API"}[i], err)
 		}
 		counted[i] = w.counted
 	}
-	r := &Report{Organization: o.Organization, From: windows[0].start, To: windows[len(windows)-1].end, Period: o.Period}
+	r := &Report{
+		Organization: o.Organization, From: windows[0].start, To: windows[len(windows)-1].end, Period: o.Period,
+	}
 	r.fill(counted[0], counted[1])
 	return r, nil
 }
@@ -137,7 +142,8 @@ func (r *Report) fill(theirs, ours map[place]int64) {
 		}
 	}
 	slices.SortFunc(r.Rows, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Store, b.Store))
+		return cmp.Or(cmp.Compare(a.Environment, b.Environment),
+			cmp.Compare(a.Region, b.Region), cmp.Compare(a.Store, b.Store))
 	})
 }
 

@@ -275,7 +275,9 @@ func cut(p Period, from, to, now time.Time) ([]window, error) {
 	var all []window
 	for at := p.unit().Start(from); at.Before(end); {
 		if len(all) == maxWindows {
-			return nil, fmt.Errorf("%w: this time frame takes more than %d requests for each store; a longer period takes fewer", ErrUsage, maxWindows)
+			return nil, fmt.Errorf(
+				"%w: this time frame takes more than %d requests for each store; a longer period takes fewer",
+				ErrUsage, maxWindows)
 		}
 		w := window{start: at, end: p.reach(at)}
 		if w.end.After(end) {

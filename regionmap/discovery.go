@@ -19,8 +19,10 @@ import (
 // DiscoveryOptions configure a [Discovery]. Map is required. Zero in the other fields
 // means the default; no field may be negative.
 type DiscoveryOptions struct {
-	Map        *Map
-	TTL        time.Duration // how long the location of a store is remembered, less up to a tenth that depends on the store; 0: 30 minutes
+	Map *Map
+	// how long the location of a store is remembered, less up to a tenth that depends
+	// on the store; 0: 30 minutes
+	TTL        time.Duration
 	AbsentTTL  time.Duration // how long a caller's result "nowhere" or "in several regions" is remembered; 0: 5 s
 	Timeout    time.Duration // time limit of one search with all its probes; 0: 10 s
 	MaxStores  int           // stores that are remembered; 0: 100,000, about 18 MB
@@ -28,10 +30,12 @@ type DiscoveryOptions struct {
 }
 
 const (
-	foundTTL   = 30 * time.Minute
-	partlyTTL  = time.Minute     // for a location found while another region did not answer: the store may be there too
-	absentTTL  = 5 * time.Second // so that requests for a missing store do not multiply a client's quota by the number of regions
-	silentTTL  = time.Second     // for a search that failed because regions did not answer
+	foundTTL  = 30 * time.Minute
+	partlyTTL = time.Minute // for a location found while another region did not answer: the store may be there too
+	// so that requests for a missing store do not multiply a client's quota by the
+	// number of regions
+	absentTTL  = 5 * time.Second
+	silentTTL  = time.Second // for a search that failed because regions did not answer
 	searchTime = 10 * time.Second
 	maxStores  = 100_000
 	maxFlights = 1_000
@@ -119,9 +123,12 @@ func NewDiscovery(o DiscoveryOptions) (*Discovery, error) {
 	if o.Map == nil || o.TTL < 0 || o.AbsentTTL < 0 || o.Timeout < 0 || o.MaxStores < 0 || o.MaxFlights < 0 {
 		return nil, errors.New("regionmap: discovery: Map is required, and no option may be negative")
 	}
-	o.TTL, o.AbsentTTL, o.Timeout = cmp.Or(o.TTL, foundTTL), cmp.Or(o.AbsentTTL, absentTTL), cmp.Or(o.Timeout, searchTime)
+	o.TTL, o.AbsentTTL, o.Timeout =
+		cmp.Or(o.TTL, foundTTL), cmp.Or(o.AbsentTTL, absentTTL), cmp.Or(o.Timeout, searchTime)
 	o.MaxStores, o.MaxFlights = cmp.Or(o.MaxStores, maxStores), cmp.Or(o.MaxFlights, maxFlights)
-	known, err := otter.New(&otter.Options[digest, knowledge]{MaximumSize: o.MaxStores, InitialCapacity: 256, Executor: inline})
+	known, err := otter.New(&otter.Options[digest, knowledge]{
+		MaximumSize: o.MaxStores, InitialCapacity: 256, Executor: inline,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("creating the cache of stores: %w", err)
 	}
@@ -131,7 +138,10 @@ func NewDiscovery(o DiscoveryOptions) (*Discovery, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating the cache of failed searches: %w", err)
 	}
-	d := &Discovery{options: o, regions: map[string][]Location{}, known: known, failed: failed, searches: map[digest]*search{}}
+	d := &Discovery{
+		options: o, regions: map[string][]Location{},
+		known: known, failed: failed, searches: map[digest]*search{},
+	}
 	for _, e := range o.Map.Allowed() {
 		d.regions[e.Plane] = append(d.regions[e.Plane], e.Location)
 	}
@@ -155,7 +165,9 @@ func inline(maintain func()) { maintain() }
 // in plane; *[AmbiguousError], which is an UnknownError too; *[UndiscoveredError] if
 // the store was not found and at least one region did not answer; [ErrBusy];
 // *[NotAllowedError] for a plane that may not be reached; ctx's error.
-func (d *Discovery) Find(ctx context.Context, plane string, ref objectstore.Ref, principal string, probe Probe) (Location, error) {
+func (d *Discovery) Find(
+	ctx context.Context, plane string, ref objectstore.Ref, principal string, probe Probe,
+) (Location, error) {
 	regions := d.regions[plane]
 	switch len(regions) {
 	case 0:
@@ -180,7 +192,8 @@ func (d *Discovery) Find(ctx context.Context, plane string, ref objectstore.Ref,
 	if fallback := d.options.Map.fallback; fallback.Plane == plane {
 		return fallback, nil
 	}
-	return Location{}, &UnknownError{Reason: "no region of control plane " + plane + " that this gateway may reach has this store for this token"}
+	return Location{}, &UnknownError{Reason: "no region of control plane " + plane +
+		" that this gateway may reach has this store for this token"}
 }
 
 // Known returns the remembered location of ref's store within plane, or the only

@@ -20,8 +20,10 @@ type Route struct {
 // Options configure a [Map]. The zero Options allow all 17 locations, without routes
 // and without a default.
 type Options struct {
-	Planes  []string // control planes that may be reached; empty: all
-	Regions []string // locations that may be reached: "plane/region", "plane/*" or a region id that only one of Planes has; empty: all of Planes
+	Planes []string // control planes that may be reached; empty: all
+	// locations that may be reached: "plane/region", "plane/*" or a region id that only
+	// one of Planes has; empty: all of Planes
+	Regions []string
 	Routes  []Route
 	Default string // location of requests that no other way places, as in Route.To; empty: none
 
@@ -82,7 +84,8 @@ func (m *Map) setRoutes(routes []Route) (problems []error) {
 	for _, r := range routes {
 		l, err := m.parse(r.To)
 		if err != nil {
-			problems = append(problems, problem("Routes", "route of %s: %s", strings.Trim(r.Organization+"/"+r.Environment+"/"+r.Store, "/"), reason(err)))
+			problems = append(problems, problem("Routes", "route of %s: %s",
+				strings.Trim(r.Organization+"/"+r.Environment+"/"+r.Store, "/"), reason(err)))
 			continue
 		}
 		all[routeKey{r.Organization, r.Environment, r.Store}] = l
@@ -97,7 +100,8 @@ func (m *Map) setRoutes(routes []Route) (problems []error) {
 func (m *Map) allow(o Options) (problems []error) {
 	for _, name := range o.Planes {
 		if planeIndex(name) < 0 {
-			problems = append(problems, problem("Planes", "plane %q: want one of %s", name, strings.Join(Planes(), ", ")))
+			problems = append(problems,
+				problem("Planes", "plane %q: want one of %s", name, strings.Join(Planes(), ", ")))
 		}
 	}
 	byPlane := func(l Location) bool { return len(o.Planes) == 0 || slices.Contains(o.Planes, l.Plane) }
@@ -110,13 +114,16 @@ func (m *Map) allow(o Options) (problems []error) {
 		}
 		switch {
 		case len(in) == 0:
-			problems = append(problems, problem("Regions", "region %q: want one of the 17 locations as plane/region, or plane/*", pattern))
+			problems = append(problems,
+				problem("Regions", "region %q: want one of the 17 locations as plane/region, or plane/*", pattern))
 		case len(in) > 1 && !strings.Contains(pattern, "/"):
-			problems = append(problems, problem("Regions", "region %q exists in more than one control plane: write one of %s", pattern, strings.Join(in, ", ")))
+			problems = append(problems, problem("Regions",
+				"region %q exists in more than one control plane: write one of %s", pattern, strings.Join(in, ", ")))
 		}
 	}
 	for _, e := range endpoints {
-		byRegion := len(o.Regions) == 0 || slices.ContainsFunc(o.Regions, func(p string) bool { return covers(p, e.Location) })
+		byRegion := len(o.Regions) == 0 ||
+			slices.ContainsFunc(o.Regions, func(p string) bool { return covers(p, e.Location) })
 		if byPlane(e.Location) && byRegion {
 			m.allowed[e.Location] = true
 			if !slices.Contains(m.enabled, e.Plane) {
@@ -171,7 +178,9 @@ func (m *Map) Locate(place Place, ref objectstore.Ref) (Location, error) {
 			"and its store is searched only in a control plane that Host, path prefix or header names"}
 	}
 	if place.Plane != "" {
-		return Location{}, &UnknownError{Reason: "the " + place.Way + " names control plane " + place.Plane + " but no region"}
+		return Location{}, &UnknownError{
+			Reason: "the " + place.Way + " names control plane " + place.Plane + " but no region",
+		}
 	}
 	return Location{}, &UnknownError{Reason: "the request names no region"}
 }
@@ -263,7 +272,8 @@ func (m *Map) parse(text string) (Location, error) {
 	case len(in) == 0:
 		return Location{}, &NotAllowedError{What: text}
 	case len(in) > 1:
-		return Location{}, &UnknownError{Reason: fmt.Sprintf("region %s exists in more than one control plane: write one of %s", text, strings.Join(in, ", "))}
+		return Location{}, &UnknownError{Reason: fmt.Sprintf(
+			"region %s exists in more than one control plane: write one of %s", text, strings.Join(in, ", "))}
 	}
 	name, region, _ := strings.Cut(in[0], "/")
 	return Location{name, region}, nil

@@ -38,8 +38,8 @@ const Ways = "the Host of one of the 17 BASE_URLs, a path prefix /{plane}/{regio
 	": {plane}/{region}, a route in OSGATE_ROUTES, or OSGATE_DEFAULT_REGION"
 
 // PlaneWays names the ways for a call that belongs to a control plane and to no region.
-const PlaneWays = "the Host of the control plane (such as anypoint.mulesoft.com) or of its Stats API, a path prefix /{plane}, the header " + Header +
-	": {plane}, or OSGATE_DEFAULT_REGION"
+const PlaneWays = "the Host of the control plane (such as anypoint.mulesoft.com) or of its Stats API, a path prefix /{plane}, the header " +
+	Header + ": {plane}, or OSGATE_DEFAULT_REGION"
 
 // Error returns a sentence that names the ways.
 func (e *UnknownError) Error() string {
@@ -97,7 +97,9 @@ func agree(named []Place) (Place, error) {
 		case merged.Plane == "":
 			merged = p
 		case p.Plane != merged.Plane, p.Region != "" && merged.Region != "" && p.Region != merged.Region:
-			return Place{}, &UnknownError{Reason: fmt.Sprintf("the %s names %s but the %s names %s", merged.Way, merged, p.Way, p)}
+			return Place{}, &UnknownError{
+				Reason: fmt.Sprintf("the %s names %s but the %s names %s", merged.Way, merged, p.Way, p),
+			}
 		case merged.Region == "":
 			merged = p
 		}
@@ -142,7 +144,9 @@ func prefix(path string) (Place, string, error) {
 		return Place{}, path, nil
 	}
 	if Host(Location{name, region}) == "" {
-		return Place{}, path, &UnknownError{Reason: fmt.Sprintf("the path prefix names a region that control plane %s does not have", name)}
+		return Place{}, path, &UnknownError{
+			Reason: fmt.Sprintf("the path prefix names a region that control plane %s does not have", name),
+		}
 	}
 	return Place{Plane: name, Region: region, Way: "prefix"}, "/" + below, nil
 }
@@ -228,7 +232,8 @@ func (m *Map) hostPlace(host string) (Place, error) {
 	if len(name) > longestName {
 		return Place{}, &UnknownError{Reason: "the host is under " + vendorDomain + " and too long to name a location"}
 	}
-	return Place{}, &UnknownError{Reason: fmt.Sprintf("the host %q is not one of the vendor's hosts; the most similar one is %s", name, nearestHost(name))}
+	return Place{}, &UnknownError{Reason: fmt.Sprintf(
+		"the host %q is not one of the vendor's hosts; the most similar one is %s", name, nearestHost(name))}
 }
 
 // nearestHost returns the host of the table with the smallest distance to name.

@@ -44,11 +44,13 @@ type reached struct {
 
 // ReachState reports whether connections to a location are made.
 type ReachState struct {
-	Location  Location
-	OK        bool      // requests are sent to it
-	Since     time.Time // when OK got its value; zero: at the start
-	LastError string    // reason of the latest connection that was not made; kept after a recovery, empty before the first failure
-	Breaker   string    // "closed" while OK, otherwise "open", or "half-open" during a probe
+	Location Location
+	OK       bool      // requests are sent to it
+	Since    time.Time // when OK got its value; zero: at the start
+	// reason of the latest connection that was not made; kept after a recovery, empty
+	// before the first failure
+	LastError string
+	Breaker   string // "closed" while OK, otherwise "open", or "half-open" during a probe
 }
 
 // Admission is the permission to send a request to a location once or, after an answer
@@ -121,7 +123,9 @@ func (a *Admission) settle(ok bool, cause string, now time.Time) (s ReachState, 
 func (r *Reach) location(l Location) *reached {
 	at, ok := r.locations[l]
 	if !ok {
-		o := breaker.Options{TripAfter: reachTripAfter, MinDelay: reachMinDelay, MaxDelay: reachMaxDelay, Calm: reachCalm}
+		o := breaker.Options{
+			TripAfter: reachTripAfter, MinDelay: reachMinDelay, MaxDelay: reachMaxDelay, Calm: reachCalm,
+		}
 		at = &reached{breaker: breaker.New(o)}
 		if r.locations == nil {
 			r.locations = map[Location]*reached{}
@@ -132,7 +136,9 @@ func (r *Reach) location(l Location) *reached {
 }
 
 func (at *reached) state(l Location) ReachState {
-	return ReachState{Location: l, OK: at.breaker.Closed(), Since: at.since, LastError: at.cause, Breaker: at.breaker.String()}
+	return ReachState{
+		Location: l, OK: at.breaker.Closed(), Since: at.since, LastError: at.cause, Breaker: at.breaker.String(),
+	}
 }
 
 // States returns the state of each location used so far, sorted by plane and region.
@@ -143,6 +149,8 @@ func (r *Reach) States() []ReachState {
 	for l, at := range r.locations {
 		states = append(states, at.state(l))
 	}
-	slices.SortFunc(states, func(a, b ReachState) int { return strings.Compare(a.Location.String(), b.Location.String()) })
+	slices.SortFunc(states, func(a, b ReachState) int {
+		return strings.Compare(a.Location.String(), b.Location.String())
+	})
 	return states
 }

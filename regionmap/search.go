@@ -96,7 +96,8 @@ func (d *Discovery) settled(a seeker) *searchFlight {
 	if ok {
 		return landed(a.principal, found{location: k.location})
 	}
-	if failed, ok := d.failed.GetIfPresent(a.caller()); ok && now.Before(failed.until) && failed.began.After(k.forgotten) {
+	if failed, ok := d.failed.GetIfPresent(a.caller()); ok &&
+		now.Before(failed.until) && failed.began.After(k.forgotten) {
 		return landed(a.principal, found{err: failed.err})
 	}
 	return nil
@@ -197,7 +198,8 @@ type UndiscoveredError struct {
 // Error returns a sentence that names the regions and the ways that work without their
 // answer.
 func (e *UndiscoveredError) Error() string {
-	return "no region that answered has this store, and no answer came from " + list(e.Silent) + "; try again, or use " + namingWays
+	return "no region that answered has this store, and no answer came from " + list(e.Silent) +
+		"; try again, or use " + namingWays
 }
 
 // Unwrap returns the errors of the probes, in the order of Silent.

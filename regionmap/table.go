@@ -64,7 +64,8 @@ var endpoints = []Endpoint{
 // Endpoints returns the vendor's table in its order. The caller owns the slice.
 func Endpoints() []Endpoint { return slices.Clone(endpoints) }
 
-// Planes returns the names of the control planes: us, gov, eu, ca, jp. The caller owns the slice.
+// Planes returns the names of the control planes: us, gov, eu, ca, jp. The caller owns
+// the slice.
 func Planes() []string {
 	names := make([]string, len(planes))
 	for i, p := range planes {

@@ -56,7 +56,10 @@ func (c *Counter) Answer(ctx context.Context, q Question, now time.Time) (Answer
 	if err != nil {
 		return Answer{}, err
 	}
-	scope := Scope{Plane: q.Plane, Organization: ref.Organization, Environment: ref.Environment, Region: ref.Region, Store: ref.Store}
+	scope := Scope{
+		Plane: q.Plane, Organization: ref.Organization, Environment: ref.Environment,
+		Region: ref.Region, Store: ref.Store,
+	}
 	if listsNames(q.Operation.Route()) {
 		names, err := c.names(ctx, scope, asked, now)
 		if err != nil {

@@ -149,7 +149,8 @@ func prune(tx *bolt.Tx, latest time.Time) error {
 		end := chunkKey(p, oldest)
 		var old [][]byte
 		cursor := counts.Cursor()
-		for key, _ := cursor.Seek(end[:1]); key != nil && len(old) < maxPruned && bytes.Compare(key, end) < 0; key, _ = cursor.Next() {
+		for key, _ := cursor.Seek(end[:1]); key != nil && len(old) < maxPruned &&
+			bytes.Compare(key, end) < 0; key, _ = cursor.Next() {
 			old = append(old, bytes.Clone(key))
 		}
 		if err := deleteAll(counts, old); err != nil {

@@ -246,7 +246,9 @@ func known(tx *bolt.Tx) error {
 // prepare creates the buckets and stores the format. A file without a horizon gets one
 // from the latest day with counts.
 func prepare(tx *bolt.Tx) error {
-	for _, name := range [][]byte{boltMeta, boltCounts, boltNames, boltApplied, boltSubs, boltRoots, boltOrganizations} {
+	for _, name := range [][]byte{
+		boltMeta, boltCounts, boltNames, boltApplied, boltSubs, boltRoots, boltOrganizations,
+	} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}

@@ -29,11 +29,11 @@ func (s *Bolt) Lost() uint64 { return s.lost.Load() }
 // current returns the file to write to. It checks the path first:
 //
 //   - The file exists: it is returned.
-//   - The file or its directory was removed: both are created again with the content of the
-//     open file, which the system keeps while it is open. No counts are lost.
+//   - The file or its directory was removed: both are created again with the content of
+//     the open file, which the system keeps while it is open. No counts are lost.
 //   - Another file exists: it is opened, and the counts of the former file are lost.
-//   - The file is damaged, or shorter than before: it is renamed and replaced by an empty
-//     one, at most once a minute.
+//   - The file is damaged, or shorter than before: it is renamed and replaced by an
+//     empty one, at most once a minute.
 //   - The path cannot be checked: the error is returned, and the file stays open.
 //
 // After an error the next call tries again.

@@ -20,9 +20,11 @@ const (
 
 // Status describes the state of a Counter, for health pages and metrics.
 type Status struct {
-	Series    int       // scopes and hours counted separately in memory
-	Waiting   int       // scopes and hours passed to the store and not yet acknowledged
-	Coarsened uint64    // exchanges counted for their region or organization only, since the start, because MaxSeries was reached
+	Series  int // scopes and hours counted separately in memory
+	Waiting int // scopes and hours passed to the store and not yet acknowledged
+	// exchanges counted for their region or organization only, since the start, because
+	// MaxSeries was reached
+	Coarsened uint64
 	Dropped   uint64    // exchanges not counted at all, since the start, for the same reason
 	Lost      uint64    // operations in abandoned files, since the start; see [Bolt.Lost]
 	Flushed   time.Time // when everything was last written; before the first time, when the Counter was made
@@ -104,7 +106,8 @@ func (c *Counter) drain(ctx context.Context) error {
 			if series == 0 { // only trees are left, which others learn again
 				return fmt.Errorf("saving organization trees at the end: %w", err)
 			}
-			return fmt.Errorf("flushing counts at the end, lost at most: %d operations, %d series: %w", operations, series, err)
+			return fmt.Errorf("flushing counts at the end, lost at most: %d operations, %d series: %w",
+				operations, series, err)
 		case <-time.After(drainPause):
 		}
 	}
@@ -202,6 +205,7 @@ func (c *Counter) observe(ctx context.Context, err error, began, now time.Time) 
 	if n := c.coarsened.Load() + c.dropped.Load(); n > h.overflow && now.Sub(h.warned) >= overflowPause {
 		h.overflow, h.warned = n, now
 		c.logger.Warn("more series than fit; operations are counted for their region or organization only",
-			slog.Int("max_series", c.o.MaxSeries), slog.Uint64("coarsened", c.coarsened.Load()), slog.Uint64("dropped", c.dropped.Load()))
+			slog.Int("max_series", c.o.MaxSeries), slog.Uint64("coarsened", c.coarsened.Load()),
+			slog.Uint64("dropped", c.dropped.Load()))
 	}
 }

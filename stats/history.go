@@ -54,7 +54,8 @@ type HistoryBucket struct {
 	HistoryCounts
 }
 
-// HistoryChild is an organization, environment, region or store, with its sums over all buckets.
+// HistoryChild is an organization, environment, region or store, with its sums over all
+// buckets.
 type HistoryChild struct {
 	Plane string // of an organization; empty below one
 	Name  string
@@ -68,7 +69,10 @@ type HistoryCounts struct {
 }
 
 func (c Counts) history() HistoryCounts {
-	return HistoryCounts{Client: c[Client], Upstream: c[Upstream], ClientUnits: c[ClientUnits], UpstreamUnits: c[UpstreamUnits]}
+	return HistoryCounts{
+		Client: c[Client], Upstream: c[Upstream],
+		ClientUnits: c[ClientUnits], UpstreamUnits: c[UpstreamUnits],
+	}
 }
 
 // History returns the counts in a time frame of at most 400 buckets. It is for
@@ -90,7 +94,10 @@ func (c *Counter) History(ctx context.Context, q HistoryQuery, now time.Time) (H
 	if first == len(starts) {
 		return h, nil
 	}
-	past := chronicle{counter: c, query: q, starts: starts[first:], sums: make([]Counts, len(starts)-first), children: h.Children}
+	past := chronicle{
+		counter: c, query: q, starts: starts[first:],
+		sums: make([]Counts, len(starts)-first), children: h.Children,
+	}
 	if q.Organization == "" {
 		err = past.organizations(ctx)
 	} else {
@@ -109,11 +116,14 @@ func (c *Counter) History(ctx context.Context, q HistoryQuery, now time.Time) (H
 // starts checks q and returns its buckets.
 func (q HistoryQuery) starts() ([]time.Time, error) {
 	names := []struct{ parameter, value string }{
-		{"store", q.Store}, {"region", q.Region}, {"environment", q.Environment}, {"organization", q.Organization}, {"plane", q.Plane},
+		{"store", q.Store}, {"region", q.Region}, {"environment", q.Environment},
+		{"organization", q.Organization}, {"plane", q.Plane},
 	}
 	for i, n := range names[1:] {
 		if n.value == "" && names[i].value != "" {
-			return nil, &objectstore.QueryError{Parameter: n.parameter, Reason: "is required with " + names[i].parameter}
+			return nil, &objectstore.QueryError{
+				Parameter: n.parameter, Reason: "is required with " + names[i].parameter,
+			}
 		}
 	}
 	switch {
@@ -130,7 +140,8 @@ func (q HistoryQuery) starts() ([]time.Time, error) {
 	for b := q.Period.Start(q.From); !b.After(q.To); b = q.Period.next(b) {
 		if len(all) == maxHistory {
 			return nil, &objectstore.QueryError{Parameter: "to", Reason: fmt.Sprintf(
-				"is too late: with period=%s a history has at most %d buckets, until %s", q.Period, maxHistory, b.Add(-time.Second).Format(time.RFC3339))}
+				"is too late: with period=%s a history has at most %d buckets, until %s",
+				q.Period, maxHistory, b.Add(-time.Second).Format(time.RFC3339))}
 		}
 		all = append(all, b)
 	}
@@ -151,7 +162,9 @@ var allMeasures = []Measure{Client, Upstream, ClientUnits, UpstreamUnits}
 
 // organizations reads all known organizations.
 func (h *chronicle) organizations(ctx context.Context) error {
-	known, err := again(ctx, func() ([]Scope, error) { return h.counter.store.Organizations(ctx, h.starts[0], maxKnown) })
+	known, err := again(ctx, func() ([]Scope, error) {
+		return h.counter.store.Organizations(ctx, h.starts[0], maxKnown)
+	})
 	if err != nil {
 		return fmt.Errorf("reading organizations: %w", err)
 	}
@@ -174,7 +187,9 @@ func (h *chronicle) organizations(ctx context.Context) error {
 // scope reads one scope and the scopes directly below it.
 func (h *chronicle) scope(ctx context.Context) error {
 	q := h.query
-	scope := Scope{Plane: q.Plane, Organization: q.Organization, Environment: q.Environment, Region: q.Region, Store: q.Store}
+	scope := Scope{
+		Plane: q.Plane, Organization: q.Organization, Environment: q.Environment, Region: q.Region, Store: q.Store,
+	}
 	wanted := CountsQuery{Scopes: []Scope{scope}, Period: q.Period, Starts: h.starts, Measures: allMeasures}
 	if err := h.counter.read(ctx, wanted, func(_ Scope, row []Counts) { h.add(row) }); err != nil {
 		return fmt.Errorf("reading counts: %w", err)
@@ -252,7 +267,8 @@ func (h *chronicle) child(child HistoryChild, n Counts) {
 // biggest returns the children to list, and whether some are left out.
 func (h *chronicle) biggest() ([]HistoryChild, bool) {
 	slices.SortFunc(h.children, func(a, b HistoryChild) int {
-		return cmp.Or(cmp.Compare(b.Client, a.Client), cmp.Compare(b.Upstream, a.Upstream), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Plane, b.Plane))
+		return cmp.Or(cmp.Compare(b.Client, a.Client), cmp.Compare(b.Upstream, a.Upstream),
+			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Plane, b.Plane))
 	})
 	return h.children[:min(maxChildren, len(h.children))], h.truncated || len(h.children) > maxChildren
 }

@@ -137,7 +137,10 @@ func parseSource(value string) (Measure, error) {
 	case Upstream.String():
 		return Upstream, nil
 	}
-	return 0, &objectstore.QueryError{Parameter: paramSource, Reason: "must be client (all operations) or upstream (those that reached Object Store)"}
+	return 0, &objectstore.QueryError{
+		Parameter: paramSource,
+		Reason:    "must be client (all operations) or upstream (those that reached Object Store)",
+	}
 }
 
 // checkWindow checks the time frame against the vendor's limits.
@@ -148,7 +151,8 @@ func (q query) checkWindow() error {
 	if limit := q.period.limit(q.start); q.end.After(limit) {
 		return &objectstore.QueryError{Parameter: paramEnd, Reason: fmt.Sprintf(
 			"is too late: with period=%s at most %s after startDate is allowed, until %s; requested was %s, until %s",
-			q.period, rules[q.period].window, limit.Format(time.RFC3339Nano), span(q.end.Sub(q.start)), q.end.Format(time.RFC3339Nano))}
+			q.period, rules[q.period].window, limit.Format(time.RFC3339Nano),
+			span(q.end.Sub(q.start)), q.end.Format(time.RFC3339Nano))}
 	}
 	return nil
 }

@@ -180,7 +180,8 @@ func appendCounts(row []Counts, cmd *redis.SliceCmd, wanted []Measure) ([]Counts
 func (s *Redis) Names(ctx context.Context, scope Scope, since time.Time) ([]string, error) {
 	var cmd *redis.StringSliceCmd
 	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
-		cmd = p.ZRevRangeByScore(ctx, s.namesKey(scope), &redis.ZRangeBy{Min: strconv.FormatInt(hours(since), 10), Max: "+inf"})
+		cmd = p.ZRevRangeByScore(ctx, s.namesKey(scope),
+			&redis.ZRangeBy{Min: strconv.FormatInt(hours(since), 10), Max: "+inf"})
 		return nil
 	})
 	if err == nil {
@@ -200,7 +201,8 @@ func (s *Redis) SaveTree(ctx context.Context, t Tree) error {
 	}
 	var cmds []redis.Cmder
 	err := s.conn.Do(ctx, func(ctx context.Context, p redis.Pipeliner) error {
-		key, life := s.conn.Key("stats", Scope{Plane: t.Plane, Organization: t.Root}.root(), "subs"), layouts[Month].life
+		key, life := s.conn.Key("stats", Scope{Plane: t.Plane, Organization: t.Root}.root(), "subs"),
+			layouts[Month].life
 		if t.Root != "" {
 			cmds = append(cmds, p.SAdd(ctx, key, asAny(t.Subs)...), p.Expire(ctx, key, life))
 		}

@@ -1,6 +1,7 @@
--- The load of Mule apps: each client reads its own values in no order, with a token of its own,
--- and every request has a correlation id of its own. Arguments: base path of the keys,
--- clients, values of each client, "" or the prefix of keys that are never repeated, seed.
+-- The load of Mule apps: each client reads its own values in no order, with a token of
+-- its own, and every request has a correlation id of its own. Arguments: base path of
+-- the keys, clients, values of each client, "" or the prefix of keys that are never
+-- repeated, seed.
 local heads = {}
 local base, clients, each, fresh
 local n = 0

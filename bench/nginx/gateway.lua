@@ -1,6 +1,6 @@
 -- The decisions of the peer, in the access phase of nginx: the client of the token, its
--- quota, and the count of the request. One pipeline goes to Redis, over a connection from
--- nginx's pool.
+-- quota, and the count of the request. One pipeline goes to Redis, over a connection
+-- from nginx's pool.
 local redis = require "nginx.redis"
 
 local tokens = ngx.shared.tokens

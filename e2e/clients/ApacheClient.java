@@ -9,8 +9,8 @@ import wiremock.org.apache.hc.core5.util.VersionInfo;
 import java.net.URI;
 
 /**
- * Apache HttpClient 5 with its default settings, under the package names that WireMock's jar gives it.
- * Arguments: base URL, keys' path, token.
+ * Apache HttpClient 5 with its default settings, under the package names that
+ * WireMock's jar gives it. Arguments: base URL, keys' path, token.
  */
 public class ApacheClient {
     private static String keys, token;

@@ -10,7 +10,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
-/** The HttpClient of the JDK with its default settings. Arguments: base URL, keys' path, token. */
+/**
+ * The HttpClient of the JDK with its default settings. Arguments: base URL, keys' path,
+ * token.
+ */
 public class JDKClient {
     private static final HttpClient client = HttpClient.newHttpClient();
     private static String keys, token;

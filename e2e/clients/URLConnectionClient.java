@@ -2,7 +2,9 @@ import java.io.InputStream;
 import java.net.HttpURLConnection;
 import java.net.URL;
 
-/** HttpURLConnection, with and without caches. Arguments: base URL, keys' path, token. */
+/**
+ * HttpURLConnection, with and without caches. Arguments: base URL, keys' path, token.
+ */
 public class URLConnectionClient {
     private static String keys, token;
 

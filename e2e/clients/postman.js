@@ -6,7 +6,8 @@ const newman = require('newman');
 
 const [file, baseUrl, token] = process.argv.slice(2);
 
-// What is run of the description, in this order: what the service keeps is what the request before left there.
+// What is run of the description, in this order: what the service keeps is what the
+// request before left there.
 const journey = [
   ['GET', 'accounts/api/me'],
   ['GET', 'accounts/api/organizations/:organizationId/environments'],

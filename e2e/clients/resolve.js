@@ -1,4 +1,5 @@
-// Leads the vendor's names to this machine, as a name service does that leads them to a gateway.
+// Leads the vendor's names to this machine, as a name service does that leads them to a
+// gateway.
 const dns = require('node:dns');
 
 const real = dns.lookup;

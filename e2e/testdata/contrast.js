@@ -1,4 +1,5 @@
-// The texts of the page whose contrast with their ground is below what WCAG 2.2 asks for (1.4.3, level AA), as "ratio text".
+// The texts of the page whose contrast with their ground is below what WCAG 2.2 asks
+// for (1.4.3, level AA), as "ratio text".
 (() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const read = (color) => {

@@ -80,7 +80,8 @@ func checkComment(p Package) []string {
 	case len(holders) == 0:
 		breaches = append(breaches, fmt.Sprintf("%s: no package comment; begin one with %q", p.Dir, begin))
 	case len(holders) > 1:
-		breaches = append(breaches, fmt.Sprintf("%s: more than one package comment: %s", p.Dir, strings.Join(holders, ", ")))
+		breaches = append(breaches,
+			fmt.Sprintf("%s: more than one package comment: %s", p.Dir, strings.Join(holders, ", ")))
 	}
 	return breaches
 }

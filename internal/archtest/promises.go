@@ -18,7 +18,8 @@ func CheckPromises(fsys fs.FS, document, witness string) ([]string, error) {
 		return nil, err
 	}
 	named := map[string][]string{witness: nil} // test names by folder
-	for _, parts := range regexp.MustCompile("`([a-z0-9/]+)\\.((?:Test|Fuzz)\\w*)`").FindAllStringSubmatch(string(text), -1) {
+	for _, parts := range regexp.MustCompile("`([a-z0-9/]+)\\.((?:Test|Fuzz)\\w*)`").
+		FindAllStringSubmatch(string(text), -1) {
 		named[parts[1]] = append(named[parts[1]], parts[2])
 	}
 	var breaches []string

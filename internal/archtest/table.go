@@ -74,14 +74,23 @@ func Rules() Table {
 
 		// The life of a request.
 		"proxy": {
-			Imports: []string{"auth", "cache", httpcache, "objectstore", "plaincache", "policy", "ratelimit", "record", "regionmap", retry},
-			Tests:   []string{coherence, "emulator", memnet, redisconn, redistest},
+			Imports: []string{
+				"auth", "cache", httpcache, "objectstore", "plaincache",
+				"policy", "ratelimit", "record", "regionmap", retry,
+			},
+			Tests: []string{coherence, "emulator", memnet, redisconn, redistest},
 		},
 
 		// One capability each.
-		"auth":       {Imports: []string{breaker, flight, prefix, redisconn, retry, seal}, Tests: []string{"emulator", memnet, redistest}},
-		httpcache:    {Imports: []string{"record"}},
-		"cache":      {Imports: []string{coherence, httpcache, "objectstore", entries, recent, redisconn, seal}, Tests: []string{redistest}},
+		"auth": {
+			Imports: []string{breaker, flight, prefix, redisconn, retry, seal},
+			Tests:   []string{"emulator", memnet, redistest},
+		},
+		httpcache: {Imports: []string{"record"}},
+		"cache": {
+			Imports: []string{coherence, httpcache, "objectstore", entries, recent, redisconn, seal},
+			Tests:   []string{redistest},
+		},
 		"plaincache": {Imports: []string{coherence, httpcache, entries}},
 		coherence:    {Imports: []string{recent, redisconn, seal}, Tests: []string{redistest}},
 		"policy":     {Imports: []string{"auth", "objectstore", "record", watch}},

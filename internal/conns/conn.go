@@ -254,8 +254,8 @@ func (c *Conn) pauses() bool {
 	return socket && canWait && !c.atomicBusy.Load() && !c.framing.begun
 }
 
-// Refusal is a request that net/http refuses by itself, before any handler: it cannot be
-// read, or its header section is too large.
+// Refusal is a request that net/http refuses by itself, before any handler: it cannot
+// be read, or its header section is too large.
 type Refusal struct {
 	Remote net.Addr // address of the client
 	Status int      // status code of net/http's answer

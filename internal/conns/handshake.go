@@ -56,8 +56,8 @@ func (l *Listener) answerPlain(err error) {
 	}
 }
 
-// plainAnswer returns the answer to a client that sends plain HTTP: net/http's, if Refuse
-// returns none.
+// plainAnswer returns the answer to a client that sends plain HTTP: net/http's, if
+// Refuse returns none.
 func (l *Listener) plainAnswer(c net.Conn) []byte {
 	const reason = "Client sent an HTTP request to an HTTPS server."
 	if l.o.Refuse != nil {

@@ -27,8 +27,8 @@ type Options struct {
 
 	// Refuse returns the answer to an HTTP/1.x request that net/http refuses by itself,
 	// which replaces net/http's answer: a complete HTTP/1.1 message, after which the
-	// connection is closed. Several goroutines may call it at the same time; it must not
-	// block. If Refuse is nil or returns nil, net/http's answer is sent.
+	// connection is closed. Several goroutines may call it at the same time; it must
+	// not block. If Refuse is nil or returns nil, net/http's answer is sent.
 	Refuse func(Refusal) []byte
 
 	// Failed is called with the error of each TLS handshake that failed. Several
@@ -136,7 +136,8 @@ func (l *Listener) closed() bool {
 // the client had closed the connection.
 func passing(err error) bool {
 	return slices.ContainsFunc([]error{
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM, syscall.EINTR,
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+		syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM, syscall.EINTR,
 	}, func(target error) bool { return errors.Is(err, target) })
 }
 

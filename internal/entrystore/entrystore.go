@@ -27,9 +27,11 @@ type Store[K comparable, V any] struct{ *otter.Cache[K, V] }
 // entries.
 func New[K comparable, V any](o Options[K, V]) (Store[K, V], error) {
 	entries, err := otter.New(&otter.Options[K, V]{
-		MaximumWeight:    uint64(max(o.Bytes, 1)),
-		Weigher:          func(_ K, v V) uint32 { return o.Weigh(v) },
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[K, V]) time.Duration { return o.Lifetime(e.Value) }),
+		MaximumWeight: uint64(max(o.Bytes, 1)),
+		Weigher:       func(_ K, v V) uint32 { return o.Weigh(v) },
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[K, V]) time.Duration {
+			return o.Lifetime(e.Value)
+		}),
 		OnAtomicDeletion: o.OnDeletion,
 		Clock:            &clock{start: time.Now()},
 		Executor:         func(maintain func()) { maintain() },

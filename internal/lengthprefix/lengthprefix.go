@@ -1,7 +1,7 @@
-// Package lengthprefix names things by a hash of their parts, so that no part can contain a
-// separator: each part is preceded by its length. Two lists of parts have the same
-// digest only if they are equal (APISIX #13831 is a vulnerability of the other kind: a
-// forged variant key).
+// Package lengthprefix names things by a hash of their parts, so that no part can
+// contain a separator: each part is preceded by its length. Two lists of parts have the
+// same digest only if they are equal (APISIX #13831 is a vulnerability of the other
+// kind: a forged variant key).
 package lengthprefix
 
 import (

@@ -48,7 +48,8 @@ func mutants(ctx context.Context, arguments []string, out, progress io.Writer) e
 	flags.IntVar(&o.Factor, "factor", 4, "time limit of a mutant, as a multiple of the time of its tests")
 	flags.StringVar(&o.Only, "only", "", "try only the mutants of this file.go or file.go:line")
 	root := flags.String("root", ".", "folder of the module")
-	document := flags.String("accepted", "docs/mutants.md", "document with the accepted mutants, below root; may be missing")
+	document := flags.String("accepted", "docs/mutants.md",
+		"document with the accepted mutants, below root; may be missing")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -107,8 +108,9 @@ func writeTable(w io.Writer, results []Result) {
 	fmt.Fprintln(w, "| package | mutants | tried | killed | timed out | survived | not covered | equivalent | score | seed | time |")
 	fmt.Fprintln(w, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, r := range results {
-		fmt.Fprintf(w, "| %s | %d | %d | %d | %d | %d | %d | %d | %s | %d | %s |\n", r.Name, r.Found, len(r.Trials), r.count(Killed),
-			r.count(TimedOut), r.count(Survived), r.count(NotCovered), r.count(Equivalent), r.score(), r.Seed, r.Took.Round(time.Second))
+		fmt.Fprintf(w, "| %s | %d | %d | %d | %d | %d | %d | %d | %s | %d | %s |\n",
+			r.Name, r.Found, len(r.Trials), r.count(Killed), r.count(TimedOut), r.count(Survived),
+			r.count(NotCovered), r.count(Equivalent), r.score(), r.Seed, r.Took.Round(time.Second))
 	}
 }
 
@@ -137,8 +139,8 @@ func writeSurvivors(w io.Writer, r Result) {
 type Accepted map[string]map[string]string
 
 // parseAccepted reads a document with a section ("## ") for each package and a list
-// item for each mutation: file, line before, line afterwards, "(1 of 2)" if the file has
-// two such mutations, and why the mutant behaves like the original. Other items are
+// item for each mutation: file, line before, line afterwards, "(1 of 2)" if the file
+// has two such mutations, and why the mutant behaves like the original. Other items are
 // ignored.
 func parseAccepted(document string) Accepted {
 	const code = "(?:`[^`]+`|`` .+? ``)"

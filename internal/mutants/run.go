@@ -45,7 +45,8 @@ func (t *Target) run(ctx context.Context, o Options, accepted Accepted, progress
 	if err := t.cover(ctx); err != nil {
 		return result, err
 	}
-	fmt.Fprintf(progress, "%s: %d mutations, %d tests, covered in %.0fs\n", t.Name, len(t.mutations), len(t.tests), time.Since(began).Seconds())
+	fmt.Fprintf(progress, "%s: %d mutations, %d tests, covered in %.0fs\n",
+		t.Name, len(t.mutations), len(t.tests), time.Since(began).Seconds())
 	queue := &queue{mutations: only(shuffle(t.mutations, o.Seed), o.Only), most: o.Sample, end: time.Now().Add(o.Box)}
 	judge := func(m Mutation) (Trial, error) {
 		switch {
@@ -60,7 +61,8 @@ func (t *Target) run(ctx context.Context, o Options, accepted Accepted, progress
 		if trial.Verdict != NotCompiled {
 			result.Trials = append(result.Trials, trial)
 		}
-		fmt.Fprintf(progress, "%s %d %s %s:%d %s %s\n", t.Name, len(result.Trials), trial.Verdict, trial.File, trial.Line, trial.To, trial.By)
+		fmt.Fprintf(progress, "%s %d %s %s:%d %s %s\n",
+			t.Name, len(result.Trials), trial.Verdict, trial.File, trial.Line, trial.To, trial.By)
 	})
 	result.Took = time.Since(began)
 	return result, err
@@ -219,9 +221,9 @@ func (t *Target) try(ctx context.Context, m Mutation, factor int) (Trial, error)
 	return trial, nil
 }
 
-// judge runs the tests that a flag chooses, and returns the trial with their verdict. If
-// TestMain finds a leaked goroutine after a choice of tests, the goroutine might have
-// ended during the other tests: then all tests decide.
+// judge runs the tests that a flag chooses, and returns the trial with their verdict.
+// If TestMain finds a leaked goroutine after a choice of tests, the goroutine might
+// have ended during the other tests: then all tests decide.
 func (t *Target) judge(ctx context.Context, trial Trial, program, chosen string, limit time.Duration) (Trial, error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -275,7 +277,8 @@ func (t *Target) overlay(dir string, m Mutation) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return overlay, errors.Join(os.WriteFile(mutated, m.apply(t.sources[m.File]), 0o600), os.WriteFile(overlay, text, 0o600))
+	return overlay, errors.Join(
+		os.WriteFile(mutated, m.apply(t.sources[m.File]), 0o600), os.WriteFile(overlay, text, 0o600))
 }
 
 // failed returns the error that leaves a trial without a verdict: the whole run is
@@ -283,7 +286,8 @@ func (t *Target) overlay(dir string, m Mutation) (string, error) {
 // verdict.
 func failed(ctx context.Context, err error) error {
 	var exit *exec.ExitError
-	if err == nil || ctx.Err() == nil && (errors.As(err, &exit) || errors.Is(err, exec.ErrWaitDelay) || errors.Is(err, context.DeadlineExceeded)) {
+	if err == nil || ctx.Err() == nil &&
+		(errors.As(err, &exit) || errors.Is(err, exec.ErrWaitDelay) || errors.Is(err, context.DeadlineExceeded)) {
 		return nil
 	}
 	return err

@@ -38,7 +38,8 @@ type Test struct {
 
 // load reads the sources of the package in a folder, and finds its mutations.
 func load(ctx context.Context, root, name string) (*Target, error) {
-	list := exec.CommandContext(ctx, "go", "list", "-json=Dir,GoFiles", "./"+name) //nolint:gosec // a tool of developers: they name the package
+	//nolint:gosec // a tool of developers: they name the package
+	list := exec.CommandContext(ctx, "go", "list", "-json=Dir,GoFiles", "./"+name)
 	list.Dir, list.Stderr = root, os.Stderr
 	text, err := list.Output()
 	if err != nil {
@@ -174,7 +175,9 @@ func (t *Target) build(ctx context.Context, program string, flags ...string) ([]
 // test runs a program of tests until the first of them fails. Its temporary files go
 // into dir. Its memory is limited to 4 GiB, because a mutant may allocate without end.
 func (t *Target) test(ctx context.Context, dir, program string, flags ...string) ([]byte, error) {
-	arguments := append([]string{"-c", `ulimit -d 4194304; exec "$0" "$@"`, program, "-test.failfast", "-test.timeout=0"}, flags...)
+	arguments := append([]string{
+		"-c", `ulimit -d 4194304; exec "$0" "$@"`, program, "-test.failfast", "-test.timeout=0",
+	}, flags...)
 	tests := exec.CommandContext(ctx, "sh", arguments...) //nolint:gosec // the arguments are ours
 	tests.Dir = t.Dir
 	tests.Env = append(tests.Environ(), "TMPDIR="+dir)

@@ -126,8 +126,10 @@ func Open(o Options) (*Conn, error) {
 		trips:    make(chan *trip),
 		workers:  make(chan struct{}, workersPerConnection*s.poolSize()),
 		quit:     make(chan struct{}),
-		breaker:  breaker.New(breaker.Options{TripAfter: tripAfter, TripOver: tripOver, MinDelay: o.Timeout, MaxDelay: maxDelay, Calm: calm}),
-		state:    State{OK: true, Since: time.Now()},
+		breaker: breaker.New(breaker.Options{
+			TripAfter: tripAfter, TripOver: tripOver, MinDelay: o.Timeout, MaxDelay: maxDelay, Calm: calm,
+		}),
+		state: State{OK: true, Since: time.Now()},
 	}
 	if o.Group && s.single != nil {
 		c.group = newGroup(endpointOf(s.single))

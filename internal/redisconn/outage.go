@@ -91,7 +91,8 @@ func (c *Conn) describe(outage error) string {
 	switch {
 	case errors.Is(outage, errLate), errors.Is(outage, context.DeadlineExceeded), isNet && netErr.Timeout():
 		return fmt.Sprintf("no answer within %v", c.timeout)
-	case errors.Is(outage, redis.ErrPoolTimeout), errors.Is(outage, redis.ErrPoolExhausted), errors.Is(outage, errNoConnection):
+	case errors.Is(outage, redis.ErrPoolTimeout), errors.Is(outage, redis.ErrPoolExhausted),
+		errors.Is(outage, errNoConnection):
 		return fmt.Sprintf("no free connection within %v", c.timeout)
 	case errors.Is(outage, io.EOF):
 		return "it closed the connection"

@@ -65,8 +65,9 @@ func parse(rawURL string, timeout time.Duration) (settings, error) {
 		s.single, err = redis.ParseURL(rawURL)
 	}
 	if err != nil {
-		return settings{}, errors.New("redis URL: its path must be a database number, and its query hold only parameters " +
-			"that go-redis knows for this form, with valid values")
+		return settings{}, errors.New(
+			"redis URL: its path must be a database number, and its query hold only parameters " +
+				"that go-redis knows for this form, with valid values")
 	}
 	return s, s.secure(timeout)
 }
@@ -104,8 +105,9 @@ func (s settings) secure(timeout time.Duration) error {
 }
 
 var (
-	errReplicaReads = errors.New("redis URL: reading from replicas is not possible, quotas and cache are decided on the primary")
-	errPoolSize     = errors.New("redis URL: a pool size is out of range")
+	errReplicaReads = errors.New(
+		"redis URL: reading from replicas is not possible, quotas and cache are decided on the primary")
+	errPoolSize = errors.New("redis URL: a pool size is out of range")
 )
 
 func secureSingle(o *redis.Options, timeout time.Duration) error {

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// Longest is the longest wait that [Of] returns. A server that requests more has a wrong
-// clock, or the process has.
+// Longest is the longest wait that [Of] returns. A server that requests more has a
+// wrong clock, or the process has.
 const Longest = time.Hour
 
 // Of returns how long the client of an answer with header h must wait, from 0 to
-// [Longest], and whether the answer has a Retry-After field that can be read. Both forms
-// of RFC 9110 section 10.2.3 are read: seconds, and a date. A date counts from the
-// answer's own Date, and from now where the answer has none: the clocks of server and
-// client may differ.
+// [Longest], and whether the answer has a Retry-After field that can be read. Both
+// forms of RFC 9110 section 10.2.3 are read: seconds, and a date. A date counts from
+// the answer's own Date, and from now where the answer has none: the clocks of server
+// and client may differ.
 func Of(h http.Header, now time.Time) (wait time.Duration, ok bool) {
 	value := h.Get("Retry-After")
 	seconds, err := strconv.ParseUint(value, 10, 32)

@@ -68,7 +68,8 @@ func derive(secret []byte, purpose string) ([]byte, error) {
 // Seal returns text encrypted and bound to name, the place where it is stored: it does
 // not open under another name. The result is 28 bytes longer than text.
 func (s *Sealer) Seal(name string, text []byte) []byte {
-	return s.aead.Seal(make([]byte, 0, len(text)+s.aead.Overhead()), nil, text, []byte(name)) //nolint:gosec // the cipher generates its own nonce
+	//nolint:gosec // the cipher generates its own nonce
+	return s.aead.Seal(make([]byte, 0, len(text)+s.aead.Overhead()), nil, text, []byte(name))
 }
 
 // Open returns the text that was sealed under name, or [ErrOpen].

@@ -18,7 +18,9 @@ type Options struct {
 	// in force. err is the error of reading; then files is nil. Only one goroutine
 	// calls Take at a time.
 	Take func(files []File, err error) error
-	Rest time.Duration // the time for which the files must be unchanged before they are taken, see [Rest]; 0: they are taken at once
+	// the time for which the files must be unchanged before they are taken, see [Rest];
+	// 0: they are taken at once
+	Rest time.Duration
 }
 
 // Watcher reads files again when they change. Make it by [New]. It is safe for

@@ -185,7 +185,9 @@ func (c *Cluster) Keys(slot int) []string {
 // ignored.
 func (c *Cluster) MoveKeys(slot, to int, keys ...string) {
 	c.t.Helper()
-	c.nodes[c.Owner(slot)].Do(append([]string{"MIGRATE", "127.0.0.1", strconv.Itoa(c.nodes[to].port), "", "0", "5000", "KEYS"}, keys...)...)
+	c.nodes[c.Owner(slot)].Do(append([]string{
+		"MIGRATE", "127.0.0.1", strconv.Itoa(c.nodes[to].port), "", "0", "5000", "KEYS",
+	}, keys...)...)
 }
 
 // moveAll moves all keys of a slot.

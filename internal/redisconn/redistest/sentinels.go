@@ -93,7 +93,8 @@ func (s *Sentinels) newSentinel(i int, ports []int) (*Server, error) {
 	config := fmt.Appendf(nil, sentinelConfig, s.primary.port, s.replica.port, sentinelID(i))
 	for j, port := range ports {
 		if j != i {
-			config = fmt.Appendf(config, "sentinel known-sentinel %s 127.0.0.1 %d %s\n", masterName, port, sentinelID(j))
+			config = fmt.Appendf(config, "sentinel known-sentinel %s 127.0.0.1 %d %s\n",
+				masterName, port, sentinelID(j))
 		}
 	}
 	dir := s.t.TempDir()

@@ -1,5 +1,5 @@
-/* Loaded into a redis-server before libc (ld.so(8), LD_PRELOAD), these put the clock of the
-   day ahead by what the file REDISTEST_CLOCK holds: microseconds, as eight bytes. The
+/* Loaded into a redis-server before libc (ld.so(8), LD_PRELOAD), these put the clock of
+   the day ahead by what the file REDISTEST_CLOCK holds: microseconds, as eight bytes. The
    monotonic clock stays as it is. */
 #include <fcntl.h>
 #include <stdlib.h>
