@@ -1,4 +1,3 @@
-//nolint:lll // a variable is one line, all its tags included
 package config
 
 import (

@@ -92,9 +92,9 @@ func run(ctx context.Context, conn *redisconn.Conn, calls []call) error {
 	}
 	var unknown []int
 	var again []call
-	for i, cmd := range cmds {
-		if notKnown(cmd) {
-			unknown, again = append(unknown, i), append(again, calls[i])
+	for i, c := range calls {
+		if notKnown(cmds[i]) {
+			unknown, again = append(unknown, i), append(again, c)
 		}
 	}
 	if len(again) > 0 {
