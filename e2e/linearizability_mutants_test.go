@@ -68,8 +68,8 @@ var mutations = []struct{ file, from, to string }{
 	},
 	{
 		"cache/coherence/redis.go",
-		`return []any{remembered, newIDs(1), c.options.Settle.Microseconds(),`,
-		`return []any{remembered, newIDs(1), settling(c),`,
+		`remembered, newIDs(1), c.options.Settle.Microseconds(), flag(`,
+		`remembered, newIDs(1), settling(c), flag(`,
 	},
 	{
 		"cache/coherence/redis.go",

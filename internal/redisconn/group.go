@@ -157,27 +157,32 @@ func (g *group) leave(m *member) bool {
 }
 
 // lead sends the next batch. The caller is its leader, or the group's own goroutine if
-// there is no connection.
+// there is no connection. If the connection ends before anything is sent, as an idle one
+// may, the batch is sent on another one, once: a server that ends each connection must
+// not be dialed in a loop.
 func (g *group) lead() {
 	b := g.take()
 	if b == nil {
 		return
 	}
-	for {
+	var failure error
+	for range 2 {
 		l, err := g.connected(b.deadline)
 		if err != nil {
-			g.mu.Lock()
-			g.leading = false
-			next := g.elect()
-			g.mu.Unlock()
-			call(next)
-			b.end(err, 1)
-			return
+			failure = err
+			break
 		}
 		if g.send(l, b) {
 			return
 		}
+		failure = errEnded
 	}
+	g.mu.Lock()
+	g.leading = false
+	next := g.elect()
+	g.mu.Unlock()
+	call(next)
+	b.end(failure, 1)
 }
 
 // take makes a batch of those that wait. It returns nil if all of them have left.

@@ -106,6 +106,7 @@ const silence = tripOver / 2
 
 var (
 	errUnasked = errors.New("it sent data that was not requested")
+	errEnded   = errors.New("it ends each connection")
 	errSilent  = errors.New("it has been silent for too long")
 )
 
