@@ -11,7 +11,8 @@
 //	envDefault  the text used if the variable is unset or empty
 //	oneof       the allowed words, separated by commas
 //	min, max    bounds of a number, a duration or a size, inclusive; each of these needs a min
-//	file        "lines": the _FILE form holds one list entry per line, and may change while the gateway runs
+//	file        "lines": the _FILE form holds one list entry per line, and may change
+//	            while the gateway runs
 //	desc        a description of one line
 //
 // This package checks the syntax of variables and how they fit together. It knows the

@@ -12,18 +12,18 @@ import (
 
 // rule checks one variable beyond its syntax, usually together with others.
 type rule struct {
-	// on names the variables that the rule reads, without prefix. The problem is
+	// reads names the variables that the rule reads, without prefix. The problem is
 	// reported for the first one. If any of them already has a problem, the rule is not
 	// applied.
-	on []string
-	// broken returns what is wrong and what would be right, "" if nothing is wrong. It
-	// never repeats a secret.
+	reads []string
+	// broken returns the problem with the values that are valid, "" if there is none. It
+	// contains no secret.
 	broken func(c Config) string
 }
 
 // on returns a rule that is broken if condition holds.
 func on(condition func(c Config) bool, detail string, variables ...string) rule {
-	return rule{on: variables, broken: func(c Config) string {
+	return rule{reads: variables, broken: func(c Config) string {
 		if condition(c) {
 			return detail
 		}
@@ -42,11 +42,11 @@ func (l *loader) applyRules(c Config) {
 	for _, r := range slices.Concat(
 		listenerRules(), redisRules(), regionRules(), upstreamRules(), rateRules(), cacheRules(),
 	) {
-		if slices.ContainsFunc(r.on, func(name string) bool { return bad[Prefix+name] }) {
+		if slices.ContainsFunc(r.reads, func(name string) bool { return bad[Prefix+name] }) {
 			continue
 		}
 		if detail := r.broken(c); detail != "" {
-			l.problems = append(l.problems, l.problem(&l.fields[l.byName[Prefix+r.on[0]]], detail))
+			l.problems = append(l.problems, l.problem(&l.fields[l.byName[Prefix+r.reads[0]]], detail))
 		}
 	}
 }
@@ -69,7 +69,7 @@ func listenerRules() []rule {
 			fmt.Sprintf("shorter than %d characters: it can be guessed over the network, because OSGATE_ADMIN_LISTEN is not on loopback; "+
 				"want a random token, such as openssl rand -hex 32 prints", MinAdminToken),
 			"ADMIN_TOKEN", "ADMIN_LISTEN"),
-		{on: []string{"SECRET"}, broken: func(c Config) string {
+		{reads: []string{"SECRET"}, broken: func(c Config) string {
 			if _, err := decodeKey(c.Secret.Reveal()); err != nil && c.Secret.Reveal() != "" {
 				return err.Error() + "; want exactly 32 random bytes in base64, such as openssl rand -base64 32 prints"
 			}
@@ -89,7 +89,7 @@ func notVisible(r rune) bool { return r < 0x21 || r > 0x7e }
 
 func redisRules() []rule {
 	return []rule{
-		{on: []string{"REDIS_URL"}, broken: func(c Config) string {
+		{reads: []string{"REDIS_URL"}, broken: func(c Config) string {
 			if c.Redis.URL.Reveal() == "" {
 				return ""
 			}
@@ -106,9 +106,9 @@ func redisRules() []rule {
 	}
 }
 
-// checkRedisURL checks what go-redis's ParseURL, ParseClusterURL and ParseFailoverURL
-// agree on. Its errors contain nothing of the URL: those of net/url would repeat it,
-// password included.
+// checkRedisURL checks the parts of a URL that go-redis's ParseURL, ParseClusterURL and
+// ParseFailoverURL read in the same way. Its errors contain no part of the URL. The
+// errors of net/url would contain all of it, with the password.
 func checkRedisURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -142,7 +142,7 @@ func regionRules() []rule {
 		return ""
 	}
 	return []rule{
-		{on: []string{"REGIONS", "PLANES"}, broken: func(c Config) string {
+		{reads: []string{"REGIONS", "PLANES"}, broken: func(c Config) string {
 			for _, pattern := range c.Regions.Allowed {
 				if plane := Location(pattern).Plane(); plane != "" && !c.Regions.Planes.Has(plane) {
 					return quote(pattern) + " is not in a plane of OSGATE_PLANES" + reachable
@@ -150,13 +150,13 @@ func regionRules() []rule {
 			}
 			return ""
 		}},
-		{on: []string{"DEFAULT_REGION", "PLANES", "REGIONS"}, broken: func(c Config) string {
+		{reads: []string{"DEFAULT_REGION", "PLANES", "REGIONS"}, broken: func(c Config) string {
 			if c.Regions.Default == "" {
 				return ""
 			}
 			return outside(c, c.Regions.Default)
 		}},
-		{on: []string{"ROUTES", "PLANES", "REGIONS"}, broken: func(c Config) string {
+		{reads: []string{"ROUTES", "PLANES", "REGIONS"}, broken: func(c Config) string {
 			for _, route := range c.Regions.Routes {
 				if detail := outside(c, route.Location); detail != "" {
 					return detail

@@ -53,8 +53,9 @@ func newShelf[T any]() *shelf[T] {
 
 func (s *shelf[T]) len() int { return s.count }
 
-// before stores in path, at each height, the last tower whose name is less than name,
-// and returns the first tower whose name is not, or nil.
+// before stores the last tower with a name before the given one in path, for each
+// height. It returns the first tower with this name or a later one, nil if there is
+// none.
 func (s *shelf[T]) before(name string, path *[maxHeight]*tower[T]) *tower[T] {
 	at := &s.head
 	for h := maxHeight - 1; h >= 0; h-- {

@@ -15,7 +15,8 @@ import (
 )
 
 // markWrite marks a write in the cache before it is sent, and holds the mark until the
-// exchange has concluded. If the mark is lost, cancel cuts the write.
+// exchange has concluded. If the mark cannot be renewed in time, which is an error in
+// strict mode only, cancel cuts the write.
 func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) error {
 	if !x.objectStore() || !x.op.Writes() {
 		return nil
@@ -161,9 +162,9 @@ const renewAgain = time.Second
 var errUnrenewed = errors.New("the write's mark could not be renewed in time")
 
 // lease holds the mark of a write that is under way: it renews the mark, and cuts the
-// write if the renewals fail. What upstream has received of the write takes effect within spare, or
-// never. So the write must end that long before the mark's deadline. Create it with
-// [holdMark].
+// write if the renewals fail. The bytes that upstream has received take effect within
+// spare, or never. So the write must end that long before the mark's deadline. Create it
+// with [holdMark].
 type lease struct {
 	ctx   context.Context //nolint:containedctx // of the renewals
 	mark  *cache.Mark
@@ -186,8 +187,8 @@ func holdMark(ctx context.Context, mark *cache.Mark, spare time.Duration, cut fu
 // remaining returns how long the write may continue without a renewal.
 func (l *lease) remaining() time.Duration { return time.Until(l.mark.Deadline()) - l.spare }
 
-// renew renews the mark, or cuts the write if it is too late for that. It does not wait
-// for a renewal that takes too long.
+// renew renews the mark, or cuts the write if it is too late for that. If a renewal is
+// not over in time, the write is cut meanwhile.
 func (l *lease) renew() {
 	left := l.remaining()
 	switch {

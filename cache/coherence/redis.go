@@ -18,8 +18,8 @@ import (
 // RedisOptions configure [NewRedis].
 type RedisOptions struct {
 	// Settle is how long a new epoch keeps all reads from the cache: the longest time
-	// that a write may take until it takes effect upstream, as [osgate/cache.Options].WriteLease. It
-	// must be positive.
+	// that a write may take until it takes effect upstream, as WriteLease of
+	// [osgate/cache.Options]. It must be positive.
 	Settle time.Duration
 
 	// Strict refuses writes that cannot be marked. Without it they are sent unmarked

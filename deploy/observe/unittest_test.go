@@ -70,7 +70,8 @@ func readRuleTests(t testing.TB) ruleTests {
 	return file
 }
 
-// TestAlertsFireWhenTheyShould runs the histories of alerts_test.yaml as "promtool test rules" does.
+// TestAlertsFireWhenTheyShould runs the histories of alerts_test.yaml as "promtool test
+// rules" does.
 func TestAlertsFireWhenTheyShould(t *testing.T) {
 	file := readRuleTests(t)
 	if want := []string{"alerts.yaml"}; !slices.Equal(file.RuleFiles, want) {
