@@ -24,37 +24,41 @@ type Table map[string]Rule
 //nolint:funlen // one table, which is read as a whole
 func Rules() Table {
 	const (
-		coherence = "cache/coherence"
-		httpcache = "cache/httpcache"
-		recent    = "internal/recent"
-		entries   = "internal/entrystore"
-		redisconn = "internal/redisconn"
-		breaker   = "internal/breaker"
-		seal      = "internal/seal"
-		redistest = "internal/redisconn/redistest"
-		memnet    = "internal/memnet"
-		gateway   = "cmd/internal/gateway"
-		table     = "cmd/internal/table"
-		top       = "cmd/internal/top"
-		conns     = "internal/conns"
-		version   = "internal/version"
-		retry     = "internal/retryafter"
-		watch     = "internal/watch"
-		attrs     = "telemetry/attributes"
-		board     = "telemetry/board"
-		export    = "telemetry/export"
-		logwriter = "telemetry/logwriter"
-		metrics   = "telemetry/metrics"
-		flight    = "internal/flight"
-		prefix    = "internal/lengthprefix"
-		calendar  = "internal/calendar"
-		distance  = "internal/editdistance"
+		coherence  = "cache/coherence"
+		httpcache  = "cache/httpcache"
+		oidc       = "auth/oidc"
+		clientcert = "auth/clientcert"
+		broker     = "auth/broker"
+		recent     = "internal/recent"
+		entries    = "internal/entrystore"
+		redisconn  = "internal/redisconn"
+		breaker    = "internal/breaker"
+		seal       = "internal/seal"
+		redistest  = "internal/redisconn/redistest"
+		memnet     = "internal/memnet"
+		gateway    = "cmd/internal/gateway"
+		table      = "cmd/internal/table"
+		top        = "cmd/internal/top"
+		conns      = "internal/conns"
+		version    = "internal/version"
+		retry      = "internal/retryafter"
+		watch      = "internal/watch"
+		attrs      = "telemetry/attributes"
+		board      = "telemetry/board"
+		export     = "telemetry/export"
+		logwriter  = "telemetry/logwriter"
+		metrics    = "telemetry/metrics"
+		flight     = "internal/flight"
+		prefix     = "internal/lengthprefix"
+		calendar   = "internal/calendar"
+		distance   = "internal/editdistance"
 	)
 	return Table{
 		// Commands connect the packages. Only they import config and proxy.
 		"cmd/osgate": {
 			Imports: []string{
-				"config", "policy", "proxy", "reconcile", "regionmap", gateway, table, top, redisconn, version,
+				"audit", "auth", clientcert, oidc, "config", "policy", "proxy", "reconcile", "regionmap", gateway, table, top,
+				redisconn, version,
 			},
 			Tests: []string{"emulator"},
 		},
@@ -62,7 +66,7 @@ func Rules() Table {
 		"cmd/osemu":  {Imports: []string{"emulator", version}, Tests: []string{memnet}},
 		gateway: {
 			Imports: []string{
-				"admin", "auth", "cache", coherence, "config", "objectstore", "plaincache", "policy", "proxy",
+				"admin", "audit", "auth", broker, clientcert, oidc, "cache", coherence, "config", "objectstore", "plaincache", "policy", "proxy",
 				"ratelimit", "record", "regionmap", "stats",
 				board, export, logwriter, metrics, conns, redisconn, watch,
 			},
@@ -86,6 +90,12 @@ func Rules() Table {
 			Imports: []string{breaker, flight, prefix, redisconn, retry, seal},
 			Tests:   []string{"emulator", memnet, redistest},
 		},
+		oidc:       {Imports: []string{"auth", breaker, flight, retry, watch}, Tests: []string{memnet}},
+		clientcert: {Imports: []string{"auth", watch}, Tests: []string{memnet}},
+		broker: {
+			Imports: []string{"auth", breaker, flight, retry, watch},
+			Tests:   []string{"emulator", oidc, clientcert, memnet},
+		},
 		httpcache: {Imports: []string{"record"}},
 		"cache": {
 			Imports: []string{coherence, httpcache, "objectstore", entries, recent, redisconn, seal},
@@ -99,6 +109,7 @@ func Rules() Table {
 		"stats":      {Imports: []string{"objectstore", "record", calendar, redisconn}, Tests: []string{redistest}},
 
 		// What the gateway tells of itself.
+		"audit":     {Imports: []string{"record"}},
 		attrs:       {Imports: []string{"record"}},
 		board:       {Imports: []string{"record"}},
 		export:      {Imports: []string{"record", attrs, metrics}},
