@@ -1,6 +1,6 @@
 // Package e2e tests the programs from the outside. It builds osgate, osemu and osdemo,
 // runs them as an operator would, with a real Redis and without one, and proves the
-// promises of the README. Each file of tests proves one promise.
+// promises of docs/promises.md. Each file of tests proves one promise.
 //
 // The package imports no code of the gateway. The tests use only the contract: paths,
 // headers, variables and commands. osemu's request log shows the requests that reached

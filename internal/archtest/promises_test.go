@@ -13,7 +13,7 @@ func TestEachPromiseNamesItsTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	links, err := CheckLinks(module, "README.md", "What it promises")
+	links, err := CheckLinks(module, "docs/promises.md", "In short")
 	if err != nil {
 		t.Fatal(err)
 	}
