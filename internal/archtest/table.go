@@ -91,7 +91,7 @@ func Rules() Table {
 			Tests:   []string{"emulator", memnet, redistest},
 		},
 		oidc:       {Imports: []string{"auth", breaker, flight, retry, watch}, Tests: []string{memnet}},
-		clientcert: {Imports: []string{"auth", watch}, Tests: []string{memnet}},
+		clientcert: {Imports: []string{"auth", recent, watch}},
 		broker: {
 			Imports: []string{"auth", breaker, flight, retry, watch},
 			Tests:   []string{"emulator", oidc, clientcert, memnet},

@@ -1,0 +1,308 @@
+package clientcert
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+	"hash"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"osgate/auth"
+	"osgate/internal/watch"
+)
+
+// Options define a [Verifier].
+type Options struct {
+	CAFile  string // the CAs of clients (PEM)
+	CRLFile string // CRLs of these CAs (PEM, or one in DER); empty: none
+
+	// Header is the header in which trusted proxies send the client's certificate, in
+	// the form of RFC 9440. With the suffix "-Chain" it is the header of intermediate
+	// certificates. Empty: no header is believed.
+	Header string
+	// Trusted are the proxies whose Header is believed.
+	Trusted []netip.Prefix
+
+	Secret []byte // keys the hashes of certificates
+
+	// Rest is the time for which changed files must be unchanged before they are
+	// loaded, see [watch.Rest].
+	Rest time.Duration
+	// OnChange is called for each change of the files, also one that is refused. It may
+	// be nil.
+	OnChange func(State)
+}
+
+// State is the state of the files.
+type State struct {
+	Authorities int       // CAs in force
+	Revoked     int       // revoked certificates in force
+	NextUpdate  time.Time // when a newer CRL is due; zero: never
+	Loaded      time.Time // when the files in force were read
+
+	Err   error     // why the present content of the files is not in force; nil: it is
+	Since time.Time // when Err first occurred
+}
+
+// Degraded returns why the revocation of certificates may be out of date at now, for
+// readiness; empty if it is not.
+func (s State) Degraded(now time.Time) string {
+	switch {
+	case s.Err != nil:
+		return fmt.Sprintf("the CA or CRL file as of %s is invalid, see the log; the content of %s stays in force",
+			s.Since.UTC().Format(time.RFC3339), s.Loaded.UTC().Format(time.RFC3339))
+	case !s.NextUpdate.IsZero() && now.After(s.NextUpdate):
+		return fmt.Sprintf("a newer CRL was due at %s; certificates that were revoked since are accepted",
+			s.NextUpdate.UTC().Format(time.RFC3339))
+	}
+	return ""
+}
+
+// Verifier identifies clients by their certificates. Make it by [New]. It is safe for
+// concurrent use.
+type Verifier struct {
+	options       Options
+	header, chain string // canonical names; empty header: none is believed
+	watcher       *watch.Watcher
+	trust         atomic.Pointer[trust]
+	macs          sync.Pool // of hash.Hash
+
+	certificates certificates
+
+	mu     sync.Mutex // guards failed
+	failed State      // only Err and Since
+}
+
+// New reads the files when they are at rest and returns a Verifier. Call Run to load
+// changed files.
+func New(o Options) (*Verifier, error) {
+	v := &Verifier{options: o, header: http.CanonicalHeaderKey(o.Header), certificates: newCertificates()}
+	if v.header != "" {
+		v.chain = http.CanonicalHeaderKey(v.header + chainSuffix)
+	}
+	v.macs.New = func() any { return hmac.New(sha256.New, o.Secret) }
+	v.watcher = watch.New(watch.Options{
+		Read: func() ([]watch.File, error) { return readFiles(o.CAFile, o.CRLFile) }, Take: v.take, Rest: o.Rest,
+	})
+	files, err := v.watcher.Rested()
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it names the file
+	}
+	t, err := parseTrust(files, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	v.trust.Store(t)
+	return v, nil
+}
+
+// Run loads changed files until ctx ends, and returns ctx's error. The content of
+// invalid files is not used, and the former content stays in force.
+func (v *Verifier) Run(ctx context.Context) error {
+	return v.watcher.Run(ctx) //nolint:wrapcheck // ctx's
+}
+
+// Reload reads the files again when they are at rest, and returns why they cannot be
+// used.
+func (v *Verifier) Reload() error { return v.watcher.Reload() } //nolint:wrapcheck // take's
+
+// take puts the files into force. The watcher calls it by one goroutine at a time.
+func (v *Verifier) take(files []watch.File, err error) error {
+	now := time.Now()
+	var next *trust
+	if err == nil {
+		next, err = parseTrust(files, now)
+	}
+	v.mu.Lock()
+	if err == nil {
+		v.trust.Store(next)
+		v.failed = State{}
+	} else {
+		if v.failed.Err == nil {
+			v.failed.Since = now
+		}
+		v.failed.Err = err
+	}
+	v.mu.Unlock()
+	if v.options.OnChange != nil {
+		v.options.OnChange(v.State())
+	}
+	return err
+}
+
+// State returns the state of the files.
+func (v *Verifier) State() State {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	t := v.trust.Load()
+	s := v.failed
+	s.Authorities, s.Revoked, s.NextUpdate, s.Loaded = t.authorities, len(t.revoked.serials), t.revoked.nextUpdate, t.loaded
+	return s
+}
+
+// Credential returns the client certificate of a request, which [Verifier.Identify]
+// judges; nil if there is none. A request of a trusted proxy has the certificate in
+// Options.Header: the certificate of its connection, if any, is the proxy's own and
+// identifies no client. The peer of the connection decides, never X-Forwarded-For. The
+// certificate of any other request is that of its TLS handshake.
+//
+// Credential removes Client-Cert, Client-Cert-Chain and the configured headers from
+// every request, so call it before the headers are read or forwarded. It returns a
+// *[RefusedError] if a trusted proxy has sent a header that cannot be read.
+func (v *Verifier) Credential(r *http.Request) (*x509.Certificate, error) {
+	values, chain := r.Header[v.header], r.Header[v.chain]
+	v.Strip(r.Header)
+	if v.header != "" && v.trusts(r.RemoteAddr) {
+		if len(values) == 0 {
+			return nil, nil //nolint:nilnil // no certificate is no error
+		}
+		return v.fromHeader(values, chain)
+	}
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return nil, nil //nolint:nilnil // no certificate is no error
+	}
+	c := r.TLS.PeerCertificates[0]
+	if v.certificates.get(c) == nil {
+		v.meet(c, r.TLS.PeerCertificates[1:], "")
+	}
+	return c, nil
+}
+
+// Strip removes the headers of client certificates. [Verifier.Credential] does so too.
+func (v *Verifier) Strip(h http.Header) {
+	delete(h, defaultHeader)
+	delete(h, defaultHeader+chainSuffix)
+	if v.header != "" {
+		delete(h, v.header)
+		delete(h, v.chain)
+	}
+}
+
+// trusts reports whether the peer of a connection is a trusted proxy.
+func (v *Verifier) trusts(peer string) bool {
+	at, err := netip.ParseAddrPort(peer)
+	return err == nil && slices.ContainsFunc(v.options.Trusted, func(p netip.Prefix) bool {
+		return p.Contains(at.Addr().Unmap().WithZone(""))
+	})
+}
+
+// fromHeader returns the certificate in the headers of a trusted proxy.
+func (v *Verifier) fromHeader(values, chain []string) (*x509.Certificate, error) {
+	text := values[0]
+	if len(values) > 1 || len(chain) > 0 {
+		text = strings.Join(slices.Concat(values, []string{""}, chain), "\n") // a line break is in no value
+	}
+	if k := v.certificates.getText(text); k != nil {
+		return k.certificate, nil
+	}
+	c, err := parseHeader(values)
+	if err != nil {
+		return nil, err
+	}
+	between, err := parseChain(chain)
+	if err != nil {
+		return nil, err
+	}
+	return v.meet(c, between, text).certificate, nil
+}
+
+// Recognizes reports whether this method decides about c: it has a certificate.
+func (v *Verifier) Recognizes(c auth.Credential) bool { return c.Certificate != nil }
+
+// Known returns the caller if c's certificate has been checked with the files in force,
+// and is valid now. It does not check a new one.
+func (v *Verifier) Known(c auth.Credential) (auth.Caller, bool) {
+	k := v.certificates.get(c.Certificate)
+	if k == nil {
+		return auth.Caller{}, false
+	}
+	verdict := k.verdict.Load()
+	if verdict == nil || verdict.err != nil || !verdict.holds(v.trust.Load(), time.Now()) {
+		return auth.Caller{}, false
+	}
+	return verdict.caller, true
+}
+
+// Identify returns the client that c's certificate identifies. Errors are
+// *[RefusedError], and [auth.ErrNoToken] without a certificate. It never waits, and
+// does not use ctx.
+func (v *Verifier) Identify(_ context.Context, c auth.Credential) (auth.Caller, error) {
+	if c.Certificate == nil {
+		return auth.Caller{}, fmt.Errorf("no client certificate: %w", auth.ErrNoToken)
+	}
+	k := v.certificates.get(c.Certificate)
+	if k == nil {
+		k = v.meet(c.Certificate, nil, "")
+	}
+	verdict := v.judge(k)
+	return verdict.caller, verdict.err
+}
+
+// meet checks a certificate that is new, or forgotten, and remembers it. text is the
+// header that contained it; empty: none did.
+func (v *Verifier) meet(c *x509.Certificate, between []*x509.Certificate, text string) *known {
+	k := &known{certificate: c, between: between, hash: v.hash(c)}
+	if same := v.certificates.getHash(k.hash); same != nil && v.judge(same).err == nil {
+		k = same // otherwise the certificates that came with c now may lead to a CA
+	}
+	v.certificates.put(k, c, text, v.judge(k).err == nil)
+	return k
+}
+
+// hash returns the keyed hash of a certificate. The first byte keeps it apart from
+// hashes of tokens with the same key.
+func (v *Verifier) hash(c *x509.Certificate) (h [sha256.Size]byte) {
+	mac, _ := v.macs.Get().(hash.Hash)
+	mac.Reset()
+	_, _ = mac.Write([]byte("mtls\n"))
+	_, _ = mac.Write(c.Raw)
+	mac.Sum(h[:0])
+	v.macs.Put(mac)
+	return h
+}
+
+// judge returns the verdict about a certificate now: the last one if it still holds.
+func (v *Verifier) judge(k *known) *verdict {
+	now, t := time.Now(), v.trust.Load()
+	if last := k.verdict.Load(); last != nil && last.holds(t, now) {
+		return last
+	}
+	next := decide(k, t, now)
+	k.verdict.Store(next)
+	return next
+}
+
+// decide checks a certificate with t at now.
+func decide(k *known, t *trust, now time.Time) *verdict {
+	c := k.certificate
+	next := &verdict{trust: t, from: now, until: now.Add(refusedFor)}
+	switch {
+	case now.Before(c.NotBefore):
+		next.err = refuse(ReasonNotYetValid, nil)
+	case now.After(c.NotAfter):
+		next.err = refuse(ReasonExpired, nil)
+	}
+	if next.err != nil {
+		next.until = now // it may become valid at any time
+		return next
+	}
+	from, until, err := t.verify(c, k.between, now)
+	if err == nil {
+		next.caller = auth.Caller{Method: auth.ByMTLS, Issuer: c.Issuer.String(), Expires: until, Hash: k.hash}
+		next.caller.Name, err = Name(c)
+	}
+	if err != nil {
+		next.err, next.caller = err, auth.Caller{}
+		return next
+	}
+	next.from, next.until = from, until
+	return next
+}
