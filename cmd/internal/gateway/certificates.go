@@ -18,9 +18,10 @@ import (
 // certificates is the TLS configuration of the client listener. It is read again when
 // its files change.
 type certificates struct {
-	files   config.TLS
-	logger  *slog.Logger
-	current atomic.Pointer[tls.Config]
+	files      config.TLS
+	clientAuth tls.ClientAuthType // applies if there is a client CA
+	logger     *slog.Logger
+	current    atomic.Pointer[tls.Config]
 
 	mu   sync.Mutex // serializes loads; guards seen
 	seen string     // the fingerprint of the files at the last load
@@ -29,8 +30,13 @@ type certificates struct {
 // watchEvery is the interval at which the files are checked.
 const watchEvery = 5 * time.Second
 
-func loadCertificates(files config.TLS, logger *slog.Logger) (*certificates, error) {
-	c := &certificates{files: files, logger: logger, seen: fingerprint(files)}
+// loadCertificates reads the files. With a client CA, clients must present a
+// certificate of it, or may if clients are identified in other ways too:
+// [tls.VerifyClientCertIfGiven]. A certificate that is presented is always verified.
+func loadCertificates(
+	files config.TLS, clientAuth tls.ClientAuthType, logger *slog.Logger,
+) (*certificates, error) {
+	c := &certificates{files: files, clientAuth: clientAuth, logger: logger, seen: fingerprint(files)}
 	return c, c.load()
 }
 
@@ -52,7 +58,7 @@ func (c *certificates) load() error {
 		if !t.ClientCAs.AppendCertsFromPEM(pem) {
 			return errors.New("OSGATE_TLS_CLIENT_CA contains no PEM certificate")
 		}
-		t.ClientAuth = tls.RequireAndVerifyClientCert
+		t.ClientAuth = c.clientAuth
 	}
 	c.current.Store(t)
 	return nil

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -79,7 +80,7 @@ func New(o Options) (*Gateway, error) {
 
 func (g *Gateway) listen() (err error) {
 	if g.config.TLS.Cert != "" {
-		if g.certs, err = loadCertificates(g.config.TLS, g.logger); err != nil {
+		if g.certs, err = loadCertificates(g.config.TLS, tls.RequireAndVerifyClientCert, g.logger); err != nil {
 			return err
 		}
 	}
@@ -286,7 +287,7 @@ func Check(o Options) error {
 		return err
 	}
 	if o.Config.TLS.Cert != "" {
-		_, err = loadCertificates(o.Config.TLS, o.Logger)
+		_, err = loadCertificates(o.Config.TLS, tls.RequireAndVerifyClientCert, o.Logger)
 	}
 	return errors.Join(err, p.shut())
 }
