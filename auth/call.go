@@ -106,8 +106,7 @@ func MintedToken(body []byte) (Token, bool) {
 	var answer struct {
 		Token string `json:"access_token"`
 	}
-	if parse(body, &answer) != nil || answer.Token == "" || len(answer.Token) > maxToken ||
-		strings.ContainsFunc(answer.Token, invisible) {
+	if parse(body, &answer) != nil || !isToken(answer.Token) {
 		return Token{}, false
 	}
 	return NewToken(answer.Token), true

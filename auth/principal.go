@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Principal is the caller, as one control plane identifies it. It is read-only once
-// made and may be shared.
+// Principal is the caller, as one control plane or another method identifies it. It is
+// read-only once made and may be shared.
 type Principal struct {
 	Plane         string
 	Client        string         // client ID; empty if the control plane names none
@@ -16,6 +16,12 @@ type Principal struct {
 	// Expires is when the token ends, by its control plane; zero: unknown. No answer
 	// about the token is used beyond it.
 	Expires time.Time
+
+	// Method and Issuer are those of a [Caller] without an Anypoint credential; empty
+	// for one with an Anypoint token. Organizations and Trees are then the gateway's
+	// own. They are not shared with other gateways.
+	Method Method `json:"-"`
+	Issuer string `json:"-"`
 }
 
 // Organization is a root organization with its sub-organizations, direct and indirect.
@@ -32,6 +38,10 @@ func (p *Principal) Name() string {
 	}
 	return "user:" + p.User
 }
+
+// Brokered reports whether p has no Anypoint credential, so that its requests go
+// upstream with the gateway's own token.
+func (p *Principal) Brokered() bool { return p.Method != "" }
 
 // Member reports whether p belongs to organization.
 func (p *Principal) Member(organization string) bool {

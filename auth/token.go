@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -50,6 +51,14 @@ func (t Token) reveal() string {
 // Header returns the value of an Authorization header that carries t.
 func (t Token) Header() string { return "Bearer " + t.reveal() }
 
+// IsZero reports whether t is none.
+func (t Token) IsZero() bool { return t.reveal() == "" }
+
+// Equal reports whether t and u have the same text.
+func (t Token) Equal(u Token) bool {
+	return subtle.ConstantTimeCompare([]byte(t.reveal()), []byte(u.reveal())) == 1
+}
+
 // String implements [fmt.Stringer] without revealing the token.
 func (t Token) String() string { return redacted }
 
@@ -81,10 +90,15 @@ func ReadToken(h http.Header) (Token, error) {
 	switch {
 	case !strings.EqualFold(scheme, "bearer") || text == "":
 		return Token{}, ErrNoToken
-	case len(text) > maxToken || strings.ContainsFunc(text, invisible):
+	case !isToken(text):
 		return Token{}, ErrBadToken
 	}
 	return NewToken(text), nil
+}
+
+// isToken reports whether text can be a bearer token of Anypoint.
+func isToken(text string) bool {
+	return text != "" && len(text) <= maxToken && !strings.ContainsFunc(text, invisible)
 }
 
 func invisible(r rune) bool { return r <= ' ' || r > '~' }
