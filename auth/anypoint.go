@@ -80,7 +80,7 @@ func (a *Anypoint) Lookup(ctx context.Context, plane string, token Token) (Answe
 	if err != nil {
 		return Answer{}, &UnavailableError{
 			Plane:     plane,
-			Cause:     fmt.Errorf("request to %s: %w", end.Host, redact(err, token.reveal())),
+			Cause:     fmt.Errorf("request to %s: %w", end.Host, redact(err, token.Text())),
 			Unreached: true,
 		}
 	}

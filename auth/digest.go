@@ -48,7 +48,7 @@ func newDigester(secret []byte, validator func(plane string) string) *digester {
 func (d *digester) of(plane string, token Token) (h digest) {
 	m, _ := d.macs.Get().(*mac)
 	m.buf = append(m.buf[:0], d.scope(plane)...)
-	m.buf = append(m.buf, token.reveal()...)
+	m.buf = append(m.buf, token.Text()...)
 	m.Reset()
 	_, _ = m.Write(m.buf) // never fails (hash.Hash)
 	clear(m.buf)

@@ -84,7 +84,7 @@ func (a *Anypoint) listEnvironments(
 	if err != nil {
 		return page, &UnavailableError{
 			Plane:     plane,
-			Cause:     fmt.Errorf("request to %s: %w", end.Host, redact(err, token.reveal())),
+			Cause:     fmt.Errorf("request to %s: %w", end.Host, redact(err, token.Text())),
 			Unreached: true,
 		}
 	}

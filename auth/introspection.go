@@ -131,7 +131,7 @@ func refusesClient(body io.Reader) bool {
 // form-encoded first (RFC 6749 section 2.3.1).
 func (i *Introspection) request(ctx context.Context, plane string, token Token) (*http.Request, string, error) {
 	to, host := i.target(plane)
-	form := url.Values{"token": {token.reveal()}, "token_type_hint": {"access_token"}}
+	form := url.Values{"token": {token.Text()}, "token_type_hint": {"access_token"}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, host, err
@@ -147,7 +147,7 @@ func (i *Introspection) request(ctx context.Context, plane string, token Token) 
 // redact keeps token and credentials out of an error, in every form in which they are
 // sent, and the query of URL, which may contain a key.
 func (i *Introspection) redact(err error, token Token) error {
-	text, id, secret := token.reveal(), url.QueryEscape(i.ClientID), url.QueryEscape(i.Secret)
+	text, id, secret := token.Text(), url.QueryEscape(i.ClientID), url.QueryEscape(i.Secret)
 	query := ""
 	if i.URL != nil {
 		query = i.URL.RawQuery

@@ -43,11 +43,12 @@ type Allowance struct {
 	Reset            time.Time // when Remaining is Limit again, at most an hour from now
 }
 
-// UnavailableError reports that a control plane could not be reached, or that its
-// answer does not name the principal of a token. It does not mean that the token is
-// refused.
+// UnavailableError reports that a control plane or an issuer of JWTs could not be
+// reached, or that its answer does not name the principal of a token. It does not mean
+// that the token is refused.
 type UnavailableError struct {
-	Plane      string
+	Plane      string        // the control plane; empty if it is an issuer
+	Issuer     string        // the URL of the issuer; empty if it is a control plane
 	RetryAfter time.Duration // 0: unknown
 	Unreached  bool          // there was no answer at all
 	Limited    bool          // the answer was 429
@@ -55,12 +56,16 @@ type UnavailableError struct {
 	Cause      error
 }
 
-// Error names the plane and the cause.
+// Error names the plane or the issuer, and the cause.
 func (e *UnavailableError) Error() string {
-	if e.Answered {
+	switch {
+	case e.Issuer != "":
+		return fmt.Sprintf("issuer %s is not available: %v", e.Issuer, e.Cause)
+	case e.Answered:
 		return fmt.Sprintf("control plane %s does not name the principal of the token: %v", e.Plane, e.Cause)
+	default:
+		return fmt.Sprintf("control plane %s is not available: %v", e.Plane, e.Cause)
 	}
-	return fmt.Sprintf("control plane %s is not available: %v", e.Plane, e.Cause)
 }
 
 // Unwrap returns the cause.

@@ -30,7 +30,7 @@ const maxToken = 4096
 const redacted = "[redacted]"
 
 // Token is a bearer token. It prints as "[redacted]" everywhere; only [Token.Header]
-// reveals it. The zero Token is none.
+// and [Token.Text] reveal it. The zero Token is none.
 type Token struct {
 	_ [0]func() // no ==: it would compare addresses
 	// A pointer, because fmt does not call methods on an unexported field of another
@@ -41,7 +41,9 @@ type Token struct {
 // NewToken returns a token with the given text, which it does not check.
 func NewToken(text string) Token { return Token{text: &text} }
 
-func (t Token) reveal() string {
+// Text returns the token itself; empty for the zero Token. It is for a package that
+// reads or hashes the token: nothing may print or store what it returns.
+func (t Token) Text() string {
 	if t.text == nil {
 		return ""
 	}
@@ -49,14 +51,14 @@ func (t Token) reveal() string {
 }
 
 // Header returns the value of an Authorization header that carries t.
-func (t Token) Header() string { return "Bearer " + t.reveal() }
+func (t Token) Header() string { return "Bearer " + t.Text() }
 
 // IsZero reports whether t is none.
-func (t Token) IsZero() bool { return t.reveal() == "" }
+func (t Token) IsZero() bool { return t.Text() == "" }
 
 // Equal reports whether t and u have the same text.
 func (t Token) Equal(u Token) bool {
-	return subtle.ConstantTimeCompare([]byte(t.reveal()), []byte(u.reveal())) == 1
+	return subtle.ConstantTimeCompare([]byte(t.Text()), []byte(u.Text())) == 1
 }
 
 // String implements [fmt.Stringer] without revealing the token.
