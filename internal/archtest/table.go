@@ -90,7 +90,7 @@ func Rules() Table {
 			Imports: []string{breaker, flight, prefix, redisconn, retry, seal},
 			Tests:   []string{"emulator", memnet, redistest},
 		},
-		oidc:       {Imports: []string{"auth", breaker, flight, retry, watch}, Tests: []string{memnet}},
+		oidc:       {Imports: []string{"auth", flight, prefix, retry}, Tests: []string{memnet}},
 		clientcert: {Imports: []string{"auth", recent, watch}},
 		broker: {
 			Imports: []string{"auth", breaker, flight, retry, watch},

@@ -1,0 +1,32 @@
+// Package oidc identifies a client by a JSON Web Token (JWT) of an OpenID Connect
+// issuer: a Kubernetes cluster, Entra ID, Okta, Keycloak and the like.
+//
+// The idea a reader needs: a token proves who its holder is because only the issuer can
+// sign it, and the issuer publishes the keys that check its signatures. So no request
+// about a token leaves the gateway; what it fetches are keys, once an hour and issuer.
+// [Verifier.Verify] reads a token strictly, checks all that needs no key (algorithm,
+// issuer, audience, times), and then the signature. The result is kept under a keyed
+// hash of the token, so that [Verifier.Known] finds it again without a signature. A
+// token is never stored, printed or logged.
+//
+// A refusal ([RefusedError]) decides: the token is bad, whatever happens later. A key
+// that cannot be fetched decides nothing ([auth.UnavailableError]): the token may be
+// good. Keys that are known stay in use while their issuer is away.
+//
+// What a sender of tokens can cause is bounded. An unknown key causes a fetch at most
+// once in an interval for each issuer, and all who wait share it; a bad signature by a
+// known key causes none. Nothing in a token's header names a place to fetch a key from,
+// or is a key: jku, jwk, x5u and x5c are ignored.
+//
+// How long things are believed:
+//
+//   - A token until its exp and the leeway.
+//   - A key, and each caller that a token with this key identified, until the first
+//     fetch that does not find it. An issuer's keys are fetched again no later than
+//     Options.Refresh after the last time, if they are used at all, and longer only if
+//     the issuer does not answer.
+//   - A new key as soon as a token needs it, but at most one interval late.
+//
+// Sources: RFC 7515 (JWS), RFC 7517 (JWK), RFC 7518 (algorithms), RFC 7519 (JWT), RFC
+// 8037 (EdDSA), RFC 8725 (best practices), OpenID Connect Discovery 1.0.
+package oidc

@@ -1,0 +1,125 @@
+package oidc
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"osgate/auth"
+)
+
+// maxToken limits a token in bytes, like [auth.ReadToken].
+const maxToken = 4096
+
+// token is a JWT in its parts, read and not believed.
+type token struct {
+	algorithm string
+	key       string // kid; empty: none
+	signed    string // header and claims, as they were signed
+	signature []byte
+	claims    claims
+}
+
+// split returns the three parts of the compact form (RFC 7515 section 7.1), and whether
+// there are three that are not empty.
+func split(text string) (header, payload, signature string, ok bool) {
+	header, rest, _ := strings.Cut(text, ".")
+	payload, signature, _ = strings.Cut(rest, ".")
+	return header, payload, signature,
+		header != "" && payload != "" && signature != "" && !strings.Contains(signature, ".")
+}
+
+// recognizes reports whether text has the form of a JWT: three parts in base64url, of
+// which the first is a JSON object with the member alg. It is more lenient than parse,
+// so that a JWT that parse refuses is not mistaken for another kind of token.
+func recognizes(text string) bool {
+	header, payload, signature, ok := split(text)
+	if !ok || strings.ContainsFunc(payload, foreign) || strings.ContainsFunc(signature, foreign) {
+		return false
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(header)
+	var o object
+	lenient := []json.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+	if err != nil || json.Unmarshal(decoded, &o, lenient...) != nil {
+		return false
+	}
+	_, ok = o["alg"]
+	return ok
+}
+
+// foreign reports whether r is outside of base64url (RFC 4648 section 5).
+func foreign(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+}
+
+// parse reads a token. It refuses what can be refused without the gateway's settings.
+func parse(text string) (*token, error) {
+	if len(text) > maxToken {
+		return nil, refused(ReasonTooLarge, "it has more than 4096 bytes")
+	}
+	first, second, third, ok := split(text)
+	header, errHeader := decode(first)
+	payload, errPayload := decode(second)
+	signature, errSignature := decode(third)
+	if !ok || errHeader != nil || errPayload != nil || errSignature != nil {
+		return nil, refused(ReasonMalformed, "it does not consist of three parts in base64url")
+	}
+	t := &token{signed: text[:len(first)+1+len(second)], signature: signature}
+	if err := t.readHeader(header); err != nil {
+		return nil, err
+	}
+	var err error
+	t.claims, err = readClaims(payload)
+	return t, err
+}
+
+// decode decodes base64url without padding. It accepts only one form of each text:
+// other forms of a signature would be other tokens with other hashes.
+func decode(part string) ([]byte, error) {
+	if strings.ContainsFunc(part, foreign) { // the library skips line breaks
+		return nil, errNotBase64
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(part)
+}
+
+var errNotBase64 = errors.New("it is not in base64url")
+
+// readHeader reads the header (RFC 7515 section 4.1). It ignores all that names or
+// contains a key but kid.
+func (t *token) readHeader(text []byte) error {
+	header, ok := readObject(text)
+	if !ok {
+		return refused(ReasonMalformed, "its header is no JSON object that is read in one way only")
+	}
+	kind, isText := header.text("typ")
+	algorithm, isText2 := header.text("alg")
+	key, isText3 := header.text("kid")
+	_, critical := header["crit"]
+	switch {
+	case !isText || !isText2 || !isText3:
+		return refused(ReasonMalformed, "a member of its header is no string")
+	case signatureMethod(algorithm) == nil:
+		return refused(ReasonAlgorithm, "only RS256, PS256, ES256 and EdDSA are accepted")
+	case critical:
+		return refused(ReasonCritical, "its header has crit")
+	case !identifies(kind):
+		return refused(ReasonType, "its typ is not that of a token that identifies a client")
+	}
+	t.algorithm, t.key = algorithm, key
+	return nil
+}
+
+// identifies reports whether tokens of a typ identify a client: none, JWT, JOSE (SPIFFE
+// JWT-SVID section 3.2), access tokens (RFC 9068 section 2.1) and Okta's own form of
+// them. A logout token of the same issuer, signed by the same key, does not (RFC 8725
+// section 3.11).
+func identifies(kind string) bool {
+	kind = strings.ToLower(kind)
+	return kind == "" || kind == "jwt" || kind == "jose" || strings.HasSuffix(kind, "at+jwt")
+}
+
+// Recognizes reports whether t has the form of a JWT. It does not mean that t is good.
+func (v *Verifier) Recognizes(t auth.Token) bool { return recognizes(t.Text()) }

@@ -1,0 +1,167 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"osgate/auth"
+)
+
+// Verifier identifies clients by JWTs. Make it by [New]. It is safe for concurrent use.
+type Verifier struct {
+	options Options // without Secret
+	digests *digester
+	issuers map[string]*issuer // by their URLs
+	work    workers
+	known   *otter.Cache[digest, *verdict] // tokens that were accepted
+	bad     *otter.Cache[digest, *verdict] // tokens that were refused because of a key
+}
+
+// New returns a Verifier, or an error for options that cannot work. It fetches nothing;
+// see [Verifier.Warm].
+func New(o Options) (*Verifier, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	v := &Verifier{digests: newDigester(o), issuers: map[string]*issuer{}}
+	o.Secret = nil
+	v.options = o
+	for _, t := range o.Issuers {
+		v.issuers[t.URL] = newIssuer(t, &v.options, &v.work)
+	}
+	v.known, err = otter.New(&otter.Options[digest, *verdict]{
+		MaximumWeight: o.Bytes, InitialCapacity: 256,
+		Weigher: func(_ digest, known *verdict) uint32 { return known.weight() },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the cache of tokens: %w", err)
+	}
+	v.bad, err = otter.New(&otter.Options[digest, *verdict]{MaximumSize: maxBad})
+	if err != nil {
+		return nil, fmt.Errorf("making the cache of refused tokens: %w", err)
+	}
+	return v, nil
+}
+
+// Known returns the caller of a token that was verified before. It never waits. It
+// returns false for a token that must be verified again: it was not verified yet, it
+// has expired, its key is no longer published, or the keys are too old.
+func (v *Verifier) Known(t auth.Token) (auth.Caller, bool) {
+	known, ok := v.known.GetIfPresent(v.digests.of(t))
+	now := time.Now()
+	if !ok || known.key.ended.Load() || !now.Before(known.caller.Expires) || !known.issuer.usable(now) {
+		return auth.Caller{}, false
+	}
+	return known.caller, true
+}
+
+// Verify returns the caller of a token. It waits for keys if there are none yet, or if
+// the token's key is not known; the end of one ctx does not end that for others.
+// Errors: *[RefusedError], *[auth.UnavailableError], the error of ctx.
+func (v *Verifier) Verify(ctx context.Context, t auth.Token) (auth.Caller, error) {
+	if caller, ok := v.Known(t); ok {
+		return caller, nil
+	}
+	now := time.Now()
+	jwt, err := parse(t.Text())
+	if err != nil {
+		return auth.Caller{}, err
+	}
+	is, ok := v.issuers[jwt.claims.issuer]
+	if !ok {
+		return auth.Caller{}, refused(ReasonIssuer, "its iss is none of the issuers of this gateway")
+	}
+	if err := jwt.claims.check(v.options.Audience, now, v.options.Leeway); err != nil {
+		return auth.Caller{}, err
+	}
+	name, err := jwt.claims.client(v.options.ClientClaims)
+	if err != nil {
+		return auth.Caller{}, err
+	}
+	caller := auth.Caller{
+		Name: name, Method: auth.ByJWT, Issuer: is.URL,
+		Expires: jwt.claims.expires.Add(v.options.Leeway), Hash: v.digests.of(t),
+	}
+	return v.prove(ctx, is, jwt, caller)
+}
+
+// prove checks the signature of t, whose claims name caller.
+func (v *Verifier) prove(ctx context.Context, is *issuer, t *token, caller auth.Caller) (auth.Caller, error) {
+	now := time.Now()
+	if bad, ok := v.bad.GetIfPresent(caller.Hash); ok && bad.holds(now) {
+		return auth.Caller{}, bad.refusal
+	}
+	k, set, err := is.signer(ctx, t)
+	if refusal, ok := errors.AsType[*RefusedError](err); ok {
+		until := now.Add(v.options.UnknownKeyInterval)
+		if t.mayHaveNewKey(refusal) {
+			until = is.nextFetch()
+		}
+		v.bad.Set(caller.Hash, &verdict{issuer: is, refusal: refusal, set: set, until: until})
+	}
+	if err != nil {
+		return auth.Caller{}, err
+	}
+	v.known.Set(caller.Hash, &verdict{issuer: is, caller: caller, key: k})
+	return caller, nil
+}
+
+// signer returns the key that signed t, and the keys that were tried. It fetches the
+// keys again if t may have been signed by a new one. Errors: *[RefusedError],
+// *[auth.UnavailableError], the error of ctx.
+func (is *issuer) signer(ctx context.Context, t *token) (*key, *keySet, error) {
+	set, err := is.keys(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	k, err := set.signer(t)
+	if refusal, ok := errors.AsType[*RefusedError](err); !ok || !t.mayHaveNewKey(refusal) {
+		return k, set, err
+	}
+	newer, failure := is.renew(ctx, set)
+	switch {
+	case failure != nil:
+		return nil, nil, failure
+	case newer == set:
+		return nil, set, err
+	}
+	k, err = newer.signer(t)
+	return k, newer, err
+}
+
+// mayHaveNewKey reports whether t, for which known keys gave refusal, may have been
+// signed by a key that is not known yet.
+func (t *token) mayHaveNewKey(refusal *RefusedError) bool {
+	return refusal.Reason == ReasonUnknownKey || t.key == ""
+}
+
+// Warm starts to fetch the keys of each issuer, so that the first token finds them. It
+// does not wait.
+func (v *Verifier) Warm() {
+	for _, is := range v.issuers {
+		is.warm(time.Now())
+	}
+}
+
+// States returns the state of each issuer, in the order of Options.Issuers.
+func (v *Verifier) States() []IssuerState {
+	states := make([]IssuerState, 0, len(v.issuers))
+	for _, t := range v.options.Issuers {
+		states = append(states, v.issuers[t.URL].snapshot(time.Now()))
+	}
+	return states
+}
+
+// Close waits for the fetches under way, each limited by Timeout. Later calls that need
+// a fetch return *[auth.UnavailableError].
+func (v *Verifier) Close() {
+	v.work.mu.Lock()
+	v.work.closed = true
+	v.work.mu.Unlock()
+	v.work.group.Wait()
+}
