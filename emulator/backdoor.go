@@ -2,7 +2,7 @@ package emulator
 
 import (
 	_ "embed" // for the two descriptions
-	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -33,7 +33,7 @@ func (e *Emulator) backDoorResult(x *exchange) (answer, error) {
 		return answer{}, err
 	}
 	client := ""
-	if len(segments) == 2 && segments[0] == "clients" {
+	if len(segments) >= 2 && segments[0] == "clients" {
 		client, segments[1] = segments[1], "{id}"
 	}
 	switch request := x.in.Method + " " + strings.Join(segments, "/"); request {
@@ -67,6 +67,10 @@ func (e *Emulator) backDoorCall(x *exchange, request, client string) (answer, er
 		return e.postClock(x.in)
 	case "PATCH clients/{id}":
 		return e.patchClient(x.in, client)
+	case "GET clients":
+		return jsonAnswer(http.StatusOK, e.ClientCounts()), nil
+	case "DELETE clients/{id}/tokens":
+		return e.revokeClient(client)
 	case "GET world":
 		return jsonAnswer(http.StatusOK, e.world()), nil
 	case "GET openapi.yaml":
@@ -76,7 +80,7 @@ func (e *Emulator) backDoorCall(x *exchange, request, client string) (answer, er
 	}
 	return answer{}, problemf(http.StatusNotFound,
 		"the back door has GET livez, POST reset, GET and DELETE requests, GET and PUT faults, POST clock, "+
-			"PATCH clients/{id}, GET world, GET openapi.yaml, GET world.schema.json")
+			"GET clients, PATCH clients/{id}, DELETE clients/{id}/tokens, GET world, GET openapi.yaml, GET world.schema.json")
 }
 
 func (e *Emulator) putFaults(r *http.Request) (answer, error) {
@@ -115,7 +119,8 @@ func (e *Emulator) postClock(r *http.Request) (answer, error) {
 	return jsonAnswer(http.StatusOK, map[string]time.Time{"now": e.clock.now()}), nil
 }
 
-// patchClient gives a client other scopes; they also apply to its existing tokens.
+// patchClient gives a client other scopes, which also apply to its existing tokens, or
+// another secret, or both.
 func (e *Emulator) patchClient(r *http.Request, id string) (answer, error) {
 	body, err := readBody(r, maxForm)
 	if err != nil {
@@ -126,25 +131,41 @@ func (e *Emulator) patchClient(r *http.Request, id string) (answer, error) {
 		return answer{}, err
 	}
 	var scopes []string
-	if err := members.read("scopes", &scopes); err != nil {
+	var secret string
+	if err := errors.Join(members.read("scopes", &scopes), members.read("secret", &secret)); err != nil {
 		return answer{}, err
 	}
-	if _, given := members["scopes"]; !given {
-		return answer{}, problemf(http.StatusBadRequest, "scopes is missing")
+	_, rights := members["scopes"]
+	_, rotated := members["secret"]
+	if !rights && secret == "" || rotated && secret == "" {
+		return answer{}, problemf(http.StatusBadRequest, "scopes and secret are missing, or the secret is empty")
 	}
 	if scope, bad := unknownScope(scopes); bad {
 		return answer{}, problemf(http.StatusBadRequest,
 			"scopes: %q is not one of %s", scope, strings.Join(allScopes(), ", "))
 	}
-	client, ok := e.directory.setScopes(id, scopes)
+	if rights {
+		err = e.setScopes(id, scopes)
+	}
+	if err == nil && rotated {
+		_, err = e.SetSecret(id, secret)
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	client, ok := e.directory.client(id)
 	if !ok {
 		return answer{}, problemf(http.StatusNotFound, "no client %q", id)
 	}
-	encoded, _ := json.Marshal(scopes) // strings always marshal
-	if err := e.disk.write(change{bucket: scopeBucket, key: id, value: encoded}); err != nil {
-		return answer{}, err
-	}
 	return jsonAnswer(http.StatusOK, client), nil
+}
+
+// setScopes gives a client, if there is such a client, other scopes.
+func (e *Emulator) setScopes(id string, scopes []string) error {
+	if _, ok := e.directory.setScopes(id, scopes); !ok {
+		return nil
+	}
+	return e.disk.write(change{bucket: scopeBucket, key: id, value: record(scopes)})
 }
 
 // world returns the world of the start with the current clients, and without secrets.

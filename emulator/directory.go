@@ -7,7 +7,7 @@ import (
 )
 
 // directory answers queries about the world: memberships and rights. It is safe for
-// concurrent use; only scopes ever change.
+// concurrent use; only scopes and secrets of clients ever change.
 type directory struct {
 	world        *World
 	orgs         map[string]Organization
@@ -62,6 +62,18 @@ func (d *directory) setScopes(id string, scopes []string) (Client, bool) {
 	c, ok := d.clients[id]
 	if ok {
 		c.Scopes = slices.Clone(scopes)
+		d.clients[id] = c
+	}
+	return c, ok
+}
+
+// setSecret gives a client another secret and reports whether there is such a client.
+func (d *directory) setSecret(id string, secret Secret) (Client, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, ok := d.clients[id]
+	if ok {
+		c.Secret = secret
 		d.clients[id] = c
 	}
 	return c, ok

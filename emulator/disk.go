@@ -43,6 +43,7 @@ const (
 	accessBucket       = "access"
 	refreshBucket      = "refresh"
 	scopeBucket        = "scopes"
+	secretBucket       = "secrets"
 	countBucket        = "counts"
 	metaBucket         = "meta"
 )
@@ -50,7 +51,7 @@ const (
 func buckets() []string {
 	return []string{
 		storeBucket, partitionBucket, itemBucket, confirmationBucket,
-		accessBucket, refreshBucket, scopeBucket, countBucket, metaBucket,
+		accessBucket, refreshBucket, scopeBucket, secretBucket, countBucket, metaBucket,
 	}
 }
 

@@ -13,8 +13,8 @@
 // /{plane}/{region}/api/v1/…, /{plane}/accounts/…, and /{plane}/api/v1/… for the Stats
 // API, with the planes us, gov, eu, ca and jp. Under /_osemu/ on any host there is a
 // back door for tests: GET livez, POST reset, GET and DELETE requests, GET and PUT
-// faults, POST clock, PATCH clients/{id}, GET world; GET openapi.yaml describes all of
-// it, GET world.schema.json a world's file.
+// faults, POST clock, GET clients, PATCH clients/{id}, DELETE clients/{id}/tokens, GET
+// world; GET openapi.yaml describes all of it, GET world.schema.json a world's file.
 //
 // Everything in the World exists in every plane. A token serves only in the plane that
 // minted it; data belong to one plane, region and environment. Paths are split at their

@@ -33,10 +33,13 @@ type Emulator struct {
 	allowance *allowance
 	stats     *counts
 	requests  requestLog
-	faults    *faults
-	disk      *disk
-	seeded    bool // the disk already has the stores of the world
-	runs      int  // former users of the disk
+
+	clientCounts *clientCounts
+
+	faults *faults
+	disk   *disk
+	seeded bool // the disk already has the stores of the world
+	runs   int  // former users of the disk
 
 	operations     []operation
 	accountsRoutes map[string]map[string]func(*accountsCall) (answer, error)
@@ -71,7 +74,7 @@ func New(options Options) (*Emulator, error) {
 		access: newTokens(accessLife, accessBucket), refresh: newTokens(refreshLife, refreshBucket),
 		window: newWindow(o.Rate, clock), allowance: &allowance{limit: o.AccountsRate},
 		stats: newCounts(o.StatsLag, kept), operations: operations(), accountsRoutes: accountsRoutes(),
-		spaces: map[spaceID]*space{},
+		spaces: map[spaceID]*space{}, clientCounts: newClientCounts(o.World.Clients),
 	}
 	e.faults.set(fault)
 	if err := e.populate(o); err != nil {
@@ -166,6 +169,7 @@ func (e *Emulator) process(x *exchange) (a answer, fault faultKind, latency time
 	e.running.RLock()
 	defer e.running.RUnlock()
 	entry := e.requests.add(x, e.clock.now())
+	e.clientCounts.change(x.client, func(c *ClientCounts) { c.Requests++ })
 	fault, latency = e.faults.draw(x.place.service)
 	a = e.answer(x, fault)
 	if fault != resetFault {

@@ -36,7 +36,7 @@ var errOrphan = errors.New("a record without what it belongs to")
 func (e *Emulator) load() error {
 	for _, read := range []func() error{
 		e.loadMeta, e.loadStores, e.loadPartitions, e.loadItems,
-		e.loadConfirmations, e.loadTokens, e.loadScopes, e.loadCounts,
+		e.loadConfirmations, e.loadTokens, e.loadScopes, e.loadSecrets, e.loadCounts,
 	} {
 		if err := read(); err != nil {
 			return err
@@ -197,6 +197,17 @@ func (e *Emulator) loadScopes() error {
 			return err
 		}
 		e.directory.setScopes(client, scopes)
+		return nil
+	})
+}
+
+func (e *Emulator) loadSecrets() error {
+	return e.disk.read(secretBucket, func(client string, value []byte) error {
+		var secret string
+		if err := json.Unmarshal(value, &secret); err != nil {
+			return err
+		}
+		e.directory.setSecret(client, Secret(secret))
 		return nil
 	})
 }

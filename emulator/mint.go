@@ -22,6 +22,12 @@ type tokenJSON struct {
 // mint answers the token endpoints. The old one, which Runtime Manager's credentials
 // use, accepts only forms.
 func (c *accountsCall) mint() (answer, error) {
+	a, err := c.mintUncounted()
+	c.countMint(err)
+	return a, err
+}
+
+func (c *accountsCall) mintUncounted() (answer, error) {
 	if c.place.path == "/accounts/oauth2/token" && mediaTypeOf(c.in) == "application/json" {
 		return answer{}, oauthProblem(http.StatusBadRequest, "invalid_request",
 			"this endpoint takes application/x-www-form-urlencoded")

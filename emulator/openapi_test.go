@@ -114,6 +114,9 @@ func everyAnswer() []sample {
 		{method: "PUT", target: "/_osemu/faults", body: `{"latency":"1ns","fault":{"cut":0}}`, status: 200},
 		{method: "POST", target: "/_osemu/clock", body: `{"advance":"1s"}`, status: 200},
 		{method: "PATCH", target: "/_osemu/clients/app-two", body: `{"scopes":["read:store"]}`, status: 200},
+		{method: "PATCH", target: "/_osemu/clients/app-two", body: `{"secret":"new"}`, status: 200},
+		{method: "GET", target: "/_osemu/clients", status: 200},
+		{method: "DELETE", target: "/_osemu/clients/app-two/tokens", status: 204},
 		{method: "GET", target: "/_osemu/world", status: 200},
 		{method: "GET", target: "/_osemu/openapi.yaml", status: 200},
 		{method: "GET", target: "/_osemu/world.schema.json", status: 200},
@@ -375,6 +378,8 @@ func TestBodiesThatTheDocumentRefusesAreRefused(t *testing.T) {
 		{method: "POST", target: "/_osemu/clock", body: `{"advance":720}`},
 		{method: "PATCH", target: "/_osemu/clients/app-two", body: `{"scopes":["fly"]}`},
 		{method: "PATCH", target: "/_osemu/clients/app-two", body: `{}`},
+		{method: "PATCH", target: "/_osemu/clients/app-two", body: `{"secret":""}`},
+		{method: "PATCH", target: "/_osemu/clients/app-two", body: `{"scopes":["read:store"],"secret":""}`},
 	} {
 		c := s.fresh(t)
 		r := s.request(c)

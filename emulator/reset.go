@@ -7,9 +7,9 @@ import (
 )
 
 // Reset restores the state of the start of an empty emulator: the stores and entries of
-// the world, rights, counts, quotas, clock and faults. The request log is cleared.
-// Tokens stay valid, so that a program under test need not mint again. It waits for the
-// requests that are being processed.
+// the world, rights and secrets of clients, counts, quotas, clock and faults. The
+// request log is cleared. Tokens stay valid, so that a program under test need not mint
+// again. It waits for the requests that are being processed.
 func (e *Emulator) Reset() error {
 	e.running.Lock()
 	defer e.running.Unlock()
@@ -23,6 +23,7 @@ func (e *Emulator) Reset() error {
 	e.allowance = &allowance{limit: e.options.AccountsRate}
 	e.stats = newCounts(e.options.StatsLag, e.disk)
 	e.requests.clear()
+	e.clientCounts = newClientCounts(e.options.World.Clients)
 	e.spacesMu.Lock()
 	e.spaces = map[spaceID]*space{}
 	e.spacesMu.Unlock()
@@ -39,7 +40,7 @@ func (d *disk) clear() error {
 	}
 	err := d.db.Update(func(tx *bbolt.Tx) error {
 		for _, name := range []string{
-			storeBucket, partitionBucket, itemBucket, confirmationBucket, scopeBucket, countBucket,
+			storeBucket, partitionBucket, itemBucket, confirmationBucket, scopeBucket, secretBucket, countBucket,
 		} {
 			if err := tx.DeleteBucket([]byte(name)); err != nil {
 				return err

@@ -218,7 +218,9 @@ For tests:
   GET, DELETE /_osemu/requests     requests received, with targets exactly as on the wire
   GET, PUT    /_osemu/faults       {"latency":"20ms","429":0.01,"reset":0.01,"on":["objectstore"]}
   POST        /_osemu/clock        {"advance":"720h"}
-  PATCH       /_osemu/clients/{id} {"scopes":["read:store"]}
+  GET         /_osemu/clients      requests, mints and valid tokens of each connected app
+  PATCH       /_osemu/clients/{id} {"scopes":["read:store"]}, {"secret":"new"}
+  DELETE      /_osemu/clients/{id}/tokens revoke all its tokens
   GET         /_osemu/world        the present content; its schema is /_osemu/world.schema.json
   GET         /_osemu/openapi.yaml the whole API as OpenAPI 3.1
 `
