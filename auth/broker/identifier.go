@@ -8,21 +8,6 @@ import (
 	"osgate/auth"
 )
 
-// Method is a way to identify callers without an Anypoint credential. It is safe for
-// concurrent use.
-type Method interface {
-	// Recognizes reports whether a credential has the form that this method identifies.
-	// It does not wait.
-	Recognizes(credential auth.Credential) bool
-	// Known returns the caller of a credential that was identified before and is still
-	// good. It does not wait.
-	Known(credential auth.Credential) (auth.Caller, bool)
-	// Identify returns the caller of a credential. Errors: one that wraps
-	// [auth.ErrBadToken] refuses the credential and counts as a failure of the client;
-	// an *[auth.UnavailableError] decides nothing.
-	Identify(ctx context.Context, credential auth.Credential) (auth.Caller, error)
-}
-
 // Credentials are the gateway's own tokens. *[Tokens] implements it.
 type Credentials interface {
 	Token(ctx context.Context, plane string) (auth.Token, error)
