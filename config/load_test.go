@@ -66,7 +66,8 @@ func secretFile(t *testing.T, content string) string {
 
 func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	want := map[string]string{
-		"LISTEN": ":8080", "ADMIN_LISTEN": "127.0.0.1:8081", "ADMIN_TOKEN": "", "SECRET": "", "ACCOUNTS": "true", "ACCOUNTS_RATE": "10",
+		"LISTEN": ":8080", "ADMIN_LISTEN": "127.0.0.1:8081", "ADMIN_TOKEN": "",
+		"ADMIN_TLS_CERT": "", "ADMIN_TLS_KEY": "", "METRICS_LISTEN": "", "SECRET": "", "ACCOUNTS": "true", "ACCOUNTS_RATE": "10",
 		"TLS_CERT": "", "TLS_KEY": "", "TLS_CLIENT_CA": "",
 		"REDIS_URL": "", "REDIS_TIMEOUT": "50ms", "REDIS_PREFIX": "osgate", "STATE_DIR": "",
 		"PLANES": "all", "REGIONS": "all", "DEFAULT_REGION": "", "ROUTES": "", "DISCOVER": "false",

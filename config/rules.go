@@ -55,6 +55,10 @@ func listenerRules() []rule {
 	return []rule{
 		on(func(c Config) bool { return collide(c.Listen, c.Admin.Listen) },
 			"uses the same port as OSGATE_LISTEN; want another port", "ADMIN_LISTEN", "LISTEN"),
+		on(func(c Config) bool { return collide(c.Listen, c.Metrics) },
+			"uses the same port as OSGATE_LISTEN; want another port", "METRICS_LISTEN", "LISTEN"),
+		on(func(c Config) bool { return collide(c.Admin.Listen, c.Metrics) },
+			"uses the same port as OSGATE_ADMIN_LISTEN; want another port", "METRICS_LISTEN", "ADMIN_LISTEN"),
 		on(func(c Config) bool { return !c.Admin.Listen.Loopback() && c.Admin.Token.Reveal() == "" },
 			"required because OSGATE_ADMIN_LISTEN is not on loopback; want a token here, or a listener on 127.0.0.1",
 			"ADMIN_TOKEN", "ADMIN_LISTEN"),
@@ -81,6 +85,10 @@ func listenerRules() []rule {
 			"missing although OSGATE_TLS_CERT is set; want both or neither", "TLS_KEY", "TLS_CERT"),
 		on(func(c Config) bool { return c.TLS.ClientCA != "" && c.TLS.Cert == "" && c.TLS.Key == "" },
 			"needs HTTPS; set OSGATE_TLS_CERT and OSGATE_TLS_KEY too", "TLS_CLIENT_CA", "TLS_CERT", "TLS_KEY"),
+		on(func(c Config) bool { return c.Admin.TLSCert == "" && c.Admin.TLSKey != "" },
+			"missing although OSGATE_ADMIN_TLS_KEY is set; want both or neither", "ADMIN_TLS_CERT", "ADMIN_TLS_KEY"),
+		on(func(c Config) bool { return c.Admin.TLSCert != "" && c.Admin.TLSKey == "" },
+			"missing although OSGATE_ADMIN_TLS_CERT is set; want both or neither", "ADMIN_TLS_KEY", "ADMIN_TLS_CERT"),
 	}
 }
 

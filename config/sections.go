@@ -13,8 +13,9 @@ import (
 type Config struct {
 	Listen   Address `env:"LISTEN" envDefault:":8080" desc:"address for clients"`
 	Admin    Admin
-	Secret   Secret `env:"SECRET" desc:"32 bytes in base64, the same on every replica: the key that hashes tokens and seals data shared in Redis"`
-	Accounts bool   `env:"ACCOUNTS" envDefault:"true" desc:"forward Access Management calls"`
+	Metrics  Address `env:"METRICS_LISTEN" desc:"address of a listener of its own for /metrics, /livez and /readyz alone: plain HTTP without a token; empty: none"`
+	Secret   Secret  `env:"SECRET" desc:"32 bytes in base64, the same on every replica: the key that hashes tokens and seals data shared in Redis"`
+	Accounts bool    `env:"ACCOUNTS" envDefault:"true" desc:"forward Access Management calls"`
 
 	AccountsRate int `env:"ACCOUNTS_RATE" envDefault:"10" min:"0" max:"1000000" desc:"Access Management calls per second before 429, for each known token and, without one, each client address; 0: no limit"`
 
@@ -37,10 +38,13 @@ type Config struct {
 	files    map[string]string  // by the variable's own name: the file that it was read from
 }
 
-// Admin holds the settings of the admin listener.
+// Admin holds the settings of the admin listener, which speaks plain HTTP without
+// TLSCert. Whether the files load is not checked here.
 type Admin struct {
-	Listen Address `env:"ADMIN_LISTEN" envDefault:"127.0.0.1:8081" desc:"address for operators"`
-	Token  Secret  `env:"ADMIN_TOKEN" desc:"bearer token of the admin listener; required, with 16 characters or more, if that listener is not on loopback"`
+	Listen  Address `env:"ADMIN_LISTEN" envDefault:"127.0.0.1:8081" desc:"address for operators"`
+	Token   Secret  `env:"ADMIN_TOKEN" desc:"bearer token of the admin listener; required, with 16 characters or more, if that listener is not on loopback"`
+	TLSCert string  `env:"ADMIN_TLS_CERT" desc:"certificate chain file (PEM) of the admin listener: HTTPS; read again when it changes"`
+	TLSKey  string  `env:"ADMIN_TLS_KEY" desc:"private key file (PEM) of that certificate"`
 }
 
 // MinAdminToken is the smallest length, in characters, of a token that only its length

@@ -15,7 +15,8 @@ import (
 
 func TestEveryVariableReachesItsField(t *testing.T) {
 	environ := []string{
-		"LISTEN=127.0.0.1:9000", "ADMIN_LISTEN=[::1]:9001", "ADMIN_TOKEN=token", "SECRET=" + strings.Repeat("A", 43),
+		"LISTEN=127.0.0.1:9000", "ADMIN_LISTEN=[::1]:9001", "ADMIN_TOKEN=token", "ADMIN_TLS_CERT=ac.pem", "ADMIN_TLS_KEY=ak.pem",
+		"METRICS_LISTEN=127.0.0.1:9002", "SECRET=" + strings.Repeat("A", 43),
 		"ACCOUNTS=false", "ACCOUNTS_RATE=7", "TLS_CERT=c.pem", "TLS_KEY=k.pem", "TLS_CLIENT_CA=ca.pem",
 		"REDIS_URL=redis://h", "REDIS_TIMEOUT=20ms", "REDIS_PREFIX=p", "STATE_DIR=/var/lib/osgate",
 		"PLANES=us, eu", "REGIONS=eu/*,us/us-east-1", "DEFAULT_REGION=us/us-east-1",
@@ -44,7 +45,8 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Listen: "127.0.0.1:9000", Admin: Admin{Listen: "[::1]:9001", Token: NewSecret("token")},
+		Listen: "127.0.0.1:9000", Metrics: "127.0.0.1:9002",
+		Admin:  Admin{Listen: "[::1]:9001", Token: NewSecret("token"), TLSCert: "ac.pem", TLSKey: "ak.pem"},
 		Secret: NewSecret(strings.Repeat("A", 43)), Accounts: false, AccountsRate: 7,
 		TLS:      TLS{Cert: "c.pem", Key: "k.pem", ClientCA: "ca.pem"},
 		Redis:    Redis{URL: NewSecret("redis://h"), Timeout: 20 * time.Millisecond, Prefix: "p"},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"time"
 )
@@ -22,9 +21,9 @@ func (p *program) healthcheck(ctx context.Context, args []string) int {
 	if !ok {
 		return exitMisuse
 	}
-	base, err := loopbackURL(string(c.Admin.Listen))
+	base, trusted, err := ownAdmin(c.Admin)
 	if err != nil {
-		return p.misuse("OSGATE_ADMIN_LISTEN cannot be used: %v", err)
+		return p.misuse("%v", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
@@ -32,7 +31,8 @@ func (p *program) healthcheck(ctx context.Context, args []string) int {
 	if err != nil {
 		return p.misuse("OSGATE_ADMIN_LISTEN cannot be used: %v", err)
 	}
-	answer, err := http.DefaultTransport.RoundTrip(r)
+	transport := &http.Transport{TLSClientConfig: trusted, DisableKeepAlives: true}
+	answer, err := transport.RoundTrip(r)
 	if err != nil {
 		p.complain("%v", err)
 		return exitFailed
@@ -44,16 +44,4 @@ func (p *program) healthcheck(ctx context.Context, args []string) int {
 		return exitFailed
 	}
 	return exitOK
-}
-
-// loopbackURL returns the URL by which this machine reaches a listener of its own.
-func loopbackURL(listen string) (string, error) {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return "", err
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port), nil
 }

@@ -30,7 +30,7 @@ Usage: osgate [COMMAND]
   env          [-markdown]: every variable with its default, its value in force and its meaning
   stats        reconcile -org ID -from TIME -to TIME …: compare the vendor's own counts with the gateway's, store by store
   policy       check [PATH], test [PATH], schema, replay ACCESSLOG|-: validate rules, run the test cases beside them, apply them to logged requests
-  top          [-admin URL] [-once] [-interval 2s]: show in the terminal what the running gateway is doing
+  top          [-admin URL] [-ca FILE] [-once] [-interval 2s]: show in the terminal what the running gateway is doing
   healthcheck  check whether the running gateway of this configuration is ready; for containers
   version      print the version; also -v and --version
   help         print this text; also -h and --help, and these after a command

@@ -13,7 +13,7 @@ import (
 	"osgate/cmd/internal/top"
 )
 
-const topUsage = "top takes -admin URL, -once and -interval DURATION"
+const topUsage = "top takes -admin URL, -ca FILE, -once and -interval DURATION"
 
 // The bounds of the interval between two requests of a running top.
 const (
@@ -24,6 +24,7 @@ const (
 // topArguments holds the arguments of top.
 type topArguments struct {
 	admin    string // empty: the gateway of this configuration
+	ca       string // file of an extra trusted CA for admin; empty: none
 	once     bool
 	interval time.Duration
 }
@@ -38,13 +39,17 @@ func (p *program) top(ctx context.Context, args []string) int {
 	if !ok {
 		return exitMisuse
 	}
+	trusted, err := authorities(a.ca)
+	if err != nil {
+		return p.misuse("-ca cannot be used: %v", err)
+	}
 	if a.admin == "" {
-		if a.admin, err = loopbackURL(string(c.Admin.Listen)); err != nil {
-			return p.misuse("OSGATE_ADMIN_LISTEN cannot be used: %v; give another address with -admin URL", err)
+		if a.admin, trusted, err = ownAdmin(c.Admin); err != nil {
+			return p.misuse("%v; give another address with -admin URL", err)
 		}
 	}
 	err = top.Run(ctx, top.Options{
-		Admin: a.admin, Token: c.Admin.Token.Reveal(), Once: a.once, Interval: a.interval,
+		Admin: a.admin, Token: c.Admin.Token.Reveal(), TLS: trusted, Once: a.once, Interval: a.interval,
 		In: p.in, Out: p.out, Getenv: func(name string) string { value, _ := take(p.environ, name); return value },
 	})
 	if err != nil {
@@ -60,6 +65,7 @@ func parseTop(args []string) (topArguments, error) {
 	flags := flag.NewFlagSet("top", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&a.admin, "admin", "", "")
+	flags.StringVar(&a.ca, "ca", "", "")
 	flags.BoolVar(&a.once, "once", false, "")
 	flags.DurationVar(&a.interval, "interval", 2*time.Second, "")
 	if err := flags.Parse(args); err != nil {
@@ -72,6 +78,9 @@ func parseTop(args []string) (topArguments, error) {
 		return a, fmt.Errorf("-interval must be from %v to %v", minInterval, maxInterval)
 	}
 	if a.admin == "" {
+		if a.ca != "" {
+			return a, errors.New("-ca is for -admin URL; the gateway of this configuration is verified by OSGATE_ADMIN_TLS_CERT")
+		}
 		return a, nil
 	}
 	if !strings.Contains(a.admin, "://") {

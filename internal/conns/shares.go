@@ -4,6 +4,7 @@ package conns
 type Shares struct {
 	Process  int // files, listeners, exporters, name service
 	Admin    int // connections of the admin listener
+	Metrics  int // connections of the metrics listener
 	Redis    int // connections to Redis
 	Upstream int // connections to Object Store and Access Management
 	Clients  int // connections of clients
@@ -12,23 +13,35 @@ type Shares struct {
 const (
 	processShare = 64
 	adminShare   = 64
+	metricsShare = 64
 	redisShare   = 3 * 128 // a pool each for quotas, bodies and statistics
 	mostClients  = 20_000  // about 400 MB; more only by configuration
 	leastShare   = 8
 )
 
-// SharesOf returns how limit descriptors are divided. Clients is the argument if it is
-// not 0; otherwise it is two thirds of the descriptors that remain for clients and
-// upstream, at most 20,000. Redis gets none if it is not used. Each share that is not 0
-// is at least 8, so that the sum exceeds very small limits.
-func SharesOf(limit, clients int, redis bool) Shares {
-	s := Shares{Process: share(processShare, limit/8), Admin: share(adminShare, limit/8)}
-	if redis {
-		s.Redis = share(redisShare, limit/4)
+// Uses describes what the descriptors of a process are for.
+type Uses struct {
+	Limit   int  // the number of descriptors
+	Clients int  // the number of client connections; 0: derived from Limit
+	Redis   bool // Redis is used
+	Metrics bool // there is a metrics listener
+}
+
+// SharesOf returns how the descriptors are divided. Without a number of its own,
+// Clients is two thirds of the descriptors that remain for clients and upstream, at
+// most 20,000. What is not used gets none. Each share that is not 0 is at least 8, so
+// that the sum exceeds very small limits.
+func SharesOf(u Uses) Shares {
+	s := Shares{Process: share(processShare, u.Limit/8), Admin: share(adminShare, u.Limit/8)}
+	if u.Redis {
+		s.Redis = share(redisShare, u.Limit/4)
 	}
-	rest := limit - s.Process - s.Admin - s.Redis
-	s.Clients = clients
-	if clients == 0 {
+	if u.Metrics {
+		s.Metrics = share(metricsShare, u.Limit/8)
+	}
+	rest := u.Limit - s.Process - s.Admin - s.Metrics - s.Redis
+	s.Clients = u.Clients
+	if u.Clients == 0 {
 		s.Clients = share(mostClients, rest/3*2)
 	}
 	s.Upstream = max(leastShare, rest-s.Clients)
@@ -39,4 +52,4 @@ func SharesOf(limit, clients int, redis bool) Shares {
 func share(most, part int) int { return max(leastShare, min(most, part)) }
 
 // Sum returns the sum of all shares.
-func (s Shares) Sum() int { return s.Process + s.Admin + s.Redis + s.Upstream + s.Clients }
+func (s Shares) Sum() int { return s.Process + s.Admin + s.Metrics + s.Redis + s.Upstream + s.Clients }

@@ -41,6 +41,9 @@ func (g *Gateway) announce() {
 		// serving.
 		out := logwriter.New(g.options.Out, nil)
 		fmt.Fprintf(out, "clients %s\nadmin %s\n", g.ClientsURL(), g.AdminURL())
+		if g.scrapes != nil {
+			fmt.Fprintf(out, "metrics %s\n", g.MetricsURL())
+		}
 		out.Flush(announceWithin)
 	}
 	g.console.release() // programs read these lines first
@@ -48,7 +51,11 @@ func (g *Gateway) announce() {
 	if g.redis != nil {
 		state = g.redis.String()
 	}
-	g.logger.Info("serving", "version", g.version, "clients", g.ClientsURL(), "admin", g.AdminURL(), "state", state)
+	fields := []any{"version", g.version, "clients", g.ClientsURL(), "admin", g.AdminURL(), "state", state}
+	if g.scrapes != nil {
+		fields = append(fields, "metrics", g.MetricsURL())
+	}
+	g.logger.Info("serving", fields...)
 	for _, note := range g.notes() {
 		g.logger.Warn("note", "consequence", note)
 	}
@@ -73,6 +80,10 @@ func (g *Gateway) notes() (notes []string) {
 		notes = append(notes, fmt.Sprintf(
 			"OSGATE_ADMIN_TOKEN has fewer than %d characters: it can be guessed; set a random one",
 			config.MinAdminToken))
+	}
+	if g.adminCerts == nil && !c.Admin.Listen.Loopback() {
+		notes = append(notes, "OSGATE_ADMIN_TOKEN arrives over plain HTTP; "+
+			"set OSGATE_ADMIN_TLS_CERT and _KEY, or use a proxy with TLS on this machine and OSGATE_ADMIN_LISTEN on loopback")
 	}
 	if g.redis == nil && c.Rate.Replicas > 1 {
 		notes = append(notes, "without OSGATE_REDIS_URL each replica counts separately: a client has its full quota in each of OSGATE_REPLICAS")

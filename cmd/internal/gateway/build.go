@@ -68,6 +68,7 @@ type parts struct {
 
 	clients *conns.Listener // nil until it is open
 	admin   *conns.Listener // the same
+	scrapes *conns.Listener // the metrics listener; nil: there is none
 
 	environments *auth.EnvironmentTypes
 	adminTries   adminTries

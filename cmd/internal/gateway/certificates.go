@@ -15,12 +15,13 @@ import (
 	"osgate/config"
 )
 
-// certificates is the TLS configuration of the client listener. It is read again when
-// its files change.
+// certificates is the TLS configuration of a listener. It is read again when its files
+// change.
 type certificates struct {
 	files      config.TLS
+	variable   string             // what the names of the files' variables begin with: "OSGATE_TLS"
 	clientAuth tls.ClientAuthType // applies if there is a client CA
-	logger     *slog.Logger
+	logger     *slog.Logger       // names the listener
 	current    atomic.Pointer[tls.Config]
 
 	mu   sync.Mutex // serializes loads; guards seen
@@ -30,13 +31,38 @@ type certificates struct {
 // watchEvery is the interval at which the files are checked.
 const watchEvery = 5 * time.Second
 
-// loadCertificates reads the files. With a client CA, clients must present a
-// certificate of it, or may if clients are identified in other ways too:
+// clientCertificates loads the certificates of the client listener. They are nil if it
+// speaks plain HTTP.
+func clientCertificates(c config.Config, logger *slog.Logger) (*certificates, error) {
+	return loadCertificates(c.TLS, tls.RequireAndVerifyClientCert, logger)
+}
+
+// adminCertificates loads the certificates of the admin listener. They are nil if it
+// speaks plain HTTP.
+func adminCertificates(c config.Config, logger *slog.Logger) (*certificates, error) {
+	return (&certificates{
+		files: config.TLS{Cert: c.Admin.TLSCert, Key: c.Admin.TLSKey}, variable: "OSGATE_ADMIN_TLS",
+		logger: logger.With("listener", "admin"),
+	}).first()
+}
+
+// loadCertificates reads the files of the client listener. With a client CA, clients
+// must present a certificate of it, or may if clients are identified in other ways too:
 // [tls.VerifyClientCertIfGiven]. A certificate that is presented is always verified.
 func loadCertificates(
 	files config.TLS, clientAuth tls.ClientAuthType, logger *slog.Logger,
 ) (*certificates, error) {
-	c := &certificates{files: files, clientAuth: clientAuth, logger: logger, seen: fingerprint(files)}
+	return (&certificates{
+		files: files, variable: "OSGATE_TLS", clientAuth: clientAuth, logger: logger.With("listener", "clients"),
+	}).first()
+}
+
+// first loads the certificates for the first time. It returns nil if no file is named.
+func (c *certificates) first() (*certificates, error) {
+	if c.files.Cert == "" {
+		return nil, nil //nolint:nilnil // a listener without certificates is valid
+	}
+	c.seen = fingerprint(c.files)
 	return c, c.load()
 }
 
@@ -44,7 +70,7 @@ func loadCertificates(
 func (c *certificates) load() error {
 	pair, err := tls.LoadX509KeyPair(c.files.Cert, c.files.Key)
 	if err != nil {
-		return fmt.Errorf("reading OSGATE_TLS_CERT and OSGATE_TLS_KEY: %w", err)
+		return fmt.Errorf("reading %s_CERT and %s_KEY: %w", c.variable, c.variable, err)
 	}
 	t := &tls.Config{
 		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},

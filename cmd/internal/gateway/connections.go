@@ -14,11 +14,14 @@ import (
 
 // shares returns the shares into which the descriptors of this process are divided.
 func shares(c config.Config) conns.Shares {
-	return conns.SharesOf(conns.Descriptors(), c.Server.MaxConnections, c.Redis.URL.Reveal() != "")
+	return conns.SharesOf(conns.Uses{
+		Limit: conns.Descriptors(), Clients: c.Server.MaxConnections,
+		Redis: c.Redis.URL.Reveal() != "", Metrics: c.Metrics != "",
+	})
 }
 
-// bound limits both listeners to their shares of the descriptors.
-func (g *Gateway) bound(clients, admin net.Listener) {
+// bound limits the listeners to their shares of the descriptors. Metrics may be nil.
+func (g *Gateway) bound(clients, admin, metrics net.Listener) {
 	share := shares(g.config)
 	o := conns.Options{
 		Limit: share.Clients, Exempt: g.config.Server.TrustedProxies, Handshake: readHeaderTimeout,
@@ -31,7 +34,17 @@ func (g *Gateway) bound(clients, admin net.Listener) {
 		o.TLS = g.certs.config()
 	}
 	g.clients = conns.New(clients, o)
-	g.admin = conns.New(admin, conns.Options{Limit: share.Admin, Changed: g.connectionsChanged("admin")})
+	o = conns.Options{
+		Limit: share.Admin, Handshake: readHeaderTimeout,
+		Changed: g.connectionsChanged("admin"), Failed: g.handshakeFailed,
+	}
+	if g.adminCerts != nil {
+		o.TLS = g.adminCerts.config()
+	}
+	g.admin = conns.New(admin, o)
+	if metrics != nil {
+		g.scrapes = conns.New(metrics, conns.Options{Limit: share.Metrics, Changed: g.connectionsChanged("metrics")})
+	}
 }
 
 // connectionsChanged returns a function that logs when a problem of a listener begins
@@ -88,7 +101,10 @@ func (p *parts) reportConnections(report func(listener string, c metrics.Connect
 	for _, l := range []struct {
 		name string
 		*conns.Listener
-	}{{"clients", p.clients}, {"admin", p.admin}} {
+	}{{"clients", p.clients}, {"admin", p.admin}, {"metrics", p.scrapes}} {
+		if l.Listener == nil {
+			continue
+		}
 		n := l.Counts()
 		report(l.name, metrics.Connections{
 			Limit: int64(n.Limit), Idle: int64(n.Idle), Active: int64(n.Busy),

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -25,8 +24,8 @@ type Options struct {
 	Config config.Config
 	Logger *slog.Logger
 	Log    *logwriter.Writer // the destination of Logger, so that lost lines are reported; nil: unknown
-	// Receives the lines "clients URL" and "admin URL" once both listeners are open;
-	// nil: not written.
+	// Receives the lines "clients URL", "admin URL" and, with a metrics listener,
+	// "metrics URL" once the listeners are open; nil: not written.
 	Out     io.Writer
 	Environ []string // OpenTelemetry's variables, which choose the exports; nil: no exports
 	Version string
@@ -36,9 +35,10 @@ type Options struct {
 // [Gateway.Run] once.
 type Gateway struct {
 	*parts
-	options Options
-	certs   *certificates // nil: plain HTTP
-	phase   atomic.Int32
+	options    Options
+	certs      *certificates // of the client listener; nil: plain HTTP
+	adminCerts *certificates // of the admin listener; nil: plain HTTP
+	phase      atomic.Int32
 
 	histories *histories
 	losses    losses
@@ -63,7 +63,7 @@ const (
 	closeGrace       = time.Second // for an exchange that was cut off to be recorded
 )
 
-// New makes all parts and opens both listeners. It does not serve yet. On an error it
+// New makes all parts and opens the listeners. It does not serve yet. On an error it
 // closes everything.
 func New(o Options) (*Gateway, error) {
 	p, err := build(o)
@@ -79,34 +79,58 @@ func New(o Options) (*Gateway, error) {
 }
 
 func (g *Gateway) listen() (err error) {
-	if g.config.TLS.Cert != "" {
-		if g.certs, err = loadCertificates(g.config.TLS, tls.RequireAndVerifyClientCert, g.logger); err != nil {
+	if g.certs, err = clientCertificates(g.config, g.logger); err != nil {
+		return err
+	}
+	if g.adminCerts, err = adminCertificates(g.config, g.logger); err != nil {
+		return err
+	}
+	var opened [3]net.Listener
+	for i, l := range []struct {
+		variable string
+		address  config.Address
+	}{
+		{"OSGATE_LISTEN", g.config.Listen}, {"OSGATE_ADMIN_LISTEN", g.config.Admin.Listen},
+		{"OSGATE_METRICS_LISTEN", g.config.Metrics},
+	} {
+		if l.address == "" {
+			continue
+		}
+		opened[i], err = net.Listen("tcp", string(l.address)) //nolint:noctx // returns at once
+		if err != nil {
+			err = fmt.Errorf("opening %s: %w", l.variable, err)
+			for _, earlier := range opened[:i] {
+				err = errors.Join(err, earlier.Close())
+			}
 			return err
 		}
 	}
-	clients, err := net.Listen("tcp", string(g.config.Listen)) //nolint:noctx // returns at once
-	if err != nil {
-		return fmt.Errorf("opening OSGATE_LISTEN: %w", err)
-	}
-	admin, err := net.Listen("tcp", string(g.config.Admin.Listen)) //nolint:noctx // returns at once
-	if err != nil {
-		return errors.Join(fmt.Errorf("opening OSGATE_ADMIN_LISTEN: %w", err), clients.Close())
-	}
-	g.bound(clients, admin)
+	g.bound(opened[0], opened[1], opened[2])
 	return nil
 }
 
 // ClientsURL returns the base URL for clients, with a loopback address if the listener
 // is on every interface.
-func (g *Gateway) ClientsURL() string {
-	if g.certs != nil {
-		return "https://" + reachable(g.clients.Addr())
-	}
-	return "http://" + reachable(g.clients.Addr())
-}
+func (g *Gateway) ClientsURL() string { return scheme(g.certs) + reachable(g.clients.Addr()) }
 
 // AdminURL returns the base URL for operators.
-func (g *Gateway) AdminURL() string { return "http://" + reachable(g.admin.Addr()) }
+func (g *Gateway) AdminURL() string { return scheme(g.adminCerts) + reachable(g.admin.Addr()) }
+
+// MetricsURL returns the base URL of the metrics listener, "" if there is none.
+func (g *Gateway) MetricsURL() string {
+	if g.scrapes == nil {
+		return ""
+	}
+	return scheme(nil) + reachable(g.scrapes.Addr())
+}
+
+// scheme returns the beginning of a URL of a listener with these certificates.
+func scheme(certs *certificates) string {
+	if certs != nil {
+		return "https://"
+	}
+	return "http://"
+}
 
 // reachable returns an address that a client on this machine can use.
 func reachable(a net.Addr) string {
@@ -123,9 +147,9 @@ func reachable(a net.Addr) string {
 // not log the error that it returns.
 func (g *Gateway) Run(ctx context.Context) error {
 	clients := g.clientServer()
-	admin, err := g.adminServer()
+	observers, err := g.observerServers()
 	if err != nil {
-		return errors.Join(err, g.clients.Close(), g.admin.Close(), g.shut())
+		return errors.Join(err, g.closeListeners(), g.shut())
 	}
 	// The background workers run longer than the exchanges, so that the last exchange
 	// is counted.
@@ -133,14 +157,20 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer stop()
 	workers := g.workers(background)
 	serving, lost := errgroup.WithContext(ctx)
-	serving.Go(func() error { return unlessClosed(admin.Serve(g.admin)) })
+	for _, o := range observers {
+		serving.Go(func() error { return unlessClosed(o.Serve(o.listener)) })
+	}
 	serving.Go(func() error { return unlessClosed(clients.Serve(g.clients)) })
 	g.announce()
 	g.phase.Store(phaseServing)
 	<-lost.Done() // the end of ctx or of a listener
 	problem := g.drain(ctx, clients)
 	stop()
-	problem = errors.Join(problem, workers.Wait(), admin.Close(), serving.Wait(), g.shut())
+	problem = errors.Join(problem, workers.Wait())
+	for _, o := range observers { // last, so that the whole drain can be observed
+		problem = errors.Join(problem, o.Close())
+	}
+	problem = errors.Join(problem, serving.Wait(), g.shut())
 	if problem == nil { // otherwise the caller reports the error
 		g.logger.Info("stopped")
 	}
@@ -151,8 +181,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 // once, the policy and settings files once they no longer change. An invalid file
 // leaves the former content in force, is logged, and is reported by /readyz.
 func (g *Gateway) Reload() {
-	if g.certs != nil {
-		g.certs.reload(true)
+	for _, certs := range []*certificates{g.certs, g.adminCerts} {
+		if certs != nil {
+			certs.reload(true)
+		}
 	}
 	var all sync.WaitGroup
 	all.Go(func() { _ = g.policy.Reload() }) // policyChanged reports the error
@@ -176,8 +208,9 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 	all.Go(func() error { return g.cache.Run(ctx) })
 	all.Go(func() error { return g.watchPolicy(ctx) })
 	all.Go(func() error { return g.files.watch(ctx) })
-	all.Go(func() error { return g.clients.Run(ctx) })
-	all.Go(func() error { return g.admin.Run(ctx) })
+	for _, listener := range g.listeners() {
+		all.Go(func() error { return listener.Run(ctx) })
+	}
 	if g.bodies != nil {
 		all.Go(func() error { return g.bodies.Run(ctx) })
 		all.Go(func() error { return g.shared.Run(ctx) })
@@ -190,8 +223,10 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 		all.Go(func() error { return g.coherence.Run(ctx) })
 		all.Go(func() error { return g.counts.Run(ctx) })
 	}
-	if g.certs != nil {
-		all.Go(func() error { return g.certs.watch(ctx) })
+	for _, certs := range []*certificates{g.certs, g.adminCerts} {
+		if certs != nil {
+			all.Go(func() error { return certs.watch(ctx) })
+		}
 	}
 	return &all
 }
@@ -286,10 +321,9 @@ func Check(o Options) error {
 	if err != nil {
 		return err
 	}
-	if o.Config.TLS.Cert != "" {
-		_, err = loadCertificates(o.Config.TLS, tls.RequireAndVerifyClientCert, o.Logger)
-	}
-	return errors.Join(err, p.shut())
+	_, err = clientCertificates(o.Config, o.Logger)
+	_, ofAdmin := adminCertificates(o.Config, o.Logger)
+	return errors.Join(err, ofAdmin, p.shut())
 }
 
 // Proxy makes the pipeline of o's gateway without a listener, to explain what it would

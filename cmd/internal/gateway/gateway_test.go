@@ -236,6 +236,8 @@ func TestWhatCannotWorkIsNamedByItsVariable(t *testing.T) {
 	for variable, setting := range map[string][]string{
 		"OSGATE_UPSTREAM_CA":    {"OSGATE_UPSTREAM_CA=" + empty},
 		"OSGATE_TLS_CERT":       {"OSGATE_TLS_CERT=" + empty, "OSGATE_TLS_KEY=" + empty},
+		"OSGATE_ADMIN_TLS_CERT": {"OSGATE_ADMIN_TLS_CERT=" + empty, "OSGATE_ADMIN_TLS_KEY=" + empty},
+		"OSGATE_METRICS_LISTEN": {"OSGATE_METRICS_LISTEN=192.0.2.1:1"},
 		"OSGATE_DEFAULT_REGION": {"OSGATE_DEFAULT_REGION=us/nowhere"},
 		"OSGATE_ROUTES":         {"OSGATE_ROUTES=o=eu/us-east-1"},
 		"OSGATE_STATE_DIR":      {"OSGATE_STATE_DIR=" + empty},

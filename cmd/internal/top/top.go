@@ -8,6 +8,7 @@ package top
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 type Options struct {
 	Admin    string        // URL of the admin listener, without a trailing slash
 	Token    string        // of the operator; empty: none
+	TLS      *tls.Config   // how the certificate of the listener is verified; nil: by the system's authorities
 	Once     bool          // show one frame, even on a terminal
 	Interval time.Duration // between two frames
 
@@ -31,7 +33,9 @@ type Options struct {
 // a key requests the end, otherwise once. It returns an error if the gateway does not
 // answer the first request, or if the terminal cannot be written.
 func Run(ctx context.Context, o Options) error {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: requestTimeout}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: requestTimeout, TLSClientConfig: o.TLS,
+	}
 	who := operator{base: o.Admin, token: o.Token, transport: transport}
 	first, err := who.overview(ctx)
 	if err != nil {
