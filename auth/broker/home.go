@@ -59,13 +59,13 @@ func (s *homes) open(tokens Credentials, directory Directory) {
 
 // known returns the home on plane, nil if there is none yet. It may start a renewal,
 // and never waits for one.
-func (s *homes) known(ctx context.Context, plane string) *home {
+func (s *homes) known(ctx context.Context, plane string, now time.Time) *home {
 	p := (*s.planes.Load())[plane]
 	if p == nil {
 		return nil
 	}
 	h := p.home.Load()
-	if h != nil && time.Now().After(*p.renewal.Load()) {
+	if h != nil && now.After(*p.renewal.Load()) {
 		s.join(ctx, plane)
 	}
 	return h

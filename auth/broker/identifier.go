@@ -65,11 +65,12 @@ func (i *Identifier) Recall(
 	if m == nil {
 		return auth.Identity{}, auth.Unknown, handled
 	}
+	now := time.Now()
 	caller, ok := m.Known(credential)
-	if !ok || !usable(&caller, time.Now()) {
+	if !ok || !usable(&caller, now) {
 		return auth.Identity{}, auth.Unknown, true
 	}
-	home := i.homes.known(ctx, plane)
+	home := i.homes.known(ctx, plane, now)
 	if home == nil {
 		return auth.Identity{Hash: caller.Hash}, auth.Stale, true
 	}
@@ -89,7 +90,7 @@ func (i *Identifier) Identify(
 	if err != nil {
 		return auth.Identity{Hash: caller.Hash}, err
 	}
-	home := i.homes.known(ctx, plane)
+	home := i.homes.known(ctx, plane, time.Now())
 	if home == nil {
 		if home, err = i.homes.find(ctx, plane); err != nil {
 			return auth.Identity{Hash: caller.Hash}, err

@@ -188,7 +188,9 @@ func TestA401ToSomeRequestsDropsNoGoodToken(t *testing.T) {
 func TestARotatedSecretIsUsedWithoutARestart(t *testing.T) {
 	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
 		must(t, tokens)
-		w.use("revoked")
+		if _, err := w.SetSecret("app-one", "fresh"); err != nil {
+			t.Fatal(err)
+		}
 		for range 58 * 60 {
 			pass(time.Second)
 			must(t, tokens)
@@ -198,7 +200,7 @@ func TestARotatedSecretIsUsedWithoutARestart(t *testing.T) {
 			t.Errorf("%d mints", n)
 		}
 		mints := w.mints.Load()
-		w.use("secret-one")
+		w.use("fresh")
 		pass(1100 * time.Millisecond)
 		w.expectMints(t, mints+1)
 		w.expectReported(t, "us ok client-refused", "us ok")
