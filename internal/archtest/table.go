@@ -93,7 +93,7 @@ func Rules() Table {
 		oidc:       {Imports: []string{"auth", flight, prefix, retry}, Tests: []string{memnet}},
 		clientcert: {Imports: []string{"auth", recent, watch}},
 		broker: {
-			Imports: []string{"auth", breaker, flight, retry, watch},
+			Imports: []string{"auth", flight},
 			Tests:   []string{"emulator", oidc, clientcert, memnet},
 		},
 		httpcache: {Imports: []string{"record"}},
