@@ -40,6 +40,7 @@ func Rules() Table {
 		table      = "cmd/internal/table"
 		top        = "cmd/internal/top"
 		conns      = "internal/conns"
+		sdnotify   = "internal/sdnotify"
 		version    = "internal/version"
 		retry      = "internal/retryafter"
 		watch      = "internal/watch"
@@ -68,7 +69,7 @@ func Rules() Table {
 			Imports: []string{
 				"admin", "audit", "auth", broker, clientcert, oidc, "cache", coherence, "config", "objectstore", "plaincache", "policy", "proxy",
 				"ratelimit", "record", "regionmap", "stats",
-				board, export, logwriter, metrics, conns, redisconn, watch,
+				board, export, logwriter, metrics, conns, redisconn, sdnotify, watch,
 			},
 			Tests: []string{"emulator", redistest},
 		},
@@ -131,6 +132,7 @@ func Rules() Table {
 		// Internal packages.
 		redisconn:           {Imports: []string{breaker}, Tests: []string{redistest}},
 		conns:               {},
+		sdnotify:            {},
 		recent:              {},
 		entries:             {},
 		breaker:             {},

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"osgate/config"
+	"osgate/internal/sdnotify"
 	"osgate/proxy"
 	"osgate/telemetry/logwriter"
 )
@@ -26,8 +27,10 @@ type Options struct {
 	Log    *logwriter.Writer // the destination of Logger, so that lost lines are reported; nil: unknown
 	// Receives the lines "clients URL", "admin URL" and, with a metrics listener,
 	// "metrics URL" once the listeners are open; nil: not written.
-	Out     io.Writer
-	Environ []string // OpenTelemetry's variables, which choose the exports; nil: no exports
+	Out io.Writer
+	// OpenTelemetry's variables, which choose the exports, and those of systemd, which
+	// receives reports; nil: neither.
+	Environ []string
 	Version string
 }
 
@@ -38,6 +41,7 @@ type Gateway struct {
 	options    Options
 	certs      *certificates // of the client listener; nil: plain HTTP
 	adminCerts *certificates // of the admin listener; nil: plain HTTP
+	service    *sdnotify.Notifier
 	phase      atomic.Int32
 
 	histories *histories
@@ -71,7 +75,10 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{parts: p, options: o, histories: newHistories(p.turns)}
-	if err := g.listen(); err != nil {
+	if g.service, err = newService(o.Environ); err == nil {
+		err = g.listen()
+	}
+	if err != nil {
 		return nil, errors.Join(err, p.shut())
 	}
 	g.made.Store(true)
@@ -163,6 +170,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	serving.Go(func() error { return unlessClosed(clients.Serve(g.clients)) })
 	g.announce()
 	g.phase.Store(phaseServing)
+	g.notified(g.service.Ready(g.status()))
 	<-lost.Done() // the end of ctx or of a listener
 	problem := g.drain(ctx, clients)
 	stop()
@@ -181,6 +189,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 // once, the policy and settings files once they no longer change. An invalid file
 // leaves the former content in force, is logged, and is reported by /readyz.
 func (g *Gateway) Reload() {
+	if g.phase.Load() == phaseServing {
+		g.notified(g.service.Reloading())
+		defer func() {
+			if g.phase.Load() == phaseServing { // otherwise systemd knows that it stops
+				g.notified(g.service.Ready(g.status()))
+			}
+		}()
+	}
 	for _, certs := range []*certificates{g.certs, g.adminCerts} {
 		if certs != nil {
 			certs.reload(true)
@@ -207,6 +223,7 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 	all.Go(func() error { return g.stats.Run(ctx) })
 	all.Go(func() error { return g.cache.Run(ctx) })
 	all.Go(func() error { return g.watchPolicy(ctx) })
+	all.Go(func() error { return g.service.Run(ctx, g.status, g.notified) })
 	all.Go(func() error { return g.files.watch(ctx) })
 	for _, listener := range g.listeners() {
 		all.Go(func() error { return listener.Run(ctx) })
@@ -234,6 +251,7 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 // drain stops serving clients. It cuts off no exchange before OSGATE_DRAIN_TIMEOUT.
 func (g *Gateway) drain(ctx context.Context, clients *http.Server) error {
 	g.phase.Store(phaseDraining)
+	g.stopping()
 	g.proxy.Retire()
 	if ctx.Err() != nil {
 		g.logger.Info("draining", "delay", g.config.Server.DrainDelay.String(), "exchanges", g.proxy.Exchanges())
