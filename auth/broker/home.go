@@ -97,6 +97,8 @@ func (s *homes) join(ctx context.Context, plane string) *flight.Flight[foundOrNo
 	}
 	f := flight.New[foundOrNone]()
 	p.lookup = f
+	later := time.Now().Add(homeTimeout + homeRetry) // until the lookup is over, no use starts another
+	p.renewal.Store(&later)
 	ctx = context.WithoutCancel(ctx)
 	s.background.Go(func() { f.Land(s.run(ctx, plane, p)) })
 	return f
