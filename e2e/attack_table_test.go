@@ -39,7 +39,7 @@ func (r attackRow) String() string {
 		mebibytes(r.memory.before), mebibytes(r.memory.peak), mebibytes(r.memory.after))
 }
 
-// print writes the table in Markdown, as docs/operations.md contains it.
+// print writes the table in Markdown, as docs/attacks.md contains it.
 func (t *attackTable) print(w io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -28,7 +28,7 @@ var (
 )
 
 // TestDependencyFaultsHaveOnlyTheDocumentedEffects is the matrix: each dependency fails
-// in each way while good clients read and write. See docs/operations.md, "Faults".
+// in each way while good clients read and write. See docs/faults.md.
 func TestDependencyFaultsHaveOnlyTheDocumentedEffects(t *testing.T) {
 	t.Parallel()
 	runFaultCases(t, slices.Concat(redisRows(), objectStoreRows(), controlPlaneRows(), collectorRows(), logRows(), diskRows(), policyRows()))

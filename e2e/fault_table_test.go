@@ -34,7 +34,7 @@ func (t *faultTable) add(r *faultRow) {
 	t.rows = append(t.rows, r)
 }
 
-// print writes the table in Markdown, in the form of docs/operations.md.
+// print writes the table in Markdown, in the form of docs/faults.md.
 func (t *faultTable) print(w io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

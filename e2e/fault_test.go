@@ -18,7 +18,7 @@ const (
 	faultTime = time.Second
 
 	// faultRows and tableRows are the numbers of rows of the matrix that run at once,
-	// in an ordinary run of the tests and for the table of docs/operations.md. Rows
+	// in an ordinary run of the tests and for the table of docs/faults.md. Rows
 	// mostly wait.
 	faultRows, tableRows = 16, 6
 

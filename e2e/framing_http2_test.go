@@ -10,11 +10,11 @@ import (
 )
 
 // TestAnswersOfNetHTTPToHTTP2AreAsDocumented compares each response of net/http itself
-// with its row in docs/operations.md: status, Content-Type and body, and no header of
+// with its row in docs/errors.md: status, Content-Type and body, and no header of
 // the gateway.
 func TestAnswersOfNetHTTPToHTTP2AreAsDocumented(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../docs/operations.md")
+	text, err := os.ReadFile("../docs/errors.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestAnswersOfNetHTTPToHTTP2AreAsDocumented(t *testing.T) {
 			documented := strings.Replace(tt.body, `"`+name+`" is`, `"Connection" is`, 1)
 			row := "| " + tt.status + " | "
 			if !strings.Contains(string(text), row) || !strings.Contains(string(text), "`"+tt.kind+"` | `"+documented+"`") || name != "a header too large" && !strings.Contains(string(text), "`"+name+"`") {
-				t.Errorf("docs/operations.md has no row of %s %q with %s", tt.status, documented, name)
+				t.Errorf("docs/errors.md has no row of %s %q with %s", tt.status, documented, name)
 			}
 		})
 	}

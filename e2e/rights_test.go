@@ -9,14 +9,14 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// redisPassword is the password of the user that docs/operations.md documents.
+// redisPassword is the password of the user that docs/redis.md documents.
 const redisPassword = "e2e-redis-password"
 
 // documentedUserArguments returns the arguments of a redis-server with the user that
-// docs/operations.md documents. Every stack with a Redis runs as that user.
+// docs/redis.md documents. Every stack with a Redis runs as that user.
 func documentedUserArguments(t testing.TB) []string {
 	t.Helper()
-	page, err := os.ReadFile("../docs/operations.md")
+	page, err := os.ReadFile("../docs/redis.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func documentedUserArguments(t testing.TB) []string {
 	_, rest, found := strings.Cut(string(page), begin)
 	rules, _, ended := strings.Cut(rest, "```")
 	if !found || !ended {
-		t.Fatalf("docs/operations.md has no %q", begin)
+		t.Fatalf("docs/redis.md has no %q", begin)
 	}
 	return append([]string{"--user", "osgate", "on", ">" + redisPassword}, strings.Fields(rules)...)
 }

@@ -310,7 +310,7 @@ func (r *redis) launch() bool {
 	return up
 }
 
-// url returns the URL of Redis with the user that docs/operations.md documents.
+// url returns the URL of Redis with the user that docs/redis.md documents.
 func (r *redis) url() string { return asDocumentedUser("redis://127.0.0.1:" + r.port + "/0") }
 
 // kill ends the server as a crash would. Its data is lost.

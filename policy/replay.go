@@ -47,7 +47,7 @@ func NewReplay(rs *Rules, environments map[string]string) *Replay {
 }
 
 // logLine contains the fields of the access log that a Replay reads
-// (docs/operations.md).
+// (docs/policy/commands.md).
 type logLine struct {
 	Time         time.Time `json:"time"`
 	RequestID    string    `json:"request_id"`

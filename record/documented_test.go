@@ -49,9 +49,9 @@ func fill(t *testing.T, v reflect.Value) {
 	}
 }
 
-// docs/operations.md describes every field of a log line.
+// docs/log.md describes every field of a log line.
 func TestEveryFieldOfTheLogIsDocumented(t *testing.T) {
-	text, err := os.ReadFile("../docs/operations.md")
+	text, err := os.ReadFile("../docs/log.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestEveryFieldOfTheLogIsDocumented(t *testing.T) {
 		}
 		for _, name := range names {
 			if !strings.Contains(string(text), "`"+name+"`") {
-				t.Errorf("docs/operations.md does not name the field %s", name)
+				t.Errorf("docs/log.md does not name the field %s", name)
 			}
 		}
 	}

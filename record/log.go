@@ -10,7 +10,7 @@ import (
 
 // AccessLog is a [Keeper] that writes one line per exchange: at level Warn if the
 // status is a 5xx, of the gateway or of upstream, otherwise at Info. Empty fields are
-// left out. docs/operations.md describes the fields. Lines of a class can be sampled; a
+// left out. docs/log.md describes the fields. Lines of a class can be sampled; a
 // sampled line contains the number of lines that it represents, so that sums can be
 // scaled.
 type AccessLog struct {

@@ -1,6 +1,6 @@
 // Package observe checks the dashboards in ../grafana and the alert rules in
 // ../prometheus: their queries match the metrics of osgate, and each alert fires when
-// it should, stays silent when it should, and has its paragraph in docs/operations.md.
+// it should, stays silent when it should, and has its paragraph in docs/alerts*.md.
 // Prometheus's own engine executes the queries on the metrics of running gateways. It
 // is a module of its own, so that osgate does not depend on Prometheus.
 package observe
@@ -18,7 +18,8 @@ const (
 	rulesFile      = "../prometheus/alerts.yaml"
 	rulesTestFile  = "../prometheus/alerts_test.yaml"
 	dashboardsGlob = "../grafana/*.json"
-	runbookFile    = "../../docs/operations.md"
+	pagesFolder    = "../../docs/"
+	alertPagesGlob = "../../docs/alerts*.md"
 )
 
 // promQL parses expressions like a Prometheus without feature flags.

@@ -2,6 +2,8 @@ package observe
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -56,40 +58,58 @@ func TestEveryAlertSaysWhatItMeansAndWhomItWakes(t *testing.T) {
 
 // TestEveryAlertHasItsParagraphInTheRunbook, and every paragraph its alert.
 func TestEveryAlertHasItsParagraphInTheRunbook(t *testing.T) {
-	anchors := anchorsOf(string(read(t, runbookFile)))
 	alerts := alertRules(t)
 	lower := map[string]bool{}
 	for name, rule := range alerts {
 		lower[strings.ToLower(name)] = true
-		_, anchor, _ := strings.Cut(rule.Annotations["runbook_url"], "docs/operations.md#")
-		if anchor != strings.ToLower(name) {
-			t.Errorf("%s: runbook_url %q does not lead to docs/operations.md#%s", name, rule.Annotations["runbook_url"], strings.ToLower(name))
-		}
-		if !slices.Contains(anchors, anchor) {
-			t.Errorf("%s: docs/operations.md has no heading with the anchor #%s", name, anchor)
+		checkLink(t, name, rule.Annotations["runbook_url"])
+		if _, anchor, _ := strings.Cut(rule.Annotations["runbook_url"], "#"); anchor != strings.ToLower(name) {
+			t.Errorf("%s: runbook_url %q does not end in #%s", name, rule.Annotations["runbook_url"], strings.ToLower(name))
 		}
 	}
-	for _, anchor := range anchors {
-		if strings.HasPrefix(anchor, "osgate") && !strings.Contains(anchor, "-") && !lower[anchor] {
-			t.Errorf("docs/operations.md has a paragraph #%s, and there is no such alert", anchor)
+	pages, err := filepath.Glob(alertPagesGlob)
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages at %s (%v)", alertPagesGlob, err)
+	}
+	for _, page := range pages {
+		for _, anchor := range anchorsOf(string(read(t, page))) {
+			if strings.HasPrefix(anchor, "osgate") && !lower[anchor] {
+				t.Errorf("%s has a paragraph #%s, and there is no such alert", page, anchor)
+			}
 		}
 	}
 }
 
-// TestDashboardsLinkToHeadingsThatExist in docs/operations.md.
+// TestDashboardsLinkToHeadingsThatExist in the pages of docs.
 func TestDashboardsLinkToHeadingsThatExist(t *testing.T) {
-	anchors := anchorsOf(string(read(t, runbookFile)))
-	links := regexp.MustCompile(`docs/operations\.md#([a-z0-9_-]+)`)
+	links := regexp.MustCompile(`"url": "(docs/[^"]+)"`)
 	for _, file := range dashboardFiles(t) {
-		found := links.FindAllSubmatch(read(t, file), -1)
+		found := links.FindAllStringSubmatch(string(read(t, file)), -1)
 		if len(found) == 0 {
-			t.Errorf("%s links to no heading of docs/operations.md", file)
+			t.Errorf("%s links to no page of docs", file)
 		}
 		for _, link := range found {
-			if !slices.Contains(anchors, string(link[1])) {
-				t.Errorf("%s: docs/operations.md has no heading with the anchor #%s", file, link[1])
-			}
+			checkLink(t, file, link[1])
 		}
+	}
+}
+
+// checkLink reports a link docs/PAGE.md#anchor whose page or heading does not exist.
+func checkLink(t *testing.T, from, link string) {
+	t.Helper()
+	page, anchor, _ := strings.Cut(link, "#")
+	name, ok := strings.CutPrefix(page, "docs/")
+	if !ok {
+		t.Errorf("%s: %q is no link to a page of docs", from, link)
+		return
+	}
+	text, err := os.ReadFile(pagesFolder + name)
+	if err != nil {
+		t.Errorf("%s: %q leads to no page: %v", from, link, err)
+		return
+	}
+	if anchor != "" && !slices.Contains(anchorsOf(string(text)), anchor) {
+		t.Errorf("%s: %s has no heading with the anchor #%s", from, page, anchor)
 	}
 }
 

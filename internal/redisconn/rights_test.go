@@ -27,14 +27,14 @@ func limited() []string {
 func as(url string) string { return strings.Replace(url, "redis://", "redis://osgate:PASSWORD@", 1) }
 
 func TestTheDocumentedRightsAreThoseThatServingUses(t *testing.T) {
-	page, err := os.ReadFile("../../docs/operations.md")
+	page, err := os.ReadFile("../../docs/redis.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, found := strings.Cut(string(page), "ACL SETUSER osgate on >PASSWORD ")
 	block, _, _ := strings.Cut(rest, "```")
 	if want := redisconn.Rights("osgate"); !found || !slices.Equal(strings.Fields(block), want) {
-		t.Errorf("docs/operations.md has the rights\n%s\nwant\n%s", block, strings.Join(want, " "))
+		t.Errorf("docs/redis.md has the rights\n%s\nwant\n%s", block, strings.Join(want, " "))
 	}
 }
 

@@ -134,7 +134,7 @@ var processNames = []string{
 // Each metric is in one place only.
 func TestWhatIsPushedTellsOfTheProcessAndPrometheusHasItsOwn(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 40))
-	docs, err := os.ReadFile("../../docs/operations.md")
+	docs, err := os.ReadFile("../../docs/metrics-parts.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestWhatIsPushedTellsOfTheProcessAndPrometheusHasItsOwn(t *testing.T) {
 			t.Errorf("%s is on /metrics too", name)
 		}
 		if !strings.Contains(string(docs), "`"+name+"`") {
-			t.Errorf("docs/operations.md does not name %s", name)
+			t.Errorf("docs/metrics-parts.md does not name %s", name)
 		}
 	}
 	for name := range got.metrics {

@@ -64,13 +64,16 @@ func TestEveryInstrumentHasUnitAndDescription(t *testing.T) {
 	}
 }
 
-// docs/operations.md describes every metric and label.
+// docs/metrics.md and docs/metrics-parts.md describe every metric and label.
 func TestEveryMetricAndLabelIsDocumented(t *testing.T) {
-	text, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
+	var docs string
+	for _, page := range []string{"metrics.md", "metrics-parts.md"} {
+		text, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs += string(text)
 	}
-	docs := string(text)
 	for _, line := range series(scrape(t, everything(t))) {
 		name, labels, _ := strings.Cut(strings.Fields(line)[0], "{")
 		for _, part := range []string{"_bucket", "_sum", "_count"} {
@@ -79,14 +82,14 @@ func TestEveryMetricAndLabelIsDocumented(t *testing.T) {
 			}
 		}
 		if !strings.Contains(docs, "`"+name+"`") {
-			t.Errorf("docs/operations.md does not name the metric %s", name)
+			t.Errorf("docs/metrics.md and docs/metrics-parts.md do not name the metric %s", name)
 		}
 		if name == "target_info" { // its labels are the resource's
 			continue
 		}
 		for label := range strings.SplitSeq(strings.TrimSuffix(labels, "}"), ",") {
 			if label, _, ok := strings.Cut(label, "="); ok && label != "le" && !strings.Contains(docs, "`"+label+"`") {
-				t.Errorf("docs/operations.md does not name the label %s of %s", label, name)
+				t.Errorf("docs/metrics.md and docs/metrics-parts.md do not name the label %s of %s", label, name)
 			}
 		}
 	}

@@ -57,7 +57,7 @@ type Options struct {
 }
 
 // Metrics is a [record.Keeper] that counts and times exchanges with OpenTelemetry's
-// metrics SDK, and shows the sums in Prometheus's format. docs/operations.md describes
+// metrics SDK, and shows the sums in Prometheus's format. docs/metrics.md describes
 // the instruments. It has its own registry and provider and sets no global state. It is
 // safe for concurrent use.
 type Metrics struct {
