@@ -75,7 +75,8 @@ func certificate(name string) auth.Credential {
 func (w *world) identifier(t testing.TB, tokens *broker.Tokens, guard auth.Guard, methods ...broker.Method) *broker.Identifier {
 	t.Helper()
 	a, err := auth.New(auth.Options{
-		Resolver: &auth.Anypoint{Transport: w.transport, Endpoint: w.endpoint}, TTL: time.Minute, NegativeTTL: 5 * time.Second,
+		Resolver: &auth.Anypoint{Transport: roundTrip(w.transport.RoundTrip), Endpoint: w.endpoint},
+		TTL:      time.Minute, NegativeTTL: 5 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)

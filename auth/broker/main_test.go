@@ -70,6 +70,11 @@ func (w *world) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	w.Emulator.ServeHTTP(out, r)
 }
 
+// roundTrip is a transport in one function, which prints as an address.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 // use makes the secret file contain a secret.
 func (w *world) use(secret string) { w.secret.Store(&secret) }
 
@@ -98,7 +103,7 @@ func (w *world) endpoint(plane string) auth.Endpoint {
 
 func (w *world) options() broker.Options {
 	return broker.Options{
-		Endpoint: w.endpoint, ClientID: "app-one", Transport: w.transport,
+		Endpoint: w.endpoint, ClientID: "app-one", Transport: roundTrip(w.transport.RoundTrip),
 		Secret: func() (string, error) {
 			w.reads.Add(1)
 			return *w.secret.Load(), nil

@@ -195,6 +195,9 @@ func TestAfterCloseNothingIsMinted(t *testing.T) {
 		}
 		pass(time.Hour)
 		tokens.Forbidden("us")
+		if s := tokens.States()[1]; s.Reason != "" {
+			t.Errorf("%+v", s)
+		}
 		w.expectMints(t, mints)
 		w.expectReported(t, "eu down unavailable", "us ok operation-refused")
 	})

@@ -118,7 +118,7 @@ func (t *Tokens) renew(ctx context.Context, p *plane) {
 	defer t.mu.Unlock()
 	now := time.Now()
 	h := p.held.Load()
-	if h == nil || p.mint != nil || t.closed || int64(now.Sub(h.at)) < h.renewal.Load() {
+	if h == nil || t.closed || int64(now.Sub(h.at)) < h.renewal.Load() {
 		return
 	}
 	t.start(ctx, p)

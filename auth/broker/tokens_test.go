@@ -227,3 +227,23 @@ func TestARefusedClientIsNoRefusedCaller(t *testing.T) {
 		w.expectReported(t, "us down client-refused")
 	})
 }
+
+// TestARefusedNewTokenIsReportedAtOnce, and the acceptance of an earlier token is
+// not its own.
+func TestARefusedNewTokenIsReportedAtOnce(t *testing.T) {
+	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
+		first := must(t, tokens)
+		tokens.Refused("us", first)
+		second := must(t, tokens)
+		w.expectReported(t)
+		tokens.Refused("us", second)
+		w.expectReported(t, "us down token-refused")
+		pass(2 * time.Second)
+		third := must(t, tokens)
+		tokens.Accepted("us", second)
+		tokens.Accepted("eu", third)
+		w.expectReported(t, "us down token-refused")
+		tokens.Accepted("us", third)
+		w.expectReported(t, "us down token-refused", "us ok")
+	})
+}
