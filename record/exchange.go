@@ -47,6 +47,10 @@ type Exchange struct {
 	Client    string // client ID; empty if the control plane returned none
 	User      string
 
+	IdentifiedBy   string // method that identified the client: "anypoint", "introspect", "jwt", "mtls"
+	Issuer         string // of the client's JWT or certificate; empty with Anypoint's tokens
+	UpstreamClient string // client ID of the gateway's own token, if upstream gets that; otherwise empty
+
 	Status        int    // as the client received it; StatusClientLeft if it left before the answer
 	Code          Code   // of an answer of the gateway; otherwise empty
 	Cause         string // error text for the operator; never sent to the client
@@ -92,7 +96,7 @@ func (x *Exchange) Derive(id, method string, start time.Time) Exchange {
 	return Exchange{
 		ID: id, CausedBy: x.ID, Start: start, Method: method, Protocol: x.Protocol,
 		RemoteAddr: x.RemoteAddr, ClientAddr: x.ClientAddr, Plane: x.Plane, Region: x.Region,
-		Principal: x.Principal, Client: x.Client, User: x.User,
+		Principal: x.Principal, Client: x.Client, User: x.User, IdentifiedBy: x.IdentifiedBy, Issuer: x.Issuer,
 	}
 }
 

@@ -107,6 +107,8 @@ func (x *Exchange) describe(f fields, share float64) {
 	f.text("store", x.Store)
 	f.text("principal", x.Principal)
 	f.text("user", x.User)
+	f.text("identified_by", x.IdentifiedBy)
+	f.text("issuer", x.Issuer)
 	x.describeAnswer(f)
 	x.describeUpstream(f)
 	f.number("units", cmp.Or(x.BilledUnits(), x.CountedUnits()))
@@ -143,6 +145,7 @@ func (x *Exchange) describeAnswer(f fields) {
 
 // describeUpstream passes the fields of the requests to upstream.
 func (x *Exchange) describeUpstream(f fields) {
+	f.text("upstream_client", x.UpstreamClient)
 	f.number("upstream_attempts", int64(x.UpstreamAttempts))
 	f.number("upstream_status", int64(x.UpstreamStatus))
 	f.text("upstream_request_id", x.UpstreamRequestID)
