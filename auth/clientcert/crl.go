@@ -112,8 +112,8 @@ func checkCRL(list *x509.RevocationList, authorities []*x509.Certificate) error 
 }
 
 // indirect reports whether an issuing distribution point marks an indirect CRL, or
-// cannot be parsed. A CRL of a part of the certificates is no problem: what it lists is
-// revoked.
+// cannot be parsed. A CRL of a part of the certificates is no problem: each
+// certificate that it lists is revoked.
 func indirect(value []byte) bool {
 	var point struct {
 		Name       asn1.RawValue  `asn1:"optional,tag:0"`

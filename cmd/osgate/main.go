@@ -30,6 +30,7 @@ Usage: osgate [COMMAND]
   env          [-markdown]: every variable with its default, its value in force and its meaning
   stats        reconcile -org ID -from TIME -to TIME …: compare the vendor's own counts with the gateway's, store by store
   policy       check [PATH], test [PATH], schema, replay ACCESSLOG|-: validate rules, run the test cases beside them, apply them to logged requests
+  audit        verify [-head HASH] FILE…: check that no line of an audit file was changed, removed, moved or added
   top          [-admin URL] [-ca FILE] [-once] [-interval 2s]: show in the terminal what the running gateway is doing
   healthcheck  check whether the running gateway of this configuration is ready; for containers
   version      print the version; also -v and --version
@@ -82,6 +83,8 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return p.stats(ctx, args)
 	case "policy":
 		return p.policy(ctx, args)
+	case "audit":
+		return p.audit(args)
 	case "top":
 		return p.top(ctx, args)
 	case "healthcheck":
