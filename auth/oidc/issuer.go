@@ -198,8 +198,8 @@ func (is *issuer) succeed(set *keySet, began, now time.Time) (changed bool) {
 	return is.become(true, now)
 }
 
-// fail prolongs the use of the keys until a later fetch succeeds. It reports whether
-// Reachable changed.
+// fail prolongs the use of the keys: uses do not wait for an issuer that is away. It
+// reports whether Reachable changed.
 func (is *issuer) fail(failure *auth.UnavailableError, now time.Time) (changed bool) {
 	is.mu.Lock()
 	defer is.mu.Unlock()
@@ -208,8 +208,7 @@ func (is *issuer) fail(failure *auth.UnavailableError, now time.Time) (changed b
 	is.failure, is.state.LastError = failure, failure.Cause.Error()
 	if e := *is.edition.Load(); e.set != nil {
 		e.renewal = is.next
-		// The next use after renewal starts a fetch, which ends within the timeout.
-		if end := is.next.Add(2 * is.options.Timeout); e.end.Before(end) {
+		if end := now.Add(is.options.Refresh); e.end.Before(end) {
 			e.end = end
 		}
 		is.edition.Store(&e)

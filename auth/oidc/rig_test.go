@@ -126,7 +126,8 @@ func (is *issuer) attempts() (n int) {
 
 func (is *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	is.mu.Lock()
-	path := strings.TrimPrefix(r.URL.Path, "/realm")
+	base := strings.TrimPrefix(strings.TrimSuffix(is.URL, "/"), "http://localhost")
+	path := strings.TrimPrefix(r.URL.Path, base)
 	is.requests[path]++
 	answer, keys := is.answer, slices.Clone(is.keys)
 	document := object{"issuer": is.URL, "jwks_uri": is.URL + keysPath}
@@ -364,3 +365,8 @@ func kids() func() string {
 	n := 0
 	return func() string { n++; return fmt.Sprint("kid-", n) }
 }
+
+// byHost sends a request to the transport of its host.
+type byHost map[string]http.RoundTripper
+
+func (b byHost) RoundTrip(r *http.Request) (*http.Response, error) { return b[r.URL.Host].RoundTrip(r) }
