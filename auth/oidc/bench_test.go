@@ -50,7 +50,7 @@ func BenchmarkVerifyNew(b *testing.B) {
 	}
 }
 
-// BenchmarkRefused refuses a token of each kind: what a sender of bad tokens costs.
+// BenchmarkRefused refuses a token of each kind: the cost of a sender of bad tokens.
 func BenchmarkRefused(b *testing.B) {
 	key, foreign := newKeyFor(b, "a", "RS256"), newKey(b, "b")
 	is := newIssuer(b, key)

@@ -1,22 +1,22 @@
 // Package oidc identifies a client by a JSON Web Token (JWT) of an OpenID Connect
 // issuer: a Kubernetes cluster, Entra ID, Okta, Keycloak and the like.
 //
-// The idea a reader needs: a token proves who its holder is because only the issuer can
-// sign it, and the issuer publishes the keys that check its signatures. So no request
-// about a token leaves the gateway; what it fetches are keys, once an hour and issuer.
+// The idea a reader needs: a token proves the identity of its client because only the
+// issuer can sign it, and the issuer publishes the keys that check its signatures. So
+// the gateway sends no request about a token; it fetches keys, once an hour and issuer.
 // [Verifier.Verify] reads a token strictly, checks all that needs no key (algorithm,
 // issuer, audience, times), and then the signature. The result is kept under a keyed
 // hash of the token, so that [Verifier.Known] finds it again without a signature. A
 // token is never stored, printed or logged.
 //
-// A refusal ([RefusedError]) decides: the token is bad, whatever happens later. A key
-// that cannot be fetched decides nothing ([auth.UnavailableError]): the token may be
-// good. Keys that are known stay in use while their issuer is away.
+// A refusal ([RefusedError]) is final for the token as it is. If a key cannot be
+// fetched, the token is neither accepted nor refused ([auth.UnavailableError]). Known
+// keys stay in use while their issuer is unreachable.
 //
-// What a sender of tokens can cause is bounded. An unknown key causes a fetch at most
-// once in an interval for each issuer, and all who wait share it; a bad signature by a
-// known key causes none. Nothing in a token's header names a place to fetch a key from,
-// or is a key: jku, jwk, x5u and x5c are ignored.
+// The work that a sender of tokens can cause is bounded. An unknown key causes a fetch
+// at most once in an interval for each issuer, and all waiting callers share it; a bad
+// signature with a known key causes none. A token's header can neither contain a key
+// nor its address: jku, jwk, x5u and x5c are ignored.
 //
 // How long things are believed:
 //

@@ -51,8 +51,7 @@ func (t Issuer) fetchKeys(ctx context.Context, transport http.RoundTripper) (*ke
 }
 
 // discover returns the URL of the issuer's keys by its discovery document. The document
-// must name the issuer: otherwise it belongs to another one, whose tokens would be
-// believed.
+// must name the issuer: otherwise it belongs to another one, whose keys would be used.
 func (t Issuer) discover(ctx context.Context, transport http.RoundTripper) (string, error) {
 	text, err := t.get(ctx, transport, strings.TrimSuffix(t.URL, "/")+discoveryPath, maxDocument)
 	if err != nil {

@@ -17,9 +17,9 @@ import (
 	"osgate/auth"
 )
 
-// FuzzOnlySignedTokensAreAccepted: what Verify accepts, a key of the issuer has signed
-// by the standard library alone, and another library reads the same client in it.
-// Nothing panics, and all that is accepted is recognized.
+// FuzzOnlySignedTokensAreAccepted: of each accepted token, the standard library alone
+// confirms the signature by a key of the issuer, and another library reads the same
+// client. No token causes a panic, and each accepted one is recognized.
 func FuzzOnlySignedTokensAreAccepted(f *testing.F) {
 	keys := []*signer{
 		newKeyFor(f, "rs", "RS256"), newKeyFor(f, "ps", "PS256"), newKey(f, "es"), newKeyFor(f, "ed", "EdDSA"),

@@ -12,7 +12,7 @@ import (
 	"osgate/internal/flight"
 )
 
-// IssuerState is whether an issuer answers, and what is known of it.
+// IssuerState is whether an issuer answers, and how old its keys are.
 type IssuerState struct {
 	Issuer    string
 	Reachable bool          // its last answer was good; true before the first fetch
@@ -100,7 +100,7 @@ func (is *issuer) keys(ctx context.Context) (*keySet, error) {
 		return is.edition.Load().set, nil
 	}
 	set, err := is.renew(ctx, is.edition.Load().set)
-	if _, away := errors.AsType[*auth.UnavailableError](err); away && set != nil {
+	if _, unreachable := errors.AsType[*auth.UnavailableError](err); unreachable && set != nil {
 		return set, nil
 	}
 	return set, err
@@ -198,8 +198,8 @@ func (is *issuer) succeed(set *keySet, began, now time.Time) (changed bool) {
 	return is.become(true, now)
 }
 
-// fail prolongs the use of the keys: uses do not wait for an issuer that is away. It
-// reports whether Reachable changed.
+// fail prolongs the use of the keys, so that uses do not wait for an unreachable
+// issuer. It reports whether Reachable changed.
 func (is *issuer) fail(failure *auth.UnavailableError, now time.Time) (changed bool) {
 	is.mu.Lock()
 	defer is.mu.Unlock()

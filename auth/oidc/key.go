@@ -77,7 +77,7 @@ func readKey(jwk object) *key {
 	algorithm, ok3 := jwk.text("alg")
 	use, ok4 := jwk.text("use")
 	operations, ok5 := jwk.texts("key_ops")
-	_, published := jwk["d"] // the private key, which everybody knows then
+	_, published := jwk["d"] // the private key, which is no secret then
 	_, limited := jwk["key_ops"]
 	switch {
 	case !ok || !ok2 || !ok3 || !ok4 || !ok5 || published,

@@ -14,7 +14,7 @@ import (
 	"osgate/auth/oidc"
 )
 
-// TestAThousandNewTokensShareOneFetch while there are no keys yet.
+// TestAThousandNewTokensShareOneFetch before there are keys.
 func TestAThousandNewTokensShareOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newKey(t, "a")
@@ -56,7 +56,7 @@ func TestANewKeyIsFoundAtOnce(t *testing.T) {
 	})
 }
 
-// TestUnknownKeysCauseOneFetchInAnInterval, whatever their names.
+// TestUnknownKeysCauseOneFetchInAnInterval, also under many names.
 func TestUnknownKeysCauseOneFetchInAnInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newKey(t, "a")
@@ -205,7 +205,7 @@ func TestKeysAreRenewedAheadWhileInUse(t *testing.T) {
 		}
 		n := is.fetches()
 		pass(100 * refresh)
-		wantFetches(t, is, n) // nobody uses them
+		wantFetches(t, is, n) // they are not in use
 	})
 }
 
@@ -258,9 +258,9 @@ func TestTokensWithoutAKidAreTriedWithAllFittingKeys(t *testing.T) {
 	})
 }
 
-// TestKnownKeysWorkWhileTheIssuerIsAway, for hours: known tokens without a wait, new
-// ones with known keys, and about unknown keys nothing is decided.
-func TestKnownKeysWorkWhileTheIssuerIsAway(t *testing.T) {
+// TestKnownKeysWorkWhileTheIssuerIsUnreachable, for hours: known tokens without a wait,
+// and new ones. A token with an unknown key is neither accepted nor refused.
+func TestKnownKeysWorkWhileTheIssuerIsUnreachable(t *testing.T) {
 	silent := func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true }
 	for name, away := range map[string]func(http.ResponseWriter, *http.Request) bool{"500": down, "silent": silent} {
 		t.Run(name, func(t *testing.T) {
@@ -293,9 +293,9 @@ func TestKnownKeysWorkWhileTheIssuerIsAway(t *testing.T) {
 	}
 }
 
-// TestWithoutKeysNothingIsDecided, and the issuer is not asked again before an
-// interval has passed. Expired tokens are refused all the same.
-func TestWithoutKeysNothingIsDecided(t *testing.T) {
+// TestWithoutKeysNoTokenIsRefused, except for reasons that no key can change. The
+// issuer receives no request before an interval has passed.
+func TestWithoutKeysNoTokenIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newKey(t, "a")
 		is := newIssuer(t, key)
@@ -347,7 +347,7 @@ func TestARetryAfterOfTheIssuerIsObeyed(t *testing.T) {
 	}
 }
 
-// TestACallerLeavesWithItsContext, and the fetch goes on for the others.
+// TestACallerLeavesWithItsContext, and the fetch continues for the others.
 func TestACallerLeavesWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newKey(t, "a")
@@ -365,7 +365,7 @@ func TestACallerLeavesWithItsContext(t *testing.T) {
 	})
 }
 
-// TestAFetchEndsInTime if the issuer is silent, and it is told from other failures.
+// TestAFetchEndsInTime if the issuer is silent, and the error reports that.
 func TestAFetchEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newKey(t, "a")

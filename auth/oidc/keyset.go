@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// keySet is what an issuer published at one time. It is read-only, and has each
+// keySet is the keys that an issuer published at one time. It is read-only, and has each
 // key once.
 type keySet struct{ keys []*key }
 

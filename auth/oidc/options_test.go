@@ -74,7 +74,10 @@ func TestOptionsDoNotPrintTheSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	bytes := fmt.Sprintf("%d", []byte("hush"))
-	texts := []string{fmt.Sprintf("%v %+v %#v %s %d %x", o, o, o, o, o, o), o.String(), o.GoString(), o.LogValue().String(), string(asJSON)}
+	texts := []string{
+		fmt.Sprintf("%v %+v %#v %s %d %x", o, o, o, o, o, o), o.String(), o.GoString(), o.LogValue().String(),
+		string(asJSON),
+	}
 	for _, text := range texts {
 		if strings.Contains(text, "hush") || strings.Contains(text, bytes) || strings.Contains(text, "aHVzaA") {
 			t.Errorf("the options print as %s", text)

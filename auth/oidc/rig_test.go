@@ -330,7 +330,7 @@ func wantRefused(t testing.TB, v *oidc.Verifier, token auth.Token, reason oidc.R
 	}
 }
 
-// wantUnavailable verifies a token about which nothing can be decided.
+// wantUnavailable verifies a token that can be neither accepted nor refused.
 func wantUnavailable(t testing.TB, v *oidc.Verifier, token auth.Token, issuer string) *auth.UnavailableError {
 	t.Helper()
 	_, err := v.Verify(t.Context(), token)

@@ -60,7 +60,7 @@ func TestStatesAreReported(t *testing.T) {
 	})
 }
 
-// TestAFetchOutlivesAWaiterAndCloseWaitsForIt. Then nothing is fetched.
+// TestCloseWaitsForFetches. No fetch begins after it.
 func TestCloseWaitsForFetches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newKey(t, "a")
@@ -149,7 +149,8 @@ func TestAnHTTPSIssuerHasKeysByHTTPS(t *testing.T) {
 		o.Transport = plain{is.transport}
 	})
 	token := key.token(t, is.claims(object{"iss": "https://localhost/realm"}))
-	if failure := wantUnavailable(t, v, token, "https://localhost/realm"); !strings.Contains(failure.Error(), "not https") {
+	failure := wantUnavailable(t, v, token, "https://localhost/realm")
+	if !strings.Contains(failure.Error(), "not https") {
 		t.Errorf("Verify: %v", failure)
 	}
 }

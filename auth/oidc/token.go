@@ -87,8 +87,8 @@ func decode(part string) ([]byte, error) {
 
 var errNotBase64 = errors.New("it is not in base64url")
 
-// readHeader reads the header (RFC 7515 section 4.1). It ignores all that names or
-// contains a key but kid.
+// readHeader reads the header (RFC 7515 section 4.1). It ignores each
+// member that names or contains a key, except kid.
 func (t *token) readHeader(text []byte) error {
 	header, ok := readObject(text)
 	if !ok {

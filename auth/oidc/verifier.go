@@ -13,35 +13,39 @@ import (
 
 // Verifier identifies clients by JWTs. Make it by [New]. It is safe for concurrent use.
 type Verifier struct {
-	options Options // without Secret
-	digests *digester
-	issuers map[string]*issuer // by their URLs
-	work    workers
-	known   *otter.Cache[digest, *verdict] // tokens that were accepted
-	bad     *otter.Cache[digest, *verdict] // tokens that were refused because of a key
+	options      Options // without Secret
+	digests      digester
+	fingerprints *fingerprinter
+	issuers      map[string]*issuer // by their URLs
+	work         workers
+	known        *otter.Cache[fingerprint, *verdict] // tokens that were accepted
+	bad          *otter.Cache[fingerprint, *verdict] // tokens that were refused because of a key
 }
 
-// New returns a Verifier, or an error for options that cannot work. It fetches nothing;
-// see [Verifier.Warm].
+// New returns a Verifier, or an error for options that cannot work. It sends no
+// requests; see [Verifier.Warm].
 func New(o Options) (*Verifier, error) {
 	o, err := o.complete()
 	if err != nil {
 		return nil, err
 	}
-	v := &Verifier{digests: newDigester(o), issuers: map[string]*issuer{}}
+	v := &Verifier{digests: newDigester(&o), issuers: map[string]*issuer{}}
 	o.Secret = nil
 	v.options = o
 	for _, t := range o.Issuers {
 		v.issuers[t.URL] = newIssuer(t, &v.options, &v.work)
 	}
-	v.known, err = otter.New(&otter.Options[digest, *verdict]{
+	if v.fingerprints, err = newFingerprinter(); err != nil {
+		return nil, err
+	}
+	v.known, err = otter.New(&otter.Options[fingerprint, *verdict]{
 		MaximumWeight: o.Bytes, InitialCapacity: 256,
-		Weigher: func(_ digest, known *verdict) uint32 { return known.weight() },
+		Weigher: func(_ fingerprint, known *verdict) uint32 { return known.weight() },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the cache of tokens: %w", err)
 	}
-	v.bad, err = otter.New(&otter.Options[digest, *verdict]{MaximumSize: maxBad})
+	v.bad, err = otter.New(&otter.Options[fingerprint, *verdict]{MaximumSize: maxBad})
 	if err != nil {
 		return nil, fmt.Errorf("making the cache of refused tokens: %w", err)
 	}
@@ -51,8 +55,10 @@ func New(o Options) (*Verifier, error) {
 // Known returns the caller of a token that was verified before. It never waits. It
 // returns false for a token that must be verified again: it was not verified yet, it
 // has expired, its key is no longer published, or the keys are too old.
-func (v *Verifier) Known(t auth.Token) (auth.Caller, bool) {
-	known, ok := v.known.GetIfPresent(v.digests.of(t))
+func (v *Verifier) Known(t auth.Token) (auth.Caller, bool) { return v.recall(v.fingerprints.of(t)) }
+
+func (v *Verifier) recall(f fingerprint) (auth.Caller, bool) {
+	known, ok := v.known.GetIfPresent(f)
 	now := time.Now()
 	if !ok || known.key.ended.Load() || !now.Before(known.caller.Expires) || !known.issuer.usable(now) {
 		return auth.Caller{}, false
@@ -64,7 +70,8 @@ func (v *Verifier) Known(t auth.Token) (auth.Caller, bool) {
 // the token's key is not known; the end of one ctx does not end that for others.
 // Errors: *[RefusedError], *[auth.UnavailableError], the error of ctx.
 func (v *Verifier) Verify(ctx context.Context, t auth.Token) (auth.Caller, error) {
-	if caller, ok := v.Known(t); ok {
+	f := v.fingerprints.of(t)
+	if caller, ok := v.recall(f); ok {
 		return caller, nil
 	}
 	now := time.Now()
@@ -83,18 +90,23 @@ func (v *Verifier) Verify(ctx context.Context, t auth.Token) (auth.Caller, error
 	if err != nil {
 		return auth.Caller{}, err
 	}
+	k, err := v.prove(ctx, is, jwt, f)
+	if err != nil {
+		return auth.Caller{}, err
+	}
 	caller := auth.Caller{
 		Name: name, Method: auth.ByJWT, Issuer: is.URL,
 		Expires: jwt.claims.expires.Add(v.options.Leeway), Hash: v.digests.of(t),
 	}
-	return v.prove(ctx, is, jwt, caller)
+	v.known.Set(f, &verdict{issuer: is, caller: caller, key: k})
+	return caller, nil
 }
 
-// prove checks the signature of t, whose claims name caller.
-func (v *Verifier) prove(ctx context.Context, is *issuer, t *token, caller auth.Caller) (auth.Caller, error) {
+// prove returns the key that signed t. It remembers a refusal under f.
+func (v *Verifier) prove(ctx context.Context, is *issuer, t *token, f fingerprint) (*key, error) {
 	now := time.Now()
-	if bad, ok := v.bad.GetIfPresent(caller.Hash); ok && bad.holds(now) {
-		return auth.Caller{}, bad.refusal
+	if bad, ok := v.bad.GetIfPresent(f); ok && bad.holds(now) {
+		return nil, bad.refusal
 	}
 	k, set, err := is.signer(ctx, t)
 	if refusal, ok := errors.AsType[*RefusedError](err); ok {
@@ -102,13 +114,9 @@ func (v *Verifier) prove(ctx context.Context, is *issuer, t *token, caller auth.
 		if t.mayHaveNewKey(refusal) {
 			until = is.nextFetch()
 		}
-		v.bad.Set(caller.Hash, &verdict{issuer: is, refusal: refusal, set: set, until: until})
+		v.bad.Set(f, &verdict{issuer: is, refusal: refusal, set: set, until: until})
 	}
-	if err != nil {
-		return auth.Caller{}, err
-	}
-	v.known.Set(caller.Hash, &verdict{issuer: is, caller: caller, key: k})
-	return caller, nil
+	return k, err
 }
 
 // signer returns the key that signed t, and the keys that were tried. It fetches the

@@ -8,8 +8,8 @@ import (
 	"osgate/auth/oidc"
 )
 
-// TestTheCallerIsWhomTheTokenNames for each algorithm, and it is known from then on.
-func TestTheCallerIsWhomTheTokenNames(t *testing.T) {
+// TestTheCallerIsTheClientOfTheToken for each algorithm, and it is known from then on.
+func TestTheCallerIsTheClientOfTheToken(t *testing.T) {
 	for _, algorithm := range []string{"RS256", "PS256", "ES256", "EdDSA"} {
 		t.Run(algorithm, func(t *testing.T) {
 			key := newKeyFor(t, "a", algorithm)
