@@ -52,6 +52,15 @@ clients: ## Run real clients with their defaults against osgate; installs missin
 	@cd e2e/clients && { test node_modules/.package-lock.json -nt package-lock.json || npm ci; }
 	go test -vet=off -tags clients -count=1 -timeout 10m -run TestRealClients ./e2e
 
+.PHONY: chart
+chart: ## Write what is made of other files: variables in the chart's schema, the Kustomize base
+	go test -vet=off -count=1 -run TestChartAcceptsEveryVariable ./deploy -update
+	cd deploy/charttest && go test -vet=off -count=1 -run TestKustomizeBaseIsTheChart . -update
+
+.PHONY: chart-test
+chart-test: needs ## Render chart, Kustomize base and compose file, validate them, and start what they describe
+	cd deploy/charttest && go test -vet=off -count=1 -timeout 20m ./...
+
 .PHONY: lint
 lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	@files=$$(gofmt -l .) && test -z "$$files" || { echo "not gofmt-clean (make fmt):" $$files; exit 1; }
@@ -62,6 +71,7 @@ lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	go vet ./...
 	go vet -tags clients,soak ./e2e
 	cd deploy/observe && go mod tidy -diff && go vet ./...
+	cd deploy/charttest && go mod tidy -diff && go vet ./...
 	cd bench && go mod tidy -diff && go vet ./...
 	go tool -modfile=tools/go.mod golangci-lint run --allow-parallel-runners
 
