@@ -60,6 +60,39 @@ func TestAFailureIsInTheState(t *testing.T) {
 	})
 }
 
+// TestASuccessEndsTheSeriesOfFailures: the next one is repeated soon again.
+func TestASuccessEndsTheSeriesOfFailures(t *testing.T) {
+	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
+		for range 2 {
+			w.answer(http.StatusBadGateway, "")
+			_, err := tokens.Token(t.Context(), "us")
+			failure, ok := errors.AsType[*auth.UnavailableError](err)
+			if !ok || failure.RetryAfter > time.Second {
+				t.Fatalf("the first failure: %v", err)
+			}
+			pass(time.Minute)
+			w.answer(0, "")
+			pass(time.Minute)
+			tokens.Refused("us", must(t, tokens))
+			pass(2 * time.Minute)
+		}
+	})
+}
+
+// TestARefusedClientIsTheReason also after upstream refused tokens.
+func TestARefusedClientIsTheReason(t *testing.T) {
+	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
+		tokens.Refused("us", must(t, tokens))
+		tokens.Refused("us", must(t, tokens))
+		w.use("wrong")
+		pass(2 * time.Second)
+		if _, err := tokens.Token(t.Context(), "us"); err == nil {
+			t.Error("a token")
+		}
+		w.expectReported(t, "us down token-refused", "us down client-refused")
+	})
+}
+
 // TestARefusedOperationIsInTheState for five minutes, and causes no mint.
 func TestARefusedOperationIsInTheState(t *testing.T) {
 	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
