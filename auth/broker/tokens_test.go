@@ -133,6 +133,11 @@ func TestARevokedTokenIsMintedAgainOnce(t *testing.T) {
 			})
 		}
 		all.Wait()
+		second := must(t, tokens)
+		tokens.Refused("us", first) // an answer that was late
+		if !must(t, tokens).Equal(second) {
+			t.Error("a refusal of the old token dropped the new one")
+		}
 		w.expectMints(t, 2)
 		w.expectReported(t)
 	})
