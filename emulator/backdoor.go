@@ -162,7 +162,7 @@ func (e *Emulator) patchClient(r *http.Request, id string) (answer, error) {
 
 // setScopes gives a client, if there is such a client, other scopes.
 func (e *Emulator) setScopes(id string, scopes []string) error {
-	if _, ok := e.directory.setScopes(id, scopes); !ok {
+	if !e.directory.setScopes(id, scopes) {
 		return nil
 	}
 	return e.disk.write(change{bucket: scopeBucket, key: id, value: record(scopes)})

@@ -75,7 +75,7 @@ func (e *Emulator) ClientCounts() []ClientCounts {
 // refuse the old one; tokens that were minted with it stay valid. It reports whether
 // there is such an app.
 func (e *Emulator) SetSecret(id, secret string) (bool, error) {
-	if _, ok := e.directory.setSecret(id, Secret(secret)); !ok {
+	if !e.directory.setSecret(id, Secret(secret)) {
 		return false, nil
 	}
 	return true, e.disk.write(change{bucket: secretBucket, key: id, value: record(secret)})

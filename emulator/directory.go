@@ -56,7 +56,7 @@ func (d *directory) client(id string) (Client, bool) {
 }
 
 // setScopes gives a client other scopes and reports whether there is such a client.
-func (d *directory) setScopes(id string, scopes []string) (Client, bool) {
+func (d *directory) setScopes(id string, scopes []string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, ok := d.clients[id]
@@ -64,11 +64,11 @@ func (d *directory) setScopes(id string, scopes []string) (Client, bool) {
 		c.Scopes = slices.Clone(scopes)
 		d.clients[id] = c
 	}
-	return c, ok
+	return ok
 }
 
 // setSecret gives a client another secret and reports whether there is such a client.
-func (d *directory) setSecret(id string, secret Secret) (Client, bool) {
+func (d *directory) setSecret(id string, secret Secret) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, ok := d.clients[id]
@@ -76,7 +76,7 @@ func (d *directory) setSecret(id string, secret Secret) (Client, bool) {
 		c.Secret = secret
 		d.clients[id] = c
 	}
-	return c, ok
+	return ok
 }
 
 // clientWith returns the client of these credentials.

@@ -125,7 +125,7 @@ func TestARefusalIsForgotten(t *testing.T) {
 				}
 			}
 		}
-		if got := guard.String(); got != "here=4 here*=1 here*=1" {
+		if got := guard.String(); got != "here=4"+strings.Repeat(" here*=1", 2) {
 			t.Errorf("charged %q", got)
 		}
 	})
@@ -143,8 +143,10 @@ func TestOnlyRefusalsAreCharged(t *testing.T) {
 		}
 		jwt.err.Store(nil)
 		jwt.life = -time.Second // a caller that has ended
-		if _, err := i.Identify(t.Context(), "us", bearer("a.b.c"), "here"); !errors.Is(err, auth.ErrBadToken) {
-			t.Errorf("an ended caller: %v", err)
+		for range 2 {           // the second time, the method knows it
+			if _, err := i.Identify(t.Context(), "us", bearer("a.b.c"), "here"); !errors.Is(err, auth.ErrBadToken) {
+				t.Errorf("an ended caller: %v", err)
+			}
 		}
 		if _, err := i.Identify(t.Context(), "us", bearer("opaque"), "here"); !errors.Is(err, auth.ErrBadToken) {
 			t.Errorf("an opaque token: %v", err)
@@ -152,7 +154,7 @@ func TestOnlyRefusalsAreCharged(t *testing.T) {
 		if _, err := i.Identify(t.Context(), "us", auth.Credential{}, "here"); !errors.Is(err, auth.ErrNoToken) {
 			t.Errorf("no token: %v", err)
 		}
-		if got := guard.String(); got != "here=2" {
+		if got := guard.String(); got != "here=2 here*=1" {
 			t.Errorf("charged %q", got)
 		}
 	})

@@ -43,7 +43,8 @@ func (m *method) Known(c auth.Credential) (auth.Caller, bool) {
 	if !ok {
 		return auth.Caller{}, false
 	}
-	return *caller.(*auth.Caller), true //nolint:forcetypeassert // stored below
+	known, ok := caller.(*auth.Caller)
+	return *known, ok
 }
 
 func (m *method) Identify(_ context.Context, c auth.Credential) (auth.Caller, error) {

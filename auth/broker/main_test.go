@@ -48,7 +48,7 @@ func newWorld(t testing.TB) *world {
 	l := memnet.Listen()
 	w := &world{Emulator: e, transport: &http.Transport{DialContext: l.Dial}}
 	w.use("secret-one")
-	server := &http.Server{Handler: w} //nolint:gosec // a test's
+	server := &http.Server{Handler: w}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() {
 		w.transport.CloseIdleConnections()

@@ -52,7 +52,8 @@ func newHeld(m auth.Minted, at time.Time) *held {
 	if h.life == 0 {
 		h.life = defaultLife
 	}
-	h.renewal.Store(int64(h.life / 100 * (renewFrom + rand.N[time.Duration](renewTo-renewFrom+1))))
+	hundredth := int64(h.life / 100)
+	h.renewal.Store(hundredth * (renewFrom + rand.Int64N(renewTo-renewFrom+1))) //nolint:gosec // spreads load, guards nothing
 	return h
 }
 

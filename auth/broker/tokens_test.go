@@ -143,6 +143,20 @@ func TestARevokedTokenIsMintedAgainOnce(t *testing.T) {
 	})
 }
 
+// TestARefusedTokenIsForgotten after the next token was in use for a while: a token that is
+// revoked now and then costs no request a refusal.
+func TestARefusedTokenIsForgotten(t *testing.T) {
+	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
+		for range 10 {
+			tokens.Refused("us", must(t, tokens))
+			must(t, tokens)
+			pass(2 * time.Minute)
+		}
+		w.expectMints(t, 11)
+		w.expectReported(t)
+	})
+}
+
 // TestAnUpstreamThatRefusesAllTokensCostsFewMints: after the second refusal callers get
 // an error until a retry is due.
 func TestAnUpstreamThatRefusesAllTokensCostsFewMints(t *testing.T) {
