@@ -61,6 +61,18 @@ chart: ## Write what is made of other files: variables in the chart's schema, th
 chart-test: needs ## Render chart, Kustomize base and compose file, validate them, and start what they describe
 	cd deploy/charttest && go test -vet=off -count=1 -timeout 20m ./...
 
+# Platform of `make image`.
+ARCH ?= $(shell go env GOARCH)
+
+.PHONY: image
+image: ## Build the images of osgate and osemu for linux/ARCH, without a container engine into bin/images
+	@scripts/image $(VERSION) osgate $(ARCH) bin/images/osgate
+	@scripts/image $(VERSION) osemu $(ARCH) bin/images/osemu
+
+.PHONY: deploy-test
+deploy-test: image chart-test ## Serve from the images, check the unit of systemd, and chart-test (needs root)
+	OSGATE_TEST_VERSION=$(VERSION) OSGATE_TEST_SYSTEMD=$$(scripts/systemd-tools) go test -vet=off -tags deploy -count=1 -timeout 20m -v ./deploy/packagetest
+
 .PHONY: lint
 lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	@files=$$(gofmt -l .) && test -z "$$files" || { echo "not gofmt-clean (make fmt):" $$files; exit 1; }
@@ -70,6 +82,7 @@ lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	go mod verify
 	go vet ./...
 	go vet -tags clients,soak ./e2e
+	go vet -tags deploy ./deploy/packagetest
 	cd deploy/observe && go mod tidy -diff && go vet ./...
 	cd deploy/charttest && go mod tidy -diff && go vet ./...
 	cd bench && go mod tidy -diff && go vet ./...

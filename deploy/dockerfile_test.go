@@ -21,6 +21,7 @@ type instruction struct {
 // stage is a FROM instruction with the instructions that follow it.
 type stage struct {
 	name, from string
+	platform   string // the flag of FROM, "" if there is none
 	steps      []instruction
 }
 
@@ -81,7 +82,11 @@ func stages(t *testing.T) []stage {
 			t.Fatalf("%s: no instruction that this test knows", word)
 		case word == "FROM":
 			from, name, _ := strings.Cut(rest, " AS ")
-			list = append(list, stage{name: name, from: from})
+			platform, image, ok := strings.Cut(from, " ")
+			if !ok {
+				platform, image = "", from
+			}
+			list = append(list, stage{name: name, from: image, platform: platform})
 		default:
 			last := &list[len(list)-1]
 			last.steps = append(last.steps, instruction{word, rest})
@@ -169,6 +174,42 @@ func TestImagesAreBuiltByTheGoOfTheModule(t *testing.T) {
 	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(string(module))[1]
 	if from := target(t, "build").from; from != "golang:"+version {
 		t.Errorf("built from %s, go.mod says %s", from, version)
+	}
+}
+
+// A build for another platform compiles on that of the builder, for that of the image,
+// and stamps the version and the commit.
+func TestProgramsAreCompiledForThePlatformOfTheImage(t *testing.T) {
+	build := target(t, "build")
+	if build.platform != "--platform=$BUILDPLATFORM" {
+		t.Errorf("the build stage has %q, so that it is emulated", build.platform)
+	}
+	for _, name := range []string{"osgate", "osemu"} {
+		if p := target(t, name).platform; p != "" {
+			t.Errorf("%s has %q, want the platform that is asked for", name, p)
+		}
+	}
+	compile := strings.Join(build.all("RUN"), "\n")
+	for _, want := range []string{
+		"CGO_ENABLED=0", "GOOS=$TARGETOS", "GOARCH=$TARGETARCH",
+		"-trimpath", "-buildvcs=$BUILDVCS", "-X main.version=$VERSION",
+	} {
+		if !strings.Contains(compile, want) {
+			t.Errorf("no %s in %s", want, compile)
+		}
+	}
+	declared := strings.Join(build.all("ARG"), " ")
+	for _, want := range []string{"TARGETOS", "TARGETARCH", "VERSION=devel", "BUILDVCS=auto"} {
+		if !slices.Contains(strings.Fields(declared), want) {
+			t.Errorf("ARG %s is missing: %s", want, declared)
+		}
+	}
+	ignored, err := os.ReadFile("Dockerfile.dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(strings.Split(string(ignored), "\n"), ".git") {
+		t.Error(".git is left out: the commit cannot be stamped")
 	}
 }
 

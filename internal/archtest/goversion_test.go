@@ -11,7 +11,7 @@ import (
 // without a token can crash the process. Every module and image requires the same
 // version, so that the tested version is the shipped one.
 func TestEveryModuleAndImageRequiresOneGoVersionWithoutKnownHoles(t *testing.T) {
-	required := regexp.MustCompile(`(?m)^(?:go |FROM golang:)(\S+)`)
+	required := regexp.MustCompile(`(?m)^(?:go |FROM (?:--platform=\S+ )?golang:)(\S+)`)
 	for _, file := range []string{
 		"go.mod", "tools/go.mod", "tools/vuln/go.mod", "deploy/observe/go.mod", "deploy/charttest/go.mod", "bench/go.mod",
 		"deploy/Dockerfile",
