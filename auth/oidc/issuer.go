@@ -99,29 +99,25 @@ func (is *issuer) keys(ctx context.Context) (*keySet, error) {
 	if is.usable(time.Now()) {
 		return is.edition.Load().set, nil
 	}
-	set, err := is.renew(ctx, is.edition.Load().set)
+	set, err := is.renew(ctx)
 	if _, unreachable := errors.AsType[*auth.UnavailableError](err); unreachable && set != nil {
 		return set, nil
 	}
 	return set, err
 }
 
-// renew returns keys that are newer than old, after a fetch if one may be sent now. It
-// returns old if the issuer still publishes the same, or if it is too early to fetch
-// them again. If the last fetch failed, it returns the keys in use, nil if there are
-// none, and the error: *[auth.UnavailableError], or that of ctx.
-func (is *issuer) renew(ctx context.Context, old *keySet) (*keySet, error) {
+// renew returns the newest keys, after a fetch if one may be sent now. It returns the
+// same set as before if the issuer still publishes that, or if it is too early. If the
+// last fetch failed, it returns the keys in use, nil if there are none, and the error:
+// *[auth.UnavailableError], or that of ctx.
+func (is *issuer) renew(ctx context.Context) (*keySet, error) {
 	is.mu.Lock()
-	now := time.Now()
-	current, f := is.edition.Load().set, is.flight
-	switch {
-	case current != old:
-		is.mu.Unlock()
-		return current, nil
-	case f == nil && now.Before(is.next):
+	now, f := time.Now(), is.flight
+	if f == nil && now.Before(is.next) {
 		defer is.mu.Unlock()
-		return current, is.early(now)
-	case f == nil:
+		return is.edition.Load().set, is.early(now)
+	}
+	if f == nil {
 		f = is.start(ctx)
 	}
 	is.mu.Unlock()

@@ -86,6 +86,24 @@ func TestUnknownKeysCauseOneFetchInAnInterval(t *testing.T) {
 	})
 }
 
+// TestAnUnknownKeyIsLookedForAgain as soon as a fetch is allowed, not an interval after
+// its refusal.
+func TestAnUnknownKeyIsLookedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key, second := newKey(t, "a"), newKey(t, "b")
+		is := newIssuer(t, key)
+		v := newVerifier(t, is)
+		wantCaller(t, v, key.token(t, is.claims(nil)))
+		pass(interval - time.Second)
+		token := second.token(t, is.claims(nil))
+		wantRefused(t, v, token, oidc.ReasonUnknownKey)
+		is.publish(key, second)
+		pass(time.Second)
+		wantCaller(t, v, token)
+		wantFetches(t, is, 2)
+	})
+}
+
 // TestUnknownKeysWaitForOneFetch if they come at the same time.
 func TestUnknownKeysWaitForOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -218,9 +236,10 @@ func TestAKeyOfTheSameNameIsAnotherKey(t *testing.T) {
 		token := second.token(t, is.claims(nil))
 		former := first.token(t, is.claims(nil))
 		wantCaller(t, v, former)
+		pass(interval / 2)
 		wantRefused(t, v, token, oidc.ReasonSignature)
 		is.publish(second)
-		pass(interval)
+		pass(interval / 2) // the refusal is younger than an interval
 		wantRefused(t, v, newKey(t, "unknown").token(t, is.claims(nil)), oidc.ReasonUnknownKey)
 		wantCaller(t, v, token)
 		wantRefused(t, v, former, oidc.ReasonSignature)

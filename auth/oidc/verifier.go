@@ -131,7 +131,7 @@ func (is *issuer) signer(ctx context.Context, t *token) (*key, *keySet, error) {
 	if refusal, ok := errors.AsType[*RefusedError](err); !ok || !t.mayHaveNewKey(refusal) {
 		return k, set, err
 	}
-	newer, failure := is.renew(ctx, set)
+	newer, failure := is.renew(ctx)
 	switch {
 	case failure != nil:
 		return nil, nil, failure
