@@ -128,8 +128,8 @@ func TestEachHeaderHasItsRow(t *testing.T) {
 // docs/configuration.md. cmd/osgate compares these rows with the code.
 func TestNamedSettingsExist(t *testing.T) {
 	settings := append(page(t, "docs/configuration.md").FirstColumn(),
-		"OSGATE_TOKEN", // of osgate stats reconcile
-		"OSGATE_BASE")  // of make bench-peers
+		"OSGATE_TOKEN", "OSGATE_BASE", // of osgate stats reconcile and of make bench-peers
+		"OSGATE_AUTH_ISSUERS", "OSGATE_AUTH_AUDIENCE", "OSGATE_AUTH_CLIENT_CLAIM") // of auth/oidc
 	named := regexp.MustCompile(`OSGATE_[A-Z0-9_]*[A-Z0-9](?:[_…]*…)?`)
 	for _, p := range readPages(t) {
 		if p.Name == "CHANGELOG.md" || strings.HasPrefix(p.Name, "docs/adr/") || p.Name == "docs/configuration.md" {
