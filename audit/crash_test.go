@@ -35,9 +35,12 @@ func TestAKilledProcessLosesNoSyncedLine(t *testing.T) {
 		if err := process.Start(); err != nil {
 			t.Fatal(err)
 		}
-		timer := time.AfterFunc(100*time.Millisecond+time.Duration(rand.IntN(200))*time.Millisecond, func() { _ = process.Process.Kill() })
 		said := uint64(0)
+		var timer *time.Timer
 		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if timer == nil { // the file exists
+				timer = time.AfterFunc(time.Duration(rand.IntN(200))*time.Millisecond, func() { _ = process.Process.Kill() })
+			}
 			if n := uint64(0); strings.HasPrefix(lines.Text(), "synced ") {
 				if _, err := fmt.Sscanf(lines.Text(), "synced %d", &n); err == nil {
 					said = n
@@ -45,6 +48,9 @@ func TestAKilledProcessLosesNoSyncedLine(t *testing.T) {
 			}
 		}
 		_ = process.Wait()
+		if timer == nil {
+			t.Fatal("the process has ended before it wrote")
+		}
 		timer.Stop()
 		synced = max(synced, said)
 		text := content(t, path)

@@ -126,6 +126,14 @@ func TestAnIncompleteLastLineIsReplaced(t *testing.T) {
 		}
 	}
 	path := newPath(t)
+	long := append(bytes.Clone(text[:last]), bytes.Repeat([]byte{0}, 5000)...)
+	if err := os.WriteFile(path, long, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, opened(t, Options{Path: path}))
+	if s := verified(t, path, VerifyOptions{}); s.Kinds[kindTorn] != 1 {
+		t.Errorf("zeros behind the last line: %+v", s)
+	}
 	for name, damaged := range map[string][]byte{
 		"a changed last line": bytes.Replace(text, []byte(`"kind":"end"`), []byte(`"kind":"eno"`), 1),
 		"a changed line":      bytes.Replace(text, []byte("request-1"), []byte("request-9"), 1),
@@ -270,7 +278,10 @@ func TestTheEndWaitsForNoBrokenDisk(t *testing.T) {
 	}
 	d.set(syscall.ENOSPC, nil)
 	w.Keep(write(1))
-	w.Keep(write(2))
+	for w.Stats().Err == nil {
+		<-time.After(time.Millisecond)
+	}
+	w.Keep(write(2)) // behind the one that waits for the next attempt
 	if err := w.Close(t.Context()); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "2 lines are lost") || w.Stats().Lost != 2 {
 		t.Errorf("%v, %+v", err, w.Stats())
 	}

@@ -107,8 +107,9 @@ func TestACertificateEndsWithTheFirstOfItsChain(t *testing.T) {
 				t.Errorf("expires %v, want %v", caller.Expires, middle.certificate.NotAfter)
 			}
 		}
+		<-time.After(time.Hour - time.Second)
 		want(clientcert.ReasonNotYetValid)
-		<-time.After(time.Hour)
+		<-time.After(time.Second)
 		want("")
 		<-time.After(47*time.Hour + time.Second)
 		want(clientcert.ReasonExpired)
