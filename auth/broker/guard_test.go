@@ -131,6 +131,23 @@ func TestARefusalIsForgotten(t *testing.T) {
 	})
 }
 
+// TestEachCredentialIsCountedForItself, and remembered for five seconds at least.
+func TestEachCredentialIsCountedForItself(t *testing.T) {
+	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
+		guard := &counter{}
+		i := w.identifier(t, tokens, guard, newMethod(auth.ByMTLS))
+		for _, name := range []string{"bad", "bad 2", "", "bad 2"} { // an empty name is no name
+			if _, err := i.Identify(t.Context(), "us", certificate(name), "here"); !errors.Is(err, auth.ErrBadToken) {
+				t.Errorf("%q: %v", name, err)
+			}
+			pass(2 * time.Second)
+		}
+		if got := guard.String(); got != "here=3 here*=1" {
+			t.Errorf("charged %q", got)
+		}
+	})
+}
+
 // TestOnlyRefusalsAreCharged: an issuer that is away is not the client's fault.
 func TestOnlyRefusalsAreCharged(t *testing.T) {
 	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {

@@ -26,7 +26,7 @@ func (t *Tokens) start(ctx context.Context, p *plane) {
 	f := flight.New[outcome]()
 	p.mint = f
 	if h := p.held.Load(); h != nil {
-		h.renewal.Store(never) // until the mint is over
+		h.renewal.Store(never)
 	}
 	ctx = context.WithoutCancel(ctx)
 	t.background.Go(func() {
@@ -64,7 +64,6 @@ func (t *Tokens) refusedAgain(p *plane, sum [sha256.Size]byte) (outcome, bool) {
 		return outcome{}, false
 	}
 	p.lookAt = now.Add(lookDelay)
-	p.postpone(now)
 	p.mint = nil
 	t.again(p, now)
 	return outcome{err: retryIn(p.failure, p.wait(now))}, true

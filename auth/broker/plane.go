@@ -43,7 +43,8 @@ type held struct {
 	accepted atomic.Bool   // upstream accepted it
 }
 
-// never is the renewal of a token whose mint is under way.
+// never is the renewal of a token whose renewal has begun: if it fails, a timer repeats
+// it.
 const never = math.MaxInt64
 
 // newHeld returns the token of a mint that began at the given time.
@@ -81,7 +82,7 @@ func (p *plane) permits(secret [sha256.Size]byte, now time.Time) bool {
 // succeed stores a token.
 func (p *plane) succeed(h *held) {
 	p.held.Store(h)
-	p.failures, p.failure, p.secretBad = 0, nil, false
+	p.failures, p.failure, p.secretBad, p.retryAt = 0, nil, false, time.Time{}
 }
 
 // fail records why there is no token, and when the next mint is due.
@@ -89,15 +90,6 @@ func (p *plane) fail(err error, longest, atLeast time.Duration, now time.Time) {
 	p.failure = err
 	p.failures++
 	p.retryAt = now.Add(max(delay(p.failures, longest), atLeast))
-	p.postpone(now)
-}
-
-// postpone makes the next use of the token in use, if any, start a mint when that is
-// due.
-func (p *plane) postpone(now time.Time) {
-	if h := p.held.Load(); h != nil {
-		h.renewal.Store(int64(now.Add(p.wait(now)).Sub(h.at)))
-	}
 }
 
 // refuse records that upstream refused a token, and reports whether that was the token

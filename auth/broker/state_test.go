@@ -79,6 +79,48 @@ func TestASuccessEndsTheSeriesOfFailures(t *testing.T) {
 	})
 }
 
+// TestAnEndpointThatNeverAnswers is unavailable after the timeout.
+func TestAnEndpointThatNeverAnswers(t *testing.T) {
+	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
+		silent := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-time.After(10 * time.Second) })
+		w.instead.Store(&silent)
+		began := time.Now()
+		_, err := tokens.Token(t.Context(), "us")
+		if _, ok := errors.AsType[*auth.UnavailableError](err); !ok || time.Since(began) != 5*time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		tokens.Close()
+		pass(10 * time.Second) // its server ends
+	})
+}
+
+// TestANewSecretNeedsNoRequest: a plane without traffic recovers too. It does not
+// shorten a wait that the endpoint requested.
+func TestANewSecretNeedsNoRequest(t *testing.T) {
+	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
+		w.use("wrong")
+		if _, err := tokens.Token(t.Context(), "us"); err == nil {
+			t.Fatal("a token")
+		}
+		pass(10 * time.Minute)
+		w.use("secret-one")
+		pass(1100 * time.Millisecond)
+		w.expectReported(t, "us down client-refused", "us ok")
+
+		w.use("wrong")
+		tokens.Refused("us", must(t, tokens))
+		if _, err := tokens.Token(t.Context(), "us"); err == nil {
+			t.Fatal("a token")
+		}
+		w.answer(http.StatusTooManyRequests, "", "Retry-After", "120")
+		pass(5 * time.Second)
+		mints := w.mints.Load()
+		w.use("secret-one")
+		pass(100 * time.Second)
+		w.expectMints(t, mints)
+	})
+}
+
 // TestARefusedClientIsTheReason also after upstream refused tokens.
 func TestARefusedClientIsTheReason(t *testing.T) {
 	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
