@@ -90,8 +90,8 @@ func readEnd(f file, s *seal) (e end, torn []byte, err error) {
 		err = errors.New("its lines have macs, and there is no secret")
 	}
 	if err != nil {
-		return e, nil, fmt.Errorf(
-			"the audit file cannot be continued, because its end is damaged or belongs to another secret; rename it: %w", err)
+		return e, nil, fmt.Errorf("the audit file cannot be continued, because its end is damaged "+
+			"or belongs to another secret; rename it: %w", err)
 	}
 	torn = text[len(whole):]
 	return end{c.summary.Last, c.summary.Head, info.Size() - int64(len(torn))}, torn, nil

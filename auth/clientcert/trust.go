@@ -68,13 +68,16 @@ func parseTrust(files []watch.File, now time.Time) (*trust, error) {
 // verify returns the instants between which a chain leads from c, through the
 // certificates in between, to a CA. It returns a *RefusedError if there is no such
 // chain at now, or if each contains a revoked certificate.
-func (t *trust) verify(c *x509.Certificate, between []*x509.Certificate, now time.Time) (from, until time.Time, err error) {
+func (t *trust) verify(
+	c *x509.Certificate, between []*x509.Certificate, now time.Time,
+) (from, until time.Time, err error) {
 	pool := x509.NewCertPool()
 	for _, b := range between {
 		pool.AddCert(b)
 	}
 	chains, err := c.Verify(x509.VerifyOptions{
-		Roots: t.roots, Intermediates: pool, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Roots: t.roots, Intermediates: pool, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
 		return from, until, refuse(reasonOf(err), err)

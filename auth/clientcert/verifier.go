@@ -144,7 +144,8 @@ func (v *Verifier) State() State {
 	defer v.mu.Unlock()
 	t := v.trust.Load()
 	s := v.failed
-	s.Authorities, s.Revoked, s.NextUpdate, s.Loaded = t.authorities, len(t.revoked.serials), t.revoked.nextUpdate, t.loaded
+	s.Authorities, s.Loaded = t.authorities, t.loaded
+	s.Revoked, s.NextUpdate = len(t.revoked.serials), t.revoked.nextUpdate
 	return s
 }
 
@@ -162,12 +163,12 @@ func (v *Verifier) Credential(r *http.Request) (*x509.Certificate, error) {
 	v.Strip(r.Header)
 	if v.header != "" && v.trusts(r.RemoteAddr) {
 		if len(values) == 0 {
-			return nil, nil //nolint:nilnil // no certificate is no error
+			return nil, nil // no certificate is no error
 		}
 		return v.fromHeader(values, chain)
 	}
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-		return nil, nil //nolint:nilnil // no certificate is no error
+		return nil, nil // no certificate is no error
 	}
 	c := r.TLS.PeerCertificates[0]
 	if v.certificates.get(c) == nil {
