@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -159,26 +160,42 @@ func (m *machine) local(service, text string) string {
 	})
 }
 
+// environment returns the environment of a service.
+func (m *machine) environment(service string) (list []string) {
+	for name, value := range m.project.Services[service].Environment {
+		list = append(list, name+"="+m.local(service, *value))
+	}
+	return list
+}
+
 // start starts the program of a service with the settings and arguments of the file.
 func (m *machine) start(service, program string, arguments ...string) {
 	m.t.Helper()
-	config := m.project.Services[service]
-	var environment []string
-	for name, value := range config.Environment {
-		environment = append(environment, name+"="+m.local(service, *value))
-	}
 	data := m.t.TempDir()
-	for _, argument := range config.Command {
+	for _, argument := range m.project.Services[service].Command {
 		if argument == "/data" {
 			argument = data
 		}
 		arguments = append(arguments, m.local(service, argument))
 	}
-	start(m.t, filepath.Join(m.programs, program), environment, arguments...)
+	start(m.t, filepath.Join(m.programs, program), m.environment(service), arguments...)
 }
 
 // url returns the address of a port of a service.
 func (m *machine) url(at string) string { return "http://127.0.0.1:" + m.ports[at] }
+
+// await waits until a port of a service answers a path.
+func (m *machine) await(at, path string) {
+	m.t.Helper()
+	eventually(m.t, at+" to answer "+path, func() bool {
+		response, err := client.Get(m.url(at) + path)
+		if err != nil {
+			return false
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+}
 
 // The services of the file work together: both gateways serve a token that one of them
 // minted, show their metrics without a token, and their settings with the operator's.
@@ -190,18 +207,11 @@ func TestComposeServicesWorkTogether(t *testing.T) {
 	}
 	m.ports["redis:6379"] = startRedis(t, command[1:]...).port
 	m.start("osemu", "osemu")
+	m.await("osemu:8090", "/_osemu/livez") // the gateways depend on it
 	m.start("osgate-1", "osgate", "serve")
 	m.start("osgate-2", "osgate", "serve")
-	for _, gateway := range []string{"osgate-1", "osgate-2"} {
-		eventually(t, gateway+" to be ready", func() bool {
-			response, err := client.Get(m.url(gateway+":8082") + "/readyz")
-			if err != nil {
-				return false
-			}
-			_ = response.Body.Close()
-			return response.StatusCode == http.StatusOK
-		})
-	}
+	m.await("osgate-1:8082", "/readyz")
+	m.await("osgate-2:8082", "/readyz")
 
 	token := mint(t, m.url("osgate-1:8080"))
 	for _, gateway := range []string{"osgate-1", "osgate-2"} {
@@ -210,6 +220,11 @@ func TestComposeServicesWorkTogether(t *testing.T) {
 		}
 		if _, text := get(t, m.url(gateway+":8082")+"/metrics", ""); !strings.Contains(string(text), "osgate_build_info") {
 			t.Errorf("%s shows no metrics", gateway)
+		}
+		healthy := exec.CommandContext(t.Context(), filepath.Join(m.programs, "osgate"), "healthcheck") // as in the image
+		healthy.Env = m.environment(gateway)
+		if text, err := healthy.CombinedOutput(); err != nil {
+			t.Errorf("%s: the health check: %v\n%s", gateway, err, text)
 		}
 		admin := *m.project.Services[gateway].Environment["OSGATE_ADMIN_TOKEN"]
 		status, text := get(t, m.url(gateway+":8081")+"/config", admin)

@@ -3,6 +3,8 @@ package charttest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -217,6 +219,54 @@ func (at ports) probe(ctx context.Context, probe *corev1.Probe) error {
 		return fmt.Errorf("%s: %s", url, response.Status)
 	}
 	return nil
+}
+
+// Clients need HTTPS and a certificate, operators HTTPS and the token; probes need
+// neither.
+func TestPodWithCertificatesServes(t *testing.T) {
+	programs := buildPrograms(t)
+	emulator := start(t, filepath.Join(programs, "osemu"), nil, "-listen", "127.0.0.1:0").url(t, 0)
+	list := render(t, valuesFiles(t)["mtls"])
+	outside := outside(t, "")
+	p := newPod(t, list, gatewayName(t, list), outside)
+	at := p.served(t, filepath.Join(programs, "osgate"), emulator)
+	eventually(t, "the readiness probe", func() bool { return at.probe(t.Context(), p.spec.Containers[0].ReadinessProbe) == nil })
+
+	pair, err := tls.X509KeyPair([]byte(outside["client-ca"]["tls.crt"]), []byte(outside["client-ca"]["tls.key"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(outside["server-tls"]["tls.crt"]))
+	for _, call := range []struct {
+		port, path, token string
+		certificates      []tls.Certificate
+		want              int // 0: no connection
+	}{
+		{"http", keyOne, "", []tls.Certificate{pair}, http.StatusUnauthorized},
+		{"http", keyOne, "", nil, 0},
+		{"admin", "/config", outside["osgate"]["admin-token"], nil, http.StatusOK},
+		{"admin", "/config", "", nil, http.StatusUnauthorized},
+	} {
+		config := &tls.Config{RootCAs: roots, ServerName: "localhost", Certificates: call.certificates}
+		transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://127.0.0.1:"+at[call.port]+call.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if call.token != "" {
+			request.Header.Set("Authorization", "Bearer "+call.token)
+		}
+		status := 0
+		if response, err := transport.RoundTrip(request); err == nil {
+			status = response.StatusCode
+			_ = response.Body.Close()
+		}
+		if status != call.want {
+			t.Errorf("%s with token %t and %d certificates: %d, want %d",
+				call.path, call.token != "", len(call.certificates), status, call.want)
+		}
+	}
 }
 
 // The gateway starts with the arguments, environment and files of the pod, answers its

@@ -130,6 +130,22 @@ func render(t testing.TB, values string) objects {
 // chart or its schema.
 func try(t testing.TB, service, values string) (objects, error) {
 	t.Helper()
+	files, err := renderFiles(t, service, values)
+	if err != nil {
+		return nil, err
+	}
+	var list objects
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		if strings.HasSuffix(path, ".yaml") {
+			list = append(list, split(t, path, files[path])...)
+		}
+	}
+	return sorted(list), nil
+}
+
+// renderFiles returns the rendered templates by their paths.
+func renderFiles(t testing.TB, service, values string) (map[string]string, error) {
+	t.Helper()
 	c, err := loader.LoadDir(chartFolder)
 	if err != nil {
 		t.Fatal(err)
@@ -144,17 +160,7 @@ func try(t testing.TB, service, values string) (objects, error) {
 		return nil, err
 	}
 	top["Release"].(map[string]any)["Service"] = service
-	files, err := engine.Render(c, top)
-	if err != nil {
-		return nil, err
-	}
-	var list objects
-	for _, path := range slices.Sorted(maps.Keys(files)) {
-		if strings.HasSuffix(path, ".yaml") {
-			list = append(list, split(t, path, files[path])...)
-		}
-	}
-	return sorted(list), nil
+	return engine.Render(c, top)
 }
 
 // sorted sorts objects by kind and name, and returns them.

@@ -154,6 +154,45 @@ func TestAlertsFindEveryRelease(t *testing.T) {
 	}
 }
 
+// Rules and lists reload in the running pods: an upgrade that changes only them replaces
+// no pod.
+func TestUpgradeOfRulesReplacesNoPod(t *testing.T) {
+	values := func(rule, list string) string {
+		return "policy: {files: {a.cedar: '" + rule + "'}}\nroutes: {entries: [" + list + "]}"
+	}
+	before := render(t, values("permit (principal, action, resource);", "org=us/us-east-1"))
+	after := render(t, values("forbid (principal, action, resource);", "org=eu/eu-west-1"))
+	for _, o := range after {
+		same := reflect.DeepEqual(o.all, before.one(t, o.kind(), o.name()).all)
+		if changes := o.kind() == "ConfigMap"; same == changes {
+			t.Errorf("%s %s: equal before and after: %t", o.kind(), o.name(), same)
+		}
+	}
+}
+
+// The notes have a command that makes the Secret with every key that the pods mount.
+func TestNotesNameEveryKey(t *testing.T) {
+	for name, values := range valuesFiles(t) {
+		files, err := renderFiles(t, "Helm", values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		notes := files["osgate/templates/NOTES.txt"]
+		list := render(t, values)
+		p := newPod(t, list, gatewayName(t, list), outside(t, "redis://127.0.0.1:1"))
+		for _, volume := range p.spec.Volumes {
+			if volume.Name != "secrets" {
+				continue
+			}
+			for _, item := range volume.Secret.Items {
+				if !strings.Contains(notes, "--from-literal="+item.Key+"=") {
+					t.Errorf("values %s: the notes lack the key %s:\n%s", name, item.Key, notes)
+				}
+			}
+		}
+	}
+}
+
 func read(t testing.TB, path string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(path)
