@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// update makes the test write what it compares with: make chart.
+// update makes the test write the file that it compares: make chart.
 var update = flag.Bool("update", false, "write the variables into the schema of the chart")
 
 const valuesSchema = "helm/osgate/values.schema.json"

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// update makes the test write what it compares with: make chart.
+// update makes the test write the file that it compares: make chart.
 var update = flag.Bool("update", false, "write the Kustomize base")
 
 const (

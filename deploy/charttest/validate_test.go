@@ -32,8 +32,8 @@ var operators = map[string]string{
 }
 
 // validator validates objects by the schemas of one version of Kubernetes and the CRDs
-// of operators. It is strict: a field that a schema does not have is an error. It does
-// not evaluate the rules in CEL that a CRD may have.
+// of operators. It is strict: a field that is not in the schema is an error. It does not
+// evaluate the rules in CEL that a CRD may have.
 type validator struct {
 	t        testing.TB
 	compiler *jsonschema.Compiler
