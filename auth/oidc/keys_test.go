@@ -337,6 +337,7 @@ func TestWithoutKeysNoTokenIsRefused(t *testing.T) {
 		is.become(nil)
 		pass(100 * time.Millisecond)
 		wantCaller(t, v, token)
+		wantRefused(t, v, newKey(t, "b").token(t, is.claims(nil)), oidc.ReasonUnknownKey)
 	})
 }
 
@@ -390,8 +391,7 @@ func TestAFetchEndsInTime(t *testing.T) {
 		key := newKey(t, "a")
 		is := newIssuer(t, key)
 		is.become(func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true })
-		v := newVerifier(t, is)
-		began := time.Now()
+		v, began := newVerifier(t, is), time.Now()
 		failure := wantUnavailable(t, v, key.token(t, is.claims(nil)), is.URL)
 		if d := time.Since(began); d != timeout || !failure.Unreached {
 			t.Errorf("Verify waited for %v: %+v", d, failure)
