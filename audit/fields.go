@@ -87,7 +87,7 @@ func ofExchange(b fields, x *record.Exchange) fields {
 	b = b.text("organization", x.Organization)
 	b = b.text("environment", x.Environment)
 	b = b.text("store", x.Store)
-	b = b.number("status", uint64(max(0, x.Status))) //nolint:gosec // not negative
+	b = b.number("status", uint64(max(0, x.Status)))
 	b = b.text("code", string(x.Code))
 	b = b.text("cause", x.Cause)
 	b = b.text("rule", x.Rule)
@@ -99,7 +99,7 @@ func ofExchange(b fields, x *record.Exchange) fields {
 	}
 	b = b.text("upstream_client", x.UpstreamClient)
 	if x.UpstreamAttempts > 0 {
-		b = b.number("upstream_status", uint64(max(0, x.UpstreamStatus))) //nolint:gosec // not negative
+		b = b.number("upstream_status", uint64(max(0, x.UpstreamStatus)))
 		b = b.text("upstream_request_id", x.UpstreamRequestID)
 	}
 	return b
@@ -112,7 +112,7 @@ func ofAction(b fields, a Action) fields {
 	b = b.text("action", a.Name)
 	b = b.text("principal", a.Actor)
 	b = b.text("remote_addr", a.RemoteAddr)
-	b = b.number("status", uint64(max(0, a.Status))) //nolint:gosec // not negative
+	b = b.number("status", uint64(max(0, a.Status)))
 	if len(a.Parameters) == 0 {
 		return b
 	}

@@ -53,7 +53,7 @@ func (w *Writer) flush(room []byte) []byte {
 		err := w.write(rest[:n])
 		if err == nil {
 			rest = rest[n:]
-			w.working(uint64(bytes.Count(rest, []byte("\n"))), oldest) //nolint:gosec // not negative
+			w.working(uint64(bytes.Count(rest, []byte("\n"))), oldest)
 			continue
 		}
 		w.failing(err)
@@ -135,7 +135,7 @@ func (w *Writer) report(err error) {
 
 // abandon counts the lines that could not be written before the end.
 func (w *Writer) abandon(lines []byte, err error) {
-	n := uint64(bytes.Count(lines, []byte("\n"))) //nolint:gosec // not negative
+	n := uint64(bytes.Count(lines, []byte("\n")))
 	w.queue.mu.Lock()
 	n += w.queue.count
 	w.queue.lines, w.queue.count = nil, 0
