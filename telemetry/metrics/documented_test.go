@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,8 @@ func TestEveryInstrumentHasUnitAndDescription(t *testing.T) {
 	}
 }
 
-// docs/metrics.md and docs/metrics-parts.md describe every metric and label.
+// docs/metrics.md and docs/metrics-parts.md describe every metric and label, and no
+// other metric.
 func TestEveryMetricAndLabelIsDocumented(t *testing.T) {
 	var docs string
 	for _, page := range []string{"metrics.md", "metrics-parts.md"} {
@@ -73,6 +75,9 @@ func TestEveryMetricAndLabelIsDocumented(t *testing.T) {
 			t.Fatal(err)
 		}
 		docs += string(text)
+	}
+	known := map[string]bool{ // with those that are registered elsewhere
+		"go_*": true, "process_*": true, "osgate_telemetry_failures_total": true, "osgate_telemetry_dropped_total": true,
 	}
 	for _, line := range series(scrape(t, everything(t))) {
 		name, labels, _ := strings.Cut(strings.Fields(line)[0], "{")
@@ -84,12 +89,20 @@ func TestEveryMetricAndLabelIsDocumented(t *testing.T) {
 		if !strings.Contains(docs, "`"+name+"`") {
 			t.Errorf("docs/metrics.md and docs/metrics-parts.md do not name the metric %s", name)
 		}
+		known[name] = true
 		if name == "target_info" { // its labels are the resource's
 			continue
 		}
 		for label := range strings.SplitSeq(strings.TrimSuffix(labels, "}"), ",") {
 			if label, _, ok := strings.Cut(label, "="); ok && label != "le" && !strings.Contains(docs, "`"+label+"`") {
 				t.Errorf("docs/metrics.md and docs/metrics-parts.md do not name the label %s of %s", label, name)
+			}
+		}
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[a-z][a-z0-9_*]+`[^|]*) \\|").FindAllStringSubmatch(docs, -1) {
+		for _, name := range regexp.MustCompile("`([a-z][a-z0-9_*]+)`").FindAllStringSubmatch(row[1], -1) {
+			if !known[name[1]] {
+				t.Errorf("docs/metrics.md and docs/metrics-parts.md have a row for %s, which is no metric", name[1])
 			}
 		}
 	}
