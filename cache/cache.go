@@ -139,9 +139,13 @@ type Question struct {
 	// Scope contains several principals: an answer that upstream marks private is not
 	// stored.
 	Shared bool
-	Token  [32]byte    // keyed hash of the request's token, for grants
-	Client string      // the client's name in quotas and logs, under which its leases are counted
-	Header http.Header // the request's header, read only
+	Token  [32]byte // keyed hash of the request's token, for grants
+	// Granted means that the caller has decided the right to read, and no grant is needed:
+	// policy does so for clients without an Anypoint token. Scope must keep these
+	// questions apart from all others.
+	Granted bool
+	Client  string      // the client's name in quotas and logs, under which its leases are counted
+	Header  http.Header // the request's header, read only
 	// The request has a body, which the entry's name does not cover: the cache is not
 	// used.
 	HasBody bool

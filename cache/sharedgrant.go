@@ -32,7 +32,7 @@ func (c *Cache) sharesGrants() bool {
 // startRead begins the search's Read, with its token's grant if grants are shared. The
 // PendingRead is nil if the read cannot be sent along.
 func (s *Search) startRead(ctx context.Context) (context.Context, coherence.PendingRead) {
-	if s.cache.sharesGrants() {
+	if s.sharesGrants() {
 		s.target = grantTarget(&s.question)
 		return s.cache.options.SharedGrants.StartReadFor(ctx, s.on, s.cache.sharedGrantKey(s.question.Token, s.target))
 	}
@@ -45,7 +45,7 @@ func (s *Search) startRead(ctx context.Context) (context.Context, coherence.Pend
 // read returns the result of the pending read, once, or reads the generations itself.
 // It merges the state of the token that came with them.
 func (s *Search) read(ctx context.Context) (reading coherence.Reading, err error) {
-	shares := s.cache.sharesGrants()
+	shares := s.sharesGrants()
 	s.target = grantTarget(&s.question)
 	switch pendingRead := s.pendingRead; {
 	case pendingRead != nil:
@@ -63,9 +63,15 @@ func (s *Search) read(ctx context.Context) (reading coherence.Reading, err error
 	return reading, err
 }
 
+// sharesGrants reports whether the question needs a grant, and grants are shared.
+func (s *Search) sharesGrants() bool { return !s.question.Granted && s.cache.sharesGrants() }
+
 // granted reports whether the token holds a grant at now, and whether it has held one
 // (rule 1 of grants).
 func (s *Search) granted(now time.Time) (alive, held bool) {
+	if s.question.Granted {
+		return true, true
+	}
 	alive, held, id := s.cache.grants.Alive(s.question.Token, s.target, now)
 	if s.cache.sharesGrants() && (s.token == (coherence.ID{}) || id != s.token) {
 		return false, false
@@ -77,7 +83,7 @@ func (s *Search) granted(now time.Time) (alive, held bool) {
 // request was sent upstream: the token had the right at that moment or later, so that a
 // right that is revoked ends within GrantTTL.
 func (c *Cache) Grant(q Question, now time.Time) {
-	if q.Operation.CacheKind() == objectstore.CacheNone {
+	if q.Granted || q.Operation.CacheKind() == objectstore.CacheNone {
 		return
 	}
 	target := grantTarget(&q)

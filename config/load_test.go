@@ -74,6 +74,8 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"UPSTREAM_OVERRIDE": "", "UPSTREAM_CA": "", "UPSTREAM_TIMEOUT": "30s", "UPSTREAM_IDLE_TIMEOUT": "30s",
 		"AUTH": "anypoint", "AUTH_TTL": "60s", "AUTH_NEGATIVE_TTL": "5s", "AUTH_STALE": "10m",
 		"AUTH_CLIENT_ID": "", "AUTH_CLIENT_SECRET": "", "AUTH_INTROSPECTION_URL": "", "AUTH_FAILURE_RATE": "10",
+		"AUTH_ISSUERS": "", "AUTH_AUDIENCE": "", "AUTH_CLIENT_CLAIM": "azp,client_id,sub", "AUTH_MTLS_HEADER": "",
+		"UPSTREAM_CLIENT_ID": "", "UPSTREAM_CLIENT_SECRET": "", "TLS_CLIENT_CRL": "", "AUDIT_FILE": "",
 		"RATE": "10", "RATE_PERIOD": "1s", "RATE_ALGORITHM": "gcra", "RATE_BURST": "10", "RATE_MAX_WAIT": "5s",
 		"RATE_COUNTS": "all", "RATE_OVERRIDES": "", "RATE_REDIS_DOWN": "local", "REPLICAS": "1",
 		"BUDGET": "0", "BUDGET_BY": "egress",

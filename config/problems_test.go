@@ -81,7 +81,7 @@ func TestSyntaxIsChecked(t *testing.T) {
 		{"CACHE_BYTES=0", "CACHE_BYTES", `"0" is not a size of at least 1, such as 256MiB`},
 		{"CACHE_ENTRY_BYTES=2GiB", "CACHE_ENTRY_BYTES", `"2GiB" is not a size from 1 to 1GiB, such as 1MiB`},
 
-		{"AUTH=none", "AUTH", `"none" is unknown; want anypoint, introspect`},
+		{"AUTH=none", "AUTH", `"none" is unknown; want some of anypoint, introspect, jwt, mtls`},
 		{"RATE_ALGORITHM=bucket", "RATE_ALGORITHM", `"bucket" is unknown; want gcra, window`},
 		{"RATE_COUNTS=some", "RATE_COUNTS", `"some" is unknown; want all, upstream`},
 		{"RATE_REDIS_DOWN=shut", "RATE_REDIS_DOWN", `"shut" is unknown; want local, open, closed`},

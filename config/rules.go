@@ -40,7 +40,7 @@ func (l *loader) applyRules(c Config) {
 		}
 	}
 	for _, r := range slices.Concat(
-		listenerRules(), redisRules(), regionRules(), upstreamRules(), rateRules(), cacheRules(),
+		listenerRules(), redisRules(), regionRules(), upstreamRules(), brokeringRules(), rateRules(), cacheRules(),
 	) {
 		if slices.ContainsFunc(r.reads, func(name string) bool { return bad[Prefix+name] }) {
 			continue
@@ -83,8 +83,11 @@ func listenerRules() []rule {
 			"missing although OSGATE_TLS_KEY is set; want both or neither", "TLS_CERT", "TLS_KEY"),
 		on(func(c Config) bool { return c.TLS.Cert != "" && c.TLS.Key == "" },
 			"missing although OSGATE_TLS_CERT is set; want both or neither", "TLS_KEY", "TLS_CERT"),
-		on(func(c Config) bool { return c.TLS.ClientCA != "" && c.TLS.Cert == "" && c.TLS.Key == "" },
-			"needs HTTPS; set OSGATE_TLS_CERT and OSGATE_TLS_KEY too", "TLS_CLIENT_CA", "TLS_CERT", "TLS_KEY"),
+		on(func(c Config) bool {
+			return c.TLS.ClientCA != "" && c.TLS.Cert == "" && c.TLS.Key == "" && c.Auth.MTLSHeader == ""
+		},
+			"needs HTTPS; set OSGATE_TLS_CERT and OSGATE_TLS_KEY too", "TLS_CLIENT_CA", "TLS_CERT", "TLS_KEY",
+			"AUTH_MTLS_HEADER"),
 		on(func(c Config) bool { return c.Admin.TLSCert == "" && c.Admin.TLSKey != "" },
 			"missing although OSGATE_ADMIN_TLS_KEY is set; want both or neither", "ADMIN_TLS_CERT", "ADMIN_TLS_KEY"),
 		on(func(c Config) bool { return c.Admin.TLSCert != "" && c.Admin.TLSKey == "" },
@@ -176,7 +179,7 @@ func regionRules() []rule {
 }
 
 func upstreamRules() []rule {
-	introspects := func(c Config) bool { return c.Auth.Mode == "introspect" }
+	introspects := func(c Config) bool { return c.Auth.Methods.Has("introspect") }
 	return []rule{
 		on(func(c Config) bool {
 			u := c.Upstream.Override.Reveal()

@@ -57,9 +57,10 @@ func (a Admin) ShortToken() bool { return len(a.Token.Reveal()) < MinAdminToken 
 // TLS names the PEM files of the client listener, which speaks plain HTTP without Cert.
 // Whether the files load is not checked here.
 type TLS struct {
-	Cert     string `env:"TLS_CERT" desc:"certificate chain file (PEM): HTTPS and HTTP/2; read again when it changes"`
-	Key      string `env:"TLS_KEY" desc:"private key file (PEM) of the certificate"`
-	ClientCA string `env:"TLS_CLIENT_CA" desc:"CA file (PEM): clients must present a certificate issued by it"`
+	Cert      string `env:"TLS_CERT" desc:"certificate chain file (PEM): HTTPS and HTTP/2; read again when it changes"`
+	Key       string `env:"TLS_KEY" desc:"private key file (PEM) of the certificate"`
+	ClientCA  string `env:"TLS_CLIENT_CA" desc:"CA file (PEM): clients must present a certificate issued by it; optional if AUTH lists mtls and another method, or behind a proxy with AUTH_MTLS_HEADER"`
+	ClientCRL string `env:"TLS_CLIENT_CRL" desc:"certificate revocation list file (PEM or DER) for client certificates; read again when it changes"`
 }
 
 // Redis configures the state that replicas share. Without a URL the gateway is one
@@ -88,12 +89,14 @@ type Upstream struct {
 	CA       string        `env:"UPSTREAM_CA" desc:"file of an extra trusted CA (PEM)"`
 	Timeout  time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"30s" min:"1ms" max:"1h" desc:"longest time from a request's last byte to its answer's first byte, retries included"`
 	Idle     time.Duration `env:"UPSTREAM_IDLE_TIMEOUT" envDefault:"30s" min:"1s" max:"1h" desc:"how long an idle upstream connection stays open; set it below the idle timeout of upstream's servers and load balancers"`
+
+	ClientID     string `env:"UPSTREAM_CLIENT_ID" desc:"client ID of the gateway's own connected app, with whose token the requests of jwt and mtls clients go upstream"`
+	ClientSecret Secret `env:"UPSTREAM_CLIENT_SECRET" desc:"its secret; the file is read again before each new token"`
 }
 
-// Auth configures how a bearer token is turned into a principal. IntrospectionURL is no
-// URL if unset.
+// Auth configures how clients are identified. IntrospectionURL is no URL if unset.
 type Auth struct {
-	Mode             string        `env:"AUTH" envDefault:"anypoint" oneof:"anypoint,introspect" desc:"how tokens are validated: anypoint (/accounts/api/me) or introspect (RFC 7662)"`
+	Methods          Methods       `env:"AUTH" envDefault:"anypoint" desc:"list of ways to identify clients, the first that recognizes the credential decides: anypoint (/accounts/api/me), introspect (RFC 7662), jwt (OIDC issuers), mtls (client certificate)"`
 	TTL              time.Duration `env:"AUTH_TTL" envDefault:"60s" min:"1ms" max:"24h" desc:"how long the identity of a token is kept; a right revoked at Anypoint ends within this time"`
 	NegativeTTL      time.Duration `env:"AUTH_NEGATIVE_TTL" envDefault:"5s" min:"0s" max:"24h" desc:"how long the refusal of a token is kept"`
 	Stale            time.Duration `env:"AUTH_STALE" envDefault:"10m" min:"0s" max:"24h" desc:"how long a known token is still forwarded while the control plane is down"`
@@ -101,6 +104,10 @@ type Auth struct {
 	ClientSecret     Secret        `env:"AUTH_CLIENT_SECRET" desc:"client secret for introspect"`
 	IntrospectionURL URL           `env:"AUTH_INTROSPECTION_URL" desc:"endpoint for introspect; empty: the plane's own v2 introspection"`
 	FailureRate      int           `env:"AUTH_FAILURE_RATE" envDefault:"10" min:"0" max:"1000000" desc:"failed identifications per second and client address before 429"`
+	Issuers          Issuers       `env:"AUTH_ISSUERS" desc:"for jwt: OIDC issuers (https; http on loopback only), each ISSUER or ISSUER=JWKS_URL"`
+	Audience         string        `env:"AUTH_AUDIENCE" desc:"for jwt: the audience that a token must name"`
+	ClientClaim      Claims        `env:"AUTH_CLIENT_CLAIM" envDefault:"azp,client_id,sub" desc:"for jwt: the client is the first of these claims that is a string"`
+	MTLSHeader       string        `env:"AUTH_MTLS_HEADER" desc:"for mtls behind a proxy that ends TLS: the header with the client certificate (RFC 9440: Client-Cert), trusted from TRUSTED_PROXIES only"`
 }
 
 // Rate is the client quota. Overrides maps client IDs to a Limit of their own; nil if
@@ -167,11 +174,13 @@ type Server struct {
 	DrainTimeout   time.Duration  `env:"DRAIN_TIMEOUT" envDefault:"30s" min:"0s" max:"1h" desc:"after that: longest wait for running exchanges"`
 }
 
-// Log configures the access log and the event log. Sample is nil if every line is kept.
+// Log configures the access log, the event log and the audit file. Sample is nil if
+// every line is kept.
 type Log struct {
 	Level  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" desc:"lowest level that is logged: debug, info, warn or error"`
 	Format string `env:"LOG_FORMAT" envDefault:"json" oneof:"json,text" desc:"json or text"`
 	Sample Shares `env:"LOG_SAMPLE" desc:"share of access log lines kept by class (hit, ok, client_error, refused), such as hit=0.01; failures are always kept"`
+	Audit  string `env:"AUDIT_FILE" desc:"file that gets a hash-chained line for each write, delete, refusal and action of an operator; empty: none"`
 }
 
 // Trace configures the content of traces beyond OpenTelemetry's own variables.

@@ -50,12 +50,16 @@ func (c *Case) parseRequest() (Request, error) {
 		return Request{}, fmt.Errorf("request %q: %w", c.Request, err)
 	}
 	r := Request{
-		Principal: &auth.Principal{Plane: plane, Client: c.Client, User: c.User, Organizations: c.Organizations},
+		Principal: &auth.Principal{Plane: plane, Client: c.Client, User: c.User, Organizations: c.Organizations,
+			Issuer: c.Issuer},
 		Operation: op, Plane: plane, Region: region, EnvironmentType: c.EnvironmentType,
 		ValueBytes: c.ValueBytes, ValueType: c.ValueType, TTLSeconds: -1, SourceIP: c.SourceIP, Time: c.Time,
 	}
 	if c.TTLSeconds != nil {
 		r.TTLSeconds = *c.TTLSeconds
+	}
+	if c.brokered() {
+		r.Principal.Method = c.IdentifiedBy
 	}
 	if c.Organizations == nil {
 		r.Principal.Organizations = []string{op.Ref.Organization}
@@ -76,6 +80,10 @@ func (c *Case) callerProblem() error {
 		return fmt.Errorf(`expect is %q, not "allow" or "deny"`, c.Expect)
 	case c.Client == "" && c.User == "":
 		return errors.New("client: neither a client nor a user is named")
+	case c.IdentifiedBy != "" && c.IdentifiedBy != auth.ByAnypoint && !c.brokered():
+		return fmt.Errorf(`identifiedBy is %q, not "anypoint", "jwt" or "mtls"`, c.IdentifiedBy)
+	case c.Issuer != "" && !c.brokered():
+		return errors.New("issuer: a client with an Anypoint token has none")
 	case c.EnvironmentType != "" &&
 		!slices.Contains([]string{"production", "sandbox", "design", unknownType}, c.EnvironmentType):
 		return fmt.Errorf(`environmentType is %q, not "production", "sandbox", "design" or "unknown"`,
@@ -83,6 +91,9 @@ func (c *Case) callerProblem() error {
 	}
 	return nil
 }
+
+// brokered reports whether c's client has no Anypoint token.
+func (c *Case) brokered() bool { return c.IdentifiedBy == auth.ByJWT || c.IdentifiedBy == auth.ByMTLS }
 
 // valueProblem returns the error in c's description of the body.
 func (c *Case) valueProblem(kind objectstore.Kind) error {

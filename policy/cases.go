@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"osgate/auth"
 )
 
 // casesSuffix is the end of the names of files with cases.
@@ -25,6 +27,10 @@ type Case struct {
 	Client string `json:"client,omitzero"`
 	// For which the client acts, or which calls without a client.
 	User string `json:"user,omitzero"`
+	// "jwt" or "mtls" for a client without an Anypoint token, with the issuer of its
+	// credential; left out: an Anypoint token.
+	IdentifiedBy auth.Method `json:"identifiedBy,omitzero"`
+	Issuer       string      `json:"issuer,omitzero"`
 	// Of the principal; left out: the request's organization.
 	Organizations []string `json:"organizations,omitzero"`
 	// "GET /us/us-east-1/api/v1/…", as a client sends it.

@@ -1,17 +1,23 @@
 package policy
 
-import "github.com/cedar-policy/cedar-go/types"
+import (
+	"github.com/cedar-policy/cedar-go/types"
+
+	"osgate/auth"
+)
 
 // The names of attributes that are not resource attributes.
 const (
-	userName        types.String = "user"
-	valueBytesName  types.String = "valueBytes"
-	valueTypeName   types.String = "valueType"
-	ttlSecondsName  types.String = "ttlSeconds"
-	confirmableName types.String = "confirmable"
-	sourceIPName    types.String = "sourceIP"
-	timeName        types.String = "time"
-	headersName     types.String = "headers"
+	userName         types.String = "user"
+	valueBytesName   types.String = "valueBytes"
+	valueTypeName    types.String = "valueType"
+	ttlSecondsName   types.String = "ttlSeconds"
+	confirmableName  types.String = "confirmable"
+	identifiedByName types.String = "identifiedBy"
+	issuerName       types.String = "issuer"
+	sourceIPName     types.String = "sourceIP"
+	timeName         types.String = "time"
+	headersName      types.String = "headers"
 )
 
 // The names of resource attributes.
@@ -185,7 +191,7 @@ func (w *evaluation) attribute(name types.String) (types.String, bool) {
 
 // contextNames are the attributes of the context.
 var contextNames = []types.String{
-	userName, valueBytesName, valueTypeName, ttlSecondsName, confirmableName, sourceIPName, timeName, headersName,
+	userName, identifiedByName, issuerName, valueBytesName, valueTypeName, ttlSecondsName, confirmableName, sourceIPName, timeName, headersName,
 }
 
 // context returns the attributes of the context that the rules read.
@@ -214,6 +220,12 @@ func (w *evaluation) fact(name types.String) types.Value {
 		if r.Principal != nil && r.Principal.User != "" {
 			return types.String(r.Principal.User)
 		}
+	case identifiedByName:
+		return types.String(identifiedBy(r))
+	case issuerName:
+		if r.Principal != nil && r.Principal.Issuer != "" {
+			return types.String(r.Principal.Issuer)
+		}
 	case valueBytesName:
 		return types.Long(max(r.ValueBytes, 0))
 	case valueTypeName:
@@ -239,6 +251,15 @@ func (w *evaluation) fact(name types.String) types.Value {
 		return w.headers()
 	}
 	return nil
+}
+
+// identifiedBy returns "jwt" or "mtls" for a client without an Anypoint token, and
+// "anypoint" for any other.
+func identifiedBy(r *Request) string {
+	if r.Principal == nil || !r.Principal.Brokered() {
+		return string(auth.ByAnypoint)
+	}
+	return string(r.Principal.Method)
 }
 
 // headers returns the request's headers that the rules read.

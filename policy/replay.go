@@ -63,6 +63,8 @@ type logLine struct {
 	Store        string    `json:"store"`
 	Principal    string    `json:"principal"`
 	User         string    `json:"user"`
+	IdentifiedBy string    `json:"identified_by"`
+	Issuer       string    `json:"issuer"`
 	Status       int       `json:"status"`
 	Code         string    `json:"code"`
 	RequestBytes int64     `json:"request_bytes"`
@@ -131,6 +133,9 @@ func (l *logLine) request(environments map[string]string) (Request, error) {
 	}
 	principal := &auth.Principal{
 		Plane: l.Plane, Client: l.Principal, User: l.User, Organizations: []string{l.Organization},
+	}
+	if m := auth.Method(l.IdentifiedBy); m == auth.ByJWT || m == auth.ByMTLS {
+		principal.Method, principal.Issuer = m, l.Issuer
 	}
 	if user, isUser := strings.CutPrefix(l.Principal, "user:"); isUser {
 		principal.Client, principal.User = "", user

@@ -63,6 +63,8 @@ const schemaPlace = `{
 const schemaFacts = `
 type Facts = {
   user?: String,       // id of the user that the client acts for
+  identifiedBy: String, // "jwt" or "mtls" for a client without an Anypoint token, else "anypoint"
+  issuer?: String,     // of the client's JWT or certificate
   valueBytes: Long,    // size of the request's body, 0 without one
   valueType: String,   // "STRING", "NUMBER" or "BINARY" of a key that is written; "" where there is none or it cannot be told
   ttlSeconds?: Long,   // of a store that is written, if the body names one

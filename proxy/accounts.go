@@ -36,6 +36,9 @@ func (p *Proxy) checkCall(x *exchange) error {
 	if len(x.r.Header["Authorization"]) > 1 {
 		return auth.ErrManyTokens
 	}
+	if err := p.refuseBrokeredCall(x); err != nil {
+		return err
+	}
 	if wait := p.Guesses.Blocked(x.neighborhood()); wait > 0 {
 		return tooManyFailures(wait)
 	}

@@ -103,22 +103,39 @@ func (p *Proxy) setQuestion(x *exchange) {
 		Scope:     p.scope(x),
 		Shared:    p.SharedScope,
 		Token:     x.identity.Hash,
+		Granted:   x.brokered(),
 		Client:    x.rec.Principal,
 		Header:    x.r.Header,
 		HasBody:   x.r.ContentLength != 0,
 	}
 }
 
+// brokeredScope is the scope that the clients without an Anypoint token share: what the
+// gateway's own token read never answers a client's own token, nor the other way round.
+const brokeredScope = "brokered"
+
 // scope returns the scope of the cache entries that may answer the exchange: that of
 // its principal (client and user), or "" for all principals in the environment, whose
-// rights the cache checks itself. Parts are length-prefixed, so that no id can look
+// rights the cache checks itself. It identifies the method and the issuer too if they
+// are not Anypoint's. Parts are length-prefixed, so that no id can look
 // like two.
 func (p *Proxy) scope(x *exchange) string {
-	if p.SharedScope {
+	parts := []string{x.location.Plane, x.identity.Client, x.identity.User}
+	switch {
+	case p.SharedScope && x.brokered():
+		parts = []string{brokeredScope}
+	case p.SharedScope:
 		return ""
+	case x.brokered():
+		parts = append(parts, string(x.identity.Method), x.identity.Issuer)
 	}
+	return lengthPrefixed(parts...)
+}
+
+// lengthPrefixed joins parts, each after its length.
+func lengthPrefixed(parts ...string) string {
 	var b strings.Builder
-	for _, part := range []string{x.location.Plane, x.identity.Client, x.identity.User} {
+	for _, part := range parts {
 		b.WriteByte(byte(len(part) >> 8))
 		b.WriteByte(byte(len(part)))
 		b.WriteString(part)

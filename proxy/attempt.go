@@ -34,17 +34,21 @@ type attempts struct {
 	proxy    *Proxy
 	exchange *exchange
 	kept     []byte        // the request body, if it is short enough to be sent again
+	renewed  bool          // the gateway's own token was replaced after a 401
 	elapsed  time.Duration // upstream's time in the earlier attempts of this request
 }
 
-// RoundTrip implements [http.RoundTripper]. It repeats a request only after a 429,
-// because a request refused with 429 was not processed.
+// RoundTrip implements [http.RoundTripper]. It repeats a request only after a 429, and
+// once after a 401 for the gateway's own token, because such a request was not processed.
 func (a *attempts) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := a.bufferBody(r); err != nil {
 		return nil, err
 	}
 	for {
 		answer, err := a.send(r)
+		if err == nil && a.renewOwnToken(r, answer) {
+			continue
+		}
 		if err != nil || answer.StatusCode != http.StatusTooManyRequests || !a.exchange.objectStore() {
 			return answer, err
 		}
@@ -87,6 +91,9 @@ func (a *attempts) send(r *http.Request) (*http.Response, error) {
 	out := r.WithContext(hookless{r.Context(), x.r.Context()})
 	if a.kept != nil {
 		out.Body = io.NopCloser(bytes.NewReader(a.kept))
+	}
+	if x.brokered() {
+		x.rec.UpstreamClient = a.proxy.Brokering.ClientID
 	}
 	attempt := x.beginAttempt(out)
 	s := &sending{within: max(1, a.proxy.Timeout-a.elapsed), onConn: func(reused bool) { a.proxy.connected(x, reused) }}

@@ -23,10 +23,11 @@ func (p *Proxy) authorize(x *exchange) error {
 	if x.call != 0 {
 		return nil
 	}
-	if rules := p.Policy.Rules(); rules != nil {
-		if err := p.judge(x, rules); err != nil {
-			return err
-		}
+	if err := p.judge(x); err != nil {
+		return err
+	}
+	if err := x.checkMember(); err != nil {
+		return err
 	}
 	if x.op.Stats() && x.identity.Stale { // this answer is ours: upstream does not check the token again
 		return &auth.UnavailableError{Plane: x.location.Plane, Cause: errStale}
@@ -41,8 +42,16 @@ func (p *Proxy) authorize(x *exchange) error {
 }
 
 // judge evaluates the rules and records their decision. If the request is denied
-// whatever its body contains, the body is not read.
-func (p *Proxy) judge(x *exchange, rules *policy.Rules) error {
+// whatever its body contains, the body is not read. Without rules every client with an
+// Anypoint token is permitted: upstream decides about it. No other client is.
+func (p *Proxy) judge(x *exchange) error {
+	rules := p.Policy.Rules()
+	switch {
+	case rules == nil && x.brokered():
+		return refusal{code: record.CodeDenied, detail: "no policy permits this request"}
+	case rules == nil:
+		return nil
+	}
 	needs := rules.NeedsOf(x.op)
 	facts, d := p.bodiless(x, needs), policy.Decision{Allowed: true}
 	if needs.Value && x.r.ContentLength != 0 {
@@ -69,7 +78,7 @@ func (p *Proxy) bodiless(x *exchange, needs policy.Needs) policy.Request {
 		Principal: x.identity.Principal, Operation: x.op, Plane: x.location.Plane, Region: x.location.Region,
 		ValueBytes: x.r.ContentLength, TTLSeconds: -1, SourceIP: x.client, Time: x.rec.Start,
 	}
-	if needs.EnvironmentType && x.op.Ref.Environment != "" && p.Environments != nil {
+	if needs.EnvironmentType && x.op.Ref.Environment != "" && p.Environments != nil && p.takeOwnToken(x) == nil {
 		r.EnvironmentType = p.Environments.Type(x.r.Context(), x.identity, x.token,
 			x.op.Ref.Organization, x.op.Ref.Environment)
 	}

@@ -18,6 +18,9 @@ func (p *Proxy) discover(x *exchange) error {
 	if !x.undecided() {
 		return nil
 	}
+	if err := p.takeOwnToken(x); err != nil {
+		return err
+	}
 	if err := p.awaitUpstream(x); err != nil {
 		return err
 	}
@@ -44,6 +47,7 @@ func (p *Proxy) prober(x *exchange) regionmap.Probe {
 	path, ref, header := x.op.StorePath(), x.storeRef(), x.storeHeader()
 	header.Set("Via", via(x.r.ProtoMajor, x.r.ProtoMinor))
 	hash, client, interval := x.identity.Hash, p.clientKey(x), x.interval()
+	brokered, token := x.brokered(), x.token
 	return func(ctx context.Context, at regionmap.Location) (regionmap.Finding, error) {
 		if _, err := p.takeBudget(ctx, at, ref, p.MaxWait); err != nil {
 			return regionmap.Absent, err
@@ -62,7 +66,12 @@ func (p *Proxy) prober(x *exchange) regionmap.Probe {
 		_, _ = bufferAnswer(answer) // read a short body to its end, so that the connection can be reused
 		_ = answer.Body.Close()
 		switch answer.StatusCode {
-		case http.StatusUnauthorized: // upstream's answer overrides the identity stored for the token
+		case http.StatusUnauthorized:
+			if brokered {
+				p.Brokering.Tokens.Refused(at.Plane, token)
+				return regionmap.Absent, fmt.Errorf("probing %s: %w", at, errOwnTokenRefused)
+			}
+			// Upstream's answer overrides the identity stored for the token.
 			p.Identity.Doubt(hash)
 			p.Cache.Revoke(ctx, hash)
 			return regionmap.Absent, fmt.Errorf("probing %s: %w", at, auth.ErrBadToken)

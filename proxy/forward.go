@@ -28,6 +28,9 @@ func (p *Proxy) forward(x *exchange) (err error) {
 		return p.fallBack(x)
 	}
 	defer func() { x.admission.Done(time.Now()) }()
+	if err := p.takeOwnToken(x); err != nil {
+		return err
+	}
 	if err := p.chargeUpstream(x); err != nil {
 		return err
 	}
@@ -209,6 +212,9 @@ func (x *exchange) failureOf(ctx context.Context, err error) error {
 	}
 	if x.left() && !errors.Is(err, errIdle) {
 		return context.Canceled
+	}
+	if ownCredentialRefused(err) {
+		return err
 	}
 	if errors.Is(err, errLateMark) {
 		return refusal{

@@ -15,13 +15,14 @@ func (p *Proxy) identify(x *exchange) (err error) {
 	if x.call != 0 {
 		return p.admitCall(x)
 	}
-	if x.token, err = auth.ReadToken(x.r.Header); err != nil {
+	credential, err := p.readCredential(x)
+	if err != nil {
 		return err
 	}
-	if x.identity, err = p.recognize(x); err != nil {
+	if x.identity, err = p.recognize(x, credential); err != nil {
 		return err
 	}
-	x.rec.Principal, x.rec.Client, x.rec.User = x.identity.Name(), x.identity.Client, x.identity.User
+	p.recordIdentity(x)
 	if p.Identified != nil {
 		p.Identified(x.r)
 	}
@@ -31,13 +32,12 @@ func (p *Proxy) identify(x *exchange) (err error) {
 // recognize takes a slot for x and returns its identity. From here on an exchange may
 // wait; the first wait is for a control plane, unless the token is known. Only
 // exchanges that wait for that hold slots of the class unidentified.
-func (p *Proxy) recognize(x *exchange) (auth.Identity, error) {
-	plane, address := x.location.Plane, x.neighborhood()
-	identity, standing := p.Identity.Recall(x.r.Context(), plane, x.token, address)
+func (p *Proxy) recognize(x *exchange, c auth.Credential) (auth.Identity, error) {
+	identity, standing, identify := p.recall(x, c)
 	if err := p.takeSlot(x, classOf(standing)); err != nil || standing == auth.Fresh {
 		return identity, err
 	}
-	identity, err := p.Identity.Identify(x.r.Context(), plane, x.token, address)
+	identity, err := identify()
 	if err == nil {
 		x.slot.promote()
 	}

@@ -172,7 +172,7 @@ func (p *Proxy) budgetKey(l regionmap.Location, ref storeRef) string {
 }
 
 func (p *Proxy) clientKey(x *exchange) string {
-	return ratelimit.Key(x.location.Plane, x.rec.Principal)
+	return ratelimit.Key(x.location.Plane, x.quotaName())
 }
 
 // vendorInterval is the time between two requests at Object Store's base rate, 10 a

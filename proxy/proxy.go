@@ -106,6 +106,12 @@ type Options struct {
 	CallRate    ratelimit.Quota
 	CallLimiter ratelimit.Limiter
 
+	// Brokering serves clients without an Anypoint credential. Nil: there are none.
+	Brokering *Brokering
+
+	// TokenMethod is how Identity validates tokens, for the record.
+	TokenMethod auth.Method
+
 	// Allowances keep a part of each plane's allowance for identification. Nil: no part.
 	Allowances Allowances
 

@@ -46,6 +46,7 @@ var answers = map[record.Code]struct {
 	record.CodeLoop:                {http.StatusLoopDetected, "Loop detected", "proxy_loop_detected"},
 	record.CodeRegionUnknown:       {http.StatusBadRequest, "Region unknown", "http_request_error"},
 	record.CodeRegionNotAllowed:    {http.StatusForbidden, "Region not allowed", "http_request_denied"},
+	record.CodeUpstreamCredential:  {http.StatusBadGateway, "Credential of the gateway refused", "destination_unavailable"},
 	record.CodeNoToken:             {http.StatusUnauthorized, "No bearer token", "http_request_denied"},
 	record.CodeBadToken:            {http.StatusUnauthorized, "Bearer token refused", "http_request_denied"},
 	record.CodeIdentityUnavailable: {http.StatusServiceUnavailable, "Identity unavailable", "destination_unavailable"},
@@ -119,6 +120,10 @@ func refusalOf(err error) refusal {
 	}
 	if e, ok := errors.AsType[*regionmap.NotAllowedError](err); ok {
 		return refusal{code: record.CodeRegionNotAllowed, detail: e.Error()}
+	}
+	if ownCredentialRefused(err) {
+		return refusal{code: record.CodeUpstreamCredential, cause: err,
+			detail: "Anypoint does not accept the gateway's own credential; the gateway's operator has to act"}
 	}
 	if e, ok := errors.AsType[*auth.UnavailableError](err); ok {
 		return refusal{code: record.CodeIdentityUnavailable, cause: err, retryAfter: max(e.RetryAfter, time.Second),

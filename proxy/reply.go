@@ -25,6 +25,9 @@ import (
 func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) error {
 	x.rec.UpstreamStatus = answer.StatusCode
 	p.endCall(x, answer.Header)
+	if err := p.judgeOwnToken(x, answer.StatusCode); err != nil {
+		return err
+	}
 	if x.objectStore() {
 		p.learn(x, answer.StatusCode)
 		p.refusedStranger(x, answer.StatusCode)
@@ -82,6 +85,7 @@ func (p *Proxy) readAhead(ctx context.Context, x *exchange) error {
 // its grants.
 func (p *Proxy) learn(x *exchange, status int) {
 	switch {
+	case x.brokered(): // policy decides what its client may read; see judgeOwnToken
 	case status >= 200 && status < 300:
 		p.Cache.Grant(x.question, x.sent)
 	case status == http.StatusUnauthorized:

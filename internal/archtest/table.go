@@ -80,7 +80,7 @@ func Rules() Table {
 		// The life of a request.
 		"proxy": {
 			Imports: []string{
-				"auth", "cache", httpcache, "objectstore", "plaincache",
+				"auth", broker, "cache", httpcache, "objectstore", "plaincache",
 				"policy", "ratelimit", "record", "regionmap", retry,
 			},
 			Tests: []string{coherence, "emulator", memnet, redisconn, redistest},

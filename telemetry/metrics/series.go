@@ -24,6 +24,8 @@ const (
 	attrConnection     = attribute.Key("osgate.redis.connection")
 	attrKind           = attribute.Key("osgate.redis.kind")
 	attrPoolEvent      = attribute.Key("osgate.redis.pool.event")
+	attrBrokeringPart  = attribute.Key("osgate.brokering.part")
+	attrBrokeringName  = attribute.Key("osgate.brokering.name")
 	attrLost           = attribute.Key("osgate.stats.loss")
 	attrSearch         = attribute.Key("osgate.discovery.result")
 	attrCall           = attribute.Key("osgate.accounts.decision")

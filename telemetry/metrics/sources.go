@@ -21,6 +21,10 @@ type Sources struct {
 	Slots      func() Slots                                     // slots of exchanges
 	LogLost    func() int64                                     // lines of the log that were lost since the start
 
+	// Brokering reports, for each of the gateway's own credentials, issuers and files of
+	// client certificates, whether it has a fault.
+	Brokering func(report func(part, name string, fault bool))
+
 	Connections func(report func(listener string, c Connections)) // each listener
 }
 

@@ -46,6 +46,10 @@ func allSources() metrics.Sources {
 			}
 		},
 		LogLost: func() int64 { return 9 },
+		Brokering: func(report func(string, string, bool)) {
+			report("credential", "us", true)
+			report("issuer", "https://login.example.com", false)
+		},
 		Connections: func(report func(string, metrics.Connections)) {
 			report("clients", metrics.Connections{
 				Limit: 100, Idle: 60, Active: 30, Events: map[string]int64{"refused": 8},
@@ -68,6 +72,8 @@ func TestSourcesAreShown(t *testing.T) {
 		`osgate_identity_results_total{osgate_identity_result="known"} 7`,
 		`osgate_upstream_breaker{osv2_plane="us",osv2_region="us-east-1"} 0`, `osgate_upstream_breaker{osv2_plane="eu",osv2_region="eu-west-1"} 2`,
 		`osgate_identity_breaker{osv2_plane="us"} 0`, `osgate_identity_breaker{osv2_plane="eu"} 2`, `osgate_identity_breaker{osv2_plane="ca"} 1`,
+		`osgate_brokering_faults{osgate_brokering_name="us",osgate_brokering_part="credential"} 1`,
+		`osgate_brokering_faults{osgate_brokering_name="https://login.example.com",osgate_brokering_part="issuer"} 0`,
 		`osgate_redis_breaker{osgate_redis_connection="main"} 1`, `osgate_redis_skipped_total{osgate_redis_connection="main"} 2`,
 		`db_client_connection_count{db_client_connection_pool_name="main",db_client_connection_state="idle"} 4`,
 		`db_client_connection_count{db_client_connection_pool_name="main",db_client_connection_state="used"} 6`,
@@ -98,7 +104,7 @@ func TestSourcesAreShown(t *testing.T) {
 
 func TestSourcesThatNobodyKeepsAreNotShown(t *testing.T) {
 	page := scrape(t, newMetrics(t, metrics.Options{}))
-	for _, name := range []string{"osgate_identity", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream_breaker", "osgate_upstream_pauses", "osgate_policy", "osgate_log", "osgate_admin", "osgate_accounts", "osgate_connections", "osgate_slots"} {
+	for _, name := range []string{"osgate_identity", "osgate_brokering", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream_breaker", "osgate_upstream_pauses", "osgate_policy", "osgate_log", "osgate_admin", "osgate_accounts", "osgate_connections", "osgate_slots"} {
 		if strings.Contains(page, name) {
 			t.Errorf("%s is shown without a source", name)
 		}

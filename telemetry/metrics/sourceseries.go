@@ -26,6 +26,7 @@ func (n *instrumentBuilder) observeSources(s *Sources, version string) {
 	n.observeCounts(n.counter("osgate.admin.refusals", "{request}",
 		"Requests with a wrong token at the admin listener."), attrAdminRefusal, s.AdminTries)
 	n.observePlanes(s.Planes)
+	n.observeBrokering(s.Brokering)
 	n.observeRegions(s.Regions)
 	n.observeRedis(s.Redis)
 	n.observeStatistics(s.Statistics)
@@ -93,6 +94,24 @@ func (n *instrumentBuilder) observePlanes(f func(report func(plane, breaker stri
 	n.register(func(_ context.Context, o metric.Observer) error {
 		f(func(plane, breaker string) {
 			o.ObserveInt64(gauge, breakers[breaker], metric.WithAttributes(attributes.Plane.String(plane)))
+		})
+		return nil
+	}, gauge)
+}
+
+func (n *instrumentBuilder) observeBrokering(f func(report func(part, name string, fault bool))) {
+	if f == nil {
+		return
+	}
+	gauge := n.gauge("osgate.brokering.faults", "",
+		"Whether a part that serves clients without an Anypoint credential has a fault: 0 no, 1 yes.")
+	n.register(func(_ context.Context, o metric.Observer) error {
+		f(func(part, name string, fault bool) {
+			value := int64(0)
+			if fault {
+				value = 1
+			}
+			o.ObserveInt64(gauge, value, metric.WithAttributes(attrBrokeringPart.String(part), attrBrokeringName.String(name)))
 		})
 		return nil
 	}, gauge)

@@ -13,7 +13,7 @@ export const outcomes = {
 export const codes = {
   "bad-path": "an ambiguous path",
   "bad-request": "malformed, or a method that is not served",
-  "bad-token": "the control plane does not know the token",
+  "bad-token": "the credential is not accepted",
   "denied": "by policy",
   "draining": "this gateway is shutting down",
   "identity-unavailable": "the control plane is unavailable",
@@ -26,6 +26,7 @@ export const codes = {
   "region-not-allowed": "outside OSGATE_PLANES and OSGATE_REGIONS",
   "region-unknown": "the request names no region",
   "too-large": "the request body is too large",
+  "upstream-credential": "Anypoint refuses the gateway's own credential",
   "upstream-timeout": "Object Store did not answer in time",
   "upstream-unreachable": "no connection, or it was cut",
 };

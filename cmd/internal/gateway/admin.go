@@ -208,6 +208,7 @@ func (g *Gateway) readiness() admin.Readiness {
 		})
 	}
 	r.Reasons = append(r.Reasons, g.files.reasons()...)
+	r.Reasons = append(r.Reasons, g.brokering.reasons(time.Now())...)
 	if g.log != nil {
 		if reason, ok := logReason(g.log.State(), time.Now()); ok {
 			r.Reasons = append(r.Reasons, reason)
@@ -283,7 +284,7 @@ func uncountable(s redisconn.State) bool {
 // only single clients have a quota, other clients are still served.
 func unserving(c config.Config, s redisconn.State) bool {
 	return c.Rate.RedisDown == string(ratelimit.ModeClosed) &&
-		(c.Rate.Limit > 0 || c.Budget.Limit > 0) && uncountable(s)
+		(c.Rate.Limit > 0 || budgetLimit(c) > 0) && uncountable(s)
 }
 
 // quotasWithoutRedis describes how quotas are handled while Redis does not answer.

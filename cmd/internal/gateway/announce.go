@@ -91,15 +91,15 @@ func (g *Gateway) notes() (notes []string) {
 	if g.redis != nil && c.StateDir != "" {
 		notes = append(notes, "OSGATE_STATE_DIR is not used: statistics are kept in Redis")
 	}
-	if c.Auth.Mode != introspect && (c.Auth.ClientID != "" || c.Auth.IntrospectionURL.Reveal() != nil) {
+	if !c.Auth.Methods.Has(introspect) && (c.Auth.ClientID != "" || c.Auth.IntrospectionURL.Reveal() != nil) {
 		notes = append(notes,
-			"OSGATE_AUTH_CLIENT_ID and OSGATE_AUTH_INTROSPECTION_URL are not used: OSGATE_AUTH is "+c.Auth.Mode)
+			"OSGATE_AUTH_CLIENT_ID and OSGATE_AUTH_INTROSPECTION_URL are not used: OSGATE_AUTH does not list introspect")
 	}
-	if u := c.Auth.IntrospectionURL.Reveal(); c.Auth.Mode == introspect && u != nil && u.Scheme == "http" {
+	if u := c.Auth.IntrospectionURL.Reveal(); c.Auth.Methods.Has(introspect) && u != nil && u.Scheme == "http" {
 		notes = append(notes,
 			"OSGATE_AUTH_INTROSPECTION_URL is plain HTTP: the client secret and every token are sent to it unencrypted")
 	}
-	if c.Auth.Mode == introspect && c.Auth.IntrospectionURL.Reveal() != nil && len(g.regions.EnabledPlanes()) > 1 {
+	if c.Auth.Methods.Has(introspect) && c.Auth.IntrospectionURL.Reveal() != nil && len(g.regions.EnabledPlanes()) > 1 {
 		notes = append(notes, "OSGATE_AUTH_INTROSPECTION_URL validates the tokens of all control planes; set OSGATE_PLANES to the plane that it belongs to")
 	}
 	if share, limit := shares(c), conns.Descriptors(); share.Sum() > limit {
@@ -107,6 +107,7 @@ func (g *Gateway) notes() (notes []string) {
 			"OSGATE_MAX_CONNECTIONS and the rest of the process may need %d file descriptors, but the limit is %d; "+
 				"raise the limit (ulimit -n, LimitNOFILE)", share.Sum(), limit))
 	}
+	notes = append(notes, g.brokering.notes(c)...)
 	if c.Upstream.Override.Reveal() != nil {
 		notes = append(notes, "every upstream call goes to OSGATE_UPSTREAM_OVERRIDE and not to Anypoint")
 	}

@@ -40,6 +40,7 @@ type parts struct {
 	overrides  atomic.Pointer[map[string]int] // of quotas, by client ID
 	redis      *redisconn.Conn                // nil: embedded
 	auth       *auth.Authenticator
+	brokering  *brokering
 	discovery  *regionmap.Discovery // nil: stores are not searched for
 	cache      *cache.Cache
 	identities *auth.Redis            // nil: each process keeps its own identities
@@ -218,7 +219,8 @@ func build(o Options) (p *parts, err error) {
 	each := p.counting(ratelimit.ModeLocal) // for limits per second; without Redis the share of this replica
 	guesses := ratelimit.NewFailures(each, perSecond(c.Auth.FailureRate))
 	for _, part := range []func() error{
-		func() error { return p.makeIdentity(transport, guesses) }, p.makeDiscovery,
+		func() error { return p.makeIdentity(transport, guesses) },
+		func() error { return p.makeBrokering(transport, guesses) }, p.makeDiscovery,
 		func() error { return p.makePlain(transport) }, func() error { return p.makePolicy(transport) },
 	} {
 		if err = part(); err != nil {
@@ -226,7 +228,7 @@ func build(o Options) (p *parts, err error) {
 		}
 	}
 	p.proxy, err = proxy.New(proxy.Options{
-		Regions: p.regions, Identity: p.auth, Policy: p.policy, Environments: p.environments,
+		Regions: p.regions, Identity: p.auth, TokenMethod: tokenMethodOf(c), Brokering: p.brokering.forProxy(c), Policy: p.policy, Environments: p.environments,
 		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter,
 			MaxWaiters: c.Server.MaxExchanges / 2}),
 		Pauses: p.pauses, Guesses: guesses, Cache: p.cache, Statistics: answerer{p.stats, p.turns},
@@ -271,7 +273,7 @@ const introspect = "introspect"
 func (p *parts) makeIdentity(transport proxy.Transport, guard auth.Guard) (err error) {
 	c := p.config.Auth
 	var asker auth.Resolver = &auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(p.config)}
-	if c.Mode == introspect {
+	if c.Methods.Has(introspect) {
 		asker = &auth.Introspection{
 			Transport: transport.Shared, Endpoint: Endpoint(p.config), URL: c.IntrospectionURL.Reveal(),
 			ClientID: c.ClientID, Secret: c.ClientSecret.Reveal(),
@@ -387,7 +389,7 @@ func perSecond(rate int) ratelimit.Quota {
 // identification uses none of it, because OSGATE_AUTH_INTROSPECTION_URL names another
 // server.
 func (p *parts) allowances() proxy.Allowances {
-	if p.config.Auth.Mode == introspect && p.config.Auth.IntrospectionURL.Reveal() != nil {
+	if p.config.Auth.Methods.Has(introspect) && p.config.Auth.IntrospectionURL.Reveal() != nil {
 		return nil
 	}
 	return p.auth
@@ -396,6 +398,7 @@ func (p *parts) allowances() proxy.Allowances {
 // budget returns the limit on requests to upstream each second, over all clients, by
 // the same algorithm as their quotas.
 func budget(c config.Config) ratelimit.Quota {
-	return ratelimit.Quota{Rate: c.Budget.Limit, Period: time.Second, Burst: c.Budget.Limit,
+	limit := budgetLimit(c)
+	return ratelimit.Quota{Rate: limit, Period: time.Second, Burst: limit,
 		Algorithm: ratelimit.Algorithm(c.Rate.Algorithm)}
 }

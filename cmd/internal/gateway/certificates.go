@@ -34,7 +34,7 @@ const watchEvery = 5 * time.Second
 // clientCertificates loads the certificates of the client listener. They are nil if it
 // speaks plain HTTP.
 func clientCertificates(c config.Config, logger *slog.Logger) (*certificates, error) {
-	return loadCertificates(c.TLS, tls.RequireAndVerifyClientCert, logger)
+	return loadCertificates(c.TLS, clientAuth(c), logger)
 }
 
 // adminCertificates loads the certificates of the admin listener. They are nil if it

@@ -205,6 +205,9 @@ func (g *Gateway) Reload() {
 	var all sync.WaitGroup
 	all.Go(func() { _ = g.policy.Reload() }) // policyChanged reports the error
 	all.Go(g.files.reload)
+	if g.brokering != nil && g.brokering.certificates != nil {
+		all.Go(func() { _ = g.brokering.certificates.Reload() }) // clientCertificatesChanged reports the error
+	}
 	all.Wait()
 }
 
@@ -244,6 +247,9 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 		if certs != nil {
 			all.Go(func() error { return certs.watch(ctx) })
 		}
+	}
+	if g.brokering != nil && g.brokering.certificates != nil {
+		all.Go(func() error { _ = g.brokering.certificates.Run(ctx); return nil }) // only ctx ends it
 	}
 	return &all
 }

@@ -35,6 +35,9 @@ func (p *parts) sources() metrics.Sources {
 	if p.config.Policy.Path != "" {
 		s.Policy = p.reportPolicy
 	}
+	if p.brokering != nil {
+		s.Brokering = p.brokering.report
+	}
 	if p.log != nil {
 		s.LogLost = func() int64 { return p.log.State().Lost }
 	}

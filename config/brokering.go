@@ -1,0 +1,165 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Methods are the ways to identify clients, in the order in which they are tried:
+// "anypoint" or "introspect", "jwt", "mtls", each at most once.
+type Methods []string
+
+// The methods that need no Anypoint credential of the client.
+const (
+	methodJWT  = "jwt"
+	methodMTLS = "mtls"
+)
+
+// Has reports whether a method is in the list.
+func (m Methods) Has(method string) bool { return slices.Contains(m, method) }
+
+// Broker reports whether some clients are identified without an Anypoint credential.
+func (m Methods) Broker() bool { return m.Has(methodJWT) || m.Has(methodMTLS) }
+
+// parseMethods parses a list of methods.
+func parseMethods(text string) (Methods, error) {
+	known := []string{"anypoint", "introspect", methodJWT, methodMTLS}
+	items, err := list(strings.ToLower(text))
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		if !slices.Contains(known, item) {
+			return nil, fmt.Errorf("%s is unknown; want some of %s", quote(item), strings.Join(known, ", "))
+		}
+	}
+	if slices.Contains(items, "anypoint") && slices.Contains(items, "introspect") {
+		return nil, errors.New("anypoint and introspect both validate Anypoint tokens; want one of them")
+	}
+	return items, nil
+}
+
+// Issuer is an issuer of JSON Web Tokens.
+type Issuer struct {
+	URL  string // as in the claim "iss", compared byte by byte
+	Keys string // URL of the key set; empty: by OpenID Connect Discovery
+}
+
+// Issuers are the issuers whose tokens are accepted; nil if there are none.
+type Issuers []Issuer
+
+// parseIssuers parses a list of ISSUER or ISSUER=JWKS_URL.
+func parseIssuers(text string) (Issuers, error) {
+	items, err := list(text)
+	if err != nil {
+		return nil, err
+	}
+	var issuers Issuers
+	for _, item := range items {
+		i := Issuer{URL: item}
+		if at := strings.Index(item, "=http"); at > 0 {
+			i.URL, i.Keys = item[:at], item[at+1:]
+		}
+		for _, text := range []string{i.URL, i.Keys} {
+			if text != "" && !issuerURL(text) {
+				return nil, fmt.Errorf("%s is not the URL of an issuer; want https (http on loopback only) without "+
+					"user, query and fragment, such as https://login.example.com/tenant", quote(text))
+			}
+		}
+		if slices.ContainsFunc(issuers, func(other Issuer) bool { return other.URL == i.URL }) {
+			return nil, fmt.Errorf("%s is given twice; want it once", quote(i.URL))
+		}
+		issuers = append(issuers, i)
+	}
+	return issuers, nil
+}
+
+// issuerURL reports whether text is a URL that an issuer may have (OpenID Connect
+// Discovery 1.0 section 3).
+func issuerURL(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#") || !goodHost(u) {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	return u.Scheme == "https" || u.Scheme == "http" && loopback
+}
+
+// Claims are names of claims, in the order in which they are tried.
+type Claims []string
+
+// parseClaims parses a list of claims.
+func parseClaims(text string) (Claims, error) {
+	items, err := list(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		if strings.ContainsFunc(item, notVisible) {
+			return nil, fmt.Errorf("%s is not the name of a claim; want a name such as azp", quote(item))
+		}
+	}
+	return items, nil
+}
+
+// Given reports whether the environment sets a variable, such as "BUDGET".
+func (c Config) Given(variable string) bool {
+	_, given := c.settings[Prefix+variable]
+	return given
+}
+
+// FileOf returns the path of the file that a variable, such as "UPSTREAM_CLIENT_SECRET",
+// was read from, "" if it was not read from a file.
+func (c Config) FileOf(variable string) string { return c.files[Prefix+variable] }
+
+// ReadSecret reads a secret from a file, as [Load] does for a variable with the suffix
+// _FILE.
+func ReadSecret(path string) (Secret, error) {
+	text, err := readSecret(path)
+	return NewSecret(text), err
+}
+
+// brokeringRules check the settings by which clients need no Anypoint credential.
+func brokeringRules() []rule {
+	jwt := func(c Config) bool { return c.Auth.Methods.Has(methodJWT) }
+	mtls := func(c Config) bool { return c.Auth.Methods.Has(methodMTLS) }
+	broker := func(c Config) bool { return c.Auth.Methods.Broker() }
+	return []rule{
+		on(func(c Config) bool { return jwt(c) && len(c.Auth.Issuers) == 0 },
+			"required by the method jwt of OSGATE_AUTH; want the URLs of OIDC issuers", "AUTH_ISSUERS", "AUTH"),
+		on(func(c Config) bool { return jwt(c) && c.Auth.Audience == "" },
+			"required by the method jwt of OSGATE_AUTH: without it a token for any other service would be accepted; "+
+				"want the audience of this gateway's tokens, such as osgate", "AUTH_AUDIENCE", "AUTH"),
+		on(func(c Config) bool { return !jwt(c) && len(c.Auth.Issuers) > 0 },
+			"has no effect without the method jwt; want OSGATE_AUTH=jwt or a list with it", "AUTH_ISSUERS", "AUTH"),
+		on(func(c Config) bool { return mtls(c) && c.TLS.ClientCA == "" },
+			"required by the method mtls of OSGATE_AUTH; want the file of the authority of client certificates",
+			"TLS_CLIENT_CA", "AUTH"),
+		on(func(c Config) bool { return c.Auth.MTLSHeader != "" && !mtls(c) },
+			"has no effect without the method mtls; want OSGATE_AUTH=mtls or a list with it", "AUTH_MTLS_HEADER", "AUTH"),
+		on(func(c Config) bool { return c.Auth.MTLSHeader != "" && len(c.Server.TrustedProxies) == 0 },
+			"is trusted from OSGATE_TRUSTED_PROXIES only; set that too", "AUTH_MTLS_HEADER", "TRUSTED_PROXIES"),
+		on(func(c Config) bool { return c.TLS.ClientCRL != "" && c.TLS.ClientCA == "" },
+			"has no effect without OSGATE_TLS_CLIENT_CA; set that too", "TLS_CLIENT_CRL", "TLS_CLIENT_CA"),
+		on(func(c Config) bool { return broker(c) && c.Upstream.ClientID == "" },
+			"required by the methods jwt and mtls of OSGATE_AUTH; want the client ID of the gateway's own connected app",
+			"UPSTREAM_CLIENT_ID", "AUTH"),
+		on(func(c Config) bool { return broker(c) && c.Upstream.ClientSecret.Reveal() == "" },
+			"required by the methods jwt and mtls of OSGATE_AUTH; want the secret of the gateway's own connected app",
+			"UPSTREAM_CLIENT_SECRET", "AUTH"),
+		on(func(c Config) bool { return !broker(c) && c.Upstream.ClientID != "" },
+			"has no effect without the method jwt or mtls; want OSGATE_AUTH=jwt or a list with it",
+			"UPSTREAM_CLIENT_ID", "AUTH"),
+		on(func(c Config) bool { return broker(c) && c.Policy.Path == "" },
+			"required by the methods jwt and mtls of OSGATE_AUTH: what no rule permits is denied; want a Cedar policy",
+			"POLICY", "AUTH"),
+		on(func(c Config) bool { return broker(c) && c.Policy.Shadow },
+			"would let every client with a credential do everything with the gateway's own connected app; "+
+				"want false with the methods jwt and mtls of OSGATE_AUTH", "POLICY_SHADOW", "AUTH"),
+	}
+}

@@ -1,0 +1,220 @@
+package proxy
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+
+	"osgate/auth"
+	"osgate/auth/broker"
+	"osgate/record"
+)
+
+// Brokering serves clients that have no Anypoint credential: their own credential ends
+// here, and their requests go upstream with the gateway's own token.
+type Brokering struct {
+	Broker Broker
+	Tokens OwnTokens
+	// Certificate returns the verified client certificate of a request, nil if there is
+	// none. Nil: certificates identify no client.
+	Certificate func(*http.Request) (*x509.Certificate, error)
+	ClientID    string // of the gateway's own connected app
+}
+
+// Broker identifies clients by the methods that need no Anypoint credential.
+// *[broker.Identifier] is one. Recall never waits; if handled is false, the credential
+// is an Anypoint token. Identify may wait for a bounded time.
+type Broker interface {
+	Recall(
+		ctx context.Context, plane string, credential auth.Credential, address string,
+	) (id auth.Identity, state auth.TokenState, handled bool)
+	Identify(ctx context.Context, plane string, credential auth.Credential, address string) (auth.Identity, error)
+}
+
+// OwnTokens are the gateway's own Anypoint tokens, one for each plane. *[broker.Tokens]
+// is one. Refused, Accepted and Forbidden report upstream's answers to a token: 401,
+// 2xx, 403.
+type OwnTokens interface {
+	Token(ctx context.Context, plane string) (auth.Token, error)
+	Refused(plane string, token auth.Token)
+	Accepted(plane string, token auth.Token)
+	Forbidden(plane string)
+}
+
+// readCredential returns the credential in x's request.
+func (p *Proxy) readCredential(x *exchange) (c auth.Credential, err error) {
+	if p.Brokering != nil && p.Brokering.Certificate != nil {
+		if c.Certificate, err = p.Brokering.Certificate(x.r); err != nil {
+			return c, brokerRefusal(err)
+		}
+	}
+	c.Token, err = auth.ReadToken(x.r.Header)
+	if errors.Is(err, auth.ErrNoToken) && c.Certificate != nil {
+		err = nil
+	}
+	return c, err
+}
+
+// brokerRefusal turns an error about a credential that is no Anypoint token into its
+// refusal. The reason is for the log only: it could help to forge a credential.
+func brokerRefusal(err error) error {
+	switch {
+	case errors.Is(err, auth.ErrBadToken):
+		return refusal{code: record.CodeBadToken, detail: "the gateway does not accept this credential", cause: err}
+	case errors.Is(err, auth.ErrNoToken):
+		return refusal{code: record.CodeNoToken, detail: "the request has no credential that the gateway accepts"}
+	}
+	return err
+}
+
+// recall returns what this process knows about x's credential, and the method to
+// identify it if that is not enough.
+func (p *Proxy) recall(x *exchange, c auth.Credential) (
+	identity auth.Identity, state auth.TokenState, identify func() (auth.Identity, error),
+) {
+	ctx, plane, address := x.r.Context(), x.location.Plane, x.neighborhood()
+	if p.Brokering != nil {
+		identity, state, handled := p.Brokering.Broker.Recall(ctx, plane, c, address)
+		if handled {
+			return identity, state, func() (auth.Identity, error) {
+				identity, err := p.Brokering.Broker.Identify(ctx, plane, c, address)
+				return identity, brokerRefusal(err)
+			}
+		}
+	}
+	x.token = c.Token
+	identity, state = p.Identity.Recall(ctx, plane, c.Token, address)
+	return identity, state, func() (auth.Identity, error) {
+		return p.Identity.Identify(ctx, plane, c.Token, address)
+	}
+}
+
+// refuseBrokeredCall refuses an Access Management call with a credential that is no
+// Anypoint token: Anypoint could not use it, and it must not be sent there.
+func (p *Proxy) refuseBrokeredCall(x *exchange) error {
+	if p.Brokering == nil {
+		return nil
+	}
+	token, err := auth.ReadToken(x.r.Header)
+	if err != nil {
+		return nil //nolint:nilerr // a call needs no token
+	}
+	_, _, handled := p.Brokering.Broker.Recall(
+		x.r.Context(), x.location.Plane, auth.Credential{Token: token}, x.neighborhood())
+	if !handled {
+		return nil
+	}
+	return refusal{
+		code: record.CodeDenied, title: "Not an Anypoint token",
+		detail: "Access Management calls need a token of Anypoint; this credential is sent to no other service",
+	}
+}
+
+// brokered reports whether x's client has no Anypoint credential.
+func (x *exchange) brokered() bool { return x.identity.Principal != nil && x.identity.Brokered() }
+
+// recordIdentity records the client, and how it was identified.
+func (p *Proxy) recordIdentity(x *exchange) {
+	x.rec.Principal, x.rec.Client, x.rec.User = x.identity.Name(), x.identity.Client, x.identity.User
+	x.rec.IdentifiedBy, x.rec.Issuer = string(p.TokenMethod), x.identity.Issuer
+	if x.brokered() {
+		x.rec.IdentifiedBy = string(x.identity.Method)
+	}
+}
+
+// takeOwnToken makes x's upstream requests carry the gateway's own token, if its client
+// has no Anypoint credential. It waits only if no token is known.
+func (p *Proxy) takeOwnToken(x *exchange) error {
+	if !x.brokered() || !x.token.IsZero() {
+		return nil
+	}
+	token, err := p.Brokering.Tokens.Token(x.r.Context(), x.location.Plane)
+	x.token = token
+	return err
+}
+
+// quotaName returns the name under which x's client is counted. A client without an
+// Anypoint credential never shares a count with one of the same name that another
+// method or issuer identified.
+func (x *exchange) quotaName() string {
+	if !x.brokered() {
+		return x.rec.Principal
+	}
+	return lengthPrefixed(string(x.identity.Method), x.identity.Issuer, x.rec.Principal)
+}
+
+// checkMember refuses a brokered request for an organization that the gateway's own
+// connected app does not belong to: upstream would refuse the gateway, not the client.
+func (x *exchange) checkMember() error {
+	if !x.brokered() || x.identity.Member(x.op.Ref.Organization) {
+		return nil
+	}
+	return refusal{
+		code: record.CodeDenied, title: "Organization not served",
+		detail: "the gateway's own connected app does not belong to this organization",
+	}
+}
+
+// renewOwnToken handles an upstream 401 for the gateway's own token. It gets a new token
+// for r and reports whether r has to be sent again: once, because a request refused
+// with 401 was not processed.
+func (a *attempts) renewOwnToken(r *http.Request, answer *http.Response) (again bool) {
+	x := a.exchange
+	if !x.brokered() || answer.StatusCode != http.StatusUnauthorized {
+		return false
+	}
+	tokens := a.proxy.Brokering.Tokens
+	tokens.Refused(x.location.Plane, x.token)
+	if a.renewed || r.Body != nil && r.Body != http.NoBody && a.kept == nil {
+		return false
+	}
+	a.renewed = true
+	token, err := tokens.Token(r.Context(), x.location.Plane)
+	if err != nil || a.proxy.chargeBudget(x) != nil {
+		return false
+	}
+	x.token = token
+	r.Header = maps.Clone(r.Header) // the transport may still read that of the previous attempt
+	r.Header.Set("Authorization", token.Header())
+	_, _ = io.CopyN(io.Discard, answer.Body, keptBody) // so that the connection can be reused
+	_ = answer.Body.Close()
+	if x.lease != nil {
+		_ = x.lease.mark.Renew(r.Context()) // send detects a mark that was not renewed
+	}
+	return true
+}
+
+// judgeOwnToken applies an answer's status to the gateway's own token. It returns a
+// refusal in place of an upstream 401 or 403, which is not about the client.
+func (p *Proxy) judgeOwnToken(x *exchange, status int) error {
+	if !x.brokered() {
+		return nil
+	}
+	tokens, plane := p.Brokering.Tokens, x.location.Plane
+	switch {
+	case status >= 200 && status < 300:
+		tokens.Accepted(plane, x.token)
+	case status == http.StatusForbidden:
+		tokens.Forbidden(plane)
+		return errOwnTokenForbidden
+	case status == http.StatusUnauthorized:
+		return errOwnTokenRefused
+	}
+	return nil
+}
+
+// Causes of the refusal upstream-credential.
+var (
+	errOwnTokenRefused   = errors.New("upstream answered 401 to the gateway's own token")
+	errOwnTokenForbidden = errors.New("upstream answered 403 to the gateway's own token: " +
+		"the connected app lacks a scope, or the organization or environment is not its own")
+)
+
+// ownCredentialRefused reports whether err is about the gateway's own credential.
+func ownCredentialRefused(err error) bool {
+	_, refused := errors.AsType[*broker.CredentialError](err)
+	return refused || errors.Is(err, errOwnTokenRefused) || errors.Is(err, errOwnTokenForbidden)
+}
