@@ -3,6 +3,7 @@ package broker_test
 import (
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,11 +199,12 @@ func TestALifeThatIsNotStatedIsAQuarterOfAnHour(t *testing.T) {
 func TestASecretThatCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		fail := true
+		var fail atomic.Bool
+		fail.Store(true)
 		tokens := w.tokens(t, func(o *broker.Options) {
 			secret := o.Secret
 			o.Secret = func() (string, error) {
-				if fail {
+				if fail.Load() {
 					return "", errors.New("no such file")
 				}
 				return secret()
@@ -214,7 +216,7 @@ func TestASecretThatCannotBeRead(t *testing.T) {
 		}
 		w.expectMints(t, 0)
 		w.expectReported(t, "us down client-refused")
-		fail = false
+		fail.Store(false)
 		pass(time.Second)
 		must(t, tokens)
 	})
