@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,7 +15,7 @@ const auditUsage = "audit takes verify [-head HASH] FILE…, with - for standard
 
 // audit runs the subcommand of audit. It contacts no running gateway and changes
 // no file.
-func (p *program) audit(args []string) int {
+func (p *program) audit(_ context.Context, args []string) int {
 	files, head, err := parseAudit(args)
 	if err != nil {
 		return p.misuse("%v", err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"io"
 
@@ -9,7 +10,7 @@ import (
 
 // env prints the table of variables with the values in force. If the configuration is
 // invalid, it prints the problems, and the table without values.
-func (p *program) env(args []string) int {
+func (p *program) env(_ context.Context, args []string) int {
 	flags := flag.NewFlagSet("env", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	markdown := flags.Bool("markdown", false, "")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -24,7 +25,7 @@ type request struct {
 }
 
 // explain prints what the gateway would do with a request, without sending it.
-func (p *program) explain(args []string) int {
+func (p *program) explain(_ context.Context, args []string) int {
 	asked, err := parseExplain(args)
 	if err != nil {
 		return p.misuse("%v", err)

@@ -20,25 +20,6 @@ import (
 // version is set by the linker. It is empty in a plain go build.
 var version string
 
-const usage = `osgate is a gateway in front of MuleSoft Anypoint Object Store v2.
-
-Usage: osgate [COMMAND]
-
-  serve        run the gateway (the default); OSGATE_… variables configure it
-  check        validate the configuration, connect to Redis and the control planes, and print the results
-  explain      METHOD URL [-H 'Name: value'] [-token-client ID]: what the gateway would do with a request, without sending it
-  env          [-markdown]: every variable with its default, its value in force and its meaning
-  stats        reconcile -org ID -from TIME -to TIME …: compare the vendor's own counts with the gateway's, store by store
-  policy       check [PATH], test [PATH], schema, replay ACCESSLOG|-: validate rules, run the test cases beside them, apply them to logged requests
-  audit        verify [-head HASH] FILE…: check that no line of an audit file was changed, removed, moved or added
-  top          [-admin URL] [-ca FILE] [-once] [-interval 2s]: show in the terminal what the running gateway is doing
-  healthcheck  check whether the running gateway of this configuration is ready; for containers
-  version      print the version; also -v and --version
-  help         print this text; also -h and --help, and these after a command
-
-Exit status: 0 success, 1 failure, 2 the command or the configuration is invalid; for stats reconcile 0 equal, 1 different, 2 no result.
-`
-
 // Exit statuses.
 const (
 	exitOK     = 0
@@ -71,33 +52,15 @@ func (p *program) run(ctx context.Context, args []string) int {
 		command = "help"
 	}
 	switch command {
-	case "serve":
-		return p.serve(ctx, args)
-	case "check":
-		return p.check(ctx, args)
-	case "explain":
-		return p.explain(args)
-	case "env":
-		return p.env(args)
-	case "stats":
-		return p.stats(ctx, args)
-	case "policy":
-		return p.policy(ctx, args)
-	case "audit":
-		return p.audit(args)
-	case "top":
-		return p.top(ctx, args)
-	case "healthcheck":
-		return p.healthcheck(ctx, args)
-	case "version", "-v", "-version", "--version":
-		if len(args) > 0 {
-			return p.noArguments(command, args)
+	case "-v", "-version", "--version":
+		command = "version"
+	case "-h", "-help", "--help":
+		command = "help"
+	}
+	for _, c := range commands() {
+		if c.name == command {
+			return c.run(p, ctx, args)
 		}
-		p.print("osgate %s\n", build.Of(version))
-		return exitOK
-	case "help", "-h", "-help", "--help":
-		p.print("%s", usage)
-		return exitOK
 	}
 	if strings.HasPrefix(command, "-") {
 		return p.misuse("unknown flag %q; the gateway is configured by OSGATE_… variables", command)
@@ -116,6 +79,21 @@ func (p *program) complain(format string, args ...any) {
 func (p *program) misuse(format string, args ...any) int {
 	p.complain(format+"; see osgate help", args...)
 	return exitMisuse
+}
+
+// version prints the version.
+func (p *program) version(_ context.Context, args []string) int {
+	if len(args) > 0 {
+		return p.noArguments("version", args)
+	}
+	p.print("osgate %s\n", build.Of(version))
+	return exitOK
+}
+
+// help prints the usage.
+func (p *program) help(context.Context, []string) int {
+	p.print("%s", usage())
+	return exitOK
 }
 
 // wantsHelp reports whether one of args is a flag that requests the usage. The

@@ -106,7 +106,7 @@ func TestHelpAndVersionAreFlagsToo(t *testing.T) {
 		{"help"}, {"-h"}, {"--help"}, {"serve", "-h"}, {"check", "--help"}, {"env", "-h"}, {"stats", "reconcile", "-help"}, {"policy", "-h"}, {"top", "-h"},
 		{"explain", "-h"},
 	} {
-		if status, out, _ := ran(t, []string{"OSGATE_RATE=-1"}, args...); status != exitOK || out != usage {
+		if status, out, _ := ran(t, []string{"OSGATE_RATE=-1"}, args...); status != exitOK || out != usage() {
 			t.Errorf("%q: exit %d, %q; want the usage", args, status, out)
 		}
 	}
@@ -115,7 +115,7 @@ func TestHelpAndVersionAreFlagsToo(t *testing.T) {
 			t.Errorf("%s: exit %d, %q; want the version", word, status, out)
 		}
 	}
-	if status, out, _ := ran(t, []string{"OSGATE_DEFAULT_REGION=us-east-2"}, "explain", "GET", "/x", "-H", "-h"); status == exitOK || out == usage {
+	if status, out, _ := ran(t, []string{"OSGATE_DEFAULT_REGION=us-east-2"}, "explain", "GET", "/x", "-H", "-h"); status == exitOK || out == usage() {
 		t.Errorf("a header's text is taken for a flag: exit %d", status)
 	}
 }

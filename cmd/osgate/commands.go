@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// command is a command of osgate, for the program and for its documentation.
+type command struct {
+	name      string
+	arguments string // as the usage shows them; empty: none, or all of them are optional
+	summary   string // one line without a full stop
+	words     []string
+	options   []option
+	run       func(p *program, ctx context.Context, args []string) int
+}
+
+// option is a flag of a command, or of its subcommands.
+type option struct {
+	name    string // with its dash
+	value   string // a word for its value; empty: it has none
+	meaning string // one line without a full stop
+}
+
+// commands returns the commands in the order of the usage.
+//
+//nolint:funlen // one table, which is read as a whole
+func commands() []command {
+	return []command{
+		{
+			name: "serve", run: (*program).serve,
+			summary: "run the gateway (the default); OSGATE_… variables configure it",
+		},
+		{
+			name: "check", run: (*program).check,
+			summary: "validate the configuration, connect to Redis and the control planes, and print the results",
+		},
+		{
+			name: "explain", run: (*program).explain,
+			arguments: "METHOD URL [-H 'Name: value'] [-token-client ID]",
+			summary:   "what the gateway would do with a request, without sending it",
+			options: []option{
+				{"-H", "HEADER", "a header of the request, as 'Name: value'; any number of them"},
+				{"-token-client", "ID", "the client to which the token of the request would belong"},
+			},
+		},
+		{
+			name: "env", run: (*program).env,
+			arguments: "[-markdown]", summary: "every variable with its default, its value in force and its meaning",
+			options: []option{{"-markdown", "", "print the table in Markdown"}},
+		},
+		{
+			name: "stats", run: (*program).stats, words: []string{"reconcile"},
+			arguments: "reconcile -org ID -from TIME -to TIME …",
+			summary:   "compare the vendor's own counts with the gateway's, store by store",
+			options: []option{
+				{"-org", "ID", "the organization"},
+				{"-from", "TIME", "the begin: a day such as 2024-08-31, or a time such as 2024-08-31T12:00:00Z"},
+				{"-to", "TIME", "the end; a day is included"},
+				{"-period", "PERIOD", "1hour, 1day or 1month"},
+				{"-plane", "PLANE", "us or eu"},
+				{"-unit", "UNIT", "requests or billing"},
+				{"-format", "FORMAT", "table, csv or json"},
+				{"-tolerance", "PERCENT", "the largest difference that counts as equal"},
+				{"-gateway", "URL", "the base URL of the gateway"},
+				{"-client-id", "ID", "a connected app that reads both statistics"},
+				{"-client-secret-file", "FILE", "the file with its secret"},
+			},
+		},
+		{
+			name: "policy", run: (*program).policy, words: []string{"check", "test", "schema", "replay"},
+			arguments: "check [PATH], test [PATH], schema, replay ACCESSLOG|-",
+			summary:   "validate rules, run the test cases beside them, apply them to logged requests",
+			options: []option{
+				{"-policy", "PATH", "for replay: the rules, if not those of OSGATE_POLICY"},
+				{"-environment-types", "FILE", "for replay: a JSON object with the types of environments"},
+				{"-format", "FORMAT", "for replay: text or json"},
+			},
+		},
+		{
+			name: "audit", run: (*program).audit, words: []string{"verify"},
+			arguments: "verify [-head HASH] FILE…",
+			summary:   "check that no line of an audit file was changed, removed, moved or added",
+			options:   []option{{"-head", "HASH", "the hash that the last file must end with"}},
+		},
+		{
+			name: "top", run: (*program).top,
+			arguments: "[-admin URL] [-ca FILE] [-once] [-interval 2s]",
+			summary:   "show in the terminal what the running gateway is doing",
+			options: []option{
+				{"-admin", "URL", "the admin listener, if not that of this configuration"},
+				{"-ca", "FILE", "an extra trusted CA (PEM) for that listener"},
+				{"-once", "", "print one frame and end"},
+				{"-interval", "DURATION", "the time between two frames, 2s by default"},
+			},
+		},
+		{
+			name: "healthcheck", run: (*program).healthcheck,
+			summary: "check whether the running gateway of this configuration is ready; for containers",
+		},
+		{
+			name: "version", run: (*program).version,
+			summary: "print the version; also -v and --version",
+		},
+		{
+			name: "help", run: (*program).help,
+			summary: "print this text; also -h and --help, and these after a command",
+		},
+	}
+}
+
+const exitStatuses = "0 success, 1 failure, 2 the command or the configuration is invalid; " +
+	"for stats reconcile 0 equal, 1 different, 2 no result."
+
+// usage returns the text of osgate help.
+func usage() string {
+	var b strings.Builder
+	b.WriteString("osgate is a gateway in front of MuleSoft Anypoint Object Store v2.\n\nUsage: osgate [COMMAND]\n\n")
+	for _, c := range commands() {
+		text := c.summary
+		if c.arguments != "" {
+			text = c.arguments + ": " + text
+		}
+		fmt.Fprintf(&b, "  %-12s %s\n", c.name, text)
+	}
+	b.WriteString("\nExit status: " + exitStatuses + "\n")
+	return b.String()
+}
