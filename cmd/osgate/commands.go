@@ -82,7 +82,7 @@ func commands() []command {
 			name: "audit", run: (*program).audit, words: []string{"verify"},
 			arguments: "verify [-head HASH] FILE…",
 			summary:   "check that no line of an audit file was changed, removed, moved or added",
-			options:   []option{{"-head", "HASH", "the hash that the last file must end with"}},
+			options:   []option{{"-head", "HASH", "the hash of a line that the last file must still hold"}},
 		},
 		{
 			name: "top", run: (*program).top,

@@ -44,28 +44,28 @@ func main() {
 
 // run runs one subcommand and returns the exit status.
 func (p *program) run(ctx context.Context, args []string) int {
-	command := "serve"
+	name := "serve"
 	if len(args) > 0 {
-		command, args = args[0], args[1:]
+		name, args = args[0], args[1:]
 	}
 	if wantsHelp(args) {
-		command = "help"
+		name = "help"
 	}
-	switch command {
+	switch name {
 	case "-v", "-version", "--version":
-		command = "version"
+		name = "version"
 	case "-h", "-help", "--help":
-		command = "help"
+		name = "help"
 	}
-	for _, c := range commands() {
-		if c.name == command {
+	for _, c := range append(commands(), command{name: "docs", run: (*program).docs}) {
+		if c.name == name {
 			return c.run(p, ctx, args)
 		}
 	}
-	if strings.HasPrefix(command, "-") {
-		return p.misuse("unknown flag %q; the gateway is configured by OSGATE_… variables", command)
+	if strings.HasPrefix(name, "-") {
+		return p.misuse("unknown flag %q; the gateway is configured by OSGATE_… variables", name)
 	}
-	return p.misuse("unknown command %q", command)
+	return p.misuse("unknown command %q", name)
 }
 
 func (p *program) print(format string, args ...any) {
