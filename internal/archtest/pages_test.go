@@ -1,6 +1,8 @@
 package archtest
 
 import (
+	"encoding/xml"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -66,6 +68,24 @@ func TestPagesAreShort(t *testing.T) {
 func TestShellBlocksRunOrSayWhyNot(t *testing.T) {
 	for _, breach := range CheckBlocks(readPages(t), testedPages) {
 		t.Error(breach)
+	}
+}
+
+func TestXMLBlocksAreWellFormed(t *testing.T) {
+	for _, p := range readPages(t) {
+		for _, b := range p.Blocks {
+			if b.Info != "xml" {
+				continue
+			}
+			decoder := xml.NewDecoder(strings.NewReader(b.Text))
+			var err error
+			for err == nil {
+				_, err = decoder.Token()
+			}
+			if err != io.EOF {
+				t.Errorf("%s:%d: %v", p.Name, b.Line, err)
+			}
+		}
 	}
 }
 
