@@ -82,7 +82,6 @@ func (f *fingerprinter) of(t auth.Token) (found fingerprint) {
 	var zero [nonce + tag]byte
 	*buf = append(append((*buf)[:0], zero[:]...), t.Text()...)
 	text := (*buf)[nonce+tag:]
-	//nolint:gosec // the nonce: see fingerprinter
 	f.tags.Seal((*buf)[nonce:nonce], (*buf)[:nonce], nil, text)
 	copy(found[:], (*buf)[nonce:])
 	clear(*buf)

@@ -360,7 +360,7 @@ func TestARetryAfterOfTheIssuerIsObeyed(t *testing.T) {
 			}
 			is.become(nil)
 			pass(want - time.Millisecond)
-			wantUnavailable(t, v, token, is.URL)
+			_ = wantUnavailable(t, v, token, is.URL)
 			pass(time.Millisecond)
 			wantCaller(t, v, token)
 		})

@@ -75,7 +75,7 @@ func TestCloseWaitsForFetches(t *testing.T) {
 		}
 		wantCaller(t, v, key.token(t, is.claims(nil)))
 		pass(interval)
-		wantUnavailable(t, v, newKey(t, "b").token(t, is.claims(nil)), is.URL)
+		_ = wantUnavailable(t, v, newKey(t, "b").token(t, is.claims(nil)), is.URL)
 		pass(refresh)
 		wantCaller(t, v, key.token(t, is.claims(nil)))
 		wantFetches(t, is, 1)
@@ -184,7 +184,7 @@ func TestSetsOfKeysThatAreNotBelieved(t *testing.T) {
 				_, _ = w.Write([]byte(set))
 				return true
 			})
-			wantUnavailable(t, newVerifier(t, is), key.token(t, is.claims(nil)), is.URL)
+			_ = wantUnavailable(t, newVerifier(t, is), key.token(t, is.claims(nil)), is.URL)
 		})
 	}
 }

@@ -25,22 +25,22 @@ type token struct {
 
 // split returns the three parts of the compact form (RFC 7515 section 7.1), and whether
 // there are three that are not empty.
-func split(text string) (header, payload, signature string, ok bool) {
-	header, rest, _ := strings.Cut(text, ".")
-	payload, signature, _ = strings.Cut(rest, ".")
-	return header, payload, signature,
-		header != "" && payload != "" && signature != "" && !strings.Contains(signature, ".")
+func split(text string) (parts [3]string, ok bool) {
+	var rest string
+	parts[0], rest, _ = strings.Cut(text, ".")
+	parts[1], parts[2], _ = strings.Cut(rest, ".")
+	return parts, parts[0] != "" && parts[1] != "" && parts[2] != "" && !strings.Contains(parts[2], ".")
 }
 
 // recognizes reports whether text has the form of a JWT: three parts in base64url, of
 // which the first is a JSON object with the member alg. It is more lenient than parse,
 // so that a JWT that parse refuses is not mistaken for another kind of token.
 func recognizes(text string) bool {
-	header, payload, signature, ok := split(text)
-	if !ok || strings.ContainsFunc(payload, foreign) || strings.ContainsFunc(signature, foreign) {
+	parts, ok := split(text)
+	if !ok || strings.ContainsFunc(parts[1], foreign) || strings.ContainsFunc(parts[2], foreign) {
 		return false
 	}
-	decoded, err := base64.RawURLEncoding.DecodeString(header)
+	decoded, err := base64.RawURLEncoding.DecodeString(parts[0])
 	var o object
 	lenient := []json.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 	if err != nil || json.Unmarshal(decoded, &o, lenient...) != nil {
@@ -60,14 +60,14 @@ func parse(text string) (*token, error) {
 	if len(text) > maxToken {
 		return nil, refused(ReasonTooLarge, "it has more than 4096 bytes")
 	}
-	first, second, third, ok := split(text)
-	header, errHeader := decode(first)
-	payload, errPayload := decode(second)
-	signature, errSignature := decode(third)
+	parts, ok := split(text)
+	header, errHeader := decode(parts[0])
+	payload, errPayload := decode(parts[1])
+	signature, errSignature := decode(parts[2])
 	if !ok || errHeader != nil || errPayload != nil || errSignature != nil {
 		return nil, refused(ReasonMalformed, "it does not consist of three parts in base64url")
 	}
-	t := &token{signed: text[:len(first)+1+len(second)], signature: signature}
+	t := &token{signed: parts[0] + "." + parts[1], signature: signature}
 	if err := t.readHeader(header); err != nil {
 		return nil, err
 	}
