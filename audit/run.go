@@ -17,7 +17,9 @@ func (w *Writer) run() {
 		select {
 		case <-w.queue.wake:
 			w.pause(linger)
-			room = w.flush(room)
+			if w.ended == nil { // otherwise the waiting lines are counted as lost
+				room = w.flush(room)
+			}
 		case <-tick.C:
 			w.queue.tick(time.Now())
 		case done := <-w.reopens:
