@@ -100,7 +100,7 @@ func anchors(prose string) []string {
 func (p Page) Words() int {
 	letter := regexp.MustCompile(`\p{L}`)
 	words := 0
-	for _, field := range strings.Fields(p.Prose) {
+	for field := range strings.FieldsSeq(p.Prose) {
 		if letter.MatchString(field) {
 			words++
 		}

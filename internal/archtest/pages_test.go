@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"encoding/xml"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -82,7 +83,7 @@ func TestXMLBlocksAreWellFormed(t *testing.T) {
 			for err == nil {
 				_, err = decoder.Token()
 			}
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				t.Errorf("%s:%d: %v", p.Name, b.Line, err)
 			}
 		}
