@@ -69,6 +69,18 @@ image: ## Build the images of osgate and osemu for linux/ARCH, without a contain
 	@scripts/image $(VERSION) osgate $(ARCH) bin/images/osgate
 	@scripts/image $(VERSION) osemu $(ARCH) bin/images/osemu
 
+GORELEASER_VERSION := v2.12.7
+
+.PHONY: packages
+packages: ## Build archives, deb and rpm of this commit for all platforms into dist/, by goreleaser
+	@tools=$${XDG_CACHE_HOME:-$$HOME/.cache}/osgate-tools/goreleaser-$(GORELEASER_VERSION); \
+	test -x $$tools/goreleaser || GOBIN=$$tools go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION); \
+	$$tools/goreleaser release --snapshot --clean
+
+.PHONY: packages-test
+packages-test: ## Install, start, upgrade and purge the deb of `make packages` on this machine (needs root)
+	go test -vet=off -tags deploy -count=1 -v -run TestDebianPackage ./deploy/packagetest -packages ../../dist
+
 .PHONY: deploy-test
 deploy-test: image chart-test ## Serve from the images, check the unit of systemd, and chart-test (needs root)
 	OSGATE_TEST_VERSION=$(VERSION) OSGATE_TEST_SYSTEMD=$$(scripts/systemd-tools) go test -vet=off -tags deploy -count=1 -timeout 20m -v ./deploy/packagetest
