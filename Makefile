@@ -75,7 +75,9 @@ GORELEASER_VERSION := v2.12.7
 packages: ## Build archives, deb and rpm of this commit for all platforms into dist/, by goreleaser
 	@tools=$${XDG_CACHE_HOME:-$$HOME/.cache}/osgate-tools/goreleaser-$(GORELEASER_VERSION); \
 	test -x $$tools/goreleaser || GOBIN=$$tools go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION); \
-	$$tools/goreleaser release --snapshot --clean
+	PACKAGE_VERSION=0.0.0-$$(git rev-parse --short HEAD) COMMIT_TIMESTAMP=$$(git log -1 --format=%ct) \
+	COMMIT_DATE=$$(TZ=UTC0 git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) \
+		$$tools/goreleaser release --snapshot --clean
 
 .PHONY: packages-test
 packages-test: ## Install, start, upgrade and purge the deb of `make packages` on this machine (needs root)
