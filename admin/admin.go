@@ -47,6 +47,9 @@ type Options struct {
 	// other replicas may still hold their copies.
 	Purge func(ctx context.Context, p PurgeRequest) (int, error)
 
+	// Acted is called after each action that changes something. It may be nil.
+	Acted func(a Action)
+
 	// Done, when closed, ends the streams of /api/live. They last up to 10 minutes, and
 	// http.Server.Shutdown waits for them. If it is nil, a stream ends with its
 	// connection.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -35,6 +36,26 @@ func (p PurgeRequest) LogValue() slog.Value {
 		slog.Bool("all", p.All), slog.String("location", p.Location), slog.String("organization", p.Organization),
 		slog.String("environment", p.Environment), slog.String("store", p.Store),
 	)
+}
+
+// Action is an action of an operator that changed something, or failed to.
+type Action struct {
+	Name       string      // "purge"
+	RemoteAddr string      // the connection's peer, without port
+	Status     int         // of the answer
+	Parameters []slog.Attr // what it was applied to; no secret, no partition, no key
+}
+
+// acted reports an action of r with its answer's status.
+func (s *server) acted(r *http.Request, name string, status int, on slog.LogValuer) {
+	if s.Acted == nil {
+		return
+	}
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		peer = r.RemoteAddr
+	}
+	s.Acted(Action{Name: name, RemoteAddr: peer, Status: status, Parameters: on.LogValue().Group()})
 }
 
 // InputError reports an invalid field of a request.
@@ -67,6 +88,7 @@ func (s *server) purge(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
+		s.acted(r, "purge", http.StatusServiceUnavailable, p)
 		s.Logger.Error("cache purged here alone", "what", p, "entries", n, "error", err)
 		problem{
 			Code: "purge-incomplete", Status: http.StatusServiceUnavailable, Purged: &n,
@@ -74,6 +96,7 @@ func (s *server) purge(w http.ResponseWriter, r *http.Request) {
 		}.write(w)
 		return
 	}
+	s.acted(r, "purge", http.StatusOK, p)
 	s.Logger.Info("cache purged", "what", p, "entries", n)
 	s.writeJSON(w, http.StatusOK, struct {
 		Purged int `json:"purged"`

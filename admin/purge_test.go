@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -130,6 +131,28 @@ func TestPurgeIsLoggedWithoutTheKey(t *testing.T) {
 		`{"location":"us/us-east-1","organization":"org","environment":"env","store":"store-1","partition":"partition-1","key":"key-1"}`, asJSON)
 	if got := logged.String(); !strings.Contains(got, "store-1") || strings.Contains(got, "key-1") || strings.Contains(got, "partition-1") {
 		t.Errorf("logged %s, want the store and neither partition nor key", got)
+	}
+}
+
+// TestPurgeIsReportedForTheAuditFile with its place, its status and the operator's
+// address; without partition and key.
+func TestPurgeIsReportedForTheAuditFile(t *testing.T) {
+	for status, err := range map[int]error{http.StatusOK: nil, http.StatusServiceUnavailable: errReplica} {
+		var got []admin.Action
+		o := options()
+		o.Purge = func(context.Context, admin.PurgeRequest) (int, error) { return 5, err }
+		o.Acted = func(a admin.Action) { got = append(got, a) }
+		h := newHandler(t, o)
+		send(t, h, http.MethodPost, "/cache/purge",
+			`{"location":"us/us-east-1","organization":"org","environment":"env","store":"store-1","partition":"partition-1","key":"key-1"}`, asJSON)
+		send(t, h, http.MethodPost, "/cache/purge", `{`, asJSON) // changes nothing
+		if len(got) != 1 || got[0].Name != "purge" || got[0].Status != status || got[0].RemoteAddr == "" {
+			t.Fatalf("reported %+v, want one purge with status %d", got, status)
+		}
+		text := fmt.Sprint(got[0].Parameters)
+		if !strings.Contains(text, "store-1") || strings.Contains(text, "key-1") || strings.Contains(text, "partition-1") {
+			t.Errorf("parameters %s, want the store and neither partition nor key", text)
+		}
 	}
 }
 

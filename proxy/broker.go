@@ -35,8 +35,8 @@ type Broker interface {
 }
 
 // OwnTokens are the gateway's own Anypoint tokens, one for each plane. *[broker.Tokens]
-// is one. Refused, Accepted and Forbidden report upstream's answers to a token: 401,
-// 2xx, 403.
+// is one. Refused, Accepted and Forbidden report upstream's answers to a token: 401, any
+// other, 403.
 type OwnTokens interface {
 	Token(ctx context.Context, plane string) (auth.Token, error)
 	Refused(plane string, token auth.Token)
@@ -194,14 +194,13 @@ func (p *Proxy) judgeOwnToken(x *exchange, status int) error {
 		return nil
 	}
 	tokens, plane := p.Brokering.Tokens, x.location.Plane
-	switch {
-	case status >= 200 && status < 300:
-		tokens.Accepted(plane, x.token)
-	case status == http.StatusForbidden:
+	if status == http.StatusUnauthorized {
+		return errOwnTokenRefused
+	}
+	tokens.Accepted(plane, x.token)
+	if status == http.StatusForbidden {
 		tokens.Forbidden(plane)
 		return errOwnTokenForbidden
-	case status == http.StatusUnauthorized:
-		return errOwnTokenRefused
 	}
 	return nil
 }

@@ -144,6 +144,7 @@ func (g *Gateway) adminServer() (*http.Server, error) {
 		Settings:  func() any { return g.files.table() },
 		Metrics:   g.metrics.Handler(),
 		Purge:     g.purge,
+		Acted:     g.acted,
 		Refused:   g.adminTries.refused,
 		Logger:    g.logger,
 	})
@@ -209,6 +210,7 @@ func (g *Gateway) readiness() admin.Readiness {
 	}
 	r.Reasons = append(r.Reasons, g.files.reasons()...)
 	r.Reasons = append(r.Reasons, g.brokering.reasons(time.Now())...)
+	r.Reasons = append(r.Reasons, g.auditReasons(time.Now())...)
 	if g.log != nil {
 		if reason, ok := logReason(g.log.State(), time.Now()); ok {
 			r.Reasons = append(r.Reasons, reason)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"osgate/audit"
 	"osgate/auth"
 	"osgate/cache"
 	"osgate/cache/coherence"
@@ -41,6 +42,7 @@ type parts struct {
 	redis      *redisconn.Conn                // nil: embedded
 	auth       *auth.Authenticator
 	brokering  *brokering
+	audit      *audit.Writer        // nil: there is no audit file
 	discovery  *regionmap.Discovery // nil: stores are not searched for
 	cache      *cache.Cache
 	identities *auth.Redis            // nil: each process keeps its own identities
@@ -202,6 +204,9 @@ func build(o Options) (p *parts, err error) {
 		return p, err
 	}
 	if p.regions, err = Regions(c); err != nil {
+		return p, err
+	}
+	if err = p.openAudit(o); err != nil {
 		return p, err
 	}
 	p.overrides.Store(&c.Rate.Overrides)

@@ -205,6 +205,7 @@ func (g *Gateway) Reload() {
 	var all sync.WaitGroup
 	all.Go(func() { _ = g.policy.Reload() }) // policyChanged reports the error
 	all.Go(g.files.reload)
+	all.Go(g.reopenAudit)
 	if g.brokering != nil && g.brokering.certificates != nil {
 		all.Go(func() { _ = g.brokering.certificates.Reload() }) // clientCertificatesChanged reports the error
 	}
@@ -354,7 +355,7 @@ func Check(o Options) error {
 // do. It opens no file, because a running gateway may have it locked. The caller must
 // call shut.
 func Proxy(o Options) (pipeline *proxy.Proxy, shut func() error, err error) {
-	o.Config.StateDir = ""
+	o.Config.StateDir, o.Config.Log.Audit = "", ""
 	p, err := build(o)
 	if err != nil {
 		return nil, nil, err

@@ -77,6 +77,9 @@ func (p *parts) keepers(o Options) record.Keepers {
 	if p.traces != nil {
 		all = append(all, p.traces)
 	}
+	if p.audit != nil {
+		all = append(all, p.audit)
+	}
 	access := record.AccessLogOptions{Logger: p.logger, Shares: p.config.Log.Sample}
 	if o.Log != nil && p.config.Log.Format == "json" && p.logger == o.Logger { // and not exported
 		access.Lines = o.Log
