@@ -92,8 +92,10 @@ func ReadToken(h http.Header) (Token, error) {
 	switch {
 	case !strings.EqualFold(scheme, "bearer") || text == "":
 		return Token{}, ErrNoToken
+	case len(text) > maxToken:
+		return Token{}, fmt.Errorf("%w: too-large: it is longer than %d bytes", ErrBadToken, maxToken)
 	case !isToken(text):
-		return Token{}, ErrBadToken
+		return Token{}, fmt.Errorf("%w: malformed: it contains a character that is not visible ASCII", ErrBadToken)
 	}
 	return NewToken(text), nil
 }

@@ -55,6 +55,9 @@ func (p *Proxy) readCredential(x *exchange) (c auth.Credential, err error) {
 	if errors.Is(err, auth.ErrNoToken) && c.Certificate != nil {
 		err = nil
 	}
+	if p.Brokering != nil {
+		err = brokerRefusal(err)
+	}
 	return c, err
 }
 

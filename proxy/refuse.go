@@ -126,8 +126,12 @@ func refusalOf(err error) refusal {
 			detail: "Anypoint does not accept the gateway's own credential; the gateway's operator has to act"}
 	}
 	if e, ok := errors.AsType[*auth.UnavailableError](err); ok {
-		return refusal{code: record.CodeIdentityUnavailable, cause: err, retryAfter: max(e.RetryAfter, time.Second),
+		r := refusal{code: record.CodeIdentityUnavailable, cause: err, retryAfter: max(e.RetryAfter, time.Second),
 			detail: "the control plane cannot identify this token at the moment"}
+		if e.Issuer != "" {
+			r.detail = "the issuer of this token does not answer the gateway at the moment"
+		}
+		return r
 	}
 	if e, ok := errors.AsType[*regionmap.UndiscoveredError](err); ok && !errors.Is(err, auth.ErrBadToken) {
 		r := refusal{code: record.CodeUpstreamUnreachable, title: "Region not discovered", detail: e.Error(),

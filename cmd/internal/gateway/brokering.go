@@ -12,6 +12,7 @@ import (
 	"osgate/auth/clientcert"
 	"osgate/auth/oidc"
 	"osgate/config"
+	"osgate/internal/watch"
 	"osgate/proxy"
 )
 
@@ -83,7 +84,7 @@ func (p *parts) openClientCertificates() (*clientcert.Verifier, error) {
 	c := p.config
 	v, err := clientcert.New(clientcert.Options{
 		CAFile: c.TLS.ClientCA, CRLFile: c.TLS.ClientCRL, Header: c.Auth.MTLSHeader, Trusted: c.Server.TrustedProxies,
-		Secret: c.Key(), OnChange: p.clientCertificatesChanged,
+		Secret: c.Key(), Rest: watch.Rest, OnChange: p.clientCertificatesChanged,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading OSGATE_TLS_CLIENT_CA and OSGATE_TLS_CLIENT_CRL: %w", err)

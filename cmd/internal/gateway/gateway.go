@@ -249,6 +249,9 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 			all.Go(func() error { return certs.watch(ctx) })
 		}
 	}
+	if g.brokering != nil && g.brokering.issuers != nil {
+		g.brokering.issuers.Warm()
+	}
 	if g.brokering != nil && g.brokering.certificates != nil {
 		all.Go(func() error { _ = g.brokering.certificates.Run(ctx); return nil }) // only ctx ends it
 	}
@@ -342,6 +345,7 @@ func (g *Gateway) clientServer() *http.Server {
 // Check makes all parts of o's gateway and closes them again. It returns the error at
 // which serve would stop.
 func Check(o Options) error {
+	o.Config.Log.Audit = "" // a running gateway has it locked
 	p, err := build(o)
 	if err != nil {
 		return err
