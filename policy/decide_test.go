@@ -191,8 +191,9 @@ func TestNeedsAreWhatSomeRuleReads(t *testing.T) {
 		{`@mode("shadow") ` + when(`context has ttlSeconds`), "PUT " + billing, policy.Needs{Value: true}},
 		{
 			when(`(if 1 < 2 then context else context).confirmable`), "PUT " + keyOne,
-			policy.Needs{Value: true, Type: true, Definition: true, ValueBytes: true, SourceIP: true, Headers: []string{"x-a", "x-b"}},
+			policy.Needs{Value: true, Type: true, Definition: true, ValueBytes: true, SourceIP: true, Issuer: true, Headers: []string{"x-a", "x-b"}},
 		},
+		{when(`context has issuer`), "PUT " + keyOne, policy.Needs{Issuer: true}},
 		{when(`context.headers has "x-b" || context.headers has "x-a"`), "PUT " + keyOne, policy.Needs{Headers: []string{"x-a", "x-b"}}},
 	} {
 		p := load(t, tt.rules, "X-A", "x-b")

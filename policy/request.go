@@ -67,6 +67,7 @@ type Needs struct {
 	Definition      bool // a rule that is not in shadow mode reads TTLSeconds
 	ValueBytes      bool // the body's size; if it is unknown at first, decide again at the body's end
 	SourceIP        bool
+	Issuer          bool     // of a client without an Anypoint token
 	Headers         []string // names in lower case, sorted
 }
 

@@ -175,6 +175,7 @@ func (f *facts) needs(headers []string) Needs {
 		Definition:      f.definition,
 		ValueBytes:      f.reads(valueBytesName),
 		SourceIP:        f.reads(sourceIPName),
+		Issuer:          f.reads(issuerName),
 	}
 	for _, name := range headers {
 		if f.wholeContext || f.headers[types.String(name)] {

@@ -110,10 +110,14 @@ func (p *Proxy) refuseBrokeredCall(x *exchange) error {
 	if !handled {
 		return nil
 	}
-	return refusal{
-		code: record.CodeDenied, title: "Not an Anypoint token",
-		detail: "Access Management calls need a token of Anypoint; this credential is sent to no other service",
-	}
+	return foreignCall
+}
+
+// foreignCall refuses an Access Management call with a credential that is no Anypoint
+// token.
+var foreignCall = refusal{
+	code: record.CodeDenied, title: "Not an Anypoint token",
+	detail: "Access Management calls need a token of Anypoint; this credential is sent to no other service",
 }
 
 // brokered reports whether x's client has no Anypoint credential.

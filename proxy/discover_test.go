@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"osgate/auth"
 	"osgate/ratelimit"
 	"osgate/regionmap"
 )
@@ -182,7 +183,7 @@ func TestExplainSaysThatARegionIsToBeFound(t *testing.T) {
 	g := newRig(t, discovering(t, ""))
 	r := request(t, "GET "+keyPath)
 	r.Host = "gateway"
-	if e := g.Explain(r, "app-one"); e.Location != "us, in the region where the store is found" || e.Upstream != "" || e.Refused != "" {
+	if e := g.Explain(r, auth.Caller{Name: "app-one"}); e.Location != "us, in the region where the store is found" || e.Upstream != "" || e.Refused != "" {
 		t.Errorf("explained as %+v", e)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"osgate/auth"
-	"osgate/cache"
 	"osgate/policy"
 	"osgate/ratelimit"
 	"osgate/record"
@@ -18,6 +17,9 @@ import (
 // Explanation describes how the gateway would handle a request, as far as that can be
 // known without sending it.
 type Explanation struct {
+	// Of a client without an Anypoint credential: "NAME by jwt of ISSUER"; empty for one
+	// with an Anypoint token.
+	Client       string
 	Operation    string // "getKey"
 	Organization string
 	Environment  string
@@ -47,20 +49,27 @@ type Explanation struct {
 	Status      int
 }
 
-// Explain returns how r would be handled if client (a client ID, or "user:<id>") sent
-// it. It forwards and charges nothing; generations are read from where replicas share
-// them.
-func (p *Proxy) Explain(r *http.Request, client string) Explanation {
+// Explain returns how r would be handled if client sent it. The client has an Anypoint
+// token if its Method is empty; its Name is then a client ID, or "user:<id>". An empty
+// Issuer of another method is unknown. Explain forwards and charges nothing;
+// generations are read from where replicas share them.
+func (p *Proxy) Explain(r *http.Request, client auth.Caller) Explanation {
 	x := &exchange{r: r}
 	if err := p.locate(x); err != nil {
 		refused := refusalOf(err)
 		return Explanation{Refused: refused.detail, Code: refused.code, Status: answers[refused.code].status}
 	}
-	x.identity = auth.Identity{Principal: principalNamed(client, x.location.Plane, x.op.Ref.Organization)}
+	x.identity = auth.Identity{Principal: principalOf(client, x.location.Plane, x.op.Ref.Organization)}
+	p.recordIdentity(x)
 	ref := x.op.Ref
 	e := Explanation{
-		Operation: x.rec.Operation, Organization: ref.Organization, Environment: ref.Environment,
-		Store: ref.Store, Partition: ref.Partition, Key: ref.Key, Location: x.location.String(), Cache: "never",
+		Client: x.namedClient(), Operation: x.rec.Operation, Organization: ref.Organization,
+		Environment: ref.Environment, Store: ref.Store, Partition: ref.Partition, Key: ref.Key,
+		Location: x.location.String(), Cache: "never",
+	}
+	if x.call != 0 && x.identity.Method == auth.ByJWT {
+		e.Refused, e.Code, e.Status = foreignCall.detail, foreignCall.code, answers[foreignCall.code].status
+		return e
 	}
 	if d, ruled := p.explainPolicy(x, &e); ruled && !d.Allowed {
 		e.Refused, e.Code, e.Status = d.Reason, record.CodeDenied, http.StatusForbidden
@@ -78,17 +87,7 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 	if !x.objectStore() {
 		return e
 	}
-	if quota := p.Quota(x.identity.Name()); quota.Rate > 0 {
-		e.Quota, e.QuotaKey = fmt.Sprintf("%d in %s, burst %d", quota.Rate, quota.Period, quota.Burst),
-			ratelimit.Key(x.location.Plane, x.identity.Name())
-		switch {
-		case quota.Algorithm == ratelimit.AlgorithmWindow:
-			e.Quota = fmt.Sprintf("%d in any %s", quota.Rate, quota.Period)
-		case quota.Burst > 1:
-			e.QuotaWarning = fmt.Sprintf("up to %d in the first %s after a rest; where upstream's limit is flat, choose OSGATE_RATE_ALGORITHM=window",
-				quota.Burst+quota.Rate-1, quota.Period)
-		}
-	}
+	p.explainQuota(x, &e)
 	if ttl := p.Cache.TTL(x.op); ttl > 0 {
 		e.Cache = ttl.String()
 		p.explainCache(x, &e)
@@ -96,13 +95,64 @@ func (p *Proxy) Explain(r *http.Request, client string) Explanation {
 	return e
 }
 
-// principalNamed returns the principal with that name, a member of organization.
-func principalNamed(name, plane, organization string) *auth.Principal {
-	p := &auth.Principal{Plane: plane, Client: name, Organizations: []string{organization}}
-	if user, ok := strings.CutPrefix(name, "user:"); ok {
+// ExplainRefusal returns how the gateway refuses a credential whose identification
+// returns err. Unlike the answer to a client, it contains the reason.
+func ExplainRefusal(err error) Explanation {
+	refused := refusalOf(brokerRefusal(err))
+	e := Explanation{Refused: refused.detail, Code: refused.code, Status: answers[refused.code].status}
+	if refused.cause != nil {
+		e.Refused = refused.cause.Error()
+	}
+	return e
+}
+
+// principalOf returns the principal of client, a member of organization.
+func principalOf(client auth.Caller, plane, organization string) *auth.Principal {
+	p := &auth.Principal{
+		Plane: plane, Client: client.Name, Organizations: []string{organization},
+		Method: client.Method, Issuer: client.Issuer,
+	}
+	if user, ok := strings.CutPrefix(client.Name, "user:"); ok && !p.Brokered() {
 		p.Client, p.User = "", user
 	}
 	return p
+}
+
+// namedClient returns x's client in the form of [Explanation].Client.
+func (x *exchange) namedClient() string {
+	if !x.brokered() {
+		return ""
+	}
+	text := x.identity.Name() + " by " + string(x.identity.Method)
+	if x.identity.Issuer != "" {
+		text += " of " + x.identity.Issuer
+	}
+	return text
+}
+
+// issuerUnknown reports whether x's client has an issuer that was not given.
+func (x *exchange) issuerUnknown() bool { return x.brokered() && x.identity.Issuer == "" }
+
+// needsIssuer is the text in place of a key that contains the client's issuer.
+const needsIssuer = "not known without the client's issuer"
+
+// explainQuota adds the quota of x's client and the key under which it is counted.
+func (p *Proxy) explainQuota(x *exchange, e *Explanation) {
+	quota := p.Quota(x.rec.Principal)
+	if quota.Rate <= 0 {
+		return
+	}
+	e.Quota, e.QuotaKey = fmt.Sprintf("%d in %s, burst %d", quota.Rate, quota.Period, quota.Burst), p.clientKey(x)
+	if x.issuerUnknown() {
+		e.QuotaKey = needsIssuer
+	}
+	switch {
+	case quota.Algorithm == ratelimit.AlgorithmWindow:
+		e.Quota = fmt.Sprintf("%d in any %s", quota.Rate, quota.Period)
+	case quota.Burst > 1:
+		e.QuotaWarning = fmt.Sprintf("up to %d in the first %s after a rest; where upstream's limit is flat, choose OSGATE_RATE_ALGORITHM=window",
+			quota.Burst+quota.Rate-1, quota.Period)
+	}
 }
 
 // explainPolicy returns the policy's decision about x and whether there is a policy. It
@@ -142,15 +192,21 @@ func (x *exchange) missing(needs policy.Needs) (facts []string) {
 	if needs.SourceIP {
 		facts = append(facts, "sourceIP")
 	}
+	if needs.Issuer && x.issuerUnknown() {
+		facts = append(facts, "issuer")
+	}
 	return facts
 }
 
 // explainCache adds how the cache would look up x. If the generations cannot be read,
 // CachePast gives that as the reason.
 func (p *Proxy) explainCache(x *exchange, e *Explanation) {
-	q := cache.Question{Location: x.location.String(), Operation: x.op, Scope: p.scope(x), Header: x.r.Header}
-	c, _ := p.Cache.Explain(x.r.Context(), q)
+	p.setQuestion(x)
+	c, _ := p.Cache.Explain(x.r.Context(), x.question)
 	e.CacheKey, e.CachePast, e.Epoch = c.Key, c.BypassReason, c.Epoch
+	if x.issuerUnknown() && !p.SharedScope {
+		e.CacheKey = needsIssuer
+	}
 	if e.Epoch == "" {
 		return
 	}

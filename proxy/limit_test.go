@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"osgate/auth"
 	"osgate/ratelimit"
 )
 
@@ -96,7 +97,7 @@ func TestExplainTellsTheQuotaByItsAlgorithm(t *testing.T) {
 		"10 in any 1s":      {3, window, ""},
 	} {
 		g := newRig(t, quota(10, tt.burst), tt.change)
-		if e := g.Explain(request(t, "GET "+keyPath), "app-one"); e.Quota != want || e.QuotaWarning != tt.warning {
+		if e := g.Explain(request(t, "GET "+keyPath), auth.Caller{Name: "app-one"}); e.Quota != want || e.QuotaWarning != tt.warning {
 			t.Errorf("quota %q, warning %q; want %q and %q", e.Quota, e.QuotaWarning, want, tt.warning)
 		}
 	}
@@ -105,7 +106,7 @@ func TestExplainTellsTheQuotaByItsAlgorithm(t *testing.T) {
 func TestExplainTellsWhatIsNeverCached(t *testing.T) {
 	g := newRig(t)
 	for head, want := range map[string]string{"GET " + keyPath: "10s", "GET " + storePath: "1m0s", "PUT " + keyPath: "never"} {
-		if e := g.Explain(request(t, head), "app-one"); e.Cache != want || (e.CacheKey == "") != (want == "never") {
+		if e := g.Explain(request(t, head), auth.Caller{Name: "app-one"}); e.Cache != want || (e.CacheKey == "") != (want == "never") {
 			t.Errorf("%s: cache %q, key %q; want %q", head, e.Cache, e.CacheKey, want)
 		}
 	}

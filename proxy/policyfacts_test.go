@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"osgate/auth"
 	"osgate/record"
 )
 
@@ -110,7 +111,7 @@ func TestAWriteThatIsCutBeforeItIsSentHoldsUpNoReads(t *testing.T) {
 // fact that it does not know.
 func TestExplainTellsThatTheAddressMayDecide(t *testing.T) {
 	g := obey(t, `@id("inside") forbid(principal, action, resource) unless { context.sourceIP.isInRange(ip("10.0.0.0/8")) };`)
-	if e := g.Explain(request(t, "GET "+keyPath), "app-one"); e.Rule != "inside" || e.Facts != "sourceIP" {
+	if e := g.Explain(request(t, "GET "+keyPath), auth.Caller{Name: "app-one"}); e.Rule != "inside" || e.Facts != "sourceIP" {
 		t.Errorf("rule %q, not known %q; want inside, sourceIP", e.Rule, e.Facts)
 	}
 }
@@ -197,7 +198,7 @@ func TestExplainTellsWhatMayDecideOfThisClientsRequest(t *testing.T) {
 		if tt.gateway != "" {
 			r.Host = tt.gateway
 		}
-		e := g.Explain(r, tt.client)
+		e := g.Explain(r, auth.Caller{Name: tt.client})
 		if e.Rule != tt.rule || e.Facts != tt.facts {
 			t.Errorf("%s %s%v: rule %q, not known %q; want %q, %q", tt.client, tt.head, tt.lines, e.Rule, e.Facts, tt.rule, tt.facts)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"osgate/auth"
 	"osgate/cache"
 	"osgate/ratelimit"
 )
@@ -272,11 +273,11 @@ func TestTheEnvironmentSharesNothingPrivate(t *testing.T) {
 
 func TestExplainTellsWhyTheCacheIsPassedBy(t *testing.T) {
 	g := newRig(t)
-	e := g.Explain(g.read("Cache-Control: no-store"), "app-one")
+	e := g.Explain(g.read("Cache-Control: no-store"), auth.Caller{Name: "app-one"})
 	if e.Cache != "10s" || e.CacheKey == "" || e.CachePast != "no-store" || e.Generations != "" {
 		t.Errorf("%+v", e)
 	}
-	if e := g.Explain(g.read(), "app-one"); e.CachePast != "" {
+	if e := g.Explain(g.read(), auth.Caller{Name: "app-one"}); e.CachePast != "" {
 		t.Errorf("%+v", e)
 	}
 	if len(g.sent) != 0 {

@@ -38,11 +38,13 @@ func commands() []command {
 		},
 		{
 			name: "explain", run: (*program).explain,
-			arguments: "METHOD URL [-H 'Name: value'] [-token-client ID]",
+			arguments: "METHOD URL [-H 'Name: value'] [-token-client ID | -as NAME | -jwt FILE]",
 			summary:   "what the gateway would do with a request, without sending it",
 			options: []option{
 				{"-H", "HEADER", "a header of the request, as 'Name: value'; any number of them"},
-				{"-token-client", "ID", "the client to which the token of the request would belong"},
+				{"-token-client", "ID", "the client to which the Anypoint token of the request would belong"},
+				{"-as", "NAME", "the client of the request, if it has no Anypoint token: the name in its JWT or certificate"},
+				{"-jwt", "FILE", "a file with the JWT of the request, which is verified with the keys of its issuer"},
 			},
 		},
 		{

@@ -33,7 +33,7 @@ func (p *parts) makeBrokering(transport proxy.Transport, guard auth.Guard) (err 
 	}
 	b := &brokering{}
 	if c.Auth.Methods.Has("jwt") {
-		if b.issuers, err = p.openIssuers(transport); err != nil {
+		if b.issuers, err = openIssuers(c, transport, p.issuerChanged); err != nil {
 			return err
 		}
 		p.close = append(p.close, func() error { b.issuers.Close(); return nil })
@@ -62,12 +62,21 @@ func (p *parts) makeBrokering(transport proxy.Transport, guard auth.Guard) (err 
 	return nil
 }
 
+// Issuers makes the verifier of JWTs that c describes, without a gateway. The caller
+// must close it.
+func Issuers(c config.Config) (*oidc.Verifier, error) {
+	transport, err := Transport(c)
+	if err != nil {
+		return nil, err
+	}
+	return openIssuers(c, transport, nil)
+}
+
 // openIssuers makes the verifier of JWTs.
-func (p *parts) openIssuers(transport proxy.Transport) (*oidc.Verifier, error) {
-	c := p.config
+func openIssuers(c config.Config, transport proxy.Transport, changed func(oidc.IssuerState)) (*oidc.Verifier, error) {
 	o := oidc.Options{
 		Audience: c.Auth.Audience, ClientClaims: c.Auth.ClientClaim, Transport: transport.Shared, Secret: c.Key(),
-		OnChange: p.issuerChanged,
+		OnChange: changed,
 	}
 	for _, i := range c.Auth.Issuers {
 		o.Issuers = append(o.Issuers, oidc.Issuer{URL: i.URL, JWKS: i.Keys})
