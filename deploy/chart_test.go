@@ -55,7 +55,10 @@ func TestChartAcceptsEveryVariable(t *testing.T) {
 	if err := json.Unmarshal(text, &schema); err != nil {
 		t.Fatalf("%s: %v", valuesSchema, err)
 	}
-	definitions := schema["definitions"].(map[string]any)
+	definitions, ok := schema["definitions"].(map[string]any)
+	if !ok {
+		t.Fatalf("%s has no definitions", valuesSchema)
+	}
 	definitions["settings"], definitions["secretKeys"] = closed(settings), closed(secrets)
 	var want bytes.Buffer
 	encoder := json.NewEncoder(&want)

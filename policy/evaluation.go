@@ -191,7 +191,8 @@ func (w *evaluation) attribute(name types.String) (types.String, bool) {
 
 // contextNames are the attributes of the context.
 var contextNames = []types.String{
-	userName, identifiedByName, issuerName, valueBytesName, valueTypeName, ttlSecondsName, confirmableName, sourceIPName, timeName, headersName,
+	userName, identifiedByName, issuerName, valueBytesName, valueTypeName, ttlSecondsName, confirmableName,
+	sourceIPName, timeName, headersName,
 }
 
 // context returns the attributes of the context that the rules read.

@@ -126,12 +126,7 @@ func refusalOf(err error) refusal {
 			detail: "Anypoint does not accept the gateway's own credential; the gateway's operator has to act"}
 	}
 	if e, ok := errors.AsType[*auth.UnavailableError](err); ok {
-		r := refusal{code: record.CodeIdentityUnavailable, cause: err, retryAfter: max(e.RetryAfter, time.Second),
-			detail: "the control plane cannot identify this token at the moment"}
-		if e.Issuer != "" {
-			r.detail = "the issuer of this token does not answer the gateway at the moment"
-		}
-		return r
+		return unavailable(e, err)
 	}
 	if e, ok := errors.AsType[*regionmap.UndiscoveredError](err); ok && !errors.Is(err, auth.ErrBadToken) {
 		r := refusal{code: record.CodeUpstreamUnreachable, title: "Region not discovered", detail: e.Error(),
@@ -160,10 +155,8 @@ func refusalOf(err error) refusal {
 		return refusal{code: record.CodeOverloaded, detail: "too many requests for statistics are under way",
 			cause: err, retryAfter: time.Second}
 	case errors.Is(err, ErrStatisticsUnavailable):
-		return refusal{
-			code: record.CodeOverloaded, title: "Statistics unavailable",
-			detail: "the statistics store does not answer", cause: err, retryAfter: time.Second,
-		}
+		return refusal{code: record.CodeOverloaded, title: "Statistics unavailable",
+			detail: "the statistics store does not answer", cause: err, retryAfter: time.Second}
 	case errors.Is(err, context.Canceled):
 		return refusal{code: record.CodeBadRequest, status: record.StatusClientLeft,
 			detail: "the client closed the request", cause: err, gone: true}
@@ -172,6 +165,19 @@ func refusalOf(err error) refusal {
 		code: record.CodeOverloaded, title: "No answer",
 		detail: "the gateway cannot answer this request at the moment", cause: err, retryAfter: time.Second,
 	}
+}
+
+// unavailable returns the refusal of a token that e, in the chain of err, left
+// undecided.
+func unavailable(e *auth.UnavailableError, err error) refusal {
+	r := refusal{
+		code: record.CodeIdentityUnavailable, cause: err, retryAfter: max(e.RetryAfter, time.Second),
+		detail: "the control plane cannot identify this token at the moment",
+	}
+	if e.Issuer != "" {
+		r.detail = "the issuer of this token does not answer the gateway at the moment"
+	}
+	return r
 }
 
 // problem is the body of a refusal (RFC 9457). It has message in addition to detail

@@ -12,7 +12,7 @@ const (
 	CodeLoop                Code = "loop"
 	CodeRegionUnknown       Code = "region-unknown"
 	CodeRegionNotAllowed    Code = "region-not-allowed"
-	CodeUpstreamCredential  Code = "upstream-credential"
+	CodeUpstreamCredential  Code = "upstream-credential" //nolint:gosec // the name of an error, no credential
 	CodeNoToken             Code = "no-token"
 	CodeBadToken            Code = "bad-token"
 	CodeIdentityUnavailable Code = "identity-unavailable"

@@ -54,7 +54,8 @@ func newHeld(m auth.Minted, at time.Time) *held {
 		h.life = defaultLife
 	}
 	hundredth := int64(h.life / 100)
-	h.renewal.Store(hundredth * (renewFrom + rand.Int64N(renewTo-renewFrom+1))) //nolint:gosec // spreads load, guards nothing
+	part := renewFrom + rand.Int64N(renewTo-renewFrom+1) //nolint:gosec // spreads load, guards nothing
+	h.renewal.Store(hundredth * part)
 	return h
 }
 

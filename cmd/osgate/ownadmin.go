@@ -45,7 +45,7 @@ func pinned(file string) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := ""
+	var name string
 	switch {
 	case len(leaf.DNSNames) > 0:
 		name = leaf.DNSNames[0]

@@ -174,7 +174,7 @@ func TestWatchdogGetsSignsOfLifeWhileTheProcessAnswers(t *testing.T) {
 			<-blocked
 			status.Store("ready")
 		}
-		return status.Load().(string)
+		return fmt.Sprint(status.Load())
 	})
 	for _, want := range []string{"WATCHDOG=1\nSTATUS=ready", "WATCHDOG=1", "WATCHDOG=1"} {
 		if got := m.next(); got != want {

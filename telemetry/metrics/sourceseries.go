@@ -111,7 +111,8 @@ func (n *instrumentBuilder) observeBrokering(f func(report func(part, name strin
 			if fault {
 				value = 1
 			}
-			o.ObserveInt64(gauge, value, metric.WithAttributes(attrBrokeringPart.String(part), attrBrokeringName.String(name)))
+			of := metric.WithAttributes(attrBrokeringPart.String(part), attrBrokeringName.String(name))
+			o.ObserveInt64(gauge, value, of)
 		})
 		return nil
 	}, gauge)

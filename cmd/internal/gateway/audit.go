@@ -28,7 +28,6 @@ func (p *parts) openAudit(o Options) (err error) {
 		return fmt.Errorf("opening OSGATE_AUDIT_FILE: %w", err)
 	}
 	p.close = append(p.close, func() error {
-		//nolint:forbidigo // no caller waits with a context; auditEnd bounds it
 		ctx, cancel := context.WithTimeout(context.Background(), auditEnd)
 		defer cancel()
 		return p.audit.Close(ctx)
@@ -54,7 +53,6 @@ func (p *parts) reopenAudit() {
 	if p.audit == nil {
 		return
 	}
-	//nolint:forbidigo // a signal has no context; auditEnd bounds it
 	ctx, cancel := context.WithTimeout(context.Background(), auditEnd)
 	defer cancel()
 	if err := p.audit.Reopen(ctx); err != nil {

@@ -163,20 +163,6 @@ func clientAuth(c config.Config) tls.ClientAuthType {
 	return tls.RequireAndVerifyClientCert
 }
 
-// knownUpstreamRate is the limit of Object Store on the requests a second of one client
-// application without the premium add-on (vendor page "Object Store v2 usage").
-const knownUpstreamRate = 10
-
-// budgetLimit returns the upstream requests per second over all clients. Object Store
-// sees one client application if clients have no Anypoint credential: its known limit is
-// the default then.
-func budgetLimit(c config.Config) int {
-	if c.Auth.Methods.Broker() && !c.Given("BUDGET") {
-		return knownUpstreamRate
-	}
-	return c.Budget.Limit
-}
-
 // ownTokenChanged logs one line for a change of the gateway's own credential.
 func (p *parts) ownTokenChanged(s broker.State) {
 	if s.OK && s.Reason == "" {
@@ -230,7 +216,7 @@ func (b *brokering) faults(now time.Time) (all []fault) {
 	}
 	for _, s := range b.tokens.States() {
 		all = append(all, fault{"credential", s.Plane,
-			admin.Reason{Part: ownTokenPart + s.Plane, Detail: ownTokenDetails[s.Reason]}, s.Reason != ""})
+			admin.Reason{Part: ownTokenPart + s.Plane, Detail: faultDetails[s.Reason]}, s.Reason != ""})
 	}
 	if b.issuers != nil {
 		for _, s := range b.issuers.States() {
@@ -265,8 +251,8 @@ func (b *brokering) report(report func(part, name string, present bool)) {
 	}
 }
 
-// ownTokenDetails describe the consequences of a credential that does not work.
-var ownTokenDetails = map[broker.Reason]string{
+// faultDetails describe the consequences of a credential that does not work.
+var faultDetails = map[broker.Reason]string{
 	broker.Unavailable: "the token endpoint does not answer: the present token is used to its end, " +
 		"then requests are refused (503 identity-unavailable)",
 	broker.ClientRefused: "Anypoint refuses the connected app or its secret: see the log and OSGATE_UPSTREAM_CLIENT_SECRET; " +

@@ -233,7 +233,8 @@ func build(o Options) (p *parts, err error) {
 		}
 	}
 	p.proxy, err = proxy.New(proxy.Options{
-		Regions: p.regions, Identity: p.auth, TokenMethod: tokenMethodOf(c), Brokering: p.brokering.forProxy(c), Policy: p.policy, Environments: p.environments,
+		Regions: p.regions, Identity: p.auth, Policy: p.policy, Environments: p.environments,
+		TokenMethod: tokenMethodOf(c), Brokering: p.brokering.forProxy(c),
 		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter,
 			MaxWaiters: c.Server.MaxExchanges / 2}),
 		Pauses: p.pauses, Guesses: guesses, Cache: p.cache, Statistics: answerer{p.stats, p.turns},
@@ -385,11 +386,6 @@ func (p *parts) quotas(c config.Rate) func(principal string) ratelimit.Quota {
 	}
 }
 
-// perSecond returns a quota of rate units a second, all of them at once after a rest.
-func perSecond(rate int) ratelimit.Quota {
-	return ratelimit.Quota{Rate: rate, Period: time.Second, Burst: rate}
-}
-
 // allowances keeps a part of each plane's allowance for identification. It is nil if
 // identification uses none of it, because OSGATE_AUTH_INTROSPECTION_URL names another
 // server.
@@ -398,12 +394,4 @@ func (p *parts) allowances() proxy.Allowances {
 		return nil
 	}
 	return p.auth
-}
-
-// budget returns the limit on requests to upstream each second, over all clients, by
-// the same algorithm as their quotas.
-func budget(c config.Config) ratelimit.Quota {
-	limit := budgetLimit(c)
-	return ratelimit.Quota{Rate: limit, Period: time.Second, Burst: limit,
-		Algorithm: ratelimit.Algorithm(c.Rate.Algorithm)}
 }

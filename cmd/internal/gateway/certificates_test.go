@@ -29,7 +29,7 @@ import (
 // it has signed, one for each common name.
 func clientCA(t *testing.T, names ...string) (path string, clients []tls.Certificate) {
 	t.Helper()
-	make := func(template, parent *x509.Certificate, signer *ecdsa.PrivateKey) tls.Certificate {
+	issue := func(template, parent *x509.Certificate, signer *ecdsa.PrivateKey) tls.Certificate {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
@@ -48,12 +48,12 @@ func clientCA(t *testing.T, names ...string) (path string, clients []tls.Certifi
 		}
 		return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 	}
-	ca := make(&x509.Certificate{
+	ca := issue(&x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}, nil, nil)
 	key, _ := ca.PrivateKey.(*ecdsa.PrivateKey)
 	for i, name := range names {
-		clients = append(clients, make(&x509.Certificate{
+		clients = append(clients, issue(&x509.Certificate{
 			SerialNumber: big.NewInt(int64(i + 2)), Subject: pkix.Name{CommonName: name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		}, ca.Leaf, key))
 	}

@@ -35,7 +35,7 @@ func TestMetricsListenerShowsTheWholeDrain(t *testing.T) {
 	if status, _ := probe("/config"); status != 404 {
 		t.Errorf("/config on the metrics listener: %d, want 404", status)
 	}
-	go func() { _, _ = http.DefaultClient.Do(exchange(t, g.ClientsURL()+key, token)) }() //nolint:bodyclose // not read
+	go func() { _, _ = http.DefaultClient.Do(exchange(t, g.ClientsURL()+key, token)) }()
 	<-arrived
 	stopped := make(chan error, 1)
 	go func() { stopped <- g.stop() }()

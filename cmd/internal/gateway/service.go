@@ -38,15 +38,14 @@ func (g *Gateway) notified(err error) {
 // locks of all parts, so that a gateway that is stuck gives no sign of life.
 func (g *Gateway) status() string {
 	r := g.readiness()
-	line := string(r.Status)
+	parts := make([]string, len(r.Reasons))
 	for i, reason := range r.Reasons {
-		separator := ": "
-		if i > 0 {
-			separator = ", "
-		}
-		line += separator + reason.Part
+		parts[i] = reason.Part
 	}
-	return line
+	if len(parts) == 0 {
+		return string(r.Status)
+	}
+	return string(r.Status) + ": " + strings.Join(parts, ", ")
 }
 
 // flushGrace is how long the end of a gateway takes at most after its drain, until its
