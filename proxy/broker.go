@@ -102,8 +102,11 @@ func (p *Proxy) refuseBrokeredCall(x *exchange) error {
 		return nil
 	}
 	token, err := auth.ReadToken(x.r.Header)
-	if err != nil {
-		return nil //nolint:nilerr // a call needs no token
+	switch {
+	case errors.Is(err, auth.ErrNoToken):
+		return nil // a call needs no token
+	case err != nil: // for example a JWT that is too long
+		return brokerRefusal(err)
 	}
 	_, _, handled := p.Brokering.Broker.Recall(
 		x.r.Context(), x.location.Plane, auth.Credential{Token: token}, x.neighborhood())

@@ -206,6 +206,17 @@ func TestForgedCredentialIsRefusedWithoutItsReason(t *testing.T) {
 	}
 }
 
+func TestOverlongCredentialIsRefusedForItsLengthAndSentNowhere(t *testing.T) {
+	g, _ := brokeredRig(t)
+	for _, path := range []string{keyPath, "/accounts/api/me"} {
+		w := g.get("jwt-"+strings.Repeat("x", 8<<10), path)
+		if w.Code != http.StatusUnauthorized || len(g.sent) != 0 || !strings.Contains(g.last().Cause, "4096 bytes") {
+			t.Errorf("%s: status %d after %d requests upstream, cause %q; want 401 without one, for its length",
+				path, w.Code, len(g.sent), g.last().Cause)
+		}
+	}
+}
+
 func TestBrokeredClientReadsOnlyTheOrganizationsOfTheGateway(t *testing.T) {
 	g, _ := brokeredRig(t)
 	w := g.get("jwt-orders", strings.Replace(keyPath, "/organizations/o/", "/organizations/x/", 1))
