@@ -84,6 +84,10 @@ func (c *Case) callerProblem() error {
 		return fmt.Errorf(`identifiedBy is %q, not "anypoint", "jwt" or "mtls"`, c.IdentifiedBy)
 	case c.Issuer != "" && !c.brokered():
 		return errors.New("issuer: a client with an Anypoint token has none")
+	case c.Issuer == "" && c.IdentifiedBy == auth.ByJWT:
+		return errors.New("issuer: it is left out, but a client with a JWT has one")
+	case c.User != "" && c.brokered():
+		return errors.New("user: a client without an Anypoint token acts for no user")
 	case c.EnvironmentType != "" &&
 		!slices.Contains([]string{"production", "sandbox", "design", unknownType}, c.EnvironmentType):
 		return fmt.Errorf(`environmentType is %q, not "production", "sandbox", "design" or "unknown"`,

@@ -8,6 +8,7 @@ import (
 
 // The names of attributes that are not resource attributes.
 const (
+	clientName       types.String = "client"
 	userName         types.String = "user"
 	valueBytesName   types.String = "valueBytes"
 	valueTypeName    types.String = "valueType"
@@ -191,7 +192,7 @@ func (w *evaluation) attribute(name types.String) (types.String, bool) {
 
 // contextNames are the attributes of the context.
 var contextNames = []types.String{
-	userName, identifiedByName, issuerName, valueBytesName, valueTypeName, ttlSecondsName, confirmableName,
+	clientName, userName, identifiedByName, issuerName, valueBytesName, valueTypeName, ttlSecondsName, confirmableName,
 	sourceIPName, timeName, headersName,
 }
 
@@ -217,6 +218,11 @@ func (w *evaluation) context() types.Record {
 func (w *evaluation) fact(name types.String) types.Value {
 	r := &w.r
 	switch name {
+	case clientName:
+		if r.Principal == nil {
+			return types.String("")
+		}
+		return types.String(r.Principal.Client)
 	case userName:
 		if r.Principal != nil && r.Principal.User != "" {
 			return types.String(r.Principal.User)

@@ -137,7 +137,7 @@ func (l *logLine) request(environments map[string]string) (Request, error) {
 	if m := auth.Method(l.IdentifiedBy); m == auth.ByJWT || m == auth.ByMTLS {
 		principal.Method, principal.Issuer = m, l.Issuer
 	}
-	if user, isUser := strings.CutPrefix(l.Principal, "user:"); isUser {
+	if user, isUser := strings.CutPrefix(l.Principal, "user:"); isUser && !principal.Brokered() {
 		principal.Client, principal.User = "", user
 	}
 	address := l.ClientAddr

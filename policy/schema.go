@@ -62,6 +62,7 @@ const schemaPlace = `{
 
 const schemaFacts = `
 type Facts = {
+  client: String,      // name of the client, for like; "" for a user without a client
   user?: String,       // id of the user that the client acts for
   identifiedBy: String, // "jwt" or "mtls" for a client without an Anypoint token, else "anypoint"
   issuer?: String,     // of the client's JWT or certificate
