@@ -66,7 +66,11 @@ func (b *brokering) use(c client) (all []*answer) {
 	other := c.get("/api/v1/organizations/org-other/environments/env-other/stores").is(http.StatusForbidden)
 	call := c.get("/accounts/api/me")
 	call.checkRefusal(http.StatusForbidden, "denied")
-	all = append(all, other, call, c.send(http.MethodDelete, path, "").succeeded())
+	long := c
+	long.token += strings.Repeat("x", 8<<10)
+	refused := long.get("/accounts/api/me")
+	refused.checkRefusal(http.StatusUnauthorized, "bad-token")
+	all = append(all, other, call, refused, c.send(http.MethodDelete, path, "").succeeded())
 	for _, fault := range []string{"500=1", "reset=1"} {
 		b.stack.emulator.setFault("", fault)
 		all = append(all, c.get(demoKeys+"/KeyTwo"), c.send(http.MethodTrace, path, ""))
@@ -166,6 +170,7 @@ func TestTheAlgorithmOfAJWTIsNotTheTokensChoice(t *testing.T) {
 		c.token = token
 		a := c.get(keyOne)
 		a.checkRefusal(http.StatusUnauthorized, "bad-token")
+		// A token with the algorithm none has no signature: it is no JWT, and has no other cause.
 		if cause := g.causeOf(a); !strings.Contains(cause, "algorithm") && name != "none" {
 			t.Errorf("%s: the log has the cause %q, want the algorithm", name, cause)
 		}
