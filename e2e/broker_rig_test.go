@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -118,9 +119,7 @@ func (is *oidcIssuer) claims(client string, changes jwt.MapClaims) jwt.MapClaims
 		"iss": is.url, "aud": gatewayAudience, "azp": client, "sub": "subject",
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 	}
-	for name, value := range changes {
-		c[name] = value
-	}
+	maps.Copy(c, changes)
 	return c
 }
 

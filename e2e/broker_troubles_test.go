@@ -133,7 +133,7 @@ func (l *brokeredLoad) finish() (failures []string) {
 		close(l.stop)
 	}
 	l.clients.Wait()
-	l.failures.Range(func(text, _ any) bool { failures = append(failures, text.(string)); return true })
+	l.failures.Range(func(text, _ any) bool { failures = append(failures, fmt.Sprint(text)); return true })
 	return failures
 }
 
