@@ -22,6 +22,11 @@ func (p *process) limitFiles(bytes uint64) {
 	}
 }
 
+// exchangeNames exchanges two files at once.
+func exchangeNames(a, b string) error {
+	return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
+}
+
 // smallDisk mounts a file system of one MiB, and returns its folder, or an empty string
 // if this user may not mount.
 func smallDisk(t *testing.T) string {

@@ -314,15 +314,15 @@ func fillDisk(r *faultRun) func() {
 }
 
 // makeStateDirUnreadable replaces the folder by a link to itself, which no user can
-// open, not even root.
+// open, not even root. Both happen at once: the gateway would make the folder again.
 func makeStateDirUnreadable(r *faultRun) func() {
 	r.Helper()
 	aside := r.dir + ".aside"
-	if err := errors.Join(os.Rename(r.dir, aside), os.Symlink(r.dir, r.dir)); err != nil {
+	if err := errors.Join(os.Symlink(r.dir, aside), exchangeNames(aside, r.dir)); err != nil {
 		r.Fatal(err)
 	}
 	return func() {
-		if err := errors.Join(os.Remove(r.dir), os.Rename(aside, r.dir)); err != nil {
+		if err := errors.Join(exchangeNames(aside, r.dir), os.Remove(aside)); err != nil {
 			r.Error(err)
 		}
 	}
