@@ -19,9 +19,20 @@ func TestAppsWithAJWTUseObjectStoreWithoutAnAnypointCredential(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		b, w := s.brokering(t), s.wire()
-		g := s.gateway(b.settings("UPSTREAM_OVERRIDE="+w.url, "LOG_LEVEL=debug")...)
+		traces := startCollector(t)
+		g := s.gateway(exportSettings(traces.http, "http/protobuf",
+			b.settings("UPSTREAM_OVERRIDE="+w.url, "LOG_LEVEL=debug", "TRUSTED_PROXIES=127.0.0.0/8")...)...)
 		app := b.client(g, "orders")
+		app.get(demoKeys+"/traced", traceparent(traceMiss)).is(http.StatusNotFound)
 		answers := b.use(app)
+		span, _ := traces.awaitTrace(traceMiss)
+		for key, want := range map[string]string{
+			"osgate.client.identified_by": "jwt", "osgate.upstream_client": "app-one",
+		} {
+			if got := attribute(span.GetAttributes(), key); got != want {
+				t.Errorf("%s of the span is %q, want %q", key, got, want)
+			}
+		}
 		page := client{t: t, base: g.admin}
 		for _, path := range []string{"/metrics", "/config", "/readyz"} {
 			answers = append(answers, page.get(path).is(http.StatusOK))
@@ -45,6 +56,10 @@ func TestAppsWithAJWTUseObjectStoreWithoutAnAnypointCredential(t *testing.T) {
 				t.Error("the name of a key in Redis has a secret of the gateway")
 			}
 		}
+		if attribute(span.GetAttributes(), "osgate.policy.rule") == "" {
+			t.Error("the span names no rule")
+		}
+		traces.checkNoSecrets(append(own, "secret-one", app.token)...)
 		s.checkNoSecretsWritten(g)
 	})
 }

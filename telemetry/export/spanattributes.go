@@ -19,6 +19,8 @@ const (
 	attrStore        = attribute.Key("osv2.store.name")
 	attrClientHash   = attribute.Key("osgate.client.hash")
 	attrClient       = attribute.Key("osgate.client.name")
+	attrIdentifiedBy = attribute.Key("osgate.client.identified_by")
+	attrUpstream     = attribute.Key("osgate.upstream_client")
 	attrRequestID    = attribute.Key("osgate.request_id")
 	attrSampled      = attribute.Key("osgate.sampled")
 	attrWaited       = attribute.Key("osgate.quota.waited") // in seconds
@@ -34,7 +36,7 @@ func failedHere(x *record.Exchange) bool {
 
 // serverAttributes returns the attributes of the server span.
 func (t *Traces) serverAttributes(x *record.Exchange, reason string) []attribute.KeyValue {
-	l := make(attributes.List, 0, 24)
+	l := make(attributes.List, 0, 26)
 	addMethod(&l, x.Method)
 	l.Text(semconv.HTTPRouteKey, x.Route)
 	l.Status(attributes.SentStatus(x.Status))
@@ -49,6 +51,8 @@ func (t *Traces) serverAttributes(x *record.Exchange, reason string) []attribute
 	l.Text(attrEnvironment, x.Environment)
 	t.named(&l, attrStoreHash, attrStore, x.Store)
 	t.named(&l, attrClientHash, attrClient, x.Principal)
+	l.Text(attrIdentifiedBy, x.IdentifiedBy)
+	l.Text(attrUpstream, x.UpstreamClient)
 	l.Text(attributes.Outcome, x.Outcome().String())
 	l.Text(attributes.Code, string(x.Code))
 	l.Text(attributes.PolicyRule, x.Rule)

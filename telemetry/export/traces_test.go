@@ -102,7 +102,7 @@ func journey(place record.Trace) *record.Exchange {
 		Surface: record.SurfaceObjectStore, Operation: "getKey", ClientAddr: "192.0.2.1", RemoteAddr: "192.0.2.2", Protocol: "1.1",
 		Plane: "us", Region: "us-east-1", Organization: "org", Environment: "env", Store: "a-secret-store", Principal: "a-secret-client",
 		Status: 200, Cache: record.CacheResult{Forward: record.ForwardMiss, Stored: true}, UpstreamAttempts: 2, UpstreamStatus: 200, Charged: true, Waited: 500 * time.Millisecond, Trace: place,
-		Cause: "a-secret-cause", Rule: "rule-1",
+		Cause: "a-secret-cause", Rule: "rule-1", IdentifiedBy: "jwt", UpstreamClient: "gateway-app",
 		Attempts: []record.Attempt{
 			{Span: [8]byte{1}, Start: 20 * time.Millisecond, Duration: 10 * time.Millisecond, Status: 429},
 			{Span: [8]byte{2}, Start: 540 * time.Millisecond, Duration: 300 * time.Millisecond, Status: 200, Resend: 1},
@@ -186,7 +186,8 @@ func TestAttributesAreThoseOfTheConventionsAndTellNoNames(t *testing.T) {
 			"http.request.method": "GET", "http.route": "/stores/{storeId}", "http.response.status_code": 200.0, "client.address": "192.0.2.1",
 			"network.peer.address": "192.0.2.2", "network.protocol.version": "1.1", "url.scheme": "https", "osv2.operation": "getKey", "osv2.plane": "us",
 			"osv2.region": "us-east-1", "osv2.organization.id": "org", "osv2.environment.id": "env", "osgate.outcome": "upstream_ok",
-			"osgate.policy.rule": "rule-1", "osgate.request_id": "r1", "osgate.cache.result": "miss", "osv2.store.hash": store, "osgate.client.hash": client,
+			"osgate.policy.rule": "rule-1", "osgate.request_id": "r1",
+			"osgate.client.identified_by": "jwt", "osgate.upstream_client": "gateway-app", "osgate.cache.result": "miss", "osv2.store.hash": store, "osgate.client.hash": client,
 		}
 		if names {
 			want["osv2.store.name"], want["osgate.client.name"] = "a-secret-store", "a-secret-client"
