@@ -16,7 +16,7 @@ import (
 // testTimeout limits every wait of a test: for a program to start or to end, for a
 // response, for a condition. It ends a test that hangs, and is no measure of speed: on
 // a busy machine each wait may take this long.
-const testTimeout = time.Minute
+const testTimeout = 2 * time.Minute
 
 // process is a program that a test started.
 type process struct {
