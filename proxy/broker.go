@@ -113,12 +113,12 @@ func (p *Proxy) refuseBrokeredCall(x *exchange) error {
 	if !handled {
 		return nil
 	}
-	return foreignCall
+	return errForeignCall
 }
 
-// foreignCall refuses an Access Management call with a credential that is no Anypoint
+// errForeignCall refuses an Access Management call with a credential that is no Anypoint
 // token.
-var foreignCall = refusal{
+var errForeignCall = refusal{
 	code: record.CodeDenied, title: "Not an Anypoint token",
 	detail: "Access Management calls need a token of Anypoint; this credential is sent to no other service",
 }

@@ -68,7 +68,7 @@ func (p *Proxy) Explain(r *http.Request, client auth.Caller) Explanation {
 		Location: x.location.String(), Cache: "never",
 	}
 	if x.call != 0 && x.identity.Method == auth.ByJWT {
-		e.Refused, e.Code, e.Status = foreignCall.detail, foreignCall.code, answers[foreignCall.code].status
+		e.Refused, e.Code, e.Status = errForeignCall.detail, errForeignCall.code, answers[errForeignCall.code].status
 		return e
 	}
 	if d, ruled := p.explainPolicy(x, &e); ruled && !d.Allowed {

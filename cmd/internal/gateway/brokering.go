@@ -197,7 +197,7 @@ func (p *parts) clientCertificatesChanged(s clientcert.State) {
 
 // The names of the parts of brokering in /readyz and in metrics.
 const (
-	ownTokenPart     = "own credential "
+	ownPart          = "own credential "
 	issuerPart       = "issuer "
 	certificatesPart = "client certificates"
 )
@@ -216,7 +216,7 @@ func (b *brokering) faults(now time.Time) (all []fault) {
 	}
 	for _, s := range b.tokens.States() {
 		all = append(all, fault{"credential", s.Plane,
-			admin.Reason{Part: ownTokenPart + s.Plane, Detail: faultDetails[s.Reason]}, s.Reason != ""})
+			admin.Reason{Part: ownPart + s.Plane, Detail: faultDetails[s.Reason]}, s.Reason != ""})
 	}
 	if b.issuers != nil {
 		for _, s := range b.issuers.States() {
