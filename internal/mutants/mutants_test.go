@@ -129,7 +129,7 @@ func TestASlowTestIsNoTimeout(t *testing.T) {
 	target, err := load(t.Context(), write(t, map[string]string{
 		"go.mod":      sample["go.mod"],
 		"p/p.go":      "package p\n\nfunc Sum(a, b int) int { return a + b }\n",
-		"p/p_test.go": "package p\n\nimport (\n\"testing\"\n\"time\"\n)\n\nfunc TestSum(t *testing.T) { time.Sleep(time.Second); Sum(1, 2) }\n",
+		"p/p_test.go": "package p\n\nimport (\n\"testing\"\n\"time\"\n)\n\nfunc TestSum(t *testing.T) { <-time.After(time.Second); Sum(1, 2) }\n",
 	}), "p")
 	if err != nil {
 		t.Fatal(err)
