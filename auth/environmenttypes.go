@@ -141,18 +141,27 @@ func (e *EnvironmentTypes) lookup(at organizationKey, id Identity, environment s
 	if typ = result.typ; !listed {
 		typ = UnknownType
 	}
-	resting := now.Before(e.backoffs[listingKey{at, id.Hash}]) || now.Before(e.backoffs[wholePlane(at)])
+	resting := now.Before(e.backoffs[listingKey{at, id.lister()}]) || now.Before(e.backoffs[wholePlane(at)])
 	if e.closed || resting || !id.Member(at.organization) {
 		return typ, false, false
 	}
 	return typ, !listed || now.Sub(result.at) >= e.options.TTL, !listed
 }
 
+// lister identifies the token that lists environments for id: all callers without an
+// Anypoint credential share the gateway's own.
+func (id Identity) lister() digest {
+	if id.Brokered() {
+		return digest{}
+	}
+	return id.Hash
+}
+
 // startListing starts a listing, once for all concurrent callers with the same token.
 func (e *EnvironmentTypes) startListing(ctx context.Context, at organizationKey, id Identity, token Token) *listing {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	key := listingKey{at, id.Hash}
+	key := listingKey{at, id.lister()}
 	if underWay, ok := e.flights[key]; ok {
 		return underWay
 	}

@@ -144,6 +144,27 @@ func TestAnEnvironmentThatNoAnswerListsIsUnknown(t *testing.T) {
 	})
 }
 
+// TestBrokeredCallersShareOneListing: their listings are sent with the gateway's own
+// token, so that the next caller of an unlisted environment causes no other one.
+func TestBrokeredCallersShareOneListing(t *testing.T) {
+	l := &lister{types: map[string]string{"other": "production"}}
+	inBubble(t, l, func(typeOf func(auth.Identity, string, string) string) {
+		for n := range byte(5) {
+			id := caller(n)
+			id.Method = auth.ByJWT
+			if got := typeOf(id, "org", "env"); got != auth.UnknownType {
+				t.Errorf("type %q, want unknown", got)
+			}
+		}
+		if l.times() != 1 {
+			t.Errorf("%d lookups with one token, want 1", l.times())
+		}
+		if typeOf(caller(1), "org", "env"); l.times() != 2 {
+			t.Errorf("%d lookups after one with another token, want 2", l.times())
+		}
+	})
+}
+
 // TestANewEnvironmentIsFoundSoon: an environment that the last answer lacked is
 // requested again after half a minute.
 func TestANewEnvironmentIsFoundSoon(t *testing.T) {
