@@ -54,7 +54,7 @@ const (
 
 var calls = map[string]Call{
 	"POST /accounts/oauth2/token":              Mint, // "Object Store V2" Exchange page: form, application credentials
-	"POST /accounts/api/v2/oauth2/token":       Mint, // "Object Store v2 REST APIs": JSON, connected apps
+	"POST " + mintPath:                         Mint, // "Object Store v2 REST APIs": JSON, connected apps
 	"POST /accounts/login":                     Login,
 	"POST /accounts/api/login":                 Login,
 	"POST /accounts/api/v2/oauth2/revoke":      Revoke,
