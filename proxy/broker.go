@@ -73,26 +73,27 @@ func brokerRefusal(err error) error {
 	return err
 }
 
-// recall returns what this process knows about x's credential, and the method to
-// identify it if that is not enough.
-func (p *Proxy) recall(x *exchange, c auth.Credential) (
-	identity auth.Identity, state auth.TokenState, identify func() (auth.Identity, error),
-) {
-	ctx, plane, address := x.r.Context(), x.location.Plane, x.neighborhood()
+// recall returns what this process knows about x's credential. If that is an Anypoint
+// token, it becomes the token of x's upstream requests.
+func (p *Proxy) recall(x *exchange, c auth.Credential, address string) (auth.Identity, auth.TokenState) {
+	ctx, plane := x.r.Context(), x.location.Plane
 	if p.Brokering != nil {
-		identity, state, handled := p.Brokering.Broker.Recall(ctx, plane, c, address)
-		if handled {
-			return identity, state, func() (auth.Identity, error) {
-				identity, err := p.Brokering.Broker.Identify(ctx, plane, c, address)
-				return identity, brokerRefusal(err)
-			}
+		if identity, state, handled := p.Brokering.Broker.Recall(ctx, plane, c, address); handled {
+			return identity, state
 		}
 	}
 	x.token = c.Token
-	identity, state = p.Identity.Recall(ctx, plane, c.Token, address)
-	return identity, state, func() (auth.Identity, error) {
-		return p.Identity.Identify(ctx, plane, c.Token, address)
+	return p.Identity.Recall(ctx, plane, x.token, address)
+}
+
+// lookUp identifies x's credential by the method that recall has chosen.
+func (p *Proxy) lookUp(x *exchange, c auth.Credential, address string) (auth.Identity, error) {
+	ctx, plane := x.r.Context(), x.location.Plane
+	if p.Brokering != nil && x.token.IsZero() {
+		identity, err := p.Brokering.Broker.Identify(ctx, plane, c, address)
+		return identity, brokerRefusal(err)
 	}
+	return p.Identity.Identify(ctx, plane, x.token, address)
 }
 
 // refuseBrokeredCall refuses an Access Management call with a credential that is no

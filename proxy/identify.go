@@ -33,11 +33,12 @@ func (p *Proxy) identify(x *exchange) (err error) {
 // wait; the first wait is for a control plane, unless the token is known. Only
 // exchanges that wait for that hold slots of the class unidentified.
 func (p *Proxy) recognize(x *exchange, c auth.Credential) (auth.Identity, error) {
-	identity, standing, identify := p.recall(x, c)
+	address := x.neighborhood()
+	identity, standing := p.recall(x, c, address)
 	if err := p.takeSlot(x, classOf(standing)); err != nil || standing == auth.Fresh {
 		return identity, err
 	}
-	identity, err := identify()
+	identity, err := p.lookUp(x, c, address)
 	if err == nil {
 		x.slot.promote()
 	}

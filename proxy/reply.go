@@ -82,10 +82,9 @@ func (p *Proxy) readAhead(ctx context.Context, x *exchange) error {
 
 // learn applies the status of an answer to the token. A 2xx is a grant, without which
 // the cache serves nothing. A 401 puts the token's identity in doubt. A 401 or 403 ends
-// its grants.
+// its grants. The answer to the gateway's own token is judged before: see judgeOwnToken.
 func (p *Proxy) learn(x *exchange, status int) {
 	switch {
-	case x.brokered(): // policy decides what its client may read; see judgeOwnToken
 	case status >= 200 && status < 300:
 		p.Cache.Grant(x.question, x.sent)
 	case status == http.StatusUnauthorized:
