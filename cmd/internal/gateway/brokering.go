@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"crypto/tls"
 	"fmt"
 	"time"
@@ -32,13 +31,13 @@ func (p *parts) makeBrokering(transport proxy.Transport, guard auth.Guard) (err 
 		return nil
 	}
 	b := &brokering{}
-	if c.Auth.Methods.Has("jwt") {
+	if c.Auth.Methods.Has(string(auth.ByJWT)) {
 		if b.issuers, err = openIssuers(c, transport, p.issuerChanged); err != nil {
 			return err
 		}
 		p.close = append(p.close, func() error { b.issuers.Close(); return nil })
 	}
-	if c.Auth.Methods.Has("mtls") {
+	if c.Auth.Methods.Has(string(auth.ByMTLS)) {
 		if b.certificates, err = p.openClientCertificates(); err != nil {
 			return err
 		}
@@ -120,10 +119,10 @@ func secretOf(c config.Config) func() (string, error) {
 // methods returns the methods in their order; nil is Anypoint's.
 func (b *brokering) methods(names config.Methods) (all []broker.Method) {
 	for _, name := range names {
-		switch name {
-		case "jwt":
+		switch auth.Method(name) {
+		case auth.ByJWT:
 			all = append(all, broker.Bearer(b.issuers))
-		case "mtls":
+		case auth.ByMTLS:
 			all = append(all, b.certificates)
 		default:
 			all = append(all, nil)
@@ -156,7 +155,7 @@ func tokenMethodOf(c config.Config) auth.Method {
 // CA. They must not if another method may identify them, or if a proxy ends TLS and
 // sends their certificates in a header.
 func clientAuth(c config.Config) tls.ClientAuthType {
-	optional := c.Auth.Methods.Has("mtls") && (len(c.Auth.Methods) > 1 || c.Auth.MTLSHeader != "")
+	optional := c.Auth.Methods.Has(string(auth.ByMTLS)) && (len(c.Auth.Methods) > 1 || c.Auth.MTLSHeader != "")
 	if optional {
 		return tls.VerifyClientCertIfGiven
 	}
@@ -268,7 +267,7 @@ func (b *brokering) notes(c config.Config) (all []string) {
 	}
 	if !c.Given("BUDGET") {
 		all = append(all, fmt.Sprintf("Object Store sees one client ID for all jwt and mtls clients: OSGATE_BUDGET is not "+
-			"set, and %d requests a second are sent at most; set it to your limit", cmp.Or(budgetLimit(c), knownUpstreamRate)))
+			"set, and %d requests a second are sent at most; set it to your limit", budgetLimit(c)))
 	}
 	if len(c.Auth.Issuers) > 1 || len(c.Auth.Methods) > 1 {
 		all = append(all, "clients are identified in several ways: two of them may name different clients alike; "+
