@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"osgate/internal/changes"
 )
 
 // Authenticator identifies tokens and caches the answers of control planes. It is safe
@@ -28,10 +30,9 @@ type Authenticator struct {
 	lookups  int                      // flights that wait for a control plane
 	floors   floors
 	suspects suspects
-	changes  []PlaneState // not yet reported to OnChange
 	closed   bool
 
-	notifying sync.Mutex // held while OnChange runs, so that changes are reported in order
+	changes changes.Queue[PlaneState] // not yet reported to OnChange
 }
 
 // New returns an Authenticator, or an error for options that cannot work.

@@ -238,7 +238,7 @@ func (a *Authenticator) complete(q query, f *lookupFlight, t admission, o outcom
 	p.lookups--
 	p.noteLookup(CallerOf(q.hash), o.allowance)
 	if p.settle(t, o.failure, now) && a.options.OnChange != nil {
-		a.changes = append(a.changes, p.snapshot(now))
+		a.changes.Add(p.snapshot(now))
 	}
 	if o.failure != nil {
 		a.finish(q, f, a.keepable(q.hash, o.verdict, now))

@@ -126,19 +126,10 @@ func (a *Authenticator) Planes() []PlaneState {
 	return states
 }
 
-// notify calls OnChange for the changes not yet reported, in their order and without
-// holding mu, so that it may call Planes.
+// notify calls OnChange for the changes not yet reported, without holding mu, so that it
+// may call Planes.
 func (a *Authenticator) notify() {
-	if a.options.OnChange == nil {
-		return
-	}
-	a.notifying.Lock()
-	defer a.notifying.Unlock()
-	a.mu.Lock()
-	changes := a.changes
-	a.changes = nil
-	a.mu.Unlock()
-	for _, s := range changes {
-		a.options.OnChange(s)
+	if a.options.OnChange != nil {
+		a.changes.Deliver(a.options.OnChange)
 	}
 }

@@ -90,7 +90,7 @@ func (t *Tokens) note(p *plane) {
 	changed := s.OK != p.state.OK || s.Reason != p.state.Reason
 	p.state = s
 	if changed && !(first && s.OK && s.Reason == "") && t.options.OnChange != nil {
-		t.changes = append(t.changes, s)
+		t.changes.Add(s)
 	}
 }
 
@@ -109,19 +109,10 @@ func (t *Tokens) remind(p *plane, d time.Duration) {
 	p.reminder.Reset(d)
 }
 
-// notify calls OnChange for the changes not yet reported, in their order and without
-// holding mu, so that it may call States.
+// notify calls OnChange for the changes not yet reported, without holding mu, so that it
+// may call States.
 func (t *Tokens) notify() {
-	if t.options.OnChange == nil {
-		return
-	}
-	t.notifying.Lock()
-	defer t.notifying.Unlock()
-	t.mu.Lock()
-	changes := t.changes
-	t.changes = nil
-	t.mu.Unlock()
-	for _, s := range changes {
-		t.options.OnChange(s)
+	if t.options.OnChange != nil {
+		t.changes.Deliver(t.options.OnChange)
 	}
 }

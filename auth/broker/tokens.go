@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"osgate/auth"
+	"osgate/internal/changes"
 )
 
 // Tokens are the gateway's own Anypoint tokens, one of each plane. They are in memory
@@ -19,11 +20,10 @@ type Tokens struct {
 	background sync.WaitGroup                    // of mints; grows only under mu and before closed
 
 	// mu guards the fields below, and those of all planes.
-	mu      sync.Mutex
-	changes []State // not yet reported to OnChange
-	closed  bool
+	mu     sync.Mutex
+	closed bool
 
-	notifying sync.Mutex // held while OnChange runs, so that changes are reported in order
+	changes changes.Queue[State] // not yet reported to OnChange
 }
 
 // NewTokens returns Tokens that mint nothing before the first call of Token, or an

@@ -49,6 +49,7 @@ func Rules() Table {
 		export     = "telemetry/export"
 		logwriter  = "telemetry/logwriter"
 		metrics    = "telemetry/metrics"
+		changes    = "internal/changes"
 		flight     = "internal/flight"
 		prefix     = "internal/lengthprefix"
 		calendar   = "internal/calendar"
@@ -88,13 +89,13 @@ func Rules() Table {
 
 		// One capability each.
 		"auth": {
-			Imports: []string{breaker, flight, prefix, redisconn, retry, seal},
+			Imports: []string{breaker, changes, flight, prefix, redisconn, retry, seal},
 			Tests:   []string{"emulator", memnet, redistest},
 		},
 		oidc:       {Imports: []string{"auth", flight, prefix, retry}, Tests: []string{memnet}},
 		clientcert: {Imports: []string{"auth", recent, watch}},
 		broker: {
-			Imports: []string{"auth", flight},
+			Imports: []string{"auth", changes, flight},
 			Tests:   []string{"emulator", oidc, clientcert, memnet},
 		},
 		httpcache: {Imports: []string{"record"}},
@@ -130,7 +131,7 @@ func Rules() Table {
 		"deploy":   {},
 
 		// Internal packages.
-		redisconn:            {Imports: []string{breaker}, Tests: []string{redistest}},
+		redisconn:            {Imports: []string{breaker, changes}, Tests: []string{redistest}},
 		conns:                {},
 		sdnotify:             {},
 		"deploy/packagetest": {},
@@ -140,6 +141,7 @@ func Rules() Table {
 		retry:                {},
 		seal:                 {Imports: []string{prefix}},
 		flight:               {},
+		changes:              {},
 		prefix:               {},
 		calendar:             {},
 		distance:             {},

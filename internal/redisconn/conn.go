@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"osgate/internal/breaker"
+	"osgate/internal/changes"
 )
 
 const (
@@ -70,11 +71,10 @@ type Conn struct {
 	mu      sync.Mutex // guards the fields below
 	breaker breaker.Breaker
 	state   State
-	downErr error   // the error for callers while the breaker is open; wraps ErrDown
-	changes []State // changes that onChange has not received yet
+	downErr error // the error for callers while the breaker is open; wraps ErrDown
 	closed  bool
 
-	notifying sync.Mutex // held while onChange runs, so that it receives changes in order
+	changes changes.Queue[State] // changes that onChange has not received yet
 }
 
 // State reports whether Redis answers.
@@ -349,24 +349,15 @@ func (c *Conn) note(changed bool, outage error) {
 	c.state.OK, c.state.Since = c.breaker.Closed(), time.Now()
 	c.downErr = fmt.Errorf("%w: %s", ErrDown, c.state.LastError)
 	if c.onChange != nil {
-		c.changes = append(c.changes, c.snapshot())
+		c.changes.Add(c.snapshot())
 	}
 }
 
-// notify passes the pending changes to onChange, in order and without holding c.mu, so
-// that onChange may call State.
+// notify passes the pending changes to onChange without holding c.mu, so that onChange
+// may call State.
 func (c *Conn) notify(changed bool) {
-	if !changed || c.onChange == nil {
-		return
-	}
-	c.notifying.Lock()
-	defer c.notifying.Unlock()
-	c.mu.Lock()
-	changes := c.changes
-	c.changes = nil
-	c.mu.Unlock()
-	for _, s := range changes {
-		c.onChange(s)
+	if changed && c.onChange != nil {
+		c.changes.Deliver(c.onChange)
 	}
 }
 
