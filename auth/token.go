@@ -41,8 +41,8 @@ type Token struct {
 // NewToken returns a token with the given text, which it does not check.
 func NewToken(text string) Token { return Token{text: &text} }
 
-// Text returns the token itself; empty for the zero Token. It is for a package that
-// reads or hashes the token: nothing may print or store what it returns.
+// Text returns the token itself; empty for the zero Token. A package uses it to
+// read or hash the token, and must neither print nor store it.
 func (t Token) Text() string {
 	if t.text == nil {
 		return ""

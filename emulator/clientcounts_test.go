@@ -71,8 +71,8 @@ func TestTokensOfAClientAreRevoked(t *testing.T) {
 	c.must(http.StatusNotFound, http.MethodDelete, "/_osemu/clients/app-none/tokens", "")
 }
 
-// TestASecretIsRotated: the old one mints nothing, its tokens stay valid, and a restart
-// changes nothing.
+// TestASecretIsRotated: the former secret mints no token, the tokens that it minted stay
+// valid, and a restart keeps the new secret.
 func TestASecretIsRotated(t *testing.T) {
 	o := emulator.Options{Data: t.TempDir()}
 	c := newOn(t, o)

@@ -39,11 +39,11 @@ func Schema(headers []string) string {
 	return b.String()
 }
 
-const schemaHead = `// Who calls: the client id, or the user's id where the control plane names no client.
+const schemaHead = `// The principal: the client's name, or the user's id if the control plane names no client.
 entity Client in [Organization];
 entity User in [Organization];
 
-// What is asked about, each in the next. An attribute is "" where the resource is above its level.
+// The resources, each inside the next. An attribute of a level below the resource is "".
 `
 
 // schemaPlace contains the attributes of every resource; a schema cannot name such a
