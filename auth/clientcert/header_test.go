@@ -100,7 +100,7 @@ func TestAMalformedHeaderIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := r.Credential(fromPeer(proxyPeer, h))
-			if c != nil || clientcert.ReasonOf(err) != clientcert.ReasonMalformed {
+			if c != nil || reasonOf(err) != clientcert.ReasonMalformed {
 				t.Errorf("%v, %v; want it refused as malformed", c, err)
 			}
 		})
@@ -114,7 +114,7 @@ func TestAChainArrivesWithACertificate(t *testing.T) {
 	low := newAuthority(t, "low", middle)
 	c := low.issue(t).Leaf
 	r := newRig(t, pemOf(root), nil)
-	if _, err := r.behind(t, c); clientcert.ReasonOf(err) != clientcert.ReasonUntrusted {
+	if _, err := r.behind(t, c); reasonOf(err) != clientcert.ReasonUntrusted {
 		t.Errorf("without a chain: %v", err)
 	}
 	caller, err := r.behind(t, c, low.certificate, middle.certificate)

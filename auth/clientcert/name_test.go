@@ -63,13 +63,13 @@ func TestAnUnclearNameIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := clientcert.Name(ca.issue(t, change).Leaf)
-			if clientcert.ReasonOf(err) != clientcert.ReasonNoName || !errors.Is(err, auth.ErrBadToken) || got != "" {
+			if reasonOf(err) != clientcert.ReasonNoName || !errors.Is(err, auth.ErrBadToken) || got != "" {
 				t.Errorf("%q, %v; want a refusal for its name", got, err)
 			}
 		})
 	}
 	signing := ca.issue(t, named(t, "", nil, "spiffe://a/b"), func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true })
-	if _, err := clientcert.Name(signing.Leaf); clientcert.ReasonOf(err) != clientcert.ReasonUsage {
+	if _, err := clientcert.Name(signing.Leaf); reasonOf(err) != clientcert.ReasonUsage {
 		t.Errorf("a signing certificate: %v", err)
 	}
 }

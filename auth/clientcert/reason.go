@@ -1,10 +1,6 @@
 package clientcert
 
-import (
-	"errors"
-
-	"osgate/auth"
-)
+import "osgate/auth"
 
 // Reason is why a certificate was refused, for logs and metrics.
 type Reason string
@@ -44,11 +40,3 @@ func (e *RefusedError) Is(target error) bool { return target == auth.ErrBadToken
 
 // Unwrap returns the cause.
 func (e *RefusedError) Unwrap() error { return e.Cause }
-
-// ReasonOf returns why err refuses a certificate; empty if err is no *[RefusedError].
-func ReasonOf(err error) Reason {
-	if refused, ok := errors.AsType[*RefusedError](err); ok {
-		return refused.Reason
-	}
-	return ""
-}

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net/http"
 	"net/netip"
@@ -206,4 +207,13 @@ func (r *rig) behind(t testing.TB, c *x509.Certificate, chain ...*x509.Certifica
 		h["Client-Cert-Chain"] = []string{item(chain...)}
 	}
 	return r.identify(t, fromPeer(proxyPeer, h))
+}
+
+// reasonOf returns why err refuses a certificate; empty if err is no
+// *[clientcert.RefusedError].
+func reasonOf(err error) clientcert.Reason {
+	if refused, ok := errors.AsType[*clientcert.RefusedError](err); ok {
+		return refused.Reason
+	}
+	return ""
 }

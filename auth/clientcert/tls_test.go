@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-
-	"osgate/auth/clientcert"
 )
 
 // serve starts a server over TLS on a real socket. It answers with the protocol,
@@ -23,7 +21,7 @@ func (r *rig) serve(t *testing.T, ca *authority, mode tls.ClientAuthType, versio
 		caller, err := r.identify(t, q)
 		name := caller.Name
 		if err != nil {
-			name = "refused: " + string(clientcert.ReasonOf(err))
+			name = "refused: " + string(reasonOf(err))
 		}
 		fmt.Fprintf(w, "%s %v %s", q.Proto, q.TLS.DidResume, name)
 	}))

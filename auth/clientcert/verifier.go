@@ -160,7 +160,7 @@ func (v *Verifier) State() State {
 // *[RefusedError] if a trusted proxy has sent a header that cannot be read.
 func (v *Verifier) Credential(r *http.Request) (*x509.Certificate, error) {
 	values, chain := r.Header[v.header], r.Header[v.chain]
-	v.Strip(r.Header)
+	v.strip(r.Header)
 	if v.header != "" && v.trusts(r.RemoteAddr) {
 		if len(values) == 0 {
 			return nil, nil // no certificate is no error
@@ -177,8 +177,8 @@ func (v *Verifier) Credential(r *http.Request) (*x509.Certificate, error) {
 	return c, nil
 }
 
-// Strip removes the headers of client certificates. [Verifier.Credential] does so too.
-func (v *Verifier) Strip(h http.Header) {
+// strip removes the headers of client certificates.
+func (v *Verifier) strip(h http.Header) {
 	delete(h, defaultHeader)
 	delete(h, defaultHeader+chainSuffix)
 	if v.header != "" {

@@ -73,7 +73,7 @@ func TestARefusalHasItsReason(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for range 2 {
 				caller, err := r.behind(t, tt.certificate)
-				if clientcert.ReasonOf(err) != tt.want || (err == nil) != (tt.want == "") || (caller == auth.Caller{}) != (tt.want != "") {
+				if reasonOf(err) != tt.want || (err == nil) != (tt.want == "") || (caller == auth.Caller{}) != (tt.want != "") {
 					t.Errorf("%+v, %v; want %q", caller, err, tt.want)
 				}
 				if err != nil && (!errors.Is(err, auth.ErrBadToken) || !strings.Contains(err.Error(), string(tt.want))) {
@@ -100,7 +100,7 @@ func TestACertificateEndsWithTheFirstOfItsChain(t *testing.T) {
 		want := func(reason clientcert.Reason) {
 			t.Helper()
 			caller, err := r.behind(t, c, middle.certificate)
-			if clientcert.ReasonOf(err) != reason || (err == nil) != (reason == "") {
+			if reasonOf(err) != reason || (err == nil) != (reason == "") {
 				t.Errorf("%+v, %v; want %q", caller, err, reason)
 			}
 			if err == nil && !caller.Expires.Equal(middle.certificate.NotAfter) {
@@ -125,16 +125,16 @@ func TestARevokedCertificateIsRefusedAtTheNextRequest(t *testing.T) {
 	first, second := ca.issue(t).Leaf, middle.issue(t).Leaf
 	want := func(a, b clientcert.Reason) {
 		t.Helper()
-		if _, err := r.behind(t, first); clientcert.ReasonOf(err) != a {
+		if _, err := r.behind(t, first); reasonOf(err) != a {
 			t.Errorf("%v; want %q", err, a)
 		}
-		if _, err := r.identify(t, overTLS(fromPeer(clientPeer, nil), first)); clientcert.ReasonOf(err) != a {
+		if _, err := r.identify(t, overTLS(fromPeer(clientPeer, nil), first)); reasonOf(err) != a {
 			t.Errorf("over TLS: %v; want %q", err, a)
 		}
 		if _, known := r.Known(auth.Credential{Certificate: first}); known != (a == "") {
 			t.Errorf("known: %v", known)
 		}
-		if _, err := r.behind(t, second, middle.certificate); clientcert.ReasonOf(err) != b {
+		if _, err := r.behind(t, second, middle.certificate); reasonOf(err) != b {
 			t.Errorf("of the CA between: %v; want %q", err, b)
 		}
 	}
@@ -177,7 +177,7 @@ func TestABetterChainIsTaken(t *testing.T) {
 	if err := r.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.behind(t, c, middle.certificate); clientcert.ReasonOf(err) != clientcert.ReasonUntrusted {
+	if _, err := r.behind(t, c, middle.certificate); reasonOf(err) != clientcert.ReasonUntrusted {
 		t.Errorf("by the old root: %v", err)
 	}
 	if _, err := r.behind(t, c, cross); err != nil {
@@ -214,7 +214,7 @@ func TestABadFileIsRefusedAndReportedOnce(t *testing.T) {
 			if err := r.Reload(); err == nil {
 				t.Error("it was accepted")
 			}
-			if _, err := r.behind(t, revoked); clientcert.ReasonOf(err) != clientcert.ReasonRevoked {
+			if _, err := r.behind(t, revoked); reasonOf(err) != clientcert.ReasonRevoked {
 				t.Errorf("%v; the former CRL is not in force", err)
 			}
 			s := r.State()
@@ -254,7 +254,7 @@ func TestACRLMayBeDERAndPartial(t *testing.T) {
 		l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x81, 1, 0xff}}}
 	}, revoked))
 	r := newRig(t, pemOf(ca), block.Bytes)
-	if _, err := r.behind(t, revoked); clientcert.ReasonOf(err) != clientcert.ReasonRevoked {
+	if _, err := r.behind(t, revoked); reasonOf(err) != clientcert.ReasonRevoked {
 		t.Error(err)
 	}
 	if bytes.Contains(block.Bytes, []byte("-----")) {
@@ -278,7 +278,7 @@ func TestAnOldCRLIsUsedAndReported(t *testing.T) {
 		if r.State().Degraded(time.Now()) == "" {
 			t.Error("it is not reported")
 		}
-		if _, err := r.behind(t, revoked); clientcert.ReasonOf(err) != clientcert.ReasonRevoked {
+		if _, err := r.behind(t, revoked); reasonOf(err) != clientcert.ReasonRevoked {
 			t.Error(err)
 		}
 	})
