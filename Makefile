@@ -6,9 +6,10 @@ TEST_NEEDS := redis-server=redis-server gcc=gcc,libc6-dev curl=curl chromium=chr
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 30s
 
-# The benchmarks of `make bench`, and their packages.
+# The benchmarks of `make bench`, the module they are in, and their packages there.
 BENCH          ?= Gateway
-BENCH_PACKAGES ?= ./e2e/...
+BENCH_MODULE   ?= e2e
+BENCH_PACKAGES ?= ./...
 
 # Every target builds, tests and ships with the Go version of go.mod, also on a machine
 # with an older version and GOTOOLCHAIN=local.
@@ -33,12 +34,12 @@ build: ## Build osgate, osemu and osdemo into bin/
 	CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/osgate ./cmd/osemu ./cmd/osdemo
 
 # e2e tests processes that are built without the race detector, as users get them. There
-# the detector would only see the clients of the tests, and double their CPU time. The
-# package runs alone because its requests have the timeouts of real clients.
+# the detector would only see the clients of the tests, and double their CPU time. They
+# run alone because their requests have the timeouts of real clients.
 .PHONY: test
 test: needs ## Run every test, with the race detector where it sees osgate; installs missing programs
-	CGO_ENABLED=1 go test -vet=off -race -shuffle=on -count=1 -timeout 20m $$(go list ./... | grep -v '/e2e$$')
-	go test -vet=off -shuffle=on -count=1 -timeout 20m ./e2e
+	CGO_ENABLED=1 go test -vet=off -race -shuffle=on -count=1 -timeout 20m ./...
+	cd e2e && go test -vet=off -shuffle=on -count=1 -timeout 20m .
 	cd deploy/observe && go test -vet=off -count=1 -timeout 20m ./...
 	cd bench && go test -vet=off -count=1 -timeout 5m ./...
 
@@ -50,7 +51,7 @@ CLIENT_NEEDS := javac=openjdk-17-jdk-headless node=nodejs npm=npm curl=curl
 clients: ## Run real clients with their defaults against osgate; installs missing programs
 	@scripts/install-missing $(CLIENT_NEEDS)
 	@cd e2e/clients && { test node_modules/.package-lock.json -nt package-lock.json || npm ci; }
-	go test -vet=off -tags clients -count=1 -timeout 10m -run TestRealClients ./e2e
+	cd e2e && go test -vet=off -tags clients -count=1 -timeout 10m -run TestRealClients
 
 .PHONY: chart
 chart: ## Write what is made of other files: variables in the chart's schema, the Kustomize base
@@ -95,12 +96,13 @@ lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	go mod tidy -diff
 	go mod verify
 	go vet ./...
-	go vet -tags clients,soak ./e2e
 	go vet -tags deploy ./deploy/packagetest
+	cd e2e && go mod tidy -diff && go vet ./... && go vet -tags clients,soak .
 	cd deploy/observe && go mod tidy -diff && go vet ./...
 	cd deploy/charttest && go mod tidy -diff && go vet ./...
 	cd bench && go mod tidy -diff && go vet ./...
 	go tool -modfile=tools/go.mod golangci-lint run --allow-parallel-runners
+	cd e2e && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners
 
 .PHONY: vuln
 vuln: ## Fail if osgate can reach a known vulnerability, including Go's standard library
@@ -121,8 +123,8 @@ SOAK ?= 10m
 
 .PHONY: soak
 soak: needs ## Check random histories for SOAK (10m), find mutants, count a million requests, check memory
-	CGO_ENABLED=1 go test -vet=off -race -tags soak -count=1 -timeout 90m -v \
-		-run 'TestHistoriesStayLinearizable|TestRandomHistoriesDetectMutants|TestMemoryStaysWithinItsBound|TestMillionRequestsAreCountedExactly' ./e2e -soak $(SOAK)
+	cd e2e && CGO_ENABLED=1 go test -vet=off -race -tags soak -count=1 -timeout 90m -v \
+		-run 'TestHistoriesStayLinearizable|TestRandomHistoriesDetectMutants|TestMemoryStaysWithinItsBound|TestMillionRequestsAreCountedExactly' -soak $(SOAK)
 
 # Settings of `make mutants`: packages, mutants per package (0: all), seed of the
 # sample, time limit, number of mutants at the same time, and one file.go or
@@ -154,8 +156,8 @@ faults: needs ## Let each dependency of the gateway fail in each known way for F
 	cd e2e && go test -vet=off -count=1 -timeout 90m -v -run TestDependencyFaults -faults $(FAULTS)
 
 .PHONY: bench
-bench: needs ## Compare bare ReverseProxy, osgate and osgate with cache (BENCH, BENCH_PACKAGES choose others)
-	go test -run '^$$' -bench '$(BENCH)' -benchmem $(BENCH_PACKAGES)
+bench: needs ## Compare bare ReverseProxy, osgate and osgate with cache (BENCH, BENCH_MODULE, BENCH_PACKAGES choose others)
+	cd $(BENCH_MODULE) && go test -run '^$$' -bench '$(BENCH)' -benchmem $(BENCH_PACKAGES)
 
 # Commands that `make bench-peers` needs in addition.
 PEER_NEEDS := nginx=nginx-extras,lua-nginx-redis wrk=wrk redis-server=redis-server

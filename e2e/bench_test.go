@@ -149,7 +149,7 @@ type benchmark struct {
 func newBenchmark(b *testing.B) *benchmark {
 	b.Helper()
 	dir := b.TempDir()
-	if err := build(dir, "osgate/e2e/testdata/upstream", "osgate/e2e/testdata/bareproxy"); err != nil {
+	if err := build(".", dir, "./testdata/upstream", "./testdata/bareproxy"); err != nil {
 		b.Fatal(err)
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)

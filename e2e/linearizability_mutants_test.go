@@ -190,7 +190,8 @@ func mutants(t *testing.T) string {
 	program, overlay := filepath.Join(dir, "osgate"), filepath.Join(dir, "overlay.json")
 	text, _ := json.Marshal(map[string]any{"Replace": mutated(t, dir)}) // strings cannot fail to marshal
 	write(t, overlay, text)
-	command := exec.Command("go", "build", "-buildvcs=false", "-overlay", overlay, "-o", program, "osgate/cmd/osgate")
+	command := exec.Command("go", "build", "-buildvcs=false", "-overlay", overlay, "-o", program, "./cmd/osgate")
+	command.Dir = mainModule
 	if text, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("building the mutants: %v\n%s", err, text)
 	}
@@ -200,7 +201,7 @@ func mutants(t *testing.T) string {
 // mutated writes the mutated sources into dir and returns which files they replace.
 func mutated(t *testing.T, dir string) map[string]string {
 	t.Helper()
-	root, err := filepath.Abs("..")
+	root, err := filepath.Abs(mainModule)
 	if err != nil {
 		t.Fatal(err)
 	}

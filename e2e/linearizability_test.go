@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// seedFlag repeats the random choices of a run: go test ./e2e -run Linearizable -seed
+// seedFlag repeats the random choices of a run: go test -C e2e -run Linearizable -seed
 // 4711. It does not repeat the order of events.
 var seedFlag = flag.Uint64("seed", 0, "of the requests of histories and the times of faults; 0: a new one, which is printed")
 

@@ -39,7 +39,7 @@ func runTests(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	programs.osgate, programs.osemu, programs.osdemo = filepath.Join(dir, "osgate"), filepath.Join(dir, "osemu"), filepath.Join(dir, "osdemo")
-	if err := build(dir, "osgate/cmd/osgate", "osgate/cmd/osemu", "osgate/cmd/osdemo"); err != nil {
+	if err := build(mainModule, dir, "./cmd/osgate", "./cmd/osemu", "./cmd/osdemo"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -52,10 +52,17 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// build builds commands into dir.
-func build(dir string, packages ...string) error {
+// mainModule is the folder of the module that is shipped. Its programs are built there,
+// with the versions of its own go.mod.
+const mainModule = ".."
+
+// build builds the commands of a module into dir. The packages are relative to the
+// module's folder.
+func build(module, dir string, packages ...string) error {
 	arguments := append([]string{"build", "-buildvcs=false", "-tags", "grpcnotrace", "-o", dir + string(filepath.Separator)}, packages...)
-	if text, err := exec.Command("go", arguments...).CombinedOutput(); err != nil {
+	command := exec.Command("go", arguments...)
+	command.Dir = module
+	if text, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %v: %w\n%s", packages, err, text)
 	}
 	return nil

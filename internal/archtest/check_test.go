@@ -140,6 +140,15 @@ func TestCheckReportsEveryBreach(t *testing.T) {
 				"nested/deeper/x.go":    "package x\n",
 			},
 		},
+		{
+			name: "a nested module that imports this one",
+			files: map[string]string{
+				"lower/lower.go":      "// Package lower is a leaf.\npackage lower\n",
+				"outside/go.mod":      "module made.up/outside\n\nrequire made.up v0.0.0\n\nreplace made.up => ../\n",
+				"outside/out_test.go": "// Package outside is tests alone.\npackage outside_test\nimport _ \"made.up/lower\"\n",
+			},
+			want: []string{"outside/out_test.go: outside → lower is not in the import table"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

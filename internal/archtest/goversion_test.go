@@ -13,7 +13,7 @@ import (
 func TestEveryModuleAndImageRequiresOneGoVersionWithoutKnownHoles(t *testing.T) {
 	required := regexp.MustCompile(`(?m)^(?:go |FROM (?:--platform=\S+ )?golang:)(\S+)`)
 	for _, file := range []string{
-		"go.mod", "tools/go.mod", "tools/vuln/go.mod", "deploy/observe/go.mod", "deploy/charttest/go.mod", "bench/go.mod",
+		"go.mod", "e2e/go.mod", "tools/go.mod", "tools/vuln/go.mod", "deploy/observe/go.mod", "deploy/charttest/go.mod", "bench/go.mod",
 		"deploy/Dockerfile",
 	} {
 		text, err := os.ReadFile(path.Join(moduleRoot, file))

@@ -30,8 +30,9 @@ type File struct {
 
 // Read parses every Go file of the module in root and returns the packages sorted by
 // directory. It ignores build constraints: an import on another system is an import
-// too. Like the go command it skips testdata, vendor, nested modules and names that
-// begin with "." or "_". The error names the file that could not be read or parsed.
+// too. Like the go command it skips testdata, vendor, and names that begin with "." or
+// "_". It skips nested modules too, except those that import this one (a replace line in
+// their go.mod). The error names the file that could not be read or parsed.
 func Read(root fs.FS) ([]Package, error) {
 	module, err := modulePath(root)
 	if err != nil {
@@ -43,7 +44,7 @@ func Read(root fs.FS) ([]Package, error) {
 		case err != nil:
 			return err
 		case d.IsDir():
-			return enter(root, name)
+			return enter(root, module, name)
 		case !strings.HasSuffix(name, ".go") || hidden(path.Base(name)):
 			return nil
 		}
@@ -74,8 +75,9 @@ func modulePath(root fs.FS) (string, error) {
 	return "", errors.New("finding the module: go.mod has no module line")
 }
 
-// enter returns fs.SkipDir for a directory that does not belong to the module.
-func enter(root fs.FS, dir string) error {
+// enter returns fs.SkipDir for a directory that does not belong to the module and holds
+// no module that imports it.
+func enter(root fs.FS, module, dir string) error {
 	if dir == "." {
 		return nil
 	}
@@ -83,14 +85,14 @@ func enter(root fs.FS, dir string) error {
 	if base == "testdata" || base == "vendor" || hidden(base) {
 		return fs.SkipDir
 	}
-	_, err := fs.Stat(root, path.Join(dir, "go.mod"))
-	if err == nil {
+	text, err := fs.ReadFile(root, path.Join(dir, "go.mod"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && !strings.Contains(string(text), "\nreplace "+module+" => ") {
 		return fs.SkipDir
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return err
 }
 
 // hidden reports whether the go command ignores a file or directory of this name.
