@@ -94,6 +94,9 @@ func (o *Operation) query(raw string) error {
 	}
 	o.rawQuery = raw
 	o.knownQuery = !strings.Contains(raw, ";")
+	if raw == "" {
+		return nil
+	}
 	known := strings.Fields(table[o.Kind].params)
 	for pair := range strings.FieldsFuncSeq(raw, func(r rune) bool { return r == '&' || r == ';' }) {
 		rawName, rawValue, _ := strings.Cut(pair, "=")

@@ -59,14 +59,15 @@ func Parse(method, path, rawQuery string) (Operation, error) {
 	if !ok {
 		return Operation{}, ErrNotObjectStore
 	}
-	if again, doubled := strings.CutPrefix("/"+strings.TrimLeft(rest, "/"), base+"/"); doubled {
+	if again, doubled := strings.CutPrefix(strings.TrimLeft(rest, "/"), base[1:]+"/"); doubled {
 		rest = again
 	}
-	raw := strings.SplitN(rest, "/", maxSegments+1)
-	if len(raw) > maxSegments {
+	var rawRoom, decodedRoom [maxSegments]string // a path of an operation needs no other memory
+	raw, ok := split(rawRoom[:0], rest)
+	if !ok {
 		return Operation{}, &PathError{Segment: maxSegments + 1, Reason: "is one too many"}
 	}
-	decoded := make([]string, len(raw))
+	decoded := decodedRoom[:len(raw)]
 	for i, s := range raw {
 		text, reason := decodeSegment(s)
 		if reason != "" {
@@ -79,7 +80,7 @@ func Parse(method, path, rawQuery string) (Operation, error) {
 		if k == 0 || !t.match(raw) {
 			continue
 		}
-		o := Operation{Kind: k, path: base + "/" + rest, tmpl: i}
+		o := Operation{Kind: k, path: path[len(path)-len(rest)-len(base)-1:], tmpl: i}
 		for n, s := range t.segments {
 			if !s.literal {
 				o.Ref.set(s.text, decoded[n])
@@ -88,6 +89,18 @@ func Parse(method, path, rawQuery string) (Operation, error) {
 		return o, o.query(rawQuery)
 	}
 	return Operation{}, ErrNotObjectStore
+}
+
+// split appends the segments of path to segments, up to its capacity. It reports whether
+// that was enough.
+func split(segments []string, path string) ([]string, bool) {
+	for segment := range strings.SplitSeq(path, "/") {
+		if len(segments) == cap(segments) {
+			return segments, false
+		}
+		segments = append(segments, segment)
+	}
+	return segments, true
 }
 
 // decodeSegment decodes one raw segment once. If the segment is refused, it returns the

@@ -63,7 +63,7 @@ func (e *NotAllowedError) Error() string {
 // Errors: *[UnknownError] if two ways contradict each other or one names an unknown
 // location, *[NotAllowedError].
 func (m *Map) Read(host, path string, header []string) (Place, string, error) {
-	var named []Place
+	named := make([]Place, 0, 3) // each way once, as usual
 	place, err := m.hostPlace(host)
 	if err != nil {
 		return Place{}, path, err
@@ -129,14 +129,14 @@ func prefix(path string) (Place, string, error) {
 		return Place{}, path, nil
 	}
 	if surface(rest) {
-		return Place{}, "/" + rest, nil
+		return Place{}, withSlash(path, rest), nil
 	}
 	name, rest, _ := strings.Cut(rest, "/")
 	if planeIndex(name) < 0 {
 		return Place{}, path, nil
 	}
 	if below := strings.TrimLeft(rest, "/"); surface(below) {
-		return Place{Plane: name, Way: "prefix"}, "/" + below, nil
+		return Place{Plane: name, Way: "prefix"}, withSlash(path, below), nil
 	}
 	region, rest, _ := strings.Cut(rest, "/")
 	below := strings.TrimLeft(rest, "/")
@@ -148,8 +148,12 @@ func prefix(path string) (Place, string, error) {
 			Reason: fmt.Sprintf("the path prefix names a region that control plane %s does not have", name),
 		}
 	}
-	return Place{Plane: name, Region: region, Way: "prefix"}, "/" + below, nil
+	return Place{Plane: name, Region: region, Way: "prefix"}, withSlash(path, below), nil
 }
+
+// withSlash returns the end of path that begins with the "/" before rest, which is the
+// end of path too. It does not copy.
+func withSlash(path, rest string) string { return path[len(path)-len(rest)-1:] }
 
 // surface reports whether a path without its first "/" belongs to Object Store, its
 // Stats API or Access Management.
@@ -190,8 +194,10 @@ func inTable(text string) (Location, bool) {
 // hostname returns the host of a Host header in lower case, without port and without a
 // trailing dot.
 func hostname(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+	if strings.Contains(host, ":") { // otherwise SplitHostPort would allocate its error
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
 	}
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
