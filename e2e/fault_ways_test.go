@@ -51,8 +51,22 @@ func onProxies(fault func(*tcpProxy) (end func())) func(*faultRun) func() {
 // restart opens the proxy again, at its former address.
 func (w *tcpProxy) restart() {
 	w.t.Helper()
-	if err := w.proxy.Start(); err != nil {
+	if err := untilClosedEverywhere(w.proxy.Start); err != nil {
 		w.t.Errorf("opening the %s again: %v", w.proxy.Name, err)
+	}
+}
+
+// untilClosedEverywhere calls listen until it returns no error, for ten seconds at most.
+// A child process between fork and exec has a copy of each socket of this process, so
+// the address of a listener that was just closed can still be in use.
+func untilClosedEverywhere(listen func() error) error {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		err := listen()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		<-time.After(5 * time.Millisecond)
 	}
 }
 
@@ -61,7 +75,11 @@ func (w *tcpProxy) restart() {
 func (w *tcpProxy) swallowConnections() (end func()) {
 	w.t.Helper()
 	w.proxy.Stop()
-	l, err := net.Listen("tcp", w.proxy.Listen)
+	var l net.Listener
+	err := untilClosedEverywhere(func() (err error) {
+		l, err = net.Listen("tcp", w.proxy.Listen)
+		return err
+	})
 	if err != nil {
 		w.t.Fatalf("listening at the address of the %s: %v", w.proxy.Name, err)
 	}
