@@ -9,7 +9,7 @@ import (
 )
 
 // Options configures the handler that [New] returns. All functions are called by many
-// goroutines at once. They must not block, except Purge and History.
+// goroutines at once. They must not block, except Purge, History and Fleet.
 type Options struct {
 	// Token is required for every path except /livez, /readyz, the login, the style
 	// sheet and the icon. If it is empty, no token is required; New allows that only on
@@ -20,15 +20,16 @@ type Options struct {
 	Loopback bool
 
 	Version string    // of the program
+	Replica Replica   // which process this is
 	Start   time.Time // of the process
 
 	// Readiness returns whether the process can serve. /readyz shows it without a
 	// token, so it must contain no addresses and no names of clients.
 	Readiness func() Readiness
 	// Overview returns the data of /api/overview and /api/live: the health of the
-	// gateway, made by [NewHealth], and its traffic as a value for encoding/json. The
-	// page reads the JSON form of board.Snapshot.
-	Overview func(now time.Time) (health Health, traffic any)
+	// gateway, made by [NewHealth], its traffic as a value for encoding/json, and the
+	// names of ids in it. The page reads the JSON form of board.Snapshot.
+	Overview func(now time.Time) (health Health, traffic any, names map[string]string)
 	// Recent returns the data of /api/recent as a value for encoding/json: the traffic
 	// of the duration back before now, at most [MaxRecent]. The page reads the JSON
 	// form of board.Recent.
@@ -37,6 +38,9 @@ type Options struct {
 	// reports an invalid field of the request. Any other error means that the
 	// statistics cannot be read now.
 	History func(ctx context.Context, q HistoryQuery) (History, error)
+	// Fleet returns the data of /api/fleet: the replicas, as a value for encoding/json.
+	// The page reads the JSON form of fleet.Fleet.
+	Fleet func(ctx context.Context) any
 	// Settings returns the data of /config as a value for encoding/json: every variable
 	// with its current value, secrets masked.
 	Settings func() any
@@ -75,7 +79,7 @@ type server struct {
 // would be open to the network without a token.
 func New(o Options) (http.Handler, error) {
 	if o.Readiness == nil || o.Overview == nil || o.Recent == nil || o.History == nil ||
-		o.Settings == nil || o.Metrics == nil || o.Purge == nil {
+		o.Fleet == nil || o.Settings == nil || o.Metrics == nil || o.Purge == nil {
 		return nil, errors.New("admin: an option is missing")
 	}
 	if !o.Loopback && o.Token == "" {
@@ -104,6 +108,7 @@ func (s *server) routes() http.Handler {
 	guarded(http.MethodGet, "/api/live", s.stream)
 	guarded(http.MethodGet, "/api/recent", s.recent)
 	guarded(http.MethodGet, "/api/history", s.history)
+	guarded(http.MethodGet, "/api/fleet", s.fleet)
 	guarded(http.MethodPost, "/cache/purge", s.purge)
 
 	mux.Handle("/{$}", s.guard.orLogin(only(http.MethodGet, file("index.html"))))
@@ -217,6 +222,10 @@ func (s *server) readiness() Readiness {
 		r.Reasons = []Reason{}
 	}
 	return r
+}
+
+func (s *server) fleet(w http.ResponseWriter, r *http.Request) {
+	s.writeJSON(w, http.StatusOK, s.Fleet(r.Context()))
 }
 
 func (s *server) settings(w http.ResponseWriter, _ *http.Request) {

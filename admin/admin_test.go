@@ -25,10 +25,11 @@ func options() admin.Options {
 		Version:   "v1.2.3",
 		Start:     time.Now(),
 		Readiness: func() admin.Readiness { return admin.Readiness{Status: admin.Ready} },
-		Overview: func(time.Time) (admin.Health, any) {
-			return admin.NewHealth(admin.Readiness{Status: admin.Ready}, nil), map[string]int{"exchanges": 42}
+		Overview: func(time.Time) (admin.Health, any, map[string]string) {
+			return admin.NewHealth(admin.Readiness{Status: admin.Ready}, nil), map[string]int{"exchanges": 42}, map[string]string{"org-root": "Acme"}
 		},
 		Recent:   func(time.Time, time.Duration) any { return map[string]int{"step": 5} },
+		Fleet:    func(context.Context) any { return map[string]string{"self": "id"} },
 		History:  func(context.Context, admin.HistoryQuery) (admin.History, error) { return admin.History{}, nil },
 		Settings: func() any { return []map[string]string{{"name": "OSGATE_ADMIN_TOKEN", "value": "[redacted]"}} },
 		Metrics:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "osgate_exchanges_total 42\n") }),
@@ -117,6 +118,7 @@ func TestMissingPartIsRefused(t *testing.T) {
 		"readiness": func(o *admin.Options) { o.Readiness = nil },
 		"overview":  func(o *admin.Options) { o.Overview = nil },
 		"recent":    func(o *admin.Options) { o.Recent = nil },
+		"fleet":     func(o *admin.Options) { o.Fleet = nil },
 		"history":   func(o *admin.Options) { o.History = nil },
 		"settings":  func(o *admin.Options) { o.Settings = nil },
 		"metrics":   func(o *admin.Options) { o.Metrics = nil },
@@ -168,21 +170,25 @@ func TestOverviewContainsAllThatThePageShows(t *testing.T) {
 		Version     string
 		Session     bool
 		Health      admin.Health
+		Replica     admin.Replica
+		Names       map[string]string
 		Traffic     map[string]int
 	}
 	o := options()
+	o.Replica = admin.Replica{ID: "id", Host: "pod"}
 	answer := send(t, newHandler(t, o), http.MethodGet, "/api/overview", "")
 	if err := json.Unmarshal([]byte(text(t, answer)), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Version != "v1.2.3" || got.Health.Status != admin.Ready || got.Traffic["exchanges"] != 42 || got.Session || !got.Start.Equal(o.Start) || got.Time.IsZero() {
+	if got.Version != "v1.2.3" || got.Health.Status != admin.Ready || got.Traffic["exchanges"] != 42 || got.Session || !got.Start.Equal(o.Start) || got.Time.IsZero() ||
+		got.Replica != o.Replica || got.Names["org-root"] != "Acme" {
 		t.Errorf("overview %+v", got)
 	}
 }
 
 func TestAnswersHaveSecurityHeaders(t *testing.T) {
 	h := newHandler(t, public())
-	for _, path := range []string{"/", "/livez", "/readyz", "/metrics", "/config", "/api/overview", "/api/recent", "/api/history", "/assets/style.css", "/nothing"} {
+	for _, path := range []string{"/", "/livez", "/readyz", "/metrics", "/config", "/api/overview", "/api/recent", "/api/history", "/api/fleet", "/assets/style.css", "/nothing"} {
 		for _, auth := range []string{"Authorization: Bearer " + token, "Accept: */*"} {
 			header := send(t, h, http.MethodGet, path, "", auth).Header
 			for name, want := range map[string]string{
@@ -216,6 +222,7 @@ func TestMethodsAndPathsAreClosed(t *testing.T) {
 		{http.MethodPost, "/assets/app.js", "GET, HEAD", 405},
 		{http.MethodPost, "/api/live", "GET, HEAD", 405},
 		{http.MethodDelete, "/api/history", "GET, HEAD", 405},
+		{http.MethodPost, "/api/fleet", "GET, HEAD", 405},
 		{http.MethodGet, "/nothing", "", 404},
 		{http.MethodGet, "/assets/", "", 404},
 		{http.MethodGet, "/assets/../admin.go", "", 307}, // ServeMux cleans the path; the clean path does not exist either
@@ -239,7 +246,7 @@ func TestTokenIsNowhereInAnswersAndLogs(t *testing.T) {
 	o := public()
 	o.Logger = slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h := newHandler(t, o)
-	for _, path := range []string{"/", "/config", "/metrics", "/api/overview", "/api/recent", "/api/history", "/readyz", "/nothing"} {
+	for _, path := range []string{"/", "/config", "/metrics", "/api/overview", "/api/recent", "/api/history", "/api/fleet", "/readyz", "/nothing"} {
 		for _, auth := range []string{"Bearer " + token, "Bearer x" + token} {
 			answer := send(t, h, http.MethodGet, path, "", "Authorization: "+auth)
 			if body := text(t, answer) + fmt.Sprint(answer.Header); strings.Contains(body, token) {

@@ -26,6 +26,7 @@ func TestTokenGuardsAllButHealth(t *testing.T) {
 		{http.MethodGet, "/api/overview", 401, 200},
 		{http.MethodGet, "/api/recent", 401, 200},
 		{http.MethodGet, "/api/history", 401, 200},
+		{http.MethodGet, "/api/fleet", 401, 200},
 		{http.MethodHead, "/api/live", 401, 200},
 		{http.MethodGet, "/assets/app.js", 401, 200},
 		{http.MethodGet, "/nothing", 401, 404},

@@ -32,6 +32,10 @@ type History struct {
 	Buckets   []Bucket `json:"buckets"`   // the oldest first; those with no counts are included
 	Children  []Child  `json:"children"`  // the level below the scope, the largest counts first
 	Truncated bool     `json:"truncated"` // some counts or children are left out
+
+	// Names contains the names of ids in Children and in the query, as far as a control
+	// plane has given them.
+	Names map[string]string `json:"names,omitempty"`
 }
 
 // Bucket contains the counts from its time to the time of the next bucket.

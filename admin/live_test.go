@@ -126,7 +126,7 @@ func TestStreamsShareOneEncodingASecond(t *testing.T) {
 		var made atomic.Int64
 		o := options()
 		overview := o.Overview
-		o.Overview = func(now time.Time) (admin.Health, any) { made.Add(1); return overview(now) }
+		o.Overview = func(now time.Time) (admin.Health, any, map[string]string) { made.Add(1); return overview(now) }
 		l := listen(t, o)
 		for range 10 {
 			stream := l.open(t.Context(), t)
@@ -197,7 +197,10 @@ func TestReaderThatDoesNotReadLosesItsStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var made atomic.Int64
 		o := options()
-		o.Overview = func(time.Time) (admin.Health, any) { made.Add(1); return admin.Health{}, strings.Repeat("x", 1<<16) }
+		o.Overview = func(time.Time) (admin.Health, any, map[string]string) {
+			made.Add(1)
+			return admin.Health{}, strings.Repeat("x", 1<<16), nil
+		}
 		l := listen(t, o)
 		l.open(t.Context(), t)
 		<-time.After(time.Minute)
@@ -257,7 +260,7 @@ func TestStreamReportsWhetherItsClientIsLoggedIn(t *testing.T) {
 func TestStreamWithoutJSONEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := options()
-		o.Overview = func(time.Time) (admin.Health, any) { return admin.Health{}, func() {} }
+		o.Overview = func(time.Time) (admin.Health, any, map[string]string) { return admin.Health{}, func() {}, nil }
 		l := listen(t, o)
 		if body, err := io.ReadAll(l.open(t.Context(), t).Body); err != nil || len(body) > 0 {
 			t.Errorf("%q, %v; want an end", body, err)

@@ -14,18 +14,31 @@ type Overview struct {
 	Time    time.Time `json:"time"`
 	Start   time.Time `json:"start"` // of the process
 	Version string    `json:"version"`
+	Replica Replica   `json:"replica"`
 	Health  Health    `json:"health"`
+
+	// Names contains the names of ids of clients, organizations and environments in
+	// Traffic, as far as a control plane has given them.
+	Names map[string]string `json:"names"`
 
 	// Traffic is the value that [Options.Overview] returns. A reader sets it to a pointer
 	// to that type before it decodes an Overview.
 	Traffic any `json:"traffic"`
 }
 
+// Replica identifies a process among those that serve the same clients.
+type Replica struct {
+	ID   string `json:"id"`   // random
+	Host string `json:"host"` // name of its machine, pod or container; may be empty
+}
+
 // encodeOverview returns the overview at now as JSON, without the fields that differ
 // between viewers.
 func (s *server) encodeOverview(now time.Time) ([]byte, error) {
-	health, traffic := s.Overview(now)
-	body, err := json.Marshal(Overview{Time: now, Start: s.Start, Version: s.Version, Health: health, Traffic: traffic})
+	health, traffic, names := s.Overview(now)
+	body, err := json.Marshal(Overview{
+		Time: now, Start: s.Start, Version: s.Version, Replica: s.Replica, Health: health, Names: names, Traffic: traffic,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the overview: %w", err)
 	}

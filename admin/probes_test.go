@@ -53,7 +53,7 @@ func TestProbesAndScrapesNeedNoToken(t *testing.T) {
 func TestProbesListenerHasNothingElse(t *testing.T) {
 	h := newProbes(admin.Ready, false)
 	for _, path := range []string{
-		"/", "/config", "/api/overview", "/api/live", "/api/recent", "/api/history", "/cache/purge", "/login",
+		"/", "/config", "/api/overview", "/api/live", "/api/recent", "/api/history", "/api/fleet", "/cache/purge", "/login",
 		"/logout",
 		"/index.html", "/favicon.svg", "/debug/pprof/",
 		"/metrics/", "//metrics", "/./metrics", "/a/../metrics", "/livez/", "/readyz/x", "/Metrics", "/%2Fmetrics",

@@ -32,6 +32,9 @@ type Anypoint struct {
 	// OnAnswer is called with the header of each answer to ListEnvironments. It may be
 	// nil.
 	OnAnswer func(plane string, token Token, answer http.Header)
+
+	// Names remembers the names in the answers. It may be nil.
+	Names *Names
 }
 
 // me contains the members of the answer to GET /accounts/api/me that are used. The
@@ -39,11 +42,13 @@ type Anypoint struct {
 type me struct {
 	Client *struct {
 		ID           string   `json:"client_id"`
+		Name         label    `json:"name"`
 		Organization string   `json:"org_id"`
 		GrantTypes   []string `json:"grant_types"`
 	} `json:"client"`
 	User *struct {
 		ID            string         `json:"id"`
+		Username      label          `json:"username"`
 		Organization  organization   `json:"organization"`
 		MemberOf      []organization `json:"memberOfOrganizations"`
 		ContributorOf []organization `json:"contributorOfOrganizations"`
@@ -52,6 +57,7 @@ type me struct {
 
 type organization struct {
 	ID      string   `json:"id"`
+	Name    label    `json:"name"`
 	IsRoot  *bool    `json:"isRoot"` // nil: the answer does not state it
 	Subs    []string `json:"subOrganizationIds"`
 	Parent  string   `json:"parentId"`              // the organization directly above
@@ -89,7 +95,7 @@ func (a *Anypoint) Lookup(ctx context.Context, plane string, token Token) (Answe
 	result := Answer{Allowance: allowance(answer.Header)}
 	switch answer.StatusCode {
 	case http.StatusOK:
-		result.Principal, err = readMe(answer.Body, plane)
+		result.Principal, err = a.readMe(answer.Body, plane)
 		if err != nil {
 			return result, unreadable(plane, answer, end.Host, err)
 		}
@@ -108,7 +114,8 @@ func blamesRequest(status int) bool {
 	return status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
 }
 
-func readMe(body io.Reader, plane string) (*Principal, error) {
+// readMe reads the principal of an answer, and remembers its names.
+func (a *Anypoint) readMe(body io.Reader, plane string) (*Principal, error) {
 	var m me
 	if err := readObject(body, maxMe, &m); err != nil {
 		return nil, err
@@ -117,6 +124,7 @@ func readMe(body io.Reader, plane string) (*Principal, error) {
 	if p.Client == "" && p.User == "" {
 		return nil, errNameless
 	}
+	a.Names.learn(m.names())
 	return p, nil
 }
 

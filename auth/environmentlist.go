@@ -20,6 +20,7 @@ const (
 type environmentsPage struct {
 	Data []struct {
 		ID         string `json:"id"`
+		Name       label  `json:"name"`
 		Type       string `json:"type"`
 		Production bool   `json:"isProduction"`
 	} `json:"data"`
@@ -37,6 +38,7 @@ func (a *Anypoint) ListEnvironments(
 			return nil, err
 		}
 		result.addTo(types)
+		a.Names.learn(result.names())
 		if len(result.Data) == 0 || (page+1)*pageOfEnvironments >= result.Total {
 			break
 		}

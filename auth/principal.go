@@ -36,8 +36,11 @@ func (p *Principal) Name() string {
 	if p.Client != "" {
 		return p.Client
 	}
-	return "user:" + p.User
+	return userPrefix + p.User
 }
+
+// userPrefix begins the name of a principal without a client.
+const userPrefix = "user:"
 
 // Brokered reports whether p has no Anypoint credential, so that its requests go
 // upstream with the gateway's own token.

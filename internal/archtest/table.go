@@ -47,6 +47,7 @@ func Rules() Table {
 		attrs      = "telemetry/attributes"
 		board      = "telemetry/board"
 		export     = "telemetry/export"
+		fleet      = "telemetry/fleet"
 		logwriter  = "telemetry/logwriter"
 		metrics    = "telemetry/metrics"
 		changes    = "internal/changes"
@@ -70,7 +71,7 @@ func Rules() Table {
 			Imports: []string{
 				"admin", "audit", "auth", broker, clientcert, oidc, "cache", coherence, "config", "objectstore", "plaincache", "policy", "proxy",
 				"ratelimit", "record", "regionmap", "stats",
-				board, export, logwriter, metrics, conns, redisconn, sdnotify, watch,
+				board, export, fleet, logwriter, metrics, conns, redisconn, sdnotify, watch,
 			},
 			Tests: []string{"emulator", redistest},
 		},
@@ -89,7 +90,7 @@ func Rules() Table {
 
 		// One capability each.
 		"auth": {
-			Imports: []string{breaker, changes, flight, prefix, redisconn, retry, seal},
+			Imports: []string{breaker, changes, flight, prefix, recent, redisconn, retry, seal},
 			Tests:   []string{"emulator", memnet, redistest},
 		},
 		oidc:       {Imports: []string{"auth", flight, prefix, retry}, Tests: []string{memnet}},
@@ -115,6 +116,7 @@ func Rules() Table {
 		attrs:       {Imports: []string{"record"}},
 		board:       {Imports: []string{"record"}},
 		export:      {Imports: []string{"record", attrs, metrics}},
+		fleet:       {Imports: []string{redisconn}, Tests: []string{redistest}},
 		metrics:     {Imports: []string{"record", attrs}},
 		logwriter:   {Tests: []string{"record"}},
 		"admin":     {Tests: []string{memnet}},

@@ -1,6 +1,7 @@
 package board
 
 import (
+	"iter"
 	"time"
 
 	"osgate/record"
@@ -155,6 +156,28 @@ func (b *Board) Snapshot(now time.Time) Snapshot {
 	s.Shadow, s.PolicyErrors = b.shadow.rows(n), b.failing.rows(n)
 	s.Regions = b.regionRows(n)
 	return s
+}
+
+// IDs returns the ids of clients, organizations and environments in s. An id may occur
+// more than once.
+func (s *Snapshot) IDs() iter.Seq[string] {
+	return func(yield func(id string) bool) {
+		for _, c := range s.Clients {
+			if !yield(c.Principal) {
+				return
+			}
+		}
+		for _, at := range s.Stores {
+			if !yield(at.Organization) || !yield(at.Environment) {
+				return
+			}
+		}
+		for _, r := range s.Refusals {
+			if !yield(r.Principal) {
+				return
+			}
+		}
+	}
 }
 
 // underWay returns how many exchanges of all methods are under way, nil if there is no

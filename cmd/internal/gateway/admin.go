@@ -140,6 +140,8 @@ func (g *Gateway) adminServer() (*http.Server, error) {
 		Overview:  g.overview,
 		Recent:    func(now time.Time, back time.Duration) any { return g.board.Recent(now, back) },
 		History:   g.history,
+		Fleet:     func(ctx context.Context) any { return g.fleet(ctx) },
+		Replica:   admin.Replica{ID: g.exports.Instance(), Host: g.host},
 		Done:      done,
 		Settings:  func() any { return g.files.table() },
 		Metrics:   g.metrics.Handler(),
@@ -331,9 +333,18 @@ func (g *Gateway) history(ctx context.Context, q admin.HistoryQuery) (admin.Hist
 		Plane: q.Plane, Organization: q.Organization, Environment: q.Environment, Region: q.Region, Store: q.Store,
 		Period: period, From: q.From, To: q.To,
 	}
-	return g.histories.of(ctx, asked, func(ctx context.Context) (admin.History, error) {
+	h, err := g.histories.of(ctx, asked, func(ctx context.Context) (admin.History, error) {
 		return readHistory(ctx, g.stats, asked)
 	})
+	h.Names = g.named(func(yield func(id string) bool) {
+		for _, child := range h.Children {
+			if !yield(child.Name) {
+				return
+			}
+		}
+		_ = yield(q.Organization) && yield(q.Environment)
+	})
+	return h, err
 }
 
 // readHistory reads a history from the statistics and converts it to the page's types.

@@ -26,6 +26,7 @@ import (
 	"osgate/stats"
 	"osgate/telemetry/board"
 	"osgate/telemetry/export"
+	"osgate/telemetry/fleet"
 	"osgate/telemetry/logwriter"
 	"osgate/telemetry/metrics"
 )
@@ -57,7 +58,10 @@ type parts struct {
 	// A connection for statistics only, so that a list of thousands of stores does not
 	// delay quotas; nil: embedded.
 	counts         *redisconn.Conn
-	turns          *turns // limits how many read statistics
+	roster         *fleet.Roster // of the replicas; nil: embedded
+	names          *auth.Names   // that control planes give to ids
+	host           string        // the name of this machine
+	turns          *turns        // limits how many read statistics
 	exports        *export.Exports
 	console        *heldBack      // of exports; blocks until the addresses have been written
 	traces         *export.Traces // nil: traces are off
@@ -193,6 +197,7 @@ func build(o Options) (p *parts, err error) {
 	c := o.Config
 	p = &parts{
 		config: c, version: o.Version, logger: o.Logger, log: o.Log, trips: board.NewLatency(),
+		names: auth.NewNames(), host: hostName(),
 		planeLatencies: newPlaneLatencies(), pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}),
 	}
 	defer func() {
@@ -278,7 +283,9 @@ const introspect = "introspect"
 // identities if they share a Redis and a secret.
 func (p *parts) makeIdentity(transport proxy.Transport, guard auth.Guard) (err error) {
 	c := p.config.Auth
-	var asker auth.Resolver = &auth.Anypoint{Transport: transport.Shared, Endpoint: Endpoint(p.config)}
+	var asker auth.Resolver = &auth.Anypoint{
+		Transport: transport.Shared, Endpoint: Endpoint(p.config), Names: p.names,
+	}
 	if c.Methods.Has(introspect) {
 		asker = &auth.Introspection{
 			Transport: transport.Shared, Endpoint: Endpoint(p.config), URL: c.IntrospectionURL.Reveal(),

@@ -243,6 +243,7 @@ func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
 		all.Go(func() error { return g.redis.Run(ctx) })
 		all.Go(func() error { return g.coherence.Run(ctx) })
 		all.Go(func() error { return g.counts.Run(ctx) })
+		all.Go(func() error { return g.report(ctx) })
 	}
 	for _, certs := range []*certificates{g.certs, g.adminCerts} {
 		if certs != nil {

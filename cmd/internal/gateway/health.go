@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -39,7 +40,7 @@ const (
 )
 
 // overview returns the present state for the operator's page.
-func (g *Gateway) overview(now time.Time) (admin.Health, any) {
+func (g *Gateway) overview(now time.Time) (admin.Health, any, map[string]string) {
 	traffic := g.board.Snapshot(now)
 	var all []admin.Part
 	if g.redis != nil {
@@ -50,7 +51,18 @@ func (g *Gateway) overview(now time.Time) (admin.Health, any) {
 	}
 	all = append(all, regionsHealth(traffic.Regions, g.proxy.RegionStates())...)
 	all = append(all, g.statisticsHealth(now), g.cacheHealth(traffic), policyHealth(g.policy.State(), traffic))
-	return admin.NewHealth(g.readiness(), all), traffic
+	return admin.NewHealth(g.readiness(), all), traffic, g.named(traffic.IDs())
+}
+
+// named returns the known names of ids.
+func (g *Gateway) named(ids iter.Seq[string]) map[string]string {
+	names := map[string]string{}
+	for id := range ids {
+		if name := g.names.Of(id); name != "" {
+			names[id] = name
+		}
+	}
+	return names
 }
 
 // latency returns q for the page, nil if q is empty.

@@ -176,7 +176,7 @@ func TestLostCountsAreToldByReadinessAndPage(t *testing.T) {
 	if s := small.Status(); s.Dropped == 0 {
 		t.Fatalf("nothing is lost: %+v", s)
 	}
-	health, _ := g.overview(time.Now())
+	health, _, _ := g.overview(time.Now())
 	if r := g.readiness(); r.Status != admin.Degraded || len(r.Reasons) != 1 || r.Reasons[0].Part != "statistics" || health.Status != admin.Degraded {
 		t.Errorf("readiness %+v, health %+v; want both degraded", r, health)
 	}

@@ -45,6 +45,7 @@ func (p *parts) makePolicy(transport proxy.Transport) (err error) {
 	p.environments, err = auth.NewEnvironmentTypes(auth.EnvironmentTypesOptions{
 		Lister: &auth.Anypoint{
 			Transport: transport.Shared, Endpoint: Endpoint(p.config), OnAnswer: p.auth.NoteAllowance,
+			Names: p.names,
 		},
 	})
 	if err != nil || p.config.Policy.Path == "" {

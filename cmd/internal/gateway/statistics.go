@@ -11,6 +11,7 @@ import (
 	"osgate/objectstore"
 	"osgate/proxy"
 	"osgate/stats"
+	"osgate/telemetry/fleet"
 )
 
 // makeStats opens the store of the statistics: Redis, a file, or memory.
@@ -21,7 +22,7 @@ func (p *parts) makeStats() error {
 		if err := p.openCounts(); err != nil {
 			return err
 		}
-		store = stats.NewRedis(p.counts)
+		store, p.roster = stats.NewRedis(p.counts), fleet.NewRoster(p.counts)
 	case p.config.StateDir != "":
 		file, err := stats.OpenBolt(stats.BoltOptions{Dir: p.config.StateDir, Logger: p.logger})
 		if err != nil {
