@@ -99,8 +99,8 @@ func (r *Redis) open(key, sealed string) (e record, err error) {
 	return e, nil
 }
 
-// Unreadable returns how many identities in Redis could not be opened: sealed with
-// another secret, forged, moved, damaged or of another version.
+// Unreadable returns how many identities in Redis could not be opened: forged, moved,
+// damaged or of another version. Identities of another secret have other keys.
 func (r *Redis) Unreadable() int64 { return r.unreadable.Load() }
 
 // clock reads the reply to TIME. It returns the zero time if the reply is malformed.

@@ -29,7 +29,7 @@ type Shared interface {
 type SharedStats struct {
 	Kept       int64 // entries written
 	Dropped    int64 // entries not written, because there was no room or the shared store was unavailable
-	Unreadable int64 // entries found that were sealed by another secret, forged, damaged or of another version
+	Unreadable int64 // entries found that were forged, damaged or of another version; those of another secret have other names
 }
 
 // sharedName returns the name of the answer to a question in one state. An answer that

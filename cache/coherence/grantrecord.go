@@ -38,7 +38,8 @@ func (c *Redis) Grants(secret []byte) (*RedisGrants, error) {
 }
 
 // Unreadable returns the number of grants found in Redis that this deployment did not
-// write: forged, moved, damaged, or of another secret or version.
+// write: forged, moved, damaged, or of another version. Grants of another secret have
+// other keys.
 func (g *RedisGrants) Unreadable() int64 { return g.unreadable.Load() }
 
 // sharedGrant is the part of a grant that Redis stores after its id. Digits is the time
