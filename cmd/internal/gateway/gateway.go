@@ -17,6 +17,7 @@ import (
 	"osgate/config"
 	"osgate/internal/sdnotify"
 	"osgate/proxy"
+	"osgate/stats"
 	"osgate/telemetry/logwriter"
 )
 
@@ -344,9 +345,14 @@ func (g *Gateway) clientServer() *http.Server {
 }
 
 // Check makes all parts of o's gateway and closes them again. It returns the error at
-// which serve would stop.
+// which serve would stop. It opens no file that a running gateway may have locked.
 func Check(o Options) error {
-	o.Config.Log.Audit = "" // a running gateway has it locked
+	if dir := o.Config.StateDir; dir != "" && o.Config.Redis.URL.Reveal() == "" {
+		if err := stats.CheckBolt(dir); err != nil {
+			return fmt.Errorf("opening OSGATE_STATE_DIR: %w", err)
+		}
+	}
+	o.Config.StateDir, o.Config.Log.Audit = "", ""
 	p, err := build(o)
 	if err != nil {
 		return err

@@ -228,6 +228,14 @@ func TestARunningGatewayDoesNotKeepOthersFromExplaining(t *testing.T) {
 	}
 }
 
+func TestARunningGatewayDoesNotKeepOthersFromChecking(t *testing.T) {
+	c := configured(t, "OSGATE_STATE_DIR="+t.TempDir())
+	start(t, c)
+	if err := Check(Options{Config: c, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Errorf("beside a running gateway: %v", err)
+	}
+}
+
 func TestWhatCannotWorkIsNamedByItsVariable(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
@@ -242,9 +250,12 @@ func TestWhatCannotWorkIsNamedByItsVariable(t *testing.T) {
 		"OSGATE_ROUTES":         {"OSGATE_ROUTES=o=eu/us-east-1"},
 		"OSGATE_STATE_DIR":      {"OSGATE_STATE_DIR=" + empty},
 	} {
-		_, err := New(Options{Config: configured(t, setting...), Logger: slog.New(slog.DiscardHandler)})
-		if err == nil || !strings.Contains(err.Error(), variable) {
+		o := Options{Config: configured(t, setting...), Logger: slog.New(slog.DiscardHandler)}
+		if _, err := New(o); err == nil || !strings.Contains(err.Error(), variable) {
 			t.Errorf("%s: error %v", variable, err)
+		}
+		if err := Check(o); variable != "OSGATE_METRICS_LISTEN" && (err == nil || !strings.Contains(err.Error(), variable)) {
+			t.Errorf("%s: check: error %v", variable, err)
 		}
 	}
 }
