@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -37,12 +38,19 @@ func namingOthers(n int) string {
 }
 
 func BenchmarkDecide(b *testing.B) {
-	for _, bb := range []struct{ name, rules string }{
-		{"1", permitAll}, {"20", ofEveryKind()}, {"1000 of others", namingOthers(1000)},
+	recipes, err := os.ReadFile("../bench/policy.cedar")
+	if err != nil {
+		b.Fatal(err)
+	}
+	const get, put = "GET " + partition + "/keys/KeyOne", "PUT " + partition + "/keys/KeyOne"
+	for _, bb := range []struct{ name, rules, line string }{
+		{"1", permitAll, put}, {"20", ofEveryKind(), put}, {"1000 of others", namingOthers(1000), put},
+		{"recipes, a read", string(recipes), strings.Replace(get, "billing", "other", 1)},
+		{"recipes, a write", string(recipes), strings.Replace(put, "billing", "other", 1)},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			p := load(b, bb.rules)
-			r := requestOf(b, "PUT "+keyOne, func(r *policy.Request) { r.EnvironmentType, r.ValueBytes = "production", 100 })
+			r := requestOf(b, bb.line, func(r *policy.Request) { r.EnvironmentType, r.ValueBytes = "production", 100 })
 			b.ReportAllocs()
 			for b.Loop() {
 				if d := p.Decide(r); !d.Allowed {

@@ -10,11 +10,25 @@ import (
 	"github.com/cedar-policy/cedar-go/types"
 )
 
-// Decide returns the decision on r. It does no I/O and takes no lock.
+// Decide returns the decision on r. It does no I/O. The Decision must not be changed.
 func (rs *Rules) Decide(r Request) Decision {
 	if rs == nil {
 		return Decision{Allowed: true}
 	}
+	q, ok := rs.views.question(&r)
+	if !ok {
+		return rs.conclude(r)
+	}
+	d, known := rs.decisions.of(&q)
+	if !known {
+		d = rs.conclude(q.request())
+		rs.decisions.remember(&q, d)
+	}
+	return d
+}
+
+// conclude evaluates the rules for r.
+func (rs *Rules) conclude(r Request) Decision {
 	d := rs.decide(r)
 	if rs.shadow && !d.Allowed {
 		d.Shadow = slices.Insert(d.Shadow, 0, Denial{d.Rule, d.Reason})

@@ -37,6 +37,11 @@
 // request pass. Here, a forbid that fails denies, and a permit that fails does not permit.
 // The reported error contains no name, key or value.
 //
+// # Remembering
+//
+// Rules read some facts of a request ([facts]). Those that many requests have in common
+// make a question, and the decision on a question is remembered with the rules.
+//
 // The package does no I/O in a decision and does not depend on HTTP: the proxy provides
 // the facts.
 package policy

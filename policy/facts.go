@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/cedar-policy/cedar-go/types"
@@ -21,13 +22,15 @@ type facts struct {
 	// Bits by level: the rules name entities of that type, so that ids and parents of the
 	// resource are needed.
 	named uint8
+
+	principals map[types.EntityUID]bool // clients and users that conditions name
 }
 
 // newFacts returns empty facts to which others can be added.
 func newFacts() facts {
 	return facts{
 		resource: map[types.String]bool{}, context: map[types.String]bool{},
-		headers: map[types.String]bool{}, tested: map[types.String]bool{},
+		headers: map[types.String]bool{}, tested: map[types.String]bool{}, principals: map[types.EntityUID]bool{},
 	}
 }
 
@@ -109,8 +112,11 @@ func (f *facts) attribute(n ast.StrOpNode, tested bool) bool {
 	return true
 }
 
-// name adds the type of an entity that a rule names.
+// name adds an entity that a rule names: a principal, or the type of a resource.
 func (f *facts) name(uid types.EntityUID) {
+	if uid.Type == clientType || uid.Type == userType {
+		f.principals[uid] = true
+	}
 	if uid.Type == organizationType || level(uid.Type) > 0 {
 		f.named |= 1 << level(uid.Type)
 	}
@@ -128,6 +134,7 @@ func (f *facts) add(other facts) {
 			(*into)[name] = true
 		}
 	}
+	maps.Copy(f.principals, other.principals)
 	f.wholeContext = f.wholeContext || other.wholeContext
 	f.typed = f.typed || other.typed
 	f.definition = f.definition || other.definition

@@ -45,8 +45,7 @@ type State struct {
 }
 
 // Policy decides by rules that may be replaced while it is in use. The zero Policy has
-// no rules and permits everything. It is safe for concurrent use, and decisions take no
-// lock.
+// no rules and permits everything. It is safe for concurrent use.
 type Policy struct {
 	options Options
 	state   atomic.Pointer[loadedRules]

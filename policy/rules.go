@@ -27,13 +27,15 @@ type Rules struct {
 	total   Needs
 	forbids index
 	permits index
+	views   views
 
 	evaluations sync.Pool // of *evaluation, reset
+	decisions   *decisions
 }
 
 // compile returns the Rules of files, or a *[LoadError].
 func compile(files []watch.File, o Options) (*Rules, error) {
-	rs := &Rules{byID: make(map[types.PolicyID]*rule), shadow: o.Shadow, headers: o.Headers, actions: actions()}
+	rs := &Rules{byID: make(map[types.PolicyID]*rule), shadow: o.Shadow, headers: o.Headers, actions: actions(), decisions: newDecisions()}
 	var problems []Problem
 	for _, f := range files {
 		found, wrong := parse(f)
@@ -94,6 +96,7 @@ func (rs *Rules) index(headers []string) {
 		}
 	}
 	rs.forbids, rs.permits = newIndex(forbids, &rs.actions), newIndex(permits, &rs.actions)
+	rs.views = newViews(rs.all, &rs.actions)
 	everything := newFacts()
 	for s := range rs.facts {
 		rs.facts[s] = newFacts()

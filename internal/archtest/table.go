@@ -106,7 +106,7 @@ func Rules() Table {
 		},
 		"plaincache": {Imports: []string{coherence, httpcache, entries}},
 		coherence:    {Imports: []string{recent, redisconn, seal}, Tests: []string{redistest}},
-		"policy":     {Imports: []string{"auth", "objectstore", "record", watch}},
+		"policy":     {Imports: []string{"auth", "objectstore", "record", recent, watch}},
 		"ratelimit":  {Imports: []string{flight, prefix, redisconn}, Tests: []string{redistest}},
 		"regionmap":  {Imports: []string{"objectstore", breaker, distance, flight, prefix}},
 		"stats":      {Imports: []string{"objectstore", "record", calendar, redisconn}, Tests: []string{redistest}},
