@@ -5,7 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
 // accountsCall is one Access Management request.
@@ -22,26 +25,7 @@ type params map[string]string
 
 // accountsRoutes maps a path, without its first slash, to its methods. {org} and {env}
 // stand for one segment.
-func accountsRoutes() map[string]map[string]func(*accountsCall) (answer, error) {
-	type methods = map[string]func(*accountsCall) (answer, error)
-	return map[string]methods{
-		"accounts/oauth2/token":                         {http.MethodPost: (*accountsCall).mint},
-		"accounts/api/oauth2/token":                     {http.MethodPost: (*accountsCall).mint},
-		"accounts/api/v2/oauth2/token":                  {http.MethodPost: (*accountsCall).mint},
-		"accounts/login":                                {http.MethodPost: (*accountsCall).login},
-		"accounts/api/login":                            {http.MethodPost: (*accountsCall).login},
-		"accounts/api/me":                               {http.MethodGet: (*accountsCall).me},
-		"accounts/api/users/me":                         {http.MethodGet: (*accountsCall).usersMe},
-		"accounts/api/profile":                          {http.MethodGet: (*accountsCall).profile},
-		"accounts/api/oauth2/introspect":                {http.MethodPost: (*accountsCall).introspect},
-		"accounts/api/v2/oauth2/introspect":             {http.MethodPost: (*accountsCall).introspectV2},
-		"accounts/api/v2/oauth2/revoke":                 {http.MethodPost: (*accountsCall).revoke},
-		"accounts/api/organizations/{org}":              {http.MethodGet: (*accountsCall).organization},
-		"accounts/api/organizations/{org}/environments": {http.MethodGet: (*accountsCall).environments},
-
-		"accounts/api/organizations/{org}/environments/{env}": {http.MethodGet: (*accountsCall).environment},
-	}
-}
+type accountsRoutes map[string]map[string]func(*accountsCall) (answer, error)
 
 // accountsAnswer answers a request for Access Management.
 func (e *Emulator) accountsAnswer(x *exchange) answer {
@@ -96,7 +80,11 @@ func (c *accountsCall) serve() (answer, error) {
 	if len(segments) == 6 && segments[4] == "environments" {
 		c.below, segments[5] = segments[5], "{env}"
 	}
-	methods, ok := c.accountsRoutes[strings.Join(segments, "/")]
+	path := strings.Join(segments, "/")
+	methods, ok := c.tokenRoutes[path]
+	if !ok {
+		methods, ok = c.identityRoutes[path]
+	}
 	if !ok {
 		return answer{}, problemf(http.StatusNotFound, "no such path")
 	}
@@ -192,4 +180,56 @@ func accountsProblem(err error) answer {
 		a.header.Set("WWW-Authenticate", "Bearer")
 	}
 	return a
+}
+
+// allowance is Access Management's own limit: a number of requests for each subject in
+// each minute of the clock, reported in X-RateLimit headers. It is safe for concurrent
+// use.
+type allowance struct {
+	limit int // negative: no limit
+
+	mu     sync.Mutex // guards minute and spent
+	minute time.Time
+	spent  map[string]int
+}
+
+// maxSubjects limits how many subjects are counted separately within a minute; further
+// ones share one allowance.
+const maxSubjects = 100_000
+
+// balance is the rest of a subject's allowance.
+type balance struct {
+	limit, remaining int
+	reset            time.Time
+}
+
+// take uses one request of the subject, and reports whether its allowance was exceeded.
+func (l *allowance) take(subject string, now time.Time) (left balance, over bool) {
+	if l.limit < 0 {
+		return balance{}, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if minute := now.Truncate(time.Minute); !minute.Equal(l.minute) {
+		l.minute, l.spent = minute, map[string]int{}
+	}
+	if _, known := l.spent[subject]; !known && len(l.spent) >= maxSubjects {
+		subject = ""
+	}
+	over = l.spent[subject] >= l.limit
+	if !over {
+		l.spent[subject]++
+	}
+	return balance{l.limit, l.limit - l.spent[subject], l.minute.Add(time.Minute)}, over
+}
+
+// write sets the headers that every Access Management operation has (API description);
+// the reset is in epoch seconds.
+func (b balance) write(h http.Header) {
+	if b.limit == 0 {
+		return
+	}
+	h.Set("X-RateLimit-Limit", strconv.Itoa(b.limit))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(b.remaining))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(b.reset.Unix(), 10))
 }

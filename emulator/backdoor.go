@@ -1,7 +1,7 @@
 package emulator
 
 import (
-	_ "embed" // for the two descriptions
+	_ "embed"
 	"errors"
 	"net/http"
 	"strings"
@@ -81,6 +81,14 @@ func (e *Emulator) backDoorCall(x *exchange, request, client string) (answer, er
 	return answer{}, problemf(http.StatusNotFound,
 		"the back door has GET livez, POST reset, GET and DELETE requests, GET and PUT faults, POST clock, "+
 			"GET clients, PATCH clients/{id}, DELETE clients/{id}/tokens, GET world, GET openapi.yaml, GET world.schema.json")
+}
+
+// revokeClient answers the back door's request to end all tokens of a client.
+func (e *Emulator) revokeClient(id string) (answer, error) {
+	if !e.RevokeTokens(id) {
+		return answer{}, problemf(http.StatusNotFound, "no client %q", id)
+	}
+	return emptyAnswer(http.StatusNoContent), nil
 }
 
 func (e *Emulator) putFaults(r *http.Request) (answer, error) {

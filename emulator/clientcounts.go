@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"net/http"
 	"sync"
 	"time"
 )
@@ -40,21 +39,6 @@ func (c *clientCounts) change(id string, f func(*ClientCounts)) {
 	if counts, ok := c.of[id]; ok {
 		f(counts)
 	}
-}
-
-// countMint counts the answer to a token request.
-func (c *accountsCall) countMint(err error) {
-	id, _, basic := c.in.BasicAuth()
-	if !basic {
-		id = c.params["client_id"]
-	}
-	c.clientCounts.change(id, func(counts *ClientCounts) {
-		if err != nil {
-			counts.RefusedMints++
-			return
-		}
-		counts.Mints++
-	})
 }
 
 // ClientCounts returns the counts of all connected apps, in the order of the world.
@@ -115,12 +99,4 @@ func (t *tokens) ofClient(id string) []digest {
 		}
 	}
 	return all
-}
-
-// revokeClient answers the back door's request to end all tokens of a client.
-func (e *Emulator) revokeClient(id string) (answer, error) {
-	if !e.RevokeTokens(id) {
-		return answer{}, problemf(http.StatusNotFound, "no client %q", id)
-	}
-	return emptyAnswer(http.StatusNoContent), nil
 }

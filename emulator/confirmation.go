@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"container/heap"
+	"net/http"
 	"time"
 )
 
@@ -89,21 +90,6 @@ func (s *space) remember(p *partition, c *confirmation, key string, before *item
 	p.undos[key] = append(p.undos[key], u)
 }
 
-// hide removes a partition with its keys until c is settled.
-func (s *space) hide(st *store, p *partition, c *confirmation, now time.Time) {
-	p.items.each(func(found *slot[*item]) bool {
-		if now.Before(found.thing.expires) {
-			s.remember(p, c, found.name, found.thing)
-		}
-		return true
-	})
-	p.items = newShelf[*item]()
-	p.hidden = c
-	s.forgetItems(st, p)
-	s.keepPartition(st, p)
-	s.await(c)
-}
-
 // settle voids the undos of key up to and including the one at position last.
 func (s *space) settle(p *partition, key string, last int) {
 	stack := p.undos[key]
@@ -129,6 +115,11 @@ func (s *space) finish(c *confirmation) {
 	}
 	delete(s.pending.byID, c.id)
 	s.forgetConfirmation(c)
+}
+
+func (s *space) forgetConfirmation(c *confirmation) {
+	delete(s.unkept, c)
+	s.note(change{bucket: confirmationBucket, key: c.id})
 }
 
 // forgetPending removes the pending confirmations for which match returns true, because
@@ -215,4 +206,89 @@ func (s *space) extend(c *confirmation, deadline time.Time) {
 	c.deadline = deadline
 	heap.Fix(&s.pending, c.place)
 	s.keepConfirmation(c)
+}
+
+// confirmationHeader contains the id of a pending operation. The vendor's documents do
+// not define how it is returned; a 204 can return it only in a header.
+const confirmationHeader = "X-Confirmation-Id"
+
+// newConfirmation returns a confirmation of the call's operation that is not pending
+// yet.
+func (c *call) newConfirmation() *confirmation {
+	return &confirmation{
+		id: c.ids.uuid(), store: c.ref.store, partition: c.ref.partition, key: c.ref.key,
+		deadline: c.now.Add(c.store.attributes.confirmationTTL()), place: -1,
+	}
+}
+
+// confirmed returns a with the id of the pending operation, if there is one.
+func (c *call) confirmed(a answer) answer {
+	switch {
+	case c.pending == nil:
+		return a
+	case c.chosen.is(confirmationID, "header"), c.in.Method == http.MethodHead:
+		a.header.Set(confirmationHeader, c.pending.id)
+		return a
+	case c.in.Method == http.MethodGet:
+		return a // the object already contains it
+	}
+	status := a.status
+	if status == http.StatusNoContent {
+		status = http.StatusOK
+	}
+	return jsonAnswer(status, map[string]string{"confirmationId": c.pending.id})
+}
+
+// wantConfirmation finds the pending operation of the path. One of a whole partition is
+// found under any key of it.
+func (c *call) wantConfirmation() error {
+	found := c.space.pending.byID[c.ref.confirmation]
+	if found == nil || found.store != c.ref.store || found.partition != c.ref.partition ||
+		found.key != "" && found.key != c.ref.key {
+		return missing("operation that waits for confirmation", c.ref.confirmation)
+	}
+	c.pending = found
+	return nil
+}
+
+// confirmationOperations are the operations that settle a pending one.
+func confirmationOperations() []operation {
+	data := []string{scopeData}
+	return []operation{
+		{confirmationPath, http.MethodPost, data, noBody, (*call).ackConfirmation},
+		{confirmationPath, http.MethodPatch, data, wantedObject, (*call).extendConfirmation},
+		{confirmationPath, http.MethodDelete, data, noBody, (*call).nackConfirmation},
+	}
+}
+
+func (c *call) ackConfirmation() (answer, error) {
+	if err := c.wantConfirmation(); err != nil {
+		return answer{}, err
+	}
+	c.space.ack(c.pending)
+	return emptyAnswer(http.StatusNoContent), nil
+}
+
+func (c *call) nackConfirmation() (answer, error) {
+	if err := c.wantConfirmation(); err != nil {
+		return answer{}, err
+	}
+	c.space.rollBack(c.pending)
+	return emptyAnswer(http.StatusNoContent), nil
+}
+
+// extendConfirmation gives a pending operation ttl seconds from now.
+func (c *call) extendConfirmation() (answer, error) {
+	var ttl *int64
+	if err := c.body.read("ttl", &ttl); err != nil {
+		return answer{}, err
+	}
+	if ttl == nil || *ttl < 1 || *ttl > maxTTLSeconds {
+		return answer{}, problemf(http.StatusBadRequest, "ttl is not a number of seconds from 1 to %d", maxTTLSeconds)
+	}
+	if err := c.wantConfirmation(); err != nil {
+		return answer{}, err
+	}
+	c.space.extend(c.pending, c.now.Add(time.Duration(*ttl)*time.Second))
+	return emptyAnswer(http.StatusNoContent), nil
 }

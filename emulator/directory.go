@@ -136,13 +136,3 @@ func (d *directory) below(id string) []string {
 	}
 	return all
 }
-
-// above returns the organizations above id, the root first.
-func (d *directory) above(id string) []string {
-	var all []string
-	for parent := d.orgs[id].Parent; parent != ""; parent = d.orgs[parent].Parent {
-		all = append(all, parent)
-	}
-	slices.Reverse(all)
-	return all
-}

@@ -168,16 +168,3 @@ func countKey(of series, hour int64) string {
 	return joined(of.plane, of.organization, of.environment, of.region, of.store,
 		time.Unix(hour, 0).UTC().Format(time.RFC3339))
 }
-
-// keepCount keeps a count. The next change of data and close report its failure.
-func (d *disk) keepCount(of series, hour, n int64) {
-	if d == nil {
-		return
-	}
-	parts := [5]string{of.plane, of.organization, of.environment, of.region, of.store}
-	_ = d.write(change{bucket: countBucket, key: countKey(of, hour), value: record(countRecord{parts, hour, n})})
-}
-
-func (d *disk) forgetCount(of series, hour int64) {
-	_ = d.write(change{bucket: countBucket, key: countKey(of, hour)})
-}

@@ -2,9 +2,12 @@ package emulator
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -41,8 +44,8 @@ type Emulator struct {
 	seeded bool // the disk already has the stores of the world
 	runs   int  // former users of the disk
 
-	operations     []operation
-	accountsRoutes map[string]map[string]func(*accountsCall) (answer, error)
+	operations                  []operation
+	tokenRoutes, identityRoutes accountsRoutes
 
 	spacesMu sync.Mutex // guards spaces
 	spaces   map[spaceID]*space
@@ -73,7 +76,8 @@ func New(options Options) (*Emulator, error) {
 		faults: &faults{dice: newDice(o.Seed, "faults")},
 		access: newTokens(accessLife, accessBucket), refresh: newTokens(refreshLife, refreshBucket),
 		window: newWindow(o.Rate, clock), allowance: &allowance{limit: o.AccountsRate},
-		stats: newCounts(o.StatsLag, kept), operations: operations(), accountsRoutes: accountsRoutes(),
+		stats: newCounts(o.StatsLag, kept), operations: operations(),
+		tokenRoutes: tokenRoutes(), identityRoutes: identityRoutes(),
 		spaces: map[spaceID]*space{}, clientCounts: newClientCounts(o.World.Clients),
 	}
 	e.faults.set(fault)
@@ -81,69 +85,6 @@ func New(options Options) (*Emulator, error) {
 		return nil, errors.Join(err, kept.close())
 	}
 	return e, nil
-}
-
-// populate loads the data of a former run, or the stores and entries of the world.
-func (e *Emulator) populate(o Options) error {
-	if e.disk != nil {
-		if err := e.load(); err != nil {
-			return err
-		}
-	}
-	// Each run has ids of its own, even with the same seed.
-	e.ids = newDice(o.Seed, "ids "+strconv.Itoa(e.runs))
-	if e.tokenKey == nil {
-		e.tokenKey = e.ids.bytes(32)
-	}
-	if !e.seeded {
-		if err := e.seed(o.World); err != nil {
-			return err
-		}
-	}
-	return e.disk.write(
-		change{bucket: metaBucket, key: "runs", value: record(e.runs + 1)},
-		change{bucket: metaBucket, key: "token key", value: e.tokenKey},
-		change{bucket: metaBucket, key: "seeded", value: record(true)},
-	)
-}
-
-// seed creates the stores and entries of a world.
-func (e *Emulator) seed(w *World) error {
-	now := e.clock.now()
-	type storeID struct{ environment, id string }
-	in := map[storeID][]*space{}
-	for _, s := range w.Stores {
-		a := defaultAttributes(s.ID)
-		a.DefaultTTLSeconds = within(s.TTLSeconds, maxTTLSeconds)
-		a.DefaultConfirmationTTLSeconds = within(s.ConfirmationTTLSeconds, confirmationTTLSeconds)
-		a.IsFixedTTL = s.Fixed
-		for _, l := range s.locations(e.atlas) {
-			place := e.spaceOf(spaceID{l.plane, l.region, s.Environment})
-			place.setStore(s.ID, a)
-			id := storeID{s.Environment, s.ID}
-			in[id] = append(in[id], place)
-		}
-	}
-	for _, entry := range w.Entries {
-		v, err := entry.object().value()
-		if err != nil {
-			return err // impossible: the world was checked
-		}
-		key, err := canonicalKey(entry.Key, maxName)
-		if err != nil {
-			return err // likewise
-		}
-		for _, place := range in[storeID{entry.Environment, entry.Store}] {
-			st := place.store(entry.Store)
-			place.put(st, place.ensurePartition(st, entry.Partition), key, v, now)
-		}
-	}
-	for _, place := range e.spaces {
-		if err := place.keep(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Close closes the data folder, if there is one, and returns the error if data could
@@ -178,6 +119,28 @@ func (e *Emulator) process(x *exchange) (a answer, fault faultKind, latency time
 	e.logExchange(x, a, fault)
 	return a, fault, latency
 }
+
+// logExchange logs an exchange.
+func (e *Emulator) logExchange(x *exchange, a answer, fault faultKind) {
+	if e.log == nil {
+		return
+	}
+	what := strconv.Itoa(a.status)
+	if fault != noFault {
+		what = "fault " + string(fault)
+	}
+	who := x.client
+	if who == "" {
+		who = "-"
+	}
+	e.logMu.Lock()
+	defer e.logMu.Unlock()
+	fmt.Fprintf(e.log, "%s %-4s %-7s %-10s %s %s\n", e.clock.now().Format("15:04:05.000"), what,
+		printable(x.in.Method), printable(who), printable(x.in.Host), printable(x.target))
+}
+
+// printable returns text as one word on one line.
+func printable(text string) string { return strings.Trim(strconv.QuoteToGraphic(text), `"`) }
 
 // answer returns the answer to a request, or that of a fault.
 func (e *Emulator) answer(x *exchange, fault faultKind) answer {
@@ -218,28 +181,95 @@ func (e *Emulator) spaceOf(id spaceID) *space {
 	return s
 }
 
-// Advance moves the emulator's clock forward: entries, tokens and confirmations whose
-// time ends by then have expired.
-func (e *Emulator) Advance(d time.Duration) error {
-	ahead, err := e.clock.advance(d)
-	if err != nil {
-		return err
-	}
-	return e.disk.write(change{bucket: metaBucket, key: "clock", value: record(int64(ahead))})
+// Options configures New. The zero value is the built-in world, kept in memory,
+// limited to 10 requests in any second per client, without faults.
+type Options struct {
+	// World contains the organizations, environments, clients, users, stores and
+	// entries that exist at the start. Nil means BuiltInWorld.
+	World *World
+
+	// Data is a folder in which all data are stored between runs: stores, entries,
+	// pending confirmations, tokens, rights, counts and the clock. They survive kill
+	// -9, but not a power failure. Empty means memory only. Data in the folder replace
+	// the stores and entries of World.
+	Data string
+
+	// Rate is how many Object Store requests are served in any sliding second.
+	// Zero means 10, the vendor's base rate; negative means no limit.
+	Rate int
+
+	// RateBy is the unit that Rate limits: "client" (the default), "location" (a client
+	// in each region), "app", "store" or "ip".
+	RateBy string
+
+	// AccountsRate is how many Access Management requests a client or user may make
+	// in a minute. Zero means 500; negative means no limit and no X-RateLimit headers.
+	AccountsRate int
+
+	// StatsRate is how many Stats API requests of a client are served in any sliding
+	// second; more get 429. Zero and negative mean no limit.
+	StatsRate int
+
+	// Latency is added to each answer.
+	Latency time.Duration
+
+	// Fault is the probability of each kind of fault, as in
+	// "429=0.01,500=0.01,reset=0.01,cut=0.01,slow=0.01"; see Faults. Empty means none.
+	Fault string
+
+	// Seed makes faults and ids repeatable. Zero means a random seed.
+	Seed int64
+
+	// StatsLag is the time after which the Stats API shows a request.
+	StatsLag time.Duration
+
+	// Choose sets properties that are not known outside the vendor: choice to value, as
+	// listed by Choices. A choice that is not named has its default.
+	Choose map[string]string
+
+	// Log receives one readable line per request; nil means none. Writes do not
+	// overlap.
+	Log io.Writer
 }
 
-// SetFaults replaces the faults for later requests.
-func (e *Emulator) SetFaults(f Faults) error {
-	if err := f.check(); err != nil {
-		return err
+const (
+	defaultRate         = 10
+	defaultAccountsRate = 500
+	// maxRate limits the size of one client's sliding log.
+	maxRate = 100_000
+)
+
+// complete returns o with defaults in place of zero values, or an error that lists all
+// of its problems.
+func (o Options) complete() (Options, error) {
+	var problems []error
+	if o.World == nil {
+		o.World = BuiltInWorld()
 	}
-	e.faults.set(f)
-	return nil
+	if o.Rate == 0 {
+		o.Rate = defaultRate
+	}
+	if o.Rate > maxRate {
+		problems = append(problems, fmt.Errorf("rate %d: the most is %d", o.Rate, maxRate))
+	}
+	if o.StatsRate == 0 {
+		o.StatsRate = -1
+	}
+	if o.StatsRate > maxRate {
+		problems = append(problems, fmt.Errorf("stats rate %d: the most is %d", o.StatsRate, maxRate))
+	}
+	if o.AccountsRate == 0 {
+		o.AccountsRate = defaultAccountsRate
+	}
+	if o.RateBy == "" {
+		o.RateBy = "client"
+	}
+	if !slices.Contains(rateSubjects(), o.RateBy) {
+		problems = append(problems, fmt.Errorf("rate by %q: one of %s", o.RateBy, strings.Join(rateSubjects(), ", ")))
+	}
+	if o.StatsLag < 0 {
+		problems = append(problems, fmt.Errorf("stats lag %v: not below zero", o.StatsLag))
+	}
+	problems = append(problems, o.World.check()...)
+	return o, errors.Join(problems...)
 }
-
-// Requests returns the requests received since the start or the last ForgetRequests,
-// the oldest first, and at most the latest 100,000.
-func (e *Emulator) Requests() []Request { return e.requests.all() }
-
-// ForgetRequests empties the list that Requests returns.
-func (e *Emulator) ForgetRequests() { e.requests.clear() }

@@ -220,3 +220,12 @@ func (f *faults) draw(s service) (faultKind, time.Duration) {
 	}
 	return drawn, now.Latency
 }
+
+// SetFaults replaces the faults for later requests.
+func (e *Emulator) SetFaults(f Faults) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	e.faults.set(f)
+	return nil
+}

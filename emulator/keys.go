@@ -1,6 +1,26 @@
 package emulator
 
-import "net/http"
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// keyOperations are the operations of keys and of the objects under them.
+func keyOperations() []operation {
+	data := []string{scopeData}
+	return []operation{
+		{keysPath, http.MethodGet, data, noBody, (*call).listKeys},
+		{partitionPath, http.MethodGet, data, noBody, (*call).listObjects},
+		{keyPath, http.MethodGet, data, noBody, (*call).getKey},
+		{keyPath, http.MethodHead, data, noBody, (*call).headKey},
+		{keyPath, http.MethodPut, data, keyObject, (*call).putKey},
+		{keyPath, http.MethodPost, data, keyObject, (*call).postKey},
+		{keyPath, http.MethodDelete, data, noBody, (*call).deleteKey},
+	}
+}
 
 // listKeys answers with the keys of a partition, which extends the life of the listed
 // ones: the vendor counts Retrieve All Keys as a read.
@@ -153,4 +173,224 @@ func (c *call) readKey() error {
 		c.space.await(c.pending)
 	}
 	return nil
+}
+
+func (c *call) putKey() (answer, error) {
+	confirmable, err := c.confirmable()
+	if err != nil {
+		return answer{}, err
+	}
+	v, err := c.value()
+	if err != nil {
+		return answer{}, err
+	}
+	created, err := c.write(v, confirmable)
+	if err != nil {
+		return answer{}, err
+	}
+	status := http.StatusOK
+	if created {
+		status = http.StatusCreated
+	}
+	if !c.chosen.is(putAnswer, "created") {
+		status, _ = strconv.Atoi(c.chosen[putAnswer]) // its other values are numbers
+	}
+	return c.keyWritten(status), nil
+}
+
+// postKey stores a value, as the vendor's page shows, or calculates with a number, as
+// its API description defines.
+func (c *call) postKey() (answer, error) {
+	if c.number {
+		return c.calculate()
+	}
+	if c.chosen.is(postExisting, "409") && c.wantItem() == nil {
+		return answer{}, problemf(http.StatusConflict, "The resource already exists on this service: key %q", c.ref.key)
+	}
+	v, err := c.value()
+	if err != nil {
+		return answer{}, err
+	}
+	if _, err := c.write(v, false); err != nil {
+		return answer{}, err
+	}
+	return c.keyWritten(http.StatusCreated), nil
+}
+
+func (c *call) deleteKey() (answer, error) {
+	confirmable, err := c.confirmable()
+	if err != nil {
+		return answer{}, err
+	}
+	if err := c.wantItem(); err != nil {
+		return answer{}, err
+	}
+	if err := c.precondition(c.item); err != nil {
+		return answer{}, err
+	}
+	c.changing(c.item, confirmable)
+	c.space.drop(c.store, c.partition, c.ref.key)
+	return c.confirmed(emptyAnswer(http.StatusNoContent)), nil
+}
+
+// value returns the value in the body.
+func (c *call) value() (value, error) {
+	o, err := objectOf(c.body)
+	if err != nil {
+		return value{}, err
+	}
+	if o.KeyID != "" && strings.ReplaceAll(o.KeyID, " ", "+") != c.ref.key {
+		return value{}, problemf(http.StatusBadRequest, "keyId is not the key in the path")
+	}
+	v, wrong := o.value()
+	if wrong != nil {
+		return value{}, c.oversize(wrong)
+	}
+	return v, nil
+}
+
+// objectOf returns the members of a body as an object.
+func objectOf(f fields) (object, error) {
+	var o object
+	for _, member := range []struct {
+		name string
+		into any
+	}{
+		{"keyId", &o.KeyID},
+		{"valueType", &o.ValueType},
+		{"index", &o.Index},
+		{"metadata", &o.Metadata},
+		{"stringValue", &o.StringValue},
+		{"numberValue", &o.NumberValue},
+		{"binaryValue", &o.BinaryValue},
+	} {
+		if err := f.read(member.name, member.into); err != nil {
+			return object{}, err
+		}
+	}
+	return o, nil
+}
+
+// write stores v under the key of the path, makes that pending if it is confirmable,
+// and reports whether the key is new.
+func (c *call) write(v value, confirmable bool) (created bool, err error) {
+	if err := c.wantItem(); c.store == nil {
+		if !c.chosen.is(missingStore, "create") {
+			return false, err
+		}
+		c.store = c.space.setStore(c.ref.store, defaultAttributes(c.ref.store))
+	}
+	before := c.item
+	if err := c.precondition(before); err != nil {
+		return false, err
+	}
+	c.partition = c.space.ensurePartition(c.store, c.ref.partition)
+	c.changing(before, confirmable)
+	c.item = c.space.put(c.store, c.partition, c.ref.key, v, c.now)
+	return before == nil, nil
+}
+
+// changing prepares a change of a key with the item before: the pending changes below
+// it are settled, or this change is made pending too.
+func (c *call) changing(before *item, confirmable bool) {
+	if !confirmable {
+		c.space.settle(c.partition, c.ref.key, len(c.partition.undos[c.ref.key])-1)
+		return
+	}
+	c.pending = c.newConfirmation()
+	c.space.remember(c.partition, c.pending, c.ref.key, before)
+	c.space.await(c.pending)
+}
+
+// keyWritten is the answer to a written key.
+func (c *call) keyWritten(status int) answer {
+	a := emptyAnswer(status)
+	if c.chosen.is(writeBody, "object") && status != http.StatusNoContent {
+		a = jsonAnswer(status, c.item.object(c.ref.key))
+	}
+	return c.tagged(c.confirmed(a))
+}
+
+// calculate changes a number in place. The API description defines this for POST ("in a
+// non-idempotent fashion") with a media type; the members of the body are the
+// emulator's choice: {"operation":"add","numberValue":5}, with add, subtract, multiply.
+// A key that does not exist counts as 0.
+func (c *call) calculate() (answer, error) {
+	operation := "add"
+	var operand json.RawMessage // a json.Number would accept "1" for 1
+	if err := c.body.read("operation", &operation); err != nil {
+		return answer{}, err
+	}
+	if err := c.body.read("numberValue", &operand); err != nil {
+		return answer{}, err
+	}
+	if len(operand) == 0 || !finite(string(operand)) {
+		return answer{}, problemf(http.StatusBadRequest, "numberValue is missing or not a number")
+	}
+	old := value{kind: typeNumber, text: "0"}
+	if c.wantItem() == nil {
+		old = c.item.value
+	}
+	if old.kind != typeNumber {
+		return answer{}, problemf(http.StatusBadRequest, "the key holds a %s, not a NUMBER", old.kind)
+	}
+	text, ok := arithmetic(operation, old.text, string(operand))
+	if !ok {
+		return answer{}, problemf(http.StatusBadRequest,
+			"operation is not one of add, subtract, multiply, or the result is out of range")
+	}
+	v := old
+	v.text = text
+	if _, err := c.write(v, false); err != nil {
+		return answer{}, err
+	}
+	return c.tagged(jsonAnswer(http.StatusOK, c.item.object(c.ref.key))), nil
+}
+
+// arithmetic applies an operation to two JSON numbers: exactly if both are integers and
+// the result fits 64 bits, otherwise in floating point.
+func arithmetic(operation, a, b string) (string, bool) {
+	x, errX := strconv.ParseInt(a, 10, 64)
+	y, errY := strconv.ParseInt(b, 10, 64)
+	if errX == nil && errY == nil {
+		if n, fits := integers(operation, x, y); fits {
+			return strconv.FormatInt(n, 10), true
+		}
+	}
+	p, _ := strconv.ParseFloat(a, 64) // both are finite, which was checked
+	q, _ := strconv.ParseFloat(b, 64)
+	var r float64
+	switch operation {
+	case "add":
+		r = p + q
+	case "subtract":
+		r = p - q
+	case "multiply":
+		r = p * q
+	default:
+		return "", false
+	}
+	if r == 0 {
+		r = 0 // no negative zero
+	}
+	return string(numberText(r)), !math.IsInf(r, 0)
+}
+
+// integers returns the result if it fits.
+func integers(operation string, x, y int64) (n int64, fits bool) {
+	switch operation {
+	case "add":
+		n = x + y
+		return n, (n > x) == (y > 0)
+	case "subtract":
+		n = x - y
+		return n, (n < x) == (y > 0)
+	case "multiply":
+		if x == 0 || y == 0 {
+			return 0, true
+		}
+		n = x * y
+		return n, n/y == x && !(x == -1 && y == math.MinInt64) && !(y == -1 && x == math.MinInt64)
+	}
+	return 0, false
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -31,6 +32,69 @@ func (g group[T]) fill() {
 
 // errOrphan is the error for a record whose store or partition is missing.
 var errOrphan = errors.New("a record without what it belongs to")
+
+// populate loads the data of a former run, or the stores and entries of the world.
+func (e *Emulator) populate(o Options) error {
+	if e.disk != nil {
+		if err := e.load(); err != nil {
+			return err
+		}
+	}
+	// Each run has ids of its own, even with the same seed.
+	e.ids = newDice(o.Seed, "ids "+strconv.Itoa(e.runs))
+	if e.tokenKey == nil {
+		e.tokenKey = e.ids.bytes(32)
+	}
+	if !e.seeded {
+		if err := e.seed(o.World); err != nil {
+			return err
+		}
+	}
+	return e.disk.write(
+		change{bucket: metaBucket, key: "runs", value: record(e.runs + 1)},
+		change{bucket: metaBucket, key: "token key", value: e.tokenKey},
+		change{bucket: metaBucket, key: "seeded", value: record(true)},
+	)
+}
+
+// seed creates the stores and entries of a world.
+func (e *Emulator) seed(w *World) error {
+	now := e.clock.now()
+	type storeID struct{ environment, id string }
+	in := map[storeID][]*space{}
+	for _, s := range w.Stores {
+		a := defaultAttributes(s.ID)
+		a.DefaultTTLSeconds = within(s.TTLSeconds, maxTTLSeconds)
+		a.DefaultConfirmationTTLSeconds = within(s.ConfirmationTTLSeconds, confirmationTTLSeconds)
+		a.IsFixedTTL = s.Fixed
+		for _, l := range s.locations(e.atlas) {
+			place := e.spaceOf(spaceID{l.plane, l.region, s.Environment})
+			place.setStore(s.ID, a)
+			id := storeID{s.Environment, s.ID}
+			in[id] = append(in[id], place)
+		}
+	}
+	for _, entry := range w.Entries {
+		v, err := entry.object().value()
+		if err != nil {
+			return err // impossible: the world was checked
+		}
+		key, err := canonicalKey(entry.Key, maxName)
+		if err != nil {
+			return err // likewise
+		}
+		for _, place := range in[storeID{entry.Environment, entry.Store}] {
+			st := place.store(entry.Store)
+			place.put(st, place.ensurePartition(st, entry.Partition), key, v, now)
+		}
+	}
+	for _, place := range e.spaces {
+		if err := place.keep(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // load reads all data that a former run kept.
 func (e *Emulator) load() error {

@@ -7,6 +7,19 @@ import (
 	"strings"
 )
 
+// identityRoutes are the requests about a token's client, user and organizations.
+func identityRoutes() accountsRoutes {
+	return accountsRoutes{
+		"accounts/api/me":                               {http.MethodGet: (*accountsCall).me},
+		"accounts/api/users/me":                         {http.MethodGet: (*accountsCall).usersMe},
+		"accounts/api/profile":                          {http.MethodGet: (*accountsCall).profile},
+		"accounts/api/organizations/{org}":              {http.MethodGet: (*accountsCall).organization},
+		"accounts/api/organizations/{org}/environments": {http.MethodGet: (*accountsCall).environments},
+
+		"accounts/api/organizations/{org}/environments/{env}": {http.MethodGet: (*accountsCall).environment},
+	}
+}
+
 // longAgo is the creation time of all items of the world, in all answers.
 const longAgo = "2024-01-01T00:00:00.000Z"
 
@@ -151,6 +164,16 @@ func (d *directory) organizationOf(id string) organizationJSON {
 		Entitlements: map[string]any{"objectStoreRequestUnits": quota, "objectStoreKeys": quota},
 		Properties:   map[string]any{},
 	}
+}
+
+// above returns the organizations above id, the root first.
+func (d *directory) above(id string) []string {
+	var all []string
+	for parent := d.orgs[id].Parent; parent != ""; parent = d.orgs[parent].Parent {
+		all = append(all, parent)
+	}
+	slices.Reverse(all)
+	return all
 }
 
 // ownOrganization checks that the token belongs to the organization in the path.

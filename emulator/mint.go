@@ -10,6 +10,20 @@ import (
 // authorization_code and jwt_bearer, which need a browser or a signature.
 func grantTypes() []string { return []string{"client_credentials", "password", "refresh_token"} }
 
+// tokenRoutes are the requests that mint, examine and revoke tokens.
+func tokenRoutes() accountsRoutes {
+	return accountsRoutes{
+		"accounts/oauth2/token":             {http.MethodPost: (*accountsCall).mint},
+		"accounts/api/oauth2/token":         {http.MethodPost: (*accountsCall).mint},
+		"accounts/api/v2/oauth2/token":      {http.MethodPost: (*accountsCall).mint},
+		"accounts/login":                    {http.MethodPost: (*accountsCall).login},
+		"accounts/api/login":                {http.MethodPost: (*accountsCall).login},
+		"accounts/api/oauth2/introspect":    {http.MethodPost: (*accountsCall).introspect},
+		"accounts/api/v2/oauth2/introspect": {http.MethodPost: (*accountsCall).introspectV2},
+		"accounts/api/v2/oauth2/revoke":     {http.MethodPost: (*accountsCall).revoke},
+	}
+}
+
 // tokenJSON is the answer of the token endpoints and of a login.
 type tokenJSON struct {
 	AccessToken  string `json:"access_token"`
@@ -25,6 +39,21 @@ func (c *accountsCall) mint() (answer, error) {
 	a, err := c.mintUncounted()
 	c.countMint(err)
 	return a, err
+}
+
+// countMint counts the answer to a token request.
+func (c *accountsCall) countMint(err error) {
+	id, _, basic := c.in.BasicAuth()
+	if !basic {
+		id = c.params["client_id"]
+	}
+	c.clientCounts.change(id, func(counts *ClientCounts) {
+		if err != nil {
+			counts.RefusedMints++
+			return
+		}
+		counts.Mints++
+	})
 }
 
 func (c *accountsCall) mintUncounted() (answer, error) {

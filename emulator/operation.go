@@ -41,33 +41,9 @@ const (
 	keyObject // JSON, or a number operation for POST
 )
 
+// operations returns all operations; each stands in the file of its resource.
 func operations() []operation {
-	view := []string{scopeRead, scopeManage, scopeData}
-	manage := []string{scopeManage, scopeData}
-	data := []string{scopeData}
-	return []operation{
-		{regionsPath, http.MethodGet, nil, noBody, (*call).listRegions},
-		{storesPath, http.MethodGet, view, noBody, (*call).listStores},
-		{storePath, http.MethodGet, view, noBody, (*call).getStore},
-		{storePath, http.MethodPut, manage, optionalObject, (*call).putStore},
-		{storePath, http.MethodPatch, manage, wantedObject, (*call).patchStore},
-		{storePath, http.MethodDelete, manage, noBody, (*call).deleteStore},
-		{partitionsPath, http.MethodGet, data, noBody, (*call).listPartitions},
-		{partitionsPath, http.MethodDelete, data, noBody, (*call).deletePartitions},
-		{partitionPath, http.MethodHead, data, noBody, (*call).headPartition},
-		{partitionPath, http.MethodGet, data, noBody, (*call).listObjects},
-		{partitionPath, http.MethodDelete, data, noBody, (*call).deletePartition},
-		{keysPath, http.MethodGet, data, noBody, (*call).listKeys},
-		{keysPath, http.MethodDelete, data, noBody, (*call).deleteKeys},
-		{keyPath, http.MethodGet, data, noBody, (*call).getKey},
-		{keyPath, http.MethodHead, data, noBody, (*call).headKey},
-		{keyPath, http.MethodPut, data, keyObject, (*call).putKey},
-		{keyPath, http.MethodPost, data, keyObject, (*call).postKey},
-		{keyPath, http.MethodDelete, data, noBody, (*call).deleteKey},
-		{confirmationPath, http.MethodPost, data, noBody, (*call).ackConfirmation},
-		{confirmationPath, http.MethodPatch, data, wantedObject, (*call).extendConfirmation},
-		{confirmationPath, http.MethodDelete, data, noBody, (*call).nackConfirmation},
-	}
+	return slices.Concat(storeOperations(), keyOperations(), confirmationOperations())
 }
 
 // ref contains the names in an Object Store path, decoded; a key in its canonical
@@ -152,9 +128,4 @@ func (e *Emulator) keyLimit() int {
 		return 256
 	}
 	return maxName
-}
-
-// permits reports whether one of the scopes held is enough for o.
-func (o operation) permits(held []string) bool {
-	return len(o.scopes) == 0 || slices.ContainsFunc(o.scopes, func(s string) bool { return slices.Contains(held, s) })
 }

@@ -133,37 +133,6 @@ func (a *atlas) locate(host, path string) place {
 	return place{service: objectStoreService, plane: planeID, region: regionID, path: "/" + below}.checked()
 }
 
-// locate returns the place of a request. It removes empty segments at the beginning of
-// its path if that is chosen.
-func (e *Emulator) locate(host, path string) place {
-	p := e.atlas.locate(host, path)
-	if p.service != nowhere || e.chosen.is(emptySegments, "none") {
-		return p
-	}
-	again := e.atlas.locate(host, withoutEmptyFront(path))
-	if again.service == accountsService || e.chosen.is(emptySegments, "all") {
-		return again
-	}
-	return p
-}
-
-// withoutEmptyFront returns path without the empty segments in front of its prefix and
-// of the first "api" or "accounts".
-func withoutEmptyFront(path string) string {
-	var front strings.Builder
-	rest := path
-	for rest != "" {
-		rest = strings.TrimLeft(rest, "/")
-		word, below, _ := strings.Cut(rest, "/")
-		if word == "api" || word == "accounts" {
-			return front.String() + "/" + rest
-		}
-		front.WriteString("/" + word)
-		rest = below
-	}
-	return path
-}
-
 // checked returns p, or nowhere if its service does not have the path.
 func (p place) checked() place {
 	prefix := "/api/v1/"

@@ -26,6 +26,13 @@ type Request struct {
 	Traceparent string `json:"traceparent,omitempty"`
 }
 
+// Requests returns the requests received since the start or the last ForgetRequests,
+// the oldest first, and at most the latest 100,000.
+func (e *Emulator) Requests() []Request { return e.requests.all() }
+
+// ForgetRequests empties the list that Requests returns.
+func (e *Emulator) ForgetRequests() { e.requests.clear() }
+
 // The log keeps only the latest requests, limited by number and by size.
 const (
 	maxRequests     = 100_000

@@ -1,12 +1,10 @@
 package emulator
 
 import (
-	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -92,25 +90,3 @@ func wait(r *http.Request, d time.Duration) {
 	case <-r.Context().Done():
 	}
 }
-
-// logExchange logs an exchange.
-func (e *Emulator) logExchange(x *exchange, a answer, fault faultKind) {
-	if e.log == nil {
-		return
-	}
-	what := strconv.Itoa(a.status)
-	if fault != noFault {
-		what = "fault " + string(fault)
-	}
-	who := x.client
-	if who == "" {
-		who = "-"
-	}
-	e.logMu.Lock()
-	defer e.logMu.Unlock()
-	fmt.Fprintf(e.log, "%s %-4s %-7s %-10s %s %s\n", e.clock.now().Format("15:04:05.000"), what,
-		printable(x.in.Method), printable(who), printable(x.in.Host), printable(x.target))
-}
-
-// printable returns text as one word on one line.
-func printable(text string) string { return strings.Trim(strconv.QuoteToGraphic(text), `"`) }

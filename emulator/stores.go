@@ -1,8 +1,32 @@
 package emulator
 
 import (
+	"encoding/json"
+	"maps"
 	"net/http"
+	"strconv"
+	"time"
 )
+
+// storeOperations are the operations of regions, stores and partitions.
+func storeOperations() []operation {
+	view := []string{scopeRead, scopeManage, scopeData}
+	manage := []string{scopeManage, scopeData}
+	data := []string{scopeData}
+	return []operation{
+		{regionsPath, http.MethodGet, nil, noBody, (*call).listRegions},
+		{storesPath, http.MethodGet, view, noBody, (*call).listStores},
+		{storePath, http.MethodGet, view, noBody, (*call).getStore},
+		{storePath, http.MethodPut, manage, optionalObject, (*call).putStore},
+		{storePath, http.MethodPatch, manage, wantedObject, (*call).patchStore},
+		{storePath, http.MethodDelete, manage, noBody, (*call).deleteStore},
+		{partitionsPath, http.MethodGet, data, noBody, (*call).listPartitions},
+		{partitionsPath, http.MethodDelete, data, noBody, (*call).deletePartitions},
+		{partitionPath, http.MethodHead, data, noBody, (*call).headPartition},
+		{partitionPath, http.MethodDelete, data, noBody, (*call).deletePartition},
+		{keysPath, http.MethodDelete, data, noBody, (*call).deleteKeys},
+	}
+}
 
 // listRegions answers with the regions of the plane. The page shows their url as http
 // and with a dot, which is not the host of its own table.
@@ -146,10 +170,153 @@ func (c *call) deletePartition() (answer, error) {
 	return c.confirmed(emptyAnswer(http.StatusNoContent)), nil
 }
 
+// hide removes a partition with its keys until c is settled.
+func (s *space) hide(st *store, p *partition, c *confirmation, now time.Time) {
+	p.items.each(func(found *slot[*item]) bool {
+		if now.Before(found.thing.expires) {
+			s.remember(p, c, found.name, found.thing)
+		}
+		return true
+	})
+	p.items = newShelf[*item]()
+	p.hidden = c
+	s.forgetItems(st, p)
+	s.keepPartition(st, p)
+	s.await(c)
+}
+
 func (c *call) deleteKeys() (answer, error) {
 	if err := c.wantPartition(); err != nil {
 		return answer{}, err
 	}
 	c.space.removeKeys(c.store, c.partition)
 	return emptyAnswer(http.StatusNoContent), nil
+}
+
+// attributes are a store's attributes. The order of the fields is the order on the
+// vendor's page.
+type attributes struct {
+	StoreID                       string `json:"storeId"`
+	Encrypted                     bool   `json:"encrypted"`
+	PermanentOSFlag               bool   `json:"permanentOsFlag"`
+	Persistent                    bool   `json:"persistent"`
+	DefaultTTLSeconds             int64  `json:"defaultTtlSeconds"`
+	DefaultConfirmationTTLSeconds int64  `json:"defaultConfirmationTtlSeconds"`
+	IsFixedTTL                    *bool  `json:"isFixedTtl"`
+}
+
+const (
+	// maxTTLSeconds is 30 days, the longest and the default life of an object.
+	maxTTLSeconds = 2_592_000
+	// confirmationTTLSeconds is the default time to confirm, as on the vendor's page.
+	confirmationTTLSeconds = 600
+)
+
+func defaultAttributes(storeID string) attributes {
+	return attributes{
+		StoreID: storeID, Encrypted: true, Persistent: true,
+		DefaultTTLSeconds: maxTTLSeconds, DefaultConfirmationTTLSeconds: confirmationTTLSeconds,
+	}
+}
+
+func (a attributes) ttl() time.Duration { return time.Duration(a.DefaultTTLSeconds) * time.Second }
+
+func (a attributes) confirmationTTL() time.Duration {
+	return time.Duration(a.DefaultConfirmationTTLSeconds) * time.Second
+}
+
+// fixed reports whether the TTL is static: reads do not extend it.
+func (a attributes) fixed() bool { return a.IsFixedTTL != nil && *a.IsFixedTTL }
+
+// apply reads the attributes that f has and returns how many it recognized. A TTL that
+// is out of bounds becomes the default without an error (page "Object Store v2": "the
+// value defaults to 2592000 seconds (30 days), without returning an error").
+func (a *attributes) apply(f fields) (recognized int, err error) {
+	id, maximumEntries := a.StoreID, int64(0) // the latter is accepted and has no effect
+	for _, member := range []struct {
+		name string
+		into any
+	}{
+		{"storeId", &id},
+		{"encrypted", &a.Encrypted},
+		{"permanentOsFlag", &a.PermanentOSFlag},
+		{"persistent", &a.Persistent},
+		{"defaultTtlSeconds", &a.DefaultTTLSeconds},
+		{"defaultConfirmationTtlSeconds", &a.DefaultConfirmationTTLSeconds},
+		{"isFixedTtl", &a.IsFixedTTL},
+		{"maximumEntries", &maximumEntries},
+	} {
+		if _, given := f[member.name]; given && member.name != "storeId" {
+			recognized++
+		}
+		if err := f.read(member.name, member.into); err != nil {
+			return 0, err
+		}
+	}
+	if id != a.StoreID {
+		return 0, problemf(http.StatusBadRequest, "storeId is not the one in the path")
+	}
+	a.DefaultTTLSeconds = within(a.DefaultTTLSeconds, maxTTLSeconds)
+	a.DefaultConfirmationTTLSeconds = within(a.DefaultConfirmationTTLSeconds, confirmationTTLSeconds)
+	return recognized, nil
+}
+
+// within returns the TTL if it is in bounds, and otherwise the second value.
+func within(seconds, otherwise int64) int64 {
+	if seconds < 1 || seconds > maxTTLSeconds {
+		return otherwise
+	}
+	return seconds
+}
+
+// shown returns the attributes of a store in the chosen form: that of the pages and of
+// users' reports, or that of the examples in the vendor's OpenAPI description.
+func (c *call) shown(a attributes) any {
+	milliseconds, text := c.chosen.is(ttlNames, "milliseconds"), c.chosen.is(encryptedForm, "string")
+	if !milliseconds && !text {
+		return a
+	}
+	shown := map[string]any{
+		"storeId": a.StoreID, "encrypted": a.Encrypted,
+		"permanentOsFlag": a.PermanentOSFlag, "persistent": a.Persistent,
+		"defaultTtlSeconds": a.DefaultTTLSeconds, "defaultConfirmationTtlSeconds": a.DefaultConfirmationTTLSeconds,
+		"isFixedTtl": a.IsFixedTTL,
+	}
+	if text {
+		shown["encrypted"] = strconv.FormatBool(a.Encrypted)
+	}
+	if milliseconds {
+		delete(shown, "defaultTtlSeconds")
+		delete(shown, "defaultConfirmationTtlSeconds")
+		shown["defaultTtlMillis"], shown["defaultConfirmationTtlMillis"] =
+			1000*a.DefaultTTLSeconds, 1000*a.DefaultConfirmationTTLSeconds
+	}
+	return shown
+}
+
+// storeBody returns the body of a store's write with the names of the pages if those of
+// the OpenAPI description are chosen.
+func (c *call) storeBody() (fields, error) {
+	body := maps.Clone(c.body)
+	if c.chosen.is(ttlNames, "milliseconds") {
+		for from, to := range map[string]string{
+			"defaultTtlMillis": "defaultTtlSeconds", "defaultConfirmationTtlMillis": "defaultConfirmationTtlSeconds",
+		} {
+			var milliseconds int64
+			if err := body.read(from, &milliseconds); err != nil {
+				return nil, err
+			}
+			if _, given := body[from]; given {
+				body[to] = json.RawMessage(strconv.FormatInt(milliseconds/1000, 10))
+				delete(body, from)
+			}
+		}
+	}
+	if text, given := body["encrypted"]; given && c.chosen.is(encryptedForm, "string") {
+		var quoted string
+		if json.Unmarshal(text, &quoted) == nil {
+			body["encrypted"] = json.RawMessage(quoted)
+		}
+	}
+	return body, nil
 }

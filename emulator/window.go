@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -77,54 +76,3 @@ func (w *window) sweep(now time.Time) {
 }
 
 func rateSubjects() []string { return []string{"client", "app", "store", "ip", "location"} }
-
-// subject is the key under which a request counts.
-type subject struct{ kind, name, key string }
-
-// String returns how the vendor's 429 names the subject: "ip 3.16.69.227", and by
-// analogy "client app-one".
-func (s subject) String() string { return s.kind + " " + s.name }
-
-// rateSubject returns the key under which a request counts: the vendor's own documents
-// contradict each other about it.
-func (e *Emulator) rateSubject(x *exchange, r ref) subject {
-	s := subject{kind: e.rateBy}
-	at := strings.Join([]string{x.place.plane, x.place.region, r.environment}, "\x00")
-	switch {
-	case s.kind == "ip":
-		s.name = x.address()
-		s.key = s.name
-	case s.kind == "store" && r.store != "":
-		s.name = r.store
-		s.key = at + "\x00" + r.store
-	case s.kind == "app" && r.store != "":
-		s.name = application(r.store)
-		s.key = at + "\x00" + s.name
-	default: // by client, also for each region with location, and for operations without a store
-		s.kind, s.name = "client", x.grant.Client
-		if s.name == "" {
-			s.kind, s.name = "user", x.grant.User
-		}
-		s.key = x.place.plane + "\x00" + s.kind + "\x00" + s.name
-		if e.rateBy == "location" {
-			s.key += "\x00" + x.place.region
-		}
-	}
-	return s
-}
-
-// application returns the application that a store belongs to: CloudHub names stores
-// APP_<app>__<store> (Mule 4) or APP_<app>_<store> (Mule 3). Any other store is an
-// application of its own.
-func application(storeID string) string {
-	name, ok := strings.CutPrefix(storeID, "APP_")
-	if !ok {
-		return storeID
-	}
-	for _, separator := range []string{"__", "_"} {
-		if app, _, found := strings.Cut(name, separator); found && app != "" {
-			return app
-		}
-	}
-	return name
-}
