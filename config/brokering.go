@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/caarlos0/env/v11"
 )
 
 // Methods are the ways to identify clients, in the order in which they are tried:
@@ -24,6 +27,13 @@ func (m Methods) Has(method string) bool { return slices.Contains(m, method) }
 
 // Broker reports whether some clients are identified without an Anypoint credential.
 func (m Methods) Broker() bool { return m.Has(methodJWT) || m.Has(methodMTLS) }
+
+// registerBrokering registers the parsers of the types in this file.
+func registerBrokering(l *loader, funcs map[reflect.Type]env.ParserFunc) {
+	register(l, funcs, func(_ *field, text string) (Methods, error) { return parseMethods(text) })
+	register(l, funcs, func(_ *field, text string) (Issuers, error) { return parseIssuers(text) })
+	register(l, funcs, func(_ *field, text string) (Claims, error) { return parseClaims(text) })
+}
 
 // parseMethods parses a list of methods.
 func parseMethods(text string) (Methods, error) {

@@ -40,15 +40,6 @@ func (c Config) WithLines(variable string, content []byte, checks ...func(Config
 	return l.finish(checks)
 }
 
-// readLines reads an entries file.
-func (l *loader) readLines(variable, path string) error {
-	content, err := readWhole(path, MaxLinesBytes)
-	if err != nil {
-		return err
-	}
-	return l.setLines(variable, content)
-}
-
 // setLines sets variable to the entries in the content of a file.
 func (l *loader) setLines(variable string, content []byte) error {
 	all, err := entries(string(content))

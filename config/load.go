@@ -159,6 +159,15 @@ func (l *loader) readFiles() {
 	}
 }
 
+// readLines reads an entries file.
+func (l *loader) readLines(variable, path string) error {
+	content, err := readWhole(path, MaxLinesBytes)
+	if err != nil {
+		return err
+	}
+	return l.setLines(variable, content)
+}
+
 // maxSecretBytes bounds the size of a secret's file. Real secrets are far smaller.
 const maxSecretBytes = 64 << 10
 

@@ -36,16 +36,6 @@ func (p Planes) Has(plane string) bool { return p == nil || slices.Contains(p, p
 // bare region id; nil for all.
 type Patterns []string
 
-// admits reports whether a pattern may match l. If one of the two is a bare region id,
-// its plane is unknown here and only the regions are compared.
-func (p Patterns) admits(l Location) bool {
-	return p == nil || slices.ContainsFunc(p, func(pattern string) bool {
-		pl := Location(pattern)
-		planes := pl.Plane() == "" || l.Plane() == "" || pl.Plane() == l.Plane()
-		return planes && (pl.Region() == "*" || pl.Region() == l.Region())
-	})
-}
-
 // planeNames returns the names of all control planes.
 func planeNames() []string { return []string{"us", "gov", "eu", "ca", "jp"} }
 

@@ -49,9 +49,7 @@ func (l *loader) parsers() map[reflect.Type]env.ParserFunc {
 	register(l, funcs, func(_ *field, text string) (Headers, error) { return parseHeaders(text) })
 	register(l, funcs, func(_ *field, text string) (Origins, error) { return parseOrigins(text) })
 	register(l, funcs, func(_ *field, text string) (Shares, error) { return parseShares(text) })
-	register(l, funcs, func(_ *field, text string) (Methods, error) { return parseMethods(text) })
-	register(l, funcs, func(_ *field, text string) (Issuers, error) { return parseIssuers(text) })
-	register(l, funcs, func(_ *field, text string) (Claims, error) { return parseClaims(text) })
+	registerBrokering(l, funcs)
 	return funcs
 }
 

@@ -178,6 +178,16 @@ func regionRules() []rule {
 	}
 }
 
+// admits reports whether a pattern may match l. If one of the two is a bare region id,
+// its plane is unknown here and only the regions are compared.
+func (p Patterns) admits(l Location) bool {
+	return p == nil || slices.ContainsFunc(p, func(pattern string) bool {
+		pl := Location(pattern)
+		planes := pl.Plane() == "" || l.Plane() == "" || pl.Plane() == l.Plane()
+		return planes && (pl.Region() == "*" || pl.Region() == l.Region())
+	})
+}
+
 func upstreamRules() []rule {
 	introspects := func(c Config) bool { return c.Auth.Methods.Has("introspect") }
 	return []rule{
