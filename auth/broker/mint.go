@@ -5,6 +5,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"osgate/auth"
@@ -128,4 +131,123 @@ func (t *Tokens) retry(p *plane) {
 	if p.failure != nil && p.mint == nil && !t.closed && p.due(time.Now()) {
 		t.start(context.Background(), p) //nolint:forbidigo // no caller waits; a mint has its own deadline
 	}
+}
+
+// plane is the state of the gateway's credential on a plane. The lock of Tokens guards
+// it, except held.
+type plane struct {
+	name string
+	held atomic.Pointer[held] // the token in use; nil: none
+
+	mint     *mint     // under way; nil: none
+	failures int       // mints in a row that failed
+	failure  error     // of the latest mint; nil: it succeeded
+	retryAt  time.Time // no mint before this time, except with a new secret
+
+	badSecret [sha256.Size]byte // hash of the secret that the endpoint refused
+	secretBad bool              // the latest failure refused badSecret
+	lookAt    time.Time         // when the secret is read again
+
+	refusals  int       // tokens in a row that upstream refused
+	refusedAt time.Time // when it refused the latest
+	refused   bool      // a new token was refused, and none accepted since
+	forbidden time.Time // when upstream refused an operation
+	retry     *time.Timer
+	reminder  *time.Timer // of the end of forbidden
+	state     State       // as reported to OnChange
+}
+
+// held is a token in use.
+type held struct {
+	token    auth.Token
+	at       time.Time     // when its mint began
+	life     time.Duration // counted from at
+	renewal  atomic.Int64  // age in nanoseconds at which the next use starts a mint
+	accepted atomic.Bool   // upstream accepted it
+}
+
+// never is the renewal of a token whose renewal has begun: if it fails, a timer repeats
+// it.
+const never = math.MaxInt64
+
+// newHeld returns the token of a mint that began at the given time.
+func newHeld(m auth.Minted, at time.Time) *held {
+	h := &held{token: m.Token, at: at, life: m.Life}
+	if h.life == 0 {
+		h.life = defaultLife
+	}
+	hundredth := int64(h.life / 100)
+	part := renewFrom + rand.Int64N(renewTo-renewFrom+1) //nolint:gosec // spreads load, guards nothing
+	h.renewal.Store(hundredth * part)
+	return h
+}
+
+// fresh reports whether h, which may be nil, may be used.
+func (h *held) fresh(now time.Time) bool { return h != nil && now.Sub(h.at) < h.life }
+
+// wait returns the time until the next mint, or until the secret is read again.
+func (p *plane) wait(now time.Time) time.Duration {
+	at := p.retryAt
+	if p.secretBad && p.lookAt.Before(at) {
+		at = p.lookAt
+	}
+	return max(0, at.Sub(now))
+}
+
+// due reports whether a mint may be sent, or the secret read again.
+func (p *plane) due(now time.Time) bool { return p.wait(now) == 0 }
+
+// permits reports whether a mint with the secret of this hash may be sent. It is false
+// for a secret that was refused, before its retry.
+func (p *plane) permits(secret [sha256.Size]byte, now time.Time) bool {
+	return !now.Before(p.retryAt) || p.secretBad && secret != p.badSecret
+}
+
+// succeed stores a token.
+func (p *plane) succeed(h *held) {
+	p.held.Store(h)
+	p.failures, p.failure, p.secretBad, p.retryAt = 0, nil, false, time.Time{}
+}
+
+// fail records why there is no token, and when the next mint is due.
+func (p *plane) fail(err error, longest, atLeast time.Duration, now time.Time) {
+	p.failure = err
+	p.failures++
+	p.retryAt = now.Add(max(delay(p.failures, longest), atLeast))
+}
+
+// refuse records that upstream refused a token, and reports whether that was the token
+// in use, which is dropped.
+func (p *plane) refuse(token auth.Token, now time.Time) bool {
+	h := p.held.Load()
+	if h == nil || !h.token.Equal(token) {
+		return false
+	}
+	accepted := h.accepted.Load()
+	if now.Sub(h.at) >= calmAfter {
+		p.refusals = 0
+	}
+	wait := time.Duration(0)
+	if p.refusals > 0 {
+		wait = delay(p.refusals, maxRefusedDelay)
+	}
+	if accepted && now.Before(p.refusedAt.Add(wait)) {
+		return false // it refuses the request rather than the token
+	}
+	p.held.Store(nil)
+	p.refusals++
+	p.refusedAt = now
+	if wait > 0 && !accepted {
+		p.refused = true
+		p.failure = &CredentialError{Plane: p.name, Cause: errRefused}
+		p.retryAt = now.Add(wait)
+	}
+	return true
+}
+
+// delay returns the time after the given number of failures in a row, with a little
+// jitter, so that several gateways do not retry at the same time.
+func delay(failures int, longest time.Duration) time.Duration {
+	d := min(minDelay<<min(failures-1, 16), longest)
+	return d - rand.N(d/10) //nolint:gosec // spreads load, guards nothing
 }

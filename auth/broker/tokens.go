@@ -2,7 +2,11 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -190,4 +194,169 @@ func (t *Tokens) Close() {
 	}
 	t.mu.Unlock()
 	t.background.Wait()
+}
+
+// Options configure [Tokens]. Endpoint, ClientID, Secret and Transport are required.
+type Options struct {
+	Endpoint func(plane string) auth.Endpoint // of each plane's Access Management
+	ClientID string                           // of the gateway's own connected app
+	// Secret returns the client secret. It is called before each mint, and about once a
+	// second while the token endpoint refuses the secret, so that a new secret is used
+	// without a restart. It must return quickly.
+	Secret    func() (string, error)
+	Transport http.RoundTripper
+	Timeout   time.Duration // of one mint; 0: 5 s
+	// OnChange is called once for each change of a plane's state, in order, without a
+	// lock held. It must return quickly. It may be nil.
+	OnChange func(State)
+}
+
+const (
+	mintTimeout = 5 * time.Second
+
+	// defaultLife is the life of a token whose answer does not state it: a quarter of
+	// the hour that all documented answers state, because a token that is used too long
+	// costs a request a refusal, and an early mint costs nothing.
+	defaultLife = 15 * time.Minute
+
+	// A token is replaced after this part of its life, at random in between, so that
+	// several gateways do not mint at the same time.
+	renewFrom = 75 // percent
+	renewTo   = 85
+
+	// The time between mints that fail doubles from minDelay.
+	minDelay            = time.Second
+	maxUnavailableDelay = 10 * time.Second // the endpoint does not answer
+	maxRefusedDelay     = 30 * time.Second // it refuses the client, or upstream its tokens
+
+	// lookDelay is the time between two readings of a secret that was refused.
+	lookDelay = time.Second
+
+	// A token that was in use for calmAfter ends the series of refused tokens.
+	calmAfter = time.Minute
+
+	// forbiddenFor is how long a refused operation is part of a plane's state.
+	forbiddenFor = 5 * time.Minute
+)
+
+// complete returns o with defaults in place of zero values, or an error for options
+// that cannot work.
+func (o Options) complete() (Options, error) {
+	if o.Endpoint == nil || o.ClientID == "" || o.Secret == nil || o.Transport == nil || o.Timeout < 0 {
+		return o, errors.New("broker: invalid options: Endpoint, ClientID, Secret and Transport are required")
+	}
+	if o.Timeout == 0 {
+		o.Timeout = mintTimeout
+	}
+	return o, nil
+}
+
+// Reason is why the gateway's credential does not work, or not for all requests.
+type Reason string
+
+// The reasons. The empty Reason is none.
+const (
+	Unavailable      Reason = "unavailable"       // the token endpoint does not answer
+	ClientRefused    Reason = "client-refused"    // it refuses the connected app or its secret, or that cannot be read
+	TokenRefused     Reason = "token-refused"     // upstream answers 401 to new tokens
+	OperationRefused Reason = "operation-refused" // upstream answers 403: the app lacks a right
+)
+
+// State is the state of the gateway's credential on a plane. It contains no secret.
+type State struct {
+	Plane string
+	// OK is false if no request can be sent upstream: there is no token, or upstream
+	// refuses it. With TokenRefused it becomes true only after a request succeeded.
+	OK        bool
+	Reason    Reason    // set also while OK, if mints fail or operations are refused
+	Since     time.Time // when OK or Reason changed
+	LastError string    // of the latest failure; empty if Reason is
+	Expires   time.Time // of the token in use; zero: there is none
+	// RetryAfter is the time until the next mint; 0 if none failed.
+	RetryAfter time.Duration
+}
+
+// States returns the state of each plane that a token was minted or tried for, sorted
+// by name.
+func (t *Tokens) States() []State {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	states := []State{}
+	for _, p := range *t.planes.Load() {
+		if !p.state.Since.IsZero() {
+			states = append(states, p.snapshot(time.Now()))
+		}
+	}
+	slices.SortFunc(states, func(x, y State) int { return strings.Compare(x.Plane, y.Plane) })
+	return states
+}
+
+// snapshot returns the state of p at now.
+func (p *plane) snapshot(now time.Time) State {
+	s := State{Plane: p.name, Since: p.state.Since}
+	h := p.held.Load()
+	if h.fresh(now) {
+		s.Expires = h.at.Add(h.life)
+	}
+	s.Reason, s.LastError = p.trouble(now)
+	s.OK = !p.refused && (h.fresh(now) || p.failure == nil)
+	if p.failure != nil {
+		s.RetryAfter = p.wait(now)
+	}
+	if s.OK != p.state.OK || s.Reason != p.state.Reason {
+		s.Since = now
+	}
+	return s
+}
+
+// trouble returns the reason and its error at now.
+func (p *plane) trouble(now time.Time) (Reason, string) {
+	switch {
+	case p.refused && (p.failure == nil || errors.Is(p.failure, errRefused)):
+		return TokenRefused, errRefused.Error()
+	case p.failure != nil:
+		if _, ok := errors.AsType[*CredentialError](p.failure); ok {
+			return ClientRefused, p.failure.Error()
+		}
+		return Unavailable, p.failure.Error()
+	case !p.forbidden.IsZero() && now.Sub(p.forbidden) < forbiddenFor:
+		return OperationRefused, "upstream answered 403 to the gateway's token"
+	}
+	return "", ""
+}
+
+// note records the state of p after an event, and a change of it for OnChange. The
+// caller holds mu and then calls notify.
+func (t *Tokens) note(p *plane) {
+	now := time.Now()
+	first := p.state.Since.IsZero()
+	s := p.snapshot(now)
+	changed := s.OK != p.state.OK || s.Reason != p.state.Reason
+	p.state = s
+	if changed && !(first && s.OK && s.Reason == "") && t.options.OnChange != nil {
+		t.changes.Add(s)
+	}
+}
+
+// remind notes the state of p again after d, when a refused operation may be over. The
+// caller holds mu.
+func (t *Tokens) remind(p *plane, d time.Duration) {
+	if p.reminder == nil {
+		p.reminder = time.AfterFunc(d, func() {
+			t.mu.Lock()
+			t.note(p)
+			t.mu.Unlock()
+			t.notify()
+		})
+		return
+	}
+	p.reminder.Reset(d)
+}
+
+// notify calls OnChange for the changes not yet reported, without holding mu, so that it
+// may call States.
+func (t *Tokens) notify() {
+	if t.options.OnChange != nil {
+		t.changes.Deliver(t.options.OnChange)
+	}
 }
