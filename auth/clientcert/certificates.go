@@ -3,6 +3,7 @@ package clientcert
 import (
 	"crypto/sha256"
 	"crypto/x509"
+	"hash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,4 +103,65 @@ func (c *certificates) put(k *known, address *x509.Certificate, text string, acc
 	if text != "" {
 		c.texts.Put(text, k)
 	}
+}
+
+// meet checks a certificate that is new, or forgotten, and remembers it. text is the
+// header that contained it; empty: none did.
+func (v *Verifier) meet(c *x509.Certificate, between []*x509.Certificate, text string) *known {
+	k := &known{certificate: c, between: between, hash: v.hash(c)}
+	if same := v.certificates.getHash(k.hash); same != nil && v.judge(same).err == nil {
+		k = same // otherwise the certificates that came with c now may lead to a CA
+	}
+	v.certificates.put(k, c, text, v.judge(k).err == nil)
+	return k
+}
+
+// hash returns the keyed hash of a certificate. The first byte keeps it apart from
+// hashes of tokens with the same key.
+func (v *Verifier) hash(c *x509.Certificate) (h [sha256.Size]byte) {
+	mac, _ := v.macs.Get().(hash.Hash)
+	mac.Reset()
+	_, _ = mac.Write([]byte("mtls\n"))
+	_, _ = mac.Write(c.Raw)
+	mac.Sum(h[:0])
+	v.macs.Put(mac)
+	return h
+}
+
+// judge returns the verdict about a certificate now: the last one if it still holds.
+func (v *Verifier) judge(k *known) *verdict {
+	now, t := time.Now(), v.trust.Load()
+	if last := k.verdict.Load(); last != nil && last.holds(t, now) {
+		return last
+	}
+	next := decide(k, t, now)
+	k.verdict.Store(next)
+	return next
+}
+
+// decide checks a certificate with t at now.
+func decide(k *known, t *trust, now time.Time) *verdict {
+	c := k.certificate
+	next := &verdict{trust: t, from: now, until: now.Add(refusedFor)}
+	switch {
+	case now.Before(c.NotBefore):
+		next.err = refuse(ReasonNotYetValid, nil)
+	case now.After(c.NotAfter):
+		next.err = refuse(ReasonExpired, nil)
+	}
+	if next.err != nil {
+		next.until = now // it may become valid at any time
+		return next
+	}
+	from, until, err := t.verify(c, k.between, now)
+	if err == nil {
+		next.caller = auth.Caller{Method: auth.ByMTLS, Issuer: c.Issuer.String(), Expires: until, Hash: k.hash}
+		next.caller.Name, err = Name(c)
+	}
+	if err != nil {
+		next.err, next.caller = err, auth.Caller{}
+		return next
+	}
+	next.from, next.until = from, until
+	return next
 }

@@ -1,7 +1,10 @@
 package clientcert
 
 import (
+	"bytes"
 	"crypto/x509"
+	"encoding/asn1"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
@@ -137,4 +140,121 @@ func reasonOf(err error) Reason {
 		}
 	}
 	return ReasonUntrusted
+}
+
+// serial identifies a certificate among all: its issuer, as DER, and its serial number.
+type serial struct{ issuer, number string }
+
+func serialOf(c *x509.Certificate) serial {
+	return serial{string(c.RawIssuer), string(c.SerialNumber.Bytes())}
+}
+
+// revocations are the certificates that a CRL file lists.
+type revocations struct {
+	serials map[serial]struct{}
+	// when the first issuer should have published a newer CRL; zero: never
+	nextUpdate time.Time
+}
+
+// parseCRLs parses a file of one or more CRLs in PEM, or one in DER. Each must be
+// signed by one of the authorities. Several CRLs of one issuer add up.
+func parseCRLs(file []byte, authorities []*x509.Certificate) (revocations, error) {
+	r := revocations{serials: map[serial]struct{}{}}
+	ders, err := derOf(file, "X509 CRL")
+	if err != nil {
+		return r, err
+	}
+	due := map[string]time.Time{} // issuer -> its latest next update
+	for i, der := range ders {
+		list, err := x509.ParseRevocationList(der)
+		if err == nil {
+			err = checkCRL(list, authorities)
+		}
+		if err != nil {
+			return r, fmt.Errorf("CRL %d: %w", i+1, err)
+		}
+		for _, entry := range list.RevokedCertificateEntries {
+			r.serials[serial{string(list.RawIssuer), string(entry.SerialNumber.Bytes())}] = struct{}{}
+		}
+		if before, seen := due[string(list.RawIssuer)]; !seen || list.NextUpdate.After(before) {
+			due[string(list.RawIssuer)] = list.NextUpdate
+		}
+	}
+	for _, next := range due {
+		if !next.IsZero() && (r.nextUpdate.IsZero() || next.Before(r.nextUpdate)) {
+			r.nextUpdate = next
+		}
+	}
+	return r, nil
+}
+
+// derOf returns the blocks of that type in a PEM file, or the whole file if it is not
+// PEM.
+func derOf(file []byte, kind string) (ders [][]byte, err error) {
+	block, rest := pem.Decode(file)
+	if block == nil {
+		if len(bytes.TrimSpace(file)) == 0 {
+			return nil, errors.New("the file is empty")
+		}
+		return [][]byte{file}, nil
+	}
+	for ; block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == kind {
+			ders = append(ders, block.Bytes)
+		}
+	}
+	if len(ders) == 0 {
+		return nil, fmt.Errorf("the file contains no PEM block %q", kind)
+	}
+	return ders, nil
+}
+
+// idIssuingDistributionPoint is an extension of RFC 5280 section 5.2.5.
+func idIssuingDistributionPoint() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 29, 28} }
+
+// checkCRL returns an error if none of the authorities signed the list, or if it has a
+// critical extension that this package does not understand (RFC 5280 section 5.2): a
+// delta CRL, or an indirect one, whose entries belong to other issuers.
+func checkCRL(list *x509.RevocationList, authorities []*x509.Certificate) error {
+	err := errors.New("its issuer is not in the CA file")
+	for _, ca := range authorities {
+		if !bytes.Equal(ca.RawSubject, list.RawIssuer) {
+			continue
+		}
+		if err = list.CheckSignatureFrom(ca); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, extension := range list.Extensions {
+		if extension.Critical && (!extension.Id.Equal(idIssuingDistributionPoint()) || indirect(extension.Value)) {
+			return fmt.Errorf("its critical extension %v is not supported", extension.Id)
+		}
+	}
+	for _, entry := range list.RevokedCertificateEntries {
+		for _, extension := range entry.Extensions {
+			if extension.Critical {
+				return fmt.Errorf("the critical extension %v of an entry is not supported", extension.Id)
+			}
+		}
+	}
+	return nil
+}
+
+// indirect reports whether an issuing distribution point marks an indirect CRL, or
+// cannot be parsed. A CRL of a part of the certificates is no problem: each
+// certificate that it lists is revoked.
+func indirect(value []byte) bool {
+	var point struct {
+		Name       asn1.RawValue  `asn1:"optional,tag:0"`
+		OnlyUsers  bool           `asn1:"optional,tag:1"`
+		OnlyCAs    bool           `asn1:"optional,tag:2"`
+		Reasons    asn1.BitString `asn1:"optional,tag:3"`
+		Indirect   bool           `asn1:"optional,tag:4"`
+		Attributes bool           `asn1:"optional,tag:5"`
+	}
+	rest, err := asn1.Unmarshal(value, &point)
+	return err != nil || len(rest) > 0 || point.Indirect
 }

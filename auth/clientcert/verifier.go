@@ -4,13 +4,9 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/x509"
 	"fmt"
-	"hash"
 	"net/http"
 	"net/netip"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,72 +145,6 @@ func (v *Verifier) State() State {
 	return s
 }
 
-// Credential returns the client certificate of a request, which [Verifier.Identify]
-// judges; nil if there is none. A request of a trusted proxy has the certificate in
-// Options.Header: the certificate of its connection, if any, is the proxy's own and
-// identifies no client. The peer of the connection decides, never X-Forwarded-For. The
-// certificate of any other request is that of its TLS handshake.
-//
-// Credential removes Client-Cert, Client-Cert-Chain and the configured headers from
-// every request, so call it before the headers are read or forwarded. It returns a
-// *[RefusedError] if a trusted proxy has sent a header that cannot be read.
-func (v *Verifier) Credential(r *http.Request) (*x509.Certificate, error) {
-	values, chain := r.Header[v.header], r.Header[v.chain]
-	v.strip(r.Header)
-	if v.header != "" && v.trusts(r.RemoteAddr) {
-		if len(values) == 0 {
-			return nil, nil // no certificate is no error
-		}
-		return v.fromHeader(values, chain)
-	}
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-		return nil, nil // no certificate is no error
-	}
-	c := r.TLS.PeerCertificates[0]
-	if v.certificates.get(c) == nil {
-		v.meet(c, r.TLS.PeerCertificates[1:], "")
-	}
-	return c, nil
-}
-
-// strip removes the headers of client certificates.
-func (v *Verifier) strip(h http.Header) {
-	delete(h, defaultHeader)
-	delete(h, defaultHeader+chainSuffix)
-	if v.header != "" {
-		delete(h, v.header)
-		delete(h, v.chain)
-	}
-}
-
-// trusts reports whether the peer of a connection is a trusted proxy.
-func (v *Verifier) trusts(peer string) bool {
-	at, err := netip.ParseAddrPort(peer)
-	return err == nil && slices.ContainsFunc(v.options.Trusted, func(p netip.Prefix) bool {
-		return p.Contains(at.Addr().Unmap().WithZone(""))
-	})
-}
-
-// fromHeader returns the certificate in the headers of a trusted proxy.
-func (v *Verifier) fromHeader(values, chain []string) (*x509.Certificate, error) {
-	text := values[0]
-	if len(values) > 1 || len(chain) > 0 {
-		text = strings.Join(slices.Concat(values, []string{""}, chain), "\n") // a line break is in no value
-	}
-	if k := v.certificates.getText(text); k != nil {
-		return k.certificate, nil
-	}
-	c, err := parseHeader(values)
-	if err != nil {
-		return nil, err
-	}
-	between, err := parseChain(chain)
-	if err != nil {
-		return nil, err
-	}
-	return v.meet(c, between, text).certificate, nil
-}
-
 // Recognizes reports whether this method decides about c: it has a certificate.
 func (v *Verifier) Recognizes(c auth.Credential) bool { return c.Certificate != nil }
 
@@ -245,65 +175,4 @@ func (v *Verifier) Identify(_ context.Context, c auth.Credential) (auth.Caller, 
 	}
 	verdict := v.judge(k)
 	return verdict.caller, verdict.err
-}
-
-// meet checks a certificate that is new, or forgotten, and remembers it. text is the
-// header that contained it; empty: none did.
-func (v *Verifier) meet(c *x509.Certificate, between []*x509.Certificate, text string) *known {
-	k := &known{certificate: c, between: between, hash: v.hash(c)}
-	if same := v.certificates.getHash(k.hash); same != nil && v.judge(same).err == nil {
-		k = same // otherwise the certificates that came with c now may lead to a CA
-	}
-	v.certificates.put(k, c, text, v.judge(k).err == nil)
-	return k
-}
-
-// hash returns the keyed hash of a certificate. The first byte keeps it apart from
-// hashes of tokens with the same key.
-func (v *Verifier) hash(c *x509.Certificate) (h [sha256.Size]byte) {
-	mac, _ := v.macs.Get().(hash.Hash)
-	mac.Reset()
-	_, _ = mac.Write([]byte("mtls\n"))
-	_, _ = mac.Write(c.Raw)
-	mac.Sum(h[:0])
-	v.macs.Put(mac)
-	return h
-}
-
-// judge returns the verdict about a certificate now: the last one if it still holds.
-func (v *Verifier) judge(k *known) *verdict {
-	now, t := time.Now(), v.trust.Load()
-	if last := k.verdict.Load(); last != nil && last.holds(t, now) {
-		return last
-	}
-	next := decide(k, t, now)
-	k.verdict.Store(next)
-	return next
-}
-
-// decide checks a certificate with t at now.
-func decide(k *known, t *trust, now time.Time) *verdict {
-	c := k.certificate
-	next := &verdict{trust: t, from: now, until: now.Add(refusedFor)}
-	switch {
-	case now.Before(c.NotBefore):
-		next.err = refuse(ReasonNotYetValid, nil)
-	case now.After(c.NotAfter):
-		next.err = refuse(ReasonExpired, nil)
-	}
-	if next.err != nil {
-		next.until = now // it may become valid at any time
-		return next
-	}
-	from, until, err := t.verify(c, k.between, now)
-	if err == nil {
-		next.caller = auth.Caller{Method: auth.ByMTLS, Issuer: c.Issuer.String(), Expires: until, Hash: k.hash}
-		next.caller.Name, err = Name(c)
-	}
-	if err != nil {
-		next.err, next.caller = err, auth.Caller{}
-		return next
-	}
-	next.from, next.until = from, until
-	return next
 }
