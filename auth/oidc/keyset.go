@@ -1,11 +1,31 @@
 package oidc
 
 import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/url"
 	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/golang-jwt/jwt/v5"
+
+	"osgate/auth"
+	"osgate/internal/lengthprefix"
+	"osgate/internal/retryafter"
 )
 
 // keySet is the keys that an issuer published at one time. It is read-only, and has each
@@ -107,4 +127,249 @@ func (s *keySet) candidates(t *token) (named, fitting []*key) {
 		}
 	}
 	return named, fitting
+}
+
+// key is a public key of an issuer. It is read-only but for ended.
+type key struct {
+	id        string           // kid; empty: none
+	algorithm string           // the only one that it may be used with; empty: each one of its type
+	public    crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey on P-256, or ed25519.PublicKey
+	sum       [sha256.Size]byte
+	// ended means that the issuer no longer publishes the key.
+	ended atomic.Bool
+}
+
+// signatureMethod returns the method that checks signatures of an algorithm (RFC 7518
+// section 3.1, RFC 8037 section 3.1); nil for an algorithm that is not accepted.
+func signatureMethod(algorithm string) jwt.SigningMethod {
+	switch algorithm {
+	case "RS256":
+		return jwt.SigningMethodRS256
+	case "PS256":
+		// The library's own accepts each length of the salt; RFC 7518 section 3.5 has one.
+		return &jwt.SigningMethodRSAPSS{
+			SigningMethodRSA: jwt.SigningMethodPS256.SigningMethodRSA,
+			Options:          &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash},
+		}
+	case "ES256":
+		return jwt.SigningMethodES256
+	case "EdDSA":
+		return jwt.SigningMethodEdDSA
+	default:
+		return nil
+	}
+}
+
+// fits reports whether k may have made a signature of algorithm.
+func (k *key) fits(algorithm string) bool {
+	if k.algorithm != "" && k.algorithm != algorithm {
+		return false
+	}
+	switch k.public.(type) {
+	case *rsa.PublicKey:
+		return algorithm == "RS256" || algorithm == "PS256"
+	case *ecdsa.PublicKey:
+		return algorithm == "ES256"
+	case ed25519.PublicKey:
+		return algorithm == "EdDSA"
+	default:
+		return false
+	}
+}
+
+// signed reports whether k made the signature of t.
+func (k *key) signed(t *token) bool {
+	return k.fits(t.algorithm) && signatureMethod(t.algorithm).Verify(t.signed, t.signature, k.public) == nil
+}
+
+// readKey returns the key in a JWK (RFC 7517 section 4); nil if it cannot or should not
+// check a signature of a token.
+func readKey(jwk object) *key {
+	kind, ok := jwk.text("kty")
+	id, ok2 := jwk.text("kid")
+	algorithm, ok3 := jwk.text("alg")
+	use, ok4 := jwk.text("use")
+	operations, ok5 := jwk.texts("key_ops")
+	_, published := jwk["d"] // the private key, which is no secret then
+	_, limited := jwk["key_ops"]
+	switch {
+	case !ok || !ok2 || !ok3 || !ok4 || !ok5 || published,
+		use != "" && use != "sig",
+		limited && !slices.Contains(operations, "verify"),
+		algorithm != "" && signatureMethod(algorithm) == nil:
+		return nil
+	}
+	var k *key
+	switch kind {
+	case "RSA":
+		k = readRSA(jwk)
+	case "EC":
+		k = readEC(jwk)
+	case "OKP":
+		k = readEd25519(jwk)
+	}
+	if k == nil || algorithm != "" && !k.fits(algorithm) {
+		return nil
+	}
+	k.id, k.algorithm = id, algorithm
+	k.sum = lengthprefix.Sum(kind, id, algorithm, string(k.sum[:]))
+	return k
+}
+
+// The sizes of an RSA modulus in bits. Smaller ones are weak (RFC 7518 section 3.3);
+// larger ones make each signature expensive.
+const (
+	minModulus = 2048
+	maxModulus = 8192
+)
+
+// readRSA reads an RSA key (RFC 7518 section 6.3.1). Its exponent is odd, above 65536
+// (FIPS 186-5 section 5.4) and below 2^31.
+func readRSA(jwk object) *key {
+	modulus, exponent := jwk.number("n"), jwk.number("e")
+	n, e := new(big.Int).SetBytes(modulus), new(big.Int).SetBytes(exponent)
+	switch {
+	case n.BitLen() < minModulus || n.BitLen() > maxModulus || n.Bit(0) == 0,
+		e.BitLen() < 17 || e.BitLen() > 31 || e.Bit(0) == 0:
+		return nil
+	}
+	return &key{
+		public: &rsa.PublicKey{N: n, E: int(e.Int64())},
+		sum:    lengthprefix.Sum(string(modulus), string(exponent)),
+	}
+}
+
+// readEC reads a key on the curve P-256 (RFC 7518 section 6.2.1), the only one of
+// ES256.
+func readEC(jwk object) *key {
+	x, y := jwk.number("x"), jwk.number("y")
+	if curve, _ := jwk.text("crv"); curve != "P-256" || len(x) != 32 || len(y) != 32 {
+		return nil
+	}
+	point := slices.Concat([]byte{4}, x, y) // uncompressed, SEC 1 section 2.3.3
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		return nil
+	}
+	return &key{public: public, sum: sha256.Sum256(point)}
+}
+
+// readEd25519 reads a key of Ed25519 (RFC 8037 section 2).
+func readEd25519(jwk object) *key {
+	x := jwk.number("x")
+	if curve, _ := jwk.text("crv"); curve != "Ed25519" || len(x) != ed25519.PublicKeySize {
+		return nil
+	}
+	return &key{public: ed25519.PublicKey(x), sum: sha256.Sum256(x)}
+}
+
+// number returns the bytes of a number in base64url, empty if there are none.
+func (o object) number(name string) []byte {
+	text, _ := o.text(name)
+	bytes, err := decode(text)
+	if err != nil {
+		return nil
+	}
+	return bytes
+}
+
+// The sizes of answers in bytes. A discovery document has some 5 KiB, a key with a
+// certificate 4 KiB.
+const (
+	maxDocument = 256 << 10
+	maxSet      = 1 << 20
+	maxDrain    = 64 << 10 // read only so that the connection can be reused
+)
+
+// discoveryPath is where an issuer describes itself (OpenID Connect Discovery 1.0
+// section 4).
+const discoveryPath = "/.well-known/openid-configuration"
+
+// fetchKeys fetches the keys of an issuer: its discovery document first, if no URL of
+// its keys is set. It sends one or two requests and follows no redirect. Errors:
+// *[auth.UnavailableError].
+func (t Issuer) fetchKeys(ctx context.Context, transport http.RoundTripper) (*keySet, error) {
+	from := t.JWKS
+	if from == "" {
+		var err error
+		if from, err = t.discover(ctx, transport); err != nil {
+			return nil, err
+		}
+	}
+	text, err := t.get(ctx, transport, from, maxSet)
+	if err != nil {
+		return nil, err
+	}
+	set, err := readKeySet(text)
+	if err != nil {
+		return nil, t.unavailable(err)
+	}
+	return set, nil
+}
+
+// discover returns the URL of the issuer's keys by its discovery document. The document
+// must name the issuer: otherwise it belongs to another one, whose keys would be used.
+func (t Issuer) discover(ctx context.Context, transport http.RoundTripper) (string, error) {
+	text, err := t.get(ctx, transport, strings.TrimSuffix(t.URL, "/")+discoveryPath, maxDocument)
+	if err != nil {
+		return "", err
+	}
+	var document struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	if json.Unmarshal(text, &document) != nil {
+		return "", t.unavailable(errors.New("its discovery document is no JSON object of the expected form"))
+	}
+	if document.Issuer != t.URL {
+		return "", t.unavailable(errors.New("its discovery document names another issuer"))
+	}
+	keys, err := parseURL(document.Keys)
+	switch {
+	case err != nil:
+		return "", t.unavailable(fmt.Errorf("the jwks_uri in its discovery document: %w", err))
+	case keys.Scheme != "https" && strings.HasPrefix(t.URL, "https:"):
+		return "", t.unavailable(errors.New("the jwks_uri in its discovery document is not https"))
+	}
+	return document.Keys, nil
+}
+
+// get returns the body of an answer 200 of at most limit bytes.
+func (t Issuer) get(ctx context.Context, transport http.RoundTripper, from string, limit int64) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return nil, t.unavailable(errors.New("the URL makes no request"))
+	}
+	r.Header = http.Header{"Accept": {"application/json"}, "User-Agent": {"osgate"}}
+	answer, err := transport.RoundTrip(r)
+	if err != nil {
+		failure := t.unavailable(fmt.Errorf("request to %s: %w", r.Host, err))
+		failure.Unreached = true
+		return nil, failure
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		_, _ = io.CopyN(io.Discard, answer.Body, maxDrain) // so that the connection can be reused
+		return nil, t.status(r.URL, answer)
+	}
+	text, err := io.ReadAll(io.LimitReader(answer.Body, limit+1))
+	switch {
+	case err != nil:
+		return nil, t.unavailable(fmt.Errorf("reading the answer of %s: %w", r.Host, err))
+	case int64(len(text)) > limit:
+		return nil, t.unavailable(fmt.Errorf("the answer of %s has more than %d bytes", r.Host, limit))
+	}
+	return text, nil
+}
+
+// status returns the error for an answer that is not 200.
+func (t Issuer) status(from *url.URL, answer *http.Response) *auth.UnavailableError {
+	failure := t.unavailable(fmt.Errorf("%s%s answered %d", from.Host, from.EscapedPath(), answer.StatusCode))
+	failure.Limited = answer.StatusCode == http.StatusTooManyRequests
+	failure.RetryAfter, _ = retryafter.Of(answer.Header, time.Now())
+	return failure
+}
+
+func (t Issuer) unavailable(cause error) *auth.UnavailableError {
+	return &auth.UnavailableError{Issuer: t.URL, Cause: cause}
 }

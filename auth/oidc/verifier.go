@@ -2,13 +2,20 @@ package oidc
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
 
 	"osgate/auth"
+	"osgate/internal/lengthprefix"
 )
 
 // Verifier identifies clients by JWTs. Make it by [New]. It is safe for concurrent use.
@@ -172,4 +179,108 @@ func (v *Verifier) Close() {
 	v.work.closed = true
 	v.work.mu.Unlock()
 	v.work.group.Wait()
+}
+
+// digester makes the hashes of tokens that represent their callers elsewhere:
+// HMAC-SHA256 (FIPS 198-1).
+type digester struct{ key []byte }
+
+// newDigester returns a digester for tokens that are verified by o. Gateways with other
+// settings have other hashes: a token that one of them accepts may be refused by
+// another.
+func newDigester(o *Options) digester {
+	secret := o.Secret
+	if len(secret) == 0 {
+		secret = make([]byte, sha256.Size)
+		_, _ = rand.Read(secret) // never fails (crypto/rand)
+	}
+	settings := lengthprefix.Append([]byte(auth.ByJWT), o.Audience)
+	for _, t := range o.Issuers {
+		settings = lengthprefix.Append(lengthprefix.Append(settings, t.URL), t.JWKS)
+	}
+	settings = lengthprefix.Append(settings, "claims")
+	for _, name := range o.ClientClaims {
+		settings = lengthprefix.Append(settings, name)
+	}
+	return digester{mac(secret, settings)}
+}
+
+// of returns the hash of a token.
+func (d digester) of(t auth.Token) [sha256.Size]byte {
+	return [sha256.Size]byte(mac(d.key, []byte(t.Text())))
+}
+
+func mac(key, text []byte) []byte {
+	m := hmac.New(sha256.New, key)
+	_, _ = m.Write(text) // never fails (hash.Hash)
+	return m.Sum(nil)
+}
+
+// fingerprint finds a token in memory. It is a third of the work of a [digester] hash.
+type fingerprint [16]byte
+
+// fingerprinter makes fingerprints: tags of AES-GCM without a plaintext (GMAC, NIST SP
+// 800-38D) under a random key. Its nonce is always the same, which is safe only because
+// a fingerprint never leaves the process. Two texts of at most 4096 bytes that were
+// chosen without knowledge of a fingerprint have the same one with a probability below
+// 2^-119 (there, appendix B). It is safe for concurrent use.
+type fingerprinter struct {
+	tags    cipher.AEAD
+	buffers sync.Pool // of *[]byte, because the text of a token is a string
+}
+
+func newFingerprinter() (*fingerprinter, error) {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails (crypto/rand)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("making the cipher: %w", err)
+	}
+	tags, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, fmt.Errorf("making the cipher: %w", err)
+	}
+	return &fingerprinter{tags, sync.Pool{New: func() any { return new([]byte) }}}, nil
+}
+
+// of returns the fingerprint of a token.
+func (f *fingerprinter) of(t auth.Token) (found fingerprint) {
+	buf, _ := f.buffers.Get().(*[]byte)
+	const nonce, tag = 12, len(found)
+	var zero [nonce + tag]byte
+	*buf = append(append((*buf)[:0], zero[:]...), t.Text()...)
+	text := (*buf)[nonce+tag:]
+	f.tags.Seal((*buf)[nonce:nonce], (*buf)[:nonce], nil, text)
+	copy(found[:], (*buf)[nonce:])
+	clear(*buf)
+	f.buffers.Put(buf)
+	return found
+}
+
+// verdict is the result for one token: a caller with the key that proves it, or a
+// refusal with the keys that were tried.
+type verdict struct {
+	issuer *issuer
+
+	caller auth.Caller
+	key    *key // nil for a refusal
+
+	refusal *RefusedError
+	set     *keySet
+	until   time.Time // of a refusal
+}
+
+// maxBad limits the number of refusals that are remembered.
+const maxBad = 4096
+
+// holds reports whether a refusal is still certain: no other keys of its issuer are
+// known, and a token causes no fetch of them yet.
+func (v *verdict) holds(now time.Time) bool {
+	return v.issuer.edition.Load().set == v.set && now.Before(v.until)
+}
+
+// weight returns the approximate size in bytes, with the entry in the cache.
+func (v *verdict) weight() uint32 {
+	const entry = 480 // key, verdict, and the cache's own node and table
+	return uint32(entry + len(v.caller.Name))
 }
