@@ -2,8 +2,14 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
+	"time"
+
+	"osgate/config"
 )
 
 // command is a command of osgate, for the program and for its documentation.
@@ -128,4 +134,71 @@ func usage() string {
 	}
 	b.WriteString("\nExit status: " + exitStatuses + "\n")
 	return b.String()
+}
+
+// env prints the table of variables with the values in force. If the configuration is
+// invalid, it prints the problems, and the table without values.
+func (p *program) env(_ context.Context, args []string) int {
+	flags := flag.NewFlagSet("env", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	markdown := flags.Bool("markdown", false, "")
+	if err := flags.Parse(args); err != nil {
+		return p.misuse("env accepts only -markdown: %v", err)
+	}
+	if flags.NArg() > 0 {
+		return p.misuse("env accepts only -markdown: %q", flags.Arg(0))
+	}
+	c, ok := p.load()
+	rows, status := c.Table(), exitOK
+	if !ok {
+		rows, status = config.Variables(), exitMisuse
+	}
+	write := config.WriteTable
+	if *markdown {
+		write = config.WriteMarkdown
+	}
+	if err := write(p.out, rows); err != nil {
+		p.complain("writing the table: %v", err)
+		return exitFailed
+	}
+	return status
+}
+
+// healthcheckTimeout is shorter than container runtimes usually allow.
+const healthcheckTimeout = 3 * time.Second
+
+// healthcheck requests the readiness of the running gateway of this configuration from
+// its admin listener. It needs no shell and no curl, so that it works in an image that
+// contains only the gateway.
+func (p *program) healthcheck(ctx context.Context, args []string) int {
+	if len(args) > 0 {
+		return p.noArguments("healthcheck", args)
+	}
+	c, ok := p.loadAlone()
+	if !ok {
+		return exitMisuse
+	}
+	base, trusted, err := ownAdmin(c.Admin)
+	if err != nil {
+		return p.misuse("%v", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
+	if err != nil {
+		return p.misuse("OSGATE_ADMIN_LISTEN cannot be used: %v", err)
+	}
+	transport := &http.Transport{TLSClientConfig: trusted, DisableKeepAlives: true}
+	answer, err := transport.RoundTrip(r)
+	if err != nil {
+		p.complain("%v", err)
+		return exitFailed
+	}
+	defer func() { _ = answer.Body.Close() }() // only the beginning is read, below
+	body, _ := io.ReadAll(io.LimitReader(answer.Body, 4<<10))
+	p.print("%s\n", body)
+	if answer.StatusCode != http.StatusOK {
+		return exitFailed
+	}
+	return exitOK
 }
