@@ -41,6 +41,10 @@ type Options struct {
 	// Fleet returns the data of /api/fleet: the replicas, as a value for encoding/json.
 	// The page reads the JSON form of fleet.Fleet.
 	Fleet func(ctx context.Context) any
+	// Details returns what is known of a client, a store, a refused request or a rule.
+	Details Details
+	// Operations are the actions beside Purge.
+	Operations Operations
 	// Settings returns the data of /config as a value for encoding/json: every variable
 	// with its current value, secrets masked.
 	Settings func() any
@@ -79,7 +83,7 @@ type server struct {
 // would be open to the network without a token.
 func New(o Options) (http.Handler, error) {
 	if o.Readiness == nil || o.Overview == nil || o.Recent == nil || o.History == nil ||
-		o.Fleet == nil || o.Settings == nil || o.Metrics == nil || o.Purge == nil {
+		o.Fleet == nil || o.Details == nil || o.Operations == nil || o.Settings == nil || o.Metrics == nil || o.Purge == nil {
 		return nil, errors.New("admin: an option is missing")
 	}
 	if !o.Loopback && o.Token == "" {
@@ -109,7 +113,15 @@ func (s *server) routes() http.Handler {
 	guarded(http.MethodGet, "/api/recent", s.recent)
 	guarded(http.MethodGet, "/api/history", s.history)
 	guarded(http.MethodGet, "/api/fleet", s.fleet)
+	guarded(http.MethodGet, "/api/client", s.client)
+	guarded(http.MethodGet, "/api/store", s.store)
+	guarded(http.MethodGet, "/api/request", s.request)
+	guarded(http.MethodGet, "/api/search", s.search)
+	guarded(http.MethodGet, "/api/policy", s.policy)
 	guarded(http.MethodPost, "/cache/purge", s.purge)
+	guarded(http.MethodPost, "/reload", s.reload)
+	guarded(http.MethodPost, "/drain", s.drain)
+	guarded(http.MethodPost, "/shadow", s.shadow)
 
 	mux.Handle("/{$}", s.guard.orLogin(only(http.MethodGet, file("index.html"))))
 	for _, name := range assets() {

@@ -28,7 +28,8 @@ func options() admin.Options {
 		Overview: func(time.Time) (admin.Health, any, map[string]string) {
 			return admin.NewHealth(admin.Readiness{Status: admin.Ready}, nil), map[string]int{"exchanges": 42}, map[string]string{"org-root": "Acme"}
 		},
-		Recent:   func(time.Time, time.Duration) any { return map[string]int{"step": 5} },
+		Recent:  func(time.Time, time.Duration) any { return map[string]int{"step": 5} },
+		Details: known{}, Operations: &switched{},
 		Fleet:    func(context.Context) any { return map[string]string{"self": "id"} },
 		History:  func(context.Context, admin.HistoryQuery) (admin.History, error) { return admin.History{}, nil },
 		Settings: func() any { return []map[string]string{{"name": "OSGATE_ADMIN_TOKEN", "value": "[redacted]"}} },
@@ -118,6 +119,8 @@ func TestMissingPartIsRefused(t *testing.T) {
 		"readiness": func(o *admin.Options) { o.Readiness = nil },
 		"overview":  func(o *admin.Options) { o.Overview = nil },
 		"recent":    func(o *admin.Options) { o.Recent = nil },
+		"details":   func(o *admin.Options) { o.Details = nil },
+		"operate":   func(o *admin.Options) { o.Operations = nil },
 		"fleet":     func(o *admin.Options) { o.Fleet = nil },
 		"history":   func(o *admin.Options) { o.History = nil },
 		"settings":  func(o *admin.Options) { o.Settings = nil },
@@ -188,7 +191,7 @@ func TestOverviewContainsAllThatThePageShows(t *testing.T) {
 
 func TestAnswersHaveSecurityHeaders(t *testing.T) {
 	h := newHandler(t, public())
-	for _, path := range []string{"/", "/livez", "/readyz", "/metrics", "/config", "/api/overview", "/api/recent", "/api/history", "/api/fleet", "/assets/style.css", "/nothing"} {
+	for _, path := range []string{"/", "/livez", "/readyz", "/metrics", "/config", "/api/overview", "/api/recent", "/api/history", "/api/fleet", "/api/policy", "/assets/style.css", "/nothing"} {
 		for _, auth := range []string{"Authorization: Bearer " + token, "Accept: */*"} {
 			header := send(t, h, http.MethodGet, path, "", auth).Header
 			for name, want := range map[string]string{

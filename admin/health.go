@@ -63,7 +63,9 @@ func NewHealth(r Readiness, parts []Part) Health {
 	if h.Status == Ready && len(h.Reasons) > 0 {
 		h.Status = Degraded
 	}
-	h.Summary = h.summary()
+	if h.Summary = h.summary(); r.Status == Draining && len(r.Reasons) > 0 { // a process that ends has none
+		h.Summary = "Withdrawn by an operator: requests that arrive are served"
+	}
 	return h
 }
 

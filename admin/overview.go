@@ -17,6 +17,8 @@ type Overview struct {
 	Replica Replica   `json:"replica"`
 	Health  Health    `json:"health"`
 
+	Switches Switches `json:"switches"` // set by operators
+
 	// Names contains the names of ids of clients, organizations and environments in
 	// Traffic, as far as a control plane has given them.
 	Names map[string]string `json:"names"`
@@ -37,7 +39,7 @@ type Replica struct {
 func (s *server) encodeOverview(now time.Time) ([]byte, error) {
 	health, traffic, names := s.Overview(now)
 	body, err := json.Marshal(Overview{
-		Time: now, Start: s.Start, Version: s.Version, Replica: s.Replica, Health: health, Names: names, Traffic: traffic,
+		Time: now, Start: s.Start, Version: s.Version, Replica: s.Replica, Health: health, Names: names, Switches: s.Operations.Switches(), Traffic: traffic,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the overview: %w", err)

@@ -40,7 +40,7 @@ func (p PurgeRequest) LogValue() slog.Value {
 
 // Action is an action of an operator that changed something, or failed to.
 type Action struct {
-	Name       string      // "purge"
+	Name       string      // "purge", "reload", "drain", "shadow"
 	RemoteAddr string      // the connection's peer, without port
 	Status     int         // of the answer
 	Parameters []slog.Attr // what it was applied to; no secret, no partition, no key
@@ -79,12 +79,12 @@ func (s *server) purge(w http.ResponseWriter, r *http.Request) {
 		err = p.check()
 	}
 	if err != nil {
-		refusePurge(w, err)
+		refuseInput(w, err)
 		return
 	}
 	n, err := s.Purge(r.Context(), p)
 	if _, bad := errors.AsType[*InputError](err); bad {
-		refusePurge(w, err)
+		refuseInput(w, err)
 		return
 	}
 	if err != nil {
@@ -145,7 +145,7 @@ func readJSON(text []byte) (PurgeRequest, error) {
 // jsonFault converts a decoder's error to an error that names the field, if it is
 // known, and never the value.
 func jsonFault(err error) error {
-	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field == "all" {
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && (e.Field == "all" || e.Field == "on") {
 		return &InputError{e.Field, "must be true or false"}
 	} else if ok && e.Field != "" {
 		return &InputError{e.Field, "must be a string"}
@@ -219,17 +219,17 @@ func isWord(text string) bool {
 	})
 }
 
-// refusePurge reports an invalid purge.
-func refusePurge(w http.ResponseWriter, err error) {
+// refuseInput reports an invalid action.
+func refuseInput(w http.ResponseWriter, err error) {
 	p := problem{Code: "bad-input", Status: http.StatusBadRequest, Detail: err.Error()}
 	if e, ok := errors.AsType[*InputError](err); ok {
 		p.Field, p.Detail = e.Field, e.Detail
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		p.Code, p.Status, p.Detail = "too-large", http.StatusRequestEntityTooLarge,
-			"the body must not be larger than 64 KiB"
+			"the body is too large"
 	}
-	if errors.Is(err, errMediaType) {
+	if errors.Is(err, errMediaType) || errors.Is(err, errJSONOnly) {
 		p.Code, p.Status = "media-type", http.StatusUnsupportedMediaType
 	}
 	p.write(w)

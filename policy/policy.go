@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +36,8 @@ type Options struct {
 type State struct {
 	Files    int       // number of files read
 	Rules    int       // number of rules in force, those in shadow mode included
-	Shadowed int       // how many of Rules are in shadow mode; all of them with Options.Shadow
+	Shadowed int       // how many of Rules are in shadow mode; all of them if Shadow
+	Shadow   bool      // all rules are in shadow mode, by Options.Shadow or [Policy.SetShadow]
 	Loaded   time.Time // when they were read; zero without a policy
 	Hash     string    // of the files' names and contents, hexadecimal
 	// Err is why the present files could not be loaded: a *[LoadError] or an error of
@@ -50,14 +52,17 @@ type Policy struct {
 	options Options
 	state   atomic.Pointer[loadedRules]
 
+	changing sync.Mutex // held while state and options.Shadow are replaced
+
 	read    func() ([]watch.File, error) // reads the files once
 	watcher *watch.Watcher
 }
 
-// loadedRules is a State with its rules.
+// loadedRules is a State with its rules and the files that they are made from.
 type loadedRules struct {
 	State
 	rules *Rules
+	files []watch.File
 }
 
 // Load reads the rules when their files are at rest (Options.Rest). It returns a
@@ -86,14 +91,14 @@ func load(o Options, read func() ([]watch.File, error)) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.state.Store(&loadedRules{describe(files, rules), rules})
+	p.state.Store(&loadedRules{describe(files, rules), rules, files})
 	return p, nil
 }
 
 // describe returns the State of rules just read.
 func describe(files []watch.File, rules *Rules) State {
 	return State{
-		Files: len(files), Rules: rules.Len(), Shadowed: rules.shadowed, Loaded: time.Now(), Hash: watch.Hash(files),
+		Files: len(files), Rules: rules.Len(), Shadowed: rules.shadowed, Shadow: rules.shadow, Loaded: time.Now(), Hash: watch.Hash(files),
 	}
 }
 
@@ -138,23 +143,49 @@ func (p *Policy) Reload() error {
 	return p.watcher.Reload() //nolint:wrapcheck // take's
 }
 
+// ErrNoPolicy is returned by [Policy.SetShadow] without a policy.
+var ErrNoPolicy = errors.New("there is no policy")
+
+// SetShadow puts all rules into shadow mode, or ends that, until the next call or the
+// end of the process. Rules that are in shadow mode by themselves stay so.
+func (p *Policy) SetShadow(on bool) error {
+	if p.options.Path == "" {
+		return ErrNoPolicy
+	}
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	before, o := p.state.Load(), p.options
+	o.Shadow = on
+	rules, err := compile(before.files, o)
+	if err != nil { // the same files were valid before
+		return err
+	}
+	p.options.Shadow = on
+	after := &loadedRules{before.State, rules, before.files}
+	after.Shadow, after.Shadowed = on, rules.shadowed
+	p.state.Store(after)
+	return nil
+}
+
 // take puts the files into force, or reports why it cannot. The watcher calls it by one
 // goroutine at a time.
 func (p *Policy) take(files []watch.File, err error) error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
 	before := p.state.Load()
 	var rules *Rules
 	if err == nil {
 		rules, err = compile(files, p.options)
 	}
 	err = reading(err)
-	after := &loadedRules{before.State, before.rules}
+	after := &loadedRules{before.State, before.rules, before.files}
 	if err != nil {
 		if after.Err == nil {
 			after.Since = time.Now()
 		}
 		after.Err = err
 	} else {
-		after = &loadedRules{describe(files, rules), rules}
+		after = &loadedRules{describe(files, rules), rules, files}
 	}
 	p.state.Store(after)
 	if p.options.OnChange != nil {

@@ -64,6 +64,30 @@ func compile(files []watch.File, o Options) (*Rules, error) {
 	return rs, nil
 }
 
+// Rule describes one rule.
+type Rule struct {
+	ID     string `json:"id"`
+	Permit bool   `json:"permit"` // otherwise it forbids
+	Shadow bool   `json:"shadow"` // it is in shadow mode by itself or with all
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+}
+
+// List returns the rules in the order of their files.
+func (rs *Rules) List() []Rule {
+	if rs == nil {
+		return nil
+	}
+	list := make([]Rule, 0, len(rs.all))
+	for _, r := range rs.all {
+		list = append(list, Rule{
+			ID: r.id, Permit: !r.forbid, Shadow: r.shadow || rs.shadow,
+			File: r.file, Line: r.ast.Position.Line,
+		})
+	}
+	return list
+}
+
 // check numbers the rules, stores them by id and returns their problems.
 func (rs *Rules) check(v *validate.Validator, headers []string) []Problem {
 	var problems []Problem

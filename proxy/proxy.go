@@ -258,8 +258,11 @@ func (p *Proxy) serve(x *exchange) {
 }
 
 // Retire makes every client close its connection after the next answer, so that it
-// connects to another replica. It cannot be undone.
+// connects to another replica.
 func (p *Proxy) Retire() { p.retiring.Store(true) }
+
+// Resume ends the effect of Retire.
+func (p *Proxy) Resume() { p.retiring.Store(false) }
 
 // Drain makes the proxy refuse new exchanges with 503; those under way go on. It cannot
 // be undone.

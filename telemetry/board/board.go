@@ -17,13 +17,16 @@ import (
 	"osgate/record"
 )
 
-// maxRefusals is the number of kept refusals.
-const maxRefusals = 50
+// MaxRefusals is the number of kept refusals; a [Snapshot] has the last of them.
+const (
+	MaxRefusals      = 200
+	maxShownRefusals = 50
+)
 
 // Board is a [record.Keeper] for the operator's page. It counts since the start, in the
 // last minute, and in intervals of five seconds over the last 15 minutes. It also keeps
 // the busiest clients and stores, the state of the regions, and the last refusals. Its
-// memory does not grow with traffic (at most 1.4 MB). [New] makes it. It is safe
+// memory does not grow with traffic (at most 3 MB). [New] makes it. It is safe
 // for concurrent use.
 type Board struct {
 	gauges Gauges
@@ -39,8 +42,9 @@ type Board struct {
 	regions  []*region
 	shadow   rules
 	failing  rules // rules whose evaluation failed
-	refusals [maxRefusals]Refusal
-	refused  int // number of all refusals; the next is stored at refused % maxRefusals
+	deciding rules // rules that decided
+	refusals [MaxRefusals]RefusalDetail
+	refused  int // number of all refusals; the next is stored at refused % MaxRefusals
 }
 
 // Place identifies a store.
@@ -70,6 +74,9 @@ func (b *Board) Keep(x *record.Exchange) {
 	b.count(n, outcome, x)
 	b.shadow.add(n, x.Shadow)
 	b.failing.add(n, x.PolicyErrors)
+	if x.Rule != "" {
+		b.deciding.add(n, []string{x.Rule})
+	}
 	if outcome == record.OutcomeClientLeft {
 		return
 	}
@@ -82,9 +89,17 @@ func (b *Board) Keep(x *record.Exchange) {
 	if x.Principal == "" { // without an identity, the store's name may be invented
 		return
 	}
-	b.clients.add(record.ShortName(x.Principal), n, outcome == record.OutcomeRefused, strings.Clone).quota.keep(now, x)
-	if x.Store != "" && outcome != record.OutcomeRefused {
-		b.stores.add(placeOf(x), n, x.Hit, Place.clone)
+	refused := outcome == record.OutcomeRefused
+	client := b.clients.add(record.ShortName(x.Principal), n, refused, strings.Clone)
+	client.trailSince(now).keep(n, x, refused)
+	client.quota.keep(now, x)
+	if x.Store != "" && !refused {
+		store := b.stores.add(placeOf(x), n, x.Hit, Place.clone).trailSince(now)
+		store.keep(n, x, x.Hit)
+		if store.place == nil {
+			store.place = new(placeOf(x).clone())
+		}
+		client.trail.visit(store.place, x.Hit)
 	}
 }
 
@@ -161,17 +176,7 @@ func (b *Board) code(code string) counter {
 
 // keepRefusal adds x to the last refusals.
 func (b *Board) keepRefusal(now time.Time, x *record.Exchange) {
-	b.refusals[b.refused%maxRefusals] = Refusal{
-		Time:      now,
-		RequestID: record.ShortName(x.ID),
-		Code:      string(x.Code),
-		Status:    x.Status,
-		Principal: record.ShortName(x.Principal),
-		Operation: x.Operation,
-	}
-	if x.Code == record.CodeDenied {
-		b.refusals[b.refused%maxRefusals].Rule = record.ShortName(x.Rule)
-	}
+	b.refusals[b.refused%MaxRefusals] = detailOf(now, x)
 	b.refused++
 }
 

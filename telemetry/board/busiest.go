@@ -3,6 +3,7 @@ package board
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 const (
@@ -29,6 +30,15 @@ type recent struct {
 	special  [windowSeconds + 1]uint32 // a subset of requests: refused ones of a client, hits of a store
 	newest   int64
 	quota    quotaState // for clients
+	trail    *trail     // for clients and stores
+}
+
+// trailSince returns r's trail; a new one begins at now.
+func (r *recent) trailSince(now time.Time) *trail {
+	if r.trail == nil {
+		r.trail = &trail{first: now}
+	}
+	return r.trail
 }
 
 // row is a name with its sums.

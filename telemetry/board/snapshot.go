@@ -38,6 +38,7 @@ type Snapshot struct {
 
 	Shadow       []RuleCount `json:"shadow"`       // refusals that policy rules in shadow mode would have caused
 	PolicyErrors []RuleCount `json:"policyErrors"` // policy rules whose evaluation failed
+	Rules        []RuleCount `json:"-"`            // requests that a policy rule decided, for the list of rules
 
 	Regions []RegionCount `json:"-"` // with traffic in the last minute, sorted by name; for the page's list of parts
 
@@ -152,8 +153,8 @@ func (b *Board) Snapshot(now time.Time) Snapshot {
 			Place: r.key, Requests: r.requests, Hits: r.special, PerSecond: mean(r.requests, s.WindowSeconds),
 		}
 	})
-	s.Refusals = b.lastRefusals()
-	s.Shadow, s.PolicyErrors = b.shadow.rows(n), b.failing.rows(n)
+	s.Refusals = b.lastRefusals(maxShownRefusals, func(*Refusal) bool { return true })
+	s.Shadow, s.PolicyErrors, s.Rules = b.shadow.rows(n), b.failing.rows(n), b.deciding.rows(n)
 	s.Regions = b.regionRows(n)
 	return s
 }
@@ -222,11 +223,14 @@ func (b *Board) fillCounts(s *Snapshot, n int64) {
 	}
 }
 
-// lastRefusals returns the last refusals, the latest first.
-func (b *Board) lastRefusals() []Refusal {
-	last := make([]Refusal, 0, maxRefusals)
-	for i := b.refused - 1; i >= max(0, b.refused-maxRefusals); i-- {
-		last = append(last, b.refusals[i%maxRefusals])
+// lastRefusals returns the last refusals that match, at most the given number, the
+// latest first; never nil.
+func (b *Board) lastRefusals(most int, match func(r *Refusal) bool) []Refusal {
+	last := make([]Refusal, 0, most)
+	for i := b.refused - 1; i >= max(0, b.refused-MaxRefusals) && len(last) < most; i-- {
+		if r := &b.refusals[i%MaxRefusals].Refusal; match(r) {
+			last = append(last, *r)
+		}
 	}
 	return last
 }

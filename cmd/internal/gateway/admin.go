@@ -136,19 +136,21 @@ func (g *Gateway) adminServer() (*http.Server, error) {
 	handler, err := admin.New(admin.Options{
 		Token: admin.Token(c.Admin.Token.Reveal()), Loopback: c.Admin.Listen.Loopback(),
 		Version: g.version, Start: time.Now(),
-		Readiness: g.readiness,
-		Overview:  g.overview,
-		Recent:    func(now time.Time, back time.Duration) any { return g.board.Recent(now, back) },
-		History:   g.history,
-		Fleet:     func(ctx context.Context) any { return g.fleet(ctx) },
-		Replica:   admin.Replica{ID: g.exports.Instance(), Host: g.host},
-		Done:      done,
-		Settings:  func() any { return g.files.table() },
-		Metrics:   g.metrics.Handler(),
-		Purge:     g.purge,
-		Acted:     g.acted,
-		Refused:   g.adminTries.refused,
-		Logger:    g.logger,
+		Readiness:  g.readiness,
+		Overview:   g.overview,
+		Recent:     func(now time.Time, back time.Duration) any { return g.board.Recent(now, back) },
+		History:    g.history,
+		Details:    details{g},
+		Operations: operations{g},
+		Fleet:      func(ctx context.Context) any { return g.fleet(ctx) },
+		Replica:    admin.Replica{ID: g.exports.Instance(), Host: g.host},
+		Done:       done,
+		Settings:   func() any { return g.files.table() },
+		Metrics:    g.metrics.Handler(),
+		Purge:      g.purge,
+		Acted:      g.acted,
+		Refused:    g.adminTries.refused,
+		Logger:     g.logger,
 	})
 	if err != nil {
 		return nil, err
@@ -179,6 +181,12 @@ func (g *Gateway) readiness() admin.Readiness {
 		return admin.Readiness{Status: admin.Draining}
 	}
 	r := admin.Readiness{Status: admin.Ready}
+	if g.withdrawn.Load() {
+		return admin.Readiness{Status: admin.Draining, Reasons: []admin.Reason{{
+			Part:   operatorPart,
+			Detail: "an operator has withdrawn this replica; requests that arrive are served until it is put back",
+		}}}
+	}
 	if g.redis != nil {
 		r.Reasons = append(r.Reasons, redisReasons(g.config.Rate, g.redis.State())...)
 	}

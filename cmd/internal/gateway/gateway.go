@@ -44,6 +44,7 @@ type Gateway struct {
 	adminCerts *certificates // of the admin listener; nil: plain HTTP
 	service    *sdnotify.Notifier
 	phase      atomic.Int32
+	withdrawn  atomic.Bool // by an operator: it serves, and reports that it wants no traffic
 
 	histories *histories
 	losses    losses
