@@ -86,7 +86,7 @@ packages-test: ## Install, start, upgrade and purge the deb of `make packages` o
 
 .PHONY: deploy-test
 deploy-test: image chart-test ## Serve from the images, check the unit of systemd, and chart-test (needs root)
-	OSGATE_TEST_VERSION=$(VERSION) OSGATE_TEST_SYSTEMD=$$(scripts/systemd-tools) go test -vet=off -tags deploy -count=1 -timeout 20m -v ./deploy/packagetest
+	OSGATE_TEST_VERSION=$(VERSION) OSGATE_TEST_SYSTEMD=$$(scripts/systemd-tools) go test -vet=off -tags deploy -count=1 -timeout 60m -v ./deploy/packagetest
 
 .PHONY: lint
 lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
@@ -192,6 +192,13 @@ COMPARE_TIME     ?= 0.2s
 .PHONY: bench-compare
 bench-compare: needs ## Compare the Go benchmarks of this checkout with those of the commit BASE, by benchstat
 	@bench/compare '$(BASE)' '$(COMPARE)' '$(COMPARE_COUNT)' '$(COMPARE_TIME)' $(COMPARE_PACKAGES)
+
+# The import path that `make module` gives to the module.
+MODULE ?=
+
+.PHONY: module
+module: ## Give the Go module and those in its folders another import path (MODULE=example.com/you/osgate)
+	@scripts/rename-module '$(MODULE)'
 
 .PHONY: fmt
 fmt: ## Format the Go files
