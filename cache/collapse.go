@@ -58,9 +58,9 @@ type flightResult struct {
 // guards all fields that are not constant.
 type flight struct {
 	key       flightKey     // constant
-	done      chan struct{} // constant; closed when result is known
+	done      chan struct{} // made by the first follower, then constant; closed when result is known
 	result    flightResult  // constant after that
-	finished  bool          // done is closed
+	finished  bool          // result is known
 	followers int
 	abandon   func() // ends the fetch as soon as it has no followers; nil: the leader's client is still connected
 }
@@ -83,11 +83,14 @@ func (fs *flights) join(key flightKey, follow, lead bool) (f *flight, leads bool
 	f = fs.active[key]
 	switch {
 	case f == nil && lead:
-		f = &flight{key: key, done: make(chan struct{})}
+		f = &flight{key: key}
 		fs.active[key] = f
 		return f, true
 	case f == nil || !follow || f.followers >= followersEach || fs.waiting >= followersAll:
 		return nil, false
+	}
+	if f.done == nil {
+		f.done = make(chan struct{})
 	}
 	f.followers++
 	fs.waiting++
@@ -107,7 +110,9 @@ func (fs *flights) finishLocked(f *flight, how flightResult) {
 	}
 	f.finished, f.result = true, how
 	delete(fs.active, f.key)
-	close(f.done)
+	if f.done != nil {
+		close(f.done)
+	}
 }
 
 // leave removes a follower that no longer waits. If the leader's client has left, the

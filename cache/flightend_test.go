@@ -79,3 +79,15 @@ func TestFollowersGetWhatTheirLeaderFindsAtAnotherReplica(t *testing.T) {
 		t.Errorf("the follower got %+v, %v; want the same entry", r, err)
 	}
 }
+
+// A fetch that no other request joins makes two allocations: the flight, and its key in
+// the map.
+func TestAFlightWithoutFollowersMakesNoChannel(t *testing.T) {
+	fs := newFlights()
+	if n := testing.AllocsPerRun(100, func() {
+		f, _ := fs.join(flightKey{}, true, true)
+		fs.finish(f, flightResult{})
+	}); n > 2 {
+		t.Errorf("%v allocations", n)
+	}
+}
