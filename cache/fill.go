@@ -72,8 +72,9 @@ func (f *Fill) judge(status int, header http.Header) httpcache.Verdict {
 	if limit == 0 {
 		return httpcache.Verdict{Refused: f.off}
 	}
-	v := judgeOperation(&f.operation, f.cache.longest(limit, f.location, &f.operation), f.shared, status, header)
-	if v.Refused == "" && status != http.StatusNotFound && f.cache.lacksTTL(f.location, &f.operation, f.requestedAt) {
+	times := f.cache.learned.of(f.location, f.operation.Ref)
+	v := judgeOperation(&f.operation, times.longest(limit, &f.operation), f.shared, status, header)
+	if v.Refused == "" && status != http.StatusNotFound && f.cache.lacksTTL(times, &f.operation, f.requestedAt) {
 		v.Refused = detailTTL
 	}
 	return v

@@ -78,7 +78,8 @@ func (s *Search) findShared(ctx context.Context, now time.Time) Result {
 func (s *Search) adopt(e *Entry, now time.Time) bool {
 	c := s.cache
 	e.stamp, e.on = s.stamp, s.on
-	e.Lifetime = min(e.Lifetime, c.longest(s.limit, s.question.Location, &s.question.Operation))
+	times := c.learned.of(s.question.Location, s.question.Operation.Ref)
+	e.Lifetime = min(e.Lifetime, times.longest(s.limit, &s.question.Operation))
 	e.stale = staleness{
 		min(e.stale.whileRevalidate, c.options.StaleWhileRevalidate), min(e.stale.ifError, c.options.StaleIfError),
 	}

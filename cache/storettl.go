@@ -21,11 +21,11 @@ const (
 // a busy upstream. After it, no further answer waits for the same request.
 const TTLWait = time.Second
 
-// longest returns how long an answer to o may be fresh: limit, but at most a hundredth
-// of the TTL of its store, if that is known.
-func (c *Cache) longest(limit time.Duration, location string, o *objectstore.Operation) time.Duration {
-	if times := c.learned.of(location, o.Ref); times.ttl > 0 && expires(o) {
-		return min(limit, times.ttl/ttlPart)
+// longest returns how long an answer to o, from the store with these times, may be
+// fresh: limit, but at most a hundredth of the store's TTL, if that is known.
+func (t storeTimes) longest(limit time.Duration, o *objectstore.Operation) time.Duration {
+	if t.ttl > 0 && expires(o) {
+		return min(limit, t.ttl/ttlPart)
 	}
 	return limit
 }
@@ -37,10 +37,10 @@ func expires(o *objectstore.Operation) bool {
 	return o.Ref.Store != "" && (kind == objectstore.CacheKey || kind == objectstore.CacheKeys)
 }
 
-// lacksTTL reports whether the answer to o must not be kept, because its store's TTL is
-// not known.
-func (c *Cache) lacksTTL(location string, o *objectstore.Operation, now time.Time) bool {
-	return c.options.RequireTTL && expires(o) && !c.learned.of(location, o.Ref).current(now)
+// lacksTTL reports whether the answer to o, from the store with these times, must not be
+// kept, because the store's TTL is not known.
+func (c *Cache) lacksTTL(times storeTimes, o *objectstore.Operation, now time.Time) bool {
+	return c.options.RequireTTL && expires(o) && !times.current(now)
 }
 
 // LearnTTL starts or joins the fetch of a store's TTL without which the answer to q is
@@ -51,7 +51,7 @@ func (c *Cache) lacksTTL(location string, o *objectstore.Operation, now time.Tim
 // the answer to a [Cache.TTLFill], and then call done, exactly once and in any case.
 // LearnTTL never waits.
 func (c *Cache) LearnTTL(q Question, now time.Time) (end <-chan struct{}, done func()) {
-	if !c.lacksTTL(q.Location, &q.Operation, now) {
+	if !c.lacksTTL(c.learned.of(q.Location, q.Operation.Ref), &q.Operation, now) {
 		return nil, nil
 	}
 	store := storeName(q.Location, q.Operation.Ref)
