@@ -3,6 +3,7 @@ package cache
 import (
 	"net/http"
 	"slices"
+	"strconv"
 
 	"osgate/cache/coherence"
 	"osgate/cache/httpcache"
@@ -29,11 +30,19 @@ const DefaultControl = "private, no-cache"
 // which must contain only fields that may be replayed.
 func newEntry(status int, header http.Header, body []byte, head bool) *Entry {
 	e := &Entry{Response: httpcache.Response{Status: status, Header: header, Body: slices.Clip(body), Head: head}}
+	own := make([]string, 0, 3) // one piece of memory for the values of our own fields
+	set := func(name, value string) {
+		own = append(own, value)
+		e.Header[name] = slices.Clip(own[len(own)-1:])
+	}
 	if e.Status == http.StatusOK && !head && e.ETag() == "" {
-		e.Header["Etag"] = []string{httpcache.OwnETag(e.Header.Get("Content-Type"), body)}
+		set("Etag", httpcache.OwnETag(e.Header.Get("Content-Type"), body))
+	}
+	if !head { // here, so that a hit does not format it
+		set("Content-Length", strconv.Itoa(len(body)))
 	}
 	if len(e.Header["Cache-Control"]) == 0 {
-		e.Header["Cache-Control"] = []string{DefaultControl}
+		set("Cache-Control", DefaultControl)
 	}
 	return e
 }

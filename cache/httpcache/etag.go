@@ -26,7 +26,10 @@ func OwnETag(contentType string, body []byte) string {
 	room = binary.BigEndian.AppendUint32(room, uint32(len(contentType)))
 	_, _ = h.Write(append(room, contentType...))
 	_, _ = h.Write(body)
-	return ownPrefix + ownEncoding.EncodeToString(h.Sum(nil)[:ownDigest]) + `"`
+	var sum [sha256.Size]byte
+	text := append(room[:0], ownPrefix...)
+	text = ownEncoding.AppendEncode(text, h.Sum(sum[:0])[:ownDigest])
+	return string(append(text, '"'))
 }
 
 // IsOwnETag reports whether etag, one entity tag, is a validator that this cache made.

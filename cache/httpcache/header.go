@@ -1,9 +1,9 @@
 package httpcache
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
-	"strings"
 )
 
 // droppedHeaders are the fields of one connection, one request or one client, which are
@@ -30,10 +30,13 @@ var droppedWords = []string{
 // the same principal: those that say nothing about one connection, request or client.
 // Head reports that h is the answer to a HEAD.
 func Impersonal(h http.Header, head bool) http.Header {
-	kept := make(http.Header, len(h))
+	kept := make(http.Header, len(h)+entryFields)
+	all := make([]string, 0, values(h)) // one piece of memory for all values
 	for name, values := range h {
 		if keep(name) {
-			kept[name] = slices.Clip(slices.Clone(values))
+			from := len(all)
+			all = append(all, values...)
+			kept[name] = slices.Clip(all[from:])
 		}
 	}
 	for name := range directives(h["Connection"]) { // a list of field names has the same syntax
@@ -47,12 +50,32 @@ func Impersonal(h http.Header, head bool) http.Header {
 	return kept
 }
 
+// entryFields is the number of fields that package cache adds to those of an answer at
+// most: Cache-Control, Content-Length, Etag.
+const entryFields = 3
+
+// values returns the number of values in h.
+func values(h http.Header) (n int) {
+	for _, values := range h {
+		n += len(values)
+	}
+	return n
+}
+
 func keep(name string) bool {
 	if droppedHeaders[http.CanonicalHeaderKey(name)] {
 		return false
 	}
-	lower := strings.ToLower(name)
-	return !slices.ContainsFunc(droppedWords, func(word string) bool { return strings.Contains(lower, word) })
+	var room [64]byte // for usual names; a longer one is allocated
+	lower := room[:0]
+	for i := range len(name) {
+		c := name[i] // ASCII: net/http accepts no other names
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower = append(lower, c)
+	}
+	return !slices.ContainsFunc(droppedWords, func(word string) bool { return bytes.Contains(lower, []byte(word)) })
 }
 
 // hopHeaders are the fields of one connection or one hop, which no cache stores (RFC

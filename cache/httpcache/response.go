@@ -10,10 +10,12 @@ import (
 // requests that it answers, and safe for concurrent use. Its header and body must not
 // be changed.
 type Response struct {
-	Status int         // as upstream sent it
-	Header http.Header // the fields that may be replayed: no Age and no field of one hop
-	Body   []byte      // empty for HEAD
-	Head   bool        // an answer to HEAD
+	Status int // as upstream sent it
+	// The fields that may be replayed: no Age and no field of one hop. Content-Length, if
+	// it is there, is the length of Body, or of an answer to HEAD what upstream stated.
+	Header http.Header
+	Body   []byte // empty for HEAD
+	Head   bool   // an answer to HEAD
 
 	RequestedAt time.Time     // before the request was sent; the age counts from this time
 	InitialAge  time.Duration // how old it already was when upstream sent it
@@ -72,7 +74,7 @@ func (r *Response) serve(w http.ResponseWriter, notModified bool, now time.Time)
 		w.WriteHeader(http.StatusNotModified)
 		return http.StatusNotModified, nil
 	}
-	if !r.Head {
+	if !r.Head && len(r.Header["Content-Length"]) == 0 {
 		h["Content-Length"] = []string{strconv.Itoa(len(r.Body))}
 	}
 	w.WriteHeader(r.Status)
