@@ -2,8 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"fmt"
 	"sync"
 	"time"
@@ -41,11 +39,8 @@ func New(o Options) (*Authenticator, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret := o.Secret
-	if o.Secret = nil; len(secret) == 0 {
-		secret = make([]byte, sha256.Size)
-		_, _ = rand.Read(secret) // never fails (crypto/rand)
-	}
+	key := HashKey(o.Secret)
+	o.Secret = nil
 	known, err := otter.New(&otter.Options[digest, *verdict]{
 		MaximumWeight: o.Bytes, InitialCapacity: 256,
 		Weigher: func(_ digest, v *verdict) uint32 { return v.weight },
@@ -54,7 +49,7 @@ func New(o Options) (*Authenticator, error) {
 		return nil, fmt.Errorf("making the token cache: %w", err)
 	}
 	return &Authenticator{
-		options: o, digests: newDigester(secret, o.Resolver.Validator), known: known,
+		options: o, digests: newDigester(key, o.Resolver.Validator), known: known,
 		planes: map[string]*plane{}, flights: map[digest]*lookupFlight{},
 		floors: floors{of: map[digest]time.Time{}, life: o.TTL + o.Stale},
 	}, nil

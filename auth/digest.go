@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"hash"
 	"maps"
@@ -10,6 +11,18 @@ import (
 
 	"osgate/internal/lengthprefix"
 )
+
+// HashKey returns the key of the hashes that represent credentials: secret, or a random
+// key if that is empty, so that nobody who sees a hash can search for its credential.
+// Without a secret, each process has other hashes.
+func HashKey(secret []byte) []byte {
+	if len(secret) > 0 {
+		return secret
+	}
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // never fails (crypto/rand)
+	return key
+}
 
 // digest identifies a token of a plane, in memory and in Redis: HMAC-SHA256 (FIPS
 // 198-1) of the plane, the validator and the token.

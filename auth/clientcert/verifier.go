@@ -27,7 +27,7 @@ type Options struct {
 	// Trusted are the proxies whose Header is believed.
 	Trusted []netip.Prefix
 
-	Secret []byte // keys the hashes of certificates
+	Secret []byte // key of the hashes of certificates; empty: random
 
 	// Rest is the time for which changed files must be unchanged before they are
 	// loaded, see [watch.Rest].
@@ -84,7 +84,9 @@ func New(o Options) (*Verifier, error) {
 	if v.header != "" {
 		v.chain = http.CanonicalHeaderKey(v.header + chainSuffix)
 	}
-	v.macs.New = func() any { return hmac.New(sha256.New, o.Secret) }
+	key := auth.HashKey(o.Secret)
+	v.options.Secret = nil
+	v.macs.New = func() any { return hmac.New(sha256.New, key) }
 	v.watcher = watch.New(watch.Options{
 		Read: func() ([]watch.File, error) { return readFiles(o.CAFile, o.CRLFile) }, Take: v.take, Rest: o.Rest,
 	})

@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -40,6 +41,30 @@ func TestACertificateIdentifiesItsCaller(t *testing.T) {
 	// Identify alone, without Credential, checks as well.
 	if caller, err := again.Identify(t.Context(), auth.Credential{Certificate: ca.issue(t, named(t, "b", nil)).Leaf}); err != nil || caller.Name != "b" {
 		t.Errorf("%+v, %v", caller, err)
+	}
+}
+
+// TestWithoutASecretHashesAreKeyedAtRandom, so that a hash cannot be tried against the
+// certificates that an attacker knows.
+func TestWithoutASecretHashesAreKeyedAtRandom(t *testing.T) {
+	ca := newAuthority(t, "CA", nil)
+	c := ca.issue(t).Leaf
+	var hashes [2][32]byte
+	for i := range hashes {
+		path := filepath.Join(t.TempDir(), "ca.pem")
+		write(t, path, pemOf(ca))
+		v, err := clientcert.New(clientcert.Options{CAFile: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		caller, err := v.Identify(t.Context(), auth.Credential{Certificate: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hashes[i] = caller.Hash
+	}
+	if hashes[0] == hashes[1] {
+		t.Error("two gateways without a secret have the same hash of a certificate")
 	}
 }
 

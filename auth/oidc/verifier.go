@@ -189,11 +189,6 @@ type digester struct{ key []byte }
 // settings have other hashes: a token that one of them accepts may be refused by
 // another.
 func newDigester(o *Options) digester {
-	secret := o.Secret
-	if len(secret) == 0 {
-		secret = make([]byte, sha256.Size)
-		_, _ = rand.Read(secret) // never fails (crypto/rand)
-	}
 	settings := lengthprefix.Append([]byte(auth.ByJWT), o.Audience)
 	for _, t := range o.Issuers {
 		settings = lengthprefix.Append(lengthprefix.Append(settings, t.URL), t.JWKS)
@@ -202,7 +197,7 @@ func newDigester(o *Options) digester {
 	for _, name := range o.ClientClaims {
 		settings = lengthprefix.Append(settings, name)
 	}
-	return digester{mac(secret, settings)}
+	return digester{mac(auth.HashKey(o.Secret), settings)}
 }
 
 // of returns the hash of a token.
