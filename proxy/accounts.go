@@ -36,7 +36,7 @@ func (p *Proxy) checkCall(x *exchange) error {
 	if len(x.r.Header["Authorization"]) > 1 {
 		return auth.ErrManyTokens
 	}
-	if err := p.refuseBrokeredCall(x); err != nil {
+	if err := p.checkCallCredential(x); err != nil {
 		return err
 	}
 	if wait := p.Guesses.Blocked(x.neighborhood()); wait > 0 {

@@ -21,7 +21,10 @@ type Brokering struct {
 	// Certificate returns the verified client certificate of a request, nil if there is
 	// none. Nil: certificates identify no client.
 	Certificate func(*http.Request) (*x509.Certificate, error)
-	ClientID    string // of the gateway's own connected app
+	// Contains reports whether a text contains a credential that ends at the gateway.
+	// Nil: no text can.
+	Contains func(text string) bool
+	ClientID string // of the gateway's own connected app
 }
 
 // Broker identifies clients by the methods that need no Anypoint credential.
@@ -94,34 +97,6 @@ func (p *Proxy) lookUp(x *exchange, c auth.Credential, address string) (auth.Ide
 		return identity, brokerRefusal(err)
 	}
 	return p.Identity.Identify(ctx, plane, x.token, address)
-}
-
-// refuseBrokeredCall refuses an Access Management call with a credential that is no
-// Anypoint token: Anypoint could not use it, and it must not be sent there.
-func (p *Proxy) refuseBrokeredCall(x *exchange) error {
-	if p.Brokering == nil {
-		return nil
-	}
-	token, err := auth.ReadToken(x.r.Header)
-	switch {
-	case errors.Is(err, auth.ErrNoToken):
-		return nil // a call needs no token
-	case err != nil: // for example a JWT that is too long
-		return brokerRefusal(err)
-	}
-	_, _, handled := p.Brokering.Broker.Recall(
-		x.r.Context(), x.location.Plane, auth.Credential{Token: token}, x.neighborhood())
-	if !handled {
-		return nil
-	}
-	return errForeignCall
-}
-
-// errForeignCall refuses an Access Management call with a credential that is no Anypoint
-// token.
-var errForeignCall = refusal{
-	code: record.CodeDenied, title: "Not an Anypoint token",
-	detail: "Access Management calls need a token of Anypoint; this credential is sent to no other service",
 }
 
 // brokered reports whether x's client has no Anypoint credential.

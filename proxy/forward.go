@@ -28,6 +28,9 @@ func (p *Proxy) forward(x *exchange) (err error) {
 		return p.fallBack(x)
 	}
 	defer func() { x.admission.Done(time.Now()) }()
+	if err := p.checkLeaks(x); err != nil {
+		return err
+	}
 	if err := p.takeOwnToken(x); err != nil {
 		return err
 	}

@@ -58,6 +58,8 @@ func TestATitleIsTrueOfItsRefusal(t *testing.T) {
 
 		"Not in the cache":                 do("GET "+keyPath, []string{bearer("one"), "Cache-Control: only-if-cached"}),
 		"Not a member of the organization": do(statistics, []string{bearer("other")}),
+		"Not an Anypoint token":            titled(errForeignCall),
+		"Credential in a wrong place":      titled(errLeak),
 		"Denied by policy":                 titled(refusal{code: record.CodeDenied, rule: "night"}),
 		"Statistics unavailable":           do(statistics, []string{bearer("one")}, own(ErrStatisticsUnavailable)),
 		"No answer":                        do(statistics, []string{bearer("one")}, own(errors.New("odd"))),

@@ -7,11 +7,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
-	"osgate/auth"
 )
 
 // maxToken limits a token in bytes, like [auth.ReadToken].
@@ -33,24 +28,6 @@ func split(text string) (parts [3]string, ok bool) {
 	parts[0], rest, _ = strings.Cut(text, ".")
 	parts[1], parts[2], _ = strings.Cut(rest, ".")
 	return parts, parts[0] != "" && parts[1] != "" && parts[2] != "" && !strings.Contains(parts[2], ".")
-}
-
-// recognizes reports whether text has the form of a JWT: three parts in base64url, of
-// which the first is a JSON object with the member alg. It is more lenient than parse,
-// so that a JWT that parse refuses is not mistaken for another kind of token.
-func recognizes(text string) bool {
-	parts, ok := split(text)
-	if !ok || strings.ContainsFunc(parts[1], foreign) || strings.ContainsFunc(parts[2], foreign) {
-		return false
-	}
-	decoded, err := base64.RawURLEncoding.DecodeString(parts[0])
-	var o object
-	lenient := []json.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
-	if err != nil || json.Unmarshal(decoded, &o, lenient...) != nil {
-		return false
-	}
-	_, ok = o["alg"]
-	return ok
 }
 
 // foreign reports whether r is outside of base64url (RFC 4648 section 5).
@@ -123,9 +100,6 @@ func identifies(kind string) bool {
 	kind = strings.ToLower(kind)
 	return kind == "" || kind == "jwt" || kind == "jose" || strings.HasSuffix(kind, "at+jwt")
 }
-
-// Recognizes reports whether t has the form of a JWT. It does not mean that t is good.
-func (v *Verifier) Recognizes(t auth.Token) bool { return recognizes(t.Text()) }
 
 // claims are the claims of a token, read and not believed.
 type claims struct {

@@ -140,6 +140,9 @@ func (b *brokering) forProxy(c config.Config) *proxy.Brokering {
 	if b.certificates != nil {
 		o.Certificate = b.certificates.Credential
 	}
+	if b.issuers != nil {
+		o.Contains = b.issuers.Contains
+	}
 	return o
 }
 
