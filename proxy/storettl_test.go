@@ -104,6 +104,18 @@ func TestTheFirstReadLearnsTheTTLOfItsStore(t *testing.T) {
 	})
 }
 
+func TestTheQueryOfAValueIsNotThatOfItsStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, ttlRequired(t))
+		g.upstream = storesTakeTheir(0)
+		g.get("one", keyPath+"?confirmable=false")
+		sent := g.stores()
+		if len(sent) != 1 || sent[0].URL.RawQuery != "" || sent[0].URL.ForceQuery {
+			t.Errorf("upstream received %d requests for the store, want one without a query", len(sent))
+		}
+	})
+}
+
 func TestAHeadOfAValueLearnsTheTTLByAGet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, ttlRequired(t))
