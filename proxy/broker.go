@@ -44,14 +44,14 @@ type OwnTokens interface {
 	Token(ctx context.Context, plane string) (auth.Token, error)
 	Refused(plane string, token auth.Token)
 	Accepted(plane string, token auth.Token)
-	Forbidden(plane string)
+	Forbidden(plane string, at broker.Place)
 }
 
 // readCredential returns the credential in x's request.
 func (p *Proxy) readCredential(x *exchange) (c auth.Credential, err error) {
 	if p.Brokering != nil && p.Brokering.Certificate != nil {
 		if c.Certificate, err = p.Brokering.Certificate(x.r); err != nil {
-			return c, brokerRefusal(err)
+			return c, p.refuseCredential(err)
 		}
 	}
 	c.Token, err = auth.ReadToken(x.r.Header)
@@ -59,9 +59,17 @@ func (p *Proxy) readCredential(x *exchange) (c auth.Credential, err error) {
 		err = nil
 	}
 	if p.Brokering != nil {
-		err = brokerRefusal(err)
+		err = p.refuseCredential(err)
 	}
 	return c, err
+}
+
+// refuseCredential is brokerRefusal, and counts the refusal.
+func (p *Proxy) refuseCredential(err error) error {
+	if errors.Is(err, auth.ErrBadToken) {
+		p.refusedCredentials.count(err)
+	}
+	return brokerRefusal(err)
 }
 
 // brokerRefusal turns an error about a credential that is no Anypoint token into its
@@ -94,7 +102,7 @@ func (p *Proxy) lookUp(x *exchange, c auth.Credential, address string) (auth.Ide
 	ctx, plane := x.r.Context(), x.location.Plane
 	if p.Brokering != nil && x.token.IsZero() {
 		identity, err := p.Brokering.Broker.Identify(ctx, plane, c, address)
-		return identity, brokerRefusal(err)
+		return identity, p.refuseCredential(err)
 	}
 	return p.Identity.Identify(ctx, plane, x.token, address)
 }
@@ -185,7 +193,7 @@ func (p *Proxy) judgeOwnToken(x *exchange, status int) error {
 	}
 	tokens.Accepted(plane, x.token)
 	if status == http.StatusForbidden {
-		tokens.Forbidden(plane)
+		tokens.Forbidden(plane, broker.Place{Organization: x.op.Ref.Organization, Environment: x.op.Ref.Environment})
 		return errOwnTokenForbidden
 	}
 	return nil

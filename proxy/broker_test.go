@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +23,7 @@ type brokerRig struct {
 	err       error  // of Token
 	refused   int
 	accepted  int
-	forbidden int
+	forbidden []broker.Place
 	minted    int
 }
 
@@ -45,8 +46,15 @@ func (b *brokerRig) Recall(
 }
 
 func (b *brokerRig) Identify(context.Context, string, auth.Credential, string) (auth.Identity, error) {
-	return auth.Identity{}, errors.Join(auth.ErrBadToken, errors.New("expired"))
+	return auth.Identity{}, errExpired{}
 }
+
+// errExpired is a refusal with a method and a reason.
+type errExpired struct{}
+
+func (errExpired) Error() string                  { return "it has expired" }
+func (errExpired) Is(target error) bool           { return target == auth.ErrBadToken }
+func (errExpired) Refusal() (auth.Method, string) { return auth.ByJWT, "expired" }
 
 func (b *brokerRig) Token(context.Context, string) (auth.Token, error) {
 	b.mu.Lock()
@@ -63,7 +71,11 @@ func (b *brokerRig) Refused(string, auth.Token) {
 }
 
 func (b *brokerRig) Accepted(string, auth.Token) { b.mu.Lock(); b.accepted++; b.mu.Unlock() }
-func (b *brokerRig) Forbidden(string)            { b.mu.Lock(); b.forbidden++; b.mu.Unlock() }
+func (b *brokerRig) Forbidden(_ string, at broker.Place) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forbidden = append(b.forbidden, at)
+}
 
 // brokeredRig returns a rig whose clients may have no Anypoint credential.
 func brokeredRig(t *testing.T, change ...func(*Options)) (*rig, *brokerRig) {
@@ -134,8 +146,9 @@ func TestRefusalOfTheGatewaysRightsIsNeverTheClients(t *testing.T) {
 	g, b := brokeredRig(t)
 	g.upstream = func(*http.Request) (*http.Response, error) { return reply(http.StatusForbidden, "no scope"), nil }
 	w := g.get("jwt-orders", keyPath)
-	if w.Code != http.StatusBadGateway || codeOf(t, w) != string(record.CodeUpstreamCredential) || b.forbidden != 1 {
-		t.Errorf("status %d, %s, %d reported; want 502 upstream-credential", w.Code, codeOf(t, w), b.forbidden)
+	want := []broker.Place{{Organization: "o", Environment: "e"}}
+	if w.Code != http.StatusBadGateway || codeOf(t, w) != string(record.CodeUpstreamCredential) || !slices.Equal(b.forbidden, want) {
+		t.Errorf("status %d, %s, %v reported; want 502 upstream-credential, %v", w.Code, codeOf(t, w), b.forbidden, want)
 	}
 	b.err = &broker.CredentialError{Plane: "us", Cause: errors.New("invalid_client")}
 	if w := g.get("jwt-orders", keyPath+"2"); codeOf(t, w) != string(record.CodeUpstreamCredential) {
@@ -203,6 +216,21 @@ func TestForgedCredentialIsRefusedWithoutItsReason(t *testing.T) {
 	}
 	if len(g.asked) != 0 {
 		t.Error("the control plane was asked for a credential of another method")
+	}
+}
+
+func TestRefusedCredentialsAreCountedByMethodAndReason(t *testing.T) {
+	g, _ := brokeredRig(t)
+	for range 3 {
+		g.get("jwt-forged", keyPath)
+	}
+	g.get(strings.Repeat("x", 8<<10), "/accounts/api/me")
+	g.get("jwt-orders", keyPath)
+	g.get("one", keyPath)
+	g.do(request(t, "GET "+keyPath)) // no credential is none that is refused
+	want := []CredentialRefusal{{auth.ByJWT, "expired", 3}, {"none", "unrecognized", 1}}
+	if got := g.CredentialRefusals(); !slices.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
 	}
 }
 

@@ -46,7 +46,7 @@ func (p *Proxy) checkCallCredential(x *exchange) error {
 	case errors.Is(err, auth.ErrNoToken):
 		return p.checkOtherScheme(x)
 	case err != nil: // for example a JWT that is too long
-		return brokerRefusal(err)
+		return p.refuseCredential(err)
 	}
 	_, _, handled := p.Brokering.Broker.Recall(
 		x.r.Context(), x.location.Plane, auth.Credential{Token: token}, x.neighborhood())

@@ -182,11 +182,14 @@ type Proxy struct {
 	refreshes   chan struct{}       // one element for each refresh under way
 	ttlRequests chan struct{}       // one element for each request for a store's TTL under way
 	calls       callCounts
-	exchanges   underWay
-	serving     *slots // for exchanges that may wait
-	lingering   *slots // for exchanges that are refused, or answered before their request was read
-	retiring    atomic.Bool
-	draining    atomic.Bool
+
+	refusedCredentials credentialRefusals
+
+	exchanges underWay
+	serving   *slots // for exchanges that may wait
+	lingering *slots // for exchanges that are refused, or answered before their request was read
+	retiring  atomic.Bool
+	draining  atomic.Bool
 }
 
 // New returns a Proxy, or an error if a required option is missing.

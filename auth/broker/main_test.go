@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -126,7 +125,16 @@ func (w *world) reported() []string {
 		if s.OK {
 			word = "ok"
 		}
-		words = append(words, strings.TrimSpace(s.Plane+" "+word+" "+string(s.Reason)))
+		if s.Reason != "" {
+			word += " " + string(s.Reason)
+		}
+		if len(s.Forbidden) > 0 {
+			word += " in"
+		}
+		for _, at := range s.Forbidden {
+			word += " " + at.Environment
+		}
+		words = append(words, s.Plane+" "+word)
 	}
 	return words
 }

@@ -151,9 +151,9 @@ type plane struct {
 	refusals  int       // tokens in a row that upstream refused
 	refusedAt time.Time // when it refused the latest
 	refused   bool      // a new token was refused, and none accepted since
-	forbidden time.Time // when upstream refused an operation
+	forbidden places    // where upstream refused operations
 	retry     *time.Timer
-	reminder  *time.Timer // of the end of forbidden
+	reminder  *time.Timer // of the first end in forbidden
 	state     State       // as reported to OnChange
 }
 

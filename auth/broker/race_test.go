@@ -83,7 +83,7 @@ func TestAllCallsAtOnce(t *testing.T) {
 				case 1:
 					tokens.Refused(plane, token)
 				case 2:
-					tokens.Forbidden(plane)
+					tokens.Forbidden(plane, broker.Place{Environment: "e"})
 				default:
 					tokens.States()
 				}

@@ -3,6 +3,8 @@ package broker_test
 import (
 	"errors"
 	"net/http"
+	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -136,25 +138,58 @@ func TestARefusedClientIsTheReason(t *testing.T) {
 	})
 }
 
-// TestARefusedOperationIsInTheState for five minutes, and causes no mint.
+// TestARefusedOperationIsInTheState with its environment, for five minutes after the
+// last one, and causes no mint.
 func TestARefusedOperationIsInTheState(t *testing.T) {
 	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
-		tokens.Forbidden("us") // of a plane that is not in use
+		one, two := broker.Place{Organization: "o", Environment: "one"}, broker.Place{Organization: "o", Environment: "two"}
+		tokens.Forbidden("us", one) // of a plane that is not in use
 		token := must(t, tokens)
+		wantForbidden := func(want ...broker.Place) {
+			t.Helper()
+			if s := tokens.States()[0]; !s.OK || s.Reason != "" || !slices.Equal(s.Forbidden, want) {
+				t.Errorf("%+v, want %v", s, want)
+			}
+		}
+		wantForbidden()
+		tokens.Forbidden("us", two)
 		for range 10 {
-			tokens.Forbidden("us")
+			tokens.Forbidden("us", one)
 			pass(time.Minute)
 		}
-		if s := tokens.States()[0]; !s.OK || s.Reason != broker.OperationRefused || s.LastError == "" {
-			t.Errorf("%+v", s)
-		}
-		w.expectReported(t, "us ok operation-refused")
-		pass(4 * time.Minute)
-		w.expectReported(t, "us ok operation-refused", "us ok")
+		wantForbidden(one) // two was forgotten after five minutes
+		w.expectReported(t, "us ok in two", "us ok in one two", "us ok in one")
+		pass(4*time.Minute - time.Second)
+		wantForbidden(one)
+		pass(time.Second)
+		wantForbidden()
+		w.expectReported(t, "us ok in two", "us ok in one two", "us ok in one", "us ok")
 		if !must(t, tokens).Equal(token) {
 			t.Error("a new token")
 		}
 		w.expectMints(t, 1)
+	})
+}
+
+// TestClientsThatInventEnvironmentsFillNoMemory: eight are remembered and reported.
+func TestClientsThatInventEnvironmentsFillNoMemory(t *testing.T) {
+	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
+		must(t, tokens)
+		for n := range 1000 {
+			tokens.Forbidden("us", broker.Place{Organization: "o", Environment: strconv.Itoa(n)})
+		}
+		if s := tokens.States()[0]; len(s.Forbidden) != 8 || s.Forbidden[7].Environment != "7" {
+			t.Errorf("%v", s.Forbidden)
+		}
+		if n := len(w.reported()); n != 8 {
+			t.Errorf("%d changes were reported", n)
+		}
+		pass(5 * time.Minute)
+		later := broker.Place{Organization: "o", Environment: "later"}
+		tokens.Forbidden("us", later)
+		if s := tokens.States()[0]; !slices.Equal(s.Forbidden, []broker.Place{later}) {
+			t.Errorf("after five minutes: %v", s.Forbidden)
+		}
 	})
 }
 
@@ -259,7 +294,7 @@ func TestAfterCloseNothingIsMinted(t *testing.T) {
 		if _, err := tokens.Token(t.Context(), "eu"); err == nil {
 			t.Fatal("a token")
 		}
-		tokens.Forbidden("us")
+		tokens.Forbidden("us", broker.Place{Environment: "e"})
 		tokens.Close()
 		mints := w.mints.Load()
 		pass(50 * time.Minute)
@@ -271,12 +306,12 @@ func TestAfterCloseNothingIsMinted(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		pass(time.Hour)
-		tokens.Forbidden("us")
-		if s := tokens.States()[1]; s.Reason != "" {
+		tokens.Forbidden("us", broker.Place{Environment: "late"})
+		if s := tokens.States()[1]; len(s.Forbidden) > 0 {
 			t.Errorf("%+v", s)
 		}
 		w.expectMints(t, mints)
-		w.expectReported(t, "eu down unavailable", "us ok operation-refused")
+		w.expectReported(t, "eu down unavailable", "us ok in e")
 	})
 }
 

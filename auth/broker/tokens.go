@@ -166,15 +166,17 @@ func (t *Tokens) Accepted(plane string, token auth.Token) {
 	t.notify()
 }
 
-// Forbidden records that upstream answered 403 to the gateway's token: the connected
-// app lacks a right. It causes no mint, and is part of the plane's state for five
-// minutes.
-func (t *Tokens) Forbidden(plane string) {
+// Forbidden records that upstream answered 403 to the gateway's token at a place: the
+// connected app lacks a right there. It causes no mint. The place is a part of the
+// plane's state for five minutes.
+func (t *Tokens) Forbidden(plane string, at Place) {
 	t.mu.Lock()
 	if p := t.find(plane); p != nil && !t.closed {
-		p.forbidden = time.Now()
-		t.note(p)
-		t.remind(p, forbiddenFor)
+		now := time.Now()
+		if p.forbidden.add(at, now) {
+			t.note(p)
+			t.remind(p, now)
+		}
 	}
 	t.mu.Unlock()
 	t.notify()
@@ -235,7 +237,8 @@ const (
 	// A token that was in use for calmAfter ends the series of refused tokens.
 	calmAfter = time.Minute
 
-	// forbiddenFor is how long a refused operation is part of a plane's state.
+	// forbiddenFor is how long an environment in which an operation was refused is part
+	// of a plane's state.
 	forbiddenFor = 5 * time.Minute
 )
 
@@ -251,15 +254,14 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
-// Reason is why the gateway's credential does not work, or not for all requests.
+// Reason is why the gateway's credential does not work.
 type Reason string
 
 // The reasons. The empty Reason is none.
 const (
-	Unavailable      Reason = "unavailable"       // the token endpoint does not answer
-	ClientRefused    Reason = "client-refused"    // it refuses the connected app or its secret, or that cannot be read
-	TokenRefused     Reason = "token-refused"     // upstream answers 401 to new tokens
-	OperationRefused Reason = "operation-refused" // upstream answers 403: the app lacks a right
+	Unavailable   Reason = "unavailable"    // the token endpoint does not answer
+	ClientRefused Reason = "client-refused" // it refuses the connected app or its secret, or that cannot be read
+	TokenRefused  Reason = "token-refused"  // upstream answers 401 to new tokens
 )
 
 // State is the state of the gateway's credential on a plane. It contains no secret.
@@ -268,12 +270,16 @@ type State struct {
 	// OK is false if no request can be sent upstream: there is no token, or upstream
 	// refuses it. With TokenRefused it becomes true only after a request succeeded.
 	OK        bool
-	Reason    Reason    // set also while OK, if mints fail or operations are refused
+	Reason    Reason    // set also while OK, if mints fail
 	Since     time.Time // when OK or Reason changed
 	LastError string    // of the latest failure; empty if Reason is
 	Expires   time.Time // of the token in use; zero: there is none
 	// RetryAfter is the time until the next mint; 0 if none failed.
 	RetryAfter time.Duration
+	// Forbidden are the environments in which upstream answered 403 in the last five
+	// minutes: the connected app lacks a right there. Sorted, at most 8: others are not
+	// remembered meanwhile.
+	Forbidden []Place
 }
 
 // States returns the state of each plane that a token was minted or tried for, sorted
@@ -293,7 +299,7 @@ func (t *Tokens) States() []State {
 
 // snapshot returns the state of p at now.
 func (p *plane) snapshot(now time.Time) State {
-	s := State{Plane: p.name, Since: p.state.Since}
+	s := State{Plane: p.name, Since: p.state.Since, Forbidden: p.forbidden.list(now)}
 	h := p.held.Load()
 	if h.fresh(now) {
 		s.Expires = h.at.Add(h.life)
@@ -319,8 +325,6 @@ func (p *plane) trouble(now time.Time) (Reason, string) {
 			return ClientRefused, p.failure.Error()
 		}
 		return Unavailable, p.failure.Error()
-	case !p.forbidden.IsZero() && now.Sub(p.forbidden) < forbiddenFor:
-		return OperationRefused, "upstream answered 403 to the gateway's token"
 	}
 	return "", ""
 }
@@ -331,26 +335,39 @@ func (t *Tokens) note(p *plane) {
 	now := time.Now()
 	first := p.state.Since.IsZero()
 	s := p.snapshot(now)
-	changed := s.OK != p.state.OK || s.Reason != p.state.Reason
+	changed := s.OK != p.state.OK || s.Reason != p.state.Reason || !slices.Equal(s.Forbidden, p.state.Forbidden)
 	p.state = s
-	if changed && !(first && s.OK && s.Reason == "") && t.options.OnChange != nil {
+	if changed && !(first && s.Good()) && t.options.OnChange != nil {
 		t.changes.Add(s)
 	}
 }
 
-// remind notes the state of p again after d, when a refused operation may be over. The
-// caller holds mu.
-func (t *Tokens) remind(p *plane, d time.Duration) {
-	if p.reminder == nil {
-		p.reminder = time.AfterFunc(d, func() {
-			t.mu.Lock()
-			t.note(p)
-			t.mu.Unlock()
-			t.notify()
-		})
+// Good reports whether the credential works everywhere, as far as is known.
+func (s *State) Good() bool { return s.OK && s.Reason == "" && len(s.Forbidden) == 0 }
+
+// remind notes the state of p again when the earliest environment in p.forbidden is
+// forgotten. The caller holds mu.
+func (t *Tokens) remind(p *plane, now time.Time) {
+	end, ok := p.forbidden.end()
+	if !ok || t.closed {
 		return
 	}
-	p.reminder.Reset(d)
+	if p.reminder == nil {
+		p.reminder = time.AfterFunc(end.Sub(now), func() { t.forget(p) })
+		return
+	}
+	p.reminder.Reset(end.Sub(now))
+}
+
+// forget forgets the environments of p whose time is over.
+func (t *Tokens) forget(p *plane) {
+	t.mu.Lock()
+	now := time.Now()
+	p.forbidden.sweep(now)
+	t.note(p)
+	t.remind(p, now)
+	t.mu.Unlock()
+	t.notify()
 }
 
 // notify calls OnChange for the changes not yet reported, without holding mu, so that it

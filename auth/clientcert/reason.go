@@ -40,3 +40,6 @@ func (e *RefusedError) Is(target error) bool { return target == auth.ErrBadToken
 
 // Unwrap returns the cause.
 func (e *RefusedError) Unwrap() error { return e.Cause }
+
+// Refusal returns the method and the reason, for counts of refusals.
+func (e *RefusedError) Refusal() (auth.Method, string) { return auth.ByMTLS, string(e.Reason) }

@@ -37,3 +37,6 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Unwrap() error { return auth.ErrBadToken }
 
 func refused(reason Reason, detail string) *RefusedError { return &RefusedError{reason, detail} }
+
+// Refusal returns the method and the reason, for counts of refusals.
+func (e *RefusedError) Refusal() (auth.Method, string) { return auth.ByJWT, string(e.Reason) }

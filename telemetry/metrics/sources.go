@@ -24,6 +24,9 @@ type Sources struct {
 	// Brokering reports, for each of the gateway's own credentials, issuers and files of
 	// client certificates, whether it has a fault.
 	Brokering func(report func(part, name string, fault bool))
+	// Refusals reports the refused credentials that are no Anypoint tokens since the
+	// start. Methods and reasons come from closed lists.
+	Refusals func(report func(method, reason string, n int64))
 
 	Connections func(report func(listener string, c Connections)) // each listener
 }

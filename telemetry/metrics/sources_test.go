@@ -45,7 +45,8 @@ func allSources() metrics.Sources {
 				ShortOfAll: 4, ShortOfUnidentified: 5, ShortOfAddress: 6, ShortOfRefused: 7,
 			}
 		},
-		LogLost: func() int64 { return 9 },
+		LogLost:  func() int64 { return 9 },
+		Refusals: func(report func(string, string, int64)) { report("jwt", "expired", 9) },
 		Brokering: func(report func(string, string, bool)) {
 			report("credential", "us", true)
 			report("issuer", "https://login.example.com", false)
@@ -72,6 +73,7 @@ func TestSourcesAreShown(t *testing.T) {
 		`osgate_identity_results_total{osgate_identity_result="known"} 7`,
 		`osgate_upstream_breaker{osv2_plane="us",osv2_region="us-east-1"} 0`, `osgate_upstream_breaker{osv2_plane="eu",osv2_region="eu-west-1"} 2`,
 		`osgate_identity_breaker{osv2_plane="us"} 0`, `osgate_identity_breaker{osv2_plane="eu"} 2`, `osgate_identity_breaker{osv2_plane="ca"} 1`,
+		`osgate_brokering_refusals_total{osgate_brokering_method="jwt",osgate_brokering_reason="expired"} 9`,
 		`osgate_brokering_faults{osgate_brokering_name="us",osgate_brokering_part="credential"} 1`,
 		`osgate_brokering_faults{osgate_brokering_name="https://login.example.com",osgate_brokering_part="issuer"} 0`,
 		`osgate_redis_breaker{osgate_redis_connection="main"} 1`, `osgate_redis_skipped_total{osgate_redis_connection="main"} 2`,

@@ -27,6 +27,7 @@ func (n *instrumentBuilder) observeSources(s *Sources, version string) {
 		"Requests with a wrong token at the admin listener."), attrAdminRefusal, s.AdminTries)
 	n.observePlanes(s.Planes)
 	n.observeBrokering(s.Brokering)
+	n.observeRefusals(s.Refusals)
 	n.observeRegions(s.Regions)
 	n.observeRedis(s.Redis)
 	n.observeStatistics(s.Statistics)
@@ -116,6 +117,21 @@ func (n *instrumentBuilder) observeBrokering(f func(report func(part, name strin
 		})
 		return nil
 	}, gauge)
+}
+
+func (n *instrumentBuilder) observeRefusals(f func(report func(method, reason string, n int64))) {
+	if f == nil {
+		return
+	}
+	counter := n.counter("osgate.brokering.refusals", "{credential}",
+		"Refused credentials that are no Anypoint tokens, by method and reason.")
+	n.register(func(_ context.Context, o metric.Observer) error {
+		f(func(method, reason string, times int64) {
+			of := metric.WithAttributes(attrBrokeringMethod.String(method), attrBrokeringReason.String(reason))
+			o.ObserveInt64(counter, times, of)
+		})
+		return nil
+	}, counter)
 }
 
 func (n *instrumentBuilder) observeRegions(f func(report func(plane, region, breaker string))) {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/tls"
 	"fmt"
+	"strings"
 	"time"
 
 	"osgate/admin"
@@ -167,12 +168,16 @@ func clientAuth(c config.Config) tls.ClientAuthType {
 
 // ownTokenChanged logs one line for a change of the gateway's own credential.
 func (p *parts) ownTokenChanged(s broker.State) {
-	if s.OK && s.Reason == "" {
+	switch {
+	case s.Good():
 		p.logger.Info("the gateway's own Anypoint token works again", "plane", s.Plane)
-		return
+	case s.OK && s.Reason == "":
+		p.logger.Warn("Object Store answers 403 to the gateway's own connected app", "plane", s.Plane,
+			"environments", placesText(s.Forbidden))
+	default:
+		p.logger.Warn("the gateway's own Anypoint credential does not work", "plane", s.Plane,
+			"reason", string(s.Reason), "cause", s.LastError)
 	}
-	p.logger.Warn("the gateway's own Anypoint credential does not work", "plane", s.Plane,
-		"reason", string(s.Reason), "cause", s.LastError)
 }
 
 // issuerChanged logs one line for a change of an issuer's state.
@@ -200,6 +205,7 @@ func (p *parts) clientCertificatesChanged(s clientcert.State) {
 // The names of the parts of brokering in /readyz and in metrics.
 const (
 	ownPart          = "own credential "
+	ownRightsPart    = "own rights "
 	issuerPart       = "issuer "
 	certificatesPart = "client certificates"
 )
@@ -218,7 +224,9 @@ func (b *brokering) faults(now time.Time) (all []fault) {
 	}
 	for _, s := range b.tokens.States() {
 		all = append(all, fault{"credential", s.Plane,
-			admin.Reason{Part: ownPart + s.Plane, Detail: faultDetails[s.Reason]}, s.Reason != ""})
+			admin.Reason{Part: ownPart + s.Plane, Detail: faultDetails[s.Reason]}, s.Reason != ""},
+			fault{"rights", s.Plane, admin.Reason{Part: ownRightsPart + s.Plane, Detail: forbiddenDetail(s.Forbidden)},
+				len(s.Forbidden) > 0})
 	}
 	if b.issuers != nil {
 		for _, s := range b.issuers.States() {
@@ -259,8 +267,35 @@ var faultDetails = map[broker.Reason]string{
 		"then requests are refused (503 identity-unavailable)",
 	broker.ClientRefused: "Anypoint refuses the connected app or its secret: see the log and OSGATE_UPSTREAM_CLIENT_SECRET; " +
 		"without a token requests are refused (502 upstream-credential)",
-	broker.TokenRefused:     "Object Store refuses new tokens (401): requests are refused (502 upstream-credential)",
-	broker.OperationRefused: "Object Store answered 403 to an operation: the connected app lacks a scope or an environment",
+	broker.TokenRefused: "Object Store refuses new tokens (401): requests are refused (502 upstream-credential)",
+}
+
+// forbiddenDetail describes the consequences of rights that are missing at all.
+func forbiddenDetail(all []broker.Place) string {
+	return "Object Store answered 403 in the last five minutes: the connected app lacks a scope or the environment; " +
+		"such requests are refused (502 upstream-credential): " + placesText(all)
+}
+
+// placesText names places. Clients chose the ids: those that are no ids are left out.
+func placesText(all []broker.Place) string {
+	var names []string
+	for _, at := range all {
+		names = append(names, idText(at.Organization)+"/"+idText(at.Environment))
+	}
+	return strings.Join(names, ", ")
+}
+
+// maxID limits an id that is printed in bytes. Anypoint's ids have 36.
+const maxID = 64
+
+func idText(id string) string {
+	odd := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	}
+	if len(id) > maxID || strings.ContainsFunc(id, odd) {
+		return "(no id)"
+	}
+	return id
 }
 
 // notes returns the consequences of c that may surprise an operator.

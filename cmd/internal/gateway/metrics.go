@@ -36,7 +36,7 @@ func (p *parts) sources() metrics.Sources {
 		s.Policy = p.reportPolicy
 	}
 	if p.brokering != nil {
-		s.Brokering = p.brokering.report
+		s.Brokering, s.Refusals = p.brokering.report, p.reportRefusals
 	}
 	if p.log != nil {
 		s.LogLost = func() int64 { return p.log.State().Lost }
@@ -147,6 +147,12 @@ func (a *adminTries) refused(tooMany bool) {
 func (a *adminTries) report(report func(refusal string, n int64)) {
 	report("wrong_token", a.wrong.Load())
 	report("too_many", a.tooMany.Load())
+}
+
+func (p *parts) reportRefusals(report func(method, reason string, n int64)) {
+	for _, r := range p.proxy.CredentialRefusals() {
+		report(string(r.Method), r.Reason, r.Count)
+	}
 }
 
 func (p *parts) reportPauses(report func(event string, n int64)) {
