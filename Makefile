@@ -85,7 +85,8 @@ packages-test: ## Install, start, upgrade and purge the deb of `make packages` o
 	go test -vet=off -tags deploy -count=1 -v -run TestDebianPackage ./deploy/packagetest -packages ../../dist
 
 .PHONY: deploy-test
-deploy-test: image chart-test ## Serve from the images, check the unit of systemd, and chart-test (needs root)
+deploy-test: image chart-test ## Serve from the images, check unit, packages and upgrade, and chart-test (needs root)
+	cd e2e && go test -vet=off -tags deploy -count=1 -timeout 30m -v -run 'Versions|RollingUpgrade'
 	OSGATE_TEST_VERSION=$(VERSION) OSGATE_TEST_SYSTEMD=$$(scripts/systemd-tools) go test -vet=off -tags deploy -count=1 -timeout 60m -v ./deploy/packagetest
 
 .PHONY: lint
@@ -97,7 +98,7 @@ lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	go mod verify
 	go vet ./...
 	go vet -tags deploy ./deploy/packagetest
-	cd e2e && go mod tidy -diff && go vet ./... && go vet -tags clients,soak .
+	cd e2e && go mod tidy -diff && go vet ./... && go vet -tags clients,soak,deploy .
 	cd deploy/observe && go mod tidy -diff && go vet ./...
 	cd deploy/charttest && go mod tidy -diff && go vet ./...
 	cd bench && go mod tidy -diff && go vet ./...

@@ -101,9 +101,15 @@ func (s *stack) environment(settings ...string) []string {
 // without a value ("DEFAULT_REGION=") has the default of osgate.
 func (s *stack) gateway(settings ...string) *gateway {
 	s.t.Helper()
+	return s.gatewayOf(programs.osgate, settings...)
+}
+
+// gatewayOf is gateway for another osgate.
+func (s *stack) gatewayOf(program string, settings ...string) *gateway {
+	s.t.Helper()
 	g := &gateway{stack: s}
 	s.t.Cleanup(func() { s.checkNoSecretsWritten(g) }) // runs after the process was killed and its output is complete
-	g.process = startProgram(s.t, programs.osgate, s.environment(settings...))
+	g.process = startProgram(s.t, program, s.environment(settings...))
 	g.awaitReady()
 	return g
 }
