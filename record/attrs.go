@@ -39,6 +39,8 @@ func (a *attrs) float(key string, value float64) { *a = append(*a, slog.Float64(
 
 func (a *attrs) hex(key string, value []byte) { a.text(key, hex.EncodeToString(value)) }
 
+func (a *attrs) cache(key string, value CacheResult) { a.text(key, value.Text()) }
+
 // stages adds the time in each stage, in milliseconds, as a group in the order of the
 // stages. Stages that took no time are left out.
 func (a *attrs) stages(key string, took *[stages]time.Duration) {

@@ -36,10 +36,10 @@ const cacheName = "osgate"
 // "osgate; fwd=bypass; detail=write-in-flight". It is empty for the zero CacheResult;
 // then the header is not sent.
 func (r CacheResult) String() string {
-	if text := r.Text(); text != "" {
-		return cacheName + "; " + text
+	if r.IsZero() {
+		return ""
 	}
-	return ""
+	return string(r.append(append(make([]byte, 0, 64), cacheName+"; "...)))
 }
 
 // IsZero reports whether the operation is never cached.
@@ -56,10 +56,14 @@ func (r CacheResult) Lookup() string {
 
 // Text returns [CacheResult.String] without the gateway's name, for logs.
 func (r CacheResult) Text() string {
+	return string(r.append(make([]byte, 0, 64)))
+}
+
+// append appends [CacheResult.Text] to room.
+func (r CacheResult) append(room []byte) []byte {
 	if r.IsZero() {
-		return ""
+		return room
 	}
-	room := make([]byte, 0, 48)
 	if r.Hit {
 		room = append(room, "hit; ttl="...)
 		room = strconv.AppendInt(room, wholeSeconds(r.TTL), 10)
@@ -75,7 +79,7 @@ func (r CacheResult) Text() string {
 	if r.Detail != "" {
 		room = appendItem(append(room, "; detail="...), r.Detail)
 	}
-	return string(room)
+	return room
 }
 
 // wholeSeconds rounds down, so that a stale entry has a TTL of -1 at most.

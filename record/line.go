@@ -15,7 +15,10 @@ import (
 // line is a line of the access log as JSON: the form of [slog.JSONHandler], encoded
 // without attributes in between, because this is done for each exchange
 // (BenchmarkAccessLog compares the two).
-type line struct{ b []byte }
+type line struct {
+	b    []byte
+	room []byte // for a value that is quoted
+}
 
 // lineWriter writes lines. It is safe for concurrent use if its writer is.
 type lineWriter struct {
@@ -24,7 +27,7 @@ type lineWriter struct {
 }
 
 func newLineWriter(w io.Writer) *lineWriter {
-	return &lineWriter{w: w, room: sync.Pool{New: func() any { return &line{make([]byte, 0, 1024)} }}}
+	return &lineWriter{w: w, room: sync.Pool{New: func() any { return &line{b: make([]byte, 0, 1024)} }}}
 }
 
 // write writes the line of x, which stands for 1/share exchanges.
@@ -56,21 +59,19 @@ func (l *line) key(key string) {
 func (l *line) text(key, value string) {
 	if value != "" {
 		l.key(key)
-		l.quote(value)
+		l.b = quote(l.b, value)
 	}
 }
 
-// quote adds a JSON string.
-func (l *line) quote(s string) {
+// quote appends a JSON string.
+func quote[T string | []byte](b []byte, s T) []byte {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' {
-			l.b, _ = jsontext.AppendQuote(l.b, s) // its error is invalid UTF-8, which it replaces
-			return
+			b, _ = jsontext.AppendQuote(b, s) // its error is invalid UTF-8, which it replaces
+			return b
 		}
 	}
-	l.b = append(l.b, '"')
-	l.b = append(l.b, s...)
-	l.b = append(l.b, '"')
+	return append(append(append(b, '"'), s...), '"')
 }
 
 func (l *line) number(key string, value int64) {
@@ -103,7 +104,7 @@ func (l *line) list(key string, values []string) {
 	l.key(key)
 	for i, v := range values {
 		l.b = append(l.b, "[,"[min(i, 1)])
-		l.quote(v)
+		l.b = quote(l.b, v)
 	}
 	l.b = append(l.b, ']')
 }
@@ -113,6 +114,14 @@ func (l *line) hex(key string, value []byte) {
 	l.b = append(l.b, '"')
 	l.b = hex.AppendEncode(l.b, value)
 	l.b = append(l.b, '"')
+}
+
+func (l *line) cache(key string, value CacheResult) {
+	if !value.IsZero() {
+		l.room = value.append(l.room[:0])
+		l.key(key)
+		l.b = quote(l.b, l.room)
+	}
 }
 
 // stages adds the time in each stage, like the method of attrs.

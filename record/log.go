@@ -14,9 +14,11 @@ import (
 // sampled line contains the number of lines that it represents, so that sums can be
 // scaled.
 type AccessLog struct {
-	logger *slog.Logger
-	lines  *lineWriter      // nil: lines are written by logger
-	keep   [classes]sampler // indexed by class
+	logger   *slog.Logger
+	lines    *lineWriter // nil: lines are written by logger
+	exported *slog.Logger
+	exports  func(slog.Level, *Exchange) bool
+	keep     [classes]sampler // indexed by class
 }
 
 // AccessLogOptions configure an [AccessLog]. Logger is required.
@@ -26,6 +28,10 @@ type AccessLogOptions struct {
 	// [slog.JSONHandler]. It is the writer behind Logger, whose level still decides. nil:
 	// Logger writes the lines, which takes several times the processor time.
 	Lines io.Writer
+	// Exported receives, in addition, the lines of the exchanges for which Exports
+	// returns true; the level is that of the line. nil: none.
+	Exported *slog.Logger
+	Exports  func(level slog.Level, x *Exchange) bool
 	// Shares maps a class of lines ("ok", "hit", "client_error", "refused") to the share
 	// that is written, from 0 to 1. Lines of classes that are not in it, and of failures
 	// ("error"), are all written.
@@ -35,7 +41,7 @@ type AccessLogOptions struct {
 // NewAccessLog returns an AccessLog. It is safe for concurrent use if the logger's
 // handler and Lines are.
 func NewAccessLog(o AccessLogOptions) *AccessLog {
-	l := &AccessLog{logger: o.Logger}
+	l := &AccessLog{logger: o.Logger, exported: o.Exported, exports: o.Exports}
 	if o.Lines != nil {
 		l.lines = newLineWriter(o.Lines)
 	}
@@ -66,11 +72,19 @@ func (l *AccessLog) Keep(x *Exchange) {
 	}
 	if l.lines != nil {
 		l.lines.write(level, x, sampler.share)
+	}
+	exported := l.exported != nil && l.exports(level, x)
+	if l.lines != nil && !exported {
 		return
 	}
 	a := make(attrs, 0, 40)
 	x.describe(&a, sampler.share)
-	l.logger.LogAttrs(ctx, level, AccessLine, a...)
+	if l.lines == nil {
+		l.logger.LogAttrs(ctx, level, AccessLine, a...)
+	}
+	if exported {
+		l.exported.LogAttrs(ctx, level, AccessLine, a...)
+	}
 }
 
 // fields receives the fields of a line in their order. Its methods leave out values
@@ -83,6 +97,7 @@ type fields interface {
 	integer(key string, value int64) // also 0
 	float(key string, value float64) // also 0
 	hex(key string, value []byte)
+	cache(key string, value CacheResult)
 	stages(key string, took *[stages]time.Duration)
 }
 
@@ -140,7 +155,7 @@ func (x *Exchange) describeAnswer(f fields) {
 	f.number("request_bytes", x.RequestBytes)
 	f.number("response_bytes", x.ResponseBytes)
 	f.flag("aborted", x.Aborted)
-	f.text("cache", x.Cache.Text())
+	f.cache("cache", x.Cache)
 }
 
 // describeUpstream passes the fields of the requests to upstream.

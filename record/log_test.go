@@ -108,7 +108,8 @@ func FuzzBothEncodingsOfALineAreEqual(f *testing.F) {
 	f.Fuzz(func(t *testing.T, id, cause, rule string, bytes, micros int64, bits uint8) {
 		took := time.Duration(micros) * time.Microsecond
 		x := &record.Exchange{
-			ID: id, Cause: cause, Rule: rule, Shadow: []string{rule, cause}, RequestBytes: bytes, Duration: took, Waited: took,
+			Cache: record.CacheResult{Hit: bits&32 > 0, TTL: took, Stored: bits&64 > 0, Detail: cause},
+			ID:    id, Cause: cause, Rule: rule, Shadow: []string{rule, cause}, RequestBytes: bytes, Duration: took, Waited: took,
 			Status: 200 + int(bits), Charged: bits&1 > 0, Aborted: bits&2 > 0, UpstreamAttempts: int(bits & 4), UpstreamDuration: took,
 		}
 		if bits&8 > 0 {
@@ -120,6 +121,16 @@ func FuzzBothEncodingsOfALineAreEqual(f *testing.F) {
 		}
 		lines(t, slog.LevelInfo, x)
 	})
+}
+
+// TestALineIsEncodedWithoutGarbage: each exchange has one.
+func TestALineIsEncodedWithoutGarbage(t *testing.T) {
+	x := &record.Exchange{ID: "r", Status: 200, Trace: record.Trace{ID: [16]byte{1}}, Cache: record.CacheResult{Hit: true}, Shadow: []string{"rule"}}
+	x.Stages[record.StageLimit] = time.Millisecond
+	l := record.NewAccessLog(record.AccessLogOptions{Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), Lines: io.Discard})
+	if n := testing.AllocsPerRun(1000, func() { l.Keep(x) }); n >= 1 { // the pool of lines may be emptied
+		t.Errorf("%v allocations, want none", n)
+	}
 }
 
 // TestALineIsOneWrite, so that lines of concurrent exchanges never mix.

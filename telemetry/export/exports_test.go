@@ -200,10 +200,11 @@ func TestLogRecordsGoOutUnderTheirTraceAndAtTheLevelOfTheLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	logger := exports.Logger(slog.New(slog.NewJSONHandler(&written, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	own := slog.New(slog.NewJSONHandler(&written, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	logger := exports.Logger(own)
 	place := called(t)
 	place.Span = [8]byte{1}
-	access := record.NewAccessLog(record.AccessLogOptions{Logger: logger})
+	access := record.NewAccessLog(record.AccessLogOptions{Logger: own, Exported: exports.Exporter(own), Exports: exports.ExportsLine})
 	access.Keep(&record.Exchange{Status: 503, Trace: place})
 	access.Keep(&record.Exchange{Status: 200, Trace: place})
 	logger.With("a", 1).WithGroup("g").Warn("something", "b", 2)
@@ -248,6 +249,7 @@ func TestTheAccessLogFollowsTheTraces(t *testing.T) {
 		"by name":           {map[string]string{"OTEL_LOGS_EXPORTER": "otlp"}, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
+			var lines bytes.Buffer
 			records := 0
 			collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
@@ -261,8 +263,11 @@ func TestTheAccessLogFollowsTheTraces(t *testing.T) {
 			}))
 			defer collector.Close()
 			exports, _, _ := sending(t, collector.URL, tt.variables)
-			logger := exports.Logger(slog.New(slog.NewTextHandler(&lockedBuffer{}, nil)))
-			access := record.NewAccessLog(record.AccessLogOptions{Logger: logger})
+			own := slog.New(slog.NewTextHandler(&lockedBuffer{}, nil))
+			logger := exports.Logger(own)
+			access := record.NewAccessLog(record.AccessLogOptions{
+				Logger: own, Lines: &lines, Exported: exports.Exporter(own), Exports: exports.ExportsLine,
+			})
 			for _, x := range []record.Exchange{{Status: 200}, {Status: 503}, {Status: 200, Trace: sampled}, {Status: 200, Trace: unsampled}} {
 				access.Keep(&x)
 			}
@@ -270,6 +275,9 @@ func TestTheAccessLogFollowsTheTraces(t *testing.T) {
 			exports.Close(t.Context())
 			if records != tt.want {
 				t.Errorf("%d records arrived, want %d", records, tt.want)
+			}
+			if n := strings.Count(lines.String(), "\n"); n != 4 {
+				t.Errorf("%d lines were written, want those of 4 exchanges:\n%s", n, &lines)
 			}
 		})
 	}

@@ -15,8 +15,26 @@ import (
 // Logger returns a logger that writes to logger and also exports. It returns logger
 // itself if logs are not exported.
 func (x *Exports) Logger(logger *slog.Logger) *slog.Logger {
-	if len(x.processors) == 0 {
+	exported := x.Exporter(logger)
+	if exported == nil {
 		return logger
+	}
+	return slog.New(slog.NewMultiHandler(logger.Handler(), exported.Handler()))
+}
+
+// ExportsLine reports whether the line of e in the access log is exported. Unless the
+// environment names an exporter of logs, only failures (level Warn) and exchanges of
+// sampled traces are: one record per exchange costs more than all other telemetry
+// together.
+func (x *Exports) ExportsLine(level slog.Level, e *record.Exchange) bool {
+	return x.plan.everyLine || level >= slog.LevelWarn || e.Trace.On() && e.Trace.Sampled
+}
+
+// Exporter returns a logger that exports what logger would write, and writes nothing. It
+// returns nil if logs are not exported.
+func (x *Exports) Exporter(logger *slog.Logger) *slog.Logger {
+	if len(x.processors) == 0 {
+		return nil
 	}
 	// our records have no duplicate keys
 	options := []sdklog.LoggerProviderOption{sdklog.WithResource(x.about), sdklog.WithAllowKeyDuplication()}
@@ -24,17 +42,13 @@ func (x *Exports) Logger(logger *slog.Logger) *slog.Logger {
 		options = append(options, sdklog.WithProcessor(p))
 	}
 	exported := otelslog.NewHandler("osgate", otelslog.WithLoggerProvider(sdklog.NewLoggerProvider(options...)))
-	return slog.New(slog.NewMultiHandler(logger.Handler(), &bridge{exported, logger.Handler(), x.plan.everyLine}))
+	return slog.New(&bridge{exported, logger.Handler()})
 }
 
-// bridge exports the records that are written, with the trace that they name. Unless
-// everyLine is set, it leaves out lines of the access log below level Warn that belong
-// to no sampled trace: one record per exchange costs more than all other telemetry
-// together.
+// bridge exports the records that are written, with the trace that they name.
 type bridge struct {
 	slog.Handler // exports
 	written      slog.Handler
-	everyLine    bool
 }
 
 // Enabled implements [slog.Handler]. The level is that of the written log.
@@ -56,11 +70,7 @@ func (b *bridge) Handle(ctx context.Context, r slog.Record) error {
 		}
 		return true
 	})
-	named := trace.NewSpanContext(c)
-	if r.Message == record.AccessLine && r.Level < slog.LevelWarn && !named.IsSampled() && !b.everyLine {
-		return nil
-	}
-	if named.IsValid() {
+	if named := trace.NewSpanContext(c); named.IsValid() {
 		ctx = trace.ContextWithSpanContext(ctx, named)
 	}
 	return b.Handler.Handle(ctx, r)
@@ -68,10 +78,10 @@ func (b *bridge) Handle(ctx context.Context, r slog.Record) error {
 
 // WithAttrs implements [slog.Handler].
 func (b *bridge) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &bridge{b.Handler.WithAttrs(attrs), b.written, b.everyLine}
+	return &bridge{b.Handler.WithAttrs(attrs), b.written}
 }
 
 // WithGroup implements [slog.Handler].
 func (b *bridge) WithGroup(name string) slog.Handler {
-	return &bridge{b.Handler.WithGroup(name), b.written, b.everyLine}
+	return &bridge{b.Handler.WithGroup(name), b.written}
 }

@@ -80,8 +80,11 @@ func (p *parts) keepers(o Options) record.Keepers {
 	if p.audit != nil {
 		all = append(all, p.audit)
 	}
-	access := record.AccessLogOptions{Logger: p.logger, Shares: p.config.Log.Sample}
-	if o.Log != nil && p.config.Log.Format == "json" && p.logger == o.Logger { // and not exported
+	access := record.AccessLogOptions{
+		Logger: o.Logger, Shares: p.config.Log.Sample,
+		Exported: p.exports.Exporter(o.Logger), Exports: p.exports.ExportsLine,
+	}
+	if o.Log != nil && p.config.Log.Format == "json" {
 		access.Lines = o.Log
 	}
 	return append(all, record.NewAccessLog(access))
