@@ -15,8 +15,13 @@ func (l Location) String() string {
 	if l == (Location{}) {
 		return ""
 	}
-	return l.Plane + "/" + l.Region
+	if i := endpointIndex(l); i >= 0 {
+		return texts[i]
+	}
+	return l.text()
 }
+
+func (l Location) text() string { return l.Plane + "/" + l.Region }
 
 // Endpoint is a row of the vendor's table.
 type Endpoint struct {
@@ -61,6 +66,14 @@ var endpoints = []Endpoint{
 	{Location{"jp", "ap-northeast-1"}, "object-store-ap-northeast-1.jp1.platform.mulesoft.com", "Asia Pacific (Tokyo)"},
 }
 
+// texts are the locations of endpoints as text, in the same order. Each request needs one.
+var texts = func() (all []string) {
+	for _, e := range endpoints {
+		all = append(all, e.text())
+	}
+	return all
+}()
+
 // Endpoints returns the vendor's table in its order. The caller owns the slice.
 func Endpoints() []Endpoint { return slices.Clone(endpoints) }
 
@@ -96,10 +109,14 @@ func StatsHost(name string) string {
 // Host returns the Object Store host of a location, empty if the location is not in the
 // table.
 func Host(l Location) string {
-	if i := slices.IndexFunc(endpoints, func(e Endpoint) bool { return e.Location == l }); i >= 0 {
+	if i := endpointIndex(l); i >= 0 {
 		return endpoints[i].Host
 	}
 	return ""
+}
+
+func endpointIndex(l Location) int {
+	return slices.IndexFunc(endpoints, func(e Endpoint) bool { return e.Location == l })
 }
 
 func planeIndex(name string) int {
