@@ -134,7 +134,12 @@ func (p *Proxy) scope(x *exchange) string {
 
 // lengthPrefixed joins parts, each after its length.
 func lengthPrefixed(parts ...string) string {
+	size := 0
+	for _, part := range parts {
+		size += 2 + len(part)
+	}
 	var b strings.Builder
+	b.Grow(size)
 	for _, part := range parts {
 		b.WriteByte(byte(len(part) >> 8))
 		b.WriteByte(byte(len(part)))

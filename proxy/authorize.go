@@ -144,10 +144,16 @@ func (p *Proxy) decide(
 // cut if it has an unknown length and grows beyond a permitted size, or if its end
 // changes its type to one that is not permitted.
 func (x *exchange) redecideWhileStreaming(rules *policy.Rules, r policy.Request) {
-	x.redecideAtEnd(rules, r)
-	if x.r.ContentLength >= 0 || !rules.NeedsOf(x.op).ValueBytes {
-		return
+	if x.judging != nil {
+		x.redecideAtEnd(rules, r)
 	}
+	if x.r.ContentLength < 0 && rules.NeedsOf(x.op).ValueBytes {
+		x.redecideAsItGrows(rules, r)
+	}
+}
+
+// redecideAsItGrows makes the rules decide about each part of the body before it is sent.
+func (x *exchange) redecideAsItGrows(rules *policy.Rules, r policy.Request) {
 	x.body.judge = func(bytes int64) error {
 		r := r
 		r.ValueBytes, r.Time = bytes, time.Now()
@@ -242,9 +248,6 @@ func (x *exchange) refuseRepeated(facts policy.Head, needs policy.Needs) error {
 // redecideAtEnd makes the rules decide again at the end of the body if the facts about
 // the whole body differ from those about its beginning.
 func (x *exchange) redecideAtEnd(rules *policy.Rules, r policy.Request) {
-	if x.judging == nil {
-		return
-	}
 	before, needs := x.judging.head, x.judging.needs
 	x.judging.decide = func(facts policy.Head) error {
 		if err := x.refuseRepeated(facts, needs); err != nil || facts == before {
