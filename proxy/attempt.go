@@ -121,7 +121,7 @@ func (x *exchange) beginAttempt(r *http.Request) (a record.Attempt) {
 	if x.rec.UpstreamAttempts > 1 {
 		r.Header = maps.Clone(r.Header) // the transport may still read that of the previous attempt
 	}
-	r.Header[record.Traceparent] = []string{x.rec.Trace.Text(a.Span)}
+	r.Header[record.Traceparent] = x.lines.of(x.rec.Trace.Text(a.Span))
 	return a
 }
 

@@ -58,10 +58,8 @@ func (p *Proxy) newRefresh(x *exchange) *exchange {
 func (p *Proxy) ownRequest(x *exchange, header http.Header) *exchange {
 	r := x.r.WithContext(context.WithoutCancel(x.r.Context()))
 	r.Header, r.Body = header, http.NoBody
-	own := &exchange{
-		r: r, w: newResponseWriter(discardWriter{}), sender: x.sender, target: x.target, entered: time.Now(),
-	}
-	own.body = newRequestBody(own.w, r, p.MaxBody)
+	own := &exchange{r: r, sender: x.sender, target: x.target, entered: time.Now()}
+	own.attach(discardWriter{}, p.MaxBody)
 	return own
 }
 

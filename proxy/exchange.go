@@ -73,11 +73,17 @@ type exchange struct {
 	timing   bool // send Server-Timing
 	stage    record.Stage
 	entered  time.Time
+
+	// the memory of w, of body and of header fields: an exchange is one allocation
+	writer   responseWriter
+	received requestBody
+	lines    lines
 }
 
 // sender is the client of an exchange.
 type sender struct {
 	client   netip.Addr // its address, behind the trusted proxies
+	address  string     // client as text; empty if it is invalid
 	token    auth.Token
 	identity auth.Identity
 	caller   string // of an Access Management call: the token or address that it counts for
@@ -96,7 +102,7 @@ type target struct {
 // begin starts an exchange.
 func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	now := time.Now()
-	x := &exchange{r: r, entered: now, w: newResponseWriter(w), timing: p.ServerTiming, closing: p.retiring.Load()}
+	x := &exchange{r: withDeclaredLength(r), entered: now, timing: p.ServerTiming, closing: p.retiring.Load()}
 	x.rec = record.Exchange{
 		ID: requestID(r.Header), Start: now, Method: r.Method, Surface: record.SurfaceNone, RemoteAddr: peer(r),
 	}
@@ -104,15 +110,21 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	address := peerAddress(r)
 	p.trace(x, address)
 	x.client = clientAddress(address, r.Header["X-Forwarded-For"], p.TrustedProxies)
-	if x.client.IsValid() {
-		x.rec.ClientAddr = x.client.String()
-	}
+	x.address = addressText(x.client, x.rec.RemoteAddr)
+	x.rec.ClientAddr = x.address
 	declineUpgrade(r.Header)
 	x.origins, x.origin = len(p.Origins) > 0, p.allowedOrigin(r.Header)
-	x.body = newRequestBody(w, withDeclaredLength(r), p.MaxBody)
+	x.attach(w, p.MaxBody)
 	x.w.body = x.body
 	x.takeDeadlines()
 	return x
+}
+
+// attach makes x answer to w, and limits its request's body.
+func (x *exchange) attach(w http.ResponseWriter, maxBody int64) {
+	x.writer = newResponseWriter(w)
+	x.received.start(w, x.r, maxBody)
+	x.w, x.body = &x.writer, &x.received
 }
 
 // maxRequestID bounds the length of a request id that a client or upstream chose.
@@ -124,7 +136,17 @@ func requestID(h http.Header) string {
 	if id := plainID(h.Get("X-Request-Id")); id != "" {
 		return id
 	}
-	return strings.ToLower(rand.Text())
+	return newID()
+}
+
+// newID returns a new request id: 26 letters and digits, 130 random bits.
+func newID() string {
+	var b [26]byte
+	_, _ = rand.Read(b[:]) // never fails
+	for i := range b {
+		b[i] = "abcdefghijklmnopqrstuvwxyz234567"[b[i]%32]
+	}
+	return string(b[:])
 }
 
 // plainID returns id if it is short and plain, and "" otherwise.
@@ -174,6 +196,23 @@ func clientAddress(peer netip.Addr, forwardedFor []string, trusted []netip.Prefi
 	}
 	return peer
 }
+
+// addressText returns a as text, "" if it is invalid. It returns known itself if that is
+// the same text, as for a client without a trusted proxy.
+func addressText(a netip.Addr, known string) string {
+	if !a.IsValid() {
+		return ""
+	}
+	var room [netip6Text]byte
+	text := a.AppendTo(room[:0])
+	if string(text) == known {
+		return known
+	}
+	return string(text)
+}
+
+// netip6Text is the length of the longest IPv6 address without a zone as text.
+const netip6Text = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 
 // isTrusted reports whether a is a trusted proxy.
 func isTrusted(trusted []netip.Prefix, a netip.Addr) bool {

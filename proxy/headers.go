@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -35,7 +36,7 @@ var notChoosing = []string{
 // fields only (RFC 9110 section 7.6.1), and the list contains none. Otherwise a field
 // could be judged here and be missing upstream.
 func (x *exchange) outHeader() http.Header {
-	in, out := x.r.Header, make(http.Header, 12)
+	in, out := x.r.Header, make(http.Header, 8)
 	for _, name := range toUpstream {
 		if values := in[name]; len(values) > 0 {
 			out[name] = values
@@ -64,11 +65,16 @@ func (x *exchange) outHeader() http.Header {
 // values vary too much for an entry's key.
 func (x *exchange) setVia(out http.Header) {
 	if x.question.Shared && x.fill != nil {
-		out["Via"], out["Forwarded"] = []string{via(1, 1)}, []string{"for=unknown"}
+		out["Via"], out["Forwarded"] = x.lines.of(via(1, 1)), x.lines.of("for=unknown")
 		return
 	}
-	out["Via"] = append(slices.Clone(x.r.Header["Via"]), via(x.r.ProtoMajor, x.r.ProtoMinor))
-	out["Forwarded"] = []string{x.forwarded()}
+	own := via(x.r.ProtoMajor, x.r.ProtoMinor)
+	if theirs := x.r.Header["Via"]; len(theirs) > 0 {
+		out["Via"] = append(slices.Clone(theirs), own)
+	} else {
+		out["Via"] = x.lines.of(own)
+	}
+	out["Forwarded"] = x.lines.of(x.forwarded())
 }
 
 // traceContext replaces the client's trace context in out by ours: each attempt sets
@@ -80,7 +86,7 @@ func (x *exchange) traceContext(out http.Header) {
 	delete(out, record.Traceparent)
 	delete(out, record.Tracestate)
 	if state := x.rec.Trace.State; state != "" {
-		out[record.Tracestate] = []string{state}
+		out[record.Tracestate] = x.lines.of(state)
 	}
 }
 
@@ -89,7 +95,7 @@ func (x *exchange) traceContext(out http.Header) {
 // Access Management call keeps the one Authorization that it has.
 func (x *exchange) credentials(out http.Header) {
 	if x.call == 0 {
-		out.Set("Authorization", x.token.Header())
+		out["Authorization"] = x.lines.of(x.token.Header())
 		return
 	}
 	if values := x.r.Header["Authorization"]; len(values) == 1 {
@@ -115,25 +121,29 @@ func (x *exchange) forwarded() string {
 	if x.r.TLS != nil {
 		proto = "https"
 	}
-	node := peer(x.r)
-	if x.client.IsValid() {
-		node = x.client.String()
-	}
+	node := cmp.Or(x.address, peer(x.r))
+	b := make([]byte, 0, 128)
 	if strings.Contains(node, ":") {
-		node = "[" + node + "]"
+		b = appendQuoted(append(b, "for="...), "[", node, "]")
+	} else {
+		b = appendQuoted(append(b, "for="...), node)
 	}
-	return fmt.Sprintf(`for=%s;host=%s;proto=%s`, quoted(node), quoted(x.r.Host), proto)
+	b = appendQuoted(append(b, ";host="...), x.r.Host)
+	return string(append(append(b, ";proto="...), proto...))
 }
 
-// quoted returns s as a quoted-string (RFC 9110 section 5.6.4), without characters that
-// could end it.
-func quoted(s string) string {
-	return `"` + strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' || r == '"' || r == '\\' {
-			return -1
+// appendQuoted appends parts as one quoted-string (RFC 9110 section 5.6.4), without
+// characters that could end it.
+func appendQuoted(b []byte, parts ...string) []byte {
+	b = append(b, '"')
+	for _, part := range parts {
+		for i := range len(part) {
+			if c := part[i]; c >= ' ' && c <= '~' && c != '"' && c != '\\' {
+				b = append(b, c)
+			}
 		}
-		return r
-	}, s) + `"`
+	}
+	return append(b, '"')
 }
 
 // disconnect removes from an answer Connection and the fields that it names (RFC 9110
@@ -171,12 +181,12 @@ func (x *exchange) toClient(h http.Header) {
 // ourHeaders adds the headers that every answer has, ours and upstream's: current
 // values, never stored ones.
 func (x *exchange) ourHeaders(h http.Header) {
-	h.Set("X-Request-Id", x.rec.ID)
-	h.Add("Via", via(x.r.ProtoMajor, x.r.ProtoMinor))
+	h["X-Request-Id"] = x.lines.of(x.rec.ID)
+	x.lines.add(h, "Via", via(x.r.ProtoMajor, x.r.ProtoMinor))
 	if x.location.Region != "" {
-		h.Set(regionmap.Header, x.location.String())
+		h[regionmap.Header] = x.lines.of(x.location.String())
 	} else if x.location.Plane != "" {
-		h.Set(regionmap.Header, x.location.Plane)
+		h[regionmap.Header] = x.lines.of(x.location.Plane)
 	}
 	if x.closing { // so that the client does not reuse a connection that is about to close (RFC 9112 section 9.6)
 		h.Set("Connection", "close")
@@ -184,7 +194,7 @@ func (x *exchange) ourHeaders(h http.Header) {
 	x.limitHeaders(h)
 	x.crossOrigin(h)
 	if text := x.status.String(); text != "" { // after those of caches closer to the origin (RFC 9211 section 2)
-		h.Add("Cache-Status", text)
+		x.lines.add(h, "Cache-Status", text)
 		x.rec.Cache = x.status
 	}
 	if x.timing {
@@ -201,17 +211,33 @@ func (x *exchange) limitHeaders(h http.Header) {
 		return
 	}
 	units, window := advertised(x.quota)
-	remaining := strconv.Itoa(x.result.Remaining)
-	limit := strconv.FormatInt(units, 10)
+	var room [128]byte
+	b, policy, limit := appendLimit(room[:0], `";q=`, units, `;w=`, window)
+	b, state, remaining := appendLimit(b, `";r=`, int64(x.result.Remaining), `;t=`, seconds(x.result.MoreAfter))
+	reset := span{from: len(b)}
+	b = strconv.AppendInt(b, ceilUnix(time.Now().Add(x.result.ResetAfter)), 10)
+	reset.to = len(b)
+	text := string(b)
 	// These names are in net/http's canonical form already. Not to canonicalize them
 	// again saves time on every hit.
-	h["Ratelimit-Policy"] = []string{`"` + policyClient + `";q=` + limit + `;w=` + strconv.FormatInt(window, 10)}
-	h["Ratelimit"] = []string{
-		`"` + policyClient + `";r=` + remaining + `;t=` + strconv.FormatInt(seconds(x.result.MoreAfter), 10),
-	}
-	h["X-Ratelimit-Limit"] = []string{limit}
-	h["X-Ratelimit-Remaining"] = []string{remaining}
-	h["X-Ratelimit-Reset"] = []string{strconv.FormatInt(ceilUnix(time.Now().Add(x.result.ResetAfter)), 10)}
+	h["Ratelimit-Policy"] = x.lines.of(policy.of(text))
+	h["Ratelimit"] = x.lines.of(state.of(text))
+	h["X-Ratelimit-Limit"] = x.lines.of(limit.of(text))
+	h["X-Ratelimit-Remaining"] = x.lines.of(remaining.of(text))
+	h["X-Ratelimit-Reset"] = x.lines.of(reset.of(text))
+}
+
+// appendLimit appends a field about the client's quota with two parameters. It returns
+// where in b the field is, and the number of its first parameter.
+func appendLimit(b []byte, first string, n int64, second string, m int64) (_ []byte, whole, number span) {
+	whole.from = len(b)
+	b = append(append(append(b, '"'), policyClient...), first...)
+	number.from = len(b)
+	b = strconv.AppendInt(b, n, 10)
+	number.to = len(b)
+	b = strconv.AppendInt(append(b, second...), m, 10)
+	whole.to = len(b)
+	return b, whole, number
 }
 
 // advertised returns q in the form of the draft: units in a number of whole seconds.

@@ -80,7 +80,12 @@ func shed(short shortage) refusal {
 }
 
 // neighborhood returns the key under which failures of x's client are counted.
-func (x *exchange) neighborhood() string { return neighborhood(x.client) }
+func (x *exchange) neighborhood() string {
+	if x.client.Is4() {
+		return x.address
+	}
+	return neighborhood(x.client)
+}
 
 // ipv6Network is the number of bits of an IPv6 address that identify its owner: a
 // network of 64 bits is the smallest that one host is assigned (RFC 6177).

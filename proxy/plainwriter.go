@@ -16,7 +16,7 @@ type plainWriter struct {
 func withDeadlines(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request, func()) {
 	conn := http.NewResponseController(w)
 	clearDeadlines(conn, r)
-	w = &plainWriter{w, answerDeadline{conn: conn}}
+	w = &plainWriter{w, answerDeadline{conn: *conn}}
 	if r.Body == nil || r.Body == http.NoBody {
 		return w, r, func() {}
 	}

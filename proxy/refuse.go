@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"osgate/auth"
@@ -288,7 +286,7 @@ var unreadDetails = map[int]string{
 // The reason must not contain any part of the request.
 func (p *Proxy) Unread(remote netip.AddrPort, status int, reason string) []byte {
 	x := record.Exchange{
-		ID: strings.ToLower(rand.Text()), Start: time.Now(), Surface: record.SurfaceNone,
+		ID: newID(), Start: time.Now(), Surface: record.SurfaceNone,
 		Status: status, Code: record.CodeBadRequest, Cause: reason,
 	}
 	if remote.IsValid() {

@@ -30,7 +30,7 @@ const deadlineStep = time.Second
 type requestBody struct {
 	raw      io.ReadCloser // without the bound on size
 	bounded  io.ReadCloser
-	deadline *http.ResponseController
+	deadline http.ResponseController
 	limit    int64
 	// Reports whether so many bytes may be sent, before the last of them are; nil: no
 	// bound.
@@ -57,10 +57,18 @@ type requestBody struct {
 }
 
 func newRequestBody(w http.ResponseWriter, r *http.Request, limit int64) *requestBody {
-	return &requestBody{
-		raw: r.Body, bounded: http.MaxBytesReader(w, r.Body, limit),
-		deadline: http.NewResponseController(w), limit: limit, stream: r.ProtoMajor > 1,
-		follows: r.ProtoMajor == 1 && r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0,
+	b := new(requestBody)
+	b.start(w, r, limit)
+	return b
+}
+
+// start makes the zero b the body of r, with at most limit bytes.
+func (b *requestBody) start(w http.ResponseWriter, r *http.Request, limit int64) {
+	b.raw, b.bounded, b.limit = r.Body, r.Body, limit
+	b.deadline, b.stream = *http.NewResponseController(w), r.ProtoMajor > 1
+	if r.Body != http.NoBody {
+		b.bounded = http.MaxBytesReader(w, r.Body, limit)
+		b.follows = r.ProtoMajor == 1 && r.Body != nil && r.ContentLength != 0
 	}
 }
 

@@ -14,7 +14,7 @@ const answerStep = 2 * deadlineStep
 // at the answer's header, not at the request's: a request body may take any time to
 // arrive. It belongs to the goroutine that writes the answer.
 type answerDeadline struct {
-	conn  *http.ResponseController
+	conn  http.ResponseController
 	total time.Duration // for the whole answer; 0: none, each write has idleTimeout
 	next  time.Time     // when the deadline must be set again; zero: it was never set
 }
@@ -55,8 +55,9 @@ type responseWriter struct {
 	err      error // why the client could not be written to; nil: it could
 }
 
-func newResponseWriter(w http.ResponseWriter) *responseWriter {
-	return &responseWriter{ResponseWriter: w, deadline: answerDeadline{conn: http.NewResponseController(w)}}
+// newResponseWriter returns a value, so that an exchange can contain it.
+func newResponseWriter(w http.ResponseWriter) responseWriter {
+	return responseWriter{ResponseWriter: w, deadline: answerDeadline{conn: *http.NewResponseController(w)}}
 }
 
 // Unwrap lets [http.ResponseController] reach the connection.
