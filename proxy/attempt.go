@@ -88,7 +88,8 @@ func (a *attempts) send(r *http.Request) (*http.Response, error) {
 	if x.lease != nil && x.lease.remaining() < 0 { // the write could take effect after its mark
 		return nil, errLateMark
 	}
-	out := r.WithContext(hookless{r.Context(), x.r.Context()})
+	s := &sending{within: max(1, a.proxy.Timeout-a.elapsed), observer: a}
+	out := r.WithContext(hookless{r.Context(), x.r.Context(), s})
 	if a.kept != nil {
 		out.Body = io.NopCloser(bytes.NewReader(a.kept))
 	}
@@ -96,8 +97,7 @@ func (a *attempts) send(r *http.Request) (*http.Response, error) {
 		x.rec.UpstreamClient = a.proxy.Brokering.ClientID
 	}
 	attempt := x.beginAttempt(out)
-	s := &sending{within: max(1, a.proxy.Timeout-a.elapsed), onConn: func(reused bool) { a.proxy.connected(x, reused) }}
-	answer, err := transport.RoundTrip(out.WithContext(s.in(out.Context())))
+	answer, err := transport.RoundTrip(out)
 	a.elapsed += time.Since(x.sent)
 	x.endAttempt(attempt, s, answer, err)
 	a.proxy.noteReach(x, err)
@@ -182,10 +182,11 @@ func errorType(err error) string {
 // connected records that the request has a connection. If the request probes for others
 // whether its region is back, that is the result: its answer may be slow for other
 // reasons.
-func (p *Proxy) connected(x *exchange, reused bool) {
+func (a *attempts) connected(reused bool) {
+	x := a.exchange
 	x.connected.Store(true)
 	if x.admission.Probes() && !reused { // a kept connection may be dead
-		p.reportRegion(x.admission.Reached(time.Now()))
+		a.proxy.reportRegion(x.admission.Reached(time.Now()))
 	}
 }
 
@@ -342,16 +343,21 @@ func retryAfter(h http.Header, interval time.Duration) time.Duration {
 // write can be known.
 var errLateMark = errors.New("the write was marked too long ago")
 
-// hookless is Context without its trace hooks. Other values come from Context, hooks
-// from values. Context's own cancelation must stay visible: package context finds it by
-// a value, and otherwise each derived context would need a goroutine.
+// hookless is Context without its trace hooks, and with a sending. Other values come from
+// Context, hooks from values. Context's own cancelation must stay visible: package
+// context finds it by a value, and otherwise each derived context would need a
+// goroutine.
 type hookless struct {
 	context.Context                 //nolint:containedctx // it is a context
 	values          context.Context //nolint:containedctx // the parent of Context, without the hooks
+	sending         *sending
 }
 
 // Value implements [context.Context].
 func (c hookless) Value(key any) any {
+	if key == (sendingKey{}) {
+		return c.sending
+	}
 	value := c.Context.Value(key)
 	if _, hooks := value.(*httptrace.ClientTrace); hooks {
 		return c.values.Value(key)

@@ -34,8 +34,9 @@ type exchange struct {
 	slot   slot
 
 	// limit
-	quota  ratelimit.Quota
-	result ratelimit.Result
+	quota    ratelimit.Quota
+	quotaKey string // empty: not made yet
+	result   ratelimit.Result
 
 	// upstream's own 429s: their number, when the first arrived, and the time waited
 	// before

@@ -175,7 +175,7 @@ func (x *exchange) upstreamContext() (context.Context, context.CancelCauseFunc) 
 	case x.fill != nil:
 		return x.fill.FetchContext(parent)
 	}
-	return context.WithCancelCause(parent)
+	return parent, func(error) {} // only the client's leaving ends it
 }
 
 // rewrite makes the upstream request: the location's host, the path's bytes as

@@ -16,10 +16,14 @@ func TestAContextWithoutHooksEndsWhatIsMadeOfIt(t *testing.T) {
 	request := httptrace.WithClientTrace(context.WithValue(t.Context(), valueKey{}, "of the request"), outer)
 	parent, end := context.WithCancel(context.WithoutCancel(request))
 	hooked := httptrace.WithClientTrace(parent, &httptrace.ClientTrace{Got1xxResponse: nil})
-	child, cancel := context.WithCancelCause(hookless{hooked, request})
+	own := new(sending)
+	child, cancel := context.WithCancelCause(hookless{hooked, request, own})
 	defer cancel(nil)
 	if got := child.Value(valueKey{}); got != "of the request" {
 		t.Errorf("the value is %v", got)
+	}
+	if got := sendingOf(child); got != own {
+		t.Errorf("the sending is %p, want %p", got, own)
 	}
 	if got := httptrace.ContextClientTrace(child); got != outer {
 		t.Errorf("the hooks are %p, want those of the request, %p", got, outer)

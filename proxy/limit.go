@@ -171,8 +171,12 @@ func (p *Proxy) budgetKey(l regionmap.Location, ref storeRef) string {
 	return ratelimit.BudgetKey(p.BudgetBy, l.Plane, ref.organization, ref.environment, l.Region, ref.store)
 }
 
+// clientKey returns the key of the client's quota. It is called after identify.
 func (p *Proxy) clientKey(x *exchange) string {
-	return ratelimit.Key(x.location.Plane, x.quotaName())
+	if x.quotaKey == "" {
+		x.quotaKey = ratelimit.Key(x.location.Plane, x.quotaName())
+	}
+	return x.quotaKey
 }
 
 // vendorInterval is the time between two requests at Object Store's base rate, 10 a

@@ -120,7 +120,7 @@ func (x *exchange) offer(answer *http.Response) {
 			x.status.Detail = reason
 		}
 	}
-	if x.status.String() != "" && answer.Header.Get("Cache-Control") == "" {
+	if !x.status.IsZero() && answer.Header.Get("Cache-Control") == "" {
 		answer.Header.Set("Cache-Control", cache.DefaultControl)
 	}
 }

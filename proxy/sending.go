@@ -46,7 +46,7 @@ func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	s := sendingOf(r.Context())
 	if s == nil {
 		s = new(sending)
-		r = r.WithContext(s.in(r.Context()))
+		r = r.WithContext(context.WithValue(r.Context(), sendingKey{}, s))
 	}
 	out := s.begin(r, b.timeout)
 	answer, err := b.first.RoundTrip(out)
@@ -60,7 +60,8 @@ func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	s.clock.stop(stepAnswer)
-	answer.Body = &answerBody{answer.Body, s}
+	s.answer = answerBody{answer.Body, s}
+	answer.Body = &s.answer
 	if answer.StatusCode == http.StatusSwitchingProtocols {
 		_ = answer.Body.Close() // ends the connection
 		return nil, errSwitched
@@ -119,28 +120,29 @@ const pooledSendings = 2
 
 // sending is one request on its way upstream, over as many connections as it takes. A
 // caller of a [Transport] that needs the details of its request creates one and puts it
-// into the request's context with [sending.in]. A sending is for one request only.
+// into the request's context under sendingKey. A sending is for one request only.
 type sending struct {
-	within    time.Duration     // how long upstream may take for the next step; 0: the transport's timeout
-	onConn    func(reused bool) // called for each connection before the request is written; nil: no call
-	connected atomic.Bool       // there was a connection: bytes may have been sent
-	reused    atomic.Bool       // the latest connection had carried an earlier request
-	written   atomic.Int32      // how often the request's header was written
+	within    time.Duration // how long upstream may take for the next step; 0: the transport's timeout
+	observer  observer      // nil: none
+	connected atomic.Bool   // there was a connection: bytes may have been sent
+	reused    atomic.Bool   // the latest connection had carried an earlier request
+	written   atomic.Int32  // how often the request's header was written
 
 	once     bool // the request must not be written twice
 	tries    int  // counted by the goroutine of RoundTrip
 	maxTries int  // upper bound of tries
-	clock    *clock
+	clock    clock
 	cancel   context.CancelCauseFunc
 	ctx      context.Context //nolint:containedctx // the request's, to read its cause
+	hooks    httptrace.ClientTrace
+	answer   answerBody
 }
+
+// observer is called for each connection of a sending, before the request is written to
+// it.
+type observer interface{ connected(reused bool) }
 
 type sendingKey struct{}
-
-// in returns ctx with s in it.
-func (s *sending) in(ctx context.Context) context.Context {
-	return context.WithValue(ctx, sendingKey{}, s)
-}
 
 // sendingOf returns the sending in ctx, nil if there is none.
 func sendingOf(ctx context.Context) *sending {
@@ -155,13 +157,10 @@ func (s *sending) begin(r *http.Request, timeout time.Duration) *http.Request {
 	}
 	s.once = r.Method != http.MethodGet && r.Method != http.MethodHead
 	s.maxTries = pooledSendings
-	s.clock = newClock(s.timeOut)
-	ctx, cancel := context.WithCancelCause(r.Context())
-	s.ctx, s.cancel = ctx, cancel
-	out := r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:      s.gotConn,
-		WroteHeaders: func() { s.written.Add(1) }, // called by the goroutine of a connection
-	}))
+	s.clock.waiter = s
+	s.ctx, s.cancel = context.WithCancelCause(r.Context())
+	s.hooks.GotConn, s.hooks.WroteHeaders = s.gotConn, s.wroteHeaders
+	out := r.WithContext(httptrace.WithClientTrace(s.ctx, &s.hooks))
 	if out.Body != nil && out.Body != http.NoBody {
 		out.Body = &pacedBody{out.Body, s}
 	}
@@ -188,8 +187,8 @@ func (s *sending) countTry() error {
 func (s *sending) gotConn(c httptrace.GotConnInfo) {
 	s.connected.Store(true)
 	s.reused.Store(c.Reused)
-	if s.onConn != nil {
-		s.onConn(c.Reused)
+	if s.observer != nil {
+		s.observer.connected(c.Reused)
 	}
 	if s.once {
 		if tcp, ok := underlying(c.Conn).(*net.TCPConn); ok {
@@ -197,6 +196,9 @@ func (s *sending) gotConn(c httptrace.GotConnInfo) {
 		}
 	}
 }
+
+// wroteHeaders counts the request's headers written. A connection's goroutine calls it.
+func (s *sending) wroteHeaders() { s.written.Add(1) }
 
 // underlying returns the connection below TLS and below [dialed].
 func underlying(c net.Conn) net.Conn {
@@ -269,24 +271,18 @@ const (
 	stepAnswer              // to send more of the answer's body
 )
 
-// clock bounds the steps of one request: it calls end once, on a goroutine of its own,
-// when a step has used its time. A step of the request cannot be started or stopped
-// after the answer has arrived, because net/http may still read the request's body
-// then. Safe for concurrent use. Create it with [newClock].
+// clock bounds the steps of one request: it calls its waiter's timeOut once, on a
+// goroutine of its own, when a step has used its time. A step of the request cannot be
+// started or stopped after the answer has arrived, because net/http may still read the
+// request's body then. A clock with a waiter is ready, and safe for concurrent use.
 type clock struct {
-	end   func(step)
-	timer *time.Timer
+	waiter interface{ timeOut(in step) }
 
 	mu      sync.Mutex
-	step    step      // guarded by mu
-	running bool      // guarded by mu
-	due     time.Time // guarded by mu: end of the running step's time
-}
-
-func newClock(end func(step)) *clock {
-	c := &clock{end: end}
-	c.timer = time.AfterFunc(time.Hour, c.fire)
-	return c
+	timer   *time.Timer // guarded by mu; nil: no step was started
+	step    step        // guarded by mu
+	running bool        // guarded by mu
+	due     time.Time   // guarded by mu: end of the running step's time
 }
 
 // start starts a step that may take d. It replaces the running step.
@@ -297,7 +293,11 @@ func (c *clock) start(s step, d time.Duration) {
 		return
 	}
 	c.step, c.running, c.due = s, true, time.Now().Add(d)
-	c.timer.Reset(d)
+	if c.timer == nil {
+		c.timer = time.AfterFunc(d, c.fire)
+	} else {
+		c.timer.Reset(d)
+	}
 }
 
 // stop ends a step that was in time.
@@ -308,16 +308,18 @@ func (c *clock) stop(s step) {
 		return
 	}
 	c.step, c.running = s, false
-	c.timer.Stop()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 }
 
-// fire calls end, unless the step that set the timer was stopped or replaced meanwhile.
+// fire calls timeOut, unless the step that set the timer was stopped or replaced meanwhile.
 func (c *clock) fire() {
 	c.mu.Lock()
 	late, s := c.running && !time.Now().Before(c.due), c.step
 	c.running = c.running && !late
 	c.mu.Unlock()
 	if late {
-		c.end(s)
+		c.waiter.timeOut(s)
 	}
 }
