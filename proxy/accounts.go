@@ -119,8 +119,8 @@ func (p *Proxy) forgetRevoked(x *exchange) {
 // Allowances keep a part of each control plane's allowance for identification.
 // *[auth.Authenticator] is one. BeginCall returns 0 if a call of caller may be sent to plane
 // now; then EndCall is called once when the call has ended, with the header of its
-// answer or nil. Otherwise BeginCall returns how long the caller has to wait. Neither method
-// waits.
+// answer or nil, which it does not keep. Otherwise BeginCall returns how long the caller
+// has to wait. Neither method waits.
 type Allowances interface {
 	BeginCall(plane, caller string) (wait time.Duration)
 	EndCall(plane, caller string, answer http.Header)

@@ -146,7 +146,7 @@ func (a *account) BeginCall(plane, caller string) time.Duration {
 
 func (a *account) EndCall(_, _ string, answer http.Header) {
 	a.under--
-	a.heard = append(a.heard, answer)
+	a.heard = append(a.heard, answer.Clone())
 }
 
 func TestEveryCallThatPassedIsEndedOnce(t *testing.T) {

@@ -57,7 +57,7 @@ func (p *Proxy) prober(x *exchange) regionmap.Probe {
 			return regionmap.Absent, fmt.Errorf("making a probe: %w", err)
 		}
 		r.Host = regionmap.Host(at)
-		r.URL = p.targetURL(r.Host, path)
+		*r.URL = p.targetURL(r.Host, path)
 		r.Header = header.Clone()
 		answer, err := p.Transport.Shared.RoundTrip(r)
 		if err != nil {
@@ -98,11 +98,11 @@ func finding(at regionmap.Location, status int) (regionmap.Finding, error) {
 }
 
 // targetURL returns the URL of a raw path at an upstream host.
-func (p *Proxy) targetURL(host, path string) *url.URL {
+func (p *Proxy) targetURL(host, path string) url.URL {
 	// Opaque is written into the request line unchanged, while net/url would encode a
 	// path again. It begins with "/api/v1/" or "/accounts/", never with "//", which
 	// would make it an absolute form.
-	u := &url.URL{Scheme: "https", Host: host, Opaque: path}
+	u := url.URL{Scheme: "https", Host: host, Opaque: path}
 	if p.Override != nil {
 		u.Scheme, u.Host = p.Override.Scheme, p.Override.Host
 	}

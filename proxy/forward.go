@@ -43,7 +43,7 @@ func (p *Proxy) forward(x *exchange) (err error) {
 		return err
 	}
 	r := x.r.WithContext(ctx)
-	r.Body = x.upstreamBody()
+	r.Header, r.Body = nil, x.upstreamBody() // rewrite makes the header; ReverseProxy would only copy the client's
 	if x.call == auth.Revoke {
 		x.body.keep()
 	}
@@ -182,7 +182,7 @@ func (x *exchange) upstreamContext() (context.Context, context.CancelCauseFunc) 
 // received, and the headers of the allow list.
 func (p *Proxy) rewrite(x *exchange, pr *httputil.ProxyRequest) {
 	pr.Out.Host = p.host(x)
-	pr.Out.URL = p.targetURL(pr.Out.Host, x.upstreamPath())
+	*pr.Out.URL = p.targetURL(pr.Out.Host, x.upstreamPath())
 	pr.Out.URL.RawQuery, pr.Out.URL.ForceQuery = x.query, x.forceQuery
 	pr.Out.Header = x.outHeader()
 	pr.Out.Trailer = nil

@@ -40,8 +40,6 @@ func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) e
 	}
 	x.rec.UpstreamRequestID = plainID(answer.Header.Get("X-Request-Id"))
 	x.toClient(answer.Header)
-	x.ourHeaders(answer.Header)
-	x.trimTrailers(answer)
 	x.reply = &replyBody{
 		ReadCloser: answer.Body, exchange: x, answer: answer, status: answer.StatusCode, length: bodyLength(answer),
 	}
@@ -53,7 +51,23 @@ func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) e
 		x.reply = nil // the client gets a different answer
 		return err
 	}
+	h := x.w.Header()
+	moveHeader(h, answer.Header)
+	x.ourHeaders(h)
+	x.trimTrailers(answer)
 	return nil
+}
+
+// moveHeader moves the fields of an answer to the client's header. ReverseProxy would
+// copy one value after another, each to a list of its own. It still copies the type,
+// which it reads, because an event stream is not buffered.
+func moveHeader(to, from http.Header) {
+	for name, values := range from {
+		if name != "Content-Type" {
+			to[name] = values
+			delete(from, name)
+		}
+	}
 }
 
 // bodyLength returns the number of bytes that the answer declares for its body, -1 if
@@ -283,8 +297,9 @@ func (b *replyBody) finish(complete bool) {
 // client, and at the body's end, when fields may arrive that upstream did not announce.
 func (x *exchange) trimTrailers(answer *http.Response) {
 	for name := range answer.Trailer {
-		_, again := answer.Header[name]
-		if again || !httpguts.ValidTrailerHeader(name) ||
+		_, remains := answer.Header[name]
+		_, moved := x.w.Header()[name]
+		if remains || moved || !httpguts.ValidTrailerHeader(name) ||
 			slices.Contains(forRecipients, name) || slices.Contains(neverTrailing, name) {
 			delete(answer.Trailer, name)
 		}
