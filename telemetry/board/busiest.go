@@ -17,6 +17,7 @@ const (
 // next exchange. It is not safe for concurrent use.
 type busiest[K comparable] struct {
 	named   map[K]*recent
+	dropped []*recent        // new names use them again
 	compare func(a, b K) int // the order of names with equal counts
 }
 
@@ -29,6 +30,7 @@ type recent struct {
 	requests [windowSeconds + 1]uint32
 	special  [windowSeconds + 1]uint32 // a subset of requests: refused ones of a client, hits of a store
 	newest   int64
+	total    uint32     // the sum of requests
 	quota    quotaState // for clients
 	trail    *trail     // for clients and stores
 }
@@ -56,24 +58,54 @@ func (b *busiest[K]) add(k K, n int64, special bool, intern func(K) K) *recent {
 		if len(b.named) >= maxNamed {
 			b.prune(n)
 		}
-		r = &recent{newest: n}
+		r = b.fresh()
+		r.newest = n
 		b.named[intern(k)] = r
 	}
 	r.add(n, special)
 	return r
 }
 
+// fresh returns counts that are zero.
+func (b *busiest[K]) fresh() *recent {
+	last := len(b.dropped) - 1
+	if last < 0 {
+		return new(recent)
+	}
+	r := b.dropped[last]
+	b.dropped = b.dropped[:last]
+	*r = recent{}
+	return r
+}
+
 func (r *recent) add(n int64, special bool) {
 	size := int64(len(r.requests))
-	n = max(n, r.newest)
-	for from := max(r.newest+1, n-size+1); from <= n; from++ {
-		r.requests[from%size], r.special[from%size] = 0, 0
-	}
-	r.newest = n
+	n = r.advance(n)
 	r.requests[n%size]++
+	r.total++
 	if special {
 		r.special[n%size]++
 	}
+}
+
+// advance makes n, or a later second that was counted, the newest one, and returns it.
+func (r *recent) advance(n int64) int64 {
+	size := int64(len(r.requests))
+	n = max(n, r.newest)
+	for from := max(r.newest+1, n-size+1); from <= n; from++ {
+		r.total -= r.requests[from%size]
+		r.requests[from%size], r.special[from%size] = 0, 0
+	}
+	r.newest = n
+	return n
+}
+
+// window returns the requests of the last windowSeconds, now included. It takes the same
+// time for any number of seconds.
+func (r *recent) window(now int64) uint32 {
+	size := int64(len(r.requests))
+	oldest := r.advance(now) + 1 // one second more than the window, in its place
+	return r.total - r.requests[oldest%size]
 }
 
 // sum returns the sums of the complete seconds of the window before now.
@@ -87,12 +119,27 @@ func (r *recent) sum(now int64) (requests, special int64) {
 }
 
 // prune drops names until half of the room is free. It includes the current second;
-// otherwise all names that are new in this second would have equal counts.
+// otherwise all names that are new in this second would have equal counts. With more
+// busy names than room it runs for every few hundred exchanges: it sorts numbers only,
+// and of names with the same count at the bound it keeps any.
 func (b *busiest[K]) prune(now int64) {
-	rows := b.rows(now + 1)
-	clear(b.named)
-	for _, r := range rows[:min(len(rows), maxNamed/2)] {
-		b.named[r.key] = r.recent
+	counts := make([]uint32, 0, maxNamed)
+	for _, r := range b.named {
+		counts = append(counts, r.window(now))
+	}
+	slices.Sort(counts)
+	least := max(1, counts[len(counts)-maxNamed/2])
+	more, _ := slices.BinarySearch(counts, least+1) // the index of the first count above least
+	equal := maxNamed/2 - (len(counts) - more)      // how many names with that count are kept
+	for k, r := range b.named {
+		n := r.window(now)
+		if n == least {
+			equal--
+		}
+		if n < least || n == least && equal < 0 {
+			delete(b.named, k)
+			b.dropped = append(b.dropped, r)
+		}
 	}
 }
 
