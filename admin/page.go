@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"compress/gzip"
 	"embed"
 	"io/fs"
 	"net/http"
@@ -32,11 +33,40 @@ func assets() (names []string) {
 	return names
 }
 
-// file returns a handler for one of the embedded files. It panics if no file has that
-// name.
+// file returns a handler for one of the embedded files, which is sent compressed to
+// browsers. It panics if no file has that name.
 func file(name string) http.HandlerFunc {
 	body, contentType := load(name), contentTypeOf(name)
-	return func(w http.ResponseWriter, _ *http.Request) { send(w, http.StatusOK, contentType, body) }
+	small := compressed(body)
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept-Encoding")
+		if !acceptsGzip(r.Header.Get("Accept-Encoding")) {
+			send(w, http.StatusOK, contentType, body)
+			return
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		send(w, http.StatusOK, contentType, small)
+	}
+}
+
+// compressed returns body in the form of gzip.
+func compressed(body []byte) []byte {
+	var out bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // the level is valid
+	_, _ = w.Write(body)                                    // a buffer accepts all
+	_ = w.Close()
+	return out.Bytes()
+}
+
+// acceptsGzip reports whether a client that sends this Accept-Encoding accepts gzip. It
+// understands what browsers send; other clients may get the plain file.
+func acceptsGzip(accepted string) bool {
+	for coding := range strings.SplitSeq(accepted, ",") {
+		if name, quality, _ := strings.Cut(strings.TrimSpace(coding), ";"); strings.EqualFold(name, "gzip") {
+			return quality == ""
+		}
+	}
+	return false
 }
 
 func load(name string) []byte {

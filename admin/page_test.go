@@ -2,6 +2,8 @@ package admin_test
 
 import (
 	"cmp"
+	"compress/gzip"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -136,4 +138,30 @@ func TestScriptFindsItsElements(t *testing.T) {
 			t.Errorf("the script looks for #%s, which the page does not have", id[1])
 		}
 	}
+}
+
+// maxTransferred is how many bytes a browser loads for the page at most.
+const maxTransferred = 150 << 10
+
+func TestPageIsSmall(t *testing.T) {
+	h, sum := newHandler(t, options()), 0
+	for path := range served(t, false) {
+		answer := send(t, h, http.MethodGet, path, "", "Accept-Encoding: gzip, deflate, br, zstd")
+		if answer.Header.Get("Content-Encoding") != "gzip" || answer.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%s is not compressed: %v", path, answer.Header)
+		}
+		sum += len(text(t, answer))
+		unpacked, err := gzip.NewReader(send(t, h, http.MethodGet, path, "", "Accept-Encoding: gzip").Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(unpacked)
+		if plain := text(t, send(t, h, http.MethodGet, path, "", "Accept-Encoding: gzip;q=0")); err != nil || string(body) != plain {
+			t.Errorf("%s: the compressed file is another one, %v", path, err)
+		}
+	}
+	if sum > maxTransferred {
+		t.Errorf("the page has %d bytes, want at most %d", sum, maxTransferred)
+	}
+	t.Logf("%d bytes", sum)
 }

@@ -21,29 +21,59 @@ func isReadable(t *testing.T, b *browser) {
 	b.visit(g.admin)
 	refused := generateTraffic(t, g)
 	b.waitForText("#refusals", refused)
-	b.waitFor("the charts", "document.querySelectorAll('canvas').length === 4")
+	b.waitFor("the charts", "document.querySelectorAll('#view-overview canvas').length === 3")
 	b.waitFor("the first slot of a chart", "document.querySelector('#requests-chart [role=img]').ariaLabel.includes('Refused: over-quota')")
-	b.waitForText("#children", "org-root")
+	for _, view := range views(refused) {
+		b.visit(g.admin + "/#" + view.address)
+		b.waitForText("#view-"+view.name, view.text)
+		b.looksRight(view.name)
+	}
+	b.checkNoErrors(g.admin)
+}
+
+// view is a view of the page, with a text of it.
+type view struct{ name, address, text string }
+
+// views lists every view of the page, after generateTraffic returned refused.
+func views(refused string) []view {
+	store := "us/us-east-1/org-root/env-prod/" + demoName
+	return []view{
+		{"overview", "overview", "Everything works"}, {"clients", "clients", "App one"}, {"stores", "stores", demoName},
+		{"refusals", "refusals", refused}, {"cache", "cache", "Requests saved"}, {"policy", "policy", "There is no policy"},
+		{"history", "history", "org-root"}, {"settings", "settings", "OSGATE_RATE_MAX_WAIT"},
+		{"client", "client=app-one", demoName}, {"store", "store=" + store, "App two"}, {"request", "request=" + refused, "not reached"},
+	}
+}
+
+// looksRight checks the open view at two widths and in both color schemes, and stores
+// an image of each.
+func (b *browser) looksRight(view string) {
+	b.t.Helper()
 	contrast, err := os.ReadFile("testdata/contrast.js")
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 	for _, width := range []int64{1280, 390} {
 		for _, scheme := range []string{"light", "dark"} {
 			b.setAppearance(width, scheme)
-			b.waitFor("the charts to fit", "[...document.querySelectorAll('.drawing')].every((d) => Math.abs(d.querySelector('.uplot').clientWidth - d.clientWidth) <= 1)")
-			name := fmt.Sprintf("dashboard-%d-%s", width, scheme)
+			b.waitFor("the charts to fit", "[...document.querySelectorAll('.drawing')].filter((d) => d.checkVisibility()).every((d) => Math.abs(d.querySelector('.uplot').clientWidth - d.clientWidth) <= 1)")
+			name := fmt.Sprintf("dashboard-%s-%d-%s", view, width, scheme)
 			if sideways := evaluate[int64](b, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); sideways > 0 {
-				t.Errorf("%s: the page is %d pixels wider than the window", name, sideways)
+				b.t.Errorf("%s: the page is %d pixels wider than the window", name, sideways)
+			}
+			if height := evaluate[int64](b, "document.documentElement.scrollHeight"); height > maxHeight[width] {
+				b.t.Errorf("%s: the page is %d pixels high, want at most %d", name, height, maxHeight[width])
 			}
 			for _, text := range evaluate[[]string](b, string(contrast)) {
-				t.Errorf("%s: contrast %s, want 4.5 or more", name, text)
+				b.t.Errorf("%s: contrast %s, want 4.5 or more", name, text)
 			}
 			b.screenshot(name)
 		}
 	}
-	b.checkNoErrors(g.admin)
 }
+
+// maxHeight is how high a view may be, by the width of the window.
+var maxHeight = map[int64]int64{1280: 2000, 390: 3600}
 
 // namedRoles are the roles whose elements must all have a name for screen readers.
 var namedRoles = map[string]bool{
@@ -58,10 +88,14 @@ func isUsableByScreenReader(t *testing.T, b *browser) {
 	g := s.gateway("RATE_MAX_WAIT=0")
 	b.visit(g.admin)
 	b.waitForText("#refusals", generateTraffic(t, g))
-	b.waitFor("the charts", "document.querySelectorAll('canvas').length === 4")
-	b.waitForText("#children", "org-root")
-
+	b.waitFor("the charts", "document.querySelectorAll('#view-overview canvas').length === 3")
 	roles := b.roles()
+	b.visit(g.admin + "/#clients")
+	b.waitForText("#clients", "App one")
+	for role, n := range b.roles() {
+		roles[role] = max(roles[role], n)
+	}
+	b.visit(g.admin + "/#overview")
 	for _, role := range []string{"banner", "main", "contentinfo", "navigation", "status", "meter", "table", "image", "heading"} {
 		if roles[role] == 0 {
 			t.Errorf("the page has no %s", role)

@@ -2,15 +2,24 @@
 // /api/history are fetched for the charts.
 
 import { id, setClass, setText } from "/assets/dom.js";
+import { prepareActions, showSwitches } from "/assets/actions.js";
+import { prepareDetails, refreshDetail } from "/assets/details.js";
+import { refreshFleet } from "/assets/fleet.js";
 import { age, clock } from "/assets/format.js";
 import { showHealth, showState } from "/assets/health.js";
 import { prepareHistory, refreshHistory } from "/assets/history.js";
 import { Link } from "/assets/link.js";
+import { learn } from "/assets/names.js";
+import { refreshPolicy } from "/assets/policy.js";
 import { preparePurge } from "/assets/purge.js";
-import { showRecent } from "/assets/recent.js";
+import { prepareRecent, showRecent } from "/assets/recent.js";
+import { whenShown, startRouter } from "/assets/router.js";
+import { prepareSearch } from "/assets/search.js";
+import { prepareSettings } from "/assets/settings.js";
 import { showTraffic, sum } from "/assets/traffic.js";
 
 let last; // the time of the shown figures
+let traffic; // the last one
 let paused = false;
 
 function showNotice(text, tone) {
@@ -22,16 +31,24 @@ function showNotice(text, tone) {
 function show(o) {
   last = o.time;
   document.body.dataset.link = "up";
+  learn(o.names);
   showHealth(o.health);
-  setText(id("about"), [o.version, `up ${age((Date.parse(o.time) - Date.parse(o.start)) / 1000)}`].filter(Boolean).join(" · "));
+  setText(id("about"), [o.replica.host, o.version, `up ${age((Date.parse(o.time) - Date.parse(o.start)) / 1000)}`].filter(Boolean).join(" · "));
   setText(id("updated"), `as of ${clock(o.time)}`);
   id("logout").hidden = !o.session;
   const t = o.traffic;
   const seen = sum(t.outcomes, (c) => c.total) > 0;
   showNotice(seen ? "" : "No request yet. Send one through the gateway; it appears here at once.", "calm");
+  traffic = t;
   showTraffic(t);
-  showRecent(Date.now());
-  refreshHistory(Date.now());
+  showSwitches(o.switches);
+  refresh();
+}
+
+// refresh fetches what is due of the view.
+function refresh() {
+  const now = Date.now();
+  for (const part of [showRecent, refreshFleet, refreshPolicy, refreshDetail, refreshHistory]) part(now);
 }
 
 function showLost(reason) {
@@ -58,6 +75,8 @@ id("pause").addEventListener("click", (event) => {
 });
 document.addEventListener("visibilitychange", updateStream);
 
-preparePurge();
-prepareHistory();
+for (const filter of ["clients-filter", "stores-filter"]) id(filter).addEventListener("input", () => traffic && showTraffic(traffic));
+for (const prepare of [prepareActions, preparePurge, prepareHistory, prepareRecent, prepareSettings, prepareDetails, prepareSearch]) prepare();
+whenShown(() => last && refresh());
+startRouter();
 updateStream();

@@ -25,11 +25,13 @@ export class Chart {
   // table (when), the text of an empty chart (empty), the range of the axis ([low,
   // high], or null for the range of the values), and the style: "lines", "log" for
   // lines on a logarithmic axis, "stack" for stacked areas, or "bars". Charts of all
-  // styles but bars show the last span seconds with one value per step, and share a
-  // pointer with the charts of the same sync.
+  // styles but bars show the time of a Span (span) with one value per step, and share a
+  // pointer with the charts of the same sync. hide lists the lines that are shown only
+  // on request. brush is called with the two times of a drag across the chart; without
+  // it the span is.
   constructor(box, options) {
-    this.options = { utc: false, range: null, ...options };
-    this.hidden = new Set();
+    this.options = { utc: false, range: null, hide: [], ...options };
+    this.hidden = new Set(this.options.hide);
     this.lines = [];
     this.times = [];
     this.drawing = element("div", "drawing");
@@ -39,6 +41,7 @@ export class Chart {
     this.numbers = new Numbers(options);
     box.replaceChildren(this.drawing, this.keys, this.numbers.root);
     new ResizeObserver(() => this.fit()).observe(this.drawing);
+    this.drawing.addEventListener("dblclick", () => this.options.span?.last(this.options.span.seconds));
     dark.addEventListener("change", () => this.draw(true));
   }
 
@@ -95,17 +98,30 @@ export class Chart {
     const grid = { stroke: color("line"), width: 1 };
     const axis = { stroke: color("muted"), grid, ticks: { ...grid, size: 4 }, font: "12px system-ui, sans-serif", gap: 5 };
     return {
-      ...this.size(), legend: { show: false }, padding: [10, 8, 0, 0],
+      ...this.size(), legend: { show: false }, padding: [10, 24, 0, 0],
       tzDate: utc ? (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC") : undefined,
-      cursor: { drag: { x: false, y: false }, y: false, points: { show: style === "lines" || style === "log" }, sync: sync && { key: sync, setSeries: false } },
-      scales: { x: { range: style === "bars" ? roomForBars : (_, low, high) => [high - span, high] }, y: style === "log" ? { distr: 3 } : { range: range ? () => range : fromZero } },
+      cursor: { drag: { x: true, y: false, setScale: false }, y: false, points: { show: style === "lines" || style === "log" }, sync: sync && { key: sync, setSeries: false } },
+      scales: { x: { range: style === "bars" ? roomForBars : (_, low, high) => span.range(high) }, y: style === "log" ? { distr: 3 } : { range: range ? () => range : fromZero } },
       axes: [
         { ...axis, values: (plot, ticks, _, space, step) => ticks.map((t) => this.tickOfTime(t, step)), space: 70, size: 32 },
         { ...axis, ...this.lattice(axis), values: (_, ticks) => ticks.map((t) => t === null ? "" : this.options.tick(t)), size: widthOf, space: 36 },
       ],
       series: [{}, ...this.shown().map((l) => this.series(l))],
-      hooks: { setCursor: [(plot) => this.follow(plot.cursor.left >= 0 ? plot.cursor.idx : null)] },
+      hooks: {
+        setSelect: [(plot) => this.brushed(plot)],
+        setCursor: [(plot) => this.follow(plot.cursor.left >= 0 ? plot.cursor.idx : null)],
+      },
     };
+  }
+
+  // brushed selects the time of a drag that is wider than a click.
+  brushed(plot) {
+    const { left, width } = plot.select;
+    if (width < 8) return;
+    const [from, to] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (this.options.brush) this.options.brush(from, to);
+    else this.options.span?.between(from, to);
   }
 
   series(l) {

@@ -32,10 +32,10 @@ const few = 10; // rows of a long table that are shown before a click on the but
 
 // fill makes the rows of a table match items. A row is identified by its key and keeps
 // its place if possible.
-export function fill(name, all, { key, make, update, empty }) {
+export function fill(name, all, { key, make, update, empty, most = few }) {
   const body = id(name);
-  const items = limit(body, all);
-  body.refill = () => fill(name, all, { key, make, update, empty });
+  const items = limit(body, all, most);
+  body.refill = () => fill(name, all, { key, make, update, empty, most });
   if (items.length === 0) return showEmpty(body, empty);
   delete body.dataset.empty;
   const known = new Map([...body.rows].map((row) => [row.dataset.key, row]));
@@ -80,7 +80,7 @@ function nameCells(row, table) {
 
 // limit returns the items of a table that are shown, and puts a button below the table
 // for the rest.
-function limit(body, all) {
+function limit(body, all, most) {
   const table = body.parentElement;
   let more = table.nextElementSibling;
   if (!more?.matches(".more")) {
@@ -93,10 +93,10 @@ function limit(body, all) {
     table.after(more);
   }
   const complete = body.dataset.whole === "true";
-  more.hidden = all.length <= few;
-  setText(more, complete ? `Show the first ${few}` : `Show all ${all.length}`);
+  more.hidden = all.length <= most;
+  setText(more, complete ? `Show the first ${most}` : `Show all ${all.length}`);
   more.setAttribute("aria-expanded", String(complete));
-  return complete ? all : all.slice(0, few);
+  return complete ? all : all.slice(0, most);
 }
 
 // line makes a row with a heading, a small text and a bar, and the given number of

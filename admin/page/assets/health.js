@@ -7,7 +7,7 @@ import { states, statuses } from "/assets/words.js";
 const titles = {
   degraded: "Degraded: requests are served, but",
   starting: "Starting: not ready for traffic yet",
-  draining: "Draining: finishing the current requests",
+  draining: "Draining: this replica wants no new traffic",
   unready: "Not ready: requests are refused, because",
 };
 

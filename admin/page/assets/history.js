@@ -4,6 +4,8 @@
 import { Chart } from "/assets/chart.js";
 import { element, fill, id, line, setNumber, setShare, setText } from "/assets/dom.js";
 import { percent, short, whole } from "/assets/format.js";
+import { learn, nameOf } from "/assets/names.js";
+import { current } from "/assets/router.js";
 import { Range } from "/assets/range.js";
 
 const levels = ["organization", "environment", "region", "store"];
@@ -65,6 +67,7 @@ async function fetchHistory() {
   due = Date.now() + (problem ? 3000 : 10000);
   if (problem) return showProblem(problem);
   last = answer;
+  learn(answer.names);
   show();
 }
 
@@ -87,7 +90,7 @@ function show() {
   const of = unit();
   const [client, upstream] = [of.client, of.upstream].map((name) => last.buckets.reduce((total, b) => total + b[name], 0));
   setText(id("history-total"), client + upstream === 0 ? "There are no counts for this place and time." : sentence(client, upstream, of.unit));
-  chart ??= new Chart(id("history-chart"), { title: "History", style: "bars", utc: true, text: (n) => (n == null ? "–" : whole.format(n)), tick: short.format, empty: "no counts", when });
+  chart ??= new Chart(id("history-chart"), { title: "History", style: "bars", utc: true, text: (n) => (n == null ? "–" : whole.format(n)), tick: short.format, empty: "no counts", when, brush: (from, to) => range.between(from, to) });
   chart.show(last.buckets.map((b) => Date.parse(b.time) / 1000), [
     { key: `client ${of.unit}`, name: of.names[0], color: "c-client", width: 0.9, values: last.buckets.map((b) => b[of.client]) },
     { key: `upstream ${of.unit}`, name: of.names[1], color: "c-forwarded", width: 0.5, values: last.buckets.map((b) => b[of.upstream]) },
@@ -123,8 +126,9 @@ function showChildren(of) {
 
 // childRow makes a row whose name leads one level down.
 function childRow(c, level) {
-  const row = line("", level === "organization" ? `control plane ${c.plane}` : "", 3);
-  const down = element("button", "link", c.name);
+  const name = nameOf(c.name);
+  const row = line("", [name === c.name ? "" : c.name, level === "organization" ? `control plane ${c.plane}` : ""].filter(Boolean).join(" · "), 3);
+  const down = element("button", "link", name);
   down.type = "button";
   down.addEventListener("click", () => go([...place, c.name], c.plane));
   row.cells[0].prepend(down);
@@ -141,14 +145,14 @@ async function go(to, itsPlane) {
 
 function showPath() {
   const names = ["All organizations", ...place];
-  const shown = JSON.stringify([plane, names]);
+  const shown = JSON.stringify([plane, names, names.map(nameOf)]);
   const list = id("history-path");
   if (list.dataset.shown === shown) return;
   list.dataset.shown = shown;
   list.replaceChildren(...names.map((name, i) => {
     const item = element("li");
     const here = i === names.length - 1;
-    const step = element(here ? "span" : "button", here ? "" : "link", name);
+    const step = element(here ? "span" : "button", here ? "" : "link", nameOf(name));
     if (here) Object.assign(step, { ariaCurrent: "true", tabIndex: -1 });
     else Object.assign(step, { type: "button", onclick: () => go(place.slice(0, i), plane) });
     if (i > 0) step.title = `${levels[i - 1]} ${name}`;
@@ -167,6 +171,7 @@ export function prepareHistory() {
 // another range it repeats the request until there is an answer. Dates that are being
 // edited are used only after a click on the button.
 export function refreshHistory(now) {
+  if (current().name !== "history" && last) return;
   if (!(range.moves() || temporary) || now < due) return;
   due = now + 10000;
   if (range.moves()) load();

@@ -44,6 +44,13 @@ export class Range {
     this.press(period);
   }
 
+  // between selects the range between two times in seconds since 1970.
+  between(from, to) {
+    const { elements } = this.form;
+    [elements.from.value, elements.to.value] = [from, to].map((time) => local(new Date(Math.round(time / 60) * 60000)));
+    this.choose();
+  }
+
   // choose selects the range of the form's fields.
   choose() {
     this.press(undefined);

@@ -3,9 +3,11 @@
 import { Chart } from "/assets/chart.js";
 import { id, setText } from "/assets/dom.js";
 import { clock, duration, rate, short } from "/assets/format.js";
+import { Span } from "/assets/span.js";
 import { outcomes } from "/assets/words.js";
 
 const seconds = 900; // how far back the charts reach
+const span = new Span(seconds, showSpan);
 
 const when = (time) => clock(time * 1000);
 const perSecond = (n) => (n == null ? "–" : `${rate(n)}/s`);
@@ -14,7 +16,7 @@ const tickOfTime = (ms) => (ms >= 1000 ? `${ms / 1000} s` : `${Number(ms.toPreci
 
 const charts = {
   requests: ["Requests per second by outcome", { style: "stack", text: perSecond, tick, empty: "no request" }],
-  latency: ["Latency", { style: "log", text: duration, tick: tickOfTime, empty: "no durations" }],
+  latency: ["Latency", { style: "log", text: duration, tick: tickOfTime, empty: "no durations", hide: ["all p99", "upstream p50", "upstream p95", "upstream p99"] }],
   ratio: ["Hit ratio", { style: "lines", text: (p) => (p == null ? "–" : `${Math.round(p)} %`), tick: (p) => `${p} %`, range: [0, 100], empty: "no cacheable read" }],
 };
 
@@ -23,7 +25,19 @@ const made = {};
 // chart returns the chart with a name. It is made when it is first shown.
 function chart(name) {
   const [title, options] = charts[name];
-  return made[name] ??= new Chart(id(`${name}-chart`), { title, when, span: seconds, step: 5, sync: "recent", ...options });
+  return made[name] ??= new Chart(id(`${name}-chart`), { title, when, span, step: 5, sync: "recent", ...options });
+}
+
+// showSpan draws the charts of the selected time, and marks its button.
+function showSpan() {
+  for (const button of document.querySelectorAll("[data-span]")) button.setAttribute("aria-pressed", String(span.from === null && Number(button.dataset.span) === span.seconds));
+  id("span-reset").hidden = span.from === null;
+  for (const one of Object.values(made)) one.draw(true);
+}
+
+export function prepareRecent() {
+  for (const button of document.querySelectorAll("[data-span]")) button.addEventListener("click", () => span.last(Number(button.dataset.span)));
+  id("span-reset").addEventListener("click", () => span.last(span.seconds));
 }
 
 const colors = {

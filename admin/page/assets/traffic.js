@@ -3,6 +3,7 @@
 
 import { element, figure, fill, id, line, setNumber, setPairs, setShare, setText, timeOf } from "/assets/dom.js";
 import { big, bytes, clock, duration, milliseconds, percent, rate, whole } from "/assets/format.js";
+import { clientLink, hasName, idOf, link, nameOf, placeText, requestLink, storeLink } from "/assets/names.js";
 import { codes, outcomes } from "/assets/words.js";
 
 export const sum = (list, of) => list.reduce((total, item) => total + of(item), 0);
@@ -68,24 +69,39 @@ function showCache(t) {
   setPairs(id("cache"), pairs);
 }
 
+// matching returns the items of which a text contains what the reader has typed.
+function matching(field, items, texts) {
+  const wanted = id(field).value.trim().toLowerCase();
+  return wanted === "" ? items : items.filter((item) => texts(item).some((text) => text.toLowerCase().includes(wanted)));
+}
+
+// setName writes the name that a row's link shows, and the id below it if it has one.
+function setName(row, of) {
+  setText(row.querySelector("a"), nameOf(of));
+  row.querySelector(".id").hidden = !hasName(of);
+}
+
 function showClients(t) {
   const most = Math.max(1, ...t.clients.map((c) => c.requests));
-  fill("clients", t.clients, {
+  fill("clients", matching("clients-filter", t.clients, (c) => [c.principal, nameOf(c.principal)]), {
     key: (c) => c.principal,
     make: (c) => {
-      const row = line(c.principal, "", 4);
-      row.cells[0].title = c.principal;
+      const row = line("", "", 4);
+      const small = element("small");
+      small.append(idOf(c.principal));
+      row.cells[0].prepend(link(clientLink(c.principal), c.principal), small);
       row.cells[4].append(element("span"), element("meter"));
       return row;
     },
     update: (row, c) => {
+      setName(row, c.principal);
       setNumber(row.cells[1], rate(c.perSecond), false);
       setNumber(row.cells[2], big(c.requests), false);
       setNumber(row.cells[3], big(c.refused), c.refused === 0, "warn");
       showQuota(row.cells[4], c);
       setShare(row, c.requests, most);
     },
-    empty: "No client in the last minute.",
+    empty: id("clients-filter").value ? "No client matches." : "No client in the last minute.",
   });
 }
 
@@ -95,30 +111,34 @@ function showQuota(cell, c) {
   const [text, meter] = cell.children;
   meter.hidden = c.quota === undefined;
   if (c.quota === undefined) return setText(text, "none");
-  setText(text, c.over ? "over quota" : `${whole.format(c.remaining)} of ${whole.format(c.burst)}`);
-  text.className = c.over ? "over" : "";
   const period = c.period === 1 ? "second" : `${c.period} seconds`;
-  const label = `${c.principal}: ${c.remaining} of ${c.burst} left, ${c.quota} per ${period}${c.over ? ", over quota" : ""}`;
+  const own = c.period === 1 ? `${whole.format(c.quota)}/s` : `${whole.format(c.quota)} in ${c.period} s`;
+  setText(text, `${own}, ${c.over ? "over quota" : `${whole.format(c.remaining)} of ${whole.format(c.burst)} left`}`);
+  text.className = c.over ? "over" : "";
+  const label = `${nameOf(c.principal)}: ${c.remaining} of ${c.burst} left, ${c.quota} per ${period}${c.over ? ", over quota" : ""}`;
   Object.assign(meter, { max: c.burst, low: c.burst / 4, high: c.burst, optimum: c.burst, value: c.over ? 0 : c.remaining });
   if (meter.ariaLabel !== label) Object.assign(meter, { ariaLabel: label, title: label });
 }
 
 function showStores(t) {
   const most = Math.max(1, ...t.stores.map((s) => s.requests));
-  fill("stores", t.stores, {
-    key: (s) => JSON.stringify([s.plane, s.region, s.organization, s.environment, s.store]),
+  const shown = matching("stores-filter", t.stores, (s) => [s.store, s.organization, s.environment, placeText(s)]);
+  fill("stores", shown, {
+    key: storeLink,
     make: (s) => {
-      const row = line(s.store, `${s.plane}/${s.region} · environment ${s.environment}`, 3);
-      row.querySelector("small").after(element("small", "", `organization ${s.organization}`));
+      const row = line("", " ", 3);
+      row.cells[0].prepend(link(storeLink(s), s.store));
+      row.cells[0].title = `organization ${s.organization}, environment ${s.environment}`;
       return row;
     },
     update: (row, s) => {
+      setText(row.querySelector("small"), placeText(s));
       setNumber(row.cells[1], rate(s.perSecond), false);
       setNumber(row.cells[2], big(s.requests), false);
       setNumber(row.cells[3], percent(s.hits, s.requests), s.hits === 0);
       setShare(row, s.requests, most);
     },
-    empty: "No store in the last minute.",
+    empty: id("stores-filter").value ? "No store matches." : "No store in the last minute.",
   });
   showLocations([...new Set(t.stores.map((s) => `${s.plane}/${s.region}`))].sort());
 }
@@ -144,23 +164,6 @@ function showCodes(t) {
   });
 }
 
-// showShadow lists the requests that policy rules in shadow mode would have refused,
-// and the rules that could not be evaluated. The section is hidden if there are none.
-function showShadow(t) {
-  const failed = t.policyErrors.map((c) => ({ ...c, failed: true }));
-  const rules = [...failed, ...t.shadow];
-  id("shadow-part").hidden = rules.length === 0;
-  fill("shadow", rules, {
-    key: (c) => `${c.failed} ${c.rule}`,
-    make: (c) => line(c.rule, c.failed ? "could not be evaluated" : "would have refused", 2, false),
-    update: (row, c) => {
-      setNumber(row.cells[1], big(c.window), c.window === 0, c.failed ? "bad" : "warn");
-      setNumber(row.cells[2], big(c.total), false);
-    },
-    empty: "None.",
-  });
-}
-
 function showRefusals(t) {
   fill("refusals", t.refusals, {
     key: (r) => `${r.time} ${r.requestId}`,
@@ -170,18 +173,19 @@ function showRefusals(t) {
       when.append(timeOf(r.time, clock(r.time)));
       const answer = element("td", "answer", `${r.status} ${r.code}`);
       if (r.rule) answer.append(element("small", "", `rule ${r.rule}`));
-      const client = element("td", "across", r.principal ?? "not identified");
+      const client = element("td", "across");
+      client.append(r.principal ? link(clientLink(r.principal), nameOf(r.principal)) : "not identified");
       client.append(element("small", "", r.operation ?? "no operation"));
       const request = element("td", "across");
-      request.append(element("span", "id", r.requestId));
+      request.append(Object.assign(link(requestLink(r.requestId), r.requestId), { className: "id" }));
       row.append(when, answer, client, request);
       return row;
     },
-    update: () => {},
+    update: (row, r) => r.principal && setText(row.cells[2].firstChild, nameOf(r.principal)),
     empty: "None since the start.",
   });
 }
 
 export function showTraffic(t) {
-  for (const part of [showFigures, showOutcomes, showLatencies, showCache, showClients, showStores, showCodes, showShadow, showRefusals]) part(t);
+  for (const part of [showFigures, showOutcomes, showLatencies, showCache, showClients, showStores, showCodes, showRefusals]) part(t);
 }
