@@ -13,6 +13,7 @@ type view struct {
 	height int // lines; 0: as many as needed
 	color  bool
 	source string // where the overview comes from
+	choice choice // of clients and stores
 	lost   string // why no newer overview could be read; empty: the overview is current
 }
 
@@ -67,7 +68,7 @@ func (b block) half(width int) int {
 // color it contains no other control character.
 func frame(o overview, v view) string {
 	lines := []table.Line{headline(o, v), verdict(o, v)}
-	blocks := blocksOf(o, v.width)
+	blocks := blocksOf(o, v)
 	room := v.height - len(lines)
 	if v.height == 0 {
 		room = unbounded
@@ -155,6 +156,12 @@ func headline(o overview, v view) table.Line {
 	}
 	if up := o.Time.Sub(o.Start); up > 0 {
 		l = append(l, table.Styled(table.Plain, "  up %s", age(up)))
+	}
+	if name := o.Replica.Host; name != "" {
+		l = append(l, table.Styled(table.Plain, "  %s", name))
+	}
+	if text := v.choice.String(); text != "" {
+		l = append(l, table.Styled(table.Bold, "  %s", text))
 	}
 	return append(l, table.Styled(table.Faint, "  %s", v.source))
 }

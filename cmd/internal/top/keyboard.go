@@ -1,39 +1,37 @@
 package top
 
-import (
-	"bytes"
-	"os"
-)
+import "os"
 
 // keyboard reads keys while frames are shown.
 type keyboard struct {
-	file    *os.File      // a terminal, or nil: no keys are read
-	quit    chan struct{} // closed when a key requests the end
-	restore func()        // restores the terminal's former mode; nil: the mode is unchanged
+	file    *os.File  // a terminal, or nil: no keys are read
+	pressed chan byte // the keys; nil: none are read
+	restore func()    // restores the terminal's former mode; nil: the mode is unchanged
 }
 
 // newKeyboard reads keys from in until the process ends, if in is a terminal.
 func newKeyboard(in any) *keyboard {
-	k := &keyboard{quit: make(chan struct{})}
+	k := &keyboard{}
 	f, ok := in.(*os.File)
 	if !ok || !isTerminal(f) {
 		return k
 	}
-	k.file = f
+	k.file, k.pressed = f, make(chan byte)
 	go k.read()
 	return k
 }
 
-// read closes quit at the first q, Q or Ctrl-D. It reads until the process ends,
-// because a read from a terminal cannot be canceled.
+// read passes on each key. It reads until the process ends, because a read from a
+// terminal cannot be canceled.
 func (k *keyboard) read() {
-	const keys = "qQ\x04"
 	pressed := make([]byte, 64)
 	for {
 		n, err := k.file.Read(pressed)
-		if bytes.ContainsAny(pressed[:n], keys) || n == 0 && err == nil {
-			close(k.quit)
-			return
+		for _, key := range pressed[:n] {
+			k.pressed <- key
+		}
+		if n == 0 && err == nil { // Ctrl-D at a terminal whose mode could not be set
+			k.pressed <- keyEnd
 		}
 		if err != nil { // the terminal was closed, which SIGHUP reports
 			return

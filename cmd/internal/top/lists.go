@@ -15,17 +15,20 @@ import (
 const (
 	spendingFrom = 76
 	rulesFrom    = 76
-	busiestFrom  = 120
+	busiestFrom  = 180
+
+	// The width from which on names of stores are not cut below 40 columns.
+	standardWidth = 80
 )
 
 // blocksOf returns the blocks below the headlines from top to bottom, without empty
 // lists.
-func blocksOf(o overview, width int) []block {
+func blocksOf(o overview, v view) []block {
 	t := o.Traffic
 	var blocks []block
 	add := func(least, pairedFrom int, tables ...table.Table) {
 		tables = slices.DeleteFunc(tables, func(t table.Table) bool { return len(t.Rows) == 0 })
-		if len(tables) == 2 && width >= pairedFrom {
+		if len(tables) == 2 && v.width >= pairedFrom {
 			blocks = append(blocks, block{tables[0], tables[1], least})
 			return
 		}
@@ -36,9 +39,9 @@ func blocksOf(o overview, width int) []block {
 	add(2, 0, requestsTable(t))
 	add(5, spendingFrom, timingsTable(t), spendingTable(t))
 	add(2, 0, partsTable(o.Health.Parts))
-	add(1, busiestFrom, clientsTable(t.Clients), storesTable(t.Stores))
+	add(1, busiestFrom, clientsTable(o, v.choice), storesTable(o, v))
 	add(1, 0, codesTable(t.Codes))
-	add(2, 0, refusalsTable(t.Refusals))
+	add(2, 0, refusalsTable(o))
 	add(1, rulesFrom, rulesTable("WOULD BE DENIED BY", t.Shadow), rulesTable("FAILED RULE", t.PolicyErrors))
 	return blocks
 }
@@ -166,15 +169,15 @@ func urgency(p admin.Part) int {
 	return 1
 }
 
-func clientsTable(clients []board.ClientCount) table.Table {
+func clientsTable(o overview, chosen choice) table.Table {
 	list := table.Table{Columns: []table.Column{
 		{Title: "CLIENT", Least: 10}, {Title: "/S", Right: true},
 		{Title: "REFUSED", Right: true, Spare: 1}, {Title: "LEFT", Right: true},
 		{Title: "QUOTA", Spare: 2}, {},
 	}}
-	for _, c := range clients {
+	for _, c := range chosen.clients(o) {
 		row := []table.Cell{
-			table.Text(c.Principal), rateCell(table.Plain, c.PerSecond), countCell(table.Plain, c.Refused), {}, {}, {},
+			table.Text(o.nameOf(c.Principal)), rateCell(table.Plain, c.PerSecond), countCell(table.Plain, c.Refused), {}, {}, {},
 		}
 		if c.Remaining != nil {
 			row[3] = table.Styled(table.Plain, "%s of %s", number(int64(*c.Remaining)), number(int64(c.Burst)))
@@ -188,15 +191,19 @@ func clientsTable(clients []board.ClientCount) table.Table {
 	return list
 }
 
-func storesTable(stores []board.StoreCount) table.Table {
+func storesTable(o overview, v view) table.Table {
+	least := 40 // a name of the Mule runtime stays readable
+	if v.width < standardWidth {
+		least = 12
+	}
 	list := table.Table{Columns: []table.Column{
-		{Title: "STORE", Least: 12}, {Title: "ENVIRONMENT", Least: 8, Spare: 1},
+		{Title: "STORE", Least: least}, {Title: "ENVIRONMENT", Least: 8, Spare: 1},
 		{Title: "ORGANIZATION", Least: 8, Spare: 3}, {Title: "LOCATION", Spare: 2},
 		{Title: "/S", Right: true}, {Title: "HITS", Right: true},
 	}}
-	for _, s := range stores {
+	for _, s := range v.choice.stores(o) {
 		list.Add(
-			table.Text(cmp.Or(s.Store, "-")), table.Text(s.Environment), table.Text(s.Organization),
+			table.Text(cmp.Or(s.Store, "-")), table.Text(o.nameOf(s.Environment)), table.Text(o.nameOf(s.Organization)),
 			table.Text(strings.TrimSuffix(s.Plane+"/"+s.Region, "/")),
 			rateCell(table.Plain, s.PerSecond), ratioCell(s.Hits, s.Requests),
 		)
@@ -234,20 +241,20 @@ func rulesTable(name string, rules []board.RuleCount) table.Table {
 
 // refusalsTable lists the last refusals. The request id is shown in full if possible,
 // because people search the log for it.
-func refusalsTable(refusals []board.Refusal) table.Table {
+func refusalsTable(o overview) table.Table {
 	list := table.Table{Columns: []table.Column{
 		{Title: "TIME UTC", Spare: 1}, {Spare: 2}, {Title: "LAST REFUSALS", Least: 14},
 		{Title: "CLIENT", Least: 8, Spare: 3}, {Title: "OPERATION", Spare: 4},
 		{Title: "REQUEST ID"},
 	}}
-	for _, r := range refusals {
+	for _, r := range o.Traffic.Refusals {
 		reason := r.Code
 		if r.Rule != "" {
 			reason += " by " + r.Rule
 		}
 		list.Add(
 			table.Styled(table.Faint, "%s", r.Time.UTC().Format("15:04:05")), table.Styled(table.Plain, "%d", r.Status),
-			table.Styled(table.Warning, "%s", reason), table.Text(r.Principal),
+			table.Styled(table.Warning, "%s", reason), table.Text(o.nameOf(r.Principal)),
 			table.Text(r.Operation), table.Text(r.RequestID),
 		)
 	}

@@ -1,6 +1,7 @@
 package top
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,9 @@ type overview struct {
 	admin.Overview
 	Traffic board.Snapshot
 }
+
+// nameOf returns the name of an id, the id itself without one.
+func (o overview) nameOf(id string) string { return cmp.Or(o.Names[id], id) }
 
 // operator calls the admin listener of a gateway. It never follows a redirect, because
 // the token is for this gateway only.

@@ -105,18 +105,21 @@ func watch(ctx context.Context, s *screen, o overview, w watched) (err error) {
 	}()
 	tick := time.NewTicker(w.interval)
 	defer tick.Stop()
-	lost := loss{}
+	lost, chosen := loss{}, choice{}
 	for {
 		width, height := s.size()
-		shown := frame(o, view{width: width, height: height, color: s.color, source: w.source, lost: lost.String()})
+		shown := frame(o, view{width: width, height: height, color: s.color, source: w.source, lost: lost.String(), choice: chosen})
 		if err := s.draw(shown, height); err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.keys.quit:
-			return nil
+		case key := <-s.keys.pressed:
+			var end bool
+			if chosen, end = chosen.press(key); end {
+				return nil
+			}
 		case change := <-w.changes:
 			if err := s.stopFor(change); err != nil {
 				return err
