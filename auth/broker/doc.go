@@ -8,7 +8,7 @@
 //
 // The gateway's token is minted once for all requests of a plane. It is replaced ahead
 // of its end while it is in use, and after upstream refused it. A mint that fails
-// changes nothing while the old token lives. Neither the token nor the secret is stored,
+// has no effect while the old token lives. Neither the token nor the secret is stored,
 // printed or logged.
 //
 // The organizations of all callers on a plane are those of the connected app: its

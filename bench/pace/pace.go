@@ -10,8 +10,8 @@ import (
 // Sleep waits on the thread of [OnThread].
 type Sleep struct{}
 
-// OnThread runs f on an operating system thread of its own, whose sleeps end within a
-// few microseconds of their time.
+// OnThread runs f on an operating system thread of its own, on which sleeps end within
+// a few microseconds of their time.
 func OnThread(f func(Sleep)) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -33,7 +33,7 @@ type request struct {
 	flag, client   string // the flag that names the client, and its value; empty: none
 }
 
-// explain prints what the gateway would do with a request, without sending it.
+// explain prints how the gateway would handle a request, without sending it.
 func (p *program) explain(ctx context.Context, args []string) int {
 	asked, err := parseExplain(args)
 	if err != nil {
@@ -182,8 +182,8 @@ func refused(err error) bool {
 	return unavailable || errors.Is(err, auth.ErrBadToken)
 }
 
-// http builds the request as the server would read it: it parses the raw bytes, so that
-// nothing is normalized on the way.
+// http builds the request as the server would read it: it parses the raw bytes without
+// normalization.
 func (r request) http() (*http.Request, error) {
 	target := r.target
 	if scheme, rest, ok := strings.Cut(target, "://"); ok {

@@ -1,4 +1,4 @@
-// Package entrystore is a bounded map whose entries expire, without a goroutine of its
+// Package entrystore is a bounded map of entries that expire, without a goroutine of its
 // own.
 package entrystore
 

@@ -1,12 +1,12 @@
 // Package flight lets several callers wait for the result of one piece of work
-// ("request collapsing"). Its owner decides who joins a flight; this package has the
+// ("request collapsing"). Its owner decides which callers join a flight; this package has the
 // wait and the result.
 package flight
 
 import "context"
 
-// A Flight is one piece of work whose result several callers wait for. Make one with
-// [New] or [Landed]. It is safe for concurrent use, but exactly one goroutine calls
+// A Flight is one piece of work with several callers that wait for its result. Make one
+// with [New] or [Landed]. It is safe for concurrent use, but exactly one goroutine calls
 // Land, once.
 type Flight[T any] struct {
 	done   chan struct{} // closed by Land

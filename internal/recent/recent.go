@@ -1,5 +1,5 @@
-// Package recent holds a bounded map that forgets what has not been used for the
-// longest time.
+// Package recent holds a bounded map that drops the entries that have not been used for
+// the longest time.
 package recent
 
 // Map drops the entries that have not been used for the longest time. It has two halves
