@@ -45,7 +45,7 @@ func TestFilesOfThePageAreServed(t *testing.T) {
 	}
 }
 
-func TestPageLoadsNothingFromElsewhere(t *testing.T) {
+func TestPageLoadsNoForeignResources(t *testing.T) {
 	h := newHandler(t, options())
 	seen := map[string]bool{}
 	for path := range served(t, false) {

@@ -48,9 +48,9 @@ func TestProbesAndScrapesNeedNoToken(t *testing.T) {
 	}
 }
 
-// TestProbesListenerHasNothingElse checks that no path of the admin listener, and no
+// TestProbesListenerServesProbesOnly checks that no path of the admin listener, and no
 // other spelling of the three paths, is served or redirected.
-func TestProbesListenerHasNothingElse(t *testing.T) {
+func TestProbesListenerServesProbesOnly(t *testing.T) {
 	h := newProbes(admin.Ready, false)
 	for _, path := range []string{
 		"/", "/config", "/api/overview", "/api/live", "/api/recent", "/api/history", "/api/fleet", "/cache/purge", "/login",

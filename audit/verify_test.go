@@ -86,9 +86,9 @@ func TestEveryChangeIsFound(t *testing.T) {
 	}
 }
 
-// TestWhoeverRewritesTheRestNeedsTheSecret since a chain of plain hashes can be made
+// TestRewritingTheChainNeedsTheSecret since a chain of plain hashes can be made
 // again.
-func TestWhoeverRewritesTheRestNeedsTheSecret(t *testing.T) {
+func TestRewritingTheChainNeedsTheSecret(t *testing.T) {
 	forge := func(text, secret []byte) (forged []byte) {
 		seal, head := newSeal(secret), Hash{}
 		for i, line := range slices.Collect(bytes.Lines(text)) {

@@ -46,7 +46,7 @@ func TestDocumentedCallsAreRead(t *testing.T) {
 	}
 }
 
-func TestAllElseIsNoCall(t *testing.T) {
+func TestOtherPathsAreNoCall(t *testing.T) {
 	methods := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, "get", "post", "", "GET /x"}
 	for _, tt := range documented {
 		for _, method := range methods {

@@ -103,8 +103,8 @@ func (g lookingGuard) Blocked(string) time.Duration {
 
 func (lookingGuard) Failed(context.Context, string) {}
 
-// TestWhatBecameKnownMeanwhileCountsAsKnown for a caller that did not wait for it.
-func TestWhatBecameKnownMeanwhileCountsAsKnown(t *testing.T) {
+// TestTokenKnownWhileWaitingCountsAsKnown for a caller that did not wait for it.
+func TestTokenKnownWhileWaitingCountsAsKnown(t *testing.T) {
 	var a *auth.Authenticator
 	a = newAuthenticator(t, yes, guarded(lookingGuard{func() { _, _ = a.Identify(t.Context(), "us", token, "") }}))
 	if id, err := a.Identify(t.Context(), "us", token, here); err != nil || id.Stale {

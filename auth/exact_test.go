@@ -21,8 +21,8 @@ func TestAnObjectMayHaveJustTheLimit(t *testing.T) {
 	}
 }
 
-// TestWhatIsWrongWithAnAnswerIsNamed by texts that quote no part of it.
-func TestWhatIsWrongWithAnAnswerIsNamed(t *testing.T) {
+// TestErrorNamesTheFaultOfAnAnswer by texts that quote no part of it.
+func TestErrorNamesTheFaultOfAnAnswer(t *testing.T) {
 	var v struct {
 		A int `json:"a"`
 	}
@@ -57,8 +57,8 @@ func TestAnInstantIsInSecondsUpToTheYear5138(t *testing.T) {
 	}
 }
 
-// TestWhatReportsNoAllowanceChangesNone: neither a lookup nor a call.
-func TestWhatReportsNoAllowanceChangesNone(t *testing.T) {
+// TestAnswerWithoutAllowanceDoesNotChangeIt: neither a lookup nor a call.
+func TestAnswerWithoutAllowanceDoesNotChangeIt(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	low := Allowance{Limit: 10, Remaining: 1, Reset: now.Add(time.Minute)}
 	p := &plane{}

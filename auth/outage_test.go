@@ -244,7 +244,7 @@ func TestAskingIsBounded(t *testing.T) {
 
 // A status that blames the request concerns the token that was sent. A client that can
 // cause it must not make the plane count as down for others.
-func TestWhatConcernsOneTokenDoesNotTakeThePlaneDown(t *testing.T) {
+func TestFailureOfOneTokenDoesNotTakeThePlaneDown(t *testing.T) {
 	for status, down := range map[int]bool{400: false, 404: false, 431: false, 408: true, 429: true, 500: true} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.Header.Get("Authorization"), "odd") {

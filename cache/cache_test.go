@@ -220,7 +220,7 @@ func TestKindTurnedOffGoesPast(t *testing.T) {
 	}
 }
 
-func TestWhatIsNeverCachedHasNoStatus(t *testing.T) {
+func TestUncacheableRequestHasNoCacheStatus(t *testing.T) {
 	c := newCache(t)
 	for _, request := range []string{
 		"GET " + keyPath + "?confirmable=true", "HEAD " + keyPath + "?confirmable", "GET " + partitionPath, "HEAD " + partitionPath,

@@ -141,7 +141,7 @@ func TestWritesUnderWayCountAsLeases(t *testing.T) {
 	}
 }
 
-func TestWhatAClientKeepsPastTheCacheIsTold(t *testing.T) {
+func TestReadsThatAClientKeepsPastTheCacheAreReported(t *testing.T) {
 	store := "PATCH s"
 	for why, does := range map[string]func(t *testing.T, c *Cache){
 		HoldStore: func(t *testing.T, c *Cache) {

@@ -23,7 +23,7 @@ var reads = []string{
 	"GET " + regionsPath,
 }
 
-func TestWriteReachesAllThatItMayHaveChangedAndNothingElse(t *testing.T) {
+func TestWriteInvalidatesExactlyTheEntriesItMayHaveChanged(t *testing.T) {
 	key, list, parts := "GET "+keyPath, "GET "+keysPath, "GET "+partitionsPath
 	keyWrite := []string{key, "HEAD " + keyPath, list, parts}
 	partition := []string{key, "HEAD " + keyPath, "GET " + keysPath + "/other", list, parts}

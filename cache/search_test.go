@@ -119,7 +119,7 @@ func TestSearchAsksByItselfWhereNothingTraveled(t *testing.T) {
 	})
 }
 
-func TestNothingTravelsWhereNothingIsAsked(t *testing.T) {
+func TestRequestsPastTheCacheCarryNoRead(t *testing.T) {
 	c := newCarrier(t)
 	off := newCache(t, func(o *cache.Options) {
 		o.KeyTTL, o.Coherence = 0, onRedis(t, c.server, coherence.RedisOptions{Settle: time.Minute})
@@ -176,7 +176,7 @@ func TestScriptsThatRedisForgotTravelWhole(t *testing.T) {
 	})
 }
 
-func TestRedisThatWasJustFoundAwayIsNotAskedAgain(t *testing.T) {
+func TestRedisIsNotTriedAgainRightAfterAFailure(t *testing.T) {
 	c := newCarrier(t)
 	q := ask(t, "GET", keyPath)
 	fetch(t, c.cache, q, 200, nil, "v")

@@ -154,7 +154,7 @@ func TestRedisTellsNothingOfBodiesAndGrants(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotOurSealIsAMiss(t *testing.T) {
+func TestForeignSealIsAMiss(t *testing.T) {
 	for name, test := range map[string]struct {
 		tamper         func(ctx context.Context, c *redis.Client, key, other string) error
 		wantUnreadable int64

@@ -87,7 +87,7 @@ func TestAnEntryThatCouldNotHaveBeenStoredIsNotRead(t *testing.T) {
 	}
 }
 
-func TestEveryFieldOfAnEntryIsWrittenOrKnownFromElsewhere(t *testing.T) {
+func TestEveryFieldOfAnEntryIsWrittenOrDerived(t *testing.T) {
 	// A field that is added to Entry must be encoded, or be set by adopt or Find.
 	const want = "Status Header Body Head RequestedAt InitialAge Lifetime Response stamp on stale"
 	got := ""

@@ -84,7 +84,7 @@ func TestRedisThatForgetsOrIsGoneIsAMiss(t *testing.T) {
 	a.Revoke(t.Context(), q.Token)
 }
 
-func TestBodiesThatAreAwayLeaveTheCacheAsItIs(t *testing.T) {
+func TestUnreachableSharedBodiesLeaveTheCacheUnchanged(t *testing.T) {
 	s, away := redistest.Start(t), redistest.Start(t)
 	a := newReplica(t, s)
 	q := ask(t, "GET", keyPath)

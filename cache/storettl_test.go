@@ -102,7 +102,7 @@ func TestAStoreObjectStatesItsTTLInSecondsOrMilliseconds(t *testing.T) {
 	}
 }
 
-func TestAStoreIsRequestedOnceForAllWhoNeedItsTTL(t *testing.T) {
+func TestStoreIsRequestedOnceForConcurrentWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, q, other := newCache(t, requireTTL), ask(t, "GET", keyPath), ask(t, "GET", keyPath+"2")
 		q.Client, other.Client = "one", "two"

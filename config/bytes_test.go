@@ -34,7 +34,7 @@ func TestBytesAreReadAndPrinted(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoSizeIsRefused(t *testing.T) {
+func TestInvalidSizeIsRefused(t *testing.T) {
 	for _, text := range []string{
 		"", "B", "b", "MiB", " ", "-1", "+1", "1.5MiB", "1_000", "0x10", "1M", "1Mi", "1MiBB", "MiB1", " 1", "1 ", "1e3",
 		"9223372036854775808", "8589934592GiB", "1TiB",

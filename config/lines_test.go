@@ -54,9 +54,9 @@ func TestABadFileOfEntriesIsNamed(t *testing.T) {
 	}
 }
 
-// TestNewEntriesAreCheckedWithAllElse checks that new entries are checked together with
+// TestNewEntriesAreCheckedWithTheOtherSettings checks that new entries are checked together with
 // the rest of the configuration, and that they change no other setting.
-func TestNewEntriesAreCheckedWithAllElse(t *testing.T) {
+func TestNewEntriesAreCheckedWithTheOtherSettings(t *testing.T) {
 	c := loaded(t, "OSGATE_RATE_ALGORITHM=window", "OSGATE_SECRET="+goodKey(), "OSGATE_RATE_OVERRIDES_FILE="+secretFile(t, "one=100\n"))
 	next, err := c.WithLines("OSGATE_RATE_OVERRIDES", []byte("two=200\n"))
 	if err != nil || !maps.Equal(next.Rate.Overrides, map[string]int{"two": 200}) || next.Rate.Algorithm != "window" || string(next.Key()) != string(c.Key()) {

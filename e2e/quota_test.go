@@ -151,7 +151,7 @@ func (a *answer) checkQuota(limit, window int) (remaining int) {
 
 // checkQuotaReset checks that X-RateLimit-Reset is between the Date of the response and
 // this number of seconds later, with a tolerance of one second.
-// proxy.TestTheQuotaIsToldAsItIs proves the exact value, in fake time.
+// proxy.TestResponseHeadersHaveTheRemainingQuota proves the exact value, in fake time.
 func (a *answer) checkQuotaReset(within int) {
 	a.t.Helper()
 	date, dateErr := http.ParseTime(a.header.Get("Date"))

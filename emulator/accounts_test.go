@@ -153,7 +153,7 @@ func TestLoginActsForTheUser(t *testing.T) {
 	}
 }
 
-func TestUserIsToldFlatByUsersMeAndProfile(t *testing.T) {
+func TestUsersMeAndProfileReturnAFlatUser(t *testing.T) {
 	c := one(t)
 	if got := decode[map[string]any](t, c.get("/us/accounts/api/users/me")); got["id"] != "user-admin" || got["organization"] == nil {
 		t.Errorf("users/me: the answer is %v", got)

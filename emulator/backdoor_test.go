@@ -55,7 +55,7 @@ func TestRequestLogHasTargetsExactlyAsOnTheWire(t *testing.T) {
 	}
 }
 
-func TestRequestLogIsToldAndForgotten(t *testing.T) {
+func TestRequestLogIsReturnedAndCleared(t *testing.T) {
 	c := one(t)
 	c.must(http.StatusNoContent, http.MethodDelete, "/_osemu/requests", "")
 	if got := c.get("/_osemu/requests").body; got != "[]" {
@@ -140,7 +140,7 @@ func TestClientsRightsAreCheckedBeforeTheyAreGiven(t *testing.T) {
 	c.must(http.StatusOK, http.MethodGet, demoKeys, "")
 }
 
-func TestWorldIsToldWithoutSecrets(t *testing.T) {
+func TestWorldIsReturnedWithoutSecrets(t *testing.T) {
 	c := one(t)
 	c.must(http.StatusOK, http.MethodPatch, "/_osemu/clients/app-two", `{"scopes":["manage:store"]}`)
 	got := c.must(http.StatusOK, http.MethodGet, "/_osemu/world", "")
@@ -158,7 +158,7 @@ func TestWorldIsToldWithoutSecrets(t *testing.T) {
 	}
 }
 
-func TestBackDoorHasNothingElse(t *testing.T) {
+func TestBackDoorRefusesOtherPaths(t *testing.T) {
 	c := one(t)
 	for _, request := range []string{"GET /_osemu/", "GET /_osemu/secrets", "POST /_osemu/requests", "PUT /_osemu/clock", "DELETE /_osemu/world", "GET /_osemu/clients/app-one"} {
 		method, target, _ := strings.Cut(request, " ")

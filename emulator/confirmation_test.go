@@ -179,7 +179,7 @@ func TestConfirmationIsFoundUnderItsOwnPathOnly(t *testing.T) {
 	c.must(http.StatusNoContent, http.MethodPost, path, "")
 }
 
-func TestConfirmationIDIsToldAsChosen(t *testing.T) {
+func TestConfirmationIDIsReturnedAsChosen(t *testing.T) {
 	c := one(t, "confirmation-id=body")
 	for _, request := range []struct{ method, target, body string }{
 		{http.MethodGet, demoKeys + "/KeyOne", ""},

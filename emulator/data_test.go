@@ -123,7 +123,7 @@ func TestConfirmationsSurviveARestart(t *testing.T) {
 	}
 }
 
-func TestWhatIsDeletedIsGoneAfterARestart(t *testing.T) {
+func TestDeletedDataIsAbsentAfterARestart(t *testing.T) {
 	for _, target := range []string{newStore, newStore + "/partitions", newStore + "/partitions/p", newKeys, newKeys + "/k"} {
 		o := emulator.Options{Data: t.TempDir(), Rate: -1}
 		c := newOn(t, o)

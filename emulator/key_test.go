@@ -28,7 +28,7 @@ func TestObjectComesBackAsThePageShowsIt(t *testing.T) {
 	}
 }
 
-func TestWhatIsStoredComesBack(t *testing.T) {
+func TestStoredValueIsReturned(t *testing.T) {
 	c := one(t)
 	for name, row := range map[string]struct{ sent, want string }{
 		"string":                    {`{"stringValue":"a<b>&ü😀\n\u0000"}`, `{"keyId":"k","stringValue":"a<b>&ü😀\n\u0000","valueType":"STRING"}`},

@@ -111,7 +111,7 @@ func TestRefusalIsInTheVendorsBody(t *testing.T) {
 	})
 }
 
-func TestRateIsSharedByWhomTheOptionNames(t *testing.T) {
+func TestRateIsSharedByTheSubjectOfTheOption(t *testing.T) {
 	west := strings.Replace(demo, "us-east-1", "us-west-1", 1)
 	sandbox := strings.Replace(demo, "env-prod", "env-sandbox", 1)
 	for by, want := range map[string]map[string]int{ // how many of 3 pass after app-one used 3 of 4 at the demo store
@@ -181,7 +181,7 @@ func TestOnlyObjectStoreOperationsUseUpTheRate(t *testing.T) {
 	})
 }
 
-func TestWhatFailsUsesUpTheRateUnlessChosenOtherwise(t *testing.T) {
+func TestFailuresCountAgainstTheRateUnlessChosenOtherwise(t *testing.T) {
 	for choice, want := range map[string]int{"all": 1, "2xx": 3} {
 		synctest.Test(t, func(t *testing.T) {
 			c := as(t, start(t, emulator.Options{Rate: 3, Choose: map[string]string{"rate-counts": choice}}), "us", "one")

@@ -112,8 +112,8 @@ func TestTheStatsAPIAnswers429WhereItIsChosen(t *testing.T) {
 	b.send(http.MethodGet, benchStats, "", 200)
 }
 
-// TestWhatTheOpenAPISaysOfStoresAndValuesCanBeChosen, with both values of each choice.
-func TestWhatTheOpenAPISaysOfStoresAndValuesCanBeChosen(t *testing.T) {
+// TestFormsOfTheOpenAPICanBeChosen, with both values of each choice.
+func TestFormsOfTheOpenAPICanBeChosen(t *testing.T) {
 	b := newBench(t, emulator.Options{Rate: -1, Choose: map[string]string{"ttl-names": "milliseconds", "encrypted": "string", "value-key-id": "absent"}})
 	b.send(http.MethodPut, benchStores+"/s", `{"defaultTtlMillis":60000,"encrypted":"false"}`, 200)
 	body := b.send(http.MethodGet, benchStores+"/s", "", 200)

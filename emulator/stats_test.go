@@ -108,7 +108,7 @@ func TestWindowOfAQueryIsInCalendarMonths(t *testing.T) {
 	c.must(http.StatusBadRequest, http.MethodGet, stats+anHour+"&x=%zz", "")
 }
 
-func TestWhatWasServedIsCountedAtEveryLevel(t *testing.T) {
+func TestRequestsAreCountedAtEveryLevel(t *testing.T) {
 	inBubble(t, emulator.Options{}, func(c client) {
 		sub := as(t, c.e, "us", "sub")
 		c.get(demoKeys + "/KeyOne")

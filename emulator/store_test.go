@@ -305,7 +305,7 @@ func TestInventedPageTokenIsRefused(t *testing.T) {
 	}
 }
 
-func TestFixedTTLEndsWhateverIsRead(t *testing.T) {
+func TestReadsDoNotExtendAFixedTTL(t *testing.T) {
 	c := one(t)
 	c.must(http.StatusOK, http.MethodPut, newStore, `{"defaultTtlSeconds":100,"isFixedTtl":true}`)
 	c.put(newKeys+"/k", "v")

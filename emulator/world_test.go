@@ -105,7 +105,7 @@ func TestWorldMayNameItsSchema(t *testing.T) {
 	}
 }
 
-func TestEveryProblemOfAWorldIsToldAtOnce(t *testing.T) {
+func TestAllProblemsOfAWorldAreReportedTogether(t *testing.T) {
 	text := strings.NewReplacer(`"parent": "o"`, `"parent": "x"`, `"type": "design"`, `"type": "y"`, `"fly"`, `z`).Replace(smallWorld)
 	_, err := emulator.ParseWorld("w.json", []byte(text))
 	if err == nil || len(strings.Split(err.Error(), "\n")) != 2 {

@@ -16,8 +16,8 @@ const callerRules = `@id("anypoint") permit(principal is Client, action, resourc
 @id("user") permit(principal is User, action, resource) when { context.client == "" && context has user && context.user == "u-1" };
 `
 
-// TestRulesReadWhoIdentifiedTheClient checks method, issuer and name.
-func TestRulesReadWhoIdentifiedTheClient(t *testing.T) {
+// TestRulesReadTheMethodOfIdentification checks method, issuer and name.
+func TestRulesReadTheMethodOfIdentification(t *testing.T) {
 	p := load(t, callerRules)
 	for _, tt := range []struct {
 		principal *auth.Principal

@@ -65,7 +65,7 @@ func TestCasesThatFailAreReportedAsADiff(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoCaseIsAnError(t *testing.T) {
+func TestInvalidCasesAreErrors(t *testing.T) {
 	const (
 		get   = `"client": "c", "request": "GET /us/us-east-1` + keyOne + `"`
 		put   = `"client": "c", "request": "PUT /us/us-east-1` + keyOne + `"`

@@ -62,8 +62,8 @@ func TestADenialIsForegoneWhereTheBodyCannotChangeIt(t *testing.T) {
 	}
 }
 
-// TestWhatIsForegoneIsDeniedWhateverTheBodyHolds of random rules and requests.
-func TestWhatIsForegoneIsDeniedWhateverTheBodyHolds(t *testing.T) {
+// TestForegoneRequestsAreDeniedForEveryBody of random rules and requests.
+func TestForegoneRequestsAreDeniedForEveryBody(t *testing.T) {
 	folder := t.TempDir()
 	conditions := slices.Concat(someConditions, []string{`when { context.valueType == "STRING" }`, `unless { context has ttlSeconds }`, `when { context has ttlSeconds && context.ttlSeconds > 5 }`})
 	rapid.Check(t, func(t *rapid.T) {

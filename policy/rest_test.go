@@ -127,9 +127,9 @@ func TestFilesAtRestAreTakenAtOnce(t *testing.T) {
 	})
 }
 
-// TestWhatAFolderListsIsPartOfItsRest: a removed or renamed file changes the folder,
+// TestFolderIsAtRestOnlyWithUnchangedNames: a removed or renamed file changes the folder,
 // although no file in it is young.
-func TestWhatAFolderListsIsPartOfItsRest(t *testing.T) {
+func TestFolderIsAtRestOnlyWithUnchangedNames(t *testing.T) {
 	folder := t.TempDir()
 	old := time.Now().Add(-time.Hour).Truncate(time.Second)
 	for _, name := range []string{"a.cedar", "b.cedar"} {

@@ -35,7 +35,7 @@ func problemOf(t *testing.T, w *httptest.ResponseRecorder) (p problem) {
 
 func bearer(token string) string { return "Authorization: Bearer " + token }
 
-func TestCallsAreLimitedByKnownTokenAndElseByAddress(t *testing.T) {
+func TestCallsAreLimitedByKnownTokenOrByAddress(t *testing.T) {
 	const here, there = "192.0.2.7", "192.0.2.8"
 	for _, tt := range []struct {
 		name         string
@@ -96,7 +96,7 @@ func TestCallsAreLimitedByKnownTokenAndElseByAddress(t *testing.T) {
 	}
 }
 
-func TestACallOverTheRateIsToldSo(t *testing.T) {
+func TestAccountsCallOverTheRateGets429(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, callRate(1))
 		g.call("192.0.2.7", "GET", mePath, "", bearer("one"))

@@ -158,7 +158,7 @@ func TestAReadEndsWithItsClient(t *testing.T) {
 	}
 }
 
-func TestWhatTheClientSaysOfCachingHolds(t *testing.T) {
+func TestCacheControlOfTheClientIsObeyed(t *testing.T) {
 	g := newRig(t)
 	if w := g.get("one", keyPath, "Cache-Control: only-if-cached"); w.Code != 504 || len(g.sent) != 0 {
 		t.Errorf("only-if-cached on an empty cache: %d", w.Code)

@@ -35,7 +35,7 @@ func garbage(t *testing.T, text string) (address string) {
 	return l.Addr().String()
 }
 
-func TestNothingThatUpstreamSaysIsACause(t *testing.T) {
+func TestTextOfUpstreamIsNeverACause(t *testing.T) {
 	const value = "a-value-not-to-be-told"
 	for _, text := range []string{
 		`{"value":"` + value + `"}`, "HTTP/1.1 " + value + " OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: " + value + "\r\n\r\n",

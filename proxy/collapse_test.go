@@ -103,7 +103,7 @@ func TestAStampedeCostsOneUpstreamRequest(t *testing.T) {
 	}
 }
 
-func TestWhoWaitsGetsTheLeadersAnswer(t *testing.T) {
+func TestWaitingClientsGetTheLeadersResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
 		gate := g.behind(ok("v"))
@@ -153,7 +153,7 @@ func TestTheFetchEndsWhenAllHaveLeft(t *testing.T) {
 	})
 }
 
-func TestAFailureIsSharedByThoseWhoWait(t *testing.T) {
+func TestWaitingClientsShareAFailure(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer func() (*http.Response, error)
 		status int
@@ -222,7 +222,7 @@ func (s stuck) Write(p []byte) (int, error) {
 	return s.ResponseRecorder.Write(p)
 }
 
-func TestASlowClientHoldsUpNobodyElse(t *testing.T) {
+func TestSlowClientDelaysNoOtherClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
 		body := strings.Repeat("v", 60<<10)

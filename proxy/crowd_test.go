@@ -60,7 +60,7 @@ func TestASlowClientThatIsServedStaleInsteadOfAFailureHoldsUpNobody(t *testing.T
 	})
 }
 
-func TestWhatHangsIsNotAskedByAllWhoWait(t *testing.T) {
+func TestWaitingClientsDoNotAllRequestAHangingUpstream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
 		asked := 0
@@ -89,7 +89,7 @@ func TestWhatHangsIsNotAskedByAllWhoWait(t *testing.T) {
 	})
 }
 
-func TestAnAnswerToABodyIsNobodyElses(t *testing.T) {
+func TestResponseToARequestWithABodyIsNotShared(t *testing.T) {
 	g := newRig(t, func(o *Options) { o.SharedScope = true })
 	g.upstream = func(r *http.Request) (*http.Response, error) {
 		var body []byte

@@ -170,7 +170,7 @@ func TestAStoreThatMovedIsLookedForAgain(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotInAStoreIsNotLookedFor(t *testing.T) {
+func TestNoDiscoveryForRequestsWithoutAStore(t *testing.T) {
 	var probes atomic.Int64
 	g := newRig(t, discovering(t, ""))
 	g.upstream = in("us-east-2", &probes)
@@ -188,7 +188,7 @@ func TestExplainSaysThatARegionIsToBeFound(t *testing.T) {
 	}
 }
 
-func TestWhatAllRegionsSayOfATokenOrAClientIsSaid(t *testing.T) {
+func TestRefusalOfAllRegionsIsReturnedToTheClient(t *testing.T) {
 	for status, code := range map[int]string{401: "bad-token", 429: "over-quota"} {
 		g := newRig(t, discovering(t, ""))
 		g.upstream = func(*http.Request) (*http.Response, error) { return reply(status, "{}", "Retry-After", "3"), nil }

@@ -27,9 +27,9 @@ func TestAnAmbiguousRequestIsRefusedAndItsConnectionCloses(t *testing.T) {
 	}
 }
 
-// TestAnIdentifiedClientIsToldOf checks that Identified is called for a client with a
+// TestIdentifiedIsCalledForAKnownToken checks that Identified is called for a client with a
 // known token, and for no other.
-func TestAnIdentifiedClientIsToldOf(t *testing.T) {
+func TestIdentifiedIsCalledForAKnownToken(t *testing.T) {
 	t.Parallel()
 	identified := 0
 	g := newRig(t, func(o *Options) { o.Identified = func(*http.Request) { identified++ } })

@@ -85,11 +85,11 @@ var requestHeaders = []string{
 	"X-Forwarded-For", "X-Forwarded-Host", "X-Http-Method-Override", "X-Original-Url", "X-Request-Id", "X-Requested-With",
 }
 
-// TestWhatGoesUpstreamChoosesTheEntry checks the scope of an environment: a header of
+// TestForwardedHeaderChoosesTheEntry checks the scope of an environment: a header of
 // the client that goes upstream is part of the entry's name, or is one of the few that
 // cannot change the stored answer. A header that is added to only one of the two lists
 // fails this test.
-func TestWhatGoesUpstreamChoosesTheEntry(t *testing.T) {
+func TestForwardedHeaderChoosesTheEntry(t *testing.T) {
 	excused := []string{"Authorization", "If-None-Match", record.Traceparent, record.Tracestate}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(requestHeaders, toUpstream)))) {
 		if slices.Contains(excused, name) {

@@ -21,11 +21,11 @@ func TestSecondsAreRoundedUpButForMicroseconds(t *testing.T) {
 	}
 }
 
-// TestTheQuotaIsToldAsItIs sends two requests, two and a half seconds apart, with a
+// TestResponseHeadersHaveTheRemainingQuota sends two requests, two and a half seconds apart, with a
 // quota of ten in a minute. With a burst, a unit becomes available every six seconds.
 // In a window, the first unit becomes available a minute after it was taken, and all
 // are available a minute after the second.
-func TestTheQuotaIsToldAsItIs(t *testing.T) {
+func TestResponseHeadersHaveTheRemainingQuota(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change       func(*Options)
 		first, then  string // RateLimit

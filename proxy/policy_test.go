@@ -65,7 +65,7 @@ func (g *rig) refused(t *testing.T, w interface{ Result() *http.Response }, stat
 	}
 }
 
-func TestADeniedRequestIsToldTheRuleAndReachesNobody(t *testing.T) {
+func TestDeniedRequestGetsTheRuleAndIsNotForwarded(t *testing.T) {
 	g := obey(t, `@id("no-deletes") @reason("deletes are for the on-call team") forbid(principal == Client::"app-one", action in Action::"delete", resource);`)
 	w := g.do(request(t, "DELETE "+keyPath, "Authorization: Bearer one"))
 	g.refused(t, w, http.StatusForbidden, "denied", "no-deletes", "deletes are for the on-call team")
@@ -99,7 +99,7 @@ func TestAHitIsJudgedByTheRulesOfItsMoment(t *testing.T) {
 	g.refused(t, g.get("one", keyPath), http.StatusForbidden, "denied", "closed", "denied by policy")
 }
 
-func TestARuleInShadowModeOnlyTells(t *testing.T) {
+func TestShadowRuleOnlyReports(t *testing.T) {
 	g := obey(t, `@id("soon") @mode("shadow") forbid(principal, action, resource);`)
 	if w := g.get("one", keyPath); w.Code != 200 || !slices.Equal(g.last().Shadow, []string{"soon"}) || g.last().Rule != "all" {
 		t.Errorf("%d by rule %q, shadow %v; want 200 by all, soon", w.Code, g.last().Rule, g.last().Shadow)

@@ -20,9 +20,9 @@ func TestHostIsAHeaderThatRulesMayRead(t *testing.T) {
 	}
 }
 
-// TestWhatShadowRulesSayOfAGrowingBodyIsWhatTheySayOfAllOfIt uses bodies in chunks: at
+// TestShadowRulesDecideOnTheWholeBody uses bodies in chunks: at
 // first no byte of them is known.
-func TestWhatShadowRulesSayOfAGrowingBodyIsWhatTheySayOfAllOfIt(t *testing.T) {
+func TestShadowRulesDecideOnTheWholeBody(t *testing.T) {
 	g := obey(t, `@id("large") @mode("shadow") forbid(principal, action, resource) when { context.valueBytes > 9 };
 		@id("empty") @mode("shadow") forbid(principal, action, resource) when { context.valueBytes < 3 };
 		@id("unsure") @mode("shadow") forbid(principal, action, resource) when { context.valueBytes * 4611686018427387904 < 0 };`)
@@ -57,7 +57,7 @@ func TestADefinitionThatCannotBeReadIsRefusedForRulesInForceAlone(t *testing.T) 
 	}
 }
 
-func TestAGarbledBodyIsTheClientsFaultWhoeverReadsIt(t *testing.T) {
+func TestGarbledBodyIsTheClientsFaultForEveryReader(t *testing.T) {
 	g := obey(t, `@id("typed") forbid(principal, action, resource) when { context.valueType == "NUMBER" || context has ttlSeconds && context.ttlSeconds > 5 };`)
 	for _, head := range []string{"PUT " + keyPath, storePUT} {
 		w := g.do(request(t, head, "Authorization: Bearer one", "Transfer-Encoding: chunked", "", "5\r\n{\"a\":\r\nnonsense\r\n"))
@@ -131,10 +131,10 @@ func (a *asked) Read(p []byte) (int, error) {
 	return a.ReadCloser.Read(p)
 }
 
-// TestABodyThatIsRefusedWhateverItHoldsIsNotAskedFor has bodies that are refused
+// TestBodyOfARequestDeniedByItsSizeIsNotRead has bodies that are refused
 // because of their size, with a known region and without, although other rules depend
 // on their type.
-func TestABodyThatIsRefusedWhateverItHoldsIsNotAskedFor(t *testing.T) {
+func TestBodyOfARequestDeniedByItsSizeIsNotRead(t *testing.T) {
 	const rules = `@id("typed") forbid(principal, action == Action::"putKey", resource) when { context.valueType == "BINARY" };
 		@id("small") @reason("at most 9 bytes") forbid(principal, action == Action::"putKey", resource) when { context.valueBytes > 9 };
 		@id("west") forbid(principal, action, resource) when { resource.region == "us-west-1" && context.valueBytes > 5 };`

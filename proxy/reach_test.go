@@ -106,9 +106,9 @@ func TestOtherRegionsAreAskedWhileOneIsGone(t *testing.T) {
 	})
 }
 
-// TestWhatFailsWithoutKeepingAnybodyWaitingIsAskedEachTime also covers an upstream that
+// TestRegionThatFailsWithoutDelayIsTriedEachTime also covers an upstream that
 // connects and answers late: the operation may be the reason.
-func TestWhatFailsWithoutKeepingAnybodyWaitingIsAskedEachTime(t *testing.T) {
+func TestRegionThatFailsWithoutDelayIsTriedEachTime(t *testing.T) {
 	for name, failure := range map[string]error{
 		"refused":      &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED},
 		"unknown name": &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}},
@@ -209,7 +209,7 @@ func TestAWriteToARegionThatIsGoneMarksNothing(t *testing.T) {
 	})
 }
 
-func TestWhatIsStaleStandsInForARegionThatIsGone(t *testing.T) {
+func TestStaleEntryIsServedWhileARegionIsUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, staleness(t, 0, 40*time.Second))
 		g.get("one", keyPath)

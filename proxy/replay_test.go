@@ -9,9 +9,9 @@ import (
 	"osgate/record"
 )
 
-// TestWhatNetHTTPReplaysIsCounted lets a kept-alive connection die while the second
+// TestReplayOfNetHTTPIsCounted lets a kept-alive connection die while the second
 // read uses it: Object Store may have answered both sendings.
-func TestWhatNetHTTPReplaysIsCounted(t *testing.T) {
+func TestReplayOfNetHTTPIsCounted(t *testing.T) {
 	var asked atomic.Int32
 	g, front := socketRig(t, func(w http.ResponseWriter, _ *http.Request) {
 		if asked.Add(1) != 2 {

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestARetiringGatewayHasItsClientsGoElsewhere checks answers of upstream, of the cache
+// TestRetiringGatewayClosesClientConnections checks answers of upstream, of the cache
 // and of the gateway itself. Their status stays the same.
-func TestARetiringGatewayHasItsClientsGoElsewhere(t *testing.T) {
+func TestRetiringGatewayClosesClientConnections(t *testing.T) {
 	g := newRig(t)
 	g.get("one", keyPath)
 	for name, ask := range map[string]func() (status int, h http.Header){
@@ -33,10 +33,10 @@ func TestARetiringGatewayHasItsClientsGoElsewhere(t *testing.T) {
 	}
 }
 
-// TestAControlPlaneThatIsAwayIsNotObjectStore checks that a call that is passed on to
+// TestCallToAnUnreachableControlPlaneIsIdentityUnavailable checks that a call that is passed on to
 // an unreachable control plane gets the same answer as a request that needs the control
 // plane.
-func TestAControlPlaneThatIsAwayIsNotObjectStore(t *testing.T) {
+func TestCallToAnUnreachableControlPlaneIsIdentityUnavailable(t *testing.T) {
 	for name, failure := range map[string]error{
 		"unreachable": &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "late": os.ErrDeadlineExceeded,
 	} {

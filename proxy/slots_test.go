@@ -78,7 +78,7 @@ func TestSlotsThatAreGivenBackLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-func TestWhatIsShedIsCountedByItsReason(t *testing.T) {
+func TestShedExchangesAreCountedByReason(t *testing.T) {
 	s := newSlots(32, 16)
 	takeAll(s, unidentified, sameAddress)
 	takeAll(s, unidentified, otherAddresses)

@@ -166,10 +166,10 @@ func cutsAfter(text string, length int) http.HandlerFunc {
 	}
 }
 
-// TestWhatIsKnownBeforeTheFirstByteIsRefused checks that the client gets a 502 if
+// TestBrokenResponseBeforeTheFirstByteIsA502 checks that the client gets a 502 if
 // upstream breaks off its answer before the client has any of it: for each operation,
 // and whether or not the answer may be stored.
-func TestWhatIsKnownBeforeTheFirstByteIsRefused(t *testing.T) {
+func TestBrokenResponseBeforeTheFirstByteIsA502(t *testing.T) {
 	for name, tt := range map[string]struct {
 		head   string
 		text   string

@@ -121,7 +121,7 @@ func TestCountingUpstreamMakesHitsFree(t *testing.T) {
 	}
 }
 
-func TestUpstreams429KeepsItsClientAwayAndNobodyElse(t *testing.T) {
+func TestUpstreams429PausesItsClientOnly(t *testing.T) {
 	for name, tt := range map[string]struct {
 		body  string
 		other int // status of another client meanwhile

@@ -20,7 +20,7 @@ func (l *limited) TakeWithin(context.Context, string, ratelimit.Quota, time.Dura
 	return ratelimit.Result{Allowed: l.asked <= 1000, RetryAfter: time.Second}, 0, nil
 }
 
-func TestWhatIsRefusedEarlyCostsNothingLater(t *testing.T) {
+func TestEarlyRefusalSkipsLaterStages(t *testing.T) {
 	for _, tt := range []struct {
 		name, head string
 		lines      []string
@@ -98,7 +98,7 @@ func TestEmptySegmentsInFrontDoNotGoUpstream(t *testing.T) {
 	}
 }
 
-func TestOverQuotaIsToldInBothForms(t *testing.T) {
+func TestOverQuotaHasBothFormsOfHeaders(t *testing.T) {
 	g := newRig(t, quota(10, 2))
 	for i, want := range []struct {
 		status            int

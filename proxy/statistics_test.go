@@ -27,7 +27,7 @@ func (m mute) Answer(context.Context, string, objectstore.Operation, []string, t
 	return nil, "", m.err
 }
 
-func TestStatisticsThatCannotBeHadSayWhatIsAway(t *testing.T) {
+func TestUnavailableStatisticsNameTheCause(t *testing.T) {
 	for _, tt := range []struct {
 		err    error
 		status int

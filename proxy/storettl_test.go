@@ -144,7 +144,7 @@ func TestAValueWaitsForItsTTLForASecondAtMost(t *testing.T) {
 	})
 }
 
-func TestWhatIsNoValueNeedsNoTTL(t *testing.T) {
+func TestResponsesWithoutAValueNeedNoTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, ttlRequired(t))
 		for _, status := range []int{http.StatusNotFound, http.StatusForbidden, http.StatusBadGateway} {

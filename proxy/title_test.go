@@ -85,7 +85,7 @@ func sentOnce() *exchange {
 	return x
 }
 
-func TestWhatUpstreamHasNoPartInIsNoFailureOfUpstream(t *testing.T) {
+func TestOwnRefusalsAreNoFailuresOfUpstream(t *testing.T) {
 	for _, lines := range [][]string{{"Authorization: Bearer one", "Cache-Control: only-if-cached"}} {
 		w := newRig(t).do(request(t, "GET "+keyPath, lines...))
 		if got := w.Header().Get("Proxy-Status"); w.Code != 504 || got != `osgate; error=proxy_internal_response; details="upstream-timeout"` {

@@ -14,9 +14,9 @@ import (
 	"osgate/record"
 )
 
-// TestWhatCannotBeReadIsAnsweredAndRecordedLikeAnyRefusal checks requests that net/http
+// TestUnreadableRequestIsAnsweredAndRecordedLikeAnyRefusal checks requests that net/http
 // rejects before any stage.
-func TestWhatCannotBeReadIsAnsweredAndRecordedLikeAnyRefusal(t *testing.T) {
+func TestUnreadableRequestIsAnsweredAndRecordedLikeAnyRefusal(t *testing.T) {
 	for _, tt := range []struct {
 		status         int
 		reason, detail string

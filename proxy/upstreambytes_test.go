@@ -11,9 +11,9 @@ import (
 	"osgate/record"
 )
 
-// TestWhatUpstreamSentIsRecordedWhateverTheClientGot has a client that gets a 304 while
+// TestBytesFromUpstreamAreRecorded has a client that gets a 304 while
 // the gateway fetches the value again in the background.
-func TestWhatUpstreamSentIsRecordedWhateverTheClientGot(t *testing.T) {
+func TestBytesFromUpstreamAreRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, staleness(t, 20*time.Second, 0))
 		g.get("one", keyPath)
@@ -38,9 +38,9 @@ func TestWhatUpstreamSentIsRecordedWhateverTheClientGot(t *testing.T) {
 	})
 }
 
-// TestWhatIsReadForAClientThatLeftIsUpstreamsToo cuts the answer to a read that changes
+// TestBytesReadForAClientThatLeftAreCounted cuts the answer to a read that changes
 // a value. The gateway still reads the rest of that answer.
-func TestWhatIsReadForAClientThatLeftIsUpstreamsToo(t *testing.T) {
+func TestBytesReadForAClientThatLeftAreCounted(t *testing.T) {
 	g := newRig(t)
 	value := strings.Repeat("v", 3*bufferBytes/2)
 	g.upstream = func(*http.Request) (*http.Response, error) { return reply(200, value), nil }

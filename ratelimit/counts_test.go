@@ -11,7 +11,7 @@ import (
 	"osgate/ratelimit"
 )
 
-func TestWhatFollowsFromPausesIsCounted(t *testing.T) {
+func TestEffectsOfPausesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := ratelimit.NewPauses(ratelimit.PausesOptions{})
 		wait := func(ctx context.Context, within time.Duration) { _, _, _ = p.Wait(ctx, "k", within) }

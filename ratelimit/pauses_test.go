@@ -72,7 +72,7 @@ func (d *departures) want(want ...departed) {
 	}
 }
 
-func TestWhatWaitedForAPauseLeavesOneByOneInOrder(t *testing.T) {
+func TestRequestsLeaveAPauseInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDepartures(t)
 		d.pauses.Pause("k", 300*ms, 100*ms)
@@ -141,9 +141,9 @@ func TestAShorterPauseAdmitsNoLaterRequest(t *testing.T) {
 	})
 }
 
-// TestWhatWasPausedBeforeDoesNotSlowALaterPause checks that a pause that has ended has
+// TestEarlierPauseDoesNotSlowALaterOne checks that a pause that has ended has
 // no effect on a later one.
-func TestWhatWasPausedBeforeDoesNotSlowALaterPause(t *testing.T) {
+func TestEarlierPauseDoesNotSlowALaterOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDepartures(t)
 		d.pauses.Pause("k", 100*ms, time.Second)

@@ -134,7 +134,7 @@ func compare(t *testing.T, theirs, ours reconcile.Source) *reconcile.Report {
 	return r
 }
 
-func TestWhatPassesTheGatewayShowsAsADifference(t *testing.T) {
+func TestRequestsPastTheGatewayAreADifference(t *testing.T) {
 	t.Parallel()
 	theirs := at(map[string]int64{"prod/us-east-1/orders": 10, "prod/us-east-1/only-theirs": 3, "prod/eu-west-1/a b/c": 0, "sandbox/us-east-1/x": 1, "prod/us-east-1": 2})
 	theirs.hours["prod/eu-west-1/%2F"] = map[time.Time]int64{noon: 5}

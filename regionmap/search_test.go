@@ -75,7 +75,7 @@ func TestConcurrentAskersShareOneSearch(t *testing.T) {
 	}
 }
 
-func TestWhatOneCallerDoesNotFindAnotherSearchesItself(t *testing.T) {
+func TestCallerSearchesItselfIfAnotherFindsNothing(t *testing.T) {
 	for name, firsts := range map[string]answers{
 		"nothing":   nil,
 		"hidden":    {east: {finding: regionmap.Hidden}, ohio: {finding: regionmap.Hidden}, west: {finding: regionmap.Hidden}},

@@ -14,7 +14,7 @@ import (
 	"osgate/stats"
 )
 
-func TestWhatCounts(t *testing.T) {
+func TestCountedExchanges(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name             string

@@ -18,10 +18,10 @@ import (
 	"osgate/stats"
 )
 
-// TestCountsAreExactWhateverTheStoreAnswers counts in several organizations through a
+// TestCountsAreExactForEveryAnswerOfTheStore counts in several organizations through a
 // store that at random works, fails, or applies a batch and loses the answer. In the
 // end the count of every store is exact.
-func TestCountsAreExactWhateverTheStoreAnswers(t *testing.T) {
+func TestCountsAreExactForEveryAnswerOfTheStore(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var next fate

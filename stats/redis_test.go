@@ -191,9 +191,9 @@ func TestRedisScriptIsShort(t *testing.T) {
 	}
 }
 
-// TestAQueryCostsRedisTheSameWhateverTheNumberOfStores counts the work of Redis for one
+// TestQueryCostInRedisIsIndependentOfTheNumberOfStores counts the work of Redis for one
 // query of an organization with few stores and with many.
-func TestAQueryCostsRedisTheSameWhateverTheNumberOfStores(t *testing.T) {
+func TestQueryCostInRedisIsIndependentOfTheNumberOfStores(t *testing.T) {
 	t.Parallel()
 	commands := func(stores int) (n int) {
 		server := redistest.Start(t)

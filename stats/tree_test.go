@@ -129,9 +129,9 @@ func TestTreeComesBackToAStoreThatForgot(t *testing.T) {
 
 type forgetful struct{ stats.Store }
 
-// TestWhatIsLearnedWhileATreeIsSavedIsSavedNext learns one more organization while the
+// TestOrganizationsLearnedDuringASaveAreSavedNext learns one more organization while the
 // tree is being saved.
-func TestWhatIsLearnedWhileATreeIsSavedIsSavedNext(t *testing.T) {
+func TestOrganizationsLearnedDuringASaveAreSavedNext(t *testing.T) {
 	t.Parallel()
 	store := &interrupted{Store: stats.NewMemory(stats.MemoryOptions{})}
 	c := stats.New(stats.Options{Store: store})

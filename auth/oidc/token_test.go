@@ -10,8 +10,8 @@ import (
 	"osgate/auth/oidc"
 )
 
-// TestWhatTwoReadersMayReadDifferentlyIsRefused, in header and payload.
-func TestWhatTwoReadersMayReadDifferentlyIsRefused(t *testing.T) {
+// TestAmbiguousTokenIsRefused, in header and payload.
+func TestAmbiguousTokenIsRefused(t *testing.T) {
 	key := newKey(t, "a")
 	is := newIssuer(t, key)
 	v := newVerifier(t, is)

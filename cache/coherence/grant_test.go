@@ -94,7 +94,7 @@ func TestRulesOfSharedGrants(t *testing.T) {
 	}
 }
 
-func TestOthersAreToldOfAGrantNowAndThen(t *testing.T) {
+func TestGrantIsPublishedAtIntervals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ttl = time.Minute
 		g := NewGrants(ttl)

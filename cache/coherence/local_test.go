@@ -72,7 +72,7 @@ func TestGenerationInUseIsKept(t *testing.T) {
 	}
 }
 
-func TestWhatIsRememberedIsBounded(t *testing.T) {
+func TestLocalCoherenceIsBounded(t *testing.T) {
 	c := newLocal(few)
 	for n := range 3 * localShards * few.generations {
 		on := resource(n)

@@ -91,7 +91,7 @@ func TestWriteOfAStoreMarksInBothSlots(t *testing.T) {
 
 // Redis loses keys in many ways. In none of them may an old entry stay valid or a lease
 // be lost silently.
-func TestWhatRedisForgetsSettles(t *testing.T) {
+func TestLossOfKeysInRedisSettles(t *testing.T) {
 	t.Parallel()
 	const settle = 300 * time.Millisecond
 	for name, forget := range map[string]func(t *testing.T, s *redistest.Server, c *Redis){
@@ -184,7 +184,7 @@ func TestNewRedisNeedsNotSettleUntilSomebodyRemembersAnother(t *testing.T) {
 	wantClosed(t, read(t, gateway(t, redistest.Start(t), strict), resource(0)), closedBySettling, "a new Redis, strict")
 }
 
-func TestEpochThatSettlesIsNotReplacedByThoseWhoRememberAnother(t *testing.T) {
+func TestSettledEpochIsNotReplacedByOlderOnes(t *testing.T) {
 	s := redistest.Start(t)
 	a, b := gateway(t, s), gateway(t, s)
 	read(t, a, resource(0))

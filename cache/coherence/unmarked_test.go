@@ -183,7 +183,7 @@ func TestFloodGivesBackWhatIsOver(t *testing.T) {
 	}
 }
 
-func TestWhatComesWhileItIsMadeUpForIsMadeUpForToo(t *testing.T) {
+func TestWriteRenewedDuringARepairIsRepairedAgain(t *testing.T) {
 	c := gateway(t, redistest.Start(t))
 	writer, soon := NewID(), time.Now().Add(time.Minute)
 	c.unmarked.add(resource(0), writer, soon)

@@ -38,9 +38,9 @@ func alertRules(t testing.TB) map[string]rulefmt.Rule {
 	return alerts
 }
 
-// TestEveryAlertSaysWhatItMeansAndWhomItWakes: a rule without severity would go to a
+// TestEveryAlertHasASeverityAndADescription: a rule without severity would go to a
 // default route.
-func TestEveryAlertSaysWhatItMeansAndWhomItWakes(t *testing.T) {
+func TestEveryAlertHasASeverityAndADescription(t *testing.T) {
 	for name, rule := range alertRules(t) {
 		if !strings.HasPrefix(name, "Osgate") {
 			t.Errorf("%s: alerts of osgate begin with Osgate", name)

@@ -247,8 +247,8 @@ func TestAStalledHandshakeEnds(t *testing.T) {
 	eventually(t, "it no longer counts", func() bool { n := s.Counts(); return n.Idle == 0 && n.Handshakes == 1 })
 }
 
-// TestPlainHTTPOnAnHTTPSListenerIsTold to use HTTPS.
-func TestPlainHTTPOnAnHTTPSListenerIsTold(t *testing.T) {
+// TestPlainHTTPOnAnHTTPSListenerGetsAnExplanation to use HTTPS.
+func TestPlainHTTPOnAnHTTPSListenerGetsAnExplanation(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Options{Limit: 10, TLS: certified(t)}, hello)
 	if got := ask(t, s.dial(t), get); !strings.Contains(got, "HTTP request to an HTTPS server") {

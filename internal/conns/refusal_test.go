@@ -41,9 +41,9 @@ var unreadable = map[string]struct{ request, want string }{
 	"another expectation": {"PUT / HTTP/1.1\r\nHost: a\r\nExpect: more\r\nContent-Length: 2\r\n\r\nab", `417 ""`},
 }
 
-// TestWhatNetHTTPRefusesIsAnsweredByTheListener, on a new connection and behind a request
+// TestListenerAnswersRequestsThatNetHTTPRefuses, on a new connection and behind a request
 // that was served, over HTTP and HTTPS, and the connection ends.
-func TestWhatNetHTTPRefusesIsAnsweredByTheListener(t *testing.T) {
+func TestListenerAnswersRequestsThatNetHTTPRefuses(t *testing.T) {
 	t.Parallel()
 	for _, secure := range []bool{false, true} {
 		r := &refusing{}

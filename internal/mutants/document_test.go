@@ -7,7 +7,7 @@ import (
 
 // The document must not accept texts that are no longer mutations: a line that was
 // changed may be tested now.
-func TestWhatIsAcceptedIsAMutationOfToday(t *testing.T) {
+func TestAcceptedMutantsAreMutationsOfTheSource(t *testing.T) {
 	const root = "../.."
 	text, err := os.ReadFile(root + "/docs/mutants.md")
 	if err != nil {

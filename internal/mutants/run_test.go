@@ -35,7 +35,7 @@ func TestAQueueEndsAtItsBounds(t *testing.T) {
 	}
 }
 
-func TestWhatDoesNotCompileMakesRoom(t *testing.T) {
+func TestMutantThatDoesNotCompileIsReplaced(t *testing.T) {
 	q := &queue{most: 3, end: time.Now().Add(time.Hour)}
 	for i := range 10 {
 		q.mutations = append(q.mutations, Mutation{Line: i})

@@ -240,7 +240,7 @@ func TestCallerThatLeavesIsNotHeldAndIsNoOutage(t *testing.T) {
 	}
 }
 
-func TestOnChangeMayAskForTheState(t *testing.T) {
+func TestOnChangeMayCallState(t *testing.T) {
 	s := redistest.Start(t)
 	s.Stop()
 	var c *redisconn.Conn

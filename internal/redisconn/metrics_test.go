@@ -40,7 +40,7 @@ func (l *tripLog) take(t *testing.T) (told []string) {
 	return told
 }
 
-func TestRoundTripsAreToldByKind(t *testing.T) {
+func TestRoundTripsAreCountedByKind(t *testing.T) {
 	t.Parallel()
 	log := &tripLog{}
 	server := redistest.Start(t)

@@ -46,8 +46,8 @@ func TestRepliesAreDecoded(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotRedisEndsTheConnection, without much memory.
-func TestWhatIsNotRedisEndsTheConnection(t *testing.T) {
+// TestInvalidRESPEndsTheConnection, without much memory.
+func TestInvalidRESPEndsTheConnection(t *testing.T) {
 	for _, text := range []string{
 		"HTTP/1.1 400 Bad Request\r\n", "\r\n", "+OK\n", "$x\r\n", "$-2\r\n", "$9999999999\r\n", "*9999999999\r\n", ":\r\n",
 		"%1\r\n",

@@ -151,7 +151,7 @@ func TestOutageOfTheCarrierIsNotTheRiders(t *testing.T) {
 	askUntil(t, func() error { return set(c) }, changes) // until the breaker is open
 }
 
-func TestRiderIsToldThatNobodyWasAsked(t *testing.T) {
+func TestRiderFailsIfItsCarrierIsNotSent(t *testing.T) {
 	s := redistest.Start(t)
 	c, changes := open(t, s.URL())
 	r := &rider{key: "rider"}

@@ -76,7 +76,7 @@ func sockets(t *testing.T) []string {
 	return all
 }
 
-func TestSystemdIsToldEachState(t *testing.T) {
+func TestNotifierSendsEachState(t *testing.T) {
 	for _, socket := range sockets(t) {
 		m, n := newManager(t, socket), newNotifier(t, "NOTIFY_SOCKET="+socket)
 		if err := n.Ready("serving\nREADY=0"); err != nil {

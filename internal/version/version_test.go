@@ -6,7 +6,7 @@ import (
 	"osgate/internal/version"
 )
 
-func TestWhatTheLinkerSetIsTheVersion(t *testing.T) {
+func TestVersionIsTheOneTheLinkerSet(t *testing.T) {
 	if got := version.Of("v1.2.3"); got != "v1.2.3" {
 		t.Errorf("the version is %q, want v1.2.3", got)
 	}

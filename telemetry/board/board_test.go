@@ -39,7 +39,7 @@ func count(s board.Snapshot, o record.Outcome) board.Count {
 	return s.Outcomes[at].Count
 }
 
-func TestBoardTellsNowTheLastMinuteAndAll(t *testing.T) {
+func TestBoardHasNowTheLastMinuteAndTotals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := board.New(board.Gauges{})
 		for range 70 { // seconds, two exchanges in each

@@ -125,7 +125,7 @@ func TestACollectorThatHangsIsATimeoutForEachSignal(t *testing.T) {
 	}
 }
 
-func TestWhatTheEndOfTheProcessCutsOffIsCalledThat(t *testing.T) {
+func TestExportCutOffByShutdownIsNamedSo(t *testing.T) {
 	received, hang := make(chan struct{}), make(chan struct{})
 	var later atomic.Bool
 	collector := newCollector(t, func(http.ResponseWriter, *http.Request) {

@@ -119,7 +119,7 @@ func invalidHTTP(w http.ResponseWriter) {
 	}
 }
 
-func TestWhatACollectorRejectsIsCountedAndItsWordsAreNotTold(t *testing.T) {
+func TestRecordsThatACollectorRejectsAreCountedWithoutItsMessage(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer                   func(http.ResponseWriter)
 		failures, dropped, cause string
@@ -172,7 +172,7 @@ func (refusingCollector) Export(context.Context, *collectortrace.ExportTraceServ
 	return nil, status.Error(codes.InvalidArgument, collectorText)
 }
 
-func TestTheWordsOfACollectorByGRPCAreNotToldEither(t *testing.T) {
+func TestMessageOfAGRPCCollectorIsNotLogged(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func TestLogRecordsThatFindTheQueueFullAreCounted(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotUsedIsClosedToo(t *testing.T) {
+func TestUnusedExportersAreClosedToo(t *testing.T) {
 	for _, protocol := range []string{"grpc", "http/protobuf"} {
 		before := goleak.IgnoreCurrent()
 		exports, _, _ := sending(t, "http://127.0.0.1:1", map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_TRACES_SAMPLER": "always_off"})

@@ -114,7 +114,7 @@ func TestNoTwoProcessesAreTheSameToACollector(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentHasTheLastWordOnWhoThisIs(t *testing.T) {
+func TestEnvironmentOverridesTheResourceAttributes(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=gate-7,host.name=somewhere")
 	got, _ := push(t, map[string]string{})
 	for path, about := range got.resources {
@@ -132,7 +132,7 @@ var processNames = []string{
 }
 
 // Each metric is in one place only.
-func TestWhatIsPushedTellsOfTheProcessAndPrometheusHasItsOwn(t *testing.T) {
+func TestPushedMetricsAreNotOnPrometheus(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 40))
 	docs, err := os.ReadFile("../../docs/metrics-parts.md")
 	if err != nil {

@@ -218,7 +218,7 @@ func TestAttributesAreThoseOfTheConventionsAndTellNoNames(t *testing.T) {
 // own is the share of sampled exchanges without a caller's trace; stranger and trusted
 // are the shares for callers with the sampled flag; unsampled is the share for trusted
 // callers without it.
-func TestWhoDecidesOnSampling(t *testing.T) {
+func TestSamplingDecision(t *testing.T) {
 	for sampler, want := range map[string]struct{ own, stranger, trusted, unsampled float64 }{
 		"":                             {0.01, 0.01, 1, 0},
 		"=0.25":                        {0.25, 0.25, 1, 0},
@@ -278,7 +278,7 @@ func TestAStrangerCannotChooseToBeSampledByTheTraceID(t *testing.T) {
 	}
 }
 
-func TestTroubleIsToldThoughNotSampledButNotAllOfIt(t *testing.T) {
+func TestFailuresThatAreNotSampledAreExportedWithinALimit(t *testing.T) {
 	kinds := map[string]struct {
 		change func(*record.Exchange)
 		why    any

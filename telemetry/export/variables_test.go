@@ -17,7 +17,7 @@ func exported(more ...string) map[string]string {
 	return variables
 }
 
-func TestWhatTheSDKWouldMisreadIsNamed(t *testing.T) {
+func TestVariablesThatTheSDKWouldMisreadAreReported(t *testing.T) {
 	const disabled, propagators, filter = "OTEL_SDK_DISABLED", "OTEL_PROPAGATORS", "OTEL_METRICS_EXEMPLAR_FILTER"
 	const temporality, aggregation = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
 	const insecure, ownInsecure = "OTEL_EXPORTER_OTLP_INSECURE", "OTEL_EXPORTER_OTLP_LOGS_INSECURE"
@@ -83,7 +83,7 @@ func TestSpacesAroundWhatOthersReadAreRefused(t *testing.T) {
 	checkNamed(t, rows)
 }
 
-func TestADisabledSDKExportsNothingWhateverTheSpaces(t *testing.T) {
+func TestDisabledSDKExportsNothingAlsoWithSpacesInTheVariable(t *testing.T) {
 	plan, err := export.ReadPlan(environment(exported("OTEL_SDK_DISABLED", strings.ToUpper("true")+"\n")))
 	if err != nil || plan.Traces() {
 		t.Errorf("traces %v, %v", plan.Traces(), err)

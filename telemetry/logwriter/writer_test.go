@@ -190,7 +190,7 @@ func (f *fullDisk) Write(p []byte) (int, error) {
 }
 
 // The line that was cut off ends there.
-func TestLinesThatADiskHasNoRoomForAreCountedAndToldOnceThereIsSome(t *testing.T) {
+func TestLinesLostOnAFullDiskAreCountedAndReportedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &fullDisk{room: 20}
 		l := logwriter.New(w, lostNotice)

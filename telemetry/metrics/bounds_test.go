@@ -90,7 +90,7 @@ func TestPolicyRulesBeyondTheBoundAreOthers(t *testing.T) {
 
 // A value that should be from a closed list and is not, because of a bug, does not make
 // series or memory grow without limit.
-func TestSeriesAreBoundedWhateverTheLabels(t *testing.T) {
+func TestSeriesAreBoundedForAllLabels(t *testing.T) {
 	m := newMetrics(t, metrics.Options{})
 	const exchanges = 100_000
 	var full uint64
@@ -126,7 +126,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-func TestWhatIsTimedBesideExchangesIsBoundedToo(t *testing.T) {
+func TestSeriesOfOtherTimingsAreBoundedToo(t *testing.T) {
 	m := newMetrics(t, metrics.Options{})
 	for i := range 3000 {
 		m.RoundTrip("main", fmt.Sprint(i), "", time.Millisecond)

@@ -85,7 +85,7 @@ func checkSeries(t *testing.T, rows map[string]seriesCase) {
 	}
 }
 
-func TestExchangeIsToldInSeries(t *testing.T) {
+func TestExchangeIsCountedInSeries(t *testing.T) {
 	checkSeries(t, map[string]seriesCase{
 		"sent again twice": {func(x *record.Exchange) { x.UpstreamResent = 2 }, []string{
 			`osgate_upstream_closed_connections_total{osgate_upstream_closed_outcome="resent"} 2`,
@@ -132,7 +132,7 @@ func TestExchangeIsToldInSeries(t *testing.T) {
 	})
 }
 
-func TestQuotaIsToldInSeries(t *testing.T) {
+func TestQuotaIsCountedInSeries(t *testing.T) {
 	checkSeries(t, map[string]seriesCase{
 		"over quota after waiting": {func(x *record.Exchange) {
 			x.Status, x.Code, x.Waited, x.UpstreamAttempts = 429, "over-quota", time.Second, 0
@@ -148,7 +148,7 @@ func TestQuotaIsToldInSeries(t *testing.T) {
 	})
 }
 
-func TestFailureIsToldInSeries(t *testing.T) {
+func TestFailureIsCountedInSeries(t *testing.T) {
 	checkSeries(t, map[string]seriesCase{
 		"upstream unreachable after three tries": {func(x *record.Exchange) {
 			x.Status, x.Code, x.UpstreamStatus, x.UpstreamAttempts = 502, "upstream-unreachable", 0, 3
@@ -260,7 +260,7 @@ func TestGaugesThatNobodyKeepsAreNotShown(t *testing.T) {
 	}
 }
 
-func TestProcessAndRuntimeAreTold(t *testing.T) {
+func TestProcessAndRuntimeHaveMetrics(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=staging")
 	t.Setenv("OTEL_SERVICE_NAME", "osgate-eu")
 	page := scrape(t, newMetrics(t, metrics.Options{Version: "1.2.3"}))

@@ -113,7 +113,7 @@ func TestSourcesThatNobodyKeepsAreNotShown(t *testing.T) {
 	}
 }
 
-func TestBuildIsTold(t *testing.T) {
+func TestBuildIsAMetric(t *testing.T) {
 	page := scrape(t, newMetrics(t, metrics.Options{Version: "v1.2"}))
 	if !strings.Contains(page, "\nosgate_build_info{process_runtime_version=\"go") || !strings.Contains(page, `service_version="v1.2"`) {
 		t.Errorf("no build in %v", series(page))

@@ -236,7 +236,7 @@ func TestARunningGatewayDoesNotKeepOthersFromChecking(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsNamedByItsVariable(t *testing.T) {
+func TestImpossibleSettingIsReportedByItsVariable(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)

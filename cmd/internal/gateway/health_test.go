@@ -155,7 +155,7 @@ func TestReadinessSaysWhatIsWrongWithTheStatistics(t *testing.T) {
 }
 
 // A counter with room for one place loses the counts of others.
-func TestLostCountsAreToldByReadinessAndPage(t *testing.T) {
+func TestReadinessAndPageReportLostCounts(t *testing.T) {
 	g, err := New(Options{Config: configured(t), Logger: slog.New(slog.DiscardHandler), Version: "test"})
 	if err != nil {
 		t.Fatal(err)

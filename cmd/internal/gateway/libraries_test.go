@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestWhatLibrariesSayIsToldWithoutWhatTheyQuote repeats the message of net/http's
+// TestLogOfLibrariesIsKeptWithoutQuotedText repeats the message of net/http's
 // transport about an unsolicited response. It changes the output of the process's log.
-func TestWhatLibrariesSayIsToldWithoutWhatTheyQuote(t *testing.T) {
+func TestLogOfLibrariesIsKeptWithoutQuotedText(t *testing.T) {
 	var out, before bytes.Buffer
 	defer log.SetOutput(log.Writer())
 	log.SetOutput(&before)

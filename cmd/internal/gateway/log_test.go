@@ -94,7 +94,7 @@ func (r *recovering) Write(p []byte) (int, error) {
 	return r.journal.Write(p)
 }
 
-func TestWhatIsMissingIsToldInTheFormOfTheLog(t *testing.T) {
+func TestMissingLinesAreReportedInTheFormatOfTheLog(t *testing.T) {
 	for form, want := range map[string]string{"json": `"level":"ERROR","msg":"lines of the log are missing here`, "text": `level=ERROR msg="lines of the log are missing here`} {
 		var w recovering
 		var c config.Log

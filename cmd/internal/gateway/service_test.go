@@ -67,7 +67,7 @@ func TestSystemdFollowsTheGateway(t *testing.T) {
 	}
 }
 
-func TestAGatewayServesAlthoughSystemdIsAway(t *testing.T) {
+func TestGatewayServesWithoutSystemd(t *testing.T) {
 	log := &journal{}
 	g, err := New(Options{
 		Config: configured(t), Logger: slog.New(slog.NewJSONHandler(log, nil)),

@@ -55,7 +55,7 @@ func TestClientsReadStatisticsTwoAtATimeAndWaitALittle(t *testing.T) {
 	})
 }
 
-func TestClientWhoLeavesWhileWaitingIsNotToldThatTooManyRead(t *testing.T) {
+func TestClientThatLeavesWhileWaitingGetsNoTooManyReaders(t *testing.T) {
 	turns := newTurns()
 	for range maxReadings {
 		if _, err := turns.takeSoon(t.Context()); err != nil {

@@ -43,7 +43,7 @@ func terminal() (*screen, *paper) {
 	return &screen{out: out, color: true, keys: newKeyboard(nil), lookup: lookup}, out
 }
 
-func TestTopKeepsTheLastFrameWhileTheGatewayIsAway(t *testing.T) {
+func TestTopKeepsTheLastFrameWhileTheGatewayIsUnreachable(t *testing.T) {
 	o := busy(t)
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -111,7 +111,7 @@ func TestTopDrawsAgainWhenTheTerminalChanges(t *testing.T) {
 	})
 }
 
-func TestTopLeavesTheTerminalAsItWasWhateverHappens(t *testing.T) {
+func TestTopAlwaysRestoresTheTerminal(t *testing.T) {
 	screen, out := terminal()
 	func() {
 		defer func() {
