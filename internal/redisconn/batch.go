@@ -1,7 +1,6 @@
 package redisconn
 
 import (
-	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -9,9 +8,12 @@ import (
 
 // member is one round trip of a caller in a [group].
 type member struct {
+	request  Request
+	script   bool    // the request begins with a script of [Conn.Eval]
+	replies  Replies // to that script; for its caller after a turn without leading
 	cmds     []redis.Cmder
-	own      int // number of the caller's commands; a rider's commands follow them
-	request  []byte
+	own      int      // number of the caller's commands in cmds; a rider's commands follow them
+	question Question // of a rider; nil: none
 	deadline time.Time
 	account  account
 	state    memberState // guarded by the group's mutex
@@ -27,9 +29,20 @@ const (
 	memberSent              // its batch is under way or over
 )
 
-// answered computes the outcome of a member whose replies have all been read.
-func (m *member) answered() outcome {
-	return outcome{own: firstOutage(m.cmds[:m.own]), rider: firstOutage(m.cmds[m.own:])}
+// answered computes the outcome of a member whose own replies have all been read. Shared
+// is the outage of the questions of its batch.
+func (m *member) answered(shared error) outcome {
+	own, rider := m.replies.outage, firstOutage(m.cmds[m.own:])
+	if own == nil {
+		own = firstOutage(m.cmds[:m.own])
+	}
+	if m.question != nil && rider == nil {
+		rider = shared
+	}
+	if m.request.commands == 0 { // its question is all that it has
+		own = shared
+	}
+	return outcome{own: own, rider: rider}
 }
 
 // over ends the round trip. Its caller may reuse m from then on.
@@ -42,18 +55,29 @@ func (m *member) over(o outcome) {
 type batch struct {
 	members  []*member
 	deadline time.Time // of the oldest member
+	all      []*member // the members, whether or not they have ended
 	replies  int       // expected in all
 	read     int       // replies read so far; only for the reader
 	complete int       // members whose replies have all been read; only for the reader
 	late     bool      // the members have been given up, and their replies are skipped
+
+	request   Request    // of the whole batch
+	questions []Question // of the members
+	joint     Joint      // for the questions; nil: none. Its replies are the last
+	shared    error      // the outage of the questions
 }
 
-// newBatch returns a batch of members, oldest first.
-func newBatch(members []*member) *batch {
-	b := &batch{members: slices.Clone(members), deadline: members[0].deadline}
+// batch returns a batch of members, oldest first.
+func (g *group) batch(members []*member) *batch {
+	b, _ := g.batches.Get().(*batch)
+	if b == nil {
+		b = &batch{}
+	}
+	b.members, b.deadline = append(b.all[:0], members...), members[0].deadline
+	b.all = b.members
 	for _, m := range members {
 		m.state = memberSent
-		b.replies += len(m.cmds)
+		b.replies += m.request.commands
 	}
 	return b
 }
@@ -61,10 +85,14 @@ func newBatch(members []*member) *batch {
 // end ends the members: those whose replies have been read as answered, the others by
 // the outage. The breaker counts the outage up to the given number of times.
 func (b *batch) end(outage error, counted int) {
+	shared := b.shared
+	if b.read < b.replies {
+		shared = outage
+	}
 	for i, m := range b.members {
 		o := both(outage)
 		if i < b.complete {
-			o = m.answered()
+			o = m.answered(shared)
 		}
 		if i < b.complete+counted {
 			m.account.settle(o.own)
@@ -72,4 +100,14 @@ func (b *batch) end(outage error, counted int) {
 		m.over(o)
 	}
 	b.members = nil
+}
+
+// freeBatch keeps b, which has ended and is not pending any more, for other members.
+func (g *group) freeBatch(b *batch) {
+	clear(b.all)
+	clear(b.questions)
+	*b = batch{all: b.all[:0], questions: b.questions[:0], request: Request{encoded: b.request.encoded[:0]}}
+	if cap(b.request.encoded) <= keptBuffer {
+		g.batches.Put(b)
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -241,11 +240,13 @@ func (c *Conn) snapshot() State {
 // Nothing is escaped: the caller must hash text from outside, which also keeps it
 // unreadable in Redis.
 func (c *Conn) Key(kind, tag string, parts ...string) string {
-	key := c.prefix + ":" + kind + ":{" + tag + "}"
-	if len(parts) == 0 {
-		return key
+	var room [192]byte // on the stack: the key is made in one piece
+	key := append(append(append(room[:0], c.prefix...), ':'), kind...)
+	key = append(append(append(key, ":{"...), tag...), '}')
+	for _, part := range parts {
+		key = append(append(key, ':'), part...)
 	}
-	return key + ":" + strings.Join(parts, ":")
+	return string(key)
 }
 
 // Close closes all connections and ends the goroutines of c, within Options.Timeout.

@@ -37,10 +37,10 @@ type group struct {
 	cancel     context.CancelFunc
 	running    sync.WaitGroup // all goroutines
 	members    sync.Pool      // of *member
+	batches    sync.Pool      // of *batch
 	counts     groupCounts
 
 	dialing chan dialed // receives the connection that is being made; only for the leader
-	buffer  []byte      // only for the leader
 
 	mu      sync.Mutex // guards the fields below
 	waiting []*member  // not in a batch yet; oldest first
@@ -65,31 +65,36 @@ func newGroup(e endpoint) *group {
 	return g
 }
 
-// member returns a member for cmds, or nil if a group cannot carry them.
-func (g *group) member(cmds []redis.Cmder, own int, a account) *member {
+// member returns a member without commands.
+func (g *group) member(a account) *member {
 	m, _ := g.members.Get().(*member)
 	if m == nil {
 		m = &member{turn: make(chan bool, 1)}
 	}
-	request, ok := appendCommands(m.request[:0], cmds)
-	*m = member{cmds: cmds, own: own, request: request, account: a, turn: m.turn}
-	if !ok {
-		g.free(m)
-		return nil
-	}
+	m.account = a
 	return m
+}
+
+// add adds commands to m. It reports false if a group cannot carry them.
+func (m *member) add(cmds []redis.Cmder, own int) (ok bool) {
+	m.cmds, m.own = cmds, own
+	m.request.encoded, ok = appendCommands(m.request.encoded, cmds)
+	m.request.commands += len(cmds)
+	return ok
 }
 
 // free keeps m for another round trip.
 func (g *group) free(m *member) {
-	*m = member{request: m.request, turn: m.turn}
-	if cap(m.request) <= keptBuffer {
-		g.members.Put(m)
+	if cap(m.request.encoded) > keptBuffer {
+		return
 	}
+	m.replies.reset()
+	*m = member{request: Request{encoded: m.request.encoded[:0]}, replies: m.replies, turn: m.turn}
+	g.members.Put(m)
 }
 
 // do makes the round trip of m and returns the outages, or ctx's error if the caller
-// left. The caller must not use m afterwards.
+// left. The caller must free m, unless it left: then it must not use m any more.
 func (g *group) do(ctx context.Context, m *member) (outages outcome, left error) {
 	if g.join(m) {
 		g.lead()
@@ -105,9 +110,7 @@ func (g *group) do(ctx context.Context, m *member) (outages outcome, left error)
 			leads = <-m.turn
 		}
 		if !leads {
-			outages = m.outcome
-			g.free(m)
-			return outages, nil
+			return m.outcome, nil
 		}
 		g.lead()
 	}
@@ -165,6 +168,7 @@ func (g *group) lead() {
 	if b == nil {
 		return
 	}
+	b.encode()
 	var failure error
 	for range 2 {
 		l, err := g.connected(b.deadline)
@@ -194,17 +198,10 @@ func (g *group) take() *batch {
 		return nil
 	}
 	n := min(len(g.waiting), maxBatch)
-	b := newBatch(g.waiting[:n])
+	b := g.batch(g.waiting[:n])
 	g.waiting = slices.Delete(g.waiting, 0, n)
 	for _, m := range g.waiting { // the leader may be among them
 		m.state = memberWaits
-	}
-	if cap(g.buffer) > keptBuffer {
-		g.buffer = nil
-	}
-	g.buffer = g.buffer[:0]
-	for _, m := range b.members {
-		g.buffer = append(g.buffer, m.request...)
 	}
 	return b
 }
@@ -227,7 +224,7 @@ func (g *group) send(l *line, b *batch) bool {
 	}
 	g.mu.Unlock()
 	if !expired && err == nil {
-		_, err = l.conn.Write(g.buffer)
+		_, err = l.conn.Write(b.request.encoded)
 	}
 	g.mu.Lock()
 	g.leading = false

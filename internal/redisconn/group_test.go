@@ -102,6 +102,35 @@ func TestAnswersThatAreLateAreSkipped(t *testing.T) {
 	}
 }
 
+// TestALateReplyIsNotTheNextScripts: a caller that has given up may use its memory again
+// while its reply still arrives.
+func TestALateReplyIsNotTheNextScripts(t *testing.T) {
+	c, p := puppeteer(t, 500*time.Millisecond, 0)
+	at := first(t, c, p)
+	eval := func(key string) <-chan result {
+		ended := make(chan result, 1)
+		go func() {
+			var r result
+			r.err = c.Eval(t.Context(), NewScript(""), key, func(replies *Replies) error {
+				r.value = string(replies.Text())
+				return replies.Err()
+			})
+			ended <- r
+		}()
+		return ended
+	}
+	late := eval("late")
+	at.expect(1)
+	_, _ = io.WriteString(at, "$4\r\nla") // and no more for now
+	if r := <-late; !errors.Is(r.err, ErrDown) {
+		t.Fatalf("got %v, want ErrDown", r.err)
+	}
+	next := eval("next")
+	at.expect(1)
+	_, _ = io.WriteString(at, "te\r\n$4\r\nnext\r\n")
+	want(t, next, "next")
+}
+
 // TestABatchThatIsLateBeforeItIsSentLeavesTheConnection: a process that did not run for
 // longer than the timeout does not end the round trips under way.
 func TestABatchThatIsLateBeforeItIsSentLeavesTheConnection(t *testing.T) {

@@ -2,6 +2,7 @@ package redisconn
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -52,28 +53,51 @@ func (g *group) deadlinePassed(l *line) error {
 
 // read reads all replies to b, the oldest batch, and ends its members.
 func (g *group) read(l *line, b *batch) error {
-	for ; b.read < b.replies && !b.late; b.complete++ {
-		m := b.members[b.complete]
-		for _, cmd := range m.cmds { // m itself ends when the batch is late
-			if err := readReply(l.reader, cmd); err != nil {
-				return err
-			}
-			if b.read++; b.late {
-				break
-			}
+	for ; !b.late && b.complete < len(b.members); b.complete++ {
+		if err := b.readMember(l, b.members[b.complete]); err != nil {
+			return err
 		}
 	}
+	if err := b.readJoint(l); err != nil {
+		return err
+	}
 	for ; b.read < b.replies; b.read++ {
-		if _, err := readValue(l.reader, 0); err != nil {
+		if err := l.skip(); err != nil {
 			return err
 		}
 	}
 	g.mu.Lock()
-	l.pending = l.pending[1:] // the deadline of the connection stays: it is early at worst
+	l.pending = slices.Delete(l.pending, 0, 1) // the deadline of the connection stays: it is early at worst
 	next := g.elect()
 	g.mu.Unlock()
 	call(next)
 	b.end(nil, 0)
+	g.freeBatch(b)
+	return nil
+}
+
+// readMember reads the replies to m. m itself ends when the batch is late, and its
+// caller may use it again from then on. So its replies are read into those of the line,
+// and change places with them.
+func (b *batch) readMember(l *line, m *member) error {
+	if m.script {
+		l.replies.reset()
+		if err := l.replies.read(l.reader, 0); err != nil {
+			return err
+		}
+		if b.read++; b.late {
+			return nil
+		}
+		m.replies, l.replies = l.replies, m.replies
+	}
+	for _, cmd := range m.cmds {
+		if err := readReply(l.reader, cmd); err != nil {
+			return err
+		}
+		if b.read++; b.late {
+			return nil
+		}
+	}
 	return nil
 }
 

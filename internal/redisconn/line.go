@@ -113,9 +113,10 @@ var (
 // line is a connection of a [group]. Batches are answered on it in the order in which
 // they were sent.
 type line struct {
-	conn   net.Conn
-	reader *bufio.Reader // over Read; only for the goroutine that reads
-	passed func() error  // called when a read deadline has passed; its error ends the line
+	conn    net.Conn
+	reader  *bufio.Reader // over Read; only for the goroutine that reads
+	replies Replies       // those being read; only for the goroutine that reads
+	passed  func() error  // called when a read deadline has passed; its error ends the line
 
 	// The group's mutex guards the fields below.
 	pending []*batch  // sent, and not answered completely; oldest first
@@ -135,6 +136,12 @@ func (l *line) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// skip reads a reply that has no caller any more.
+func (l *line) skip() error {
+	l.replies.reset()
+	return l.replies.read(l.reader, 0)
 }
 
 // close closes the connection at once: TLS would first send that it ends, and may wait

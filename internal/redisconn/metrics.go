@@ -85,6 +85,11 @@ func (c *Conn) kindOf(p redis.Pipeliner) string {
 		return kindOther
 	}
 	key, _ := args[at].(string)
+	return c.kindOfKey(key)
+}
+
+// kindOfKey returns the kind of a key.
+func (c *Conn) kindOfKey(key string) string {
 	rest, ours := strings.CutPrefix(key, c.prefix)
 	kind, _, tagged := strings.Cut(rest, ":{")
 	if !ours || !tagged || len(kind) < 2 {

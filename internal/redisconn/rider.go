@@ -37,8 +37,12 @@ type Rider interface {
 // include it.
 type riderKey struct{ conn *Conn }
 
-// errPanicked is the error for a rider whose Queue panicked.
-var errPanicked = errors.New("the rider panicked")
+var (
+	// errPanicked is the error for a rider whose Queue panicked.
+	errPanicked = errors.New("the rider panicked")
+	// errNotCarried is the error for a rider whose commands a group cannot carry.
+	errNotCarried = errors.New("the rider's commands are of an unknown type")
+)
 
 // WithRider returns a context whose round trips to c include r. A context has one rider
 // for each Conn: the one that was added last.

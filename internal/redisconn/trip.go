@@ -82,6 +82,12 @@ func (c *Conn) roundTrip(ctx context.Context, p redis.Pipeliner, own int, a acco
 		sendOnce(ctx, p)
 	}
 	outages, left := c.send(ctx, p, own, a)
+	return c.finish(kind, began, outages, left)
+}
+
+// finish reports a round trip that has just ended, and converts its outages into the
+// errors for callers.
+func (c *Conn) finish(kind string, began time.Time, outages outcome, left error) outcome {
 	c.reportTrip(kind, began, outages.own, left)
 	if denied(outages.own) || denied(outages.rider) {
 		c.suspected.Store(true)
@@ -89,16 +95,21 @@ func (c *Conn) roundTrip(ctx context.Context, p redis.Pipeliner, own int, a acco
 	if left != nil {
 		return both(fmt.Errorf("redis: %w", left))
 	}
-	return c.downs(outages)
+	return outcome{own: c.down(outages.own), rider: c.down(outages.rider)}
 }
 
 // send makes the round trip and returns the outages as the client library reports them,
 // or ctx's error if the caller left.
 func (c *Conn) send(ctx context.Context, p redis.Pipeliner, own int, a account) (outages outcome, left error) {
 	if c.group != nil {
-		if m := c.group.member(p.Cmds(), own, a); m != nil {
-			return c.group.do(ctx, m)
+		m := c.group.member(a)
+		if m.add(p.Cmds(), own) {
+			if outages, left = c.group.do(ctx, m); left == nil {
+				c.group.free(m)
+			}
+			return outages, left
 		}
+		c.group.free(m)
 	}
 	t := &trip{pipeline: p, own: own, account: a, done: make(chan outcome, 1)}
 	t.ctx, t.cancel = context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
@@ -120,11 +131,6 @@ func (c *Conn) send(ctx context.Context, p redis.Pipeliner, own int, a account) 
 		t.report(errLate)
 		return both(errLate), nil
 	}
-}
-
-// downs converts outages into the errors for callers.
-func (c *Conn) downs(outages outcome) outcome {
-	return outcome{own: c.down(outages.own), rider: c.down(outages.rider)}
 }
 
 // start passes t to an idle worker or a new one, and waits if all are busy. It returns
