@@ -1,12 +1,48 @@
 package ratelimit
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/go-redis/redis_rate/v10"
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+
+	"osgate/internal/redisconn"
 )
+
+// canned is a client of redis_rate that answers every script with the same values.
+type canned struct {
+	redisconn.Scripter
+
+	values []any
+}
+
+func (c canned) EvalSha(ctx context.Context, _ string, _ []string, _ ...any) *redis.Cmd {
+	return redis.NewCmdResult(c.values, nil)
+}
+
+func TestAnswersAreReadAsRedisRateReadsThem(t *testing.T) {
+	for _, retry := range []string{"-1", "0", "0.098765432", "1e-05", "9.9999904632568e-05", "3600"} {
+		for _, reset := range []string{"-1", "0.10000002384186", "5.9604644775391e-08", "86400.5"} {
+			values := []any{int64(1), int64(8), retry, reset}
+			want, err := redis_rate.NewLimiter(canned{values: values}).Allow(t.Context(), "k", redis_rate.Limit{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := answerOf(redisconn.RepliesOf(values))
+			if diff := cmp.Diff(*want, got); err != nil || diff != "" {
+				t.Errorf("%q, %q: %v (-want +got):\n%s", retry, reset, err, diff)
+			}
+		}
+	}
+	for _, odd := range [][]any{{}, {int64(1), int64(2), "3"}, {"1", "2", "3", "4"}, {int64(1), int64(2), "x", "4"}} {
+		if got, err := answerOf(redisconn.RepliesOf(odd)); err == nil {
+			t.Errorf("%v: got %+v, want an error", odd, got)
+		}
+	}
+}
 
 // TestAnswersOfTheScriptAreCorrected uses answers that Redis 7.0 returned.
 func TestAnswersOfTheScriptAreCorrected(t *testing.T) {

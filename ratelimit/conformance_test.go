@@ -399,7 +399,7 @@ func freshKey() string {
 // openRedis opens a connection and closes it when the test ends.
 func openRedis(t testing.TB, s *redistest.Server) *redisconn.Conn {
 	t.Helper()
-	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: redisTimeout})
+	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: redisTimeout, Group: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/go-redis/redis_rate/v10"
@@ -25,9 +24,9 @@ import (
 // If Redis loses its data, each key has at most one more burst (or window).
 type Redis struct {
 	conn      *redisconn.Conn
-	gcra      *redis_rate.Limiter
+	gcra      *redisconn.Script
 	forget    *redis.Script
-	window    *redis.Script
+	window    *redisconn.Script
 	exhausted *exhaustedKeys
 }
 
@@ -45,9 +44,9 @@ var (
 func NewRedis(conn *redisconn.Conn) *Redis {
 	return &Redis{
 		conn:      conn,
-		gcra:      redis_rate.NewLimiter(scripter{conn.Scripter()}),
+		gcra:      redisconn.NewScript(scriptOfRedisRate()),
 		forget:    redis.NewScript(forgetScript),
-		window:    redis.NewScript(windowScript),
+		window:    redisconn.NewScript(windowScript),
 		exhausted: newExhaustedKeys(),
 	}
 }
@@ -75,13 +74,12 @@ func (l *Redis) decide(ctx context.Context, key string, q Quota) (result Result,
 	return result, nil
 }
 
-// errOddAnswer is the error of an answer that none of our scripts gives. redis_rate
-// does not check its answers: there it replaces a panic.
+// errOddAnswer is the error of an answer that none of the scripts gives.
 var errOddAnswer = errors.New("the limiter's script answered in an unknown form")
 
-// takeGCRA decides with redis_rate. The stored TAT may not fit the quota: a TAT later
+// takeGCRA decides with redis_rate's script. The stored TAT may not fit the quota: a TAT later
 // than the whole burst was set under another quota, or before Redis's clock was set
-// back, and would refuse for that long. Such a TAT is deleted, and redis_rate decides
+// back, and would refuse for that long. Such a TAT is deleted, and the script decides
 // again: two more round trips, and one more burst.
 func (l *Redis) takeGCRA(ctx context.Context, name string, q Quota) (Result, error) {
 	answer, err := l.allow(ctx, name, q)
@@ -98,7 +96,7 @@ func (l *Redis) takeGCRA(ctx context.Context, name string, q Quota) (Result, err
 			return Result{}, err
 		}
 	}
-	return resultOf(answer, q), nil
+	return resultOf(&answer, q), nil
 }
 
 // lifeOfTAT is longer than redis_rate keeps any key of q: the time of the whole burst
@@ -108,13 +106,16 @@ func lifeOfTAT(q Quota) time.Duration {
 	return whole.Truncate(time.Second) + 2*time.Second
 }
 
-func (l *Redis) allow(ctx context.Context, name string, q Quota) (r *redis_rate.Result, err error) {
-	defer func() {
-		if recover() != nil {
-			r, err = nil, errOddAnswer
-		}
-	}()
-	return l.gcra.Allow(ctx, name, redis_rate.Limit{Rate: q.Rate, Burst: q.Burst, Period: q.Period})
+// allow runs redis_rate's script for one unit, as its Allow does. The two differ only in
+// how the command is sent and the answer is read.
+func (l *Redis) allow(ctx context.Context, name string, q Quota) (r redis_rate.Result, err error) {
+	answer := func(replies *redisconn.Replies) (err error) {
+		r, err = answerOf(replies)
+		return err
+	}
+	err = l.conn.Eval(ctx, l.gcra, name, answer,
+		redisconn.Int(int64(q.Burst)), redisconn.Int(int64(q.Rate)), redisconn.Float(q.Period.Seconds()), redisconn.Int(1))
+	return r, err
 }
 
 // resultOf translates redis_rate's answer.
@@ -145,26 +146,4 @@ func resultOf(answer *redis_rate.Result, q Quota) Result {
 // for the rounding of doubles.
 func ticks(d time.Duration) time.Duration {
 	return max(d, 0).Truncate(time.Microsecond) + 2*time.Microsecond
-}
-
-// scripter corrects the names of redis_rate's keys: redis_rate puts "rate:" before
-// every key, in front of the prefix that must come first.
-type scripter struct{ redisconn.Scripter }
-
-// Eval runs the script given as source.
-func (s scripter) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
-	return s.Scripter.Eval(ctx, script, ownNames(keys), args...)
-}
-
-// EvalSha runs a script that Redis has stored.
-func (s scripter) EvalSha(ctx context.Context, sha1 string, keys []string, args ...any) *redis.Cmd {
-	return s.Scripter.EvalSha(ctx, sha1, ownNames(keys), args...)
-}
-
-func ownNames(keys []string) []string {
-	names := make([]string, len(keys))
-	for i, key := range keys {
-		names[i] = strings.TrimPrefix(key, "rate:")
-	}
-	return names
 }
