@@ -54,6 +54,7 @@ func (x *explorer) all() {
 		x.read(r)
 	}
 	x.time()
+	x.replace()
 }
 
 // trace returns the steps that lead to the violation.
@@ -108,6 +109,7 @@ func (x *explorer) step(e event, change func(*world), format string, args ...any
 }
 
 func (x *explorer) begin(n *world, w, i int) {
+	n.enter()
 	g := x.bounded(n, i).begin(n.fresh(), writerID(w), n.clock(n.now), n.clock(leaseEnd(w)))
 	if x.noLease || x.markAfter {
 		g = generation{id: n.fresh()}
@@ -173,6 +175,7 @@ func (x *explorer) end(w int, s writing, at *world) {
 		if x.noLease {
 			return
 		}
+		n.enter()
 		changed := s.stage != writeRefused && !x.endApplied
 		n.set(i, x.bounded(n, i).end(n.fresh(), writerID(w), changed, at.clock(at.now)))
 	}, "W%d: gives back %d", w, i)
@@ -189,6 +192,10 @@ func (x *explorer) read(r int) {
 			x.step(event{asked, op, 0}, func(n *world) { n.r[r].stage = readReading }, "R%d: client asks", r)
 		}
 	case readReading:
+		if x.joint || x.replaced {
+			x.readAtOnce(r)
+			return
+		}
 		i := dependsOn[s.got]
 		x.step(event{}, func(n *world) {
 			g := x.elapse(n, i)
@@ -214,7 +221,7 @@ func (x *explorer) read(r int) {
 	case readPast:
 		x.step(event{}, have(at.value), "R%d: upstream says %d", r, at.value)
 	case readLooking:
-		if at.entry != ([things]uint8{}) && s.closed == 0 && (x.noCheck || Admit(stampOf(at.entry), stampOf(s.stamp))) {
+		if at.entry != (stamp{}) && s.closed == 0 && (x.noCheck || Admit(stampOf(at.entry), stampOf(s.stamp))) {
 			x.step(event{}, have(at.entryValue), "R%d: hit of %d", r, at.entryValue)
 		}
 		for other, f := range at.r {
@@ -225,11 +232,11 @@ func (x *explorer) read(r int) {
 		x.step(event{}, func(n *world) { n.r[r].stage, n.r[r].value = readFetched, at.value }, "R%d: miss, upstream says %d", r, at.value)
 	case readFetched:
 		x.step(event{}, func(n *world) {
-			if s.stamp != ([things]uint8{}) && s.closed == 0 {
+			if s.stamp != (stamp{}) && s.closed == 0 {
 				n.entryValue, n.entry = s.value, s.stamp
 			}
 			if x.stampAfter {
-				n.entryValue, n.entry = s.value, [things]uint8{n.things[0].id, n.things[1].id}
+				n.entryValue, n.entry = s.value, stamp{n.things[0].id, n.things[1].id}
 			}
 			have(s.value)(n)
 		}, "R%d: stores %d", r, s.value)
@@ -274,7 +281,7 @@ func (x *explorer) bounded(n *world, i int) generation {
 
 // joinable reports whether a read with the stamp read joins the fetch of a read with
 // the stamp fetch: the cache joins reads of equal stamps.
-func joinable(fetch, read [things]uint8) bool { return stampOf(fetch) == stampOf(read) }
+func joinable(fetch, read stamp) bool { return stampOf(fetch) == stampOf(read) }
 
 // time lets the next lease run out, if its write can no longer take effect, and the
 // leases that were bounded after the clock was set back. It also sets the clock back.

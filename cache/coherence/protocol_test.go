@@ -40,6 +40,8 @@ type scope struct {
 	writers, refused int
 	reads            [readers]uint8
 	back             bool // the clock is set back, once
+	joint            bool // reads are transactions (jointread.go); the script decides what they cannot
+	replaced         bool // a server that has stopped following takes over, once
 }
 
 // mutation is a way to violate the protocol.
@@ -58,15 +60,25 @@ type mutation struct {
 	boundless   bool // a lease lasts until its end by a clock that has been set back
 	boundAlone  bool // a lease that was bounded runs out and keeps the generation
 	boundShort  bool // a lease is bounded by less than the longest there is
+
+	// of joint reads
+	idsFirst   bool // the generations are read before the leases, each at an instant of its own
+	anyDue     bool // a generation of which a lease has run out is taken as it is
+	anyServer  bool // the epoch is taken as it is, whichever server made it
+	boundLater bool // a lease that must be bounded is taken as it is
 }
 
 func TestProtocolIsLinearizable(t *testing.T) {
 	scopes := []scope{
 		{writers: 1, refused: 1, reads: [readers]uint8{2, 2}}, {writers: writers, refused: 1, reads: [readers]uint8{1, 1}},
 		{writers: 1, refused: 1, reads: [readers]uint8{2, 1}, back: true},
+		{writers: 1, refused: 1, reads: [readers]uint8{2, 1}, joint: true, back: true},
 	}
 	if !raceDetector { // a single goroutine explores: the race detector finds no race and takes five times as long
 		scopes = append(scopes, scope{writers: writers, reads: [readers]uint8{2, 1}},
+			scope{writers: writers, refused: 1, reads: [readers]uint8{1, 1}, joint: true},
+			scope{writers: 1, refused: 1, reads: [readers]uint8{2, 1}, replaced: true},
+			scope{writers: 1, refused: 1, reads: [readers]uint8{2, 1}, joint: true, replaced: true},
 			scope{writers: writers, reads: [readers]uint8{2, 0}, back: true})
 	}
 	for _, sc := range scopes {
@@ -97,9 +109,19 @@ func TestEveryShortcutOfTheProtocolIsAViolation(t *testing.T) {
 		"lease not bounded":                 {boundless: true},
 		"bounded lease runs out alone":      {boundAlone: true},
 		"lease bounded by less than it is":  {boundShort: true},
+
+		"generations before leases":        {idsFirst: true},
+		"lease that ran out not regarded":  {anyDue: true},
+		"server not regarded":              {anyServer: true},
+		"lease to be bounded not regarded": {boundLater: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := explore(m, scope{writers: 1, refused: 1, reads: [readers]uint8{2, 1}, back: m.boundless || m.boundAlone || m.boundShort})
+			x := explore(m, scope{
+				writers: 1, refused: 1, reads: [readers]uint8{2, 1},
+				back:     m.boundless || m.boundAlone || m.boundShort || m.boundLater,
+				joint:    m.idsFirst || m.anyDue || m.anyServer || m.boundLater,
+				replaced: m.anyServer,
+			})
 			if x.violation == nil {
 				t.Fatalf("%d states and no violation: the exploration does not test this rule", len(x.nodes))
 			}
@@ -138,9 +160,15 @@ type thing struct {
 
 type writing struct{ stage, marked, ended, acked uint8 }
 
+// stamp contains the numbers of the generations and of the epoch.
+type stamp [things + 1]uint8
+
+// epochAt is the place of the epoch in a stamp.
+const epochAt = things
+
 type reading struct {
 	stage, got, closed, value, reads uint8
-	stamp                            [things]uint8
+	stamp                            stamp
 }
 
 // world is a complete state. Its instant is now: writer w's lease ends at w+1.
@@ -148,10 +176,33 @@ type world struct {
 	value, now uint8
 	back       bool // the clock has been set back
 	things     [things]thing
+	epoch      serverEpoch
+	server     uint8 // 0, or 1 when the second server has taken over
+	stopped    bool  // the second server has stopped following, with the state copied
+	copied     [things]thing
+	copiedFrom serverEpoch
 	entryValue uint8
-	entry      [things]uint8 // zero: none
+	entry      stamp // zero: none
 	w          [writers]writing
 	r          [readers]reading
+}
+
+// serverEpoch is an epoch, the server that made it, and the writers that may still take
+// effect and for which it settles.
+type serverEpoch struct{ id, server, settles uint8 }
+
+// settling reports whether one of the writers for which the epoch settles may still take
+// effect.
+func (w *world) settling() bool {
+	for n := range w.w {
+		switch w.w[n].stage {
+		case writeMarking, writeSent, writeLost:
+			if w.epoch.settles>>n&1 == 1 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func instant(n uint8) time.Time { return time.Unix(0, 0).Add(time.Duration(n) * time.Hour) }
@@ -210,6 +261,11 @@ func (w *world) fresh() ID {
 func (w *world) eachID(f func(*uint8)) {
 	for i := range w.things {
 		f(&w.things[i].id)
+		f(&w.copied[i].id)
+	}
+	f(&w.epoch.id)
+	f(&w.copiedFrom.id)
+	for i := range w.entry {
 		f(&w.entry[i])
 		for n := range w.r {
 			f(&w.r[n].stamp[i])
@@ -242,11 +298,11 @@ func (w *world) forget() {
 		s := &w.r[n]
 		looking = looking || s.stage == readReading || s.stage == readLooking
 		if s.stage == readFetched && !w.current(s.stamp) && !w.lookedFor(s.stamp) {
-			s.stamp = [things]uint8{}
+			s.stamp = stamp{}
 		}
 	}
 	if !w.current(w.entry) && !looking {
-		w.entry, w.entryValue = [things]uint8{}, 0
+		w.entry, w.entryValue = stamp{}, 0
 	}
 	for n := range w.w {
 		if s := &w.w[n]; (s.stage == writeLanded || s.stage == writeRefused) && s.acked == 1 && int(s.ended) == len(touches[n]) || s.stage == writeOver && int(w.now) > n {
@@ -255,22 +311,24 @@ func (w *world) forget() {
 	}
 }
 
-func (w *world) current(ids [things]uint8) bool {
-	for i, id := range ids {
-		if w.things[i].id != id {
-			return false
-		}
+// current reports whether a read may get the stamp, now or from a server that takes
+// over.
+func (w *world) current(ids stamp) bool {
+	now, copied := true, w.stopped && w.copiedFrom.id == ids[epochAt]
+	for i, g := range w.things {
+		now, copied = now && g.id == ids[i], copied && w.copied[i].id == ids[i]
 	}
-	return true
+	return now && w.epoch.id == ids[epochAt] || copied
 }
 
-func (w *world) lookedFor(ids [things]uint8) bool {
+func (w *world) lookedFor(ids stamp) bool {
 	return slices.ContainsFunc(w.r[:], func(s reading) bool { return s.stage == readLooking && s.stamp == ids || s.stage == readReading })
 }
 
-func stampOf(ids [things]uint8) (s Stamp) {
-	for i, id := range ids {
+func stampOf(ids stamp) (s Stamp) {
+	for i, id := range ids[:things] {
 		s.Generations[i] = ID{15: id}
 	}
+	s.Epoch = ID{15: ids[epochAt]}
 	return s
 }
