@@ -22,7 +22,7 @@ type place interface{ URL() string }
 
 func connect(t testing.TB, s place) *redisconn.Conn {
 	t.Helper()
-	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: redisTimeout})
+	conn, err := redisconn.Open(redisconn.Options{URL: s.URL(), Timeout: redisTimeout, Group: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,7 +162,7 @@ func bare(b *testing.B, url string, client *redis.Client, send func(ctx context.
 		if _, err := limiter.Allow(ctx, clientKey(n), plenty); err != nil {
 			return err
 		}
-		_, err := (&redisPendingRead{coherence: c}).parse(calls, []*redis.Cmd{read})
+		_, err := (&redisPendingRead{coherence: c}).parse(calls, []*redis.Cmd{read}, nil)
 		return err
 	}
 }

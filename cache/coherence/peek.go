@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -73,11 +72,11 @@ func (v *view) add(r *Reading, next *int) (ok bool) {
 			return false
 		}
 	}
-	if settles, there := of[2].(string); there && after(settles, now) {
+	if settles, there := of[2].(string); there && number([]byte(settles)) > now {
 		r.Closed = closedBySettling
 	}
 	for _, leases := range of[3:] {
-		if text, there := leases.(string); there && r.Closed == "" && leasedAt(text, now) {
+		if text, there := leases.(string); there && r.Closed == "" && leasedAt([]byte(text), now) {
 			r.Closed = closedByWrite
 		}
 	}
@@ -92,17 +91,12 @@ func (v *view) add(r *Reading, next *int) (ok bool) {
 
 // leasedAt reports whether one of the leases is alive at now. A lease is a record of 32
 // bytes: the writer, and the end of the lease in 16 digits (lua/enter.lua).
-func leasedAt(leases string, now int64) bool {
+func leasedAt(leases []byte, now int64) bool {
 	const record, digits = 32, 16
 	for ; len(leases) >= record; leases = leases[record:] {
-		if after(leases[record-digits:record], now) {
+		if number(leases[record-digits:record]) > now {
 			return true
 		}
 	}
 	return false
-}
-
-func after(instant string, now int64) bool {
-	us, err := strconv.ParseInt(instant, 10, 64)
-	return err == nil && us > now
 }

@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	_ ReadStarter     = (*Redis)(nil)
-	_ PendingRead     = (*redisPendingRead)(nil)
-	_ redisconn.Rider = (*redisPendingRead)(nil)
+	_ ReadStarter      = (*Redis)(nil)
+	_ PendingRead      = (*redisPendingRead)(nil)
+	_ redisconn.Sharer = (*redisPendingRead)(nil)
 )
 
 // errNoResult is the error while no round trip has returned a result.
@@ -41,9 +41,30 @@ type redisPendingRead struct {
 	calls     []call
 	cmds      []*redis.Cmd // of the round trip under way
 	began     time.Time
+	question  *readQuestion // of the round trip under way, in place of the read script; nil: none
+	first     readQuestion  // of the first round trip; only the last may still be answered when its caller has left
+	trips     int           // with a question
 
 	reading Reading // of the latest round trip, if err is nil
 	err     error   // why the latest round trip has no reading
+}
+
+// Share implements [redisconn.Sharer]. The state of a token is not shared: only the
+// script can make its id.
+func (e *redisPendingRead) Share() (q redisconn.Question, alone bool) {
+	e.question = nil
+	if e.coherence.unmarked.any() || !e.coherence.sharesReads() {
+		return nil, false
+	}
+	e.began = time.Now()
+	if e.trips == 0 {
+		e.question = &e.first
+	} else {
+		e.question = &readQuestion{}
+	}
+	e.trips++
+	e.question.coherence, e.question.on = e.coherence, e.on
+	return e.question, e.query == nil
 }
 
 // Queue implements [redisconn.Rider]. Each trip has new ids for generations that are
@@ -55,9 +76,12 @@ func (e *redisPendingRead) Queue(ctx context.Context, p redis.Pipeliner) {
 		return
 	}
 	e.began = time.Now()
-	if e.query != nil {
+	switch {
+	case e.question != nil:
+		e.calls = []call{e.query.grants.tokenCall(&e.query.key)}
+	case e.query != nil:
 		e.calls = e.query.grants.readCalls(e.on, &e.query.key)
-	} else {
+	default:
 		e.calls = e.coherence.calls(e.on, e.coherence.scripts.read)
 	}
 	e.cmds = queueAll(ctx, p, e.calls, e.whole)
@@ -65,24 +89,33 @@ func (e *redisPendingRead) Queue(ctx context.Context, p redis.Pipeliner) {
 
 // Done implements [redisconn.Rider]. The last trip counts.
 func (e *redisPendingRead) Done(err error) {
-	calls, cmds := e.calls, e.cmds
-	e.calls, e.cmds = nil, nil
+	calls, cmds, q := e.calls, e.cmds, e.question
+	e.calls, e.cmds, e.question = nil, nil, nil
 	switch {
 	case errors.Is(err, redisconn.ErrDown):
 		e.err = err
-	case err != nil || cmds == nil:
+	case err != nil || cmds == nil && (q == nil || e.query != nil):
 		e.err = errNoResult
 	case unknownScript(cmds):
 		e.whole, e.err = true, errNoResult
+	case q != nil && !q.answered:
+		e.err = errNoResult
 	default:
-		e.reading, e.err = e.parse(calls, cmds)
+		e.reading, e.err = e.parse(calls, cmds, q)
 	}
 }
 
-// parse returns the reading in the answers of the latest trip.
-func (e *redisPendingRead) parse(calls []call, cmds []*redis.Cmd) (Reading, error) {
+// parse returns the reading in the answers of the latest trip. q is its question, or
+// nil.
+func (e *redisPendingRead) parse(calls []call, cmds []*redis.Cmd, q *readQuestion) (Reading, error) {
 	if err := take(calls, cmds); err != nil {
 		return Reading{}, err
+	}
+	if q != nil && e.query == nil {
+		return q.reading, nil
+	}
+	if q != nil {
+		return e.query.grants.withToken(q.reading, &calls[0], &e.query.key, e.began)
 	}
 	if e.query != nil {
 		return e.query.grants.readingFor(calls, &e.query.key, e.began)

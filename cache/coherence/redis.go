@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,10 @@ type Redis struct {
 	dropped  atomic.Int64
 	settled  atomic.Int64
 	grants   grantsRun
+
+	absent       string       // a key that does not exist
+	joints       sync.Pool    // of *jointRead
+	scriptsUntil atomic.Int64 // when reads may be joint again, in Unix nanoseconds; 0: now
 }
 
 // redisSlot is the state of a slot in a gateway.
@@ -53,6 +58,14 @@ type redisSlot struct {
 	key        string             // of the slot's hash
 	generation string             // the prefix of the keys of its generations
 	remembered atomic.Pointer[ID] // the epoch of the latest answer; nil: none
+}
+
+// remember stores the epoch of an answer.
+func (s *redisSlot) remember(id ID) {
+	if known := s.remembered.Load(); known == nil || *known != id {
+		fresh := id // so that only this one is allocated
+		s.remembered.Store(&fresh)
+	}
 }
 
 // release is a lease to be given back.
@@ -95,21 +108,33 @@ func NewRedis(conn *redisconn.Conn, o RedisOptions) (*Redis, error) {
 	}
 	c := &Redis{
 		conn: conn, options: o, scripts: newScripts(), releases: make(chan release, releaseQueue),
-		unmarked: newUnmarked(), grants: newGrantsRun(),
+		unmarked: newUnmarked(), grants: newGrantsRun(), absent: conn.Key("absent", "absent"),
 	}
 	for i := range c.slots {
 		s := &c.slots[i]
 		tag := "cache" + strconv.Itoa(i) // one hash slot
-		s.key, s.generation = conn.Key("epoch", tag), conn.Key("generation", tag, "")
+		s.key, s.generation = conn.Key(kindOfReads, tag), conn.Key("generation", tag, "")
 	}
 	return c, nil
 }
 
-// Read implements [Tracker]: one round trip. It fails while Redis is unavailable, and
+// kindOfReads is the kind of a slot's key, and of the round trip of a read.
+const kindOfReads = "epoch"
+
+// Read implements [Tracker]: one round trip, or two if the script must decide. It fails while Redis is unavailable, and
 // until the writes of that time have been marked.
 func (c *Redis) Read(ctx context.Context, on Resources) (Reading, error) {
 	if c.unmarked.any() {
 		return Reading{}, errUnmarked
+	}
+	if c.sharesReads() {
+		q := readQuestion{coherence: c, on: on}
+		if err := c.conn.Ask(ctx, kindOfReads, &q); err != nil {
+			return Reading{}, fmt.Errorf("reading generations: %w", err)
+		}
+		if q.answered {
+			return q.reading, nil
+		}
 	}
 	calls := c.calls(on, c.scripts.read)
 	if err := c.run(ctx, calls); err != nil {
@@ -311,10 +336,7 @@ func (c *Redis) remember(calls []call) error {
 		if len(calls[i].answer) == 0 || !id.mix(calls[i].answer[0]) {
 			return errOddAnswer
 		}
-		slot := &c.slots[calls[i].slot]
-		if known := slot.remembered.Load(); known == nil || *known != id {
-			slot.remembered.Store(&id)
-		}
+		c.slots[calls[i].slot].remember(id)
 	}
 	return nil
 }
@@ -325,72 +347,18 @@ func (id *ID) mix(text string) (ok bool) {
 	if len(text) != len(id) {
 		return false
 	}
-	for i := range id {
-		id[i] ^= text[i]
-	}
+	id.combine(ID([]byte(text)))
 	return true
 }
 
-// Run gives leases back, publishes grants, marks unmarked writes, repeats revocations
-// that failed, and reads all epochs at the start and every second, until ctx is done.
-// Then it does the waiting work once more and returns nil.
-func (c *Redis) Run(ctx context.Context) error {
-	look, markLate := time.NewTicker(lookEvery), time.NewTicker(markLateEvery)
-	defer look.Stop()
-	defer markLate.Stop()
-	trips := context.WithoutCancel(ctx) // each has its own time limit; a trip that is cut off would leave leases behind
-	_ = c.epochs(trips, "look", 0)      // without Redis: at the next tick
-	for {
-		select {
-		case <-ctx.Done():
-			c.markLate(trips)
-			c.revokeAgain(trips)
-			c.giveBackAll(trips)
-			c.publishAll(trips)
-			return nil
-		case first := <-c.releases:
-			c.giveBack(trips, c.waiting([]release{first}))
-		case first := <-c.grants.updates:
-			c.publish(trips, c.waitingUpdates([]tokenUpdate{first}))
-		case <-look.C:
-			_ = c.epochs(trips, "look", 0)
-		case <-c.unmarked.added:
-			c.markLate(trips)
-		case <-markLate.C:
-			c.markLate(trips)
-			c.revokeAgain(trips)
-		}
+// combine is mix with an ID.
+func (id *ID) combine(other ID) {
+	for i := range id {
+		id[i] ^= other[i]
 	}
 }
 
-// giveBackAll gives back all leases that wait.
-func (c *Redis) giveBackAll(ctx context.Context) {
-	for batch := c.waiting(nil); len(batch) > 0; batch = c.waiting(nil) {
-		c.giveBack(ctx, batch)
-	}
-}
-
-// giveBack gives back a batch of leases. A lease whose call fails is not tried again:
-// it runs out.
-func (c *Redis) giveBack(ctx context.Context, batch []release) {
-	var calls []call
-	for _, r := range batch {
-		calls = append(calls, c.calls(r.on, c.scripts.release, r.writer[:], flag(r.changed))...)
-	}
-	if c.run(ctx, calls) != nil {
-		c.dropped.Add(int64(len(batch)))
-	}
-}
-
-// waiting adds the leases that wait to batch, up to the size of a batch.
-func (c *Redis) waiting(batch []release) []release {
-	for len(batch) < releaseBatch {
-		select {
-		case r := <-c.releases:
-			batch = append(batch, r)
-		default:
-			return batch
-		}
-	}
-	return batch
+// read sets the id to the one in text. Ok is false if text is no id.
+func (id *ID) read(text []byte) (ok bool) {
+	return copy(id[:], text) == len(id) && len(text) == len(id)
 }

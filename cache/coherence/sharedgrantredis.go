@@ -73,9 +73,13 @@ func (g *RedisGrants) ReadFor(ctx context.Context, on Resources, key GrantKey) (
 // readCalls makes the calls of a read; the last one is for the token and its grant.
 func (g *RedisGrants) readCalls(on Resources, key *GrantKey) []call {
 	c := g.coherence
-	return append(c.calls(on, c.scripts.read), call{
-		script: c.scripts.token, keys: c.grantRedisKeys(key), args: []any{newIDs(1), idLife(key.TTL)},
-	})
+	return append(c.calls(on, c.scripts.read), g.tokenCall(key))
+}
+
+// tokenCall makes the call for a token and its grant.
+func (g *RedisGrants) tokenCall(key *GrantKey) call {
+	c := g.coherence
+	return call{script: c.scripts.token, keys: c.grantRedisKeys(key), args: []any{newIDs(1), idLife(key.TTL)}}
 }
 
 // readingFor returns the reading in the answers to a read that began at began.
@@ -87,6 +91,11 @@ func (g *RedisGrants) readingFor(calls []call, key *GrantKey, began time.Time) (
 	if reading, err = readingOf(on); err != nil {
 		return reading, err
 	}
+	return g.withToken(reading, query, key, began)
+}
+
+// withToken returns the reading with the answer to the call for the token and its grant.
+func (g *RedisGrants) withToken(reading Reading, query *call, key *GrantKey, began time.Time) (Reading, error) {
 	var ok bool
 	if reading.TokenInfo, ok = g.tokenInfoOf(query, began, key.TTL); !ok {
 		return Reading{}, errOddAnswer

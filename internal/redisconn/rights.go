@@ -57,6 +57,8 @@ func uses(key string) []use {
 		{"time", nil},
 		{"info", []any{"replication"}},
 		{"del", []any{key}},
+		{"exec", nil},
+		{"multi", nil}, // last: what follows would wait for EXEC
 	}
 }
 
@@ -117,6 +119,7 @@ func (c *Conn) tryAll(ctx context.Context, node redis.Cmdable) (refused []string
 	for i, u := range all {
 		cmds[i] = p.Do(ctx, append([]any{u.name}, u.args...)...)
 	}
+	p.Do(ctx, "exec")  // ends the transaction, also if that is denied
 	_, _ = p.Exec(ctx) // each command has its own outcome
 	for i, cmd := range cmds {
 		err := cmd.Err()
@@ -130,9 +133,12 @@ func (c *Conn) tryAll(ctx context.Context, node redis.Cmdable) (refused []string
 	return refused, nil
 }
 
-// scriptDenials are the beginnings of error replies that mean NOPERM for a command in a
-// script, in Redis 7.0 and in later versions.
-var scriptDenials = []string{"ERR The user executing the script can't ", "ERR ACL failure in script"}
+// wrappedDenials are the beginnings of error replies that mean NOPERM: for a command in a
+// script, in Redis 7.0 and in later versions, and for EXEC.
+var wrappedDenials = []string{
+	"ERR The user executing the script can't ", "ERR ACL failure in script",
+	"EXECABORT Transaction discarded because of: NOPERM",
+}
 
 // denied reports whether err is Redis's reply that the user lacks a right. This is no
 // outage: Redis answers so until an operator changes the rights.
@@ -142,7 +148,7 @@ func denied(err error) bool {
 		return false
 	}
 	return code(reply) == "NOPERM" ||
-		slices.ContainsFunc(scriptDenials, func(begin string) bool { return strings.HasPrefix(reply.Error(), begin) })
+		slices.ContainsFunc(wrappedDenials, func(begin string) bool { return strings.HasPrefix(reply.Error(), begin) })
 }
 
 var refusedCommand = regexp.MustCompile(`run the '([a-z0-9_|-]+)' command`)
