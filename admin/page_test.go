@@ -165,3 +165,27 @@ func TestPageIsSmall(t *testing.T) {
 	}
 	t.Logf("%d bytes", sum)
 }
+
+// TestRunbooksOfPartsExist: each section that the page names for a failing part is a
+// heading of the documentation.
+func TestRunbooksOfPartsExist(t *testing.T) {
+	words, err := os.ReadFile("page/assets/words.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`"(docs/[a-z-]+\.md)#([a-z-]+)"`).FindAllStringSubmatch(string(words), -1)
+	if len(found) < 10 {
+		t.Fatalf("only %d sections found", len(found))
+	}
+	for _, section := range found {
+		text, err := os.ReadFile("../" + section[1])
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		heading := strings.ReplaceAll(section[2], "-", " ")
+		if !regexp.MustCompile(`(?im)^#+ ` + heading + `$`).Match(text) {
+			t.Errorf("%s has no section %q", section[1], heading)
+		}
+	}
+}

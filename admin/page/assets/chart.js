@@ -26,7 +26,8 @@ export class Chart {
   // high], or null for the range of the values), and the style: "lines", "log" for
   // lines on a logarithmic axis, "stack" for stacked areas, or "bars". Charts of all
   // styles but bars show the time of a Span (span) with one value per step, and share a
-  // pointer with the charts of the same sync. hide lists the lines that are shown only
+  // pointer with the charts of the same sync. A chart without another value than zero
+  // is empty, unless zeros is true. hide lists the lines that are shown only
   // on request. brush is called with the two times of a drag across the chart; without
   // it the span is.
   constructor(box, options) {
@@ -51,7 +52,7 @@ export class Chart {
     const other = lines.map((l) => l.key).join() !== this.lines.map((l) => l.key).join();
     Object.assign(this, { times, lines });
     if (other) this.makeKeys();
-    this.drawing.dataset.empty = lines.some((l) => l.values.some((v) => v)) ? "" : this.options.empty;
+    this.drawing.dataset.empty = lines.some((l) => l.values.some((v) => (this.options.zeros ? v != null : v))) ? "" : this.options.empty;
     this.draw(other);
     this.numbers.show(times, lines);
     this.name();

@@ -94,7 +94,7 @@ function showClient(d) {
   chart("client-rate", "Requests per second").show(at, [
     { key: "all", name: "All", color: "c-forwarded", values: d.trail.requests }, { key: "refused", name: "Refused", color: "c-refused", dash: [6, 4], values: d.trail.refused },
   ]);
-  chart("client-quota", "Quota left", { text: (n) => (n == null ? "–" : whole.format(n)), tick: (n) => (Number.isInteger(n) ? whole.format(n) : ""), empty: "no quota was charged" }).show(at, [
+  chart("client-quota", "Quota left", { text: (n) => (n == null ? "–" : whole.format(n)), tick: (n) => (Number.isInteger(n) ? whole.format(n) : ""), empty: "no quota was charged", zeros: true }).show(at, [
     { key: "left", name: "Left at once", color: "c-hit", values: d.trail.remaining },
   ]);
   fill("client-stores", d.stores, { key: storeLink, make: (s) => linkedRow(storeLink(s), s.store, placeText(s)), update: counted, empty: "None." });

@@ -2,7 +2,7 @@
 
 import { element, fill, id, line, setClass, setText, timeOf } from "/assets/dom.js";
 import { duration, moment } from "/assets/format.js";
-import { states, statuses } from "/assets/words.js";
+import { runbookOf, states, statuses } from "/assets/words.js";
 
 const titles = {
   degraded: "Degraded: requests are served, but",
@@ -36,7 +36,7 @@ function showReasons(health) {
   box.dataset.shown = text;
   id("reasons").replaceChildren(...health.reasons.map((reason) => {
     const item = element("li");
-    item.append(element("b", "", partName(reason.part)), reason.detail);
+    item.append(element("b", "", partName(reason.part)), reason.detail, " ", element("small", "runbook", `What to do: ${runbookOf(reason.part)}`));
     return item;
   }));
 }

@@ -23,8 +23,10 @@ function show(byReader) {
   const { name } = current();
   for (const view of views) view.hidden = view.dataset.view !== name;
   for (const item of document.querySelectorAll(".bar nav a")) {
-    if (item.hash === `#${parents[name] ?? name}`) item.setAttribute("aria-current", "page");
-    else item.removeAttribute("aria-current");
+    if (item.hash === `#${parents[name] ?? name}`) {
+      item.setAttribute("aria-current", "page");
+      item.scrollIntoView({ block: "nearest", inline: "center" });
+    } else item.removeAttribute("aria-current");
   }
   for (const listener of listeners) listener();
   if (!byReader) return;

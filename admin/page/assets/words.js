@@ -41,3 +41,21 @@ export const statuses = {
 export const states = {
   ok: ["OK", "●"], degraded: ["Degraded", "▲"], down: ["Down", "✕"], idle: ["Idle", "○"],
 };
+
+// runbooks names the section of the documentation for a part that fails, by the
+// beginning of the part's name.
+const runbooks = [
+  ["redis rights", "docs/redis.md#rights"],
+  ["redis", "docs/alerts-redis.md#osgateredisdown"],
+  ["control plane ", "docs/alerts-anypoint.md#osgatecontrolplaneaway"],
+  ["region ", "docs/alerts-anypoint.md#osgateregionaway"],
+  ["statistics", "docs/alerts-redis.md#osgatestatisticslag"],
+  ["cache", "docs/runbook.md#the-hit-ratio-fell"],
+  ["policy", "docs/alerts.md#osgatepolicystale"],
+  ["log", "docs/log.md#a-reader-that-stops"],
+  ["audit file", "docs/audit.md#when-the-disk-fails"],
+  ["connections", "docs/alerts.md#osgateconnectionsfull"],
+  ["", "docs/readiness.md#reasons"],
+];
+
+export const runbookOf = (part) => runbooks.find(([name]) => part.startsWith(name))[1];
