@@ -36,6 +36,7 @@ type attempts struct {
 	kept     []byte        // the request body, if it is short enough to be sent again
 	renewed  bool          // the gateway's own token was replaced after a 401
 	elapsed  time.Duration // upstream's time in the earlier attempts of this request
+	first    sending       // of the first attempt, which is nearly always the only one
 }
 
 // RoundTrip implements [http.RoundTripper]. It repeats a request only after a 429, and
@@ -88,7 +89,11 @@ func (a *attempts) send(r *http.Request) (*http.Response, error) {
 	if x.lease != nil && x.lease.remaining() < 0 { // the write could take effect after its mark
 		return nil, errLateMark
 	}
-	s := &sending{within: max(1, a.proxy.Timeout-a.elapsed), observer: a}
+	s := &a.first
+	if x.rec.UpstreamAttempts > 0 {
+		s = new(sending)
+	}
+	s.within, s.observer = max(1, a.proxy.Timeout-a.elapsed), a
 	out := r.WithContext(hookless{r.Context(), x.r.Context(), s})
 	if a.kept != nil {
 		out.Body = io.NopCloser(bytes.NewReader(a.kept))
