@@ -71,14 +71,20 @@ image: ## Build the images of osgate and osemu for linux/ARCH, without a contain
 	@scripts/image $(VERSION) osemu $(ARCH) bin/images/osemu
 
 GORELEASER_VERSION := v2.12.7
+CYCLONEDX_VERSION  := v1.10.0
+
+# The configuration of `make packages`.
+GORELEASER_CONFIG ?= .goreleaser.yaml
 
 .PHONY: packages
-packages: ## Build archives, deb and rpm of this commit for all platforms into dist/, by goreleaser
-	@tools=$${XDG_CACHE_HOME:-$$HOME/.cache}/osgate-tools/goreleaser-$(GORELEASER_VERSION); \
-	test -x $$tools/goreleaser || GOBIN=$$tools go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION); \
-	PACKAGE_VERSION=0.0.0-$$(git rev-parse --short HEAD) COMMIT_TIMESTAMP=$$(git log -1 --format=%ct) \
+packages: ## Build archives, deb, rpm and SBOM of this commit for all platforms into dist/, by goreleaser
+	@tools=$${XDG_CACHE_HOME:-$$HOME/.cache}/osgate-tools; \
+	releaser=$$tools/goreleaser-$(GORELEASER_VERSION) lister=$$tools/cyclonedx-gomod-$(CYCLONEDX_VERSION); \
+	test -x $$releaser/goreleaser || GOBIN=$$releaser go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION); \
+	test -x $$lister/cyclonedx-gomod || GOBIN=$$lister go install -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION); \
+	PATH=$$lister:$$PATH PACKAGE_VERSION=0.0.0-$$(git rev-parse --short HEAD) COMMIT_TIMESTAMP=$$(git log -1 --format=%ct) \
 	COMMIT_DATE=$$(TZ=UTC0 git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) \
-		$$tools/goreleaser release --snapshot --clean
+		$$releaser/goreleaser release --snapshot --clean --config $(GORELEASER_CONFIG)
 
 .PHONY: packages-test
 packages-test: ## Install, start, upgrade and purge the deb of `make packages` on this machine (needs root)

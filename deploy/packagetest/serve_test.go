@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"context"
 	"debug/buildinfo"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -46,17 +44,7 @@ type started struct {
 func (i image) start(t *testing.T, environment []string, arguments ...string) started {
 	t.Helper()
 	c := i.command(context.WithoutCancel(t.Context()), environment, append(slices.Clone(i.entry), arguments...))
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Stderr = os.Stderr
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stop := sync.OnceValue(func() error { return errors.Join(c.Process.Signal(syscall.SIGTERM), c.Wait()) })
-	t.Cleanup(func() { _ = stop() })
-	return started{lines: bufio.NewScanner(out), stop: stop}
+	return launch(t, c)
 }
 
 // address returns the URL in the next line of the output.
