@@ -85,6 +85,20 @@ func wantReason(t *testing.T, c *Cache, on coherence.Resources, want, when strin
 	}
 }
 
+func TestTheLastKeptLeaseStandsInForLongerOnes(t *testing.T) {
+	h, now := newHolders(nil), time.Now()
+	for n := range clientLeases + 2 {
+		client, _ := h.begin("heavy", now)
+		h.end(client, now.Add(time.Minute+time.Duration(max(0, n-clientLeases+1))*time.Minute))
+	}
+	for minutes, want := range []int{clientLeases + 1, 2, 2, 1} { // the write under way included
+		client, held := h.begin("heavy", now.Add(time.Duration(minutes)*time.Minute))
+		if h.end(client, time.Time{}); held != want {
+			t.Errorf("after %d minutes: %d leases, want %d", minutes, held, want)
+		}
+	}
+}
+
 func TestClientWithTooManyLeasesHoldsTheStoreInTheirPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, told := holding(t)

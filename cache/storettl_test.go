@@ -57,6 +57,25 @@ func TestNothingIsKeptThatMayExpireUnknown(t *testing.T) {
 	}
 }
 
+func TestAnAnswerWaitsForAFetchUntilItIsASecondOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, q := newCache(t, requireTTL), ask(t, "GET", keyPath)
+		_, done := c.LearnTTL(q, time.Now())
+		if done == nil {
+			t.Fatal("no fetch")
+		}
+		defer done()
+		pass(cache.TTLWait - time.Nanosecond)
+		if end, _ := c.LearnTTL(q, time.Now()); end == nil {
+			t.Error("an answer does not wait for a fetch that is younger")
+		}
+		pass(time.Nanosecond)
+		if end, _ := c.LearnTTL(q, time.Now()); end != nil {
+			t.Error("an answer waits for a fetch that is a second old")
+		}
+	})
+}
+
 func TestATTLIsKnownForAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, q := newCache(t, requireTTL), ask(t, "GET", keyPath)

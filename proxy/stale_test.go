@@ -61,6 +61,34 @@ func TestStaleIsServedAtOnceAndAskedForAgain(t *testing.T) {
 	})
 }
 
+// TestARefreshWaitsAsLongAsItsClientCould: the wait of the client does not shorten that
+// of the refresh. Its client waits one second for its quota, and the refresh one more
+// for the end of upstream's pause.
+func TestARefreshWaitsAsLongAsItsClientCould(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, staleness(t, 20*time.Second, 0), quota(1, 1), func(o *Options) { o.MaxWait = 1500 * time.Millisecond })
+		answer := g.upstream
+		g.upstream = func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Opaque, "/limited") {
+				return reply(http.StatusTooManyRequests, "", "Retry-After", "2"), nil
+			}
+			return answer(r)
+		}
+		g.get("one", keyPath)
+		<-time.After(12 * time.Second)
+		g.get("one", strings.TrimSuffix(keyPath, "k")+"limited")
+		if w := g.get("one", keyPath); !strings.HasSuffix(w.Header().Get("Cache-Status"), "stale-while-revalidate") || w.Header().Get("Age") != "13" {
+			t.Errorf("%d %v, want a stale hit after one second", w.Code, w.Header())
+		}
+		if err := g.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if x := g.last(); x.UpstreamStatus != http.StatusOK || x.Cause != "" {
+			t.Errorf("the refresh: %d, cause %q; want 200", x.UpstreamStatus, x.Cause)
+		}
+	})
+}
+
 func TestARefreshIsNotConditional(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, staleness(t, 20*time.Second, 0))

@@ -49,7 +49,7 @@ func TestUnreadableRequestIsAnsweredAndRecordedLikeAnyRefusal(t *testing.T) {
 			t.Errorf("%d %q: %+v, want %+v", tt.status, tt.reason, said, want)
 		}
 		date, err := http.ParseTime(h.Get("Date"))
-		if answer.StatusCode != tt.status || h.Get("X-Request-Id") != x.ID || len(x.ID) < 16 || h.Get("Via") != "1.1 osgate" || !answer.Close ||
+		if answer.StatusCode != tt.status || h.Get("X-Request-Id") != x.ID || len(x.ID) < 16 || h.Get("Via") != "1.1 osgate" || !answer.Close || answer.ContentLength != int64(len(body)) ||
 			h.Get("Content-Type") != "application/problem+json" || h.Get("Cache-Control") != "no-store" || err != nil || time.Since(date) > time.Minute ||
 			h.Get("Proxy-Status") != `osgate; error=http_request_error; details="bad-request"` {
 			t.Errorf("%d %q: %d %v", tt.status, tt.reason, answer.StatusCode, h)
