@@ -104,12 +104,13 @@ func (t *Turns) TakeWithin(
 		return r, 0, err
 	}
 	q = q.normal()
-	w, first, refusal := t.arrive(key, q, maxWait)
-	if first {
+	arrival, w, refusal := t.arrive(key, q, maxWait)
+	if w == nil {
 		r, err = t.o.Limiter.Take(ctx, key, q)
 		if err != nil || r.Allowed {
 			return r, 0, err
 		}
+		w = &waiter{arrival: arrival, within: maxWait}
 		refusal = t.queueUp(key, q, w, r)
 	}
 	if refusal != nil {
@@ -120,20 +121,20 @@ func (t *Turns) TakeWithin(
 	return r, time.Since(w.since), err
 }
 
-// arrive returns a waiter. If no other waits for key, it is the first and may call the
-// limiter. Otherwise it is in the queue now, or gets a refusal if waiting would be
-// useless.
-func (t *Turns) arrive(key string, q Quota, within time.Duration) (w *waiter, first bool, refusal *Result) {
+// arrive counts a call. If no other waits for key, the call needs no waiter yet and may
+// call the limiter. Otherwise its waiter is in the queue now, or gets a refusal if
+// waiting would be useless.
+func (t *Turns) arrive(key string, q Quota, within time.Duration) (arrival uint64, w *waiter, refusal *Result) {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.arrived++
-	w = &waiter{arrival: t.arrived, within: within}
 	qu := t.queues[key]
 	if qu == nil {
-		return w, true, nil
+		return t.arrived, nil, nil
 	}
-	return w, false, t.enqueue(qu, q, w, now)
+	w = &waiter{arrival: t.arrived, within: within}
+	return t.arrived, w, t.enqueue(qu, q, w, now)
 }
 
 // queueUp puts a waiter that the limiter has just refused with r into the queue of its
