@@ -114,7 +114,8 @@ func (l *Redis) allow(ctx context.Context, name string, q Quota) (r redis_rate.R
 		return err
 	}
 	err = l.conn.Eval(ctx, l.gcra, name, answer,
-		redisconn.Int(int64(q.Burst)), redisconn.Int(int64(q.Rate)), redisconn.Float(q.Period.Seconds()), redisconn.Int(1))
+		redisconn.Int(int64(q.Burst)), redisconn.Int(int64(q.Rate)), redisconn.Float(q.Period.Seconds()),
+		redisconn.Int(1))
 	return r, err
 }
 

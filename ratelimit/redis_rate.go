@@ -31,18 +31,18 @@ type notedScript struct {
 	source string
 }
 
-// noScript is Redis's answer that it does not know a script.
-type noScript struct{}
+// noScriptError is Redis's answer that it does not know a script.
+type noScriptError struct{}
 
-func (noScript) Error() string { return "NOSCRIPT" }
+func (noScriptError) Error() string { return "NOSCRIPT" }
 
 // RedisError implements [redis.Error].
-func (noScript) RedisError() {}
+func (noScriptError) RedisError() {}
 
 // EvalSha answers that the script is not known.
 func (s *notedScript) EvalSha(ctx context.Context, _ string, _ []string, _ ...any) *redis.Cmd {
 	cmd := redis.NewCmd(ctx)
-	cmd.SetErr(noScript{})
+	cmd.SetErr(noScriptError{})
 	return cmd
 }
 

@@ -52,8 +52,9 @@ type lengthJoint []redisconn.Question
 func (j lengthJoint) Answer(replies *redisconn.Replies) {
 	length := replies.Int()
 	for _, q := range j {
-		q := q.(*lengthQuestion)
-		q.length, q.asked = length, len(j)
+		if one, ok := q.(*lengthQuestion); ok {
+			one.length, one.asked = length, len(j)
+		}
 	}
 }
 
