@@ -149,9 +149,6 @@ func (c settings) scale() []scenario {
 		return all
 	}
 	many := of("osgate, 100,000 clients", load.Plan{Store: "bench", Clients: 100_000, Each: 1})
-	for i := range many {
-		many[i].kind = pass // osgate keeps grants of 16,000 to 32,000 tokens: the others are misses
-	}
 	sizes := func(name, title, reference string, subjects []subject) scenario {
 		return scenario{
 			name: name, title: title, kind: hit, once: true, connections: c.few(), subjects: subjects,

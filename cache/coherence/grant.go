@@ -11,9 +11,14 @@ import (
 // from upstream.
 const (
 	grantShards    = 64
-	tokensPerShard = 256  // per shard, twice that at most
-	grantsPerShard = 1024 // grants per shard, twice that at most
+	tokensPerShard = 2048 // per shard, twice that at most
+	grantsPerShard = 4096 // grants per shard, twice that at most
 )
+
+// agePeriod is how long the state of a token that is not used is kept at least, and the
+// life of a grant if that is longer. It is longer than an answer to a request from before
+// a refusal may take.
+const agePeriod = 10 * time.Minute
 
 // publishShare is the part of its life, 1 divided by this, by which a grant must be
 // newer before it is published to the other replicas again.
@@ -49,6 +54,17 @@ type grantShard struct {
 	mu     sync.Mutex // guards the fields below
 	tokens recent.Map[[32]byte, tokenState]
 	given  recent.Map[grantKey, grant]
+	aged   time.Time // when tokens and given were last aged
+}
+
+// age drops what was not used for a period, so that tokens that have ended take no
+// memory.
+func (s *grantShard) age(now time.Time, period time.Duration) {
+	if now.Sub(s.aged) >= period {
+		s.tokens.Age()
+		s.given.Age()
+		s.aged = now
+	}
 }
 
 // tokenState is the state of a token. Answers to requests sent before since or floor do
@@ -91,6 +107,7 @@ func (g *Grants) Add(token [32]byte, target [32]byte, requestedAt time.Time) (id
 	s := g.shard(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.age(requestedAt, max(g.ttl, agePeriod))
 	state, ok := s.tokens.Get(token)
 	if !ok {
 		state = tokenState{id: NewID()}
@@ -118,6 +135,7 @@ func (g *Grants) Learn(token [32]byte, target [32]byte, w *TokenInfo) {
 	s := g.shard(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.age(w.Ended, max(g.ttl, agePeriod))
 	state, ok := s.tokens.Get(token)
 	switch {
 	case ok && state.id == w.ID:

@@ -1,6 +1,8 @@
 package coherence
 
 import (
+	"crypto/sha256"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,5 +145,39 @@ func TestRevocationsAreBounded(t *testing.T) {
 	r.done(batch)
 	if n := r.count.Load(); len(batch) != 10 || n != revokeQueue-9 {
 		t.Errorf("%d wait after %d were written, want all except those that were not refused again", n, len(batch))
+	}
+}
+
+// A gateway that runs for days keeps no grants of tokens that have ended, and all of those
+// in use.
+func TestGrantsOfTokensThatEndedTakeNoMemory(t *testing.T) {
+	g, start, used := NewGrants(time.Minute), time.Unix(1000, 0), [32]byte{}
+	target := [32]byte{1}
+	for i := range 2000 {
+		at := start.Add(time.Duration(i) * agePeriod / 100)
+		g.Add([32]byte{0, byte(i >> 8), byte(i), 1}, target, at) // all in one shard
+		g.Add(used, target, at)
+		if alive, _, _ := g.Alive(used, target, at); !alive {
+			t.Fatalf("the grant in use has ended after %d others", i)
+		}
+	}
+	if s := g.shard(used); s.tokens.Len() > 300 || s.given.Len() > 300 {
+		t.Errorf("%d tokens with %d grants are kept, want those of two periods of 100", s.tokens.Len(), s.given.Len())
+	}
+}
+
+// Grants of a hundred thousand clients are kept.
+func TestAHundredThousandClientsKeepTheirGrants(t *testing.T) {
+	g, now, target := NewGrants(time.Minute), time.Unix(1000, 0), [32]byte{1}
+	token := func(i int) [32]byte {
+		return sha256.Sum256([]byte(strconv.Itoa(i)))
+	}
+	for i := range 100_000 {
+		g.Add(token(i), target, now)
+	}
+	for i := range 100_000 {
+		if alive, _, _ := g.Alive(token(i), target, now); !alive {
+			t.Fatalf("the grant of client %d has ended", i)
+		}
 	}
 }

@@ -23,3 +23,20 @@ func TestMapHoldsWhatWasUsedLast(t *testing.T) {
 		}
 	}
 }
+
+func TestAgeDropsWhatWasNotUsedSinceTheLastTime(t *testing.T) {
+	r := recent.New[int, int](10)
+	r.Put(1, 1)
+	r.Put(2, 2)
+	r.Age()
+	if _, ok := r.Get(1); !ok {
+		t.Error("a value was dropped that was used since the last time")
+	}
+	r.Age()
+	if _, ok := r.Get(2); ok {
+		t.Error("a value was kept that was not used since the last time")
+	}
+	if v, ok := r.Get(1); !ok || v != 1 {
+		t.Error("a value was dropped that was used since the last time")
+	}
+}
