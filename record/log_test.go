@@ -127,7 +127,8 @@ func FuzzBothEncodingsOfALineAreEqual(f *testing.F) {
 func TestALineIsEncodedWithoutGarbage(t *testing.T) {
 	x := &record.Exchange{ID: "r", Status: 200, Trace: record.Trace{ID: [16]byte{1}}, Cache: record.CacheResult{Hit: true}, Shadow: []string{"rule"}}
 	x.Stages[record.StageLimit] = time.Millisecond
-	l := record.NewAccessLog(record.AccessLogOptions{Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), Lines: io.Discard})
+	logger := slog.New(slog.NewJSONHandler(io.Discard, nil)) //nolint:sloglint // slog.DiscardHandler enables no level
+	l := record.NewAccessLog(record.AccessLogOptions{Logger: logger, Lines: io.Discard})
 	if n := testing.AllocsPerRun(1000, func() { l.Keep(x) }); n >= 1 { // the pool of lines may be emptied
 		t.Errorf("%v allocations, want none", n)
 	}
