@@ -27,9 +27,11 @@ type Shared interface {
 
 // SharedStats are the counts of a [Shared] since it was made.
 type SharedStats struct {
-	Kept       int64 // entries written
-	Dropped    int64 // entries not written, because there was no room or the shared store was unavailable
-	Unreadable int64 // entries found that were forged, damaged or of another version; those of another secret have other names
+	Kept    int64 // entries written
+	Dropped int64 // entries not written, because there was no room or the shared store was unavailable
+	// Entries found that were forged, damaged or of another version; those of another
+	// secret have other names.
+	Unreadable int64
 }
 
 // sharedName returns the name of the answer to a question in one state. An answer that

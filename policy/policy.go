@@ -98,7 +98,8 @@ func load(o Options, read func() ([]watch.File, error)) (*Policy, error) {
 // describe returns the State of rules just read.
 func describe(files []watch.File, rules *Rules) State {
 	return State{
-		Files: len(files), Rules: rules.Len(), Shadowed: rules.shadowed, Shadow: rules.shadow, Loaded: time.Now(), Hash: watch.Hash(files),
+		Files: len(files), Rules: rules.Len(), Shadowed: rules.shadowed, Shadow: rules.shadow, Loaded: time.Now(),
+		Hash: watch.Hash(files),
 	}
 }
 

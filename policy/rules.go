@@ -35,7 +35,10 @@ type Rules struct {
 
 // compile returns the Rules of files, or a *[LoadError].
 func compile(files []watch.File, o Options) (*Rules, error) {
-	rs := &Rules{byID: make(map[types.PolicyID]*rule), shadow: o.Shadow, headers: o.Headers, actions: actions(), decisions: newDecisions()}
+	rs := &Rules{
+		byID: make(map[types.PolicyID]*rule), shadow: o.Shadow, headers: o.Headers, actions: actions(),
+		decisions: newDecisions(),
+	}
 	var problems []Problem
 	for _, f := range files {
 		found, wrong := parse(f)
