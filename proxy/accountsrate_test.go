@@ -107,6 +107,9 @@ func TestAccountsCallOverTheRateGets429(t *testing.T) {
 		if w.Code != 429 || codeOf(t, w) != "over-quota" || w.Header().Get("Retry-After") != "1" || !slices.Equal(p.Violated, []string{"token"}) {
 			t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 		}
+		if x := g.exchanges[len(g.exchanges)-1]; x.Violated != "token" {
+			t.Errorf("the record has %q as the exceeded limit, want token", x.Violated)
+		}
 		if len(g.sent) != 1 {
 			t.Errorf("%d calls were sent, want 1", len(g.sent))
 		}

@@ -161,6 +161,7 @@ func (p *Proxy) newTTLRequest(x *exchange) (*exchange, error) {
 	own.setOperation(op)
 	p.setQuestion(own)
 	own.fill = p.Cache.TTLFill(own.question, own.entered)
+	own.status.Forward = record.ForwardBypass
 	return own, nil
 }
 

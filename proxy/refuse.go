@@ -202,6 +202,7 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	r := refusalOf(err)
 	status, title, proxyError := r.answer()
 	x.rec.Status, x.rec.Code, x.rec.Cause = status, r.code, record.Cause(r.cause)
+	x.rec.Violated = r.violated
 	if r.gone {
 		x.rec.Status = record.StatusClientLeft
 	}

@@ -98,6 +98,9 @@ func TestTheFirstReadLearnsTheTTLOfItsStore(t *testing.T) {
 			x.Principal != "app-one" || x.Region != "us-east-1" || x.Store != "s" || x.Charged || x.Duration != 100*time.Millisecond {
 			t.Errorf("%+v", x)
 		}
+		if got, want := x.Cache.Text(), "fwd=bypass; detail=disabled"; got != want {
+			t.Errorf("the cache did %q, want %q", got, want)
+		}
 		if x.Counted() || !x.Billed() {
 			t.Errorf("counted for the client: %t, billed by upstream: %t", x.Counted(), x.Billed())
 		}

@@ -53,6 +53,7 @@ type Exchange struct {
 
 	Status        int    // as the client received it; StatusClientLeft if it left before the answer
 	Code          Code   // of an answer of the gateway; otherwise empty
+	Violated      string // name of the quota policy that a refused exchange exceeded; empty: none
 	Cause         string // error text for the operator; never sent to the client
 	RequestBytes  int64  // body bytes read from the client
 	ResponseBytes int64  // body bytes written to the client

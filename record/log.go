@@ -151,6 +151,7 @@ func (x *Exchange) describeAnswer(f fields) {
 	f.integer("status", int64(x.Status))
 	f.float("duration_ms", milliseconds(x.Duration))
 	f.text("code", string(x.Code))
+	f.text("violated", x.Violated)
 	f.text("cause", x.Cause)
 	f.number("request_bytes", x.RequestBytes)
 	f.number("response_bytes", x.ResponseBytes)
