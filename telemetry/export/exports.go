@@ -11,6 +11,7 @@
 package export
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
@@ -30,12 +32,15 @@ import (
 	"go.opentelemetry.io/otel/exporters/stdout/stdoutmetric"
 	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"golang.org/x/sync/errgroup"
 
 	"osgate/telemetry/attributes"
+	"osgate/telemetry/metrics"
 )
 
 // Exports sends traces, metrics and logs to their exporters. It sets no global state of
@@ -224,4 +229,164 @@ func (x *Exports) closeIdleConnections() {
 	for _, c := range x.clients {
 		c.CloseIdleConnections()
 	}
+}
+
+// consoleWithin is how long an export waits for the console to be read. After one
+// export has timed out, the next ones do not wait until the console is read again.
+const consoleWithin = 2 * time.Second
+
+// errUnread reports that the reader of the console does not read.
+var errUnread = errors.New("the console is not read")
+
+// console writes to a writer that may block, as a pipe without a reader does, and gives
+// up then. A write that was started completes when the console is read again, so that
+// lines stay whole. It is safe for concurrent use.
+type console struct {
+	w    io.Writer
+	turn chan struct{} // holds an element during a write
+
+	mu    sync.Mutex
+	busy  bool // a write is running
+	stuck bool // an export has timed out since the current write began
+}
+
+func newConsole(w io.Writer) *console { return &console{w: w, turn: make(chan struct{}, 1)} }
+
+// write writes p as a whole, or returns an error.
+func (c *console) write(p []byte) error {
+	if c.isStuck() {
+		return errUnread
+	}
+	late := time.NewTimer(consoleWithin)
+	defer late.Stop()
+	select {
+	case c.turn <- struct{}{}:
+	case <-late.C:
+		c.giveUp()
+		return errUnread
+	}
+	c.set(true)
+	written, text := make(chan error, 1), bytes.Clone(p)
+	go func() { // ends when the text is written, which may be never: one goroutine at most
+		_, err := c.w.Write(text)
+		written <- err
+		c.set(false)
+		<-c.turn
+	}()
+	select {
+	case err := <-written:
+		return err
+	case <-late.C:
+	}
+	c.giveUp()
+	select {
+	case err := <-written: // at the last moment
+		return err
+	default:
+		return errUnread
+	}
+}
+
+// isStuck reports whether an export has timed out because of the current write.
+func (c *console) isStuck() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stuck
+}
+
+// set records that a write begins or ends.
+func (c *console) set(busy bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy, c.stuck = busy, false
+}
+
+// giveUp records that an export has timed out, unless the write has ended since.
+func (c *console) giveUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stuck = c.busy
+}
+
+// signalConsole is the console of one exporter. It counts texts that are not written
+// and returns no error, because the encoder of an exporter stops after its first error.
+// It is safe for concurrent use.
+type signalConsole struct {
+	*console
+	signal signal
+	losses *losses
+}
+
+// Write implements [io.Writer]. The exporters write one span or log record at a time.
+func (c signalConsole) Write(p []byte) (int, error) {
+	if err := c.write(p); err != nil {
+		held := 1
+		if c.signal == signalMetrics {
+			held = 0 // the next sums include it
+		}
+		c.losses.failed(c.signal, err, held)
+	}
+	return len(p), nil
+}
+
+// pusher sends metrics to one exporter. It replaces the SDK's reader, which cannot be
+// stopped, prints errors, and has no timeout for its last export. It is safe for
+// concurrent use.
+type pusher struct {
+	reader            *sdk.ManualReader
+	exporter          sdk.Exporter
+	interval, timeout time.Duration
+	losses            *losses
+	end               sync.Once
+}
+
+// newPusher returns a pusher of the metrics that its reader collects, and of the
+// process's metrics.
+func newPusher(e sdk.Exporter, plan Plan, l *losses) (*pusher, error) {
+	process, err := metrics.NewProcess(e.Temporality)
+	if err != nil {
+		return nil, err
+	}
+	reader := sdk.NewManualReader(sdk.WithTemporalitySelector(e.Temporality),
+		sdk.WithAggregationSelector(e.Aggregation), sdk.WithProducer(process))
+	return &pusher{reader: reader, exporter: e, interval: plan.interval, timeout: plan.timeout, losses: l}, nil
+}
+
+// run sends metrics at each interval until ctx ends.
+func (p *pusher) run(ctx context.Context) {
+	tick := time.NewTicker(p.interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			p.push(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// push sends metrics once. If this fails, the next sums include the values.
+func (p *pusher) push(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	p.losses.export(ctx, signalMetrics, 0, func(ctx context.Context) error {
+		var all metricdata.ResourceMetrics
+		switch err := p.reader.Collect(ctx, &all); {
+		// the metrics are not registered yet, or shut down
+		case errors.Is(err, sdk.ErrReaderNotRegistered), errors.Is(err, sdk.ErrReaderShutdown):
+			return nil
+		case err != nil:
+			return err //nolint:wrapcheck // it is counted
+		}
+		return p.exporter.Export(ctx, &all) //nolint:wrapcheck // as above
+	})
+}
+
+// close sends metrics for the last time, and shuts down the exporter.
+func (p *pusher) close(ctx context.Context) {
+	p.end.Do(func() {
+		p.push(ctx)
+		_ = p.exporter.Shutdown(ctx) // all metrics were sent or counted as lost
+	})
 }
