@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -244,18 +243,4 @@ func (d *Discovery) Close() {
 func (d *Discovery) recall(store digest, now time.Time) (knowledge, bool) {
 	k, ok := d.known.GetIfPresent(store)
 	return k, ok && k.location != Location{} && now.Before(k.until)
-}
-
-// remember stores the location of a store for TTL, less up to a tenth of it, so that
-// stores that were found at the same time do not expire at the same time. If a region
-// did not answer, it stores the location only briefly.
-func (d *Discovery) remember(store digest, o outcome, began time.Time) {
-	life := d.options.TTL
-	life -= life / 10 * time.Duration(binary.BigEndian.Uint16(store[:])) / (1 << 16)
-	if o.partly {
-		life = min(life, partlyTTL)
-	}
-	k, _ := d.known.GetIfPresent(store)
-	k.location, k.began, k.until = o.location, began, began.Add(life)
-	d.known.Set(store, k)
 }

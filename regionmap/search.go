@@ -2,11 +2,13 @@ package regionmap
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"osgate/internal/flight"
@@ -146,6 +148,20 @@ func (d *Discovery) complete(s *search, f *searchFlight, a seeker, began time.Ti
 	d.failed.Set(a.caller(), failure{err: o.err, began: began, until: time.Now().Add(life), weight: o.weight()})
 }
 
+// remember stores the location of a store for TTL, less up to a tenth of it, so that
+// stores that were found at the same time do not expire at the same time. If a region
+// did not answer, it stores the location only briefly.
+func (d *Discovery) remember(store digest, o outcome, began time.Time) {
+	life := d.options.TTL
+	life -= life / 10 * time.Duration(binary.BigEndian.Uint16(store[:])) / (1 << 16)
+	if o.partly {
+		life = min(life, partlyTTL)
+	}
+	k, _ := d.known.GetIfPresent(store)
+	k.location, k.began, k.until = o.location, began, began.Add(life)
+	d.known.Set(store, k)
+}
+
 // probeAll probes all regions at once and waits for each, so that the outcome does not
 // depend on the fastest one.
 func (d *Discovery) probeAll(ctx context.Context, a seeker) outcome {
@@ -272,4 +288,44 @@ func timedOut(err error) bool {
 		Timeout() bool
 	}](err)
 	return errors.Is(err, context.DeadlineExceeded) || ok && timeout.Timeout()
+}
+
+// SearchCounts holds the results of a [Discovery]'s searches since the start. A
+// remembered result is not a search.
+type SearchCounts struct {
+	Found     int64 // one region has the store, or the default region is among several; all regions answered
+	Partly    int64 // like Found, but at least one region did not answer
+	Nowhere   int64 // no region has the store, or the token may not see it
+	Ambiguous int64 // several regions have the store
+	Silent    int64 // the store was not found, and at least one region did not answer
+	Busy      int64 // not begun, because MaxFlights searches were under way
+}
+
+// searchCounts are the numbers behind SearchCounts.
+type searchCounts struct{ found, partly, nowhere, ambiguous, silent, busy atomic.Int64 }
+
+// Counts returns the current numbers. They are not read at one instant.
+func (d *Discovery) Counts() SearchCounts {
+	n := &d.counts
+	return SearchCounts{
+		Found: n.found.Load(), Partly: n.partly.Load(), Nowhere: n.nowhere.Load(),
+		Ambiguous: n.ambiguous.Load(), Silent: n.silent.Load(), Busy: n.busy.Load(),
+	}
+}
+
+// ended counts the result of a search.
+func (n *searchCounts) ended(o *outcome) {
+	_, ambiguous := errors.AsType[*AmbiguousError](o.err)
+	switch {
+	case o.err == nil && o.partly:
+		n.partly.Add(1)
+	case o.err == nil:
+		n.found.Add(1)
+	case ambiguous:
+		n.ambiguous.Add(1)
+	case errors.Is(o.err, errNowhere):
+		n.nowhere.Add(1)
+	default:
+		n.silent.Add(1)
+	}
 }
