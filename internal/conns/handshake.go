@@ -9,27 +9,6 @@ import (
 	"time"
 )
 
-// secure does the TLS handshake, and passes the connection on according to its
-// protocol: an HTTP/2 connection in the form that net/http needs, an HTTP/1 connection
-// as a stream, so that its requests can be followed.
-func (l *Listener) secure(c *Conn) {
-	secured := tls.Server(c, l.o.TLS)
-	if err := shake(secured, l.o.Handshake); err != nil {
-		l.table.add(func(n *Counts) { n.Handshakes++ })
-		l.answerPlain(err)
-		if l.o.Failed != nil {
-			l.o.Failed(c.RemoteAddr(), err)
-		}
-		_ = c.Close() // the handshake's error is reported already
-		return
-	}
-	if secured.ConnectionState().NegotiatedProtocol == "h2" {
-		l.hand(secured, c)
-		return
-	}
-	l.hand(newStream(l, c, secured), c)
-}
-
 // shake does the handshake within a time limit.
 func shake(c *tls.Conn, within time.Duration) error {
 	if err := c.SetDeadline(time.Now().Add(within)); err != nil {

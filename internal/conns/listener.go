@@ -192,6 +192,27 @@ func (l *Listener) admit(raw net.Conn) {
 	l.hand(newStream(l, c, nil), c)
 }
 
+// secure does the TLS handshake, and passes the connection on according to its
+// protocol: an HTTP/2 connection in the form that net/http needs, an HTTP/1 connection
+// as a stream, so that its requests can be followed.
+func (l *Listener) secure(c *Conn) {
+	secured := tls.Server(c, l.o.TLS)
+	if err := shake(secured, l.o.Handshake); err != nil {
+		l.table.add(func(n *Counts) { n.Handshakes++ })
+		l.answerPlain(err)
+		if l.o.Failed != nil {
+			l.o.Failed(c.RemoteAddr(), err)
+		}
+		_ = c.Close() // the handshake's error is reported already
+		return
+	}
+	if secured.ConnectionState().NegotiatedProtocol == "h2" {
+		l.hand(secured, c)
+		return
+	}
+	l.hand(newStream(l, c, secured), c)
+}
+
 // hand passes c to Accept. It closes c if the listener is closed first.
 func (l *Listener) hand(c net.Conn, below *Conn) {
 	select {
