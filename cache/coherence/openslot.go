@@ -2,6 +2,7 @@ package coherence
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -36,6 +37,16 @@ func (c *Redis) runMark(ctx context.Context, calls []call) error {
 		return err
 	}
 	return c.run(ctx, whole)
+}
+
+// countSettled counts the leases for which the mark script found no room.
+func (c *Redis) countSettled(calls []call) {
+	for i := range calls {
+		if answer := calls[i].answer; len(answer) > 1 {
+			n, _ := strconv.ParseInt(answer[1], 10, 64) // the script's own number
+			c.settled.Add(n)
+		}
+	}
 }
 
 // spansNodes reports whether a script was not run, or not to its end, because its keys

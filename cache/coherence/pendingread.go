@@ -2,8 +2,10 @@ package coherence
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -104,6 +106,9 @@ func (e *redisPendingRead) Done(err error) {
 		e.reading, e.err = e.parse(calls, cmds, q)
 	}
 }
+
+// unknownScript reports whether Redis did not know a script of one of the commands.
+func unknownScript(cmds []*redis.Cmd) bool { return slices.ContainsFunc(cmds, notKnown) }
 
 // parse returns the reading in the answers of the latest trip. q is its question, or
 // nil.

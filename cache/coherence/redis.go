@@ -211,16 +211,6 @@ func (c *Redis) markCalls(on Resources, writer ID, lease time.Duration) []call {
 	return calls
 }
 
-// countSettled counts the leases for which the mark script found no room.
-func (c *Redis) countSettled(calls []call) {
-	for i := range calls {
-		if answer := calls[i].answer; len(answer) > 1 {
-			n, _ := strconv.ParseInt(answer[1], 10, 64) // the script's own number
-			c.settled.Add(n)
-		}
-	}
-}
-
 // Settled implements [Tracker].
 func (c *Redis) Settled() int64 { return c.settled.Load() }
 

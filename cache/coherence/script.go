@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -135,8 +134,5 @@ func take(calls []call, cmds []*redis.Cmd) (first error) {
 	}
 	return first
 }
-
-// unknownScript reports whether Redis did not know a script of one of the commands.
-func unknownScript(cmds []*redis.Cmd) bool { return slices.ContainsFunc(cmds, notKnown) }
 
 func notKnown(cmd *redis.Cmd) bool { return redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") }
