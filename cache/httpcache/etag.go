@@ -69,18 +69,6 @@ func StripOwnETags(lines []string) []string {
 	return rest
 }
 
-// noneMatch reports whether If-None-Match shows that the client has the content
-// already: "*", or a tag that is weakly equal to etag (RFC 9110 sections 8.8.3.2 and
-// 13.1.2).
-func noneMatch(lines []string, etag string) bool {
-	for tag := range entityTags(lines) {
-		if tag == "*" || etag != "" && strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") {
-			return true
-		}
-	}
-	return false
-}
-
 func entityTags(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range lines {

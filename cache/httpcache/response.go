@@ -3,6 +3,7 @@ package httpcache
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -100,6 +101,18 @@ func (r *Response) notModified(request http.Header, modified string) bool {
 		return noneMatch(lines, r.ETag())
 	}
 	return len(request["If-Modified-Since"]) > 0 && notModifiedSince(request, modified)
+}
+
+// noneMatch reports whether If-None-Match shows that the client has the content
+// already: "*", or a tag that is weakly equal to etag (RFC 9110 sections 8.8.3.2 and
+// 13.1.2).
+func noneMatch(lines []string, etag string) bool {
+	for tag := range entityTags(lines) {
+		if tag == "*" || etag != "" && strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") {
+			return true
+		}
+	}
+	return false
 }
 
 // notModifiedSince reports whether If-Modified-Since shows that the client has the
