@@ -4,6 +4,7 @@ import (
 	"github.com/cedar-policy/cedar-go/types"
 
 	"osgate/auth"
+	"osgate/objectstore"
 )
 
 // The names of attributes that are not resource attributes.
@@ -61,6 +62,21 @@ func (w *evaluation) set(r Request, reads *facts, a *action) {
 	if reads.names(w.resource.UID.Type) {
 		w.resource.UID.ID = resourceID(w.resource.UID.Type, r.Operation.Ref)
 	}
+}
+
+// resourceType returns the type of the narrowest name in ref.
+func resourceType(ref objectstore.Ref) types.EntityType {
+	switch {
+	case ref.Key != "":
+		return keyType
+	case ref.Partition != "":
+		return partitionType
+	case ref.Store != "":
+		return storeType
+	case ref.Environment != "":
+		return environmentType
+	}
+	return organizationType
 }
 
 // reset makes w ready for another request and keeps its memory.

@@ -34,26 +34,6 @@ func newFacts() facts {
 	}
 }
 
-// factsOf returns the facts that p reads.
-func factsOf(p *ast.Policy) facts {
-	f := newFacts()
-	for _, scope := range []ast.IsScopeNode{p.Principal, p.Resource} {
-		switch s := scope.(type) {
-		case ast.ScopeTypeEq:
-			f.name(s.Entity)
-		case ast.ScopeTypeIn:
-			f.name(s.Entity)
-		case ast.ScopeTypeIsIn:
-			f.name(s.Entity)
-		default: // names no entity
-		}
-	}
-	for _, c := range p.Conditions {
-		ast.Inspect(ast.NewNode(c.Body), f.visit)
-	}
-	return f
-}
-
 // visit adds the facts that the node n reads, and reports whether its children have to
 // be visited too.
 func (f *facts) visit(n ast.IsNode) bool {

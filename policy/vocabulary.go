@@ -96,21 +96,6 @@ func resourceTypes(k objectstore.Kind) []types.EntityType {
 	}
 }
 
-// resourceType returns the type of the narrowest name in ref.
-func resourceType(ref objectstore.Ref) types.EntityType {
-	switch {
-	case ref.Key != "":
-		return keyType
-	case ref.Partition != "":
-		return partitionType
-	case ref.Store != "":
-		return storeType
-	case ref.Environment != "":
-		return environmentType
-	}
-	return organizationType
-}
-
 // resourceID returns the id of the resource of type t that ref names or is in.
 func resourceID(t types.EntityType, ref objectstore.Ref) types.String {
 	if t == organizationType {
