@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -236,4 +238,135 @@ func (c *Cache) put(key digest, e *Entry) {
 		}
 		return e, otter.WriteOp
 	})
+}
+
+// Entry is a stored answer of upstream with the state that it was read from. It is
+// immutable, shared by all requests that it answers, and safe for concurrent use. Its
+// header contains no hop-by-hop, cookie, quota, request id or identity field. The ETag
+// of a 200 to a GET is ours if upstream sent none.
+type Entry struct {
+	httpcache.Response
+
+	stamp coherence.Stamp // the generations, read before the fetch
+	on    coherence.Resources
+	stale staleness // how long it may be served after it is no longer fresh
+}
+
+// DefaultControl replaces Cache-Control if upstream sent none. The answer belongs to
+// one principal, and a client that keeps it must validate it before each use (our ETag
+// gives it a 304), because writes through the gateway do not reach the client's cache.
+const DefaultControl = "private, no-cache"
+
+// newEntry makes the entry of a complete answer. It takes ownership of body and header,
+// which must contain only fields that may be replayed.
+func newEntry(status int, header http.Header, body []byte, head bool) *Entry {
+	e := &Entry{Response: httpcache.Response{Status: status, Header: header, Body: slices.Clip(body), Head: head}}
+	own := make([]string, 0, 3) // one piece of memory for the values of our own fields
+	set := func(name, value string) {
+		own = append(own, value)
+		e.Header[name] = slices.Clip(own[len(own)-1:])
+	}
+	if e.Status == http.StatusOK && !head && e.ETag() == "" {
+		set("Etag", httpcache.OwnETag(e.Header.Get("Content-Type"), body))
+	}
+	if !head { // here, so that a hit does not format it
+		set("Content-Length", strconv.Itoa(len(body)))
+	}
+	if len(e.Header["Cache-Control"]) == 0 {
+		set("Cache-Control", DefaultControl)
+	}
+	return e
+}
+
+// entryOverhead is the memory of an entry apart from its body and header: the struct,
+// the key, the node and links of the entry store (TestMemoryStaysWithinBytes).
+const entryOverhead = 1024
+
+func (e *Entry) weight() uint32 { return uint32(e.Bytes() + entryOverhead) }
+
+func (e *Entry) failed() bool { return httpcache.Failed(e.Status) }
+
+// Stats is a snapshot of the cache's content and of its counts since it was made.
+type Stats struct {
+	Entries   int                  // stored now, including those that have expired since the last clean-up
+	Bytes     int64                // the size of the entries, counted as for [Options].Bytes
+	UnderWay  int64                // bytes of answers that are being received
+	Hits      int64                // Looks answered
+	Misses    int64                // Looks without a usable entry (fwd=miss, fwd=stale), followers included
+	Stale     int64                // Hits served while the entry was fetched again
+	Fallbacks int64                // Misses served from a stale entry because upstream failed
+	Collapsed int64                // Misses answered by another request's fetch
+	Requests  int64                // Looks that the client's header sent upstream
+	Bypasses  int64                // Looks that did not use the cache for our own reasons
+	Fills     int64                // answers stored
+	Marks     int64                // writes announced
+	Outcomes  [writeOutcomes]int64 // the Marks that have ended, by [WriteOutcome]
+	Widened   int64                // the Marks with a lease on the whole store, because their client holds too many
+	// Leases without room, so that all reads of their part of the store bypassed the
+	// cache too.
+	Settled   int64
+	Held      int64 // leases of writes under way
+	Kept      int64 // leases of ended writes, which run out by themselves
+	Evictions int64 // entries dropped for room before they expired
+
+	TTLsLearned int64 // stores whose TTL was fetched
+	TTLsFailed  int64 // fetches that did not return a store's TTL
+
+	SharedHits   int64       // Hits for which the entry of another replica was fetched
+	SharedMisses int64       // searches in other replicas' entries that found no usable one, or got no answer
+	Shared       SharedStats // of [Options].Shared
+}
+
+// Stats returns a snapshot. The numbers are not of one instant.
+func (c *Cache) Stats() Stats {
+	n := &c.counts
+	stats := Stats{
+		Entries: c.entries.EstimatedSize(), Bytes: int64(c.entries.WeightedSize()), UnderWay: c.underWay.Used(),
+		Hits: n.hits.Load(), Misses: n.misses.Load(), Stale: n.stale.Load(),
+		Fallbacks: n.fallbacks.Load(), Collapsed: n.collapsed.Load(),
+		Requests: n.requests.Load(), Bypasses: n.bypasses.Load(),
+		Fills: n.fills.Load(), Marks: n.marks.Load(), Evictions: n.evictions.Load(),
+		TTLsLearned: n.ttlsLearned.Load(), TTLsFailed: n.ttlsFailed.Load(),
+		SharedHits: n.sharedHits.Load(), SharedMisses: n.sharedMisses.Load(),
+	}
+	for outcome := range n.outcomes {
+		stats.Outcomes[outcome] = n.outcomes[outcome].Load()
+	}
+	stats.Widened, stats.Settled = n.widened.Load(), c.options.Coherence.Settled()
+	stats.Held, stats.Kept = c.holders.totals(time.Now())
+	if c.options.Shared != nil {
+		stats.Shared = c.options.Shared.Stats()
+	}
+	return stats
+}
+
+type counts struct {
+	hits, misses, stale, fallbacks, collapsed, requests, bypasses, fills, marks, evictions,
+	sharedHits, sharedMisses, widened atomic.Int64
+
+	ttlsLearned, ttlsFailed atomic.Int64
+
+	outcomes [writeOutcomes]atomic.Int64 // by WriteOutcome
+}
+
+func (n *counts) looked(r *Result) {
+	switch {
+	case r.Status.Hit:
+		n.hits.Add(1)
+		if r.Status.TTL <= 0 {
+			n.stale.Add(1)
+		}
+	case r.Status.Forward == httpcache.ForwardRequest:
+		n.requests.Add(1)
+	case r.Status.Forward == httpcache.ForwardBypass:
+		n.bypasses.Add(1)
+	default:
+		n.misses.Add(1)
+	}
+}
+
+func (n *counts) deleted(e otter.DeletionEvent[digest, *Entry]) {
+	if e.Cause == otter.CauseOverflow {
+		n.evictions.Add(1)
+	}
 }

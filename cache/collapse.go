@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -308,14 +307,4 @@ func sharable(v *httpcache.Verdict, h http.Header) bool {
 		return refusedContent(h) == "" && !v.Control.NoStore && !v.Control.NoCache.Present
 	}
 	return false
-}
-
-// sharedHeader adds to a kept header the fields of an answer that is not stored that
-// apply to all requests of that moment.
-func sharedHeader(kept, h http.Header) {
-	for _, name := range []string{"Retry-After", "Www-Authenticate"} {
-		if values, ok := h[name]; ok {
-			kept[name] = slices.Clone(values)
-		}
-	}
 }

@@ -27,25 +27,6 @@ type Rule struct {
 // changed afterwards.
 func (c *Cache) SetRules(rules []Rule) { c.rules.Store(&rules) }
 
-// ruled returns the freshness of o's answer, at most limit, and whether a rule turned
-// the cache off.
-func (c *Cache) ruled(limit time.Duration, o *objectstore.Operation) (ttl time.Duration, off bool) {
-	rules := c.rules.Load()
-	if rules == nil {
-		return limit, false
-	}
-	var closest *Rule
-	for i := range *rules {
-		if r := &(*rules)[i]; r.matches(&o.Ref) && (closest == nil || r.closer(closest)) {
-			closest = r
-		}
-	}
-	if closest == nil {
-		return limit, false
-	}
-	return min(limit, closest.TTL), closest.TTL == 0
-}
-
 func (r *Rule) matches(ref *objectstore.Ref) bool {
 	switch {
 	case r.Organization != "" && r.Organization != ref.Organization,
