@@ -14,14 +14,14 @@
 //   - The client's Cache-Control header ([httpcache.Demands]).
 //   - The generations ([coherence.Tracker]) of the resources of an operation
 //     (resource.go).
-//   - The entry and its freshness (entry.go).
+//   - The entry and its freshness (cache.go).
 //   - The token's grant ([coherence.Grants]): a token is served hits only for reads that upstream
 //     itself has answered for this token lately.
 //   - The entries (shared.go) and grants (sharedgrant.go) of other replicas, in Redis.
 //   - A [Fill], which comes with each miss and keeps the answer while it streams to the
 //     client.
 //   - One fetch for all misses of one token for one entry (collapse.go).
-//   - Stale answers, within bounds (stale.go). A write ends these too.
+//   - Stale answers, within bounds (look.go). A write ends these too.
 //
 // The package does not fetch. It does not decide whether a client may make a request:
 // identity, policy and quota come before. It does not revalidate answers of Object
