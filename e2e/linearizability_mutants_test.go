@@ -48,8 +48,8 @@ var mutations = []struct{ file, from, to string }{
 	},
 	{
 		"cache/mark.go",
-		`if m.keeps(outcome) {`,
-		`if m.keeps(outcome) && !mutantKeeps(m, outcome) {`,
+		"m.countEnd(outcome, now)\n\tif m.keeps(outcome) {",
+		"m.countEnd(outcome, now)\n\tif m.keeps(outcome) && !mutantKeeps(m, outcome) {",
 	},
 	{
 		"cache/mark.go",
