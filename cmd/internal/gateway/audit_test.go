@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"osgate/audit"
 )
@@ -40,6 +42,7 @@ func TestAuditFileHasWritesRefusalsAndActions(t *testing.T) {
 	send(http.MethodDelete, g.ClientsURL()+key, token, "")
 	send(http.MethodGet, g.ClientsURL()+key, "wrong", "")
 	send(http.MethodPost, g.AdminURL()+"/cache/purge", "", `{"all":true}`)
+	waitForLines(t, path, 3)
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +70,23 @@ func TestAuditFileHasWritesRefusalsAndActions(t *testing.T) {
 		}
 		if chained := sum.Before != ""; chained != (file == path) {
 			t.Errorf("%s continues another file: %v", filepath.Base(file), chained)
+		}
+	}
+}
+
+// waitForLines waits until a file has n lines. Lines are written after their answers.
+func waitForLines(t *testing.T, path string, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; <-time.After(5 * time.Millisecond) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Count(text, []byte{'\n'}) >= n {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s has %q, want %d lines", filepath.Base(path), text, n)
 		}
 	}
 }
