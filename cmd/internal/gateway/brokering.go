@@ -172,7 +172,7 @@ func (p *parts) ownTokenChanged(s broker.State) {
 	case s.Good():
 		p.logger.Info("the gateway's own Anypoint token works again", "plane", s.Plane)
 	case s.OK && s.Reason == "":
-		p.logger.Warn("Object Store answers 403 to the gateway's own connected app", "plane", s.Plane,
+		p.logger.Warn("the gateway's own connected app gets 403 from Object Store", "plane", s.Plane,
 			"environments", placesText(s.Forbidden))
 	default:
 		p.logger.Warn("the gateway's own Anypoint credential does not work", "plane", s.Plane,
