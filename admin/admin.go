@@ -82,8 +82,8 @@ type server struct {
 // New returns the handler. It returns an error if a part is missing, or if the listener
 // would be open to the network without a token.
 func New(o Options) (http.Handler, error) {
-	if o.Readiness == nil || o.Overview == nil || o.Recent == nil || o.History == nil ||
-		o.Fleet == nil || o.Details == nil || o.Operations == nil || o.Settings == nil || o.Metrics == nil || o.Purge == nil {
+	if o.Readiness == nil || o.Overview == nil || o.Recent == nil || o.History == nil || o.Fleet == nil ||
+		o.Details == nil || o.Operations == nil || o.Settings == nil || o.Metrics == nil || o.Purge == nil {
 		return nil, errors.New("admin: an option is missing")
 	}
 	if !o.Loopback && o.Token == "" {

@@ -39,7 +39,8 @@ type Replica struct {
 func (s *server) encodeOverview(now time.Time) ([]byte, error) {
 	health, traffic, names := s.Overview(now)
 	body, err := json.Marshal(Overview{
-		Time: now, Start: s.Start, Version: s.Version, Replica: s.Replica, Health: health, Names: names, Switches: s.Operations.Switches(), Traffic: traffic,
+		Time: now, Start: s.Start, Version: s.Version, Replica: s.Replica,
+		Health: health, Names: names, Switches: s.Operations.Switches(), Traffic: traffic,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the overview: %w", err)

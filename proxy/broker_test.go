@@ -46,15 +46,15 @@ func (b *brokerRig) Recall(
 }
 
 func (b *brokerRig) Identify(context.Context, string, auth.Credential, string) (auth.Identity, error) {
-	return auth.Identity{}, errExpired{}
+	return auth.Identity{}, expiredError{}
 }
 
-// errExpired is a refusal with a method and a reason.
-type errExpired struct{}
+// expiredError is a refusal with a method and a reason.
+type expiredError struct{}
 
-func (errExpired) Error() string                  { return "it has expired" }
-func (errExpired) Is(target error) bool           { return target == auth.ErrBadToken }
-func (errExpired) Refusal() (auth.Method, string) { return auth.ByJWT, "expired" }
+func (expiredError) Error() string                  { return "it has expired" }
+func (expiredError) Is(target error) bool           { return target == auth.ErrBadToken }
+func (expiredError) Refusal() (auth.Method, string) { return auth.ByJWT, "expired" }
 
 func (b *brokerRig) Token(context.Context, string) (auth.Token, error) {
 	b.mu.Lock()

@@ -304,7 +304,7 @@ func (p *plane) snapshot(now time.Time) State {
 	if h.fresh(now) {
 		s.Expires = h.at.Add(h.life)
 	}
-	s.Reason, s.LastError = p.trouble(now)
+	s.Reason, s.LastError = p.trouble()
 	s.OK = !p.refused && (h.fresh(now) || p.failure == nil)
 	if p.failure != nil {
 		s.RetryAfter = p.wait(now)
@@ -315,8 +315,8 @@ func (p *plane) snapshot(now time.Time) State {
 	return s
 }
 
-// trouble returns the reason and its error at now.
-func (p *plane) trouble(now time.Time) (Reason, string) {
+// trouble returns why the last token failed, and the error text.
+func (p *plane) trouble() (Reason, string) {
 	switch {
 	case p.refused && (p.failure == nil || errors.Is(p.failure, errRefused)):
 		return TokenRefused, errRefused.Error()

@@ -2,7 +2,6 @@ package coherence
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"slices"

@@ -32,7 +32,6 @@ import (
 	"go.opentelemetry.io/otel/exporters/stdout/stdoutmetric"
 	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
-	sdk "go.opentelemetry.io/otel/sdk/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -333,8 +332,8 @@ func (c signalConsole) Write(p []byte) (int, error) {
 // stopped, prints errors, and has no timeout for its last export. It is safe for
 // concurrent use.
 type pusher struct {
-	reader            *sdk.ManualReader
-	exporter          sdk.Exporter
+	reader            *sdkmetric.ManualReader
+	exporter          sdkmetric.Exporter
 	interval, timeout time.Duration
 	losses            *losses
 	end               sync.Once
@@ -342,13 +341,13 @@ type pusher struct {
 
 // newPusher returns a pusher of the metrics that its reader collects, and of the
 // process's metrics.
-func newPusher(e sdk.Exporter, plan Plan, l *losses) (*pusher, error) {
+func newPusher(e sdkmetric.Exporter, plan Plan, l *losses) (*pusher, error) {
 	process, err := metrics.NewProcess(e.Temporality)
 	if err != nil {
 		return nil, err
 	}
-	reader := sdk.NewManualReader(sdk.WithTemporalitySelector(e.Temporality),
-		sdk.WithAggregationSelector(e.Aggregation), sdk.WithProducer(process))
+	reader := sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(e.Temporality),
+		sdkmetric.WithAggregationSelector(e.Aggregation), sdkmetric.WithProducer(process))
 	return &pusher{reader: reader, exporter: e, interval: plan.interval, timeout: plan.timeout, losses: l}, nil
 }
 
@@ -374,7 +373,7 @@ func (p *pusher) push(ctx context.Context) {
 		var all metricdata.ResourceMetrics
 		switch err := p.reader.Collect(ctx, &all); {
 		// the metrics are not registered yet, or shut down
-		case errors.Is(err, sdk.ErrReaderNotRegistered), errors.Is(err, sdk.ErrReaderShutdown):
+		case errors.Is(err, sdkmetric.ErrReaderNotRegistered), errors.Is(err, sdkmetric.ErrReaderShutdown):
 			return nil
 		case err != nil:
 			return err //nolint:wrapcheck // it is counted

@@ -370,29 +370,6 @@ func (p *parts) rightsChanged(denied string) {
 	p.logger.Warn("redis does not permit some commands to the user of OSGATE_REDIS_URL; features that need them work as without redis", "commands", denied)
 }
 
-// counting returns a limiter that counts in Redis, with a fallback, or in the process.
-func (p *parts) counting(without ratelimit.Mode) ratelimit.Limiter {
-	local := ratelimit.NewLocal(ratelimit.LocalOptions{})
-	if p.redis == nil {
-		return local
-	}
-	return ratelimit.NewFailover(ratelimit.FailoverOptions{
-		Primary: ratelimit.NewRedis(p.redis), Fallback: local, Mode: without, Replicas: p.config.Rate.Replicas,
-	})
-}
-
-// quotas returns a function that returns the quota of a client.
-func (p *parts) quotas(c config.Rate) func(principal string) ratelimit.Quota {
-	return func(principal string) ratelimit.Quota {
-		q := ratelimit.Quota{Rate: c.Limit, Period: c.Period, Burst: c.Burst,
-			Algorithm: ratelimit.Algorithm(c.Algorithm)}
-		if own, ok := (*p.overrides.Load())[principal]; ok {
-			q.Rate = own
-		}
-		return q
-	}
-}
-
 // allowances keeps a part of each plane's allowance for identification. It is nil if
 // identification uses none of it, because OSGATE_AUTH_INTROSPECTION_URL names another
 // server.

@@ -57,10 +57,12 @@ const maxPolicyRules = 500
 func (d details) Policy(now time.Time) any {
 	state, list, traffic := d.policy.State(), d.policy.Rules().List(), d.board.Snapshot(now)
 	shown := policyRules{
-		Files: state.Files, Loaded: state.Loaded, Hash: state.Hash, Shadow: state.Shadow, All: len(list), Rules: []policyRule{},
+		Files: state.Files, Loaded: state.Loaded, Hash: state.Hash, Shadow: state.Shadow,
+		All: len(list), Rules: []policyRule{},
 	}
 	for _, r := range list[:min(len(list), maxPolicyRules)] {
-		decided, shadowed, failed := countOf(traffic.Rules, r.ID), countOf(traffic.Shadow, r.ID), countOf(traffic.PolicyErrors, r.ID)
+		decided, shadowed := countOf(traffic.Rules, r.ID), countOf(traffic.Shadow, r.ID)
+		failed := countOf(traffic.PolicyErrors, r.ID)
 		shown.Rules = append(shown.Rules, policyRule{
 			Rule: r, Decided: decided.Total, Window: decided.Window, Shadow: shadowed.Total, Errors: failed.Total,
 		})

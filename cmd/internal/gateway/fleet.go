@@ -30,6 +30,7 @@ func (g *Gateway) replica(now time.Time) fleet.Record {
 			r.Refused = o.Window
 		case record.OutcomeUpstreamError:
 			r.Failed = o.Window
+		default: // neither
 		}
 	}
 	if lookups := traffic.Lookups.Window; lookups > 0 {
@@ -53,14 +54,18 @@ func (g *Gateway) report(ctx context.Context) error {
 		_ = g.roster.Report(ctx, g.replica(time.Now()))
 		select {
 		case <-tick.C:
-			continue
 		case <-ctx.Done():
+			g.leave(ctx)
+			return nil
 		}
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), fleetPatience)
-		defer cancel()
-		_ = g.roster.Leave(last, g.exports.Instance())
-		return nil
 	}
+}
+
+// leave removes the record of this process from the roster after ctx has ended.
+func (g *Gateway) leave(ctx context.Context) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), fleetPatience)
+	defer cancel()
+	_ = g.roster.Leave(last, g.exports.Instance())
 }
 
 // fleet returns the replicas for the operator's page. This process is always one of

@@ -95,8 +95,9 @@ func (c choice) clients(o overview) []board.ClientCount {
 			return cmp.Compare(b.Refused, a.Refused)
 		case byName:
 			return strings.Compare(o.nameOf(a.Principal), o.nameOf(b.Principal))
+		default:
+			return 0 // as they come
 		}
-		return 0 // as they come
 	})
 	return shown
 }

@@ -1,7 +1,6 @@
 package top
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -69,7 +68,7 @@ func TestTopFollowsKeys(t *testing.T) {
 		screen.keys.pressed = make(chan byte)
 		screen.lookup = func(string) string { return "100" }
 		ended := make(chan error)
-		go func() { ended <- watch(context.Background(), screen, o, watched{interval: time.Hour}) }()
+		go func() { ended <- watch(t.Context(), screen, o, watched{interval: time.Hour}) }()
 		synctest.Wait()
 		if got := out.take(); !strings.Contains(got, "Billing") || !strings.Contains(got, "user:4711") {
 			t.Errorf("at first: %q", got)

@@ -177,7 +177,8 @@ func clientsTable(o overview, chosen choice) table.Table {
 	}}
 	for _, c := range chosen.clients(o) {
 		row := []table.Cell{
-			table.Text(o.nameOf(c.Principal)), rateCell(table.Plain, c.PerSecond), countCell(table.Plain, c.Refused), {}, {}, {},
+			table.Text(o.nameOf(c.Principal)), rateCell(table.Plain, c.PerSecond),
+			countCell(table.Plain, c.Refused), {}, {}, {},
 		}
 		if c.Remaining != nil {
 			row[3] = table.Styled(table.Plain, "%s of %s", number(int64(*c.Remaining)), number(int64(c.Burst)))

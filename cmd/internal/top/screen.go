@@ -108,7 +108,9 @@ func watch(ctx context.Context, s *screen, o overview, w watched) (err error) {
 	lost, chosen := loss{}, choice{}
 	for {
 		width, height := s.size()
-		shown := frame(o, view{width: width, height: height, color: s.color, source: w.source, lost: lost.String(), choice: chosen})
+		shown := frame(o, view{
+			width: width, height: height, color: s.color, source: w.source, lost: lost.String(), choice: chosen,
+		})
 		if err := s.draw(shown, height); err != nil {
 			return err
 		}
