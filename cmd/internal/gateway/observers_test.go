@@ -25,6 +25,9 @@ func TestMetricsListenerShowsTheWholeDrain(t *testing.T) {
 		return get(t, http.DefaultClient, g.MetricsURL()+path, "")
 	}
 	token := mint(t, http.DefaultClient, g.ClientsURL())
+	for status := 503; status != 200; { // it listens before it is ready
+		status, _ = probe("/readyz")
+	}
 	for path, want := range map[string]string{
 		"/livez": "ok", "/readyz": `"ready"`, "/metrics": `osgate_connections_limit{osgate_listener="metrics"`,
 	} {
