@@ -23,7 +23,7 @@ func TestTopShowsTheTrafficOfTheGateway(t *testing.T) {
 		return strings.Contains(runOsgate(t, []string{token, listen}, "top", "-once").stdout, "APP_demo")
 	})
 	run := runOsgate(t, []string{token}, "top", "-admin", g.admin)
-	run.checkOutput(t, 0, "READY", "app-one", "APP_demo", "region us/us-east-1", "over-quota", "no-token", refused.header.Get("X-Request-Id"), "hit ratio")
+	run.checkOutput(t, 0, "READY", "App one", "APP_demo", "region us/us-east-1", "over-quota", "no-token", refused.header.Get("X-Request-Id"), "hit ratio")
 	if strings.Contains(run.stdout, "\x1b") || run.stderr != "" {
 		t.Errorf("the output to a pipe has escape sequences or errors: %q %q", run.stdout, run.stderr)
 	}
