@@ -54,7 +54,7 @@ type redisPendingRead struct {
 // script can make its id.
 func (e *redisPendingRead) Share() (q redisconn.Question, alone bool) {
 	e.question = nil
-	if e.coherence.unmarked.any() || !e.coherence.sharesReads() {
+	if e.coherence.unmarked.any() || !e.coherence.sharesReads() || !e.coherence.seen.all(&e.on) {
 		return nil, false
 	}
 	e.began = time.Now()
@@ -100,6 +100,7 @@ func (e *redisPendingRead) Done(err error) {
 	case unknownScript(cmds):
 		e.whole, e.err = true, errNoResult
 	case q != nil && !q.answered:
+		e.coherence.seen.drop(&e.on)
 		e.err = errNoResult
 	default:
 		e.reading, e.err = e.parse(calls, cmds, q)
@@ -121,6 +122,7 @@ func (e *redisPendingRead) parse(calls []call, cmds []*redis.Cmd, q *readQuestio
 	if q != nil {
 		return e.query.grants.withToken(q.reading, &calls[0], &e.query.key, e.began)
 	}
+	e.coherence.seen.add(&e.on)
 	if e.query != nil {
 		return e.query.grants.readingFor(calls, &e.query.key, e.began)
 	}

@@ -51,6 +51,7 @@ type Redis struct {
 	absent       string       // a key that does not exist
 	joints       sync.Pool    // of *jointRead
 	scriptsUntil atomic.Int64 // when reads may be joint again, in Unix nanoseconds; 0: now
+	seen         seenResources
 }
 
 // redisSlot is the state of a slot in a gateway.
@@ -127,7 +128,7 @@ func (c *Redis) Read(ctx context.Context, on Resources) (Reading, error) {
 	if c.unmarked.any() {
 		return Reading{}, errUnmarked
 	}
-	if c.sharesReads() {
+	if c.sharesReads() && c.seen.all(&on) {
 		q := readQuestion{coherence: c, on: on}
 		if err := c.conn.Ask(ctx, kindOfReads, &q); err != nil {
 			return Reading{}, fmt.Errorf("reading generations: %w", err)
@@ -140,6 +141,7 @@ func (c *Redis) Read(ctx context.Context, on Resources) (Reading, error) {
 	if err := c.run(ctx, calls); err != nil {
 		return Reading{}, fmt.Errorf("reading generations: %w", err)
 	}
+	c.seen.add(&on)
 	return readingOf(calls)
 }
 
