@@ -2,17 +2,15 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"mime"
 	"net/http"
-	"strings"
 )
 
-// Operations are what an operator can do beside a purge. They concern this process
-// alone. Its functions are called by many goroutines at once.
+// Operations are the actions of an operator other than the purge. They change this
+// process alone. Its functions must be safe for concurrent use.
 type Operations interface {
 	// Reload reads the files again that may change while the gateway runs, as SIGHUP
 	// does, and returns why some of them are not in force.
@@ -106,14 +104,10 @@ func readSwitch(w http.ResponseWriter, r *http.Request, required bool) (p switch
 	if err != nil {
 		return p, err //nolint:wrapcheck // only refuseInput reads it
 	}
-	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&p); err != nil {
-		return p, jsonFault(err)
+	if err := readJSON(text, &p); err != nil {
+		return p, err
 	}
 	switch {
-	case d.More():
-		return p, errors.New("the body contains more than one JSON value")
 	case required && p.On == nil:
 		return p, &InputError{"on", "is required: true or false"}
 	case !required && p.On != nil:

@@ -114,6 +114,7 @@ func TestOperationsReadTheirBodyStrictly(t *testing.T) {
 		{"/drain", `{"on":1}`, "application/json", 400},
 		{"/drain", `{"on":true,"x":1}`, "application/json", 400},
 		{"/drain", `{"on":true}{}`, "application/json", 400},
+		{"/drain", `{"on":true}]`, "application/json", 400},
 		{"/reload", `{"on":true}`, "application/json", 400},
 		{"/shadow", `nonsense`, "application/json", 400},
 	} {

@@ -118,28 +118,29 @@ func readPurgeRequest(body io.Reader, contentType string) (PurgeRequest, error) 
 	}
 	switch kind {
 	case "application/json":
-		return readJSON(text)
+		var p PurgeRequest
+		err := readJSON(text, &p)
+		return p, err
 	case "application/x-www-form-urlencoded":
 		return readForm(string(text))
 	}
 	return PurgeRequest{}, errMediaType
 }
 
-// readJSON decodes one JSON object. It returns an error for unknown fields.
-func readJSON(text []byte) (PurgeRequest, error) {
+// readJSON decodes one JSON object into p. It returns an error for unknown fields.
+func readJSON(text []byte, p any) error {
 	if !utf8.Valid(text) { // encoding/json replaces invalid UTF-8, which would purge another key
-		return PurgeRequest{}, errors.New("the body is not UTF-8")
+		return errors.New("the body is not UTF-8")
 	}
 	d := json.NewDecoder(strings.NewReader(string(text)))
 	d.DisallowUnknownFields()
-	var p PurgeRequest
-	if err := d.Decode(&p); err != nil {
-		return PurgeRequest{}, jsonFault(err)
+	if err := d.Decode(p); err != nil {
+		return jsonFault(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return PurgeRequest{}, errors.New("the body contains more than one JSON value")
+		return errors.New("the body contains more than one JSON value")
 	}
-	return p, nil
+	return nil
 }
 
 // jsonFault converts a decoder's error to an error that names the field, if it is
