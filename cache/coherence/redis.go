@@ -122,8 +122,9 @@ func NewRedis(conn *redisconn.Conn, o RedisOptions) (*Redis, error) {
 // kindOfReads is the kind of a slot's key, and of the round trip of a read.
 const kindOfReads = "epoch"
 
-// Read implements [Tracker]: one round trip, or two if the script must decide. It fails while Redis is unavailable, and
-// until the writes of that time have been marked.
+// Read implements [Tracker]. It is one round trip, or two if a transaction was sent and
+// the script must decide. It fails while Redis is unavailable, and until the writes of
+// that time have been marked.
 func (c *Redis) Read(ctx context.Context, on Resources) (Reading, error) {
 	if c.unmarked.any() {
 		return Reading{}, errUnmarked

@@ -74,8 +74,9 @@ func packagesOf(t *testing.T, cache string) (dist string, files built) {
 }
 
 // TestTwoBuildsOfACommitAreTheSameBytes makes the packages twice, each in a folder and
-// with a home of its own, and the second time with an empty build cache. The archive has the manual page, the completions and the unit, and the SBOM lists
-// the modules of the program.
+// with a home of its own, and the second time with an empty build cache. The archive has
+// the manual page, the completions and the unit, and the SBOM lists the modules of the
+// program.
 func TestTwoBuildsOfACommitAreTheSameBytes(t *testing.T) {
 	dist, first := packagesOf(t, strings.TrimSpace(run(t, "go", "env", "GOCACHE")))
 	_, second := packagesOf(t, "")

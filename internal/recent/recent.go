@@ -36,8 +36,8 @@ func (m *Map[K, V]) Put(k K, v V) {
 	m.young[k] = v
 }
 
-// Age drops what was not used since the last call of Age. Callers that do so at times
-// keep no more than what is in use, although the map has room.
+// Age drops the entries that were not used since the last call of Age. A caller that
+// calls it now and then keeps only the entries in use, although the map has room.
 func (m *Map[K, V]) Age() { m.old, m.young = m.young, make(map[K]V, min(len(m.young), m.limit)) }
 
 // Len returns the number of values; one that was used again may count twice.

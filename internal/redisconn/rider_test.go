@@ -12,8 +12,8 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// rider counts the calls of its methods. Its command is SET of its key, or what ask
-// adds.
+// rider counts the calls of its methods. It adds a SET of its key, or the commands of
+// ask.
 type rider struct {
 	key    string
 	ask    func(ctx context.Context, p redis.Pipeliner)

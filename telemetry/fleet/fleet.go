@@ -7,6 +7,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -135,7 +136,7 @@ func decode(values []any) []Record {
 // Sort sorts records by host and id.
 func Sort(all []Record) {
 	slices.SortFunc(all, func(a, b Record) int {
-		return strings.Compare(a.Host+"\x00"+a.ID, b.Host+"\x00"+b.ID)
+		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.ID, b.ID))
 	})
 }
 
