@@ -29,9 +29,10 @@ type readQuestion struct {
 	coherence *Redis
 	on        Resources
 	places    [maxResources]readPlace
+	script    bool // read by the script: a generation may be missing (scriptread.go)
 
 	reading  Reading
-	answered bool // reading is valid; otherwise the script must decide
+	answered bool // reading is valid; otherwise the script must decide, in a round trip of its own
 }
 
 // readPlace is where a joint read has a resource.
@@ -56,11 +57,18 @@ func (q *readQuestion) Join(batch []redisconn.Question, r *redisconn.Request) re
 		j = &jointRead{coherence: q.coherence}
 	}
 	for _, other := range batch {
-		if one, ok := other.(*readQuestion); ok && one.coherence == q.coherence {
+		switch one, ok := other.(*readQuestion); {
+		case !ok || one.coherence != q.coherence:
+		case one.script:
+			one.appendScript(r)
+			j.scripted = append(j.scripted, one)
+		default:
 			j.add(one)
 		}
 	}
-	j.appendTo(r)
+	if len(j.questions) > 0 {
+		j.appendTo(r)
+	}
 	return j
 }
 
@@ -88,10 +96,12 @@ func (q *readQuestion) answer(j *jointRead) {
 	q.answered = true
 }
 
-// jointRead is one transaction for the reads of a batch. It is used again.
+// jointRead is the read scripts of a batch, and then one transaction for its other reads.
+// It is used again.
 type jointRead struct {
 	coherence *Redis
-	questions []*readQuestion
+	scripted  []*readQuestion
+	questions []*readQuestion // of the transaction
 	slots     []slotRead
 }
 
@@ -187,19 +197,31 @@ func (s *slotRead) appendTo(r *redisconn.Request, slot *redisSlot) {
 
 // Answer implements [redisconn.Joint].
 func (j *jointRead) Answer(replies *redisconn.Replies) {
-	if replies.Err() == nil {
+	switch {
+	case replies.Err() == nil:
 		j.take(replies)
-	} else {
+	case len(j.scripted) == 0: // the error is the transaction's
 		j.coherence.scriptsUntil.Store(time.Now().Add(refusedFor).UnixNano())
 	}
 	clear(j.questions)
-	j.questions, j.slots = j.questions[:0], j.slots[:0]
+	clear(j.scripted)
+	j.scripted, j.questions, j.slots = j.scripted[:0], j.questions[:0], j.slots[:0]
 	j.coherence.joints.Put(j)
 }
 
 // take reads the replies and answers the questions. It answers none if the replies have
 // any other form.
 func (j *jointRead) take(replies *redisconn.Replies) {
+	for _, q := range j.scripted {
+		q.takeScript(replies)
+	}
+	if len(j.questions) > 0 {
+		j.takeTransaction(replies)
+	}
+}
+
+// takeTransaction reads the replies to the transaction.
+func (j *jointRead) takeTransaction(replies *redisconn.Replies) {
 	const common = 3 // TIME, SET and INFO
 	perSlot := 2 * len(j.slots)
 	for range 1 + common + perSlot { // OK, and QUEUED for each command

@@ -59,8 +59,8 @@ func twoSlots(n int) Resources {
 	return on
 }
 
-// TestTransactionsDecideAsTheScript: whatever was written, both have the same reading.
-func TestTransactionsDecideAsTheScript(t *testing.T) {
+// TestSharedReadsDecideAsTheScript: whatever was written, both have the same reading.
+func TestSharedReadsDecideAsTheScript(t *testing.T) {
 	s := redistest.Start(t)
 	c := gateway(t, s, settlesAfter(time.Second))
 	n := 0
@@ -92,6 +92,9 @@ func TestTransactionsDecideAsTheScript(t *testing.T) {
 			want := readByScript(t, c, on)
 			if got, decided := readJoint(t, c, on); !decided || got != want && want.Closed != closedBySettling {
 				rt.Fatalf("the transaction reads %+v, decided %v, the script %+v", got, decided, want)
+			}
+			if got, known := readFirst(t, c, on); !known || got != want && want.Closed != closedBySettling {
+				rt.Fatalf("the script in place reads %+v, known %v, the script %+v", got, known, want)
 			}
 		}
 	})
@@ -230,5 +233,12 @@ func TestAReadWithTheQuotaAllocatesLittle(t *testing.T) {
 	trip()
 	if n := testing.AllocsPerRun(200, trip); n > 10 {
 		t.Errorf("%v allocations, want 10 at most", n)
+	}
+	n := testing.AllocsPerRun(200, func() {
+		c.seen.drop(&on)
+		trip()
+	})
+	if n > 10 {
+		t.Errorf("%v allocations of a first read, want 10 at most", n)
 	}
 }

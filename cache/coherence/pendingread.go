@@ -54,7 +54,7 @@ type redisPendingRead struct {
 // script can make its id.
 func (e *redisPendingRead) Share() (q redisconn.Question, alone bool) {
 	e.question = nil
-	if e.coherence.unmarked.any() || !e.coherence.sharesReads() || !e.coherence.seen.all(&e.on) {
+	if e.coherence.unmarked.any() || !e.coherence.sharesReads() {
 		return nil, false
 	}
 	e.began = time.Now()
@@ -65,6 +65,7 @@ func (e *redisPendingRead) Share() (q redisconn.Question, alone bool) {
 	}
 	e.trips++
 	e.question.coherence, e.question.on = e.coherence, e.on
+	e.question.script = !e.coherence.seen.all(&e.on)
 	return e.question, e.query == nil
 }
 
@@ -116,13 +117,13 @@ func (e *redisPendingRead) parse(calls []call, cmds []*redis.Cmd, q *readQuestio
 	if err := take(calls, cmds); err != nil {
 		return Reading{}, err
 	}
+	e.coherence.seen.add(&e.on)
 	if q != nil && e.query == nil {
 		return q.reading, nil
 	}
 	if q != nil {
 		return e.query.grants.withToken(q.reading, &calls[0], &e.query.key, e.began)
 	}
-	e.coherence.seen.add(&e.on)
 	if e.query != nil {
 		return e.query.grants.readingFor(calls, &e.query.key, e.began)
 	}

@@ -123,18 +123,19 @@ func NewRedis(conn *redisconn.Conn, o RedisOptions) (*Redis, error) {
 const kindOfReads = "epoch"
 
 // Read implements [Tracker]. It is one round trip, or two if a transaction was sent and
-// the script must decide. It fails while Redis is unavailable, and until the writes of
+// the script must decide, and one more if Redis does not know the script. It fails while Redis is unavailable, and until the writes of
 // that time have been marked.
 func (c *Redis) Read(ctx context.Context, on Resources) (Reading, error) {
 	if c.unmarked.any() {
 		return Reading{}, errUnmarked
 	}
-	if c.sharesReads() && c.seen.all(&on) {
-		q := readQuestion{coherence: c, on: on}
+	if c.sharesReads() {
+		q := readQuestion{coherence: c, on: on, script: !c.seen.all(&on)}
 		if err := c.conn.Ask(ctx, kindOfReads, &q); err != nil {
 			return Reading{}, fmt.Errorf("reading generations: %w", err)
 		}
 		if q.answered {
+			c.seen.add(&on)
 			return q.reading, nil
 		}
 	}
@@ -157,12 +158,15 @@ func readingOf(calls []call) (reading Reading, err error) {
 	return reading, nil
 }
 
+// readHead is the number of values before the generations in the answer of the read
+// script.
+const readHead = 3
+
 // take adds the answer of the read script in one slot: epoch, purge, the reason why it
 // is closed, and the generations, the first of which has the index next. Ok is false if
 // the answer has any other form.
 func (r *Reading) take(answer []string, generations int, next *int) (ok bool) {
-	const head = 3
-	if len(answer) != head+generations || !r.Stamp.Epoch.mix(answer[0]) {
+	if len(answer) != readHead+generations || !r.Stamp.Epoch.mix(answer[0]) {
 		return false
 	}
 	if purge := answer[1]; purge != "" && !r.Stamp.Epoch.mix(purge) {
@@ -171,7 +175,7 @@ func (r *Reading) take(answer []string, generations int, next *int) (ok bool) {
 	if answer[2] != "" {
 		r.Closed = answer[2]
 	}
-	for _, id := range answer[head:] {
+	for _, id := range answer[readHead:] {
 		if !r.Stamp.Generations[*next].mix(id) {
 			return false
 		}

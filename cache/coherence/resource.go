@@ -46,6 +46,22 @@ func (rs Resources) All() iter.Seq2[int, Resource] {
 	}
 }
 
+// slots yields the ranges of resources that are next to each other in one slot.
+func (rs *Resources) slots() iter.Seq2[int, int] {
+	return func(yield func(from, to int) bool) {
+		for from := 0; from < rs.n; {
+			to := from + 1
+			for to < rs.n && rs.list[to].Slot == rs.list[from].Slot {
+				to++
+			}
+			if !yield(from, to) {
+				return
+			}
+			from = to
+		}
+	}
+}
+
 // Overlaps reports whether rs and other have a resource in common.
 func (rs *Resources) Overlaps(other *Resources) bool {
 	for i := range rs.n {
